@@ -125,3 +125,13 @@ type File struct {
 	Modified time.Time `json:"modified"`
 	Payload  bool      `json:"payload"` // holds more than packet headers: a Support account without that permission cannot read it
 }
+
+// An EventFilter chooses lines of the audit log. Empty members choose everything.
+type EventFilter struct {
+	User   string
+	From   time.Time
+	To     time.Time
+	Path   string // a command path or the beginning of one ("packetcapture"), or a file name
+	Act    string
+	Newest int // only so many, the newest; 0: all
+}
