@@ -193,7 +193,7 @@ func (e *editor) observe(d prompt.Document) []prompt.Suggest {
 
 // rendered paints the line as go-prompt has it now.
 func (e *editor) rendered() {
-	e.screen.show(line{prompt: e.line.Prompt, text: e.text, cursor: e.cursor}, true)
+	e.screen.show(line{prompt: e.line.Prompt, text: e.text, cursor: e.cursor})
 	if e.parser != nil {
 		wake(e.parser.painted)
 	}
