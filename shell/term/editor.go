@@ -20,7 +20,8 @@ type Line struct {
 	// Complete returns what may stand in place of the word that ends at cursor, a byte offset in text. Words are
 	// separated by blanks.
 	Complete func(text string, cursor int) []Suggestion
-	// Help is asked when ? is typed, and its answer shown above the line. If it has none (""), the ? is text.
+	// Help is asked when ? is typed, and its answer shown above the line. If it has none (""), the ? is text. So it is
+	// where more was typed behind it already, by a paste or a script, whose lines may therefore end with a ?.
 	Help func(text string, cursor int) string
 	// Idle is Options.Idle for this line, if it is not 0.
 	Idle time.Duration
