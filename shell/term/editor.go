@@ -11,7 +11,8 @@ import (
 	prompt "github.com/c-bata/go-prompt"
 )
 
-// Line is one line to be asked for.
+// Line is one line to be asked for. Keys wait while Complete and Help think, Ctrl-C among them, so these must bound what they
+// ask elsewhere.
 type Line struct {
 	// Prompt stands before the text. If it has several lines, those above the last are output.
 	Prompt string
