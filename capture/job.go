@@ -285,7 +285,7 @@ func (j *Job) move() (StopReason, error) {
 				return PacketCountReached, nil
 			}
 			if flush.IsZero() {
-				flush = now.Add(flushDelay)
+				flush = time.Now().Add(flushDelay)
 			}
 			if info.Bytes-checked >= diskStep {
 				checked = info.Bytes

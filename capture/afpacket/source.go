@@ -181,10 +181,7 @@ func (s *Source) merge(batch []capture.Packet) int {
 func (s *Source) end() error {
 	allDrained := true
 	for i, r := range s.rings {
-		if !r.gone && !s.finished {
-			return nil
-		}
-		drained := s.drained(r)
+		drained := (r.gone || s.finished) && s.drained(r)
 		if r.gone && drained {
 			s.rings = append(s.rings[:i:i], s.rings[i+1:]...)
 			return &capture.InterfaceGoneError{Name: r.tap.Interface.Name, Left: len(s.rings)}
