@@ -10,13 +10,15 @@ type Settings struct {
 	Management bool `json:"management"`
 }
 
-// A Request asks for a capture to start. Members of the Spec that are zero take the Settings' values, except where zero is a value
-// of its own and the pointer beside says that it was given.
+// A Request asks for a capture to start. What is nil or empty takes the Settings' value.
 type Request struct {
-	Spec
-	Management *bool   `json:"management,omitempty"` // nil: as the Settings say
-	FilterText *string `json:"filterText,omitempty"` // nil: as the Settings say; empty: no filter
-	Snap       *int    `json:"snap,omitempty"`       // nil: as the Settings say; 0: whole packets
+	Name       string   `json:"name"` // empty: one is made
+	Interfaces []string `json:"interfaces,omitempty"`
+	Filter     *string  `json:"filter,omitempty"`     // empty text: no filter
+	SnapLength *int     `json:"snapLength,omitempty"` // 0: whole packets
+	Format     Format   `json:"format,omitempty"`
+	Limits     Limits   `json:"limits"` // members that are 0 take the Settings' values
+	Management *bool    `json:"management,omitempty"`
 }
 
 // An InterfaceInfo is an interface that can be captured on.
