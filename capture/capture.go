@@ -167,7 +167,7 @@ type FileInfo struct {
 	Name    string    `json:"name"`
 	Bytes   int64     `json:"bytes"`
 	Packets int64     `json:"packets"`
-	First   time.Time `json:"first,omitzero"` // when the first packet was seen
+	First   time.Time `json:"first,omitzero"` // when the earliest packet was seen
 	Last    time.Time `json:"last,omitzero"`
 }
 

@@ -114,12 +114,14 @@ type File interface {
 	// not allocate.
 	Write(batch []Packet) (int, error)
 
-	// Bytes is the size of the file once all that was written is on the disk.
-	Bytes() int64
+	// Info is the file as it will be when all that was written is on the disk. It does
+	// not allocate.
+	Info() FileInfo
 
-	// Flush hands all that was written so far to the kernel, soon and in the
-	// background: from then on it survives the death of this process.
-	Flush()
+	// Flush hands all that was written so far to the kernel, in the background: from
+	// then on it survives the death of this process. pending says that this has not
+	// happened yet; the error, that it could not.
+	Flush() (pending bool, err error)
 
 	// Free is the room left on the disk for others than root, in bytes, as it will be
 	// when all that was written so far is there.

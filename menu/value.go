@@ -12,6 +12,9 @@ import (
 // AsyncOS; without a unit the parameter's own unit counts (tag unit, bytes if there is none).
 type Size int64
 
+// Unlimited is the value of a parameter with the option unlimited when that word is given.
+const Unlimited = -1
+
 // Secret is a text that is never echoed, never kept in a history and masked in the audit log.
 type Secret string
 
