@@ -51,6 +51,7 @@ type Daemon struct {
 	audit     *auditLog
 	histories *histories
 	files     *os.Root
+	unchecked unchecked
 
 	firstPassword menu.Secret
 	stop          context.CancelFunc
@@ -130,10 +131,7 @@ func (d *Daemon) open(o Options) error {
 		return err
 	}
 	d.guard = newGuard(d.config.Login)
-	d.registry = newRegistry(d.config.Limits, d.visits, func(name string) bool {
-		u, _ := d.accounts.get(name)
-		return u.Role == menu.Administrator
-	})
+	d.registry = newRegistry(d.config.Limits, d.visits, d.audit.write)
 	if d.histories, err = openHistories(filepath.Join(o.Dir, "history")); err != nil {
 		return err
 	}
