@@ -66,7 +66,7 @@ type Spec struct {
 	Limits Limits `json:"limits"`
 
 	// ReserveBytes of disk stay free: the capture does not start, or ends with
-	// DiskLow, before they are touched.
+	// DiskLow, before they are touched. With 0 it ends when the disk is full.
 	ReserveBytes int64 `json:"reserveBytes"`
 }
 

@@ -325,11 +325,14 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// checkDisk looks whether the reserve is still free. A file system that does not tell
-// is taken to have room.
+// checkDisk looks whether the reserve will still be free at the next look. A file
+// system that does not tell is taken to have room.
 func (j *Job) checkDisk() error {
 	reserve := j.config.Spec.ReserveBytes
-	if free, err := j.file.Free(); err == nil && free < reserve {
+	if reserve == 0 {
+		return nil
+	}
+	if free, err := j.file.Free(); err == nil && free < reserve+diskStep {
 		return &DiskLowError{max(free, 0), reserve}
 	}
 	return nil

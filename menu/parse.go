@@ -9,7 +9,7 @@ type Call struct {
 	Path      []string  `json:"path"`
 	Menu      bool      `json:"menu,omitempty"` // the path ends at a menu: enter it
 	Arguments Arguments `json:"arguments,omitempty"`
-	JSON      bool      `json:"json,omitempty"` // --json stood in the line
+	JSON      bool      `json:"json,omitempty"`   // --json stood in the line
 	Secret    bool      `json:"secret,omitempty"` // an argument is a secret: the line is for no history
 	Stream    bool      `json:"stream,omitempty"` // the output comes as it happens: not for a pager
 }

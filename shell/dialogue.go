@@ -89,7 +89,7 @@ func (s *shell) question(q *menu.Question) (string, error) {
 		for _, c := range q.Choices {
 			fmt.Fprintf(&b, "- %s - %s\n", strings.ToUpper(c.Value), c.Help)
 		}
-		s.print("%s", b.String())
+		s.print(b.String())
 		return s.answer(q, fmt.Sprintf("[%s]> ", q.Default), q.Default)
 	case len(q.Choices) > 0:
 		var b strings.Builder
@@ -101,10 +101,10 @@ func (s *shell) question(q *menu.Question) (string, error) {
 			}
 			fmt.Fprintf(&b, "%d. %s\n", i+1, label)
 		}
-		s.print("%s", b.String())
+		s.print(b.String())
 		return s.answer(q, fmt.Sprintf("[%s]> ", numbered(q)), q.Default)
 	}
-	s.print("%s\n", q.Text)
+	s.printf("%s\n", q.Text)
 	return s.answer(q, fmt.Sprintf("[%s]> ", q.Default), q.Default)
 }
 
@@ -180,7 +180,7 @@ func (s *shell) secret(q *menu.Question) (string, error) {
 
 // lines reads a text of several lines, up to a line with a single full stop.
 func (s *shell) lines(q *menu.Question) (string, error) {
-	s.print("%s (end with a line that holds only a full stop)\n", q.Text)
+	s.printf("%s (end with a line that holds only a full stop)\n", q.Text)
 	var all []string
 	for {
 		line, err := s.terminal.ReadLine(term.Line{Prompt: "", Help: func(string, int) string { return explainQuestion(q) }})

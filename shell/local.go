@@ -45,7 +45,7 @@ func (s *shell) help(ctx context.Context, words []string) error {
 	if err != nil {
 		for _, w := range localWords {
 			if len(words) == 1 && w.Text == words[0] {
-				return s.print("%s - %s\n", strings.ToUpper(w.Text), w.Help)
+				return s.printf("%s - %s\n", strings.ToUpper(w.Text), w.Help)
 			}
 		}
 		return s.report(err)
@@ -68,8 +68,8 @@ func indent(text string) string {
 // setTerminal is `terminal pager on|off`.
 func (s *shell) setTerminal(words []string) error {
 	if len(words) == 2 && words[0] == "pager" && (words[1] == "on" || words[1] == "off") {
-		s.pager = words[1] == "on"
-		return s.print("The pager is %s.\n", words[1])
+		s.terminal.SetPager(words[1] == "on")
+		return s.printf("The pager is %s.\n", words[1])
 	}
 	return s.print("The words are: terminal pager on, or terminal pager off.\n")
 }

@@ -19,42 +19,52 @@ func (s *shell) run(ctx context.Context, call menu.Call, args menu.Arguments) (*
 	}
 	running, stop := s.terminal.Running(ctx)
 	defer stop()
-	out, closeOut := s.writer(running, s.pager && !call.Stream)
-	quit := false
+	out := io.Writer(s.terminal)
+	pager := s.terminal.Page()
+	if !call.Stream {
+		out = pager
+	}
 	failure, err := s.client.Run(running, term.HardContext(running), call.Path, args, form, func(f api.Frame) error {
 		if f.Progress != "" {
 			s.terminal.Progress(f.Progress)
 		}
-		if f.Text == "" {
-			return nil
-		}
 		_, err := io.WriteString(out, f.Text)
-		quit = errors.Is(err, term.ErrPagerQuit)
+		if errors.Is(err, term.ErrInterrupted) {
+			return nil // the command has been asked to end; its last words are still shown
+		}
 		return err
 	})
-	closeErr := closeOut()
-	if quit || errors.Is(closeErr, term.ErrPagerQuit) {
+	if closed := pager.Close(); err == nil {
+		err = closed
+	}
+	switch {
+	case errors.Is(err, term.ErrPagerQuit):
 		return nil, nil
+	case failure != nil && failure.Kind == menu.Interrupted:
+		return nil, err // whoever pressed Ctrl-C knows it
 	}
-	if failure != nil && failure.Kind == menu.Interrupted {
-		// Whoever pressed Ctrl-C knows it.
-		failure = nil
+	return failure, s.ended(err)
+}
+
+// ended turns what ends a wait inside a command's output into what it means for the session.
+func (s *shell) ended(err error) error {
+	if err == nil || errors.Is(err, term.ErrInterrupted) {
+		return nil
 	}
-	return failure, err
+	return s.left(err)
 }
 
 // page shows a text that may be longer than the screen.
 func (s *shell) page(ctx context.Context, text string) error {
-	running, stop := s.terminal.Running(ctx)
+	_, stop := s.terminal.Running(ctx)
 	defer stop()
-	out, closeOut := s.writer(running, s.pager)
-	_, err := io.WriteString(out, text)
-	closeErr := closeOut()
-	if err == nil {
-		err = closeErr
+	pager := s.terminal.Page()
+	_, err := pager.WriteString(text)
+	if closed := pager.Close(); err == nil {
+		err = closed
 	}
-	if errors.Is(err, term.ErrPagerQuit) || running.Err() != nil {
+	if errors.Is(err, term.ErrPagerQuit) {
 		return nil
 	}
-	return err
+	return s.ended(err)
 }

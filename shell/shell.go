@@ -27,7 +27,6 @@ type shell struct {
 	greeting access.Greeting
 	at       []string // the menu that the prompt belongs to; empty: the top
 	history  []string
-	pager    bool
 }
 
 var (
@@ -48,7 +47,7 @@ func Interactive(ctx context.Context, client *api.Client) int {
 		return complain(err)
 	}
 	defer terminal.Close()
-	s := &shell{client: client, terminal: terminal, greeting: greeting, history: greeting.History, pager: true}
+	s := &shell{client: client, terminal: terminal, greeting: greeting, history: greeting.History}
 	s.welcome()
 	if err := s.loop(ctx); api.Gone(err) && !errors.Is(err, errLeave) {
 		s.print("The appliance has ended the session.\n")
@@ -104,7 +103,7 @@ func (s *shell) loop(ctx context.Context) error {
 			s.at = nil
 			continue
 		case errors.Is(err, term.ErrIdle):
-			s.print("No key was pressed for %s: logged out.\n", spoken(time.Duration(s.greeting.Idle)*time.Second))
+			s.printf("No key was pressed for %s: logged out.\n", spoken(time.Duration(s.greeting.Idle)*time.Second))
 			return errLeave
 		case errors.Is(err, io.EOF):
 			return errLeave
@@ -209,16 +208,17 @@ func (s *shell) show(ctx context.Context) error {
 func (s *shell) report(err error) error {
 	var known *menu.Error
 	if errors.As(err, &known) {
-		return s.print("%s\n", known.Error())
+		return s.printf("%s\n", known.Error())
 	}
 	return err
 }
 
-func (s *shell) print(format string, args ...any) error {
-	if len(args) == 0 {
-		_, err := s.terminal.WriteString(format)
-		return err
-	}
+func (s *shell) print(text string) error {
+	_, err := s.terminal.WriteString(text)
+	return err
+}
+
+func (s *shell) printf(format string, args ...any) error {
 	_, err := fmt.Fprintf(s.terminal, format, args...)
 	return err
 }

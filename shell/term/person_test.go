@@ -1,0 +1,214 @@
+package term
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+)
+
+// childEnv names the scene that this test binary plays on its controlling terminal instead of running tests.
+const childEnv = "DIAGSH_TERM_SCENE"
+
+func TestMain(m *testing.M) {
+	name := os.Getenv(childEnv)
+	if name == "" {
+		os.Exit(m.Run())
+	}
+	scene, ok := scenes[name]
+	if !ok {
+		fmt.Fprintln(os.Stderr, "no scene", name)
+		os.Exit(2)
+	}
+	t, err := Open(Options{})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
+	}
+	scene(t)
+	if err := t.Close(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
+	}
+}
+
+// person sits before a terminal on which a scene is played.
+type person struct {
+	t      *testing.T
+	cmd    *exec.Cmd
+	master *os.File
+
+	mu      sync.Mutex
+	screen  *vt
+	raw     []byte
+	changed chan struct{} // closed and replaced when something is shown
+	gone    chan struct{} // closed when the terminal ends
+}
+
+// patience is only ever used up by a test that fails.
+const patience = 10 * time.Second
+
+// sit starts a scene in a window of the given size.
+func sit(t *testing.T, scene string, width, height int, env ...string) *person {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(exe)
+	cmd.Dir = t.TempDir()
+	cmd.Env = append([]string{childEnv + "=" + scene, "TERM=xterm", "GOMAXPROCS=1"}, env...)
+	master, err := pty.StartWithSize(cmd, &pty.Winsize{Cols: uint16(width), Rows: uint16(height)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if width == 0 {
+		width, height = 80, 24
+	}
+	p := &person{
+		t: t, cmd: cmd, master: master, screen: newVT(width, height),
+		changed: make(chan struct{}), gone: make(chan struct{}),
+	}
+	go p.watch()
+	t.Cleanup(func() {
+		master.Close()
+		cmd.Process.Kill()
+		cmd.Wait()
+		<-p.gone
+		if len(p.screen.strange) > 0 {
+			t.Errorf("sequences that drive a terminal: %s", p.screen.strange)
+		}
+	})
+	return p
+}
+
+func (p *person) watch() {
+	defer close(p.gone)
+	buf := make([]byte, 32<<10)
+	for {
+		n, err := p.master.Read(buf)
+		if err != nil {
+			return
+		}
+		p.mu.Lock()
+		p.raw = append(p.raw, buf[:n]...)
+		p.screen.write(buf[:n])
+		close(p.changed)
+		p.changed = make(chan struct{})
+		p.mu.Unlock()
+	}
+}
+
+// types sends all keys in one write.
+func (p *person) types(keys string) {
+	p.t.Helper()
+	if _, err := p.master.WriteString(keys); err != nil {
+		p.t.Fatalf("type %q: %v", keys, err)
+	}
+}
+
+// until waits for a state of the screen.
+func (p *person) until(what string, ok func(*vt) bool) {
+	p.t.Helper()
+	deadline := time.After(patience)
+	for {
+		p.mu.Lock()
+		done, changed := ok(p.screen), p.changed
+		p.mu.Unlock()
+		if done {
+			return
+		}
+		select {
+		case <-changed:
+		case <-p.gone:
+			p.mu.Lock()
+			done := ok(p.screen)
+			p.mu.Unlock()
+			if done {
+				return
+			}
+			p.t.Fatalf("the terminal ended before %s; it shows:\n%s", what, p.frame())
+		case <-deadline:
+			p.t.Fatalf("never saw %s; the screen shows:\n%s\nraw end: %q", what, p.frame(), p.tail())
+		}
+	}
+}
+
+// sees waits until the window shows exactly this, the cursor marked by |.
+func (p *person) sees(want string) {
+	p.t.Helper()
+	p.until(fmt.Sprintf("%q", want), func(v *vt) bool { return marked(v) == want })
+}
+
+// reads waits until the text is somewhere on the screen or scrolled away from it.
+func (p *person) reads(text string) {
+	p.t.Helper()
+	p.until(fmt.Sprintf("%q", text), func(v *vt) bool { return strings.Contains(v.all(), text) })
+}
+
+// endsWith waits until the window's text ends with this, the cursor marked by |.
+func (p *person) endsWith(text string) {
+	p.t.Helper()
+	p.until(fmt.Sprintf("%q at the end", text), func(v *vt) bool { return strings.HasSuffix(marked(v), text) })
+}
+
+func (p *person) resize(width, height int) {
+	p.t.Helper()
+	p.mu.Lock()
+	p.screen.resize(width, height)
+	p.mu.Unlock()
+	if err := pty.Setsize(p.master, &pty.Winsize{Cols: uint16(width), Rows: uint16(height)}); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// leaves waits for the end of the scene.
+func (p *person) leaves() {
+	p.t.Helper()
+	done := make(chan error, 1)
+	go func() { done <- p.cmd.Wait() }()
+	select {
+	case err := <-done:
+		if err != nil {
+			p.t.Fatalf("the scene ended with %v; the screen shows:\n%s", err, p.frame())
+		}
+	case <-time.After(patience):
+		p.t.Fatalf("the scene did not end; the screen shows:\n%s", p.frame())
+	}
+}
+
+func (p *person) frame() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return marked(p.screen)
+}
+
+func (p *person) tail() []byte {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.raw[max(0, len(p.raw)-300):]
+}
+
+// marked is the window's text with | at the cursor.
+func marked(v *vt) string {
+	var rows []string
+	for y, row := range v.cells {
+		text := rowText(row)
+		if y == v.y {
+			before := strings.Join(row[:v.x], "")
+			text = before + "|" + strings.TrimPrefix(rowText(row), strings.TrimRight(before, " "))
+			if len(rowText(row)) > len(before) {
+				text = before + "|" + rowText(row)[len(before):]
+			} else {
+				text = before + "|"
+			}
+		}
+		rows = append(rows, text)
+	}
+	return strings.TrimRight(strings.Join(rows, "\n"), "\n")
+}
