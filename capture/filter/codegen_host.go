@@ -86,7 +86,7 @@ func (g *generator) host6(address netip.Addr, bits uint32, q qualifiers) *condit
 // wordMask is the mask of the given 32-bit word of an IPv6 address for a prefix of some bits.
 func wordMask(bits uint32, word int) uint32 {
 	inWord := min(max(int(bits)-32*word, 0), 32)
-	return uint32(0xffffffff00000000 >> inWord)
+	return uint32(uint64(0xffffffff00000000) >> inWord)
 }
 
 // hostDECnet tests a DECnet node address.  The header comes long or short, and after padding or

@@ -122,7 +122,7 @@ func (g *generator) maskedIdentifier(id *identifier) *condition {
 		if id.bits > 32 {
 			g.fail("an IPv4 network has at most 32 bits, not %d", id.bits)
 		}
-		mask = uint32(0xffffffff00000000 >> id.bits)
+		mask = uint32(uint64(0xffffffff00000000) >> id.bits)
 		if address&^mask != 0 {
 			g.fail("%s/%d has bits set behind the first %d", id.text, id.bits, id.bits)
 		}
