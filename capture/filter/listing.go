@@ -40,7 +40,7 @@ func (p *Program) ListingDecimal() string {
 // listing is the line of one instruction, n its place in the program.
 func (in Instruction) listing(n int) string {
 	name, operand := in.mnemonic(n)
-	if in.Code&opClassMask == opClassJump && in.Code != opJa {
+	if in.Code&opClassMask == opClassJump && in.Code&opJumpMask != 0 {
 		return fmt.Sprintf("(%03d) %-8s %-16s jt %d\tjf %d", n, name, operand, n+1+int(in.Jt), n+1+int(in.Jf))
 	}
 	return fmt.Sprintf("(%03d) %-8s %s", n, name, operand)

@@ -61,10 +61,12 @@ const (
 	opTxa = 0x87
 )
 
-// The parts of an operation code that checks of whole groups look at.
+// The parts of an operation code that tell a conditional jump: the class, and
+// the kind of jump, which is 0 for an unconditional one.
 const (
 	opClassMask = 0x07
 	opClassJump = 0x05
+	opJumpMask  = 0xf0
 )
 
 // scratchWords is the number of words M[0] … M[15] a program may store into.
