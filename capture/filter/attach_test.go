@@ -59,7 +59,7 @@ func randomProgram(random *rand.Rand) *Program {
 	for code := range mnemonics {
 		codes = append(codes, code)
 	}
-	codes = append(codes, opJa, opLdxLen)
+	codes = append(codes, codeJump, codeLoadXLen)
 	slices.Sort(codes)
 	pick := func(values ...uint32) uint32 { return values[random.IntN(len(values))] }
 	var p Program
@@ -69,11 +69,11 @@ func randomProgram(random *rand.Rand) *Program {
 			in.Code = uint16(random.IntN(0x120))
 		}
 		switch in.Code {
-		case opLdMem, opLdxMem, opSt, opStx:
+		case codeLoadMem, codeLoadXMem, codeStore, codeStoreX:
 			in.K = pick(0, 0, 0, 1, 1, 15, 16)
-		case opLdW, opLdH, opLdB:
+		case codeLoadWord, codeLoadHalf, codeLoadByte:
 			in.K = pick(0, 12, 0xffffffff, ancillaryBase+4*uint32(random.IntN(18)), ancillaryBase+2)
-		case opJa:
+		case codeJump:
 			in.K = pick(0, 0, 1, 2, 0xffffffff)
 		default:
 			in.K = pick(0, 1, 2, 31, 32, 0xffffffff)
@@ -82,7 +82,7 @@ func randomProgram(random *rand.Rand) *Program {
 		p.Instructions = append(p.Instructions, in)
 	}
 	if random.IntN(10) > 0 {
-		p.Instructions = append(p.Instructions, Instruction{Code: uint16(pick(opRetK, opRetA))})
+		p.Instructions = append(p.Instructions, Instruction{Code: uint16(pick(codeReturn, codeReturnA))})
 	}
 	return &p
 }

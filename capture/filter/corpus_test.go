@@ -4,7 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"compress/gzip"
-	"encoding/binary"
+	endian "encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -22,29 +22,51 @@ const corpusDir = "testdata/corpus"
 // testdata/corpus/contexts.tsv.
 type corpusContext struct {
 	name    string
-	packets string // without .pcap; empty: programs only
-	live    bool   // the packets have metadata
+	packets string // the file without .pcap; empty: programs only
+	target  Target
 }
 
+// corpusSnapLength is the snapshot length of all contexts but one.
+const corpusSnapLength = 262144
+
 var corpusContexts = []corpusContext{
-	{name: "en10mb", packets: "en10mb"},
-	{name: "raw", packets: "raw"},
-	{name: "sll2", packets: "sll2"},
-	{name: "radiotap", packets: "radiotap"},
-	{name: "en10mb-live", packets: "en10mb-live", live: true},
-	{name: "sll", packets: "sll"},
-	{name: "null", packets: "null"},
-	{name: "null-file", packets: "null"},
-	{name: "loop", packets: "loop"},
-	{name: "ppp", packets: "ppp"},
-	{name: "ieee802_11", packets: "ieee802_11"},
-	{name: "en10mb-file", packets: "en10mb"},
-	{name: "sll2-file", packets: "sll2"},
-	{name: "en10mb-mask24", packets: "en10mb"},
-	{name: "en10mb-nomask", packets: "en10mb"},
-	{name: "en10mb-snap96", packets: "en10mb"},
-	{name: "compile-ipv4"},
-	{name: "compile-ipv6"},
+	{"en10mb", "en10mb", Target{LinkType: EN10MB}},
+	{"raw", "raw", Target{LinkType: Raw}},
+	{"sll2", "sll2", Target{LinkType: LinuxSLL2}},
+	{"radiotap", "radiotap", Target{LinkType: IEEE80211Radio}},
+	{"en10mb-live", "en10mb-live", Target{LinkType: EN10MB, Kind: Live}},
+	{"sll", "sll", Target{LinkType: LinuxSLL}},
+	{"null", "null", Target{LinkType: Null}},
+	{"null-file", "null", Target{LinkType: Null, Kind: Savefile}},
+	{"loop", "loop", Target{LinkType: Loop}},
+	{"ppp", "ppp", Target{LinkType: PPP}},
+	{"ieee802_11", "ieee802_11", Target{LinkType: IEEE80211}},
+	{"en10mb-file", "en10mb", Target{LinkType: EN10MB, Kind: Savefile}},
+	{"sll2-file", "sll2", Target{LinkType: LinuxSLL2, Kind: Savefile}},
+	{"en10mb-mask24", "en10mb", Target{LinkType: EN10MB, Netmask: 0xffffff00}},
+	{"en10mb-nomask", "en10mb", Target{LinkType: EN10MB, NetmaskUnknown: true}},
+	{"en10mb-snap96", "en10mb", Target{LinkType: EN10MB, SnapLength: 96}},
+	{"compile-ipv4", "", Target{LinkType: IPv4}},
+	{"compile-ipv6", "", Target{LinkType: IPv6}},
+}
+
+// corpusTarget is the target of a context with the names of the corpus.
+func (c corpusContext) corpusTarget(names Names) Target {
+	t := c.target
+	t.Names = names
+	if t.SnapLength == 0 {
+		t.SnapLength = corpusSnapLength
+	}
+	return t
+}
+
+func corpusNames(tb testing.TB) Names {
+	tb.Helper()
+	names, err := ReadNames(filepath.Join(corpusDir, "names"))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return names
 }
 
 // An expression of the corpus, with what it is for.
@@ -168,7 +190,7 @@ func readCorpusPackets(tb testing.TB, c corpusContext) []corpusPacket {
 	path := filepath.Join(corpusDir, "packets", c.packets)
 	packets := readPcap(tb, path+".pcap")
 	readPacketKinds(tb, path+".kind", packets)
-	if c.live {
+	if c.target.Kind == Live {
 		readPacketMetadata(tb, path+".aux", packets)
 	}
 	return packets
@@ -181,12 +203,12 @@ func readPcap(tb testing.TB, path string) []corpusPacket {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	if len(data) < 24 || binary.LittleEndian.Uint32(data) != 0xa1b2c3d4 {
+	if len(data) < 24 || endian.LittleEndian.Uint32(data) != 0xa1b2c3d4 {
 		tb.Fatalf("%s is not a little-endian pcap file", path)
 	}
 	var packets []corpusPacket
 	for data = data[24:]; len(data) > 0; {
-		captured, length := binary.LittleEndian.Uint32(data[8:]), binary.LittleEndian.Uint32(data[12:])
+		captured, length := endian.LittleEndian.Uint32(data[8:]), endian.LittleEndian.Uint32(data[12:])
 		packets = append(packets, corpusPacket{data: data[16 : 16+captured : 16+captured], meta: Metadata{Length: length}})
 		data = data[16+captured:]
 	}
@@ -221,7 +243,7 @@ func readPacketMetadata(tb testing.TB, path string, packets []corpusPacket) {
 		p.meta.VLANPresent, p.meta.VLANTCI = n[0] != 0, uint16(n[1])
 		p.meta.PacketType, p.meta.Interface = uint8(n[2]), uint32(n[3])
 		if len(p.data) >= 14 {
-			p.meta.Protocol = binary.BigEndian.Uint16(p.data[12:])
+			p.meta.Protocol = endian.BigEndian.Uint16(p.data[12:])
 		}
 	}
 }

@@ -1,6 +1,6 @@
 package filter
 
-import "encoding/binary"
+import endian "encoding/binary"
 
 // Metadata is what is known about a packet beside its captured bytes.
 type Metadata struct {
@@ -33,7 +33,7 @@ func (p *Program) Match(packet []byte, meta Metadata) uint32 {
 func (p *Program) run(packet []byte, meta *Metadata) (keep uint32, steps int) {
 	var (
 		a, x    uint32
-		scratch [scratchWords]uint32
+		scratch [memoryWords]uint32
 		code    = p.Instructions
 		pc      = 0
 		ok      bool
@@ -46,28 +46,28 @@ func (p *Program) run(packet []byte, meta *Metadata) (keep uint32, steps int) {
 		pc++
 		k := in.K
 		switch in.Code {
-		case opLdImm:
+		case codeLoadImm:
 			a = k
-		case opLdLen:
+		case codeLoadLen:
 			a = meta.length(packet)
-		case opLdMem:
-			if k >= scratchWords {
+		case codeLoadMem:
+			if k >= memoryWords {
 				return 0, steps
 			}
 			a = scratch[k]
-		case opLdW:
+		case codeLoadWord:
 			if a, ok = loadWord(packet, uint64(k)); !ok {
 				if a, ok = meta.ancillary(k); !ok {
 					return 0, steps
 				}
 			}
-		case opLdH:
+		case codeLoadHalf:
 			if a, ok = loadHalf(packet, uint64(k)); !ok {
 				if a, ok = meta.ancillary(k); !ok {
 					return 0, steps
 				}
 			}
-		case opLdB:
+		case codeLoadByte:
 			if a, ok = loadByte(packet, uint64(k)); !ok {
 				if a, ok = meta.ancillary(k); !ok {
 					return 0, steps
@@ -75,124 +75,124 @@ func (p *Program) run(packet []byte, meta *Metadata) (keep uint32, steps int) {
 			}
 		// The sum of an indexed load is not reduced to 32 bits: a "negative"
 		// offset lies outside the packet whatever X is, as in libpcap.
-		case opLdIndW:
+		case codeIndexWord:
 			if a, ok = loadWord(packet, uint64(x)+uint64(k)); !ok {
 				return 0, steps
 			}
-		case opLdIndH:
+		case codeIndexHalf:
 			if a, ok = loadHalf(packet, uint64(x)+uint64(k)); !ok {
 				return 0, steps
 			}
-		case opLdIndB:
+		case codeIndexByte:
 			if a, ok = loadByte(packet, uint64(x)+uint64(k)); !ok {
 				return 0, steps
 			}
-		case opLdxImm:
+		case codeLoadXImm:
 			x = k
-		case opLdxLen:
+		case codeLoadXLen:
 			x = meta.length(packet)
-		case opLdxMem:
-			if k >= scratchWords {
+		case codeLoadXMem:
+			if k >= memoryWords {
 				return 0, steps
 			}
 			x = scratch[k]
-		case opLdxMsh:
+		case codeLoadXMSH:
 			if x, ok = loadByte(packet, uint64(k)); !ok {
 				return 0, steps
 			}
 			x = x & 0xf << 2
-		case opSt:
-			if k >= scratchWords {
+		case codeStore:
+			if k >= memoryWords {
 				return 0, steps
 			}
 			scratch[k] = a
-		case opStx:
-			if k >= scratchWords {
+		case codeStoreX:
+			if k >= memoryWords {
 				return 0, steps
 			}
 			scratch[k] = x
 
-		case opAddK:
+		case codeAddK:
 			a += k
-		case opAddX:
+		case codeAddX:
 			a += x
-		case opSubK:
+		case codeSubK:
 			a -= k
-		case opSubX:
+		case codeSubX:
 			a -= x
-		case opMulK:
+		case codeMulK:
 			a *= k
-		case opMulX:
+		case codeMulX:
 			a *= x
-		case opDivK:
+		case codeDivK:
 			if k == 0 {
 				return 0, steps
 			}
 			a /= k
-		case opDivX:
+		case codeDivX:
 			if x == 0 {
 				return 0, steps
 			}
 			a /= x
-		case opModK:
+		case codeModK:
 			if k == 0 {
 				return 0, steps
 			}
 			a %= k
-		case opModX:
+		case codeModX:
 			if x == 0 {
 				return 0, steps
 			}
 			a %= x
-		case opOrK:
+		case codeOrK:
 			a |= k
-		case opOrX:
+		case codeOrX:
 			a |= x
-		case opAndK:
+		case codeAndK:
 			a &= k
-		case opAndX:
+		case codeAndX:
 			a &= x
-		case opXorK:
+		case codeXorK:
 			a ^= k
-		case opXorX:
+		case codeXorX:
 			a ^= x
-		case opLshK:
+		case codeLshK:
 			a <<= k
-		case opLshX:
+		case codeLshX:
 			a <<= x
-		case opRshK:
+		case codeRshK:
 			a >>= k
-		case opRshX:
+		case codeRshX:
 			a >>= x
-		case opNeg:
+		case codeNeg:
 			a = -a
 
-		case opJa:
+		case codeJump:
 			pc += int(int32(k))
-		case opJeqK:
+		case codeJEQK:
 			pc += in.jump(a == k)
-		case opJeqX:
+		case codeJEQX:
 			pc += in.jump(a == x)
-		case opJgtK:
+		case codeJGTK:
 			pc += in.jump(a > k)
-		case opJgtX:
+		case codeJGTX:
 			pc += in.jump(a > x)
-		case opJgeK:
+		case codeJGEK:
 			pc += in.jump(a >= k)
-		case opJgeX:
+		case codeJGEX:
 			pc += in.jump(a >= x)
-		case opJsetK:
+		case codeJSETK:
 			pc += in.jump(a&k != 0)
-		case opJsetX:
+		case codeJSETX:
 			pc += in.jump(a&x != 0)
 
-		case opRetK:
+		case codeReturn:
 			return k, steps
-		case opRetA:
+		case codeReturnA:
 			return a, steps
-		case opTax:
+		case codeTAX:
 			x = a
-		case opTxa:
+		case codeTXA:
 			a = x
 		default:
 			return 0, steps
@@ -227,7 +227,7 @@ func (m *Metadata) ancillary(k uint32) (value uint32, ok bool) {
 		return uint32(m.PacketType), true
 	case ancillaryInterface:
 		return m.Interface, true
-	case ancillaryVLANTCI:
+	case ancillaryVLANTag:
 		return uint32(m.VLANTCI), true
 	case ancillaryVLANPresent:
 		if m.VLANPresent {
@@ -242,14 +242,14 @@ func loadWord(packet []byte, offset uint64) (uint32, bool) {
 	if offset+4 > uint64(len(packet)) {
 		return 0, false
 	}
-	return binary.BigEndian.Uint32(packet[offset:]), true
+	return endian.BigEndian.Uint32(packet[offset:]), true
 }
 
 func loadHalf(packet []byte, offset uint64) (uint32, bool) {
 	if offset+2 > uint64(len(packet)) {
 		return 0, false
 	}
-	return uint32(binary.BigEndian.Uint16(packet[offset:])), true
+	return uint32(endian.BigEndian.Uint16(packet[offset:])), true
 }
 
 func loadByte(packet []byte, offset uint64) (uint32, bool) {

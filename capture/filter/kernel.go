@@ -22,7 +22,7 @@ func (p *Program) KernelReady() (ready bool, why string) {
 			return false, fmt.Sprintf("instruction %d %s", n, why)
 		}
 	}
-	if last := code[len(code)-1].Code; last != opRetK && last != opRetA {
+	if last := code[len(code)-1].Code; last != codeReturn && last != codeReturnA {
 		return false, "the program does not end with a return"
 	}
 	return scratchWrittenBeforeRead(code)
@@ -31,34 +31,34 @@ func (p *Program) KernelReady() (ready bool, why string) {
 // kernelRefusal says why the kernel would not take the instruction; rest is the
 // number of instructions behind it.
 func (in Instruction) kernelRefusal(rest int) string {
-	if _, known := mnemonics[in.Code]; !known && in.Code != opJa && in.Code != opLdxLen {
+	if _, known := mnemonics[in.Code]; !known && in.Code != codeJump && in.Code != codeLoadXLen {
 		return fmt.Sprintf("has the unknown operation code 0x%x", in.Code)
 	}
 	switch in.Code {
-	case opJa:
+	case codeJump:
 		if int32(in.K) < 0 {
 			return "jumps backwards"
 		}
 		if in.K >= uint32(rest) {
 			return "jumps out of the program"
 		}
-	case opJeqK, opJeqX, opJgtK, opJgtX, opJgeK, opJgeX, opJsetK, opJsetX:
+	case codeJEQK, codeJEQX, codeJGTK, codeJGTX, codeJGEK, codeJGEX, codeJSETK, codeJSETX:
 		if int(max(in.Jt, in.Jf)) >= rest {
 			return "jumps out of the program"
 		}
-	case opLshK, opRshK:
+	case codeLshK, codeRshK:
 		if in.K > 31 {
 			return fmt.Sprintf("shifts by %d bits", in.K)
 		}
-	case opDivK, opModK:
+	case codeDivK, codeModK:
 		if in.K == 0 {
 			return "divides by 0"
 		}
-	case opLdMem, opLdxMem, opSt, opStx:
-		if in.K >= scratchWords {
+	case codeLoadMem, codeLoadXMem, codeStore, codeStoreX:
+		if in.K >= memoryWords {
 			return fmt.Sprintf("uses the scratch word M[%d]", in.K)
 		}
-	case opLdW, opLdH, opLdB:
+	case codeLoadWord, codeLoadHalf, codeLoadByte:
 		if _, known := ancillaryNames[in.K-ancillaryBase]; in.K >= ancillaryBase && !known {
 			return fmt.Sprintf("loads from the offset %d, which has no meaning", int32(in.K))
 		}
@@ -70,7 +70,7 @@ func (in Instruction) kernelRefusal(rest int) string {
 // instruction the set of scratch words that all ways to it have written. Jumps
 // only go forward, so one pass is enough.
 func scratchWrittenBeforeRead(code []Instruction) (bool, string) {
-	const all = 1<<scratchWords - 1
+	const all = 1<<memoryWords - 1
 	written := make([]uint16, len(code))
 	for n := range written {
 		written[n] = all
@@ -79,16 +79,16 @@ func scratchWrittenBeforeRead(code []Instruction) (bool, string) {
 	for n, in := range code {
 		here &= written[n]
 		switch in.Code {
-		case opSt, opStx:
+		case codeStore, codeStoreX:
 			here |= 1 << in.K
-		case opLdMem, opLdxMem:
+		case codeLoadMem, codeLoadXMem:
 			if here&(1<<in.K) == 0 {
 				return false, fmt.Sprintf("instruction %d reads the scratch word M[%d], which may not have been written", n, in.K)
 			}
-		case opJa:
+		case codeJump:
 			written[n+1+int(in.K)] &= here
 			here = all
-		case opJeqK, opJeqX, opJgtK, opJgtX, opJgeK, opJgeX, opJsetK, opJsetX:
+		case codeJEQK, codeJEQX, codeJGTK, codeJGTX, codeJGEK, codeJGEX, codeJSETK, codeJSETX:
 			written[n+1+int(in.Jt)] &= here
 			written[n+1+int(in.Jf)] &= here
 			here = all

@@ -40,7 +40,7 @@ func (p *Program) ListingDecimal() string {
 // listing is the line of one instruction, n its place in the program.
 func (in Instruction) listing(n int) string {
 	name, operand := in.mnemonic(n)
-	if in.Code&opClassMask == opClassJump && in.Code&opJumpMask != 0 {
+	if in.Code&classMask == classJMP && in.Code&opMask != 0 {
 		return fmt.Sprintf("(%03d) %-8s %-16s jt %d\tjf %d", n, name, operand, n+1+int(in.Jt), n+1+int(in.Jf))
 	}
 	return fmt.Sprintf("(%03d) %-8s %s", n, name, operand)
@@ -68,53 +68,53 @@ var mnemonics = map[uint16]struct {
 	name string
 	form operandForm
 }{
-	opLdImm:  {"ld", formHex},
-	opLdW:    {"ld", formAbsolute},
-	opLdH:    {"ldh", formAbsolute},
-	opLdB:    {"ldb", formAbsolute},
-	opLdIndW: {"ld", formIndexed},
-	opLdIndH: {"ldh", formIndexed},
-	opLdIndB: {"ldb", formIndexed},
-	opLdMem:  {"ld", formScratch},
-	opLdLen:  {"ld", formLength},
-	opLdxImm: {"ldx", formHex},
-	opLdxMem: {"ldx", formScratch},
-	opLdxMsh: {"ldxb", formHeader},
-	opSt:     {"st", formScratch},
-	opStx:    {"stx", formScratch},
-	opAddK:   {"add", formDecimal},
-	opAddX:   {"add", formX},
-	opSubK:   {"sub", formDecimal},
-	opSubX:   {"sub", formX},
-	opMulK:   {"mul", formDecimal},
-	opMulX:   {"mul", formX},
-	opDivK:   {"div", formDecimal},
-	opDivX:   {"div", formX},
-	opOrK:    {"or", formHex},
-	opOrX:    {"or", formX},
-	opAndK:   {"and", formHex},
-	opAndX:   {"and", formX},
-	opLshK:   {"lsh", formDecimal},
-	opLshX:   {"lsh", formX},
-	opRshK:   {"rsh", formDecimal},
-	opRshX:   {"rsh", formX},
-	opNeg:    {"neg", formNone},
-	opModK:   {"mod", formDecimal},
-	opModX:   {"mod", formX},
-	opXorK:   {"xor", formHex},
-	opXorX:   {"xor", formX},
-	opJeqK:   {"jeq", formHex},
-	opJeqX:   {"jeq", formX},
-	opJgtK:   {"jgt", formHex},
-	opJgtX:   {"jgt", formX},
-	opJgeK:   {"jge", formHex},
-	opJgeX:   {"jge", formX},
-	opJsetK:  {"jset", formHex},
-	opJsetX:  {"jset", formX},
-	opRetK:   {"ret", formDecimal},
-	opRetA:   {"ret", formNone},
-	opTax:    {"tax", formNone},
-	opTxa:    {"txa", formNone},
+	codeLoadImm:   {"ld", formHex},
+	codeLoadWord:  {"ld", formAbsolute},
+	codeLoadHalf:  {"ldh", formAbsolute},
+	codeLoadByte:  {"ldb", formAbsolute},
+	codeIndexWord: {"ld", formIndexed},
+	codeIndexHalf: {"ldh", formIndexed},
+	codeIndexByte: {"ldb", formIndexed},
+	codeLoadMem:   {"ld", formScratch},
+	codeLoadLen:   {"ld", formLength},
+	codeLoadXImm:  {"ldx", formHex},
+	codeLoadXMem:  {"ldx", formScratch},
+	codeLoadXMSH:  {"ldxb", formHeader},
+	codeStore:     {"st", formScratch},
+	codeStoreX:    {"stx", formScratch},
+	codeAddK:      {"add", formDecimal},
+	codeAddX:      {"add", formX},
+	codeSubK:      {"sub", formDecimal},
+	codeSubX:      {"sub", formX},
+	codeMulK:      {"mul", formDecimal},
+	codeMulX:      {"mul", formX},
+	codeDivK:      {"div", formDecimal},
+	codeDivX:      {"div", formX},
+	codeOrK:       {"or", formHex},
+	codeOrX:       {"or", formX},
+	codeAndK:      {"and", formHex},
+	codeAndX:      {"and", formX},
+	codeLshK:      {"lsh", formDecimal},
+	codeLshX:      {"lsh", formX},
+	codeRshK:      {"rsh", formDecimal},
+	codeRshX:      {"rsh", formX},
+	codeNeg:       {"neg", formNone},
+	codeModK:      {"mod", formDecimal},
+	codeModX:      {"mod", formX},
+	codeXorK:      {"xor", formHex},
+	codeXorX:      {"xor", formX},
+	codeJEQK:      {"jeq", formHex},
+	codeJEQX:      {"jeq", formX},
+	codeJGTK:      {"jgt", formHex},
+	codeJGTX:      {"jgt", formX},
+	codeJGEK:      {"jge", formHex},
+	codeJGEX:      {"jge", formX},
+	codeJSETK:     {"jset", formHex},
+	codeJSETX:     {"jset", formX},
+	codeReturn:    {"ret", formDecimal},
+	codeReturnA:   {"ret", formNone},
+	codeTAX:       {"tax", formNone},
+	codeTXA:       {"txa", formNone},
 }
 
 // ancillaryNames are the listing's names for what Linux knows about a packet,
@@ -125,7 +125,7 @@ var ancillaryNames = map[uint32]string{
 }
 
 func (in Instruction) mnemonic(n int) (name, operand string) {
-	if in.Code == opJa {
+	if in.Code == codeJump {
 		return "ja", fmt.Sprint(int32(n) + 1 + int32(in.K))
 	}
 	m, ok := mnemonics[in.Code]

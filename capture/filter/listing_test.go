@@ -23,10 +23,10 @@ func TestListingIsThatOfLibpcap(t *testing.T) {
 
 func TestListings(t *testing.T) {
 	p := Program{Instructions: []Instruction{
-		{Code: opLdH, K: 12},
-		{Code: opJeqK, Jf: 1, K: 0x800},
-		{Code: opRetK, K: 262144},
-		{Code: opRetK},
+		{Code: codeLoadHalf, K: 12},
+		{Code: codeJEQK, Jf: 1, K: 0x800},
+		{Code: codeReturn, K: 262144},
+		{Code: codeReturn},
 	}}
 	for _, test := range []struct{ name, got, want string }{
 		{"-d", p.Listing(), "(000) ldh      [12]\n(001) jeq      #0x800           jt 2\tjf 3\n(002) ret      #262144\n(003) ret      #0\n"},

@@ -16,21 +16,6 @@ import (
 	"time"
 )
 
-// Names turns the names in an expression into numbers. Host names compare
-// without regard to case, all others exactly.
-type Names interface {
-	// Hosts gives all addresses of a host, of both families.
-	Hosts(ctx context.Context, name string) ([]netip.Addr, error)
-	// Port gives the port of a service over the transport protocol "tcp", "udp" or "sctp".
-	Port(name, proto string) (uint16, bool)
-	// Protocol gives the number of an IP protocol.
-	Protocol(name string) (int, bool)
-	// Network gives the address of a network; parts it does not have are 0 on the right.
-	Network(name string) (uint32, bool)
-	// Ether gives the hardware address of a host.
-	Ether(name string) ([6]byte, bool)
-}
-
 // resolveTimeout bounds a question to the system's resolver. Somebody waits at a
 // prompt for the answer, and a dead name server must not hold a capture up.
 const resolveTimeout = 3 * time.Second

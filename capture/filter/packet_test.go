@@ -1,7 +1,7 @@
 package filter
 
 import (
-	"encoding/binary"
+	endian "encoding/binary"
 	"net/netip"
 )
 
@@ -12,13 +12,13 @@ type mac [6]byte
 
 func ethernet(dst, src mac, etherType uint16, payload []byte) []byte {
 	b := append(dst[:], src[:]...)
-	return append(binary.BigEndian.AppendUint16(b, etherType), payload...)
+	return append(endian.BigEndian.AppendUint16(b, etherType), payload...)
 }
 
 // vlanTag is the payload of an Ethernet frame with the type of a tag, 0x8100 or the like.
 func vlanTag(tci, etherType uint16, payload []byte) []byte {
-	b := binary.BigEndian.AppendUint16(nil, tci)
-	return append(binary.BigEndian.AppendUint16(b, etherType), payload...)
+	b := endian.BigEndian.AppendUint16(nil, tci)
+	return append(endian.BigEndian.AppendUint16(b, etherType), payload...)
 }
 
 // ipPacket writes an IPv4 or IPv6 packet, whichever the addresses are of.
@@ -33,16 +33,16 @@ func ipPacket(src, dst netip.Addr, protocol uint8, payload []byte) []byte {
 // header, and options of a multiple of four bytes.
 func ipv4Packet(src, dst netip.Addr, protocol uint8, fragment uint16, options, payload []byte) []byte {
 	b := []byte{0x45 + byte(len(options)/4), 0}
-	b = binary.BigEndian.AppendUint16(b, uint16(20+len(options)+len(payload)))
+	b = endian.BigEndian.AppendUint16(b, uint16(20+len(options)+len(payload)))
 	b = append(b, 0, 1)
-	b = binary.BigEndian.AppendUint16(b, fragment)
+	b = endian.BigEndian.AppendUint16(b, fragment)
 	b = append(b, 64, protocol, 0, 0)
 	b = append(append(b, src.AsSlice()...), dst.AsSlice()...)
 	return append(append(b, options...), payload...)
 }
 
 func ipv6Packet(src, dst netip.Addr, next uint8, payload []byte) []byte {
-	b := binary.BigEndian.AppendUint16([]byte{0x60, 0, 0, 0}, uint16(len(payload)))
+	b := endian.BigEndian.AppendUint16([]byte{0x60, 0, 0, 0}, uint16(len(payload)))
 	b = append(b, next, 64)
 	b = append(append(b, src.AsSlice()...), dst.AsSlice()...)
 	return append(b, payload...)
@@ -51,13 +51,13 @@ func ipv6Packet(src, dst netip.Addr, next uint8, payload []byte) []byte {
 // transport writes the header of TCP, UDP or SCTP; other protocols get eight
 // bytes of a type and a code.
 func transport(protocol uint8, src, dst uint16, flags byte, payload []byte) []byte {
-	ports := binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint16(nil, src), dst)
+	ports := endian.BigEndian.AppendUint16(endian.BigEndian.AppendUint16(nil, src), dst)
 	var header []byte
 	switch protocol {
 	case 6:
 		header = append(ports, 0, 0, 0, 1, 0, 0, 0, 2, 0x50, flags, 0x72, 0x10, 0, 0, 0, 0)
 	case 17:
-		header = append(binary.BigEndian.AppendUint16(ports, uint16(8+len(payload))), 0, 0)
+		header = append(endian.BigEndian.AppendUint16(ports, uint16(8+len(payload))), 0, 0)
 	case 132:
 		header = append(ports, 0, 0, 0, 7, 0, 0, 0, 0)
 	default:
@@ -67,7 +67,7 @@ func transport(protocol uint8, src, dst uint16, flags byte, payload []byte) []by
 }
 
 func arpPacket(operation uint16, sender, target mac, senderIP, targetIP netip.Addr) []byte {
-	b := binary.BigEndian.AppendUint16([]byte{0, 1, 8, 0, 6, 4}, operation)
+	b := endian.BigEndian.AppendUint16([]byte{0, 1, 8, 0, 6, 4}, operation)
 	b = append(append(b, sender[:]...), senderIP.AsSlice()...)
 	return append(append(b, target[:]...), targetIP.AsSlice()...)
 }

@@ -301,12 +301,12 @@ func etherClause(name, direction, value string) (clause, *FieldError) {
 		if err != nil || len(address) != 6 {
 			return clause{}, &FieldError{Message: "a hardware address has six parts, like 00-0D-56-1F-73-64"}
 		}
-		return primitive("ether", direction, "host", address.String()), nil
+		return written("ether", direction, "host", address.String()), nil
 	})
 }
 
-// primitive writes a primitive from its words, without those that are empty.
-func primitive(words ...string) clause {
+// written writes a primitive from its words, without those that are empty.
+func written(words ...string) clause {
 	var set []string
 	for _, w := range words {
 		if w != "" {
@@ -343,7 +343,7 @@ func protocolClause(value string) (clause, *FieldError) {
 		for n := low; n <= high; n++ {
 			numbers = append(numbers, strconv.FormatUint(n, 10))
 		}
-		return primitive("proto", oneOrMore(numbers)), nil
+		return written("proto", oneOrMore(numbers)), nil
 	})
 }
 
@@ -428,7 +428,7 @@ func addressesClause(direction string, prefixes []netip.Prefix) clause {
 		if host[f] {
 			kind = "host"
 		}
-		alternatives = append(alternatives, primitive(qualifier, direction, kind, oneOrMore(words[f])))
+		alternatives = append(alternatives, written(qualifier, direction, kind, oneOrMore(words[f])))
 	}
 	return anyOf(alternatives...)
 }
@@ -556,10 +556,10 @@ func portClause(name, direction, value string) (clause, *FieldError) {
 	}
 	var alternatives []clause
 	if len(single) > 0 {
-		alternatives = append(alternatives, primitive(direction, "port", oneOrMore(single)))
+		alternatives = append(alternatives, written(direction, "port", oneOrMore(single)))
 	}
 	if len(ranges) > 0 {
-		alternatives = append(alternatives, primitive(direction, "portrange", oneOrMore(ranges)))
+		alternatives = append(alternatives, written(direction, "portrange", oneOrMore(ranges)))
 	}
 	return anyOf(alternatives...), nil
 }
