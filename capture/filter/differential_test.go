@@ -23,7 +23,7 @@ var differentialLinks = []LinkType{
 	EN10MB, EN10MB, EN10MB, EN10MB, Raw, LinuxSLL, LinuxSLL2, Null, Loop, PPP, IEEE80211, IEEE80211Radio, IPv4, IPv6,
 }
 
-// paddedLength is more than any filter of the generator looks at. On a packet that ends
+// paddedLength is more than any filter of the chooser looks at. On a packet that ends
 // earlier the order of the tests decides, and libpcap disagrees with itself.
 const paddedLength = 2000
 
@@ -64,7 +64,7 @@ func tcpdumpProgram(t testing.TB, tcpdump, expression string, link LinkType, opt
 }
 
 // generatedPackets are the padded packets of a link type, with their length on the wire.
-func generatedPackets(g generator, link LinkType, n int) []corpusPacket {
+func generatedPackets(g chooser, link LinkType, n int) []corpusPacket {
 	packets := make([]corpusPacket, n)
 	for i := range packets {
 		data := g.packet(link)
@@ -81,7 +81,7 @@ func generatedPackets(g generator, link LinkType, n int) []corpusPacket {
 // are those of the libpcap it was linked with.
 func TestDifferential(t *testing.T) {
 	tcpdump := netnstest.Tool(t, "tcpdump")
-	g := newGenerator(*differentialSeed)
+	g := newChooser(*differentialSeed)
 	packets := make(map[LinkType][]corpusPacket)
 	for _, link := range differentialLinks {
 		if packets[link] == nil {
@@ -214,7 +214,7 @@ func (tally *differentialTally) count(t testing.TB, d difference) {
 // TestOptimiserKeepsTheMeaning compares the package with itself: the optimised and the
 // unoptimised program decide the same on every complete packet.
 func TestOptimiserKeepsTheMeaning(t *testing.T) {
-	g := newGenerator(*differentialSeed + 1)
+	g := newChooser(*differentialSeed + 1)
 	const rounds = 400
 	compared := 0
 	for _, link := range differentialLinks {

@@ -8,18 +8,18 @@ import (
 	"strings"
 )
 
-// A generator makes random expressions and random packets. Both draw addresses,
+// A chooser makes random expressions and random packets. Both draw addresses,
 // ports and the like from the same few, or nothing would ever match.
-type generator struct{ *rand.Rand }
+type chooser struct{ *rand.Rand }
 
-func newGenerator(seed uint64) generator {
-	return generator{rand.New(rand.NewPCG(seed, 0x9e3779b97f4a7c15))}
+func newChooser(seed uint64) chooser {
+	return chooser{rand.New(rand.NewPCG(seed, 0x9e3779b97f4a7c15))}
 }
 
-func pick[V any](g generator, values ...V) V { return values[g.IntN(len(values))] }
+func pick[V any](g chooser, values ...V) V { return values[g.IntN(len(values))] }
 
 // chance is true once in n times.
-func (g generator) chance(n int) bool { return g.IntN(n) == 0 }
+func (g chooser) chance(n int) bool { return g.IntN(n) == 0 }
 
 var (
 	generatedIPv4 = []string{
@@ -35,19 +35,19 @@ var (
 	generatedTags = []int{0, 1, 10, 20, 100, 4095}
 )
 
-func (g generator) ipv4() string { return pick(g, generatedIPv4...) }
-func (g generator) ipv6() string { return pick(g, generatedIPv6...) }
+func (g chooser) ipv4() string { return pick(g, generatedIPv4...) }
+func (g chooser) ipv6() string { return pick(g, generatedIPv6...) }
 
-func (g generator) mac() string {
+func (g chooser) mac() string {
 	m := pick(g, generatedMACs...)
 	return fmt.Sprintf("%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5])
 }
 
-func (g generator) port() int { return int(pick(g, generatedPorts...)) }
-func (g generator) tag() int  { return pick(g, generatedTags...) }
+func (g chooser) port() int { return int(pick(g, generatedPorts...)) }
+func (g chooser) tag() int  { return pick(g, generatedTags...) }
 
 // expression makes an expression; most are valid.
-func (g generator) expression(link LinkType) string {
+func (g chooser) expression(link LinkType) string {
 	e := g.logical(link, 1+g.IntN(4))
 	if g.chance(12) {
 		e = g.damaged(e)
@@ -56,7 +56,7 @@ func (g generator) expression(link LinkType) string {
 }
 
 // damaged takes a word away, doubles it or puts it elsewhere.
-func (g generator) damaged(e string) string {
+func (g chooser) damaged(e string) string {
 	words := strings.Fields(e)
 	i := g.IntN(len(words))
 	switch g.IntN(3) {
@@ -71,7 +71,7 @@ func (g generator) damaged(e string) string {
 	return strings.Join(words, " ")
 }
 
-func (g generator) logical(link LinkType, depth int) string {
+func (g chooser) logical(link LinkType, depth int) string {
 	if depth == 0 {
 		return g.primitive(link)
 	}
@@ -93,18 +93,18 @@ func (g generator) logical(link LinkType, depth int) string {
 	return left + " " + g.connective() + " " + right
 }
 
-func (g generator) connective() string { return pick(g, "and", "and", "or", "&&", "||") }
+func (g chooser) connective() string { return pick(g, "and", "and", "or", "&&", "||") }
 
-func (g generator) protocol() string {
+func (g chooser) protocol() string {
 	return pick(g, "", "", "", "", "ip ", "ip6 ", "arp ", "rarp ", "tcp ", "udp ", "sctp ", "icmp ", "ether ")
 }
 
-func (g generator) direction() string {
+func (g chooser) direction() string {
 	return pick(g, "", "", "", "src ", "dst ", "src or dst ", "src and dst ")
 }
 
 // inherited makes a primitive and values that take its qualifiers.
-func (g generator) inherited() string {
+func (g chooser) inherited() string {
 	value := func() string { return fmt.Sprint(g.port()) }
 	kind := "port "
 	if g.chance(2) {
@@ -121,7 +121,7 @@ func (g generator) inherited() string {
 	return e
 }
 
-func (g generator) primitive(link LinkType) string {
+func (g chooser) primitive(link LinkType) string {
 	switch g.IntN(20) {
 	case 0, 1, 2:
 		return g.protocol() + g.direction() + "host " + pick(g, g.ipv4(), g.ipv4(), g.ipv6())
@@ -156,20 +156,20 @@ func (g generator) primitive(link LinkType) string {
 	return g.relation()
 }
 
-func (g generator) network() string {
+func (g chooser) network() string {
 	return pick(g,
 		"192.0.2", "10", "172.16", "192.0.2.0/24", "10.0.0.0/8", "192.0.2.8/29", "0.0.0.0/0", "192.0.2.10",
 		"192.168.0.0 mask 255.255.0.0", "224.0.0.0/4", "2001:db8::/32", "fe80::/10", "2001:db8::10/128", "::/0", "2001:db8:1::/48", "10.0.0.1/8")
 }
 
-func (g generator) encapsulation() string {
+func (g chooser) encapsulation() string {
 	return pick(g, "vlan", "vlan", fmt.Sprintf("vlan %d", g.tag()), fmt.Sprintf("vlan %d", g.tag()),
 		"mpls", fmt.Sprintf("mpls %d", g.tag()), "pppoed", "pppoes", fmt.Sprintf("pppoes %d", g.tag()),
 		"geneve", fmt.Sprintf("geneve %d", g.tag()))
 }
 
 // linkPrimitive makes what only some link types have.
-func (g generator) linkPrimitive(link LinkType) string {
+func (g chooser) linkPrimitive(link LinkType) string {
 	if (link == IEEE80211 || link == IEEE80211Radio) && !g.chance(4) {
 		return pick(g, "type mgt", "type data", "type ctl", "subtype beacon", "type mgt subtype probe-req", "subtype qos-data",
 			"dir fromds", "dir tods", "dir nods", "wlan addr1 "+g.mac(), "wlan ra "+g.mac(), "wlan host "+g.mac(), "wlan addr3 "+g.mac())
@@ -179,11 +179,11 @@ func (g generator) linkPrimitive(link LinkType) string {
 }
 
 // relation compares two arithmetic expressions.
-func (g generator) relation() string {
+func (g chooser) relation() string {
 	return g.arithmetic(2) + " " + pick(g, "=", "==", "!=", "<", ">", "<=", ">=") + " " + g.arithmetic(1)
 }
 
-func (g generator) arithmetic(depth int) string {
+func (g chooser) arithmetic(depth int) string {
 	if depth == 0 {
 		return g.operand()
 	}
@@ -198,15 +198,15 @@ func (g generator) arithmetic(depth int) string {
 	return g.operand()
 }
 
-func (g generator) operator() string {
+func (g chooser) operator() string {
 	return pick(g, "+", "-", "*", "/", "%", "&", "&", "|", "^", "<<", ">>")
 }
 
-func (g generator) number() int {
+func (g chooser) number() int {
 	return pick(g, 0, 1, 2, 4, 5, 6, 13, 16, 17, 0x0f, 0x1fff, 0x40, 20, 80, 443, 255, 256, 0x800, 65535, 0x7fffffff, 0xffffffff)
 }
 
-func (g generator) operand() string {
+func (g chooser) operand() string {
 	switch g.IntN(8) {
 	case 0:
 		return fmt.Sprint(g.number())
@@ -226,7 +226,7 @@ func (g generator) operand() string {
 }
 
 // packet makes a frame of the link type.
-func (g generator) packet(link LinkType) []byte {
+func (g chooser) packet(link LinkType) []byte {
 	switch link {
 	case EN10MB:
 		return g.etherFrame()
@@ -276,12 +276,12 @@ func (g generator) packet(link LinkType) []byte {
 	panic("no packets of this link type")
 }
 
-func (g generator) macBytes() []byte {
+func (g chooser) macBytes() []byte {
 	m := pick(g, generatedMACs...)
 	return m[:]
 }
 
-func (g generator) etherFrame() []byte {
+func (g chooser) etherFrame() []byte {
 	etherType, payload := g.network3()
 	for range pick(g, 0, 0, 0, 1, 1, 2) {
 		payload = vlanTag(uint16(g.tag()|g.IntN(8)<<13), etherType, payload)
@@ -297,7 +297,7 @@ func (g generator) etherFrame() []byte {
 }
 
 // network3 makes the payload of a link layer, and its Ethernet type.
-func (g generator) network3() (uint16, []byte) {
+func (g chooser) network3() (uint16, []byte) {
 	switch g.IntN(16) {
 	case 0, 1:
 		v4 := func() netip.Addr { return netip.MustParseAddr(g.ipv4()) }
@@ -329,7 +329,7 @@ func (g generator) network3() (uint16, []byte) {
 	return 0x0800, g.ipv4Packet()
 }
 
-func (g generator) ipv4Packet() []byte {
+func (g chooser) ipv4Packet() []byte {
 	protocol := pick[uint8](g, 6, 6, 6, 17, 17, 17, 132, 1, 2, 47, 50, 51, 9, 103, 112)
 	payload := g.transportPayload(protocol, 6)
 	fragment := pick[uint16](g, 0, 0, 0, 0x4000, 0x2000, 0x2007, 0x00b9)
@@ -340,7 +340,7 @@ func (g generator) ipv4Packet() []byte {
 	return ipv4Packet(netip.MustParseAddr(g.ipv4()), netip.MustParseAddr(g.ipv4()), protocol, fragment, options, payload)
 }
 
-func (g generator) ipv6Packet() []byte {
+func (g chooser) ipv6Packet() []byte {
 	next := pick[uint8](g, 6, 6, 17, 17, 132, 58, 58, 50, 51)
 	payload := g.transportPayload(next, 6)
 	for range pick(g, 0, 0, 0, 1, 2) {
@@ -351,7 +351,7 @@ func (g generator) ipv6Packet() []byte {
 	return ipv6Packet(netip.MustParseAddr(g.ipv6()), netip.MustParseAddr(g.ipv6()), next, payload)
 }
 
-func (g generator) transportPayload(protocol, inAuthentication uint8) []byte {
+func (g chooser) transportPayload(protocol, inAuthentication uint8) []byte {
 	body := make([]byte, g.IntN(40))
 	if protocol == 51 {
 		header := make([]byte, 24)
@@ -369,7 +369,7 @@ func (g generator) transportPayload(protocol, inAuthentication uint8) []byte {
 }
 
 // wlanFrame makes an 802.11 frame: data with a payload, or management and control.
-func (g generator) wlanFrame(etherType uint16, payload []byte) []byte {
+func (g chooser) wlanFrame(etherType uint16, payload []byte) []byte {
 	b := []byte{byte(g.IntN(256)) &^ 3, byte(g.IntN(4)), 0, 0}
 	if !g.chance(3) {
 		b[0] = pick[byte](g, 0x08, 0x88)
@@ -384,7 +384,7 @@ func (g generator) wlanFrame(etherType uint16, payload []byte) []byte {
 }
 
 // kernelMetadata makes up what a kernel would know about the packet.
-func (g generator) kernelMetadata(p corpusPacket) Metadata {
+func (g chooser) kernelMetadata(p corpusPacket) Metadata {
 	m := p.meta
 	m.Kernel = true
 	m.VLANPresent = g.chance(2)
