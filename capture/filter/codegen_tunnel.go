@@ -20,7 +20,7 @@ func (g *generator) vlan(n *primitive) *condition {
 	} else {
 		c = g.vlanTag()
 		if n.hasNumber {
-			c = and(c, g.equalMasked(fromPayload, 0, sizeH, n.number, 0xfff))
+			c = and(c, g.equalMasked(fromNetwork, 0, sizeH, n.number, 0xfff))
 		}
 		g.payload.constant += 4
 		g.typeAt.constant += 4
@@ -45,7 +45,7 @@ func (g *generator) vlanLive(n *primitive) *condition {
 	tag := g.vlanTag()
 	var inPacket *condition
 	if n.hasNumber {
-		inPacket = g.equalMasked(fromPayload, 0, sizeH, n.number, 0xfff)
+		inPacket = g.equalMasked(fromNetwork, 0, sizeH, n.number, 0xfff)
 	}
 	g.vlanInMeta = true
 	var move []statement
@@ -87,7 +87,7 @@ func (g *generator) mpls(n *primitive) *condition {
 		if n.number > 0xfffff {
 			g.fail("MPLS label %d is above %d", n.number, 0xfffff)
 		}
-		c = and(c, g.equalMasked(fromPayload, 0, sizeW, n.number<<12, 0xfffff000))
+		c = and(c, g.equalMasked(fromNetwork, 0, sizeW, n.number<<12, 0xfffff000))
 	}
 	g.network += 4
 	g.noSNAP += 4
@@ -117,7 +117,7 @@ func (g *generator) pppoes(n *primitive) *condition {
 		if n.number > 0xffff {
 			g.fail("PPPoE session %d is above %d", n.number, 0xffff)
 		}
-		c = and(c, g.equalMasked(fromPayload, 0, sizeW, n.number, 0xffff))
+		c = and(c, g.equalMasked(fromNetwork, 0, sizeW, n.number, 0xffff))
 	}
 	const header = 6
 	register := -1
