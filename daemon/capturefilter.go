@@ -165,7 +165,8 @@ func managementFilter(ports []uint16, addresses []netip.Addr) string {
 		dst = append(dst, "dst host "+a.String())
 		src = append(src, "src host "+a.String())
 	}
-	return fmt.Sprintf("not (tcp and ((%s) and (%s) or (%s) and (%s)))",
+	// In this language `and` does not bind more tightly than `or`: each pair needs its parentheses.
+	return fmt.Sprintf("not (tcp and (((%s) and (%s)) or ((%s) and (%s))))",
 		strings.Join(to, " or "), strings.Join(dst, " or "), strings.Join(from, " or "), strings.Join(src, " or "))
 }
 
