@@ -21,6 +21,9 @@ var scenes = map[string]func(*Terminal){
 	"helpful": func(t *Terminal) {
 		play(t, Line{Prompt: "h> ", History: []string{"ping one", "status", "ping two"}, Complete: keywords, Help: explain})
 	},
+	"hostile history": func(t *Terminal) {
+		play(t, Line{Prompt: "h> ", History: []string{"\x1b[2Jold\ntwo"}})
+	},
 	"secret": func(t *Terminal) {
 		for {
 			secret, err := t.ReadSecret("Password: ")
