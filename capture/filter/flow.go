@@ -27,6 +27,9 @@ type flow struct {
 	live    atomSet         // used behind the block
 	values  [atoms]number32 // at the end of the block
 	operand number32        // what the jump compares A with
+
+	loads []extent // by statement, what it needs of the packet; kept for exact programs only
+	reach []extent // what the packet is known to have
 }
 
 // number32 names a value: equal numbers are equal values.  0 is unknown and equals nothing.

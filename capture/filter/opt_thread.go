@@ -53,7 +53,7 @@ func (o *optimiser) threadEdge(e edge) {
 	if to.returns() {
 		return
 	}
-	if to.straight() && e.from.skippable(to, to.yes) {
+	if to.straight() && o.canSkip(e.from, to, to.yes) {
 		// The test does not matter, and neither does what is computed for it.
 		o.changed()
 		e.redirect(to.yes)
@@ -66,6 +66,11 @@ func (o *optimiser) threadEdge(e edge) {
 		o.done = false
 		e.redirect(next)
 	}
+}
+
+// canSkip tells whether a way from one block can go straight on behind the next.
+func (o *optimiser) canSkip(from, skipped, to *block) bool {
+	return from.skippable(skipped, to) && (!o.exact || skipped.sureAfter(from))
 }
 
 // outcome is where a test leads that is reached over an edge, or nil if that is not known or the
@@ -110,10 +115,10 @@ func (o *optimiser) outcome(e edge, test *block) *block {
 	if no < yes {
 		first, second = second, first
 	}
-	if min(yes, no) != none && e.from.skippable(test, first) {
+	if min(yes, no) != none && o.canSkip(e.from, test, first) {
 		return first
 	}
-	if max(yes, no) != none && e.from.skippable(test, second) {
+	if max(yes, no) != none && o.canSkip(e.from, test, second) {
 		return second
 	}
 	return nil
