@@ -83,43 +83,34 @@ func (o *optimiser) outcome(e edge, test *block) *block {
 	x := &o.edges
 	n := o.edgeNumber(e)
 	at := x.nodes[n].pre
-	const none = int32(1) << 30
-	yes, no := none, none // lowest edge that tells the outcome
 	for i := x.buckets[x.hash(test.code, a, test.operand)]; i >= 0; i = x.nodes[i].bucket {
 		if d := &x.nodes[i]; at < d.pre || at > d.post {
 			continue
 		}
 		from := o.edgeOf(i)
-		if from.from.code != test.code || from.from.values[atomA] != a || from.from.operand != test.operand || test.operand == 0 {
+		if from.from.code != test.code || from.from.values[atomA] != a || from.from.operand != test.operand {
 			continue
 		}
+		next := test.no
 		if from.yes {
-			yes = min(yes, i)
-		} else {
-			no = min(no, i)
+			next = test.yes
 		}
-	}
-	if test.code == classJMP|opJEQ {
-		// A is known to equal another constant.
-		for i := x.nodes[n].trueEqual; i >= 0; {
-			from := o.blocks[i]
-			if from.values[atomA] == a && from.operand != test.operand {
-				no = min(no, i)
-			}
-			if i = x.nodes[i].parent; i >= 0 {
-				i = x.nodes[i].trueEqual
-			}
+		if o.canSkip(e.from, test, next) {
+			return next
 		}
+		break
 	}
-	first, second := test.yes, test.no
-	if no < yes {
-		first, second = second, first
+	if test.code != classJMP|opJEQ {
+		return nil
 	}
-	if min(yes, no) != none && o.canSkip(e.from, test, first) {
-		return first
-	}
-	if max(yes, no) != none && o.canSkip(e.from, test, second) {
-		return second
+	for i := x.nodes[n].trueEqual; i >= 0; {
+		from := o.blocks[i]
+		if from.values[atomA] == a && from.operand != test.operand && o.canSkip(e.from, test, test.no) {
+			return test.no // A equals another constant
+		}
+		if i = x.nodes[i].parent; i >= 0 {
+			i = x.nodes[i].trueEqual
+		}
 	}
 	return nil
 }
@@ -168,6 +159,17 @@ func (o *optimiser) indexEdges() {
 		}
 	})
 	x.number()
+	// The first edge of a bucket is to be the highest in the graph, which is the likeliest to dominate.
+	for i := len(x.order) - 1; i >= 0; i-- {
+		n := x.order[i]
+		from := o.edgeOf(n).from
+		if from.values[atomA] == 0 {
+			continue
+		}
+		h := x.hash(from.code, from.values[atomA], from.operand)
+		x.nodes[n].bucket = x.buckets[h]
+		x.buckets[h] = n
+	}
 }
 
 func (o *optimiser) addEdge(e edge, parent int32) {
@@ -182,9 +184,6 @@ func (o *optimiser) addEdge(e edge, parent int32) {
 		if e.yes && e.from.code == classJMP|opJEQ {
 			node.trueEqual = n
 		}
-		h := x.hash(e.from.code, e.from.values[atomA], e.from.operand)
-		node.bucket = x.buckets[h]
-		x.buckets[h] = n
 	}
 	x.nodes[n] = node
 	x.order = append(x.order, n)
