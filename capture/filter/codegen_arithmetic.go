@@ -118,10 +118,12 @@ func (g *generator) operation(n *operation) computed {
 	g.free(left.register)
 	g.free(right.register)
 	r := g.allocate()
+	// Only the left side's tests are kept: that is how libpcap works, and "7 + ip[8] < 100" is true
+	// for what is not IP.
 	return computed{
 		stmts:    append(stmts, statement{codeStore, uint32(r)}),
 		register: r,
-		requires: bothRequired(left.requires, right.requires),
+		requires: left.requires,
 	}
 }
 

@@ -140,6 +140,11 @@ func (g *generator) maskedIdentifier(id *identifier) *condition {
 func (g *generator) numericIdentifier(id *identifier) *condition {
 	v, bits := id.number, uint32(32)
 	if id.kind == identQuad {
+		switch id.q.typ {
+		case typeDefault, typeHost, typeNet, typeUndefined:
+		default:
+			g.fail("%q does not take an IPv4 address", id.q.typ)
+		}
 		if id.q.proto == protoDECnet {
 			v = g.decnetAddress(id.text)
 		} else {

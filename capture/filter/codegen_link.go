@@ -219,7 +219,7 @@ func (g *generator) familyProtocol(p uint32) *condition {
 			return g.family(10) // AF_INET6 of Linux
 		}
 		// A file may come from NetBSD, FreeBSD or macOS, which number the family differently.
-		return or(g.family(30), or(g.family(28), g.family(24)))
+		return or(g.family(30), or(g.family(24), g.family(28)))
 	}
 	return g.constantly(false)
 }

@@ -79,19 +79,19 @@ func (g *generator) bareProtocol(p protocol) *condition {
 	case protoISIS:
 		return g.osiProtocol(osiISIS)
 	case protoISISL1:
-		return g.isisTypes(isisL1PSNP, isisL1CSNP, isisL1LSP, isisL1Hello)
+		return g.isisTypes(isisL1PSNP, isisL1CSNP, isisL1LSP, isisL1Hello, isisPtP)
 	case protoISISL2:
-		return g.isisTypes(isisL2PSNP, isisL2CSNP, isisL2LSP, isisL2Hello)
+		return g.isisTypes(isisL2PSNP, isisL2CSNP, isisL2LSP, isisL2Hello, isisPtP)
 	case protoISISIIH:
-		return g.isisTypes(isisPtP, isisL2Hello, isisL1Hello)
+		return g.isisTypes(isisPtP, isisL1Hello, isisL2Hello)
 	case protoISISLSP:
-		return g.isisTypes(isisL2LSP, isisL1LSP)
+		return g.isisTypes(isisL1LSP, isisL2LSP)
 	case protoISISSNP:
-		return g.isisTypes(isisL2PSNP, isisL1PSNP, isisL2CSNP, isisL1CSNP)
+		return g.isisTypes(isisL2PSNP, isisL1PSNP, isisL1CSNP, isisL2CSNP)
 	case protoISISCSNP:
-		return g.isisTypes(isisL2CSNP, isisL1CSNP)
+		return g.isisTypes(isisL1CSNP, isisL2CSNP)
 	case protoISISPSNP:
-		return g.isisTypes(isisL2PSNP, isisL1PSNP)
+		return g.isisTypes(isisL1PSNP, isisL2PSNP)
 	}
 	g.fail("%q cannot stand alone; it qualifies an address or is indexed, as in %s[0]", p, p)
 	return nil
@@ -230,5 +230,5 @@ func (g *generator) protocolChain(n uint32, over protocol) *condition {
 	authentication.yes.yes = again
 
 	g.free(int(word))
-	return and(link, &condition{head: begin, yes: []exit{{end, true}}, no: []exit{{end, false}}})
+	return and(link, g.condition(condition{head: begin, yes: exitsOf(end, true), no: exitsOf(end, false)}))
 }

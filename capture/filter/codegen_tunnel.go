@@ -20,7 +20,7 @@ func (g *generator) vlan(n *primitive) *condition {
 	} else {
 		c = g.vlanTag()
 		if n.hasNumber {
-			c = and(c, g.equalMasked(fromPayload, 0, sizeH, n.number, 0xfff))
+			c = and(c, g.equalMasked(fromNetwork, 0, sizeH, n.number, 0xfff))
 		}
 		g.payload.constant += 4
 		g.typeAt.constant += 4
@@ -45,7 +45,7 @@ func (g *generator) vlanLive(n *primitive) *condition {
 	tag := g.vlanTag()
 	var inPacket *condition
 	if n.hasNumber {
-		inPacket = g.equalMasked(fromPayload, 0, sizeH, n.number, 0xfff)
+		inPacket = g.equalMasked(fromNetwork, 0, sizeH, n.number, 0xfff)
 	}
 	g.vlanInMeta = true
 	var move []statement
@@ -59,10 +59,9 @@ func (g *generator) vlanLive(n *primitive) *condition {
 	if n.hasNumber {
 		inMeta := g.equalMasked(fromPacket, ancillaryVLANTag, sizeH, n.number, 0xfff)
 		where := present()
-		patch(where.yes, inMeta.head)
-		patch(where.no, inPacket.head)
-		id := &condition{head: where.head, yes: append(inMeta.yes, inPacket.yes...), no: append(inMeta.no, inPacket.no...)}
-		c = and(c, id)
+		where.yes.patch(inMeta.head)
+		where.no.patch(inPacket.head)
+		c = and(c, g.condition(condition{head: where.head, yes: inMeta.yes.join(inPacket.yes), no: inMeta.no.join(inPacket.no)}))
 	}
 	return c
 }
@@ -87,7 +86,7 @@ func (g *generator) mpls(n *primitive) *condition {
 		if n.number > 0xfffff {
 			g.fail("MPLS label %d is above %d", n.number, 0xfffff)
 		}
-		c = and(c, g.equalMasked(fromPayload, 0, sizeW, n.number<<12, 0xfffff000))
+		c = and(c, g.equalMasked(fromNetwork, 0, sizeW, n.number<<12, 0xfffff000))
 	}
 	g.network += 4
 	g.noSNAP += 4
@@ -117,7 +116,7 @@ func (g *generator) pppoes(n *primitive) *condition {
 		if n.number > 0xffff {
 			g.fail("PPPoE session %d is above %d", n.number, 0xffff)
 		}
-		c = and(c, g.equalMasked(fromPayload, 0, sizeW, n.number, 0xffff))
+		c = and(c, g.equalMasked(fromNetwork, 0, sizeW, n.number, 0xffff))
 	}
 	const header = 6
 	register := -1
@@ -171,7 +170,7 @@ func (g *generator) tunnel(port uint32, n *primitive, name string, flags func(fr
 // always is a condition that only runs statements.  It has no way out for "false".
 func (g *generator) always(stmts []statement) *condition {
 	b := g.block(stmts, codeJump, 0)
-	return &condition{head: b, yes: []exit{{b, true}}}
+	return g.condition(condition{head: b, yes: exitsOf(b, true)})
 }
 
 // geneve tests for Geneve and moves to the packet in it, which has an Ethernet header only if the
@@ -208,14 +207,14 @@ func (g *generator) geneve(n *primitive) *condition {
 		statement{classALU | opADD, etherHeaderLength - etherTypeOffset},
 		statement{codeTAX, 0}))
 	done := g.always(g.list(statement{codeStoreX, uint32(payload.register)}))
-	patch(header.yes, isEther.head)
-	patch(isEther.yes, ether.head)
-	patch(isEther.no, done.head)
-	patch(ether.yes, done.head)
+	header.yes.patch(isEther.head)
+	isEther.yes.patch(ether.head)
+	isEther.no.patch(done.head)
+	ether.yes.patch(done.head)
 
 	g.push(EN10MB, link, typeAt, payload)
 	g.tunnelled = true
-	return and(c, &condition{head: header.head, yes: done.yes})
+	return and(c, g.condition(condition{head: header.head, yes: done.yes}))
 }
 
 // tunnelHasEthernet is true if there is an Ethernet header in a tunnel: then its payload does not

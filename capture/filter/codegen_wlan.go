@@ -168,26 +168,33 @@ func (g *generator) wlanHost(address [6]byte, d direction) *condition {
 	case dirAddr1:
 		return test(4)
 	case dirAddr2:
-		return test(10)
+		return and(g.wlanHasAddress2(), test(10))
 	case dirAddr3:
-		return test(16)
+		notControl := not(g.equalMasked(fromLink, 0, sizeB, wlanControl, wlanTypeMask))
+		return and(notControl, test(16))
 	case dirAddr4:
-		return test(24)
+		both := g.equalMasked(fromLink, 1, sizeB, wlanToDS|wlanFromDS, wlanDirMask)
+		return and(both, test(24))
 	case dirRA:
 		// Management frames have no receiver address.
 		notManagement := g.control0(wlanData)
 		return and(notManagement, test(4))
 	case dirTA:
-		// Nor a transmitter address, and of the control frames CTS and ACK have none.
+		// Nor a transmitter address.
 		notManagement := g.control0(wlanData)
-		notControl := not(g.equalMasked(fromLink, 0, sizeB, wlanControl, wlanTypeMask))
-		notCTS := not(g.equalMasked(fromLink, 0, sizeB, 0xc0, wlanSubtypeMask))
-		notACK := not(g.equalMasked(fromLink, 0, sizeB, 0xd0, wlanSubtypeMask))
-		return and(and(notManagement, or(notControl, and(notCTS, notACK))), test(10))
+		return and(and(notManagement, g.wlanHasAddress2()), test(10))
 	}
 	return g.eachEnd(d,
 		func() *condition { return g.wlanSource(test) },
 		func() *condition { return g.wlanDestination(test) })
+}
+
+// wlanHasAddress2 is true unless the frame is one of the control frames CTS and ACK.
+func (g *generator) wlanHasAddress2() *condition {
+	notControl := not(g.equalMasked(fromLink, 0, sizeB, wlanControl, wlanTypeMask))
+	notCTS := not(g.equalMasked(fromLink, 0, sizeB, 0xc0, wlanSubtypeMask))
+	notACK := not(g.equalMasked(fromLink, 0, sizeB, 0xd0, wlanSubtypeMask))
+	return or(notControl, and(notCTS, notACK))
 }
 
 func (g *generator) wlanMulticast() *condition { return g.wlanDestination(g.groupBit) }
@@ -219,7 +226,7 @@ func wlanFrameTypes() []wlanFrameType {
 	}
 }
 
-// alias is the official name for an older name of a frame type.
+// alias is the name in the tables for another name of a subtype.
 func alias(name string) string {
 	switch name {
 	case "assocreq":
@@ -234,6 +241,12 @@ func alias(name string) string {
 		return "probe-req"
 	case "proberesp":
 		return "probe-resp"
+	case "disassociation":
+		return "disassoc"
+	case "authentication":
+		return "auth"
+	case "deauthentication":
+		return "deauth"
 	}
 	return name
 }

@@ -119,7 +119,7 @@ func (p *Pager) stop() error {
 			return nil
 		}
 		if p.forNextPrompt() {
-			p.rows.page()
+			p.page()
 			return nil
 		}
 		p.t.screen.show(line{text: status, oneRow: true}, true)
@@ -132,7 +132,7 @@ func (p *Pager) stop() error {
 		k, _ := p.t.keys.takeRune()
 		switch k {
 		case " ", "f", "\x06", "\x1b[6~":
-			p.rows.page()
+			p.page()
 			return nil
 		case keyEnter, "j", "\x1b[B", "\x1bOB":
 			p.rows.left = 1
@@ -164,6 +164,12 @@ func (p *Pager) stop() error {
 			p.t.screen.bell()
 		}
 	}
+}
+
+// page allows a windowful, as the window is now.
+func (p *Pager) page() {
+	p.rows.resize(p.t.Size())
+	p.rows.page()
 }
 
 // end makes the pager useless to its command, or transparent if the command is to end by itself.
@@ -248,7 +254,7 @@ func (p *Pager) found(start int) []byte {
 		rest = append([]byte("... skipping\n"), rest...)
 	}
 	p.searching, p.held, p.skipped = false, nil, 0
-	p.rows.page()
+	p.page()
 	return rest
 }
 
@@ -276,7 +282,7 @@ func (p *Pager) notFound() error {
 		notice = "(not found: " + p.sought + "; the first of the lines searched are not shown)\n"
 	}
 	p.searching, p.held, p.skipped = false, nil, 0
-	p.rows.page()
+	p.page()
 	return p.show(append([]byte(notice), rest...))
 }
 

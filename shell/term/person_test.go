@@ -6,14 +6,20 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/creack/pty"
+	"golang.org/x/sys/unix"
 )
 
-// childEnv names the scene that this test binary plays on its controlling terminal instead of running tests.
-const childEnv = "DIAGSH_TERM_SCENE"
+// childEnv names the scene that this test binary plays on its controlling terminal instead of running tests, idleEnv its
+// Options.Idle.
+const (
+	childEnv = "DIAGSH_TERM_SCENE"
+	idleEnv  = "DIAGSH_TERM_IDLE"
+)
 
 func TestMain(m *testing.M) {
 	name := os.Getenv(childEnv)
@@ -25,7 +31,8 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, "no scene", name)
 		os.Exit(2)
 	}
-	t, err := Open(Options{})
+	idle, _ := time.ParseDuration(os.Getenv(idleEnv))
+	t, err := Open(Options{Idle: idle})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(2)
@@ -39,7 +46,7 @@ func TestMain(m *testing.M) {
 
 // person sits before a terminal on which a scene is played.
 type person struct {
-	t      *testing.T
+	t      testing.TB
 	cmd    *exec.Cmd
 	master *os.File
 
@@ -53,8 +60,15 @@ type person struct {
 // patience is only ever used up by a test that fails.
 const patience = 10 * time.Second
 
-// sit starts a scene in a window of the given size.
-func sit(t *testing.T, scene string, width, height int, env ...string) *person {
+// sit starts a scene in a window of the given size. As a server does it, the terminal is without echo from the beginning, or
+// what is typed before the child takes over would show twice.
+func sit(t testing.TB, scene string, width, height int, env ...string) *person {
+	t.Helper()
+	return sitBefore(t, scene, width, height, sessionMode, env...)
+}
+
+// sitBefore is sit with a terminal in some other mode at first.
+func sitBefore(t testing.TB, scene string, width, height int, mode func(unix.Termios) unix.Termios, env ...string) *person {
 	t.Helper()
 	exe, err := os.Executable()
 	if err != nil {
@@ -63,10 +77,7 @@ func sit(t *testing.T, scene string, width, height int, env ...string) *person {
 	cmd := exec.Command(exe)
 	cmd.Dir = t.TempDir()
 	cmd.Env = append([]string{childEnv + "=" + scene, "TERM=xterm", "GOMAXPROCS=1"}, env...)
-	master, err := pty.StartWithSize(cmd, &pty.Winsize{Cols: uint16(width), Rows: uint16(height)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	master := start(t, cmd, width, height, mode)
 	if width == 0 {
 		width, height = 80, 24
 	}
@@ -87,6 +98,43 @@ func sit(t *testing.T, scene string, width, height int, env ...string) *person {
 	return p
 }
 
+// start runs cmd as a login of its own on a new terminal and returns the other end.
+func start(t testing.TB, cmd *exec.Cmd, width, height int, mode func(unix.Termios) unix.Termios) *os.File {
+	t.Helper()
+	blocking, slave, err := pty.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer slave.Close()
+	defer blocking.Close()
+	found, err := unix.IoctlGetTermios(int(slave.Fd()), unix.TCGETS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := mode(*found)
+	if err := unix.IoctlSetTermios(int(slave.Fd()), unix.TCSETS, &set); err != nil {
+		t.Fatal(err)
+	}
+	if err := pty.Setsize(slave, &pty.Winsize{Cols: uint16(width), Rows: uint16(height)}); err != nil {
+		t.Fatal(err)
+	}
+	// Non-blocking, so that Close ends a Read, as a client does that goes away.
+	master, err := unix.Dup(int(blocking.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	unix.CloseOnExec(master)
+	if err := unix.SetNonblock(master, true); err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, slave, slave
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return os.NewFile(uintptr(master), "pty master")
+}
+
 func (p *person) watch() {
 	defer close(p.gone)
 	buf := make([]byte, 32<<10)
@@ -97,7 +145,7 @@ func (p *person) watch() {
 		}
 		p.mu.Lock()
 		p.raw = append(p.raw, buf[:n]...)
-		p.screen.write(buf[:n])
+		p.screen.Write(buf[:n])
 		close(p.changed)
 		p.changed = make(chan struct{})
 		p.mu.Unlock()
@@ -157,12 +205,47 @@ func (p *person) endsWith(text string) {
 	p.until(fmt.Sprintf("%q at the end", text), func(v *vt) bool { return strings.HasSuffix(marked(v), text) })
 }
 
+// signals sends a signal to the scene.
+func (p *person) signals(s os.Signal) {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(s); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
 func (p *person) resize(width, height int) {
 	p.t.Helper()
 	p.mu.Lock()
 	p.screen.resize(width, height)
 	p.mu.Unlock()
-	if err := pty.Setsize(p.master, &pty.Winsize{Cols: uint16(width), Rows: uint16(height)}); err != nil {
+	p.control(func(fd int) error {
+		return unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{Col: uint16(width), Row: uint16(height)})
+	})
+}
+
+// mode is that of the terminal now.
+func (p *person) mode() (mode unix.Termios) {
+	p.t.Helper()
+	p.control(func(fd int) error {
+		m, err := unix.IoctlGetTermios(fd, unix.TCGETS)
+		if err == nil {
+			mode = *m
+		}
+		return err
+	})
+	return mode
+}
+
+// control does something with the descriptor of the master; Fd would make it blocking.
+func (p *person) control(do func(fd int) error) {
+	p.t.Helper()
+	conn, err := p.master.SyscallConn()
+	if err == nil {
+		if e := conn.Control(func(fd uintptr) { err = do(int(fd)) }); e != nil {
+			err = e
+		}
+	}
+	if err != nil {
 		p.t.Fatal(err)
 	}
 }
@@ -201,10 +284,8 @@ func marked(v *vt) string {
 		text := rowText(row)
 		if y == v.y {
 			before := strings.Join(row[:v.x], "")
-			text = before + "|" + strings.TrimPrefix(rowText(row), strings.TrimRight(before, " "))
-			if len(rowText(row)) > len(before) {
-				text = before + "|" + rowText(row)[len(before):]
-			} else {
+			text = before + "|" + strings.TrimPrefix(text, before)
+			if len(rowText(row)) <= len(before) {
 				text = before + "|"
 			}
 		}
