@@ -59,10 +59,9 @@ func (g *generator) vlanLive(n *primitive) *condition {
 	if n.hasNumber {
 		inMeta := g.equalMasked(fromPacket, ancillaryVLANTag, sizeH, n.number, 0xfff)
 		where := present()
-		patch(where.yes, inMeta.head)
-		patch(where.no, inPacket.head)
-		id := &condition{head: where.head, yes: append(inMeta.yes, inPacket.yes...), no: append(inMeta.no, inPacket.no...)}
-		c = and(c, id)
+		where.yes.patch(inMeta.head)
+		where.no.patch(inPacket.head)
+		c = and(c, g.condition(condition{head: where.head, yes: inMeta.yes.join(inPacket.yes), no: inMeta.no.join(inPacket.no)}))
 	}
 	return c
 }
@@ -171,7 +170,7 @@ func (g *generator) tunnel(port uint32, n *primitive, name string, flags func(fr
 // always is a condition that only runs statements.  It has no way out for "false".
 func (g *generator) always(stmts []statement) *condition {
 	b := g.block(stmts, codeJump, 0)
-	return &condition{head: b, yes: []exit{{b, true}}}
+	return g.condition(condition{head: b, yes: exitsOf(b, true)})
 }
 
 // geneve tests for Geneve and moves to the packet in it, which has an Ethernet header only if the
@@ -208,14 +207,14 @@ func (g *generator) geneve(n *primitive) *condition {
 		statement{classALU | opADD, etherHeaderLength - etherTypeOffset},
 		statement{codeTAX, 0}))
 	done := g.always(g.list(statement{codeStoreX, uint32(payload.register)}))
-	patch(header.yes, isEther.head)
-	patch(isEther.yes, ether.head)
-	patch(isEther.no, done.head)
-	patch(ether.yes, done.head)
+	header.yes.patch(isEther.head)
+	isEther.yes.patch(ether.head)
+	isEther.no.patch(done.head)
+	ether.yes.patch(done.head)
 
 	g.push(EN10MB, link, typeAt, payload)
 	g.tunnelled = true
-	return and(c, &condition{head: header.head, yes: done.yes})
+	return and(c, g.condition(condition{head: header.head, yes: done.yes}))
 }
 
 // tunnelHasEthernet is true if there is an Ethernet header in a tunnel: then its payload does not

@@ -21,6 +21,7 @@ type flow struct {
 	sameLevel *block // next block of that level
 	visited   bool
 	in        []edge // edges that lead here
+	entries   int    // how many they are
 
 	defines atomSet         // set by the block
 	needs   atomSet         // used by the block or behind it before they are set
@@ -121,7 +122,22 @@ func (o *optimiser) up(f func(*block)) {
 
 // findInEdges lists for every block the edges that lead to it.
 func (o *optimiser) findInEdges() {
-	o.down(func(b *block) { b.in = b.in[:0] })
+	o.down(func(b *block) { b.entries = 0 })
+	o.down(func(b *block) {
+		if b.yes != nil {
+			b.yes.entries++
+		}
+		if b.no != nil {
+			b.no.entries++
+		}
+	})
+	if n := 2 * len(o.blocks); cap(o.inEdges) < n {
+		o.inEdges = make([]edge, n)
+	}
+	free := o.inEdges
+	o.down(func(b *block) {
+		b.in, free = free[:0:b.entries], free[b.entries:]
+	})
 	o.down(func(b *block) {
 		if b.yes != nil {
 			b.yes.in = append(b.yes.in, edge{b, true})
