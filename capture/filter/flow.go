@@ -237,11 +237,11 @@ func (o *optimiser) usesOf(b *block) {
 	b.needs = used | b.live&^killed
 }
 
-// skippable tells whether an edge from b to skipped can go straight on to a successor of it: every
-// atom that is read there must hold the same without the block as with it.
+// skippable tells whether an edge from b to skipped can go straight on to a successor of it: no atom
+// that is read there may have been set by the block to something else than it is without it.
 func (b *block) skippable(skipped, to *block) bool {
-	for a, needs := atom(0), to.needs; needs != 0; a, needs = a+1, needs>>1 {
-		if needs&1 != 0 && (b.values[a] != skipped.values[a] || b.values[a] == 0) {
+	for a, critical := atom(0), to.needs&skipped.defines; critical != 0; a, critical = a+1, critical>>1 {
+		if critical&1 != 0 && (b.values[a] != skipped.values[a] || b.values[a] == 0) {
 			return false
 		}
 	}
