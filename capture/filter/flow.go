@@ -23,6 +23,7 @@ type flow struct {
 	in        []edge // edges that lead here
 	entries   int    // how many they are
 
+	reads   atomSet         // used by the block before it sets them
 	defines atomSet         // set by the block
 	needs   atomSet         // used by the block or behind it before they are set
 	live    atomSet         // used behind the block
@@ -233,17 +234,6 @@ func (o *optimiser) usesOf(b *block) {
 	if b.no != nil {
 		b.live |= b.no.needs
 	}
-	b.defines = defined
+	b.reads, b.defines = used, defined
 	b.needs = used | b.live&^killed
-}
-
-// skippable tells whether an edge from b to skipped can go straight on to a successor of it: no atom
-// that is read there may have been set by the block to something else than it is without it.
-func (b *block) skippable(skipped, to *block) bool {
-	for a, critical := atom(0), to.needs&skipped.defines; critical != 0; a, critical = a+1, critical>>1 {
-		if critical&1 != 0 && (b.values[a] != skipped.values[a] || b.values[a] == 0) {
-			return false
-		}
-	}
-	return true
 }
