@@ -54,7 +54,7 @@ type Logins interface {
 	// Running notes that a session runs the command at path, for `who`, until done is called.
 	Running(session, path string) (done func())
 
-	// Alive notes that the person at the session did something.
+	// Alive notes that the session asked for something, so it is not idle.
 	Alive(session string)
 }
 

@@ -118,9 +118,6 @@ func (c *Client) Remember(ctx context.Context, line string) error {
 	return c.call(ctx, "POST", "history", map[string]string{"line": line}, nil)
 }
 
-// Alive says that the person at the session did something.
-func (c *Client) Alive(ctx context.Context) error { return c.call(ctx, "POST", "alive", nil, nil) }
-
 // interruptGrace is how long a command may take for its last words.
 const interruptGrace = 10 * time.Second
 

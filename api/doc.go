@@ -14,7 +14,6 @@
 //	POST   run/PATH            the arguments: runs the command
 //	POST   interrupt/RUN       asks a running command to end, as Ctrl-C does
 //	POST   history             a line to remember
-//	POST   alive               a key was pressed: the session is not idle
 //	GET    files               the diagnostic directory
 //	GET    files/NAME          a file, with ranges
 //	DELETE files/NAME

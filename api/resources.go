@@ -126,8 +126,3 @@ func (s *Server) history(w http.ResponseWriter, r *http.Request, caller menu.Cal
 	s.appliance.Remember(caller.User, q.Line)
 	return writeJSON(w, struct{}{})
 }
-
-func (s *Server) alive(w http.ResponseWriter, r *http.Request, caller menu.Caller) error {
-	s.appliance.Alive(caller.Session)
-	return writeJSON(w, struct{}{})
-}

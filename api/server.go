@@ -45,7 +45,6 @@ func NewServer(appliance Appliance, tree *menu.Menu, log *slog.Logger) *Server {
 	mux.HandleFunc("POST /v1/run/{path...}", s.with(s.run))
 	mux.HandleFunc("POST /v1/interrupt/{run}", s.with(s.interrupt))
 	mux.HandleFunc("POST /v1/history", s.with(s.history))
-	mux.HandleFunc("POST /v1/alive", s.with(s.alive))
 	mux.HandleFunc("GET /v1/files", s.with(s.listFiles))
 	mux.HandleFunc("GET /v1/files/{name}", s.with(s.readFile))
 	mux.HandleFunc("DELETE /v1/files/{name}", s.with(s.removeFile))
@@ -85,10 +84,7 @@ func (s *Server) Serve(socket *net.UnixListener) error {
 }
 
 // Close ends all connections. Running commands see their context end.
-func (s *Server) Close() error {
-	s.handoff.Close()
-	return s.http.Close()
-}
+func (s *Server) Close() error { return s.http.Close() }
 
 type identityKey struct{}
 
@@ -99,6 +95,7 @@ func (s *Server) with(h func(http.ResponseWriter, *http.Request, menu.Caller) er
 		session, _ := r.Context().Value(identityKey{}).(string)
 		caller, err := s.appliance.Current(session)
 		if err == nil {
+			s.appliance.Alive(session)
 			err = h(w, r, caller)
 		}
 		if err != nil {

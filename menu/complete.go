@@ -31,8 +31,11 @@ func (m *Menu) Complete(ctx context.Context, caller Caller, at []string, line st
 		c.Start += i
 		return c
 	}
-	words, partial, start := unfinished(line)
+	words, partial, start, ok := unfinished(line)
 	empty.Start = start
+	if !ok {
+		return empty
+	}
 	item := Item(here)
 	for len(words) > 0 {
 		sub, ok := item.(*Menu)
@@ -155,18 +158,19 @@ func lastCommand(line string) int {
 	return last
 }
 
-// unfinished splits a line into its finished words and the one that the cursor stands in, which may have an open quote.
-func unfinished(line string) (words []Word, partial string, start int) {
+// unfinished splits a line into its finished words and the one that the cursor stands in. In an open quote there is nothing to
+// complete.
+func unfinished(line string) (words []Word, partial string, start int, ok bool) {
 	commands, err := Split(line)
 	if err != nil {
-		return nil, "", len(line)
+		return nil, "", len(line), false
 	}
 	if len(commands) > 0 {
 		words = commands[len(commands)-1]
 	}
 	if len(words) == 0 || words[len(words)-1].End < len(line) {
-		return words, "", len(line)
+		return words, "", len(line), true
 	}
 	last := words[len(words)-1]
-	return words[:len(words)-1], last.Text, last.Start
+	return words[:len(words)-1], last.Text, last.Start, true
 }

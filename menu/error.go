@@ -3,6 +3,7 @@ package menu
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // A Kind is what went wrong, as a caller has to react to it. Its number is the exit status of the one-line form.
@@ -47,9 +48,17 @@ type Error struct {
 
 func (e *Error) Error() string {
 	if e.Hint == "" {
-		return e.Message + "."
+		return stopped(e.Message)
 	}
-	return e.Message + ". " + e.Hint + "."
+	return stopped(e.Message) + " " + stopped(e.Hint)
+}
+
+// stopped ends a sentence.
+func stopped(s string) string {
+	if strings.HasSuffix(s, "?") || strings.HasSuffix(s, ".") {
+		return s
+	}
+	return s + "."
 }
 
 // Errorf makes an Error of the given kind that blames no argument.

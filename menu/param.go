@@ -17,6 +17,8 @@ import (
 //	Format string        `arg:"format" choices:"pcap|pcapng"`
 //	Count  int           `arg:"packets" min:"1" max:"1000000"`
 //
+// The option unlimited lets a number, size or duration also be the word unlimited.
+//
 // Types: string, int, int64, bool, time.Duration, time.Time, []string (a comma list), Size, Secret, Text, Confirm, and pointers
 // to them.
 type Param struct {
@@ -31,6 +33,7 @@ type Param struct {
 	Help     string   `json:"help"`
 	Min      *int64   `json:"min,omitempty"`
 	Max      *int64   `json:"max,omitempty"`
+	Limit    bool     `json:"unlimited,omitempty"` // also takes the word unlimited, which is -1
 
 	field   int
 	pointer bool
@@ -80,6 +83,8 @@ func params(t reflect.Type) []Param {
 				p.Main = true
 			case "required":
 				p.Required = true
+			case "unlimited":
+				p.Limit = true
 			default:
 				panic(fmt.Sprintf("menu: parameter %s has the unknown option %q", name, o))
 			}
@@ -132,6 +137,10 @@ func (p *Param) shown(text string) string {
 }
 
 func (p *Param) parse(v reflect.Value, text string) error {
+	if p.Limit && strings.EqualFold(text, "unlimited") {
+		v.SetInt(Unlimited)
+		return nil
+	}
 	switch p.Type {
 	case "text", "secret", "lines":
 		v.SetString(text)

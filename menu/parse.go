@@ -9,8 +9,9 @@ type Call struct {
 	Path      []string  `json:"path"`
 	Menu      bool      `json:"menu,omitempty"` // the path ends at a menu: enter it
 	Arguments Arguments `json:"arguments,omitempty"`
-	JSON      bool      `json:"json,omitempty"` // --json stood in the line
-	Secret    bool      `json:"secret,omitempty"`
+	JSON      bool      `json:"json,omitempty"`   // --json stood in the line
+	Secret    bool      `json:"secret,omitempty"` // an argument is a secret: the line is for no history
+	Stream    bool      `json:"stream,omitempty"` // the output comes as it happens: not for a pager
 }
 
 // Parse understands one line typed in the menu at the path `at` (empty: at the top). With abbreviate, unique beginnings of
@@ -61,6 +62,7 @@ func (m *Menu) parse(at []string, words []Word, abbreviate bool) (*Call, error) 
 		return nil, err
 	}
 	call.Arguments, call.Secret = args, c.HasSecret(args)
+	call.Stream = c.Shape == Stream
 	return call, nil
 }
 

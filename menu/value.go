@@ -1,6 +1,7 @@
 package menu
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -11,6 +12,9 @@ import (
 // Size is a number of bytes. Text form: a whole number with an optional unit B, KB, MB, GB, TB, where 1 KB = 1024 bytes as on
 // AsyncOS; without a unit the parameter's own unit counts (tag unit, bytes if there is none).
 type Size int64
+
+// Unlimited is the value of a parameter with the option unlimited when that word is given.
+const Unlimited = -1
 
 // Secret is a text that is never echoed, never kept in a history and masked in the audit log.
 type Secret string
@@ -72,20 +76,20 @@ func (s Size) String() string {
 
 // ParseDuration reads a span of time: 60, 60s, 5m, 4h, 2d, or several together such as "5m 30s". A bare number is seconds.
 func ParseDuration(text string) (time.Duration, error) {
-	const form = "a duration is such as 60s, 5m, 4h or \"5m 30s\""
+	form := errors.New("a duration is such as 60s, 5m, 4h or \"5m 30s\"")
 	s := strings.ToLower(strings.ReplaceAll(text, " ", ""))
 	if s == "" {
-		return 0, fmt.Errorf(form)
+		return 0, form
 	}
 	var total float64
 	for s != "" {
 		n := len(s) - len(strings.TrimLeft(s, "0123456789"))
 		if n == 0 || n > 12 {
-			return 0, fmt.Errorf(form)
+			return 0, form
 		}
 		value, err := strconv.ParseInt(s[:n], 10, 64)
 		if err != nil {
-			return 0, fmt.Errorf(form)
+			return 0, form
 		}
 		s = s[n:]
 		m := len(s) - len(strings.TrimLeft(s, "abcdefghijklmnopqrstuvwxyz"))
@@ -101,7 +105,7 @@ func ParseDuration(text string) (time.Duration, error) {
 		case "d", "days":
 			unit = 24 * time.Hour
 		default:
-			return 0, fmt.Errorf(form)
+			return 0, form
 		}
 		s = s[m:]
 		total += float64(value) * float64(unit)

@@ -1,0 +1,129 @@
+// Package netnstest gives tests a network of their own: a namespace that lives
+// as long as the test, with veth pairs in it. It needs root.
+package netnstest
+
+import (
+	"os"
+	"os/exec"
+	"runtime"
+	"testing"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// Namespace is a network namespace that the test made.
+type Namespace struct{ fd int }
+
+// New makes a namespace with its loopback interface up.
+func New(t testing.TB) *Namespace {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		Missing(t, "a network namespace needs root")
+	}
+	ns := make(chan int, 1)
+	failed := make(chan error, 1)
+	go func() {
+		// The thread is never unlocked: it stays in the new namespace, so it must
+		// end with this goroutine and not run another.
+		runtime.LockOSThread()
+		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			failed <- os.NewSyscallError("unshare", err)
+			return
+		}
+		fd, err := unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			failed <- os.NewSyscallError("open", err)
+			return
+		}
+		ns <- fd
+	}()
+	select {
+	case err := <-failed:
+		Missing(t, "cannot make a network namespace: "+err.Error())
+		return nil
+	case fd := <-ns:
+		t.Cleanup(func() { unix.Close(fd) })
+		n := &Namespace{fd}
+		n.Do(t, func() { up(t, "lo") })
+		return n
+	}
+}
+
+// Do runs f with this goroutine inside the namespace. Sockets and processes that
+// f starts stay there; goroutines that f starts do not enter.
+func (n *Namespace) Do(t testing.TB, f func()) {
+	t.Helper()
+	runtime.LockOSThread()
+	outside, err := unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		runtime.UnlockOSThread()
+		t.Fatalf("the present namespace: %v", err)
+	}
+	defer unix.Close(outside)
+	if err := unix.Setns(n.fd, unix.CLONE_NEWNET); err != nil {
+		runtime.UnlockOSThread()
+		t.Fatalf("enter the namespace: %v", err)
+	}
+	defer func() {
+		// A thread that cannot go back stays locked, and ends with the goroutine.
+		if err := unix.Setns(outside, unix.CLONE_NEWNET); err != nil {
+			t.Errorf("leave the namespace: %v", err)
+			return
+		}
+		runtime.UnlockOSThread()
+	}()
+	f()
+}
+
+// Veth makes two interfaces in the namespace, each the far end of the other, and
+// brings them up without addresses, so that no packet is on them but the test's.
+func (n *Namespace) Veth(t testing.TB, left, right string) {
+	t.Helper()
+	n.Do(t, func() {
+		for _, scope := range []string{"default", "all"} {
+			// Router solicitations and neighbour discovery would be such packets.
+			path := "/proc/sys/net/ipv6/conf/" + scope + "/disable_ipv6"
+			if err := os.WriteFile(path, []byte("1"), 0); err != nil && !os.IsNotExist(err) {
+				t.Fatal(err)
+			}
+		}
+		pair := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: left}, PeerName: right}
+		if err := netlink.LinkAdd(pair); err != nil {
+			t.Fatalf("make the veth pair %s and %s: %v", left, right, err)
+		}
+		up(t, left)
+		up(t, right)
+	})
+}
+
+func up(t testing.TB, name string) {
+	t.Helper()
+	link, err := netlink.LinkByName(name)
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	if err := netlink.LinkSetUp(link); err != nil {
+		t.Fatalf("bring %s up: %v", name, err)
+	}
+}
+
+// Tool is the path of a program the test compares with.
+func Tool(t testing.TB, name string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		Missing(t, name+" is not installed")
+	}
+	return path
+}
+
+// Missing ends a test that this machine cannot run. On a developer's machine the
+// test is skipped; in CI, where everything has to be there, it fails.
+func Missing(t testing.TB, what string) {
+	t.Helper()
+	if os.Getenv("CI") != "" {
+		t.Fatal(what)
+	}
+	t.Skip(what)
+}
