@@ -348,6 +348,14 @@ func TestShutdown(t *testing.T) {
 		r.begin(r.session(r.dial()), line)
 		processes = append(processes, r.appliance.lastAttached())
 	}
+	hammered := r.session(r.dial())
+	r.begin(hammered, "stay")
+	var hammer sync.WaitGroup
+	hammer.Go(func() {
+		for hammered.WindowChange(1, 1) == nil {
+		}
+	})
+	defer hammer.Wait()
 	sftp := r.session(r.dial())
 	check(t, sftp.RequestSubsystem("sftp"))
 	waiting := rawDial(t, r, "127.0.0.1") // has not logged in
