@@ -27,7 +27,7 @@ type generator struct {
 	noSNAP   uint32  // the same where there is an 802.2 header without SNAP
 	typeless bool    // the link type has no type field
 
-	outerLink, outerType, outerPayload *offset // as at the beginning of the packet
+	outerLink, outerPayload *offset // as at the beginning of the packet
 
 	tunnelled  bool // behind "geneve" or "vxlan": there may be no Ethernet header
 	labels     int  // MPLS labels passed

@@ -39,7 +39,8 @@ func (g *generator) vlanTag() *condition {
 // vlanLive tests for the outermost tag on a Linux packet socket.  The kernel takes that tag out of
 // the packet and keeps it as metadata, unless the driver or the path of the packet leaves it in.
 // Where the rest of the packet begins is therefore known only at run time: the offsets of type and
-// payload get a variable part, which the prologue sets to 0 and the test for a tag in the packet to 4.
+// payload get a variable part, the same, which the prologue sets to 0 and the test for a tag in the
+// packet to 4.
 func (g *generator) vlanLive(n *primitive) *condition {
 	present := func() *condition { return g.equal(fromPacket, ancillaryVLANPresent, sizeB, 1) }
 	tag := g.vlanTag()
@@ -48,13 +49,11 @@ func (g *generator) vlanLive(n *primitive) *condition {
 		inPacket = g.equalMasked(fromNetwork, 0, sizeH, n.number, 0xfff)
 	}
 	g.vlanInMeta = true
-	var move []statement
+	r := g.allocate()
 	for _, o := range []*offset{g.payload, g.typeAt} {
-		o.variable = true
-		r := uint32(g.registerOf(o))
-		move = append(move, statement{codeLoadMem, r}, statement{classALU | opADD, 4}, statement{codeStore, r})
+		o.variable, o.register = true, r
 	}
-	tag.head.stmts = append(move, tag.head.stmts...)
+	tag.head.stmts = append(g.list(statement{codeLoadImm, 4}, statement{codeStore, uint32(r)}), tag.head.stmts...)
 	c := or(present(), tag)
 	if n.hasNumber {
 		inMeta := g.equalMasked(fromPacket, ancillaryVLANTag, sizeH, n.number, 0xfff)

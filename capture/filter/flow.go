@@ -23,6 +23,7 @@ type flow struct {
 	in        []edge // edges that lead here
 	entries   int    // how many they are
 
+	reads   atomSet         // used by the block before it sets them
 	defines atomSet         // set by the block
 	needs   atomSet         // used by the block or behind it before they are set
 	live    atomSet         // used behind the block
@@ -233,17 +234,6 @@ func (o *optimiser) usesOf(b *block) {
 	if b.no != nil {
 		b.live |= b.no.needs
 	}
-	b.defines = defined
+	b.reads, b.defines = used, defined
 	b.needs = used | b.live&^killed
-}
-
-// skippable tells whether an edge from b to skipped can go straight on to a successor of it: every
-// atom that is read there must hold the same without the block as with it.
-func (b *block) skippable(skipped, to *block) bool {
-	for a, needs := atom(0), to.needs; needs != 0; a, needs = a+1, needs>>1 {
-		if needs&1 != 0 && (b.values[a] != skipped.values[a] || b.values[a] == 0) {
-			return false
-		}
-	}
-	return true
 }

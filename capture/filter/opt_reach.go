@@ -97,13 +97,14 @@ func (s statement) divides() bool {
 	return op == opDIV || op == opMOD
 }
 
-// sureAfter tells whether all that could reject the packet in b has been tried at the end of from.
-func (b *block) sureAfter(from *block) bool {
+// sureAfter tells whether all that could reject the packet in b, where the statements need the given
+// extents, has been tried at the end of from.
+func (b *block) sureAfter(loads []extent, from *block) bool {
 	for i, s := range b.stmts {
 		if s.code == codeNone {
 			continue
 		}
-		if s.divides() || b.loads[i].end > from.reached(b.loads[i].base) {
+		if s.divides() || loads[i].end > from.reached(loads[i].base) {
 			return false
 		}
 	}

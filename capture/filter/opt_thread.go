@@ -57,13 +57,13 @@ func (o *optimiser) threadEdge(e edge) {
 	if to.returns() {
 		return
 	}
-	if to.straight() && o.canSkip(e.from, to, to.yes) {
+	if to.straight() && o.canSkip(e.from, o.enterOver(e), to.yes) {
 		// The test does not matter, and neither does what is computed for it.
 		o.changed()
 		e.redirect(to.yes)
 	}
 	for !e.target().returns() {
-		next := o.outcome(e, e.target())
+		next := o.outcome(e)
 		if next == nil {
 			return
 		}
@@ -72,16 +72,65 @@ func (o *optimiser) threadEdge(e edge) {
 	}
 }
 
-// canSkip tells whether a way from one block can go straight on behind the next.
-func (o *optimiser) canSkip(from, skipped, to *block) bool {
-	return from.skippable(skipped, to) && (!o.exact || skipped.sureAfter(from))
+// passage is a block as it is on one of the edges to it, where more may be known than on all of them.
+type passage struct {
+	*block
+	values  *[atoms]number32 // at the end of the block
+	operand number32
+	loads   []extent
 }
 
-// outcome is where a test leads that is reached over an edge, or nil if that is not known or the
-// block does something that is needed.
-func (o *optimiser) outcome(e edge, test *block) *block {
+// enterOver is the block that an edge leads to, with the values that it computes when entered so.
+func (o *optimiser) enterOver(e edge) passage {
+	b := e.target()
+	p := passage{b, &b.values, b.operand, b.loads}
+	same := true
+	for a, reads := atom(0), b.reads; reads != 0; a, reads = a+1, reads>>1 {
+		if reads&1 != 0 && (b.defines&setOf(a) != 0 || b.values[a] != e.from.values[a]) {
+			same = false
+			break
+		}
+	}
+	if same {
+		return p
+	}
+	o.edgeValues = e.from.values
+	o.edgeLoads = o.edgeLoads[:0]
+	for i := range b.stmts {
+		x := o.edgeValues[atomX]
+		o.numberStatement(&b.stmts[i], &o.edgeValues, false)
+		if o.exact {
+			o.edgeLoads = append(o.edgeLoads, b.stmts[i].extentOf(x))
+		}
+	}
+	p.values, p.loads = &o.edgeValues, o.edgeLoads
+	if b.code&srcMask == srcX {
+		p.operand = p.values[atomX]
+	}
+	return p
+}
+
+// canSkip tells whether a way from one block can go straight on to a successor of the next: no atom
+// that is read there may have been set by the next block to something else than it is without it,
+// and no packet may pass that the next block would have rejected.
+func (o *optimiser) canSkip(from *block, skipped passage, to *block) bool {
+	for a, critical := atom(0), to.needs&skipped.defines; critical != 0; a, critical = a+1, critical>>1 {
+		if critical&1 != 0 && (from.values[a] != skipped.values[a] || from.values[a] == 0) {
+			return false
+		}
+	}
+	return !o.exact || skipped.sureAfter(skipped.loads, from)
+}
+
+// outcome is where the test leads that an edge goes to, or nil if that is not known or the block
+// does something that is needed.
+func (o *optimiser) outcome(e edge) *block {
+	if !e.target().conditional() {
+		return nil
+	}
+	test := o.enterOver(e)
 	a := test.values[atomA]
-	if a == 0 || !test.conditional() {
+	if a == 0 {
 		return nil
 	}
 	x := &o.edges

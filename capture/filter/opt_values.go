@@ -106,7 +106,7 @@ func (o *optimiser) numberBlock(b *block, rewrite bool) {
 		}
 	}
 	sameX := x != 0 && v[atomX] == x || b.code&srcMask != srcX
-	if rewrite && b.live == 0 && a != 0 && v[atomA] == a && sameX && (!o.exact || b.sureAfter(b)) {
+	if rewrite && b.live == 0 && a != 0 && v[atomA] == a && sameX && (!o.exact || b.sureAfter(b.loads, b)) {
 		// What the block tests is there already, and nothing else of it is used later.
 		if len(b.stmts) > 0 {
 			b.stmts = nil

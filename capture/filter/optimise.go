@@ -17,6 +17,9 @@ type optimiser struct {
 	edges   edgeIndex
 	inEdges []edge // of all blocks
 	err     string
+
+	edgeValues [atoms]number32 // of the passage looked at last
+	edgeLoads  []extent
 }
 
 // maxQuiet bounds the rounds that only rearrange branches: rearrangements can go round in circles.

@@ -11,7 +11,8 @@ import (
 	prompt "github.com/c-bata/go-prompt"
 )
 
-// Line is one line to be asked for.
+// Line is one line to be asked for. Keys wait while Complete and Help think, Ctrl-C among them, so these must bound what they
+// ask elsewhere.
 type Line struct {
 	// Prompt stands before the text. If it has several lines, those above the last are output.
 	Prompt string
@@ -20,7 +21,8 @@ type Line struct {
 	// Complete returns what may stand in place of the word that ends at cursor, a byte offset in text. Words are
 	// separated by blanks.
 	Complete func(text string, cursor int) []Suggestion
-	// Help is asked when ? is typed, and its answer shown above the line. If it has none (""), the ? is text.
+	// Help is asked when ? is typed, and its answer shown above the line. If it has none (""), the ? is text. So it is
+	// where more was typed behind it already, by a paste or a script, whose lines may therefore end with a ?.
 	Help func(text string, cursor int) string
 	// Idle is Options.Idle for this line, if it is not 0.
 	Idle time.Duration
@@ -193,7 +195,7 @@ func (e *editor) observe(d prompt.Document) []prompt.Suggest {
 
 // rendered paints the line as go-prompt has it now.
 func (e *editor) rendered() {
-	e.screen.show(line{prompt: e.line.Prompt, text: e.text, cursor: e.cursor}, true)
+	e.screen.show(line{prompt: e.line.Prompt, text: e.text, cursor: e.cursor})
 	if e.parser != nil {
 		wake(e.parser.painted)
 	}

@@ -477,6 +477,27 @@ func TestAFailingCompleterCostsOneLine(t *testing.T) {
 	}
 }
 
+func TestLinesLeaveNothingBehind(t *testing.T) {
+	p := sit(t, "helpful", 60, 12)
+	p.types("c")
+	p.sees("h> c|")
+	p.types("ount\r")
+	p.until("a count", func(v *vt) bool { return strings.Contains(v.all(), "files") })
+	_, count, _ := strings.Cut(p.frame(), "\n")
+	for range 20 {
+		p.types("x")
+		p.endsWith("h> x|")
+		p.types("\x03")
+		p.endsWith("interrupted\nh> |")
+		p.types("y")
+		p.endsWith("h> y|")
+		p.types("\r")
+		p.endsWith("[y]\nh> |")
+	}
+	p.types("count\r")
+	p.endsWith(count)
+}
+
 func TestOutputComesAboveTheLineBeingEdited(t *testing.T) {
 	p := sit(t, "shell", 20, 12)
 	p.types("later\rabcdefghijklmnopqrstuvwxyz\x1b[D")

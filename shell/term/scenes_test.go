@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -166,6 +167,10 @@ var acts = map[string]func(t *Terminal, rest string){
 				return
 			}
 		}
+	},
+	"count": func(t *Terminal, rest string) {
+		open, _ := os.ReadDir("/proc/self/fd")
+		fmt.Fprintf(t, "%d goroutines, %d files\n", runtime.NumGoroutine(), len(open))
 	},
 	"size": func(t *Terminal, rest string) {
 		w, h := t.Size()

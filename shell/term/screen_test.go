@@ -44,10 +44,10 @@ func TestPaintingInSteps(t *testing.T) {
 				l.cursor = len(l.text)
 			}
 			history = append(history, l)
-			steps.screen.show(l, true)
+			steps.screen.show(l)
 
 			once := newPainter(width, height)
-			once.screen.show(l, true)
+			once.screen.show(l)
 			got, want := steps.below(), once.below()
 			if got != want {
 				t.Fatalf("in %dx%d after %#v:\n%s\nwant:\n%s", width, height, history, got, want)

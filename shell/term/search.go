@@ -40,7 +40,7 @@ func (e *editor) search(b *prompt.Buffer) {
 	}
 	for {
 		text := found()
-		e.screen.show(line{prompt: "(search) '" + query + "': ", text: text, cursor: max(0, strings.Index(text, query))}, true)
+		e.screen.show(line{prompt: "(search) '" + query + "': ", text: text, cursor: max(0, strings.Index(text, query))})
 		if e.wait(time.Time{}) != nil {
 			return // and the parser, which waits next, finds the same reason
 		}
