@@ -226,7 +226,13 @@ func (g chooser) arithmetic(depth int) string {
 	}
 	switch g.IntN(6) {
 	case 0:
-		return "( " + g.arithmetic(depth-1) + " " + g.operator() + " " + g.arithmetic(depth-1) + " )"
+		operator, right := g.operator(), g.arithmetic(depth-1)
+		if operator == "/" || operator == "%" {
+			// A division by zero rejects the packet, and like a load behind its end it
+			// may be optimised away.
+			right = "( " + right + " | 1 )"
+		}
+		return "( " + g.arithmetic(depth-1) + " " + operator + " " + right + " )"
 	case 1:
 		return g.arithmetic(depth-1) + " " + g.operator() + " " + fmt.Sprint(g.number())
 	case 2:
