@@ -84,10 +84,7 @@ func (s *Server) Serve(socket *net.UnixListener) error {
 }
 
 // Close ends all connections. Running commands see their context end.
-func (s *Server) Close() error {
-	s.handoff.Close()
-	return s.http.Close()
-}
+func (s *Server) Close() error { return s.http.Close() }
 
 type identityKey struct{}
 

@@ -399,6 +399,9 @@ func (d *Daemon) SetPassword(name string, password menu.Secret) error {
 // CheckPassword reports whether password is the account's, for somebody who is logged in and must prove it again. Guessing
 // here is slowed as it is at a login, and does not count against the account's logins.
 func (d *Daemon) CheckPassword(ctx context.Context, name string, password menu.Secret) error {
+	if name == localRoot {
+		return menu.Errorf(menu.State, "root is a user of the machine and has no password here")
+	}
 	u, _ := d.accounts.get(name)
 	ok, err := d.tryPassword(ctx, u, name, "session of "+name, password)
 	switch {

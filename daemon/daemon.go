@@ -51,8 +51,11 @@ type Daemon struct {
 	audit     *auditLog
 	histories *histories
 	files     *os.Root
+	captures  *captures
+	unchecked unchecked
 
 	firstPassword menu.Secret
+	lastSign      time.Time // when the appliance that ran before was last seen to do something
 	stop          context.CancelFunc
 	tasks         sync.WaitGroup
 	closing       sync.Once
@@ -88,6 +91,7 @@ func Open(o Options) (*Daemon, error) {
 	d.tasks.Go(func() { d.sweep(ctx) })
 	d.log.Info("the audit log goes on", "lastLine", d.audit.previous)
 	d.system(access.Event{User: "system", Source: localSource, Message: "The appliance started"})
+	d.recover()
 	return d, nil
 }
 
@@ -121,23 +125,23 @@ func (d *Daemon) open(o Options) error {
 	if err := d.lockDirectory(o.Dir); err != nil {
 		return err
 	}
-	lastSign := lastChange(filepath.Join(o.Dir, "audit", "audit.jsonl"), filepath.Join(o.Dir, "visits.jsonl"))
+	d.lastSign = lastChange(filepath.Join(o.Dir, "audit", "audit.jsonl"), filepath.Join(o.Dir, "visits.jsonl"))
 	var err error
 	if d.audit, err = openAudit(filepath.Join(o.Dir, "audit"), d.log); err != nil {
 		return err
 	}
-	if d.visits, err = openVisits(filepath.Join(o.Dir, "visits.jsonl"), lastSign, d.log); err != nil {
+	if d.visits, err = openVisits(filepath.Join(o.Dir, "visits.jsonl"), d.lastSign, d.log); err != nil {
 		return err
 	}
 	d.guard = newGuard(d.config.Login)
-	d.registry = newRegistry(d.config.Limits, d.visits, func(name string) bool {
-		u, _ := d.accounts.get(name)
-		return u.Role == menu.Administrator
-	})
+	d.registry = newRegistry(d.config.Limits, d.visits, d.audit.write)
 	if d.histories, err = openHistories(filepath.Join(o.Dir, "history")); err != nil {
 		return err
 	}
 	if d.files, err = openDiagnostic(filepath.Join(o.Dir, "diagnostic")); err != nil {
+		return err
+	}
+	if d.captures, err = openCaptures(o.Dir, d.files, &d.tasks); err != nil {
 		return err
 	}
 	return d.openAccounts(o)
@@ -220,15 +224,26 @@ func (d *Daemon) endExpired() {
 	}
 }
 
-// Close ends all sessions and stops the appliance. It may be called more than once.
+// Close ends all sessions and captures and stops the appliance. Captures are given until ctx ends to finish their files; those that
+// take longer are finished by the next start. It may be called more than once.
 func (d *Daemon) Close(ctx context.Context) error {
 	var err error
 	d.closing.Do(func() {
 		d.registry.close()
+		d.captures.stop()
 		d.stop()
-		d.tasks.Wait()
+		finished := make(chan struct{})
+		go func() {
+			d.tasks.Wait()
+			close(finished)
+		}()
+		select {
+		case <-finished:
+		case <-ctx.Done():
+			err = errors.New("some captures have not finished their files; the next start does")
+		}
 		d.system(access.Event{User: "system", Source: localSource, Message: "The appliance stopped"})
-		err = d.release()
+		err = errors.Join(err, d.release())
 	})
 	return err
 }

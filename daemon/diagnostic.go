@@ -46,10 +46,11 @@ func (d *Daemon) ListFiles() ([]access.File, error) {
 		return nil, d.plain("list the files", err)
 	}
 	slices.Sort(names)
+	headersOnly := d.captures.headersOnly()
 	list := []access.File{}
 	for _, name := range names {
-		if f, err := d.StatFile(name); err == nil {
-			list = append(list, f)
+		if info, err := d.regularFile(name); err == nil {
+			list = append(list, describe(info, headersOnly))
 		}
 	}
 	return list, nil
@@ -57,34 +58,34 @@ func (d *Daemon) ListFiles() ([]access.File, error) {
 
 // StatFile implements api.Files.
 func (d *Daemon) StatFile(name string) (access.File, error) {
-	if !plainFileName(name) {
-		return access.File{}, noSuchFile(name)
-	}
-	info, err := d.files.Lstat(name)
+	info, err := d.regularFile(name)
 	if err != nil {
-		return access.File{}, d.fileError(name, "look at the file", err)
+		return access.File{}, err
 	}
-	return d.describe(name, info)
+	return describe(info, d.captures.headersOnly()), nil
 }
 
-// describe makes the File of a regular file; anything else is none.
-func (d *Daemon) describe(name string, info fs.FileInfo) (access.File, error) {
-	if !info.Mode().IsRegular() {
-		return access.File{}, noSuchFile(name)
+// describe makes a File. Only of a file that a capture of headers wrote is it known that it holds no packet contents.
+func describe(info fs.FileInfo, headersOnly map[string]bool) access.File {
+	return access.File{Name: info.Name(), Bytes: info.Size(), Modified: info.ModTime(), Payload: !headersOnly[info.Name()]}
+}
+
+// regularFile looks at a finished file. Anything else, links included, is none.
+func (d *Daemon) regularFile(name string) (fs.FileInfo, error) {
+	if !plainFileName(name) {
+		return nil, noSuchFile(name)
 	}
-	return access.File{Name: name, Bytes: info.Size(), Modified: info.ModTime(), Payload: d.holdsPayload(name)}, nil
+	info, err := d.files.Lstat(name)
+	if err == nil && !info.Mode().IsRegular() {
+		err = fs.ErrNotExist
+	}
+	return info, d.fileError(name, "look at the file", err)
 }
 
 // OpenFile implements api.Files.
 func (d *Daemon) OpenFile(name string) (*os.File, error) {
-	if !plainFileName(name) {
-		return nil, noSuchFile(name)
-	}
-	before, err := d.files.Lstat(name)
+	before, err := d.regularFile(name)
 	if err != nil {
-		return nil, d.fileError(name, "open the file", err)
-	}
-	if _, err := d.describe(name, before); err != nil {
 		return nil, err
 	}
 	// Not blocking, in case a pipe took the file's place meanwhile.
@@ -106,10 +107,17 @@ func (d *Daemon) OpenFile(name string) (*os.File, error) {
 
 // RemoveFile implements api.Files.
 func (d *Daemon) RemoveFile(_ menu.Caller, name string) error {
-	if _, err := d.StatFile(name); err != nil {
+	if d.captures.writing(name) {
+		return &menu.Error{Kind: menu.State, Argument: "file", Message: "The file " + name + " is being written by a capture", Hint: "Stop the capture first"}
+	}
+	if _, err := d.regularFile(name); err != nil {
 		return err
 	}
-	return d.fileError(name, "delete the file", d.files.Remove(name))
+	if err := d.files.Remove(name); err != nil {
+		return d.fileError(name, "delete the file", err)
+	}
+	d.keepCaptures(d.captures.removed(name))
+	return nil
 }
 
 func (d *Daemon) fileError(name, what string, err error) error {
@@ -118,6 +126,3 @@ func (d *Daemon) fileError(name, what string, err error) error {
 	}
 	return d.plain(what, err)
 }
-
-// holdsPayload reports whether a file may hold more than packet headers.
-func (d *Daemon) holdsPayload(string) bool { return true }

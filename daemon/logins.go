@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"sync"
 	"time"
 
 	"diagsh/access"
@@ -21,33 +22,83 @@ func (d *Daemon) KeyKnown(_ context.Context, name, _ string, key []byte) bool {
 	return known && !expired
 }
 
-// Login implements api.Logins.
+// Login implements api.Logins. Both outcomes are recorded, a refusal with the reason that the client is not told.
 func (d *Daemon) Login(ctx context.Context, c access.Credentials) (access.Login, error) {
+	u, exists := d.accounts.get(c.User)
 	var ok bool
 	var err error
-	u, _ := d.accounts.get(c.User)
-	method := access.Password
+	method, refusal := access.Password, menu.Errorf(menu.Denied, "User name or password is wrong")
 	if c.Key != nil {
-		method = access.PublicKey
+		method, refusal = access.PublicKey, menu.Errorf(menu.Denied, "This key does not open this account")
 		ok = d.KeyKnown(ctx, c.User, c.Source, c.Key)
 	} else {
 		ok, err = d.tryPassword(ctx, u, c.User, c.Source, c.Password)
 	}
 	switch {
 	case err != nil:
+		d.recordUnchecked(c, err)
 		return access.Login{}, d.plain("check the login", err)
-	case !ok && method == access.PublicKey:
-		return access.Login{}, menu.Errorf(menu.Denied, "This key does not open this account")
-	case !ok || u.expired(time.Now()):
-		return access.Login{}, menu.Errorf(menu.Denied, "User name or password is wrong")
+	case !exists:
+		d.recordRefusal(c, method, "there is no such user")
+		return access.Login{}, refusal
+	case ok && u.expired(time.Now()):
+		d.recordRefusal(c, method, "the account has expired")
+		return access.Login{}, refusal
+	case !ok:
+		d.recordRefusal(c, method, "the "+method+" is not the user's")
+		return access.Login{}, refusal
 	}
-	l, err := d.registry.login(u.User, c.Source, method)
+	l, err := d.registry.login(u.User, u.Role, c.Source, method)
 	if err != nil {
+		d.recordRefusal(c, method, err.Error())
 		return access.Login{}, err
 	}
-	caller, _ := d.callerOf(l, l.id)
+	caller, err := d.callerOf(l, l.id)
+	if err != nil { // The account went away in this moment.
+		d.Logout(l.id)
+		return access.Login{}, refusal
+	}
 	return access.Login{ID: l.id, Caller: caller, Method: method, Began: l.began, Idle: int(d.config.IdleTimeout / time.Second),
-		MayFiles: u.Role != menu.ReadOnly}, nil
+		MayFiles: caller.Role != menu.ReadOnly}, nil
+}
+
+// recordRefusal writes a login that failed into the audit log.
+func (d *Daemon) recordRefusal(c access.Credentials, method, reason string) {
+	user := c.User
+	if !plainUserName(user) { // It may be a password, typed in the wrong place.
+		user = "(not a user name)"
+	}
+	d.audit.write(access.Event{Act: access.ActRefused, User: user, Source: c.Source, Arguments: map[string]string{"method": method},
+		Result: menu.Denied.String(), Exit: int(menu.Denied), Message: "Login refused: " + reason})
+}
+
+// unchecked counts passwords that were refused without a look at them. Nobody may fill the audit log with these, so that a line
+// stands for all within uncheckedEvery.
+type unchecked struct {
+	mu    sync.Mutex
+	last  time.Time
+	count int
+}
+
+const uncheckedEvery = 10 * time.Second
+
+func (d *Daemon) recordUnchecked(c access.Credentials, err error) {
+	switch err {
+	case errLocked:
+		d.recordRefusal(c, access.Password, "too many have failed, so the password was not looked at")
+	case errCrowded, errBusy:
+		n := &d.unchecked
+		n.mu.Lock()
+		n.count++
+		count, due := n.count, time.Since(n.last) >= uncheckedEvery
+		if due {
+			n.last, n.count = time.Now(), 0
+		}
+		n.mu.Unlock()
+		if due {
+			d.recordRefusal(c, access.Password, fmt.Sprintf("too many passwords wait to be checked (%d refused since the last such line)", count))
+		}
+	}
 }
 
 // tryPassword checks a password after the delay that earlier failures demand. u is the zero user if there is none of that name.
@@ -95,15 +146,17 @@ const localSource = "local"
 // Local implements api.Logins. Root is administrator under its own name; anybody else is the account that the configuration
 // names.
 func (d *Daemon) Local(uid uint32) (menu.Caller, <-chan struct{}, func(), error) {
-	name, ok := d.config.localUsers[uid]
-	if uid == 0 || uid == d.ownerID {
-		name, ok = localRoot, true
+	name, role := localRoot, menu.Administrator
+	if uid != 0 && uid != d.ownerID {
+		name, role = d.localAccount(uid)
 	}
-	if u, exists := d.accounts.get(name); name != localRoot && (!ok || !exists || u.expired(time.Now())) {
+	if name == "" {
+		d.audit.write(access.Event{Act: access.ActRefused, User: fmt.Sprintf("uid %d", uid), Source: localSource, Result: menu.Denied.String(),
+			Exit: int(menu.Denied), Message: "Login refused: no account is configured for this user of the machine"})
 		return menu.Caller{}, nil, nil, menu.Errorf(menu.Denied, "The user id %d of this machine has no account on the appliance", uid).
 			WithHint("Name it under localUsers in the configuration, or use sudo")
 	}
-	l, err := d.registry.login(name, localSource, access.Socket)
+	l, err := d.registry.login(name, role, localSource, access.Socket)
 	if err != nil {
 		return menu.Caller{}, nil, nil, err
 	}
@@ -113,6 +166,15 @@ func (d *Daemon) Local(uid uint32) (menu.Caller, <-chan struct{}, func(), error)
 		return menu.Caller{}, nil, nil, err
 	}
 	return caller, ended, func() { detach(); d.Logout(l.id) }, nil
+}
+
+// localAccount is the account of a user of this machine, empty if there is none.
+func (d *Daemon) localAccount(uid uint32) (string, menu.Role) {
+	u, ok := d.accounts.get(d.config.localUsers[uid])
+	if !ok || u.expired(time.Now()) {
+		return "", ""
+	}
+	return u.User, u.Role
 }
 
 // localRoot is the administrator by right of the machine. The name is reserved: no account has it.

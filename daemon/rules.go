@@ -106,14 +106,19 @@ func checkAccount(a access.Account) error {
 
 // quoted is what somebody typed, fit to be shown in a sentence: bounded and without control characters.
 func quoted(text string) string {
-	clean := strings.Map(func(r rune) rune {
+	clean := printable(text)
+	if runes := []rune(clean); len(runes) > 60 {
+		clean = string(runes[:60]) + "..."
+	}
+	return "\"" + clean + "\""
+}
+
+// printable puts a question mark in the place of everything that a terminal would not show.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
 			return '?'
 		}
 		return r
 	}, text)
-	if runes := []rune(clean); len(runes) > 60 {
-		clean = string(runes[:60]) + "..."
-	}
-	return "\"" + clean + "\""
 }

@@ -13,9 +13,9 @@ import (
 
 // A registry is who is logged in. Logins have sessions; both have an end.
 type registry struct {
-	limits  limits
-	visits  *visitLog
-	isAdmin func(user string) bool
+	limits limits
+	visits *visitLog
+	record func(access.Event)
 
 	mu       sync.Mutex
 	logins   map[string]*login
@@ -27,6 +27,7 @@ type registry struct {
 type login struct {
 	id     string
 	user   string
+	role   menu.Role // when it began
 	source string
 	method string
 	began  time.Time
@@ -53,13 +54,13 @@ type session struct {
 	over     bool
 }
 
-func newRegistry(l limits, visits *visitLog, isAdmin func(string) bool) *registry {
-	return &registry{limits: l, visits: visits, isAdmin: isAdmin, logins: make(map[string]*login), sessions: make(map[string]*session)}
+func newRegistry(l limits, visits *visitLog, record func(access.Event)) *registry {
+	return &registry{limits: l, visits: visits, record: record, logins: make(map[string]*login), sessions: make(map[string]*session)}
 }
 
 // login begins one. Administrators are not bound by the limit on all logins, so that nobody can keep them out; no user has more
 // logins than sessions. Root on the machine is bound by neither.
-func (r *registry) login(user, source, method string) (*login, error) {
+func (r *registry) login(user string, role menu.Role, source, method string) (*login, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed {
@@ -75,11 +76,11 @@ func (r *registry) login(user, source, method string) (*login, error) {
 		if own >= r.limits.SessionsPerUser {
 			return nil, r.tooMany(menu.Denied, user)
 		}
-		if len(r.logins) >= r.limits.Logins && !r.isAdmin(user) {
+		if len(r.logins) >= r.limits.Logins && role != menu.Administrator {
 			return nil, menu.Errorf(menu.Denied, "%d users are logged in, which is the most", len(r.logins)).WithHint("Try again later")
 		}
 	}
-	l := &login{id: r.newID(), user: user, source: source, method: method, began: time.Now()}
+	l := &login{id: r.newID(), user: user, role: role, source: source, method: method, began: time.Now()}
 	if v, ok := r.visits.last(user); ok {
 		l.before = &v
 	}
@@ -107,8 +108,11 @@ func (r *registry) newID() string {
 	}
 }
 
+// visit notes that somebody is here, for `last` and the audit log.
 func (r *registry) visit(l *login) {
 	l.visit = true
+	r.record(access.Event{Time: l.began, Act: access.ActLogin, User: l.user, Role: l.role, Source: l.source, Session: l.id,
+		Arguments: map[string]string{"method": l.method}, Result: "ok"})
 	r.visits.begin(l.id, access.Visit{User: l.user, Source: l.source, Method: l.method, Began: l.began})
 }
 
@@ -175,6 +179,8 @@ func (r *registry) endLogin(l *login, reason string) {
 	}
 	if l.visit {
 		r.visits.end(l.id, time.Now(), reason)
+		r.record(access.Event{Act: access.ActLogout, User: l.user, Role: l.role, Source: l.source, Session: l.id, Result: "ok",
+			Message: reason, Seconds: time.Since(l.began).Seconds()})
 	}
 }
 

@@ -1,6 +1,7 @@
 package menu
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -75,20 +76,20 @@ func (s Size) String() string {
 
 // ParseDuration reads a span of time: 60, 60s, 5m, 4h, 2d, or several together such as "5m 30s". A bare number is seconds.
 func ParseDuration(text string) (time.Duration, error) {
-	const form = "a duration is such as 60s, 5m, 4h or \"5m 30s\""
+	form := errors.New("a duration is such as 60s, 5m, 4h or \"5m 30s\"")
 	s := strings.ToLower(strings.ReplaceAll(text, " ", ""))
 	if s == "" {
-		return 0, fmt.Errorf(form)
+		return 0, form
 	}
 	var total float64
 	for s != "" {
 		n := len(s) - len(strings.TrimLeft(s, "0123456789"))
 		if n == 0 || n > 12 {
-			return 0, fmt.Errorf(form)
+			return 0, form
 		}
 		value, err := strconv.ParseInt(s[:n], 10, 64)
 		if err != nil {
-			return 0, fmt.Errorf(form)
+			return 0, form
 		}
 		s = s[n:]
 		m := len(s) - len(strings.TrimLeft(s, "abcdefghijklmnopqrstuvwxyz"))
@@ -104,7 +105,7 @@ func ParseDuration(text string) (time.Duration, error) {
 		case "d", "days":
 			unit = 24 * time.Hour
 		default:
-			return 0, fmt.Errorf(form)
+			return 0, form
 		}
 		s = s[m:]
 		total += float64(value) * float64(unit)

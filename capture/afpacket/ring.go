@@ -147,11 +147,7 @@ func (r *ring) ours(i int) bool {
 // ready tells whether there is a packet to take, and opens its block if need be.
 func (r *ring) ready(now time.Duration) bool {
 	for r.left == 0 {
-		if r.open {
-			r.open = false
-			r.spent++
-			r.current = (r.current + 1) % r.blocks
-		}
+		r.leave()
 		if r.spent == r.blocks || !r.ours(r.current) {
 			return false
 		}
@@ -161,6 +157,15 @@ func (r *ring) ready(now time.Duration) bool {
 		r.next = r.current*r.blockSize + int(block.Offset_to_first_pkt)
 	}
 	return true
+}
+
+// leave goes on to the next block when all packets of the current one were taken.
+func (r *ring) leave() {
+	if r.open && r.left == 0 {
+		r.open = false
+		r.spent++
+		r.current = (r.current + 1) % r.blocks
+	}
 }
 
 // pressed tells whether half of the ring waits to be read.
@@ -228,8 +233,10 @@ var directions = [8]capture.Direction{
 	unix.PACKET_OUTGOING:  capture.Outgoing,
 }
 
-// release gives back the blocks whose packets were all taken.
+// release gives back the blocks whose packets were all taken. As long as the kernel's
+// last block is ours, a wait for the next one ends at once.
 func (r *ring) release() {
+	r.leave()
 	for ; r.spent > 0; r.spent-- {
 		i := (r.current - r.spent + r.blocks) % r.blocks
 		atomic.StoreUint32(&r.block(i).Block_status, unix.TP_STATUS_KERNEL)

@@ -109,10 +109,10 @@ func (s *Source) now() time.Duration { return time.Since(s.begin) }
 
 // Read implements capture.Source.
 func (s *Source) Read(batch []capture.Packet, until time.Time) (int, error) {
-	for _, r := range s.rings {
-		r.release()
-	}
 	for {
+		for _, r := range s.rings {
+			r.release()
+		}
 		if n := s.fill(batch); n > 0 {
 			return n, nil
 		}

@@ -1,6 +1,101 @@
 package filter
 
-// flow is what the passes know about a block.
-type flow struct{}
+// optimiser holds the graph and what the passes compute about it.
+//
+// The passes are those that the BPF papers describe (McCanne and Jacobson 1993; Begel, McCanne and
+// Graham, "BPF+", 1999): value numbering, removal of dead stores, threading of jumps whose outcome
+// is known, pulling equal tests together, sharing of equal blocks.  Their strength up to and
+// including sharing is deliberately that of libpcap, no more: whether an expression "rejects all
+// packets" is decided by what is left of it then, and is to be decided as libpcap decides it.
+type optimiser struct {
+	*graph
+	levels []*block // blocks by longest distance from a return, linked by sameLevel
+	values valueTable
+	exact  bool // keep what a division by zero or an overlong shift does at run time
+	done   bool // nothing changed in this round
+	moved  bool // the change was no mere rearrangement of branches
+	edges  edgeIndex
+	err    string
+}
 
-func (g *graph) optimise(expression string) *Error { return nil }
+// maxQuiet bounds the rounds that only rearrange branches: rearrangements can go round in circles.
+const maxQuiet = 100
+
+// optimise makes the program shorter.
+func (g *graph) optimise(expression string) *Error {
+	if g.loops || g.root.returns() {
+		return nil
+	}
+	g.number()
+	o := &optimiser{graph: g, exact: !g.refusing}
+	o.threading()
+	o.rewriting()
+	if o.err != "" {
+		return &Error{Expression: expression, Message: o.err}
+	}
+	o.share()
+	o.trimRoot()
+	if g.refusing && g.root.returns() && g.root.k == 0 {
+		return &Error{Expression: expression, Message: "the expression rejects all packets: its parts contradict each other or cannot occur on this link type"}
+	}
+	return nil
+}
+
+// threading moves jumps until nothing changes.
+func (o *optimiser) threading() {
+	for quiet := 0; quiet < maxQuiet; quiet++ {
+		o.analyse()
+		o.numberValues(false)
+		o.threadJumps()
+		o.pullUp()
+		if o.done {
+			return
+		}
+		if o.moved {
+			quiet = -1
+			o.moved = false
+		}
+	}
+}
+
+// rewriting simplifies statements until nothing changes.
+func (o *optimiser) rewriting() {
+	for quiet := 0; quiet < maxQuiet && o.err == ""; quiet++ {
+		o.analyse()
+		o.numberValues(true)
+		if o.done {
+			return
+		}
+		if o.moved {
+			quiet = -1
+			o.moved = false
+		}
+	}
+}
+
+// analyse computes what the passes of one round need.
+func (o *optimiser) analyse() {
+	o.done = true
+	o.findLevels()
+	o.findInEdges()
+	o.findUses()
+}
+
+// changed notes that a round did something.
+func (o *optimiser) changed() {
+	o.done = false
+	o.moved = true
+}
+
+// trimRoot drops leading blocks whose outcome does not matter.  Their statements stay, as they may
+// set up scratch words.
+func (o *optimiser) trimRoot() {
+	stmts := o.root.stmts
+	o.root.stmts = nil
+	for !o.root.returns() && o.root.yes == o.root.no {
+		o.root = o.root.yes
+	}
+	if !o.root.returns() {
+		o.root.stmts = append(stmts[:len(stmts):len(stmts)], o.root.stmts...)
+	}
+}

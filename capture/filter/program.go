@@ -12,6 +12,3 @@ type Program struct {
 	Instructions []Instruction
 	Target       Target
 }
-
-// SystemNames is a resolver that knows no names.
-func SystemNames() Names { return nil }

@@ -272,8 +272,9 @@ func TestFlushMakesWholeFiles(t *testing.T) {
 		if _, err := w.Close(make([]capture.Counters, 2)); err != nil {
 			t.Fatal(err)
 		}
-		if got, _ := readAll(t, path); len(got) != len(all) {
-			t.Errorf("%s: %d packets", format, len(got))
+		got, _ := readAll(t, path)
+		if !slices.EqualFunc(got, all, func(a, b capture.Packet) bool { return bytes.Equal(a.Data, b.Data) }) {
+			t.Errorf("%s: the %d packets of the finished file are not those written", format, len(got))
 		}
 	}
 }
@@ -457,7 +458,7 @@ func TestCorruptFiles(t *testing.T) {
 
 func TestRepairWhereverAFileIsTorn(t *testing.T) {
 	for _, format := range formats {
-		all := packets(8, 40)
+		all := packets(4, 40)
 		whole, err := os.ReadFile(write(t, header(format), all))
 		if err != nil {
 			t.Fatal(err)
@@ -465,6 +466,9 @@ func TestRepairWhereverAFileIsTorn(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "torn")
 		for cut := range len(whole) + 1 {
 			for _, behind := range []int{0, 3000} { // zeros, as after a power cut
+				if behind > 0 && cut%5 != 0 {
+					continue
+				}
 				torn := append(bytes.Clone(whole[:cut]), make([]byte, behind)...)
 				if err := os.WriteFile(path, torn, 0o600); err != nil {
 					t.Fatal(err)

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestTypingIsEchoedAndAnswered(t *testing.T) {
@@ -303,6 +305,26 @@ func TestInterruptOfAQuestionInsideACommand(t *testing.T) {
 	p.endsWith("Sure? [N]> y\n\"y\" <nil>\nh> |")
 }
 
+func TestCloseGivesTheTerminalBack(t *testing.T) {
+	cooked := func(m unix.Termios) unix.Termios { return m }
+	p := sitBefore(t, "shell", 40, 12, cooked)
+	before := p.mode()
+	p.sees("h> |")
+	if during := p.mode(); during.Lflag&(unix.ECHO|unix.ICANON|unix.ISIG) != 0 || during.Oflag&unix.OPOST == 0 {
+		t.Errorf("mode while editing: %+v", during)
+	}
+	p.types("hold\r")
+	p.reads("holding")
+	if during := p.mode(); during.Lflag&unix.ISIG != 0 {
+		t.Error("Ctrl-C is a signal while a command runs")
+	}
+	p.types("\x03exit\r")
+	p.leaves()
+	if after := p.mode(); after != before {
+		t.Errorf("mode before: %+v\nand after: %+v", before, after)
+	}
+}
+
 func TestEndOfInput(t *testing.T) {
 	p := sit(t, "shell", 40, 12)
 	p.types("abc\x7f\x7f\x7f")
@@ -315,7 +337,7 @@ func TestEndOfInput(t *testing.T) {
 }
 
 func TestHangUpEndsTheSession(t *testing.T) {
-	for _, keys := range []string{"", "abc", "hold\r", "page 99\r", "secret\r"} {
+	for _, keys := range []string{"", "abc", "hold\r", "page 99\r", "secret\r", "flood\r"} {
 		t.Run(strings.TrimSpace(keys), func(t *testing.T) {
 			t.Parallel()
 			p := sit(t, "shell", 40, 12)

@@ -46,7 +46,7 @@ func TestMain(m *testing.M) {
 
 // person sits before a terminal on which a scene is played.
 type person struct {
-	t      *testing.T
+	t      testing.TB
 	cmd    *exec.Cmd
 	master *os.File
 
@@ -60,8 +60,15 @@ type person struct {
 // patience is only ever used up by a test that fails.
 const patience = 10 * time.Second
 
-// sit starts a scene in a window of the given size.
-func sit(t *testing.T, scene string, width, height int, env ...string) *person {
+// sit starts a scene in a window of the given size. As a server does it, the terminal is without echo from the beginning, or
+// what is typed before the child takes over would show twice.
+func sit(t testing.TB, scene string, width, height int, env ...string) *person {
+	t.Helper()
+	return sitBefore(t, scene, width, height, sessionMode, env...)
+}
+
+// sitBefore is sit with a terminal in some other mode at first.
+func sitBefore(t testing.TB, scene string, width, height int, mode func(unix.Termios) unix.Termios, env ...string) *person {
 	t.Helper()
 	exe, err := os.Executable()
 	if err != nil {
@@ -70,7 +77,7 @@ func sit(t *testing.T, scene string, width, height int, env ...string) *person {
 	cmd := exec.Command(exe)
 	cmd.Dir = t.TempDir()
 	cmd.Env = append([]string{childEnv + "=" + scene, "TERM=xterm", "GOMAXPROCS=1"}, env...)
-	master := start(t, cmd, width, height)
+	master := start(t, cmd, width, height, mode)
 	if width == 0 {
 		width, height = 80, 24
 	}
@@ -91,9 +98,8 @@ func sit(t *testing.T, scene string, width, height int, env ...string) *person {
 	return p
 }
 
-// start runs cmd as a login of its own on a new terminal and returns the other end. Like a server does it, the terminal is
-// without echo from the beginning, or what is typed before the child takes over would show twice.
-func start(t *testing.T, cmd *exec.Cmd, width, height int) *os.File {
+// start runs cmd as a login of its own on a new terminal and returns the other end.
+func start(t testing.TB, cmd *exec.Cmd, width, height int, mode func(unix.Termios) unix.Termios) *os.File {
 	t.Helper()
 	blocking, slave, err := pty.Open()
 	if err != nil {
@@ -101,12 +107,12 @@ func start(t *testing.T, cmd *exec.Cmd, width, height int) *os.File {
 	}
 	defer slave.Close()
 	defer blocking.Close()
-	mode, err := unix.IoctlGetTermios(int(slave.Fd()), unix.TCGETS)
+	found, err := unix.IoctlGetTermios(int(slave.Fd()), unix.TCGETS)
 	if err != nil {
 		t.Fatal(err)
 	}
-	raw := sessionMode(*mode)
-	if err := unix.IoctlSetTermios(int(slave.Fd()), unix.TCSETS, &raw); err != nil {
+	set := mode(*found)
+	if err := unix.IoctlSetTermios(int(slave.Fd()), unix.TCSETS, &set); err != nil {
 		t.Fatal(err)
 	}
 	if err := pty.Setsize(slave, &pty.Winsize{Cols: uint16(width), Rows: uint16(height)}); err != nil {
@@ -212,13 +218,33 @@ func (p *person) resize(width, height int) {
 	p.mu.Lock()
 	p.screen.resize(width, height)
 	p.mu.Unlock()
-	conn, err := p.master.SyscallConn() // Fd would make it blocking
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	conn.Control(func(fd uintptr) {
-		err = unix.IoctlSetWinsize(int(fd), unix.TIOCSWINSZ, &unix.Winsize{Col: uint16(width), Row: uint16(height)})
+	p.control(func(fd int) error {
+		return unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{Col: uint16(width), Row: uint16(height)})
 	})
+}
+
+// mode is that of the terminal now.
+func (p *person) mode() (mode unix.Termios) {
+	p.t.Helper()
+	p.control(func(fd int) error {
+		m, err := unix.IoctlGetTermios(fd, unix.TCGETS)
+		if err == nil {
+			mode = *m
+		}
+		return err
+	})
+	return mode
+}
+
+// control does something with the descriptor of the master; Fd would make it blocking.
+func (p *person) control(do func(fd int) error) {
+	p.t.Helper()
+	conn, err := p.master.SyscallConn()
+	if err == nil {
+		if e := conn.Control(func(fd uintptr) { err = do(int(fd)) }); e != nil {
+			err = e
+		}
+	}
 	if err != nil {
 		p.t.Fatal(err)
 	}

@@ -157,6 +157,13 @@ var acts = map[string]func(t *Terminal, rest string){
 		secret, err := t.ReadSecret("Password: ")
 		fmt.Fprintf(t, "<%d %v>\n", len(secret), err)
 	},
+	"flood": func(t *Terminal, rest string) {
+		for {
+			if _, err := t.WriteString("much\n"); err != nil {
+				return
+			}
+		}
+	},
 	"size": func(t *Terminal, rest string) {
 		w, h := t.Size()
 		fmt.Fprintf(t, "%dx%d\n", w, h)

@@ -33,14 +33,17 @@ func (s *scrubber) clean(dst, p []byte) []byte {
 		s.rest = nil
 	}
 	for len(p) > 0 {
+		if n := plain(p); n > 0 {
+			dst = append(dst, p[:n]...)
+			p = p[n:]
+			continue
+		}
 		if p[0] == '\r' && len(p) == 1 || !utf8.FullRune(p) {
 			s.rest = bytes.Clone(p)
 			break
 		}
 		r, size := utf8.DecodeRune(p)
 		switch {
-		case r == '\n' || r == '\t':
-			dst = append(dst, p[0])
 		case r == '\r' && p[1] == '\n':
 		case r == utf8.RuneError && size == 1:
 			dst = fmt.Appendf(dst, `\x%02x`, p[0])
@@ -52,6 +55,16 @@ func (s *scrubber) clean(dst, p []byte) []byte {
 		p = p[size:]
 	}
 	return dst
+}
+
+// plain counts the bytes at the start of p that pass as they are without a look at what they mean.
+func plain(p []byte) int {
+	for i, c := range p {
+		if (c < ' ' || c > '~') && c != '\n' && c != '\t' {
+			return i
+		}
+	}
+	return len(p)
 }
 
 // flush appends what was held back, now that nothing will complete it.

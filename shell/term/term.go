@@ -88,7 +88,7 @@ func (t *Terminal) Close() error {
 	}
 	t.keys.close()
 	t.watching.Wait()
-	if err != nil && !t.hungUp() {
+	if err != nil && !errors.Is(err, syscall.EIO) { // there is nothing to give back after a hang-up
 		return fmt.Errorf("give the terminal back: %w", err)
 	}
 	return nil
@@ -170,10 +170,4 @@ func (t *Terminal) hangUp() {
 	for r := t.running; r != nil; r = r.outer {
 		r.end(io.EOF)
 	}
-}
-
-func (t *Terminal) hungUp() bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.gone
 }

@@ -1,0 +1,249 @@
+package filter
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"os/exec"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+
+	"diagsh/internal/netnstest"
+)
+
+var (
+	differentialCount = flag.Int("expressions", 3000, "how many expressions TestDifferential compares with tcpdump")
+	differentialSeed  = flag.Uint64("seed", 1, "seed of the generated expressions and packets")
+)
+
+// differentialLinks are the link types that are compared, Ethernet more than the others.
+var differentialLinks = []LinkType{
+	EN10MB, EN10MB, EN10MB, EN10MB, Raw, LinuxSLL, LinuxSLL2, Null, Loop, PPP, IEEE80211, IEEE80211Radio, IPv4, IPv6,
+}
+
+// paddedLength is more than any filter of the chooser looks at. On a packet that ends
+// earlier the order of the tests decides, and libpcap disagrees with itself.
+const paddedLength = 2000
+
+// explanations are differences from tcpdump that are on purpose, by the
+// expressions that show them.
+var explanations = []struct {
+	reason     string
+	expression *regexp.Regexp
+}{}
+
+// A libpcapProgram is what tcpdump -ddd says: a program, or why there is none.
+type libpcapProgram struct {
+	program *Program
+	refusal string
+}
+
+func tcpdumpProgram(t testing.TB, tcpdump, expression string, link LinkType, optimise bool) libpcapProgram {
+	t.Helper()
+	args := []string{"-ddd", "-y", link.String()}
+	if !optimise {
+		args = append(args, "-O")
+	}
+	command := exec.Command(tcpdump, append(args, "--", expression)...)
+	var stdout, stderr bytes.Buffer
+	command.Stdout, command.Stderr = &stdout, &stderr
+	if err := command.Run(); err != nil {
+		if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) {
+			t.Fatalf("tcpdump: %v", err)
+		}
+		return libpcapProgram{refusal: strings.TrimSpace(stderr.String())}
+	}
+	var p Program
+	lines := strings.Split(strings.TrimSpace(stdout.String()), "\n")
+	for _, line := range lines[1:] {
+		p.Instructions = append(p.Instructions, parseInstruction(t, line))
+	}
+	return libpcapProgram{program: &p}
+}
+
+// generatedPackets are the padded packets of a link type, with their length on the wire.
+func generatedPackets(g chooser, link LinkType, n int) []corpusPacket {
+	packets := make([]corpusPacket, n)
+	for i := range packets {
+		data := g.packet(link)
+		packets[i].meta.Length = uint32(len(data))
+		for len(data) < paddedLength {
+			data = append(data, byte(g.IntN(256)))
+		}
+		packets[i].data = data
+	}
+	return packets
+}
+
+// TestDifferential compares verdicts and programs with those of tcpdump, which
+// are those of the libpcap it was linked with.
+func TestDifferential(t *testing.T) {
+	tcpdump := netnstest.Tool(t, "tcpdump")
+	g := newChooser(*differentialSeed)
+	packets := make(map[LinkType][]corpusPacket)
+	for _, link := range differentialLinks {
+		if packets[link] == nil {
+			packets[link] = generatedPackets(g, link, 300)
+		}
+	}
+	type question struct {
+		link       LinkType
+		expression string
+	}
+	questions := make(chan question)
+	var mutex sync.Mutex
+	var tally differentialTally
+	var workers sync.WaitGroup
+	for range 2 {
+		workers.Go(func() {
+			for q := range questions {
+				d := compareWithTcpdump(t, tcpdump, q.link, q.expression, packets[q.link])
+				mutex.Lock()
+				tally.count(t, d)
+				mutex.Unlock()
+			}
+		})
+	}
+	for i := range *differentialCount {
+		link := differentialLinks[i%len(differentialLinks)]
+		questions <- question{link, g.expression(link)}
+	}
+	close(questions)
+	workers.Wait()
+	t.Logf("%d expressions, %d accepted by both, %d refused by both, %d decisions on packets, %d of them to accept; "+
+		"libpcap's optimiser changed the meaning of %d expressions; %d differences explained, %d not",
+		*differentialCount, tally.accepted, tally.refused, tally.decisions, tally.matches, tally.libpcapDisagrees, tally.explained, tally.unexplained)
+	if tally.accepted < *differentialCount/4 || tally.matches < tally.decisions/100 {
+		t.Error("too few expressions are accepted, or match, to say much")
+	}
+}
+
+// A difference between tcpdump and this package on one expression.
+type difference struct {
+	link       LinkType
+	expression string
+	what       string // empty: none
+	accepted   bool   // by both
+	decisions  int
+	matches    int
+	// libpcapDisagrees: its optimised and its unoptimised program decide differently on a
+	// complete packet, so that there is no right answer to compare with.
+	libpcapDisagrees bool
+}
+
+func compareWithTcpdump(t testing.TB, tcpdump string, link LinkType, expression string, packets []corpusPacket) difference {
+	d := difference{link: link, expression: expression}
+	theirs := tcpdumpProgram(t, tcpdump, expression, link, true)
+	ours, err := Compile(expression, Target{LinkType: link, SnapLength: corpusSnapLength})
+	switch {
+	case err == nil && theirs.program == nil:
+		d.what = "accepted; tcpdump: " + theirs.refusal
+		return d
+	case err != nil && theirs.program != nil:
+		d.what = "refused: " + err.Error()
+		return d
+	case err != nil:
+		return d
+	}
+	d.accepted = true
+	var unoptimised *Program
+	for i := range packets {
+		p := &packets[i]
+		want := theirs.program.Match(p.data, p.meta)
+		d.decisions++
+		if want != 0 {
+			d.matches++
+		}
+		got := ours.Match(p.data, p.meta)
+		if got == want {
+			continue
+		}
+		if unoptimised == nil {
+			unoptimised = tcpdumpProgram(t, tcpdump, expression, link, false).program
+		}
+		if unoptimised.Match(p.data, p.meta) == got {
+			d.libpcapDisagrees = true
+			continue
+		}
+		d.what = "keeps other packets than tcpdump, the first is " + hexDump(p)
+		return d
+	}
+	return d
+}
+
+type differentialTally struct {
+	accepted, refused, decisions, matches    int
+	libpcapDisagrees, explained, unexplained int
+}
+
+// shownDifferences is how many differences are shown in full.
+const shownDifferences = 20
+
+func (tally *differentialTally) count(t testing.TB, d difference) {
+	tally.decisions += d.decisions
+	tally.matches += d.matches
+	switch {
+	case d.what == "" && d.accepted:
+		tally.accepted++
+	case d.what == "":
+		tally.refused++
+	}
+	if d.libpcapDisagrees {
+		tally.libpcapDisagrees++
+	}
+	if d.what == "" {
+		return
+	}
+	for _, e := range explanations {
+		if e.expression.MatchString(d.expression) {
+			tally.explained++
+			return
+		}
+	}
+	tally.unexplained++
+	switch {
+	case tally.unexplained <= shownDifferences:
+		t.Errorf("%s: %s\n\t%s", d.link, d.expression, d.what)
+	default:
+		t.Fail()
+	}
+}
+
+// TestOptimiserKeepsTheMeaning compares the package with itself: the optimised and the
+// unoptimised program decide the same on every complete packet.
+func TestOptimiserKeepsTheMeaning(t *testing.T) {
+	g := newChooser(*differentialSeed + 1)
+	const rounds = 400
+	compared := 0
+	for _, link := range differentialLinks {
+		packets := generatedPackets(g, link, 100)
+		for range rounds {
+			expression := g.expression(link)
+			target := Target{LinkType: link, SnapLength: corpusSnapLength, Kind: pick(g, Dead, Savefile, Live)}
+			optimised, err := Compile(expression, target)
+			if err != nil {
+				continue
+			}
+			target.Unoptimised = true
+			unoptimised, err := Compile(expression, target)
+			if err != nil {
+				t.Errorf("%s: %s: accepted only when optimised: %v", link, expression, err)
+				continue
+			}
+			compared++
+			for i := range packets {
+				p := packets[i]
+				if target.Kind == Live {
+					p.meta = g.kernelMetadata(p)
+				}
+				if got, want := optimised.Match(p.data, p.meta), unoptimised.Match(p.data, p.meta); got != want {
+					t.Errorf("%s: %s (kind %d)\n\toptimised %d, unoptimised %d on %s", link, expression, target.Kind, got, want, hexDump(&p))
+					break
+				}
+			}
+		}
+	}
+	t.Logf("%d expressions compared", compared)
+}

@@ -1,0 +1,93 @@
+package filter
+
+// pullUp moves tests in chains of or'ed or and'ed tests: a test of a value that an earlier test of
+// the chain has looked at goes up behind that one, so that the value need not be loaded again.
+func (o *optimiser) pullUp() {
+	o.findLevels()
+	o.findInEdges()
+	o.up(func(b *block) {
+		o.pullUpIn(b, true)
+		o.pullUpIn(b, false)
+	})
+}
+
+// pullUpIn does so in one chain: of blocks that share their way for yes (an "or"), or for no.
+func (o *optimiser) pullUpIn(b *block, either bool) {
+	if len(b.in) == 0 || b.code == codeJump {
+		return
+	}
+	value := b.in[0].from.values[atomA]
+	if value == 0 {
+		return
+	}
+	for _, e := range b.in[1:] {
+		if e.from.values[atomA] != value {
+			return
+		}
+	}
+	exit := edge{b, either}.target()
+	// along is the edge to the next block of a chain, which goes on as long as its blocks share the
+	// way out and can be reached through the chain alone.
+	along := func(c *block) edge { return edge{c, !either} }
+	inChain := func(c *block) bool {
+		return c.conditional() && edge{c, either}.target() == exit && (c == b || len(c.in) == 1)
+	}
+	last := b.in[len(b.in)-1]
+	at := edge{last.from, last.from.yes == b}
+	for {
+		c := at.target()
+		if !inChain(c) {
+			return
+		}
+		if c.values[atomA] != value {
+			break
+		}
+		at = along(c)
+	}
+	different := at.target()
+	same := along(different)
+	for {
+		c := same.target()
+		if !inChain(c) {
+			return
+		}
+		if c.values[atomA] == value {
+			break
+		}
+		same = along(c)
+	}
+	pull := same.target()
+	if !o.movable(pull, different) {
+		return
+	}
+	rest := along(pull).target()
+	same.redirect(rest)
+	replaceEdge(rest.in, along(pull), same)
+	along(pull).redirect(different)
+	if different == b {
+		for i, e := range b.in {
+			b.in[i] = edge{e.from, e.from.yes == b}
+			b.in[i].redirect(pull)
+		}
+		pull.in, b.in = b.in, pull.in
+	} else {
+		at.redirect(pull)
+		pull.in[0] = at
+	}
+	different.in = append(different.in[:0], along(pull))
+	o.done = false
+}
+
+// movable tells whether a test can go up before the blocks between: it must not depend on what they
+// compute, nor they on it.
+func (o *optimiser) movable(pull, different *block) bool {
+	return (pull.needs|different.needs)&^(setOf(atomA)|setOf(atomX)) == 0 || pull.defines&^(setOf(atomA)|setOf(atomX)) == 0
+}
+
+func replaceEdge(edges []edge, old, replacement edge) {
+	for i, e := range edges {
+		if e == old {
+			edges[i] = replacement
+		}
+	}
+}

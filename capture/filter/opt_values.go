@@ -1,0 +1,315 @@
+package filter
+
+// Value numbering: every value that a program computes gets a number, and two computations that give
+// the same value get the same.  On the way down the graph, a block starts with the numbers on which
+// all its predecessors agree.
+
+// valueTable numbers computations.
+type valueTable struct {
+	nodes   []valueNode // nodes[0] is unused
+	buckets []int32
+}
+
+type valueNode struct {
+	code     uint16
+	constant bool
+	v0, v1   uint32 // numbers of the operands, or a literal
+	next     int32
+}
+
+// reset forgets everything.  n is how many values are to be expected.
+func (t *valueTable) reset(n int) {
+	size := 64
+	for size < n {
+		size *= 2
+	}
+	if len(t.buckets) < size {
+		t.buckets = make([]int32, size)
+	} else {
+		clear(t.buckets)
+	}
+	t.nodes = append(t.nodes[:0], valueNode{})
+}
+
+// of is the number of the value that an instruction computes from v0 and v1.
+func (t *valueTable) of(code uint16, v0, v1 uint32) number32 {
+	bucket := &t.buckets[(uint32(code)*31+v0*0x9e3779b1+v1*0x85ebca6b)>>7&uint32(len(t.buckets)-1)]
+	for i := *bucket; i != 0; i = t.nodes[i].next {
+		if n := &t.nodes[i]; n.code == code && n.v0 == v0 && n.v1 == v1 {
+			return uint32(i)
+		}
+	}
+	i := int32(len(t.nodes))
+	t.nodes = append(t.nodes, valueNode{code: code, v0: v0, v1: v1, next: *bucket, constant: code == codeLoadImm})
+	*bucket = i
+	return uint32(i)
+}
+
+// literal is the number of a constant.
+func (t *valueTable) literal(k uint32) number32 { return t.of(codeLoadImm, k, 0) }
+
+// fresh is a number that no other value has.
+func (t *valueTable) fresh() number32 {
+	t.nodes = append(t.nodes, valueNode{code: codeNone})
+	return uint32(len(t.nodes) - 1)
+}
+
+// constant tells whether a number is that of a constant, and which.
+func (t *valueTable) constant(n number32) (uint32, bool) {
+	return t.nodes[n].v0, t.nodes[n].constant
+}
+
+// numberValues numbers the values of all blocks.  With rewrite, statements are simplified by what is
+// known about their operands, and left out where they change nothing.
+func (o *optimiser) numberValues(rewrite bool) {
+	o.values.reset(2 * len(o.blocks))
+	o.down(func(b *block) { o.numberBlock(b, rewrite) })
+}
+
+func (o *optimiser) numberBlock(b *block, rewrite bool) {
+	v := &b.values
+	if len(b.in) == 0 {
+		*v = [atoms]number32{}
+	} else {
+		*v = b.in[0].from.values
+		for _, e := range b.in[1:] {
+			for a := range v {
+				if v[a] != e.from.values[a] {
+					v[a] = 0
+				}
+			}
+		}
+	}
+	a, x := v[atomA], v[atomX]
+	for i := range b.stmts {
+		o.numberStatement(&b.stmts[i], v, rewrite)
+	}
+	if rewrite && b.live == 0 && a != 0 && v[atomA] == a && x != 0 && v[atomX] == x {
+		// Nothing of what the block computes is new, and nothing is used later.
+		if len(b.stmts) > 0 {
+			b.stmts = nil
+			o.changed()
+		}
+	} else {
+		o.peephole(b)
+		o.dropDeadStores(b)
+	}
+	if b.code&srcMask == srcX {
+		b.operand = v[atomX]
+	} else {
+		b.operand = o.values.literal(b.k)
+	}
+}
+
+// known makes sure that an atom has a number.
+func (o *optimiser) known(n *number32) number32 {
+	if *n == 0 {
+		*n = o.values.fresh()
+	}
+	return *n
+}
+
+// numberStatement numbers what a statement computes.
+func (o *optimiser) numberStatement(s *statement, v *[atoms]number32, rewrite bool) {
+	t := &o.values
+	// assign notes a new value, and drops the statement if the atom has it already.
+	assign := func(a atom, n number32) {
+		if rewrite && v[a] == n {
+			s.code = codeNone
+		} else {
+			v[a] = n
+		}
+	}
+	switch s.code & classMask {
+	case classLD:
+		switch s.code & modeMask {
+		case modeIMM:
+			assign(atomA, t.literal(s.k))
+		case modeABS:
+			assign(atomA, t.of(s.code, s.k, 0))
+		case modeLEN:
+			assign(atomA, t.of(s.code, 0, 0))
+		case modeIND:
+			x := o.known(&v[atomX])
+			if k, ok := t.constant(x); ok && rewrite {
+				s.code = classLD | modeABS | s.code&sizeMask
+				s.k += k
+				o.changed()
+				assign(atomA, t.of(s.code, s.k, 0))
+				return
+			}
+			assign(atomA, t.of(s.code, s.k, x))
+		case modeMEM:
+			o.numberLoadMemory(s, v, atomA, rewrite)
+		}
+	case classLDX:
+		switch s.code & modeMask {
+		case modeIMM:
+			assign(atomX, t.literal(s.k))
+		case modeLEN:
+			assign(atomX, t.of(codeLoadLen, 0, 0))
+		case modeMSH:
+			assign(atomX, t.of(s.code, s.k, 0))
+		case modeMEM:
+			o.numberLoadMemory(s, v, atomX, rewrite)
+		}
+	case classST:
+		assign(atom(s.k), o.known(&v[atomA]))
+	case classSTX:
+		assign(atom(s.k), o.known(&v[atomX]))
+	case classALU:
+		o.numberArithmetic(s, v, rewrite)
+	case classMISC:
+		if s.code == codeTAX {
+			assign(atomX, o.known(&v[atomA]))
+		} else if s.code == codeTXA {
+			assign(atomA, o.known(&v[atomX]))
+		}
+	}
+}
+
+func (o *optimiser) numberLoadMemory(s *statement, v *[atoms]number32, to atom, rewrite bool) {
+	n := o.known(&v[s.k])
+	if k, ok := o.values.constant(n); ok && rewrite {
+		s.code, s.k = codeLoadImm, k
+		if to == atomX {
+			s.code = codeLoadXImm
+		}
+		o.changed()
+	}
+	if rewrite && v[to] == n {
+		s.code = codeNone
+	} else {
+		v[to] = n
+	}
+}
+
+// numberArithmetic numbers and simplifies an operation on A.
+func (o *optimiser) numberArithmetic(s *statement, v *[atoms]number32, rewrite bool) {
+	t := &o.values
+	a := o.known(&v[atomA])
+	left, leftKnown := t.constant(a)
+	op := s.code & opMask
+	if op == opNEG {
+		if leftKnown && rewrite {
+			*s = statement{codeLoadImm, -left}
+			v[atomA] = t.literal(s.k)
+			o.changed()
+			return
+		}
+		v[atomA] = t.of(s.code, a, 0)
+		return
+	}
+	if s.code&srcMask == srcX {
+		x := o.known(&v[atomX])
+		right, rightKnown := t.constant(x)
+		switch {
+		case !rewrite:
+		case rightKnown && o.mustStay(op, right):
+		case rightKnown && !leftKnown:
+			*s = statement{classALU | op, right}
+			if (op == opLSH || op == opRSH) && right > 31 {
+				o.err = "a shift by more than 31 bits"
+			}
+			v[atomA] = t.of(s.code, a, t.literal(right))
+			o.changed()
+			return
+		case rightKnown:
+			o.fold(s, v, left, right)
+			return
+		case leftKnown && left == 0:
+			switch op {
+			case opADD, opOR, opXOR:
+				*s = statement{codeTXA, 0}
+				v[atomA] = x
+				o.changed()
+				return
+			case opMUL, opAND, opLSH, opRSH, opDIV, opMOD:
+				if o.exact && (op == opDIV || op == opMOD) {
+					break
+				}
+				*s = statement{codeLoadImm, 0}
+				o.changed()
+				return
+			}
+		}
+		v[atomA] = t.of(s.code, a, x)
+		return
+	}
+	if rewrite {
+		if s.k == 0 && o.withZero(s, v, op) {
+			return
+		}
+		if leftKnown && !o.mustStay(op, s.k) {
+			o.fold(s, v, left, s.k)
+			return
+		}
+	}
+	v[atomA] = t.of(s.code, a, t.literal(s.k))
+}
+
+// mustStay tells whether an operation is to be left as it is because what it does depends on its
+// being done at run time, and libpcap would not have refused it.
+func (o *optimiser) mustStay(op uint16, right uint32) bool {
+	if !o.exact {
+		return false
+	}
+	return (op == opDIV || op == opMOD) && right == 0 || (op == opLSH || op == opRSH) && right > 31
+}
+
+// withZero simplifies an operation with the constant 0, and tells whether it did.
+func (o *optimiser) withZero(s *statement, v *[atoms]number32, op uint16) bool {
+	switch op {
+	case opADD, opLSH, opRSH, opOR, opXOR:
+		s.code = codeNone
+	case opMUL, opAND:
+		*s = statement{codeLoadImm, 0}
+		v[atomA] = o.values.literal(0)
+		o.changed()
+	case opDIV:
+		o.err = "division by zero"
+	case opMOD:
+		o.err = "modulus by zero"
+	default:
+		return false
+	}
+	return true
+}
+
+// fold computes an operation on constants.
+func (o *optimiser) fold(s *statement, v *[atoms]number32, left, right uint32) {
+	var r uint32
+	switch s.code & opMask {
+	case opADD:
+		r = left + right
+	case opSUB:
+		r = left - right
+	case opMUL:
+		r = left * right
+	case opDIV:
+		if right == 0 {
+			o.err = "division by zero"
+			return
+		}
+		r = left / right
+	case opMOD:
+		if right == 0 {
+			o.err = "modulus by zero"
+			return
+		}
+		r = left % right
+	case opOR:
+		r = left | right
+	case opAND:
+		r = left & right
+	case opXOR:
+		r = left ^ right
+	case opLSH:
+		r = left << right // 0 from 32 on, as the evaluators of BPF have it
+	case opRSH:
+		r = left >> right
+	}
+	*s = statement{codeLoadImm, r}
+	v[atomA] = o.values.literal(r)
+	o.changed()
+}
