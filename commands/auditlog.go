@@ -40,19 +40,22 @@ func auditlog(s auditService) *menu.Command {
 }
 
 func auditLine(w io.Writer, e access.Event) {
-	what := e.Path
+	what := []string{}
+	if e.Path != "" {
+		what = append(what, e.Path)
+	}
 	names := make([]string, 0, len(e.Arguments))
 	for name := range e.Arguments {
 		names = append(names, name)
 	}
 	slices.Sort(names)
 	for _, name := range names {
-		what += " " + name + " " + menu.Quote(e.Arguments[name])
+		what = append(what, name, menu.Quote(e.Arguments[name]))
 	}
 	result := e.Result
-	if e.Exit != 0 {
-		result = fmt.Sprintf("%s (%s)", e.Result, strings.TrimSuffix(e.Message, "."))
+	if e.Message != "" {
+		result += " (" + strings.TrimSuffix(e.Message, ".") + ")"
 	}
-	fmt.Fprintf(w, "%s %-8s %s from %s: %s%s\n", e.Time.UTC().Format("2006-01-02 15:04:05 UTC"), e.Act, orDash(e.User), orDash(e.Source),
-		strings.TrimSpace(what+" "), ": "+result)
+	fmt.Fprintf(w, "%s  %-8s  %s from %s  %s\n", e.Time.UTC().Format("2006-01-02 15:04:05 UTC"), e.Act, orDash(e.User), orDash(e.Source),
+		strings.Join(append(what, result), " "))
 }
