@@ -55,11 +55,24 @@ func offer(config *ssh.ServerConfig, keys hostKeys, hello *kexInit) {
 	if common(hello.CiphersClientServer, gcmCiphers()) && common(hello.CiphersServerClient, gcmCiphers()) {
 		config.Ciphers = gcmCiphers()
 	}
-	// A client that puts ECDSA first does so because it has met this host key before; one without Ed25519 has no better choice.
-	ecdsa, ed := slices.Index(hello.HostKeyAlgos, ssh.KeyAlgoECDSA256), slices.Index(hello.HostKeyAlgos, ssh.KeyAlgoED25519)
-	if ecdsa >= 0 && (ed < 0 || ecdsa < ed) {
+	// A client that puts ECDSA before all others does so because it has met this host key before, or knows nothing better. To one
+	// that does not, leaving it out changes nothing but what a scanner finds.
+	if prefersECDSA(hello.HostKeyAlgos) {
 		config.AddHostKey(keys.ecdsa)
 	}
+}
+
+// prefersECDSA reports whether ECDSA is the first in a client's list of what there are host keys for.
+func prefersECDSA(list []string) bool {
+	for _, name := range list {
+		switch name {
+		case ssh.KeyAlgoECDSA256:
+			return true
+		case ssh.KeyAlgoED25519, ssh.KeyAlgoRSASHA256, ssh.KeyAlgoRSASHA512:
+			return false
+		}
+	}
+	return false
 }
 
 func common(a, b []string) bool {
