@@ -1,5 +1,5 @@
-// Command diagsh is the command line of a network appliance: one binary that is, as asked, the appliance, a login's session, or the
-// shell on this machine. This file decides which, and joins the parts.
+// Command diagsh is the command line of a network appliance: one binary that is, as asked, the appliance, a login's session, the
+// shell on this machine, or the filter compiler. This file decides which, and joins the parts.
 package main
 
 import (
@@ -26,6 +26,7 @@ import (
 
 	"diagsh/api"
 	"diagsh/assets"
+	"diagsh/capture/filter/filtercmd"
 	"diagsh/commands"
 	"diagsh/daemon"
 	"diagsh/server"
@@ -51,6 +52,8 @@ func main() {
 		os.Exit(serve(args[1:]))
 	case "session":
 		os.Exit(session())
+	case "filter":
+		os.Exit(filtercmd.Main(args[1:], os.Stdin, os.Stdout, os.Stderr))
 	default:
 		os.Exit(local(args))
 	}

@@ -55,24 +55,12 @@ func offer(config *ssh.ServerConfig, keys hostKeys, hello *kexInit) {
 	if common(hello.CiphersClientServer, gcmCiphers()) && common(hello.CiphersServerClient, gcmCiphers()) {
 		config.Ciphers = gcmCiphers()
 	}
-	// A client that puts ECDSA before all others does so because it has met this host key before, or knows nothing better. To one
-	// that does not, leaving it out changes nothing but what a scanner finds.
-	if prefersECDSA(hello.HostKeyAlgos) {
+	// A client that puts ECDSA before the others knows the appliance by this key, or has no better one.
+	ours := []string{ssh.KeyAlgoECDSA256, ssh.KeyAlgoED25519, ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256}
+	first := slices.IndexFunc(hello.HostKeyAlgos, func(name string) bool { return slices.Contains(ours, name) })
+	if first >= 0 && hello.HostKeyAlgos[first] == ssh.KeyAlgoECDSA256 {
 		config.AddHostKey(keys.ecdsa)
 	}
-}
-
-// prefersECDSA reports whether ECDSA is the first in a client's list of what there are host keys for.
-func prefersECDSA(list []string) bool {
-	for _, name := range list {
-		switch name {
-		case ssh.KeyAlgoECDSA256:
-			return true
-		case ssh.KeyAlgoED25519, ssh.KeyAlgoRSASHA256, ssh.KeyAlgoRSASHA512:
-			return false
-		}
-	}
-	return false
 }
 
 func common(a, b []string) bool {

@@ -29,6 +29,7 @@ type authenticator struct {
 	ctx      context.Context // done when the client is gone
 	frontEnd FrontEnd
 	source   string
+	place    *place
 	log      *slog.Logger
 	logins   []string // what succeeded, so that it is ended with the connection even if the client vanishes before it learns so
 }
@@ -97,7 +98,11 @@ func (a *authenticator) keyboardInteractive(c ssh.ConnMetadata, ask ssh.Keyboard
 }
 
 func (a *authenticator) login(c access.Credentials) (*ssh.Permissions, error) {
-	login, err := a.frontEnd.Login(a.ctx, c)
+	var login access.Login
+	var err error
+	if turn := a.place.check(a.ctx, func() { login, err = a.frontEnd.Login(a.ctx, c) }); turn != nil {
+		return nil, turn
+	}
 	if err != nil {
 		return nil, a.refusal(err)
 	}

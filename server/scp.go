@@ -105,6 +105,7 @@ func shellWords(line string) (words []string, ok bool) {
 
 // runSCP answers an scp client on the channel.
 func (s *session) runSCP(q scpRequest) exit {
+	defer s.client.work()()
 	c := &scpSource{channel: s.channel, acks: bufio.NewReader(s.channel), request: q}
 	if q.upload {
 		c.warn("uploads are not possible here")
