@@ -187,6 +187,9 @@ func TestUnknownRequests(t *testing.T) {
 		t.Error("an endless line was started")
 	}
 	check(t, s.Start("wait"))
+	if err := s.Setenv("LANG", "C"); err == nil {
+		t.Error("the environment of a running program was changed")
+	}
 	if ok, _ := s.SendRequest("exec", true, ssh.Marshal(struct{ Line string }{"echo"})); ok {
 		t.Error("a second program was started on a channel")
 	}
