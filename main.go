@@ -1,5 +1,5 @@
-// Command diagsh is the command line of a network appliance: one binary that is, as asked, the appliance, a login's session, or the
-// shell on this machine. This file decides which, and joins the parts.
+// Command diagsh is the command line of a network appliance: one binary that is, as asked, the appliance, a login's session, the
+// shell on this machine, or the filter compiler. This file decides which, and joins the parts.
 package main
 
 import (
@@ -26,6 +26,7 @@ import (
 
 	"diagsh/api"
 	"diagsh/assets"
+	"diagsh/capture/filter/filtercmd"
 	"diagsh/commands"
 	"diagsh/daemon"
 	"diagsh/server"
@@ -51,6 +52,8 @@ func main() {
 		os.Exit(serve(args[1:]))
 	case "session":
 		os.Exit(session())
+	case "filter":
+		os.Exit(filtercmd.Main(args[1:], os.Stdin, os.Stdout, os.Stderr))
 	default:
 		os.Exit(local(args))
 	}
@@ -201,8 +204,8 @@ func appliance(f serveFlags) error {
 	d, err := daemon.Open(daemon.Options{
 		Dir: f.data, ConfigFile: f.config, AdminKeyFile: f.adminKey, ManagementPorts: []uint16{uint16(port)},
 		Product: product + " " + version, Log: log,
-		// Not root: the shell of make run is the same user as the appliance.
-		OwnerIsAdmin: os.Geteuid() != 0,
+		// The shell of make run by somebody who is not root. In any other case the session processes of a login might have the same user.
+		OwnerIsAdmin: f.shell && os.Geteuid() != 0,
 	})
 	if err != nil {
 		return err

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -41,8 +42,6 @@ func (l lineReader) next() (line []byte, whole bool, err error) {
 	return nil, false, err
 }
 
-const maxNewest = 100_000
-
 // snapshot opens all files of the log as they are now, the oldest first: what is written or rotated from then on changes
 // nothing for the reader. The sizes say how far each is to be read.
 func (a *auditLog) snapshot() (files []*os.File, sizes []int64, err error) {
@@ -78,76 +77,128 @@ func closeAll(files []*os.File) {
 }
 
 // Events yields the lines of the audit log that the filter chooses, the newest last. Lines that cannot be read are left out:
-// VerifyAudit tells of them. An error of yield ends it and is returned. EventFilter.Newest counts up to maxNewest, because these
-// events are in memory together; without it they are not.
+// VerifyAudit tells of them. An error of yield ends it and is returned.
 func (d *Daemon) Events(ctx context.Context, f access.EventFilter, yield func(access.Event) error) error {
 	files, sizes, err := d.audit.snapshot()
 	if err != nil {
 		return d.plain("read the audit log", err)
 	}
 	defer closeAll(files)
-	if f.Newest <= 0 {
-		for i, file := range files {
-			if err := eachEvent(ctx, io.LimitReader(file, sizes[i]), f, yield); err != nil {
-				return d.plain("read the audit log", err)
-			}
+	each := func(l line) error {
+		if err := yield(l.event); err != nil {
+			return &yieldError{err}
 		}
 		return nil
 	}
-	// The newest are found from the end: a file at a time, each giving as many as are still missing.
-	var newest []access.Event
-	wanted := min(f.Newest, maxNewest)
-	for i := len(files) - 1; i >= 0 && len(newest) < wanted; i-- {
-		found, err := newestEvents(ctx, io.LimitReader(files[i], sizes[i]), f, wanted-len(newest))
-		if err != nil {
-			return d.plain("read the audit log", err)
+	if f.Newest > 0 {
+		err = newestLines(ctx, files, sizes, f, each)
+	} else {
+		for i, file := range files {
+			if err = eachLine(ctx, file, 0, sizes[i], f, each); err != nil {
+				break
+			}
 		}
-		newest = append(found, newest...)
 	}
-	for _, e := range newest {
-		if err := yield(e); err != nil {
+	var theirs *yieldError
+	if errors.As(err, &theirs) {
+		return theirs.error
+	}
+	return d.plain("read the audit log", err)
+}
+
+// A yieldError is an error of whoever listens, as against one of reading.
+type yieldError struct{ error }
+
+// A line is an event and where it stands.
+type line struct {
+	event  access.Event
+	file   *os.File
+	at     int64
+	length int
+}
+
+// eachLine yields the lines that the filter chooses of one file between two places, of which the first is the beginning of a line.
+func eachLine(ctx context.Context, file *os.File, from, to int64, f access.EventFilter, yield func(line) error) error {
+	chosen := chooser(f)
+	lines := newLineReader(io.NewSectionReader(file, from, to-from))
+	for at := from; ; {
+		text, whole, err := lines.next()
+		if err != nil || text == nil {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		l := line{file: file, at: at, length: len(text)}
+		if at += int64(len(text)); whole {
+			at++
+		}
+		if json.Unmarshal(text, &l.event) != nil || l.event.Act == "" || !chosen(l.event) {
+			continue
+		}
+		if err := yield(l); err != nil {
+			return err
+		}
+	}
+}
+
+// newestLines yields the newest f.Newest lines. It looks for them from the end, in pieces that grow, and keeps only their places, so
+// that neither a long log nor a large number costs much.
+func newestLines(ctx context.Context, files []*os.File, sizes []int64, f access.EventFilter, yield func(line) error) error {
+	var found []line // the newest first
+	for i := len(files) - 1; i >= 0; i-- {
+		end := sizes[i]
+		for piece := int64(firstPiece); end > 0 && len(found) < f.Newest; piece *= 8 {
+			begin, err := lineBefore(files[i], end-piece)
+			if err != nil {
+				return err
+			}
+			var lines []line
+			if err := eachLine(ctx, files[i], begin, end, f, func(l line) error {
+				l.event = access.Event{}
+				lines = append(lines, l)
+				return nil
+			}); err != nil {
+				return err
+			}
+			slices.Reverse(lines)
+			found = append(found, lines...)
+			end = begin
+		}
+	}
+	found = found[:min(len(found), f.Newest)]
+	for _, l := range slices.Backward(found) {
+		text := make([]byte, l.length)
+		if _, err := l.file.ReadAt(text, l.at); err != nil {
+			return err
+		}
+		if err := json.Unmarshal(text, &l.event); err != nil {
+			return err
+		}
+		if err := yield(l); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// eachEvent yields the events of one file that the filter chooses.
-func eachEvent(ctx context.Context, r io.Reader, f access.EventFilter, yield func(access.Event) error) error {
-	chosen := chooser(f)
-	lines := newLineReader(r)
-	for {
-		line, _, err := lines.next()
-		if err != nil || line == nil {
-			return err
-		}
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		var e access.Event
-		if json.Unmarshal(line, &e) != nil || !chosen(e) {
-			continue
-		}
-		if err := yield(e); err != nil {
-			return err
-		}
-	}
-}
+// firstPiece is how much of the log's end is looked at first: some hundred lines.
+const firstPiece = 128 << 10
 
-// newestEvents is the last n of them.
-func newestEvents(ctx context.Context, r io.Reader, f access.EventFilter, n int) ([]access.Event, error) {
-	var ring []access.Event
-	next := 0
-	err := eachEvent(ctx, r, f, func(e access.Event) error {
-		if len(ring) < n {
-			ring = append(ring, e)
-		} else {
-			ring[next] = e
-			next = (next + 1) % n
+// lineBefore is the beginning of the line that the place is in.
+func lineBefore(f *os.File, at int64) (int64, error) {
+	buffer := make([]byte, 4<<10)
+	for at > 0 {
+		n := min(at, int64(len(buffer)))
+		if _, err := f.ReadAt(buffer[:n], at-n); err != nil {
+			return 0, err
 		}
-		return nil
-	})
-	return slices.Concat(ring[next:], ring[:next]), err
+		if i := bytes.LastIndexByte(buffer[:n], '\n'); i >= 0 {
+			return at - n + int64(i) + 1, nil
+		}
+		at -= n
+	}
+	return 0, nil
 }
 
 // chooser makes the test of a filter.
@@ -211,7 +262,7 @@ func (r *AuditReport) verify(ctx context.Context, name string, in io.Reader) err
 		}
 		var l auditLine
 		switch {
-		case json.Unmarshal(line, &l) != nil:
+		case json.Unmarshal(line, &l) != nil || l.Act == "":
 			r.fault("%s line %d is no event", name, number)
 		case r.Last != "" && l.Previous != r.Last:
 			r.fault("%s line %d does not follow from the line before it", name, number)

@@ -28,6 +28,14 @@ func cheapHash(password string) string {
 func prepare(t testing.TB) string {
 	t.Helper()
 	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "users.json"), seedAccounts(t), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func seedAccounts(t testing.TB) []byte {
+	t.Helper()
 	var file accountsFile
 	for name, role := range map[string]menu.Role{"admin": menu.Administrator, "ops": menu.Operator, "view": menu.ReadOnly, "help": menu.Support} {
 		file.Users = append(file.Users, user{User: name, Role: role, Password: cheapHash(name + "-secret"), Payload: role != menu.Support})
@@ -36,10 +44,7 @@ func prepare(t testing.TB) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, "users.json"), data, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return dir
+	return data
 }
 
 // start opens an appliance and closes it when the test ends.

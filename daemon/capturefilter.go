@@ -152,21 +152,23 @@ func managementFilter(ports []uint16, addresses []netip.Addr) string {
 		return ""
 	}
 	ports = slices.Compact(slices.Sorted(slices.Values(ports)))
-	var to, from []string
-	for _, p := range ports {
-		to = append(to, fmt.Sprintf("dst port %d", p))
-		from = append(from, fmt.Sprintf("src port %d", p))
-	}
 	if len(addresses) == 0 || len(addresses) > maxOwnAddresses {
-		return fmt.Sprintf("not (tcp and (%s or %s))", strings.Join(to, " or "), strings.Join(from, " or "))
+		return fmt.Sprintf("not (tcp and %s)", either("port", ports))
 	}
-	var dst, src []string
-	for _, a := range addresses {
-		dst = append(dst, "dst host "+a.String())
-		src = append(src, "src host "+a.String())
+	return fmt.Sprintf("not (tcp and ((%s and %s) or (%s and %s)))",
+		either("dst port", ports), either("dst host", addresses), either("src port", ports), either("src host", addresses))
+}
+
+// either names one value or several behind a qualifier: dst port 22, or dst port (22 or 2222).
+func either[T any](qualifier string, values []T) string {
+	var words []string
+	for _, v := range values {
+		words = append(words, fmt.Sprint(v))
 	}
-	return fmt.Sprintf("not (tcp and ((%s) and (%s) or (%s) and (%s)))",
-		strings.Join(to, " or "), strings.Join(dst, " or "), strings.Join(from, " or "), strings.Join(src, " or "))
+	if len(words) == 1 {
+		return qualifier + " " + words[0]
+	}
+	return qualifier + " (" + strings.Join(words, " or ") + ")"
 }
 
 // maxOwnAddresses is up to how many addresses of this machine are named; with more, its management ports are left out by their

@@ -140,7 +140,7 @@ func (c *config) parse(data []byte) error {
 		return errors.New(strings.TrimPrefix(err.Error(), "yaml: "))
 	}
 	if document.Kind == 0 {
-		return nil // An empty file, or comments only.
+		return nil
 	}
 	return readSettings(document.Content[0], "", c.settings(), make(map[string]bool))
 }
@@ -150,6 +150,9 @@ type setting func(value *yaml.Node) error
 
 // readSettings walks through a mapping whose keys begin with prefix. Each must be known and stand there once.
 func readSettings(mapping *yaml.Node, prefix string, known map[string]setting, seen map[string]bool) error {
+	if mapping.Kind == yaml.ScalarNode && mapping.Tag == "!!null" {
+		return nil // Nothing stands there, or comments only.
+	}
 	if mapping.Kind != yaml.MappingNode {
 		return atLine(mapping, strings.TrimSuffix(prefix, "."), errors.New("settings are lines of the form \"name: value\""))
 	}

@@ -55,9 +55,10 @@ func offer(config *ssh.ServerConfig, keys hostKeys, hello *kexInit) {
 	if common(hello.CiphersClientServer, gcmCiphers()) && common(hello.CiphersServerClient, gcmCiphers()) {
 		config.Ciphers = gcmCiphers()
 	}
-	// A client that puts ECDSA first does so because it has met this host key before; one without Ed25519 has no better choice.
-	ecdsa, ed := slices.Index(hello.HostKeyAlgos, ssh.KeyAlgoECDSA256), slices.Index(hello.HostKeyAlgos, ssh.KeyAlgoED25519)
-	if ecdsa >= 0 && (ed < 0 || ecdsa < ed) {
+	// A client that puts ECDSA before the others knows the appliance by this key, or has no better one.
+	ours := []string{ssh.KeyAlgoECDSA256, ssh.KeyAlgoED25519, ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256}
+	first := slices.IndexFunc(hello.HostKeyAlgos, func(name string) bool { return slices.Contains(ours, name) })
+	if first >= 0 && hello.HostKeyAlgos[first] == ssh.KeyAlgoECDSA256 {
 		config.AddHostKey(keys.ecdsa)
 	}
 }

@@ -29,6 +29,7 @@ type authenticator struct {
 	ctx      context.Context // done when the client is gone
 	frontEnd FrontEnd
 	source   string
+	place    *place
 	log      *slog.Logger
 	logins   []string // what succeeded, so that it is ended with the connection even if the client vanishes before it learns so
 }
@@ -97,7 +98,11 @@ func (a *authenticator) keyboardInteractive(c ssh.ConnMetadata, ask ssh.Keyboard
 }
 
 func (a *authenticator) login(c access.Credentials) (*ssh.Permissions, error) {
-	login, err := a.frontEnd.Login(a.ctx, c)
+	var login access.Login
+	var err error
+	if turn := a.place.check(a.ctx, func() { login, err = a.frontEnd.Login(a.ctx, c) }); turn != nil {
+		return nil, turn
+	}
 	if err != nil {
 		return nil, a.refusal(err)
 	}
@@ -120,14 +125,15 @@ func (a *authenticator) refusal(err error) error {
 	return &ssh.BannerError{Err: errDenied, Message: networkText(e.Error() + "\n")}
 }
 
-// networkText makes a configured text fit for a stranger's terminal: no control characters, lines that end as RFC 4252 section 5.4
-// wants.
-func networkText(text string) string {
-	text = strings.Map(func(r rune) rune {
+// networkText makes a configured text fit for a stranger's terminal, with lines that end as RFC 4252 section 5.4 wants.
+func networkText(text string) string { return strings.ReplaceAll(printable(text), "\n", "\r\n") }
+
+// printable leaves out what would act on a terminal instead of appearing there.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
 		if r == '\n' || r == '\t' || unicode.IsPrint(r) {
 			return r
 		}
 		return -1
 	}, text)
-	return strings.ReplaceAll(text, "\n", "\r\n")
 }

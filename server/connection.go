@@ -26,18 +26,16 @@ func (s *Server) serveConn(raw net.Conn) {
 
 	ctx, cancel := context.WithCancel(s.ctx)
 	defer cancel()
-	waiting, stopWaiting := context.WithDeadline(ctx, deadline)
-	leave, err := s.door.enter(waiting, sourceOf(address))
-	stopWaiting()
+	place, err := s.door.enter(sourceOf(address))
 	if err != nil {
 		log.Debug("ssh: refused at the door", "error", err)
 		return
 	}
 	wire := &clientConn{Conn: raw, onLost: cancel}
-	auth := &authenticator{ctx: ctx, frontEnd: s.frontEnd, source: address.String(), log: log}
+	auth := &authenticator{ctx: ctx, frontEnd: s.frontEnd, source: address.String(), place: place, log: log}
 	defer auth.logout()
 	conn, channels, requests, err := s.handshake(wire, auth, deadline)
-	leave()
+	place.leave()
 	if err != nil {
 		log.Debug("ssh: no login", "error", err)
 		return
@@ -52,6 +50,7 @@ func (s *Server) serveConn(raw net.Conn) {
 		ctx:    ctx,
 		log:    log.With("user", conn.User()),
 	}
+	c.worked()
 	c.serve(channels, requests)
 }
 
@@ -89,8 +88,10 @@ type client struct {
 	ctx    context.Context // done when the client is gone or the server stops
 	log    *slog.Logger
 
-	open   atomic.Int32 // channels
-	sealed atomic.Bool  // the client wants no more of them
+	open     atomic.Int32 // channels
+	sealed   atomic.Bool  // the client wants no more of them
+	working  atomic.Int32 // programs that run, except SFTP: there it is the requests that count
+	lastWork atomic.Int64 // when there was something to do, in Unix nanoseconds
 }
 
 // serve opens sessions until the connection or the server ends; then it waits for their processes.
@@ -155,8 +156,26 @@ func (c *client) answer(requests <-chan *ssh.Request) {
 	}
 }
 
-// keepAlive asks a quiet client for a sign of life and gives it up after three intervals without any. The request may block where a
-// client does not read, so it must not be what the clock waits for.
+// work notes that a program runs, until the function that it returns is called.
+func (c *client) work() (done func()) {
+	c.working.Add(1)
+	return func() {
+		c.worked()
+		c.working.Add(-1)
+	}
+}
+
+func (c *client) worked() { c.lastWork.Store(time.Now().UnixNano()) }
+
+// idle reports whether the connection has had nothing to do for longer than the login allows. How long a shell may be idle is the
+// session process's own affair; this ends SFTP clients and connections without a session that somebody forgot.
+func (c *client) idle() bool {
+	limit := time.Duration(c.login.Idle) * time.Second
+	return limit > 0 && c.working.Load() == 0 && time.Since(time.Unix(0, c.lastWork.Load())) > limit
+}
+
+// keepAlive asks a quiet client for a sign of life and gives it up after three intervals without any, or when it is idle. The
+// request may block where a client does not read, so it must not be what the clock waits for.
 func (c *client) keepAlive() {
 	interval := c.server.limits.KeepAlive
 	tick := time.NewTicker(interval)
@@ -172,6 +191,11 @@ func (c *client) keepAlive() {
 		if quiet > 3*interval {
 			c.log.Info("ssh: the client gives no sign of life")
 			c.wire.Close()
+			return
+		}
+		if c.idle() {
+			c.log.Info("ssh: the connection was idle")
+			c.conn.Close()
 			return
 		}
 		if quiet >= interval && asked.CompareAndSwap(false, true) {

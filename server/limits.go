@@ -12,41 +12,27 @@ import (
 var errRefusedAtDoor = errors.New("too many connections that have not logged in")
 
 // A door counts the connections that have not logged in yet. Two things keep a flood from one address away from everybody else:
-// an address has a share of its own that is smaller than the whole, and only a few of its connections are worked on at a time.
-// Floods from many addresses meet random early drop as in sshd (MaxStartups in sshd_config(5)): from Startups on, the chance of
-// being refused grows until it is certain at StartupsFull, so that a patient newcomer still gets in.
+// an address has a share of its own that is smaller than the whole, and only a few of its credentials are checked at a time, which
+// costs much memory and time. Floods from many addresses meet random early drop as in sshd (MaxStartups in sshd_config(5)): from
+// Startups on, the chance of being refused grows until it is certain at StartupsFull, so that a patient newcomer still gets in.
 type door struct {
 	limits Limits
 
 	mu      sync.Mutex
-	waiting int
+	inside  int
 	sources map[netip.Prefix]*source
 }
 
 // A source is an address, or a /64 of IPv6, of which any host can take as many addresses as it likes.
 type source struct {
 	connections int
-	logins      chan struct{} // holds one element for each connection that is worked on
+	checks      chan struct{} // holds one element for each login that is being checked
 }
 
 func newDoor(l Limits) *door { return &door{limits: l, sources: map[netip.Prefix]*source{}} }
 
-// enter waits for the connection's turn. The caller leaves by calling what it returns, once.
-func (d *door) enter(ctx context.Context, from netip.Prefix) (leave func(), err error) {
-	s, err := d.count(from)
-	if err != nil {
-		return nil, err
-	}
-	select {
-	case s.logins <- struct{}{}:
-		return func() { <-s.logins; d.forget(from, s) }, nil
-	case <-ctx.Done():
-		d.forget(from, s)
-		return nil, ctx.Err()
-	}
-}
-
-func (d *door) count(from netip.Prefix) (*source, error) {
+// enter gives a connection its place or refuses it. Whoever got a place leaves it, once.
+func (d *door) enter(from netip.Prefix) (*place, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s := d.sources[from]
@@ -54,26 +40,46 @@ func (d *door) count(from netip.Prefix) (*source, error) {
 		return nil, errRefusedAtDoor
 	}
 	if s == nil {
-		s = &source{logins: make(chan struct{}, d.limits.LoginsOfSource)}
+		s = &source{checks: make(chan struct{}, d.limits.ChecksOfSource)}
 		d.sources[from] = s
 	}
 	s.connections++
-	d.waiting++
-	return s, nil
+	d.inside++
+	return &place{d, from, s}, nil
 }
 
 func (d *door) dropEarly() bool {
-	over, room := d.waiting-d.limits.Startups, d.limits.StartupsFull-d.limits.Startups
+	over, room := d.inside-d.limits.Startups, d.limits.StartupsFull-d.limits.Startups
 	return over >= 0 && (over >= room || rand.IntN(room) < over)
 }
 
-func (d *door) forget(from netip.Prefix, s *source) {
+// A place is that of one connection until it has logged in.
+type place struct {
+	door   *door
+	from   netip.Prefix
+	source *source
+}
+
+func (p *place) leave() {
+	d := p.door
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.waiting--
-	s.connections--
-	if s.connections == 0 {
-		delete(d.sources, from)
+	d.inside--
+	p.source.connections--
+	if p.source.connections == 0 {
+		delete(d.sources, p.from)
+	}
+}
+
+// check calls f when it is the connection's turn.
+func (p *place) check(ctx context.Context, f func()) error {
+	select {
+	case p.source.checks <- struct{}{}:
+		defer func() { <-p.source.checks }()
+		f()
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 

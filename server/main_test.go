@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -108,14 +109,14 @@ func fakeCommand(line, identity string) int {
 		fmt.Println(<-got)
 	case "die":
 		unix.Kill(os.Getpid(), unix.SIGKILL)
-		select {}
+		time.Sleep(time.Hour)
 	case "stay": // until killed, whatever else is tried
 		signal.Ignore(unix.SIGHUP, unix.SIGTERM, unix.SIGINT)
 		fmt.Println("ready")
-		select {}
+		time.Sleep(time.Hour)
 	case "wait":
 		fmt.Println("ready")
-		select {}
+		time.Sleep(time.Hour)
 	default:
 		fmt.Fprintln(os.Stderr, "what?")
 		return 2

@@ -31,6 +31,7 @@ type process struct {
 
 // runProcess runs a session process on the channel until it has ended and all its output is delivered.
 func (s *session) runProcess(kind, line string) exit {
+	defer s.client.work()()
 	ctx, cancel := context.WithTimeout(s.ctx, attachTime)
 	defer cancel()
 	connection, err := s.client.server.frontEnd.Attach(ctx, s.client.login.ID, kind)

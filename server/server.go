@@ -31,10 +31,10 @@ type Options struct {
 
 // Limits bound what strangers and users can hold of the appliance. A zero member means its default.
 type Limits struct {
-	Startups         int           // connections before login from which on new ones are refused at random (128)
-	StartupsFull     int           // connections before login at which all new ones are refused (384)
-	StartupsOfSource int           // connections before login of one address (64); less than Startups, so that one address alone never causes a refusal
-	LoginsOfSource   int           // of these, how many are worked on at a time; the others wait (8)
+	Startups         int           // connections before login from which on new ones are refused at random (256)
+	StartupsFull     int           // connections before login at which all new ones are refused (768)
+	StartupsOfSource int           // connections before login of one address (128); less than Startups, so that one address alone never causes a refusal
+	ChecksOfSource   int           // credentials of one address that are checked at a time (8)
 	LoginTime        time.Duration // from connection to login (60 s)
 	Channels         int           // open channels of a connection (10)
 	KeepAlive        time.Duration // a client that was quiet for so long is asked for a sign of life; after three such times it is dead (30 s)
@@ -52,10 +52,10 @@ func (l Limits) withDefaults() Limits {
 			*d = value
 		}
 	}
-	set(&l.Startups, 128)
-	set(&l.StartupsFull, 384)
-	set(&l.StartupsOfSource, 64)
-	set(&l.LoginsOfSource, 8)
+	set(&l.Startups, 256)
+	set(&l.StartupsFull, 768)
+	set(&l.StartupsOfSource, 128)
+	set(&l.ChecksOfSource, 8)
 	set(&l.Channels, 10)
 	setTime(&l.LoginTime, time.Minute)
 	setTime(&l.KeepAlive, 30*time.Second)

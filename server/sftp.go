@@ -18,8 +18,8 @@ import (
 // maxTransfer is the largest answer to a read. It is what the library's buffers hold next to a header.
 const maxTransfer = 255 << 10
 
-// maxOpenFiles bounds the descriptors that one SFTP session holds.
-const maxOpenFiles = 64
+// maxHandles bounds the files and folders that one SFTP session has open.
+const maxHandles = 64
 
 // runSFTP serves the subsystem "sftp" (draft-ietf-secsh-filexfer-02, which is version 3 of the protocol) on the channel.
 func (s *session) runSFTP() exit {
@@ -28,10 +28,9 @@ func (s *session) runSFTP() exit {
 		return s.fail(err)
 	}
 	defer files.Close()
-	h := &sftpHandler{files: files, log: s.log, open: map[*sftpFile]struct{}{}}
+	h := newSFTPHandler(files, s.log)
 	defer h.close()
-	server := sftp.NewRequestServer(sftpStream{s.channel}, sftp.Handlers{FileGet: h, FilePut: h, FileCmd: h, FileList: h},
-		sftp.WithRSAllocator(), sftp.WithRSMaxTxPacket(maxTransfer))
+	server := h.server(sftpStream{s.channel, s.client})
 	served := make(chan error, 1)
 	go func() { served <- server.Serve() }()
 	select {
@@ -47,7 +46,15 @@ func (s *session) runSFTP() exit {
 }
 
 // sftpStream leaves the channel open when the library is done with it, for the exit status.
-type sftpStream struct{ ssh.Channel }
+type sftpStream struct {
+	ssh.Channel
+	client *client
+}
+
+func (s sftpStream) Read(p []byte) (int, error) {
+	s.client.worked()
+	return s.Channel.Read(p)
+}
 
 func (sftpStream) Close() error { return nil }
 
@@ -57,12 +64,26 @@ type sftpHandler struct {
 	log   *slog.Logger
 
 	mu   sync.Mutex
-	open map[*sftpFile]struct{} // nil once the session has ended
+	open map[io.Closer]struct{} // nil once the session has ended
+}
+
+func newSFTPHandler(files Files, log *slog.Logger) *sftpHandler {
+	return &sftpHandler{files: files, log: log, open: map[io.Closer]struct{}{}}
+}
+
+// server speaks the protocol on stream and asks the handler.
+func (h *sftpHandler) server(stream io.ReadWriteCloser) *sftp.RequestServer {
+	return sftp.NewRequestServer(stream, sftp.Handlers{FileGet: h, FilePut: h, FileCmd: h, FileList: h},
+		sftp.WithRSAllocator(), sftp.WithRSMaxTxPacket(maxTransfer))
 }
 
 // Filelist answers SSH_FXP_OPENDIR, STAT, LSTAT, FSTAT and READLINK.
 func (h *sftpHandler) Filelist(r *sftp.Request) (sftp.ListerAt, error) {
 	entries, err := h.look(r.Method, r.Filepath)
+	if err == nil && r.Method == "List" {
+		folder := &sftpFolder{listing(entries), h}
+		return folder, h.status(h.hold(folder))
+	}
 	return listing(entries), h.status(err)
 }
 
@@ -83,7 +104,7 @@ func (h *sftpHandler) look(method, path string) ([]fs.FileInfo, error) {
 	case method != "List" || kind == rootFolder:
 		return []fs.FileInfo{folderEntry(folder)}, nil
 	}
-	files, err := h.files.List()
+	files, err := list(h.files)
 	entries := make([]fs.FileInfo, len(files))
 	for i, f := range files {
 		entries[i] = fileEntry(f)
@@ -108,25 +129,36 @@ func (h *sftpHandler) read(path string) (*sftpFile, error) {
 	case rootFolder, diagnosticFolder:
 		return nil, menu.Errorf(menu.Failed, "This is a folder, not a file")
 	}
-	h.mu.Lock()
-	full := len(h.open) >= maxOpenFiles
-	h.mu.Unlock()
-	if full {
-		return nil, menu.Errorf(menu.Failed, "Too many files are open").WithHint("At most %d at a time", maxOpenFiles)
-	}
 	file, err := h.files.Open(name)
 	if err != nil {
 		return nil, err
 	}
 	f := &sftpFile{handler: h, name: name, file: file}
+	if err := h.hold(f); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// hold notes that something is open, so that it is closed with the session at the latest.
+func (h *sftpHandler) hold(c io.Closer) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.open == nil {
-		h.files.Done(name, file, 0)
-		return nil, menu.Errorf(menu.Failed, "The session has ended")
+		return menu.Errorf(menu.Failed, "The session has ended")
 	}
-	h.open[f] = struct{}{}
-	return f, nil
+	if len(h.open) >= maxHandles {
+		return menu.Errorf(menu.Failed, "Too many files are open").WithHint("At most %d at a time", maxHandles)
+	}
+	h.open[c] = struct{}{}
+	return nil
+}
+
+func (h *sftpHandler) release(c io.Closer) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.open, c)
 }
 
 // Filewrite refuses SSH_FXP_OPEN for writing.
@@ -167,13 +199,14 @@ func (h *sftpHandler) status(err error) error {
 		h.log.Error("sftp: a request failed", "error", err)
 		e = menu.AsError(err)
 	}
+	text := printable(e.Error())
 	switch e.Kind {
 	case menu.Denied:
-		return &sftpError{sftp.ErrSSHFxPermissionDenied, e.Error()}
+		return &sftpError{sftp.ErrSSHFxPermissionDenied, text}
 	case menu.NotFound:
-		return &sftpError{sftp.ErrSSHFxNoSuchFile, e.Error()}
+		return &sftpError{sftp.ErrSSHFxNoSuchFile, text}
 	}
-	return &sftpError{sftp.ErrSSHFxFailure, e.Error()}
+	return &sftpError{sftp.ErrSSHFxFailure, text}
 }
 
 // close closes what the client left open when it went away.
@@ -212,9 +245,7 @@ func (f *sftpFile) ReadAt(p []byte, offset int64) (int, error) {
 func (f *sftpFile) Close() error {
 	f.closed.Do(func() {
 		h := f.handler
-		h.mu.Lock()
-		delete(h.open, f)
-		h.mu.Unlock()
+		h.release(f)
 		if err := h.files.Done(f.name, f.file, f.read.Load()); err != nil {
 			h.log.Warn("sftp: a download was not recorded", "file", f.name, "error", err)
 		}
@@ -230,6 +261,17 @@ type sftpError struct {
 
 func (e *sftpError) Error() string { return e.text }
 func (e *sftpError) Unwrap() error { return e.code }
+
+// An sftpFolder is a folder that is open for a client.
+type sftpFolder struct {
+	listing
+	handler *sftpHandler
+}
+
+func (f *sftpFolder) Close() error {
+	f.handler.release(f)
+	return nil
+}
 
 // A listing is a folder's contents as they were when it was opened.
 type listing []fs.FileInfo

@@ -27,7 +27,7 @@ type generator struct {
 	noSNAP   uint32  // the same where there is an 802.2 header without SNAP
 	typeless bool    // the link type has no type field
 
-	outerLink, outerType, outerPayload *offset // as at the beginning of the packet
+	outerLink, outerPayload *offset // as at the beginning of the packet
 
 	tunnelled  bool // behind "geneve" or "vxlan": there may be no Ethernet header
 	labels     int  // MPLS labels passed
@@ -41,9 +41,14 @@ type generator struct {
 	plain bool
 	loops bool
 
-	blocks int
-	arena  []statement
+	blocks     int // how many there are
+	blockSlab  []block
+	conditions []condition
+	arena      []statement
 }
+
+// slabSize is how many blocks and conditions are allocated at once.
+const slabSize = 16
 
 // offset is a place in the packet: a constant plus, for headers of variable length, a scratch word.
 type offset struct {
@@ -79,8 +84,8 @@ func generate(ctx context.Context, expression string, tree node, t Target) (gr *
 	}
 	c := g.node(tree)
 	gr.root = g.prologue(c.head)
-	patch(c.yes, gr.accept)
-	patch(c.no, gr.reject)
+	c.yes.patch(gr.accept)
+	c.no.patch(gr.reject)
 	gr.refusing = g.plain
 	gr.loops = g.loops
 	return gr, nil
@@ -170,14 +175,26 @@ func (g *generator) block(stmts []statement, code uint16, k uint32) *block {
 	if g.blocks++; g.blocks > maxBlocks {
 		g.fail("the expression is too large: it needs more than %d tests", maxBlocks)
 	}
-	return &block{stmts: stmts, code: code, k: k, id: -1}
+	if len(g.blockSlab) == cap(g.blockSlab) {
+		g.blockSlab = make([]block, 0, slabSize)
+	}
+	g.blockSlab = append(g.blockSlab, block{stmts: stmts, code: code, k: k, id: -1})
+	return &g.blockSlab[len(g.blockSlab)-1]
+}
+
+// condition keeps a condition.
+func (g *generator) condition(c condition) *condition {
+	if len(g.conditions) == cap(g.conditions) {
+		g.conditions = make([]condition, 0, slabSize)
+	}
+	g.conditions = append(g.conditions, c)
+	return &g.conditions[len(g.conditions)-1]
 }
 
 // test is a condition of one block: statements, then a comparison of A with k.
 func (g *generator) test(stmts []statement, op uint16, k uint32) *condition {
 	b := g.block(stmts, classJMP|op, k)
-	exits := []exit{{b, true}, {b, false}}
-	return &condition{head: b, yes: exits[:1:1], no: exits[1:2:2]}
+	return g.condition(condition{head: b, yes: exitsOf(b, true), no: exitsOf(b, false)})
 }
 
 // constantly is a condition that is always true or always false.

@@ -86,7 +86,7 @@ func (g *generator) begin() {
 	g.link = &offset{variable: g.linkType == IEEE80211Radio, register: -1}
 	g.typeAt = &offset{constant: typeAt, variable: variable, register: -1}
 	g.payload = &offset{constant: payload, variable: variable, register: -1}
-	g.outerLink, g.outerType, g.outerPayload = g.link, g.typeAt, g.payload
+	g.outerLink, g.outerPayload = g.link, g.payload
 }
 
 // push makes an inner header the link layer for all that follows.

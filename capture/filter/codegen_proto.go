@@ -230,5 +230,5 @@ func (g *generator) protocolChain(n uint32, over protocol) *condition {
 	authentication.yes.yes = again
 
 	g.free(int(word))
-	return and(link, &condition{head: begin, yes: []exit{{end, true}}, no: []exit{{end, false}}})
+	return and(link, g.condition(condition{head: begin, yes: exitsOf(end, true), no: exitsOf(end, false)}))
 }

@@ -39,7 +39,8 @@ func (g *generator) vlanTag() *condition {
 // vlanLive tests for the outermost tag on a Linux packet socket.  The kernel takes that tag out of
 // the packet and keeps it as metadata, unless the driver or the path of the packet leaves it in.
 // Where the rest of the packet begins is therefore known only at run time: the offsets of type and
-// payload get a variable part, which the prologue sets to 0 and the test for a tag in the packet to 4.
+// payload get a variable part, the same, which the prologue sets to 0 and the test for a tag in the
+// packet to 4.
 func (g *generator) vlanLive(n *primitive) *condition {
 	present := func() *condition { return g.equal(fromPacket, ancillaryVLANPresent, sizeB, 1) }
 	tag := g.vlanTag()
@@ -48,21 +49,18 @@ func (g *generator) vlanLive(n *primitive) *condition {
 		inPacket = g.equalMasked(fromNetwork, 0, sizeH, n.number, 0xfff)
 	}
 	g.vlanInMeta = true
-	var move []statement
+	r := g.allocate()
 	for _, o := range []*offset{g.payload, g.typeAt} {
-		o.variable = true
-		r := uint32(g.registerOf(o))
-		move = append(move, statement{codeLoadMem, r}, statement{classALU | opADD, 4}, statement{codeStore, r})
+		o.variable, o.register = true, r
 	}
-	tag.head.stmts = append(move, tag.head.stmts...)
+	tag.head.stmts = append(g.list(statement{codeLoadImm, 4}, statement{codeStore, uint32(r)}), tag.head.stmts...)
 	c := or(present(), tag)
 	if n.hasNumber {
 		inMeta := g.equalMasked(fromPacket, ancillaryVLANTag, sizeH, n.number, 0xfff)
 		where := present()
-		patch(where.yes, inMeta.head)
-		patch(where.no, inPacket.head)
-		id := &condition{head: where.head, yes: append(inMeta.yes, inPacket.yes...), no: append(inMeta.no, inPacket.no...)}
-		c = and(c, id)
+		where.yes.patch(inMeta.head)
+		where.no.patch(inPacket.head)
+		c = and(c, g.condition(condition{head: where.head, yes: inMeta.yes.join(inPacket.yes), no: inMeta.no.join(inPacket.no)}))
 	}
 	return c
 }
@@ -171,7 +169,7 @@ func (g *generator) tunnel(port uint32, n *primitive, name string, flags func(fr
 // always is a condition that only runs statements.  It has no way out for "false".
 func (g *generator) always(stmts []statement) *condition {
 	b := g.block(stmts, codeJump, 0)
-	return &condition{head: b, yes: []exit{{b, true}}}
+	return g.condition(condition{head: b, yes: exitsOf(b, true)})
 }
 
 // geneve tests for Geneve and moves to the packet in it, which has an Ethernet header only if the
@@ -208,14 +206,14 @@ func (g *generator) geneve(n *primitive) *condition {
 		statement{classALU | opADD, etherHeaderLength - etherTypeOffset},
 		statement{codeTAX, 0}))
 	done := g.always(g.list(statement{codeStoreX, uint32(payload.register)}))
-	patch(header.yes, isEther.head)
-	patch(isEther.yes, ether.head)
-	patch(isEther.no, done.head)
-	patch(ether.yes, done.head)
+	header.yes.patch(isEther.head)
+	isEther.yes.patch(ether.head)
+	isEther.no.patch(done.head)
+	ether.yes.patch(done.head)
 
 	g.push(EN10MB, link, typeAt, payload)
 	g.tunnelled = true
-	return and(c, &condition{head: header.head, yes: done.yes})
+	return and(c, g.condition(condition{head: header.head, yes: done.yes}))
 }
 
 // tunnelHasEthernet is true if there is an Ethernet header in a tunnel: then its payload does not

@@ -32,11 +32,8 @@ func (g *generator) prologue(first *block) *block {
 		return g.wlanPrologue(first)
 	}
 	if g.vlanInMeta {
-		stmts := []statement{{codeLoadImm, 0}}
-		for _, o := range []*offset{g.outerPayload, g.outerType} {
-			stmts = append(stmts, statement{codeStore, uint32(g.registerOf(o))})
-		}
-		first.stmts = append(stmts, first.stmts...)
+		clear := g.list(statement{codeLoadImm, 0}, statement{codeStore, uint32(g.outerPayload.register)})
+		first.stmts = append(clear, first.stmts...)
 	}
 	return first
 }

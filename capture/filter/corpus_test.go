@@ -22,7 +22,7 @@ const corpusDir = "testdata/corpus"
 // testdata/corpus/contexts.tsv.
 type corpusContext struct {
 	name    string
-	packets string // the file without .pcap; empty: programs only
+	packets string // the file without .pcap
 	target  Target
 }
 
@@ -46,8 +46,8 @@ var corpusContexts = []corpusContext{
 	{"en10mb-mask24", "en10mb", Target{LinkType: EN10MB, Netmask: 0xffffff00}},
 	{"en10mb-nomask", "en10mb", Target{LinkType: EN10MB, NetmaskUnknown: true}},
 	{"en10mb-snap96", "en10mb", Target{LinkType: EN10MB, SnapLength: 96}},
-	{"compile-ipv4", "", Target{LinkType: IPv4}},
-	{"compile-ipv6", "", Target{LinkType: IPv6}},
+	{"compile-ipv4", "raw", Target{LinkType: IPv4}},
+	{"compile-ipv6", "raw", Target{LinkType: IPv6}},
 }
 
 // corpusTarget is the target of a context with the names of the corpus.
@@ -164,6 +164,23 @@ func readCorpusResults(tb testing.TB, context string) []corpusResult {
 	}
 }
 
+// accepted is the set of packets that libpcap's program accepts. The contexts
+// without packets have only the program itself, which is then run here.
+func (r corpusResult) accepted(tb testing.TB, packets []corpusPacket) (accepted packetSet, disagree []int) {
+	tb.Helper()
+	if r.Bits != "" {
+		return parsePacketSet(tb, r.Bits), r.Udiff
+	}
+	accepted, _ = acceptedPackets(parseCorpusProgram(tb, r.Optimised), packets)
+	unoptimised, _ := acceptedPackets(parseCorpusProgram(tb, r.Unoptimised), packets)
+	for i := range packets {
+		if accepted.has(i) != unoptimised.has(i) {
+			disagree = append(disagree, i)
+		}
+	}
+	return accepted, disagree
+}
+
 func readGzip(tb testing.TB, path string) []byte {
 	tb.Helper()
 	f, err := os.Open(path)
@@ -184,9 +201,6 @@ func readGzip(tb testing.TB, path string) []byte {
 
 func readCorpusPackets(tb testing.TB, c corpusContext) []corpusPacket {
 	tb.Helper()
-	if c.packets == "" {
-		return nil
-	}
 	path := filepath.Join(corpusDir, "packets", c.packets)
 	packets := readPcap(tb, path+".pcap")
 	readPacketKinds(tb, path+".kind", packets)

@@ -9,13 +9,10 @@ import (
 // interpreter does: the same packets, in the same number of steps.
 func TestMatchRunsLibpcapsPrograms(t *testing.T) {
 	for _, c := range corpusContexts {
-		if c.packets == "" {
-			continue
-		}
 		t.Run(c.name, func(t *testing.T) {
 			packets := readCorpusPackets(t, c)
 			for _, want := range readCorpusResults(t, c.name) {
-				if !want.OK {
+				if want.Bits == "" {
 					continue
 				}
 				accepted, steps := acceptedPackets(parseCorpusProgram(t, want.Optimised), packets)

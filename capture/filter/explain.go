@@ -27,8 +27,12 @@ func Explain(expression string) (string, error) {
 // in every group, with the word that joins it to the next line at its end.
 type explanation struct{ strings.Builder }
 
+// deepestIndent bounds the outline of a chain of thousands of alternating words,
+// each of which is a group inside the next one.
+const deepestIndent = 40
+
 func (e *explanation) line(depth int, text, joint string) {
-	e.WriteString(strings.Repeat("  ", depth) + text + joint + "\n")
+	e.WriteString(strings.Repeat("  ", min(depth, deepestIndent)) + text + joint + "\n")
 }
 
 func (e *explanation) write(n node, depth int, joint string) { e.writeSense(n, depth, joint, true) }

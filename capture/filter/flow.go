@@ -21,12 +21,17 @@ type flow struct {
 	sameLevel *block // next block of that level
 	visited   bool
 	in        []edge // edges that lead here
+	entries   int    // how many they are
 
+	reads   atomSet         // used by the block before it sets them
 	defines atomSet         // set by the block
 	needs   atomSet         // used by the block or behind it before they are set
 	live    atomSet         // used behind the block
 	values  [atoms]number32 // at the end of the block
 	operand number32        // what the jump compares A with
+
+	loads []extent // by statement, what it needs of the packet; kept for exact programs only
+	reach []extent // what the packet is known to have
 }
 
 // number32 names a value: equal numbers are equal values.  0 is unknown and equals nothing.
@@ -118,7 +123,22 @@ func (o *optimiser) up(f func(*block)) {
 
 // findInEdges lists for every block the edges that lead to it.
 func (o *optimiser) findInEdges() {
-	o.down(func(b *block) { b.in = b.in[:0] })
+	o.down(func(b *block) { b.entries = 0 })
+	o.down(func(b *block) {
+		if b.yes != nil {
+			b.yes.entries++
+		}
+		if b.no != nil {
+			b.no.entries++
+		}
+	})
+	if n := 2 * len(o.blocks); cap(o.inEdges) < n {
+		o.inEdges = make([]edge, n)
+	}
+	free := o.inEdges
+	o.down(func(b *block) {
+		b.in, free = free[:0:b.entries], free[b.entries:]
+	})
 	o.down(func(b *block) {
 		if b.yes != nil {
 			b.yes.in = append(b.yes.in, edge{b, true})
@@ -214,17 +234,6 @@ func (o *optimiser) usesOf(b *block) {
 	if b.no != nil {
 		b.live |= b.no.needs
 	}
-	b.defines = defined
+	b.reads, b.defines = used, defined
 	b.needs = used | b.live&^killed
-}
-
-// skippable tells whether an edge from b to skipped can go straight on to a successor of it: every
-// atom that is read there must hold the same without the block as with it.
-func (b *block) skippable(skipped, to *block) bool {
-	for a, needs := atom(0), to.needs; needs != 0; a, needs = a+1, needs>>1 {
-		if needs&1 != 0 && (b.values[a] != skipped.values[a] || b.values[a] == 0) {
-			return false
-		}
-	}
-	return true
 }

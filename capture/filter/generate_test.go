@@ -26,7 +26,7 @@ var (
 		"192.0.2.10", "192.0.2.20", "192.0.2.255", "198.51.100.7", "10.0.0.1", "10.1.2.3", "172.16.5.4",
 		"192.168.1.1", "224.0.0.5", "239.1.2.3", "255.255.255.255", "0.0.0.0", "127.0.0.1",
 	}
-	generatedIPv6  = []string{"2001:db8::10", "2001:db8::20", "2001:db8:1::7", "fe80::1", "::1", "ff02::1", "ff02::1:ff00:10"}
+	generatedIPv6  = []string{"2001:db8::1", "2001:db8::10", "2001:db8::20", "2001:db8:1::7", "fe80::1", "::1", "ff02::1", "ff02::1:ff00:10"}
 	generatedPorts = []uint16{0, 20, 22, 53, 67, 80, 443, 1023, 1024, 4789, 6081, 8080, 65535}
 	generatedMACs  = []mac{
 		{2, 0, 0, 0, 0, 0x0a}, {2, 0, 0, 0, 0, 0x14}, {0, 0x11, 0x22, 0x33, 0x44, 0x55},
@@ -76,7 +76,7 @@ func (g chooser) logical(link LinkType, depth int) string {
 		return g.primitive(link)
 	}
 	left, right := g.logical(link, depth-1), g.logical(link, g.IntN(depth))
-	switch g.IntN(8) {
+	switch g.IntN(9) {
 	case 0:
 		return pick(g, "not ", "! ") + g.primitive(link)
 	case 1:
@@ -89,14 +89,51 @@ func (g chooser) logical(link LinkType, depth int) string {
 		return g.inherited()
 	case 5:
 		return left
+	case 6:
+		return g.related() + " " + g.connective() + " " + right
 	}
 	return left + " " + g.connective() + " " + right
 }
 
-func (g chooser) connective() string { return pick(g, "and", "and", "or", "&&", "||") }
+func (g chooser) connective() string { return pick(g, "and", "or", "or", "&&", "||") }
 
-func (g chooser) protocol() string {
-	return pick(g, "", "", "", "", "ip ", "ip6 ", "arp ", "rarp ", "tcp ", "udp ", "sctp ", "icmp ", "ether ")
+// related makes two or three primitives about the same value. What one of them
+// says about another is where an optimiser can go wrong.
+func (g chooser) related() string {
+	value := pick(g, "host "+g.ipv4(), "host "+g.ipv6(), "net 2001:db8::/125", "net 192.0.2.8/29", "net fe80::/10",
+		fmt.Sprintf("port %d", g.port()), fmt.Sprintf("portrange %d-%d", g.port(), g.port()))
+	e := g.direction() + value
+	for range 1 + g.IntN(2) {
+		e += " " + pick(g, "and", "or", "and not", "or not") + " " + g.direction() + value
+	}
+	return "( " + e + " )"
+}
+
+// anyProtocol is a qualifier that goes with what follows only by chance.
+func (g chooser) anyProtocol() string {
+	return pick(g, "ip ", "ip6 ", "arp ", "rarp ", "tcp ", "udp ", "sctp ", "icmp ", "ether ")
+}
+
+// hostQualifiers, like portQualifiers, mostly fit.
+func (g chooser) hostQualifiers(fitting ...string) string {
+	if g.chance(30) {
+		return g.anyProtocol() + g.direction()
+	}
+	return pick(g, "", "", pick(g, fitting...)) + g.direction()
+}
+
+func (g chooser) portQualifiers() string {
+	if g.chance(30) {
+		return g.anyProtocol() + g.direction()
+	}
+	return pick(g, "", "", "tcp ", "udp ", "sctp ") + g.direction()
+}
+
+func (g chooser) host() string {
+	if g.chance(3) {
+		return g.hostQualifiers("ip6 ") + "host " + g.ipv6()
+	}
+	return g.hostQualifiers("ip ", "arp ", "rarp ") + "host " + g.ipv4()
 }
 
 func (g chooser) direction() string {
@@ -106,17 +143,17 @@ func (g chooser) direction() string {
 // inherited makes a primitive and values that take its qualifiers.
 func (g chooser) inherited() string {
 	value := func() string { return fmt.Sprint(g.port()) }
-	kind := "port "
+	e := g.portQualifiers() + "port "
 	if g.chance(2) {
-		value, kind = g.ipv4, "host "
+		value = g.ipv4
+		e = g.hostQualifiers("ip ", "arp ") + "host "
 	}
-	e := g.protocol() + g.direction() + kind
 	if g.chance(2) {
 		return e + "( " + value() + " or " + value() + " )"
 	}
 	e += value()
 	for range 1 + g.IntN(3) {
-		e += " " + g.connective() + " " + pick(g, "", "", "", "not ") + value()
+		e += " " + pick(g, "or", "or", "or", "and") + " " + pick(g, "", "", "", "not ") + value()
 	}
 	return e
 }
@@ -124,17 +161,20 @@ func (g chooser) inherited() string {
 func (g chooser) primitive(link LinkType) string {
 	switch g.IntN(20) {
 	case 0, 1, 2:
-		return g.protocol() + g.direction() + "host " + pick(g, g.ipv4(), g.ipv4(), g.ipv6())
+		return g.host()
 	case 3, 4:
-		return pick(g, "", "", "ip ", "ip6 ", "arp ") + g.direction() + "net " + g.network()
+		return g.network()
 	case 5, 6:
-		return pick(g, "", "", "ip ", "ip6 ", "tcp ", "udp ", "sctp ") + g.direction() + "port " + fmt.Sprint(g.port())
+		return g.portQualifiers() + "port " + fmt.Sprint(g.port())
 	case 7:
-		return pick(g, "", "tcp ", "udp ", "sctp ") + g.direction() + fmt.Sprintf("portrange %d-%d", g.port(), g.port())
+		return g.portQualifiers() + fmt.Sprintf("portrange %d-%d", g.port(), g.port())
 	case 8, 9:
 		return pick(g, "ip", "ip6", "arp", "rarp", "tcp", "udp", "sctp", "icmp", "icmp6", "igmp", "igrp", "pim", "vrrp", "carp",
 			"ah", "esp", "stp", "ipx", "iso", "clnp", "esis", "isis", "netbeui", "atalk", "aarp", "decnet", "lat", "moprc", "mopdl", "l1", "csnp")
 	case 10:
+		if !hasAddresses(link) && !g.chance(6) {
+			return g.host()
+		}
 		return "ether " + pick(g, "host ", "src ", "dst ", "src host ", "dst host ") + g.mac()
 	case 11:
 		return pick(g,
@@ -145,6 +185,9 @@ func (g chooser) primitive(link LinkType) string {
 			"ip proto \\tcp", "ether proto \\arp", "proto \\udp", "ether proto \\ip6",
 			fmt.Sprintf("%sprotochain %d", pick(g, "", "ip ", "ip6 "), pick(g, 6, 17, 58)))
 	case 12:
+		if !hasAddresses(link) && !g.chance(6) {
+			return "ip " + pick(g, "broadcast", "multicast")
+		}
 		return pick(g, "", "ether ", "ip ", "ip6 ") + pick(g, "broadcast", "multicast")
 	case 13:
 		return pick(g, "less", "greater") + fmt.Sprintf(" %d", pick(g, 0, 60, 100, 1000, 2000, 70000))
@@ -157,15 +200,23 @@ func (g chooser) primitive(link LinkType) string {
 }
 
 func (g chooser) network() string {
-	return pick(g,
+	if g.chance(3) {
+		return g.hostQualifiers("ip6 ") + "net " + pick(g, "2001:db8::/32", "fe80::/10", "2001:db8::10/128", "::/0", "2001:db8:1::/48")
+	}
+	return g.hostQualifiers("ip ", "arp ") + "net " + pick(g,
 		"192.0.2", "10", "172.16", "192.0.2.0/24", "10.0.0.0/8", "192.0.2.8/29", "0.0.0.0/0", "192.0.2.10",
-		"192.168.0.0 mask 255.255.0.0", "224.0.0.0/4", "2001:db8::/32", "fe80::/10", "2001:db8::10/128", "::/0", "2001:db8:1::/48", "10.0.0.1/8")
+		"192.168.0.0 mask 255.255.0.0", "224.0.0.0/4", "10.0.0.1/8")
 }
 
 func (g chooser) encapsulation() string {
 	return pick(g, "vlan", "vlan", fmt.Sprintf("vlan %d", g.tag()), fmt.Sprintf("vlan %d", g.tag()),
 		"mpls", fmt.Sprintf("mpls %d", g.tag()), "pppoed", "pppoes", fmt.Sprintf("pppoes %d", g.tag()),
 		"geneve", fmt.Sprintf("geneve %d", g.tag()))
+}
+
+// hasAddresses tells the link types that have hardware addresses to filter on.
+func hasAddresses(link LinkType) bool {
+	return link == EN10MB || link == IEEE80211 || link == IEEE80211Radio
 }
 
 // linkPrimitive makes what only some link types have.
@@ -189,7 +240,13 @@ func (g chooser) arithmetic(depth int) string {
 	}
 	switch g.IntN(6) {
 	case 0:
-		return "( " + g.arithmetic(depth-1) + " " + g.operator() + " " + g.arithmetic(depth-1) + " )"
+		operator, right := g.operator(), g.arithmetic(depth-1)
+		if operator == "/" || operator == "%" {
+			// A division by zero rejects the packet, and like a load behind its end it
+			// may be optimised away.
+			right = "( " + right + " | 1 )"
+		}
+		return "( " + g.arithmetic(depth-1) + " " + operator + " " + right + " )"
 	case 1:
 		return g.arithmetic(depth-1) + " " + g.operator() + " " + fmt.Sprint(g.number())
 	case 2:
@@ -217,7 +274,10 @@ func (g chooser) operand() string {
 	case 3:
 		return pick(g, "tcp-syn", "tcp-ack", "icmp-echo", "icmp6-echo")
 	}
-	header := pick(g, "ether", "link", "ip", "ip", "ip", "ip6", "ip6", "arp", "tcp", "tcp", "tcp", "udp", "udp", "icmp", "icmp6", "igmp", "sctp", "radio")
+	header := pick(g, "ether", "link", "ip", "ip", "ip", "ip6", "ip6", "arp", "tcp", "tcp", "tcp", "udp", "udp", "icmp", "icmp6", "igmp", "sctp")
+	if g.chance(40) {
+		header = "radio"
+	}
 	offset := fmt.Sprint(g.IntN(24))
 	if g.chance(6) {
 		offset = pick(g, "(ip[0] & 0xf) << 2", "(tcp[12] & 0xf0) >> 2", "2 + 2", "ip[9]", "len - 1", "udp[4:2] - 8")

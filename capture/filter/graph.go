@@ -24,6 +24,8 @@ type block struct {
 
 	id int // number in graph.blocks, set by number
 
+	afterYes, afterNo exit // links of lists of exits, while the graph is built
+
 	flow // what the optimiser knows about the block
 }
 
@@ -40,42 +42,73 @@ type exit struct {
 	yes  bool
 }
 
-func (e exit) to(b *block) {
-	if e.yes {
-		e.from.yes = b
-	} else {
-		e.from.no = b
+// exits is a list of exits, linked through the blocks.
+type exits struct {
+	first, last exit
+}
+
+func exitsOf(b *block, yes bool) exits { return exits{exit{b, yes}, exit{b, yes}} }
+
+// patch leads all exits to a block.
+func (l exits) patch(to *block) {
+	for e := l.first; e.from != nil; {
+		next := e.from.nextExit(e.yes)
+		e = *next
+		*next = exit{}
+		if l.first.yes {
+			l.first.from.yes = to
+		} else {
+			l.first.from.no = to
+		}
+		l.first = e
 	}
+}
+
+// join puts two lists together.
+func (l exits) join(m exits) exits {
+	switch {
+	case l.first.from == nil:
+		return m
+	case m.first.from == nil:
+		return l
+	}
+	*l.last.from.nextExit(l.last.yes) = m.first
+	return exits{l.first, m.last}
+}
+
+// nextExit is the link to the exit that follows one of the block's own in a list.
+func (b *block) nextExit(yes bool) *exit {
+	if yes {
+		return &b.afterYes
+	}
+	return &b.afterNo
 }
 
 // condition is a part of the graph that decides something: it is entered at head, and left through
-// one of the exits in yes or no.
+// one of the exits in yes or no.  Combining conditions uses them up.
 type condition struct {
 	head    *block
-	yes, no []exit
-}
-
-func patch(exits []exit, b *block) {
-	for _, e := range exits {
-		e.to(b)
-	}
+	yes, no exits
 }
 
 // and is true if a and then b are.  The tests of a come first.
 func and(a, b *condition) *condition {
-	patch(a.yes, b.head)
-	return &condition{head: a.head, yes: b.yes, no: append(a.no, b.no...)}
+	a.yes.patch(b.head)
+	b.head, b.no = a.head, a.no.join(b.no)
+	return b
 }
 
 // or is true if a or else b is.
 func or(a, b *condition) *condition {
-	patch(a.no, b.head)
-	return &condition{head: a.head, yes: append(a.yes, b.yes...), no: b.no}
+	a.no.patch(b.head)
+	b.head, b.yes = a.head, a.yes.join(b.yes)
+	return b
 }
 
 // not is the opposite of a.
 func not(a *condition) *condition {
-	return &condition{head: a.head, yes: a.no, no: a.yes}
+	a.yes, a.no = a.no, a.yes
+	return a
 }
 
 // graph is a whole program.

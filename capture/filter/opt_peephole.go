@@ -54,6 +54,10 @@ func (o *optimiser) peepholeStatements(b *block) *statement {
 	return last
 }
 
+// maxMergedIndex bounds the constants that mergeIndex moves in exact programs, so that no sum wraps
+// around which did not before.
+const maxMergedIndex = 0xffff
+
 // mergeIndex turns "A = constant; X = header length; A += X; X = A; load [X + k]", which is what
 // tcp[constant] becomes, into "X = header length; load [X + k + constant]".
 func (o *optimiser) mergeIndex(st []statement, i, n int) {
@@ -70,6 +74,9 @@ func (o *optimiser) mergeIndex(st []statement, i, n int) {
 	}
 	load := following(st, tax+1)
 	if load < 0 || st[load].code&classMask != classLD || st[load].code&modeMask != modeIND {
+		return
+	}
+	if o.exact && st[i].k > maxMergedIndex {
 		return
 	}
 	st[load].k += st[i].k

@@ -72,20 +72,42 @@ func (o *optimiser) numberBlock(b *block, rewrite bool) {
 		*v = [atoms]number32{}
 	} else {
 		*v = b.in[0].from.values
+		var unequal atomSet
 		for _, e := range b.in[1:] {
 			for a := range v {
 				if v[a] != e.from.values[a] {
-					v[a] = 0
+					unequal |= setOf(atom(a))
 				}
 			}
 		}
+		for a := atom(0); unequal != 0; a, unequal = a+1, unequal>>1 {
+			if unequal&1 == 0 {
+				continue
+			}
+			v[a] = 0
+			if b.needs&setOf(a) != 0 {
+				// Whatever it is, from here on it is one value.
+				v[a] = o.values.fresh()
+			}
+		}
+	}
+	if o.exact {
+		o.enterReach(b)
 	}
 	a, x := v[atomA], v[atomX]
-	for i := range b.stmts {
-		o.numberStatement(&b.stmts[i], v, rewrite)
+	if o.exact {
+		b.loads = b.loads[:0]
 	}
-	if rewrite && b.live == 0 && a != 0 && v[atomA] == a && x != 0 && v[atomX] == x {
-		// Nothing of what the block computes is new, and nothing is used later.
+	for i := range b.stmts {
+		x := v[atomX]
+		o.numberStatement(&b.stmts[i], v, rewrite)
+		if o.exact {
+			b.loads = append(b.loads, b.stmts[i].extentOf(x))
+		}
+	}
+	sameX := x != 0 && v[atomX] == x || b.code&srcMask != srcX
+	if rewrite && b.live == 0 && a != 0 && v[atomA] == a && sameX && (!o.exact || b.sureAfter(b.loads, b)) {
+		// What the block tests is there already, and nothing else of it is used later.
 		if len(b.stmts) > 0 {
 			b.stmts = nil
 			o.changed()
@@ -93,6 +115,9 @@ func (o *optimiser) numberBlock(b *block, rewrite bool) {
 	} else {
 		o.peephole(b)
 		o.dropDeadStores(b)
+	}
+	if o.exact {
+		b.leaveReach()
 	}
 	if b.code&srcMask == srcX {
 		b.operand = v[atomX]
@@ -131,7 +156,7 @@ func (o *optimiser) numberStatement(s *statement, v *[atoms]number32, rewrite bo
 			assign(atomA, t.of(s.code, 0, 0))
 		case modeIND:
 			x := o.known(&v[atomX])
-			if k, ok := t.constant(x); ok && rewrite {
+			if k, ok := t.constant(x); ok && rewrite && o.foldable(s.k, k) {
 				s.code = classLD | modeABS | s.code&sizeMask
 				s.k += k
 				o.changed()
@@ -274,6 +299,13 @@ func (o *optimiser) withZero(s *statement, v *[atoms]number32, op uint16) bool {
 		return false
 	}
 	return true
+}
+
+// foldable tells whether an indexed load with a constant index may become an absolute one.  The sum
+// of both wraps around in libpcap's optimiser: ip[-1] is the byte before the header.  Where that is
+// off, the load goes beyond the end of the packet.
+func (o *optimiser) foldable(offset, index uint32) bool {
+	return !o.exact || uint64(offset)+uint64(index) < ancillaryBase
 }
 
 // fold computes an operation on constants.

@@ -9,13 +9,17 @@ package filter
 // packets" is decided by what is left of it then, and is to be decided as libpcap decides it.
 type optimiser struct {
 	*graph
-	levels []*block // blocks by longest distance from a return, linked by sameLevel
-	values valueTable
-	exact  bool // keep what a division by zero or an overlong shift does at run time
-	done   bool // nothing changed in this round
-	moved  bool // the change was no mere rearrangement of branches
-	edges  edgeIndex
-	err    string
+	levels  []*block // blocks by longest distance from a return, linked by sameLevel
+	values  valueTable
+	exact   bool // keep what a division by zero or an overlong shift does at run time
+	done    bool // nothing changed in this round
+	moved   bool // the change was no mere rearrangement of branches
+	edges   edgeIndex
+	inEdges []edge // of all blocks
+	err     string
+
+	edgeValues [atoms]number32 // of the passage looked at last
+	edgeLoads  []extent
 }
 
 // maxQuiet bounds the rounds that only rearrange branches: rearrangements can go round in circles.

@@ -10,7 +10,7 @@ import (
 func (e *editor) bindings() map[string]prompt.KeyBindFunc {
 	return map[string]prompt.KeyBindFunc{
 		keyTab:      e.complete,
-		help:        e.help,
+		keyHelp:     e.help,
 		keySearch:   e.search,
 		"\x1bb":     backWord,
 		"\x1bB":     backWord,

@@ -137,10 +137,16 @@ func BenchmarkPaste(b *testing.B) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// BenchmarkIdle reports what a session at the prompt holds and does. The child is this test binary, larger than a shell.
+// BenchmarkIdle reports what each of some sessions at the prompt holds and does. The child is this test binary.
 func BenchmarkIdle(b *testing.B) {
+	for _, n := range []int{1, 100} {
+		b.Run(fmt.Sprintf("sessions=%d", n), func(b *testing.B) { benchmarkIdle(b, n) })
+	}
+}
+
+func benchmarkIdle(b *testing.B, n int) {
 	var some []*person
-	for range 10 {
+	for range n {
 		p := sit(b, "shell", 80, 24)
 		p.sees("h> |")
 		p.types("abc")
@@ -154,7 +160,7 @@ func BenchmarkIdle(b *testing.B) {
 		for _, p := range some {
 			sum += measure(p)
 		}
-		return sum / float64(len(some))
+		return sum / float64(n)
 	}
 	woken, used := total(func(p *person) float64 { return float64(p.switches()) }), total(cpu)
 	seconds := 0.0
@@ -170,13 +176,15 @@ func BenchmarkIdle(b *testing.B) {
 }
 
 // cpu is the processor time that the scene used, in seconds.
-func cpu(p *person) float64 {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/schedstat", p.cmd.Process.Pid))
-	if err != nil {
-		p.t.Fatal(err)
+func cpu(p *person) (seconds float64) {
+	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", p.cmd.Process.Pid))
+	for _, task := range tasks {
+		if stat, err := os.ReadFile(task); err == nil {
+			ns, _ := strconv.ParseFloat(strings.Fields(string(stat))[0], 64)
+			seconds += ns / 1e9
+		}
 	}
-	ns, _ := strconv.ParseFloat(strings.Fields(string(stat))[0], 64)
-	return ns / 1e9
+	return seconds
 }
 
 func rollup(p *person, field string) float64 {

@@ -11,7 +11,8 @@ import (
 	prompt "github.com/c-bata/go-prompt"
 )
 
-// Line is one line to be asked for.
+// Line is one line to be asked for. Keys wait while Complete and Help think, Ctrl-C among them, so these must bound what they
+// ask elsewhere.
 type Line struct {
 	// Prompt stands before the text. If it has several lines, those above the last are output.
 	Prompt string
@@ -20,7 +21,8 @@ type Line struct {
 	// Complete returns what may stand in place of the word that ends at cursor, a byte offset in text. Words are
 	// separated by blanks.
 	Complete func(text string, cursor int) []Suggestion
-	// Help is asked when ? is typed, and its answer shown above the line. If it has none (""), the ? is text.
+	// Help is asked when ? is typed, and its answer shown above the line. If it has none (""), the ? is text. So it is
+	// where more was typed behind it already, by a paste or a script, whose lines may therefore end with a ?.
 	Help func(text string, cursor int) string
 	// Idle is Options.Idle for this line, if it is not 0.
 	Idle time.Duration
@@ -63,7 +65,7 @@ type editor struct {
 	line     Line
 	ctx      context.Context
 	deadline time.Time // for the next key; zero is never
-	loaded   bool      // go-prompt has its history
+	history  []string  // safe to show; nil before go-prompt has it
 	text     string
 	cursor   int  // byte offset in text
 	tooLong  bool // text was refused since the last key that edits
@@ -81,7 +83,7 @@ func (e *editor) read(l Line) (string, error) {
 	for {
 		// While the line is empty, go-prompt is not needed to say what a key means, and most lines are whole when they are
 		// seen. A line begun and left alone waits here too, but then any news are for go-prompt.
-		if err := e.wait(time.Time{}); e.text == "" {
+		if err := e.wait(time.Time{}); e.text == "" && !e.tooLong {
 			if err != nil {
 				return "", e.finish(err)
 			}
@@ -109,7 +111,8 @@ func (e *editor) begin(l Line) {
 	if l.Idle == 0 {
 		l.Idle = e.idle
 	}
-	e.line, e.ctx, e.loaded, e.tooLong, e.text, e.cursor = l, e.runs(), false, false, "", 0
+	e.line, e.ctx = l, e.runs()
+	e.history, e.tooLong, e.text, e.cursor = nil, false, "", 0
 	e.touched()
 }
 
@@ -144,14 +147,22 @@ func (e *editor) edit() (err error) {
 	if e.prompt == nil {
 		e.start()
 	}
-	if !e.loaded {
-		history := e.line.History[max(0, len(e.line.History)-historyLimit):]
-		prompt.OptionHistory(slices.Clone(history))(e.prompt)
-		e.loaded = true
+	if e.history == nil {
+		e.load()
 	}
 	e.prompt.Input()
 	e.text, e.cursor = e.parser.text, e.parser.cursor
 	return e.parser.result
+}
+
+// load gives go-prompt the history of this line. It is shown like output, and may come from a file.
+func (e *editor) load() {
+	recent := e.line.History[max(0, len(e.line.History)-historyLimit):]
+	e.history = make([]string, len(recent))
+	for i, text := range recent {
+		e.history[i] = scrubbed(text)
+	}
+	prompt.OptionHistory(slices.Clone(e.history))(e.prompt)
 }
 
 // start makes a go-prompt. Its own completion stays empty: the popup needs seven rows and panics when its list shrinks.
@@ -184,7 +195,7 @@ func (e *editor) observe(d prompt.Document) []prompt.Suggest {
 
 // rendered paints the line as go-prompt has it now.
 func (e *editor) rendered() {
-	e.screen.show(line{prompt: e.line.Prompt, text: e.text, cursor: e.cursor}, true)
+	e.screen.show(line{prompt: e.line.Prompt, text: e.text, cursor: e.cursor})
 	if e.parser != nil {
 		wake(e.parser.painted)
 	}
@@ -197,13 +208,14 @@ func (e *editor) finish(err error) error {
 		text += "^C"
 	}
 	e.screen.keep(line{prompt: e.line.Prompt, text: text})
-	e.line = Line{}
+	e.line, e.history = Line{}, nil
 	return err
 }
 
 // rescue gives up the go-prompt that panicked.
 func (e *editor) rescue(cause any) error {
 	close(e.parser.dead)
+	e.text = e.parser.text // stays on the screen, to be read while it is typed again
 	e.prompt, e.parser = nil, nil
 	return &lostLine{fmt.Sprintf("The line is lost, please type it again: the editor failed (%v).", cause)}
 }

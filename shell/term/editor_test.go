@@ -3,6 +3,7 @@ package term
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -305,6 +306,20 @@ func TestInterruptOfAQuestionInsideACommand(t *testing.T) {
 	p.endsWith("Sure? [N]> y\n\"y\" <nil>\nh> |")
 }
 
+func TestWithoutATerminal(t *testing.T) {
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(exe)
+	cmd.Env = []string{childEnv + "=shell"}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	out, err := cmd.CombinedOutput()
+	if want := "no terminal: open /dev/tty: no such device or address\n"; err == nil || string(out) != want {
+		t.Errorf("%v, %q, want %q", err, out, want)
+	}
+}
+
 func TestCloseGivesTheTerminalBack(t *testing.T) {
 	cooked := func(m unix.Termios) unix.Termios { return m }
 	p := sitBefore(t, "shell", 40, 12, cooked)
@@ -422,6 +437,15 @@ func TestHistory(t *testing.T) {
 	p.endsWith("[ping two]\nh> |")
 }
 
+func TestHostileHistory(t *testing.T) {
+	p := sit(t, "hostile history", 60, 12)
+	p.sees("h> |")
+	p.types("\x1b[A")
+	p.sees("h> ^[[2Jold two|")
+	p.types("\x15\x12old")
+	p.sees("(search) 'old': ^[[2J|old two")
+}
+
 func TestHistorySearch(t *testing.T) {
 	p := sit(t, "helpful", 60, 12)
 	p.types("draft\x12")
@@ -447,10 +471,31 @@ func TestAFailingCompleterCostsOneLine(t *testing.T) {
 	p.sees("h> |")
 	for range 3 {
 		p.types("boom\t")
-		p.endsWith("The line is lost, please type it again: the editor failed (boom).\nh> |")
+		p.endsWith("h> boom\nThe line is lost, please type it again: the editor failed (boom).\nh> |")
 		p.types("fine\r")
 		p.endsWith("[fine]\nh> |")
 	}
+}
+
+func TestLinesLeaveNothingBehind(t *testing.T) {
+	p := sit(t, "helpful", 60, 12)
+	p.types("c")
+	p.sees("h> c|")
+	p.types("ount\r")
+	p.until("a count", func(v *vt) bool { return strings.Contains(v.all(), "files") })
+	_, count, _ := strings.Cut(p.frame(), "\n")
+	for range 20 {
+		p.types("x")
+		p.endsWith("h> x|")
+		p.types("\x03")
+		p.endsWith("interrupted\nh> |")
+		p.types("y")
+		p.endsWith("h> y|")
+		p.types("\r")
+		p.endsWith("[y]\nh> |")
+	}
+	p.types("count\r")
+	p.endsWith(count)
 }
 
 func TestOutputComesAboveTheLineBeingEdited(t *testing.T) {

@@ -16,11 +16,11 @@ const (
 	// quiet is how long go-prompt goes on polling after the last key. It can be short: coming back costs one poll.
 	quiet = time.Second
 
-	// nothing is a key that go-prompt knows and that does nothing, for a reason to look at the exit checker.
-	nothing = "\x1b[E"
+	// keyNothing is a key that go-prompt knows and that does nothing, for a reason to look at the exit checker.
+	keyNothing = "\x1b[E"
 
-	// help is what a question mark becomes when it asks for help and is not text.
-	help = "\x00?"
+	// keyHelp is what a question mark becomes when it asks for help and is not text.
+	keyHelp = "\x00?"
 
 	// lineLimit is the longest line in bytes. go-prompt copies the line several times for every key.
 	lineLimit = 16 << 10
@@ -40,7 +40,7 @@ type parser struct {
 
 	ended  bool   // no more keys until the next Setup
 	result error  // why, nil after Enter
-	text   string // the line then; go-prompt forgets it in most cases
+	text   string // the line when the last key was handed out; go-prompt forgets it in most cases
 	cursor int
 }
 
@@ -81,6 +81,7 @@ func (p *parser) Read() ([]byte, error) {
 	case <-p.dead:
 		runtime.Goexit()
 	}
+	p.text, p.cursor = p.editor.text, p.editor.cursor
 	return []byte(p.next()), nil
 }
 
@@ -92,7 +93,7 @@ func (p *parser) next() string {
 	for {
 		switch err := e.wait(time.Now().Add(quiet)); {
 		case err == errTimeout:
-			return p.end(errPaused, nothing)
+			return p.end(errPaused, keyNothing)
 		case err != nil:
 			return p.end(err, keyInterrupt)
 		}
@@ -127,7 +128,6 @@ func (p *parser) next() string {
 // end hands out the last key of this Input. The interrupt key empties go-prompt's line.
 func (p *parser) end(result error, last string) string {
 	p.ended, p.result = true, result
-	p.text, p.cursor = p.editor.text, p.editor.cursor
 	return last
 }
 
@@ -147,7 +147,7 @@ func (p *parser) run(k key) string {
 	case k.pasted || more || !strings.HasSuffix(k.seq, "?"):
 		return k.seq
 	case k.seq == "?":
-		return help
+		return keyHelp
 	default:
 		p.editor.keys.unread(key{seq: "?"})
 		return strings.TrimSuffix(k.seq, "?")

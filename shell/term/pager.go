@@ -21,8 +21,8 @@ const stopLine = "-- more -- (space: page, Enter: line, /: search, G: all, q: qu
 // Pager shows the output of one command a windowful at a time. It is for one goroutine.
 //
 // At a stop, space shows the next page, Enter the next line, G or End the rest, / goes on to a line with some text (in any
-// case, unless typed with capitals), n to the next such line, q ends. A whole line that waits to be read, pasted or sent
-// by a script, is for the next prompt: then nobody is at the pager, and the output goes on without a stop.
+// case, unless typed with capitals), n to the next such line, q ends. Text that waits in one piece, pasted or sent by a
+// script, is for the next prompt: nobody is at the pager then, and the output goes on without a stop.
 type Pager struct {
 	t     *Terminal
 	ctx   context.Context // of the command
@@ -122,7 +122,7 @@ func (p *Pager) stop() error {
 			p.page()
 			return nil
 		}
-		p.t.screen.show(line{text: status, oneRow: true}, true)
+		p.t.screen.show(line{text: status, oneRow: true})
 		if err := p.t.keys.wait(p.ctx, p.t.idleDeadline()); err != nil {
 			return p.end(idle(err))
 		}
@@ -182,20 +182,18 @@ func (p *Pager) end(err error) error {
 	return err
 }
 
-// forNextPrompt tells whether a whole line waits that is not a key of the pager.
+// forNextPrompt tells whether what waits to be read is text that came in one piece and is neither a search nor one key held
+// down.
 func (p *Pager) forNextPrompt() bool {
 	k, _, ok := p.t.keys.peek()
-	if !ok || !k.isText() || !p.t.keys.lineWaits() {
-		return false
-	}
-	return utf8.RuneCountInString(k.seq) > 1 && k.seq[0] != '/' && strings.TrimLeft(k.seq, " ") != ""
+	return ok && k.isText() && k.seq[0] != '/' && strings.Trim(k.seq, k.seq[:1]) != ""
 }
 
 // ask reads what to search for; "" is a change of mind, or Enter alone when nothing was searched for before.
 func (p *Pager) ask() (string, error) {
 	text := ""
 	for {
-		p.t.screen.show(line{prompt: "/", text: text, cursor: len(text)}, true)
+		p.t.screen.show(line{prompt: "/", text: text, cursor: len(text)})
 		if err := p.t.keys.wait(p.ctx, p.t.idleDeadline()); err != nil {
 			return "", idle(err)
 		}

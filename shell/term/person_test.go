@@ -145,7 +145,7 @@ func (p *person) watch() {
 		}
 		p.mu.Lock()
 		p.raw = append(p.raw, buf[:n]...)
-		p.screen.write(buf[:n])
+		p.screen.Write(buf[:n])
 		close(p.changed)
 		p.changed = make(chan struct{})
 		p.mu.Unlock()

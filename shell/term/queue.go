@@ -165,14 +165,6 @@ func (q *queue) takeLine(limit int) (string, bool) {
 	return text.String(), true
 }
 
-// lineWaits tells whether the queue begins with a whole line.
-func (q *queue) lineWaits() bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	_, whole := q.line()
-	return whole
-}
-
 // line counts the runs of text before the next Enter; whole is false if something else or nothing stands there.
 func (q *queue) line() (n int, whole bool) {
 	for n < len(q.keys) && q.keys[n].isText() {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 )
 
 // ErrKilled is the cause of HardContext's end: Ctrl-C a second time.
@@ -11,7 +12,6 @@ var ErrKilled = errors.New("interrupted twice")
 
 // run is a command that runs, for Ctrl-C.
 type run struct {
-	outer      *run // the one inside which it runs, if any
 	ctx        context.Context
 	soft, hard context.CancelCauseFunc
 	asked      bool // Ctrl-C came once
@@ -43,7 +43,7 @@ func (t *Terminal) Running(parent context.Context) (ctx context.Context, stop fu
 
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	r.outer, t.running = t.running, r
+	t.running = append(t.running, r)
 	switch k, _, ok := t.keys.peek(); {
 	case t.gone:
 		r.end(io.EOF)
@@ -55,9 +55,7 @@ func (t *Terminal) Running(parent context.Context) (ctx context.Context, stop fu
 	return ctx, func() {
 		t.mu.Lock()
 		defer t.mu.Unlock()
-		if t.running == r {
-			t.running = r.outer
-		}
+		t.running = slices.DeleteFunc(t.running, func(other *run) bool { return other == r })
 		r.end(context.Canceled)
 	}
 }
@@ -76,8 +74,8 @@ func (t *Terminal) interrupt() {
 	t.keys.flush()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.running != nil {
-		t.running.interrupt()
+	if n := len(t.running); n > 0 {
+		t.running[n-1].interrupt()
 		return
 	}
 	t.keys.put(key{seq: keyInterrupt})
@@ -88,8 +86,8 @@ func (t *Terminal) interrupt() {
 func (t *Terminal) runningContext() context.Context {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.running == nil {
-		return context.Background()
+	if n := len(t.running); n > 0 {
+		return t.running[n-1].ctx
 	}
-	return t.running.ctx
+	return context.Background()
 }

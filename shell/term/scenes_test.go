@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -20,6 +21,9 @@ var scenes = map[string]func(*Terminal){
 	"wide prompt": func(t *Terminal) { play(t, Line{Prompt: "日本> "}) },
 	"helpful": func(t *Terminal) {
 		play(t, Line{Prompt: "h> ", History: []string{"ping one", "status", "ping two"}, Complete: keywords, Help: explain})
+	},
+	"hostile history": func(t *Terminal) {
+		play(t, Line{Prompt: "h> ", History: []string{"\x1b[2Jold\ntwo"}})
 	},
 	"secret": func(t *Terminal) {
 		for {
@@ -163,6 +167,10 @@ var acts = map[string]func(t *Terminal, rest string){
 				return
 			}
 		}
+	},
+	"count": func(t *Terminal, rest string) {
+		open, _ := os.ReadDir("/proc/self/fd")
+		fmt.Fprintf(t, "%d goroutines, %d files\n", runtime.NumGoroutine(), len(open))
 	},
 	"size": func(t *Terminal, rest string) {
 		w, h := t.Size()

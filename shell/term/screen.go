@@ -38,6 +38,7 @@ func (s *screen) write(p []byte) error {
 	return s.flush()
 }
 
+// output appends what is safe to show.
 func (s *screen) output(safe []byte) {
 	again := s.shown != nil && s.sticky
 	s.erase()
@@ -48,35 +49,55 @@ func (s *screen) output(safe []byte) {
 	}
 }
 
-// show puts a line below the output or brings the one there up to date. A sticky one stays until it is kept or cleared.
-func (s *screen) show(l line, sticky bool) {
+// show puts a line below the output or brings the one there up to date. It stays until it is kept or cleared.
+func (s *screen) show(l line) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.sticky = sticky
+	s.sticky = true
 	s.paint(l)
 	s.flush()
 }
 
-// status shows one row that the next output replaces.
+// status shows one row that the next output replaces; "" clears it.
 func (s *screen) status(text string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.shown != nil && s.sticky {
 		return
 	}
-	if s.sticky = false; text == "" {
+	s.sticky = false
+	if text == "" {
 		s.erase()
-		s.flush()
-		return
+	} else {
+		s.paint(line{text: text, oneRow: true})
 	}
-	s.paint(line{text: text, oneRow: true})
 	s.flush()
 }
 
-// keep turns the line into output: it stays where it is, and what follows begins below it.
+// keep turns the line into output.
 func (s *screen) keep(l line) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.leave(l)
+	s.flush()
+}
+
+// above turns the line into output, shows an answer below it, and paints the line again below that.
+func (s *screen) above(answer string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	again := s.line
+	s.leave(again)
+	var scrub scrubber
+	safe := scrub.flush(scrub.clean(nil, []byte(answer)))
+	s.buf = append(s.buf, bytes.TrimRight(safe, "\n")...)
+	s.buf = append(s.buf, '\n')
+	s.paint(again)
+	s.flush()
+}
+
+// leave paints a line for the last time; what follows begins in the row below it.
+func (s *screen) leave(l line) {
 	l.cursor = len(l.text)
 	s.paint(l)
 	if s.shown.top > 0 {
@@ -88,7 +109,6 @@ func (s *screen) keep(l line) {
 		s.buf = append(s.buf, '\n')
 	}
 	s.shown, s.midLine = nil, false
-	s.flush()
 }
 
 // clear removes the line.
@@ -99,12 +119,16 @@ func (s *screen) clear() {
 	s.flush()
 }
 
-// wipe empties the whole screen; the line, if there is one, comes back at the top when it is shown next.
+// wipe empties the whole window; a line that stays is then in its first row.
 func (s *screen) wipe() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	again := s.shown != nil && s.sticky
 	s.buf = append(s.buf, "\x1b[H\x1b[2J"...)
 	s.shown, s.midLine = nil, false
+	if again {
+		s.paint(s.line)
+	}
 	s.flush()
 }
 
@@ -269,22 +293,4 @@ func (b *brush) moveTo(x, y int) {
 		b.move(x-b.x, 'D', 'C')
 	}
 	b.x, b.y = x, y
-}
-
-// above leaves the line as it is on the screen and starts a new one below it; what was asked for comes between.
-func (s *screen) above(text string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	l := s.line
-	end := l
-	end.cursor = len(l.text)
-	s.paint(end)
-	s.buf = append(s.buf, '\n')
-	s.shown = nil
-	var scrub scrubber
-	safe := scrub.flush(scrub.clean(nil, []byte(text)))
-	s.buf = append(s.buf, bytes.TrimRight(safe, "\n")...)
-	s.buf = append(s.buf, '\n')
-	s.paint(l)
-	s.flush()
 }

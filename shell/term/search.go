@@ -21,7 +21,7 @@ const (
 // It runs inside go-prompt's handling of the key, and takes the keys itself meanwhile: go-prompt asks for the next one
 // only when this one is done.
 func (e *editor) search(b *prompt.Buffer) {
-	history := e.line.History
+	history := e.history
 	query, at := "", len(history)
 	find := func(from int) {
 		for i := min(from, len(history)-1); i >= 0; i-- {
@@ -36,11 +36,11 @@ func (e *editor) search(b *prompt.Buffer) {
 		if at == len(history) {
 			return b.Text()
 		}
-		return scrubbed(history[at])
+		return history[at]
 	}
 	for {
 		text := found()
-		e.screen.show(line{prompt: "(search) '" + query + "': ", text: text, cursor: max(0, strings.Index(text, query))}, true)
+		e.screen.show(line{prompt: "(search) '" + query + "': ", text: text, cursor: max(0, strings.Index(text, query))})
 		if e.wait(time.Time{}) != nil {
 			return // and the parser, which waits next, finds the same reason
 		}

@@ -16,7 +16,7 @@ const (
 
 // ReadSecret reads a line that is neither shown nor remembered. Its errors are those of ReadLine.
 func (t *Terminal) ReadSecret(prompt string) (string, error) {
-	t.screen.show(line{prompt: scrubbed(prompt)}, true)
+	t.screen.show(line{prompt: scrubbed(prompt)})
 	secret, err := t.secret()
 	shown := ""
 	if err == ErrInterrupted {

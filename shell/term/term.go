@@ -10,6 +10,9 @@
 //
 // Ctrl-C drops what was typed before it and not yet read, as the terminal driver of the kernel does: lines pasted behind
 // a command that is then interrupted were meant for another place.
+//
+// What starts the process should open its terminal without echo: until Open, the kernel would echo what is typed, and
+// ReadLine shows it again.
 package term
 
 import (
@@ -50,8 +53,8 @@ type Terminal struct {
 	pagerOff atomic.Bool
 
 	mu      sync.Mutex
-	running *run
-	gone    bool // hung up
+	running []*run // the innermost last
+	gone    bool   // hung up
 
 	signals  chan os.Signal
 	watching sync.WaitGroup
@@ -68,7 +71,7 @@ func Open(opts Options) (*Terminal, error) {
 		tty:     device,
 		keys:    newQueue(),
 		screen:  &screen{out: device, size: device.size},
-		signals: make(chan os.Signal, 1),
+		signals: make(chan os.Signal, 2),
 	}
 	t.editor = newEditor(t)
 	signal.Notify(t.signals, syscall.SIGWINCH, syscall.SIGHUP)
@@ -167,7 +170,7 @@ func (t *Terminal) hangUp() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.gone = true
-	for r := t.running; r != nil; r = r.outer {
+	for _, r := range t.running {
 		r.end(io.EOF)
 	}
 }

@@ -56,17 +56,18 @@ func (v *vt) resize(width, height int) {
 	v.x, v.wrap = min(v.x, width-1), false
 }
 
-func (v *vt) write(p []byte) {
-	p = append(v.pending, p...)
+func (v *vt) Write(b []byte) (int, error) {
+	p := append(v.pending, b...)
 	v.pending = nil
 	for len(p) > 0 {
 		n := v.one(p)
 		if n == 0 {
 			v.pending = append([]byte(nil), p...)
-			return
+			break
 		}
 		p = p[n:]
 	}
+	return len(b), nil
 }
 
 func (v *vt) one(p []byte) int {

@@ -35,8 +35,8 @@ const (
 // patience is how long a test waits for what should happen at once, on a busy machine.
 const patience = 20 * time.Second
 
-// A bench is a running server with a fake appliance behind it.
-type bench struct {
+// A rig is a running server with a fake appliance behind it.
+type rig struct {
 	t         testing.TB
 	appliance *fakeAppliance
 	server    *Server
@@ -69,10 +69,10 @@ var sharedHostKeys = sync.OnceValues(func() (map[string][]byte, error) {
 	return files, err
 })
 
-func newBench(t testing.TB, limits Limits) *bench {
+func newRig(t testing.TB, limits Limits) *rig {
 	t.Helper()
-	b := &bench{t: t, dir: t.TempDir(), appliance: newFakeAppliance(t)}
-	hostKeys := filepath.Join(b.dir, "host")
+	r := &rig{t: t, dir: t.TempDir(), appliance: newFakeAppliance(t)}
+	hostKeys := filepath.Join(r.dir, "host")
 	files, err := sharedHostKeys()
 	check(t, err)
 	check(t, os.Mkdir(hostKeys, 0o700))
@@ -81,67 +81,74 @@ func newBench(t testing.TB, limits Limits) *bench {
 	}
 	_, private, err := ed25519.GenerateKey(rand.Reader)
 	check(t, err)
-	b.key, err = ssh.NewSignerFromKey(private)
+	r.key, err = ssh.NewSignerFromKey(private)
 	check(t, err)
 	block, err := ssh.MarshalPrivateKey(private, "")
 	check(t, err)
-	b.keyFile = filepath.Join(b.dir, "id")
-	check(t, os.WriteFile(b.keyFile, pem.EncodeToMemory(block), 0o600))
-	b.appliance.key = b.key.PublicKey().Marshal()
+	r.keyFile = filepath.Join(r.dir, "id")
+	check(t, os.WriteFile(r.keyFile, pem.EncodeToMemory(block), 0o600))
+	r.appliance.key = r.key.PublicKey().Marshal()
 
-	b.server, err = New(Options{
+	r.server, err = New(Options{
 		Addr:       "127.0.0.1:0",
 		HostKeyDir: hostKeys,
-		FrontEnd:   b.appliance,
+		FrontEnd:   r.appliance,
 		Limits:     limits,
 		Log:        slog.New(slog.NewTextHandler(testLog{t}, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	check(t, err)
-	b.address = b.server.Addr().String()
-	_, b.port, _ = net.SplitHostPort(b.address)
+	r.address = r.server.Addr().String()
+	_, r.port, _ = net.SplitHostPort(r.address)
+
+	var known strings.Builder
+	for _, key := range r.server.HostKeys() {
+		fmt.Fprintf(&known, "[127.0.0.1]:%s %s", r.port, ssh.MarshalAuthorizedKey(key))
+	}
+	check(t, os.WriteFile(filepath.Join(r.dir, "known_hosts"), []byte(known.String()), 0o600))
 
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
-	go func() { served <- b.server.Serve(ctx) }()
+	go func() { served <- r.server.Serve(ctx) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-served; err != nil {
 			t.Errorf("Serve: %v", err)
 		}
-		if n := b.appliance.open(); n != 0 {
+		if n := r.appliance.open(); n != 0 {
 			t.Errorf("%d logins were not closed", n)
 		}
 	})
-	return b
+	return r
 }
 
 // config is that of a Go client with a key.
-func (b *bench) config() *ssh.ClientConfig {
+func (r *rig) config() *ssh.ClientConfig {
 	return &ssh.ClientConfig{
 		User:            testUser,
-		Auth:            []ssh.AuthMethod{ssh.PublicKeys(b.key)},
+		Auth:            []ssh.AuthMethod{ssh.PublicKeys(r.key)},
 		HostKeyCallback: ssh.InsecureIgnoreHostKey(),
 		Timeout:         patience,
 	}
 }
 
 // dial logs in.
-func (b *bench) dial() *ssh.Client {
-	b.t.Helper()
-	c, err := ssh.Dial("tcp", b.address, b.config())
-	check(b.t, err)
-	b.t.Cleanup(func() { c.Close() })
+func (r *rig) dial() *ssh.Client {
+	r.t.Helper()
+	c, err := ssh.Dial("tcp", r.address, r.config())
+	check(r.t, err)
+	r.t.Cleanup(func() { c.Close() })
 	return c
 }
 
-// dialFrom logs in from another address of the loopback network.
-func (b *bench) dialFrom(source string, config *ssh.ClientConfig) (*ssh.Client, error) {
-	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(source)}, Timeout: config.Timeout}
-	raw, err := d.Dial("tcp", b.address)
+// dialFrom logs in from another address of the loopback network, unless ctx is done before.
+func (r *rig) dialFrom(ctx context.Context, source string, config *ssh.ClientConfig) (*ssh.Client, error) {
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(source)}}
+	raw, err := d.DialContext(ctx, "tcp", r.address)
 	if err != nil {
 		return nil, err
 	}
-	conn, channels, requests, err := ssh.NewClientConn(raw, b.address, config)
+	defer context.AfterFunc(ctx, func() { raw.Close() })()
+	conn, channels, requests, err := ssh.NewClientConn(raw, r.address, config)
 	if err != nil {
 		return nil, err
 	}
@@ -149,11 +156,11 @@ func (b *bench) dialFrom(source string, config *ssh.ClientConfig) (*ssh.Client, 
 }
 
 // session opens a session of a Go client.
-func (b *bench) session(c *ssh.Client) *ssh.Session {
-	b.t.Helper()
+func (r *rig) session(c *ssh.Client) *ssh.Session {
+	r.t.Helper()
 	s, err := c.NewSession()
-	check(b.t, err)
-	b.t.Cleanup(func() { s.Close() })
+	check(r.t, err)
+	r.t.Cleanup(func() { s.Close() })
 	return s
 }
 
@@ -162,16 +169,20 @@ type fakeAppliance struct {
 	t     testing.TB
 	dir   string
 	key   []byte
-	text  string // the banner
+	text  string                                          // the banner
 	delay func(ctx context.Context, c access.Credentials) // before a login is answered
+
+	loggedOut chan string // logins as they end
 
 	mu        sync.Mutex
 	role      menu.Role
+	idle      int // seconds
 	logins    map[string]access.Login
 	refused   []access.Credentials
 	attached  []*attached
 	downloads []string
 	count     int
+	asked     int
 }
 
 // attached is a session as the appliance sees it: its end of the process's descriptor 3.
@@ -190,7 +201,7 @@ func (a *attached) awaitEnd(t testing.TB, within time.Duration) {
 }
 
 func newFakeAppliance(t testing.TB) *fakeAppliance {
-	return &fakeAppliance{t: t, dir: t.TempDir(), text: "Authorised users only.\n", role: menu.Administrator, logins: map[string]access.Login{}}
+	return &fakeAppliance{t: t, dir: t.TempDir(), text: "Authorised users only.\n", role: menu.Administrator, logins: map[string]access.Login{}, loggedOut: make(chan string, 1000)}
 }
 
 func (f *fakeAppliance) Banner(context.Context) (string, error) { return f.text, nil }
@@ -203,17 +214,15 @@ func (f *fakeAppliance) Login(ctx context.Context, c access.Credentials) (access
 	if f.delay != nil {
 		f.delay(ctx, c)
 	}
-	if err := ctx.Err(); err != nil {
-		return access.Login{}, err
-	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.asked++
 	if c.User != testUser || c.Key == nil && string(c.Password) != testPassword || c.Key != nil && !bytes.Equal(c.Key, f.key) {
 		f.refused = append(f.refused, c)
 		return access.Login{}, menu.Errorf(menu.Denied, "Login refused")
 	}
 	f.count++
-	l := access.Login{ID: fmt.Sprintf("login-%d", f.count)}
+	l := access.Login{ID: fmt.Sprintf("login-%d", f.count), Idle: f.idle}
 	f.logins[l.ID] = l
 	return l, nil
 }
@@ -225,6 +234,7 @@ func (f *fakeAppliance) Logout(_ context.Context, login string) error {
 		f.t.Errorf("logout of %q, which is not logged in", login)
 	}
 	delete(f.logins, login)
+	f.loggedOut <- login
 	return nil
 }
 
@@ -253,6 +263,17 @@ func (f *fakeAppliance) Attach(_ context.Context, login, kind string) (*os.File,
 	fmt.Fprintf(peer, "%s %s\n", login, kind)
 	f.attached = append(f.attached, &attached{kind, peer})
 	return os.NewFile(uintptr(fds[1]), "session"), nil
+}
+
+// lastAttachedWhen waits until so many sessions have begun.
+func (f *fakeAppliance) lastAttachedWhen(t testing.TB, count int) *attached {
+	t.Helper()
+	awaitTrue(t, "a session", func() bool {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return len(f.attached) >= count
+	})
+	return f.lastAttached()
 }
 
 // lastAttached is the session that began last.
@@ -408,4 +429,20 @@ func need(t testing.TB, program, debianPackage string) string {
 	}
 	t.Skipf("%s is missing: install the Debian package %s", program, debianPackage)
 	return ""
+}
+
+// pipe is a connection within the process that buffers, unlike net.Pipe: both ends of SSH speak first.
+func pipe(t testing.TB) (a, b net.Conn) {
+	t.Helper()
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	check(t, err)
+	conns := make([]net.Conn, 2)
+	for i, fd := range fds {
+		f := os.NewFile(uintptr(fd), "")
+		conns[i], err = net.FileConn(f)
+		check(t, err)
+		f.Close()
+		t.Cleanup(func() { conns[i].Close() })
+	}
+	return conns[0], conns[1]
 }
