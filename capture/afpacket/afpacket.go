@@ -30,6 +30,7 @@ package afpacket
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"slices"
 
@@ -91,6 +92,27 @@ func Resolve(names []string) ([]capture.Interface, error) {
 		found = append(found, all[i])
 	}
 	return found, nil
+}
+
+// Present finds those interfaces of a Spec that there are.
+func Present(names []string) ([]capture.Interface, error) {
+	all, err := Interfaces()
+	if err != nil || (capture.Spec{Interfaces: names}).AllInterfaces() {
+		return all, err
+	}
+	return slices.DeleteFunc(all, func(i capture.Interface) bool { return !slices.Contains(names, i.Name) }), nil
+}
+
+// Pin keeps the calling thread on CPUs. Which there are is the kernel's to say.
+func Pin(cpus []int) error {
+	var set unix.CPUSet
+	for _, cpu := range cpus {
+		set.Set(cpu)
+	}
+	if err := unix.SchedSetaffinity(0, &set); err != nil {
+		return fmt.Errorf("the capture cannot be kept on the CPUs %v: %w", cpus, err)
+	}
+	return nil
 }
 
 // whyNot says why an interface is not among those that can be captured.
