@@ -57,16 +57,10 @@ func nearest(word string, candidates []string) string {
 	return best
 }
 
-// closer decides between two candidates with as many slips: the first letter is seldom wrong, and
-// letters are more often left out than added.
+// closer decides between two candidates with as many slips: the first letter is seldom wrong.
+// Otherwise the first in the list stays.
 func closer(word, c, best string) bool {
-	if best == "" {
-		return true
-	}
-	if a, b := c[0] == word[0], best[0] == word[0]; a != b {
-		return a
-	}
-	return len(c) > len(best)
+	return best == "" || c[0] == word[0] && best[0] != word[0]
 }
 
 // slips is the restricted edit distance (insert, delete, replace, swap neighbours).
