@@ -271,7 +271,7 @@ func writeDifferences(w io.Writer, scores []*contextScore, expressions map[strin
 	for _, d := range deviations {
 		fmt.Fprintf(w, "%6d  %s\n", reasons[d.reason], d.reason)
 	}
-	fmt.Fprintf(w, "\n%d programs are longer than libpcap's, none of them of a real expression\n", len(longerToo))
+	fmt.Fprintf(w, "\n%d other programs are longer than libpcap's, none of them of a real expression\n", len(longerToo))
 	for _, line := range longerToo {
 		fmt.Fprintln(w, " ", line)
 	}
