@@ -3,7 +3,6 @@ package filter
 import (
 	"context"
 	"encoding/binary"
-	"fmt"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -245,11 +244,7 @@ func (g *generator) namedIdentifier(id *identifier) *condition {
 	case typeProtoChain:
 		return g.protocolChain(g.protocolName(id.text, id.q.proto), id.q.proto)
 	}
-	hint := ""
-	if word := nearest(id.text, keywordList()); word != "" {
-		hint = fmt.Sprintf("did you mean %q?", word)
-	}
-	g.failHint(hint, "nothing says what %q is: repeat the qualifier before it (such as host, net or port)", id.text)
+	g.failHint(suggestion(id.text), "nothing says what %q is: repeat the qualifier before it (such as host, net or port)", id.text)
 	return nil
 }
 
@@ -307,10 +302,10 @@ func (g *generator) addresses(name string) []netip.Addr {
 	defer cancel()
 	found, err := g.resolver().Hosts(ctx, name)
 	if err != nil {
-		g.fail("host %q cannot be looked up: %v", name, err)
+		g.failHint(suggestion(name), "host %q cannot be looked up: %v", name, err)
 	}
 	if len(found) == 0 {
-		g.fail("host %q is not known", name)
+		g.failHint(suggestion(name), "host %q is not known", name)
 	}
 	return found
 }
