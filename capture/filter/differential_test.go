@@ -5,7 +5,6 @@ import (
 	"flag"
 	"fmt"
 	"os/exec"
-	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -73,13 +72,19 @@ const paddedLength = 2000
 
 // explanations are differences that no packet shows to be libpcap's mistake.
 var explanations = []struct {
-	reason     string
-	expression *regexp.Regexp
+	reason string
+	shows  func(expression, difference string) bool
 }{
 	{
 		"after libpcap has turned a test round it goes on with what it knew about its sides before, " +
 			"and does not see, or sees wrongly, what a net of IPv6 says about the same net",
-		regexp.MustCompile(`net 2001:db8::/125.*net 2001:db8::/125`),
+		func(expression, _ string) bool { return strings.Count(expression, "net 2001:db8::/125") > 1 },
+	},
+	{
+		"libpcap's optimiser loses the end of a jump in its test for a VLAN tag in metadata",
+		func(_, difference string) bool {
+			return strings.Contains(difference, "no destination found for block-local relative jump")
+		},
 	},
 }
 
@@ -277,7 +282,7 @@ func (tally *differentialTally) count(t testing.TB, d difference) {
 		return
 	}
 	for _, e := range explanations {
-		if e.expression.MatchString(d.expression) {
+		if e.shows(d.expression, d.what) {
 			tally.explained++
 			t.Logf("%s: %s\n\t%s: %s", d.handle, d.expression, d.what, e.reason)
 			return
