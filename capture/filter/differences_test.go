@@ -32,8 +32,8 @@ var (
 	hostB = [4]byte{198, 51, 100, 7}
 )
 
-// wlanFrame is an 802.11 data frame behind a radiotap header, with QoS and padding.
-func wlanFrame(proto uint16, payload []byte) []byte {
+// radiotapFrame is an 802.11 data frame behind a radiotap header, with QoS and padding.
+func radiotapFrame(proto uint16, payload []byte) []byte {
 	radiotap := []byte{0, 0, 12, 0, 0x02, 0, 0, 0, 0x20, 0, 0, 0} // flags present: the header is padded
 	frame := append([]byte{0x88, 0x01}, make([]byte, 22)...)
 	qosAndPad := make([]byte, 4)
@@ -142,8 +142,8 @@ func TestVXLAN(t *testing.T) {
 func TestTunnelsBehindVariableHeaders(t *testing.T) {
 	inner := frame(etherIP, v4Packet(ipTCP, hostA, hostB, tcpPacket(1000, 80)))
 	geneve := layers([]byte{1, 0}, be16(etherTEB), []byte{0, 0, 5, 0}, []byte{1, 2, 3, 4}, inner)
-	tunnel := wlanFrame(etherIP, v4Packet(ipUDP, hostB, hostB, udpPacket(5555, portGeneve, geneve)))
-	session := wlanFrame(etherPPPoES, layers([]byte{0x11, 0}, be16(0x27), be16(100), be16(pppIP), v4Packet(ipTCP, hostA, hostB, tcpPacket(1000, 80))))
+	tunnel := radiotapFrame(etherIP, v4Packet(ipUDP, hostB, hostB, udpPacket(5555, portGeneve, geneve)))
+	session := radiotapFrame(etherPPPoES, layers([]byte{0x11, 0}, be16(0x27), be16(100), be16(pppIP), v4Packet(ipTCP, hostA, hostB, tcpPacket(1000, 80))))
 	checkMatches(t, Target{LinkType: IEEE80211Radio}, Metadata{}, []match{
 		{"tcp", tunnel, false},
 		{"geneve", tunnel, true},
@@ -208,7 +208,7 @@ func TestTestsTurnedRound(t *testing.T) {
 // TestTruncatedBehindVariableHeaders compares optimised with unoptimised programs where libpcap does
 // not optimise: they must agree on truncated packets too.
 func TestTruncatedBehindVariableHeaders(t *testing.T) {
-	packet := wlanFrame(etherIP, v4Packet(ipTCP, hostA, hostB, tcpPacket(1000, 80)))
+	packet := radiotapFrame(etherIP, v4Packet(ipTCP, hostA, hostB, tcpPacket(1000, 80)))
 	for _, e := range []string{"not ip or ip", "not port 80", "port 22 or port 80 or len > 20", "ip host 192.0.2.20 or 192.0.2.10",
 		"not (arp and tcp[13] & 2 != 0) or icmp", "ether proto 0x88cc or llc or not llc", "tcp[0:2] * 0 = 0 or udp"} {
 		optimised, err := Compile(e, Target{LinkType: IEEE80211Radio})
