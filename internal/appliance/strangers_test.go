@@ -124,33 +124,49 @@ func (m mutator) pick(of ...string) string { return of[m.IntN(len(of))] }
 
 func (m mutator) user() string { return m.pick("", "admin", "op", "ro", "sup") }
 
+// request is one whose path and body are wrong in some way; one in five is wrong as HTTP, too.
 func (m mutator) request() []byte {
-	body := m.body()
+	body, path := m.body(), m.path()
+	length, version, host := fmt.Sprintf("Content-Length: %d\r\n", len(body)), "HTTP/1.1", "Host: appliance\r\n"
+	bad := m.IntN(5) == 0
+	if bad {
+		length = m.pick(length, length, "Content-Length: -1\r\n", "Content-Length: 99999999999999999999\r\n", "Transfer-Encoding: chunked\r\n",
+			"Content-Length: 1\r\nContent-Length: 2\r\n", fmt.Sprintf("Content-Length: %d\r\n", len(body)+m.IntN(100)), "")
+		version = m.pick(version, version, "HTTP/1.0", "HTTP/2.0", "HTTP/9", "ICAP/1.0", "")
+		host = m.pick(host, host, "Host: a b\r\n", "")
+	}
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "%s %s %s\r\n", m.method(), m.path(), m.pick("HTTP/1.1", "HTTP/1.1", "HTTP/1.1", "HTTP/1.0", "HTTP/2.0", "HTTP/9", "ICAP/1.0", ""))
-	b.WriteString(m.pick("Host: appliance\r\n", "Host: appliance\r\n", "Host: appliance\r\n", "Host: a b\r\n", ""))
-	if m.IntN(8) > 0 {
-		fmt.Fprintf(&b, "Content-Length: %d\r\n", len(body)+m.IntN(3)*m.IntN(3)*m.IntN(50))
-	} else {
-		b.WriteString(m.pick("Content-Length: -1\r\n", "Content-Length: 99999999999999999999\r\n", "Transfer-Encoding: chunked\r\n", "Content-Length: 1\r\nContent-Length: 2\r\n", ""))
-	}
+	fmt.Fprintf(&b, "%s %s %s\r\n%s%s", m.method(path), path, version, host, length)
 	for range m.IntN(3) {
-		b.WriteString(m.header())
+		b.WriteString(m.header(bad))
 	}
-	b.WriteString("Connection: close\r\n\r\n")
-	b.WriteString(body)
-	return m.scratch(b.Bytes())
+	b.WriteString("Connection: close\r\n\r\n" + body)
+	if bad {
+		return m.scratch(b.Bytes())
+	}
+	return b.Bytes()
 }
 
-func (m mutator) method() string {
-	return m.pick(http.MethodGet, http.MethodGet, http.MethodPost, http.MethodPost, http.MethodDelete, http.MethodPut, http.MethodHead,
-		http.MethodOptions, "PATCH", "TRACE", "CONNECT", "PRI", "get", "P\x00ST", "")
+// method is the one for a path, mostly.
+func (m mutator) method(path string) string {
+	if m.IntN(8) == 0 {
+		return m.pick(http.MethodPut, http.MethodHead, http.MethodOptions, "PATCH", "TRACE", "CONNECT", "PRI", "get", "P\x00ST", "")
+	}
+	for _, word := range []string{"/run", "/ask", "/parse", "/complete", "/history", "/interrupt"} {
+		if strings.HasPrefix(path, "/v1"+word) {
+			return http.MethodPost
+		}
+	}
+	if strings.HasPrefix(path, "/v1/files/") {
+		return m.pick(http.MethodGet, http.MethodDelete)
+	}
+	return http.MethodGet
 }
 
 func (m mutator) path() string {
 	switch m.IntN(6) {
 	case 0:
-		return "/v1/" + m.pick("session", "tree", "menu", "help", "parse", "complete", "history", "files") + m.pick("", "", "/", "?", "?form=json&form=text", "/"+m.name())
+		return "/v1/" + m.pick("session", "tree", "menu", "help", "parse", "complete", "parse", "complete", "history", "files") + m.pick("", "", "", "?", "?form=json&form=text", "/"+m.name())
 	case 1, 2:
 		return "/v1/files/" + m.name()
 	case 3:
@@ -171,18 +187,20 @@ func (m mutator) name() string {
 
 func (m mutator) command() string {
 	words := []string{m.pick("packetcapture", "diagnostic", "userconfig", "whoami", "who", "last", "version", "auditlog", "nosuch", m.name())}
-	for range m.IntN(4) {
+	for range m.IntN(3) {
 		words = append(words, m.pick("start", "stop", "status", "list", "delete", "setup", "network", "tcpdump", "new", "role", "%20", m.name()))
 	}
 	return strings.Join(words, m.pick("/", "/", "/", "//", "%2f"))
 }
 
-func (m mutator) header() string {
+func (m mutator) header(bad bool) string {
+	if bad {
+		return m.pick("Accept: \x00\r\n", "Bad Header: x\r\n", ": nothing\r\n", " folded\r\n", "Expect: 100-continue\r\n", "Upgrade: h2c\r\nConnection: Upgrade\r\n")
+	}
 	return m.pick(
-		"Accept: application/vnd.diagsh.frames\r\n", "Accept: text/plain\r\n", "Accept: \x00\r\n", "Accept: "+strings.Repeat("a/b,", 2000)+"\r\n",
+		"Accept: application/vnd.diagsh.frames\r\n", "Accept: text/plain\r\n", "Accept: "+strings.Repeat("a/b,", 2000)+"\r\n",
 		"Range: bytes=0-0\r\n", "Range: bytes=5-1\r\n", "Range: bytes=-99999999999\r\n", "Range: bytes="+strings.Repeat("0-0,", 500)+"1-1\r\n", "Range: lines=1\r\n",
-		"Expect: 100-continue\r\n", "Upgrade: h2c\r\nConnection: Upgrade\r\n", "Content-Encoding: gzip\r\n", "Content-Type: text/xml\r\n",
-		"If-None-Match: *\r\n", "X-"+strings.Repeat("y", 5000)+": z\r\n", "Bad Header: x\r\n", ": nothing\r\n", " folded\r\n")
+		"Content-Encoding: gzip\r\n", "Content-Type: text/xml\r\n", "If-None-Match: *\r\n", "X-"+strings.Repeat("y", 5000)+": z\r\n")
 }
 
 func (m mutator) body() string {
