@@ -171,7 +171,7 @@ func (c *scpSource) sendMatches(pattern string) error {
 		if ok, _ := path.Match(path.Clean(dir), "/"+folder); !ok {
 			break
 		}
-		files, err := c.files.List()
+		files, err := list(c.files)
 		if err != nil {
 			return c.warn(menu.AsError(err).Error())
 		}
@@ -188,7 +188,7 @@ func (c *scpSource) sendMatches(pattern string) error {
 			return nil
 		}
 	}
-	return c.warn(plain(pattern) + ": there is no such file")
+	return c.warn(strings.ReplaceAll(pattern, `\`, "") + ": there is no such file")
 }
 
 func (c *scpSource) sendFolder(kind kind) error {
@@ -199,7 +199,7 @@ func (c *scpSource) sendFolder(kind kind) error {
 	if !c.request.recursive {
 		return c.warn(name + ": not a regular file")
 	}
-	files, err := c.files.List()
+	files, err := list(c.files)
 	if err != nil {
 		return c.warn(menu.AsError(err).Error())
 	}
@@ -282,11 +282,6 @@ func (c *scpSource) acknowledged() error {
 // warn tells the client, which prints it and goes on.
 func (c *scpSource) warn(text string) error {
 	c.warned = true
-	_, err := fmt.Fprintf(c.channel, "\x01scp: %s\n", text)
+	_, err := fmt.Fprintf(c.channel, "\x01scp: %s\n", strings.ReplaceAll(printable(text), "\n", " "))
 	return err
-}
-
-// plain is a pattern as it may be shown on a terminal.
-func plain(pattern string) string {
-	return strings.TrimSpace(strings.ReplaceAll(networkText(strings.ReplaceAll(pattern, `\`, "")), "\r\n", " "))
 }

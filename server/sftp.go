@@ -104,7 +104,7 @@ func (h *sftpHandler) look(method, path string) ([]fs.FileInfo, error) {
 	case method != "List" || kind == rootFolder:
 		return []fs.FileInfo{folderEntry(folder)}, nil
 	}
-	files, err := h.files.List()
+	files, err := list(h.files)
 	entries := make([]fs.FileInfo, len(files))
 	for i, f := range files {
 		entries[i] = fileEntry(f)
@@ -199,13 +199,14 @@ func (h *sftpHandler) status(err error) error {
 		h.log.Error("sftp: a request failed", "error", err)
 		e = menu.AsError(err)
 	}
+	text := printable(e.Error())
 	switch e.Kind {
 	case menu.Denied:
-		return &sftpError{sftp.ErrSSHFxPermissionDenied, e.Error()}
+		return &sftpError{sftp.ErrSSHFxPermissionDenied, text}
 	case menu.NotFound:
-		return &sftpError{sftp.ErrSSHFxNoSuchFile, e.Error()}
+		return &sftpError{sftp.ErrSSHFxNoSuchFile, text}
 	}
-	return &sftpError{sftp.ErrSSHFxFailure, e.Error()}
+	return &sftpError{sftp.ErrSSHFxFailure, text}
 }
 
 // close closes what the client left open when it went away.

@@ -279,6 +279,7 @@ func TestDiagnosticListing(t *testing.T) {
 	for i := range 250 { // more than fit into one answer
 		r.appliance.put(fmt.Sprintf("file-%03d.pcap", i), nil)
 	}
+	r.appliance.put("not a\nname", nil)
 	list, err := r.sftp().ReadDir("/diagnostic")
 	check(t, err)
 	if len(list) != 250 || list[249].Name() != "file-249.pcap" {

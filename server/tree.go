@@ -3,6 +3,7 @@ package server
 import (
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -49,6 +50,12 @@ func locate(p string) (kind, string) {
 // possibleName spares the appliance questions about names that no file there can have.
 func possibleName(name string) bool {
 	return len(name) <= 255 && utf8.ValidString(name) && strings.IndexFunc(name, func(r rune) bool { return r == '/' || !unicode.IsPrint(r) }) < 0
+}
+
+// list returns what can be named in both protocols: the names of SCP end at a line's end.
+func list(files Files) ([]access.File, error) {
+	all, err := files.List()
+	return slices.DeleteFunc(all, func(f access.File) bool { return !possibleName(f.Name) }), err
 }
 
 func noSuchFile() error { return menu.Errorf(menu.NotFound, "There is no such file") }
