@@ -204,8 +204,8 @@ func appliance(f serveFlags) error {
 	d, err := daemon.Open(daemon.Options{
 		Dir: f.data, ConfigFile: f.config, AdminKeyFile: f.adminKey, ManagementPorts: []uint16{uint16(port)},
 		Product: product + " " + version, Log: log,
-		// Not root: the shell of make run is the same user as the appliance.
-		OwnerIsAdmin: os.Geteuid() != 0,
+		// The shell of make run by somebody who is not root. In any other case the session processes of a login might have the same user.
+		OwnerIsAdmin: f.shell && os.Geteuid() != 0,
 	})
 	if err != nil {
 		return err

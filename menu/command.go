@@ -53,6 +53,7 @@ type Command struct {
 	Role    Role
 	Shape   Shape
 	Params  []Param
+	Members []string // of a record in JSON
 	Hidden  func(ctx context.Context) bool
 
 	argType reflect.Type
@@ -137,6 +138,7 @@ func (s Spec[A, R]) Command() *Command {
 	c := &Command{Name: s.Name, Aliases: s.Aliases, Help: s.Help, Details: s.Details, Role: s.Role, Shape: s.Shape, Hidden: s.Hidden,
 		argType: reflect.TypeFor[A]()}
 	c.Params = params(c.argType)
+	c.Members = members(reflect.TypeFor[R]())
 	c.ask = func(ctx context.Context, caller Caller, args reflect.Value, q *Question) error {
 		if s.Ask == nil {
 			return nil

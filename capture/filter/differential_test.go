@@ -204,16 +204,32 @@ func (tally *differentialTally) count(t testing.TB, d difference) {
 	}
 }
 
+// optimiserTraps are expressions that an optimiser has changed the meaning of; on
+// the first, libpcap's still does.
+var optimiserTraps = []string{
+	"src net 2001:db8::/125 and net 2001:db8::/125",
+	"ip or (vlan and ip)",
+	"ether proto 0x0800 or (vlan and ether proto 0x0800)",
+	"ether[0] & 0xffffffff = 0",
+	"src net 192.0.2.8/29 and not dst net 192.0.2.8/29 and net 192.0.2.8/29",
+}
+
 // TestOptimiserKeepsTheMeaning compares the package with itself: the optimised and the
-// unoptimised program decide the same on every complete packet.
+// unoptimised program decide the same on every complete packet with all its metadata.
 func TestOptimiserKeepsTheMeaning(t *testing.T) {
 	g := newChooser(*differentialSeed + 1)
 	const rounds = 400
 	compared := 0
-	for _, link := range differentialLinks {
-		packets := generatedPackets(g, link, 100)
+	for n, link := range differentialLinks {
+		packets := generatedPackets(g, link, 150)
+		var expressions []string
+		if n == 0 {
+			expressions = optimiserTraps
+		}
 		for range rounds {
-			expression := g.expression(link)
+			expressions = append(expressions, g.expression(link))
+		}
+		for _, expression := range expressions {
 			target := Target{LinkType: link, SnapLength: corpusSnapLength, Kind: pick(g, Dead, Savefile, Live)}
 			optimised, err := Compile(expression, target)
 			if err != nil {
@@ -228,9 +244,7 @@ func TestOptimiserKeepsTheMeaning(t *testing.T) {
 			compared++
 			for i := range packets {
 				p := packets[i]
-				if target.Kind == Live {
-					p.meta = g.kernelMetadata(p)
-				}
+				p.meta = g.kernelMetadata(p)
 				if got, want := optimised.Match(p.data, p.meta), unoptimised.Match(p.data, p.meta); got != want {
 					t.Errorf("%s: %s (kind %d)\n\toptimised %d, unoptimised %d on %s", link, expression, target.Kind, got, want, hexDump(&p))
 					break

@@ -57,7 +57,7 @@ func (o *optimiser) pullUpIn(b *block, either bool) {
 		same = along(c)
 	}
 	pull := same.target()
-	if !o.movable(pull, different) {
+	if !o.movable(pull, at, different, either) {
 		return
 	}
 	rest := along(pull).target()
@@ -78,10 +78,25 @@ func (o *optimiser) pullUpIn(b *block, either bool) {
 	o.done = false
 }
 
-// movable tells whether a test can go up before the blocks between: it must not depend on what they
-// compute, nor they on it.
-func (o *optimiser) movable(pull, different *block) bool {
-	return (pull.needs|different.needs)&^(setOf(atomA)|setOf(atomX)) == 0 || pull.defines&^(setOf(atomA)|setOf(atomX)) == 0
+// movable tells whether a test can go up before the blocks of a chain from first on: it must not
+// depend on what they compute nor they on it, and where that is to be kept, all of them must be sure
+// not to reject the packet.
+func (o *optimiser) movable(pull *block, at edge, first *block, either bool) bool {
+	const inBlock = 1<<atomA | 1<<atomX
+	if (pull.needs|first.needs)&^inBlock != 0 && pull.defines&^inBlock != 0 {
+		return false
+	}
+	if !o.exact {
+		return true
+	}
+	for b := first; ; b = (edge{b, !either}).target() {
+		if !b.sureAfter(b.loads, at.from) {
+			return false
+		}
+		if b == pull {
+			return true
+		}
+	}
 }
 
 func replaceEdge(edges []edge, old, replacement edge) {

@@ -42,6 +42,10 @@ func (o *optimiser) edgeOf(n int32) edge {
 
 // threadJumps moves edges past tests whose outcome is known on them.
 func (o *optimiser) threadJumps() {
+	// Peephole may have turned tests round.  libpcap uses what it knows about the edges from before
+	// that, and so miscompiles "(ip6 src net 2001:db8::/125 and dst port 2) or (ip6 src net
+	// 2001:db8::/125 and src port 2)".
+	o.findInEdges()
 	o.indexEdges()
 	o.up(func(b *block) {
 		o.threadEdge(edge{b, true})
