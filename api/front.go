@@ -2,8 +2,6 @@ package api
 
 import (
 	"context"
-	"diagsh/access"
-	"diagsh/menu"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +9,9 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"diagsh/access"
+	"diagsh/menu"
 )
 
 // FrontDialer returns the dial function for NewFrontEnd when server and appliance are one process: each call makes a pair of

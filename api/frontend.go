@@ -2,11 +2,12 @@ package api
 
 import (
 	"context"
-	"diagsh/access"
-	"diagsh/menu"
 	"net"
 	"os"
 	"sync"
+
+	"diagsh/access"
+	"diagsh/menu"
 )
 
 // A FrontEnd is the boundary as what listens on the network sees it.

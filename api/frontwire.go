@@ -2,14 +2,15 @@ package api
 
 import (
 	"bufio"
-	"diagsh/access"
-	"diagsh/menu"
 	"encoding/json"
 	"io"
 	"net"
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"diagsh/access"
+	"diagsh/menu"
 )
 
 // The front end's protocol. What listens on the network opens a connection per act and writes one JSON line, a frontRequest; the
