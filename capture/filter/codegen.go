@@ -47,8 +47,9 @@ type generator struct {
 	arena      []statement
 }
 
-// slabSize is how many blocks and conditions are allocated at once.
-const slabSize = 16
+// slabAfter is how many blocks or conditions to allocate at once after so many: few for a short
+// expression, and not too many for any.
+func slabAfter(n int) int { return min(max(2*n, 8), 256) }
 
 // offset is a place in the packet: a constant plus, for headers of variable length, a scratch word.
 type offset struct {
@@ -76,7 +77,6 @@ func generate(ctx context.Context, expression string, tree node, t Target) (gr *
 	gr = &graph{
 		accept: &block{code: codeReturn, k: t.SnapLength},
 		reject: &block{code: codeReturn},
-		snap:   t.SnapLength,
 	}
 	if tree == nil {
 		gr.root = gr.accept
@@ -176,7 +176,7 @@ func (g *generator) block(stmts []statement, code uint16, k uint32) *block {
 		g.fail("the expression is too large: it needs more than %d tests", maxBlocks)
 	}
 	if len(g.blockSlab) == cap(g.blockSlab) {
-		g.blockSlab = make([]block, 0, slabSize)
+		g.blockSlab = make([]block, 0, slabAfter(cap(g.blockSlab)))
 	}
 	g.blockSlab = append(g.blockSlab, block{stmts: stmts, code: code, k: k, id: -1})
 	return &g.blockSlab[len(g.blockSlab)-1]
@@ -185,7 +185,7 @@ func (g *generator) block(stmts []statement, code uint16, k uint32) *block {
 // condition keeps a condition.
 func (g *generator) condition(c condition) *condition {
 	if len(g.conditions) == cap(g.conditions) {
-		g.conditions = make([]condition, 0, slabSize)
+		g.conditions = make([]condition, 0, slabAfter(cap(g.conditions)))
 	}
 	g.conditions = append(g.conditions, c)
 	return &g.conditions[len(g.conditions)-1]
@@ -209,7 +209,7 @@ func (g *generator) constantly(truth bool) *condition {
 // list makes a list of statements.
 func (g *generator) list(stmts ...statement) []statement {
 	if len(g.arena)+len(stmts) > cap(g.arena) {
-		g.arena = make([]statement, 0, max(128, len(stmts)))
+		g.arena = make([]statement, 0, max(min(2*cap(g.arena), 1024), 64, len(stmts)))
 	}
 	start := len(g.arena)
 	g.arena = append(g.arena, stmts...)

@@ -18,6 +18,7 @@ type optimiser struct {
 	inEdges []edge // of all blocks
 	err     string
 
+	stack      []visit         // of findLevels
 	edgeValues [atoms]number32 // of the passage looked at last
 	edgeLoads  []extent
 }
