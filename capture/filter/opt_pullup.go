@@ -3,8 +3,10 @@ package filter
 // pullUp moves tests in chains of or'ed or and'ed tests: a test of a value that an earlier test of
 // the chain has looked at goes up behind that one, so that the value need not be loaded again.
 func (o *optimiser) pullUp() {
-	o.findLevels()
-	o.findInEdges()
+	if o.turned || o.redirected {
+		o.findLevels()
+		o.findInEdges()
+	}
 	o.up(func(b *block) {
 		o.pullUpIn(b, true)
 		o.pullUpIn(b, false)

@@ -9,14 +9,16 @@ package filter
 // packets" is decided by what is left of it then, and is to be decided as libpcap decides it.
 type optimiser struct {
 	*graph
-	levels  []*block // blocks by longest distance from a return, linked by sameLevel
-	values  valueTable
-	exact   bool // keep what a division by zero or an overlong shift does at run time
-	done    bool // nothing changed in this round
-	moved   bool // the change was no mere rearrangement of branches
-	edges   edgeIndex
-	inEdges []edge // of all blocks
-	err     string
+	levels     []*block // blocks by longest distance from a return, linked by sameLevel
+	values     valueTable
+	exact      bool // keep what a division by zero or an overlong shift does at run time
+	done       bool // nothing changed in this round
+	moved      bool // the change was no mere rearrangement of branches
+	turned     bool // in this round, tests were turned round or settled
+	redirected bool // in this round, jumps were threaded
+	edges      edgeIndex
+	inEdges    []edge // of all blocks
+	err        string
 
 	stack      []visit         // of findLevels
 	edgeValues [atoms]number32 // of the passage looked at last
@@ -67,7 +69,9 @@ func (o *optimiser) threading() {
 // rewriting simplifies statements until nothing changes.
 func (o *optimiser) rewriting() {
 	for quiet := 0; quiet < maxQuiet && o.err == ""; quiet++ {
-		o.analyse()
+		if !o.done { // else nothing has changed since the last round of threading
+			o.analyse()
+		}
 		o.numberValues(true)
 		if o.done {
 			return
@@ -81,7 +85,7 @@ func (o *optimiser) rewriting() {
 
 // analyse computes what the passes of one round need.
 func (o *optimiser) analyse() {
-	o.done = true
+	o.done, o.turned, o.redirected = true, false, false
 	o.findLevels()
 	o.findInEdges()
 	o.findUses()
