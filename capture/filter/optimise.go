@@ -1,5 +1,7 @@
 package filter
 
+import "slices"
+
 // optimiser holds the graph and what the passes compute about it.
 //
 // The passes are those that the BPF papers describe (McCanne and Jacobson 1993; Begel, McCanne and
@@ -97,15 +99,21 @@ func (o *optimiser) changed() {
 	o.moved = true
 }
 
-// trimRoot drops leading blocks whose outcome does not matter.  Their statements stay, as they may
-// set up scratch words.
+// trimRoot drops leading blocks whose outcome does not matter.  The statements of the first stay, as
+// they do in libpcap, and of the others those that set up something.
 func (o *optimiser) trimRoot() {
-	stmts := o.root.stmts
-	o.root.stmts = nil
-	for !o.root.returns() && o.root.yes == o.root.no {
-		o.root = o.root.yes
+	if o.exact || o.root.returns() || !o.root.straight() {
+		return
+	}
+	o.findLevels()
+	o.findUses()
+	stmts := slices.Clone(o.root.stmts)
+	for o.root = o.root.yes; !o.root.returns() && o.root.straight(); o.root = o.root.yes {
+		if o.root.defines&o.root.yes.needs != 0 {
+			stmts = append(stmts, o.root.stmts...)
+		}
 	}
 	if !o.root.returns() {
-		o.root.stmts = append(stmts[:len(stmts):len(stmts)], o.root.stmts...)
+		o.root.stmts = append(stmts, o.root.stmts...)
 	}
 }
