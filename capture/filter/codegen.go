@@ -6,7 +6,7 @@ import (
 )
 
 // maxBlocks bounds the size of a graph, and with it the memory and time that an expression costs.
-const maxBlocks = 20000
+const maxBlocks = 12000
 
 // generator walks the tree from left to right and builds the graph.  The order matters: "vlan",
 // "mpls", "pppoes", "geneve" and "vxlan" move the offsets for everything to their right, whatever
@@ -89,6 +89,20 @@ func generate(ctx context.Context, expression string, tree node, t Target) (gr *
 	gr.refusing = g.plain
 	gr.loops = g.loops
 	return gr, nil
+}
+
+// prologue puts before a program what computes the variable offsets it uses, and returns the new
+// first block.
+func (g *generator) prologue(first *block) *block {
+	switch g.target.LinkType {
+	case IEEE80211, IEEE80211Radio:
+		return g.wlanPrologue(first)
+	}
+	if g.vlanInMeta {
+		clear := g.list(statement{codeLoadImm, 0}, statement{codeStore, uint32(g.outerPayload.register)})
+		first.stmts = append(clear, first.stmts...)
+	}
+	return first
 }
 
 // fail ends the compilation; generate recovers the error.

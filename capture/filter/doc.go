@@ -57,6 +57,6 @@
 //     same packets, truncated ones included, as libpcap's, which are not optimised there.
 //   - Long lists of alternatives for one value are searched by halves instead of one by one.
 //   - Compiled is for the link types listed with [LinkType]; all others are refused.
-//   - An expression has at most 256 KiB, 20,000 tests and 1,000 levels of nesting.
+//   - An expression has at most 256 KiB, 12,000 tests and 1,000 levels of nesting.
 //   - Names of hosts are looked up within a time limit; no name is ever needed for numeric use.
 package filter
