@@ -35,6 +35,7 @@ type generator struct {
 	vlanInMeta bool // the first tag may be metadata, so offsets are computed at run time
 
 	registers [memoryWords]bool // scratch words in use
+	written   [memoryWords]bool // scratch words that have been in use
 	register  int               // where to look for a free one
 
 	// plain is false once the program contains what libpcap's optimiser does not touch.
@@ -234,13 +235,25 @@ func (g *generator) list(stmts ...statement) []statement {
 func (g *generator) allocate() int {
 	for range memoryWords {
 		if r := g.register; !g.registers[r] {
-			g.registers[r] = true
+			g.registers[r], g.written[r] = true, true
 			return r
 		}
 		g.register = (g.register + 1) % memoryWords
 	}
 	g.fail("the expression needs more than the %d scratch words that a filter has; use less deeply nested arithmetic", memoryWords)
 	return 0
+}
+
+// reserve is allocate for a word that is set at the very beginning of the program: it must not be one
+// that arithmetic further left has used.
+func (g *generator) reserve() int {
+	for r := memoryWords - 1; r >= 0; r-- {
+		if !g.written[r] {
+			g.registers[r], g.written[r] = true, true
+			return r
+		}
+	}
+	return g.allocate()
 }
 
 // free gives a scratch word back.
