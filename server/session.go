@@ -49,7 +49,7 @@ func newSession(c *client, channel ssh.Channel) *session {
 
 // serve answers requests until the program has ended and the client has closed the channel, or is gone.
 func (s *session) serve(requests <-chan *ssh.Request) {
-	defer s.end()
+	defer s.end(requests)
 	for {
 		select {
 		case r, ok := <-requests:
@@ -66,8 +66,10 @@ func (s *session) serve(requests <-chan *ssh.Request) {
 	}
 }
 
-// end waits for the program, which learns of it by s.ctx.
-func (s *session) end() {
+// end waits for the program, which learns of it by s.ctx. Requests go on to be taken: one that nobody takes would stop the whole
+// connection, and with it its end.
+func (s *session) end(requests <-chan *ssh.Request) {
+	go ssh.DiscardRequests(requests)
 	s.cancel()
 	if s.running != nil {
 		<-s.running
