@@ -113,7 +113,9 @@ func (d *dialogue) enter(in input) {
 	rest := in.written
 	if !in.secret {
 		_, begun, _ := strings.Cut(d.shown, "> ")
-		rest = strings.TrimPrefix(rest, begun)
+		if padded := rest + " "; strings.HasPrefix(padded, begun) { // a transcript has no blanks at a line's end
+			rest = strings.TrimRight(padded[len(begun):], " ")
+		}
 	}
 	d.rows[d.row] = in
 	for rest != "" {
