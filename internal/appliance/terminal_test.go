@@ -190,6 +190,7 @@ func TestIdleSessionLogsOut(t *testing.T) {
 		if got := term.All(); !strings.HasSuffix(got, "No key was pressed for 1 second: logged out.") {
 			t.Errorf("after %q the session ended with the words:\n%s", keys, got)
 		}
+		term.Close()
 		a.WaitLogouts("op", n+1)
 	}
 }
