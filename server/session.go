@@ -164,6 +164,17 @@ func (s *session) signal(name string) bool {
 	return ok && p != nil && p.signal(sig) == nil
 }
 
+// input is what the client sends, until the program must end: a read from the channel itself would last as long as the connection.
+func (s *session) input() io.ReadCloser {
+	r, w := io.Pipe()
+	go func() {
+		_, err := io.Copy(w, s.channel)
+		w.CloseWithError(err) // nil is the end of the input
+	}()
+	context.AfterFunc(s.ctx, func() { w.CloseWithError(s.ctx.Err()) })
+	return r
+}
+
 // fail tells the user why a program could not run.
 func (s *session) fail(err error) exit {
 	var e *menu.Error

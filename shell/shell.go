@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 
@@ -111,13 +110,8 @@ func (s *shell) loop(ctx context.Context) error {
 		case errors.Is(err, term.ErrInterrupted):
 			s.at = nil
 			continue
-		case errors.Is(err, term.ErrIdle):
-			s.printf("No key was pressed for %s: logged out.\n", spoken(time.Duration(s.greeting.Idle)*time.Second))
-			return errLeave
-		case errors.Is(err, io.EOF):
-			return errLeave
 		case err != nil:
-			return err
+			return s.left(err)
 		}
 		if err := s.obey(ctx, line); err != nil {
 			if errors.Is(err, errTop) {

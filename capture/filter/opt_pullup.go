@@ -3,8 +3,10 @@ package filter
 // pullUp moves tests in chains of or'ed or and'ed tests: a test of a value that an earlier test of
 // the chain has looked at goes up behind that one, so that the value need not be loaded again.
 func (o *optimiser) pullUp() {
-	o.findLevels()
-	o.findInEdges()
+	if o.turned || o.redirected {
+		o.findLevels()
+		o.findInEdges()
+	}
 	o.up(func(b *block) {
 		o.pullUpIn(b, true)
 		o.pullUpIn(b, false)
@@ -78,27 +80,30 @@ func (o *optimiser) pullUpIn(b *block, either bool) {
 	o.done = false
 }
 
-// movable tells whether a test can go up before the blocks of a chain from first on: it must not
-// depend on what they compute nor they on it, and where that is to be kept, all of them must be sure
-// not to reject the packet.
+// movable tells whether a test can go up to an edge, before the blocks of a chain from first on.  What
+// any of them reads, and what the ways out and the rest of the chain read, must not be set by one that
+// comes sooner or later than it did.  Where rejections are to be kept, all of them must be sure not to
+// reject the packet.
 func (o *optimiser) movable(pull *block, at edge, first *block, either bool) bool {
-	const inBlock = 1<<atomA | 1<<atomX
-	if (pull.needs|first.needs)&^inBlock != 0 && pull.defines&^inBlock != 0 {
-		return false
-	}
-	if !o.exact {
-		return true
-	}
-	for b := first; ; b = (edge{b, !either}).target() {
-		if !b.sureAfter(b.loads, at.from) {
+	along := func(c *block) *block { return edge{c, !either}.target() }
+	exit, rest := edge{pull, either}.target(), along(pull)
+	var passed atomSet
+	for c := first; c != pull; c = along(c) {
+		passed |= c.defines
+		if o.exact && !c.sureAfter(c.loads, at.from) {
 			return false
 		}
-		if b == pull {
-			return true
-		}
 	}
+	switch {
+	case pull.reads&(passed|setOf(atomA)|setOf(atomX)) != 0,
+		pull.defines&(first.needs|rest.needs) != 0,
+		(pull.defines|passed)&exit.needs != 0:
+		return false
+	}
+	return !o.exact || pull.sureAfter(pull.loads, at.from)
 }
 
+// replaceEdge puts one edge in the place of another.
 func replaceEdge(edges []edge, old, replacement edge) {
 	for i, e := range edges {
 		if e == old {

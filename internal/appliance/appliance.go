@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -72,6 +73,9 @@ func Start(t testing.TB, o Options) *Appliance {
 // prepare makes the folder of an appliance.
 func prepare(t testing.TB, o Options) *Appliance {
 	t.Helper()
+	if os.Geteuid() != 0 {
+		netnstest.Missing(t, "an appliance that captures packets and gives every session a user of its own needs root")
+	}
 	// Short, because the name of a socket has at most 107 bytes; open, because users of other numbers must reach the socket.
 	dir, err := os.MkdirTemp("", "diagsh-")
 	if err != nil {
@@ -318,3 +322,24 @@ var (
 	moulding sync.Mutex
 	moulded  map[string][]byte
 )
+
+// SessionProcesses are the processes of logins now.
+func (a *Appliance) SessionProcesses() (pids []int) {
+	a.t.Helper()
+	children, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", a.process.Process.Pid))
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	for _, path := range children {
+		list, err := os.ReadFile(path)
+		if err != nil {
+			continue // the thread has ended
+		}
+		for _, word := range strings.Fields(string(list)) {
+			if pid, err := strconv.Atoi(word); err == nil {
+				pids = append(pids, pid)
+			}
+		}
+	}
+	return pids
+}

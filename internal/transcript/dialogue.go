@@ -94,7 +94,8 @@ func (d *dialogue) prompt(above int) {
 	d.t.Helper()
 	err := d.terminal.Until(appliance.Patience, func(s *vt.Screen) bool {
 		d.row, d.shown = s.Row(), s.Before()
-		return d.row > above && strings.Contains(d.shown, "> ")
+		// Half a line of output may be on the screen; no prompt has a blank before its mark, as the paths in help have.
+		return d.row > above && strings.HasSuffix(d.shown, "> ") && !strings.HasSuffix(d.shown, " > ")
 	})
 	if err == nil {
 		return
@@ -113,7 +114,9 @@ func (d *dialogue) enter(in input) {
 	rest := in.written
 	if !in.secret {
 		_, begun, _ := strings.Cut(d.shown, "> ")
-		rest = strings.TrimPrefix(rest, begun)
+		if padded := rest + " "; strings.HasPrefix(padded, begun) { // a transcript has no blanks at a line's end
+			rest = strings.TrimRight(padded[len(begun):], " ")
+		}
 	}
 	d.rows[d.row] = in
 	for rest != "" {
