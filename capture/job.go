@@ -59,6 +59,9 @@ type Config struct {
 	// kind when that is nothing; nil is no quota.
 	Allowance func() error
 
+	// Turned is called when a file is finished and another one goes on; it may be nil.
+	Turned func()
+
 	// Machine, System, Application and Comments are for the FileHeader.
 	Machine, System, Application string
 	Comments                     []string

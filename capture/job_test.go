@@ -325,7 +325,7 @@ func TestPartName(t *testing.T) {
 func TestEveryStopReasonHasASentence(t *testing.T) {
 	for _, r := range []capture.StopReason{
 		capture.StoppedByUser, capture.TimeExceeded, capture.SizeExceeded, capture.PacketCountReached, capture.FileCountReached,
-		capture.DiskLow, capture.InterfaceGone, capture.FileError, capture.Interrupted, capture.Shutdown,
+		capture.DiskLow, capture.InterfaceGone, capture.FileError, capture.Interrupted, capture.Shutdown, capture.StartFailed,
 	} {
 		if text := r.Text(); !strings.HasSuffix(text, ".") {
 			t.Errorf("%s: %q", r, text)

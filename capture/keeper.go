@@ -75,6 +75,9 @@ func (k *keeper) keep(f finished) error {
 	if removeErr := k.prune(closed); err == nil {
 		err = removeErr
 	}
+	if j.config.Turned != nil && j.config.Spec.Rotates() {
+		j.config.Turned()
+	}
 	return err
 }
 

@@ -24,22 +24,18 @@ const maxInstructions = 4096 - 16
 
 // A captureFilter is the filter of one capture: as an expression, and as a program for each of its interfaces.
 type captureFilter struct {
+	spec       capture.Spec
 	expression string // the effective filter
 	programs   map[int][]bpf.RawInstruction
 }
 
-// program is the program for an interface; nil takes every packet.
-func (f *captureFilter) program(i capture.Interface) ([]bpf.RawInstruction, error) {
-	return f.programs[i.Index], nil
-}
-
 // buildFilter makes the filter of a capture. Unless management is wanted, the packets of this machine's own management ports are
-// left out, whoever may be logged in now or later. headersOnly makes programs that cut packets behind their headers.
+// left out, whoever may be logged in now or later.
 //
 // The user's expression stands behind what is left out, because words such as vlan change the meaning of everything that follows
 // them.
-func (d *Daemon) buildFilter(ctx context.Context, spec capture.Spec, interfaces []capture.Interface, management, headersOnly bool) (*captureFilter, error) {
-	f := &captureFilter{expression: spec.Filter, programs: make(map[int][]bpf.RawInstruction)}
+func (d *Daemon) buildFilter(ctx context.Context, spec capture.Spec, interfaces []capture.Interface, management bool) (*captureFilter, error) {
+	f := &captureFilter{spec: spec, expression: spec.Filter, programs: make(map[int][]bpf.RawInstruction)}
 	var own string
 	if !management {
 		own = managementFilter(d.config.ManagementPorts, ownAddresses())
@@ -51,20 +47,29 @@ func (d *Daemon) buildFilter(ctx context.Context, spec capture.Spec, interfaces 
 		f.expression = own
 	}
 	for _, i := range interfaces {
-		p, err := programFor(ctx, spec.Filter, f.expression, i)
+		p, err := f.build(ctx, i)
 		if err != nil {
 			return nil, err
-		}
-		if headersOnly {
-			p = cutBehindHeaders(p, i.LinkType, spec.SnapLength)
-		}
-		if len(p) > maxInstructions {
-			return nil, menu.Wrong("filter", "The filter is too long: the kernel takes %d instructions and this one needs %d", maxInstructions, len(p)).
-				WithHint("Use nets instead of single hosts")
 		}
 		f.programs[i.Index] = p
 	}
 	return f, nil
+}
+
+// build makes the program for an interface. A capture of headers gets one that cuts packets behind them.
+func (f *captureFilter) build(ctx context.Context, i capture.Interface) ([]bpf.RawInstruction, error) {
+	p, err := programFor(ctx, f.spec.Filter, f.expression, i)
+	if err != nil {
+		return nil, err
+	}
+	if f.spec.HeadersOnly {
+		p = cutBehindHeaders(p, i.LinkType, f.spec.SnapLength)
+	}
+	if len(p) > maxInstructions {
+		return nil, menu.Wrong("filter", "The filter is too long: the kernel takes %d instructions and this one needs %d", maxInstructions, len(p)).
+			WithHint("Use nets instead of single hosts")
+	}
+	return p, nil
 }
 
 // programFor compiles the effective filter for an interface. The user's part is compiled by itself first: its errors are about what

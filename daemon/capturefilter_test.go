@@ -78,7 +78,7 @@ func TestEffectiveFilter(t *testing.T) {
 		{"", false, "not (tcp and ", ")"},
 		{"", true, "", ""},
 	} {
-		f, err := d.buildFilter(t.Context(), capture.Spec{Filter: c.filter}, []capture.Interface{lan}, c.management, false)
+		f, err := d.buildFilter(t.Context(), capture.Spec{Filter: c.filter}, []capture.Interface{lan}, c.management)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -99,7 +99,7 @@ func TestFilterErrors(t *testing.T) {
 		if !errors.As(err, &e) || e.Kind != menu.Usage || e.Argument != "filter" || !strings.Contains(e.Message, "at character") || strings.ContainsRune(e.Error(), 0x1b) {
 			t.Errorf("%q: %v", expression, err)
 		}
-		if _, err := d.buildFilter(t.Context(), capture.Spec{Filter: expression}, []capture.Interface{{LinkType: capture.Ethernet}}, false, false); kindOf(t, err) != menu.Usage {
+		if _, err := d.buildFilter(t.Context(), capture.Spec{Filter: expression}, []capture.Interface{{LinkType: capture.Ethernet}}, false); kindOf(t, err) != menu.Usage {
 			t.Errorf("%q is refused when checked and taken when started", expression)
 		}
 	}

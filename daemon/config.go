@@ -44,6 +44,12 @@ type captureDefaults struct {
 	SizeBytes    int64
 	Running      int   // captures at the same time
 	ReserveBytes int64 // of the disk stay free; 0: a tenth of it, but at least 1 GiB
+	Memory       int64 // of all captures together; 0: a quarter of the machine's
+	Quota        int64 // of everything in the diagnostic directory; 0: none
+
+	// What may be deleted without asking: the oldest files of captures that ended, when the quota is met; those that are older.
+	DeleteOldest bool
+	KeepFor      time.Duration // 0: for ever
 }
 
 func defaultConfig() config {
@@ -72,6 +78,10 @@ func (c *config) settings() map[string]setting {
 		"captures.defaultSize":   size(&c.Captures.SizeBytes, 1<<20),
 		"captures.running":       number(&c.Captures.Running, 1, 256),
 		"captures.diskReserve":   size(&c.Captures.ReserveBytes, 1<<20),
+		"captures.memory":        size(&c.Captures.Memory, 32<<20),
+		"captures.quota":         size(&c.Captures.Quota, 16<<20),
+		"captures.deleteOldest":  yesNo(&c.Captures.DeleteOldest),
+		"captures.keepFor":       duration(&c.Captures.KeepFor, 0, 10*365*24*time.Hour),
 		"managementPorts":        ports(&c.ManagementPorts),
 	}
 }
@@ -258,6 +268,16 @@ func size(to *int64, least int64) setting {
 			return fmt.Errorf("it is a size from %s on, such as 200MB", menu.Size(least))
 		}
 		*to = int64(n)
+		return nil
+	}
+}
+
+// yesNo is a setting that is true or false.
+func yesNo(to *bool) setting {
+	return func(value *yaml.Node) error {
+		if value.Decode(to) != nil {
+			return errors.New("it is true or false")
+		}
 		return nil
 	}
 }

@@ -211,6 +211,7 @@ func (d *Daemon) sweep(ctx context.Context) {
 		}
 		d.registry.endIdle(d.config.IdleTimeout)
 		d.endExpired()
+		d.deleteOld(time.Now())
 		d.audit.sync()
 	}
 }

@@ -20,7 +20,7 @@ import (
 // The option unlimited lets a number, size or duration also be the word unlimited.
 //
 // Types: string, int, int64, bool, time.Duration, time.Time, []string (a comma list), Size, Secret, Text, Confirm, and pointers
-// to them.
+// to them. An embedded struct adds its own parameters in its place.
 type Param struct {
 	Name     string   `json:"name"`
 	Type     string   `json:"type"`
@@ -35,7 +35,7 @@ type Param struct {
 	Max      *int64   `json:"max,omitempty"`
 	Limit    bool     `json:"unlimited,omitempty"` // also takes the word unlimited, which is -1
 
-	field   int
+	field   []int
 	pointer bool
 	typ     reflect.Type
 }
@@ -64,11 +64,18 @@ func params(t reflect.Type) []Param {
 	for i := range t.NumField() {
 		f := t.Field(i)
 		tag, ok := f.Tag.Lookup("arg")
+		if !ok && f.Anonymous && f.Type.Kind() == reflect.Struct {
+			// Parameters that several commands share.
+			for _, p := range params(f.Type) {
+				p.field = append([]int{i}, p.field...)
+				list = append(list, p)
+			}
+		}
 		if !ok {
 			continue
 		}
 		name, options, _ := strings.Cut(tag, ",")
-		p := Param{Name: name, Ask: f.Tag.Get("ask"), Default: f.Tag.Get("default"), Unit: f.Tag.Get("unit"), Help: f.Tag.Get("help"), field: i, typ: f.Type}
+		p := Param{Name: name, Ask: f.Tag.Get("ask"), Default: f.Tag.Get("default"), Unit: f.Tag.Get("unit"), Help: f.Tag.Get("help"), field: f.Index, typ: f.Type}
 		if f.Type.Kind() == reflect.Pointer {
 			p.pointer, p.typ = true, f.Type.Elem()
 		}
@@ -112,7 +119,7 @@ func bound(f reflect.StructField, key string) *int64 {
 
 // set parses text into the parameter's field of the argument struct.
 func (p *Param) set(args reflect.Value, text string) error {
-	field := args.Field(p.field)
+	field := args.FieldByIndex(p.field)
 	value := reflect.New(p.typ).Elem()
 	if err := p.parse(value, text); err != nil {
 		if p.Type == "confirm" || p.Type == "yes/no" {

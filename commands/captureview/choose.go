@@ -26,9 +26,14 @@ func Running(list []capture.Status) []capture.Status {
 	return slices.DeleteFunc(slices.Clone(list), func(s capture.Status) bool { return s.State != capture.Running })
 }
 
+// Active are the captures that run, and those that wait for their time.
+func Active(list []capture.Status) []capture.Status {
+	return slices.DeleteFunc(slices.Clone(list), func(s capture.Status) bool { return s.State != capture.Running && s.State != capture.NotStarted })
+}
+
 // Ended are the captures that have ended.
 func Ended(list []capture.Status) []capture.Status {
-	return slices.DeleteFunc(slices.Clone(list), func(s capture.Status) bool { return s.State == capture.Running })
+	return slices.DeleteFunc(slices.Clone(list), func(s capture.Status) bool { return s.State == capture.Running || s.State == capture.NotStarted })
 }
 
 // Current are the captures that run, else the one that ended last.
@@ -48,18 +53,18 @@ func Choose(q *menu.Question, list []capture.Status) {
 	q.Open = true // a name that is not there is NotFound, which is said better by whoever looks for it
 }
 
-// OnlyRunning is the name of the capture that is meant when none was named: the one that runs.
-func OnlyRunning(list []capture.Status, name string) (string, error) {
-	running := Running(list)
+// OnlyActive is the name of the capture that is meant when none was named: the one that runs, or waits for its time.
+func OnlyActive(list []capture.Status, name string) (string, error) {
+	active := Active(list)
 	switch {
 	case name != "":
 		return name, nil
-	case len(running) == 1:
-		return running[0].Name, nil
-	case len(running) == 0:
+	case len(active) == 1:
+		return active[0].Name, nil
+	case len(active) == 0:
 		return "", menu.Errorf(menu.State, "No capture is running").WithHint("Start one with start")
 	}
-	return "", menu.Wrong("name", "%d captures are running", len(running)).WithHint("Name the one that is meant")
+	return "", menu.Wrong("name", "%d captures are running", len(active)).WithHint("Name the one that is meant")
 }
 
 // ChooseInterfaces offers the interfaces and ALL; the present ones are the default.
@@ -86,6 +91,17 @@ func Settings(w io.Writer, s capture.Settings) {
 	fmt.Fprintf(w, "Filter:      %s\n", Filter(s.Filter))
 	if s.SnapLength > 0 {
 		fmt.Fprintf(w, "Snap length: %d bytes of each packet\n", s.SnapLength)
+	}
+	extras(w, capture.Status{
+		Mode: s.Mode, Rotation: s.Rotation, Limits: s.Limits, HeadersOnly: s.HeadersOnly, Direction: s.Direction, Promiscuous: !s.NotPromiscuous,
+		OnInterfaceGone: s.OnInterfaceGone, Precision: s.Precision, Persistent: s.Persistent, Keep: s.Keep, Rings: s.Rings, CPUs: s.CPUs,
+		Comment: s.Comment, CaseNumber: s.CaseNumber,
+	})
+	if s.Format != "" {
+		fmt.Fprintf(w, "Format:      %s\n", s.Format)
+	}
+	if s.RingBytes > 0 {
+		fmt.Fprintf(w, "Ring:        %s\n", Bytes(s.RingBytes))
 	}
 	if s.Management {
 		fmt.Fprintln(w, "Management:  the packets of management sessions are captured too")

@@ -28,7 +28,7 @@ var replacements = normal{
 	{regexp.MustCompile(`\b` + timeOfDay + ` UTC`), "<time>"},
 	{regexp.MustCompile(`-\d{8}-\d{6}`), "-<stamp>"},
 	{regexp.MustCompile(`\b\d+(?:\.\d)? [KMG]?B\b`), "<size>"},
-	{regexp.MustCompile(`("bytes(?:Written)?": ?)\d+`), "${1}<size>"},
+	{regexp.MustCompile(`("(?:bytes(?:Written)?|ringBytes)": ?)\d+`), "${1}<size>"},
 	{regexp.MustCompile(`\b[a-hj-km-np-z2-9]{8}-\d+\b`), "<session>"},
 	{regexp.MustCompile(`\brunning (?:\d+[smhd])+`), "running <duration>"},
 	{regexp.MustCompile(`("seconds": ?)[\d.]+`), "${1}<duration>"},

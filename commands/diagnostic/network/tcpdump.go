@@ -75,13 +75,13 @@ func tcpdumpStop(s captureService) *menu.Command {
 		Help:   "Stop packet capture.",
 		Role:   menu.Operator,
 		Shape:  menu.Object,
-		Hidden: func(context.Context) bool { return len(captureview.Running(s.Captures())) == 0 },
+		Hidden: func(context.Context) bool { return len(captureview.Active(s.Captures())) == 0 },
 		Ask: func(_ context.Context, _ menu.Caller, _ nameArgs, q *menu.Question) error {
-			captureview.Choose(q, captureview.Running(s.Captures()))
+			captureview.Choose(q, captureview.Active(s.Captures()))
 			return nil
 		},
 		Run: func(_ context.Context, caller menu.Caller, a nameArgs, out *menu.Out[capture.Status]) error {
-			name, err := captureview.OnlyRunning(s.Captures(), a.Name)
+			name, err := captureview.OnlyActive(s.Captures(), a.Name)
 			if err != nil {
 				return err
 			}
