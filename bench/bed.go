@@ -26,6 +26,7 @@ const patience = 30 * time.Second
 
 // A bed is an appliance, OpenSSH's servers with the same key let in, and the options by which OpenSSH's clients reach them.
 type bed struct {
+	binary string
 	dir    string // everything that the benchmark writes
 	data   string // of the appliance
 	rounds int
@@ -52,7 +53,7 @@ func newBed(ctx context.Context, binary, parent string, rounds int) (b *bed, err
 	if err != nil {
 		return nil, err
 	}
-	b = &bed{dir: dir, data: filepath.Join(dir, "data"), rounds: rounds, sshd: map[bool]*server{}}
+	b = &bed{binary: binary, dir: dir, data: filepath.Join(dir, "data"), rounds: rounds, sshd: map[bool]*server{}}
 	b.close = func() {
 		b.appliance.stop()
 		for _, s := range b.sshd {

@@ -48,6 +48,11 @@ var measurements = []measurement{
 	{"echo", echo},
 	{"download", download},
 	{"idle", idle},
+	{"memory", memory},
+	{"large", captureLarge},
+	{"small", captureSmall},
+	{"four", captureFour},
+	{"long", captureLong},
 }
 
 func main() {

@@ -41,8 +41,9 @@ type Config struct {
 	Append  func(dir *os.Root, name string, h FileHeader, before FileInfo) (File, error)
 	Release func()
 
-	// Pin keeps the calling thread on Spec.CPUs; nil leaves it to the kernel.
-	Pin func() error
+	// Prepare makes the calling thread, which does nothing but move packets, one that
+	// the kernel runs soon, and where Spec.CPUs says; it may be nil.
+	Prepare func() error
 
 	// Dir is where files are written, each as PartName of its name, and get their names
 	// when they are finished. FileName is that of the only file, or NumberedName of it
@@ -365,9 +366,16 @@ func (j *Job) run() {
 	if j.config.Release != nil {
 		defer j.config.Release()
 	}
-	reason, err := j.pin()
+	var reason StopReason
+	var err error
+	if j.config.Prepare != nil {
+		runtime.LockOSThread() // for good: the thread ends with the goroutine
+		err = j.config.Prepare()
+	}
 	if err == nil {
 		reason, err = j.move()
+	} else {
+		reason, err = failure(err)
 	}
 	j.source.Close()
 	j.hand(j.file, j.name)
@@ -379,18 +387,6 @@ func (j *Job) run() {
 	defer j.mutex.Unlock()
 	j.reason, j.end, j.err = reason, time.Now(), err
 	j.behind = err == nil && (reason == PacketCountReached || reason == SizeExceeded || reason == FileCountReached)
-}
-
-// pin keeps the goroutine's thread where it was asked to be.
-func (j *Job) pin() (StopReason, error) {
-	if j.config.Pin == nil || len(j.config.Spec.CPUs) == 0 {
-		return "", nil
-	}
-	runtime.LockOSThread() // for good: the thread ends with the goroutine
-	if err := j.config.Pin(); err != nil {
-		return failure(err)
-	}
-	return "", nil
 }
 
 // hand gives a file to the keeper, with the counters of its time.

@@ -19,7 +19,7 @@ import (
 
 const (
 	// A capture gets a 64th of the memory that is free for its rings, within these bounds, unless it asks for something else.
-	leastRing, mostRing, ringShare = 8 << 20, 32 << 20, 64
+	leastRing, mostRing, ringShare = 8 << 20, 48 << 20, 64
 
 	// leastBuffers is the least that may wait for the disk.
 	leastBuffers = 8 << 20

@@ -85,7 +85,7 @@ func (d *Daemon) launch(r *record, interfaces []capture.Interface, f *captureFil
 		Create:      files.Create,
 		Append:      files.Append,
 		Release:     files.Close,
-		Pin:         func() error { return afpacket.Pin(spec.CPUs) },
+		Prepare:     func() error { return afpacket.Prepare(spec.CPUs) },
 		Dir:         d.files,
 		FileName:    r.File,
 		Before:      before,

@@ -103,8 +103,17 @@ func Present(names []string) ([]capture.Interface, error) {
 	return slices.DeleteFunc(all, func(i capture.Interface) bool { return !slices.Contains(names, i.Name) }), nil
 }
 
-// Pin keeps the calling thread on CPUs. Which there are is the kernel's to say.
-func Pin(cpus []int) error {
+// urgent is the nice value of a thread that moves packets: whatever else the machine
+// does, its turn comes before the ring is full. It needs no more time for that.
+const urgent = -10
+
+// Prepare makes the calling thread one that moves packets: an urgent one, if that is
+// permitted, and one that stays on the given CPUs, if there are any.
+func Prepare(cpus []int) error {
+	unix.Setpriority(unix.PRIO_PROCESS, 0, urgent) // of a thread, setpriority(2)
+	if len(cpus) == 0 {
+		return nil
+	}
 	var set unix.CPUSet
 	for _, cpu := range cpus {
 		set.Set(cpu)

@@ -2,9 +2,12 @@ package pcapfile
 
 import (
 	"os"
+	"runtime"
 	"sync"
 
 	"diagsh/capture"
+
+	"golang.org/x/sys/unix"
 )
 
 // Files makes the files of one capture. They share buffers and the goroutines that
@@ -48,6 +51,9 @@ func (f *Files) Close() {
 // write writes what the files send, in its order.
 func (f *Files) write() {
 	defer close(f.sync)
+	// As urgent as the thread that fills the buffers, which else waits for this one.
+	runtime.LockOSThread()
+	unix.Setpriority(unix.PRIO_PROCESS, 0, urgent)
 	for s := range f.work {
 		d := s.disk
 		if d.failed() == nil {
@@ -71,6 +77,9 @@ func (f *Files) write() {
 		}
 	}
 }
+
+// urgent is a nice value, which a thread gets if that is permitted, setpriority(2).
+const urgent = -10
 
 // synchronise makes the disk keep what it was given, for the case of a power cut. It is
 // a goroutine of its own because that can take long, and direct writes go on meanwhile.
