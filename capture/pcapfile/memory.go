@@ -24,8 +24,9 @@ type memory struct {
 }
 
 const (
-	// bufferSize is that of a huge page: then a direct write pins one page and not 512.
-	bufferSize = 2 << 20
+	// bufferSize is that of two huge pages: then a direct write pins those and not 1024
+	// small ones, and there are few enough writes that their wake-ups do not count.
+	bufferSize = 4 << 20
 
 	// page is what direct writes are aligned to, in memory and in the file. No disk
 	// or file system in use asks for more.
