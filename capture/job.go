@@ -428,6 +428,10 @@ const (
 	// in the ring, and after it the disk takes its time: all together is less than 1 s.
 	flushDelay = 300 * time.Millisecond
 
+	// yieldStep is after how many bytes other goroutines get a turn: on one CPU the one
+	// that writes would else wait for the scheduler's 10 ms after each of its writes.
+	yieldStep = 1 << 20
+
 	// diskStep is how many bytes are written between two looks at the free disk.
 	diskStep = 4 << 20
 )
@@ -443,6 +447,8 @@ func (j *Job) move() (StopReason, error) {
 		deadline time.Time  // for the whole capture
 		flush    time.Time  // when to flush next; zero when all is flushed
 		checked  = j.closed + j.file.Info().Bytes
+		yielded  = checked
+		alone    = runtime.GOMAXPROCS(0) == 1
 	)
 	if limits.DurationSeconds > 0 {
 		deadline = j.start.Add(time.Duration(limits.DurationSeconds) * time.Second)
@@ -503,7 +509,12 @@ func (j *Job) move() (StopReason, error) {
 			if flush.IsZero() {
 				flush = time.Now().Add(flushDelay)
 			}
-			if bytes := j.closed + j.file.Info().Bytes; bytes-checked >= diskStep {
+			bytes := j.closed + j.file.Info().Bytes
+			if alone && bytes-yielded >= yieldStep {
+				yielded = bytes
+				runtime.Gosched()
+			}
+			if bytes-checked >= diskStep {
 				checked = bytes
 				if err := j.checkDisk(); err != nil {
 					return DiskLow, err
