@@ -411,7 +411,7 @@ func (j *Job) turn() (StopReason, error) {
 		return SizeExceeded, nil
 	}
 	file, name, closed := j.file, j.name, j.closed
-	j.closed += file.Info().Bytes
+	j.closed += file.Info().Bytes + file.Ending()
 	if err := j.create(); err != nil {
 		j.closed = closed
 		return failure(err)

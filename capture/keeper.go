@@ -99,12 +99,13 @@ func (k *keeper) publish(name string) error {
 	return bare(d.Sync())
 }
 
-// prune deletes the oldest files when there are more than are kept. Only the first ones,
-// so many as are closed, may go.
+// prune deletes the oldest files when there are more than are kept. Those that are not
+// closed yet do not count, until they are: what goes has to be on the disk anew, in case
+// that the capture dies now. So for a moment there may be more files than are kept.
 func (k *keeper) prune(closed int) error {
 	j := k.job
 	keep := int(j.config.Spec.files().KeepFiles)
-	for ; keep > 0 && closed > 0; closed-- {
+	for ; keep > 0 && closed >= keep; closed-- {
 		j.mutex.Lock()
 		s := &j.status
 		if len(s.Files) <= keep {

@@ -131,9 +131,12 @@ type File interface {
 	// not allocate.
 	Info() FileInfo
 
-	// Flush hands all that was written so far to the kernel, in the background: from
-	// then on it survives the death of this process. pending says that this has not
-	// happened yet; the error, that it could not.
+	// Ending is how many bytes Close adds.
+	Ending() int64
+
+	// Flush has all that was written so far brought to the disk, in the background: from
+	// then on it survives the death of this process, and a power cut. pending says that
+	// this has not happened yet; the error, that it could not.
 	Flush() (pending bool, err error)
 
 	// Free is the room left on the disk for others than root, in bytes, as it will be

@@ -231,6 +231,14 @@ func (w *Writer) Info() capture.FileInfo {
 	return info
 }
 
+// Ending implements capture.File.
+func (w *Writer) Ending() int64 {
+	if w.header.Format == capture.PCAP {
+		return 0
+	}
+	return int64(len(w.counts)) * statisticsSize
+}
+
 // AddInterface implements capture.File.
 func (w *Writer) AddInterface(i capture.Interface) error {
 	if w.header.Format == capture.PCAP {
