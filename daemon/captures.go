@@ -286,6 +286,8 @@ func (c *captures) runningJob(name string) (*record, *capture.Job, error) {
 	switch {
 	case !ok:
 		return nil, nil, c.noSuch(name)
+	case r.job == nil && r.busy && r.Status.State == capture.Running:
+		return nil, nil, &menu.Error{Kind: menu.State, Argument: "name", Message: "The capture " + name + " is just beginning", Hint: "Try again in a moment"}
 	case r.job == nil:
 		return nil, nil, &menu.Error{Kind: menu.State, Argument: "name", Message: "The capture " + name + " is not running"}
 	}

@@ -23,14 +23,19 @@ type bench struct {
 }
 
 type pingArgs struct {
-	Host     string         `arg:"host,main,required" ask:"Host to ping" help:"Name or address."`
-	Count    int            `arg:"count" default:"4" min:"1" max:"10" help:"How many."`
-	Size     *menu.Size     `arg:"size,unlimited" unit:"MB" ask:"Size" default:"2" help:"How large."`
+	Host string `arg:"host,main,required" ask:"Host to ping" help:"Name or address."`
+	amount
 	Wait     *time.Duration `arg:"wait" help:"How long."`
 	Via      []string       `arg:"interface" ask:"Interfaces" help:"From where."`
 	Family   string         `arg:"family" choices:"ip4|ip6" help:"Which protocol."`
 	Password menu.Secret    `arg:"password" help:"For nothing."`
 	Sure     menu.Confirm   `arg:"confirm" ask:"Ping?" help:"Say yes."`
+}
+
+// An amount is parameters that several commands could share.
+type amount struct {
+	Count int        `arg:"count" default:"4" min:"1" max:"10" help:"How many."`
+	Size  *menu.Size `arg:"size,unlimited" unit:"MB" ask:"Size" default:"2" help:"How large."`
 }
 
 type echo struct {
