@@ -125,13 +125,21 @@ func (m *Menu) placeOf(word string) (place []string) {
 	return place
 }
 
-// arguments reads `[VALUE] {KEYWORD VALUE}`.
+// arguments reads `[VALUE] {KEYWORD VALUE}`; the value of a yes or no that is yes may be left out.
 func (c *Command) arguments(words []Word, abbreviate bool) (Arguments, error) {
 	args := Arguments{}
 	for first := true; len(words) > 0; first = false {
 		p := c.param(words[0].Text)
 		if p == nil && abbreviate && !words[0].Quoted && (!first || c.main() == nil || len(words) > 1) {
 			p = c.abbreviated(words[0].Text)
+		}
+		if p != nil && !words[0].Quoted && c.switchedOn(p, words[1:]) {
+			if _, twice := args[p.Name]; twice {
+				return nil, Wrong(p.Name, "%s is given twice", p.Name)
+			}
+			args[p.Name] = "yes"
+			words = words[1:]
+			continue
 		}
 		if p != nil && !words[0].Quoted && len(words) > 1 {
 			if _, twice := args[p.Name]; twice {
@@ -153,6 +161,12 @@ func (c *Command) arguments(words []Word, abbreviate bool) (Arguments, error) {
 		return nil, c.unknownArgument(words[0].Text)
 	}
 	return args, nil
+}
+
+// switchedOn says that the keyword of a yes or no stands alone, at the end or before another keyword: then it means yes. A confirmation
+// never stands alone.
+func (c *Command) switchedOn(p *Param, rest []Word) bool {
+	return p.Type == "yes/no" && (len(rest) == 0 || !rest[0].Quoted && c.param(rest[0].Text) != nil)
 }
 
 func (c *Command) main() *Param {
