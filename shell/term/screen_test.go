@@ -68,6 +68,29 @@ type painter struct {
 	vt     *vt
 }
 
+// A table that is brought up to date in place looks as if it had been painted once, in any window, and the next output stands where it
+// stood.
+func TestRowsThatUpdateInPlace(t *testing.T) {
+	tables := []string{"", "hop  ms", "hop  ms\n1  0.5\n2  1.5", "hop  ms\n1  10.5\n\n3  2.5", "hop  ms\n1  0.5"}
+	for width := 1; width < 10; width++ {
+		for height := 1; height < 6; height++ {
+			steps := newPainter(width, height)
+			for _, table := range tables {
+				steps.screen.status(table)
+				once := newPainter(width, height)
+				once.screen.status(table)
+				if got, want := strings.TrimRight(steps.vt.all(), "\n"), strings.TrimRight(once.vt.all(), "\n"); got != want {
+					t.Fatalf("in %dx%d after %q:\n%s\nwant:\n%s", width, height, table, got, want)
+				}
+			}
+			steps.screen.write([]byte("x\n"))
+			if got := strings.TrimRight(steps.vt.all(), "\n"); got != "^\nx" {
+				t.Fatalf("in %dx%d the output behind it: %q", width, height, got)
+			}
+		}
+	}
+}
+
 func newPainter(width, height int) painter {
 	v := newVT(width, height)
 	s := &screen{out: onlcr{v}, size: func() (int, int) { return width, height }}
