@@ -4,6 +4,7 @@ package commands
 
 import (
 	"diagsh/commands/diagnostic"
+	"diagsh/diag/dns"
 	"diagsh/menu"
 )
 
@@ -24,6 +25,10 @@ func Tree(s Services, v Version) *menu.Menu {
 		Help: "The appliance's commands.",
 		Items: []menu.Item{
 			packetcapture(s),
+			pingCommand("ping", "Ping a host on the network.", dns.Any),
+			pingCommand("ping6", "Ping a host on the network by IPv6.", dns.IPv6),
+			tracerouteCommand("traceroute", "Display the network route to a remote host.", dns.Any, "tracert"),
+			tracerouteCommand("traceroute6", "Display the network route to a remote host by IPv6.", dns.IPv6),
 			diagnostic.Menu(s),
 			userconfig(s),
 			passwd(s),
