@@ -14,6 +14,7 @@ func Menu(s Services) *menu.Menu {
 		Name: "network",
 		Help: "Network Utilities.",
 		Items: []menu.Item{
+			smtpping(),
 			tcpdump(s),
 		},
 	}
