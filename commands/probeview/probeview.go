@@ -78,6 +78,11 @@ func Addresses(ctx context.Context, host string, family dns.Family, from source.
 		if !ok {
 			return nil, menu.Wrong("host", "%s is a link-local address, which every interface has a network for", a).WithHint("Say which with source INTERFACE, or as %s%%INTERFACE", a)
 		}
+		if zone := scoped.Zone(); zone != "" {
+			if _, err := net.InterfaceByName(zone); err != nil {
+				return nil, menu.Wrong("host", "There is no interface %q", menu.Clean(zone)).WithHint("Behind the %% stands the name of an interface of this appliance")
+			}
+		}
 		list[i] = scoped
 	}
 	return list, nil

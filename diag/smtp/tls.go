@@ -136,11 +136,13 @@ func (a Alert) Error() string { return "the server refused TLS: " + a.Descriptio
 // handshakeFailure says why a handshake failed.
 func handshakeFailure(err error) error {
 	var header tls.RecordHeaderError
-	var alert tls.AlertError
+	var remote *net.OpError
 	var network net.Error
 	switch {
-	case errors.As(err, &alert):
-		return Alert{strings.TrimPrefix(alert.Error(), "tls: ")}
+	case errors.As(err, &remote) && remote.Op == "remote error": // how package tls marks an alert
+		return Alert{strings.TrimPrefix(remote.Err.Error(), "tls: ")}
+	case errors.As(err, &remote) && remote.Op == "local error":
+		return ErrTLS
 	case errors.As(err, &header):
 		return ErrNotTLS
 	case errors.Is(err, io.EOF):

@@ -6,6 +6,7 @@ import "diagsh/menu"
 // Services is what the menu's commands need from the running appliance.
 type Services interface {
 	captureService
+	hostService
 }
 
 // Menu is diagnostic > network.
@@ -14,7 +15,7 @@ func Menu(s Services) *menu.Menu {
 		Name: "network",
 		Help: "Network Utilities.",
 		Items: []menu.Item{
-			smtpping(),
+			smtpping(s),
 			tcpdump(s),
 		},
 	}

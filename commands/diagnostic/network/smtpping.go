@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
-	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -16,6 +16,11 @@ import (
 	"diagsh/diag/smtp"
 	"diagsh/menu"
 )
+
+// hostService knows the appliance's own name.
+type hostService interface {
+	Hostname() string
+}
 
 type smtppingArgs struct {
 	Host    string        `arg:"host,main,required" ask:"Enter the hostname or IP address of the SMTP server:" help:"Name or address of the mail server, or a domain that has one."`
@@ -68,7 +73,7 @@ type smtpCertificate struct {
 }
 
 // smtpping is diagnostic > network > smtpping.
-func smtpping() *menu.Command {
+func smtpping(s hostService) *menu.Command {
 	exchangers := &dns.Exchangers{}
 	return menu.Spec[smtppingArgs, smtpStep]{
 		Name: "smtpping",
@@ -78,23 +83,26 @@ func smtpping() *menu.Command {
 		Role:  menu.Operator,
 		Shape: menu.Stream,
 		Ask: func(ctx context.Context, _ menu.Caller, a smtppingArgs, q *menu.Question) error {
-			askSMTPPing(ctx, exchangers, a, q)
+			askSMTPPing(ctx, s, exchangers, a, q)
 			return nil
 		},
 		Check: func(_ context.Context, _ menu.Caller, a smtppingArgs, name string) error {
 			return checkSMTPPing(a, name)
 		},
 		Run: func(ctx context.Context, _ menu.Caller, a smtppingArgs, out *menu.Out[smtpStep]) error {
+			if a.Helo == "" {
+				a.Helo = s.Hostname()
+			}
 			return runSMTPPing(ctx, exchangers, a, out)
 		},
 		Text: smtpText,
 	}.Command()
 }
 
-func askSMTPPing(ctx context.Context, exchangers *dns.Exchangers, a smtppingArgs, q *menu.Question) {
+func askSMTPPing(ctx context.Context, s hostService, exchangers *dns.Exchangers, a smtppingArgs, q *menu.Question) {
 	switch q.Name {
 	case "host":
-		q.Default, _ = os.Hostname() // without one nothing is offered
+		q.Default = s.Hostname()
 	case "usemx":
 		q.Skip = len(exchangersOf(ctx, exchangers, a.Host)) == 0
 		q.Text = fmt.Sprintf("%s has MX records. Would you like to test an MX host instead?", menu.Clean(a.Host))
@@ -136,6 +144,10 @@ func checkSMTPPing(a smtppingArgs, name string) error {
 	case "source":
 		_, err := probeview.Source(a.Source)
 		return err
+	case "mx":
+		if _, err := strconv.Atoi(a.MX); err == nil {
+			return menu.Wrong("mx", "There is no MX host %s", a.MX).WithHint("Choose one that is listed, or give the name of a host")
+		}
 	case "from":
 		return address(a.From)
 	case "to":
@@ -168,7 +180,7 @@ func runSMTPPing(ctx context.Context, exchangers *dns.Exchangers, a smtppingArgs
 	if err := out.Record(smtpStep{Step: "resolve", Server: server, Address: addresses[0].String(), Seconds: probeview.Seconds(time.Since(began))}); err != nil {
 		return err
 	}
-	o := smtp.Options{Name: server, Source: from, Helo: helo(a.Helo), TLS: smtp.TLSMode(a.TLS), From: a.From, To: a.To, Timeout: a.Timeout}
+	o := smtp.Options{Name: server, Source: from, Helo: a.Helo, TLS: smtp.TLSMode(a.TLS), From: a.From, To: a.To, Timeout: a.Timeout}
 	if a.Message {
 		id := rand.Text() + "@" + o.Helo
 		o.Message = &smtp.Message{Subject: a.Subject, Body: string(a.Body), ID: id, Date: began}
@@ -178,6 +190,9 @@ func runSMTPPing(ctx context.Context, exchangers *dns.Exchangers, a smtppingArgs
 		var trouble *menu.Error
 		connected := true
 		err := smtp.Run(ctx, o, func(s smtp.Step) error {
+			if s.Name == "HELO" && !s.Refused() && s.Failure == nil {
+				trouble = nil // a server that knows no EHLO is old, not wrong
+			}
 			if trouble == nil {
 				trouble = troubleOf(server, s, a.Timeout)
 			}
@@ -198,16 +213,6 @@ func runSMTPPing(ctx context.Context, exchangers *dns.Exchangers, a smtppingArgs
 	return nil
 }
 
-func helo(given string) string {
-	if given != "" {
-		return given
-	}
-	if name, err := os.Hostname(); err == nil && name != "" {
-		return name
-	}
-	return "localhost"
-}
-
 // troubleOf is why the test did not go well, nil for a step that did.
 func troubleOf(server string, s smtp.Step, timeout time.Duration) *menu.Error {
 	switch {
@@ -216,7 +221,11 @@ func troubleOf(server string, s smtp.Step, timeout time.Duration) *menu.Error {
 	case s.Failure != nil && s.Name != "QUIT" && s.Name != "RSET":
 		return menu.Errorf(menu.Failed, "The test of %s ended at %s: %s", menu.Clean(server), s.Name, failure(s, timeout))
 	case s.Refused():
-		return menu.Errorf(menu.Failed, "%s refused %s with %d", menu.Clean(server), s.Name, s.Code)
+		what := map[string]string{"greeting": "the connection", "message": "the message"}[s.Name]
+		if what == "" {
+			what = s.Name
+		}
+		return menu.Errorf(menu.Failed, "%s refused %s with %d", menu.Clean(server), what, s.Code)
 	}
 	return nil
 }
@@ -260,6 +269,9 @@ func smtpText(w io.Writer, s smtpStep) {
 	if s.Sent != "" {
 		fmt.Fprintf(w, "-> %s\n", menu.Clean(s.Sent))
 	}
+	if s.Step == "message" {
+		fmt.Fprintln(w, "-> (the message)")
+	}
 	for i, line := range s.Reply {
 		fmt.Fprintf(w, "<- %s", menu.Clean(line))
 		if i == len(s.Reply)-1 && s.Error == "" {
@@ -270,6 +282,7 @@ func smtpText(w io.Writer, s smtpStep) {
 	switch {
 	case s.Error != "":
 		fmt.Fprintf(w, "%s failed: %s %s\n", s.Step, s.Error, took)
+	case s.Step == "resolve" && s.Server == s.Address:
 	case s.Step == "resolve":
 		fmt.Fprintf(w, "Resolved %s to %s %s\n", menu.Clean(s.Server), s.Address, took)
 	case s.Step == "connect":
