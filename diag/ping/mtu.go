@@ -36,8 +36,8 @@ const (
 	tryMost  = 2 * time.Second
 )
 
-// FindMTU searches for the size of the largest packet that reaches the target in one piece. It believes no router and sends a packet of
-// each size, but a router's word says which size to try next.
+// FindMTU searches for the size of the largest packet that reaches the target in one piece. A router's word says which size to try next; that
+// it is true is seen by an answer.
 func FindMTU(ctx context.Context, o Options, each func(Step) error) (PathMTU, error) {
 	headers, least := 20+icmpHeader, 68 // RFC 791: every link carries 68 bytes
 	if o.Target.Is6() {
@@ -52,6 +52,7 @@ func FindMTU(ctx context.Context, o Options, each func(Step) error) (PathMTU, er
 	o.Count, o.DontFragment, o.Interval, o.Wait = tries, true, tryEvery, tryMost
 	top := min(found.Link, headers+MaxSize)
 	works, fails := 0, top+1
+	said := 0 // the MTU of which a router says that it is the next hop's
 	for size := min(least, top); fails-works > 1; {
 		o.Size = size - headers
 		step, slowest, err := try(ctx, o)
@@ -74,7 +75,12 @@ func FindMTU(ctx context.Context, o Options, each func(Step) error) (PathMTU, er
 			fails = size
 			found.BlackHole = !step.Router.IsValid() && step.MTU == 0
 		}
+		if step.MTU > 0 {
+			said = step.MTU
+		}
 		switch {
+		case works == said:
+			return found, ctx.Err()
 		case works == min(least, top) && fails == top+1:
 			size = top
 		case step.MTU > works && step.MTU < fails:
@@ -95,10 +101,6 @@ func try(ctx context.Context, o Options) (s Step, slowest time.Duration, err err
 		case a.Error == nil:
 			s.Answered = true
 			decided()
-		case errors.Is(a.Error.Send, syscall.EMSGSIZE):
-			// The kernel remembers what a router said (ip(7), IP_MTU_DISCOVER).
-			s.MTU, _ = pathMTU(o.Target, o.Source)
-			decided()
 		case a.Error.MTU > 0:
 			s.Router, s.MTU = a.From, a.Error.MTU
 			decided()
@@ -106,7 +108,8 @@ func try(ctx context.Context, o Options) (s Step, slowest time.Duration, err err
 		return nil
 	})
 	if errors.Is(err, syscall.EMSGSIZE) {
-		err = nil
+		// The kernel remembers what a router said (ip(7), IP_MTU_DISCOVER).
+		s.MTU, err = pathMTU(o.Target, o.Source)
 	}
 	return s, stats.Max, err
 }

@@ -177,3 +177,17 @@ func (n *Namespace) Set(t testing.TB, name, value string) {
 		}
 	})
 }
+
+// MTU sets an interface's MTU.
+func (n *Namespace) MTU(t testing.TB, name string, mtu int) {
+	t.Helper()
+	n.Do(t, func() {
+		link, err := netlink.LinkByName(name)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if err := netlink.LinkSetMTU(link, mtu); err != nil {
+			t.Fatalf("MTU of %s: %v", name, err)
+		}
+	})
+}

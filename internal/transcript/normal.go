@@ -34,6 +34,7 @@ var replacements = normal{
 	{regexp.MustCompile(`("seconds": ?)[\d.]+`), "${1}<duration>"},
 	// Columns of who and last: a span of time behind a moment, or at the end of the line.
 	{regexp.MustCompile(`(<time>(?: \([^)]*\))?|still logged in) {2,}(?:\d+[smhd])+( {2,}|$)`), "$1  <duration>$2"},
+	{regexp.MustCompile(`(\bid: |"id": ?)\d+`), "${1}<id>"},
 	{regexp.MustCompile(`(queued as |id=)[0-9A-Za-z-]+`), "${1}<id>"},
 	{regexp.MustCompile(`= [\d.]+/[\d.]+/[\d.]+/[\d.]+ ms`), "= <min/avg/max/stddev> ms"},
 	{regexp.MustCompile(`\b\d+\.\d{3} ms\b`), "<ms>"},
