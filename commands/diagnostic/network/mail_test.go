@@ -49,7 +49,6 @@ var strangers = map[string]map[string]string{
 	"127.0.1.15": {"EHLO": "250-mx\r\n250 STARTTLS\r\n", "STARTTLS": "220 go\r\n250 injected\r\n"},
 	"127.0.1.16": {"EHLO": "250-mx\r\n250 STARTTLS\r\n", "STARTTLS": "220 go\r\n", "\x16": "221 what is this\r\n"},
 	"127.0.1.17": {"MAIL": shut},
-	"127.0.1.18": {"EHLO": "250-" + strings.Repeat("X\r\n250-", 600) + "Y\r\n250 Z\r\n"},
 	"127.0.1.19": {"EHLO": "250-mx\r\n251 other\r\n"},
 	"::1":        {},
 }
