@@ -184,7 +184,11 @@ func pingText(w io.Writer, r pingRecord) {
 		if r.Event == "duplicate" {
 			mark = " (DUP!)"
 		}
-		fmt.Fprintf(w, "%d bytes from %s: icmp_seq=%d ttl=%d time=%.3f ms%s\n", r.Bytes, r.Address, r.Sequence, r.pingReply.TTL, r.Time*1000, mark)
+		ttl := ""
+		if r.pingReply.TTL > 0 {
+			ttl = fmt.Sprintf(" ttl=%d", r.pingReply.TTL)
+		}
+		fmt.Fprintf(w, "%d bytes from %s: icmp_seq=%d%s time=%.3f ms%s\n", r.Bytes, r.Address, r.Sequence, ttl, r.Time*1000, mark)
 	case "error":
 		if r.Address == "" {
 			fmt.Fprintf(w, "ping: icmp_seq=%d not sent: %s\n", r.Sequence, r.Error)

@@ -39,9 +39,11 @@ type Options struct {
 
 // An Answer is what came back for a request.
 type Answer struct {
-	From      netip.Addr
-	Sequence  int
-	Bytes     int // of the ICMP message
+	From     netip.Addr
+	Sequence int
+	Bytes    int // of the ICMP message
+	// TTL is 0 where it is not known: when an interface is given, pro-bing asks for one more control message just before it sends the
+	// first request, and a read that has begun already has no room for both.
 	TTL       int
 	Time      time.Duration
 	Duplicate bool
