@@ -13,6 +13,10 @@
 //   - optimise, flow, opt: the passes of the optimiser, one file each
 //   - emit: instructions
 //
+// Around the compiler: evaluate runs programs in user space, kernel tells whether the kernel takes
+// them, listing prints them, names has the name tables, structured makes expressions of filters in
+// fields, explain and complete help who types one.
+//
 // # Agreement with libpcap
 //
 // Expressions are accepted and refused, and packets matched, as libpcap 1.10.3 does, the version of

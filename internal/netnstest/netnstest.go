@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"runtime"
 	"testing"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -94,7 +95,25 @@ func (n *Namespace) Veth(t testing.TB, left, right string) {
 		}
 		up(t, left)
 		up(t, right)
+		running(t, left)
+		running(t, right)
 	})
+}
+
+// running waits until the interface passes packets: that takes a moment after it was brought up.
+func running(t testing.TB, name string) {
+	t.Helper()
+	for range 200 {
+		link, err := netlink.LinkByName(name)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if link.Attrs().OperState == netlink.OperUp {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatalf("%s does not come up", name)
 }
 
 func up(t testing.TB, name string) {
