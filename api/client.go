@@ -132,6 +132,13 @@ func (c *Client) Ask(ctx context.Context, path []string, q AskRequest) (*menu.Qu
 	return v.Question, err
 }
 
+// Suggest lists what may follow in the text begun for one argument.
+func (c *Client) Suggest(ctx context.Context, path []string, q SuggestRequest) (menu.Completion, error) {
+	var v menu.Completion
+	err := c.call(ctx, "POST", "suggest/"+join(path), q, &v)
+	return v, err
+}
+
 // Remember keeps a line in the user's history.
 func (c *Client) Remember(ctx context.Context, line string) error {
 	return c.call(ctx, "POST", "history", map[string]string{"line": line}, nil)
@@ -154,6 +161,9 @@ func (c *Client) Run(ctx, abandon context.Context, path []string, args menu.Argu
 		var refused *menu.Error
 		if errors.As(err, &refused) {
 			return refused, nil
+		}
+		if request.Err() != nil {
+			return menu.Errorf(menu.Interrupted, "Interrupted"), nil
 		}
 		return nil, err
 	}

@@ -116,6 +116,25 @@ func (s *Server) ask(w http.ResponseWriter, r *http.Request, caller menu.Caller)
 	return writeJSON(w, map[string]any{"question": question})
 }
 
+// A SuggestRequest is the text begun for one argument.
+type SuggestRequest struct {
+	Arguments menu.Arguments `json:"arguments"` // those answered before
+	Argument  string         `json:"argument"`
+	Text      string         `json:"text"` // up to the cursor
+}
+
+func (s *Server) suggest(w http.ResponseWriter, r *http.Request, caller menu.Caller) error {
+	c, _, err := s.command(r, caller)
+	if err != nil {
+		return err
+	}
+	var q SuggestRequest
+	if err := readJSON(r, &q); err != nil {
+		return err
+	}
+	return writeJSON(w, c.Suggest(r.Context(), caller, q.Arguments, q.Argument, q.Text))
+}
+
 func (s *Server) history(w http.ResponseWriter, r *http.Request, caller menu.Caller) error {
 	var q struct {
 		Line string `json:"line"`

@@ -175,6 +175,7 @@ func newOutput(w http.ResponseWriter, r *http.Request, shape menu.Shape) *output
 	switch {
 	case o.frames:
 		w.Header().Set("Content-Type", FramesType)
+		o.flushNow() // the run's name goes out before the command says anything, so that a silent one can be interrupted too
 	case o.form == menu.TextForm:
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	case shape == menu.Stream:

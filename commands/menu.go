@@ -11,6 +11,7 @@ import (
 type Services interface {
 	diagnostic.Services
 	captureService
+	filterService
 	accountService
 	passwordService
 	sessionService
@@ -24,6 +25,7 @@ func Tree(s Services, v Version) *menu.Menu {
 		Help: "The appliance's commands.",
 		Items: []menu.Item{
 			packetcapture(s),
+			filterMenu(s),
 			diagnostic.Menu(s),
 			userconfig(s),
 			passwd(s),

@@ -35,6 +35,8 @@ type Spec[A, R any] struct {
 	Ask func(ctx context.Context, caller Caller, args A, q *Question) error
 	// Check looks at the argument just set, before the next is asked.
 	Check func(ctx context.Context, caller Caller, args A, name string) error
+	// Suggest says what may stand at the end of the text begun for the argument name, which has the option assisted. Start counts in text.
+	Suggest func(ctx context.Context, caller Caller, args A, name, text string) Completion
 	// Run does it. It returns when ctx ends: then what was asked for is an early end, and last words may still be written.
 	Run func(ctx context.Context, caller Caller, args A, out *Out[R]) error
 
@@ -59,6 +61,7 @@ type Command struct {
 	argType reflect.Type
 	ask     func(ctx context.Context, caller Caller, args reflect.Value, q *Question) error
 	check   func(ctx context.Context, caller Caller, args reflect.Value, name string) error
+	suggest func(ctx context.Context, caller Caller, args reflect.Value, name, text string) Completion
 	run     func(ctx context.Context, caller Caller, args reflect.Value, sink Sink) error
 }
 
@@ -148,6 +151,11 @@ func (s Spec[A, R]) Command() *Command {
 	if s.Check != nil {
 		c.check = func(ctx context.Context, caller Caller, args reflect.Value, name string) error {
 			return s.Check(ctx, caller, args.Interface().(A), name)
+		}
+	}
+	if s.Suggest != nil {
+		c.suggest = func(ctx context.Context, caller Caller, args reflect.Value, name, text string) Completion {
+			return s.Suggest(ctx, caller, args.Interface().(A), name, text)
 		}
 	}
 	c.run = func(ctx context.Context, caller Caller, args reflect.Value, sink Sink) error {

@@ -379,7 +379,7 @@ func TestComplete(t *testing.T) {
 		"network ping x confirm ":        "23:yes no",
 		"network list; network l":        "22:list",
 		"nosuch ":                        "7:",
-		"network ping 'x":                "15:",
+		"network ping 'x":                "14:",
 	} {
 		c := tree.Complete(t.Context(), menu.Caller{}, nil, line, operator)
 		var texts []string

@@ -34,6 +34,7 @@ type Param struct {
 	Min      *int64   `json:"min,omitempty"`
 	Max      *int64   `json:"max,omitempty"`
 	Limit    bool     `json:"unlimited,omitempty"` // also takes the word unlimited, which is -1
+	Assisted bool     `json:"assisted,omitempty"`  // has a language of its own: the command says what may follow (Spec.Suggest)
 
 	field   int
 	pointer bool
@@ -85,6 +86,8 @@ func params(t reflect.Type) []Param {
 				p.Required = true
 			case "unlimited":
 				p.Limit = true
+			case "assisted":
+				p.Assisted = true
 			default:
 				panic(fmt.Sprintf("menu: parameter %s has the unknown option %q", name, o))
 			}

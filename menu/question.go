@@ -28,6 +28,8 @@ type Question struct {
 	Skip     bool     `json:"-"` // not asked, given what was answered before
 	// Open says that an answer outside Choices is right too; the command checks it.
 	Open bool `json:"open,omitempty"`
+	// Assisted says that the command tells what may follow while the answer is typed (Command.Suggest).
+	Assisted bool `json:"assisted,omitempty"`
 }
 
 // A Mode is how much a dialogue asks.
@@ -76,7 +78,7 @@ func (c *Command) work(ctx context.Context, caller Caller, given Arguments, mode
 }
 
 func (p *Param) question() Question {
-	q := Question{Name: p.Name, Type: p.Type, Text: p.Ask, Default: p.Default, Help: p.Help, Required: p.Required}
+	q := Question{Name: p.Name, Type: p.Type, Text: p.Ask, Default: p.Default, Help: p.Help, Required: p.Required, Assisted: p.Assisted}
 	for _, c := range p.Choices {
 		q.Choices = append(q.Choices, Choice{Value: c})
 	}
