@@ -140,7 +140,11 @@ func filterBuild(s filterService) *menu.Command {
 			expression, err := filter.StructuredExpression(filters, thisHost(s.CaptureInterfaces()))
 			var field *filter.FieldError
 			if errors.As(err, &field) {
-				e := menu.Wrong(argumentOf[field.Field], "%s %q: %s", field.Field, field.Value, field.Message)
+				name := field.Field
+				if argument, ok := argumentOf[name]; ok && a.Filters == "" {
+					name = argument
+				}
+				e := menu.Wrong(name, "%s %q: %s", name, field.Value, field.Message)
 				if field.Replacement != "" {
 					e.Hint = "Try " + field.Replacement
 				}
