@@ -54,12 +54,6 @@ func filterExplain(s filterService) *menu.Command {
 		Details: "The program is what the kernel runs on each packet, listed as tcpdump -d does.",
 		Role:    menu.ReadOnly,
 		Shape:   menu.Object,
-		Check: func(ctx context.Context, _ menu.Caller, a filterExplainArgs, name string) error {
-			if name != "expression" {
-				return nil
-			}
-			return blameIfAny("expression", s.CheckFilter(ctx, a.Expression))
-		},
 		Suggest: func(_ context.Context, _ menu.Caller, _ filterExplainArgs, _, text string) menu.Completion {
 			return captureview.SuggestFilter(text, s.CaptureInterfaces())
 		},
@@ -91,21 +85,15 @@ func filterExplain(s filterService) *menu.Command {
 
 func indented(text string) string { return "  " + strings.ReplaceAll(text, "\n", "\n  ") }
 
-// blameIfAny names the argument at fault, if there is a fault.
-func blameIfAny(argument string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return blame(argument, err)
-}
-
 // filterFault is what a compiler's refusal is to a user.
 func filterFault(err error) error {
 	var f *filter.Error
 	if !errors.As(err, &f) {
 		return err
 	}
-	return &menu.Error{Kind: menu.Usage, Argument: "expression", Message: strings.TrimSuffix(f.Message, "."), Hint: strings.TrimSuffix(f.Hint, ".")}
+	e := menu.Wrong("expression", "The filter is wrong at character %d: %s", f.Character(), strings.TrimSuffix(f.Message, "."))
+	e.Hint = menu.Sentence(f.Hint)
+	return e
 }
 
 // built is a structured filter as an expression.

@@ -121,7 +121,7 @@ func (p *Param) set(args reflect.Value, text string) error {
 		if p.Type == "confirm" || p.Type == "yes/no" {
 			return Wrong(p.Name, "%q is neither yes nor no", p.shown(text))
 		}
-		return Wrong(p.Name, "%s %q is not right", p.Name, p.shown(text)).WithHint("%s", sentence(err.Error()))
+		return Wrong(p.Name, "%s %q is not right", p.Name, p.shown(text)).WithHint("%s", Sentence(err.Error()))
 	}
 	if p.pointer {
 		field.Set(value.Addr())
@@ -309,8 +309,9 @@ func (c *Command) param(name string) *Param {
 	return nil
 }
 
-// sentence begins a phrase with a capital letter.
-func sentence(s string) string {
+// Sentence makes a phrase what Message and Hint of an Error hold: it begins with a capital letter and has no full stop.
+func Sentence(s string) string {
+	s = strings.TrimSuffix(strings.TrimSpace(s), ".")
 	if s == "" {
 		return s
 	}

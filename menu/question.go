@@ -93,7 +93,7 @@ func (p *Param) question() Question {
 func (c *Command) take(ctx context.Context, caller Caller, args reflect.Value, p *Param, q *Question, text string) error {
 	if text == "" && p.Type != "text" && p.Type != "list" && p.Type != "secret" && p.Type != "lines" || text == "" && q.Required {
 		if q.Required {
-			return Wrong(p.Name, "An answer is needed here").WithHint("%s", strings.TrimSuffix(sentence(q.Help), "."))
+			return Wrong(p.Name, "An answer is needed here").WithHint("%s", strings.TrimSuffix(Sentence(q.Help), "."))
 		}
 		return nil
 	}
