@@ -95,15 +95,18 @@ func (n *Namespace) Veth(t testing.TB, left, right string) {
 		}
 		up(t, left)
 		up(t, right)
-		running(t, left)
-		running(t, right)
+		Operates(t, left)
+		Operates(t, right)
 	})
 }
 
-// running waits until the interface passes packets: that takes a moment after it was brought up.
-func running(t testing.TB, name string) {
+// Operates waits until an interface of the present namespace, see Do, sends what
+// it is given. The end of a veth pair that comes up first gets its queue only when
+// the kernel's link watch hears of the other; until then it drops everything without
+// a word.
+func Operates(t testing.TB, name string) {
 	t.Helper()
-	for range 200 {
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		link, err := netlink.LinkByName(name)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
@@ -111,7 +114,6 @@ func running(t testing.TB, name string) {
 		if link.Attrs().OperState == netlink.OperUp {
 			return
 		}
-		time.Sleep(10 * time.Millisecond)
 	}
 	t.Fatalf("%s does not come up", name)
 }
@@ -127,12 +129,19 @@ func up(t testing.TB, name string) {
 	}
 }
 
+// packages are the Debian packages of programs that have another name.
+var packages = map[string]string{"ssh": "openssh-client", "sftp": "openssh-client", "scp": "openssh-client", "capinfos": "wireshark-common", "plink": "putty-tools", "psftp": "putty-tools", "ip": "iproute2"}
+
 // Tool is the path of a program the test compares with.
 func Tool(t testing.TB, name string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
 	if err != nil {
-		Missing(t, name+" is not installed")
+		pkg := packages[name]
+		if pkg == "" {
+			pkg = name
+		}
+		Missing(t, name+" is not installed; it is in the Debian package "+pkg)
 	}
 	return path
 }

@@ -1,0 +1,41 @@
+# Every target's help is behind ##.
+
+GO      ?= go
+DATA    ?= var
+SSH     ?= :2222
+BUILD   := CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/diagsh .
+
+.PHONY: help run build test check bench fuzz packages reference
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+run: build ## build, start the appliance with its data in ./var, open the menus; leaving them ends it
+	@mkdir -p $(DATA)
+	@as=; if [ "$$(id -u)" != 0 ] && command -v sudo >/dev/null && { sudo -n true 2>/dev/null || [ -t 0 ]; }; then as=sudo; fi; \
+	if [ -t 0 ] && [ -t 1 ]; then exec $$as bin/diagsh serve --data $(DATA) --ssh $(SSH) --log $(DATA)/diagsh.log --shell; \
+	else exec $$as bin/diagsh serve --data $(DATA) --ssh $(SSH); fi
+
+build: ## one static binary, bin/diagsh
+	@$(BUILD)
+
+test: packages build ## install what the tests need, then run all tests, those with real clients included
+	$(GO) test -timeout 13m ./...
+
+check: ## gofmt, vet, staticcheck, arrows between packages, generated files
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "gofmt would change: $$unformatted"; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+	$(GO) test -run 'TestArrows|TestReference' .
+
+bench: build ## measure against peers (bench/README.md)
+	$(GO) run ./bench
+
+fuzz: ## fuzz what a stranger can send; FUZZTIME=10m for each target
+	@bench/fuzz.sh $${FUZZTIME:-1m}
+
+reference: ## write docs/reference.md from the tree of commands
+	$(GO) test -run TestReference . -update
+
+packages: ## install what the tests need where that is possible, else name it
+	@sh internal/packages.sh

@@ -1,0 +1,68 @@
+package api
+
+import (
+	"context"
+	"os"
+
+	"diagsh/access"
+	"diagsh/menu"
+)
+
+// An Appliance is what the boundary needs from the running appliance. Package daemon is the one implementation; its methods may
+// be called from any goroutine.
+type Appliance interface {
+	Logins
+	Files
+
+	// Record writes one line of the audit log. The appliance sets the time if the event has none.
+	Record(access.Event)
+
+	// Greeting is what the owner of a session is told when a shell begins.
+	Greeting(caller menu.Caller) access.Greeting
+
+	// Remember keeps a line in the user's history. The caller has made sure that it holds no secret.
+	Remember(user, line string)
+}
+
+// Logins is who may come in, and who is in.
+type Logins interface {
+	// Banner is the text before a login.
+	Banner() string
+
+	// KeyKnown reports whether a public key (SSH wire format) could log the user in. It proves nothing, counts as no failure and
+	// takes the same time for users that do not exist.
+	KeyKnown(ctx context.Context, user, source string, key []byte) bool
+
+	// Login checks credentials. It takes as long as the delay for earlier failures demands. A refusal is a *menu.Error of kind
+	// Denied whose text does not tell whether the user exists.
+	Login(ctx context.Context, c access.Credentials) (access.Login, error)
+
+	// Logout ends a login; its sessions end with it.
+	Logout(login string)
+
+	// Attach begins a session of a login: kind is shell, exec, sftp or api. ended is closed when the session must end
+	// (the account was deleted, the appliance stops). Detach ends the session; it may be called more than once.
+	Attach(login, kind string) (caller menu.Caller, ended <-chan struct{}, detach func(), err error)
+
+	// Local is Login and Attach for the peer of the appliance's own socket, by the user id that the kernel reports.
+	Local(uid uint32) (caller menu.Caller, ended <-chan struct{}, detach func(), err error)
+
+	// Current is the caller of a session as of now: a role that was changed takes effect at once. A session that has ended
+	// is a *menu.Error of kind Denied.
+	Current(session string) (menu.Caller, error)
+
+	// Running notes that a session runs the command at path, for `who`, until done is called.
+	Running(session, path string) (done func())
+
+	// Alive notes that the session asked for something, so it is not idle.
+	Alive(session string)
+}
+
+// Files is the diagnostic directory: finished captures and reports, flat names. Errors are *menu.Error. Who may do this is decided
+// in this package, except that File.Payload says which files hold packet contents.
+type Files interface {
+	ListFiles() ([]access.File, error)
+	StatFile(name string) (access.File, error)
+	OpenFile(name string) (*os.File, error)
+	RemoveFile(caller menu.Caller, name string) error
+}

@@ -1,0 +1,243 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"diagsh/access"
+	"diagsh/menu"
+)
+
+// A Client is the session's side of the boundary: one connection, whose identity is the caller's.
+type Client struct {
+	conn *watchedConn
+	http *http.Client
+}
+
+// A watchedConn tells when its other end has gone. HTTP/2 reads at all times, so that is noticed while nothing is asked, too.
+type watchedConn struct {
+	net.Conn
+	once sync.Once
+	gone chan struct{}
+}
+
+func (c *watchedConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if err != nil {
+		c.once.Do(func() { close(c.gone) })
+	}
+	return n, err
+}
+
+// Inherit makes a client of the connection that a session process was born with.
+func Inherit(f *os.File) (*Client, error) {
+	c, err := net.FileConn(f)
+	if err != nil {
+		return nil, err
+	}
+	f.Close()
+	return newClient(c), nil
+}
+
+// Dial connects to an appliance's own socket.
+func Dial(ctx context.Context, socket string) (*Client, error) {
+	var d net.Dialer
+	c, err := d.DialContext(ctx, "unix", socket)
+	if err != nil {
+		return nil, err
+	}
+	return newClient(c), nil
+}
+
+var errConnectionGone = errors.New("the connection to the appliance is gone")
+
+func newClient(conn net.Conn) *Client {
+	c := &watchedConn{Conn: conn, gone: make(chan struct{})}
+	protocols := new(http.Protocols)
+	protocols.SetUnencryptedHTTP2(true)
+	var once sync.Once
+	transport := &http.Transport{
+		Protocols:          protocols,
+		DisableCompression: true,
+		// There is one connection and never another: it is the identity.
+		DialContext: func(context.Context, string, string) (net.Conn, error) {
+			conn, err := net.Conn(nil), errConnectionGone
+			once.Do(func() { conn, err = c, nil })
+			return conn, err
+		},
+	}
+	return &Client{conn: c, http: &http.Client{Transport: transport}}
+}
+
+// Close ends the session.
+func (c *Client) Close() error { return c.conn.Close() }
+
+// Ended is closed when the appliance has ended the session, once something was asked.
+func (c *Client) Ended() <-chan struct{} { return c.conn.gone }
+
+// Gone reports whether err means that the appliance is not there any more, so that a shell has nothing left to do.
+func Gone(err error) bool {
+	var known *menu.Error
+	return err != nil && !errors.As(err, &known) && !errors.Is(err, context.Canceled)
+}
+
+// Greeting is who the caller is and what a login is told.
+func (c *Client) Greeting(ctx context.Context) (access.Greeting, error) {
+	var g access.Greeting
+	err := c.call(ctx, "GET", "session", nil, &g)
+	return g, err
+}
+
+// Menu is a menu as it stands now.
+func (c *Client) Menu(ctx context.Context, path []string) (MenuView, error) {
+	var v MenuView
+	err := c.call(ctx, "GET", "menu/"+join(path), nil, &v)
+	return v, err
+}
+
+// Help is the help text of a menu or command.
+func (c *Client) Help(ctx context.Context, path []string) (string, error) {
+	var v struct{ Text string }
+	err := c.call(ctx, "GET", "help/"+join(path), nil, &v)
+	return v.Text, err
+}
+
+// Parse understands a line.
+func (c *Client) Parse(ctx context.Context, q LineRequest) ([]menu.Call, error) {
+	var v struct{ Calls []menu.Call }
+	err := c.call(ctx, "POST", "parse", q, &v)
+	return v.Calls, err
+}
+
+// Complete lists what may stand at the end of a line.
+func (c *Client) Complete(ctx context.Context, q LineRequest) (menu.Completion, error) {
+	var v menu.Completion
+	err := c.call(ctx, "POST", "complete", q, &v)
+	return v, err
+}
+
+// Ask returns the next question of a dialogue, nil when there is none.
+func (c *Client) Ask(ctx context.Context, path []string, q AskRequest) (*menu.Question, error) {
+	var v struct{ Question *menu.Question }
+	err := c.call(ctx, "POST", "ask/"+join(path), q, &v)
+	return v.Question, err
+}
+
+// Remember keeps a line in the user's history.
+func (c *Client) Remember(ctx context.Context, line string) error {
+	return c.call(ctx, "POST", "history", map[string]string{"line": line}, nil)
+}
+
+// interruptGrace is how long a command may take for its last words.
+const interruptGrace = 10 * time.Second
+
+// Run runs a command and hands each frame of its output to show. When ctx ends, the command is asked to end, and what it still has
+// to say is shown; when it does not end in time, or abandon ends, Run gives it up. An error of show ends it at once.
+func (c *Client) Run(ctx, abandon context.Context, path []string, args menu.Arguments, form menu.Form, show func(Frame) error) (*menu.Error, error) {
+	request, cancel := context.WithCancel(abandon)
+	defer cancel()
+	query := "?form=text"
+	if form == menu.JSONForm {
+		query = "?form=json"
+	}
+	response, err := c.send(request, "POST", "run/"+join(path)+query, args, FramesType)
+	if err != nil {
+		var refused *menu.Error
+		if errors.As(err, &refused) {
+			return refused, nil
+		}
+		return nil, err
+	}
+	defer response.Body.Close()
+	stop := context.AfterFunc(ctx, func() {
+		if c.call(request, "POST", "interrupt/"+response.Header.Get(RunHeader), nil, nil) != nil {
+			return // it has ended by itself
+		}
+		time.AfterFunc(interruptGrace, cancel)
+	})
+	defer stop()
+	decoder := json.NewDecoder(response.Body)
+	for {
+		var f Frame
+		if err := decoder.Decode(&f); err != nil {
+			if request.Err() != nil {
+				return menu.Errorf(menu.Interrupted, "Interrupted"), nil
+			}
+			return nil, errConnectionGone
+		}
+		if f.Exit != nil {
+			return f.Err(), nil
+		}
+		if err := show(f); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// call asks and decodes the answer. A refusal by the appliance is a *menu.Error.
+func (c *Client) call(ctx context.Context, method, resource string, body, answer any) error {
+	response, err := c.send(ctx, method, resource, body, "")
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if answer == nil {
+		_, err = io.Copy(io.Discard, response.Body)
+		return err
+	}
+	return json.NewDecoder(response.Body).Decode(answer)
+}
+
+func (c *Client) send(ctx context.Context, method, resource string, body any, accept string) (*http.Response, error) {
+	var content io.Reader
+	if body != nil {
+		text, err := json.Marshal(body)
+		if err != nil {
+			return nil, err
+		}
+		content = bytes.NewReader(text)
+	}
+	request, err := http.NewRequestWithContext(ctx, method, "http://appliance/v1/"+resource, content)
+	if err != nil {
+		return nil, err
+	}
+	if accept != "" {
+		request.Header.Set("Accept", accept)
+	}
+	response, err := c.http.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	if response.StatusCode == http.StatusOK {
+		return response, nil
+	}
+	defer response.Body.Close()
+	var refusal struct{ Error *errorBody }
+	if err := json.NewDecoder(response.Body).Decode(&refusal); err != nil || refusal.Error == nil {
+		return nil, errConnectionGone
+	}
+	return nil, refusal.Error.err()
+}
+
+// join writes a path for a URL. Keywords hold letters, digits, `_` and `-`; anything else could be no command's.
+func join(path []string) string {
+	var clean []string
+	for _, word := range path {
+		clean = append(clean, strings.Map(func(r rune) rune {
+			if r == '/' || r == '?' || r == '#' || r == '%' || r <= ' ' || r > '~' {
+				return '_'
+			}
+			return r
+		}, word))
+	}
+	return strings.Join(clean, "/")
+}

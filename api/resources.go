@@ -1,0 +1,128 @@
+package api
+
+import (
+	"bytes"
+	"net/http"
+
+	"diagsh/menu"
+)
+
+// session answers who the caller is and what a login is told.
+func (s *Server) session(w http.ResponseWriter, r *http.Request, caller menu.Caller) error {
+	return writeJSON(w, s.appliance.Greeting(caller))
+}
+
+// describe answers the whole tree. It is the same for every role: a role is no secret, and a reference needs all.
+func (s *Server) describe(w http.ResponseWriter, r *http.Request, caller menu.Caller) error {
+	return writeJSON(w, s.tree.Nodes())
+}
+
+// A MenuView is a menu as it stands now.
+type MenuView struct {
+	Path   []string   `json:"path"`
+	Status string     `json:"status"` // text above the choices, may be empty
+	Items  []ItemView `json:"items"`
+}
+
+// An ItemView is a choice of a menu.
+type ItemView struct {
+	Keyword string `json:"keyword"`
+	Help    string `json:"help"`
+	Menu    bool   `json:"menu"`
+}
+
+func (s *Server) menu(w http.ResponseWriter, r *http.Request, caller menu.Caller) error {
+	path := pathOf(r)
+	item, err := s.find(caller, path)
+	if err != nil {
+		return s.refused(caller, path, err)
+	}
+	m, ok := item.(*menu.Menu)
+	if !ok {
+		return menu.Errorf(menu.NotFound, "%q is a command, not a menu", item.Keyword())
+	}
+	view := MenuView{Path: path, Items: []ItemView{}}
+	if m.Status != nil {
+		var b bytes.Buffer
+		if err := m.Status(r.Context(), caller, &b); err != nil {
+			return err
+		}
+		view.Status = b.String()
+	}
+	for _, i := range m.Items {
+		c, isCommand := i.(*menu.Command)
+		if !caller.Role.Includes(i.Required()) || isCommand && c.Hidden != nil && c.Hidden(r.Context()) {
+			continue
+		}
+		view.Items = append(view.Items, ItemView{Keyword: i.Keyword(), Help: i.Summary(), Menu: !isCommand})
+	}
+	return writeJSON(w, view)
+}
+
+func (s *Server) help(w http.ResponseWriter, r *http.Request, caller menu.Caller) error {
+	text, err := s.tree.HelpText(pathOf(r), caller.Role.Includes)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, map[string]string{"text": text})
+}
+
+// A LineRequest is a line typed somewhere in the menus.
+type LineRequest struct {
+	At         []string `json:"at"` // the menu's path; empty: the top
+	Line       string   `json:"line"`
+	Abbreviate bool     `json:"abbreviate"` // typed by a person: unique beginnings of keywords will do
+}
+
+func (s *Server) parse(w http.ResponseWriter, r *http.Request, caller menu.Caller) error {
+	var q LineRequest
+	if err := readJSON(r, &q); err != nil {
+		return err
+	}
+	calls, err := s.tree.Parse(q.At, q.Line, q.Abbreviate)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, map[string]any{"calls": calls})
+}
+
+func (s *Server) complete(w http.ResponseWriter, r *http.Request, caller menu.Caller) error {
+	var q LineRequest
+	if err := readJSON(r, &q); err != nil {
+		return err
+	}
+	return writeJSON(w, s.tree.Complete(r.Context(), caller, q.At, q.Line, caller.Role.Includes))
+}
+
+// An AskRequest is how far a dialogue has come.
+type AskRequest struct {
+	Arguments menu.Arguments `json:"arguments"`
+	Mode      menu.Mode      `json:"mode"`
+}
+
+func (s *Server) ask(w http.ResponseWriter, r *http.Request, caller menu.Caller) error {
+	c, path, err := s.command(r, caller)
+	if err != nil {
+		return s.refused(caller, path, err)
+	}
+	var q AskRequest
+	if err := readJSON(r, &q); err != nil {
+		return err
+	}
+	question, err := c.Next(r.Context(), caller, q.Arguments, q.Mode)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, map[string]any{"question": question})
+}
+
+func (s *Server) history(w http.ResponseWriter, r *http.Request, caller menu.Caller) error {
+	var q struct {
+		Line string `json:"line"`
+	}
+	if err := readJSON(r, &q); err != nil {
+		return err
+	}
+	s.appliance.Remember(caller.User, q.Line)
+	return writeJSON(w, struct{}{})
+}

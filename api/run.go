@@ -1,0 +1,330 @@
+package api
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"diagsh/access"
+	"diagsh/menu"
+)
+
+// FramesType is the media type of a run's output as a shell wants it: JSON lines, each a Frame.
+const FramesType = "application/vnd.diagsh.frames"
+
+// RunHeader names the run in an answer, for POST interrupt/RUN.
+const RunHeader = "Diagsh-Run"
+
+// A Frame is a piece of what a running command says. The last one of a run has Exit set.
+type Frame struct {
+	Text     string     `json:"text,omitempty"`     // output: text, or JSON if that was asked for
+	Progress string     `json:"progress,omitempty"` // how far it has got
+	Error    *errorBody `json:"error,omitempty"`
+	Exit     *int       `json:"exit,omitempty"`
+}
+
+// Err is the frame's failure, nil if it has none.
+func (f Frame) Err() *menu.Error {
+	if f.Error == nil {
+		return nil
+	}
+	return f.Error.err()
+}
+
+// A run is a command that runs now.
+type run struct {
+	session string
+	cancel  context.CancelCauseFunc
+}
+
+var errInterrupt = errors.New("interrupted by the caller")
+
+func (s *Server) command(r *http.Request, caller menu.Caller) (*menu.Command, []string, error) {
+	path := pathOf(r)
+	item, err := s.find(caller, path)
+	if err != nil {
+		return nil, path, err
+	}
+	c, ok := item.(*menu.Command)
+	if !ok {
+		return nil, path, menu.Errorf(menu.Usage, "%q is a menu, not a command", strings.Join(path, " ")).WithHint("Add one of its commands")
+	}
+	return c, path, nil
+}
+
+// refused audits a refusal of an act that led to no run: a dialogue that did not begin, a menu that was not shown. It passes err on.
+func (s *Server) refused(caller menu.Caller, path []string, err error) error {
+	if e := menu.AsError(err); err != nil && e.Kind == menu.Denied {
+		s.appliance.Record(access.Event{Act: access.ActRefused, User: caller.User, Role: caller.Role, Source: caller.Source, Session: caller.Session,
+			Path: cut(strings.Join(path, " ")), Result: e.Kind.String(), Exit: int(e.Kind), Message: e.Error()})
+	}
+	return err
+}
+
+// run runs a command and audits it, whatever becomes of it.
+func (s *Server) run(w http.ResponseWriter, r *http.Request, caller menu.Caller) error {
+	began := time.Now()
+	c, path, err := s.command(r, caller)
+	event := access.Event{Act: access.ActCommand, User: caller.User, Role: caller.Role, Source: caller.Source, Session: caller.Session,
+		Path: strings.Join(path, " ")}
+	defer func() {
+		event.Seconds = time.Since(began).Round(time.Millisecond).Seconds()
+		s.appliance.Record(event)
+	}()
+	fail := func(err error) error {
+		e := s.asError(event.Path, err)
+		event.Result, event.Exit, event.Message = e.Kind.String(), int(e.Kind), e.Error()
+		if e.Kind == menu.Denied {
+			event.Act = access.ActRefused
+		}
+		return e
+	}
+	if err != nil {
+		event.Path = cut(event.Path)
+		return fail(err)
+	}
+	object := map[string]any{}
+	if err := readJSON(r, &object); err != nil {
+		return fail(err)
+	}
+	args, err := c.FromJSON(object)
+	if err != nil {
+		return fail(err)
+	}
+	event.Arguments = c.Masked(args)
+
+	ctx, cancel := context.WithCancelCause(r.Context())
+	defer cancel(nil)
+	id := rand.Text()
+	s.mu.Lock()
+	s.runs[id] = &run{session: caller.Session, cancel: cancel}
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		delete(s.runs, id)
+		s.mu.Unlock()
+	}()
+	defer s.appliance.Running(caller.Session, event.Path)()
+
+	w.Header().Set(RunHeader, id)
+	out := newOutput(w, r, c.Shape)
+	defer out.stop()
+	err = c.Run(ctx, caller, args, out)
+	if err != nil && errors.Is(context.Cause(ctx), errInterrupt) {
+		var known *menu.Error
+		if !errors.As(err, &known) {
+			err = menu.Errorf(menu.Interrupted, "Interrupted")
+		}
+	}
+	if err != nil {
+		err = fail(err)
+	} else {
+		event.Result = "ok"
+	}
+	return out.finish(err)
+}
+
+// interrupt asks one of the caller's own runs to end.
+func (s *Server) interrupt(w http.ResponseWriter, r *http.Request, caller menu.Caller) error {
+	s.mu.Lock()
+	running := s.runs[r.PathValue("run")]
+	s.mu.Unlock()
+	if running == nil || running.session != caller.Session {
+		return menu.Errorf(menu.NotFound, "Nothing runs under that name in this session")
+	}
+	running.cancel(errInterrupt)
+	return writeJSON(w, struct{}{})
+}
+
+// An output writes what a command yields, in the form that the request asks for. Small pieces are gathered for a moment, so that a
+// table of many rows does not become as many packets.
+type output struct {
+	w      http.ResponseWriter
+	flush  *http.ResponseController
+	form   menu.Form
+	frames bool
+	shape  menu.Shape
+
+	mu      sync.Mutex
+	buf     bytes.Buffer // output not yet sent
+	began   bool         // something was sent, so the status line has gone
+	records int
+	timer   *time.Timer
+	last    time.Time // of the last send
+	err     error
+	ended   bool
+}
+
+// gather is how long a piece of output may wait for more: below what a person sees.
+const gather = 20 * time.Millisecond
+
+func newOutput(w http.ResponseWriter, r *http.Request, shape menu.Shape) *output {
+	o := &output{w: w, flush: http.NewResponseController(w), form: menu.JSONForm, shape: shape}
+	accept := r.Header.Get("Accept")
+	o.frames = strings.HasPrefix(accept, FramesType)
+	if strings.HasPrefix(accept, "text/plain") || o.frames && r.URL.Query().Get("form") != "json" {
+		o.form = menu.TextForm
+	}
+	switch {
+	case o.frames:
+		w.Header().Set("Content-Type", FramesType)
+	case o.form == menu.TextForm:
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	case shape == menu.Stream:
+		w.Header().Set("Content-Type", "application/x-ndjson")
+	default:
+		w.Header().Set("Content-Type", "application/json")
+	}
+	return o
+}
+
+func (o *output) Form() menu.Form { return o.form }
+
+func (o *output) Text(text string) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.buf.WriteString(text)
+	return o.pace()
+}
+
+func (o *output) Record(v any, shape menu.Shape) error {
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b) // ends in a newline
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(v); err != nil {
+		return err
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.shape = shape
+	if shape == menu.Table {
+		if o.records == 0 {
+			o.buf.WriteString("[\n")
+		} else {
+			o.buf.WriteString(",\n")
+		}
+		o.buf.Write(bytes.TrimRight(b.Bytes(), "\n"))
+	} else {
+		o.buf.Write(b.Bytes())
+	}
+	o.records++
+	return o.pace()
+}
+
+func (o *output) Progress(text string) {
+	if !o.frames {
+		return
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.send()
+	o.frame(Frame{Progress: text})
+	o.flushNow()
+}
+
+// pace sends what is gathered if the last send is long ago or there is much of it; else soon. Called with mu held.
+func (o *output) pace() error {
+	if o.buf.Len() >= 64<<10 || time.Since(o.last) >= gather {
+		o.send()
+		o.flushNow()
+	} else if o.timer == nil {
+		o.timer = time.AfterFunc(gather, func() {
+			o.mu.Lock()
+			defer o.mu.Unlock()
+			o.timer = nil
+			if !o.ended {
+				o.send()
+				o.flushNow()
+			}
+		})
+	}
+	return o.err
+}
+
+// send writes what is gathered. Called with mu held.
+func (o *output) send() {
+	if o.buf.Len() == 0 {
+		return
+	}
+	if o.frames {
+		// A frame is JSON, so its text must be valid UTF-8; a piece cut inside a character would be mangled.
+		o.frame(Frame{Text: o.buf.String()})
+	} else {
+		o.began = true
+		_, err := o.w.Write(o.buf.Bytes())
+		o.keep(err)
+	}
+	o.buf.Reset()
+}
+
+func (o *output) frame(f Frame) {
+	o.began = true
+	b := bufio.NewWriter(o.w)
+	encoder := json.NewEncoder(b)
+	encoder.SetEscapeHTML(false)
+	o.keep(encoder.Encode(f))
+	o.keep(b.Flush())
+}
+
+func (o *output) flushNow() {
+	o.keep(o.flush.Flush())
+	o.last = time.Now()
+}
+
+func (o *output) keep(err error) {
+	if o.err == nil {
+		o.err = err
+	}
+}
+
+// finish ends the output. What it returns has not been told to the peer yet: nothing was sent, so it becomes the answer.
+func (o *output) finish(err error) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.form == menu.JSONForm && o.shape == menu.Table && (err == nil || o.records > 0) {
+		if o.records == 0 {
+			o.buf.WriteString("[")
+		}
+		o.buf.WriteString("\n]\n")
+	}
+	if o.frames {
+		o.send()
+		last := Frame{Exit: new(int)}
+		if err != nil {
+			e := menu.AsError(err)
+			last.Error, *last.Exit = bodyOf(e), int(e.Kind)
+		}
+		o.frame(last)
+		return nil
+	}
+	if err != nil && !o.began && o.records == 0 && o.form == menu.JSONForm {
+		o.w.Header().Del("Content-Type")
+		return err
+	}
+	o.send()
+	if err != nil {
+		if !o.began {
+			return err
+		}
+		// The status line has gone as "200": break the connection, so that nobody takes a part for the whole.
+		panic(http.ErrAbortHandler)
+	}
+	return nil
+}
+
+// stop makes sure that the timer writes nothing once the handler has returned.
+func (o *output) stop() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.ended = true
+	if o.timer != nil {
+		o.timer.Stop()
+	}
+}

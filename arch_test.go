@@ -1,0 +1,91 @@
+package main
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// A room is a folder with everything below it. It may import the rooms listed, and third-party packages where that says so.
+type room struct {
+	name     string
+	imports  []string // rooms; a name with /... means that folder and below
+	standard bool     // nothing but the standard library beside imports
+	why      string
+}
+
+// rooms is the plan of docs/architecture.md, section "Arrows". The first room whose name is a prefix of a package's path counts.
+var rooms = []room{
+	{"menu", nil, true, "the ground floor knows no packet, socket or terminal"},
+	{"access", []string{"menu"}, true, "words only"},
+	{"capture/filter", []string{"capture/filter"}, true, "others import the compiler, so it stands alone"},
+	{"capture", []string{"capture"}, false, "the engine knows nothing of the people and commands above it"},
+	{"diag", []string{"diag"}, false, "what is true of the host depends on no command"},
+	{"assets", nil, true, "only what is embedded"},
+	{"commands", []string{"commands", "menu", "access", "capture", "diag"}, false, "commands get the daemon's services through interfaces that they declare"},
+	{"api", []string{"api", "menu", "access"}, false, "the boundary is handed the tree and the appliance by main"},
+	{"daemon", []string{"daemon", "api", "access", "capture", "diag", "menu"}, false, "the appliance does not know its commands: main hands the tree to the boundary"},
+	{"shell", []string{"shell", "api", "access", "menu"}, false, "a session can do what the API offers and nothing else"},
+	{"server", []string{"server", "api", "access", "menu", "assets"}, false, "what faces the network holds no privilege: it asks through the API"},
+	{"internal", []string{"*"}, false, "test benches"},
+	{"bench", []string{"*"}, false, "measures everything"},
+	{"", []string{"*"}, false, "main joins the parts"},
+}
+
+func TestArrows(t *testing.T) {
+	err := filepath.WalkDir(".", func(file string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (strings.HasPrefix(d.Name(), ".") && d.Name() != "." || d.Name() == "testdata" || d.Name() == "var" || d.Name() == "bin") {
+			return filepath.SkipDir
+		}
+		if !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go") {
+			return nil
+		}
+		checkArrows(t, file)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func checkArrows(t *testing.T, file string) {
+	parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+	if err != nil {
+		t.Fatal(err)
+	}
+	from := roomOf(path.Dir(filepath.ToSlash(file)))
+	for _, i := range parsed.Imports {
+		target, _ := strconv.Unquote(i.Path.Value)
+		ours, isOurs := strings.CutPrefix(target, "diagsh/")
+		switch {
+		case isOurs && !from.mayImport(ours):
+			t.Errorf("%s imports %s: %q may import only %s, because %s", file, target, from.name, strings.Join(from.imports, ", "), from.why)
+		case !isOurs && from.standard && strings.Contains(strings.Split(target, "/")[0], "."):
+			t.Errorf("%s imports %s: %q is standard library only, because %s", file, target, from.name, from.why)
+		}
+	}
+}
+
+func roomOf(folder string) room {
+	for _, r := range rooms {
+		if r.name == "" || folder == r.name || strings.HasPrefix(folder, r.name+"/") {
+			return r
+		}
+	}
+	panic("the last room takes everything")
+}
+
+func (r room) mayImport(target string) bool {
+	return slices.ContainsFunc(r.imports, func(allowed string) bool {
+		return allowed == "*" || target == allowed || strings.HasPrefix(target, allowed+"/")
+	})
+}

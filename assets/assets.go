@@ -1,0 +1,14 @@
+// Package assets holds what is embedded in the binary.
+package assets
+
+import _ "embed"
+
+// Usage is the help of the command diagsh.
+//
+//go:embed usage.txt
+var Usage string
+
+// ServeUsage is the help of diagsh serve.
+//
+//go:embed serve-usage.txt
+var ServeUsage string

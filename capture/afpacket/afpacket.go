@@ -1,0 +1,133 @@
+// Package afpacket takes packets from network interfaces by way of AF_PACKET
+// sockets with TPACKET_V3 rings: the kernel writes packets into blocks of memory
+// that it shares with this process and hands over whole blocks.
+//
+// # A packet's way
+//
+// Each interface has its own socket and ring, because each may have its own link
+// type and filter. A socket is opened for protocol 0, which receives nothing, gets
+// its ring and its filter, and is bound to interface and protocol last: no packet
+// that the filter does not want is ever in the ring.
+//
+// The kernel hands a block over when it is full, or 40 to 80 ms after its first
+// packet: a block must be seen by two ticks of its timer. Read copies nothing; the
+// packets it returns are in the ring, and their blocks go back to the kernel with
+// the next Read.
+//
+// # What is as on the wire, and what is not
+//
+//   - VLAN tags, which the kernel keeps beside the packet, are put back in their place.
+//   - On a loopback interface every packet passes twice, going out and coming in.
+//     The filter begins with instructions that refuse the outgoing copy, so each
+//     packet is there once, as incoming.
+//   - Packets of several interfaces are in the order of time, if the kernel's blocks
+//     came within 100 ms of each other. When a ring fills, its packets are not held
+//     back for order's sake.
+//   - An interface that is taken down stays in the capture, which goes on when it
+//     comes up again. One that is removed, or moved to another network namespace,
+//     is gone.
+package afpacket
+
+import (
+	"errors"
+	"net"
+	"slices"
+
+	"diagsh/capture"
+
+	"golang.org/x/sys/unix"
+)
+
+// Interfaces are all interfaces that can be captured, in the order of the kernel.
+// It leaves out those of a kind that Open would refuse.
+func Interfaces() ([]capture.Interface, error) {
+	links, err := net.Interfaces()
+	if err != nil {
+		return nil, errors.New("the interfaces of this machine cannot be listed")
+	}
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, errors.New("the interfaces of this machine cannot be asked for their kind")
+	}
+	defer unix.Close(fd)
+
+	var interfaces []capture.Interface
+	for _, link := range links {
+		hardware, err := hardwareType(fd, link.Name)
+		if err != nil {
+			continue // removed since it was listed
+		}
+		linkType, ok := linkTypes[hardware]
+		if !ok {
+			continue
+		}
+		interfaces = append(interfaces, capture.Interface{
+			Name:     link.Name,
+			Index:    link.Index,
+			LinkType: linkType,
+			Loopback: link.Flags&net.FlagLoopback != 0,
+		})
+	}
+	return interfaces, nil
+}
+
+// Resolve finds the interfaces of a Spec: capture.All, or names. The error is a
+// *capture.NoSuchInterfaceError or *capture.UnsupportedInterfaceError where a name
+// is to blame.
+func Resolve(names []string) ([]capture.Interface, error) {
+	all, err := Interfaces()
+	if err != nil {
+		return nil, err
+	}
+	if (capture.Spec{Interfaces: names}).AllInterfaces() {
+		return all, nil
+	}
+	found := make([]capture.Interface, 0, len(names))
+	for _, name := range names {
+		i := slices.IndexFunc(all, func(i capture.Interface) bool { return i.Name == name })
+		if i < 0 {
+			return nil, whyNot(name)
+		}
+		found = append(found, all[i])
+	}
+	return found, nil
+}
+
+// whyNot says why an interface is not among those that can be captured.
+func whyNot(name string) error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return &capture.NoSuchInterfaceError{Name: name}
+	}
+	defer unix.Close(fd)
+	hardware, err := hardwareType(fd, name)
+	if err != nil {
+		return &capture.NoSuchInterfaceError{Name: name}
+	}
+	return &capture.UnsupportedInterfaceError{Name: name, HardwareType: int(hardware)}
+}
+
+// linkTypes are the kinds of interfaces, ARPHRD_ numbers, whose packets begin with
+// what capture files have a number for.
+var linkTypes = map[uint16]capture.LinkType{
+	unix.ARPHRD_ETHER:    capture.Ethernet,
+	unix.ARPHRD_LOOPBACK: capture.Ethernet,
+	unix.ARPHRD_NONE:     capture.Raw, // tun, WireGuard
+	unix.ARPHRD_RAWIP:    capture.Raw,
+	unix.ARPHRD_TUNNEL:   capture.Raw,
+	unix.ARPHRD_TUNNEL6:  capture.Raw,
+	unix.ARPHRD_SIT:      capture.Raw,
+}
+
+// hardwareType asks for an interface's kind. It does not use /sys, which shows the
+// namespace that was current when it was mounted.
+func hardwareType(fd int, name string) (uint16, error) {
+	request, err := unix.NewIfreq(name)
+	if err != nil {
+		return 0, err
+	}
+	if err := unix.IoctlIfreq(fd, unix.SIOCGIFHWADDR, request); err != nil {
+		return 0, err
+	}
+	return request.Uint16(), nil // the family of the address: first in the answer
+}

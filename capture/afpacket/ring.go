@@ -1,0 +1,268 @@
+package afpacket
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+	"unsafe"
+
+	"diagsh/capture"
+
+	"golang.org/x/sys/unix"
+)
+
+// ring is the socket of one interface, and where its reader stands in its blocks.
+//
+// The kernel fills the blocks in turn and marks each as ours; we read them in turn
+// and mark them as the kernel's. A mark is a 32-bit word in shared memory that both
+// sides order their other accesses by, hence read and written atomically.
+type ring struct {
+	tap      capture.Tap
+	position uint32 // of the tap among those of the capture
+	fd       int
+
+	memory    []byte
+	blockSize int
+	blocks    int
+
+	current int           // the block that is read, or will be next
+	open    bool          // the current block is ours and has been begun
+	seen    time.Duration // when it was opened, by the source's clock
+	left    uint32        // packets of the current block not yet taken
+	next    int           // where in memory the first of them is
+	spent   int           // blocks before the current one that are still ours
+
+	taken   uint64
+	gone    bool
+	drainBy time.Duration // when to stop waiting for the last packets, once gone or finished
+
+	counters capture.Counters // guarded by Source.mutex, as are the calls that change them
+}
+
+const (
+	// retire is the period of the timer by which the kernel hands over blocks that
+	// are not full, in milliseconds.
+	retire = 40
+
+	// tagLength is the length of a VLAN tag: the room that the kernel leaves before
+	// each packet so that a tag can be put back.
+	tagLength = 4
+
+	// headerLength is where in a packet's header its socket address begins.
+	headerLength = (unix.SizeofTpacket3Hdr + unix.TPACKET_ALIGNMENT - 1) &^ (unix.TPACKET_ALIGNMENT - 1)
+)
+
+// openRing opens the socket of a tap. From its end on packets are kept.
+func openRing(tap capture.Tap, position, blockSize, blocks int, promiscuous bool) (*ring, error) {
+	// Protocol 0 receives nothing. Bind below says which protocols, when all is ready.
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	switch {
+	case errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES):
+		return nil, capture.ErrNotPermitted
+	case err != nil:
+		return nil, fmt.Errorf("packets cannot be captured on this machine: %w", err)
+	}
+	r := &ring{tap: tap, position: uint32(position), fd: fd, blockSize: blockSize, blocks: blocks}
+	if err := r.setUp(promiscuous); err != nil {
+		r.close()
+		return nil, err
+	}
+	return r, nil
+}
+
+func (r *ring) setUp(promiscuous bool) error {
+	for _, option := range []struct{ name, value int }{
+		{unix.PACKET_VERSION, unix.TPACKET_V3},
+		{unix.PACKET_RESERVE, tagLength},
+	} {
+		if err := unix.SetsockoptInt(r.fd, unix.SOL_PACKET, option.name, option.value); err != nil {
+			return fmt.Errorf("this kernel has no packet rings of version 3: %w", err)
+		}
+	}
+	err := unix.SetsockoptTpacketReq3(r.fd, unix.SOL_PACKET, unix.PACKET_RX_RING, &unix.TpacketReq3{
+		Block_size: uint32(r.blockSize),
+		Block_nr:   uint32(r.blocks),
+		// Frames have no meaning in version 3, but the kernel checks their arithmetic.
+		Frame_size:     uint32(r.blockSize),
+		Frame_nr:       uint32(r.blocks),
+		Retire_blk_tov: retire,
+	})
+	if err != nil {
+		return fmt.Errorf("there is no memory for a capture buffer of %d bytes: %w", r.blockSize*r.blocks, err)
+	}
+	r.memory, err = unix.Mmap(r.fd, 0, r.blockSize*r.blocks, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		return fmt.Errorf("the capture buffer cannot be mapped: %w", err)
+	}
+	if err := attach(r.fd, program(r.tap)); err != nil {
+		return err
+	}
+	err = unix.Bind(r.fd, &unix.SockaddrLinklayer{Protocol: networkOrder(unix.ETH_P_ALL), Ifindex: r.tap.Interface.Index})
+	switch {
+	case errors.Is(err, unix.ENODEV) || errors.Is(err, unix.ENXIO):
+		return &capture.NoSuchInterfaceError{Name: r.tap.Interface.Name}
+	case err != nil:
+		return fmt.Errorf("interface %s cannot be captured: %w", r.tap.Interface.Name, err)
+	}
+	if promiscuous && !r.tap.Interface.Loopback {
+		// The kernel takes the membership back when the socket is closed.
+		err := unix.SetsockoptPacketMreq(r.fd, unix.SOL_PACKET, unix.PACKET_ADD_MEMBERSHIP, &unix.PacketMreq{
+			Ifindex: int32(r.tap.Interface.Index),
+			Type:    unix.PACKET_MR_PROMISC,
+		})
+		if err != nil {
+			return fmt.Errorf("interface %s cannot be made promiscuous: %w", r.tap.Interface.Name, err)
+		}
+	}
+	return nil
+}
+
+// networkOrder is the number whose bytes in memory are those of n in network order.
+func networkOrder(n uint16) uint16 {
+	return binary.NativeEndian.Uint16(binary.BigEndian.AppendUint16(nil, n))
+}
+
+func (r *ring) close() {
+	if r.memory != nil {
+		unix.Munmap(r.memory)
+		r.memory = nil
+	}
+	unix.Close(r.fd)
+}
+
+// block is the header of a block. Its first part, before Hdr, is the same in all
+// versions of rings.
+func (r *ring) block(i int) *unix.TpacketHdrV1 {
+	descriptor := (*unix.TpacketBlockDesc)(unsafe.Pointer(&r.memory[i*r.blockSize]))
+	return (*unix.TpacketHdrV1)(unsafe.Pointer(&descriptor.Hdr))
+}
+
+// ours tells whether the kernel has handed over a block.
+func (r *ring) ours(i int) bool {
+	return atomic.LoadUint32(&r.block(i).Block_status)&unix.TP_STATUS_USER != 0
+}
+
+// ready tells whether there is a packet to take, and opens its block if need be.
+func (r *ring) ready(now time.Duration) bool {
+	for r.left == 0 {
+		r.leave()
+		if r.spent == r.blocks || !r.ours(r.current) {
+			return false
+		}
+		block := r.block(r.current)
+		r.open, r.seen = true, now
+		r.left = block.Num_pkts
+		r.next = r.current*r.blockSize + int(block.Offset_to_first_pkt)
+	}
+	return true
+}
+
+// leave goes on to the next block when all packets of the current one were taken.
+func (r *ring) leave() {
+	if r.open && r.left == 0 {
+		r.open = false
+		r.spent++
+		r.current = (r.current + 1) % r.blocks
+	}
+}
+
+// pressed tells whether half of the ring waits to be read.
+func (r *ring) pressed() bool {
+	return r.ours((r.current + r.blocks/2) % r.blocks)
+}
+
+// header is that of the next packet, when there is one.
+func (r *ring) header() *unix.Tpacket3Hdr {
+	return (*unix.Tpacket3Hdr)(unsafe.Pointer(&r.memory[r.next]))
+}
+
+// time is that of the next packet, when there is one.
+func (r *ring) time() int64 {
+	h := r.header()
+	return int64(h.Sec)*1e9 + int64(h.Nsec)
+}
+
+// take describes the next packet, when there is one, and goes on to the one after.
+func (r *ring) take(p *capture.Packet) {
+	h := r.header()
+	start := r.next + int(h.Mac)
+	end := start + int(h.Snaplen)
+	p.Length = h.Len
+	if h.Status&unix.TP_STATUS_VLAN_VALID != 0 && r.tap.Interface.LinkType == capture.Ethernet && h.Snaplen >= 2*addressLength {
+		start -= tagLength
+		restoreTag(r.memory[start:], h)
+		end = min(end, start+r.tap.SnapLength)
+		p.Length += tagLength
+	}
+	p.Time = int64(h.Sec)*1e9 + int64(h.Nsec)
+	p.Data = r.memory[start:end:end]
+	p.Interface = r.position
+	p.Direction = directions[r.memory[r.next+headerLength+packetTypeOffset]&7]
+
+	r.taken++
+	r.left--
+	r.next += int(h.Next_offset)
+}
+
+const (
+	addressLength    = 6 // of Ethernet
+	packetTypeOffset = int(unsafe.Offsetof(unix.RawSockaddrLinklayer{}.Pkttype))
+)
+
+// restoreTag puts a VLAN tag behind the two addresses of an Ethernet header, which
+// it moves to the start of the given bytes, from four bytes later.
+func restoreTag(b []byte, h *unix.Tpacket3Hdr) {
+	copy(b[:2*addressLength], b[tagLength:])
+	protocol := uint16(unix.ETH_P_8021Q)
+	if h.Status&unix.TP_STATUS_VLAN_TPID_VALID != 0 {
+		protocol = h.Hv1.Vlan_tpid
+	}
+	binary.BigEndian.PutUint16(b[12:], protocol)
+	binary.BigEndian.PutUint16(b[14:], uint16(h.Hv1.Vlan_tci))
+}
+
+// directions is indexed by the kernel's packet types; those above PACKET_OUTGOING
+// never reach a socket.
+var directions = [8]capture.Direction{
+	unix.PACKET_HOST:      capture.Incoming,
+	unix.PACKET_BROADCAST: capture.IncomingBroadcast,
+	unix.PACKET_MULTICAST: capture.IncomingMulticast,
+	unix.PACKET_OTHERHOST: capture.IncomingOther,
+	unix.PACKET_OUTGOING:  capture.Outgoing,
+}
+
+// release gives back the blocks whose packets were all taken. As long as the kernel's
+// last block is ours, a wait for the next one ends at once.
+func (r *ring) release() {
+	r.leave()
+	for ; r.spent > 0; r.spent-- {
+		i := (r.current - r.spent + r.blocks) % r.blocks
+		atomic.StoreUint32(&r.block(i).Block_status, unix.TP_STATUS_KERNEL)
+	}
+}
+
+// count adds what the kernel counted since it was last asked: reading resets it.
+func (r *ring) count() {
+	statistics, err := unix.GetsockoptTpacketStatsV3(r.fd, unix.SOL_PACKET, unix.PACKET_STATISTICS)
+	if err != nil {
+		return
+	}
+	// The kernel's number of packets includes the dropped ones.
+	r.counters.Dropped += uint64(statistics.Drops)
+	r.counters.Received += uint64(statistics.Packets - statistics.Drops)
+}
+
+// removed asks whether the interface is gone: then the kernel has taken the socket's
+// index away. It also takes the error that the kernel sets when an interface goes
+// down, gone or not, which would otherwise end every wait at once.
+func (r *ring) removed() bool {
+	unix.GetsockoptInt(r.fd, unix.SOL_SOCKET, unix.SO_ERROR)
+	address, err := unix.Getsockname(r.fd)
+	if err != nil {
+		return false
+	}
+	link, ok := address.(*unix.SockaddrLinklayer)
+	return ok && link.Ifindex < 0
+}

@@ -1,0 +1,343 @@
+package afpacket
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"sync"
+	"time"
+
+	"diagsh/capture"
+
+	"golang.org/x/sys/unix"
+)
+
+// Options are what the appliance decides about its rings.
+type Options struct {
+	// RingBytes is the memory for all rings of a capture together: how much traffic
+	// the kernel can keep while nobody reads. 0 is DefaultRingBytes. Interfaces share
+	// it, but none gets less than 2 MiB.
+	RingBytes int
+
+	// Promiscuous also shows packets that are addressed to other machines.
+	Promiscuous bool
+}
+
+// DefaultRingBytes keeps 32 blocks: at least 1.2 s of any traffic that fills less
+// than a block in 40 ms, as 100,000 small packets a second do.
+const DefaultRingBytes = 32 << 20
+
+const (
+	maxBlockSize = 1 << 20
+	minBlockSize = 256 << 10 // room for any packet of the usual limits: GRO makes them 64 KiB long
+	minBlocks    = 8
+)
+
+// Open begins to take packets from interfaces of the calling thread's network
+// namespace. Its error is capture.ErrNotPermitted, a *capture.NoSuchInterfaceError, or
+// a sentence for the user.
+func (o Options) Open(taps []capture.Tap) (capture.Source, error) {
+	s := &Source{begin: time.Now(), wake: -1, links: -1}
+	if err := s.open(taps, o); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (o Options) blocks(taps int) (size, number int) {
+	bytes := o.RingBytes
+	if bytes == 0 {
+		bytes = DefaultRingBytes
+	}
+	bytes = max(bytes/max(taps, 1), minBlockSize*minBlocks)
+	size = maxBlockSize
+	for bytes/size < minBlocks {
+		size /= 2
+	}
+	return size, bytes / size
+}
+
+// Source reads the rings of a capture: it is a capture.Source.
+type Source struct {
+	begin time.Time // where its clock starts
+
+	rings []*ring // those that may still give packets
+	all   []*ring
+	wake  int // eventfd
+	links int // netlink socket that hears of changes to interfaces
+	polls []unix.PollFd
+
+	finished bool
+
+	mutex  sync.Mutex // guards closed, the counters, and descriptors against Close
+	closed bool
+}
+
+func (s *Source) open(taps []capture.Tap, o Options) error {
+	var err error
+	if s.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
+		return fmt.Errorf("the capture cannot be started: %w", err)
+	}
+	// The kernel tells a packet socket that its interface goes down, but not that it
+	// is removed after that: this is heard from rtnetlink.
+	s.links, err = unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_ROUTE)
+	if err == nil {
+		err = unix.Bind(s.links, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: 1 << (unix.RTNLGRP_LINK - 1)})
+	}
+	if err != nil {
+		return fmt.Errorf("changes to interfaces cannot be watched: %w", err)
+	}
+	size, number := o.blocks(len(taps))
+	for position, tap := range taps {
+		r, err := openRing(tap, position, size, number, o.Promiscuous)
+		if err != nil {
+			return err
+		}
+		s.all = append(s.all, r)
+	}
+	s.rings = append(s.rings, s.all...)
+	s.polls = make([]unix.PollFd, 2+len(s.rings))
+	s.examine() // an interface may have gone since it was opened
+	return nil
+}
+
+// now is a clock that nobody can set.
+func (s *Source) now() time.Duration { return time.Since(s.begin) }
+
+// Read implements capture.Source.
+func (s *Source) Read(batch []capture.Packet, until time.Time) (int, error) {
+	for {
+		for _, r := range s.rings {
+			r.release()
+		}
+		if n := s.fill(batch); n > 0 {
+			return n, nil
+		}
+		if err := s.end(); err != nil {
+			return 0, err
+		}
+		if again, err := s.wait(until); !again {
+			return 0, err
+		}
+	}
+}
+
+// fill takes the packets that are there.
+func (s *Source) fill(batch []capture.Packet) int {
+	if len(s.rings) == 1 {
+		r, n, now := s.rings[0], 0, s.now()
+		for n < len(batch) && r.ready(now) {
+			r.take(&batch[n])
+			n++
+		}
+		return n
+	}
+	return s.merge(batch)
+}
+
+// window is how long a block waits for blocks of other rings with earlier packets.
+// A packet is in a block that is handed over within two periods of the kernel's
+// timer; the rest is for timers that run late.
+const window = (2*retire + 20) * time.Millisecond
+
+// merge takes the packets that are there in the order of time. The oldest one may go
+// when the block of any packet as old or younger has waited for the window: nothing
+// older can come then. It may also go when a ring fills.
+func (s *Source) merge(batch []capture.Packet) int {
+	now := s.now()
+	n := 0
+	for n < len(batch) {
+		var oldest *ring
+		oldestTime, nextTime := int64(math.MaxInt64), int64(math.MaxInt64)
+		settled := false
+		for _, r := range s.rings {
+			if !r.ready(now) {
+				continue
+			}
+			settled = settled || now-r.seen >= window || r.pressed()
+			switch t := r.time(); {
+			case oldest == nil || t < oldestTime:
+				oldest, oldestTime, nextTime = r, t, oldestTime
+			case t < nextTime:
+				nextTime = t
+			}
+		}
+		if oldest == nil || !settled {
+			break
+		}
+		// Its other packets follow, up to the next ring's, or to the end of its block.
+		for n < len(batch) && oldest.left > 0 && oldest.time() <= nextTime {
+			oldest.take(&batch[n])
+			n++
+		}
+	}
+	return n
+}
+
+// end finds, when nothing is there to take, whether that remains so.
+func (s *Source) end() error {
+	allDrained := true
+	for i, r := range s.rings {
+		drained := (r.gone || s.finished) && s.drained(r)
+		if r.gone && drained {
+			s.rings = append(s.rings[:i:i], s.rings[i+1:]...)
+			return &capture.InterfaceGoneError{Name: r.tap.Interface.Name, Left: len(s.rings)}
+		}
+		allDrained = allDrained && drained
+	}
+	if allDrained {
+		return io.EOF
+	}
+	return nil
+}
+
+// drained tells whether a ring that gets no more packets has been read to its end.
+// The kernel's count says so at once; the time is there in case that it never does, and
+// has no say while there are packets that only wait for their turn.
+func (s *Source) drained(r *ring) bool {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	r.count()
+	return r.counters.Received == r.taken || !r.open && s.now() >= r.drainBy
+}
+
+// drainTime is far more than the kernel takes to hand over the last block.
+const drainTime = time.Second
+
+// wait blocks until something may have changed; again says that Read should look.
+func (s *Source) wait(until time.Time) (again bool, err error) {
+	now := s.now()
+	const never = time.Duration(math.MaxInt64)
+	deadline := never
+	if !until.IsZero() {
+		deadline = until.Sub(s.begin)
+	}
+	userDeadline := deadline
+
+	s.polls = s.polls[:2]
+	s.polls[0] = unix.PollFd{Fd: int32(s.wake), Events: unix.POLLIN}
+	s.polls[1] = unix.PollFd{Fd: int32(s.links), Events: unix.POLLIN}
+	for _, r := range s.rings {
+		poll := unix.PollFd{Fd: int32(r.fd), Events: unix.POLLIN}
+		if r.open {
+			// It has packets that wait for the window, and would not let us wait.
+			poll.Fd = -1
+			deadline = min(deadline, r.seen+window)
+		}
+		if (r.gone || s.finished) && !r.open {
+			deadline = min(deadline, r.drainBy)
+		}
+		s.polls = append(s.polls, poll)
+	}
+
+	var timeout *unix.Timespec
+	if deadline != never {
+		t := unix.NsecToTimespec(int64(max(deadline-now, 0)))
+		timeout = &t
+	}
+	_, err = unix.Ppoll(s.polls, timeout, nil)
+	switch {
+	case errors.Is(err, unix.EINTR):
+		return true, nil
+	case err != nil:
+		return false, fmt.Errorf("the wait for packets failed: %w", err)
+	}
+
+	if s.polls[1].Revents != 0 {
+		s.hear()
+		s.examine()
+	}
+	for _, poll := range s.polls[2:] {
+		if poll.Revents&(unix.POLLERR|unix.POLLHUP|unix.POLLNVAL) != 0 {
+			s.examine()
+			break
+		}
+	}
+	if s.polls[0].Revents != 0 {
+		var count [8]byte
+		unix.Read(s.wake, count[:])
+		return false, nil
+	}
+	return s.now() < userDeadline, nil
+}
+
+// hear takes the news of rtnetlink from its socket. That there were any is enough:
+// examine finds out which, also when some were lost.
+func (s *Source) hear() {
+	var news [8192]byte
+	for {
+		_, _, err := unix.Recvfrom(s.links, news[:], 0)
+		if err != nil && !errors.Is(err, unix.ENOBUFS) && !errors.Is(err, unix.EINTR) {
+			return
+		}
+	}
+}
+
+// examine finds the rings whose interface was removed. Their last packets can still
+// be taken.
+func (s *Source) examine() {
+	for _, r := range s.rings {
+		if !r.gone && r.removed() {
+			r.gone = true
+			r.drainBy = s.now() + drainTime
+		}
+	}
+}
+
+// Finish implements capture.Source.
+func (s *Source) Finish() error {
+	s.finished = true
+	for _, r := range s.rings {
+		r.drainBy = s.now() + drainTime
+		if err := attach(r.fd, refuseAll); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Wake implements capture.Source.
+func (s *Source) Wake() {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	if !s.closed {
+		unix.Write(s.wake, binary.NativeEndian.AppendUint64(nil, 1))
+	}
+}
+
+// Counters implements capture.Source.
+func (s *Source) Counters() []capture.Counters {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	counters := make([]capture.Counters, len(s.all))
+	for i, r := range s.all {
+		if !s.closed {
+			r.count()
+		}
+		counters[i] = r.counters
+	}
+	return counters
+}
+
+// Close implements capture.Source.
+func (s *Source) Close() error {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	if s.closed {
+		return nil
+	}
+	s.closed = true
+	for _, r := range s.all {
+		r.count()
+		r.close()
+	}
+	for _, fd := range []int{s.wake, s.links} {
+		if fd >= 0 {
+			unix.Close(fd)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,134 @@
+package capture
+
+import (
+	"time"
+
+	"golang.org/x/net/bpf"
+)
+
+// LinkType says how the bytes of a packet begin, by the numbers that capture files
+// use (https://www.tcpdump.org/linktypes.html).
+type LinkType uint16
+
+const (
+	Ethernet LinkType = 1   // an Ethernet header
+	Raw      LinkType = 101 // an IPv4 or IPv6 header
+)
+
+// Interface is a network interface that packets can be taken from.
+type Interface struct {
+	Name     string
+	Index    int // as the kernel counts them
+	LinkType LinkType
+	Loopback bool
+}
+
+// Direction is the way a packet went, seen from this machine, and for an incoming
+// one to whom it was sent.
+type Direction uint8
+
+const (
+	DirectionUnknown  Direction = iota
+	Incoming                    // to this machine
+	IncomingBroadcast           // to everyone
+	IncomingMulticast           // to a group
+	IncomingOther               // to another machine: seen because the interface is promiscuous
+	Outgoing                    // from this machine
+)
+
+// Packet is one packet of a batch. Data is the source's memory: it is valid until
+// the next Read of that source, and nobody may write to it.
+type Packet struct {
+	Time      int64 // nanoseconds since 1970, UTC
+	Data      []byte
+	Length    uint32 // on the wire; Data may be less
+	Interface uint32 // position in the interfaces of the capture
+	Direction Direction
+}
+
+// Tap is one interface to take packets from, and which ones.
+type Tap struct {
+	Interface Interface
+
+	// Filter is a program in classic BPF for the link type of the interface, as the
+	// kernel runs it; nil takes every packet. What it returns, other than 0, is
+	// replaced by SnapLength.
+	Filter []bpf.RawInstruction
+
+	// SnapLength is 1 to MaxSnapLength.
+	SnapLength int
+}
+
+// Counters are the kernel's numbers for one interface of a capture.
+type Counters struct {
+	Received uint64 // passed the filter and were kept for us
+	Dropped  uint64 // passed the filter and found no room
+}
+
+// Source is where packets come from. One goroutine reads and closes it; Wake and
+// Counters may be called by any, at any time, also after Close.
+type Source interface {
+	// Read puts packets into the batch, oldest first, and returns how many. It waits
+	// until there is one. It returns 0 without an error when the time is over (the
+	// zero time never is) or somebody called Wake. The error is a
+	// *InterfaceGoneError each time an interface goes away, then io.EOF when nothing
+	// can come any more.
+	Read(batch []Packet, until time.Time) (int, error)
+
+	// Finish takes no packet from now on. Read goes on to return those that came
+	// before, then io.EOF.
+	Finish() error
+
+	// Wake makes a waiting Read return, or else the next one.
+	Wake()
+
+	// Counters are the numbers of each interface, in the order of the taps.
+	Counters() []Counters
+
+	Close() error
+}
+
+// FileHeader is what a capture file says about itself, and how large it may grow.
+type FileHeader struct {
+	Format     Format
+	Interfaces []Interface
+	SnapLength int
+	Filter     string // the effective filter, as an expression
+
+	// MaxBytes is never exceeded; Unlimited is no limit.
+	MaxBytes int64
+
+	// Machine, System and Application are written into a pcapng file; empty ones are not.
+	Machine     string // e.g. "x86_64"
+	System      string // e.g. "Linux 6.12.0"
+	Application string // e.g. "diagsh 1.0"
+
+	Start time.Time
+}
+
+// File is where packets go. One goroutine writes and closes it.
+type File interface {
+	// Write appends packets and returns how many were taken. Fewer than given come
+	// with an error: ErrSizeLimit when the next one would exceed MaxBytes, else why
+	// the file cannot be written. It keeps none of the packets' memory, and it does
+	// not allocate.
+	Write(batch []Packet) (int, error)
+
+	// Info is the file as it will be when all that was written is on the disk. It does
+	// not allocate.
+	Info() FileInfo
+
+	// Flush hands all that was written so far to the kernel, in the background: from
+	// then on it survives the death of this process. pending says that this has not
+	// happened yet; the error, that it could not.
+	Flush() (pending bool, err error)
+
+	// Free is the room left on the disk for others than root, in bytes, as it will be
+	// when all that was written so far is there.
+	Free() (int64, error)
+
+	// Close ends the file and waits until it is safe on the disk. counters are those
+	// of the interfaces, for the file to say. The FileInfo tells what is truly in
+	// the file, whose end is whole also after an error.
+	Close(counters []Counters) (FileInfo, error)
+}

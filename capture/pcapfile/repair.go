@@ -1,0 +1,83 @@
+package pcapfile
+
+import (
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"diagsh/capture"
+)
+
+// Repair makes a whole file of one whose writer died: it trims what is behind the
+// last record that is whole, if there is anything, and says what the file holds.
+// Nothing behind such a place could be read by anybody.
+//
+// The error is ErrNoCapture when not even the file's header is whole; then the file
+// is left as it is. It must not be used on a file that is being written.
+func Repair(path string) (capture.FileInfo, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|syscall.O_NOFOLLOW, 0)
+	if err != nil {
+		return capture.FileInfo{}, cause(err)
+	}
+	defer f.Close()
+	info, err := repair(f)
+	if err != nil {
+		return capture.FileInfo{}, cause(err)
+	}
+	info.Name = filepath.Base(path)
+	return info, nil
+}
+
+func repair(f *os.File) (capture.FileInfo, error) {
+	stat, err := f.Stat()
+	if err != nil {
+		return capture.FileInfo{}, err
+	}
+	info, err := scan(io.NewSectionReader(f, 0, stat.Size()))
+	if err != nil {
+		return capture.FileInfo{}, err
+	}
+	if info.Bytes < stat.Size() {
+		if err := f.Truncate(info.Bytes); err != nil {
+			return capture.FileInfo{}, err
+		}
+		if err := f.Sync(); err != nil {
+			return capture.FileInfo{}, err
+		}
+	}
+	return info, nil
+}
+
+// scan reads a file up to its end, or to where it is torn, and says what it holds up
+// to there.
+func scan(in io.Reader) (capture.FileInfo, error) {
+	r, err := NewReader(in)
+	if err != nil {
+		return capture.FileInfo{}, err
+	}
+	var info capture.FileInfo
+	var p capture.Packet
+	for {
+		err := r.Next(&p)
+		info.Bytes = r.Offset()
+		var corrupt *CorruptError
+		switch {
+		case err == nil:
+		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.As(err, &corrupt):
+			return info, nil
+		default:
+			return capture.FileInfo{}, err
+		}
+		t := time.Unix(0, p.Time).UTC()
+		if info.Packets == 0 || t.Before(info.First) {
+			info.First = t
+		}
+		if info.Packets == 0 || t.After(info.Last) {
+			info.Last = t
+		}
+		info.Packets++
+	}
+}

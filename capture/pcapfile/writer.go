@@ -1,0 +1,225 @@
+// Package pcapfile writes and reads capture files: classic pcap with stamps in
+// nanoseconds, and pcapng.
+//
+// A Writer is fast enough to be behind the busiest ring: packets are encoded straight
+// into large buffers that a goroutine writes past the page cache. Whatever kills the
+// process, its file is a valid capture up to the last flush, perhaps with a torn
+// record behind it, which Repair trims.
+package pcapfile
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+
+	"diagsh/capture"
+)
+
+// Writer writes one capture file: it is a capture.File.
+type Writer struct {
+	disk   *disk
+	header capture.FileHeader
+	name   string
+
+	max     int64 // for packets: without the blocks at the end
+	packets int64
+	first   int64
+	last    int64
+
+	record [packetFixedSize + 8]byte // a record's header on its way over the end of a buffer
+}
+
+// Create begins a file that must not be there yet; its header is on its way to the
+// disk when Create returns. The error is a *capture.FileExistsError, a
+// *capture.SpecError for a size limit that is too small, capture.ErrMixedLinkTypes, or
+// says why the file cannot be created.
+func Create(dir *os.Root, name string, h capture.FileHeader) (capture.File, error) {
+	var begin []byte
+	end := 0
+	switch h.Format {
+	case capture.PCAP:
+		for _, i := range h.Interfaces[1:] {
+			if i.LinkType != h.Interfaces[0].LinkType {
+				return nil, capture.ErrMixedLinkTypes
+			}
+		}
+		begin = appendPcapHeader(nil, h)
+	case capture.PCAPNG:
+		begin = appendSection(nil, h)
+		end = len(h.Interfaces) * statisticsSize
+	default:
+		return nil, fmt.Errorf("%q is not a format of capture files", h.Format)
+	}
+	max := h.MaxBytes - int64(end)
+	if h.MaxBytes == capture.Unlimited {
+		max = 1<<63 - 1
+	} else if max < int64(len(begin)) {
+		return nil, &capture.SpecError{
+			Member: "sizeBytes",
+			Text:   fmt.Sprintf("%d bytes are too few for a capture file; it needs at least %d", h.MaxBytes, len(begin)+end),
+		}
+	}
+
+	d, err := openDisk(dir, name)
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return nil, &capture.FileExistsError{Name: name}
+	case err != nil:
+		return nil, fmt.Errorf("the capture file cannot be created: %w", cause(err))
+	}
+	w := &Writer{disk: d, header: h, name: name, max: max}
+	d.append(begin)
+	d.flush()
+	return w, nil
+}
+
+// cause is an error of the file system without the path, which is the server's own.
+func cause(err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return path.Err
+	}
+	return err
+}
+
+// Write implements capture.File.
+func (w *Writer) Write(batch []capture.Packet) (int, error) {
+	if err := w.disk.failed(); err != nil {
+		return 0, cause(err)
+	}
+	for i := range batch {
+		p := &batch[i]
+		size := w.size(p)
+		if w.disk.size()+int64(size) > w.max {
+			return i, capture.ErrSizeLimit
+		}
+		w.encode(p, size)
+		if w.packets == 0 || p.Time < w.first {
+			w.first = p.Time
+		}
+		if w.packets == 0 || p.Time > w.last {
+			w.last = p.Time
+		}
+		w.packets++
+	}
+	return len(batch), nil
+}
+
+// size is that of a packet's record.
+func (w *Writer) size(p *capture.Packet) int {
+	if w.header.Format == capture.PCAP {
+		return pcapRecordSize + len(p.Data)
+	}
+	return blockFrameSize + packetFixedSize + len(p.Data) + padding(len(p.Data)) + packetTailSize
+}
+
+// encode writes a packet's record where it goes. One in thousands goes over the end
+// of a buffer, and in pieces.
+func (w *Writer) encode(p *capture.Packet, size int) {
+	if room := w.disk.room(); size <= len(room) {
+		head := w.putHead(room, p, size)
+		n := head + copy(room[head:size], p.Data)
+		w.putTail(room[n:size], p, size)
+		w.disk.used(size)
+		return
+	}
+	head := w.putHead(w.record[:], p, size)
+	w.disk.append(w.record[:head])
+	w.disk.append(p.Data)
+	tail := w.record[:size-head-len(p.Data)]
+	w.putTail(tail, p, size)
+	w.disk.append(tail)
+}
+
+// putHead writes what is before a packet's data and returns its length.
+func (w *Writer) putHead(b []byte, p *capture.Packet, size int) int {
+	if w.header.Format == capture.PCAP {
+		b = b[:pcapRecordSize]
+		order.PutUint32(b, uint32(p.Time/1e9))
+		order.PutUint32(b[4:], uint32(p.Time%1e9))
+		order.PutUint32(b[8:], uint32(len(p.Data)))
+		order.PutUint32(b[12:], p.Length)
+		return len(b)
+	}
+	b = b[:8+packetFixedSize]
+	order.PutUint32(b, blockPacket)
+	order.PutUint32(b[4:], uint32(size))
+	order.PutUint32(b[8:], p.Interface)
+	order.PutUint32(b[12:], uint32(p.Time>>32))
+	order.PutUint32(b[16:], uint32(p.Time))
+	order.PutUint32(b[20:], uint32(len(p.Data)))
+	order.PutUint32(b[24:], p.Length)
+	return len(b)
+}
+
+// putTail writes what is behind a packet's data, all of b.
+func (w *Writer) putTail(b []byte, p *capture.Packet, size int) {
+	if w.header.Format == capture.PCAP {
+		return
+	}
+	n := padding(len(p.Data))
+	clear(b[:n])
+	b = b[n:]
+	order.PutUint16(b, packetFlags)
+	order.PutUint16(b[2:], 4)
+	order.PutUint32(b[4:], flags(p.Direction))
+	order.PutUint32(b[8:], optionEnd)
+	order.PutUint32(b[12:], uint32(size))
+}
+
+// Info implements capture.File.
+func (w *Writer) Info() capture.FileInfo {
+	info := capture.FileInfo{Name: w.name, Bytes: w.disk.size(), Packets: w.packets}
+	if w.packets > 0 {
+		info.First = time.Unix(0, w.first).UTC()
+		info.Last = time.Unix(0, w.last).UTC()
+	}
+	return info
+}
+
+// Flush implements capture.File.
+func (w *Writer) Flush() (pending bool, err error) {
+	w.disk.flush()
+	pending = w.disk.written.Load() < w.disk.size()
+	if err := w.disk.failed(); err != nil {
+		return false, cause(err)
+	}
+	return pending, nil
+}
+
+// Free implements capture.File.
+func (w *Writer) Free() (int64, error) { return w.disk.free() }
+
+// Close implements capture.File.
+func (w *Writer) Close(counters []capture.Counters) (capture.FileInfo, error) {
+	if w.header.Format == capture.PCAPNG {
+		var end []byte
+		now := time.Now()
+		for id, c := range counters {
+			end = appendStatistics(end, id, c, w.header.Start, now)
+		}
+		w.disk.append(end)
+	}
+	err := w.disk.finish()
+	info := w.Info()
+	if err != nil {
+		// What the disk has of the last records is torn, and may be less than was
+		// counted: the file itself says what is in it.
+		if kept, repairErr := repair(w.disk.file); repairErr == nil {
+			kept.Name = w.name
+			info = kept
+		}
+	}
+	if syncErr := w.disk.file.Sync(); err == nil {
+		err = syncErr
+	}
+	if closeErr := w.disk.file.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		err = cause(err)
+	}
+	return info, err
+}

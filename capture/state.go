@@ -1,0 +1,63 @@
+package capture
+
+// State says where a capture is in its life.
+type State string
+
+const (
+	NotStarted State = "NotStarted"
+	Running    State = "Running"
+	Stopped    State = "Stopped"
+	Error      State = "Error" // it ended because something broke: FileError
+)
+
+// StopReason says why a capture ended. The set is closed: every end has one.
+type StopReason string
+
+const (
+	StoppedByUser      StopReason = "StoppedByUser"
+	TimeExceeded       StopReason = "TimeExceeded"
+	SizeExceeded       StopReason = "SizeExceeded"
+	PacketCountReached StopReason = "PacketCountReached"
+	FileCountReached   StopReason = "FileCountReached"
+	DiskLow            StopReason = "DiskLow"
+	InterfaceGone      StopReason = "InterfaceGone"
+	FileError          StopReason = "FileError"
+	Interrupted        StopReason = "Interrupted"
+	Shutdown           StopReason = "Shutdown"
+)
+
+// Text is the reason as one sentence for people.
+func (r StopReason) Text() string {
+	switch r {
+	case StoppedByUser:
+		return "A user stopped the capture."
+	case TimeExceeded:
+		return "The capture ran for the time it was given."
+	case SizeExceeded:
+		return "The file reached the size it was given."
+	case PacketCountReached:
+		return "The capture has the number of packets it was given."
+	case FileCountReached:
+		return "The capture has the number of files it was given."
+	case DiskLow:
+		return "The capture stopped to keep the disk from filling up."
+	case InterfaceGone:
+		return "The interface was removed while the capture ran."
+	case FileError:
+		return "The file could not be written; the packets written before are kept."
+	case Interrupted:
+		return "The appliance ended unexpectedly while the capture ran; the packets written before are kept."
+	case Shutdown:
+		return "The appliance was shut down while the capture ran."
+	default:
+		return ""
+	}
+}
+
+// State is the state of a capture that ended for this reason.
+func (r StopReason) State() State {
+	if r == FileError {
+		return Error
+	}
+	return Stopped
+}

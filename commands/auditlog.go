@@ -1,0 +1,71 @@
+package commands
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"diagsh/access"
+	"diagsh/menu"
+)
+
+// auditService reads the audit log. There is no way to write or change it from here.
+type auditService interface {
+	Events(ctx context.Context, f access.EventFilter, yield func(access.Event) error) error
+}
+
+type auditlogArgs struct {
+	User  string    `arg:"user" help:"Only what this user did."`
+	From  time.Time `arg:"from" help:"Only from this time on, such as 2026-03-01 or \"2026-03-01 10:15\" (UTC)."`
+	To    time.Time `arg:"to" help:"Only up to this time."`
+	Path  string    `arg:"path" help:"Only this command or those below it, such as packetcapture, or a file name."`
+	Act   string    `arg:"act" choices:"command|login|logout|refused|download|delete|system" help:"Only this kind of act."`
+	Count int       `arg:"count,main" default:"100" min:"1" max:"1000000" help:"So many lines, the newest."`
+}
+
+// auditlog shows who did what. It yields lines as they are found, the oldest first.
+func auditlog(s auditService) *menu.Command {
+	return menu.Spec[auditlogArgs, access.Event]{
+		Name: "auditlog",
+		Help: "Show who did what, from where, with which result.",
+		Role: menu.Administrator,
+		Run: func(ctx context.Context, _ menu.Caller, a auditlogArgs, out *menu.Out[access.Event]) error {
+			found := false
+			err := s.Events(ctx, access.EventFilter{User: a.User, From: a.From, To: a.To, Path: a.Path, Act: a.Act, Newest: a.Count}, func(e access.Event) error {
+				found = true
+				return out.Record(e)
+			})
+			if err == nil && !found {
+				out.Printf("The log has no such line.\n")
+			}
+			return err
+		},
+		Text: auditLine,
+	}.Command()
+}
+
+func auditLine(w io.Writer, e access.Event) {
+	what := []string{}
+	if e.Path != "" {
+		what = append(what, e.Path)
+	}
+	names := make([]string, 0, len(e.Arguments))
+	for name := range e.Arguments {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		what = append(what, name, menu.Quote(e.Arguments[name]))
+	}
+	result := e.Result
+	if e.Message != "" {
+		result += " (" + strings.TrimSuffix(e.Message, ".") + ")"
+	}
+	if len(what) > 0 {
+		result = strings.Join(what, " ") + ": " + result
+	}
+	fmt.Fprintf(w, "%s  %-8s  %s from %s  %s\n", e.Time.UTC().Format("2006-01-02 15:04:05 UTC"), e.Act, orDash(e.User), orDash(e.Source), result)
+}

@@ -1,0 +1,175 @@
+// Package captureview writes captures as the screen shows them, for the two faces of the one table of captures: packetcapture and
+// diagnostic > network > tcpdump.
+package captureview
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"diagsh/capture"
+	"diagsh/menu"
+)
+
+// Status writes all there is to say about one capture.
+func Status(w io.Writer, s capture.Status) {
+	fmt.Fprintf(w, "Capture:     %s, %s\n", s.Name, State(s))
+	if s.Error != "" {
+		fmt.Fprintf(w, "Error:       %s\n", s.Error)
+	}
+	fmt.Fprintf(w, "Started:     %s by %s\n", clock(s.StartTime), s.Owner)
+	if !s.EndTime.IsZero() {
+		fmt.Fprintf(w, "Ended:       %s\n", clock(s.EndTime))
+	}
+	for i, f := range s.Files {
+		label := "File:"
+		if i > 0 {
+			label = ""
+		}
+		note := ""
+		if s.State == capture.Running && i == len(s.Files)-1 {
+			note = ", being written"
+		}
+		fmt.Fprintf(w, "%-12s %s (%s, %d packets%s)\n", label, f.Name, Bytes(f.Bytes), f.Packets, note)
+	}
+	fmt.Fprintf(w, "Packets:     %d received, %d written, %d dropped by the kernel\n", s.PacketsReceived, s.PacketsWritten, s.PacketsDropped)
+	fmt.Fprintf(w, "Limits:      %s\n", Limits(s.Limits))
+	fmt.Fprintf(w, "Interfaces:  %s\n", strings.Join(s.Interfaces, ", "))
+	if s.SnapLength > 0 && s.SnapLength < capture.MaxSnapLength {
+		fmt.Fprintf(w, "Snap length: %d bytes of each packet\n", s.SnapLength)
+	}
+	fmt.Fprintf(w, "Filter:      %s\n", Filter(s.EffectiveFilter))
+}
+
+// Statuses writes several captures with a blank line between them.
+func Statuses(w io.Writer, list []capture.Status) {
+	if len(list) == 0 {
+		fmt.Fprintln(w, "There is no capture.")
+	}
+	for i, s := range list {
+		if i > 0 {
+			fmt.Fprintln(w)
+		}
+		Status(w, s)
+	}
+}
+
+// Table writes one line a capture.
+func Table(w io.Writer, list []capture.Status) {
+	if len(list) == 0 {
+		fmt.Fprintln(w, "There is no capture.")
+		return
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "NAME\tSTATE\tSTARTED\tPACKETS\tSIZE\tOWNER\tFILE")
+	for _, s := range list {
+		file := "-"
+		if n := len(s.Files); n > 0 {
+			file = s.Files[n-1].Name
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\t%s\t%s\n", s.Name, State(s), clock(s.StartTime), s.PacketsWritten, Bytes(s.BytesWritten), s.Owner, file)
+	}
+	t.Flush()
+}
+
+// Brief writes what stands above a menu's choices: what runs, and the settings.
+func Brief(w io.Writer, list []capture.Status, settings capture.Settings) {
+	running := 0
+	for _, s := range list {
+		if s.State != capture.Running {
+			continue
+		}
+		running++
+		file := ""
+		if n := len(s.Files); n > 0 {
+			file = ", " + s.Files[n-1].Name
+		}
+		fmt.Fprintf(w, "Capture:   %s, %s (%s, %d packets%s)\n", s.Name, State(s), Bytes(s.BytesWritten), s.PacketsWritten, file)
+	}
+	if running == 0 {
+		last := ""
+		if len(list) > 0 {
+			last = fmt.Sprintf("; last: %s, %s", list[0].Name, State(list[0]))
+		}
+		fmt.Fprintf(w, "Capture:   none running%s\n", last)
+	}
+	management := "left out"
+	if settings.Management {
+		management = "kept"
+	}
+	fmt.Fprintf(w, "Settings:  %s | interfaces %s | filter %s | management sessions %s\n",
+		Limits(settings.Limits), strings.Join(settings.Interfaces, ", "), Filter(settings.Filter), management)
+}
+
+// State says whether a capture runs, for how long, or why it ended.
+func State(s capture.Status) string {
+	switch s.State {
+	case capture.Running:
+		return "running " + menu.FormatDuration(time.Since(s.StartTime).Truncate(time.Second))
+	case capture.Stopped, capture.Error:
+		if s.StopReason == capture.StoppedByUser {
+			return reason(s.StopReason)
+		}
+		if s.StopReason != "" {
+			return strings.ToLower(string(s.State)) + " (" + reason(s.StopReason) + ")"
+		}
+	}
+	return strings.ToLower(string(s.State))
+}
+
+// reason writes a StopReason in words: StoppedByUser as "stopped by user".
+func reason(r capture.StopReason) string {
+	var b strings.Builder
+	for i, c := range string(r) {
+		if i > 0 && c >= 'A' && c <= 'Z' {
+			b.WriteByte(' ')
+		}
+		b.WriteString(strings.ToLower(string(c)))
+	}
+	return b.String()
+}
+
+// Filter writes a filter, or that there is none.
+func Filter(expression string) string {
+	if expression == "" {
+		return "none"
+	}
+	return expression
+}
+
+// Limits writes limits as a sentence has them.
+func Limits(l capture.Limits) string {
+	var parts []string
+	if l.SizeBytes > 0 {
+		parts = append(parts, "size "+menu.Size(l.SizeBytes).String())
+	} else {
+		parts = append(parts, "size unlimited")
+	}
+	if l.DurationSeconds > 0 {
+		parts = append(parts, "duration "+menu.FormatDuration(time.Duration(l.DurationSeconds)*time.Second))
+	}
+	if l.Packets > 0 {
+		parts = append(parts, fmt.Sprintf("%d packets", l.Packets))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// Bytes writes a size for people: 118 KB.
+func Bytes(n int64) string {
+	for _, u := range []struct {
+		name  string
+		bytes int64
+	}{{"GB", 1 << 30}, {"MB", 1 << 20}, {"KB", 1 << 10}} {
+		if n >= 10*u.bytes {
+			return fmt.Sprintf("%d %s", n/u.bytes, u.name)
+		}
+		if n >= u.bytes {
+			return fmt.Sprintf("%.1f %s", float64(n)/float64(u.bytes), u.name)
+		}
+	}
+	return fmt.Sprintf("%d B", n)
+}
+
+func clock(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }

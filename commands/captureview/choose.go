@@ -1,0 +1,130 @@
+package captureview
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"diagsh/capture"
+	"diagsh/menu"
+)
+
+// Clear is the word that takes a filter away.
+const Clear = "CLEAR"
+
+// Cleared is the filter that was meant: none for Clear.
+func Cleared(expression string) string {
+	if strings.EqualFold(strings.TrimSpace(expression), Clear) {
+		return ""
+	}
+	return strings.TrimSpace(expression)
+}
+
+// Running are the captures that run.
+func Running(list []capture.Status) []capture.Status {
+	return slices.DeleteFunc(slices.Clone(list), func(s capture.Status) bool { return s.State != capture.Running })
+}
+
+// Ended are the captures that have ended.
+func Ended(list []capture.Status) []capture.Status {
+	return slices.DeleteFunc(slices.Clone(list), func(s capture.Status) bool { return s.State == capture.Running })
+}
+
+// Current are the captures that run, else the one that ended last.
+func Current(list []capture.Status) []capture.Status {
+	if running := Running(list); len(running) > 0 || len(list) == 0 {
+		return running
+	}
+	return list[:1]
+}
+
+// Choose offers captures by name. With only one there is nothing to ask.
+func Choose(q *menu.Question, list []capture.Status) {
+	for _, s := range list {
+		q.Choices = append(q.Choices, menu.Choice{Value: s.Name, Label: s.Name + " - " + State(s)})
+	}
+	q.Skip, q.Required = len(list) < 2, len(list) > 1
+	q.Open = true // a name that is not there is NotFound, which is said better by whoever looks for it
+}
+
+// OnlyRunning is the name of the capture that is meant when none was named: the one that runs.
+func OnlyRunning(list []capture.Status, name string) (string, error) {
+	running := Running(list)
+	switch {
+	case name != "":
+		return name, nil
+	case len(running) == 1:
+		return running[0].Name, nil
+	case len(running) == 0:
+		return "", menu.Errorf(menu.State, "No capture is running").WithHint("Start one with start")
+	}
+	return "", menu.Wrong("name", "%d captures are running", len(running)).WithHint("Name the one that is meant")
+}
+
+// ChooseInterfaces offers the interfaces and ALL; the present ones are the default.
+func ChooseInterfaces(q *menu.Question, interfaces []capture.InterfaceInfo, present []string) {
+	for _, i := range interfaces {
+		state := "down"
+		if i.Up {
+			state = "up"
+		}
+		label := fmt.Sprintf("%s (%s, %s)", i.Name, state, i.LinkType)
+		if len(i.Addresses) > 0 {
+			label = fmt.Sprintf("%s (%s, %s)", i.Name, state, strings.Join(i.Addresses, " "))
+		}
+		q.Choices = append(q.Choices, menu.Choice{Value: i.Name, Label: label})
+	}
+	q.Choices = append(q.Choices, menu.Choice{Value: capture.All, Label: "ALL interfaces"})
+	q.Default = strings.Join(present, ",")
+}
+
+// Settings writes the stored settings.
+func Settings(w io.Writer, s capture.Settings) {
+	fmt.Fprintf(w, "Limits:      %s\n", Limits(s.Limits))
+	fmt.Fprintf(w, "Interfaces:  %s\n", strings.Join(s.Interfaces, ", "))
+	fmt.Fprintf(w, "Filter:      %s\n", Filter(s.Filter))
+	if s.SnapLength > 0 {
+		fmt.Fprintf(w, "Snap length: %d bytes of each packet\n", s.SnapLength)
+	}
+	if s.Management {
+		fmt.Fprintln(w, "Management:  the packets of management sessions are captured too")
+	} else {
+		fmt.Fprintln(w, "Management:  the packets of management sessions are left out")
+	}
+}
+
+// Removed is a capture that was removed.
+type Removed struct {
+	Name  string   `json:"name"`
+	Files []string `json:"files"`
+	Bytes int64    `json:"bytes"`
+}
+
+// RemovedOf says what goes with a capture.
+func RemovedOf(s capture.Status) Removed {
+	r := Removed{Name: s.Name, Files: []string{}}
+	for _, f := range s.Files {
+		r.Files = append(r.Files, f.Name)
+		r.Bytes += f.Bytes
+	}
+	return r
+}
+
+// RemovedTable writes what was removed.
+func RemovedTable(w io.Writer, list []Removed) {
+	if len(list) == 0 {
+		fmt.Fprintln(w, "There was nothing to remove.")
+	}
+	for _, r := range list {
+		fmt.Fprintf(w, "Removed %s (%s, %s).\n", r.Name, Count(len(r.Files), "file"), Bytes(r.Bytes))
+	}
+}
+
+// Count writes a number with its noun: 1 file, 2 files.
+func Count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

@@ -1,0 +1,20 @@
+// Package network is the menu diagnostic > network.
+package network
+
+import "diagsh/menu"
+
+// Services is what the menu's commands need from the running appliance.
+type Services interface {
+	captureService
+}
+
+// Menu is diagnostic > network.
+func Menu(s Services) *menu.Menu {
+	return &menu.Menu{
+		Name: "network",
+		Help: "Network Utilities.",
+		Items: []menu.Item{
+			tcpdump(s),
+		},
+	}
+}

@@ -1,0 +1,207 @@
+package network
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"diagsh/capture"
+	"diagsh/commands/captureview"
+	"diagsh/menu"
+)
+
+// captureService is the one table of captures, which packetcapture shows too.
+type captureService interface {
+	StartCapture(caller menu.Caller, request capture.Request) (capture.Status, error)
+	StopCapture(caller menu.Caller, name string) (capture.Status, error)
+	DeleteCapture(caller menu.Caller, name string) error
+	Captures() []capture.Status
+	CaptureSettings() capture.Settings
+	SetCaptureSettings(caller menu.Caller, s capture.Settings) error
+	CheckFilter(ctx context.Context, expression string) error
+	CaptureInterfaces() []capture.InterfaceInfo
+}
+
+// tcpdump is diagnostic > network > tcpdump: captures by the stored settings, in six verbs.
+func tcpdump(s captureService) *menu.Menu {
+	return &menu.Menu{
+		Name: "tcpdump",
+		Help: "Dump ethernet packets.",
+		Status: func(_ context.Context, _ menu.Caller, w io.Writer) error {
+			captureview.Brief(w, s.Captures(), s.CaptureSettings())
+			return nil
+		},
+		Items: []menu.Item{
+			tcpdumpStart(s),
+			tcpdumpStop(s),
+			tcpdumpStatus(s),
+			tcpdumpFilter(s),
+			tcpdumpInterface(s),
+			tcpdumpClear(s),
+		},
+	}
+}
+
+type startArgs struct {
+	Name string `arg:"name,main" help:"Name of the capture; one is made if none is given."`
+}
+
+func tcpdumpStart(s captureService) *menu.Command {
+	return menu.Spec[startArgs, capture.Status]{
+		Name:    "start",
+		Help:    "Start packet capture.",
+		Details: "It uses the filter, the interfaces and the limits that are set, and goes on when you leave the menu or the session.",
+		Role:    menu.Operator,
+		Shape:   menu.Object,
+		Run: func(_ context.Context, caller menu.Caller, a startArgs, out *menu.Out[capture.Status]) error {
+			status, err := s.StartCapture(caller, capture.Request{Name: a.Name})
+			if err != nil {
+				return err
+			}
+			out.Printf("Capture started.\n")
+			return out.Record(status)
+		},
+		Text: captureview.Status,
+	}.Command()
+}
+
+type nameArgs struct {
+	Name string `arg:"name,main" ask:"Name of the capture" help:"Name of the capture; may be left out when there is only one."`
+}
+
+func tcpdumpStop(s captureService) *menu.Command {
+	return menu.Spec[nameArgs, capture.Status]{
+		Name:   "stop",
+		Help:   "Stop packet capture.",
+		Role:   menu.Operator,
+		Shape:  menu.Object,
+		Hidden: func(context.Context) bool { return len(captureview.Running(s.Captures())) == 0 },
+		Ask: func(_ context.Context, _ menu.Caller, _ nameArgs, q *menu.Question) error {
+			captureview.Choose(q, captureview.Running(s.Captures()))
+			return nil
+		},
+		Run: func(_ context.Context, caller menu.Caller, a nameArgs, out *menu.Out[capture.Status]) error {
+			name, err := captureview.OnlyRunning(s.Captures(), a.Name)
+			if err != nil {
+				return err
+			}
+			status, err := s.StopCapture(caller, name)
+			if err != nil {
+				return err
+			}
+			out.Printf("Capture stopped.\n")
+			return out.Record(status)
+		},
+		Text: captureview.Status,
+	}.Command()
+}
+
+type noArgs struct{}
+
+func tcpdumpStatus(s captureService) *menu.Command {
+	return menu.Spec[noArgs, capture.Status]{
+		Name: "status",
+		Help: "Status capture.",
+		Role: menu.ReadOnly,
+		Run: func(_ context.Context, _ menu.Caller, _ noArgs, out *menu.Out[capture.Status]) error {
+			for _, status := range captureview.Current(s.Captures()) {
+				if err := out.Record(status); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+		TextTable: captureview.Statuses,
+	}.Command()
+}
+
+type filterArgs struct {
+	Filter string `arg:"filter,main" ask:"Filter expression as tcpdump takes it, or CLEAR for none" help:"A tcpdump filter such as \"host 192.0.2.1 and port 25\"; CLEAR for none."`
+}
+
+func tcpdumpFilter(s captureService) *menu.Command {
+	return menu.Spec[filterArgs, capture.Settings]{
+		Name:  "filter",
+		Help:  "Set packet capture filter.",
+		Role:  menu.Operator,
+		Shape: menu.Object,
+		Ask: func(_ context.Context, _ menu.Caller, _ filterArgs, q *menu.Question) error {
+			q.Required, q.Default = true, s.CaptureSettings().Filter
+			if q.Default == "" {
+				q.Default = captureview.Clear
+			}
+			return nil
+		},
+		Check: func(ctx context.Context, _ menu.Caller, a filterArgs, _ string) error {
+			return s.CheckFilter(ctx, captureview.Cleared(a.Filter))
+		},
+		Run: func(_ context.Context, caller menu.Caller, a filterArgs, out *menu.Out[capture.Settings]) error {
+			settings := s.CaptureSettings()
+			settings.Filter = captureview.Cleared(a.Filter)
+			return keep(s, caller, settings, out)
+		},
+		Text: captureview.Settings,
+	}.Command()
+}
+
+type interfaceArgs struct {
+	Interfaces []string `arg:"interface,main" ask:"Interfaces to capture on, names or numbers separated by commas" help:"Names of interfaces separated by commas, or ALL."`
+}
+
+func tcpdumpInterface(s captureService) *menu.Command {
+	return menu.Spec[interfaceArgs, capture.Settings]{
+		Name:  "interface",
+		Help:  "Set packet capture interface.",
+		Role:  menu.Operator,
+		Shape: menu.Object,
+		Ask: func(_ context.Context, _ menu.Caller, _ interfaceArgs, q *menu.Question) error {
+			q.Required = true
+			captureview.ChooseInterfaces(q, s.CaptureInterfaces(), s.CaptureSettings().Interfaces)
+			return nil
+		},
+		Run: func(_ context.Context, caller menu.Caller, a interfaceArgs, out *menu.Out[capture.Settings]) error {
+			settings := s.CaptureSettings()
+			settings.Interfaces = a.Interfaces
+			return keep(s, caller, settings, out)
+		},
+		Text: captureview.Settings,
+	}.Command()
+}
+
+func keep(s captureService, caller menu.Caller, settings capture.Settings, out *menu.Out[capture.Settings]) error {
+	if err := s.SetCaptureSettings(caller, settings); err != nil {
+		return err
+	}
+	return out.Record(s.CaptureSettings())
+}
+
+type clearArgs struct {
+	Confirm menu.Confirm `arg:"confirm" ask:"Remove all ended captures and their files?" help:"Say yes: files are removed."`
+}
+
+func tcpdumpClear(s captureService) *menu.Command {
+	return menu.Spec[clearArgs, captureview.Removed]{
+		Name:   "clear",
+		Help:   "Remove previous packet captures.",
+		Role:   menu.Operator,
+		Hidden: func(context.Context) bool { return len(captureview.Ended(s.Captures())) == 0 },
+		Ask: func(_ context.Context, _ menu.Caller, _ clearArgs, q *menu.Question) error {
+			n := len(captureview.Ended(s.Captures()))
+			q.Skip = n == 0
+			q.Text = fmt.Sprintf("Remove %s with all files?", captureview.Count(n, "ended capture"))
+			return nil
+		},
+		Run: func(_ context.Context, caller menu.Caller, _ clearArgs, out *menu.Out[captureview.Removed]) error {
+			for _, status := range captureview.Ended(s.Captures()) {
+				if err := s.DeleteCapture(caller, status.Name); err != nil {
+					return err
+				}
+				if err := out.Record(captureview.RemovedOf(status)); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+		TextTable: captureview.RemovedTable,
+	}.Command()
+}

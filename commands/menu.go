@@ -1,0 +1,37 @@
+// Package commands is the tree of menus and commands: a folder per menu, a file per command. A menu of verbs on one thing
+// (packetcapture, userconfig, tcpdump) is one file, named for it. Its place in this list is its place on the screen.
+package commands
+
+import (
+	"diagsh/commands/diagnostic"
+	"diagsh/menu"
+)
+
+// Services is what the commands need from the running appliance, each part declared by the command that uses it.
+type Services interface {
+	diagnostic.Services
+	captureService
+	accountService
+	passwordService
+	sessionService
+	visitService
+	auditService
+}
+
+// Tree is the top menu.
+func Tree(s Services, v Version) *menu.Menu {
+	return &menu.Menu{
+		Help: "The appliance's commands.",
+		Items: []menu.Item{
+			packetcapture(s),
+			diagnostic.Menu(s),
+			userconfig(s),
+			passwd(s),
+			whoami(),
+			who(s),
+			last(s),
+			auditlog(s),
+			version(v),
+		},
+	}
+}

@@ -1,0 +1,401 @@
+package commands
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"diagsh/capture"
+	"diagsh/commands/captureview"
+	"diagsh/menu"
+)
+
+// captureService is the one table of captures, for all users and front ends.
+type captureService interface {
+	StartCapture(caller menu.Caller, request capture.Request) (capture.Status, error)
+	StopCapture(caller menu.Caller, name string) (capture.Status, error)
+	DeleteCapture(caller menu.Caller, name string) error
+	Capture(name string) (capture.Status, error)
+	Captures() []capture.Status
+	CaptureSettings() capture.Settings
+	SetCaptureSettings(caller menu.Caller, s capture.Settings) error
+	CheckFilter(ctx context.Context, expression string) error
+	CaptureInterfaces() []capture.InterfaceInfo
+}
+
+// packetcapture is the menu of named captures.
+func packetcapture(s captureService) *menu.Menu {
+	return &menu.Menu{
+		Name: "packetcapture",
+		Help: "Capture packets on the appliance's interfaces.",
+		Status: func(_ context.Context, _ menu.Caller, w io.Writer) error {
+			captureview.Brief(w, s.Captures(), s.CaptureSettings())
+			return nil
+		},
+		Items: []menu.Item{
+			captureStart(s),
+			captureStop(s),
+			captureStatus(s),
+			captureSetup(s),
+			captureList(s),
+			captureDelete(s),
+		},
+	}
+}
+
+type captureStartArgs struct {
+	Name       string         `arg:"name,main" help:"Name of the capture; one is made if none is given."`
+	Interfaces []string       `arg:"interface" help:"Names of interfaces separated by commas, or ALL."`
+	Filter     *string        `arg:"filter" help:"A tcpdump filter such as \"host 192.0.2.1 and port 25\"; CLEAR for none."`
+	Size       *menu.Size     `arg:"size,unlimited" unit:"MB" min:"4096" help:"Ends at this file size; unlimited still ends before the disk is full."`
+	Duration   *time.Duration `arg:"duration,unlimited" min:"1" max:"31536000" help:"Ends after this time, such as 60s or 5m."`
+	Packets    *int64         `arg:"packets,unlimited" min:"1" help:"Ends after so many packets that match the filter."`
+	SnapLength *int           `arg:"snaplen" min:"0" max:"262144" help:"Bytes kept of each packet; 0 keeps all."`
+	Format     string         `arg:"format" choices:"pcap|pcapng" help:"File format; pcap for one interface, pcapng for several, if not given."`
+	Management *bool          `arg:"management" help:"Keep the packets of management sessions too."`
+}
+
+func captureStart(s captureService) *menu.Command {
+	return menu.Spec[captureStartArgs, capture.Status]{
+		Name:    "start",
+		Help:    "Begin a capture.",
+		Details: "What is not given is taken from the settings (setup). The capture goes on when you leave the menu or the session.",
+		Role:    menu.Operator,
+		Shape:   menu.Object,
+		Ask: func(_ context.Context, _ menu.Caller, _ captureStartArgs, q *menu.Question) error {
+			if q.Name == "interface" {
+				captureview.ChooseInterfaces(q, s.CaptureInterfaces(), nil)
+			}
+			return nil
+		},
+		Check: func(ctx context.Context, _ menu.Caller, a captureStartArgs, name string) error {
+			if name == "filter" {
+				return s.CheckFilter(ctx, captureview.Cleared(*a.Filter))
+			}
+			return nil
+		},
+		Run: func(_ context.Context, caller menu.Caller, a captureStartArgs, out *menu.Out[capture.Status]) error {
+			status, err := s.StartCapture(caller, a.request())
+			if err != nil {
+				return err
+			}
+			out.Printf("Capture %s started.\n", status.Name)
+			return out.Record(status)
+		},
+		Text: captureview.Status,
+	}.Command()
+}
+
+func (a captureStartArgs) request() capture.Request {
+	r := capture.Request{Name: a.Name, Interfaces: a.Interfaces, SnapLength: a.SnapLength, Format: capture.Format(a.Format), Management: a.Management}
+	if a.Filter != nil {
+		expression := captureview.Cleared(*a.Filter)
+		r.Filter = &expression
+	}
+	if a.Size != nil {
+		r.Limits.SizeBytes = int64(*a.Size)
+	}
+	if a.Duration != nil {
+		r.Limits.DurationSeconds = seconds(*a.Duration)
+	}
+	if a.Packets != nil {
+		r.Limits.Packets = *a.Packets
+	}
+	return r
+}
+
+// seconds of a duration, a begun one counted whole; unlimited stays unlimited.
+func seconds(d time.Duration) int64 {
+	if d == menu.Unlimited {
+		return capture.Unlimited
+	}
+	return int64((d + time.Second - 1) / time.Second)
+}
+
+type captureNameArgs struct {
+	Name string `arg:"name,main" ask:"Name of the capture" help:"Name of the capture; may be left out when there is only one."`
+}
+
+func captureStop(s captureService) *menu.Command {
+	return menu.Spec[captureNameArgs, capture.Status]{
+		Name:   "stop",
+		Help:   "End a capture.",
+		Role:   menu.Operator,
+		Shape:  menu.Object,
+		Hidden: func(context.Context) bool { return len(captureview.Running(s.Captures())) == 0 },
+		Ask: func(_ context.Context, _ menu.Caller, _ captureNameArgs, q *menu.Question) error {
+			captureview.Choose(q, captureview.Running(s.Captures()))
+			return nil
+		},
+		Run: func(_ context.Context, caller menu.Caller, a captureNameArgs, out *menu.Out[capture.Status]) error {
+			name, err := captureview.OnlyRunning(s.Captures(), a.Name)
+			if err != nil {
+				return err
+			}
+			status, err := s.StopCapture(caller, name)
+			if err != nil {
+				return err
+			}
+			out.Printf("Capture %s stopped.\n", status.Name)
+			return out.Record(status)
+		},
+		Text: captureview.Status,
+	}.Command()
+}
+
+type captureStatusArgs struct {
+	Name string `arg:"name,main" help:"Name of a capture; without it, those that run, else the last one."`
+}
+
+func captureStatus(s captureService) *menu.Command {
+	return menu.Spec[captureStatusArgs, capture.Status]{
+		Name:   "status",
+		Help:   "Show the captures that run, or the last one.",
+		Role:   menu.ReadOnly,
+		Hidden: func(context.Context) bool { return len(s.Captures()) == 0 },
+		Ask: func(_ context.Context, _ menu.Caller, _ captureStatusArgs, q *menu.Question) error {
+			captureview.Choose(q, s.Captures())
+			q.Required = false
+			return nil
+		},
+		Run: func(_ context.Context, _ menu.Caller, a captureStatusArgs, out *menu.Out[capture.Status]) error {
+			if a.Name != "" {
+				status, err := s.Capture(a.Name)
+				if err != nil {
+					return err
+				}
+				out.Object()
+				return out.Record(status)
+			}
+			for _, status := range captureview.Current(s.Captures()) {
+				if err := out.Record(status); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+		TextTable: captureview.Statuses,
+	}.Command()
+}
+
+type captureListArgs struct{}
+
+func captureList(s captureService) *menu.Command {
+	return menu.Spec[captureListArgs, capture.Status]{
+		Name:   "list",
+		Help:   "List all captures, those that ended too.",
+		Role:   menu.ReadOnly,
+		Hidden: func(context.Context) bool { return len(s.Captures()) == 0 },
+		Run: func(_ context.Context, _ menu.Caller, _ captureListArgs, out *menu.Out[capture.Status]) error {
+			for _, status := range s.Captures() {
+				if err := out.Record(status); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+		TextTable: captureview.Table,
+	}.Command()
+}
+
+type captureDeleteArgs struct {
+	Name    string       `arg:"name,main,required" ask:"Capture to delete, or ALL" help:"Name of a capture that has ended, or ALL of them."`
+	Confirm menu.Confirm `arg:"confirm" ask:"Delete it and its files?" help:"Say yes: files are removed."`
+}
+
+func captureDelete(s captureService) *menu.Command {
+	return menu.Spec[captureDeleteArgs, captureview.Removed]{
+		Name:   "delete",
+		Help:   "Delete captures that have ended, with their files.",
+		Role:   menu.Operator,
+		Hidden: func(context.Context) bool { return len(captureview.Ended(s.Captures())) == 0 },
+		Ask: func(_ context.Context, _ menu.Caller, a captureDeleteArgs, q *menu.Question) error {
+			ended := captureview.Ended(s.Captures())
+			if q.Name == "name" {
+				captureview.Choose(q, ended)
+				q.Choices = append(q.Choices, menu.Choice{Value: capture.All, Label: "ALL captures that have ended"})
+				q.Skip, q.Required = false, true
+				return nil
+			}
+			if a.Name == capture.All {
+				q.Skip = len(ended) == 0
+				q.Text = fmt.Sprintf("Delete %s with all files?", captureview.Count(len(ended), "capture"))
+				return nil
+			}
+			status, err := s.Capture(a.Name)
+			if err != nil {
+				return blame("name", err)
+			}
+			if status.State == capture.Running {
+				return &menu.Error{Kind: menu.State, Argument: "name", Message: "The capture " + a.Name + " is running", Hint: "Stop it first"}
+			}
+			q.Text = fmt.Sprintf("Delete %s with all files?", a.Name)
+			return nil
+		},
+		Run: func(_ context.Context, caller menu.Caller, a captureDeleteArgs, out *menu.Out[captureview.Removed]) error {
+			chosen := captureview.Ended(s.Captures())
+			if a.Name != capture.All {
+				status, err := s.Capture(a.Name)
+				if err != nil {
+					return err
+				}
+				chosen = []capture.Status{status}
+			}
+			for _, status := range chosen {
+				if err := s.DeleteCapture(caller, status.Name); err != nil {
+					return err
+				}
+				if err := out.Record(captureview.RemovedOf(status)); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+		TextTable: captureview.RemovedTable,
+	}.Command()
+}
+
+type captureSetupArgs struct {
+	Size       *menu.Size     `arg:"size,unlimited" unit:"MB" min:"4096" ask:"Maximum size of the capture file, in MB, or unlimited" help:"A capture ends at this file size; unlimited still ends before the disk is full."`
+	Duration   *time.Duration `arg:"duration,unlimited" min:"1" max:"31536000" ask:"Time limit, such as 60s or 5m, or unlimited" help:"A capture ends after this time."`
+	Packets    *int64         `arg:"packets,unlimited" min:"1" help:"A capture ends after so many packets that match the filter."`
+	Interfaces []string       `arg:"interface" ask:"Interfaces to capture on, names or numbers separated by commas" help:"Names of interfaces separated by commas, or ALL."`
+	Kind       string         `arg:"kind" choices:"PREDEFINED|CUSTOM|CLEAR" ask:"Choose how to filter; Enter keeps the present filter" help:"How the filter is given."`
+	Ports      []string       `arg:"ports" ask:"Ports, separated by commas; empty for any" help:"Ports of the predefined filter."`
+	Clients    []string       `arg:"clients" ask:"Client addresses, separated by commas; empty for any" help:"Client addresses of the predefined filter."`
+	Servers    []string       `arg:"servers" ask:"Server addresses, separated by commas; empty for any" help:"Server addresses of the predefined filter."`
+	Filter     *string        `arg:"filter" ask:"Filter expression as tcpdump takes it, or CLEAR for none" help:"A tcpdump filter such as \"host 192.0.2.1 and port 25\"; CLEAR for none."`
+	SnapLength *int           `arg:"snaplen" min:"0" max:"262144" help:"Bytes kept of each packet; 0 keeps all."`
+	Management *bool          `arg:"management" ask:"Capture the packets of management sessions too?" help:"Keep the packets of management sessions."`
+}
+
+func captureSetup(s captureService) *menu.Command {
+	return menu.Spec[captureSetupArgs, capture.Settings]{
+		Name:    "setup",
+		Help:    "Change what captures start with.",
+		Details: "The settings hold at once, for captures to come; no commit is needed.",
+		Role:    menu.Operator,
+		Shape:   menu.Object,
+		Ask: func(_ context.Context, _ menu.Caller, a captureSetupArgs, q *menu.Question) error {
+			askSetup(s, a, q)
+			return nil
+		},
+		Check: func(ctx context.Context, _ menu.Caller, a captureSetupArgs, name string) error {
+			switch name {
+			case "filter":
+				return s.CheckFilter(ctx, captureview.Cleared(*a.Filter))
+			case "ports":
+				return checkEach(ctx, s, name, a.Ports, "port", "is not a port", "A port is a number up to 65535 or the name of a service")
+			case "clients":
+				return checkEach(ctx, s, name, a.Clients, "host", "is not an address", "Give IPv4 or IPv6 addresses, or names that can be looked up")
+			case "servers":
+				return checkEach(ctx, s, name, a.Servers, "host", "is not an address", "Give IPv4 or IPv6 addresses, or names that can be looked up")
+			}
+			return nil
+		},
+		Run: func(_ context.Context, caller menu.Caller, a captureSetupArgs, out *menu.Out[capture.Settings]) error {
+			settings := s.CaptureSettings()
+			a.apply(&settings)
+			if err := s.SetCaptureSettings(caller, settings); err != nil {
+				return err
+			}
+			return out.Record(s.CaptureSettings())
+		},
+		Text: captureview.Settings,
+	}.Command()
+}
+
+// checkEach checks the values of the predefined filter one by one, so that the one at fault is named and not a place in an expression
+// that nobody typed. A value is one word: with more, it could be any expression.
+func checkEach(ctx context.Context, s captureService, name string, values []string, primitive, fault, hint string) error {
+	for _, v := range values {
+		if strings.ContainsAny(v, " \t()") || s.CheckFilter(ctx, primitive+" "+v) != nil {
+			return menu.Wrong(name, "%q %s", v, fault).WithHint("%s", hint)
+		}
+	}
+	return nil
+}
+
+// askSetup shows the present settings as defaults, and asks for a filter in the way that was chosen.
+func askSetup(s captureService, a captureSetupArgs, q *menu.Question) {
+	present := s.CaptureSettings()
+	switch q.Name {
+	case "size":
+		q.Default = "unlimited"
+		if present.Limits.SizeBytes > 0 {
+			q.Default = strings.TrimSuffix(menu.Size(present.Limits.SizeBytes).String(), "MB")
+		}
+	case "duration":
+		q.Default = "unlimited"
+		if present.Limits.DurationSeconds > 0 {
+			q.Default = menu.FormatDuration(time.Duration(present.Limits.DurationSeconds) * time.Second)
+		}
+	case "interface":
+		captureview.ChooseInterfaces(q, s.CaptureInterfaces(), present.Interfaces)
+	case "kind":
+		q.Text = "The filter is: " + captureview.Filter(present.Filter) + "\n\n" + q.Text
+		q.Keywords = true
+		q.Choices = []menu.Choice{
+			{Value: "PREDEFINED", Help: "Ports, clients and servers, asked one by one."},
+			{Value: "CUSTOM", Help: "A filter expression as tcpdump takes it."},
+			{Value: "CLEAR", Help: "No filter."},
+		}
+	case "ports", "clients", "servers":
+		q.Skip = a.Kind != "PREDEFINED"
+	case "filter":
+		custom := a.Kind == "CUSTOM"
+		q.Skip, q.Required, q.Default = !custom, custom, present.Filter
+	case "management":
+		q.Default = "N"
+		if present.Management {
+			q.Default = "Y"
+		}
+	}
+}
+
+// predefined is the expression for ports, clients and servers.
+func (a captureSetupArgs) predefined() string {
+	var parts []string
+	for _, p := range []struct {
+		primitive string
+		values    []string
+	}{{"port", a.Ports}, {"host", a.Clients}, {"host", a.Servers}} {
+		var any []string
+		for _, v := range p.values {
+			any = append(any, p.primitive+" "+v)
+		}
+		if len(any) > 0 {
+			parts = append(parts, "("+strings.Join(any, " or ")+")")
+		}
+	}
+	return strings.Join(parts, " and ")
+}
+
+func (a captureSetupArgs) apply(to *capture.Settings) {
+	if a.Size != nil {
+		to.Limits.SizeBytes = int64(*a.Size)
+	}
+	if a.Duration != nil {
+		to.Limits.DurationSeconds = seconds(*a.Duration)
+	}
+	if a.Packets != nil {
+		to.Limits.Packets = *a.Packets
+	}
+	if len(a.Interfaces) > 0 {
+		to.Interfaces = a.Interfaces
+	}
+	if expression := a.predefined(); expression != "" || a.Kind == "CLEAR" || a.Kind == "PREDEFINED" {
+		to.Filter = expression
+	}
+	if a.Filter != nil {
+		to.Filter = captureview.Cleared(*a.Filter)
+	}
+	if a.SnapLength != nil {
+		to.SnapLength = *a.SnapLength
+	}
+	if a.Management != nil {
+		to.Management = *a.Management
+	}
+}

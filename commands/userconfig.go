@@ -1,0 +1,492 @@
+package commands
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"diagsh/access"
+	"diagsh/menu"
+)
+
+// accountService keeps the accounts. It refuses what would leave the appliance without an administrator who can log in.
+type accountService interface {
+	Accounts() []access.Account
+	Account(user string) (access.Account, error)
+	CheckNewUser(user string) error
+	CreateAccount(a access.Account, password menu.Secret) error
+	UpdateAccount(a access.Account) error
+	DeleteAccount(user string) error
+	SetPassword(user string, password menu.Secret) error
+	AddKey(user, authorizedKey string) (access.Key, error)
+	RemoveKey(user, fingerprint string) error
+	UnlockAccount(user string) error
+}
+
+// userconfig is the menu of accounts.
+func userconfig(s accountService) *menu.Menu {
+	return &menu.Menu{
+		Name: "userconfig",
+		Help: "Manage who may log in, and as what.",
+		Status: func(_ context.Context, _ menu.Caller, w io.Writer) error {
+			accountTable(w, s.Accounts())
+			return nil
+		},
+		Items: []menu.Item{
+			userNew(s),
+			userEdit(s),
+			userDelete(s),
+			userPassword(s),
+			userKey(s),
+			userRole(s),
+			userUnlock(s),
+			userList(s),
+		},
+	}
+}
+
+func accountTable(w io.Writer, list []access.Account) {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "USER\tFULL NAME\tROLE\tLOGS IN BY\tLAST LOGIN\tNOTES")
+	for _, a := range list {
+		var by, notes []string
+		if a.Password {
+			by = append(by, "password")
+		}
+		if n := len(a.Keys); n > 0 {
+			by = append(by, fmt.Sprintf("keys (%d)", n))
+		}
+		if a.Expires != nil {
+			notes = append(notes, "expires "+a.Expires.UTC().Format("2006-01-02 15:04 UTC"))
+		}
+		if a.Locked != nil {
+			notes = append(notes, "locked until "+a.Locked.UTC().Format("15:04:05 UTC"))
+		}
+		if a.Role == menu.Support && a.Payload {
+			notes = append(notes, "sees packet contents")
+		}
+		last := "never"
+		if a.LastLogin != nil {
+			last = fmt.Sprintf("%s from %s", a.LastLogin.UTC().Format("2006-01-02 15:04 UTC"), a.LastFrom)
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", a.User, orDash(a.FullName), a.Role, orDash(strings.Join(by, ", ")), last, orDash(strings.Join(notes, ", ")))
+	}
+	t.Flush()
+}
+
+func accountText(w io.Writer, a access.Account) {
+	accountTable(w, []access.Account{a})
+	for _, k := range a.Keys {
+		fmt.Fprintf(w, "Key: %s %s %s\n", k.Type, k.Fingerprint, k.Comment)
+	}
+}
+
+func orDash(text string) string {
+	if text == "" {
+		return "-"
+	}
+	return text
+}
+
+// chooseUser offers the accounts by name.
+func chooseUser(s accountService, q *menu.Question) {
+	for _, a := range s.Accounts() {
+		q.Choices = append(q.Choices, menu.Choice{Value: a.User, Label: fmt.Sprintf("%s (%s)", a.User, a.Role)})
+	}
+	q.Open = true // a user that is not there is NotFound
+}
+
+// askRole explains the roles.
+func askRole(q *menu.Question) {
+	q.Choices = []menu.Choice{
+		{Value: string(menu.Administrator), Label: "administrator - everything", Help: "Everything."},
+		{Value: string(menu.Operator), Label: "operator - diagnostics, captures and their files", Help: "Diagnostics, captures and their files."},
+		{Value: string(menu.ReadOnly), Label: "readonly - tables and status only", Help: "Tables and status only."},
+		{Value: string(menu.Support), Label: "support - as operator, expires, packet headers only", Help: "As operator; expires; packet headers only."},
+	}
+}
+
+// supportDays is how long a support account lives if nothing else is said.
+const supportDays = 7
+
+type userNewArgs struct {
+	User     string         `arg:"user,main,required" ask:"User name" help:"Name of the account, of lower-case letters, digits, dots, hyphens and underscores."`
+	FullName string         `arg:"fullname" ask:"Full name" help:"Who it is."`
+	Role     string         `arg:"role" ask:"Role" default:"operator" choices:"administrator|operator|readonly|support" help:"What the user may do."`
+	Expires  *time.Duration `arg:"expires,unlimited" ask:"Expires after, such as 7d or 12h" min:"60" help:"The account ends after this time; unlimited for never."`
+	Payload  bool           `arg:"payload" ask:"May this support account see packet contents?" default:"no" help:"A support account may capture and read packet contents."`
+	Password menu.Secret    `arg:"password" ask:"Password (Enter for none: public keys only)" help:"At least 8 characters; none for public keys only."`
+	Key      string         `arg:"key" help:"A public key as in authorized_keys, in quotes."`
+}
+
+func userNew(s accountService) *menu.Command {
+	return menu.Spec[userNewArgs, access.Account]{
+		Name:  "new",
+		Help:  "Add a user.",
+		Role:  menu.Administrator,
+		Shape: menu.Object,
+		Ask: func(_ context.Context, _ menu.Caller, a userNewArgs, q *menu.Question) error {
+			support := a.Role == string(menu.Support)
+			switch q.Name {
+			case "role":
+				askRole(q)
+			case "expires":
+				q.Skip, q.Default = !support, fmt.Sprintf("%dd", supportDays)
+			case "payload":
+				q.Skip = !support
+			case "password":
+				q.Twice = true
+			}
+			return nil
+		},
+		Check: func(_ context.Context, _ menu.Caller, a userNewArgs, name string) error {
+			if name == "user" {
+				return s.CheckNewUser(a.User)
+			}
+			return nil
+		},
+		Run: func(_ context.Context, _ menu.Caller, a userNewArgs, out *menu.Out[access.Account]) error {
+			account := access.Account{User: a.User, FullName: a.FullName, Role: menu.Role(a.Role), Payload: a.Payload, Expires: until(a.Expires)}
+			if account.Role == menu.Support && a.Expires == nil {
+				account.Expires = until(new(supportDays * 24 * time.Hour))
+			}
+			if err := s.CreateAccount(account, a.Password); err != nil {
+				return err
+			}
+			if a.Key != "" {
+				if _, err := s.AddKey(a.User, a.Key); err != nil {
+					// An account that cannot be made as asked is not made at all.
+					s.DeleteAccount(a.User)
+					return err
+				}
+			}
+			out.Printf("User %s added.\n", a.User)
+			if a.Password == "" && a.Key == "" {
+				out.Printf("It cannot log in before it has a password or a key (userconfig password, userconfig key).\n")
+			}
+			made, err := s.Account(a.User)
+			if err != nil {
+				return err
+			}
+			return out.Record(made)
+		},
+		Text: accountText,
+	}.Command()
+}
+
+// until is the time at which a span from now ends, nil for none or unlimited.
+func until(d *time.Duration) *time.Time {
+	if d == nil || *d == menu.Unlimited {
+		return nil
+	}
+	t := time.Now().Add(*d).Truncate(time.Second)
+	return &t
+}
+
+type userEditArgs struct {
+	User     string         `arg:"user,main,required" ask:"User to edit" help:"Name of the account."`
+	FullName *string        `arg:"fullname" ask:"Full name" help:"Who it is."`
+	Expires  *time.Duration `arg:"expires,unlimited" ask:"Expires after, such as 7d or 12h, or unlimited" min:"60" help:"The account ends after this time from now; unlimited for never."`
+	Payload  *bool          `arg:"payload" ask:"May this support account see packet contents?" help:"A support account may capture and read packet contents."`
+}
+
+func userEdit(s accountService) *menu.Command {
+	return menu.Spec[userEditArgs, access.Account]{
+		Name:  "edit",
+		Help:  "Change a user's name, end and rights to packet contents.",
+		Role:  menu.Administrator,
+		Shape: menu.Object,
+		Ask: func(_ context.Context, _ menu.Caller, a userEditArgs, q *menu.Question) error {
+			if q.Name == "user" {
+				chooseUser(s, q)
+				return nil
+			}
+			account, err := s.Account(a.User)
+			if err != nil {
+				return blame("user", err)
+			}
+			switch q.Name {
+			case "fullname":
+				q.Default = account.FullName
+			case "payload":
+				q.Skip, q.Default = account.Role != menu.Support, "N"
+				if account.Payload {
+					q.Default = "Y"
+				}
+			case "expires":
+				q.Default = "" // Enter keeps the present end
+				if account.Expires != nil {
+					q.Text += fmt.Sprintf(" (now %s; Enter keeps it)", account.Expires.UTC().Format("2006-01-02 15:04 UTC"))
+				} else {
+					q.Text += " (now unlimited; Enter keeps it)"
+				}
+			}
+			return nil
+		},
+		Run: func(_ context.Context, _ menu.Caller, a userEditArgs, out *menu.Out[access.Account]) error {
+			account, err := s.Account(a.User)
+			if err != nil {
+				return err
+			}
+			if a.FullName == nil && a.Expires == nil && a.Payload == nil {
+				return menu.Errorf(menu.Usage, "Nothing is given that could change").WithHint("Give fullname, expires or payload")
+			}
+			if a.FullName != nil {
+				account.FullName = *a.FullName
+			}
+			if a.Expires != nil {
+				account.Expires = until(a.Expires)
+			}
+			if a.Payload != nil {
+				account.Payload = *a.Payload
+			}
+			return update(s, account, out)
+		},
+		Text: accountText,
+	}.Command()
+}
+
+func update(s accountService, account access.Account, out *menu.Out[access.Account]) error {
+	if err := s.UpdateAccount(account); err != nil {
+		return err
+	}
+	changed, err := s.Account(account.User)
+	if err != nil {
+		return err
+	}
+	out.Printf("User %s changed.\n", account.User)
+	return out.Record(changed)
+}
+
+// blame names the argument at fault in an error that does not.
+func blame(argument string, err error) error {
+	e := *menu.AsError(err)
+	e.Argument = argument
+	return &e
+}
+
+type userRoleArgs struct {
+	User string `arg:"user,main,required" ask:"User" help:"Name of the account."`
+	Role string `arg:"role,required" ask:"Role" choices:"administrator|operator|readonly|support" help:"What the user may do."`
+}
+
+func userRole(s accountService) *menu.Command {
+	return menu.Spec[userRoleArgs, access.Account]{
+		Name:    "role",
+		Help:    "Change what a user may do.",
+		Details: "It holds at once, in sessions that are open too. A support account without an end gets one in 7 days.",
+		Role:    menu.Administrator,
+		Shape:   menu.Object,
+		Ask: func(_ context.Context, _ menu.Caller, a userRoleArgs, q *menu.Question) error {
+			if q.Name == "user" {
+				chooseUser(s, q)
+				return nil
+			}
+			account, err := s.Account(a.User)
+			if err != nil {
+				return blame("user", err)
+			}
+			askRole(q)
+			q.Default = string(account.Role)
+			return nil
+		},
+		Run: func(_ context.Context, _ menu.Caller, a userRoleArgs, out *menu.Out[access.Account]) error {
+			account, err := s.Account(a.User)
+			if err != nil {
+				return err
+			}
+			account.Role = menu.Role(a.Role)
+			if account.Role == menu.Support && account.Expires == nil {
+				account.Expires = until(new(supportDays * 24 * time.Hour))
+			}
+			return update(s, account, out)
+		},
+		Text: accountText,
+	}.Command()
+}
+
+type userDeleteArgs struct {
+	User    string       `arg:"user,main,required" ask:"User to delete" help:"Name of the account."`
+	Confirm menu.Confirm `arg:"confirm" ask:"Delete this user?" help:"Say yes: the account is removed and its sessions end."`
+}
+
+func userDelete(s accountService) *menu.Command {
+	return menu.Spec[userDeleteArgs, access.Account]{
+		Name:  "delete",
+		Help:  "Remove a user; sessions of the user end.",
+		Role:  menu.Administrator,
+		Shape: menu.Object,
+		Ask: func(_ context.Context, _ menu.Caller, a userDeleteArgs, q *menu.Question) error {
+			switch q.Name {
+			case "user":
+				chooseUser(s, q)
+			case "confirm":
+				if _, err := s.Account(a.User); err != nil {
+					return blame("user", err)
+				}
+				q.Text = fmt.Sprintf("Delete the user %s?", a.User)
+			}
+			return nil
+		},
+		Run: func(_ context.Context, _ menu.Caller, a userDeleteArgs, out *menu.Out[access.Account]) error {
+			account, err := s.Account(a.User)
+			if err != nil {
+				return err
+			}
+			if err := s.DeleteAccount(a.User); err != nil {
+				return err
+			}
+			return out.Record(account)
+		},
+		Text: func(w io.Writer, a access.Account) { fmt.Fprintf(w, "User %s deleted.\n", a.User) },
+	}.Command()
+}
+
+type userPasswordArgs struct {
+	User     string      `arg:"user,main,required" ask:"User" help:"Name of the account."`
+	Password menu.Secret `arg:"password,required" ask:"New password" help:"At least 8 characters."`
+}
+
+func userPassword(s accountService) *menu.Command {
+	return menu.Spec[userPasswordArgs, access.Account]{
+		Name:  "password",
+		Help:  "Give a user a new password.",
+		Role:  menu.Administrator,
+		Shape: menu.Object,
+		Ask: func(_ context.Context, _ menu.Caller, a userPasswordArgs, q *menu.Question) error {
+			switch q.Name {
+			case "user":
+				chooseUser(s, q)
+			case "password":
+				if _, err := s.Account(a.User); err != nil {
+					return blame("user", err)
+				}
+				q.Twice = true
+			}
+			return nil
+		},
+		Run: func(_ context.Context, _ menu.Caller, a userPasswordArgs, out *menu.Out[access.Account]) error {
+			if err := s.SetPassword(a.User, a.Password); err != nil {
+				return err
+			}
+			account, err := s.Account(a.User)
+			if err != nil {
+				return err
+			}
+			return out.Record(account)
+		},
+		Text: func(w io.Writer, a access.Account) { fmt.Fprintf(w, "The password of %s is changed.\n", a.User) },
+	}.Command()
+}
+
+type userKeyArgs struct {
+	User   string `arg:"user,main,required" ask:"User" help:"Name of the account."`
+	Action string `arg:"action,required" ask:"Add or remove a key" choices:"new|delete" help:"What to do with the user's public keys."`
+	Key    string `arg:"key,required" ask:"Public key" help:"A public key as in authorized_keys, in quotes; to delete, its fingerprint."`
+}
+
+func userKey(s accountService) *menu.Command {
+	return menu.Spec[userKeyArgs, access.Account]{
+		Name:  "key",
+		Help:  "Add or remove a user's public keys.",
+		Role:  menu.Administrator,
+		Shape: menu.Object,
+		Ask: func(_ context.Context, _ menu.Caller, a userKeyArgs, q *menu.Question) error {
+			if q.Name == "user" {
+				chooseUser(s, q)
+				return nil
+			}
+			account, err := s.Account(a.User)
+			if err != nil {
+				return blame("user", err)
+			}
+			switch {
+			case q.Name == "action":
+				q.Default = "new"
+			case a.Action == "delete":
+				if len(account.Keys) == 0 {
+					return menu.Wrong("action", "%s has no public key", a.User).WithHint("Add one with new")
+				}
+				q.Text = "Key to remove"
+				for _, k := range account.Keys {
+					q.Choices = append(q.Choices, menu.Choice{Value: k.Fingerprint, Label: k.Type + " " + k.Fingerprint + " " + k.Comment})
+				}
+			default:
+				q.Text = "Public key (a line as in authorized_keys)"
+			}
+			return nil
+		},
+		Run: func(_ context.Context, _ menu.Caller, a userKeyArgs, out *menu.Out[access.Account]) error {
+			var err error
+			if a.Action == "delete" {
+				err = s.RemoveKey(a.User, a.Key)
+			} else {
+				_, err = s.AddKey(a.User, a.Key)
+			}
+			if err != nil {
+				return err
+			}
+			account, err := s.Account(a.User)
+			if err != nil {
+				return err
+			}
+			out.Printf("The keys of %s are changed.\n", a.User)
+			return out.Record(account)
+		},
+		Text: accountText,
+	}.Command()
+}
+
+type userUnlockArgs struct {
+	User string `arg:"user,main,required" ask:"User" help:"Name of the account."`
+}
+
+func userUnlock(s accountService) *menu.Command {
+	return menu.Spec[userUnlockArgs, access.Account]{
+		Name:  "unlock",
+		Help:  "Let a user log in again who was locked after failed logins.",
+		Role:  menu.Administrator,
+		Shape: menu.Object,
+		Hidden: func(context.Context) bool {
+			return !slices.ContainsFunc(s.Accounts(), func(a access.Account) bool { return a.Locked != nil })
+		},
+		Ask: func(_ context.Context, _ menu.Caller, _ userUnlockArgs, q *menu.Question) error {
+			chooseUser(s, q)
+			return nil
+		},
+		Run: func(_ context.Context, _ menu.Caller, a userUnlockArgs, out *menu.Out[access.Account]) error {
+			if err := s.UnlockAccount(a.User); err != nil {
+				return err
+			}
+			account, err := s.Account(a.User)
+			if err != nil {
+				return err
+			}
+			return out.Record(account)
+		},
+		Text: func(w io.Writer, a access.Account) { fmt.Fprintf(w, "User %s is not locked.\n", a.User) },
+	}.Command()
+}
+
+type userListArgs struct{}
+
+func userList(s accountService) *menu.Command {
+	return menu.Spec[userListArgs, access.Account]{
+		Name: "list",
+		Help: "List the users with their last login.",
+		Role: menu.Administrator,
+		Run: func(_ context.Context, _ menu.Caller, _ userListArgs, out *menu.Out[access.Account]) error {
+			for _, a := range s.Accounts() {
+				if err := out.Record(a); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+		TextTable: accountTable,
+	}.Command()
+}

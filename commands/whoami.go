@@ -1,0 +1,27 @@
+package commands
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"diagsh/menu"
+)
+
+type whoamiArgs struct{}
+
+// whoami shows the caller as the appliance sees it.
+func whoami() *menu.Command {
+	return menu.Spec[whoamiArgs, menu.Caller]{
+		Name:  "whoami",
+		Help:  "Show who you are here.",
+		Role:  menu.ReadOnly,
+		Shape: menu.Object,
+		Run: func(_ context.Context, caller menu.Caller, _ whoamiArgs, out *menu.Out[menu.Caller]) error {
+			return out.Record(caller)
+		},
+		Text: func(w io.Writer, c menu.Caller) {
+			fmt.Fprintf(w, "User:    %s\nRole:    %s\nFrom:    %s\nSession: %s\n", c.User, c.Role, c.Source, c.Session)
+		},
+	}.Command()
+}

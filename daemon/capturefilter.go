@@ -1,0 +1,194 @@
+package daemon
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/net/bpf"
+
+	"diagsh/capture"
+	"diagsh/capture/filter"
+	"diagsh/menu"
+)
+
+// maxInstructions is what is left of the 4096 instructions that Linux takes (BPF_MAXINSNS) for those that the engine puts before a
+// filter.
+const maxInstructions = 4096 - 16
+
+// A captureFilter is the filter of one capture: as an expression, and as a program for each of its interfaces.
+type captureFilter struct {
+	expression string // the effective filter
+	programs   map[int][]bpf.RawInstruction
+}
+
+// program is the program for an interface; nil takes every packet.
+func (f *captureFilter) program(i capture.Interface) ([]bpf.RawInstruction, error) {
+	return f.programs[i.Index], nil
+}
+
+// buildFilter makes the filter of a capture. Unless management is wanted, the packets of this machine's own management ports are
+// left out, whoever may be logged in now or later. headersOnly makes programs that cut packets behind their headers.
+//
+// The user's expression stands behind what is left out, because words such as vlan change the meaning of everything that follows
+// them.
+func (d *Daemon) buildFilter(ctx context.Context, spec capture.Spec, interfaces []capture.Interface, management, headersOnly bool) (*captureFilter, error) {
+	f := &captureFilter{expression: spec.Filter, programs: make(map[int][]bpf.RawInstruction)}
+	var own string
+	if !management {
+		own = managementFilter(d.config.ManagementPorts, ownAddresses())
+	}
+	switch {
+	case own != "" && spec.Filter != "":
+		f.expression = own + " and (" + spec.Filter + ")"
+	case own != "":
+		f.expression = own
+	}
+	for _, i := range interfaces {
+		p, err := programFor(ctx, spec.Filter, f.expression, i)
+		if err != nil {
+			return nil, err
+		}
+		if headersOnly {
+			p = cutBehindHeaders(p, i.LinkType, spec.SnapLength)
+		}
+		if len(p) > maxInstructions {
+			return nil, menu.Wrong("filter", "The filter is too long: the kernel takes %d instructions and this one needs %d", maxInstructions, len(p)).
+				WithHint("Use nets instead of single hosts")
+		}
+		f.programs[i.Index] = p
+	}
+	return f, nil
+}
+
+// programFor compiles the effective filter for an interface. The user's part is compiled by itself first: its errors are about what
+// the user typed, and parentheses in it cannot reach out of it.
+func programFor(ctx context.Context, expression, effective string, i capture.Interface) ([]bpf.RawInstruction, error) {
+	if effective == "" {
+		return nil, nil
+	}
+	if expression != "" {
+		if _, err := compile(ctx, expression, i); err != nil {
+			return nil, err
+		}
+	}
+	return compile(ctx, effective, i)
+}
+
+func compile(ctx context.Context, expression string, i capture.Interface) ([]bpf.RawInstruction, error) {
+	target := filter.Target{LinkType: filter.EN10MB, Kind: filter.Live}
+	if i.LinkType == capture.Raw {
+		target.LinkType = filter.Raw
+	}
+	target.Netmask, target.NetmaskUnknown = netmask(i)
+	program, err := filter.CompileContext(ctx, expression, target)
+	if err != nil {
+		return nil, filterError(err, i)
+	}
+	raw := make([]bpf.RawInstruction, len(program.Instructions))
+	for n, in := range program.Instructions {
+		raw[n] = bpf.RawInstruction{Op: in.Code, Jt: in.Jt, Jf: in.Jf, K: in.K}
+	}
+	return raw, nil
+}
+
+// netmask is the mask of an interface's first IPv4 address, which `ip broadcast` needs.
+func netmask(i capture.Interface) (mask uint32, unknown bool) {
+	if i.Index == 0 {
+		return 0xffffff00, false // no interface yet: an expression is being checked
+	}
+	link, err := net.InterfaceByIndex(i.Index)
+	if err != nil {
+		return 0, true
+	}
+	addresses, _ := link.Addrs()
+	for _, a := range addresses {
+		if n, ok := a.(*net.IPNet); ok && n.IP.To4() != nil && len(n.Mask) == net.IPv4len {
+			return binary.BigEndian.Uint32(n.Mask), false
+		}
+	}
+	return 0, true
+}
+
+// CheckFilter says what is wrong with a filter expression, as far as that can be said before an interface is chosen. The error
+// names the place.
+func (d *Daemon) CheckFilter(ctx context.Context, expression string) error {
+	if strings.TrimSpace(expression) == "" {
+		return nil
+	}
+	_, err := compile(ctx, expression, capture.Interface{LinkType: capture.Ethernet})
+	return d.plain("check the filter", err)
+}
+
+// filterError tells a user what is wrong with a filter, and where.
+func filterError(err error, i capture.Interface) error {
+	var f *filter.Error
+	if !errors.As(err, &f) {
+		return err
+	}
+	on := ""
+	if i.Name != "" && i.LinkType != capture.Ethernet {
+		on = " on interface " + i.Name
+	}
+	at := utf8.RuneCountInString(f.Expression[:min(f.Position, len(f.Expression))]) + 1
+	e := menu.Wrong("filter", "The filter is wrong%s at character %d: %s", on, at, printable(strings.TrimSuffix(f.Message, ".")))
+	if f.Hint != "" {
+		e.Hint = sentence(printable(f.Hint))
+	}
+	return e
+}
+
+// managementFilter is an expression for all packets but those of TCP connections to the given ports of this machine; empty if
+// there are no ports. It names addresses and directions, so that connections of others to such ports, or of this machine to such
+// ports elsewhere, are captured.
+func managementFilter(ports []uint16, addresses []netip.Addr) string {
+	if len(ports) == 0 {
+		return ""
+	}
+	ports = slices.Compact(slices.Sorted(slices.Values(ports)))
+	if len(addresses) == 0 || len(addresses) > maxOwnAddresses {
+		return fmt.Sprintf("not (tcp and %s)", either("port", ports))
+	}
+	return fmt.Sprintf("not (tcp and ((%s and %s) or (%s and %s)))",
+		either("dst port", ports), either("dst host", addresses), either("src port", ports), either("src host", addresses))
+}
+
+// either names one value or several behind a qualifier: dst port 22, or dst port (22 or 2222).
+func either[T any](qualifier string, values []T) string {
+	var words []string
+	for _, v := range values {
+		words = append(words, fmt.Sprint(v))
+	}
+	if len(words) == 1 {
+		return qualifier + " " + words[0]
+	}
+	return qualifier + " (" + strings.Join(words, " or ") + ")"
+}
+
+// maxOwnAddresses is up to how many addresses of this machine are named; with more, its management ports are left out by their
+// numbers alone.
+const maxOwnAddresses = 32
+
+// ownAddresses lists the addresses of this machine.
+func ownAddresses() []netip.Addr {
+	addresses, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil
+	}
+	var list []netip.Addr
+	for _, a := range addresses {
+		if n, ok := a.(*net.IPNet); ok {
+			if addr, ok := netip.AddrFromSlice(n.IP); ok {
+				list = append(list, addr.Unmap())
+			}
+		}
+	}
+	slices.SortFunc(list, netip.Addr.Compare)
+	return slices.Compact(list)
+}

@@ -1,0 +1,489 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"diagsh/access"
+	"diagsh/capture"
+	"diagsh/capture/afpacket"
+	"diagsh/capture/pcapfile"
+	"diagsh/menu"
+)
+
+// captures is the one table of captures, for all users and front ends.
+type captures struct {
+	files    *os.Root
+	path     string // of the diagnostic directory
+	store    string // captures.json
+	settings string // settings.json
+
+	tasks *sync.WaitGroup // of the appliance; each capture that is reserved is one
+
+	mu      sync.Mutex
+	records []*record // in the order of their starts
+	closed  bool
+
+	storing sync.Mutex // held while the table is written; taken before mu, which is not held meanwhile
+
+	settingsMu sync.Mutex
+	current    capture.Settings
+}
+
+// A record is one capture, running or ended.
+type record struct {
+	Status  capture.Status `json:"status"`  // as it ended; while it runs, as it began
+	File    string         `json:"file"`    // the name that its file gets
+	Payload bool           `json:"payload"` // the file holds more than headers
+	job     *capture.Job   // nil: it has ended
+	busy    bool           // somebody works on it: its job is being made, or its files are finished or removed
+}
+
+// status is the capture as it is now.
+func (r *record) status() capture.Status {
+	s := r.Status
+	if r.job != nil {
+		s = r.job.Status()
+	}
+	s.Interfaces = slices.Clone(s.Interfaces)
+	s.Files = slices.Clone(s.Files)
+	if s.Files == nil {
+		s.Files = []capture.FileInfo{}
+	}
+	return s
+}
+
+// ended reports whether the capture needs its file no more.
+func (r *record) ended() bool { return r.job == nil && !r.busy }
+
+// stopWait is how long StopCapture waits for a file to be finished, and startWait how long a filter's host names may take.
+const (
+	stopWait  = 30 * time.Second
+	startWait = 10 * time.Second
+)
+
+// StartCapture begins a capture. What the request leaves out comes from the settings. A caller who may not see packet contents
+// gets the headers of packets only.
+func (d *Daemon) StartCapture(caller menu.Caller, request capture.Request) (capture.Status, error) {
+	spec, management, err := d.specOf(request)
+	if err != nil {
+		return capture.Status{}, err
+	}
+	interfaces, err := resolve(spec.Interfaces)
+	if err != nil {
+		return capture.Status{}, d.captureError("start the capture", err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), startWait)
+	defer cancel()
+	f, err := d.buildFilter(ctx, spec, interfaces, management, !caller.Payload)
+	if err != nil {
+		return capture.Status{}, d.captureError("start the capture", err)
+	}
+	r, err := d.captures.reserve(spec, caller, f.expression, d.config, interfaces)
+	if err != nil {
+		return capture.Status{}, d.captureError("start the capture", err)
+	}
+	machine, system := machine()
+	job, err := capture.Start(capture.Config{
+		Spec:            r.spec(spec),
+		Owner:           caller.User,
+		EffectiveFilter: f.expression,
+		Interfaces:      interfaces,
+		Compile:         f.program,
+		Open:            afpacket.Options{Promiscuous: true}.Open,
+		Create:          pcapfile.Create,
+		Dir:             d.files,
+		FileName:        r.File,
+		Machine:         machine,
+		System:          system,
+		Application:     d.product,
+	})
+	if err != nil {
+		d.captures.drop(r)
+		d.keepCaptures()
+		d.tasks.Done()
+		return capture.Status{}, d.captureError("start the capture", err)
+	}
+	d.captures.began(r, job)
+	go func() {
+		defer d.tasks.Done()
+		d.await(r, job)
+	}()
+	return job.Status(), nil
+}
+
+// reserve takes a name and writes down that the capture is about to run, so that its file is known even if the appliance dies in
+// the next moment. Whoever reserves ends the task that this adds.
+func (c *captures) reserve(spec capture.Spec, caller menu.Caller, expression string, conf config, interfaces []capture.Interface) (*record, error) {
+	format := spec.FileFormat(len(interfaces))
+	r := &record{Payload: caller.Payload, busy: true, Status: capture.Status{
+		Name: spec.Name, State: capture.Running, Filter: spec.Filter, EffectiveFilter: expression, SnapLength: spec.SnapLength,
+		Format: format, Mode: capture.Single, Limits: spec.Limits, StartTime: time.Now(), Owner: caller.User,
+	}}
+	for _, i := range interfaces {
+		r.Status.Interfaces = append(r.Status.Interfaces, i.Name)
+	}
+	if err := c.add(r, conf); err != nil {
+		return nil, err
+	}
+	if err := c.keep(); err != nil {
+		c.drop(r)
+		c.tasks.Done()
+		return nil, err
+	}
+	return r, nil
+}
+
+// add puts a capture into the table, with a name and a name for its file.
+func (c *captures) add(r *record, conf config) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return menu.Errorf(menu.State, "The appliance is stopping")
+	}
+	running := 0
+	for _, other := range c.records {
+		if !other.ended() {
+			running++
+		}
+	}
+	if running >= conf.Captures.Running {
+		return menu.Errorf(menu.State, "%d captures are running, which is the most", running).WithHint("Stop one of them first")
+	}
+	s := &r.Status
+	if s.Name == "" {
+		s.Name = c.nextName()
+	} else if _, taken := c.find(s.Name); taken {
+		return &menu.Error{Kind: menu.State, Argument: "name", Message: "There is a capture " + s.Name + " already",
+			Hint: "Choose another name, or delete that one"}
+	}
+	r.File = c.freeFileName(conf.Hostname, s.Name, s.StartTime, s.Format)
+	c.records = append(c.records, r)
+	c.tasks.Add(1)
+	return nil
+}
+
+// drop takes a capture out of the table.
+func (c *captures) drop(r *record) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.records = slices.DeleteFunc(c.records, func(other *record) bool { return other == r })
+}
+
+// spec is the spec with the name that the record got.
+func (r *record) spec(s capture.Spec) capture.Spec {
+	s.Name = r.Status.Name
+	return s
+}
+
+// nextName is capture-N with the number after the highest in the table.
+func (c *captures) nextName() string {
+	const prefix = "capture-"
+	highest := 0
+	for _, r := range c.records {
+		if digits, ok := strings.CutPrefix(r.Status.Name, prefix); ok {
+			if n, err := strconv.Atoi(digits); err == nil && n > highest && n < 1<<30 {
+				highest = n
+			}
+		}
+	}
+	return prefix + strconv.Itoa(highest+1)
+}
+
+// freeFileName is HOST-NAME-YYYYMMDD-HHMMSS in UTC with its extension. A capture that follows another of its name within the
+// second gets a number behind that.
+func (c *captures) freeFileName(host, name string, now time.Time, format capture.Format) string {
+	base := host + "-" + name + "-" + now.UTC().Format("20060102-150405")
+	file := base + format.Extension()
+	for n := 2; c.taken(file); n++ {
+		file = fmt.Sprintf("%s-%04d%s", base, n, format.Extension())
+	}
+	return file
+}
+
+func (c *captures) taken(file string) bool {
+	for _, name := range []string{file, capture.PartName(file)} {
+		if _, err := c.files.Lstat(name); err == nil {
+			return true
+		}
+	}
+	return slices.ContainsFunc(c.records, func(r *record) bool { return r.File == file })
+}
+
+func (c *captures) find(name string) (*record, bool) {
+	i := slices.IndexFunc(c.records, func(r *record) bool { return r.Status.Name == name })
+	if i < 0 {
+		return nil, false
+	}
+	return c.records[i], true
+}
+
+// began notes that the capture runs.
+func (c *captures) began(r *record, job *capture.Job) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r.job, r.busy = job, false
+	if c.closed { // The appliance began to stop meanwhile.
+		job.Stop(capture.Shutdown)
+	}
+}
+
+// await waits for the end of a capture and keeps it. An end that no user asked for goes into the audit log; the command of a user
+// is there already.
+func (d *Daemon) await(r *record, job *capture.Job) {
+	<-job.Done()
+	s := job.Status()
+	d.captures.ended(r, s)
+	d.keepCaptures()
+	if s.Error != "" {
+		d.log.Error("a capture ended", "name", s.Name, "reason", s.StopReason, "error", s.Error)
+	}
+	if s.StopReason != capture.StoppedByUser {
+		d.recordEnd(s)
+	}
+}
+
+func (d *Daemon) recordEnd(s capture.Status) {
+	d.system(access.Event{User: "system", Source: localSource, Path: s.Name, Message: "The capture " + s.Name + " of " + s.Owner + " ended: " + s.StopReason.Text(),
+		Arguments: map[string]string{"stopReason": string(s.StopReason), "packets": fmt.Sprint(s.PacketsWritten)}, Seconds: s.EndTime.Sub(s.StartTime).Seconds()})
+}
+
+// ended keeps how a capture ended. Called by whoever notices first, and again by the others.
+func (c *captures) ended(r *record, s capture.Status) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r.Status, r.job = s, nil
+}
+
+// keepCaptures writes the table. If that fails it is right in memory nevertheless, and what is running goes on.
+func (d *Daemon) keepCaptures() {
+	if err := d.captures.keep(); err != nil {
+		d.log.Error("the table of captures cannot be written", "error", err)
+	}
+}
+
+// StopCapture ends a running capture and returns when its file is finished.
+func (d *Daemon) StopCapture(_ menu.Caller, name string) (capture.Status, error) {
+	r, job, err := d.captures.runningJob(name)
+	if err != nil {
+		return capture.Status{}, err
+	}
+	job.Stop(capture.StoppedByUser)
+	limit := time.NewTimer(stopWait)
+	defer limit.Stop()
+	select {
+	case <-job.Done():
+	case <-limit.C:
+		return job.Status(), menu.Errorf(menu.Failed, "The capture %s is stopping, but its file is not finished yet", name).WithHint("Its status will tell when it is")
+	}
+	// The table says so too before the caller is told, so that what comes next finds a capture that has ended.
+	s := job.Status()
+	d.captures.ended(r, s)
+	return s, nil
+}
+
+// runningJob is the running capture of a name.
+func (c *captures) runningJob(name string) (*record, *capture.Job, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r, ok := c.find(name)
+	switch {
+	case !ok:
+		return nil, nil, c.noSuch(name)
+	case r.job == nil:
+		return nil, nil, &menu.Error{Kind: menu.State, Argument: "name", Message: "The capture " + name + " is not running"}
+	}
+	return r, r.job, nil
+}
+
+func (c *captures) noSuch(name string) error {
+	e := &menu.Error{Kind: menu.NotFound, Argument: "name", Message: "There is no capture " + quoted(name)}
+	var names []string
+	for _, r := range c.records {
+		names = append(names, r.Status.Name)
+	}
+	if near := menu.Nearest(name, names); near != "" {
+		return e.WithHint("Did you mean %s?", near)
+	}
+	return e
+}
+
+// Capture finds one capture, running or ended.
+func (d *Daemon) Capture(name string) (capture.Status, error) {
+	d.captures.mu.Lock()
+	defer d.captures.mu.Unlock()
+	r, ok := d.captures.find(name)
+	if !ok {
+		return capture.Status{}, d.captures.noSuch(name)
+	}
+	return r.status(), nil
+}
+
+// Captures lists all captures: those that run first, each part the newest first.
+func (d *Daemon) Captures() []capture.Status {
+	d.captures.mu.Lock()
+	defer d.captures.mu.Unlock()
+	running, ended := []capture.Status{}, []capture.Status{}
+	for _, r := range slices.Backward(d.captures.records) {
+		if s := r.status(); s.State == capture.Running {
+			running = append(running, s)
+		} else {
+			ended = append(ended, s)
+		}
+	}
+	return append(running, ended...)
+}
+
+// DeleteCapture removes a capture that has ended, with its files.
+func (d *Daemon) DeleteCapture(_ menu.Caller, name string) error {
+	c := d.captures
+	r, files, err := c.takeFiles(name)
+	if err != nil {
+		return err
+	}
+	for i, f := range files {
+		if err := c.files.Remove(f.Name); err != nil && !errors.Is(err, os.ErrNotExist) {
+			c.putBack(r, files[i:])
+			d.keepCaptures()
+			return d.plain("delete the file", err)
+		}
+	}
+	c.drop(r)
+	d.keepCaptures()
+	return nil
+}
+
+// takeFiles takes its files from a capture that has ended and keeps everybody else from it.
+func (c *captures) takeFiles(name string) (*record, []capture.FileInfo, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r, ok := c.find(name)
+	switch {
+	case !ok:
+		return nil, nil, c.noSuch(name)
+	case r.job != nil || r.busy && r.Status.State == capture.Running:
+		return nil, nil, &menu.Error{Kind: menu.State, Argument: "name", Message: "The capture " + name + " is running", Hint: "Stop it first"}
+	case r.busy:
+		return nil, nil, &menu.Error{Kind: menu.State, Argument: "name", Message: "The files of " + name + " are being worked on", Hint: "Try again in a moment"}
+	}
+	files := r.Status.Files
+	r.Status.Files, r.busy = nil, true
+	return r, files, nil
+}
+
+// putBack gives back the files that could not be removed.
+func (c *captures) putBack(r *record, files []capture.FileInfo) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r.Status.Files, r.busy = files, false
+}
+
+// writing reports whether a running capture will have this file.
+func (c *captures) writing(file string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.ContainsFunc(c.records, func(r *record) bool { return !r.ended() && r.File == file })
+}
+
+// removed notes that a file is gone; its capture stays in the table.
+func (c *captures) removed(file string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, r := range c.records {
+		r.Status.Files = slices.DeleteFunc(r.Status.Files, func(f capture.FileInfo) bool { return f.Name == file })
+	}
+}
+
+// headersOnly lists the files that are known to hold no more than headers.
+func (c *captures) headersOnly() map[string]bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	files := make(map[string]bool)
+	for _, r := range c.records {
+		for _, f := range r.Status.Files {
+			if !r.Payload {
+				files[f.Name] = true
+			}
+		}
+	}
+	return files
+}
+
+// stop ends all captures and takes no more.
+func (c *captures) stop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed = true
+	for _, r := range c.records {
+		if r.job != nil {
+			r.job.Stop(capture.Shutdown)
+		}
+	}
+}
+
+// captureError gives an error of the engine the form that users get, and the name of the argument that is at fault.
+func (d *Daemon) captureError(what string, err error) error {
+	var spec *capture.SpecError
+	var missing *capture.NoSuchInterfaceError
+	var unsupported *capture.UnsupportedInterfaceError
+	var low *capture.DiskLowError
+	switch {
+	case errors.As(err, &spec):
+		return menu.Wrong(argumentOf(spec.Member), "%s", sentence(spec.Text))
+	case errors.As(err, &missing):
+		e := &menu.Error{Kind: menu.NotFound, Argument: "interface", Message: "There is no interface " + quoted(missing.Name)}
+		return e.WithHint("%s", interfaceHint(missing.Name))
+	case errors.As(err, &unsupported):
+		return &menu.Error{Kind: menu.Unsupported, Argument: "interface", Message: sentence(unsupported.Error())}
+	case errors.As(err, &low):
+		return menu.Errorf(menu.State, "The disk is low: %s are free and %s are kept in reserve", menu.Size(low.FreeBytes>>20<<20), menu.Size(low.ReserveBytes>>20<<20)).
+			WithHint("Delete files of the diagnostic directory first")
+	case errors.Is(err, capture.ErrMixedLinkTypes):
+		return menu.Wrong("format", "%s", sentence(err.Error()))
+	case errors.Is(err, capture.ErrNotPermitted):
+		return menu.Errorf(menu.Unsupported, "%s", sentence(err.Error()))
+	}
+	return d.plain(what, err)
+}
+
+// argumentOf is the parameter of the commands that a member of a Spec comes from.
+func argumentOf(member string) string {
+	switch member {
+	case "interfaces":
+		return "interface"
+	case "snapLength":
+		return "snaplen"
+	case "sizeBytes":
+		return "size"
+	case "durationSeconds":
+		return "duration"
+	}
+	return member
+}
+
+// sentence makes the text of an error one that a user gets: it begins with a capital letter and ends without a full stop.
+func sentence(text string) string {
+	text = strings.TrimSuffix(strings.TrimSpace(text), ".")
+	if text == "" {
+		return text
+	}
+	return strings.ToUpper(text[:1]) + text[1:]
+}
+
+// machine names the machine and its system for the headers of capture files.
+func machine() (machine, system string) {
+	var u unix.Utsname
+	if unix.Uname(&u) != nil {
+		return "", ""
+	}
+	return unix.ByteSliceToString(u.Machine[:]), unix.ByteSliceToString(u.Sysname[:]) + " " + unix.ByteSliceToString(u.Release[:])
+}

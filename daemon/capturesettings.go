@@ -1,0 +1,205 @@
+package daemon
+
+import (
+	"context"
+	"encoding/json"
+	"net"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"diagsh/capture"
+	"diagsh/capture/afpacket"
+	"diagsh/menu"
+)
+
+// CaptureSettings is what a capture starts with when its request says nothing else.
+func (d *Daemon) CaptureSettings() capture.Settings {
+	d.captures.settingsMu.Lock()
+	defer d.captures.settingsMu.Unlock()
+	s := d.captures.current
+	s.Interfaces = slices.Clone(s.Interfaces)
+	if s.Limits.SizeBytes == 0 {
+		s.Limits.SizeBytes = d.config.Captures.SizeBytes
+	}
+	return s
+}
+
+// SetCaptureSettings changes it, for captures to come.
+func (d *Daemon) SetCaptureSettings(_ menu.Caller, s capture.Settings) error {
+	spec := specOfSettings(s)
+	if spec.Limits.SizeBytes == 0 {
+		spec.Limits.SizeBytes = d.config.Captures.SizeBytes
+	}
+	if err := spec.Check(); err != nil {
+		return d.captureError("keep the settings", err)
+	}
+	if _, err := resolve(spec.Interfaces); err != nil {
+		return d.captureError("keep the settings", err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), startWait)
+	defer cancel()
+	if err := d.CheckFilter(ctx, s.Filter); err != nil {
+		return err
+	}
+	s.Interfaces, s.Limits = spec.Interfaces, spec.Limits
+	data, err := json.MarshalIndent(s, "", "  ")
+	if err != nil {
+		return err
+	}
+	c := d.captures
+	c.settingsMu.Lock()
+	defer c.settingsMu.Unlock()
+	if err := replaceFile(c.settings, append(data, '\n')); err != nil {
+		return d.plain("keep the settings", err)
+	}
+	c.current = s
+	return nil
+}
+
+func specOfSettings(s capture.Settings) capture.Spec {
+	return capture.Spec{Interfaces: allInCapitals(s.Interfaces), Filter: strings.TrimSpace(s.Filter), SnapLength: s.SnapLength, Limits: withoutUnlimited(s.Limits)}
+}
+
+// specOf puts settings and defaults in the place of what a request leaves out. management says whether the packets of management
+// sessions are kept.
+func (d *Daemon) specOf(r capture.Request) (spec capture.Spec, management bool, err error) {
+	settings := d.CaptureSettings()
+	spec, management = specOfSettings(settings), settings.Management
+	spec.Name, spec.Format = r.Name, r.Format
+	if len(r.Interfaces) > 0 {
+		spec.Interfaces = allInCapitals(r.Interfaces)
+	}
+	if r.Filter != nil {
+		spec.Filter = strings.TrimSpace(*r.Filter)
+	}
+	if r.SnapLength != nil {
+		spec.SnapLength = *r.SnapLength
+	}
+	for _, l := range []struct {
+		asked int64
+		limit *int64
+	}{{r.Limits.SizeBytes, &spec.Limits.SizeBytes}, {r.Limits.DurationSeconds, &spec.Limits.DurationSeconds}, {r.Limits.Packets, &spec.Limits.Packets}} {
+		if l.asked != 0 {
+			*l.limit = l.asked
+		}
+	}
+	spec.Limits = withoutUnlimited(spec.Limits)
+	if r.Management != nil {
+		management = *r.Management
+	}
+	spec.ReserveBytes = d.reserve()
+	if spec.Name != "" && !plainCaptureName(spec.Name) {
+		return spec, management, menu.Wrong("name", "%s is not a name for a capture", quoted(spec.Name)).
+			WithHint("A name has at most 64 letters, digits, dots, hyphens and underscores, and begins with a letter or digit")
+	}
+	if err := spec.Check(); err != nil {
+		return spec, management, d.captureError("start the capture", err)
+	}
+	return spec, management, nil
+}
+
+// plainCaptureName reports whether a capture may have this name: it can stand in a file name and is none of the words that mean
+// all captures, or none.
+func plainCaptureName(name string) bool {
+	const first = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+	return name != "" && len(name) <= 64 && strings.Trim(name, first+"._-") == "" && strings.ContainsRune(first, rune(name[0])) &&
+		!strings.EqualFold(name, capture.All) && !strings.EqualFold(name, "CLEAR")
+}
+
+// allInCapitals writes the word for all interfaces as the engine knows it.
+func allInCapitals(names []string) []string {
+	names = slices.Clone(names)
+	for i, n := range names {
+		if strings.EqualFold(n, capture.All) {
+			names[i] = capture.All
+		}
+	}
+	return names
+}
+
+// withoutUnlimited writes "no limit" of time and packets as the engine does. A size keeps the difference between no limit, which
+// somebody must have asked for, and nothing said.
+func withoutUnlimited(l capture.Limits) capture.Limits {
+	if l.DurationSeconds == capture.Unlimited {
+		l.DurationSeconds = 0
+	}
+	if l.Packets == capture.Unlimited {
+		l.Packets = 0
+	}
+	return l
+}
+
+// reserve is how much of the disk captures leave free: as configured, else a tenth of it, within 1 and 10 GiB; of a disk so small
+// that 1 GiB is more than a quarter, a quarter.
+func (d *Daemon) reserve() int64 {
+	if n := d.config.Captures.ReserveBytes; n > 0 {
+		return n
+	}
+	var s unix.Statfs_t
+	if err := unix.Statfs(d.captures.path, &s); err != nil {
+		return 1 << 30
+	}
+	total := int64(s.Blocks) * s.Bsize
+	return min(max(total/10, 1<<30), 10<<30, total/4)
+}
+
+// resolve finds interfaces.
+func resolve(names []string) ([]capture.Interface, error) {
+	list, err := afpacket.Resolve(names)
+	if err == nil && len(list) == 0 {
+		err = menu.Errorf(menu.Unsupported, "This machine has no interface that packets can be captured on")
+	}
+	return list, err
+}
+
+// interfaceHint names the interface that was probably meant, else those that there are.
+func interfaceHint(name string) string {
+	list, err := afpacket.Interfaces()
+	if err != nil || len(list) == 0 {
+		return "This machine has none that packets can be captured on"
+	}
+	var names []string
+	for _, i := range list {
+		names = append(names, i.Name)
+	}
+	if near := menu.Nearest(name, names); near != "" {
+		return "Did you mean " + near + "?"
+	}
+	if len(names) > 12 {
+		names = append(names[:12], "...")
+	}
+	return "The interfaces are " + strings.Join(names, ", ") + ", and ALL"
+}
+
+// CaptureInterfaces lists the interfaces that can be captured on.
+func (d *Daemon) CaptureInterfaces() []capture.InterfaceInfo {
+	list, err := afpacket.Interfaces()
+	if err != nil {
+		d.log.Error("the interfaces cannot be listed", "error", err)
+	}
+	infos := make([]capture.InterfaceInfo, 0, len(list))
+	for _, i := range list {
+		info := capture.InterfaceInfo{Name: i.Name, Loopback: i.Loopback, LinkType: linkName(i), Addresses: []string{}}
+		if link, err := net.InterfaceByIndex(i.Index); err == nil {
+			info.Up = link.Flags&net.FlagUp != 0
+			addresses, _ := link.Addrs()
+			for _, a := range addresses {
+				info.Addresses = append(info.Addresses, a.String())
+			}
+		}
+		infos = append(infos, info)
+	}
+	return infos
+}
+
+func linkName(i capture.Interface) string {
+	switch {
+	case i.Loopback:
+		return "loopback"
+	case i.LinkType == capture.Raw:
+		return "raw IP"
+	}
+	return "Ethernet"
+}

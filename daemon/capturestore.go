@@ -1,0 +1,203 @@
+package daemon
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"diagsh/access"
+	"diagsh/capture"
+	"diagsh/capture/pcapfile"
+)
+
+// keptCaptures is how many captures that ended are kept in the table. The files of older ones stay; nothing is known about them
+// any more, so that they count as holding packet contents.
+const keptCaptures = 1000
+
+// recoverWait is how long a start waits for the files that a crash left. Larger ones are finished while the appliance runs.
+const recoverWait = 10 * time.Second
+
+// capturesFile is the content of captures.json.
+type capturesFile struct {
+	Captures []*record `json:"captures"`
+}
+
+// openCaptures reads the table as it was when the appliance ended.
+func openCaptures(dir string, files *os.Root, tasks *sync.WaitGroup) (*captures, error) {
+	c := &captures{files: files, tasks: tasks, path: filepath.Join(dir, "diagnostic"), store: filepath.Join(dir, "captures.json"), settings: filepath.Join(dir, "settings.json")}
+	data, err := readIfPresent(c.store)
+	if err != nil {
+		return nil, err
+	}
+	if data != nil {
+		var file capturesFile
+		if err := json.Unmarshal(data, &file); err != nil {
+			return nil, fmt.Errorf("%s cannot be read: %w", c.store, err)
+		}
+		c.records = slices.DeleteFunc(file.Captures, func(r *record) bool { return r == nil })
+	}
+	if data, err = readIfPresent(c.settings); err != nil {
+		return nil, err
+	}
+	c.current = capture.Settings{Interfaces: []string{capture.All}}
+	if data != nil {
+		if err := json.Unmarshal(data, &c.current); err != nil {
+			return nil, fmt.Errorf("%s cannot be read: %w", c.settings, err)
+		}
+	}
+	return c, nil
+}
+
+// keep writes the table as it is now. It returns when that is safe on the disk.
+func (c *captures) keep() error {
+	c.storing.Lock()
+	defer c.storing.Unlock()
+	data, err := c.marshal()
+	if err != nil {
+		return err
+	}
+	return replaceFile(c.store, append(data, '\n'))
+}
+
+func (c *captures) marshal() ([]byte, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if extra := len(c.records) - keptCaptures; extra > 0 {
+		c.records = slices.DeleteFunc(c.records, func(r *record) bool {
+			extra--
+			return extra >= 0 && r.ended()
+		})
+	}
+	return json.MarshalIndent(capturesFile{c.records}, "", "  ")
+}
+
+// recover finishes what a crash left: captures that ran become Stopped for the reason Interrupted, and their files, trimmed to the
+// last whole packet, get their names. So do files of which nothing is known.
+func (d *Daemon) recover() {
+	done := make(chan struct{})
+	c := d.captures
+	for _, r := range c.records {
+		if r.Status.State == capture.Running {
+			r.Status.State, r.Status.StopReason, r.Status.Files = capture.Stopped, capture.Interrupted, []capture.FileInfo{}
+			r.busy = true // Nobody deletes it before its file is finished.
+		}
+	}
+	d.tasks.Go(func() {
+		defer close(done)
+		c.mu.Lock()
+		records := slices.Clone(c.records)
+		c.mu.Unlock()
+		for _, r := range records {
+			if r.busy {
+				d.recoverRecord(r)
+			}
+		}
+		d.recoverStrays()
+	})
+	select {
+	case <-done:
+	case <-time.After(recoverWait):
+		d.log.Info("files of captures that were interrupted are still being finished")
+	}
+}
+
+func (d *Daemon) recoverRecord(r *record) {
+	info, err := d.captures.finishFile(r.File)
+	if err != nil {
+		d.log.Error("the file of an interrupted capture cannot be finished", "file", r.File, "error", err)
+	}
+	status := d.captures.recovered(r, info, err, d.lastSign)
+	d.keepCaptures()
+	d.recordEnd(status)
+}
+
+// recovered notes what a capture that was interrupted has left; lastSign is when its appliance was last known to live.
+func (c *captures) recovered(r *record, info capture.FileInfo, err error, lastSign time.Time) capture.Status {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := &r.Status
+	s.EndTime = s.StartTime
+	for _, t := range []time.Time{lastSign, info.Last} {
+		if t.After(s.EndTime) {
+			s.EndTime = t
+		}
+	}
+	switch {
+	case err != nil:
+		s.Error = "the file cannot be finished"
+	case info.Name != "":
+		s.Files = []capture.FileInfo{info}
+		s.PacketsWritten, s.BytesWritten = uint64(info.Packets), info.Bytes
+		s.PacketsReceived = s.PacketsWritten
+	}
+	r.busy = false
+	return r.status()
+}
+
+// recoverStrays finishes the files of captures that are not in the table.
+func (d *Daemon) recoverStrays() {
+	names, err := d.captures.partNames()
+	if err != nil {
+		d.log.Error("the diagnostic directory cannot be read", "error", err)
+	}
+	for _, name := range names {
+		if _, err := d.captures.finishFile(name); err != nil {
+			d.log.Error("the file of an interrupted capture cannot be finished", "file", name, "error", err)
+			continue
+		}
+		d.system(access.Event{User: "system", Source: localSource, Path: name, Message: "A file of an interrupted capture was finished"})
+	}
+}
+
+// partNames lists the final names of files that were being written and belong to no capture of the table that runs.
+func (c *captures) partNames() ([]string, error) {
+	dir, err := c.files.Open(".")
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	entries, err := dir.ReadDir(-1)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, e := range entries {
+		if final, ok := capture.FinalName(e.Name()); ok && e.Type().IsRegular() && !c.writing(final) {
+			names = append(names, final)
+		}
+	}
+	return names, nil
+}
+
+// finishFile trims a file that was being written and gives it its final name. A file without a single whole header holds nothing
+// and is removed: then, as when there is no file at all, the FileInfo is empty.
+func (c *captures) finishFile(final string) (capture.FileInfo, error) {
+	part := capture.PartName(final)
+	info, err := pcapfile.Repair(filepath.Join(c.path, part))
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		// It had its name already when the appliance died, or was never made.
+		info, err = pcapfile.Repair(filepath.Join(c.path, final))
+		if errors.Is(err, os.ErrNotExist) {
+			return capture.FileInfo{}, nil
+		}
+		return info, err
+	case errors.Is(err, pcapfile.ErrNoCapture):
+		return capture.FileInfo{}, c.files.Remove(part)
+	case err != nil:
+		return capture.FileInfo{}, err
+	}
+	if _, err := c.files.Lstat(final); err == nil {
+		return capture.FileInfo{}, fmt.Errorf("there is a file %s already", final)
+	}
+	if err := c.files.Rename(part, final); err != nil {
+		return capture.FileInfo{}, err
+	}
+	info.Name = final
+	return info, syncDirectory(c.path)
+}

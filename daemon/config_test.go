@@ -1,0 +1,121 @@
+package daemon
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestConfigWithEverySetting(t *testing.T) {
+	got, err := readConfig("testdata/config.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := got.finish(); err != nil {
+		t.Fatal(err)
+	}
+	want := config{
+		Hostname: "mx1", BannerFile: "testdata/banner.txt", WelcomeFile: "testdata/welcome.txt", IdleTimeout: 45 * time.Minute,
+		Limits:          limits{SessionsPerUser: 8, Logins: 100},
+		Login:           guardRules{LongestDelay: 10 * time.Second, LockAfter: 5, Lock: time.Minute, LongestLock: 30 * time.Minute},
+		LocalUsers:      map[string]string{"root": "ops", "1000": "view"},
+		Captures:        captureDefaults{SizeBytes: 50 << 20, Running: 4, ReserveBytes: 2 << 30},
+		ManagementPorts: []uint16{22, 443},
+		banner:          "Authorised use only.\n[31mRed.\n", welcome: "Welcome.\n",
+		localUsers: map[uint32]string{0: "ops", 1000: "view"},
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("it reads as %+v; want %+v", got, want)
+	}
+	// The example has every setting that there is.
+	text, err := os.ReadFile("testdata/config.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range new(config).settings() {
+		if last := name[strings.LastIndexByte(name, '.')+1:]; !strings.Contains(string(text), last+":") {
+			t.Errorf("the example lacks %s", name)
+		}
+	}
+}
+
+func TestConfigErrors(t *testing.T) {
+	for text, want := range map[string]string{
+		"hostname: mx1\nidletimeout: 5m":               `line 2: "idletimeout": there is no such setting; did you mean idleTimeout?`,
+		"hostname: a b":                                `line 1: "hostname": it is a host name`,
+		"idleTimeout: soon":                            `line 1: "idleTimeout": it is a duration`,
+		"idleTimeout: -5":                              `line 1: "idleTimeout": it is a duration`,
+		"limits:\n  sessionsPerUser: many":             `line 2: "limits.sessionsPerUser": it is a whole number from 1 to 10000`,
+		"limits: 5":                                    `line 1: "limits": settings are lines`,
+		"limits:\n  logins: 5\n  logins: 6":            `line 3: "limits.logins": the setting is there twice`,
+		"limits:\n  nothing: 5":                        `line 2: "limits.nothing": there is no such setting`,
+		"captures: {defaultSize: 1KB}":                 `line 1: "captures.defaultSize": it is a size from 1MB on`,
+		"managementPorts: [22, ssh]":                   `line 1: "managementPorts": it is a list of port numbers`,
+		"managementPorts: 22":                          `line 1: "managementPorts": it is a list of port numbers`,
+		"localUsers: [root]":                           `line 1: "localUsers": it has lines`,
+		"localUsers: {root: Ops}":                      `line 1: "localUsers": it has lines`,
+		"- hostname":                                   `line 1: settings are lines`,
+		"hostname: [":                                  `line 1: `,
+		"a: &x {b: 1}\nhostname: *x":                   `line 1: "a": there is no such setting`,
+		"x: &a [1,1]\ny: &b [*a,*a]\nz: &c [*b,*b,*b]": `line 1: "x": there is no such setting`,
+	} {
+		c := defaultConfig()
+		err := c.parse([]byte(text))
+		if err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%q: %v; want %s", text, err, want)
+		}
+	}
+	for _, empty := range []string{"", "# nothing\n", "---\n", "limits: {}\n"} {
+		c := defaultConfig()
+		if err := c.parse([]byte(empty)); err != nil || !reflect.DeepEqual(c, defaultConfig()) {
+			t.Errorf("%q: %v, %+v", empty, err, c)
+		}
+	}
+}
+
+func TestConfigThatCannotBeUsed(t *testing.T) {
+	dir := prepare(t)
+	for text, want := range map[string]string{
+		"bannerFile: /nowhere/banner": "bannerFile",
+		"bannerFile: /dev/zero":       "bannerFile",
+		"localUsers: {no.such: ops}":  "no user no.such",
+		"hostname:\n\thost: x":        "line 2",
+	} {
+		path := filepath.Join(configured(t, dir, text), "config.yaml")
+		if _, err := Open(Options{Dir: dir}); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path) {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+	if _, err := Open(Options{Dir: dir, ConfigFile: filepath.Join(dir, "missing.yaml")}); err == nil {
+		t.Error("a configuration that was named and is missing is no error")
+	}
+	if _, err := Open(Options{Dir: dir, ConfigFile: "testdata/welcome.txt", Hostname: "x"}); err == nil {
+		t.Error("a text is read as a configuration")
+	}
+	if _, err := Open(Options{Dir: dir, Hostname: "a/b"}); err == nil {
+		t.Error("a host name with a slash is taken")
+	}
+}
+
+// FuzzConfig reads any text as a configuration: it never crashes, and what it takes is in range.
+func FuzzConfig(f *testing.F) {
+	example, err := os.ReadFile("testdata/config.yaml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(example)
+	f.Add([]byte("? {a: b}\n: c\nlimits: !!binary x\n<<: *y"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c := defaultConfig()
+		if c.parse(data) != nil {
+			return
+		}
+		if c.Hostname != "" && !plainHostname(c.Hostname) || c.Limits.SessionsPerUser < 1 || c.Limits.Logins < 1 || c.Login.LockAfter < 1 || c.IdleTimeout < 0 ||
+			c.Captures.SizeBytes < 1<<20 || c.Captures.Running < 1 {
+			t.Errorf("%q makes %+v", data, c)
+		}
+	})
+}

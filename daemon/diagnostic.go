@@ -1,0 +1,129 @@
+package daemon
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/sys/unix"
+
+	"diagsh/access"
+	"diagsh/menu"
+)
+
+// openDiagnostic opens the diagnostic directory. Nothing is reached through the *os.Root that is not below it, whatever links
+// somebody puts there.
+func openDiagnostic(path string) (*os.Root, error) {
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return nil, err
+	}
+	return os.OpenRoot(path)
+}
+
+// plainFileName reports whether a name is one of a finished file: flat, without a leading dot, and fit to be shown.
+func plainFileName(name string) bool {
+	return name != "" && len(name) <= 255 && name[0] != '.' && utf8.ValidString(name) && !strings.ContainsRune(name, '/') &&
+		!strings.ContainsFunc(name, unicode.IsControl)
+}
+
+func noSuchFile(name string) error {
+	return &menu.Error{Kind: menu.NotFound, Argument: "file", Message: "There is no file " + quoted(name) + " in the diagnostic directory"}
+}
+
+// ListFiles implements api.Files. Files come in the order of their names.
+func (d *Daemon) ListFiles() ([]access.File, error) {
+	dir, err := d.files.Open(".")
+	if err != nil {
+		return nil, d.plain("list the files", err)
+	}
+	defer dir.Close()
+	names, err := dir.Readdirnames(-1)
+	if err != nil {
+		return nil, d.plain("list the files", err)
+	}
+	slices.Sort(names)
+	headersOnly := d.captures.headersOnly()
+	list := []access.File{}
+	for _, name := range names {
+		if info, err := d.regularFile(name); err == nil {
+			list = append(list, describe(info, headersOnly))
+		}
+	}
+	return list, nil
+}
+
+// StatFile implements api.Files.
+func (d *Daemon) StatFile(name string) (access.File, error) {
+	info, err := d.regularFile(name)
+	if err != nil {
+		return access.File{}, err
+	}
+	return describe(info, d.captures.headersOnly()), nil
+}
+
+// describe makes a File. Only of a file that a capture of headers wrote is it known that it holds no packet contents.
+func describe(info fs.FileInfo, headersOnly map[string]bool) access.File {
+	return access.File{Name: info.Name(), Bytes: info.Size(), Modified: info.ModTime(), Payload: !headersOnly[info.Name()]}
+}
+
+// regularFile looks at a finished file. Anything else, links included, is none.
+func (d *Daemon) regularFile(name string) (fs.FileInfo, error) {
+	if !plainFileName(name) {
+		return nil, noSuchFile(name)
+	}
+	info, err := d.files.Lstat(name)
+	if err == nil && !info.Mode().IsRegular() {
+		err = fs.ErrNotExist
+	}
+	return info, d.fileError(name, "look at the file", err)
+}
+
+// OpenFile implements api.Files.
+func (d *Daemon) OpenFile(name string) (*os.File, error) {
+	before, err := d.regularFile(name)
+	if err != nil {
+		return nil, err
+	}
+	// Not blocking, in case a pipe took the file's place meanwhile.
+	f, err := d.files.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, d.fileError(name, "open the file", err)
+	}
+	// A link that took its place has been followed within the directory: then it is another file.
+	after, err := f.Stat()
+	if err == nil && !os.SameFile(before, after) {
+		err = fs.ErrNotExist
+	}
+	if err != nil {
+		f.Close()
+		return nil, d.fileError(name, "open the file", err)
+	}
+	return f, nil
+}
+
+// RemoveFile implements api.Files.
+func (d *Daemon) RemoveFile(_ menu.Caller, name string) error {
+	if d.captures.writing(name) {
+		return &menu.Error{Kind: menu.State, Argument: "file", Message: "The file " + name + " is being written by a capture", Hint: "Stop the capture first"}
+	}
+	if _, err := d.regularFile(name); err != nil {
+		return err
+	}
+	if err := d.files.Remove(name); err != nil {
+		return d.fileError(name, "delete the file", err)
+	}
+	d.captures.removed(name)
+	d.keepCaptures()
+	return nil
+}
+
+func (d *Daemon) fileError(name, what string, err error) error {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ELOOP) {
+		return noSuchFile(name)
+	}
+	return d.plain(what, err)
+}

@@ -1,0 +1,90 @@
+package daemon
+
+import (
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"diagsh/menu"
+)
+
+func TestDiagnosticDirectory(t *testing.T) {
+	dir := prepare(t)
+	d := start(t, Options{Dir: dir})
+	at := func(name string) string { return filepath.Join(dir, "diagnostic", name) }
+	os.WriteFile(at("report.txt"), []byte("report"), 0o600)
+	os.WriteFile(at("a b.pcap"), []byte("x"), 0o600)
+	os.WriteFile(at(".mx1-x.pcap.part"), []byte("x"), 0o600)
+	os.Mkdir(at("folder"), 0o700)
+	os.WriteFile(at("folder/inside"), []byte("x"), 0o600)
+	os.Symlink("../users.json", at("out"))
+	os.Symlink("report.txt", at("in"))
+	os.WriteFile(at("bell\a"), []byte("x"), 0o600)
+	if err := unix.Mkfifo(at("pipe"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+
+	files, err := d.ListFiles()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, f := range files {
+		names = append(names, f.Name)
+		if !f.Payload || f.Modified.IsZero() {
+			t.Errorf("%+v", f)
+		}
+	}
+	if want := []string{"a b.pcap", "report.txt"}; !slices.Equal(names, want) {
+		t.Errorf("the files are %q; want %q", names, want)
+	}
+	for _, name := range []string{"", ".", "..", "../users.json", "/etc/passwd", "out", "in", "folder", "folder/inside", "pipe", "bell\a", ".mx1-x.pcap.part",
+		"missing", "report.txt/", "report.txt\x00", "./report.txt"} {
+		_, err := d.StatFile(name)
+		wantKind(t, err, menu.NotFound)
+		_, err = d.OpenFile(name)
+		wantKind(t, err, menu.NotFound)
+		wantKind(t, d.RemoveFile(adminCaller, name), menu.NotFound)
+	}
+	f, err := d.OpenFile("report.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if text, err := io.ReadAll(f); err != nil || string(text) != "report" {
+		t.Errorf("it reads as %q, %v", text, err)
+	}
+	wantKind(t, d.RemoveFile(adminCaller, "report.txt"), 0)
+	wantKind(t, d.RemoveFile(adminCaller, "report.txt"), menu.NotFound)
+	if _, err := os.Stat(filepath.Join(dir, "users.json")); err != nil {
+		t.Errorf("a file outside is gone: %v", err)
+	}
+	var e *menu.Error
+	if err := d.RemoveFile(adminCaller, "x\x1b[2J"); !errors.As(err, &e) || e.Argument != "file" || !plainFileName(e.Message) {
+		t.Errorf("the refusal is %q", err)
+	}
+}
+
+func TestOnlyTheOwnerReadsTheData(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	d := start(t, Options{Dir: dir})
+	d.Remember("admin", "who")
+	err := filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := e.Info()
+		if err == nil && path != dir && info.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%s is %v", path, info.Mode())
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}

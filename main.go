@@ -1,0 +1,312 @@
+// Command diagsh is the command line of a network appliance: one binary that is, as asked, the appliance, a login's session, the
+// shell on this machine, or the filter compiler. This file decides which, and joins the parts.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"syscall"
+	"time"
+	"unsafe"
+
+	systemd "github.com/coreos/go-systemd/v22/daemon"
+	"golang.org/x/sys/unix"
+	"golang.org/x/term"
+
+	"diagsh/api"
+	"diagsh/assets"
+	"diagsh/capture/filter/filtercmd"
+	"diagsh/commands"
+	"diagsh/daemon"
+	"diagsh/server"
+	"diagsh/shell"
+)
+
+const (
+	product = "diagsh"
+	version = "0.1.0"
+
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+func main() {
+	args := os.Args[1:]
+	word := ""
+	if len(args) > 0 {
+		word = args[0]
+	}
+	switch word {
+	case "serve":
+		os.Exit(serve(args[1:]))
+	case "session":
+		os.Exit(session())
+	case "filter":
+		os.Exit(filtercmd.Main(args[1:], os.Stdin, os.Stdout, os.Stderr))
+	default:
+		os.Exit(local(args))
+	}
+}
+
+// session is the process of one login. Descriptor 3 is its connection to the appliance, and its only way out.
+func session() int {
+	// It was started as /proc/self/exe, so top and ps would show "exe" (prctl(2)).
+	name, _ := unix.BytePtrFromString("diagsh-session")
+	unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(name)), 0, 0, 0)
+	connection := os.NewFile(3, "appliance")
+	client, err := api.Inherit(connection)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "diagsh: session is started by diagsh serve, for a login.")
+		return exitUsage
+	}
+	if err := shell.Confine(); err != nil {
+		fmt.Fprintln(os.Stderr, "diagsh: The session could not be confined, so it does not begin.")
+		return exitFailed
+	}
+	line, given := os.LookupEnv("SSH_ORIGINAL_COMMAND")
+	return run(client, line, given)
+}
+
+// local is the shell of this machine's appliance: the menus, or one line with -c, as a login shell is called.
+func local(args []string) int {
+	flags := flag.NewFlagSet("diagsh", flag.ContinueOnError)
+	flags.Usage = func() { io.WriteString(flags.Output(), assets.Usage) }
+	socket := flags.String("socket", "", "")
+	line := flags.String("c", "", "")
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return 0
+	case err != nil:
+		return exitUsage
+	case flags.NArg() > 0:
+		fmt.Fprintf(os.Stderr, "diagsh: %q is not known here. To run one line, write: diagsh -c 'LINE'.\n", flags.Arg(0))
+		return exitUsage
+	}
+	path := firstOf(*socket, os.Getenv("DIAGSH_SOCKET"), "/var/lib/diagsh/api.sock")
+	client, err := api.Dial(context.Background(), path)
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "diagsh: No appliance answers at %s. Start one with diagsh serve, or name its socket with --socket.\n", path)
+		return exitFailed
+	}
+	given := false
+	flags.Visit(func(f *flag.Flag) { given = given || f.Name == "c" })
+	return run(client, *line, given)
+}
+
+// run serves a person at a terminal, a line, or lines from standard input.
+func run(client *api.Client, line string, given bool) int {
+	// Sessions are many and mostly wait: small heaps are worth more than speed.
+	debug.SetGCPercent(40)
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGPIPE)
+	defer stop()
+	switch {
+	case given:
+		return shell.OneLine(ctx, client, line, os.Stdout, os.Stderr)
+	case term.IsTerminal(0) && term.IsTerminal(1):
+		return shell.Interactive(context.Background(), client)
+	}
+	return shell.Script(ctx, client, os.Stdin, os.Stdout, os.Stderr)
+}
+
+func firstOf(texts ...string) string {
+	for _, t := range texts {
+		if t != "" {
+			return t
+		}
+	}
+	return ""
+}
+
+type serveFlags struct {
+	data, ssh, socket, config, adminKey, log string
+	shell                                    bool
+}
+
+// serve is the appliance.
+func serve(args []string) int {
+	var f serveFlags
+	flags := flag.NewFlagSet("diagsh serve", flag.ContinueOnError)
+	flags.Usage = func() { io.WriteString(flags.Output(), assets.ServeUsage) }
+	flags.StringVar(&f.data, "data", "/var/lib/diagsh", "")
+	flags.StringVar(&f.ssh, "ssh", ":2222", "")
+	flags.StringVar(&f.socket, "socket", "", "")
+	flags.StringVar(&f.config, "config", "", "")
+	flags.StringVar(&f.adminKey, "admin-key", "", "")
+	flags.StringVar(&f.log, "log", "", "")
+	flags.BoolVar(&f.shell, "shell", false, "")
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return 0
+	case err != nil:
+		return exitUsage
+	case flags.NArg() > 0:
+		fmt.Fprintf(os.Stderr, "diagsh serve: %q is one word too many.\n", flags.Arg(0))
+		return exitUsage
+	}
+	if missing := missingCapabilities(); missing != "" {
+		self, _ := os.Executable()
+		fmt.Fprintf(os.Stderr, "diagsh serve: It lacks the capabilities %s; run it as root, or give them once with: sudo setcap %s+ep %s\n",
+			missing, strings.ReplaceAll(missing, " ", ","), self)
+		return exitFailed
+	}
+	if err := appliance(f); err != nil {
+		fmt.Fprintf(os.Stderr, "diagsh serve: %v\n", err)
+		return exitFailed
+	}
+	return 0
+}
+
+// missingCapabilities names what capturing needs and this process has not (capabilities(7)).
+func missingCapabilities() string {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if unix.Capget(&header, &data[0]) != nil {
+		return ""
+	}
+	var missing []string
+	for bit, name := range map[int]string{unix.CAP_NET_RAW: "cap_net_raw", unix.CAP_NET_ADMIN: "cap_net_admin"} {
+		if data[bit/32].Effective&(1<<(bit%32)) == 0 {
+			missing = append(missing, name)
+		}
+	}
+	return strings.Join(missing, " ")
+}
+
+// appliance joins the parts and serves until a signal, or until its own shell is left.
+func appliance(f serveFlags) error {
+	if err := os.MkdirAll(f.data, 0o755); err != nil {
+		return err
+	}
+	logTo := io.Writer(os.Stderr)
+	if f.log != "" {
+		file, err := os.OpenFile(f.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		logTo = file
+	}
+	log := slog.New(slog.NewTextHandler(logTo, nil))
+
+	listener, err := net.Listen("tcp", f.ssh)
+	if err != nil {
+		return fmt.Errorf("the SSH address %s cannot be used: %w", f.ssh, err)
+	}
+	port := listener.Addr().(*net.TCPAddr).Port
+	d, err := daemon.Open(daemon.Options{
+		Dir: f.data, ConfigFile: f.config, AdminKeyFile: f.adminKey, ManagementPorts: []uint16{uint16(port)},
+		Product: product + " " + version, Log: log,
+		// The shell of make run by somebody who is not root. In any other case the session processes of a login might have the same user.
+		OwnerIsAdmin: f.shell && os.Geteuid() != 0,
+	})
+	if err != nil {
+		return err
+	}
+	boundary := api.NewServer(d, commands.Tree(d, runningVersion(d.Hostname())), log)
+	socket, err := listenSocket(firstOf(f.socket, filepath.Join(f.data, "api.sock")))
+	if err != nil {
+		return errors.Join(err, d.Close(context.Background()))
+	}
+	front, err := server.New(server.Options{
+		Listener: listener, HostKeyDir: filepath.Join(f.data, "hostkeys"), FrontEnd: frontEnd{api.NewFrontEnd(boundary.FrontDialer())}, Log: log,
+	})
+	if err != nil {
+		return errors.Join(err, d.Close(context.Background()))
+	}
+
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	ended := make(chan error, 2)
+	go func() { ended <- boundary.Serve(socket) }()
+	go func() { ended <- front.Serve(ctx) }()
+	announce(d, port)
+	systemd.SdNotify(false, systemd.SdNotifyReady)
+
+	if f.shell && term.IsTerminal(0) && term.IsTerminal(1) {
+		signal.Ignore(syscall.SIGINT) // Ctrl-C is the shell's
+		err = ownShell(ctx, socket.Addr().String())
+	} else {
+		select {
+		case <-ctx.Done():
+		case err = <-ended:
+		}
+	}
+	systemd.SdNotify(false, systemd.SdNotifyStopping)
+	stop()
+	ending, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	// Sessions first, so that nobody starts anything more; then the boundary; the captures end last and are published.
+	return errors.Join(err, front.Shutdown(ending), boundary.Close(), d.Close(ending))
+}
+
+// frontEnd is api's front end as package server declares it.
+type frontEnd struct{ *api.FrontEnd }
+
+func (f frontEnd) Files(ctx context.Context, login string) (server.Files, error) {
+	return f.FrontEnd.Files(ctx, login)
+}
+
+// announce tells on the terminal how to come in. The first password is printed here and kept nowhere.
+func announce(d *daemon.Daemon, port int) {
+	fmt.Printf("diagsh %s is running. Log in with:\n\n    ssh -p %d admin@localhost\n\n", version, port)
+	if password := d.FirstPassword(); password != "" {
+		fmt.Printf("The first password of admin is: %s\nIt is not shown again; change it with passwd.\n\n", password)
+	}
+}
+
+// ownShell opens the menus on this terminal until they are left.
+func ownShell(ctx context.Context, socket string) error {
+	c := exec.CommandContext(ctx, "/proc/self/exe", "--socket", socket)
+	c.Stdin, c.Stdout, c.Stderr = os.Stdin, os.Stdout, os.Stderr
+	err := c.Run()
+	var status *exec.ExitError
+	if errors.As(err, &status) {
+		return nil
+	}
+	return err
+}
+
+// listenSocket makes the appliance's own socket. Who may use it is decided by who the kernel says the peer is, so everybody may
+// connect. A socket outlives its server: one that nobody answers on is replaced, one in use is not.
+func listenSocket(path string) (*net.UnixListener, error) {
+	if c, err := net.Dial("unix", path); err == nil {
+		c.Close()
+		return nil, fmt.Errorf("another appliance runs already on %s", path)
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		return nil, err
+	}
+	return l, os.Chmod(path, 0o666)
+}
+
+func runningVersion(host string) commands.Version {
+	v := commands.Version{Product: product, Version: version, Go: runtime.Version(), Host: host}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				v.Commit = s.Value
+			}
+		}
+	}
+	var u unix.Utsname
+	if unix.Uname(&u) == nil {
+		v.Kernel = unix.ByteSliceToString(u.Release[:])
+	}
+	return v
+}

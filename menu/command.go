@@ -1,0 +1,193 @@
+package menu
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"reflect"
+)
+
+// A Shape is what a command's JSON looks like.
+type Shape int
+
+const (
+	Table  Shape = iota // one array of records
+	Object              // one object
+	Stream              // one line a record, as they come
+)
+
+func (s Shape) String() string { return [...]string{"table", "object", "stream"}[s] }
+
+// A Spec declares a command: A is its argument struct (see Param), R the record that it yields.
+type Spec[A, R any] struct {
+	Name    string   // the keyword, lower case
+	Aliases []string // other keywords for the same command; not listed
+	Help    string   // one sentence for the menu, with its full stop
+	Details string   // further sentences for help; may be empty
+	Role    Role     // what the caller must be at least; empty: Administrator
+	Shape   Shape
+
+	// Hidden says that the command cannot work now, so the menu does not list it. It can still be typed, and Run says why not.
+	Hidden func(ctx context.Context) bool
+	// Ask fits one question to the present state and to the answers before it: default, choices, whether it is asked at all.
+	// It is called for given arguments too, so that numbers and names of choices are understood everywhere.
+	Ask func(ctx context.Context, caller Caller, args A, q *Question) error
+	// Check looks at the argument just set, before the next is asked.
+	Check func(ctx context.Context, caller Caller, args A, name string) error
+	// Run does it. It returns when ctx ends: then what was asked for is an early end, and last words may still be written.
+	Run func(ctx context.Context, caller Caller, args A, out *Out[R]) error
+
+	// Text writes one record as the screen shows it; TextTable writes all of them at once, for columns that fit their contents.
+	// Exactly one of them is set. TextTable is also called with no records.
+	Text      func(w io.Writer, r R)
+	TextTable func(w io.Writer, rs []R)
+}
+
+// A Command is a Spec whose types are erased: what the tree holds.
+type Command struct {
+	Name    string
+	Aliases []string
+	Help    string
+	Details string
+	Role    Role
+	Shape   Shape
+	Params  []Param
+	Members []string // of a record in JSON
+	Hidden  func(ctx context.Context) bool
+
+	argType reflect.Type
+	ask     func(ctx context.Context, caller Caller, args reflect.Value, q *Question) error
+	check   func(ctx context.Context, caller Caller, args reflect.Value, name string) error
+	run     func(ctx context.Context, caller Caller, args reflect.Value, sink Sink) error
+}
+
+// A Sink takes what a running command has to say. Its methods are called from one goroutine at a time.
+type Sink interface {
+	// Form says which of Text and Record the reader wants.
+	Form() Form
+	// Text writes a piece of the text form.
+	Text(s string) error
+	// Record writes one record of the JSON form.
+	Record(v any, shape Shape) error
+	// Progress shows how far long work has got; a reader that is no terminal ignores it.
+	Progress(s string)
+}
+
+// A Form is how output is wanted.
+type Form int
+
+const (
+	TextForm Form = iota
+	JSONForm
+)
+
+// Out is where a running command puts its records.
+type Out[R any] struct {
+	sink  Sink
+	shape Shape
+	text  func(io.Writer, R)
+	rows  []R
+	table bool
+	err   error
+}
+
+// Record yields one record. An error means that nobody listens any more; Run then returns it.
+func (o *Out[R]) Record(r R) error {
+	switch {
+	case o.sink.Form() == JSONForm:
+		return o.keep(o.sink.Record(r, o.shape))
+	case o.table:
+		o.rows = append(o.rows, r)
+		return o.err
+	}
+	var b bytes.Buffer
+	o.text(&b, r)
+	return o.keep(o.sink.Text(b.String()))
+}
+
+// Object says that the one record to come is the whole document, as when a table was asked for a single row by its name.
+// Called before Record.
+func (o *Out[R]) Object() { o.shape = Object }
+
+// Printf writes words that stand only in the text form: a hint, a summary.
+func (o *Out[R]) Printf(format string, args ...any) error {
+	if o.sink.Form() == JSONForm {
+		return o.err
+	}
+	return o.keep(o.sink.Text(fmt.Sprintf(format, args...)))
+}
+
+// Progress shows how far it has got, on a terminal only.
+func (o *Out[R]) Progress(format string, args ...any) {
+	o.sink.Progress(fmt.Sprintf(format, args...))
+}
+
+func (o *Out[R]) keep(err error) error {
+	if o.err == nil {
+		o.err = err
+	}
+	return o.err
+}
+
+// Command erases the types.
+func (s Spec[A, R]) Command() *Command {
+	if (s.Text == nil) == (s.TextTable == nil) {
+		panic("menu: " + s.Name + ": one of Text and TextTable must be set")
+	}
+	c := &Command{Name: s.Name, Aliases: s.Aliases, Help: s.Help, Details: s.Details, Role: s.Role, Shape: s.Shape, Hidden: s.Hidden,
+		argType: reflect.TypeFor[A]()}
+	c.Params = params(c.argType)
+	c.Members = members(reflect.TypeFor[R]())
+	c.ask = func(ctx context.Context, caller Caller, args reflect.Value, q *Question) error {
+		if s.Ask == nil {
+			return nil
+		}
+		return s.Ask(ctx, caller, args.Interface().(A), q)
+	}
+	if s.Check != nil {
+		c.check = func(ctx context.Context, caller Caller, args reflect.Value, name string) error {
+			return s.Check(ctx, caller, args.Interface().(A), name)
+		}
+	}
+	c.run = func(ctx context.Context, caller Caller, args reflect.Value, sink Sink) error {
+		out := &Out[R]{sink: sink, shape: s.Shape, text: s.Text, table: s.TextTable != nil}
+		if err := s.Run(ctx, caller, args.Interface().(A), out); err != nil {
+			return err
+		}
+		if out.table && sink.Form() == TextForm {
+			var b bytes.Buffer
+			s.TextTable(&b, out.rows)
+			return out.keep(sink.Text(b.String()))
+		}
+		return out.err
+	}
+	return c
+}
+
+// Next works through the arguments given so far and returns the next question, or nil when the command can run. An Error names
+// the argument at fault; the dialogue asks for that one again.
+func (c *Command) Next(ctx context.Context, caller Caller, given Arguments, mode Mode) (*Question, error) {
+	_, q, err := c.work(ctx, caller, given, mode)
+	return q, err
+}
+
+// Run checks the arguments and runs the command. It compares no roles: package api has done that.
+func (c *Command) Run(ctx context.Context, caller Caller, given Arguments, sink Sink) error {
+	args, _, err := c.work(ctx, caller, given, AskNothing)
+	if err != nil {
+		return err
+	}
+	for i := range c.Params {
+		p := &c.Params[i]
+		if text, ok := given[p.Name]; p.Type == "confirm" && ok {
+			if yes, _ := parseBool(text); !yes {
+				if sink.Form() == JSONForm {
+					return Errorf(Failed, "It was not confirmed, so nothing was changed")
+				}
+				return sink.Text("Nothing was changed.\n")
+			}
+		}
+	}
+	return c.run(ctx, caller, args, sink)
+}

@@ -1,0 +1,179 @@
+package menu
+
+import (
+	"context"
+	"reflect"
+	"strings"
+)
+
+// A Candidate is what may stand at the cursor.
+type Candidate struct {
+	Text string `json:"text"`
+	Help string `json:"help"`
+}
+
+// A Completion is what may follow in a line.
+type Completion struct {
+	Start      int         `json:"start"` // byte offset in the line of the word that candidates replace
+	Candidates []Candidate `json:"candidates"`
+	Value      *Candidate  `json:"value,omitempty"` // a value may stand here that is none of the candidates: what stands for it, and its help
+}
+
+// Complete lists what may stand at the end of the line (the part left of the cursor), typed in the menu at the path `at`, for
+// somebody who may use what allowed says.
+func (m *Menu) Complete(ctx context.Context, caller Caller, at []string, line string, allowed func(Role) bool) Completion {
+	empty := Completion{Start: len(line), Candidates: []Candidate{}}
+	here, ok := m.Find(at).(*Menu)
+	if !ok {
+		return empty
+	}
+	if i := lastCommand(line); i > 0 {
+		c := m.Complete(ctx, caller, at, line[i:], allowed)
+		c.Start += i
+		return c
+	}
+	words, partial, start, ok := unfinished(line)
+	empty.Start = start
+	if !ok {
+		return empty
+	}
+	item := Item(here)
+	for len(words) > 0 {
+		sub, ok := item.(*Menu)
+		if !ok {
+			break
+		}
+		next, err := sub.lookup(m, words[0], true)
+		if err != nil {
+			return empty
+		}
+		item, words = next, words[1:]
+	}
+	c := empty
+	switch item := item.(type) {
+	case *Menu:
+		for _, i := range item.Items {
+			if !allowed(i.Required()) {
+				continue
+			}
+			if cmd, ok := i.(*Command); ok && cmd.Hidden != nil && cmd.Hidden(ctx) {
+				continue
+			}
+			c.add(partial, i.Keyword(), i.Summary())
+		}
+	case *Command:
+		if allowed(item.Role) {
+			item.complete(ctx, caller, words, partial, &c)
+		}
+	}
+	return c
+}
+
+// complete lists the values of the argument whose keyword stands before the cursor, or the keywords still to give.
+func (c *Command) complete(ctx context.Context, caller Caller, words []Word, partial string, found *Completion) {
+	given := Arguments{}
+	args := reflect.New(c.argType).Elem()
+	first := true
+	for len(words) > 0 {
+		p := c.param(words[0].Text)
+		if p == nil {
+			p = c.abbreviated(words[0].Text)
+		}
+		if p == nil {
+			if main := c.main(); first && main != nil {
+				given[main.Name] = words[0].Text
+				words, first = words[1:], false
+				continue
+			}
+			return
+		}
+		if len(words) == 1 {
+			c.values(ctx, caller, args, p, partial, found)
+			return
+		}
+		given[p.Name] = words[1].Text
+		_ = p.set(args, words[1].Text) // a wrong value is refused when the line is run
+		words, first = words[2:], false
+	}
+	if main := c.main(); first && main != nil {
+		c.values(ctx, caller, args, main, partial, found)
+	}
+	for i := range c.Params {
+		p := &c.Params[i]
+		if _, ok := given[p.Name]; !ok {
+			found.add(partial, p.Name, p.Help)
+		}
+	}
+}
+
+// values lists the choices of one parameter. In a comma list the last member is completed.
+func (c *Command) values(ctx context.Context, caller Caller, args reflect.Value, p *Param, partial string, found *Completion) {
+	q := p.question()
+	if c.ask(ctx, caller, args, &q) != nil {
+		q = p.question() // what the choice depends on is not given yet, or wrong
+	}
+	head := ""
+	if p.Type == "list" {
+		if i := strings.LastIndexByte(partial, ','); i >= 0 {
+			head = partial[:i+1]
+		}
+	}
+	switch {
+	case len(q.Choices) > 0:
+		for _, choice := range q.Choices {
+			help := choice.Help
+			if help == "" {
+				help = choice.Label
+			}
+			found.add(partial, head+choice.Value, help)
+		}
+	case p.Type == "yes/no", p.Type == "confirm":
+		found.add(partial, "yes", p.Help)
+		found.add(partial, "no", "")
+	default:
+		found.Value = &Candidate{Text: p.value(), Help: p.Help}
+	}
+}
+
+func (c *Completion) add(partial, text, help string) {
+	if len(text) >= len(partial) && strings.EqualFold(text[:len(partial)], partial) {
+		c.Candidates = append(c.Candidates, Candidate{Text: text, Help: help})
+	}
+}
+
+// lastCommand is the offset behind the last `;` that separates commands.
+func lastCommand(line string) int {
+	last, quote := 0, byte(0)
+	for i := 0; i < len(line); i++ {
+		switch c := line[i]; {
+		case quote != 0:
+			if c == quote {
+				quote = 0
+			}
+		case c == '\'' || c == '"':
+			quote = c
+		case c == '\\':
+			i++
+		case c == ';':
+			last = i + 1
+		}
+	}
+	return last
+}
+
+// unfinished splits a line into its finished words and the one that the cursor stands in. In an open quote there is nothing to
+// complete.
+func unfinished(line string) (words []Word, partial string, start int, ok bool) {
+	commands, err := Split(line)
+	if err != nil {
+		return nil, "", len(line), false
+	}
+	if len(commands) > 0 {
+		words = commands[len(commands)-1]
+	}
+	if len(words) == 0 || words[len(words)-1].End < len(line) {
+		return words, "", len(line), true
+	}
+	last := words[len(words)-1]
+	return words[:len(words)-1], last.Text, last.Start, true
+}

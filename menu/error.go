@@ -1,0 +1,91 @@
+package menu
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// A Kind is what went wrong, as a caller has to react to it. Its number is the exit status of the one-line form.
+type Kind int
+
+const (
+	Failed      Kind = 1   // it was tried and did not work
+	Usage       Kind = 2   // wrong words
+	Denied      Kind = 3   // not allowed for this role
+	NotFound    Kind = 4   // no such thing
+	State       Kind = 5   // not in this state
+	Unsupported Kind = 6   // not on this kernel or machine
+	Interrupted Kind = 130 // ended by Ctrl-C
+)
+
+func (k Kind) String() string {
+	switch k {
+	case Usage:
+		return "usage"
+	case Denied:
+		return "denied"
+	case NotFound:
+		return "notFound"
+	case State:
+		return "state"
+	case Unsupported:
+		return "unsupported"
+	case Interrupted:
+		return "interrupted"
+	}
+	return "failed"
+}
+
+// An Error is the one form in which a failure reaches a user: what was wrong, which argument, what to do. Its texts are shown
+// as they are, so they hold neither Go error texts nor paths of the server.
+type Error struct {
+	Kind     Kind
+	Argument string // the parameter at fault, if one is; a dialogue asks that question again
+	Message  string // what is wrong: a sentence without its full stop
+	Hint     string // what to do, or what is accepted: a sentence without its full stop; may be empty
+}
+
+func (e *Error) Error() string {
+	if e.Hint == "" {
+		return stopped(e.Message)
+	}
+	return stopped(e.Message) + " " + stopped(e.Hint)
+}
+
+// stopped ends a sentence.
+func stopped(s string) string {
+	if strings.HasSuffix(s, "?") || strings.HasSuffix(s, ".") {
+		return s
+	}
+	return s + "."
+}
+
+// Errorf makes an Error of the given kind that blames no argument.
+func Errorf(kind Kind, format string, args ...any) *Error {
+	return &Error{Kind: kind, Message: fmt.Sprintf(format, args...)}
+}
+
+// Wrong makes the Usage error for one argument.
+func Wrong(argument, format string, args ...any) *Error {
+	return &Error{Kind: Usage, Argument: argument, Message: fmt.Sprintf(format, args...)}
+}
+
+// WithHint adds what to do about it.
+func (e *Error) WithHint(format string, args ...any) *Error {
+	e.Hint = fmt.Sprintf(format, args...)
+	return e
+}
+
+// AsError returns err as an *Error. Any other error is a fault of the appliance: its text stays on the server (the caller logs
+// it) and the user gets a plain sentence.
+func AsError(err error) *Error {
+	if err == nil {
+		return nil
+	}
+	var e *Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return &Error{Kind: Failed, Message: "The appliance could not do this", Hint: "Its log says why"}
+}

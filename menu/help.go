@@ -1,0 +1,92 @@
+package menu
+
+import (
+	"fmt"
+	"strings"
+)
+
+// HelpText explains the item at a path: what it is, its one-line form, its arguments.
+func (m *Menu) HelpText(path []string, allowed func(Role) bool) (string, error) {
+	item := m.Find(path)
+	if item == nil {
+		return "", Errorf(Usage, "There is no command %q", printable(strings.Join(path, " "))).WithHint("Type help to see all")
+	}
+	var b strings.Builder
+	switch item := item.(type) {
+	case *Menu:
+		if len(path) > 0 {
+			fmt.Fprintf(&b, "%s - %s\n\n", strings.ToUpper(strings.Join(path, " > ")), item.Help)
+		}
+		width := 0
+		for _, i := range item.Items {
+			width = max(width, len(i.Keyword()))
+		}
+		for _, i := range item.Items {
+			if allowed(i.Required()) {
+				fmt.Fprintf(&b, "%-*s  %s\n", width, i.Keyword(), i.Summary())
+			}
+		}
+	case *Command:
+		item.help(&b, path)
+	}
+	return b.String(), nil
+}
+
+func (c *Command) help(b *strings.Builder, path []string) {
+	fmt.Fprintf(b, "%s - %s\n", strings.ToUpper(strings.Join(path, " > ")), c.Help)
+	if c.Details != "" {
+		fmt.Fprintf(b, "%s\n", c.Details)
+	}
+	role := c.Role
+	if !role.Valid() {
+		role = Administrator
+	}
+	least := string(role)
+	if role != Administrator {
+		least += " and above"
+	}
+	fmt.Fprintf(b, "\nFor:      %s\nOne line: %s\n", least, c.Usage(path))
+	if len(c.Params) == 0 {
+		return
+	}
+	b.WriteString("\nArguments:\n")
+	width := 0
+	for i := range c.Params {
+		width = max(width, len(c.Params[i].Name))
+	}
+	for i := range c.Params {
+		p := &c.Params[i]
+		fmt.Fprintf(b, "  %-*s  %s", width, p.Name, p.Help)
+		var notes []string
+		if p.Type != "text" && p.Type != "confirm" {
+			notes = append(notes, p.Type)
+		}
+		if len(p.Choices) > 0 {
+			notes = append(notes, or(p.Choices))
+		}
+		if p.Default != "" {
+			notes = append(notes, "default "+p.Default)
+		}
+		if p.Required {
+			notes = append(notes, "required")
+		}
+		if len(notes) > 0 {
+			fmt.Fprintf(b, " (%s)", strings.Join(notes, "; "))
+		}
+		b.WriteString("\n")
+	}
+}
+
+// Usage is the one-line form: path, main value, keyword and value pairs.
+func (c *Command) Usage(path []string) string {
+	parts := []string{strings.Join(path, " ")}
+	for i := range c.Params {
+		p := &c.Params[i]
+		u := p.usage()
+		if !p.Required && p.Type != "confirm" {
+			u = "[" + u + "]"
+		}
+		parts = append(parts, u)
+	}
+	return strings.Join(parts, " ")
+}

@@ -1,0 +1,315 @@
+package menu
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A Param is one argument of a command, read from a field of its argument struct:
+//
+//	Name   string        `arg:"name,main,required" ask:"Name of the capture" help:"…"`
+//	Size   menu.Size     `arg:"size" unit:"MB" default:"200MB"`
+//	Wanted *bool         `arg:"dropped"`      a pointer stays nil when the argument is not given
+//	Format string        `arg:"format" choices:"pcap|pcapng"`
+//	Count  int           `arg:"packets" min:"1" max:"1000000"`
+//
+// The option unlimited lets a number, size or duration also be the word unlimited.
+//
+// Types: string, int, int64, bool, time.Duration, time.Time, []string (a comma list), Size, Secret, Text, Confirm, and pointers
+// to them.
+type Param struct {
+	Name     string   `json:"name"`
+	Type     string   `json:"type"`
+	Main     bool     `json:"main,omitempty"`     // may be given without its keyword
+	Required bool     `json:"required,omitempty"` // the one-line form and the API must give it
+	Ask      string   `json:"question,omitempty"` // what a dialogue asks; empty: a dialogue does not ask
+	Default  string   `json:"default,omitempty"`
+	Choices  []string `json:"choices,omitempty"`
+	Unit     string   `json:"unit,omitempty"` // what a bare number of a size counts
+	Help     string   `json:"help"`
+	Min      *int64   `json:"min,omitempty"`
+	Max      *int64   `json:"max,omitempty"`
+	Limit    bool     `json:"unlimited,omitempty"` // also takes the word unlimited, which is -1
+
+	field   int
+	pointer bool
+	typ     reflect.Type
+}
+
+// Arguments are a command's arguments as text, by parameter name. Text is the one form that dialogue, line and API share.
+type Arguments map[string]string
+
+var paramTypes = map[reflect.Type]string{
+	reflect.TypeFor[string]():        "text",
+	reflect.TypeFor[int]():           "number",
+	reflect.TypeFor[int64]():         "number",
+	reflect.TypeFor[bool]():          "yes/no",
+	reflect.TypeFor[time.Duration](): "duration",
+	reflect.TypeFor[time.Time]():     "time",
+	reflect.TypeFor[[]string]():      "list",
+	reflect.TypeFor[Size]():          "size",
+	reflect.TypeFor[Secret]():        "secret",
+	reflect.TypeFor[Text]():          "lines",
+	reflect.TypeFor[Confirm]():       "confirm",
+}
+
+// params reads the parameters of an argument struct. A fault in a declaration is a fault of the program, so it panics, and the
+// walk over the whole tree in the tests meets it.
+func params(t reflect.Type) []Param {
+	var list []Param
+	for i := range t.NumField() {
+		f := t.Field(i)
+		tag, ok := f.Tag.Lookup("arg")
+		if !ok {
+			continue
+		}
+		name, options, _ := strings.Cut(tag, ",")
+		p := Param{Name: name, Ask: f.Tag.Get("ask"), Default: f.Tag.Get("default"), Unit: f.Tag.Get("unit"), Help: f.Tag.Get("help"), field: i, typ: f.Type}
+		if f.Type.Kind() == reflect.Pointer {
+			p.pointer, p.typ = true, f.Type.Elem()
+		}
+		p.Type, ok = paramTypes[p.typ]
+		if !ok {
+			panic(fmt.Sprintf("menu: parameter %s has type %s, which no argument can have", name, f.Type))
+		}
+		for _, o := range strings.Split(options, ",") {
+			switch o {
+			case "":
+			case "main":
+				p.Main = true
+			case "required":
+				p.Required = true
+			case "unlimited":
+				p.Limit = true
+			default:
+				panic(fmt.Sprintf("menu: parameter %s has the unknown option %q", name, o))
+			}
+		}
+		if c := f.Tag.Get("choices"); c != "" {
+			p.Choices = strings.Split(c, "|")
+		}
+		p.Min, p.Max = bound(f, "min"), bound(f, "max")
+		list = append(list, p)
+	}
+	return list
+}
+
+func bound(f reflect.StructField, key string) *int64 {
+	text := f.Tag.Get(key)
+	if text == "" {
+		return nil
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		panic(fmt.Sprintf("menu: field %s: %s is not a number", f.Name, key))
+	}
+	return &n
+}
+
+// set parses text into the parameter's field of the argument struct.
+func (p *Param) set(args reflect.Value, text string) error {
+	field := args.Field(p.field)
+	value := reflect.New(p.typ).Elem()
+	if err := p.parse(value, text); err != nil {
+		if p.Type == "confirm" || p.Type == "yes/no" {
+			return Wrong(p.Name, "%q is neither yes nor no", p.shown(text))
+		}
+		return Wrong(p.Name, "%s %q is not right", p.Name, p.shown(text)).WithHint("%s", sentence(err.Error()))
+	}
+	if p.pointer {
+		field.Set(value.Addr())
+	} else {
+		field.Set(value)
+	}
+	return nil
+}
+
+// shown is how the value may be repeated in a message.
+func (p *Param) shown(text string) string {
+	if p.Type == "secret" {
+		return "******"
+	}
+	if len(text) > 200 {
+		return text[:200] + "..."
+	}
+	return text
+}
+
+func (p *Param) parse(v reflect.Value, text string) error {
+	if p.Limit && strings.EqualFold(text, "unlimited") {
+		v.SetInt(Unlimited)
+		return nil
+	}
+	switch p.Type {
+	case "text", "secret", "lines":
+		v.SetString(text)
+	case "number":
+		n, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64)
+		if err != nil || v.OverflowInt(n) {
+			return p.rangeError()
+		}
+		if p.Min != nil && n < *p.Min || p.Max != nil && n > *p.Max {
+			return p.rangeError()
+		}
+		v.SetInt(n)
+	case "yes/no", "confirm":
+		b, err := parseBool(text)
+		if err != nil {
+			return err
+		}
+		v.SetBool(b)
+	case "duration":
+		d, err := ParseDuration(text)
+		if err != nil {
+			return err
+		}
+		if p.Min != nil && d < time.Duration(*p.Min)*time.Second || p.Max != nil && d > time.Duration(*p.Max)*time.Second {
+			return p.rangeError()
+		}
+		v.SetInt(int64(d))
+	case "size":
+		s, err := ParseSize(text, p.Unit)
+		if err != nil {
+			return err
+		}
+		if p.Min != nil && int64(s) < *p.Min || p.Max != nil && int64(s) > *p.Max {
+			return p.rangeError()
+		}
+		v.SetInt(int64(s))
+	case "time":
+		t, err := parseTime(text)
+		if err != nil {
+			return err
+		}
+		v.Set(reflect.ValueOf(t))
+	case "list":
+		v.Set(reflect.ValueOf(SplitList(text)))
+	}
+	return nil
+}
+
+// parseTime takes RFC 3339, or a date with or without a time of day in UTC.
+func parseTime(text string) (time.Time, error) {
+	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02 15:04", "2006-01-02"} {
+		if t, err := time.Parse(layout, strings.TrimSpace(text)); err == nil {
+			return t, nil
+		}
+	}
+	return time.Time{}, fmt.Errorf("a time is such as 2026-03-01, \"2026-03-01 10:15\" (UTC) or 2026-03-01T10:15:02+01:00")
+}
+
+func (p *Param) rangeError() error {
+	form := func(n int64) string {
+		switch p.Type {
+		case "duration":
+			return FormatDuration(time.Duration(n) * time.Second)
+		case "size":
+			return Size(n).String()
+		}
+		return strconv.FormatInt(n, 10)
+	}
+	what := "a whole number"
+	if p.Type != "number" {
+		what = "a " + p.Type
+	}
+	switch {
+	case p.Min != nil && p.Max != nil:
+		return fmt.Errorf("it is %s from %s to %s", what, form(*p.Min), form(*p.Max))
+	case p.Min != nil:
+		return fmt.Errorf("it is %s of at least %s", what, form(*p.Min))
+	case p.Max != nil:
+		return fmt.Errorf("it is %s of at most %s", what, form(*p.Max))
+	}
+	return fmt.Errorf("it is %s", what)
+}
+
+// FromJSON turns a decoded JSON object into arguments. A number for a size counts bytes and for a duration seconds, whatever the
+// parameter's text unit is; a list may be an array.
+func (c *Command) FromJSON(object map[string]any) (Arguments, error) {
+	args := Arguments{}
+	for name, value := range object {
+		p := c.param(name)
+		if p == nil {
+			return nil, c.unknownArgument(name)
+		}
+		text, err := jsonText(p, value)
+		if err != nil {
+			return nil, err
+		}
+		args[p.Name] = text
+	}
+	return args, nil
+}
+
+func jsonText(p *Param, value any) (string, error) {
+	switch v := value.(type) {
+	case string:
+		return v, nil
+	case bool:
+		if v {
+			return "yes", nil
+		}
+		return "no", nil
+	case json.Number:
+		if p.Type == "size" {
+			return v.String() + "B", nil
+		}
+		return v.String(), nil
+	case []any:
+		if p.Type == "list" {
+			var parts []string
+			for _, e := range v {
+				s, ok := e.(string)
+				if !ok || strings.Contains(s, ",") {
+					return "", Wrong(p.Name, "%s is a list of texts", p.Name)
+				}
+				parts = append(parts, s)
+			}
+			return strings.Join(parts, ","), nil
+		}
+	}
+	return "", Wrong(p.Name, "%s cannot have that JSON value", p.Name).WithHint("It takes a %s", p.Type)
+}
+
+// Masked returns the arguments as an audit log may keep them: secrets as asterisks.
+func (c *Command) Masked(args Arguments) Arguments {
+	masked := make(Arguments, len(args))
+	for name, text := range args {
+		if p := c.param(name); p == nil || p.Type == "secret" {
+			text = "******"
+		}
+		masked[name] = text
+	}
+	return masked
+}
+
+// HasSecret reports whether the arguments hold a secret, so that a history must not keep the line.
+func (c *Command) HasSecret(args Arguments) bool {
+	for name := range args {
+		if p := c.param(name); p != nil && p.Type == "secret" {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *Command) param(name string) *Param {
+	for i := range c.Params {
+		if strings.EqualFold(c.Params[i].Name, name) {
+			return &c.Params[i]
+		}
+	}
+	return nil
+}
+
+// sentence begins a phrase with a capital letter.
+func sentence(s string) string {
+	if s == "" {
+		return s
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
+}

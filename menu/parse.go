@@ -1,0 +1,255 @@
+package menu
+
+import (
+	"strings"
+)
+
+// A Call is a line understood: which item, with which arguments.
+type Call struct {
+	Path      []string  `json:"path"`
+	Menu      bool      `json:"menu,omitempty"` // the path ends at a menu: enter it
+	Arguments Arguments `json:"arguments,omitempty"`
+	JSON      bool      `json:"json,omitempty"`   // --json stood in the line
+	Secret    bool      `json:"secret,omitempty"` // an argument is a secret: the line is for no history
+	Stream    bool      `json:"stream,omitempty"` // the output comes as it happens: not for a pager
+}
+
+// Parse understands one line typed in the menu at the path `at` (empty: at the top). With abbreviate, unique beginnings of
+// keywords are taken for the whole; that is for people at a prompt, never for scripts.
+func (m *Menu) Parse(at []string, line string, abbreviate bool) ([]Call, error) {
+	start, ok := m.Find(at).(*Menu)
+	if !ok {
+		return nil, Errorf(NotFound, "There is no menu %q", strings.Join(at, " "))
+	}
+	commands, err := Split(line)
+	if err != nil {
+		return nil, err
+	}
+	var calls []Call
+	for _, words := range commands {
+		call, err := start.parse(m, at, words, abbreviate)
+		if err != nil {
+			return nil, err
+		}
+		calls = append(calls, *call)
+	}
+	return calls, nil
+}
+
+func (m *Menu) parse(top *Menu, at []string, words []Word, abbreviate bool) (*Call, error) {
+	call := &Call{Path: append([]string(nil), at...)}
+	words, call.JSON = withoutJSON(words)
+	here := Item(m)
+	for len(words) > 0 {
+		sub, ok := here.(*Menu)
+		if !ok {
+			break
+		}
+		item, err := sub.lookup(top, words[0], abbreviate)
+		if err != nil {
+			return nil, err
+		}
+		call.Path = append(call.Path, item.Keyword())
+		here, words = item, words[1:]
+	}
+	c, ok := here.(*Command)
+	if !ok {
+		call.Menu = true
+		return call, nil
+	}
+	args, err := c.arguments(words, abbreviate)
+	if err != nil {
+		return nil, err
+	}
+	call.Arguments, call.Secret = args, c.HasSecret(args)
+	call.Stream = c.Shape == Stream
+	return call, nil
+}
+
+// withoutJSON takes an unquoted --json out of the line, wherever it stands.
+func withoutJSON(words []Word) ([]Word, bool) {
+	kept, found := make([]Word, 0, len(words)), false
+	for _, w := range words {
+		if w.Text == "--json" && !w.Quoted {
+			found = true
+			continue
+		}
+		kept = append(kept, w)
+	}
+	return kept, found
+}
+
+// lookup finds the item that a word names here. What is not here may be elsewhere below the top.
+func (m *Menu) lookup(top *Menu, w Word, abbreviate bool) (Item, error) {
+	if item := m.find(w.Text); item != nil {
+		return item, nil
+	}
+	var names []string
+	for _, item := range m.Items {
+		names = append(names, item.Keyword())
+	}
+	if abbreviate && !w.Quoted {
+		found := begins(names, w.Text)
+		switch {
+		case len(found) == 1:
+			return m.find(found[0]), nil
+		case len(found) > 1:
+			return nil, Errorf(Usage, "%q is not unique here", w.Text).WithHint("It could be %s", or(found))
+		}
+	}
+	e := Errorf(Usage, "%q is not known here", printable(w.Text))
+	if near := Nearest(w.Text, names); near != "" {
+		return nil, e.WithHint("Did you mean %s", near+"?")
+	}
+	switch place := top.placeOf(w.Text); {
+	case len(place) == 0:
+		return nil, e.WithHint("Type ? or help to see what is")
+	case m == top:
+		return nil, e.WithHint("Did you mean %s?", strings.Join(place, " "))
+	default:
+		return nil, e.WithHint("At the top prompt it is %s; Ctrl-C goes there", strings.Join(place, " "))
+	}
+}
+
+// placeOf is the path of the one item below the menu that has this keyword, nil if there is none or several.
+func (m *Menu) placeOf(word string) (place []string) {
+	found := 0
+	m.Walk(func(path []string, item Item) {
+		if strings.EqualFold(item.Keyword(), word) {
+			place, found = path, found+1
+		}
+	})
+	if found != 1 {
+		return nil
+	}
+	return place
+}
+
+// arguments reads `[VALUE] {KEYWORD VALUE}`.
+func (c *Command) arguments(words []Word, abbreviate bool) (Arguments, error) {
+	args := Arguments{}
+	for first := true; len(words) > 0; first = false {
+		p := c.param(words[0].Text)
+		if p == nil && abbreviate && !words[0].Quoted && (!first || c.main() == nil || len(words) > 1) {
+			p = c.abbreviated(words[0].Text)
+		}
+		if p != nil && !words[0].Quoted && len(words) > 1 {
+			if _, twice := args[p.Name]; twice {
+				return nil, Wrong(p.Name, "%s is given twice", p.Name)
+			}
+			args[p.Name] = words[1].Text
+			words = words[2:]
+			continue
+		}
+		main := c.main()
+		if first && main != nil && (p == nil || words[0].Quoted) {
+			args[main.Name] = words[0].Text
+			words = words[1:]
+			continue
+		}
+		if p != nil && !words[0].Quoted {
+			return nil, Wrong(p.Name, "The value of %s is missing", p.Name).WithHint("Write %s", p.pair())
+		}
+		return nil, c.unknownArgument(words[0].Text)
+	}
+	return args, nil
+}
+
+func (c *Command) main() *Param {
+	for i := range c.Params {
+		if c.Params[i].Main {
+			return &c.Params[i]
+		}
+	}
+	return nil
+}
+
+func (c *Command) abbreviated(word string) *Param {
+	var names []string
+	for i := range c.Params {
+		names = append(names, c.Params[i].Name)
+	}
+	if found := begins(names, word); len(found) == 1 {
+		return c.param(found[0])
+	}
+	return nil
+}
+
+func (c *Command) unknownArgument(word string) *Error {
+	var names []string
+	for i := range c.Params {
+		names = append(names, c.Params[i].Name)
+	}
+	e := Wrong(printable(word), "%s has no argument %q", c.Name, printable(word))
+	if len(names) == 0 {
+		return e.WithHint("It takes none")
+	}
+	if near := Nearest(word, names); near != "" {
+		return e.WithHint("Did you mean %s", near+"?")
+	}
+	return e.WithHint("It takes %s", strings.Join(names, ", "))
+}
+
+// begins returns the names that begin with word, in any case.
+func begins(names []string, word string) []string {
+	var found []string
+	for _, n := range names {
+		if word != "" && len(n) >= len(word) && strings.EqualFold(n[:len(word)], word) {
+			found = append(found, n)
+		}
+	}
+	return found
+}
+
+// printable cuts a word for use in a message.
+func printable(word string) string {
+	if len(word) > 60 {
+		return strings.ToValidUTF8(word[:60], "") + "..."
+	}
+	return word
+}
+
+// Nearest returns the name that word most likely meant, empty when none is near: at most two letters (one in short words) left
+// out, added, changed or swapped.
+func Nearest(word string, names []string) string {
+	word = strings.ToLower(word)
+	limit := 2
+	if len(word) < 5 {
+		limit = 1
+	}
+	if len(word) > 40 {
+		return ""
+	}
+	best, at := limit+1, ""
+	for _, n := range names {
+		if d := distance(word, strings.ToLower(n)); d < best {
+			best, at = d, n
+		}
+	}
+	return at
+}
+
+// distance is the optimal string alignment distance.
+func distance(a, b string) int {
+	prev2 := make([]int, len(b)+1)
+	prev := make([]int, len(b)+1)
+	for j := range prev {
+		prev[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		row := make([]int, len(b)+1)
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			row[j] = min(prev[j]+1, row[j-1]+1, prev[j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				row[j] = min(row[j], prev2[j-2]+1)
+			}
+		}
+		prev2, prev = prev, row
+	}
+	return prev[len(b)]
+}

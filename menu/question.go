@@ -1,0 +1,213 @@
+package menu
+
+import (
+	"context"
+	"reflect"
+	"strconv"
+	"strings"
+)
+
+// A Choice is one thing that a question offers.
+type Choice struct {
+	Value string `json:"value"` // what the answer becomes
+	Label string `json:"label"` // what the screen shows, if not the value
+	Help  string `json:"help,omitempty"`
+}
+
+// A Question is what a dialogue asks for one parameter.
+type Question struct {
+	Name     string   `json:"name"`
+	Type     string   `json:"type"` // the parameter's type
+	Text     string   `json:"text"`
+	Default  string   `json:"default,omitempty"` // taken by an empty answer
+	Choices  []Choice `json:"choices,omitempty"` // shown as a numbered list; the answer is a number or a name
+	Keywords bool     `json:"keywords,omitempty"`
+	Twice    bool     `json:"twice,omitempty"` // a new secret: asked a second time, both must agree
+	Help     string   `json:"help,omitempty"`
+	Required bool     `json:"required,omitempty"`
+	Skip     bool     `json:"-"` // not asked, given what was answered before
+	// Open says that an answer outside Choices is right too; the command checks it.
+	Open bool `json:"open,omitempty"`
+}
+
+// A Mode is how much a dialogue asks.
+type Mode int
+
+const (
+	AskNothing Mode = iota // the one-line form and the API
+	AskNeeded              // at a prompt, with some arguments given: what is required or wants confirmation
+	AskAll                 // at a prompt, without arguments
+)
+
+// work goes through the parameters in order: it sets and checks those that are given and stops at the first that the mode wants
+// asked. What it returns is that question, or the filled struct, or the Error that names the argument at fault.
+func (c *Command) work(ctx context.Context, caller Caller, given Arguments, mode Mode) (reflect.Value, *Question, error) {
+	for name := range given {
+		if c.param(name) == nil {
+			return reflect.Value{}, nil, c.unknownArgument(name)
+		}
+	}
+	args := reflect.New(c.argType).Elem()
+	for i := range c.Params {
+		p := &c.Params[i]
+		q := p.question()
+		if err := c.ask(ctx, caller, args, &q); err != nil {
+			return args, nil, err
+		}
+		text, ok := given[p.Name]
+		switch {
+		case ok:
+			if err := c.take(ctx, caller, args, p, &q, text); err != nil {
+				return args, nil, err
+			}
+		case p.Ask != "" && !q.Skip && (mode == AskAll || mode == AskNeeded && (q.Required || p.Type == "confirm")):
+			return args, &q, nil
+		case q.Required && !q.Skip:
+			return args, nil, Wrong(p.Name, "%s is missing", p.Name).WithHint("Give %s: %s", p.given(), lowerFirst(p.Help))
+		case p.Type == "confirm" && !q.Skip:
+			return args, nil, Wrong(p.Name, "This needs a confirmation").WithHint("Add: %s yes", p.Name)
+		case p.Default != "":
+			if err := p.set(args, p.Default); err != nil {
+				return args, nil, err
+			}
+		}
+	}
+	return args, nil, nil
+}
+
+func (p *Param) question() Question {
+	q := Question{Name: p.Name, Type: p.Type, Text: p.Ask, Default: p.Default, Help: p.Help, Required: p.Required}
+	for _, c := range p.Choices {
+		q.Choices = append(q.Choices, Choice{Value: c})
+	}
+	if p.Type == "confirm" && q.Default == "" {
+		q.Default = "N"
+	}
+	return q
+}
+
+// take sets one given argument: choices first (number or name, abbreviations too where they are unique), then the type, then
+// the command's own check.
+func (c *Command) take(ctx context.Context, caller Caller, args reflect.Value, p *Param, q *Question, text string) error {
+	if text == "" && p.Type != "text" && p.Type != "list" && p.Type != "secret" && p.Type != "lines" || text == "" && q.Required {
+		if q.Required {
+			return Wrong(p.Name, "An answer is needed here").WithHint("%s", strings.TrimSuffix(sentence(q.Help), "."))
+		}
+		return nil
+	}
+	if len(q.Choices) > 0 && (text != "" || p.Type == "list") {
+		chosen, err := q.choose(text)
+		if err != nil {
+			return err
+		}
+		text = chosen
+	}
+	if err := p.set(args, text); err != nil {
+		return err
+	}
+	if c.check == nil {
+		return nil
+	}
+	return c.check(ctx, caller, args, p.Name)
+}
+
+// choose turns numbers and names of choices into their values.
+func (q *Question) choose(text string) (string, error) {
+	if q.Type != "list" {
+		return q.chooseOne(text)
+	}
+	var values []string
+	if len(SplitList(text)) == 0 {
+		return "", Wrong(q.Name, "%s is empty", q.Name).WithHint("%s", strings.TrimSuffix(q.Help, "."))
+	}
+	for _, part := range SplitList(text) {
+		v, err := q.chooseOne(part)
+		if err != nil {
+			return "", err
+		}
+		values = append(values, v)
+	}
+	return strings.Join(values, ","), nil
+}
+
+func (q *Question) chooseOne(text string) (string, error) {
+	text = strings.TrimSpace(text)
+	for _, c := range q.Choices {
+		if strings.EqualFold(text, c.Value) || c.Label != "" && strings.EqualFold(text, c.Label) {
+			return c.Value, nil
+		}
+	}
+	if n, err := strconv.Atoi(text); err == nil && n >= 1 && n <= len(q.Choices) && !q.Keywords {
+		return q.Choices[n-1].Value, nil
+	}
+	var found []string
+	for _, c := range q.Choices {
+		if len(text) > 0 && len(c.Value) >= len(text) && strings.EqualFold(c.Value[:len(text)], text) {
+			found = append(found, c.Value)
+		}
+	}
+	if len(found) == 1 {
+		return found[0], nil
+	}
+	if q.Open {
+		return text, nil
+	}
+	var names []string
+	for i, c := range q.Choices {
+		if i == 12 {
+			names = append(names, "...")
+			break
+		}
+		names = append(names, c.Value)
+	}
+	return "", Wrong(q.Name, "%q is not one of the choices", text).WithHint("Choose %s", or(names))
+}
+
+// value is what stands for the value in a line: NAME, yes|no.
+func (p *Param) value() string {
+	switch {
+	case len(p.Choices) > 0:
+		return strings.Join(p.Choices, "|")
+	case p.Type == "yes/no" || p.Type == "confirm":
+		return "yes|no"
+	}
+	return strings.ToUpper(p.Name)
+}
+
+// pair is keyword and value.
+func (p *Param) pair() string { return p.Name + " " + p.value() }
+
+// given is how the parameter is given in the shortest way.
+func (p *Param) given() string {
+	if p.Main {
+		return p.value()
+	}
+	return p.pair()
+}
+
+// usage is the parameter in the one-line form, the part that may be left out in brackets.
+func (p *Param) usage() string {
+	if p.Main {
+		return "[" + p.Name + "] " + p.value()
+	}
+	return p.pair()
+}
+
+// or joins names as a sentence does: a, b or c.
+func or(names []string) string {
+	switch len(names) {
+	case 0:
+		return "nothing"
+	case 1:
+		return names[0]
+	}
+	return strings.Join(names[:len(names)-1], ", ") + " or " + names[len(names)-1]
+}
+
+func lowerFirst(s string) string {
+	s = strings.TrimSuffix(s, ".")
+	if len(s) > 1 && (s[1] >= 'a' && s[1] <= 'z' || s[1] == ' ') {
+		return strings.ToLower(s[:1]) + s[1:]
+	}
+	return s
+}

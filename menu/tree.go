@@ -1,0 +1,116 @@
+package menu
+
+import (
+	"context"
+	"io"
+	"strings"
+)
+
+// A Menu is a list of menus and commands under one keyword.
+type Menu struct {
+	Name string // the keyword, lower case; empty for the top
+	Help string // one sentence, with its full stop
+	// Status writes what stands above the choices: the state or the list of objects that the menu owns. May be nil.
+	Status func(ctx context.Context, caller Caller, w io.Writer) error
+	// Items in the order of the screen.
+	Items []Item
+}
+
+// An Item is a *Menu or a *Command.
+type Item interface {
+	// Keyword is the item's name, in lower case.
+	Keyword() string
+	// Summary is the sentence beside the keyword.
+	Summary() string
+	// Required is the least role that can use the item; for a menu, any item in it.
+	Required() Role
+	names() []string
+}
+
+func (m *Menu) Keyword() string { return m.Name }
+func (m *Menu) Summary() string { return m.Help }
+func (m *Menu) names() []string { return []string{m.Name} }
+
+func (m *Menu) Required() Role {
+	least := Administrator
+	for _, item := range m.Items {
+		if r := item.Required(); r.Valid() && r.rank() < least.rank() {
+			least = r
+		}
+	}
+	return least
+}
+
+func (c *Command) Keyword() string { return c.Name }
+func (c *Command) Summary() string { return c.Help }
+func (c *Command) Required() Role  { return c.Role }
+func (c *Command) names() []string { return append([]string{c.Name}, c.Aliases...) }
+
+// find returns the item with exactly this keyword or alias.
+func (m *Menu) find(word string) Item {
+	for _, item := range m.Items {
+		for _, name := range item.names() {
+			if strings.EqualFold(name, word) {
+				return item
+			}
+		}
+	}
+	return nil
+}
+
+// Find returns the item at a path of exact keywords from this menu on, nil if there is none. The empty path is the menu itself.
+func (m *Menu) Find(path []string) Item {
+	var at Item = m
+	for _, word := range path {
+		sub, ok := at.(*Menu)
+		if !ok {
+			return nil
+		}
+		if at = sub.find(word); at == nil {
+			return nil
+		}
+	}
+	return at
+}
+
+// Walk calls visit for every item below the menu, in the order of the screen, with its path.
+func (m *Menu) Walk(visit func(path []string, item Item)) { m.walk(nil, visit) }
+
+func (m *Menu) walk(above []string, visit func([]string, Item)) {
+	for _, item := range m.Items {
+		path := append(above[:len(above):len(above)], item.Keyword())
+		visit(path, item)
+		if sub, ok := item.(*Menu); ok {
+			sub.walk(path, visit)
+		}
+	}
+}
+
+// A Node is an item of the tree as JSON has it.
+type Node struct {
+	Path    string   `json:"path"` // words joined by blanks
+	Kind    string   `json:"kind"` // menu, command
+	Help    string   `json:"help"`
+	Details string   `json:"details,omitempty"`
+	Role    Role     `json:"role"`
+	Output  string   `json:"output,omitempty"`  // table, object, stream
+	Members []string `json:"members,omitempty"` // of a record in JSON
+	Aliases []string `json:"aliases,omitempty"`
+	Params  []Param  `json:"parameters,omitempty"`
+}
+
+// Nodes lists the whole tree below the menu.
+func (m *Menu) Nodes() []Node {
+	var list []Node
+	m.Walk(func(path []string, item Item) {
+		n := Node{Path: strings.Join(path, " "), Kind: "menu", Help: item.Summary(), Role: item.Required()}
+		if c, ok := item.(*Command); ok {
+			n.Kind, n.Details, n.Output, n.Members, n.Aliases, n.Params = "command", c.Details, c.Shape.String(), c.Members, c.Aliases, c.Params
+			if !n.Role.Valid() {
+				n.Role = Administrator
+			}
+		}
+		list = append(list, n)
+	})
+	return list
+}

@@ -1,0 +1,115 @@
+package menu
+
+import "strings"
+
+// A Word is one word of a line, without its quotes.
+type Word struct {
+	Text   string
+	Start  int  // byte offset of its first character (a quote counts) in the line
+	End    int  // byte offset behind its last
+	Quoted bool // some of it stood in quotes or behind a backslash: never a keyword to abbreviate
+}
+
+// maxLine bounds a line of input in bytes: far above any filter that a kernel takes, far below what could hurt.
+const maxLine = 64 << 10
+
+// Split cuts a line at `;` into commands and each command into words. Quotes are the shell's: everything is literal in single
+// quotes; in double quotes a backslash escapes `"` and `\`; outside both it escapes any character.
+func Split(line string) ([][]Word, error) {
+	if len(line) > maxLine {
+		return nil, Errorf(Usage, "The line is longer than %d characters", maxLine)
+	}
+	commands := [][]Word{nil}
+	for i := 0; i < len(line); {
+		switch c := line[i]; c {
+		case ' ', '\t', '\n', '\r':
+			i++
+		case ';':
+			commands = append(commands, nil)
+			i++
+		default:
+			word, next, err := scanWord(line, i)
+			if err != nil {
+				return nil, err
+			}
+			commands[len(commands)-1] = append(commands[len(commands)-1], word)
+			i = next
+		}
+	}
+	// A trailing `;` ends the last command and does not begin another.
+	kept := commands[:0]
+	for _, c := range commands {
+		if len(c) > 0 {
+			kept = append(kept, c)
+		}
+	}
+	return kept, nil
+}
+
+func scanWord(line string, start int) (Word, int, error) {
+	var b strings.Builder
+	w := Word{Start: start}
+	i := start
+	for i < len(line) {
+		switch c := line[i]; c {
+		case ' ', '\t', '\n', '\r', ';':
+			w.Text, w.End = b.String(), i
+			return w, i, nil
+		case '\'':
+			n := strings.IndexByte(line[i+1:], '\'')
+			if n < 0 {
+				return w, i, Errorf(Usage, "The quote ' at character %d is not closed", i+1)
+			}
+			b.WriteString(line[i+1 : i+1+n])
+			w.Quoted = true
+			i += n + 2
+		case '"':
+			n, err := scanDouble(line, i, &b)
+			if err != nil {
+				return w, i, err
+			}
+			w.Quoted = true
+			i = n
+		case '\\':
+			if i+1 == len(line) {
+				return w, i, Errorf(Usage, "The line ends in a backslash")
+			}
+			b.WriteByte(line[i+1])
+			w.Quoted = true
+			i += 2
+		default:
+			b.WriteByte(c)
+			i++
+		}
+	}
+	w.Text, w.End = b.String(), i
+	return w, i, nil
+}
+
+func scanDouble(line string, start int, b *strings.Builder) (int, error) {
+	for i := start + 1; i < len(line); i++ {
+		switch line[i] {
+		case '"':
+			return i + 1, nil
+		case '\\':
+			if i+1 < len(line) && (line[i+1] == '"' || line[i+1] == '\\') {
+				i++
+			}
+			b.WriteByte(line[i])
+		default:
+			b.WriteByte(line[i])
+		}
+	}
+	return start, Errorf(Usage, "The quote \" at character %d is not closed", start+1)
+}
+
+// Quote writes a word so that Split reads it back as one.
+func Quote(word string) string {
+	if word != "" && !strings.ContainsAny(word, " \t\r\n;'\"\\") {
+		return word
+	}
+	if !strings.Contains(word, "'") {
+		return "'" + word + "'"
+	}
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(word) + `"`
+}

@@ -1,0 +1,134 @@
+package server
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+)
+
+const versionLine = "SSH-2.0-diagsh"
+
+const (
+	maxVersionLine = 255   // RFC 4253 section 4.2
+	maxFirstPacket = 35000 // RFC 4253 section 6.1
+)
+
+// helloWait is how long a client may take between its version and its KEXINIT: one round trip, since most wait for the server's
+// version. Those that wait for the server's KEXINIT lose this time, once.
+const helloWait = time.Second
+
+// A kexInit is the client's SSH_MSG_KEXINIT (RFC 4253 section 7.1) as far as it matters here.
+type kexInit struct {
+	Cookie              [16]byte `sshtype:"20"`
+	KexAlgos            []string
+	HostKeyAlgos        []string
+	CiphersClientServer []string
+	CiphersServerClient []string
+	Rest                []byte `ssh:"rest"`
+}
+
+// A clientConn is the connection below SSH. It reads the client's first words before the library does and lets the library read
+// them again, and it knows when the client was last heard of.
+type clientConn struct {
+	net.Conn
+	ahead     *bufio.Reader // what has been read ahead of the library; nil when that is used up
+	greeted   bool          // the version line was sent, so that the library's must not be sent again
+	lastHeard atomic.Int64  // Unix time in nanoseconds
+	onLost    func()        // called when a read fails: the client is gone, or its time to log in is over
+}
+
+// hello sends the version line and waits for the client's version and KEXINIT, which come in clear. It returns nil lists if the
+// client keeps them back; whether what it sent makes sense is left to the library, except that it must begin as SSH does.
+func (c *clientConn) hello(deadline time.Time) (*kexInit, error) {
+	if _, err := c.Conn.Write([]byte(versionLine + "\r\n")); err != nil {
+		return nil, err
+	}
+	c.greeted = true
+	c.ahead = bufio.NewReaderSize(c.Conn, maxVersionLine+4+maxFirstPacket)
+	line, err := peekLine(c.ahead)
+	if err != nil {
+		return nil, err
+	}
+	if !bytes.HasPrefix(line, []byte("SSH-")) {
+		return nil, errors.New("the client does not speak SSH")
+	}
+	if wait := time.Now().Add(helloWait); wait.Before(deadline) {
+		c.SetReadDeadline(wait)
+		defer c.SetReadDeadline(deadline)
+	}
+	packet, err := peekPacket(c.ahead, len(line))
+	if err != nil {
+		return nil, nil
+	}
+	var lists kexInit
+	if err := ssh.Unmarshal(packet, &lists); err != nil {
+		return nil, nil
+	}
+	return &lists, nil
+}
+
+// peekLine returns the first line with its end.
+func peekLine(r *bufio.Reader) ([]byte, error) {
+	for {
+		b, _ := r.Peek(r.Buffered())
+		if end := bytes.IndexByte(b, '\n'); end >= 0 && end < maxVersionLine {
+			return b[:end+1], nil
+		}
+		if len(b) >= maxVersionLine {
+			return nil, errors.New("the client's version line is too long")
+		}
+		if _, err := r.Peek(len(b) + 1); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// peekPacket returns the payload of an unencrypted packet (RFC 4253 section 6) that begins at start.
+func peekPacket(r *bufio.Reader, start int) ([]byte, error) {
+	const header = 5 // packet length, padding length
+	b, err := r.Peek(start + header)
+	if err != nil {
+		return nil, err
+	}
+	length, padding := binary.BigEndian.Uint32(b[start:]), uint32(b[start+4])
+	if length > maxFirstPacket || length < padding+2 {
+		return nil, errors.New("no packet of SSH")
+	}
+	if b, err = r.Peek(start + 4 + int(length)); err != nil {
+		return nil, err
+	}
+	return b[start+header : start+4+int(length-padding)], nil
+}
+
+func (c *clientConn) Read(p []byte) (int, error) {
+	if c.ahead != nil {
+		if n := c.ahead.Buffered(); n > 0 {
+			return c.ahead.Read(p[:min(len(p), n)])
+		}
+		c.ahead = nil
+	}
+	n, err := c.Conn.Read(p)
+	if err != nil {
+		c.onLost()
+		return n, err
+	}
+	c.lastHeard.Store(time.Now().UnixNano())
+	return n, nil
+}
+
+func (c *clientConn) Write(p []byte) (int, error) {
+	if c.greeted && string(p) == versionLine+"\r\n" {
+		c.greeted = false
+		return len(p), nil
+	}
+	return c.Conn.Write(p)
+}
+
+// quiet is how long nothing has come from the client.
+func (c *clientConn) quiet() time.Duration { return time.Since(time.Unix(0, c.lastHeard.Load())) }

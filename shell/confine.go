@@ -1,0 +1,51 @@
+package shell
+
+import (
+	"fmt"
+
+	"github.com/landlock-lsm/go-landlock/landlock"
+	"golang.org/x/sys/unix"
+)
+
+// Confine takes from this process everything that a session does not need. Called once, before the first byte from the user is read.
+// What it keeps is its open descriptors: the terminal and the one connection to the appliance.
+//
+//   - no new privileges (prctl(2)), no core dumps, not to be traced by processes of the same user
+//   - limits on memory, descriptors and processes (setrlimit(2))
+//   - Landlock (Linux 5.13; TCP since 6.7): no file but the terminal device, no TCP; where the kernel has less, less
+func Confine() error {
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return fmt.Errorf("no new privileges: %w", err)
+	}
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
+		return fmt.Errorf("not dumpable: %w", err)
+	}
+	for resource, limit := range map[int]uint64{
+		unix.RLIMIT_CORE:   0,
+		unix.RLIMIT_FSIZE:  0,
+		unix.RLIMIT_NOFILE: 64,
+		unix.RLIMIT_DATA:   512 << 20,
+	} {
+		if err := lower(resource, limit); err != nil {
+			return err
+		}
+	}
+	err := landlock.V6.BestEffort().Restrict(landlock.RWFiles("/dev/tty").WithIoctlDev())
+	if err != nil {
+		return fmt.Errorf("landlock: %w", err)
+	}
+	return nil
+}
+
+// lower sets a resource limit that is no higher than the present one.
+func lower(resource int, limit uint64) error {
+	var now unix.Rlimit
+	if err := unix.Getrlimit(resource, &now); err != nil {
+		return fmt.Errorf("resource limit %d: %w", resource, err)
+	}
+	limit = min(limit, now.Max)
+	if err := unix.Setrlimit(resource, &unix.Rlimit{Cur: limit, Max: limit}); err != nil {
+		return fmt.Errorf("resource limit %d: %w", resource, err)
+	}
+	return nil
+}

@@ -1,0 +1,239 @@
+package shell
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"diagsh/api"
+	"diagsh/menu"
+	"diagsh/shell/term"
+)
+
+// command asks what the command still wants to know and runs it. Ctrl-C in the dialogue is errTop; the command's own failure is
+// shown and is no error.
+func (s *shell) command(ctx context.Context, call menu.Call) error {
+	args := menu.Arguments{}
+	for name, text := range call.Arguments {
+		args[name] = text
+	}
+	mode := menu.AskAll
+	if len(args) > 0 || call.JSON {
+		mode = menu.AskNeeded
+	}
+	asked := map[string]bool{}
+	// again says whether a failure blames an answer given here: then its question is asked once more, the others keep their answers.
+	again := func(e *menu.Error) bool {
+		if e.Argument == "" || !asked[e.Argument] {
+			return false
+		}
+		delete(args, e.Argument)
+		delete(asked, e.Argument)
+		return true
+	}
+	for {
+		q, err := s.client.Ask(ctx, call.Path, api.AskRequest{Arguments: args, Mode: mode})
+		var refused *menu.Error
+		if errors.As(err, &refused) {
+			if err := s.report(refused); err != nil {
+				return err
+			}
+			if !again(refused) {
+				return nil
+			}
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if q != nil {
+			answer, err := s.question(q)
+			if err != nil {
+				return err
+			}
+			args[q.Name], asked[q.Name] = answer, true
+			continue
+		}
+		failure, err := s.run(ctx, call, args)
+		if err != nil {
+			return err
+		}
+		if failure == nil {
+			return nil
+		}
+		if err := s.report(failure); err != nil {
+			return err
+		}
+		if !again(failure) {
+			return nil
+		}
+	}
+}
+
+// question asks one question and returns the answer as the argument's text.
+func (s *shell) question(q *menu.Question) (string, error) {
+	switch {
+	case q.Type == "secret":
+		return s.secret(q)
+	case q.Type == "lines":
+		return s.lines(q)
+	case q.Type == "confirm" || q.Type == "yes/no":
+		return s.answer(q, fmt.Sprintf("%s [%s]> ", q.Text, yesOrNo(q.Default)), q.Default)
+	case q.Keywords:
+		var b strings.Builder
+		fmt.Fprintf(&b, "%s\n", q.Text)
+		for _, c := range q.Choices {
+			fmt.Fprintf(&b, "- %s - %s\n", strings.ToUpper(c.Value), c.Help)
+		}
+		s.print(b.String())
+		return s.answer(q, fmt.Sprintf("[%s]> ", q.Default), q.Default)
+	case len(q.Choices) > 0:
+		var b strings.Builder
+		fmt.Fprintf(&b, "%s\n", q.Text)
+		for i, c := range q.Choices {
+			label := c.Label
+			if label == "" {
+				label = c.Value
+			}
+			fmt.Fprintf(&b, "%d. %s\n", i+1, label)
+		}
+		s.print(b.String())
+		return s.answer(q, fmt.Sprintf("[%s]> ", numbered(q)), q.Default)
+	}
+	s.printf("%s\n", q.Text)
+	return s.answer(q, fmt.Sprintf("[%s]> ", q.Default), q.Default)
+}
+
+func yesOrNo(text string) string {
+	if strings.HasPrefix(strings.ToLower(text), "y") {
+		return "Y"
+	}
+	return "N"
+}
+
+// numbered writes the default of a list of choices by its numbers, as the list shows them.
+func numbered(q *menu.Question) string {
+	var numbers []string
+	for _, value := range menu.SplitList(q.Default) {
+		i := slices.IndexFunc(q.Choices, func(c menu.Choice) bool { return strings.EqualFold(c.Value, value) })
+		if i < 0 {
+			return q.Default
+		}
+		numbers = append(numbers, strconv.Itoa(i+1))
+	}
+	return strings.Join(numbers, ",")
+}
+
+// answer reads a line; an empty one takes the default.
+func (s *shell) answer(q *menu.Question, prompt, otherwise string) (string, error) {
+	line, err := s.terminal.ReadLine(term.Line{
+		Prompt:   prompt,
+		Complete: func(text string, cursor int) []term.Suggestion { return suggest(q, text[:cursor]) },
+		Help:     func(string, int) string { return explainQuestion(q) },
+	})
+	if err != nil {
+		return "", s.left(err)
+	}
+	if line = strings.TrimSpace(line); line == "" {
+		line = otherwise
+	}
+	return line, nil
+}
+
+// left turns the end of a read into what it means for a dialogue.
+func (s *shell) left(err error) error {
+	switch {
+	case errors.Is(err, term.ErrInterrupted):
+		return errTop
+	case errors.Is(err, term.ErrIdle):
+		s.printf("No key was pressed for %s: logged out.\n", spoken(time.Duration(s.greeting.Idle)*time.Second))
+		return errLeave
+	case errors.Is(err, io.EOF):
+		return errLeave
+	}
+	return err
+}
+
+func (s *shell) secret(q *menu.Question) (string, error) {
+	for {
+		first, err := s.terminal.ReadSecret(q.Text + "> ")
+		if err != nil {
+			return "", s.left(err)
+		}
+		if !q.Twice || first == "" {
+			return first, nil
+		}
+		second, err := s.terminal.ReadSecret("The same again> ")
+		if err != nil {
+			return "", s.left(err)
+		}
+		if first == second {
+			return first, nil
+		}
+		s.print("The two are not the same. Nothing was changed; type it again.\n")
+	}
+}
+
+// lines reads a text of several lines, up to a line with a single full stop.
+func (s *shell) lines(q *menu.Question) (string, error) {
+	s.printf("%s (end with a line that holds only a full stop)\n", q.Text)
+	var all []string
+	for {
+		line, err := s.terminal.ReadLine(term.Line{Prompt: "", Help: func(string, int) string { return explainQuestion(q) }})
+		if err != nil {
+			return "", s.left(err)
+		}
+		if line == "." {
+			return strings.Join(all, "\n"), nil
+		}
+		all = append(all, line)
+	}
+}
+
+func suggest(q *menu.Question, text string) []term.Suggestion {
+	head := ""
+	if i := strings.LastIndexByte(text, ','); i >= 0 && q.Type == "list" {
+		head, text = text[:i+1], text[i+1:]
+	}
+	text = strings.TrimLeft(text, " ")
+	var list []term.Suggestion
+	for _, c := range q.Choices {
+		if len(c.Value) >= len(text) && strings.EqualFold(c.Value[:len(text)], text) {
+			help := c.Help
+			if help == "" {
+				help = c.Label
+			}
+			list = append(list, term.Suggestion{Text: head + c.Value, Help: help})
+		}
+	}
+	return list
+}
+
+// explainQuestion is what `?` prints at a question.
+func explainQuestion(q *menu.Question) string {
+	var b strings.Builder
+	if q.Help != "" {
+		fmt.Fprintf(&b, "%s\n", q.Help)
+	}
+	var choices []menu.Candidate
+	for _, c := range q.Choices {
+		help := c.Help
+		if help == "" {
+			help = c.Label
+		}
+		choices = append(choices, menu.Candidate{Text: c.Value, Help: help})
+	}
+	b.WriteString(columns(choices))
+	switch {
+	case q.Default != "" && q.Type != "secret":
+		fmt.Fprintf(&b, "Enter alone takes %s. Ctrl-C goes back to the top.\n", q.Default)
+	default:
+		b.WriteString("Ctrl-C goes back to the top.\n")
+	}
+	return b.String()
+}

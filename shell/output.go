@@ -1,0 +1,70 @@
+package shell
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"diagsh/api"
+	"diagsh/menu"
+	"diagsh/shell/term"
+)
+
+// run runs a command and shows its output as it comes: through the pager, unless it is a stream that a person watches. Ctrl-C asks
+// the command to end, a second one gives it up. The command's failure is the first result; an error is what ends the session.
+func (s *shell) run(ctx context.Context, call menu.Call, args menu.Arguments) (*menu.Error, error) {
+	form := menu.TextForm
+	if call.JSON {
+		form = menu.JSONForm
+	}
+	running, stop := s.terminal.Running(ctx)
+	defer stop()
+	out := io.Writer(s.terminal)
+	pager := s.terminal.Page()
+	if !call.Stream {
+		out = pager
+	}
+	failure, err := s.client.Run(running, term.HardContext(running), call.Path, args, form, func(f api.Frame) error {
+		if f.Progress != "" {
+			s.terminal.Progress(f.Progress)
+		}
+		_, err := io.WriteString(out, f.Text)
+		if errors.Is(err, term.ErrInterrupted) {
+			return nil // the command has been asked to end; its last words are still shown
+		}
+		return err
+	})
+	if closed := pager.Close(); err == nil {
+		err = closed
+	}
+	switch {
+	case errors.Is(err, term.ErrPagerQuit):
+		return nil, nil
+	case failure != nil && failure.Kind == menu.Interrupted:
+		return nil, err // whoever pressed Ctrl-C knows it
+	}
+	return failure, s.ended(err)
+}
+
+// ended turns what ends a wait inside a command's output into what it means for the session.
+func (s *shell) ended(err error) error {
+	if err == nil || errors.Is(err, term.ErrInterrupted) {
+		return nil
+	}
+	return s.left(err)
+}
+
+// page shows a text that may be longer than the screen.
+func (s *shell) page(ctx context.Context, text string) error {
+	_, stop := s.terminal.Running(ctx)
+	defer stop()
+	pager := s.terminal.Page()
+	_, err := pager.WriteString(text)
+	if closed := pager.Close(); err == nil {
+		err = closed
+	}
+	if errors.Is(err, term.ErrPagerQuit) {
+		return nil
+	}
+	return s.ended(err)
+}

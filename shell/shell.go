@@ -1,0 +1,231 @@
+package shell
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"diagsh/access"
+	"diagsh/api"
+	"diagsh/menu"
+	"diagsh/shell/term"
+)
+
+// Exit statuses of a session that ends before any command could set one.
+const (
+	exitOK   = 0
+	exitFail = 1
+)
+
+// A shell is one person at the menus.
+type shell struct {
+	client   *api.Client
+	terminal *term.Terminal
+	greeting access.Greeting
+	at       []string // the menu that the prompt belongs to; empty: the top
+	history  []string
+}
+
+var (
+	// errTop unwinds to the top prompt: Ctrl-C in a dialogue.
+	errTop = errors.New("back to the top")
+	// errLeave ends the session: Ctrl-D, exit, no key for too long, the terminal or the appliance is gone.
+	errLeave = errors.New("leave")
+)
+
+// Interactive runs the menus on the process's controlling terminal until the person leaves. The result is the exit status.
+func Interactive(ctx context.Context, client *api.Client) int {
+	greeting, err := client.Greeting(ctx)
+	if err != nil {
+		return complain(err)
+	}
+	terminal, err := term.Open(term.Options{Idle: time.Duration(greeting.Idle) * time.Second})
+	if err != nil {
+		return complain(err)
+	}
+	defer terminal.Close()
+	go func() {
+		<-client.Ended()
+		terminal.HangUp() // nobody answers any more, so nothing more need be typed
+	}()
+	s := &shell{client: client, terminal: terminal, greeting: greeting, history: greeting.History}
+	s.welcome()
+	err = s.loop(ctx)
+	select {
+	case <-client.Ended():
+	default:
+		if errors.Is(err, errLeave) || !api.Gone(err) {
+			return exitOK
+		}
+	}
+	s.print("The appliance has ended the session.\n")
+	return exitFail
+}
+
+// welcome tells what a login is told, in the order of AsyncOS: last login, product, welcome text, what to know about the session.
+func (s *shell) welcome() {
+	g := s.greeting
+	var b strings.Builder
+	if g.LastLogin != nil {
+		fmt.Fprintf(&b, "Last login: %s from %s\n", g.LastLogin.UTC().Format("Mon Jan _2 15:04:05 2006 UTC"), g.LastFrom)
+	}
+	fmt.Fprintf(&b, "%s\n", g.Product)
+	if g.Welcome != "" {
+		fmt.Fprintf(&b, "\n%s\n", strings.TrimRight(g.Welcome, "\n"))
+	}
+	if g.Idle > 0 {
+		fmt.Fprintf(&b, "\nNOTE: This session ends after %s without a key pressed. Captures go on.\n", spoken(time.Duration(g.Idle)*time.Second))
+	}
+	if g.Notice != "" {
+		fmt.Fprintf(&b, "NOTE: %s\n", g.Notice)
+	}
+	b.WriteString("Type help to see the commands, ? to see what may follow.\n\n")
+	s.print(b.String())
+}
+
+// spoken writes a duration as a sentence has it.
+func spoken(d time.Duration) string {
+	unit, n := "second", int64(d/time.Second)
+	if d%time.Minute == 0 {
+		unit, n = "minute", int64(d/time.Minute)
+	}
+	if n == 1 {
+		return "1 " + unit
+	}
+	return fmt.Sprintf("%d %ss", n, unit)
+}
+
+// loop reads and obeys lines until the person leaves.
+func (s *shell) loop(ctx context.Context) error {
+	for {
+		line, err := s.terminal.ReadLine(term.Line{
+			Prompt:   s.prompt(),
+			History:  s.history,
+			Complete: func(text string, cursor int) []term.Suggestion { return s.complete(ctx, text, cursor) },
+			Help:     func(text string, cursor int) string { return s.explain(ctx, text, cursor) },
+		})
+		switch {
+		case errors.Is(err, term.ErrInterrupted):
+			s.at = nil
+			continue
+		case err != nil:
+			return s.left(err)
+		}
+		if err := s.obey(ctx, line); err != nil {
+			if errors.Is(err, errTop) {
+				s.at = nil
+				continue
+			}
+			return err
+		}
+	}
+}
+
+func (s *shell) prompt() string {
+	if len(s.at) == 0 {
+		return s.greeting.Host + "> "
+	}
+	return "[]> "
+}
+
+// obey does what a line says. Only what ends the session, or unwinds to the top, is an error.
+func (s *shell) obey(ctx context.Context, line string) error {
+	trimmed := strings.TrimSpace(line)
+	if trimmed == "" {
+		if len(s.at) == 0 {
+			return nil
+		}
+		s.at = s.at[:len(s.at)-1]
+		return s.show(ctx)
+	}
+	if before, asked := strings.CutSuffix(trimmed, "?"); asked && (before == "" || strings.HasSuffix(before, " ")) {
+		// From a script, whose line comes in one piece: the key alone is answered while the line is edited.
+		return s.print(s.explain(ctx, before, len(before)))
+	}
+	if done, err := s.local(ctx, trimmed); done {
+		return err
+	}
+	calls, err := s.client.Parse(ctx, api.LineRequest{At: s.at, Line: line, Abbreviate: true})
+	if err != nil {
+		s.remember(ctx, line)
+		return s.report(err)
+	}
+	secret := false
+	for _, call := range calls {
+		secret = secret || call.Secret
+	}
+	if !secret {
+		s.remember(ctx, line)
+	}
+	for _, call := range calls {
+		if call.Menu {
+			s.at = call.Path
+			if err := s.show(ctx); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := s.command(ctx, call); err != nil {
+			return err
+		}
+		if len(s.at) > 0 {
+			// What the command did may have changed what the menu shows and which verbs can work.
+			if err := s.show(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// remember keeps a line for the arrow keys, now and in later logins.
+func (s *shell) remember(ctx context.Context, line string) {
+	line = strings.TrimSpace(line)
+	if n := len(s.history); n > 0 && s.history[n-1] == line {
+		return
+	}
+	s.history = append(s.history, line)
+	s.client.Remember(ctx, line)
+}
+
+// show prints the menu that the prompt now belongs to. At the top there is nothing to print: `help` lists the commands.
+func (s *shell) show(ctx context.Context) error {
+	if len(s.at) == 0 {
+		return nil
+	}
+	view, err := s.client.Menu(ctx, s.at)
+	if err != nil {
+		s.at = s.at[:len(s.at)-1]
+		return s.report(err)
+	}
+	var b strings.Builder
+	if view.Status != "" {
+		fmt.Fprintf(&b, "\n%s", view.Status)
+	}
+	b.WriteString("\nChoose the operation you want to perform:\n")
+	for _, item := range view.Items {
+		fmt.Fprintf(&b, "- %s - %s\n", strings.ToUpper(item.Keyword), item.Help)
+	}
+	return s.print(b.String())
+}
+
+// report shows a failure. It passes on what ends the session.
+func (s *shell) report(err error) error {
+	var known *menu.Error
+	if errors.As(err, &known) {
+		return s.printf("%s\n", known.Error())
+	}
+	return err
+}
+
+func (s *shell) print(text string) error {
+	_, err := s.terminal.WriteString(text)
+	return err
+}
+
+func (s *shell) printf(format string, args ...any) error {
+	_, err := fmt.Fprintf(s.terminal, format, args...)
+	return err
+}

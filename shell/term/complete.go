@@ -1,0 +1,104 @@
+package term
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	prompt "github.com/c-bata/go-prompt"
+)
+
+// complete is Tab: it writes what all suggestions agree on, and lists them if that is nothing new.
+func (e *editor) complete(b *prompt.Buffer) {
+	if e.line.Complete == nil {
+		return
+	}
+	d := b.Document()
+	before := d.TextBeforeCursor()
+	found := e.line.Complete(d.Text, len(before))
+	if len(found) == 0 {
+		e.screen.bell()
+		return
+	}
+	typed := before[strings.LastIndexByte(before, ' ')+1:]
+	word := agreed(found)
+	if len(found) == 1 && !strings.HasPrefix(d.TextAfterCursor(), " ") {
+		word += " "
+	}
+	switch {
+	case len(found) == 1 || len(word) > len(typed):
+		b.DeleteBeforeCursor(utf8.RuneCountInString(typed))
+		b.InsertText(scrubbed(word), false, true)
+	default:
+		e.screen.above(e.candidates(found))
+	}
+}
+
+// help is ?: it shows what may follow.
+func (e *editor) help(b *prompt.Buffer) {
+	text := ""
+	if e.line.Help != nil {
+		d := b.Document()
+		text = e.line.Help(d.Text, len(d.TextBeforeCursor()))
+	}
+	if text == "" {
+		b.InsertText("?", false, true)
+		return
+	}
+	e.screen.above(text)
+}
+
+// agreed is what all suggestions begin with.
+func agreed(found []Suggestion) string {
+	word := found[0].Text
+	for _, s := range found[1:] {
+		n := 0
+		for n < len(word) && n < len(s.Text) {
+			r, size := utf8.DecodeRuneInString(word[n:])
+			if other, _ := utf8.DecodeRuneInString(s.Text[n:]); other != r {
+				break
+			}
+			n += size
+		}
+		word = word[:n]
+	}
+	return word
+}
+
+// candidates lists suggestions: each with its help if the window has the rows, else in columns, else as many as fit.
+func (e *editor) candidates(found []Suggestion) string {
+	width, height := e.screen.size()
+	rows := max(height-2, 1)
+	longest := 0
+	for _, s := range found {
+		longest = max(longest, columns(scrubbed(s.Text)))
+	}
+	var out strings.Builder
+	if len(found) <= rows {
+		for _, s := range found {
+			entry := fmt.Sprintf("  %s  %s", pad(scrubbed(s.Text), longest), scrubbed(s.Help))
+			out.WriteString(strings.TrimRight(fit(entry, width-1), " ") + "\n")
+		}
+		return out.String()
+	}
+	across := max((width-1)/(longest+2), 1)
+	shown := found
+	if len(found) > rows*across {
+		shown = found[:max((rows-1)*across, 1)]
+	}
+	for i, s := range shown {
+		if i > 0 && i%across == 0 {
+			out.WriteString("\n")
+		}
+		out.WriteString("  " + fit(pad(scrubbed(s.Text), longest), width-3))
+	}
+	if more := len(found) - len(shown); more > 0 {
+		fmt.Fprintf(&out, "\n  ... %d more", more)
+	}
+	return out.String()
+}
+
+// pad fills a text with blanks to a width in columns.
+func pad(text string, width int) string {
+	return text + strings.Repeat(" ", max(0, width-columns(text)))
+}

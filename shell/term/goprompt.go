@@ -1,0 +1,188 @@
+package term
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"runtime"
+	"strings"
+	"time"
+
+	prompt "github.com/c-bata/go-prompt"
+)
+
+const (
+	// quiet is how long go-prompt goes on polling after the last key. It can be short: coming back costs one poll.
+	quiet = time.Second
+
+	// keyNothing is a key that go-prompt knows and that does nothing, for a reason to look at the exit checker.
+	keyNothing = "\x1b[E"
+
+	// keyHelp is what a question mark becomes when it asks for help and is not text.
+	keyHelp = "\x00?"
+
+	// lineLimit is the longest line in bytes. go-prompt copies the line several times for every key.
+	lineLimit = 16 << 10
+)
+
+var errLineEnded = errors.New("the line has ended")
+
+// parser is go-prompt's keyboard: it hands out the keys of the queue one at a time, each when the one before it was
+// dealt with. So nothing is taken from the queue that go-prompt would lose when it returns, and what the line holds is known
+// when a key is judged.
+//
+// go-prompt calls Read in a goroutine of its own, the rest in that of ReadLine.
+type parser struct {
+	editor  *editor
+	painted chan struct{} // the key handed out last was dealt with
+	dead    chan struct{} // go-prompt panicked; its goroutine has nobody to stop it
+
+	ended  bool   // no more keys until the next Setup
+	result error  // why, nil after Enter
+	text   string // the line when the last key was handed out; go-prompt forgets it in most cases
+	cursor int
+}
+
+func newParser(e *editor) *parser {
+	return &parser{editor: e, painted: make(chan struct{}, 1), dead: make(chan struct{})}
+}
+
+// Setup begins an Input.
+func (p *parser) Setup() error {
+	select {
+	case <-p.painted:
+	default:
+	}
+	p.ended, p.result = false, nil
+	return nil
+}
+
+// TearDown ends an Input. The terminal keeps its mode for the whole session.
+func (p *parser) TearDown() error { return nil }
+
+// GetWinSize says that there is room for everything: fitting the line to the window is not go-prompt's business here.
+func (p *parser) GetWinSize() *prompt.WinSize {
+	return &prompt.WinSize{Row: math.MaxUint16, Col: math.MaxUint16}
+}
+
+// Read gives the next key.
+func (p *parser) Read() ([]byte, error) {
+	if p.ended {
+		select {
+		case <-p.dead:
+			runtime.Goexit()
+		default:
+		}
+		return nil, errLineEnded
+	}
+	select {
+	case <-p.painted:
+	case <-p.dead:
+		runtime.Goexit()
+	}
+	p.text, p.cursor = p.editor.text, p.editor.cursor
+	return []byte(p.next()), nil
+}
+
+// errPaused is the result of an Input that left its line standing because no keys came.
+var errPaused = errors.New("paused")
+
+func (p *parser) next() string {
+	e := p.editor
+	for {
+		switch err := e.wait(time.Now().Add(quiet)); {
+		case err == errTimeout:
+			return p.end(errPaused, keyNothing)
+		case err != nil:
+			return p.end(err, keyInterrupt)
+		}
+		k, ok := e.keys.take()
+		if !ok {
+			continue // Ctrl-C dropped it
+		}
+		e.touched()
+		if !k.isText() && k.seq != keyEnter {
+			e.tooLong = false
+		}
+		switch {
+		case k.seq == keyEnter && e.tooLong:
+			return p.end(&lostLine{fmt.Sprintf("The line is lost: it is longer than %d bytes.", lineLimit)}, keyInterrupt)
+		case k.seq == keyEnter:
+			return p.end(nil, keyEnter)
+		case k.seq == keyInterrupt:
+			return p.end(ErrInterrupted, keyInterrupt)
+		case k.seq == keyEOF && e.text == "":
+			return p.end(io.EOF, keyInterrupt)
+		case k.isText():
+			if text := p.run(k); text != "" {
+				return text
+			}
+			continue
+		case e.binds[k.seq] != nil || prompt.GetKey([]byte(k.seq)) != prompt.NotDefined:
+			return k.seq
+		}
+	}
+}
+
+// end hands out the last key of this Input. The interrupt key empties go-prompt's line.
+func (p *parser) end(result error, last string) string {
+	p.ended, p.result = true, result
+	return last
+}
+
+// leave is go-prompt's exit checker, asked after most keys.
+func (p *parser) leave(string, bool) bool { return p.ended }
+
+// run decides what a run of text is. A question mark asks for help if somebody waits for it, that is, if nothing was typed
+// behind it yet; in a paste or a script it is text.
+func (p *parser) run(k key) string {
+	if len(p.editor.text)+len(k.seq) > lineLimit {
+		p.editor.tooLong = true
+		p.editor.screen.bell()
+		return ""
+	}
+	_, _, more := p.editor.keys.peek()
+	switch {
+	case k.pasted || more || !strings.HasSuffix(k.seq, "?"):
+		return k.seq
+	case k.seq == "?":
+		return keyHelp
+	default:
+		p.editor.keys.unread(key{seq: "?"})
+		return strings.TrimSuffix(k.seq, "?")
+	}
+}
+
+// console is go-prompt's screen. It takes two things from what go-prompt draws: that it has dealt with a key, which ShowCursor
+// ends, and that the screen shall be cleared.
+type console struct{ editor *editor }
+
+func (c console) ShowCursor() { c.editor.rendered() }
+
+func (c console) EraseScreen() { c.editor.screen.wipe() }
+
+func (console) WriteRaw([]byte)                           {}
+func (console) Write([]byte)                              {}
+func (console) WriteRawStr(string)                        {}
+func (console) WriteStr(string)                           {}
+func (console) Flush() error                              { return nil }
+func (console) EraseUp()                                  {}
+func (console) EraseDown()                                {}
+func (console) EraseStartOfLine()                         {}
+func (console) EraseEndOfLine()                           {}
+func (console) EraseLine()                                {}
+func (console) HideCursor()                               {}
+func (console) CursorGoTo(int, int)                       {}
+func (console) CursorUp(int)                              {}
+func (console) CursorDown(int)                            {}
+func (console) CursorForward(int)                         {}
+func (console) CursorBackward(int)                        {}
+func (console) AskForCPR()                                {}
+func (console) SaveCursor()                               {}
+func (console) UnSaveCursor()                             {}
+func (console) ScrollDown()                               {}
+func (console) ScrollUp()                                 {}
+func (console) SetTitle(string)                           {}
+func (console) ClearTitle()                               {}
+func (console) SetColor(prompt.Color, prompt.Color, bool) {}

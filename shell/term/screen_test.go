@@ -1,0 +1,96 @@
+package term
+
+import (
+	"bytes"
+	"io"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"diagsh/internal/vt"
+)
+
+// Painted step by step, a line looks as if it had been painted at once, in any window, and what stands above stays.
+func TestPaintingInSteps(t *testing.T) {
+	letters := []string{"a", "b", "-", " ", "日", "本", "é", "e\u0301", "😀", "\u0301"}
+	random := rand.New(rand.NewPCG(1, 2))
+	word := func(n int) string {
+		var b strings.Builder
+		for range random.IntN(n + 1) {
+			b.WriteString(letters[random.IntN(len(letters))])
+		}
+		return b.String()
+	}
+	for range 1500 {
+		width, height := 1+random.IntN(12), 1+random.IntN(5)
+		steps := newPainter(width, height)
+		l := line{prompt: word(6)}
+		var history []line
+		for range 12 {
+			runes := []rune(l.text)
+			switch random.IntN(6) {
+			case 0, 1:
+				at := random.IntN(len(runes) + 1)
+				l.text = string(runes[:at]) + word(8) + string(runes[at:])
+			case 2:
+				at := random.IntN(len(runes) + 1)
+				l.text = string(runes[at:])
+			case 3:
+				l.text += word(2)
+			case 4:
+				l.prompt = word(6)
+			}
+			runes = []rune(l.text)
+			l.cursor = len(string(runes[:random.IntN(len(runes)+1)]))
+			if random.IntN(3) == 0 {
+				l.cursor = len(l.text)
+			}
+			history = append(history, l)
+			steps.screen.show(l)
+
+			once := newPainter(width, height)
+			once.screen.show(l)
+			got, want := steps.below(), once.below()
+			if got != want {
+				t.Fatalf("in %dx%d after %#v:\n%s\nwant:\n%s", width, height, history, got, want)
+			}
+		}
+		if len(steps.window.Strange()) > 0 {
+			t.Fatalf("strange: %s", steps.window.Strange())
+		}
+		if above := steps.window.All(); !strings.HasPrefix(above, "^") {
+			t.Fatalf("in %dx%d, %v ate the output above it:\n%s", width, height, history, above)
+		}
+	}
+}
+
+// painter is a screen whose output goes to a model terminal that shows one row of output first.
+type painter struct {
+	screen *screen
+	window *vt.Screen
+}
+
+func newPainter(width, height int) painter {
+	v := vt.New(width, height)
+	s := &screen{out: onlcr{v}, size: func() (int, int) { return width, height }}
+	s.write([]byte("^\n"))
+	return painter{s, v}
+}
+
+// onlcr does what the kernel does on the way to a terminal.
+type onlcr struct{ io.Writer }
+
+func (o onlcr) Write(p []byte) (int, error) {
+	return o.Writer.Write(bytes.ReplaceAll(p, []byte("\n"), []byte("\r\n")))
+}
+
+// below is the window from the painted line on, with the cursor.
+func (p painter) below() string {
+	f := p.screen.shown
+	rows := strings.Split(p.window.Marked(), "\n")
+	top := p.window.Y() - f.y
+	if top < 0 || top >= len(rows) {
+		return "the line begins outside the window"
+	}
+	return strings.Join(rows[top:], "\n")
+}

@@ -1,0 +1,176 @@
+// Package term is the terminal of one login: line editing, secrets, a pager, progress, Ctrl-C.
+//
+// The process must have a controlling terminal, which Open takes over until Close: raw keys, no echo, no signals from keys.
+// One goroutine reads the keys into a queue, at all times, so that nothing typed ahead or pasted is lost while a command
+// runs, and Ctrl-C is seen at once. ReadLine, ReadSecret and the pager take from the queue, one of them at a time; everything
+// else may be called from several goroutines.
+//
+// Keys while a line is edited are handled by go-prompt, which knows neither when to stop polling nor how to draw in
+// a small window. So it runs only while keys come, and what it draws is dropped: the screen is painted here.
+//
+// Ctrl-C drops what was typed before it and not yet read, as the terminal driver of the kernel does: lines pasted behind
+// a command that is then interrupted were meant for another place.
+//
+// What starts the process should open its terminal without echo: until Open, the kernel would echo what is typed, and
+// ReadLine shows it again.
+package term
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	_ "diagsh/shell/term/quietenv" // before go-prompt reads its environment
+)
+
+var (
+	// ErrInterrupted is the answer of a read that Ctrl-C ended, and the cause of a running command's context.
+	ErrInterrupted = errors.New("interrupted")
+	// ErrIdle is the answer of a read to which nobody typed for too long.
+	ErrIdle = errors.New("no key was pressed for too long")
+)
+
+// Options are what a terminal is opened with.
+type Options struct {
+	// Idle ends any wait for a key with ErrIdle. 0 waits forever.
+	Idle time.Duration
+}
+
+// Terminal is the controlling terminal of this process.
+type Terminal struct {
+	opts   Options
+	tty    *tty
+	keys   *queue
+	screen *screen
+	editor *editor
+
+	pagerOff atomic.Bool
+
+	mu      sync.Mutex
+	running []*run // the innermost last
+	gone    bool   // hung up
+
+	signals  chan os.Signal
+	watching sync.WaitGroup
+}
+
+// Open takes over the controlling terminal. There can be one Terminal at a time in a process.
+func Open(opts Options) (*Terminal, error) {
+	device, err := openTTY()
+	if err != nil {
+		return nil, err
+	}
+	t := &Terminal{
+		opts:    opts,
+		tty:     device,
+		keys:    newQueue(),
+		screen:  &screen{out: device, size: device.size},
+		signals: make(chan os.Signal, 2),
+	}
+	t.editor = newEditor(t)
+	signal.Notify(t.signals, syscall.SIGWINCH, syscall.SIGHUP)
+	t.watching.Go(t.readKeys)
+	t.watching.Go(t.watchSignals)
+	return t, nil
+}
+
+// Close clears what is no output from the screen and gives the terminal back as it was found.
+func (t *Terminal) Close() error {
+	t.screen.clear()
+	signal.Stop(t.signals)
+	close(t.signals)
+	err := t.tty.restore()
+	if e := t.tty.Close(); err == nil && e != nil {
+		err = e
+	}
+	t.keys.close()
+	t.watching.Wait()
+	if err != nil && !errors.Is(err, syscall.EIO) { // there is nothing to give back after a hang-up
+		return fmt.Errorf("give the terminal back: %w", err)
+	}
+	return nil
+}
+
+// Size is the window in columns and rows, 80x24 where it is unknown.
+func (t *Terminal) Size() (width, height int) { return t.tty.size() }
+
+// Write shows output. Whatever could drive the terminal is shown in writing instead (ESC as ^[), so output may contain
+// bytes from anywhere. It clears a progress line, and comes above a line that is being edited.
+func (t *Terminal) Write(p []byte) (int, error) {
+	if err := t.screen.write(p); err != nil {
+		return 0, fmt.Errorf("write to the terminal: %w", err)
+	}
+	return len(p), nil
+}
+
+// WriteString is Write for a string.
+func (t *Terminal) WriteString(s string) (int, error) { return t.Write([]byte(s)) }
+
+// Progress shows text, cut to one row, in a line that the next Progress updates and the next output clears. "" clears it.
+// While a line is edited there is no progress.
+func (t *Terminal) Progress(text string) { t.screen.status(scrubbed(text)) }
+
+// Clear empties the screen.
+func (t *Terminal) Clear() { t.screen.wipe() }
+
+// watchSignals follows the window's size and the line's end.
+func (t *Terminal) watchSignals() {
+	for s := range t.signals {
+		switch s {
+		case syscall.SIGWINCH:
+			t.screen.resized()
+		case syscall.SIGHUP:
+			t.HangUp()
+		}
+	}
+}
+
+// escapeTime is how long the rest of an escape sequence may take. Long enough to type Escape and b for Alt-b.
+const escapeTime = 500 * time.Millisecond
+
+// readKeys fills the queue until the terminal is closed or gone.
+func (t *Terminal) readKeys() {
+	defer t.HangUp()
+	var keys decoder
+	buf := make([]byte, 4096)
+	for {
+		if keys.waiting() {
+			t.tty.SetReadDeadline(time.Now().Add(escapeTime))
+		}
+		n, err := t.tty.Read(buf)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			keys.giveUp()
+			t.tty.SetReadDeadline(time.Time{})
+			continue
+		}
+		if err != nil || n == 0 {
+			return
+		}
+		keys.feed(buf[:n], t.typed)
+	}
+}
+
+func (t *Terminal) typed(k key) {
+	if k.seq == keyInterrupt {
+		t.interrupt()
+		return
+	}
+	t.keys.put(k)
+}
+
+// HangUp ends all reading with io.EOF, and whatever runs: nobody is there any more, at the one end or the other.
+func (t *Terminal) HangUp() {
+	t.keys.close()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.gone = true
+	for _, r := range t.running {
+		r.end(io.EOF)
+	}
+}

@@ -1,0 +1,69 @@
+package term
+
+import (
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// tty is the controlling terminal of the process. It has its own open file description, so that switching it to
+// non-blocking mode does not touch whatever standard input and output are.
+type tty struct {
+	*os.File
+	fd    int
+	saved unix.Termios
+}
+
+// openTTY opens the controlling terminal and puts it in the session's mode. Bytes typed before stay readable.
+func openTTY() (*tty, error) {
+	fd, err := unix.Open("/dev/tty", unix.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("no terminal: open /dev/tty: %w", err)
+	}
+	saved, err := unix.IoctlGetTermios(fd, unix.TCGETS)
+	if err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("no terminal: read its mode: %w", err)
+	}
+	t := &tty{File: os.NewFile(uintptr(fd), "/dev/tty"), fd: fd, saved: *saved}
+	mode := sessionMode(*saved)
+	if err := unix.IoctlSetTermios(fd, unix.TCSETS, &mode); err != nil {
+		t.Close()
+		return nil, fmt.Errorf("set the mode of the terminal: %w", err)
+	}
+	return t, nil
+}
+
+// sessionMode passes every key through as it is typed, without echo and signals. Output processing stays on: a bare
+// newline starts a new line at the left.
+func sessionMode(m unix.Termios) unix.Termios {
+	m.Iflag &^= unix.BRKINT | unix.PARMRK | unix.ISTRIP | unix.INLCR | unix.IGNCR | unix.ICRNL | unix.IXON | unix.IXOFF
+	m.Lflag &^= unix.ECHO | unix.ECHONL | unix.ICANON | unix.ISIG | unix.IEXTEN
+	m.Oflag |= unix.OPOST | unix.ONLCR
+	m.Cflag = m.Cflag&^(unix.CSIZE|unix.PARENB) | unix.CS8
+	m.Cc[unix.VMIN], m.Cc[unix.VTIME] = 1, 0
+	return m
+}
+
+// restore gives the terminal back in the mode in which it was found.
+func (t *tty) restore() error {
+	return unix.IoctlSetTermios(t.fd, unix.TCSETS, &t.saved)
+}
+
+// size is the window in columns and rows. Clients without a window of their own (ssh -tt from a script) report 0x0, which
+// means "unknown"; 80x24 is what such clients expect.
+func (t *tty) size() (width, height int) {
+	width, height = 80, 24
+	ws, err := unix.IoctlGetWinsize(t.fd, unix.TIOCGWINSZ)
+	if err != nil {
+		return width, height
+	}
+	if ws.Col > 0 {
+		width = int(ws.Col)
+	}
+	if ws.Row > 0 {
+		height = int(ws.Row)
+	}
+	return width, height
+}
