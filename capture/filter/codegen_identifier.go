@@ -3,8 +3,8 @@ package filter
 import (
 	"context"
 	"encoding/binary"
-	"fmt"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"strconv"
