@@ -352,7 +352,7 @@ func keyword(word string) token {
 	case "lane", "metac", "bcc", "oam", "oamf4", "oamf4ec", "oamf4sc", "sc", "ilmic", "vpi", "vci", "connectmsg",
 		"metaconnect",                                                               // ATM
 		"on", "ifname", "rset", "ruleset", "srnr", "subrulenum", "reason", "action", // OpenBSD's pf log
-		"fisu", "lssu", "lsu", "msu", "hfisu", "hlssu", "hlsu", "hmsu", "sio", "opc", "dpc", "sls",
+		"fisu", "lssu", "lsu", "msu", "hfisu", "hlssu", "hmsu", "sio", "opc", "dpc", "sls",
 		"hsio", "hopc", "hdpc", "hsls": // SS7
 		return token{kind: tokenForeign}
 	}
