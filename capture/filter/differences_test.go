@@ -229,3 +229,21 @@ func TestTruncatedBehindVariableHeaders(t *testing.T) {
 		}
 	}
 }
+
+// TestTunnelsThatAreNotThere holds programs that look behind a tunnel which was not found to the
+// rules of the kernel.
+func TestTunnelsThatAreNotThere(t *testing.T) {
+	for _, e := range []string{"geneve or ip", "vxlan or tcp port 80", "not geneve and ip6", "vlan or geneve or arp", "(geneve and ip) or (vxlan and ip6)"} {
+		for _, unoptimised := range []bool{false, true} {
+			for _, kind := range []Kind{Dead, Live} {
+				p, err := Compile(e, Target{LinkType: EN10MB, Kind: kind, Unoptimised: unoptimised})
+				if err != nil {
+					t.Fatalf("%q: %v", e, err)
+				}
+				if ready, why := p.KernelReady(); !ready {
+					t.Errorf("%q (%v, unoptimised: %v): %s", e, kind, unoptimised, why)
+				}
+			}
+		}
+	}
+}

@@ -52,6 +52,8 @@
 //     follows looks into the inner Ethernet frame.
 //   - "pppoes" and "geneve" on 802.11, and "vlan and pppoes" live: libpcap 1.10 mixes the scratch words
 //     of the outer and the inner offsets up and reads some that were never written.
+//   - "geneve or ip" and its like, which test behind a tunnel even if there is none, clear the scratch
+//     words that they may not have set.  libpcap's programs do not, so that the kernel refuses them.
 //   - Live, "ip or (vlan and ip)" and its like keep tags in the packet and tags in metadata apart.
 //     libpcap (its issue 1513) takes the offsets of one case for the other, and lets arithmetic to the
 //     left overwrite them: "ether[12:2] = 0x8100 or (vlan and tcp)".

@@ -26,7 +26,11 @@ func (e *Error) Error() string {
 
 // suggestion is a hint for a word that looks like a mistyped keyword.
 func suggestion(word string) string {
-	if k := nearest(word, keywordList()); k != "" {
+	words := keywordList()
+	for _, n := range namedNumbers {
+		words = append(words, n.name)
+	}
+	if k := nearest(word, words); k != "" {
 		return fmt.Sprintf("did you mean %q?", k)
 	}
 	return ""
