@@ -171,7 +171,7 @@ func systemEvents(t *testing.T, a *appliance.Appliance, want ...string) {
 
 // Two appliances never share data, a socket or a port; the second says which it is, and the first goes on.
 func TestSecondServe(t *testing.T) {
-	a := appliance.Start(t, appliance.Options{})
+	a := start(t, appliance.Options{})
 	for name, c := range map[string]struct {
 		more []string
 		says string
@@ -192,7 +192,7 @@ func TestSecondServe(t *testing.T) {
 
 // A configuration that is wrong is refused at the start, with file, line and setting.
 func TestConfigurationErrors(t *testing.T) {
-	a := appliance.Start(t, appliance.Options{})
+	a := start(t, appliance.Options{})
 	for _, c := range []struct{ text, says string }{
 		{"idleTimeout: soon\n", `line 1: "idleTimeout": it is a duration from 0s to 30d`},
 		{"hostname: mx1\n\nlimits:\n  logins: many\n", `line 4: "limits.logins": it is a whole number from 1 to 100000`},
@@ -225,7 +225,7 @@ func TestConfigurationErrors(t *testing.T) {
 
 // The first start makes the user admin, whose password stands once on standard output and opens the door.
 func TestFirstStart(t *testing.T) {
-	a := appliance.Start(t, appliance.Options{Fresh: true})
+	a := start(t, appliance.Options{Fresh: true})
 	m := regexp.MustCompile(`The first password of admin is: (\S+)\n`).FindStringSubmatch(a.Said)
 	if m == nil {
 		t.Fatalf("the first start says:\n%s", a.Said)

@@ -28,7 +28,7 @@ const mutatedRequests = 10_000
 // encodings and NULs, ranges beyond ranges, bytes that are no HTTP. The appliance must go on answering, must not panic, and must
 // give away and remove nothing outside the diagnostic directory.
 func TestMutatedRequests(t *testing.T) {
-	a := appliance.Start(t, appliance.Options{Config: "limits:\n  sessionsPerUser: 100\n"})
+	a := start(t, appliance.Options{Config: "limits:\n  sessionsPerUser: 100\n"})
 	outside := plant(t, a)
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
