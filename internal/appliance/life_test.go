@@ -106,52 +106,32 @@ func TestStop(t *testing.T) {
 	systemEvents(t, a, "The appliance started", "The appliance stopped", "The appliance started")
 }
 
-// kill -9 in the middle of a capture: what was captured until a second before is in the file, and the file is sound.
-func TestKill(t *testing.T) {
-	for _, interfaces := range []string{"eth0", "eth0,lo"} { // pcap and pcapng
-		t.Run(interfaces, func(t *testing.T) {
-			a, network := inNetwork(t)
-			if r := a.SSH("op", "packetcapture start killed interface "+interfaces); r.Status != 0 {
-				t.Fatalf("%+v", r)
-			}
-			appliance.Send(t, network, "eth1", 500)
-			s := until(t, a, "killed", "the last packet", func(s capture.Status) bool { return s.PacketsReceived == 500 })
-			received := time.Now()
-			path := filepath.Join(a.Data, "diagnostic", s.Files[0].Name)
-			part := filepath.Join(a.Data, "diagnostic", capture.PartName(s.Files[0].Name))
-			for size := int64(0); size < 500*100 && time.Since(received) < 2*time.Second; time.Sleep(10 * time.Millisecond) {
-				if info, err := os.Stat(part); err == nil {
-					size = info.Size()
-				}
-			}
-			if late := time.Since(received); late > 1500*time.Millisecond {
-				t.Errorf("packets were not on the disk %s after they came", late)
-			}
-			appliance.Send(t, network, "eth1", 300) // these may be lost, and a torn one must not spoil the file
-			a.Kill()
-
-			a.Restart()
-			s = statusOf(t, a, "killed")
-			if s.StopReason != capture.Interrupted || s.State == capture.Running {
-				t.Fatalf("after the restart it is %+v", s)
-			}
-			n := packetsIn(t, a, s.Files[0].Name)
-			if n < 500 || n > 800 {
-				t.Errorf("the file has %d packets of 500 to 800", n)
-			}
-			if uint64(n) != s.PacketsWritten {
-				t.Errorf("the file has %d packets, the status says %d", n, s.PacketsWritten)
-			}
-			if r := a.SSH("op", "packetcapture start killed interface eth0"); r.Status != 5 {
-				t.Errorf("its name is free while its file is there: %+v", r)
-			}
-			if r := a.SSH("op", "packetcapture delete killed confirm yes"); r.Status != 0 {
-				t.Errorf("%+v", r)
-			}
-			if _, err := os.Stat(path); err == nil {
-				t.Error("its file is still there")
-			}
-		})
+// A capture that kill -9 interrupted is afterwards one like any other: listed with its reason, its file counted and sound, its name
+// taken until it is deleted. (What the file holds is the matter of package e2e.)
+func TestInterruptedCapture(t *testing.T) {
+	a, network := inNetwork(t)
+	if r := a.SSH("op", "packetcapture start killed interface eth0"); r.Status != 0 {
+		t.Fatalf("%+v", r)
+	}
+	appliance.Send(t, network, "eth1", 500)
+	until(t, a, "killed", "the last packet", func(s capture.Status) bool { return s.PacketsReceived == 500 })
+	a.Kill()
+	a.Restart()
+	s := statusOf(t, a, "killed")
+	if s.StopReason != capture.Interrupted || s.State != capture.Stopped || len(s.Files) != 1 {
+		t.Fatalf("after the restart it is %+v", s)
+	}
+	if n := packetsIn(t, a, s.Files[0].Name); uint64(n) != s.PacketsWritten {
+		t.Errorf("the file has %d packets, the status says %d", n, s.PacketsWritten)
+	}
+	if r := a.SSH("op", "packetcapture start killed interface eth0"); r.Status != 5 {
+		t.Errorf("its name is free while its file is there: %+v", r)
+	}
+	if r := a.SSH("op", "packetcapture delete killed confirm yes"); r.Status != 0 {
+		t.Errorf("%+v", r)
+	}
+	if _, err := os.Stat(filepath.Join(a.Data, "diagnostic", s.Files[0].Name)); err == nil {
+		t.Error("its file is still there")
 	}
 }
 

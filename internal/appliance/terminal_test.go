@@ -3,7 +3,6 @@ package appliance_test
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -195,7 +194,7 @@ func TestIdleSessionLogsOut(t *testing.T) {
 	}
 }
 
-// Captures belong to the appliance: neither the end of a session's process nor that of the client touches them.
+// Captures belong to the appliance: neither the end of a session's process nor a hang-up touches them.
 func TestCapturesOutliveSessions(t *testing.T) {
 	a := start(t, appliance.Options{})
 	running := func() {
@@ -221,29 +220,6 @@ func TestCapturesOutliveSessions(t *testing.T) {
 	gone := a.Logouts("op")
 	term.Type("packetcapture\r")
 	term.Close()
-	a.WaitLogouts("op", gone+1)
-	running()
-
-	client := exec.Command(netnstest.Tool(t, "ssh"), a.OpenSSH("op", "-tt")...)
-	keys, err := client.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	screen, err := client.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := a.Launch(client); err != nil {
-		t.Fatal(err)
-	}
-	watch := vt.Watch(screen, 80, 24)
-	fmt.Fprint(keys, "packetcapture status outlives\n")
-	if err := watch.Until(appliance.Patience, func(s *vt.Screen) bool { return strings.Contains(s.All(), "Capture:     outlives, running") }); err != nil {
-		t.Error(err)
-	}
-	gone = a.Logouts("op")
-	client.Process.Kill()
-	client.Wait()
 	a.WaitLogouts("op", gone+1)
 	running()
 	if left := a.Sessions(); len(left) > 0 {
