@@ -193,6 +193,8 @@ func TestLiveTagsInPacketAndMetadata(t *testing.T) {
 		{"vlan 8 and ip", untagged, false},
 		{"vlan and vlan", untagged, false},
 		{"vlan and vlan 9 and ip", inPacket, true},
+		{"ether[12:2] = 0x8100 or (vlan and tcp port 80)", untagged, true},
+		{"ether[12:2] = 0x8100 or (vlan and tcp port 81)", untagged, false},
 	})
 }
 

@@ -45,7 +45,9 @@ func (o *optimiser) threadJumps() {
 	// Peephole may have turned tests round.  libpcap uses what it knows about the edges from before
 	// that, and so miscompiles "(ip6 src net 2001:db8::/125 and dst port 2) or (ip6 src net
 	// 2001:db8::/125 and src port 2)".
-	o.findInEdges()
+	if o.turned {
+		o.findInEdges()
+	}
 	o.indexEdges()
 	o.up(func(b *block) {
 		o.threadEdge(edge{b, true})
@@ -64,6 +66,7 @@ func (o *optimiser) threadEdge(e edge) {
 	if to.straight() && o.canSkip(e.from, o.enterOver(e), to.yes) {
 		// The test does not matter, and neither does what is computed for it.
 		o.changed()
+		o.redirected = true
 		e.redirect(to.yes)
 	}
 	for !e.target().returns() {
@@ -71,7 +74,7 @@ func (o *optimiser) threadEdge(e edge) {
 		if next == nil {
 			return
 		}
-		o.done = false
+		o.done, o.redirected = false, true
 		e.redirect(next)
 	}
 }
