@@ -154,6 +154,9 @@ func (q *Question) chooseOne(text string) (string, error) {
 	if q.Open {
 		return text, nil
 	}
+	if len(found) > 1 {
+		return "", Wrong(q.Name, "%q is not unique here", text).WithHint("It could be %s", or(found))
+	}
 	var names []string
 	for i, c := range q.Choices {
 		if i == 12 {
