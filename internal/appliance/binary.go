@@ -1,0 +1,54 @@
+package appliance
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+)
+
+// binaryEnv names a program to test instead of the one that these sources make.
+const binaryEnv = "DIAGSH_BINARY"
+
+// Binary is the path of the program, which is built once per test process.
+func Binary(t testing.TB) string {
+	t.Helper()
+	path, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+var binary = sync.OnceValues(func() (string, error) {
+	if path := os.Getenv(binaryEnv); path != "" {
+		return filepath.Abs(path)
+	}
+	dir, err := os.MkdirTemp("", "diagsh-build-")
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "diagsh")
+	build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", path, "diagsh")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build the program: %w\n%s", err, out)
+	}
+	// A test process has no last act in which it could remove a file. So the file goes now, and lives on as a descriptor.
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), keepOpen(f)), nil
+})
+
+// kept holds files whose descriptors must not be closed when the collector finds their os.File unused.
+var kept []*os.File
+
+func keepOpen(f *os.File) uintptr {
+	kept = append(kept, f)
+	return f.Fd()
+}
