@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -91,6 +92,7 @@ type identityKey struct{}
 // with looks up who calls, as of now, and turns a handler's error into the answer.
 func (s *Server) with(h func(http.ResponseWriter, *http.Request, menu.Caller) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
+		defer s.logPanic(r.URL.Path)
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 		session, _ := r.Context().Value(identityKey{}).(string)
 		caller, err := s.appliance.Current(session)
@@ -102,6 +104,19 @@ func (s *Server) with(h func(http.ResponseWriter, *http.Request, menu.Caller) er
 			writeError(w, s.asError(r.URL.Path, err))
 		}
 	}
+}
+
+// logPanic makes a panic of a handler a line in the log, with the place, and lets it go on to break this one connection. The HTTP
+// server's own log is no place for it: that one is full of what peers did.
+func (s *Server) logPanic(what string) {
+	p := recover()
+	if p == nil {
+		return
+	}
+	if p != http.ErrAbortHandler { // which is no fault: output.finish
+		s.log.Error("a request panicked", "what", what, "panic", p, "stack", string(debug.Stack()))
+	}
+	panic(http.ErrAbortHandler)
 }
 
 // asError keeps the text of a fault that no user can mend in the log.

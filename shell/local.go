@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"diagsh/api"
 	"diagsh/menu"
@@ -26,8 +27,6 @@ func (s *shell) local(ctx context.Context, line string) (done bool, err error) {
 		if len(words) == 1 {
 			return true, errLeave
 		}
-	case "?":
-		return true, s.print(s.explain(ctx, "", 0))
 	case "help":
 		return true, s.help(ctx, words[1:])
 	case "terminal":
@@ -74,8 +73,13 @@ func (s *shell) setTerminal(words []string) error {
 	return s.print("The words are: terminal pager on, or terminal pager off.\n")
 }
 
+// completeTime bounds how long Tab and ? may take: no key is seen meanwhile, Ctrl-C neither.
+const completeTime = 2 * time.Second
+
 // complete lists what may stand at the cursor.
 func (s *shell) complete(ctx context.Context, text string, cursor int) []term.Suggestion {
+	ctx, cancel := context.WithTimeout(ctx, completeTime)
+	defer cancel()
 	found, err := s.client.Complete(ctx, api.LineRequest{At: s.at, Line: text[:cursor], Abbreviate: true})
 	if err != nil {
 		return nil
@@ -89,6 +93,8 @@ func (s *shell) complete(ctx context.Context, text string, cursor int) []term.Su
 
 // explain is what `?` prints.
 func (s *shell) explain(ctx context.Context, text string, cursor int) string {
+	ctx, cancel := context.WithTimeout(ctx, completeTime)
+	defer cancel()
 	found, err := s.client.Complete(ctx, api.LineRequest{At: s.at, Line: text[:cursor], Abbreviate: true})
 	if err != nil {
 		return ""

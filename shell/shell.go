@@ -137,6 +137,10 @@ func (s *shell) obey(ctx context.Context, line string) error {
 		s.at = s.at[:len(s.at)-1]
 		return s.show(ctx)
 	}
+	if before, asked := strings.CutSuffix(trimmed, "?"); asked && (before == "" || strings.HasSuffix(before, " ")) {
+		// From a script, whose line comes in one piece: the key alone is answered while the line is edited.
+		return s.print(s.explain(ctx, before, len(before)))
+	}
 	if done, err := s.local(ctx, trimmed); done {
 		return err
 	}

@@ -45,7 +45,8 @@ func privateKeyOf(user string) ed25519.PrivateKey {
 	return ed25519.NewKeyFromSeed(seed[:])
 }
 
-func keyOf(user string) ssh.Signer {
+// Key is the key by which an account logs in.
+func Key(user string) ssh.Signer {
 	signer, err := ssh.NewSignerFromKey(privateKeyOf(user))
 	if err != nil {
 		panic(err) // an ed25519 key always makes a signer
@@ -57,7 +58,7 @@ func keyOf(user string) ssh.Signer {
 func accountLines() string {
 	lines := []string{"userconfig password admin password '" + Password("admin") + "'"}
 	for _, a := range accounts[1:] {
-		key := strings.TrimSpace(string(ssh.MarshalAuthorizedKey(keyOf(a.user).PublicKey())))
+		key := strings.TrimSpace(string(ssh.MarshalAuthorizedKey(Key(a.user).PublicKey())))
 		lines = append(lines, fmt.Sprintf("userconfig new %s role %s password '%s' key '%s'", a.user, a.role, Password(a.user), key))
 	}
 	return strings.Join(lines, "; ")

@@ -83,7 +83,7 @@ func prepare(t testing.TB, o Options) *Appliance {
 	}
 	a := &Appliance{t: t, options: o, dir: dir, Data: filepath.Join(dir, "data"), Socket: filepath.Join(dir, "api.sock"), clients: map[string]*ssh.Client{}}
 	write(t, filepath.Join(dir, "config.yaml"), []byte("hostname: "+Host+"\n"+localUsers()+o.Config))
-	write(t, filepath.Join(dir, "admin.pub"), ssh.MarshalAuthorizedKey(keyOf("admin").PublicKey()))
+	write(t, filepath.Join(dir, "admin.pub"), ssh.MarshalAuthorizedKey(Key("admin").PublicKey()))
 	t.Cleanup(a.end)
 	return a
 }

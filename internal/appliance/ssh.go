@@ -28,7 +28,7 @@ func (a *Appliance) Dial() (c net.Conn, err error) {
 // Login logs a user in by key on a connection of its own.
 func (a *Appliance) Login(user string) *ssh.Client {
 	a.t.Helper()
-	c, err := a.LoginBy(user, ssh.PublicKeys(keyOf(user)))
+	c, err := a.LoginBy(user, ssh.PublicKeys(Key(user)))
 	if err != nil {
 		a.t.Fatalf("log in as %s: %v", user, err)
 	}

@@ -1,0 +1,101 @@
+// Command bench measures what diagsh promises in figures, each beside a peer where there is one, and prints a table.
+//
+//	go run ./bench                every figure (about four minutes)
+//	go run ./bench login idle     these
+//
+// bench/README.md says what each figure means and how it is taken.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"text/tabwriter"
+)
+
+// A figure is one line of the table.
+type figure struct {
+	what string
+	ours string
+	peer string // "-" where there is none
+	goal string // "" for a figure that is shown for information
+	met  bool   // with a goal only
+}
+
+func (f figure) verdict() string {
+	switch {
+	case f.goal == "":
+		return ""
+	case f.met:
+		return "met"
+	}
+	return "MISSED"
+}
+
+// A measurement takes figures that belong together.
+type measurement struct {
+	name string
+	take func(context.Context, *bed) ([]figure, error)
+}
+
+var measurements = []measurement{
+	{"login", login},
+	{"echo", echo},
+	{"download", download},
+	{"idle", idle},
+}
+
+func main() {
+	binary := flag.String("binary", "bin/diagsh", "the program that is measured")
+	dir := flag.String("dir", os.TempDir(), "where the appliance keeps its data, 1 GiB for the download")
+	rounds := flag.Int("rounds", 0, "how often each thing is done (0: as the figure needs it)")
+	flag.Parse()
+	if err := run(*binary, *dir, *rounds, flag.Args()); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(binary, dir string, rounds int, names []string) error {
+	for _, name := range names {
+		if !slices.ContainsFunc(measurements, func(m measurement) bool { return m.name == name }) {
+			return fmt.Errorf("there is no measurement %q", name)
+		}
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	b, err := newBed(ctx, binary, dir, rounds)
+	if err != nil {
+		return err
+	}
+	defer b.close()
+
+	var all []figure
+	for _, m := range measurements {
+		if len(names) > 0 && !slices.Contains(names, m.name) {
+			continue
+		}
+		fmt.Fprintf(os.Stderr, "%s ...\n", m.name)
+		figures, err := m.take(ctx, b)
+		if err != nil {
+			return fmt.Errorf("%s: %w", m.name, err)
+		}
+		all = append(all, figures...)
+	}
+	fmt.Printf("$ %s\n\n", strings.Join(append([]string{"go run ./bench"}, os.Args[1:]...), " "))
+	return print(all)
+}
+
+func print(figures []figure) error {
+	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "figure\tdiagsh\tpeer\tgoal\t")
+	for _, f := range figures {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", f.what, f.ours, f.peer, f.goal, f.verdict())
+	}
+	return w.Flush()
+}
