@@ -203,7 +203,7 @@ func appliance(f serveFlags) error {
 	port := listener.Addr().(*net.TCPAddr).Port
 	d, err := daemon.Open(daemon.Options{
 		Dir: f.data, ConfigFile: f.config, AdminKeyFile: f.adminKey, ManagementPorts: []uint16{uint16(port)},
-		Product: product + " " + version, Log: log,
+		Product: product + " " + version, Log: log, ServiceCatalogue: assets.Services,
 		// Not root: the shell of make run is the same user as the appliance.
 		OwnerIsAdmin: os.Geteuid() != 0,
 	})

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -146,10 +147,10 @@ func (c *Client) Run(ctx, abandon context.Context, path []string, args menu.Argu
 		time.AfterFunc(interruptGrace, cancel)
 	})
 	defer stop()
-	decoder := json.NewDecoder(response.Body)
+	frames := bufio.NewReaderSize(response.Body, 64<<10)
 	for {
-		var f Frame
-		if err := decoder.Decode(&f); err != nil {
+		f, err := readFrame(frames)
+		if err != nil {
 			if request.Err() != nil {
 				return menu.Errorf(menu.Interrupted, "Interrupted"), nil
 			}
@@ -162,6 +163,27 @@ func (c *Client) Run(ctx, abandon context.Context, path []string, args menu.Argu
 			return nil, err
 		}
 	}
+}
+
+// maxFrame bounds the output in one frame: many times what a server gathers.
+const maxFrame = 64 << 20
+
+// readFrame reads a frame: the line and the output behind it.
+func readFrame(r *bufio.Reader) (Frame, error) {
+	var f Frame
+	line, err := r.ReadBytes('\n')
+	if err != nil {
+		return f, err
+	}
+	if err := json.Unmarshal(line, &f); err != nil {
+		return f, err
+	}
+	if f.Bytes < 0 || f.Bytes > maxFrame {
+		return f, errConnectionGone
+	}
+	f.Text = make([]byte, f.Bytes)
+	_, err = io.ReadFull(r, f.Text)
+	return f, err
 }
 
 // call asks and decodes the answer. A refusal by the appliance is a *menu.Error.

@@ -33,6 +33,8 @@ type Spec[A, R any] struct {
 	// Ask fits one question to the present state and to the answers before it: default, choices, whether it is asked at all.
 	// It is called for given arguments too, so that numbers and names of choices are understood everywhere.
 	Ask func(ctx context.Context, caller Caller, args A, q *Question) error
+	// Suggest lists answers for one argument that is about to be completed or asked; every other answer is as right. May be nil.
+	Suggest func(ctx context.Context, caller Caller, args A, name string) []Choice
 	// Check looks at the argument just set, before the next is asked.
 	Check func(ctx context.Context, caller Caller, args A, name string) error
 	// Run does it. It returns when ctx ends: then what was asked for is an early end, and last words may still be written.
@@ -57,8 +59,9 @@ type Command struct {
 
 	argType reflect.Type
 	ask     func(ctx context.Context, caller Caller, args reflect.Value, q *Question) error
+	suggest func(ctx context.Context, caller Caller, args reflect.Value, name string) []Choice
 	check   func(ctx context.Context, caller Caller, args reflect.Value, name string) error
-	run     func(ctx context.Context, caller Caller, args reflect.Value, sink Sink) error
+	run     func(ctx context.Context, caller Caller, args reflect.Value, shape Shape, sink Sink) error
 }
 
 // A Sink takes what a running command has to say. Its methods are called from one goroutine at a time.
@@ -86,6 +89,7 @@ type Out[R any] struct {
 	sink  Sink
 	shape Shape
 	text  func(io.Writer, R)
+	piece bytes.Buffer // one record's text
 	rows  []R
 	table bool
 	err   error
@@ -100,9 +104,9 @@ func (o *Out[R]) Record(r R) error {
 		o.rows = append(o.rows, r)
 		return o.err
 	}
-	var b bytes.Buffer
-	o.text(&b, r)
-	return o.keep(o.sink.Text(b.String()))
+	o.piece.Reset()
+	o.text(&o.piece, r)
+	return o.keep(o.sink.Text(o.piece.String()))
 }
 
 // Object says that the one record to come is the whole document, as when a table was asked for a single row by its name.
@@ -143,13 +147,19 @@ func (s Spec[A, R]) Command() *Command {
 		}
 		return s.Ask(ctx, caller, args.Interface().(A), q)
 	}
+	c.suggest = func(ctx context.Context, caller Caller, args reflect.Value, name string) []Choice {
+		if s.Suggest == nil {
+			return nil
+		}
+		return s.Suggest(ctx, caller, args.Interface().(A), name)
+	}
 	if s.Check != nil {
 		c.check = func(ctx context.Context, caller Caller, args reflect.Value, name string) error {
 			return s.Check(ctx, caller, args.Interface().(A), name)
 		}
 	}
-	c.run = func(ctx context.Context, caller Caller, args reflect.Value, sink Sink) error {
-		out := &Out[R]{sink: sink, shape: s.Shape, text: s.Text, table: s.TextTable != nil}
+	c.run = func(ctx context.Context, caller Caller, args reflect.Value, shape Shape, sink Sink) error {
+		out := &Out[R]{sink: sink, shape: shape, text: s.Text, table: s.TextTable != nil}
 		if err := s.Run(ctx, caller, args.Interface().(A), out); err != nil {
 			return err
 		}
@@ -187,5 +197,15 @@ func (c *Command) Run(ctx context.Context, caller Caller, given Arguments, sink 
 			}
 		}
 	}
-	return c.run(ctx, caller, args, sink)
+	return c.run(ctx, caller, args, c.ShapeOf(given), sink)
+}
+
+// ShapeOf is what the output is like with these arguments.
+func (c *Command) ShapeOf(given Arguments) Shape {
+	for name := range given {
+		if p := c.param(name); p != nil && p.Stream {
+			return Stream
+		}
+	}
+	return c.Shape
 }

@@ -129,6 +129,10 @@ func (c *Command) values(ctx context.Context, caller Caller, args reflect.Value,
 	case p.Type == "yes/no", p.Type == "confirm":
 		found.add(partial, "yes", p.Help)
 		found.add(partial, "no", "")
+	default:
+		for _, s := range c.suggest(ctx, caller, args, p.Name) {
+			found.add(partial, head+s.Value, s.Help)
+		}
 	}
 }
 

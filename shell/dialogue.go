@@ -201,7 +201,7 @@ func suggest(q *menu.Question, text string) []term.Suggestion {
 	}
 	text = strings.TrimLeft(text, " ")
 	var list []term.Suggestion
-	for _, c := range q.Choices {
+	for _, c := range append(q.Choices[:len(q.Choices):len(q.Choices)], q.Suggestions...) {
 		if len(c.Value) >= len(text) && strings.EqualFold(c.Value[:len(text)], text) {
 			help := c.Help
 			if help == "" {
