@@ -567,7 +567,7 @@ func TestGatheredOutputIsSentSoon(t *testing.T) {
 	defer cancel()
 	seen := make(chan string, 10)
 	go c.Run(t.Context(), abandon, []string{"stream"}, menu.Arguments{"count": "3"}, menu.TextForm, func(f Frame) error {
-		seen <- string(f.Text)
+		seen <- string(string(f.Text))
 		return nil
 	})
 	var text bytes.Buffer

@@ -52,6 +52,8 @@ func newClient(c net.Conn) *Client {
 	var once sync.Once
 	transport := &http.Transport{
 		Protocols:          protocols,
+		// A frame of output is one of HTTP/2 too, not four with a system call each at both ends.
+		HTTP2: &http.HTTP2Config{MaxReadFrameSize: 2 * frameSize},
 		DisableCompression: true,
 		// There is one connection and never another: it is the identity.
 		DialContext: func(context.Context, string, string) (net.Conn, error) {
@@ -147,7 +149,7 @@ func (c *Client) Run(ctx, abandon context.Context, path []string, args menu.Argu
 		time.AfterFunc(interruptGrace, cancel)
 	})
 	defer stop()
-	frames := bufio.NewReaderSize(response.Body, 64<<10)
+	frames := bufio.NewReaderSize(response.Body, 2*frameSize)
 	for {
 		f, err := readFrame(frames)
 		if err != nil {

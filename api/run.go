@@ -155,6 +155,9 @@ type output struct {
 	ended   bool
 }
 
+// frameSize is how much output is gathered at most before it is sent.
+const frameSize = 64 << 10
+
 // gather is how long a piece of output may wait for more: below what a person sees.
 const gather = 20 * time.Millisecond
 
@@ -180,10 +183,10 @@ func newOutput(w http.ResponseWriter, r *http.Request, shape menu.Shape) *output
 
 func (o *output) Form() menu.Form { return o.form }
 
-func (o *output) Text(text string) error {
+func (o *output) Text(text []byte) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.buf.WriteString(text)
+	o.buf.Write(text)
 	return o.pace()
 }
 
@@ -225,7 +228,7 @@ func (o *output) Progress(text string) {
 // pace sends what is gathered if the last send is long ago or there is much of it; else soon. Called with mu held.
 func (o *output) pace() error {
 	switch {
-	case o.buf.Len() >= 64<<10:
+	case o.buf.Len() >= frameSize:
 		o.send()
 		o.flushNow()
 	case o.timer != nil: // it is sent soon

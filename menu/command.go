@@ -68,8 +68,8 @@ type Command struct {
 type Sink interface {
 	// Form says which of Text and Record the reader wants.
 	Form() Form
-	// Text writes a piece of the text form.
-	Text(s string) error
+	// Text writes a piece of the text form; it is valid during the call.
+	Text(b []byte) error
 	// Record writes one record of the JSON form.
 	Record(v any, shape Shape) error
 	// Progress shows how far long work has got; a reader that is no terminal ignores it.
@@ -106,7 +106,7 @@ func (o *Out[R]) Record(r R) error {
 	}
 	o.piece.Reset()
 	o.text(&o.piece, r)
-	return o.keep(o.sink.Text(o.piece.String()))
+	return o.keep(o.sink.Text(o.piece.Bytes()))
 }
 
 // Object says that the one record to come is the whole document, as when a table was asked for a single row by its name.
@@ -118,7 +118,7 @@ func (o *Out[R]) Printf(format string, args ...any) error {
 	if o.sink.Form() == JSONForm {
 		return o.err
 	}
-	return o.keep(o.sink.Text(fmt.Sprintf(format, args...)))
+	return o.keep(o.sink.Text(fmt.Appendf(nil, format, args...)))
 }
 
 // Progress shows how far it has got, on a terminal only.
@@ -166,7 +166,7 @@ func (s Spec[A, R]) Command() *Command {
 		if out.table && sink.Form() == TextForm {
 			var b bytes.Buffer
 			s.TextTable(&b, out.rows)
-			return out.keep(sink.Text(b.String()))
+			return out.keep(sink.Text(b.Bytes()))
 		}
 		return out.err
 	}
@@ -193,7 +193,7 @@ func (c *Command) Run(ctx context.Context, caller Caller, given Arguments, sink 
 				if sink.Form() == JSONForm {
 					return Errorf(Failed, "It was not confirmed, so nothing was changed")
 				}
-				return sink.Text("Nothing was changed.\n")
+				return sink.Text([]byte("Nothing was changed.\n"))
 			}
 		}
 	}

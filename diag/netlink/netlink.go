@@ -7,7 +7,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -17,9 +16,13 @@ import (
 // row by row.
 var ErrChanged = errors.New("the table changed while it was read")
 
-// bufferSize is room for the largest piece in which the kernel sends a dump, and for the socket to hold the next ones. The kernel makes
-// a piece as large as the buffer that it saw in the last read, up to 32 KiB (netlink_recvmsg in net/netlink/af_netlink.c, Linux 6.18).
-const bufferSize = 1 << 20
+// A dump is read into this many buffers of this size, 1 MiB together: the kernel works out the next piece while the one before is
+// looked at. It makes a piece as large as the buffer that it saw in the last read, up to 32 KiB (netlink_recvmsg in
+// net/netlink/af_netlink.c, Linux 6.18).
+const (
+	bufferSize = 64 << 10
+	buffers    = 16
+)
 
 // patience bounds the wait for an answer of the kernel, which comes at once or never.
 const patience = 10 * time.Second
@@ -28,7 +31,6 @@ const patience = 10 * time.Second
 type Conn struct {
 	fd       int
 	sequence uint32
-	buffer   []byte
 }
 
 // Dial opens a socket of a netlink family, such as unix.NETLINK_ROUTE.
@@ -37,10 +39,10 @@ func Dial(family int) (*Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open a netlink socket: %w", err)
 	}
-	c := &Conn{fd: fd, buffer: make([]byte, bufferSize)}
+	c := &Conn{fd: fd}
 	timeout := unix.NsecToTimeval(int64(patience))
 	if err := errors.Join(
-		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, bufferSize),
+		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, buffers*bufferSize),
 		unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &timeout),
 		unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}),
 	); err != nil {
@@ -54,31 +56,76 @@ func Dial(family int) (*Conn, error) {
 func (c *Conn) Close() error { return unix.Close(c.fd) }
 
 // Dump asks for a table and calls each for every message of the answer; body is valid during the call. It ends early when ctx ends or
-// each fails. ErrChanged comes after every row was read.
+// each fails; then the Conn is of no more use. ErrChanged comes after every row was read.
 func (c *Conn) Dump(ctx context.Context, kind uint16, request []byte, each func(kind uint16, body []byte) error) error {
 	if err := c.send(kind, unix.NLM_F_REQUEST|unix.NLM_F_DUMP, request); err != nil {
 		return err
 	}
-	changed := false
-	for {
-		if err := ctx.Err(); err != nil {
-			return err
+	ctx, stop := context.WithCancel(ctx)
+	free, pieces := make(chan []byte, buffers), make(chan piece, buffers)
+	for range buffers {
+		free <- nil // made when it is needed: most tables are short
+	}
+	go c.readPieces(ctx, free, pieces)
+	// The reader has ended before this does: nobody else may close the socket under it.
+	defer func() {
+		stop()
+		for range pieces {
 		}
-		done, err := c.receive(func(h header, body []byte) error {
+	}()
+	changed := false
+	for p := range pieces {
+		if p.err != nil {
+			return p.err
+		}
+		done, err := c.messages(p.data, func(h header, body []byte) error {
 			changed = changed || h.flags&unix.NLM_F_DUMP_INTR != 0
 			return each(h.kind, body)
 		})
 		if err != nil {
 			return err
 		}
+		if done && changed {
+			return ErrChanged
+		}
 		if done {
-			break
+			return nil
+		}
+		free <- p.data[:cap(p.data)]
+	}
+	return context.Cause(ctx)
+}
+
+// A piece is what one read gave.
+type piece struct {
+	data []byte
+	err  error
+}
+
+// readPieces reads up to the end of a dump.
+func (c *Conn) readPieces(ctx context.Context, free <-chan []byte, pieces chan<- piece) {
+	defer close(pieces)
+	for {
+		var buffer []byte
+		select {
+		case buffer = <-free:
+		case <-ctx.Done():
+			return
+		}
+		if buffer == nil {
+			buffer = make([]byte, bufferSize)
+		}
+		n, err := c.read(buffer)
+		last := err != nil
+		if !last {
+			done, err := c.messages(buffer[:n], func(header, []byte) error { return nil })
+			last = done || err != nil // which the other side finds too
+		}
+		pieces <- piece{buffer[:n], err} // there is room for every buffer
+		if last || ctx.Err() != nil {
+			return
 		}
 	}
-	if changed {
-		return ErrChanged
-	}
-	return nil
 }
 
 // Do sends a request that changes something and waits for the kernel's answer.
@@ -86,8 +133,13 @@ func (c *Conn) Do(kind, flags uint16, request []byte) error {
 	if err := c.send(kind, unix.NLM_F_REQUEST|unix.NLM_F_ACK|flags, request); err != nil {
 		return err
 	}
+	buffer := make([]byte, bufferSize)
 	for {
-		done, err := c.receive(func(header, []byte) error { return nil })
+		n, err := c.read(buffer)
+		if err != nil {
+			return err
+		}
+		done, err := c.messages(buffer[:n], func(header, []byte) error { return nil })
 		if done || err != nil {
 			return err
 		}
@@ -111,13 +163,9 @@ type header struct {
 	kind, flags uint16
 }
 
-// receive reads one piece of an answer. done says that it was the last.
-func (c *Conn) receive(each func(h header, body []byte) error) (done bool, err error) {
-	n, err := c.read()
-	if err != nil {
-		return false, err
-	}
-	for rest := c.buffer[:n]; len(rest) >= unix.NLMSG_HDRLEN; {
+// messages calls each for the messages of a piece. done says that the answer ends with it.
+func (c *Conn) messages(piece []byte, each func(h header, body []byte) error) (done bool, err error) {
+	for rest := piece; len(rest) >= unix.NLMSG_HDRLEN; {
 		length := int(binary.NativeEndian.Uint32(rest))
 		if length < unix.NLMSG_HDRLEN || length > len(rest) {
 			return false, errors.New("the kernel's answer has a broken length")
@@ -132,7 +180,7 @@ func (c *Conn) receive(each func(h header, body []byte) error) (done bool, err e
 		case unix.NLMSG_DONE, unix.NLMSG_ERROR:
 			if len(body) >= 4 {
 				if code := int32(binary.NativeEndian.Uint32(body)); code < 0 {
-					return true, syscall.Errno(-code)
+					return true, unix.Errno(-code)
 				}
 			}
 			return true, nil
@@ -146,10 +194,10 @@ func (c *Conn) receive(each func(h header, body []byte) error) (done bool, err e
 	return false, nil
 }
 
-func (c *Conn) read() (int, error) {
+func (c *Conn) read(buffer []byte) (int, error) {
 	for {
 		// Not unix.Recvfrom, which allocates the sender's address for each read.
-		n, err := unix.Read(c.fd, c.buffer)
+		n, err := unix.Read(c.fd, buffer)
 		switch err {
 		case nil:
 			return n, nil

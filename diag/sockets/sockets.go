@@ -99,38 +99,50 @@ func Each(ctx context.Context, q Query, yield func(*Socket) error) error {
 		return err
 	}
 	defer conn.Close()
-	changed := false
-	for _, protocol := range q.protocols() {
-		for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
-			err := conn.Dump(ctx, sockDiagByFamily, q.request(family, protocol), reader(protocol, yield))
-			switch {
-			case errors.Is(err, netlink.ErrChanged):
-				changed = true
-			case errors.Is(err, unix.ENOENT) && family == unix.AF_INET6: // a kernel without IPv6
-			case err != nil:
-				return fmt.Errorf("list the sockets: %w", err)
-			}
+	var tcp, udp error
+	if !q.NoTCP {
+		tcp = eachTCP(ctx, conn, q, yield)
+	}
+	if q.UDP && (tcp == nil || errors.Is(tcp, netlink.ErrChanged)) {
+		udp = eachFamily(ctx, conn, q, unix.IPPROTO_UDP, yield)
+	}
+	for _, err := range []error{tcp, udp} {
+		if err != nil && !errors.Is(err, netlink.ErrChanged) {
+			return fmt.Errorf("list the sockets: %w", err)
 		}
 	}
-	if changed {
-		return netlink.ErrChanged
-	}
-	return nil
+	return errors.Join(tcp, udp)
 }
 
-func (q Query) protocols() []uint8 {
-	var list []uint8
-	if !q.NoTCP {
-		list = append(list, unix.IPPROTO_TCP)
+// eachTCP asks in the older way, whose one walk through the kernel's table finds IPv4 and IPv6 (inet_diag_dump_compat in
+// net/ipv4/inet_diag.c, Linux 6.18). A kernel that does not know it any more is asked in the newer one.
+func eachTCP(ctx context.Context, conn *netlink.Conn, q Query, yield func(*Socket) error) error {
+	err := conn.Dump(ctx, tcpDiagGetSock, q.olderRequest(), reader(unix.IPPROTO_TCP, yield))
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EOPNOTSUPP) {
+		return eachFamily(ctx, conn, q, unix.IPPROTO_TCP, yield)
 	}
-	if q.UDP {
-		list = append(list, unix.IPPROTO_UDP)
+	return err
+}
+
+// eachFamily asks for IPv4, then for IPv6.
+func eachFamily(ctx context.Context, conn *netlink.Conn, q Query, protocol uint8, yield func(*Socket) error) error {
+	var changed error
+	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
+		err := conn.Dump(ctx, sockDiagByFamily, q.request(family, protocol), reader(protocol, yield))
+		switch {
+		case errors.Is(err, netlink.ErrChanged):
+			changed = err
+		case errors.Is(err, unix.ENOENT) && family == unix.AF_INET6: // a kernel without IPv6
+		case err != nil:
+			return err
+		}
 	}
-	return list
+	return changed
 }
 
 // Of linux/sock_diag.h and linux/inet_diag.h.
 const (
+	tcpDiagGetSock   = 18
 	sockDiagByFamily = 20
 	inetDiagInfo     = 2
 	inetDiagSKV6Only = 11
@@ -142,19 +154,35 @@ const allStates = 1<<12 - 1
 // request is struct inet_diag_req_v2.
 func (q Query) request(family, protocol uint8) []byte {
 	r := make([]byte, 56)
-	r[0], r[1] = family, protocol
+	r[0], r[1], r[2] = family, protocol, q.extensions()
+	binary.NativeEndian.PutUint32(r[4:], q.mask())
+	return r
+}
+
+// olderRequest is struct inet_diag_req.
+func (q Query) olderRequest() []byte {
+	r := make([]byte, 60)
+	r[0], r[3] = unix.AF_INET, q.extensions()
+	binary.NativeEndian.PutUint32(r[52:], q.mask())
+	return r
+}
+
+func (q Query) extensions() uint8 {
 	if q.Detail {
-		r[2] = 1 << (inetDiagInfo - 1)
+		return 1 << (inetDiagInfo - 1)
 	}
+	return 0
+}
+
+func (q Query) mask() uint32 {
 	mask := uint32(0)
 	for _, s := range q.States {
 		mask |= 1 << s
 	}
 	if mask == 0 {
-		mask = allStates
+		return allStates
 	}
-	binary.NativeEndian.PutUint32(r[4:], mask)
-	return r
+	return mask
 }
 
 // messageSize is that of struct inet_diag_msg.
