@@ -319,7 +319,7 @@ func TestFrames(t *testing.T) {
 	_, path := serve(t, d)
 	c := dial(t, path)
 	var out strings.Builder
-	show := func(f Frame) error { out.WriteString(f.Text); return nil }
+	show := func(f Frame) error { out.Write(f.Text); return nil }
 	failure, err := c.Run(t.Context(), t.Context(), []string{"half"}, menu.Arguments{"count": "3"}, menu.TextForm, show)
 	if err != nil || failure == nil || failure.Argument != "count" || failure.Kind != menu.Usage {
 		t.Errorf("failure %+v, %v", failure, err)
@@ -347,7 +347,7 @@ func TestInterruptLeavesLastWords(t *testing.T) {
 	}()
 	var text, progress string
 	failure, err := c.Run(ctx, t.Context(), []string{"stream"}, nil, menu.TextForm, func(f Frame) error {
-		text += f.Text
+		text += string(f.Text)
 		progress += f.Progress
 		return nil
 	})
@@ -587,7 +587,7 @@ func TestGatheredOutputIsSentSoon(t *testing.T) {
 	defer cancel()
 	seen := make(chan string, 10)
 	go c.Run(t.Context(), abandon, []string{"stream"}, menu.Arguments{"count": "3"}, menu.TextForm, func(f Frame) error {
-		seen <- f.Text
+		seen <- string(string(f.Text))
 		return nil
 	})
 	var text bytes.Buffer

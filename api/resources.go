@@ -20,7 +20,8 @@ func (s *Server) describe(w http.ResponseWriter, r *http.Request, caller menu.Ca
 // A MenuView is a menu as it stands now.
 type MenuView struct {
 	Path   []string   `json:"path"`
-	Status string     `json:"status"` // text above the choices, may be empty
+	Status string     `json:"status"`           // text above the choices, may be empty
+	Choice string     `json:"choice,omitempty"` // the menu is a question with this text: its items are numbered, the first is the default
 	Items  []ItemView `json:"items"`
 }
 
@@ -29,6 +30,7 @@ type ItemView struct {
 	Keyword string `json:"keyword"`
 	Help    string `json:"help"`
 	Menu    bool   `json:"menu"`
+	Number  int    `json:"number,omitempty"` // in a menu that is a question
 }
 
 func (s *Server) menu(w http.ResponseWriter, r *http.Request, caller menu.Caller) error {
@@ -41,7 +43,7 @@ func (s *Server) menu(w http.ResponseWriter, r *http.Request, caller menu.Caller
 	if !ok {
 		return menu.Errorf(menu.NotFound, "%q is a command, not a menu", item.Keyword())
 	}
-	view := MenuView{Path: path, Items: []ItemView{}}
+	view := MenuView{Path: path, Choice: m.Choice, Items: []ItemView{}}
 	if m.Status != nil {
 		var b bytes.Buffer
 		if err := m.Status(r.Context(), caller, &b); err != nil {
@@ -49,12 +51,16 @@ func (s *Server) menu(w http.ResponseWriter, r *http.Request, caller menu.Caller
 		}
 		view.Status = b.String()
 	}
-	for _, i := range m.Items {
+	for n, i := range m.Items {
 		c, isCommand := i.(*menu.Command)
 		if !caller.Role.Includes(i.Required()) || isCommand && c.Hidden != nil && c.Hidden(r.Context()) {
 			continue
 		}
-		view.Items = append(view.Items, ItemView{Keyword: i.Keyword(), Help: i.Summary(), Menu: !isCommand})
+		shown := ItemView{Keyword: i.Keyword(), Help: i.Summary(), Menu: !isCommand}
+		if m.Choice != "" {
+			shown.Number = n + 1
+		}
+		view.Items = append(view.Items, shown)
 	}
 	return writeJSON(w, view)
 }
@@ -116,23 +122,23 @@ func (s *Server) ask(w http.ResponseWriter, r *http.Request, caller menu.Caller)
 	return writeJSON(w, map[string]any{"question": question})
 }
 
-// A SuggestRequest is the text begun for one argument.
-type SuggestRequest struct {
+// A AssistRequest is the text begun for one argument.
+type AssistRequest struct {
 	Arguments menu.Arguments `json:"arguments"` // those answered before
 	Argument  string         `json:"argument"`
 	Text      string         `json:"text"` // up to the cursor
 }
 
-func (s *Server) suggest(w http.ResponseWriter, r *http.Request, caller menu.Caller) error {
+func (s *Server) assist(w http.ResponseWriter, r *http.Request, caller menu.Caller) error {
 	c, _, err := s.command(r, caller)
 	if err != nil {
 		return err
 	}
-	var q SuggestRequest
+	var q AssistRequest
 	if err := readJSON(r, &q); err != nil {
 		return err
 	}
-	return writeJSON(w, c.Suggest(r.Context(), caller, q.Arguments, q.Argument, q.Text))
+	return writeJSON(w, c.Assist(r.Context(), caller, q.Arguments, q.Argument, q.Text))
 }
 
 func (s *Server) history(w http.ResponseWriter, r *http.Request, caller menu.Caller) error {

@@ -54,7 +54,7 @@ func filterExplain(s filterService) *menu.Command {
 		Details: "The program is what the kernel runs on each packet, listed as tcpdump -d does.",
 		Role:    menu.ReadOnly,
 		Shape:   menu.Object,
-		Suggest: func(_ context.Context, _ menu.Caller, _ filterExplainArgs, _, text string) menu.Completion {
+		Assist: func(_ context.Context, _ menu.Caller, _ filterExplainArgs, _, text string) menu.Completion {
 			return captureview.SuggestFilter(text, s.CaptureInterfaces())
 		},
 		Run: func(ctx context.Context, _ menu.Caller, a filterExplainArgs, out *menu.Out[explained]) error {

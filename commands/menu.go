@@ -4,12 +4,15 @@ package commands
 
 import (
 	"diagsh/commands/diagnostic"
+	"diagsh/commands/netstat"
 	"diagsh/menu"
 )
 
 // Services is what the commands need from the running appliance, each part declared by the command that uses it.
 type Services interface {
 	diagnostic.Services
+	netstat.Services
+	catalogueService
 	captureService
 	filterService
 	accountService
@@ -27,6 +30,8 @@ func Tree(s Services, v Version) *menu.Menu {
 			packetcapture(s),
 			filterMenu(s),
 			diagnostic.Menu(s),
+			netstat.Menu(s),
+			tcpservices(s),
 			userconfig(s),
 			passwd(s),
 			whoami(),

@@ -76,7 +76,7 @@ func captureStart(s captureService) *menu.Command {
 			}
 			return nil
 		},
-		Suggest: func(_ context.Context, _ menu.Caller, _ captureStartArgs, _, text string) menu.Completion {
+		Assist: func(_ context.Context, _ menu.Caller, _ captureStartArgs, _, text string) menu.Completion {
 			return captureview.SuggestFilter(text, s.CaptureInterfaces())
 		},
 		Run: func(_ context.Context, caller menu.Caller, a captureStartArgs, out *menu.Out[capture.Status]) error {
@@ -298,7 +298,7 @@ func captureSetup(s captureService) *menu.Command {
 			}
 			return nil
 		},
-		Suggest: func(_ context.Context, _ menu.Caller, _ captureSetupArgs, _, text string) menu.Completion {
+		Assist: func(_ context.Context, _ menu.Caller, _ captureSetupArgs, _, text string) menu.Completion {
 			return captureview.SuggestFilter(text, s.CaptureInterfaces())
 		},
 		Run: func(_ context.Context, caller menu.Caller, a captureSetupArgs, out *menu.Out[capture.Settings]) error {

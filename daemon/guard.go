@@ -173,7 +173,7 @@ func (g *guard) leave(s *source) {
 }
 
 // sentence is how long the source has to wait for the answer to this password, and whether it will be refused unseen.
-func (g *guard) menu.Sentence(s *source, user string, trusted bool) (time.Duration, error) {
+func (g *guard) sentence(s *source, user string, trusted bool) (time.Duration, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := time.Now()

@@ -118,8 +118,8 @@ func (c *Command) complete(ctx context.Context, caller Caller, words []Word, par
 
 // values lists the choices of one parameter. In a comma list the last member is completed.
 func (c *Command) values(ctx context.Context, caller Caller, args reflect.Value, p *Param, partial string, quoted bool, found *Completion) {
-	if p.Assisted && c.suggest != nil {
-		s := c.suggest(ctx, caller, args, p.Name, partial)
+	if p.Assisted && c.assist != nil {
+		s := c.assist(ctx, caller, args, p.Name, partial)
 		found.Start += s.Start
 		found.Candidates = append(found.Candidates, s.Candidates...)
 		return
@@ -150,6 +150,9 @@ func (c *Command) values(ctx context.Context, caller Caller, args reflect.Value,
 		found.add(partial, "yes", p.Help)
 		found.add(partial, "no", "")
 	default:
+		for _, s := range c.suggest(ctx, caller, args, p.Name) {
+			found.add(partial, head+s.Value, s.Help)
+		}
 		found.Value = &Candidate{Text: p.value(), Help: p.Help}
 	}
 }
@@ -221,11 +224,11 @@ func openQuote(line string) int {
 	return open
 }
 
-// Suggest is what may stand at the end of the text begun for one argument, given those before it.
-func (c *Command) Suggest(ctx context.Context, caller Caller, given Arguments, name, text string) Completion {
+// Assist is what may stand at the end of the text begun for one argument, given those before it.
+func (c *Command) Assist(ctx context.Context, caller Caller, given Arguments, name, text string) Completion {
 	empty := Completion{Start: len(text), Candidates: []Candidate{}}
 	p := c.param(name)
-	if p == nil || !p.Assisted || c.suggest == nil {
+	if p == nil || !p.Assisted || c.assist == nil {
 		return empty
 	}
 	args := reflect.New(c.argType).Elem()
@@ -234,5 +237,5 @@ func (c *Command) Suggest(ctx context.Context, caller Caller, given Arguments, n
 			_ = before.set(args, value) // a wrong value is refused when its question is asked
 		}
 	}
-	return c.suggest(ctx, caller, args, p.Name, text)
+	return c.assist(ctx, caller, args, p.Name, text)
 }

@@ -17,7 +17,8 @@ import (
 //	Format string        `arg:"format" choices:"pcap|pcapng"`
 //	Count  int           `arg:"packets" min:"1" max:"1000000"`
 //
-// The option unlimited lets a number, size or duration also be the word unlimited.
+// The option unlimited lets a number, size or duration also be the word unlimited. The option stream says that the command, given
+// this argument, yields a Stream whatever its Shape is otherwise.
 //
 // Types: string, int, int64, bool, time.Duration, time.Time, []string (a comma list), Size, Secret, Text, Confirm, and pointers
 // to them.
@@ -34,7 +35,8 @@ type Param struct {
 	Min      *int64   `json:"min,omitempty"`
 	Max      *int64   `json:"max,omitempty"`
 	Limit    bool     `json:"unlimited,omitempty"` // also takes the word unlimited, which is -1
-	Assisted bool     `json:"assisted,omitempty"`  // has a language of its own: the command says what may follow (Spec.Suggest)
+	Assisted bool     `json:"assisted,omitempty"`  // has a language of its own: the command says what may follow (Spec.Assist)
+	Stream   bool     `json:"stream,omitempty"`    // given, the output is a stream
 
 	field   int
 	pointer bool
@@ -88,6 +90,8 @@ func params(t reflect.Type) []Param {
 				p.Limit = true
 			case "assisted":
 				p.Assisted = true
+			case "stream":
+				p.Stream = true
 			default:
 				panic(fmt.Sprintf("menu: parameter %s has the unknown option %q", name, o))
 			}

@@ -62,7 +62,7 @@ func (m *Menu) parse(top *Menu, at []string, words []Word, abbreviate bool) (*Ca
 		return nil, err
 	}
 	call.Arguments, call.Secret = args, c.HasSecret(args)
-	call.Stream = c.Shape == Stream
+	call.Stream = c.ShapeOf(args) == Stream
 	return call, nil
 }
 

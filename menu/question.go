@@ -26,9 +26,11 @@ type Question struct {
 	Help     string   `json:"help,omitempty"`
 	Required bool     `json:"required,omitempty"`
 	Skip     bool     `json:"-"` // not asked, given what was answered before
+	// Suggestions are offered to who completes the answer. They are not listed, and every other answer is as right.
+	Suggestions []Choice `json:"suggestions,omitempty"`
 	// Open says that an answer outside Choices is right too; the command checks it.
 	Open bool `json:"open,omitempty"`
-	// Assisted says that the command tells what may follow while the answer is typed (Command.Suggest).
+	// Assisted says that the command tells what may follow while the answer is typed (Command.Assist).
 	Assisted bool `json:"assisted,omitempty"`
 }
 
@@ -63,6 +65,7 @@ func (c *Command) work(ctx context.Context, caller Caller, given Arguments, mode
 				return args, nil, err
 			}
 		case p.Ask != "" && !q.Skip && (mode == AskAll || mode == AskNeeded && (q.Required || p.Type == "confirm")):
+			q.Suggestions = c.suggest(ctx, caller, args, p.Name)
 			return args, &q, nil
 		case q.Required && !q.Skip:
 			return args, nil, Wrong(p.Name, "%s is missing", p.Name).WithHint("Give %s: %s", p.given(), lowerFirst(p.Help))

@@ -79,7 +79,7 @@ func (s *shell) command(ctx context.Context, call menu.Call) error {
 func (s *shell) assist(ctx context.Context, path []string, args menu.Arguments, name, text string) menu.Completion {
 	ctx, cancel := context.WithTimeout(ctx, completeTime)
 	defer cancel()
-	found, err := s.client.Suggest(ctx, path, api.SuggestRequest{Arguments: args, Argument: name, Text: text})
+	found, err := s.client.Assist(ctx, path, api.AssistRequest{Arguments: args, Argument: name, Text: text})
 	if err != nil {
 		return menu.Completion{Start: len(text)}
 	}
@@ -223,7 +223,7 @@ func suggest(q *menu.Question, text string) []term.Suggestion {
 	}
 	text = strings.TrimLeft(text, " ")
 	var list []term.Suggestion
-	for _, c := range q.Choices {
+	for _, c := range append(q.Choices[:len(q.Choices):len(q.Choices)], q.Suggestions...) {
 		if len(c.Value) >= len(text) && strings.EqualFold(c.Value[:len(text)], text) {
 			help := c.Help
 			if help == "" {

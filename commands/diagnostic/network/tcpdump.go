@@ -135,7 +135,7 @@ func tcpdumpFilter(s captureService) *menu.Command {
 		Check: func(ctx context.Context, _ menu.Caller, a filterArgs, _ string) error {
 			return s.CheckFilter(ctx, captureview.Cleared(a.Filter))
 		},
-		Suggest: func(_ context.Context, _ menu.Caller, _ filterArgs, _, text string) menu.Completion {
+		Assist: func(_ context.Context, _ menu.Caller, _ filterArgs, _, text string) menu.Completion {
 			return captureview.SuggestFilter(text, s.CaptureInterfaces())
 		},
 		Run: func(_ context.Context, caller menu.Caller, a filterArgs, out *menu.Out[capture.Settings]) error {
