@@ -189,6 +189,11 @@ func (d *desk) tree() *menu.Menu {
 			out.Printf("last words\n")
 			return ctx.Err()
 		}),
+		rows("silent", menu.Stream, menu.ReadOnly, func(ctx context.Context, a countArgs, out *menu.Out[row]) error {
+			d.began <- "silent"
+			<-ctx.Done()
+			return ctx.Err()
+		}),
 		rows("half", menu.Table, menu.ReadOnly, func(ctx context.Context, a countArgs, out *menu.Out[row]) error {
 			count(ctx, a, out)
 			return menu.Wrong("count", "It broke")
@@ -354,6 +359,21 @@ func TestInterruptLeavesLastWords(t *testing.T) {
 	}
 	if e := d.last(); e.Exit != 130 {
 		t.Errorf("audited as %+v", e)
+	}
+}
+
+func TestACommandThatSaysNothingCanBeInterrupted(t *testing.T) {
+	d := newDesk(t)
+	_, path := serve(t, d)
+	c := dial(t, path)
+	ctx, interrupt := context.WithCancel(t.Context())
+	go func() {
+		<-d.began
+		interrupt()
+	}()
+	failure, err := c.Run(ctx, t.Context(), []string{"silent"}, nil, menu.TextForm, func(Frame) error { return nil })
+	if err != nil || failure == nil || failure.Kind != menu.Interrupted {
+		t.Errorf("%v, %v; want interrupted", failure, err)
 	}
 }
 
@@ -542,7 +562,7 @@ func TestFilesOverHTTP(t *testing.T) {
 func TestMenuShowsWhatTheRoleCanUse(t *testing.T) {
 	d := newDesk(t)
 	_, path := serve(t, d)
-	for user, want := range map[string]string{"ro": "table half fault", "op": "table stream half fault", "admin": "table stream half fault reload"} {
+	for user, want := range map[string]string{"ro": "table silent half fault", "op": "table stream silent half fault", "admin": "table stream silent half fault reload"} {
 		d.as(user)
 		_, text := curl(t, path, "GET", "menu/", "")
 		var view MenuView

@@ -20,8 +20,23 @@ import (
 
 // A Client is the session's side of the boundary: one connection, whose identity is the caller's.
 type Client struct {
-	conn net.Conn
+	conn *watchedConn
 	http *http.Client
+}
+
+// A watchedConn tells when its other end has gone. HTTP/2 reads at all times, so that is noticed while nothing is asked, too.
+type watchedConn struct {
+	net.Conn
+	once sync.Once
+	gone chan struct{}
+}
+
+func (c *watchedConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if err != nil {
+		c.once.Do(func() { close(c.gone) })
+	}
+	return n, err
 }
 
 // Inherit makes a client of the connection that a session process was born with.
@@ -46,14 +61,15 @@ func Dial(ctx context.Context, socket string) (*Client, error) {
 
 var errConnectionGone = errors.New("the connection to the appliance is gone")
 
-func newClient(c net.Conn) *Client {
+func newClient(conn net.Conn) *Client {
+	c := &watchedConn{Conn: conn, gone: make(chan struct{})}
 	protocols := new(http.Protocols)
 	protocols.SetUnencryptedHTTP2(true)
 	var once sync.Once
 	transport := &http.Transport{
-		Protocols:          protocols,
+		Protocols: protocols,
 		// A frame of output is one of HTTP/2 too, not four with a system call each at both ends.
-		HTTP2: &http.HTTP2Config{MaxReadFrameSize: 2 * frameSize},
+		HTTP2:              &http.HTTP2Config{MaxReadFrameSize: 2 * frameSize},
 		DisableCompression: true,
 		// There is one connection and never another: it is the identity.
 		DialContext: func(context.Context, string, string) (net.Conn, error) {
@@ -67,6 +83,9 @@ func newClient(c net.Conn) *Client {
 
 // Close ends the session.
 func (c *Client) Close() error { return c.conn.Close() }
+
+// Ended is closed when the appliance has ended the session, once something was asked.
+func (c *Client) Ended() <-chan struct{} { return c.conn.gone }
 
 // Gone reports whether err means that the appliance is not there any more, so that a shell has nothing left to do.
 func Gone(err error) bool {
@@ -116,6 +135,13 @@ func (c *Client) Ask(ctx context.Context, path []string, q AskRequest) (*menu.Qu
 	return v.Question, err
 }
 
+// Assist lists what may follow in the text begun for one argument.
+func (c *Client) Assist(ctx context.Context, path []string, q AssistRequest) (menu.Completion, error) {
+	var v menu.Completion
+	err := c.call(ctx, "POST", "assist/"+join(path), q, &v)
+	return v, err
+}
+
 // Remember keeps a line in the user's history.
 func (c *Client) Remember(ctx context.Context, line string) error {
 	return c.call(ctx, "POST", "history", map[string]string{"line": line}, nil)
@@ -138,6 +164,9 @@ func (c *Client) Run(ctx, abandon context.Context, path []string, args menu.Argu
 		var refused *menu.Error
 		if errors.As(err, &refused) {
 			return refused, nil
+		}
+		if request.Err() != nil {
+			return menu.Errorf(menu.Interrupted, "Interrupted"), nil
 		}
 		return nil, err
 	}

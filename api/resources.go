@@ -20,7 +20,7 @@ func (s *Server) describe(w http.ResponseWriter, r *http.Request, caller menu.Ca
 // A MenuView is a menu as it stands now.
 type MenuView struct {
 	Path   []string   `json:"path"`
-	Status string     `json:"status"` // text above the choices, may be empty
+	Status string     `json:"status"`           // text above the choices, may be empty
 	Choice string     `json:"choice,omitempty"` // the menu is a question with this text: its items are numbered, the first is the default
 	Items  []ItemView `json:"items"`
 }
@@ -37,7 +37,7 @@ func (s *Server) menu(w http.ResponseWriter, r *http.Request, caller menu.Caller
 	path := pathOf(r)
 	item, err := s.find(caller, path)
 	if err != nil {
-		return err
+		return s.refused(caller, path, err)
 	}
 	m, ok := item.(*menu.Menu)
 	if !ok {
@@ -107,9 +107,9 @@ type AskRequest struct {
 }
 
 func (s *Server) ask(w http.ResponseWriter, r *http.Request, caller menu.Caller) error {
-	c, _, err := s.command(r, caller)
+	c, path, err := s.command(r, caller)
 	if err != nil {
-		return err
+		return s.refused(caller, path, err)
 	}
 	var q AskRequest
 	if err := readJSON(r, &q); err != nil {
@@ -120,6 +120,25 @@ func (s *Server) ask(w http.ResponseWriter, r *http.Request, caller menu.Caller)
 		return err
 	}
 	return writeJSON(w, map[string]any{"question": question})
+}
+
+// A AssistRequest is the text begun for one argument.
+type AssistRequest struct {
+	Arguments menu.Arguments `json:"arguments"` // those answered before
+	Argument  string         `json:"argument"`
+	Text      string         `json:"text"` // up to the cursor
+}
+
+func (s *Server) assist(w http.ResponseWriter, r *http.Request, caller menu.Caller) error {
+	c, _, err := s.command(r, caller)
+	if err != nil {
+		return err
+	}
+	var q AssistRequest
+	if err := readJSON(r, &q); err != nil {
+		return err
+	}
+	return writeJSON(w, c.Assist(r.Context(), caller, q.Arguments, q.Argument, q.Text))
 }
 
 func (s *Server) history(w http.ResponseWriter, r *http.Request, caller menu.Caller) error {

@@ -14,6 +14,7 @@ type Services interface {
 	netstat.Services
 	catalogueService
 	captureService
+	filterService
 	accountService
 	passwordService
 	sessionService
@@ -27,6 +28,7 @@ func Tree(s Services, v Version) *menu.Menu {
 		Help: "The appliance's commands.",
 		Items: []menu.Item{
 			packetcapture(s),
+			filterMenu(s),
 			diagnostic.Menu(s),
 			netstat.Menu(s),
 			tcpservices(s),

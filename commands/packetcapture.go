@@ -48,7 +48,7 @@ func packetcapture(s captureService) *menu.Menu {
 type captureStartArgs struct {
 	Name       string         `arg:"name,main" help:"Name of the capture; one is made if none is given."`
 	Interfaces []string       `arg:"interface" help:"Names of interfaces separated by commas, or ALL."`
-	Filter     *string        `arg:"filter" help:"A tcpdump filter such as \"host 192.0.2.1 and port 25\"; CLEAR for none."`
+	Filter     *string        `arg:"filter,assisted" help:"A tcpdump filter such as \"host 192.0.2.1 and port 25\"; CLEAR for none."`
 	Size       *menu.Size     `arg:"size,unlimited" unit:"MB" min:"4096" help:"Ends at this file size; unlimited still ends before the disk is full."`
 	Duration   *time.Duration `arg:"duration,unlimited" min:"1" max:"31536000" help:"Ends after this time, such as 60s or 5m."`
 	Packets    *int64         `arg:"packets,unlimited" min:"1" help:"Ends after so many packets that match the filter."`
@@ -75,6 +75,9 @@ func captureStart(s captureService) *menu.Command {
 				return s.CheckFilter(ctx, captureview.Cleared(*a.Filter))
 			}
 			return nil
+		},
+		Assist: func(_ context.Context, _ menu.Caller, _ captureStartArgs, _, text string) menu.Completion {
+			return captureview.SuggestFilter(text, s.CaptureInterfaces())
 		},
 		Run: func(_ context.Context, caller menu.Caller, a captureStartArgs, out *menu.Out[capture.Status]) error {
 			status, err := s.StartCapture(caller, a.request())
@@ -219,11 +222,19 @@ func captureDelete(s captureService) *menu.Command {
 				q.Skip, q.Required = false, true
 				return nil
 			}
-			what := a.Name
-			if what == capture.All {
-				what = captureview.Count(len(ended), "capture")
+			if a.Name == capture.All {
+				q.Skip = len(ended) == 0
+				q.Text = fmt.Sprintf("Delete %s with all files?", captureview.Count(len(ended), "capture"))
+				return nil
 			}
-			q.Text = fmt.Sprintf("Delete %s with all files?", what)
+			status, err := s.Capture(a.Name)
+			if err != nil {
+				return blame("name", err)
+			}
+			if status.State == capture.Running {
+				return &menu.Error{Kind: menu.State, Argument: "name", Message: "The capture " + a.Name + " is running", Hint: "Stop it first"}
+			}
+			q.Text = fmt.Sprintf("Delete %s with all files?", a.Name)
 			return nil
 		},
 		Run: func(_ context.Context, caller menu.Caller, a captureDeleteArgs, out *menu.Out[captureview.Removed]) error {
@@ -258,7 +269,7 @@ type captureSetupArgs struct {
 	Ports      []string       `arg:"ports" ask:"Ports, separated by commas; empty for any" help:"Ports of the predefined filter."`
 	Clients    []string       `arg:"clients" ask:"Client addresses, separated by commas; empty for any" help:"Client addresses of the predefined filter."`
 	Servers    []string       `arg:"servers" ask:"Server addresses, separated by commas; empty for any" help:"Server addresses of the predefined filter."`
-	Filter     *string        `arg:"filter" ask:"Filter expression as tcpdump takes it, or CLEAR for none" help:"A tcpdump filter such as \"host 192.0.2.1 and port 25\"; CLEAR for none."`
+	Filter     *string        `arg:"filter,assisted" ask:"Filter expression as tcpdump takes it, or CLEAR for none" help:"A tcpdump filter such as \"host 192.0.2.1 and port 25\"; CLEAR for none."`
 	SnapLength *int           `arg:"snaplen" min:"0" max:"262144" help:"Bytes kept of each packet; 0 keeps all."`
 	Management *bool          `arg:"management" ask:"Capture the packets of management sessions too?" help:"Keep the packets of management sessions."`
 }
@@ -278,14 +289,17 @@ func captureSetup(s captureService) *menu.Command {
 			switch name {
 			case "filter":
 				return s.CheckFilter(ctx, captureview.Cleared(*a.Filter))
-			case "ports", "clients", "servers":
-				if err := s.CheckFilter(ctx, a.predefined()); err != nil {
-					e := *menu.AsError(err)
-					e.Argument = name
-					return &e
-				}
+			case "ports":
+				return checkEach(ctx, s, name, a.Ports, "port", "is not a port", "A port is a number up to 65535 or the name of a service")
+			case "clients":
+				return checkEach(ctx, s, name, a.Clients, "host", "is not an address", "Give IPv4 or IPv6 addresses, or names that can be looked up")
+			case "servers":
+				return checkEach(ctx, s, name, a.Servers, "host", "is not an address", "Give IPv4 or IPv6 addresses, or names that can be looked up")
 			}
 			return nil
+		},
+		Assist: func(_ context.Context, _ menu.Caller, _ captureSetupArgs, _, text string) menu.Completion {
+			return captureview.SuggestFilter(text, s.CaptureInterfaces())
 		},
 		Run: func(_ context.Context, caller menu.Caller, a captureSetupArgs, out *menu.Out[capture.Settings]) error {
 			settings := s.CaptureSettings()
@@ -297,6 +311,17 @@ func captureSetup(s captureService) *menu.Command {
 		},
 		Text: captureview.Settings,
 	}.Command()
+}
+
+// checkEach checks the values of the predefined filter one by one, so that the one at fault is named and not a place in an expression
+// that nobody typed. A value is one word: with more, it could be any expression.
+func checkEach(ctx context.Context, s captureService, name string, values []string, primitive, fault, hint string) error {
+	for _, v := range values {
+		if strings.ContainsAny(v, " \t()") || s.CheckFilter(ctx, primitive+" "+v) != nil {
+			return menu.Wrong(name, "%q %s", v, fault).WithHint("%s", hint)
+		}
+	}
+	return nil
 }
 
 // askSetup shows the present settings as defaults, and asks for a filter in the way that was chosen.
@@ -326,7 +351,8 @@ func askSetup(s captureService, a captureSetupArgs, q *menu.Question) {
 	case "ports", "clients", "servers":
 		q.Skip = a.Kind != "PREDEFINED"
 	case "filter":
-		q.Skip, q.Default = a.Kind != "CUSTOM", present.Filter
+		custom := a.Kind == "CUSTOM"
+		q.Skip, q.Required, q.Default = !custom, custom, present.Filter
 	case "management":
 		q.Default = "N"
 		if present.Management {

@@ -33,17 +33,19 @@ type captures struct {
 	records []*record // in the order of their starts
 	closed  bool
 
+	storing sync.Mutex // held while the table is written; taken before mu, which is not held meanwhile
+
 	settingsMu sync.Mutex
 	current    capture.Settings
 }
 
 // A record is one capture, running or ended.
 type record struct {
-	Status   capture.Status `json:"status"`  // as it ended; while it runs, as it began
-	File     string         `json:"file"`    // the name that its file gets
-	Payload  bool           `json:"payload"` // the file holds more than headers
-	job      *capture.Job   // nil: it has ended
-	starting bool           // its job is about to be made
+	Status  capture.Status `json:"status"`  // as it ended; while it runs, as it began
+	File    string         `json:"file"`    // the name that its file gets
+	Payload bool           `json:"payload"` // the file holds more than headers
+	job     *capture.Job   // nil: it has ended
+	busy    bool           // somebody works on it: its job is being made, or its files are finished or removed
 }
 
 // status is the capture as it is now.
@@ -61,7 +63,7 @@ func (r *record) status() capture.Status {
 }
 
 // ended reports whether the capture needs its file no more.
-func (r *record) ended() bool { return r.job == nil && !r.starting }
+func (r *record) ended() bool { return r.job == nil && !r.busy }
 
 // stopWait is how long StopCapture waits for a file to be finished, and startWait how long a filter's host names may take.
 const (
@@ -106,7 +108,8 @@ func (d *Daemon) StartCapture(caller menu.Caller, request capture.Request) (capt
 		Application:     d.product,
 	})
 	if err != nil {
-		d.keepCaptures(d.captures.abandon(r))
+		d.captures.drop(r)
+		d.keepCaptures()
 		d.tasks.Done()
 		return capture.Status{}, d.captureError("start the capture", err)
 	}
@@ -121,42 +124,59 @@ func (d *Daemon) StartCapture(caller menu.Caller, request capture.Request) (capt
 // reserve takes a name and writes down that the capture is about to run, so that its file is known even if the appliance dies in
 // the next moment. Whoever reserves ends the task that this adds.
 func (c *captures) reserve(spec capture.Spec, caller menu.Caller, expression string, conf config, interfaces []capture.Interface) (*record, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed {
-		return nil, menu.Errorf(menu.State, "The appliance is stopping")
-	}
-	running := 0
-	for _, r := range c.records {
-		if !r.ended() {
-			running++
-		}
-	}
-	if running >= conf.Captures.Running {
-		return nil, menu.Errorf(menu.State, "%d captures are running, which is the most", running).WithHint("Stop one of them first")
-	}
-	if spec.Name == "" {
-		spec.Name = c.nextName()
-	} else if _, taken := c.find(spec.Name); taken {
-		return nil, &menu.Error{Kind: menu.State, Argument: "name", Message: "There is a capture " + spec.Name + " already",
-			Hint: "Choose another name, or delete that one"}
-	}
-	now := time.Now()
 	format := spec.FileFormat(len(interfaces))
-	r := &record{File: c.freeFileName(conf.Hostname, spec.Name, now, format), Payload: caller.Payload, starting: true, Status: capture.Status{
+	r := &record{Payload: caller.Payload, busy: true, Status: capture.Status{
 		Name: spec.Name, State: capture.Running, Filter: spec.Filter, EffectiveFilter: expression, SnapLength: spec.SnapLength,
-		Format: format, Mode: capture.Single, Limits: spec.Limits, StartTime: now, Owner: caller.User,
+		Format: format, Mode: capture.Single, Limits: spec.Limits, StartTime: time.Now(), Owner: caller.User,
 	}}
 	for _, i := range interfaces {
 		r.Status.Interfaces = append(r.Status.Interfaces, i.Name)
 	}
-	c.records = append(c.records, r)
-	if err := c.write(); err != nil {
-		c.records = c.records[:len(c.records)-1]
+	if err := c.add(r, conf); err != nil {
 		return nil, err
 	}
-	c.tasks.Add(1)
+	if err := c.keep(); err != nil {
+		c.drop(r)
+		c.tasks.Done()
+		return nil, err
+	}
 	return r, nil
+}
+
+// add puts a capture into the table, with a name and a name for its file.
+func (c *captures) add(r *record, conf config) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return menu.Errorf(menu.State, "The appliance is stopping")
+	}
+	running := 0
+	for _, other := range c.records {
+		if !other.ended() {
+			running++
+		}
+	}
+	if running >= conf.Captures.Running {
+		return menu.Errorf(menu.State, "%d captures are running, which is the most", running).WithHint("Stop one of them first")
+	}
+	s := &r.Status
+	if s.Name == "" {
+		s.Name = c.nextName()
+	} else if _, taken := c.find(s.Name); taken {
+		return &menu.Error{Kind: menu.State, Argument: "name", Message: "There is a capture " + s.Name + " already",
+			Hint: "Choose another name, or delete that one"}
+	}
+	r.File = c.freeFileName(conf.Hostname, s.Name, s.StartTime, s.Format)
+	c.records = append(c.records, r)
+	c.tasks.Add(1)
+	return nil
+}
+
+// drop takes a capture out of the table.
+func (c *captures) drop(r *record) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.records = slices.DeleteFunc(c.records, func(other *record) bool { return other == r })
 }
 
 // spec is the spec with the name that the record got.
@@ -211,18 +231,10 @@ func (c *captures) find(name string) (*record, bool) {
 func (c *captures) began(r *record, job *capture.Job) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	r.job, r.starting = job, false
+	r.job, r.busy = job, false
 	if c.closed { // The appliance began to stop meanwhile.
 		job.Stop(capture.Shutdown)
 	}
-}
-
-// abandon takes back a reservation.
-func (c *captures) abandon(r *record) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.records = slices.DeleteFunc(c.records, func(other *record) bool { return other == r })
-	return c.write()
 }
 
 // await waits for the end of a capture and keeps it. An end that no user asked for goes into the audit log; the command of a user
@@ -230,7 +242,8 @@ func (c *captures) abandon(r *record) error {
 func (d *Daemon) await(r *record, job *capture.Job) {
 	<-job.Done()
 	s := job.Status()
-	d.keepCaptures(d.captures.ended(r, s))
+	d.captures.ended(r, s)
+	d.keepCaptures()
 	if s.Error != "" {
 		d.log.Error("a capture ended", "name", s.Name, "reason", s.StopReason, "error", s.Error)
 	}
@@ -244,25 +257,25 @@ func (d *Daemon) recordEnd(s capture.Status) {
 		Arguments: map[string]string{"stopReason": string(s.StopReason), "packets": fmt.Sprint(s.PacketsWritten)}, Seconds: s.EndTime.Sub(s.StartTime).Seconds()})
 }
 
-func (c *captures) ended(r *record, s capture.Status) error {
+// ended keeps how a capture ended. Called by whoever notices first, and again by the others.
+func (c *captures) ended(r *record, s capture.Status) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r.Status, r.job = s, nil
-	return c.write()
 }
 
-// keepCaptures reports that the table could not be written. In memory it is right; what is running goes on.
-func (d *Daemon) keepCaptures(err error) {
-	if err != nil {
+// keepCaptures writes the table. If that fails it is right in memory nevertheless, and what is running goes on.
+func (d *Daemon) keepCaptures() {
+	if err := d.captures.keep(); err != nil {
 		d.log.Error("the table of captures cannot be written", "error", err)
 	}
 }
 
 // StopCapture ends a running capture and returns when its file is finished.
 func (d *Daemon) StopCapture(_ menu.Caller, name string) (capture.Status, error) {
-	job, s, err := d.captures.job(name)
+	r, job, err := d.captures.runningJob(name)
 	if err != nil {
-		return s, err
+		return capture.Status{}, err
 	}
 	job.Stop(capture.StoppedByUser)
 	limit := time.NewTimer(stopWait)
@@ -272,21 +285,24 @@ func (d *Daemon) StopCapture(_ menu.Caller, name string) (capture.Status, error)
 	case <-limit.C:
 		return job.Status(), menu.Errorf(menu.Failed, "The capture %s is stopping, but its file is not finished yet", name).WithHint("Its status will tell when it is")
 	}
-	return job.Status(), nil
+	// The table says so too before the caller is told, so that what comes next finds a capture that has ended.
+	s := job.Status()
+	d.captures.ended(r, s)
+	return s, nil
 }
 
-// job is the running capture of a name.
-func (c *captures) job(name string) (*capture.Job, capture.Status, error) {
+// runningJob is the running capture of a name.
+func (c *captures) runningJob(name string) (*record, *capture.Job, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r, ok := c.find(name)
 	switch {
 	case !ok:
-		return nil, capture.Status{}, c.noSuch(name)
+		return nil, nil, c.noSuch(name)
 	case r.job == nil:
-		return nil, r.status(), &menu.Error{Kind: menu.State, Argument: "name", Message: "The capture " + name + " is not running"}
+		return nil, nil, &menu.Error{Kind: menu.State, Argument: "name", Message: "The capture " + name + " is not running"}
 	}
-	return r.job, capture.Status{}, nil
+	return r, r.job, nil
 }
 
 func (c *captures) noSuch(name string) error {
@@ -330,23 +346,45 @@ func (d *Daemon) Captures() []capture.Status {
 // DeleteCapture removes a capture that has ended, with its files.
 func (d *Daemon) DeleteCapture(_ menu.Caller, name string) error {
 	c := d.captures
+	r, files, err := c.takeFiles(name)
+	if err != nil {
+		return err
+	}
+	for i, f := range files {
+		if err := c.files.Remove(f.Name); err != nil && !errors.Is(err, os.ErrNotExist) {
+			c.putBack(r, files[i:])
+			d.keepCaptures()
+			return d.plain("delete the file", err)
+		}
+	}
+	c.drop(r)
+	d.keepCaptures()
+	return nil
+}
+
+// takeFiles takes its files from a capture that has ended and keeps everybody else from it.
+func (c *captures) takeFiles(name string) (*record, []capture.FileInfo, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r, ok := c.find(name)
 	switch {
 	case !ok:
-		return c.noSuch(name)
-	case !r.ended():
-		return &menu.Error{Kind: menu.State, Argument: "name", Message: "The capture " + name + " is running", Hint: "Stop it first"}
+		return nil, nil, c.noSuch(name)
+	case r.job != nil || r.busy && r.Status.State == capture.Running:
+		return nil, nil, &menu.Error{Kind: menu.State, Argument: "name", Message: "The capture " + name + " is running", Hint: "Stop it first"}
+	case r.busy:
+		return nil, nil, &menu.Error{Kind: menu.State, Argument: "name", Message: "The files of " + name + " are being worked on", Hint: "Try again in a moment"}
 	}
-	for _, f := range r.Status.Files {
-		if err := c.files.Remove(f.Name); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return d.plain("delete the file", err)
-		}
-	}
-	c.records = slices.DeleteFunc(c.records, func(other *record) bool { return other == r })
-	d.keepCaptures(c.write())
-	return nil
+	files := r.Status.Files
+	r.Status.Files, r.busy = nil, true
+	return r, files, nil
+}
+
+// putBack gives back the files that could not be removed.
+func (c *captures) putBack(r *record, files []capture.FileInfo) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r.Status.Files, r.busy = files, false
 }
 
 // writing reports whether a running capture will have this file.
@@ -357,17 +395,12 @@ func (c *captures) writing(file string) bool {
 }
 
 // removed notes that a file is gone; its capture stays in the table.
-func (c *captures) removed(file string) error {
+func (c *captures) removed(file string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, r := range c.records {
-		before := len(r.Status.Files)
 		r.Status.Files = slices.DeleteFunc(r.Status.Files, func(f capture.FileInfo) bool { return f.Name == file })
-		if len(r.Status.Files) < before {
-			return c.write()
-		}
 	}
-	return nil
 }
 
 // headersOnly lists the files that are known to hold no more than headers.
@@ -405,19 +438,19 @@ func (d *Daemon) captureError(what string, err error) error {
 	var low *capture.DiskLowError
 	switch {
 	case errors.As(err, &spec):
-		return menu.Wrong(argumentOf(spec.Member), "%s", sentence(spec.Text))
+		return menu.Wrong(argumentOf(spec.Member), "%s", menu.Sentence(spec.Text))
 	case errors.As(err, &missing):
 		e := &menu.Error{Kind: menu.NotFound, Argument: "interface", Message: "There is no interface " + quoted(missing.Name)}
 		return e.WithHint("%s", interfaceHint(missing.Name))
 	case errors.As(err, &unsupported):
-		return &menu.Error{Kind: menu.Unsupported, Argument: "interface", Message: sentence(unsupported.Error())}
+		return &menu.Error{Kind: menu.Unsupported, Argument: "interface", Message: menu.Sentence(unsupported.Error())}
 	case errors.As(err, &low):
 		return menu.Errorf(menu.State, "The disk is low: %s are free and %s are kept in reserve", menu.Size(low.FreeBytes>>20<<20), menu.Size(low.ReserveBytes>>20<<20)).
 			WithHint("Delete files of the diagnostic directory first")
 	case errors.Is(err, capture.ErrMixedLinkTypes):
-		return menu.Wrong("format", "%s", sentence(err.Error()))
+		return menu.Wrong("format", "%s", menu.Sentence(err.Error()))
 	case errors.Is(err, capture.ErrNotPermitted):
-		return menu.Errorf(menu.Unsupported, "%s", sentence(err.Error()))
+		return menu.Errorf(menu.Unsupported, "%s", menu.Sentence(err.Error()))
 	}
 	return d.plain(what, err)
 }
@@ -435,15 +468,6 @@ func argumentOf(member string) string {
 		return "duration"
 	}
 	return member
-}
-
-// sentence makes the text of an error one that a user gets: it begins with a capital letter and ends without a full stop.
-func sentence(text string) string {
-	text = strings.TrimSuffix(strings.TrimSpace(text), ".")
-	if text == "" {
-		return text
-	}
-	return strings.ToUpper(text[:1]) + text[1:]
 }
 
 // machine names the machine and its system for the headers of capture files.

@@ -53,19 +53,27 @@ func openCaptures(dir string, files *os.Root, tasks *sync.WaitGroup) (*captures,
 	return c, nil
 }
 
-// write keeps the table. Called with mu held.
-func (c *captures) write() error {
+// keep writes the table as it is now. It returns when that is safe on the disk.
+func (c *captures) keep() error {
+	c.storing.Lock()
+	defer c.storing.Unlock()
+	data, err := c.marshal()
+	if err != nil {
+		return err
+	}
+	return replaceFile(c.store, append(data, '\n'))
+}
+
+func (c *captures) marshal() ([]byte, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if extra := len(c.records) - keptCaptures; extra > 0 {
 		c.records = slices.DeleteFunc(c.records, func(r *record) bool {
 			extra--
 			return extra >= 0 && r.ended()
 		})
 	}
-	data, err := json.MarshalIndent(capturesFile{c.records}, "", "  ")
-	if err != nil {
-		return err
-	}
-	return replaceFile(c.store, append(data, '\n'))
+	return json.MarshalIndent(capturesFile{c.records}, "", "  ")
 }
 
 // recover finishes what a crash left: captures that ran become Stopped for the reason Interrupted, and their files, trimmed to the
@@ -76,7 +84,7 @@ func (d *Daemon) recover() {
 	for _, r := range c.records {
 		if r.Status.State == capture.Running {
 			r.Status.State, r.Status.StopReason, r.Status.Files = capture.Stopped, capture.Interrupted, []capture.FileInfo{}
-			r.starting = true // Nobody deletes it before its file is finished.
+			r.busy = true // Nobody deletes it before its file is finished.
 		}
 	}
 	d.tasks.Go(func() {
@@ -85,7 +93,7 @@ func (d *Daemon) recover() {
 		records := slices.Clone(c.records)
 		c.mu.Unlock()
 		for _, r := range records {
-			if r.starting {
+			if r.busy {
 				d.recoverRecord(r)
 			}
 		}
@@ -103,29 +111,32 @@ func (d *Daemon) recoverRecord(r *record) {
 	if err != nil {
 		d.log.Error("the file of an interrupted capture cannot be finished", "file", r.File, "error", err)
 	}
-	c := d.captures
+	status := d.captures.recovered(r, info, err, d.lastSign)
+	d.keepCaptures()
+	d.recordEnd(status)
+}
+
+// recovered notes what a capture that was interrupted has left; lastSign is when its appliance was last known to live.
+func (c *captures) recovered(r *record, info capture.FileInfo, err error, lastSign time.Time) capture.Status {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	s := &r.Status
-	s.EndTime = d.lastSign
-	if s.EndTime.Before(s.StartTime) {
-		s.EndTime = s.StartTime
+	s.EndTime = s.StartTime
+	for _, t := range []time.Time{lastSign, info.Last} {
+		if t.After(s.EndTime) {
+			s.EndTime = t
+		}
 	}
-	if err == nil && info.Name != "" {
+	switch {
+	case err != nil:
+		s.Error = "the file cannot be finished"
+	case info.Name != "":
 		s.Files = []capture.FileInfo{info}
 		s.PacketsWritten, s.BytesWritten = uint64(info.Packets), info.Bytes
 		s.PacketsReceived = s.PacketsWritten
-		if info.Last.After(s.EndTime) {
-			s.EndTime = info.Last
-		}
-	} else if err != nil {
-		s.Error = "the file cannot be finished"
 	}
-	r.starting = false
-	status := r.status()
-	err = c.write()
-	c.mu.Unlock()
-	d.keepCaptures(err)
-	d.recordEnd(status)
+	r.busy = false
+	return r.status()
 }
 
 // recoverStrays finishes the files of captures that are not in the table.

@@ -21,7 +21,7 @@ import (
 
 // Options are what the appliance is started with.
 type Options struct {
-	Dir          string // the data directory; made if it does not exist, for its owner alone
+	Dir          string // the data directory; made if it does not exist
 	ConfigFile   string // empty: config.yaml in Dir, if it is there
 	AdminKeyFile string // public keys to install for the user admin, in the form of authorized_keys(5); may be empty
 	Hostname     string // in prompts and file names; empty: as configured, else the machine's
@@ -131,7 +131,8 @@ func (d *Daemon) configure(o Options) error {
 
 // open opens everything in the data directory.
 func (d *Daemon) open(o Options) error {
-	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+	// Others may pass, to a socket in it, and see nothing: everything that is made here is for its owner alone.
+	if err := os.MkdirAll(o.Dir, 0o711); err != nil {
 		return err
 	}
 	if err := d.lockDirectory(o.Dir); err != nil {

@@ -116,7 +116,8 @@ func (d *Daemon) RemoveFile(_ menu.Caller, name string) error {
 	if err := d.files.Remove(name); err != nil {
 		return d.fileError(name, "delete the file", err)
 	}
-	d.keepCaptures(d.captures.removed(name))
+	d.captures.removed(name)
+	d.keepCaptures()
 	return nil
 }
 

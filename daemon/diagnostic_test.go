@@ -69,3 +69,22 @@ func TestDiagnosticDirectory(t *testing.T) {
 		t.Errorf("the refusal is %q", err)
 	}
 }
+
+func TestOnlyTheOwnerReadsTheData(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	d := start(t, Options{Dir: dir})
+	d.Remember("admin", "who")
+	err := filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := e.Info()
+		if err == nil && path != dir && info.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%s is %v", path, info.Mode())
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}

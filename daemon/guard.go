@@ -28,7 +28,7 @@ const (
 	maxNames        = 4096
 	maxNamesASource = 64
 	// maxWaiting is how many passwords of one source may wait to be checked.
-	maxWaiting = 32
+	maxWaiting = 100
 	// crowd is the number of failures for one name, over all sources, from which on unknown sources stand in line for it, and
 	// longestLine how long that line may be.
 	crowd       = 20

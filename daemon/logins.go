@@ -205,6 +205,7 @@ func (d *Daemon) callerOf(l *login, session string) (menu.Caller, error) {
 
 // Greeting implements api.Appliance.
 func (d *Daemon) Greeting(caller menu.Caller) access.Greeting {
+	d.registry.greeted(caller.Session)
 	g := access.Greeting{Host: d.config.Hostname, Product: d.product, Welcome: d.config.welcome, Caller: caller,
 		Idle: int(d.config.IdleTimeout / time.Second), History: d.histories.lines(caller.User)}
 	u, _ := d.accounts.get(caller.User)

@@ -17,6 +17,10 @@ type registry struct {
 	visits *visitLog
 	record func(access.Event)
 
+	// writing is held while the beginning or end of a login is made and written down, so that these come in order. It is taken
+	// before mu, and mu is never held while something is written: a slow disk must not hold up every session.
+	writing sync.Mutex
+
 	mu       sync.Mutex
 	logins   map[string]*login
 	sessions map[string]*session
@@ -33,10 +37,12 @@ type login struct {
 	began  time.Time
 	before *access.Visit // the user's login before this one
 
-	// Under the registry's lock:
+	visit bool // it is in the visits log; under the registry's writing
+
+	// Under the registry's mu:
 	sessions int    // how many there are now
 	attached int    // how many there ever were
-	visit    bool   // it is in the visits log
+	greeted  bool   // over the socket: it is a person
 	reason   string // why it ends, once the appliance wants it to
 }
 
@@ -48,7 +54,7 @@ type session struct {
 	began time.Time
 	ended chan struct{} // closed at its end
 
-	// Under the registry's lock:
+	// Under the registry's mu:
 	idleFrom time.Time
 	running  []*string // the paths of its commands
 	over     bool
@@ -61,35 +67,45 @@ func newRegistry(l limits, visits *visitLog, record func(access.Event)) *registr
 // login begins one. Administrators are not bound by the limit on all logins, so that nobody can keep them out; no user has more
 // logins than sessions. Root on the machine is bound by neither.
 func (r *registry) login(user string, role menu.Role, source, method string) (*login, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.closed {
-		return nil, errStopping
-	}
-	if user != localRoot {
-		own := 0
-		for _, l := range r.logins {
-			if l.user == user {
-				own++
-			}
-		}
-		if own >= r.limits.SessionsPerUser {
-			return nil, r.tooMany(menu.Denied, user)
-		}
-		if len(r.logins) >= r.limits.Logins && role != menu.Administrator {
-			return nil, menu.Errorf(menu.Denied, "%d users are logged in, which is the most", len(r.logins)).WithHint("Try again later")
-		}
-	}
-	l := &login{id: r.newID(), user: user, role: role, source: source, method: method, began: time.Now()}
+	r.writing.Lock()
+	defer r.writing.Unlock()
+	l := &login{user: user, role: role, source: source, method: method, began: time.Now()}
 	if v, ok := r.visits.last(user); ok {
 		l.before = &v
 	}
-	r.logins[l.id] = l
-	// A program that asks over the socket is no visit; a person becomes one with the first key.
+	if err := r.add(l); err != nil {
+		return nil, err
+	}
+	// A program that asks over the socket is no visit; a person becomes one with the greeting.
 	if method != access.Socket {
 		r.visit(l)
 	}
 	return l, nil
+}
+
+func (r *registry) add(l *login) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return errStopping
+	}
+	if l.user != localRoot {
+		own := 0
+		for _, other := range r.logins {
+			if other.user == l.user {
+				own++
+			}
+		}
+		if own >= r.limits.SessionsPerUser {
+			return r.tooMany(menu.Denied, l.user)
+		}
+		if len(r.logins) >= r.limits.Logins && l.role != menu.Administrator {
+			return menu.Errorf(menu.Denied, "%d users are logged in, which is the most", len(r.logins)).WithHint("Try again later")
+		}
+	}
+	l.id = r.newID()
+	r.logins[l.id] = l
+	return nil
 }
 
 var errStopping = menu.Errorf(menu.Denied, "The appliance is stopping").WithHint("Try again later")
@@ -108,7 +124,7 @@ func (r *registry) newID() string {
 	}
 }
 
-// visit notes that somebody is here, for `last` and the audit log.
+// visit writes down that somebody is here, for `last` and the audit log. Called with writing held.
 func (r *registry) visit(l *login) {
 	l.visit = true
 	r.record(access.Event{Time: l.began, Act: access.ActLogin, User: l.user, Role: l.role, Source: l.source, Session: l.id,
@@ -158,30 +174,9 @@ func (r *registry) end(s *session) {
 	close(s.ended)
 }
 
-// logout ends a login and its sessions. A reason given earlier stands.
+// logout ends a login and its sessions.
 func (r *registry) logout(id, reason string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if l, ok := r.logins[id]; ok {
-		r.endLogin(l, reason)
-	}
-}
-
-func (r *registry) endLogin(l *login, reason string) {
-	if l.reason != "" {
-		reason = l.reason
-	}
-	delete(r.logins, l.id)
-	for _, s := range r.sessions {
-		if s.login == l {
-			r.end(s)
-		}
-	}
-	if l.visit {
-		r.visits.end(l.id, time.Now(), reason)
-		r.record(access.Event{Act: access.ActLogout, User: l.user, Role: l.role, Source: l.source, Session: l.id, Result: "ok",
-			Message: reason, Seconds: time.Since(l.began).Seconds()})
-	}
+	r.endWhere(reason, func(l *login) bool { return l.id == id })
 }
 
 // endUser ends all logins of a user.
@@ -189,14 +184,40 @@ func (r *registry) endUser(user, reason string) {
 	r.endWhere(reason, func(l *login) bool { return l.user == user })
 }
 
+// endWhere ends logins and writes it down. A reason that a login was given earlier stands.
 func (r *registry) endWhere(reason string, chosen func(*login) bool) {
+	r.writing.Lock()
+	defer r.writing.Unlock()
+	for _, l := range r.take(reason, chosen) {
+		if !l.visit {
+			continue
+		}
+		r.visits.end(l.id, time.Now(), l.reason)
+		r.record(access.Event{Act: access.ActLogout, User: l.user, Role: l.role, Source: l.source, Session: l.id, Result: "ok",
+			Message: l.reason, Seconds: time.Since(l.began).Seconds()})
+	}
+}
+
+// take takes logins and their sessions out of the registry.
+func (r *registry) take(reason string, chosen func(*login) bool) (ended []*login) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, l := range r.logins {
-		if chosen(l) {
-			r.endLogin(l, reason)
+		if !chosen(l) {
+			continue
+		}
+		if l.reason == "" {
+			l.reason = reason
+		}
+		delete(r.logins, l.id)
+		ended = append(ended, l)
+	}
+	for _, s := range r.sessions {
+		if slices.Contains(ended, s.login) {
+			r.end(s)
 		}
 	}
+	return ended
 }
 
 // endIdle ends the shells in which nobody pressed a key and nothing ran for so long.
@@ -258,9 +279,25 @@ func (r *registry) alive(id string) {
 	defer r.mu.Unlock()
 	if s, ok := r.sessions[id]; ok {
 		s.idleFrom = time.Now()
-		if !s.login.visit {
-			r.visit(s.login)
-		}
+	}
+}
+
+// greeted notes that a session asked for its greeting. Over the socket that is what the shell of a person does and a program does
+// not: it makes a visit of the login.
+func (r *registry) greeted(id string) {
+	r.mu.Lock()
+	s, ok := r.sessions[id]
+	if !ok || s.login.method != access.Socket || s.login.greeted {
+		r.mu.Unlock()
+		return
+	}
+	s.login.greeted, s.kind = true, "shell"
+	r.mu.Unlock()
+
+	r.writing.Lock()
+	defer r.writing.Unlock()
+	if _, open := r.session(id); open && !s.login.visit {
+		r.visit(s.login)
 	}
 }
 

@@ -37,6 +37,9 @@ type Spec[A, R any] struct {
 	Suggest func(ctx context.Context, caller Caller, args A, name string) []Choice
 	// Check looks at the argument just set, before the next is asked.
 	Check func(ctx context.Context, caller Caller, args A, name string) error
+	// Assist says what may stand at the end of the text begun for the argument name, which has the option assisted: a language of its own.
+	// Start counts in text.
+	Assist func(ctx context.Context, caller Caller, args A, name, text string) Completion
 	// Run does it. It returns when ctx ends: then what was asked for is an early end, and last words may still be written.
 	Run func(ctx context.Context, caller Caller, args A, out *Out[R]) error
 
@@ -55,12 +58,14 @@ type Command struct {
 	Role    Role
 	Shape   Shape
 	Params  []Param
+	Members []string // of a record in JSON
 	Hidden  func(ctx context.Context) bool
 
 	argType reflect.Type
 	ask     func(ctx context.Context, caller Caller, args reflect.Value, q *Question) error
 	suggest func(ctx context.Context, caller Caller, args reflect.Value, name string) []Choice
 	check   func(ctx context.Context, caller Caller, args reflect.Value, name string) error
+	assist  func(ctx context.Context, caller Caller, args reflect.Value, name, text string) Completion
 	run     func(ctx context.Context, caller Caller, args reflect.Value, shape Shape, sink Sink) error
 }
 
@@ -141,6 +146,7 @@ func (s Spec[A, R]) Command() *Command {
 	c := &Command{Name: s.Name, Aliases: s.Aliases, Help: s.Help, Details: s.Details, Role: s.Role, Shape: s.Shape, Hidden: s.Hidden,
 		argType: reflect.TypeFor[A]()}
 	c.Params = params(c.argType)
+	c.Members = members(reflect.TypeFor[R]())
 	c.ask = func(ctx context.Context, caller Caller, args reflect.Value, q *Question) error {
 		if s.Ask == nil {
 			return nil
@@ -156,6 +162,11 @@ func (s Spec[A, R]) Command() *Command {
 	if s.Check != nil {
 		c.check = func(ctx context.Context, caller Caller, args reflect.Value, name string) error {
 			return s.Check(ctx, caller, args.Interface().(A), name)
+		}
+	}
+	if s.Assist != nil {
+		c.assist = func(ctx context.Context, caller Caller, args reflect.Value, name, text string) Completion {
+			return s.Assist(ctx, caller, args.Interface().(A), name, text)
 		}
 	}
 	c.run = func(ctx context.Context, caller Caller, args reflect.Value, shape Shape, sink Sink) error {

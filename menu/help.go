@@ -41,7 +41,11 @@ func (c *Command) help(b *strings.Builder, path []string) {
 	if !role.Valid() {
 		role = Administrator
 	}
-	fmt.Fprintf(b, "\nFor:      %s and above\nOne line: %s\n", role, c.Usage(path))
+	least := string(role)
+	if role != Administrator {
+		least += " and above"
+	}
+	fmt.Fprintf(b, "\nFor:      %s\nOne line: %s\n", least, c.Usage(path))
 	if len(c.Params) == 0 {
 		return
 	}
@@ -79,13 +83,10 @@ func (c *Command) Usage(path []string) string {
 	for i := range c.Params {
 		p := &c.Params[i]
 		u := p.usage()
-		if p.Required || p.Type == "confirm" {
-			parts = append(parts, u)
-		} else if p.Main {
-			parts = append(parts, "["+p.Name+" "+strings.ToUpper(p.Name)+"]")
-		} else {
-			parts = append(parts, "["+u+"]")
+		if !p.Required && p.Type != "confirm" {
+			u = "[" + u + "]"
 		}
+		parts = append(parts, u)
 	}
 	return strings.Join(parts, " ")
 }

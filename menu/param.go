@@ -35,6 +35,7 @@ type Param struct {
 	Min      *int64   `json:"min,omitempty"`
 	Max      *int64   `json:"max,omitempty"`
 	Limit    bool     `json:"unlimited,omitempty"` // also takes the word unlimited, which is -1
+	Assisted bool     `json:"assisted,omitempty"`  // has a language of its own: the command says what may follow (Spec.Assist)
 	Stream   bool     `json:"stream,omitempty"`    // given, the output is a stream
 
 	field   int
@@ -87,6 +88,8 @@ func params(t reflect.Type) []Param {
 				p.Required = true
 			case "unlimited":
 				p.Limit = true
+			case "assisted":
+				p.Assisted = true
 			case "stream":
 				p.Stream = true
 			default:
@@ -119,7 +122,10 @@ func (p *Param) set(args reflect.Value, text string) error {
 	field := args.Field(p.field)
 	value := reflect.New(p.typ).Elem()
 	if err := p.parse(value, text); err != nil {
-		return Wrong(p.Name, "%s %q is not right", p.Name, p.shown(text)).WithHint("%s", sentence(err.Error()))
+		if p.Type == "confirm" || p.Type == "yes/no" {
+			return Wrong(p.Name, "%q is neither yes nor no", p.shown(text))
+		}
+		return Wrong(p.Name, "%s %q is not right", p.Name, p.shown(text)).WithHint("%s", Sentence(err.Error()))
 	}
 	if p.pointer {
 		field.Set(value.Addr())
@@ -307,8 +313,9 @@ func (c *Command) param(name string) *Param {
 	return nil
 }
 
-// sentence begins a phrase with a capital letter.
-func sentence(s string) string {
+// Sentence makes a phrase what Message and Hint of an Error hold: it begins with a capital letter and has no full stop.
+func Sentence(s string) string {
+	s = strings.TrimSuffix(strings.TrimSpace(s), ".")
 	if s == "" {
 		return s
 	}

@@ -125,14 +125,15 @@ func (a *authenticator) refusal(err error) error {
 	return &ssh.BannerError{Err: errDenied, Message: networkText(e.Error() + "\n")}
 }
 
-// networkText makes a configured text fit for a stranger's terminal: no control characters, lines that end as RFC 4252 section 5.4
-// wants.
-func networkText(text string) string {
-	text = strings.Map(func(r rune) rune {
+// networkText makes a configured text fit for a stranger's terminal, with lines that end as RFC 4252 section 5.4 wants.
+func networkText(text string) string { return strings.ReplaceAll(printable(text), "\n", "\r\n") }
+
+// printable leaves out what would act on a terminal instead of appearing there.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
 		if r == '\n' || r == '\t' || unicode.IsPrint(r) {
 			return r
 		}
 		return -1
 	}, text)
-	return strings.ReplaceAll(text, "\n", "\r\n")
 }

@@ -34,7 +34,7 @@ type session struct {
 
 	terminal    *terminal // if the client asked for one
 	environment environment
-	started     bool          // a channel runs one program (RFC 4254 section 6.5)
+	started     bool          // a channel runs one program (RFC 4254 section 6.5); what prepares it comes before
 	running     chan struct{} // closed when the program has ended; nil before and after
 
 	mu      sync.Mutex
@@ -49,7 +49,7 @@ func newSession(c *client, channel ssh.Channel) *session {
 
 // serve answers requests until the program has ended and the client has closed the channel, or is gone.
 func (s *session) serve(requests <-chan *ssh.Request) {
-	defer s.end()
+	defer s.end(requests)
 	for {
 		select {
 		case r, ok := <-requests:
@@ -66,8 +66,10 @@ func (s *session) serve(requests <-chan *ssh.Request) {
 	}
 }
 
-// end waits for the program, which learns of it by s.ctx.
-func (s *session) end() {
+// end waits for the program, which learns of it by s.ctx. Requests go on to be taken: one that nobody takes would stop the whole
+// connection, and with it its end.
+func (s *session) end(requests <-chan *ssh.Request) {
+	go ssh.DiscardRequests(requests)
 	s.cancel()
 	if s.running != nil {
 		<-s.running
@@ -89,7 +91,7 @@ func (s *session) handle(r *ssh.Request) bool {
 		return s.terminal != nil && ssh.Unmarshal(r.Payload, &size) == nil && s.terminal.resize(size) == nil
 	case "env":
 		var m struct{ Name, Value string }
-		return ssh.Unmarshal(r.Payload, &m) == nil && s.environment.set(m.Name, m.Value)
+		return !s.started && ssh.Unmarshal(r.Payload, &m) == nil && s.environment.set(m.Name, m.Value)
 	case "shell":
 		return len(r.Payload) == 0 && s.start(func() exit { return s.runProcess("shell", "") })
 	case "exec":
@@ -162,6 +164,17 @@ func (s *session) signal(name string) bool {
 	return ok && p != nil && p.signal(sig) == nil
 }
 
+// input is what the client sends, until the program must end: a read from the channel itself would last as long as the connection.
+func (s *session) input() io.ReadCloser {
+	r, w := io.Pipe()
+	go func() {
+		_, err := io.Copy(w, s.channel)
+		w.CloseWithError(err) // nil is the end of the input
+	}()
+	context.AfterFunc(s.ctx, func() { w.CloseWithError(s.ctx.Err()) })
+	return r
+}
+
 // fail tells the user why a program could not run.
 func (s *session) fail(err error) exit {
 	var e *menu.Error
@@ -179,7 +192,7 @@ func (s *session) complain(text string) {
 	if s.terminal != nil {
 		end = "\r\n"
 	}
-	io.WriteString(s.channel.Stderr(), text+end)
+	io.WriteString(s.channel.Stderr(), printable(text)+end)
 }
 
 // An exit is how a program ended: a status, or the signal that killed it.

@@ -59,12 +59,13 @@ func openSlave(master int) (*os.File, error) {
 	return os.NewFile(fd, "terminal"), nil
 }
 
-// giveTo makes the terminal the given user's own, and nobody else's: the file mode of new terminals depends on the mount.
+// giveTo makes the terminal the given user's own, and nobody else's: the file mode of new terminals depends on the mount. The mode
+// comes first, since it can be changed by the owner only.
 func (t *terminal) giveTo(user int) error {
-	if err := t.slave.Chown(user, user); err != nil {
+	if err := t.slave.Chmod(0o600); err != nil {
 		return err
 	}
-	return t.slave.Chmod(0o600)
+	return t.slave.Chown(user, user)
 }
 
 // takeSlave returns the slave, once. The server must not keep it: while anybody has it open, the end of the process is not seen.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"diagsh/api"
 	"diagsh/menu"
@@ -51,7 +52,7 @@ func (s *shell) command(ctx context.Context, call menu.Call) error {
 			return err
 		}
 		if q != nil {
-			answer, err := s.question(q)
+			answer, err := s.question(q, func(text string) menu.Completion { return s.assist(ctx, call.Path, args, q.Name, text) })
 			if err != nil {
 				return err
 			}
@@ -74,15 +75,26 @@ func (s *shell) command(ctx context.Context, call menu.Call) error {
 	}
 }
 
-// question asks one question and returns the answer as the argument's text.
-func (s *shell) question(q *menu.Question) (string, error) {
+// assist says what may follow in the text begun for an answer.
+func (s *shell) assist(ctx context.Context, path []string, args menu.Arguments, name, text string) menu.Completion {
+	ctx, cancel := context.WithTimeout(ctx, completeTime)
+	defer cancel()
+	found, err := s.client.Assist(ctx, path, api.AssistRequest{Arguments: args, Argument: name, Text: text})
+	if err != nil {
+		return menu.Completion{Start: len(text)}
+	}
+	return found
+}
+
+// question asks one question and returns the answer as the argument's text. assist is asked for questions that are assisted.
+func (s *shell) question(q *menu.Question, assist func(text string) menu.Completion) (string, error) {
 	switch {
 	case q.Type == "secret":
 		return s.secret(q)
 	case q.Type == "lines":
 		return s.lines(q)
 	case q.Type == "confirm" || q.Type == "yes/no":
-		return s.answer(q, fmt.Sprintf("%s [%s]> ", q.Text, yesOrNo(q.Default)), q.Default)
+		return s.answer(q, fmt.Sprintf("%s [%s]> ", q.Text, yesOrNo(q.Default)), q.Default, assist)
 	case q.Keywords:
 		var b strings.Builder
 		fmt.Fprintf(&b, "%s\n", q.Text)
@@ -90,7 +102,7 @@ func (s *shell) question(q *menu.Question) (string, error) {
 			fmt.Fprintf(&b, "- %s - %s\n", strings.ToUpper(c.Value), c.Help)
 		}
 		s.print(b.String())
-		return s.answer(q, fmt.Sprintf("[%s]> ", q.Default), q.Default)
+		return s.answer(q, fmt.Sprintf("[%s]> ", q.Default), q.Default, assist)
 	case len(q.Choices) > 0:
 		var b strings.Builder
 		fmt.Fprintf(&b, "%s\n", q.Text)
@@ -102,10 +114,10 @@ func (s *shell) question(q *menu.Question) (string, error) {
 			fmt.Fprintf(&b, "%d. %s\n", i+1, label)
 		}
 		s.print(b.String())
-		return s.answer(q, fmt.Sprintf("[%s]> ", numbered(q)), q.Default)
+		return s.answer(q, fmt.Sprintf("[%s]> ", numbered(q)), q.Default, assist)
 	}
 	s.printf("%s\n", q.Text)
-	return s.answer(q, fmt.Sprintf("[%s]> ", q.Default), q.Default)
+	return s.answer(q, fmt.Sprintf("[%s]> ", q.Default), q.Default, assist)
 }
 
 func yesOrNo(text string) string {
@@ -129,11 +141,21 @@ func numbered(q *menu.Question) string {
 }
 
 // answer reads a line; an empty one takes the default.
-func (s *shell) answer(q *menu.Question, prompt, otherwise string) (string, error) {
+func (s *shell) answer(q *menu.Question, prompt, otherwise string, assist func(text string) menu.Completion) (string, error) {
 	line, err := s.terminal.ReadLine(term.Line{
-		Prompt:   prompt,
-		Complete: func(text string, cursor int) []term.Suggestion { return suggest(q, text[:cursor]) },
-		Help:     func(string, int) string { return explainQuestion(q) },
+		Prompt: prompt,
+		Complete: func(text string, cursor int) []term.Suggestion {
+			if q.Assisted {
+				return suggestions(assist(text[:cursor]), text[:cursor])
+			}
+			return suggest(q, text[:cursor])
+		},
+		Help: func(text string, cursor int) string {
+			if q.Assisted {
+				return columns(assist(text[:cursor]).Candidates) + explainQuestion(q)
+			}
+			return explainQuestion(q)
+		},
 	})
 	if err != nil {
 		return "", s.left(err)
@@ -150,7 +172,7 @@ func (s *shell) left(err error) error {
 	case errors.Is(err, term.ErrInterrupted):
 		return errTop
 	case errors.Is(err, term.ErrIdle):
-		s.print("No key was pressed for too long: logged out.\n")
+		s.printf("No key was pressed for %s: logged out.\n", spoken(time.Duration(s.greeting.Idle)*time.Second))
 		return errLeave
 	case errors.Is(err, io.EOF):
 		return errLeave
@@ -164,7 +186,7 @@ func (s *shell) secret(q *menu.Question) (string, error) {
 		if err != nil {
 			return "", s.left(err)
 		}
-		if !q.Twice {
+		if !q.Twice || first == "" {
 			return first, nil
 		}
 		second, err := s.terminal.ReadSecret("The same again> ")
@@ -219,9 +241,15 @@ func explainQuestion(q *menu.Question) string {
 	if q.Help != "" {
 		fmt.Fprintf(&b, "%s\n", q.Help)
 	}
+	var choices []menu.Candidate
 	for _, c := range q.Choices {
-		fmt.Fprintf(&b, "  %s  %s\n", c.Value, c.Help)
+		help := c.Help
+		if help == "" {
+			help = c.Label
+		}
+		choices = append(choices, menu.Candidate{Text: c.Value, Help: help})
 	}
+	b.WriteString(columns(choices))
 	switch {
 	case q.Default != "" && q.Type != "secret":
 		fmt.Fprintf(&b, "Enter alone takes %s. Ctrl-C goes back to the top.\n", q.Default)

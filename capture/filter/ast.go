@@ -91,14 +91,6 @@ type byteTest struct {
 
 func (b *byteTest) position() int { return b.pos }
 
-// foreign is a primitive of a link type that is not supported.
-type foreign struct {
-	pos  int
-	text string
-}
-
-func (f *foreign) position() int { return f.pos }
-
 // relation compares two numbers.
 type relation struct {
 	op          tokenKind
@@ -139,11 +131,12 @@ func (d *packetData) at() int { return d.pos }
 
 // operation is two numbers and an operator.
 type operation struct {
+	pos         int
 	op          tokenKind
 	left, right number
 }
 
-func (o *operation) at() int { return o.left.at() }
+func (o *operation) at() int { return o.pos }
 
 // negative is unary minus.
 type negative struct {

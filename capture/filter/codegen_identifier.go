@@ -3,7 +3,9 @@ package filter
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -245,11 +247,7 @@ func (g *generator) namedIdentifier(id *identifier) *condition {
 	case typeProtoChain:
 		return g.protocolChain(g.protocolName(id.text, id.q.proto), id.q.proto)
 	}
-	hint := ""
-	if word := nearest(id.text, keywordList()); word != "" {
-		hint = fmt.Sprintf("did you mean %q?", word)
-	}
-	g.failHint(hint, "nothing says what %q is: repeat the qualifier before it (such as host, net or port)", id.text)
+	g.failHint(suggestion(id.text), "nothing says what %q is: repeat the qualifier before it (such as host, net or port)", id.text)
 	return nil
 }
 
@@ -307,12 +305,24 @@ func (g *generator) addresses(name string) []netip.Addr {
 	defer cancel()
 	found, err := g.resolver().Hosts(ctx, name)
 	if err != nil {
-		g.fail("host %q cannot be looked up: %v", name, err)
+		g.failHint(suggestion(name), "host %q cannot be looked up: %s", name, lookupFault(err))
 	}
 	if len(found) == 0 {
-		g.fail("host %q is not known", name)
+		g.failHint(suggestion(name), "host %q is not known", name)
 	}
 	return found
+}
+
+// lookupFault says why a name was not found. The resolver's own text names servers and sockets, which are none of the users' business.
+func lookupFault(err error) string {
+	var fault *net.DNSError
+	switch {
+	case errors.As(err, &fault) && fault.IsNotFound:
+		return "there is no such name"
+	case errors.As(err, &fault) && fault.IsTimeout, errors.Is(err, context.DeadlineExceeded):
+		return "no name server answered in time"
+	}
+	return "no name server can be reached"
 }
 
 // portName looks a service up.  A name that TCP and UDP both know stands for the port of any
@@ -321,7 +331,11 @@ func (g *generator) portName(name string, q qualifiers) ports {
 	p := ports{transport: g.transport(q)}
 	port, transport, ok := g.service(name)
 	if !ok {
-		g.fail("port %q is not known", name)
+		hint := ""
+		if _, _, isRange := scanRange(name); isRange {
+			hint = fmt.Sprintf(`a range is written "portrange %s"`, name)
+		}
+		g.failHint(hint, "port %q is not known", name)
 	}
 	p.low, p.high = port, port
 	p.transport = g.combine(name, p.transport, transport)

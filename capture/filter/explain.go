@@ -110,8 +110,6 @@ func phrase(n node, sense bool) string {
 		p = byteTestPhrase(n)
 	case *relation:
 		p = fmt.Sprintf("has %s %s %s", numberWords(n.left, true), comparisonWords[n.op], numberWords(n.right, true))
-	case *foreign:
-		p = "is what " + n.text + " asks for"
 	}
 	if sense {
 		return p
@@ -182,10 +180,13 @@ func hostWords(i *identifier) string {
 func addressScope(i *identifier) string {
 	switch i.q.proto {
 	case protoDefault:
-		if i.kind != identIPv6 && i.kind != identEther {
-			return ", in IPv4, ARP or RARP"
+		switch {
+		case i.kind == identIPv6, i.kind == identEther:
+			return ""
+		case i.kind == identName && i.q.typ != typeNet:
+			return ", in IPv4, IPv6, ARP or RARP"
 		}
-		return ""
+		return ", in IPv4, ARP or RARP"
 	case protoLink:
 		return ""
 	}

@@ -26,7 +26,7 @@ var (
 		"192.0.2.10", "192.0.2.20", "192.0.2.255", "198.51.100.7", "10.0.0.1", "10.1.2.3", "172.16.5.4",
 		"192.168.1.1", "224.0.0.5", "239.1.2.3", "255.255.255.255", "0.0.0.0", "127.0.0.1",
 	}
-	generatedIPv6  = []string{"2001:db8::10", "2001:db8::20", "2001:db8:1::7", "fe80::1", "::1", "ff02::1", "ff02::1:ff00:10"}
+	generatedIPv6  = []string{"2001:db8::1", "2001:db8::10", "2001:db8::20", "2001:db8:1::7", "fe80::1", "::1", "ff02::1", "ff02::1:ff00:10"}
 	generatedPorts = []uint16{0, 20, 22, 53, 67, 80, 443, 1023, 1024, 4789, 6081, 8080, 65535}
 	generatedMACs  = []mac{
 		{2, 0, 0, 0, 0, 0x0a}, {2, 0, 0, 0, 0, 0x14}, {0, 0x11, 0x22, 0x33, 0x44, 0x55},
@@ -76,7 +76,7 @@ func (g chooser) logical(link LinkType, depth int) string {
 		return g.primitive(link)
 	}
 	left, right := g.logical(link, depth-1), g.logical(link, g.IntN(depth))
-	switch g.IntN(8) {
+	switch g.IntN(9) {
 	case 0:
 		return pick(g, "not ", "! ") + g.primitive(link)
 	case 1:
@@ -89,11 +89,25 @@ func (g chooser) logical(link LinkType, depth int) string {
 		return g.inherited()
 	case 5:
 		return left
+	case 6:
+		return g.related() + " " + g.connective() + " " + right
 	}
 	return left + " " + g.connective() + " " + right
 }
 
 func (g chooser) connective() string { return pick(g, "and", "or", "or", "&&", "||") }
+
+// related makes two or three primitives about the same value. What one of them
+// says about another is where an optimiser can go wrong.
+func (g chooser) related() string {
+	value := pick(g, "host "+g.ipv4(), "host "+g.ipv6(), "net 2001:db8::/125", "net 192.0.2.8/29", "net fe80::/10",
+		fmt.Sprintf("port %d", g.port()), fmt.Sprintf("portrange %d-%d", g.port(), g.port()))
+	e := g.direction() + value
+	for range 1 + g.IntN(2) {
+		e += " " + pick(g, "and", "or", "and not", "or not") + " " + g.direction() + value
+	}
+	return "( " + e + " )"
+}
 
 // anyProtocol is a qualifier that goes with what follows only by chance.
 func (g chooser) anyProtocol() string {
@@ -220,20 +234,34 @@ func (g chooser) relation() string {
 	return g.arithmetic(2) + " " + pick(g, "=", "==", "!=", "<", ">", "<=", ">=") + " " + g.arithmetic(1)
 }
 
+// arithmetic takes care that no packet makes a divisor 0: a division by zero rejects
+// the packet, and like a load behind its end it may be optimised away. So divisions
+// stand in parentheses, lest "%", which takes all to its right, makes a divisor of them.
 func (g chooser) arithmetic(depth int) string {
 	if depth == 0 {
 		return g.operand()
 	}
 	switch g.IntN(6) {
 	case 0:
-		return "( " + g.arithmetic(depth-1) + " " + g.operator() + " " + g.arithmetic(depth-1) + " )"
+		operator, right := g.operator(), g.arithmetic(depth-1)
+		if divides(operator) {
+			right = "( " + right + " | 1 )"
+		}
+		return "( " + g.arithmetic(depth-1) + " " + operator + " " + right + " )"
 	case 1:
-		return g.arithmetic(depth-1) + " " + g.operator() + " " + fmt.Sprint(g.number())
+		operator := g.operator()
+		e := g.arithmetic(depth-1) + " " + operator + " " + fmt.Sprint(g.number())
+		if divides(operator) {
+			return "( " + e + " )"
+		}
+		return e
 	case 2:
 		return "- " + g.operand()
 	}
 	return g.operand()
 }
+
+func divides(operator string) bool { return operator == "/" || operator == "%" }
 
 func (g chooser) operator() string {
 	return pick(g, "+", "-", "*", "/", "%", "&", "&", "|", "^", "<<", ">>")
@@ -260,7 +288,7 @@ func (g chooser) operand() string {
 	}
 	offset := fmt.Sprint(g.IntN(24))
 	if g.chance(6) {
-		offset = pick(g, "(ip[0] & 0xf) << 2", "(tcp[12] & 0xf0) >> 2", "2 + 2", "ip[9]", "len - 1", "udp[4:2] - 8")
+		offset = pick(g, "(ip[0] & 0xf) << 2", "(tcp[12] & 0xf0) >> 2", "2 + 2", "ip[9]", "udp[5] - 8 & 0xff")
 	}
 	return header + "[" + offset + pick(g, "", "", "", ":1", ":2", ":4") + "]"
 }

@@ -116,7 +116,7 @@ func tcpdumpStatus(s captureService) *menu.Command {
 }
 
 type filterArgs struct {
-	Filter string `arg:"filter,main" ask:"Filter expression as tcpdump takes it, or CLEAR for none" help:"A tcpdump filter such as \"host 192.0.2.1 and port 25\"; CLEAR for none."`
+	Filter string `arg:"filter,main,assisted" ask:"Filter expression as tcpdump takes it, or CLEAR for none" help:"A tcpdump filter such as \"host 192.0.2.1 and port 25\"; CLEAR for none."`
 }
 
 func tcpdumpFilter(s captureService) *menu.Command {
@@ -134,6 +134,9 @@ func tcpdumpFilter(s captureService) *menu.Command {
 		},
 		Check: func(ctx context.Context, _ menu.Caller, a filterArgs, _ string) error {
 			return s.CheckFilter(ctx, captureview.Cleared(a.Filter))
+		},
+		Assist: func(_ context.Context, _ menu.Caller, _ filterArgs, _, text string) menu.Completion {
+			return captureview.SuggestFilter(text, s.CaptureInterfaces())
 		},
 		Run: func(_ context.Context, caller menu.Caller, a filterArgs, out *menu.Out[capture.Settings]) error {
 			settings := s.CaptureSettings()
@@ -186,7 +189,9 @@ func tcpdumpClear(s captureService) *menu.Command {
 		Role:   menu.Operator,
 		Hidden: func(context.Context) bool { return len(captureview.Ended(s.Captures())) == 0 },
 		Ask: func(_ context.Context, _ menu.Caller, _ clearArgs, q *menu.Question) error {
-			q.Text = fmt.Sprintf("Remove %s and their files?", captureview.Count(len(captureview.Ended(s.Captures())), "ended capture"))
+			n := len(captureview.Ended(s.Captures()))
+			q.Skip = n == 0
+			q.Text = fmt.Sprintf("Remove %s with all files?", captureview.Count(n, "ended capture"))
 			return nil
 		},
 		Run: func(_ context.Context, caller menu.Caller, _ clearArgs, out *menu.Out[captureview.Removed]) error {
