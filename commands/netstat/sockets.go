@@ -37,7 +37,9 @@ func socketsCommand(s Services) *menu.Command {
 	return menu.Spec[socketsArgs, socketsRow]{
 		Name:    "sockets",
 		Help:    "List of active sockets.",
-		Details: "With every, + marks a socket that is new, - one that has gone, * one whose state or queues changed.",
+		Details: "With every, + marks a socket that is new, - one that has gone, * one whose state or queues changed. " +
+			"Counts have the members state, or foreignAddress and foreignName, and count.",
+		Record:  socketRow{},
 		Role:    menu.ReadOnly,
 		Suggest: suggestSockets,
 		Check:   checkSockets,
