@@ -35,7 +35,7 @@ func (s *Server) menu(w http.ResponseWriter, r *http.Request, caller menu.Caller
 	path := pathOf(r)
 	item, err := s.find(caller, path)
 	if err != nil {
-		return err
+		return s.refused(caller, path, err)
 	}
 	m, ok := item.(*menu.Menu)
 	if !ok {
@@ -101,9 +101,9 @@ type AskRequest struct {
 }
 
 func (s *Server) ask(w http.ResponseWriter, r *http.Request, caller menu.Caller) error {
-	c, _, err := s.command(r, caller)
+	c, path, err := s.command(r, caller)
 	if err != nil {
-		return err
+		return s.refused(caller, path, err)
 	}
 	var q AskRequest
 	if err := readJSON(r, &q); err != nil {

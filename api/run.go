@@ -59,6 +59,15 @@ func (s *Server) command(r *http.Request, caller menu.Caller) (*menu.Command, []
 	return c, path, nil
 }
 
+// refused audits a refusal of an act that led to no run: a dialogue that did not begin, a menu that was not shown. It passes err on.
+func (s *Server) refused(caller menu.Caller, path []string, err error) error {
+	if e := menu.AsError(err); err != nil && e.Kind == menu.Denied {
+		s.appliance.Record(access.Event{Act: access.ActRefused, User: caller.User, Role: caller.Role, Source: caller.Source, Session: caller.Session,
+			Path: cut(strings.Join(path, " ")), Result: e.Kind.String(), Exit: int(e.Kind), Message: e.Error()})
+	}
+	return err
+}
+
 // run runs a command and audits it, whatever becomes of it.
 func (s *Server) run(w http.ResponseWriter, r *http.Request, caller menu.Caller) error {
 	began := time.Now()

@@ -33,7 +33,15 @@ func auditlog(s auditService) *menu.Command {
 		Help: "Show who did what, from where, with which result.",
 		Role: menu.Administrator,
 		Run: func(ctx context.Context, _ menu.Caller, a auditlogArgs, out *menu.Out[access.Event]) error {
-			return s.Events(ctx, access.EventFilter{User: a.User, From: a.From, To: a.To, Path: a.Path, Act: a.Act, Newest: a.Count}, out.Record)
+			found := false
+			err := s.Events(ctx, access.EventFilter{User: a.User, From: a.From, To: a.To, Path: a.Path, Act: a.Act, Newest: a.Count}, func(e access.Event) error {
+				found = true
+				return out.Record(e)
+			})
+			if err == nil && !found {
+				out.Printf("The log has no such line.\n")
+			}
+			return err
 		},
 		Text: auditLine,
 	}.Command()
@@ -56,6 +64,8 @@ func auditLine(w io.Writer, e access.Event) {
 	if e.Message != "" {
 		result += " (" + strings.TrimSuffix(e.Message, ".") + ")"
 	}
-	fmt.Fprintf(w, "%s  %-8s  %s from %s  %s\n", e.Time.UTC().Format("2006-01-02 15:04:05 UTC"), e.Act, orDash(e.User), orDash(e.Source),
-		strings.Join(append(what, result), " "))
+	if len(what) > 0 {
+		result = strings.Join(what, " ") + ": " + result
+	}
+	fmt.Fprintf(w, "%s  %-8s  %s from %s  %s\n", e.Time.UTC().Format("2006-01-02 15:04:05 UTC"), e.Act, orDash(e.User), orDash(e.Source), result)
 }

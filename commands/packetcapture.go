@@ -219,11 +219,19 @@ func captureDelete(s captureService) *menu.Command {
 				q.Skip, q.Required = false, true
 				return nil
 			}
-			what := a.Name
-			if what == capture.All {
-				what = captureview.Count(len(ended), "capture")
+			if a.Name == capture.All {
+				q.Skip = len(ended) == 0
+				q.Text = fmt.Sprintf("Delete %s with all files?", captureview.Count(len(ended), "capture"))
+				return nil
 			}
-			q.Text = fmt.Sprintf("Delete %s with all files?", what)
+			status, err := s.Capture(a.Name)
+			if err != nil {
+				return blame("name", err)
+			}
+			if status.State == capture.Running {
+				return &menu.Error{Kind: menu.State, Argument: "name", Message: "The capture " + a.Name + " is running", Hint: "Stop it first"}
+			}
+			q.Text = fmt.Sprintf("Delete %s with all files?", a.Name)
 			return nil
 		},
 		Run: func(_ context.Context, caller menu.Caller, a captureDeleteArgs, out *menu.Out[captureview.Removed]) error {
@@ -278,12 +286,12 @@ func captureSetup(s captureService) *menu.Command {
 			switch name {
 			case "filter":
 				return s.CheckFilter(ctx, captureview.Cleared(*a.Filter))
-			case "ports", "clients", "servers":
-				if err := s.CheckFilter(ctx, a.predefined()); err != nil {
-					e := *menu.AsError(err)
-					e.Argument = name
-					return &e
-				}
+			case "ports":
+				return checkEach(ctx, s, name, a.Ports, "port", "is not a port", "A port is a number up to 65535 or the name of a service")
+			case "clients":
+				return checkEach(ctx, s, name, a.Clients, "host", "is not an address", "Give IPv4 or IPv6 addresses, or names that can be looked up")
+			case "servers":
+				return checkEach(ctx, s, name, a.Servers, "host", "is not an address", "Give IPv4 or IPv6 addresses, or names that can be looked up")
 			}
 			return nil
 		},
@@ -297,6 +305,17 @@ func captureSetup(s captureService) *menu.Command {
 		},
 		Text: captureview.Settings,
 	}.Command()
+}
+
+// checkEach checks the values of the predefined filter one by one, so that the one at fault is named and not a place in an expression
+// that nobody typed. A value is one word: with more, it could be any expression.
+func checkEach(ctx context.Context, s captureService, name string, values []string, primitive, fault, hint string) error {
+	for _, v := range values {
+		if strings.ContainsAny(v, " \t()") || s.CheckFilter(ctx, primitive+" "+v) != nil {
+			return menu.Wrong(name, "%q %s", v, fault).WithHint("%s", hint)
+		}
+	}
+	return nil
 }
 
 // askSetup shows the present settings as defaults, and asks for a filter in the way that was chosen.
@@ -326,7 +345,8 @@ func askSetup(s captureService, a captureSetupArgs, q *menu.Question) {
 	case "ports", "clients", "servers":
 		q.Skip = a.Kind != "PREDEFINED"
 	case "filter":
-		q.Skip, q.Default = a.Kind != "CUSTOM", present.Filter
+		custom := a.Kind == "CUSTOM"
+		q.Skip, q.Required, q.Default = !custom, custom, present.Filter
 	case "management":
 		q.Default = "N"
 		if present.Management {

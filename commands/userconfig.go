@@ -17,6 +17,7 @@ import (
 type accountService interface {
 	Accounts() []access.Account
 	Account(user string) (access.Account, error)
+	CheckNewUser(user string) error
 	CreateAccount(a access.Account, password menu.Secret) error
 	UpdateAccount(a access.Account) error
 	DeleteAccount(user string) error
@@ -113,7 +114,7 @@ func askRole(q *menu.Question) {
 const supportDays = 7
 
 type userNewArgs struct {
-	User     string         `arg:"user,main,required" ask:"User name" help:"Name of the account: lower-case letters, digits, . _ -; it begins with a letter."`
+	User     string         `arg:"user,main,required" ask:"User name" help:"Name of the account, of lower-case letters, digits, dots, hyphens and underscores."`
 	FullName string         `arg:"fullname" ask:"Full name" help:"Who it is."`
 	Role     string         `arg:"role" ask:"Role" default:"operator" choices:"administrator|operator|readonly|support" help:"What the user may do."`
 	Expires  *time.Duration `arg:"expires,unlimited" ask:"Expires after, such as 7d or 12h" min:"60" help:"The account ends after this time; unlimited for never."`
@@ -139,6 +140,12 @@ func userNew(s accountService) *menu.Command {
 				q.Skip = !support
 			case "password":
 				q.Twice = true
+			}
+			return nil
+		},
+		Check: func(_ context.Context, _ menu.Caller, a userNewArgs, name string) error {
+			if name == "user" {
+				return s.CheckNewUser(a.User)
 			}
 			return nil
 		},
@@ -224,6 +231,9 @@ func userEdit(s accountService) *menu.Command {
 			account, err := s.Account(a.User)
 			if err != nil {
 				return err
+			}
+			if a.FullName == nil && a.Expires == nil && a.Payload == nil {
+				return menu.Errorf(menu.Usage, "Nothing is given that could change").WithHint("Give fullname, expires or payload")
 			}
 			if a.FullName != nil {
 				account.FullName = *a.FullName

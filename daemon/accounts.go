@@ -42,7 +42,7 @@ func (u user) lasting() bool {
 
 func (u user) account() access.Account {
 	return access.Account{User: u.User, FullName: u.FullName, Role: u.Role, Payload: u.Payload, Expires: u.Expires,
-		Password: u.Password != "", Keys: slices.Clone(u.keys)}
+		Password: u.Password != "", Keys: append([]access.Key{}, u.keys...)}
 }
 
 // A roster is all accounts at one moment. It is never changed: a change makes another one.
@@ -292,13 +292,21 @@ func (d *Daemon) complete(u user, locks map[string]time.Time) access.Account {
 	return a
 }
 
-// CreateAccount makes an account. Without a password it can log in only once it has a key.
-func (d *Daemon) CreateAccount(a access.Account, password menu.Secret) error {
-	if err := checkUserName(a.User); err != nil {
+// CheckNewUser says why a new account cannot have this name.
+func (d *Daemon) CheckNewUser(name string) error {
+	if err := checkUserName(name); err != nil {
 		return err
 	}
-	if _, exists := d.accounts.get(a.User); exists {
-		return userExists(a.User)
+	if _, exists := d.accounts.get(name); exists {
+		return userExists(name)
+	}
+	return nil
+}
+
+// CreateAccount makes an account. Without a password it can log in only once it has a key.
+func (d *Daemon) CreateAccount(a access.Account, password menu.Secret) error {
+	if err := d.CheckNewUser(a.User); err != nil {
+		return err
 	}
 	if err := checkAccount(a); err != nil {
 		return err
@@ -337,7 +345,7 @@ func userExists(name string) error {
 func (d *Daemon) checkExpiry(a access.Account) error {
 	switch {
 	case a.Expires == nil && a.Role == menu.Support:
-		return menu.Wrong("expires", "A support account must expire").WithHint("Give a date, such as in seven days")
+		return menu.Wrong("expires", "A support account must expire").WithHint("Give it a time, such as 7d")
 	case a.Expires != nil && !a.Expires.After(time.Now()):
 		return menu.Wrong("expires", "That moment has passed").WithHint("Give a date that lies ahead")
 	}

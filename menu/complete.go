@@ -16,6 +16,7 @@ type Candidate struct {
 type Completion struct {
 	Start      int         `json:"start"` // byte offset in the line of the word that candidates replace
 	Candidates []Candidate `json:"candidates"`
+	Value      *Candidate  `json:"value,omitempty"` // a value may stand here that is none of the candidates: what stands for it, and its help
 }
 
 // Complete lists what may stand at the end of the line (the part left of the cursor), typed in the menu at the path `at`, for
@@ -42,7 +43,7 @@ func (m *Menu) Complete(ctx context.Context, caller Caller, at []string, line st
 		if !ok {
 			break
 		}
-		next, err := sub.lookup(words[0], true)
+		next, err := sub.lookup(m, words[0], true)
 		if err != nil {
 			return empty
 		}
@@ -109,7 +110,7 @@ func (c *Command) complete(ctx context.Context, caller Caller, words []Word, par
 func (c *Command) values(ctx context.Context, caller Caller, args reflect.Value, p *Param, partial string, found *Completion) {
 	q := p.question()
 	if c.ask(ctx, caller, args, &q) != nil {
-		return
+		q = p.question() // what the choice depends on is not given yet, or wrong
 	}
 	head := ""
 	if p.Type == "list" {
@@ -129,6 +130,8 @@ func (c *Command) values(ctx context.Context, caller Caller, args reflect.Value,
 	case p.Type == "yes/no", p.Type == "confirm":
 		found.add(partial, "yes", p.Help)
 		found.add(partial, "no", "")
+	default:
+		found.Value = &Candidate{Text: p.value(), Help: p.Help}
 	}
 }
 

@@ -41,7 +41,11 @@ func (c *Command) help(b *strings.Builder, path []string) {
 	if !role.Valid() {
 		role = Administrator
 	}
-	fmt.Fprintf(b, "\nFor:      %s and above\nOne line: %s\n", role, c.Usage(path))
+	least := string(role)
+	if role != Administrator {
+		least += " and above"
+	}
+	fmt.Fprintf(b, "\nFor:      %s\nOne line: %s\n", least, c.Usage(path))
 	if len(c.Params) == 0 {
 		return
 	}

@@ -261,7 +261,7 @@ func TestRefusedArguments(t *testing.T) {
 		{menu.Arguments{"host": "x", "wait": "soon"}, "wait", "60s"},
 		{menu.Arguments{"host": "x", "interface": "eth0,eth7"}, "interface", "not one of the choices"},
 		{menu.Arguments{"host": "x", "family": "ip5"}, "family", "ip4 or ip6"},
-		{menu.Arguments{"host": "x", "confirm": "perhaps"}, "confirm", "yes or no"},
+		{menu.Arguments{"host": "x", "confirm": "perhaps"}, "confirm", "yes nor no"},
 		{menu.Arguments{"host": "x", "bogus": "1"}, "bogus", "no argument"},
 	} {
 		err := b.ping().Run(t.Context(), menu.Caller{}, c.args, &page{})

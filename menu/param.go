@@ -115,6 +115,9 @@ func (p *Param) set(args reflect.Value, text string) error {
 	field := args.Field(p.field)
 	value := reflect.New(p.typ).Elem()
 	if err := p.parse(value, text); err != nil {
+		if p.Type == "confirm" || p.Type == "yes/no" {
+			return Wrong(p.Name, "%q is neither yes nor no", p.shown(text))
+		}
 		return Wrong(p.Name, "%s %q is not right", p.Name, p.shown(text)).WithHint("%s", sentence(err.Error()))
 	}
 	if p.pointer {

@@ -27,7 +27,7 @@ func (m *Menu) Parse(at []string, line string, abbreviate bool) ([]Call, error) 
 	}
 	var calls []Call
 	for _, words := range commands {
-		call, err := start.parse(at, words, abbreviate)
+		call, err := start.parse(m, at, words, abbreviate)
 		if err != nil {
 			return nil, err
 		}
@@ -36,7 +36,7 @@ func (m *Menu) Parse(at []string, line string, abbreviate bool) ([]Call, error) 
 	return calls, nil
 }
 
-func (m *Menu) parse(at []string, words []Word, abbreviate bool) (*Call, error) {
+func (m *Menu) parse(top *Menu, at []string, words []Word, abbreviate bool) (*Call, error) {
 	call := &Call{Path: append([]string(nil), at...)}
 	words, call.JSON = withoutJSON(words)
 	here := Item(m)
@@ -45,7 +45,7 @@ func (m *Menu) parse(at []string, words []Word, abbreviate bool) (*Call, error) 
 		if !ok {
 			break
 		}
-		item, err := sub.lookup(words[0], abbreviate)
+		item, err := sub.lookup(top, words[0], abbreviate)
 		if err != nil {
 			return nil, err
 		}
@@ -79,8 +79,8 @@ func withoutJSON(words []Word) ([]Word, bool) {
 	return kept, found
 }
 
-// lookup finds the item that a word names here.
-func (m *Menu) lookup(w Word, abbreviate bool) (Item, error) {
+// lookup finds the item that a word names here. What is not here may be elsewhere below the top.
+func (m *Menu) lookup(top *Menu, w Word, abbreviate bool) (Item, error) {
 	if item := m.find(w.Text); item != nil {
 		return item, nil
 	}
@@ -101,7 +101,28 @@ func (m *Menu) lookup(w Word, abbreviate bool) (Item, error) {
 	if near := Nearest(w.Text, names); near != "" {
 		return nil, e.WithHint("Did you mean %s", near+"?")
 	}
-	return nil, e.WithHint("Type ? or help to see what is")
+	switch place := top.placeOf(w.Text); {
+	case len(place) == 0:
+		return nil, e.WithHint("Type ? or help to see what is")
+	case m == top:
+		return nil, e.WithHint("Did you mean %s?", strings.Join(place, " "))
+	default:
+		return nil, e.WithHint("At the top prompt it is %s; Ctrl-C goes there", strings.Join(place, " "))
+	}
+}
+
+// placeOf is the path of the one item below the menu that has this keyword, nil if there is none or several.
+func (m *Menu) placeOf(word string) (place []string) {
+	found := 0
+	m.Walk(func(path []string, item Item) {
+		if strings.EqualFold(item.Keyword(), word) {
+			place, found = path, found+1
+		}
+	})
+	if found != 1 {
+		return nil
+	}
+	return place
 }
 
 // arguments reads `[VALUE] {KEYWORD VALUE}`.
@@ -127,7 +148,7 @@ func (c *Command) arguments(words []Word, abbreviate bool) (Arguments, error) {
 			continue
 		}
 		if p != nil && !words[0].Quoted {
-			return nil, Wrong(p.Name, "The value of %s is missing", p.Name).WithHint("Write %s", p.usage())
+			return nil, Wrong(p.Name, "The value of %s is missing", p.Name).WithHint("Write %s", p.pair())
 		}
 		return nil, c.unknownArgument(words[0].Text)
 	}

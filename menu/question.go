@@ -63,7 +63,7 @@ func (c *Command) work(ctx context.Context, caller Caller, given Arguments, mode
 		case p.Ask != "" && !q.Skip && (mode == AskAll || mode == AskNeeded && (q.Required || p.Type == "confirm")):
 			return args, &q, nil
 		case q.Required && !q.Skip:
-			return args, nil, Wrong(p.Name, "%s is missing", p.Name).WithHint("Give %s: %s", p.usage(), lowerFirst(p.Help))
+			return args, nil, Wrong(p.Name, "%s is missing", p.Name).WithHint("Give %s: %s", p.given(), lowerFirst(p.Help))
 		case p.Type == "confirm" && !q.Skip:
 			return args, nil, Wrong(p.Name, "This needs a confirmation").WithHint("Add: %s yes", p.Name)
 		case p.Default != "":
@@ -95,7 +95,7 @@ func (c *Command) take(ctx context.Context, caller Caller, args reflect.Value, p
 		}
 		return nil
 	}
-	if len(q.Choices) > 0 && text != "" {
+	if len(q.Choices) > 0 && (text != "" || p.Type == "list") {
 		chosen, err := q.choose(text)
 		if err != nil {
 			return err
@@ -117,6 +117,9 @@ func (q *Question) choose(text string) (string, error) {
 		return q.chooseOne(text)
 	}
 	var values []string
+	if len(SplitList(text)) == 0 {
+		return "", Wrong(q.Name, "%s is empty", q.Name).WithHint("%s", strings.TrimSuffix(q.Help, "."))
+	}
 	for _, part := range SplitList(text) {
 		v, err := q.chooseOne(part)
 		if err != nil {
@@ -160,18 +163,34 @@ func (q *Question) chooseOne(text string) (string, error) {
 	return "", Wrong(q.Name, "%q is not one of the choices", text).WithHint("Choose %s", or(names))
 }
 
-func (p *Param) usage() string {
-	value := strings.ToUpper(p.Name)
-	if len(p.Choices) > 0 {
-		value = strings.Join(p.Choices, "|")
+// value is what stands for the value in a line: NAME, yes|no.
+func (p *Param) value() string {
+	switch {
+	case len(p.Choices) > 0:
+		return strings.Join(p.Choices, "|")
+	case p.Type == "yes/no" || p.Type == "confirm":
+		return "yes|no"
 	}
-	if p.Type == "yes/no" || p.Type == "confirm" {
-		value = "yes|no"
-	}
+	return strings.ToUpper(p.Name)
+}
+
+// pair is keyword and value.
+func (p *Param) pair() string { return p.Name + " " + p.value() }
+
+// given is how the parameter is given in the shortest way.
+func (p *Param) given() string {
 	if p.Main {
-		return "[" + p.Name + "] " + value
+		return p.value()
 	}
-	return p.Name + " " + value
+	return p.pair()
+}
+
+// usage is the parameter in the one-line form, the part that may be left out in brackets.
+func (p *Param) usage() string {
+	if p.Main {
+		return "[" + p.Name + "] " + p.value()
+	}
+	return p.pair()
 }
 
 // or joins names as a sentence does: a, b or c.
@@ -187,7 +206,7 @@ func or(names []string) string {
 
 func lowerFirst(s string) string {
 	s = strings.TrimSuffix(s, ".")
-	if len(s) > 1 && s[1] >= 'a' && s[1] <= 'z' {
+	if len(s) > 1 && (s[1] >= 'a' && s[1] <= 'z' || s[1] == ' ') {
 		return strings.ToLower(s[:1]) + s[1:]
 	}
 	return s

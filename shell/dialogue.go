@@ -164,7 +164,7 @@ func (s *shell) secret(q *menu.Question) (string, error) {
 		if err != nil {
 			return "", s.left(err)
 		}
-		if !q.Twice {
+		if !q.Twice || first == "" {
 			return first, nil
 		}
 		second, err := s.terminal.ReadSecret("The same again> ")
@@ -219,9 +219,15 @@ func explainQuestion(q *menu.Question) string {
 	if q.Help != "" {
 		fmt.Fprintf(&b, "%s\n", q.Help)
 	}
+	var choices []menu.Candidate
 	for _, c := range q.Choices {
-		fmt.Fprintf(&b, "  %s  %s\n", c.Value, c.Help)
+		help := c.Help
+		if help == "" {
+			help = c.Label
+		}
+		choices = append(choices, menu.Candidate{Text: c.Value, Help: help})
 	}
+	b.WriteString(columns(choices))
 	switch {
 	case q.Default != "" && q.Type != "secret":
 		fmt.Fprintf(&b, "Enter alone takes %s. Ctrl-C goes back to the top.\n", q.Default)

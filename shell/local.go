@@ -2,6 +2,7 @@ package shell
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -24,12 +25,15 @@ func (s *shell) local(ctx context.Context, line string) (done bool, err error) {
 	words := strings.Fields(strings.ToLower(line))
 	switch words[0] {
 	case "exit", "quit":
-		if len(words) == 1 {
-			return true, errLeave
+		if len(words) > 1 {
+			return true, s.printf("%s stands alone: it leaves.\n", words[0])
 		}
+		return true, errLeave
 	case "help":
+		s.remember(ctx, line)
 		return true, s.help(ctx, words[1:])
 	case "terminal":
+		s.remember(ctx, line)
 		return true, s.setTerminal(words[1:])
 	}
 	return false, nil
@@ -50,11 +54,7 @@ func (s *shell) help(ctx context.Context, words []string) error {
 		return s.report(err)
 	}
 	if len(words) == 0 && len(s.at) == 0 {
-		var b strings.Builder
-		for _, w := range localWords {
-			fmt.Fprintf(&b, "%s - %s\n", w.Text, w.Help)
-		}
-		text = "Commands:\n" + indent(text) + "\nIn this shell:\n" + indent(b.String()) +
+		text = "Commands:\n" + indent(text) + "\nIn this shell:\n" + columns(localWords) +
 			"\nEnter goes up one level, Ctrl-C to the top, Ctrl-D leaves. A whole path on one line runs at once.\n"
 	}
 	return s.page(ctx, text)
@@ -100,15 +100,27 @@ func (s *shell) explain(ctx context.Context, text string, cursor int) string {
 		return ""
 	}
 	candidates := s.withLocal(found, text[:cursor])
-	if len(candidates) == 0 {
-		return "Nothing more is needed here, or any value may follow.\n"
+	if found.Value != nil {
+		candidates = append([]menu.Candidate{*found.Value}, candidates...)
 	}
+	if len(candidates) == 0 {
+		var wrong *menu.Error
+		if _, err := s.client.Parse(ctx, api.LineRequest{At: s.at, Line: text[:cursor], Abbreviate: true}); errors.As(err, &wrong) {
+			return wrong.Error() + "\n"
+		}
+		return "Nothing more is needed: Enter runs it.\n"
+	}
+	return columns(candidates)
+}
+
+// columns lists words with their help beside them.
+func columns(list []menu.Candidate) string {
 	width := 0
-	for _, c := range candidates {
+	for _, c := range list {
 		width = max(width, len(c.Text))
 	}
 	var b strings.Builder
-	for _, c := range candidates {
+	for _, c := range list {
 		fmt.Fprintf(&b, "  %-*s  %s\n", width, c.Text, c.Help)
 	}
 	return b.String()

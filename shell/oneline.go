@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"diagsh/api"
 	"diagsh/menu"
@@ -16,6 +17,9 @@ import (
 // their order, each whatever became of those before; the exit status is that of the first that failed. Wrong words anywhere in
 // the line are found before anything runs.
 func OneLine(ctx context.Context, client *api.Client, line string, out, errs io.Writer) int {
+	if words := strings.Fields(line); len(words) > 0 && strings.EqualFold(words[0], "help") {
+		return helpLine(ctx, client, words[1:], out, errs)
+	}
 	calls, err := client.Parse(ctx, api.LineRequest{Line: line})
 	if err != nil {
 		return fail(errs, err)
@@ -30,6 +34,16 @@ func OneLine(ctx context.Context, client *api.Client, line string, out, errs io.
 		}
 	}
 	return status
+}
+
+// helpLine is `help [COMMAND]`.
+func helpLine(ctx context.Context, client *api.Client, path []string, out, errs io.Writer) int {
+	text, err := client.Help(ctx, path)
+	if err != nil {
+		return fail(errs, err)
+	}
+	io.WriteString(out, text)
+	return exitOK
 }
 
 func runOne(ctx context.Context, client *api.Client, call menu.Call, out, errs io.Writer) int {

@@ -3,7 +3,9 @@ package filter
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -307,12 +309,24 @@ func (g *generator) addresses(name string) []netip.Addr {
 	defer cancel()
 	found, err := g.resolver().Hosts(ctx, name)
 	if err != nil {
-		g.fail("host %q cannot be looked up: %v", name, err)
+		g.fail("host %q cannot be looked up: %s", name, lookupFault(err))
 	}
 	if len(found) == 0 {
 		g.fail("host %q is not known", name)
 	}
 	return found
+}
+
+// lookupFault says why a name was not found. The resolver's own text names servers and sockets, which are none of the users' business.
+func lookupFault(err error) string {
+	var fault *net.DNSError
+	switch {
+	case errors.As(err, &fault) && fault.IsNotFound:
+		return "there is no such name"
+	case errors.As(err, &fault) && fault.IsTimeout, errors.Is(err, context.DeadlineExceeded):
+		return "no name server answered in time"
+	}
+	return "no name server can be reached"
 }
 
 // portName looks a service up.  A name that TCP and UDP both know stands for the port of any

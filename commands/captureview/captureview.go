@@ -91,7 +91,7 @@ func Brief(w io.Writer, list []capture.Status, settings capture.Settings) {
 	if running == 0 {
 		last := ""
 		if len(list) > 0 {
-			last = fmt.Sprintf(" (last: %s, %s)", list[0].Name, State(list[0]))
+			last = fmt.Sprintf("; last: %s, %s", list[0].Name, State(list[0]))
 		}
 		fmt.Fprintf(w, "Capture:   none running%s\n", last)
 	}
@@ -109,6 +109,9 @@ func State(s capture.Status) string {
 	case capture.Running:
 		return "running " + menu.FormatDuration(time.Since(s.StartTime).Truncate(time.Second))
 	case capture.Stopped, capture.Error:
+		if s.StopReason == capture.StoppedByUser {
+			return reason(s.StopReason)
+		}
 		if s.StopReason != "" {
 			return strings.ToLower(string(s.State)) + " (" + reason(s.StopReason) + ")"
 		}

@@ -186,7 +186,9 @@ func tcpdumpClear(s captureService) *menu.Command {
 		Role:   menu.Operator,
 		Hidden: func(context.Context) bool { return len(captureview.Ended(s.Captures())) == 0 },
 		Ask: func(_ context.Context, _ menu.Caller, _ clearArgs, q *menu.Question) error {
-			q.Text = fmt.Sprintf("Remove %s and their files?", captureview.Count(len(captureview.Ended(s.Captures())), "ended capture"))
+			n := len(captureview.Ended(s.Captures()))
+			q.Skip = n == 0
+			q.Text = fmt.Sprintf("Remove %s with all files?", captureview.Count(n, "ended capture"))
 			return nil
 		},
 		Run: func(_ context.Context, caller menu.Caller, _ clearArgs, out *menu.Out[captureview.Removed]) error {

@@ -1,0 +1,58 @@
+package transcript
+
+import (
+	"regexp"
+	"runtime"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"diagsh/internal/appliance"
+)
+
+// A normal replaces what differs from run to run by its name. Numbers that a run determines (packets, bytes of a file) stay.
+type normal []replacement
+
+type replacement struct {
+	pattern *regexp.Regexp
+	name    string
+}
+
+const timeOfDay = `\d\d:\d\d(?::\d\d(?:\.\d+)?)?`
+
+var replacements = normal{
+	{regexp.MustCompile(`\b[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4} UTC\b`), "<time>"},
+	{regexp.MustCompile(`\b\d{4}-\d\d-\d\d[T ]` + timeOfDay + `(?: UTC|Z|[+-]\d\d:\d\d)?`), "<time>"},
+	{regexp.MustCompile(`\b` + timeOfDay + ` UTC`), "<time>"},
+	{regexp.MustCompile(`-\d{8}-\d{6}`), "-<stamp>"},
+	{regexp.MustCompile(`\b[a-hj-km-np-z2-9]{8}-\d+\b`), "<session>"},
+	{regexp.MustCompile(`\brunning (?:\d+[smhd])+`), "running <duration>"},
+	{regexp.MustCompile(`("seconds": ?)[\d.]+`), "${1}<duration>"},
+	// Columns of who and last: a span of time behind a moment, or at the end of the line.
+	{regexp.MustCompile(`(<time>(?: \([^)]*\))?|still logged in) {2,}(?:\d+[smhd])+( {2,}|$)`), "$1  <duration>$2"},
+	{regexp.MustCompile(`SHA256:[A-Za-z0-9+/]{43}`), "<fingerprint>"},
+	{regexp.MustCompile(`(Built from: |"commit": ?")[^" ]*( with|",)`), "${1}<commit>$2"},
+	// A column behind a replaced value begins where the value's width wants it.
+	{regexp.MustCompile(`(<[a-z ]+>) {3,}`), "$1  "},
+}
+
+// newNormal adds what is known of this run.
+func newNormal(a *appliance.Appliance) normal {
+	list := normal{
+		{regexp.MustCompile(`\b` + strconv.Itoa(a.Port) + `\b`), "<port>"},
+		{regexp.MustCompile(regexp.QuoteMeta(runtime.Version())), "<go>"},
+	}
+	var u unix.Utsname
+	if unix.Uname(&u) == nil {
+		list = append(list, replacement{regexp.MustCompile(regexp.QuoteMeta(unix.ByteSliceToString(u.Release[:]))), "<kernel>"})
+	}
+	return append(list, replacements...)
+}
+
+func (n normal) line(text string) string {
+	for _, r := range n {
+		text = r.pattern.ReplaceAllString(text, r.name)
+	}
+	return strings.TrimRight(text, " ")
+}

@@ -1,0 +1,180 @@
+// Package transcript plays the golden transcripts that stand beside the commands and compares what comes with what stands there.
+//
+// A transcript is a txtar file. Its sections are played in their order on one appliance, which has the accounts of package appliance
+// and two quiet interfaces, eth0 and eth1, each the far end of the other. There are two kinds:
+//
+//	-- dialogue as op --
+//	mx1> packetcapture
+//	...
+//	[]> start
+//	...
+//	[]>
+//
+// A dialogue is the screen as a person sees it, and drives itself: what stands behind a prompt is typed. Special keys are written ^C,
+// ^D, <Tab>, <?>, <Up>; a secret, which is not shown, as `Password> <secret correct horse>`. Where the keys make another line than
+// they are, "  => " and that line follow. A bare prompt is Enter alone, except at the end, where nothing more is typed. Output above
+// the first prompt is left out unless the section begins with it. If the session ends, the last line is `= status`. The heading may
+// name a window: `-- dialogue as op in 40x10 --`; it is 120x200 otherwise.
+//
+//	-- line as ro --
+//	$ packetcapture start
+//	! diagsh: The role readonly may not do this. It needs the role operator.
+//	= 3
+//
+// A line is the one-line form over SSH: `$ LINE`, what came on standard output, `! ` and what came on standard error, `= ` and the exit
+// status. Any number of them may follow each other. `as root` is diagsh -c on the machine itself.
+//
+// What differs from run to run is replaced by its name: <time>, <session>, ... (normal.go). `go test ./commands/... -update` writes what
+// came into the files, and never changes what is typed.
+package transcript
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/tools/txtar"
+
+	"diagsh/internal/appliance"
+	"diagsh/internal/netnstest"
+)
+
+var update = flag.Bool("update", false, "write what came into the transcripts")
+
+// A section of a transcript.
+type section struct {
+	kind          string // dialogue or line
+	user          string
+	width, height int
+	lines         []string
+}
+
+// parseSection reads a heading and splits the text.
+func parseSection(f txtar.File) (section, error) {
+	s := section{width: 120, height: 200, lines: strings.Split(strings.TrimRight(string(f.Data), "\n"), "\n")}
+	if len(s.lines) == 1 && s.lines[0] == "" {
+		s.lines = nil
+	}
+	words := strings.Fields(f.Name)
+	if len(words) < 3 || words[1] != "as" || words[0] != "dialogue" && words[0] != "line" {
+		return s, fmt.Errorf("the heading %q is neither `dialogue as USER` nor `line as USER`", f.Name)
+	}
+	s.kind, s.user = words[0], words[2]
+	if len(words) > 3 {
+		if n, err := fmt.Sscanf(strings.Join(words[3:], " "), "in %dx%d", &s.width, &s.height); n != 2 || err != nil {
+			return s, fmt.Errorf("the heading %q has a window that is not such as `in 80x24`", f.Name)
+		}
+	}
+	return s, nil
+}
+
+// Run plays the transcripts of a folder, each on an appliance of its own.
+func Run(t *testing.T, folder string) {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join(folder, "*.txtar"))
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("%s has no transcripts (%v)", folder, err)
+	}
+	for _, path := range paths {
+		t.Run(strings.TrimSuffix(filepath.Base(path), ".txtar"), func(t *testing.T) {
+			t.Parallel()
+			play(t, path)
+		})
+	}
+}
+
+// play plays one transcript.
+func play(t *testing.T, path string) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	archive := txtar.Parse(text)
+	network := netnstest.New(t)
+	network.Veth(t, "eth0", "eth1")
+	p := &player{t: t, appliance: appliance.Start(t, appliance.Options{Network: network})}
+	p.normal = newNormal(p.appliance)
+	for i, f := range archive.Files {
+		s, err := parseSection(f)
+		if err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+		var got []string
+		if s.kind == "line" {
+			got = p.playLines(s)
+		} else {
+			got = p.playDialogue(s)
+		}
+		archive.Files[i].Data = []byte(joinLines(got))
+		if !*update {
+			compare(t, fmt.Sprintf("%s, section %d (%s)", path, i+1, f.Name), s.lines, got)
+		}
+	}
+	if now := txtar.Format(archive); *update && !t.Failed() && !bytes.Equal(now, text) {
+		if err := os.WriteFile(path, now, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func joinLines(lines []string) string {
+	if len(lines) == 0 {
+		return ""
+	}
+	return strings.Join(lines, "\n") + "\n"
+}
+
+// A player plays sections on one appliance.
+type player struct {
+	t         *testing.T
+	appliance *appliance.Appliance
+	normal    normal
+}
+
+// compare reports the lines that differ, with a few around them that do not.
+func compare(t *testing.T, where string, want, got []string) {
+	t.Helper()
+	trimmed := make([]string, len(want))
+	for i, line := range want {
+		trimmed[i] = strings.TrimRight(line, " ")
+	}
+	if joinLines(trimmed) != joinLines(got) {
+		t.Errorf("%s is not as written (- is written, + came; -update writes what came):\n%s", where, diff(trimmed, got))
+	}
+}
+
+// diff lists two texts as one, by their longest common subsequence of lines.
+func diff(a, b []string) string {
+	common := make([][]int, len(a)+1)
+	for i := range common {
+		common[i] = make([]int, len(b)+1)
+	}
+	for i := len(a) - 1; i >= 0; i-- {
+		for j := len(b) - 1; j >= 0; j-- {
+			if a[i] == b[j] {
+				common[i][j] = common[i+1][j+1] + 1
+			} else {
+				common[i][j] = max(common[i+1][j], common[i][j+1])
+			}
+		}
+	}
+	var out strings.Builder
+	for i, j := 0, 0; i < len(a) || j < len(b); {
+		switch {
+		case i < len(a) && j < len(b) && a[i] == b[j]:
+			fmt.Fprintf(&out, "  %s\n", a[i])
+			i, j = i+1, j+1
+		case j == len(b) || i < len(a) && common[i+1][j] >= common[i][j+1]:
+			fmt.Fprintf(&out, "- %s\n", a[i])
+			i++
+		default:
+			fmt.Fprintf(&out, "+ %s\n", b[j])
+			j++
+		}
+	}
+	return out.String()
+}
