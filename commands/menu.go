@@ -4,12 +4,22 @@ package commands
 
 import (
 	"diagsh/commands/diagnostic"
+	"diagsh/commands/etherconfig"
 	"diagsh/menu"
 )
 
 // Services is what the commands need from the running appliance, each part declared by the command that uses it.
 type Services interface {
 	diagnostic.Services
+	etherconfig.Services
+	commitService
+	clearService
+	commitsService
+	rollbackService
+	saveService
+	loadService
+	resetService
+	hostnameService
 	captureService
 	accountService
 	passwordService
@@ -25,6 +35,7 @@ func Tree(s Services, v Version) *menu.Menu {
 		Items: []menu.Item{
 			packetcapture(s),
 			diagnostic.Menu(s),
+			etherconfig.Menu(s),
 			userconfig(s),
 			passwd(s),
 			whoami(),
@@ -32,6 +43,18 @@ func Tree(s Services, v Version) *menu.Menu {
 			last(s),
 			auditlog(s),
 			version(v),
+			hostname(s),
+			sethostname(s),
+			date(),
+			commit(s),
+			clearchanges(s),
+			showchanges(s),
+			commitdetail(s),
+			rollbackconfig(s),
+			showconfig(s),
+			saveconfig(s),
+			loadconfig(s),
+			resetconfig(s),
 		},
 	}
 }

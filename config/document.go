@@ -25,12 +25,25 @@ func (p Path) String() string {
 	return p.Section + "." + p.Name + "." + p.Field
 }
 
-// Argument is the setting's own word, which is also the name of the parameter that changes it.
-func (p Path) Argument() string {
+// Word is the setting's own word, the last of its path.
+func (p Path) Word() string {
 	if p.Field != "" {
 		return p.Field
 	}
 	return p.Section
+}
+
+// Argument is the parameter of a command that changes the setting.
+func (p Path) Argument() string {
+	switch p {
+	case ParentOf(p.Name):
+		return "interface"
+	case IDOf(p.Name):
+		return "vlan"
+	case Loopback:
+		return "address"
+	}
+	return p.Word()
 }
 
 // A Document is a configuration: the settings that somebody has made, in the form that the schema gives them. What is not there is as
@@ -134,7 +147,7 @@ func (d Document) DeleteVLAN(name string) {
 
 // A Change is what a document sets otherwise than another one.
 type Change struct {
-	Path    Path   `json:"-"`
+	Path    Path   `json:"-"` // lost where a change went through JSON
 	Setting string `json:"setting"`
 	Before  string `json:"before,omitempty"` // empty: it was not set
 	After   string `json:"after,omitempty"`  // empty: it is not set any more

@@ -79,9 +79,7 @@ func (d *Daemon) force(next ledger, stale config.Document) {
 	c := d.configuration
 	text := textOf(stale)
 	next.Applying = &text
-	if err := c.keep(next); err != nil {
-		d.log.Error("the ledger of commits could not be written", "error", err)
-	}
+	d.keepAnyway(next)
 	state, err := c.network.Read()
 	if err != nil {
 		d.log.Error("the network could not be read", "error", err)
@@ -94,10 +92,19 @@ func (d *Daemon) force(next ledger, stale config.Document) {
 		}
 	}
 	next.Applying = nil
-	if err := c.keep(next); err != nil {
+	d.keepAnyway(next)
+	d.settle()
+}
+
+// keepAnyway makes a ledger hold, also while the disk cannot take it: then the next start does this once more.
+func (d *Daemon) keepAnyway(next ledger) {
+	c := d.configuration
+	if err := next.write(); err != nil {
 		d.log.Error("the ledger of commits could not be written", "error", err)
 	}
-	d.settle()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ledger = next
 }
 
 // keep writes a ledger and makes it the one that holds. On failure the old one holds.
@@ -256,7 +263,11 @@ func (d *Daemon) transact(caller menu.Caller, view config.View, r config.Request
 	if err := c.keep(begun); err != nil {
 		return config.Commit{}, d.plain("commit", err)
 	}
-	steps := plan(c.network, view.Running, view.Candidate, state, begun.Baseline)
+	stale := view.Running.Clone()
+	if before.Applying != nil {
+		maps.Copy(stale, before.Applying.document()) // what an earlier commit could not undo
+	}
+	steps := plan(c.network, stale, view.Candidate, state, begun.Baseline)
 	if failure := apply(steps); failure != nil {
 		return config.Commit{}, d.undone(before, failure)
 	}

@@ -153,7 +153,7 @@ func (s *shell) left(err error) error {
 		s.print("No key was pressed for too long: logged out.\n")
 		return errLeave
 	case errors.Is(err, io.EOF):
-		return errLeave
+		return errQuit
 	}
 	return err
 }
