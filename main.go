@@ -19,6 +19,7 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unsafe"
 
 	systemd "github.com/coreos/go-systemd/v22/daemon"
 	"golang.org/x/sys/unix"
@@ -61,6 +62,9 @@ func main() {
 
 // session is the process of one login. Descriptor 3 is its connection to the appliance, and its only way out.
 func session() int {
+	// It was started as /proc/self/exe, so top and ps would show "exe" (prctl(2)).
+	name, _ := unix.BytePtrFromString("diagsh-session")
+	unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(name)), 0, 0, 0)
 	connection := os.NewFile(3, "appliance")
 	client, err := api.Inherit(connection)
 	if err != nil {

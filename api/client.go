@@ -19,8 +19,23 @@ import (
 
 // A Client is the session's side of the boundary: one connection, whose identity is the caller's.
 type Client struct {
-	conn net.Conn
+	conn *watchedConn
 	http *http.Client
+}
+
+// A watchedConn tells when its other end has gone. HTTP/2 reads at all times, so that is noticed while nothing is asked, too.
+type watchedConn struct {
+	net.Conn
+	once sync.Once
+	gone chan struct{}
+}
+
+func (c *watchedConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if err != nil {
+		c.once.Do(func() { close(c.gone) })
+	}
+	return n, err
 }
 
 // Inherit makes a client of the connection that a session process was born with.
@@ -45,7 +60,8 @@ func Dial(ctx context.Context, socket string) (*Client, error) {
 
 var errConnectionGone = errors.New("the connection to the appliance is gone")
 
-func newClient(c net.Conn) *Client {
+func newClient(conn net.Conn) *Client {
+	c := &watchedConn{Conn: conn, gone: make(chan struct{})}
 	protocols := new(http.Protocols)
 	protocols.SetUnencryptedHTTP2(true)
 	var once sync.Once
@@ -64,6 +80,9 @@ func newClient(c net.Conn) *Client {
 
 // Close ends the session.
 func (c *Client) Close() error { return c.conn.Close() }
+
+// Ended is closed when the appliance has ended the session, once something was asked.
+func (c *Client) Ended() <-chan struct{} { return c.conn.gone }
 
 // Gone reports whether err means that the appliance is not there any more, so that a shell has nothing left to do.
 func Gone(err error) bool {

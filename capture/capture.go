@@ -1,9 +1,9 @@
 // Package capture is the packet engine: its words (Spec, State, StopReason,
 // Status, Packet) and the Job that moves packets from a source to a file.
 //
-// It knows neither sockets nor file formats. A Source hands it packets
-// (capture/afpacket from the network, capture/replay from a file), a File takes
-// them (capture/pcapfile); whoever starts a Job joins the two:
+// It knows neither sockets nor file formats. A Source hands it packets, as
+// capture/afpacket does from the network; a File takes them, as capture/pcapfile
+// writes them; whoever starts a Job joins the two:
 //
 //	interfaces, err := afpacket.Resolve(spec.Interfaces)
 //	...

@@ -318,7 +318,7 @@ func TestInterfaceDownAndUpAndRemoved(t *testing.T) {
 		t.Fatalf("status is %+v", s)
 	}
 	b.change("right", netlink.LinkSetUp)
-	b.operates("left")
+	b.ns.Do(t, func() { netnstest.Operates(t, "left") })
 	b.wire("left").send(sent[50:]...)
 	time.Sleep(200 * time.Millisecond)
 	b.change("right", netlink.LinkSetDown)
@@ -373,23 +373,6 @@ func (b *bed) change(name string, f func(netlink.Link) error) {
 			b.Fatal(err)
 		}
 	})
-}
-
-// operates waits until an interface, whose far end has come up, sends again.
-func (b *bed) operates(name string) {
-	b.Helper()
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-		var state netlink.LinkOperState
-		b.change(name, func(link netlink.Link) error {
-			state = link.Attrs().OperState
-			return nil
-		})
-		if state == netlink.OperUp {
-			time.Sleep(50 * time.Millisecond) // the kernel's queue follows the state
-			return
-		}
-	}
-	b.Fatalf("%s does not come up", name)
 }
 
 func TestPromiscuousWhileItRuns(t *testing.T) {

@@ -257,6 +257,7 @@ func (d *Daemon) recordEnd(s capture.Status) {
 		Arguments: map[string]string{"stopReason": string(s.StopReason), "packets": fmt.Sprint(s.PacketsWritten)}, Seconds: s.EndTime.Sub(s.StartTime).Seconds()})
 }
 
+// ended keeps how a capture ended. Called by whoever notices first, and again by the others.
 func (c *captures) ended(r *record, s capture.Status) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -272,9 +273,9 @@ func (d *Daemon) keepCaptures() {
 
 // StopCapture ends a running capture and returns when its file is finished.
 func (d *Daemon) StopCapture(_ menu.Caller, name string) (capture.Status, error) {
-	job, s, err := d.captures.job(name)
+	r, job, err := d.captures.runningJob(name)
 	if err != nil {
-		return s, err
+		return capture.Status{}, err
 	}
 	job.Stop(capture.StoppedByUser)
 	limit := time.NewTimer(stopWait)
@@ -284,21 +285,24 @@ func (d *Daemon) StopCapture(_ menu.Caller, name string) (capture.Status, error)
 	case <-limit.C:
 		return job.Status(), menu.Errorf(menu.Failed, "The capture %s is stopping, but its file is not finished yet", name).WithHint("Its status will tell when it is")
 	}
-	return job.Status(), nil
+	// The table says so too before the caller is told, so that what comes next finds a capture that has ended.
+	s := job.Status()
+	d.captures.ended(r, s)
+	return s, nil
 }
 
-// job is the running capture of a name.
-func (c *captures) job(name string) (*capture.Job, capture.Status, error) {
+// runningJob is the running capture of a name.
+func (c *captures) runningJob(name string) (*record, *capture.Job, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r, ok := c.find(name)
 	switch {
 	case !ok:
-		return nil, capture.Status{}, c.noSuch(name)
+		return nil, nil, c.noSuch(name)
 	case r.job == nil:
-		return nil, r.status(), &menu.Error{Kind: menu.State, Argument: "name", Message: "The capture " + name + " is not running"}
+		return nil, nil, &menu.Error{Kind: menu.State, Argument: "name", Message: "The capture " + name + " is not running"}
 	}
-	return r.job, capture.Status{}, nil
+	return r, r.job, nil
 }
 
 func (c *captures) noSuch(name string) error {

@@ -205,6 +205,7 @@ func (d *Daemon) callerOf(l *login, session string) (menu.Caller, error) {
 
 // Greeting implements api.Appliance.
 func (d *Daemon) Greeting(caller menu.Caller) access.Greeting {
+	d.registry.greeted(caller.Session)
 	g := access.Greeting{Host: d.Hostname(), Product: d.product, Welcome: d.effective.Load().welcome, Caller: caller,
 		Idle: int(d.effective.Load().idle / time.Second), History: d.histories.lines(caller.User)}
 	u, _ := d.accounts.get(caller.User)

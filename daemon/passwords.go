@@ -71,6 +71,10 @@ func (h *hasher) verify(ctx context.Context, password menu.Secret, phc string) (
 		h.waiting.Add(-1)
 		return false, errBusy
 	}
+	if err := ctx.Err(); err != nil { // select takes either of two that are ready
+		h.waiting.Add(-1)
+		return false, err
+	}
 	select {
 	case h.slots <- struct{}{}:
 		h.waiting.Add(-1)

@@ -42,7 +42,7 @@ type login struct {
 	// Under the registry's mu:
 	sessions int    // how many there are now
 	attached int    // how many there ever were
-	seen     bool   // its person has pressed a key
+	greeted  bool   // over the socket: it is a person
 	reason   string // why it ends, once the appliance wants it to
 }
 
@@ -76,7 +76,7 @@ func (r *registry) login(user string, role menu.Role, source, method string) (*l
 	if err := r.add(l); err != nil {
 		return nil, err
 	}
-	// A program that asks over the socket is no visit; a person becomes one with the first key.
+	// A program that asks over the socket is no visit; a person becomes one with the greeting.
 	if method != access.Socket {
 		r.visit(l)
 	}
@@ -273,18 +273,25 @@ func (r *registry) running(id, path string) (done func()) {
 	}
 }
 
-// alive notes a sign of life. The first one makes a visit of a login over the socket.
+// alive notes a sign of life.
 func (r *registry) alive(id string) {
 	r.mu.Lock()
+	defer r.mu.Unlock()
+	if s, ok := r.sessions[id]; ok {
+		s.idleFrom = time.Now()
+	}
+}
+
+// greeted notes that a session asked for its greeting. Over the socket that is what the shell of a person does and a program does
+// not: it makes a visit of the login.
+func (r *registry) greeted(id string) {
+	r.mu.Lock()
 	s, ok := r.sessions[id]
-	if !ok || s.login.seen {
-		if ok {
-			s.idleFrom = time.Now()
-		}
+	if !ok || s.login.method != access.Socket || s.login.greeted {
 		r.mu.Unlock()
 		return
 	}
-	s.login.seen, s.idleFrom = true, time.Now()
+	s.login.greeted, s.kind = true, "shell"
 	r.mu.Unlock()
 
 	r.writing.Lock()

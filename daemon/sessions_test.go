@@ -182,6 +182,10 @@ func TestLocal(t *testing.T) {
 		t.Errorf("a program that asks is a visit: %+v", v)
 	}
 	d.Alive(caller.Session)
+	if v := d.Visits(0); len(v) != 0 {
+		t.Errorf("a program that goes on asking is a visit: %+v", v)
+	}
+	d.Greeting(caller)
 	if v := d.Visits(0); len(v) != 1 || v[0].User != "root" || v[0].Method != access.Socket {
 		t.Errorf("a person is no visit: %+v", v)
 	}

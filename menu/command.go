@@ -55,6 +55,8 @@ type Command struct {
 	Role    Role
 	Shape   Shape
 	Params  []Param
+	Members []string // of a record in JSON
+	Hidden  func(ctx context.Context) bool
 
 	hidden  func(ctx context.Context, caller Caller) bool
 	argType reflect.Type
@@ -141,6 +143,7 @@ func (s Spec[A, R]) Command() *Command {
 	c.hidden = func(ctx context.Context, caller Caller) bool {
 		return s.Hidden != nil && s.Hidden(ctx) || s.HiddenFrom != nil && s.HiddenFrom(ctx, caller)
 	}
+	c.Members = members(reflect.TypeFor[R]())
 	c.ask = func(ctx context.Context, caller Caller, args reflect.Value, q *Question) error {
 		if s.Ask == nil {
 			return nil

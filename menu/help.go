@@ -83,13 +83,10 @@ func (c *Command) Usage(path []string) string {
 	for i := range c.Params {
 		p := &c.Params[i]
 		u := p.usage()
-		if p.Required || p.Type == "confirm" {
-			parts = append(parts, u)
-		} else if p.Main {
-			parts = append(parts, "["+p.Name+" "+strings.ToUpper(p.Name)+"]")
-		} else {
-			parts = append(parts, "["+u+"]")
+		if !p.Required && p.Type != "confirm" {
+			u = "[" + u + "]"
 		}
+		parts = append(parts, u)
 	}
 	return strings.Join(parts, " ")
 }

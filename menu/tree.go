@@ -93,7 +93,8 @@ type Node struct {
 	Help    string   `json:"help"`
 	Details string   `json:"details,omitempty"`
 	Role    Role     `json:"role"`
-	Output  string   `json:"output,omitempty"` // table, object, stream
+	Output  string   `json:"output,omitempty"`  // table, object, stream
+	Members []string `json:"members,omitempty"` // of a record in JSON
 	Aliases []string `json:"aliases,omitempty"`
 	Params  []Param  `json:"parameters,omitempty"`
 }
@@ -104,7 +105,7 @@ func (m *Menu) Nodes() []Node {
 	m.Walk(func(path []string, item Item) {
 		n := Node{Path: strings.Join(path, " "), Kind: "menu", Help: item.Summary(), Role: item.Required()}
 		if c, ok := item.(*Command); ok {
-			n.Kind, n.Details, n.Output, n.Aliases, n.Params = "command", c.Details, c.Shape.String(), c.Aliases, c.Params
+			n.Kind, n.Details, n.Output, n.Members, n.Aliases, n.Params = "command", c.Details, c.Shape.String(), c.Members, c.Aliases, c.Params
 			if !n.Role.Valid() {
 				n.Role = Administrator
 			}

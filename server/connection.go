@@ -2,12 +2,11 @@ package server
 
 import (
 	"context"
+	"log/slog"
 	"net"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"log/slog"
 
 	"golang.org/x/crypto/ssh"
 
@@ -116,7 +115,10 @@ func (c *client) serve(channels <-chan ssh.NewChannel, requests <-chan *ssh.Requ
 		}
 	}
 	cancel()
+	// The programs end within the grace. What they said last goes to a client that reads; one that does not waits in vain.
+	cut := time.AfterFunc(2*c.server.limits.Grace, func() { c.wire.Close() })
 	sessions.Wait()
+	cut.Stop()
 	c.conn.Close()
 	for channel := range channels {
 		channel.Reject(ssh.ConnectionFailed, "the connection is closing")

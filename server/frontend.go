@@ -5,7 +5,6 @@ import (
 	"os"
 
 	"diagsh/access"
-	"diagsh/api"
 )
 
 // A FrontEnd is the appliance as the listener needs it. Errors that concern the user are *menu.Error.
@@ -43,17 +42,4 @@ type Files interface {
 
 	Remove(name string) error
 	Close() error
-}
-
-// Boundary makes the appliance's boundary a FrontEnd.
-func Boundary(f *api.FrontEnd) FrontEnd { return boundary{f} }
-
-type boundary struct{ *api.FrontEnd }
-
-func (b boundary) Files(ctx context.Context, login string) (Files, error) {
-	files, err := b.FrontEnd.Files(ctx, login)
-	if err != nil {
-		return nil, err
-	}
-	return files, nil
 }

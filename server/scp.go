@@ -106,7 +106,9 @@ func shellWords(line string) (words []string, ok bool) {
 // runSCP answers an scp client on the channel.
 func (s *session) runSCP(q scpRequest) exit {
 	defer s.client.work()()
-	c := &scpSource{channel: s.channel, acks: bufio.NewReader(s.channel), request: q}
+	in := s.input()
+	defer in.Close()
+	c := &scpSource{channel: s.channel, acks: bufio.NewReader(in), request: q}
 	if q.upload {
 		c.warn("uploads are not possible here")
 		return exit{status: uint32(menu.Denied)}
@@ -118,13 +120,7 @@ func (s *session) runSCP(q scpRequest) exit {
 	defer files.Close()
 	c.files = files
 
-	sent := make(chan error, 1)
-	go func() { sent <- c.send() }()
-	select {
-	case err = <-sent:
-	case <-s.ctx.Done(): // see runSFTP
-		err = s.ctx.Err()
-	}
+	err = c.send()
 	if err != nil {
 		s.log.Debug("scp: broken off", "error", err)
 	}
@@ -158,7 +154,7 @@ func (c *scpSource) send() error {
 
 // sendMatches sends what a pattern stands for in the tree of locate.
 func (c *scpSource) sendMatches(pattern string) error {
-	whole := path.Clean("/" + pattern)
+	whole := absolute(pattern)
 	dir, last := path.Split(whole)
 	switch kind, _ := locate(whole); {
 	case kind == rootFolder, kind == diagnosticFolder:
@@ -246,10 +242,10 @@ func (c *scpSource) header(e entry) error {
 		}
 	}
 	letter := 'C'
-	if e.IsDir() {
+	if e.folder {
 		letter = 'D'
 	}
-	return c.command(fmt.Sprintf("%c%04o %d %s\n", letter, e.mode.Perm(), e.bytes, e.name))
+	return c.command(fmt.Sprintf("%c%04o %d %s\n", letter, e.mode(), e.bytes, e.name))
 }
 
 func (c *scpSource) command(text string) error {

@@ -49,7 +49,7 @@ func newSession(c *client, channel ssh.Channel) *session {
 
 // serve answers requests until the program has ended and the client has closed the channel, or is gone.
 func (s *session) serve(requests <-chan *ssh.Request) {
-	defer s.end()
+	defer s.end(requests)
 	for {
 		select {
 		case r, ok := <-requests:
@@ -66,8 +66,10 @@ func (s *session) serve(requests <-chan *ssh.Request) {
 	}
 }
 
-// end waits for the program, which learns of it by s.ctx.
-func (s *session) end() {
+// end waits for the program, which learns of it by s.ctx. Requests go on to be taken: one that nobody takes would stop the whole
+// connection, and with it its end.
+func (s *session) end(requests <-chan *ssh.Request) {
+	go ssh.DiscardRequests(requests)
 	s.cancel()
 	if s.running != nil {
 		<-s.running
@@ -160,6 +162,17 @@ func (s *session) signal(name string) bool {
 	p := s.process
 	s.mu.Unlock()
 	return ok && p != nil && p.signal(sig) == nil
+}
+
+// input is what the client sends, until the program must end: a read from the channel itself would last as long as the connection.
+func (s *session) input() io.ReadCloser {
+	r, w := io.Pipe()
+	go func() {
+		_, err := io.Copy(w, s.channel)
+		w.CloseWithError(err) // nil is the end of the input
+	}()
+	context.AfterFunc(s.ctx, func() { w.CloseWithError(s.ctx.Err()) })
+	return r
 }
 
 // fail tells the user why a program could not run.

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -348,6 +350,23 @@ func TestShutdown(t *testing.T) {
 		r.begin(r.session(r.dial()), line)
 		processes = append(processes, r.appliance.lastAttached())
 	}
+	hammered := r.session(r.dial())
+	r.begin(hammered, "stay")
+	var hammer sync.WaitGroup
+	hammer.Go(func() {
+		for hammered.WindowChange(1, 1) == nil {
+		}
+	})
+	defer hammer.Wait()
+	counted := &countingConn{Conn: rawDial(t, r, "127.0.0.1")}
+	conn, channels, requests, err := ssh.NewClientConn(counted, r.address, r.config())
+	check(t, err)
+	unread := r.session(ssh.NewClient(conn, channels, requests))
+	_, err = unread.StdoutPipe()
+	check(t, err)
+	check(t, unread.Start("flood 100000000"))
+	awaitTrue(t, "a full window", func() bool { return counted.read.Load() > 2<<20 })
+	processes = append(processes, r.appliance.lastAttached())
 	sftp := r.session(r.dial())
 	check(t, sftp.RequestSubsystem("sftp"))
 	waiting := rawDial(t, r, "127.0.0.1") // has not logged in
@@ -361,6 +380,18 @@ func TestShutdown(t *testing.T) {
 	if n := r.appliance.open(); n != 0 {
 		t.Errorf("%d logins are still open", n)
 	}
+}
+
+// A countingConn counts what arrives.
+type countingConn struct {
+	net.Conn
+	read atomic.Int64
+}
+
+func (c *countingConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.read.Add(int64(n))
+	return n, err
 }
 
 func TestIdleConnection(t *testing.T) {

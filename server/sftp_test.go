@@ -130,16 +130,46 @@ func TestSFTPHandles(t *testing.T) {
 	}
 }
 
+// A client may ask for many pieces at once, of any length, beyond the end, and before it knows that the file is open.
+func TestSFTPReads(t *testing.T) {
+	a := fuzzAppliance(t)
+	content := pcap()
+	a.put("b.pcap", content)
+	read := func(id uint32, offset uint64, length uint32) []byte {
+		return fuzzPacket(fxRead, id, "1", offset, length)
+	}
+	got := fuzzSession(t, a, fuzzPacket(fxOpen, uint32(1), "diagnostic/b.pcap", uint32(1), uint32(0)),
+		read(2, 5, 10), read(3, 0, 1<<31), read(4, uint64(len(content)-3), 100), read(5, uint64(len(content)), 1), read(6, 1<<63, 1), read(7, 0, 0),
+		fuzzPacket(fxClose, uint32(8), "1"), read(9, 0, 1))
+	eof := func(id uint32) []byte { return fuzzPacket(fxStatus, id, uint32(fxEOF), "", "en") }
+	want := slices.Concat(
+		fuzzPacket(fxVersion, uint32(3), "limits@openssh.com", "1"),
+		fuzzPacket(fxHandle, uint32(1), "1"),
+		fuzzPacket(fxData, uint32(2), string(content[5:15])),
+		fuzzPacket(fxData, uint32(3), string(content[:maxRead])),
+		fuzzPacket(fxData, uint32(4), string(content[len(content)-3:])),
+		eof(5), eof(6), eof(7),
+		fuzzPacket(fxStatus, uint32(8), uint32(fxOK), "", "en"),
+		fuzzPacket(fxStatus, uint32(9), uint32(fxFailure), "Nothing is open by this handle.", "en"),
+	)
+	if !bytes.Equal(got, want) {
+		t.Errorf("%d bytes, not %d", len(got), len(want))
+	}
+	if got := a.downloaded(); !slices.Equal(got, []string{fmt.Sprintf("b.pcap %d", 10+maxRead+3)}) {
+		t.Errorf("recorded: %v", got)
+	}
+}
+
 // The texts of failures are meant for users: no path of the server, no error of Go.
 func TestSFTPTexts(t *testing.T) {
-	h := newSFTPHandler(nil, discard())
 	for err, want := range map[error]string{
 		&os.PathError{Op: "open", Path: "/var/lib/diagsh/x", Err: os.ErrClosed}: "The appliance could not do this. Its log says why.",
-		menu.Errorf(menu.State, "The file is being written"):                    "The file is being written.",
+		menu.Errorf(menu.State, "The file \x1b[2J is being written"):            "The file [2J is being written.",
 	} {
-		got := h.status(err)
-		if got.Error() != want || !errors.Is(got, sftp.ErrSSHFxFailure) {
-			t.Errorf("%v became %v", err, got)
+		s := newSFTPServer(nil, nil, nil, discard())
+		s.fail(7, err)
+		if want := fuzzPacket(fxStatus, uint32(7), uint32(fxFailure), want, "en"); !bytes.Equal(s.answers, want) {
+			t.Errorf("%v became %q", err, s.answers)
 		}
 	}
 }
@@ -193,8 +223,6 @@ func fuzzSession(t testing.TB, a *fakeAppliance, packets ...[]byte) []byte {
 	t.Helper()
 	requests, in := io.Pipe()
 	out, answers := io.Pipe()
-	h := newSFTPHandler(&fakeFiles{a}, discard())
-	defer h.close()
 	go func() {
 		in.Write(fuzzPacket(1, uint32(3))) // SSH_FXP_INIT
 		for _, p := range packets {
@@ -203,10 +231,7 @@ func fuzzSession(t testing.TB, a *fakeAppliance, packets ...[]byte) []byte {
 		in.Close()
 	}()
 	go func() {
-		h.server(struct {
-			io.Reader
-			io.WriteCloser
-		}{requests, answers}).Serve()
+		newSFTPServer(requests, answers, &fakeFiles{a}, discard()).serve()
 		requests.Close()
 		answers.Close()
 	}()

@@ -1,13 +1,15 @@
 package server
 
 import (
-	"io/fs"
+	"fmt"
 	"path"
 	"slices"
 	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"golang.org/x/sys/unix"
 
 	"diagsh/access"
 	"diagsh/menu"
@@ -27,9 +29,12 @@ const (
 	nothing
 )
 
-// locate says what a path means, and which file if it is one. Relative paths begin at the root.
+// absolute is a path from the root without detours. Relative paths begin at the root.
+func absolute(p string) string { return path.Clean("/" + p) }
+
+// locate says what a path means, and which file if it is one.
 func locate(p string) (kind, string) {
-	p = path.Clean("/" + p)
+	p = absolute(p)
 	if p == "/" {
 		return rootFolder, ""
 	}
@@ -60,21 +65,42 @@ func list(files Files) ([]access.File, error) {
 
 func noSuchFile() error { return menu.Errorf(menu.NotFound, "There is no such file") }
 
-// An entry is a file or folder as fs.FileInfo has it. The time of a folder is when the client looked.
+// An entry is a file or folder as clients see it. The time of a folder is when the client looked.
 type entry struct {
-	name  string
-	bytes int64
-	mode  fs.FileMode
-	time  time.Time
+	name   string
+	bytes  int64
+	folder bool
+	time   time.Time
 }
 
-func folderEntry(name string) entry { return entry{name, 0, fs.ModeDir | 0o750, time.Now()} }
+func folderEntry(name string) entry { return entry{name: name, folder: true, time: time.Now()} }
 
-func fileEntry(f access.File) entry { return entry{f.Name, f.Bytes, 0o640, f.Modified} }
+func fileEntry(f access.File) entry { return entry{name: f.Name, bytes: f.Bytes, time: f.Modified} }
 
-func (e entry) Name() string       { return e.name }
-func (e entry) Size() int64        { return e.bytes }
-func (e entry) Mode() fs.FileMode  { return e.mode }
-func (e entry) ModTime() time.Time { return e.time }
-func (e entry) IsDir() bool        { return e.mode.IsDir() }
-func (e entry) Sys() any           { return nil }
+// mode is what chmod(1) would show.
+func (e entry) mode() uint32 {
+	if e.folder {
+		return 0o750
+	}
+	return 0o640
+}
+
+// unixMode has the type as well (inode(7)).
+func (e entry) unixMode() uint32 {
+	if e.folder {
+		return unix.S_IFDIR | e.mode()
+	}
+	return unix.S_IFREG | e.mode()
+}
+
+// longName is the line of `ls -l` that section 7 of the SFTP draft describes.
+func (e entry) longName(now time.Time) string {
+	mode, date := "-rw-r-----", "Jan _2 15:04"
+	if e.folder {
+		mode = "drwxr-x---"
+	}
+	if now.Sub(e.time).Abs() > 180*24*time.Hour {
+		date = "Jan _2  2006"
+	}
+	return fmt.Sprintf("%s %4d %-8s %-8s %12d %s %s", mode, 1, "diagsh", "diagsh", e.bytes, e.time.UTC().Format(date), e.name)
+}

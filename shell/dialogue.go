@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"diagsh/api"
 	"diagsh/menu"
@@ -150,7 +151,7 @@ func (s *shell) left(err error) error {
 	case errors.Is(err, term.ErrInterrupted):
 		return errTop
 	case errors.Is(err, term.ErrIdle):
-		s.print("No key was pressed for too long: logged out.\n")
+		s.printf("No key was pressed for %s: logged out.\n", spoken(time.Duration(s.greeting.Idle)*time.Second))
 		return errLeave
 	case errors.Is(err, io.EOF):
 		return errQuit

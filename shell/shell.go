@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 
@@ -49,13 +48,22 @@ func Interactive(ctx context.Context, client *api.Client) int {
 		return complain(err)
 	}
 	defer terminal.Close()
+	go func() {
+		<-client.Ended()
+		terminal.HangUp() // nobody answers any more, so nothing more need be typed
+	}()
 	s := &shell{client: client, terminal: terminal, greeting: greeting, history: greeting.History}
 	s.welcome()
-	if err := s.loop(ctx); api.Gone(err) && !errors.Is(err, errLeave) {
-		s.print("The appliance has ended the session.\n")
-		return exitFail
+	err = s.loop(ctx)
+	select {
+	case <-client.Ended():
+	default:
+		if errors.Is(err, errLeave) || !api.Gone(err) {
+			return exitOK
+		}
 	}
-	return exitOK
+	s.print("The appliance has ended the session.\n")
+	return exitFail
 }
 
 // welcome tells what a login is told, in the order of AsyncOS: last login, product, welcome text, what to know about the session.
@@ -104,13 +112,10 @@ func (s *shell) loop(ctx context.Context) error {
 		case errors.Is(err, term.ErrInterrupted):
 			s.at = nil
 			continue
-		case errors.Is(err, term.ErrIdle):
-			s.printf("No key was pressed for %s: logged out.\n", spoken(time.Duration(s.greeting.Idle)*time.Second))
-			return errLeave
-		case errors.Is(err, io.EOF):
-			err = errQuit
 		case err == nil:
 			err = s.obey(ctx, line)
+		default:
+			err = s.left(err)
 		}
 		switch {
 		case errors.Is(err, errTop):

@@ -195,12 +195,13 @@ func (s *Source) end() error {
 }
 
 // drained tells whether a ring that gets no more packets has been read to its end.
-// The kernel's count says so at once; the time is there in case that it never does.
+// The kernel's count says so at once; the time is there in case that it never does, and
+// has no say while there are packets that only wait for their turn.
 func (s *Source) drained(r *ring) bool {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	r.count()
-	return r.counters.Received == r.taken || s.now() >= r.drainBy
+	return r.counters.Received == r.taken || !r.open && s.now() >= r.drainBy
 }
 
 // drainTime is far more than the kernel takes to hand over the last block.
@@ -226,7 +227,7 @@ func (s *Source) wait(until time.Time) (again bool, err error) {
 			poll.Fd = -1
 			deadline = min(deadline, r.seen+window)
 		}
-		if r.gone || s.finished {
+		if (r.gone || s.finished) && !r.open {
 			deadline = min(deadline, r.drainBy)
 		}
 		s.polls = append(s.polls, poll)

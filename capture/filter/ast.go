@@ -139,11 +139,12 @@ func (d *packetData) at() int { return d.pos }
 
 // operation is two numbers and an operator.
 type operation struct {
+	pos         int
 	op          tokenKind
 	left, right number
 }
 
-func (o *operation) at() int { return o.left.at() }
+func (o *operation) at() int { return o.pos }
 
 // negative is unary minus.
 type negative struct {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"net"
 	"net/netip"
 	"strconv"
@@ -247,11 +246,7 @@ func (g *generator) namedIdentifier(id *identifier) *condition {
 	case typeProtoChain:
 		return g.protocolChain(g.protocolName(id.text, id.q.proto), id.q.proto)
 	}
-	hint := ""
-	if word := nearest(id.text, keywordList()); word != "" {
-		hint = fmt.Sprintf("did you mean %q?", word)
-	}
-	g.failHint(hint, "nothing says what %q is: repeat the qualifier before it (such as host, net or port)", id.text)
+	g.failHint(suggestion(id.text), "nothing says what %q is: repeat the qualifier before it (such as host, net or port)", id.text)
 	return nil
 }
 
@@ -309,10 +304,10 @@ func (g *generator) addresses(name string) []netip.Addr {
 	defer cancel()
 	found, err := g.resolver().Hosts(ctx, name)
 	if err != nil {
-		g.fail("host %q cannot be looked up: %s", name, lookupFault(err))
+		g.failHint(suggestion(name), "host %q cannot be looked up: %s", name, lookupFault(err))
 	}
 	if len(found) == 0 {
-		g.fail("host %q is not known", name)
+		g.failHint(suggestion(name), "host %q is not known", name)
 	}
 	return found
 }

@@ -93,6 +93,9 @@ func (g *generator) begin() {
 func (g *generator) push(t LinkType, link, typeAt, payload *offset) {
 	g.linkType, g.link, g.typeAt, g.payload = t, link, typeAt, payload
 	g.network, g.noSNAP = 0, 0
+	if t == EN10MB {
+		g.noSNAP = 3
+	}
 	g.typeless = false
 }
 

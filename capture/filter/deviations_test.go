@@ -51,11 +51,11 @@ var deviations = []deviation{
 	},
 }
 
-// explanations keeps account of which deviations were needed.
-type explanations struct{ used []map[string]bool }
+// deviationAccount keeps account of which deviations were needed.
+type deviationAccount struct{ used []map[string]bool }
 
-func newExplanations() *explanations {
-	x := &explanations{}
+func newDeviationAccount() *deviationAccount {
+	x := &deviationAccount{}
 	for range deviations {
 		x.used = append(x.used, make(map[string]bool))
 	}
@@ -63,7 +63,7 @@ func newExplanations() *explanations {
 }
 
 // explain finds the reason for a difference, or returns "".
-func (x *explanations) explain(f finding) string {
+func (x *deviationAccount) explain(f finding) string {
 	for i, d := range deviations {
 		if !slices.Contains(d.kinds, f.kind) || len(d.contexts) > 0 && !slices.Contains(d.contexts, f.context) {
 			continue
@@ -77,7 +77,7 @@ func (x *explanations) explain(f finding) string {
 }
 
 // checkUsed fails for what stands in the table and no longer deviates.
-func (x *explanations) checkUsed(t *testing.T) {
+func (x *deviationAccount) checkUsed(t *testing.T) {
 	t.Helper()
 	for i, d := range deviations {
 		if len(x.used[i]) == 0 {

@@ -2,8 +2,8 @@ package filter
 
 import (
 	"bytes"
-	"errors"
 	"flag"
+	"fmt"
 	"os/exec"
 	"strings"
 	"sync"
@@ -17,42 +17,75 @@ var (
 	differentialSeed  = flag.Uint64("seed", 1, "seed of the generated expressions and packets")
 )
 
-// differentialLinks are the link types that are compared, Ethernet more than the others.
-var differentialLinks = []LinkType{
-	EN10MB, EN10MB, EN10MB, EN10MB, Raw, LinuxSLL, LinuxSLL2, Null, Loop, PPP, IEEE80211, IEEE80211Radio, IPv4, IPv6,
+// differentialHandles are what expressions are compiled for, Ethernet more often
+// than others: a link type alone, or a capture file of that type.
+var differentialHandles = []handle{
+	{Target{LinkType: EN10MB}, []string{"-y", "EN10MB"}},
+	{Target{LinkType: EN10MB}, []string{"-y", "EN10MB"}},
+	{Target{LinkType: EN10MB}, []string{"-y", "EN10MB"}},
+	{Target{LinkType: EN10MB, Kind: Savefile}, []string{"-r", corpusDir + "/packets/en10mb.pcap"}},
+	{Target{LinkType: Raw}, []string{"-y", "RAW"}},
+	{Target{LinkType: LinuxSLL}, []string{"-y", "LINUX_SLL"}},
+	{Target{LinkType: LinuxSLL2}, []string{"-y", "LINUX_SLL2"}},
+	{Target{LinkType: LinuxSLL2, Kind: Savefile}, []string{"-r", corpusDir + "/packets/sll2.pcap"}},
+	{Target{LinkType: Null}, []string{"-y", "NULL"}},
+	{Target{LinkType: Null, Kind: Savefile}, []string{"-r", corpusDir + "/packets/null.pcap"}},
+	{Target{LinkType: Loop}, []string{"-y", "LOOP"}},
+	{Target{LinkType: PPP}, []string{"-y", "PPP"}},
+	{Target{LinkType: IEEE80211}, []string{"-y", "IEEE802_11"}},
+	{Target{LinkType: IEEE80211Radio}, []string{"-y", "IEEE802_11_RADIO"}},
+	{Target{LinkType: IPv4}, []string{"-y", "IPV4"}},
+	{Target{LinkType: IPv6}, []string{"-y", "IPV6"}},
+}
+
+// A handle is what tcpdump compiles an expression for, and the same for us.
+type handle struct {
+	target Target
+	args   []string
+}
+
+func (h handle) String() string { return fmt.Sprintf("%s (%s)", h.target.LinkType, h.target.Kind) }
+
+// tcpdump asks tcpdump for its program; refusal is its answer if there is none.
+func (h handle) tcpdump(tb testing.TB, expression string, optimise bool) (program *Program, refusal string) {
+	tb.Helper()
+	args := append([]string{"-ddd"}, h.args...)
+	if !optimise {
+		args = append(args, "-O")
+	}
+	command := exec.Command("tcpdump", append(args, "--", expression)...)
+	var stdout, stderr bytes.Buffer
+	command.Stdout, command.Stderr = &stdout, &stderr
+	if err := command.Run(); err != nil {
+		return nil, strings.TrimSpace(stderr.String() + " (" + err.Error() + ")")
+	}
+	program = &Program{}
+	for _, line := range strings.Split(strings.TrimSpace(stdout.String()), "\n")[1:] {
+		program.Instructions = append(program.Instructions, parseInstruction(tb, line))
+	}
+	return program, ""
 }
 
 // paddedLength is more than any filter of the chooser looks at. On a packet that ends
 // earlier the order of the tests decides, and libpcap disagrees with itself.
 const paddedLength = 2000
 
-// A libpcapProgram is what tcpdump -ddd says: a program, or why there is none.
-type libpcapProgram struct {
-	program *Program
-	refusal string
-}
-
-func tcpdumpProgram(t testing.TB, tcpdump, expression string, link LinkType, optimise bool) libpcapProgram {
-	t.Helper()
-	args := []string{"-ddd", "-y", link.String()}
-	if !optimise {
-		args = append(args, "-O")
-	}
-	command := exec.Command(tcpdump, append(args, "--", expression)...)
-	var stdout, stderr bytes.Buffer
-	command.Stdout, command.Stderr = &stdout, &stderr
-	if err := command.Run(); err != nil {
-		if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) {
-			t.Fatalf("tcpdump: %v", err)
-		}
-		return libpcapProgram{refusal: strings.TrimSpace(stderr.String())}
-	}
-	var p Program
-	lines := strings.Split(strings.TrimSpace(stdout.String()), "\n")
-	for _, line := range lines[1:] {
-		p.Instructions = append(p.Instructions, parseInstruction(t, line))
-	}
-	return libpcapProgram{program: &p}
+// explanations are differences that no packet shows to be libpcap's mistake.
+var explanations = []struct {
+	reason string
+	shows  func(expression, difference string) bool
+}{
+	{
+		"after libpcap has turned a test round it goes on with what it knew about its sides before, " +
+			"and does not see, or sees wrongly, what a net of IPv6 says about the same net",
+		func(expression, _ string) bool { return strings.Count(expression, "net 2001:db8::/125") > 1 },
+	},
+	{
+		"libpcap's optimiser loses the end of a jump in its test for a VLAN tag in metadata",
+		func(_, difference string) bool {
+			return strings.Contains(difference, "no destination found for block-local relative jump")
+		},
+	},
 }
 
 // generatedPackets are the padded packets of a link type, with their length on the wire.
@@ -72,49 +105,75 @@ func generatedPackets(g chooser, link LinkType, n int) []corpusPacket {
 // TestDifferential compares verdicts and programs with those of tcpdump, which
 // are those of the libpcap it was linked with.
 func TestDifferential(t *testing.T) {
-	tcpdump := netnstest.Tool(t, "tcpdump")
+	netnstest.Tool(t, "tcpdump")
 	g := newChooser(*differentialSeed)
 	packets := make(map[LinkType][]corpusPacket)
-	for _, link := range differentialLinks {
-		if packets[link] == nil {
+	for _, h := range differentialHandles {
+		if link := h.target.LinkType; packets[link] == nil {
 			packets[link] = generatedPackets(g, link, 300)
 		}
 	}
 	type question struct {
-		link       LinkType
+		handle
 		expression string
 	}
 	questions := make(chan question)
-	var mutex sync.Mutex
-	var tally differentialTally
+	differences := make(chan difference)
 	var workers sync.WaitGroup
 	for range 2 {
 		workers.Go(func() {
 			for q := range questions {
-				d := compareWithTcpdump(t, tcpdump, q.link, q.expression, packets[q.link])
-				mutex.Lock()
-				tally.count(t, d)
-				mutex.Unlock()
+				differences <- q.compare(t, q.expression, packets[q.target.LinkType])
 			}
 		})
 	}
-	for i := range *differentialCount {
-		link := differentialLinks[i%len(differentialLinks)]
-		questions <- question{link, g.expression(link)}
+	go func() {
+		for i := range *differentialCount {
+			h := differentialHandles[i%len(differentialHandles)]
+			questions <- question{h, g.expression(h.target.LinkType)}
+		}
+		close(questions)
+		workers.Wait()
+		close(differences)
+	}()
+	var tally differentialTally
+	for d := range differences {
+		tally.count(t, d)
 	}
-	close(questions)
-	workers.Wait()
-	t.Logf("%d expressions, %d accepted by both, %d refused by both, %d decisions on packets, %d of them to accept; "+
-		"libpcap is wrong by its own standard on %d expressions; %d differences are not explained",
-		*differentialCount, tally.accepted, tally.refused, tally.decisions, tally.matches, tally.libpcapWrong, tally.unexplained)
-	if tally.accepted < *differentialCount/4 || tally.matches < tally.decisions/100 {
-		t.Error("too few expressions are accepted, or match, to say much")
+	tally.report(t)
+}
+
+// TestDifferentialLive compares what is compiled for an interface, where VLAN tags and
+// more are metadata of a packet.
+//
+// It mostly waits for the kernel to open and close devices, as the live captures do.
+func TestDifferentialLive(t *testing.T) {
+	t.Parallel()
+	netnstest.Tool(t, "tcpdump")
+	ns := netnstest.New(t)
+	ns.Veth(t, "left", "right")
+	g := newChooser(*differentialSeed + 2)
+	packets := generatedPackets(g, EN10MB, 300)
+	for i := range packets {
+		packets[i].meta = g.kernelMetadata(packets[i])
 	}
+	var tally differentialTally
+	live := handle{Target{LinkType: EN10MB, Kind: Live}, []string{"-i", "left"}}
+	ns.Do(t, func() {
+		for range *differentialCount / 12 {
+			e := g.expression(EN10MB)
+			if g.chance(2) {
+				e = g.encapsulation() + " " + g.connective() + " " + e
+			}
+			tally.count(t, live.compare(t, e, packets))
+		}
+	})
+	tally.report(t)
 }
 
 // A difference between tcpdump and this package on one expression.
 type difference struct {
-	link       LinkType
+	handle
 	expression string
 	what       string // empty: none
 	accepted   bool   // by both
@@ -125,6 +184,18 @@ type difference struct {
 	libpcapWrong bool
 }
 
+// changesMeaning tells whether libpcap's optimiser decides otherwise on a packet than the
+// expression says; no optimised program is one that it thinks rejects all packets.
+func changesMeaning(optimised, unoptimised *Program, packets []corpusPacket) bool {
+	for _, p := range packets {
+		matches := optimised != nil && optimised.Match(p.data, p.meta) != 0
+		if matches != (unoptimised.Match(p.data, p.meta) != 0) {
+			return true
+		}
+	}
+	return false
+}
+
 // writesBeforeReading is false for the programs that libpcap makes of pppoes and
 // geneve on 802.11: what they match depends on what was in memory.
 func writesBeforeReading(p *Program) bool {
@@ -132,25 +203,30 @@ func writesBeforeReading(p *Program) bool {
 	return ready || !strings.Contains(why, "scratch word")
 }
 
-func compareWithTcpdump(t testing.TB, tcpdump string, link LinkType, expression string, packets []corpusPacket) difference {
-	d := difference{link: link, expression: expression}
-	theirs := tcpdumpProgram(t, tcpdump, expression, link, true)
-	ours, err := Compile(expression, Target{LinkType: link, SnapLength: corpusSnapLength})
-	switch {
-	case err == nil && theirs.program == nil:
-		d.what = "accepted; tcpdump: " + theirs.refusal
+func (h handle) compare(tb testing.TB, expression string, packets []corpusPacket) difference {
+	d := difference{handle: h, expression: expression}
+	theirs, refusal := h.tcpdump(tb, expression, true)
+	ours, err := Compile(expression, h.target)
+	if (err == nil) != (theirs != nil) {
+		unoptimised, _ := h.tcpdump(tb, expression, false)
+		switch {
+		case unoptimised != nil && changesMeaning(theirs, unoptimised, packets):
+			d.libpcapWrong = true
+		case err == nil:
+			d.what = "accepted; " + refusal
+		default:
+			d.what = "refused: " + err.Error()
+		}
 		return d
-	case err != nil && theirs.program != nil:
-		d.what = "refused: " + err.Error()
-		return d
-	case err != nil:
+	}
+	if err != nil {
 		return d
 	}
 	d.accepted = true
 	var unoptimised *Program
 	for i := range packets {
 		p := &packets[i]
-		want := theirs.program.Match(p.data, p.meta)
+		want := theirs.Match(p.data, p.meta)
 		d.decisions++
 		if want != 0 {
 			d.matches++
@@ -160,9 +236,9 @@ func compareWithTcpdump(t testing.TB, tcpdump string, link LinkType, expression 
 			continue
 		}
 		if unoptimised == nil {
-			unoptimised = tcpdumpProgram(t, tcpdump, expression, link, false).program
+			unoptimised, _ = h.tcpdump(tb, expression, false)
 		}
-		if unoptimised.Match(p.data, p.meta) == got || !writesBeforeReading(theirs.program) {
+		if unoptimised.Match(p.data, p.meta) == got || !writesBeforeReading(theirs) {
 			d.libpcapWrong = true
 			continue
 		}
@@ -174,7 +250,17 @@ func compareWithTcpdump(t testing.TB, tcpdump string, link LinkType, expression 
 
 type differentialTally struct {
 	accepted, refused, decisions, matches int
-	libpcapWrong, unexplained             int
+	libpcapWrong, explained, unexplained  int
+}
+
+func (tally *differentialTally) report(t testing.TB) {
+	expressions := tally.accepted + tally.refused + tally.explained + tally.unexplained
+	t.Logf("%d expressions, %d accepted by both, %d refused by both, %d decisions on packets, %d of them to accept; "+
+		"libpcap is wrong by its own standard on %d expressions; %d other differences are explained, %d are not",
+		expressions, tally.accepted, tally.refused, tally.decisions, tally.matches, tally.libpcapWrong, tally.explained, tally.unexplained)
+	if tally.accepted < expressions/4 || tally.matches < tally.decisions/100 {
+		t.Error("too few expressions are accepted, or match, to say much")
+	}
 }
 
 // shownDifferences is how many differences are shown in full.
@@ -195,11 +281,17 @@ func (tally *differentialTally) count(t testing.TB, d difference) {
 	if d.what == "" {
 		return
 	}
+	for _, e := range explanations {
+		if e.shows(d.expression, d.what) {
+			tally.explained++
+			t.Logf("%s: %s\n\t%s: %s", d.handle, d.expression, d.what, e.reason)
+			return
+		}
+	}
 	tally.unexplained++
-	switch {
-	case tally.unexplained <= shownDifferences:
-		t.Errorf("%s: %s\n\t%s", d.link, d.expression, d.what)
-	default:
+	if tally.unexplained <= shownDifferences {
+		t.Errorf("%s: %s\n\t%s", d.handle, d.expression, d.what)
+	} else {
 		t.Fail()
 	}
 }
@@ -220,7 +312,8 @@ func TestOptimiserKeepsTheMeaning(t *testing.T) {
 	g := newChooser(*differentialSeed + 1)
 	const rounds = 400
 	compared := 0
-	for n, link := range differentialLinks {
+	for n, h := range differentialHandles {
+		link := h.target.LinkType
 		packets := generatedPackets(g, link, 150)
 		var expressions []string
 		if n == 0 {

@@ -1,78 +1,111 @@
 package filter
 
+import "slices"
+
 // maxJump is the longest conditional jump: its distance is one byte.
 const maxJump = 255
 
-// placed is a block with its place in the program.
-type placed struct {
-	*block
-	start int
-	// farYes and farNo tell that the way is longer than a conditional jump reaches, so that it goes
-	// through an unconditional jump behind the block.
-	farYes, farNo bool
+// emitter lays blocks out and turns them into instructions.  It works from the end of the program to
+// its beginning, so that wherever a jump forward leads is there already.
+type emitter struct {
+	reversed []Instruction // the program so far, last instruction first
+	start    []int         // by block, how many instructions there are from its first to the end
+	relays   map[*block]int
+	back     []int // jumps to blocks that are not there yet: indices into reversed
+	backTo   []*block
 }
 
-// emit lays the blocks out and turns them into instructions.
+// emit returns the program.
 //
 // The order is depth first, the true side directly behind its block and the false side behind that,
 // so that all jumps go forward except those of a loop.
 func (g *graph) emit() []Instruction {
 	g.number()
 	layout := g.layout()
-	at := make([]int, len(g.blocks)) // block number -> index in layout
-	for i := range layout {
-		at[layout[i].id] = i
+	size := len(layout)
+	for _, b := range layout {
+		size += len(b.stmts)
 	}
-	size := place(layout)
-	for widen(layout, at) {
-		size = place(layout)
-	}
-	out := make([]Instruction, 0, size)
-	for i := range layout {
-		p := &layout[i]
-		for _, s := range p.stmts {
-			out = append(out, Instruction{Code: s.code, K: s.k})
-		}
+	e := &emitter{reversed: make([]Instruction, 0, size), start: make([]int, len(layout))}
+	for i := len(layout) - 1; i >= 0; i-- {
+		b := layout[i]
 		switch {
-		case p.returns():
-			out = append(out, Instruction{Code: p.code, K: p.k})
-		case p.straight():
-			if target := layout[at[p.yes.id]].start; target != len(out) {
-				out = append(out, Instruction{Code: codeJump, K: uint32(target - len(out) - 1)})
+		case b.returns():
+			e.put(Instruction{Code: b.code, K: b.k})
+		case b.straight():
+			if i+1 == len(layout) || layout[i+1] != b.yes {
+				e.jump(b.yes)
 			}
 		default:
-			out = emitJump(out, p, layout[at[p.yes.id]].start, layout[at[p.no.id]].start)
+			e.branch(b)
 		}
+		for _, s := range slices.Backward(b.stmts) {
+			e.put(Instruction{Code: s.code, K: s.k})
+		}
+		e.start[b.id] = len(e.reversed)
 	}
-	return out
+	for i, from := range e.back {
+		e.reversed[from].K = uint32(from - e.start[e.backTo[i].id])
+	}
+	slices.Reverse(e.reversed)
+	return e.reversed
 }
 
-func emitJump(out []Instruction, p *placed, yes, no int) []Instruction {
-	jump := len(out)
-	out = append(out, Instruction{Code: p.code, K: p.k})
-	far := func(target int) uint8 {
-		out = append(out, Instruction{Code: codeJump, K: uint32(target - len(out) - 1)})
-		return uint8(len(out) - 1 - jump - 1)
+func (e *emitter) put(in Instruction) { e.reversed = append(e.reversed, in) }
+
+// jump puts an unconditional jump, or a copy of the return that it would lead to.
+func (e *emitter) jump(to *block) {
+	switch {
+	case to.returns() && len(to.stmts) == 0:
+		e.put(Instruction{Code: to.code, K: to.k})
+	case e.start[to.id] == 0:
+		e.back, e.backTo = append(e.back, len(e.reversed)), append(e.backTo, to)
+		e.put(Instruction{Code: codeJump})
+	default:
+		e.put(Instruction{Code: codeJump, K: uint32(len(e.reversed) - e.start[to.id])})
 	}
-	if p.farYes {
-		out[jump].Jt = far(yes)
-	} else {
-		out[jump].Jt = uint8(yes - jump - 1)
+}
+
+// branch puts the conditional jump of a block.  A way that is too long goes through a relay, an
+// unconditional jump that later blocks have needed too or that is put behind the block.
+func (e *emitter) branch(b *block) {
+	for {
+		yes, yesOK := e.distance(b.yes)
+		no, noOK := e.distance(b.no)
+		if yesOK && noOK {
+			e.put(Instruction{Code: b.code, Jt: yes, Jf: no, K: b.k})
+			return
+		}
+		to := b.no
+		if noOK {
+			to = b.yes
+		}
+		e.jump(to)
+		if e.relays == nil {
+			e.relays = make(map[*block]int)
+		}
+		e.relays[to] = len(e.reversed)
 	}
-	if p.farNo {
-		out[jump].Jf = far(no)
-	} else {
-		out[jump].Jf = uint8(no - jump - 1)
+}
+
+// distance is how far the next instruction to be put has to jump to a block or to the nearest relay
+// to it, and whether it can.
+func (e *emitter) distance(to *block) (uint8, bool) {
+	if d := len(e.reversed) - e.start[to.id]; d <= maxJump {
+		return uint8(d), true
 	}
-	return out
+	if at, ok := e.relays[to]; ok && len(e.reversed)-at <= maxJump {
+		return uint8(len(e.reversed) - at), true
+	}
+	return 0, false
 }
 
 // straight tells whether the block has one way on.
 func (b *block) straight() bool { return !b.returns() && (b.code == codeJump || b.yes == b.no) }
 
 // layout orders the blocks: every block before its successors, except for jumps back in a loop.
-func (g *graph) layout() []placed {
-	layout := make([]placed, len(g.blocks))
+func (g *graph) layout() []*block {
+	layout := make([]*block, len(g.blocks))
 	end := len(layout)
 	type visit struct {
 		b    *block
@@ -97,53 +130,9 @@ func (g *graph) layout() []placed {
 			enter(top.b.yes)
 		default:
 			end--
-			layout[end] = placed{block: top.b}
+			layout[end] = top.b
 			stack = stack[:len(stack)-1]
 		}
 	}
 	return layout
-}
-
-// place computes where every block starts and returns the length of the program.
-func place(layout []placed) int {
-	at := 0
-	for i := range layout {
-		p := &layout[i]
-		p.start = at
-		at += len(p.stmts)
-		switch {
-		case p.straight():
-			if i+1 == len(layout) || layout[i+1].block != p.yes {
-				at++
-			}
-		default:
-			at++
-		}
-		if p.farYes {
-			at++
-		}
-		if p.farNo {
-			at++
-		}
-	}
-	return at
-}
-
-// widen marks conditional jumps that do not reach, and tells whether there were any.
-func widen(layout []placed, at []int) bool {
-	found := false
-	for i := range layout {
-		p := &layout[i]
-		if p.returns() || p.straight() {
-			continue
-		}
-		jump := p.start + len(p.stmts)
-		if !p.farYes && layout[at[p.yes.id]].start-jump-1 > maxJump {
-			p.farYes, found = true, true
-		}
-		if !p.farNo && layout[at[p.no.id]].start-jump-1 > maxJump {
-			p.farNo, found = true, true
-		}
-	}
-	return found
 }

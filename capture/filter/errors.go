@@ -23,6 +23,14 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
+// suggestion is a hint for a word that looks like a mistyped keyword.
+func suggestion(word string) string {
+	if k := nearest(word, keywordList()); k != "" {
+		return fmt.Sprintf("did you mean %q?", k)
+	}
+	return ""
+}
+
 // nearest returns the candidate that word was most likely meant to be, or "" when none is close:
 // one slip in a short word, two in one of six letters or more.  Swapping two neighbours is one slip.
 func nearest(word string, candidates []string) string {
@@ -39,7 +47,7 @@ func nearest(word string, candidates []string) string {
 		if c == word || len(c) > len(word)+limit || len(word) > len(c)+limit {
 			continue
 		}
-		if d := slips(lower, c); d < bestDistance || d == bestDistance && c < best {
+		if d := slips(lower, c); d < bestDistance || d == bestDistance && closer(lower, c, best) {
 			best, bestDistance = c, d
 		}
 	}
@@ -47,6 +55,12 @@ func nearest(word string, candidates []string) string {
 		return ""
 	}
 	return best
+}
+
+// closer decides between two candidates with as many slips: the first letter is seldom wrong.
+// Otherwise the first in the list stays.
+func closer(word, c, best string) bool {
+	return best == "" || c[0] == word[0] && best[0] != word[0]
 }
 
 // slips is the restricted edit distance (insert, delete, replace, swap neighbours).

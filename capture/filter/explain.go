@@ -182,10 +182,13 @@ func hostWords(i *identifier) string {
 func addressScope(i *identifier) string {
 	switch i.q.proto {
 	case protoDefault:
-		if i.kind != identIPv6 && i.kind != identEther {
-			return ", in IPv4, ARP or RARP"
+		switch {
+		case i.kind == identIPv6, i.kind == identEther:
+			return ""
+		case i.kind == identName && i.q.typ != typeNet:
+			return ", in IPv4, IPv6, ARP or RARP"
 		}
-		return ""
+		return ", in IPv4, ARP or RARP"
 	case protoLink:
 		return ""
 	}

@@ -52,6 +52,20 @@ func TestExplain(t *testing.T) {
   is an IPv4 broadcast
 `},
 		{"host 999", "every packet that\n  has the address 0.0.3.231 as source or destination, in IPv4, ARP or RARP\n"},
+		{"src host www.example", "every packet that\n  has an address of the host www.example as source, in IPv4, IPv6, ARP or RARP\n"},
+		{"net labnet", "every packet that\n  has an address in the network labnet as source or destination, in IPv4, ARP or RARP\n"},
+		{"gateway router and ip", `every packet that
+  goes through the gateway router: it has the hardware address of that host, but not its IP address, and
+  is IPv4
+`},
+		{"not gateway router", "every packet that\n  does not go through the gateway router: it has the hardware address of that host, but not its IP address\n"},
+		{"wlan addr3 2:0:0:0:0:1", "every packet that\n  has the hardware address 2:0:0:0:0:1 as third 802.11 address\n"},
+		{"ether multicast or vlan", `every packet that
+  does at least one of these:
+    is a link-layer multicast, or
+    has a VLAN tag; all that follows is looked for behind it
+`},
+		{"ip protochain 51", "every packet that\n  has the protocol 51 somewhere in the chain of its IPv4 headers\n"},
 		{"type mgt subtype beacon", "every packet that\n  is an 802.11 frame of type mgt, subtype beacon\n"},
 		{"byte 23 = 6", "every packet that\n  has byte 23 of the link layer equal to 6\n"},
 	} {

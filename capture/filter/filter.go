@@ -1,13 +1,3 @@
-// Package filter compiles the capture-filter language of pcap-filter(7) to classic BPF.
-//
-//	program, err := filter.Compile("tcp port 443 and not host 192.0.2.1", filter.Target{
-//		LinkType: filter.EN10MB,
-//		Kind:     filter.Live,
-//	})
-//
-// The way of an expression through the package, one file or group of files each: lexer (words),
-// parser (a tree, with the qualifiers that are in force at every identifier), codegen (a graph of
-// blocks: statements and one conditional jump), the optimiser passes, emit (instructions).
 package filter
 
 import (

@@ -8,7 +8,8 @@ const maxKernelInstructions = 4096
 // KernelReady says whether SO_ATTACH_FILTER takes the program, and if not, why.
 // The rules are those of the kernel's bpf_check_classic(): a program that
 // KernelReady accepts is refused only for want of socket memory
-// (net.core.optmem_max).
+// (net.core.optmem_max). They say nothing about the packets: what the socket
+// sees has to begin as the link type of the program does.
 func (p *Program) KernelReady() (ready bool, why string) {
 	code := p.Instructions
 	switch {

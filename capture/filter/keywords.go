@@ -174,7 +174,8 @@ func (k primitiveKind) String() string {
 		"mpls", "pppoed", "pppoes", "geneve", "vxlan", "type", "subtype", "dir", "llc"}[k]
 }
 
-// keywordList names every word with a meaning of its own, for suggestions.
+// keywordList names the words with a meaning of their own, for suggestions; among those that are as
+// close, the first is suggested.
 func keywordList() []string {
 	return []string{"and", "or", "not", "ether", "link", "wlan", "ip", "ip6", "arp", "rarp", "tcp", "udp", "sctp",
 		"icmp", "icmp6", "igmp", "pim", "vrrp", "carp", "esp", "ah", "src", "dst", "host", "net", "mask", "port",

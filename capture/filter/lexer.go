@@ -249,7 +249,7 @@ func scanNumber(s string) token {
 func scanAddress(s string) (token, int) {
 	other := 0 // what a name, number or quad would take
 	if s[0] != ':' {
-		other = max(nameLength(s), 0)
+		other = nameLength(s)
 	}
 	ether := etherLength(s)
 	v6 := ipv6Length(s)
@@ -263,7 +263,7 @@ func scanAddress(s string) (token, int) {
 	case v6 == longest:
 		return token{kind: tokenIPv6, text: s[:v6]}, v6
 	}
-	return lexError("%q is neither an Ethernet address (six bytes such as 02:00:00:00:00:0a) nor an IPv6 address", s[:bad]), 0
+	return lexError("%q is neither an Ethernet address (six bytes such as 02:00:00:00:00:0a) nor an IPv6 address", s[:bad]), bad
 }
 
 // etherLength is the length of an Ethernet address at the start of s: twelve hexadecimal digits,

@@ -52,6 +52,7 @@ func (hostless) Hosts(context.Context, string) ([]netip.Addr, error) {
 // included, and captures them at both ends with the kernel running our program
 // and with tcpdump for the same expression. Both must have the same packets.
 func TestLiveCapturesAreTcpdumps(t *testing.T) {
+	t.Parallel()
 	tcpdump := netnstest.Tool(t, "tcpdump")
 	ns := netnstest.New(t)
 	ns.Veth(t, "left", "right")

@@ -33,16 +33,38 @@ func (t *valueTable) reset(n int) {
 
 // of is the number of the value that an instruction computes from v0 and v1.
 func (t *valueTable) of(code uint16, v0, v1 uint32) number32 {
-	bucket := &t.buckets[(uint32(code)*31+v0*0x9e3779b1+v1*0x85ebca6b)>>7&uint32(len(t.buckets)-1)]
+	bucket := t.bucket(code, v0, v1)
 	for i := *bucket; i != 0; i = t.nodes[i].next {
 		if n := &t.nodes[i]; n.code == code && n.v0 == v0 && n.v1 == v1 {
 			return uint32(i)
 		}
 	}
+	if len(t.nodes) > 2*len(t.buckets) {
+		t.grow()
+		bucket = t.bucket(code, v0, v1)
+	}
 	i := int32(len(t.nodes))
 	t.nodes = append(t.nodes, valueNode{code: code, v0: v0, v1: v1, next: *bucket, constant: code == codeLoadImm})
 	*bucket = i
 	return uint32(i)
+}
+
+func (t *valueTable) bucket(code uint16, v0, v1 uint32) *int32 {
+	h := uint32(code)*0xc2b2ae35 ^ v0*0x9e3779b1 ^ v1*0x85ebca6b
+	return &t.buckets[(h^h>>15)&uint32(len(t.buckets)-1)]
+}
+
+// grow makes room for more values.
+func (t *valueTable) grow() {
+	t.buckets = make([]int32, 4*len(t.buckets))
+	for i := 1; i < len(t.nodes); i++ {
+		n := &t.nodes[i]
+		if n.code == codeNone {
+			continue
+		}
+		bucket := t.bucket(n.code, n.v0, n.v1)
+		n.next, *bucket = *bucket, int32(i)
+	}
 }
 
 // literal is the number of a constant.

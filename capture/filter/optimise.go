@@ -42,6 +42,7 @@ func (g *graph) optimise(expression string) *Error {
 	if g.refusing && g.root.returns() && g.root.k == 0 {
 		return &Error{Expression: expression, Message: "the expression rejects all packets: its parts contradict each other or cannot occur on this link type"}
 	}
+	o.searchLists()
 	return nil
 }
 

@@ -116,9 +116,7 @@ func (p *parser) unexpected(wanted string) {
 	}
 	hint := ""
 	if t.kind == tokenName {
-		if word := nearest(t.text, keywordList()); word != "" {
-			hint = fmt.Sprintf("did you mean %q?", word)
-		}
+		hint = suggestion(t.text)
 	}
 	p.fail(t.pos, hint, "%q is not expected here; wanted %s", t.text, wanted)
 }
@@ -174,9 +172,7 @@ func (p *parser) notATerm(u unit) {
 		if id, ok := u.node.(*identifier); ok {
 			text = id.text
 			if id.kind == identName {
-				if word := nearest(id.text, keywordList()); word != "" {
-					hint = fmt.Sprintf("did you mean %q?", word)
-				}
+				hint = suggestion(id.text)
 			}
 		}
 		p.fail(pos, hint, "%q needs a qualifier before it, such as host, net or port", text)
@@ -433,18 +429,13 @@ func (p *parser) protocolTerm() unit {
 			return unit{kind: unitTerm, node: p.complete(p.primitive(t.pos, proto)), q: undefined}
 		}
 	case tokenName, tokenQuad, tokenIPv6, tokenEther, tokenNumber:
-		p.fail(after.pos, p.hintAfterProtocol(after), "%q cannot follow %q directly; put host, net, port, src, dst or proto between them", after.text, t.text)
+		hint := ""
+		if after.kind == tokenName {
+			hint = suggestion(after.text)
+		}
+		p.fail(after.pos, hint, "%q cannot follow %q directly; put host, net, port, src, dst or proto between them", after.text, t.text)
 	}
 	return unit{kind: unitTerm, node: p.complete(&bareProtocol{pos: t.pos, proto: proto}), q: undefined}
-}
-
-func (p *parser) hintAfterProtocol(t token) string {
-	if t.kind == tokenName {
-		if word := nearest(t.text, keywordList()); word != "" {
-			return fmt.Sprintf("did you mean %q?", word)
-		}
-	}
-	return ""
 }
 
 // head parses qualifiers after an optional protocol, and the identifier that they qualify.

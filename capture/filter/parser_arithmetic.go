@@ -49,7 +49,7 @@ func (p *parser) operators(left number, above int) number {
 			return left
 		}
 		p.take()
-		left = &operation{op: op, left: left, right: p.operators(p.operand(), level)}
+		left = &operation{pos: left.at(), op: op, left: left, right: p.operators(p.operand(), level)}
 	}
 }
 

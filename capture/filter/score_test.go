@@ -82,7 +82,7 @@ var (
 func TestCorpus(t *testing.T) {
 	expressions := readCorpusExpressions(t)
 	names := corpusNames(t)
-	known := newExplanations()
+	known := newDeviationAccount()
 	total := newContextScore("total")
 	var scores []*contextScore
 	for _, c := range corpusContexts {
@@ -221,7 +221,7 @@ func (s *contextScore) merge(other *contextScore) {
 
 // writeScores prints the three tables of the score (verdicts, packets, lengths),
 // then what differs and why, and at the end what differs without a reason.
-func writeScores(w io.Writer, scores []*contextScore, expressions map[string]corpusExpression, known *explanations) {
+func writeScores(w io.Writer, scores []*contextScore, expressions map[string]corpusExpression, known *deviationAccount) {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "\naccepted and refused as by libpcap\treal\tedge\tsuite\tgen\tinvalid")
 	for _, s := range scores {
@@ -251,7 +251,7 @@ func writeScores(w io.Writer, scores []*contextScore, expressions map[string]cor
 	writeDifferences(w, scores, expressions, known)
 }
 
-func writeDifferences(w io.Writer, scores []*contextScore, expressions map[string]corpusExpression, known *explanations) {
+func writeDifferences(w io.Writer, scores []*contextScore, expressions map[string]corpusExpression, known *deviationAccount) {
 	reasons := make(map[string]int)
 	var unexplained, longerToo []string
 	for _, s := range scores {
@@ -271,7 +271,7 @@ func writeDifferences(w io.Writer, scores []*contextScore, expressions map[strin
 	for _, d := range deviations {
 		fmt.Fprintf(w, "%6d  %s\n", reasons[d.reason], d.reason)
 	}
-	fmt.Fprintf(w, "\n%d programs are longer than libpcap's, none of them of a real expression\n", len(longerToo))
+	fmt.Fprintf(w, "\n%d other programs are longer than libpcap's, none of them of a real expression\n", len(longerToo))
 	for _, line := range longerToo {
 		fmt.Fprintln(w, " ", line)
 	}

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -318,3 +319,24 @@ var (
 	moulding sync.Mutex
 	moulded  map[string][]byte
 )
+
+// SessionProcesses are the processes of logins now.
+func (a *Appliance) SessionProcesses() (pids []int) {
+	a.t.Helper()
+	children, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", a.process.Process.Pid))
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	for _, path := range children {
+		list, err := os.ReadFile(path)
+		if err != nil {
+			continue // the thread has ended
+		}
+		for _, word := range strings.Fields(string(list)) {
+			if pid, err := strconv.Atoi(word); err == nil {
+				pids = append(pids, pid)
+			}
+		}
+	}
+	return pids
+}

@@ -26,6 +26,9 @@ var binary = sync.OnceValues(func() (string, error) {
 	if path := os.Getenv(binaryEnv); path != "" {
 		return filepath.Abs(path)
 	}
+	if err := lookAtSources(); err != nil {
+		return "", err
+	}
 	dir, err := os.MkdirTemp("", "diagsh-build-")
 	if err != nil {
 		return "", err

@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -90,6 +91,28 @@ func (a *Appliance) Tree() []menu.Node {
 		a.t.Fatalf("GET /v1/tree: %d %v", status, err)
 	}
 	return nodes
+}
+
+// Logouts counts how often a user has logged out.
+func (a *Appliance) Logouts(user string) (n int) {
+	a.t.Helper()
+	for _, e := range a.Audit() {
+		if e.Act == access.ActLogout && e.User == user {
+			n++
+		}
+	}
+	return n
+}
+
+// WaitLogouts waits until a user has logged out so many times. A client that has hung up does not see when the appliance knows of it,
+// but the audit log does.
+func (a *Appliance) WaitLogouts(user string, n int) {
+	a.t.Helper()
+	for deadline := time.Now().Add(Patience); a.Logouts(user) < n; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			a.t.Fatalf("the appliance does not see that %s has gone", user)
+		}
+	}
 }
 
 // Audit is the audit log as it stands in its file, the oldest line first.

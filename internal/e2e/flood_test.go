@@ -59,18 +59,17 @@ func TestFlood(t *testing.T) {
 				flood.keep(ctx, func() { flood.hang(ctx, n) })
 			}
 			(&bed{Appliance: a, t: t}).await("the flood", func() bool { return flood.tried.Load() >= int64(f.guessers+f.idlers) })
-			slowest := time.Duration(0)
 			for n := range 6 {
-				took, err := loginFrom("127.0.0.3", a, n%2 == 0)
+				method := []string{"key", "password"}[n%2]
+				took, err := loginFrom("127.0.0.3", a, method == "key")
 				if err != nil {
-					t.Fatalf("login %d: %v", n, err)
+					t.Fatalf("login by %s: %v", method, err)
 				}
-				slowest = max(slowest, took)
+				if took > loginGoal {
+					t.Errorf("a login by %s took %v", method, took)
+				}
+				t.Logf("login by %s after %d connections of the flood: %v", method, flood.tried.Load(), took.Round(time.Millisecond))
 			}
-			if slowest > loginGoal {
-				t.Errorf("a login took %v", slowest)
-			}
-			t.Logf("the slowest of six logins took %v, the flood made %d connections", slowest.Round(time.Millisecond), flood.tried.Load())
 		})
 	}
 }
@@ -86,11 +85,18 @@ func newFlood(a *appliance.Appliance) *flood { return &flood{a: a} }
 
 func (f *flood) wait() { f.all.Wait() }
 
-// keep does something over and over.
+// keep does something over and over, at a pace at which it is the appliance that is flooded and not the machine of the test: a
+// thousand connections a second in all.
 func (f *flood) keep(ctx context.Context, do func()) {
 	f.all.Go(func() {
+		pace := time.NewTicker(100 * time.Millisecond)
+		defer pace.Stop()
 		for ctx.Err() == nil {
 			do()
+			select {
+			case <-pace.C:
+			case <-ctx.Done():
+			}
 		}
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"runtime"
 	"testing"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -94,7 +95,27 @@ func (n *Namespace) Veth(t testing.TB, left, right string) {
 		}
 		up(t, left)
 		up(t, right)
+		Operates(t, left)
+		Operates(t, right)
 	})
+}
+
+// Operates waits until an interface of the present namespace, see Do, sends what
+// it is given. The end of a veth pair that comes up first gets its queue only when
+// the kernel's link watch hears of the other; until then it drops everything without
+// a word.
+func Operates(t testing.TB, name string) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		link, err := netlink.LinkByName(name)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if link.Attrs().OperState == netlink.OperUp {
+			return
+		}
+	}
+	t.Fatalf("%s does not come up", name)
 }
 
 func up(t testing.TB, name string) {

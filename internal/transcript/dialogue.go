@@ -58,7 +58,11 @@ func inputs(lines []string) []input {
 // playDialogue types the inputs of a dialogue at the prompts that come, and returns the screen in the form of the transcript.
 func (p *player) playDialogue(s section) []string {
 	d := &dialogue{player: p, terminal: p.appliance.Terminal(s.user, s.width, s.height), rows: map[int]input{}}
-	defer d.terminal.Close()
+	before := p.appliance.Logouts(s.user)
+	defer func() {
+		d.terminal.Close()
+		p.appliance.WaitLogouts(s.user, before+1) // who, last and the audit log of the next section have it
+	}()
 	d.prompt(-1)
 	first := d.row
 	for _, in := range inputs(s.lines) {
@@ -114,20 +118,24 @@ func (d *dialogue) enter(in input) {
 	d.rows[d.row] = in
 	for rest != "" {
 		text, key, sent, after := nextKey(rest)
-		if in.secret {
-			text, key, after = rest, "", ""
-		}
 		d.terminal.Type(text)
 		rest = after
 		switch key {
 		case "":
 		case "^C", "^D":
+			if !in.secret {
+				d.echoed(text) // ^C drops what was typed and not read
+			}
 			d.terminal.Type(sent)
 			d.prompt(d.row)
 			return
 		default:
 			d.echoed(text)
-			if d.press(sent) && rest == "" {
+			listed := d.press(sent)
+			if listed && rest != "" {
+				d.t.Fatalf("%q: %s shows a list and the line anew below it, so what is typed next stands in the transcript's next line", in.written, key)
+			}
+			if listed {
 				return
 			}
 		}
@@ -199,13 +207,17 @@ func (d *dialogue) text(first int) []string {
 // inputLine is the row of an input: the prompt that came, the keys as they are written, and the line that they became if it is
 // another.
 func (d *dialogue) inputLine(in input, row string) string {
-	if in.secret {
-		return strings.TrimRight(row, " ") + strings.TrimRight(" <secret "+in.written, " ") + ">"
-	}
 	prompt, shown, _ := strings.Cut(row+" ", "> ")
 	shown = strings.TrimRight(shown, " ")
-	line := strings.TrimRight(d.normal.line(prompt)+"> "+in.written, " ")
-	if shown != plain(in.written) {
+	written, echo := in.written, plain(in.written)
+	if in.secret {
+		written, echo = strings.TrimRight("<secret "+in.written, " ")+">", ""
+		if in.written == "^C" {
+			echo = in.written
+		}
+	}
+	line := strings.TrimRight(d.normal.line(prompt)+"> "+written, " ")
+	if shown != echo {
 		line += becomes + shown
 	}
 	return line

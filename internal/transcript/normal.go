@@ -11,7 +11,8 @@ import (
 	"diagsh/internal/appliance"
 )
 
-// A normal replaces what differs from run to run by its name. Numbers that a run determines (packets, bytes of a file) stay.
+// A normal replaces what differs from run to run, or from machine to machine, by its name. Numbers of packets stay. The size of a file
+// does not: pcapng names the kernel that it was written on.
 type normal []replacement
 
 type replacement struct {
@@ -26,6 +27,8 @@ var replacements = normal{
 	{regexp.MustCompile(`\b\d{4}-\d\d-\d\d[T ]` + timeOfDay + `(?: UTC|Z|[+-]\d\d:\d\d)?`), "<time>"},
 	{regexp.MustCompile(`\b` + timeOfDay + ` UTC`), "<time>"},
 	{regexp.MustCompile(`-\d{8}-\d{6}`), "-<stamp>"},
+	{regexp.MustCompile(`\b\d+(?:\.\d)? [KMG]?B\b`), "<size>"},
+	{regexp.MustCompile(`("bytes(?:Written)?": ?)\d+`), "${1}<size>"},
 	{regexp.MustCompile(`\b[a-hj-km-np-z2-9]{8}-\d+\b`), "<session>"},
 	{regexp.MustCompile(`\brunning (?:\d+[smhd])+`), "running <duration>"},
 	{regexp.MustCompile(`("seconds": ?)[\d.]+`), "${1}<duration>"},

@@ -12,9 +12,9 @@
 //
 // A dialogue is the screen as a person sees it, and drives itself: what stands behind a prompt is typed. Special keys are written ^C,
 // ^D, <Tab>, <?>, <Up>; a secret, which is not shown, as `Password> <secret correct horse>`. Where the keys make another line than
-// they are, "  => " and that line follow. A bare prompt is Enter alone, except at the end, where nothing more is typed. Output above
+// they are, "  => " and that line follow; where <Tab> or <?> show a list, the line goes on below it without Enter. A bare prompt is Enter alone, except at the end, where nothing more is typed. Output above
 // the first prompt is left out unless the section begins with it. If the session ends, the last line is `= status`. The heading may
-// name a window: `-- dialogue as op in 40x10 --`; it is 120x200 otherwise.
+// name a window: `-- dialogue as op in 40x10 --`; it is 132x200 otherwise.
 //
 //	-- line as ro --
 //	$ packetcapture start
@@ -55,7 +55,7 @@ type section struct {
 
 // parseSection reads a heading and splits the text.
 func parseSection(f txtar.File) (section, error) {
-	s := section{width: 120, height: 200, lines: strings.Split(strings.TrimRight(string(f.Data), "\n"), "\n")}
+	s := section{width: 132, height: 200, lines: strings.Split(strings.TrimRight(string(f.Data), "\n"), "\n")}
 	if len(s.lines) == 1 && s.lines[0] == "" {
 		s.lines = nil
 	}

@@ -126,7 +126,7 @@ func (t *Terminal) watchSignals() {
 		case syscall.SIGWINCH:
 			t.screen.resized()
 		case syscall.SIGHUP:
-			t.hangUp()
+			t.HangUp()
 		}
 	}
 }
@@ -136,7 +136,7 @@ const escapeTime = 500 * time.Millisecond
 
 // readKeys fills the queue until the terminal is closed or gone.
 func (t *Terminal) readKeys() {
-	defer t.hangUp()
+	defer t.HangUp()
 	var keys decoder
 	buf := make([]byte, 4096)
 	for {
@@ -164,8 +164,8 @@ func (t *Terminal) typed(k key) {
 	t.keys.put(k)
 }
 
-// hangUp ends all reading and whatever runs: nobody is there any more.
-func (t *Terminal) hangUp() {
+// HangUp ends all reading with io.EOF, and whatever runs: nobody is there any more, at the one end or the other.
+func (t *Terminal) HangUp() {
 	t.keys.close()
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -11,6 +11,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"diagsh/capture/filter"
 )
@@ -132,18 +133,18 @@ var linkTypes = []filter.LinkType{
 	filter.Null, filter.Loop, filter.PPP, filter.IEEE80211, filter.IEEE80211Radio,
 }
 
-// parseLinkType takes a name or a number. A number that the compiler does not
-// know is the compiler's to refuse.
+// parseLinkType takes a name or a number; some types have two numbers.
 func parseLinkType(s string) (filter.LinkType, error) {
+	name := s
+	if n, err := strconv.ParseUint(s, 10, 16); err == nil {
+		name = filter.LinkType(n).String()
+	}
 	var known []string
 	for _, l := range linkTypes {
-		if strings.EqualFold(l.String(), s) {
+		if strings.EqualFold(l.String(), name) {
 			return l, nil
 		}
 		known = append(known, l.String())
-	}
-	if n, err := strconv.ParseUint(s, 10, 16); err == nil {
-		return filter.LinkType(n), nil
 	}
 	return 0, fmt.Errorf("no link type %q, there are %s", s, strings.Join(known, ", "))
 }
@@ -168,17 +169,11 @@ func parseNetmask(s string) (uint32, error) {
 	return uint32(n), nil
 }
 
-// showPlace repeats the expression with a mark where the error is, and the hint.
+// showPlace repeats the expression with a mark where the error is.
 func showPlace(w io.Writer, err error) {
 	var e *filter.Error
-	if !errors.As(err, &e) {
-		return
-	}
-	if e.Expression != "" && e.Position >= 0 && e.Position <= len(e.Expression) && !strings.ContainsAny(e.Expression, "\r\n\t") {
+	if errors.As(err, &e) && e.Expression != "" && e.Position >= 0 && e.Position <= len(e.Expression) && !strings.ContainsFunc(e.Expression, unicode.IsControl) {
 		fmt.Fprintf(w, "  %s\n  %*s\n", e.Expression, e.Position+1, "^")
-	}
-	if e.Hint != "" {
-		fmt.Fprintf(w, "  %s\n", e.Hint)
 	}
 }
 

@@ -26,6 +26,7 @@ func TestListings(t *testing.T) {
 		{[]string{"ip"}, "(000) ldh      [12]\n(001) jeq      #0x800           jt 2\tjf 3\n(002) ret      #262144\n(003) ret      #0\n"},
 		{[]string{"-dd", ""}, "{ 0x6, 0, 0, 0x00040000 },\n"},
 		{[]string{"-y", "linux_sll2", "-s", "96", "-ddd", "ip"}, "4\n40 0 0 0\n21 0 1 2048\n6 0 0 96\n6 0 0 0\n"},
+		{[]string{"-y", "101", "-ddd", "ip"}, "5\n48 0 0 0\n84 0 0 240\n21 0 1 64\n6 0 0 262144\n6 0 0 0\n"},
 		{[]string{"-y", "113", "-s", "0", "-ddd", "ip"}, "4\n40 0 0 14\n21 0 1 2048\n6 0 0 262144\n6 0 0 0\n"},
 	} {
 		status, stdout, stderr := run(t, "", test.args...)
@@ -61,7 +62,7 @@ func TestRefusals(t *testing.T) {
 		{[]string{"prot 80"}, exitFailed, "  prot 80\n  ^\n"},
 		{[]string{"tcp port nosuchservice"}, exitFailed, "nosuchservice"},
 		{[]string{"-y", "TOKENRING", "ip"}, exitWrongWords, `no link type "TOKENRING", there are EN10MB`},
-		{[]string{"-y", "6", "ip"}, exitFailed, ""},
+		{[]string{"-y", "6", "ip"}, exitWrongWords, `no link type "6"`},
 		{[]string{"--kind", "savefile", "inbound"}, exitFailed, "inbound"},
 		{[]string{"--kind", "open", "ip"}, exitWrongWords, `no kind "open"`},
 		{[]string{"--netmask", "255.255.255.0", "ip"}, exitWrongWords, `netmask "255.255.255.0"`},

@@ -1,0 +1,113 @@
+package commands_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+	"unicode"
+
+	"golang.org/x/crypto/ssh"
+
+	"diagsh/commands"
+	"diagsh/internal/appliance"
+	"diagsh/internal/transcript"
+	"diagsh/menu"
+)
+
+// tree is the tree of commands; what is asked of it here needs no appliance behind it.
+func tree() *menu.Menu { return commands.Tree(nil, commands.Version{}) }
+
+func TestEveryCommandHasATranscript(t *testing.T) { transcript.Cover(t, tree(), ".") }
+
+// What people read about a command comes from its declaration, so every declaration must say enough.
+func TestEveryCommandIsDeclaredWhole(t *testing.T) {
+	tree().Walk(func(path []string, item menu.Item) {
+		name := strings.Join(path, " ")
+		if fault := faultOf(item.Summary()); fault != "" {
+			t.Errorf("%s: its help %s: %q", name, fault, item.Summary())
+		}
+		c, ok := item.(*menu.Command)
+		if !ok {
+			return
+		}
+		if !c.Role.Valid() {
+			t.Errorf("%s requires no role", name)
+		}
+		if c.Details != "" && faultOf(c.Details) != "" {
+			t.Errorf("%s: its details %s: %q", name, faultOf(c.Details), c.Details)
+		}
+		for _, p := range c.Params {
+			if fault := faultOf(p.Help); fault != "" {
+				t.Errorf("%s, %s: its help %s: %q", name, p.Name, fault, p.Help)
+			}
+			if strings.ToLower(p.Name) != p.Name {
+				t.Errorf("%s, %s: a keyword is written in small letters", name, p.Name)
+			}
+		}
+	})
+}
+
+// faultOf says what is wrong with a sentence for people.
+func faultOf(sentence string) string {
+	switch {
+	case sentence == "":
+		return "is missing"
+	case !unicode.IsUpper([]rune(sentence)[0]):
+		return "does not begin with a capital letter"
+	case !strings.HasSuffix(sentence, "."):
+		return "does not end with a full stop"
+	}
+	return ""
+}
+
+// Whatever can be typed is offered by Tab: in a menu its verbs, behind a command its arguments. The state is one in which every verb
+// can work: a capture runs, another has ended, a user is locked.
+func TestTabOffersEverything(t *testing.T) {
+	a := appliance.Start(t, appliance.Options{Config: "login:\n  lockAfter: 1\n"})
+	if r := a.Local("packetcapture start ended interface lo; packetcapture stop ended; packetcapture start running interface lo"); r.Status != 0 {
+		t.Fatalf("the captures: %+v", r)
+	}
+	if _, err := a.LoginBy("ro", ssh.Password("wrong")); err == nil {
+		t.Fatal("a wrong password logged in")
+	}
+	found := func(at []string, line string) menu.Completion {
+		request, _ := json.Marshal(map[string]any{"at": at, "line": line, "abbreviate": true})
+		status, body := a.API("", "POST", "/v1/complete", string(request))
+		var c menu.Completion
+		if err := json.Unmarshal([]byte(body), &c); status != http.StatusOK || err != nil {
+			t.Fatalf("complete %q: %d %v", line, status, err)
+		}
+		return c
+	}
+	offered := func(at []string, line string, word string) {
+		t.Helper()
+		for _, c := range found(at, line).Candidates {
+			if c.Text == word {
+				return
+			}
+		}
+		t.Errorf("in the menu %v, Tab behind %q does not offer %s", at, line, word)
+	}
+	tree().Walk(func(path []string, item menu.Item) {
+		menu, name := path[:len(path)-1], path[len(path)-1]
+		for _, line := range []string{"", name[:1], strings.ToUpper(name)} {
+			offered(menu, line, name)
+		}
+		whole := strings.Join(path, " ")
+		offered(nil, whole, name)
+		for _, p := range paramsOf(item) {
+			offered(nil, whole+" "+p.Name[:1], p.Name)
+			for _, choice := range p.Choices {
+				offered(nil, whole+" "+p.Name+" ", choice)
+			}
+		}
+	})
+}
+
+func paramsOf(item menu.Item) []menu.Param {
+	if c, ok := item.(*menu.Command); ok {
+		return c.Params
+	}
+	return nil
+}

@@ -1,0 +1,316 @@
+package appliance_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"diagsh/internal/appliance"
+	"diagsh/internal/netnstest"
+	"diagsh/internal/vt"
+)
+
+// top is the prompt of the top menu.
+const top = appliance.Host + "> "
+
+// Thirty lines in one piece, typed by a script or pasted by a terminal that marks a paste: each is run, in its order, and none is lost.
+func TestPasteOfThirtyLines(t *testing.T) {
+	a := appliance.Start(t, appliance.Options{})
+	for name, paste := range map[string]func(string) string{
+		"plain":     func(lines string) string { return lines },
+		"bracketed": func(lines string) string { return "\x1b[200~" + lines + "\x1b[201~" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			term := a.Terminal("op", 80, 24)
+			term.Prompted(top)
+			var lines strings.Builder
+			for n := 1; n <= 30; n++ {
+				fmt.Fprintf(&lines, "nosuch%d\r", n)
+			}
+			term.Type(paste(lines.String()))
+			var want []string
+			for n := 1; n <= 30; n++ {
+				want = append(want, fmt.Sprintf("%snosuch%d\n\"nosuch%d\" is not known here. Type ? or help to see what is.", top, n, n))
+			}
+			term.Reads(strings.Join(want, "\n") + "\n" + strings.TrimSpace(top))
+		})
+	}
+}
+
+// A whole dialogue typed ahead reaches the questions that it was meant for.
+func TestTypingAhead(t *testing.T) {
+	a := appliance.Start(t, appliance.Options{})
+	term := a.Terminal("op", 100, 60)
+	term.Type("packetcapture setup\r33\r2m\rlo\rCUSTOM\rport 53\ry\rwhoami\r")
+	term.Reads("Limits:      size 33MB, duration 2m\nInterfaces:  lo\nFilter:      port 53\nManagement:  the packets of management sessions are captured too\n" +
+		top + "whoami\nUser:    op")
+}
+
+// OpenSSH's client without a terminal of its own reports a window of 0x0.
+func TestScriptOnATerminal(t *testing.T) {
+	a := appliance.Start(t, appliance.Options{})
+	r := a.Exec("whoami\nnosuch\nexit\n", netnstest.Tool(t, "ssh"), a.OpenSSH("op", "-tt")...)
+	for _, want := range []string{top + "whoami\r\nUser:    op\r\n", "\"nosuch\" is not known here", top + "exit\r\n"} {
+		if !strings.Contains(r.Out, want) {
+			t.Errorf("%q is missing in:\n%s", want, r.Out)
+		}
+	}
+	if r.Status != 0 {
+		t.Errorf("exit status %d: %s", r.Status, r.Err)
+	}
+}
+
+// Lines from a pipe without a terminal are run one after the other; the status is that of the first that failed.
+func TestScriptWithoutATerminal(t *testing.T) {
+	a := appliance.Start(t, appliance.Options{})
+	r := a.Exec("whoami\npacketcapture stop nosuch\n\nhelp whoami\nexit\nwho\n", netnstest.Tool(t, "ssh"), a.OpenSSH("op", "-T")...)
+	if !strings.HasPrefix(r.Out, "User:    op\n") || !strings.Contains(r.Out, "WHOAMI - ") || strings.Contains(r.Out, "REMOTE HOST") {
+		t.Errorf("standard output:\n%s", r.Out)
+	}
+	if r.Err != "diagsh: There is no capture \"nosuch\".\n" || r.Status != 4 {
+		t.Errorf("standard error %q, status %d", r.Err, r.Status)
+	}
+}
+
+func TestTinyWindow(t *testing.T) {
+	a := appliance.Start(t, appliance.Options{})
+	term := a.Terminal("op", 10, 3)
+	// More than three rows stop at the pager, also in a window that shows no more than a piece of its words.
+	term.Wait("the prompt", func(s *vt.Screen) bool { return strings.HasSuffix(s.Before(), top) })
+	term.Type("whoami\r")
+	term.Wait("a stop", func(s *vt.Screen) bool { return strings.HasPrefix(s.Before(), "-- more") })
+	term.Type("G")
+	term.Wait("the prompt again", func(s *vt.Screen) bool {
+		return s.Before() == top && strings.Contains(strings.ReplaceAll(s.All(), "\n", ""), "operator")
+	})
+	term.Type("packetcapture list\r")
+	term.Wait("the answer", func(s *vt.Screen) bool {
+		return s.Before() == top && strings.Contains(strings.ReplaceAll(s.All(), "\n", ""), "There is no capture.")
+	})
+	term.Type("exit\r")
+	if status := term.Ended(); status != 0 {
+		t.Errorf("exit status %d", status)
+	}
+}
+
+// A window that changes while a line is typed loses nothing of the line, and the next page fits the new window.
+func TestResize(t *testing.T) {
+	a := appliance.Start(t, appliance.Options{})
+	term := a.Terminal("op", 80, 24)
+	term.Prompted(top)
+	line := "packetcapture start name some-long-name interface lo filter 'port 5"
+	term.Type(line)
+	term.Wait("the line", func(s *vt.Screen) bool { return s.Before() == top+line })
+	term.SetWindow(30, 8)
+	term.Type("3'")
+	term.Wait("the line's end in the small window", func(s *vt.Screen) bool { return strings.HasSuffix(s.Before(), "3'") })
+	term.SetWindow(100, 40)
+	term.Type("\r")
+	term.Reads("Capture some-long-name started.")
+	term.Prompted(top)
+	term.SetWindow(80, 6)
+	term.Type("help\r")
+	term.Wait("a stop in the sixth row", func(s *vt.Screen) bool {
+		return strings.HasPrefix(s.Before(), "-- more --") && len(strings.Split(s.Text(), "\n")) == 6
+	})
+	term.Type("q")
+	term.Prompted(top)
+}
+
+func TestPager(t *testing.T) {
+	a := appliance.Start(t, appliance.Options{})
+	term := a.Terminal("op", 80, 10)
+	stopped := func(s *vt.Screen) bool { return strings.HasPrefix(s.Before(), "-- more --") }
+	term.Prompted(top)
+	term.Type("help packetcapture start\r")
+	term.Wait("the first stop", stopped)
+	term.Type("/management\r")
+	term.Reads("... skipping")
+	term.Reads("Keep the packets of management sessions too.")
+	term.Prompted(top)
+	term.Type("help packetcapture start\r")
+	term.Wait("a stop", stopped)
+	term.Type("\x03")
+	term.Prompted(top)
+	if got := term.Says(top, "terminal pager off"); got != "The pager is off." {
+		t.Errorf("got %q", got)
+	}
+	if got := term.Says(top, "help packetcapture start"); !strings.Contains(got, "PACKETCAPTURE > START") || !strings.Contains(got, "management  Keep") {
+		t.Errorf("without the pager, help shows:\n%s", got)
+	}
+}
+
+func TestWideCharacters(t *testing.T) {
+	a := appliance.Start(t, appliance.Options{})
+	term := a.Terminal("admin", 40, 24)
+	got := term.Says(top, "日本語 と e\u0301")
+	if want := "\"日本語\" is not known here. Type ? or help\n to see what is."; strings.ReplaceAll(got, "\n", "") != strings.ReplaceAll(want, "\n", "") {
+		t.Errorf("got %q", got)
+	}
+	term.Type("userconfig edit op fullname '田中さん'")
+	term.Type(strings.Repeat("\x1b[D", 3) + "\x7f") // back over さん and the quote
+	term.Type("\r")
+	term.Reads("田さん")
+}
+
+// What one session starts, another sees and ends.
+func TestTwoSessionsOneTable(t *testing.T) {
+	a := appliance.Start(t, appliance.Options{})
+	op, admin := a.Terminal("op", 120, 60), a.Terminal("admin", 120, 60)
+	op.Says(top, "packetcapture start shared interface lo")
+	if got := admin.Says(top, "packetcapture list"); !strings.Contains(got, "shared") || !strings.Contains(got, "running") {
+		t.Errorf("another session lists:\n%s", got)
+	}
+	if got := admin.Says(top, "diagnostic network tcpdump stop"); !strings.Contains(got, "stopped by user") {
+		t.Errorf("another session's stop shows:\n%s", got)
+	}
+	if got := op.Says(top, "packetcapture", "[]> "); !strings.Contains(got, "none running; last: shared, stopped by user") {
+		t.Errorf("the first session's menu shows:\n%s", got)
+	}
+	if got := admin.Says(top, "who"); strings.Count(got, "shell") != 2 {
+		t.Errorf("who shows:\n%s", got)
+	}
+}
+
+func TestIdleSessionLogsOut(t *testing.T) {
+	a := appliance.Start(t, appliance.Options{Config: "idleTimeout: 1s\n"})
+	for n, keys := range []string{"", "packetcapture\r", "half a li", "passwd\r"} {
+		term := a.Terminal("op", 100, 40)
+		term.Reads("NOTE: This session ends after 1 second without a key pressed.")
+		term.Type(keys)
+		if status := term.Ended(); status != 0 {
+			t.Errorf("after %q the session ended with %d", keys, status)
+		}
+		if got := term.All(); !strings.HasSuffix(got, "No key was pressed for 1 second: logged out.") {
+			t.Errorf("after %q the session ended with the words:\n%s", keys, got)
+		}
+		a.WaitLogouts("op", n+1)
+	}
+}
+
+// Captures belong to the appliance: neither the end of a session's process nor that of the client touches them.
+func TestCapturesOutliveSessions(t *testing.T) {
+	a := appliance.Start(t, appliance.Options{})
+	running := func() {
+		t.Helper()
+		if r := a.Local("packetcapture status outlives --json"); !strings.Contains(r.Out, `"state":"Running"`) {
+			t.Errorf("the capture does not run any more: %+v", r)
+		}
+	}
+	term := a.Terminal("op", 100, 40)
+	term.Says(top, "packetcapture start outlives interface lo", top)
+	for _, pid := range a.SessionProcesses() {
+		syscall.Kill(pid, syscall.SIGKILL)
+	}
+	select {
+	case <-term.Gone():
+	case <-time.After(appliance.Patience):
+		t.Fatal("the terminal lives on without its process")
+	}
+	running()
+
+	term = a.Terminal("op", 100, 40)
+	term.Prompted(top) // an appliance whose session process was killed has others
+	gone := a.Logouts("op")
+	term.Type("packetcapture\r")
+	term.Close()
+	a.WaitLogouts("op", gone+1)
+	running()
+
+	client := exec.Command(netnstest.Tool(t, "ssh"), a.OpenSSH("op", "-tt")...)
+	keys, err := client.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	screen, err := client.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := client.Start(); err != nil {
+		t.Fatal(err)
+	}
+	watch := vt.Watch(screen, 80, 24)
+	fmt.Fprint(keys, "packetcapture status outlives\n")
+	if err := watch.Until(appliance.Patience, func(s *vt.Screen) bool { return strings.Contains(s.All(), "Capture:     outlives, running") }); err != nil {
+		t.Error(err)
+	}
+	gone = a.Logouts("op")
+	client.Process.Kill()
+	client.Wait()
+	a.WaitLogouts("op", gone+1)
+	running()
+	if left := a.SessionProcesses(); len(left) > 0 {
+		t.Errorf("session processes are left: %v", left)
+	}
+}
+
+// Arrow-up brings back what was typed in earlier logins, and nowhere is anything that was secret.
+func TestHistoryOverLogins(t *testing.T) {
+	a := appliance.Start(t, appliance.Options{})
+	const secret = "unspoken staple"
+	term := a.Terminal("admin", 100, 40)
+	term.Says(top, "whoami")
+	term.Says(top, "userconfig password op password '"+secret+"'")
+	term.Says(top, "passwd", "Old password> ")
+	term.Type(secret + "\r")
+	term.Wait("the next question", func(s *vt.Screen) bool { return s.Before() == "New password> " })
+	term.Type("\x03")
+	term.Says(top, "version")
+	term.Type("exit\r")
+	term.Ended()
+
+	term = a.Terminal("admin", 100, 40)
+	term.Prompted(top)
+	for _, line := range []string{"version", "passwd", "whoami"} {
+		term.Type("\x1b[A")
+		term.Wait("the line "+line, func(s *vt.Screen) bool { return s.Before() == top+line })
+	}
+	if other := a.Terminal("op", 100, 40); true {
+		other.Prompted(top)
+		other.Type("\x1b[A")
+		if got := other.Says(top, "whoami"); !strings.Contains(got, "operator") {
+			t.Errorf("somebody else's history is offered:\n%s", other.All())
+		}
+	}
+	a.Stop()
+	err := filepath.WalkDir(a.Data, func(path string, d os.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		if strings.Contains(string(content), secret) {
+			t.Errorf("%s holds a password", path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(a.Log(), secret) {
+		t.Error("the appliance's log holds a password")
+	}
+}
+
+// Exit statuses that need more than one line to be reached.
+func TestStatusOfSeveral(t *testing.T) {
+	a := appliance.Start(t, appliance.Options{})
+	for line, want := range map[string]int{
+		"whoami":                              0,
+		"whoami; packetcapture stop":          5,
+		"packetcapture stop nosuch; passwd":   4,
+		"packetcapture stop; whoami":          5,
+		"userconfig list; whoami":             3,
+		"whoami; 'open":                       2,
+		"packetcapture start x interface lo0": 2,
+	} {
+		if r := a.SSH("op", line); r.Status != want {
+			t.Errorf("%q ends with %s, want %d: %+v", line, strconv.Itoa(r.Status), want, r)
+		}
+	}
+}

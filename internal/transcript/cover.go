@@ -1,0 +1,139 @@
+package transcript
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/tools/txtar"
+
+	"diagsh/menu"
+)
+
+// Cover fails for every menu and command of a tree that the transcripts below a folder do not show. A menu must be entered in a
+// dialogue. A command must stand in the transcripts of its place (design.md, "One name, many places") four times: typed in a dialogue, as
+// one line, as one line with --json, and, if not every role may use it, refused to somebody.
+func Cover(t *testing.T, tree *menu.Menu, folder string) {
+	t.Helper()
+	all := read(t, folder)
+	tree.Walk(func(path []string, item menu.Item) {
+		name := strings.Join(path, " ")
+		here := all
+		if _, isMenu := item.(*menu.Menu); !isMenu {
+			here = all.at(place(folder, path))
+		}
+		for _, missing := range here.missing(path, item) {
+			t.Errorf("%s has no transcript: %s; it belongs in %s", name, missing, place(folder, path))
+		}
+	})
+}
+
+// place is the beginning of the transcripts' names for a path: the folder of the innermost menu that has one, and the next word.
+func place(folder string, path []string) string {
+	for n := len(path) - 1; n >= 0; n-- {
+		dir := filepath.Join(append([]string{folder}, path[:n]...)...)
+		if info, err := os.Stat(dir); err == nil && info.IsDir() {
+			return filepath.Join(dir, "testdata", path[n])
+		}
+	}
+	return folder
+}
+
+// A shown is a section of a transcript file.
+type shown struct {
+	file string
+	section
+}
+
+type shownList []shown
+
+// read reads all transcripts below a folder.
+func read(t *testing.T, folder string) (list shownList) {
+	t.Helper()
+	err := filepath.WalkDir(folder, func(path string, d os.DirEntry, err error) error {
+		if err != nil || filepath.Ext(path) != ".txtar" {
+			return err
+		}
+		archive, err := txtar.ParseFile(path)
+		if err != nil {
+			return err
+		}
+		for _, f := range archive.Files {
+			s, err := parseSection(f)
+			if err != nil {
+				return fmt.Errorf("%s: %w", path, err)
+			}
+			list = append(list, shown{path, s})
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+// at are the sections of PLACE.txtar and of PLACE-*.txtar.
+func (l shownList) at(place string) (here shownList) {
+	for _, s := range l {
+		if name := strings.TrimSuffix(s.file, ".txtar"); name == place || strings.HasPrefix(name, place+"-") {
+			here = append(here, s)
+		}
+	}
+	return here
+}
+
+// missing says what is not shown of an item.
+func (l shownList) missing(path []string, item menu.Item) (what []string) {
+	want := func(ok bool, text string) {
+		if !ok {
+			what = append(what, text)
+		}
+	}
+	want(slices.ContainsFunc(l, func(s shown) bool { return s.dialogue(path) }), "no dialogue")
+	if _, isMenu := item.(*menu.Menu); isMenu {
+		return what
+	}
+	want(slices.ContainsFunc(l, func(s shown) bool { return s.line(path, "", "") }), "no line")
+	want(slices.ContainsFunc(l, func(s shown) bool { return s.line(path, "--json", "") }), "no line with --json")
+	if item.Required() != menu.ReadOnly {
+		want(slices.ContainsFunc(l, func(s shown) bool { return s.line(path, "", "= 3") }), "no refusal (= 3)")
+	}
+	return what
+}
+
+// dialogue reports whether the item is typed at a prompt, in its menu or by its whole path.
+func (s shown) dialogue(path []string) bool {
+	if s.kind != "dialogue" {
+		return false
+	}
+	return slices.ContainsFunc(inputs(s.lines), func(in input) bool {
+		words := strings.Fields(strings.ToLower(in.written))
+		whole := len(words) >= len(path) && slices.Equal(words[:len(path)], path)
+		return whole || len(words) > 0 && words[0] == path[len(path)-1]
+	})
+}
+
+// line reports whether the item stands in a one-line form, with a word in the line and a line of the answer, if they are given.
+func (s shown) line(path []string, word, answer string) bool {
+	if s.kind != "line" {
+		return false
+	}
+	for i, line := range s.lines {
+		typed, ok := strings.CutPrefix(line, "$ "+strings.Join(path, " "))
+		if !ok || typed != "" && typed[0] != ' ' && typed[0] != ';' || !strings.Contains(typed, word) {
+			continue
+		}
+		end := i + 1
+		for end < len(s.lines) && !strings.HasPrefix(s.lines[end], "$ ") {
+			end++
+		}
+		if answer == "" || slices.Contains(s.lines[i:end], answer) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,40 @@
+package menu
+
+import (
+	"reflect"
+	"strings"
+)
+
+// members names the members that a record has in JSON, those of structs and lists inside it in braces: name, files{name, bytes}.
+func members(t reflect.Type) []string {
+	if t.Kind() != reflect.Struct {
+		return nil
+	}
+	var names []string
+	for i := range t.NumField() {
+		f := t.Field(i)
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		switch {
+		case f.Anonymous && name == "":
+			names = append(names, members(f.Type)...)
+			continue
+		case !f.IsExported() || name == "-":
+			continue
+		case name == "":
+			name = f.Name
+		}
+		if inner := members(element(f.Type)); len(inner) > 0 {
+			name += "{" + strings.Join(inner, ", ") + "}"
+		}
+		names = append(names, name)
+	}
+	return names
+}
+
+// element is what a list or pointer holds.
+func element(t reflect.Type) reflect.Type {
+	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice || t.Kind() == reflect.Array {
+		t = t.Elem()
+	}
+	return t
+}
