@@ -390,6 +390,7 @@ func (d *Daemon) replaceCandidate(caller menu.Caller, wanted config.Document, li
 	for i := range faults {
 		faults[i].Line = lines[faults[i].Path]
 	}
+	slices.SortStableFunc(faults, func(a, b config.Fault) int { return a.Line - b.Line })
 	if len(faults) > 0 {
 		return faulty(faults)
 	}

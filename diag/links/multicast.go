@@ -34,9 +34,12 @@ func rejectsMulticast() (bool, error) {
 
 // The fields of an ARP packet for Ethernet and IPv4 (RFC 826): the operation, and the sender's hardware address.
 const (
-	arpOperation    = 6
-	arpSender       = 8
-	arpReply        = 2
+	arpOperation = 6
+	arpSender    = 8
+	arpReply     = 2
+	// arpInput is the number of the hook input in the family arp (NF_ARP_IN, linux/netfilter_arp.h). The library's ChainHookInput
+	// counts as IP does, where 1 is input; in this family 1 is output.
+	arpInput        = 0
 	groupAddressBit = 0x01 // in the first byte of a hardware address (IEEE 802): more than one station
 )
 
@@ -57,7 +60,7 @@ func (Kernel) SetMulticast(reject bool) error {
 		conn.AddTable(multicastTable)
 		policy := nftables.ChainPolicyAccept
 		chain := conn.AddChain(&nftables.Chain{Name: "input", Table: multicastTable, Type: nftables.ChainTypeFilter,
-			Hooknum: nftables.ChainHookInput, Priority: nftables.ChainPriorityFilter, Policy: &policy})
+			Hooknum: nftables.ChainHookRef(arpInput), Priority: nftables.ChainPriorityFilter, Policy: &policy})
 		conn.AddRule(&nftables.Rule{Table: multicastTable, Chain: chain, Exprs: []expr.Any{
 			&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: arpOperation, Len: 2},
 			&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{0, arpReply}},
