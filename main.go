@@ -207,7 +207,7 @@ func appliance(f serveFlags) error {
 	port := listener.Addr().(*net.TCPAddr).Port
 	d, err := daemon.Open(daemon.Options{
 		Dir: f.data, ConfigFile: f.config, AdminKeyFile: f.adminKey, ManagementPorts: []uint16{uint16(port)},
-		Product: product + " " + version, Log: log,
+		Product: product + " " + version, Log: log, ServiceCatalogue: assets.Services,
 		// The shell of make run by somebody who is not root. In any other case the session processes of a login might have the same user.
 		OwnerIsAdmin: f.shell && os.Geteuid() != 0,
 	})

@@ -191,6 +191,11 @@ func (d *desk) tree() *menu.Menu {
 			out.Printf("last words\n")
 			return ctx.Err()
 		}),
+		rows("silent", menu.Stream, menu.ReadOnly, func(ctx context.Context, a countArgs, out *menu.Out[row]) error {
+			d.began <- "silent"
+			<-ctx.Done()
+			return ctx.Err()
+		}),
 		rows("half", menu.Table, menu.ReadOnly, func(ctx context.Context, a countArgs, out *menu.Out[row]) error {
 			count(ctx, a, out)
 			return menu.Wrong("count", "It broke")
@@ -316,7 +321,7 @@ func TestFrames(t *testing.T) {
 	_, path := serve(t, d)
 	c := dial(t, path)
 	var out strings.Builder
-	show := func(f Frame) error { out.WriteString(f.Text); return nil }
+	show := func(f Frame) error { out.Write(f.Text); return nil }
 	failure, err := c.Run(t.Context(), t.Context(), []string{"half"}, menu.Arguments{"count": "3"}, menu.TextForm, show)
 	if err != nil || failure == nil || failure.Argument != "count" || failure.Kind != menu.Usage {
 		t.Errorf("failure %+v, %v", failure, err)
@@ -344,7 +349,7 @@ func TestInterruptLeavesLastWords(t *testing.T) {
 	}()
 	var text, progress string
 	failure, err := c.Run(ctx, t.Context(), []string{"stream"}, nil, menu.TextForm, func(f Frame) error {
-		text += f.Text
+		text += string(f.Text)
 		progress += f.Progress
 		return nil
 	})
@@ -356,6 +361,21 @@ func TestInterruptLeavesLastWords(t *testing.T) {
 	}
 	if e := d.last(); e.Exit != 130 {
 		t.Errorf("audited as %+v", e)
+	}
+}
+
+func TestACommandThatSaysNothingCanBeInterrupted(t *testing.T) {
+	d := newDesk(t)
+	_, path := serve(t, d)
+	c := dial(t, path)
+	ctx, interrupt := context.WithCancel(t.Context())
+	go func() {
+		<-d.began
+		interrupt()
+	}()
+	failure, err := c.Run(ctx, t.Context(), []string{"silent"}, nil, menu.TextForm, func(Frame) error { return nil })
+	if err != nil || failure == nil || failure.Kind != menu.Interrupted {
+		t.Errorf("%v, %v; want interrupted", failure, err)
 	}
 }
 
@@ -547,7 +567,7 @@ func TestFilesOverHTTP(t *testing.T) {
 func TestMenuShowsWhatTheRoleCanUse(t *testing.T) {
 	d := newDesk(t)
 	_, path := serve(t, d)
-	for user, want := range map[string]string{"ro": "table half fault", "op": "table stream half fault", "admin": "table stream half fault reload"} {
+	for user, want := range map[string]string{"ro": "table silent half fault", "op": "table stream silent half fault", "admin": "table stream silent half fault reload"} {
 		d.as(user)
 		_, text := curl(t, path, "GET", "menu/", "")
 		var view MenuView
@@ -572,7 +592,7 @@ func TestGatheredOutputIsSentSoon(t *testing.T) {
 	defer cancel()
 	seen := make(chan string, 10)
 	go c.Run(t.Context(), abandon, []string{"stream"}, menu.Arguments{"count": "3"}, menu.TextForm, func(f Frame) error {
-		seen <- f.Text
+		seen <- string(string(f.Text))
 		return nil
 	})
 	var text bytes.Buffer

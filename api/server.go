@@ -44,6 +44,7 @@ func NewServer(appliance Appliance, tree *menu.Menu, log *slog.Logger) *Server {
 	mux.HandleFunc("POST /v1/parse", s.with(s.parse))
 	mux.HandleFunc("POST /v1/complete", s.with(s.complete))
 	mux.HandleFunc("POST /v1/ask/{path...}", s.with(s.ask))
+	mux.HandleFunc("POST /v1/assist/{path...}", s.with(s.assist))
 	mux.HandleFunc("POST /v1/run/{path...}", s.with(s.run))
 	mux.HandleFunc("POST /v1/interrupt/{run}", s.with(s.interrupt))
 	mux.HandleFunc("POST /v1/history", s.with(s.history))

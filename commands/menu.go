@@ -5,6 +5,7 @@ package commands
 import (
 	"diagsh/commands/diagnostic"
 	"diagsh/commands/etherconfig"
+	"diagsh/commands/netstat"
 	"diagsh/menu"
 )
 
@@ -20,7 +21,10 @@ type Services interface {
 	loadService
 	resetService
 	hostnameService
+	netstat.Services
+	catalogueService
 	captureService
+	filterService
 	accountService
 	passwordService
 	sessionService
@@ -34,8 +38,11 @@ func Tree(s Services, v Version) *menu.Menu {
 		Help: "The appliance's commands.",
 		Items: []menu.Item{
 			packetcapture(s),
+			filterMenu(s),
 			diagnostic.Menu(s),
 			etherconfig.Menu(s),
+			netstat.Menu(s),
+			tcpservices(s),
 			userconfig(s),
 			passwd(s),
 			whoami(),

@@ -11,6 +11,7 @@ import (
 
 	"diagsh/commands"
 	"diagsh/internal/appliance"
+	"diagsh/internal/netnstest"
 	"diagsh/internal/transcript"
 	"diagsh/menu"
 )
@@ -64,7 +65,7 @@ func faultOf(sentence string) string {
 // Whatever can be typed is offered by Tab: in a menu its verbs, behind a command its arguments. The state is one in which every verb
 // can work: a capture runs, another has ended, a user is locked.
 func TestTabOffersEverything(t *testing.T) {
-	a := appliance.Start(t, appliance.Options{Config: "login:\n  lockAfter: 1\n"})
+	a := appliance.Start(t, appliance.Options{Network: netnstest.New(t), Config: "login:\n  lockAfter: 1\n"})
 	if r := a.Local("packetcapture start ended interface lo; packetcapture stop ended; packetcapture start running interface lo"); r.Status != 0 {
 		t.Fatalf("the captures: %+v", r)
 	}

@@ -137,7 +137,11 @@ func (c *startConfig) finish() error {
 func (c *startConfig) parse(data []byte) error {
 	var document yaml.Node
 	if err := yaml.Unmarshal(data, &document); err != nil {
-		return errors.New(strings.TrimPrefix(err.Error(), "yaml: "))
+		text := strings.TrimPrefix(err.Error(), "yaml: ")
+		if !strings.HasPrefix(text, "line ") { // the library does not count the first
+			text = "line 1: " + text
+		}
+		return errors.New(text)
 	}
 	if document.Kind == 0 {
 		return nil

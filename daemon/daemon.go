@@ -16,6 +16,8 @@ import (
 	"diagsh/access"
 	"diagsh/api"
 	"diagsh/diag/links"
+	"diagsh/diag/hostnames"
+	"diagsh/diag/services"
 	"diagsh/menu"
 )
 
@@ -29,6 +31,9 @@ type Options struct {
 
 	// ManagementPorts are the TCP ports that the appliance itself serves. Captures leave their packets out unless told otherwise.
 	ManagementPorts []uint16
+
+	// ServiceCatalogue is the text of the embedded catalogue of services (diag/services).
+	ServiceCatalogue []byte
 
 	// OwnerIsAdmin makes the user that the appliance runs as administrator on the appliance's socket, as root is. It is for a run
 	// from a developer's shell: where the appliance is no root, its session processes have the same user id.
@@ -57,6 +62,10 @@ type Daemon struct {
 	files     *os.Root
 	captures  *captures
 	unchecked unchecked
+	names     *hostnames.Resolver
+
+	services     services.Catalogue
+	configFolder string
 
 	configuration *configuration
 	effective     atomic.Pointer[effective]
@@ -79,7 +88,7 @@ func Open(o Options) (*Daemon, error) {
 	if o.Dir == "" {
 		return nil, errors.New("no data directory is given")
 	}
-	d := &Daemon{product: o.Product, log: o.Log, hasher: newHasher()}
+	d := &Daemon{product: o.Product, log: o.Log, hasher: newHasher(), names: hostnames.New()}
 	if d.log == nil {
 		d.log = slog.New(slog.DiscardHandler)
 	}
@@ -87,6 +96,9 @@ func Open(o Options) (*Daemon, error) {
 		d.ownerID = uint32(os.Geteuid())
 	}
 	if err := d.configure(o); err != nil {
+		return nil, err
+	}
+	if err := d.openServices(o); err != nil {
 		return nil, err
 	}
 	if err := d.open(o); err != nil {

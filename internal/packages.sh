@@ -8,6 +8,9 @@ missing=
 need ip iproute2
 need ethtool ethtool
 need nft nftables
+need ss iproute2
+need ping iputils-ping
+need lsof lsof
 need ssh openssh-client
 need sshd openssh-server
 need /usr/lib/openssh/sftp-server openssh-sftp-server

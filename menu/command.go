@@ -35,8 +35,13 @@ type Spec[A, R any] struct {
 	// Ask fits one question to the present state and to the answers before it: default, choices, whether it is asked at all.
 	// It is called for given arguments too, so that numbers and names of choices are understood everywhere.
 	Ask func(ctx context.Context, caller Caller, args A, q *Question) error
+	// Suggest lists answers for one argument that is about to be completed or asked; every other answer is as right. May be nil.
+	Suggest func(ctx context.Context, caller Caller, args A, name string) []Choice
 	// Check looks at the argument just set, before the next is asked.
 	Check func(ctx context.Context, caller Caller, args A, name string) error
+	// Assist says what may stand at the end of the text begun for the argument name, which has the option assisted: a language of its own.
+	// Start counts in text.
+	Assist func(ctx context.Context, caller Caller, args A, name, text string) Completion
 	// Run does it. It returns when ctx ends: then what was asked for is an early end, and last words may still be written.
 	Run func(ctx context.Context, caller Caller, args A, out *Out[R]) error
 
@@ -61,16 +66,18 @@ type Command struct {
 	hidden  func(ctx context.Context, caller Caller) bool
 	argType reflect.Type
 	ask     func(ctx context.Context, caller Caller, args reflect.Value, q *Question) error
+	suggest func(ctx context.Context, caller Caller, args reflect.Value, name string) []Choice
 	check   func(ctx context.Context, caller Caller, args reflect.Value, name string) error
-	run     func(ctx context.Context, caller Caller, args reflect.Value, sink Sink) error
+	assist  func(ctx context.Context, caller Caller, args reflect.Value, name, text string) Completion
+	run     func(ctx context.Context, caller Caller, args reflect.Value, shape Shape, sink Sink) error
 }
 
 // A Sink takes what a running command has to say. Its methods are called from one goroutine at a time.
 type Sink interface {
 	// Form says which of Text and Record the reader wants.
 	Form() Form
-	// Text writes a piece of the text form.
-	Text(s string) error
+	// Text writes a piece of the text form; it is valid during the call.
+	Text(b []byte) error
 	// Record writes one record of the JSON form.
 	Record(v any, shape Shape) error
 	// Progress shows how far long work has got; a reader that is no terminal ignores it.
@@ -90,6 +97,7 @@ type Out[R any] struct {
 	sink  Sink
 	shape Shape
 	text  func(io.Writer, R)
+	piece bytes.Buffer // one record's text
 	rows  []R
 	table bool
 	err   error
@@ -104,9 +112,9 @@ func (o *Out[R]) Record(r R) error {
 		o.rows = append(o.rows, r)
 		return o.err
 	}
-	var b bytes.Buffer
-	o.text(&b, r)
-	return o.keep(o.sink.Text(b.String()))
+	o.piece.Reset()
+	o.text(&o.piece, r)
+	return o.keep(o.sink.Text(o.piece.Bytes()))
 }
 
 // Object says that the one record to come is the whole document, as when a table was asked for a single row by its name.
@@ -118,7 +126,7 @@ func (o *Out[R]) Printf(format string, args ...any) error {
 	if o.sink.Form() == JSONForm {
 		return o.err
 	}
-	return o.keep(o.sink.Text(fmt.Sprintf(format, args...)))
+	return o.keep(o.sink.Text(fmt.Appendf(nil, format, args...)))
 }
 
 // Progress shows how far it has got, on a terminal only.
@@ -150,20 +158,31 @@ func (s Spec[A, R]) Command() *Command {
 		}
 		return s.Ask(ctx, caller, args.Interface().(A), q)
 	}
+	c.suggest = func(ctx context.Context, caller Caller, args reflect.Value, name string) []Choice {
+		if s.Suggest == nil {
+			return nil
+		}
+		return s.Suggest(ctx, caller, args.Interface().(A), name)
+	}
 	if s.Check != nil {
 		c.check = func(ctx context.Context, caller Caller, args reflect.Value, name string) error {
 			return s.Check(ctx, caller, args.Interface().(A), name)
 		}
 	}
-	c.run = func(ctx context.Context, caller Caller, args reflect.Value, sink Sink) error {
-		out := &Out[R]{sink: sink, shape: s.Shape, text: s.Text, table: s.TextTable != nil}
+	if s.Assist != nil {
+		c.assist = func(ctx context.Context, caller Caller, args reflect.Value, name, text string) Completion {
+			return s.Assist(ctx, caller, args.Interface().(A), name, text)
+		}
+	}
+	c.run = func(ctx context.Context, caller Caller, args reflect.Value, shape Shape, sink Sink) error {
+		out := &Out[R]{sink: sink, shape: shape, text: s.Text, table: s.TextTable != nil}
 		if err := s.Run(ctx, caller, args.Interface().(A), out); err != nil {
 			return err
 		}
 		if out.table && sink.Form() == TextForm {
 			var b bytes.Buffer
 			s.TextTable(&b, out.rows)
-			return out.keep(sink.Text(b.String()))
+			return out.keep(sink.Text(b.Bytes()))
 		}
 		return out.err
 	}
@@ -193,9 +212,19 @@ func (c *Command) Run(ctx context.Context, caller Caller, given Arguments, sink 
 				if sink.Form() == JSONForm {
 					return Errorf(Failed, "It was not confirmed, so nothing was changed")
 				}
-				return sink.Text("Nothing was changed.\n")
+				return sink.Text([]byte("Nothing was changed.\n"))
 			}
 		}
 	}
-	return c.run(ctx, caller, args, sink)
+	return c.run(ctx, caller, args, c.ShapeOf(given), sink)
+}
+
+// ShapeOf is what the output is like with these arguments.
+func (c *Command) ShapeOf(given Arguments) Shape {
+	for name := range given {
+		if p := c.param(name); p != nil && p.Stream {
+			return Stream
+		}
+	}
+	return c.Shape
 }

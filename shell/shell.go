@@ -25,6 +25,7 @@ type shell struct {
 	terminal *term.Terminal
 	greeting access.Greeting
 	at       []string // the menu that the prompt belongs to; empty: the top
+	choice   bool     // that menu is a question: its items are numbered, and it is left when one has run
 	history  []string
 }
 
@@ -110,7 +111,7 @@ func (s *shell) loop(ctx context.Context) error {
 		})
 		switch {
 		case errors.Is(err, term.ErrInterrupted):
-			s.at = nil
+			s.at, s.choice = nil, false
 			continue
 		case err == nil:
 			err = s.obey(ctx, line)
@@ -119,7 +120,7 @@ func (s *shell) loop(ctx context.Context) error {
 		}
 		switch {
 		case errors.Is(err, errTop):
-			s.at = nil
+			s.at, s.choice = nil, false
 		case errors.Is(err, errQuit):
 			if s.mayLeave(ctx) {
 				return errLeave
@@ -158,18 +159,22 @@ func (s *shell) prompt() string {
 	if len(s.at) == 0 {
 		return s.greeting.Host + "> "
 	}
+	if s.choice {
+		return "[1]> "
+	}
 	return "[]> "
 }
 
 // obey does what a line says. Only what ends the session, or unwinds to the top, is an error.
 func (s *shell) obey(ctx context.Context, line string) error {
 	trimmed := strings.TrimSpace(line)
-	if trimmed == "" {
-		if len(s.at) == 0 {
-			return nil
-		}
-		s.at = s.at[:len(s.at)-1]
-		return s.show(ctx)
+	switch {
+	case trimmed == "" && s.choice:
+		line, trimmed = "1", "1"
+	case trimmed == "" && len(s.at) == 0:
+		return nil
+	case trimmed == "":
+		return s.up(ctx)
 	}
 	if before, asked := strings.CutSuffix(trimmed, "?"); asked && (before == "" || strings.HasSuffix(before, " ")) {
 		// From a script, whose line comes in one piece: the key alone is answered while the line is edited.
@@ -187,7 +192,7 @@ func (s *shell) obey(ctx context.Context, line string) error {
 	for _, call := range calls {
 		secret = secret || call.Secret
 	}
-	if !secret {
+	if !secret && !s.choice {
 		s.remember(ctx, line)
 	}
 	for _, call := range calls {
@@ -201,7 +206,12 @@ func (s *shell) obey(ctx context.Context, line string) error {
 		if err := s.command(ctx, call); err != nil {
 			return err
 		}
-		if len(s.at) > 0 {
+		switch {
+		case s.choice:
+			if err := s.up(ctx); err != nil {
+				return err
+			}
+		case len(s.at) > 0:
 			// What the command did may have changed what the menu shows and which verbs can work.
 			if err := s.show(ctx); err != nil {
 				return err
@@ -221,8 +231,15 @@ func (s *shell) remember(ctx context.Context, line string) {
 	s.client.Remember(ctx, line)
 }
 
+// up goes to the menu above.
+func (s *shell) up(ctx context.Context) error {
+	s.at = s.at[:len(s.at)-1]
+	return s.show(ctx)
+}
+
 // show prints the menu that the prompt now belongs to. At the top there is nothing to print: `help` lists the commands.
 func (s *shell) show(ctx context.Context) error {
+	s.choice = false
 	if len(s.at) == 0 {
 		return nil
 	}
@@ -234,6 +251,13 @@ func (s *shell) show(ctx context.Context) error {
 	var b strings.Builder
 	if view.Status != "" {
 		fmt.Fprintf(&b, "\n%s", view.Status)
+	}
+	if s.choice = view.Choice != ""; s.choice {
+		fmt.Fprintf(&b, "\n%s:\n", view.Choice)
+		for _, item := range view.Items {
+			fmt.Fprintf(&b, "%d. %s\n", item.Number, item.Help)
+		}
+		return s.print(b.String())
 	}
 	b.WriteString("\nChoose the operation you want to perform:\n")
 	for _, item := range view.Items {

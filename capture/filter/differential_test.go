@@ -14,7 +14,7 @@ import (
 
 var (
 	differentialCount = flag.Int("expressions", 3000, "how many expressions TestDifferential compares with tcpdump")
-	differentialSeed  = flag.Uint64("seed", 1, "seed of the generated expressions and packets")
+	differentialSeed  = flag.Uint64("seed", 1, "seed of generated expressions and packets")
 )
 
 // differentialHandles are what expressions are compiled for, Ethernet more often

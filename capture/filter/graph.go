@@ -120,7 +120,6 @@ type graph struct {
 	// that libpcap leaves unoptimised, since it does not notice there.
 	refusing bool
 	loops    bool // jumps backwards ("protochain"): not for the optimiser
-	snap     uint32
 }
 
 // number lists the blocks that can be reached, in depth-first order with the true side first.

@@ -11,7 +11,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -73,6 +72,9 @@ func Start(t testing.TB, o Options) *Appliance {
 // prepare makes the folder of an appliance.
 func prepare(t testing.TB, o Options) *Appliance {
 	t.Helper()
+	if os.Geteuid() != 0 {
+		netnstest.Missing(t, "an appliance that captures packets and gives every session a user of its own needs root")
+	}
 	// Short, because the name of a socket has at most 107 bytes; open, because users of other numbers must reach the socket.
 	dir, err := os.MkdirTemp("", "diagsh-")
 	if err != nil {
@@ -122,8 +124,7 @@ func (a *Appliance) start() {
 	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+notify)
 	said := a.output("said")
 	cmd.Stdout, cmd.Stderr = said, a.output("log")
-	a.enter(func() { err = cmd.Start() })
-	if err != nil {
+	if err := a.Launch(cmd); err != nil {
 		a.t.Fatal(err)
 	}
 	a.process, a.ended = cmd, make(chan struct{})
@@ -238,8 +239,10 @@ func (a *Appliance) end() {
 	if a.t.Failed() {
 		a.t.Logf("the appliance's log:\n%s", a.Log())
 	}
-	if strings.Contains(a.Log(), "panic") {
-		a.t.Errorf("something panicked:\n%s", a.Log())
+	for _, word := range []string{"panic", "DATA RACE"} {
+		if strings.Contains(a.Log(), word) {
+			a.t.Errorf("%s:\n%s", word, a.Log())
+		}
 	}
 }
 
@@ -262,6 +265,13 @@ func (a *Appliance) Serve(more ...string) Result {
 	return a.Exec("", Binary(a.t), append(a.arguments(), more...)...)
 }
 
+// Launch starts a program where the appliance runs.
+func (a *Appliance) Launch(cmd *exec.Cmd) (err error) {
+	a.t.Helper()
+	a.enter(func() { err = cmd.Start() })
+	return err
+}
+
 // Exec runs a program where the appliance runs.
 func (a *Appliance) Exec(stdin, program string, args ...string) Result {
 	a.t.Helper()
@@ -270,9 +280,7 @@ func (a *Appliance) Exec(stdin, program string, args ...string) Result {
 	cmd.Stdin = strings.NewReader(stdin)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
-	var err error
-	a.enter(func() { err = cmd.Start() })
-	if err != nil {
+	if err := a.Launch(cmd); err != nil {
 		a.t.Fatal(err)
 	}
 	late := time.AfterFunc(2*Patience, func() { cmd.Process.Kill() })
@@ -319,24 +327,3 @@ var (
 	moulding sync.Mutex
 	moulded  map[string][]byte
 )
-
-// SessionProcesses are the processes of logins now.
-func (a *Appliance) SessionProcesses() (pids []int) {
-	a.t.Helper()
-	children, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", a.process.Process.Pid))
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	for _, path := range children {
-		list, err := os.ReadFile(path)
-		if err != nil {
-			continue // the thread has ended
-		}
-		for _, word := range strings.Fields(string(list)) {
-			if pid, err := strconv.Atoi(word); err == nil {
-				pids = append(pids, pid)
-			}
-		}
-	}
-	return pids
-}

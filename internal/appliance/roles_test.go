@@ -19,7 +19,7 @@ func refusalSentence(role, required menu.Role) string {
 // Every command, every role, every way in: what the declaration refuses is refused, alike, and leaves a line in the audit log; what it
 // allows is not refused.
 func TestRoles(t *testing.T) {
-	a := appliance.Start(t, appliance.Options{})
+	a := start(t, appliance.Options{})
 	for _, role := range menu.Roles() {
 		user := appliance.User(role)
 		term := a.Terminal(user, 200, 50)
@@ -93,7 +93,7 @@ func refusals(a *appliance.Appliance, user, path string) (n int) {
 
 // A role that is taken away is gone at once, in sessions that are open too.
 func TestRoleTakenAway(t *testing.T) {
-	a := appliance.Start(t, appliance.Options{})
+	a := start(t, appliance.Options{})
 	term := a.Terminal("op", 100, 40)
 	if got := term.Says("mx1> ", "packetcapture start x interface lo"); !strings.Contains(got, "started") {
 		t.Fatalf("an operator cannot start a capture:\n%s", got)

@@ -30,6 +30,7 @@ var replacements = normal{
 	{regexp.MustCompile(`\b\d+(?:\.\d)? [KMG]?B\b`), "<size>"},
 	{regexp.MustCompile(`("bytes(?:Written)?": ?)\d+`), "${1}<size>"},
 	{regexp.MustCompile(`\b[a-hj-km-np-z2-9]{8}-\d+\b`), "<session>"},
+	{regexp.MustCompile(`\b(?:[0-9a-f]{2}:){5}[0-9a-f]{2}\b`), "<mac>"},
 	{regexp.MustCompile(`\brunning (?:\d+[smhd])+`), "running <duration>"},
 	{regexp.MustCompile(`("seconds": ?)[\d.]+`), "${1}<duration>"},
 	// Columns of who and last: a span of time behind a moment, or at the end of the line.

@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+
+	"diagsh/internal/vt"
 )
 
 // Painted step by step, a line looks as if it had been painted at once, in any window, and what stands above stays.
@@ -53,10 +55,10 @@ func TestPaintingInSteps(t *testing.T) {
 				t.Fatalf("in %dx%d after %#v:\n%s\nwant:\n%s", width, height, history, got, want)
 			}
 		}
-		if len(steps.vt.strange) > 0 {
-			t.Fatalf("strange: %s", steps.vt.strange)
+		if len(steps.window.Strange()) > 0 {
+			t.Fatalf("strange: %s", steps.window.Strange())
 		}
-		if above := steps.vt.all(); !strings.HasPrefix(above, "^") {
+		if above := steps.window.All(); !strings.HasPrefix(above, "^") {
 			t.Fatalf("in %dx%d, %v ate the output above it:\n%s", width, height, history, above)
 		}
 	}
@@ -65,11 +67,11 @@ func TestPaintingInSteps(t *testing.T) {
 // painter is a screen whose output goes to a model terminal that shows one row of output first.
 type painter struct {
 	screen *screen
-	vt     *vt
+	window *vt.Screen
 }
 
 func newPainter(width, height int) painter {
-	v := newVT(width, height)
+	v := vt.New(width, height)
 	s := &screen{out: onlcr{v}, size: func() (int, int) { return width, height }}
 	s.write([]byte("^\n"))
 	return painter{s, v}
@@ -85,8 +87,8 @@ func (o onlcr) Write(p []byte) (int, error) {
 // below is the window from the painted line on, with the cursor.
 func (p painter) below() string {
 	f := p.screen.shown
-	rows := strings.Split(marked(p.vt), "\n")
-	top := p.vt.y - f.y
+	rows := strings.Split(p.window.Marked(), "\n")
+	top := p.window.Y() - f.y
 	if top < 0 || top >= len(rows) {
 		return "the line begins outside the window"
 	}

@@ -6,6 +6,7 @@ import "diagsh/menu"
 // Services is what the menu's commands need from the running appliance.
 type Services interface {
 	captureService
+	nameService
 }
 
 // Menu is diagnostic > network.
@@ -14,6 +15,9 @@ func Menu(s Services) *menu.Menu {
 		Name: "network",
 		Help: "Network Utilities.",
 		Items: []menu.Item{
+			flush(s),
+			arpshow(),
+			ndpshow(),
 			tcpdump(s),
 		},
 	}
