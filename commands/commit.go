@@ -3,7 +3,6 @@ package commands
 import (
 	"context"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 	"unicode"
@@ -54,14 +53,13 @@ func commit(s commitService) *menu.Command {
 				return err
 			}
 			if done.Number == before {
-				out.Printf("Commit %d is confirmed.\n", done.Number)
+				out.Printf("Confirmed: it is not rolled back any more.\n")
+			} else {
+				out.Printf("Changes committed: %s\n", configview.Time(done.Time))
 			}
 			return out.Record(done)
 		},
-		Text: func(w io.Writer, c config.Commit) {
-			fmt.Fprintf(w, "Changes committed: %s\n", configview.Time(c.Time))
-			configview.Commit(w, c)
-		},
+		Text: configview.Commit,
 	}.Command()
 }
 

@@ -15,8 +15,8 @@ import (
 
 	"diagsh/access"
 	"diagsh/api"
-	"diagsh/diag/links"
 	"diagsh/diag/hostnames"
+	"diagsh/diag/links"
 	"diagsh/diag/services"
 	"diagsh/menu"
 )
