@@ -19,8 +19,8 @@ type commitService interface {
 
 type commitArgs struct {
 	Comment string         `arg:"comment,main" ask:"Comment describing your changes" help:"What was changed and why."`
-	Keep    *bool          `arg:"keep" ask:"Keep the current configuration for rollback?" default:"yes" help:"rollbackconfig can bring back what held before."`
-	Confirm *time.Duration `arg:"confirm" unit:"m" min:"1" max:"86400" help:"Minutes until the commit is rolled back by itself, unless you commit once more."`
+	Keep    *bool          `arg:"keep" ask:"Keep the current configuration for rollback?" default:"yes" help:"Keep what held before, so that rollbackconfig can bring it back."`
+	Confirm *time.Duration `arg:"confirm" unit:"m" min:"1" max:"86400" help:"Minutes until the commit is rolled back by itself, unless you commit once more; a number in JSON is seconds."`
 	Merge   *bool          `arg:"merge" ask:"Commit your changes on top of it?" default:"no" help:"Commit also where others committed since you began."`
 }
 

@@ -411,8 +411,8 @@ func TestCommitConfirm(t *testing.T) {
 		t.Fatal("it was not rolled back")
 	}
 	d.configuration.transaction.Lock() // waits for the end of the rollback
-	d.configuration.transaction.Unlock()
 	n.around = nil
+	d.configuration.transaction.Unlock()
 	if now := n.summary(); now != old || d.Hostname() != "one" {
 		t.Errorf("rolled back, the network of %s is\n%s", d.Hostname(), now)
 	}
