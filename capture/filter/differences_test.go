@@ -171,6 +171,16 @@ func TestTunnelsBehindVariableHeaders(t *testing.T) {
 	})
 }
 
+// Arithmetic before the first look behind the header leaves the header's length alone.
+func TestArithmeticBeforeVariableHeader(t *testing.T) {
+	short := radiotapFrame(etherIP, v4Packet(ipTCP, hostA, hostB, tcpPacket(1000, 80)))
+	checkMatches(t, Target{LinkType: IEEE80211Radio}, Metadata{}, []match{
+		{"tcp or len > 1000", short, true},
+		{"len > 1000 or tcp", short, true},
+		{"len > 1000 or udp", short, false},
+	})
+}
+
 func TestLiveTagsInPacketAndMetadata(t *testing.T) {
 	live := Target{LinkType: EN10MB, Kind: Live}
 	ip := v4Packet(ipTCP, hostA, hostB, tcpPacket(1000, 80))

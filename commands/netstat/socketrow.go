@@ -152,8 +152,12 @@ func (r *socketRow) line() []byte {
 	b = pad(append(b, r.Protocol...), start, protocolWidth)
 	b = append(number(append(b, ' '), uint64(r.RecvQ), queueWidth), ' ')
 	b = append(number(b, uint64(r.SendQ), queueWidth), ' ')
-	b = append(pad(r.endpoint(b, r.LocalAddress, r.LocalName, r.LocalPort), len(b), addressWidth), ' ')
-	b = append(pad(r.endpoint(b, r.ForeignAddress, r.ForeignName, r.ForeignPort), len(b), addressWidth), ' ')
+	device := r.Interface
+	if r.LocalAddress.Zone() != "" {
+		device = "" // the address says it
+	}
+	b = append(pad(appendEndpoint(b, r.LocalAddress, r.LocalName, device, r.LocalPort, r.full), len(b), addressWidth), ' ')
+	b = append(pad(appendEndpoint(b, r.ForeignAddress, r.ForeignName, "", r.ForeignPort, r.full), len(b), addressWidth), ' ')
 	start = len(b)
 	b = append(b, r.State...)
 	if r.details || r.processes {
@@ -201,15 +205,8 @@ func (r *socketRow) processColumns(b []byte) []byte {
 	return append(b, menu.Clean(r.User)...)
 }
 
-// endpoint writes address and port as BSD does, with a full stop between them.
-func (r *socketRow) endpoint(b []byte, a netip.Addr, name string, port uint16) []byte {
-	device := r.Interface
-	if a != r.LocalAddress || a.Zone() != "" {
-		device = ""
-	}
-	return appendEndpoint(b, a, name, device, port, r.full)
-}
-
+// appendEndpoint writes address and port as BSD does, with a full stop between them; behind the address, the interface that the socket
+// is bound to.
 func appendEndpoint(b []byte, a netip.Addr, name, device string, port uint16, full bool) []byte {
 	switch {
 	case name != "":

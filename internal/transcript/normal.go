@@ -1,6 +1,8 @@
 package transcript
 
 import (
+	"fmt"
+	"os"
 	"regexp"
 	"runtime"
 	"strconv"
@@ -46,6 +48,12 @@ func newNormal(a *appliance.Appliance) normal {
 	list := normal{
 		{regexp.MustCompile(`\b` + strconv.Itoa(a.Port) + `\b`), "<port>"},
 		{regexp.MustCompile(regexp.QuoteMeta(runtime.Version())), "<go>"},
+	}
+	// The appliance's own process, whose number and name in the kernel differ from run to run.
+	if comm, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", a.PID())); err == nil {
+		name := regexp.QuoteMeta(strings.TrimSuffix(string(comm), "\n"))
+		list = append(list, replacement{regexp.MustCompile(`("command":")` + name + `","pid":\d+`), `${1}<self>","pid":<pid>`},
+			replacement{regexp.MustCompile(`^` + name + `( +root +IPv)`), "<self>$1"})
 	}
 	var u unix.Utsname
 	if unix.Uname(&u) == nil {
