@@ -327,7 +327,7 @@ func TestCommitThatCannotBeUndone(t *testing.T) {
 		n.around = nil
 		if restart {
 			d.Close(context.Background())
-			d = start(t, Options{Dir: dir, network: n})
+			start(t, Options{Dir: dir, network: n})
 		} else {
 			loads(t, d, anna, first+"multicastARP: accept\n")
 			commits(t, d, anna, config.Request{})
@@ -606,6 +606,19 @@ func TestKeptCommits(t *testing.T) {
 		if err := d.RestoreCommit(anna, number); (err == nil) != ok {
 			t.Errorf("commit %d is restored: %v", number, err)
 		}
+	}
+}
+
+// Nobody inherits the changes of a user of the same name.
+func TestChangesGoWithTheirUser(t *testing.T) {
+	d := start(t, Options{Dir: prepare(t), network: newFakeNetwork()})
+	ops := menu.Caller{User: "ops"}
+	loads(t, d, ops, "hostname: theirs\n")
+	if err := d.DeleteAccount("ops"); err != nil {
+		t.Fatal(err)
+	}
+	if v := d.Configuration(ops); len(v.Changes) != 0 {
+		t.Errorf("left behind are %v", v.Changes)
 	}
 }
 
