@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"unicode"
@@ -111,14 +112,18 @@ func TestTabOffersEverything(t *testing.T) {
 // offerAll goes through everything that can be typed.
 func offerAll(offered func(at []string, line string, word string)) {
 	tree().Walk(func(path []string, item menu.Item) {
-		menu, name := path[:len(path)-1], path[len(path)-1]
+		above, name := path[:len(path)-1], path[len(path)-1]
 		for _, line := range []string{"", name[:1], strings.ToUpper(name)} {
-			offered(menu, line, name)
+			offered(above, line, name)
 		}
 		whole := strings.Join(path, " ")
 		offered(nil, whole, name)
 		for _, p := range paramsOf(item) {
-			offered(nil, whole+" "+p.Name[:1], p.Name)
+			begun := p.Name[:1]
+			if slices.ContainsFunc(paramsOf(item), func(p menu.Param) bool { return p.Main && p.Assisted }) {
+				begun = "" // what is begun there is the main value, which has its own completion
+			}
+			offered(nil, whole+" "+begun, p.Name)
 			for _, choice := range p.Choices {
 				offered(nil, whole+" "+p.Name+" ", choice)
 			}
