@@ -3,6 +3,7 @@ package commands_test
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"unicode"
@@ -91,14 +92,18 @@ func TestTabOffersEverything(t *testing.T) {
 		t.Errorf("in the menu %v, Tab behind %q does not offer %s", at, line, word)
 	}
 	tree().Walk(func(path []string, item menu.Item) {
-		menu, name := path[:len(path)-1], path[len(path)-1]
+		above, name := path[:len(path)-1], path[len(path)-1]
 		for _, line := range []string{"", name[:1], strings.ToUpper(name)} {
-			offered(menu, line, name)
+			offered(above, line, name)
 		}
 		whole := strings.Join(path, " ")
 		offered(nil, whole, name)
 		for _, p := range paramsOf(item) {
-			offered(nil, whole+" "+p.Name[:1], p.Name)
+			begun := p.Name[:1]
+			if slices.ContainsFunc(paramsOf(item), func(p menu.Param) bool { return p.Main && p.Assisted }) {
+				begun = "" // what is begun there is the main value, which has its own completion
+			}
+			offered(nil, whole+" "+begun, p.Name)
 			for _, choice := range p.Choices {
 				offered(nil, whole+" "+p.Name+" ", choice)
 			}

@@ -28,6 +28,9 @@ type Spec[A, R any] struct {
 	Role    Role     // what the caller must be at least; empty: Administrator
 	Shape   Shape
 
+	// Record is a record as most are, where R is an interface: the reference names its members.
+	Record any
+
 	// Hidden says that the command cannot work now, so the menu does not list it. It can still be typed, and Run says why not.
 	Hidden func(ctx context.Context) bool
 	// Ask fits one question to the present state and to the answers before it: default, choices, whether it is asked at all.
@@ -147,6 +150,9 @@ func (s Spec[A, R]) Command() *Command {
 		argType: reflect.TypeFor[A]()}
 	c.Params = params(c.argType)
 	c.Members = members(reflect.TypeFor[R]())
+	if s.Record != nil {
+		c.Members = members(reflect.TypeOf(s.Record))
+	}
 	c.ask = func(ctx context.Context, caller Caller, args reflect.Value, q *Question) error {
 		if s.Ask == nil {
 			return nil
