@@ -215,10 +215,7 @@ func (c *Command) Run(ctx context.Context, caller Caller, given Arguments, sink 
 		p := &c.Params[i]
 		if text, ok := given[p.Name]; p.Type == "confirm" && ok {
 			if yes, _ := parseBool(text); !yes {
-				if sink.Form() == JSONForm {
-					return Errorf(Failed, "It was not confirmed, so nothing was changed")
-				}
-				return sink.Text([]byte("Nothing was changed.\n"))
+				return Errorf(Failed, "It was not confirmed, so nothing was changed")
 			}
 		}
 	}
