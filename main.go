@@ -19,6 +19,7 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unsafe"
 
 	systemd "github.com/coreos/go-systemd/v22/daemon"
 	"golang.org/x/sys/unix"
@@ -61,6 +62,9 @@ func main() {
 
 // session is the process of one login. Descriptor 3 is its connection to the appliance, and its only way out.
 func session() int {
+	// It was started as /proc/self/exe, so top and ps would show "exe" (prctl(2)).
+	name, _ := unix.BytePtrFromString("diagsh-session")
+	unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(name)), 0, 0, 0)
 	connection := os.NewFile(3, "appliance")
 	client, err := api.Inherit(connection)
 	if err != nil {
@@ -203,7 +207,7 @@ func appliance(f serveFlags) error {
 	port := listener.Addr().(*net.TCPAddr).Port
 	d, err := daemon.Open(daemon.Options{
 		Dir: f.data, ConfigFile: f.config, AdminKeyFile: f.adminKey, ManagementPorts: []uint16{uint16(port)},
-		Product: product + " " + version, Log: log,
+		Product: product + " " + version, Log: log, ServiceCatalogue: assets.Services,
 		// The shell of make run by somebody who is not root. In any other case the session processes of a login might have the same user.
 		OwnerIsAdmin: f.shell && os.Geteuid() != 0,
 	})

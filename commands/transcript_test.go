@@ -19,13 +19,13 @@ func TestTranscripts(t *testing.T) {
 // nameless has a name server that knows no name: so the answers to names are the same on every machine.
 var nameless = transcript.Scene{
 	Files: map[string]string{"/etc/resolv.conf": nameserver.ResolvConf, "/etc/hosts": "127.0.0.1 localhost\n"},
-	Setup: func(t *testing.T, network *netnstest.Namespace) { nameserver.Start(t, network) },
+	Setup: func(t testing.TB, network *netnstest.Namespace) { nameserver.Start(t, network) },
 }
 
 // both has IPv6 on the loopback too.
 var both = transcript.Scene{
 	Files: nameless.Files,
-	Setup: func(t *testing.T, network *netnstest.Namespace) {
+	Setup: func(t testing.TB, network *netnstest.Namespace) {
 		network.Set(t, "net/ipv6/conf/lo/disable_ipv6", "0")
 		nameserver.Start(t, network)
 	},
@@ -34,7 +34,7 @@ var both = transcript.Scene{
 // named has a zone, with an answer that does not fit a datagram and one that is made to harm a terminal.
 var named = transcript.Scene{
 	Files: nameless.Files,
-	Setup: func(t *testing.T, network *netnstest.Namespace) {
+	Setup: func(t testing.TB, network *netnstest.Namespace) {
 		zone := []string{
 			"lab.example. 5400 MX 10 mx.lab.example.", "lab.example. 5400 MX 20 backup.lab.example.", `lab.example. 60 TXT "v=spf1 mx -all"`,
 			"mx.lab.example. 3600 A 192.0.2.25", "mx.lab.example. 3600 AAAA 2001:db8::25", "alias.lab.example. 300 CNAME mx.lab.example.",
@@ -52,7 +52,7 @@ var named = transcript.Scene{
 // speaking has servers that say something hostile, say nothing, and hang up.
 var speaking = transcript.Scene{
 	Files: nameless.Files,
-	Setup: func(t *testing.T, network *netnstest.Namespace) {
+	Setup: func(t testing.TB, network *netnstest.Namespace) {
 		nameserver.Start(t, network)
 		say(t, network, "127.0.0.1:2525", "220 \x1b[2Jmx\x07 ESMTP\xff\r\n\u202ehello\r\n", true)
 		say(t, network, "127.0.0.1:2526", "", false)
@@ -61,7 +61,7 @@ var speaking = transcript.Scene{
 }
 
 // say runs a server that says a text to whoever connects, and hangs up or waits.
-func say(t *testing.T, network *netnstest.Namespace, address, text string, hangUp bool) {
+func say(t testing.TB, network *netnstest.Namespace, address, text string, hangUp bool) {
 	t.Helper()
 	var l net.Listener
 	var err error

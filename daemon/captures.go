@@ -123,7 +123,7 @@ func (d *Daemon) StartCapture(caller menu.Caller, request capture.Request) (capt
 
 // reserve takes a name and writes down that the capture is about to run, so that its file is known even if the appliance dies in
 // the next moment. Whoever reserves ends the task that this adds.
-func (c *captures) reserve(spec capture.Spec, caller menu.Caller, expression string, conf config, interfaces []capture.Interface) (*record, error) {
+func (c *captures) reserve(spec capture.Spec, caller menu.Caller, expression string, conf startConfig, interfaces []capture.Interface) (*record, error) {
 	format := spec.FileFormat(len(interfaces))
 	r := &record{Payload: caller.Payload, busy: true, Status: capture.Status{
 		Name: spec.Name, State: capture.Running, Filter: spec.Filter, EffectiveFilter: expression, SnapLength: spec.SnapLength,
@@ -144,7 +144,7 @@ func (c *captures) reserve(spec capture.Spec, caller menu.Caller, expression str
 }
 
 // add puts a capture into the table, with a name and a name for its file.
-func (c *captures) add(r *record, conf config) error {
+func (c *captures) add(r *record, conf startConfig) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
@@ -438,19 +438,19 @@ func (d *Daemon) captureError(what string, err error) error {
 	var low *capture.DiskLowError
 	switch {
 	case errors.As(err, &spec):
-		return menu.Wrong(argumentOf(spec.Member), "%s", sentence(spec.Text))
+		return menu.Wrong(argumentOf(spec.Member), "%s", menu.Sentence(spec.Text))
 	case errors.As(err, &missing):
 		e := &menu.Error{Kind: menu.NotFound, Argument: "interface", Message: "There is no interface " + quoted(missing.Name)}
 		return e.WithHint("%s", interfaceHint(missing.Name))
 	case errors.As(err, &unsupported):
-		return &menu.Error{Kind: menu.Unsupported, Argument: "interface", Message: sentence(unsupported.Error())}
+		return &menu.Error{Kind: menu.Unsupported, Argument: "interface", Message: menu.Sentence(unsupported.Error())}
 	case errors.As(err, &low):
 		return menu.Errorf(menu.State, "The disk is low: %s are free and %s are kept in reserve", menu.Size(low.FreeBytes>>20<<20), menu.Size(low.ReserveBytes>>20<<20)).
 			WithHint("Delete files of the diagnostic directory first")
 	case errors.Is(err, capture.ErrMixedLinkTypes):
-		return menu.Wrong("format", "%s", sentence(err.Error()))
+		return menu.Wrong("format", "%s", menu.Sentence(err.Error()))
 	case errors.Is(err, capture.ErrNotPermitted):
-		return menu.Errorf(menu.Unsupported, "%s", sentence(err.Error()))
+		return menu.Errorf(menu.Unsupported, "%s", menu.Sentence(err.Error()))
 	}
 	return d.plain(what, err)
 }
@@ -468,15 +468,6 @@ func argumentOf(member string) string {
 		return "duration"
 	}
 	return member
-}
-
-// sentence makes the text of an error one that a user gets: it begins with a capital letter and ends without a full stop.
-func sentence(text string) string {
-	text = strings.TrimSuffix(strings.TrimSpace(text), ".")
-	if text == "" {
-		return text
-	}
-	return strings.ToUpper(text[:1]) + text[1:]
 }
 
 // machine names the machine and its system for the headers of capture files.

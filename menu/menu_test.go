@@ -98,7 +98,7 @@ type page struct {
 }
 
 func (p *page) Form() menu.Form     { return p.form }
-func (p *page) Text(s string) error { p.text.WriteString(s); return nil }
+func (p *page) Text(b []byte) error { p.text.Write(b); return nil }
 func (p *page) Progress(string)     {}
 func (p *page) Record(v any, s menu.Shape) error {
 	p.rows, p.kind = append(p.rows, v), s
@@ -313,9 +313,9 @@ func TestRefusedArguments(t *testing.T) {
 
 func TestUnconfirmedChangesNothing(t *testing.T) {
 	b := newBench()
-	p := &page{}
-	if err := b.ping().Run(t.Context(), menu.Caller{}, menu.Arguments{"host": "x", "confirm": "no"}, p); err != nil || b.ran != 0 || p.text.String() != "Nothing was changed.\n" {
-		t.Errorf("ran %d times, said %q, %v", b.ran, p.text.String(), err)
+	err := b.ping().Run(t.Context(), menu.Caller{}, menu.Arguments{"host": "x", "confirm": "no"}, &page{})
+	if e := menu.AsError(err); e == nil || e.Kind != menu.Failed || e.Argument != "" || b.ran != 0 {
+		t.Errorf("ran %d times, %v", b.ran, err)
 	}
 }
 
@@ -415,7 +415,7 @@ func TestComplete(t *testing.T) {
 		"network ping x confirm ":        "23:yes no",
 		"network list; network l":        "22:list",
 		"nosuch ":                        "7:",
-		"network ping 'x":                "15:",
+		"network ping 'x":                "14:",
 	} {
 		c := tree.Complete(t.Context(), menu.Caller{}, nil, line, operator)
 		var texts []string

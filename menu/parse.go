@@ -62,7 +62,7 @@ func (m *Menu) parse(top *Menu, at []string, words []Word, abbreviate bool) (*Ca
 		return nil, err
 	}
 	call.Arguments, call.Secret = args, c.HasSecret(args)
-	call.Stream = c.Shape == Stream
+	call.Stream = c.ShapeOf(args) == Stream
 	return call, nil
 }
 
@@ -158,7 +158,13 @@ func (c *Command) arguments(words []Word, abbreviate bool) (Arguments, error) {
 		if p != nil && !words[0].Quoted {
 			return nil, Wrong(p.Name, "The value of %s is missing", p.Name).WithHint("Write %s", p.pair())
 		}
-		return nil, c.unknownArgument(words[0].Text)
+		e := c.unknownArgument(words[0].Text)
+		for name := range args {
+			if c.param(name).Assisted {
+				return nil, e.WithHint("If %s is meant to have several words, put them in quotes", name)
+			}
+		}
+		return nil, e
 	}
 	return args, nil
 }

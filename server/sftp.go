@@ -121,9 +121,13 @@ func newSFTPServer(in io.Reader, out io.Writer, files Files, log *slog.Logger) *
 	return &sftpServer{in: bufio.NewReader(in), out: out, files: files, log: log, active: func() {}, handles: map[string]*sftpHandle{}}
 }
 
-// serve answers requests until the client ends the session, which is no error.
+// serve answers requests until the client ends the session, which is no error. However it ends, what was answered is sent.
 func (s *sftpServer) serve() error {
 	defer s.closeAll()
+	return errors.Join(s.converse(), s.flush())
+}
+
+func (s *sftpServer) converse() error {
 	if err := s.greet(); err != nil {
 		return err
 	}
@@ -184,6 +188,9 @@ func (s *sftpServer) receive() (*sftpPacket, error) {
 }
 
 func (s *sftpServer) flush() error {
+	if len(s.answers) == 0 {
+		return nil
+	}
 	_, err := s.out.Write(s.answers)
 	s.answers = s.answers[:0]
 	return err

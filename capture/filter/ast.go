@@ -91,14 +91,6 @@ type byteTest struct {
 
 func (b *byteTest) position() int { return b.pos }
 
-// foreign is a primitive of a link type that is not supported.
-type foreign struct {
-	pos  int
-	text string
-}
-
-func (f *foreign) position() int { return f.pos }
-
 // relation compares two numbers.
 type relation struct {
 	op          tokenKind

@@ -6,7 +6,7 @@ import (
 )
 
 // maxBlocks bounds the size of a graph, and with it the memory and time that an expression costs.
-const maxBlocks = 20000
+const maxBlocks = 12000
 
 // generator walks the tree from left to right and builds the graph.  The order matters: "vlan",
 // "mpls", "pppoes", "geneve" and "vxlan" move the offsets for everything to their right, whatever
@@ -35,6 +35,7 @@ type generator struct {
 	vlanInMeta bool // the first tag may be metadata, so offsets are computed at run time
 
 	registers [memoryWords]bool // scratch words in use
+	written   [memoryWords]bool // scratch words that have been in use
 	register  int               // where to look for a free one
 
 	// plain is false once the program contains what libpcap's optimiser does not touch.
@@ -47,8 +48,9 @@ type generator struct {
 	arena      []statement
 }
 
-// slabSize is how many blocks and conditions are allocated at once.
-const slabSize = 16
+// slabAfter is how many blocks or conditions to allocate at once after so many: few for a short
+// expression, and not too many for any.
+func slabAfter(n int) int { return min(max(2*n, 8), 256) }
 
 // offset is a place in the packet: a constant plus, for headers of variable length, a scratch word.
 type offset struct {
@@ -76,7 +78,6 @@ func generate(ctx context.Context, expression string, tree node, t Target) (gr *
 	gr = &graph{
 		accept: &block{code: codeReturn, k: t.SnapLength},
 		reject: &block{code: codeReturn},
-		snap:   t.SnapLength,
 	}
 	if tree == nil {
 		gr.root = gr.accept
@@ -89,6 +90,20 @@ func generate(ctx context.Context, expression string, tree node, t Target) (gr *
 	gr.refusing = g.plain
 	gr.loops = g.loops
 	return gr, nil
+}
+
+// prologue puts before a program what computes the variable offsets it uses, and returns the new
+// first block.
+func (g *generator) prologue(first *block) *block {
+	switch g.target.LinkType {
+	case IEEE80211, IEEE80211Radio:
+		return g.wlanPrologue(first)
+	}
+	if g.vlanInMeta {
+		clear := g.list(statement{codeLoadImm, 0}, statement{codeStore, uint32(g.outerPayload.register)})
+		first.stmts = append(clear, first.stmts...)
+	}
+	return first
 }
 
 // fail ends the compilation; generate recovers the error.
@@ -176,7 +191,7 @@ func (g *generator) block(stmts []statement, code uint16, k uint32) *block {
 		g.fail("the expression is too large: it needs more than %d tests", maxBlocks)
 	}
 	if len(g.blockSlab) == cap(g.blockSlab) {
-		g.blockSlab = make([]block, 0, slabSize)
+		g.blockSlab = make([]block, 0, slabAfter(cap(g.blockSlab)))
 	}
 	g.blockSlab = append(g.blockSlab, block{stmts: stmts, code: code, k: k, id: -1})
 	return &g.blockSlab[len(g.blockSlab)-1]
@@ -185,7 +200,7 @@ func (g *generator) block(stmts []statement, code uint16, k uint32) *block {
 // condition keeps a condition.
 func (g *generator) condition(c condition) *condition {
 	if len(g.conditions) == cap(g.conditions) {
-		g.conditions = make([]condition, 0, slabSize)
+		g.conditions = make([]condition, 0, slabAfter(cap(g.conditions)))
 	}
 	g.conditions = append(g.conditions, c)
 	return &g.conditions[len(g.conditions)-1]
@@ -209,7 +224,7 @@ func (g *generator) constantly(truth bool) *condition {
 // list makes a list of statements.
 func (g *generator) list(stmts ...statement) []statement {
 	if len(g.arena)+len(stmts) > cap(g.arena) {
-		g.arena = make([]statement, 0, max(128, len(stmts)))
+		g.arena = make([]statement, 0, max(min(2*cap(g.arena), 1024), 64, len(stmts)))
 	}
 	start := len(g.arena)
 	g.arena = append(g.arena, stmts...)
@@ -220,13 +235,25 @@ func (g *generator) list(stmts ...statement) []statement {
 func (g *generator) allocate() int {
 	for range memoryWords {
 		if r := g.register; !g.registers[r] {
-			g.registers[r] = true
+			g.registers[r], g.written[r] = true, true
 			return r
 		}
 		g.register = (g.register + 1) % memoryWords
 	}
 	g.fail("the expression needs more than the %d scratch words that a filter has; use less deeply nested arithmetic", memoryWords)
 	return 0
+}
+
+// reserve is allocate for a word that is set at the very beginning of the program: it must not be one
+// that arithmetic further left has used.
+func (g *generator) reserve() int {
+	for r := memoryWords - 1; r >= 0; r-- {
+		if !g.written[r] {
+			g.registers[r], g.written[r] = true, true
+			return r
+		}
+	}
+	return g.allocate()
 }
 
 // free gives a scratch word back.

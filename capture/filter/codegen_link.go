@@ -107,10 +107,9 @@ func (g *generator) linkProtocol(p uint32) *condition {
 	}
 	switch g.linkType {
 	case EN10MB:
-		c := g.etherProtocol(p)
-		return c
+		return g.etherProtocol(p)
 	case IEEE80211, IEEE80211Radio:
-		// The data frame is tested before the header, which only a data frame has.
+		// Only data frames have what follows.
 		frame := g.wlanDataFrame()
 		return and(frame, g.snapProtocol(p))
 	case LinuxSLL:

@@ -49,7 +49,7 @@ func (g *generator) vlanLive(n *primitive) *condition {
 		inPacket = g.equalMasked(fromNetwork, 0, sizeH, n.number, 0xfff)
 	}
 	g.vlanInMeta = true
-	r := g.allocate()
+	r := g.reserve()
 	for _, o := range []*offset{g.payload, g.typeAt} {
 		o.variable, o.register = true, r
 	}

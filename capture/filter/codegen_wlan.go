@@ -24,20 +24,6 @@ const (
 	radiotapDataPad  = 0x20 // in the flags: the 802.11 header is padded to a multiple of 4
 )
 
-// prologue puts before a program what computes the variable offsets it uses, and returns the new
-// first block.
-func (g *generator) prologue(first *block) *block {
-	switch g.target.LinkType {
-	case IEEE80211, IEEE80211Radio:
-		return g.wlanPrologue(first)
-	}
-	if g.vlanInMeta {
-		clear := g.list(statement{codeLoadImm, 0}, statement{codeStore, uint32(g.outerPayload.register)})
-		first.stmts = append(clear, first.stmts...)
-	}
-	return first
-}
-
 // wlanPrologue computes the length of the radiotap header and that of the 802.11 header.
 func (g *generator) wlanPrologue(first *block) *block {
 	link, payload := g.outerLink, g.outerPayload

@@ -87,16 +87,13 @@ type corpusResult struct {
 	ID    string `json:"id"`
 	OK    bool   `json:"ok"`
 	OK0   *bool  `json:"ok0"`
-	Err   string `json:"err"`
 	Nopt  int    `json:"nopt"`
-	Nuno  int    `json:"nuno"`
 	Acc   int    `json:"acc"`
 	Steps int    `json:"steps"`
 	Bits  string `json:"bits"`
 	Udiff []int  `json:"udiff"`
 
 	Uninitialised bool   `json:"uninit"`
-	Backwards     bool   `json:"back"`
 	Optimised     string `json:"opt"`
 	Unoptimised   string `json:"uno"`
 }

@@ -107,10 +107,6 @@ func (b *block) straight() bool { return !b.returns() && (b.code == codeJump || 
 func (g *graph) layout() []*block {
 	layout := make([]*block, len(g.blocks))
 	end := len(layout)
-	type visit struct {
-		b    *block
-		step int
-	}
 	seen := make([]bool, len(g.blocks))
 	stack := make([]visit, 0, 32)
 	enter := func(b *block) {

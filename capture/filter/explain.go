@@ -110,8 +110,6 @@ func phrase(n node, sense bool) string {
 		p = byteTestPhrase(n)
 	case *relation:
 		p = fmt.Sprintf("has %s %s %s", numberWords(n.left, true), comparisonWords[n.op], numberWords(n.right, true))
-	case *foreign:
-		p = "is what " + n.text + " asks for"
 	}
 	if sense {
 		return p

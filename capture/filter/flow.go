@@ -1,5 +1,10 @@
 package filter
 
+import (
+	"iter"
+	"math/bits"
+)
+
 // atom is something that holds a value between blocks: a scratch word, A or X.
 type atom int
 
@@ -15,10 +20,22 @@ type atomSet uint32
 
 func setOf(a atom) atomSet { return 1 << a }
 
+// all are the atoms of a set.
+func (s atomSet) all() iter.Seq[atom] {
+	return func(yield func(atom) bool) {
+		for ; s != 0; s &= s - 1 {
+			if !yield(atom(bits.TrailingZeros32(uint32(s)))) {
+				return
+			}
+		}
+	}
+}
+
 // flow is what the optimiser knows about a block.
 type flow struct {
 	level     int    // longest distance from a return
 	sameLevel *block // next block of that level
+	sameHash  *block // next block in the table of share
 	visited   bool
 	in        []edge // edges that lead here
 	entries   int    // how many they are
@@ -58,6 +75,12 @@ func (e edge) redirect(to *block) {
 	}
 }
 
+// visit is a block on the way of a depth-first search, and how many of its sides have been entered.
+type visit struct {
+	b    *block
+	step int
+}
+
 // findLevels sorts the blocks that can be reached by their longest distance from a return, so that
 // a block has a higher level than all its successors.
 func (o *optimiser) findLevels() {
@@ -66,11 +89,7 @@ func (o *optimiser) findLevels() {
 	}
 	clear(o.levels)
 	o.levels = o.levels[:0]
-	type visit struct {
-		b    *block
-		step int
-	}
-	stack := []visit{{b: o.root}}
+	stack := append(o.stack[:0], visit{b: o.root})
 	o.root.visited = true
 	for len(stack) > 0 {
 		top := &stack[len(stack)-1]
@@ -101,6 +120,7 @@ func (o *optimiser) findLevels() {
 		b.sameLevel = o.levels[b.level]
 		o.levels[b.level] = b
 	}
+	o.stack = stack
 }
 
 // down calls f for every block, each before its successors.

@@ -234,6 +234,9 @@ func (g chooser) relation() string {
 	return g.arithmetic(2) + " " + pick(g, "=", "==", "!=", "<", ">", "<=", ">=") + " " + g.arithmetic(1)
 }
 
+// arithmetic takes care that no packet makes a divisor 0: a division by zero rejects
+// the packet, and like a load behind its end it may be optimised away. So divisions
+// stand in parentheses, lest "%", which takes all to its right, makes a divisor of them.
 func (g chooser) arithmetic(depth int) string {
 	if depth == 0 {
 		return g.operand()
@@ -241,19 +244,24 @@ func (g chooser) arithmetic(depth int) string {
 	switch g.IntN(6) {
 	case 0:
 		operator, right := g.operator(), g.arithmetic(depth-1)
-		if operator == "/" || operator == "%" {
-			// A division by zero rejects the packet, and like a load behind its end it
-			// may be optimised away.
+		if divides(operator) {
 			right = "( " + right + " | 1 )"
 		}
 		return "( " + g.arithmetic(depth-1) + " " + operator + " " + right + " )"
 	case 1:
-		return g.arithmetic(depth-1) + " " + g.operator() + " " + fmt.Sprint(g.number())
+		operator := g.operator()
+		e := g.arithmetic(depth-1) + " " + operator + " " + fmt.Sprint(g.number())
+		if divides(operator) {
+			return "( " + e + " )"
+		}
+		return e
 	case 2:
 		return "- " + g.operand()
 	}
 	return g.operand()
 }
+
+func divides(operator string) bool { return operator == "/" || operator == "%" }
 
 func (g chooser) operator() string {
 	return pick(g, "+", "-", "*", "/", "%", "&", "&", "|", "^", "<<", ">>")
@@ -280,7 +288,7 @@ func (g chooser) operand() string {
 	}
 	offset := fmt.Sprint(g.IntN(24))
 	if g.chance(6) {
-		offset = pick(g, "(ip[0] & 0xf) << 2", "(tcp[12] & 0xf0) >> 2", "2 + 2", "ip[9]", "len - 1", "udp[4:2] - 8")
+		offset = pick(g, "(ip[0] & 0xf) << 2", "(tcp[12] & 0xf0) >> 2", "2 + 2", "ip[9]", "udp[5] - 8 & 0xff")
 	}
 	return header + "[" + offset + pick(g, "", "", "", ":1", ":2", ":4") + "]"
 }

@@ -3,6 +3,7 @@ package filter
 import (
 	"bytes"
 	"context"
+	endian "encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"net"
@@ -50,7 +51,8 @@ func (hostless) Hosts(context.Context, string) ([]netip.Addr, error) {
 
 // TestLiveCapturesAreTcpdumps sends packets over a veth pair, tagged ones
 // included, and captures them at both ends with the kernel running our program
-// and with tcpdump for the same expression. Both must have the same packets.
+// and with tcpdump for the same expression. Both must have the same packets, and
+// so must Match with what the kernel says about each packet.
 func TestLiveCapturesAreTcpdumps(t *testing.T) {
 	t.Parallel()
 	tcpdump := netnstest.Tool(t, "tcpdump")
@@ -63,6 +65,16 @@ func TestLiveCapturesAreTcpdumps(t *testing.T) {
 		// The last bytes tell the packets apart whatever happens to their tags.
 		frames[i] = fmt.Appendf(frames[i], "%04d", i)
 	}
+	everything := make(map[string][]corpusPacket)
+	ns.Do(t, func() {
+		sockets := map[string]int{"left": allPackets(t, "left"), "right": allPackets(t, "right")}
+		inject(t, "left", frames)
+		for device, socket := range sockets {
+			if everything[device] = receiveAll(t, socket); len(everything[device]) != len(frames) {
+				t.Fatalf("%d of %d packets arrive on %s", len(everything[device]), len(frames), device)
+			}
+		}
+	})
 	expressions := append(slices.Clone(liveExpressions), realExpressions(t, 12)...)
 	var captures, captured, refused int
 	for batch := range slices.Chunk(expressions, liveBatch/2) {
@@ -99,6 +111,9 @@ func TestLiveCapturesAreTcpdumps(t *testing.T) {
 			if !slices.Equal(ours, theirs) {
 				t.Errorf("%s on %s: we have %d packets, tcpdump %d; only ours %q, only tcpdump's %q\n%s", c.expression, c.device,
 					len(ours), len(theirs), without(ours, theirs), without(theirs, ours), c.program.Listing())
+			}
+			if matched := c.matched(everything[c.device]); !slices.Equal(ours, matched) {
+				t.Errorf("%s on %s: the kernel takes %d packets, Match %d", c.expression, c.device, len(ours), len(matched))
 			}
 		}
 	}
@@ -250,6 +265,64 @@ func (c *liveCapture) packets(t *testing.T) (ours, theirs []string) {
 func distinct(marks []string) []string {
 	slices.Sort(marks)
 	return slices.Compact(marks)
+}
+
+// matched gives the marks of the packets that our program takes in user space.
+func (c *liveCapture) matched(packets []corpusPacket) []string {
+	var marks []string
+	for _, p := range packets {
+		if c.program.Match(p.data, p.meta) != 0 {
+			marks = append(marks, mark(p.data))
+		}
+	}
+	return distinct(marks)
+}
+
+// allPackets is a socket without a filter that tells what the kernel knows about each packet.
+func allPackets(t *testing.T, device string) int {
+	t.Helper()
+	socket, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(socket) })
+	if err := unix.SetsockoptInt(socket, unix.SOL_PACKET, unix.PACKET_AUXDATA, 1); err != nil {
+		t.Fatal(err)
+	}
+	bind(t, socket, device)
+	return socket
+}
+
+func receiveAll(t *testing.T, socket int) []corpusPacket {
+	t.Helper()
+	var packets []corpusPacket
+	control := make([]byte, 256)
+	for {
+		data := make([]byte, 2048)
+		n, controlled, _, from, err := unix.Recvmsg(socket, data, control, unix.MSG_DONTWAIT)
+		if err == unix.EAGAIN {
+			return packets
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		link := from.(*unix.SockaddrLinklayer)
+		p := corpusPacket{data: data[:n], meta: Metadata{
+			Length: uint32(n), Kernel: true, PacketType: link.Pkttype, Interface: uint32(link.Ifindex), Protocol: hostToNetwork(link.Protocol),
+		}}
+		messages, err := unix.ParseSocketControlMessage(control[:controlled])
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range messages {
+			// struct tpacket_auxdata: the status comes first, the tag after four more numbers.
+			if m.Header.Level == unix.SOL_PACKET && m.Header.Type == unix.PACKET_AUXDATA {
+				p.meta.VLANPresent = endian.NativeEndian.Uint32(m.Data)&unix.TP_STATUS_VLAN_VALID != 0
+				p.meta.VLANTCI = endian.NativeEndian.Uint16(m.Data[16:])
+			}
+		}
+		packets = append(packets, p)
+	}
 }
 
 func mark(packet []byte) string { return string(packet[len(packet)-4:]) }

@@ -101,6 +101,7 @@ func (o *optimiser) mergeIntoTest(b *block, last *statement) {
 	case last.code == classALU|opAND && b.k == 0:
 		b.code, b.k = classJMP|opJSET, last.k
 		b.yes, b.no = b.no, b.yes
+		o.turned = true
 	default:
 		return
 	}
@@ -112,7 +113,7 @@ func (o *optimiser) mergeIntoTest(b *block, last *statement) {
 // same if the outcome is known.
 func (o *optimiser) settle(b *block) {
 	if b.code == classJMP|opJSET && b.k == 0 {
-		b.yes = b.no
+		b.yes, o.turned = b.no, true
 	}
 	if b.code&srcMask == srcX && b.code&classMask == classJMP {
 		if k, ok := o.values.constant(b.values[atomX]); ok {
@@ -140,6 +141,7 @@ func (o *optimiser) settle(b *block) {
 	}
 	if b.yes != b.no {
 		o.changed()
+		o.turned = true
 	}
 	if truth {
 		b.no = b.yes

@@ -23,25 +23,25 @@ type alternative struct {
 func (o *optimiser) searchLists() {
 	o.findLevels()
 	o.findInEdges()
-	inner := make(map[*block]bool)
+	// From here on visited marks the blocks that are the middle of a list.
+	o.down(func(b *block) { b.visited = false })
 	o.down(func(b *block) {
-		if b.code != classJMP|opJEQ || inner[b] {
+		if b.code != classJMP|opJEQ || b.visited {
 			return
 		}
-		list := []alternative{{b.k, b.k, b.yes}}
-		last := b
-		for {
-			next := last.no
-			if next.code != classJMP|opJEQ || len(next.stmts) > 0 || len(next.in) != 1 {
-				break
-			}
-			list = append(list, alternative{next.k, next.k, next.yes})
-			inner[next] = true
-			last = next
+		length, last := 1, b
+		for next := b.no; next.code == classJMP|opJEQ && len(next.stmts) == 0 && len(next.in) == 1; next = next.no {
+			next.visited = true
+			length, last = length+1, next
 		}
-		if len(list) >= minSearch {
-			search(b, ranges(list), last.no)
+		if length < minSearch {
+			return
 		}
+		list := make([]alternative, 0, length)
+		for c := b; c != last.no; c = c.no {
+			list = append(list, alternative{c.k, c.k, c.yes})
+		}
+		search(b, ranges(list), last.no)
 	})
 }
 

@@ -6,7 +6,11 @@ import "slices"
 func (o *optimiser) share() {
 	o.compact()
 	o.findLevels()
-	table := make(map[uint64][]*block, len(o.blocks))
+	size := 16
+	for size < len(o.blocks) {
+		size *= 2
+	}
+	table := make([]*block, size) // by fingerprint, linked by sameHash
 	instead := make([]*block, len(o.blocks))
 	stands := func(b *block) *block {
 		if b != nil && instead[b.id] != nil {
@@ -17,15 +21,15 @@ func (o *optimiser) share() {
 	for level := range o.levels {
 		for b := o.levels[level]; b != nil; b = b.sameLevel {
 			b.yes, b.no = stands(b.yes), stands(b.no)
-			h := b.fingerprint()
-			for _, c := range table[h] {
+			slot := &table[b.fingerprint()&uint64(size-1)]
+			for c := *slot; c != nil; c = c.sameHash {
 				if b.sameAs(c) {
 					instead[b.id] = c
 					break
 				}
 			}
 			if instead[b.id] == nil {
-				table[h] = append(table[h], b)
+				b.sameHash, *slot = *slot, b
 			}
 		}
 	}
@@ -45,7 +49,7 @@ func (b *block) fingerprint() uint64 {
 	if b.no != nil {
 		mix(uint64(b.no.id) << 20)
 	}
-	return h
+	return h ^ h>>32
 }
 
 func (b *block) sameAs(c *block) bool {

@@ -1,5 +1,7 @@
 package filter
 
+import "slices"
+
 // optimiser holds the graph and what the passes compute about it.
 //
 // The passes are those that the BPF papers describe (McCanne and Jacobson 1993; Begel, McCanne and
@@ -9,15 +11,18 @@ package filter
 // packets" is decided by what is left of it then, and is to be decided as libpcap decides it.
 type optimiser struct {
 	*graph
-	levels  []*block // blocks by longest distance from a return, linked by sameLevel
-	values  valueTable
-	exact   bool // keep what a division by zero or an overlong shift does at run time
-	done    bool // nothing changed in this round
-	moved   bool // the change was no mere rearrangement of branches
-	edges   edgeIndex
-	inEdges []edge // of all blocks
-	err     string
+	levels     []*block // blocks by longest distance from a return, linked by sameLevel
+	values     valueTable
+	exact      bool // keep what a division by zero or an overlong shift does at run time
+	done       bool // nothing changed in this round
+	moved      bool // the change was no mere rearrangement of branches
+	turned     bool // in this round, tests were turned round or settled
+	redirected bool // in this round, jumps were threaded
+	edges      edgeIndex
+	inEdges    []edge // of all blocks
+	err        string
 
+	stack      []visit         // of findLevels
 	edgeValues [atoms]number32 // of the passage looked at last
 	edgeLoads  []extent
 }
@@ -66,7 +71,9 @@ func (o *optimiser) threading() {
 // rewriting simplifies statements until nothing changes.
 func (o *optimiser) rewriting() {
 	for quiet := 0; quiet < maxQuiet && o.err == ""; quiet++ {
-		o.analyse()
+		if !o.done { // else nothing has changed since the last round of threading
+			o.analyse()
+		}
 		o.numberValues(true)
 		if o.done {
 			return
@@ -80,7 +87,7 @@ func (o *optimiser) rewriting() {
 
 // analyse computes what the passes of one round need.
 func (o *optimiser) analyse() {
-	o.done = true
+	o.done, o.turned, o.redirected = true, false, false
 	o.findLevels()
 	o.findInEdges()
 	o.findUses()
@@ -92,15 +99,43 @@ func (o *optimiser) changed() {
 	o.moved = true
 }
 
-// trimRoot drops leading blocks whose outcome does not matter.  Their statements stay, as they may
-// set up scratch words.
+// trimRoot drops leading blocks whose outcome does not matter.  The statements of the first stay, as
+// they do in libpcap, and of the others those that set up something.
 func (o *optimiser) trimRoot() {
-	stmts := o.root.stmts
-	o.root.stmts = nil
-	for !o.root.returns() && o.root.yes == o.root.no {
-		o.root = o.root.yes
+	if o.exact || o.root.returns() || !o.root.straight() {
+		return
+	}
+	o.findLevels()
+	o.findUses()
+	stmts := slices.Clone(o.root.stmts)
+	for o.root = o.root.yes; !o.root.returns() && o.root.straight(); o.root = o.root.yes {
+		if o.root.defines&o.root.yes.needs != 0 {
+			stmts = append(stmts, o.root.stmts...)
+		}
 	}
 	if !o.root.returns() {
-		o.root.stmts = append(stmts[:len(stmts):len(stmts)], o.root.stmts...)
+		o.root.stmts = append(stmts, o.root.stmts...)
 	}
+}
+
+// initialise clears the scratch words that a program may read without having written them.  That
+// happens where a tunnel has not been found and what stands behind it is tested for all the same, as
+// in "geneve or ip".  The kernel refuses programs that do so.
+func (g *graph) initialise() {
+	if g.refusing || g.loops || g.root.returns() {
+		return
+	}
+	g.number()
+	o := &optimiser{graph: g}
+	o.findLevels()
+	o.findUses()
+	unset := g.root.needs &^ (setOf(atomA) | setOf(atomX))
+	if unset == 0 {
+		return
+	}
+	clear := []statement{{codeLoadImm, 0}}
+	for a := range unset.all() {
+		clear = append(clear, statement{codeStore, uint32(a)})
+	}
+	g.root.stmts = append(clear, g.root.stmts...)
 }

@@ -214,7 +214,7 @@ func (g structuredGenerator) netsh(f *Structured, azure func(structuredPacket) b
 }
 
 func TestStructuredFiltersMeanWhatTheySay(t *testing.T) {
-	g := structuredGenerator{rand.New(rand.NewPCG(13, 1))}
+	g := structuredGenerator{rand.New(rand.NewPCG(13, *differentialSeed))}
 	packets := make([]structuredPacket, 500)
 	frames := make([][]byte, len(packets))
 	for i := range packets {

@@ -11,7 +11,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -75,6 +74,9 @@ func Start(t testing.TB, o Options) *Appliance {
 // prepare makes the folder of an appliance.
 func prepare(t testing.TB, o Options) *Appliance {
 	t.Helper()
+	if os.Geteuid() != 0 {
+		netnstest.Missing(t, "an appliance that captures packets and gives every session a user of its own needs root")
+	}
 	// Short, because the name of a socket has at most 107 bytes; open, because users of other numbers must reach the socket.
 	dir, err := os.MkdirTemp("", "diagsh-")
 	if err != nil {
@@ -85,11 +87,18 @@ func prepare(t testing.TB, o Options) *Appliance {
 		t.Fatal(err)
 	}
 	a := &Appliance{t: t, options: o, dir: dir, Data: filepath.Join(dir, "data"), Socket: filepath.Join(dir, "api.sock"), clients: map[string]*ssh.Client{}}
+	// A process is called as the file that was executed, and commands that list processes show that.
+	if err := os.Symlink(Binary(t), a.program()); err != nil {
+		t.Fatal(err)
+	}
 	write(t, filepath.Join(dir, "config.yaml"), []byte("hostname: "+Host+"\n"+localUsers()+o.Config))
 	write(t, filepath.Join(dir, "admin.pub"), ssh.MarshalAuthorizedKey(Key("admin").PublicKey()))
 	t.Cleanup(a.end)
 	return a
 }
+
+// program is the path of the program under its own name.
+func (a *Appliance) program() string { return filepath.Join(a.dir, "diagsh") }
 
 func write(t testing.TB, path string, content []byte) {
 	t.Helper()
@@ -124,8 +133,7 @@ func (a *Appliance) start() {
 	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+notify)
 	said := a.output("said")
 	cmd.Stdout, cmd.Stderr = said, a.output("log")
-	a.enter(func() { err = cmd.Start() })
-	if err != nil {
+	if err := a.Launch(cmd); err != nil {
 		a.t.Fatal(err)
 	}
 	a.process, a.ended = cmd, make(chan struct{})
@@ -156,7 +164,7 @@ func (a *Appliance) start() {
 // command is diagsh serve, in a mount namespace of its own if it is to find other files.
 func (a *Appliance) command() *exec.Cmd {
 	a.t.Helper()
-	words := append([]string{Binary(a.t)}, a.arguments()...)
+	words := append([]string{a.program()}, a.arguments()...)
 	if len(a.options.Files) == 0 {
 		return exec.Command(words[0], words[1:]...)
 	}
@@ -257,8 +265,10 @@ func (a *Appliance) end() {
 	if a.t.Failed() {
 		a.t.Logf("the appliance's log:\n%s", a.Log())
 	}
-	if strings.Contains(a.Log(), "panic") {
-		a.t.Errorf("something panicked:\n%s", a.Log())
+	for _, word := range []string{"panic", "DATA RACE"} {
+		if strings.Contains(a.Log(), word) {
+			a.t.Errorf("%s:\n%s", word, a.Log())
+		}
 	}
 }
 
@@ -272,13 +282,20 @@ type Result struct {
 // Local is `diagsh -c LINE` as the user of this process, who is an administrator.
 func (a *Appliance) Local(line string) Result {
 	a.t.Helper()
-	return a.Exec("", Binary(a.t), "--socket", a.Socket, "-c", line)
+	return a.Exec("", a.program(), "--socket", a.Socket, "-c", line)
 }
 
 // Serve tries to start a second appliance with the same folder, configuration and socket; it is to fail.
 func (a *Appliance) Serve(more ...string) Result {
 	a.t.Helper()
-	return a.Exec("", Binary(a.t), append(a.arguments(), more...)...)
+	return a.Exec("", a.program(), append(a.arguments(), more...)...)
+}
+
+// Launch starts a program where the appliance runs.
+func (a *Appliance) Launch(cmd *exec.Cmd) (err error) {
+	a.t.Helper()
+	a.enter(func() { err = cmd.Start() })
+	return err
 }
 
 // Exec runs a program where the appliance runs.
@@ -289,9 +306,7 @@ func (a *Appliance) Exec(stdin, program string, args ...string) Result {
 	cmd.Stdin = strings.NewReader(stdin)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
-	var err error
-	a.enter(func() { err = cmd.Start() })
-	if err != nil {
+	if err := a.Launch(cmd); err != nil {
 		a.t.Fatal(err)
 	}
 	late := time.AfterFunc(2*Patience, func() { cmd.Process.Kill() })
@@ -338,24 +353,3 @@ var (
 	moulding sync.Mutex
 	moulded  map[string][]byte
 )
-
-// SessionProcesses are the processes of logins now.
-func (a *Appliance) SessionProcesses() (pids []int) {
-	a.t.Helper()
-	children, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", a.process.Process.Pid))
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	for _, path := range children {
-		list, err := os.ReadFile(path)
-		if err != nil {
-			continue // the thread has ended
-		}
-		for _, word := range strings.Fields(string(list)) {
-			if pid, err := strconv.Atoi(word); err == nil {
-				pids = append(pids, pid)
-			}
-		}
-	}
-	return pids
-}

@@ -15,14 +15,14 @@ const binaryEnv = "DIAGSH_BINARY"
 // Binary is the path of the program, which is built once per test process.
 func Binary(t testing.TB) string {
 	t.Helper()
-	path, err := binary()
+	path, err := built()
 	if err != nil {
 		t.Fatal(err)
 	}
 	return path
 }
 
-var binary = sync.OnceValues(func() (string, error) {
+var built = sync.OnceValues(func() (string, error) {
 	if path := os.Getenv(binaryEnv); path != "" {
 		return filepath.Abs(path)
 	}

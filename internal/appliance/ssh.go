@@ -35,6 +35,16 @@ func (a *Appliance) Login(user string) *ssh.Client {
 	return c
 }
 
+// LoginPassword logs a user in by password.
+func (a *Appliance) LoginPassword(user, password string) *ssh.Client {
+	a.t.Helper()
+	c, err := a.LoginBy(user, ssh.Password(password))
+	if err != nil {
+		a.t.Fatalf("log in as %s: %v", user, err)
+	}
+	return c
+}
+
 // LoginBy logs a user in by some method.
 func (a *Appliance) LoginBy(user string, method ssh.AuthMethod) (*ssh.Client, error) {
 	a.t.Helper()

@@ -129,12 +129,19 @@ func up(t testing.TB, name string) {
 	}
 }
 
+// packages are the Debian packages of programs that have another name.
+var packages = map[string]string{"ssh": "openssh-client", "sftp": "openssh-client", "scp": "openssh-client", "capinfos": "wireshark-common", "plink": "putty-tools", "psftp": "putty-tools", "ip": "iproute2"}
+
 // Tool is the path of a program the test compares with.
 func Tool(t testing.TB, name string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
 	if err != nil {
-		Missing(t, name+" is not installed")
+		pkg := packages[name]
+		if pkg == "" {
+			pkg = name
+		}
+		Missing(t, name+" is not installed; it is in the Debian package "+pkg)
 	}
 	return path
 }

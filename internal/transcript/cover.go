@@ -97,10 +97,13 @@ func (l shownList) missing(path []string, item menu.Item) (what []string) {
 	if _, isMenu := item.(*menu.Menu); isMenu {
 		return what
 	}
-	want(slices.ContainsFunc(l, func(s shown) bool { return s.line(path, "", "") }), "no line")
-	want(slices.ContainsFunc(l, func(s shown) bool { return s.line(path, "--json", "") }), "no line with --json")
+	line := func(json bool, end string) bool {
+		return slices.ContainsFunc(l, func(s shown) bool { return s.line(path, json, end) })
+	}
+	want(line(false, "= 0"), "no line that succeeds")
+	want(line(true, "= 0"), "no line with --json that succeeds")
 	if item.Required() != menu.ReadOnly {
-		want(slices.ContainsFunc(l, func(s shown) bool { return s.line(path, "", "= 3") }), "no refusal (= 3)")
+		want(line(false, "= 3"), "no refusal (= 3)")
 	}
 	return what
 }
@@ -117,21 +120,21 @@ func (s shown) dialogue(path []string) bool {
 	})
 }
 
-// line reports whether the item stands in a one-line form, with a word in the line and a line of the answer, if they are given.
-func (s shown) line(path []string, word, answer string) bool {
+// line reports whether the item stands in a one-line form, for JSON or for people, with a certain end.
+func (s shown) line(path []string, json bool, end string) bool {
 	if s.kind != "line" {
 		return false
 	}
 	for i, line := range s.lines {
 		typed, ok := strings.CutPrefix(line, "$ "+strings.Join(path, " "))
-		if !ok || typed != "" && typed[0] != ' ' && typed[0] != ';' || !strings.Contains(typed, word) {
+		if !ok || typed != "" && typed[0] != ' ' && typed[0] != ';' || strings.Contains(typed, "--json") != json {
 			continue
 		}
-		end := i + 1
-		for end < len(s.lines) && !strings.HasPrefix(s.lines[end], "$ ") {
-			end++
+		last := i
+		for last+1 < len(s.lines) && !strings.HasPrefix(s.lines[last+1], "$ ") {
+			last++
 		}
-		if answer == "" || slices.Contains(s.lines[i:end], answer) {
+		if s.lines[last] == end {
 			return true
 		}
 	}

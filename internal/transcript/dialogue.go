@@ -30,6 +30,7 @@ type input struct {
 
 // parseInput takes a line of a transcript apart; ok says that it begins with a prompt.
 func parseInput(line string) (in input, ok bool) {
+	line, _, _ = strings.Cut(line, becomes)
 	prompt, keys, cut := strings.Cut(line, "> <secret")
 	if cut {
 		text, closed := strings.CutSuffix(strings.TrimPrefix(keys, " "), ">")
@@ -39,8 +40,7 @@ func parseInput(line string) (in input, ok bool) {
 	if m == nil {
 		return in, false
 	}
-	written, _, _ := strings.Cut(m[2], becomes)
-	return input{prompt: m[1] + " ", written: strings.TrimRight(written, " ")}, true
+	return input{prompt: m[1] + " ", written: strings.TrimRight(m[2], " ")}, true
 }
 
 // inputs lists the lines to type. A bare prompt at the end is no input.
@@ -94,7 +94,8 @@ func (d *dialogue) prompt(above int) {
 	d.t.Helper()
 	err := d.terminal.Until(appliance.Patience, func(s *vt.Screen) bool {
 		d.row, d.shown = s.Row(), s.Before()
-		return d.row > above && strings.Contains(d.shown, "> ")
+		// Half a line of output may be on the screen; no prompt has a blank before its mark, as the paths in help have.
+		return d.row > above && strings.HasSuffix(d.shown, "> ") && !strings.HasSuffix(d.shown, " > ")
 	})
 	if err == nil {
 		return
@@ -113,7 +114,9 @@ func (d *dialogue) enter(in input) {
 	rest := in.written
 	if !in.secret {
 		_, begun, _ := strings.Cut(d.shown, "> ")
-		rest = strings.TrimPrefix(rest, begun)
+		if padded := rest + " "; strings.HasPrefix(padded, begun) { // a transcript has no blanks at a line's end
+			rest = strings.TrimRight(padded[len(begun):], " ")
+		}
 	}
 	d.rows[d.row] = in
 	for rest != "" {

@@ -78,10 +78,11 @@ type Scene struct {
 	// Files are what the appliance finds instead of those of this machine.
 	Files map[string]string
 	// Setup puts others into the network before the appliance is started.
-	Setup func(t *testing.T, network *netnstest.Namespace)
+	Setup func(t testing.TB, network *netnstest.Namespace)
 }
 
-// Run plays the transcripts of a folder, each on an appliance of its own. Scenes are by the name of a transcript without its ending.
+// Run plays the transcripts of a folder, each on an appliance of its own. Scenes are by the name of a transcript without its ending;
+// the one of the empty name is for those that have none.
 func Run(t *testing.T, folder string, scenes ...map[string]Scene) {
 	t.Helper()
 	scene := map[string]Scene{}
@@ -96,7 +97,11 @@ func Run(t *testing.T, folder string, scenes ...map[string]Scene) {
 		name := strings.TrimSuffix(filepath.Base(path), ".txtar")
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			play(t, path, scene[name])
+			its, ok := scene[name]
+			if !ok {
+				its = scene[""]
+			}
+			play(t, path, its)
 		})
 	}
 }

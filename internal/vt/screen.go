@@ -255,6 +255,9 @@ func (s *Screen) All() string { return strings.TrimLeft(strings.Join(s.Rows(), "
 // Row is the number of the cursor's row in Rows.
 func (s *Screen) Row() int { return len(s.history) + s.y }
 
+// Y is the number of the cursor's row in the window.
+func (s *Screen) Y() int { return s.y }
+
 // Before is what stands left of the cursor in its row, blanks included.
 func (s *Screen) Before() string {
 	if s.wrap {

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"diagsh/internal/vt"
 )
 
 // switches counts how often the scene's threads gave up a processor, which is how often they had woken up.
@@ -103,7 +105,7 @@ func BenchmarkEcho(b *testing.B) {
 			want := "h> " + strings.Repeat("x", i%60+1) + "|"
 			begin := time.Now()
 			p.types("x")
-			p.until("an echo", func(v *vt) bool { return marked(v) == want })
+			p.until("an echo", func(v *vt.Screen) bool { return v.Marked() == want })
 			times = append(times, time.Since(begin))
 			if i%60 == 59 {
 				p.types("\x15")

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"diagsh/internal/vt"
 )
 
 func TestTypingIsEchoedAndAnswered(t *testing.T) {
@@ -86,7 +88,7 @@ func (p *person) answers(t *testing.T, n int) {
 	t.Helper()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	all := p.screen.all()
+	all := p.screen.All()
 	for i := range n {
 		command := fmt.Sprintf("set interface eth%d address 10.0.0.%d description 'line %d'", i, i, i)
 		if got := strings.Count(all, "h> "+command+"\n"); got != 1 {
@@ -151,7 +153,7 @@ func TestPasteBeyondTheQueue(t *testing.T) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if got := strings.Count(p.screen.all(), "\n[set"); got != n {
+	if got := strings.Count(p.screen.All(), "\n[set"); got != n {
 		t.Fatalf("%d of %d lines were answered", got, n)
 	}
 }
@@ -202,8 +204,8 @@ func TestWindows(t *testing.T) {
 			p.types(c.keys)
 			p.sees(c.want)
 			p.types("\x15\x0bstatus\r")
-			p.until("an answer", func(v *vt) bool {
-				return strings.Contains(strings.ReplaceAll(v.all(), "\n", ""), "[status]")
+			p.until("an answer", func(v *vt.Screen) bool {
+				return strings.Contains(strings.ReplaceAll(v.All(), "\n", ""), "[status]")
 			})
 		})
 	}
@@ -223,8 +225,8 @@ func TestTinyWindowsSurviveEveryKey(t *testing.T) {
 			}
 			p.resize(max(size[0], 1)+2, max(size[1], 1)+2)
 			p.types("\x15\x0bstill-here\r")
-			p.until("an answer", func(v *vt) bool {
-				return strings.Contains(strings.ReplaceAll(v.all(), "\n", ""), "[still-here]")
+			p.until("an answer", func(v *vt.Screen) bool {
+				return strings.Contains(strings.ReplaceAll(v.All(), "\n", ""), "[still-here]")
 			})
 		})
 	}
@@ -246,8 +248,8 @@ func TestResizeWhileEditing(t *testing.T) {
 	p.resize(10, 6)
 	p.endsWith("h> abcdefg\nhijklmnopq\nrstuvwxyz!\n|")
 	p.types("\r")
-	p.until("an answer", func(v *vt) bool {
-		return strings.Contains(strings.ReplaceAll(v.all(), "\n", ""), "[abcdefghijklmnopqrstuvwxyz!]")
+	p.until("an answer", func(v *vt.Screen) bool {
+		return strings.Contains(strings.ReplaceAll(v.All(), "\n", ""), "[abcdefghijklmnopqrstuvwxyz!]")
 	})
 }
 
@@ -359,7 +361,7 @@ func TestHangUpEndsTheSession(t *testing.T) {
 			p.sees("h> |")
 			if keys != "" {
 				p.types(keys)
-				p.until("something", func(v *vt) bool { return marked(v) != "h> |" })
+				p.until("something", func(v *vt.Screen) bool { return v.Marked() != "h> |" })
 			}
 			p.master.Close()
 			if err := p.cmd.Wait(); err != nil {
@@ -482,7 +484,7 @@ func TestLinesLeaveNothingBehind(t *testing.T) {
 	p.types("c")
 	p.sees("h> c|")
 	p.types("ount\r")
-	p.until("a count", func(v *vt) bool { return strings.Contains(v.all(), "files") })
+	p.until("a count", func(v *vt.Screen) bool { return strings.Contains(v.All(), "files") })
 	_, count, _ := strings.Cut(p.frame(), "\n")
 	for range 20 {
 		p.types("x")

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"diagsh/internal/vt"
 )
 
 func TestPagerStops(t *testing.T) {
@@ -35,7 +37,7 @@ func TestPagerRunsToTheEnd(t *testing.T) {
 		p.endsWith(stopLine + "|")
 		p.types(key)
 		p.endsWith("line 100\nh> |")
-		if got := strings.Count(p.screen.all(), "line "); got != 100 {
+		if got := strings.Count(p.screen.All(), "line "); got != 100 {
 			t.Errorf("%d of 100 lines were shown", got)
 		}
 	}
@@ -88,7 +90,7 @@ func TestPagerKeepsPastedLinesForThePrompt(t *testing.T) {
 	p := sit(t, "shell", 70, 5)
 	p.types("page 20\rone\rtwo\rpage 20\rquit\rthree\r")
 	p.endsWith("h> quit\n[quit]\nh> three\n[three]\nh> |")
-	all := p.screen.all()
+	all := p.screen.All()
 	for _, want := range []string{"h> one\n[one]\n", "h> two\n[two]\n"} {
 		if !strings.Contains(all, want) {
 			t.Errorf("%q is missing", want)
@@ -142,8 +144,8 @@ func TestPagerInTinyWindows(t *testing.T) {
 			p.types(" ")
 		}
 		p.types("\x15done\r")
-		p.until("an answer", func(v *vt) bool {
-			return strings.Contains(strings.ReplaceAll(v.all(), "\n", ""), "[done]")
+		p.until("an answer", func(v *vt.Screen) bool {
+			return strings.Contains(strings.ReplaceAll(v.All(), "\n", ""), "[done]")
 		})
 	}
 }

@@ -12,6 +12,8 @@ import (
 
 	"github.com/creack/pty"
 	"golang.org/x/sys/unix"
+
+	"diagsh/internal/vt"
 )
 
 // childEnv names the scene that this test binary plays on its controlling terminal instead of running tests, idleEnv its
@@ -51,7 +53,7 @@ type person struct {
 	master *os.File
 
 	mu      sync.Mutex
-	screen  *vt
+	screen  *vt.Screen
 	raw     []byte
 	changed chan struct{} // closed and replaced when something is shown
 	gone    chan struct{} // closed when the terminal ends
@@ -82,7 +84,7 @@ func sitBefore(t testing.TB, scene string, width, height int, mode func(unix.Ter
 		width, height = 80, 24
 	}
 	p := &person{
-		t: t, cmd: cmd, master: master, screen: newVT(width, height),
+		t: t, cmd: cmd, master: master, screen: vt.New(width, height),
 		changed: make(chan struct{}), gone: make(chan struct{}),
 	}
 	go p.watch()
@@ -91,8 +93,8 @@ func sitBefore(t testing.TB, scene string, width, height int, mode func(unix.Ter
 		cmd.Process.Kill()
 		cmd.Wait()
 		<-p.gone
-		if len(p.screen.strange) > 0 {
-			t.Errorf("sequences that drive a terminal: %s", p.screen.strange)
+		if len(p.screen.Strange()) > 0 {
+			t.Errorf("sequences that drive a terminal: %s", p.screen.Strange())
 		}
 	})
 	return p
@@ -161,7 +163,7 @@ func (p *person) types(keys string) {
 }
 
 // until waits for a state of the screen.
-func (p *person) until(what string, ok func(*vt) bool) {
+func (p *person) until(what string, ok func(*vt.Screen) bool) {
 	p.t.Helper()
 	deadline := time.After(patience)
 	for {
@@ -190,19 +192,19 @@ func (p *person) until(what string, ok func(*vt) bool) {
 // sees waits until the window shows exactly this, the cursor marked by |.
 func (p *person) sees(want string) {
 	p.t.Helper()
-	p.until(fmt.Sprintf("%q", want), func(v *vt) bool { return marked(v) == want })
+	p.until(fmt.Sprintf("%q", want), func(v *vt.Screen) bool { return v.Marked() == want })
 }
 
 // reads waits until the text is somewhere on the screen or scrolled away from it.
 func (p *person) reads(text string) {
 	p.t.Helper()
-	p.until(fmt.Sprintf("%q", text), func(v *vt) bool { return strings.Contains(v.all(), text) })
+	p.until(fmt.Sprintf("%q", text), func(v *vt.Screen) bool { return strings.Contains(v.All(), text) })
 }
 
 // endsWith waits until the window's text ends with this, the cursor marked by |.
 func (p *person) endsWith(text string) {
 	p.t.Helper()
-	p.until(fmt.Sprintf("%q at the end", text), func(v *vt) bool { return strings.HasSuffix(marked(v), text) })
+	p.until(fmt.Sprintf("%q at the end", text), func(v *vt.Screen) bool { return strings.HasSuffix(v.Marked(), text) })
 }
 
 // signals sends a signal to the scene.
@@ -216,7 +218,7 @@ func (p *person) signals(s os.Signal) {
 func (p *person) resize(width, height int) {
 	p.t.Helper()
 	p.mu.Lock()
-	p.screen.resize(width, height)
+	p.screen.Resize(width, height)
 	p.mu.Unlock()
 	p.control(func(fd int) error {
 		return unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{Col: uint16(width), Row: uint16(height)})
@@ -268,28 +270,11 @@ func (p *person) leaves() {
 func (p *person) frame() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return marked(p.screen)
+	return p.screen.Marked()
 }
 
 func (p *person) tail() []byte {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.raw[max(0, len(p.raw)-300):]
-}
-
-// marked is the window's text with | at the cursor.
-func marked(v *vt) string {
-	var rows []string
-	for y, row := range v.cells {
-		text := rowText(row)
-		if y == v.y {
-			before := strings.Join(row[:v.x], "")
-			text = before + "|" + strings.TrimPrefix(text, before)
-			if len(rowText(row)) <= len(before) {
-				text = before + "|"
-			}
-		}
-		rows = append(rows, text)
-	}
-	return strings.TrimRight(strings.Join(rows, "\n"), "\n")
 }

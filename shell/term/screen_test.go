@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+
+	"diagsh/internal/vt"
 )
 
 // Painted step by step, a line looks as if it had been painted at once, in any window, and what stands above stays.
@@ -53,19 +55,13 @@ func TestPaintingInSteps(t *testing.T) {
 				t.Fatalf("in %dx%d after %#v:\n%s\nwant:\n%s", width, height, history, got, want)
 			}
 		}
-		if len(steps.vt.strange) > 0 {
-			t.Fatalf("strange: %s", steps.vt.strange)
+		if len(steps.window.Strange()) > 0 {
+			t.Fatalf("strange: %s", steps.window.Strange())
 		}
-		if above := steps.vt.all(); !strings.HasPrefix(above, "^") {
+		if above := steps.window.All(); !strings.HasPrefix(above, "^") {
 			t.Fatalf("in %dx%d, %v ate the output above it:\n%s", width, height, history, above)
 		}
 	}
-}
-
-// painter is a screen whose output goes to a model terminal that shows one row of output first.
-type painter struct {
-	screen *screen
-	vt     *vt
 }
 
 // A table that is brought up to date in place looks as if it had been painted once, in any window, and the next output stands where it
@@ -79,20 +75,26 @@ func TestRowsThatUpdateInPlace(t *testing.T) {
 				steps.screen.status(table)
 				once := newPainter(width, height)
 				once.screen.status(table)
-				if got, want := strings.TrimRight(steps.vt.all(), "\n"), strings.TrimRight(once.vt.all(), "\n"); got != want {
+				if got, want := strings.TrimRight(steps.window.All(), "\n"), strings.TrimRight(once.window.All(), "\n"); got != want {
 					t.Fatalf("in %dx%d after %q:\n%s\nwant:\n%s", width, height, table, got, want)
 				}
 			}
 			steps.screen.write([]byte("x\n"))
-			if got := strings.TrimRight(steps.vt.all(), "\n"); got != "^\nx" {
+			if got := strings.TrimRight(steps.window.All(), "\n"); got != "^\nx" {
 				t.Fatalf("in %dx%d the output behind it: %q", width, height, got)
 			}
 		}
 	}
 }
 
+// painter is a screen whose output goes to a model terminal that shows one row of output first.
+type painter struct {
+	screen *screen
+	window *vt.Screen
+}
+
 func newPainter(width, height int) painter {
-	v := newVT(width, height)
+	v := vt.New(width, height)
 	s := &screen{out: onlcr{v}, size: func() (int, int) { return width, height }}
 	s.write([]byte("^\n"))
 	return painter{s, v}
@@ -108,8 +110,8 @@ func (o onlcr) Write(p []byte) (int, error) {
 // below is the window from the painted line on, with the cursor.
 func (p painter) below() string {
 	f := p.screen.shown
-	rows := strings.Split(marked(p.vt), "\n")
-	top := p.vt.y - f.y
+	rows := strings.Split(p.window.Marked(), "\n")
+	top := p.window.Y() - f.y
 	if top < 0 || top >= len(rows) {
 		return "the line begins outside the window"
 	}

@@ -17,7 +17,7 @@ import (
 // one that is not valid yet. The domain lab.example has the first two as its exchangers.
 var mailScene = transcript.Scene{
 	Files: map[string]string{"/etc/resolv.conf": nameserver.ResolvConf},
-	Setup: func(t *testing.T, network *netnstest.Namespace) {
+	Setup: func(t testing.TB, network *netnstest.Namespace) {
 		nameserver.Start(t, network,
 			"lab.example. 3600 MX 10 mx.lab.example.", "lab.example. 3600 MX 20 exim.lab.example.", "lab.example. A 127.0.0.5",
 			"mx.lab.example. A 127.0.0.2", "exim.lab.example. A 127.0.0.3", "opensmtpd.lab.example. A 127.0.0.4")
@@ -56,7 +56,7 @@ var strangers = map[string]map[string]string{
 const stall, shut = "stall", "close"
 
 var strangersScene = transcript.Scene{
-	Setup: func(t *testing.T, network *netnstest.Namespace) {
+	Setup: func(t testing.TB, network *netnstest.Namespace) {
 		network.Set(t, "net/ipv6/conf/lo/disable_ipv6", "0")
 		for address, replies := range strangers {
 			serve(t, network, address, replies)
@@ -65,7 +65,7 @@ var strangersScene = transcript.Scene{
 }
 
 // serve runs a stranger.
-func serve(t *testing.T, network *netnstest.Namespace, address string, replies map[string]string) {
+func serve(t testing.TB, network *netnstest.Namespace, address string, replies map[string]string) {
 	t.Helper()
 	var l net.Listener
 	var err error

@@ -6,6 +6,7 @@ import "diagsh/menu"
 // Services is what the menu's commands need from the running appliance.
 type Services interface {
 	captureService
+	nameService
 	hostService
 }
 
@@ -15,6 +16,9 @@ func Menu(s Services) *menu.Menu {
 		Name: "network",
 		Help: "Network Utilities.",
 		Items: []menu.Item{
+			flush(s),
+			arpshow(),
+			ndpshow(),
 			smtpping(s),
 			tcpdump(s),
 		},
