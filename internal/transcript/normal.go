@@ -41,7 +41,8 @@ var replacements = normal{
 	{regexp.MustCompile(`(queued as |id=)[0-9A-Za-z-]+`), "${1}<id>"},
 	{regexp.MustCompile(`= [\d.]+/[\d.]+/[\d.]+/[\d.]+ ms`), "= <min/avg/max/stddev> ms"},
 	{regexp.MustCompile(`\b\d+\.\d{3} ms\b`), "<ms>"},
-	{regexp.MustCompile(`("(?:time|minimum|average|maximum|deviation|last|best|worst)": ?)[\d.e-]+`), "${1}<duration>"},
+	{regexp.MustCompile(`("(?:time|minimum|average|deviation|last|best|worst)": ?)[\d.e-]+`), "${1}<duration>"},
+	{regexp.MustCompile(`("average": ?<duration>,"maximum": ?)[\d.e-]+`), "${1}<duration>"}, // a queue has a maximum too
 	{regexp.MustCompile(`( +\d+\.\d% +\d+)(?: +\d+\.\d{3}){5}`), "$1  <ms>"},
 	{regexp.MustCompile(`SHA256 (?:[0-9A-F]{2}:){31}[0-9A-F]{2}|("sha256": ?")(?:[0-9A-F]{2}:){31}[0-9A-F]{2}`), "${1}<fingerprint>"},
 	{regexp.MustCompile(`(Serial: +|"serialNumber": ?")[0-9A-F]+`), "${1}<serial>"},
