@@ -5,7 +5,7 @@ DATA    ?= var
 SSH     ?= :2222
 BUILD   := CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/diagsh .
 
-.PHONY: help run build test check bench fuzz packages reference
+.PHONY: help run build test check bench fuzz filter-score packages reference
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -33,6 +33,9 @@ bench: build ## measure against peers (bench/README.md)
 
 fuzz: ## fuzz what a stranger can send; FUZZTIME=10m for each target
 	@bench/fuzz.sh $${FUZZTIME:-1m}
+
+filter-score: ## compare the filter compiler with libpcap over the whole corpus, and print the score
+	$(GO) test -count=1 -v -run '^(TestCorpus|TestCompileTime)$$' ./capture/filter -args -score
 
 reference: ## write docs/reference.md from the tree of commands
 	$(GO) test -run TestReference . -update
