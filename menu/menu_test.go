@@ -193,6 +193,7 @@ func TestParse(t *testing.T) {
 		{"", "net", true, `"net" is not unique here. It could be network or netflow.`},
 		{"", "netwrok", true, `"netwrok" is not known here. Did you mean network?`},
 		{"", "network ping x y", false, `ping has no argument "y". It takes host, count, size, wait, interface, family, password, names, confirm.`},
+		{"", "network ping cout 3", false, `ping has no argument "cout". Did you mean count?`},
 		{"", "network ping x cout 3", false, `ping has no argument "cout". Did you mean count?`},
 		{"", "network ping x count", false, `The value of count is missing. Write count COUNT.`},
 		{"", "network ping x count 1 count 2", false, `count is given twice.`},
