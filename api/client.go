@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -66,7 +67,9 @@ func newClient(conn net.Conn) *Client {
 	protocols.SetUnencryptedHTTP2(true)
 	var once sync.Once
 	transport := &http.Transport{
-		Protocols:          protocols,
+		Protocols: protocols,
+		// A frame of output is one of HTTP/2 too, not four with a system call each at both ends.
+		HTTP2:              &http.HTTP2Config{MaxReadFrameSize: 2 * frameSize},
 		DisableCompression: true,
 		// There is one connection and never another: it is the identity.
 		DialContext: func(context.Context, string, string) (net.Conn, error) {
@@ -95,6 +98,13 @@ func (c *Client) Greeting(ctx context.Context) (access.Greeting, error) {
 	var g access.Greeting
 	err := c.call(ctx, "GET", "session", nil, &g)
 	return g, err
+}
+
+// Leaving is what somebody should know who is about to leave; empty if nothing.
+func (c *Client) Leaving(ctx context.Context) (string, error) {
+	var v struct{ Notice string }
+	err := c.call(ctx, "GET", "leaving", nil, &v)
+	return v.Notice, err
 }
 
 // Menu is a menu as it stands now.
@@ -132,6 +142,13 @@ func (c *Client) Ask(ctx context.Context, path []string, q AskRequest) (*menu.Qu
 	return v.Question, err
 }
 
+// Assist lists what may follow in the text begun for one argument.
+func (c *Client) Assist(ctx context.Context, path []string, q AssistRequest) (menu.Completion, error) {
+	var v menu.Completion
+	err := c.call(ctx, "POST", "assist/"+join(path), q, &v)
+	return v, err
+}
+
 // Remember keeps a line in the user's history.
 func (c *Client) Remember(ctx context.Context, line string) error {
 	return c.call(ctx, "POST", "history", map[string]string{"line": line}, nil)
@@ -155,6 +172,9 @@ func (c *Client) Run(ctx, abandon context.Context, path []string, args menu.Argu
 		if errors.As(err, &refused) {
 			return refused, nil
 		}
+		if request.Err() != nil {
+			return menu.Errorf(menu.Interrupted, "Interrupted"), nil
+		}
 		return nil, err
 	}
 	defer response.Body.Close()
@@ -165,10 +185,10 @@ func (c *Client) Run(ctx, abandon context.Context, path []string, args menu.Argu
 		time.AfterFunc(interruptGrace, cancel)
 	})
 	defer stop()
-	decoder := json.NewDecoder(response.Body)
+	frames := bufio.NewReaderSize(response.Body, 2*frameSize)
 	for {
-		var f Frame
-		if err := decoder.Decode(&f); err != nil {
+		f, err := readFrame(frames)
+		if err != nil {
 			if request.Err() != nil {
 				return menu.Errorf(menu.Interrupted, "Interrupted"), nil
 			}
@@ -181,6 +201,27 @@ func (c *Client) Run(ctx, abandon context.Context, path []string, args menu.Argu
 			return nil, err
 		}
 	}
+}
+
+// maxFrame bounds the output in one frame: many times what a server gathers.
+const maxFrame = 64 << 20
+
+// readFrame reads a frame: the line and the output behind it.
+func readFrame(r *bufio.Reader) (Frame, error) {
+	var f Frame
+	line, err := r.ReadBytes('\n')
+	if err != nil {
+		return f, err
+	}
+	if err := json.Unmarshal(line, &f); err != nil {
+		return f, err
+	}
+	if f.Bytes < 0 || f.Bytes > maxFrame {
+		return f, errConnectionGone
+	}
+	f.Text = make([]byte, f.Bytes)
+	_, err = io.ReadFull(r, f.Text)
+	return f, err
 }
 
 // call asks and decodes the answer. A refusal by the appliance is a *menu.Error.

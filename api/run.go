@@ -1,7 +1,6 @@
 package api
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"crypto/rand"
@@ -16,7 +15,8 @@ import (
 	"diagsh/menu"
 )
 
-// FramesType is the media type of a run's output as a shell wants it: JSON lines, each a Frame.
+// FramesType is the media type of a run's output as a shell wants it: frames, each a line of JSON. A frame that has bytes is
+// followed by so many bytes of output, as they are: a table of many thousand rows would cost more to quote and unquote than to make.
 const FramesType = "application/vnd.diagsh.frames"
 
 // RunHeader names the run in an answer, for POST interrupt/RUN.
@@ -24,7 +24,8 @@ const RunHeader = "Diagsh-Run"
 
 // A Frame is a piece of what a running command says. The last one of a run has Exit set.
 type Frame struct {
-	Text     string     `json:"text,omitempty"`     // output: text, or JSON if that was asked for
+	Bytes    int        `json:"bytes,omitempty"`    // the length of Text
+	Text     []byte     `json:"-"`                  // output: text, or JSON if that was asked for; it stands behind the line
 	Progress string     `json:"progress,omitempty"` // how far it has got
 	Error    *errorBody `json:"error,omitempty"`
 	Exit     *int       `json:"exit,omitempty"`
@@ -114,7 +115,7 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request, caller menu.Caller)
 	defer s.appliance.Running(caller.Session, event.Path)()
 
 	w.Header().Set(RunHeader, id)
-	out := newOutput(w, r, c.Shape)
+	out := newOutput(w, r, c.ShapeOf(args))
 	defer out.stop()
 	err = c.Run(ctx, caller, args, out)
 	if err != nil && errors.Is(context.Cause(ctx), errInterrupt) {
@@ -154,6 +155,7 @@ type output struct {
 
 	mu      sync.Mutex
 	buf     bytes.Buffer // output not yet sent
+	record  bytes.Buffer // the last record's JSON
 	began   bool         // something was sent, so the status line has gone
 	records int
 	timer   *time.Timer
@@ -161,6 +163,9 @@ type output struct {
 	err     error
 	ended   bool
 }
+
+// frameSize is how much output is gathered at most before it is sent.
+const frameSize = 64 << 10
 
 // gather is how long a piece of output may wait for more: below what a person sees.
 const gather = 20 * time.Millisecond
@@ -175,6 +180,7 @@ func newOutput(w http.ResponseWriter, r *http.Request, shape menu.Shape) *output
 	switch {
 	case o.frames:
 		w.Header().Set("Content-Type", FramesType)
+		o.flushNow() // the run's name goes out before the command says anything, so that a silent one can be interrupted too
 	case o.form == menu.TextForm:
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	case shape == menu.Stream:
@@ -187,22 +193,22 @@ func newOutput(w http.ResponseWriter, r *http.Request, shape menu.Shape) *output
 
 func (o *output) Form() menu.Form { return o.form }
 
-func (o *output) Text(text string) error {
+func (o *output) Text(text []byte) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.buf.WriteString(text)
+	o.buf.Write(text)
 	return o.pace()
 }
 
 func (o *output) Record(v any, shape menu.Shape) error {
-	var b bytes.Buffer
-	encoder := json.NewEncoder(&b) // ends in a newline
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.record.Reset()
+	encoder := json.NewEncoder(&o.record) // ends in a newline
 	encoder.SetEscapeHTML(false)
 	if err := encoder.Encode(v); err != nil {
 		return err
 	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
 	o.shape = shape
 	if shape == menu.Table {
 		if o.records == 0 {
@@ -210,9 +216,9 @@ func (o *output) Record(v any, shape menu.Shape) error {
 		} else {
 			o.buf.WriteString(",\n")
 		}
-		o.buf.Write(bytes.TrimRight(b.Bytes(), "\n"))
+		o.buf.Write(bytes.TrimRight(o.record.Bytes(), "\n"))
 	} else {
-		o.buf.Write(b.Bytes())
+		o.buf.Write(o.record.Bytes())
 	}
 	o.records++
 	return o.pace()
@@ -231,10 +237,15 @@ func (o *output) Progress(text string) {
 
 // pace sends what is gathered if the last send is long ago or there is much of it; else soon. Called with mu held.
 func (o *output) pace() error {
-	if o.buf.Len() >= 64<<10 || time.Since(o.last) >= gather {
+	switch {
+	case o.buf.Len() >= frameSize:
 		o.send()
 		o.flushNow()
-	} else if o.timer == nil {
+	case o.timer != nil: // it is sent soon
+	case time.Since(o.last) >= gather:
+		o.send()
+		o.flushNow()
+	default:
 		o.timer = time.AfterFunc(gather, func() {
 			o.mu.Lock()
 			defer o.mu.Unlock()
@@ -254,8 +265,7 @@ func (o *output) send() {
 		return
 	}
 	if o.frames {
-		// A frame is JSON, so its text must be valid UTF-8; a piece cut inside a character would be mangled.
-		o.frame(Frame{Text: o.buf.String()})
+		o.frame(Frame{Text: o.buf.Bytes()})
 	} else {
 		o.began = true
 		_, err := o.w.Write(o.buf.Bytes())
@@ -266,11 +276,15 @@ func (o *output) send() {
 
 func (o *output) frame(f Frame) {
 	o.began = true
-	b := bufio.NewWriter(o.w)
-	encoder := json.NewEncoder(b)
-	encoder.SetEscapeHTML(false)
-	o.keep(encoder.Encode(f))
-	o.keep(b.Flush())
+	f.Bytes = len(f.Text)
+	line, err := json.Marshal(f)
+	o.keep(err)
+	_, err = o.w.Write(append(line, '\n'))
+	o.keep(err)
+	if f.Bytes > 0 {
+		_, err = o.w.Write(f.Text)
+		o.keep(err)
+	}
 }
 
 func (o *output) flushNow() {

@@ -26,9 +26,9 @@ const patience = 30 * time.Second
 
 // A bed is an appliance, OpenSSH's servers with the same key let in, and the options by which OpenSSH's clients reach them.
 type bed struct {
-	binary string
 	dir    string // everything that the benchmark writes
 	data   string // of the appliance
+	binary string // that is measured
 	rounds int
 
 	appliance *server
@@ -53,7 +53,7 @@ func newBed(ctx context.Context, binary, parent string, rounds int) (b *bed, err
 	if err != nil {
 		return nil, err
 	}
-	b = &bed{binary: binary, dir: dir, data: filepath.Join(dir, "data"), rounds: rounds, sshd: map[bool]*server{}}
+	b = &bed{dir: dir, binary: binary, data: filepath.Join(dir, "data"), rounds: rounds, sshd: map[bool]*server{}}
 	b.close = func() {
 		b.appliance.stop()
 		for _, s := range b.sshd {

@@ -48,7 +48,7 @@ func packetcapture(s captureService) *menu.Menu {
 type captureStartArgs struct {
 	Name       string         `arg:"name,main" help:"Name of the capture; one is made if none is given."`
 	Interfaces []string       `arg:"interface" help:"Names of interfaces separated by commas, or ALL."`
-	Filter     *string        `arg:"filter" help:"A tcpdump filter such as \"host 192.0.2.1 and port 25\"; CLEAR for none."`
+	Filter     *string        `arg:"filter,assisted" help:"A tcpdump filter such as \"host 192.0.2.1 and port 25\"; CLEAR for none."`
 	Size       *menu.Size     `arg:"size,unlimited" unit:"MB" min:"4096" help:"Ends at this file size; unlimited still ends before the disk is full."`
 	Duration   *time.Duration `arg:"duration,unlimited" min:"1" max:"31536000" help:"Ends after this time, such as 60s or 5m."`
 	Packets    *int64         `arg:"packets,unlimited" min:"1" help:"Ends after so many packets that match the filter."`
@@ -75,6 +75,9 @@ func captureStart(s captureService) *menu.Command {
 				return s.CheckFilter(ctx, captureview.Cleared(*a.Filter))
 			}
 			return a.Options.Check(name)
+		},
+		Assist: func(_ context.Context, _ menu.Caller, _ captureStartArgs, _, text string) menu.Completion {
+			return captureview.SuggestFilter(text, s.CaptureInterfaces())
 		},
 		Run: func(_ context.Context, caller menu.Caller, a captureStartArgs, out *menu.Out[capture.Status]) error {
 			status, err := s.StartCapture(caller, a.request())
@@ -266,7 +269,7 @@ type captureSetupArgs struct {
 	Ports      []string       `arg:"ports" ask:"Ports, separated by commas; empty for any" help:"Ports of the predefined filter."`
 	Clients    []string       `arg:"clients" ask:"Client addresses, separated by commas; empty for any" help:"Client addresses of the predefined filter."`
 	Servers    []string       `arg:"servers" ask:"Server addresses, separated by commas; empty for any" help:"Server addresses of the predefined filter."`
-	Filter     *string        `arg:"filter" ask:"Filter expression as tcpdump takes it, or CLEAR for none" help:"A tcpdump filter such as \"host 192.0.2.1 and port 25\"; CLEAR for none."`
+	Filter     *string        `arg:"filter,assisted" ask:"Filter expression as tcpdump takes it, or CLEAR for none" help:"A tcpdump filter such as \"host 192.0.2.1 and port 25\"; CLEAR for none."`
 	Management *bool          `arg:"management" ask:"Capture the packets of management sessions too?" help:"Keep the packets of management sessions."`
 	captureview.Options
 }
@@ -294,6 +297,9 @@ func captureSetup(s captureService) *menu.Command {
 				return checkEach(ctx, s, name, a.Servers, "host", "is not an address", "Give IPv4 or IPv6 addresses, or names that can be looked up")
 			}
 			return a.Options.Check(name)
+		},
+		Assist: func(_ context.Context, _ menu.Caller, _ captureSetupArgs, _, text string) menu.Completion {
+			return captureview.SuggestFilter(text, s.CaptureInterfaces())
 		},
 		Run: func(_ context.Context, caller menu.Caller, a captureSetupArgs, out *menu.Out[capture.Settings]) error {
 			settings := s.CaptureSettings()

@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"golang.org/x/net/bpf"
 
@@ -96,6 +95,10 @@ func compile(ctx context.Context, expression string, i capture.Interface) ([]bpf
 	if err != nil {
 		return nil, filterError(err, i)
 	}
+	if ready, why := program.KernelReady(); !ready {
+		return nil, &menu.Error{Kind: menu.Unsupported, Argument: "filter", Message: "The kernel cannot run this filter: " + why,
+			Hint: "filter explain shows its program"}
+	}
 	raw := make([]bpf.RawInstruction, len(program.Instructions))
 	for n, in := range program.Instructions {
 		raw[n] = bpf.RawInstruction{Op: in.Code, Jt: in.Jt, Jf: in.Jf, K: in.K}
@@ -141,10 +144,9 @@ func filterError(err error, i capture.Interface) error {
 	if i.Name != "" && i.LinkType != capture.Ethernet {
 		on = " on interface " + i.Name
 	}
-	at := utf8.RuneCountInString(f.Expression[:min(f.Position, len(f.Expression))]) + 1
-	e := menu.Wrong("filter", "The filter is wrong%s at character %d: %s", on, at, printable(strings.TrimSuffix(f.Message, ".")))
+	e := menu.Wrong("filter", "The filter is wrong%s at character %d: %s", on, f.Character(), printable(strings.TrimSuffix(f.Message, ".")))
 	if f.Hint != "" {
-		e.Hint = sentence(printable(f.Hint))
+		e.Hint = menu.Sentence(printable(f.Hint))
 	}
 	return e
 }

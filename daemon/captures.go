@@ -77,7 +77,7 @@ const (
 
 // reserve takes a name and writes down that the capture is about to run, so that its file is known even if the appliance dies in
 // the next moment. Whoever reserves ends the task that this adds.
-func (c *captures) reserve(spec capture.Spec, management bool, caller menu.Caller, expression string, conf config, interfaces []capture.Interface) (*record, error) {
+func (c *captures) reserve(spec capture.Spec, management bool, caller menu.Caller, expression string, conf startConfig, interfaces []capture.Interface) (*record, error) {
 	spec.Format = spec.FileFormat(len(interfaces))
 	r := &record{Payload: !spec.HeadersOnly, busy: true, Spec: spec, Management: management, Status: spec.Status()}
 	s := &r.Status
@@ -97,7 +97,7 @@ func (c *captures) reserve(spec capture.Spec, management bool, caller menu.Calle
 }
 
 // add puts a capture into the table, with a name and a name for its file.
-func (c *captures) add(r *record, conf config) error {
+func (c *captures) add(r *record, conf startConfig) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err := c.room(conf); err != nil {
@@ -118,7 +118,7 @@ func (c *captures) add(r *record, conf config) error {
 }
 
 // room tells whether one more capture may run.
-func (c *captures) room(conf config) error {
+func (c *captures) room(conf startConfig) error {
 	if c.closed {
 		return menu.Errorf(menu.State, "The appliance is stopping")
 	}
@@ -440,21 +440,21 @@ func (d *Daemon) captureError(what string, err error) error {
 	var quota *capture.QuotaError
 	switch {
 	case errors.As(err, &spec):
-		return menu.Wrong(argumentOf(spec.Member), "%s", sentence(spec.Text))
+		return menu.Wrong(argumentOf(spec.Member), "%s", menu.Sentence(spec.Text))
 	case errors.As(err, &missing):
 		e := &menu.Error{Kind: menu.NotFound, Argument: "interface", Message: "There is no interface " + quoted(missing.Name)}
 		return e.WithHint("%s", interfaceHint(missing.Name))
 	case errors.As(err, &unsupported):
-		return &menu.Error{Kind: menu.Unsupported, Argument: "interface", Message: sentence(unsupported.Error())}
+		return &menu.Error{Kind: menu.Unsupported, Argument: "interface", Message: menu.Sentence(unsupported.Error())}
 	case errors.As(err, &low):
 		return menu.Errorf(menu.State, "The disk is low: %s are free and %s are kept in reserve", menu.Size(low.FreeBytes>>20<<20), menu.Size(low.ReserveBytes>>20<<20)).
 			WithHint("Delete files of the diagnostic directory first")
 	case errors.As(err, &quota):
 		return menu.Errorf(menu.State, "The diagnostic directory has the %s that it is allowed", menu.Size(quota.QuotaBytes)).WithHint("Delete files of it first")
 	case errors.Is(err, capture.ErrMixedLinkTypes):
-		return menu.Wrong("format", "%s", sentence(err.Error()))
+		return menu.Wrong("format", "%s", menu.Sentence(err.Error()))
 	case errors.Is(err, capture.ErrNotPermitted):
-		return menu.Errorf(menu.Unsupported, "%s", sentence(err.Error()))
+		return menu.Errorf(menu.Unsupported, "%s", menu.Sentence(err.Error()))
 	}
 	return d.plain(what, err)
 }
@@ -488,15 +488,6 @@ func argumentOf(member string) string {
 		return "ring"
 	}
 	return member
-}
-
-// sentence makes the text of an error one that a user gets: it begins with a capital letter and ends without a full stop.
-func sentence(text string) string {
-	text = strings.TrimSuffix(strings.TrimSpace(text), ".")
-	if text == "" {
-		return text
-	}
-	return strings.ToUpper(text[:1]) + text[1:]
 }
 
 // machine names the machine and its system for the headers of capture files.

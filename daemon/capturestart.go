@@ -35,7 +35,9 @@ func (d *Daemon) StartCapture(caller menu.Caller, request capture.Request) (capt
 	if spec.Mode == capture.Append && d.captures.has(spec.Name) {
 		return d.appendCapture(spec, management, interfaces, f)
 	}
-	r, err := d.captures.reserve(spec, management, caller, f.expression, d.config, interfaces)
+	conf := d.config
+	conf.Hostname = d.Hostname() // as it is now
+	r, err := d.captures.reserve(spec, management, caller, f.expression, conf, interfaces)
 	if err != nil {
 		return capture.Status{}, d.captureError("start the capture", err)
 	}
@@ -116,7 +118,7 @@ func (d *Daemon) comments(r *record) []string {
 		filter = "none"
 	}
 	lines := []string{
-		"Appliance: " + d.config.Hostname + ", " + d.product,
+		"Appliance: " + d.Hostname() + ", " + d.product,
 		"Capture: " + s.Name,
 		"Operator: " + r.Status.Owner,
 		"Filter: " + filter,
@@ -254,7 +256,7 @@ func (c *captures) has(name string) bool {
 }
 
 // reopen makes a capture that has ended one that is about to run.
-func (c *captures) reopen(spec capture.Spec, management bool, conf config) (*record, capture.Status, error) {
+func (c *captures) reopen(spec capture.Spec, management bool, conf startConfig) (*record, capture.Status, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r, ok := c.find(spec.Name)

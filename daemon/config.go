@@ -17,8 +17,8 @@ import (
 	"diagsh/menu"
 )
 
-// A config is the configuration. It is read once, at the start; what is changed in the file counts from the next start on.
-type config struct {
+// A startConfig is what the owner of the machine writes. It is read once, at the start; what is changed in the file counts from the next start on.
+type startConfig struct {
 	Hostname        string        // in prompts and file names
 	BannerFile      string        // text before a login
 	WelcomeFile     string        // text after it
@@ -52,8 +52,8 @@ type captureDefaults struct {
 	KeepFor      time.Duration // 0: for ever
 }
 
-func defaultConfig() config {
-	return config{
+func defaultConfig() startConfig {
+	return startConfig{
 		IdleTimeout: 30 * time.Minute,
 		Limits:      limits{SessionsPerUser: 16, Logins: 256},
 		Login:       guardRules{LongestDelay: 30 * time.Second, LockAfter: 10, Lock: 5 * time.Minute, LongestLock: time.Hour},
@@ -62,7 +62,7 @@ func defaultConfig() config {
 }
 
 // settings is every line that a configuration file may have.
-func (c *config) settings() map[string]setting {
+func (c *startConfig) settings() map[string]setting {
 	return map[string]setting{
 		"hostname":               text(&c.Hostname, checkHostname),
 		"bannerFile":             text(&c.BannerFile, nil),
@@ -93,7 +93,7 @@ const (
 )
 
 // readConfig reads a configuration file. An empty name is no file: the defaults. Errors name the file, the line and the setting.
-func readConfig(path string) (config, error) {
+func readConfig(path string) (startConfig, error) {
 	c := defaultConfig()
 	if path == "" {
 		return c, nil
@@ -109,7 +109,7 @@ func readConfig(path string) (config, error) {
 }
 
 // finish reads what the configuration refers to.
-func (c *config) finish() error {
+func (c *startConfig) finish() error {
 	if c.Hostname == "" {
 		c.Hostname = ownHostname()
 	}
@@ -144,7 +144,7 @@ func (c *config) finish() error {
 }
 
 // parse reads the text of a configuration.
-func (c *config) parse(data []byte) error {
+func (c *startConfig) parse(data []byte) error {
 	var document yaml.Node
 	if err := yaml.Unmarshal(data, &document); err != nil {
 		text := strings.TrimPrefix(err.Error(), "yaml: ")

@@ -8,12 +8,16 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"diagsh/access"
 	"diagsh/api"
+	"diagsh/diag/hostnames"
+	"diagsh/diag/links"
+	"diagsh/diag/services"
 	"diagsh/menu"
 )
 
@@ -28,16 +32,21 @@ type Options struct {
 	// ManagementPorts are the TCP ports that the appliance itself serves. Captures leave their packets out unless told otherwise.
 	ManagementPorts []uint16
 
+	// ServiceCatalogue is the text of the embedded catalogue of services (diag/services).
+	ServiceCatalogue []byte
+
 	// OwnerIsAdmin makes the user that the appliance runs as administrator on the appliance's socket, as root is. It is for a run
 	// from a developer's shell: where the appliance is no root, its session processes have the same user id.
 	OwnerIsAdmin bool
 
 	Log *slog.Logger // nil: discarded
+
+	network network // nil: the machine's own
 }
 
 // A Daemon is the running appliance. Its methods may be called from any goroutine.
 type Daemon struct {
-	config  config
+	config  startConfig
 	product string
 	ownerID uint32 // administrator on the socket, beside root
 	log     *slog.Logger
@@ -53,6 +62,13 @@ type Daemon struct {
 	files     *os.Root
 	captures  *captures
 	unchecked unchecked
+	names     *hostnames.Resolver
+
+	services     services.Catalogue
+	configFolder string
+
+	configuration *configuration
+	effective     atomic.Pointer[effective]
 
 	firstPassword menu.Secret
 	lastSign      time.Time // when the appliance that ran before was last seen to do something
@@ -72,7 +88,7 @@ func Open(o Options) (*Daemon, error) {
 	if o.Dir == "" {
 		return nil, errors.New("no data directory is given")
 	}
-	d := &Daemon{product: o.Product, log: o.Log, hasher: newHasher()}
+	d := &Daemon{product: o.Product, log: o.Log, hasher: newHasher(), names: hostnames.New()}
 	if d.log == nil {
 		d.log = slog.New(slog.DiscardHandler)
 	}
@@ -80,6 +96,9 @@ func Open(o Options) (*Daemon, error) {
 		d.ownerID = uint32(os.Geteuid())
 	}
 	if err := d.configure(o); err != nil {
+		return nil, err
+	}
+	if err := d.openServices(o); err != nil {
 		return nil, err
 	}
 	if err := d.open(o); err != nil {
@@ -91,6 +110,7 @@ func Open(o Options) (*Daemon, error) {
 	d.tasks.Go(func() { d.sweep(ctx) })
 	d.log.Info("the audit log goes on", "lastLine", d.audit.previous)
 	d.system(access.Event{User: "system", Source: localSource, Message: "The appliance started"})
+	d.recoverConfiguration()
 	d.recover()
 	return d, nil
 }
@@ -145,6 +165,13 @@ func (d *Daemon) open(o Options) error {
 	if d.captures, err = openCaptures(o.Dir, d.files, &d.tasks); err != nil {
 		return err
 	}
+	if o.network == nil {
+		o.network = links.Kernel{}
+	}
+	if d.configuration, err = openConfiguration(o.Dir, o.network); err != nil {
+		return err
+	}
+	d.settle()
 	return d.openAccounts(o)
 }
 
@@ -197,7 +224,7 @@ func lastChange(paths ...string) (last time.Time) {
 func (d *Daemon) FirstPassword() string { return string(d.firstPassword) }
 
 // Hostname is the name of the appliance.
-func (d *Daemon) Hostname() string { return d.config.Hostname }
+func (d *Daemon) Hostname() string { return d.effective.Load().hostname }
 
 // sweep does what has to be done again and again.
 func (d *Daemon) sweep(ctx context.Context) {
@@ -209,7 +236,7 @@ func (d *Daemon) sweep(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		d.registry.endIdle(d.config.IdleTimeout)
+		d.registry.endIdle(d.effective.Load().idle)
 		d.endExpired()
 		d.deleteOld(time.Now())
 		d.audit.sync()
@@ -232,6 +259,7 @@ func (d *Daemon) Close(ctx context.Context) error {
 	var err error
 	d.closing.Do(func() {
 		d.registry.close()
+		d.configuration.close()
 		d.captures.stop()
 		d.stop()
 		finished := make(chan struct{})

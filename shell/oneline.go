@@ -60,7 +60,7 @@ func runOne(ctx context.Context, client *api.Client, call menu.Call, out, errs i
 		form = menu.JSONForm
 	}
 	failure, err := client.Run(ctx, context.Background(), call.Path, call.Arguments, form, func(f api.Frame) error {
-		_, err := io.WriteString(out, f.Text)
+		_, err := out.Write(f.Text)
 		return err
 	})
 	if failure != nil {

@@ -8,14 +8,16 @@ func (o *optimiser) pullUp() {
 		o.findInEdges()
 	}
 	o.up(func(b *block) {
-		o.pullUpIn(b, true)
-		o.pullUpIn(b, false)
+		o.pullUpTo(b, true)
+		o.pullUpTo(b, false)
 	})
 }
 
-// pullUpIn does so in one chain: of blocks that share their way for yes (an "or"), or for no.
-func (o *optimiser) pullUpIn(b *block, either bool) {
-	if len(b.in) == 0 || b.code == codeJump {
+// pullUpTo looks for tests that can go up to b, where A holds a value that b does not test, or is the
+// last in a row to test.  The chain is of blocks that share their way for yes (either, an "or") or for
+// no, and that can be reached through the chain alone.
+func (o *optimiser) pullUpTo(b *block, either bool) {
+	if !b.conditional() || len(b.in) == 0 {
 		return
 	}
 	value := b.in[0].from.values[atomA]
@@ -28,79 +30,63 @@ func (o *optimiser) pullUpIn(b *block, either bool) {
 		}
 	}
 	exit := edge{b, either}.target()
-	// along is the edge to the next block of a chain, which goes on as long as its blocks share the
-	// way out and can be reached through the chain alone.
 	along := func(c *block) edge { return edge{c, !either} }
 	inChain := func(c *block) bool {
-		return c.conditional() && edge{c, either}.target() == exit && (c == b || len(c.in) == 1)
+		return c.conditional() && edge{c, either}.target() == exit && len(c.in) == 1
 	}
+
+	// Tests go up to the edge at, before the block different.
 	last := b.in[len(b.in)-1]
-	at := edge{last.from, last.from.yes == b}
-	for {
-		c := at.target()
-		if !inChain(c) {
+	at, different := edge{last.from, last.from.yes == b}, b
+	if b.values[atomA] == value {
+		at = along(b)
+		if different = at.target(); !inChain(different) || different.values[atomA] == value {
+			return
+		}
+	}
+	before, passed := at.from, different.defines
+	if o.exact && !different.sureAfter(different.loads, before) {
+		return
+	}
+	for same := along(different); ; {
+		c := same.target()
+		if !inChain(c) || o.exact && !c.sureAfter(c.loads, before) {
 			return
 		}
 		if c.values[atomA] != value {
-			break
+			passed |= c.defines
+			same = along(c)
+			continue
 		}
-		at = along(c)
-	}
-	different := at.target()
-	same := along(different)
-	for {
-		c := same.target()
-		if !inChain(c) {
+		rest := along(c).target()
+		if !movable(c, passed, different, rest, exit) {
 			return
 		}
-		if c.values[atomA] == value {
-			break
+		same.redirect(rest)
+		replaceEdge(rest.in, along(c), same)
+		along(c).redirect(different)
+		if different == b && at.from == before {
+			for i, e := range b.in {
+				b.in[i] = edge{e.from, e.from.yes == b}
+				b.in[i].redirect(c)
+			}
+			c.in, b.in = b.in, c.in
+		} else {
+			at.redirect(c)
+			c.in[0] = at
 		}
-		same = along(c)
+		at = along(c)
+		different.in = append(different.in[:0], at)
+		o.done = false
 	}
-	pull := same.target()
-	if !o.movable(pull, at, different, either) {
-		return
-	}
-	rest := along(pull).target()
-	same.redirect(rest)
-	replaceEdge(rest.in, along(pull), same)
-	along(pull).redirect(different)
-	if different == b {
-		for i, e := range b.in {
-			b.in[i] = edge{e.from, e.from.yes == b}
-			b.in[i].redirect(pull)
-		}
-		pull.in, b.in = b.in, pull.in
-	} else {
-		at.redirect(pull)
-		pull.in[0] = at
-	}
-	different.in = append(different.in[:0], along(pull))
-	o.done = false
 }
 
-// movable tells whether a test can go up to an edge, before the blocks of a chain from first on.  What
-// any of them reads, and what the ways out and the rest of the chain read, must not be set by one that
-// comes sooner or later than it did.  Where rejections are to be kept, all of them must be sure not to
-// reject the packet.
-func (o *optimiser) movable(pull *block, at edge, first *block, either bool) bool {
-	along := func(c *block) *block { return edge{c, !either}.target() }
-	exit, rest := edge{pull, either}.target(), along(pull)
-	var passed atomSet
-	for c := first; c != pull; c = along(c) {
-		passed |= c.defines
-		if o.exact && !c.sureAfter(c.loads, at.from) {
-			return false
-		}
-	}
-	switch {
-	case pull.reads&(passed|setOf(atomA)|setOf(atomX)) != 0,
-		pull.defines&(first.needs|rest.needs) != 0,
-		(pull.defines|passed)&exit.needs != 0:
-		return false
-	}
-	return !o.exact || pull.sureAfter(pull.loads, at.from)
+// movable tells whether a test can go up past blocks that set some atoms: what any of them reads, and
+// what is read behind them, must not be set sooner or later than it was.
+func movable(test *block, passed atomSet, first, rest, exit *block) bool {
+	return test.reads&(passed|setOf(atomA)|setOf(atomX)) == 0 &&
+		test.defines&(first.needs|rest.needs) == 0 &&
+		(test.defines|passed)&exit.needs == 0
 }
 
 // replaceEdge puts one edge in the place of another.

@@ -64,11 +64,12 @@ func (s statement) bytes() uint64 {
 	return 1
 }
 
-// loadsPacket tells whether a statement reads bytes of the packet, and so may reject it.
+// loadsPacket tells whether a statement reads bytes of the packet, or metadata that may be missing, and
+// so may reject it.
 func (s statement) loadsPacket() bool {
 	switch s.code & classMask {
 	case classLD:
-		return s.code&modeMask == modeABS && s.k < ancillaryBase || s.code&modeMask == modeIND
+		return s.code&modeMask == modeABS || s.code&modeMask == modeIND
 	case classLDX:
 		return s.code&modeMask == modeMSH
 	}

@@ -7,8 +7,26 @@ import (
 	"strings"
 
 	"diagsh/capture"
+	"diagsh/capture/filter"
 	"diagsh/menu"
 )
+
+// SuggestFilter says what may stand at the end of a filter expression that is begun; addresses are those of this host.
+func SuggestFilter(text string, interfaces []capture.InterfaceInfo) menu.Completion {
+	var addresses []filter.Candidate
+	for _, i := range interfaces {
+		for _, a := range i.Addresses {
+			address, _, _ := strings.Cut(a, "/")
+			addresses = append(addresses, filter.Candidate{Text: address, Help: "This host, " + i.Name + "."})
+		}
+	}
+	start, fitting := filter.Complete(text, len(text), addresses)
+	c := menu.Completion{Start: start, Candidates: []menu.Candidate{}}
+	for _, f := range fitting {
+		c.Candidates = append(c.Candidates, menu.Candidate{Text: f.Text, Help: f.Help})
+	}
+	return c
+}
 
 // Clear is the word that takes a filter away.
 const Clear = "CLEAR"
