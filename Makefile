@@ -31,11 +31,11 @@ check: ## gofmt, vet, staticcheck, arrows between packages, generated files
 bench: build ## measure against peers (bench/README.md)
 	$(GO) run ./bench
 
+filter-score: ## compare the filter compiler with libpcap on the corpus: verdicts, packets, lengths, compile time
+	$(GO) test -count=1 -v -run '^(TestCorpus|TestCompileTime)$$' ./capture/filter -args -score
+
 fuzz: ## fuzz what a stranger can send; FUZZTIME=10m for each target
 	@bench/fuzz.sh $${FUZZTIME:-1m}
-
-filter-score: ## compare the filter compiler with libpcap over the whole corpus, and print the score
-	$(GO) test -count=1 -v -run '^(TestCorpus|TestCompileTime)$$' ./capture/filter -args -score
 
 reference: ## write docs/reference.md from the tree of commands
 	$(GO) test -run TestReference . -update

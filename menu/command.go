@@ -83,7 +83,8 @@ type Sink interface {
 	Text(b []byte) error
 	// Record writes one record of the JSON form.
 	Record(v any, shape Shape) error
-	// Progress shows how far long work has got; a reader that is no terminal ignores it.
+	// Progress shows how far long work has got, or a table of several rows that the next one takes the place of; a reader that is no
+	// terminal ignores it.
 	Progress(s string)
 }
 
@@ -215,10 +216,7 @@ func (c *Command) Run(ctx context.Context, caller Caller, given Arguments, sink 
 		p := &c.Params[i]
 		if text, ok := given[p.Name]; p.Type == "confirm" && ok {
 			if yes, _ := parseBool(text); !yes {
-				if sink.Form() == JSONForm {
-					return Errorf(Failed, "It was not confirmed, so nothing was changed")
-				}
-				return sink.Text([]byte("Nothing was changed.\n"))
+				return Errorf(Failed, "It was not confirmed, so nothing was changed")
 			}
 		}
 	}
