@@ -510,6 +510,30 @@ func TestFilesOfALogin(t *testing.T) {
 	if e := d.last(); e.Act != access.ActDownload || e.Path != "a.pcap" || e.User != "op" || e.Arguments["bytes"] != "13" {
 		t.Errorf("audited as %+v", e)
 	}
+	// An account that expires in the middle of a download ends the session before the file is closed.
+	cut := session("op")
+	if f, err = cut.Open("headers.pcap"); err != nil {
+		t.Fatal(err)
+	}
+	d.mu.Lock()
+	for id, ended := range d.ended {
+		if d.session[id] == "op" {
+			close(ended)
+		}
+	}
+	d.mu.Unlock()
+	if err := cut.Done("headers.pcap", f, 12); err == nil {
+		t.Error("a session that has ended answers")
+	}
+	for began := time.Now(); d.last().Path != "headers.pcap"; time.Sleep(time.Millisecond) {
+		if time.Since(began) > 10*time.Second {
+			t.Fatalf("the download that was cut off is not audited; the last line is %+v", d.last())
+		}
+	}
+	if e := d.last(); e.Act != access.ActDownload || e.User != "op" || e.Arguments["bytes"] != "not known" {
+		t.Errorf("audited as %+v", e)
+	}
+	op = session("op")
 	if _, err := op.Open("../../etc/passwd"); menu.AsError(err).Kind != menu.NotFound {
 		t.Errorf("an escape: %v", err)
 	}

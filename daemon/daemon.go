@@ -61,7 +61,8 @@ type Daemon struct {
 	histories *histories
 	files     *os.Root
 	captures  *captures
-	unchecked unchecked
+	unchecked tally // passwords refused unseen
+	strangers tally // users of the machine without an account
 	names     *hostnames.Resolver
 
 	services     services.Catalogue

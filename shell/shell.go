@@ -185,7 +185,8 @@ func (s *shell) obey(ctx context.Context, line string) error {
 	}
 	calls, err := s.client.Parse(ctx, api.LineRequest{At: s.at, Line: line, Abbreviate: true})
 	if err != nil {
-		s.remember(ctx, line)
+		// Only here, to be corrected: in a line that is not understood, nobody can tell a secret from another word.
+		s.recall(line)
 		return s.report(err)
 	}
 	secret := false
@@ -223,12 +224,19 @@ func (s *shell) obey(ctx context.Context, line string) error {
 
 // remember keeps a line for the arrow keys, now and in later logins.
 func (s *shell) remember(ctx context.Context, line string) {
+	if s.recall(line) {
+		s.client.Remember(ctx, strings.TrimSpace(line))
+	}
+}
+
+// recall keeps a line for the arrow keys of this session. It reports whether the line is another one than the last.
+func (s *shell) recall(line string) bool {
 	line = strings.TrimSpace(line)
 	if n := len(s.history); n > 0 && s.history[n-1] == line {
-		return
+		return false
 	}
 	s.history = append(s.history, line)
-	s.client.Remember(ctx, line)
+	return true
 }
 
 // up goes to the menu above.

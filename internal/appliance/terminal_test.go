@@ -237,6 +237,8 @@ func TestHistoryOverLogins(t *testing.T) {
 	term := a.Terminal("admin", 100, 40)
 	term.Says(top, "whoami")
 	term.Says(top, "userconfig password op password '"+secret+"'")
+	// A line that is not understood holds its secret all the same.
+	term.Says(top, "userconfig password op pasword '"+secret+"'")
 	term.Says(top, "passwd", "Old password> ")
 	term.Type(secret + "\r")
 	term.Wait("the next question", func(s *vt.Screen) bool { return s.Before() == "New password> " })
