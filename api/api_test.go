@@ -139,6 +139,8 @@ func (d *desk) StatFile(name string) (access.File, error) {
 	return access.File{Name: name, Bytes: info.Size(), Modified: info.ModTime(), Payload: name == "a.pcap"}, nil
 }
 func (d *desk) OpenFile(name string) (*os.File, error) { return os.Open(filepath.Join(d.dir, name)) }
+func (d *desk) HoldsPayload(string) (payload, known bool) { return true, false }
+
 func (d *desk) RemoveFile(_ menu.Caller, name string) error {
 	return os.Remove(filepath.Join(d.dir, name))
 }

@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"io"
@@ -165,21 +166,52 @@ func (c *Client) Run(ctx, abandon context.Context, path []string, args menu.Argu
 		time.AfterFunc(interruptGrace, cancel)
 	})
 	defer stop()
-	decoder := json.NewDecoder(response.Body)
+	next := json.NewDecoder(response.Body).Decode
+	if response.Header.Get("Content-Type") == BytesType {
+		next = bytesOf(response)
+	}
 	for {
 		var f Frame
-		if err := decoder.Decode(&f); err != nil {
+		if err := next(&f); err != nil {
 			if request.Err() != nil {
 				return menu.Errorf(menu.Interrupted, "Interrupted"), nil
 			}
 			return nil, errConnectionGone
 		}
 		if f.Exit != nil {
+			if f.Text != "" {
+				if err := show(Frame{Text: f.Text}); err != nil {
+					return nil, err
+				}
+			}
 			return f.Err(), nil
 		}
 		if err := show(f); err != nil {
 			return nil, err
 		}
+	}
+}
+
+// bytesOf reads the output of a command that writes bytes, piece by piece, and behind it the last frame.
+func bytesOf(response *http.Response) func(any) error {
+	buffer := make([]byte, 64<<10)
+	return func(v any) error {
+		f := v.(*Frame)
+		n, err := response.Body.Read(buffer)
+		switch {
+		case n > 0:
+			f.Data = buffer[:n]
+			return nil // an error comes again
+		case err == nil:
+			return nil
+		case !errors.Is(err, io.EOF):
+			return err
+		}
+		text, err := base64.StdEncoding.DecodeString(response.Trailer.Get(LastTrailer))
+		if err != nil {
+			return err
+		}
+		return json.Unmarshal(text, f)
 	}
 }
 

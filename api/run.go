@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -22,8 +23,17 @@ const FramesType = "application/vnd.diagsh.frames"
 // RunHeader names the run in an answer, for POST interrupt/RUN.
 const RunHeader = "Diagsh-Run"
 
+// BytesType is the media type of the output of a command that writes bytes for a program. They are the body as they are; whoever
+// asked for frames gets the last one, with what the command had to say beside them, in the trailer LastTrailer, base64 of its JSON.
+// So a stream of packets costs neither base64 nor JSON on its way: docs/decisions.md has the figures.
+const BytesType = "application/octet-stream"
+
+// LastTrailer is where the last frame stands behind bytes.
+const LastTrailer = "Diagsh-Last"
+
 // A Frame is a piece of what a running command says. The last one of a run has Exit set.
 type Frame struct {
+	Data     []byte     `json:"-"`                  // output of a command that writes bytes; valid until the next frame
 	Text     string     `json:"text,omitempty"`     // output: text, or JSON if that was asked for
 	Progress string     `json:"progress,omitempty"` // how far it has got
 	Error    *errorBody `json:"error,omitempty"`
@@ -99,6 +109,11 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request, caller menu.Caller)
 		return fail(err)
 	}
 	event.Arguments = c.Masked(args)
+	for _, name := range c.Packets(args) {
+		if err := s.mayReadPackets(caller, name); err != nil {
+			return fail(err)
+		}
+	}
 
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
@@ -173,6 +188,8 @@ func newOutput(w http.ResponseWriter, r *http.Request, shape menu.Shape) *output
 		o.form = menu.TextForm
 	}
 	switch {
+	case shape == menu.Bytes:
+		w.Header().Set("Content-Type", BytesType)
 	case o.frames:
 		w.Header().Set("Content-Type", FramesType)
 	case o.form == menu.TextForm:
@@ -192,6 +209,17 @@ func (o *output) Text(text string) error {
 	defer o.mu.Unlock()
 	o.buf.WriteString(text)
 	return o.pace()
+}
+
+// Data implements menu.Sink.
+func (o *output) Data(p []byte) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.began = true
+	_, err := o.w.Write(p)
+	o.keep(err)
+	o.flushNow()
+	return o.err
 }
 
 func (o *output) Record(v any, shape menu.Shape) error {
@@ -219,7 +247,7 @@ func (o *output) Record(v any, shape menu.Shape) error {
 }
 
 func (o *output) Progress(text string) {
-	if !o.frames {
+	if !o.frames || o.shape == menu.Bytes {
 		return
 	}
 	o.mu.Lock()
@@ -231,6 +259,9 @@ func (o *output) Progress(text string) {
 
 // pace sends what is gathered if the last send is long ago or there is much of it; else soon. Called with mu held.
 func (o *output) pace() error {
+	if o.shape == menu.Bytes {
+		return o.err // it stands in the last frame
+	}
 	if o.buf.Len() >= 64<<10 || time.Since(o.last) >= gather {
 		o.send()
 		o.flushNow()
@@ -294,14 +325,12 @@ func (o *output) finish(err error) error {
 		}
 		o.buf.WriteString("\n]\n")
 	}
+	if o.shape == menu.Bytes {
+		return o.finishBytes(err)
+	}
 	if o.frames {
 		o.send()
-		last := Frame{Exit: new(int)}
-		if err != nil {
-			e := menu.AsError(err)
-			last.Error, *last.Exit = bodyOf(e), int(e.Kind)
-		}
-		o.frame(last)
+		o.frame(lastFrame(err))
 		return nil
 	}
 	if err != nil && !o.began && o.records == 0 && o.form == menu.JSONForm {
@@ -315,6 +344,36 @@ func (o *output) finish(err error) error {
 		}
 		// The status line has gone as "200": break the connection, so that nobody takes a part for the whole.
 		panic(http.ErrAbortHandler)
+	}
+	return nil
+}
+
+// lastFrame says how a run ended.
+func lastFrame(err error) Frame {
+	last := Frame{Exit: new(int)}
+	if err != nil {
+		e := menu.AsError(err)
+		last.Error, *last.Exit = bodyOf(e), int(e.Kind)
+	}
+	return last
+}
+
+// finishBytes is finish for a command that writes bytes. Called with mu held.
+func (o *output) finishBytes(err error) error {
+	switch {
+	case err != nil && !o.began:
+		o.w.Header().Del("Content-Type")
+		return err
+	case o.frames:
+		last := lastFrame(err)
+		last.Text = o.buf.String()
+		text, failed := json.Marshal(last)
+		if failed != nil {
+			return failed
+		}
+		o.w.Header().Set(http.TrailerPrefix+LastTrailer, base64.StdEncoding.EncodeToString(text))
+	case err != nil:
+		panic(http.ErrAbortHandler) // as in finish
 	}
 	return nil
 }

@@ -53,6 +53,7 @@ type Job struct {
 
 	asked atomic.Pointer[StopReason] // by Stop
 	done  chan struct{}
+	views views
 
 	mutex  sync.Mutex // guards what follows
 	info   FileInfo
@@ -189,6 +190,7 @@ func (j *Job) Status() Status {
 
 func (j *Job) run() {
 	defer close(j.done)
+	defer j.views.end()
 	reason, err := j.move()
 	j.source.Close()
 
@@ -272,6 +274,7 @@ func (j *Job) move() (StopReason, error) {
 			}
 			took, err := j.file.Write(batch[:n])
 			written += int64(took)
+			j.views.show(batch[:took])
 			info := j.file.Info()
 			j.mutex.Lock()
 			j.info = info

@@ -10,7 +10,7 @@ import (
 // Services is what the commands need from the running appliance, each part declared by the command that uses it.
 type Services interface {
 	diagnostic.Services
-	captureService
+	packetServices
 	accountService
 	passwordService
 	sessionService

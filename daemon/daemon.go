@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -53,6 +54,7 @@ type Daemon struct {
 	files     *os.Root
 	captures  *captures
 	unchecked unchecked
+	live      atomic.Int32 // who watches the network now
 
 	firstPassword menu.Secret
 	lastSign      time.Time // when the appliance that ran before was last seen to do something

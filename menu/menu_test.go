@@ -97,6 +97,8 @@ type page struct {
 }
 
 func (p *page) Form() menu.Form     { return p.form }
+func (p *page) Data(b []byte) error { return p.Text(string(b)) }
+
 func (p *page) Text(s string) error { p.text.WriteString(s); return nil }
 func (p *page) Progress(string)     {}
 func (p *page) Record(v any, s menu.Shape) error {

@@ -19,8 +19,8 @@ import (
 //
 // The option unlimited lets a number, size or duration also be the word unlimited.
 //
-// Types: string, int, int64, bool, time.Duration, time.Time, []string (a comma list), Size, Secret, Text, Confirm, and pointers
-// to them.
+// Types: string, int, int64, bool, time.Duration, time.Time, []string (a comma list), Size, Secret, Text, Packets, Confirm, and
+// pointers to them.
 type Param struct {
 	Name     string   `json:"name"`
 	Type     string   `json:"type"`
@@ -54,6 +54,7 @@ var paramTypes = map[reflect.Type]string{
 	reflect.TypeFor[Size]():          "size",
 	reflect.TypeFor[Secret]():        "secret",
 	reflect.TypeFor[Text]():          "lines",
+	reflect.TypeFor[Packets]():       "packets",
 	reflect.TypeFor[Confirm]():       "confirm",
 }
 
@@ -145,7 +146,7 @@ func (p *Param) parse(v reflect.Value, text string) error {
 		return nil
 	}
 	switch p.Type {
-	case "text", "secret", "lines":
+	case "text", "secret", "lines", "packets":
 		v.SetString(text)
 	case "number":
 		n, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64)
@@ -273,6 +274,16 @@ func jsonText(p *Param, value any) (string, error) {
 		}
 	}
 	return "", Wrong(p.Name, "%s cannot have that JSON value", p.Name).WithHint("It takes a %s", p.Type)
+}
+
+// Packets lists the arguments that name something that holds packets.
+func (c *Command) Packets(args Arguments) (names []string) {
+	for i := range c.Params {
+		if text := args[c.Params[i].Name]; c.Params[i].Type == "packets" && text != "" {
+			names = append(names, text)
+		}
+	}
+	return names
 }
 
 // Masked returns the arguments as an audit log may keep them: secrets as asterisks.
