@@ -8,8 +8,8 @@ import (
 
 // remoteCapture understands the command lines by which Wireshark's sshdump has packets captured (extcap/sshdump.c, Wireshark 4.x):
 //
-//	tcpdump -U -i 'IF' [-p] [-c N] -w - 'FILTER'
-//	dumpcap [-p] -i 'IF' [-i 'IF'] -w - [-c N] -f 'FILTER'
+//	tcpdump -U [-i 'IF'] [-p] -w - [-c N] 'FILTER'
+//	dumpcap [-p] [-i 'IF' ...] -w - [-c N] -f 'FILTER'
 //
 // with nothing, sudo, or doas before them. It returns the line of ours that does the same. A line that begins in another way is
 // left as it is, to the tree of commands. Anything else in such a line is refused: no shell reads it, so what a shell would make of
@@ -101,11 +101,8 @@ func (r *remote) parse() error {
 			}
 		}
 	}
-	switch {
-	case r.output != "-":
+	if r.output != "-" {
 		return menu.Errorf(menu.Usage, "Only a capture to standard output is possible in this way").WithHint("Write: -w -")
-	case len(r.interfaces) == 0:
-		return menu.Errorf(menu.Usage, "No interface is named").WithHint("Write -i and the name of an interface, or -i any")
 	}
 	return nil
 }
@@ -146,7 +143,10 @@ func (r *remote) line() string {
 		}
 		interfaces = append(interfaces, i)
 	}
-	line := "packetcapture stream interface " + menu.Quote(strings.Join(interfaces, ","))
+	line := "packetcapture stream"
+	if len(interfaces) > 0 {
+		line += " interface " + menu.Quote(strings.Join(interfaces, ","))
+	}
 	var filters []string
 	for _, f := range r.filters {
 		if strings.TrimSpace(f) != "" {
