@@ -109,11 +109,6 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request, caller menu.Caller)
 		return fail(err)
 	}
 	event.Arguments = c.Masked(args)
-	for _, name := range c.Packets(args) {
-		if err := s.mayReadPackets(caller, name); err != nil {
-			return fail(err)
-		}
-	}
 
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
@@ -131,7 +126,7 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request, caller menu.Caller)
 	w.Header().Set(RunHeader, id)
 	out := newOutput(w, r, c.Shape)
 	defer out.stop()
-	err = c.Run(ctx, caller, args, out)
+	err = c.Run(ctx, caller, args, func(packets string) error { return s.mayReadPackets(caller, packets) }, out)
 	if err != nil && errors.Is(context.Cause(ctx), errInterrupt) {
 		var known *menu.Error
 		if !errors.As(err, &known) {

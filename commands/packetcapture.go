@@ -28,7 +28,7 @@ type captureService interface {
 // packetServices are all that packetcapture needs of the appliance.
 type packetServices interface {
 	captureService
-	liveService
+	packetService
 }
 
 // packetcapture is the menu of named captures.
@@ -47,6 +47,9 @@ func packetcapture(s packetServices) *menu.Menu {
 			captureSetup(s),
 			captureList(s),
 			captureDelete(s),
+			captureWatch(s),
+			captureShow(s),
+			captureSummary(s),
 			captureStream(s),
 		},
 	}

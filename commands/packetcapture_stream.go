@@ -41,7 +41,9 @@ func captureStream(s liveService) *menu.Command {
 			"It ends when the reader ends. The packets go into no file of the appliance.",
 		Role:  menu.Operator,
 		Shape: menu.Bytes,
-		Ask:   func(_ context.Context, _ menu.Caller, _ captureStreamArgs, q *menu.Question) error { return askLive(s, q) },
+		Ask: func(_ context.Context, _ menu.Caller, _ captureStreamArgs, q *menu.Question) error {
+			return askLive(s, q)
+		},
 		Check: func(ctx context.Context, _ menu.Caller, a captureStreamArgs, name string) error {
 			return checkLiveFilter(ctx, s, a.Filter, name)
 		},

@@ -183,8 +183,9 @@ func (c *Command) Next(ctx context.Context, caller Caller, given Arguments, mode
 	return q, err
 }
 
-// Run checks the arguments and runs the command. It compares no roles: package api has done that.
-func (c *Command) Run(ctx context.Context, caller Caller, given Arguments, sink Sink) error {
+// Run checks the arguments and runs the command. It compares no roles: package api has done that, and mayRead is how it does so for
+// what an argument of type Packets names, once it is known which that is.
+func (c *Command) Run(ctx context.Context, caller Caller, given Arguments, mayRead func(packets string) error, sink Sink) error {
 	args, _, err := c.work(ctx, caller, given, AskNothing)
 	if err != nil {
 		return err
@@ -197,6 +198,15 @@ func (c *Command) Run(ctx context.Context, caller Caller, given Arguments, sink 
 					return Errorf(Failed, "It was not confirmed, so nothing was changed")
 				}
 				return sink.Text("Nothing was changed.\n")
+			}
+		}
+	}
+	for i := range c.Params {
+		if p := &c.Params[i]; p.Type == "packets" {
+			if name := p.text(args); name != "" {
+				if err := mayRead(name); err != nil {
+					return err
+				}
 			}
 		}
 	}

@@ -230,7 +230,7 @@ func TestDialogue(t *testing.T) {
 	if !reflect.DeepEqual(asked, want) {
 		t.Fatalf("asked %q, want %q", asked, want)
 	}
-	if err := b.ping().Run(t.Context(), menu.Caller{}, given, &page{}); err != nil {
+	if err := b.ping().Run(t.Context(), menu.Caller{}, given, nil, &page{}); err != nil {
 		t.Fatal(err)
 	}
 	if b.got.Host != "example.net" || *b.got.Size != 3<<20 || b.got.Count != 4 || !reflect.DeepEqual(b.got.Via, []string{"eth0", "eth1"}) || b.got.Wait != nil {
@@ -266,7 +266,7 @@ func TestRefusedArguments(t *testing.T) {
 		{menu.Arguments{"host": "x", "confirm": "perhaps"}, "confirm", "yes nor no"},
 		{menu.Arguments{"host": "x", "bogus": "1"}, "bogus", "no argument"},
 	} {
-		err := b.ping().Run(t.Context(), menu.Caller{}, c.args, &page{})
+		err := b.ping().Run(t.Context(), menu.Caller{}, c.args, nil, &page{})
 		var e *menu.Error
 		if !errors.As(err, &e) || e.Kind != menu.Usage || e.Argument != c.argument || !strings.Contains(e.Error(), c.says) {
 			t.Errorf("%v: %+v, want %q blamed with %q", c.args, err, c.argument, c.says)
@@ -280,7 +280,7 @@ func TestRefusedArguments(t *testing.T) {
 func TestUnconfirmedChangesNothing(t *testing.T) {
 	b := newBench()
 	p := &page{}
-	if err := b.ping().Run(t.Context(), menu.Caller{}, menu.Arguments{"host": "x", "confirm": "no"}, p); err != nil || b.ran != 0 || p.text.String() != "Nothing was changed.\n" {
+	if err := b.ping().Run(t.Context(), menu.Caller{}, menu.Arguments{"host": "x", "confirm": "no"}, nil, p); err != nil || b.ran != 0 || p.text.String() != "Nothing was changed.\n" {
 		t.Errorf("ran %d times, said %q, %v", b.ran, p.text.String(), err)
 	}
 }
@@ -290,7 +290,7 @@ func TestFormsOfOutput(t *testing.T) {
 	args := menu.Arguments{"host": "x", "count": "2", "confirm": "yes"}
 	text, records := &page{}, &page{form: menu.JSONForm}
 	for _, p := range []*page{text, records} {
-		if err := b.ping().Run(t.Context(), menu.Caller{}, args, p); err != nil {
+		if err := b.ping().Run(t.Context(), menu.Caller{}, args, nil, p); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -302,7 +302,7 @@ func TestFormsOfOutput(t *testing.T) {
 	}
 	empty := &page{}
 	list := b.tree.Find([]string{"network", "list"}).(*menu.Command)
-	if err := list.Run(t.Context(), menu.Caller{}, nil, empty); err != nil || empty.text.String() != "0 rows\n" {
+	if err := list.Run(t.Context(), menu.Caller{}, nil, nil, empty); err != nil || empty.text.String() != "0 rows\n" {
 		t.Errorf("an empty table says %q, %v", empty.text.String(), err)
 	}
 }

@@ -129,6 +129,18 @@ func (p *Param) set(args reflect.Value, text string) error {
 	return nil
 }
 
+// text is the value of a parameter that is a text; empty if it is not given.
+func (p *Param) text(args reflect.Value) string {
+	field := args.Field(p.field)
+	if p.pointer {
+		if field.IsNil() {
+			return ""
+		}
+		field = field.Elem()
+	}
+	return field.String()
+}
+
 // shown is how the value may be repeated in a message.
 func (p *Param) shown(text string) string {
 	if p.Type == "secret" {
@@ -274,16 +286,6 @@ func jsonText(p *Param, value any) (string, error) {
 		}
 	}
 	return "", Wrong(p.Name, "%s cannot have that JSON value", p.Name).WithHint("It takes a %s", p.Type)
-}
-
-// Packets lists the arguments that name something that holds packets.
-func (c *Command) Packets(args Arguments) (names []string) {
-	for i := range c.Params {
-		if text := args[c.Params[i].Name]; c.Params[i].Type == "packets" && text != "" {
-			names = append(names, text)
-		}
-	}
-	return names
 }
 
 // Masked returns the arguments as an audit log may keep them: secrets as asterisks.

@@ -13,9 +13,6 @@ import (
 // run runs a command and shows its output as it comes: through the pager, unless it is a stream that a person watches. Ctrl-C asks
 // the command to end, a second one gives it up. The command's failure is the first result; an error is what ends the session.
 func (s *shell) run(ctx context.Context, call menu.Call, args menu.Arguments) (*menu.Error, error) {
-	if call.Bytes {
-		return menu.AsError(errBytesOnTerminal()), nil
-	}
 	form := menu.TextForm
 	if call.JSON {
 		form = menu.JSONForm
