@@ -29,6 +29,7 @@ type captureService interface {
 type packetServices interface {
 	captureService
 	packetService
+	exportService
 }
 
 // packetcapture is the menu of named captures.
@@ -51,6 +52,9 @@ func packetcapture(s packetServices) *menu.Menu {
 			captureShow(s),
 			captureSummary(s),
 			captureStream(s),
+			captureExport(s),
+			captureExports(s),
+			captureTarget(s),
 		},
 	}
 }

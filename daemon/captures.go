@@ -244,6 +244,7 @@ func (d *Daemon) await(r *record, job *capture.Job) {
 	s := job.Status()
 	d.captures.ended(r, s)
 	d.keepCaptures()
+	d.exportCapture(s)
 	if s.Error != "" {
 		d.log.Error("a capture ended", "name", s.Name, "reason", s.StopReason, "error", s.Error)
 	}

@@ -113,6 +113,7 @@ func (d *Daemon) recoverRecord(r *record) {
 	}
 	status := d.captures.recovered(r, info, err, d.lastSign)
 	d.keepCaptures()
+	d.exportCapture(status)
 	d.recordEnd(status)
 }
 

@@ -53,6 +53,7 @@ type Daemon struct {
 	histories *histories
 	files     *os.Root
 	captures  *captures
+	exports   *exports
 	unchecked unchecked
 	live      atomic.Int32 // who watches the network now
 
@@ -94,6 +95,7 @@ func Open(o Options) (*Daemon, error) {
 	d.log.Info("the audit log goes on", "lastLine", d.audit.previous)
 	d.system(access.Event{User: "system", Source: localSource, Message: "The appliance started"})
 	d.recover()
+	d.tasks.Go(func() { d.runExports(ctx) })
 	return d, nil
 }
 
@@ -145,6 +147,9 @@ func (d *Daemon) open(o Options) error {
 		return err
 	}
 	if d.captures, err = openCaptures(o.Dir, d.files, &d.tasks); err != nil {
+		return err
+	}
+	if d.exports, err = openExports(o.Dir); err != nil {
 		return err
 	}
 	return d.openAccounts(o)
