@@ -166,7 +166,11 @@ func (s *stack) decode(link capture.LinkType) {
 		s.next = nil
 		err := decoder.Decode(s.rest, s)
 		if len(s.layers) > before {
-			s.rest = s.layers[len(s.layers)-1].LayerPayload()
+			last := s.layers[len(s.layers)-1]
+			s.rest = last.LayerPayload()
+			if better := inside(last, s.rest); better != nil {
+				s.next = better
+			}
 		}
 		if err != nil {
 			s.fault = err.Error()
@@ -174,6 +178,38 @@ func (s *stack) decode(link capture.LinkType) {
 		}
 	}
 }
+
+// inside is the decoder of what is in a layer, where the layer's own decoder does not name
+// it, or does not know it; else nil.
+func inside(l gopacket.Layer, data []byte) gopacket.Decoder {
+	switch l := l.(type) {
+	case *layers.MPLS:
+		if !l.StackBottom {
+			return layers.LayerTypeMPLS
+		}
+		return first(capture.Raw, data)
+	case *layers.PPPoE:
+		if l.Code == layers.PPPoECodeSession {
+			return layers.LayerTypePPP
+		}
+	case *layers.PPP:
+		if l.PPPType == layers.PPPTypeIPv4 || l.PPPType == layers.PPPTypeIPv6 {
+			return first(capture.Raw, data)
+		}
+	case *layers.Ethernet:
+		if l.EthernetType == oldQinQ {
+			return layers.LayerTypeDot1Q
+		}
+	case *layers.Dot1Q:
+		if l.Type == oldQinQ {
+			return layers.LayerTypeDot1Q
+		}
+	}
+	return nil
+}
+
+// oldQinQ is what some switches put before a second VLAN tag.
+const oldQinQ layers.EthernetType = 0x9100
 
 const linuxSLL2 capture.LinkType = 276
 

@@ -56,7 +56,7 @@ func (f *lister) value(name string, v reflect.Value, depth int) {
 	switch x := v.Interface().(type) {
 	case net.IP:
 		if len(x) > 0 {
-			f.add(name, x.String())
+			f.add(name, address(x))
 		}
 		return
 	case net.HardwareAddr:

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"net"
+	"net/netip"
 	"strconv"
 	"strings"
 
@@ -31,7 +32,7 @@ func (d *Packet) describe(s *stack) {
 			d.Protocol, d.Info = "STP", "length "+strconv.Itoa(d.Length)
 		case *layers.IPv4:
 			d.Protocol, d.family = "IPv4", "IP"
-			d.Source, d.Destination, d.SourcePort, d.DestinationPort = l.SrcIP.String(), l.DstIP.String(), 0, 0
+			d.Source, d.Destination, d.SourcePort, d.DestinationPort = address(l.SrcIP), address(l.DstIP), 0, 0
 			inside = int(l.Length) - int(l.IHL)*4
 			if l.Length == 0 { // what the kernel sends in one piece to cut it later has none
 				inside = d.Length - (d.Captured - len(l.Payload))
@@ -42,7 +43,7 @@ func (d *Packet) describe(s *stack) {
 			}
 		case *layers.IPv6:
 			d.Protocol, d.family = "IPv6", "IP6"
-			d.Source, d.Destination, d.SourcePort, d.DestinationPort = l.SrcIP.String(), l.DstIP.String(), 0, 0
+			d.Source, d.Destination, d.SourcePort, d.DestinationPort = address(l.SrcIP), address(l.DstIP), 0, 0
 			inside = int(l.Length)
 			if l.Length == 0 {
 				inside = d.Length - (d.Captured - len(l.Payload))
@@ -66,9 +67,9 @@ func (d *Packet) describe(s *stack) {
 		case *layers.ICMPv6Echo:
 			d.Info = strings.Replace(d.Info, ", length", fmt.Sprintf(", id %d, seq %d, length", l.Identifier, l.SeqNumber), 1)
 		case *layers.ICMPv6NeighborSolicitation:
-			d.Info = strings.Replace(d.Info, ", length", ", who has "+l.TargetAddress.String()+", length", 1)
+			d.Info = strings.Replace(d.Info, ", length", ", who has "+address(l.TargetAddress)+", length", 1)
 		case *layers.ICMPv6NeighborAdvertisement:
-			d.Info = strings.Replace(d.Info, ", length", ", tgt is "+l.TargetAddress.String()+", length", 1)
+			d.Info = strings.Replace(d.Info, ", length", ", tgt is "+address(l.TargetAddress)+", length", 1)
 		case *layers.DNS:
 			d.Protocol, d.Info = "DNS", dns(l, len(l.Contents))
 		case *layers.DHCPv4:
@@ -83,6 +84,13 @@ func (d *Packet) describe(s *stack) {
 	d.Info = cut(d.Info, maxInfo)
 }
 
+// address writes an IPv6 address that holds an IPv4 one as what it is, which net.IP does
+// not.
+func address(ip net.IP) string {
+	a, _ := netip.AddrFromSlice(ip)
+	return a.String()
+}
+
 // maxInfo bounds a line.
 const maxInfo = 600
 
@@ -92,9 +100,9 @@ func (d *Packet) arp(l *layers.ARP) {
 	d.Source, d.Destination = source, target
 	switch l.Operation {
 	case layers.ARPRequest:
-		d.Info = fmt.Sprintf("Request who-has %s tell %s, length %d", target, source, len(l.Contents))
+		d.Info = fmt.Sprintf("Request who-has %s tell %s, length %d", target, source, len(l.Contents)+len(l.Payload))
 	case layers.ARPReply:
-		d.Info = fmt.Sprintf("Reply %s is-at %s, length %d", source, net.HardwareAddr(l.SourceHwAddress), len(l.Contents))
+		d.Info = fmt.Sprintf("Reply %s is-at %s, length %d", source, net.HardwareAddr(l.SourceHwAddress), len(l.Contents)+len(l.Payload))
 	default:
 		d.Info = fmt.Sprintf("operation %d, length %d", l.Operation, len(l.Contents))
 	}
@@ -306,7 +314,7 @@ func summary(l gopacket.Layer) string {
 	case *layers.IPv4:
 		return fmt.Sprintf("%s > %s, %s, ttl %d, id %d, length %d, checksum 0x%04x", l.SrcIP, l.DstIP, l.Protocol, l.TTL, l.Id, l.Length, l.Checksum)
 	case *layers.IPv6:
-		return fmt.Sprintf("%s > %s, %s, hop limit %d, length %d", l.SrcIP, l.DstIP, l.NextHeader, l.HopLimit, l.Length)
+		return fmt.Sprintf("%s > %s, %s, hop limit %d, length %d", address(l.SrcIP), address(l.DstIP), l.NextHeader, l.HopLimit, l.Length)
 	case *layers.TCP:
 		return fmt.Sprintf("%d > %d, [%s], seq %d, ack %d, win %d, checksum 0x%04x", l.SrcPort, l.DstPort, flags(l), l.Seq, l.Ack, l.Window, l.Checksum)
 	case *layers.UDP:
