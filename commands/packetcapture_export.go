@@ -25,7 +25,7 @@ type captureExportArgs struct {
 }
 
 func captureExport(s exportService) *menu.Command {
-	return menu.Spec[captureExportArgs, capture.Export]{
+	return menu.Spec[captureExportArgs, captureview.Queued]{
 		Name:    "export",
 		Help:    "Copy a capture to a target.",
 		Details: "The appliance copies while you do something else, and tries again until it is done, also after a restart; exports shows how far it is.",
@@ -41,19 +41,19 @@ func captureExport(s exportService) *menu.Command {
 			}
 			return nil
 		},
-		Run: func(_ context.Context, caller menu.Caller, a captureExportArgs, out *menu.Out[capture.Export]) error {
+		Run: func(_ context.Context, caller menu.Caller, a captureExportArgs, out *menu.Out[captureview.Queued]) error {
 			list, err := s.ExportPackets(caller, string(a.Name), a.Target)
 			if err != nil {
 				return err
 			}
 			for _, e := range list {
-				if err := out.Record(e); err != nil {
+				if err := out.Record(captureview.Queued{File: e.File, Capture: e.Capture, Target: e.Target}); err != nil {
 					return err
 				}
 			}
 			return nil
 		},
-		TextTable: captureview.Exports,
+		Text: captureview.QueuedText,
 	}.Command()
 }
 
@@ -95,7 +95,7 @@ func captureTarget(s exportService) *menu.Menu {
 
 type targetNewArgs struct {
 	Name    string      `arg:"name,main,required" ask:"Name of the target" help:"Name of the new target."`
-	URL     string      `arg:"url,required" ask:"Where, such as sftp://user@host/folder or https://host/folder" help:"sftp://USER@HOST[:PORT]/FOLDER, below the user's own folder with /~/FOLDER, or https://[USER@]HOST[:PORT]/FOLDER."`
+	URL     string      `arg:"url,required" ask:"Where, such as sftp://user@host/folder or https://host/folder" help:"A URL: sftp://USER@HOST[:PORT]/FOLDER, below the user's own folder with /~/FOLDER, or https://[USER@]HOST[:PORT]/FOLDER."`
 	HostKey string      `arg:"hostkey" ask:"Fingerprint of the host's key (SHA256:...); Enter to ask the host, or for HTTPS to trust authorities" help:"Fingerprint of the only key that the host may have, SHA256:...; without it a host of SFTP is asked for its key, and it must be given then."`
 	Secret  menu.Secret `arg:"secret" ask:"Password or token; Enter for none, with SFTP for the appliance's own key" help:"Password, or for HTTPS without a user a token; without it the appliance logs in at SFTP by its own key, which target list shows."`
 	Auto    bool        `arg:"auto" default:"no" ask:"Copy every capture there as it closes?" help:"Say yes and every capture is copied there as it closes."`

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"github.com/google/gopacket"
@@ -271,6 +272,9 @@ func FuzzDecode(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, link uint16, data []byte) {
 		before := bytes.Clone(data)
+		// A decoder that does not end is no panic that can be caught.
+		late := time.AfterFunc(5*time.Second, func() { panic(fmt.Sprintf("link type %d: no end with %x", link, before)) })
+		defer late.Stop()
 		d := Decode(1, packet(data), capture.Interface{Name: "x", LinkType: capture.LinkType(link)}, All)
 		harmless(t, fmt.Sprintf("%d %x", link, data), d)
 		if size := len(text(d)); size > 1<<20+8*len(data) {

@@ -38,3 +38,13 @@ func Exports(w io.Writer, list []capture.Export) {
 		}
 	}
 }
+
+// Queued is a file that will be copied.
+type Queued struct {
+	File    string `json:"file"`
+	Capture string `json:"capture,omitempty"`
+	Target  string `json:"target"`
+}
+
+// QueuedText writes a file that will be copied.
+func QueuedText(w io.Writer, q Queued) { fmt.Fprintf(w, "Queued: %s to %s.\n", q.File, q.Target) }
