@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strings"
 	"time"
 
 	"diagsh/capture"
@@ -65,6 +66,7 @@ func captureWatch(s packetService) *menu.Command {
 					return err
 				}
 			}
+			out.Printf("Watching %s. Ctrl-C ends it.\n", a.what())
 			shown, missed := int64(0), uint64(0)
 			done := errors.New("enough")
 			_, err = follow(ctx, source, bounds{duration: a.Duration}, func(batch []capture.Packet) error {
@@ -98,6 +100,14 @@ func captureWatch(s packetService) *menu.Command {
 		},
 		Text: func(w io.Writer, p *decode.Packet) { decode.Text(w, p) },
 	}.Command()
+}
+
+// what is watched, in words.
+func (a captureWatchArgs) what() string {
+	if a.Name != "" {
+		return "the capture " + string(a.Name)
+	}
+	return strings.Join(a.Interfaces, ", ")
 }
 
 // open is where the packets come from.

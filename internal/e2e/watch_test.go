@@ -3,12 +3,14 @@ package e2e_test
 import (
 	"bufio"
 	"encoding/json"
+	"fmt"
 	"io"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"diagsh/capture/decode"
 )
@@ -29,10 +31,25 @@ func TestWatchARunningCapture(t *testing.T) {
 	if err := session.Start("packetcapture watch job count 3 detail 6 --json filter 'udp'"); err != nil {
 		t.Fatal(err)
 	}
-	b.await("the watching", func() bool { return strings.Contains(b.SSH("admin", "who --json").Out, "packetcapture watch") })
-	sent := load(t, right, 3)
+	// JSON tells nothing before the first packet.
+	seen, sending := make(chan struct{}), make(chan struct{})
+	var sent []string
+	go func() {
+		defer close(sending)
+		for n := 0; ; n++ {
+			select {
+			case <-seen:
+				return
+			case <-time.After(20 * time.Millisecond):
+				payload := fmt.Appendf(nil, "datagram %06d", n)
+				right.send(datagram(9999, payload))
+				sent = append(sent, fmt.Sprintf("%x", payload))
+			}
+		}
+	}()
 	lines := bufio.NewScanner(out)
 	lines.Buffer(nil, 1<<20)
+	var shown []string
 	for n := range 3 {
 		if !lines.Scan() {
 			t.Fatalf("it ended after %d packets", n)
@@ -41,30 +58,36 @@ func TestWatchARunningCapture(t *testing.T) {
 		if err := json.Unmarshal(lines.Bytes(), &p); err != nil {
 			t.Fatal(err)
 		}
-		if p.Number != int64(n+1) || p.Interface != "left" || p.Source != "192.0.2.1" || p.DestinationPort != 9999 || p.Protocol != "UDP" || !strings.HasSuffix(p.Bytes, sent[n]) || len(p.Layers) != 3 {
+		shown = append(shown, p.Bytes[max(0, len(p.Bytes)-30):])
+		if p.Number != int64(n+1) || p.Interface != "left" || p.Source != "192.0.2.1" || p.DestinationPort != 9999 || p.Protocol != "UDP" || len(p.Layers) != 3 {
 			t.Errorf("packet %d: %s", n, lines.Text())
 		}
 	}
 	if err := session.Wait(); err != nil {
 		t.Error(err)
 	}
+	close(seen)
+	<-sending
+	if at := slices.Index(sent, shown[0]); at < 0 || at+3 > len(sent) || !slices.Equal(sent[at:at+3], shown) {
+		t.Errorf("%q was shown, of %q", shown, sent)
+	}
 	if s := b.capture("job"); s.State != "Running" {
 		t.Errorf("the capture is %s", s.State)
 	}
 	// What is on the disk so far can be looked at, too.
 	b.await("the packets on the disk", func() bool {
-		return strings.Count(b.SSH("op", "packetcapture show job").Out, "UDP, length 15") == 3
+		return strings.Count(b.SSH("op", "packetcapture show job").Out, "UDP, length 15") == len(sent)
 	})
 
 	person := b.Terminal("op", 100, 30)
 	person.Prompted("mx1> ")
 	person.Type("packetcapture watch job\r")
-	b.await("the watching", func() bool { return strings.Contains(b.SSH("admin", "who --json").Out, "packetcapture watch") })
+	person.Reads("Watching the capture job.")
 	load(t, right, 1)
 	person.Reads("192.0.2.1.40000 > 192.0.2.2.9999: UDP, length 15")
 	person.Type("\x03")
 	person.Reads("1 packet shown, 0 packets left out.")
-	if s := b.capture("job"); s.State != "Running" || s.PacketsWritten != 4 {
+	if s := b.capture("job"); s.State != "Running" || s.PacketsWritten != uint64(len(sent)+1) {
 		t.Errorf("the capture is %s and has %d packets", s.State, s.PacketsWritten)
 	}
 }
@@ -86,11 +109,14 @@ func TestWatchingSlowlyLosesNoPackets(t *testing.T) {
 	if err := session.Start("packetcapture watch job detail 6"); err != nil {
 		t.Fatal(err)
 	}
-	b.await("the watching", func() bool { return strings.Contains(b.SSH("admin", "who --json").Out, "packetcapture watch") })
+	said := bufio.NewReader(out)
+	if line, err := said.ReadString('\n'); err != nil || !strings.HasPrefix(line, "Watching the capture job.") {
+		t.Fatalf("%q, %v", line, err)
+	}
 	load(t, right, packets)
 	b.await("the packets", func() bool { return b.capture("job").PacketsReceived == packets })
 	b.do("op", "packetcapture stop job")
-	text, err := io.ReadAll(out) // only now
+	text, err := io.ReadAll(said) // only now
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,11 +150,16 @@ func TestHeadersAloneForSupport(t *testing.T) {
 			out, _ := session.Output(line)
 			got <- out
 		}()
-		b.await("the watching", func() bool {
-			return strings.Contains(b.SSH("admin", "who --json").Out, "packetcapture "+strings.Fields(line)[1])
+		var out []byte
+		b.await("a packet", func() bool {
+			load(t, right, 1)
+			select {
+			case out = <-got:
+				return true
+			default:
+				return false
+			}
 		})
-		load(t, right, 1)
-		out := <-got
 		if len(out) < 60 || strings.Contains(string(out), "datagram") || slices.Contains(strings.Fields(string(out)), "6461") {
 			t.Errorf("%s:\n%q", line, out)
 		}
