@@ -37,7 +37,7 @@ type desk struct {
 	began   chan string // the path of each command that begins to wait
 }
 
-func newDesk(t *testing.T) *desk {
+func newDesk(t testing.TB) *desk {
 	d := &desk{dir: t.TempDir(), roles: map[string]menu.Role{"admin": menu.Administrator, "op": menu.Operator, "ro": menu.ReadOnly, "sup": menu.Support},
 		local: "admin", ended: map[string]chan struct{}{}, session: map[string]string{}, began: make(chan string, 10)}
 	for name, text := range map[string]string{"a.pcap": "contents of a", "headers.pcap": "headers only"} {
@@ -142,6 +142,10 @@ func (d *desk) StatFile(name string) (access.File, error) {
 	return access.File{Name: name, Bytes: info.Size(), Modified: info.ModTime(), Payload: name == "a.pcap"}, nil
 }
 func (d *desk) OpenFile(name string) (*os.File, error) { return os.Open(filepath.Join(d.dir, name)) }
+func (d *desk) HoldsPayload(name string) (payload, known bool) {
+	return name == "a.pcap", name == "a.pcap" || name == "b.pcap"
+}
+
 func (d *desk) RemoveFile(_ menu.Caller, name string) error {
 	return os.Remove(filepath.Join(d.dir, name))
 }
@@ -205,11 +209,21 @@ func (d *desk) tree() *menu.Menu {
 			return errors.New("open /var/lib/diagsh/secret: permission denied")
 		}),
 		rows("reload", menu.Object, menu.Administrator, count),
+		menu.Spec[bytesArgs, struct{}]{Name: "bytes", Help: "Help.", Role: menu.Operator, Shape: menu.Bytes, Run: writeBytes}.Command(),
+		menu.Spec[peekArgs, row]{Name: "peek", Help: "Help.", Role: menu.Operator, Shape: menu.Object,
+			Ask: func(_ context.Context, _ menu.Caller, _ peekArgs, q *menu.Question) error {
+				q.Choices, q.Open = []menu.Choice{{Value: "a.pcap"}, {Value: "b.pcap"}}, true
+				return nil
+			},
+			Run: func(_ context.Context, _ menu.Caller, _ peekArgs, out *menu.Out[row]) error {
+				return out.Record(row{1})
+			},
+			Text: func(w io.Writer, r row) { fmt.Fprintf(w, "row %d\n", r.N) }}.Command(),
 	}}
 }
 
 // serve starts a boundary around the desk and returns its socket.
-func serve(t *testing.T, d *desk) (*Server, string) {
+func serve(t testing.TB, d *desk) (*Server, string) {
 	t.Helper()
 	s := NewServer(d, d.tree(), slog.New(slog.DiscardHandler))
 	path := filepath.Join(t.TempDir(), "api.sock")
@@ -228,7 +242,7 @@ func serve(t *testing.T, d *desk) (*Server, string) {
 	return s, path
 }
 
-func dial(t *testing.T, path string) *Client {
+func dial(t testing.TB, path string) *Client {
 	t.Helper()
 	c, err := Dial(t.Context(), path)
 	if err != nil {
@@ -592,7 +606,7 @@ func TestFilesOverHTTP(t *testing.T) {
 func TestMenuShowsWhatTheRoleCanUse(t *testing.T) {
 	d := newDesk(t)
 	_, path := serve(t, d)
-	for user, want := range map[string]string{"ro": "table silent half fault", "op": "table stream silent half fault", "admin": "table stream silent half fault reload"} {
+	for user, want := range map[string]string{"ro": "table silent half fault", "op": "table stream silent half fault bytes peek", "admin": "table stream silent half fault reload bytes peek"} {
 		d.as(user)
 		_, text := curl(t, path, "GET", "menu/", "")
 		var view MenuView

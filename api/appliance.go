@@ -69,4 +69,8 @@ type Files interface {
 	StatFile(name string) (access.File, error)
 	OpenFile(name string) (*os.File, error)
 	RemoveFile(caller menu.Caller, name string) error
+
+	// HoldsPayload says of a capture or a file by its name whether it holds more than packet headers; known is false if there is
+	// neither.
+	HoldsPayload(name string) (payload, known bool)
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"io"
@@ -186,8 +187,12 @@ func (c *Client) Run(ctx, abandon context.Context, path []string, args menu.Argu
 	})
 	defer stop()
 	frames := bufio.NewReaderSize(response.Body, 2*frameSize)
+	next := func() (Frame, error) { return readFrame(frames) }
+	if response.Header.Get("Content-Type") == BytesType {
+		next = bytesOf(response)
+	}
 	for {
-		f, err := readFrame(frames)
+		f, err := next()
 		if err != nil {
 			if request.Err() != nil {
 				return menu.Errorf(menu.Interrupted, "Interrupted"), nil
@@ -195,6 +200,11 @@ func (c *Client) Run(ctx, abandon context.Context, path []string, args menu.Argu
 			return nil, errConnectionGone
 		}
 		if f.Exit != nil {
+			if len(f.Text) > 0 {
+				if err := show(Frame{Text: f.Text}); err != nil {
+					return nil, err
+				}
+			}
 			return f.Err(), nil
 		}
 		if err := show(f); err != nil {
@@ -222,6 +232,32 @@ func readFrame(r *bufio.Reader) (Frame, error) {
 	f.Text = make([]byte, f.Bytes)
 	_, err = io.ReadFull(r, f.Text)
 	return f, err
+}
+
+// bytesOf reads the output of a command that writes bytes, piece by piece, and behind it the last frame.
+func bytesOf(response *http.Response) func() (Frame, error) {
+	buffer := make([]byte, 64<<10)
+	return func() (Frame, error) {
+		n, err := response.Body.Read(buffer)
+		switch {
+		case n > 0:
+			return Frame{Data: buffer[:n]}, nil // an error comes again
+		case err == nil:
+			return Frame{}, nil
+		case !errors.Is(err, io.EOF):
+			return Frame{}, err
+		}
+		text, err := base64.StdEncoding.DecodeString(response.Trailer.Get(LastTrailer))
+		if err != nil {
+			return Frame{}, err
+		}
+		var last lastOfBytes
+		if err := json.Unmarshal(text, &last); err != nil {
+			return Frame{}, err
+		}
+		last.Text = []byte(last.Words)
+		return last.Frame, nil
+	}
 }
 
 // call asks and decodes the answer. A refusal by the appliance is a *menu.Error.

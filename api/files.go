@@ -21,7 +21,7 @@ func permitFile(caller menu.Caller, required menu.Role, f access.File) error {
 		return denied(caller, required)
 	}
 	if required == roleReadFile && f.Payload && !caller.Payload {
-		return menu.Errorf(menu.Denied, "This file holds packet contents").
+		return menu.Errorf(menu.Denied, "This holds packet contents").
 			WithHint("An administrator can allow them to this account (userconfig edit, payload)")
 	}
 	return nil
@@ -66,6 +66,16 @@ func (s *Server) mayRead(caller menu.Caller, name string) (access.File, error) {
 		s.appliance.Record(fileEvent(caller, access.ActDownload, name, err))
 	}
 	return f, err
+}
+
+// mayReadPackets says whether the caller may read the packets of a capture, running or ended, or of a file. A name of nothing is for
+// the command to complain about.
+func (s *Server) mayReadPackets(caller menu.Caller, name string) error {
+	payload, known := s.appliance.HoldsPayload(name)
+	if !known {
+		return nil
+	}
+	return permitFile(caller, roleReadFile, access.File{Payload: payload})
 }
 
 // remove deletes a file and audits it.

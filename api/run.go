@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -22,10 +23,19 @@ const FramesType = "application/vnd.diagsh.frames"
 // RunHeader names the run in an answer, for POST interrupt/RUN.
 const RunHeader = "Diagsh-Run"
 
+// BytesType is the media type of the output of a command that writes bytes for a program. They are the body as they are; whoever
+// asked for frames gets the last one, with what the command had to say beside them, in the trailer LastTrailer, base64 of its JSON.
+// So a stream of packets costs neither base64 nor JSON on its way: docs/decisions.md has the figures.
+const BytesType = "application/octet-stream"
+
+// LastTrailer is where the last frame stands behind bytes.
+const LastTrailer = "Diagsh-Last"
+
 // A Frame is a piece of what a running command says. The last one of a run has Exit set.
 type Frame struct {
 	Bytes    int        `json:"bytes,omitempty"`    // the length of Text
 	Text     []byte     `json:"-"`                  // output: text, or JSON if that was asked for; it stands behind the line
+	Data     []byte     `json:"-"`                  // output of a command that writes bytes; valid until the next frame
 	Progress string     `json:"progress,omitempty"` // how far it has got
 	Error    *errorBody `json:"error,omitempty"`
 	Exit     *int       `json:"exit,omitempty"`
@@ -37,6 +47,12 @@ func (f Frame) Err() *menu.Error {
 		return nil
 	}
 	return f.Error.err()
+}
+
+// lastOfBytes is the last frame behind bytes, with the words that the command had to say beside them.
+type lastOfBytes struct {
+	Frame
+	Words string `json:"words,omitempty"`
 }
 
 // A run is a command that runs now.
@@ -117,7 +133,7 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request, caller menu.Caller)
 	w.Header().Set(RunHeader, id)
 	out := newOutput(w, r, c.ShapeOf(args))
 	defer out.stop()
-	err = c.Run(ctx, caller, args, out)
+	err = c.Run(ctx, caller, args, func(packets string) error { return s.mayReadPackets(caller, packets) }, out)
 	if err != nil && errors.Is(context.Cause(ctx), errInterrupt) {
 		var known *menu.Error
 		if !errors.As(err, &known) {
@@ -178,6 +194,8 @@ func newOutput(w http.ResponseWriter, r *http.Request, shape menu.Shape) *output
 		o.form = menu.TextForm
 	}
 	switch {
+	case shape == menu.Bytes:
+		w.Header().Set("Content-Type", BytesType)
 	case o.frames:
 		w.Header().Set("Content-Type", FramesType)
 		o.flushNow() // the run's name goes out before the command says anything, so that a silent one can be interrupted too
@@ -198,6 +216,17 @@ func (o *output) Text(text []byte) error {
 	defer o.mu.Unlock()
 	o.buf.Write(text)
 	return o.pace()
+}
+
+// Data implements menu.Sink.
+func (o *output) Data(p []byte) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.began = true
+	_, err := o.w.Write(p)
+	o.keep(err)
+	o.flushNow()
+	return o.err
 }
 
 func (o *output) Record(v any, shape menu.Shape) error {
@@ -225,7 +254,7 @@ func (o *output) Record(v any, shape menu.Shape) error {
 }
 
 func (o *output) Progress(text string) {
-	if !o.frames {
+	if !o.frames || o.shape == menu.Bytes {
 		return
 	}
 	o.mu.Lock()
@@ -237,6 +266,9 @@ func (o *output) Progress(text string) {
 
 // pace sends what is gathered if the last send is long ago or there is much of it; else soon. Called with mu held.
 func (o *output) pace() error {
+	if o.shape == menu.Bytes {
+		return o.err // it stands in the last frame
+	}
 	switch {
 	case o.buf.Len() >= frameSize:
 		o.send()
@@ -308,14 +340,12 @@ func (o *output) finish(err error) error {
 		}
 		o.buf.WriteString("\n]\n")
 	}
+	if o.shape == menu.Bytes {
+		return o.finishBytes(err)
+	}
 	if o.frames {
 		o.send()
-		last := Frame{Exit: new(int)}
-		if err != nil {
-			e := menu.AsError(err)
-			last.Error, *last.Exit = bodyOf(e), int(e.Kind)
-		}
-		o.frame(last)
+		o.frame(lastFrame(err))
 		return nil
 	}
 	if err != nil && !o.began && o.records == 0 && o.form == menu.JSONForm {
@@ -329,6 +359,34 @@ func (o *output) finish(err error) error {
 		}
 		// The status line has gone as "200": break the connection, so that nobody takes a part for the whole.
 		panic(http.ErrAbortHandler)
+	}
+	return nil
+}
+
+// lastFrame says how a run ended.
+func lastFrame(err error) Frame {
+	last := Frame{Exit: new(int)}
+	if err != nil {
+		e := menu.AsError(err)
+		last.Error, *last.Exit = bodyOf(e), int(e.Kind)
+	}
+	return last
+}
+
+// finishBytes is finish for a command that writes bytes. Called with mu held.
+func (o *output) finishBytes(err error) error {
+	switch {
+	case err != nil && !o.began:
+		o.w.Header().Del("Content-Type")
+		return err
+	case o.frames:
+		text, failed := json.Marshal(lastOfBytes{Frame: lastFrame(err), Words: o.buf.String()})
+		if failed != nil {
+			return failed
+		}
+		o.w.Header().Set(http.TrailerPrefix+LastTrailer, base64.StdEncoding.EncodeToString(text))
+	case err != nil:
+		panic(http.ErrAbortHandler) // as in finish
 	}
 	return nil
 }

@@ -93,6 +93,7 @@ type Job struct {
 
 	asked atomic.Pointer[StopReason] // by Stop
 	done  chan struct{}
+	views views
 
 	mutex  sync.Mutex // guards what follows
 	status Status     // but for what Status adds
@@ -363,6 +364,7 @@ func explain(reason StopReason, err error) string {
 
 func (j *Job) run() {
 	defer close(j.done)
+	defer j.views.end()
 	if j.config.Release != nil {
 		defer j.config.Release()
 	}
@@ -560,6 +562,7 @@ func (j *Job) write(batch []Packet) (StopReason, error) {
 	for {
 		took, err := j.file.Write(batch)
 		j.packets += int64(took)
+		j.views.show(batch[:took])
 		info := j.file.Info()
 		info.Name = j.name
 		j.mutex.Lock()

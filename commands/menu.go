@@ -24,8 +24,8 @@ type Services interface {
 	hostnameService
 	netstat.Services
 	catalogueService
-	captureService
 	filterService
+	packetServices
 	accountService
 	passwordService
 	sessionService

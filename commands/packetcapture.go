@@ -25,8 +25,15 @@ type captureService interface {
 	CaptureInterfaces() []capture.InterfaceInfo
 }
 
+// packetServices are all that packetcapture needs of the appliance.
+type packetServices interface {
+	captureService
+	packetService
+	exportService
+}
+
 // packetcapture is the menu of named captures.
-func packetcapture(s captureService) *menu.Menu {
+func packetcapture(s packetServices) *menu.Menu {
 	return &menu.Menu{
 		Name: "packetcapture",
 		Help: "Capture packets on the appliance's interfaces.",
@@ -41,6 +48,13 @@ func packetcapture(s captureService) *menu.Menu {
 			captureSetup(s),
 			captureList(s),
 			captureDelete(s),
+			captureWatch(s),
+			captureShow(s),
+			captureSummary(s),
+			captureStream(s),
+			captureExport(s),
+			captureExports(s),
+			captureTarget(s),
 		},
 	}
 }

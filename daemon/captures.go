@@ -203,6 +203,7 @@ func (d *Daemon) await(r *record, job *capture.Job) {
 	s := job.Status()
 	d.captures.ended(r, job, s)
 	d.keepCaptures()
+	d.exportCapture(s)
 	if err := job.Err(); err != nil {
 		d.log.Error("a capture ended", "name", s.Name, "reason", s.StopReason, "error", err)
 	}

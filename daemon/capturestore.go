@@ -125,6 +125,7 @@ func (d *Daemon) recoverRecord(r *record) {
 	}
 	status := d.captures.recovered(r, files, err, d.lastSign)
 	d.keepCaptures()
+	d.exportCapture(status)
 	d.recordEnd(status)
 }
 

@@ -70,6 +70,8 @@ type Daemon struct {
 
 	configuration *configuration
 	effective     atomic.Pointer[effective]
+	exports       *exports
+	live          atomic.Int32 // who watches the network now
 
 	firstPassword menu.Secret
 	lastSign      time.Time // when the appliance that ran before was last seen to do something
@@ -113,6 +115,7 @@ func Open(o Options) (*Daemon, error) {
 	d.system(access.Event{User: "system", Source: localSource, Message: "The appliance started"})
 	d.recoverConfiguration()
 	d.recover()
+	d.tasks.Go(func() { d.runExports(ctx) })
 	return d, nil
 }
 
@@ -173,6 +176,9 @@ func (d *Daemon) open(o Options) error {
 		return err
 	}
 	d.settle()
+	if d.exports, err = openExports(o.Dir); err != nil {
+		return err
+	}
 	return d.openAccounts(o)
 }
 

@@ -78,7 +78,7 @@ func TestSuggestions(t *testing.T) {
 	// The beginning of a suggestion is an answer of its own.
 	var p page
 	p.form = menu.JSONForm
-	if err := c.Run(t.Context(), menu.Caller{}, menu.Arguments{"host": "10.0.0.1"}, &p); err != nil || len(p.rows) != 1 || p.rows[0] != 1 {
+	if err := c.Run(t.Context(), menu.Caller{}, menu.Arguments{"host": "10.0.0.1"}, nil, &p); err != nil || len(p.rows) != 1 || p.rows[0] != 1 {
 		t.Errorf("%v, %v", p.rows, err)
 	}
 }

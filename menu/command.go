@@ -15,9 +15,10 @@ const (
 	Table  Shape = iota // one array of records
 	Object              // one object
 	Stream              // one line a record, as they come
+	Bytes               // no records: bytes for a program, such as a capture file as it grows
 )
 
-func (s Shape) String() string { return [...]string{"table", "object", "stream"}[s] }
+func (s Shape) String() string { return [...]string{"table", "object", "stream", "bytes"}[s] }
 
 // A Spec declares a command: A is its argument struct (see Param), R the record that it yields.
 type Spec[A, R any] struct {
@@ -49,7 +50,7 @@ type Spec[A, R any] struct {
 	Run func(ctx context.Context, caller Caller, args A, out *Out[R]) error
 
 	// Text writes one record as the screen shows it; TextTable writes all of them at once, for columns that fit their contents.
-	// Exactly one of them is set. TextTable is also called with no records.
+	// Exactly one of them is set, and none if the shape is Bytes. TextTable is also called with no records.
 	Text      func(w io.Writer, r R)
 	TextTable func(w io.Writer, rs []R)
 }
@@ -83,6 +84,8 @@ type Sink interface {
 	Text(b []byte) error
 	// Record writes one record of the JSON form.
 	Record(v any, shape Shape) error
+	// Data writes a piece of the output of a command whose shape is Bytes, and sends it at once.
+	Data(p []byte) error
 	// Progress shows how far long work has got, or a table of several rows that the next one takes the place of; a reader that is no
 	// terminal ignores it.
 	Progress(s string)
@@ -121,6 +124,14 @@ func (o *Out[R]) Record(r R) error {
 	return o.keep(o.sink.Text(o.piece.Bytes()))
 }
 
+// Write writes bytes, if the command's shape is Bytes. They are sent at once.
+func (o *Out[R]) Write(p []byte) (int, error) {
+	if err := o.keep(o.sink.Data(p)); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
 // Object says that the one record to come is the whole document, as when a table was asked for a single row by its name.
 // Called before Record.
 func (o *Out[R]) Object() { o.shape = Object }
@@ -147,8 +158,8 @@ func (o *Out[R]) keep(err error) error {
 
 // Command erases the types.
 func (s Spec[A, R]) Command() *Command {
-	if (s.Text == nil) == (s.TextTable == nil) {
-		panic("menu: " + s.Name + ": one of Text and TextTable must be set")
+	if texts := (s.Text != nil) != (s.TextTable != nil); texts == (s.Shape == Bytes) {
+		panic("menu: " + s.Name + ": one of Text and TextTable must be set, or the shape be Bytes")
 	}
 	c := &Command{Name: s.Name, Aliases: s.Aliases, Help: s.Help, Details: s.Details, Role: s.Role, Shape: s.Shape, argType: reflect.TypeFor[A]()}
 	c.Params = params(c.argType)
@@ -206,8 +217,9 @@ func (c *Command) Next(ctx context.Context, caller Caller, given Arguments, mode
 	return q, err
 }
 
-// Run checks the arguments and runs the command. It compares no roles: package api has done that.
-func (c *Command) Run(ctx context.Context, caller Caller, given Arguments, sink Sink) error {
+// Run checks the arguments and runs the command. It compares no roles: package api has done that, and mayRead is how it does so for
+// what an argument of type Packets names, once it is known which that is.
+func (c *Command) Run(ctx context.Context, caller Caller, given Arguments, mayRead func(packets string) error, sink Sink) error {
 	args, _, err := c.work(ctx, caller, given, AskNothing)
 	if err != nil {
 		return err
@@ -217,6 +229,15 @@ func (c *Command) Run(ctx context.Context, caller Caller, given Arguments, sink 
 		if text, ok := given[p.Name]; p.Type == "confirm" && ok {
 			if yes, _ := parseBool(text); !yes {
 				return Errorf(Failed, "It was not confirmed, so nothing was changed")
+			}
+		}
+	}
+	for i := range c.Params {
+		if p := &c.Params[i]; p.Type == "packets" {
+			if name := p.text(args); name != "" {
+				if err := mayRead(name); err != nil {
+					return err
+				}
 			}
 		}
 	}

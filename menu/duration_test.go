@@ -33,20 +33,20 @@ func TestDurationWithUnit(t *testing.T) {
 	var got time.Duration
 	c := waiting(&got).Find([]string{"wait"}).(*menu.Command)
 	for text, want := range map[string]time.Duration{"5": 5 * time.Minute, "5s": 5 * time.Second, "1m30s": 90 * time.Second} {
-		if err := c.Run(t.Context(), menu.Caller{}, menu.Arguments{"wait": text}, &page{}); err != nil || got != want {
+		if err := c.Run(t.Context(), menu.Caller{}, menu.Arguments{"wait": text}, nil, &page{}); err != nil || got != want {
 			t.Errorf("%q is %v, %v", text, got, err)
 		}
 	}
 	// In JSON a number of a duration is seconds, whatever the unit of the text.
 	args, err := c.FromJSON(map[string]any{"wait": json.Number("90")})
 	if err == nil {
-		err = c.Run(t.Context(), menu.Caller{}, args, &page{})
+		err = c.Run(t.Context(), menu.Caller{}, args, nil, &page{})
 	}
 	if err != nil || got != 90*time.Second {
 		t.Errorf("90 in JSON is %v, %v", got, err)
 	}
 	for _, wrong := range []string{"", "61", "0", "m"} {
-		if err := c.Run(t.Context(), menu.Caller{}, menu.Arguments{"wait": wrong}, &page{}); menu.AsError(err) == nil || menu.AsError(err).Argument != "wait" {
+		if err := c.Run(t.Context(), menu.Caller{}, menu.Arguments{"wait": wrong}, nil, &page{}); menu.AsError(err) == nil || menu.AsError(err).Argument != "wait" {
 			t.Errorf("%q: %v", wrong, err)
 		}
 	}

@@ -58,7 +58,7 @@ func (c *Command) help(b *strings.Builder, path []string) {
 		p := &c.Params[i]
 		fmt.Fprintf(b, "  %-*s  %s", width, p.Name, p.Help)
 		var notes []string
-		if p.Type != "text" && p.Type != "confirm" {
+		if p.Type != "text" && p.Type != "packets" && p.Type != "confirm" {
 			notes = append(notes, p.Type)
 		}
 		if len(p.Choices) > 0 {

@@ -104,6 +104,7 @@ type page struct {
 
 func (p *page) Form() menu.Form     { return p.form }
 func (p *page) Text(b []byte) error { p.text.Write(b); return nil }
+func (p *page) Data(b []byte) error { return p.Text(b) }
 func (p *page) Progress(string)     {}
 func (p *page) Record(v any, s menu.Shape) error {
 	p.rows, p.kind = append(p.rows, v), s
@@ -270,7 +271,7 @@ func TestDialogue(t *testing.T) {
 	if !reflect.DeepEqual(asked, want) {
 		t.Fatalf("asked %q, want %q", asked, want)
 	}
-	if err := b.ping().Run(t.Context(), menu.Caller{}, given, &page{}); err != nil {
+	if err := b.ping().Run(t.Context(), menu.Caller{}, given, nil, &page{}); err != nil {
 		t.Fatal(err)
 	}
 	if b.got.Host != "example.net" || *b.got.Size != 3<<20 || b.got.Count != 4 || !reflect.DeepEqual(b.got.Via, []string{"eth0", "eth1"}) || b.got.Wait != nil {
@@ -306,7 +307,7 @@ func TestRefusedArguments(t *testing.T) {
 		{menu.Arguments{"host": "x", "confirm": "perhaps"}, "confirm", "yes nor no"},
 		{menu.Arguments{"host": "x", "bogus": "1"}, "bogus", "no argument"},
 	} {
-		err := b.ping().Run(t.Context(), menu.Caller{}, c.args, &page{})
+		err := b.ping().Run(t.Context(), menu.Caller{}, c.args, nil, &page{})
 		var e *menu.Error
 		if !errors.As(err, &e) || e.Kind != menu.Usage || e.Argument != c.argument || !strings.Contains(e.Error(), c.says) {
 			t.Errorf("%v: %+v, want %q blamed with %q", c.args, err, c.argument, c.says)
@@ -319,7 +320,7 @@ func TestRefusedArguments(t *testing.T) {
 
 func TestUnconfirmedChangesNothing(t *testing.T) {
 	b := newBench()
-	err := b.ping().Run(t.Context(), menu.Caller{}, menu.Arguments{"host": "x", "confirm": "no"}, &page{})
+	err := b.ping().Run(t.Context(), menu.Caller{}, menu.Arguments{"host": "x", "confirm": "no"}, nil, &page{})
 	if e := menu.AsError(err); e == nil || e.Kind != menu.Failed || e.Argument != "" || b.ran != 0 {
 		t.Errorf("ran %d times, %v", b.ran, err)
 	}
@@ -330,7 +331,7 @@ func TestFormsOfOutput(t *testing.T) {
 	args := menu.Arguments{"host": "x", "count": "2", "confirm": "yes"}
 	text, records := &page{}, &page{form: menu.JSONForm}
 	for _, p := range []*page{text, records} {
-		if err := b.ping().Run(t.Context(), menu.Caller{}, args, p); err != nil {
+		if err := b.ping().Run(t.Context(), menu.Caller{}, args, nil, p); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -342,7 +343,7 @@ func TestFormsOfOutput(t *testing.T) {
 	}
 	empty := &page{}
 	list := b.tree.Find([]string{"network", "list"}).(*menu.Command)
-	if err := list.Run(t.Context(), menu.Caller{}, nil, empty); err != nil || empty.text.String() != "0 rows\n" {
+	if err := list.Run(t.Context(), menu.Caller{}, nil, nil, empty); err != nil || empty.text.String() != "0 rows\n" {
 		t.Errorf("an empty table says %q, %v", empty.text.String(), err)
 	}
 }

@@ -20,8 +20,8 @@ import (
 // The option unlimited lets a number, size or duration also be the word unlimited. The option stream says that the command, given
 // this argument, yields a Stream whatever its Shape is otherwise.
 //
-// Types: string, int, int64, bool, time.Duration, time.Time, []string (a comma list), Size, Secret, Text, Confirm, and pointers
-// to them. An embedded struct adds its own parameters in its place.
+// Types: string, int, int64, bool, time.Duration, time.Time, []string (a comma list), Size, Secret, Text, Packets, Confirm, and
+// pointers to them. An embedded struct adds its own parameters in its place.
 type Param struct {
 	Name     string   `json:"name"`
 	Type     string   `json:"type"`
@@ -57,6 +57,7 @@ var paramTypes = map[reflect.Type]string{
 	reflect.TypeFor[Size]():          "size",
 	reflect.TypeFor[Secret]():        "secret",
 	reflect.TypeFor[Text]():          "lines",
+	reflect.TypeFor[Packets]():       "packets",
 	reflect.TypeFor[Confirm]():       "confirm",
 }
 
@@ -142,6 +143,18 @@ func (p *Param) set(args reflect.Value, text string) error {
 	return nil
 }
 
+// text is the value of a parameter that is a text; empty if it is not given.
+func (p *Param) text(args reflect.Value) string {
+	field := args.FieldByIndex(p.field)
+	if p.pointer {
+		if field.IsNil() {
+			return ""
+		}
+		field = field.Elem()
+	}
+	return field.String()
+}
+
 // shown is how the value may be repeated in a message.
 func (p *Param) shown(text string) string {
 	if p.Type == "secret" {
@@ -159,7 +172,7 @@ func (p *Param) parse(v reflect.Value, text string) error {
 		return nil
 	}
 	switch p.Type {
-	case "text", "secret", "lines":
+	case "text", "secret", "lines", "packets":
 		v.SetString(text)
 	case "number":
 		n, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64)

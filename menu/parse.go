@@ -12,6 +12,7 @@ type Call struct {
 	JSON      bool      `json:"json,omitempty"`   // --json stood in the line
 	Secret    bool      `json:"secret,omitempty"` // an argument is a secret: the line is for no history
 	Stream    bool      `json:"stream,omitempty"` // the output comes as it happens: not for a pager
+	Bytes     bool      `json:"bytes,omitempty"`  // the output is for a program: not for a terminal
 }
 
 // Parse understands one line typed in the menu at the path `at` (empty: at the top). With abbreviate, unique beginnings of
@@ -62,7 +63,11 @@ func (m *Menu) parse(top *Menu, at []string, words []Word, abbreviate bool) (*Ca
 		return nil, err
 	}
 	call.Arguments, call.Secret = args, c.HasSecret(args)
-	call.Stream = c.ShapeOf(args) == Stream
+	shape := c.ShapeOf(args)
+	call.Stream, call.Bytes = shape == Stream, shape == Bytes
+	if call.Bytes && call.JSON {
+		return nil, Errorf(Usage, "%s writes bytes for a program, which have no JSON form", c.Name)
+	}
 	return call, nil
 }
 

@@ -94,7 +94,7 @@ func (p *Param) question() Question {
 // take sets one given argument: choices first (number or name, abbreviations too where they are unique), then the type, then
 // the command's own check.
 func (c *Command) take(ctx context.Context, caller Caller, args reflect.Value, p *Param, q *Question, text string) error {
-	if text == "" && p.Type != "text" && p.Type != "list" && p.Type != "secret" && p.Type != "lines" || text == "" && q.Required {
+	if text == "" && p.Type != "text" && p.Type != "packets" && p.Type != "list" && p.Type != "secret" && p.Type != "lines" || text == "" && q.Required {
 		if q.Required {
 			return Wrong(p.Name, "An answer is needed here").WithHint("%s", strings.TrimSuffix(Sentence(q.Help), "."))
 		}

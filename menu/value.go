@@ -23,6 +23,10 @@ type Secret string
 // must say `confirm yes`.
 type Confirm bool
 
+// Packets names something that holds packets whose contents the command will read: a capture, or a file of the diagnostic
+// directory. Package api lets only those do so who may read such a file.
+type Packets string
+
 // Text is a text of several lines, ended in a dialogue by a line with a single full stop.
 type Text string
 

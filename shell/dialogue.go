@@ -18,6 +18,9 @@ import (
 // command asks what the command still wants to know and runs it. Ctrl-C in the dialogue is errTop; the command's own failure is
 // shown and is no error.
 func (s *shell) command(ctx context.Context, call menu.Call) error {
+	if call.Bytes {
+		return s.report(errBytesOnTerminal())
+	}
 	args := menu.Arguments{}
 	for name, text := range call.Arguments {
 		args[name] = text

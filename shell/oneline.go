@@ -20,6 +20,10 @@ func OneLine(ctx context.Context, client *api.Client, line string, out, errs io.
 	if words := strings.Fields(line); len(words) > 0 && strings.EqualFold(words[0], "help") {
 		return helpLine(ctx, client, words[1:], out, errs)
 	}
+	line, err := remoteCapture(line)
+	if err != nil {
+		return fail(errs, err)
+	}
 	calls, err := client.Parse(ctx, api.LineRequest{Line: line})
 	if err != nil {
 		return fail(errs, err)
@@ -46,6 +50,9 @@ func helpLine(ctx context.Context, client *api.Client, path []string, out, errs 
 	return exitOK
 }
 
+// errReaderGone ends a run whose output nobody takes any more.
+var errReaderGone = errors.New("nobody reads the output any more")
+
 func runOne(ctx context.Context, client *api.Client, call menu.Call, out, errs io.Writer) int {
 	if call.Menu {
 		text, err := client.Help(ctx, call.Path)
@@ -59,10 +66,28 @@ func runOne(ctx context.Context, client *api.Client, call menu.Call, out, errs i
 	if call.JSON {
 		form = menu.JSONForm
 	}
+	words := out
+	if call.Bytes {
+		if isTerminal(out) {
+			return fail(errs, errBytesOnTerminal())
+		}
+		words = errs
+		var stop context.CancelFunc
+		ctx, stop = whileRead(ctx, out)
+		defer stop()
+	}
 	failure, err := client.Run(ctx, context.Background(), call.Path, call.Arguments, form, func(f api.Frame) error {
-		_, err := out.Write(f.Text)
+		if len(f.Data) > 0 {
+			if _, err := out.Write(f.Data); err != nil {
+				return errReaderGone
+			}
+		}
+		_, err := words.Write(f.Text)
 		return err
 	})
+	if errors.Is(err, errReaderGone) {
+		return exitOK // whoever read has had enough
+	}
 	if failure != nil {
 		err = failure
 	}

@@ -123,6 +123,9 @@ func (r *Reader) Interfaces() []capture.Interface {
 	return interfaces
 }
 
+// NumInterfaces is how many Interfaces there are.
+func (r *Reader) NumInterfaces() int { return len(r.interfaces) }
+
 // Offset is where the last record that was read whole ends.
 func (r *Reader) Offset() int64 { return r.offset }
 

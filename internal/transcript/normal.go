@@ -26,6 +26,7 @@ var replacements = normal{
 	{regexp.MustCompile(`\b[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4} UTC\b`), "<time>"},
 	{regexp.MustCompile(`\b\d{4}-\d\d-\d\d[T ]` + timeOfDay + `(?: UTC|Z|[+-]\d\d:\d\d)?`), "<time>"},
 	{regexp.MustCompile(`\b` + timeOfDay + ` UTC`), "<time>"},
+	{regexp.MustCompile(`^` + timeOfDay + `\.\d{6} `), "<time> "},
 	{regexp.MustCompile(`-\d{8}-\d{6}`), "-<stamp>"},
 	{regexp.MustCompile(`\b\d+(?:\.\d)? [KMG]?B\b`), "<size>"},
 	{regexp.MustCompile(`("(?:bytes(?:Written)?|ringBytes)": ?)\d+`), "${1}<size>"},
@@ -34,6 +35,7 @@ var replacements = normal{
 	{regexp.MustCompile(`\b[0-9a-f][26ae](?::[0-9a-f]{2}){5}\b`), "<mac>"},
 	{regexp.MustCompile(`\brunning (?:\d+[smhd])+`), "running <duration>"},
 	{regexp.MustCompile(`("seconds": ?)[\d.]+`), "${1}<duration>"},
+	{regexp.MustCompile(`("rate": ?){[^}]*}`), "${1}<rate>"},
 	// Columns of who and last: a span of time behind a moment, or at the end of the line.
 	{regexp.MustCompile(`(<time>(?: \([^)]*\))?|still logged in) {2,}(?:\d+[smhd])+( {2,}|$)`), "$1  <duration>$2"},
 	{regexp.MustCompile(`(status: [A-Z]+, id: )\d+`), "${1}<id>"},

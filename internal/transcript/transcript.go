@@ -24,6 +24,8 @@
 // A line is the one-line form over SSH: `$ LINE`, what came on standard output, `! ` and what came on standard error, `= ` and the exit
 // status. Any number of them may follow each other. `as root` is diagsh -c on the machine itself.
 //
+// `-- packets as UDP 3 --` is no section but puts three frames on eth1, which arrive at eth0: UDP from 192.0.2.1 to 192.0.2.2, port 9.
+//
 // What differs from run to run is replaced by its name: <time>, <session>, ... (normal.go). `go test ./commands/... -update` writes what
 // came into the files, and never changes what is typed.
 package transcript
@@ -51,6 +53,7 @@ type section struct {
 	kind          string // dialogue or line
 	user          string
 	width, height int
+	packets       int // frames to send; else 0
 	lines         []string
 }
 
@@ -61,6 +64,9 @@ func parseSection(f txtar.File) (section, error) {
 		s.lines = nil
 	}
 	words := strings.Fields(f.Name)
+	if _, err := fmt.Sscanf(f.Name, "packets as UDP %d", &s.packets); err == nil {
+		return s, nil
+	}
 	if len(words) < 3 || words[1] != "as" || words[0] != "dialogue" && words[0] != "line" {
 		return s, fmt.Errorf("the heading %q is neither `dialogue as USER` nor `line as USER`", f.Name)
 	}
@@ -124,6 +130,10 @@ func play(t *testing.T, path string, scene Scene) {
 		s, err := parseSection(f)
 		if err != nil {
 			t.Fatalf("%s: %v", path, err)
+		}
+		if s.packets > 0 {
+			appliance.Send(t, network, "eth1", s.packets)
+			continue
 		}
 		var got []string
 		if s.kind == "line" {

@@ -1,0 +1,47 @@
+package capture
+
+import "time"
+
+// Target is a place that captures are copied to.
+type Target struct {
+	Name string `json:"name"`
+
+	// URL is sftp://USER@HOST[:PORT]/FOLDER or https://[USER@]HOST[:PORT]/FOLDER. No
+	// secret is in it.
+	URL string `json:"url"`
+
+	// HostKey is the fingerprint of the only key that the host may have: of its SSH key
+	// as ssh-keygen -l prints it, or of its certificate. For HTTPS it may be empty: then
+	// the authorities that the machine trusts decide.
+	HostKey string `json:"hostKey"`
+
+	Login string `json:"login"` // how the appliance proves who it is: password, key, token or none
+	Auto  bool   `json:"auto"`  // captures are copied as they close
+}
+
+// ExportState says where a copy is in its life.
+type ExportState string
+
+const (
+	ExportWaiting ExportState = "waiting" // for its turn, or for another try
+	ExportSending ExportState = "sending"
+	ExportDone    ExportState = "done"
+	ExportFailed  ExportState = "failed" // for good: its file or its target is gone
+)
+
+// Export is the copying of one file to a target.
+type Export struct {
+	File     string      `json:"file"`
+	Capture  string      `json:"capture,omitempty"`
+	Target   string      `json:"target"`
+	State    ExportState `json:"state"`
+	Bytes    int64       `json:"bytes"`
+	Sent     int64       `json:"sent"`   // of these, are safe at the target
+	SHA256   string      `json:"sha256"` // of the file, hexadecimal
+	Tries    int         `json:"tries"`
+	Error    string      `json:"error,omitempty"` // of the last try
+	Queued   time.Time   `json:"queued"`
+	NextTry  time.Time   `json:"nextTry,omitzero"`
+	Finished time.Time   `json:"finished,omitzero"`
+	Owner    string      `json:"owner"` // who asked for it; system: the target's own setting
+}

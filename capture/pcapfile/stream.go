@@ -1,0 +1,79 @@
+package pcapfile
+
+import (
+	"io"
+
+	"diagsh/capture"
+)
+
+// Stream writes a capture to somebody who reads it as it grows. Each Write hands over
+// whole records at once.
+type Stream struct {
+	out    io.Writer
+	format capture.Format
+	buffer []byte
+}
+
+// NewStream begins a capture that has no size limit. The error is
+// capture.ErrMixedLinkTypes, or from out.
+func NewStream(out io.Writer, h capture.FileHeader) (*Stream, error) {
+	s := &Stream{out: out, format: h.Format}
+	if h.Format == capture.PCAPNG {
+		return s, s.send(appendSection(nil, h))
+	}
+	for _, i := range h.Interfaces[1:] {
+		if i.LinkType != h.Interfaces[0].LinkType {
+			return nil, capture.ErrMixedLinkTypes
+		}
+	}
+	return s, s.send(appendPcapHeader(nil, h))
+}
+
+// Write appends packets.
+func (s *Stream) Write(batch []capture.Packet) error {
+	b := s.buffer[:0]
+	for i := range batch {
+		if b = s.append(b, &batch[i]); len(b) >= streamPiece {
+			if err := s.send(b); err != nil {
+				return err
+			}
+			b = b[:0]
+		}
+	}
+	return s.send(b)
+}
+
+// streamPiece is about how much is handed over at a time.
+const streamPiece = 64 << 10
+
+func (s *Stream) send(b []byte) error {
+	s.buffer = b
+	if len(b) == 0 {
+		return nil
+	}
+	_, err := s.out.Write(b)
+	return err
+}
+
+func (s *Stream) append(b []byte, p *capture.Packet) []byte {
+	if s.format == capture.PCAP {
+		b = order.AppendUint32(b, uint32(p.Time/1e9))
+		b = order.AppendUint32(b, uint32(p.Time%1e9))
+		b = order.AppendUint32(b, uint32(len(p.Data)))
+		b = order.AppendUint32(b, p.Length)
+		return append(b, p.Data...)
+	}
+	b, start := beginBlock(b, blockPacket)
+	b = order.AppendUint32(b, p.Interface)
+	b = order.AppendUint32(b, uint32(p.Time>>32))
+	b = order.AppendUint32(b, uint32(p.Time))
+	b = order.AppendUint32(b, uint32(len(p.Data)))
+	b = order.AppendUint32(b, p.Length)
+	b = append(b, p.Data...)
+	b = append(b, "\x00\x00\x00"[:padding(len(p.Data))]...)
+	b = order.AppendUint16(b, packetFlags)
+	b = order.AppendUint16(b, 4)
+	b = order.AppendUint32(b, flags(p.Direction))
+	b = order.AppendUint32(b, optionEnd)
+	return endBlock(b, start)
+}

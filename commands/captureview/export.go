@@ -1,0 +1,50 @@
+package captureview
+
+import (
+	"fmt"
+	"io"
+	"text/tabwriter"
+
+	"diagsh/capture"
+)
+
+// Target writes a target.
+func Target(w io.Writer, t capture.Target) {
+	auto := "when asked"
+	if t.Auto {
+		auto = "every capture as it closes"
+	}
+	fmt.Fprintf(w, "Target:      %s\nTo:          %s\nLogin:       by %s\nCopies:      %s\n", t.Name, t.URL, t.Login, auto)
+	if t.HostKey != "" {
+		fmt.Fprintf(w, "Host key:    %s\n", t.HostKey)
+	}
+}
+
+// Exports writes a line a copy, and below it what went wrong.
+func Exports(w io.Writer, list []capture.Export) {
+	if len(list) == 0 {
+		fmt.Fprintln(w, "Nothing was copied and nothing waits.")
+		return
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "FILE\tTARGET\tSTATE\tSENT\tOF\tTRIES")
+	for _, e := range list {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%d\n", e.File, e.Target, e.State, Bytes(e.Sent), Bytes(e.Bytes), e.Tries)
+	}
+	t.Flush()
+	for _, e := range list {
+		if e.Error != "" {
+			fmt.Fprintf(w, "%s to %s: %s.\n", e.File, e.Target, e.Error)
+		}
+	}
+}
+
+// Queued is a file that will be copied.
+type Queued struct {
+	File    string `json:"file"`
+	Capture string `json:"capture,omitempty"`
+	Target  string `json:"target"`
+}
+
+// QueuedText writes a file that will be copied.
+func QueuedText(w io.Writer, q Queued) { fmt.Fprintf(w, "Queued: %s to %s.\n", q.File, q.Target) }

@@ -1,0 +1,282 @@
+package commands
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"time"
+
+	"diagsh/capture"
+	"diagsh/capture/decode"
+	"diagsh/capture/pcapfile"
+	"diagsh/capture/replay"
+	"diagsh/capture/summary"
+	"diagsh/commands/captureview"
+	"diagsh/menu"
+)
+
+// packetService reads the packets of capture files. Package api has made sure that the caller may.
+type packetService interface {
+	liveService
+	Captures() []capture.Status
+	PacketFiles(name string) ([]replay.Opener, error)
+	MatchFilter(ctx context.Context, expression string) (func(*capture.Packet, capture.Interface) bool, error)
+}
+
+type captureWatchArgs struct {
+	Name       menu.Packets   `arg:"name,main" ask:"Capture to watch" help:"Name of a running capture."`
+	Interfaces []string       `arg:"interface" help:"Names of interfaces, or ALL, to watch without a capture."`
+	Filter     *string        `arg:"filter" help:"A tcpdump filter such as \"host 192.0.2.1 and port 25\"."`
+	Detail     int            `arg:"detail" default:"1" min:"1" max:"6" help:"From 1, a line a packet, to 6, every field and all bytes."`
+	Count      int64          `arg:"count" min:"1" help:"Ends after so many packets."`
+	Duration   *time.Duration `arg:"duration" min:"1" max:"31536000" help:"Ends after this time, such as 60s or 5m."`
+}
+
+// captureWatch shows packets as they come. What it is too slow to show is left out, and counted; the capture keeps it all the same.
+func captureWatch(s packetService) *menu.Command {
+	return menu.Spec[captureWatchArgs, *decode.Packet]{
+		Name:    "watch",
+		Help:    "Show packets as they come, a line each or in detail.",
+		Details: "Of a running capture, or of interfaces without one. Ctrl-C ends it. A screen that is too slow loses lines, and is told how many; the capture loses nothing.",
+		Role:    menu.Operator,
+		Shape:   menu.Stream,
+		Ask: func(_ context.Context, _ menu.Caller, _ captureWatchArgs, q *menu.Question) error {
+			switch q.Name {
+			case "name":
+				captureview.Choose(q, captureview.Running(s.Captures()))
+				q.Skip, q.Required = len(q.Choices) == 0, false
+			case "interface":
+				captureview.ChooseInterfaces(q, s.CaptureInterfaces(), nil)
+			}
+			return nil
+		},
+		Check: func(ctx context.Context, _ menu.Caller, a captureWatchArgs, name string) error {
+			return checkLiveFilter(ctx, s, a.Filter, name)
+		},
+		Run: func(ctx context.Context, caller menu.Caller, a captureWatchArgs, out *menu.Out[*decode.Packet]) error {
+			source, interfaces, err := a.open(ctx, caller, s)
+			if err != nil {
+				return err
+			}
+			defer source.Close()
+			match := func(*capture.Packet, capture.Interface) bool { return true }
+			if a.Name != "" && a.Filter != nil && captureview.Cleared(*a.Filter) != "" {
+				if match, err = s.MatchFilter(ctx, captureview.Cleared(*a.Filter)); err != nil {
+					return err
+				}
+			}
+			out.Printf("Watching %s. Ctrl-C ends it.\n", a.what())
+			shown, missed := int64(0), uint64(0)
+			done := errors.New("enough")
+			_, err = follow(ctx, source, bounds{duration: a.Duration}, func(batch []capture.Packet) error {
+				dropped := total(source.Counters()).Dropped
+				for n := range batch {
+					p := &batch[n]
+					var on capture.Interface
+					if int(p.Interface) < len(interfaces) {
+						on = interfaces[p.Interface]
+					}
+					if !match(p, on) {
+						continue
+					}
+					shown++
+					record := decode.Decode(shown, p, on, decode.Detail(a.Detail))
+					record.Missed, missed = int64(dropped-missed), dropped
+					if err := out.Record(record); err != nil {
+						return err
+					}
+					if shown == a.Count {
+						return done
+					}
+				}
+				return nil
+			})
+			if errors.Is(err, done) {
+				err = nil
+			}
+			out.Printf("%s shown, %s left out.\n", captureview.Count(int(shown), "packet"), captureview.Count(int(total(source.Counters()).Dropped), "packet"))
+			return err
+		},
+		Text: func(w io.Writer, p *decode.Packet) { decode.Text(w, p) },
+	}.Command()
+}
+
+// what is watched, in words.
+func (a captureWatchArgs) what() string {
+	if a.Name != "" {
+		return "the capture " + string(a.Name)
+	}
+	return strings.Join(a.Interfaces, ", ")
+}
+
+// open is where the packets come from.
+func (a captureWatchArgs) open(ctx context.Context, caller menu.Caller, s packetService) (capture.Source, []capture.Interface, error) {
+	switch {
+	case a.Name != "" && len(a.Interfaces) > 0:
+		return nil, nil, menu.Wrong("interface", "A capture has its own interfaces").WithHint("Give the name of a capture or interfaces, and not both")
+	case a.Name != "":
+		return s.WatchCapture(string(a.Name))
+	case len(a.Interfaces) > 0:
+		live := captureStreamArgs{Interfaces: a.Interfaces, Filter: a.Filter, Format: string(capture.PCAPNG)}
+		source, header, err := s.OpenLive(ctx, caller, live.request(), true)
+		return source, header.Interfaces, err
+	}
+	return nil, nil, menu.Wrong("name", "Neither a capture nor an interface is named").WithHint("Give the name of a running capture, or: interface NAME")
+}
+
+type captureShowArgs struct {
+	Name   menu.Packets `arg:"name,main,required" ask:"Capture or file" help:"Name of a capture or of a file of the diagnostic directory."`
+	Filter string       `arg:"filter" help:"A tcpdump filter such as \"host 192.0.2.1 and port 25\"."`
+	From   *time.Time   `arg:"from" help:"The first moment, such as \"2026-03-01 10:15\" (UTC)."`
+	To     *time.Time   `arg:"to" help:"The moment behind the last."`
+	Count  int64        `arg:"count" min:"1" help:"Shows so many packets."`
+	Detail int          `arg:"detail" default:"1" min:"1" max:"6" help:"From 1, a line a packet, to 6, every field and all bytes."`
+}
+
+func captureShow(s packetService) *menu.Command {
+	return menu.Spec[captureShowArgs, *decode.Packet]{
+		Name:    "show",
+		Help:    "Show the packets of a capture or a file.",
+		Details: "Of a capture that runs it shows what is on the disk so far.",
+		Role:    menu.Operator,
+		Hidden:  func(context.Context) bool { return len(s.Captures()) == 0 },
+		Ask: func(_ context.Context, _ menu.Caller, _ captureShowArgs, q *menu.Question) error {
+			askPackets(s, q)
+			return nil
+		},
+		Check: func(ctx context.Context, _ menu.Caller, a captureShowArgs, name string) error {
+			return checkLiveFilter(ctx, s, &a.Filter, name)
+		},
+		Run: func(ctx context.Context, _ menu.Caller, a captureShowArgs, out *menu.Out[*decode.Packet]) error {
+			shown := int64(0)
+			err := a.look(ctx, s, func(p *capture.Packet, on capture.Interface) error {
+				shown++
+				if err := out.Record(decode.Decode(shown, p, on, decode.Detail(a.Detail))); err != nil {
+					return err
+				}
+				if shown == a.Count {
+					return errEnough
+				}
+				return nil
+			}, out.Printf)
+			if shown == 0 && err == nil {
+				out.Printf("There is no such packet.\n")
+			}
+			return err
+		},
+		Text: func(w io.Writer, p *decode.Packet) { decode.Text(w, p) },
+	}.Command()
+}
+
+// errEnough ends a look at packets before they end.
+var errEnough = errors.New("enough packets")
+
+// askPackets offers captures. A name of a file is as good.
+func askPackets(s packetService, q *menu.Question) {
+	if q.Name == "name" {
+		captureview.Choose(q, s.Captures())
+		q.Skip, q.Required = false, true
+	}
+}
+
+// look goes through the packets of files. say tells what was wrong with them, if they could be read nevertheless.
+func (a captureShowArgs) look(ctx context.Context, s packetService, hand func(*capture.Packet, capture.Interface) error, say func(string, ...any) error) error {
+	files, err := s.PacketFiles(string(a.Name))
+	if err != nil {
+		return err
+	}
+	var options replay.Options
+	if a.From != nil {
+		options.From = *a.From
+	}
+	if a.To != nil {
+		options.To = *a.To
+	}
+	if expression := captureview.Cleared(a.Filter); expression != "" {
+		if options.Match, err = s.MatchFilter(ctx, expression); err != nil {
+			return err
+		}
+	}
+	source, err := options.Open(files...)
+	if err != nil {
+		return notPackets(a.Name, err)
+	}
+	defer source.Close()
+	_, err = follow(ctx, source, bounds{}, func(batch []capture.Packet) error {
+		for n := range batch {
+			if err := hand(&batch[n], source.Interfaces()[batch[n].Interface]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	switch {
+	case errors.Is(err, errEnough):
+		return nil
+	case err != nil:
+		return notPackets(a.Name, err)
+	case ctx.Err() != nil:
+		return ctx.Err()
+	}
+	var corrupt *pcapfile.CorruptError
+	switch {
+	case errors.As(source.Torn(), &corrupt):
+		say("[A file is corrupt at byte %d; what is behind that is not read.]\n", corrupt.Offset)
+	case source.Torn() != nil:
+		say("[A file ends in the middle of a packet.]\n")
+	}
+	return nil
+}
+
+func notPackets(name menu.Packets, err error) error {
+	var corrupt *pcapfile.CorruptError
+	if errors.Is(err, pcapfile.ErrNoCapture) || errors.As(err, &corrupt) {
+		return &menu.Error{Kind: menu.Failed, Argument: "name", Message: string(name) + " is not a pcap or pcapng file"}
+	}
+	return err
+}
+
+type captureSummaryArgs struct {
+	Name   menu.Packets `arg:"name,main,required" ask:"Capture or file" help:"Name of a capture or of a file of the diagnostic directory."`
+	Filter string       `arg:"filter" help:"A tcpdump filter such as \"host 192.0.2.1 and port 25\"."`
+	From   *time.Time   `arg:"from" help:"The first moment, such as \"2026-03-01 10:15\" (UTC)."`
+	To     *time.Time   `arg:"to" help:"The moment behind the last."`
+	Top    int          `arg:"top" default:"10" min:"1" max:"1000" help:"So many talkers and ports."`
+}
+
+func captureSummary(s packetService) *menu.Command {
+	return menu.Spec[captureSummaryArgs, *summary.Summary]{
+		Name:    "summary",
+		Help:    "Sum up the packets of a capture or a file.",
+		Details: "Talkers, protocols, ports, sizes, the rate over time, and for TCP resets and retransmissions.",
+		Role:    menu.Operator,
+		Shape:   menu.Object,
+		Hidden:  func(context.Context) bool { return len(s.Captures()) == 0 },
+		Ask: func(_ context.Context, _ menu.Caller, _ captureSummaryArgs, q *menu.Question) error {
+			askPackets(s, q)
+			return nil
+		},
+		Check: func(ctx context.Context, _ menu.Caller, a captureSummaryArgs, name string) error {
+			return checkLiveFilter(ctx, s, &a.Filter, name)
+		},
+		Run: func(ctx context.Context, _ menu.Caller, a captureSummaryArgs, out *menu.Out[*summary.Summary]) error {
+			counter := summary.NewCounter()
+			look := captureShowArgs{Name: a.Name, Filter: a.Filter, From: a.From, To: a.To}
+			err := look.look(ctx, s, func(p *capture.Packet, on capture.Interface) error {
+				if n := counter.Add(p, on.LinkType); n%progressStep == 0 {
+					out.Progress("%d packets", n)
+				}
+				return nil
+			}, out.Printf)
+			if err != nil {
+				return err
+			}
+			return out.Record(counter.Summary(a.Top))
+		},
+		Text: captureview.Summary,
+	}.Command()
+}
+
+// progressStep is how many packets are summed up in some tenths of a second.
+const progressStep = 1 << 20

@@ -1,0 +1,139 @@
+package commands
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"diagsh/capture"
+	"diagsh/capture/pcapfile"
+	"diagsh/commands/captureview"
+	"diagsh/menu"
+)
+
+// liveService takes packets from the network for those who watch, and for no file of the appliance.
+type liveService interface {
+	OpenLive(ctx context.Context, caller menu.Caller, request capture.Request, promiscuous bool) (capture.Source, capture.FileHeader, error)
+	WatchCapture(name string) (capture.Source, []capture.Interface, error)
+	CheckFilter(ctx context.Context, expression string) error
+	CaptureInterfaces() []capture.InterfaceInfo
+}
+
+type captureStreamArgs struct {
+	Interfaces  []string       `arg:"interface,main" ask:"Interfaces, names or numbers separated by commas" help:"Names of interfaces separated by commas, or ALL."`
+	Filter      *string        `arg:"filter" help:"A tcpdump filter such as \"host 192.0.2.1 and port 25\"."`
+	Packets     int64          `arg:"packets" min:"1" help:"Ends after so many packets that match the filter."`
+	Duration    *time.Duration `arg:"duration" min:"1" max:"31536000" help:"Ends after this time, such as 60s or 5m."`
+	SnapLength  *int           `arg:"snaplen" min:"0" max:"262144" help:"Bytes kept of each packet; 0 keeps all."`
+	Format      string         `arg:"format" choices:"pcap|pcapng" help:"Format; pcap for one interface, pcapng for several, if not given."`
+	Promiscuous bool           `arg:"promiscuous" default:"yes" help:"Show packets too that are addressed to other machines."`
+	Management  *bool          `arg:"management" help:"Show the packets of management sessions too, this one among them."`
+}
+
+// captureStream is for `ssh HOST 'packetcapture stream interface eth0' | wireshark -k -i -`. package shell makes such lines of those
+// that Wireshark's sshdump sends.
+func captureStream(s liveService) *menu.Command {
+	return menu.Spec[captureStreamArgs, struct{}]{
+		Name: "stream",
+		Help: "Write packets to standard output as they come, for Wireshark.",
+		Details: "On your own machine: ssh HOST 'packetcapture stream interface eth0 filter \"port 25\"' | wireshark -k -i -. " +
+			"It ends when the reader ends. The packets go into no file of the appliance.",
+		Role:  menu.Operator,
+		Shape: menu.Bytes,
+		Ask: func(_ context.Context, _ menu.Caller, _ captureStreamArgs, q *menu.Question) error {
+			return askLive(s, q)
+		},
+		Check: func(ctx context.Context, _ menu.Caller, a captureStreamArgs, name string) error {
+			return checkLiveFilter(ctx, s, a.Filter, name)
+		},
+		Run: func(ctx context.Context, caller menu.Caller, a captureStreamArgs, out *menu.Out[struct{}]) error {
+			source, header, err := s.OpenLive(ctx, caller, a.request(), a.Promiscuous)
+			if err != nil {
+				return err
+			}
+			defer source.Close()
+			stream, err := pcapfile.NewStream(out, header)
+			if err != nil {
+				return err
+			}
+			seen, err := follow(ctx, source, bounds{packets: a.Packets, duration: a.Duration}, stream.Write)
+			counters := total(source.Counters())
+			out.Printf("%d packets, %d dropped by the kernel.\n", seen, counters.Dropped)
+			return err
+		},
+	}.Command()
+}
+
+func (a captureStreamArgs) request() capture.Request {
+	r := capture.Request{Interfaces: a.Interfaces, SnapLength: a.SnapLength, Format: capture.Format(a.Format), Management: a.Management}
+	if a.Filter != nil {
+		expression := captureview.Cleared(*a.Filter)
+		r.Filter = &expression
+	}
+	return r
+}
+
+func askLive(s liveService, q *menu.Question) error {
+	if q.Name == "interface" {
+		captureview.ChooseInterfaces(q, s.CaptureInterfaces(), nil)
+	}
+	return nil
+}
+
+func checkLiveFilter(ctx context.Context, s liveService, expression *string, name string) error {
+	if name == "filter" && expression != nil {
+		return s.CheckFilter(ctx, captureview.Cleared(*expression))
+	}
+	return nil
+}
+
+// bounds end a look at packets; the zero value has none.
+type bounds struct {
+	packets  int64
+	duration *time.Duration
+}
+
+// followBatch is how many packets are handed on at a time at most.
+const followBatch = 256
+
+// follow hands packets on until a bound is met, the source ends, or ctx does, which is the usual end of a look and no error. It
+// returns how many packets were handed on.
+func follow(ctx context.Context, source capture.Source, b bounds, hand func([]capture.Packet) error) (seen int64, err error) {
+	defer context.AfterFunc(ctx, source.Wake)()
+	var until time.Time
+	if b.duration != nil {
+		until = time.Now().Add(*b.duration)
+	}
+	batch := make([]capture.Packet, followBatch)
+	for ctx.Err() == nil && (until.IsZero() || time.Now().Before(until)) {
+		n, err := source.Read(batch, until)
+		if b.packets > 0 {
+			n = int(min(int64(n), b.packets-seen))
+		}
+		if n > 0 {
+			seen += int64(n)
+			if err := hand(batch[:n]); err != nil {
+				return seen, err
+			}
+		}
+		var gone *capture.InterfaceGoneError
+		switch {
+		case b.packets > 0 && seen == b.packets, errors.Is(err, io.EOF):
+			return seen, nil
+		case errors.As(err, &gone) && gone.Left == 0:
+			return seen, menu.Errorf(menu.State, "The interface %s was removed", gone.Name)
+		case err != nil && gone == nil:
+			return seen, err
+		}
+	}
+	return seen, nil
+}
+
+func total(counters []capture.Counters) (t capture.Counters) {
+	for _, c := range counters {
+		t.Received += c.Received
+		t.Dropped += c.Dropped
+	}
+	return t
+}

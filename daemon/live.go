@@ -1,0 +1,173 @@
+package daemon
+
+import (
+	"context"
+	"io"
+	"os"
+	"sync"
+
+	"diagsh/capture"
+	"diagsh/capture/afpacket"
+	"diagsh/capture/filter"
+	"diagsh/capture/replay"
+	"diagsh/menu"
+)
+
+// Packets that go to somebody who watches and to no file of the appliance: from the network, from a running capture, from files.
+
+const (
+	// liveSources is how many watch the network at a time, and liveRing the memory that the kernel fills for each of them.
+	liveSources = 8
+	liveRing    = 8 << 20
+)
+
+// OpenLive takes packets from interfaces for one who watches. Its filter, and what is left out and cut off, are those of a capture
+// that this caller would start; but a filter that is not given is none, whatever the settings say. The FileHeader is what a file of
+// these packets begins with.
+func (d *Daemon) OpenLive(ctx context.Context, caller menu.Caller, request capture.Request, promiscuous bool) (capture.Source, capture.FileHeader, error) {
+	if request.Filter == nil {
+		request.Filter = new(string)
+	}
+	fail := func(err error) (capture.Source, capture.FileHeader, error) {
+		return nil, capture.FileHeader{}, d.captureError("watch the interfaces", err)
+	}
+	spec, management, err := d.specOf(request)
+	if err != nil {
+		return nil, capture.FileHeader{}, err
+	}
+	interfaces, err := resolve(spec.Interfaces)
+	if err != nil {
+		return fail(err)
+	}
+	format := spec.FileFormat(len(interfaces))
+	for _, i := range interfaces {
+		if format == capture.PCAP && i.LinkType != interfaces[0].LinkType {
+			return fail(capture.ErrMixedLinkTypes)
+		}
+	}
+	starting, cancel := context.WithTimeout(ctx, startWait)
+	defer cancel()
+	spec.HeadersOnly = spec.HeadersOnly || !caller.Payload
+	f, err := d.buildFilter(starting, spec, interfaces, management)
+	if err != nil {
+		return fail(err)
+	}
+	snap := spec.SnapLength
+	if snap == 0 {
+		snap = capture.MaxSnapLength
+	}
+	taps := make([]capture.Tap, len(interfaces))
+	for n, i := range interfaces {
+		program, err := f.program(i)
+		if err != nil {
+			return fail(err)
+		}
+		taps[n] = capture.Tap{Interface: i, Filter: program, SnapLength: snap}
+	}
+	if d.live.Add(1) > liveSources {
+		d.live.Add(-1)
+		return nil, capture.FileHeader{}, menu.Errorf(menu.State, "%d users watch the network already, which is the most", liveSources).WithHint("Start a capture instead, or try again later")
+	}
+	source, err := afpacket.Options{RingBytes: liveRing, Promiscuous: promiscuous}.Open(taps)
+	if err != nil {
+		d.live.Add(-1)
+		return fail(err)
+	}
+	machine, system := machine()
+	return &liveSource{Source: source, daemon: d}, capture.FileHeader{
+		Format: format, Interfaces: interfaces, SnapLength: snap, Filter: f.expression, MaxBytes: capture.Unlimited,
+		Machine: machine, System: system, Application: d.product,
+	}, nil
+}
+
+// A liveSource gives its place back when it is closed.
+type liveSource struct {
+	capture.Source
+	daemon *Daemon
+	once   sync.Once
+}
+
+func (s *liveSource) Close() error {
+	s.once.Do(func() { s.daemon.live.Add(-1) })
+	return s.Source.Close()
+}
+
+// WatchCapture shows the packets of a running capture as they are written, and its interfaces.
+func (d *Daemon) WatchCapture(name string) (capture.Source, []capture.Interface, error) {
+	_, job, err := d.captures.runningJob(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	return job.Watch(), job.Interfaces(), nil
+}
+
+// HoldsPayload implements api.Files.
+func (d *Daemon) HoldsPayload(name string) (payload, known bool) {
+	if f, err := d.StatFile(name); err == nil {
+		return f.Payload, true
+	}
+	c := d.captures
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if r, ok := c.find(name); ok {
+		return r.Payload, true
+	}
+	return true, false
+}
+
+// PacketFiles finds the files of packets that a name stands for: a file of the diagnostic directory, or the files of a capture, with
+// the one that is being written as far as it has got.
+func (d *Daemon) PacketFiles(name string) ([]replay.Opener, error) {
+	if _, err := d.regularFile(name); err == nil {
+		return []replay.Opener{d.opener(name)}, nil
+	}
+	status, err := d.Capture(name)
+	if err != nil {
+		return nil, &menu.Error{Kind: menu.NotFound, Argument: "name", Message: "There is no capture and no file " + quoted(name),
+			Hint: "packetcapture list shows the captures"}
+	}
+	var files []replay.Opener
+	for n, f := range status.Files {
+		if status.State == capture.Running && n == len(status.Files)-1 {
+			files = append(files, d.openerOfPart(f.Name))
+		} else {
+			files = append(files, d.opener(f.Name))
+		}
+	}
+	if len(files) == 0 {
+		return nil, &menu.Error{Kind: menu.State, Argument: "name", Message: "The capture " + name + " has no file any more"}
+	}
+	return files, nil
+}
+
+func (d *Daemon) opener(name string) replay.Opener {
+	return func() (io.ReadCloser, error) { return d.OpenFile(name) }
+}
+
+// openerOfPart opens a file that was being written a moment ago; it may have got its name since.
+func (d *Daemon) openerOfPart(name string) replay.Opener {
+	return func() (io.ReadCloser, error) {
+		f, err := d.files.OpenFile(capture.PartName(name), os.O_RDONLY, 0)
+		if err != nil {
+			return d.OpenFile(name)
+		}
+		return f, nil
+	}
+}
+
+// MatchFilter makes of a filter expression a function that chooses packets of files. It is for one goroutine.
+func (d *Daemon) MatchFilter(ctx context.Context, expression string) (func(*capture.Packet, capture.Interface) bool, error) {
+	if err := d.CheckFilter(ctx, expression); err != nil {
+		return nil, err
+	}
+	programs := make(map[capture.LinkType]*filter.Program)
+	return func(p *capture.Packet, i capture.Interface) bool {
+		program, known := programs[i.LinkType]
+		if !known {
+			// An expression that is of no use for such packets matches none of them.
+			program, _ = filter.CompileContext(ctx, expression, filter.Target{LinkType: filter.LinkType(i.LinkType), Kind: filter.Savefile, Netmask: 0xffffff00})
+			programs[i.LinkType] = program
+		}
+		return program != nil && program.Match(p.Data, filter.Metadata{Length: p.Length}) != 0
+	}, nil
+}

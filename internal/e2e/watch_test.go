@@ -1,0 +1,171 @@
+package e2e_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"diagsh/capture/decode"
+)
+
+// Who watches a running capture sees what it writes, from then on; Ctrl-C ends the watching, and not the capture.
+func TestWatchARunningCapture(t *testing.T) {
+	b := newBed(t)
+	right := openWire(t, b.ns, "right")
+	b.do("op", "packetcapture start job interface left filter 'udp port 9999'")
+	session, err := b.Login("op").NewSession()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := session.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := session.Start("packetcapture watch job count 3 detail 6 --json filter 'udp'"); err != nil {
+		t.Fatal(err)
+	}
+	// JSON tells nothing before the first packet.
+	seen, sending := make(chan struct{}), make(chan struct{})
+	var sent []string
+	go func() {
+		defer close(sending)
+		for n := 0; ; n++ {
+			select {
+			case <-seen:
+				return
+			case <-time.After(20 * time.Millisecond):
+				payload := fmt.Appendf(nil, "datagram %06d", n)
+				right.send(datagram(9999, payload))
+				sent = append(sent, fmt.Sprintf("%x", payload))
+			}
+		}
+	}()
+	lines := bufio.NewScanner(out)
+	lines.Buffer(nil, 1<<20)
+	var shown []string
+	for n := range 3 {
+		if !lines.Scan() {
+			t.Fatalf("it ended after %d packets", n)
+		}
+		var p decode.Packet
+		if err := json.Unmarshal(lines.Bytes(), &p); err != nil {
+			t.Fatal(err)
+		}
+		shown = append(shown, p.Bytes[max(0, len(p.Bytes)-30):])
+		if p.Number != int64(n+1) || p.Interface != "left" || p.Source != "192.0.2.1" || p.DestinationPort != 9999 || p.Protocol != "UDP" || len(p.Layers) != 3 {
+			t.Errorf("packet %d: %s", n, lines.Text())
+		}
+	}
+	if err := session.Wait(); err != nil {
+		t.Error(err)
+	}
+	close(seen)
+	<-sending
+	if at := slices.Index(sent, shown[0]); at < 0 || at+3 > len(sent) || !slices.Equal(sent[at:at+3], shown) {
+		t.Errorf("%q was shown, of %q", shown, sent)
+	}
+	if s := b.capture("job"); s.State != "Running" {
+		t.Errorf("the capture is %s", s.State)
+	}
+	// What is on the disk so far can be looked at, too.
+	b.await("the packets on the disk", func() bool {
+		return strings.Count(b.SSH("op", "packetcapture show job").Out, "UDP, length 15") == len(sent)
+	})
+
+	person := b.Terminal("op", 100, 30)
+	person.Prompted("mx1> ")
+	person.Type("packetcapture watch job\r")
+	person.Reads("Watching the capture job.")
+	load(t, right, 1)
+	person.Reads("192.0.2.1.40000 > 192.0.2.2.9999: UDP, length 15")
+	person.Type("\x03")
+	person.Reads("1 packet shown, 0 packets left out.")
+	if s := b.capture("job"); s.State != "Running" || s.PacketsWritten != uint64(len(sent)+1) {
+		t.Errorf("the capture is %s and has %d packets", s.State, s.PacketsWritten)
+	}
+}
+
+// A reader that does not read loses lines and is told how many; the capture loses nothing.
+func TestWatchingSlowlyLosesNoPackets(t *testing.T) {
+	const packets = 60_000
+	b := newBed(t)
+	right := openWire(t, b.ns, "right")
+	b.do("op", "packetcapture start job interface left filter 'udp port 9999'")
+	session, err := b.Login("op").NewSession()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := session.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := session.Start("packetcapture watch job detail 6"); err != nil {
+		t.Fatal(err)
+	}
+	said := bufio.NewReader(out)
+	if line, err := said.ReadString('\n'); err != nil || !strings.HasPrefix(line, "Watching the capture job.") {
+		t.Fatalf("%q, %v", line, err)
+	}
+	load(t, right, packets)
+	b.await("the packets", func() bool { return b.capture("job").PacketsReceived == packets })
+	b.do("op", "packetcapture stop job")
+	text, err := io.ReadAll(said) // only now
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := b.capture("job"); s.PacketsWritten != packets || s.PacketsDropped != 0 {
+		t.Errorf("the capture has %d packets and lost %d", s.PacketsWritten, s.PacketsDropped)
+	}
+	m := regexp.MustCompile(`(\d+) packets shown, (\d+) packets left out\.\n$`).FindSubmatch(text)
+	if m == nil {
+		t.Fatalf("the last words are %q", text[max(0, len(text)-200):])
+	}
+	shown, _ := strconv.Atoi(string(m[1]))
+	left, _ := strconv.Atoi(string(m[2]))
+	t.Logf("%d shown, %d left out", shown, left)
+	if lines := strings.Count(string(text), "192.0.2.2.9999: UDP"); lines != shown || shown+left != packets || left == 0 {
+		t.Errorf("%d lines, %d shown and %d left out, of %d", lines, shown, left, packets)
+	}
+}
+
+// A caller without payload sees headers alone, wherever the packets come from.
+func TestHeadersAloneForSupport(t *testing.T) {
+	b := newBed(t)
+	right := openWire(t, b.ns, "right")
+	client := b.Login("sup")
+	for _, line := range []string{"packetcapture watch interface left filter 'udp port 9999' count 1 detail 6", "packetcapture stream left filter 'udp port 9999' packets 1"} {
+		session, err := client.NewSession()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := make(chan []byte, 1)
+		go func() {
+			out, _ := session.Output(line)
+			got <- out
+		}()
+		var out []byte
+		b.await("a packet", func() bool {
+			load(t, right, 1)
+			select {
+			case out = <-got:
+				return true
+			default:
+				return false
+			}
+		})
+		if len(out) < 60 || strings.Contains(string(out), "datagram") || slices.Contains(strings.Fields(string(out)), "6461") {
+			t.Errorf("%s:\n%q", line, out)
+		}
+	}
+	b.do("op", "packetcapture start job interface left")
+	if r := b.SSH("sup", "packetcapture watch job"); r.Status != 3 || r.Out != "" {
+		t.Errorf("%+v", r)
+	}
+}

@@ -1,0 +1,64 @@
+package shell
+
+import (
+	"context"
+	"io"
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+	"golang.org/x/term"
+
+	"diagsh/menu"
+)
+
+// errBytesOnTerminal refuses to write on a terminal what is for a program.
+func errBytesOnTerminal() error {
+	return menu.Errorf(menu.Usage, "This writes a capture file to standard output, which is a terminal here").
+		WithHint("Send it to a program or into a file, such as: ssh HOST 'packetcapture stream interface eth0' | wireshark -k -i -; to see packets here, use packetcapture watch")
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// whileRead is a context that ends when nobody reads the other end of a pipe any more. Otherwise a stream without packets would not
+// find out.
+func whileRead(ctx context.Context, out io.Writer) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	f, ok := out.(syscall.Conn)
+	if !ok {
+		return ctx, cancel
+	}
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return ctx, cancel
+	}
+	go func() {
+		ticks := time.NewTicker(readerCheck)
+		defer ticks.Stop()
+		for {
+			gone := false
+			raw.Control(func(fd uintptr) {
+				// A pipe reports POLLERR when its last reader has gone, asked for or not (poll(2)).
+				polls := []unix.PollFd{{Fd: int32(fd)}}
+				n, err := unix.Poll(polls, 0)
+				gone = err == nil && n > 0 && polls[0].Revents&(unix.POLLERR|unix.POLLHUP) != 0
+			})
+			if gone {
+				cancel()
+				return
+			}
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticks.C:
+			}
+		}
+	}()
+	return ctx, cancel
+}
+
+const readerCheck = 200 * time.Millisecond

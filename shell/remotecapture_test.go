@@ -1,0 +1,56 @@
+package shell
+
+import (
+	"strings"
+	"testing"
+
+	"diagsh/menu"
+)
+
+func TestRemoteCapture(t *testing.T) {
+	for line, want := range map[string]string{
+		"packetcapture list":                    "packetcapture list",
+		"":                                      "",
+		"tcpdumps -w -":                         "tcpdumps -w -",
+		" tcpdump -U -i 'eth0' -w -  'port 25'": "packetcapture stream interface eth0 filter 'port 25'",
+		"sudo tcpdump -U -i 'eth0'  -w - -c 7 ''":                          "packetcapture stream interface eth0 packets 7",
+		"sudo -u root tcpdump -i any -w - tcp":                             "packetcapture stream interface ALL filter tcp",
+		"doas -n tcpdump -p -i eth0 -w - udp port 53":                      "packetcapture stream interface eth0 filter 'udp port 53' promiscuous no",
+		`tcpdump -U -i 'a'\''b' -w - 'not ((host 192.0.2.1) and port 22)'`: `packetcapture stream interface "a'b" filter 'not ((host 192.0.2.1) and port 22)'`,
+		" dumpcap  -i 'eth0' -i 'eth1' -w -  -f 'udp'":                     "packetcapture stream interface eth0,eth1 filter udp format pcapng",
+		" dumpcap -p -w - -c 0 -f ''":                                      "packetcapture stream promiscuous no format pcapng",
+		"tcpdump -i 'eth0 management yes' -w -":                            "packetcapture stream interface 'eth0 management yes'",
+	} {
+		if got, err := remoteCapture(line); got != want || err != nil {
+			t.Errorf("%q: %q, %v; want %q", line, got, err, want)
+		}
+	}
+}
+
+// Whatever the line is, what comes of it is the one command, with arguments, and no second one.
+func FuzzRemoteCapture(f *testing.F) {
+	f.Add(" tcpdump -U -i 'eth0' -w - -c 5 'port 25'")
+	f.Add("sudo -u x dumpcap -p -i 'a' -i \"b\" -w - -f 'udp; version'")
+	f.Add("tcpdump -i 'a;b' -w - '\"' \"'\" \\;")
+	f.Fuzz(func(t *testing.T, line string) {
+		got, err := remoteCapture(line)
+		if err != nil || got == line {
+			return
+		}
+		commands, err := menu.Split(got)
+		if err != nil || len(commands) != 1 || !strings.HasPrefix(got, "packetcapture stream") {
+			t.Fatalf("%q becomes %q: %v", line, got, err)
+		}
+		words := commands[0][2:]
+		if len(words)%2 != 0 {
+			t.Fatalf("%q becomes %q", line, got)
+		}
+		for i := 0; i < len(words); i += 2 {
+			switch words[i].Text {
+			case "interface", "filter", "packets", "promiscuous", "format":
+			default:
+				t.Fatalf("%q becomes %q", line, got)
+			}
+		}
+	})
+}
