@@ -323,9 +323,10 @@ func TestWithoutATerminal(t *testing.T) {
 }
 
 func TestCloseGivesTheTerminalBack(t *testing.T) {
-	cooked := func(m unix.Termios) unix.Termios { return m }
+	// Looked at before the shell starts, which changes it at once.
+	var before unix.Termios
+	cooked := func(m unix.Termios) unix.Termios { before = m; return m }
 	p := sitBefore(t, "shell", 40, 12, cooked)
-	before := p.mode()
 	p.sees("h> |")
 	if during := p.mode(); during.Lflag&(unix.ECHO|unix.ICANON|unix.ISIG) != 0 || during.Oflag&unix.OPOST == 0 {
 		t.Errorf("mode while editing: %+v", during)
