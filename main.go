@@ -211,8 +211,6 @@ func appliance(f serveFlags) error {
 	d, err := daemon.Open(daemon.Options{
 		Dir: f.data, ConfigFile: f.config, AdminKeyFile: f.adminKey, ManagementPorts: []uint16{uint16(port)},
 		Product: product + " " + version, Log: log, ServiceCatalogue: assets.Services,
-		// The shell of make run by somebody who is not root. In any other case the session processes of a login might have the same user.
-		OwnerIsAdmin: f.shell && os.Geteuid() != 0,
 	})
 	if err != nil {
 		return err
@@ -239,7 +237,7 @@ func appliance(f serveFlags) error {
 
 	if f.shell && term.IsTerminal(0) && term.IsTerminal(1) {
 		signal.Ignore(syscall.SIGINT) // Ctrl-C is the shell's
-		err = ownShell(ctx, socket.Addr().String())
+		err = ownShell(ctx, boundary)
 	} else {
 		select {
 		case <-ctx.Done():
@@ -269,11 +267,19 @@ func announce(d *daemon.Daemon, port int) {
 	}
 }
 
-// ownShell opens the menus on this terminal until they are left.
-func ownShell(ctx context.Context, socket string) error {
-	c := exec.CommandContext(ctx, "/proc/self/exe", "--socket", socket)
+// ownShell opens the menus on this terminal until they are left, as a session process with a connection of its own: on the socket the
+// user of an appliance that is not root would be as little as that of its sessions, who may be anybody.
+func ownShell(ctx context.Context, boundary *api.Server) error {
+	connection, err := boundary.OwnConnection()
+	if err != nil {
+		return err
+	}
+	defer connection.Close()
+	c := exec.CommandContext(ctx, "/proc/self/exe", "session")
 	c.Stdin, c.Stdout, c.Stderr = os.Stdin, os.Stdout, os.Stderr
-	err := c.Run()
+	c.Env = []string{"TERM=" + os.Getenv("TERM"), "LANG=" + os.Getenv("LANG")}
+	c.ExtraFiles = []*os.File{connection}
+	err = c.Run()
 	var status *exec.ExitError
 	if errors.As(err, &status) {
 		return nil

@@ -19,18 +19,41 @@ import (
 // connected sockets and answers on one of them.
 func (s *Server) FrontDialer() func(context.Context) (*net.UnixConn, error) {
 	return func(context.Context) (*net.UnixConn, error) {
-		fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		ours, theirs, err := pair()
 		if err != nil {
 			return nil, err
-		}
-		ours, err := unixConn(fds[0])
-		theirs, err2 := unixConn(fds[1])
-		if err != nil || err2 != nil {
-			return nil, errors.Join(err, err2)
 		}
 		go s.serveFront(ours)
 		return theirs, nil
 	}
+}
+
+// OwnConnection makes a connection whose identity is root's: for the shell that the appliance opens on its own terminal, whoever
+// the appliance runs as. A session process inherits it.
+func (s *Server) OwnConnection() (*os.File, error) {
+	ours, theirs, err := pair()
+	if err != nil {
+		return nil, err
+	}
+	defer theirs.Close()
+	caller, ended, detach, err := s.appliance.Local(0)
+	if err != nil {
+		ours.Close()
+		return nil, err
+	}
+	s.handoff.give(identify(ours, caller, ended, detach))
+	return theirs.File()
+}
+
+// pair makes two connected sockets.
+func pair() (ours, theirs *net.UnixConn, err error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	ours, err = unixConn(fds[0])
+	theirs, err2 := unixConn(fds[1])
+	return ours, theirs, errors.Join(err, err2)
 }
 
 func unixConn(fd int) (*net.UnixConn, error) {

@@ -35,10 +35,6 @@ type Options struct {
 	// ServiceCatalogue is the text of the embedded catalogue of services (diag/services).
 	ServiceCatalogue []byte
 
-	// OwnerIsAdmin makes the user that the appliance runs as administrator on the appliance's socket, as root is. It is for a run
-	// from a developer's shell: where the appliance is no root, its session processes have the same user id.
-	OwnerIsAdmin bool
-
 	Log *slog.Logger // nil: discarded
 
 	network network // nil: the machine's own
@@ -48,7 +44,6 @@ type Options struct {
 type Daemon struct {
 	config  startConfig
 	product string
-	ownerID uint32 // administrator on the socket, beside root
 	log     *slog.Logger
 	lock    *os.File
 
@@ -94,9 +89,6 @@ func Open(o Options) (*Daemon, error) {
 	d := &Daemon{product: o.Product, log: o.Log, hasher: newHasher(), names: hostnames.New()}
 	if d.log == nil {
 		d.log = slog.New(slog.DiscardHandler)
-	}
-	if o.OwnerIsAdmin {
-		d.ownerID = uint32(os.Geteuid())
 	}
 	if err := d.configure(o); err != nil {
 		return nil, err

@@ -152,7 +152,7 @@ const localSource = "local"
 // names.
 func (d *Daemon) Local(uid uint32) (menu.Caller, <-chan struct{}, func(), error) {
 	name, role := localRoot, menu.Administrator
-	if uid != 0 && uid != d.ownerID {
+	if uid != 0 {
 		name, role = d.localAccount(uid)
 	}
 	if name == "" {
