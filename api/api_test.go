@@ -123,6 +123,8 @@ func (d *desk) Record(e access.Event) {
 	defer d.mu.Unlock()
 	d.events = append(d.events, e)
 }
+func (d *desk) Leaving(c menu.Caller) string { return "Nothing of " + c.User + "'s is committed." }
+
 func (d *desk) Greeting(c menu.Caller) access.Greeting {
 	return access.Greeting{Host: "mx1", Caller: c}
 }
@@ -432,6 +434,9 @@ func TestSessionOfALogin(t *testing.T) {
 	g, err := c.Greeting(t.Context())
 	if err != nil || g.Caller.User != "op" {
 		t.Fatal(g, err)
+	}
+	if notice, err := c.Leaving(t.Context()); err != nil || notice != "Nothing of op's is committed." {
+		t.Errorf("who leaves is told %q, %v", notice, err)
 	}
 	// A role that is changed counts in the session that is open.
 	d.mu.Lock()

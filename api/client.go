@@ -100,6 +100,13 @@ func (c *Client) Greeting(ctx context.Context) (access.Greeting, error) {
 	return g, err
 }
 
+// Leaving is what somebody should know who is about to leave; empty if nothing.
+func (c *Client) Leaving(ctx context.Context) (string, error) {
+	var v struct{ Notice string }
+	err := c.call(ctx, "GET", "leaving", nil, &v)
+	return v.Notice, err
+}
+
 // Menu is a menu as it stands now.
 func (c *Client) Menu(ctx context.Context, path []string) (MenuView, error) {
 	var v MenuView

@@ -12,6 +12,11 @@ func (s *Server) session(w http.ResponseWriter, r *http.Request, caller menu.Cal
 	return writeJSON(w, s.appliance.Greeting(caller))
 }
 
+// leaving answers what somebody should know who is about to leave.
+func (s *Server) leaving(w http.ResponseWriter, r *http.Request, caller menu.Caller) error {
+	return writeJSON(w, map[string]string{"notice": s.appliance.Leaving(caller)})
+}
+
 // describe answers the whole tree. It is the same for every role: a role is no secret, and a reference needs all.
 func (s *Server) describe(w http.ResponseWriter, r *http.Request, caller menu.Caller) error {
 	return writeJSON(w, s.tree.Nodes())
@@ -53,7 +58,7 @@ func (s *Server) menu(w http.ResponseWriter, r *http.Request, caller menu.Caller
 	}
 	for n, i := range m.Items {
 		c, isCommand := i.(*menu.Command)
-		if !caller.Role.Includes(i.Required()) || isCommand && c.Hidden != nil && c.Hidden(r.Context()) {
+		if !caller.Role.Includes(i.Required()) || isCommand && c.HiddenFrom(r.Context(), caller) {
 			continue
 		}
 		shown := ItemView{Keyword: i.Keyword(), Help: i.Summary(), Menu: !isCommand}

@@ -4,6 +4,7 @@ package commands
 
 import (
 	"diagsh/commands/diagnostic"
+	"diagsh/commands/etherconfig"
 	"diagsh/commands/netstat"
 	"diagsh/menu"
 )
@@ -11,6 +12,15 @@ import (
 // Services is what the commands need from the running appliance, each part declared by the command that uses it.
 type Services interface {
 	diagnostic.Services
+	etherconfig.Services
+	commitService
+	clearService
+	commitsService
+	rollbackService
+	saveService
+	loadService
+	resetService
+	hostnameService
 	netstat.Services
 	catalogueService
 	captureService
@@ -30,6 +40,7 @@ func Tree(s Services, v Version) *menu.Menu {
 			packetcapture(s),
 			filterMenu(s),
 			diagnostic.Menu(s),
+			etherconfig.Menu(s),
 			netstat.Menu(s),
 			tcpservices(s),
 			userconfig(s),
@@ -39,6 +50,18 @@ func Tree(s Services, v Version) *menu.Menu {
 			last(s),
 			auditlog(s),
 			version(v),
+			hostname(s),
+			sethostname(s),
+			date(),
+			commit(s),
+			clearchanges(s),
+			showchanges(s),
+			commitdetail(s),
+			rollbackconfig(s),
+			showconfig(s),
+			saveconfig(s),
+			loadconfig(s),
+			resetconfig(s),
 		},
 	}
 }

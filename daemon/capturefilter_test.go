@@ -65,7 +65,7 @@ func TestManagementIsLeftOut(t *testing.T) {
 }
 
 func TestEffectiveFilter(t *testing.T) {
-	d := &Daemon{config: config{ManagementPorts: []uint16{2222}}}
+	d := &Daemon{config: startConfig{ManagementPorts: []uint16{2222}}}
 	lan := capture.Interface{Name: "lan", LinkType: capture.Ethernet}
 	for _, c := range []struct {
 		filter     string
@@ -92,7 +92,7 @@ func TestEffectiveFilter(t *testing.T) {
 }
 
 func TestFilterErrors(t *testing.T) {
-	d := &Daemon{config: config{ManagementPorts: []uint16{2222}}}
+	d := &Daemon{config: startConfig{ManagementPorts: []uint16{2222}}}
 	for _, expression := range []string{"hosst 192.0.2.1", "port", "port 25) or (port 26", "tcp and", "(", "port 99999", "\x1b[2J"} {
 		err := d.CheckFilter(t.Context(), expression)
 		var e *menu.Error

@@ -123,7 +123,7 @@ func (d *Daemon) StartCapture(caller menu.Caller, request capture.Request) (capt
 
 // reserve takes a name and writes down that the capture is about to run, so that its file is known even if the appliance dies in
 // the next moment. Whoever reserves ends the task that this adds.
-func (c *captures) reserve(spec capture.Spec, caller menu.Caller, expression string, conf config, interfaces []capture.Interface) (*record, error) {
+func (c *captures) reserve(spec capture.Spec, caller menu.Caller, expression string, conf startConfig, interfaces []capture.Interface) (*record, error) {
 	format := spec.FileFormat(len(interfaces))
 	r := &record{Payload: caller.Payload, busy: true, Status: capture.Status{
 		Name: spec.Name, State: capture.Running, Filter: spec.Filter, EffectiveFilter: expression, SnapLength: spec.SnapLength,
@@ -144,7 +144,7 @@ func (c *captures) reserve(spec capture.Spec, caller menu.Caller, expression str
 }
 
 // add puts a capture into the table, with a name and a name for its file.
-func (c *captures) add(r *record, conf config) error {
+func (c *captures) add(r *record, conf startConfig) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {

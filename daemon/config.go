@@ -17,8 +17,8 @@ import (
 	"diagsh/menu"
 )
 
-// A config is the configuration. It is read once, at the start; what is changed in the file counts from the next start on.
-type config struct {
+// A startConfig is what the owner of the machine writes. It is read once, at the start; what is changed in the file counts from the next start on.
+type startConfig struct {
 	Hostname        string        // in prompts and file names
 	BannerFile      string        // text before a login
 	WelcomeFile     string        // text after it
@@ -46,8 +46,8 @@ type captureDefaults struct {
 	ReserveBytes int64 // of the disk stay free; 0: a tenth of it, but at least 1 GiB
 }
 
-func defaultConfig() config {
-	return config{
+func defaultConfig() startConfig {
+	return startConfig{
 		IdleTimeout: 30 * time.Minute,
 		Limits:      limits{SessionsPerUser: 16, Logins: 256},
 		Login:       guardRules{LongestDelay: 30 * time.Second, LockAfter: 10, Lock: 5 * time.Minute, LongestLock: time.Hour},
@@ -56,7 +56,7 @@ func defaultConfig() config {
 }
 
 // settings is every line that a configuration file may have.
-func (c *config) settings() map[string]setting {
+func (c *startConfig) settings() map[string]setting {
 	return map[string]setting{
 		"hostname":               text(&c.Hostname, checkHostname),
 		"bannerFile":             text(&c.BannerFile, nil),
@@ -83,7 +83,7 @@ const (
 )
 
 // readConfig reads a configuration file. An empty name is no file: the defaults. Errors name the file, the line and the setting.
-func readConfig(path string) (config, error) {
+func readConfig(path string) (startConfig, error) {
 	c := defaultConfig()
 	if path == "" {
 		return c, nil
@@ -99,7 +99,7 @@ func readConfig(path string) (config, error) {
 }
 
 // finish reads what the configuration refers to.
-func (c *config) finish() error {
+func (c *startConfig) finish() error {
 	if c.Hostname == "" {
 		c.Hostname = ownHostname()
 	}
@@ -134,7 +134,7 @@ func (c *config) finish() error {
 }
 
 // parse reads the text of a configuration.
-func (c *config) parse(data []byte) error {
+func (c *startConfig) parse(data []byte) error {
 	var document yaml.Node
 	if err := yaml.Unmarshal(data, &document); err != nil {
 		text := strings.TrimPrefix(err.Error(), "yaml: ")

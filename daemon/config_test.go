@@ -17,7 +17,7 @@ func TestConfigWithEverySetting(t *testing.T) {
 	if err := got.finish(); err != nil {
 		t.Fatal(err)
 	}
-	want := config{
+	want := startConfig{
 		Hostname: "mx1", BannerFile: "testdata/banner.txt", WelcomeFile: "testdata/welcome.txt", IdleTimeout: 45 * time.Minute,
 		Limits:          limits{SessionsPerUser: 8, Logins: 100},
 		Login:           guardRules{LongestDelay: 10 * time.Second, LockAfter: 5, Lock: time.Minute, LongestLock: 30 * time.Minute},
@@ -35,7 +35,7 @@ func TestConfigWithEverySetting(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name := range new(config).settings() {
+	for name := range new(startConfig).settings() {
 		if last := name[strings.LastIndexByte(name, '.')+1:]; !strings.Contains(string(text), last+":") {
 			t.Errorf("the example lacks %s", name)
 		}

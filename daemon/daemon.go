@@ -8,12 +8,14 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"diagsh/access"
 	"diagsh/api"
+	"diagsh/diag/links"
 	"diagsh/diag/hostnames"
 	"diagsh/diag/services"
 	"diagsh/menu"
@@ -38,11 +40,13 @@ type Options struct {
 	OwnerIsAdmin bool
 
 	Log *slog.Logger // nil: discarded
+
+	network network // nil: the machine's own
 }
 
 // A Daemon is the running appliance. Its methods may be called from any goroutine.
 type Daemon struct {
-	config  config
+	config  startConfig
 	product string
 	ownerID uint32 // administrator on the socket, beside root
 	log     *slog.Logger
@@ -62,6 +66,9 @@ type Daemon struct {
 
 	services     services.Catalogue
 	configFolder string
+
+	configuration *configuration
+	effective     atomic.Pointer[effective]
 
 	firstPassword menu.Secret
 	lastSign      time.Time // when the appliance that ran before was last seen to do something
@@ -103,6 +110,7 @@ func Open(o Options) (*Daemon, error) {
 	d.tasks.Go(func() { d.sweep(ctx) })
 	d.log.Info("the audit log goes on", "lastLine", d.audit.previous)
 	d.system(access.Event{User: "system", Source: localSource, Message: "The appliance started"})
+	d.recoverConfiguration()
 	d.recover()
 	return d, nil
 }
@@ -157,6 +165,13 @@ func (d *Daemon) open(o Options) error {
 	if d.captures, err = openCaptures(o.Dir, d.files, &d.tasks); err != nil {
 		return err
 	}
+	if o.network == nil {
+		o.network = links.Kernel{}
+	}
+	if d.configuration, err = openConfiguration(o.Dir, o.network); err != nil {
+		return err
+	}
+	d.settle()
 	return d.openAccounts(o)
 }
 
@@ -209,7 +224,7 @@ func lastChange(paths ...string) (last time.Time) {
 func (d *Daemon) FirstPassword() string { return string(d.firstPassword) }
 
 // Hostname is the name of the appliance.
-func (d *Daemon) Hostname() string { return d.config.Hostname }
+func (d *Daemon) Hostname() string { return d.effective.Load().hostname }
 
 // sweep does what has to be done again and again.
 func (d *Daemon) sweep(ctx context.Context) {
@@ -221,7 +236,7 @@ func (d *Daemon) sweep(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		d.registry.endIdle(d.config.IdleTimeout)
+		d.registry.endIdle(d.effective.Load().idle)
 		d.endExpired()
 		d.audit.sync()
 	}
@@ -243,6 +258,7 @@ func (d *Daemon) Close(ctx context.Context) error {
 	var err error
 	d.closing.Do(func() {
 		d.registry.close()
+		d.configuration.close()
 		d.captures.stop()
 		d.stop()
 		finished := make(chan struct{})

@@ -12,7 +12,7 @@ import (
 )
 
 // Banner is the configured text before a login.
-func (d *Daemon) Banner() string { return d.config.banner }
+func (d *Daemon) Banner() string { return d.effective.Load().banner }
 
 // KeyKnown implements api.Logins.
 func (d *Daemon) KeyKnown(_ context.Context, name, _ string, key []byte) bool {
@@ -58,7 +58,7 @@ func (d *Daemon) Login(ctx context.Context, c access.Credentials) (access.Login,
 		d.Logout(l.id)
 		return access.Login{}, refusal
 	}
-	return access.Login{ID: l.id, Caller: caller, Method: method, Began: l.began, Idle: int(d.config.IdleTimeout / time.Second),
+	return access.Login{ID: l.id, Caller: caller, Method: method, Began: l.began, Idle: int(d.effective.Load().idle / time.Second),
 		MayFiles: caller.Role != menu.ReadOnly}, nil
 }
 
@@ -206,8 +206,8 @@ func (d *Daemon) callerOf(l *login, session string) (menu.Caller, error) {
 // Greeting implements api.Appliance.
 func (d *Daemon) Greeting(caller menu.Caller) access.Greeting {
 	d.registry.greeted(caller.Session)
-	g := access.Greeting{Host: d.config.Hostname, Product: d.product, Welcome: d.config.welcome, Caller: caller,
-		Idle: int(d.config.IdleTimeout / time.Second), History: d.histories.lines(caller.User)}
+	g := access.Greeting{Host: d.Hostname(), Product: d.product, Welcome: d.effective.Load().welcome, Caller: caller,
+		Idle: int(d.effective.Load().idle / time.Second), History: d.histories.lines(caller.User)}
 	u, _ := d.accounts.get(caller.User)
 	if s, ok := d.registry.session(caller.Session); ok && s.login.before != nil && !s.login.before.Began.Before(u.Created) {
 		g.LastLogin, g.LastFrom = &s.login.before.Began, s.login.before.Source

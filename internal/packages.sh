@@ -6,6 +6,8 @@ need() { command -v "$1" >/dev/null 2>&1 || missing="$missing $2"; }
 
 missing=
 need ip iproute2
+need ethtool ethtool
+need nft nftables
 need ss iproute2
 need ping iputils-ping
 need lsof lsof

@@ -30,6 +30,8 @@ type Spec[A, R any] struct {
 
 	// Hidden says that the command cannot work now, so the menu does not list it. It can still be typed, and Run says why not.
 	Hidden func(ctx context.Context) bool
+	// HiddenFrom is Hidden where it depends on who looks, as on changes that only they have made so far.
+	HiddenFrom func(ctx context.Context, caller Caller) bool
 	// Ask fits one question to the present state and to the answers before it: default, choices, whether it is asked at all.
 	// It is called for given arguments too, so that numbers and names of choices are understood everywhere.
 	Ask func(ctx context.Context, caller Caller, args A, q *Question) error
@@ -61,6 +63,7 @@ type Command struct {
 	Members []string // of a record in JSON
 	Hidden  func(ctx context.Context) bool
 
+	hidden  func(ctx context.Context, caller Caller) bool
 	argType reflect.Type
 	ask     func(ctx context.Context, caller Caller, args reflect.Value, q *Question) error
 	suggest func(ctx context.Context, caller Caller, args reflect.Value, name string) []Choice
@@ -143,9 +146,11 @@ func (s Spec[A, R]) Command() *Command {
 	if (s.Text == nil) == (s.TextTable == nil) {
 		panic("menu: " + s.Name + ": one of Text and TextTable must be set")
 	}
-	c := &Command{Name: s.Name, Aliases: s.Aliases, Help: s.Help, Details: s.Details, Role: s.Role, Shape: s.Shape, Hidden: s.Hidden,
-		argType: reflect.TypeFor[A]()}
+	c := &Command{Name: s.Name, Aliases: s.Aliases, Help: s.Help, Details: s.Details, Role: s.Role, Shape: s.Shape, argType: reflect.TypeFor[A]()}
 	c.Params = params(c.argType)
+	c.hidden = func(ctx context.Context, caller Caller) bool {
+		return s.Hidden != nil && s.Hidden(ctx) || s.HiddenFrom != nil && s.HiddenFrom(ctx, caller)
+	}
 	c.Members = members(reflect.TypeFor[R]())
 	c.ask = func(ctx context.Context, caller Caller, args reflect.Value, q *Question) error {
 		if s.Ask == nil {
@@ -183,6 +188,9 @@ func (s Spec[A, R]) Command() *Command {
 	}
 	return c
 }
+
+// HiddenFrom reports whether the menu does not list the command now, for this caller.
+func (c *Command) HiddenFrom(ctx context.Context, caller Caller) bool { return c.hidden(ctx, caller) }
 
 // Next works through the arguments given so far and returns the next question, or nil when the command can run. An Error names
 // the argument at fault; the dialogue asks for that one again.

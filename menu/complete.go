@@ -59,7 +59,7 @@ func (m *Menu) Complete(ctx context.Context, caller Caller, at []string, line st
 			if !allowed(i.Required()) {
 				continue
 			}
-			if cmd, ok := i.(*Command); ok && cmd.Hidden != nil && cmd.Hidden(ctx) {
+			if cmd, ok := i.(*Command); ok && cmd.HiddenFrom(ctx, caller) {
 				continue
 			}
 			c.add(partial, i.Keyword(), i.Summary())

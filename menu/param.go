@@ -30,7 +30,7 @@ type Param struct {
 	Ask      string   `json:"question,omitempty"` // what a dialogue asks; empty: a dialogue does not ask
 	Default  string   `json:"default,omitempty"`
 	Choices  []string `json:"choices,omitempty"`
-	Unit     string   `json:"unit,omitempty"` // what a bare number of a size counts
+	Unit     string   `json:"unit,omitempty"` // what a bare number of a size or duration counts, such as MB or m
 	Help     string   `json:"help"`
 	Min      *int64   `json:"min,omitempty"`
 	Max      *int64   `json:"max,omitempty"`
@@ -170,6 +170,9 @@ func (p *Param) parse(v reflect.Value, text string) error {
 		}
 		v.SetBool(b)
 	case "duration":
+		if strings.Trim(text, "0123456789") == "" {
+			text += p.Unit
+		}
 		d, err := ParseDuration(text)
 		if err != nil {
 			return err
@@ -262,8 +265,11 @@ func jsonText(p *Param, value any) (string, error) {
 		}
 		return "no", nil
 	case json.Number:
-		if p.Type == "size" {
+		switch {
+		case p.Type == "size":
 			return v.String() + "B", nil
+		case p.Type == "duration" && p.Unit != "":
+			return v.String() + "s", nil
 		}
 		return v.String(), nil
 	case []any:

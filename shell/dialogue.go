@@ -175,7 +175,7 @@ func (s *shell) left(err error) error {
 		s.printf("No key was pressed for %s: logged out.\n", spoken(time.Duration(s.greeting.Idle)*time.Second))
 		return errLeave
 	case errors.Is(err, io.EOF):
-		return errLeave
+		return errQuit
 	}
 	return err
 }

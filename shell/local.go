@@ -28,7 +28,7 @@ func (s *shell) local(ctx context.Context, line string) (done bool, err error) {
 		if len(words) > 1 {
 			return true, s.printf("%s stands alone: it leaves.\n", words[0])
 		}
-		return true, errLeave
+		return true, errQuit
 	case "help":
 		s.remember(ctx, line)
 		return true, s.help(ctx, words[1:])

@@ -32,7 +32,9 @@ type shell struct {
 var (
 	// errTop unwinds to the top prompt: Ctrl-C in a dialogue.
 	errTop = errors.New("back to the top")
-	// errLeave ends the session: Ctrl-D, exit, no key for too long, the terminal or the appliance is gone.
+	// errQuit is the person's wish to leave: exit, Ctrl-D. The appliance may have something to say before.
+	errQuit = errors.New("the person wants to leave")
+	// errLeave ends the session: after errQuit, no key for too long, the terminal or the appliance is gone.
 	errLeave = errors.New("leave")
 )
 
@@ -111,16 +113,45 @@ func (s *shell) loop(ctx context.Context) error {
 		case errors.Is(err, term.ErrInterrupted):
 			s.at, s.choice = nil, false
 			continue
-		case err != nil:
-			return s.left(err)
+		case err == nil:
+			err = s.obey(ctx, line)
+		default:
+			err = s.left(err)
 		}
-		if err := s.obey(ctx, line); err != nil {
-			if errors.Is(err, errTop) {
-				s.at, s.choice = nil, false
-				continue
+		switch {
+		case errors.Is(err, errTop):
+			s.at, s.choice = nil, false
+		case errors.Is(err, errQuit):
+			if s.mayLeave(ctx) {
+				return errLeave
 			}
+		case err != nil:
 			return err
 		}
+	}
+}
+
+// mayLeave asks once more if something would be left unfinished. The end of the input is a yes: nobody is there, or it was meant.
+func (s *shell) mayLeave(ctx context.Context) bool {
+	notice, err := s.client.Leaving(ctx)
+	if err != nil || notice == "" {
+		return true
+	}
+	for {
+		answer, err := s.terminal.ReadLine(term.Line{Prompt: notice + " Leave nevertheless? [N]> "})
+		switch {
+		case errors.Is(err, term.ErrInterrupted):
+			return false
+		case err != nil:
+			return true
+		}
+		switch strings.ToLower(strings.TrimSpace(answer)) {
+		case "y", "yes":
+			return true
+		case "", "n", "no":
+			return false
+		}
+		s.print("The answer is yes or no.\n")
 	}
 }
 
