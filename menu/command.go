@@ -189,9 +189,6 @@ func (s Spec[A, R]) Command() *Command {
 	return c
 }
 
-// HiddenFrom reports whether the menu does not list the command now, for this caller.
-func (c *Command) HiddenFrom(ctx context.Context, caller Caller) bool { return c.hidden(ctx, caller) }
-
 // Next works through the arguments given so far and returns the next question, or nil when the command can run. An Error names
 // the argument at fault; the dialogue asks for that one again.
 func (c *Command) Next(ctx context.Context, caller Caller, given Arguments, mode Mode) (*Question, error) {
