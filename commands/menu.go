@@ -30,6 +30,8 @@ type Services interface {
 	sessionService
 	visitService
 	auditService
+	tailService
+	statusService
 }
 
 // Tree is the top menu.
@@ -49,6 +51,9 @@ func Tree(s Services, v Version) *menu.Menu {
 			who(s),
 			last(s),
 			auditlog(s),
+			tail(s),
+			status(s, v),
+			supportrequest(s),
 			version(v),
 			hostname(s),
 			sethostname(s),

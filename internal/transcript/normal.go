@@ -5,6 +5,7 @@ import (
 	"os"
 	"regexp"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -35,6 +36,16 @@ var replacements = normal{
 	{regexp.MustCompile(`\b(?:[0-9a-f]{2}:){5}[0-9a-f]{2}\b`), "<mac>"},
 	{regexp.MustCompile(`\brunning (?:\d+[smhd])+`), "running <duration>"},
 	{regexp.MustCompile(`("seconds": ?)[\d.]+`), "${1}<duration>"},
+	// What the machine is like: status, disk_usage, and what a report had to tell of it.
+	{regexp.MustCompile(`\bmachine (?:\d+[smhd])+, appliance (?:\d+[smhd])+`), "machine <duration>, appliance <duration>"},
+	{regexp.MustCompile(`^(Load: +).*`), "${1}<load>"},
+	{regexp.MustCompile(`"machineSeconds":.*"memoryAvailable":\d+`), `"machine":"<machine>"`},
+	{regexp.MustCompile(`("(?:free|reserve)Bytes": ?)\d+`), "${1}<size>"},
+	{regexp.MustCompile(`^ +Size +Used +Avail +Use% .*|^ *[\d.]+ [KMG]?B .*\d% .*\(.*|^ *- +- +- .*\(.*`), fileSystems},
+	{regexp.MustCompile(`("fileSystems": ?)\[.*?\](,"diagnostic)`), "${1}<file systems>$2"},
+	{regexp.MustCompile(`("contents": ?)\[.*?\]`), "${1}<contents>"},
+	{regexp.MustCompile(`(with the password: |"password": ?")[^" ]+`), "${1}<password>"},
+	{regexp.MustCompile(`(captures and reports, )\d+ bytes`), "${1}<size>"},
 	// Columns of who and last: a span of time behind a moment, or at the end of the line.
 	{regexp.MustCompile(`(<time>(?: \([^)]*\))?|still logged in) {2,}(?:\d+[smhd])+( {2,}|$)`), "$1  <duration>$2"},
 	{regexp.MustCompile(`SHA256:[A-Za-z0-9+/]{43}`), "<fingerprint>"},
@@ -60,6 +71,14 @@ func newNormal(a *appliance.Appliance) normal {
 		list = append(list, replacement{regexp.MustCompile(regexp.QuoteMeta(unix.ByteSliceToString(u.Release[:]))), "<kernel>"})
 	}
 	return append(list, replacements...)
+}
+
+// fileSystems stands for the table of those of the machine, of which there are more or fewer.
+const fileSystems = "<file systems>"
+
+// once leaves of lines that stand for a table of the machine's the first.
+func once(lines []string) []string {
+	return slices.CompactFunc(lines, func(a, b string) bool { return a == fileSystems && a == b })
 }
 
 func (n normal) line(text string) string {
