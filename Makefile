@@ -5,7 +5,7 @@ DATA    ?= var
 SSH     ?= :2222
 BUILD   := CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/diagsh .
 
-.PHONY: help run build test check bench fuzz packages reference
+.PHONY: help run build test check bench filter-score fuzz packages reference
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -30,6 +30,9 @@ check: ## gofmt, vet, staticcheck, arrows between packages, generated files
 
 bench: build ## measure against peers (bench/README.md)
 	$(GO) run ./bench
+
+filter-score: ## compare the filter compiler with libpcap on the corpus: verdicts, packets, lengths, compile time
+	$(GO) test -count=1 -v -run '^(TestCorpus|TestCompileTime)$$' ./capture/filter -args -score
 
 fuzz: ## fuzz what a stranger can send; FUZZTIME=10m for each target
 	@bench/fuzz.sh $${FUZZTIME:-1m}

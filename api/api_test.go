@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -583,6 +584,35 @@ func TestMenuShowsWhatTheRoleCanUse(t *testing.T) {
 		}
 	}
 }
+
+// TestOutputCrossesAsItIs sends bytes that no JSON text can hold, and pieces that end in the middle of a character.
+func TestOutputCrossesAsItIs(t *testing.T) {
+	var wire bytes.Buffer
+	want := []byte("a\xff\x00\n{\"exit\":0}\n\xe6\x97")
+	o := &output{w: recorder{&wire}, flush: http.NewResponseController(recorder{&wire}), frames: true}
+	o.Text(want)
+	o.finish(nil)
+	frames := bufio.NewReader(&wire)
+	f, err := readFrame(frames)
+	if err != nil || !bytes.Equal(f.Text, want) {
+		t.Errorf("%q came, not %q (%v)", f.Text, want, err)
+	}
+	if f, err = readFrame(frames); err != nil || f.Exit == nil || *f.Exit != 0 {
+		t.Errorf("the last frame is %+v, %v", f, err)
+	}
+	for _, broken := range []string{"{\"bytes\":-1}\n", "{\"bytes\":99999999999}\n", "{\"bytes\":5}\nab", "{", "7\n", ""} {
+		if f, err := readFrame(bufio.NewReader(strings.NewReader(broken))); err == nil {
+			t.Errorf("%q is the frame %+v", broken, f)
+		}
+	}
+}
+
+// A recorder is an http.ResponseWriter that keeps what is written.
+type recorder struct{ *bytes.Buffer }
+
+func (recorder) Header() http.Header { return http.Header{} }
+func (recorder) WriteHeader(int)     {}
+func (recorder) Flush()              {}
 
 func TestGatheredOutputIsSentSoon(t *testing.T) {
 	d := newDesk(t)

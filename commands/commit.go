@@ -3,7 +3,6 @@ package commands
 import (
 	"context"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 	"unicode"
@@ -20,8 +19,8 @@ type commitService interface {
 
 type commitArgs struct {
 	Comment string         `arg:"comment,main" ask:"Comment describing your changes" help:"What was changed and why."`
-	Keep    *bool          `arg:"keep" ask:"Keep the current configuration for rollback?" default:"yes" help:"rollbackconfig can bring back what held before."`
-	Confirm *time.Duration `arg:"confirm" unit:"m" min:"1" max:"86400" help:"Minutes until the commit is rolled back by itself, unless you commit once more."`
+	Keep    *bool          `arg:"keep" ask:"Keep the current configuration for rollback?" default:"yes" help:"Keep what held before, so that rollbackconfig can bring it back."`
+	Confirm *time.Duration `arg:"confirm" unit:"m" min:"1" max:"86400" help:"Minutes until the commit is rolled back by itself, unless you commit once more; a number in JSON is seconds."`
 	Merge   *bool          `arg:"merge" ask:"Commit your changes on top of it?" default:"no" help:"Commit also where others committed since you began."`
 }
 
@@ -54,14 +53,13 @@ func commit(s commitService) *menu.Command {
 				return err
 			}
 			if done.Number == before {
-				out.Printf("Commit %d is confirmed.\n", done.Number)
+				out.Printf("Confirmed: it is not rolled back any more.\n")
+			} else {
+				out.Printf("Changes committed: %s\n", configview.Time(done.Time))
 			}
 			return out.Record(done)
 		},
-		Text: func(w io.Writer, c config.Commit) {
-			fmt.Fprintf(w, "Changes committed: %s\n", configview.Time(c.Time))
-			configview.Commit(w, c)
-		},
+		Text: configview.Commit,
 	}.Command()
 }
 

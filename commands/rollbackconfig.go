@@ -42,6 +42,8 @@ func rollbackconfig(s rollbackService) *menu.Command {
 				q.Text = b.String() + q.Text
 			case "confirm":
 				q.Text = fmt.Sprintf("Go back to the configuration of commit %d?", a.Number)
+			case "commit":
+				q.Skip = !bool(a.Confirm)
 			}
 			return nil
 		},

@@ -303,6 +303,41 @@ func TestCommitThatFails(t *testing.T) {
 	}
 }
 
+// What cannot be undone is told, and put right by the next start or the next commit.
+func TestCommitThatCannotBeUndone(t *testing.T) {
+	for _, restart := range []bool{true, false} {
+		n := newFakeNetwork()
+		dir := prepare(t)
+		d := start(t, Options{Dir: dir, network: n})
+		loads(t, d, anna, first)
+		commits(t, d, anna, config.Request{})
+		before := n.summary()
+		loads(t, d, anna, second)
+		broken := false
+		n.around = func(change string, done bool) error {
+			if broken = broken || change == "multicast"; broken {
+				return unix.ENOMEM
+			}
+			return nil
+		}
+		_, err := d.CommitConfiguration(anna, config.Request{})
+		if err == nil || !strings.Contains(err.Error(), "not everything could be put back: ") || !strings.Contains(err.Error(), "make VLAN 35 on eth0 (the kernel says: cannot allocate memory)") {
+			t.Errorf("the failure is told as %v", err)
+		}
+		n.around = nil
+		if restart {
+			d.Close(context.Background())
+			start(t, Options{Dir: dir, network: n})
+		} else {
+			loads(t, d, anna, first+"multicastARP: accept\n")
+			commits(t, d, anna, config.Request{})
+		}
+		if now := n.summary(); now != before {
+			t.Errorf("restarted: %v, the network is\n%s\nand was\n%s", restart, now, before)
+		}
+	}
+}
+
 // Whenever the appliance dies in a commit: the next one has the old configuration or the new one, and its network is that one's.
 func TestCommitKilled(t *testing.T) {
 	n := newFakeNetwork()
@@ -411,8 +446,8 @@ func TestCommitConfirm(t *testing.T) {
 		t.Fatal("it was not rolled back")
 	}
 	d.configuration.transaction.Lock() // waits for the end of the rollback
-	d.configuration.transaction.Unlock()
 	n.around = nil
+	d.configuration.transaction.Unlock()
 	if now := n.summary(); now != old || d.Hostname() != "one" {
 		t.Errorf("rolled back, the network of %s is\n%s", d.Hostname(), now)
 	}
@@ -571,6 +606,19 @@ func TestKeptCommits(t *testing.T) {
 		if err := d.RestoreCommit(anna, number); (err == nil) != ok {
 			t.Errorf("commit %d is restored: %v", number, err)
 		}
+	}
+}
+
+// Nobody inherits the changes of a user of the same name.
+func TestChangesGoWithTheirUser(t *testing.T) {
+	d := start(t, Options{Dir: prepare(t), network: newFakeNetwork()})
+	ops := menu.Caller{User: "ops"}
+	loads(t, d, ops, "hostname: theirs\n")
+	if err := d.DeleteAccount("ops"); err != nil {
+		t.Fatal(err)
+	}
+	if v := d.Configuration(ops); len(v.Changes) != 0 {
+		t.Errorf("left behind are %v", v.Changes)
 	}
 }
 

@@ -28,6 +28,9 @@ type Spec[A, R any] struct {
 	Role    Role     // what the caller must be at least; empty: Administrator
 	Shape   Shape
 
+	// Record is a record as most are, where R is an interface: the reference names its members.
+	Record any
+
 	// Hidden says that the command cannot work now, so the menu does not list it. It can still be typed, and Run says why not.
 	Hidden func(ctx context.Context) bool
 	// HiddenFrom is Hidden where it depends on who looks, as on changes that only they have made so far.
@@ -157,6 +160,9 @@ func (s Spec[A, R]) Command() *Command {
 		return s.Hidden != nil && s.Hidden(ctx) || s.HiddenFrom != nil && s.HiddenFrom(ctx, caller)
 	}
 	c.Members = members(reflect.TypeFor[R]())
+	if s.Record != nil {
+		c.Members = members(reflect.TypeOf(s.Record))
+	}
 	c.ask = func(ctx context.Context, caller Caller, args reflect.Value, q *Question) error {
 		if s.Ask == nil {
 			return nil
@@ -211,10 +217,7 @@ func (c *Command) Run(ctx context.Context, caller Caller, given Arguments, sink 
 		p := &c.Params[i]
 		if text, ok := given[p.Name]; p.Type == "confirm" && ok {
 			if yes, _ := parseBool(text); !yes {
-				if sink.Form() == JSONForm {
-					return Errorf(Failed, "It was not confirmed, so nothing was changed")
-				}
-				return sink.Text([]byte("Nothing was changed.\n"))
+				return Errorf(Failed, "It was not confirmed, so nothing was changed")
 			}
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"diagsh/commands/configview"
 	"diagsh/config"
@@ -43,6 +44,7 @@ func interfaces(d config.Document) ([]links.Link, error) {
 		_, ours := d.VLAN(l.Name)
 		return l.Loopback || l.MAC == "" || l.VLAN != 0 && ours
 	})
+	slices.SortFunc(list, func(a, b links.Link) int { return strings.Compare(a.Name, b.Name) })
 	for _, v := range d.VLANs() {
 		made := links.Link{Name: v.Name, Parent: v.Parent, VLAN: v.ID}
 		if i := slices.IndexFunc(list, func(l links.Link) bool { return l.Name == v.Parent }); i >= 0 {

@@ -37,7 +37,7 @@ func queuesCommand(s Services) *menu.Command {
 	return menu.Spec[queuesArgs, queueRow]{
 		Name:    "queues",
 		Help:    "Size of the listen queues.",
-		Details: "qlen connections wait for the program to accept them, of at most maxqlen; of incqlen the handshake is not over.",
+		Details: "Of each listener: qlen connections wait for the program to accept them, at most maxqlen may; of incqlen the handshake is not over.",
 		Role:    menu.ReadOnly,
 		Run: func(ctx context.Context, _ menu.Caller, a queuesArgs, out *menu.Out[queueRow]) error {
 			rows, err := queueRows(ctx)

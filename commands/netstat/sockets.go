@@ -35,9 +35,11 @@ type socketsRow interface{ line() []byte }
 
 func socketsCommand(s Services) *menu.Command {
 	return menu.Spec[socketsArgs, socketsRow]{
-		Name:    "sockets",
-		Help:    "List of active sockets.",
-		Details: "With every, + marks a socket that is new, - one that has gone, * one whose state or queues changed.",
+		Name: "sockets",
+		Help: "List of active sockets.",
+		Details: "With every, + marks a socket that is new, - one that has gone, * one whose state or queues changed. " +
+			"Counts have the members state, or foreignAddress and foreignName, and count.",
+		Record:  socketRow{},
 		Role:    menu.ReadOnly,
 		Suggest: suggestSockets,
 		Check:   checkSockets,

@@ -86,8 +86,8 @@ func (Kernel) Read() (State, error) {
 func List() ([]Link, error) {
 	request := nl.NewNetlinkRequest(unix.RTM_GETLINK, unix.NLM_F_DUMP)
 	request.AddData(nl.NewIfInfomsg(unix.AF_UNSPEC))
-	messages, err := request.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWLINK)
-	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
+	messages, err := whole(func() ([][]byte, error) { return request.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWLINK) })
+	if err != nil {
 		return nil, err
 	}
 	var list []Link
@@ -125,8 +125,8 @@ func List() ([]Link, error) {
 
 // readAddresses fills in the addresses of the links.
 func readAddresses(list []Link, names map[int]string) error {
-	all, err := netlink.AddrList(nil, netlink.FAMILY_ALL)
-	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
+	all, err := whole(func() ([]netlink.Addr, error) { return netlink.AddrList(nil, netlink.FAMILY_ALL) })
+	if err != nil {
 		return err
 	}
 	of := map[string][]netip.Prefix{}
@@ -143,6 +143,17 @@ func readAddresses(list []Link, names map[int]string) error {
 		list[i].Addresses = append([]netip.Prefix{}, of[list[i].Name]...)
 	}
 	return nil
+}
+
+// whole asks for a table until the kernel could give it without a change in between (NLM_F_DUMP_INTR). Where changes never end, the
+// last answer has to do.
+func whole[T any](dump func() ([]T, error)) (list []T, err error) {
+	for range 5 {
+		if list, err = dump(); !errors.Is(err, netlink.ErrDumpInterrupted) {
+			return list, err
+		}
+	}
+	return list, nil
 }
 
 // limits are the least and greatest MTU in a message about a link.

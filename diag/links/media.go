@@ -47,9 +47,9 @@ var modes = []mode{
 
 // readMedia fills in the media of the links whose drivers know any.
 //
-// The library's GetLinkSettings and SetLinkSettings cannot be used: they know of three words of link modes, Linux has four since 5.16,
-// and then the one prints a warning on standard output and the other fails. The older calls reach the modes of the first word, among
-// them all that AsyncOS offers.
+// The library's GetLinkSettings and SetLinkSettings (0.7.0) cannot be used: they know of three words of link modes, and on a kernel with
+// more (6.18 has four) the one prints a warning on standard output and the other fails. The older calls reach the modes of the first
+// word, among them all that AsyncOS offers.
 func readMedia(list []Link) {
 	tool, err := ethtool.NewEthtool()
 	if err != nil {

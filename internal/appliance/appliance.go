@@ -85,11 +85,18 @@ func prepare(t testing.TB, o Options) *Appliance {
 		t.Fatal(err)
 	}
 	a := &Appliance{t: t, options: o, dir: dir, Data: filepath.Join(dir, "data"), Socket: filepath.Join(dir, "api.sock"), clients: map[string]*ssh.Client{}}
+	// A process is called as the file that was executed, and commands that list processes show that.
+	if err := os.Symlink(Binary(t), a.program()); err != nil {
+		t.Fatal(err)
+	}
 	write(t, filepath.Join(dir, "config.yaml"), []byte("hostname: "+Host+"\n"+localUsers()+o.Config))
 	write(t, filepath.Join(dir, "admin.pub"), ssh.MarshalAuthorizedKey(Key("admin").PublicKey()))
 	t.Cleanup(a.end)
 	return a
 }
+
+// program is the path of the program under its own name.
+func (a *Appliance) program() string { return filepath.Join(a.dir, "diagsh") }
 
 func write(t testing.TB, path string, content []byte) {
 	t.Helper()
@@ -120,7 +127,7 @@ func (a *Appliance) start() {
 	}
 	defer ready.Close()
 
-	cmd := exec.Command(Binary(a.t), a.arguments()...)
+	cmd := exec.Command(a.program(), a.arguments()...)
 	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+notify)
 	said := a.output("said")
 	cmd.Stdout, cmd.Stderr = said, a.output("log")
@@ -256,13 +263,13 @@ type Result struct {
 // Local is `diagsh -c LINE` as the user of this process, who is an administrator.
 func (a *Appliance) Local(line string) Result {
 	a.t.Helper()
-	return a.Exec("", Binary(a.t), "--socket", a.Socket, "-c", line)
+	return a.Exec("", a.program(), "--socket", a.Socket, "-c", line)
 }
 
 // Serve tries to start a second appliance with the same folder, configuration and socket; it is to fail.
 func (a *Appliance) Serve(more ...string) Result {
 	a.t.Helper()
-	return a.Exec("", Binary(a.t), append(a.arguments(), more...)...)
+	return a.Exec("", a.program(), append(a.arguments(), more...)...)
 }
 
 // Launch starts a program where the appliance runs.

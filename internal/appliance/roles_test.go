@@ -69,9 +69,16 @@ func refusedByAPI(t *testing.T, a *appliance.Appliance, user string, role menu.R
 	}
 }
 
-// allowed runs a command without arguments. Some want arguments, some cannot work in this state; none may be refused.
+// allowed runs a command without arguments. Some want arguments, some cannot work in this state; none may be refused. One that runs
+// until it is interrupted is only asked what it wants to know.
 func allowed(t *testing.T, a *appliance.Appliance, user string, node menu.Node) {
 	t.Helper()
+	if node.Output == menu.Stream.String() {
+		if status, body := a.API(user, http.MethodPost, "/v1/ask/"+strings.ReplaceAll(node.Path, " ", "/"), `{"mode":0}`); status != http.StatusOK {
+			t.Errorf("%s by the API for %s is refused: %s", node.Path, user, body)
+		}
+		return
+	}
 	if r := a.SSH(user, node.Path); r.Status == int(menu.Denied) {
 		t.Errorf("%s as a line of %s is refused: %+v", node.Path, user, r)
 	}

@@ -1,6 +1,7 @@
 package appliance_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/crypto/ssh"
 
 	"diagsh/internal/appliance"
 	"diagsh/internal/netnstest"
@@ -289,5 +292,41 @@ func TestStatusOfSeveral(t *testing.T) {
 		if r := a.SSH("op", line); r.Status != want {
 			t.Errorf("%q ends with %s, want %d: %+v", line, strconv.Itoa(r.Status), want, r)
 		}
+	}
+}
+
+// Ctrl-C ends what runs and leaves the session at the top; for a line, the signal does the same, with exit status 130.
+func TestInterrupt(t *testing.T) {
+	a := start(t, appliance.Options{})
+	term := a.Terminal("op", 120, 40)
+	term.Prompted(top)
+	term.Type("netstat traffic every 1\r")
+	term.Reads("(Total)")
+	term.Type("\x03")
+	term.Prompted(top)
+	if got := term.Says(top, "whoami"); !strings.Contains(got, "operator") {
+		t.Errorf("after Ctrl-C, whoami shows:\n%s", got)
+	}
+
+	session, err := a.Login("op").NewSession()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := session.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := session.Start("netstat traffic every 1"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := out.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	if err := session.Signal(ssh.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	var exit *ssh.ExitError
+	if err := session.Wait(); !errors.As(err, &exit) || exit.ExitStatus() != 130 {
+		t.Errorf("an interrupted line ends with %v", err)
 	}
 }

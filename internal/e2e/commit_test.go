@@ -216,3 +216,32 @@ func TestCommitKilled(t *testing.T) {
 		t.Error("the kills were all before the commit, or all after it")
 	}
 }
+
+// A configuration is pasted as it stands, its blanks at the beginning of lines included, and ended by a line.
+func TestConfigurationPasted(t *testing.T) {
+	b := newBed(t)
+	person := b.Terminal("admin", 100, 60)
+	person.Says("mx1> ", "loadconfig", "[1]> ")
+	person.Type("1\r")
+	person.Reads("only a full stop")
+	person.Type("interfaces:\r  left:\r    mtu: 1400\rhostname: mx2\r.\r")
+	person.Reads("This is pending")
+	if said := person.Says("mx1> ", "showchanges"); said != "hostname: not set -> mx2\ninterfaces\n  left\n    mtu: not set -> 1400" {
+		t.Errorf("pending is\n%s", said)
+	}
+	// Who leaves with changes is asked, and is told no more when there are none.
+	const question = "You have 2 changes that are not committed. Leave nevertheless? [N]> "
+	person.Says("mx1> ", "exit", question)
+	person.Says(question, "", "mx1> ")
+	person.Prompted("mx1> ")
+	person.Type("\x04")
+	person.Prompted(question)
+	person.Type("y\r")
+	if status := person.Ended(); status != 0 {
+		t.Errorf("the session ended with %d", status)
+	}
+	again := b.Terminal("admin", 100, 60)
+	again.Says("mx1> ", "clearchanges confirm yes")
+	again.Type("exit\r")
+	again.Ended()
+}

@@ -32,6 +32,7 @@ type socketRow struct {
 	PID            int    `json:"pid"`
 	Process        string `json:"process"`
 	User           string `json:"user"`
+	Interface      string `json:"interface"`
 	Others         []struct {
 		PID     int    `json:"pid"`
 		Process string `json:"process"`
@@ -49,6 +50,11 @@ func (r socketRow) canonical() string {
 	if strings.HasSuffix(r.Protocol, "46") {
 		local, foreign = "*", "*"
 	}
+	// And it names the interface that a socket is bound to at the local end alone.
+	local, foreign = withoutZone(local), withoutZone(foreign)
+	if r.Interface != "" {
+		local += "%" + r.Interface
+	}
 	var held []string
 	if r.PID != 0 {
 		held = append(held, fmt.Sprintf("%s/%d", r.Process, r.PID))
@@ -62,6 +68,11 @@ func (r socketRow) canonical() string {
 		state = "UNCONN"
 	}
 	return row(r.Protocol[:3], state, r.RecvQ, r.SendQ, local, r.LocalPort, foreign, r.ForeignPort, held)
+}
+
+func withoutZone(address string) string {
+	address, _, _ = strings.Cut(address, "%")
+	return address
 }
 
 // ssStates are ss's names for the states of netstat.
@@ -100,7 +111,7 @@ func ssEndpoint(text string) (string, string) {
 	if port == "*" {
 		port = "0"
 	}
-	return strings.Trim(text[:i], "[]"), port
+	return strings.NewReplacer("[", "", "]", "").Replace(text[:i]), port
 }
 
 // accepting listens and holds on to what it accepts.
@@ -173,7 +184,8 @@ func (b *bed) churn(port string) (stop func() int64) {
 const churnPort = "9"
 
 func TestSocketsEqualSS(t *testing.T) {
-	b := newBed(t, "ss")
+	b := newBed(t, "ss", "ip")
+	b.feed("link add left type veth peer name right\nlink set left up\nlink set right up\naddr add fe80::77/64 dev left nodad\n", "ip", "-batch", "-")
 	b.ns.Do(t, func() { manySockets(t) })
 	stop := b.churn(churnPort)
 	before := b.ss("tcp", "-tanpH")
@@ -221,6 +233,28 @@ func manySockets(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { only.Close() })
+
+	bound := func(network, address string) {
+		config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+			return c.Control(func(fd uintptr) { unix.BindToDevice(int(fd), "lo") })
+		}}
+		l, err := config.Listen(t.Context(), network, address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { l.Close() })
+	}
+	bound("tcp4", "0.0.0.0:0")
+	bound("tcp4", "127.0.0.1:0")
+	bound("tcp6", "[::1]:0")
+	left, err := net.InterfaceByName("left")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// By number: package net remembers the names of another namespace.
+	linkLocal := fmt.Sprintf("[fe80::77%%%d]:", left.Index)
+	local := accepting(t, "tcp6", linkLocal+"0")
+	connect(t, local, "tcp6", linkLocal+port(local))
 
 	client, _ := connect(t, v4, "tcp4", v4.Addr().String())
 	client.Write(make([]byte, 12345)) // which nobody reads

@@ -1,8 +1,6 @@
 package transcript
 
 import (
-	"fmt"
-	"os"
 	"regexp"
 	"runtime"
 	"slices"
@@ -33,7 +31,8 @@ var replacements = normal{
 	{regexp.MustCompile(`\b\d+(?:\.\d)? [KMG]?B\b`), "<size>"},
 	{regexp.MustCompile(`("bytes(?:Written)?": ?)\d+`), "${1}<size>"},
 	{regexp.MustCompile(`\b[a-hj-km-np-z2-9]{8}-\d+\b`), "<session>"},
-	{regexp.MustCompile(`\b(?:[0-9a-f]{2}:){5}[0-9a-f]{2}\b`), "<mac>"},
+	{regexp.MustCompile(`("pid": ?)\d+`), "${1}<pid>"},
+	{regexp.MustCompile(`\b[0-9a-f][26ae](?::[0-9a-f]{2}){5}\b`), "<mac>"},
 	{regexp.MustCompile(`\brunning (?:\d+[smhd])+`), "running <duration>"},
 	{regexp.MustCompile(`("seconds": ?)[\d.]+`), "${1}<duration>"},
 	// What the machine is like: status, disk_usage, and what a report had to tell of it.
@@ -59,12 +58,6 @@ func newNormal(a *appliance.Appliance) normal {
 	list := normal{
 		{regexp.MustCompile(`\b` + strconv.Itoa(a.Port) + `\b`), "<port>"},
 		{regexp.MustCompile(regexp.QuoteMeta(runtime.Version())), "<go>"},
-	}
-	// The appliance's own process, whose number and name in the kernel differ from run to run.
-	if comm, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", a.PID())); err == nil {
-		name := regexp.QuoteMeta(strings.TrimSuffix(string(comm), "\n"))
-		list = append(list, replacement{regexp.MustCompile(`("command":")` + name + `","pid":\d+`), `${1}<self>","pid":<pid>`},
-			replacement{regexp.MustCompile(`^` + name + `( +root +IPv)`), "<self>$1"})
 	}
 	var u unix.Utsname
 	if unix.Uname(&u) == nil {

@@ -72,8 +72,8 @@ func parseSection(f txtar.File) (section, error) {
 	return s, nil
 }
 
-// Run plays the transcripts of a folder, each on an appliance of its own.
-func Run(t *testing.T, folder string) {
+// Run plays the transcripts of a folder, each on an appliance of its own. prepare adds to the network that the appliance will run in.
+func Run(t *testing.T, folder string, prepare ...func(testing.TB, *netnstest.Namespace)) {
 	t.Helper()
 	paths, err := filepath.Glob(filepath.Join(folder, "*.txtar"))
 	if err != nil || len(paths) == 0 {
@@ -82,13 +82,13 @@ func Run(t *testing.T, folder string) {
 	for _, path := range paths {
 		t.Run(strings.TrimSuffix(filepath.Base(path), ".txtar"), func(t *testing.T) {
 			t.Parallel()
-			play(t, path)
+			play(t, path, prepare)
 		})
 	}
 }
 
 // play plays one transcript.
-func play(t *testing.T, path string) {
+func play(t *testing.T, path string, prepare []func(testing.TB, *netnstest.Namespace)) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -96,6 +96,9 @@ func play(t *testing.T, path string) {
 	archive := txtar.Parse(text)
 	network := netnstest.New(t)
 	network.Veth(t, "eth0", "eth1")
+	for _, p := range prepare {
+		p(t, network)
+	}
 	p := &player{t: t, appliance: appliance.Start(t, appliance.Options{Network: network})}
 	p.normal = newNormal(p.appliance)
 	for i, f := range archive.Files {
