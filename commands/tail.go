@@ -26,7 +26,7 @@ func tail(s tailService) *menu.Command {
 	return menu.Spec[tailArgs, access.LogLine]{
 		Name:    "tail",
 		Help:    "Follow the audit log or the appliance's own log.",
-		Details: "auditlog searches the audit log.",
+		Details: "To search the audit log, see auditlog.",
 		Role:    menu.Administrator,
 		Shape:   menu.Stream,
 		Run: func(ctx context.Context, _ menu.Caller, a tailArgs, out *menu.Out[access.LogLine]) error {

@@ -53,7 +53,7 @@ func (d *Daemon) ReloadLosses(files bool) ([]access.Loss, error) {
 		if err != nil {
 			return nil, err
 		}
-		add("files of the diagnostic directory", usage.Files, fmt.Sprintf("captures and reports, %d bytes; captures that run are ended", usage.Bytes))
+		add("files of the diagnostic directory", usage.Files, fmt.Sprintf("%d, captures and reports, %d bytes; captures that run are ended", usage.Files, usage.Bytes))
 	}
 	return list, nil
 }

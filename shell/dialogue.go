@@ -210,7 +210,7 @@ func (s *shell) lines(q *menu.Question) (string, error) {
 	s.printf("%s (end with a line that holds only a full stop)\n", q.Text)
 	var all []string
 	for {
-		line, err := s.terminal.ReadLine(term.Line{Prompt: "", Help: func(string, int) string { return explainQuestion(q) }})
+		line, err := s.terminal.ReadLine(term.Line{Prompt: "> ", Help: func(string, int) string { return explainQuestion(q) }})
 		if err != nil {
 			return "", s.left(err)
 		}

@@ -71,13 +71,13 @@ func diskUsageText(w io.Writer, u diskUsage) {
 	}
 	t.Flush()
 	d := u.Diagnostic
-	fmt.Fprintf(w, "\nDiagnostic directory: %d files, %s\n", d.Files, captureview.Bytes(d.Bytes))
+	fmt.Fprintf(w, "\nDiagnostic directory: %s, %s\n", captureview.Count(d.Files, "file"), captureview.Bytes(d.Bytes))
 	t = tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, k := range d.Kinds {
-		fmt.Fprintf(t, "  %s\t%d files\t%s\n", k.Kind, k.Files, captureview.Bytes(k.Bytes))
+		fmt.Fprintf(t, "  %s\t%s\t%s\n", k.Kind, captureview.Count(k.Files, "file"), captureview.Bytes(k.Bytes))
 	}
-	fmt.Fprintf(t, "  disk\t%s free\t%s in reserve\n", captureview.Bytes(d.FreeBytes), captureview.Bytes(d.ReserveBytes))
 	t.Flush()
+	fmt.Fprintf(w, "Its disk: %s free, %s in reserve\n", captureview.Bytes(d.FreeBytes), captureview.Bytes(d.ReserveBytes))
 	if len(d.Largest) == 0 {
 		return
 	}

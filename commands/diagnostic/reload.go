@@ -64,7 +64,7 @@ func losses(title string, list []access.Loss) string {
 	var b strings.Builder
 	fmt.Fprintln(&b, title)
 	for _, l := range list {
-		fmt.Fprintf(&b, "- %d %s (%s)\n", l.Count, l.What, menu.Clean(l.Detail))
+		fmt.Fprintf(&b, "- %s: %s\n", l.What, menu.Clean(l.Detail))
 	}
 	return b.String()
 }

@@ -67,48 +67,63 @@ func reportList(s reportview.Service) *menu.Command {
 }
 
 type reportDeleteArgs struct {
-	Name    string       `arg:"name,main,required" ask:"Report to delete" help:"File name of the report."`
+	Name    string       `arg:"name,main,required" ask:"Report to delete, or ALL" help:"File name of the report, or ALL of them."`
 	Confirm menu.Confirm `arg:"confirm" ask:"Delete it?" help:"Say yes: the file is removed."`
 }
 
 func reportDelete(s reportview.Service) *menu.Command {
 	return menu.Spec[reportDeleteArgs, access.Report]{
 		Name:   "delete",
-		Help:   "Delete a report.",
+		Help:   "Delete reports.",
 		Role:   menu.Operator,
-		Shape:  menu.Object,
 		Hidden: func(context.Context) bool { return len(s.Reports()) == 0 },
 		Ask: func(_ context.Context, _ menu.Caller, a reportDeleteArgs, q *menu.Question) error {
 			if q.Name == "confirm" {
-				_, err := reportNamed(s, a.Name)
+				chosen, err := reportsNamed(s, a.Name)
 				q.Text = fmt.Sprintf("Delete %s?", a.Name)
+				if len(chosen) > 1 {
+					q.Text = fmt.Sprintf("Delete %d reports?", len(chosen))
+				}
 				return err
 			}
 			for _, r := range s.Reports() {
 				q.Choices = append(q.Choices, menu.Choice{Value: r.Name})
 			}
+			q.Choices = append(q.Choices, menu.Choice{Value: allReports, Label: "ALL reports"})
 			q.Open = true
 			return nil
 		},
 		Run: func(_ context.Context, caller menu.Caller, a reportDeleteArgs, out *menu.Out[access.Report]) error {
-			report, err := reportNamed(s, a.Name)
+			chosen, err := reportsNamed(s, a.Name)
 			if err != nil {
 				return err
 			}
-			if err := s.DeleteReport(caller, report.Name); err != nil {
-				return err
+			for _, report := range chosen {
+				if err := s.DeleteReport(caller, report.Name); err != nil {
+					return err
+				}
+				if err := out.Record(report); err != nil {
+					return err
+				}
 			}
-			return out.Record(report)
+			return nil
 		},
 		Text: func(w io.Writer, r access.Report) { fmt.Fprintf(w, "%s was deleted.\n", r.Name) },
 	}.Command()
 }
 
-func reportNamed(s reportview.Service, name string) (access.Report, error) {
-	for _, r := range s.Reports() {
+// allReports is the word for every report.
+const allReports = "ALL"
+
+func reportsNamed(s reportview.Service, name string) ([]access.Report, error) {
+	list := s.Reports()
+	if name == allReports {
+		return list, nil
+	}
+	for _, r := range list {
 		if r.Name == name {
-			return r, nil
+			return []access.Report{r}, nil
 		}
 	}
-	return access.Report{}, &menu.Error{Kind: menu.NotFound, Argument: "name", Message: fmt.Sprintf("There is no report %q", menu.Clean(name))}
+	return nil, &menu.Error{Kind: menu.NotFound, Argument: "name", Message: fmt.Sprintf("There is no report %q", menu.Clean(name))}
 }

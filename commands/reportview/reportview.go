@@ -39,7 +39,7 @@ func Parts() []access.ReportPart {
 		part("Network interfaces", "netstat interfaces", "bytes", "yes", "dropped", "yes"),
 		part("Routing tables", "netstat routes", "numeric", "yes", "tables", "all"),
 		part("Listen queues", "netstat queues", "numeric", "yes"),
-		part("Packet traffic", "netstat traffic", "every", "1s", "count", "3"),
+		part("Packet traffic", "netstat traffic", "every", "1s", "count", "2"),
 		part("ARP cache", "diagnostic network arpshow"),
 		part("NDP cache", "diagnostic network ndpshow"),
 		part("Listening processes", "tcpservices", "udp", "yes"),
@@ -116,10 +116,10 @@ func Table(w io.Writer, list []access.Report) {
 		return
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "REPORT\tMADE\tBY\tSIZE\tCAPTURES\tFOR\tCASE")
+	fmt.Fprintln(t, "REPORT\tMADE\tBY\tFOR\tCASE\tCAPTURES\tSIZE")
 	for _, r := range list {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%s\t%s\n", r.Name, r.Time.UTC().Format(time.DateOnly+" 15:04:05 UTC"), r.Owner, captureview.Bytes(r.Bytes), len(r.Files),
-			r.Role, menu.Clean(orDash(r.Case)))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%d\t%s\n", r.Name, r.Time.UTC().Format(time.DateOnly+" 15:04:05 UTC"), r.Owner, r.Role,
+			menu.Clean(orDash(r.Case)), len(r.Files), captureview.Bytes(r.Bytes))
 	}
 	t.Flush()
 }

@@ -24,6 +24,8 @@ type replacement struct {
 const timeOfDay = `\d\d:\d\d(?::\d\d(?:\.\d+)?)?`
 
 var replacements = normal{
+	// The table of file systems, before its sizes.
+	{regexp.MustCompile(`^ +Size +Used +Avail +Use% .*|^ *[\d.]+ [KMG]?B .*\d% .*\(.*|^ *- +- +- .*\(.*`), fileSystems},
 	{regexp.MustCompile(`\b[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4} UTC\b`), "<time>"},
 	{regexp.MustCompile(`\b\d{4}-\d\d-\d\d[T ]` + timeOfDay + `(?: UTC|Z|[+-]\d\d:\d\d)?`), "<time>"},
 	{regexp.MustCompile(`\b` + timeOfDay + ` UTC`), "<time>"},
@@ -40,7 +42,6 @@ var replacements = normal{
 	{regexp.MustCompile(`^(Load: +).*`), "${1}<load>"},
 	{regexp.MustCompile(`"machineSeconds":.*"memoryAvailable":\d+`), `"machine":"<machine>"`},
 	{regexp.MustCompile(`("(?:free|reserve)Bytes": ?)\d+`), "${1}<size>"},
-	{regexp.MustCompile(`^ +Size +Used +Avail +Use% .*|^ *[\d.]+ [KMG]?B .*\d% .*\(.*|^ *- +- +- .*\(.*`), fileSystems},
 	{regexp.MustCompile(`("fileSystems": ?)\[.*?\](,"diagnostic)`), "${1}<file systems>$2"},
 	{regexp.MustCompile(`("contents": ?)\[.*?\]`), "${1}<contents>"},
 	{regexp.MustCompile(`(with the password: |"password": ?")[^" ]+`), "${1}<password>"},
