@@ -5,7 +5,7 @@ DATA    ?= var
 SSH     ?= :2222
 BUILD   := CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/diagsh .
 
-.PHONY: help run build test check bench filter-score fuzz packages reference
+.PHONY: help run build test check bench fuzz filter-score packages reference
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16

@@ -176,9 +176,12 @@ func missingCapabilities() string {
 		return ""
 	}
 	var missing []string
-	for bit, name := range map[int]string{unix.CAP_NET_RAW: "cap_net_raw", unix.CAP_NET_ADMIN: "cap_net_admin"} {
-		if data[bit/32].Effective&(1<<(bit%32)) == 0 {
-			missing = append(missing, name)
+	for _, c := range []struct {
+		bit  int
+		name string
+	}{{unix.CAP_NET_RAW, "cap_net_raw"}, {unix.CAP_NET_ADMIN, "cap_net_admin"}} {
+		if data[c.bit/32].Effective&(1<<(c.bit%32)) == 0 {
+			missing = append(missing, c.name)
 		}
 	}
 	return strings.Join(missing, " ")

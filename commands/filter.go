@@ -43,7 +43,7 @@ type explained struct {
 }
 
 type filterExplainArgs struct {
-	Expression string `arg:"expression,main,required,assisted" ask:"Filter expression as tcpdump takes it" help:"A tcpdump filter such as \"host 192.0.2.1 and port 25\", in quotes."`
+	Expression string `arg:"expression,main,required,assisted" ask:"Filter expression as tcpdump takes it" help:"A tcpdump filter such as \"host 192.0.2.1 and port 25\"; in a line of commands, in quotes."`
 	LinkType   string `arg:"linktype" choices:"ethernet|raw" default:"ethernet" help:"What the packets begin with."`
 }
 

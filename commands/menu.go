@@ -6,6 +6,7 @@ import (
 	"diagsh/commands/diagnostic"
 	"diagsh/commands/etherconfig"
 	"diagsh/commands/netstat"
+	"diagsh/diag/dns"
 	"diagsh/menu"
 )
 
@@ -45,6 +46,13 @@ func Tree(s Services, v Version) *menu.Menu {
 			etherconfig.Menu(s),
 			netstat.Menu(s),
 			tcpservices(s),
+			pingCommand("ping", "Ping a host on the network.", dns.Any),
+			pingCommand("ping6", "Ping a host on the network by IPv6.", dns.IPv6),
+			tracerouteCommand("traceroute", "Display the network route to a remote host.", dns.Any, "tracert"),
+			tracerouteCommand("traceroute6", "Display the network route to a remote host by IPv6.", dns.IPv6),
+			nslookup(),
+			dig(),
+			telnet(),
 			userconfig(s),
 			passwd(s),
 			whoami(),

@@ -83,7 +83,8 @@ type Sink interface {
 	Text(b []byte) error
 	// Record writes one record of the JSON form.
 	Record(v any, shape Shape) error
-	// Progress shows how far long work has got; a reader that is no terminal ignores it.
+	// Progress shows how far long work has got, or a table of several rows that the next one takes the place of; a reader that is no
+	// terminal ignores it.
 	Progress(s string)
 }
 

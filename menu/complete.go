@@ -87,7 +87,17 @@ func (c *Command) complete(ctx context.Context, caller Caller, words []Word, par
 		}
 		if len(words) == 1 {
 			c.values(ctx, caller, args, p, partial, quoted, found)
+			if p.Type == "yes/no" && !quoted {
+				given[p.Name] = "yes"
+				c.keywords(given, partial, found)
+			}
 			return
+		}
+		if c.switchedOn(p, words[1:]) {
+			given[p.Name] = "yes"
+			_ = p.set(args, "yes")
+			words, first = words[1:], false
+			continue
 		}
 		given[p.Name] = words[1].Text
 		_ = p.set(args, words[1].Text) // a wrong value is refused when the line is run
@@ -102,6 +112,11 @@ func (c *Command) complete(ctx context.Context, caller Caller, words []Word, par
 	if quoted {
 		return
 	}
+	c.keywords(given, partial, found)
+}
+
+// keywords lists those still to give.
+func (c *Command) keywords(given Arguments, partial string, found *Completion) {
 	for i := range c.Params {
 		p := &c.Params[i]
 		if _, ok := given[p.Name]; !ok {

@@ -10,7 +10,9 @@ import (
 	"diagsh/internal/transcript"
 )
 
-func TestTranscripts(t *testing.T) { transcript.Run(t, "testdata", tap) }
+func TestTranscripts(t *testing.T) {
+	transcript.Run(t, "testdata", map[string]transcript.Scene{"": {Setup: tap}})
+}
 
 // tap adds an interface whose media can be chosen: a tap device takes any that it is told it supports, here 10 and 100 Mbit/s, 1000 with
 // full duplex, and negotiation (tun_set_link_ksettings in drivers/net/tun.c).

@@ -34,6 +34,8 @@ type Options struct {
 	Config string
 	// Network is where the appliance runs; nil is where the test runs.
 	Network *netnstest.Namespace
+	// Files are what the appliance finds at paths of this machine, such as /etc/resolv.conf, instead of what stands there.
+	Files map[string]string
 	// Fresh starts with nothing: no account but admin, whose password only the first start tells.
 	Fresh bool
 }
@@ -127,7 +129,7 @@ func (a *Appliance) start() {
 	}
 	defer ready.Close()
 
-	cmd := exec.Command(a.program(), a.arguments()...)
+	cmd := a.command()
 	// No systemd answers, whatever the machine has: the tests restart nothing of it.
 	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+notify, "DBUS_SYSTEM_BUS_ADDRESS=unix:path="+filepath.Join(a.dir, "no-bus"))
 	said := a.output("said")
@@ -158,6 +160,23 @@ func (a *Appliance) start() {
 		a.t.Fatalf("the appliance did not say how to log in: %q", a.Said)
 	}
 	fmt.Sscan(m[1], &a.Port)
+}
+
+// command is diagsh serve, in a mount namespace of its own if it is to find other files.
+func (a *Appliance) command() *exec.Cmd {
+	a.t.Helper()
+	words := append([]string{a.program()}, a.arguments()...)
+	if len(a.options.Files) == 0 {
+		return exec.Command(words[0], words[1:]...)
+	}
+	script := ""
+	for path, content := range a.options.Files {
+		ours := filepath.Join(a.dir, "files", path)
+		write(a.t, ours, []byte(content))
+		os.Chmod(ours, 0o644)
+		script += fmt.Sprintf("mount --bind '%s' '%s' && ", ours, path)
+	}
+	return exec.Command("unshare", append([]string{"--mount", "sh", "-c", script + `exec "$@"`, "sh"}, words...)...)
 }
 
 // output is a fresh file for a stream of the process.

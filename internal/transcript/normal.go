@@ -48,6 +48,16 @@ var replacements = normal{
 	{regexp.MustCompile(`(captures and reports, )\d+ bytes`), "${1}<size>"},
 	// Columns of who and last: a span of time behind a moment, or at the end of the line.
 	{regexp.MustCompile(`(<time>(?: \([^)]*\))?|still logged in) {2,}(?:\d+[smhd])+( {2,}|$)`), "$1  <duration>$2"},
+	{regexp.MustCompile(`(status: [A-Z]+, id: )\d+`), "${1}<id>"},
+	{regexp.MustCompile(`("id": ?)\d+(,"status")`), "${1}<id>$2"},
+	{regexp.MustCompile(`(queued as |id=)[0-9A-Za-z-]+`), "${1}<id>"},
+	{regexp.MustCompile(`= [\d.]+/[\d.]+/[\d.]+/[\d.]+ ms`), "= <min/avg/max/stddev> ms"},
+	{regexp.MustCompile(`\b\d+\.\d{3} ms\b`), "<ms>"},
+	{regexp.MustCompile(`("(?:time|minimum|average|deviation|last|best|worst)": ?)[\d.e-]+`), "${1}<duration>"},
+	{regexp.MustCompile(`("average": ?<duration>,"maximum": ?)[\d.e-]+`), "${1}<duration>"}, // a queue has a maximum too
+	{regexp.MustCompile(`( +\d+\.\d% +\d+)(?: +\d+\.\d{3}){5}`), "$1  <ms>"},
+	{regexp.MustCompile(`SHA256 (?:[0-9A-F]{2}:){31}[0-9A-F]{2}|("sha256": ?")(?:[0-9A-F]{2}:){31}[0-9A-F]{2}`), "${1}<fingerprint>"},
+	{regexp.MustCompile(`(Serial: +|"serialNumber": ?")[0-9A-F]+`), "${1}<serial>"},
 	{regexp.MustCompile(`SHA256:[A-Za-z0-9+/]{43}`), "<fingerprint>"},
 	{regexp.MustCompile(`(Built from: |"commit": ?")[^" ]*( with|",)`), "${1}<commit>$2"},
 	// A column behind a replaced value begins where the value's width wants it.

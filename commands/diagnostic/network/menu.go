@@ -7,6 +7,7 @@ import "diagsh/menu"
 type Services interface {
 	captureService
 	nameService
+	hostService
 }
 
 // Menu is diagnostic > network.
@@ -18,6 +19,7 @@ func Menu(s Services) *menu.Menu {
 			flush(s),
 			arpshow(),
 			ndpshow(),
+			smtpping(s),
 			tcpdump(s),
 		},
 	}
