@@ -215,7 +215,9 @@ func appliance(f serveFlags) error {
 	if err != nil {
 		return err
 	}
+	log = d.Logger()
 	boundary := api.NewServer(d, commands.Tree(d, runningVersion(d.Hostname())), log)
+	d.ReportWith(boundary)
 	socket, err := listenSocket(firstOf(f.socket, filepath.Join(f.data, "api.sock")))
 	if err != nil {
 		return errors.Join(err, d.Close(context.Background()))

@@ -123,7 +123,8 @@ type File struct {
 	Name     string    `json:"name"`
 	Bytes    int64     `json:"bytes"`
 	Modified time.Time `json:"modified"`
-	Payload  bool      `json:"payload"` // holds more than packet headers: a Support account without that permission cannot read it
+	Payload  bool      `json:"payload"`        // holds more than packet headers: a Support account without that permission cannot read it
+	Role     menu.Role `json:"role,omitempty"` // that reading it takes, where that is more than for other files
 }
 
 // An EventFilter chooses lines of the audit log. Empty members choose everything.

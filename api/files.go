@@ -20,6 +20,9 @@ func permitFile(caller menu.Caller, required menu.Role, f access.File) error {
 	if !caller.Role.Includes(required) {
 		return denied(caller, required)
 	}
+	if required == roleReadFile && f.Role != "" && !caller.Role.Includes(f.Role) {
+		return denied(caller, f.Role)
+	}
 	if required == roleReadFile && f.Payload && !caller.Payload {
 		return menu.Errorf(menu.Denied, "This holds packet contents").
 			WithHint("An administrator can allow them to this account (userconfig edit, payload)")

@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"net/http"
+	"slices"
 
 	"diagsh/menu"
 )
@@ -56,14 +57,11 @@ func (s *Server) menu(w http.ResponseWriter, r *http.Request, caller menu.Caller
 		}
 		view.Status = b.String()
 	}
-	for n, i := range m.Items {
-		c, isCommand := i.(*menu.Command)
-		if !caller.Role.Includes(i.Required()) || isCommand && c.HiddenFrom(r.Context(), caller) {
-			continue
-		}
-		shown := ItemView{Keyword: i.Keyword(), Help: i.Summary(), Menu: !isCommand}
+	for _, i := range m.Listed(r.Context(), caller, caller.Role.Includes) {
+		_, isMenu := i.(*menu.Menu)
+		shown := ItemView{Keyword: i.Keyword(), Help: i.Summary(), Menu: isMenu}
 		if m.Choice != "" {
-			shown.Number = n + 1
+			shown.Number = slices.Index(m.Items, i) + 1
 		}
 		view.Items = append(view.Items, shown)
 	}

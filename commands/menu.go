@@ -31,6 +31,8 @@ type Services interface {
 	sessionService
 	visitService
 	auditService
+	tailService
+	statusService
 }
 
 // Tree is the top menu.
@@ -57,6 +59,9 @@ func Tree(s Services, v Version) *menu.Menu {
 			who(s),
 			last(s),
 			auditlog(s),
+			tail(s),
+			status(s, v),
+			supportrequest(s),
 			version(v),
 			hostname(s),
 			sethostname(s),

@@ -217,9 +217,14 @@ func (a *accounts) begin(h *hasher) (menu.Secret, error) {
 	password := randomPassword()
 	hash := h.hash(password)
 	return password, a.update(func(users map[string]user) error {
-		users[firstAdministrator] = user{User: firstAdministrator, FullName: "Administrator", Role: menu.Administrator, Payload: true, Password: hash, First: true, Created: time.Now()}
+		users[firstAdministrator] = firstAccount(hash)
 		return nil
 	})
+}
+
+// firstAccount is that administrator, with the hash of the first password.
+func firstAccount(hash string) user {
+	return user{User: firstAdministrator, FullName: "Administrator", Role: menu.Administrator, Payload: true, Password: hash, First: true, Created: time.Now()}
 }
 
 // install adds the keys of a file in the form of authorized_keys(5) to the first administrator; those that are there already

@@ -43,6 +43,8 @@ func lineHash(line []byte) string {
 
 // An auditLog appends events to DIR/audit/audit.jsonl.
 type auditLog struct {
+	bell bell // rings when a line was written
+
 	dir       string
 	log       *slog.Logger
 	fileBytes int64
@@ -178,6 +180,7 @@ func (a *auditLog) write(e access.Event) {
 		return
 	}
 	a.failing = nil
+	a.bell.ring()
 }
 
 func (a *auditLog) append(e access.Event) error {

@@ -58,6 +58,7 @@ type Daemon struct {
 	captures  *captures
 	unchecked tally // passwords refused unseen
 	strangers tally // users of the machine without an account
+	reports   *reports
 	names     *hostnames.Resolver
 
 	services     services.Catalogue
@@ -68,6 +69,9 @@ type Daemon struct {
 	exports       *exports
 	live          atomic.Int32 // who watches the network now
 
+	kept          *applianceLog
+	adminKeyFile  string
+	started       time.Time
 	firstPassword menu.Secret
 	lastSign      time.Time // when the appliance that ran before was last seen to do something
 	stop          context.CancelFunc
@@ -86,7 +90,7 @@ func Open(o Options) (*Daemon, error) {
 	if o.Dir == "" {
 		return nil, errors.New("no data directory is given")
 	}
-	d := &Daemon{product: o.Product, log: o.Log, hasher: newHasher(), names: hostnames.New()}
+	d := &Daemon{started: time.Now(), adminKeyFile: o.AdminKeyFile, product: o.Product, log: o.Log, hasher: newHasher(), names: hostnames.New()}
 	if d.log == nil {
 		d.log = slog.New(slog.DiscardHandler)
 	}
@@ -142,6 +146,9 @@ func (d *Daemon) open(o Options) error {
 	if err := d.lockDirectory(o.Dir); err != nil {
 		return err
 	}
+	if err := d.keepLog(filepath.Join(o.Dir, "log")); err != nil {
+		return err
+	}
 	d.lastSign = lastChange(filepath.Join(o.Dir, "audit", "audit.jsonl"), filepath.Join(o.Dir, "visits.jsonl"))
 	var err error
 	if d.audit, err = openAudit(filepath.Join(o.Dir, "audit"), d.log); err != nil {
@@ -169,6 +176,9 @@ func (d *Daemon) open(o Options) error {
 	}
 	d.settle()
 	if d.exports, err = openExports(o.Dir); err != nil {
+		return err
+	}
+	if d.reports, err = openReports(o.Dir, d.files); err != nil {
 		return err
 	}
 	return d.openAccounts(o)
@@ -221,6 +231,9 @@ func lastChange(paths ...string) (last time.Time) {
 
 // FirstPassword is the password of the user admin if this start made it, to be shown once; else empty.
 func (d *Daemon) FirstPassword() string { return string(d.firstPassword) }
+
+// Started is when the appliance was started.
+func (d *Daemon) Started() time.Time { return d.started }
 
 // Hostname is the name of the appliance.
 func (d *Daemon) Hostname() string { return d.effective.Load().hostname }
@@ -290,6 +303,9 @@ func (d *Daemon) release() error {
 	}
 	if d.files != nil {
 		errs = append(errs, d.files.Close())
+	}
+	if d.kept != nil {
+		errs = append(errs, d.kept.close())
 	}
 	if d.lock != nil {
 		errs = append(errs, d.lock.Close())

@@ -50,7 +50,7 @@ func (d *Daemon) ListFiles() ([]access.File, error) {
 	list := []access.File{}
 	for _, name := range names {
 		if info, err := d.regularFile(name); err == nil {
-			list = append(list, describe(info, headersOnly))
+			list = append(list, d.describe(info, headersOnly))
 		}
 	}
 	return list, nil
@@ -62,11 +62,14 @@ func (d *Daemon) StatFile(name string) (access.File, error) {
 	if err != nil {
 		return access.File{}, err
 	}
-	return describe(info, d.captures.headersOnly()), nil
+	return d.describe(info, d.captures.headersOnly()), nil
 }
 
 // describe makes a File. Only of a file that a capture of headers wrote is it known that it holds no packet contents.
-func describe(info fs.FileInfo, headersOnly map[string]bool) access.File {
+func (d *Daemon) describe(info fs.FileInfo, headersOnly map[string]bool) access.File {
+	if fileKind(info.Name()) == "reports" {
+		return d.reportFile(info)
+	}
 	return access.File{Name: info.Name(), Bytes: info.Size(), Modified: info.ModTime(), Payload: !headersOnly[info.Name()]}
 }
 
@@ -115,6 +118,11 @@ func (d *Daemon) RemoveFile(_ menu.Caller, name string) error {
 	}
 	if err := d.files.Remove(name); err != nil {
 		return d.fileError(name, "delete the file", err)
+	}
+	if _, isReport := d.reports.of(name); isReport {
+		if err := d.reports.forget(name); err != nil {
+			d.log.Error("the table of reports cannot be written", "error", err)
+		}
 	}
 	d.captures.removed(name)
 	d.keepCaptures()

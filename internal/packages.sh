@@ -11,6 +11,7 @@ need nft nftables
 need ss iproute2
 need ping iputils-ping
 need lsof lsof
+need dbus-daemon dbus-daemon
 need ssh openssh-client
 need sshd openssh-server
 need /usr/lib/openssh/sftp-server openssh-sftp-server

@@ -78,7 +78,7 @@ type Command struct {
 
 // A Sink takes what a running command has to say. Its methods are called from one goroutine at a time.
 type Sink interface {
-	// Form says which of Text and Record the reader wants.
+	// Form says which of Text and Record the reader wants, or both.
 	Form() Form
 	// Text writes a piece of the text form; it is valid during the call.
 	Text(b []byte) error
@@ -97,6 +97,7 @@ type Form int
 const (
 	TextForm Form = iota
 	JSONForm
+	BothForms // of each record, so that the two tell of the same moment
 )
 
 // Out is where a running command puts its records.
@@ -112,9 +113,13 @@ type Out[R any] struct {
 
 // Record yields one record. An error means that nobody listens any more; Run then returns it.
 func (o *Out[R]) Record(r R) error {
+	form := o.sink.Form()
+	if form != TextForm && o.keep(o.sink.Record(r, o.shape)) != nil {
+		return o.err
+	}
 	switch {
-	case o.sink.Form() == JSONForm:
-		return o.keep(o.sink.Record(r, o.shape))
+	case form == JSONForm:
+		return o.err
 	case o.table:
 		o.rows = append(o.rows, r)
 		return o.err
@@ -197,7 +202,7 @@ func (s Spec[A, R]) Command() *Command {
 		if err := s.Run(ctx, caller, args.Interface().(A), out); err != nil {
 			return err
 		}
-		if out.table && sink.Form() == TextForm {
+		if out.table && sink.Form() != JSONForm {
 			var b bytes.Buffer
 			s.TextTable(&b, out.rows)
 			return out.keep(sink.Text(b.Bytes()))
@@ -206,9 +211,6 @@ func (s Spec[A, R]) Command() *Command {
 	}
 	return c
 }
-
-// HiddenFrom reports whether the menu does not list the command now, for this caller.
-func (c *Command) HiddenFrom(ctx context.Context, caller Caller) bool { return c.hidden(ctx, caller) }
 
 // Next works through the arguments given so far and returns the next question, or nil when the command can run. An Error names
 // the argument at fault; the dialogue asks for that one again.

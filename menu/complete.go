@@ -55,13 +55,7 @@ func (m *Menu) Complete(ctx context.Context, caller Caller, at []string, line st
 		if quoted {
 			return empty
 		}
-		for _, i := range item.Items {
-			if !allowed(i.Required()) {
-				continue
-			}
-			if cmd, ok := i.(*Command); ok && cmd.HiddenFrom(ctx, caller) {
-				continue
-			}
+		for _, i := range item.Listed(ctx, caller, allowed) {
 			c.add(partial, i.Keyword(), i.Summary())
 		}
 	case *Command:

@@ -13,6 +13,9 @@ type Menu struct {
 	Help string // one sentence, with its full stop
 	// Status writes what stands above the choices: the state or the list of objects that the menu owns. May be nil.
 	Status func(ctx context.Context, caller Caller, w io.Writer) error
+	// Hidden says that nothing in the menu can work on this machine, so that it is not listed. It can still be typed, and its commands
+	// say why not. May be nil.
+	Hidden func(ctx context.Context) bool
 	// Choice makes the menu a question with this text: its items are numbered, also in a line (netstat 2), the first is the default,
 	// and when the one chosen has run, the menu is left. Empty: an ordinary menu, which stays until it is left.
 	Choice string
@@ -49,6 +52,27 @@ func (c *Command) Keyword() string { return c.Name }
 func (c *Command) Summary() string { return c.Help }
 func (c *Command) Required() Role  { return c.Role }
 func (c *Command) names() []string { return append([]string{c.Name}, c.Aliases...) }
+
+// hiddenFrom reports whether a menu does not list an item now, for this caller.
+func hiddenFrom(ctx context.Context, i Item, caller Caller) bool {
+	switch i := i.(type) {
+	case *Menu:
+		return i.Hidden != nil && i.Hidden(ctx)
+	case *Command:
+		return i.hidden(ctx, caller)
+	}
+	return false
+}
+
+// Listed are the items that the menu shows a caller now: those that the role may use and that are not hidden.
+func (m *Menu) Listed(ctx context.Context, caller Caller, allowed func(Role) bool) (items []Item) {
+	for _, i := range m.Items {
+		if allowed(i.Required()) && !hiddenFrom(ctx, i, caller) {
+			items = append(items, i)
+		}
+	}
+	return items
+}
 
 // find returns the item with exactly this keyword or alias.
 func (m *Menu) find(word string) Item {

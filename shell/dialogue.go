@@ -97,7 +97,12 @@ func (s *shell) question(q *menu.Question, assist func(text string) menu.Complet
 	case q.Type == "lines":
 		return s.lines(q)
 	case q.Type == "confirm" || q.Type == "yes/no":
-		return s.answer(q, fmt.Sprintf("%s [%s]> ", q.Text, yesOrNo(q.Default)), q.Default, assist)
+		text := q.Text
+		if i := strings.LastIndexByte(text, '\n'); i >= 0 { // what is to be known first
+			s.print(text[:i+1])
+			text = text[i+1:]
+		}
+		return s.answer(q, fmt.Sprintf("%s [%s]> ", text, yesOrNo(q.Default)), q.Default, assist)
 	case q.Keywords:
 		var b strings.Builder
 		fmt.Fprintf(&b, "%s\n", q.Text)
@@ -208,7 +213,7 @@ func (s *shell) lines(q *menu.Question) (string, error) {
 	s.printf("%s (end with a line that holds only a full stop)\n", q.Text)
 	var all []string
 	for {
-		line, err := s.terminal.ReadLine(term.Line{Prompt: "", Help: func(string, int) string { return explainQuestion(q) }})
+		line, err := s.terminal.ReadLine(term.Line{Prompt: "> ", Help: func(string, int) string { return explainQuestion(q) }})
 		if err != nil {
 			return "", s.left(err)
 		}

@@ -3,12 +3,18 @@ package diagnostic
 
 import (
 	"diagsh/commands/diagnostic/network"
+	"diagsh/commands/reportview"
+	"diagsh/diag/raid"
 	"diagsh/menu"
 )
 
 // Services is what the menu's commands need from the running appliance.
 type Services interface {
 	network.Services
+	usageService
+	reportview.Service
+	reloadService
+	catalogueService
 }
 
 // Menu is diagnostic.
@@ -17,7 +23,12 @@ func Menu(s Services) *menu.Menu {
 		Name: "diagnostic",
 		Help: "Look into the appliance and its network.",
 		Items: []menu.Item{
+			raidMenu(raid.Kernel),
+			diskUsageCommand(s),
 			network.Menu(s),
+			reporting(s),
+			reload(s),
+			servicesMenu(s),
 		},
 	}
 }

@@ -18,6 +18,7 @@ type Service struct {
 	Description string   `yaml:"description"`
 	System      bool     `yaml:"system"` // of the system; else a feature of the appliance
 	Processes   []string `yaml:"processes"`
+	Units       []string `yaml:"units"` // of systemd: the first that is installed is the service's
 }
 
 // A Catalogue lists services, each name once.
@@ -46,6 +47,9 @@ func Parse(text []byte) (Catalogue, error) {
 		if len(s.Processes) == 0 {
 			s.Processes = []string{s.Name}
 		}
+		if len(s.Units) == 0 {
+			s.Units = []string{s.Name + ".service"}
+		}
 	}
 	return file.Services, nil
 }
@@ -65,10 +69,25 @@ func (c Catalogue) With(more Catalogue) Catalogue {
 // commLength is what the kernel keeps of a process's name (TASK_COMM_LEN less the NUL).
 const commLength = 15
 
+// Named is the service of a name, nil if the catalogue has none.
+func (c Catalogue) Named(name string) *Service {
+	for i := range c {
+		if c[i].Name == name {
+			return &c[i]
+		}
+	}
+	return nil
+}
+
+// Has reports whether a process of this name belongs to the service.
+func (s *Service) Has(process string) bool {
+	return slices.ContainsFunc(s.Processes, func(name string) bool { return name[:min(len(name), commLength)] == process })
+}
+
 // Of is the service that a process belongs to, nil if the catalogue has none.
 func (c Catalogue) Of(process string) *Service {
 	for i := range c {
-		if slices.ContainsFunc(c[i].Processes, func(name string) bool { return name[:min(len(name), commLength)] == process }) {
+		if c[i].Has(process) {
 			return &c[i]
 		}
 	}

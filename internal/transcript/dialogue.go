@@ -9,9 +9,9 @@ import (
 	"diagsh/internal/vt"
 )
 
-// promptLine is a line of a transcript that begins with a prompt: the top one, that of a question with or without a default, or one
+// promptLine is a line of a transcript that begins with a prompt: the top one, that of a question with or without a default, of a line of a text, or one
 // behind which a secret is typed.
-var promptLine = regexp.MustCompile(`^(` + appliance.Host + `>|(?:[^\[\]]* )?\[[^\]]*\]>|[^>]*>(?: <secret))(?: (.*))?$`)
+var promptLine = regexp.MustCompile(`^(` + appliance.Host + `>|>|(?:[^\[\]]* )?\[[^\]]*\]>|[^>]*>(?: <secret))(?: (.*))?$`)
 
 // keys are the special ones as they are written, and what a keyboard sends.
 var keys = []struct{ written, sent string }{
@@ -198,6 +198,7 @@ func (d *dialogue) text(first int) []string {
 		}
 		lines = append(lines, strings.TrimRight(d.normal.line(rows[i]), " "))
 	}
+	lines = once(lines)
 	for len(lines) > 0 && lines[len(lines)-1] == "" {
 		lines = lines[:len(lines)-1]
 	}

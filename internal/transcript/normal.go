@@ -3,6 +3,7 @@ package transcript
 import (
 	"regexp"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -23,6 +24,8 @@ type replacement struct {
 const timeOfDay = `\d\d:\d\d(?::\d\d(?:\.\d+)?)?`
 
 var replacements = normal{
+	// The table of file systems, before its sizes.
+	{regexp.MustCompile(`^ +Size +Used +Avail +Use% .*|^ *[\d.]+ [KMG]?B .*\d% .*\(.*|^ *- +- +- .*\(.*`), fileSystems},
 	{regexp.MustCompile(`\b[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4} UTC\b`), "<time>"},
 	{regexp.MustCompile(`\b\d{4}-\d\d-\d\d[T ]` + timeOfDay + `(?: UTC|Z|[+-]\d\d:\d\d)?`), "<time>"},
 	{regexp.MustCompile(`\b` + timeOfDay + ` UTC`), "<time>"},
@@ -36,6 +39,15 @@ var replacements = normal{
 	{regexp.MustCompile(`\brunning (?:\d+[smhd])+`), "running <duration>"},
 	{regexp.MustCompile(`("seconds": ?)[\d.]+`), "${1}<duration>"},
 	{regexp.MustCompile(`("rate": ?){[^}]*}`), "${1}<rate>"},
+	// What the machine is like: status, disk_usage, and what a report had to tell of it.
+	{regexp.MustCompile(`\bmachine (?:\d+[smhd])+, appliance (?:\d+[smhd])+`), "machine <duration>, appliance <duration>"},
+	{regexp.MustCompile(`^(Load: +).*`), "${1}<load>"},
+	{regexp.MustCompile(`"machineSeconds":.*"memoryAvailable":\d+`), `"machine":"<machine>"`},
+	{regexp.MustCompile(`("(?:free|reserve)Bytes": ?)\d+`), "${1}<size>"},
+	{regexp.MustCompile(`("fileSystems": ?)\[.*?\](,"diagnostic)`), "${1}<file systems>$2"},
+	{regexp.MustCompile(`("contents": ?)\[.*?\]`), "${1}<contents>"},
+	{regexp.MustCompile(`(with the password: |"password": ?")[^" ]+`), "${1}<password>"},
+	{regexp.MustCompile(`(captures and reports, )\d+ bytes`), "${1}<size>"},
 	// Columns of who and last: a span of time behind a moment, or at the end of the line.
 	{regexp.MustCompile(`(<time>(?: \([^)]*\))?|still logged in) {2,}(?:\d+[smhd])+( {2,}|$)`), "$1  <duration>$2"},
 	{regexp.MustCompile(`(status: [A-Z]+, id: )\d+`), "${1}<id>"},
@@ -65,6 +77,14 @@ func newNormal(a *appliance.Appliance) normal {
 		list = append(list, replacement{regexp.MustCompile(regexp.QuoteMeta(unix.ByteSliceToString(u.Release[:]))), "<kernel>"})
 	}
 	return append(list, replacements...)
+}
+
+// fileSystems stands for the table of those of the machine, of which there are more or fewer.
+const fileSystems = "<file systems>"
+
+// once leaves of lines that stand for a table of the machine's the first.
+func once(lines []string) []string {
+	return slices.CompactFunc(lines, func(a, b string) bool { return a == fileSystems && a == b })
 }
 
 func (n normal) line(text string) string {

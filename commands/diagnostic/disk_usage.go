@@ -1,0 +1,93 @@
+package diagnostic
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"text/tabwriter"
+
+	"diagsh/access"
+	"diagsh/commands/captureview"
+	"diagsh/diag/disks"
+	"diagsh/menu"
+)
+
+// usageService knows what is in the diagnostic directory.
+type usageService interface {
+	DiagnosticUsage() (access.Usage, error)
+}
+
+type diskUsageArgs struct {
+	Files int `arg:"files" default:"10" min:"0" max:"1000" help:"So many of the largest files."`
+}
+
+// A diskUsage is all that the command shows.
+type diskUsage struct {
+	FileSystems []disks.FileSystem `json:"fileSystems"`
+	Diagnostic  access.Usage       `json:"diagnosticDirectory"`
+}
+
+// diskUsageCommand is diagnostic > disk_usage.
+func diskUsageCommand(s usageService) *menu.Command {
+	return menu.Spec[diskUsageArgs, diskUsage]{
+		Name:    "disk_usage",
+		Help:    "Check Disk Usage.",
+		Details: "Captures end before less of the disk is free than the reserve.",
+		Role:    menu.ReadOnly,
+		Shape:   menu.Object,
+		Run: func(ctx context.Context, _ menu.Caller, a diskUsageArgs, out *menu.Out[diskUsage]) error {
+			list, err := disks.List(ctx)
+			if err != nil {
+				return err
+			}
+			usage, err := s.DiagnosticUsage()
+			if err != nil {
+				return err
+			}
+			usage.Largest = usage.Largest[:min(a.Files, len(usage.Largest))]
+			return out.Record(diskUsage{list, usage})
+		},
+		Text: diskUsageText,
+	}.Command()
+}
+
+func diskUsageText(w io.Writer, u diskUsage) {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(t, "Size\tUsed\tAvail\tUse%\tInodes\t  Mounted on (device, type)")
+	for _, f := range u.FileSystems {
+		what := fmt.Sprintf("  %s (%s, %s)", menu.Clean(f.Mount), menu.Clean(f.Device), menu.Clean(f.Type))
+		if f.ReadOnly {
+			what += " read-only"
+		}
+		if f.Unreachable {
+			fmt.Fprintf(t, "-\t-\t-\t-\t-\t%s does not answer\n", what)
+			continue
+		}
+		inodes := "-"
+		if f.Inodes > 0 {
+			inodes = fmt.Sprintf("%d%%", (f.InodesUsed*100+f.Inodes-1)/f.Inodes)
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%d%%\t%s\t%s\n", captureview.Bytes(int64(f.Bytes)), captureview.Bytes(int64(f.Used)), captureview.Bytes(int64(f.Available)), f.UsedPercent(), inodes, what)
+	}
+	t.Flush()
+	d := u.Diagnostic
+	fmt.Fprintf(w, "\nDiagnostic directory: %s, %s\n", captureview.Count(d.Files, "file"), captureview.Bytes(d.Bytes))
+	t = tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, k := range d.Kinds {
+		fmt.Fprintf(t, "  %s\t%s\t%s\n", k.Kind, captureview.Count(k.Files, "file"), captureview.Bytes(k.Bytes))
+	}
+	t.Flush()
+	fmt.Fprintf(w, "Its disk: %s free, %s in reserve\n", captureview.Bytes(d.FreeBytes), captureview.Bytes(d.ReserveBytes))
+	if d.QuotaBytes > 0 {
+		fmt.Fprintf(w, "Its quota: %s\n", captureview.Bytes(d.QuotaBytes))
+	}
+	if len(d.Largest) == 0 {
+		return
+	}
+	fmt.Fprintln(w, "\nLargest files:")
+	t = tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, f := range d.Largest {
+		fmt.Fprintf(t, "  %s\t%s\t%s\n", captureview.Bytes(f.Bytes), f.Modified.UTC().Format("2006-01-02 15:04:05 UTC"), f.Name)
+	}
+	t.Flush()
+}

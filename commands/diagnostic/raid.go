@@ -1,0 +1,271 @@
+package diagnostic
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+
+	"diagsh/commands/captureview"
+	"diagsh/diag/raid"
+	"diagsh/menu"
+)
+
+// raidMenu is diagnostic > raid. A machine without arrays does not list it.
+func raidMenu(system raid.System) *menu.Menu {
+	return &menu.Menu{
+		Name:   "raid",
+		Help:   "Disk Verify Utility.",
+		Choice: "Choose the operation you want to perform",
+		Hidden: func(context.Context) bool { return !system.Present() },
+		Items: []menu.Item{
+			raidVerify(system),
+			raidTasks(system),
+			raidStatus(system),
+			raidCancel(system),
+		},
+	}
+}
+
+type raidVerifyArgs struct {
+	Array   string       `arg:"array,main" ask:"Choose the array to verify" help:"Name of the array; may be left out when there is only one."`
+	Confirm menu.Confirm `arg:"confirm" ask:"Verifying slows the disks down. Begin?" help:"Say yes: all disks are read from end to end."`
+	Wait    bool         `arg:"wait" default:"yes" help:"Show the progress until it ends; Ctrl-C leaves it running."`
+}
+
+func raidVerify(system raid.System) *menu.Command {
+	return menu.Spec[raidVerifyArgs, raid.Array]{
+		Name:    "verify",
+		Help:    "Run verify: compare the members of an array.",
+		Details: "Nothing is changed. Status shows the verdict, cancel ends it early.",
+		Role:    menu.Operator,
+		Shape:   menu.Stream,
+		Ask: func(_ context.Context, _ menu.Caller, _ raidVerifyArgs, q *menu.Question) error {
+			return chooseArray(system, q)
+		},
+		Run: func(ctx context.Context, _ menu.Caller, a raidVerifyArgs, out *menu.Out[raid.Array]) error {
+			array, err := chosenArray(system, a.Array)
+			if err != nil {
+				return err
+			}
+			if err := system.Verify(array.Name); err != nil {
+				return raidError(array.Name, err)
+			}
+			out.Printf("%s is being verified.\n", array.Name)
+			if !a.Wait {
+				return nil
+			}
+			return watchArray(ctx, system, array.Name, out)
+		},
+		Text: raidVerdict,
+	}.Command()
+}
+
+// watchEvery is how often an array that works is looked at.
+const watchEvery = time.Second
+
+// watchArray shows how far an array's action has got, and yields the array when it has ended. An interrupt ends the watching alone.
+func watchArray(ctx context.Context, system raid.System, name string, out *menu.Out[raid.Array]) error {
+	ticks := time.NewTicker(watchEvery)
+	defer ticks.Stop()
+	for {
+		a, err := system.Array(name)
+		if err != nil {
+			return raidError(name, err)
+		}
+		if a.Action == "idle" {
+			return out.Record(a)
+		}
+		out.Progress("%s", raidTask(a))
+		select {
+		case <-ticks.C:
+		case <-ctx.Done():
+			out.Printf("It goes on: %s.\n", raidTask(a))
+			return ctx.Err()
+		}
+	}
+}
+
+// raidTask says how far an array has got with what it does.
+func raidTask(a raid.Array) string {
+	text := fmt.Sprintf("%s %s %.1f%%", a.Name, a.Action, a.Progress*100)
+	if a.Finish > 0 {
+		text += fmt.Sprintf(", %s left at %s/s", menu.FormatDuration(time.Duration(a.Finish)*time.Second), captureview.Bytes(int64(a.Speed)))
+	}
+	return text
+}
+
+func raidVerdict(w io.Writer, a raid.Array) {
+	switch {
+	case a.Mismatches > 0:
+		fmt.Fprintf(w, "%s: its members differ in %d sectors.\n", a.Name, a.Mismatches)
+	case a.LastAction != "" && a.LastAction != "check":
+		fmt.Fprintf(w, "%s: the verification was followed by %s.\n", a.Name, a.LastAction)
+	default:
+		fmt.Fprintf(w, "%s: its members are alike.\n", a.Name)
+	}
+}
+
+type noArgs struct{}
+
+// raidTasks shows the arrays that do something.
+func raidTasks(system raid.System) *menu.Command {
+	return menu.Spec[noArgs, raid.Array]{
+		Name: "tasks",
+		Help: "Watch tasks: what the arrays are doing.",
+		Role: menu.ReadOnly,
+		Run: func(_ context.Context, _ menu.Caller, _ noArgs, out *menu.Out[raid.Array]) error {
+			return yieldArrays(system, out, func(a raid.Array) bool { return a.Verifiable() && a.Action != "idle" })
+		},
+		TextTable: func(w io.Writer, list []raid.Array) {
+			for _, a := range list {
+				fmt.Fprintf(w, "%s\n", raidTask(a))
+			}
+			if len(list) == 0 {
+				fmt.Fprintln(w, "No array is doing anything.")
+			}
+		},
+	}.Command()
+}
+
+func raidStatus(system raid.System) *menu.Command {
+	return menu.Spec[noArgs, raid.Array]{
+		Name: "status",
+		Help: "Show verdict: the state of the arrays and their members.",
+		Role: menu.ReadOnly,
+		Run: func(_ context.Context, _ menu.Caller, _ noArgs, out *menu.Out[raid.Array]) error {
+			return yieldArrays(system, out, func(raid.Array) bool { return true })
+		},
+		TextTable: raidTable,
+	}.Command()
+}
+
+func yieldArrays(system raid.System, out *menu.Out[raid.Array], wanted func(raid.Array) bool) error {
+	list, err := system.List()
+	if err != nil {
+		return err
+	}
+	if len(list) == 0 {
+		return noArrays()
+	}
+	for _, a := range list {
+		if wanted(a) {
+			if err := out.Record(a); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func raidTable(w io.Writer, list []raid.Array) {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "ARRAY\tLEVEL\tSTATE\tSIZE\tDISKS\tDOES\tDIFFERING SECTORS")
+	for _, a := range list {
+		disks := fmt.Sprintf("%d of %d", a.Disks-a.Degraded, a.Disks)
+		if a.Degraded > 0 {
+			disks += " (degraded)"
+		}
+		does, mismatches := a.Action, fmt.Sprint(a.Mismatches)
+		if !a.Verifiable() {
+			does, mismatches = "-", "-"
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", a.Name, menu.Clean(a.Level), menu.Clean(a.State), captureview.Bytes(int64(a.Bytes)), disks, does, mismatches)
+	}
+	fmt.Fprintln(t, "\t\t\t\t\t\t")
+	fmt.Fprintln(t, "ARRAY\tMEMBER\tPLACE\tSTATE\tERRORS\t\t")
+	for _, a := range list {
+		for _, m := range a.Members {
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t\t\n", a.Name, menu.Clean(m.Device), m.Slot, m.State, m.Errors)
+		}
+	}
+	t.Flush()
+}
+
+type raidCancelArgs struct {
+	Array string `arg:"array,main" ask:"Choose the array" help:"Name of the array; may be left out when there is only one."`
+}
+
+func raidCancel(system raid.System) *menu.Command {
+	return menu.Spec[raidCancelArgs, raid.Array]{
+		Name:  "cancel",
+		Help:  "End a verification early.",
+		Role:  menu.Operator,
+		Shape: menu.Object,
+		Ask: func(_ context.Context, _ menu.Caller, _ raidCancelArgs, q *menu.Question) error {
+			return chooseArray(system, q)
+		},
+		Run: func(_ context.Context, _ menu.Caller, a raidCancelArgs, out *menu.Out[raid.Array]) error {
+			array, err := chosenArray(system, a.Array)
+			if err != nil {
+				return err
+			}
+			if err := system.Cancel(array.Name); err != nil {
+				return raidError(array.Name, err)
+			}
+			if array, err = system.Array(array.Name); err != nil {
+				return err
+			}
+			return out.Record(array)
+		},
+		Text: func(w io.Writer, a raid.Array) { fmt.Fprintf(w, "The verification of %s has ended.\n", a.Name) },
+	}.Command()
+}
+
+// chooseArray offers the arrays; one alone is not asked for.
+func chooseArray(system raid.System, q *menu.Question) error {
+	if q.Name != "array" {
+		return nil
+	}
+	list, err := system.List()
+	if err != nil {
+		return err
+	}
+	if len(list) == 0 {
+		return noArrays()
+	}
+	for _, a := range list {
+		q.Choices = append(q.Choices, menu.Choice{Value: a.Name, Label: fmt.Sprintf("%s (%s, %s)", a.Name, a.Level, captureview.Bytes(int64(a.Bytes)))})
+	}
+	q.Open, q.Skip, q.Required, q.Default = true, len(list) == 1, len(list) > 1, list[0].Name
+	return nil
+}
+
+// chosenArray is the array of a name, or the only one.
+func chosenArray(system raid.System, name string) (raid.Array, error) {
+	list, err := system.List()
+	switch {
+	case err != nil:
+		return raid.Array{}, err
+	case len(list) == 0:
+		return raid.Array{}, noArrays()
+	case name == "" && len(list) == 1:
+		return list[0], nil
+	}
+	array, err := system.Array(name)
+	return array, raidError(name, err)
+}
+
+func noArrays() error {
+	return menu.Errorf(menu.Unsupported, "This machine has no RAID array that Linux manages").
+		WithHint("The disks behind a RAID controller are the controller's to verify")
+}
+
+func raidError(name string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, raid.ErrNoArray):
+		return &menu.Error{Kind: menu.NotFound, Argument: "array", Message: fmt.Sprintf("There is no array %q", menu.Clean(name))}
+	case errors.Is(err, raid.ErrCannot):
+		return &menu.Error{Kind: menu.Unsupported, Argument: "array", Message: name + " has no redundancy, so there is nothing to compare"}
+	case errors.Is(err, raid.ErrBusy):
+		return menu.Errorf(menu.State, "%s is not in the state for that", name).WithHint("See what it does with: diagnostic raid tasks")
+	case errors.Is(err, raid.ErrForbidden):
+		return menu.Errorf(menu.Unsupported, "The appliance was started without the right to have arrays verified").
+			WithHint("It must be able to write to /sys/devices/virtual/block")
+	}
+	return err
+}

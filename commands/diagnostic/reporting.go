@@ -1,0 +1,129 @@
+package diagnostic
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"diagsh/access"
+	"diagsh/commands/reportview"
+	"diagsh/menu"
+)
+
+// reporting is diagnostic > reporting: bundles for a support engineer.
+func reporting(s reportview.Service) *menu.Menu {
+	return &menu.Menu{
+		Name: "reporting",
+		Help: "Reporting Utilities.",
+		Status: func(_ context.Context, _ menu.Caller, w io.Writer) error {
+			reportview.Table(w, s.Reports())
+			return nil
+		},
+		Items: []menu.Item{
+			reportNew(s),
+			reportList(s),
+			reportDelete(s),
+		},
+	}
+}
+
+type reportNewArgs struct {
+	Files []string `arg:"files" ask:"Captures to put into the report, names or numbers separated by commas" help:"Files of the diagnostic directory, separated by commas, or NONE."`
+}
+
+func reportNew(s reportview.Service) *menu.Command {
+	return menu.Spec[reportNewArgs, access.Report]{
+		Name: "new",
+		Help: "Make a report: network, services, configuration and logs in one file.",
+		Details: "The file is a .tar.gz with an index.html to begin with; SFTP fetches it. What your role may not see is left out. " +
+			"It holds no secrets of the configuration.",
+		Role:  menu.Operator,
+		Shape: menu.Object,
+		Ask: func(_ context.Context, caller menu.Caller, _ reportNewArgs, q *menu.Question) error {
+			return reportview.ChooseFiles(s, caller, q)
+		},
+		Run: func(ctx context.Context, caller menu.Caller, a reportNewArgs, out *menu.Out[access.Report]) error {
+			return reportview.Create(ctx, s, caller, access.ReportRequest{Files: a.Files}, out)
+		},
+		Text: reportview.Made,
+	}.Command()
+}
+
+func reportList(s reportview.Service) *menu.Command {
+	return menu.Spec[noArgs, access.Report]{
+		Name: "list",
+		Help: "List the reports.",
+		Role: menu.ReadOnly,
+		Run: func(_ context.Context, _ menu.Caller, _ noArgs, out *menu.Out[access.Report]) error {
+			for _, r := range s.Reports() {
+				if err := out.Record(r); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+		TextTable: reportview.Table,
+	}.Command()
+}
+
+type reportDeleteArgs struct {
+	Name    string       `arg:"name,main,required" ask:"Report to delete, or ALL" help:"File name of the report, or ALL of them."`
+	Confirm menu.Confirm `arg:"confirm" ask:"Delete it?" help:"Say yes: the file is removed."`
+}
+
+func reportDelete(s reportview.Service) *menu.Command {
+	return menu.Spec[reportDeleteArgs, access.Report]{
+		Name:   "delete",
+		Help:   "Delete reports.",
+		Role:   menu.Operator,
+		Hidden: func(context.Context) bool { return len(s.Reports()) == 0 },
+		Ask: func(_ context.Context, _ menu.Caller, a reportDeleteArgs, q *menu.Question) error {
+			if q.Name == "confirm" {
+				chosen, err := reportsNamed(s, a.Name)
+				q.Text = fmt.Sprintf("Delete %s?", a.Name)
+				if len(chosen) > 1 {
+					q.Text = fmt.Sprintf("Delete %d reports?", len(chosen))
+				}
+				return err
+			}
+			for _, r := range s.Reports() {
+				q.Choices = append(q.Choices, menu.Choice{Value: r.Name})
+			}
+			q.Choices = append(q.Choices, menu.Choice{Value: allReports, Label: "ALL reports"})
+			q.Open = true
+			return nil
+		},
+		Run: func(_ context.Context, caller menu.Caller, a reportDeleteArgs, out *menu.Out[access.Report]) error {
+			chosen, err := reportsNamed(s, a.Name)
+			if err != nil {
+				return err
+			}
+			for _, report := range chosen {
+				if err := s.DeleteReport(caller, report.Name); err != nil {
+					return err
+				}
+				if err := out.Record(report); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+		Text: func(w io.Writer, r access.Report) { fmt.Fprintf(w, "%s was deleted.\n", r.Name) },
+	}.Command()
+}
+
+// allReports is the word for every report.
+const allReports = "ALL"
+
+func reportsNamed(s reportview.Service, name string) ([]access.Report, error) {
+	list := s.Reports()
+	if name == allReports {
+		return list, nil
+	}
+	for _, r := range list {
+		if r.Name == name {
+			return []access.Report{r}, nil
+		}
+	}
+	return nil, &menu.Error{Kind: menu.NotFound, Argument: "name", Message: fmt.Sprintf("There is no report %q", menu.Clean(name))}
+}

@@ -1,0 +1,291 @@
+package diagnostic
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"text/tabwriter"
+	"time"
+
+	"diagsh/commands/captureview"
+	"diagsh/diag/processes"
+	"diagsh/diag/services"
+	"diagsh/diag/units"
+	"diagsh/menu"
+)
+
+// catalogueService knows the services of the appliance.
+type catalogueService interface {
+	Services() (services.Catalogue, error)
+}
+
+// servicesMenu is diagnostic > services.
+func servicesMenu(s catalogueService) *menu.Menu {
+	return &menu.Menu{
+		Name: "services",
+		Help: "Service Utilities.",
+		Items: []menu.Item{
+			serviceStatus(s),
+			serviceRestart(s),
+		},
+	}
+}
+
+// A serviceState is a service as it is now.
+type serviceState struct {
+	Name        string     `json:"name"`
+	Description string     `json:"description"`
+	System      bool       `json:"system"`
+	State       string     `json:"state"`          // running, stopped, failed, starting, stopping
+	Unit        string     `json:"unit,omitempty"` // of systemd; none: the state is that of the processes
+	Since       *time.Time `json:"since,omitempty"`
+	PIDs        []int      `json:"pids"`
+	Memory      int64      `json:"memory"`             // resident, in bytes, of the processes together
+	Restarts    int        `json:"restarts,omitempty"` // that systemd did by itself
+}
+
+type serviceStatusArgs struct {
+	Service string `arg:"service,main" help:"Name of a service; without it, those that are there."`
+	All     bool   `arg:"all" default:"no" help:"Those too that are neither installed nor running."`
+}
+
+func serviceStatus(s catalogueService) *menu.Command {
+	return menu.Spec[serviceStatusArgs, serviceState]{
+		Name:    "status",
+		Help:    "Show the state of the services.",
+		Details: "Where systemd runs, the state is that of the service's unit; elsewhere it is that of the processes of its name.",
+		Role:    menu.ReadOnly,
+		Suggest: suggestServices(s),
+		Run: func(ctx context.Context, _ menu.Caller, a serviceStatusArgs, out *menu.Out[serviceState]) error {
+			catalogue, err := s.Services()
+			if err != nil {
+				return err
+			}
+			chosen := catalogue
+			if a.Service != "" {
+				one, err := named(catalogue, a.Service)
+				if err != nil {
+					return err
+				}
+				chosen = services.Catalogue{*one}
+				out.Object()
+			}
+			for _, state := range serviceStates(ctx, chosen) {
+				if a.Service == "" && !a.All && state.Unit == "" && len(state.PIDs) == 0 {
+					continue
+				}
+				if err := out.Record(state); err != nil {
+					return err
+				}
+			}
+			return ctx.Err()
+		},
+		TextTable: servicesTable,
+	}.Command()
+}
+
+func named(catalogue services.Catalogue, name string) (*services.Service, error) {
+	if one := catalogue.Named(name); one != nil {
+		return one, nil
+	}
+	var names []string
+	for _, s := range catalogue {
+		names = append(names, s.Name)
+	}
+	e := &menu.Error{Kind: menu.NotFound, Argument: "service", Message: fmt.Sprintf("There is no service %q in the catalogue", menu.Clean(name))}
+	if near := menu.Nearest(name, names); near != "" {
+		return nil, e.WithHint("Did you mean %s?", near)
+	}
+	return nil, e.WithHint("diagnostic services status all yes lists all")
+}
+
+func suggestServices(s catalogueService) func(context.Context, menu.Caller, serviceStatusArgs, string) []menu.Choice {
+	return func(_ context.Context, _ menu.Caller, _ serviceStatusArgs, name string) (list []menu.Choice) {
+		catalogue, err := s.Services()
+		if name != "service" || err != nil {
+			return nil
+		}
+		for _, one := range catalogue {
+			list = append(list, menu.Choice{Value: one.Name, Help: one.Description})
+		}
+		return list
+	}
+}
+
+// serviceStates looks at units and processes. What does not answer is left out: then the other one says what is known.
+func serviceStates(ctx context.Context, catalogue services.Catalogue) []serviceState {
+	manager, _ := units.Open(ctx)
+	if manager != nil {
+		defer manager.Close()
+	}
+	running, _ := processes.List(ctx)
+	var list []serviceState
+	for i := range catalogue {
+		list = append(list, stateOf(ctx, &catalogue[i], manager, running))
+	}
+	slices.SortStableFunc(list, func(a, b serviceState) int {
+		if a.System != b.System {
+			return map[bool]int{true: -1, false: 1}[a.System]
+		}
+		return cmp.Compare(a.Name, b.Name)
+	})
+	return list
+}
+
+func stateOf(ctx context.Context, s *services.Service, manager *units.Manager, running []processes.Process) serviceState {
+	state := serviceState{Name: s.Name, Description: s.Description, System: s.System, State: "stopped", PIDs: []int{}}
+	for _, p := range running {
+		if !s.Has(p.Name) || p.State == 'Z' {
+			continue
+		}
+		state.State = "running"
+		state.PIDs = append(state.PIDs, p.PID)
+		state.Memory += p.Memory
+		if since := p.Started.UTC().Truncate(time.Second); state.Since == nil || since.Before(*state.Since) {
+			state.Since = &since
+		}
+	}
+	slices.Sort(state.PIDs)
+	if manager == nil {
+		return state
+	}
+	found, err := manager.Find(ctx, s.Units)
+	if err != nil || len(found) == 0 {
+		return state
+	}
+	u := found[0]
+	state.Unit, state.Restarts, state.Since = u.Name, u.Restarts, nil
+	if !u.Since.IsZero() {
+		since := u.Since.UTC().Truncate(time.Second)
+		state.Since = &since
+	}
+	if u.Memory > 0 {
+		state.Memory = u.Memory
+	}
+	state.State = cmp.Or(map[string]string{"active": "running", "reloading": "running", "inactive": "stopped", "failed": "failed",
+		"activating": "starting", "deactivating": "stopping"}[u.Active], state.State)
+	return state
+}
+
+func servicesTable(w io.Writer, list []serviceState) {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "SERVICE\tSTATE\tSINCE\tPROCESSES\tMEMORY\tUNIT\tDESCRIPTION")
+	for _, s := range list {
+		since, unit, memory := "-", "-", "-"
+		if s.Since != nil {
+			since = s.Since.Format("2006-01-02 15:04:05 UTC")
+		}
+		if s.Unit != "" {
+			unit = s.Unit
+		}
+		if s.Memory > 0 {
+			memory = captureview.Bytes(s.Memory)
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\t%s\t%s\n", menu.Clean(s.Name), s.State, since, len(s.PIDs), memory, menu.Clean(unit), menu.Clean(s.Description))
+	}
+	t.Flush()
+}
+
+type serviceRestartArgs struct {
+	Service string       `arg:"service,main,required" ask:"Choose the service to restart" help:"Name of the service."`
+	Confirm menu.Confirm `arg:"confirm" ask:"Restart it?" help:"Say yes: whoever uses the service is cut off."`
+}
+
+func serviceRestart(s catalogueService) *menu.Command {
+	return menu.Spec[serviceRestartArgs, serviceState]{
+		Name:    "restart",
+		Help:    "Restart a service.",
+		Details: "Only systemd can do that; where it does not run, services are not the appliance's to restart.",
+		Role:    menu.Administrator,
+		Shape:   menu.Object,
+		Ask: func(ctx context.Context, _ menu.Caller, a serviceRestartArgs, q *menu.Question) error {
+			return askRestart(ctx, s, a, q)
+		},
+		Run: func(ctx context.Context, _ menu.Caller, a serviceRestartArgs, out *menu.Out[serviceState]) error {
+			return restart(ctx, s, a.Service, out)
+		},
+		TextTable: servicesTable,
+	}.Command()
+}
+
+// askRestart offers the services that have a unit. Where nothing can be restarted, that is said before anything is asked.
+func askRestart(ctx context.Context, s catalogueService, a serviceRestartArgs, q *menu.Question) error {
+	if q.Name == "confirm" {
+		q.Text = fmt.Sprintf("Restart %s? Whoever uses it is cut off.", menu.Clean(a.Service))
+		if a.Service == ownService {
+			q.Text = "Restart the appliance itself? This ends all sessions and captures."
+		}
+		return nil
+	}
+	manager, catalogue, err := openServices(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer manager.Close()
+	for _, one := range catalogue {
+		if found, err := manager.Find(ctx, one.Units); err == nil && len(found) > 0 {
+			q.Choices = append(q.Choices, menu.Choice{Value: one.Name, Label: fmt.Sprintf("%s (%s)", one.Name, found[0].Active)})
+		}
+	}
+	q.Open = true
+	return nil
+}
+
+// ownService is the appliance in the catalogue.
+const ownService = "diagsh"
+
+func openServices(ctx context.Context, s catalogueService) (*units.Manager, services.Catalogue, error) {
+	catalogue, err := s.Services()
+	if err != nil {
+		return nil, nil, err
+	}
+	manager, err := units.Open(ctx)
+	if err != nil {
+		return nil, nil, menu.Errorf(menu.Unsupported, "No systemd answers on this machine, so services cannot be restarted from here").
+			WithHint("Whoever started the service has to restart it")
+	}
+	return manager, catalogue, nil
+}
+
+func restart(ctx context.Context, s catalogueService, name string, out *menu.Out[serviceState]) error {
+	manager, catalogue, err := openServices(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer manager.Close()
+	one, err := named(catalogue, name)
+	if err != nil {
+		return err
+	}
+	found, err := manager.Find(ctx, one.Units)
+	if err != nil {
+		return err
+	}
+	if len(found) == 0 {
+		return &menu.Error{Kind: menu.NotFound, Argument: "service", Message: "The service " + one.Name + " is not installed as a unit of systemd"}
+	}
+	out.Progress("Restarting %s", found[0].Name)
+	if err := manager.Restart(ctx, found[0].Name); err != nil {
+		return restartError(one.Name, err)
+	}
+	running, err := processes.List(ctx)
+	if err != nil {
+		return err
+	}
+	out.Printf("%s was restarted.\n", one.Name)
+	return out.Record(stateOf(ctx, one, manager, running))
+}
+
+func restartError(name string, err error) error {
+	var job *units.JobError
+	switch {
+	case errors.Is(err, units.ErrForbidden):
+		return menu.Errorf(menu.Failed, "systemd does not let the appliance restart services").WithHint("The appliance must run as root for that")
+	case errors.As(err, &job):
+		return menu.Errorf(menu.Failed, "The restart of %s ended with %q", name, menu.Clean(job.Result)).WithHint("The journal of this machine says why")
+	}
+	return err
+}

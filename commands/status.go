@@ -1,0 +1,125 @@
+package commands
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"diagsh/access"
+	"diagsh/capture"
+	"diagsh/commands/captureview"
+	"diagsh/diag/system"
+	"diagsh/menu"
+)
+
+// statusService is what the appliance knows of itself.
+type statusService interface {
+	Hostname() string
+	Started() time.Time
+	Captures() []capture.Status
+	Sessions() []access.Session
+	DiagnosticUsage() (access.Usage, error)
+	AuditTrouble() string
+}
+
+// An applianceStatus is the appliance on one screen.
+type applianceStatus struct {
+	Time             time.Time        `json:"time"`
+	Host             string           `json:"host"`
+	Product          string           `json:"product"`
+	MachineSeconds   int64            `json:"machineSeconds"`   // since the machine was started
+	ApplianceSeconds int64            `json:"applianceSeconds"` // since the appliance was
+	Load             [3]float64       `json:"load"`             // means of 1, 5 and 15 minutes
+	Processors       int              `json:"processors"`
+	Memory           uint64           `json:"memory"`
+	MemoryAvailable  uint64           `json:"memoryAvailable"`
+	Captures         []capture.Status `json:"captures"` // that run
+	CapturesEnded    int              `json:"capturesEnded"`
+	Disk             diskState        `json:"disk"`
+	Sessions         []access.Session `json:"sessions"`
+	Trouble          string           `json:"trouble,omitempty"`
+}
+
+// A diskState is the disk of the diagnostic directory.
+type diskState struct {
+	FreeBytes    int64 `json:"freeBytes"`
+	ReserveBytes int64 `json:"reserveBytes"`
+	Files        int   `json:"files"`
+	Bytes        int64 `json:"bytes"`
+}
+
+type statusArgs struct{}
+
+// status shows how the appliance is.
+func status(s statusService, v Version) *menu.Command {
+	return menu.Spec[statusArgs, applianceStatus]{
+		Name:  "status",
+		Help:  "Show how the appliance is: load, captures, disk, sessions.",
+		Role:  menu.ReadOnly,
+		Shape: menu.Object,
+		Run: func(_ context.Context, _ menu.Caller, _ statusArgs, out *menu.Out[applianceStatus]) error {
+			machine, err := system.Read()
+			if err != nil {
+				return err
+			}
+			usage, err := s.DiagnosticUsage()
+			if err != nil {
+				return err
+			}
+			now := time.Now().UTC().Truncate(time.Second)
+			all := s.Captures()
+			running := captureview.Running(all)
+			if running == nil {
+				running = []capture.Status{}
+			}
+			return out.Record(applianceStatus{
+				Time: now, Host: s.Hostname(), Product: v.Product + " " + v.Version,
+				MachineSeconds: int64(machine.Up.Seconds()), ApplianceSeconds: int64(time.Since(s.Started()).Seconds()),
+				Load: machine.Load, Processors: machine.Processors, Memory: machine.Memory, MemoryAvailable: machine.Available,
+				Captures: running, CapturesEnded: len(all) - len(running),
+				Disk:     diskState{usage.FreeBytes, usage.ReserveBytes, usage.Files, usage.Bytes},
+				Sessions: s.Sessions(), Trouble: s.AuditTrouble(),
+			})
+		},
+		Text: statusText,
+	}.Command()
+}
+
+func statusText(w io.Writer, s applianceStatus) {
+	line := func(name, format string, args ...any) {
+		fmt.Fprintf(w, "%-11s%s\n", name+":", fmt.Sprintf(format, args...))
+	}
+	line("Status", "%s, %s, as of %s", s.Host, s.Product, s.Time.Format("2006-01-02 15:04:05 UTC"))
+	line("Up", "machine %s, appliance %s", span(s.MachineSeconds), span(s.ApplianceSeconds))
+	line("Load", "%.2f %.2f %.2f (1, 5, 15 minutes), processors: %d", s.Load[0], s.Load[1], s.Load[2], s.Processors)
+	line("Memory", "%s available of %s", captureview.Bytes(int64(s.MemoryAvailable)), captureview.Bytes(int64(s.Memory)))
+	low := ""
+	if s.Disk.FreeBytes < s.Disk.ReserveBytes {
+		low = " - LOW: no capture can start"
+	}
+	line("Disk", "%s free, %s in reserve%s", captureview.Bytes(s.Disk.FreeBytes), captureview.Bytes(s.Disk.ReserveBytes), low)
+	line("Files", "%d in the diagnostic directory, %s", s.Disk.Files, captureview.Bytes(s.Disk.Bytes))
+	line("Captures", "%d running, %d ended", len(s.Captures), s.CapturesEnded)
+	for _, c := range s.Captures {
+		fmt.Fprintf(w, "  %s on %s by %s: %d packets, %s, %d dropped\n", c.Name, strings.Join(c.Interfaces, ", "), c.Owner, c.PacketsWritten,
+			captureview.Bytes(c.BytesWritten), c.PacketsDropped)
+	}
+	line("Sessions", "%d", len(s.Sessions))
+	for _, one := range s.Sessions {
+		fmt.Fprintf(w, "  %s (%s) from %s, %s, runs %s\n", one.User, one.Role, one.Source, one.Kind, orDash(strings.Join(one.Running, ", ")))
+	}
+	if s.Trouble != "" {
+		line("Trouble", "%s", s.Trouble)
+	}
+}
+
+// span is a time in days, hours and minutes; below a minute in seconds.
+func span(seconds int64) string {
+	d := time.Duration(seconds) * time.Second
+	if d >= time.Minute {
+		d = d.Truncate(time.Minute)
+	}
+	return menu.FormatDuration(d)
+}

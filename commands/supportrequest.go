@@ -1,0 +1,52 @@
+package commands
+
+import (
+	"context"
+	"io"
+
+	"diagsh/access"
+	"diagsh/commands/reportview"
+	"diagsh/menu"
+)
+
+type supportrequestArgs struct {
+	Case        string    `arg:"case,main" ask:"Case number (Enter for none yet)" help:"Number of the case at the support."`
+	Contact     string    `arg:"contact,required" ask:"Contact: name, telephone or mail address" help:"Whom the support can reach."`
+	Description menu.Text `arg:"description,required" ask:"Describe the problem" help:"What is wrong, since when, and what was tried."`
+	Files       []string  `arg:"files" ask:"Captures to put into the report, names or numbers separated by commas" help:"Files of the diagnostic directory, separated by commas, or NONE."`
+}
+
+// Bounds of what somebody says about a case.
+const (
+	maxCaseText    = 200
+	maxDescription = 16 << 10
+)
+
+// supportrequest makes a report that says what it is about.
+func supportrequest(s reportview.Service) *menu.Command {
+	return menu.Spec[supportrequestArgs, access.Report]{
+		Name:    "supportrequest",
+		Help:    "Make a report for a case at the support.",
+		Details: "The report is a file in the diagnostic directory; nothing is sent. Fetch it by SFTP and give it to the support.",
+		Role:    menu.Operator,
+		Shape:   menu.Object,
+		Ask: func(_ context.Context, caller menu.Caller, _ supportrequestArgs, q *menu.Question) error {
+			if q.Name == "files" {
+				return reportview.ChooseFiles(s, caller, q)
+			}
+			return nil
+		},
+		Check: func(_ context.Context, _ menu.Caller, a supportrequestArgs, name string) error {
+			long := map[string]bool{"case": len(a.Case) > maxCaseText, "contact": len(a.Contact) > maxCaseText, "description": len(a.Description) > maxDescription}
+			if long[name] {
+				return menu.Wrong(name, "%s is too long", name).WithHint("A line has at most %d bytes, the description %d", maxCaseText, maxDescription)
+			}
+			return nil
+		},
+		Run: func(ctx context.Context, caller menu.Caller, a supportrequestArgs, out *menu.Out[access.Report]) error {
+			request := access.ReportRequest{Case: a.Case, Contact: a.Contact, Description: string(a.Description), Files: a.Files}
+			return reportview.Create(ctx, s, caller, request, out)
+		},
+		Text: func(w io.Writer, r access.Report) { reportview.Made(w, r) },
+	}.Command()
+}

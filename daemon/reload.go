@@ -1,0 +1,178 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"diagsh/access"
+	"diagsh/capture"
+	"diagsh/config"
+	"diagsh/menu"
+)
+
+// What going back to factory values leaves as it is: the audit log and the logins of the past, because nobody may take traces away; the
+// host keys, because a machine that they reach is the same one; what its owner put beside the data: configuration file, keys of admin.
+
+// ReloadLosses lists what Reload takes away. files says that the diagnostic directory is emptied too.
+func (d *Daemon) ReloadLosses(files bool) ([]access.Loss, error) {
+	var list []access.Loss
+	add := func(what string, count int, detail string) {
+		if count > 0 {
+			list = append(list, access.Loss{What: what, Count: count, Detail: detail})
+		}
+	}
+	view := d.configuration.view("")
+	var settings []string
+	for _, p := range view.Running.Paths() {
+		settings = append(settings, p.String())
+	}
+	add("settings of the configuration", len(settings), strings.Join(settings, ", "))
+	saved, err := d.SavedConfigurations()
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, s := range saved {
+		names = append(names, s.Name)
+	}
+	add("saved configurations", len(saved), strings.Join(names, ", "))
+	names = nil
+	for _, a := range d.Accounts() {
+		names = append(names, a.User)
+	}
+	add("accounts, with passwords, keys and histories", len(names), strings.Join(names, ", ")+"; "+firstAdministrator+" is made anew with another password")
+	if _, err := os.Stat(d.captures.settings); err == nil {
+		add("settings of captures", 1, "interfaces, filter and limits that captures begin with")
+	}
+	if files {
+		usage, err := d.DiagnosticUsage()
+		if err != nil {
+			return nil, err
+		}
+		add("files of the diagnostic directory", usage.Files, fmt.Sprintf("%d, captures and reports, %d bytes; captures that run are ended", usage.Files, usage.Bytes))
+	}
+	return list, nil
+}
+
+// Reload goes back to factory values. What can be refused comes first, and the accounts last, so that whoever meets a failure on the way
+// can still come in and try again.
+func (d *Daemon) Reload(caller menu.Caller, files bool) (access.Reload, error) {
+	lost, err := d.ReloadLosses(files)
+	if err != nil {
+		return access.Reload{}, err
+	}
+	for _, step := range []struct {
+		what string
+		do   func() error
+	}{
+		{"reset the configuration", func() error { return d.reloadConfiguration(caller) }},
+		{"delete the saved configurations", d.deleteSaved},
+		{"reset the settings of captures", d.captures.forgetSettings},
+		{"empty the diagnostic directory", func() error {
+			if !files {
+				return nil
+			}
+			return d.deleteFiles(caller)
+		}},
+	} {
+		if err := step.do(); err != nil {
+			return access.Reload{}, d.plain(step.what, err)
+		}
+	}
+	password, err := d.reloadAccounts(caller)
+	if err != nil {
+		return access.Reload{}, d.plain("reset the accounts", err)
+	}
+	return access.Reload{Lost: lost, User: firstAdministrator, Password: password}, nil
+}
+
+// reloadConfiguration commits the empty document, and drops what anybody had pending.
+func (d *Daemon) reloadConfiguration(caller menu.Caller) error {
+	c := d.configuration
+	if len(c.view("").Running) > 0 {
+		if err := d.ResetConfiguration(caller); err != nil {
+			return err
+		}
+		if _, err := d.CommitConfiguration(caller, config.Request{Comment: "Factory values", Merge: true}); err != nil {
+			return err
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	clear(c.candidates)
+	return nil
+}
+
+func (d *Daemon) deleteSaved() error {
+	saved, err := d.SavedConfigurations()
+	for _, s := range saved {
+		err = errors.Join(err, os.Remove(filepath.Join(d.configuration.folder, s.Name)))
+	}
+	return err
+}
+
+// forgetSettings makes captures begin as on a new appliance.
+func (c *captures) forgetSettings() error {
+	c.settingsMu.Lock()
+	defer c.settingsMu.Unlock()
+	if err := os.Remove(c.settings); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	c.current = capture.Settings{Interfaces: []string{capture.All}}
+	return nil
+}
+
+// deleteFiles ends all captures and empties the diagnostic directory.
+func (d *Daemon) deleteFiles(caller menu.Caller) error {
+	for _, s := range d.Captures() {
+		if s.State == capture.Running {
+			if _, err := d.StopCapture(caller, s.Name); err != nil {
+				return err
+			}
+		}
+		if err := d.DeleteCapture(caller, s.Name); err != nil {
+			return err
+		}
+	}
+	list, err := d.ListFiles()
+	if err != nil {
+		return err
+	}
+	for _, f := range list {
+		if err := d.RemoveFile(caller, f.Name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// reloadAccounts leaves admin alone, with a new password. The sessions of all others end; the caller's own connection stays until it has
+// the answer, and can do nothing more if its account is gone.
+func (d *Daemon) reloadAccounts(caller menu.Caller) (menu.Secret, error) {
+	password := randomPassword()
+	hash := d.hasher.hash(password)
+	before := d.accounts.now.Load().sorted()
+	err := d.accounts.update(func(users map[string]user) error {
+		clear(users)
+		users[firstAdministrator] = firstAccount(hash)
+		return nil
+	})
+	if err != nil {
+		return "", err
+	}
+	for _, u := range before {
+		d.guard.unlock(u.User)
+		d.histories.forget(u.User)
+		if u.User != caller.User {
+			d.registry.endUser(u.User, "factory values")
+		}
+	}
+	if d.adminKeyFile == "" {
+		return password, nil
+	}
+	return password, d.accounts.install(d.adminKeyFile)
+}

@@ -1,0 +1,206 @@
+// Package raid looks at the md arrays of this host, and has them verified (md(4), Documentation/admin-guide/md.rst of Linux 6.18).
+package raid
+
+import (
+	"bufio"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// An Array is an md array.
+type Array struct {
+	Name       string   `json:"name"`
+	Level      string   `json:"level"`
+	State      string   `json:"state"` // clean, active, inactive, readonly ...
+	Bytes      uint64   `json:"bytes"`
+	Disks      int      `json:"disks"`    // that it should have
+	Degraded   int      `json:"degraded"` // of which are missing
+	Members    []Member `json:"members"`
+	Action     string   `json:"action"`     // idle, check, repair, resync, recover, reshape, frozen; empty if the level can do none
+	Progress   float64  `json:"progress"`   // of the action, 0 to 1
+	Finish     float64  `json:"finish"`     // seconds until its end, as the kernel guesses; 0: not known
+	Speed      uint64   `json:"speed"`      // of the action, bytes per second
+	Mismatches uint64   `json:"mismatches"` // sectors that differed when the array was compared last
+	LastAction string   `json:"lastAction,omitempty"`
+}
+
+// A Member is a device of an array.
+type Member struct {
+	Device string `json:"device"`
+	State  string `json:"state"` // in_sync, spare, faulty ..., several separated by commas
+	Slot   string `json:"slot"`  // its place in the array, or none
+	Errors uint64 `json:"errors"`
+}
+
+// Verifiable reports whether the array has something that can be compared.
+func (a Array) Verifiable() bool { return a.Action != "" }
+
+// Failures of Verify.
+var (
+	ErrNoArray   = errors.New("there is no such array")
+	ErrCannot    = errors.New("an array of this level has nothing to compare")
+	ErrBusy      = errors.New("the array does something else")
+	ErrForbidden = errors.New("the appliance may not write there")
+)
+
+// System is where the kernel shows its arrays.
+type System struct {
+	Mdstat string // proc(5)
+	Block  string // sysfs(5)
+}
+
+// Kernel is this host.
+var Kernel = System{"/proc/mdstat", "/sys/block"}
+
+// Present reports whether there is an array.
+func (s System) Present() bool {
+	arrays, err := s.names()
+	return err == nil && len(arrays) > 0
+}
+
+var mdName = regexp.MustCompile(`^md[0-9A-Za-z_.-]+$`)
+
+// names reads which arrays there are, with what only mdstat tells of each.
+func (s System) names() (map[string]mdstat, error) {
+	f, err := os.Open(s.Mdstat)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil // the kernel has no md
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	arrays := map[string]mdstat{}
+	name := ""
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		line := lines.Text()
+		if first, _, ok := strings.Cut(line, " : "); ok && mdName.MatchString(first) {
+			name = first
+			arrays[name] = mdstat{}
+			continue
+		}
+		if name != "" && strings.HasPrefix(line, " ") {
+			a := arrays[name]
+			a.read(line)
+			arrays[name] = a
+		}
+	}
+	return arrays, nil
+}
+
+// An mdstat is what stands in /proc/mdstat of an array that works.
+type mdstat struct {
+	progress, finish float64
+	speed            uint64
+}
+
+var working = regexp.MustCompile(`= *([\d.]+)% \(\d+/\d+\) finish=([\d.]+)min speed=(\d+)K/sec`)
+
+func (m *mdstat) read(line string) {
+	f := working.FindStringSubmatch(line)
+	if f == nil {
+		return
+	}
+	percent, _ := strconv.ParseFloat(f[1], 64)
+	minutes, _ := strconv.ParseFloat(f[2], 64)
+	kilobytes, _ := strconv.ParseUint(f[3], 10, 64)
+	m.progress, m.finish, m.speed = percent/100, minutes*60, kilobytes<<10
+}
+
+// List lists the arrays by name.
+func (s System) List() ([]Array, error) {
+	names, err := s.names()
+	if err != nil {
+		return nil, err
+	}
+	list := []Array{}
+	for name, m := range names {
+		list = append(list, s.array(name, m))
+	}
+	slices.SortFunc(list, func(a, b Array) int { return strings.Compare(a.Name, b.Name) })
+	return list, nil
+}
+
+// Array is one array.
+func (s System) Array(name string) (Array, error) {
+	names, err := s.names()
+	if err != nil {
+		return Array{}, err
+	}
+	m, ok := names[name]
+	if !ok {
+		return Array{}, ErrNoArray
+	}
+	return s.array(name, m), nil
+}
+
+func (s System) array(name string, m mdstat) Array {
+	md := filepath.Join(s.Block, name, "md")
+	a := Array{Name: name, Level: text(md, "level"), State: text(md, "array_state"), Bytes: number(s.Block, name, "size") * 512,
+		Disks: int(number(md, "raid_disks")), Degraded: int(number(md, "degraded")), Members: members(md), Action: text(md, "sync_action"),
+		Progress: m.progress, Finish: m.finish, Speed: m.speed, Mismatches: number(md, "mismatch_cnt"), LastAction: text(md, "last_sync_action")}
+	// sync_completed has sectors, so it is finer than the percentage of mdstat.
+	if done, of, ok := strings.Cut(text(md, "sync_completed"), " / "); ok {
+		d, err1 := strconv.ParseFloat(done, 64)
+		o, err2 := strconv.ParseFloat(of, 64)
+		if err1 == nil && err2 == nil && o > 0 {
+			a.Progress = min(d/o, 1)
+		}
+	}
+	return a
+}
+
+func members(md string) []Member {
+	list := []Member{}
+	paths, _ := filepath.Glob(filepath.Join(md, "dev-*"))
+	for _, path := range paths {
+		list = append(list, Member{Device: strings.TrimPrefix(filepath.Base(path), "dev-"), State: text(path, "state"), Slot: text(path, "slot"),
+			Errors: number(path, "errors")})
+	}
+	return list
+}
+
+// Verify begins to compare the members of an array, without changing anything; Cancel ends that.
+func (s System) Verify(name string) error { return s.act(name, "check", "idle") }
+
+// Cancel ends a verification.
+func (s System) Cancel(name string) error { return s.act(name, "idle", "check") }
+
+// act gives an array something to do that does what it must now.
+func (s System) act(name, action, from string) error {
+	a, err := s.Array(name)
+	switch {
+	case err != nil:
+		return err
+	case !a.Verifiable():
+		return ErrCannot
+	case a.Action != from:
+		return ErrBusy
+	}
+	err = os.WriteFile(filepath.Join(s.Block, name, "md", "sync_action"), []byte(action+"\n"), 0)
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.EROFS) {
+		return ErrForbidden
+	}
+	return err
+}
+
+func text(path ...string) string {
+	b, err := os.ReadFile(filepath.Join(path...))
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(b))
+}
+
+func number(path ...string) uint64 {
+	n, _ := strconv.ParseUint(text(path...), 10, 64)
+	return n
+}

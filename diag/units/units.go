@@ -1,0 +1,130 @@
+// Package units asks systemd about the services of this host, over D-Bus (org.freedesktop.systemd1(5)).
+package units
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/dbus"
+	bus "github.com/godbus/dbus/v5"
+)
+
+// ErrNoSystemd says that no systemd answers on this host.
+var ErrNoSystemd = errors.New("no systemd answers")
+
+// A Unit is one that systemd knows.
+type Unit struct {
+	Name        string
+	Description string
+	Active      string // active, inactive, failed, activating, deactivating, reloading
+	Sub         string // running, exited, dead ...
+	Since       time.Time
+	PID         int
+	Memory      int64 // bytes; 0 if systemd does not count
+	Restarts    int   // that systemd did by itself
+}
+
+// A Manager is a connection to systemd.
+type Manager struct{ conn *dbus.Conn }
+
+// Open connects to systemd. The connection ends with ctx.
+func Open(ctx context.Context) (*Manager, error) {
+	conn, err := dbus.NewSystemConnectionContext(ctx)
+	if err != nil {
+		return nil, errors.Join(ErrNoSystemd, err)
+	}
+	// There may be a bus without systemd, as in a container.
+	if _, err := conn.GetManagerProperty("Version"); err != nil {
+		conn.Close()
+		return nil, errors.Join(ErrNoSystemd, err)
+	}
+	return &Manager{conn}, nil
+}
+
+// Close ends the connection.
+func (m *Manager) Close() { m.conn.Close() }
+
+// notLoaded is the load state of a unit that is not installed.
+const notLoaded = "not-found"
+
+// Find lists those of the units that are installed, in the order of the names. An alias and its unit are one.
+func (m *Manager) Find(ctx context.Context, names []string) ([]Unit, error) {
+	if len(names) == 0 {
+		return nil, nil
+	}
+	list, err := m.conn.ListUnitsByNamesContext(ctx, names)
+	if err != nil {
+		return nil, err
+	}
+	var found []Unit
+	seen := map[bus.ObjectPath]bool{}
+	for _, s := range list {
+		if s.LoadState == notLoaded || seen[s.Path] {
+			continue
+		}
+		seen[s.Path] = true
+		u := Unit{Name: s.Name, Description: s.Description, Active: s.ActiveState, Sub: s.SubState}
+		if p, err := m.conn.GetAllPropertiesContext(ctx, s.Name); err == nil {
+			u.fill(p)
+		}
+		found = append(found, u)
+	}
+	return found, ctx.Err()
+}
+
+// fill takes what GetAll gives; a property that is missing or of another type stays empty.
+func (u *Unit) fill(p map[string]any) {
+	if id, ok := p["Id"].(string); ok {
+		u.Name = id
+	}
+	since := "ActiveEnterTimestamp"
+	if u.Active != "active" {
+		since = "InactiveEnterTimestamp"
+	}
+	if usec, ok := p[since].(uint64); ok && usec > 0 {
+		u.Since = time.UnixMicro(int64(usec))
+	}
+	if pid, ok := p["MainPID"].(uint32); ok {
+		u.PID = int(pid)
+	}
+	if bytes, ok := p["MemoryCurrent"].(uint64); ok && bytes < 1<<63 { // all ones: not counted
+		u.Memory = int64(bytes)
+	}
+	if n, ok := p["NRestarts"].(uint32); ok {
+		u.Restarts = int(n)
+	}
+}
+
+// ErrForbidden says that systemd does not take this order from this process.
+var ErrForbidden = errors.New("systemd refuses this order")
+
+var forbidden = []string{"org.freedesktop.DBus.Error.AccessDenied", "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired"}
+
+// A JobError is a job of systemd that did not end with done.
+type JobError struct{ Result string } // canceled, timeout, failed, dependency, skipped
+
+func (e *JobError) Error() string { return fmt.Sprintf("the job ended with %q", e.Result) }
+
+// Restart restarts a unit, or starts one that does not run, and waits until it runs.
+func (m *Manager) Restart(ctx context.Context, name string) error {
+	done := make(chan string, 1)
+	if _, err := m.conn.RestartUnitContext(ctx, name, "replace", done); err != nil {
+		var refused bus.Error
+		if errors.As(err, &refused) && slices.Contains(forbidden, refused.Name) {
+			return errors.Join(ErrForbidden, err)
+		}
+		return err
+	}
+	select {
+	case result := <-done:
+		if result != "done" {
+			return &JobError{result}
+		}
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
