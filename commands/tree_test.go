@@ -65,7 +65,8 @@ func faultOf(sentence string) string {
 // can work: a capture runs, another has ended, a user is locked.
 func TestTabOffersEverything(t *testing.T) {
 	a := appliance.Start(t, appliance.Options{Config: "login:\n  lockAfter: 1\n"})
-	if r := a.Local("packetcapture start ended interface lo; packetcapture stop ended; packetcapture start running interface lo"); r.Status != 0 {
+	if r := a.Local("packetcapture start ended interface lo; packetcapture stop ended; packetcapture start running interface lo; " +
+		"packetcapture target new vault url https://127.0.0.1:1/; packetcapture export ended target vault"); r.Status != 0 {
 		t.Fatalf("the captures: %+v", r)
 	}
 	if _, err := a.LoginBy("ro", ssh.Password("wrong")); err == nil {
