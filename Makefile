@@ -5,7 +5,7 @@ DATA    ?= var
 SSH     ?= :2222
 BUILD   := CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/diagsh .
 
-.PHONY: help run build test check bench fuzz packages reference
+.PHONY: help run build test check bench kills windows fuzz filter-score packages reference
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -30,6 +30,15 @@ check: ## gofmt, vet, staticcheck, arrows between packages, generated files
 
 bench: build ## measure against peers (bench/README.md)
 	$(GO) run ./bench
+
+kills: ## 200 seeded kill -9 of captures in every mode and format (about six minutes; a few of them are in make test)
+	KILL_POINTS=200 $(GO) test -count=1 -timeout 30m -run TestKilledCapture ./capture
+
+windows: ## rings and circles of millions of packets: the kept window is exactly the last one
+	WINDOW_PACKETS=3000000 $(GO) test -count=1 -timeout 30m -run TestKeptWindow ./capture
+
+filter-score: ## compare the filter compiler with libpcap on the corpus: verdicts, packets, lengths, compile time
+	$(GO) test -count=1 -v -run '^(TestCorpus|TestCompileTime)$$' ./capture/filter -args -score
 
 fuzz: ## fuzz what a stranger can send; FUZZTIME=10m for each target
 	@bench/fuzz.sh $${FUZZTIME:-1m}

@@ -176,9 +176,12 @@ func missingCapabilities() string {
 		return ""
 	}
 	var missing []string
-	for bit, name := range map[int]string{unix.CAP_NET_RAW: "cap_net_raw", unix.CAP_NET_ADMIN: "cap_net_admin"} {
-		if data[bit/32].Effective&(1<<(bit%32)) == 0 {
-			missing = append(missing, name)
+	for _, c := range []struct {
+		bit  int
+		name string
+	}{{unix.CAP_NET_RAW, "cap_net_raw"}, {unix.CAP_NET_ADMIN, "cap_net_admin"}} {
+		if data[c.bit/32].Effective&(1<<(c.bit%32)) == 0 {
+			missing = append(missing, c.name)
 		}
 	}
 	return strings.Join(missing, " ")
@@ -207,7 +210,7 @@ func appliance(f serveFlags) error {
 	port := listener.Addr().(*net.TCPAddr).Port
 	d, err := daemon.Open(daemon.Options{
 		Dir: f.data, ConfigFile: f.config, AdminKeyFile: f.adminKey, ManagementPorts: []uint16{uint16(port)},
-		Product: product + " " + version, Log: log,
+		Product: product + " " + version, Log: log, ServiceCatalogue: assets.Services,
 		// The shell of make run by somebody who is not root. In any other case the session processes of a login might have the same user.
 		OwnerIsAdmin: f.shell && os.Geteuid() != 0,
 	})
@@ -285,8 +288,16 @@ func listenSocket(path string) (*net.UnixListener, error) {
 		c.Close()
 		return nil, fmt.Errorf("another appliance runs already on %s", path)
 	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+	switch info, err := os.Lstat(path); {
+	case errors.Is(err, os.ErrNotExist):
+	case err != nil:
 		return nil, err
+	case info.Mode().Type() != os.ModeSocket:
+		return nil, fmt.Errorf("the socket %s cannot be made: something else has that name", path)
+	default:
+		if err := os.Remove(path); err != nil {
+			return nil, err
+		}
 	}
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 	if err != nil {

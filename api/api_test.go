@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -123,6 +124,8 @@ func (d *desk) Record(e access.Event) {
 	defer d.mu.Unlock()
 	d.events = append(d.events, e)
 }
+func (d *desk) Leaving(c menu.Caller) string { return "Nothing of " + c.User + "'s is committed." }
+
 func (d *desk) Greeting(c menu.Caller) access.Greeting {
 	return access.Greeting{Host: "mx1", Caller: c}
 }
@@ -191,6 +194,11 @@ func (d *desk) tree() *menu.Menu {
 			d.began <- "stream"
 			<-ctx.Done()
 			out.Printf("last words\n")
+			return ctx.Err()
+		}),
+		rows("silent", menu.Stream, menu.ReadOnly, func(ctx context.Context, a countArgs, out *menu.Out[row]) error {
+			d.began <- "silent"
+			<-ctx.Done()
 			return ctx.Err()
 		}),
 		rows("half", menu.Table, menu.ReadOnly, func(ctx context.Context, a countArgs, out *menu.Out[row]) error {
@@ -328,7 +336,7 @@ func TestFrames(t *testing.T) {
 	_, path := serve(t, d)
 	c := dial(t, path)
 	var out strings.Builder
-	show := func(f Frame) error { out.WriteString(f.Text); return nil }
+	show := func(f Frame) error { out.Write(f.Text); return nil }
 	failure, err := c.Run(t.Context(), t.Context(), []string{"half"}, menu.Arguments{"count": "3"}, menu.TextForm, show)
 	if err != nil || failure == nil || failure.Argument != "count" || failure.Kind != menu.Usage {
 		t.Errorf("failure %+v, %v", failure, err)
@@ -356,7 +364,7 @@ func TestInterruptLeavesLastWords(t *testing.T) {
 	}()
 	var text, progress string
 	failure, err := c.Run(ctx, t.Context(), []string{"stream"}, nil, menu.TextForm, func(f Frame) error {
-		text += f.Text
+		text += string(f.Text)
 		progress += f.Progress
 		return nil
 	})
@@ -368,6 +376,21 @@ func TestInterruptLeavesLastWords(t *testing.T) {
 	}
 	if e := d.last(); e.Exit != 130 {
 		t.Errorf("audited as %+v", e)
+	}
+}
+
+func TestACommandThatSaysNothingCanBeInterrupted(t *testing.T) {
+	d := newDesk(t)
+	_, path := serve(t, d)
+	c := dial(t, path)
+	ctx, interrupt := context.WithCancel(t.Context())
+	go func() {
+		<-d.began
+		interrupt()
+	}()
+	failure, err := c.Run(ctx, t.Context(), []string{"silent"}, nil, menu.TextForm, func(Frame) error { return nil })
+	if err != nil || failure == nil || failure.Kind != menu.Interrupted {
+		t.Errorf("%v, %v; want interrupted", failure, err)
 	}
 }
 
@@ -426,6 +449,9 @@ func TestSessionOfALogin(t *testing.T) {
 	g, err := c.Greeting(t.Context())
 	if err != nil || g.Caller.User != "op" {
 		t.Fatal(g, err)
+	}
+	if notice, err := c.Leaving(t.Context()); err != nil || notice != "Nothing of op's is committed." {
+		t.Errorf("who leaves is told %q, %v", notice, err)
 	}
 	// A role that is changed counts in the session that is open.
 	d.mu.Lock()
@@ -498,6 +524,30 @@ func TestFilesOfALogin(t *testing.T) {
 	if e := d.last(); e.Act != access.ActDownload || e.Path != "a.pcap" || e.User != "op" || e.Arguments["bytes"] != "13" {
 		t.Errorf("audited as %+v", e)
 	}
+	// An account that expires in the middle of a download ends the session before the file is closed.
+	cut := session("op")
+	if f, err = cut.Open("headers.pcap"); err != nil {
+		t.Fatal(err)
+	}
+	d.mu.Lock()
+	for id, ended := range d.ended {
+		if d.session[id] == "op" {
+			close(ended)
+		}
+	}
+	d.mu.Unlock()
+	if err := cut.Done("headers.pcap", f, 12); err == nil {
+		t.Error("a session that has ended answers")
+	}
+	for began := time.Now(); d.last().Path != "headers.pcap"; time.Sleep(time.Millisecond) {
+		if time.Since(began) > 10*time.Second {
+			t.Fatalf("the download that was cut off is not audited; the last line is %+v", d.last())
+		}
+	}
+	if e := d.last(); e.Act != access.ActDownload || e.User != "op" || e.Arguments["bytes"] != "not known" {
+		t.Errorf("audited as %+v", e)
+	}
+	op = session("op")
 	if _, err := op.Open("../../etc/passwd"); menu.AsError(err).Kind != menu.NotFound {
 		t.Errorf("an escape: %v", err)
 	}
@@ -556,7 +606,7 @@ func TestFilesOverHTTP(t *testing.T) {
 func TestMenuShowsWhatTheRoleCanUse(t *testing.T) {
 	d := newDesk(t)
 	_, path := serve(t, d)
-	for user, want := range map[string]string{"ro": "table half fault", "op": "table stream half fault bytes peek", "admin": "table stream half fault reload bytes peek"} {
+	for user, want := range map[string]string{"ro": "table silent half fault", "op": "table stream silent half fault bytes peek", "admin": "table stream silent half fault reload bytes peek"} {
 		d.as(user)
 		_, text := curl(t, path, "GET", "menu/", "")
 		var view MenuView
@@ -573,6 +623,35 @@ func TestMenuShowsWhatTheRoleCanUse(t *testing.T) {
 	}
 }
 
+// TestOutputCrossesAsItIs sends bytes that no JSON text can hold, and pieces that end in the middle of a character.
+func TestOutputCrossesAsItIs(t *testing.T) {
+	var wire bytes.Buffer
+	want := []byte("a\xff\x00\n{\"exit\":0}\n\xe6\x97")
+	o := &output{w: recorder{&wire}, flush: http.NewResponseController(recorder{&wire}), frames: true}
+	o.Text(want)
+	o.finish(nil)
+	frames := bufio.NewReader(&wire)
+	f, err := readFrame(frames)
+	if err != nil || !bytes.Equal(f.Text, want) {
+		t.Errorf("%q came, not %q (%v)", f.Text, want, err)
+	}
+	if f, err = readFrame(frames); err != nil || f.Exit == nil || *f.Exit != 0 {
+		t.Errorf("the last frame is %+v, %v", f, err)
+	}
+	for _, broken := range []string{"{\"bytes\":-1}\n", "{\"bytes\":99999999999}\n", "{\"bytes\":5}\nab", "{", "7\n", ""} {
+		if f, err := readFrame(bufio.NewReader(strings.NewReader(broken))); err == nil {
+			t.Errorf("%q is the frame %+v", broken, f)
+		}
+	}
+}
+
+// A recorder is an http.ResponseWriter that keeps what is written.
+type recorder struct{ *bytes.Buffer }
+
+func (recorder) Header() http.Header { return http.Header{} }
+func (recorder) WriteHeader(int)     {}
+func (recorder) Flush()              {}
+
 func TestGatheredOutputIsSentSoon(t *testing.T) {
 	d := newDesk(t)
 	_, path := serve(t, d)
@@ -581,7 +660,7 @@ func TestGatheredOutputIsSentSoon(t *testing.T) {
 	defer cancel()
 	seen := make(chan string, 10)
 	go c.Run(t.Context(), abandon, []string{"stream"}, menu.Arguments{"count": "3"}, menu.TextForm, func(f Frame) error {
-		seen <- f.Text
+		seen <- string(string(f.Text))
 		return nil
 	})
 	var text bytes.Buffer

@@ -20,6 +20,10 @@ type Appliance interface {
 	// Greeting is what the owner of a session is told when a shell begins.
 	Greeting(caller menu.Caller) access.Greeting
 
+	// Leaving is what somebody should know who is about to leave the menus, in full sentences, such as that changes are not
+	// committed. Empty: nothing.
+	Leaving(caller menu.Caller) string
+
 	// Remember keeps a line in the user's history. The caller has made sure that it holds no secret.
 	Remember(user, line string)
 }

@@ -59,7 +59,7 @@ func TestBytesComeAsTheyAre(t *testing.T) {
 		var text string
 		failure, err := c.Run(t.Context(), t.Context(), []string{"bytes"}, args, menu.TextForm, func(f Frame) error {
 			got.Write(f.Data)
-			text += f.Text
+			text += string(f.Text)
 			return nil
 		})
 		var kind menu.Kind

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/base64"
@@ -67,7 +68,9 @@ func newClient(conn net.Conn) *Client {
 	protocols.SetUnencryptedHTTP2(true)
 	var once sync.Once
 	transport := &http.Transport{
-		Protocols:          protocols,
+		Protocols: protocols,
+		// A frame of output is one of HTTP/2 too, not four with a system call each at both ends.
+		HTTP2:              &http.HTTP2Config{MaxReadFrameSize: 2 * frameSize},
 		DisableCompression: true,
 		// There is one connection and never another: it is the identity.
 		DialContext: func(context.Context, string, string) (net.Conn, error) {
@@ -96,6 +99,13 @@ func (c *Client) Greeting(ctx context.Context) (access.Greeting, error) {
 	var g access.Greeting
 	err := c.call(ctx, "GET", "session", nil, &g)
 	return g, err
+}
+
+// Leaving is what somebody should know who is about to leave; empty if nothing.
+func (c *Client) Leaving(ctx context.Context) (string, error) {
+	var v struct{ Notice string }
+	err := c.call(ctx, "GET", "leaving", nil, &v)
+	return v.Notice, err
 }
 
 // Menu is a menu as it stands now.
@@ -133,6 +143,13 @@ func (c *Client) Ask(ctx context.Context, path []string, q AskRequest) (*menu.Qu
 	return v.Question, err
 }
 
+// Assist lists what may follow in the text begun for one argument.
+func (c *Client) Assist(ctx context.Context, path []string, q AssistRequest) (menu.Completion, error) {
+	var v menu.Completion
+	err := c.call(ctx, "POST", "assist/"+join(path), q, &v)
+	return v, err
+}
+
 // Remember keeps a line in the user's history.
 func (c *Client) Remember(ctx context.Context, line string) error {
 	return c.call(ctx, "POST", "history", map[string]string{"line": line}, nil)
@@ -156,6 +173,9 @@ func (c *Client) Run(ctx, abandon context.Context, path []string, args menu.Argu
 		if errors.As(err, &refused) {
 			return refused, nil
 		}
+		if request.Err() != nil {
+			return menu.Errorf(menu.Interrupted, "Interrupted"), nil
+		}
 		return nil, err
 	}
 	defer response.Body.Close()
@@ -166,20 +186,21 @@ func (c *Client) Run(ctx, abandon context.Context, path []string, args menu.Argu
 		time.AfterFunc(interruptGrace, cancel)
 	})
 	defer stop()
-	next := json.NewDecoder(response.Body).Decode
+	frames := bufio.NewReaderSize(response.Body, 2*frameSize)
+	next := func() (Frame, error) { return readFrame(frames) }
 	if response.Header.Get("Content-Type") == BytesType {
 		next = bytesOf(response)
 	}
 	for {
-		var f Frame
-		if err := next(&f); err != nil {
+		f, err := next()
+		if err != nil {
 			if request.Err() != nil {
 				return menu.Errorf(menu.Interrupted, "Interrupted"), nil
 			}
 			return nil, errConnectionGone
 		}
 		if f.Exit != nil {
-			if f.Text != "" {
+			if len(f.Text) > 0 {
 				if err := show(Frame{Text: f.Text}); err != nil {
 					return nil, err
 				}
@@ -192,26 +213,50 @@ func (c *Client) Run(ctx, abandon context.Context, path []string, args menu.Argu
 	}
 }
 
+// maxFrame bounds the output in one frame: many times what a server gathers.
+const maxFrame = 64 << 20
+
+// readFrame reads a frame: the line and the output behind it.
+func readFrame(r *bufio.Reader) (Frame, error) {
+	var f Frame
+	line, err := r.ReadBytes('\n')
+	if err != nil {
+		return f, err
+	}
+	if err := json.Unmarshal(line, &f); err != nil {
+		return f, err
+	}
+	if f.Bytes < 0 || f.Bytes > maxFrame {
+		return f, errConnectionGone
+	}
+	f.Text = make([]byte, f.Bytes)
+	_, err = io.ReadFull(r, f.Text)
+	return f, err
+}
+
 // bytesOf reads the output of a command that writes bytes, piece by piece, and behind it the last frame.
-func bytesOf(response *http.Response) func(any) error {
+func bytesOf(response *http.Response) func() (Frame, error) {
 	buffer := make([]byte, 64<<10)
-	return func(v any) error {
-		f := v.(*Frame)
+	return func() (Frame, error) {
 		n, err := response.Body.Read(buffer)
 		switch {
 		case n > 0:
-			f.Data = buffer[:n]
-			return nil // an error comes again
+			return Frame{Data: buffer[:n]}, nil // an error comes again
 		case err == nil:
-			return nil
+			return Frame{}, nil
 		case !errors.Is(err, io.EOF):
-			return err
+			return Frame{}, err
 		}
 		text, err := base64.StdEncoding.DecodeString(response.Trailer.Get(LastTrailer))
 		if err != nil {
-			return err
+			return Frame{}, err
 		}
-		return json.Unmarshal(text, f)
+		var last lastOfBytes
+		if err := json.Unmarshal(text, &last); err != nil {
+			return Frame{}, err
+		}
+		last.Text = []byte(last.Words)
+		return last.Frame, nil
 	}
 }
 

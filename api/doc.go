@@ -11,6 +11,7 @@
 //	POST   parse               a typed line: which commands, which arguments
 //	POST   complete            what may stand at the end of a line
 //	POST   ask/PATH            the arguments so far: the next question of the dialogue, if any
+//	POST   assist/PATH         the text begun for one argument: what may follow
 //	POST   run/PATH            the arguments: runs the command
 //	POST   interrupt/RUN       asks a running command to end, as Ctrl-C does
 //	POST   history             a line to remember

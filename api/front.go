@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -121,10 +122,26 @@ func (s *Server) login(ctx context.Context, c access.Credentials) (frontReply, e
 
 // serveFiles answers what SFTP and SCP ask of the diagnostic directory.
 func (s *Server) serveFiles(c *net.UnixConn, session string) {
+	var open downloads
+	defer func() {
+		// The session ended first, as it does when an account expires. What was read is not known, that it could be is.
+		for _, d := range open {
+			s.appliance.Record(d.event("not known"))
+		}
+	}()
 	for {
 		q, err := readFrontLine(c)
 		if err != nil {
 			return
+		}
+		if q.Do == "done" {
+			if d, ok := open.take(q.Name); ok {
+				s.appliance.Record(d.event(fmt.Sprint(q.Bytes)))
+			}
+			if reply(c, frontReply{}) != nil {
+				return
+			}
+			continue
 		}
 		caller, err := s.appliance.Current(session)
 		var answer frontReply
@@ -136,6 +153,7 @@ func (s *Server) serveFiles(c *net.UnixConn, session string) {
 			answer = frontReply{Error: bodyOf(s.asError(q.Do+" "+q.Name, err))}
 		}
 		if file != nil {
+			open = append(open, download{caller, q.Name})
 			err = replyWithFile(c, answer, file)
 			file.Close()
 		} else {
@@ -145,6 +163,30 @@ func (s *Server) serveFiles(c *net.UnixConn, session string) {
 			return
 		}
 	}
+}
+
+// A download is a file that a session has open, and who opened it: the account may be gone when it is closed.
+type download struct {
+	caller menu.Caller
+	name   string
+}
+
+func (d download) event(bytes string) access.Event {
+	e := fileEvent(d.caller, access.ActDownload, d.name, nil)
+	e.Arguments = map[string]string{"bytes": bytes}
+	return e
+}
+
+type downloads []download
+
+func (d *downloads) take(name string) (download, bool) {
+	i := slices.IndexFunc(*d, func(one download) bool { return one.name == name })
+	if i < 0 {
+		return download{}, false
+	}
+	taken := (*d)[i]
+	*d = slices.Delete(*d, i, i+1)
+	return taken, true
 }
 
 func (s *Server) file(caller menu.Caller, q frontRequest) (frontReply, *os.File, error) {
@@ -162,11 +204,6 @@ func (s *Server) file(caller menu.Caller, q frontRequest) (frontReply, *os.File,
 		}
 		f, err := s.appliance.OpenFile(info.Name)
 		return frontReply{File: &info}, f, err
-	case "done":
-		e := fileEvent(caller, access.ActDownload, q.Name, nil)
-		e.Arguments = map[string]string{"bytes": fmt.Sprint(q.Bytes)}
-		s.appliance.Record(e)
-		return frontReply{}, nil, nil
 	case "remove":
 		return frontReply{}, nil, s.remove(caller, q.Name)
 	}

@@ -12,6 +12,11 @@ func (s *Server) session(w http.ResponseWriter, r *http.Request, caller menu.Cal
 	return writeJSON(w, s.appliance.Greeting(caller))
 }
 
+// leaving answers what somebody should know who is about to leave.
+func (s *Server) leaving(w http.ResponseWriter, r *http.Request, caller menu.Caller) error {
+	return writeJSON(w, map[string]string{"notice": s.appliance.Leaving(caller)})
+}
+
 // describe answers the whole tree. It is the same for every role: a role is no secret, and a reference needs all.
 func (s *Server) describe(w http.ResponseWriter, r *http.Request, caller menu.Caller) error {
 	return writeJSON(w, s.tree.Nodes())
@@ -20,7 +25,8 @@ func (s *Server) describe(w http.ResponseWriter, r *http.Request, caller menu.Ca
 // A MenuView is a menu as it stands now.
 type MenuView struct {
 	Path   []string   `json:"path"`
-	Status string     `json:"status"` // text above the choices, may be empty
+	Status string     `json:"status"`           // text above the choices, may be empty
+	Choice string     `json:"choice,omitempty"` // the menu is a question with this text: its items are numbered, the first is the default
 	Items  []ItemView `json:"items"`
 }
 
@@ -29,6 +35,7 @@ type ItemView struct {
 	Keyword string `json:"keyword"`
 	Help    string `json:"help"`
 	Menu    bool   `json:"menu"`
+	Number  int    `json:"number,omitempty"` // in a menu that is a question
 }
 
 func (s *Server) menu(w http.ResponseWriter, r *http.Request, caller menu.Caller) error {
@@ -41,7 +48,7 @@ func (s *Server) menu(w http.ResponseWriter, r *http.Request, caller menu.Caller
 	if !ok {
 		return menu.Errorf(menu.NotFound, "%q is a command, not a menu", item.Keyword())
 	}
-	view := MenuView{Path: path, Items: []ItemView{}}
+	view := MenuView{Path: path, Choice: m.Choice, Items: []ItemView{}}
 	if m.Status != nil {
 		var b bytes.Buffer
 		if err := m.Status(r.Context(), caller, &b); err != nil {
@@ -49,12 +56,16 @@ func (s *Server) menu(w http.ResponseWriter, r *http.Request, caller menu.Caller
 		}
 		view.Status = b.String()
 	}
-	for _, i := range m.Items {
+	for n, i := range m.Items {
 		c, isCommand := i.(*menu.Command)
-		if !caller.Role.Includes(i.Required()) || isCommand && c.Hidden != nil && c.Hidden(r.Context()) {
+		if !caller.Role.Includes(i.Required()) || isCommand && c.HiddenFrom(r.Context(), caller) {
 			continue
 		}
-		view.Items = append(view.Items, ItemView{Keyword: i.Keyword(), Help: i.Summary(), Menu: !isCommand})
+		shown := ItemView{Keyword: i.Keyword(), Help: i.Summary(), Menu: !isCommand}
+		if m.Choice != "" {
+			shown.Number = n + 1
+		}
+		view.Items = append(view.Items, shown)
 	}
 	return writeJSON(w, view)
 }
@@ -114,6 +125,25 @@ func (s *Server) ask(w http.ResponseWriter, r *http.Request, caller menu.Caller)
 		return err
 	}
 	return writeJSON(w, map[string]any{"question": question})
+}
+
+// A AssistRequest is the text begun for one argument.
+type AssistRequest struct {
+	Arguments menu.Arguments `json:"arguments"` // those answered before
+	Argument  string         `json:"argument"`
+	Text      string         `json:"text"` // up to the cursor
+}
+
+func (s *Server) assist(w http.ResponseWriter, r *http.Request, caller menu.Caller) error {
+	c, _, err := s.command(r, caller)
+	if err != nil {
+		return err
+	}
+	var q AssistRequest
+	if err := readJSON(r, &q); err != nil {
+		return err
+	}
+	return writeJSON(w, c.Assist(r.Context(), caller, q.Arguments, q.Argument, q.Text))
 }
 
 func (s *Server) history(w http.ResponseWriter, r *http.Request, caller menu.Caller) error {

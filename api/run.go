@@ -1,7 +1,6 @@
 package api
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"crypto/rand"
@@ -17,7 +16,8 @@ import (
 	"diagsh/menu"
 )
 
-// FramesType is the media type of a run's output as a shell wants it: JSON lines, each a Frame.
+// FramesType is the media type of a run's output as a shell wants it: frames, each a line of JSON. A frame that has bytes is
+// followed by so many bytes of output, as they are: a table of many thousand rows would cost more to quote and unquote than to make.
 const FramesType = "application/vnd.diagsh.frames"
 
 // RunHeader names the run in an answer, for POST interrupt/RUN.
@@ -33,8 +33,9 @@ const LastTrailer = "Diagsh-Last"
 
 // A Frame is a piece of what a running command says. The last one of a run has Exit set.
 type Frame struct {
+	Bytes    int        `json:"bytes,omitempty"`    // the length of Text
+	Text     []byte     `json:"-"`                  // output: text, or JSON if that was asked for; it stands behind the line
 	Data     []byte     `json:"-"`                  // output of a command that writes bytes; valid until the next frame
-	Text     string     `json:"text,omitempty"`     // output: text, or JSON if that was asked for
 	Progress string     `json:"progress,omitempty"` // how far it has got
 	Error    *errorBody `json:"error,omitempty"`
 	Exit     *int       `json:"exit,omitempty"`
@@ -46,6 +47,12 @@ func (f Frame) Err() *menu.Error {
 		return nil
 	}
 	return f.Error.err()
+}
+
+// lastOfBytes is the last frame behind bytes, with the words that the command had to say beside them.
+type lastOfBytes struct {
+	Frame
+	Words string `json:"words,omitempty"`
 }
 
 // A run is a command that runs now.
@@ -124,7 +131,7 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request, caller menu.Caller)
 	defer s.appliance.Running(caller.Session, event.Path)()
 
 	w.Header().Set(RunHeader, id)
-	out := newOutput(w, r, c.Shape)
+	out := newOutput(w, r, c.ShapeOf(args))
 	defer out.stop()
 	err = c.Run(ctx, caller, args, func(packets string) error { return s.mayReadPackets(caller, packets) }, out)
 	if err != nil && errors.Is(context.Cause(ctx), errInterrupt) {
@@ -164,6 +171,7 @@ type output struct {
 
 	mu      sync.Mutex
 	buf     bytes.Buffer // output not yet sent
+	record  bytes.Buffer // the last record's JSON
 	began   bool         // something was sent, so the status line has gone
 	records int
 	timer   *time.Timer
@@ -171,6 +179,9 @@ type output struct {
 	err     error
 	ended   bool
 }
+
+// frameSize is how much output is gathered at most before it is sent.
+const frameSize = 64 << 10
 
 // gather is how long a piece of output may wait for more: below what a person sees.
 const gather = 20 * time.Millisecond
@@ -187,6 +198,7 @@ func newOutput(w http.ResponseWriter, r *http.Request, shape menu.Shape) *output
 		w.Header().Set("Content-Type", BytesType)
 	case o.frames:
 		w.Header().Set("Content-Type", FramesType)
+		o.flushNow() // the run's name goes out before the command says anything, so that a silent one can be interrupted too
 	case o.form == menu.TextForm:
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	case shape == menu.Stream:
@@ -199,10 +211,10 @@ func newOutput(w http.ResponseWriter, r *http.Request, shape menu.Shape) *output
 
 func (o *output) Form() menu.Form { return o.form }
 
-func (o *output) Text(text string) error {
+func (o *output) Text(text []byte) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.buf.WriteString(text)
+	o.buf.Write(text)
 	return o.pace()
 }
 
@@ -218,14 +230,14 @@ func (o *output) Data(p []byte) error {
 }
 
 func (o *output) Record(v any, shape menu.Shape) error {
-	var b bytes.Buffer
-	encoder := json.NewEncoder(&b) // ends in a newline
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.record.Reset()
+	encoder := json.NewEncoder(&o.record) // ends in a newline
 	encoder.SetEscapeHTML(false)
 	if err := encoder.Encode(v); err != nil {
 		return err
 	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
 	o.shape = shape
 	if shape == menu.Table {
 		if o.records == 0 {
@@ -233,9 +245,9 @@ func (o *output) Record(v any, shape menu.Shape) error {
 		} else {
 			o.buf.WriteString(",\n")
 		}
-		o.buf.Write(bytes.TrimRight(b.Bytes(), "\n"))
+		o.buf.Write(bytes.TrimRight(o.record.Bytes(), "\n"))
 	} else {
-		o.buf.Write(b.Bytes())
+		o.buf.Write(o.record.Bytes())
 	}
 	o.records++
 	return o.pace()
@@ -257,10 +269,15 @@ func (o *output) pace() error {
 	if o.shape == menu.Bytes {
 		return o.err // it stands in the last frame
 	}
-	if o.buf.Len() >= 64<<10 || time.Since(o.last) >= gather {
+	switch {
+	case o.buf.Len() >= frameSize:
 		o.send()
 		o.flushNow()
-	} else if o.timer == nil {
+	case o.timer != nil: // it is sent soon
+	case time.Since(o.last) >= gather:
+		o.send()
+		o.flushNow()
+	default:
 		o.timer = time.AfterFunc(gather, func() {
 			o.mu.Lock()
 			defer o.mu.Unlock()
@@ -280,8 +297,7 @@ func (o *output) send() {
 		return
 	}
 	if o.frames {
-		// A frame is JSON, so its text must be valid UTF-8; a piece cut inside a character would be mangled.
-		o.frame(Frame{Text: o.buf.String()})
+		o.frame(Frame{Text: o.buf.Bytes()})
 	} else {
 		o.began = true
 		_, err := o.w.Write(o.buf.Bytes())
@@ -292,11 +308,15 @@ func (o *output) send() {
 
 func (o *output) frame(f Frame) {
 	o.began = true
-	b := bufio.NewWriter(o.w)
-	encoder := json.NewEncoder(b)
-	encoder.SetEscapeHTML(false)
-	o.keep(encoder.Encode(f))
-	o.keep(b.Flush())
+	f.Bytes = len(f.Text)
+	line, err := json.Marshal(f)
+	o.keep(err)
+	_, err = o.w.Write(append(line, '\n'))
+	o.keep(err)
+	if f.Bytes > 0 {
+		_, err = o.w.Write(f.Text)
+		o.keep(err)
+	}
 }
 
 func (o *output) flushNow() {
@@ -360,9 +380,7 @@ func (o *output) finishBytes(err error) error {
 		o.w.Header().Del("Content-Type")
 		return err
 	case o.frames:
-		last := lastFrame(err)
-		last.Text = o.buf.String()
-		text, failed := json.Marshal(last)
+		text, failed := json.Marshal(lastOfBytes{Frame: lastFrame(err), Words: o.buf.String()})
 		if failed != nil {
 			return failed
 		}

@@ -12,3 +12,8 @@ var Usage string
 //
 //go:embed serve-usage.txt
 var ServeUsage string
+
+// Services is the catalogue of services.
+//
+//go:embed services.yaml
+var Services []byte

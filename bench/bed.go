@@ -28,6 +28,7 @@ const patience = 30 * time.Second
 type bed struct {
 	dir    string // everything that the benchmark writes
 	data   string // of the appliance
+	binary string // that is measured
 	rounds int
 
 	appliance *server
@@ -52,7 +53,7 @@ func newBed(ctx context.Context, binary, parent string, rounds int) (b *bed, err
 	if err != nil {
 		return nil, err
 	}
-	b = &bed{dir: dir, data: filepath.Join(dir, "data"), rounds: rounds, sshd: map[bool]*server{}}
+	b = &bed{dir: dir, binary: binary, data: filepath.Join(dir, "data"), rounds: rounds, sshd: map[bool]*server{}}
 	b.close = func() {
 		b.appliance.stop()
 		for _, s := range b.sshd {

@@ -48,6 +48,12 @@ var measurements = []measurement{
 	{"echo", echo},
 	{"download", download},
 	{"idle", idle},
+	{"sockets", sockets},
+	{"memory", memory},
+	{"large", captureLarge},
+	{"small", captureSmall},
+	{"four", captureFour},
+	{"long", captureLong},
 }
 
 func main() {
@@ -55,6 +61,13 @@ func main() {
 	dir := flag.String("dir", os.TempDir(), "where the appliance keeps its data, 1 GiB for the download")
 	rounds := flag.Int("rounds", 0, "how often each thing is done (0: as the figure needs it)")
 	flag.Parse()
+	if flag.Arg(0) == holdWord {
+		if err := holdSockets(flag.Arg(1)); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	if err := run(*binary, *dir, *rounds, flag.Args()); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)

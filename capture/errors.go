@@ -12,6 +12,9 @@ var (
 	// ErrSizeLimit is returned by File.Write for a packet that would exceed the limit.
 	ErrSizeLimit = errors.New("the size limit of the file is reached")
 
+	// ErrInterfacesChanged is returned by Source.Read when there may be new interfaces.
+	ErrInterfacesChanged = errors.New("there are other interfaces than before")
+
 	// ErrMixedLinkTypes: a pcap file has one link type for all its packets.
 	ErrMixedLinkTypes = errors.New("interfaces of different kinds do not fit in one pcap file; use the format pcapng")
 )
@@ -65,3 +68,10 @@ func (e *DiskLowError) Error() string {
 type FileExistsError struct{ Name string }
 
 func (e *FileExistsError) Error() string { return fmt.Sprintf("the file %s exists already", e.Name) }
+
+// QuotaError: the captures have the space that they are allowed together.
+type QuotaError struct{ QuotaBytes int64 }
+
+func (e *QuotaError) Error() string {
+	return fmt.Sprintf("the diagnostic directory has the %d bytes that it is allowed; delete files first", e.QuotaBytes)
+}

@@ -144,9 +144,9 @@ func TestEndsOfAJob(t *testing.T) {
 			change: func(s *fakeSource, _ *capture.Config) { s.err = gone }},
 		{name: "the source ends", reason: capture.InterfaceGone,
 			change: func(s *fakeSource, _ *capture.Config) { s.err = io.EOF }},
-		{name: "the source fails", reason: capture.FileError, text: "the capture cannot go on: no answer",
+		{name: "the source fails", reason: capture.FileError, text: "the capture could not go on",
 			change: func(s *fakeSource, _ *capture.Config) { s.err = errors.New("no answer") }},
-		{name: "a write fails", reason: capture.FileError, text: "the capture cannot go on: input/output error",
+		{name: "a write fails", reason: capture.FileError, text: "the disk reports an error",
 			file: failingFile{write: syscall.EIO}},
 		{name: "the disk is full", reason: capture.DiskLow, text: "the disk is full",
 			file: failingFile{write: syscall.ENOSPC}},
@@ -155,7 +155,7 @@ func TestEndsOfAJob(t *testing.T) {
 		{name: "the disk is full at the end", reason: capture.DiskLow, text: "the disk is full",
 			change: func(_ *fakeSource, c *capture.Config) { c.Spec.Limits.Packets = 10 },
 			file:   failingFile{close: syscall.ENOSPC}},
-		{name: "the flush fails", reason: capture.FileError, text: "the capture cannot go on: input/output error",
+		{name: "the flush fails", reason: capture.FileError, text: "the disk reports an error",
 			file: failingFile{flush: syscall.EIO}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -263,8 +263,10 @@ func TestStatusWhileRunningAndAfter(t *testing.T) {
 	if err := json.Unmarshal(b, &members); err != nil {
 		t.Fatal(err)
 	}
-	for name := range strings.FieldsSeq(`name state stopReason interfaces filter effectiveFilter snapLength format mode limits
-		startTime endTime owner files packetsReceived packetsWritten packetsDropped bytesWritten error`) {
+	for name := range strings.FieldsSeq(`name state stopReason interfaces onInterfaceGone filter effectiveFilter direction promiscuous
+		snapLength headersOnly format timePrecision mode limits rotation persistent keep comment caseNumber ringBytes rings cpus
+		startTime endTime owner files packetsMatched packetsReceived packetsWritten packetsDropped packetsDiscarded
+		packetsBehindLimit filesRemoved packetsRemoved bytesRemoved bytesWritten error`) {
 		if _, ok := members[name]; !ok {
 			t.Errorf("%s is missing", name)
 		}
@@ -323,7 +325,7 @@ func TestPartName(t *testing.T) {
 func TestEveryStopReasonHasASentence(t *testing.T) {
 	for _, r := range []capture.StopReason{
 		capture.StoppedByUser, capture.TimeExceeded, capture.SizeExceeded, capture.PacketCountReached, capture.FileCountReached,
-		capture.DiskLow, capture.InterfaceGone, capture.FileError, capture.Interrupted, capture.Shutdown,
+		capture.DiskLow, capture.InterfaceGone, capture.FileError, capture.Interrupted, capture.Shutdown, capture.StartFailed,
 	} {
 		if text := r.Text(); !strings.HasSuffix(text, ".") {
 			t.Errorf("%s: %q", r, text)

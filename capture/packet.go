@@ -57,6 +57,9 @@ type Tap struct {
 
 	// SnapLength is 1 to MaxSnapLength.
 	SnapLength int
+
+	// Direction is which way packets must go.
+	Direction Traffic
 }
 
 // Counters are the kernel's numbers for one interface of a capture.
@@ -88,12 +91,22 @@ type Source interface {
 	Close() error
 }
 
+// Adder is a Source that can take packets from more interfaces as it goes on. Its Read
+// returns ErrInterfacesChanged, if it was opened so, when there may be new ones.
+type Adder interface {
+	// Add is called by the goroutine that reads. Packets of the tap bear the position
+	// behind all taps before it.
+	Add(Tap) error
+}
+
 // FileHeader is what a capture file says about itself, and how large it may grow.
 type FileHeader struct {
 	Format     Format
 	Interfaces []Interface
 	SnapLength int
 	Filter     string // the effective filter, as an expression
+	Precision  Precision
+	Comments   []string // for people, each a line; pcapng only
 
 	// MaxBytes is never exceeded; Unlimited is no limit.
 	MaxBytes int64
@@ -118,14 +131,21 @@ type File interface {
 	// not allocate.
 	Info() FileInfo
 
-	// Flush hands all that was written so far to the kernel, in the background: from
-	// then on it survives the death of this process. pending says that this has not
-	// happened yet; the error, that it could not.
+	// Ending is how many bytes Close adds.
+	Ending() int64
+
+	// Flush has all that was written so far brought to the disk, in the background: from
+	// then on it survives the death of this process, and a power cut. pending says that
+	// this has not happened yet; the error, that it could not.
 	Flush() (pending bool, err error)
 
 	// Free is the room left on the disk for others than root, in bytes, as it will be
 	// when all that was written so far is there.
 	Free() (int64, error)
+
+	// AddInterface makes packets of one more interface possible: the one behind all that
+	// the file knows. The error is ErrSizeLimit, or ErrMixedLinkTypes.
+	AddInterface(Interface) error
 
 	// Close ends the file and waits until it is safe on the disk. counters are those
 	// of the interfaces, for the file to say. The FileInfo tells what is truly in

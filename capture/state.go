@@ -7,7 +7,7 @@ const (
 	NotStarted State = "NotStarted"
 	Running    State = "Running"
 	Stopped    State = "Stopped"
-	Error      State = "Error" // it ended because something broke: FileError
+	Error      State = "Error" // it ended because something broke: FileError, StartFailed
 )
 
 // StopReason says why a capture ended. The set is closed: every end has one.
@@ -24,6 +24,7 @@ const (
 	FileError          StopReason = "FileError"
 	Interrupted        StopReason = "Interrupted"
 	Shutdown           StopReason = "Shutdown"
+	StartFailed        StopReason = "StartFailed"
 )
 
 // Text is the reason as one sentence for people.
@@ -49,6 +50,8 @@ func (r StopReason) Text() string {
 		return "The appliance ended unexpectedly while the capture ran; the packets written before are kept."
 	case Shutdown:
 		return "The appliance was shut down while the capture ran."
+	case StartFailed:
+		return "The capture could not be started when its time had come, or the appliance had started again."
 	default:
 		return ""
 	}
@@ -56,7 +59,7 @@ func (r StopReason) Text() string {
 
 // State is the state of a capture that ended for this reason.
 func (r StopReason) State() State {
-	if r == FileError {
+	if r == FileError || r == StartFailed {
 		return Error
 	}
 	return Stopped

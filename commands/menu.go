@@ -4,12 +4,27 @@ package commands
 
 import (
 	"diagsh/commands/diagnostic"
+	"diagsh/commands/etherconfig"
+	"diagsh/commands/netstat"
+	"diagsh/diag/dns"
 	"diagsh/menu"
 )
 
 // Services is what the commands need from the running appliance, each part declared by the command that uses it.
 type Services interface {
 	diagnostic.Services
+	etherconfig.Services
+	commitService
+	clearService
+	commitsService
+	rollbackService
+	saveService
+	loadService
+	resetService
+	hostnameService
+	netstat.Services
+	catalogueService
+	filterService
 	packetServices
 	accountService
 	passwordService
@@ -24,7 +39,18 @@ func Tree(s Services, v Version) *menu.Menu {
 		Help: "The appliance's commands.",
 		Items: []menu.Item{
 			packetcapture(s),
+			filterMenu(s),
 			diagnostic.Menu(s),
+			etherconfig.Menu(s),
+			netstat.Menu(s),
+			tcpservices(s),
+			pingCommand("ping", "Ping a host on the network.", dns.Any),
+			pingCommand("ping6", "Ping a host on the network by IPv6.", dns.IPv6),
+			tracerouteCommand("traceroute", "Display the network route to a remote host.", dns.Any, "tracert"),
+			tracerouteCommand("traceroute6", "Display the network route to a remote host by IPv6.", dns.IPv6),
+			nslookup(),
+			dig(),
+			telnet(),
 			userconfig(s),
 			passwd(s),
 			whoami(),
@@ -32,6 +58,18 @@ func Tree(s Services, v Version) *menu.Menu {
 			last(s),
 			auditlog(s),
 			version(v),
+			hostname(s),
+			sethostname(s),
+			date(),
+			commit(s),
+			clearchanges(s),
+			showchanges(s),
+			commitdetail(s),
+			rollbackconfig(s),
+			showconfig(s),
+			saveconfig(s),
+			loadconfig(s),
+			resetconfig(s),
 		},
 	}
 }

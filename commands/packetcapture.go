@@ -62,13 +62,13 @@ func packetcapture(s packetServices) *menu.Menu {
 type captureStartArgs struct {
 	Name       string         `arg:"name,main" help:"Name of the capture; one is made if none is given."`
 	Interfaces []string       `arg:"interface" help:"Names of interfaces separated by commas, or ALL."`
-	Filter     *string        `arg:"filter" help:"A tcpdump filter such as \"host 192.0.2.1 and port 25\"; CLEAR for none."`
+	Filter     *string        `arg:"filter,assisted" help:"A tcpdump filter such as \"host 192.0.2.1 and port 25\"; CLEAR for none."`
 	Size       *menu.Size     `arg:"size,unlimited" unit:"MB" min:"4096" help:"Ends at this file size; unlimited still ends before the disk is full."`
 	Duration   *time.Duration `arg:"duration,unlimited" min:"1" max:"31536000" help:"Ends after this time, such as 60s or 5m."`
 	Packets    *int64         `arg:"packets,unlimited" min:"1" help:"Ends after so many packets that match the filter."`
-	SnapLength *int           `arg:"snaplen" min:"0" max:"262144" help:"Bytes kept of each packet; 0 keeps all."`
-	Format     string         `arg:"format" choices:"pcap|pcapng" help:"File format; pcap for one interface, pcapng for several, if not given."`
 	Management *bool          `arg:"management" help:"Keep the packets of management sessions too."`
+	At         *time.Time     `arg:"at" help:"When to begin, such as \"2026-03-01 10:15\" (UTC); at once, if not given."`
+	captureview.Options
 }
 
 func captureStart(s captureService) *menu.Command {
@@ -88,14 +88,21 @@ func captureStart(s captureService) *menu.Command {
 			if name == "filter" {
 				return s.CheckFilter(ctx, captureview.Cleared(*a.Filter))
 			}
-			return nil
+			return a.Options.Check(name)
+		},
+		Assist: func(_ context.Context, _ menu.Caller, _ captureStartArgs, _, text string) menu.Completion {
+			return captureview.SuggestFilter(text, s.CaptureInterfaces())
 		},
 		Run: func(_ context.Context, caller menu.Caller, a captureStartArgs, out *menu.Out[capture.Status]) error {
 			status, err := s.StartCapture(caller, a.request())
 			if err != nil {
 				return err
 			}
-			out.Printf("Capture %s started.\n", status.Name)
+			if status.State == capture.NotStarted {
+				out.Printf("Capture %s is planned.\n", status.Name)
+			} else {
+				out.Printf("Capture %s started.\n", status.Name)
+			}
 			return out.Record(status)
 		},
 		Text: captureview.Status,
@@ -103,7 +110,11 @@ func captureStart(s captureService) *menu.Command {
 }
 
 func (a captureStartArgs) request() capture.Request {
-	r := capture.Request{Name: a.Name, Interfaces: a.Interfaces, SnapLength: a.SnapLength, Format: capture.Format(a.Format), Management: a.Management}
+	r := capture.Request{Name: a.Name, Interfaces: a.Interfaces, Management: a.Management}
+	a.Options.Request(&r)
+	if a.At != nil {
+		r.StartAt = *a.At
+	}
 	if a.Filter != nil {
 		expression := captureview.Cleared(*a.Filter)
 		r.Filter = &expression
@@ -112,20 +123,12 @@ func (a captureStartArgs) request() capture.Request {
 		r.Limits.SizeBytes = int64(*a.Size)
 	}
 	if a.Duration != nil {
-		r.Limits.DurationSeconds = seconds(*a.Duration)
+		r.Limits.DurationSeconds = captureview.Seconds(*a.Duration)
 	}
 	if a.Packets != nil {
 		r.Limits.Packets = *a.Packets
 	}
 	return r
-}
-
-// seconds of a duration, a begun one counted whole; unlimited stays unlimited.
-func seconds(d time.Duration) int64 {
-	if d == menu.Unlimited {
-		return capture.Unlimited
-	}
-	return int64((d + time.Second - 1) / time.Second)
 }
 
 type captureNameArgs struct {
@@ -138,13 +141,13 @@ func captureStop(s captureService) *menu.Command {
 		Help:   "End a capture.",
 		Role:   menu.Operator,
 		Shape:  menu.Object,
-		Hidden: func(context.Context) bool { return len(captureview.Running(s.Captures())) == 0 },
+		Hidden: func(context.Context) bool { return len(captureview.Active(s.Captures())) == 0 },
 		Ask: func(_ context.Context, _ menu.Caller, _ captureNameArgs, q *menu.Question) error {
-			captureview.Choose(q, captureview.Running(s.Captures()))
+			captureview.Choose(q, captureview.Active(s.Captures()))
 			return nil
 		},
 		Run: func(_ context.Context, caller menu.Caller, a captureNameArgs, out *menu.Out[capture.Status]) error {
-			name, err := captureview.OnlyRunning(s.Captures(), a.Name)
+			name, err := captureview.OnlyActive(s.Captures(), a.Name)
 			if err != nil {
 				return err
 			}
@@ -280,9 +283,9 @@ type captureSetupArgs struct {
 	Ports      []string       `arg:"ports" ask:"Ports, separated by commas; empty for any" help:"Ports of the predefined filter."`
 	Clients    []string       `arg:"clients" ask:"Client addresses, separated by commas; empty for any" help:"Client addresses of the predefined filter."`
 	Servers    []string       `arg:"servers" ask:"Server addresses, separated by commas; empty for any" help:"Server addresses of the predefined filter."`
-	Filter     *string        `arg:"filter" ask:"Filter expression as tcpdump takes it, or CLEAR for none" help:"A tcpdump filter such as \"host 192.0.2.1 and port 25\"; CLEAR for none."`
-	SnapLength *int           `arg:"snaplen" min:"0" max:"262144" help:"Bytes kept of each packet; 0 keeps all."`
+	Filter     *string        `arg:"filter,assisted" ask:"Filter expression as tcpdump takes it, or CLEAR for none" help:"A tcpdump filter such as \"host 192.0.2.1 and port 25\"; CLEAR for none."`
 	Management *bool          `arg:"management" ask:"Capture the packets of management sessions too?" help:"Keep the packets of management sessions."`
+	captureview.Options
 }
 
 func captureSetup(s captureService) *menu.Command {
@@ -307,7 +310,10 @@ func captureSetup(s captureService) *menu.Command {
 			case "servers":
 				return checkEach(ctx, s, name, a.Servers, "host", "is not an address", "Give IPv4 or IPv6 addresses, or names that can be looked up")
 			}
-			return nil
+			return a.Options.Check(name)
+		},
+		Assist: func(_ context.Context, _ menu.Caller, _ captureSetupArgs, _, text string) menu.Completion {
+			return captureview.SuggestFilter(text, s.CaptureInterfaces())
 		},
 		Run: func(_ context.Context, caller menu.Caller, a captureSetupArgs, out *menu.Out[capture.Settings]) error {
 			settings := s.CaptureSettings()
@@ -392,7 +398,7 @@ func (a captureSetupArgs) apply(to *capture.Settings) {
 		to.Limits.SizeBytes = int64(*a.Size)
 	}
 	if a.Duration != nil {
-		to.Limits.DurationSeconds = seconds(*a.Duration)
+		to.Limits.DurationSeconds = captureview.Seconds(*a.Duration)
 	}
 	if a.Packets != nil {
 		to.Limits.Packets = *a.Packets
@@ -406,9 +412,7 @@ func (a captureSetupArgs) apply(to *capture.Settings) {
 	if a.Filter != nil {
 		to.Filter = captureview.Cleared(*a.Filter)
 	}
-	if a.SnapLength != nil {
-		to.SnapLength = *a.SnapLength
-	}
+	a.Options.Apply(to)
 	if a.Management != nil {
 		to.Management = *a.Management
 	}

@@ -1,9 +1,88 @@
 package commands_test
 
 import (
+	"net"
+	"strings"
 	"testing"
 
+	"diagsh/internal/nameserver"
+	"diagsh/internal/netnstest"
 	"diagsh/internal/transcript"
 )
 
-func TestTranscripts(t *testing.T) { transcript.Run(t, "testdata") }
+func TestTranscripts(t *testing.T) {
+	transcript.Run(t, "testdata", map[string]transcript.Scene{
+		"ping": nameless, "ping6": both, "traceroute": nameless, "traceroute6": both, "nslookup": named, "dig": named, "telnet": speaking,
+	})
+}
+
+// nameless has a name server that knows no name: so the answers to names are the same on every machine.
+var nameless = transcript.Scene{
+	Files: map[string]string{"/etc/resolv.conf": nameserver.ResolvConf, "/etc/hosts": "127.0.0.1 localhost\n"},
+	Setup: func(t testing.TB, network *netnstest.Namespace) { nameserver.Start(t, network) },
+}
+
+// both has IPv6 on the loopback too.
+var both = transcript.Scene{
+	Files: nameless.Files,
+	Setup: func(t testing.TB, network *netnstest.Namespace) {
+		network.Set(t, "net/ipv6/conf/lo/disable_ipv6", "0")
+		nameserver.Start(t, network)
+	},
+}
+
+// named has a zone, with an answer that does not fit a datagram and one that is made to harm a terminal.
+var named = transcript.Scene{
+	Files: nameless.Files,
+	Setup: func(t testing.TB, network *netnstest.Namespace) {
+		zone := []string{
+			"lab.example. 5400 MX 10 mx.lab.example.", "lab.example. 5400 MX 20 backup.lab.example.", `lab.example. 60 TXT "v=spf1 mx -all"`,
+			"mx.lab.example. 3600 A 192.0.2.25", "mx.lab.example. 3600 AAAA 2001:db8::25", "alias.lab.example. 300 CNAME mx.lab.example.",
+			"25.2.0.192.in-addr.arpa. 86400 PTR mx.lab.example.",
+			"5.2.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa. 86400 PTR mx.lab.example.",
+			`hostile.lab.example. 60 TXT "\027[2J\027]0;owned\007\255"`,
+		}
+		for range 8 {
+			zone = append(zone, `big.lab.example. 60 TXT "`+strings.Repeat("x", 250)+`"`)
+		}
+		nameserver.Start(t, network, zone...)
+	},
+}
+
+// speaking has servers that say something hostile, say nothing, and hang up.
+var speaking = transcript.Scene{
+	Files: nameless.Files,
+	Setup: func(t testing.TB, network *netnstest.Namespace) {
+		nameserver.Start(t, network)
+		say(t, network, "127.0.0.1:2525", "220 \x1b[2Jmx\x07 ESMTP\xff\r\n\u202ehello\r\n", true)
+		say(t, network, "127.0.0.1:2526", "", false)
+		say(t, network, "127.0.0.1:2527", "", true)
+	},
+}
+
+// say runs a server that says a text to whoever connects, and hangs up or waits.
+func say(t testing.TB, network *netnstest.Namespace, address, text string, hangUp bool) {
+	t.Helper()
+	var l net.Listener
+	var err error
+	network.Do(t, func() { l, err = net.Listen("tcp", address) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				c.Write([]byte(text))
+				if !hangUp {
+					c.Read(make([]byte, 1))
+				}
+			}()
+		}
+	}()
+}

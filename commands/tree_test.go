@@ -2,7 +2,9 @@ package commands_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"unicode"
@@ -11,6 +13,7 @@ import (
 
 	"diagsh/commands"
 	"diagsh/internal/appliance"
+	"diagsh/internal/netnstest"
 	"diagsh/internal/transcript"
 	"diagsh/menu"
 )
@@ -62,9 +65,12 @@ func faultOf(sentence string) string {
 }
 
 // Whatever can be typed is offered by Tab: in a menu its verbs, behind a command its arguments. The state is one in which every verb
-// can work: a capture runs, another has ended, a user is locked.
+// can work: a capture runs, another has ended, a user is locked, there is a VLAN. Of two verbs of which only one can work at a time, the
+// second is offered when the first was used.
 func TestTabOffersEverything(t *testing.T) {
-	a := appliance.Start(t, appliance.Options{Config: "login:\n  lockAfter: 1\n"})
+	network := netnstest.New(t)
+	network.Veth(t, "eth0", "eth1")
+	a := appliance.Start(t, appliance.Options{Network: network, Config: "login:\n  lockAfter: 1\n"})
 	if r := a.Local("packetcapture start ended interface lo; packetcapture stop ended; packetcapture start running interface lo; " +
 		"packetcapture target new vault url https://127.0.0.1:1/; packetcapture export ended target vault"); r.Status != 0 {
 		t.Fatalf("the captures: %+v", r)
@@ -81,24 +87,44 @@ func TestTabOffersEverything(t *testing.T) {
 		}
 		return c
 	}
+	missing := map[string]int{}
 	offered := func(at []string, line string, word string) {
-		t.Helper()
 		for _, c := range found(at, line).Candidates {
 			if c.Text == word {
 				return
 			}
 		}
-		t.Errorf("in the menu %v, Tab behind %q does not offer %s", at, line, word)
+		missing[fmt.Sprintf("in the menu %v, Tab behind %q does not offer %s", at, line, word)]++
 	}
+	states := []string{"etherconfig vlan new 34 interface eth0", "etherconfig loopback enable 192.0.2.1; etherconfig multicast reject"}
+	for _, line := range states {
+		if r := a.Local(line); r.Status != 0 {
+			t.Fatalf("%s: %+v", line, r)
+		}
+		offerAll(offered)
+	}
+	for what, times := range missing {
+		if times == len(states) {
+			t.Error(what)
+		}
+	}
+}
+
+// offerAll goes through everything that can be typed.
+func offerAll(offered func(at []string, line string, word string)) {
 	tree().Walk(func(path []string, item menu.Item) {
-		menu, name := path[:len(path)-1], path[len(path)-1]
+		above, name := path[:len(path)-1], path[len(path)-1]
 		for _, line := range []string{"", name[:1], strings.ToUpper(name)} {
-			offered(menu, line, name)
+			offered(above, line, name)
 		}
 		whole := strings.Join(path, " ")
 		offered(nil, whole, name)
 		for _, p := range paramsOf(item) {
-			offered(nil, whole+" "+p.Name[:1], p.Name)
+			begun := p.Name[:1]
+			if slices.ContainsFunc(paramsOf(item), func(p menu.Param) bool { return p.Main && p.Assisted }) {
+				begun = "" // what is begun there is the main value, which has its own completion
+			}
+			offered(nil, whole+" "+begun, p.Name)
 			for _, choice := range p.Choices {
 				offered(nil, whole+" "+p.Name+" ", choice)
 			}

@@ -120,7 +120,7 @@ type userNewArgs struct {
 	Expires  *time.Duration `arg:"expires,unlimited" ask:"Expires after, such as 7d or 12h" min:"60" help:"The account ends after this time; unlimited for never."`
 	Payload  bool           `arg:"payload" ask:"May this support account see packet contents?" default:"no" help:"A support account may capture and read packet contents."`
 	Password menu.Secret    `arg:"password" ask:"Password (Enter for none: public keys only)" help:"At least 8 characters; none for public keys only."`
-	Key      string         `arg:"key" help:"A public key as in authorized_keys, in quotes."`
+	Key      string         `arg:"key" help:"A public key as in authorized_keys; in a line of commands, in quotes."`
 }
 
 func userNew(s accountService) *menu.Command {
@@ -386,7 +386,7 @@ func userPassword(s accountService) *menu.Command {
 type userKeyArgs struct {
 	User   string `arg:"user,main,required" ask:"User" help:"Name of the account."`
 	Action string `arg:"action,required" ask:"Add or remove a key" choices:"new|delete" help:"What to do with the user's public keys."`
-	Key    string `arg:"key,required" ask:"Public key" help:"A public key as in authorized_keys, in quotes; to delete, its fingerprint."`
+	Key    string `arg:"key,required" ask:"Public key" help:"A public key as in authorized_keys (in a line of commands, in quotes); to delete, its fingerprint."`
 }
 
 func userKey(s accountService) *menu.Command {

@@ -385,6 +385,7 @@ func (d *Daemon) DeleteAccount(name string) error {
 		d.registry.endUser(name, "account deleted")
 		d.guard.unlock(name)
 		d.histories.forget(name)
+		d.configuration.dropCandidate(name)
 	}
 	return d.plain("delete the user", err)
 }

@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"golang.org/x/net/bpf"
 
@@ -24,22 +23,18 @@ const maxInstructions = 4096 - 16
 
 // A captureFilter is the filter of one capture: as an expression, and as a program for each of its interfaces.
 type captureFilter struct {
+	spec       capture.Spec
 	expression string // the effective filter
 	programs   map[int][]bpf.RawInstruction
 }
 
-// program is the program for an interface; nil takes every packet.
-func (f *captureFilter) program(i capture.Interface) ([]bpf.RawInstruction, error) {
-	return f.programs[i.Index], nil
-}
-
 // buildFilter makes the filter of a capture. Unless management is wanted, the packets of this machine's own management ports are
-// left out, whoever may be logged in now or later. headersOnly makes programs that cut packets behind their headers.
+// left out, whoever may be logged in now or later.
 //
 // The user's expression stands behind what is left out, because words such as vlan change the meaning of everything that follows
 // them.
-func (d *Daemon) buildFilter(ctx context.Context, spec capture.Spec, interfaces []capture.Interface, management, headersOnly bool) (*captureFilter, error) {
-	f := &captureFilter{expression: spec.Filter, programs: make(map[int][]bpf.RawInstruction)}
+func (d *Daemon) buildFilter(ctx context.Context, spec capture.Spec, interfaces []capture.Interface, management bool) (*captureFilter, error) {
+	f := &captureFilter{spec: spec, expression: spec.Filter, programs: make(map[int][]bpf.RawInstruction)}
 	var own string
 	if !management {
 		own = managementFilter(d.config.ManagementPorts, ownAddresses())
@@ -51,20 +46,29 @@ func (d *Daemon) buildFilter(ctx context.Context, spec capture.Spec, interfaces 
 		f.expression = own
 	}
 	for _, i := range interfaces {
-		p, err := programFor(ctx, spec.Filter, f.expression, i)
+		p, err := f.build(ctx, i)
 		if err != nil {
 			return nil, err
-		}
-		if headersOnly {
-			p = cutBehindHeaders(p, i.LinkType, spec.SnapLength)
-		}
-		if len(p) > maxInstructions {
-			return nil, menu.Wrong("filter", "The filter is too long: the kernel takes %d instructions and this one needs %d", maxInstructions, len(p)).
-				WithHint("Use nets instead of single hosts")
 		}
 		f.programs[i.Index] = p
 	}
 	return f, nil
+}
+
+// build makes the program for an interface. A capture of headers gets one that cuts packets behind them.
+func (f *captureFilter) build(ctx context.Context, i capture.Interface) ([]bpf.RawInstruction, error) {
+	p, err := programFor(ctx, f.spec.Filter, f.expression, i)
+	if err != nil {
+		return nil, err
+	}
+	if f.spec.HeadersOnly {
+		p = cutBehindHeaders(p, i.LinkType, f.spec.SnapLength)
+	}
+	if len(p) > maxInstructions {
+		return nil, menu.Wrong("filter", "The filter is too long: the kernel takes %d instructions and this one needs %d", maxInstructions, len(p)).
+			WithHint("Use nets instead of single hosts")
+	}
+	return p, nil
 }
 
 // programFor compiles the effective filter for an interface. The user's part is compiled by itself first: its errors are about what
@@ -90,6 +94,10 @@ func compile(ctx context.Context, expression string, i capture.Interface) ([]bpf
 	program, err := filter.CompileContext(ctx, expression, target)
 	if err != nil {
 		return nil, filterError(err, i)
+	}
+	if ready, why := program.KernelReady(); !ready {
+		return nil, &menu.Error{Kind: menu.Unsupported, Argument: "filter", Message: "The kernel cannot run this filter: " + why,
+			Hint: "filter explain shows its program"}
 	}
 	raw := make([]bpf.RawInstruction, len(program.Instructions))
 	for n, in := range program.Instructions {
@@ -136,10 +144,9 @@ func filterError(err error, i capture.Interface) error {
 	if i.Name != "" && i.LinkType != capture.Ethernet {
 		on = " on interface " + i.Name
 	}
-	at := utf8.RuneCountInString(f.Expression[:min(f.Position, len(f.Expression))]) + 1
-	e := menu.Wrong("filter", "The filter is wrong%s at character %d: %s", on, at, printable(strings.TrimSuffix(f.Message, ".")))
+	e := menu.Wrong("filter", "The filter is wrong%s at character %d: %s", on, f.Character(), printable(strings.TrimSuffix(f.Message, ".")))
 	if f.Hint != "" {
-		e.Hint = sentence(printable(f.Hint))
+		e.Hint = menu.Sentence(printable(f.Hint))
 	}
 	return e
 }

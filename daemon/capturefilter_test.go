@@ -65,7 +65,7 @@ func TestManagementIsLeftOut(t *testing.T) {
 }
 
 func TestEffectiveFilter(t *testing.T) {
-	d := &Daemon{config: config{ManagementPorts: []uint16{2222}}}
+	d := &Daemon{config: startConfig{ManagementPorts: []uint16{2222}}}
 	lan := capture.Interface{Name: "lan", LinkType: capture.Ethernet}
 	for _, c := range []struct {
 		filter     string
@@ -78,7 +78,7 @@ func TestEffectiveFilter(t *testing.T) {
 		{"", false, "not (tcp and ", ")"},
 		{"", true, "", ""},
 	} {
-		f, err := d.buildFilter(t.Context(), capture.Spec{Filter: c.filter}, []capture.Interface{lan}, c.management, false)
+		f, err := d.buildFilter(t.Context(), capture.Spec{Filter: c.filter}, []capture.Interface{lan}, c.management)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -92,14 +92,14 @@ func TestEffectiveFilter(t *testing.T) {
 }
 
 func TestFilterErrors(t *testing.T) {
-	d := &Daemon{config: config{ManagementPorts: []uint16{2222}}}
+	d := &Daemon{config: startConfig{ManagementPorts: []uint16{2222}}}
 	for _, expression := range []string{"hosst 192.0.2.1", "port", "port 25) or (port 26", "tcp and", "(", "port 99999", "\x1b[2J"} {
 		err := d.CheckFilter(t.Context(), expression)
 		var e *menu.Error
 		if !errors.As(err, &e) || e.Kind != menu.Usage || e.Argument != "filter" || !strings.Contains(e.Message, "at character") || strings.ContainsRune(e.Error(), 0x1b) {
 			t.Errorf("%q: %v", expression, err)
 		}
-		if _, err := d.buildFilter(t.Context(), capture.Spec{Filter: expression}, []capture.Interface{{LinkType: capture.Ethernet}}, false, false); kindOf(t, err) != menu.Usage {
+		if _, err := d.buildFilter(t.Context(), capture.Spec{Filter: expression}, []capture.Interface{{LinkType: capture.Ethernet}}, false); kindOf(t, err) != menu.Usage {
 			t.Errorf("%q is refused when checked and taken when started", expression)
 		}
 	}

@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -9,14 +8,13 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"diagsh/access"
 	"diagsh/capture"
-	"diagsh/capture/afpacket"
-	"diagsh/capture/pcapfile"
 	"diagsh/menu"
 )
 
@@ -33,6 +31,8 @@ type captures struct {
 	records []*record // in the order of their starts
 	closed  bool
 
+	trimming atomic.Bool // old files are being deleted
+
 	storing sync.Mutex // held while the table is written; taken before mu, which is not held meanwhile
 
 	settingsMu sync.Mutex
@@ -41,11 +41,15 @@ type captures struct {
 
 // A record is one capture, running or ended.
 type record struct {
-	Status  capture.Status `json:"status"`  // as it ended; while it runs, as it began
-	File    string         `json:"file"`    // the name that its file gets
-	Payload bool           `json:"payload"` // the file holds more than headers
-	job     *capture.Job   // nil: it has ended
-	busy    bool           // somebody works on it: its job is being made, or its files are finished or removed
+	Status     capture.Status `json:"status"`     // as it ended; while it runs, as it was when the table was written
+	Spec       capture.Spec   `json:"spec"`       // what it was begun with
+	Management bool           `json:"management"` // the packets of management sessions are in it
+	File       string         `json:"file"`       // the name that its file gets; those of several have numbers in it
+	Payload    bool           `json:"payload"`    // the files hold more than headers
+	job        *capture.Job   // nil: it does not run
+	busy       bool           // somebody works on it: its job is being made, or its files are finished or removed
+	cancelled  chan struct{}  // closed when it is not to begin any more; nil unless it waits for its time
+	memory     int64          // that it has
 }
 
 // status is the capture as it is now.
@@ -71,64 +75,13 @@ const (
 	startWait = 10 * time.Second
 )
 
-// StartCapture begins a capture. What the request leaves out comes from the settings. A caller who may not see packet contents
-// gets the headers of packets only.
-func (d *Daemon) StartCapture(caller menu.Caller, request capture.Request) (capture.Status, error) {
-	spec, management, err := d.specOf(request)
-	if err != nil {
-		return capture.Status{}, err
-	}
-	interfaces, err := resolve(spec.Interfaces)
-	if err != nil {
-		return capture.Status{}, d.captureError("start the capture", err)
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), startWait)
-	defer cancel()
-	f, err := d.buildFilter(ctx, spec, interfaces, management, !caller.Payload)
-	if err != nil {
-		return capture.Status{}, d.captureError("start the capture", err)
-	}
-	r, err := d.captures.reserve(spec, caller, f.expression, d.config, interfaces)
-	if err != nil {
-		return capture.Status{}, d.captureError("start the capture", err)
-	}
-	machine, system := machine()
-	job, err := capture.Start(capture.Config{
-		Spec:            r.spec(spec),
-		Owner:           caller.User,
-		EffectiveFilter: f.expression,
-		Interfaces:      interfaces,
-		Compile:         f.program,
-		Open:            afpacket.Options{Promiscuous: true}.Open,
-		Create:          pcapfile.Create,
-		Dir:             d.files,
-		FileName:        r.File,
-		Machine:         machine,
-		System:          system,
-		Application:     d.product,
-	})
-	if err != nil {
-		d.captures.drop(r)
-		d.keepCaptures()
-		d.tasks.Done()
-		return capture.Status{}, d.captureError("start the capture", err)
-	}
-	d.captures.began(r, job)
-	go func() {
-		defer d.tasks.Done()
-		d.await(r, job)
-	}()
-	return job.Status(), nil
-}
-
 // reserve takes a name and writes down that the capture is about to run, so that its file is known even if the appliance dies in
 // the next moment. Whoever reserves ends the task that this adds.
-func (c *captures) reserve(spec capture.Spec, caller menu.Caller, expression string, conf config, interfaces []capture.Interface) (*record, error) {
-	format := spec.FileFormat(len(interfaces))
-	r := &record{Payload: caller.Payload, busy: true, Status: capture.Status{
-		Name: spec.Name, State: capture.Running, Filter: spec.Filter, EffectiveFilter: expression, SnapLength: spec.SnapLength,
-		Format: format, Mode: capture.Single, Limits: spec.Limits, StartTime: time.Now(), Owner: caller.User,
-	}}
+func (c *captures) reserve(spec capture.Spec, management bool, caller menu.Caller, expression string, conf startConfig, interfaces []capture.Interface) (*record, error) {
+	spec.Format = spec.FileFormat(len(interfaces))
+	r := &record{Payload: !spec.HeadersOnly, busy: true, Spec: spec, Management: management, Status: spec.Status()}
+	s := &r.Status
+	s.State, s.EffectiveFilter, s.StartTime, s.Owner, s.Interfaces = capture.Running, expression, time.Now(), caller.User, nil
 	for _, i := range interfaces {
 		r.Status.Interfaces = append(r.Status.Interfaces, i.Name)
 	}
@@ -144,9 +97,28 @@ func (c *captures) reserve(spec capture.Spec, caller menu.Caller, expression str
 }
 
 // add puts a capture into the table, with a name and a name for its file.
-func (c *captures) add(r *record, conf config) error {
+func (c *captures) add(r *record, conf startConfig) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if err := c.room(conf); err != nil {
+		return err
+	}
+	s := &r.Status
+	if s.Name == "" {
+		s.Name = c.nextName()
+	} else if _, taken := c.find(s.Name); taken {
+		return &menu.Error{Kind: menu.State, Argument: "name", Message: "There is a capture " + s.Name + " already",
+			Hint: "Choose another name, or delete that one"}
+	}
+	r.Spec.Name = s.Name
+	r.File = c.freeFileName(conf.Hostname, s.Name, s.StartTime, s.Format)
+	c.records = append(c.records, r)
+	c.tasks.Add(1)
+	return nil
+}
+
+// room tells whether one more capture may run.
+func (c *captures) room(conf startConfig) error {
 	if c.closed {
 		return menu.Errorf(menu.State, "The appliance is stopping")
 	}
@@ -159,16 +131,6 @@ func (c *captures) add(r *record, conf config) error {
 	if running >= conf.Captures.Running {
 		return menu.Errorf(menu.State, "%d captures are running, which is the most", running).WithHint("Stop one of them first")
 	}
-	s := &r.Status
-	if s.Name == "" {
-		s.Name = c.nextName()
-	} else if _, taken := c.find(s.Name); taken {
-		return &menu.Error{Kind: menu.State, Argument: "name", Message: "There is a capture " + s.Name + " already",
-			Hint: "Choose another name, or delete that one"}
-	}
-	r.File = c.freeFileName(conf.Hostname, s.Name, s.StartTime, s.Format)
-	c.records = append(c.records, r)
-	c.tasks.Add(1)
 	return nil
 }
 
@@ -177,12 +139,6 @@ func (c *captures) drop(r *record) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.records = slices.DeleteFunc(c.records, func(other *record) bool { return other == r })
-}
-
-// spec is the spec with the name that the record got.
-func (r *record) spec(s capture.Spec) capture.Spec {
-	s.Name = r.Status.Name
-	return s
 }
 
 // nextName is capture-N with the number after the highest in the table.
@@ -200,20 +156,23 @@ func (c *captures) nextName() string {
 }
 
 // freeFileName is HOST-NAME-YYYYMMDD-HHMMSS in UTC with its extension. A capture that follows another of its name within the
-// second gets a number behind that.
+// second gets the next free second: a number behind that would say that it is a part of the other.
 func (c *captures) freeFileName(host, name string, now time.Time, format capture.Format) string {
-	base := host + "-" + name + "-" + now.UTC().Format("20060102-150405")
-	file := base + format.Extension()
-	for n := 2; c.taken(file); n++ {
-		file = fmt.Sprintf("%s-%04d%s", base, n, format.Extension())
+	for {
+		file := host + "-" + name + "-" + now.UTC().Format("20060102-150405") + format.Extension()
+		if !c.taken(file) {
+			return file
+		}
+		now = now.Add(time.Second)
 	}
-	return file
 }
 
 func (c *captures) taken(file string) bool {
-	for _, name := range []string{file, capture.PartName(file)} {
-		if _, err := c.files.Lstat(name); err == nil {
-			return true
+	for _, name := range []string{file, capture.NumberedName(file, 1)} {
+		for _, name := range []string{name, capture.PartName(name)} {
+			if _, err := c.files.Lstat(name); err == nil {
+				return true
+			}
 		}
 	}
 	return slices.ContainsFunc(c.records, func(r *record) bool { return r.File == file })
@@ -242,11 +201,11 @@ func (c *captures) began(r *record, job *capture.Job) {
 func (d *Daemon) await(r *record, job *capture.Job) {
 	<-job.Done()
 	s := job.Status()
-	d.captures.ended(r, s)
+	d.captures.ended(r, job, s)
 	d.keepCaptures()
 	d.exportCapture(s)
-	if s.Error != "" {
-		d.log.Error("a capture ended", "name", s.Name, "reason", s.StopReason, "error", s.Error)
+	if err := job.Err(); err != nil {
+		d.log.Error("a capture ended", "name", s.Name, "reason", s.StopReason, "error", err)
 	}
 	if s.StopReason != capture.StoppedByUser {
 		d.recordEnd(s)
@@ -258,11 +217,21 @@ func (d *Daemon) recordEnd(s capture.Status) {
 		Arguments: map[string]string{"stopReason": string(s.StopReason), "packets": fmt.Sprint(s.PacketsWritten)}, Seconds: s.EndTime.Sub(s.StartTime).Seconds()})
 }
 
-// ended keeps how a capture ended. Called by whoever notices first, and again by the others.
-func (c *captures) ended(r *record, s capture.Status) {
+// ended keeps how a capture ended. It is called by whoever notices first, and again by the others: then somebody may have gone on
+// with the record.
+func (c *captures) ended(r *record, job *capture.Job, s capture.Status) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	r.Status, r.job = s, nil
+	if r.job == job {
+		r.Status, r.job, r.memory = s, nil, 0
+	}
+}
+
+// notBegun keeps that a capture, reserved before, could not begin.
+func (c *captures) notBegun(r *record, s capture.Status) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r.Status, r.busy, r.memory = s, false, 0
 }
 
 // keepCaptures writes the table. If that fails it is right in memory nevertheless, and what is running goes on.
@@ -274,6 +243,10 @@ func (d *Daemon) keepCaptures() {
 
 // StopCapture ends a running capture and returns when its file is finished.
 func (d *Daemon) StopCapture(_ menu.Caller, name string) (capture.Status, error) {
+	if s, ok := d.captures.cancel(name); ok {
+		d.keepCaptures()
+		return s, nil
+	}
 	r, job, err := d.captures.runningJob(name)
 	if err != nil {
 		return capture.Status{}, err
@@ -288,8 +261,22 @@ func (d *Daemon) StopCapture(_ menu.Caller, name string) (capture.Status, error)
 	}
 	// The table says so too before the caller is told, so that what comes next finds a capture that has ended.
 	s := job.Status()
-	d.captures.ended(r, s)
+	d.captures.ended(r, job, s)
 	return s, nil
+}
+
+// cancel ends a capture that waits for its time.
+func (c *captures) cancel(name string) (capture.Status, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r, ok := c.find(name)
+	if !ok || r.Status.State != capture.NotStarted {
+		return capture.Status{}, false
+	}
+	s := &r.Status
+	s.State, s.StopReason, s.EndTime, r.busy = capture.Stopped, capture.StoppedByUser, time.Now(), false
+	close(r.cancelled)
+	return r.status(), true
 }
 
 // runningJob is the running capture of a name.
@@ -300,6 +287,8 @@ func (c *captures) runningJob(name string) (*record, *capture.Job, error) {
 	switch {
 	case !ok:
 		return nil, nil, c.noSuch(name)
+	case r.job == nil && r.busy && r.Status.State == capture.Running:
+		return nil, nil, &menu.Error{Kind: menu.State, Argument: "name", Message: "The capture " + name + " is just beginning", Hint: "Try again in a moment"}
 	case r.job == nil:
 		return nil, nil, &menu.Error{Kind: menu.State, Argument: "name", Message: "The capture " + name + " is not running"}
 	}
@@ -335,7 +324,7 @@ func (d *Daemon) Captures() []capture.Status {
 	defer d.captures.mu.Unlock()
 	running, ended := []capture.Status{}, []capture.Status{}
 	for _, r := range slices.Backward(d.captures.records) {
-		if s := r.status(); s.State == capture.Running {
+		if s := r.status(); s.State == capture.Running || s.State == capture.NotStarted {
 			running = append(running, s)
 		} else {
 			ended = append(ended, s)
@@ -371,6 +360,8 @@ func (c *captures) takeFiles(name string) (*record, []capture.FileInfo, error) {
 	switch {
 	case !ok:
 		return nil, nil, c.noSuch(name)
+	case r.Status.State == capture.NotStarted:
+		return nil, nil, &menu.Error{Kind: menu.State, Argument: "name", Message: "The capture " + name + " waits for its time", Hint: "Stop it first"}
 	case r.job != nil || r.busy && r.Status.State == capture.Running:
 		return nil, nil, &menu.Error{Kind: menu.State, Argument: "name", Message: "The capture " + name + " is running", Hint: "Stop it first"}
 	case r.busy:
@@ -392,7 +383,13 @@ func (c *captures) putBack(r *record, files []capture.FileInfo) {
 func (c *captures) writing(file string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return slices.ContainsFunc(c.records, func(r *record) bool { return !r.ended() && r.File == file })
+	return slices.ContainsFunc(c.records, func(r *record) bool { return !r.ended() && r.has(file) })
+}
+
+// has tells whether a file is one of the capture, by its name.
+func (r *record) has(file string) bool {
+	_, ok := capture.FileNumber(r.File, file)
+	return ok
 }
 
 // removed notes that a file is gone; its capture stays in the table.
@@ -410,10 +407,11 @@ func (c *captures) headersOnly() map[string]bool {
 	defer c.mu.Unlock()
 	files := make(map[string]bool)
 	for _, r := range c.records {
-		for _, f := range r.Status.Files {
-			if !r.Payload {
-				files[f.Name] = true
-			}
+		if r.Payload {
+			continue
+		}
+		for _, f := range r.status().Files {
+			files[f.Name] = true
 		}
 	}
 	return files
@@ -428,6 +426,9 @@ func (c *captures) stop() {
 		if r.job != nil {
 			r.job.Stop(capture.Shutdown)
 		}
+		if r.cancelled != nil && r.Status.State == capture.NotStarted {
+			close(r.cancelled) // The next start of the appliance waits on.
+		}
 	}
 }
 
@@ -437,21 +438,24 @@ func (d *Daemon) captureError(what string, err error) error {
 	var missing *capture.NoSuchInterfaceError
 	var unsupported *capture.UnsupportedInterfaceError
 	var low *capture.DiskLowError
+	var quota *capture.QuotaError
 	switch {
 	case errors.As(err, &spec):
-		return menu.Wrong(argumentOf(spec.Member), "%s", sentence(spec.Text))
+		return menu.Wrong(argumentOf(spec.Member), "%s", menu.Sentence(spec.Text))
 	case errors.As(err, &missing):
 		e := &menu.Error{Kind: menu.NotFound, Argument: "interface", Message: "There is no interface " + quoted(missing.Name)}
 		return e.WithHint("%s", interfaceHint(missing.Name))
 	case errors.As(err, &unsupported):
-		return &menu.Error{Kind: menu.Unsupported, Argument: "interface", Message: sentence(unsupported.Error())}
+		return &menu.Error{Kind: menu.Unsupported, Argument: "interface", Message: menu.Sentence(unsupported.Error())}
 	case errors.As(err, &low):
 		return menu.Errorf(menu.State, "The disk is low: %s are free and %s are kept in reserve", menu.Size(low.FreeBytes>>20<<20), menu.Size(low.ReserveBytes>>20<<20)).
 			WithHint("Delete files of the diagnostic directory first")
+	case errors.As(err, &quota):
+		return menu.Errorf(menu.State, "The diagnostic directory has the %s that it is allowed", menu.Size(quota.QuotaBytes)).WithHint("Delete files of it first")
 	case errors.Is(err, capture.ErrMixedLinkTypes):
-		return menu.Wrong("format", "%s", sentence(err.Error()))
+		return menu.Wrong("format", "%s", menu.Sentence(err.Error()))
 	case errors.Is(err, capture.ErrNotPermitted):
-		return menu.Errorf(menu.Unsupported, "%s", sentence(err.Error()))
+		return menu.Errorf(menu.Unsupported, "%s", menu.Sentence(err.Error()))
 	}
 	return d.plain(what, err)
 }
@@ -467,17 +471,24 @@ func argumentOf(member string) string {
 		return "size"
 	case "durationSeconds":
 		return "duration"
+	case "headersOnly":
+		return "headersonly"
+	case "timePrecision":
+		return "precision"
+	case "onInterfaceGone":
+		return "gone"
+	case "fileBytes":
+		return "filesize"
+	case "fileSeconds":
+		return "filetime"
+	case "keepFiles":
+		return "keepfiles"
+	case "caseNumber":
+		return "case"
+	case "ringBytes":
+		return "ring"
 	}
 	return member
-}
-
-// sentence makes the text of an error one that a user gets: it begins with a capital letter and ends without a full stop.
-func sentence(text string) string {
-	text = strings.TrimSuffix(strings.TrimSpace(text), ".")
-	if text == "" {
-		return text
-	}
-	return strings.ToUpper(text[:1]) + text[1:]
 }
 
 // machine names the machine and its system for the headers of capture files.

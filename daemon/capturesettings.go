@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"net"
@@ -59,7 +60,12 @@ func (d *Daemon) SetCaptureSettings(_ menu.Caller, s capture.Settings) error {
 }
 
 func specOfSettings(s capture.Settings) capture.Spec {
-	return capture.Spec{Interfaces: allInCapitals(s.Interfaces), Filter: strings.TrimSpace(s.Filter), SnapLength: s.SnapLength, Limits: withoutUnlimited(s.Limits)}
+	return capture.Spec{
+		Interfaces: allInCapitals(s.Interfaces), OnInterfaceGone: s.OnInterfaceGone, Filter: strings.TrimSpace(s.Filter), Direction: s.Direction,
+		Promiscuous: !s.NotPromiscuous, SnapLength: s.SnapLength, HeadersOnly: s.HeadersOnly, Format: s.Format, Precision: s.Precision,
+		Mode: s.Mode, Limits: withoutUnlimited(s.Limits), Rotation: s.Rotation, Persistent: s.Persistent, Keep: s.Keep,
+		Comment: s.Comment, CaseNumber: s.CaseNumber, RingBytes: s.RingBytes, Rings: s.Rings, CPUs: s.CPUs,
+	}
 }
 
 // specOf puts settings and defaults in the place of what a request leaves out. management says whether the packets of management
@@ -67,37 +73,92 @@ func specOfSettings(s capture.Settings) capture.Spec {
 func (d *Daemon) specOf(r capture.Request) (spec capture.Spec, management bool, err error) {
 	settings := d.CaptureSettings()
 	spec, management = specOfSettings(settings), settings.Management
-	spec.Name, spec.Format = r.Name, r.Format
+	spec.Name, spec.StartAt = r.Name, r.StartAt
 	if len(r.Interfaces) > 0 {
 		spec.Interfaces = allInCapitals(r.Interfaces)
 	}
-	if r.Filter != nil {
-		spec.Filter = strings.TrimSpace(*r.Filter)
+	given(&spec.Filter, trimmed(r.Filter))
+	given(&spec.Promiscuous, r.Promiscuous)
+	given(&spec.SnapLength, r.SnapLength)
+	given(&spec.HeadersOnly, r.HeadersOnly)
+	given(&spec.Persistent, r.Persistent)
+	given(&spec.Keep, r.Keep)
+	given(&spec.Comment, trimmed(r.Comment))
+	given(&spec.CaseNumber, trimmed(r.CaseNumber))
+	given(&management, r.Management)
+	spec.OnInterfaceGone = cmp.Or(r.OnInterfaceGone, spec.OnInterfaceGone)
+	spec.Direction = cmp.Or(r.Direction, spec.Direction)
+	spec.Format = cmp.Or(r.Format, spec.Format)
+	spec.Precision = cmp.Or(r.Precision, spec.Precision)
+	spec.RingBytes = cmp.Or(r.RingBytes, spec.RingBytes)
+	spec.Rings = cmp.Or(r.Rings, spec.Rings)
+	if r.CPUs != nil {
+		spec.CPUs = r.CPUs
 	}
-	if r.SnapLength != nil {
-		spec.SnapLength = *r.SnapLength
-	}
-	for _, l := range []struct {
-		asked int64
-		limit *int64
-	}{{r.Limits.SizeBytes, &spec.Limits.SizeBytes}, {r.Limits.DurationSeconds, &spec.Limits.DurationSeconds}, {r.Limits.Packets, &spec.Limits.Packets}} {
-		if l.asked != 0 {
-			*l.limit = l.asked
-		}
-	}
+	spec.Limits.SizeBytes = cmp.Or(r.Limits.SizeBytes, spec.Limits.SizeBytes)
+	spec.Limits.DurationSeconds = cmp.Or(r.Limits.DurationSeconds, spec.Limits.DurationSeconds)
+	spec.Limits.Packets = cmp.Or(r.Limits.Packets, spec.Limits.Packets)
+	spec.Limits.Files = cmp.Or(r.Limits.Files, spec.Limits.Files)
+	d.mode(&spec, r)
 	spec.Limits = withoutUnlimited(spec.Limits)
-	if r.Management != nil {
-		management = *r.Management
-	}
 	spec.ReserveBytes = d.reserve()
-	if spec.Name != "" && !plainCaptureName(spec.Name) {
+	switch {
+	case spec.Name != "" && !plainCaptureName(spec.Name):
 		return spec, management, menu.Wrong("name", "%s is not a name for a capture", quoted(spec.Name)).
 			WithHint("A name has at most 64 letters, digits, dots, hyphens and underscores, and begins with a letter or digit")
+	case spec.Name == "" && spec.Mode == capture.Append:
+		return spec, management, menu.Wrong("name", "A capture that appends needs the name of the one to append to")
 	}
 	if err := spec.Check(); err != nil {
 		return spec, management, d.captureError("start the capture", err)
 	}
 	return spec, management, nil
+}
+
+// mode puts together what belongs to a mode. A mode that is asked for takes the place of the settings' own, with what belongs to
+// that; and what belongs to rings only asks for one.
+func (d *Daemon) mode(spec *capture.Spec, r capture.Request) {
+	rotation := capture.Rotation{
+		FileBytes:   cmp.Or(r.Rotation.FileBytes, spec.Rotation.FileBytes),
+		FileSeconds: cmp.Or(r.Rotation.FileSeconds, spec.Rotation.FileSeconds),
+		KeepFiles:   cmp.Or(r.Rotation.KeepFiles, spec.Rotation.KeepFiles),
+	}
+	switch {
+	case r.Mode != "":
+		spec.Mode = r.Mode
+	case r.Rotation != (capture.Rotation{}):
+		spec.Mode = capture.Ring
+	}
+	if spec.Mode != capture.Ring {
+		spec.Rotation = r.Rotation // which Check finds wrong unless it is empty
+		if spec.Mode != capture.Circular && r.Limits.Files == 0 {
+			spec.Limits.Files = 0
+		}
+		return
+	}
+	spec.Rotation = rotation
+	if rotation.FileBytes == 0 && rotation.FileSeconds == 0 {
+		spec.Rotation.FileBytes = d.config.Captures.SizeBytes
+	}
+	// The settings' size is that of a single file; a ring that deletes its oldest file is bounded by its files.
+	if r.Limits.SizeBytes == 0 && rotation.KeepFiles > 0 {
+		spec.Limits.SizeBytes = capture.Unlimited
+	}
+}
+
+// given puts a value that a request has in the place of another.
+func given[T any](to *T, value *T) {
+	if value != nil {
+		*to = *value
+	}
+}
+
+func trimmed(s *string) *string {
+	if s == nil {
+		return nil
+	}
+	t := strings.TrimSpace(*s)
+	return &t
 }
 
 // plainCaptureName reports whether a capture may have this name: it can stand in a file name and is none of the words that mean
@@ -127,6 +188,9 @@ func withoutUnlimited(l capture.Limits) capture.Limits {
 	}
 	if l.Packets == capture.Unlimited {
 		l.Packets = 0
+	}
+	if l.Files == capture.Unlimited {
+		l.Files = 0
 	}
 	return l
 }

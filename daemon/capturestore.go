@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -73,18 +74,26 @@ func (c *captures) marshal() ([]byte, error) {
 			return extra >= 0 && r.ended()
 		})
 	}
-	return json.MarshalIndent(capturesFile{c.records}, "", "  ")
+	file := capturesFile{make([]*record, len(c.records))}
+	for i, r := range c.records {
+		// What runs is written as it is now, so that after a crash its finished files are known.
+		now := *r
+		now.Status = r.status()
+		file.Captures[i] = &now
+	}
+	return json.MarshalIndent(file, "", "  ")
 }
 
 // recover finishes what a crash left: captures that ran become Stopped for the reason Interrupted, and their files, trimmed to the
-// last whole packet, get their names. So do files of which nothing is known.
+// last whole packet, get their names. So do files of which nothing is known. Captures that persist go on then, and those that were
+// planned wait for their time.
 func (d *Daemon) recover() {
 	done := make(chan struct{})
 	c := d.captures
 	for _, r := range c.records {
 		if r.Status.State == capture.Running {
-			r.Status.State, r.Status.StopReason, r.Status.Files = capture.Stopped, capture.Interrupted, []capture.FileInfo{}
-			r.busy = true // Nobody deletes it before its file is finished.
+			r.Status.State, r.Status.StopReason = capture.Stopped, capture.Interrupted
+			r.busy = true // Nobody deletes it before its files are finished.
 		}
 	}
 	d.tasks.Go(func() {
@@ -98,6 +107,9 @@ func (d *Daemon) recover() {
 			}
 		}
 		d.recoverStrays()
+		for _, r := range records {
+			d.resume(r)
+		}
 	})
 	select {
 	case <-done:
@@ -107,34 +119,123 @@ func (d *Daemon) recover() {
 }
 
 func (d *Daemon) recoverRecord(r *record) {
-	info, err := d.captures.finishFile(r.File)
+	files, err := d.captures.finishFiles(r)
 	if err != nil {
-		d.log.Error("the file of an interrupted capture cannot be finished", "file", r.File, "error", err)
+		d.log.Error("the files of an interrupted capture cannot be finished", "file", r.File, "error", err)
 	}
-	status := d.captures.recovered(r, info, err, d.lastSign)
+	status := d.captures.recovered(r, files, err, d.lastSign)
 	d.keepCaptures()
 	d.exportCapture(status)
 	d.recordEnd(status)
 }
 
+// finishFiles finishes the files of a capture that was interrupted, and says what they hold, in the order of their numbers. Those
+// that were finished before are known.
+func (c *captures) finishFiles(r *record) ([]capture.FileInfo, error) {
+	numbers, err := c.numbers(r)
+	if err != nil {
+		return nil, err
+	}
+	var files []capture.FileInfo
+	var first error
+	for _, n := range numbers {
+		name := n.name
+		known := slices.IndexFunc(r.Status.Files, func(f capture.FileInfo) bool { return f.Name == name })
+		if info, err := c.files.Lstat(name); err == nil && known >= 0 && info.Size() == r.Status.Files[known].Bytes {
+			files = append(files, r.Status.Files[known])
+			continue
+		}
+		info, err := c.finishFile(name)
+		switch {
+		case err != nil:
+			first = cmp.Or(first, err)
+		case info.Name != "" && (info.Packets > 0 || len(numbers) == 1):
+			files = append(files, info)
+		case info.Name != "":
+			c.files.Remove(info.Name) // it was begun, and nothing more
+		}
+	}
+	return files, first
+}
+
+// numbered is a file of a capture by its number.
+type numbered struct {
+	number int
+	name   string
+}
+
+// numbers lists the files of a capture that are there, finished or not, in the order of their numbers.
+func (c *captures) numbers(r *record) ([]numbered, error) {
+	dir, err := c.files.Open(".")
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	names, err := dir.Readdirnames(-1)
+	if err != nil {
+		return nil, err
+	}
+	var list []numbered
+	for _, name := range names {
+		if final, ok := capture.FinalName(name); ok {
+			name = final
+		}
+		if n, ok := capture.FileNumber(r.File, name); ok {
+			list = append(list, numbered{n, name})
+		}
+	}
+	slices.SortFunc(list, func(a, b numbered) int { return cmp.Or(cmp.Compare(a.number, b.number), cmp.Compare(a.name, b.name)) })
+	return slices.Compact(list), nil
+}
+
+// nextNumber is that of the file after all that a capture has, or had.
+func (c *captures) nextNumber(r *record) int {
+	next := 1
+	if list, err := c.numbers(r); err == nil && len(list) > 0 {
+		next = list[len(list)-1].number + 1
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, f := range r.Status.Files {
+		if n, ok := capture.FileNumber(r.File, f.Name); ok {
+			next = max(next, n+1)
+		}
+	}
+	return next
+}
+
 // recovered notes what a capture that was interrupted has left; lastSign is when its appliance was last known to live.
-func (c *captures) recovered(r *record, info capture.FileInfo, err error, lastSign time.Time) capture.Status {
+func (c *captures) recovered(r *record, files []capture.FileInfo, err error, lastSign time.Time) capture.Status {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := &r.Status
-	s.EndTime = s.StartTime
-	for _, t := range []time.Time{lastSign, info.Last} {
-		if t.After(s.EndTime) {
-			s.EndTime = t
+	for _, f := range s.Files {
+		// In a ring the oldest file may have been deleted after the table was written.
+		gone := !slices.ContainsFunc(files, func(kept capture.FileInfo) bool { return kept.Name == f.Name })
+		if _, missing := c.files.Lstat(f.Name); gone && missing != nil && f.Packets > 0 && r.Spec.Rotates() {
+			s.FilesRemoved++
+			s.PacketsRemoved += f.Packets
+			s.BytesRemoved += f.Bytes
 		}
 	}
-	switch {
-	case err != nil:
+	s.EndTime = s.StartTime
+	s.Files = files
+	s.PacketsWritten, s.BytesWritten = uint64(s.PacketsRemoved), s.BytesRemoved
+	for _, f := range files {
+		s.PacketsWritten += uint64(f.Packets)
+		s.BytesWritten += f.Bytes
+		if f.Last.After(s.EndTime) {
+			s.EndTime = f.Last
+		}
+	}
+	if lastSign.After(s.EndTime) {
+		s.EndTime = lastSign
+	}
+	// What the ring and the buffers held is not known any more.
+	s.PacketsReceived = s.PacketsWritten + s.PacketsDiscarded + s.PacketsBehindLimit
+	s.PacketsMatched = s.PacketsReceived + s.PacketsDropped
+	if err != nil {
 		s.Error = "the file cannot be finished"
-	case info.Name != "":
-		s.Files = []capture.FileInfo{info}
-		s.PacketsWritten, s.BytesWritten = uint64(info.Packets), info.Bytes
-		s.PacketsReceived = s.PacketsWritten
 	}
 	r.busy = false
 	return r.status()

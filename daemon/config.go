@@ -17,8 +17,8 @@ import (
 	"diagsh/menu"
 )
 
-// A config is the configuration. It is read once, at the start; what is changed in the file counts from the next start on.
-type config struct {
+// A startConfig is what the owner of the machine writes. It is read once, at the start; what is changed in the file counts from the next start on.
+type startConfig struct {
 	Hostname        string        // in prompts and file names
 	BannerFile      string        // text before a login
 	WelcomeFile     string        // text after it
@@ -44,10 +44,16 @@ type captureDefaults struct {
 	SizeBytes    int64
 	Running      int   // captures at the same time
 	ReserveBytes int64 // of the disk stay free; 0: a tenth of it, but at least 1 GiB
+	Memory       int64 // of all captures together; 0: a quarter of the machine's
+	Quota        int64 // of everything in the diagnostic directory; 0: none
+
+	// What may be deleted without asking: the oldest files of captures that ended, when the quota is met; those that are older.
+	DeleteOldest bool
+	KeepFor      time.Duration // 0: for ever
 }
 
-func defaultConfig() config {
-	return config{
+func defaultConfig() startConfig {
+	return startConfig{
 		IdleTimeout: 30 * time.Minute,
 		Limits:      limits{SessionsPerUser: 16, Logins: 256},
 		Login:       guardRules{LongestDelay: 30 * time.Second, LockAfter: 10, Lock: 5 * time.Minute, LongestLock: time.Hour},
@@ -56,7 +62,7 @@ func defaultConfig() config {
 }
 
 // settings is every line that a configuration file may have.
-func (c *config) settings() map[string]setting {
+func (c *startConfig) settings() map[string]setting {
 	return map[string]setting{
 		"hostname":               text(&c.Hostname, checkHostname),
 		"bannerFile":             text(&c.BannerFile, nil),
@@ -72,6 +78,10 @@ func (c *config) settings() map[string]setting {
 		"captures.defaultSize":   size(&c.Captures.SizeBytes, 1<<20),
 		"captures.running":       number(&c.Captures.Running, 1, 256),
 		"captures.diskReserve":   size(&c.Captures.ReserveBytes, 1<<20),
+		"captures.memory":        size(&c.Captures.Memory, 32<<20),
+		"captures.quota":         size(&c.Captures.Quota, 16<<20),
+		"captures.deleteOldest":  yesNo(&c.Captures.DeleteOldest),
+		"captures.keepFor":       duration(&c.Captures.KeepFor, 0, 10*365*24*time.Hour),
 		"managementPorts":        ports(&c.ManagementPorts),
 	}
 }
@@ -83,7 +93,7 @@ const (
 )
 
 // readConfig reads a configuration file. An empty name is no file: the defaults. Errors name the file, the line and the setting.
-func readConfig(path string) (config, error) {
+func readConfig(path string) (startConfig, error) {
 	c := defaultConfig()
 	if path == "" {
 		return c, nil
@@ -99,7 +109,7 @@ func readConfig(path string) (config, error) {
 }
 
 // finish reads what the configuration refers to.
-func (c *config) finish() error {
+func (c *startConfig) finish() error {
 	if c.Hostname == "" {
 		c.Hostname = ownHostname()
 	}
@@ -134,7 +144,7 @@ func (c *config) finish() error {
 }
 
 // parse reads the text of a configuration.
-func (c *config) parse(data []byte) error {
+func (c *startConfig) parse(data []byte) error {
 	var document yaml.Node
 	if err := yaml.Unmarshal(data, &document); err != nil {
 		text := strings.TrimPrefix(err.Error(), "yaml: ")
@@ -258,6 +268,16 @@ func size(to *int64, least int64) setting {
 			return fmt.Errorf("it is a size from %s on, such as 200MB", menu.Size(least))
 		}
 		*to = int64(n)
+		return nil
+	}
+}
+
+// yesNo is a setting that is true or false.
+func yesNo(to *bool) setting {
+	return func(value *yaml.Node) error {
+		if value.Decode(to) != nil {
+			return errors.New("it is true or false")
+		}
 		return nil
 	}
 }

@@ -17,12 +17,12 @@ func TestConfigWithEverySetting(t *testing.T) {
 	if err := got.finish(); err != nil {
 		t.Fatal(err)
 	}
-	want := config{
+	want := startConfig{
 		Hostname: "mx1", BannerFile: "testdata/banner.txt", WelcomeFile: "testdata/welcome.txt", IdleTimeout: 45 * time.Minute,
 		Limits:          limits{SessionsPerUser: 8, Logins: 100},
 		Login:           guardRules{LongestDelay: 10 * time.Second, LockAfter: 5, Lock: time.Minute, LongestLock: 30 * time.Minute},
 		LocalUsers:      map[string]string{"root": "ops", "1000": "view"},
-		Captures:        captureDefaults{SizeBytes: 50 << 20, Running: 4, ReserveBytes: 2 << 30},
+		Captures:        captureDefaults{SizeBytes: 50 << 20, Running: 4, ReserveBytes: 2 << 30, Memory: 512 << 20, Quota: 50 << 30, DeleteOldest: true, KeepFor: 30 * 24 * time.Hour},
 		ManagementPorts: []uint16{22, 443},
 		banner:          "Authorised use only.\n[31mRed.\n", welcome: "Welcome.\n",
 		localUsers: map[uint32]string{0: "ops", 1000: "view"},
@@ -35,7 +35,7 @@ func TestConfigWithEverySetting(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name := range new(config).settings() {
+	for name := range new(startConfig).settings() {
 		if last := name[strings.LastIndexByte(name, '.')+1:]; !strings.Contains(string(text), last+":") {
 			t.Errorf("the example lacks %s", name)
 		}

@@ -15,6 +15,9 @@ import (
 
 	"diagsh/access"
 	"diagsh/api"
+	"diagsh/diag/hostnames"
+	"diagsh/diag/links"
+	"diagsh/diag/services"
 	"diagsh/menu"
 )
 
@@ -29,16 +32,21 @@ type Options struct {
 	// ManagementPorts are the TCP ports that the appliance itself serves. Captures leave their packets out unless told otherwise.
 	ManagementPorts []uint16
 
+	// ServiceCatalogue is the text of the embedded catalogue of services (diag/services).
+	ServiceCatalogue []byte
+
 	// OwnerIsAdmin makes the user that the appliance runs as administrator on the appliance's socket, as root is. It is for a run
 	// from a developer's shell: where the appliance is no root, its session processes have the same user id.
 	OwnerIsAdmin bool
 
 	Log *slog.Logger // nil: discarded
+
+	network network // nil: the machine's own
 }
 
 // A Daemon is the running appliance. Its methods may be called from any goroutine.
 type Daemon struct {
-	config  config
+	config  startConfig
 	product string
 	ownerID uint32 // administrator on the socket, beside root
 	log     *slog.Logger
@@ -53,9 +61,17 @@ type Daemon struct {
 	histories *histories
 	files     *os.Root
 	captures  *captures
-	exports   *exports
-	unchecked unchecked
-	live      atomic.Int32 // who watches the network now
+	unchecked tally // passwords refused unseen
+	strangers tally // users of the machine without an account
+	names     *hostnames.Resolver
+
+	services     services.Catalogue
+	configFolder string
+
+	configuration *configuration
+	effective     atomic.Pointer[effective]
+	exports       *exports
+	live          atomic.Int32 // who watches the network now
 
 	firstPassword menu.Secret
 	lastSign      time.Time // when the appliance that ran before was last seen to do something
@@ -75,7 +91,7 @@ func Open(o Options) (*Daemon, error) {
 	if o.Dir == "" {
 		return nil, errors.New("no data directory is given")
 	}
-	d := &Daemon{product: o.Product, log: o.Log, hasher: newHasher()}
+	d := &Daemon{product: o.Product, log: o.Log, hasher: newHasher(), names: hostnames.New()}
 	if d.log == nil {
 		d.log = slog.New(slog.DiscardHandler)
 	}
@@ -83,6 +99,9 @@ func Open(o Options) (*Daemon, error) {
 		d.ownerID = uint32(os.Geteuid())
 	}
 	if err := d.configure(o); err != nil {
+		return nil, err
+	}
+	if err := d.openServices(o); err != nil {
 		return nil, err
 	}
 	if err := d.open(o); err != nil {
@@ -94,6 +113,7 @@ func Open(o Options) (*Daemon, error) {
 	d.tasks.Go(func() { d.sweep(ctx) })
 	d.log.Info("the audit log goes on", "lastLine", d.audit.previous)
 	d.system(access.Event{User: "system", Source: localSource, Message: "The appliance started"})
+	d.recoverConfiguration()
 	d.recover()
 	d.tasks.Go(func() { d.runExports(ctx) })
 	return d, nil
@@ -149,6 +169,13 @@ func (d *Daemon) open(o Options) error {
 	if d.captures, err = openCaptures(o.Dir, d.files, &d.tasks); err != nil {
 		return err
 	}
+	if o.network == nil {
+		o.network = links.Kernel{}
+	}
+	if d.configuration, err = openConfiguration(o.Dir, o.network); err != nil {
+		return err
+	}
+	d.settle()
 	if d.exports, err = openExports(o.Dir); err != nil {
 		return err
 	}
@@ -204,7 +231,7 @@ func lastChange(paths ...string) (last time.Time) {
 func (d *Daemon) FirstPassword() string { return string(d.firstPassword) }
 
 // Hostname is the name of the appliance.
-func (d *Daemon) Hostname() string { return d.config.Hostname }
+func (d *Daemon) Hostname() string { return d.effective.Load().hostname }
 
 // sweep does what has to be done again and again.
 func (d *Daemon) sweep(ctx context.Context) {
@@ -216,8 +243,9 @@ func (d *Daemon) sweep(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		d.registry.endIdle(d.config.IdleTimeout)
+		d.registry.endIdle(d.effective.Load().idle)
 		d.endExpired()
+		d.deleteOld(time.Now())
 		d.audit.sync()
 	}
 }
@@ -238,6 +266,7 @@ func (d *Daemon) Close(ctx context.Context) error {
 	var err error
 	d.closing.Do(func() {
 		d.registry.close()
+		d.configuration.close()
 		d.captures.stop()
 		d.stop()
 		finished := make(chan struct{})

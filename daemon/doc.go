@@ -11,6 +11,8 @@
 //	audit/            audit.jsonl and the older audit-NNNNNN.jsonl; appended to, never edited
 //	history/USER      the lines that a user typed
 //	captures.json     captures that ended, and those that were running at the last look
+//	commits.json      the ledger of the configuration: the last commits, and one that is being applied
+//	configuration/    what saveconfig wrote
 //	settings.json     what a capture starts with unless its owner says otherwise
 //	diagnostic/       finished captures and reports; what is being written begins with a dot
 //

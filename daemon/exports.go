@@ -141,7 +141,7 @@ func (d *Daemon) AddTarget(ctx context.Context, _ menu.Caller, t capture.Target,
 	}
 	u, err := export.CheckURL(t.URL)
 	if err != nil {
-		return t, menu.Wrong("url", "%s", sentence(err.Error()))
+		return t, menu.Wrong("url", "%s", menu.Sentence(err.Error()))
 	}
 	if u.Scheme == "sftp" && t.HostKey == "" {
 		found, err := export.HostKeyOf(ctx, t.URL)
@@ -391,7 +391,7 @@ func (d *Daemon) export(ctx context.Context, e *capture.Export) {
 	case errors.As(err, &gone):
 		e.State, e.Error, e.Finished = capture.ExportFailed, gone.Message, time.Now()
 	default:
-		e.State, e.Error, e.NextTry = capture.ExportWaiting, sentence(exportError(err)), time.Now().Add(growing(min(e.Tries, 30), firstRetry, lastRetry))
+		e.State, e.Error, e.NextTry = capture.ExportWaiting, menu.Sentence(exportError(err)), time.Now().Add(growing(min(e.Tries, 30), firstRetry, lastRetry))
 	}
 	now := *e
 	x.mu.Unlock()

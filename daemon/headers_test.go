@@ -166,11 +166,12 @@ func TestHeadersOnlyKeepsTheFilter(t *testing.T) {
 	d := &Daemon{}
 	spec := capture.Spec{Filter: "tcp dst port 25 or udp or vlan 7"}
 	ethernet := []capture.Interface{{LinkType: capture.Ethernet}}
-	whole, err := d.buildFilter(t.Context(), spec, ethernet, true, false)
+	whole, err := d.buildFilter(t.Context(), spec, ethernet, true)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cut, err := d.buildFilter(t.Context(), spec, ethernet, true, true)
+	spec.HeadersOnly = true
+	cut, err := d.buildFilter(t.Context(), spec, ethernet, true)
 	if err != nil {
 		t.Fatal(err)
 	}

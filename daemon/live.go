@@ -47,7 +47,8 @@ func (d *Daemon) OpenLive(ctx context.Context, caller menu.Caller, request captu
 	}
 	starting, cancel := context.WithTimeout(ctx, startWait)
 	defer cancel()
-	f, err := d.buildFilter(starting, spec, interfaces, management, !caller.Payload)
+	spec.HeadersOnly = spec.HeadersOnly || !caller.Payload
+	f, err := d.buildFilter(starting, spec, interfaces, management)
 	if err != nil {
 		return fail(err)
 	}

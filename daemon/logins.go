@@ -12,7 +12,7 @@ import (
 )
 
 // Banner is the configured text before a login.
-func (d *Daemon) Banner() string { return d.config.banner }
+func (d *Daemon) Banner() string { return d.effective.Load().banner }
 
 // KeyKnown implements api.Logins.
 func (d *Daemon) KeyKnown(_ context.Context, name, _ string, key []byte) bool {
@@ -58,7 +58,7 @@ func (d *Daemon) Login(ctx context.Context, c access.Credentials) (access.Login,
 		d.Logout(l.id)
 		return access.Login{}, refusal
 	}
-	return access.Login{ID: l.id, Caller: caller, Method: method, Began: l.began, Idle: int(d.config.IdleTimeout / time.Second),
+	return access.Login{ID: l.id, Caller: caller, Method: method, Began: l.began, Idle: int(d.effective.Load().idle / time.Second),
 		MayFiles: caller.Role != menu.ReadOnly}, nil
 }
 
@@ -72,30 +72,35 @@ func (d *Daemon) recordRefusal(c access.Credentials, method, reason string) {
 		Result: menu.Denied.String(), Exit: int(menu.Denied), Message: "Login refused: " + reason})
 }
 
-// unchecked counts passwords that were refused without a look at them. Nobody may fill the audit log with these, so that a line
-// stands for all within uncheckedEvery.
-type unchecked struct {
+// A tally counts refusals that cost whoever is refused nothing: passwords that are not looked at, users of the machine without an
+// account. Nobody may push the older lines out of the audit log with these, so that one line stands for all of one kind within tallyTime.
+type tally struct {
 	mu    sync.Mutex
+	kind  string
 	last  time.Time
 	count int
 }
 
-const uncheckedEvery = 10 * time.Second
+const tallyTime = 10 * time.Second
+
+// add counts a refusal. due says that a line is to be written, which stands for count of them.
+func (t *tally) add(kind string) (count int, due bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.count++
+	count, due = t.count, kind != t.kind || time.Since(t.last) >= tallyTime
+	if due {
+		t.kind, t.last, t.count = kind, time.Now(), 0
+	}
+	return count, due
+}
 
 func (d *Daemon) recordUnchecked(c access.Credentials, err error) {
 	switch err {
 	case errLocked:
 		d.recordRefusal(c, access.Password, "too many have failed, so the password was not looked at")
 	case errCrowded, errBusy:
-		n := &d.unchecked
-		n.mu.Lock()
-		n.count++
-		count, due := n.count, time.Since(n.last) >= uncheckedEvery
-		if due {
-			n.last, n.count = time.Now(), 0
-		}
-		n.mu.Unlock()
-		if due {
+		if count, due := d.unchecked.add(""); due {
 			d.recordRefusal(c, access.Password, fmt.Sprintf("too many passwords wait to be checked (%d refused since the last such line)", count))
 		}
 	}
@@ -151,8 +156,11 @@ func (d *Daemon) Local(uid uint32) (menu.Caller, <-chan struct{}, func(), error)
 		name, role = d.localAccount(uid)
 	}
 	if name == "" {
-		d.audit.write(access.Event{Act: access.ActRefused, User: fmt.Sprintf("uid %d", uid), Source: localSource, Result: menu.Denied.String(),
-			Exit: int(menu.Denied), Message: "Login refused: no account is configured for this user of the machine"})
+		user := fmt.Sprintf("uid %d", uid)
+		if count, due := d.strangers.add(user); due {
+			d.audit.write(access.Event{Act: access.ActRefused, User: user, Source: localSource, Result: menu.Denied.String(), Exit: int(menu.Denied),
+				Message: fmt.Sprintf("Login refused: no account is configured for this user of the machine (%d refused since the last such line)", count)})
+		}
 		return menu.Caller{}, nil, nil, menu.Errorf(menu.Denied, "The user id %d of this machine has no account on the appliance", uid).
 			WithHint("Name it under localUsers in the configuration, or use sudo")
 	}
@@ -206,8 +214,8 @@ func (d *Daemon) callerOf(l *login, session string) (menu.Caller, error) {
 // Greeting implements api.Appliance.
 func (d *Daemon) Greeting(caller menu.Caller) access.Greeting {
 	d.registry.greeted(caller.Session)
-	g := access.Greeting{Host: d.config.Hostname, Product: d.product, Welcome: d.config.welcome, Caller: caller,
-		Idle: int(d.config.IdleTimeout / time.Second), History: d.histories.lines(caller.User)}
+	g := access.Greeting{Host: d.Hostname(), Product: d.product, Welcome: d.effective.Load().welcome, Caller: caller,
+		Idle: int(d.effective.Load().idle / time.Second), History: d.histories.lines(caller.User)}
 	u, _ := d.accounts.get(caller.User)
 	if s, ok := d.registry.session(caller.Session); ok && s.login.before != nil && !s.login.before.Began.Before(u.Created) {
 		g.LastLogin, g.LastFrom = &s.login.before.Began, s.login.before.Source

@@ -6,6 +6,11 @@ need() { command -v "$1" >/dev/null 2>&1 || missing="$missing $2"; }
 
 missing=
 need ip iproute2
+need ethtool ethtool
+need nft nftables
+need ss iproute2
+need ping iputils-ping
+need lsof lsof
 need ssh openssh-client
 need sshd openssh-server
 need /usr/lib/openssh/sftp-server openssh-sftp-server
@@ -17,14 +22,42 @@ need tcpdump tcpdump
 need ssh-audit ssh-audit
 python3 -c 'import paramiko' 2>/dev/null || /usr/bin/python3 -c 'import paramiko' 2>/dev/null || missing="$missing python3-paramiko"
 
-[ -n "$missing" ] || exit 0
+need ping iputils-ping
+need traceroute traceroute
+need dig bind9-dnsutils
+need nft nftables
+
+# Mail servers, which exclude each other as packages: unpacked, not installed (internal/mailservers). libidn12 is for Exim, libevent for
+# OpenSMTPD.
+mail=/var/cache/diagsh-tests/mail
+[ -e /usr/share/doc/libevent-2.1-7 ] || missing="$missing libevent-2.1-7"
+unpack=
+for p in postfix exim4-daemon-light opensmtpd; do [ -d "$mail/$p" ] || unpack="$unpack $p"; done
+unpack_mail() {
+    [ -n "$unpack" ] || return 0
+    echo "Unpacking what the tests need:$unpack"
+    fresh=$(mktemp -d)
+    # shellcheck disable=SC2086
+    (cd "$fresh" && apt-get -o APT::Sandbox::User=root download -qq $unpack libidn12)
+    for p in $unpack; do
+        mkdir -p "$mail"
+        for deb in "$fresh/$p"_*.deb "$fresh"/libidn12_*.deb; do dpkg -x "$deb" "$fresh/$p"; done
+        mv "$fresh/$p" "$mail/$p"
+    done
+    rm -rf "$fresh"
+}
+
+if [ -z "$missing" ] && [ -z "$unpack" ]; then exit 0; fi
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
-    echo "Installing what the tests need:$missing"
     export DEBIAN_FRONTEND=noninteractive
     apt-get update -qq
-    # shellcheck disable=SC2086
-    apt-get install -y -qq --no-install-recommends $missing >/dev/null
+    if [ -n "$missing" ]; then
+        echo "Installing what the tests need:$missing"
+        # shellcheck disable=SC2086
+        apt-get install -y -qq --no-install-recommends $missing >/dev/null
+    fi
+    unpack_mail
 else
-    echo "The tests need these Debian packages; install them as root: apt-get install$missing" >&2
+    echo "The tests need these Debian packages; install them as root: apt-get install$missing${unpack:+; unpacked in $mail:$unpack}" >&2
     exit 1
 fi

@@ -29,13 +29,23 @@ type Spec[A, R any] struct {
 	Role    Role     // what the caller must be at least; empty: Administrator
 	Shape   Shape
 
+	// Record is a record as most are, where R is an interface: the reference names its members.
+	Record any
+
 	// Hidden says that the command cannot work now, so the menu does not list it. It can still be typed, and Run says why not.
 	Hidden func(ctx context.Context) bool
+	// HiddenFrom is Hidden where it depends on who looks, as on changes that only they have made so far.
+	HiddenFrom func(ctx context.Context, caller Caller) bool
 	// Ask fits one question to the present state and to the answers before it: default, choices, whether it is asked at all.
 	// It is called for given arguments too, so that numbers and names of choices are understood everywhere.
 	Ask func(ctx context.Context, caller Caller, args A, q *Question) error
+	// Suggest lists answers for one argument that is about to be completed or asked; every other answer is as right. May be nil.
+	Suggest func(ctx context.Context, caller Caller, args A, name string) []Choice
 	// Check looks at the argument just set, before the next is asked.
 	Check func(ctx context.Context, caller Caller, args A, name string) error
+	// Assist says what may stand at the end of the text begun for the argument name, which has the option assisted: a language of its own.
+	// Start counts in text.
+	Assist func(ctx context.Context, caller Caller, args A, name, text string) Completion
 	// Run does it. It returns when ctx ends: then what was asked for is an early end, and last words may still be written.
 	Run func(ctx context.Context, caller Caller, args A, out *Out[R]) error
 
@@ -57,23 +67,27 @@ type Command struct {
 	Members []string // of a record in JSON
 	Hidden  func(ctx context.Context) bool
 
+	hidden  func(ctx context.Context, caller Caller) bool
 	argType reflect.Type
 	ask     func(ctx context.Context, caller Caller, args reflect.Value, q *Question) error
+	suggest func(ctx context.Context, caller Caller, args reflect.Value, name string) []Choice
 	check   func(ctx context.Context, caller Caller, args reflect.Value, name string) error
-	run     func(ctx context.Context, caller Caller, args reflect.Value, sink Sink) error
+	assist  func(ctx context.Context, caller Caller, args reflect.Value, name, text string) Completion
+	run     func(ctx context.Context, caller Caller, args reflect.Value, shape Shape, sink Sink) error
 }
 
 // A Sink takes what a running command has to say. Its methods are called from one goroutine at a time.
 type Sink interface {
 	// Form says which of Text and Record the reader wants.
 	Form() Form
-	// Text writes a piece of the text form.
-	Text(s string) error
+	// Text writes a piece of the text form; it is valid during the call.
+	Text(b []byte) error
 	// Record writes one record of the JSON form.
 	Record(v any, shape Shape) error
 	// Data writes a piece of the output of a command whose shape is Bytes, and sends it at once.
 	Data(p []byte) error
-	// Progress shows how far long work has got; a reader that is no terminal ignores it.
+	// Progress shows how far long work has got, or a table of several rows that the next one takes the place of; a reader that is no
+	// terminal ignores it.
 	Progress(s string)
 }
 
@@ -90,6 +104,7 @@ type Out[R any] struct {
 	sink  Sink
 	shape Shape
 	text  func(io.Writer, R)
+	piece bytes.Buffer // one record's text
 	rows  []R
 	table bool
 	err   error
@@ -104,9 +119,9 @@ func (o *Out[R]) Record(r R) error {
 		o.rows = append(o.rows, r)
 		return o.err
 	}
-	var b bytes.Buffer
-	o.text(&b, r)
-	return o.keep(o.sink.Text(b.String()))
+	o.piece.Reset()
+	o.text(&o.piece, r)
+	return o.keep(o.sink.Text(o.piece.Bytes()))
 }
 
 // Write writes bytes, if the command's shape is Bytes. They are sent at once.
@@ -126,7 +141,7 @@ func (o *Out[R]) Printf(format string, args ...any) error {
 	if o.sink.Form() == JSONForm {
 		return o.err
 	}
-	return o.keep(o.sink.Text(fmt.Sprintf(format, args...)))
+	return o.keep(o.sink.Text(fmt.Appendf(nil, format, args...)))
 }
 
 // Progress shows how far it has got, on a terminal only.
@@ -146,35 +161,54 @@ func (s Spec[A, R]) Command() *Command {
 	if texts := (s.Text != nil) != (s.TextTable != nil); texts == (s.Shape == Bytes) {
 		panic("menu: " + s.Name + ": one of Text and TextTable must be set, or the shape be Bytes")
 	}
-	c := &Command{Name: s.Name, Aliases: s.Aliases, Help: s.Help, Details: s.Details, Role: s.Role, Shape: s.Shape, Hidden: s.Hidden,
-		argType: reflect.TypeFor[A]()}
+	c := &Command{Name: s.Name, Aliases: s.Aliases, Help: s.Help, Details: s.Details, Role: s.Role, Shape: s.Shape, argType: reflect.TypeFor[A]()}
 	c.Params = params(c.argType)
+	c.hidden = func(ctx context.Context, caller Caller) bool {
+		return s.Hidden != nil && s.Hidden(ctx) || s.HiddenFrom != nil && s.HiddenFrom(ctx, caller)
+	}
 	c.Members = members(reflect.TypeFor[R]())
+	if s.Record != nil {
+		c.Members = members(reflect.TypeOf(s.Record))
+	}
 	c.ask = func(ctx context.Context, caller Caller, args reflect.Value, q *Question) error {
 		if s.Ask == nil {
 			return nil
 		}
 		return s.Ask(ctx, caller, args.Interface().(A), q)
 	}
+	c.suggest = func(ctx context.Context, caller Caller, args reflect.Value, name string) []Choice {
+		if s.Suggest == nil {
+			return nil
+		}
+		return s.Suggest(ctx, caller, args.Interface().(A), name)
+	}
 	if s.Check != nil {
 		c.check = func(ctx context.Context, caller Caller, args reflect.Value, name string) error {
 			return s.Check(ctx, caller, args.Interface().(A), name)
 		}
 	}
-	c.run = func(ctx context.Context, caller Caller, args reflect.Value, sink Sink) error {
-		out := &Out[R]{sink: sink, shape: s.Shape, text: s.Text, table: s.TextTable != nil}
+	if s.Assist != nil {
+		c.assist = func(ctx context.Context, caller Caller, args reflect.Value, name, text string) Completion {
+			return s.Assist(ctx, caller, args.Interface().(A), name, text)
+		}
+	}
+	c.run = func(ctx context.Context, caller Caller, args reflect.Value, shape Shape, sink Sink) error {
+		out := &Out[R]{sink: sink, shape: shape, text: s.Text, table: s.TextTable != nil}
 		if err := s.Run(ctx, caller, args.Interface().(A), out); err != nil {
 			return err
 		}
 		if out.table && sink.Form() == TextForm {
 			var b bytes.Buffer
 			s.TextTable(&b, out.rows)
-			return out.keep(sink.Text(b.String()))
+			return out.keep(sink.Text(b.Bytes()))
 		}
 		return out.err
 	}
 	return c
 }
+
+// HiddenFrom reports whether the menu does not list the command now, for this caller.
+func (c *Command) HiddenFrom(ctx context.Context, caller Caller) bool { return c.hidden(ctx, caller) }
 
 // Next works through the arguments given so far and returns the next question, or nil when the command can run. An Error names
 // the argument at fault; the dialogue asks for that one again.
@@ -194,10 +228,7 @@ func (c *Command) Run(ctx context.Context, caller Caller, given Arguments, mayRe
 		p := &c.Params[i]
 		if text, ok := given[p.Name]; p.Type == "confirm" && ok {
 			if yes, _ := parseBool(text); !yes {
-				if sink.Form() == JSONForm {
-					return Errorf(Failed, "It was not confirmed, so nothing was changed")
-				}
-				return sink.Text("Nothing was changed.\n")
+				return Errorf(Failed, "It was not confirmed, so nothing was changed")
 			}
 		}
 	}
@@ -210,5 +241,15 @@ func (c *Command) Run(ctx context.Context, caller Caller, given Arguments, mayRe
 			}
 		}
 	}
-	return c.run(ctx, caller, args, sink)
+	return c.run(ctx, caller, args, c.ShapeOf(given), sink)
+}
+
+// ShapeOf is what the output is like with these arguments.
+func (c *Command) ShapeOf(given Arguments) Shape {
+	for name := range given {
+		if p := c.param(name); p != nil && p.Stream {
+			return Stream
+		}
+	}
+	return c.Shape
 }

@@ -32,9 +32,9 @@ func (m *Menu) Complete(ctx context.Context, caller Caller, at []string, line st
 		c.Start += i
 		return c
 	}
-	words, partial, start, ok := unfinished(line)
+	words, partial, start, quoted, err := unfinished(line)
 	empty.Start = start
-	if !ok {
+	if err != nil {
 		return empty
 	}
 	item := Item(here)
@@ -52,25 +52,29 @@ func (m *Menu) Complete(ctx context.Context, caller Caller, at []string, line st
 	c := empty
 	switch item := item.(type) {
 	case *Menu:
+		if quoted {
+			return empty
+		}
 		for _, i := range item.Items {
 			if !allowed(i.Required()) {
 				continue
 			}
-			if cmd, ok := i.(*Command); ok && cmd.Hidden != nil && cmd.Hidden(ctx) {
+			if cmd, ok := i.(*Command); ok && cmd.HiddenFrom(ctx, caller) {
 				continue
 			}
 			c.add(partial, i.Keyword(), i.Summary())
 		}
 	case *Command:
 		if allowed(item.Role) {
-			item.complete(ctx, caller, words, partial, &c)
+			item.complete(ctx, caller, words, partial, quoted, &c)
 		}
 	}
 	return c
 }
 
-// complete lists the values of the argument whose keyword stands before the cursor, or the keywords still to give.
-func (c *Command) complete(ctx context.Context, caller Caller, words []Word, partial string, found *Completion) {
+// complete lists the values of the argument whose keyword stands before the cursor, or the keywords still to give. In a quote that
+// is not closed only an assisted argument has something to say.
+func (c *Command) complete(ctx context.Context, caller Caller, words []Word, partial string, quoted bool, found *Completion) {
 	given := Arguments{}
 	args := reflect.New(c.argType).Elem()
 	first := true
@@ -88,16 +92,37 @@ func (c *Command) complete(ctx context.Context, caller Caller, words []Word, par
 			return
 		}
 		if len(words) == 1 {
-			c.values(ctx, caller, args, p, partial, found)
+			c.values(ctx, caller, args, p, partial, quoted, found)
+			if p.Type == "yes/no" && !quoted {
+				given[p.Name] = "yes"
+				c.keywords(given, partial, found)
+			}
 			return
+		}
+		if c.switchedOn(p, words[1:]) {
+			given[p.Name] = "yes"
+			_ = p.set(args, "yes")
+			words, first = words[1:], false
+			continue
 		}
 		given[p.Name] = words[1].Text
 		_ = p.set(args, words[1].Text) // a wrong value is refused when the line is run
 		words, first = words[2:], false
 	}
 	if main := c.main(); first && main != nil {
-		c.values(ctx, caller, args, main, partial, found)
+		c.values(ctx, caller, args, main, partial, quoted, found)
+		if main.Assisted && partial != "" {
+			return
+		}
 	}
+	if quoted {
+		return
+	}
+	c.keywords(given, partial, found)
+}
+
+// keywords lists those still to give.
+func (c *Command) keywords(given Arguments, partial string, found *Completion) {
 	for i := range c.Params {
 		p := &c.Params[i]
 		if _, ok := given[p.Name]; !ok {
@@ -107,7 +132,16 @@ func (c *Command) complete(ctx context.Context, caller Caller, words []Word, par
 }
 
 // values lists the choices of one parameter. In a comma list the last member is completed.
-func (c *Command) values(ctx context.Context, caller Caller, args reflect.Value, p *Param, partial string, found *Completion) {
+func (c *Command) values(ctx context.Context, caller Caller, args reflect.Value, p *Param, partial string, quoted bool, found *Completion) {
+	if p.Assisted && c.assist != nil {
+		s := c.assist(ctx, caller, args, p.Name, partial)
+		found.Start += s.Start
+		found.Candidates = append(found.Candidates, s.Candidates...)
+		return
+	}
+	if quoted {
+		return
+	}
 	q := p.question()
 	if c.ask(ctx, caller, args, &q) != nil {
 		q = p.question() // what the choice depends on is not given yet, or wrong
@@ -131,6 +165,9 @@ func (c *Command) values(ctx context.Context, caller Caller, args reflect.Value,
 		found.add(partial, "yes", p.Help)
 		found.add(partial, "no", "")
 	default:
+		for _, s := range c.suggest(ctx, caller, args, p.Name) {
+			found.add(partial, head+s.Value, s.Help)
+		}
 		found.Value = &Candidate{Text: p.value(), Help: p.Help}
 	}
 }
@@ -161,19 +198,59 @@ func lastCommand(line string) int {
 	return last
 }
 
-// unfinished splits a line into its finished words and the one that the cursor stands in. In an open quote there is nothing to
-// complete.
-func unfinished(line string) (words []Word, partial string, start int, ok bool) {
+// unfinished splits a line into its finished words and the one that the cursor stands in. quoted says that this one is in a quote that
+// is not closed; then start is behind the quote.
+func unfinished(line string) (words []Word, partial string, start int, quoted bool, err error) {
+	if open := openQuote(line); open >= 0 {
+		partial, start, quoted, line = line[open+1:], open+1, true, line[:open]
+	}
 	commands, err := Split(line)
 	if err != nil {
-		return nil, "", len(line), false
+		return nil, "", len(line), quoted, err
 	}
 	if len(commands) > 0 {
 		words = commands[len(commands)-1]
 	}
+	if quoted {
+		return words, partial, start, quoted, nil
+	}
 	if len(words) == 0 || words[len(words)-1].End < len(line) {
-		return words, "", len(line), true
+		return words, "", len(line), false, nil
 	}
 	last := words[len(words)-1]
-	return words[:len(words)-1], last.Text, last.Start, true
+	return words[:len(words)-1], last.Text, last.Start, false, nil
+}
+
+// openQuote is the offset of a quote that begins a word and is not closed, -1 if there is none.
+func openQuote(line string) int {
+	open := -1
+	for i := 0; i < len(line); i++ {
+		switch c := line[i]; {
+		case open >= 0:
+			if c == line[open] {
+				open = -1
+			}
+		case (c == '\'' || c == '"') && (i == 0 || line[i-1] == ' '):
+			open = i
+		case c == '\\':
+			i++
+		}
+	}
+	return open
+}
+
+// Assist is what may stand at the end of the text begun for one argument, given those before it.
+func (c *Command) Assist(ctx context.Context, caller Caller, given Arguments, name, text string) Completion {
+	empty := Completion{Start: len(text), Candidates: []Candidate{}}
+	p := c.param(name)
+	if p == nil || !p.Assisted || c.assist == nil {
+		return empty
+	}
+	args := reflect.New(c.argType).Elem()
+	for name, value := range given {
+		if before := c.param(name); before != nil {
+			_ = before.set(args, value) // a wrong value is refused when its question is asked
+		}
+	}
+	return c.assist(ctx, caller, args, p.Name, text)
 }

@@ -50,6 +50,9 @@ func (e *Error) Error() string {
 	if e.Hint == "" {
 		return stopped(e.Message)
 	}
+	if strings.Contains(e.Message, "\n") {
+		return e.Message + "\n" + stopped(e.Hint) // the message ends in a list, which has no full stop
+	}
 	return stopped(e.Message) + " " + stopped(e.Hint)
 }
 

@@ -16,7 +16,7 @@ func members(t reflect.Type) []string {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		switch {
 		case f.Anonymous && name == "":
-			names = append(names, members(f.Type)...)
+			names = append(names, members(element(f.Type))...)
 			continue
 		case !f.IsExported() || name == "-":
 			continue

@@ -23,14 +23,20 @@ type bench struct {
 }
 
 type pingArgs struct {
-	Host     string         `arg:"host,main,required" ask:"Host to ping" help:"Name or address."`
-	Count    int            `arg:"count" default:"4" min:"1" max:"10" help:"How many."`
-	Size     *menu.Size     `arg:"size,unlimited" unit:"MB" ask:"Size" default:"2" help:"How large."`
+	Host string `arg:"host,main,required" ask:"Host to ping" help:"Name or address."`
+	amount
 	Wait     *time.Duration `arg:"wait" help:"How long."`
 	Via      []string       `arg:"interface" ask:"Interfaces" help:"From where."`
 	Family   string         `arg:"family" choices:"ip4|ip6" help:"Which protocol."`
 	Password menu.Secret    `arg:"password" help:"For nothing."`
+	Names    bool           `arg:"names" help:"With names."`
 	Sure     menu.Confirm   `arg:"confirm" ask:"Ping?" help:"Say yes."`
+}
+
+// An amount is parameters that several commands could share.
+type amount struct {
+	Count int        `arg:"count" default:"4" min:"1" max:"10" help:"How many."`
+	Size  *menu.Size `arg:"size,unlimited" unit:"MB" ask:"Size" default:"2" help:"How large."`
 }
 
 type echo struct {
@@ -97,9 +103,8 @@ type page struct {
 }
 
 func (p *page) Form() menu.Form     { return p.form }
-func (p *page) Data(b []byte) error { return p.Text(string(b)) }
-
-func (p *page) Text(s string) error { p.text.WriteString(s); return nil }
+func (p *page) Text(b []byte) error { p.text.Write(b); return nil }
+func (p *page) Data(b []byte) error { return p.Text(b) }
 func (p *page) Progress(string)     {}
 func (p *page) Record(v any, s menu.Shape) error {
 	p.rows, p.kind = append(p.rows, v), s
@@ -193,7 +198,8 @@ func TestParse(t *testing.T) {
 		{"", "netw", false, `"netw" is not known here. Type ? or help to see what is.`},
 		{"", "net", true, `"net" is not unique here. It could be network or netflow.`},
 		{"", "netwrok", true, `"netwrok" is not known here. Did you mean network?`},
-		{"", "network ping x y", false, `ping has no argument "y". It takes host, count, size, wait, interface, family, password, confirm.`},
+		{"", "network ping x y", false, `ping has no argument "y". It takes host, count, size, wait, interface, family, password, names, confirm.`},
+		{"", "network ping cout 3", false, `ping has no argument "cout". Did you mean count?`},
 		{"", "network ping x cout 3", false, `ping has no argument "cout". Did you mean count?`},
 		{"", "network ping x count", false, `The value of count is missing. Write count COUNT.`},
 		{"", "network ping x count 1 count 2", false, `count is given twice.`},
@@ -208,6 +214,41 @@ func TestParse(t *testing.T) {
 		if string(got) != c.want {
 			t.Errorf("%q at %q:\n got %s\nwant %s", c.line, c.at, got, c.want)
 		}
+	}
+}
+
+// A keyword of a yes or no that stands alone means yes.
+func TestKeywordAlone(t *testing.T) {
+	b := newBench()
+	for line, want := range map[string]menu.Arguments{
+		"ping h names":              {"host": "h", "names": "yes"},
+		"ping h names count 3":      {"host": "h", "names": "yes", "count": "3"},
+		"ping h count 3 names":      {"host": "h", "names": "yes", "count": "3"},
+		"ping h names no":           {"host": "h", "names": "no"},
+		"ping h names 'count'":      {"host": "h", "names": "count"},
+		"ping h names maybe":        {"host": "h", "names": "maybe"},
+		"ping names":                {"names": "yes"},
+		"ping 'names' names":        {"host": "names", "names": "yes"},
+		"ping h names --json":       {"host": "h", "names": "yes"},
+		"ping host names names yes": {"host": "names", "names": "yes"},
+	} {
+		calls, err := b.tree.Parse([]string{"network"}, line, false)
+		if err != nil || !reflect.DeepEqual(calls[0].Arguments, want) {
+			t.Errorf("%s: %v, %v; want %v", line, calls, err, want)
+		}
+	}
+	for _, line := range []string{"ping h confirm", "ping h count", "ping h names names"} {
+		if _, err := b.tree.Parse([]string{"network"}, line, false); err == nil {
+			t.Errorf("%s was understood", line)
+		}
+	}
+	found := b.tree.Complete(t.Context(), menu.Caller{}, []string{"network"}, "ping 192.0.2.1 names ", func(menu.Role) bool { return true })
+	var words []string
+	for _, c := range found.Candidates {
+		words = append(words, c.Text)
+	}
+	if want := "yes no count size wait interface family password confirm"; strings.Join(words, " ") != want {
+		t.Errorf("behind names stand %v, want %s", words, want)
 	}
 }
 
@@ -279,9 +320,9 @@ func TestRefusedArguments(t *testing.T) {
 
 func TestUnconfirmedChangesNothing(t *testing.T) {
 	b := newBench()
-	p := &page{}
-	if err := b.ping().Run(t.Context(), menu.Caller{}, menu.Arguments{"host": "x", "confirm": "no"}, nil, p); err != nil || b.ran != 0 || p.text.String() != "Nothing was changed.\n" {
-		t.Errorf("ran %d times, said %q, %v", b.ran, p.text.String(), err)
+	err := b.ping().Run(t.Context(), menu.Caller{}, menu.Arguments{"host": "x", "confirm": "no"}, nil, &page{})
+	if e := menu.AsError(err); e == nil || e.Kind != menu.Failed || e.Argument != "" || b.ran != 0 {
+		t.Errorf("ran %d times, %v", b.ran, err)
 	}
 }
 
@@ -372,7 +413,7 @@ func TestComplete(t *testing.T) {
 		"network ":                       "8:ping list",
 		"network p":                      "8:ping",
 		"net":                            "0:network",
-		"network ping x ":                "15:count size wait interface family password confirm",
+		"network ping x ":                "15:count size wait interface family password names confirm",
 		"network ping x f":               "15:family",
 		"network ping x family ":         "22:ip4 ip6",
 		"network ping x family ip4 si":   "26:size",
@@ -381,7 +422,7 @@ func TestComplete(t *testing.T) {
 		"network ping x confirm ":        "23:yes no",
 		"network list; network l":        "22:list",
 		"nosuch ":                        "7:",
-		"network ping 'x":                "15:",
+		"network ping 'x":                "14:",
 	} {
 		c := tree.Complete(t.Context(), menu.Caller{}, nil, line, operator)
 		var texts []string

@@ -17,10 +17,11 @@ import (
 //	Format string        `arg:"format" choices:"pcap|pcapng"`
 //	Count  int           `arg:"packets" min:"1" max:"1000000"`
 //
-// The option unlimited lets a number, size or duration also be the word unlimited.
+// The option unlimited lets a number, size or duration also be the word unlimited. The option stream says that the command, given
+// this argument, yields a Stream whatever its Shape is otherwise.
 //
 // Types: string, int, int64, bool, time.Duration, time.Time, []string (a comma list), Size, Secret, Text, Packets, Confirm, and
-// pointers to them.
+// pointers to them. An embedded struct adds its own parameters in its place.
 type Param struct {
 	Name     string   `json:"name"`
 	Type     string   `json:"type"`
@@ -29,13 +30,15 @@ type Param struct {
 	Ask      string   `json:"question,omitempty"` // what a dialogue asks; empty: a dialogue does not ask
 	Default  string   `json:"default,omitempty"`
 	Choices  []string `json:"choices,omitempty"`
-	Unit     string   `json:"unit,omitempty"` // what a bare number of a size counts
+	Unit     string   `json:"unit,omitempty"` // what a bare number of a size or duration counts, such as MB or m
 	Help     string   `json:"help"`
 	Min      *int64   `json:"min,omitempty"`
 	Max      *int64   `json:"max,omitempty"`
 	Limit    bool     `json:"unlimited,omitempty"` // also takes the word unlimited, which is -1
+	Assisted bool     `json:"assisted,omitempty"`  // has a language of its own: the command says what may follow (Spec.Assist)
+	Stream   bool     `json:"stream,omitempty"`    // given, the output is a stream
 
-	field   int
+	field   []int
 	pointer bool
 	typ     reflect.Type
 }
@@ -65,11 +68,18 @@ func params(t reflect.Type) []Param {
 	for i := range t.NumField() {
 		f := t.Field(i)
 		tag, ok := f.Tag.Lookup("arg")
+		if !ok && f.Anonymous && f.Type.Kind() == reflect.Struct {
+			// Parameters that several commands share.
+			for _, p := range params(f.Type) {
+				p.field = append([]int{i}, p.field...)
+				list = append(list, p)
+			}
+		}
 		if !ok {
 			continue
 		}
 		name, options, _ := strings.Cut(tag, ",")
-		p := Param{Name: name, Ask: f.Tag.Get("ask"), Default: f.Tag.Get("default"), Unit: f.Tag.Get("unit"), Help: f.Tag.Get("help"), field: i, typ: f.Type}
+		p := Param{Name: name, Ask: f.Tag.Get("ask"), Default: f.Tag.Get("default"), Unit: f.Tag.Get("unit"), Help: f.Tag.Get("help"), field: f.Index, typ: f.Type}
 		if f.Type.Kind() == reflect.Pointer {
 			p.pointer, p.typ = true, f.Type.Elem()
 		}
@@ -86,6 +96,10 @@ func params(t reflect.Type) []Param {
 				p.Required = true
 			case "unlimited":
 				p.Limit = true
+			case "assisted":
+				p.Assisted = true
+			case "stream":
+				p.Stream = true
 			default:
 				panic(fmt.Sprintf("menu: parameter %s has the unknown option %q", name, o))
 			}
@@ -113,13 +127,13 @@ func bound(f reflect.StructField, key string) *int64 {
 
 // set parses text into the parameter's field of the argument struct.
 func (p *Param) set(args reflect.Value, text string) error {
-	field := args.Field(p.field)
+	field := args.FieldByIndex(p.field)
 	value := reflect.New(p.typ).Elem()
 	if err := p.parse(value, text); err != nil {
 		if p.Type == "confirm" || p.Type == "yes/no" {
 			return Wrong(p.Name, "%q is neither yes nor no", p.shown(text))
 		}
-		return Wrong(p.Name, "%s %q is not right", p.Name, p.shown(text)).WithHint("%s", sentence(err.Error()))
+		return Wrong(p.Name, "%s %q is not right", p.Name, p.shown(text)).WithHint("%s", Sentence(err.Error()))
 	}
 	if p.pointer {
 		field.Set(value.Addr())
@@ -131,7 +145,7 @@ func (p *Param) set(args reflect.Value, text string) error {
 
 // text is the value of a parameter that is a text; empty if it is not given.
 func (p *Param) text(args reflect.Value) string {
-	field := args.Field(p.field)
+	field := args.FieldByIndex(p.field)
 	if p.pointer {
 		if field.IsNil() {
 			return ""
@@ -176,6 +190,9 @@ func (p *Param) parse(v reflect.Value, text string) error {
 		}
 		v.SetBool(b)
 	case "duration":
+		if strings.Trim(text, "0123456789") == "" {
+			text += p.Unit
+		}
 		d, err := ParseDuration(text)
 		if err != nil {
 			return err
@@ -268,8 +285,11 @@ func jsonText(p *Param, value any) (string, error) {
 		}
 		return "no", nil
 	case json.Number:
-		if p.Type == "size" {
+		switch {
+		case p.Type == "size":
 			return v.String() + "B", nil
+		case p.Type == "duration" && p.Unit != "":
+			return v.String() + "s", nil
 		}
 		return v.String(), nil
 	case []any:
@@ -319,8 +339,9 @@ func (c *Command) param(name string) *Param {
 	return nil
 }
 
-// sentence begins a phrase with a capital letter.
-func sentence(s string) string {
+// Sentence makes a phrase what Message and Hint of an Error hold: it begins with a capital letter and has no full stop.
+func Sentence(s string) string {
+	s = strings.TrimSuffix(strings.TrimSpace(s), ".")
 	if s == "" {
 		return s
 	}

@@ -63,7 +63,8 @@ func (m *Menu) parse(top *Menu, at []string, words []Word, abbreviate bool) (*Ca
 		return nil, err
 	}
 	call.Arguments, call.Secret = args, c.HasSecret(args)
-	call.Stream, call.Bytes = c.Shape == Stream, c.Shape == Bytes
+	shape := c.ShapeOf(args)
+	call.Stream, call.Bytes = shape == Stream, shape == Bytes
 	if call.Bytes && call.JSON {
 		return nil, Errorf(Usage, "%s writes bytes for a program, which have no JSON form", c.Name)
 	}
@@ -129,13 +130,21 @@ func (m *Menu) placeOf(word string) (place []string) {
 	return place
 }
 
-// arguments reads `[VALUE] {KEYWORD VALUE}`.
+// arguments reads `[VALUE] {KEYWORD VALUE}`; the value of a yes or no that is yes may be left out.
 func (c *Command) arguments(words []Word, abbreviate bool) (Arguments, error) {
 	args := Arguments{}
 	for first := true; len(words) > 0; first = false {
 		p := c.param(words[0].Text)
 		if p == nil && abbreviate && !words[0].Quoted && (!first || c.main() == nil || len(words) > 1) {
 			p = c.abbreviated(words[0].Text)
+		}
+		if p != nil && !words[0].Quoted && c.switchedOn(p, words[1:]) {
+			if _, twice := args[p.Name]; twice {
+				return nil, Wrong(p.Name, "%s is given twice", p.Name)
+			}
+			args[p.Name] = "yes"
+			words = words[1:]
+			continue
 		}
 		if p != nil && !words[0].Quoted && len(words) > 1 {
 			if _, twice := args[p.Name]; twice {
@@ -154,9 +163,46 @@ func (c *Command) arguments(words []Word, abbreviate bool) (Arguments, error) {
 		if p != nil && !words[0].Quoted {
 			return nil, Wrong(p.Name, "The value of %s is missing", p.Name).WithHint("Write %s", p.pair())
 		}
-		return nil, c.unknownArgument(words[0].Text)
+		e := c.unknownArgument(words[0].Text)
+		if mistyped := c.mistypedKeyword(args, words); mistyped != nil {
+			e = mistyped
+		}
+		for name := range args {
+			if c.param(name).Assisted {
+				return nil, e.WithHint("If %s is meant to have several words, put them in quotes", name)
+			}
+		}
+		return nil, e
 	}
 	return args, nil
+}
+
+// switchedOn says that the keyword of a yes or no stands alone, at the end or before another keyword: then it means yes. A confirmation
+// never stands alone.
+func (c *Command) switchedOn(p *Param, rest []Word) bool {
+	return p.Type == "yes/no" && (len(rest) == 0 || !rest[0].Quoted && c.param(rest[0].Text) != nil)
+}
+
+// mistypedKeyword is for `start sizee 3`: sizee was taken for the main value, so that the 3 looks like the mistake. It is nil unless
+// one pair is all there is and its first word is nearly a keyword.
+func (c *Command) mistypedKeyword(args Arguments, rest []Word) *Error {
+	main := c.main()
+	if main == nil || len(args) != 1 || len(rest) != 1 {
+		return nil
+	}
+	word, given := args[main.Name]
+	if !given || Nearest(word, c.paramNames()) == "" {
+		return nil
+	}
+	return c.unknownArgument(word)
+}
+
+func (c *Command) paramNames() []string {
+	var names []string
+	for i := range c.Params {
+		names = append(names, c.Params[i].Name)
+	}
+	return names
 }
 
 func (c *Command) main() *Param {
@@ -169,21 +215,14 @@ func (c *Command) main() *Param {
 }
 
 func (c *Command) abbreviated(word string) *Param {
-	var names []string
-	for i := range c.Params {
-		names = append(names, c.Params[i].Name)
-	}
-	if found := begins(names, word); len(found) == 1 {
+	if found := begins(c.paramNames(), word); len(found) == 1 {
 		return c.param(found[0])
 	}
 	return nil
 }
 
 func (c *Command) unknownArgument(word string) *Error {
-	var names []string
-	for i := range c.Params {
-		names = append(names, c.Params[i].Name)
-	}
+	names := c.paramNames()
 	e := Wrong(printable(word), "%s has no argument %q", c.Name, printable(word))
 	if len(names) == 0 {
 		return e.WithHint("It takes none")

@@ -26,8 +26,12 @@ type Question struct {
 	Help     string   `json:"help,omitempty"`
 	Required bool     `json:"required,omitempty"`
 	Skip     bool     `json:"-"` // not asked, given what was answered before
+	// Suggestions are offered to who completes the answer. They are not listed, and every other answer is as right.
+	Suggestions []Choice `json:"suggestions,omitempty"`
 	// Open says that an answer outside Choices is right too; the command checks it.
 	Open bool `json:"open,omitempty"`
+	// Assisted says that the command tells what may follow while the answer is typed (Command.Assist).
+	Assisted bool `json:"assisted,omitempty"`
 }
 
 // A Mode is how much a dialogue asks.
@@ -61,6 +65,7 @@ func (c *Command) work(ctx context.Context, caller Caller, given Arguments, mode
 				return args, nil, err
 			}
 		case p.Ask != "" && !q.Skip && (mode == AskAll || mode == AskNeeded && (q.Required || p.Type == "confirm")):
+			q.Suggestions = c.suggest(ctx, caller, args, p.Name)
 			return args, &q, nil
 		case q.Required && !q.Skip:
 			return args, nil, Wrong(p.Name, "%s is missing", p.Name).WithHint("Give %s: %s", p.given(), lowerFirst(p.Help))
@@ -76,7 +81,7 @@ func (c *Command) work(ctx context.Context, caller Caller, given Arguments, mode
 }
 
 func (p *Param) question() Question {
-	q := Question{Name: p.Name, Type: p.Type, Text: p.Ask, Default: p.Default, Help: p.Help, Required: p.Required}
+	q := Question{Name: p.Name, Type: p.Type, Text: p.Ask, Default: p.Default, Help: p.Help, Required: p.Required, Assisted: p.Assisted}
 	for _, c := range p.Choices {
 		q.Choices = append(q.Choices, Choice{Value: c})
 	}
@@ -91,7 +96,7 @@ func (p *Param) question() Question {
 func (c *Command) take(ctx context.Context, caller Caller, args reflect.Value, p *Param, q *Question, text string) error {
 	if text == "" && p.Type != "text" && p.Type != "packets" && p.Type != "list" && p.Type != "secret" && p.Type != "lines" || text == "" && q.Required {
 		if q.Required {
-			return Wrong(p.Name, "An answer is needed here").WithHint("%s", strings.TrimSuffix(sentence(q.Help), "."))
+			return Wrong(p.Name, "An answer is needed here").WithHint("%s", strings.TrimSuffix(Sentence(q.Help), "."))
 		}
 		return nil
 	}
@@ -151,6 +156,9 @@ func (q *Question) chooseOne(text string) (string, error) {
 	}
 	if q.Open {
 		return text, nil
+	}
+	if len(found) > 1 {
+		return "", Wrong(q.Name, "%q is not unique here", text).WithHint("It could be %s", or(found))
 	}
 	var names []string
 	for i, c := range q.Choices {

@@ -3,6 +3,7 @@ package menu
 import (
 	"context"
 	"io"
+	"strconv"
 	"strings"
 )
 
@@ -12,6 +13,9 @@ type Menu struct {
 	Help string // one sentence, with its full stop
 	// Status writes what stands above the choices: the state or the list of objects that the menu owns. May be nil.
 	Status func(ctx context.Context, caller Caller, w io.Writer) error
+	// Choice makes the menu a question with this text: its items are numbered, also in a line (netstat 2), the first is the default,
+	// and when the one chosen has run, the menu is left. Empty: an ordinary menu, which stays until it is left.
+	Choice string
 	// Items in the order of the screen.
 	Items []Item
 }
@@ -54,6 +58,9 @@ func (m *Menu) find(word string) Item {
 				return item
 			}
 		}
+	}
+	if n, err := strconv.Atoi(word); err == nil && m.Choice != "" && n >= 1 && n <= len(m.Items) {
+		return m.Items[n-1]
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"strconv"
 	"sync"
 	"syscall"
 	"time"
@@ -98,6 +99,21 @@ func (s *session) command(kind, line string) *exec.Cmd {
 		Dir:         "/",
 		SysProcAttr: &syscall.SysProcAttr{Setsid: true, Setctty: s.terminal != nil}, // descriptor 0
 	}
+}
+
+// keepInherited keeps to this process what whoever started it left open (a lock of a script, a pipe of make): Go closes at exec what
+// it opened itself, but such a descriptor would go on to every session process.
+func keepInherited() error {
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if fd, err := strconv.Atoi(e.Name()); err == nil && fd > 2 {
+			unix.CloseOnExec(fd)
+		}
+	}
+	return nil
 }
 
 // startConfined starts a process that cannot gain what it does not have: no_new_privs, and no ambient capabilities where the

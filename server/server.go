@@ -91,6 +91,9 @@ func New(o Options) (*Server, error) {
 		// The running program itself, even if its file has been replaced or lies in a folder that the session's user cannot enter.
 		o.Command = []string{"/proc/self/exe", "session"}
 	}
+	if err := keepInherited(); err != nil {
+		return nil, err
+	}
 	keys, err := loadHostKeys(o.HostKeyDir, o.Log)
 	if err != nil {
 		return nil, err

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
+	"golang.org/x/sys/unix"
 
 	"diagsh/access"
 	"diagsh/menu"
@@ -35,6 +37,13 @@ func (r *rig) output(c *ssh.Client, line string, prepare func(*ssh.Session)) str
 }
 
 func TestSessionProcessIsConfined(t *testing.T) {
+	// As a server inherits it whose parent left something open.
+	null, err := os.Open(os.DevNull)
+	check(t, err)
+	defer null.Close()
+	inherited, err := unix.FcntlInt(null.Fd(), unix.F_DUPFD, 100)
+	check(t, err)
+	defer unix.Close(inherited)
 	r := newRig(t, Limits{})
 	t.Setenv("DIAGSH_TEST", "a variable of the server")
 	c := r.dial()
@@ -57,10 +66,12 @@ func TestSessionProcessIsConfined(t *testing.T) {
 		t.Errorf("arguments: %s", got)
 	}
 	for line := range strings.Lines(r.output(c, "descriptors", nil)) {
-		number, target, _ := strings.Cut(strings.TrimSpace(line), " ")
+		text, target, _ := strings.Cut(strings.TrimSpace(line), " ")
+		number, err := strconv.Atoi(text)
+		check(t, err)
 		// What the runtime itself opens is none of the server's.
-		if number > "3" && !strings.HasPrefix(target, "/sys/fs/cgroup/") && !strings.HasPrefix(target, "anon_inode:") && !strings.HasPrefix(target, "/proc/") && target != "" {
-			t.Errorf("descriptor %s was inherited: %s", number, target)
+		if number > 3 && !strings.HasPrefix(target, "/sys/fs/cgroup/") && !strings.HasPrefix(target, "anon_inode:") && !strings.HasPrefix(target, "/proc/") && target != "" {
+			t.Errorf("descriptor %d was inherited: %s", number, target)
 		}
 	}
 	status := r.output(c, "status", nil)

@@ -11,7 +11,7 @@ import (
 // What it keeps is its open descriptors: the terminal and the one connection to the appliance.
 //
 //   - no new privileges (prctl(2)), no core dumps, not to be traced by processes of the same user
-//   - limits on memory, descriptors and processes (setrlimit(2))
+//   - limits on memory, file sizes and descriptors (setrlimit(2)); none on processes, since threads of the same user count (RLIMIT_NPROC)
 //   - Landlock (Linux 5.13; TCP since 6.7): no file but the terminal device, no TCP; where the kernel has less, less
 func Confine() error {
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {

@@ -55,7 +55,7 @@ func (s *shell) command(ctx context.Context, call menu.Call) error {
 			return err
 		}
 		if q != nil {
-			answer, err := s.question(q)
+			answer, err := s.question(q, func(text string) menu.Completion { return s.assist(ctx, call.Path, args, q.Name, text) })
 			if err != nil {
 				return err
 			}
@@ -78,15 +78,26 @@ func (s *shell) command(ctx context.Context, call menu.Call) error {
 	}
 }
 
-// question asks one question and returns the answer as the argument's text.
-func (s *shell) question(q *menu.Question) (string, error) {
+// assist says what may follow in the text begun for an answer.
+func (s *shell) assist(ctx context.Context, path []string, args menu.Arguments, name, text string) menu.Completion {
+	ctx, cancel := context.WithTimeout(ctx, completeTime)
+	defer cancel()
+	found, err := s.client.Assist(ctx, path, api.AssistRequest{Arguments: args, Argument: name, Text: text})
+	if err != nil {
+		return menu.Completion{Start: len(text)}
+	}
+	return found
+}
+
+// question asks one question and returns the answer as the argument's text. assist is asked for questions that are assisted.
+func (s *shell) question(q *menu.Question, assist func(text string) menu.Completion) (string, error) {
 	switch {
 	case q.Type == "secret":
 		return s.secret(q)
 	case q.Type == "lines":
 		return s.lines(q)
 	case q.Type == "confirm" || q.Type == "yes/no":
-		return s.answer(q, fmt.Sprintf("%s [%s]> ", q.Text, yesOrNo(q.Default)), q.Default)
+		return s.answer(q, fmt.Sprintf("%s [%s]> ", q.Text, yesOrNo(q.Default)), q.Default, assist)
 	case q.Keywords:
 		var b strings.Builder
 		fmt.Fprintf(&b, "%s\n", q.Text)
@@ -94,7 +105,7 @@ func (s *shell) question(q *menu.Question) (string, error) {
 			fmt.Fprintf(&b, "- %s - %s\n", strings.ToUpper(c.Value), c.Help)
 		}
 		s.print(b.String())
-		return s.answer(q, fmt.Sprintf("[%s]> ", q.Default), q.Default)
+		return s.answer(q, fmt.Sprintf("[%s]> ", q.Default), q.Default, assist)
 	case len(q.Choices) > 0:
 		var b strings.Builder
 		fmt.Fprintf(&b, "%s\n", q.Text)
@@ -106,10 +117,10 @@ func (s *shell) question(q *menu.Question) (string, error) {
 			fmt.Fprintf(&b, "%d. %s\n", i+1, label)
 		}
 		s.print(b.String())
-		return s.answer(q, fmt.Sprintf("[%s]> ", numbered(q)), q.Default)
+		return s.answer(q, fmt.Sprintf("[%s]> ", numbered(q)), q.Default, assist)
 	}
 	s.printf("%s\n", q.Text)
-	return s.answer(q, fmt.Sprintf("[%s]> ", q.Default), q.Default)
+	return s.answer(q, fmt.Sprintf("[%s]> ", q.Default), q.Default, assist)
 }
 
 func yesOrNo(text string) string {
@@ -133,11 +144,21 @@ func numbered(q *menu.Question) string {
 }
 
 // answer reads a line; an empty one takes the default.
-func (s *shell) answer(q *menu.Question, prompt, otherwise string) (string, error) {
+func (s *shell) answer(q *menu.Question, prompt, otherwise string, assist func(text string) menu.Completion) (string, error) {
 	line, err := s.terminal.ReadLine(term.Line{
-		Prompt:   prompt,
-		Complete: func(text string, cursor int) []term.Suggestion { return suggest(q, text[:cursor]) },
-		Help:     func(string, int) string { return explainQuestion(q) },
+		Prompt: prompt,
+		Complete: func(text string, cursor int) []term.Suggestion {
+			if q.Assisted {
+				return suggestions(assist(text[:cursor]), text[:cursor])
+			}
+			return suggest(q, text[:cursor])
+		},
+		Help: func(text string, cursor int) string {
+			if q.Assisted {
+				return columns(assist(text[:cursor]).Candidates) + explainQuestion(q)
+			}
+			return explainQuestion(q)
+		},
 	})
 	if err != nil {
 		return "", s.left(err)
@@ -157,7 +178,7 @@ func (s *shell) left(err error) error {
 		s.printf("No key was pressed for %s: logged out.\n", spoken(time.Duration(s.greeting.Idle)*time.Second))
 		return errLeave
 	case errors.Is(err, io.EOF):
-		return errLeave
+		return errQuit
 	}
 	return err
 }
@@ -205,7 +226,7 @@ func suggest(q *menu.Question, text string) []term.Suggestion {
 	}
 	text = strings.TrimLeft(text, " ")
 	var list []term.Suggestion
-	for _, c := range q.Choices {
+	for _, c := range append(q.Choices[:len(q.Choices):len(q.Choices)], q.Suggestions...) {
 		if len(c.Value) >= len(text) && strings.EqualFold(c.Value[:len(text)], text) {
 			help := c.Help
 			if help == "" {

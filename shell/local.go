@@ -28,7 +28,7 @@ func (s *shell) local(ctx context.Context, line string) (done bool, err error) {
 		if len(words) > 1 {
 			return true, s.printf("%s stands alone: it leaves.\n", words[0])
 		}
-		return true, errLeave
+		return true, errQuit
 	case "help":
 		s.remember(ctx, line)
 		return true, s.help(ctx, words[1:])
@@ -84,9 +84,20 @@ func (s *shell) complete(ctx context.Context, text string, cursor int) []term.Su
 	if err != nil {
 		return nil
 	}
+	found.Candidates = s.withLocal(found, text[:cursor])
+	return suggestions(found, text[:cursor])
+}
+
+// suggestions are candidates as the terminal takes them: in place of everything behind the last blank, so that what stands between
+// it and the candidate (an opening quote, a parenthesis) stays.
+func suggestions(found menu.Completion, text string) []term.Suggestion {
+	kept := ""
+	if blank := strings.LastIndexByte(text, ' ') + 1; found.Start > blank && found.Start <= len(text) {
+		kept = text[blank:found.Start]
+	}
 	var list []term.Suggestion
-	for _, c := range s.withLocal(found, text[:cursor]) {
-		list = append(list, term.Suggestion{Text: c.Text, Help: c.Help})
+	for _, c := range found.Candidates {
+		list = append(list, term.Suggestion{Text: kept + c.Text, Help: c.Help})
 	}
 	return list
 }

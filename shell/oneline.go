@@ -82,7 +82,7 @@ func runOne(ctx context.Context, client *api.Client, call menu.Call, out, errs i
 				return errReaderGone
 			}
 		}
-		_, err := io.WriteString(words, f.Text)
+		_, err := words.Write(f.Text)
 		return err
 	})
 	if errors.Is(err, errReaderGone) {

@@ -28,7 +28,7 @@ func (s *shell) run(ctx context.Context, call menu.Call, args menu.Arguments) (*
 		if f.Progress != "" {
 			s.terminal.Progress(f.Progress)
 		}
-		_, err := io.WriteString(out, f.Text)
+		_, err := out.Write(f.Text)
 		if errors.Is(err, term.ErrInterrupted) {
 			return nil // the command has been asked to end; its last words are still shown
 		}

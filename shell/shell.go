@@ -25,13 +25,16 @@ type shell struct {
 	terminal *term.Terminal
 	greeting access.Greeting
 	at       []string // the menu that the prompt belongs to; empty: the top
+	choice   bool     // that menu is a question: its items are numbered, and it is left when one has run
 	history  []string
 }
 
 var (
 	// errTop unwinds to the top prompt: Ctrl-C in a dialogue.
 	errTop = errors.New("back to the top")
-	// errLeave ends the session: Ctrl-D, exit, no key for too long, the terminal or the appliance is gone.
+	// errQuit is the person's wish to leave: exit, Ctrl-D. The appliance may have something to say before.
+	errQuit = errors.New("the person wants to leave")
+	// errLeave ends the session: after errQuit, no key for too long, the terminal or the appliance is gone.
 	errLeave = errors.New("leave")
 )
 
@@ -108,18 +111,47 @@ func (s *shell) loop(ctx context.Context) error {
 		})
 		switch {
 		case errors.Is(err, term.ErrInterrupted):
-			s.at = nil
+			s.at, s.choice = nil, false
 			continue
-		case err != nil:
-			return s.left(err)
+		case err == nil:
+			err = s.obey(ctx, line)
+		default:
+			err = s.left(err)
 		}
-		if err := s.obey(ctx, line); err != nil {
-			if errors.Is(err, errTop) {
-				s.at = nil
-				continue
+		switch {
+		case errors.Is(err, errTop):
+			s.at, s.choice = nil, false
+		case errors.Is(err, errQuit):
+			if s.mayLeave(ctx) {
+				return errLeave
 			}
+		case err != nil:
 			return err
 		}
+	}
+}
+
+// mayLeave asks once more if something would be left unfinished. The end of the input is a yes: nobody is there, or it was meant.
+func (s *shell) mayLeave(ctx context.Context) bool {
+	notice, err := s.client.Leaving(ctx)
+	if err != nil || notice == "" {
+		return true
+	}
+	for {
+		answer, err := s.terminal.ReadLine(term.Line{Prompt: notice + " Leave nevertheless? [N]> "})
+		switch {
+		case errors.Is(err, term.ErrInterrupted):
+			return false
+		case err != nil:
+			return true
+		}
+		switch strings.ToLower(strings.TrimSpace(answer)) {
+		case "y", "yes":
+			return true
+		case "", "n", "no":
+			return false
+		}
+		s.print("The answer is yes or no.\n")
 	}
 }
 
@@ -127,18 +159,22 @@ func (s *shell) prompt() string {
 	if len(s.at) == 0 {
 		return s.greeting.Host + "> "
 	}
+	if s.choice {
+		return "[1]> "
+	}
 	return "[]> "
 }
 
 // obey does what a line says. Only what ends the session, or unwinds to the top, is an error.
 func (s *shell) obey(ctx context.Context, line string) error {
 	trimmed := strings.TrimSpace(line)
-	if trimmed == "" {
-		if len(s.at) == 0 {
-			return nil
-		}
-		s.at = s.at[:len(s.at)-1]
-		return s.show(ctx)
+	switch {
+	case trimmed == "" && s.choice:
+		line, trimmed = "1", "1"
+	case trimmed == "" && len(s.at) == 0:
+		return nil
+	case trimmed == "":
+		return s.up(ctx)
 	}
 	if before, asked := strings.CutSuffix(trimmed, "?"); asked && (before == "" || strings.HasSuffix(before, " ")) {
 		// From a script, whose line comes in one piece: the key alone is answered while the line is edited.
@@ -149,14 +185,15 @@ func (s *shell) obey(ctx context.Context, line string) error {
 	}
 	calls, err := s.client.Parse(ctx, api.LineRequest{At: s.at, Line: line, Abbreviate: true})
 	if err != nil {
-		s.remember(ctx, line)
+		// Only here, to be corrected: in a line that is not understood, nobody can tell a secret from another word.
+		s.recall(line)
 		return s.report(err)
 	}
 	secret := false
 	for _, call := range calls {
 		secret = secret || call.Secret
 	}
-	if !secret {
+	if !secret && !s.choice {
 		s.remember(ctx, line)
 	}
 	for _, call := range calls {
@@ -170,7 +207,12 @@ func (s *shell) obey(ctx context.Context, line string) error {
 		if err := s.command(ctx, call); err != nil {
 			return err
 		}
-		if len(s.at) > 0 {
+		switch {
+		case s.choice:
+			if err := s.up(ctx); err != nil {
+				return err
+			}
+		case len(s.at) > 0:
 			// What the command did may have changed what the menu shows and which verbs can work.
 			if err := s.show(ctx); err != nil {
 				return err
@@ -182,16 +224,30 @@ func (s *shell) obey(ctx context.Context, line string) error {
 
 // remember keeps a line for the arrow keys, now and in later logins.
 func (s *shell) remember(ctx context.Context, line string) {
+	if s.recall(line) {
+		s.client.Remember(ctx, strings.TrimSpace(line))
+	}
+}
+
+// recall keeps a line for the arrow keys of this session. It reports whether the line is another one than the last.
+func (s *shell) recall(line string) bool {
 	line = strings.TrimSpace(line)
 	if n := len(s.history); n > 0 && s.history[n-1] == line {
-		return
+		return false
 	}
 	s.history = append(s.history, line)
-	s.client.Remember(ctx, line)
+	return true
+}
+
+// up goes to the menu above.
+func (s *shell) up(ctx context.Context) error {
+	s.at = s.at[:len(s.at)-1]
+	return s.show(ctx)
 }
 
 // show prints the menu that the prompt now belongs to. At the top there is nothing to print: `help` lists the commands.
 func (s *shell) show(ctx context.Context) error {
+	s.choice = false
 	if len(s.at) == 0 {
 		return nil
 	}
@@ -203,6 +259,13 @@ func (s *shell) show(ctx context.Context) error {
 	var b strings.Builder
 	if view.Status != "" {
 		fmt.Fprintf(&b, "\n%s", view.Status)
+	}
+	if s.choice = view.Choice != ""; s.choice {
+		fmt.Fprintf(&b, "\n%s:\n", view.Choice)
+		for _, item := range view.Items {
+			fmt.Fprintf(&b, "%d. %s\n", item.Number, item.Help)
+		}
+		return s.print(b.String())
 	}
 	b.WriteString("\nChoose the operation you want to perform:\n")
 	for _, item := range view.Items {

@@ -30,6 +30,7 @@ package afpacket
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"slices"
 
@@ -91,6 +92,36 @@ func Resolve(names []string) ([]capture.Interface, error) {
 		found = append(found, all[i])
 	}
 	return found, nil
+}
+
+// Present finds those interfaces of a Spec that there are.
+func Present(names []string) ([]capture.Interface, error) {
+	all, err := Interfaces()
+	if err != nil || (capture.Spec{Interfaces: names}).AllInterfaces() {
+		return all, err
+	}
+	return slices.DeleteFunc(all, func(i capture.Interface) bool { return !slices.Contains(names, i.Name) }), nil
+}
+
+// urgent is the nice value of a thread that moves packets: whatever else the machine
+// does, its turn comes before the ring is full. It needs no more time for that.
+const urgent = -10
+
+// Prepare makes the calling thread one that moves packets: an urgent one, if that is
+// permitted, and one that stays on the given CPUs, if there are any.
+func Prepare(cpus []int) error {
+	unix.Setpriority(unix.PRIO_PROCESS, 0, urgent) // of a thread, setpriority(2)
+	if len(cpus) == 0 {
+		return nil
+	}
+	var set unix.CPUSet
+	for _, cpu := range cpus {
+		set.Set(cpu)
+	}
+	if err := unix.SchedSetaffinity(0, &set); err != nil {
+		return fmt.Errorf("the capture cannot be kept on the CPUs %v: %w", cpus, err)
+	}
+	return nil
 }
 
 // whyNot says why an interface is not among those that can be captured.

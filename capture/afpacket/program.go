@@ -14,7 +14,10 @@ import (
 // snap length is put in the place of every constant other than 0 that it returns.
 func program(tap capture.Tap) []unix.SockFilter {
 	var p []unix.SockFilter
-	if tap.Interface.Loopback {
+	switch {
+	case tap.Direction == capture.Out:
+		p = append(p, refuseIncoming...)
+	case tap.Direction == capture.In || tap.Interface.Loopback:
 		p = append(p, refuseOutgoing...)
 	}
 	if len(tap.Filter) == 0 {
@@ -42,6 +45,13 @@ const (
 var refuseOutgoing = []unix.SockFilter{
 	{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: packetType},
 	{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: unix.PACKET_OUTGOING, Jf: 1},
+	{Code: returnConstant, K: 0},
+}
+
+// refuseIncoming lets pass only what this machine sends.
+var refuseIncoming = []unix.SockFilter{
+	{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: packetType},
+	{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: unix.PACKET_OUTGOING, Jt: 1},
 	{Code: returnConstant, K: 0},
 }
 

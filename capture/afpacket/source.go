@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"diagsh/capture"
@@ -21,16 +23,23 @@ type Options struct {
 	// it, but none gets less than 2 MiB.
 	RingBytes int
 
+	// Rings is over how many rings the packets of an interface are spread; 0 is 1.
+	Rings int
+
+	// Follow makes Read return capture.ErrInterfacesChanged when there may be new
+	// interfaces, and wait for them when there are no others.
+	Follow bool
+
 	// Promiscuous also shows packets that are addressed to other machines.
 	Promiscuous bool
 }
 
-// DefaultRingBytes keeps 32 blocks: at least 1.2 s of any traffic that fills less
+// DefaultRingBytes keeps 24 blocks: at least 0.96 s of any traffic that fills less
 // than a block in 40 ms, as 100,000 small packets a second do.
-const DefaultRingBytes = 32 << 20
+const DefaultRingBytes = 48 << 20
 
 const (
-	maxBlockSize = 1 << 20
+	maxBlockSize = 2 << 20   // a wake-up for each block costs more than many packets
 	minBlockSize = 256 << 10 // room for any packet of the usual limits: GRO makes them 64 KiB long
 	minBlocks    = 8
 )
@@ -39,8 +48,8 @@ const (
 // namespace. Its error is capture.ErrNotPermitted, a *capture.NoSuchInterfaceError, or
 // a sentence for the user.
 func (o Options) Open(taps []capture.Tap) (capture.Source, error) {
-	s := &Source{begin: time.Now(), wake: -1, links: -1}
-	if err := s.open(taps, o); err != nil {
+	s := &Source{options: o, begin: time.Now(), wake: -1, links: -1}
+	if err := s.open(taps); err != nil {
 		s.Close()
 		return nil, err
 	}
@@ -52,7 +61,7 @@ func (o Options) blocks(taps int) (size, number int) {
 	if bytes == 0 {
 		bytes = DefaultRingBytes
 	}
-	bytes = max(bytes/max(taps, 1), minBlockSize*minBlocks)
+	bytes = max(bytes/max(taps, 1)/max(o.Rings, 1), minBlockSize*minBlocks)
 	size = maxBlockSize
 	for bytes/size < minBlocks {
 		size /= 2
@@ -62,7 +71,9 @@ func (o Options) blocks(taps int) (size, number int) {
 
 // Source reads the rings of a capture: it is a capture.Source.
 type Source struct {
-	begin time.Time // where its clock starts
+	options      Options
+	begin        time.Time // where its clock starts
+	size, number int       // of the blocks of each ring
 
 	rings []*ring // those that may still give packets
 	all   []*ring
@@ -71,12 +82,14 @@ type Source struct {
 	polls []unix.PollFd
 
 	finished bool
+	changed  bool // there may be new interfaces
 
-	mutex  sync.Mutex // guards closed, the counters, and descriptors against Close
+	mutex  sync.Mutex // guards what follows, the counters, and descriptors against Close
+	taps   int
 	closed bool
 }
 
-func (s *Source) open(taps []capture.Tap, o Options) error {
+func (s *Source) open(taps []capture.Tap) error {
 	var err error
 	if s.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
 		return fmt.Errorf("the capture cannot be started: %w", err)
@@ -90,17 +103,43 @@ func (s *Source) open(taps []capture.Tap, o Options) error {
 	if err != nil {
 		return fmt.Errorf("changes to interfaces cannot be watched: %w", err)
 	}
-	size, number := o.blocks(len(taps))
-	for position, tap := range taps {
-		r, err := openRing(tap, position, size, number, o.Promiscuous)
-		if err != nil {
+	s.polls = make([]unix.PollFd, 2, 2+len(taps))
+	s.size, s.number = s.options.blocks(len(taps))
+	for _, tap := range taps {
+		if err := s.Add(tap); err != nil {
 			return err
 		}
-		s.all = append(s.all, r)
 	}
-	s.rings = append(s.rings, s.all...)
-	s.polls = make([]unix.PollFd, 2+len(s.rings))
 	s.examine() // an interface may have gone since it was opened
+	return nil
+}
+
+// groups counts the groups of rings in this process: each has its own number.
+var groups atomic.Uint32
+
+// Add implements capture.Adder.
+func (s *Source) Add(tap capture.Tap) error {
+	number, group := max(s.options.Rings, 1), uint16(0)
+	if number > 1 {
+		// The process's number makes it differ from those of others.
+		group = uint16(uint32(unix.Getpid())<<6+groups.Add(1))%math.MaxUint16 + 1
+	}
+	var rings []*ring
+	for range number {
+		r, err := openRing(tap, s.taps, s.size, s.number, group, s.options.Promiscuous)
+		if err != nil {
+			for _, r := range rings {
+				r.close()
+			}
+			return err
+		}
+		rings = append(rings, r)
+	}
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	s.taps++
+	s.all = append(s.all, rings...)
+	s.rings = append(s.rings, rings...)
 	return nil
 }
 
@@ -180,18 +219,36 @@ func (s *Source) merge(batch []capture.Packet) int {
 // end finds, when nothing is there to take, whether that remains so.
 func (s *Source) end() error {
 	allDrained := true
-	for i, r := range s.rings {
+	for i := 0; i < len(s.rings); i++ {
+		r := s.rings[i]
 		drained := (r.gone || s.finished) && s.drained(r)
 		if r.gone && drained {
-			s.rings = append(s.rings[:i:i], s.rings[i+1:]...)
-			return &capture.InterfaceGoneError{Name: r.tap.Interface.Name, Left: len(s.rings)}
+			s.rings = slices.Concat(s.rings[:i], s.rings[i+1:])
+			s.free(r)
+			if !slices.ContainsFunc(s.rings, func(other *ring) bool { return other.position == r.position }) {
+				return &capture.InterfaceGoneError{Name: r.tap.Interface.Name, Left: len(s.rings)}
+			}
+			i-- // the last of an interface's rings tells
+			continue
 		}
 		allDrained = allDrained && drained
 	}
-	if allDrained {
+	switch {
+	case s.changed && !s.finished:
+		s.changed = false
+		return capture.ErrInterfacesChanged
+	case allDrained && (s.finished || !s.options.Follow):
 		return io.EOF
 	}
 	return nil
+}
+
+// free gives back the memory of a ring that gets no more packets. Its counters stay.
+func (s *Source) free(r *ring) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	r.count()
+	r.close()
 }
 
 // drained tells whether a ring that gets no more packets has been read to its end.
@@ -249,6 +306,7 @@ func (s *Source) wait(until time.Time) (again bool, err error) {
 	if s.polls[1].Revents != 0 {
 		s.hear()
 		s.examine()
+		s.changed = s.options.Follow
 	}
 	for _, poll := range s.polls[2:] {
 		if poll.Revents&(unix.POLLERR|unix.POLLHUP|unix.POLLNVAL) != 0 {
@@ -312,12 +370,13 @@ func (s *Source) Wake() {
 func (s *Source) Counters() []capture.Counters {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	counters := make([]capture.Counters, len(s.all))
-	for i, r := range s.all {
+	counters := make([]capture.Counters, s.taps)
+	for _, r := range s.all {
 		if !s.closed {
 			r.count()
 		}
-		counters[i] = r.counters
+		counters[r.position].Received += r.counters.Received
+		counters[r.position].Dropped += r.counters.Dropped
 	}
 	return counters
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"strconv"
@@ -330,7 +331,11 @@ func (g *generator) portName(name string, q qualifiers) ports {
 	p := ports{transport: g.transport(q)}
 	port, transport, ok := g.service(name)
 	if !ok {
-		g.fail("port %q is not known", name)
+		hint := ""
+		if _, _, isRange := scanRange(name); isRange {
+			hint = fmt.Sprintf(`a range is written "portrange %s"`, name)
+		}
+		g.failHint(hint, "port %q is not known", name)
 	}
 	p.low, p.high = port, port
 	p.transport = g.combine(name, p.transport, transport)

@@ -26,7 +26,8 @@ func (g *generator) loadXVariable(o *offset) []statement {
 // registerOf is the scratch word with the variable part of an offset.
 func (g *generator) registerOf(o *offset) int {
 	if o.register < 0 {
-		o.register = g.allocate()
+		// The program begins with setting it, so it must not be a word that arithmetic further left has used.
+		o.register = g.reserve()
 	}
 	return o.register
 }

@@ -39,6 +39,10 @@ func TestErrorsPointAtTheMistake(t *testing.T) {
 		{"arp and ip", "", "rejects all packets"},
 		{"host both and arp host both", "both", "IPv6"},
 		{"icmp port 5", "5", "has no ports"},
+		{"icmp[icmptype] = icmp-ehco", "icmp-ehco", `did you mean "icmp-echo"?`},
+		{"tcp port 80-90", "80-90", `"portrange 80-90"`},
+		{"net 10/8", "/8", "10.0.0.0/8"},
+		{"host ‘alpha’", "‘", "does not belong"},
 	} {
 		_, err := Compile(test.in, Target{LinkType: EN10MB, Names: fixedNames(t)})
 		var e *Error

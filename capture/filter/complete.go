@@ -15,21 +15,21 @@ type Candidate struct {
 // place of the part of a word that is before it. addresses are those the caller
 // has to offer, such as the ones of this host; they are offered where an address
 // can stand. What can stand is for the parser to say: a word fits if the
-// expression up to it is complete, or fails only by ending there.
-func Complete(expression string, cursor int, addresses []Candidate) []Candidate {
+// expression up to it is complete, or fails only by ending there. start is where
+// the part of a word begins.
+func Complete(expression string, cursor int, addresses []Candidate) (start int, fitting []Candidate) {
 	before := expression[:min(max(cursor, 0), len(expression))]
-	start := len(before)
+	start = len(before)
 	for start > 0 && isWordPart(before[start-1]) {
 		start--
 	}
 	before, part := before[:start], before[start:]
-	var fitting []Candidate
 	for _, c := range slices.Concat(vocabulary, addresses) {
 		if strings.HasPrefix(c.Text, part) && fits(before, c.Text) {
 			fitting = append(fitting, c)
 		}
 	}
-	return fitting
+	return start, fitting
 }
 
 // isWordPart tells the bytes of words, addresses and escaped names.

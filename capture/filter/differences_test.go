@@ -171,6 +171,16 @@ func TestTunnelsBehindVariableHeaders(t *testing.T) {
 	})
 }
 
+// Arithmetic before the first look behind the header leaves the header's length alone.
+func TestArithmeticBeforeVariableHeader(t *testing.T) {
+	short := radiotapFrame(etherIP, v4Packet(ipTCP, hostA, hostB, tcpPacket(1000, 80)))
+	checkMatches(t, Target{LinkType: IEEE80211Radio}, Metadata{}, []match{
+		{"tcp or len > 1000", short, true},
+		{"len > 1000 or tcp", short, true},
+		{"len > 1000 or udp", short, false},
+	})
+}
+
 func TestLiveTagsInPacketAndMetadata(t *testing.T) {
 	live := Target{LinkType: EN10MB, Kind: Live}
 	ip := v4Packet(ipTCP, hostA, hostB, tcpPacket(1000, 80))
@@ -225,6 +235,24 @@ func TestTruncatedBehindVariableHeaders(t *testing.T) {
 			meta := Metadata{Length: uint32(len(packet))}
 			if a, b := optimised.Match(packet[:n], meta), plain.Match(packet[:n], meta); a != b {
 				t.Errorf("%q on the first %d bytes: optimised %d, unoptimised %d", e, n, a, b)
+			}
+		}
+	}
+}
+
+// TestTunnelsThatAreNotThere holds programs that look behind a tunnel which was not found to the
+// rules of the kernel.
+func TestTunnelsThatAreNotThere(t *testing.T) {
+	for _, e := range []string{"geneve or ip", "vxlan or tcp port 80", "not geneve and ip6", "vlan or geneve or arp", "(geneve and ip) or (vxlan and ip6)"} {
+		for _, unoptimised := range []bool{false, true} {
+			for _, kind := range []Kind{Dead, Live} {
+				p, err := Compile(e, Target{LinkType: EN10MB, Kind: kind, Unoptimised: unoptimised})
+				if err != nil {
+					t.Fatalf("%q: %v", e, err)
+				}
+				if ready, why := p.KernelReady(); !ready {
+					t.Errorf("%q (%v, unoptimised: %v): %s", e, kind, unoptimised, why)
+				}
 			}
 		}
 	}

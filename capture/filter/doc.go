@@ -37,9 +37,6 @@
 //   - "inbound", "outbound" and "ifindex" compile for [Dead], where they can never be answered, but not
 //     for a [Savefile].
 //   - The fourth address of an 802.11 header is not counted in its length.
-//   - On 802.11, arithmetic to the left of the first test that looks behind the 802.11 header may
-//     overwrite the length of that header: "len > 100 or tcp" is wrong for short packets, while
-//     "tcp or len > 100" is right.
 //
 // # Differences from libpcap
 //
@@ -52,6 +49,10 @@
 //     follows looks into the inner Ethernet frame.
 //   - "pppoes" and "geneve" on 802.11, and "vlan and pppoes" live: libpcap 1.10 mixes the scratch words
 //     of the outer and the inner offsets up and reads some that were never written.
+//   - "geneve or ip" and its like, which test behind a tunnel even if there is none, clear the scratch
+//     words that they may not have set.  libpcap's programs do not, so that the kernel refuses them.
+//   - On 802.11, "len > 100 or tcp" matches what "tcp or len > 100" does.  libpcap keeps the length of the
+//     header in a scratch word that arithmetic further left overwrites.
 //   - Live, "ip or (vlan and ip)" and its like keep tags in the packet and tags in metadata apart.
 //     libpcap (its issue 1513) takes the offsets of one case for the other, and lets arithmetic to the
 //     left overwrite them: "ether[12:2] = 0x8100 or (vlan and tcp)".

@@ -3,6 +3,7 @@ package filter
 import (
 	"fmt"
 	"strings"
+	"unicode/utf8"
 )
 
 // Error says what is wrong with an expression and where.
@@ -25,7 +26,11 @@ func (e *Error) Error() string {
 
 // suggestion is a hint for a word that looks like a mistyped keyword.
 func suggestion(word string) string {
-	if k := nearest(word, keywordList()); k != "" {
+	words := keywordList()
+	for _, n := range namedNumbers {
+		words = append(words, n.name)
+	}
+	if k := nearest(word, words); k != "" {
 		return fmt.Sprintf("did you mean %q?", k)
 	}
 	return ""
@@ -86,4 +91,9 @@ func slips(a, b string) int {
 		rows[0], rows[1], rows[2] = last, now, before
 	}
 	return rows[1][len(b)]
+}
+
+// Character is the place of the error counted in characters, the first being 1.
+func (e *Error) Character() int {
+	return utf8.RuneCountInString(e.Expression[:min(e.Position, len(e.Expression))]) + 1
 }

@@ -118,7 +118,8 @@ func TestComplete(t *testing.T) {
 	} {
 		before, after, _ := strings.Cut(test.expression, "|")
 		texts := make(map[string]bool)
-		for _, c := range Complete(before+after, len(before), here) {
+		_, candidates := Complete(before+after, len(before), here)
+		for _, c := range candidates {
 			texts[c.Text] = true
 			if c.Help == "" {
 				t.Errorf("%s has no help", c.Text)

@@ -136,5 +136,6 @@ func CompileContext(ctx context.Context, expression string, t Target) (*Program,
 			return nil, err
 		}
 	}
+	graph.initialise()
 	return &Program{Instructions: graph.emit(), Target: t}, nil
 }

@@ -1,5 +1,10 @@
 package filter
 
+import (
+	"iter"
+	"math/bits"
+)
+
 // atom is something that holds a value between blocks: a scratch word, A or X.
 type atom int
 
@@ -14,6 +19,17 @@ const (
 type atomSet uint32
 
 func setOf(a atom) atomSet { return 1 << a }
+
+// all are the atoms of a set.
+func (s atomSet) all() iter.Seq[atom] {
+	return func(yield func(atom) bool) {
+		for ; s != 0; s &= s - 1 {
+			if !yield(atom(bits.TrailingZeros32(uint32(s)))) {
+				return
+			}
+		}
+	}
+}
 
 // flow is what the optimiser knows about a block.
 type flow struct {

@@ -20,7 +20,8 @@ func FuzzExplain(f *testing.F) {
 		if _, err := Compile(expression, Target{Names: &tables{}}); err == nil && refused != nil {
 			t.Errorf("%q compiles, but is not explained: %v", expression, refused)
 		}
-		for _, c := range Complete(expression, cursor, []Candidate{{"192.0.2.1", "here"}}) {
+		_, candidates := Complete(expression, cursor, []Candidate{{"192.0.2.1", "here"}})
+		for _, c := range candidates {
 			if !utf8.ValidString(c.Text) {
 				t.Errorf("%q is offered", c.Text)
 			}

@@ -52,15 +52,15 @@ func exitsOf(b *block, yes bool) exits { return exits{exit{b, yes}, exit{b, yes}
 // patch leads all exits to a block.
 func (l exits) patch(to *block) {
 	for e := l.first; e.from != nil; {
-		next := e.from.nextExit(e.yes)
-		e = *next
-		*next = exit{}
-		if l.first.yes {
-			l.first.from.yes = to
+		link := e.from.nextExit(e.yes)
+		next := *link
+		*link = exit{}
+		if e.yes {
+			e.from.yes = to
 		} else {
-			l.first.from.no = to
+			e.from.no = to
 		}
-		l.first = e
+		e = next
 	}
 }
 

@@ -1,5 +1,7 @@
 package filter
 
+import "strings"
+
 type tokenKind uint8
 
 const (
@@ -350,7 +352,7 @@ func keyword(word string) token {
 	case "lane", "metac", "bcc", "oam", "oamf4", "oamf4ec", "oamf4sc", "sc", "ilmic", "vpi", "vci", "connectmsg",
 		"metaconnect",                                                               // ATM
 		"on", "ifname", "rset", "ruleset", "srnr", "subrulenum", "reason", "action", // OpenBSD's pf log
-		"fisu", "lssu", "lsu", "msu", "hfisu", "hlssu", "hlsu", "hmsu", "sio", "opc", "dpc", "sls",
+		"fisu", "lssu", "lsu", "msu", "hfisu", "hlssu", "hmsu", "sio", "opc", "dpc", "sls",
 		"hsio", "hopc", "hdpc", "hsls": // SS7
 		return token{kind: tokenForeign}
 	}
@@ -360,118 +362,80 @@ func keyword(word string) token {
 	return token{kind: tokenName}
 }
 
-// namedNumber is the value of a constant of pcap-filter(7): offsets and values of ICMP, ICMPv6 and
-// TCP fields.  They are plain numbers, wherever they stand.
+// namedNumbers are the constants of pcap-filter(7): offsets and values of ICMP, ICMPv6 and TCP fields.
+// They are plain numbers, wherever they stand.
+var namedNumbers = [...]struct {
+	name  string
+	value uint32
+}{
+	{"icmptype", 0},
+	{"icmp6type", 0},
+	{"icmp-echoreply", 0},
+	{"icmpcode", 1},
+	{"icmp6code", 1},
+	{"tcpflags", 13},
+	{"icmp-unreach", 3},
+	{"icmp-sourcequench", 4},
+	{"icmp-redirect", 5},
+	{"icmp-echo", 8},
+	{"icmp-routeradvert", 9},
+	{"icmp-routersolicit", 10},
+	{"icmp-timxceed", 11},
+	{"icmp-paramprob", 12},
+	{"icmp-tstamp", 13},
+	{"icmp-tstampreply", 14},
+	{"icmp-ireq", 15},
+	{"icmp-ireqreply", 16},
+	{"icmp-maskreq", 17},
+	{"icmp-maskreply", 18},
+	{"icmp6-destinationunreach", 1},
+	{"icmp6-packettoobig", 2},
+	{"icmp6-timeexceeded", 3},
+	{"icmp6-parameterproblem", 4},
+	{"icmp6-echo", 128},
+	{"icmp6-echoreply", 129},
+	{"icmp6-multicastlistenerquery", 130},
+	{"icmp6-multicastlistenerreportv1", 131},
+	{"icmp6-multicastlistenerdone", 132},
+	{"icmp6-routersolicit", 133},
+	{"icmp6-routeradvert", 134},
+	{"icmp6-neighborsolicit", 135},
+	{"icmp6-neighboradvert", 136},
+	{"icmp6-redirect", 137},
+	{"icmp6-routerrenum", 138},
+	{"icmp6-nodeinformationquery", 139},
+	{"icmp6-nodeinformationresponse", 140},
+	{"icmp6-ineighbordiscoverysolicit", 141},
+	{"icmp6-ineighbordiscoveryadvert", 142},
+	{"icmp6-multicastlistenerreportv2", 143},
+	{"icmp6-homeagentdiscoveryrequest", 144},
+	{"icmp6-homeagentdiscoveryreply", 145},
+	{"icmp6-mobileprefixsolicit", 146},
+	{"icmp6-mobileprefixadvert", 147},
+	{"icmp6-certpathsolicit", 148},
+	{"icmp6-certpathadvert", 149},
+	{"icmp6-multicastrouteradvert", 151},
+	{"icmp6-multicastroutersolicit", 152},
+	{"icmp6-multicastrouterterm", 153},
+	{"tcp-fin", 0x01},
+	{"tcp-syn", 0x02},
+	{"tcp-rst", 0x04},
+	{"tcp-push", 0x08},
+	{"tcp-ack", 0x10},
+	{"tcp-urg", 0x20},
+	{"tcp-ece", 0x40},
+	{"tcp-cwr", 0x80},
+}
+
+// namedNumber is the value of a constant.
 func namedNumber(word string) (uint32, bool) {
-	switch word {
-	case "icmptype", "icmp6type", "icmp-echoreply":
-		return 0, true
-	case "icmpcode", "icmp6code":
-		return 1, true
-	case "tcpflags":
-		return 13, true
-	case "icmp-unreach":
-		return 3, true
-	case "icmp-sourcequench":
-		return 4, true
-	case "icmp-redirect":
-		return 5, true
-	case "icmp-echo":
-		return 8, true
-	case "icmp-routeradvert":
-		return 9, true
-	case "icmp-routersolicit":
-		return 10, true
-	case "icmp-timxceed":
-		return 11, true
-	case "icmp-paramprob":
-		return 12, true
-	case "icmp-tstamp":
-		return 13, true
-	case "icmp-tstampreply":
-		return 14, true
-	case "icmp-ireq":
-		return 15, true
-	case "icmp-ireqreply":
-		return 16, true
-	case "icmp-maskreq":
-		return 17, true
-	case "icmp-maskreply":
-		return 18, true
-	case "icmp6-destinationunreach":
-		return 1, true
-	case "icmp6-packettoobig":
-		return 2, true
-	case "icmp6-timeexceeded":
-		return 3, true
-	case "icmp6-parameterproblem":
-		return 4, true
-	case "icmp6-echo":
-		return 128, true
-	case "icmp6-echoreply":
-		return 129, true
-	case "icmp6-multicastlistenerquery":
-		return 130, true
-	case "icmp6-multicastlistenerreportv1":
-		return 131, true
-	case "icmp6-multicastlistenerdone":
-		return 132, true
-	case "icmp6-routersolicit":
-		return 133, true
-	case "icmp6-routeradvert":
-		return 134, true
-	case "icmp6-neighborsolicit":
-		return 135, true
-	case "icmp6-neighboradvert":
-		return 136, true
-	case "icmp6-redirect":
-		return 137, true
-	case "icmp6-routerrenum":
-		return 138, true
-	case "icmp6-nodeinformationquery":
-		return 139, true
-	case "icmp6-nodeinformationresponse":
-		return 140, true
-	case "icmp6-ineighbordiscoverysolicit":
-		return 141, true
-	case "icmp6-ineighbordiscoveryadvert":
-		return 142, true
-	case "icmp6-multicastlistenerreportv2":
-		return 143, true
-	case "icmp6-homeagentdiscoveryrequest":
-		return 144, true
-	case "icmp6-homeagentdiscoveryreply":
-		return 145, true
-	case "icmp6-mobileprefixsolicit":
-		return 146, true
-	case "icmp6-mobileprefixadvert":
-		return 147, true
-	case "icmp6-certpathsolicit":
-		return 148, true
-	case "icmp6-certpathadvert":
-		return 149, true
-	case "icmp6-multicastrouteradvert":
-		return 151, true
-	case "icmp6-multicastroutersolicit":
-		return 152, true
-	case "icmp6-multicastrouterterm":
-		return 153, true
-	case "tcp-fin":
-		return 0x01, true
-	case "tcp-syn":
-		return 0x02, true
-	case "tcp-rst":
-		return 0x04, true
-	case "tcp-push":
-		return 0x08, true
-	case "tcp-ack":
-		return 0x10, true
-	case "tcp-urg":
-		return 0x20, true
-	case "tcp-ece":
-		return 0x40, true
-	case "tcp-cwr":
-		return 0x80, true
+	if !strings.HasPrefix(word, "icmp") && !strings.HasPrefix(word, "tcp") {
+		return 0, false
+	}
+	for _, n := range namedNumbers {
+		if n.name == word {
+			return n.value, true
+		}
 	}
 	return 0, false
 }

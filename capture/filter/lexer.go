@@ -3,6 +3,7 @@ package filter
 import (
 	"fmt"
 	"math"
+	"unicode/utf8"
 )
 
 // token is one word of an expression.
@@ -88,7 +89,8 @@ func scan(s string) (token, int) {
 	if k := oneByteOperator(s[0]); k != tokenError {
 		return token{kind: k, text: s[:1]}, 1
 	}
-	return lexError("%q does not belong in a filter expression", s[:1]), 0
+	_, n := utf8.DecodeRuneInString(s)
+	return lexError("%q does not belong in a filter expression", s[:n]), n
 }
 
 func twoByteOperator(s string) tokenKind {

@@ -7,10 +7,8 @@ func (o *optimiser) dropDeadStores(b *block) {
 	// last holds, plus 1, the index of the last write of an atom that nothing has read yet.
 	var last [atoms]int
 	use := func(s statement) {
-		for a, used := 0, s.uses(); used != 0; a, used = a+1, used>>1 {
-			if used&1 != 0 {
-				last[a] = 0
-			}
+		for a := range s.uses().all() {
+			last[a] = 0
 		}
 	}
 	drop := func(i int) bool {

@@ -92,10 +92,9 @@ func (o *optimiser) enterOver(e edge) passage {
 	b := e.target()
 	p := passage{b, &b.values, b.operand, b.loads}
 	same := true
-	for a, reads := atom(0), b.reads; reads != 0; a, reads = a+1, reads>>1 {
-		if reads&1 != 0 && (b.defines&setOf(a) != 0 || b.values[a] != e.from.values[a]) {
+	for a := range b.reads.all() {
+		if b.defines&setOf(a) != 0 || b.values[a] != e.from.values[a] {
 			same = false
-			break
 		}
 	}
 	if same {
@@ -121,8 +120,8 @@ func (o *optimiser) enterOver(e edge) passage {
 // that is read there may have been set by the next block to something else than it is without it,
 // and no packet may pass that the next block would have rejected.
 func (o *optimiser) canSkip(from *block, skipped passage, to *block) bool {
-	for a, critical := atom(0), to.needs&skipped.defines; critical != 0; a, critical = a+1, critical>>1 {
-		if critical&1 != 0 && (from.values[a] != skipped.values[a] || from.values[a] == 0) {
+	for a := range (to.needs & skipped.defines).all() {
+		if from.values[a] != skipped.values[a] || from.values[a] == 0 {
 			return false
 		}
 	}

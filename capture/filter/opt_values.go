@@ -96,16 +96,16 @@ func (o *optimiser) numberBlock(b *block, rewrite bool) {
 		*v = b.in[0].from.values
 		var unequal atomSet
 		for _, e := range b.in[1:] {
+			if *v == e.from.values {
+				continue
+			}
 			for a := range v {
 				if v[a] != e.from.values[a] {
 					unequal |= setOf(atom(a))
 				}
 			}
 		}
-		for a := atom(0); unequal != 0; a, unequal = a+1, unequal>>1 {
-			if unequal&1 == 0 {
-				continue
-			}
+		for a := range unequal.all() {
 			v[a] = 0
 			if b.needs&setOf(a) != 0 {
 				// Whatever it is, from here on it is one value.

@@ -117,3 +117,25 @@ func (o *optimiser) trimRoot() {
 		o.root.stmts = append(stmts, o.root.stmts...)
 	}
 }
+
+// initialise clears the scratch words that a program may read without having written them.  That
+// happens where a tunnel has not been found and what stands behind it is tested for all the same, as
+// in "geneve or ip".  The kernel refuses programs that do so.
+func (g *graph) initialise() {
+	if g.refusing || g.loops || g.root.returns() {
+		return
+	}
+	g.number()
+	o := &optimiser{graph: g}
+	o.findLevels()
+	o.findUses()
+	unset := g.root.needs &^ (setOf(atomA) | setOf(atomX))
+	if unset == 0 {
+		return
+	}
+	clear := []statement{{codeLoadImm, 0}}
+	for a := range unset.all() {
+		clear = append(clear, statement{codeStore, uint32(a)})
+	}
+	g.root.stmts = append(clear, g.root.stmts...)
+}

@@ -115,8 +115,11 @@ func (p *parser) unexpected(wanted string) {
 		p.fail(t.pos, "", "the expression ends where %s must follow", wanted)
 	}
 	hint := ""
-	if t.kind == tokenName {
+	switch {
+	case t.kind == tokenName:
 		hint = suggestion(t.text)
+	case t.kind == tokenSlash && p.next > 0 && p.tokens[p.next-1].kind == tokenNumber:
+		hint = fmt.Sprintf("write the network with a dot, as in %s.0.0.0/8", p.tokens[p.next-1].text)
 	}
 	p.fail(t.pos, hint, "%q is not expected here; wanted %s", t.text, wanted)
 }

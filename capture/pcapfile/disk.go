@@ -2,18 +2,18 @@ package pcapfile
 
 import (
 	"errors"
-	"fmt"
 	"os"
+	"sync"
 	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
-// disk takes a file's bytes in order into large buffers, and has a goroutine write
-// them.
+// disk takes a file's bytes in order into large buffers, and has the goroutine of Files
+// write them.
 //
-// It writes full buffers with O_DIRECT: buffered writes stall the writer when the
+// Full buffers are written with O_DIRECT: buffered writes stall the writer when the
 // kernel decides to clean its page cache, for so long that packets are lost. A flush
 // writes what a buffer holds so far: whole pages directly, and the rest, less than a
 // page, through the page cache, so that the file's size is true at every moment.
@@ -21,76 +21,69 @@ import (
 // page cache and direct writes of one file in step (it writes dirty pages of the
 // range back and drops them before a direct write).
 //
-// One goroutine calls its methods, except failed.
+// One goroutine at a time calls its methods, except failed.
 type disk struct {
+	files  *Files
+	dir    *os.Root
 	file   *os.File // writes through the page cache
 	direct *os.File // writes past it; nil where the file system refuses
 
-	memory []byte
-	buffer []byte // that is being filled
-	base   int64  // where in the file it begins
+	number int // of the buffer that is being filled
+	buffer []byte
+	base   int64 // where in the file it begins
 	fill   int
 	begun  int // bytes of the buffer that are written or about to be
-
-	empty chan []byte
-	work  chan span
-	done  chan struct{}
 
 	flushing atomic.Bool  // a flush is on its way
 	written  atomic.Int64 // bytes of the file that the kernel has
 	failure  atomic.Pointer[error]
+
+	// Of the writing goroutine.
+	allocated atomic.Int64 // how far disk space was taken ahead; -1: it cannot be
+	most      int64        // the file never has more bytes
+
+	keeping sync.Mutex   // held while the disk's cache is waited for
+	kept    atomic.Int64 // bytes of the file that outlive a power cut
+	named   bool         // and so does its name
+	closed  bool
 }
 
 // span is a part of a buffer for the goroutine to write.
 type span struct {
-	buffer   []byte
-	base     int64
+	disk     *disk
+	buffer   int
 	from, to int
+	base     int64
 	last     bool // the buffer is empty after that
+	flush    bool // somebody waits for it to be safe
+	finished chan struct{}
 }
 
-const (
-	bufferSize = 4 << 20
-	buffers    = 4 // how far the disk may lag behind
-
-	// page is what direct writes are aligned to, in memory and in the file. No disk
-	// or file system in use asks for more.
-	page = 4096
-)
-
-// openDisk creates a file that must not be there yet.
-func openDisk(dir *os.Root, name string) (*disk, error) {
-	file, err := dir.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o640)
+// openDisk creates a file that must not be there yet, or goes on in one behind its
+// first bytes. It never gets more than most bytes.
+func openDisk(files *Files, dir *os.Root, name string, behind, most int64) (*disk, error) {
+	flags := os.O_RDWR | os.O_CREATE | os.O_EXCL
+	if behind > 0 {
+		flags = os.O_RDWR | unix.O_NOFOLLOW
+	}
+	file, err := dir.OpenFile(name, flags, 0o640)
 	if err != nil {
 		return nil, err
 	}
-	direct, err := dir.OpenFile(name, os.O_WRONLY|unix.O_DIRECT, 0)
-	if err != nil {
-		direct = nil
-	}
-	memory, err := unix.Mmap(-1, 0, buffers*bufferSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
-	if err != nil {
+	d := &disk{files: files, dir: dir, file: file, most: most, base: behind &^ (page - 1)}
+	d.number = files.memory.take()
+	d.buffer = files.memory.buffer(d.number)
+	d.fill = int(behind - d.base)
+	d.begun = d.fill
+	d.written.Store(behind)
+	if _, err := file.ReadAt(d.buffer[:d.fill], d.base); err != nil {
+		files.memory.give(d.number)
 		file.Close()
-		if direct != nil {
-			direct.Close()
-		}
-		dir.Remove(name)
-		return nil, fmt.Errorf("there is no memory to write the file: %w", err)
+		return nil, err
 	}
-	d := &disk{
-		file:   file,
-		direct: direct,
-		memory: memory,
-		empty:  make(chan []byte, buffers),
-		// Room for every buffer and one flush: sending never waits.
-		work: make(chan span, buffers+1),
-		done: make(chan struct{}),
+	if d.direct, err = dir.OpenFile(name, os.O_WRONLY|unix.O_DIRECT, 0); err != nil {
+		d.direct = nil
 	}
-	for i := range buffers {
-		d.empty <- memory[i*bufferSize : (i+1)*bufferSize]
-	}
-	d.buffer = <-d.empty
-	go d.run()
 	return d, nil
 }
 
@@ -104,10 +97,11 @@ func (d *disk) room() []byte { return d.buffer[d.fill:] }
 func (d *disk) used(n int) {
 	d.fill += n
 	if d.fill == len(d.buffer) {
-		d.work <- span{d.buffer, d.base, d.begun, d.fill, true}
+		d.files.work <- span{disk: d, buffer: d.number, base: d.base, from: d.begun, to: d.fill, last: true}
 		d.base += int64(d.fill)
 		d.fill, d.begun = 0, 0
-		d.buffer = <-d.empty
+		d.number = d.files.memory.take()
+		d.buffer = d.files.memory.buffer(d.number)
 	}
 }
 
@@ -120,12 +114,18 @@ func (d *disk) append(b []byte) {
 	}
 }
 
-// flush has everything written, soon, unless the flush before is still on its way.
-func (d *disk) flush() {
-	if d.begun < d.fill && d.flushing.CompareAndSwap(false, true) {
-		d.work <- span{d.buffer, d.base, d.begun, d.fill, false}
+// flush has everything written, soon, unless the flush before is still on its way. It
+// tells whether something has not outlived a power cut yet.
+func (d *disk) flush() (pending bool) {
+	d.files.memory.look()
+	if d.kept.Load() == d.size() {
+		return false
+	}
+	if d.flushing.CompareAndSwap(false, true) {
+		d.files.work <- span{disk: d, buffer: d.number, base: d.base, from: d.begun, to: d.fill, flush: true}
 		d.begun = d.fill
 	}
+	return true
 }
 
 // failed is why the file cannot be written, or nil.
@@ -142,43 +142,38 @@ func (d *disk) free() (int64, error) {
 	if err := unix.Fstatfs(int(d.file.Fd()), &s); err != nil {
 		return 0, err
 	}
-	return int64(s.Bavail)*s.Bsize - (d.size() - d.written.Load()), nil
+	return int64(s.Bavail)*s.Bsize - (d.size() - max(d.written.Load(), d.allocated.Load())), nil
 }
 
-// finish writes what is left and waits for the goroutine's end. The file stays open.
+// finish writes what is left and waits for that. The file stays open.
 func (d *disk) finish() error {
-	d.work <- span{d.buffer, d.base, d.begun, d.fill, true}
-	close(d.work)
-	<-d.done
-	unix.Munmap(d.memory)
+	finished := make(chan struct{})
+	d.files.work <- span{disk: d, buffer: d.number, base: d.base, from: d.begun, to: d.fill, last: true, finished: finished}
+	<-finished
+	d.keeping.Lock()
+	d.closed = true
+	d.keeping.Unlock()
+	if d.allocated.Load() > d.written.Load() {
+		// This gives back what was allocated behind the end.
+		if err := d.file.Truncate(d.written.Load()); err != nil && d.failed() == nil {
+			d.failure.Store(&err)
+		}
+	}
 	if d.direct != nil {
 		d.direct.Close()
 	}
 	return d.failed()
 }
 
-func (d *disk) run() {
-	defer close(d.done)
-	for s := range d.work {
-		if d.failed() == nil {
-			if err := d.write(s); err != nil {
-				d.failure.Store(&err)
-			}
-		}
-		if s.last {
-			d.empty <- s.buffer
-		} else {
-			d.flushing.Store(false)
-		}
-	}
-}
-
+// write writes a span; only the writing goroutine calls it.
 func (d *disk) write(s span) error {
+	buffer := d.files.memory.buffer(s.buffer)
+	d.allocate(s.base + int64(s.to))
 	from := s.from
 	if d.direct != nil {
 		start, end := s.from&^(page-1), s.to&^(page-1)
 		if start < end {
-			switch _, err := d.direct.WriteAt(s.buffer[start:end], s.base+int64(start)); {
+			switch _, err := d.direct.WriteAt(buffer[start:end], s.base+int64(start)); {
 			case err == nil:
 				from = end
 			case errors.Is(err, syscall.EINVAL):
@@ -190,9 +185,61 @@ func (d *disk) write(s span) error {
 			}
 		}
 	}
-	if _, err := d.file.WriteAt(s.buffer[from:s.to], s.base+int64(from)); err != nil {
-		return err
+	if from < s.to {
+		if _, err := d.file.WriteAt(buffer[from:s.to], s.base+int64(from)); err != nil {
+			return err
+		}
 	}
 	d.written.Store(s.base + int64(s.to))
 	return nil
+}
+
+// allocateLeast and allocateMost are by how much the disk space of a file is
+// allocated ahead: as much as the file has, within these bounds.
+const (
+	allocateLeast = 4 << 20
+	allocateMost  = 64 << 20
+)
+
+// allocate takes disk space for what comes next, in long pieces, without changing the
+// size of the file. It is a help only: a file system that refuses is not asked again.
+func (d *disk) allocate(until int64) {
+	begin := d.allocated.Load()
+	if begin < 0 || until < begin {
+		return
+	}
+	step := min(max(until, allocateLeast), allocateMost)
+	end := min(max(begin, until)+step, d.most)
+	if end <= until || until < bufferSize {
+		return // nearly at its end, or a small file as yet
+	}
+	var s unix.Statfs_t
+	if unix.Fstatfs(int(d.file.Fd()), &s) != nil || int64(s.Bavail)*s.Bsize < 4*step {
+		return
+	}
+	if unix.Fallocate(int(d.file.Fd()), unix.FALLOC_FL_KEEP_SIZE, begin, end-begin) != nil {
+		end = -1
+	}
+	d.allocated.Store(end)
+}
+
+// synchronise makes what was written outlive a power cut.
+func (d *disk) synchronise() {
+	d.keeping.Lock()
+	defer d.keeping.Unlock()
+	if d.closed {
+		return
+	}
+	written := d.written.Load()
+	if err := unix.Fdatasync(int(d.file.Fd())); err != nil {
+		d.failure.Store(&err)
+		return
+	}
+	if !d.named {
+		if dir, err := d.dir.Open("."); err == nil {
+			d.named = dir.Sync() == nil
+			dir.Close()
+		}
+	}
+	d.kept.Store(written)
 }

@@ -28,6 +28,7 @@ const (
 	byteOrderMagic = 0x1a2b3c4d
 
 	optionEnd         = 0
+	optionComment     = 1
 	sectionHardware   = 2
 	sectionSystem     = 3
 	sectionProgram    = 4
@@ -52,9 +53,13 @@ const (
 
 var order = binary.LittleEndian
 
-// appendPcapHeader begins a classic file with stamps in nanoseconds.
+// appendPcapHeader begins a classic file.
 func appendPcapHeader(b []byte, h capture.FileHeader) []byte {
-	b = order.AppendUint32(b, magicNano)
+	magic := uint32(magicNano)
+	if h.Precision == capture.Microsecond {
+		magic = magicMicro
+	}
+	b = order.AppendUint32(b, magic)
 	b = order.AppendUint16(b, 2) // version 2.4
 	b = order.AppendUint16(b, 4)
 	b = order.AppendUint64(b, 0) // two fields that nobody ever used
@@ -69,6 +74,9 @@ func appendSection(b []byte, h capture.FileHeader) []byte {
 	b = order.AppendUint16(b, 1) // version 1.0
 	b = order.AppendUint16(b, 0)
 	b = order.AppendUint64(b, 1<<64-1) // its length is not known yet
+	for _, comment := range h.Comments {
+		b = appendOption(b, optionComment, comment)
+	}
 	b = appendOption(b, sectionHardware, h.Machine)
 	b = appendOption(b, sectionSystem, h.System)
 	b = appendOption(b, sectionProgram, h.Application)
@@ -76,26 +84,37 @@ func appendSection(b []byte, h capture.FileHeader) []byte {
 	b = endBlock(b, start)
 
 	for _, i := range h.Interfaces {
-		b, start = beginBlock(b, blockInterface)
-		b = order.AppendUint16(b, uint16(i.LinkType))
-		b = order.AppendUint16(b, 0)
-		b = order.AppendUint32(b, uint32(h.SnapLength))
-		b = appendOption(b, interfaceName, i.Name)
-		b = appendOption(b, interfaceTime, "\x09") // nanoseconds
-		if h.Filter != "" {
-			b = appendOption(b, interfaceFilter, "\x00"+h.Filter) // 0: an expression as of libpcap
-		}
-		b = order.AppendUint32(b, optionEnd)
-		b = endBlock(b, start)
+		b = appendInterface(b, h, i)
 	}
 	return b
 }
 
+// appendInterface describes an interface of the section.
+func appendInterface(b []byte, h capture.FileHeader, i capture.Interface) []byte {
+	resolution := "\x09" // nanoseconds
+	if h.Precision == capture.Microsecond {
+		resolution = "\x06"
+	}
+	b, start := beginBlock(b, blockInterface)
+	b = order.AppendUint16(b, uint16(i.LinkType))
+	b = order.AppendUint16(b, 0)
+	b = order.AppendUint32(b, uint32(h.SnapLength))
+	b = appendOption(b, interfaceName, i.Name)
+	b = appendOption(b, interfaceTime, resolution)
+	if h.Filter != "" {
+		b = appendOption(b, interfaceFilter, "\x00"+h.Filter) // 0: an expression as of libpcap
+	}
+	b = order.AppendUint32(b, optionEnd)
+	return endBlock(b, start)
+}
+
 // appendStatistics appends the counters of an interface, always statisticsSize bytes.
-func appendStatistics(b []byte, id int, c capture.Counters, start, end time.Time) []byte {
+// unit is the length of the unit of its time stamps in nanoseconds, delivered how many of
+// its packets are in the section.
+func appendStatistics(b []byte, id int, c capture.Counters, delivered uint64, start, end time.Time, unit int64) []byte {
 	b, begin := beginBlock(b, blockStatistics)
 	stamp := func(b []byte, t time.Time) []byte {
-		ns := uint64(t.UnixNano())
+		ns := uint64(t.UnixNano() / unit)
 		b = order.AppendUint32(b, uint32(ns>>32))
 		return order.AppendUint32(b, uint32(ns))
 	}
@@ -117,7 +136,7 @@ func appendStatistics(b []byte, id int, c capture.Counters, start, end time.Time
 		{statisticsDrop, c.Dropped},
 		{statisticsAccept, c.Received + c.Dropped},
 		{statisticsOSDrop, c.Dropped},
-		{statisticsDeliver, c.Received},
+		{statisticsDeliver, delivered},
 	} {
 		b = order.AppendUint64(option(b, counter.code), counter.value)
 	}

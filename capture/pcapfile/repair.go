@@ -40,7 +40,15 @@ func repair(f *os.File) (capture.FileInfo, error) {
 	if err != nil {
 		return capture.FileInfo{}, err
 	}
-	if info.Bytes < stat.Size() {
+	if whole, err := beforeHole(f, info.Bytes, stat.Size()); err != nil {
+		return capture.FileInfo{}, err
+	} else if whole < info.Bytes {
+		if info, err = scan(io.NewSectionReader(f, 0, whole)); err != nil {
+			return capture.FileInfo{}, err
+		}
+	}
+	// Also when there is nothing to trim: space may be allocated behind the end.
+	if info.Bytes <= stat.Size() {
 		if err := f.Truncate(info.Bytes); err != nil {
 			return capture.FileInfo{}, err
 		}
@@ -49,6 +57,43 @@ func repair(f *os.File) (capture.FileInfo, error) {
 		}
 	}
 	return info, nil
+}
+
+// beforeHole finds how much of the first bytes of a file can be trusted that a reader took
+// to be whole records. After a power cut a page that never reached the disk reads as
+// zeros: when the file is torn at zeros, they may have begun inside the last record.
+func beforeHole(f *os.File, whole, size int64) (int64, error) {
+	var b [page]byte
+	n := min(size-whole, 8)
+	if n == 0 {
+		return whole, nil
+	}
+	if _, err := f.ReadAt(b[:n], whole); err != nil {
+		return 0, err
+	}
+	if !zeros(b[:n]) {
+		return whole, nil
+	}
+	for end := whole; end > 0; {
+		start := (end - 1) &^ (page - 1)
+		if _, err := f.ReadAt(b[:end-start], start); err != nil {
+			return 0, err
+		}
+		if !zeros(b[:end-start]) {
+			return end, nil
+		}
+		end = start
+	}
+	return 0, nil
+}
+
+func zeros(b []byte) bool {
+	for _, c := range b {
+		if c != 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // scan reads a file up to its end, or to where it is torn, and says what it holds up
@@ -61,6 +106,7 @@ func scan(in io.Reader) (capture.FileInfo, error) {
 	var info capture.FileInfo
 	var p capture.Packet
 	for {
+		before := r.Offset()
 		err := r.Next(&p)
 		info.Bytes = r.Offset()
 		var corrupt *CorruptError
@@ -70,6 +116,11 @@ func scan(in io.Reader) (capture.FileInfo, error) {
 			return info, nil
 		default:
 			return capture.FileInfo{}, err
+		}
+		if p.Time == 0 && p.Length == 0 && len(p.Data) == 0 {
+			// No packet, but a place in a classic file that was never written.
+			info.Bytes = before
+			return info, nil
 		}
 		t := time.Unix(0, p.Time).UTC()
 		if info.Packets == 0 || t.Before(info.First) {

@@ -20,59 +20,106 @@ import (
 // Writer writes one capture file: it is a capture.File.
 type Writer struct {
 	disk   *disk
+	own    *Files // that nobody else uses
 	header capture.FileHeader
 	name   string
 
 	max     int64 // for packets: without the blocks at the end
+	unit    int64 // of time stamps, in nanoseconds
 	packets int64
 	first   int64
 	last    int64
+	counts  []uint64 // of packets of this section, by interface
 
 	record [packetFixedSize + 8]byte // a record's header on its way over the end of a buffer
 }
 
-// Create begins a file that must not be there yet; its header is on its way to the
-// disk when Create returns. The error is a *capture.FileExistsError, a
-// *capture.SpecError for a size limit that is too small, capture.ErrMixedLinkTypes, or
-// says why the file cannot be created.
-func Create(dir *os.Root, name string, h capture.FileHeader) (capture.File, error) {
-	var begin []byte
-	end := 0
-	switch h.Format {
-	case capture.PCAP:
-		for _, i := range h.Interfaces[1:] {
-			if i.LinkType != h.Interfaces[0].LinkType {
-				return nil, capture.ErrMixedLinkTypes
-			}
-		}
-		begin = appendPcapHeader(nil, h)
-	case capture.PCAPNG:
-		begin = appendSection(nil, h)
-		end = len(h.Interfaces) * statisticsSize
-	default:
-		return nil, fmt.Errorf("%q is not a format of capture files", h.Format)
+func (f *Files) create(dir *os.Root, name string, h capture.FileHeader, before capture.FileInfo) (capture.File, error) {
+	begin, end, err := beginning(h)
+	if err != nil {
+		return nil, err
 	}
-	max := h.MaxBytes - int64(end)
-	if h.MaxBytes == capture.Unlimited {
-		max = 1<<63 - 1
-	} else if max < int64(len(begin)) {
-		return nil, &capture.SpecError{
-			Member: "sizeBytes",
-			Text:   fmt.Sprintf("%d bytes are too few for a capture file; it needs at least %d", h.MaxBytes, len(begin)+end),
+	if before.Bytes > 0 {
+		if err := fits(dir, name, h); err != nil {
+			return nil, err
+		}
+		if h.Format == capture.PCAP {
+			begin = nil
+		}
+	}
+	size, max := int64(1<<63-1), int64(1<<63-1)
+	if h.MaxBytes != capture.Unlimited {
+		size, max = h.MaxBytes, h.MaxBytes-int64(end)
+		if least := before.Bytes + int64(len(begin)); max < least {
+			return nil, &capture.SpecError{
+				Member: "sizeBytes",
+				Text:   fmt.Sprintf("%d bytes are too few for the capture file; it needs at least %d", h.MaxBytes, least+int64(end)),
+			}
 		}
 	}
 
-	d, err := openDisk(dir, name)
+	d, err := openDisk(f, dir, name, before.Bytes, size)
 	switch {
 	case errors.Is(err, fs.ErrExist):
 		return nil, &capture.FileExistsError{Name: name}
 	case err != nil:
 		return nil, fmt.Errorf("the capture file cannot be created: %w", cause(err))
 	}
-	w := &Writer{disk: d, header: h, name: name, max: max}
+	w := &Writer{disk: d, header: h, name: name, max: max, unit: 1, packets: before.Packets, counts: make([]uint64, len(h.Interfaces))}
+	if h.Precision == capture.Microsecond {
+		w.unit = 1000
+	}
+	if before.Packets > 0 {
+		w.first, w.last = before.First.UnixNano(), before.Last.UnixNano()
+	}
 	d.append(begin)
 	d.flush()
 	return w, nil
+}
+
+// beginning is that of a file, and how many bytes are kept for its end.
+func beginning(h capture.FileHeader) (begin []byte, end int, err error) {
+	switch h.Format {
+	case capture.PCAP:
+		for _, i := range h.Interfaces[1:] {
+			if i.LinkType != h.Interfaces[0].LinkType {
+				return nil, 0, capture.ErrMixedLinkTypes
+			}
+		}
+		return appendPcapHeader(nil, h), 0, nil
+	case capture.PCAPNG:
+		return appendSection(nil, h), len(h.Interfaces) * statisticsSize, nil
+	}
+	return nil, 0, fmt.Errorf("%q is not a format of capture files", h.Format)
+}
+
+// fits tells whether packets under a header may follow those of a file.
+func fits(dir *os.Root, name string, h capture.FileHeader) error {
+	file, err := dir.Open(name)
+	if err != nil {
+		return fmt.Errorf("the capture file cannot be opened: %w", cause(err))
+	}
+	defer file.Close()
+	r, err := NewReader(file)
+	if err != nil {
+		return &capture.SpecError{Member: "mode", Text: "the file to append to is not a whole capture file"}
+	}
+	if r.format != h.Format {
+		return &capture.SpecError{Member: "format", Text: fmt.Sprintf("the file to append to is of the format %s", r.format)}
+	}
+	if h.Format == capture.PCAPNG {
+		return nil
+	}
+	first := r.interfaces[0]
+	switch {
+	case first.LinkType != h.Interfaces[0].LinkType:
+		return capture.ErrMixedLinkTypes
+	case r.nano != (h.Precision != capture.Microsecond):
+		return &capture.SpecError{Member: "timePrecision", Text: "the file to append to has time stamps of another precision"}
+	case int64(first.snapLength) < int64(h.SnapLength):
+		return &capture.SpecError{Member: "snapLength", Text: fmt.Sprintf("the file to append to has packets of at most %d bytes", first.snapLength)}
+	}
+	return nil
 }
 
 // cause is an error of the file system without the path, which is the server's own.
@@ -103,6 +150,7 @@ func (w *Writer) Write(batch []capture.Packet) (int, error) {
 			w.last = p.Time
 		}
 		w.packets++
+		w.counts[p.Interface]++
 	}
 	return len(batch), nil
 }
@@ -138,7 +186,7 @@ func (w *Writer) putHead(b []byte, p *capture.Packet, size int) int {
 	if w.header.Format == capture.PCAP {
 		b = b[:pcapRecordSize]
 		order.PutUint32(b, uint32(p.Time/1e9))
-		order.PutUint32(b[4:], uint32(p.Time%1e9))
+		order.PutUint32(b[4:], uint32(p.Time%1e9/w.unit))
 		order.PutUint32(b[8:], uint32(len(p.Data)))
 		order.PutUint32(b[12:], p.Length)
 		return len(b)
@@ -147,8 +195,12 @@ func (w *Writer) putHead(b []byte, p *capture.Packet, size int) int {
 	order.PutUint32(b, blockPacket)
 	order.PutUint32(b[4:], uint32(size))
 	order.PutUint32(b[8:], p.Interface)
-	order.PutUint32(b[12:], uint32(p.Time>>32))
-	order.PutUint32(b[16:], uint32(p.Time))
+	stamp := p.Time
+	if w.unit != 1 {
+		stamp /= w.unit
+	}
+	order.PutUint32(b[12:], uint32(stamp>>32))
+	order.PutUint32(b[16:], uint32(stamp))
 	order.PutUint32(b[20:], uint32(len(p.Data)))
 	order.PutUint32(b[24:], p.Length)
 	return len(b)
@@ -179,10 +231,35 @@ func (w *Writer) Info() capture.FileInfo {
 	return info
 }
 
+// Ending implements capture.File.
+func (w *Writer) Ending() int64 {
+	if w.header.Format == capture.PCAP {
+		return 0
+	}
+	return int64(len(w.counts)) * statisticsSize
+}
+
+// AddInterface implements capture.File.
+func (w *Writer) AddInterface(i capture.Interface) error {
+	if w.header.Format == capture.PCAP {
+		if i.LinkType != w.header.Interfaces[0].LinkType {
+			return capture.ErrMixedLinkTypes
+		}
+	} else {
+		block := appendInterface(nil, w.header, i)
+		if w.disk.size()+int64(len(block)) > w.max-statisticsSize {
+			return capture.ErrSizeLimit
+		}
+		w.max -= statisticsSize
+		w.disk.append(block)
+	}
+	w.counts = append(w.counts, 0)
+	return nil
+}
+
 // Flush implements capture.File.
 func (w *Writer) Flush() (pending bool, err error) {
-	w.disk.flush()
-	pending = w.disk.written.Load() < w.disk.size()
+	pending = w.disk.flush()
 	if err := w.disk.failed(); err != nil {
 		return false, cause(err)
 	}
@@ -194,11 +271,16 @@ func (w *Writer) Free() (int64, error) { return w.disk.free() }
 
 // Close implements capture.File.
 func (w *Writer) Close(counters []capture.Counters) (capture.FileInfo, error) {
+	if w.own != nil {
+		defer w.own.Close()
+	}
 	if w.header.Format == capture.PCAPNG {
 		var end []byte
 		now := time.Now()
 		for id, c := range counters {
-			end = appendStatistics(end, id, c, w.header.Start, now)
+			if id < len(w.counts) {
+				end = appendStatistics(end, id, c, w.counts[id], w.header.Start, now, w.unit)
+			}
 		}
 		w.disk.append(end)
 	}

@@ -19,7 +19,11 @@ func Status(w io.Writer, s capture.Status) {
 	if s.Error != "" {
 		fmt.Fprintf(w, "Error:       %s\n", s.Error)
 	}
-	fmt.Fprintf(w, "Started:     %s by %s\n", clock(s.StartTime), s.Owner)
+	if s.StartTime.IsZero() {
+		fmt.Fprintf(w, "Planned:     %s by %s\n", clock(s.StartAt), s.Owner)
+	} else {
+		fmt.Fprintf(w, "Started:     %s by %s\n", clock(s.StartTime), s.Owner)
+	}
 	if !s.EndTime.IsZero() {
 		fmt.Fprintf(w, "Ended:       %s\n", clock(s.EndTime))
 	}
@@ -34,13 +38,74 @@ func Status(w io.Writer, s capture.Status) {
 		}
 		fmt.Fprintf(w, "%-12s %s (%s, %d packets%s)\n", label, f.Name, Bytes(f.Bytes), f.Packets, note)
 	}
-	fmt.Fprintf(w, "Packets:     %d received, %d written, %d dropped by the kernel\n", s.PacketsReceived, s.PacketsWritten, s.PacketsDropped)
+	fmt.Fprintf(w, "Packets:     %s\n", Packets(s))
+	if s.FilesRemoved > 0 {
+		fmt.Fprintf(w, "Removed:     %s (%s, %d packets), to make room for newer ones\n", Count(int(s.FilesRemoved), "file"), Bytes(s.BytesRemoved), s.PacketsRemoved)
+	}
 	fmt.Fprintf(w, "Limits:      %s\n", Limits(s.Limits))
 	fmt.Fprintf(w, "Interfaces:  %s\n", strings.Join(s.Interfaces, ", "))
 	if s.SnapLength > 0 && s.SnapLength < capture.MaxSnapLength {
 		fmt.Fprintf(w, "Snap length: %d bytes of each packet\n", s.SnapLength)
 	}
+	extras(w, s)
 	fmt.Fprintf(w, "Filter:      %s\n", Filter(s.EffectiveFilter))
+}
+
+// Packets writes counters that add up: what matched the filter was received or dropped, and what was received was written, unless
+// the rest of the line says what became of it.
+func Packets(s capture.Status) string {
+	text := fmt.Sprintf("%d received, %d written, %d dropped by the kernel", s.PacketsReceived, s.PacketsWritten, s.PacketsDropped)
+	if s.PacketsDropped > 0 {
+		text = fmt.Sprintf("%d matched, ", s.PacketsMatched) + text
+	}
+	if s.PacketsDiscarded > 0 {
+		text += fmt.Sprintf(", %d discarded because the disk took no more", s.PacketsDiscarded)
+	}
+	if s.PacketsBehindLimit > 0 {
+		text += fmt.Sprintf(", %d behind the limit", s.PacketsBehindLimit)
+	}
+	return text
+}
+
+// extras writes what few captures have.
+func extras(w io.Writer, s capture.Status) {
+	line := func(is bool, label, format string, arguments ...any) {
+		if is {
+			fmt.Fprintf(w, "%-12s "+format+"\n", append([]any{label + ":"}, arguments...)...)
+		}
+	}
+	line(s.Mode != "" && s.Mode != capture.Single, "Mode", "%s", mode(s))
+	line(s.HeadersOnly, "Contents", "headers only")
+	line(s.Direction == capture.In, "Direction", "packets that come in")
+	line(s.Direction == capture.Out, "Direction", "packets that go out")
+	line(!s.Promiscuous, "Promiscuous", "no")
+	line(s.OnInterfaceGone == capture.GoneWaits, "Interface", "when one is removed the capture waits for it")
+	line(s.Precision == capture.Microsecond, "Precision", "microseconds")
+	line(s.Persistent, "Persistent", "goes on when the appliance starts again")
+	line(s.Keep, "Keep", "the files are not deleted to make room")
+	line(s.Rings > 1, "Rings", "%d for each interface", s.Rings)
+	line(len(s.CPUs) > 0, "CPUs", "%s", strings.Trim(fmt.Sprint(s.CPUs), "[]"))
+	line(s.CaseNumber != "", "Case", "%s", s.CaseNumber)
+	line(s.Comment != "", "Comment", "%s", s.Comment)
+}
+
+// mode writes what happens to files as the capture goes on.
+func mode(s capture.Status) string {
+	if s.Mode != capture.Ring {
+		return string(s.Mode)
+	}
+	var parts []string
+	if n := s.Rotation.FileBytes; n > 0 {
+		parts = append(parts, "a file every "+Bytes(n))
+	}
+	if n := s.Rotation.FileSeconds; n > 0 {
+		parts = append(parts, "a file every "+menu.FormatDuration(time.Duration(n)*time.Second))
+	}
+	kept := "all kept"
+	if n := s.Rotation.KeepFiles; n > 0 {
+		kept = fmt.Sprintf("the last %d kept", n)
+	}
+	return "ring, " + strings.Join(append(parts, kept), ", ")
 }
 
 // Statuses writes several captures with a blank line between them.
@@ -69,7 +134,11 @@ func Table(w io.Writer, list []capture.Status) {
 		if n := len(s.Files); n > 0 {
 			file = s.Files[n-1].Name
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\t%s\t%s\n", s.Name, State(s), clock(s.StartTime), s.PacketsWritten, Bytes(s.BytesWritten), s.Owner, file)
+		started := "-"
+		if !s.StartTime.IsZero() {
+			started = clock(s.StartTime)
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\t%s\t%s\n", s.Name, State(s), started, s.PacketsWritten, Bytes(s.BytesWritten), s.Owner, file)
 	}
 	t.Flush()
 }
@@ -106,6 +175,8 @@ func Brief(w io.Writer, list []capture.Status, settings capture.Settings) {
 // State says whether a capture runs, for how long, or why it ended.
 func State(s capture.Status) string {
 	switch s.State {
+	case capture.NotStarted:
+		return "begins at " + clock(s.StartAt)
 	case capture.Running:
 		return "running " + menu.FormatDuration(time.Since(s.StartTime).Truncate(time.Second))
 	case capture.Stopped, capture.Error:
@@ -152,6 +223,9 @@ func Limits(l capture.Limits) string {
 	}
 	if l.Packets > 0 {
 		parts = append(parts, fmt.Sprintf("%d packets", l.Packets))
+	}
+	if l.Files > 0 {
+		parts = append(parts, Count(int(l.Files), "file"))
 	}
 	return strings.Join(parts, ", ")
 }

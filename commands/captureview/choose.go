@@ -7,8 +7,26 @@ import (
 	"strings"
 
 	"diagsh/capture"
+	"diagsh/capture/filter"
 	"diagsh/menu"
 )
+
+// SuggestFilter says what may stand at the end of a filter expression that is begun; addresses are those of this host.
+func SuggestFilter(text string, interfaces []capture.InterfaceInfo) menu.Completion {
+	var addresses []filter.Candidate
+	for _, i := range interfaces {
+		for _, a := range i.Addresses {
+			address, _, _ := strings.Cut(a, "/")
+			addresses = append(addresses, filter.Candidate{Text: address, Help: "This host, " + i.Name + "."})
+		}
+	}
+	start, fitting := filter.Complete(text, len(text), addresses)
+	c := menu.Completion{Start: start, Candidates: []menu.Candidate{}}
+	for _, f := range fitting {
+		c.Candidates = append(c.Candidates, menu.Candidate{Text: f.Text, Help: f.Help})
+	}
+	return c
+}
 
 // Clear is the word that takes a filter away.
 const Clear = "CLEAR"
@@ -26,9 +44,14 @@ func Running(list []capture.Status) []capture.Status {
 	return slices.DeleteFunc(slices.Clone(list), func(s capture.Status) bool { return s.State != capture.Running })
 }
 
+// Active are the captures that run, and those that wait for their time.
+func Active(list []capture.Status) []capture.Status {
+	return slices.DeleteFunc(slices.Clone(list), func(s capture.Status) bool { return s.State != capture.Running && s.State != capture.NotStarted })
+}
+
 // Ended are the captures that have ended.
 func Ended(list []capture.Status) []capture.Status {
-	return slices.DeleteFunc(slices.Clone(list), func(s capture.Status) bool { return s.State == capture.Running })
+	return slices.DeleteFunc(slices.Clone(list), func(s capture.Status) bool { return s.State == capture.Running || s.State == capture.NotStarted })
 }
 
 // Current are the captures that run, else the one that ended last.
@@ -48,18 +71,18 @@ func Choose(q *menu.Question, list []capture.Status) {
 	q.Open = true // a name that is not there is NotFound, which is said better by whoever looks for it
 }
 
-// OnlyRunning is the name of the capture that is meant when none was named: the one that runs.
-func OnlyRunning(list []capture.Status, name string) (string, error) {
-	running := Running(list)
+// OnlyActive is the name of the capture that is meant when none was named: the one that runs, or waits for its time.
+func OnlyActive(list []capture.Status, name string) (string, error) {
+	active := Active(list)
 	switch {
 	case name != "":
 		return name, nil
-	case len(running) == 1:
-		return running[0].Name, nil
-	case len(running) == 0:
+	case len(active) == 1:
+		return active[0].Name, nil
+	case len(active) == 0:
 		return "", menu.Errorf(menu.State, "No capture is running").WithHint("Start one with start")
 	}
-	return "", menu.Wrong("name", "%d captures are running", len(running)).WithHint("Name the one that is meant")
+	return "", menu.Wrong("name", "%d captures are running", len(active)).WithHint("Name the one that is meant")
 }
 
 // ChooseInterfaces offers the interfaces and ALL; the present ones are the default.
@@ -86,6 +109,17 @@ func Settings(w io.Writer, s capture.Settings) {
 	fmt.Fprintf(w, "Filter:      %s\n", Filter(s.Filter))
 	if s.SnapLength > 0 {
 		fmt.Fprintf(w, "Snap length: %d bytes of each packet\n", s.SnapLength)
+	}
+	extras(w, capture.Status{
+		Mode: s.Mode, Rotation: s.Rotation, Limits: s.Limits, HeadersOnly: s.HeadersOnly, Direction: s.Direction, Promiscuous: !s.NotPromiscuous,
+		OnInterfaceGone: s.OnInterfaceGone, Precision: s.Precision, Persistent: s.Persistent, Keep: s.Keep, Rings: s.Rings, CPUs: s.CPUs,
+		Comment: s.Comment, CaseNumber: s.CaseNumber,
+	})
+	if s.Format != "" {
+		fmt.Fprintf(w, "Format:      %s\n", s.Format)
+	}
+	if s.RingBytes > 0 {
+		fmt.Fprintf(w, "Ring:        %s\n", Bytes(s.RingBytes))
 	}
 	if s.Management {
 		fmt.Fprintln(w, "Management:  the packets of management sessions are captured too")

@@ -11,7 +11,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -35,6 +34,8 @@ type Options struct {
 	Config string
 	// Network is where the appliance runs; nil is where the test runs.
 	Network *netnstest.Namespace
+	// Files are what the appliance finds at paths of this machine, such as /etc/resolv.conf, instead of what stands there.
+	Files map[string]string
 	// Fresh starts with nothing: no account but admin, whose password only the first start tells.
 	Fresh bool
 }
@@ -86,11 +87,18 @@ func prepare(t testing.TB, o Options) *Appliance {
 		t.Fatal(err)
 	}
 	a := &Appliance{t: t, options: o, dir: dir, Data: filepath.Join(dir, "data"), Socket: filepath.Join(dir, "api.sock"), clients: map[string]*ssh.Client{}}
+	// A process is called as the file that was executed, and commands that list processes show that.
+	if err := os.Symlink(Binary(t), a.program()); err != nil {
+		t.Fatal(err)
+	}
 	write(t, filepath.Join(dir, "config.yaml"), []byte("hostname: "+Host+"\n"+localUsers()+o.Config))
 	write(t, filepath.Join(dir, "admin.pub"), ssh.MarshalAuthorizedKey(Key("admin").PublicKey()))
 	t.Cleanup(a.end)
 	return a
 }
+
+// program is the path of the program under its own name.
+func (a *Appliance) program() string { return filepath.Join(a.dir, "diagsh") }
 
 func write(t testing.TB, path string, content []byte) {
 	t.Helper()
@@ -121,12 +129,11 @@ func (a *Appliance) start() {
 	}
 	defer ready.Close()
 
-	cmd := exec.Command(Binary(a.t), a.arguments()...)
+	cmd := a.command()
 	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+notify)
 	said := a.output("said")
 	cmd.Stdout, cmd.Stderr = said, a.output("log")
-	a.enter(func() { err = cmd.Start() })
-	if err != nil {
+	if err := a.Launch(cmd); err != nil {
 		a.t.Fatal(err)
 	}
 	a.process, a.ended = cmd, make(chan struct{})
@@ -152,6 +159,23 @@ func (a *Appliance) start() {
 		a.t.Fatalf("the appliance did not say how to log in: %q", a.Said)
 	}
 	fmt.Sscan(m[1], &a.Port)
+}
+
+// command is diagsh serve, in a mount namespace of its own if it is to find other files.
+func (a *Appliance) command() *exec.Cmd {
+	a.t.Helper()
+	words := append([]string{a.program()}, a.arguments()...)
+	if len(a.options.Files) == 0 {
+		return exec.Command(words[0], words[1:]...)
+	}
+	script := ""
+	for path, content := range a.options.Files {
+		ours := filepath.Join(a.dir, "files", path)
+		write(a.t, ours, []byte(content))
+		os.Chmod(ours, 0o644)
+		script += fmt.Sprintf("mount --bind '%s' '%s' && ", ours, path)
+	}
+	return exec.Command("unshare", append([]string{"--mount", "sh", "-c", script + `exec "$@"`, "sh"}, words...)...)
 }
 
 // output is a fresh file for a stream of the process.
@@ -241,8 +265,10 @@ func (a *Appliance) end() {
 	if a.t.Failed() {
 		a.t.Logf("the appliance's log:\n%s", a.Log())
 	}
-	if strings.Contains(a.Log(), "panic") {
-		a.t.Errorf("something panicked:\n%s", a.Log())
+	for _, word := range []string{"panic", "DATA RACE"} {
+		if strings.Contains(a.Log(), word) {
+			a.t.Errorf("%s:\n%s", word, a.Log())
+		}
 	}
 }
 
@@ -256,13 +282,20 @@ type Result struct {
 // Local is `diagsh -c LINE` as the user of this process, who is an administrator.
 func (a *Appliance) Local(line string) Result {
 	a.t.Helper()
-	return a.Exec("", Binary(a.t), "--socket", a.Socket, "-c", line)
+	return a.Exec("", a.program(), "--socket", a.Socket, "-c", line)
 }
 
 // Serve tries to start a second appliance with the same folder, configuration and socket; it is to fail.
 func (a *Appliance) Serve(more ...string) Result {
 	a.t.Helper()
-	return a.Exec("", Binary(a.t), append(a.arguments(), more...)...)
+	return a.Exec("", a.program(), append(a.arguments(), more...)...)
+}
+
+// Launch starts a program where the appliance runs.
+func (a *Appliance) Launch(cmd *exec.Cmd) (err error) {
+	a.t.Helper()
+	a.enter(func() { err = cmd.Start() })
+	return err
 }
 
 // Exec runs a program where the appliance runs.
@@ -273,9 +306,7 @@ func (a *Appliance) Exec(stdin, program string, args ...string) Result {
 	cmd.Stdin = strings.NewReader(stdin)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
-	var err error
-	a.enter(func() { err = cmd.Start() })
-	if err != nil {
+	if err := a.Launch(cmd); err != nil {
 		a.t.Fatal(err)
 	}
 	late := time.AfterFunc(2*Patience, func() { cmd.Process.Kill() })
@@ -322,24 +353,3 @@ var (
 	moulding sync.Mutex
 	moulded  map[string][]byte
 )
-
-// SessionProcesses are the processes of logins now.
-func (a *Appliance) SessionProcesses() (pids []int) {
-	a.t.Helper()
-	children, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", a.process.Process.Pid))
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	for _, path := range children {
-		list, err := os.ReadFile(path)
-		if err != nil {
-			continue // the thread has ended
-		}
-		for _, word := range strings.Fields(string(list)) {
-			if pid, err := strconv.Atoi(word); err == nil {
-				pids = append(pids, pid)
-			}
-		}
-	}
-	return pids
-}

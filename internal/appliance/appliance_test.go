@@ -5,12 +5,20 @@ import (
 	"testing"
 
 	"diagsh/internal/appliance"
+	"diagsh/internal/netnstest"
 	"diagsh/menu"
 )
 
+// start starts an appliance in a network of its own, where nobody else's packets are captured.
+func start(t *testing.T, o appliance.Options) *appliance.Appliance {
+	t.Helper()
+	o.Network = netnstest.New(t)
+	return appliance.Start(t, o)
+}
+
 // Every way in leads to the same appliance, as the account that was meant.
 func TestWaysIn(t *testing.T) {
-	a := appliance.Start(t, appliance.Options{})
+	a := start(t, appliance.Options{})
 	for _, role := range menu.Roles() {
 		user := appliance.User(role)
 		want := "User:    " + user + "\nRole:    " + string(role) + "\n"

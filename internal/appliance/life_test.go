@@ -106,52 +106,32 @@ func TestStop(t *testing.T) {
 	systemEvents(t, a, "The appliance started", "The appliance stopped", "The appliance started")
 }
 
-// kill -9 in the middle of a capture: what was captured until a second before is in the file, and the file is sound.
-func TestKill(t *testing.T) {
-	for _, interfaces := range []string{"eth0", "eth0,lo"} { // pcap and pcapng
-		t.Run(interfaces, func(t *testing.T) {
-			a, network := inNetwork(t)
-			if r := a.SSH("op", "packetcapture start killed interface "+interfaces); r.Status != 0 {
-				t.Fatalf("%+v", r)
-			}
-			appliance.Send(t, network, "eth1", 500)
-			s := until(t, a, "killed", "the last packet", func(s capture.Status) bool { return s.PacketsReceived == 500 })
-			received := time.Now()
-			path := filepath.Join(a.Data, "diagnostic", s.Files[0].Name)
-			part := filepath.Join(a.Data, "diagnostic", capture.PartName(s.Files[0].Name))
-			for size := int64(0); size < 500*100 && time.Since(received) < 2*time.Second; time.Sleep(10 * time.Millisecond) {
-				if info, err := os.Stat(part); err == nil {
-					size = info.Size()
-				}
-			}
-			if late := time.Since(received); late > 1500*time.Millisecond {
-				t.Errorf("packets were not on the disk %s after they came", late)
-			}
-			appliance.Send(t, network, "eth1", 300) // these may be lost, and a torn one must not spoil the file
-			a.Kill()
-
-			a.Restart()
-			s = statusOf(t, a, "killed")
-			if s.StopReason != capture.Interrupted || s.State == capture.Running {
-				t.Fatalf("after the restart it is %+v", s)
-			}
-			n := packetsIn(t, a, s.Files[0].Name)
-			if n < 500 || n > 800 {
-				t.Errorf("the file has %d packets of 500 to 800", n)
-			}
-			if uint64(n) != s.PacketsWritten {
-				t.Errorf("the file has %d packets, the status says %d", n, s.PacketsWritten)
-			}
-			if r := a.SSH("op", "packetcapture start killed interface eth0"); r.Status != 5 {
-				t.Errorf("its name is free while its file is there: %+v", r)
-			}
-			if r := a.SSH("op", "packetcapture delete killed confirm yes"); r.Status != 0 {
-				t.Errorf("%+v", r)
-			}
-			if _, err := os.Stat(path); err == nil {
-				t.Error("its file is still there")
-			}
-		})
+// A capture that kill -9 interrupted is afterwards one like any other: listed with its reason, its file counted and sound, its name
+// taken until it is deleted. (What the file holds is the matter of package e2e.)
+func TestInterruptedCapture(t *testing.T) {
+	a, network := inNetwork(t)
+	if r := a.SSH("op", "packetcapture start killed interface eth0"); r.Status != 0 {
+		t.Fatalf("%+v", r)
+	}
+	appliance.Send(t, network, "eth1", 500)
+	until(t, a, "killed", "the last packet", func(s capture.Status) bool { return s.PacketsReceived == 500 })
+	a.Kill()
+	a.Restart()
+	s := statusOf(t, a, "killed")
+	if s.StopReason != capture.Interrupted || s.State != capture.Stopped || len(s.Files) != 1 {
+		t.Fatalf("after the restart it is %+v", s)
+	}
+	if n := packetsIn(t, a, s.Files[0].Name); uint64(n) != s.PacketsWritten {
+		t.Errorf("the file has %d packets, the status says %d", n, s.PacketsWritten)
+	}
+	if r := a.SSH("op", "packetcapture start killed interface eth0"); r.Status != 5 {
+		t.Errorf("its name is free while its file is there: %+v", r)
+	}
+	if r := a.SSH("op", "packetcapture delete killed confirm yes"); r.Status != 0 {
+		t.Errorf("%+v", r)
+	}
+	if _, err := os.Stat(filepath.Join(a.Data, "diagnostic", s.Files[0].Name)); err == nil {
+		t.Error("its file is still there")
 	}
 }
 
@@ -171,7 +151,7 @@ func systemEvents(t *testing.T, a *appliance.Appliance, want ...string) {
 
 // Two appliances never share data, a socket or a port; the second says which it is, and the first goes on.
 func TestSecondServe(t *testing.T) {
-	a := appliance.Start(t, appliance.Options{})
+	a := start(t, appliance.Options{})
 	for name, c := range map[string]struct {
 		more []string
 		says string
@@ -192,7 +172,7 @@ func TestSecondServe(t *testing.T) {
 
 // A configuration that is wrong is refused at the start, with file, line and setting.
 func TestConfigurationErrors(t *testing.T) {
-	a := appliance.Start(t, appliance.Options{})
+	a := start(t, appliance.Options{})
 	for _, c := range []struct{ text, says string }{
 		{"idleTimeout: soon\n", `line 1: "idleTimeout": it is a duration from 0s to 30d`},
 		{"hostname: mx1\n\nlimits:\n  logins: many\n", `line 4: "limits.logins": it is a whole number from 1 to 100000`},
@@ -225,7 +205,7 @@ func TestConfigurationErrors(t *testing.T) {
 
 // The first start makes the user admin, whose password stands once on standard output and opens the door.
 func TestFirstStart(t *testing.T) {
-	a := appliance.Start(t, appliance.Options{Fresh: true})
+	a := start(t, appliance.Options{Fresh: true})
 	m := regexp.MustCompile(`The first password of admin is: (\S+)\n`).FindStringSubmatch(a.Said)
 	if m == nil {
 		t.Fatalf("the first start says:\n%s", a.Said)

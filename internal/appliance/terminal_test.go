@@ -1,15 +1,17 @@
 package appliance_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/crypto/ssh"
 
 	"diagsh/internal/appliance"
 	"diagsh/internal/netnstest"
@@ -21,7 +23,7 @@ const top = appliance.Host + "> "
 
 // Thirty lines in one piece, typed by a script or pasted by a terminal that marks a paste: each is run, in its order, and none is lost.
 func TestPasteOfThirtyLines(t *testing.T) {
-	a := appliance.Start(t, appliance.Options{})
+	a := start(t, appliance.Options{})
 	for name, paste := range map[string]func(string) string{
 		"plain":     func(lines string) string { return lines },
 		"bracketed": func(lines string) string { return "\x1b[200~" + lines + "\x1b[201~" },
@@ -45,7 +47,7 @@ func TestPasteOfThirtyLines(t *testing.T) {
 
 // A whole dialogue typed ahead reaches the questions that it was meant for.
 func TestTypingAhead(t *testing.T) {
-	a := appliance.Start(t, appliance.Options{})
+	a := start(t, appliance.Options{})
 	term := a.Terminal("op", 100, 60)
 	term.Type("packetcapture setup\r33\r2m\rlo\rCUSTOM\rport 53\ry\rwhoami\r")
 	term.Reads("Limits:      size 33MB, duration 2m\nInterfaces:  lo\nFilter:      port 53\nManagement:  the packets of management sessions are captured too\n" +
@@ -54,7 +56,7 @@ func TestTypingAhead(t *testing.T) {
 
 // OpenSSH's client without a terminal of its own reports a window of 0x0.
 func TestScriptOnATerminal(t *testing.T) {
-	a := appliance.Start(t, appliance.Options{})
+	a := start(t, appliance.Options{})
 	r := a.Exec("whoami\nnosuch\nexit\n", netnstest.Tool(t, "ssh"), a.OpenSSH("op", "-tt")...)
 	for _, want := range []string{top + "whoami\r\nUser:    op\r\n", "\"nosuch\" is not known here", top + "exit\r\n"} {
 		if !strings.Contains(r.Out, want) {
@@ -68,7 +70,7 @@ func TestScriptOnATerminal(t *testing.T) {
 
 // Lines from a pipe without a terminal are run one after the other; the status is that of the first that failed.
 func TestScriptWithoutATerminal(t *testing.T) {
-	a := appliance.Start(t, appliance.Options{})
+	a := start(t, appliance.Options{})
 	r := a.Exec("whoami\npacketcapture stop nosuch\n\nhelp whoami\nexit\nwho\n", netnstest.Tool(t, "ssh"), a.OpenSSH("op", "-T")...)
 	if !strings.HasPrefix(r.Out, "User:    op\n") || !strings.Contains(r.Out, "WHOAMI - ") || strings.Contains(r.Out, "REMOTE HOST") {
 		t.Errorf("standard output:\n%s", r.Out)
@@ -79,7 +81,7 @@ func TestScriptWithoutATerminal(t *testing.T) {
 }
 
 func TestTinyWindow(t *testing.T) {
-	a := appliance.Start(t, appliance.Options{})
+	a := start(t, appliance.Options{})
 	term := a.Terminal("op", 10, 3)
 	// More than three rows stop at the pager, also in a window that shows no more than a piece of its words.
 	term.Wait("the prompt", func(s *vt.Screen) bool { return strings.HasSuffix(s.Before(), top) })
@@ -101,7 +103,7 @@ func TestTinyWindow(t *testing.T) {
 
 // A window that changes while a line is typed loses nothing of the line, and the next page fits the new window.
 func TestResize(t *testing.T) {
-	a := appliance.Start(t, appliance.Options{})
+	a := start(t, appliance.Options{})
 	term := a.Terminal("op", 80, 24)
 	term.Prompted(top)
 	line := "packetcapture start name some-long-name interface lo filter 'port 5"
@@ -124,7 +126,7 @@ func TestResize(t *testing.T) {
 }
 
 func TestPager(t *testing.T) {
-	a := appliance.Start(t, appliance.Options{})
+	a := start(t, appliance.Options{})
 	term := a.Terminal("op", 80, 10)
 	stopped := func(s *vt.Screen) bool { return strings.HasPrefix(s.Before(), "-- more --") }
 	term.Prompted(top)
@@ -147,7 +149,7 @@ func TestPager(t *testing.T) {
 }
 
 func TestWideCharacters(t *testing.T) {
-	a := appliance.Start(t, appliance.Options{})
+	a := start(t, appliance.Options{})
 	term := a.Terminal("admin", 40, 24)
 	got := term.Says(top, "日本語 と e\u0301")
 	if want := "\"日本語\" is not known here. Type ? or help\n to see what is."; strings.ReplaceAll(got, "\n", "") != strings.ReplaceAll(want, "\n", "") {
@@ -161,7 +163,7 @@ func TestWideCharacters(t *testing.T) {
 
 // What one session starts, another sees and ends.
 func TestTwoSessionsOneTable(t *testing.T) {
-	a := appliance.Start(t, appliance.Options{})
+	a := start(t, appliance.Options{})
 	op, admin := a.Terminal("op", 120, 60), a.Terminal("admin", 120, 60)
 	op.Says(top, "packetcapture start shared interface lo")
 	if got := admin.Says(top, "packetcapture list"); !strings.Contains(got, "shared") || !strings.Contains(got, "running") {
@@ -179,7 +181,7 @@ func TestTwoSessionsOneTable(t *testing.T) {
 }
 
 func TestIdleSessionLogsOut(t *testing.T) {
-	a := appliance.Start(t, appliance.Options{Config: "idleTimeout: 1s\n"})
+	a := start(t, appliance.Options{Config: "idleTimeout: 1s\n"})
 	for n, keys := range []string{"", "packetcapture\r", "half a li", "passwd\r"} {
 		term := a.Terminal("op", 100, 40)
 		term.Reads("NOTE: This session ends after 1 second without a key pressed.")
@@ -195,9 +197,9 @@ func TestIdleSessionLogsOut(t *testing.T) {
 	}
 }
 
-// Captures belong to the appliance: neither the end of a session's process nor that of the client touches them.
+// Captures belong to the appliance: neither the end of a session's process nor a hang-up touches them.
 func TestCapturesOutliveSessions(t *testing.T) {
-	a := appliance.Start(t, appliance.Options{})
+	a := start(t, appliance.Options{})
 	running := func() {
 		t.Helper()
 		if r := a.Local("packetcapture status outlives --json"); !strings.Contains(r.Out, `"state":"Running"`) {
@@ -206,7 +208,7 @@ func TestCapturesOutliveSessions(t *testing.T) {
 	}
 	term := a.Terminal("op", 100, 40)
 	term.Says(top, "packetcapture start outlives interface lo", top)
-	for _, pid := range a.SessionProcesses() {
+	for _, pid := range a.Sessions() {
 		syscall.Kill(pid, syscall.SIGKILL)
 	}
 	select {
@@ -223,41 +225,20 @@ func TestCapturesOutliveSessions(t *testing.T) {
 	term.Close()
 	a.WaitLogouts("op", gone+1)
 	running()
-
-	client := exec.Command(netnstest.Tool(t, "ssh"), a.OpenSSH("op", "-tt")...)
-	keys, err := client.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	screen, err := client.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := client.Start(); err != nil {
-		t.Fatal(err)
-	}
-	watch := vt.Watch(screen, 80, 24)
-	fmt.Fprint(keys, "packetcapture status outlives\n")
-	if err := watch.Until(appliance.Patience, func(s *vt.Screen) bool { return strings.Contains(s.All(), "Capture:     outlives, running") }); err != nil {
-		t.Error(err)
-	}
-	gone = a.Logouts("op")
-	client.Process.Kill()
-	client.Wait()
-	a.WaitLogouts("op", gone+1)
-	running()
-	if left := a.SessionProcesses(); len(left) > 0 {
+	if left := a.Sessions(); len(left) > 0 {
 		t.Errorf("session processes are left: %v", left)
 	}
 }
 
 // Arrow-up brings back what was typed in earlier logins, and nowhere is anything that was secret.
 func TestHistoryOverLogins(t *testing.T) {
-	a := appliance.Start(t, appliance.Options{})
+	a := start(t, appliance.Options{})
 	const secret = "unspoken staple"
 	term := a.Terminal("admin", 100, 40)
 	term.Says(top, "whoami")
 	term.Says(top, "userconfig password op password '"+secret+"'")
+	// A line that is not understood holds its secret all the same.
+	term.Says(top, "userconfig password op pasword '"+secret+"'")
 	term.Says(top, "passwd", "Old password> ")
 	term.Type(secret + "\r")
 	term.Wait("the next question", func(s *vt.Screen) bool { return s.Before() == "New password> " })
@@ -300,7 +281,7 @@ func TestHistoryOverLogins(t *testing.T) {
 
 // Exit statuses that need more than one line to be reached.
 func TestStatusOfSeveral(t *testing.T) {
-	a := appliance.Start(t, appliance.Options{})
+	a := start(t, appliance.Options{})
 	for line, want := range map[string]int{
 		"whoami":                              0,
 		"whoami; packetcapture stop":          5,
@@ -313,5 +294,41 @@ func TestStatusOfSeveral(t *testing.T) {
 		if r := a.SSH("op", line); r.Status != want {
 			t.Errorf("%q ends with %s, want %d: %+v", line, strconv.Itoa(r.Status), want, r)
 		}
+	}
+}
+
+// Ctrl-C ends what runs and leaves the session at the top; for a line, the signal does the same, with exit status 130.
+func TestInterrupt(t *testing.T) {
+	a := start(t, appliance.Options{})
+	term := a.Terminal("op", 120, 40)
+	term.Prompted(top)
+	term.Type("netstat traffic every 1\r")
+	term.Reads("(Total)")
+	term.Type("\x03")
+	term.Prompted(top)
+	if got := term.Says(top, "whoami"); !strings.Contains(got, "operator") {
+		t.Errorf("after Ctrl-C, whoami shows:\n%s", got)
+	}
+
+	session, err := a.Login("op").NewSession()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := session.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := session.Start("netstat traffic every 1"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := out.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	if err := session.Signal(ssh.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	var exit *ssh.ExitError
+	if err := session.Wait(); !errors.As(err, &exit) || exit.ExitStatus() != 130 {
+		t.Errorf("an interrupted line ends with %v", err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -59,16 +60,21 @@ func TestFlood(t *testing.T) {
 				flood.keep(ctx, func() { flood.hang(ctx, n) })
 			}
 			(&bed{Appliance: a, t: t}).await("the flood", func() bool { return flood.tried.Load() >= int64(f.guessers+f.idlers) })
-			for n := range 6 {
-				method := []string{"key", "password"}[n%2]
-				took, err := loginFrom("127.0.0.3", a, method == "key")
-				if err != nil {
-					t.Fatalf("login by %s: %v", method, err)
+			for _, method := range []string{"key", "password"} {
+				var took []time.Duration
+				for range 5 {
+					d, err := loginFrom("127.0.0.3", a, method == "key")
+					if err != nil {
+						t.Fatalf("login by %s: %v", method, err)
+					}
+					took = append(took, d.Round(time.Millisecond))
 				}
-				if took > loginGoal {
-					t.Errorf("a login by %s took %v", method, took)
+				slices.Sort(took)
+				t.Logf("logins by %s took %v, the flood made %d connections", method, took, flood.tried.Load())
+				// The median, since what else the machine does delays some.
+				if took[len(took)/2] > loginGoal {
+					t.Errorf("logins by %s take %v", method, took[len(took)/2])
 				}
-				t.Logf("login by %s after %d connections of the flood: %v", method, flood.tried.Load(), took.Round(time.Millisecond))
 			}
 		})
 	}

@@ -30,6 +30,7 @@ type input struct {
 
 // parseInput takes a line of a transcript apart; ok says that it begins with a prompt.
 func parseInput(line string) (in input, ok bool) {
+	line, _, _ = strings.Cut(line, becomes)
 	prompt, keys, cut := strings.Cut(line, "> <secret")
 	if cut {
 		text, closed := strings.CutSuffix(strings.TrimPrefix(keys, " "), ">")
@@ -39,8 +40,7 @@ func parseInput(line string) (in input, ok bool) {
 	if m == nil {
 		return in, false
 	}
-	written, _, _ := strings.Cut(m[2], becomes)
-	return input{prompt: m[1] + " ", written: strings.TrimRight(written, " ")}, true
+	return input{prompt: m[1] + " ", written: strings.TrimRight(m[2], " ")}, true
 }
 
 // inputs lists the lines to type. A bare prompt at the end is no input.

@@ -34,6 +34,7 @@ import (
 	"bytes"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -78,23 +79,41 @@ func parseSection(f txtar.File) (section, error) {
 	return s, nil
 }
 
-// Run plays the transcripts of a folder, each on an appliance of its own.
-func Run(t *testing.T, folder string) {
+// A Scene is what a transcript needs around its appliance.
+type Scene struct {
+	// Files are what the appliance finds instead of those of this machine.
+	Files map[string]string
+	// Setup puts others into the network before the appliance is started.
+	Setup func(t testing.TB, network *netnstest.Namespace)
+}
+
+// Run plays the transcripts of a folder, each on an appliance of its own. Scenes are by the name of a transcript without its ending;
+// the one of the empty name is for those that have none.
+func Run(t *testing.T, folder string, scenes ...map[string]Scene) {
 	t.Helper()
+	scene := map[string]Scene{}
+	for _, s := range scenes {
+		maps.Copy(scene, s)
+	}
 	paths, err := filepath.Glob(filepath.Join(folder, "*.txtar"))
 	if err != nil || len(paths) == 0 {
 		t.Fatalf("%s has no transcripts (%v)", folder, err)
 	}
 	for _, path := range paths {
-		t.Run(strings.TrimSuffix(filepath.Base(path), ".txtar"), func(t *testing.T) {
+		name := strings.TrimSuffix(filepath.Base(path), ".txtar")
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			play(t, path)
+			its, ok := scene[name]
+			if !ok {
+				its = scene[""]
+			}
+			play(t, path, its)
 		})
 	}
 }
 
 // play plays one transcript.
-func play(t *testing.T, path string) {
+func play(t *testing.T, path string, scene Scene) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -102,7 +121,10 @@ func play(t *testing.T, path string) {
 	archive := txtar.Parse(text)
 	network := netnstest.New(t)
 	network.Veth(t, "eth0", "eth1")
-	p := &player{t: t, appliance: appliance.Start(t, appliance.Options{Network: network})}
+	if scene.Setup != nil {
+		scene.Setup(t, network)
+	}
+	p := &player{t: t, appliance: appliance.Start(t, appliance.Options{Network: network, Files: scene.Files})}
 	p.normal = newNormal(p.appliance)
 	for i, f := range archive.Files {
 		s, err := parseSection(f)

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	prompt "github.com/c-bata/go-prompt"
 )
@@ -116,6 +117,7 @@ func (p *parser) next() string {
 			return p.end(io.EOF, keyInterrupt)
 		case k.isText():
 			if text := p.run(k); text != "" {
+				p.ahead(text)
 				return text
 			}
 			continue
@@ -151,6 +153,15 @@ func (p *parser) run(k key) string {
 	default:
 		p.editor.keys.unread(key{seq: "?"})
 		return strings.TrimSuffix(k.seq, "?")
+	}
+}
+
+// ahead paints what was typed at the end of the line before go-prompt has seen it, which looks for keys every ten milliseconds and
+// then has the same line painted. A paste is no person waiting for an echo.
+func (p *parser) ahead(text string) {
+	e := p.editor
+	if text != keyHelp && len(text) <= utf8.UTFMax && e.cursor == len(e.text) {
+		e.screen.show(line{prompt: e.line.Prompt, text: e.text + text, cursor: e.cursor + len(text)})
 	}
 }
 

@@ -15,7 +15,7 @@ type line struct {
 	prompt string
 	text   string
 	cursor int  // byte offset in text
-	oneRow bool // cut to one row, the cursor behind it
+	fixed  bool // each row of the text is one of the screen, cut to its width; the cursor is behind the last
 }
 
 // frame is a line as it lies on the screen: the rows that fit the window, and where the cursor is.
@@ -29,10 +29,8 @@ type frame struct {
 // lay breaks a line into rows of the window, as the terminal would, and keeps as many as the window holds, the cursor among
 // them.
 func lay(l line, width, height int) frame {
-	if l.oneRow {
-		// The last column stays free, or the cursor would have to go to the next row.
-		l.text = fit(l.text, width-1)
-		l.cursor = len(l.text)
+	if l.fixed {
+		return layFixed(l.text, width, height)
 	}
 	b := rowBuilder{width: width}
 	for _, r := range l.prompt {
@@ -54,6 +52,17 @@ func lay(l line, width, height int) frame {
 	top := min(max(0, y-height+1), max(0, len(rows)-height))
 	rows = rows[top:min(len(rows), top+height)]
 	return frame{width: width, height: height, top: top, rows: rows, x: min(x, width-1), y: y - top}
+}
+
+// layFixed cuts the rows of a text to the width of the window, and keeps the first ones that fit its height.
+func layFixed(text string, width, height int) frame {
+	rows := strings.Split(text, "\n")
+	rows = rows[:min(len(rows), height)]
+	for i, row := range rows {
+		rows[i] = fit(row, width-1) // the last column stays free, or the cursor would have to go to the next row
+	}
+	y := len(rows) - 1
+	return frame{width: width, height: height, rows: rows, x: columns(rows[y]), y: y}
 }
 
 // rowBuilder follows the cursor of a terminal of some width.

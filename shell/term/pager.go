@@ -122,7 +122,7 @@ func (p *Pager) stop() error {
 			p.page()
 			return nil
 		}
-		p.t.screen.show(line{text: status, oneRow: true})
+		p.t.screen.show(line{text: status, fixed: true})
 		if err := p.t.keys.wait(p.ctx, p.t.idleDeadline()); err != nil {
 			return p.end(idle(err))
 		}

@@ -58,7 +58,7 @@ func (s *screen) show(l line) {
 	s.flush()
 }
 
-// status shows one row that the next output replaces; "" clears it.
+// status shows rows that the next output replaces; "" clears them.
 func (s *screen) status(text string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -69,7 +69,7 @@ func (s *screen) status(text string) {
 	if text == "" {
 		s.erase()
 	} else {
-		s.paint(line{text: text, oneRow: true})
+		s.paint(line{text: text, fixed: true})
 	}
 	s.flush()
 }
@@ -155,7 +155,9 @@ func (s *screen) resized() {
 // is lost.
 func (s *screen) lift(width, height int) {
 	before := s.line
-	before.text = before.text[:before.cursor]
+	if !before.fixed {
+		before.text = before.text[:before.cursor]
+	}
 	up := min(s.shown.y, lay(before, width, height).y, height-1)
 	s.buf = append(s.buf, '\r')
 	s.move(-up, 'A', 'B')

@@ -64,6 +64,29 @@ func TestPaintingInSteps(t *testing.T) {
 	}
 }
 
+// A table that is brought up to date in place looks as if it had been painted once, in any window, and the next output stands where it
+// stood.
+func TestRowsThatUpdateInPlace(t *testing.T) {
+	tables := []string{"", "hop  ms", "hop  ms\n1  0.5\n2  1.5", "hop  ms\n1  10.5\n\n3  2.5", "hop  ms\n1  0.5"}
+	for width := 1; width < 10; width++ {
+		for height := 1; height < 6; height++ {
+			steps := newPainter(width, height)
+			for _, table := range tables {
+				steps.screen.status(table)
+				once := newPainter(width, height)
+				once.screen.status(table)
+				if got, want := strings.TrimRight(steps.window.All(), "\n"), strings.TrimRight(once.window.All(), "\n"); got != want {
+					t.Fatalf("in %dx%d after %q:\n%s\nwant:\n%s", width, height, table, got, want)
+				}
+			}
+			steps.screen.write([]byte("x\n"))
+			if got := strings.TrimRight(steps.window.All(), "\n"); got != "^\nx" {
+				t.Fatalf("in %dx%d the output behind it: %q", width, height, got)
+			}
+		}
+	}
+}
+
 // painter is a screen whose output goes to a model terminal that shows one row of output first.
 type painter struct {
 	screen *screen

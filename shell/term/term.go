@@ -21,6 +21,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -112,9 +113,15 @@ func (t *Terminal) Write(p []byte) (int, error) {
 // WriteString is Write for a string.
 func (t *Terminal) WriteString(s string) (int, error) { return t.Write([]byte(s)) }
 
-// Progress shows text, cut to one row, in a line that the next Progress updates and the next output clears. "" clears it.
-// While a line is edited there is no progress.
-func (t *Terminal) Progress(text string) { t.screen.status(scrubbed(text)) }
+// Progress shows text, each row of it cut to one of the window, in a place that the next Progress updates and the next output
+// clears. "" clears it. While a line is edited there is no progress.
+func (t *Terminal) Progress(text string) {
+	rows := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+	for i, row := range rows {
+		rows[i] = scrubbed(row)
+	}
+	t.screen.status(strings.Join(rows, "\n"))
+}
 
 // Clear empties the screen.
 func (t *Terminal) Clear() { t.screen.wipe() }

@@ -6,6 +6,8 @@ import "diagsh/menu"
 // Services is what the menu's commands need from the running appliance.
 type Services interface {
 	captureService
+	nameService
+	hostService
 }
 
 // Menu is diagnostic > network.
@@ -14,6 +16,10 @@ func Menu(s Services) *menu.Menu {
 		Name: "network",
 		Help: "Network Utilities.",
 		Items: []menu.Item{
+			flush(s),
+			arpshow(),
+			ndpshow(),
+			smtpping(s),
 			tcpdump(s),
 		},
 	}

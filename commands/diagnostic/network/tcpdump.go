@@ -75,13 +75,13 @@ func tcpdumpStop(s captureService) *menu.Command {
 		Help:   "Stop packet capture.",
 		Role:   menu.Operator,
 		Shape:  menu.Object,
-		Hidden: func(context.Context) bool { return len(captureview.Running(s.Captures())) == 0 },
+		Hidden: func(context.Context) bool { return len(captureview.Active(s.Captures())) == 0 },
 		Ask: func(_ context.Context, _ menu.Caller, _ nameArgs, q *menu.Question) error {
-			captureview.Choose(q, captureview.Running(s.Captures()))
+			captureview.Choose(q, captureview.Active(s.Captures()))
 			return nil
 		},
 		Run: func(_ context.Context, caller menu.Caller, a nameArgs, out *menu.Out[capture.Status]) error {
-			name, err := captureview.OnlyRunning(s.Captures(), a.Name)
+			name, err := captureview.OnlyActive(s.Captures(), a.Name)
 			if err != nil {
 				return err
 			}
@@ -116,7 +116,7 @@ func tcpdumpStatus(s captureService) *menu.Command {
 }
 
 type filterArgs struct {
-	Filter string `arg:"filter,main" ask:"Filter expression as tcpdump takes it, or CLEAR for none" help:"A tcpdump filter such as \"host 192.0.2.1 and port 25\"; CLEAR for none."`
+	Filter string `arg:"filter,main,assisted" ask:"Filter expression as tcpdump takes it, or CLEAR for none" help:"A tcpdump filter such as \"host 192.0.2.1 and port 25\"; CLEAR for none."`
 }
 
 func tcpdumpFilter(s captureService) *menu.Command {
@@ -134,6 +134,9 @@ func tcpdumpFilter(s captureService) *menu.Command {
 		},
 		Check: func(ctx context.Context, _ menu.Caller, a filterArgs, _ string) error {
 			return s.CheckFilter(ctx, captureview.Cleared(a.Filter))
+		},
+		Assist: func(_ context.Context, _ menu.Caller, _ filterArgs, _, text string) menu.Completion {
+			return captureview.SuggestFilter(text, s.CaptureInterfaces())
 		},
 		Run: func(_ context.Context, caller menu.Caller, a filterArgs, out *menu.Out[capture.Settings]) error {
 			settings := s.CaptureSettings()

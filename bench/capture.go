@@ -1,0 +1,362 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// A result is what became of one load.
+type result struct {
+	sent, written int64
+	cpu           time.Duration // of the whole process
+}
+
+func (r result) lost() int64 { return r.sent - r.written }
+
+// perPacket is the processor time for each packet that was written.
+func (r result) perPacket() time.Duration {
+	if r.written == 0 {
+		return 0
+	}
+	return r.cpu / time.Duration(r.written)
+}
+
+// A capturer captures a load with one program, so many captures at once, each with a filter.
+type capturer struct {
+	name string
+	take func(w *wire, ctx context.Context, l load, filters []string) (result, error)
+}
+
+var capturers = []capturer{{"diagsh", (*wire).withDiagsh}, {"tcpdump", (*wire).withTcpdump}, {"dumpcap", (*wire).withDumpcap}}
+
+// settle is how long after the load's end nothing is on its way any more.
+const settle = 1500 * time.Millisecond
+
+// status is what the bench reads of a capture.
+type status struct {
+	Name            string `json:"name"`
+	PacketsWritten  int64  `json:"packetsWritten"`
+	PacketsReceived int64  `json:"packetsReceived"`
+	PacketsDropped  int64  `json:"packetsDropped"`
+	Error           string `json:"error"`
+}
+
+// pid is the appliance's: ip and taskset become what they start.
+func (w *wire) pid() int { return w.server.Process.Pid }
+
+func (w *wire) withDiagsh(ctx context.Context, l load, filters []string) (result, error) {
+	var r result
+	before, err := processTime(w.pid())
+	if err != nil {
+		return r, err
+	}
+	for i, filter := range filters {
+		line := fmt.Sprintf("packetcapture start bench%d interface %s size unlimited management yes filter %q", i, far, filter)
+		if err := w.line(ctx, line, nil); err != nil {
+			return r, err
+		}
+	}
+	if r.sent, err = w.load(ctx, l); err != nil {
+		return r, err
+	}
+	r.sent *= int64(len(filters))
+	for i := range filters {
+		var s status
+		if err := w.line(ctx, fmt.Sprintf("packetcapture stop bench%d", i), &s); err != nil {
+			return r, err
+		}
+		if s.Error != "" {
+			return r, fmt.Errorf("the capture ended: %s", s.Error)
+		}
+		r.written += s.PacketsWritten
+	}
+	after, err := processTime(w.pid())
+	if err != nil {
+		return r, err
+	}
+	r.cpu = after - before
+	return r, w.line(ctx, "packetcapture delete ALL confirm yes", nil)
+}
+
+// load sends a load, waits until it has arrived, and says how many packets that were.
+func (w *wire) load(ctx context.Context, l load) (int64, error) {
+	before, err := w.sent(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if _, err := w.send(ctx, l); err != nil {
+		return 0, err
+	}
+	pause(ctx, settle)
+	after, err := w.sent(ctx)
+	return after - before, err
+}
+
+var (
+	tcpdumpCaptured = regexp.MustCompile(`(\d+) packets? captured`)
+	dumpcapCaptured = regexp.MustCompile(`Packets captured: (\d+)`)
+)
+
+func (w *wire) withTcpdump(ctx context.Context, l load, filters []string) (result, error) {
+	return w.withPeer(ctx, l, filters, "listening on", tcpdumpCaptured, func(file, filter string) []string {
+		return append([]string{"tcpdump", "-i", far, "-n", "-Z", "root", "-B", "65536", "-w", file}, strings.Fields(filter)...)
+	})
+}
+
+func (w *wire) withDumpcap(ctx context.Context, l load, filters []string) (result, error) {
+	return w.withPeer(ctx, l, filters, "File:", dumpcapCaptured, func(file, filter string) []string {
+		return []string{"dumpcap", "-i", far, "-q", "-P", "-B", "64", "-w", file, "-f", filter}
+	})
+}
+
+// withPeer runs a program for each filter. It is ready when it has said so on its standard error.
+func (w *wire) withPeer(ctx context.Context, l load, filters []string, ready string, captured *regexp.Regexp, args func(file, filter string) []string) (result, error) {
+	var r result
+	type running struct {
+		cmd  *exec.Cmd
+		said *words
+		file string
+	}
+	var all []running
+	defer func() {
+		for _, p := range all {
+			p.cmd.Process.Kill()
+			p.cmd.Wait()
+			os.Remove(p.file)
+		}
+	}()
+	for i, filter := range filters {
+		file := filepath.Join(w.dir, fmt.Sprintf("peer%d.pcap", i))
+		p := running{inside(ctx, receiver, receiverCPU, args(file, filter)...), newWords(ready), file}
+		p.cmd.Stderr, p.cmd.Stdout = p.said, p.said
+		if err := p.cmd.Start(); err != nil {
+			return r, err
+		}
+		all = append(all, p)
+		select {
+		case <-p.said.ready:
+		case <-time.After(patience):
+			return r, fmt.Errorf("%s does not begin: %s", p.cmd, p.said)
+		}
+	}
+	pause(ctx, 300*time.Millisecond)
+	var err error
+	if r.sent, err = w.load(ctx, l); err != nil {
+		return r, err
+	}
+	r.sent *= int64(len(filters))
+	for _, p := range all {
+		p.cmd.Process.Signal(syscall.SIGINT)
+		p.cmd.Wait()
+		m := captured.FindStringSubmatch(p.said.String())
+		if m == nil {
+			return r, fmt.Errorf("%s says %q", p.cmd, p.said)
+		}
+		n, _ := strconv.ParseInt(m[1], 10, 64)
+		r.written += n
+		r.cpu += p.cmd.ProcessState.UserTime() + p.cmd.ProcessState.SystemTime()
+	}
+	return r, nil
+}
+
+// processTime is what a process has had since its beginning, ended threads included, as ProcessState counts it.
+func processTime(pid int) (time.Duration, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, err
+	}
+	// Behind the name, which may hold anything, come the fields from the third on (proc(5)).
+	fields := bytes.Fields(text[bytes.LastIndexByte(text, ')')+1:])
+	user, _ := strconv.ParseInt(string(fields[11]), 10, 64)
+	system, _ := strconv.ParseInt(string(fields[12]), 10, 64)
+	const tick = 10 * time.Millisecond // USER_HZ is 100 on every architecture that Go knows
+	return time.Duration(user+system) * tick, nil
+}
+
+// rounds has every capturer take the load in turns.
+func (w *wire) rounds(ctx context.Context, number int, l load, filters []string) (map[string][]result, error) {
+	results := make(map[string][]result)
+	for round := range number {
+		speed, longest, err := w.probe()
+		if err != nil {
+			return nil, err
+		}
+		fmt.Fprintf(os.Stderr, "  round %d: disk %.0f MB/s, longest write %s; load average %s\n", round+1, speed/1e6, milliseconds(longest), loadAverage())
+		for _, c := range capturers {
+			r, err := c.take(w, ctx, l, filters)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", c.name, err)
+			}
+			fmt.Fprintf(os.Stderr, "    %-8s %d of %d lost, %.3f µs a packet\n", c.name, r.lost(), r.sent, micros(r.perPacket()))
+			results[c.name] = append(results[c.name], r)
+		}
+	}
+	return results, nil
+}
+
+func loadAverage() string {
+	text, _ := os.ReadFile("/proc/loadavg")
+	first, _, _ := strings.Cut(string(text), " ")
+	return first
+}
+
+func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
+
+// figuresOf compares: packets lost, and processor time as the median of the rounds.
+func figuresOf(what string, results map[string][]result, ratio float64) []figure {
+	perPacket := func(name string) time.Duration {
+		var all []time.Duration
+		for _, r := range results[name] {
+			all = append(all, r.perPacket())
+		}
+		return median(all)
+	}
+	ours, peer := perPacket("diagsh"), perPacket("tcpdump")
+	var none int
+	for _, r := range results["diagsh"] {
+		if r.lost() == 0 {
+			none++
+		}
+	}
+	return []figure{
+		{
+			what: what + ": lost", ours: losses(results["diagsh"]),
+			peer: fmt.Sprintf("tcpdump %s, dumpcap %s", losses(results["tcpdump"]), losses(results["dumpcap"])),
+			goal: "none in any round", met: none == len(results["diagsh"]),
+		},
+		{
+			what: what + ": CPU a packet written", ours: fmt.Sprintf("%.3f µs", micros(ours)),
+			peer: fmt.Sprintf("tcpdump %.3f µs, dumpcap %.3f µs", micros(peer), micros(perPacket("dumpcap"))),
+			goal: fmt.Sprintf("at most %.1f of tcpdump's: %.2f", ratio, float64(ours)/float64(peer)), met: float64(ours) <= ratio*float64(peer),
+		},
+	}
+}
+
+// losses is the share that was lost: median and worst, and in how many rounds nothing was.
+func losses(results []result) string {
+	var shares []float64
+	none := 0
+	for _, r := range results {
+		shares = append(shares, 100*float64(r.lost())/float64(max(r.sent, 1)))
+		if r.lost() == 0 {
+			none++
+		}
+	}
+	slices.Sort(shares)
+	return fmt.Sprintf("%.2f %% (worst %.2f), none in %d of %d", shares[len(shares)/2], shares[len(shares)-1], none, len(results))
+}
+
+func captureLarge(ctx context.Context, b *bed) ([]figure, error) {
+	return onWire(ctx, b, func(w *wire) ([]figure, error) {
+		l := load{length: 1442, number: 1_000_000}
+		results, err := w.rounds(ctx, b.often(10), l, []string{"udp"})
+		if err != nil {
+			return nil, err
+		}
+		return figuresOf(l.String(), results, 0.5), nil
+	})
+}
+
+// captureLong is the large load for 20 seconds.
+func captureLong(ctx context.Context, b *bed) ([]figure, error) {
+	return onWire(ctx, b, func(w *wire) ([]figure, error) {
+		l := load{length: 1442, number: 13_000_000}
+		results, err := w.rounds(ctx, b.often(1), l, []string{"udp"})
+		if err != nil {
+			return nil, err
+		}
+		return figuresOf(l.String()+", about 20 s", results, 0.5), nil
+	})
+}
+
+func captureSmall(ctx context.Context, b *bed) ([]figure, error) {
+	return onWire(ctx, b, func(w *wire) ([]figure, error) {
+		l := load{length: 64, number: 3_000_000}
+		results, err := w.rounds(ctx, b.often(5), l, []string{"udp"})
+		if err != nil {
+			return nil, err
+		}
+		return figuresOf(l.String(), results, 0.6), nil
+	})
+}
+
+// captureFour is four captures with different filters on one interface.
+func captureFour(ctx context.Context, b *bed) ([]figure, error) {
+	return onWire(ctx, b, func(w *wire) ([]figure, error) {
+		l := load{length: 64, number: 2_000_000, rate: 200_000}
+		results, err := w.rounds(ctx, b.often(3), l, []string{"udp", "udp port 5000", "host 192.0.2.1", "not tcp"})
+		if err != nil {
+			return nil, err
+		}
+		return figuresOf("four captures of "+l.String(), results, 1), nil
+	})
+}
+
+const (
+	idleApplianceMemory = 30_000_000
+	captureMemory       = 120_000_000
+)
+
+// memory is that of an appliance that has just started, and of one with a capture of default settings under load.
+func memory(ctx context.Context, b *bed) ([]figure, error) {
+	return onWire(ctx, b, func(w *wire) ([]figure, error) {
+		pause(ctx, time.Second)
+		own, err := proportionalSet(w.pid())
+		if err != nil {
+			return nil, err
+		}
+		if err := w.line(ctx, "packetcapture start", nil); err != nil {
+			return nil, err
+		}
+		quiet, err := proportionalSet(w.pid())
+		if err != nil {
+			return nil, err
+		}
+		most := quiet
+		done := make(chan error, 1)
+		go func() {
+			_, err := w.send(ctx, load{length: 1442, number: 1_000_000})
+			done <- err
+		}()
+		for sending := true; sending; {
+			select {
+			case err := <-done:
+				if err != nil {
+					return nil, err
+				}
+				sending = false
+			case <-time.After(50 * time.Millisecond):
+			}
+			now, err := proportionalSet(w.pid())
+			if err != nil {
+				return nil, err
+			}
+			most = max(most, now)
+		}
+		w.line(ctx, "packetcapture stop", nil) // unless the size has ended it
+		return []figure{
+			{what: "memory of the appliance, idle (PSS)", ours: fmt.Sprintf("%.1f MB", float64(own)/1e6), peer: "-", goal: "at most 30 MB", met: own <= idleApplianceMemory},
+			{what: "memory with one default capture (PSS)", ours: fmt.Sprintf("%.1f MB, at most %.1f under load", float64(quiet)/1e6, float64(most)/1e6), peer: "-",
+				goal: "at most 120 MB", met: most <= captureMemory},
+		}, nil
+	})
+}
+
+func onWire(ctx context.Context, b *bed, take func(*wire) ([]figure, error)) ([]figure, error) {
+	w, err := b.newWire(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer w.close()
+	return take(w)
+}

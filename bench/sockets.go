@@ -1,0 +1,258 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// The list of 72,000 TCP sockets: half of them the ends of the other half, on the loopback interface of a namespace, held by
+// several processes.
+const (
+	socketCount   = 72_000
+	socketHolders = 6
+)
+
+// holdWord makes this program a holder of connections: bench hold-sockets N.
+const holdWord = "hold-sockets"
+
+// sockets compares netstat with ss over the same sockets: numeric, and with the process of each. Both ends of a pair are measured one
+// after the other, many times; each writes to a pipe that is read to its end.
+func sockets(ctx context.Context, b *bed) ([]figure, error) {
+	ns, err := newNamespace()
+	if err != nil {
+		return nil, err
+	}
+	defer ns.close()
+	appliance, socket, err := b.applianceIn(ctx, ns)
+	if err != nil {
+		return nil, err
+	}
+	defer appliance.stop()
+	for range socketHolders {
+		holder, err := ns.hold(ctx, socketCount/socketHolders/2)
+		if err != nil {
+			return nil, err
+		}
+		defer holder.stop()
+	}
+	if err := forgetHighWater(appliance.cmd.Process.Pid); err != nil {
+		return nil, err
+	}
+	before, err := highWater(appliance.cmd.Process.Pid)
+	if err != nil {
+		return nil, err
+	}
+	var figures []figure
+	for _, c := range []struct {
+		what, line string
+		ss         []string
+		share      float64
+	}{
+		{"netstat sockets, numeric", "netstat sockets numeric yes", []string{"-tan"}, 0.5},
+		{"netstat sockets, with processes", "netstat sockets numeric yes processes yes", []string{"-tanp"}, 0.25},
+		{"netstat sockets as JSON", "netstat sockets numeric yes --json", []string{"-tan"}, 0},
+		{"netstat sockets, filtered: state LISTEN", "netstat sockets numeric yes state LISTEN", []string{"-tln"}, 0},
+	} {
+		var ours, theirs []time.Duration
+		for range b.often(15) {
+			d, lines, err := ns.time(exec.CommandContext(ctx, b.binary, "--socket", socket, "-c", c.line))
+			if err != nil {
+				return nil, err
+			}
+			p, peerLines, err := ns.time(exec.CommandContext(ctx, "ss", c.ss...))
+			if err != nil {
+				return nil, err
+			}
+			if lines < peerLines {
+				return nil, fmt.Errorf("%s: %d lines, ss has %d", c.line, lines, peerLines)
+			}
+			ours, theirs = append(ours, d), append(theirs, p)
+		}
+		f := figure{what: fmt.Sprintf("%s, %d sockets (ss %s)", c.what, socketCount, c.ss[0]), ours: spread(ours), peer: spread(theirs)}
+		if c.share > 0 {
+			share := float64(median(ours)) / float64(median(theirs))
+			f.goal, f.met = fmt.Sprintf("<= %.2f of ss (%.2f)", c.share, share), share <= c.share
+		}
+		figures = append(figures, f)
+	}
+	after, err := highWater(appliance.cmd.Process.Pid)
+	if err != nil {
+		return nil, err
+	}
+	figures = append(figures, figure{what: "memory that the appliance needed more at its highest", ours: fmt.Sprintf("%d MiB", (after-before)>>10), peer: "-",
+		goal: "<= 64 MiB", met: after-before <= 64<<10})
+	return figures, nil
+}
+
+// applianceIn starts an appliance whose sockets are those of a namespace.
+func (b *bed) applianceIn(ctx context.Context, ns *namespace) (*server, string, error) {
+	data := b.path("sockets")
+	socket := filepath.Join(data, "api.sock")
+	cmd := exec.CommandContext(ctx, b.binary, "serve", "--data", data, "--ssh", "127.0.0.1:0", "--log", b.path("sockets-log"))
+	output, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, "", err
+	}
+	if err := ns.start(cmd); err != nil {
+		return nil, "", err
+	}
+	s := &server{cmd: cmd}
+	for lines := bufio.NewScanner(output); lines.Scan(); {
+		if announcedPort.MatchString(lines.Text()) {
+			go io.Copy(io.Discard, output)
+			return s, socket, nil
+		}
+	}
+	s.stop()
+	return nil, "", errors.New("the appliance did not start")
+}
+
+// forgetHighWater makes the kernel measure the most memory anew (clear_refs in proc(5)).
+func forgetHighWater(pid int) error {
+	return os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", pid), []byte("5"), 0)
+}
+
+// highWater is the most memory that a process had, in KiB.
+func highWater(pid int) (int, error) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, err
+	}
+	m := regexp.MustCompile(`VmHWM:\s+(\d+) kB`).FindSubmatch(status)
+	if m == nil {
+		return 0, errors.New("/proc/PID/status has no VmHWM")
+	}
+	return strconv.Atoi(string(m[1]))
+}
+
+// A namespace is a network of its own: a thread that stays in it starts what shall be there.
+type namespace struct {
+	work chan func()
+}
+
+func newNamespace() (*namespace, error) {
+	ns := &namespace{work: make(chan func())}
+	made := make(chan error)
+	go func() {
+		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
+		err := unix.Unshare(unix.CLONE_NEWNET)
+		if err == nil {
+			var lo netlink.Link
+			if lo, err = netlink.LinkByName("lo"); err == nil {
+				err = netlink.LinkSetUp(lo)
+			}
+		}
+		made <- err
+		for f := range ns.work {
+			f()
+		}
+	}()
+	return ns, <-made
+}
+
+func (ns *namespace) close() { close(ns.work) }
+
+func (ns *namespace) start(cmd *exec.Cmd) error {
+	started := make(chan error)
+	ns.work <- func() { started <- cmd.Start() }
+	return <-started
+}
+
+// time runs a program in the namespace and counts the lines that it writes.
+func (ns *namespace) time(cmd *exec.Cmd) (time.Duration, int, error) {
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return 0, 0, err
+	}
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	began := time.Now()
+	if err := ns.start(cmd); err != nil {
+		return 0, 0, err
+	}
+	lines, buffer := 0, make([]byte, 256<<10)
+	for {
+		n, err := out.Read(buffer)
+		lines += bytes.Count(buffer[:n], []byte("\n"))
+		if err != nil {
+			break
+		}
+	}
+	err = cmd.Wait()
+	d := time.Since(began)
+	if err != nil {
+		return 0, 0, fmt.Errorf("%s: %w: %s", strings.Join(cmd.Args, " "), err, said.String())
+	}
+	return d, lines, nil
+}
+
+// hold starts a process with so many connections in the namespace, and returns when they stand.
+func (ns *namespace) hold(ctx context.Context, connections int) (*server, error) {
+	cmd := exec.CommandContext(ctx, "/proc/self/exe", holdWord, strconv.Itoa(connections))
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := ns.start(cmd); err != nil {
+		return nil, err
+	}
+	s := &server{cmd: cmd}
+	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
+		s.stop()
+		return nil, errors.New("the connections could not be made")
+	}
+	return s, nil
+}
+
+// holdSockets is the process that hold starts.
+func holdSockets(count string) error {
+	n, err := strconv.Atoi(count)
+	if err != nil {
+		return err
+	}
+	limit := unix.Rlimit{Cur: uint64(2*n + 100), Max: uint64(2*n + 100)}
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return err
+	}
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	var held []net.Conn
+	for range n {
+		c, err := net.Dial("tcp4", l.Addr().String())
+		if err != nil {
+			return err
+		}
+		a, err := l.Accept()
+		if err != nil {
+			return err
+		}
+		held = append(held, c, a)
+	}
+	fmt.Println("ready")
+	end := make(chan os.Signal, 1)
+	signal.Notify(end, unix.SIGTERM)
+	<-end
+	runtime.KeepAlive(held)
+	return nil
+}

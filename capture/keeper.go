@@ -1,0 +1,126 @@
+package capture
+
+import (
+	"errors"
+	"io/fs"
+	"sync/atomic"
+)
+
+// keeper closes the files of a capture that are full, gives them their names, and
+// deletes those that have to go. It does so beside the capture, because the disk may
+// take its time.
+type keeper struct {
+	job   *Job
+	files chan finished
+	ended chan struct{}
+	err   atomic.Pointer[error]
+}
+
+// finished is a file that gets no more packets.
+type finished struct {
+	file     File
+	name     string
+	counters []Counters
+}
+
+// closing is how many files may wait to be closed before the capture waits too.
+const closing = 16
+
+func (k *keeper) start(j *Job) {
+	k.job, k.files, k.ended = j, make(chan finished, closing), make(chan struct{})
+	go func() {
+		defer close(k.ended)
+		for f := range k.files {
+			if err := k.keep(f); err != nil {
+				k.err.CompareAndSwap(nil, &err)
+			}
+		}
+	}()
+}
+
+// end waits for all files, and returns the first error.
+func (k *keeper) end() error {
+	close(k.files)
+	<-k.ended
+	return k.failed()
+}
+
+func (k *keeper) failed() error {
+	if err := k.err.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+func (k *keeper) keep(f finished) error {
+	info, err := f.file.Close(f.counters)
+	name := PartName(f.name)
+	if publishErr := k.publish(f.name); publishErr == nil {
+		name = f.name
+	} else if err == nil {
+		err = publishErr
+	}
+	info.Name = name
+
+	j := k.job
+	j.mutex.Lock()
+	closed := 0
+	for i := range j.status.Files {
+		if j.status.Files[i].Name == f.name {
+			j.status.Files[i] = info
+			closed = i + 1
+		}
+	}
+	j.mutex.Unlock()
+	if removeErr := k.prune(closed); err == nil {
+		err = removeErr
+	}
+	if j.config.Turned != nil && j.config.Spec.Rotates() {
+		j.config.Turned()
+	}
+	return err
+}
+
+// publish gives a finished file its name.
+func (k *keeper) publish(name string) error {
+	dir := k.job.config.Dir
+	if _, err := dir.Lstat(name); err == nil {
+		return &FileExistsError{name}
+	}
+	if err := dir.Rename(PartName(name), name); err != nil {
+		return bare(err)
+	}
+	// The new name is on the disk when its directory is.
+	d, err := dir.Open(".")
+	if err != nil {
+		return bare(err)
+	}
+	defer d.Close()
+	return bare(d.Sync())
+}
+
+// prune deletes the oldest files when there are more than are kept. Those that are not
+// closed yet do not count, until they are: what goes has to be on the disk anew, in case
+// that the capture dies now. So for a moment there may be more files than are kept.
+func (k *keeper) prune(closed int) error {
+	j := k.job
+	keep := int(j.config.Spec.files().KeepFiles)
+	for ; keep > 0 && closed >= keep; closed-- {
+		j.mutex.Lock()
+		s := &j.status
+		if len(s.Files) <= keep {
+			j.mutex.Unlock()
+			return nil
+		}
+		oldest := s.Files[0]
+		s.Files = s.Files[1:]
+		s.FilesRemoved++
+		s.PacketsRemoved += oldest.Packets
+		s.BytesRemoved += oldest.Bytes
+		j.mutex.Unlock()
+		if err := j.config.Dir.Remove(oldest.Name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return bare(err)
+		}
+	}
+	return nil
+}

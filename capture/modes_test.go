@@ -1,0 +1,374 @@
+package capture_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"diagsh/capture"
+	"diagsh/capture/afpacket"
+	"diagsh/capture/pcapfile"
+	"diagsh/internal/netnstest"
+
+	"github.com/vishvananda/netlink"
+)
+
+// What happens to files as a capture goes on.
+
+// windowPackets is how many packets go through a ring; WINDOW_PACKETS=3000000 make
+// windows is the whole of it.
+func windowPackets() int {
+	if n, err := strconv.Atoi(os.Getenv("WINDOW_PACKETS")); err == nil {
+		return n
+	}
+	return 60_000
+}
+
+// numbered gives packets that bear their numbers, of many lengths, as fast as they are
+// taken, and then waits.
+type numberedSource struct {
+	*fakeSource
+	next, most int
+	buffer     []byte
+	random     *rand.Rand
+}
+
+func newNumberedSource(most int) *numberedSource {
+	return &numberedSource{newFakeSource(), 0, most, make([]byte, 256*1600), rand.New(rand.NewPCG(6, 7))}
+}
+
+func (s *numberedSource) Read(batch []capture.Packet, until time.Time) (int, error) {
+	if s.next == s.most || s.ended {
+		s.idle = true
+		return s.fakeSource.Read(batch, until)
+	}
+	n := min(len(batch), s.most-s.next)
+	for i := range n {
+		length := 30 + s.random.IntN(1500)
+		data := s.buffer[i*1600 : i*1600+length]
+		copy(data[14:], fmt.Sprintf("%016x", s.next))
+		batch[i] = capture.Packet{Time: int64(s.next) * 1000, Data: data, Length: uint32(length)}
+		s.next++
+	}
+	return n, nil
+}
+
+func (s *numberedSource) Counters() []capture.Counters {
+	return []capture.Counters{{Received: uint64(s.next)}}
+}
+
+// numbersOf reads a file whose packets bear numbers, which must follow each other.
+func numbersOf(t *testing.T, path string, want int) (next, packets int) {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	r, err := pcapfile.NewReader(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var p capture.Packet
+	for r.Next(&p) == nil {
+		n, err := strconv.ParseInt(string(p.Data[14:30]), 16, 64)
+		if err != nil || want >= 0 && int(n) != want || p.Time != n*1000 {
+			t.Fatalf("%s: where packet %d should be is %q of %d", path, want, p.Data[14:30], p.Time)
+		}
+		want = int(n) + 1
+		packets++
+	}
+	return want, packets
+}
+
+func TestKeptWindowIsTheLastOne(t *testing.T) {
+	total := windowPackets()
+	for _, test := range []struct {
+		name   string
+		change func(*capture.Spec)
+		most   int64 // bytes
+	}{
+		{"circular", func(s *capture.Spec) { s.Mode, s.Limits.SizeBytes = capture.Circular, 10<<20 }, 10 << 20},
+		{"ring", func(s *capture.Spec) {
+			s.Mode, s.Rotation = capture.Ring, capture.Rotation{FileBytes: 3 << 20, KeepFiles: 4}
+		}, 12 << 20},
+		{"all", func(s *capture.Spec) { s.Mode, s.Rotation = capture.Ring, capture.Rotation{FileBytes: 4 << 20} }, 0},
+	} {
+		for _, format := range []capture.Format{capture.PCAP, capture.PCAPNG} {
+			t.Run(test.name+"/"+string(format), func(t *testing.T) {
+				source := newNumberedSource(total)
+				c := fakeConfig(t, source.fakeSource)
+				c.Open = func([]capture.Tap) (capture.Source, error) { return source, nil }
+				c.Interfaces, c.Spec.Format = c.Interfaces[:1], format
+				c.FileName = "file" + format.Extension()
+				c.Spec.Limits.Packets = int64(total)
+				test.change(&c.Spec)
+				files, err := pcapfile.NewFiles(0)
+				if err != nil {
+					t.Fatal(err)
+				}
+				c.Create, c.Release = files.Create, files.Close
+				job, err := capture.Start(c)
+				if err != nil {
+					t.Fatal(err)
+				}
+				<-job.Done()
+				status := job.Status()
+				if status.StopReason != capture.PacketCountReached || status.PacketsWritten != uint64(total) {
+					t.Fatalf("it ended as %+v", status)
+				}
+				next, bytes, kept := -1, int64(0), 0
+				for _, f := range status.Files {
+					path := filepath.Join(c.Dir.Name(), f.Name)
+					n, packets := numbersOf(t, path, next)
+					info, err := os.Stat(path)
+					if err != nil || info.Size() != f.Bytes || int64(packets) != f.Packets {
+						t.Fatalf("%s has %d packets in %d bytes, the status says %+v: %v", f.Name, packets, info.Size(), f, err)
+					}
+					next, bytes, kept = n, bytes+f.Bytes, kept+packets
+				}
+				entries, _ := os.ReadDir(c.Dir.Name())
+				if next != total || len(entries) != len(status.Files) || kept+int(status.PacketsRemoved) != total {
+					t.Errorf("the last packet is %d of %d; %d files, %d in the status; %d kept and %d removed",
+						next, total, len(entries), len(status.Files), kept, status.PacketsRemoved)
+				}
+				switch {
+				case test.most == 0 && kept != total:
+					t.Errorf("%d packets are missing", total-kept)
+				case test.most > 0 && (bytes > test.most || bytes < test.most*70/100):
+					t.Errorf("%d bytes are kept of %d", bytes, test.most)
+				}
+			})
+		}
+	}
+}
+
+func TestFileCountEndsACapture(t *testing.T) {
+	source := newFakeSource()
+	c := fakeConfig(t, source)
+	c.Spec.Mode, c.Spec.Rotation, c.Spec.Limits.Files = capture.Ring, capture.Rotation{FileBytes: 1 << 20, KeepFiles: 2}, 3
+	status := run(t, c)
+	if status.StopReason != capture.FileCountReached || len(status.Files) != 2 || status.FilesRemoved != 1 || status.Files[1].Name != "file-0003.pcapng" {
+		t.Errorf("it ended as %+v", status)
+	}
+}
+
+func TestSizeOfAllFilesEndsARing(t *testing.T) {
+	source := newFakeSource()
+	c := fakeConfig(t, source)
+	c.Spec.Mode, c.Spec.Rotation, c.Spec.Limits.SizeBytes = capture.Ring, capture.Rotation{FileBytes: 2 << 20}, 5<<20
+	status := run(t, c)
+	if status.StopReason != capture.SizeExceeded || len(status.Files) != 3 || status.BytesWritten > 5<<20 || status.BytesWritten < 5<<20-1000 {
+		t.Errorf("it ended as %+v", status)
+	}
+}
+
+func TestFilesByTime(t *testing.T) {
+	b := newBed(t)
+	s := spec("right")
+	s.Mode, s.Rotation = capture.Ring, capture.Rotation{FileSeconds: 1}
+	job := b.start(s)
+	left := b.wire("left")
+	sent := 0
+	for len(job.Status().Files) < 3 {
+		left.send(killedFrame(sent))
+		sent++
+		time.Sleep(time.Millisecond)
+	}
+	status := b.stop(job)
+	next := 0
+	for _, f := range status.Files {
+		for _, p := range b.read(f.Name) {
+			if !sameFrame(p.data, next) {
+				t.Fatalf("%s: where packet %d should be is %x", f.Name, next, p.data)
+			}
+			next++
+		}
+	}
+	if next != sent {
+		t.Errorf("%d packets of %d", next, sent)
+	}
+	if d := status.Files[0].Last.Sub(status.Files[0].First); d > 1200*time.Millisecond {
+		t.Errorf("the first file is of %s", d)
+	}
+}
+
+// A capture that goes on, as one that persists does or one that appends.
+func TestGoingOn(t *testing.T) {
+	for _, format := range []capture.Format{capture.PCAP, capture.PCAPNG} {
+		for _, mode := range []capture.Mode{capture.Single, capture.Append} {
+			t.Run(string(mode)+"/"+string(format), func(t *testing.T) {
+				b := newBed(t)
+				left := b.wire("left")
+				var before *capture.Status
+				for round := range 3 {
+					s := spec("right")
+					s.Format, s.Mode = format, mode
+					files, err := pcapfile.NewFiles(0)
+					if err != nil {
+						t.Fatal(err)
+					}
+					job := b.start(s, func(c *capture.Config) {
+						c.Create, c.Append, c.Release, c.Before, c.NextFile = files.Create, files.Append, files.Close, before, round+1
+					})
+					for i := range 1000 {
+						left.send(killedFrame(round*1000 + i))
+					}
+					status := b.stop(job)
+					before = &status
+				}
+				if before.PacketsWritten != 3000 || before.PacketsReceived != 3000 || before.PacketsMatched != 3000 {
+					t.Errorf("the counters are %+v", before)
+				}
+				want := 3
+				if mode == capture.Append {
+					want = 1
+				}
+				if len(before.Files) != want {
+					t.Fatalf("the files are %+v", before.Files)
+				}
+				next := 0
+				for _, f := range before.Files {
+					for _, p := range b.read(f.Name) {
+						if !sameFrame(p.data, next) {
+							t.Fatalf("%s: where packet %d should be is %x", f.Name, next, p.data)
+						}
+						next++
+					}
+					wireshark(t, filepath.Join(b.path, f.Name), int(f.Packets))
+				}
+				if next != 3000 {
+					t.Errorf("%d packets", next)
+				}
+			})
+		}
+	}
+}
+
+func TestDirection(t *testing.T) {
+	for direction, want := range map[capture.Traffic]int{capture.In: 3, capture.Out: 5, capture.Both: 8} {
+		b := newBed(t)
+		s := spec("right")
+		s.Direction = direction
+		job := b.start(s)
+		b.wire("left").send(frames(3)...)
+		b.wire("right").send(frames(5)...)
+		if status := b.stop(job); status.PacketsWritten != uint64(want) {
+			t.Errorf("%s: %d packets", direction, status.PacketsWritten)
+		}
+	}
+}
+
+// joiningSource adds interfaces of the namespace, wherever it is asked to.
+type joiningSource struct {
+	capture.Source
+	b *bed
+}
+
+func (s joiningSource) Add(tap capture.Tap) (err error) {
+	s.b.ns.Do(s.b, func() { err = s.Source.(capture.Adder).Add(tap) })
+	return err
+}
+
+// follow makes a capture one that interfaces can join, of so many rings as it says.
+func (b *bed) follow(s capture.Spec) func(*capture.Config) {
+	return func(c *capture.Config) {
+		c.Present = func() (present []capture.Interface, err error) {
+			b.ns.Do(b, func() { present, err = afpacket.Present(s.Interfaces) })
+			return present, err
+		}
+		c.Open = func(taps []capture.Tap) (capture.Source, error) {
+			source, err := afpacket.Options{Promiscuous: true, Follow: true, Rings: s.Rings}.Open(taps)
+			return joiningSource{source, b}, err
+		}
+	}
+}
+
+// joined tells whether there were packets since an interface joined.
+func joined(s capture.Status, name string) bool {
+	return slices.Contains(s.Interfaces, name) && s.PacketsReceived > 4
+}
+
+func TestInterfacesJoinAndCome(t *testing.T) {
+	for _, names := range [][]string{{capture.All}, {"right", "late"}} {
+		b := newBed(t)
+		s := spec(names...)
+		link := func(add bool) {
+			b.ns.Do(t, func() {
+				if !add {
+					late, err := netlink.LinkByName("late")
+					if err == nil {
+						err = netlink.LinkDel(late)
+					}
+					if err != nil {
+						t.Fatal(err)
+					}
+				}
+			})
+			if add {
+				b.ns.Veth(t, "late", "far")
+			}
+		}
+		if names[0] != capture.All {
+			s.OnInterfaceGone = capture.GoneWaits
+			link(true)
+		}
+		job := b.start(s, b.follow(s))
+		if names[0] != capture.All {
+			link(false)
+		}
+		link(true)
+		// It is joined when its packets come.
+		far := b.wire("far")
+		for end := time.Now().Add(10 * time.Second); !joined(job.Status(), "late"); time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatal("the interface does not join")
+			}
+			far.send(frame(1, 100))
+		}
+		status := b.stop(job)
+		out, err := exec.Command(netnstest.Tool(t, "tshark"), "-r", filepath.Join(b.path, status.Files[0].Name), "-T", "fields", "-e", "frame.interface_name").Output()
+		if err != nil || !strings.Contains(string(out), "late") {
+			t.Errorf("%v: tshark reads %q, %v; the status is %+v", names, out, err, status)
+		}
+		if status.PacketsWritten != status.PacketsReceived {
+			t.Errorf("the counters do not add up: %+v", status)
+		}
+	}
+}
+
+func TestSeveralRings(t *testing.T) {
+	b := newBed(t)
+	s := spec("right")
+	s.Rings = 3
+	job := b.start(s, b.follow(s))
+	sent := frames(3000)
+	b.wire("left").send(sent...)
+	status := b.stop(job)
+	if status.PacketsReceived != 3000 {
+		t.Errorf("the counters are %+v", status)
+	}
+	same(t, b.read(status.Files[0].Name), sent, capture.MaxSnapLength)
+}
+
+func TestQuotaEndsACapture(t *testing.T) {
+	c := fakeConfig(t, newFakeSource())
+	looks := 0
+	c.Allowance = func() error {
+		if looks++; looks > 2 {
+			return &capture.QuotaError{QuotaBytes: 1 << 20}
+		}
+		return nil
+	}
+	status := run(t, c)
+	if status.StopReason != capture.DiskLow || !strings.Contains(status.Error, "allowed") || status.PacketsWritten == 0 {
+		t.Errorf("it ended as %+v", status)
+	}
+}

@@ -1,0 +1,121 @@
+package pcapfile
+
+import (
+	"os"
+	"runtime"
+	"sync"
+
+	"diagsh/capture"
+
+	"golang.org/x/sys/unix"
+)
+
+// Files makes the files of one capture. They share buffers and the goroutines that
+// write, so that a capture of many files needs no more of either than one of one, and a
+// file that is being finished does not hold up the next.
+type Files struct {
+	memory *memory
+	work   chan span  // for the writing goroutine
+	sync   chan *disk // for the one that waits for the disk's cache
+	ended  sync.WaitGroup
+}
+
+// DefaultBuffers is how many bytes may wait for a disk that does not keep up. They cost
+// memory only then.
+const DefaultBuffers = 48 << 20
+
+// NewFiles takes so many bytes for buffers, DefaultBuffers if 0.
+func NewFiles(bytes int64) (*Files, error) {
+	if bytes == 0 {
+		bytes = DefaultBuffers
+	}
+	number := max(int(bytes/bufferSize), 4)
+	m, err := newMemory(number)
+	if err != nil {
+		return nil, err
+	}
+	// Room for every buffer and a flush: sending hardly ever waits.
+	f := &Files{memory: m, work: make(chan span, number+2), sync: make(chan *disk, 1)}
+	f.ended.Go(f.write)
+	f.ended.Go(f.synchronise)
+	return f, nil
+}
+
+// Close frees what the files share. All of them are closed before.
+func (f *Files) Close() {
+	close(f.work)
+	f.ended.Wait()
+	f.memory.close()
+}
+
+// write writes what the files send, in its order.
+func (f *Files) write() {
+	defer close(f.sync)
+	// As urgent as the thread that fills the buffers, which else waits for this one.
+	runtime.LockOSThread()
+	unix.Setpriority(unix.PRIO_PROCESS, 0, urgent)
+	for s := range f.work {
+		d := s.disk
+		if d.failed() == nil {
+			if err := d.write(s); err != nil {
+				d.failure.Store(&err)
+			}
+		}
+		if s.last {
+			f.memory.give(s.buffer)
+		} else {
+			d.flushing.Store(false)
+		}
+		if s.flush {
+			select {
+			case f.sync <- d:
+			default: // it is at it; the next flush asks again
+			}
+		}
+		if s.finished != nil {
+			close(s.finished)
+		}
+	}
+}
+
+// urgent is a nice value, which a thread gets if that is permitted, setpriority(2).
+const urgent = -10
+
+// synchronise makes the disk keep what it was given, for the case of a power cut. It is
+// a goroutine of its own because that can take long, and direct writes go on meanwhile.
+func (f *Files) synchronise() {
+	for d := range f.sync {
+		d.synchronise()
+	}
+}
+
+// Create begins a file that must not be there yet; its header is on its way to the
+// disk when Create returns. The error is a *capture.FileExistsError, a
+// *capture.SpecError for a size limit that is too small, capture.ErrMixedLinkTypes, or
+// says why the file cannot be created.
+func (f *Files) Create(dir *os.Root, name string, h capture.FileHeader) (capture.File, error) {
+	return f.create(dir, name, h, capture.FileInfo{})
+}
+
+// Append goes on in a file of which before says what it holds, as Repair does. A pcapng
+// file gets another section. It must be of the same format and, if it is pcap, of the same
+// link type, precision and at most the same snap length; else the error is
+// *capture.SpecError.
+func (f *Files) Append(dir *os.Root, name string, h capture.FileHeader, before capture.FileInfo) (capture.File, error) {
+	return f.create(dir, name, h, before)
+}
+
+// Create begins a file as Files.Create does, with buffers of its own.
+func Create(dir *os.Root, name string, h capture.FileHeader) (capture.File, error) {
+	files, err := NewFiles(0)
+	if err != nil {
+		return nil, err
+	}
+	file, err := files.Create(dir, name, h)
+	if err != nil {
+		files.Close()
+		return nil, err
+	}
+	file.(*Writer).own = files
+	return file, nil
+}

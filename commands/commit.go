@@ -1,0 +1,78 @@
+package commands
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+
+	"diagsh/commands/configview"
+	"diagsh/config"
+	"diagsh/menu"
+)
+
+type commitService interface {
+	Configuration(caller menu.Caller) config.View
+	CommitConfiguration(caller menu.Caller, r config.Request) (config.Commit, error)
+}
+
+type commitArgs struct {
+	Comment string         `arg:"comment,main" ask:"Comment describing your changes" help:"What was changed and why."`
+	Keep    *bool          `arg:"keep" ask:"Keep the current configuration for rollback?" default:"yes" help:"Keep what held before, so that rollbackconfig can bring it back."`
+	Confirm *time.Duration `arg:"confirm" unit:"m" min:"1" max:"86400" help:"Minutes until the commit is rolled back by itself, unless you commit once more; a number in JSON is seconds."`
+	Merge   *bool          `arg:"merge" ask:"Commit your changes on top of it?" default:"no" help:"Commit also where others committed since you began."`
+}
+
+// commit makes pending changes hold, all of them or none.
+func commit(s commitService) *menu.Command {
+	return menu.Spec[commitArgs, config.Commit]{
+		Name: "commit",
+		Help: "Make your pending changes hold.",
+		Details: "All of a commit holds or nothing of it. After `commit confirm 5` the changes are taken back in five minutes unless you commit " +
+			"once more: by then you have seen that the appliance can still be reached. That happens also when your connection is cut, or the appliance is restarted.",
+		Role:  menu.Administrator,
+		Shape: menu.Object,
+		Ask: func(_ context.Context, caller menu.Caller, _ commitArgs, q *menu.Question) error {
+			return askCommit(s.Configuration(caller), q)
+		},
+		Check: func(_ context.Context, _ menu.Caller, a commitArgs, name string) error {
+			if name == "comment" && (len(a.Comment) > 200 || strings.ContainsFunc(a.Comment, func(r rune) bool { return !unicode.IsPrint(r) })) {
+				return menu.Wrong("comment", "The comment is not right").WithHint("It is one line of at most 200 bytes")
+			}
+			return nil
+		},
+		Run: func(_ context.Context, caller menu.Caller, a commitArgs, out *menu.Out[config.Commit]) error {
+			before := s.Configuration(caller).Last.Number
+			r := config.Request{Comment: strings.TrimSpace(a.Comment), Forget: a.Keep != nil && !*a.Keep, Merge: a.Merge != nil && *a.Merge}
+			if a.Confirm != nil {
+				r.Confirm = *a.Confirm
+			}
+			done, err := s.CommitConfiguration(caller, r)
+			if err != nil {
+				return err
+			}
+			if done.Number == before {
+				out.Printf("Confirmed: it is not rolled back any more.\n")
+			} else {
+				out.Printf("Changes committed: %s\n", configview.Time(done.Time))
+			}
+			return out.Record(done)
+		},
+		Text: configview.Commit,
+	}.Command()
+}
+
+// askCommit asks nothing where there is nothing to commit, and nothing more where a commit waits for its confirmation.
+func askCommit(view config.View, q *menu.Question) error {
+	switch {
+	case len(view.Changes) == 0 && view.Waiting == nil:
+		return menu.Errorf(menu.State, "There is nothing to commit")
+	case len(view.Changes) == 0:
+		q.Skip = true
+	case q.Name == "merge":
+		q.Skip = len(view.Underneath) == 0
+		q.Text = fmt.Sprintf("The configuration has changed since you began:\n%s\n%s", config.Underneath(view.Underneath), q.Text)
+	}
+	return nil
+}

@@ -1,0 +1,36 @@
+package commands
+
+import (
+	"context"
+
+	"diagsh/commands/configview"
+	"diagsh/config"
+	"diagsh/menu"
+)
+
+type commitsService interface {
+	Commits() []config.Commit
+}
+
+type commitdetailArgs struct {
+	Commit *int `arg:"commit,main" min:"0" help:"Number of one of the last commits; the last one, if not given."`
+}
+
+// commitdetail shows who changed what, and why.
+func commitdetail(s commitsService) *menu.Command {
+	return menu.Spec[commitdetailArgs, config.Commit]{
+		Name:  "commitdetail",
+		Help:  "Show the last commit.",
+		Role:  menu.Operator,
+		Shape: menu.Object,
+		Run: func(_ context.Context, _ menu.Caller, a commitdetailArgs, out *menu.Out[config.Commit]) error {
+			for _, c := range s.Commits() {
+				if a.Commit == nil || c.Number == *a.Commit {
+					return out.Record(c)
+				}
+			}
+			return &menu.Error{Kind: menu.NotFound, Argument: "commit", Message: "The commit is not among the last ones", Hint: "commitdetail alone shows the last one"}
+		},
+		Text: configview.Commit,
+	}.Command()
+}

@@ -1,0 +1,104 @@
+// Package configview shows the configuration and what is pending, for the commands that change it.
+package configview
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"diagsh/config"
+	"diagsh/menu"
+)
+
+// An Editor keeps each user's pending changes.
+type Editor interface {
+	Configuration(caller menu.Caller) config.View
+	EditConfiguration(caller menu.Caller, edit func(config.Document) error) error
+}
+
+// Edit changes the caller's pending configuration and yields what is pending that was not before.
+func Edit(s Editor, caller menu.Caller, out *menu.Out[config.Change], edit func(config.Document) error) error {
+	return Yield(s, caller, out, func() error { return s.EditConfiguration(caller, edit) })
+}
+
+// Yield is Edit for a change that is made otherwise.
+func Yield(s Editor, caller menu.Caller, out *menu.Out[config.Change], change func() error) error {
+	before := s.Configuration(caller).Candidate
+	if err := change(); err != nil {
+		return err
+	}
+	for _, c := range config.Changes(before, s.Configuration(caller).Candidate) {
+		if err := out.Record(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Pending writes changes that are pending now.
+func Pending(w io.Writer, changes []config.Change) {
+	if len(changes) == 0 {
+		fmt.Fprint(w, "It was so already; nothing has changed.\n")
+		return
+	}
+	for _, c := range changes {
+		fmt.Fprintf(w, "%s\n", c)
+	}
+	fmt.Fprint(w, "This is pending: commit makes it hold, clearchanges drops it.\n")
+}
+
+// Tree writes changes as a tree, the settings of an object below its name.
+func Tree(w io.Writer, changes []config.Change) {
+	var section, name string
+	for _, c := range changes {
+		indent := ""
+		if c.Path.Name != "" {
+			if c.Path.Section != section {
+				fmt.Fprintf(w, "%s\n", c.Path.Section)
+				name = ""
+			}
+			if c.Path.Name != name {
+				fmt.Fprintf(w, "  %s\n", c.Path.Name)
+			}
+			indent = "    "
+		}
+		section, name = c.Path.Section, c.Path.Name
+		fmt.Fprintf(w, "%s%s: %s -> %s\n", indent, c.Path.Word(), orNotSet(c.Before), orNotSet(c.After))
+	}
+}
+
+func orNotSet(value string) string {
+	if value == "" {
+		return "not set"
+	}
+	return strings.ReplaceAll(value, "\n", " / ")
+}
+
+// Commit writes a commit with what it changed.
+func Commit(w io.Writer, c config.Commit) {
+	fmt.Fprintf(w, "Commit %d at %s by %s\n", c.Number, Time(c.Time), c.User)
+	if c.Comment != "" {
+		fmt.Fprintf(w, "Comment: %s\n", c.Comment)
+	}
+	if c.Until != nil {
+		fmt.Fprintf(w, "Rolled back at %s unless it is confirmed with: commit\n", Time(*c.Until))
+	}
+	for _, change := range c.Changes {
+		fmt.Fprintf(w, "  %s\n", change)
+	}
+}
+
+// Commits writes commits as a table.
+func Commits(w io.Writer, list []config.Commit) {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "COMMIT\tCOMMITTED ON\tUSER\tCOMMENT")
+	for _, c := range list {
+		fmt.Fprintf(t, "%d\t%s\t%s\t%s\n", c.Number, Time(c.Time), c.User, c.Comment)
+	}
+	t.Flush()
+}
+
+// Time writes a moment as all tables of the configuration do.
+func Time(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }

@@ -1,0 +1,32 @@
+package commands
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"diagsh/menu"
+)
+
+type dateArgs struct{}
+
+type dateRecord struct {
+	Time time.Time `json:"time"`
+}
+
+// date shows the appliance's clock.
+func date() *menu.Command {
+	return menu.Spec[dateArgs, dateRecord]{
+		Name:  "date",
+		Help:  "Show the date and time.",
+		Role:  menu.ReadOnly,
+		Shape: menu.Object,
+		Run: func(_ context.Context, _ menu.Caller, _ dateArgs, out *menu.Out[dateRecord]) error {
+			return out.Record(dateRecord{time.Now().Truncate(time.Second)})
+		},
+		Text: func(w io.Writer, r dateRecord) {
+			fmt.Fprintf(w, "%s\n", r.Time.UTC().Format("Mon Jan _2 15:04:05 2006 UTC"))
+		},
+	}.Command()
+}

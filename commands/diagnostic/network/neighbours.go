@@ -1,0 +1,181 @@
+package network
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"math"
+	"net/netip"
+	"slices"
+	"text/tabwriter"
+
+	"golang.org/x/sys/unix"
+
+	"diagsh/diag/interfaces"
+	"diagsh/diag/neighbours"
+	"diagsh/menu"
+)
+
+// A neighbour is an entry of the ARP or NDP cache as arpshow and ndpshow yield it. The host's own addresses stand among them, as in
+// arp(8) of BSD, though the kernel of Linux keeps them elsewhere.
+type neighbour struct {
+	Address     netip.Addr `json:"address"`
+	LinkAddress string     `json:"linkAddress"` // empty while it is not known
+	Interface   string     `json:"interface"`
+	State       string     `json:"state"`             // as ip-neighbour(8) names it
+	Expires     float64    `json:"expires,omitempty"` // seconds for which a reachable one is not asked again
+	Confirmed   float64    `json:"confirmed"`         // seconds since it answered last
+	Used        float64    `json:"used"`
+	Updated     float64    `json:"updated"`
+	Own         bool       `json:"own"` // an address of this host
+	Router      bool       `json:"router,omitempty"`
+	Proxy       bool       `json:"proxy,omitempty"`
+
+	medium string
+	index  int
+}
+
+const ownState = "PERMANENT"
+
+// neighbourRows lists a cache with the host's own addresses.
+func neighbourRows(ctx context.Context, family uint8) ([]neighbour, error) {
+	nics, err := interfaces.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	byIndex := map[int]interfaces.Interface{}
+	var rows []neighbour
+	for _, nic := range nics {
+		byIndex[nic.Index] = nic
+		for _, p := range nic.Addresses {
+			if p.Addr().Is4() == (family == unix.AF_INET) && nic.Ethernet {
+				rows = append(rows, neighbour{Address: p.Addr(), LinkAddress: nic.Address.String(), Interface: nic.Name, State: ownState, Own: true,
+					medium: mediumOf(nic), index: nic.Index})
+			}
+		}
+	}
+	list, err := neighbours.List(ctx, family)
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range list {
+		nic := byIndex[n.Index]
+		rows = append(rows, neighbour{Address: n.Address, LinkAddress: n.LinkAddress.String(), Interface: nic.Name, State: n.StateName(),
+			Expires: n.Expires.Seconds(), Confirmed: n.Confirmed.Seconds(), Used: n.Used.Seconds(), Updated: n.Updated.Seconds(),
+			Router: n.Router, Proxy: n.Proxy, medium: mediumOf(nic), index: n.Index})
+	}
+	slices.SortStableFunc(rows, func(a, b neighbour) int {
+		return cmp.Or(cmp.Compare(a.index, b.index), a.Address.Compare(b.Address))
+	})
+	return rows, nil
+}
+
+func mediumOf(nic interfaces.Interface) string {
+	switch {
+	case nic.Ethernet:
+		return "ethernet"
+	case nic.Loopback:
+		return "loopback"
+	}
+	return "other"
+}
+
+// yieldNeighbours is the work of both commands.
+func yieldNeighbours(family uint8) func(context.Context, menu.Caller, noArgs, *menu.Out[neighbour]) error {
+	return func(ctx context.Context, _ menu.Caller, _ noArgs, out *menu.Out[neighbour]) error {
+		rows, err := neighbourRows(ctx, family)
+		if err != nil {
+			return err
+		}
+		for _, r := range rows {
+			if err := out.Record(r); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// arpshow shows the ARP cache as arp(8) -an does on BSD.
+func arpshow() *menu.Command {
+	return menu.Spec[noArgs, neighbour]{
+		Name:    "arpshow",
+		Help:    "Show system ARP cache.",
+		Details: "An entry that expires is then asked again when it is needed; one that is stale will be asked at its next use.",
+		Role:    menu.ReadOnly,
+		Run:     yieldNeighbours(unix.AF_INET),
+		TextTable: func(w io.Writer, rows []neighbour) {
+			fmt.Fprintln(w, "ARP cache:")
+			for _, r := range rows {
+				at := r.LinkAddress
+				if at == "" {
+					at = "(incomplete)"
+				}
+				fmt.Fprintf(w, "(%s) at %s on %s %s [%s]\n", r.Address, at, menu.Clean(r.Interface), arpState(r), r.medium)
+			}
+			if len(rows) == 0 {
+				fmt.Fprintln(w, "It is empty.")
+			}
+		},
+	}.Command()
+}
+
+func arpState(r neighbour) string {
+	switch r.State {
+	case "PERMANENT":
+		return "permanent"
+	case "REACHABLE":
+		return fmt.Sprintf("expires in %.0f seconds", math.Ceil(r.Expires))
+	case "INCOMPLETE":
+		return "expires soon"
+	case "FAILED":
+		return "failed"
+	case "STALE":
+		return "stale"
+	}
+	return "being asked" // DELAY, PROBE
+}
+
+// ndpshow shows the NDP cache as ndp(8) -an does on BSD.
+func ndpshow() *menu.Command {
+	return menu.Spec[noArgs, neighbour]{
+		Name:    "ndpshow",
+		Help:    "Show system NDP cache.",
+		Details: "State: R reachable, S stale, D delayed, P being asked, I incomplete, F failed. Flag R: the neighbour is a router.",
+		Role:    menu.ReadOnly,
+		Run:     yieldNeighbours(unix.AF_INET6),
+		TextTable: func(w io.Writer, rows []neighbour) {
+			t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+			fmt.Fprintln(t, "Neighbor\tLinklayer Address\tNetif\tExpire\tS\tFlags")
+			for _, r := range rows {
+				at, state, expire, flags := r.LinkAddress, r.State[:1], "-", ""
+				if at == "" {
+					at = "(incomplete)"
+				}
+				switch r.State {
+				case "PERMANENT":
+					expire, state = "permanent", "R"
+				case "REACHABLE":
+					expire = fmt.Sprintf("%.0fs", math.Ceil(r.Expires))
+				}
+				if r.Router {
+					flags += "R"
+				}
+				if r.Proxy {
+					flags += "p"
+				}
+				fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", zoned(r), at, menu.Clean(r.Interface), expire, state, flags)
+			}
+			t.Flush()
+		},
+	}.Command()
+}
+
+// zoned is an address with the interface that a link-local one needs.
+func zoned(r neighbour) string {
+	if r.Address.IsLinkLocalUnicast() {
+		return r.Address.String() + "%" + menu.Clean(r.Interface)
+	}
+	return r.Address.String()
+}

@@ -1,0 +1,127 @@
+package etherconfig
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"diagsh/commands/configview"
+	"diagsh/config"
+	"diagsh/menu"
+)
+
+// A mediaRow is an interface with its cable.
+type mediaRow struct {
+	Interface string   `json:"interface"`
+	MAC       string   `json:"mac"`
+	Media     string   `json:"media"` // as it will be after the caller's commit; empty where the driver knows none
+	Pending   bool     `json:"pending"`
+	Supported []string `json:"supported"`
+	SpeedMbit int      `json:"speedMbit"`
+	Duplex    string   `json:"duplex"`
+}
+
+func media(s Services) *menu.Menu {
+	rows := func(caller menu.Caller) ([]mediaRow, error) { return mediaRows(s.Configuration(caller)) }
+	return &menu.Menu{
+		Name:   "media",
+		Help:   "View and edit Ethernet media settings.",
+		Status: listStatus(rows, mediaLine, "This machine has no Ethernet interface."),
+		Items:  []menu.Item{mediaEdit(s), listCommand("List the interfaces with their media.", rows, mediaTable)},
+	}
+}
+
+func mediaRows(view config.View) ([]mediaRow, error) {
+	list, err := interfaces(view.Candidate)
+	if err != nil {
+		return nil, err
+	}
+	var rows []mediaRow
+	for _, l := range list {
+		if l.VLAN != 0 {
+			continue
+		}
+		at := config.MediaOf(l.Name)
+		r := mediaRow{Interface: l.Name, MAC: l.MAC, Supported: []string{}, Pending: view.Candidate[at] != view.Running[at]}
+		if l.Media != nil {
+			r.Media, r.Supported, r.SpeedMbit, r.Duplex = l.Media.Current, l.Media.Supported, l.Media.SpeedMbit, l.Media.Duplex
+		}
+		if wanted := view.Candidate[at]; wanted != "" {
+			r.Media = wanted
+		}
+		rows = append(rows, r)
+	}
+	return rows, nil
+}
+
+func mediaLine(r mediaRow) string {
+	now := ""
+	if r.SpeedMbit > 0 {
+		now = fmt.Sprintf(": <%d Mbit/s %s-duplex>", r.SpeedMbit, r.Duplex)
+	}
+	medium := r.Media
+	if medium == "" {
+		medium = "unknown"
+	}
+	return fmt.Sprintf("%s (%s%s)%s %s", r.Interface, medium, now, pending(r.Pending), r.MAC)
+}
+
+func mediaTable(w io.Writer, rows []mediaRow) {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "INTERFACE\tMAC\tMEDIA\tSPEED\tDUPLEX\tSUPPORTED")
+	for _, r := range rows {
+		speed := "-"
+		if r.SpeedMbit > 0 {
+			speed = fmt.Sprint(r.SpeedMbit)
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s%s\t%s\t%s\t%s\n", r.Interface, r.MAC, orDash(r.Media), pending(r.Pending), speed, orDash(r.Duplex), orDash(strings.Join(r.Supported, " ")))
+	}
+	t.Flush()
+}
+
+func orDash(text string) string {
+	if text == "" {
+		return "-"
+	}
+	return text
+}
+
+type mediaEditArgs struct {
+	Interface string `arg:"interface,main,required" ask:"Interface to edit" help:"Name of the interface."`
+	Media     string `arg:"media,required" ask:"Media" help:"One of the modes that the driver offers, or autoselect."`
+}
+
+func mediaEdit(s Services) *menu.Command {
+	return menu.Spec[mediaEditArgs, config.Change]{
+		Name: "edit",
+		Help: "Change the speed and duplex of an interface.",
+		Role: menu.Administrator,
+		Ask: func(_ context.Context, caller menu.Caller, a mediaEditArgs, q *menu.Question) error {
+			rows, err := mediaRows(s.Configuration(caller))
+			if err != nil {
+				return err
+			}
+			for _, r := range rows {
+				switch {
+				case q.Name == "interface":
+					q.Choices = append(q.Choices, menu.Choice{Value: r.Interface, Label: mediaLine(r)})
+				case r.Interface != a.Interface:
+				case len(r.Supported) == 0:
+					return &menu.Error{Kind: menu.Unsupported, Argument: "interface", Message: "The driver of " + r.Interface + " lets nobody choose its media"}
+				default:
+					q.Default = r.Media
+					for _, m := range r.Supported {
+						q.Choices = append(q.Choices, menu.Choice{Value: m})
+					}
+				}
+			}
+			return nil
+		},
+		Run: func(_ context.Context, caller menu.Caller, a mediaEditArgs, out *menu.Out[config.Change]) error {
+			return edit(s, caller, out, func(d config.Document) { d.Set(config.MediaOf(a.Interface), a.Media) })
+		},
+		TextTable: configview.Pending,
+	}.Command()
+}

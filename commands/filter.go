@@ -1,0 +1,186 @@
+package commands
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"strings"
+
+	"diagsh/capture"
+	"diagsh/capture/filter"
+	"diagsh/commands/captureview"
+	"diagsh/menu"
+)
+
+// filterService knows the interfaces that filters are for, and checks expressions.
+type filterService interface {
+	CaptureInterfaces() []capture.InterfaceInfo
+	CheckFilter(ctx context.Context, expression string) error
+}
+
+// filterMenu is the menu of capture filters, as a language: nothing is captured here.
+func filterMenu(s filterService) *menu.Menu {
+	return &menu.Menu{
+		Name:  "filter",
+		Help:  "Understand and build capture filters.",
+		Items: []menu.Item{filterExplain(s), filterBuild(s)},
+	}
+}
+
+// explained is a filter in words and as the kernel's program.
+type explained struct {
+	Expression   string `json:"expression"`
+	Meaning      string `json:"meaning"`
+	LinkType     string `json:"linkType"`
+	Instructions int    `json:"instructions"`
+	Listing      string `json:"listing"`
+	Kernel       bool   `json:"kernel"`
+	KernelReason string `json:"kernelReason,omitempty"`
+}
+
+type filterExplainArgs struct {
+	Expression string `arg:"expression,main,required,assisted" ask:"Filter expression as tcpdump takes it" help:"A tcpdump filter such as \"host 192.0.2.1 and port 25\"; in a line of commands, in quotes."`
+	LinkType   string `arg:"linktype" choices:"ethernet|raw" default:"ethernet" help:"What the packets begin with."`
+}
+
+func filterExplain(s filterService) *menu.Command {
+	return menu.Spec[filterExplainArgs, explained]{
+		Name:    "explain",
+		Help:    "Say in words what a filter matches, and show its program.",
+		Details: "The program is what the kernel runs on each packet, listed as tcpdump -d does.",
+		Role:    menu.ReadOnly,
+		Shape:   menu.Object,
+		Assist: func(_ context.Context, _ menu.Caller, _ filterExplainArgs, _, text string) menu.Completion {
+			return captureview.SuggestFilter(text, s.CaptureInterfaces())
+		},
+		Run: func(ctx context.Context, _ menu.Caller, a filterExplainArgs, out *menu.Out[explained]) error {
+			target := filter.Target{LinkType: filter.EN10MB, Kind: filter.Live}
+			if a.LinkType == "raw" {
+				target.LinkType = filter.Raw
+			}
+			meaning, err := filter.Explain(a.Expression)
+			if err != nil {
+				return filterFault(err)
+			}
+			program, err := filter.CompileContext(ctx, a.Expression, target)
+			if err != nil {
+				return filterFault(err)
+			}
+			ready, why := program.KernelReady()
+			return out.Record(explained{Expression: a.Expression, Meaning: strings.TrimRight(meaning, "\n"), LinkType: target.LinkType.String(),
+				Instructions: len(program.Instructions), Listing: program.Listing(), Kernel: ready, KernelReason: why})
+		},
+		Text: func(w io.Writer, e explained) {
+			fmt.Fprintf(w, "Matches:\n%s\n\nProgram for %s, %d instructions:\n%s", indented(e.Meaning), e.LinkType, e.Instructions, e.Listing)
+			if !e.Kernel {
+				fmt.Fprintf(w, "The kernel does not take it: %s.\n", e.KernelReason)
+			}
+		},
+	}.Command()
+}
+
+func indented(text string) string { return "  " + strings.ReplaceAll(text, "\n", "\n  ") }
+
+// filterFault is what a compiler's refusal is to a user.
+func filterFault(err error) error {
+	var f *filter.Error
+	if !errors.As(err, &f) {
+		return err
+	}
+	e := menu.Wrong("expression", "The filter is wrong at character %d: %s", f.Character(), strings.TrimSuffix(f.Message, "."))
+	e.Hint = menu.Sentence(f.Hint)
+	return e
+}
+
+// built is a structured filter as an expression.
+type built struct {
+	Expression string `json:"expression"`
+}
+
+type filterBuildArgs struct {
+	Protocol      string `arg:"protocol" ask:"Protocol (TCP, UDP, ICMP or a number; Enter for any)" help:"TCP, UDP, ICMP or a number; several with ;, not with !."`
+	LocalAddress  string `arg:"localaddress" ask:"Local address (Enter for any of this host)" help:"Addresses of this side: single, a-b, a/len, several with ;, not with !."`
+	LocalPort     string `arg:"localport" ask:"Local port (Enter for any)" help:"Ports of this side: single, a-b, several with ;, not with !."`
+	RemoteAddress string `arg:"remoteaddress" ask:"Remote address (Enter for any)" help:"Addresses of the other side: single, a-b, a/len, several with ;, not with !."`
+	RemotePort    string `arg:"remoteport" ask:"Remote port (Enter for any)" help:"Ports of the other side: single, a-b, several with ;, not with !."`
+	EthernetType  string `arg:"ethernettype" help:"IPv4, IPv6, ARP or a number."`
+	MAC           string `arg:"mac" help:"An Ethernet address at either end."`
+	Interface     string `arg:"interface" help:"The interface, in captures on several."`
+	Filters       string `arg:"filters" help:"Several such filters as a JSON array of objects; a packet that any of them matches is taken."`
+}
+
+func filterBuild(s filterService) *menu.Command {
+	return menu.Spec[filterBuildArgs, built]{
+		Name:    "build",
+		Help:    "Write a filter from protocol, addresses and ports of both sides.",
+		Details: "Local and remote are relative to this host, so both directions of a conversation match.",
+		Role:    menu.ReadOnly,
+		Shape:   menu.Object,
+		Run: func(ctx context.Context, _ menu.Caller, a filterBuildArgs, out *menu.Out[built]) error {
+			filters, err := a.structured()
+			if err != nil {
+				return err
+			}
+			expression, err := filter.StructuredExpression(filters, thisHost(s.CaptureInterfaces()))
+			var field *filter.FieldError
+			if errors.As(err, &field) {
+				name := field.Field
+				if argument, ok := argumentOf[name]; ok && a.Filters == "" {
+					name = argument
+				}
+				e := menu.Wrong(name, "%s %q: %s", name, field.Value, field.Message)
+				if field.Replacement != "" {
+					e.Hint = "Try " + field.Replacement
+				}
+				return e
+			}
+			if err != nil {
+				return err
+			}
+			if err := s.CheckFilter(ctx, expression); err != nil {
+				return err
+			}
+			return out.Record(built{expression})
+		},
+		Text: func(w io.Writer, b built) { fmt.Fprintln(w, captureview.Filter(b.Expression)) },
+	}.Command()
+}
+
+// argumentOf is the argument that sets a field of a structured filter.
+var argumentOf = map[string]string{"protocol": "protocol", "localIPAddress": "localaddress", "localPort": "localport", "remoteIPAddress": "remoteaddress",
+	"remotePort": "remoteport", "ethernetType": "ethernettype", "ethernetAddress": "mac", "captureInterface": "interface"}
+
+func (a filterBuildArgs) structured() ([]filter.Structured, error) {
+	if a.Filters == "" {
+		return []filter.Structured{{Protocol: a.Protocol, LocalIPAddress: a.LocalAddress, LocalPort: a.LocalPort, RemoteIPAddress: a.RemoteAddress,
+			RemotePort: a.RemotePort, EthernetType: a.EthernetType, EthernetAddress: a.MAC, CaptureInterface: a.Interface}}, nil
+	}
+	decoder := json.NewDecoder(strings.NewReader(a.Filters))
+	decoder.DisallowUnknownFields()
+	var list []filter.Structured
+	if err := decoder.Decode(&list); err != nil {
+		return nil, menu.Wrong("filters", "That is not a JSON array of filters").WithHint(`It is such as [{"protocol":"TCP","remotePort":"443"},{"protocol":"UDP"}]`)
+	}
+	return list, nil
+}
+
+// thisHost is what local means.
+func thisHost(interfaces []capture.InterfaceInfo) filter.Host {
+	host := filter.Host{Interfaces: map[string]int{}}
+	for _, i := range interfaces {
+		if link, err := net.InterfaceByName(i.Name); err == nil {
+			host.Interfaces[i.Name] = link.Index
+		}
+		for _, text := range i.Addresses {
+			text, _, _ = strings.Cut(text, "/")
+			if a, err := netip.ParseAddr(text); err == nil {
+				host.Addresses = append(host.Addresses, a)
+			}
+		}
+	}
+	return host
+}

@@ -1,0 +1,32 @@
+// Package netstat is the menu netstat: what the kernel knows of connections, interfaces, routes and queues. It is a question with five
+// numbered answers, as on AsyncOS.
+package netstat
+
+import (
+	"context"
+	"net/netip"
+
+	"diagsh/menu"
+)
+
+// Services is what the menu's commands need from the running appliance.
+type Services interface {
+	// HostNames are the names of those addresses whose name is found before ctx ends.
+	HostNames(ctx context.Context, addresses []netip.Addr) map[netip.Addr]string
+}
+
+// Menu is netstat.
+func Menu(s Services) *menu.Menu {
+	return &menu.Menu{
+		Name:   "netstat",
+		Help:   "Show connections, interfaces, routes, queues and traffic.",
+		Choice: "Choose the information you want to display",
+		Items: []menu.Item{
+			socketsCommand(s),
+			interfacesCommand(),
+			routesCommand(s),
+			queuesCommand(s),
+			trafficCommand(),
+		},
+	}
+}

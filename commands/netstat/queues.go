@@ -1,0 +1,146 @@
+package netstat
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+
+	"diagsh/diag/netlink"
+	diag "diagsh/diag/sockets"
+	"diagsh/menu"
+)
+
+type queuesArgs struct {
+	Numeric bool `arg:"numeric" default:"no" help:"Show addresses, do not look up names."`
+	Full    bool `arg:"full" default:"no" help:"Do not cut long host names."`
+}
+
+// A queueRow is a listener with its queue.
+type queueRow struct {
+	Protocol     string     `json:"protocol"`
+	Queued       uint32     `json:"queued"`     // connections that wait for the program
+	Incomplete   uint32     `json:"incomplete"` // connections whose handshake is not over
+	Maximum      uint32     `json:"maximum"`
+	LocalAddress netip.Addr `json:"localAddress"`
+	LocalPort    uint16     `json:"localPort"`
+	LocalName    string     `json:"localName,omitempty"`
+	Interface    string     `json:"interface,omitempty"`
+
+	device uint32
+	dual   bool
+	full   bool
+}
+
+func queuesCommand(s Services) *menu.Command {
+	return menu.Spec[queuesArgs, queueRow]{
+		Name:    "queues",
+		Help:    "Size of the listen queues.",
+		Details: "Of each listener: qlen connections wait for the program to accept them, at most maxqlen may; of incqlen the handshake is not over.",
+		Role:    menu.ReadOnly,
+		Run: func(ctx context.Context, _ menu.Caller, a queuesArgs, out *menu.Out[queueRow]) error {
+			rows, err := queueRows(ctx)
+			if err != nil {
+				return err
+			}
+			names := map[netip.Addr]string{}
+			if !a.Numeric {
+				names = queueNames(ctx, s, rows)
+			}
+			for _, r := range rows {
+				r.LocalName, r.full = names[r.LocalAddress], a.Full
+				if err := out.Record(r); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+		TextTable: queuesTable,
+	}.Command()
+}
+
+// queueRows reads the listeners, and counts the half-open connections of each.
+func queueRows(ctx context.Context) ([]queueRow, error) {
+	devices, err := deviceNames(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var rows []queueRow
+	halfOpen := map[halfOpenTo]uint32{}
+	err = diag.Each(ctx, diag.Query{States: []diag.State{diag.Listen, diag.SynRcvd}}, func(s *diag.Socket) error {
+		if s.State == diag.SynRcvd {
+			halfOpen[halfOpenTo{netip.AddrPortFrom(s.Local.Addr().Unmap(), s.Local.Port()), s.Device}]++
+			return nil
+		}
+		rows = append(rows, queueRow{Protocol: protocolOf(s), Queued: s.RecvQ, Maximum: s.SendQ, LocalAddress: s.Local.Addr(),
+			LocalPort: s.Local.Port(), Interface: devices[s.Device], device: s.Device, dual: s.Dual()})
+		return nil
+	})
+	if err != nil && !errors.Is(err, netlink.ErrChanged) {
+		return nil, err
+	}
+	for to, n := range halfOpen {
+		if r := listenerOf(rows, to); r != nil {
+			r.Incomplete += n
+		}
+	}
+	return rows, nil
+}
+
+// halfOpenTo is where a half-open connection goes. The kernel does not say to which listener it belongs.
+type halfOpenTo struct {
+	local  netip.AddrPort
+	device uint32
+}
+
+// listenerOf finds the listener that the kernel chose for a connection: the one whose address and interface fit best
+// (compute_score in net/ipv4/inet_hashtables.c, Linux 6.18). Of several alike (SO_REUSEPORT) the first counts for all.
+func listenerOf(rows []queueRow, to halfOpenTo) *queueRow {
+	var best *queueRow
+	score := 0
+	for i := range rows {
+		r := &rows[i]
+		if r.LocalPort != to.local.Port() || r.device != 0 && r.device != to.device {
+			continue
+		}
+		s := 0
+		switch {
+		case r.LocalAddress.Unmap() == to.local.Addr():
+			s = 8
+		case !r.LocalAddress.IsUnspecified():
+			continue
+		case r.LocalAddress.Is4() == to.local.Addr().Is4():
+			s = 2
+		case r.dual:
+			s = 1
+		default:
+			continue
+		}
+		if r.device != 0 {
+			s += 4
+		}
+		if s > score {
+			best, score = r, s
+		}
+	}
+	return best
+}
+
+func queueNames(ctx context.Context, s Services, rows []queueRow) map[netip.Addr]string {
+	looking, cancel := context.WithTimeout(ctx, nameBudget)
+	defer cancel()
+	var addresses []netip.Addr
+	for _, r := range rows {
+		addresses = append(addresses, r.LocalAddress)
+	}
+	return s.HostNames(looking, addresses)
+}
+
+func queuesTable(w io.Writer, rows []queueRow) {
+	fmt.Fprintf(w, "Current listen queue sizes (qlen/incqlen/maxqlen)\nProto Listen         Local Address\n")
+	for _, r := range rows {
+		at := appendEndpoint(nil, r.LocalAddress, r.LocalName, r.Interface, r.LocalPort, r.full)
+		fmt.Fprintf(w, "%-5s %-14s %s\n", r.Protocol, fmt.Sprintf("%d/%d/%d", r.Queued, r.Incomplete, r.Maximum), at)
+	}
+}

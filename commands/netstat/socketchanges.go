@@ -1,0 +1,172 @@
+package netstat
+
+import (
+	"cmp"
+	"context"
+	"net/netip"
+	"slices"
+	"time"
+
+	diag "diagsh/diag/sockets"
+)
+
+const (
+	changeNew   = "new"
+	changeGone  = "gone"
+	changeOther = "changed"
+)
+
+// identity is what a socket keeps for its life. Listeners on one port, each in a process of its own, differ by the inode alone.
+type identity struct {
+	udp           bool
+	local, remote netip.AddrPort
+	inode         uint32
+}
+
+func identityOf(s *diag.Socket) identity {
+	id := identity{udp: s.UDP, local: s.Local, remote: s.Remote}
+	if s.State == diag.Listen || s.UDP {
+		id.inode = s.Inode
+	}
+	return id
+}
+
+// A sighting is a socket as it was seen last.
+type sighting struct {
+	socket diag.Socket
+	round  int
+}
+
+// refresh shows the list again and again until ctx ends. What it remembers of the last list grows with the number of sockets.
+func (v *socketsView) refresh(ctx context.Context) error {
+	seen := map[identity]sighting{}
+	tick := time.NewTicker(v.Every)
+	defer tick.Stop()
+	for round := 0; ; round++ {
+		if err := v.round(ctx, seen, round); err != nil {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (v *socketsView) round(ctx context.Context, seen map[identity]sighting, round int) error {
+	if err := v.prepare(ctx); err != nil {
+		return err
+	}
+	v.now = time.Now().UTC().Truncate(time.Millisecond)
+	if v.Count != "" {
+		v.out.Printf("%s\n", v.now.Format("2006-01-02 15:04:05 UTC"))
+		return v.count(ctx)
+	}
+	v.out.Printf("Active Internet connections (including servers), %s\n%s", v.now.Format("2006-01-02 15:04:05 UTC"), v.heading())
+	return v.list(ctx, func(show func(*diag.Socket, string) error) error {
+		err := v.each(ctx, func(s *diag.Socket) error {
+			id := identityOf(s)
+			was, known := seen[id]
+			change := ""
+			switch {
+			case round == 0:
+			case !known:
+				change = changeNew
+			case was.socket.State != s.State || was.socket.RecvQ != s.RecvQ || was.socket.SendQ != s.SendQ:
+				change = changeOther
+			}
+			kept := sighting{*s, round}
+			kept.socket.TCP = nil
+			seen[id] = kept
+			return show(s, change)
+		})
+		if err != nil {
+			return err
+		}
+		for id, s := range seen {
+			if s.round != round {
+				delete(seen, id)
+				if err := show(&s.socket, changeGone); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+}
+
+// A countRow is how many sockets are in a state, or have one remote host.
+type countRow struct {
+	State   string      `json:"state,omitempty"`
+	Address *netip.Addr `json:"foreignAddress,omitempty"`
+	Name    string      `json:"foreignName,omitempty"`
+	Count   int         `json:"count"`
+
+	full bool
+}
+
+func (r countRow) line() []byte {
+	b := append(number(nil, uint64(r.Count), 8), ' ')
+	if r.Address == nil {
+		return append(append(b, r.State...), '\n')
+	}
+	b = r.Address.AppendTo(b)
+	if r.Name != "" {
+		b = append(append(append(b, " ("...), shortened(r.Name, r.full)...), ')')
+	}
+	return append(b, '\n')
+}
+
+// count shows how many sockets there are per state or remote host, the most first.
+func (v *socketsView) count(ctx context.Context) error {
+	states, hosts := map[string]int{}, map[netip.Addr]int{}
+	err := v.each(ctx, func(s *diag.Socket) error {
+		switch {
+		case v.Count == "state" && s.UDP && s.State == diag.Closed:
+			states["UNCONNECTED"]++
+		case v.Count == "state":
+			states[s.State.String()]++
+		case !s.Remote.Addr().IsUnspecified():
+			hosts[s.Remote.Addr().Unmap()]++
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	var rows []countRow
+	for state, n := range states {
+		rows = append(rows, countRow{State: state, Count: n})
+	}
+	var addresses []netip.Addr
+	for a, n := range hosts {
+		rows = append(rows, countRow{Address: &a, Count: n, full: v.Full})
+		addresses = append(addresses, a)
+	}
+	slices.SortFunc(rows, func(a, b countRow) int {
+		if c := cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.State, b.State)); c != 0 || a.Address == nil {
+			return c
+		}
+		return a.Address.Compare(*b.Address)
+	})
+	names := map[netip.Addr]string{}
+	if !v.Numeric && len(addresses) > 0 {
+		looking, cancel := context.WithTimeout(ctx, nameBudget)
+		defer cancel()
+		names = v.services.HostNames(looking, addresses)
+	}
+	v.out.Printf("   Count %s\n", map[string]string{"state": "(state)", "host": "Foreign Address"}[v.Count])
+	for _, r := range rows {
+		if r.Address != nil {
+			r.Name = names[*r.Address]
+		}
+		if err := v.out.Record(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,236 @@
+package netstat
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"diagsh/diag/netlink"
+	diag "diagsh/diag/sockets"
+	"diagsh/diag/users"
+	"diagsh/menu"
+)
+
+type socketsArgs struct {
+	Numeric   bool          `arg:"numeric" ask:"Show network addresses as numbers?" default:"no" help:"Show addresses, do not look up names."`
+	Full      bool          `arg:"full" ask:"Avoid truncating the address?" default:"no" help:"Do not cut long host names."`
+	State     []string      `arg:"state" choices:"ESTABLISHED|SYN_SENT|SYN_RCVD|FIN_WAIT_1|FIN_WAIT_2|TIME_WAIT|CLOSED|CLOSE_WAIT|LAST_ACK|LISTEN|CLOSING" help:"Only sockets in these states, separated by commas."`
+	Port      int           `arg:"port" min:"1" max:"65535" help:"Only sockets with this port at either end."`
+	Address   string        `arg:"address" help:"Only sockets with this address at either end, or one of a network such as 192.0.2.0/24."`
+	Process   string        `arg:"process" help:"Only sockets of processes with this name or number."`
+	User      string        `arg:"user" help:"Only sockets of processes that run as this user."`
+	Protocol  string        `arg:"protocol" choices:"tcp|udp|all" default:"tcp" help:"Which sockets."`
+	Processes bool          `arg:"processes" default:"no" help:"Show the process that holds the socket, and its user."`
+	Details   bool          `arg:"details" default:"no" help:"Show what TCP measured: round-trip time, retransmits, congestion window."`
+	Count     string        `arg:"count" choices:"state|host" help:"Show how many sockets there are per state or per remote host instead."`
+	Every     time.Duration `arg:"every,stream" min:"1" max:"3600" help:"Show the list again after so many seconds, what changed marked, until Ctrl-C."`
+}
+
+// A socketsRow is a socket or a count: what the command yields.
+type socketsRow interface{ line() []byte }
+
+func socketsCommand(s Services) *menu.Command {
+	return menu.Spec[socketsArgs, socketsRow]{
+		Name: "sockets",
+		Help: "List of active sockets.",
+		Details: "With every, + marks a socket that is new, - one that has gone, * one whose state or queues changed. " +
+			"Counts have the members state, or foreignAddress and foreignName, and count.",
+		Record:  socketRow{},
+		Role:    menu.ReadOnly,
+		Suggest: suggestSockets,
+		Check:   checkSockets,
+		Run: func(ctx context.Context, _ menu.Caller, a socketsArgs, out *menu.Out[socketsRow]) error {
+			v := &socketsView{socketsArgs: a, services: s, out: out, users: users.Names{}}
+			if a.Every > 0 {
+				return v.refresh(ctx)
+			}
+			return v.once(ctx)
+		},
+		Text: func(w io.Writer, r socketsRow) { w.Write(r.line()) },
+	}.Command()
+}
+
+func checkSockets(_ context.Context, _ menu.Caller, a socketsArgs, name string) error {
+	if name == "address" {
+		if _, err := parseNetwork(a.Address); err != nil {
+			return err
+		}
+	}
+	if name == "count" && a.Processes {
+		return menu.Wrong("count", "Counts have no process").WithHint("Leave out processes, or count")
+	}
+	return nil
+}
+
+// parseNetwork reads an address or a network.
+func parseNetwork(text string) (netip.Prefix, error) {
+	if text == "" {
+		return netip.Prefix{}, nil
+	}
+	if a, err := netip.ParseAddr(text); err == nil {
+		a = a.WithZone("").Unmap()
+		return netip.PrefixFrom(a, a.BitLen()), nil
+	}
+	if p, err := netip.ParsePrefix(text); err == nil {
+		return p.Masked(), nil
+	}
+	return netip.Prefix{}, menu.Wrong("address", "%q is no address", menu.Clean(text)).WithHint("It is such as 192.0.2.7, 2001:db8::1 or 192.0.2.0/24")
+}
+
+// A socketsView is one run of the command.
+type socketsView struct {
+	socketsArgs
+	services Services
+	out      *menu.Out[socketsRow]
+	users    users.Names
+	network  netip.Prefix
+	owners   *diag.Owners
+	devices  map[uint32]string
+	row      socketRow
+	now      time.Time // of the list, with every
+}
+
+// nameBudget is how long the names of all addresses may take together; those that are not found then are shown as addresses.
+const nameBudget = 3 * time.Second
+
+// prepare looks at what belongs to all sockets.
+func (v *socketsView) prepare(ctx context.Context) (err error) {
+	if v.network, err = parseNetwork(v.Address); err != nil {
+		return err
+	}
+	if v.devices, err = deviceNames(ctx); err != nil {
+		return err
+	}
+	if v.Processes || v.Process != "" || v.User != "" {
+		v.owners, err = diag.FindOwners(ctx)
+	}
+	return err
+}
+
+func (v *socketsView) query() diag.Query {
+	q := diag.Query{UDP: v.Protocol != "tcp", NoTCP: v.Protocol == "udp", Detail: v.Details}
+	for _, state := range diag.States() {
+		for _, wanted := range v.State {
+			if wanted == state.String() {
+				q.States = append(q.States, state)
+			}
+		}
+	}
+	return q
+}
+
+// each calls yield for the sockets that were asked for.
+func (v *socketsView) each(ctx context.Context, yield func(*diag.Socket) error) error {
+	err := diag.Each(ctx, v.query(), func(s *diag.Socket) error {
+		if !v.wanted(s) {
+			return nil
+		}
+		return yield(s)
+	})
+	if errors.Is(err, netlink.ErrChanged) {
+		return nil // sockets come and go all the time
+	}
+	return err
+}
+
+func (v *socketsView) wanted(s *diag.Socket) bool {
+	if v.Port != 0 && int(s.Local.Port()) != v.Port && int(s.Remote.Port()) != v.Port {
+		return false
+	}
+	if v.network.IsValid() && !v.network.Contains(s.Local.Addr().Unmap()) && !v.network.Contains(s.Remote.Addr().Unmap()) {
+		return false
+	}
+	if v.Process == "" && v.User == "" {
+		return true
+	}
+	held := false
+	v.owners.Of(s.Inode, func(p *diag.Process) {
+		held = held || (v.Process == "" || strings.EqualFold(p.Name, v.Process) || strconv.Itoa(p.PID) == v.Process) &&
+			(v.User == "" || v.users.Of(p.UID) == v.User || strconv.FormatUint(uint64(p.UID), 10) == v.User)
+	})
+	return held
+}
+
+// once shows the list or the counts.
+func (v *socketsView) once(ctx context.Context) error {
+	if err := v.prepare(ctx); err != nil {
+		return err
+	}
+	if v.Count != "" {
+		return v.count(ctx)
+	}
+	v.out.Printf("Active Internet connections (including servers)\n%s", v.heading())
+	return v.list(ctx, func(show func(*diag.Socket, string) error) error {
+		return v.each(ctx, func(s *diag.Socket) error { return show(s, "") })
+	})
+}
+
+// list yields the sockets that walk shows, with what changed about each. With names it works in pieces, so that a long list begins at
+// once, takes little memory, and many names are looked up together.
+func (v *socketsView) list(ctx context.Context, walk func(show func(s *diag.Socket, change string) error) error) error {
+	if v.Numeric {
+		return walk(func(s *diag.Socket, change string) error { return v.record(s, change, nil) })
+	}
+	looking, cancel := context.WithTimeout(ctx, nameBudget)
+	defer cancel()
+	var p piece
+	err := walk(func(s *diag.Socket, change string) error {
+		if p.add(s, change); len(p.sockets) < pieceLength {
+			return nil
+		}
+		return p.show(looking, v)
+	})
+	if err != nil {
+		return err
+	}
+	return p.show(looking, v)
+}
+
+// record yields one socket. The record is used again, so that a list of any length takes the memory of one.
+func (v *socketsView) record(s *diag.Socket, change string, names map[netip.Addr]string) error {
+	v.row.fill(v, s, names)
+	if v.Every > 0 {
+		v.row.changes, v.row.Time, v.row.Change = true, &v.now, change
+	}
+	return v.out.Record(&v.row)
+}
+
+// pieceLength is for how many sockets names are looked up together.
+const pieceLength = 2048
+
+// A piece is some sockets whose names are not known yet.
+type piece struct {
+	sockets []diag.Socket
+	tcp     []diag.TCP // what Socket.TCP points to
+	changes []string
+}
+
+func (p *piece) add(s *diag.Socket, change string) {
+	var tcp diag.TCP
+	if s.TCP != nil {
+		tcp = *s.TCP
+	}
+	p.sockets, p.tcp, p.changes = append(p.sockets, *s), append(p.tcp, tcp), append(p.changes, change)
+}
+
+func (p *piece) show(ctx context.Context, v *socketsView) error {
+	addresses := make([]netip.Addr, 0, 2*len(p.sockets))
+	for i := range p.sockets {
+		addresses = append(addresses, p.sockets[i].Local.Addr(), p.sockets[i].Remote.Addr())
+	}
+	names := v.services.HostNames(ctx, addresses)
+	for i := range p.sockets {
+		if p.sockets[i].TCP != nil {
+			p.sockets[i].TCP = &p.tcp[i]
+		}
+		if err := v.record(&p.sockets[i], p.changes[i], names); err != nil {
+			return err
+		}
+	}
+	p.sockets, p.tcp, p.changes = p.sockets[:0], p.tcp[:0], p.changes[:0]
+	return nil
+}

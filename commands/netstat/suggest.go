@@ -1,0 +1,84 @@
+package netstat
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	diag "diagsh/diag/sockets"
+	"diagsh/diag/users"
+	"diagsh/menu"
+)
+
+// Suggestions must come at once, so only so many sockets are looked at and so many suggestions made.
+const (
+	lookedAt  = 5000
+	suggested = 100
+)
+
+var errEnough = errors.New("enough sockets were looked at")
+
+// suggestSockets offers what is there now: hosts that are connected, ports that somebody listens on, names of processes, users.
+func suggestSockets(ctx context.Context, _ menu.Caller, _ socketsArgs, name string) []menu.Choice {
+	switch name {
+	case "address":
+		return seen(ctx, diag.Query{}, func(s *diag.Socket) string {
+			if s.Remote.Addr().IsUnspecified() {
+				return ""
+			}
+			return s.Remote.Addr().Unmap().String()
+		})
+	case "port":
+		return seen(ctx, diag.Query{UDP: true, States: []diag.State{diag.Listen, diag.Closed}}, func(s *diag.Socket) string {
+			return strconv.Itoa(int(s.Local.Port()))
+		})
+	case "user":
+		names := users.Names{}
+		return seen(ctx, diag.Query{UDP: true}, func(s *diag.Socket) string { return names.Of(s.UID) })
+	case "process":
+		return processNames()
+	}
+	return nil
+}
+
+// seen collects what value finds at the sockets.
+func seen(ctx context.Context, q diag.Query, value func(*diag.Socket) string) []menu.Choice {
+	values := map[string]bool{}
+	n := 0
+	diag.Each(ctx, q, func(s *diag.Socket) error {
+		if n++; n > lookedAt || len(values) == suggested {
+			return errEnough
+		}
+		if v := value(s); v != "" {
+			values[v] = true
+		}
+		return nil
+	})
+	return choices(values)
+}
+
+func processNames() []menu.Choice {
+	values := map[string]bool{}
+	paths, _ := filepath.Glob("/proc/[0-9]*/comm")
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		// A word that cannot be typed as it is cannot be completed.
+		if name := strings.TrimSuffix(string(text), "\n"); err == nil && name != "" && menu.Clean(name) == name && menu.Quote(name) == name {
+			values[name] = true
+		}
+	}
+	return choices(values)
+}
+
+func choices(values map[string]bool) []menu.Choice {
+	var list []menu.Choice
+	for v := range values {
+		list = append(list, menu.Choice{Value: v})
+	}
+	slices.SortFunc(list, func(a, b menu.Choice) int { return strings.Compare(a.Value, b.Value) })
+	return list
+}

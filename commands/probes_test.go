@@ -1,0 +1,350 @@
+package commands_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"diagsh/internal/appliance"
+	"diagsh/internal/netnstest"
+	"diagsh/internal/vt"
+)
+
+// linkDelay is what each link of the chain adds in each direction.
+const linkDelay = 3 * time.Millisecond
+
+// A hop is a line of a traceroute, ours or a peer's.
+type hop struct {
+	addresses []string // each once, in order
+	marks     []string
+	best      float64 // milliseconds
+	stars     int
+}
+
+// chainBench is an appliance at the beginning of eight namespaces, and what its peers on the same way say.
+type chainBench struct {
+	*netnstest.Chain
+	t *testing.T
+	a *appliance.Appliance
+}
+
+func newChainBench(t *testing.T) *chainBench {
+	t.Helper()
+	t.Parallel()
+	c := netnstest.NewChain(t, 8, linkDelay)
+	return &chainBench{c, t, appliance.Start(t, appliance.Options{Network: c.Nodes[0]})}
+}
+
+// traced is our trace, from its JSON, and how long it took.
+func (b *chainBench) traced(args string) ([]hop, time.Duration) {
+	b.t.Helper()
+	began := time.Now()
+	r := b.a.Local("traceroute " + args + " numeric --json")
+	took := time.Since(began)
+	if r.Status != 0 {
+		b.t.Fatalf("traceroute %s: %+v", args, r)
+	}
+	var hops []hop
+	for line := range strings.Lines(r.Out) {
+		var record struct {
+			Hop    int
+			Probes []struct {
+				Address, Mark string
+				Time          float64
+				Lost          bool
+			}
+		}
+		if err := json.Unmarshal([]byte(line), &record); err != nil || record.Hop != len(hops)+1 {
+			b.t.Fatalf("traceroute %s: %v: %s", args, err, line)
+		}
+		var h hop
+		for _, p := range record.Probes {
+			h.add(p.Address, p.Mark, p.Time*1000, p.Lost)
+		}
+		hops = append(hops, h)
+	}
+	return hops, took
+}
+
+func (h *hop) add(address, mark string, ms float64, lost bool) {
+	if lost {
+		h.stars++
+		return
+	}
+	if !slices.Contains(h.addresses, address) {
+		h.addresses = append(h.addresses, address)
+	}
+	if mark != "" && !slices.Contains(h.marks, mark) {
+		h.marks = append(h.marks, mark)
+	}
+	if h.best == 0 || ms < h.best {
+		h.best = ms
+	}
+}
+
+var probeSaid = regexp.MustCompile(`(\*)|([\d.]+) ms|([0-9a-f]+[.:][0-9a-f.:]+)|(![A-Z0-9<][^ ]*)`)
+
+// peer is what Debian's traceroute says, and how long it took.
+func (b *chainBench) peer(args ...string) ([]hop, time.Duration) {
+	b.t.Helper()
+	began := time.Now()
+	r := b.a.Exec("", netnstest.Tool(b.t, "traceroute"), append([]string{"-n"}, args...)...)
+	took := time.Since(began)
+	var hops []hop
+	lines := strings.Split(strings.TrimSpace(r.Out), "\n")
+	for _, line := range lines[1:] {
+		var h hop
+		address := ""
+		_, line, _ = strings.Cut(strings.TrimSpace(line), " ")
+		for _, m := range probeSaid.FindAllStringSubmatch(line, -1) {
+			switch {
+			case m[1] != "":
+				h.add("", "", 0, true)
+			case m[3] != "":
+				address = m[3]
+			case m[2] != "":
+				ms, _ := strconv.ParseFloat(m[2], 64)
+				h.add(address, "", ms, false)
+			case m[4] != "":
+				if !slices.Contains(h.marks, m[4]) {
+					h.marks = append(h.marks, m[4])
+				}
+			}
+		}
+		hops = append(hops, h)
+	}
+	return hops, took
+}
+
+// agree compares two traces of one way: the same routers, marks and silences.
+func agree(t *testing.T, what string, ours, theirs []hop) {
+	t.Helper()
+	if len(ours) != len(theirs) {
+		t.Errorf("%s: we have %d hops, traceroute %d: %+v, %+v", what, len(ours), len(theirs), ours, theirs)
+		return
+	}
+	for i, o := range ours {
+		p := theirs[i]
+		if !slices.Equal(o.addresses, p.addresses) || !slices.Equal(o.marks, p.marks) || (o.stars > 0) != (p.stars > 0) {
+			t.Errorf("%s, hop %d: %+v, traceroute says %+v", what, i+1, o, p)
+		}
+	}
+}
+
+// The routers, and on a quiet machine their times, are those that Debian's traceroute finds, with each kind of probe and of IP.
+func TestTracerouteAgreesWithDebians(t *testing.T) {
+	b := newChainBench(t)
+	for _, target := range []string{b.Address(7), b.Address6(7), b.Address(3)} {
+		for protocol, option := range map[string]string{"udp": "-U", "icmp": "-I", "tcp": "-T"} {
+			what := protocol + " to " + target
+			ours, _ := b.traced(target + " protocol " + protocol)
+			theirs, _ := b.peer(option, target)
+			agree(t, what, ours, theirs)
+			for i, h := range ours {
+				// The links' delays are the least, and the fastest of all probes is not much above the peer's.
+				if least := 2 * float64(i+1) * linkDelay.Seconds() * 1000; h.best < least {
+					t.Errorf("%s, hop %d: %.3f ms, but its links take %.3f", what, i+1, h.best, least)
+				}
+				if i < len(theirs) && h.best > 3*theirs[i].best {
+					t.Errorf("%s, hop %d: %.3f ms, by traceroute %.3f", what, i+1, h.best, theirs[i].best)
+				}
+			}
+		}
+	}
+}
+
+// A router that refuses is the last hop, with its reason as a letter. It refuses what it would pass on, so the hop before it is itself.
+func TestTracerouteUnreachableHop(t *testing.T) {
+	b := newChainBench(t)
+	for _, c := range []struct{ rule, mark string }{
+		{"reject with icmp type host-unreachable", "!H"}, {"reject with icmp type net-unreachable", "!N"}, {"reject with icmp type prot-unreachable", "!P"},
+		{"reject with icmp type admin-prohibited", "!X"}, {"reject with icmp type host-prohibited", "!Z"}, {"reject with icmp type net-prohibited", "!A"},
+	} {
+		b.firewall(4, c.rule)
+		ours, _ := b.traced(b.Address(7))
+		if last := ours[len(ours)-1]; len(ours) != 5 || !slices.Equal(last.marks, []string{c.mark}) || !slices.Equal(last.addresses, []string{b.Address(4)}) {
+			t.Errorf("%s: %+v", c.rule, ours)
+		}
+	}
+	b.firewall(4, "reject with icmp type admin-prohibited")
+	ours, _ := b.traced(b.Address(7))
+	theirs, _ := b.peer("-U", b.Address(7))
+	agree(t, "prohibited", ours, theirs)
+	b.firewall(4, "reject with icmpv6 type admin-prohibited")
+	ours, _ = b.traced(b.Address6(7))
+	theirs, _ = b.peer("-U", b.Address6(7))
+	agree(t, "prohibited, IPv6", ours, theirs)
+}
+
+// firewall gives a node one rule for what it passes on.
+func (b *chainBench) firewall(node int, rule string) {
+	b.t.Helper()
+	b.nft(node, "flush ruleset; table inet t { chain c { type filter hook forward priority 0; meta l4proto { udp, tcp, icmp, ipv6-icmp } iifname left "+rule+"; }; }")
+}
+
+func (b *chainBench) nft(node int, rules string) {
+	b.t.Helper()
+	nft := netnstest.Tool(b.t, "nft")
+	b.Nodes[node].Do(b.t, func() {
+		if out, err := exec.Command(nft, rules).CombinedOutput(); err != nil {
+			b.t.Fatalf("nft: %v: %s", err, out)
+		}
+	})
+}
+
+// A router that says nothing is a line of stars, and the trace ends within a second of its last answer.
+func TestTracerouteSilentHop(t *testing.T) {
+	b := newChainBench(t)
+	b.nft(3, "flush ruleset; table inet t { chain c { type filter hook output priority 0; icmp type time-exceeded drop; icmpv6 type time-exceeded drop; }; }")
+	for _, target := range []string{b.Address(7), b.Address6(7)} {
+		ours, took := b.traced(target)
+		theirs, their := b.peer("-U", target)
+		agree(t, target, ours, theirs)
+		if ours[2].stars != 3 {
+			t.Errorf("%s: the silent hop: %+v", target, ours[2])
+		}
+		if slowest := time.Duration(ours[6].best * float64(time.Millisecond)); took > slowest+time.Second && took > their/2 {
+			t.Errorf("%s: it took %v, its slowest answer %v, traceroute %v", target, took, slowest, their)
+		}
+	}
+}
+
+// Thirty silent hops take a fifth of what traceroute takes, or less.
+func TestTracerouteOfSilence(t *testing.T) {
+	b := newChainBench(t)
+	b.Links[0].Cut(true)
+	done := make(chan time.Duration)
+	go func() {
+		_, took := b.peer("-U", b.Address(7))
+		done <- took
+	}()
+	ours, took := b.traced(b.Address(7) + " ttl 30")
+	theirs := <-done
+	t.Logf("30 silent hops: %v, traceroute %v", took, theirs)
+	if len(ours) != 30 || took > theirs/5 {
+		t.Errorf("%d silent hops took %v, traceroute %v", len(ours), took, theirs)
+	}
+}
+
+// A link that swallows large packets is found by its size, and with a router that says so by the router's word.
+func TestPathMTU(t *testing.T) {
+	b := newChainBench(t)
+	search := func(target string) (mtu int, blackHole bool) {
+		r := b.a.Local("ping " + target + " mtu --json")
+		lines := strings.Split(strings.TrimSpace(r.Out), "\n")
+		var last struct {
+			Event     string
+			MTU       int
+			BlackHole bool
+		}
+		if err := json.Unmarshal([]byte(lines[len(lines)-1]), &last); err != nil || r.Status != 0 || last.Event != "mtu" {
+			t.Fatalf("%s: %+v", target, r)
+		}
+		return last.MTU, last.BlackHole
+	}
+	for _, target := range []string{b.Address(7), b.Address6(7)} {
+		if mtu, hole := search(target); mtu != 1500 || hole {
+			t.Errorf("%s: %d %v", target, mtu, hole)
+		}
+		b.Links[4].Lose(1413)
+		if mtu, hole := search(target); mtu != 1413 || !hole {
+			t.Errorf("%s through a black hole behind 1413 bytes: %d %v", target, mtu, hole)
+		}
+		b.Links[4].Lose(0)
+	}
+	b.Nodes[4].MTU(t, "right", 1400)
+	for _, target := range []string{b.Address(7), b.Address6(7)} {
+		if mtu, hole := search(target); mtu != 1400 || hole {
+			t.Errorf("%s through a link of 1400 bytes: %d %v", target, mtu, hole)
+		}
+	}
+	ours, _ := b.traced(b.Address(7) + " size 1450 df")
+	if last := ours[len(ours)-1]; len(ours) != 5 || !slices.Equal(last.marks, []string{"!F-1400"}) {
+		t.Errorf("1450 bytes that may not be cut: %+v", ours)
+	}
+}
+
+var iputilsReply = regexp.MustCompile(`(\d+) bytes from ([^ ]+): icmp_seq=(\d+) ttl=(\d+) time=([\d.]+) ms`)
+
+// What ping says is what ping of iputils says, but for the number of the first packet and the words of the summary.
+func TestPingAgreesWithIputils(t *testing.T) {
+	b := newChainBench(t)
+	for _, c := range []struct{ target, ours, theirs string }{
+		{b.Address(7), "", ""}, {b.Address6(7), "", ""}, {b.Address(4), "size 1000 df", "-s 1000 -M do"}, {b.Address(5), "size 3000", "-s 3000"},
+	} {
+		ours := b.a.Local("ping " + c.target + " count 5 interval 50ms " + c.ours)
+		theirs := b.a.Exec("", netnstest.Tool(t, "ping"), strings.Fields("-n -c 5 -i 0.05 "+c.theirs+" "+c.target)...)
+		o, p := iputilsReply.FindAllStringSubmatch(ours.Out, -1), iputilsReply.FindAllStringSubmatch(theirs.Out, -1)
+		if len(o) != 5 || len(p) != 5 {
+			t.Fatalf("%s: %+v\n%+v", c.target, ours, theirs)
+		}
+		for i := range o {
+			if ourSeq := fmt.Sprint(i); o[i][3] != ourSeq || o[i][1] != p[i][1] || o[i][2] != p[i][2] || o[i][4] != p[i][4] {
+				t.Errorf("%q, ping of iputils: %q", o[i][0], p[i][0])
+			}
+		}
+		fast := func(all [][]string) float64 {
+			best := 0.0
+			for _, m := range all {
+				if ms, _ := strconv.ParseFloat(m[5], 64); best == 0 || ms < best {
+					best = ms
+				}
+			}
+			return best
+		}
+		if us, them := fast(o), fast(p); us > 2*them || them > 2*us {
+			t.Errorf("%s: the fastest answer took %.3f ms, by iputils %.3f", c.target, us, them)
+		}
+		if !strings.Contains(ours.Out, "5 packets transmitted, 5 packets received, 0.0% packet loss\nround-trip min/avg/max/stddev = ") {
+			t.Errorf("%s: %s", c.target, ours.Out)
+		}
+	}
+	b.Links[6].Cut(true)
+	if r := b.a.Local("ping " + b.Address(7) + " count 2 interval 50ms wait 1"); r.Status != 1 || !strings.Contains(r.Out, "2 packets transmitted, 0 packets received, 100.0% packet loss\n") {
+		t.Errorf("a cut link: %+v", r)
+	}
+	if r := b.a.Local("ping " + b.Address(7) + " count 1 ttl 3"); !strings.Contains(r.Out, "bytes from "+b.Address(3)+": icmp_seq=0 time to live exceeded\n") {
+		t.Errorf("a hop limit of 3: %+v", r)
+	}
+}
+
+// Ctrl-C ends each of them with the last words that it has, and the prompt comes back.
+func TestCtrlCInProbes(t *testing.T) {
+	b := newChainBench(t)
+	term := b.a.Terminal("op", 100, 40)
+	term.Prompted(appliance.Host + "> ")
+	for _, c := range []struct{ line, before, after string }{
+		{"ping " + b.Address(7) + " interval 50ms", "icmp_seq=3 ", "packets transmitted, "},
+		{"traceroute " + b.Address(7) + " watch numeric", "round 2", "10.77.6.2  "},
+		{"telnet 10.77.0.2 timeout 60s", "Trying 10.77.0.2", ""},
+		{"traceroute 10.77.6.99 numeric wait 60s", "10.77.5.2 (10.77.5.2)", ""},
+	} {
+		if strings.HasPrefix(c.line, "telnet") {
+			b.Links[0].Cut(true)
+		} else {
+			b.Links[0].Cut(false)
+		}
+		row := 0
+		term.Look(func(s *vt.Screen) { row = s.Row() })
+		term.Type(c.line + "\r")
+		seen := func(text string) func(*vt.Screen) bool {
+			return func(s *vt.Screen) bool { return strings.Contains(strings.Join(s.Rows()[row:], "\n"), text) }
+		}
+		if err := term.Until(appliance.Patience, seen(c.before)); err != nil {
+			t.Fatalf("%s: %v", c.line, err)
+		}
+		term.Type("\x03")
+		err := term.Until(appliance.Patience, func(s *vt.Screen) bool {
+			return s.Row() > row && s.Before() == appliance.Host+"> " && seen(c.after)(s)
+		})
+		if err != nil {
+			t.Fatalf("%s, then Ctrl-C: %v", c.line, err)
+		}
+	}
+}

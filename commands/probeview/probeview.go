@@ -1,0 +1,152 @@
+// Package probeview is what the commands that send packets to another host have in common: where from, where to, and why not.
+package probeview
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"syscall"
+	"time"
+
+	"diagsh/diag/dns"
+	"diagsh/diag/source"
+	"diagsh/menu"
+)
+
+// StopHint is the first line of a command that runs until it is stopped.
+const StopHint = "Press Ctrl-C to stop.\n"
+
+// Auto is the word for the source that the kernel chooses.
+const Auto = "auto"
+
+// ChooseSource offers the interfaces of this host and the kernel's choice; an address of this host can be given too.
+func ChooseSource(q *menu.Question) {
+	q.Choices, q.Default, q.Open = []menu.Choice{{Value: Auto, Label: "Auto"}}, Auto, true
+	interfaces, err := source.Interfaces()
+	if err != nil {
+		return // Auto is always there
+	}
+	for _, i := range interfaces {
+		state := "down"
+		if i.Up {
+			state = "up"
+		}
+		label := fmt.Sprintf("%s (%s)", menu.Clean(i.Name), strings.Join(append([]string{state}, i.Addresses...), ", "))
+		q.Choices = append(q.Choices, menu.Choice{Value: i.Name, Label: label})
+	}
+}
+
+// Source reads where from to send.
+func Source(text string) (source.Source, error) {
+	s, err := source.Parse(text)
+	if err != nil {
+		return s, menu.Wrong("source", "%q is neither an interface nor an address of this appliance", menu.Clean(text)).WithHint("Leave it out, or give one that the question for it lists")
+	}
+	return s, nil
+}
+
+// resolveTime is how long name servers may take to tell a host's addresses.
+const resolveTime = 10 * time.Second
+
+// Addresses are those of a host that can be sent to from a source, the preferred one first.
+func Addresses(ctx context.Context, host string, family dns.Family, from source.Source) ([]netip.Addr, error) {
+	if a := from.Address; a.IsValid() && family == dns.Any {
+		if family = dns.IPv4; a.Is6() {
+			family = dns.IPv6
+		}
+	}
+	asking, stop := context.WithTimeout(ctx, resolveTime)
+	defer stop()
+	list, err := dns.Addresses(asking, host, family)
+	name := menu.Clean(host)
+	switch {
+	case err == nil:
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case errors.Is(err, dns.ErrNotFound):
+		return nil, &menu.Error{Kind: menu.NotFound, Argument: "host", Message: fmt.Sprintf("There is no host %q", name), Hint: "Give a name that the name servers know, or an address"}
+	case errors.Is(err, dns.ErrFamily):
+		return nil, &menu.Error{Kind: menu.NotFound, Argument: "host", Message: fmt.Sprintf("%s has no IPv%s address", name, family), Hint: "Use the other version of IP"}
+	default:
+		return nil, &menu.Error{Kind: menu.Failed, Argument: "host", Message: fmt.Sprintf("No name server answered for %q", name), Hint: "Give an address, or look at the name servers with dig"}
+	}
+	for i, a := range list {
+		scoped, ok := from.Scoped(a)
+		if !ok {
+			return nil, menu.Wrong("host", "%s is a link-local address, which every interface has a network for", a).WithHint("Say which with source INTERFACE, or as %s%%INTERFACE", a)
+		}
+		if zone := scoped.Zone(); zone != "" {
+			if _, err := net.InterfaceByName(zone); err != nil {
+				return nil, menu.Wrong("host", "There is no interface %q", menu.Clean(zone)).WithHint("Behind the %% stands the name of an interface of this appliance")
+			}
+		}
+		list[i] = scoped
+	}
+	return list, nil
+}
+
+// Address is the first of Addresses.
+func Address(ctx context.Context, host string, family dns.Family, from source.Source) (netip.Addr, error) {
+	list, err := Addresses(ctx, host, family, from)
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	return list[0], nil
+}
+
+// reasons are the kernel's refusals that say something of the network.
+var reasons = []struct {
+	errno syscall.Errno
+	text  string
+}{
+	{syscall.ECONNREFUSED, "connection refused"},
+	{syscall.ECONNRESET, "connection reset by the other side"},
+	{syscall.EPIPE, "connection closed by the other side"},
+	{syscall.ENETUNREACH, "there is no route to the network"},
+	{syscall.EHOSTUNREACH, "no route to the host"},
+	{syscall.EHOSTDOWN, "the host is down"},
+	{syscall.ENETDOWN, "the interface is down"},
+	{syscall.EADDRNOTAVAIL, "the source address cannot be used for this destination"},
+	{syscall.EACCES, "the destination is forbidden by a route or a firewall of this appliance"},
+	{syscall.EPERM, "a firewall of this appliance forbids it"},
+	{syscall.EMSGSIZE, "the packet is too big to be sent in one piece"},
+	{syscall.EINVAL, "the destination cannot be reached from this source"},
+	{syscall.ETIMEDOUT, "no answer"},
+	{syscall.ENODEV, "the interface has gone"},
+	{syscall.EAFNOSUPPORT, "this kernel has no such version of IP"},
+	{syscall.EPROTO, "protocol error"},
+}
+
+// Reason says in words why something could not be sent or reached; ok is false for an error that says nothing of the network.
+func Reason(err error) (text string, ok bool) {
+	for _, r := range reasons {
+		if errors.Is(err, r.errno) {
+			return r.text, true
+		}
+	}
+	var timeout net.Error
+	if errors.As(err, &timeout) && timeout.Timeout() {
+		return "no answer", true
+	}
+	return "", false
+}
+
+// Failure is the Error for a target that could not be reached. Errors that say nothing of the network pass as they are.
+func Failure(err error, target netip.Addr) error {
+	if err == nil {
+		return nil
+	}
+	if reason, ok := Reason(err); ok {
+		return menu.Errorf(menu.Failed, "Nothing could be sent to %s: %s", target, reason)
+	}
+	return err
+}
+
+// Milliseconds writes a time as ping and traceroute do.
+func Milliseconds(d time.Duration) string { return fmt.Sprintf("%.3f", d.Seconds()*1000) }
+
+// Seconds is a time as JSON has it, to the microsecond.
+func Seconds(d time.Duration) float64 { return d.Round(time.Microsecond).Seconds() }

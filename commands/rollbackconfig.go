@@ -1,0 +1,102 @@
+package commands
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"diagsh/commands/configview"
+	"diagsh/config"
+	"diagsh/menu"
+)
+
+type rollbackService interface {
+	configview.Editor
+	commitService
+	Commits() []config.Commit
+	RestoreCommit(caller menu.Caller, number int) error
+}
+
+type rollbackconfigArgs struct {
+	Number  int          `arg:"number,main,required" ask:"Number of the commit to go back to" min:"0" help:"Number of one of the last ten commits."`
+	Confirm menu.Confirm `arg:"confirm" ask:"Roll back the configuration?" help:"Say yes: your pending changes, if there are any, are replaced."`
+	Commit  bool         `arg:"commit" ask:"Commit this configuration now?" default:"no" help:"Make it hold at once; else it is pending."`
+}
+
+// rollbackconfig goes back to what held after an earlier commit.
+func rollbackconfig(s rollbackService) *menu.Command {
+	return menu.Spec[rollbackconfigArgs, config.Change]{
+		Name: "rollbackconfig",
+		Help: "Go back to the configuration of one of the last ten commits.",
+		Role: menu.Administrator,
+		Ask: func(_ context.Context, _ menu.Caller, a rollbackconfigArgs, q *menu.Question) error {
+			earlier := restorable(s.Commits())
+			if len(earlier) == 0 {
+				return menu.Errorf(menu.State, "There is no earlier configuration to go back to")
+			}
+			switch q.Name {
+			case "number":
+				var b strings.Builder
+				configview.Commits(&b, earlier)
+				q.Text = b.String() + q.Text
+			case "confirm":
+				q.Text = fmt.Sprintf("Go back to the configuration of commit %d?", a.Number)
+			case "commit":
+				q.Skip = !bool(a.Confirm)
+			}
+			return nil
+		},
+		Check: func(_ context.Context, _ menu.Caller, a rollbackconfigArgs, name string) error {
+			if name != "number" {
+				return nil
+			}
+			var numbers []string
+			for _, c := range restorable(s.Commits()) {
+				if c.Number == a.Number {
+					return nil
+				}
+				numbers = append(numbers, fmt.Sprint(c.Number))
+			}
+			return &menu.Error{Kind: menu.NotFound, Argument: "number", Message: fmt.Sprintf("There is no earlier configuration of commit %d", a.Number),
+				Hint: "There are " + strings.Join(numbers, ", ")}
+		},
+		Run: func(_ context.Context, caller menu.Caller, a rollbackconfigArgs, out *menu.Out[config.Change]) error {
+			if err := s.RestoreCommit(caller, a.Number); err != nil {
+				return err
+			}
+			changes := s.Configuration(caller).Changes
+			if a.Commit && len(changes) > 0 {
+				done, err := s.CommitConfiguration(caller, config.Request{Comment: fmt.Sprintf("Back to commit %d", a.Number)})
+				if err != nil {
+					return err
+				}
+				out.Printf("Changes committed: %s\n", configview.Time(done.Time))
+			}
+			for _, c := range changes {
+				if err := out.Record(c); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+		TextTable: func(w io.Writer, changes []config.Change) {
+			if len(changes) == 0 {
+				fmt.Fprint(w, "The configuration is that one already.\n")
+				return
+			}
+			configview.Tree(w, changes)
+		},
+	}.Command()
+}
+
+// restorable are the commits, without the last one, whose configurations are kept.
+func restorable(commits []config.Commit) []config.Commit {
+	var list []config.Commit
+	for i, c := range commits {
+		if i > 0 && c.Kept {
+			list = append(list, c)
+		}
+	}
+	return list
+}

@@ -1,0 +1,45 @@
+package commands
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"diagsh/config"
+	"diagsh/menu"
+)
+
+type saveService interface {
+	SaveConfiguration(name string) (config.Saved, error)
+}
+
+type saveconfigArgs struct {
+	Naming string `arg:"naming" choices:"system|own" default:"system" ask:"Choose how the file is named" help:"By the system, from host name and time, or with a name of your own."`
+	Name   string `arg:"name,main" ask:"Name of the file" help:"Name of the file in the configuration directory."`
+}
+
+// saveconfig writes the committed configuration into the configuration directory.
+func saveconfig(s saveService) *menu.Command {
+	return menu.Spec[saveconfigArgs, config.Saved]{
+		Name:  "saveconfig",
+		Help:  "Save the committed configuration to a file.",
+		Role:  menu.Administrator,
+		Shape: menu.Object,
+		Ask: func(_ context.Context, _ menu.Caller, a saveconfigArgs, q *menu.Question) error {
+			if q.Name == "name" {
+				q.Skip, q.Required = a.Naming != "own", a.Naming == "own"
+			}
+			return nil
+		},
+		Run: func(_ context.Context, _ menu.Caller, a saveconfigArgs, out *menu.Out[config.Saved]) error {
+			saved, err := s.SaveConfiguration(a.Name)
+			if err != nil {
+				return err
+			}
+			return out.Record(saved)
+		},
+		Text: func(w io.Writer, f config.Saved) {
+			fmt.Fprintf(w, "The configuration is saved as %s in the configuration directory.\n", f.Name)
+		},
+	}.Command()
+}

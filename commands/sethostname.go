@@ -1,0 +1,34 @@
+package commands
+
+import (
+	"context"
+
+	"diagsh/commands/configview"
+	"diagsh/config"
+	"diagsh/menu"
+)
+
+type sethostnameArgs struct {
+	Hostname string `arg:"hostname,main,required" ask:"Host name of the appliance" help:"A name such as mx1.example.com."`
+}
+
+// sethostname changes it, from the next commit on.
+func sethostname(s configview.Editor) *menu.Command {
+	return menu.Spec[sethostnameArgs, config.Change]{
+		Name:    "sethostname",
+		Help:    "Change the appliance's host name.",
+		Details: "The name stands in prompts and in the names of files. It is pending until commit, and in prompts from the next login on.",
+		Role:    menu.Administrator,
+		Ask: func(_ context.Context, caller menu.Caller, _ sethostnameArgs, q *menu.Question) error {
+			q.Default = s.Configuration(caller).Candidate[config.Hostname]
+			return nil
+		},
+		Run: func(_ context.Context, caller menu.Caller, a sethostnameArgs, out *menu.Out[config.Change]) error {
+			return configview.Edit(s, caller, out, func(d config.Document) error {
+				d.Set(config.Hostname, a.Hostname)
+				return nil
+			})
+		},
+		TextTable: configview.Pending,
+	}.Command()
+}

@@ -1,0 +1,45 @@
+package commands
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"diagsh/commands/configview"
+	"diagsh/config"
+	"diagsh/menu"
+)
+
+type configurationViewer interface {
+	Configuration(caller menu.Caller) config.View
+}
+
+type showchangesArgs struct{}
+
+// showchanges shows what the caller has not committed yet.
+func showchanges(s configurationViewer) *menu.Command {
+	return menu.Spec[showchangesArgs, config.Change]{
+		Name: "showchanges",
+		Help: "Show your pending changes.",
+		Role: menu.Administrator,
+		Run: func(_ context.Context, caller menu.Caller, _ showchangesArgs, out *menu.Out[config.Change]) error {
+			view := s.Configuration(caller)
+			if len(view.Underneath) > 0 {
+				out.Printf("Committed since you began:\n%s\n\n", config.Underneath(view.Underneath))
+			}
+			for _, c := range view.Changes {
+				if err := out.Record(c); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+		TextTable: func(w io.Writer, changes []config.Change) {
+			if len(changes) == 0 {
+				fmt.Fprint(w, "You have no pending changes.\n")
+				return
+			}
+			configview.Tree(w, changes)
+		},
+	}.Command()
+}

@@ -1,0 +1,152 @@
+package commands
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"slices"
+	"strconv"
+	"text/tabwriter"
+
+	"diagsh/diag/netlink"
+	"diagsh/diag/services"
+	"diagsh/diag/sockets"
+	"diagsh/diag/users"
+	"diagsh/menu"
+)
+
+// catalogueService knows the services of the appliance.
+type catalogueService interface {
+	Services() (services.Catalogue, error)
+}
+
+type tcpservicesArgs struct {
+	UDP bool `arg:"udp" default:"no" help:"Show UDP too."`
+}
+
+// A listener is a process that waits at a port.
+type listener struct {
+	Command     string     `json:"command"`
+	PID         int        `json:"pid,omitempty"`
+	User        string     `json:"user"`
+	Type        string     `json:"type"` // IPv4, IPv6
+	Node        string     `json:"node"` // TCP, UDP
+	Address     netip.Addr `json:"address"`
+	Port        uint16     `json:"port"`
+	Service     string     `json:"service,omitempty"` // as the catalogue has it
+	Description string     `json:"description,omitempty"`
+}
+
+// tcpservices lists who waits for connections.
+func tcpservices(s catalogueService) *menu.Command {
+	return menu.Spec[tcpservicesArgs, listener]{
+		Name:    "tcpservices",
+		Help:    "Show which processes wait for connections.",
+		Details: "Services are described by a catalogue, to which a vendor can add. A process that it does not have is listed all the same.",
+		Role:    menu.ReadOnly,
+		Run: func(ctx context.Context, _ menu.Caller, a tcpservicesArgs, out *menu.Out[listener]) error {
+			catalogue, err := s.Services()
+			if err != nil {
+				return err
+			}
+			list, err := listeners(ctx, a.UDP, catalogue)
+			if err != nil {
+				return err
+			}
+			out.Printf("%s", describe(catalogue))
+			for _, l := range list {
+				if err := out.Record(l); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+		TextTable: listenersTable,
+	}.Command()
+}
+
+// listeners reads the sockets that wait, each once for every process that holds it.
+func listeners(ctx context.Context, udp bool, catalogue services.Catalogue) ([]listener, error) {
+	owners, err := sockets.FindOwners(ctx)
+	if err != nil {
+		return nil, err
+	}
+	names := users.Names{}
+	var list []listener
+	err = sockets.Each(ctx, sockets.Query{UDP: udp, States: []sockets.State{sockets.Listen, sockets.Closed}}, func(s *sockets.Socket) error {
+		if !s.UDP && s.State != sockets.Listen {
+			return nil
+		}
+		l := listener{Type: "IPv4", Node: "TCP", Address: s.Local.Addr(), Port: s.Local.Port()}
+		if s.IPv6 {
+			l.Type = "IPv6"
+		}
+		if s.UDP {
+			l.Node = "UDP"
+		}
+		owners.Of(s.Inode, func(p *sockets.Process) {
+			l.Command, l.PID, l.User = p.Name, p.PID, names.Of(p.UID)
+			list = append(list, l.described(catalogue))
+		})
+		if l.PID == 0 {
+			l.User = names.Of(s.UID)
+			list = append(list, l) // of the kernel, or of a process that cannot be seen
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, netlink.ErrChanged) {
+		return nil, err
+	}
+	slices.SortStableFunc(list, func(a, b listener) int {
+		return cmp.Or(cmp.Compare(a.Command, b.Command), cmp.Compare(a.PID, b.PID), cmp.Compare(a.Port, b.Port))
+	})
+	return list, nil
+}
+
+func (l listener) described(catalogue services.Catalogue) listener {
+	if s := catalogue.Of(l.Command); s != nil {
+		l.Service, l.Description = s.Name, s.Description
+	}
+	return l
+}
+
+// describe is the catalogue as the screen shows it.
+func describe(catalogue services.Catalogue) string {
+	var b bytes.Buffer
+	for _, part := range []struct {
+		title  string
+		system bool
+	}{{"System Processes (Note: All processes may not always be present)", true}, {"Feature Processes", false}} {
+		fmt.Fprintln(&b, part.title)
+		t := tabwriter.NewWriter(&b, 0, 0, 1, ' ', 0)
+		for _, s := range catalogue {
+			if s.System == part.system {
+				fmt.Fprintf(t, "%s\t- %s\n", menu.Clean(s.Name), menu.Clean(s.Description))
+			}
+		}
+		t.Flush()
+		fmt.Fprintln(&b)
+	}
+	return b.String()
+}
+
+func listenersTable(w io.Writer, list []listener) {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "COMMAND\tUSER\tTYPE\tNODE\tNAME")
+	for _, l := range list {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", orDash(menu.Clean(l.Command)), menu.Clean(l.User), l.Type, l.Node, l.name())
+	}
+	t.Flush()
+}
+
+// name writes address and port as lsof(8) does.
+func (l listener) name() string {
+	if l.Address.IsUnspecified() {
+		return "*:" + strconv.Itoa(int(l.Port))
+	}
+	return netip.AddrPortFrom(l.Address, l.Port).String()
+}

@@ -1,0 +1,353 @@
+package commands
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"diagsh/commands/probeview"
+	"diagsh/diag/dns"
+	"diagsh/diag/hostnames"
+	"diagsh/diag/traceroute"
+	"diagsh/menu"
+)
+
+type traceArgs struct {
+	Source   string        `arg:"source" ask:"Which interface do you want to trace from?" default:"auto" help:"Interface or own address to send from; auto leaves it to the routes."`
+	Host     string        `arg:"host,main,required" ask:"Please enter the host to which you want to trace the route." help:"Name or address of the host."`
+	Protocol string        `arg:"protocol" choices:"udp|icmp|tcp" default:"udp" help:"What the probes are."`
+	Port     int           `arg:"port" min:"1" max:"65535" help:"Destination port of the probes; 33434 for udp and 80 for tcp, if not given."`
+	TTL      int           `arg:"ttl" default:"64" min:"1" max:"255" help:"Number of hops to look at."`
+	Probes   int           `arg:"probes" default:"3" min:"1" max:"10" help:"Probes of each hop."`
+	Size     int           `arg:"size" min:"28" max:"65000" help:"Bytes of each packet with its headers; 40, with IPv6 60, if not given."`
+	DF       bool          `arg:"df" help:"Forbid routers to cut a probe into fragments; the one whose next hop is too small for it says so."`
+	Wait     time.Duration `arg:"wait" default:"3s" min:"1" max:"60" help:"Time that answers may take when the host itself does not answer."`
+	Numeric  bool          `arg:"numeric" help:"Do not look up the names of routers."`
+	Watch    bool          `arg:"watch" help:"Go on tracing, and show the loss and the times of each hop in place."`
+	Interval time.Duration `arg:"interval" default:"1s" min:"1" max:"3600" help:"Time between rounds of watch."`
+	Rounds   int           `arg:"rounds" min:"1" max:"1000000" help:"Number of rounds of watch; without it, until Ctrl-C."`
+}
+
+// A traceHop is a step of the way: its probes in the order of sending or, with watch, what all of them told so far.
+type traceHop struct {
+	Host    string `json:"host"`
+	Address string `json:"address"` // of the host
+	Hop     int    `json:"hop"`
+	*tracedHop
+	*watchedHop
+}
+
+type tracedHop struct {
+	Probes []traceProbe `json:"probes"`
+}
+
+type traceProbe struct {
+	Address string  `json:"address,omitempty"` // of who answered; no member but lost is there if nobody did
+	Name    string  `json:"name,omitempty"`
+	Time    float64 `json:"time,omitempty"`
+	Mark    string  `json:"mark,omitempty"`  // !H, !N, !X …
+	Error   string  `json:"error,omitempty"` // the same in words
+	Reached bool    `json:"reached,omitempty"`
+	Lost    bool    `json:"lost,omitempty"`
+}
+
+type watchedHop struct {
+	Round       int           `json:"round"`
+	Routers     []traceRouter `json:"routers"`
+	Sent        int           `json:"sent"`
+	Received    int           `json:"received"`
+	LossPercent float64       `json:"lossPercent"`
+	Last        float64       `json:"last"`
+	Average     float64       `json:"average"`
+	Best        float64       `json:"best"`
+	Worst       float64       `json:"worst"`
+	Deviation   float64       `json:"deviation"`
+	Mark        string        `json:"mark,omitempty"`
+}
+
+type traceRouter struct {
+	Address string `json:"address"`
+	Name    string `json:"name,omitempty"`
+}
+
+// tracerouteCommand is the command for either version of IP, or for IPv6 alone.
+func tracerouteCommand(name, help string, family dns.Family, aliases ...string) *menu.Command {
+	return menu.Spec[traceArgs, traceHop]{
+		Name:    name,
+		Aliases: aliases,
+		Help:    help,
+		Details: "All hops are probed at once, and all probes take one path where routers balance the load by flow. " +
+			"Marks: * no answer, !H host, !N network, !P protocol unreachable, !X !A !Z prohibited, !F-MTU too big for the next hop, !S source route, !<N> any other.",
+		Role:  menu.Operator,
+		Shape: menu.Stream,
+		Ask: func(_ context.Context, _ menu.Caller, _ traceArgs, q *menu.Question) error {
+			if q.Name == "source" {
+				probeview.ChooseSource(q)
+			}
+			return nil
+		},
+		Check: func(_ context.Context, _ menu.Caller, a traceArgs, name string) error {
+			switch name {
+			case "source":
+				_, err := probeview.Source(a.Source)
+				return err
+			case "port":
+				if a.Protocol == "icmp" {
+					return menu.Wrong("port", "Probes of ICMP have no port").WithHint("Leave it out, or use protocol udp or tcp")
+				}
+			}
+			return nil
+		},
+		Run: func(ctx context.Context, _ menu.Caller, a traceArgs, out *menu.Out[traceHop]) error {
+			return runTrace(ctx, a, family, out)
+		},
+		Text: traceText,
+	}.Command()
+}
+
+func runTrace(ctx context.Context, a traceArgs, family dns.Family, out *menu.Out[traceHop]) error {
+	from, err := probeview.Source(a.Source)
+	if err != nil {
+		return err
+	}
+	out.Printf("%s", probeview.StopHint)
+	target, err := probeview.Address(ctx, a.Host, family, from)
+	if err != nil {
+		return err
+	}
+	o := traceroute.Options{Target: target, Source: from, Protocol: traceroute.Protocol(a.Protocol), Port: uint16(a.Port), Hops: a.TTL, Probes: a.Probes,
+		Size: max(a.Size, traceroute.Smallest(traceroute.Protocol(a.Protocol), target)), DontFragment: a.DF, Wait: a.Wait}
+	if a.Size == 0 {
+		o.Size = 40
+		if target.Is6() {
+			o.Size = 60
+		}
+	}
+	if a.Port == 0 {
+		o.Port = map[string]uint16{"udp": 33434, "tcp": 80}[a.Protocol]
+	}
+	names := &routerNames{ctx: ctx, off: a.Numeric, resolver: hostnames.New(), found: map[netip.Addr]*routerName{}}
+	o.Heard = names.look
+	t := tracer{host: a.Host, options: o, names: names, out: out}
+	if a.Watch {
+		err = t.watch(ctx, a)
+	} else {
+		err = t.trace(ctx)
+	}
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
+	return probeview.Failure(err, target)
+}
+
+// A tracer is one run of the command.
+type tracer struct {
+	host    string
+	options traceroute.Options
+	names   *routerNames
+	out     *menu.Out[traceHop]
+}
+
+func (t tracer) trace(ctx context.Context) error {
+	t.out.Printf("traceroute to %s (%s), %d hops max, %d byte packets\n", menu.Clean(t.host), t.options.Target, t.options.Hops, t.options.Size)
+	// A hop waits for the names of its routers; the trace must not wait with it.
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	hops := make(chan traceroute.Hop, t.options.Hops)
+	shown := make(chan error, 1)
+	go func() {
+		var err error
+		for h := range hops {
+			if err == nil {
+				err = t.out.Record(t.traced(h))
+			}
+			if err != nil {
+				stop()
+			}
+		}
+		shown <- err
+	}()
+	err := traceroute.Run(ctx, t.options, func(h traceroute.Hop) error {
+		hops <- h
+		return nil
+	})
+	close(hops)
+	if failed := <-shown; failed != nil {
+		return failed
+	}
+	return err
+}
+
+func (t tracer) traced(h traceroute.Hop) traceHop {
+	traced := &tracedHop{}
+	for _, a := range h.Answers {
+		p := traceProbe{Lost: !a.Came()}
+		if a.Came() {
+			p = traceProbe{Address: a.From.String(), Name: t.names.of(a.From), Time: probeview.Seconds(a.Time), Mark: a.Letter(), Reached: a.Reached()}
+		}
+		if p.Mark != "" {
+			p.Error = a.Error.String()
+		}
+		traced.Probes = append(traced.Probes, p)
+	}
+	return traceHop{Host: t.host, Address: t.options.Target.String(), Hop: h.Number, tracedHop: traced}
+}
+
+// traceText writes a hop as traceroute of BSD does: each further router on a line of its own.
+func traceText(w io.Writer, h traceHop) {
+	if h.tracedHop == nil {
+		return // of watch the table is shown
+	}
+	fmt.Fprintf(w, "%2d ", h.Hop)
+	before := ""
+	for _, p := range h.Probes {
+		if p.Lost {
+			fmt.Fprint(w, " *")
+			continue
+		}
+		if p.Address != before {
+			if before != "" {
+				fmt.Fprint(w, "\n   ")
+			}
+			name := p.Name
+			if name == "" {
+				name = p.Address
+			}
+			fmt.Fprintf(w, " %s (%s)", menu.Clean(name), p.Address)
+			before = p.Address
+		}
+		fmt.Fprintf(w, "  %.3f ms", p.Time*1000)
+		if p.Mark != "" {
+			fmt.Fprintf(w, " %s", p.Mark)
+		}
+	}
+	fmt.Fprintln(w)
+}
+
+// watch shows the table in place while it runs, and as its last words.
+func (t tracer) watch(ctx context.Context, a traceArgs) error {
+	var table string
+	err := traceroute.Watch(ctx, t.options, a.Interval, a.Rounds, func(round int, hops []traceroute.Watched) error {
+		table = t.table(round, hops)
+		if ctx.Err() == nil {
+			t.out.Progress("%s", table)
+		}
+		for _, h := range hops {
+			if err := t.out.Record(t.watched(round, h)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	t.out.Printf("%s", table)
+	return err
+}
+
+func (t tracer) watched(round int, h traceroute.Watched) traceHop {
+	w := &watchedHop{Round: round, Routers: []traceRouter{}, Sent: h.Sent, Received: h.Received, LossPercent: h.Loss(), Last: probeview.Seconds(h.Last),
+		Average: probeview.Seconds(h.Average), Best: probeview.Seconds(h.Best), Worst: probeview.Seconds(h.Worst), Deviation: probeview.Seconds(h.Deviation), Mark: h.Letter}
+	for _, r := range h.Routers {
+		w.Routers = append(w.Routers, traceRouter{r.String(), t.names.now(r)})
+	}
+	return traceHop{Host: t.host, Address: t.options.Target.String(), Hop: h.Number, watchedHop: w}
+}
+
+// table is the view of mtr: a line a hop, and one for each further router of it.
+func (t tracer) table(round int, hops []traceroute.Watched) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "traceroute to %s (%s), round %d\n", menu.Clean(t.host), t.options.Target, round)
+	fmt.Fprintf(&b, "%2s  %-39s %6s %5s %9s %9s %9s %9s %8s\n", "", "Router", "Loss", "Sent", "Last ms", "Average", "Best", "Worst", "Stddev")
+	for _, h := range hops {
+		names := []string{"*"}
+		for i, r := range h.Routers {
+			name := menu.Clean(t.names.now(r))
+			if name == "" {
+				name = r.String()
+			}
+			names = append(names[:i], name)
+		}
+		if h.Received == 0 {
+			fmt.Fprintf(&b, "%2d  %-39s %5.1f%% %5d\n", h.Number, names[0], h.Loss(), h.Sent)
+			continue
+		}
+		ms := probeview.Milliseconds
+		fmt.Fprintf(&b, "%2d  %-39s %5.1f%% %5d %9s %9s %9s %9s %8s %s", h.Number, names[0], h.Loss(), h.Sent, ms(h.Last), ms(h.Average), ms(h.Best), ms(h.Worst), ms(h.Deviation), h.Letter)
+		text := strings.TrimRight(b.String(), " ")
+		b.Reset()
+		b.WriteString(text + "\n")
+		for _, name := range names[1:] {
+			fmt.Fprintf(&b, "    %s\n", name)
+		}
+	}
+	return b.String()
+}
+
+// nameTime is how long a router's name may take, counted from its first answer: a trace does not become slower by it than it may be.
+const nameTime = 900 * time.Millisecond
+
+// routerNames looks up the names of routers while the trace goes on.
+type routerNames struct {
+	ctx      context.Context // of the command
+	off      bool
+	resolver *hostnames.Resolver
+
+	mu    sync.Mutex
+	found map[netip.Addr]*routerName
+}
+
+type routerName struct {
+	done chan struct{}
+	name string
+}
+
+// look begins to look a name up.
+func (n *routerNames) look(a netip.Addr) {
+	if n.off {
+		return
+	}
+	entry := &routerName{done: make(chan struct{})}
+	n.mu.Lock()
+	n.found[a] = entry
+	n.mu.Unlock()
+	go func() {
+		defer close(entry.done)
+		ctx, stop := context.WithTimeout(n.ctx, nameTime)
+		defer stop()
+		entry.name = n.resolver.Names(ctx, []netip.Addr{a})[a]
+	}()
+}
+
+func (n *routerNames) entry(a netip.Addr) *routerName {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.found[a]
+}
+
+// of is a router's name, empty if it has none or its time is over.
+func (n *routerNames) of(a netip.Addr) string {
+	entry := n.entry(a)
+	if entry == nil {
+		return ""
+	}
+	<-entry.done
+	return entry.name
+}
+
+// now is a router's name if it is known already.
+func (n *routerNames) now(a netip.Addr) string {
+	entry := n.entry(a)
+	if entry == nil {
+		return ""
+	}
+	select {
+	case <-entry.done:
+		return entry.name
+	default:
+		return ""
+	}
+}

@@ -1,0 +1,237 @@
+package daemon
+
+import (
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"diagsh/capture"
+	"diagsh/menu"
+)
+
+func yes() *bool { b := true; return &b }
+
+// again ends the appliance in order and starts it anew, in the same network.
+func (b *captureBed) again(o Options) {
+	b.Helper()
+	if err := b.d.Close(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	b.ns.Do(b, func() { b.d = start(b.T, o) })
+}
+
+// The captures of this test are on the loopback interface: what goes on by itself is begun by the appliance's own goroutines, which
+// are not in the network of a test.
+func TestPersistentCaptureGoesOn(t *testing.T) {
+	o := Options{Dir: prepare(t), Hostname: "mx1"}
+	b := &captureBed{T: t, d: start(t, o)}
+	receiver, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer receiver.Close()
+	sender, err := net.Dial("udp4", receiver.LocalAddr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sender.Close()
+	filter := "udp dst port " + strings.TrimPrefix(receiver.LocalAddr().String(), "127.0.0.1:")
+	for _, r := range []capture.Request{
+		{Name: "mail", Persistent: yes(), Mode: capture.Ring, Rotation: capture.Rotation{FileSeconds: 3600}}, {Name: "once"},
+	} {
+		r.Interfaces, r.Filter = []string{"lo"}, &filter
+		if _, err := b.d.StartCapture(adminCaller, r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	restart := func() {
+		if err := b.d.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		b.d = start(t, o)
+	}
+	for round := range 3 {
+		for range 100 {
+			sender.Write([]byte("packet"))
+		}
+		if round < 2 {
+			restart()
+			until(t, "it goes on", func() bool { s, _ := b.d.Capture("mail"); return s.State == capture.Running && len(s.Files) == round+2 })
+		}
+	}
+	s, err := b.d.StopCapture(adminCaller, "mail")
+	if err != nil || len(s.Files) != 3 || s.PacketsWritten != 300 || s.PacketsReceived != 300 {
+		t.Fatalf("it ended as %+v, %v", s, err)
+	}
+	for _, f := range s.Files {
+		if n, _ := packetsOf(t, b.d, f.Name); n != 100 {
+			t.Errorf("%s has %d packets", f.Name, n)
+		}
+	}
+	if once, _ := b.d.Capture("once"); once.StopReason != capture.Shutdown {
+		t.Errorf("the other one is %+v", once)
+	}
+	restart()
+	if s, _ := b.d.Capture("mail"); s.StopReason != capture.StoppedByUser {
+		t.Errorf("what a user stopped goes on: %+v", s)
+	}
+}
+
+func TestPlannedCapture(t *testing.T) {
+	o := Options{Dir: prepare(t)}
+	b := newCaptureBed(t, o)
+	at := time.Now().Add(time.Hour)
+	s := b.mustStart(capture.Request{Name: "later", Interfaces: []string{"right"}, StartAt: at})
+	if s.State != capture.NotStarted || !s.StartTime.IsZero() || len(s.Files) != 0 || !s.StartAt.Equal(at) {
+		t.Errorf("it is %+v", s)
+	}
+	wantKind(t, b.d.DeleteCapture(adminCaller, "later"), menu.State)
+	b.again(o)
+	if s, err := b.d.Capture("later"); err != nil || s.State != capture.NotStarted {
+		t.Fatalf("after a restart it is %+v, %v", s, err)
+	}
+	if s, err := b.d.StopCapture(adminCaller, "later"); err != nil || s.State != capture.Stopped || s.StopReason != capture.StoppedByUser {
+		t.Errorf("stopped it is %+v, %v", s, err)
+	}
+	wantKind(t, b.d.DeleteCapture(adminCaller, "later"), 0)
+
+	// The appliance's goroutines are not in the network of the test, so only lo is there for what begins by itself.
+	b.mustStart(capture.Request{Name: "soon", Interfaces: []string{"lo"}, StartAt: time.Now().Add(200 * time.Millisecond)})
+	until(t, "it begins", func() bool { s, _ := b.d.Capture("soon"); return len(s.Files) == 1 })
+	if s, err := b.d.StopCapture(adminCaller, "soon"); err != nil || len(s.Files) != 1 {
+		t.Errorf("it is %+v, %v", s, err)
+	}
+}
+
+func TestPlannedCaptureThatCannotBegin(t *testing.T) {
+	b := newCaptureBed(t, Options{Dir: prepare(t)})
+	b.mustStart(capture.Request{Name: "soon", Interfaces: []string{"right"}, StartAt: time.Now().Add(100 * time.Millisecond)})
+	// Where the appliance's goroutines are there is no such interface.
+	until(t, "it fails", func() bool { s, _ := b.d.Capture("soon"); return s.State == capture.Error })
+	if s, _ := b.d.Capture("soon"); s.StopReason != capture.StartFailed || s.Error == "" {
+		t.Errorf("it is %+v", s)
+	}
+	wantKind(t, b.d.DeleteCapture(adminCaller, "soon"), 0)
+}
+
+func TestAppendingToACapture(t *testing.T) {
+	b := newCaptureBed(t, Options{Dir: prepare(t)})
+	for round := range 3 {
+		b.mustStart(capture.Request{Name: "mail", Interfaces: []string{"right"}, Mode: capture.Append})
+		_, err := b.start(adminCaller, capture.Request{Name: "mail", Interfaces: []string{"right"}, Mode: capture.Append})
+		wantKind(t, err, menu.State)
+		send(t, b.ns, testPacket, 50)
+		s, err := b.d.StopCapture(adminCaller, "mail")
+		if err != nil || len(s.Files) != 1 || s.PacketsWritten != uint64(50*(round+1)) {
+			t.Fatalf("round %d ended as %+v, %v", round, s, err)
+		}
+		if n, _ := packetsOf(t, b.d, s.Files[0].Name); n != 50*(round+1) {
+			t.Errorf("the file has %d packets", n)
+		}
+	}
+	_, err := b.start(supportCaller, capture.Request{Name: "mail", Interfaces: []string{"right"}, Mode: capture.Append})
+	wantKind(t, err, menu.State)
+	if list := b.d.Captures(); len(list) != 1 {
+		t.Errorf("there are %d captures", len(list))
+	}
+}
+
+// filled makes a capture of the table that has ended, with a file of so many bytes.
+func (b *captureBed) filled(name string, bytes int64, keep bool) string {
+	b.Helper()
+	request := capture.Request{Name: name, Interfaces: []string{"right"}}
+	if keep {
+		request.Keep = yes()
+	}
+	b.mustStart(request)
+	s, err := b.d.StopCapture(adminCaller, name)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := os.Truncate(filepath.Join(b.d.captures.path, s.Files[0].Name), bytes); err != nil {
+		b.Fatal(err)
+	}
+	return s.Files[0].Name
+}
+
+func TestQuota(t *testing.T) {
+	for _, deletes := range []bool{false, true} {
+		text := "captures: {quota: 100MB, deleteOldest: false}"
+		if deletes {
+			text = "captures: {quota: 100MB, deleteOldest: true}"
+		}
+		b := newCaptureBed(t, Options{Dir: configured(t, prepare(t), text)})
+		kept, old := b.filled("kept", 30<<20, true), b.filled("old", 40<<20, false)
+		stranger := filepath.Join(b.d.captures.path, "notes.pcap")
+		if err := os.WriteFile(stranger, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Truncate(stranger, 28<<20); err != nil {
+			t.Fatal(err)
+		}
+		_, err := b.start(adminCaller, capture.Request{Name: "new", Interfaces: []string{"right"}})
+		exists := func(name string) bool {
+			_, err := os.Stat(filepath.Join(b.d.captures.path, name))
+			return !errors.Is(err, os.ErrNotExist)
+		}
+		if !exists(kept) || !exists("notes.pcap") {
+			t.Error("something was deleted that nobody agreed to lose")
+		}
+		if deletes {
+			if s, _ := b.d.Capture("old"); err != nil || exists(old) || len(s.Files) != 0 || s.FilesRemoved != 1 {
+				t.Errorf("the old capture is %+v, its file is there: %v; the new one: %v", s, exists(old), err)
+			}
+			continue
+		}
+		wantKind(t, err, menu.State)
+		if !exists(old) {
+			t.Error("the old file is gone")
+		}
+	}
+}
+
+func TestOldFilesGo(t *testing.T) {
+	b := newCaptureBed(t, Options{Dir: configured(t, prepare(t), "captures: {keepFor: 24h}")})
+	kept, old := b.filled("kept", 1<<20, true), b.filled("old", 1<<20, false)
+	b.d.deleteOld(time.Now().Add(23 * time.Hour))
+	if _, err := b.d.StatFile(old); err != nil {
+		t.Error("a file is gone too early")
+	}
+	b.d.deleteOld(time.Now().Add(25 * time.Hour))
+	_, err := b.d.StatFile(old)
+	wantKind(t, err, menu.NotFound)
+	if _, err := b.d.StatFile(kept); err != nil {
+		t.Error("a file that is to be kept is gone")
+	}
+}
+
+func TestMemoryOfAllCaptures(t *testing.T) {
+	b := newCaptureBed(t, Options{Dir: configured(t, prepare(t), "captures: {memory: 64MB}")})
+	_, err := b.start(adminCaller, capture.Request{Interfaces: []string{"right"}, RingBytes: 128 << 20})
+	wantKind(t, err, menu.State)
+	if e := menu.AsError(err); e.Argument != "ring" {
+		t.Errorf("the argument at fault is %q", e.Argument)
+	}
+	started := 0
+	for ; started < 10; started++ {
+		s, err := b.start(adminCaller, capture.Request{Interfaces: []string{"right"}})
+		if err != nil {
+			wantKind(t, err, menu.State)
+			break
+		}
+		if s.RingBytes < capture.MinRingBytes {
+			t.Errorf("it has a ring of %d bytes", s.RingBytes)
+		}
+	}
+	if started == 0 || started > 4 {
+		t.Errorf("%d captures fit in 64 MB", started)
+	}
+	if _, err := b.d.StopCapture(adminCaller, "capture-1"); err != nil {
+		t.Fatal(err)
+	}
+	b.mustStart(capture.Request{Interfaces: []string{"right"}})
+}

@@ -1,0 +1,220 @@
+package daemon
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+
+	"diagsh/config"
+	"diagsh/diag/links"
+	"diagsh/menu"
+)
+
+// A network is what commits change, one thing at a time: links.Kernel, or what stands for it in tests.
+type network interface {
+	Read() (links.State, error)
+	SetMTU(name string, mtu int) error
+	AddVLAN(name, parent string, id int) error
+	DeleteVLAN(name string) error
+	SetMedia(name, medium string) error
+	AddLoopback(netip.Addr) error
+	RemoveLoopback(netip.Addr) error
+	SetMulticast(reject bool) error
+}
+
+// A step is one change of the machine, and its undoing.
+type step struct {
+	order int
+	what  string // as the rest of "could not"
+	do    func() error
+	undo  func() error
+}
+
+// The order of steps: a VLAN is never above its parent's MTU, and its parent is there before it and longer.
+const (
+	deleteVLANs = iota
+	changeVLANs // MTUs of VLANs that become smaller
+	changeParents
+	addVLANs
+	raiseVLANs
+	changeMedia
+	changeLoopback
+	changeMulticast
+)
+
+// plan lists the steps that bring the machine from its state to a configuration. stale is what may be on it beside: settings of stale
+// that the configuration does not have go back to the baseline. A setting that the machine has already takes no step, so a plan can be
+// made and done again at any time.
+func plan(m network, stale, wanted config.Document, state links.State, baseline []baselineSetting) []step {
+	p := planner{m: m, stale: stale, wanted: wanted, state: state, baseline: ledger{Baseline: baseline}.baseline()}
+	p.vlans()
+	p.interfaces()
+	p.loopback()
+	p.multicast()
+	slices.SortStableFunc(p.steps, func(a, b step) int { return cmp.Compare(a.order, b.order) })
+	return p.steps
+}
+
+type planner struct {
+	m                       network
+	stale, wanted, baseline config.Document
+	state                   links.State
+	steps                   []step
+}
+
+func (p *planner) add(order int, what string, do, undo func() error) {
+	p.steps = append(p.steps, step{order, what, do, undo})
+}
+
+func (p *planner) vlans() {
+	for _, v := range p.stale.VLANs() {
+		l, there := p.state.Link(v.Name)
+		if w, still := p.wanted.VLAN(v.Name); !there || l.VLAN == 0 || still && isVLAN(l, w) {
+			continue
+		}
+		p.add(deleteVLANs, fmt.Sprintf("delete VLAN %d of %s", l.VLAN, l.Parent),
+			func() error { return p.m.DeleteVLAN(l.Name) },
+			func() error {
+				return errors.Join(p.m.AddVLAN(l.Name, l.Parent, l.VLAN), p.m.SetMTU(l.Name, l.MTU))
+			})
+	}
+	for _, v := range p.wanted.VLANs() {
+		if l, there := p.state.Link(v.Name); there && isVLAN(l, v) {
+			continue
+		}
+		p.add(addVLANs, fmt.Sprintf("make VLAN %d on %s", v.ID, v.Parent),
+			func() error { return p.m.AddVLAN(v.Name, v.Parent, v.ID) },
+			func() error { return p.m.DeleteVLAN(v.Name) })
+	}
+}
+
+func isVLAN(l links.Link, v config.VLAN) bool { return l.VLAN == v.ID && l.Parent == v.Parent }
+
+// interfaces plans the settings of links.
+func (p *planner) interfaces() {
+	settings := p.stale.With(config.Changes(nil, p.wanted))
+	for _, at := range settings.Paths() {
+		if at.Section != "interfaces" {
+			continue
+		}
+		l, there := p.state.Link(at.Name)
+		made, isNew := p.wanted.VLAN(at.Name)
+		isNew = isNew && !(there && isVLAN(l, made))
+		value := p.wanted[at]
+		if value == "" {
+			value = p.baseline[at]
+		}
+		switch {
+		case value == "" || !there && !isNew:
+			// Nobody knows what it was, or there is nothing to change.
+		case at.Field == "mtu":
+			p.mtu(l, at.Name, value, isNew)
+		case l.Media != nil && l.Media.Current != value:
+			p.add(changeMedia, fmt.Sprintf("set the media of %s to %s", at.Name, value),
+				func() error { return p.m.SetMedia(at.Name, value) },
+				func() error { return p.m.SetMedia(at.Name, l.Media.Current) })
+		}
+	}
+}
+
+func (p *planner) mtu(l links.Link, name, value string, isNew bool) {
+	mtu, _ := strconv.Atoi(value)
+	do := func() error { return p.m.SetMTU(name, mtu) }
+	what := fmt.Sprintf("set the MTU of %s to %d", name, mtu)
+	switch {
+	case isNew:
+		p.add(raiseVLANs, what, do, func() error { return nil }) // it goes with the VLAN
+	case l.MTU != mtu:
+		order := changeParents
+		if l.VLAN != 0 && mtu < l.MTU {
+			order = changeVLANs
+		} else if l.VLAN != 0 {
+			order = raiseVLANs
+		}
+		p.add(order, what, do, func() error { return p.m.SetMTU(name, l.MTU) })
+	}
+}
+
+func (p *planner) loopback() {
+	wanted := p.wanted[config.Loopback]
+	if old := p.stale[config.Loopback]; old != "" && old != wanted {
+		if a := netip.MustParseAddr(old); slices.Contains(p.state.Loopback(), a) {
+			p.add(changeLoopback, "take the address "+old+" from the loopback interface",
+				func() error { return p.m.RemoveLoopback(a) }, func() error { return p.m.AddLoopback(a) })
+		}
+	}
+	if wanted != "" {
+		if a := netip.MustParseAddr(wanted); !slices.Contains(p.state.Loopback(), a) {
+			p.add(changeLoopback, "give the loopback interface the address "+wanted,
+				func() error { return p.m.AddLoopback(a) }, func() error { return p.m.RemoveLoopback(a) })
+		}
+	}
+}
+
+func (p *planner) multicast() {
+	reject := p.wanted[config.MulticastARP] == config.Reject
+	if reject == p.state.RejectsMulticast {
+		return
+	}
+	what := "accept ARP replies with multicast addresses"
+	if reject {
+		what = "reject ARP replies with multicast addresses"
+	}
+	p.add(changeMulticast, what, func() error { return p.m.SetMulticast(reject) }, func() error { return p.m.SetMulticast(!reject) })
+}
+
+// A stepError is a step that failed.
+type stepError struct {
+	number, total int // 0: it failed after all of them
+	what          string
+	err           error
+	undo          []string // what could not be undone, and why
+}
+
+// sentence names the step.
+func (e *stepError) sentence() string {
+	if e.number == 0 {
+		return fmt.Sprintf("The appliance could not %s", e.what)
+	}
+	return fmt.Sprintf("Step %d of %d failed: the appliance could not %s: %s", e.number, e.total, e.what, reason(e.err))
+}
+
+func (e *stepError) kind() menu.Kind {
+	if errors.Is(e.err, unix.EOPNOTSUPP) || errors.Is(e.err, unix.EPROTONOSUPPORT) || errors.Is(e.err, unix.EAFNOSUPPORT) {
+		return menu.Unsupported
+	}
+	return menu.Failed
+}
+
+// reason is the kernel's own.
+func reason(err error) string {
+	if r := links.Reason(err); r != "" {
+		return "the kernel says: " + r
+	}
+	return "the appliance's log says why"
+}
+
+// apply does the steps in their order. If one fails, those before it are undone.
+func apply(steps []step) *stepError {
+	for i, s := range steps {
+		if err := s.do(); err != nil {
+			return undo(steps[:i], &stepError{number: i + 1, total: len(steps), what: s.what, err: err})
+		}
+	}
+	return nil
+}
+
+// undo undoes steps, the last one first, and adds what could not be undone to the failure.
+func undo(steps []step, failure *stepError) *stepError {
+	for _, s := range slices.Backward(steps) {
+		if err := s.undo(); err != nil {
+			failure.undo = append(failure.undo, s.what+" ("+reason(err)+")")
+		}
+	}
+	return failure
+}

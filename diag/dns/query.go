@@ -1,0 +1,179 @@
+package dns
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"diagsh/diag/source"
+)
+
+// A Question is what to ask, and whom, and how.
+type Question struct {
+	Name      string
+	Type      string   // such as MX
+	Servers   []string // addresses with port; none: those of /etc/resolv.conf
+	Source    source.Source
+	TCP       bool
+	Recursive bool
+	DNSSEC    bool
+	Timeout   time.Duration // for each server
+}
+
+// A Reply is what a name server answered. All names and data are what strangers wrote.
+type Reply struct {
+	Server     string
+	Protocol   string // udp or tcp
+	Time       time.Duration
+	Bytes      int
+	ID         int
+	Code       string   // NOERROR, NXDOMAIN …
+	Flags      []string // qr, aa, tc, rd, ra, ad, cd
+	Name, Type string   // as they were asked
+	Answer     []Record
+	Authority  []Record
+	Additional []Record
+}
+
+// A Record is a resource record; Data is in the form of a zone file (RFC 1035, section 5.1).
+type Record struct {
+	Name  string
+	TTL   time.Duration
+	Class string
+	Type  string
+	Data  string
+}
+
+// Why there is no Reply.
+var (
+	ErrName     = errors.New("that is no name")
+	ErrType     = errors.New("there is no such type of record")
+	ErrNoServer = errors.New("no name server is configured")
+	ErrReply    = errors.New("the name server sent what is no answer to the question")
+)
+
+const (
+	payload    = 1232 // of UDP, as the flag day of 2020 agreed: no fragments on any path
+	configPath = "/etc/resolv.conf"
+)
+
+// Reverse is the name under which the DNS has the name of an address; other names are as they are.
+func Reverse(name string) (string, bool) {
+	if a, err := netip.ParseAddr(name); err == nil {
+		if arpa, err := dns.ReverseAddr(a.WithZone("").String()); err == nil {
+			return arpa, true
+		}
+	}
+	return name, false
+}
+
+// Ask asks the servers in their order until one answers. A truncated answer is asked for again over TCP.
+func Ask(ctx context.Context, q Question) (Reply, error) {
+	kind, ok := dns.StringToType[strings.ToUpper(q.Type)]
+	if !ok {
+		return Reply{}, ErrType
+	}
+	name := dns.Fqdn(q.Name)
+	if _, ok := dns.IsDomainName(name); !ok || strings.Contains(name, "..") {
+		return Reply{}, ErrName
+	}
+	servers := q.Servers
+	if len(servers) == 0 {
+		config, err := dns.ClientConfigFromFile(configPath)
+		if err != nil || len(config.Servers) == 0 {
+			return Reply{}, ErrNoServer
+		}
+		for _, s := range config.Servers {
+			servers = append(servers, net.JoinHostPort(s, config.Port))
+		}
+	}
+	m := new(dns.Msg)
+	m.SetQuestion(name, kind)
+	m.RecursionDesired = q.Recursive
+	m.SetEdns0(payload, q.DNSSEC)
+	var failed error
+	for _, server := range servers {
+		reply, err := q.ask(ctx, m, server, q.TCP)
+		if err == nil && reply.truncated() && !q.TCP {
+			reply, err = q.ask(ctx, m, server, true)
+		}
+		if err == nil {
+			return reply, nil
+		}
+		if ctx.Err() != nil {
+			return Reply{}, ctx.Err()
+		}
+		failed = err
+	}
+	return Reply{}, failed
+}
+
+func (r Reply) truncated() bool {
+	for _, f := range r.Flags {
+		if f == "tc" {
+			return true
+		}
+	}
+	return false
+}
+
+func (q Question) ask(ctx context.Context, m *dns.Msg, server string, tcp bool) (Reply, error) {
+	r := Reply{Server: server, Protocol: "udp", Name: m.Question[0].Name, Type: dns.TypeToString[m.Question[0].Qtype]}
+	if tcp {
+		r.Protocol = "tcp"
+	}
+	m.Id = dns.Id()
+	ctx, stop := context.WithTimeout(ctx, q.Timeout)
+	defer stop()
+	client := &dns.Client{Net: r.Protocol, Dialer: q.Source.Dialer(q.Timeout, r.Protocol), Timeout: q.Timeout, UDPSize: payload}
+	answer, took, err := client.ExchangeContext(ctx, m, server)
+	var network net.Error
+	switch {
+	case err == nil && len(answer.Question) == 1 && strings.EqualFold(answer.Question[0].Name, r.Name) && answer.Question[0].Qtype == m.Question[0].Qtype:
+	case err == nil && answer.Rcode != dns.RcodeSuccess && len(answer.Question) == 0: // some refuse without the question
+	case err != nil && errors.As(err, &network):
+		return r, err
+	default:
+		return r, ErrReply
+	}
+	r.Time, r.Bytes, r.ID = took, answer.Len(), int(answer.Id)
+	if r.Code = dns.RcodeToString[answer.Rcode]; r.Code == "" {
+		r.Code = "RCODE" + strconv.Itoa(answer.Rcode)
+	}
+	for _, f := range []struct {
+		name string
+		set  bool
+	}{{"qr", answer.Response}, {"aa", answer.Authoritative}, {"tc", answer.Truncated}, {"rd", answer.RecursionDesired},
+		{"ra", answer.RecursionAvailable}, {"ad", answer.AuthenticatedData}, {"cd", answer.CheckingDisabled}} {
+		if f.set {
+			r.Flags = append(r.Flags, f.name)
+		}
+	}
+	r.Answer, r.Authority, r.Additional = records(answer.Answer), records(answer.Ns), records(answer.Extra)
+	return r, nil
+}
+
+func records(list []dns.RR) (all []Record) {
+	for _, rr := range list {
+		h := rr.Header()
+		if h.Rrtype == dns.TypeOPT {
+			continue // it describes the message
+		}
+		kind := dns.Type(h.Rrtype).String()
+		data := strings.TrimPrefix(rr.String(), h.String())
+		all = append(all, Record{Name: h.Name, TTL: time.Duration(h.Ttl) * time.Second, Class: dns.Class(h.Class).String(), Type: kind, Data: data})
+	}
+	return all
+}
+
+// IsType says that there is a type of record with a name in capital letters.
+func IsType(name string) bool {
+	_, ok := dns.StringToType[name]
+	return ok
+}

@@ -1,0 +1,168 @@
+// Package interfaces lists this host's network interfaces with their addresses and counters.
+package interfaces
+
+import (
+	"cmp"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"diagsh/diag/netlink"
+)
+
+// An Interface is a network interface.
+type Interface struct {
+	Index     int
+	Name      string
+	Up        bool // it was brought up; Running says whether it has a carrier too
+	Running   bool
+	Loopback  bool
+	Ethernet  bool
+	MTU       int
+	Address   net.HardwareAddr // empty where it has none
+	Addresses []netip.Prefix   // the IPv4 ones first, each as it is set
+	Counters  Counters
+}
+
+// Counters are struct rtnl_link_stats64 (include/uapi/linux/if_link.h), all since the interface was made.
+type Counters struct {
+	RxPackets, TxPackets, RxBytes, TxBytes, RxErrors, TxErrors, RxDropped, TxDropped, Multicast, Collisions uint64
+	RxLength, RxOver, RxCRC, RxFrame, RxFIFO, RxMissed, TxAborted, TxCarrier, TxFIFO, TxHeartbeat, TxWindow uint64
+	RxCompressed, TxCompressed, RxNoHandler                                                                 uint64
+}
+
+// List returns the interfaces in the order of their numbers.
+func List(ctx context.Context) ([]Interface, error) {
+	list, err := Bare(ctx)
+	if err != nil {
+		return nil, err
+	}
+	byIndex := map[int]*Interface{}
+	for i := range list {
+		byIndex[list[i].Index] = &list[i]
+	}
+	err = dump(ctx, unix.RTM_GETADDR, make([]byte, unix.SizeofIfAddrmsg), func(b []byte) {
+		if index, prefix, ok := parseAddress(b); ok && byIndex[index] != nil {
+			l := byIndex[index]
+			l.Addresses = append(l.Addresses, prefix)
+		}
+	})
+	for i := range list {
+		slices.SortStableFunc(list[i].Addresses, func(a, b netip.Prefix) int { return cmp.Compare(a.Addr().BitLen(), b.Addr().BitLen()) })
+	}
+	return list, err
+}
+
+// Bare is List without the addresses: one question less.
+func Bare(ctx context.Context) ([]Interface, error) {
+	var list []Interface
+	err := dump(ctx, unix.RTM_GETLINK, make([]byte, unix.SizeofIfInfomsg), func(b []byte) {
+		if l, ok := parseLink(b); ok {
+			list = append(list, l)
+		}
+	})
+	slices.SortFunc(list, func(a, b Interface) int { return cmp.Compare(a.Index, b.Index) })
+	return list, err
+}
+
+// dump reads a table again when it changed meanwhile, since a row may have been missed; what the last attempt gave is taken.
+func dump(ctx context.Context, kind uint16, request []byte, each func(body []byte)) error {
+	conn, err := netlink.Dial(unix.NETLINK_ROUTE)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	var bodies [][]byte
+	for range attempts {
+		bodies = bodies[:0]
+		err = conn.Dump(ctx, kind, request, func(_ uint16, b []byte) error {
+			bodies = append(bodies, slices.Clone(b))
+			return nil
+		})
+		if !errors.Is(err, netlink.ErrChanged) {
+			break
+		}
+	}
+	if err != nil && !errors.Is(err, netlink.ErrChanged) {
+		return fmt.Errorf("list the interfaces: %w", err)
+	}
+	for _, b := range bodies {
+		each(b)
+	}
+	return nil
+}
+
+const attempts = 5
+
+// parseLink reads struct ifinfomsg and its attributes.
+func parseLink(b []byte) (Interface, bool) {
+	if len(b) < unix.SizeofIfInfomsg {
+		return Interface{}, false
+	}
+	flags := binary.NativeEndian.Uint32(b[8:])
+	l := Interface{
+		Index:    int(int32(binary.NativeEndian.Uint32(b[4:]))),
+		Up:       flags&unix.IFF_UP != 0,
+		Running:  flags&unix.IFF_RUNNING != 0,
+		Loopback: flags&unix.IFF_LOOPBACK != 0,
+		Ethernet: binary.NativeEndian.Uint16(b[2:]) == unix.ARPHRD_ETHER,
+	}
+	netlink.Attributes(b[unix.SizeofIfInfomsg:], func(kind uint16, value []byte) {
+		switch kind {
+		case unix.IFLA_IFNAME:
+			l.Name = unix.ByteSliceToString(value)
+		case unix.IFLA_MTU:
+			l.MTU = int(netlink.Uint32(value))
+		case unix.IFLA_ADDRESS:
+			l.Address = net.HardwareAddr(slices.Clone(value))
+		case unix.IFLA_STATS64:
+			l.Counters = parseCounters(value)
+		}
+	})
+	return l, l.Name != ""
+}
+
+// parseCounters takes what an older kernel's shorter struct has.
+func parseCounters(b []byte) Counters {
+	next := func() (n uint64) {
+		if len(b) >= 8 {
+			n, b = binary.NativeEndian.Uint64(b), b[8:]
+		}
+		return n
+	}
+	var c Counters
+	for _, field := range []*uint64{
+		&c.RxPackets, &c.TxPackets, &c.RxBytes, &c.TxBytes, &c.RxErrors, &c.TxErrors, &c.RxDropped, &c.TxDropped, &c.Multicast, &c.Collisions,
+		&c.RxLength, &c.RxOver, &c.RxCRC, &c.RxFrame, &c.RxFIFO, &c.RxMissed, &c.TxAborted, &c.TxCarrier, &c.TxFIFO, &c.TxHeartbeat, &c.TxWindow,
+		&c.RxCompressed, &c.TxCompressed, &c.RxNoHandler,
+	} {
+		*field = next()
+	}
+	return c
+}
+
+// parseAddress reads struct ifaddrmsg: IFA_LOCAL is the interface's own address, IFA_ADDRESS the peer's on a point-to-point one.
+func parseAddress(b []byte) (index int, p netip.Prefix, ok bool) {
+	if len(b) < unix.SizeofIfAddrmsg {
+		return 0, p, false
+	}
+	var own, other netip.Addr
+	netlink.Attributes(b[unix.SizeofIfAddrmsg:], func(kind uint16, value []byte) {
+		switch kind {
+		case unix.IFA_LOCAL:
+			own, _ = netip.AddrFromSlice(value)
+		case unix.IFA_ADDRESS:
+			other, _ = netip.AddrFromSlice(value)
+		}
+	})
+	if !own.IsValid() {
+		own = other
+	}
+	return int(binary.NativeEndian.Uint32(b[4:])), netip.PrefixFrom(own, int(b[1])), own.IsValid()
+}

@@ -1,0 +1,218 @@
+// Package neighbours lists and empties the kernel's neighbour caches: ARP for IPv4, NDP for IPv6. See arp(7), ip-neighbour(8).
+package neighbours
+
+import (
+	"cmp"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"diagsh/diag/netlink"
+)
+
+// A Neighbour is an entry of a cache.
+type Neighbour struct {
+	Address     netip.Addr
+	LinkAddress net.HardwareAddr // empty while it is not known
+	Index       int              // of the interface
+	State       uint16           // unix.NUD_REACHABLE, ...
+	Router      bool
+	Proxy       bool          // this host answers for the address
+	Confirmed   time.Duration // ago; 0 and Used too where the kernel says nothing
+	Used        time.Duration
+	Updated     time.Duration
+	// Expires is for how long a reachable neighbour is taken for reachable without being asked again.
+	Expires time.Duration
+}
+
+var stateNames = []struct {
+	bit  uint16
+	name string
+}{
+	{unix.NUD_INCOMPLETE, "INCOMPLETE"}, {unix.NUD_REACHABLE, "REACHABLE"}, {unix.NUD_STALE, "STALE"}, {unix.NUD_DELAY, "DELAY"},
+	{unix.NUD_PROBE, "PROBE"}, {unix.NUD_FAILED, "FAILED"}, {unix.NUD_NOARP, "NOARP"}, {unix.NUD_PERMANENT, "PERMANENT"},
+}
+
+// StateName is what ip-neighbour(8) calls the state.
+func (n Neighbour) StateName() string {
+	for _, s := range stateNames {
+		if n.State&s.bit != 0 {
+			return s.name
+		}
+	}
+	return "NONE"
+}
+
+// Permanent says that somebody set the entry: it does not expire and is not flushed.
+func (n Neighbour) Permanent() bool { return n.State&unix.NUD_PERMANENT != 0 }
+
+// List returns the entries of a family (unix.AF_INET, unix.AF_INET6) by interface and address. Entries for addresses that need no
+// neighbour, such as broadcast, are left out, as ip-neighbour(8) does.
+func List(ctx context.Context, family uint8) ([]Neighbour, error) {
+	conn, err := netlink.Dial(unix.NETLINK_ROUTE)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	reachable, err := reachableTimes(ctx, conn, family)
+	if err != nil {
+		return nil, err
+	}
+	var list []Neighbour
+	for range attempts {
+		list = list[:0]
+		request := make([]byte, unix.SizeofNdMsg)
+		request[0] = family
+		err = conn.Dump(ctx, unix.RTM_GETNEIGH, request, func(_ uint16, b []byte) error {
+			if n, ok := parse(b, family); ok {
+				if n.State&unix.NUD_REACHABLE != 0 {
+					n.Expires = max(0, reachable[n.Index]-n.Confirmed)
+				}
+				list = append(list, n)
+			}
+			return nil
+		})
+		if !errors.Is(err, netlink.ErrChanged) {
+			break
+		}
+	}
+	if err != nil && !errors.Is(err, netlink.ErrChanged) {
+		return nil, fmt.Errorf("list the neighbours: %w", err)
+	}
+	slices.SortFunc(list, func(a, b Neighbour) int {
+		return cmp.Or(cmp.Compare(a.Index, b.Index), a.Address.Compare(b.Address))
+	})
+	return list, nil
+}
+
+// attempts is how often a table that changes while it is read is read again.
+const attempts = 5
+
+// tick is USER_HZ, in which the kernel tells times to programs.
+const tick = time.Second / 100
+
+// parse reads struct ndmsg and its attributes.
+func parse(b []byte, family uint8) (Neighbour, bool) {
+	if len(b) < unix.SizeofNdMsg || b[0] != family {
+		return Neighbour{}, false
+	}
+	n := Neighbour{
+		Index: int(int32(binary.NativeEndian.Uint32(b[4:]))), State: binary.NativeEndian.Uint16(b[8:]),
+		Router: b[10]&unix.NTF_ROUTER != 0, Proxy: b[10]&unix.NTF_PROXY != 0,
+	}
+	netlink.Attributes(b[unix.SizeofNdMsg:], func(kind uint16, value []byte) {
+		switch kind {
+		case unix.NDA_DST:
+			n.Address, _ = netip.AddrFromSlice(value)
+		case unix.NDA_LLADDR:
+			n.LinkAddress = slices.Clone(value)
+		case unix.NDA_CACHEINFO: // struct nda_cacheinfo
+			if len(value) >= 12 {
+				n.Confirmed = time.Duration(netlink.Uint32(value)) * tick
+				n.Used = time.Duration(netlink.Uint32(value[4:])) * tick
+				n.Updated = time.Duration(netlink.Uint32(value[8:])) * tick
+			}
+		}
+	})
+	return n, n.Address.IsValid() && n.State&^unix.NUD_NOARP != 0
+}
+
+// Of linux/neighbour.h, which x/sys/unix lacks.
+const (
+	rtmGetNeighTable   = 66
+	neighTableParms    = 6
+	neighParmIfIndex   = 1
+	neighParmReachable = 3
+	neighTableMsgSize  = 4
+)
+
+// reachableTimes are, for each interface, how long the kernel takes a neighbour for reachable now: a random time around
+// base_reachable_time (arp(7)) that it draws again every few minutes.
+func reachableTimes(ctx context.Context, conn *netlink.Conn, family uint8) (map[int]time.Duration, error) {
+	times := map[int]time.Duration{}
+	request := make([]byte, neighTableMsgSize)
+	request[0] = family
+	err := conn.Dump(ctx, rtmGetNeighTable, request, func(_ uint16, b []byte) error {
+		if len(b) < neighTableMsgSize || b[0] != family {
+			return nil
+		}
+		netlink.Attributes(b[neighTableMsgSize:], func(kind uint16, value []byte) {
+			if kind != neighTableParms {
+				return
+			}
+			index, span := 0, time.Duration(0)
+			netlink.Attributes(value, func(kind uint16, value []byte) {
+				switch {
+				case kind == neighParmIfIndex:
+					index = int(netlink.Uint32(value))
+				case kind == neighParmReachable && len(value) >= 8:
+					span = time.Duration(binary.NativeEndian.Uint64(value)) * time.Millisecond
+				}
+			})
+			if index != 0 {
+				times[index] = span
+			}
+		})
+		return nil
+	})
+	if err != nil && !errors.Is(err, netlink.ErrChanged) {
+		return nil, fmt.Errorf("list the neighbour tables: %w", err)
+	}
+	return times, nil
+}
+
+// Flush removes every entry of a family that was learnt, and calls removed for each. What somebody set stays.
+func Flush(ctx context.Context, family uint8, removed func(Neighbour) error) error {
+	list, err := List(ctx, family)
+	if err != nil {
+		return err
+	}
+	conn, err := netlink.Dial(unix.NETLINK_ROUTE)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	for _, n := range list {
+		if n.Permanent() || n.Proxy {
+			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := remove(conn, n); err != nil {
+			return err
+		}
+		if err := removed(n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func remove(conn *netlink.Conn, n Neighbour) error {
+	request := make([]byte, unix.SizeofNdMsg)
+	request[0] = unix.AF_INET6
+	if n.Address.Is4() {
+		request[0] = unix.AF_INET
+	}
+	binary.NativeEndian.PutUint32(request[4:], uint32(n.Index))
+	binary.NativeEndian.PutUint16(request[8:], n.State)
+	if n.Proxy {
+		request[10] = unix.NTF_PROXY
+	}
+	err := conn.Do(unix.RTM_DELNEIGH, 0, netlink.AppendAttribute(request, unix.NDA_DST, n.Address.AsSlice()))
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENODEV) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("remove a neighbour: %w", err)
+	}
+	return nil
+}

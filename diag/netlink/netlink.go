@@ -1,0 +1,242 @@
+// Package netlink asks the kernel for its tables: sockets, links, addresses, routes, neighbours. It reads a dump message by message in
+// one buffer, so that a table of any length costs no memory, and it allocates nothing for a message. See netlink(7).
+package netlink
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrChanged says that a table changed while it was read, so that a row may be missing or come twice. What was read is still right
+// row by row.
+var ErrChanged = errors.New("the table changed while it was read")
+
+// A dump is read into this many buffers of this size, 1 MiB together: the kernel works out the next piece while the one before is
+// looked at. It makes a piece as large as the buffer that it saw in the last read, up to 32 KiB (netlink_recvmsg in
+// net/netlink/af_netlink.c, Linux 6.18).
+const (
+	bufferSize = 64 << 10
+	buffers    = 16
+)
+
+// patience bounds the wait for an answer of the kernel, which comes at once or never.
+const patience = 10 * time.Second
+
+// A Conn is a netlink socket. It is for one goroutine.
+type Conn struct {
+	fd       int
+	sequence uint32
+}
+
+// Dial opens a socket of a netlink family, such as unix.NETLINK_ROUTE.
+func Dial(family int) (*Conn, error) {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, family)
+	if err != nil {
+		return nil, fmt.Errorf("open a netlink socket: %w", err)
+	}
+	c := &Conn{fd: fd}
+	timeout := unix.NsecToTimeval(int64(patience))
+	if err := errors.Join(
+		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, buffers*bufferSize),
+		unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &timeout),
+		unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}),
+	); err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("prepare a netlink socket: %w", err)
+	}
+	return c, nil
+}
+
+// Close frees the socket.
+func (c *Conn) Close() error { return unix.Close(c.fd) }
+
+// Dump asks for a table and calls each for every message of the answer; body is valid during the call. It ends early when ctx ends or
+// each fails; then the Conn is of no more use. ErrChanged comes after every row was read.
+func (c *Conn) Dump(ctx context.Context, kind uint16, request []byte, each func(kind uint16, body []byte) error) error {
+	if err := c.send(kind, unix.NLM_F_REQUEST|unix.NLM_F_DUMP, request); err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(ctx)
+	free, pieces := make(chan []byte, buffers), make(chan piece, buffers)
+	for range buffers {
+		free <- nil // made when it is needed: most tables are short
+	}
+	go c.readPieces(ctx, free, pieces)
+	// The reader has ended before this does: nobody else may close the socket under it.
+	defer func() {
+		stop()
+		for range pieces {
+		}
+	}()
+	changed := false
+	for p := range pieces {
+		if p.err != nil {
+			return p.err
+		}
+		done, err := c.messages(p.data, func(h header, body []byte) error {
+			changed = changed || h.flags&unix.NLM_F_DUMP_INTR != 0
+			return each(h.kind, body)
+		})
+		if err != nil {
+			return err
+		}
+		if done && changed {
+			return ErrChanged
+		}
+		if done {
+			return nil
+		}
+		free <- p.data[:cap(p.data)]
+	}
+	return context.Cause(ctx)
+}
+
+// A piece is what one read gave.
+type piece struct {
+	data []byte
+	err  error
+}
+
+// readPieces reads up to the end of a dump.
+func (c *Conn) readPieces(ctx context.Context, free <-chan []byte, pieces chan<- piece) {
+	defer close(pieces)
+	for {
+		var buffer []byte
+		select {
+		case buffer = <-free:
+		case <-ctx.Done():
+			return
+		}
+		if buffer == nil {
+			buffer = make([]byte, bufferSize)
+		}
+		n, err := c.read(buffer)
+		last := err != nil
+		if !last {
+			done, err := c.messages(buffer[:n], func(header, []byte) error { return nil })
+			last = done || err != nil // which the other side finds too
+		}
+		pieces <- piece{buffer[:n], err} // there is room for every buffer
+		if last || ctx.Err() != nil {
+			return
+		}
+	}
+}
+
+// Do sends a request that changes something and waits for the kernel's answer.
+func (c *Conn) Do(kind, flags uint16, request []byte) error {
+	if err := c.send(kind, unix.NLM_F_REQUEST|unix.NLM_F_ACK|flags, request); err != nil {
+		return err
+	}
+	buffer := make([]byte, bufferSize)
+	for {
+		n, err := c.read(buffer)
+		if err != nil {
+			return err
+		}
+		done, err := c.messages(buffer[:n], func(header, []byte) error { return nil })
+		if done || err != nil {
+			return err
+		}
+	}
+}
+
+func (c *Conn) send(kind, flags uint16, request []byte) error {
+	c.sequence++
+	message := make([]byte, unix.NLMSG_HDRLEN, unix.NLMSG_HDRLEN+len(request))
+	binary.NativeEndian.PutUint32(message[0:], uint32(unix.NLMSG_HDRLEN+len(request)))
+	binary.NativeEndian.PutUint16(message[4:], kind)
+	binary.NativeEndian.PutUint16(message[6:], flags)
+	binary.NativeEndian.PutUint32(message[8:], c.sequence)
+	if err := unix.Sendto(c.fd, append(message, request...), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+		return fmt.Errorf("ask the kernel: %w", err)
+	}
+	return nil
+}
+
+type header struct {
+	kind, flags uint16
+}
+
+// messages calls each for the messages of a piece. done says that the answer ends with it.
+func (c *Conn) messages(piece []byte, each func(h header, body []byte) error) (done bool, err error) {
+	for rest := piece; len(rest) >= unix.NLMSG_HDRLEN; {
+		length := int(binary.NativeEndian.Uint32(rest))
+		if length < unix.NLMSG_HDRLEN || length > len(rest) {
+			return false, errors.New("the kernel's answer has a broken length")
+		}
+		h := header{binary.NativeEndian.Uint16(rest[4:]), binary.NativeEndian.Uint16(rest[6:])}
+		sequence, body := binary.NativeEndian.Uint32(rest[8:]), rest[unix.NLMSG_HDRLEN:length]
+		rest = rest[min(aligned(length), len(rest)):]
+		if sequence != c.sequence {
+			continue // of a dump that was given up
+		}
+		switch h.kind {
+		case unix.NLMSG_DONE, unix.NLMSG_ERROR:
+			if len(body) >= 4 {
+				if code := int32(binary.NativeEndian.Uint32(body)); code < 0 {
+					return true, unix.Errno(-code)
+				}
+			}
+			return true, nil
+		case unix.NLMSG_NOOP:
+		default:
+			if err := each(h, body); err != nil {
+				return false, err
+			}
+		}
+	}
+	return false, nil
+}
+
+func (c *Conn) read(buffer []byte) (int, error) {
+	for {
+		// Not unix.Recvfrom, which allocates the sender's address for each read.
+		n, err := unix.Read(c.fd, buffer)
+		switch err {
+		case nil:
+			return n, nil
+		case unix.EINTR:
+		case unix.EAGAIN:
+			return 0, errors.New("the kernel does not answer")
+		default:
+			return 0, fmt.Errorf("read the kernel's answer: %w", err)
+		}
+	}
+}
+
+func aligned(n int) int { return (n + 3) &^ 3 }
+
+// Attributes calls each for every attribute in b (rtnetlink(7)); value is a part of b. A broken end of b is ignored.
+func Attributes(b []byte, each func(kind uint16, value []byte)) {
+	for len(b) >= unix.SizeofRtAttr {
+		length := int(binary.NativeEndian.Uint16(b))
+		if length < unix.SizeofRtAttr || length > len(b) {
+			return
+		}
+		// The two upper bits say "nested" and "network byte order" (linux/netlink.h).
+		each(binary.NativeEndian.Uint16(b[2:])&^(unix.NLA_F_NESTED|unix.NLA_F_NET_BYTEORDER), b[unix.SizeofRtAttr:length])
+		b = b[min(aligned(length), len(b)):]
+	}
+}
+
+// AppendAttribute appends an attribute with its padding.
+func AppendAttribute(b []byte, kind uint16, value []byte) []byte {
+	b = binary.NativeEndian.AppendUint16(b, uint16(unix.SizeofRtAttr+len(value)))
+	b = binary.NativeEndian.AppendUint16(b, kind)
+	b = append(b, value...)
+	return append(b, make([]byte, aligned(len(value))-len(value))...)
+}
+
+// Uint32 reads a number of an attribute, 0 if the attribute is too short for one.
+func Uint32(value []byte) uint32 {
+	if len(value) < 4 {
+		return 0
+	}
+	return binary.NativeEndian.Uint32(value)
+}

@@ -1,0 +1,251 @@
+// Package sockets lists this host's TCP and UDP sockets and the processes that hold them. The kernel is asked by sock_diag(7), state by
+// state, and a socket is handed on as soon as it was read, so a list of any length takes no memory.
+package sockets
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"diagsh/diag/netlink"
+)
+
+// A State of a socket, by the kernel's number (include/net/tcp_states.h).
+type State uint8
+
+const (
+	Established State = 1 + iota
+	SynSent
+	SynRcvd
+	FinWait1
+	FinWait2
+	TimeWait
+	Closed
+	CloseWait
+	LastAck
+	Listen
+	Closing
+)
+
+// stateNames are those of netstat(1) on BSD.
+var stateNames = [...]string{"", "ESTABLISHED", "SYN_SENT", "SYN_RCVD", "FIN_WAIT_1", "FIN_WAIT_2", "TIME_WAIT", "CLOSED", "CLOSE_WAIT",
+	"LAST_ACK", "LISTEN", "CLOSING"}
+
+func (s State) String() string {
+	if int(s) < len(stateNames) {
+		return stateNames[s]
+	}
+	return ""
+}
+
+// States are all that a socket can be in.
+func States() []State {
+	return []State{Established, SynSent, SynRcvd, FinWait1, FinWait2, TimeWait, Closed, CloseWait, LastAck, Listen, Closing}
+}
+
+// A Query is what to list. Its zero value is every TCP socket.
+type Query struct {
+	UDP    bool    // UDP sockets too
+	NoTCP  bool    // no TCP sockets
+	States []State // those only, chosen in the kernel
+	Detail bool    // with what TCP measured: Socket.TCP
+}
+
+// A Socket is one end of a connection, or one that waits for them.
+type Socket struct {
+	UDP    bool
+	IPv6   bool
+	State  State
+	V6Only bool   // an IPv6 listener that takes no IPv4
+	Device uint32 // index of the interface that it is bound to, 0 for none
+	UID    uint32
+	Inode  uint32 // 0 when no process holds it any more
+	Local  netip.AddrPort
+	Remote netip.AddrPort
+	// RecvQ and SendQ are bytes that wait; of a listener, connections that wait for accept(2) and how many may.
+	RecvQ uint32
+	SendQ uint32
+	TCP   *TCP // nil without Query.Detail, and where the kernel has none: TIME_WAIT, SYN_RCVD
+}
+
+// Dual says that an IPv6 socket takes IPv4 as well.
+func (s *Socket) Dual() bool {
+	return s.IPv6 && !s.V6Only && s.State == Listen && s.Local.Addr().IsUnspecified()
+}
+
+// TCP is what the kernel measured on a connection (struct tcp_info, include/uapi/linux/tcp.h).
+type TCP struct {
+	RTT              time.Duration
+	RTTVariance      time.Duration
+	RTO              time.Duration
+	Retransmits      uint32 // since the connection began
+	Unacknowledged   uint32 // segments
+	CongestionWindow uint32 // segments
+	SegmentSize      uint32 // bytes
+	PathMTU          uint32
+}
+
+// Each calls yield for every socket that q asks for. The socket is reused: yield copies what it keeps. An error of yield ends it.
+// netlink.ErrChanged says that sockets came and went meanwhile; every row is right all the same.
+func Each(ctx context.Context, q Query, yield func(*Socket) error) error {
+	conn, err := netlink.Dial(unix.NETLINK_INET_DIAG)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	var tcp, udp error
+	if !q.NoTCP {
+		tcp = eachTCP(ctx, conn, q, yield)
+	}
+	if q.UDP && (tcp == nil || errors.Is(tcp, netlink.ErrChanged)) {
+		udp = eachFamily(ctx, conn, q, unix.IPPROTO_UDP, yield)
+	}
+	for _, err := range []error{tcp, udp} {
+		if err != nil && !errors.Is(err, netlink.ErrChanged) {
+			return fmt.Errorf("list the sockets: %w", err)
+		}
+	}
+	return errors.Join(tcp, udp)
+}
+
+// eachTCP asks in the older way, whose one walk through the kernel's table finds IPv4 and IPv6 (inet_diag_dump_compat in
+// net/ipv4/inet_diag.c, Linux 6.18). A kernel that does not know it any more is asked in the newer one.
+func eachTCP(ctx context.Context, conn *netlink.Conn, q Query, yield func(*Socket) error) error {
+	err := conn.Dump(ctx, tcpDiagGetSock, q.olderRequest(), reader(unix.IPPROTO_TCP, yield))
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EOPNOTSUPP) {
+		return eachFamily(ctx, conn, q, unix.IPPROTO_TCP, yield)
+	}
+	return err
+}
+
+// eachFamily asks for IPv4, then for IPv6.
+func eachFamily(ctx context.Context, conn *netlink.Conn, q Query, protocol uint8, yield func(*Socket) error) error {
+	var changed error
+	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
+		err := conn.Dump(ctx, sockDiagByFamily, q.request(family, protocol), reader(protocol, yield))
+		switch {
+		case errors.Is(err, netlink.ErrChanged):
+			changed = err
+		case errors.Is(err, unix.ENOENT) && family == unix.AF_INET6: // a kernel without IPv6
+		case err != nil:
+			return err
+		}
+	}
+	return changed
+}
+
+// Of linux/sock_diag.h and linux/inet_diag.h.
+const (
+	tcpDiagGetSock   = 18
+	sockDiagByFamily = 20
+	inetDiagInfo     = 2
+	inetDiagSKV6Only = 11
+)
+
+// allStates leaves out bit 12, the kernel's inner name for SYN_RECV, and bound sockets that do nothing.
+const allStates = 1<<12 - 1
+
+// request is struct inet_diag_req_v2.
+func (q Query) request(family, protocol uint8) []byte {
+	r := make([]byte, 56)
+	r[0], r[1], r[2] = family, protocol, q.extensions()
+	binary.NativeEndian.PutUint32(r[4:], q.mask())
+	return r
+}
+
+// olderRequest is struct inet_diag_req.
+func (q Query) olderRequest() []byte {
+	r := make([]byte, 60)
+	r[0], r[3] = unix.AF_INET, q.extensions()
+	binary.NativeEndian.PutUint32(r[52:], q.mask())
+	return r
+}
+
+func (q Query) extensions() uint8 {
+	if q.Detail {
+		return 1 << (inetDiagInfo - 1)
+	}
+	return 0
+}
+
+func (q Query) mask() uint32 {
+	mask := uint32(0)
+	for _, s := range q.States {
+		mask |= 1 << s
+	}
+	if mask == 0 {
+		return allStates
+	}
+	return mask
+}
+
+// messageSize is that of struct inet_diag_msg.
+const messageSize = 72
+
+// reader reads struct inet_diag_msg and the attributes behind it.
+func reader(protocol uint8, yield func(*Socket) error) func(kind uint16, body []byte) error {
+	var s Socket
+	var tcp TCP
+	attribute := func(kind uint16, value []byte) {
+		switch kind {
+		case inetDiagSKV6Only:
+			s.V6Only = len(value) > 0 && value[0] != 0
+		case inetDiagInfo:
+			if protocol == unix.IPPROTO_TCP {
+				tcp.read(value)
+				s.TCP = &tcp
+			}
+		}
+	}
+	return func(_ uint16, b []byte) error {
+		if len(b) < messageSize {
+			return errors.New("the kernel's description of a socket is too short")
+		}
+		s = Socket{
+			UDP:    protocol == unix.IPPROTO_UDP,
+			IPv6:   b[0] == unix.AF_INET6,
+			State:  State(b[1]),
+			Local:  endpoint(b[0], b[8:24], b[4:6]),
+			Remote: endpoint(b[0], b[24:40], b[6:8]),
+			Device: binary.NativeEndian.Uint32(b[40:]),
+			RecvQ:  binary.NativeEndian.Uint32(b[56:]),
+			SendQ:  binary.NativeEndian.Uint32(b[60:]),
+			UID:    binary.NativeEndian.Uint32(b[64:]),
+			Inode:  binary.NativeEndian.Uint32(b[68:]),
+		}
+		if len(b) > messageSize {
+			netlink.Attributes(b[messageSize:], attribute)
+		}
+		return yield(&s)
+	}
+}
+
+func endpoint(family uint8, address, port []byte) netip.AddrPort {
+	n := binary.BigEndian.Uint16(port)
+	if family == unix.AF_INET6 {
+		return netip.AddrPortFrom(netip.AddrFrom16([16]byte(address)), n)
+	}
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte(address[:4])), n)
+}
+
+// read takes what an older kernel's shorter struct has.
+func (t *TCP) read(b []byte) {
+	var info unix.TCPInfo
+	copy((*[unsafe.Sizeof(info)]byte)(unsafe.Pointer(&info))[:], b)
+	*t = TCP{
+		RTT:              time.Duration(info.Rtt) * time.Microsecond,
+		RTTVariance:      time.Duration(info.Rttvar) * time.Microsecond,
+		RTO:              time.Duration(info.Rto) * time.Microsecond,
+		Retransmits:      info.Total_retrans,
+		Unacknowledged:   info.Unacked,
+		CongestionWindow: info.Snd_cwnd,
+		SegmentSize:      info.Snd_mss,
+		PathMTU:          info.Pmtu,
+	}
+}

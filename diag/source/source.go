@@ -1,0 +1,148 @@
+// Package source says where from a probe is sent: an interface or an address of this host, or wherever the kernel's routes say.
+package source
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A Source is where from to send. The zero value leaves it to the kernel.
+type Source struct {
+	Interface string
+	Address   netip.Addr
+}
+
+// ErrUnknown is that a text names neither an interface nor an address of this host.
+var ErrUnknown = errors.New("neither an interface nor an address of this host")
+
+// Parse reads a Source: the name of an interface, an address of this host, or one of the words for the kernel's choice.
+func Parse(text string) (Source, error) {
+	if text == "" || strings.EqualFold(text, "auto") {
+		return Source{}, nil
+	}
+	if a, err := netip.ParseAddr(text); err == nil {
+		return Source{Address: a.Unmap(), Interface: a.Zone()}, held(a.Unmap())
+	}
+	if _, err := net.InterfaceByName(text); err != nil {
+		return Source{}, ErrUnknown
+	}
+	return Source{Interface: text}, nil
+}
+
+// held is ErrUnknown for an address that no interface has.
+func held(a netip.Addr) error {
+	all, err := net.InterfaceAddrs()
+	if err != nil {
+		return fmt.Errorf("addresses of this host: %w", err)
+	}
+	for _, i := range all {
+		if n, ok := i.(*net.IPNet); ok {
+			if own, ok := netip.AddrFromSlice(n.IP); ok && own.Unmap() == a.WithZone("") {
+				return nil
+			}
+		}
+	}
+	if a.Is4() && a.IsLoopback() {
+		return nil // 127.0.0.0/8 is all of it this host
+	}
+	return ErrUnknown
+}
+
+// String is the form that Parse reads.
+func (s Source) String() string {
+	switch {
+	case s.Address.IsValid():
+		return s.Address.String()
+	case s.Interface != "":
+		return s.Interface
+	}
+	return "auto"
+}
+
+// An Interface is one that can be chosen.
+type Interface struct {
+	Name      string
+	Up        bool
+	Addresses []string
+}
+
+// Interfaces lists those of this host.
+func Interfaces() ([]Interface, error) {
+	all, err := net.Interfaces()
+	if err != nil {
+		return nil, err
+	}
+	var list []Interface
+	for _, i := range all {
+		entry := Interface{Name: i.Name, Up: i.Flags&net.FlagUp != 0}
+		addresses, _ := i.Addrs() // none for an interface that has just gone
+		for _, a := range addresses {
+			entry.Addresses = append(entry.Addresses, a.String())
+		}
+		list = append(list, entry)
+	}
+	return list, nil
+}
+
+// Bind makes a socket send from here. It is called before the socket is connected.
+func (s Source) Bind(fd int) error {
+	if s.Interface != "" {
+		if err := unix.BindToDevice(fd, s.Interface); err != nil {
+			return err
+		}
+	}
+	if !s.Address.IsValid() {
+		return nil
+	}
+	return unix.Bind(fd, Sockaddr(netip.AddrPortFrom(s.Address, 0)))
+}
+
+// Dialer dials from here.
+func (s Source) Dialer(timeout time.Duration, network string) *net.Dialer {
+	d := &net.Dialer{Timeout: timeout}
+	if s.Address.IsValid() {
+		if strings.HasPrefix(network, "udp") {
+			d.LocalAddr = net.UDPAddrFromAddrPort(netip.AddrPortFrom(s.Address, 0))
+		} else {
+			d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(s.Address, 0))
+		}
+	}
+	if s.Interface != "" {
+		d.Control = func(_, _ string, c syscall.RawConn) error {
+			var bound error
+			if err := c.Control(func(fd uintptr) { bound = unix.BindToDevice(int(fd), s.Interface) }); err != nil {
+				return err
+			}
+			return bound
+		}
+	}
+	return d
+}
+
+// Sockaddr is an address as the socket calls take it.
+func Sockaddr(a netip.AddrPort) unix.Sockaddr {
+	if a.Addr().Is4() {
+		return &unix.SockaddrInet4{Addr: a.Addr().As4(), Port: int(a.Port())}
+	}
+	sa := &unix.SockaddrInet6{Addr: a.Addr().As16(), Port: int(a.Port())}
+	if i, err := net.InterfaceByName(a.Addr().Zone()); err == nil {
+		sa.ZoneId = uint32(i.Index)
+	}
+	return sa
+}
+
+// Scoped gives a link-local address the interface that it needs (RFC 4007): its own, or that of the source. ok is false where there is
+// neither.
+func (s Source) Scoped(a netip.Addr) (scoped netip.Addr, ok bool) {
+	if !a.Is6() || !a.IsLinkLocalUnicast() && !a.IsLinkLocalMulticast() || a.Zone() != "" {
+		return a, true
+	}
+	return a.WithZone(s.Interface), s.Interface != ""
+}

@@ -1,0 +1,211 @@
+// Package traceroute finds the routers on the way to a host. It probes all hops at once, and keeps what routers choose a path by the same
+// in all probes of a trace (Paris traceroute, Augustin et al., IMC 2006), so that all probes take one path where routers balance by flow.
+//
+// The answers come as the kernel reports errors for a socket, IP_RECVERR (ip(7)): so it needs no socket that hears all ICMP, and what it
+// hears is about packets to the target.
+package traceroute
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"slices"
+	"time"
+
+	"diagsh/diag/icmp"
+	"diagsh/diag/source"
+)
+
+// A Protocol is what probes are.
+type Protocol string
+
+const (
+	UDP  Protocol = "udp"
+	ICMP Protocol = "icmp"
+	TCP  Protocol = "tcp"
+)
+
+// Limits of a trace.
+const (
+	MaxHops   = 255
+	MaxProbes = 10
+	MaxSize   = 65000
+)
+
+// Options are what to send.
+type Options struct {
+	Target       netip.Addr
+	Source       source.Source
+	Protocol     Protocol
+	Port         uint16 // of UDP and TCP
+	Hops         int    // the longest way to look at
+	Probes       int    // of each hop
+	Size         int    // of the packet, its headers counted; 0: the smallest usual one
+	DontFragment bool
+	Wait         time.Duration // for answers when the target does not answer
+
+	// Heard, if set, is told of each router when its first answer comes, before the hop is complete.
+	Heard func(netip.Addr)
+}
+
+// A Hop is one step of the way.
+type Hop struct {
+	Number  int
+	Answers []Answer // as many as there were probes
+}
+
+// An Answer is what a probe got.
+type Answer struct {
+	From  netip.Addr // invalid: nothing came
+	Time  time.Duration
+	Error *icmp.Error // nil for an echo reply, a TCP segment or a datagram of the target
+}
+
+// Came says that there is an answer.
+func (a Answer) Came() bool { return a.From.IsValid() }
+
+// Reached says that it is the target's answer, by which a trace ends as it should.
+func (a Answer) Reached() bool { return a.Came() && (a.Error == nil || a.Error.PortUnreachable()) }
+
+// final says that no probe gets further than this answer's hop.
+func (a Answer) final() bool { return a.Came() && (a.Error == nil || !a.Error.Exceeded()) }
+
+// Letter is the annotation of the answer, empty where it is a hop as meant or the target.
+func (a Answer) Letter() string {
+	if a.Error == nil {
+		return ""
+	}
+	return a.Error.Letter()
+}
+
+const (
+	pace = 3 * time.Millisecond // between hops; a burst is what rate limits of routers drop first
+	// grace is how long a trace that has reached its target waits for more, counted from the last answer: within the second that a
+	// full trace may take longer than its slowest answer.
+	grace = 800 * time.Millisecond
+)
+
+// Run traces and yields the hops in their order, each as soon as it is known. When the context ends it yields what is known.
+func Run(ctx context.Context, o Options, each func(Hop) error) error {
+	p, err := newProber(o)
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	t := &trace{options: o, each: each, last: o.Hops, next: 1, heard: map[netip.Addr]bool{}}
+	for range o.Hops {
+		t.hops = append(t.hops, make([]Answer, o.Probes))
+	}
+	ticker := time.NewTicker(pace)
+	defer ticker.Stop()
+	deadline := time.NewTimer(o.Wait)
+	defer deadline.Stop()
+	for ttl := 1; ; {
+		select {
+		case <-ctx.Done():
+			t.last = t.answered() // of the others nothing is known
+			return errors.Join(t.flush(), ctx.Err())
+		case <-ticker.C:
+			if ttl > t.last {
+				ticker.Stop()
+				break
+			}
+			for n := range o.Probes {
+				if err := p.send(mark{ttl, n}); err != nil {
+					return err
+				}
+			}
+			ttl++
+			deadline.Reset(o.Wait)
+		case a := <-p.answers:
+			if t.take(a); t.reached && ttl > t.last {
+				deadline.Reset(min(grace, o.Wait))
+			}
+		case <-deadline.C:
+			return t.flush()
+		}
+		if err := t.yield(); err != nil || t.next > t.last {
+			return err
+		}
+	}
+}
+
+// A trace is one Run.
+type trace struct {
+	options Options
+	each    func(Hop) error
+	hops    [][]Answer
+	next    int // the hop to yield next
+	last    int // the hop of the target, as far as is known
+	reached bool
+	heard   map[netip.Addr]bool
+}
+
+// take notes an answer.
+func (t *trace) take(h heard) {
+	if h.probe == anyProbe {
+		h.mark = t.unanswered()
+	}
+	if h.hop == 0 || t.hops[h.hop-1][h.probe].Came() {
+		return
+	}
+	t.hops[h.hop-1][h.probe] = h.Answer
+	if t.options.Heard != nil && !t.heard[h.From] {
+		t.heard[h.From] = true
+		t.options.Heard(h.From)
+	}
+	if h.final() {
+		t.last, t.reached = min(t.last, h.hop), true
+	}
+}
+
+// unanswered is the probe that an answer which does not say its probe belongs to: the first without an answer behind the last hop that
+// let a probe's hop limit be reached, since probes arrive in about the order of their hops.
+func (t *trace) unanswered() mark {
+	first := mark{}
+	for hop := t.last; hop > 0; hop-- {
+		for n := len(t.hops[hop-1]) - 1; n >= 0; n-- {
+			switch a := t.hops[hop-1][n]; {
+			case !a.Came():
+				first = mark{hop, n}
+			case !a.final():
+				return first
+			}
+		}
+	}
+	return first
+}
+
+// yield yields the next hops for which all answers are there.
+func (t *trace) yield() error {
+	for ; t.next <= t.last && complete(t.hops[t.next-1]); t.next++ {
+		if err := t.each(Hop{t.next, t.hops[t.next-1]}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// flush yields the rest with what is known.
+func (t *trace) flush() error {
+	for ; t.next <= t.last; t.next++ {
+		if err := t.each(Hop{t.next, t.hops[t.next-1]}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func complete(answers []Answer) bool {
+	return !slices.ContainsFunc(answers, func(a Answer) bool { return !a.Came() })
+}
+
+// answered is the last hop that answered.
+func (t *trace) answered() int {
+	for hop := t.last; hop > 0; hop-- {
+		if slices.ContainsFunc(t.hops[hop-1], Answer.Came) {
+			return hop
+		}
+	}
+	return 0
+}

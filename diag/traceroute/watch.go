@@ -1,0 +1,148 @@
+package traceroute
+
+import (
+	"context"
+	"math"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// A Watched hop is what all probes of it have told so far.
+type Watched struct {
+	Number               int
+	Routers              []netip.Addr // in the order in which they first answered
+	Sent, Received, Lost int          // what is neither received nor lost is still on its way
+	Last, Best, Worst    time.Duration
+	Average, Deviation   time.Duration
+	Letter               string // of the last answer, if it has one
+	mean, squares        float64
+}
+
+// Loss is the share of probes whose answer would have come by now but did not, in percent.
+func (w Watched) Loss() float64 {
+	if w.Received+w.Lost == 0 {
+		return 0
+	}
+	return 100 * float64(w.Lost) / float64(w.Received+w.Lost)
+}
+
+// Watch probes each hop once in every interval, and tells after each round what is known of all hops up to the target. It ends after so
+// many rounds, or, with rounds 0, when the context ends, which is no error.
+func Watch(ctx context.Context, o Options, interval time.Duration, rounds int, each func(round int, hops []Watched) error) error {
+	p, err := newProber(o)
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	w := &watch{trace: trace{options: o, last: o.Hops, heard: map[netip.Addr]bool{}}, hops: make([]Watched, o.Hops)}
+	for i := range w.hops {
+		w.hops[i].Number = i + 1
+	}
+	next := time.NewTicker(interval)
+	defer next.Stop()
+	for round := 1; ; round++ {
+		if err := w.round(ctx, p, next.C); err != nil {
+			return err
+		}
+		if round == rounds {
+			w.late(ctx, p)
+		}
+		for _, m := range p.forget(time.Now().Add(-o.Wait)) {
+			w.hops[m.hop-1].Lost++
+		}
+		if err := each(round, w.known()); err != nil || ctx.Err() != nil || round == rounds {
+			return err
+		}
+	}
+}
+
+// A watch is one Watch.
+type watch struct {
+	trace
+	hops []Watched
+}
+
+// round probes each hop once and takes answers until the next round is due.
+func (w *watch) round(ctx context.Context, p *prober, due <-chan time.Time) error {
+	ticker := time.NewTicker(pace)
+	defer ticker.Stop()
+	for ttl := 1; ; {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-due:
+			return nil
+		case h := <-p.answers:
+			w.take(h)
+		case <-ticker.C:
+			if ttl > w.last {
+				ticker.Stop()
+				break
+			}
+			if err := p.send(mark{ttl, 0}); err != nil {
+				return err
+			}
+			w.hops[ttl-1].Sent++
+			ttl++
+		}
+	}
+}
+
+// late takes what is still on its way after the last round.
+func (w *watch) late(ctx context.Context, p *prober) {
+	end := time.NewTimer(w.options.Wait)
+	defer end.Stop()
+	for ctx.Err() == nil && w.waiting() {
+		select {
+		case <-ctx.Done():
+		case <-end.C:
+			return
+		case h := <-p.answers:
+			w.take(h)
+		}
+	}
+}
+
+func (w *watch) waiting() bool {
+	return slices.ContainsFunc(w.hops[:w.last], func(h Watched) bool { return h.Sent > h.Received+h.Lost })
+}
+
+func (w *watch) take(h heard) {
+	if h.probe == anyProbe {
+		h.hop = w.last
+	}
+	hop := &w.hops[h.hop-1]
+	if h.final() && h.hop < w.last {
+		w.last = h.hop
+	}
+	if !slices.Contains(hop.Routers, h.From) {
+		hop.Routers = append(hop.Routers, h.From)
+		if w.options.Heard != nil && !w.heard[h.From] {
+			w.heard[h.From] = true
+			w.options.Heard(h.From)
+		}
+	}
+	hop.Received++
+	hop.Last, hop.Letter = h.Time, h.Letter()
+	if hop.Received == 1 || h.Time < hop.Best {
+		hop.Best = h.Time
+	}
+	hop.Worst = max(hop.Worst, h.Time)
+	distance := h.Time.Seconds() - hop.mean
+	hop.mean += distance / float64(hop.Received)
+	hop.squares += distance * (h.Time.Seconds() - hop.mean)
+	hop.Average = time.Duration(hop.mean * float64(time.Second))
+	hop.Deviation = time.Duration(math.Sqrt(hop.squares/float64(hop.Received)) * float64(time.Second))
+}
+
+// known are the hops up to the target; while that has not answered, up to the last one that did, and one more.
+func (w *watch) known() []Watched {
+	last := w.last
+	if last == len(w.hops) {
+		for last > 1 && w.hops[last-1].Received == 0 && w.hops[last-2].Received == 0 {
+			last--
+		}
+	}
+	return slices.Clone(w.hops[:last])
+}

@@ -1,0 +1,23 @@
+// Package users names the accounts of this host.
+package users
+
+import (
+	"os/user"
+	"strconv"
+)
+
+// Names remembers the names of user numbers. Make one for each listing: an account may change between two.
+type Names map[uint32]string
+
+// Of is the name of a user number, or the number where it has none.
+func (n Names) Of(uid uint32) string {
+	if name, ok := n[uid]; ok {
+		return name
+	}
+	name := strconv.FormatUint(uint64(uid), 10)
+	if u, err := user.LookupId(name); err == nil {
+		name = u.Username
+	}
+	n[uid] = name
+	return name
+}

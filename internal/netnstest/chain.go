@@ -1,0 +1,193 @@
+package netnstest
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// A Chain is a row of namespaces, each a router to the next, joined by Links. On link i, between node i and node i+1, the left end has
+// the address 10.77.i.1 and fd77:0:0:i::1, the right end .2 and ::2.
+type Chain struct {
+	Nodes []*Namespace
+	Links []*Link
+}
+
+// NewChain makes a chain of so many nodes whose links delay each packet.
+func NewChain(t testing.TB, nodes int, delay time.Duration) *Chain {
+	t.Helper()
+	c := &Chain{}
+	for range nodes {
+		n := New(t)
+		n.Set(t, "net/ipv4/ip_forward", "1")
+		n.Set(t, "net/ipv4/icmp_ratelimit", "0") // peers that ask after each other shall get the same
+		n.Set(t, "net/ipv6/conf/all/forwarding", "1")
+		n.Set(t, "net/ipv6/icmp/ratelimit", "0")
+		c.Nodes = append(c.Nodes, n)
+	}
+	for i := range nodes - 1 {
+		l := NewLink(t, c.Nodes[i], "right", c.Nodes[i+1], "left", delay)
+		c.Nodes[i].Address(t, "right", fmt.Sprintf("10.77.%d.1/24", i), fmt.Sprintf("fd77:0:0:%d::1/64", i))
+		c.Nodes[i+1].Address(t, "left", fmt.Sprintf("10.77.%d.2/24", i), fmt.Sprintf("fd77:0:0:%d::2/64", i))
+		c.Links = append(c.Links, l)
+	}
+	for i, n := range c.Nodes {
+		for j := range c.Links {
+			switch {
+			case j > i:
+				n.Route(t, fmt.Sprintf("10.77.%d.0/24", j), fmt.Sprintf("10.77.%d.2", i))
+				n.Route(t, fmt.Sprintf("fd77:0:0:%d::/64", j), fmt.Sprintf("fd77:0:0:%d::2", i))
+			case j < i-1:
+				n.Route(t, fmt.Sprintf("10.77.%d.0/24", j), fmt.Sprintf("10.77.%d.1", i-1))
+				n.Route(t, fmt.Sprintf("fd77:0:0:%d::/64", j), fmt.Sprintf("fd77:0:0:%d::1", i-1))
+			}
+		}
+	}
+	return c
+}
+
+// Address is the IPv4 address of the node with a number, counted from 0, as the first node sees it.
+func (c *Chain) Address(node int) string { return fmt.Sprintf("10.77.%d.2", node-1) }
+
+// Address6 is Address for IPv6.
+func (c *Chain) Address6(node int) string { return fmt.Sprintf("fd77:0:0:%d::2", node-1) }
+
+// A Link is a cable between two namespaces that the test holds in its hands: each packet is read here, kept for a while, and written to the
+// other end. It needs no netem, which not every kernel has.
+type Link struct {
+	delay   time.Duration
+	largest atomic.Int64 // a larger packet vanishes; 0: none does
+	cut     atomic.Bool  // all packets vanish
+}
+
+// Lose makes packets that are larger vanish, as in a black hole; 0 lets all pass.
+func (l *Link) Lose(larger int) { l.largest.Store(int64(larger)) }
+
+// Cut makes all packets vanish, or none.
+func (l *Link) Cut(cut bool) { l.cut.Store(cut) }
+
+// NewLink joins two namespaces by a pair of TUN interfaces (Documentation/networking/tuntap.rst).
+func NewLink(t testing.TB, left *Namespace, leftName string, right *Namespace, rightName string, delay time.Duration) *Link {
+	t.Helper()
+	l := &Link{delay: delay}
+	a, b := left.tun(t, leftName), right.tun(t, rightName)
+	go l.carry(a, b)
+	go l.carry(b, a)
+	return l
+}
+
+// carry moves packets until an end is closed.
+func (l *Link) carry(from, to *os.File) {
+	type packet struct {
+		due  time.Time
+		data []byte
+	}
+	way := make(chan packet, 4096)
+	go func() {
+		for p := range way {
+			time.Sleep(time.Until(p.due))
+			to.Write(p.data)
+		}
+	}()
+	defer close(way)
+	for {
+		buffer := make([]byte, 65536)
+		n, err := from.Read(buffer)
+		if err != nil {
+			return
+		}
+		if largest := int(l.largest.Load()); l.cut.Load() || largest > 0 && n > largest {
+			continue
+		}
+		way <- packet{time.Now().Add(l.delay), buffer[:n]}
+	}
+}
+
+// tun makes a TUN interface that is up, and ends with the test.
+func (n *Namespace) tun(t testing.TB, name string) *os.File {
+	t.Helper()
+	var file *os.File
+	n.Do(t, func() {
+		fd, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+		if err != nil {
+			Missing(t, "no TUN interface can be made: "+err.Error())
+		}
+		request, err := unix.NewIfreq(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.SetUint16(unix.IFF_TUN | unix.IFF_NO_PI)
+		if err := unix.IoctlIfreq(fd, unix.TUNSETIFF, request); err != nil {
+			t.Fatalf("make the TUN interface %s: %v", name, err)
+		}
+		file = os.NewFile(uintptr(fd), name)
+		t.Cleanup(func() { file.Close() })
+		up(t, name)
+	})
+	return file
+}
+
+// Address gives an interface addresses.
+func (n *Namespace) Address(t testing.TB, name string, prefixes ...string) {
+	t.Helper()
+	n.Do(t, func() {
+		link, err := netlink.LinkByName(name)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		for _, p := range prefixes {
+			address, err := netlink.ParseAddr(p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			address.Flags = unix.IFA_F_NODAD // nobody else is there
+			if err := netlink.AddrAdd(link, address); err != nil {
+				t.Fatalf("give %s the address %s: %v", name, p, err)
+			}
+		}
+	})
+}
+
+// Route adds a route.
+func (n *Namespace) Route(t testing.TB, destination, gateway string) {
+	t.Helper()
+	n.Do(t, func() {
+		_, network, err := net.ParseCIDR(destination)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := netlink.RouteAdd(&netlink.Route{Dst: network, Gw: net.ParseIP(gateway)}); err != nil {
+			t.Fatalf("route %s via %s: %v", destination, gateway, err)
+		}
+	})
+}
+
+// Set sets a kernel parameter of the namespace.
+func (n *Namespace) Set(t testing.TB, name, value string) {
+	t.Helper()
+	n.Do(t, func() {
+		if err := os.WriteFile("/proc/sys/"+name, []byte(value), 0); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// MTU sets an interface's MTU.
+func (n *Namespace) MTU(t testing.TB, name string, mtu int) {
+	t.Helper()
+	n.Do(t, func() {
+		link, err := netlink.LinkByName(name)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if err := netlink.LinkSetMTU(link, mtu); err != nil {
+			t.Fatalf("MTU of %s: %v", name, err)
+		}
+	})
+}
