@@ -72,7 +72,8 @@ func TestTabOffersEverything(t *testing.T) {
 	network := netnstest.New(t)
 	network.Veth(t, "eth0", "eth1")
 	a := appliance.Start(t, appliance.Options{Network: network, Config: "login:\n  lockAfter: 1\n"})
-	if r := a.Local("packetcapture start ended interface lo; packetcapture stop ended; packetcapture start running interface lo; diagnostic reporting new"); r.Status != 0 {
+	if r := a.Local("packetcapture start ended interface lo; packetcapture stop ended; packetcapture start running interface lo; " +
+		"diagnostic reporting new; packetcapture target new vault url https://127.0.0.1:1/; packetcapture export ended target vault"); r.Status != 0 {
 		t.Fatalf("the captures: %+v", r)
 	}
 	if _, err := a.LoginBy("ro", ssh.Password("wrong")); err == nil {

@@ -50,6 +50,7 @@ type record struct {
 	busy       bool           // somebody works on it: its job is being made, or its files are finished or removed
 	cancelled  chan struct{}  // closed when it is not to begin any more; nil unless it waits for its time
 	memory     int64          // that it has
+	unqueued   bool           // its files are not queued yet for the targets that want all
 }
 
 // status is the capture as it is now.
@@ -191,6 +192,7 @@ func (c *captures) began(r *record, job *capture.Job) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r.job, r.busy = job, false
+	r.unqueued = true
 	if c.closed { // The appliance began to stop meanwhile.
 		job.Stop(capture.Shutdown)
 	}
@@ -203,7 +205,7 @@ func (d *Daemon) await(r *record, job *capture.Job) {
 	s := job.Status()
 	d.captures.ended(r, job, s)
 	d.keepCaptures()
-	d.exportCapture(s)
+	d.exportCapture(r, s)
 	if err := job.Err(); err != nil {
 		d.log.Error("a capture ended", "name", s.Name, "reason", s.StopReason, "error", err)
 	}

@@ -156,8 +156,16 @@ func (c *captures) used() (int64, error) {
 }
 
 // expendable tells whether the files of a capture may be deleted without asking: it has ended, and nobody said that they are to be
-// kept. Files that belong to no capture never are.
-func (r *record) expendable() bool {
+// kept or has a target wait for them. Files that belong to no capture never are.
+func (d *Daemon) expendable(r *record) bool {
+	for _, f := range r.Status.Files {
+		if d.AwaitsExport(f.Name) {
+			return false
+		}
+	}
+	if r.unqueued && slices.ContainsFunc(d.Targets(), func(t capture.Target) bool { return t.Auto }) {
+		return false
+	}
 	return r.ended() && r.Status.State != capture.NotStarted && !r.Spec.Keep && len(r.Status.Files) > 0
 }
 
@@ -167,7 +175,7 @@ func (d *Daemon) deleteOldest() bool {
 	c.mu.Lock()
 	var oldest *record
 	for _, r := range c.records {
-		if r.expendable() && (oldest == nil || r.Status.EndTime.Before(oldest.Status.EndTime)) {
+		if d.expendable(r) && (oldest == nil || r.Status.EndTime.Before(oldest.Status.EndTime)) {
 			oldest = r
 		}
 	}
@@ -196,7 +204,7 @@ func (d *Daemon) deleteOld(now time.Time) {
 	c := d.captures
 	c.mu.Lock()
 	for _, r := range c.records {
-		if r.expendable() && now.Sub(r.Status.EndTime) > keep {
+		if d.expendable(r) && now.Sub(r.Status.EndTime) > keep {
 			for _, f := range slices.Clone(r.Status.Files) {
 				going = append(going, old{r.Status.Name, f})
 				c.takeOut(r, f)

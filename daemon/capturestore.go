@@ -93,6 +93,7 @@ func (d *Daemon) recover() {
 	for _, r := range c.records {
 		if r.Status.State == capture.Running {
 			r.Status.State, r.Status.StopReason = capture.Stopped, capture.Interrupted
+			r.unqueued = true
 			r.busy = true // Nobody deletes it before its files are finished.
 		}
 	}
@@ -125,7 +126,7 @@ func (d *Daemon) recoverRecord(r *record) {
 	}
 	status := d.captures.recovered(r, files, err, d.lastSign)
 	d.keepCaptures()
-	d.exportCapture(status)
+	d.exportCapture(r, status)
 	d.recordEnd(status)
 }
 

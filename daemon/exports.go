@@ -196,8 +196,18 @@ func (d *Daemon) DeleteTarget(_ menu.Caller, name string) error {
 	if err := d.exports.keepTargets(); err != nil {
 		return d.plain("keep the targets", err)
 	}
-	d.exports.changed()
+	d.exports.hurry() // what waited for it has nothing to wait for
 	return nil
+}
+
+// hurry makes every copy try at once.
+func (x *exports) hurry() {
+	x.mu.Lock()
+	for _, e := range x.queue {
+		e.NextTry = time.Time{}
+	}
+	x.mu.Unlock()
+	x.changed()
 }
 
 func (d *Daemon) noSuchTarget(name string) error {
@@ -286,7 +296,12 @@ func (d *Daemon) ExportPackets(caller menu.Caller, name, target string) ([]captu
 }
 
 // exportCapture queues the files of a capture that has just ended, for the targets that want all.
-func (d *Daemon) exportCapture(s capture.Status) {
+func (d *Daemon) exportCapture(r *record, s capture.Status) {
+	defer func() {
+		d.captures.mu.Lock()
+		defer d.captures.mu.Unlock()
+		r.unqueued = false
+	}()
 	var files []string
 	for _, f := range s.Files {
 		files = append(files, f.Name)

@@ -18,15 +18,12 @@ import (
 // command asks what the command still wants to know and runs it. Ctrl-C in the dialogue is errTop; the command's own failure is
 // shown and is no error.
 func (s *shell) command(ctx context.Context, call menu.Call) error {
-	if call.Bytes {
-		return s.report(errBytesOnTerminal())
-	}
 	args := menu.Arguments{}
 	for name, text := range call.Arguments {
 		args[name] = text
 	}
 	mode := menu.AskAll
-	if len(args) > 0 || call.JSON {
+	if len(args) > 0 || call.JSON || call.Bytes {
 		mode = menu.AskNeeded
 	}
 	asked := map[string]bool{}
@@ -61,6 +58,9 @@ func (s *shell) command(ctx context.Context, call menu.Call) error {
 			}
 			args[q.Name], asked[q.Name] = answer, true
 			continue
+		}
+		if call.Bytes {
+			return s.report(errBytesOnTerminal())
 		}
 		failure, err := s.run(ctx, call, args)
 		if err != nil {

@@ -198,9 +198,13 @@ func (s *shell) obey(ctx context.Context, line string) error {
 	}
 	for _, call := range calls {
 		if call.Menu {
+			before := s.at
 			s.at = call.Path
 			if err := s.show(ctx); err != nil {
 				return err
+			}
+			if len(s.at) < len(call.Path) {
+				s.at = before // it was refused
 			}
 			continue
 		}

@@ -26,7 +26,7 @@ func TestRoles(t *testing.T) {
 		for _, node := range a.Tree() {
 			required := node.Role
 			if role.Includes(required) {
-				if node.Kind == "command" {
+				if node.Kind == "command" && node.Output != "bytes" { // which ends only when told to
 					allowed(t, a, user, node)
 				}
 				continue
