@@ -400,6 +400,10 @@ func (j *Job) hand(file File, name string) {
 		counters[i].Dropped -= base.Dropped
 	}
 	j.base = now
+	if e, ok := file.(Ender); ok {
+		e.End(counters)
+		counters = nil
+	}
 	j.keeper.files <- finished{file, name, counters}
 }
 

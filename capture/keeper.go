@@ -23,8 +23,9 @@ type finished struct {
 	counters []Counters
 }
 
-// closing is how many files may wait to be closed before the capture waits too.
-const closing = 16
+// closing is how many files may wait to be closed before the capture waits too. They
+// cost a descriptor or two each.
+const closing = 128
 
 func (k *keeper) start(j *Job) {
 	k.job, k.files, k.ended = j, make(chan finished, closing), make(chan struct{})
@@ -89,6 +90,9 @@ func (k *keeper) publish(name string) error {
 	}
 	if err := dir.Rename(PartName(name), name); err != nil {
 		return bare(err)
+	}
+	if len(k.files) > 0 {
+		return nil // the next file's directory is the same
 	}
 	// The new name is on the disk when its directory is.
 	d, err := dir.Open(".")

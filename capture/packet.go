@@ -119,6 +119,12 @@ type FileHeader struct {
 	Start time.Time
 }
 
+// Ender is a File that can be given its end without waiting for the disk, so that it
+// holds no memory until somebody has the time to close it. Close takes no counters then.
+type Ender interface {
+	End(counters []Counters)
+}
+
 // File is where packets go. One goroutine writes and closes it.
 type File interface {
 	// Write appends packets and returns how many were taken. Fewer than given come

@@ -42,6 +42,8 @@ type disk struct {
 	allocated atomic.Int64 // how far disk space was taken ahead; -1: it cannot be
 	most      int64        // the file never has more bytes
 
+	finished chan struct{} // closed when the last bytes are written; nil before end
+
 	keeping sync.Mutex   // held while the disk's cache is waited for
 	kept    atomic.Int64 // bytes of the file that outlive a power cut
 	named   bool         // and so does its name
@@ -145,11 +147,17 @@ func (d *disk) free() (int64, error) {
 	return int64(s.Bavail)*s.Bsize - (d.size() - max(d.written.Load(), d.allocated.Load())), nil
 }
 
-// finish writes what is left and waits for that. The file stays open.
+// end has what is left written. Nothing can be added then.
+func (d *disk) end() {
+	d.finished = make(chan struct{})
+	d.files.work <- span{disk: d, buffer: d.number, base: d.base, from: d.begun, to: d.fill, last: true, finished: d.finished}
+}
+
+func (d *disk) ended() bool { return d.finished != nil }
+
+// finish waits until all is written, after end. The file stays open.
 func (d *disk) finish() error {
-	finished := make(chan struct{})
-	d.files.work <- span{disk: d, buffer: d.number, base: d.base, from: d.begun, to: d.fill, last: true, finished: finished}
-	<-finished
+	<-d.finished
 	d.keeping.Lock()
 	d.closed = true
 	d.keeping.Unlock()

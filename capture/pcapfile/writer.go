@@ -269,11 +269,8 @@ func (w *Writer) Flush() (pending bool, err error) {
 // Free implements capture.File.
 func (w *Writer) Free() (int64, error) { return w.disk.free() }
 
-// Close implements capture.File.
-func (w *Writer) Close(counters []capture.Counters) (capture.FileInfo, error) {
-	if w.own != nil {
-		defer w.own.Close()
-	}
+// End implements capture.Ender.
+func (w *Writer) End(counters []capture.Counters) {
 	if w.header.Format == capture.PCAPNG {
 		var end []byte
 		now := time.Now()
@@ -283,6 +280,17 @@ func (w *Writer) Close(counters []capture.Counters) (capture.FileInfo, error) {
 			}
 		}
 		w.disk.append(end)
+	}
+	w.disk.end()
+}
+
+// Close implements capture.File.
+func (w *Writer) Close(counters []capture.Counters) (capture.FileInfo, error) {
+	if w.own != nil {
+		defer w.own.Close()
+	}
+	if !w.disk.ended() {
+		w.End(counters)
 	}
 	err := w.disk.finish()
 	info := w.Info()
