@@ -135,6 +135,8 @@ func TestPager(t *testing.T) {
 	term.Type("/management\r")
 	term.Reads("... skipping")
 	term.Reads("Keep the packets of management sessions too.")
+	term.Wait("the stop behind what was sought", stopped)
+	term.Type("q")
 	term.Prompted(top)
 	term.Type("help packetcapture start\r")
 	term.Wait("a stop", stopped)
