@@ -189,6 +189,9 @@ func missingCapabilities() string {
 
 // appliance joins the parts and serves until a signal, or until its own shell is left.
 func appliance(f serveFlags) error {
+	// A capture's reader and writer both wait in the kernel. With one processor for Go, each would have to wait for Go's monitor
+	// to take it away from the other, which on a busy machine takes longer than a ring lasts.
+	runtime.GOMAXPROCS(max(2, runtime.GOMAXPROCS(0)))
 	if err := os.MkdirAll(f.data, 0o755); err != nil {
 		return err
 	}
