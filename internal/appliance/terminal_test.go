@@ -145,7 +145,7 @@ func TestPager(t *testing.T) {
 	if got := term.Says(top, "terminal pager off"); got != "The pager is off." {
 		t.Errorf("got %q", got)
 	}
-	if got := term.Says(top, "help packetcapture start"); !strings.Contains(got, "PACKETCAPTURE > START") || !strings.Contains(got, "management  Keep") {
+	if got := term.Says(top, "help packetcapture start"); !strings.Contains(got, "PACKETCAPTURE > START") || !strings.Contains(got, "Keep the packets of management sessions too.") {
 		t.Errorf("without the pager, help shows:\n%s", got)
 	}
 }
