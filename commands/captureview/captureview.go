@@ -24,8 +24,12 @@ func Status(w io.Writer, s capture.Status) {
 	} else {
 		fmt.Fprintf(w, "Started:     %s by %s\n", clock(s.StartTime), s.Owner)
 	}
-	if !s.EndTime.IsZero() {
+	switch {
+	case s.EndTime.IsZero():
+	case s.StartTime.IsZero(): // it was to begin later, and did not
 		fmt.Fprintf(w, "Ended:       %s\n", clock(s.EndTime))
+	default:
+		fmt.Fprintf(w, "Ended:       %s, after %s\n", clock(s.EndTime), menu.FormatDuration(s.EndTime.Sub(s.StartTime).Truncate(time.Second)))
 	}
 	for i, f := range s.Files {
 		label := "File:"

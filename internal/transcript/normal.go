@@ -36,6 +36,7 @@ var replacements = normal{
 	{regexp.MustCompile(`\b[a-hj-km-np-z2-9]{8}-\d+\b`), "<session>"},
 	{regexp.MustCompile(`("pid": ?)\d+`), "${1}<pid>"},
 	{regexp.MustCompile(`\b[0-9a-f][26ae](?::[0-9a-f]{2}){5}\b`), "<mac>"},
+	{regexp.MustCompile(`(<time>, after )(?:\d+[smhd])+`), "${1}<duration>"},
 	{regexp.MustCompile(`\brunning (?:\d+[smhd])+`), "running <duration>"},
 	{regexp.MustCompile(`("seconds": ?)[\d.]+`), "${1}<duration>"},
 	{regexp.MustCompile(`("rate": ?){[^}]*}`), "${1}<rate>"},
