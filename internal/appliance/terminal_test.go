@@ -117,6 +117,10 @@ func TestResize(t *testing.T) {
 	term.Reads("Capture some-long-name started.")
 	term.Prompted(top)
 	term.SetWindow(80, 6)
+	// The size goes another way than what is typed: a command's time is enough for it to arrive.
+	if got := term.Says(top, "hostname"); got != appliance.Host {
+		t.Errorf("hostname says %q", got)
+	}
 	term.Type("help\r")
 	term.Wait("a stop in the sixth row", func(s *vt.Screen) bool {
 		return strings.HasPrefix(s.Before(), "-- more --") && len(strings.Split(s.Text(), "\n")) == 6
