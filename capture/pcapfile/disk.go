@@ -119,7 +119,6 @@ func (d *disk) append(b []byte) {
 // flush has everything written, soon, unless the flush before is still on its way. It
 // tells whether something has not outlived a power cut yet.
 func (d *disk) flush() (pending bool) {
-	d.files.memory.look()
 	if d.kept.Load() == d.size() {
 		return false
 	}

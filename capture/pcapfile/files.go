@@ -20,9 +20,9 @@ type Files struct {
 	ended  sync.WaitGroup
 }
 
-// DefaultBuffers is how many bytes may wait for a disk that does not keep up. They cost
-// memory only then.
-const DefaultBuffers = 48 << 20
+// DefaultBuffers is how many bytes may wait for a disk that does not keep up. With the
+// largest ring that a capture gets unasked, the appliance stays below 120 MB.
+const DefaultBuffers = 40 << 20
 
 // NewFiles takes so many bytes for buffers, DefaultBuffers if 0.
 func NewFiles(bytes int64) (*Files, error) {

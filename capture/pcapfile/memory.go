@@ -1,6 +1,7 @@
 package pcapfile
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 	"unsafe"
@@ -9,18 +10,14 @@ import (
 )
 
 // memory is the buffers of a capture's files. The one that was given back last is taken
-// first, so that a capture whose disk keeps up touches two of many; the many are for the
-// moments when the disk does not.
+// first, so that a capture whose disk keeps up stays with two of many, which are in the
+// processor's cache; the many are for the moments when the disk does not keep up.
 type memory struct {
 	all []byte
 
-	mutex   sync.Mutex
-	given   sync.Cond
-	free    []int  // a stack of numbers of buffers
-	touched []bool // by number: the kernel has given it pages
-
-	least int // of free buffers, since the last look
-	quiet int // looks in a row that found buffers unneeded
+	mutex sync.Mutex
+	given sync.Cond
+	free  []int // a stack of numbers of buffers
 }
 
 const (
@@ -31,12 +28,11 @@ const (
 	// page is what direct writes are aligned to, in memory and in the file. No disk
 	// or file system in use asks for more.
 	page = 4096
-
-	// patience is how many looks, one at each flush, a buffer stays unneeded before
-	// the kernel gets its pages back.
-	patience = 20
 )
 
+// newMemory takes memory for so many buffers and has the kernel give it pages at once.
+// A page's first use costs milliseconds where a hypervisor has to find it first, and it
+// would come just when the disk falls behind.
 func newMemory(buffers int) (*memory, error) {
 	// One more, for aligning.
 	all, err := unix.Mmap(-1, 0, (buffers+1)*bufferSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
@@ -44,19 +40,34 @@ func newMemory(buffers int) (*memory, error) {
 		return nil, fmt.Errorf("there is no memory to write the file: %w", err)
 	}
 	unix.Madvise(all, unix.MADV_HUGEPAGE) // not every kernel has them
-	m := &memory{all: all, touched: make([]bool, buffers), least: buffers}
+	m := &memory{all: all}
 	m.given.L = &m.mutex
 	for i := buffers - 1; i >= 0; i-- {
 		m.free = append(m.free, i)
 	}
+	used := m.aligned()[:buffers*bufferSize]
+	switch err := unix.Madvise(used, unix.MADV_POPULATE_WRITE); {
+	case err == nil:
+	case errors.Is(err, unix.EINVAL): // before Linux 5.14
+		for i := 0; i < len(used); i += page {
+			used[i] = 0
+		}
+	default:
+		m.close()
+		return nil, fmt.Errorf("there is no memory to write the file: %w", err)
+	}
 	return m, nil
+}
+
+// aligned is all buffers, one after the other.
+func (m *memory) aligned() []byte {
+	return m.all[-uintptr(unsafe.Pointer(&m.all[0]))&(bufferSize-1):]
 }
 
 // buffer is one by its number.
 func (m *memory) buffer(i int) []byte {
-	offset := int(-uintptr(unsafe.Pointer(&m.all[0])) & (bufferSize - 1))
-	offset += i * bufferSize
-	return m.all[offset : offset+bufferSize : offset+bufferSize]
+	offset := i * bufferSize
+	return m.aligned()[offset : offset+bufferSize : offset+bufferSize]
 }
 
 // take waits until there is a buffer.
@@ -68,8 +79,6 @@ func (m *memory) take() int {
 	}
 	i := m.free[len(m.free)-1]
 	m.free = m.free[:len(m.free)-1]
-	m.least = min(m.least, len(m.free))
-	m.touched[i] = true
 	return i
 }
 
@@ -78,24 +87,6 @@ func (m *memory) give(i int) {
 	m.free = append(m.free, i)
 	m.mutex.Unlock()
 	m.given.Signal()
-}
-
-// look gives the kernel the pages of buffers that were not needed for a while.
-func (m *memory) look() {
-	m.mutex.Lock()
-	defer m.mutex.Unlock()
-	unneeded := m.free[:m.least]
-	m.least = len(m.free)
-	if m.quiet++; len(unneeded) == 0 || m.quiet < patience {
-		return
-	}
-	m.quiet = 0
-	for _, i := range unneeded {
-		if m.touched[i] {
-			unix.Madvise(m.buffer(i), unix.MADV_DONTNEED)
-			m.touched[i] = false
-		}
-	}
 }
 
 func (m *memory) close() { unix.Munmap(m.all) }
