@@ -107,14 +107,14 @@ func local(args []string) int {
 
 // run serves a person at a terminal, a line, or lines from standard input.
 func run(client *api.Client, line string, given bool) int {
-	// Sessions are many and mostly wait: small heaps are worth more than speed.
-	debug.SetGCPercent(40)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGPIPE)
 	defer stop()
 	switch {
 	case given:
 		return shell.OneLine(ctx, client, line, os.Stdout, os.Stderr)
 	case term.IsTerminal(0) && term.IsTerminal(1):
+		// Sessions are many and mostly wait: small heaps are worth more than speed.
+		debug.SetGCPercent(40)
 		return shell.Interactive(context.Background(), client)
 	}
 	return shell.Script(ctx, client, os.Stdin, os.Stdout, os.Stderr)

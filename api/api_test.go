@@ -630,16 +630,17 @@ func TestOutputCrossesAsItIs(t *testing.T) {
 	o := &output{w: recorder{&wire}, flush: http.NewResponseController(recorder{&wire}), frames: true}
 	o.Text(want)
 	o.finish(nil)
-	frames := bufio.NewReader(&wire)
-	f, err := readFrame(frames)
+	frames := frameReader{r: bufio.NewReader(&wire)}
+	f, err := frames.next()
 	if err != nil || !bytes.Equal(f.Text, want) {
 		t.Errorf("%q came, not %q (%v)", f.Text, want, err)
 	}
-	if f, err = readFrame(frames); err != nil || f.Exit == nil || *f.Exit != 0 {
+	if f, err = frames.next(); err != nil || f.Exit == nil || *f.Exit != 0 {
 		t.Errorf("the last frame is %+v, %v", f, err)
 	}
 	for _, broken := range []string{"{\"bytes\":-1}\n", "{\"bytes\":99999999999}\n", "{\"bytes\":5}\nab", "{", "7\n", ""} {
-		if f, err := readFrame(bufio.NewReader(strings.NewReader(broken))); err == nil {
+		frames := frameReader{r: bufio.NewReader(strings.NewReader(broken))}
+		if f, err := frames.next(); err == nil {
 			t.Errorf("%q is the frame %+v", broken, f)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -186,8 +187,8 @@ func (c *Client) Run(ctx, abandon context.Context, path []string, args menu.Argu
 		time.AfterFunc(interruptGrace, cancel)
 	})
 	defer stop()
-	frames := bufio.NewReaderSize(response.Body, 2*frameSize)
-	next := func() (Frame, error) { return readFrame(frames) }
+	frames := frameReader{r: bufio.NewReaderSize(response.Body, 2*frameSize)}
+	next := frames.next
 	if response.Header.Get("Content-Type") == BytesType {
 		next = bytesOf(response)
 	}
@@ -216,22 +217,28 @@ func (c *Client) Run(ctx, abandon context.Context, path []string, args menu.Argu
 // maxFrame bounds the output in one frame: many times what a server gathers.
 const maxFrame = 64 << 20
 
-// readFrame reads a frame: the line and the output behind it.
-func readFrame(r *bufio.Reader) (Frame, error) {
-	var f Frame
-	line, err := r.ReadBytes('\n')
+// A frameReader reads frames: of each the line and the output behind it.
+type frameReader struct {
+	r    *bufio.Reader
+	text []byte // of the last frame, used again for the next
+}
+
+func (f *frameReader) next() (Frame, error) {
+	var frame Frame
+	line, err := f.r.ReadBytes('\n')
 	if err != nil {
-		return f, err
+		return frame, err
 	}
-	if err := json.Unmarshal(line, &f); err != nil {
-		return f, err
+	if err := json.Unmarshal(line, &frame); err != nil {
+		return frame, err
 	}
-	if f.Bytes < 0 || f.Bytes > maxFrame {
-		return f, errConnectionGone
+	if frame.Bytes < 0 || frame.Bytes > maxFrame {
+		return frame, errConnectionGone
 	}
-	f.Text = make([]byte, f.Bytes)
-	_, err = io.ReadFull(r, f.Text)
-	return f, err
+	f.text = slices.Grow(f.text[:0], frame.Bytes)[:frame.Bytes]
+	frame.Text = f.text
+	_, err = io.ReadFull(f.r, frame.Text)
+	return frame, err
 }
 
 // bytesOf reads the output of a command that writes bytes, piece by piece, and behind it the last frame.

@@ -34,7 +34,7 @@ const LastTrailer = "Diagsh-Last"
 // A Frame is a piece of what a running command says. The last one of a run has Exit set.
 type Frame struct {
 	Bytes    int        `json:"bytes,omitempty"`    // the length of Text
-	Text     []byte     `json:"-"`                  // output: text, or JSON if that was asked for; it stands behind the line
+	Text     []byte     `json:"-"`                  // output: text, or JSON if that was asked for; it stands behind the line; valid until the next frame
 	Data     []byte     `json:"-"`                  // output of a command that writes bytes; valid until the next frame
 	Progress string     `json:"progress,omitempty"` // how far it has got
 	Error    *errorBody `json:"error,omitempty"`

@@ -33,7 +33,7 @@ const (
 const holdWord = "hold-sockets"
 
 // sockets compares netstat with ss over the same sockets: numeric, and with the process of each. Both ends of a pair are measured one
-// after the other, many times; each writes to a pipe that is read to its end.
+// after the other, many times.
 func sockets(ctx context.Context, b *bed) ([]figure, error) {
 	ns, err := newNamespace()
 	if err != nil {
@@ -175,32 +175,28 @@ func (ns *namespace) start(cmd *exec.Cmd) error {
 	return <-started
 }
 
-// time runs a program in the namespace and counts the lines that it writes.
+// time runs a program in the namespace and counts the lines that it writes. They go to a file in memory and are counted afterwards:
+// somebody who read them meanwhile would take a part of the two cores from whoever uses both.
 func (ns *namespace) time(cmd *exec.Cmd) (time.Duration, int, error) {
-	out, err := cmd.StdoutPipe()
+	fd, err := unix.MemfdCreate("lines", unix.MFD_CLOEXEC)
 	if err != nil {
 		return 0, 0, err
 	}
+	out := os.NewFile(uintptr(fd), "lines")
+	defer out.Close()
 	var said bytes.Buffer
-	cmd.Stderr = &said
+	cmd.Stdout, cmd.Stderr = out, &said
 	began := time.Now()
 	if err := ns.start(cmd); err != nil {
 		return 0, 0, err
-	}
-	lines, buffer := 0, make([]byte, 256<<10)
-	for {
-		n, err := out.Read(buffer)
-		lines += bytes.Count(buffer[:n], []byte("\n"))
-		if err != nil {
-			break
-		}
 	}
 	err = cmd.Wait()
 	d := time.Since(began)
 	if err != nil {
 		return 0, 0, fmt.Errorf("%s: %w: %s", strings.Join(cmd.Args, " "), err, said.String())
 	}
-	return d, lines, nil
+	text, err := io.ReadAll(io.NewSectionReader(out, 0, 1<<40))
+	return d, bytes.Count(text, []byte("\n")), err
 }
 
 // hold starts a process with so many connections in the namespace, and returns when they stand.
@@ -232,14 +228,16 @@ func holdSockets(count string) error {
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		return err
 	}
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	// No keep-alive: the probes of so many at once overflow the loopback interface, and connections die of that.
+	listen, dialer := net.ListenConfig{KeepAlive: -1}, net.Dialer{KeepAlive: -1}
+	l, err := listen.Listen(context.Background(), "tcp4", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
 	defer l.Close()
 	var held []net.Conn
 	for range n {
-		c, err := net.Dial("tcp4", l.Addr().String())
+		c, err := dialer.Dial("tcp4", l.Addr().String())
 		if err != nil {
 			return err
 		}

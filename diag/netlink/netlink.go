@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -16,11 +17,11 @@ import (
 // row by row.
 var ErrChanged = errors.New("the table changed while it was read")
 
-// A dump is read into this many buffers of this size, 1 MiB together: the kernel works out the next piece while the one before is
-// looked at. It makes a piece as large as the buffer that it saw in the last read, up to 32 KiB (netlink_recvmsg in
+// A dump is read into this many buffers of this size, which stay in a processor's cache: the kernel works out the next pieces while
+// those before are looked at. It makes a piece as large as the buffer that it saw in the last read, up to 32 KiB (netlink_recvmsg in
 // net/netlink/af_netlink.c, Linux 6.18).
 const (
-	bufferSize = 64 << 10
+	bufferSize = 32 << 10
 	buffers    = 16
 )
 
@@ -58,37 +59,55 @@ func (c *Conn) Close() error { return unix.Close(c.fd) }
 // Dump asks for a table and calls each for every message of the answer; body is valid during the call. It ends early when ctx ends or
 // each fails; then the Conn is of no more use. ErrChanged comes after every row was read.
 func (c *Conn) Dump(ctx context.Context, kind uint16, request []byte, each func(kind uint16, body []byte) error) error {
-	if err := c.send(kind, unix.NLM_F_REQUEST|unix.NLM_F_DUMP, request); err != nil {
-		return err
+	return DumpTogether(ctx, []*Conn{c}, kind, [][]byte{request}, each)
+}
+
+// DumpTogether is a Dump of several requests at once, each on a Conn of its own, so that the kernel works on them on as many CPUs. Their
+// messages come as they come; each is called by one goroutine all the same.
+func DumpTogether(ctx context.Context, conns []*Conn, kind uint16, requests [][]byte, each func(kind uint16, body []byte) error) error {
+	for i, c := range conns {
+		if err := c.send(kind, unix.NLM_F_REQUEST|unix.NLM_F_DUMP, requests[i]); err != nil {
+			return err
+		}
 	}
 	ctx, stop := context.WithCancel(ctx)
 	free, pieces := make(chan []byte, buffers), make(chan piece, buffers)
 	for range buffers {
 		free <- nil // made when it is needed: most tables are short
 	}
-	go c.readPieces(ctx, free, pieces)
-	// The reader has ended before this does: nobody else may close the socket under it.
+	var reading sync.WaitGroup
+	for _, c := range conns {
+		reading.Go(func() { c.readPieces(ctx, free, pieces) })
+	}
+	go func() {
+		reading.Wait()
+		close(pieces)
+	}()
+	// The readers have ended before this does: nobody else may close the sockets under them.
 	defer func() {
 		stop()
 		for range pieces {
 		}
 	}()
-	changed := false
+	changed, left := false, len(conns)
 	for p := range pieces {
 		if p.err != nil {
 			return p.err
 		}
-		done, err := c.messages(p.data, func(h header, body []byte) error {
+		done, err := p.conn.messages(p.data, func(h header, body []byte) error {
 			changed = changed || h.flags&unix.NLM_F_DUMP_INTR != 0
 			return each(h.kind, body)
 		})
 		if err != nil {
 			return err
 		}
-		if done && changed {
-			return ErrChanged
-		}
 		if done {
+			left--
+		}
+		switch {
+		case left == 0 && changed:
+			return ErrChanged
+		case left == 0:
 			return nil
 		}
 		free <- p.data[:cap(p.data)]
@@ -98,13 +117,13 @@ func (c *Conn) Dump(ctx context.Context, kind uint16, request []byte, each func(
 
 // A piece is what one read gave.
 type piece struct {
+	conn *Conn
 	data []byte
 	err  error
 }
 
 // readPieces reads up to the end of a dump.
 func (c *Conn) readPieces(ctx context.Context, free <-chan []byte, pieces chan<- piece) {
-	defer close(pieces)
 	for {
 		var buffer []byte
 		select {
@@ -121,7 +140,7 @@ func (c *Conn) readPieces(ctx context.Context, free <-chan []byte, pieces chan<-
 			done, err := c.messages(buffer[:n], func(header, []byte) error { return nil })
 			last = done || err != nil // which the other side finds too
 		}
-		pieces <- piece{buffer[:n], err} // there is room for every buffer
+		pieces <- piece{c, buffer[:n], err} // there is room for every buffer
 		if last || ctx.Err() != nil {
 			return
 		}

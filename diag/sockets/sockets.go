@@ -3,6 +3,7 @@
 package sockets
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -115,20 +116,71 @@ func Each(ctx context.Context, q Query, yield func(*Socket) error) error {
 }
 
 // eachTCP asks in the older way, whose one walk through the kernel's table finds IPv4 and IPv6 (inet_diag_dump_compat in
-// net/ipv4/inet_diag.c, Linux 6.18). A kernel that does not know it any more is asked in the newer one.
+// net/ipv4/inet_diag.c, Linux 6.18). A kernel that does not know it any more is asked in the newer one. Listeners come first, as the
+// kernel has them in a table of their own; of the others, which may be many, each half is asked for on a socket of its own.
 func eachTCP(ctx context.Context, conn *netlink.Conn, q Query, yield func(*Socket) error) error {
-	err := conn.Dump(ctx, tcpDiagGetSock, q.olderRequest(), reader(unix.IPPROTO_TCP, yield))
+	read := reader(unix.IPPROTO_TCP, q.Detail, yield)
+	listeners, others := q.mask()&(1<<Listen), q.mask()&^(1<<Listen)
+	var first, rest error
+	if listeners != 0 {
+		first = conn.Dump(ctx, tcpDiagGetSock, q.olderRequest(listeners, nil), read)
+	}
+	if others != 0 && (first == nil || errors.Is(first, netlink.ErrChanged)) {
+		second, err := netlink.Dial(unix.NETLINK_INET_DIAG)
+		if err != nil {
+			return err
+		}
+		defer second.Close()
+		rest = netlink.DumpTogether(ctx, []*netlink.Conn{conn, second}, tcpDiagGetSock,
+			[][]byte{q.olderRequest(others, half(true)), q.olderRequest(others, half(false))}, read)
+	}
+	err := cmp.Or(rest, first)
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EOPNOTSUPP) {
-		return eachFamily(ctx, conn, q, unix.IPPROTO_TCP, yield)
+		return eachFamily(ctx, conn, q, unix.IPPROTO_TCP, yield) // it was refused before the first socket
 	}
 	return err
+}
+
+// half is a filter for about half of all sockets, and with the other argument for the others: those of which one port is in the upper
+// half of the range that clients get theirs from, and not the other, or else those with none or both. Such a port is at one end of
+// most connections, and says nothing about who made it (ip_local_port_range in ip(7): 32768 to 60999).
+//
+// A filter is a program of struct inet_diag_bc_op: code, how far to go on if it holds, and how far if not. To its end is yes, beyond it
+// is no (inet_diag_bc_run in net/ipv4/inet_diag.c, Linux 6.18).
+func half(one bool) []byte {
+	const (
+		jump, localAtLeast, localAtMost, remoteAtLeast = 1, 2, 3, 4
+
+		middle = 46884
+		length = 28
+		yes    = length     // from the beginning
+		no     = length + 4 // likewise
+	)
+	both, remoteOnly, last, port := no, yes, byte(localAtLeast), uint16(middle)
+	if !one {
+		both, remoteOnly, last, port = yes, no, localAtMost, middle-1
+	}
+	program := make([]byte, 0, length)
+	add := func(code, ifSo byte, ifNot int) {
+		program = append(program, code, ifSo)
+		program = binary.NativeEndian.AppendUint16(program, uint16(ifNot))
+	}
+	operand := func(port uint16) { add(0, 0, int(port)) }
+	add(remoteAtLeast, 8, 20)
+	operand(middle)
+	add(localAtLeast, 8, remoteOnly-8)
+	operand(middle)
+	add(jump, 4, both-16)
+	add(last, 8, no-20)
+	operand(port)
+	return program
 }
 
 // eachFamily asks for IPv4, then for IPv6.
 func eachFamily(ctx context.Context, conn *netlink.Conn, q Query, protocol uint8, yield func(*Socket) error) error {
 	var changed error
 	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
-		err := conn.Dump(ctx, sockDiagByFamily, q.request(family, protocol), reader(protocol, yield))
+		err := conn.Dump(ctx, sockDiagByFamily, q.request(family, protocol), reader(protocol, q.Detail, yield))
 		switch {
 		case errors.Is(err, netlink.ErrChanged):
 			changed = err
@@ -144,6 +196,7 @@ func eachFamily(ctx context.Context, conn *netlink.Conn, q Query, protocol uint8
 const (
 	tcpDiagGetSock   = 18
 	sockDiagByFamily = 20
+	inetDiagBytecode = 1 // in a request
 	inetDiagInfo     = 2
 	inetDiagSKV6Only = 11
 )
@@ -159,12 +212,15 @@ func (q Query) request(family, protocol uint8) []byte {
 	return r
 }
 
-// olderRequest is struct inet_diag_req.
-func (q Query) olderRequest() []byte {
+// olderRequest is struct inet_diag_req, and behind it the filter, if there is one.
+func (q Query) olderRequest(mask uint32, filter []byte) []byte {
 	r := make([]byte, 60)
 	r[0], r[3] = unix.AF_INET, q.extensions()
-	binary.NativeEndian.PutUint32(r[52:], q.mask())
-	return r
+	binary.NativeEndian.PutUint32(r[52:], mask)
+	if filter == nil {
+		return r
+	}
+	return netlink.AppendAttribute(r, inetDiagBytecode, filter)
 }
 
 func (q Query) extensions() uint8 {
@@ -188,8 +244,8 @@ func (q Query) mask() uint32 {
 // messageSize is that of struct inet_diag_msg.
 const messageSize = 72
 
-// reader reads struct inet_diag_msg and the attributes behind it.
-func reader(protocol uint8, yield func(*Socket) error) func(kind uint16, body []byte) error {
+// reader reads struct inet_diag_msg and, where they matter, the attributes behind it.
+func reader(protocol uint8, detail bool, yield func(*Socket) error) func(kind uint16, body []byte) error {
 	var s Socket
 	var tcp TCP
 	attribute := func(kind uint16, value []byte) {
@@ -219,7 +275,7 @@ func reader(protocol uint8, yield func(*Socket) error) func(kind uint16, body []
 			UID:    binary.NativeEndian.Uint32(b[64:]),
 			Inode:  binary.NativeEndian.Uint32(b[68:]),
 		}
-		if len(b) > messageSize {
+		if s.IPv6 || detail {
 			netlink.Attributes(b[messageSize:], attribute)
 		}
 		return yield(&s)

@@ -3,7 +3,10 @@ package sockets
 import (
 	"context"
 	"errors"
+	"maps"
 	"net"
+	"strconv"
+	"syscall"
 	"testing"
 	"time"
 	"unsafe"
@@ -20,7 +23,7 @@ func FuzzReader(f *testing.F) {
 	f.Add(netlink.AppendAttribute(message, inetDiagSKV6Only, []byte{1}))
 	f.Add(netlink.AppendAttribute(message, inetDiagInfo, make([]byte, 300)))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		reader(unix.IPPROTO_TCP, func(s *Socket) error {
+		reader(unix.IPPROTO_TCP, true, func(s *Socket) error {
 			if !s.Local.IsValid() || !s.Remote.IsValid() {
 				t.Error("an address is not valid")
 			}
@@ -79,11 +82,79 @@ func TestStateMaskIsTheKernels(t *testing.T) {
 		}
 		defer conn.Close()
 		n := 0
-		if err := conn.Dump(t.Context(), tcpDiagGetSock, Query{States: []State{Listen}}.olderRequest(), func(uint16, []byte) error { n++; return nil }); err != nil {
+		if err := conn.Dump(t.Context(), tcpDiagGetSock, Query{}.olderRequest(1<<Listen, nil), func(uint16, []byte) error { n++; return nil }); err != nil {
 			t.Fatal(err)
 		}
 		if n != 1 {
 			t.Errorf("the kernel sent %d sockets for one listener", n)
+		}
+	})
+}
+
+// TestHalves has connections with each kind of ports at each end, which both halves together must show once.
+func TestHalves(t *testing.T) {
+	ns := netnstest.New(t)
+	ns.Do(t, func() {
+		ports := []int{20000, 32768, 46883, 46884, 60999}
+		want := map[string]int{}
+		for _, host := range []string{"127.0.0.1", "::1"} {
+			for _, port := range ports {
+				l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer l.Close()
+				want[l.Addr().String()+" LISTEN"] = 1
+				for _, from := range ports {
+					d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(host), Port: from + 1}}
+					if from == 60999 || from == 46883 {
+						d.LocalAddr = &net.TCPAddr{IP: net.ParseIP(host), Port: from - 1}
+					}
+					d.Control = func(_, _ string, c syscall.RawConn) error {
+						return c.Control(func(fd uintptr) { unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEADDR, 1) })
+					}
+					c, err := d.Dial("tcp", l.Addr().String())
+					if err != nil {
+						t.Fatal(err)
+					}
+					defer c.Close()
+					a, err := l.Accept()
+					if err != nil {
+						t.Fatal(err)
+					}
+					defer a.Close()
+					want[c.LocalAddr().String()+c.RemoteAddr().String()] = 1
+					want[c.RemoteAddr().String()+c.LocalAddr().String()] = 1
+				}
+			}
+		}
+		got := map[string]int{}
+		if err := Each(t.Context(), Query{}, func(s *Socket) error {
+			if s.State == Listen {
+				got[s.Local.String()+" LISTEN"]++
+			} else {
+				got[s.Local.String()+s.Remote.String()]++
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if !maps.Equal(got, want) {
+			t.Errorf("of %d sockets %d came: %v", len(want), len(got), got)
+		}
+		for _, one := range []bool{true, false} {
+			conn, err := netlink.Dial(unix.NETLINK_INET_DIAG)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			n := 0
+			if err := conn.Dump(t.Context(), tcpDiagGetSock, Query{}.olderRequest(1<<Established, half(one)), func(uint16, []byte) error { n++; return nil }); err != nil {
+				t.Fatal(err)
+			}
+			if n < 40 || n > 60 {
+				t.Errorf("half(%v) shows %d of 100", one, n)
+			}
 		}
 	})
 }
