@@ -59,7 +59,7 @@ func FindOwners(ctx context.Context) (*Owners, error) {
 	if err != nil {
 		return nil, err
 	}
-	workers := runtime.GOMAXPROCS(0)
+	workers := runtime.NumCPU()
 	pieces := make(chan piece, 2*workers)
 	results := make([][]found, workers)
 	var reading sync.WaitGroup
