@@ -172,6 +172,7 @@ type output struct {
 	mu      sync.Mutex
 	buf     bytes.Buffer // output not yet sent
 	record  bytes.Buffer // the last record's JSON
+	wire    []byte       // the last frame
 	began   bool         // something was sent, so the status line has gone
 	records int
 	timer   *time.Timer
@@ -306,17 +307,15 @@ func (o *output) send() {
 	o.buf.Reset()
 }
 
+// frame writes line and output at once: each write is a frame of HTTP/2, and waits for it to be sent.
 func (o *output) frame(f Frame) {
 	o.began = true
 	f.Bytes = len(f.Text)
 	line, err := json.Marshal(f)
 	o.keep(err)
-	_, err = o.w.Write(append(line, '\n'))
+	o.wire = append(append(append(o.wire[:0], line...), '\n'), f.Text...)
+	_, err = o.w.Write(o.wire)
 	o.keep(err)
-	if f.Bytes > 0 {
-		_, err = o.w.Write(f.Text)
-		o.keep(err)
-	}
 }
 
 func (o *output) flushNow() {
