@@ -27,6 +27,7 @@ import (
 
 	"diagsh/api"
 	"diagsh/assets"
+	"diagsh/capture/decode"
 	"diagsh/capture/filter/filtercmd"
 	"diagsh/commands"
 	"diagsh/daemon"
@@ -113,8 +114,9 @@ func run(client *api.Client, line string, given bool) int {
 	case given:
 		return shell.OneLine(ctx, client, line, os.Stdout, os.Stderr)
 	case term.IsTerminal(0) && term.IsTerminal(1):
-		// Sessions are many and mostly wait: small heaps are worth more than speed.
+		// Sessions are many and mostly wait: little memory is worth more than speed.
 		debug.SetGCPercent(40)
+		decode.Forget()
 		return shell.Interactive(context.Background(), client)
 	}
 	return shell.Script(ctx, client, os.Stdin, os.Stdout, os.Stderr)
