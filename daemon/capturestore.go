@@ -59,10 +59,18 @@ func (c *captures) keep() error {
 	c.storing.Lock()
 	defer c.storing.Unlock()
 	data, err := c.marshal()
-	if err != nil {
-		return err
+	if err == nil {
+		err = replaceFile(c.store, append(data, '\n'))
 	}
-	return replaceFile(c.store, append(data, '\n'))
+	c.unkept.Store(err != nil)
+	return err
+}
+
+// keepAgain writes the table when that was not possible before: the disk was full, and may have room now.
+func (c *captures) keepAgain() {
+	if c.unkept.Load() {
+		c.keep()
+	}
 }
 
 func (c *captures) marshal() ([]byte, error) {
