@@ -3,6 +3,7 @@ package capture
 import (
 	"errors"
 	"io/fs"
+	"slices"
 	"sync/atomic"
 )
 
@@ -55,6 +56,9 @@ func (k *keeper) failed() error {
 
 func (k *keeper) keep(f finished) error {
 	info, err := f.file.Close(f.counters)
+	if err != nil && info.Packets == 0 && k.forget(f.name, info.Bytes) {
+		return err
+	}
 	name := PartName(f.name)
 	if publishErr := k.publish(f.name); publishErr == nil {
 		name = f.name
@@ -73,13 +77,27 @@ func (k *keeper) keep(f finished) error {
 		}
 	}
 	j.mutex.Unlock()
-	if removeErr := k.prune(closed); err == nil {
-		err = removeErr
+	if err == nil && k.failed() == nil {
+		err = k.prune(closed) // nothing goes for a file that is not whole
 	}
 	if j.config.Turned != nil && j.config.Spec.Rotates() {
 		j.config.Turned()
 	}
 	return err
+}
+
+// forget removes a file that could not be written and holds no packet. The only file
+// stays if it can be read, for what its header says.
+func (k *keeper) forget(name string, bytes int64) bool {
+	j := k.job
+	j.mutex.Lock()
+	defer j.mutex.Unlock()
+	if bytes > 0 && len(j.status.Files) == 1 {
+		return false
+	}
+	j.status.Files = slices.DeleteFunc(slices.Clone(j.status.Files), func(f FileInfo) bool { return f.Name == name })
+	j.config.Dir.Remove(PartName(name))
+	return true
 }
 
 // publish gives a finished file its name.
