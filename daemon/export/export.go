@@ -68,8 +68,8 @@ func CheckURL(text string) (*url.URL, error) {
 		return nil, errors.New("a target begins with sftp:// or https://")
 	case u.Scheme == "sftp" && u.User.Username() == "":
 		return nil, errors.New("the user is missing: sftp://USER@HOST/FOLDER")
-	case u.RawQuery != "" && u.Scheme == "sftp", u.Fragment != "":
-		return nil, errors.New("a target ends with its folder")
+	case u.RawQuery != "", u.ForceQuery, u.Fragment != "":
+		return nil, errors.New("a target ends with its folder; a token is given by itself, as the secret")
 	}
 	if _, has := u.User.Password(); has {
 		return nil, errors.New("a password is given by itself, and not in the URL")

@@ -285,7 +285,7 @@ func TestPut(t *testing.T) {
 }
 
 func TestCheckURL(t *testing.T) {
-	for _, wrong := range []string{"", "x", "ftp://a/b", "http://a/b", "sftp://host/folder", "sftp://user:secret@host/folder", "https://u:p@host/x", "https:///x", "sftp://a@/b", "https://h/x#y", "https://h\x00/"} {
+	for _, wrong := range []string{"", "x", "ftp://a/b", "http://a/b", "sftp://host/folder", "sftp://user:secret@host/folder", "https://u:p@host/x", "https:///x", "sftp://a@/b", "https://h/x#y", "https://h/x?sig=y", "https://h\x00/"} {
 		if _, err := CheckURL(wrong); err == nil {
 			t.Errorf("%q is accepted", wrong)
 		}
