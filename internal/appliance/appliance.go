@@ -4,6 +4,7 @@ package appliance
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io/fs"
 	"net"
@@ -36,6 +37,9 @@ type Options struct {
 	Network *netnstest.Namespace
 	// Files are what the appliance finds at paths of this machine, such as /etc/resolv.conf, instead of what stands there.
 	Files map[string]string
+	// Bus is the address of the message bus where systemd answers; without it none does, whatever the machine has: the tests restart
+	// nothing of it.
+	Bus string
 	// Fresh starts with nothing: no account but admin, whose password only the first start tells.
 	Fresh bool
 }
@@ -130,8 +134,8 @@ func (a *Appliance) start() {
 	defer ready.Close()
 
 	cmd := a.command()
-	// No systemd answers, whatever the machine has: the tests restart nothing of it.
-	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+notify, "DBUS_SYSTEM_BUS_ADDRESS=unix:path="+filepath.Join(a.dir, "no-bus"))
+	bus := cmp.Or(a.options.Bus, "unix:path="+filepath.Join(a.dir, "no-bus"))
+	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+notify, "DBUS_SYSTEM_BUS_ADDRESS="+bus)
 	said := a.output("said")
 	cmd.Stdout, cmd.Stderr = said, a.output("log")
 	if err := a.Launch(cmd); err != nil {
