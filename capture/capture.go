@@ -205,6 +205,9 @@ func (s Spec) files() Rotation {
 	return Rotation{}
 }
 
+// KeptFiles is how many files of the capture are kept; 0 is all.
+func (s Spec) KeptFiles() int64 { return s.files().KeepFiles }
+
 // Rotates tells whether the capture has several files, one after the other.
 func (s Spec) Rotates() bool { return s.Mode == Circular || s.Mode == Ring }
 
@@ -443,6 +446,10 @@ type Status struct {
 	FilesRemoved   int64 `json:"filesRemoved"`
 	PacketsRemoved int64 `json:"packetsRemoved"`
 	BytesRemoved   int64 `json:"bytesRemoved"`
+
+	// FilesAwaitingExport are those of Files that still have to be copied to a target. None
+	// of them goes before that, so that there may be more files than are kept.
+	FilesAwaitingExport int64 `json:"filesAwaitingExport"`
 
 	BytesWritten int64  `json:"bytesWritten"`
 	Error        string `json:"error"`

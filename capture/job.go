@@ -60,7 +60,12 @@ type Config struct {
 	// kind when that is nothing; nil is no quota.
 	Allowance func() error
 
-	// Turned is called when a file is finished and another one goes on; it may be nil.
+	// Closed is called when a file has its name and gets no more packets, before an older
+	// one is deleted for it. Held tells of a file whether it has to stay for now; when that
+	// changes, call Prune. Turned is called when a file is finished and another one goes
+	// on. Each may be nil.
+	Closed func(FileInfo)
+	Held   func(name string) bool
 	Turned func()
 
 	// Machine, System, Application and Comments are for the FileHeader.
@@ -292,6 +297,14 @@ func (j *Job) took(file File, name string, now time.Time) {
 func (j *Job) Stop(reason StopReason) {
 	if j.asked.CompareAndSwap(nil, &reason) {
 		j.source.Wake()
+	}
+}
+
+// Prune deletes the files that are more than are kept, and are held no more.
+func (j *Job) Prune() {
+	select {
+	case j.keeper.freed <- struct{}{}:
+	default: // it is about to look anyhow
 	}
 }
 

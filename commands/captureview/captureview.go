@@ -46,6 +46,9 @@ func Status(w io.Writer, s capture.Status) {
 	if s.FilesRemoved > 0 {
 		fmt.Fprintf(w, "Removed:     %s (%s, %d packets), to make room for newer ones\n", Count(int(s.FilesRemoved), "file"), Bytes(s.BytesRemoved), s.PacketsRemoved)
 	}
+	if s.FilesAwaitingExport > 0 {
+		fmt.Fprintf(w, "Copies:      %s to be copied; none is deleted before\n", wait(s.FilesAwaitingExport))
+	}
 	fmt.Fprintf(w, "Limits:      %s\n", Limits(s.Limits))
 	fmt.Fprintf(w, "Interfaces:  %s\n", strings.Join(s.Interfaces, ", "))
 	if s.SnapLength > 0 && s.SnapLength < capture.MaxSnapLength {
@@ -53,6 +56,14 @@ func Status(w io.Writer, s capture.Status) {
 	}
 	extras(w, s)
 	fmt.Fprintf(w, "Filter:      %s\n", Filter(s.EffectiveFilter))
+}
+
+// wait says how many files wait for something.
+func wait(files int64) string {
+	if files == 1 {
+		return "1 file waits"
+	}
+	return fmt.Sprintf("%d files wait", files)
 }
 
 // Packets writes counters that add up: what matched the filter was received or dropped, and what was received was written, unless
