@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"time"
 
 	"diagsh/capture"
 	"diagsh/capture/afpacket"
@@ -76,7 +77,7 @@ func (d *Daemon) OpenLive(ctx context.Context, caller menu.Caller, request captu
 	machine, system := machine()
 	return &liveSource{Source: source, daemon: d}, capture.FileHeader{
 		Format: format, Interfaces: interfaces, SnapLength: snap, Filter: f.expression, MaxBytes: capture.Unlimited,
-		Machine: machine, System: system, Application: d.product,
+		Machine: machine, System: system, Application: d.product, Start: time.Now(),
 	}, nil
 }
 
