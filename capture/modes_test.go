@@ -20,6 +20,7 @@ import (
 	"diagsh/internal/netnstest"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/net/bpf"
 )
 
 // What happens to files as a capture goes on.
@@ -342,9 +343,31 @@ func TestDirection(t *testing.T) {
 		job := b.start(s)
 		b.wire("left").send(frames(3)...)
 		b.wire("right").send(frames(5)...)
-		if status := b.stop(job); status.PacketsWritten != uint64(want) {
-			t.Errorf("%s: %d packets", direction, status.PacketsWritten)
+		// What the kernel sends by itself is on the wire too.
+		if status := b.stop(job); status.PacketsWritten != uint64(want) || status.PacketsSeen < uint64(want) {
+			t.Errorf("%s: %d packets, %d on the wire", direction, status.PacketsWritten, status.PacketsSeen)
 		}
+	}
+}
+
+// A filter that nothing matches is not a silent wire.
+func TestSeenIsBeforeTheFilter(t *testing.T) {
+	b := newBed(t)
+	s := spec("right")
+	job := b.start(s, func(c *capture.Config) {
+		c.Compile = func(capture.Interface) ([]bpf.RawInstruction, error) {
+			return []bpf.RawInstruction{{Op: 0x06, K: 0}}, nil // ret #0: none
+		}
+	})
+	b.wire("left").send(frames(500)...)
+	status := b.stop(job)
+	if status.PacketsSeen < 500 || status.PacketsMatched != 0 || status.PacketsReceived != 0 || status.PacketsDropped != 0 {
+		t.Errorf("the counters are %+v", status)
+	}
+	before := status.PacketsSeen
+	b.wire("left").send(frames(10)...)
+	if after := job.Status().PacketsSeen; after != before {
+		t.Errorf("%d packets were seen after the end", after-before)
 	}
 }
 
@@ -403,6 +426,7 @@ func TestInterfacesJoinAndCome(t *testing.T) {
 			link(true)
 		}
 		job := b.start(s, b.follow(s))
+		view := job.Watch()
 		if names[0] != capture.All {
 			link(false)
 		}
@@ -420,8 +444,24 @@ func TestInterfacesJoinAndCome(t *testing.T) {
 		if err != nil || !strings.Contains(string(out), "late") {
 			t.Errorf("%v: tshark reads %q, %v; the status is %+v", names, out, err, status)
 		}
-		if status.PacketsWritten != status.PacketsReceived {
+		if status.PacketsWritten != status.PacketsReceived || status.PacketsSeen < status.PacketsMatched {
 			t.Errorf("the counters do not add up: %+v", status)
+		}
+		// Who watches finds its name.
+		shown, batch := 0, make([]capture.Packet, 100)
+		for {
+			n, err := view.Read(batch, time.Time{})
+			for _, p := range batch[:n] {
+				if job.Interfaces()[p.Interface].Name == "late" {
+					shown++
+				}
+			}
+			if err != nil {
+				break
+			}
+		}
+		if shown == 0 {
+			t.Errorf("%v: no packet of the interface that joined was shown by its name, of %+v", names, job.Interfaces())
 		}
 	}
 }

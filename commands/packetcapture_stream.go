@@ -16,7 +16,7 @@ import (
 // liveService takes packets from the network for those who watch, and for no file of the appliance.
 type liveService interface {
 	OpenLive(ctx context.Context, caller menu.Caller, request capture.Request, promiscuous bool) (capture.Source, capture.FileHeader, error)
-	WatchCapture(name string) (capture.Source, []capture.Interface, error)
+	WatchCapture(name string) (capture.Source, func() []capture.Interface, error)
 	CheckFilter(ctx context.Context, expression string) error
 	CaptureInterfaces() []capture.InterfaceInfo
 }
