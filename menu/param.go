@@ -308,12 +308,15 @@ func jsonText(p *Param, value any) (string, error) {
 	return "", Wrong(p.Name, "%s cannot have that JSON value", p.Name).WithHint("It takes a %s", p.Type)
 }
 
+// Asterisks stand for a secret.
+const Asterisks = "******"
+
 // Masked returns the arguments as an audit log may keep them: secrets as asterisks.
 func (c *Command) Masked(args Arguments) Arguments {
 	masked := make(Arguments, len(args))
 	for name, text := range args {
 		if p := c.param(name); p == nil || p.Type == "secret" {
-			text = "******"
+			text = Asterisks
 		}
 		masked[name] = text
 	}
