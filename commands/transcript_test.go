@@ -1,6 +1,7 @@
 package commands_test
 
 import (
+	"io"
 	"net"
 	"strings"
 	"testing"
@@ -63,6 +64,17 @@ var speaking = transcript.Scene{
 // say runs a server that says a text to whoever connects, and hangs up or waits.
 func say(t testing.TB, network *netnstest.Namespace, address, text string, hangUp bool) {
 	t.Helper()
+	serve(t, network, address, func(c net.Conn) {
+		c.Write([]byte(text))
+		if !hangUp {
+			io.Copy(io.Discard, c)
+		}
+	})
+}
+
+// serve runs a server; each of its connections is closed when talk is over.
+func serve(t testing.TB, network *netnstest.Namespace, address string, talk func(net.Conn)) {
+	t.Helper()
 	var l net.Listener
 	var err error
 	network.Do(t, func() { l, err = net.Listen("tcp", address) })
@@ -78,10 +90,7 @@ func say(t testing.TB, network *netnstest.Namespace, address, text string, hangU
 			}
 			go func() {
 				defer c.Close()
-				c.Write([]byte(text))
-				if !hangUp {
-					c.Read(make([]byte, 1))
-				}
+				talk(c)
 			}()
 		}
 	}()

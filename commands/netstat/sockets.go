@@ -1,6 +1,7 @@
 package netstat
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -48,7 +49,7 @@ func socketsCommand(s Services) *menu.Command {
 			if a.Every > 0 {
 				return v.refresh(ctx)
 			}
-			return v.once(ctx)
+			return cmp.Or(v.once(ctx), ctx.Err())
 		},
 		Text: func(w io.Writer, r socketsRow) { w.Write(r.line()) },
 	}.Command()

@@ -33,7 +33,7 @@ func Addresses(ctx context.Context, host string, family Family) ([]netip.Addr, e
 		}
 		return []netip.Addr{a.Unmap()}, nil
 	}
-	all, err := resolver.LookupNetIP(ctx, "ip", host)
+	all, err := Resolver.LookupNetIP(ctx, "ip", host)
 	var answer *net.DNSError
 	switch {
 	case err == nil:
@@ -63,6 +63,3 @@ func Addresses(ctx context.Context, host string, family Family) ([]netip.Addr, e
 func (f Family) has(a netip.Addr) bool {
 	return f != IPv4 && f != IPv6 || a.Is4() == (f == IPv4)
 }
-
-// resolver reads the configuration itself, whatever the program is linked with.
-var resolver = &net.Resolver{PreferGo: true}

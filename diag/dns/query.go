@@ -1,6 +1,7 @@
 package dns
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net"
@@ -131,8 +132,7 @@ func (q Question) ask(ctx context.Context, m *dns.Msg, server string, tcp bool) 
 	m.Id = dns.Id()
 	ctx, stop := context.WithTimeout(ctx, q.Timeout)
 	defer stop()
-	client := &dns.Client{Net: r.Protocol, Dialer: q.Source.Dialer(q.Timeout, r.Protocol), Timeout: q.Timeout, UDPSize: payload}
-	answer, took, err := client.ExchangeContext(ctx, m, server)
+	answer, size, took, err := q.exchange(ctx, m, server, r.Protocol)
 	var network net.Error
 	switch {
 	case err == nil && len(answer.Question) == 1 && strings.EqualFold(answer.Question[0].Name, r.Name) && answer.Question[0].Qtype == m.Question[0].Qtype:
@@ -142,7 +142,7 @@ func (q Question) ask(ctx context.Context, m *dns.Msg, server string, tcp bool) 
 	default:
 		return r, ErrReply
 	}
-	r.Time, r.Bytes, r.ID = took, answer.Len(), int(answer.Id)
+	r.Time, r.Bytes, r.ID = took, size, int(answer.Id)
 	if r.Code = dns.RcodeToString[answer.Rcode]; r.Code == "" {
 		r.Code = "RCODE" + strconv.Itoa(answer.Rcode)
 	}
@@ -157,6 +157,41 @@ func (q Question) ask(ctx context.Context, m *dns.Msg, server string, tcp bool) 
 	}
 	r.Answer, r.Authority, r.Additional = records(answer.Answer), records(answer.Ns), records(answer.Extra)
 	return r, nil
+}
+
+// exchange sends a question and waits for its answer, or for ctx: Client.Exchange of miekg/dns heeds the deadline of a context alone,
+// and tells the size that an answer would have without compression (RFC 1035, section 4.1.4) instead of the one that came.
+func (q Question) exchange(ctx context.Context, m *dns.Msg, server, protocol string) (answer *dns.Msg, size int, took time.Duration, err error) {
+	client := &dns.Client{Net: protocol, Dialer: q.Source.Dialer(q.Timeout, protocol)}
+	conn, err := client.DialContext(ctx, server)
+	if err != nil {
+		return nil, 0, 0, err
+	}
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	conn.UDPSize = payload
+	began := time.Now()
+	deadline, _ := ctx.Deadline()
+	if err := conn.SetDeadline(deadline); err != nil {
+		return nil, 0, 0, err
+	}
+	if err := conn.WriteMsg(m); err != nil {
+		return nil, 0, 0, err
+	}
+	for {
+		raw, err := conn.ReadMsgHeader(nil)
+		if err != nil {
+			return nil, 0, 0, cmp.Or(ctx.Err(), err)
+		}
+		answer := new(dns.Msg)
+		if err := answer.Unpack(raw); err != nil {
+			return nil, 0, 0, ErrReply
+		}
+		// Over UDP another message may be the late answer to an earlier question.
+		if answer.Id == m.Id || protocol == "tcp" {
+			return answer, len(raw), time.Since(began), nil
+		}
+	}
 }
 
 func records(list []dns.RR) (all []Record) {
