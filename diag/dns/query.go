@@ -86,12 +86,11 @@ func Ask(ctx context.Context, q Question) (Reply, error) {
 	}
 	servers := q.Servers
 	if len(servers) == 0 {
-		config, err := dns.ClientConfigFromFile(configPath)
-		if err != nil || len(config.Servers) == 0 {
-			return Reply{}, ErrNoServer
+		for _, a := range Servers() {
+			servers = append(servers, netip.AddrPortFrom(a, 53).String())
 		}
-		for _, s := range config.Servers {
-			servers = append(servers, net.JoinHostPort(s, config.Port))
+		if len(servers) == 0 {
+			return Reply{}, ErrNoServer
 		}
 	}
 	m := new(dns.Msg)
@@ -113,6 +112,20 @@ func Ask(ctx context.Context, q Question) (Reply, error) {
 		failed = err
 	}
 	return Reply{}, failed
+}
+
+// Servers are the name servers of this host.
+func Servers() (list []netip.Addr) {
+	config, err := dns.ClientConfigFromFile(configPath)
+	if err != nil {
+		return nil
+	}
+	for _, s := range config.Servers {
+		if a, err := netip.ParseAddr(s); err == nil {
+			list = append(list, a)
+		}
+	}
+	return list
 }
 
 func (r Reply) truncated() bool {
