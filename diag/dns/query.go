@@ -1,6 +1,7 @@
 package dns
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -148,7 +149,7 @@ func (q Question) ask(ctx context.Context, m *dns.Msg, server string, tcp bool) 
 	answer, size, took, err := q.exchange(ctx, m, server, r.Protocol)
 	var network net.Error
 	switch {
-	case err == nil && len(answer.Question) == 1 && strings.EqualFold(answer.Question[0].Name, r.Name) && answer.Question[0].Qtype == m.Question[0].Qtype:
+	case err == nil && len(answer.Question) == 1 && sameName(answer.Question[0].Name, r.Name) && answer.Question[0].Qtype == m.Question[0].Qtype:
 	case err == nil && answer.Rcode != dns.RcodeSuccess && len(answer.Question) == 0: // some refuse without the question
 	case err != nil && errors.As(err, &network):
 		return r, err
@@ -170,6 +171,15 @@ func (q Question) ask(ctx context.Context, m *dns.Msg, server string, tcp bool) 
 	}
 	r.Answer, r.Authority, r.Additional = records(answer.Answer), records(answer.Ns), records(answer.Extra)
 	return r, nil
+}
+
+// sameName compares names as they are on the wire, letters of either case being equal (RFC 4343): a text may write one character in
+// several ways (RFC 1035, section 5.1).
+func sameName(a, b string) bool {
+	var wireA, wireB [255]byte
+	n, err := dns.PackDomainName(a, wireA[:], 0, nil, false)
+	m, failed := dns.PackDomainName(b, wireB[:], 0, nil, false)
+	return err == nil && failed == nil && bytes.EqualFold(wireA[:n], wireB[:m])
 }
 
 // exchange sends a question and waits for its answer, or for ctx: Client.Exchange of miekg/dns heeds the deadline of a context alone,
