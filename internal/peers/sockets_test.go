@@ -209,6 +209,14 @@ func TestSocketsEqualSS(t *testing.T) {
 			t.Errorf("no socket was %s: %v", state, states)
 		}
 	}
+	// Below the table, once, stands why there is no process in a row.
+	text := b.Local("netstat sockets numeric yes processes yes state TIME_WAIT").Out
+	if !strings.HasSuffix(text, " no process any more: the kernel keeps a closed connection for a while.\n") || strings.Count(text, "any more") != 1 {
+		t.Errorf("nothing says what the dashes mean:\n%s", text[max(0, len(text)-300):])
+	}
+	if text := b.Local("netstat sockets numeric yes processes yes state LISTEN").Out; strings.Contains(text, "any more") || strings.Contains(text, "may not see") {
+		t.Errorf("of sockets whose processes are all seen it says:\n%s", text)
+	}
 	if states["tcp4 ESTABLISHED"] < 3000 || states["tcp6 ESTABLISHED"] < 3000 {
 		t.Errorf("fewer rows than were made: %v", states)
 	}
