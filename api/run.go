@@ -37,6 +37,7 @@ type Frame struct {
 	Text     []byte     `json:"-"`                  // output: text, or JSON if that was asked for; it stands behind the line; valid until the next frame
 	Data     []byte     `json:"-"`                  // output of a command that writes bytes; valid until the next frame
 	Progress string     `json:"progress,omitempty"` // how far it has got
+	View     string     `json:"view,omitempty"`     // begin or end: the text between takes the place of the view before on a terminal
 	Error    *errorBody `json:"error,omitempty"`
 	Exit     *int       `json:"exit,omitempty"`
 }
@@ -262,6 +263,28 @@ func (o *output) Progress(text string) {
 	defer o.mu.Unlock()
 	o.send()
 	o.frame(Frame{Progress: text})
+	o.flushNow()
+}
+
+// Bounds of a view, in a frame.
+const (
+	ViewBegins = "begin"
+	ViewEnds   = "end"
+)
+
+// View implements menu.Sink.
+func (o *output) View(begins bool) {
+	if !o.frames || o.shape == menu.Bytes {
+		return
+	}
+	bound := ViewEnds
+	if begins {
+		bound = ViewBegins
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.send()
+	o.frame(Frame{View: bound})
 	o.flushNow()
 }
 
