@@ -93,8 +93,8 @@ type socketsView struct {
 	owners   *diag.Owners
 	devices  map[uint32]string
 	row      socketRow
-	unseen   int // of the list: sockets whose process cannot be seen,
-	orphans  int // and those that no process holds any more
+	unseen   int       // of the list: sockets whose process cannot be seen,
+	orphans  int       // and those that no process holds any more
 	now      time.Time // of the list, with every
 }
 
