@@ -12,6 +12,7 @@ need ss iproute2
 need ping iputils-ping
 need lsof lsof
 need dbus-daemon dbus-daemon
+need systemctl systemd
 need ssh openssh-client
 need sshd openssh-server
 need /usr/lib/openssh/sftp-server openssh-sftp-server

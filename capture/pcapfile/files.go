@@ -25,7 +25,7 @@ type Files struct {
 
 // DefaultBuffers is how many bytes may wait for a disk that does not keep up. With the
 // largest ring that a capture gets unasked, the appliance stays below 120 MB.
-const DefaultBuffers = 40 << 20
+const DefaultBuffers = 36 << 20
 
 // NewFiles takes so many bytes for buffers, DefaultBuffers if 0.
 func NewFiles(bytes int64) (*Files, error) {

@@ -4,6 +4,7 @@ package appliance
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io/fs"
 	"net"
@@ -39,6 +40,9 @@ type Options struct {
 	Files map[string]string
 	// Disk is how many bytes the disk has that the data folder is on, and nothing else, such as 64m; empty is the disk of the test.
 	Disk string
+	// Bus is the address of the message bus where systemd answers; without it none does, whatever the machine has: the tests restart
+	// nothing of it.
+	Bus string
 	// Fresh starts with nothing: no account but admin, whose password only the first start tells.
 	Fresh bool
 }
@@ -140,8 +144,8 @@ func (a *Appliance) start() {
 	defer ready.Close()
 
 	cmd := a.command()
-	// No systemd answers, whatever the machine has: the tests restart nothing of it.
-	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+notify, "DBUS_SYSTEM_BUS_ADDRESS=unix:path="+filepath.Join(a.dir, "no-bus"))
+	bus := cmp.Or(a.options.Bus, "unix:path="+filepath.Join(a.dir, "no-bus"))
+	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+notify, "DBUS_SYSTEM_BUS_ADDRESS="+bus)
 	said := a.output("said")
 	cmd.Stdout, cmd.Stderr = said, a.output("log")
 	if err := a.Launch(cmd); err != nil {
