@@ -98,6 +98,19 @@ func (d *Disk) CutPower() {
 	}
 }
 
+// Sync brings everything to the disk that is on its way.
+func (d *Disk) Sync() {
+	d.t.Helper()
+	dir, err := os.Open(d.path)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer dir.Close()
+	if err := unix.Syncfs(int(dir.Fd())); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
 // PowerUp mounts the disk again, by its journal, when nobody has a file of it open any more.
 func (d *Disk) PowerUp() {
 	d.t.Helper()
