@@ -499,8 +499,14 @@ func (j *Job) move() (StopReason, error) {
 		}
 		if !flush.IsZero() && !now.Before(flush) {
 			pending, err := j.file.Flush()
+			if err == nil {
+				err = j.keeper.failed() // a file before this one
+			}
 			if err != nil {
 				return failure(err)
+			}
+			if err := j.checkReserve(); err != nil {
+				return DiskLow, err // others write too
 			}
 			flush = time.Time{}
 			if pending {
@@ -669,13 +675,19 @@ func earlier(a, b time.Time) time.Time {
 }
 
 // checkDisk looks whether the reserve will still be free at the next look, and the
-// quota not used up. A file system that does not tell is taken to have room.
+// quota not used up.
 func (j *Job) checkDisk() error {
 	if j.config.Allowance != nil {
 		if err := j.config.Allowance(); err != nil {
 			return err
 		}
 	}
+	return j.checkReserve()
+}
+
+// checkReserve looks at the free disk. A file system that does not tell is taken to have
+// room.
+func (j *Job) checkReserve() error {
 	reserve := j.config.Spec.ReserveBytes
 	if reserve == 0 {
 		return nil

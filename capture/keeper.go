@@ -68,6 +68,9 @@ func (k *keeper) failed() error {
 
 func (k *keeper) keep(f finished) error {
 	info, err := f.file.Close(f.counters)
+	if err != nil && info.Packets == 0 && k.forget(f.name, info.Bytes) {
+		return err
+	}
 	name := PartName(f.name)
 	if publishErr := k.publish(f.name); publishErr == nil {
 		name = f.name
@@ -88,13 +91,27 @@ func (k *keeper) keep(f finished) error {
 	if j.config.Closed != nil && name == f.name {
 		j.config.Closed(info)
 	}
-	if removeErr := k.prune(); err == nil {
-		err = removeErr
+	if err == nil {
+		err = k.prune()
 	}
 	if j.config.Turned != nil && j.config.Spec.Rotates() {
 		j.config.Turned()
 	}
 	return err
+}
+
+// forget removes a file that could not be written and holds no packet. The only file
+// stays if it can be read, for what its header says.
+func (k *keeper) forget(name string, bytes int64) bool {
+	j := k.job
+	j.mutex.Lock()
+	defer j.mutex.Unlock()
+	if bytes > 0 && len(j.status.Files) == 1 {
+		return false
+	}
+	j.status.Files = slices.DeleteFunc(slices.Clone(j.status.Files), func(f FileInfo) bool { return f.Name == name })
+	j.config.Dir.Remove(PartName(name))
+	return true
 }
 
 // publish gives a finished file its name.
@@ -123,6 +140,9 @@ func (k *keeper) publish(name string) error {
 // that the capture dies now. So for a moment there may be more files than are kept; and
 // for longer while the oldest is held, which all that are younger wait for.
 func (k *keeper) prune() error {
+	if k.failed() != nil {
+		return nil // nothing goes for a file that is not whole
+	}
 	j := k.job
 	keep := int(j.config.Spec.KeptFiles())
 	for keep > 0 {

@@ -162,6 +162,7 @@ type File interface {
 
 	// Close ends the file and waits until it is safe on the disk. counters are those
 	// of the interfaces, for the file to say. The FileInfo tells what is truly in
-	// the file, whose end is whole also after an error.
+	// the file, whose end is whole also after an error; it is of no bytes when not even
+	// the file's header is there.
 	Close(counters []Counters) (FileInfo, error)
 }

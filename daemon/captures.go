@@ -33,7 +33,8 @@ type captures struct {
 
 	trimming atomic.Bool // old files are being deleted
 
-	storing sync.Mutex // held while the table is written; taken before mu, which is not held meanwhile
+	unkept  atomic.Bool // the table could not be written as it is
+	storing sync.Mutex  // held while the table is written; taken before mu, which is not held meanwhile
 
 	settingsMu sync.Mutex
 	current    capture.Settings

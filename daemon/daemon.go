@@ -53,6 +53,7 @@ type Daemon struct {
 	registry  *registry
 	visits    *visitLog
 	audit     *auditLog
+	budgets   *auditBudgets
 	histories *histories
 	files     *os.Root
 	captures  *captures
@@ -81,8 +82,8 @@ type Daemon struct {
 
 var _ api.Appliance = (*Daemon)(nil)
 
-// sweepEvery is how often the appliance looks for accounts that have expired and sessions that are idle, and brings the audit log
-// onto the disk.
+// sweepEvery is how often the appliance looks for accounts that have expired and sessions that are idle, and brings onto the disk what
+// is not there yet.
 const sweepEvery = 5 * time.Second
 
 // Open starts the appliance. Its error is for whoever started it: it names files and lines.
@@ -158,7 +159,8 @@ func (d *Daemon) open(o Options) error {
 		return err
 	}
 	d.guard = newGuard(d.config.Login)
-	d.registry = newRegistry(d.config.Limits, d.visits, d.audit.write)
+	d.budgets = newAuditBudgets(d.audit.write)
+	d.registry = newRegistry(d.config.Limits, d.visits, d.budgets.record)
 	if d.histories, err = openHistories(filepath.Join(o.Dir, "history")); err != nil {
 		return err
 	}
@@ -251,6 +253,8 @@ func (d *Daemon) sweep(ctx context.Context) {
 		d.registry.endIdle(d.effective.Load().idle)
 		d.endExpired()
 		d.deleteOld(time.Now())
+		d.captures.keepAgain()
+		d.budgets.tell(leftOutEvery)
 		d.audit.sync()
 	}
 }
@@ -284,6 +288,7 @@ func (d *Daemon) Close(ctx context.Context) error {
 		case <-ctx.Done():
 			err = errors.New("some captures have not finished their files; the next start does")
 		}
+		d.budgets.tell(0)
 		d.system(access.Event{User: "system", Source: localSource, Message: "The appliance stopped"})
 		err = errors.Join(err, d.release())
 	})

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// mask stands for what nobody is to read.
-const mask = "******"
+// Asterisks stand for what nobody is to read.
+const Asterisks = "******"
 
 // address is a URL within a text, up to a blank.
 var address = regexp.MustCompile(`(?i)[a-z][a-z0-9+.-]*://\S*`)
@@ -31,10 +31,10 @@ func maskedURL(url string) string {
 	scheme, rest, _ := strings.Cut(url, "://")
 	at := strings.LastIndexByte(rest, '@')
 	if colon := strings.IndexByte(rest, ':'); colon >= 0 && colon < at {
-		rest = rest[:colon+1] + mask + rest[at:]
+		rest = rest[:colon+1] + Asterisks + rest[at:]
 	}
 	if before, query, has := strings.Cut(rest, "?"); has && query != "" {
-		rest = before + "?" + mask
+		rest = before + "?" + Asterisks
 	}
 	return scheme + "://" + rest
 }
@@ -44,7 +44,7 @@ func (c *Command) Masked(args Arguments) Arguments {
 	masked := make(Arguments, len(args))
 	for name, text := range args {
 		if c.secret(name) {
-			text = mask
+			text = Asterisks
 		}
 		masked[name] = MaskedURLs(text)
 	}

@@ -13,6 +13,9 @@ import (
 // Files makes the files of one capture. They share buffers and the goroutines that
 // write, so that a capture of many files needs no more of either than one of one, and a
 // file that is being finished does not hold up the next.
+//
+// When one cannot be written, nothing is written behind it, to no file: what one file
+// lacks would else be missing in the middle of all, where the disk had room again.
 type Files struct {
 	memory *memory
 	work   chan span  // for the writing goroutine
@@ -54,12 +57,14 @@ func (f *Files) write() {
 	// As urgent as the thread that fills the buffers, which else waits for this one.
 	runtime.LockOSThread()
 	unix.Setpriority(unix.PRIO_PROCESS, 0, urgent)
+	var broken error
 	for s := range f.work {
 		d := s.disk
-		if d.failed() == nil {
-			if err := d.write(s); err != nil {
-				d.failure.Store(&err)
-			}
+		if broken == nil && d.failed() == nil {
+			broken = d.write(s)
+		}
+		if broken != nil {
+			d.failure.CompareAndSwap(nil, &broken)
 		}
 		if s.last {
 			f.memory.give(s.buffer)
