@@ -203,6 +203,47 @@ func TestIdleSessionLogsOut(t *testing.T) {
 	}
 }
 
+// Whoever changes their password stays, and is told that their other logins end.
+func TestPasswordChangeEndsOtherLogins(t *testing.T) {
+	a := start(t, appliance.Options{})
+	other, term := a.Terminal("op", 100, 40), a.Terminal("op", 100, 40)
+	other.Prompted(top)
+	term.Says(top, "passwd", "Old password> ")
+	for _, answer := range []struct{ text, next string }{
+		{"correct horse op", "New password> "}, {"a better password", "The same again> "}, {"a better password", top},
+	} {
+		term.Type(answer.text + "\r")
+		term.Prompted(answer.next)
+	}
+	term.Reads("The password of op is changed.\n1 other login of op was ended.\n" + strings.TrimSpace(top))
+	other.Ended()
+	term.Type("whoami\r")
+	term.Reads("User:    op\n")
+}
+
+// A hundred sessions wait at their prompts for every one that does something.
+func TestIdleSessionIsSmall(t *testing.T) {
+	a := start(t, appliance.Options{})
+	a.Terminal("op", 100, 40).Prompted(top)
+	sessions := a.Sessions()
+	if len(sessions) != 1 {
+		t.Fatalf("the session processes are %v", sessions)
+	}
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", sessions[0]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "\nPss:")
+	var kilobytes int
+	if _, err := fmt.Sscanf(rest, "%d kB", &kilobytes); err != nil {
+		t.Fatalf("%v in:\n%s", err, text)
+	}
+	if kilobytes >= 5<<10 {
+		t.Errorf("an idle session costs %d kB, of which 5120 are the most (proportional set size)", kilobytes)
+	}
+	t.Logf("%d kB", kilobytes)
+}
+
 // Captures belong to the appliance: neither the end of a session's process nor a hang-up touches them.
 func TestCapturesOutliveSessions(t *testing.T) {
 	a := start(t, appliance.Options{})
