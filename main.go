@@ -136,7 +136,7 @@ func run(client *api.Client, line string, given bool) int {
 	case term.IsTerminal(0) && term.IsTerminal(1):
 		// Sessions are many and mostly wait: little memory is worth more than speed.
 		debug.SetGCPercent(40)
-		decode.Forget()
+		decode.Trim()
 		return shell.Interactive(context.Background(), client)
 	}
 	return shell.Script(ctx, client, os.Stdin, os.Stdout, os.Stderr)
@@ -215,6 +215,9 @@ func appliance(f serveFlags) error {
 	// processors there until its monitor takes it away. With no more of them than CPUs, others would wait for that: a busy ring
 	// overflows, and a long netstat takes a tenth longer.
 	runtime.GOMAXPROCS(2 * runtime.GOMAXPROCS(0))
+	// Little is allocated, and the memory is better in the rings of captures.
+	debug.SetGCPercent(50)
+	decode.Trim()
 	if err := os.MkdirAll(f.data, 0o755); err != nil {
 		return err
 	}

@@ -319,6 +319,13 @@ func TestSecretsAreNotAudited(t *testing.T) {
 	if e := d.last(); e.Arguments["password"] != "******" || e.Arguments["count"] != "1" {
 		t.Errorf("audited: %v", e.Arguments)
 	}
+	// Not what is refused either.
+	if status, answer := curl(t, path, "POST", "run/table", `{"count":"sftp://me:hunter2@host/"}`); status != 400 {
+		t.Fatal(status, answer)
+	}
+	if e := d.last(); strings.Contains(fmt.Sprint(e), "hunter2") || !strings.Contains(e.Message, "sftp://me:******@host/") {
+		t.Errorf("audited: %+v", e)
+	}
 }
 
 // A line that is not understood is audited with the words that the tree has too: any other may be a secret in the wrong place.

@@ -83,8 +83,8 @@ type Daemon struct {
 
 var _ api.Appliance = (*Daemon)(nil)
 
-// sweepEvery is how often the appliance looks for accounts that have expired and sessions that are idle, and brings the audit log
-// onto the disk.
+// sweepEvery is how often the appliance looks for accounts that have expired and sessions that are idle, and brings onto the disk what
+// is not there yet.
 const sweepEvery = 5 * time.Second
 
 // Open starts the appliance. Its error is for whoever started it: it names files and lines.
@@ -270,6 +270,7 @@ func (d *Daemon) sweep(ctx context.Context) {
 		d.registry.endIdle(d.effective.Load().idle)
 		d.endExpired()
 		d.deleteOld(time.Now())
+		d.captures.keepAgain()
 		d.budgets.tell(leftOutEvery)
 		d.audit.sync()
 	}

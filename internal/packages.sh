@@ -12,6 +12,7 @@ need ss iproute2
 need ping iputils-ping
 need lsof lsof
 need dbus-daemon dbus-daemon
+need systemctl systemd
 need ssh openssh-client
 need sshd openssh-server
 need /usr/lib/openssh/sftp-server openssh-sftp-server
@@ -20,6 +21,7 @@ need lftp lftp
 need tshark tshark
 need capinfos wireshark-common
 need tcpdump tcpdump
+need mkfs.ext4 e2fsprogs
 need ssh-audit ssh-audit
 python3 -c 'import paramiko' 2>/dev/null || /usr/bin/python3 -c 'import paramiko' 2>/dev/null || missing="$missing python3-paramiko"
 

@@ -6,4 +6,6 @@ import (
 	"diagsh/internal/transcript"
 )
 
-func TestTranscripts(t *testing.T) { transcript.Run(t, "testdata") }
+func TestTranscripts(t *testing.T) {
+	transcript.Run(t, "testdata", map[string]transcript.Scene{"services_systemd": {Systemd: true}})
+}

@@ -4,6 +4,7 @@ package appliance
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io/fs"
 	"net"
@@ -19,6 +20,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"diagsh/internal/disktest"
 	"diagsh/internal/netnstest"
 )
 
@@ -36,6 +38,11 @@ type Options struct {
 	Network *netnstest.Namespace
 	// Files are what the appliance finds at paths of this machine, such as /etc/resolv.conf, instead of what stands there.
 	Files map[string]string
+	// Bus is the address of the message bus where systemd answers; without it none does, whatever the machine has: the tests restart
+	// nothing of it.
+	Bus string
+	// Disk is how many bytes the disk has that the data folder is on, and nothing else, such as 64m; empty is the disk of the test.
+	Disk string
 	// Fresh starts with nothing: no account but admin, whose password only the first start tells.
 	Fresh bool
 }
@@ -46,10 +53,11 @@ type Appliance struct {
 	options Options
 	dir     string
 
-	Data   string // the folder that it keeps everything in
-	Socket string // its own socket
-	Port   int    // where SSH listens, on 127.0.0.1
-	Said   string // what it printed when it started
+	Data   string         // the folder that it keeps everything in
+	Disk   *disktest.Disk // that this is on; nil without Options.Disk
+	Socket string         // its own socket
+	Port   int            // where SSH listens, on 127.0.0.1
+	Said   string         // what it printed when it started
 
 	process *exec.Cmd
 	ended   chan struct{} // closed when the process is reaped
@@ -91,6 +99,12 @@ func prepare(t testing.TB, o Options) *Appliance {
 	if err := os.Symlink(Binary(t), a.program()); err != nil {
 		t.Fatal(err)
 	}
+	if o.Disk != "" {
+		if err := os.Mkdir(a.Data, 0o711); err != nil {
+			t.Fatal(err)
+		}
+		a.Disk = disktest.Tmpfs(t, a.Data, o.Disk)
+	}
 	write(t, filepath.Join(dir, "config.yaml"), []byte("hostname: "+Host+"\n"+localUsers()+o.Config))
 	write(t, filepath.Join(dir, "admin.pub"), ssh.MarshalAuthorizedKey(Key("admin").PublicKey()))
 	t.Cleanup(a.end)
@@ -130,8 +144,8 @@ func (a *Appliance) start() {
 	defer ready.Close()
 
 	cmd := a.command()
-	// No systemd answers, whatever the machine has: the tests restart nothing of it.
-	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+notify, "DBUS_SYSTEM_BUS_ADDRESS=unix:path="+filepath.Join(a.dir, "no-bus"))
+	bus := cmp.Or(a.options.Bus, "unix:path="+filepath.Join(a.dir, "no-bus"))
+	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+notify, "DBUS_SYSTEM_BUS_ADDRESS="+bus)
 	said := a.output("said")
 	cmd.Stdout, cmd.Stderr = said, a.output("log")
 	if err := a.Launch(cmd); err != nil {

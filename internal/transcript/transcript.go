@@ -44,6 +44,7 @@ import (
 
 	"diagsh/internal/appliance"
 	"diagsh/internal/netnstest"
+	"diagsh/internal/systemdtest"
 )
 
 var update = flag.Bool("update", false, "write what came into the transcripts")
@@ -83,6 +84,8 @@ func parseSection(f txtar.File) (section, error) {
 type Scene struct {
 	// Files are what the appliance finds instead of those of this machine.
 	Files map[string]string
+	// Systemd starts a real one, which the appliance takes for this machine's.
+	Systemd bool
 	// Setup puts others into the network before the appliance is started.
 	Setup func(t testing.TB, network *netnstest.Namespace)
 }
@@ -124,7 +127,11 @@ func play(t *testing.T, path string, scene Scene) {
 	if scene.Setup != nil {
 		scene.Setup(t, network)
 	}
-	p := &player{t: t, appliance: appliance.Start(t, appliance.Options{Network: network, Files: scene.Files})}
+	options := appliance.Options{Network: network, Files: scene.Files}
+	if scene.Systemd {
+		options.Bus = systemdtest.Boot(t).Bus
+	}
+	p := &player{t: t, appliance: appliance.Start(t, options)}
 	p.normal = newNormal(p.appliance)
 	for i, f := range archive.Files {
 		s, err := parseSection(f)
