@@ -212,10 +212,13 @@ func noSuchUser(name string, users map[string]user) error {
 // firstAdministrator is the name of the account that the first start makes.
 const firstAdministrator = "admin"
 
-// begin makes the first administrator and returns its password.
-func (a *accounts) begin(h *hasher) (menu.Secret, error) {
+// begin makes the first administrator, whose password it writes into a file, and returns the password.
+func (a *accounts) begin(h *hasher, file string) (menu.Secret, error) {
 	password := randomPassword()
 	hash := h.hash(password)
+	if err := replaceFile(file, []byte(password+"\n")); err != nil {
+		return "", err
+	}
 	return password, a.update(func(users map[string]user) error {
 		users[firstAdministrator] = firstAccount(hash)
 		return nil
@@ -387,6 +390,9 @@ func (d *Daemon) DeleteAccount(name string) error {
 		return nil
 	})
 	if err == nil {
+		if name == firstAdministrator {
+			d.forgetFirstPassword()
+		}
 		d.registry.endUser(name, "account deleted")
 		d.guard.unlock(name)
 		d.histories.forget(name)
@@ -410,6 +416,9 @@ func (d *Daemon) SetPassword(name string, password menu.Secret, by string) (ende
 		return nil
 	}); err != nil {
 		return 0, d.plain("set the password", err)
+	}
+	if name == firstAdministrator {
+		d.forgetFirstPassword()
 	}
 	keep := ""
 	if s, ok := d.registry.session(by); ok {

@@ -171,6 +171,7 @@ func (d *Daemon) reloadAccounts(caller menu.Caller) (menu.Secret, error) {
 	if err != nil {
 		return "", err
 	}
+	d.forgetFirstPassword()
 	for _, u := range before {
 		d.guard.unlock(u.User)
 		d.histories.forget(u.User)
