@@ -319,6 +319,52 @@ func TestSecretsAreNotAudited(t *testing.T) {
 	if e := d.last(); e.Arguments["password"] != "******" || e.Arguments["count"] != "1" {
 		t.Errorf("audited: %v", e.Arguments)
 	}
+	// Not what is refused either.
+	if status, answer := curl(t, path, "POST", "run/table", `{"count":"sftp://me:hunter2@host/"}`); status != 400 {
+		t.Fatal(status, answer)
+	}
+	if e := d.last(); strings.Contains(fmt.Sprint(e), "hunter2") || !strings.Contains(e.Message, "sftp://me:******@host/") {
+		t.Errorf("audited: %+v", e)
+	}
+}
+
+// A line that is not understood is audited with the words that the tree has too: any other may be a secret in the wrong place.
+func TestLinesNotUnderstoodAreAudited(t *testing.T) {
+	d := newDesk(t)
+	_, path := serve(t, d)
+	d.as("op")
+	for _, c := range []struct{ line, path, kept string }{
+		{"hunter2", "", "******"},
+		{"Table count nosuch password hunter2 hunter3", "table", "Table count ****** password ****** ******"},
+		{"table passwrod hunter2", "table", "table ****** ******"},
+		{"table '" + strings.Repeat("x ", 20000), "table", "table" + strings.Repeat(" ******", 29) + " ..."},
+	} {
+		body, _ := json.Marshal(LineRequest{Line: c.line})
+		if status, answer := curl(t, path, "POST", "parse", string(body)); status != 400 {
+			t.Errorf("%.40q: %d %s", c.line, status, answer)
+		}
+		if e := d.last(); e.Act != access.ActRefused || e.User != "op" || e.Path != c.path || e.Exit != 2 || e.Arguments["line"] != c.kept || strings.Contains(fmt.Sprint(e), "hunter") {
+			t.Errorf("%.40q is audited as %+v", c.line, e)
+		}
+	}
+	before := len(d.events)
+	curl(t, path, "POST", "parse", `{"line":"nosuch","explain":true}`)
+	curl(t, path, "POST", "parse", `{"line":"table"}`)
+	if len(d.events) != before {
+		t.Errorf("audited: %+v", d.last())
+	}
+}
+
+func TestRefusedAssistanceIsAudited(t *testing.T) {
+	d := newDesk(t)
+	_, path := serve(t, d)
+	d.as("ro")
+	if status, answer := curl(t, path, "POST", "assist/reload", `{"argument":"count","text":""}`); status != 403 {
+		t.Fatal(status, answer)
+	}
+	if e := d.last(); e.Act != access.ActRefused || e.User != "ro" || e.Path != "reload" || e.Exit != 3 {
+		t.Errorf("audited as %+v", e)
+	}
 }
 
 func TestStrangersAreRefused(t *testing.T) {

@@ -80,7 +80,7 @@ func (s *Server) command(r *http.Request, caller menu.Caller) (*menu.Command, []
 func (s *Server) refused(caller menu.Caller, path []string, err error) error {
 	if e := menu.AsError(err); err != nil && e.Kind == menu.Denied {
 		s.appliance.Record(access.Event{Act: access.ActRefused, User: caller.User, Role: caller.Role, Source: caller.Source, Session: caller.Session,
-			Path: cut(strings.Join(path, " ")), Result: e.Kind.String(), Exit: int(e.Kind), Message: e.Error()})
+			Path: cut(strings.Join(path, " ")), Result: e.Kind.String(), Exit: int(e.Kind), Message: menu.MaskedURLs(e.Error())})
 	}
 	return err
 }
@@ -97,7 +97,7 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request, caller menu.Caller)
 	}()
 	fail := func(err error) error {
 		e := s.asError(event.Path, err)
-		event.Result, event.Exit, event.Message = e.Kind.String(), int(e.Kind), e.Error()
+		event.Result, event.Exit, event.Message = e.Kind.String(), int(e.Kind), menu.MaskedURLs(e.Error())
 		if e.Kind == menu.Denied {
 			event.Act = access.ActRefused
 		}

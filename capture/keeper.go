@@ -13,8 +13,10 @@ import (
 type keeper struct {
 	job   *Job
 	files chan finished
+	freed chan struct{} // a file that was held may not be any more
 	ended chan struct{}
 	err   atomic.Pointer[error]
+	last  string // the file that was closed last
 }
 
 // finished is a file that gets no more packets.
@@ -49,11 +51,21 @@ func (s Spec) waiting() int {
 }
 
 func (k *keeper) start(j *Job) {
-	k.job, k.files, k.ended = j, make(chan finished, j.config.Spec.waiting()), make(chan struct{})
+	k.job, k.files, k.freed, k.ended = j, make(chan finished, j.config.Spec.waiting()), make(chan struct{}, 1), make(chan struct{})
 	go func() {
 		defer close(k.ended)
-		for f := range k.files {
-			if err := k.keep(f); err != nil {
+		for {
+			var err error
+			select {
+			case f, more := <-k.files:
+				if !more {
+					return
+				}
+				err = k.keep(f)
+			case <-k.freed:
+				err = k.prune()
+			}
+			if err != nil {
 				k.err.CompareAndSwap(nil, &err)
 			}
 		}
@@ -89,16 +101,18 @@ func (k *keeper) keep(f finished) error {
 
 	j := k.job
 	j.mutex.Lock()
-	closed := 0
 	for i := range j.status.Files {
 		if j.status.Files[i].Name == f.name {
 			j.status.Files[i] = info
-			closed = i + 1
 		}
 	}
 	j.mutex.Unlock()
-	if err == nil && k.failed() == nil {
-		err = k.prune(closed) // nothing goes for a file that is not whole
+	k.last = name
+	if j.config.Closed != nil && name == f.name {
+		j.config.Closed(info)
+	}
+	if err == nil {
+		err = k.prune()
 	}
 	if j.config.Turned != nil && j.config.Spec.Rotates() {
 		j.config.Turned()
@@ -145,13 +159,18 @@ func (k *keeper) publish(name string) error {
 // closed yet do not count, until they are: what goes has to be on the disk anew, in case
 // that the capture dies now. So while the disk is slow there are more files than are
 // kept: those that wait, the one that is closed, and two of the capture that waits then.
-func (k *keeper) prune(closed int) error {
+// And there are more while the oldest is held, which all that are younger wait for.
+func (k *keeper) prune() error {
+	if k.failed() != nil {
+		return nil // nothing goes for a file that is not whole
+	}
 	j := k.job
-	keep := int(j.config.Spec.files().KeepFiles)
-	for ; keep > 0 && closed >= keep; closed-- {
+	keep := int(j.config.Spec.KeptFiles())
+	for keep > 0 {
 		j.mutex.Lock()
 		s := &j.status
-		if len(s.Files) <= keep {
+		closed := 1 + slices.IndexFunc(s.Files, func(f FileInfo) bool { return f.Name == k.last })
+		if closed < keep || len(s.Files) <= keep || j.config.Held != nil && j.config.Held(s.Files[0].Name) {
 			j.mutex.Unlock()
 			return nil
 		}

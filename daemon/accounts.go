@@ -395,19 +395,27 @@ func (d *Daemon) DeleteAccount(name string) error {
 	return d.plain("delete the user", err)
 }
 
-// SetPassword gives an account another password. Its sessions go on.
-func (d *Daemon) SetPassword(name string, password menu.Secret) error {
+// SetPassword gives an account another password and ends its logins: whoever is in by the old one may be why it is changed. The login that
+// the session by belongs to goes on, which is that of somebody who changes their own. It returns how many were ended.
+func (d *Daemon) SetPassword(name string, password menu.Secret, by string) (ended int, err error) {
 	if _, err := d.Account(name); err != nil {
-		return err
+		return 0, err
 	}
 	if err := checkPassword(name, password); err != nil {
-		return err
+		return 0, err
 	}
 	hash := d.hasher.hash(password)
-	return d.plain("set the password", d.accounts.updateUser(name, func(u *user) error {
+	if err := d.accounts.updateUser(name, func(u *user) error {
 		u.Password, u.First = hash, false
 		return nil
-	}))
+	}); err != nil {
+		return 0, d.plain("set the password", err)
+	}
+	keep := ""
+	if s, ok := d.registry.session(by); ok {
+		keep = s.login.id
+	}
+	return d.registry.endWhere("password changed", func(l *login) bool { return l.user == name && l.id != keep }), nil
 }
 
 // CheckPassword reports whether password is the account's, for somebody who is logged in and must prove it again. Guessing

@@ -350,7 +350,7 @@ func cut(text string) string {
 }
 
 // Record implements api.Appliance.
-func (d *Daemon) Record(e access.Event) { d.audit.write(e) }
+func (d *Daemon) Record(e access.Event) { d.budgets.record(e) }
 
 // system records something that the appliance did by itself.
 func (d *Daemon) system(e access.Event) {

@@ -53,6 +53,7 @@ type Daemon struct {
 	registry  *registry
 	visits    *visitLog
 	audit     *auditLog
+	budgets   *auditBudgets
 	histories *histories
 	files     *os.Root
 	captures  *captures
@@ -158,7 +159,8 @@ func (d *Daemon) open(o Options) error {
 		return err
 	}
 	d.guard = newGuard(d.config.Login)
-	d.registry = newRegistry(d.config.Limits, d.visits, d.audit.write)
+	d.budgets = newAuditBudgets(d.audit.write)
+	d.registry = newRegistry(d.config.Limits, d.visits, d.budgets.record)
 	if d.histories, err = openHistories(filepath.Join(o.Dir, "history")); err != nil {
 		return err
 	}
@@ -252,6 +254,7 @@ func (d *Daemon) sweep(ctx context.Context) {
 		d.endExpired()
 		d.deleteOld(time.Now())
 		d.captures.keepAgain()
+		d.budgets.tell(leftOutEvery)
 		d.audit.sync()
 	}
 }
@@ -285,6 +288,7 @@ func (d *Daemon) Close(ctx context.Context) error {
 		case <-ctx.Done():
 			err = errors.New("some captures have not finished their files; the next start does")
 		}
+		d.budgets.tell(0)
 		d.system(access.Event{User: "system", Source: localSource, Message: "The appliance stopped"})
 		err = errors.Join(err, d.release())
 	})

@@ -116,7 +116,7 @@ func (s *shell) explain(ctx context.Context, text string, cursor int) string {
 	}
 	if len(candidates) == 0 {
 		var wrong *menu.Error
-		if _, err := s.client.Parse(ctx, api.LineRequest{At: s.at, Line: text[:cursor], Abbreviate: true}); errors.As(err, &wrong) {
+		if _, err := s.client.Parse(ctx, api.LineRequest{At: s.at, Line: text[:cursor], Abbreviate: true, Explain: true}); errors.As(err, &wrong) {
 			return wrong.Error() + "\n"
 		}
 		return "Nothing more is needed: Enter runs it.\n"
