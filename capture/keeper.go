@@ -158,8 +158,8 @@ func (k *keeper) publish(name string) error {
 // prune deletes the oldest files when there are more than are kept. Those that are not
 // closed yet do not count, until they are: what goes has to be on the disk anew, in case
 // that the capture dies now. So while the disk is slow there are more files than are
-// kept: those that wait, the one that is closed, and two of the capture that waits then;
-// and for longer while the oldest is held, which all that are younger wait for.
+// kept: those that wait, the one that is closed, and two of the capture that waits then.
+// And there are more while the oldest is held, which all that are younger wait for.
 func (k *keeper) prune() error {
 	if k.failed() != nil {
 		return nil // nothing goes for a file that is not whole

@@ -155,84 +155,6 @@ func TestKeptWindowIsTheLastOne(t *testing.T) {
 	}
 }
 
-// Files that are held stay, and all that are younger, while the capture goes on; then the window is the last one again. Each file is
-// told of as it closes, before it could go.
-func TestHeldFilesStay(t *testing.T) {
-	source := newNumberedSource(20_000)
-	c := fakeConfig(t, source.fakeSource)
-	c.Open = func([]capture.Tap) (capture.Source, error) { return source, nil }
-	c.Interfaces, c.Spec.Format, c.FileName = c.Interfaces[:1], capture.PCAP, "file.pcap"
-	c.Spec.Mode, c.Spec.Rotation = capture.Ring, capture.Rotation{FileBytes: 1 << 20, KeepFiles: 3}
-	files, err := pcapfile.NewFiles(0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.Create, c.Release = files.Create, files.Close
-	var mutex sync.Mutex
-	held, closed := map[string]bool{}, []string{}
-	c.Closed = func(f capture.FileInfo) {
-		mutex.Lock()
-		defer mutex.Unlock()
-		if _, err := c.Dir.Stat(f.Name); err != nil || f.Packets == 0 {
-			t.Errorf("it is told of %+v, which is not there: %v", f, err)
-		}
-		held[f.Name] = true
-		closed = append(closed, f.Name)
-	}
-	c.Held = func(name string) bool {
-		mutex.Lock()
-		defer mutex.Unlock()
-		return held[name]
-	}
-	job, err := capture.Start(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	await := func(what string, holds func(capture.Status) bool) {
-		t.Helper()
-		for deadline := time.Now().Add(10 * time.Second); !holds(job.Status()); time.Sleep(time.Millisecond) {
-			if time.Now().After(deadline) {
-				t.Fatalf("waited in vain until %s: %+v", what, job.Status())
-			}
-		}
-	}
-	numbers := func() (all int) {
-		mutex.Lock()
-		defer mutex.Unlock()
-		return len(closed)
-	}
-	await("all is written", func(s capture.Status) bool { return s.PacketsWritten == 20_000 && numbers() == len(s.Files)-1 })
-	if s := job.Status(); s.FilesRemoved != 0 || len(s.Files) < 10 {
-		t.Errorf("it kept %d files and removed %d", len(s.Files), s.FilesRemoved)
-	}
-	// The second may go, and waits for the first.
-	mutex.Lock()
-	delete(held, closed[1])
-	mutex.Unlock()
-	job.Prune()
-	mutex.Lock()
-	delete(held, closed[0])
-	mutex.Unlock()
-	job.Prune()
-	await("two files are gone", func(s capture.Status) bool { return s.FilesRemoved == 2 && s.Files[0].Name == closed[2] })
-	mutex.Lock()
-	clear(held)
-	mutex.Unlock()
-	job.Prune()
-	await("the window is the last one", func(s capture.Status) bool { return len(s.Files) == 3 })
-	job.Stop(capture.StoppedByUser)
-	<-job.Done()
-	s := job.Status()
-	next, packets := -1, 0
-	for _, f := range s.Files {
-		n, count := numbersOf(t, filepath.Join(c.Dir.Name(), f.Name), next)
-		next, packets = n, packets+count
-	}
-	if next != 20_000 || packets+int(s.PacketsRemoved) != 20_000 || numbers() != len(s.Files)+int(s.FilesRemoved) {
-		t.Errorf("the last packet is %d; %d packets and %d files are kept of %+v", next, packets, len(s.Files), s)
-	}
-}
-
 // slowFile takes packets at once, and the disk takes its time to close it.
 type slowFile struct {
 	capture.File // of a name, and no contents
@@ -318,6 +240,84 @@ func TestFilesThatWaitForASlowDisk(t *testing.T) {
 				t.Errorf("in the end there are %d files, and %d in the status", count(), len(s.Files))
 			}
 		})
+	}
+}
+
+// Files that are held stay, and all that are younger, while the capture goes on; then the window is the last one again. Each file is
+// told of as it closes, before it could go.
+func TestHeldFilesStay(t *testing.T) {
+	source := newNumberedSource(20_000)
+	c := fakeConfig(t, source.fakeSource)
+	c.Open = func([]capture.Tap) (capture.Source, error) { return source, nil }
+	c.Interfaces, c.Spec.Format, c.FileName = c.Interfaces[:1], capture.PCAP, "file.pcap"
+	c.Spec.Mode, c.Spec.Rotation = capture.Ring, capture.Rotation{FileBytes: 1 << 20, KeepFiles: 3}
+	files, err := pcapfile.NewFiles(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Create, c.Release = files.Create, files.Close
+	var mutex sync.Mutex
+	held, closed := map[string]bool{}, []string{}
+	c.Closed = func(f capture.FileInfo) {
+		mutex.Lock()
+		defer mutex.Unlock()
+		if _, err := c.Dir.Stat(f.Name); err != nil || f.Packets == 0 {
+			t.Errorf("it is told of %+v, which is not there: %v", f, err)
+		}
+		held[f.Name] = true
+		closed = append(closed, f.Name)
+	}
+	c.Held = func(name string) bool {
+		mutex.Lock()
+		defer mutex.Unlock()
+		return held[name]
+	}
+	job, err := capture.Start(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	await := func(what string, holds func(capture.Status) bool) {
+		t.Helper()
+		for deadline := time.Now().Add(10 * time.Second); !holds(job.Status()); time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("waited in vain until %s: %+v", what, job.Status())
+			}
+		}
+	}
+	numbers := func() (all int) {
+		mutex.Lock()
+		defer mutex.Unlock()
+		return len(closed)
+	}
+	await("all is written", func(s capture.Status) bool { return s.PacketsWritten == 20_000 && numbers() == len(s.Files)-1 })
+	if s := job.Status(); s.FilesRemoved != 0 || len(s.Files) < 10 {
+		t.Errorf("it kept %d files and removed %d", len(s.Files), s.FilesRemoved)
+	}
+	// The second may go, and waits for the first.
+	mutex.Lock()
+	delete(held, closed[1])
+	mutex.Unlock()
+	job.Prune()
+	mutex.Lock()
+	delete(held, closed[0])
+	mutex.Unlock()
+	job.Prune()
+	await("two files are gone", func(s capture.Status) bool { return s.FilesRemoved == 2 && s.Files[0].Name == closed[2] })
+	mutex.Lock()
+	clear(held)
+	mutex.Unlock()
+	job.Prune()
+	await("the window is the last one", func(s capture.Status) bool { return len(s.Files) == 3 })
+	job.Stop(capture.StoppedByUser)
+	<-job.Done()
+	s := job.Status()
+	next, packets := -1, 0
+	for _, f := range s.Files {
+		n, count := numbersOf(t, filepath.Join(c.Dir.Name(), f.Name), next)
+		next, packets = n, packets+count
+	}
+	if next != 20_000 || packets+int(s.PacketsRemoved) != 20_000 || numbers() != len(s.Files)+int(s.FilesRemoved) {
+		t.Errorf("the last packet is %d; %d packets and %d files are kept of %+v", next, packets, len(s.Files), s)
 	}
 }
 
