@@ -9,9 +9,9 @@ import (
 	"diagsh/internal/vt"
 )
 
-// promptLine is a line of a transcript that begins with a prompt: the top one, that of a question with or without a default, of a line of a text, or one
-// behind which a secret is typed.
-var promptLine = regexp.MustCompile(`^(` + appliance.Host + `>|>|(?:[^\[\]]* )?\[[^\]]*\]>|[^>]*>(?: <secret))(?: (.*))?$`)
+// promptLine is a line of a transcript that begins with a prompt: the top one (of a host that may have got another number than
+// appliance.Host has), that of a question with or without a default, of a line of a text, or one behind which a secret is typed.
+var promptLine = regexp.MustCompile(`^(mx\d+>|>|(?:[^\[\]]* )?\[[^\]]*\]>|[^>]*>(?: <secret))(?: (.*))?$`)
 
 // keys are the special ones as they are written, and what a keyboard sends.
 var keys = []struct{ written, sent string }{
