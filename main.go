@@ -128,7 +128,9 @@ func wrongFlags(flags *flag.FlagSet, err error) int {
 
 // run serves a person at a terminal, a line, or lines from standard input.
 func run(client *api.Client, line string, given bool) int {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGPIPE)
+	// A write to a pipe that nobody reads fails, which is told from a wish to end: commands later in the line still run.
+	signal.Ignore(syscall.SIGPIPE)
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	switch {
 	case given:

@@ -124,6 +124,8 @@ func (d *desk) Record(e access.Event) {
 	defer d.mu.Unlock()
 	d.events = append(d.events, e)
 }
+func (d *desk) Hostname() string { return "mx1" }
+
 func (d *desk) Leaving(c menu.Caller) string { return "Nothing of " + c.User + "'s is committed." }
 
 func (d *desk) Greeting(c menu.Caller) access.Greeting {
@@ -495,6 +497,9 @@ func TestSessionOfALogin(t *testing.T) {
 	g, err := c.Greeting(t.Context())
 	if err != nil || g.Caller.User != "op" {
 		t.Fatal(g, err)
+	}
+	if name, err := c.Hostname(t.Context()); err != nil || name != "mx1" {
+		t.Errorf("the host is called %q, %v", name, err)
 	}
 	if notice, err := c.Leaving(t.Context()); err != nil || notice != "Nothing of op's is committed." {
 		t.Errorf("who leaves is told %q, %v", notice, err)

@@ -15,6 +15,11 @@ func (s *Server) session(w http.ResponseWriter, r *http.Request, caller menu.Cal
 	return writeJSON(w, s.appliance.Greeting(caller))
 }
 
+// hostname answers the appliance's present name.
+func (s *Server) hostname(w http.ResponseWriter, r *http.Request, caller menu.Caller) error {
+	return writeJSON(w, map[string]string{"hostname": s.appliance.Hostname()})
+}
+
 // leaving answers what somebody should know who is about to leave.
 func (s *Server) leaving(w http.ResponseWriter, r *http.Request, caller menu.Caller) error {
 	return writeJSON(w, map[string]string{"notice": s.appliance.Leaving(caller)})

@@ -130,7 +130,9 @@ type Limits struct {
 }
 
 // Rotation says when a capture in the mode Ring begins its next file, whichever comes
-// first, and how many files are kept: the oldest goes. 0 is never, and all.
+// first, and how many files are kept: the oldest goes. 0 is never, and all. While the disk
+// is slow there are more files than are kept: up to twice as many and three, or
+// WaitingBytes more if that is more. In the mode Circular it is the same.
 type Rotation struct {
 	FileBytes   int64 `json:"fileBytes"`
 	FileSeconds int64 `json:"fileSeconds"`

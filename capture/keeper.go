@@ -26,12 +26,32 @@ type finished struct {
 	counters []Counters
 }
 
-// closing is how many files may wait to be closed before the capture waits too. They
-// cost a descriptor or two each.
-const closing = 128
+const (
+	// closing is how many files may wait to be closed before the capture waits too. They
+	// cost a descriptor or two each.
+	closing = 128
+
+	// WaitingBytes of small files may wait, however few are kept: a disk that takes its
+	// time for a moment is no reason to lose packets.
+	WaitingBytes = 64 << 20
+)
+
+// waiting is how many files of a capture may wait to be closed. On top of those that are
+// kept they fill the disk, so where few are kept, few wait: as many, or WaitingBytes.
+func (s Spec) waiting() int {
+	r := s.files()
+	if r.KeepFiles == 0 {
+		return closing
+	}
+	n := r.KeepFiles
+	if r.FileBytes > 0 {
+		n = max(n, WaitingBytes/r.FileBytes)
+	}
+	return int(min(n, closing))
+}
 
 func (k *keeper) start(j *Job) {
-	k.job, k.files, k.freed, k.ended = j, make(chan finished, closing), make(chan struct{}, 1), make(chan struct{})
+	k.job, k.files, k.freed, k.ended = j, make(chan finished, j.config.Spec.waiting()), make(chan struct{}, 1), make(chan struct{})
 	go func() {
 		defer close(k.ended)
 		for {
@@ -137,8 +157,9 @@ func (k *keeper) publish(name string) error {
 
 // prune deletes the oldest files when there are more than are kept. Those that are not
 // closed yet do not count, until they are: what goes has to be on the disk anew, in case
-// that the capture dies now. So for a moment there may be more files than are kept; and
-// for longer while the oldest is held, which all that are younger wait for.
+// that the capture dies now. So while the disk is slow there are more files than are
+// kept: those that wait, the one that is closed, and two of the capture that waits then.
+// And there are more while the oldest is held, which all that are younger wait for.
 func (k *keeper) prune() error {
 	if k.failed() != nil {
 		return nil // nothing goes for a file that is not whole

@@ -155,6 +155,94 @@ func TestKeptWindowIsTheLastOne(t *testing.T) {
 	}
 }
 
+// slowFile takes packets at once, and the disk takes its time to close it.
+type slowFile struct {
+	capture.File // of a name, and no contents
+	most, bytes  int64
+	packets      int64
+	closes       <-chan struct{}
+}
+
+func (f *slowFile) Write(batch []capture.Packet) (int, error) {
+	for i, p := range batch {
+		if f.bytes+int64(len(p.Data)) > f.most {
+			return i, capture.ErrSizeLimit
+		}
+		f.bytes += int64(len(p.Data))
+		f.packets++
+	}
+	return len(batch), nil
+}
+
+func (f *slowFile) Info() capture.FileInfo {
+	return capture.FileInfo{Bytes: f.bytes, Packets: f.packets}
+}
+func (f *slowFile) Ending() int64        { return 0 }
+func (f *slowFile) Flush() (bool, error) { return false, nil }
+func (f *slowFile) Free() (int64, error) { return 1 << 40, nil }
+func (f *slowFile) Close([]capture.Counters) (capture.FileInfo, error) {
+	<-f.closes
+	return f.Info(), nil
+}
+
+// While the disk is slow there are more files than are kept, within bounds; and no longer than that.
+func TestFilesThatWaitForASlowDisk(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		change func(*capture.Spec)
+		keep   int
+		most   int
+	}{
+		{"circular", func(s *capture.Spec) { s.Mode, s.Limits.SizeBytes = capture.Circular, 100<<20 }, 10, 10 + 10 + 3},
+		{"small", func(s *capture.Spec) {
+			s.Mode, s.Rotation = capture.Ring, capture.Rotation{FileBytes: 4 << 20, KeepFiles: 3}
+		}, 3, 3 + 16 + 3},
+		{"large", func(s *capture.Spec) {
+			s.Mode, s.Rotation = capture.Ring, capture.Rotation{FileBytes: 40 << 20, KeepFiles: 4}
+		}, 4, 4 + 4 + 3},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			source := newNumberedSource(1 << 30)
+			c := fakeConfig(t, source.fakeSource)
+			c.Open = func([]capture.Tap) (capture.Source, error) { return source, nil }
+			c.Interfaces = c.Interfaces[:1]
+			test.change(&c.Spec)
+			closes := make(chan struct{})
+			count := func() int {
+				entries, err := os.ReadDir(c.Dir.Name())
+				if err != nil {
+					t.Error(err)
+				}
+				return len(entries)
+			}
+			c.Create = func(dir *os.Root, name string, h capture.FileHeader) (capture.File, error) {
+				err := dir.WriteFile(name, nil, 0o600)
+				return &slowFile{most: h.MaxBytes, closes: closes}, err
+			}
+			job, err := capture.Start(c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			// As many files close as are kept, and then the disk stands still.
+			for range test.keep {
+				closes <- struct{}{}
+			}
+			for last := -1; last != count(); time.Sleep(50 * time.Millisecond) {
+				last = count() // until the capture waits
+			}
+			if n := count(); n > test.most || n < test.most-3 {
+				t.Errorf("there are %d files, of which %d are kept; at most %d", n, test.keep, test.most)
+			}
+			job.Stop(capture.StoppedByUser)
+			close(closes)
+			<-job.Done()
+			if s := job.Status(); count() != test.keep || len(s.Files) != test.keep {
+				t.Errorf("in the end there are %d files, and %d in the status", count(), len(s.Files))
+			}
+		})
+	}
+}
+
 // Files that are held stay, and all that are younger, while the capture goes on; then the window is the last one again. Each file is
 // told of as it closes, before it could go.
 func TestHeldFilesStay(t *testing.T) {

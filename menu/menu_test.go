@@ -106,6 +106,7 @@ func (p *page) Form() menu.Form     { return p.form }
 func (p *page) Text(b []byte) error { p.text.Write(b); return nil }
 func (p *page) Data(b []byte) error { return p.Text(b) }
 func (p *page) Progress(string)     {}
+func (p *page) View(bool)           {}
 func (p *page) Record(v any, s menu.Shape) error {
 	p.rows, p.kind = append(p.rows, v), s
 	return nil

@@ -26,9 +26,13 @@ func (s *shell) run(ctx context.Context, call menu.Call, args menu.Arguments) (*
 	if !call.Stream {
 		out = pager
 	}
+	view := &view{terminal: s.terminal}
 	failure, err := s.client.Run(running, term.HardContext(running), call.Path, args, form, func(f api.Frame) error {
 		if f.Progress != "" {
 			s.terminal.Progress(f.Progress)
+		}
+		if view.take(f) {
+			return nil
 		}
 		_, err := out.Write(f.Text)
 		if errors.Is(err, term.ErrInterrupted) {
@@ -36,6 +40,7 @@ func (s *shell) run(ctx context.Context, call menu.Call, args menu.Arguments) (*
 		}
 		return err
 	})
+	view.leave()
 	if closed := pager.Close(); err == nil {
 		err = closed
 	}

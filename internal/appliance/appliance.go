@@ -38,11 +38,11 @@ type Options struct {
 	Network *netnstest.Namespace
 	// Files are what the appliance finds at paths of this machine, such as /etc/resolv.conf, instead of what stands there.
 	Files map[string]string
+	// Disk mounts a disk over the data folder, which nothing else is on; nil is the disk of the test.
+	Disk func(path string) *disktest.Disk
 	// Bus is the address of the message bus where systemd answers; without it none does, whatever the machine has: the tests restart
 	// nothing of it.
 	Bus string
-	// Disk is how many bytes the disk has that the data folder is on, and nothing else, such as 64m; empty is the disk of the test.
-	Disk string
 	// Fresh starts with nothing: no account but admin, whose password only the first start tells.
 	Fresh bool
 }
@@ -99,11 +99,11 @@ func prepare(t testing.TB, o Options) *Appliance {
 	if err := os.Symlink(Binary(t), a.program()); err != nil {
 		t.Fatal(err)
 	}
-	if o.Disk != "" {
+	if o.Disk != nil {
 		if err := os.Mkdir(a.Data, 0o711); err != nil {
 			t.Fatal(err)
 		}
-		a.Disk = disktest.Tmpfs(t, a.Data, o.Disk)
+		a.Disk = o.Disk(a.Data)
 	}
 	write(t, filepath.Join(dir, "config.yaml"), []byte("hostname: "+Host+"\n"+localUsers()+o.Config))
 	write(t, filepath.Join(dir, "admin.pub"), ssh.MarshalAuthorizedKey(Key("admin").PublicKey()))

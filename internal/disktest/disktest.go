@@ -3,6 +3,7 @@ package disktest
 
 import (
 	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -39,7 +40,7 @@ func Tmpfs(t testing.TB, path string, bytes string) *Disk {
 func Ext4(t testing.TB, path string, bytes int64) *Disk {
 	t.Helper()
 	medium := t.TempDir()
-	Tmpfs(t, medium, strconv.FormatInt(bytes+1<<20, 10)) // so that the speed of the machine's own disk does not matter
+	Tmpfs(t, medium, strconv.FormatInt(2*bytes+1<<20, 10)) // so that the speed of the machine's own disk does not matter
 	d := &Disk{t: t, path: path, image: filepath.Join(medium, "image")}
 	if err := os.WriteFile(d.image, nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -98,10 +99,38 @@ func (d *Disk) CutPower() {
 	}
 }
 
-// PowerUp mounts the disk again, by its journal, when nobody has a file of it open any more.
+// Sync brings everything to the disk that is on its way.
+func (d *Disk) Sync() {
+	d.t.Helper()
+	dir, err := os.Open(d.path)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer dir.Close()
+	if err := unix.Syncfs(int(dir.Fd())); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+// PowerUp mounts what is on the medium, by its journal, when nobody has a file of it open any more. It is a copy of the medium: a mount
+// namespace that was made meanwhile, by whomever, keeps the file system alive that was shut down.
 func (d *Disk) PowerUp() {
 	d.t.Helper()
 	d.unmount()
+	before, err := os.Open(d.image)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer before.Close()
+	d.image += "-again"
+	after, err := os.Create(d.image)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer after.Close()
+	if _, err := io.Copy(after, before); err != nil {
+		d.t.Fatal(err)
+	}
 	if err := d.mount(); err != nil {
 		d.t.Fatal(err)
 	}

@@ -5,24 +5,34 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"diagsh/capture"
 	"diagsh/internal/appliance"
+	"diagsh/internal/disktest"
 	"diagsh/internal/netnstest"
 )
+
+// newBedOn is a bed whose appliance keeps everything on a disk of its own.
+func newBedOn(t *testing.T, disk func(path string) *disktest.Disk) *bed {
+	t.Helper()
+	ns := netnstest.New(t)
+	ns.Veth(t, "left", "right")
+	return &bed{appliance.Start(t, appliance.Options{Network: ns, Disk: disk, Config: "captures: {diskReserve: 1MB}\n"}), t, ns}
+}
 
 // Everything that the appliance keeps is on a disk that another writer fills to the last byte while captures run. People still get in,
 // see what happened, act, and make room; the appliance starts on the full disk too.
 func TestFullDisk(t *testing.T) {
 	need(t, "ssh", "openssh-client")
 	need(t, "tshark", "tshark")
-	ns := netnstest.New(t)
-	ns.Veth(t, "left", "right")
-	b := &bed{appliance.Start(t, appliance.Options{Network: ns, Disk: "64m", Config: "captures: {diskReserve: 1MB}\n"}), t, ns}
-	right := openWire(t, ns, "right")
+	b := newBedOn(t, func(path string) *disktest.Disk { return disktest.Tmpfs(t, path, "64m") })
+	right := openWire(t, b.ns, "right")
 
 	captures := []string{"large", "round", "circle"}
 	b.do("op", "packetcapture start name large interface left filter 'udp port 9999'")
@@ -148,5 +158,68 @@ func (b *bed) auditTellsOfTheGap() {
 	out := b.do("admin", "auditlog 1000")
 	if !regexp.MustCompile(`[1-9][0-9]* lines are missing here, since`).MatchString(out) {
 		b.t.Errorf("the audit log does not tell of the lines that it lacks:\n%s", out)
+	}
+}
+
+// The power of the disk that the appliance keeps everything on fails, with all that the kernel had not written yet. What had ended is as
+// it was; what ran has its packets up to the last second.
+func TestPowerCut(t *testing.T) {
+	need(t, "tshark", "tshark")
+	b := newBedOn(t, func(path string) *disktest.Disk { return disktest.Ext4(t, path, 128<<20) })
+	b.Disk.Sync() // what the bench wrote before the appliance was there
+	traffic := startStream(openWire(t, b.ns, "right"))
+	stop := sync.OnceFunc(traffic.stop)
+	defer stop()
+	begin := func(line string) {
+		t.Helper()
+		if r := b.SSH("op", "packetcapture start interface left filter 'udp port 9999' "+line); r.Status != 0 {
+			t.Fatalf("%+v", r)
+		}
+	}
+	begin("name whole packets 500")
+	begin("name single")
+	begin("name round mode ring filesize 1MB keepfiles 3 format pcapng")
+	b.await("files that went", func() bool { return b.capture("round").FilesRemoved > 1 })
+	whole := b.capture("whole")
+	if whole.StopReason != capture.PacketCountReached {
+		t.Fatalf("it is %+v", whole)
+	}
+	cut := time.Now()
+	b.Disk.CutPower()
+	b.Kill()
+	stop()
+	b.Disk.PowerUp()
+	b.Restart()
+
+	if s := b.capture("whole"); s.StopReason != whole.StopReason || !slices.Equal(s.Files, whole.Files) || len(payloads(t, b.file(s.Files[0].Name))) != 500 {
+		t.Errorf("what had ended is %+v, and was %+v", s, whole)
+	}
+	for _, name := range []string{"single", "round"} {
+		s := b.capture(name)
+		if s.State != capture.Stopped && s.State != capture.Error || len(s.Files) == 0 || name == "round" && len(s.Files) < 2 {
+			t.Fatalf("%s is %+v", name, s)
+		}
+		next, last := uint64(0), time.Time{}
+		for _, f := range s.Files {
+			got := payloads(t, b.file(f.Name))
+			if int64(len(got)) != f.Packets {
+				t.Errorf("%s has %d packets, its capture says %d", f.Name, len(got), f.Packets)
+			}
+			for _, p := range got {
+				n, sent := stamp(t, p)
+				if next > 0 && n != next {
+					t.Fatalf("%s: where packet %d should be is %d", f.Name, next, n)
+				}
+				next, last = n+1, sent
+			}
+		}
+		if lost := cut.Sub(last); lost > time.Second {
+			t.Errorf("%s: the last %v before the power cut are lost", name, lost)
+		}
+	}
+	for _, line := range []string{"userconfig list", "auditlog 10", "packetcapture list"} {
+		if r := b.SSH("admin", line); r.Status != 0 {
+			t.Errorf("%s: %+v", line, r)
+		}
 	}
 }
