@@ -220,11 +220,11 @@ func TestParse(t *testing.T) {
 }
 
 // What is suggested in place of a mistyped word is something that the caller can use.
-func TestSuggestsWhatIsmenu.Usable(t *testing.T) {
+func TestSuggestsWhatIsUsable(t *testing.T) {
 	b := newBench()
 	for role, want := range map[menu.Role]string{
 		menu.Administrator: `"lsit" is not known here. Did you mean list?`,
-		"nobody":      `"lsit" is not known here. Type ? or help to see what is.`,
+		"nobody":           `"lsit" is not known here. Type ? or help to see what is.`,
 	} {
 		usable := menu.Usable(t.Context(), menu.Caller{Role: role}, func(menu.Role) bool { return role == menu.Administrator })
 		_, err := b.tree.Parse([]string{"network"}, "lsit", false, usable)
