@@ -37,6 +37,7 @@ type Frame struct {
 	Text     []byte     `json:"-"`                  // output: text, or JSON if that was asked for; it stands behind the line; valid until the next frame
 	Data     []byte     `json:"-"`                  // output of a command that writes bytes; valid until the next frame
 	Progress string     `json:"progress,omitempty"` // how far it has got
+	View     string     `json:"view,omitempty"`     // begin or end: the text between takes the place of the view before on a terminal
 	Error    *errorBody `json:"error,omitempty"`
 	Exit     *int       `json:"exit,omitempty"`
 }
@@ -83,7 +84,7 @@ func (s *Server) command(r *http.Request, caller menu.Caller) (*menu.Command, []
 func (s *Server) refused(caller menu.Caller, path []string, err error) error {
 	if e := menu.AsError(err); err != nil && e.Kind == menu.Denied {
 		s.appliance.Record(access.Event{Act: access.ActRefused, User: caller.User, Role: caller.Role, Source: caller.Source, Session: caller.Session,
-			Path: cut(strings.Join(path, " ")), Result: e.Kind.String(), Exit: int(e.Kind), Message: e.Error()})
+			Path: cut(strings.Join(path, " ")), Result: e.Kind.String(), Exit: int(e.Kind), Message: menu.MaskedURLs(e.Error())})
 	}
 	return err
 }
@@ -100,7 +101,7 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request, caller menu.Caller)
 	}()
 	fail := func(err error) error {
 		e := s.asError(event.Path, err)
-		event.Result, event.Exit, event.Message = e.Kind.String(), int(e.Kind), e.Error()
+		event.Result, event.Exit, event.Message = e.Kind.String(), int(e.Kind), menu.MaskedURLs(e.Error())
 		if e.Kind == menu.Denied {
 			event.Act = access.ActRefused
 		}
@@ -267,6 +268,28 @@ func (o *output) Progress(text string) {
 	defer o.mu.Unlock()
 	o.send()
 	o.frame(Frame{Progress: text})
+	o.flushNow()
+}
+
+// Bounds of a view, in a frame.
+const (
+	ViewBegins = "begin"
+	ViewEnds   = "end"
+)
+
+// View implements menu.Sink.
+func (o *output) View(begins bool) {
+	if !o.frames || o.shape == menu.Bytes {
+		return
+	}
+	bound := ViewEnds
+	if begins {
+		bound = ViewBegins
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.send()
+	o.frame(Frame{View: bound})
 	o.flushNow()
 }
 

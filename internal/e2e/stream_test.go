@@ -1,12 +1,14 @@
 package e2e_test
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -350,5 +352,112 @@ func TestStreamLeavesItselfOut(t *testing.T) {
 	out, err := session.Output("packetcapture stream lo duration 1s")
 	if err != nil || len(out) != 24 {
 		t.Errorf("%d bytes, %v", len(out), err)
+	}
+}
+
+// The counters of an interface in a pcapng file, as Wireshark reads its blocks.
+type statistics struct{ blocks, received, dropped, accepted, droppedByOS, delivered int }
+
+func statisticsOf(t *testing.T, file string) (s statistics) {
+	t.Helper()
+	const option = "pcapng.options.option.data.interface."
+	fields := []string{"received", "dropped", "accepted_by_filter", "dropped_by_os", "delivered_to_user"}
+	args := []string{"-X", "read_format:MIME Files Format", "-r", file, "-T", "fields", "-e", "pcapng.block.type"}
+	for _, f := range fields {
+		args = append(args, "-e", option+f)
+	}
+	columns := strings.Split(strings.TrimRight(tool(t, "tshark", args...), "\n"), "\t")
+	s.blocks = strings.Count(","+columns[0], ",0x00000005")
+	for i, to := range []*int{&s.received, &s.dropped, &s.accepted, &s.droppedByOS, &s.delivered} {
+		for _, n := range strings.Split(columns[i+1], ",") {
+			number, _ := strconv.Atoi(n)
+			*to += number
+		}
+	}
+	return s
+}
+
+// A stream that ends by itself says, in its file and on standard error, what became of every packet: also of those that a reader which
+// reads nothing for a while has lost.
+func TestNoPacketOfAStreamIsLostSilently(t *testing.T) {
+	need(t, "tshark", "tshark")
+	need(t, "capinfos", "wireshark-common")
+	b := newBed(t)
+	right := openWire(t, b.ns, "right")
+	frame := datagram(9999, bytes.Repeat([]byte("x"), 1400))
+	said := regexp.MustCompile(`(\d+) packets matched: (\d+) written, (\d+) dropped by the kernel( because the reader was too slow)?(?:, (\d+) behind the end of the stream)?\.`)
+	for _, c := range []struct {
+		name, bound string
+		packets     int
+		slow        bool
+	}{
+		{"by its time", "duration 1s", 100, false},
+		{"by its count", "packets 1500", 2000, false},
+		{"by Ctrl-C", "", 2000, false},
+		{"too slow", "", 60_000, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := b.of(t)
+			cmd := exec.Command(appliance.Binary(t), "--socket", b.Socket, "-c", "packetcapture stream left format pcapng filter 'udp port 9999' "+c.bound)
+			var words bytes.Buffer
+			cmd.Stderr = &words
+			out, err := cmd.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			stream := bufio.NewReader(out)
+			if _, err := stream.Peek(28); err != nil {
+				t.Fatalf("%v %s", err, words.String())
+			}
+			read := make(chan []byte, 1)
+			all := func() { content, _ := io.ReadAll(stream); read <- content }
+			if !c.slow {
+				go all()
+			}
+			for range c.packets {
+				if !right.send(frame) {
+					t.Fatal("a packet could not be sent")
+				}
+			}
+			if c.slow {
+				go all()
+			}
+			if c.bound == "" {
+				cmd.Process.Signal(os.Interrupt)
+			}
+			content := <-read
+			if err := cmd.Wait(); err != nil {
+				t.Fatalf("%v %s", err, words.String())
+			}
+			file := filepath.Join(t.TempDir(), "stream.pcapng")
+			if err := os.WriteFile(file, content, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			found := said.FindStringSubmatch(words.String())
+			if found == nil {
+				t.Fatalf("it said %q", words.String())
+			}
+			number := func(i int) int { n, _ := strconv.Atoi(found[i]); return n }
+			matched, written, dropped, behind := number(1), number(2), number(3), number(5)
+			s := statisticsOf(t, file)
+			t.Logf("%d sent; %s%+v", c.packets, words.String(), s)
+			// The count is reached while more packets come.
+			counted := strings.HasPrefix(c.bound, "packets") && written == 1500 && matched >= written && matched <= c.packets
+			if !counted && matched != c.packets || written+dropped+behind != matched || c.slow != (dropped > 0) || c.slow != (found[4] != "") {
+				t.Errorf("%d were sent, and it said %q", c.packets, words.String())
+			}
+			if want := (statistics{1, matched, dropped, matched, dropped, written}); s != want {
+				t.Errorf("the statistics are %+v; want %+v", s, want)
+			}
+			if got := len(payloads(t, file)); got != written {
+				t.Errorf("tshark sees %d packets", got)
+			}
+			if out := tool(t, "capinfos", "-M", file); !strings.Contains(out, "Number of stat entries = 1") {
+				t.Errorf("capinfos says:\n%s", out)
+			}
+		})
 	}
 }
