@@ -96,7 +96,7 @@ func (s *Server) parse(w http.ResponseWriter, r *http.Request, caller menu.Calle
 	if err := readJSON(r, &q); err != nil {
 		return err
 	}
-	calls, err := s.tree.Parse(q.At, q.Line, q.Abbreviate)
+	calls, err := s.tree.Parse(q.At, q.Line, q.Abbreviate, menu.Usable(r.Context(), caller, caller.Role.Includes))
 	if err != nil {
 		if !q.Explain {
 			s.notUnderstood(caller, q, err)

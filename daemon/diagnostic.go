@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"diagsh/access"
+	"diagsh/capture"
 	"diagsh/menu"
 )
 
@@ -32,6 +33,12 @@ func plainFileName(name string) bool {
 
 func noSuchFile(name string) error {
 	return &menu.Error{Kind: menu.NotFound, Argument: "file", Message: "There is no file " + quoted(name) + " in the diagnostic directory"}
+}
+
+// stillWritten is noSuchFile for a file that there will be.
+func stillWritten(name string) error {
+	return &menu.Error{Kind: menu.NotFound, Argument: "file", Message: "The file " + quoted(name) + " is still being written",
+		Hint: "It is to be had when the capture is stopped or goes on in its next file"}
 }
 
 // ListFiles implements api.Files. Files come in the order of their names.
@@ -81,6 +88,11 @@ func (d *Daemon) regularFile(name string) (fs.FileInfo, error) {
 	info, err := d.files.Lstat(name)
 	if err == nil && !info.Mode().IsRegular() {
 		err = fs.ErrNotExist
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, growing := d.files.Lstat(capture.PartName(name)); growing == nil {
+			return nil, stillWritten(name)
+		}
 	}
 	return info, d.fileError(name, "look at the file", err)
 }

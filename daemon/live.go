@@ -119,11 +119,15 @@ func (d *Daemon) HoldsPayload(name string) (payload, known bool) {
 // PacketFiles finds the files of packets that a name stands for: a file of the diagnostic directory, or the files of a capture, with
 // the one that is being written as far as it has got.
 func (d *Daemon) PacketFiles(name string) ([]replay.Opener, error) {
-	if _, err := d.regularFile(name); err == nil {
+	_, missing := d.regularFile(name)
+	if missing == nil {
 		return []replay.Opener{d.opener(name)}, nil
 	}
 	status, err := d.Capture(name)
 	if err != nil {
+		if _, growing := d.files.Lstat(capture.PartName(name)); growing == nil && plainFileName(name) {
+			return nil, missing
+		}
 		return nil, &menu.Error{Kind: menu.NotFound, Argument: "name", Message: "There is no capture and no file " + quoted(name),
 			Hint: "packetcapture list shows the captures"}
 	}

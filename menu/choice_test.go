@@ -41,7 +41,7 @@ func choice() *menu.Menu {
 func TestNumbersInAChoice(t *testing.T) {
 	m := choice()
 	for line, want := range map[string]string{"netstat 2": "routes", "netstat routes": "routes", "netstat 3": "", "netstat 0": "", "plain 1": ""} {
-		calls, err := m.Parse(nil, line, false)
+		calls, err := m.Parse(nil, line, false, nil)
 		switch {
 		case want == "" && err == nil:
 			t.Errorf("%s is taken for %v", line, calls[0].Path)
@@ -54,7 +54,7 @@ func TestNumbersInAChoice(t *testing.T) {
 func TestAnArgumentMakesAStream(t *testing.T) {
 	m := choice()
 	for line, want := range map[string]bool{"netstat 1": false, "netstat 1 every 2": true, "netstat 1 host a": false} {
-		calls, err := m.Parse(nil, line, false)
+		calls, err := m.Parse(nil, line, false, nil)
 		if err != nil || calls[0].Stream != want {
 			t.Errorf("%s: stream %v, %v", line, calls[0].Stream, err)
 		}

@@ -43,7 +43,7 @@ func (m *Menu) Complete(ctx context.Context, caller Caller, at []string, line st
 		if !ok {
 			break
 		}
-		next, err := sub.lookup(m, words[0], true)
+		next, err := sub.lookup(m, words[0], true, nil)
 		if err != nil {
 			return empty
 		}

@@ -80,6 +80,16 @@ func (e *Error) WithHint(format string, args ...any) *Error {
 	return e
 }
 
+// nothingRun adds that the commands beside the one at fault were not run either.
+func (e *Error) nothingRun() *Error {
+	with, hint := *e, ""
+	if e.Hint != "" {
+		hint = stopped(e.Hint)
+	}
+	with.Hint = strings.TrimSpace(hint + " Nothing was run")
+	return &with
+}
+
 // AsError returns err as an *Error. Any other error is a fault of the appliance: its text stays on the server (the caller logs
 // it) and the user gets a plain sentence.
 func AsError(err error) *Error {

@@ -176,7 +176,7 @@ func FuzzParse(f *testing.F) {
 	tree := newBench().tree
 	f.Add("network ping localhost count 3 --json; net pi x")
 	f.Fuzz(func(t *testing.T, line string) {
-		tree.Parse(nil, line, true)
+		tree.Parse(nil, line, true, nil)
 		tree.Complete(t.Context(), menu.Caller{}, nil, line, func(menu.Role) bool { return true })
 	})
 }
@@ -205,15 +205,32 @@ func TestParse(t *testing.T) {
 		{"", "network ping x count", false, `The value of count is missing. Write count COUNT.`},
 		{"", "network ping x count 1 count 2", false, `count is given twice.`},
 		{"", "network list x", false, `list has no argument "x". It takes none.`},
+		{"", "network list; netwrok", false, `"netwrok" is not known here. Did you mean network? Nothing was run.`},
+		{"", "network list; network list x", false, `list has no argument "x". It takes none. Nothing was run.`},
 		{"nowhere", "list", false, `There is no menu "nowhere".`},
 	} {
-		calls, err := tree.Parse(strings.Fields(c.at), c.line, c.abbreviate)
+		calls, err := tree.Parse(strings.Fields(c.at), c.line, c.abbreviate, nil)
 		got, _ := json.Marshal(calls)
 		if err != nil {
 			got = []byte(err.Error())
 		}
 		if string(got) != c.want {
 			t.Errorf("%q at %q:\n got %s\nwant %s", c.line, c.at, got, c.want)
+		}
+	}
+}
+
+// What is suggested in place of a mistyped word is something that the caller can use.
+func TestSuggestsWhatIsUsable(t *testing.T) {
+	b := newBench()
+	for role, want := range map[menu.Role]string{
+		menu.Administrator: `"lsit" is not known here. Did you mean list?`,
+		"nobody":           `"lsit" is not known here. Type ? or help to see what is.`,
+	} {
+		usable := menu.Usable(t.Context(), menu.Caller{Role: role}, func(menu.Role) bool { return role == menu.Administrator })
+		_, err := b.tree.Parse([]string{"network"}, "lsit", false, usable)
+		if err == nil || err.Error() != want {
+			t.Errorf("%s: %v", role, err)
 		}
 	}
 }
@@ -233,13 +250,13 @@ func TestKeywordAlone(t *testing.T) {
 		"ping h names --json":       {"host": "h", "names": "yes"},
 		"ping host names names yes": {"host": "names", "names": "yes"},
 	} {
-		calls, err := b.tree.Parse([]string{"network"}, line, false)
+		calls, err := b.tree.Parse([]string{"network"}, line, false, nil)
 		if err != nil || !reflect.DeepEqual(calls[0].Arguments, want) {
 			t.Errorf("%s: %v, %v; want %v", line, calls, err, want)
 		}
 	}
 	for _, line := range []string{"ping h confirm", "ping h count", "ping h names names"} {
-		if _, err := b.tree.Parse([]string{"network"}, line, false); err == nil {
+		if _, err := b.tree.Parse([]string{"network"}, line, false, nil); err == nil {
 			t.Errorf("%s was understood", line)
 		}
 	}

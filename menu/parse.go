@@ -1,6 +1,7 @@
 package menu
 
 import (
+	"errors"
 	"strings"
 )
 
@@ -16,8 +17,9 @@ type Call struct {
 }
 
 // Parse understands one line typed in the menu at the path `at` (empty: at the top). With abbreviate, unique beginnings of
-// keywords are taken for the whole; that is for people at a prompt, never for scripts.
-func (m *Menu) Parse(at []string, line string, abbreviate bool) ([]Call, error) {
+// keywords are taken for the whole; that is for people at a prompt, never for scripts. What is suggested in place of a word that is
+// not known is usable (nil: everything is). Of a line of several commands all are understood, or none.
+func (m *Menu) Parse(at []string, line string, abbreviate bool, usable func(Item) bool) ([]Call, error) {
 	start, ok := m.Find(at).(*Menu)
 	if !ok {
 		return nil, Errorf(NotFound, "There is no menu %q", strings.Join(at, " "))
@@ -28,7 +30,11 @@ func (m *Menu) Parse(at []string, line string, abbreviate bool) ([]Call, error) 
 	}
 	var calls []Call
 	for _, words := range commands {
-		call, err := start.parse(m, at, words, abbreviate)
+		call, err := start.parse(m, at, words, abbreviate, usable)
+		var wrong *Error
+		if len(commands) > 1 && errors.As(err, &wrong) {
+			return nil, wrong.nothingRun()
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -37,7 +43,7 @@ func (m *Menu) Parse(at []string, line string, abbreviate bool) ([]Call, error) 
 	return calls, nil
 }
 
-func (m *Menu) parse(top *Menu, at []string, words []Word, abbreviate bool) (*Call, error) {
+func (m *Menu) parse(top *Menu, at []string, words []Word, abbreviate bool, usable func(Item) bool) (*Call, error) {
 	call := &Call{Path: append([]string(nil), at...)}
 	words, call.JSON = withoutJSON(words)
 	here := Item(m)
@@ -46,7 +52,7 @@ func (m *Menu) parse(top *Menu, at []string, words []Word, abbreviate bool) (*Ca
 		if !ok {
 			break
 		}
-		item, err := sub.lookup(top, words[0], abbreviate)
+		item, err := sub.lookup(top, words[0], abbreviate, usable)
 		if err != nil {
 			return nil, err
 		}
@@ -85,7 +91,7 @@ func withoutJSON(words []Word) ([]Word, bool) {
 }
 
 // lookup finds the item that a word names here. What is not here may be elsewhere below the top.
-func (m *Menu) lookup(top *Menu, w Word, abbreviate bool) (Item, error) {
+func (m *Menu) lookup(top *Menu, w Word, abbreviate bool, usable func(Item) bool) (Item, error) {
 	if item := m.find(w.Text); item != nil {
 		return item, nil
 	}
@@ -103,10 +109,16 @@ func (m *Menu) lookup(top *Menu, w Word, abbreviate bool) (Item, error) {
 		}
 	}
 	e := Errorf(Usage, "%q is not known here", printable(w.Text))
-	if near := Nearest(w.Text, names); near != "" {
+	var suggested []string
+	for _, item := range m.Items {
+		if usable == nil || usable(item) {
+			suggested = append(suggested, item.Keyword())
+		}
+	}
+	if near := Nearest(w.Text, suggested); near != "" {
 		return nil, e.WithHint("Did you mean %s", near+"?")
 	}
-	switch place := top.placeOf(w.Text); {
+	switch place := top.placeOf(w.Text, usable); {
 	case len(place) == 0:
 		return nil, e.WithHint("Type ? or help to see what is")
 	case m == top:
@@ -116,11 +128,11 @@ func (m *Menu) lookup(top *Menu, w Word, abbreviate bool) (Item, error) {
 	}
 }
 
-// placeOf is the path of the one item below the menu that has this keyword, nil if there is none or several.
-func (m *Menu) placeOf(word string) (place []string) {
+// placeOf is the path of the one usable item below the menu that has this keyword, nil if there is none or several.
+func (m *Menu) placeOf(word string, usable func(Item) bool) (place []string) {
 	found := 0
 	m.Walk(func(path []string, item Item) {
-		if strings.EqualFold(item.Keyword(), word) {
+		if strings.EqualFold(item.Keyword(), word) && (usable == nil || usable(item)) {
 			place, found = path, found+1
 		}
 	})

@@ -66,12 +66,18 @@ func hiddenFrom(ctx context.Context, i Item, caller Caller) bool {
 
 // Listed are the items that the menu shows a caller now: those that the role may use and that are not hidden.
 func (m *Menu) Listed(ctx context.Context, caller Caller, allowed func(Role) bool) (items []Item) {
+	usable := Usable(ctx, caller, allowed)
 	for _, i := range m.Items {
-		if allowed(i.Required()) && !hiddenFrom(ctx, i, caller) {
+		if usable(i) {
 			items = append(items, i)
 		}
 	}
 	return items
+}
+
+// Usable tells of an item of the tree whether a caller could do something with it now.
+func Usable(ctx context.Context, caller Caller, allowed func(Role) bool) func(Item) bool {
+	return func(i Item) bool { return allowed(i.Required()) && !hiddenFrom(ctx, i, caller) }
 }
 
 // find returns the item with exactly this keyword or alias.

@@ -183,6 +183,12 @@ func (c *scpSource) sendMatches(pattern string) error {
 		if found {
 			return nil
 		}
+		if kind, name := locate(strings.ReplaceAll(whole, `\`, "")); kind == diagnosticFile && !strings.ContainsAny(last, "*?[") {
+			// It says more of a file that is still being written.
+			if _, err := c.files.Stat(name); err != nil {
+				return c.warn(name + ": " + menu.AsError(err).Error())
+			}
+		}
 	}
 	return c.warn(strings.ReplaceAll(pattern, `\`, "") + ": there is no such file")
 }

@@ -20,6 +20,9 @@ func OneLine(ctx context.Context, client *api.Client, line string, out, errs io.
 	if words := strings.Fields(line); len(words) > 0 && strings.EqualFold(words[0], "help") {
 		return helpLine(ctx, client, words[1:], out, errs)
 	}
+	if before, asked := strings.CutSuffix(strings.TrimSpace(line), "?"); asked && (before == "" || strings.HasSuffix(before, " ")) && !strings.Contains(before, ";") {
+		return followsLine(ctx, client, before, out, errs)
+	}
 	line, err := remoteCapture(line)
 	if err != nil {
 		return fail(errs, err)
@@ -47,6 +50,31 @@ func helpLine(ctx context.Context, client *api.Client, path []string, out, errs 
 		return fail(errs, err)
 	}
 	io.WriteString(out, text)
+	return exitOK
+}
+
+// followsLine is `?` behind the words of a line: the help of the command that they name, else what may follow.
+func followsLine(ctx context.Context, client *api.Client, line string, out, errs io.Writer) int {
+	text, err := client.Help(ctx, strings.Fields(line))
+	if err == nil {
+		io.WriteString(out, text)
+		return exitOK
+	}
+	found, failed := client.Complete(ctx, api.LineRequest{Line: line})
+	if failed != nil {
+		return fail(errs, failed)
+	}
+	if found.Value != nil {
+		found.Candidates = append([]menu.Candidate{*found.Value}, found.Candidates...)
+	}
+	if len(found.Candidates) > 0 {
+		io.WriteString(out, columns(found.Candidates))
+		return exitOK
+	}
+	if _, wrong := client.Parse(ctx, api.LineRequest{Line: line}); wrong != nil {
+		return fail(errs, wrong)
+	}
+	io.WriteString(out, "Nothing more is needed.\n")
 	return exitOK
 }
 

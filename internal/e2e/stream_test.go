@@ -298,6 +298,26 @@ func TestCommandsEndWithTheirReader(t *testing.T) {
 	}
 }
 
+// Who asks for a file that is not finished is told so, and what makes it one.
+func TestFileStillWritten(t *testing.T) {
+	need(t, "scp", "openssh-client")
+	b := newBed(t)
+	if r := b.SSH("op", "packetcapture start name growing interface left"); r.Status != 0 {
+		t.Fatalf("%+v", r)
+	}
+	name := b.capture("growing").Files[0].Name
+	want := "The file " + menu.Quote(name) + " is still being written"
+	for client, r := range map[string]appliance.Result{
+		"show":    b.SSH("op", "packetcapture show "+name),
+		"summary": b.SSH("op", "packetcapture summary "+name),
+		"scp -O":  b.scp("op", true, "diagnostic/"+name, filepath.Join(t.TempDir(), "x"), "-O"),
+	} {
+		if r.Status == 0 || !strings.Contains(strings.ReplaceAll(r.Err, `"`, ""), strings.ReplaceAll(want, `"`, "")) {
+			t.Errorf("%s: %+v", client, r)
+		}
+	}
+}
+
 // What stands behind a command whose reader is gone is done all the same.
 func TestTheLineGoesOnWithoutAReader(t *testing.T) {
 	b := newBed(t)
