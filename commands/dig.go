@@ -78,6 +78,7 @@ func dig() *menu.Command {
 			}
 			return nil
 		},
+		Suggest: probeview.SuggestHosts[digArgs](dns.Any, "name", "server"),
 		Check: func(_ context.Context, _ menu.Caller, a digArgs, name string) error {
 			switch name {
 			case "source":

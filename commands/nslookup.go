@@ -38,6 +38,7 @@ func nslookup() *menu.Command {
 			}
 			return nil
 		},
+		Suggest: probeview.SuggestHosts[nslookupArgs](dns.Any, "name", "server"),
 		Run: func(ctx context.Context, _ menu.Caller, a nslookupArgs, out *menu.Out[nslookupRecord]) error {
 			name, isAddress := dns.Reverse(a.Name)
 			if isAddress {

@@ -83,6 +83,7 @@ func pingCommand(name, help string, family dns.Family) *menu.Command {
 			}
 			return nil
 		},
+		Suggest: probeview.SuggestHosts[pingArgs](family, "host"),
 		Check: func(_ context.Context, _ menu.Caller, a pingArgs, name string) error {
 			switch name {
 			case "source":

@@ -49,6 +49,7 @@ func telnet() *menu.Command {
 			}
 			return nil
 		},
+		Suggest: probeview.SuggestHosts[telnetArgs](dns.Any, "host"),
 		Check: func(_ context.Context, _ menu.Caller, a telnetArgs, name string) error {
 			if name == "source" {
 				_, err := probeview.Source(a.Source)

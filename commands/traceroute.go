@@ -91,6 +91,7 @@ func tracerouteCommand(name, help string, family dns.Family, aliases ...string) 
 			}
 			return nil
 		},
+		Suggest: probeview.SuggestHosts[traceArgs](family, "host"),
 		Check: func(_ context.Context, _ menu.Caller, a traceArgs, name string) error {
 			switch name {
 			case "source":

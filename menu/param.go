@@ -316,28 +316,6 @@ func jsonText(p *Param, value any) (string, error) {
 	return "", Wrong(p.Name, "%s cannot have that JSON value", p.Name).WithHint("It takes a %s", p.Type)
 }
 
-// Masked returns the arguments as an audit log may keep them: secrets as asterisks.
-func (c *Command) Masked(args Arguments) Arguments {
-	masked := make(Arguments, len(args))
-	for name, text := range args {
-		if p := c.param(name); p == nil || p.Type == "secret" {
-			text = "******"
-		}
-		masked[name] = text
-	}
-	return masked
-}
-
-// HasSecret reports whether the arguments hold a secret, so that a history must not keep the line.
-func (c *Command) HasSecret(args Arguments) bool {
-	for name := range args {
-		if p := c.param(name); p != nil && p.Type == "secret" {
-			return true
-		}
-	}
-	return false
-}
-
 func (c *Command) param(name string) *Param {
 	for i := range c.Params {
 		if strings.EqualFold(c.Params[i].Name, name) {
