@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -24,6 +25,9 @@ import (
 type Client struct {
 	conn *watchedConn
 	http *http.Client
+
+	// Columns, if set, is the width of the terminal that output goes to.
+	Columns func() int
 }
 
 // A watchedConn tells when its other end has gone. HTTP/2 reads at all times, so that is noticed while nothing is asked, too.
@@ -174,6 +178,9 @@ func (c *Client) Run(ctx, abandon context.Context, path []string, args menu.Argu
 	query := "?form=text"
 	if form == menu.JSONForm {
 		query = "?form=json"
+	}
+	if c.Columns != nil {
+		query += "&columns=" + strconv.Itoa(c.Columns())
 	}
 	response, err := c.send(request, "POST", "run/"+join(path)+query, args, FramesType)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -93,6 +94,11 @@ func (s *Server) refused(caller menu.Caller, path []string, err error) error {
 func (s *Server) run(w http.ResponseWriter, r *http.Request, caller menu.Caller) error {
 	began := time.Now()
 	c, path, err := s.command(r, caller)
+	word := ""
+	if err == nil {
+		// An alias is the same command in the audit log.
+		word, path[len(path)-1] = path[len(path)-1], c.Name
+	}
 	event := access.Event{Act: access.ActCommand, User: caller.User, Role: caller.Role, Source: caller.Source, Session: caller.Session,
 		Path: strings.Join(path, " ")}
 	defer func() {
@@ -120,6 +126,8 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request, caller menu.Caller)
 		return fail(err)
 	}
 	event.Arguments = c.Masked(args)
+	caller.Word = word
+	caller.Columns, _ = strconv.Atoi(r.URL.Query().Get("columns")) // without it a table is as wide as it likes
 
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)

@@ -89,6 +89,9 @@ func captureStart(s captureService) *menu.Command {
 			if name == "filter" {
 				return s.CheckFilter(ctx, captureview.Cleared(*a.Filter))
 			}
+			if name == "at" {
+				return notPast(*a.At)
+			}
 			return a.Options.Check(name)
 		},
 		Assist: func(_ context.Context, _ menu.Caller, _ captureStartArgs, _, text string) menu.Completion {
@@ -108,6 +111,17 @@ func captureStart(s captureService) *menu.Command {
 		},
 		Text: captureview.Status,
 	}.Command()
+}
+
+// clockSkew is how far a time may lie back that is meant as now.
+const clockSkew = 10 * time.Second
+
+func notPast(at time.Time) error {
+	if now := time.Now(); at.Before(now.Add(-clockSkew)) {
+		return menu.Wrong("at", "%s is in the past", at.UTC().Format("2006-01-02 15:04:05 UTC")).
+			WithHint("It is %s now; leave at out to begin at once", now.UTC().Format("2006-01-02 15:04:05 UTC"))
+	}
+	return nil
 }
 
 func (a captureStartArgs) request() capture.Request {

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vishvananda/netlink"
+
 	"diagsh/internal/appliance"
 	"diagsh/internal/netnstest"
 	"diagsh/internal/vt"
@@ -180,6 +182,72 @@ func TestTracerouteUnreachableHop(t *testing.T) {
 	ours, _ = b.traced(b.Address6(7))
 	theirs, _ = b.peer("-U", b.Address6(7))
 	agree(t, "prohibited, IPv6", ours, theirs)
+}
+
+// A router that finds nobody at an address on its own link says so after three seconds, which the default options wait for.
+func TestTracerouteNobodyThere(t *testing.T) {
+	b := newChainBench(t)
+	router := b.Nodes[2]
+	router.Do(t, func() {
+		link := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "lan"}, PeerName: "far"}
+		if err := netlink.LinkAdd(link); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"lan", "far"} {
+			end, err := netlink.LinkByName(name)
+			if err == nil {
+				err = netlink.LinkSetUp(end)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		netnstest.Operates(t, "lan")
+	})
+	router.Address(t, "lan", "10.88.0.1/24", "fd88::1/64")
+	for i, node := range b.Nodes[:2] {
+		node.Route(t, "10.88.0.0/24", fmt.Sprintf("10.77.%d.2", i))
+		node.Route(t, "fd88::/64", fmt.Sprintf("fd77:0:0:%d::2", i))
+	}
+	for _, target := range []string{"10.88.0.99", "fd88::99"} {
+		ours, took := b.traced(target)
+		theirs, _ := b.peer("-U", target)
+		last, theirLast := ours[len(ours)-1], theirs[len(theirs)-1]
+		if !slices.Equal(last.marks, []string{"!H"}) {
+			t.Errorf("%s: nobody is there, and the last hop says %+v", target, last)
+		}
+		agree(t, target+", last hop", []hop{last}, []hop{theirLast})
+		t.Logf("%s: %v", target, took)
+	}
+}
+
+// The view fits the terminal, in place and as last words, and grows while answers come: a hop that is silent does not hold up the rest.
+func TestWatchFitsTheTerminal(t *testing.T) {
+	b := newChainBench(t)
+	b.nft(3, "flush ruleset; table inet t { chain c { type filter hook output priority 0; icmp type time-exceeded drop; }; }")
+	for _, c := range []struct {
+		columns int
+		heading string
+	}{
+		{80, "Router      Loss  Sent Last ms Average    Best   Worst  Stddev"},
+		{40, "Router      Loss  Sent Average"},
+	} {
+		term := b.a.Terminal("op", c.columns, 24)
+		term.Prompted(appliance.Host + "> ")
+		term.Type("traceroute " + b.Address(7) + " watch numeric interval 60s rounds 2\r")
+		var rows []string
+		if err := term.Until(appliance.Patience, func(s *vt.Screen) bool {
+			rows = s.Rows()
+			return strings.Contains(strings.Join(rows, "\n"), " 7  "+b.Address(7))
+		}); err != nil {
+			t.Fatalf("%d columns: %v\n%s", c.columns, err, strings.Join(rows, "\n"))
+		}
+		if all := strings.Join(rows, "\n"); !strings.Contains(all, c.heading+"\n") {
+			t.Errorf("%d columns: no heading %q in\n%s", c.columns, c.heading, all)
+		}
+		term.Type("\x03")
+		term.Prompted(appliance.Host + "> ")
+	}
 }
 
 // firewall gives a node one rule for what it passes on.

@@ -1,12 +1,12 @@
 package commands
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/netip"
-	"strings"
 	"sync"
 	"time"
 
@@ -26,7 +26,7 @@ type traceArgs struct {
 	Probes   int           `arg:"probes" flag:"-q" default:"3" min:"1" max:"10" help:"Probes of each hop."`
 	Size     int           `arg:"size" min:"28" max:"65000" help:"Bytes of each packet with its headers; 40, with IPv6 60, if not given."`
 	DF       bool          `arg:"df" flag:"-F" help:"Forbid routers to cut a probe into fragments; the one whose next hop is too small for it says so."`
-	Wait     time.Duration `arg:"wait" flag:"-w" default:"3s" min:"1" max:"60" help:"Time that answers may take when the host itself does not answer."`
+	Wait     time.Duration `arg:"wait" flag:"-w" default:"5s" min:"1" max:"60" help:"Time that answers may take when the host itself does not answer."`
 	Numeric  bool          `arg:"numeric" flag:"-n" help:"Do not look up the names of routers."`
 	Watch    bool          `arg:"watch" help:"Go on tracing, and show the loss and the times of each hop in place."`
 	Interval time.Duration `arg:"interval" default:"1s" min:"1" max:"3600" help:"Time between rounds of watch."`
@@ -104,14 +104,14 @@ func tracerouteCommand(name, help string, family dns.Family, aliases ...string) 
 			}
 			return nil
 		},
-		Run: func(ctx context.Context, _ menu.Caller, a traceArgs, out *menu.Out[traceHop]) error {
-			return runTrace(ctx, a, family, out)
+		Run: func(ctx context.Context, caller menu.Caller, a traceArgs, out *menu.Out[traceHop]) error {
+			return runTrace(ctx, caller, a, family, out)
 		},
 		Text: traceText,
 	}.Command()
 }
 
-func runTrace(ctx context.Context, a traceArgs, family dns.Family, out *menu.Out[traceHop]) error {
+func runTrace(ctx context.Context, caller menu.Caller, a traceArgs, family dns.Family, out *menu.Out[traceHop]) error {
 	from, err := probeview.Source(a.Source)
 	if err != nil {
 		return err
@@ -134,7 +134,7 @@ func runTrace(ctx context.Context, a traceArgs, family dns.Family, out *menu.Out
 	}
 	names := &routerNames{ctx: ctx, off: a.Numeric, resolver: hostnames.New(), found: map[netip.Addr]*routerName{}}
 	o.Heard = names.look
-	t := tracer{host: a.Host, options: o, names: names, out: out}
+	t := tracer{word: cmp.Or(caller.Word, "traceroute"), columns: caller.Columns, host: a.Host, options: o, names: names, out: out}
 	if a.Watch {
 		err = t.watch(ctx, a)
 	} else {
@@ -148,6 +148,8 @@ func runTrace(ctx context.Context, a traceArgs, family dns.Family, out *menu.Out
 
 // A tracer is one run of the command.
 type tracer struct {
+	word    string // that the command was called by
+	columns int    // of the terminal
 	host    string
 	options traceroute.Options
 	names   *routerNames
@@ -155,7 +157,7 @@ type tracer struct {
 }
 
 func (t tracer) trace(ctx context.Context) error {
-	t.out.Printf("traceroute to %s (%s), %d hops max, %d byte packets\n", menu.Clean(t.host), t.options.Target, t.options.Hops, t.options.Size)
+	t.out.Printf("%s to %s (%s), %d hops max, %d byte packets\n", t.word, menu.Clean(t.host), t.options.Target, t.options.Hops, t.options.Size)
 	// A hop waits for the names of its routers; the trace must not wait with it.
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -232,12 +234,15 @@ func traceText(w io.Writer, h traceHop) {
 
 // watch shows the table in place while it runs, and as its last words.
 func (t tracer) watch(ctx context.Context, a traceArgs) error {
-	var table string
-	err := traceroute.Watch(ctx, t.options, a.Interval, a.Rounds, func(round int, hops []traceroute.Watched) error {
-		table = t.table(round, hops)
+	last := func() string { return "" }
+	show := func(round int, hops []traceroute.Watched) {
+		last = func() string { return t.table(round, hops, t.names.of) }
 		if ctx.Err() == nil {
-			t.out.Progress("%s", table)
+			t.out.Progress("%s", t.table(round, hops, t.names.now))
 		}
+	}
+	err := traceroute.Watch(ctx, t.options, a.Interval, a.Rounds, show, func(round int, hops []traceroute.Watched) error {
+		show(round, hops)
 		for _, h := range hops {
 			if err := t.out.Record(t.watched(round, h)); err != nil {
 				return err
@@ -245,7 +250,7 @@ func (t tracer) watch(ctx context.Context, a traceArgs) error {
 		}
 		return nil
 	})
-	t.out.Printf("%s", table)
+	t.out.Printf("%s", last())
 	return err
 }
 
@@ -256,36 +261,6 @@ func (t tracer) watched(round int, h traceroute.Watched) traceHop {
 		w.Routers = append(w.Routers, traceRouter{r.String(), t.names.now(r)})
 	}
 	return traceHop{Host: t.host, Address: t.options.Target.String(), Hop: h.Number, watchedHop: w}
-}
-
-// table is the view of mtr: a line a hop, and one for each further router of it.
-func (t tracer) table(round int, hops []traceroute.Watched) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "traceroute to %s (%s), round %d\n", menu.Clean(t.host), t.options.Target, round)
-	fmt.Fprintf(&b, "%2s  %-39s %6s %5s %9s %9s %9s %9s %8s\n", "", "Router", "Loss", "Sent", "Last ms", "Average", "Best", "Worst", "Stddev")
-	for _, h := range hops {
-		names := []string{"*"}
-		for i, r := range h.Routers {
-			name := menu.Clean(t.names.now(r))
-			if name == "" {
-				name = r.String()
-			}
-			names = append(names[:i], name)
-		}
-		if h.Received == 0 {
-			fmt.Fprintf(&b, "%2d  %-39s %5.1f%% %5d\n", h.Number, names[0], h.Loss(), h.Sent)
-			continue
-		}
-		ms := probeview.Milliseconds
-		fmt.Fprintf(&b, "%2d  %-39s %5.1f%% %5d %9s %9s %9s %9s %8s %s", h.Number, names[0], h.Loss(), h.Sent, ms(h.Last), ms(h.Average), ms(h.Best), ms(h.Worst), ms(h.Deviation), h.Letter)
-		text := strings.TrimRight(b.String(), " ")
-		b.Reset()
-		b.WriteString(text + "\n")
-		for _, name := range names[1:] {
-			fmt.Fprintf(&b, "    %s\n", name)
-		}
-	}
-	return b.String()
 }
 
 // nameTime is how long a router's name may take, counted from its first answer: a trace does not become slower by it than it may be.

@@ -89,6 +89,9 @@ func (d *Daemon) specOf(r capture.Request) (spec capture.Spec, management bool, 
 	spec.OnInterfaceGone = cmp.Or(r.OnInterfaceGone, spec.OnInterfaceGone)
 	spec.Direction = cmp.Or(r.Direction, spec.Direction)
 	spec.Format = cmp.Or(r.Format, spec.Format)
+	if r.Format == "" && (spec.Comment != "" || spec.CaseNumber != "") {
+		spec.Format = capture.PCAPNG // a pcap file has no place for them
+	}
 	spec.Precision = cmp.Or(r.Precision, spec.Precision)
 	spec.RingBytes = cmp.Or(r.RingBytes, spec.RingBytes)
 	spec.Rings = cmp.Or(r.Rings, spec.Rings)

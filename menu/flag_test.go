@@ -76,10 +76,10 @@ func TestNextAndFlags(t *testing.T) {
 func TestNextAndFlagsInCompletionAndHelp(t *testing.T) {
 	everybody := func(menu.Role) bool { return true }
 	for line, want := range map[string]string{
-		"look -T h ":         "type port server short",
-		"look h mx ":         "port server short protocol",
-		"look -t mx h -":     "-p -T",
-		"look h +":           "+short",
+		"look -T h ":     "type port server short",
+		"look h mx ":     "port server short protocol",
+		"look -t mx h -": "-p -T",
+		"look h +":       "+short",
 	} {
 		var words []string
 		for _, c := range lookTree().Complete(t.Context(), menu.Caller{}, nil, line, everybody).Candidates {

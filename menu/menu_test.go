@@ -190,7 +190,7 @@ func TestParse(t *testing.T) {
 	}{
 		{"", "network", false, `[{"path":["network"],"menu":true}]`},
 		{"", "NETWORK Ping example.net count 3", false, `[{"path":["network","ping"],"arguments":{"count":"3","host":"example.net"}}]`},
-		{"", "network echo host example.net", false, `[{"path":["network","ping"],"arguments":{"host":"example.net"}}]`},
+		{"", "network ECHO host example.net", false, `[{"path":["network","echo"],"arguments":{"host":"example.net"}}]`},
 		{"", "--json network list; network list", false, `[{"path":["network","list"],"json":true},{"path":["network","list"]}]`},
 		{"", "network ping '--json'", false, `[{"path":["network","ping"],"arguments":{"host":"--json"}}]`},
 		{"", "network ping x password s3cret", false, `[{"path":["network","ping"],"arguments":{"host":"x","password":"s3cret"},"secret":true}]`},

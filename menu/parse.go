@@ -56,7 +56,7 @@ func (m *Menu) parse(top *Menu, at []string, words []Word, abbreviate bool, usab
 		if err != nil {
 			return nil, err
 		}
-		call.Path = append(call.Path, item.Keyword())
+		call.Path = append(call.Path, called(item, words[0].Text))
 		here, words = item, words[1:]
 	}
 	c, ok := here.(*Command)
@@ -75,6 +75,16 @@ func (m *Menu) parse(top *Menu, at []string, words []Word, abbreviate bool, usab
 		return nil, Errorf(Usage, "%s writes bytes for a program, which have no JSON form", c.Name)
 	}
 	return call, nil
+}
+
+// called is the keyword of an item, or the alias that a word is.
+func called(item Item, word string) string {
+	for _, name := range item.names() {
+		if strings.EqualFold(name, word) {
+			return name
+		}
+	}
+	return item.Keyword()
 }
 
 // withoutJSON takes an unquoted --json out of the line, wherever it stands.

@@ -13,8 +13,8 @@ type Menu struct {
 	Help string // one sentence, with its full stop
 	// Status writes what stands above the choices: the state or the list of objects that the menu owns. May be nil.
 	Status func(ctx context.Context, caller Caller, w io.Writer) error
-	// Hidden says that nothing in the menu can work on this machine, so that it is not listed. It can still be typed, and its commands
-	// say why not. May be nil.
+	// Hidden says that nothing in the menu can work on this machine, so that it is not listed. It can still be typed, and its Status
+	// and its commands say why not. May be nil.
 	Hidden func(ctx context.Context) bool
 	// Choice makes the menu a question with this text: its items are numbered, also in a line (netstat 2), the first is the default,
 	// and when the one chosen has run, the menu is left. Empty: an ordinary menu, which stays until it is left.

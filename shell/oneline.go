@@ -83,6 +83,9 @@ var errReaderGone = errors.New("nobody reads the output any more")
 
 func runOne(ctx context.Context, client *api.Client, call menu.Call, out, errs io.Writer) int {
 	if call.Menu {
+		if _, err := client.Menu(ctx, call.Path); err != nil {
+			return fail(errs, err)
+		}
 		text, err := client.Help(ctx, call.Path)
 		if err != nil {
 			return fail(errs, err)

@@ -53,6 +53,10 @@ func Interactive(ctx context.Context, client *api.Client) int {
 		<-client.Ended()
 		terminal.HangUp() // nobody answers any more, so nothing more need be typed
 	}()
+	client.Columns = func() int {
+		columns, _ := terminal.Size()
+		return columns
+	}
 	s := &shell{client: client, terminal: terminal, greeting: greeting, history: greeting.History}
 	s.welcome()
 	err = s.loop(ctx)

@@ -180,9 +180,16 @@ func Brief(w io.Writer, list []capture.Status, settings capture.Settings) {
 	}
 	if running == 0 {
 		last := ""
-		if len(list) > 0 {
-			last = fmt.Sprintf("; last: %s, %s", list[0].Name, State(list[0]))
+		planned := ""
+		for _, s := range list {
+			switch {
+			case s.State == capture.NotStarted:
+				planned += fmt.Sprintf("; %s %s", s.Name, State(s))
+			case last == "":
+				last = fmt.Sprintf("; last: %s, %s", s.Name, State(s))
+			}
 		}
+		last += planned
 		fmt.Fprintf(w, "Capture:   none running%s\n", last)
 	}
 	management := "left out"

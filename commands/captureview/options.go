@@ -1,10 +1,14 @@
 package captureview
 
 import (
+	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"diagsh/capture"
+	"diagsh/diag/system"
 	"diagsh/menu"
 )
 
@@ -27,15 +31,41 @@ type Options struct {
 	Ring        *menu.Size     `arg:"ring" unit:"MB" min:"2097152" help:"Memory for packets that wait to be read; chosen from what is free, if not given."`
 	Rings       *int           `arg:"rings" min:"1" max:"64" help:"Over how many rings an interface is spread, when one CPU cannot fill or read it."`
 	CPUs        []string       `arg:"cpus" help:"Numbers of the CPUs that the capture may run on, separated by commas; all, if not given."`
-	Comment     *string        `arg:"comment" help:"A line of text for the file; pcapng only."`
-	Case        *string        `arg:"case" help:"A case number for the file; pcapng only."`
+	Comment     *string        `arg:"comment" help:"A line of text for the file, which is pcapng then."`
+	Case        *string        `arg:"case" help:"A case number for the file, which is pcapng then."`
 }
 
 // Check looks at one parameter.
 func (o Options) Check(name string) error {
-	if name == "cpus" {
-		_, err := o.cpus()
+	switch name {
+	case "cpus":
+		return o.checkCPUs()
+	case "comment", "case":
+		given := o.Comment
+		if name == "case" {
+			given = o.Case
+		}
+		if o.Format == "pcap" && *given != "" {
+			return menu.Wrong(name, "A pcap file has no place for a %s", name).WithHint("Leave format out, or write format pcapng")
+		}
+	}
+	return nil
+}
+
+// checkCPUs says which CPU the appliance may not run on.
+func (o Options) checkCPUs() error {
+	list, err := o.cpus()
+	if err != nil {
 		return err
+	}
+	usable, err := system.CPUs()
+	if err != nil {
+		return err
+	}
+	for _, n := range list {
+		if !slices.Contains(usable, n) {
+			return menu.Wrong("cpus", "There is no CPU %d for the appliance", n).WithHint("It may use %s", strings.Trim(strings.ReplaceAll(fmt.Sprint(usable), " ", ","), "[]"))
+		}
 	}
 	return nil
 }

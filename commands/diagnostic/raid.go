@@ -20,6 +20,12 @@ func raidMenu(system raid.System) *menu.Menu {
 		Help:   "Disk Verify Utility.",
 		Choice: "Choose the operation you want to perform",
 		Hidden: func(context.Context) bool { return !system.Present() },
+		Status: func(context.Context, menu.Caller, io.Writer) error {
+			if !system.Present() {
+				return noArrays()
+			}
+			return nil
+		},
 		Items: []menu.Item{
 			raidVerify(system),
 			raidTasks(system),

@@ -27,9 +27,9 @@ func (w Watched) Loss() float64 {
 	return 100 * float64(w.Lost) / float64(w.Received+w.Lost)
 }
 
-// Watch probes each hop once in every interval, and tells after each round what is known of all hops up to the target. It ends after so
-// many rounds, or, with rounds 0, when the context ends, which is no error.
-func Watch(ctx context.Context, o Options, interval time.Duration, rounds int, each func(round int, hops []Watched) error) error {
+// Watch probes each hop once in every interval, and tells after each round what is known of all hops up to the target; show is told so
+// while answers come, too. It ends after so many rounds, or, with rounds 0, when the context ends, which is no error.
+func Watch(ctx context.Context, o Options, interval time.Duration, rounds int, show func(round int, hops []Watched), each func(round int, hops []Watched) error) error {
 	p, err := newProber(o)
 	if err != nil {
 		return err
@@ -42,11 +42,13 @@ func Watch(ctx context.Context, o Options, interval time.Duration, rounds int, e
 	next := time.NewTicker(interval)
 	defer next.Stop()
 	for round := 1; ; round++ {
-		if err := w.round(ctx, p, next.C); err != nil {
-			return err
-		}
+		w.show = func() { show(round, w.known()) }
+		due := next.C
 		if round == rounds {
-			w.late(ctx, p)
+			due = nil
+		}
+		if err := w.round(ctx, p, due); err != nil {
+			return err
 		}
 		for _, m := range p.forget(time.Now().Add(-o.Wait)) {
 			w.hops[m.hop-1].Lost++
@@ -61,13 +63,22 @@ func Watch(ctx context.Context, o Options, interval time.Duration, rounds int, e
 type watch struct {
 	trace
 	hops []Watched
+	show func()
 }
 
-// round probes each hop once and takes answers until the next round is due.
+// showEvery is how often the view changes at most.
+const showEvery = 100 * time.Millisecond
+
+// round probes each hop once and takes answers until the next round is due. The last round, behind which none is due, ends when all
+// answers are there or have had their time.
 func (w *watch) round(ctx context.Context, p *prober, due <-chan time.Time) error {
 	ticker := time.NewTicker(pace)
 	defer ticker.Stop()
-	for ttl := 1; ; {
+	var end <-chan time.Time
+	shows := time.NewTicker(showEvery)
+	defer shows.Stop()
+	changed := false
+	for ttl := 1; due != nil || ttl <= w.last || w.waiting(); {
 		select {
 		case <-ctx.Done():
 			return nil
@@ -75,9 +86,20 @@ func (w *watch) round(ctx context.Context, p *prober, due <-chan time.Time) erro
 			return nil
 		case h := <-p.answers:
 			w.take(h)
+			changed = true
+		case <-shows.C:
+			if changed {
+				w.show()
+				changed = false
+			}
+		case <-end:
+			return nil
 		case <-ticker.C:
 			if ttl > w.last {
 				ticker.Stop()
+				if due == nil {
+					end = time.After(w.options.Wait)
+				}
 				break
 			}
 			if err := p.send(mark{ttl, 0}); err != nil {
@@ -87,21 +109,7 @@ func (w *watch) round(ctx context.Context, p *prober, due <-chan time.Time) erro
 			ttl++
 		}
 	}
-}
-
-// late takes what is still on its way after the last round.
-func (w *watch) late(ctx context.Context, p *prober) {
-	end := time.NewTimer(w.options.Wait)
-	defer end.Stop()
-	for ctx.Err() == nil && w.waiting() {
-		select {
-		case <-ctx.Done():
-		case <-end.C:
-			return
-		case h := <-p.answers:
-			w.take(h)
-		}
-	}
+	return nil
 }
 
 func (w *watch) waiting() bool {

@@ -298,7 +298,11 @@ func tlsText(w io.Writer, t smtpTLS, took string) {
 	for i, c := range t.Certificates {
 		fmt.Fprintf(w, "   Certificate %d\n", i+1)
 		fmt.Fprintf(w, "     Subject:     %s\n", menu.Clean(c.Subject))
-		fmt.Fprintf(w, "     Names:       %s\n", menu.Clean(strings.Join(c.Names, ", ")))
+		names := menu.Clean(strings.Join(c.Names, ", "))
+		if names == "" {
+			names = "none; it has no subjectAltName, and the common name does not count (RFC 9525)"
+		}
+		fmt.Fprintf(w, "     Names:       %s\n", names)
 		fmt.Fprintf(w, "     Issuer:      %s\n", menu.Clean(c.Issuer))
 		fmt.Fprintf(w, "     Valid:       %s to %s\n", day(c.NotBefore), day(c.NotAfter))
 		fmt.Fprintf(w, "     Key:         %s, signed with %s\n", c.Key, c.Signature)

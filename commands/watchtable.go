@@ -1,0 +1,129 @@
+package commands
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"unicode/utf8"
+
+	"diagsh/commands/probeview"
+	"diagsh/diag/traceroute"
+	"diagsh/menu"
+)
+
+// A watchColumn is one figure of the hops in a watch.
+type watchColumn struct {
+	heading string
+	width   int // at least, so that the columns stand still while figures grow
+	figure  func(traceroute.Watched) string
+}
+
+// watchColumns are those of mtr in its order.
+var watchColumns = []watchColumn{
+	{"Loss", 6, func(h traceroute.Watched) string { return fmt.Sprintf("%.1f%%", h.Loss()) }},
+	{"Sent", 5, func(h traceroute.Watched) string { return fmt.Sprint(h.Sent) }},
+	{"Last ms", 7, func(h traceroute.Watched) string { return probeview.Milliseconds(h.Last) }},
+	{"Average", 7, func(h traceroute.Watched) string { return probeview.Milliseconds(h.Average) }},
+	{"Best", 7, func(h traceroute.Watched) string { return probeview.Milliseconds(h.Best) }},
+	{"Worst", 7, func(h traceroute.Watched) string { return probeview.Milliseconds(h.Worst) }},
+	{"Stddev", 7, func(h traceroute.Watched) string { return probeview.Milliseconds(h.Deviation) }},
+}
+
+// droppedFirst are the places in watchColumns of what a narrow terminal goes without, the least important first.
+var droppedFirst = []int{6, 4, 5, 2, 1, 3, 0}
+
+const (
+	hopWidth    = 4  // the number of the hop and two blanks
+	routerWidth = 15 // below it columns go: an IPv4 address
+)
+
+// table is the view of mtr, a line a hop, and one for each further router of it; as wide as the terminal at most. name is what a router
+// is called, as far as that is known or waited for.
+func (t tracer) table(round int, hops []traceroute.Watched, name func(netip.Addr) string) string {
+	names := make([][]string, len(hops))
+	router, letters := len("Router"), 0
+	widths := make([]int, len(watchColumns))
+	for c, column := range watchColumns {
+		widths[c] = column.width
+	}
+	for i, h := range hops {
+		names[i] = routersOf(h, name)
+		for _, name := range names[i] {
+			router = max(router, utf8.RuneCountInString(name))
+		}
+		if len(h.Letter) > 0 {
+			letters = max(letters, len(h.Letter)+1)
+		}
+		for c, column := range watchColumns {
+			widths[c] = max(widths[c], len(column.figure(h)))
+		}
+	}
+	if t.columns > 0 {
+		router = fit(t.columns-hopWidth-letters, router, widths)
+	}
+
+	var b strings.Builder
+	row := func(number, name string, letter string, figure func(c int) string) {
+		line := fmt.Sprintf("%2s  %-*s", number, router, short(name, router))
+		for c, width := range widths {
+			if width > 0 {
+				line += fmt.Sprintf(" %*s", width, figure(c))
+			}
+		}
+		b.WriteString(strings.TrimRight(line+" "+letter, " ") + "\n")
+	}
+	fmt.Fprintf(&b, "%s to %s (%s), round %d\n", t.word, menu.Clean(t.host), t.options.Target, round)
+	row("", "Router", "", func(c int) string { return watchColumns[c].heading })
+	for i, h := range hops {
+		row(fmt.Sprint(h.Number), names[i][0], h.Letter, func(c int) string {
+			if h.Received == 0 && c > 1 {
+				return ""
+			}
+			return watchColumns[c].figure(h)
+		})
+		for _, name := range names[i][1:] {
+			row("", name, "", func(int) string { return "" })
+		}
+	}
+	return b.String()
+}
+
+// routersOf are the names of a hop's routers, or addresses where a name is not known.
+func routersOf(h traceroute.Watched, nameOf func(netip.Addr) string) []string {
+	var names []string
+	for _, r := range h.Routers {
+		name := menu.Clean(nameOf(r))
+		if name == "" {
+			name = r.String()
+		}
+		names = append(names, name)
+	}
+	if len(names) == 0 {
+		return []string{"*"}
+	}
+	return names
+}
+
+// fit makes the widths of columns that have no place 0, and returns what is left for the router.
+func fit(space, router int, widths []int) int {
+	left := space
+	for _, width := range widths {
+		left -= width + 1
+	}
+	for _, c := range droppedFirst {
+		if left >= min(router, routerWidth) {
+			break
+		}
+		left += widths[c] + 1
+		widths[c] = 0
+	}
+	return max(1, min(router, left))
+}
+
+// short cuts a text to a width and marks the cut.
+func short(text string, width int) string {
+	if runes := []rune(text); len(runes) > width {
+		return string(runes[:width-1]) + "~"
+	}
+	return text
+}
