@@ -31,8 +31,8 @@ check: ## gofmt, vet, staticcheck, arrows between packages, generated files
 bench: build ## measure against peers (bench/README.md)
 	$(GO) run ./bench
 
-kills: ## 200 seeded kill -9 of captures in every mode and format (about six minutes; a few of them are in make test)
-	KILL_POINTS=200 $(GO) test -count=1 -timeout 30m -run TestKilledCapture ./capture
+kills: ## 200 seeded kill -9 of captures in every mode and format, and 25 power cuts (about ten minutes; a few of them are in make test)
+	KILL_POINTS=200 $(GO) test -count=1 -timeout 30m -run 'TestKilledCapture|TestPowerCut$$' ./capture
 
 windows: ## rings and circles of millions of packets: the kept window is exactly the last one
 	WINDOW_PACKETS=3000000 $(GO) test -count=1 -timeout 30m -run TestKeptWindow ./capture

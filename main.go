@@ -82,15 +82,15 @@ func session() int {
 
 // local is the shell of this machine's appliance: the menus, or one line with -c, as a login shell is called.
 func local(args []string) int {
-	flags := flag.NewFlagSet("diagsh", flag.ContinueOnError)
-	flags.Usage = func() { io.WriteString(flags.Output(), assets.Usage) }
+	flags := newFlags("diagsh")
 	socket := flags.String("socket", "", "")
 	line := flags.String("c", "", "")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
+		io.WriteString(os.Stdout, assets.Usage)
 		return 0
 	case err != nil:
-		return exitUsage
+		return wrongFlags(flags, err)
 	case flags.NArg() > 0:
 		fmt.Fprintf(os.Stderr, "diagsh: %q is not known here. To run one line, write: diagsh -c 'LINE'.\n", flags.Arg(0))
 		return exitUsage
@@ -106,9 +106,31 @@ func local(args []string) int {
 	return run(client, *line, given)
 }
 
+// newFlags are the options of a command line, of which Go says nothing by itself.
+func newFlags(name string) *flag.FlagSet {
+	flags := flag.NewFlagSet(name, flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	flags.Usage = func() {}
+	return flags
+}
+
+// wrongFlags says in a sentence what package flag found wrong.
+func wrongFlags(flags *flag.FlagSet, err error) int {
+	sentence := "An option has a value that it cannot have"
+	if name, ok := strings.CutPrefix(err.Error(), "flag provided but not defined: "); ok {
+		sentence = name + " is no option here"
+	} else if name, ok := strings.CutPrefix(err.Error(), "flag needs an argument: "); ok {
+		sentence = name + " needs a value"
+	}
+	fmt.Fprintf(os.Stderr, "diagsh: %s. %s --help lists the options.\n", sentence, flags.Name())
+	return exitUsage
+}
+
 // run serves a person at a terminal, a line, or lines from standard input.
 func run(client *api.Client, line string, given bool) int {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGPIPE)
+	// A write to a pipe that nobody reads fails, which is told from a wish to end: commands later in the line still run.
+	signal.Ignore(syscall.SIGPIPE)
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	switch {
 	case given:
@@ -116,7 +138,7 @@ func run(client *api.Client, line string, given bool) int {
 	case term.IsTerminal(0) && term.IsTerminal(1):
 		// Sessions are many and mostly wait: little memory is worth more than speed.
 		debug.SetGCPercent(40)
-		decode.Forget()
+		decode.Trim()
 		return shell.Interactive(context.Background(), client)
 	}
 	return shell.Script(ctx, client, os.Stdin, os.Stdout, os.Stderr)
@@ -139,8 +161,7 @@ type serveFlags struct {
 // serve is the appliance.
 func serve(args []string) int {
 	var f serveFlags
-	flags := flag.NewFlagSet("diagsh serve", flag.ContinueOnError)
-	flags.Usage = func() { io.WriteString(flags.Output(), assets.ServeUsage) }
+	flags := newFlags("diagsh serve")
 	flags.StringVar(&f.data, "data", "/var/lib/diagsh", "")
 	flags.StringVar(&f.ssh, "ssh", ":2222", "")
 	flags.StringVar(&f.socket, "socket", "", "")
@@ -150,9 +171,10 @@ func serve(args []string) int {
 	flags.BoolVar(&f.shell, "shell", false, "")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
+		io.WriteString(os.Stdout, assets.ServeUsage)
 		return 0
 	case err != nil:
-		return exitUsage
+		return wrongFlags(flags, err)
 	case flags.NArg() > 0:
 		fmt.Fprintf(os.Stderr, "diagsh serve: %q is one word too many.\n", flags.Arg(0))
 		return exitUsage
@@ -195,6 +217,9 @@ func appliance(f serveFlags) error {
 	// processors there until its monitor takes it away. With no more of them than CPUs, others would wait for that: a busy ring
 	// overflows, and a long netstat takes a tenth longer.
 	runtime.GOMAXPROCS(2 * runtime.GOMAXPROCS(0))
+	// Little is allocated, and the memory is better in the rings of captures.
+	debug.SetGCPercent(50)
+	decode.Trim()
 	if err := os.MkdirAll(f.data, 0o755); err != nil {
 		return err
 	}
@@ -267,11 +292,15 @@ func (f frontEnd) Files(ctx context.Context, login string) (server.Files, error)
 	return f.FrontEnd.Files(ctx, login)
 }
 
-// announce tells on the terminal how to come in. The first password is printed here and kept nowhere.
+// announce tells how to come in. The first password is shown to a terminal only: what else standard output is, such as the journal, keeps it.
 func announce(d *daemon.Daemon, port int) {
 	fmt.Printf("diagsh %s is running. Log in with:\n\n    ssh -p %d admin@localhost\n\n", version, port)
-	if password := d.FirstPassword(); password != "" {
+	password, file := d.FirstPassword(), d.FirstPasswordFile()
+	switch {
+	case password != "" && term.IsTerminal(1):
 		fmt.Printf("The first password of admin is: %s\nIt is not shown again; change it with passwd.\n\n", password)
+	case file != "":
+		fmt.Printf("The first password of admin stands in %s until the first login with it; change it with passwd.\n\n", file)
 	}
 }
 

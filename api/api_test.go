@@ -124,6 +124,8 @@ func (d *desk) Record(e access.Event) {
 	defer d.mu.Unlock()
 	d.events = append(d.events, e)
 }
+func (d *desk) Hostname() string { return "mx1" }
+
 func (d *desk) Leaving(c menu.Caller) string { return "Nothing of " + c.User + "'s is committed." }
 
 func (d *desk) Greeting(c menu.Caller) access.Greeting {
@@ -319,6 +321,52 @@ func TestSecretsAreNotAudited(t *testing.T) {
 	if e := d.last(); e.Arguments["password"] != "******" || e.Arguments["count"] != "1" {
 		t.Errorf("audited: %v", e.Arguments)
 	}
+	// Not what is refused either.
+	if status, answer := curl(t, path, "POST", "run/table", `{"count":"sftp://me:hunter2@host/"}`); status != 400 {
+		t.Fatal(status, answer)
+	}
+	if e := d.last(); strings.Contains(fmt.Sprint(e), "hunter2") || !strings.Contains(e.Message, "sftp://me:******@host/") {
+		t.Errorf("audited: %+v", e)
+	}
+}
+
+// A line that is not understood is audited with the words that the tree has too: any other may be a secret in the wrong place.
+func TestLinesNotUnderstoodAreAudited(t *testing.T) {
+	d := newDesk(t)
+	_, path := serve(t, d)
+	d.as("op")
+	for _, c := range []struct{ line, path, kept string }{
+		{"hunter2", "", "******"},
+		{"Table count nosuch password hunter2 hunter3", "table", "Table count ****** password ****** ******"},
+		{"table passwrod hunter2", "table", "table ****** ******"},
+		{"table '" + strings.Repeat("x ", 20000), "table", "table" + strings.Repeat(" ******", 29) + " ..."},
+	} {
+		body, _ := json.Marshal(LineRequest{Line: c.line})
+		if status, answer := curl(t, path, "POST", "parse", string(body)); status != 400 {
+			t.Errorf("%.40q: %d %s", c.line, status, answer)
+		}
+		if e := d.last(); e.Act != access.ActRefused || e.User != "op" || e.Path != c.path || e.Exit != 2 || e.Arguments["line"] != c.kept || strings.Contains(fmt.Sprint(e), "hunter") {
+			t.Errorf("%.40q is audited as %+v", c.line, e)
+		}
+	}
+	before := len(d.events)
+	curl(t, path, "POST", "parse", `{"line":"nosuch","explain":true}`)
+	curl(t, path, "POST", "parse", `{"line":"table"}`)
+	if len(d.events) != before {
+		t.Errorf("audited: %+v", d.last())
+	}
+}
+
+func TestRefusedAssistanceIsAudited(t *testing.T) {
+	d := newDesk(t)
+	_, path := serve(t, d)
+	d.as("ro")
+	if status, answer := curl(t, path, "POST", "assist/reload", `{"argument":"count","text":""}`); status != 403 {
+		t.Fatal(status, answer)
+	}
+	if e := d.last(); e.Act != access.ActRefused || e.User != "ro" || e.Path != "reload" || e.Exit != 3 {
+		t.Errorf("audited as %+v", e)
+	}
 }
 
 func TestStrangersAreRefused(t *testing.T) {
@@ -449,6 +497,9 @@ func TestSessionOfALogin(t *testing.T) {
 	g, err := c.Greeting(t.Context())
 	if err != nil || g.Caller.User != "op" {
 		t.Fatal(g, err)
+	}
+	if name, err := c.Hostname(t.Context()); err != nil || name != "mx1" {
+		t.Errorf("the host is called %q, %v", name, err)
 	}
 	if notice, err := c.Leaving(t.Context()); err != nil || notice != "Nothing of op's is committed." {
 		t.Errorf("who leaves is told %q, %v", notice, err)

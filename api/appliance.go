@@ -20,6 +20,9 @@ type Appliance interface {
 	// Greeting is what the owner of a session is told when a shell begins.
 	Greeting(caller menu.Caller) access.Greeting
 
+	// Hostname is the appliance's present name, which prompts show.
+	Hostname() string
+
 	// Leaving is what somebody should know who is about to leave the menus, in full sentences, such as that changes are not
 	// committed. Empty: nothing.
 	Leaving(caller menu.Caller) string

@@ -102,6 +102,13 @@ func (c *Client) Greeting(ctx context.Context) (access.Greeting, error) {
 	return g, err
 }
 
+// Hostname is the appliance's present name.
+func (c *Client) Hostname(ctx context.Context) (string, error) {
+	var v struct{ Hostname string }
+	err := c.call(ctx, "GET", "hostname", nil, &v)
+	return v.Hostname, err
+}
+
 // Leaving is what somebody should know who is about to leave; empty if nothing.
 func (c *Client) Leaving(ctx context.Context) (string, error) {
 	var v struct{ Notice string }

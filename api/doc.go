@@ -5,6 +5,7 @@
 // Resources (all under /v1):
 //
 //	GET    session             who am I: the greeting
+//	GET    hostname            the present name, for a prompt
 //	GET    tree                every menu and command with its parameters
 //	GET    menu/PATH           a menu as it stands now: its status lines and the items that can be used
 //	GET    help/PATH           the help text

@@ -4,13 +4,20 @@ import (
 	"bytes"
 	"net/http"
 	"slices"
+	"strings"
 
+	"diagsh/access"
 	"diagsh/menu"
 )
 
 // session answers who the caller is and what a login is told.
 func (s *Server) session(w http.ResponseWriter, r *http.Request, caller menu.Caller) error {
 	return writeJSON(w, s.appliance.Greeting(caller))
+}
+
+// hostname answers the appliance's present name.
+func (s *Server) hostname(w http.ResponseWriter, r *http.Request, caller menu.Caller) error {
+	return writeJSON(w, map[string]string{"hostname": s.appliance.Hostname()})
 }
 
 // leaving answers what somebody should know who is about to leave.
@@ -81,6 +88,7 @@ type LineRequest struct {
 	At         []string `json:"at"` // the menu's path; empty: the top
 	Line       string   `json:"line"`
 	Abbreviate bool     `json:"abbreviate"` // typed by a person: unique beginnings of keywords will do
+	Explain    bool     `json:"explain"`    // nobody has sent the line off yet: what is wrong with it is only to be shown
 }
 
 func (s *Server) parse(w http.ResponseWriter, r *http.Request, caller menu.Caller) error {
@@ -90,10 +98,46 @@ func (s *Server) parse(w http.ResponseWriter, r *http.Request, caller menu.Calle
 	}
 	calls, err := s.tree.Parse(q.At, q.Line, q.Abbreviate)
 	if err != nil {
+		if !q.Explain {
+			s.notUnderstood(caller, q, err)
+		}
 		return err
 	}
 	return writeJSON(w, map[string]any{"calls": calls})
 }
+
+// notUnderstood audits a line that is no line of commands. Any of its words may be a secret, typed in the wrong place or under a wrong
+// keyword, so only those are kept that the tree has too: names on the way to a command, and keywords of its arguments.
+func (s *Server) notUnderstood(caller menu.Caller, q LineRequest, err error) {
+	path := q.At
+	if s.tree.Find(path) == nil {
+		path = nil
+	}
+	var line []string
+	for _, word := range strings.Fields(q.Line) {
+		if len(line) == maxAuditWords {
+			line = append(line, "...")
+			break
+		}
+		below := append(slices.Clone(path), strings.ToLower(word))
+		known := s.tree.Find(below) != nil
+		if known {
+			path = below
+		} else if c, ok := s.tree.Find(path).(*menu.Command); ok {
+			known = slices.ContainsFunc(c.Params, func(p menu.Param) bool { return strings.EqualFold(p.Name, word) })
+		}
+		if !known {
+			word = menu.Asterisks
+		}
+		line = append(line, word)
+	}
+	e := s.asError("parse", err)
+	s.appliance.Record(access.Event{Act: access.ActRefused, User: caller.User, Role: caller.Role, Source: caller.Source, Session: caller.Session,
+		Path: strings.Join(path, " "), Arguments: map[string]string{"line": strings.Join(line, " ")}, Result: e.Kind.String(), Exit: int(e.Kind),
+		Message: "The line was not understood"})
+}
+
+const maxAuditWords = 30
 
 func (s *Server) complete(w http.ResponseWriter, r *http.Request, caller menu.Caller) error {
 	var q LineRequest
@@ -133,9 +177,9 @@ type AssistRequest struct {
 }
 
 func (s *Server) assist(w http.ResponseWriter, r *http.Request, caller menu.Caller) error {
-	c, _, err := s.command(r, caller)
+	c, path, err := s.command(r, caller)
 	if err != nil {
-		return err
+		return s.refused(caller, path, err)
 	}
 	var q AssistRequest
 	if err := readJSON(r, &q); err != nil {

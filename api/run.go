@@ -37,6 +37,7 @@ type Frame struct {
 	Text     []byte     `json:"-"`                  // output: text, or JSON if that was asked for; it stands behind the line; valid until the next frame
 	Data     []byte     `json:"-"`                  // output of a command that writes bytes; valid until the next frame
 	Progress string     `json:"progress,omitempty"` // how far it has got
+	View     string     `json:"view,omitempty"`     // begin or end: the text between takes the place of the view before on a terminal
 	Error    *errorBody `json:"error,omitempty"`
 	Exit     *int       `json:"exit,omitempty"`
 }
@@ -61,7 +62,10 @@ type run struct {
 	cancel  context.CancelCauseFunc
 }
 
-var errInterrupt = errors.New("interrupted by the caller")
+var (
+	errInterrupt = errors.New("interrupted by the caller")
+	errPeerGone  = errors.New("the caller has gone")
+)
 
 func (s *Server) command(r *http.Request, caller menu.Caller) (*menu.Command, []string, error) {
 	path := pathOf(r)
@@ -80,7 +84,7 @@ func (s *Server) command(r *http.Request, caller menu.Caller) (*menu.Command, []
 func (s *Server) refused(caller menu.Caller, path []string, err error) error {
 	if e := menu.AsError(err); err != nil && e.Kind == menu.Denied {
 		s.appliance.Record(access.Event{Act: access.ActRefused, User: caller.User, Role: caller.Role, Source: caller.Source, Session: caller.Session,
-			Path: cut(strings.Join(path, " ")), Result: e.Kind.String(), Exit: int(e.Kind), Message: e.Error()})
+			Path: cut(strings.Join(path, " ")), Result: e.Kind.String(), Exit: int(e.Kind), Message: menu.MaskedURLs(e.Error())})
 	}
 	return err
 }
@@ -97,7 +101,7 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request, caller menu.Caller)
 	}()
 	fail := func(err error) error {
 		e := s.asError(event.Path, err)
-		event.Result, event.Exit, event.Message = e.Kind.String(), int(e.Kind), e.Error()
+		event.Result, event.Exit, event.Message = e.Kind.String(), int(e.Kind), menu.MaskedURLs(e.Error())
 		if e.Kind == menu.Denied {
 			event.Act = access.ActRefused
 		}
@@ -134,11 +138,13 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request, caller menu.Caller)
 	out := newOutput(w, r, c.ShapeOf(args))
 	defer out.stop()
 	err = c.Run(ctx, caller, args, func(packets string) error { return s.mayReadPackets(caller, packets) }, out)
-	if err != nil && errors.Is(context.Cause(ctx), errInterrupt) {
-		var known *menu.Error
-		if !errors.As(err, &known) {
-			err = menu.Errorf(menu.Interrupted, "Interrupted")
-		}
+	var known *menu.Error
+	switch {
+	case err == nil, errors.As(err, &known):
+	case errors.Is(context.Cause(ctx), errInterrupt):
+		err = menu.Errorf(menu.Interrupted, "Interrupted")
+	case errors.Is(err, errPeerGone), r.Context().Err() != nil:
+		err = menu.Errorf(menu.Interrupted, "The caller has gone") // a way to end a command, and no fault
 	}
 	if err != nil {
 		err = fail(err)
@@ -225,7 +231,7 @@ func (o *output) Data(p []byte) error {
 	defer o.mu.Unlock()
 	o.began = true
 	_, err := o.w.Write(p)
-	o.keep(err)
+	o.keepSent(err)
 	o.flushNow()
 	return o.err
 }
@@ -262,6 +268,28 @@ func (o *output) Progress(text string) {
 	defer o.mu.Unlock()
 	o.send()
 	o.frame(Frame{Progress: text})
+	o.flushNow()
+}
+
+// Bounds of a view, in a frame.
+const (
+	ViewBegins = "begin"
+	ViewEnds   = "end"
+)
+
+// View implements menu.Sink.
+func (o *output) View(begins bool) {
+	if !o.frames || o.shape == menu.Bytes {
+		return
+	}
+	bound := ViewEnds
+	if begins {
+		bound = ViewBegins
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.send()
+	o.frame(Frame{View: bound})
 	o.flushNow()
 }
 
@@ -302,7 +330,7 @@ func (o *output) send() {
 	} else {
 		o.began = true
 		_, err := o.w.Write(o.buf.Bytes())
-		o.keep(err)
+		o.keepSent(err)
 	}
 	o.buf.Reset()
 }
@@ -315,12 +343,20 @@ func (o *output) frame(f Frame) {
 	o.keep(err)
 	o.wire = append(append(append(o.wire[:0], line...), '\n'), f.Text...)
 	_, err = o.w.Write(o.wire)
-	o.keep(err)
+	o.keepSent(err)
 }
 
 func (o *output) flushNow() {
-	o.keep(o.flush.Flush())
+	o.keepSent(o.flush.Flush())
 	o.last = time.Now()
+}
+
+// keepSent is keep for the way to the peer, on which nothing fails but by the peer.
+func (o *output) keepSent(err error) {
+	if err != nil {
+		err = errors.Join(errPeerGone, err)
+	}
+	o.keep(err)
 }
 
 func (o *output) keep(err error) {

@@ -37,6 +37,7 @@ func NewServer(appliance Appliance, tree *menu.Menu, log *slog.Logger) *Server {
 	s := &Server{appliance: appliance, tree: tree, log: log, handoff: newHandoff(), runs: map[string]*run{}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/session", s.with(s.session))
+	mux.HandleFunc("GET /v1/hostname", s.with(s.hostname))
 	mux.HandleFunc("GET /v1/leaving", s.with(s.leaving))
 	mux.HandleFunc("GET /v1/tree", s.with(s.describe))
 	mux.HandleFunc("GET /v1/menu/{path...}", s.with(s.menu))

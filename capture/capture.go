@@ -25,7 +25,10 @@
 //
 // A packet that passes the filter is matched, and then received or dropped:
 // PacketsReceived counts what the kernel put in the ring, PacketsDropped what it could
-// not put there because the ring was full. What was received is written, except when a
+// not put there because the ring was full. PacketsSeen is beside them: what the interfaces
+// counted before the filter, which the kernel tells only of the interfaces and not of a
+// socket: a packet socket's own counters (packet(7), PACKET_STATISTICS) begin behind its
+// filter. What was received is written, except when a
 // limit ends the capture: then the packets behind the limit stay in the ring; or when
 // the disk takes no more.
 package capture
@@ -127,7 +130,9 @@ type Limits struct {
 }
 
 // Rotation says when a capture in the mode Ring begins its next file, whichever comes
-// first, and how many files are kept: the oldest goes. 0 is never, and all.
+// first, and how many files are kept: the oldest goes. 0 is never, and all. While the disk
+// is slow there are more files than are kept: up to twice as many and three, or
+// WaitingBytes more if that is more. In the mode Circular it is the same.
 type Rotation struct {
 	FileBytes   int64 `json:"fileBytes"`
 	FileSeconds int64 `json:"fileSeconds"`
@@ -204,6 +209,9 @@ func (s Spec) files() Rotation {
 	}
 	return Rotation{}
 }
+
+// KeptFiles is how many files of the capture are kept; 0 is all.
+func (s Spec) KeptFiles() int64 { return s.files().KeepFiles }
 
 // Rotates tells whether the capture has several files, one after the other.
 func (s Spec) Rotates() bool { return s.Mode == Circular || s.Mode == Ring }
@@ -439,10 +447,20 @@ type Status struct {
 	PacketsDiscarded   uint64 `json:"packetsDiscarded"`   // by us: the disk failed or was full
 	PacketsBehindLimit uint64 `json:"packetsBehindLimit"` // were in the ring when a limit was met
 
+	// PacketsSeen is what the interfaces counted meanwhile, in and out, before the filter; see
+	// Counters. PacketsNotShown is how many were left out for those who watched and were too
+	// slow; they were written all the same.
+	PacketsSeen     uint64 `json:"packetsSeen"`
+	PacketsNotShown uint64 `json:"packetsNotShown"`
+
 	// What had to go for something newer; it counts as written too.
 	FilesRemoved   int64 `json:"filesRemoved"`
 	PacketsRemoved int64 `json:"packetsRemoved"`
 	BytesRemoved   int64 `json:"bytesRemoved"`
+
+	// FilesAwaitingExport are those of Files that still have to be copied to a target. None
+	// of them goes before that, so that there may be more files than are kept.
+	FilesAwaitingExport int64 `json:"filesAwaitingExport"`
 
 	BytesWritten int64  `json:"bytesWritten"`
 	Error        string `json:"error"`

@@ -57,7 +57,7 @@ func TestEveryPacketIsInTheFileOnce(t *testing.T) {
 }
 
 // wireshark fails unless Wireshark's tools find a whole file with so many packets.
-func wireshark(t *testing.T, path string, packets int) {
+func wireshark(t testing.TB, path string, packets int) {
 	t.Helper()
 	out, err := exec.Command(netnstest.Tool(t, "capinfos"), "-Mcm", path).CombinedOutput()
 	if err != nil || !strings.Contains(string(out), fmt.Sprintf(",%d", packets)) && !strings.Contains(string(out), fmt.Sprintf(" %d\n", packets)) {

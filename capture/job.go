@@ -60,7 +60,12 @@ type Config struct {
 	// kind when that is nothing; nil is no quota.
 	Allowance func() error
 
-	// Turned is called when a file is finished and another one goes on; it may be nil.
+	// Closed is called when a file has its name and gets no more packets, before an older
+	// one is deleted for it. Held tells of a file whether it has to stay for now; when that
+	// changes, call Prune. Turned is called when a file is finished and another one goes
+	// on. Each may be nil.
+	Closed func(FileInfo)
+	Held   func(name string) bool
 	Turned func()
 
 	// Machine, System, Application and Comments are for the FileHeader.
@@ -86,10 +91,11 @@ type Job struct {
 	begun      time.Time  // when the file was
 	base       []Counters // when the file was begun
 	interfaces []Interface
-	gone       map[int]bool // indices of interfaces that were removed
-	packets    int64        // of all files, and of the time before
-	closed     int64        // bytes of files before this one
-	began      int64        // how many files
+	known      atomic.Pointer[[]Interface] // the same, for others
+	gone       map[int]bool                // indices of interfaces that were removed
+	packets    int64                       // of all files, and of the time before
+	closed     int64                       // bytes of files before this one
+	began      int64                       // how many files
 
 	asked atomic.Pointer[StopReason] // by Stop
 	done  chan struct{}
@@ -143,6 +149,7 @@ func start(c Config) (*Job, error) {
 		gone:       make(map[int]bool),
 		done:       make(chan struct{}),
 	}
+	j.known.Store(&c.Interfaces)
 	j.status = c.Spec.Status()
 	j.status.Interfaces = nil
 	for _, i := range c.Interfaces {
@@ -185,6 +192,7 @@ func (j *Job) goOn(before Status) {
 	j.closed = before.BytesWritten
 	s.Files = slices.Clone(before.Files)
 	s.PacketsReceived, s.PacketsDropped = before.PacketsReceived, before.PacketsDropped
+	s.PacketsSeen, s.PacketsNotShown = before.PacketsSeen, before.PacketsNotShown
 	s.FilesRemoved, s.PacketsRemoved, s.BytesRemoved = before.FilesRemoved, before.PacketsRemoved, before.BytesRemoved
 	s.PacketsDiscarded, s.PacketsBehindLimit = before.PacketsDiscarded, before.PacketsBehindLimit
 	j.began = before.FilesRemoved + int64(len(before.Files))
@@ -295,6 +303,14 @@ func (j *Job) Stop(reason StopReason) {
 	}
 }
 
+// Prune deletes the files that are more than are kept, and are held no more.
+func (j *Job) Prune() {
+	select {
+	case j.keeper.freed <- struct{}{}:
+	default: // it is about to look anyhow
+	}
+}
+
 // Done is closed when the capture has ended and its files have their names.
 func (j *Job) Done() <-chan struct{} { return j.done }
 
@@ -325,7 +341,9 @@ func (j *Job) Status() Status {
 	for _, c := range counters {
 		s.PacketsReceived += c.Received
 		s.PacketsDropped += c.Dropped
+		s.PacketsSeen += c.Seen
 	}
+	s.PacketsNotShown += j.views.missed.Load()
 	s.PacketsMatched = s.PacketsReceived + s.PacketsDropped
 	if s.StopReason == "" {
 		return s
@@ -396,6 +414,7 @@ func (j *Job) hand(file File, name string) {
 	now := j.source.Counters()
 	counters := slices.Clone(now)
 	for i, base := range j.base {
+		counters[i].Seen -= base.Seen
 		counters[i].Received -= base.Received
 		counters[i].Dropped -= base.Dropped
 	}
@@ -480,8 +499,14 @@ func (j *Job) move() (StopReason, error) {
 		}
 		if !flush.IsZero() && !now.Before(flush) {
 			pending, err := j.file.Flush()
+			if err == nil {
+				err = j.keeper.failed() // a file before this one
+			}
 			if err != nil {
 				return failure(err)
+			}
+			if err := j.checkReserve(); err != nil {
+				return DiskLow, err // others write too
 			}
 			flush = time.Time{}
 			if pending {
@@ -538,7 +563,9 @@ func (j *Job) move() (StopReason, error) {
 			}
 			return finished, nil
 		case errors.Is(err, ErrInterfacesChanged):
-			j.join()
+			if reason, err := j.join(); reason != "" || err != nil {
+				return ending(reason, err)
+			}
 		case errors.As(err, &gone):
 			// Of all interfaces one may go. One that was named is missed.
 			j.lose(gone.Name)
@@ -587,15 +614,16 @@ func (j *Job) write(batch []Packet) (StopReason, error) {
 	}
 }
 
-// join takes the interfaces into the capture that were not there before.
-func (j *Job) join() {
+// join takes the interfaces into the capture that were not there before. There is a
+// reason if no file has room for one.
+func (j *Job) join() (StopReason, error) {
 	adder, able := j.source.(Adder)
 	if !able || j.config.Present == nil {
-		return
+		return "", nil
 	}
 	present, err := j.config.Present()
 	if err != nil {
-		return // it is tried again with the next change
+		return "", nil // it is tried again with the next change
 	}
 	for _, in := range present {
 		known := slices.ContainsFunc(j.interfaces, func(k Interface) bool { return k.Index == in.Index && !j.gone[k.Index] })
@@ -609,8 +637,16 @@ func (j *Job) join() {
 		delete(j.gone, in.Index)
 		j.interfaces = append(j.interfaces, in)
 		j.base = append(j.base, Counters{})
-		if err := j.file.AddInterface(in); err != nil && j.config.Spec.Rotates() {
-			j.turn() // the next file begins with all interfaces
+		now := slices.Clone(j.interfaces)
+		j.known.Store(&now)
+		if err := j.file.AddInterface(in); err != nil {
+			if !j.config.Spec.Rotates() {
+				return SizeExceeded, nil
+			}
+			// The next file begins with all interfaces.
+			if reason, err := j.turn(); reason != "" || err != nil {
+				return reason, err
+			}
 		}
 		j.mutex.Lock()
 		if !slices.Contains(j.status.Interfaces, in.Name) {
@@ -618,6 +654,7 @@ func (j *Job) join() {
 		}
 		j.mutex.Unlock()
 	}
+	return "", nil
 }
 
 // lose notes that an interface was removed.
@@ -638,13 +675,19 @@ func earlier(a, b time.Time) time.Time {
 }
 
 // checkDisk looks whether the reserve will still be free at the next look, and the
-// quota not used up. A file system that does not tell is taken to have room.
+// quota not used up.
 func (j *Job) checkDisk() error {
 	if j.config.Allowance != nil {
 		if err := j.config.Allowance(); err != nil {
 			return err
 		}
 	}
+	return j.checkReserve()
+}
+
+// checkReserve looks at the free disk. A file system that does not tell is taken to have
+// room.
+func (j *Job) checkReserve() error {
 	reserve := j.config.Spec.ReserveBytes
 	if reserve == 0 {
 		return nil

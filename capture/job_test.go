@@ -266,7 +266,7 @@ func TestStatusWhileRunningAndAfter(t *testing.T) {
 	for name := range strings.FieldsSeq(`name state stopReason interfaces onInterfaceGone filter effectiveFilter direction promiscuous
 		snapLength headersOnly format timePrecision mode limits rotation persistent keep comment caseNumber ringBytes rings cpus
 		startTime endTime owner files packetsMatched packetsReceived packetsWritten packetsDropped packetsDiscarded
-		packetsBehindLimit filesRemoved packetsRemoved bytesRemoved bytesWritten error`) {
+		packetsBehindLimit packetsSeen packetsNotShown filesRemoved packetsRemoved bytesRemoved filesAwaitingExport bytesWritten error`) {
 		if _, ok := members[name]; !ok {
 			t.Errorf("%s is missing", name)
 		}

@@ -3,6 +3,7 @@ package capture
 import (
 	"errors"
 	"io/fs"
+	"slices"
 	"sync/atomic"
 )
 
@@ -12,8 +13,10 @@ import (
 type keeper struct {
 	job   *Job
 	files chan finished
+	freed chan struct{} // a file that was held may not be any more
 	ended chan struct{}
 	err   atomic.Pointer[error]
+	last  string // the file that was closed last
 }
 
 // finished is a file that gets no more packets.
@@ -23,16 +26,46 @@ type finished struct {
 	counters []Counters
 }
 
-// closing is how many files may wait to be closed before the capture waits too. They
-// cost a descriptor or two each.
-const closing = 128
+const (
+	// closing is how many files may wait to be closed before the capture waits too. They
+	// cost a descriptor or two each.
+	closing = 128
+
+	// WaitingBytes of small files may wait, however few are kept: a disk that takes its
+	// time for a moment is no reason to lose packets.
+	WaitingBytes = 64 << 20
+)
+
+// waiting is how many files of a capture may wait to be closed. On top of those that are
+// kept they fill the disk, so where few are kept, few wait: as many, or WaitingBytes.
+func (s Spec) waiting() int {
+	r := s.files()
+	if r.KeepFiles == 0 {
+		return closing
+	}
+	n := r.KeepFiles
+	if r.FileBytes > 0 {
+		n = max(n, WaitingBytes/r.FileBytes)
+	}
+	return int(min(n, closing))
+}
 
 func (k *keeper) start(j *Job) {
-	k.job, k.files, k.ended = j, make(chan finished, closing), make(chan struct{})
+	k.job, k.files, k.freed, k.ended = j, make(chan finished, j.config.Spec.waiting()), make(chan struct{}, 1), make(chan struct{})
 	go func() {
 		defer close(k.ended)
-		for f := range k.files {
-			if err := k.keep(f); err != nil {
+		for {
+			var err error
+			select {
+			case f, more := <-k.files:
+				if !more {
+					return
+				}
+				err = k.keep(f)
+			case <-k.freed:
+				err = k.prune()
+			}
+			if err != nil {
 				k.err.CompareAndSwap(nil, &err)
 			}
 		}
@@ -55,6 +88,9 @@ func (k *keeper) failed() error {
 
 func (k *keeper) keep(f finished) error {
 	info, err := f.file.Close(f.counters)
+	if err != nil && info.Packets == 0 && k.forget(f.name, info.Bytes) {
+		return err
+	}
 	name := PartName(f.name)
 	if publishErr := k.publish(f.name); publishErr == nil {
 		name = f.name
@@ -65,21 +101,37 @@ func (k *keeper) keep(f finished) error {
 
 	j := k.job
 	j.mutex.Lock()
-	closed := 0
 	for i := range j.status.Files {
 		if j.status.Files[i].Name == f.name {
 			j.status.Files[i] = info
-			closed = i + 1
 		}
 	}
 	j.mutex.Unlock()
-	if removeErr := k.prune(closed); err == nil {
-		err = removeErr
+	k.last = name
+	if j.config.Closed != nil && name == f.name {
+		j.config.Closed(info)
+	}
+	if err == nil {
+		err = k.prune()
 	}
 	if j.config.Turned != nil && j.config.Spec.Rotates() {
 		j.config.Turned()
 	}
 	return err
+}
+
+// forget removes a file that could not be written and holds no packet. The only file
+// stays if it can be read, for what its header says.
+func (k *keeper) forget(name string, bytes int64) bool {
+	j := k.job
+	j.mutex.Lock()
+	defer j.mutex.Unlock()
+	if bytes > 0 && len(j.status.Files) == 1 {
+		return false
+	}
+	j.status.Files = slices.DeleteFunc(slices.Clone(j.status.Files), func(f FileInfo) bool { return f.Name == name })
+	j.config.Dir.Remove(PartName(name))
+	return true
 }
 
 // publish gives a finished file its name.
@@ -105,14 +157,20 @@ func (k *keeper) publish(name string) error {
 
 // prune deletes the oldest files when there are more than are kept. Those that are not
 // closed yet do not count, until they are: what goes has to be on the disk anew, in case
-// that the capture dies now. So for a moment there may be more files than are kept.
-func (k *keeper) prune(closed int) error {
+// that the capture dies now. So while the disk is slow there are more files than are
+// kept: those that wait, the one that is closed, and two of the capture that waits then.
+// And there are more while the oldest is held, which all that are younger wait for.
+func (k *keeper) prune() error {
+	if k.failed() != nil {
+		return nil // nothing goes for a file that is not whole
+	}
 	j := k.job
-	keep := int(j.config.Spec.files().KeepFiles)
-	for ; keep > 0 && closed >= keep; closed-- {
+	keep := int(j.config.Spec.KeptFiles())
+	for keep > 0 {
 		j.mutex.Lock()
 		s := &j.status
-		if len(s.Files) <= keep {
+		closed := 1 + slices.IndexFunc(s.Files, func(f FileInfo) bool { return f.Name == k.last })
+		if closed < keep || len(s.Files) <= keep || j.config.Held != nil && j.config.Held(s.Files[0].Name) {
 			j.mutex.Unlock()
 			return nil
 		}

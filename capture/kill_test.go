@@ -51,11 +51,21 @@ func captureUntilKilled(path, text string) {
 	config := capture.Config{
 		Spec: s, Interfaces: interfaces, Open: afpacket.Options{}.Open, Create: files.Create, Append: files.Append, Dir: dir, FileName: "capture." + string(s.Format),
 	}
-	if s.Mode == capture.Append {
-		// It goes on in a file that is there.
-		info, err := pcapfile.Repair(filepath.Join(path, config.FileName))
-		must(err)
-		config.Before = &capture.Status{StartTime: time.Now(), Files: []capture.FileInfo{info}, PacketsWritten: uint64(info.Packets), BytesWritten: info.Bytes}
+	entries, err := os.ReadDir(path)
+	must(err)
+	if len(entries) > 0 {
+		// It goes on with what is there.
+		before := capture.Status{StartTime: time.Now()}
+		for _, e := range entries {
+			info, err := pcapfile.Repair(filepath.Join(path, e.Name()))
+			must(err)
+			number, _ := capture.FileNumber(config.FileName, e.Name())
+			config.NextFile = max(config.NextFile, number+1)
+			before.Files = append(before.Files, info)
+			before.PacketsWritten += uint64(info.Packets)
+			before.BytesWritten += info.Bytes
+		}
+		config.Before = &before
 	}
 	_, err = capture.Start(config)
 	must(err)
@@ -69,153 +79,230 @@ func must(err error) {
 	}
 }
 
-// killPoints is how many deaths the test watches; KILL_POINTS=200 make kills is the
-// whole of it.
+// killPoints is how many deaths the test watches: by default each kind of capture dies
+// once in each format. KILL_POINTS=200 make kills is the whole of it.
 func killPoints() int {
 	if n, err := strconv.Atoi(os.Getenv("KILL_POINTS")); err == nil {
 		return n
 	}
-	return 8
+	return 2 * len(killedKinds)
+}
+
+// killedKinds are the captures that die: every mode, and what else makes a capture another.
+var killedKinds = []struct {
+	name   string
+	change func(*capture.Spec, *rand.Rand)
+}{
+	{"single", func(*capture.Spec, *rand.Rand) {}},
+	{"circular", func(s *capture.Spec, _ *rand.Rand) { s.Mode, s.Limits.SizeBytes = capture.Circular, 20<<20 }},
+	{"ring-by-size", func(s *capture.Spec, random *rand.Rand) {
+		s.Mode, s.Rotation = capture.Ring, capture.Rotation{FileBytes: 1 << 20, KeepFiles: 2 + random.Int64N(4)}
+	}},
+	{"ring-by-time", func(s *capture.Spec, _ *rand.Rand) {
+		s.Mode, s.Rotation = capture.Ring, capture.Rotation{FileSeconds: 1, KeepFiles: 2}
+	}},
+	{"append", func(s *capture.Spec, _ *rand.Rand) { s.Mode = capture.Append }},
+	{"persistent", func(s *capture.Spec, _ *rand.Rand) { s.Persistent = true }},
+	{"persistent-ring", func(s *capture.Spec, _ *rand.Rand) {
+		s.Persistent, s.Mode, s.Rotation = true, capture.Ring, capture.Rotation{FileBytes: 2 << 20, KeepFiles: 20}
+	}},
+	{"several-interfaces", func(s *capture.Spec, _ *rand.Rand) { s.Interfaces = []string{"right", "right2"} }},
 }
 
 func TestKilledCaptureIsWholeUpToTheLastSecond(t *testing.T) {
-	b := newBed(t)
-	left := b.wire("left")
 	for point := range killPoints() {
-		mode := []capture.Mode{capture.Single, capture.Circular, capture.Ring, capture.Append}[point%4]
-		format := []capture.Format{capture.PCAP, capture.PCAPNG}[point/4%2]
-		t.Run(fmt.Sprintf("%d/%s/%s", point, mode, format), func(t *testing.T) {
-			b.in(t.TempDir())
-			b.kill(t, left, uint64(point), mode, format)
+		kind := killedKinds[point%len(killedKinds)]
+		format := []capture.Format{capture.PCAP, capture.PCAPNG}[point/len(killedKinds)%2]
+		t.Run(fmt.Sprintf("%d/%s/%s", point, kind.name, format), func(t *testing.T) {
+			random := rand.New(rand.NewPCG(uint64(point), 4))
+			s := spec("right")
+			s.Format = format
+			kind.change(&s, random)
+			newBed(t).kill(t, s, random)
 		})
 	}
 }
 
-// kill lets a capture die at a moment that the seed says, and looks at what is left.
-func (b *bed) kill(t *testing.T, left *wire, seed uint64, mode capture.Mode, format capture.Format) {
-	random := rand.New(rand.NewPCG(seed, 4))
-	s := spec("right")
-	s.Mode, s.Format = mode, format
-	switch mode {
-	case capture.Circular:
-		s.Limits.SizeBytes = 20 << 20
-	case capture.Ring:
-		s.Rotation = capture.Rotation{FileBytes: 1 << 20, KeepFiles: 2 + random.Int64N(4)}
+// kill lets a capture die at a moment that chance says, and looks at what is left.
+func (b *bed) kill(t *testing.T, s capture.Spec, random *rand.Rand) {
+	wires := []*wire{b.wire("left")}
+	if len(s.Interfaces) > 1 {
+		b.ns.Veth(t, "left2", "right2")
+		wires = append(wires, b.wire("left2"))
 	}
-	number := 0
-	if mode == capture.Append {
-		// A file from a capture that ended in order.
-		job := b.start(spec("right"), func(c *capture.Config) { c.Spec.Format, c.FileName = format, "capture."+string(format) })
-		for ; number < 100; number++ {
-			left.send(killedFrame(number))
+	var sent []time.Time // when each frame was
+	send := func(frames int) {
+		for range frames {
+			n := len(sent)
+			sent = append(sent, time.Now())
+			wires[n%len(wires)].send(killedFrame(n))
 		}
-		b.stop(job)
 	}
+	must := func(killed time.Time) int { // so many were sent a second before
+		n := 0
+		for n < len(sent) && sent[n].Before(killed.Add(-time.Second)) {
+			n++
+		}
+		return n
+	}
+	base := "capture" + s.Format.Extension()
+	var lost []int // the first frame that an earlier death cost, and the first of the life after it
+	switch {
+	case s.Mode == capture.Append:
+		// A file from a capture that ended in order.
+		job := b.start(spec("right"), func(c *capture.Config) { c.Spec.Format, c.FileName = s.Format, base })
+		send(100)
+		b.stop(job)
+	case s.Persistent:
+		killed := b.liveAndDie(s, random, send)
+		b.repaired(base)
+		next := b.lookAt(base, -1, nil).next
+		if next < must(killed) || next > len(sent) {
+			t.Errorf("the last packet of the first life is %d; %d were sent, %d of them a second before its end", next, len(sent), must(killed))
+		}
+		lost = []int{next, len(sent)}
+	}
+	killed := b.liveAndDie(s, random, send)
+
+	names := b.repaired(base)
+	left := b.lookAt(base, -1, lost)
+	t.Logf("%d packets in %d files, of %d sent, up to %d; up to %d had to be there", left.packets, len(names), len(sent), left.next, must(killed))
+	if left.next < must(killed) || left.next > len(sent) {
+		t.Errorf("the last packet is %d; %d were sent, %d of them a second before the end", left.next, len(sent), must(killed))
+	}
+	// What is kept begins at the first packet, or as much is kept as was asked for.
+	asked := map[capture.Mode]int64{capture.Circular: s.Limits.SizeBytes * 8 / 10, capture.Ring: (s.Rotation.KeepFiles - 1) * s.Rotation.FileBytes * 9 / 10}[s.Mode]
+	switch {
+	case left.first <= 0, len(lost) == 2 && lost[0] == 0 && left.first == lost[1]:
+	case s.Rotation.FileSeconds > 0:
+		if kept, least := sent[left.next-1].Sub(sent[left.first]), time.Duration(s.Rotation.FileSeconds)*time.Second*9/10; kept < least {
+			t.Errorf("of a ring of %d files of a second %v are kept", s.Rotation.KeepFiles, kept)
+		}
+	case left.bytes < asked || asked == 0:
+		t.Errorf("the first packet is %d, and %d bytes are kept", left.first, left.bytes)
+	}
+}
+
+// liveAndDie has a process capture while frames are sent, and kills it. It returns when.
+func (b *bed) liveAndDie(s capture.Spec, random *rand.Rand, send func(frames int)) time.Time {
+	b.Helper()
 	text, err := json.Marshal(s)
 	if err != nil {
-		t.Fatal(err)
+		b.Fatal(err)
 	}
 	child := exec.Command(os.Args[0])
 	child.Env = append(os.Environ(), childDir+"="+b.path, childSpec+"="+string(text))
 	child.Stderr = os.Stderr
 	out, err := child.StdoutPipe()
 	if err != nil {
-		t.Fatal(err)
+		b.Fatal(err)
 	}
-	b.ns.Do(t, func() { err = child.Start() })
+	b.ns.Do(b, func() { err = child.Start() })
 	if err != nil {
-		t.Fatal(err)
+		b.Fatal(err)
 	}
 	if n, err := out.Read(make([]byte, 7)); n == 0 {
-		t.Fatalf("the child does not start: %v", err)
+		b.Fatalf("the child does not start: %v", err)
 	}
 
 	// Slow traffic ends in the page cache, fast traffic goes by way of direct writes. None
 	// is so fast that the kernel would have to drop packets: this is not about speed.
 	pause := []time.Duration{100 * time.Microsecond, 300 * time.Microsecond, 5 * time.Millisecond}[random.IntN(3)]
 	life := time.Duration(50+random.IntN(1900)) * time.Millisecond
-	begin := time.Now()
-	first := number
-	var sent []time.Duration
-	for time.Since(begin) < life {
-		for range 20 {
-			sent = append(sent, time.Since(begin))
-			left.send(killedFrame(number))
-			number++
-		}
-		time.Sleep(pause)
+	if s.Rotation.FileSeconds > 0 {
+		life *= 2 // so that files go
 	}
-	killed := time.Since(begin)
+	for begin := time.Now(); time.Since(begin) < life; time.Sleep(pause) {
+		send(20)
+	}
+	killed := time.Now()
 	child.Process.Kill()
 	child.Wait()
-	must := first
-	for must < number && sent[must-first] < killed-time.Second {
-		must++
-	}
-
-	names := b.finish(t)
-	next, packets, bytes := -1, 0, int64(0)
-	for _, name := range names {
-		got := b.read(name)
-		for _, p := range got {
-			if next < 0 {
-				next = int(frameNumber(p.data))
-			}
-			if !sameFrame(p.data, next) {
-				t.Fatalf("%s: where packet %d should be is\n%x", name, next, p.data)
-			}
-			next++
-		}
-		packets += len(got)
-		info, err := os.Stat(filepath.Join(b.path, name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		bytes += info.Size()
-		wireshark(t, filepath.Join(b.path, name), len(got))
-	}
-	t.Logf("%d packets in %d files, of %d sent, up to %d; up to %d had to be there", packets, len(names), number, next, must)
-	next = max(next, 0)
-	if next < must || next > number {
-		t.Errorf("the last packet is %d; %d were sent, %d of them a second before the end", next, number, must)
-	}
-	// What is kept begins at the first packet, or as much is kept as was asked for.
-	kept := map[capture.Mode]int64{capture.Circular: s.Limits.SizeBytes * 8 / 10, capture.Ring: (s.Rotation.KeepFiles - 1) * s.Rotation.FileBytes * 9 / 10}[mode]
-	if packets < next && (kept == 0 || bytes < kept) {
-		t.Errorf("of %d packets %d are kept, in %d bytes", next, packets, bytes)
-	}
+	return killed
 }
 
-// finish does with what a capture left what the appliance does when it starts, and
-// returns the files in their order.
-func (b *bed) finish(t *testing.T) []string {
-	t.Helper()
+// remains are what a capture of numbered frames has left.
+type remains struct {
+	packets     int
+	bytes       int64
+	first, next int // number of the first frame, and of the one behind the last
+}
+
+// lookAt reads the files of a capture, whose frames must follow each other from the one that is wanted, or any if that is negative.
+// lost are the first of those that may be missing in the middle, and the one behind them.
+func (b *bed) lookAt(base string, want int, lost []int) remains {
+	b.Helper()
+	r := remains{first: want, next: want}
+	for _, name := range b.files(base) {
+		got := b.read(name)
+		for _, p := range got {
+			if r.next < 0 {
+				r.first = int(frameNumber(p.data))
+				r.next = r.first
+			}
+			if len(lost) == 2 && r.next == lost[0] {
+				r.next = lost[1]
+			}
+			if !sameFrame(p.data, r.next) {
+				b.Fatalf("%s: where packet %d should be is\n%.200x", name, r.next, p.data)
+			}
+			r.next++
+		}
+		r.packets += len(got)
+		info, err := os.Stat(filepath.Join(b.path, name))
+		if err != nil {
+			b.Fatal(err)
+		}
+		r.bytes += info.Size()
+		wireshark(b, filepath.Join(b.path, name), len(got))
+	}
+	r.next = max(r.next, 0)
+	return r
+}
+
+// repaired does with what captures left what the appliance does when it starts, and returns the files of one in their order.
+func (b *bed) repaired(base string) []string {
+	b.Helper()
 	entries, err := os.ReadDir(b.path)
 	if err != nil {
-		t.Fatal(err)
+		b.Fatal(err)
+	}
+	for _, e := range entries {
+		final, ok := capture.FinalName(e.Name())
+		if !ok {
+			continue
+		}
+		part := filepath.Join(b.path, e.Name())
+		_, err := pcapfile.Repair(part)
+		if errors.Is(err, pcapfile.ErrNoCapture) {
+			err = os.Remove(part) // it was begun at that moment
+		} else if err == nil {
+			err = os.Rename(part, filepath.Join(b.path, final))
+		}
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	names := b.files(base)
+	if len(names) == 0 {
+		b.Fatalf("there is no file of %s", base)
+	}
+	return names
+}
+
+// files are the finished files of a capture in their order.
+func (b *bed) files(base string) []string {
+	b.Helper()
+	entries, err := os.ReadDir(b.path)
+	if err != nil {
+		b.Fatal(err)
 	}
 	var names []string
 	for _, e := range entries {
-		name := e.Name()
-		if final, ok := capture.FinalName(name); ok {
-			_, err := pcapfile.Repair(filepath.Join(b.path, name))
-			if errors.Is(err, pcapfile.ErrNoCapture) {
-				continue // it was begun at that moment
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := os.Rename(filepath.Join(b.path, name), filepath.Join(b.path, final)); err != nil {
-				t.Fatal(err)
-			}
-			name = final
+		if _, ok := capture.FileNumber(base, e.Name()); ok {
+			names = append(names, e.Name())
 		}
-		names = append(names, name)
 	}
-	if len(names) == 0 {
-		t.Fatal("there is no file")
-	}
-	base := "capture" + filepath.Ext(names[0])
 	slices.SortFunc(names, func(x, y string) int {
 		a, _ := capture.FileNumber(base, x)
 		b, _ := capture.FileNumber(base, y)
@@ -241,7 +328,7 @@ func frameNumber(data []byte) uint64 {
 	return binary.BigEndian.Uint64(data[14:])
 }
 
-// A power cut leaves pages that were never written, and they read as zeros.
+// Where a file system does not tell of holes, pages that were never written read as zeros.
 func TestPowerCutLeavesNoTornPacket(t *testing.T) {
 	for _, format := range []capture.Format{capture.PCAP, capture.PCAPNG} {
 		b := newBed(t)

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,6 +20,7 @@ import (
 	"diagsh/internal/netnstest"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/net/bpf"
 )
 
 // What happens to files as a capture goes on.
@@ -36,12 +39,13 @@ func windowPackets() int {
 type numberedSource struct {
 	*fakeSource
 	next, most int
+	given      atomic.Uint64
 	buffer     []byte
 	random     *rand.Rand
 }
 
 func newNumberedSource(most int) *numberedSource {
-	return &numberedSource{newFakeSource(), 0, most, make([]byte, 256*1600), rand.New(rand.NewPCG(6, 7))}
+	return &numberedSource{fakeSource: newFakeSource(), most: most, buffer: make([]byte, 256*1600), random: rand.New(rand.NewPCG(6, 7))}
 }
 
 func (s *numberedSource) Read(batch []capture.Packet, until time.Time) (int, error) {
@@ -57,11 +61,12 @@ func (s *numberedSource) Read(batch []capture.Packet, until time.Time) (int, err
 		batch[i] = capture.Packet{Time: int64(s.next) * 1000, Data: data, Length: uint32(length)}
 		s.next++
 	}
+	s.given.Store(uint64(s.next))
 	return n, nil
 }
 
 func (s *numberedSource) Counters() []capture.Counters {
-	return []capture.Counters{{Received: uint64(s.next)}}
+	return []capture.Counters{{Received: s.given.Load()}}
 }
 
 // numbersOf reads a file whose packets bear numbers, which must follow each other.
@@ -147,6 +152,172 @@ func TestKeptWindowIsTheLastOne(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// slowFile takes packets at once, and the disk takes its time to close it.
+type slowFile struct {
+	capture.File // of a name, and no contents
+	most, bytes  int64
+	packets      int64
+	closes       <-chan struct{}
+}
+
+func (f *slowFile) Write(batch []capture.Packet) (int, error) {
+	for i, p := range batch {
+		if f.bytes+int64(len(p.Data)) > f.most {
+			return i, capture.ErrSizeLimit
+		}
+		f.bytes += int64(len(p.Data))
+		f.packets++
+	}
+	return len(batch), nil
+}
+
+func (f *slowFile) Info() capture.FileInfo {
+	return capture.FileInfo{Bytes: f.bytes, Packets: f.packets}
+}
+func (f *slowFile) Ending() int64        { return 0 }
+func (f *slowFile) Flush() (bool, error) { return false, nil }
+func (f *slowFile) Free() (int64, error) { return 1 << 40, nil }
+func (f *slowFile) Close([]capture.Counters) (capture.FileInfo, error) {
+	<-f.closes
+	return f.Info(), nil
+}
+
+// While the disk is slow there are more files than are kept, within bounds; and no longer than that.
+func TestFilesThatWaitForASlowDisk(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		change func(*capture.Spec)
+		keep   int
+		most   int
+	}{
+		{"circular", func(s *capture.Spec) { s.Mode, s.Limits.SizeBytes = capture.Circular, 100<<20 }, 10, 10 + 10 + 3},
+		{"small", func(s *capture.Spec) {
+			s.Mode, s.Rotation = capture.Ring, capture.Rotation{FileBytes: 4 << 20, KeepFiles: 3}
+		}, 3, 3 + 16 + 3},
+		{"large", func(s *capture.Spec) {
+			s.Mode, s.Rotation = capture.Ring, capture.Rotation{FileBytes: 40 << 20, KeepFiles: 4}
+		}, 4, 4 + 4 + 3},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			source := newNumberedSource(1 << 30)
+			c := fakeConfig(t, source.fakeSource)
+			c.Open = func([]capture.Tap) (capture.Source, error) { return source, nil }
+			c.Interfaces = c.Interfaces[:1]
+			test.change(&c.Spec)
+			closes := make(chan struct{})
+			count := func() int {
+				entries, err := os.ReadDir(c.Dir.Name())
+				if err != nil {
+					t.Error(err)
+				}
+				return len(entries)
+			}
+			c.Create = func(dir *os.Root, name string, h capture.FileHeader) (capture.File, error) {
+				err := dir.WriteFile(name, nil, 0o600)
+				return &slowFile{most: h.MaxBytes, closes: closes}, err
+			}
+			job, err := capture.Start(c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			// As many files close as are kept, and then the disk stands still.
+			for range test.keep {
+				closes <- struct{}{}
+			}
+			for last := -1; last != count(); time.Sleep(50 * time.Millisecond) {
+				last = count() // until the capture waits
+			}
+			if n := count(); n > test.most || n < test.most-3 {
+				t.Errorf("there are %d files, of which %d are kept; at most %d", n, test.keep, test.most)
+			}
+			job.Stop(capture.StoppedByUser)
+			close(closes)
+			<-job.Done()
+			if s := job.Status(); count() != test.keep || len(s.Files) != test.keep {
+				t.Errorf("in the end there are %d files, and %d in the status", count(), len(s.Files))
+			}
+		})
+	}
+}
+
+// Files that are held stay, and all that are younger, while the capture goes on; then the window is the last one again. Each file is
+// told of as it closes, before it could go.
+func TestHeldFilesStay(t *testing.T) {
+	source := newNumberedSource(20_000)
+	c := fakeConfig(t, source.fakeSource)
+	c.Open = func([]capture.Tap) (capture.Source, error) { return source, nil }
+	c.Interfaces, c.Spec.Format, c.FileName = c.Interfaces[:1], capture.PCAP, "file.pcap"
+	c.Spec.Mode, c.Spec.Rotation = capture.Ring, capture.Rotation{FileBytes: 1 << 20, KeepFiles: 3}
+	files, err := pcapfile.NewFiles(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Create, c.Release = files.Create, files.Close
+	var mutex sync.Mutex
+	held, closed := map[string]bool{}, []string{}
+	c.Closed = func(f capture.FileInfo) {
+		mutex.Lock()
+		defer mutex.Unlock()
+		if _, err := c.Dir.Stat(f.Name); err != nil || f.Packets == 0 {
+			t.Errorf("it is told of %+v, which is not there: %v", f, err)
+		}
+		held[f.Name] = true
+		closed = append(closed, f.Name)
+	}
+	c.Held = func(name string) bool {
+		mutex.Lock()
+		defer mutex.Unlock()
+		return held[name]
+	}
+	job, err := capture.Start(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	await := func(what string, holds func(capture.Status) bool) {
+		t.Helper()
+		for deadline := time.Now().Add(10 * time.Second); !holds(job.Status()); time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("waited in vain until %s: %+v", what, job.Status())
+			}
+		}
+	}
+	numbers := func() (all int) {
+		mutex.Lock()
+		defer mutex.Unlock()
+		return len(closed)
+	}
+	await("all is written", func(s capture.Status) bool { return s.PacketsWritten == 20_000 && numbers() == len(s.Files)-1 })
+	if s := job.Status(); s.FilesRemoved != 0 || len(s.Files) < 10 {
+		t.Errorf("it kept %d files and removed %d", len(s.Files), s.FilesRemoved)
+	}
+	// The second may go, and waits for the first.
+	mutex.Lock()
+	delete(held, closed[1])
+	mutex.Unlock()
+	job.Prune()
+	mutex.Lock()
+	delete(held, closed[0])
+	mutex.Unlock()
+	job.Prune()
+	await("two files are gone", func(s capture.Status) bool { return s.FilesRemoved == 2 && s.Files[0].Name == closed[2] })
+	mutex.Lock()
+	clear(held)
+	mutex.Unlock()
+	job.Prune()
+	await("the window is the last one", func(s capture.Status) bool { return len(s.Files) == 3 })
+	job.Stop(capture.StoppedByUser)
+	<-job.Done()
+	s := job.Status()
+	next, packets := -1, 0
+	for _, f := range s.Files {
+		n, count := numbersOf(t, filepath.Join(c.Dir.Name(), f.Name), next)
+		next, packets = n, packets+count
+	}
+	if next != 20_000 || packets+int(s.PacketsRemoved) != 20_000 || numbers() != len(s.Files)+int(s.FilesRemoved) {
+		t.Errorf("the last packet is %d; %d packets and %d files are kept of %+v", next, packets, len(s.Files), s)
 	}
 }
 
@@ -260,9 +431,31 @@ func TestDirection(t *testing.T) {
 		job := b.start(s)
 		b.wire("left").send(frames(3)...)
 		b.wire("right").send(frames(5)...)
-		if status := b.stop(job); status.PacketsWritten != uint64(want) {
-			t.Errorf("%s: %d packets", direction, status.PacketsWritten)
+		// What the kernel sends by itself is on the wire too.
+		if status := b.stop(job); status.PacketsWritten != uint64(want) || status.PacketsSeen < uint64(want) {
+			t.Errorf("%s: %d packets, %d on the wire", direction, status.PacketsWritten, status.PacketsSeen)
 		}
+	}
+}
+
+// A filter that nothing matches is not a silent wire.
+func TestSeenIsBeforeTheFilter(t *testing.T) {
+	b := newBed(t)
+	s := spec("right")
+	job := b.start(s, func(c *capture.Config) {
+		c.Compile = func(capture.Interface) ([]bpf.RawInstruction, error) {
+			return []bpf.RawInstruction{{Op: 0x06, K: 0}}, nil // ret #0: none
+		}
+	})
+	b.wire("left").send(frames(500)...)
+	status := b.stop(job)
+	if status.PacketsSeen < 500 || status.PacketsMatched != 0 || status.PacketsReceived != 0 || status.PacketsDropped != 0 {
+		t.Errorf("the counters are %+v", status)
+	}
+	before := status.PacketsSeen
+	b.wire("left").send(frames(10)...)
+	if after := job.Status().PacketsSeen; after != before {
+		t.Errorf("%d packets were seen after the end", after-before)
 	}
 }
 
@@ -321,6 +514,7 @@ func TestInterfacesJoinAndCome(t *testing.T) {
 			link(true)
 		}
 		job := b.start(s, b.follow(s))
+		view := job.Watch()
 		if names[0] != capture.All {
 			link(false)
 		}
@@ -338,8 +532,24 @@ func TestInterfacesJoinAndCome(t *testing.T) {
 		if err != nil || !strings.Contains(string(out), "late") {
 			t.Errorf("%v: tshark reads %q, %v; the status is %+v", names, out, err, status)
 		}
-		if status.PacketsWritten != status.PacketsReceived {
+		if status.PacketsWritten != status.PacketsReceived || status.PacketsSeen < status.PacketsMatched {
 			t.Errorf("the counters do not add up: %+v", status)
+		}
+		// Who watches finds its name.
+		shown, batch := 0, make([]capture.Packet, 100)
+		for {
+			n, err := view.Read(batch, time.Time{})
+			for _, p := range batch[:n] {
+				if job.Interfaces()[p.Interface].Name == "late" {
+					shown++
+				}
+			}
+			if err != nil {
+				break
+			}
+		}
+		if shown == 0 {
+			t.Errorf("%v: no packet of the interface that joined was shown by its name, of %+v", names, job.Interfaces())
 		}
 	}
 }

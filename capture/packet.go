@@ -63,7 +63,14 @@ type Tap struct {
 }
 
 // Counters are the kernel's numbers for one interface of a capture.
+//
+// Seen is of another kind than the others, and does not add up with them: it is what the
+// interface itself counted meanwhile, without a look at the filter. One packet that the
+// kernel put together (GRO), or leaves to the card to take apart (TSO), is many on the
+// wire; and the interface counts a moment longer than the capture. It tells silence from a
+// filter that nothing matches.
 type Counters struct {
+	Seen     uint64 // by the interface, going the way that the capture wants; 0 if unknown
 	Received uint64 // passed the filter and were kept for us
 	Dropped  uint64 // passed the filter and found no room
 }
@@ -155,6 +162,7 @@ type File interface {
 
 	// Close ends the file and waits until it is safe on the disk. counters are those
 	// of the interfaces, for the file to say. The FileInfo tells what is truly in
-	// the file, whose end is whole also after an error.
+	// the file, whose end is whole also after an error; it is of no bytes when not even
+	// the file's header is there.
 	Close(counters []Counters) (FileInfo, error)
 }

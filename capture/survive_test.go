@@ -2,11 +2,15 @@ package capture_test
 
 import (
 	"errors"
+	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
 	"diagsh/capture"
-	"diagsh/internal/netnstest"
+	"diagsh/capture/pcapfile"
+	"diagsh/internal/disktest"
 
 	"golang.org/x/sys/unix"
 )
@@ -14,18 +18,21 @@ import (
 // What is left on a full disk.
 
 // smallDisk makes captures go to a file system of so many bytes.
-func (b *bed) smallDisk(size string) {
+func (b *bed) smallDisk(size string) *disktest.Disk {
 	b.Helper()
 	path := b.TempDir()
-	if err := unix.Mount("diagsh-test", path, "tmpfs", 0, "size="+size); err != nil {
-		netnstest.Missing(b, "a small disk cannot be made: "+err.Error())
-	}
-	b.Cleanup(func() {
-		if err := unix.Unmount(path, 0); err != nil {
-			b.Error(err)
-		}
-	})
+	disk := disktest.Tmpfs(b, path, size)
 	b.in(path)
+	return disk
+}
+
+// ext4Disk makes captures go to a disk as appliances have it.
+func (b *bed) ext4Disk(bytes int64) *disktest.Disk {
+	b.Helper()
+	path := b.TempDir()
+	disk := disktest.Ext4(b, path, bytes)
+	b.in(path)
+	return disk
 }
 
 func TestFullDisk(t *testing.T) {
@@ -93,4 +100,195 @@ func TestReserveIsKept(t *testing.T) {
 		}
 	})
 	b.filesAre("other.pcap")
+}
+
+// A capture that writes little ends too when another takes the disk that is kept in reserve.
+func TestReserveThatAnotherTakes(t *testing.T) {
+	b := newBed(t)
+	disk := b.smallDisk("40m")
+	s := spec("right")
+	s.ReserveBytes = 24 << 20
+	job := b.start(s)
+	disk.Fill()
+	left := b.wire("left")
+	for sent, end := 0, time.Now().Add(10*time.Second); job.Status().State == capture.Running && time.Now().Before(end); sent++ {
+		left.send(killedFrame(sent))
+		time.Sleep(time.Millisecond)
+	}
+	status := b.wait(job)
+	if status.StopReason != capture.DiskLow || !strings.Contains(status.Error, "kept in reserve") || status.BytesWritten > 2<<20 {
+		t.Errorf("status is %+v", status)
+	}
+}
+
+// filledSpecs are captures in every mode whose files, but for the growing one of the single, leave room on a disk of 64 MiB.
+func filledSpecs(format capture.Format) []capture.Spec {
+	var all []capture.Spec
+	for _, mode := range []capture.Mode{capture.Single, capture.Circular, capture.Ring, capture.Append} {
+		s := spec("right")
+		s.Name, s.Mode, s.Format = string(mode), mode, format
+		switch mode {
+		case capture.Circular:
+			s.Limits.SizeBytes = 10 << 20
+		case capture.Ring:
+			s.Rotation = capture.Rotation{FileBytes: 1 << 20, KeepFiles: 3}
+		}
+		all = append(all, s)
+	}
+	return all
+}
+
+// traffic sends numbered frames until it is stopped, which returns how many.
+func (w *wire) traffic() (stop func() int) {
+	w.Helper()
+	quit, ended := make(chan struct{}), make(chan int)
+	go func() {
+		n := 0
+		defer func() { ended <- n }()
+		for {
+			for range 20 {
+				if _, err := unix.Write(w.fd, killedFrame(n)); err != nil {
+					w.Error(err)
+					return
+				}
+				n++
+			}
+			select {
+			case <-quit:
+				return
+			case <-time.After(300 * time.Microsecond):
+			}
+		}
+	}()
+	return func() int { close(quit); return <-ended }
+}
+
+// Another writer takes the disk to its last byte, and what a rotation frees at once, while captures run in every mode, several at
+// once. Each says so, and what it wrote before is whole.
+func TestDiskThatAnotherFills(t *testing.T) {
+	for name, smallDisk := range map[string]func(*bed) *disktest.Disk{
+		"tmpfs": func(b *bed) *disktest.Disk { return b.smallDisk("64m") },
+		"ext4":  func(b *bed) *disktest.Disk { return b.ext4Disk(64 << 20) },
+	} {
+		for _, format := range []capture.Format{capture.PCAP, capture.PCAPNG} {
+			t.Run(name+"/"+string(format), func(t *testing.T) {
+				b := newBed(t)
+				disk := smallDisk(b)
+				left := b.wire("left")
+				before := b.appendable(format, left)
+				jobs := map[string]*capture.Job{}
+				for _, s := range filledSpecs(format) {
+					jobs[s.Name] = b.start(s, func(c *capture.Config) {
+						files, err := pcapfile.NewFiles(16 << 20)
+						if err != nil {
+							t.Fatal(err)
+						}
+						c.FileName = s.Name + format.Extension()
+						if s.Mode == capture.Append {
+							c.Before = &before
+						}
+						c.Create, c.Append, c.Release = files.Create, files.Append, files.Close
+					})
+				}
+				stop := left.traffic()
+				begun := func() bool {
+					for mode := range jobs {
+						name := mode + format.Extension()
+						if info, err := os.Stat(filepath.Join(b.path, capture.PartName(name))); err == nil && info.Size() < 64<<10 {
+							return false
+						}
+					}
+					return jobs["ring"].Status().FilesRemoved > 0 && jobs["circular"].Status().PacketsWritten > 0
+				}
+				for end := time.Now().Add(10 * time.Second); !begun() && time.Now().Before(end); {
+					time.Sleep(time.Millisecond)
+				}
+				filled, release := disk.Fill()
+				for _, job := range jobs {
+					b.wait(job)
+				}
+				sent := stop()
+				release()
+				b.fullDiskLeft(jobs, filepath.Base(filled), sent)
+			})
+		}
+	}
+}
+
+// appendable makes a capture that has ended, for the one that appends to go on with.
+func (b *bed) appendable(format capture.Format, left *wire) capture.Status {
+	b.Helper()
+	s := spec("right")
+	s.Format = format
+	job := b.start(s, func(c *capture.Config) { c.FileName = string(capture.Append) + format.Extension() })
+	for i := range appended {
+		left.send(killedFrame(i))
+	}
+	return b.stop(job)
+}
+
+// appended is how many packets a file has that a capture appends to.
+const appended = 100
+
+// fullDiskLeft looks at the captures that a full disk ended, of traffic of so many packets, and at all that there is on the disk.
+func (b *bed) fullDiskLeft(jobs map[string]*capture.Job, beside string, sent int) {
+	b.Helper()
+	names := map[string]bool{beside: true, "lost+found": true}
+	for mode, job := range jobs {
+		s := job.Status()
+		if s.StopReason != capture.DiskLow || s.State != capture.Stopped || s.Error != "the disk is full" {
+			b.Errorf("%s ended as %s, %s: %q", mode, s.State, s.StopReason, s.Error)
+		}
+		if s.PacketsMatched != s.PacketsReceived+s.PacketsDropped || s.PacketsReceived != s.PacketsWritten+s.PacketsDiscarded+s.PacketsBehindLimit {
+			b.Errorf("the counters of %s do not add up: %+v", mode, s)
+		}
+		// The numbers of the frames in the files go on from the first kept to the last that is counted as written.
+		first, packets := 0, int64(0)
+		if mode == string(capture.Append) {
+			first = -appended
+		}
+		next := first + int(s.PacketsRemoved)
+		for _, f := range s.Files {
+			names[f.Name] = true
+			got := b.read(f.Name)
+			for _, p := range got {
+				want := next
+				if want < 0 {
+					want += appended
+				}
+				if !sameFrame(p.data, want) {
+					b.Fatalf("%s: %s: where packet %d should be is number %d", mode, f.Name, next, frameNumber(p.data))
+				}
+				next++
+			}
+			info, err := os.Stat(filepath.Join(b.path, f.Name))
+			if err != nil || info.Size() != f.Bytes || int64(len(got)) != f.Packets {
+				b.Errorf("%s: %d packets in %v, the status says %+v", mode, len(got), info, f)
+			}
+			packets += f.Packets
+			wireshark(b, filepath.Join(b.path, f.Name), len(got))
+		}
+		if want := uint64(packets + s.PacketsRemoved); s.PacketsWritten != want || packets == 0 || next > sent {
+			b.Errorf("%s: %d packets were written of %d, %d are there and %d removed", mode, s.PacketsWritten, sent, packets, s.PacketsRemoved)
+		}
+	}
+	// Of what is removed for something newer, nothing was removed for what the disk did not take.
+	for mode, least := range map[string]int64{"circular": 8 << 20, "ring": 2 << 20} {
+		s, bytes := jobs[mode].Status(), int64(0)
+		for _, f := range s.Files {
+			bytes += f.Bytes
+		}
+		if s.FilesRemoved > 0 && bytes < least*9/10 {
+			b.Errorf("%s: %d files were removed, and %d bytes are kept", mode, s.FilesRemoved, bytes)
+		}
+	}
+	entries, err := os.ReadDir(b.path)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, e := range entries {
+		if !names[e.Name()] {
+			b.Errorf("%s is there, and no capture knows of it", e.Name())
+		}
+	}
 }

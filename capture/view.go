@@ -52,13 +52,14 @@ func (j *Job) Watch() *View {
 	return v
 }
 
-// Interfaces are those of the capture, in the order of Packet.Interface.
-func (j *Job) Interfaces() []Interface { return slices.Clone(j.config.Interfaces) }
+// Interfaces are those of the capture at this moment, in the order of Packet.Interface:
+// whoever reads a packet of one that joined finds it here.
+func (j *Job) Interfaces() []Interface { return slices.Clone(*j.known.Load()) }
 
 // offer puts packets where the reader will find them, as far as there is room.
 func (v *View) offer(batch []Packet) {
 	if !v.mutex.TryLock() {
-		v.missed.Add(uint64(len(batch)))
+		v.miss(len(batch))
 		return
 	}
 	b := &v.filling
@@ -66,7 +67,7 @@ func (v *View) offer(batch []Packet) {
 	for i := range batch {
 		p := batch[i]
 		if len(b.packets) == cap(b.packets) || len(p.Data) > cap(b.memory)-len(b.memory) {
-			v.missed.Add(uint64(len(batch) - i))
+			v.miss(len(batch) - i)
 			break
 		}
 		from := len(b.memory)
@@ -79,6 +80,12 @@ func (v *View) offer(batch []Packet) {
 	if added > 0 {
 		v.Wake()
 	}
+}
+
+// miss counts packets that are left out.
+func (v *View) miss(packets int) {
+	v.missed.Add(uint64(packets))
+	v.job.views.missed.Add(uint64(packets))
 }
 
 // Read implements Source.
@@ -150,6 +157,8 @@ type views struct {
 	mutex sync.Mutex
 	ended bool
 	list  atomic.Pointer[[]*View]
+
+	missed atomic.Uint64 // packets that were left out for any of them
 }
 
 func (s *views) add(v *View) {

@@ -21,15 +21,15 @@ const dnsTime = 5 * time.Second
 var fromAnywhere = source.Source{}
 
 type digArgs struct {
-	Name    string        `arg:"name,main,required" ask:"Name to look up" help:"Name, or an address whose name is asked for."`
-	Type    string        `arg:"type" ask:"Type of the records" default:"A" help:"Type of the records, such as A, AAAA, MX, TXT, SOA, SRV, TLSA, ANY; PTR for an address."`
-	Server  string        `arg:"server" help:"Name server to ask; those of the appliance, if not given."`
-	Port    int           `arg:"port" default:"53" min:"1" max:"65535" help:"Port of the name server."`
-	Source  string        `arg:"source" default:"auto" help:"Interface or own address to send from; auto leaves it to the routes."`
-	TCP     bool          `arg:"tcp" help:"Ask over TCP at once."`
-	DNSSEC  bool          `arg:"dnssec" help:"Ask for signatures too."`
-	Recurse bool          `arg:"recurse" default:"yes" help:"Let the name server ask others."`
-	Short   bool          `arg:"short" help:"Show the data of the answer alone."`
+	Name    string        `arg:"name,main,required" flag:"-x" ask:"Name to look up" help:"Name, or an address whose name is asked for."`
+	Type    string        `arg:"type,next" flag:"-t" ask:"Type of the records" default:"A" help:"Type of the records, such as A, AAAA, MX, TXT, SOA, SRV, TLSA, ANY; PTR for an address."`
+	Server  string        `arg:"server" flag:"@" help:"Name server to ask; those of the appliance, if not given."`
+	Port    int           `arg:"port" flag:"-p" default:"53" min:"1" max:"65535" help:"Port of the name server."`
+	Source  string        `arg:"source" flag:"-b" default:"auto" help:"Interface or own address to send from; auto leaves it to the routes."`
+	TCP     bool          `arg:"tcp" flag:"+tcp" help:"Ask over TCP at once."`
+	DNSSEC  bool          `arg:"dnssec" flag:"+dnssec" help:"Ask for signatures too."`
+	Recurse bool          `arg:"recurse" flag:"+norecurse=no" default:"yes" help:"Let the name server ask others."`
+	Short   bool          `arg:"short" flag:"+short" help:"Show the data of the answer alone."`
 	Timeout time.Duration `arg:"timeout" default:"5s" min:"1" max:"60" help:"Time that each name server may take."`
 }
 
@@ -78,6 +78,7 @@ func dig() *menu.Command {
 			}
 			return nil
 		},
+		Suggest: probeview.SuggestHosts[digArgs](dns.Any, "name", "server"),
 		Check: func(_ context.Context, _ menu.Caller, a digArgs, name string) error {
 			switch name {
 			case "source":

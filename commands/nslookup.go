@@ -14,7 +14,7 @@ import (
 
 type nslookupArgs struct {
 	Name   string `arg:"name,main,required" ask:"Please enter the host or IP address to resolve." help:"Name, or an address whose name is asked for."`
-	Type   string `arg:"type" ask:"Choose the query type:" default:"A" choices:"A|AAAA|CNAME|MX|NS|PTR|SOA|TXT" help:"Type of the records."`
+	Type   string `arg:"type,next" ask:"Choose the query type:" default:"A" choices:"A|AAAA|CNAME|MX|NS|PTR|SOA|TXT" help:"Type of the records."`
 	Server string `arg:"server" help:"Name server to ask; those of the appliance, if not given."`
 }
 
@@ -38,6 +38,7 @@ func nslookup() *menu.Command {
 			}
 			return nil
 		},
+		Suggest: probeview.SuggestHosts[nslookupArgs](dns.Any, "name", "server"),
 		Run: func(ctx context.Context, _ menu.Caller, a nslookupArgs, out *menu.Out[nslookupRecord]) error {
 			name, isAddress := dns.Reverse(a.Name)
 			if isAddress {

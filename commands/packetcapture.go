@@ -73,11 +73,12 @@ type captureStartArgs struct {
 
 func captureStart(s captureService) *menu.Command {
 	return menu.Spec[captureStartArgs, capture.Status]{
-		Name:    "start",
-		Help:    "Begin a capture.",
-		Details: "What is not given is taken from the settings (setup). The capture goes on when you leave the menu or the session.",
-		Role:    menu.Operator,
-		Shape:   menu.Object,
+		Name: "start",
+		Help: "Begin a capture.",
+		Details: "What is not given is taken from the settings (setup). The capture goes on when you leave the menu or the session. " +
+			"While the disk is slow, a ring or circular capture has more files than it keeps: at most twice as many and three, or 64 MB more.",
+		Role:  menu.Operator,
+		Shape: menu.Object,
 		Ask: func(_ context.Context, _ menu.Caller, _ captureStartArgs, q *menu.Question) error {
 			if q.Name == "interface" {
 				captureview.ChooseInterfaces(q, s.CaptureInterfaces(), nil)

@@ -98,13 +98,16 @@ type targetNewArgs struct {
 	URL     string      `arg:"url,required" ask:"Where, such as sftp://user@host/folder or https://host/folder" help:"A URL: sftp://USER@HOST[:PORT]/FOLDER, below the user's own folder with /~/FOLDER, or https://[USER@]HOST[:PORT]/FOLDER."`
 	HostKey string      `arg:"hostkey" ask:"Fingerprint of the host's key (SHA256:...); Enter to ask the host, or for HTTPS to trust authorities" help:"Fingerprint of the only key that the host may have, SHA256:...; without it a host of SFTP is asked for its key, and it must be given then."`
 	Secret  menu.Secret `arg:"secret" ask:"Password or token; Enter for none, with SFTP for the appliance's own key" help:"Password, or for HTTPS without a user a token; without it the appliance logs in at SFTP by its own key, which target list shows."`
-	Auto    bool        `arg:"auto" default:"no" ask:"Copy every capture there as it closes?" help:"Say yes and every capture is copied there as it closes."`
+	Auto    bool        `arg:"auto" default:"no" ask:"Copy every capture there as it closes?" help:"Say yes and every file of a capture is copied there as it closes."`
 }
 
 func targetNew(s exportService) *menu.Command {
 	return menu.Spec[targetNewArgs, capture.Target]{
-		Name:  "new",
-		Help:  "Add a target.",
+		Name: "new",
+		Help: "Add a target.",
+		Details: "With auto yes each file is copied as it closes, those of rings while the capture goes on. A file that waits for its copy is deleted by nobody but a user: " +
+			"not by its ring, which then has more files than it keeps, and not by retention. If the target is away or slower than the capture for too long, " +
+			"the quota or the reserve of the disk ends the capture with the reason DiskLow, and nothing is lost that was captured before.",
 		Role:  menu.Administrator,
 		Shape: menu.Object,
 		Run: func(ctx context.Context, caller menu.Caller, a targetNewArgs, out *menu.Out[capture.Target]) error {

@@ -55,7 +55,7 @@ func captureWatch(s packetService) *menu.Command {
 			return checkLiveFilter(ctx, s, a.Filter, name)
 		},
 		Run: func(ctx context.Context, caller menu.Caller, a captureWatchArgs, out *menu.Out[*decode.Packet]) error {
-			source, interfaces, err := a.open(ctx, caller, s)
+			source, present, err := a.open(ctx, caller, s)
 			if err != nil {
 				return err
 			}
@@ -67,16 +67,16 @@ func captureWatch(s packetService) *menu.Command {
 				}
 			}
 			out.Printf("Watching %s. Ctrl-C ends it.\n", a.what())
-			shown, missed := int64(0), uint64(0)
+			interfaces, shown, missed := present(), int64(0), uint64(0)
 			done := errors.New("enough")
 			_, err = follow(ctx, source, bounds{duration: a.Duration}, func(batch []capture.Packet) error {
 				dropped := total(source.Counters()).Dropped
 				for n := range batch {
 					p := &batch[n]
-					var on capture.Interface
-					if int(p.Interface) < len(interfaces) {
-						on = interfaces[p.Interface]
+					if int(p.Interface) >= len(interfaces) {
+						interfaces = present() // it joined
 					}
+					on := interfaces[p.Interface]
 					if !match(p, on) {
 						continue
 					}
@@ -110,8 +110,8 @@ func (a captureWatchArgs) what() string {
 	return strings.Join(a.Interfaces, ", ")
 }
 
-// open is where the packets come from.
-func (a captureWatchArgs) open(ctx context.Context, caller menu.Caller, s packetService) (capture.Source, []capture.Interface, error) {
+// open is where the packets come from. The function tells of which interfaces.
+func (a captureWatchArgs) open(ctx context.Context, caller menu.Caller, s packetService) (capture.Source, func() []capture.Interface, error) {
 	switch {
 	case a.Name != "" && len(a.Interfaces) > 0:
 		return nil, nil, menu.Wrong("interface", "A capture has its own interfaces").WithHint("Give the name of a capture or interfaces, and not both")
@@ -120,7 +120,7 @@ func (a captureWatchArgs) open(ctx context.Context, caller menu.Caller, s packet
 	case len(a.Interfaces) > 0:
 		live := captureStreamArgs{Interfaces: a.Interfaces, Filter: a.Filter, Format: string(capture.PCAPNG)}
 		source, header, err := s.OpenLive(ctx, caller, live.request(), true)
-		return source, header.Interfaces, err
+		return source, func() []capture.Interface { return header.Interfaces }, err
 	}
 	return nil, nil, menu.Wrong("name", "Neither a capture nor an interface is named").WithHint("Give the name of a running capture, or: interface NAME")
 }

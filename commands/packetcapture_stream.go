@@ -3,6 +3,7 @@ package commands
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"time"
 
@@ -15,7 +16,7 @@ import (
 // liveService takes packets from the network for those who watch, and for no file of the appliance.
 type liveService interface {
 	OpenLive(ctx context.Context, caller menu.Caller, request capture.Request, promiscuous bool) (capture.Source, capture.FileHeader, error)
-	WatchCapture(name string) (capture.Source, []capture.Interface, error)
+	WatchCapture(name string) (capture.Source, func() []capture.Interface, error)
 	CheckFilter(ctx context.Context, expression string) error
 	CaptureInterfaces() []capture.InterfaceInfo
 }
@@ -38,7 +39,8 @@ func captureStream(s liveService) *menu.Command {
 		Name: "stream",
 		Help: "Write packets to standard output as they come, for Wireshark.",
 		Details: "On your own machine: ssh HOST 'packetcapture stream interface eth0 filter \"port 25\"' | wireshark -k -i -. " +
-			"It ends when the reader ends. The packets go into no file of the appliance.",
+			"It ends when the reader ends. The packets go into no file of the appliance. A reader that is too slow loses packets, and is told how many: " +
+			"on standard error and, in pcapng, in the statistics of the interfaces behind the last packet.",
 		Role:  menu.Operator,
 		Shape: menu.Bytes,
 		Ask: func(_ context.Context, _ menu.Caller, _ captureStreamArgs, q *menu.Question) error {
@@ -57,12 +59,27 @@ func captureStream(s liveService) *menu.Command {
 			if err != nil {
 				return err
 			}
-			seen, err := follow(ctx, source, bounds{packets: a.Packets, duration: a.Duration}, stream.Write)
-			counters := total(source.Counters())
-			out.Printf("%d packets, %d dropped by the kernel.\n", seen, counters.Dropped)
+			written, err := follow(ctx, source, bounds{packets: a.Packets, duration: a.Duration, whole: true}, stream.Write)
+			counters := source.Counters()
+			if ending := stream.End(counters); err == nil {
+				err = ending
+			}
+			out.Printf("%s\n", streamed(total(counters), uint64(written)))
 			return err
 		},
 	}.Command()
+}
+
+// streamed is what became of the packets that matched the filter, in numbers that add up.
+func streamed(c capture.Counters, written uint64) string {
+	text := fmt.Sprintf("%d packets matched: %d written, %d dropped by the kernel", c.Received+c.Dropped, written, c.Dropped)
+	if c.Dropped > 0 {
+		text += " because the reader was too slow"
+	}
+	if c.Received > written {
+		text += fmt.Sprintf(", %d behind the end of the stream", c.Received-written)
+	}
+	return text + "."
 }
 
 func (a captureStreamArgs) request() capture.Request {
@@ -92,6 +109,7 @@ func checkLiveFilter(ctx context.Context, s liveService, expression *string, nam
 type bounds struct {
 	packets  int64
 	duration *time.Duration
+	whole    bool // what came before the end of time, or of ctx, is still handed on
 }
 
 // followBatch is how many packets are handed on at a time at most.
@@ -106,28 +124,37 @@ func follow(ctx context.Context, source capture.Source, b bounds, hand func([]ca
 		until = time.Now().Add(*b.duration)
 	}
 	batch := make([]capture.Packet, followBatch)
-	for ctx.Err() == nil && (until.IsZero() || time.Now().Before(until)) {
+	finished := false
+	for {
+		if !finished && (ctx.Err() != nil || !until.IsZero() && !time.Now().Before(until)) {
+			if !b.whole {
+				return seen, nil
+			}
+			if err := source.Finish(); err != nil {
+				return seen, err
+			}
+			finished, until = true, time.Time{}
+		}
 		n, err := source.Read(batch, until)
 		if b.packets > 0 {
 			n = int(min(int64(n), b.packets-seen))
 		}
 		if n > 0 {
-			seen += int64(n)
 			if err := hand(batch[:n]); err != nil {
 				return seen, err
 			}
+			seen += int64(n)
 		}
 		var gone *capture.InterfaceGoneError
 		switch {
 		case b.packets > 0 && seen == b.packets, errors.Is(err, io.EOF):
 			return seen, nil
-		case errors.As(err, &gone) && gone.Left == 0:
+		case errors.As(err, &gone) && gone.Left == 0 && !finished:
 			return seen, menu.Errorf(menu.State, "The interface %s was removed", gone.Name)
 		case err != nil && gone == nil:
 			return seen, err
 		}
 	}
-	return seen, nil
 }
 
 func total(counters []capture.Counters) (t capture.Counters) {

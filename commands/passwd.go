@@ -11,7 +11,7 @@ import (
 // passwordService keeps the passwords.
 type passwordService interface {
 	CheckPassword(ctx context.Context, user string, password menu.Secret) error
-	SetPassword(user string, password menu.Secret) error
+	SetPassword(user string, password menu.Secret, by string) (ended int, err error)
 }
 
 type passwdArgs struct {
@@ -19,18 +19,31 @@ type passwdArgs struct {
 	New menu.Secret `arg:"new,required" ask:"New password" help:"The new password: at least 8 characters."`
 }
 
-// passwdResult says whose password was changed.
+// passwdResult says whose password was changed, and how many other logins of theirs were ended.
 type passwdResult struct {
-	User string `json:"user"`
+	User  string `json:"user"`
+	Ended int    `json:"loginsEnded"`
+}
+
+// passwordChanged is its text, and what userconfig says.
+func passwordChanged(w io.Writer, user string, ended int) {
+	fmt.Fprintf(w, "The password of %s is changed.\n", user)
+	switch {
+	case ended == 1:
+		fmt.Fprintf(w, "1 other login of %s was ended.\n", user)
+	case ended > 1:
+		fmt.Fprintf(w, "%d other logins of %s were ended.\n", ended, user)
+	}
 }
 
 // passwd changes the caller's own password.
 func passwd(s passwordService) *menu.Command {
 	return menu.Spec[passwdArgs, passwdResult]{
-		Name:  "passwd",
-		Help:  "Change your own password.",
-		Role:  menu.ReadOnly,
-		Shape: menu.Object,
+		Name:    "passwd",
+		Help:    "Change your own password.",
+		Details: "Your other logins end; this one goes on.",
+		Role:    menu.ReadOnly,
+		Shape:   menu.Object,
 		Ask: func(_ context.Context, _ menu.Caller, _ passwdArgs, q *menu.Question) error {
 			q.Twice = q.Name == "new"
 			return nil
@@ -39,11 +52,12 @@ func passwd(s passwordService) *menu.Command {
 			if err := s.CheckPassword(ctx, caller.User, a.Old); err != nil {
 				return blame("old", err)
 			}
-			if err := s.SetPassword(caller.User, a.New); err != nil {
+			ended, err := s.SetPassword(caller.User, a.New, caller.Session)
+			if err != nil {
 				return blame("new", err)
 			}
-			return out.Record(passwdResult{caller.User})
+			return out.Record(passwdResult{caller.User, ended})
 		},
-		Text: func(w io.Writer, r passwdResult) { fmt.Fprintf(w, "The password of %s is changed.\n", r.User) },
+		Text: func(w io.Writer, r passwdResult) { passwordChanged(w, r.User, r.Ended) },
 	}.Command()
 }

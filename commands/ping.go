@@ -13,13 +13,13 @@ import (
 )
 
 type pingArgs struct {
-	Source   string        `arg:"source" ask:"Which interface do you want to send the pings from?" default:"auto" help:"Interface or own address to send from; auto leaves it to the routes."`
+	Source   string        `arg:"source" flag:"-S -I" ask:"Which interface do you want to send the pings from?" default:"auto" help:"Interface or own address to send from; auto leaves it to the routes."`
 	Host     string        `arg:"host,main,required" ask:"Please enter the host you wish to ping." help:"Name or address of the host."`
-	Count    int           `arg:"count" min:"1" max:"1000000" help:"Number of pings; without it, until Ctrl-C."`
-	Interval time.Duration `arg:"interval" default:"1s" max:"3600" help:"Time between pings, at least 10ms."`
-	Size     int           `arg:"size" default:"56" min:"24" max:"65507" help:"Bytes of data in each ping."`
-	DF       bool          `arg:"df" help:"Forbid routers to cut a ping into fragments."`
-	TTL      int           `arg:"ttl" default:"64" min:"1" max:"255" help:"Number of routers that a ping may pass."`
+	Count    int           `arg:"count" flag:"-c" min:"1" max:"1000000" help:"Number of pings; without it, until Ctrl-C."`
+	Interval time.Duration `arg:"interval" flag:"-i" default:"1s" max:"3600" help:"Time between pings, at least 10ms."`
+	Size     int           `arg:"size" flag:"-s" default:"56" min:"24" max:"65507" help:"Bytes of data in each ping."`
+	DF       bool          `arg:"df" flag:"-D" help:"Forbid routers to cut a ping into fragments."`
+	TTL      int           `arg:"ttl" flag:"-m" default:"64" min:"1" max:"255" help:"Number of routers that a ping may pass."`
 	Wait     time.Duration `arg:"wait" default:"2s" min:"1" max:"60" help:"Time that the answer to the last ping may take."`
 	MTU      bool          `arg:"mtu" help:"Search for the largest packet that reaches the host in one piece."`
 }
@@ -83,6 +83,7 @@ func pingCommand(name, help string, family dns.Family) *menu.Command {
 			}
 			return nil
 		},
+		Suggest: probeview.SuggestHosts[pingArgs](family, "host"),
 		Check: func(_ context.Context, _ menu.Caller, a pingArgs, name string) error {
 			switch name {
 			case "source":

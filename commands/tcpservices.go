@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"text/tabwriter"
 
+	"diagsh/commands/captureview"
 	"diagsh/diag/netlink"
 	"diagsh/diag/services"
 	"diagsh/diag/sockets"
@@ -141,6 +142,15 @@ func listenersTable(w io.Writer, list []listener) {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", orDash(menu.Clean(l.Command)), menu.Clean(l.User), l.Type, l.Node, l.name())
 	}
 	t.Flush()
+	unseen := 0
+	for _, l := range list {
+		if l.PID == 0 {
+			unseen++
+		}
+	}
+	if unseen > 0 {
+		fmt.Fprintf(w, "- stands for the kernel, or a process that the appliance may not see: %s.\n", captureview.Count(unseen, "socket"))
+	}
 }
 
 // name writes address and port as lsof(8) does.

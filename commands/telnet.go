@@ -17,7 +17,7 @@ import (
 type telnetArgs struct {
 	Source  string        `arg:"source" ask:"Please select which interface you want to telnet from." default:"auto" help:"Interface or own address to connect from; auto leaves it to the routes."`
 	Host    string        `arg:"host,main,required" ask:"Enter the remote hostname or IP address." help:"Name or address of the host."`
-	Port    int           `arg:"port" ask:"Enter the remote port." default:"25" min:"1" max:"65535" help:"Port to connect to."`
+	Port    int           `arg:"port,next" ask:"Enter the remote port." default:"25" min:"1" max:"65535" help:"Port to connect to."`
 	Family  string        `arg:"family" choices:"any|4|6" default:"any" help:"Version of IP."`
 	Timeout time.Duration `arg:"timeout" default:"10s" min:"1" max:"600" help:"Time that each address of the host may take."`
 	Wait    time.Duration `arg:"wait" default:"5s" min:"1" max:"600" help:"Time in which the other side may begin to speak."`
@@ -49,6 +49,7 @@ func telnet() *menu.Command {
 			}
 			return nil
 		},
+		Suggest: probeview.SuggestHosts[telnetArgs](dns.Any, "host"),
 		Check: func(_ context.Context, _ menu.Caller, a telnetArgs, name string) error {
 			if name == "source" {
 				_, err := probeview.Source(a.Source)

@@ -1,6 +1,8 @@
 package commands_test
 
 import (
+	"fmt"
+	"io"
 	"net"
 	"strings"
 	"testing"
@@ -12,7 +14,7 @@ import (
 
 func TestTranscripts(t *testing.T) {
 	transcript.Run(t, "testdata", map[string]transcript.Scene{
-		"ping": nameless, "ping6": both, "traceroute": nameless, "traceroute6": both, "nslookup": named, "dig": named, "telnet": speaking,
+		"ping": nameless, "ping6": both, "traceroute": nameless, "traceroute6": both, "nslookup": named, "dig": named, "telnet": speaking, "hosts": crowded,
 	})
 }
 
@@ -60,8 +62,37 @@ var speaking = transcript.Scene{
 	},
 }
 
+// crowded has seen hosts: a name server, a gateway, two that somebody connects to, neighbours, and names in a file that others wrote too.
+var crowded = transcript.Scene{
+	Files: map[string]string{"/etc/resolv.conf": "nameserver 192.0.2.53\nnameserver 2001:db8::53\n",
+		"/etc/hosts": "127.0.0.1 localhost\n198.51.100.9 archive.lab.example archive\n198.51.100.10 \x1b[2J evil;reload\n2001:db8::9 six.lab.example\n"},
+	Setup: func(t testing.TB, network *netnstest.Namespace) {
+		network.Set(t, "net/ipv6/conf/eth0/addr_gen_mode", "1") // no address by chance
+		network.Set(t, "net/ipv6/conf/eth0/disable_ipv6", "0")
+		network.Address(t, "eth0", "192.0.2.1/24", "2001:db8::1/64")
+		for n, address := range []string{"192.0.2.254", "192.0.2.25", "192.0.2.26", "192.0.2.80", "fe80::80"} {
+			network.Neighbour(t, "eth0", address, fmt.Sprintf("02:00:00:00:00:%02x", n+2))
+		}
+		network.Route(t, "0.0.0.0/0", "192.0.2.254")
+		for _, address := range []string{"192.0.2.26:25", "192.0.2.25:25", "192.0.2.25:587"} {
+			network.Connecting(t, address)
+		}
+	},
+}
+
 // say runs a server that says a text to whoever connects, and hangs up or waits.
 func say(t testing.TB, network *netnstest.Namespace, address, text string, hangUp bool) {
+	t.Helper()
+	serve(t, network, address, func(c net.Conn) {
+		c.Write([]byte(text))
+		if !hangUp {
+			io.Copy(io.Discard, c)
+		}
+	})
+}
+
+// serve runs a server; each of its connections is closed when talk is over.
+func serve(t testing.TB, network *netnstest.Namespace, address string, talk func(net.Conn)) {
 	t.Helper()
 	var l net.Listener
 	var err error
@@ -78,10 +109,7 @@ func say(t testing.TB, network *netnstest.Namespace, address, text string, hangU
 			}
 			go func() {
 				defer c.Close()
-				c.Write([]byte(text))
-				if !hangUp {
-					c.Read(make([]byte, 1))
-				}
+				talk(c)
 			}()
 		}
 	}()

@@ -21,7 +21,7 @@ type accountService interface {
 	CreateAccount(a access.Account, password menu.Secret) error
 	UpdateAccount(a access.Account) error
 	DeleteAccount(user string) error
-	SetPassword(user string, password menu.Secret) error
+	SetPassword(user string, password menu.Secret, by string) (ended int, err error)
 	AddKey(user, authorizedKey string) (access.Key, error)
 	RemoveKey(user, fingerprint string) error
 	UnlockAccount(user string) error
@@ -351,12 +351,19 @@ type userPasswordArgs struct {
 	Password menu.Secret `arg:"password,required" ask:"New password" help:"At least 8 characters."`
 }
 
+// passwordSet is an account with another password, and how many of its logins were ended.
+type passwordSet struct {
+	access.Account
+	Ended int `json:"loginsEnded"`
+}
+
 func userPassword(s accountService) *menu.Command {
-	return menu.Spec[userPasswordArgs, access.Account]{
-		Name:  "password",
-		Help:  "Give a user a new password.",
-		Role:  menu.Administrator,
-		Shape: menu.Object,
+	return menu.Spec[userPasswordArgs, passwordSet]{
+		Name:    "password",
+		Help:    "Give a user a new password; sessions of the user end.",
+		Details: "If it is your own account, the login by which you do this goes on.",
+		Role:    menu.Administrator,
+		Shape:   menu.Object,
 		Ask: func(_ context.Context, _ menu.Caller, a userPasswordArgs, q *menu.Question) error {
 			switch q.Name {
 			case "user":
@@ -369,17 +376,18 @@ func userPassword(s accountService) *menu.Command {
 			}
 			return nil
 		},
-		Run: func(_ context.Context, _ menu.Caller, a userPasswordArgs, out *menu.Out[access.Account]) error {
-			if err := s.SetPassword(a.User, a.Password); err != nil {
+		Run: func(_ context.Context, caller menu.Caller, a userPasswordArgs, out *menu.Out[passwordSet]) error {
+			ended, err := s.SetPassword(a.User, a.Password, caller.Session)
+			if err != nil {
 				return err
 			}
 			account, err := s.Account(a.User)
 			if err != nil {
 				return err
 			}
-			return out.Record(account)
+			return out.Record(passwordSet{account, ended})
 		},
-		Text: func(w io.Writer, a access.Account) { fmt.Fprintf(w, "The password of %s is changed.\n", a.User) },
+		Text: func(w io.Writer, p passwordSet) { passwordChanged(w, p.User, p.Ended) },
 	}.Command()
 }
 

@@ -212,10 +212,13 @@ func noSuchUser(name string, users map[string]user) error {
 // firstAdministrator is the name of the account that the first start makes.
 const firstAdministrator = "admin"
 
-// begin makes the first administrator and returns its password.
-func (a *accounts) begin(h *hasher) (menu.Secret, error) {
+// begin makes the first administrator, whose password it writes into a file, and returns the password.
+func (a *accounts) begin(h *hasher, file string) (menu.Secret, error) {
 	password := randomPassword()
 	hash := h.hash(password)
+	if err := replaceFile(file, []byte(password+"\n")); err != nil {
+		return "", err
+	}
 	return password, a.update(func(users map[string]user) error {
 		users[firstAdministrator] = firstAccount(hash)
 		return nil
@@ -387,6 +390,9 @@ func (d *Daemon) DeleteAccount(name string) error {
 		return nil
 	})
 	if err == nil {
+		if name == firstAdministrator {
+			d.forgetFirstPassword()
+		}
 		d.registry.endUser(name, "account deleted")
 		d.guard.unlock(name)
 		d.histories.forget(name)
@@ -395,19 +401,30 @@ func (d *Daemon) DeleteAccount(name string) error {
 	return d.plain("delete the user", err)
 }
 
-// SetPassword gives an account another password. Its sessions go on.
-func (d *Daemon) SetPassword(name string, password menu.Secret) error {
+// SetPassword gives an account another password and ends its logins: whoever is in by the old one may be why it is changed. The login that
+// the session by belongs to goes on, which is that of somebody who changes their own. It returns how many were ended.
+func (d *Daemon) SetPassword(name string, password menu.Secret, by string) (ended int, err error) {
 	if _, err := d.Account(name); err != nil {
-		return err
+		return 0, err
 	}
 	if err := checkPassword(name, password); err != nil {
-		return err
+		return 0, err
 	}
 	hash := d.hasher.hash(password)
-	return d.plain("set the password", d.accounts.updateUser(name, func(u *user) error {
+	if err := d.accounts.updateUser(name, func(u *user) error {
 		u.Password, u.First = hash, false
 		return nil
-	}))
+	}); err != nil {
+		return 0, d.plain("set the password", err)
+	}
+	if name == firstAdministrator {
+		d.forgetFirstPassword()
+	}
+	keep := ""
+	if s, ok := d.registry.session(by); ok {
+		keep = s.login.id
+	}
+	return d.registry.endWhere("password changed", func(l *login) bool { return l.user == name && l.id != keep }), nil
 }
 
 // CheckPassword reports whether password is the account's, for somebody who is logged in and must prove it again. Guessing

@@ -70,7 +70,7 @@ func TestFirstStart(t *testing.T) {
 	if !d.KeyKnown(t.Context(), "admin", "192.0.2.1", key.Marshal()) {
 		t.Error("the installed key is not known")
 	}
-	if err := d.SetPassword("admin", "another password"); err != nil {
+	if _, err := d.SetPassword("admin", "another password", ""); err != nil {
 		t.Fatal(err)
 	}
 	if g := d.Greeting(caller); g.Notice != "" {

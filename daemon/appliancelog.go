@@ -2,11 +2,13 @@ package daemon
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 )
 
 // keptLogBytes is how large the appliance's log gets before another file is begun; the one before it is kept.
@@ -21,6 +23,7 @@ type applianceLog struct {
 	mu    sync.Mutex
 	file  *os.File
 	bytes int64
+	lost  int // lines, since the last one that is there
 }
 
 func openApplianceLog(dir string) (*applianceLog, error) {
@@ -31,15 +34,22 @@ func openApplianceLog(dir string) (*applianceLog, error) {
 	return l, l.open()
 }
 
-func (l *applianceLog) open() (err error) {
-	if l.file, err = os.OpenFile(l.path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600); err != nil {
+// open opens the file anew. When it cannot, the one that was open before stays.
+func (l *applianceLog) open() error {
+	f, err := os.OpenFile(l.path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
 		return err
 	}
-	info, err := l.file.Stat()
-	if err == nil {
-		l.bytes = info.Size()
+	info, err := f.Stat()
+	if err != nil {
+		f.Close()
+		return err
 	}
-	return err
+	if l.file != nil {
+		l.file.Close()
+	}
+	l.file, l.bytes = f, info.Size()
+	return nil
 }
 
 // older is the file before the present one.
@@ -65,19 +75,26 @@ func (l *applianceLog) Write(line []byte) (int, error) {
 	if l.file == nil {
 		return 0, os.ErrClosed
 	}
-	if l.bytes > 0 && l.bytes+int64(len(line)) > keptLogBytes {
-		l.file.Close()
-		if err := os.Rename(l.path, l.older()); err != nil {
-			return 0, err
-		}
+	if l.bytes > 0 && l.bytes+int64(len(line)) > keptLogBytes && os.Rename(l.path, l.older()) == nil {
 		if err := l.open(); err != nil {
 			return 0, err
 		}
 	}
-	n, err := l.file.Write(line)
-	l.bytes += int64(n)
+	data := line
+	if l.lost > 0 {
+		note := fmt.Sprintf(`{"time":%q,"level":"ERROR","msg":"lines are missing here: the disk did not take them","lines":%d}`, time.Now().Format(time.RFC3339Nano), l.lost)
+		data = append([]byte(note+"\n"), line...)
+	}
+	part, err := appendLine(l.file, data)
+	if err != nil {
+		l.bytes += int64(part)
+		l.lost++
+		return 0, err
+	}
+	l.bytes += int64(len(data))
+	l.lost = 0
 	l.bell.ring()
-	return n, err
+	return len(line), nil
 }
 
 func (l *applianceLog) close() error {

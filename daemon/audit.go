@@ -59,6 +59,8 @@ type auditLog struct {
 	failing  error  // why the last event is not in the log
 	since    time.Time
 	lost     int
+	missing  int  // of those that are lost, were since the last line
+	closed   bool // for good
 }
 
 func openAudit(dir string, log *slog.Logger) (*auditLog, error) {
@@ -170,12 +172,17 @@ func (a *auditLog) write(e access.Event) {
 	if e.Time.IsZero() {
 		e.Time = time.Now()
 	}
-	if err := a.append(e); err != nil {
+	err := a.confess()
+	if err == nil {
+		err = a.append(e)
+	}
+	if err != nil {
 		if a.failing == nil {
 			a.since = time.Now()
 		}
 		a.failing = err
 		a.lost++
+		a.missing++
 		a.log.Error("the audit log cannot be written", "error", err, "act", e.Act, "user", e.User, "source", e.Source, "path", e.Path, "result", e.Result)
 		return
 	}
@@ -183,9 +190,27 @@ func (a *auditLog) write(e access.Event) {
 	a.bell.ring()
 }
 
+// confess has the log itself say that lines are missing, before the first one behind them.
+func (a *auditLog) confess() error {
+	if a.missing == 0 {
+		return nil
+	}
+	err := a.append(access.Event{Time: time.Now(), Act: access.ActSystem, User: "system", Source: localSource, Result: "failed",
+		Message: fmt.Sprintf("%d lines are missing here, since %s: the audit log could not be written", a.missing, a.since.UTC().Format(time.RFC3339))})
+	if err == nil {
+		a.missing = 0
+	}
+	return err
+}
+
 func (a *auditLog) append(e access.Event) error {
-	if a.file == nil {
+	if a.closed {
 		return errors.New("the audit log is closed")
+	}
+	if a.file == nil { // a new file could not be made
+		if err := a.openFile(); err != nil {
+			return err
+		}
 	}
 	if a.bytes >= a.fileBytes {
 		if err := a.rotate(); err != nil {
@@ -200,13 +225,13 @@ func (a *auditLog) append(e access.Event) error {
 	if a.torn {
 		data = append([]byte{'\n'}, data...)
 	}
-	n, err := a.file.Write(data)
-	a.bytes += int64(n)
 	a.dirty = true
-	if err != nil {
-		a.tear(data[:n])
+	if part, err := appendLine(a.file, data); err != nil {
+		a.bytes += int64(part)
+		a.tear(data[:part])
 		return err
 	}
+	a.bytes += int64(len(data))
 	a.previous, a.torn = lineHash(line), false
 	return nil
 }
@@ -276,7 +301,7 @@ func (a *auditLog) trouble() string {
 	}
 	when := a.since.Format("2 January 15:04:05")
 	if a.failing == nil {
-		return fmt.Sprintf("The audit log lacks %d lines since %s; they are in the appliance's own log.", a.lost, when)
+		return fmt.Sprintf("The audit log lacks %d lines since %s; they are in the journal, or where else the appliance's log goes.", a.lost, when)
 	}
 	return fmt.Sprintf("The audit log cannot be written since %s, and lacks %d lines. Is the disk full?", when, a.lost)
 }
@@ -287,7 +312,7 @@ func (a *auditLog) close() (string, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	f := a.file
-	a.file = nil
+	a.file, a.closed = nil, true
 	if f == nil {
 		return a.previous, nil
 	}
@@ -325,7 +350,7 @@ func cut(text string) string {
 }
 
 // Record implements api.Appliance.
-func (d *Daemon) Record(e access.Event) { d.audit.write(e) }
+func (d *Daemon) Record(e access.Event) { d.budgets.record(e) }
 
 // system records something that the appliance did by itself.
 func (d *Daemon) system(e access.Event) {

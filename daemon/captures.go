@@ -33,7 +33,8 @@ type captures struct {
 
 	trimming atomic.Bool // old files are being deleted
 
-	storing sync.Mutex // held while the table is written; taken before mu, which is not held meanwhile
+	unkept  atomic.Bool // the table could not be written as it is
+	storing sync.Mutex  // held while the table is written; taken before mu, which is not held meanwhile
 
 	settingsMu sync.Mutex
 	current    capture.Settings
@@ -41,11 +42,12 @@ type captures struct {
 
 // A record is one capture, running or ended.
 type record struct {
-	Status     capture.Status `json:"status"`     // as it ended; while it runs, as it was when the table was written
-	Spec       capture.Spec   `json:"spec"`       // what it was begun with
-	Management bool           `json:"management"` // the packets of management sessions are in it
-	File       string         `json:"file"`       // the name that its file gets; those of several have numbers in it
-	Payload    bool           `json:"payload"`    // the files hold more than headers
+	Status     capture.Status `json:"status"`           // as it ended; while it runs, as it was when the table was written
+	Spec       capture.Spec   `json:"spec"`             // what it was begun with
+	Management bool           `json:"management"`       // the packets of management sessions are in it
+	File       string         `json:"file"`             // the name that its file gets; those of several have numbers in it
+	Payload    bool           `json:"payload"`          // the files hold more than headers
+	Queued     map[string]int `json:"queued,omitempty"` // by target that wants all: the number of the last file that was queued for it
 	job        *capture.Job   // nil: it does not run
 	busy       bool           // somebody works on it: its job is being made, or its files are finished or removed
 	cancelled  chan struct{}  // closed when it is not to begin any more; nil unless it waits for its time
@@ -264,7 +266,9 @@ func (d *Daemon) StopCapture(_ menu.Caller, name string) (capture.Status, error)
 	// The table says so too before the caller is told, so that what comes next finds a capture that has ended.
 	s := job.Status()
 	d.captures.ended(r, job, s)
-	return s, nil
+	list := []capture.Status{s}
+	d.countExports(list)
+	return list[0], nil
 }
 
 // cancel ends a capture that waits for its time.
@@ -317,7 +321,9 @@ func (d *Daemon) Capture(name string) (capture.Status, error) {
 	if !ok {
 		return capture.Status{}, d.captures.noSuch(name)
 	}
-	return r.status(), nil
+	list := []capture.Status{r.status()}
+	d.countExports(list)
+	return list[0], nil
 }
 
 // Captures lists all captures: those that run first, each part the newest first.
@@ -332,7 +338,9 @@ func (d *Daemon) Captures() []capture.Status {
 			ended = append(ended, s)
 		}
 	}
-	return append(running, ended...)
+	list := append(running, ended...)
+	d.countExports(list)
+	return list
 }
 
 // DeleteCapture removes a capture that has ended, with its files.

@@ -238,3 +238,24 @@ func (d *Daemon) deleteAgreed(name string, f capture.FileInfo, why string) bool 
 	d.system(access.Event{User: "system", Source: localSource, Path: name, Message: "The file " + f.Name + " was deleted " + why})
 	return true
 }
+
+// trimRing deletes the files of a ring that has ended which are more than it keeps. They stayed only until they were copied.
+func (d *Daemon) trimRing(r *record) {
+	deleted := false
+	c := d.captures
+	for {
+		c.mu.Lock()
+		s, keep := &r.Status, int(r.Spec.KeptFiles())
+		if !r.ended() || r.unqueued || keep == 0 || len(s.Files) <= keep || d.AwaitsExport(s.Files[0].Name) {
+			c.mu.Unlock()
+			break
+		}
+		name, oldest := s.Name, s.Files[0]
+		c.takeOut(r, oldest)
+		c.mu.Unlock()
+		deleted = d.deleteAgreed(name, oldest, "as it is copied and its ring keeps newer ones") || deleted
+	}
+	if deleted {
+		d.keepCaptures()
+	}
+}

@@ -69,6 +69,9 @@ func (d *Daemon) launch(r *record, interfaces []capture.Interface, f *captureFil
 	next := 1
 	if before != nil {
 		next = d.captures.nextNumber(r)
+		if spec.Mode == capture.Append {
+			d.captures.lastGrows(r, *before)
+		}
 	}
 	machine, system := machine()
 	job, err := capture.Start(capture.Config{
@@ -93,6 +96,8 @@ func (d *Daemon) launch(r *record, interfaces []capture.Interface, f *captureFil
 		Before:      before,
 		NextFile:    next,
 		Allowance:   d.allowance,
+		Closed:      func(f capture.FileInfo) { d.exportFile(r, spec.Name, f.Name) },
+		Held:        d.AwaitsExport,
 		Turned:      d.keepCaptures,
 		Machine:     machine,
 		System:      system,

@@ -59,10 +59,18 @@ func (c *captures) keep() error {
 	c.storing.Lock()
 	defer c.storing.Unlock()
 	data, err := c.marshal()
-	if err != nil {
-		return err
+	if err == nil {
+		err = replaceFile(c.store, append(data, '\n'))
 	}
-	return replaceFile(c.store, append(data, '\n'))
+	c.unkept.Store(err != nil)
+	return err
+}
+
+// keepAgain writes the table when that was not possible before: the disk was full, and may have room now.
+func (c *captures) keepAgain() {
+	if c.unkept.Load() {
+		c.keep()
+	}
 }
 
 func (c *captures) marshal() ([]byte, error) {
@@ -205,15 +213,21 @@ func (c *captures) nextNumber(r *record) int {
 	return next
 }
 
+// number is that of a file of the capture.
+func (r *record) number(f capture.FileInfo) int {
+	n, _ := capture.FileNumber(r.File, f.Name)
+	return n
+}
+
 // recovered notes what a capture that was interrupted has left; lastSign is when its appliance was last known to live.
 func (c *captures) recovered(r *record, files []capture.FileInfo, err error, lastSign time.Time) capture.Status {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := &r.Status
 	for _, f := range s.Files {
-		// In a ring the oldest file may have been deleted after the table was written.
-		gone := !slices.ContainsFunc(files, func(kept capture.FileInfo) bool { return kept.Name == f.Name })
-		if _, missing := c.files.Lstat(f.Name); gone && missing != nil && f.Packets > 0 && r.Spec.Rotates() {
+		// In a ring the oldest files may have been deleted after the table was written. What is missing behind those that are there is
+		// not written, but lost: it never reached the disk.
+		if r.Spec.Rotates() && len(files) > 0 && r.number(f) < r.number(files[0]) {
 			s.FilesRemoved++
 			s.PacketsRemoved += f.Packets
 			s.BytesRemoved += f.Bytes

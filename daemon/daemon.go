@@ -53,6 +53,7 @@ type Daemon struct {
 	registry  *registry
 	visits    *visitLog
 	audit     *auditLog
+	budgets   *auditBudgets
 	histories *histories
 	files     *os.Root
 	captures  *captures
@@ -69,20 +70,21 @@ type Daemon struct {
 	exports       *exports
 	live          atomic.Int32 // who watches the network now
 
-	kept          *applianceLog
-	adminKeyFile  string
-	started       time.Time
-	firstPassword menu.Secret
-	lastSign      time.Time // when the appliance that ran before was last seen to do something
-	stop          context.CancelFunc
-	tasks         sync.WaitGroup
-	closing       sync.Once
+	kept              *applianceLog
+	adminKeyFile      string
+	started           time.Time
+	firstPassword     menu.Secret
+	firstPasswordFile string
+	lastSign          time.Time // when the appliance that ran before was last seen to do something
+	stop              context.CancelFunc
+	tasks             sync.WaitGroup
+	closing           sync.Once
 }
 
 var _ api.Appliance = (*Daemon)(nil)
 
-// sweepEvery is how often the appliance looks for accounts that have expired and sessions that are idle, and brings the audit log
-// onto the disk.
+// sweepEvery is how often the appliance looks for accounts that have expired and sessions that are idle, and brings onto the disk what
+// is not there yet.
 const sweepEvery = 5 * time.Second
 
 // Open starts the appliance. Its error is for whoever started it: it names files and lines.
@@ -158,7 +160,8 @@ func (d *Daemon) open(o Options) error {
 		return err
 	}
 	d.guard = newGuard(d.config.Login)
-	d.registry = newRegistry(d.config.Limits, d.visits, d.audit.write)
+	d.budgets = newAuditBudgets(d.audit.write)
+	d.registry = newRegistry(d.config.Limits, d.visits, d.budgets.record)
 	if d.histories, err = openHistories(filepath.Join(o.Dir, "history")); err != nil {
 		return err
 	}
@@ -188,11 +191,12 @@ func (d *Daemon) open(o Options) error {
 func (d *Daemon) openAccounts(o Options) error {
 	var fresh bool
 	var err error
+	d.firstPasswordFile = filepath.Join(o.Dir, "first-password")
 	if d.accounts, fresh, err = openAccounts(filepath.Join(o.Dir, "users.json")); err != nil {
 		return err
 	}
 	if fresh {
-		if d.firstPassword, err = d.accounts.begin(d.hasher); err != nil {
+		if d.firstPassword, err = d.accounts.begin(d.hasher, d.firstPasswordFile); err != nil {
 			return err
 		}
 	}
@@ -229,8 +233,23 @@ func lastChange(paths ...string) (last time.Time) {
 	return last
 }
 
-// FirstPassword is the password of the user admin if this start made it, to be shown once; else empty.
+// FirstPassword is the password of the user admin if this start made it, to be shown once on a terminal; else empty.
 func (d *Daemon) FirstPassword() string { return string(d.firstPassword) }
+
+// FirstPasswordFile is the file that the first password stands in, for the appliance's own user alone, until somebody logs in with it or it
+// is changed; else empty. So whatever keeps what the appliance prints, such as the journal, need not have the password.
+func (d *Daemon) FirstPasswordFile() string {
+	if _, err := os.Stat(d.firstPasswordFile); err != nil {
+		return ""
+	}
+	return d.firstPasswordFile
+}
+
+func (d *Daemon) forgetFirstPassword() {
+	if err := os.Remove(d.firstPasswordFile); err != nil && !errors.Is(err, os.ErrNotExist) {
+		d.log.Error("the file of the first password cannot be removed", "error", err)
+	}
+}
 
 // Started is when the appliance was started.
 func (d *Daemon) Started() time.Time { return d.started }
@@ -251,6 +270,8 @@ func (d *Daemon) sweep(ctx context.Context) {
 		d.registry.endIdle(d.effective.Load().idle)
 		d.endExpired()
 		d.deleteOld(time.Now())
+		d.captures.keepAgain()
+		d.budgets.tell(leftOutEvery)
 		d.audit.sync()
 	}
 }
@@ -284,6 +305,7 @@ func (d *Daemon) Close(ctx context.Context) error {
 		case <-ctx.Done():
 			err = errors.New("some captures have not finished their files; the next start does")
 		}
+		d.budgets.tell(0)
 		d.system(access.Event{User: "system", Source: localSource, Message: "The appliance stopped"})
 		err = errors.Join(err, d.release())
 	})

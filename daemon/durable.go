@@ -34,6 +34,19 @@ func replaceFile(path string, data []byte) error {
 	return syncDirectory(filepath.Dir(path))
 }
 
+// appendLine appends a line to a file that was opened for that (O_APPEND), all of it or nothing: of a line that the disk has no room
+// for, what it took is taken back, so that the next line does not stand behind a part of this one. part is what could not be.
+func appendLine(f *os.File, line []byte) (part int, err error) {
+	n, err := f.Write(line)
+	if err == nil || n == 0 {
+		return 0, err
+	}
+	if info, e := f.Stat(); e == nil && f.Truncate(info.Size()-int64(n)) == nil {
+		return 0, err
+	}
+	return n, err
+}
+
 // syncDirectory makes the names in a directory survive a power failure.
 func syncDirectory(path string) error {
 	dir, err := os.Open(path)

@@ -36,6 +36,7 @@ type exports struct {
 	mu      sync.Mutex
 	targets []storedTarget
 	queue   []*capture.Export
+	resting map[string]time.Time // until when targets are left alone that could not be reached
 }
 
 // A storedTarget is a target with its secret.
@@ -61,7 +62,7 @@ const (
 
 func openExports(dir string) (*exports, error) {
 	x := &exports{targetsFile: filepath.Join(dir, "targets.json"), queueFile: filepath.Join(dir, "exports.json"), keyFile: filepath.Join(dir, "export.key"),
-		wake: make(chan struct{}, 1)}
+		wake: make(chan struct{}, 1), resting: make(map[string]time.Time)}
 	var targets targetsFile
 	var queue exportsFile
 	for path, v := range map[string]any{x.targetsFile: &targets, x.queueFile: &queue} {
@@ -79,7 +80,8 @@ func openExports(dir string) (*exports, error) {
 	x.targets = targets.Targets
 	x.queue = slices.DeleteFunc(queue.Exports, func(e *capture.Export) bool { return e == nil })
 	for _, e := range x.queue {
-		if e.State == capture.ExportSending {
+		if !finished(e) {
+			// The oldest comes first again, also if it was the one that was tried in vain.
 			e.State, e.NextTry = capture.ExportWaiting, time.Time{}
 		}
 	}
@@ -196,6 +198,7 @@ func (d *Daemon) DeleteTarget(_ menu.Caller, name string) error {
 	if err := d.exports.keepTargets(); err != nil {
 		return d.plain("keep the targets", err)
 	}
+	d.captures.forgetTarget(name)
 	d.exports.hurry() // what waited for it has nothing to wait for
 	return nil
 }
@@ -206,6 +209,7 @@ func (x *exports) hurry() {
 	for _, e := range x.queue {
 		e.NextTry = time.Time{}
 	}
+	clear(x.resting)
 	x.mu.Unlock()
 	x.changed()
 }
@@ -263,9 +267,21 @@ func (d *Daemon) Exports() []capture.Export {
 	defer x.mu.Unlock()
 	list := []capture.Export{}
 	for _, e := range slices.Backward(x.queue) {
-		list = append(list, *e)
+		now := *e
+		if !finished(e) {
+			now.NextTry = x.nextTry(e)
+		}
+		list = append(list, now)
 	}
 	return list
+}
+
+// nextTry of a copy that waits: not before that of its target. Called with mu held.
+func (x *exports) nextTry(e *capture.Export) time.Time {
+	if rest := x.resting[e.Target]; rest.After(e.NextTry) {
+		return rest
+	}
+	return e.NextTry
 }
 
 // ExportPackets queues the files of a capture that has ended, or a file.
@@ -295,39 +311,62 @@ func (d *Daemon) ExportPackets(caller menu.Caller, name, target string) ([]captu
 	return d.enqueue(of, files, target, caller.User)
 }
 
-// exportCapture queues the files of a capture that has just ended, for the targets that want all.
-func (d *Daemon) exportCapture(r *record, s capture.Status) {
-	defer func() {
-		d.captures.mu.Lock()
-		defer d.captures.mu.Unlock()
-		r.unqueued = false
-	}()
-	var files []string
-	for _, f := range s.Files {
-		files = append(files, f.Name)
-	}
+// exportFile queues a file that a running capture has just closed, for the targets that want all.
+func (d *Daemon) exportFile(r *record, name, file string) {
 	for _, t := range d.Targets() {
-		if !t.Auto || len(files) == 0 {
-			continue
-		}
-		if _, err := d.enqueue(s.Name, files, t.Name, "system"); err != nil {
-			d.log.Error("the files of a capture cannot be queued for their target", "name", s.Name, "target", t.Name, "error", err)
+		if t.Auto {
+			d.enqueueAuto(r, name, []string{file}, t.Name)
 		}
 	}
 }
 
-// enqueue adds copies to the queue. A file that waits for the target already waits once.
+// exportCapture queues the files of a capture that has just ended, for the targets that want all, unless that was done as they
+// closed. If somebody goes on with the capture already, its next end is time enough.
+func (d *Daemon) exportCapture(r *record, s capture.Status) {
+	for _, t := range d.Targets() {
+		if t.Auto {
+			d.enqueueAuto(r, s.Name, d.captures.unqueuedFor(r, t.Name, s.Files), t.Name)
+		}
+	}
+	d.captures.mu.Lock()
+	if r.ended() {
+		r.unqueued = false
+	}
+	d.captures.mu.Unlock()
+	d.trimRing(r)
+}
+
+func (d *Daemon) enqueueAuto(r *record, name string, files []string, target string) {
+	if len(files) == 0 {
+		return
+	}
+	if _, err := d.enqueue(name, files, target, systemOwner); err != nil {
+		d.log.Error("the files of a capture cannot be queued for their target", "name", name, "target", target, "error", err)
+		return
+	}
+	d.captures.wasQueued(r, target, files[len(files)-1])
+}
+
+// systemOwner is who asks for the copies that a target's own setting asks for.
+const systemOwner = "system"
+
+// enqueue adds copies to the queue. A file that waits for the target already waits once; if a user asks, its turn comes at once.
 func (d *Daemon) enqueue(of string, files []string, target, owner string) ([]capture.Export, error) {
 	x := d.exports
 	var added []capture.Export
 	x.mu.Lock()
+	if owner != systemOwner {
+		delete(x.resting, target)
+	}
 	for _, f := range files {
 		i := slices.IndexFunc(x.queue, func(e *capture.Export) bool { return e.File == f && e.Target == target && !finished(e) })
 		if i < 0 {
 			x.queue = append(x.queue, &capture.Export{File: f, Capture: of, Target: target, State: capture.ExportWaiting, Queued: time.Now(), Owner: owner})
 			i = len(x.queue) - 1
 		}
-		x.queue[i].NextTry = time.Time{}
+		if owner != systemOwner {
+			x.queue[i].NextTry = time.Time{}
+		}
 		added = append(added, *x.queue[i])
 	}
 	x.mu.Unlock()
@@ -344,6 +383,27 @@ func (d *Daemon) AwaitsExport(file string) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	return slices.ContainsFunc(x.queue, func(e *capture.Export) bool { return e.File == file && !finished(e) })
+}
+
+// countExports says in statuses how many of their files still have to be copied.
+func (d *Daemon) countExports(list []capture.Status) {
+	x := d.exports
+	x.mu.Lock()
+	waiting := make(map[string]bool)
+	for _, e := range x.queue {
+		if !finished(e) {
+			waiting[e.File] = true
+		}
+	}
+	x.mu.Unlock()
+	for i := range list {
+		list[i].FilesAwaitingExport = 0
+		for _, f := range list[i].Files {
+			if waiting[f.Name] {
+				list[i].FilesAwaitingExport++
+			}
+		}
+	}
 }
 
 func (x *exports) changed() {
@@ -380,7 +440,7 @@ func (x *exports) due(now time.Time) (_ *capture.Export, wait time.Duration) {
 		if finished(e) {
 			continue
 		}
-		if until := e.NextTry.Sub(now); until > 0 {
+		if until := x.nextTry(e).Sub(now); until > 0 {
 			wait = min(wait, until)
 			continue
 		}
@@ -403,10 +463,15 @@ func (d *Daemon) export(ctx context.Context, e *capture.Export) {
 	switch {
 	case err == nil:
 		e.State, e.Error, e.Finished, e.Sent = capture.ExportDone, "", time.Now(), e.Bytes
-	case errors.As(err, &gone):
+		delete(x.resting, e.Target)
+	case errors.As(err, &gone) && gone.Kind == menu.NotFound:
 		e.State, e.Error, e.Finished = capture.ExportFailed, gone.Message, time.Now()
 	default:
 		e.State, e.Error, e.NextTry = capture.ExportWaiting, menu.Sentence(exportError(err)), time.Now().Add(growing(min(e.Tries, 30), firstRetry, lastRetry))
+		if export.Unreachable(err) {
+			// The others for it wait too, or those for other targets would have to wait for them all.
+			x.resting[e.Target] = e.NextTry
+		}
 	}
 	now := *e
 	x.mu.Unlock()
@@ -423,6 +488,7 @@ func (d *Daemon) export(ctx context.Context, e *capture.Export) {
 			event.Message = "The file was not copied to the target " + now.Target + ": " + now.Error
 		}
 		d.system(event)
+		d.released(now.File)
 	}
 }
 
@@ -430,7 +496,10 @@ func (d *Daemon) export(ctx context.Context, e *capture.Export) {
 func exportError(err error) string {
 	var known *export.Error
 	var key *export.HostKeyError
+	var ours *menu.Error
 	switch {
+	case errors.As(err, &ours):
+		return ours.Message
 	case errors.As(err, &key):
 		return "the host of the target has another key than it should: " + key.HostKey
 	case errors.As(err, &known):
@@ -439,7 +508,7 @@ func exportError(err error) string {
 	return "the copy failed"
 }
 
-// send copies the file. A *menu.Error is for good.
+// send copies the file. A *menu.Error of the kind NotFound is for good.
 func (d *Daemon) send(ctx context.Context, e *capture.Export) error {
 	x := d.exports
 	x.mu.Lock()

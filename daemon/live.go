@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"time"
 
 	"diagsh/capture"
 	"diagsh/capture/afpacket"
@@ -76,7 +77,7 @@ func (d *Daemon) OpenLive(ctx context.Context, caller menu.Caller, request captu
 	machine, system := machine()
 	return &liveSource{Source: source, daemon: d}, capture.FileHeader{
 		Format: format, Interfaces: interfaces, SnapLength: snap, Filter: f.expression, MaxBytes: capture.Unlimited,
-		Machine: machine, System: system, Application: d.product,
+		Machine: machine, System: system, Application: d.product, Start: time.Now(),
 	}, nil
 }
 
@@ -92,13 +93,13 @@ func (s *liveSource) Close() error {
 	return s.Source.Close()
 }
 
-// WatchCapture shows the packets of a running capture as they are written, and its interfaces.
-func (d *Daemon) WatchCapture(name string) (capture.Source, []capture.Interface, error) {
+// WatchCapture shows the packets of a running capture as they are written. The function tells its interfaces, to which others may join.
+func (d *Daemon) WatchCapture(name string) (capture.Source, func() []capture.Interface, error) {
 	_, job, err := d.captures.runningJob(name)
 	if err != nil {
 		return nil, nil, err
 	}
-	return job.Watch(), job.Interfaces(), nil
+	return job.Watch(), job.Interfaces, nil
 }
 
 // HoldsPayload implements api.Files.

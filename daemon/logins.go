@@ -48,6 +48,9 @@ func (d *Daemon) Login(ctx context.Context, c access.Credentials) (access.Login,
 		d.recordRefusal(c, method, "the "+method+" is not the user's")
 		return access.Login{}, refusal
 	}
+	if u.First && method == access.Password {
+		d.forgetFirstPassword()
+	}
 	l, err := d.registry.login(u.User, u.Role, c.Source, method)
 	if err != nil {
 		d.recordRefusal(c, method, err.Error())
@@ -224,7 +227,7 @@ func (d *Daemon) Greeting(caller menu.Caller) access.Greeting {
 	case trouble != "" && caller.Role == menu.Administrator:
 		g.Notice = trouble
 	case u.First:
-		g.Notice = "Your password is the one that was printed at the first start. Change it with passwd."
+		g.Notice = "Your password is the one of the first start. Change it with passwd."
 	case u.Expires != nil && time.Until(*u.Expires) < 7*24*time.Hour:
 		g.Notice = "Your account expires on " + u.Expires.Format("2 January 2006 at 15:04 MST") + "."
 	}

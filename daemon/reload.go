@@ -59,7 +59,7 @@ func (d *Daemon) ReloadLosses(files bool) ([]access.Loss, error) {
 }
 
 // Reload goes back to factory values. What can be refused comes first, and the accounts last, so that whoever meets a failure on the way
-// can still come in and try again.
+// can still come in and try again: every step that was done is done, and doing it again changes nothing.
 func (d *Daemon) Reload(caller menu.Caller, files bool) (access.Reload, error) {
 	lost, err := d.ReloadLosses(files)
 	if err != nil {
@@ -80,14 +80,21 @@ func (d *Daemon) Reload(caller menu.Caller, files bool) (access.Reload, error) {
 		}},
 	} {
 		if err := step.do(); err != nil {
-			return access.Reload{}, d.plain(step.what, err)
+			return access.Reload{}, d.halfway(step.what, err)
 		}
 	}
 	password, err := d.reloadAccounts(caller)
 	if err != nil {
-		return access.Reload{}, d.plain("reset the accounts", err)
+		return access.Reload{}, d.halfway("reset the accounts", err)
 	}
 	return access.Reload{Lost: lost, User: firstAdministrator, Password: password}, nil
+}
+
+// halfway says that the appliance is between its values and the factory's, and how to go on.
+func (d *Daemon) halfway(step string, err error) error {
+	failure := *menu.AsError(d.plain(step, err))
+	failure.Hint = "Accounts and passwords are as before, what comes before this step is reset already. Remove the cause, which the log tells, and reload again"
+	return &failure
 }
 
 // reloadConfiguration commits the empty document, and drops what anybody had pending.
@@ -164,6 +171,7 @@ func (d *Daemon) reloadAccounts(caller menu.Caller) (menu.Secret, error) {
 	if err != nil {
 		return "", err
 	}
+	d.forgetFirstPassword()
 	for _, u := range before {
 		d.guard.unlock(u.User)
 		d.histories.forget(u.User)

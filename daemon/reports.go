@@ -42,7 +42,8 @@ const (
 type reports struct {
 	boundary Boundary
 	store    string
-	making   sync.Mutex // held while one is made
+	making   sync.Mutex    // held while one is made
+	partTime time.Duration // that a part may take
 
 	mu   sync.Mutex
 	list []access.Report // the oldest first
@@ -50,7 +51,7 @@ type reports struct {
 
 // openReports reads the table, and removes what a crash left of reports that were being made.
 func openReports(dir string, files *os.Root) (*reports, error) {
-	r := &reports{store: filepath.Join(dir, "reports.json")}
+	r := &reports{store: filepath.Join(dir, "reports.json"), partTime: partTime}
 	data, err := readIfPresent(r.store)
 	if err != nil {
 		return nil, err
@@ -184,6 +185,9 @@ func (m *maker) make() (err error) {
 	}()
 	err = m.write(file)
 	if err == nil {
+		err = m.room(0, reportRoom)
+	}
+	if err == nil {
 		err = file.Sync()
 	}
 	info, statErr := file.Stat()
@@ -242,7 +246,22 @@ func (m *maker) room(more, reserve int64) error {
 		return menu.Errorf(menu.State, "The disk is low: %s are free and %s are kept in reserve", menu.Size(free>>20<<20), menu.Size(reserve>>20<<20)).
 			WithHint("Delete files of the diagnostic directory first, or leave the captures out")
 	}
-	return nil
+	return m.quota(more)
+}
+
+// quota makes sure that so many bytes more stay within what the diagnostic directory may have; as for a capture, old files go first where
+// that was agreed to. What is written so far counts.
+func (m *maker) quota(more int64) error {
+	quota := m.d.config.Captures.Quota
+	if quota == 0 {
+		return nil
+	}
+	used, err := m.d.captures.used()
+	if err != nil || used+more <= quota || m.d.config.Captures.DeleteOldest && m.d.trim(quota-more) {
+		return err
+	}
+	return menu.Errorf(menu.State, "The diagnostic directory may have %s, and the report does not fit into what is left of it", menu.Size(quota)).
+		WithHint("Delete files of it first, or leave the captures out")
 }
 
 // write writes the archive.
@@ -356,7 +375,7 @@ func (m *maker) part(number int, p access.ReportPart) error {
 	}
 	defer s.close()
 	began := time.Now()
-	ctx, cancel := context.WithTimeout(m.ctx, partTime)
+	ctx, cancel := context.WithTimeout(m.ctx, m.d.reports.partTime)
 	defer cancel()
 	required, err := m.d.reports.boundary.RunWithin(ctx, m.caller, p.Path, p.Arguments, s)
 	c := access.Content{Title: p.Title, Command: commandLine(p), Result: "ok", Seconds: time.Since(began).Round(time.Millisecond).Seconds()}
@@ -366,7 +385,7 @@ func (m *maker) part(number int, p access.ReportPart) error {
 	case s.failed != nil:
 		return s.failed
 	case ctx.Err() != nil:
-		c.Result, c.Reason = menu.Interrupted.String(), fmt.Sprintf("It took longer than %s", menu.FormatDuration(partTime))
+		c.Result, c.Reason = menu.Interrupted.String(), fmt.Sprintf("It took longer than %s", menu.FormatDuration(m.d.reports.partTime))
 	case s.full():
 		c.Reason = fmt.Sprintf("It is larger than %s; the rest is left out", menu.Size(partBytes))
 	case err != nil:

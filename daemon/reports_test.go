@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"diagsh/access"
 	"diagsh/menu"
@@ -165,4 +166,97 @@ func FuzzEscapeText(f *testing.F) {
 			t.Errorf("%q has other lines: %q", text, got)
 		}
 	})
+}
+
+// A part that takes too long is given up and named with the reason; the others are there.
+func TestReportPartTakesTooLong(t *testing.T) {
+	d, create := withCommands(t, map[string]func(context.Context, menu.Sink) error{"last": last, "endless": func(ctx context.Context, sink menu.Sink) error {
+		if err := sink.Text([]byte("the beginning\n")); err != nil {
+			return err
+		}
+		<-ctx.Done()
+		return ctx.Err()
+	}})
+	d.reports.partTime = time.Second
+	report, err := create(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c := report.Contents[0]; c.Result != "interrupted" || c.Reason != "It took longer than 1s" || c.Page == "" {
+		t.Errorf("%+v", c)
+	}
+	if c := report.Contents[1]; c.Result != "ok" || c.Records != 1 {
+		t.Errorf("%+v", c)
+	}
+}
+
+// A report that does not fit into the quota of the diagnostic directory is not made, whether that is known before it begins or when it is
+// written; what was written of it is gone.
+func TestReportStaysWithinTheQuota(t *testing.T) {
+	const quota = 16 << 20
+	d, create := withCommands(t, map[string]func(context.Context, menu.Sink) error{"last": last})
+	d.config.Captures.Quota = quota
+	for _, free := range []int64{0, 10} {
+		if err := os.Truncate(fileOf(t, d, "capture.pcap"), quota-free); err != nil {
+			t.Fatal(err)
+		}
+		_, err := create(t.Context())
+		wantKind(t, err, menu.State)
+		if err == nil || !strings.Contains(err.Error(), "may have 16MB") {
+			t.Errorf("%d bytes are free: %v", free, err)
+		}
+		if used, err := d.captures.used(); err != nil || used != quota-free || len(d.Reports()) > 0 {
+			t.Errorf("%d bytes are used, %d reports, %v", used, len(d.Reports()), err)
+		}
+	}
+	if err := os.Truncate(fileOf(t, d, "capture.pcap"), quota/2); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := create(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// fileOf is the path of a file in the diagnostic directory, which is made if need be.
+func fileOf(t *testing.T, d *Daemon, name string) string {
+	t.Helper()
+	path := filepath.Join(d.captures.path, name)
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	return path
+}
+
+// Factory values that cannot be reached in one go: the step is named, everybody can still come in, and the second try succeeds.
+func TestReloadFailsMidway(t *testing.T) {
+	d := start(t, Options{Dir: prepare(t)})
+	file := fileOf(t, d, "kept.pcap")
+	obstacle := filepath.Join(d.captures.settings, "obstacle")
+	if err := os.MkdirAll(obstacle, 0o700); err != nil { // a folder that is not empty cannot be removed as a file is
+		t.Fatal(err)
+	}
+	before := d.Accounts()
+	_, err := d.Reload(adminCaller, true)
+	wantKind(t, err, menu.Failed)
+	if err == nil || !strings.Contains(err.Error(), "reset the settings of captures") || !strings.Contains(err.Error(), "reload again") {
+		t.Errorf("%v", err)
+	}
+	if now := d.Accounts(); len(now) != len(before) {
+		t.Errorf("%d accounts, there were %d", len(now), len(before))
+	}
+	if _, err := os.Stat(file); err != nil {
+		t.Errorf("a step behind the one that failed was done: %v", err)
+	}
+	if err := os.RemoveAll(d.captures.settings); err != nil {
+		t.Fatal(err)
+	}
+	done, err := d.Reload(adminCaller, true)
+	if err != nil || done.Password == "" || len(d.Accounts()) != 1 {
+		t.Errorf("%v, %d accounts", err, len(d.Accounts()))
+	}
+	if _, err := os.Stat(file); err == nil {
+		t.Error("the files are still there")
+	}
 }

@@ -58,6 +58,8 @@ func (s *spool) Form() menu.Form { return menu.BothForms }
 
 func (s *spool) Progress(string) {}
 
+func (s *spool) View(bool) {}
+
 // Text implements menu.Sink. Commands write whole characters.
 func (s *spool) Text(text []byte) error {
 	return s.done(s.page.write(escapeText(text)))

@@ -184,11 +184,12 @@ func (r *registry) endUser(user, reason string) {
 	r.endWhere(reason, func(l *login) bool { return l.user == user })
 }
 
-// endWhere ends logins and writes it down. A reason that a login was given earlier stands.
-func (r *registry) endWhere(reason string, chosen func(*login) bool) {
+// endWhere ends logins, writes it down and counts them. A reason that a login was given earlier stands.
+func (r *registry) endWhere(reason string, chosen func(*login) bool) int {
 	r.writing.Lock()
 	defer r.writing.Unlock()
-	for _, l := range r.take(reason, chosen) {
+	ended := r.take(reason, chosen)
+	for _, l := range ended {
 		if !l.visit {
 			continue
 		}
@@ -196,6 +197,7 @@ func (r *registry) endWhere(reason string, chosen func(*login) bool) {
 		r.record(access.Event{Act: access.ActLogout, User: l.user, Role: l.role, Source: l.source, Session: l.id, Result: "ok",
 			Message: l.reason, Seconds: time.Since(l.began).Seconds()})
 	}
+	return len(ended)
 }
 
 // take takes logins and their sessions out of the registry.

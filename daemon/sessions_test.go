@@ -236,6 +236,50 @@ func TestGreeting(t *testing.T) {
 	}
 }
 
+// Another password ends what was begun with the old one, but not the session in which somebody changes their own; a deletion or the
+// end of the account ends all.
+func TestAccountChangesEndSessions(t *testing.T) {
+	d := start(t, Options{Dir: prepare(t)})
+	begin := func(user string) (string, <-chan struct{}) {
+		caller, ended, _, err := d.Attach(logIn(t, d, user, "192.0.2.1").ID, "shell")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return caller.Session, ended
+	}
+	own, ownEnded := begin("ops")
+	_, otherEnded := begin("ops")
+	root, rootEnded, _, err := d.Local(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := d.SetPassword("ops", "a new secret", own); n != 1 || err != nil || isClosed(ownEnded) || !isClosed(otherEnded) {
+		t.Errorf("an own change ends %d logins, %v; own %v, other %v", n, err, isClosed(ownEnded), isClosed(otherEnded))
+	}
+	if e := events(t, d, access.EventFilter{Act: access.ActLogout, User: "ops"}); len(e) != 1 || e[0].Message != "password changed" {
+		t.Errorf("the audit log says %+v", e)
+	}
+	if _, err := d.SetPassword("ops", "short", root.Session); err == nil || isClosed(ownEnded) {
+		t.Error("a change that is refused ends sessions")
+	}
+	if n, err := d.SetPassword("ops", "ops-secret", root.Session); n != 1 || err != nil || !isClosed(ownEnded) || isClosed(rootEnded) {
+		t.Errorf("a change by an administrator ends %d logins, %v", n, err)
+	}
+	_, ended := begin("ops")
+	a, _ := d.Account("ops")
+	past := time.Now().Add(-time.Second)
+	a.Expires = &past
+	if wantKind(t, d.UpdateAccount(a), 0); !isClosed(ended) {
+		t.Error("an account that is ended has a session")
+	}
+	a.Expires = nil
+	wantKind(t, d.UpdateAccount(a), 0)
+	_, ended = begin("ops")
+	if wantKind(t, d.DeleteAccount("ops"), 0); !isClosed(ended) {
+		t.Error("an account that is deleted has a session")
+	}
+}
+
 func TestCloseEndsSessions(t *testing.T) {
 	dir := prepare(t)
 	d := start(t, Options{Dir: dir})

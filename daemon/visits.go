@@ -35,6 +35,7 @@ type visitLog struct {
 	file   *os.File
 	path   string
 	lines  int         // in the file
+	behind bool        // the file lacks something
 	visits []visitLine // the oldest first
 }
 
@@ -68,7 +69,14 @@ func openVisits(path string, lastSign time.Time, log *slog.Logger) (*visitLog, e
 			l.Ended, l.Reason = &end, "appliance stopped"
 		}
 	}
-	return v, v.rewrite()
+	if err := v.rewrite(); err != nil {
+		// A full disk is no reason not to start. What is missing in the file is there with the first line that finds room.
+		log.Error("the log of logins cannot be written", "error", err)
+		v.behind = true
+		v.file, err = os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+		return v, err
+	}
+	return v, nil
 }
 
 // rewrite drops what is too old and replaces the file.
@@ -100,7 +108,7 @@ func (v *visitLog) rewrite() error {
 	if v.file != nil {
 		v.file.Close()
 	}
-	v.file, v.lines = f, len(v.visits)
+	v.file, v.lines, v.behind = f, len(v.visits), false
 	return nil
 }
 
@@ -126,14 +134,14 @@ func (v *visitLog) end(login string, when time.Time, reason string) {
 // write appends a line. A log that cannot be written stops no login; the appliance's own log says so.
 func (v *visitLog) write(l visitLine) {
 	line, err := json.Marshal(l)
-	if err == nil {
-		_, err = v.file.Write(append(line, '\n'))
+	if err == nil && (v.behind || v.lines > 4*keptVisits) {
+		err = v.rewrite() // with this one
+	} else if err == nil {
+		_, err = appendLine(v.file, append(line, '\n'))
 		v.lines++
 	}
-	if err == nil && v.lines > 4*keptVisits {
-		err = v.rewrite()
-	}
 	if err != nil {
+		v.behind = true
 		v.log.Error("the log of logins cannot be written", "error", err)
 	}
 }

@@ -21,6 +21,7 @@ need lftp lftp
 need tshark tshark
 need capinfos wireshark-common
 need tcpdump tcpdump
+need mkfs.ext4 e2fsprogs
 need ssh-audit ssh-audit
 python3 -c 'import paramiko' 2>/dev/null || /usr/bin/python3 -c 'import paramiko' 2>/dev/null || missing="$missing python3-paramiko"
 

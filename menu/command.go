@@ -89,6 +89,9 @@ type Sink interface {
 	// Progress shows how far long work has got, or a table of several rows that the next one takes the place of; a reader that is no
 	// terminal ignores it.
 	Progress(s string)
+	// View says that the text from here on takes the place of the view before, up to View(false); a reader that is no terminal has one
+	// behind the other.
+	View(begins bool)
 }
 
 // A Form is how output is wanted.
@@ -152,6 +155,20 @@ func (o *Out[R]) Printf(format string, args ...any) error {
 // Progress shows how far it has got, on a terminal only.
 func (o *Out[R]) Progress(format string, args ...any) {
 	o.sink.Progress(fmt.Sprintf(format, args...))
+}
+
+// View writes, by what do writes, the present state of something that is looked at again and again: a terminal shows it in the place of
+// the view before. A view that fails is not shown.
+func (o *Out[R]) View(do func() error) error {
+	if o.sink.Form() == JSONForm {
+		return do()
+	}
+	o.sink.View(true)
+	if err := do(); err != nil {
+		return err
+	}
+	o.sink.View(false)
+	return o.err
 }
 
 func (o *Out[R]) keep(err error) error {

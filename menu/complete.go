@@ -73,6 +73,19 @@ func (c *Command) complete(ctx context.Context, caller Caller, words []Word, par
 	args := reflect.New(c.argType).Elem()
 	first := true
 	for len(words) > 0 {
+		if p, value, carried := c.flag(words[0]); p != nil {
+			switch {
+			case !carried && len(words) == 1:
+				c.values(ctx, caller, args, p, partial, quoted, found)
+				return
+			case !carried:
+				value, words = words[1].Text, words[1:]
+			}
+			given[p.Name] = value
+			_ = p.set(args, value)
+			words, first = words[1:], first && !p.Main
+			continue
+		}
 		p := c.param(words[0].Text)
 		if p == nil {
 			p = c.abbreviated(words[0].Text)
@@ -80,7 +93,14 @@ func (c *Command) complete(ctx context.Context, caller Caller, words []Word, par
 		if p == nil {
 			if main := c.main(); first && main != nil {
 				given[main.Name] = words[0].Text
+				_ = main.set(args, words[0].Text)
 				words, first = words[1:], false
+				continue
+			}
+			if next := c.next(given); next != nil {
+				given[next.Name] = words[0].Text
+				_ = next.set(args, words[0].Text)
+				words = words[1:]
 				continue
 			}
 			return
@@ -108,6 +128,8 @@ func (c *Command) complete(ctx context.Context, caller Caller, words []Word, par
 		if main.Assisted && partial != "" {
 			return
 		}
+	} else if next := c.next(given); next != nil {
+		c.values(ctx, caller, args, next, partial, quoted, found)
 	}
 	if quoted {
 		return
@@ -121,6 +143,11 @@ func (c *Command) keywords(given Arguments, partial string, found *Completion) {
 		p := &c.Params[i]
 		if _, ok := given[p.Name]; !ok {
 			found.add(partial, p.Name, p.Help)
+			for _, f := range p.Flags {
+				if name, _, _ := strings.Cut(f, "="); partial != "" && !begun(name) {
+					found.add(partial, name, p.Help)
+				}
+			}
 		}
 	}
 }

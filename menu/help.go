@@ -64,6 +64,9 @@ func (c *Command) help(b *strings.Builder, path []string) {
 		if len(p.Choices) > 0 {
 			notes = append(notes, or(p.Choices))
 		}
+		if flags := p.flagForms(); len(flags) > 0 {
+			notes = append(notes, "also "+strings.Join(flags, ", "))
+		}
 		if p.Default != "" {
 			notes = append(notes, "default "+p.Default)
 		}

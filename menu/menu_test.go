@@ -106,6 +106,7 @@ func (p *page) Form() menu.Form     { return p.form }
 func (p *page) Text(b []byte) error { p.text.Write(b); return nil }
 func (p *page) Data(b []byte) error { return p.Text(b) }
 func (p *page) Progress(string)     {}
+func (p *page) View(bool)           {}
 func (p *page) Record(v any, s menu.Shape) error {
 	p.rows, p.kind = append(p.rows, v), s
 	return nil
@@ -376,6 +377,32 @@ func TestSecretsAreMasked(t *testing.T) {
 	}
 	if !c.HasSecret(menu.Arguments{"password": "x"}) || c.HasSecret(menu.Arguments{"host": "x"}) {
 		t.Error("HasSecret is wrong")
+	}
+}
+
+// A secret in a URL is one in whatever argument it stands, also when its writer escaped nothing.
+func TestSecretsOfURLsAreMasked(t *testing.T) {
+	c := newBench().ping()
+	for text, want := range map[string]string{
+		"sftp://me:s3cret@host/folder":             "sftp://me:******@host/folder",
+		"HTTPS://me:s3cret@host:8443/a":            "HTTPS://me:******@host:8443/a",
+		"sftp://me:s3/cr@e:t?@host/":               "sftp://me:******@host/",
+		"sftp://me:s3 cret@host/":                  "sftp://me:******@host/",
+		"sftp://:s3cret@":                          "sftp://:******@",
+		"https://host/put?sig=s3cret":              "https://host/put?******",
+		"see https://a:s3cret@b/ and ftp://c:s3@d": "see https://a:******@b/ and ftp://c:******@d",
+		`"sftp://me:s3cret@host/" is no name`:      `"sftp://me:******@host/" is no name`,
+		"sftp://me@host:22/":                       "sftp://me@host:22/",
+		"https://host:8443/a/b":                    "https://host:8443/a/b",
+		"host 192.0.2.1 and port 25":               "host 192.0.2.1 and port 25",
+	} {
+		if got := menu.MaskedURLs(text); got != want {
+			t.Errorf("%q becomes %q; want %q", text, got, want)
+		}
+		args := menu.Arguments{"host": text}
+		if got := c.Masked(args)["host"]; got != want || c.HasSecret(args) != (want != text) {
+			t.Errorf("the argument %q becomes %q, a secret: %v", text, got, c.HasSecret(args))
+		}
 	}
 }
 

@@ -17,6 +17,10 @@ import (
 //	Format string        `arg:"format" choices:"pcap|pcapng"`
 //	Count  int           `arg:"packets" min:"1" max:"1000000"`
 //
+// The option next lets the value stand without its keyword behind the main one, as a dialogue asks for it behind that one; several fill in
+// the order of the fields. The tag flag names other forms, divided by blanks: "-c" takes the next word (a yes or no takes none), "-I=icmp"
+// stands for the value behind the sign, and a single character such as "@" begins the word that has the value.
+//
 // The option unlimited lets a number, size or duration also be the word unlimited. The option stream says that the command, given
 // this argument, yields a Stream whatever its Shape is otherwise.
 //
@@ -26,6 +30,8 @@ type Param struct {
 	Name     string   `json:"name"`
 	Type     string   `json:"type"`
 	Main     bool     `json:"main,omitempty"`     // may be given without its keyword
+	Next     bool     `json:"next,omitempty"`     // behind the main one, too
+	Flags    []string `json:"flags,omitempty"`    // other forms of keyword or of keyword and value
 	Required bool     `json:"required,omitempty"` // the one-line form and the API must give it
 	Ask      string   `json:"question,omitempty"` // what a dialogue asks; empty: a dialogue does not ask
 	Default  string   `json:"default,omitempty"`
@@ -79,7 +85,7 @@ func params(t reflect.Type) []Param {
 			continue
 		}
 		name, options, _ := strings.Cut(tag, ",")
-		p := Param{Name: name, Ask: f.Tag.Get("ask"), Default: f.Tag.Get("default"), Unit: f.Tag.Get("unit"), Help: f.Tag.Get("help"), field: f.Index, typ: f.Type}
+		p := Param{Name: name, Ask: f.Tag.Get("ask"), Default: f.Tag.Get("default"), Unit: f.Tag.Get("unit"), Help: f.Tag.Get("help"), Flags: strings.Fields(f.Tag.Get("flag")), field: f.Index, typ: f.Type}
 		if f.Type.Kind() == reflect.Pointer {
 			p.pointer, p.typ = true, f.Type.Elem()
 		}
@@ -92,6 +98,8 @@ func params(t reflect.Type) []Param {
 			case "":
 			case "main":
 				p.Main = true
+			case "next":
+				p.Next = true
 			case "required":
 				p.Required = true
 			case "unlimited":
@@ -306,28 +314,6 @@ func jsonText(p *Param, value any) (string, error) {
 		}
 	}
 	return "", Wrong(p.Name, "%s cannot have that JSON value", p.Name).WithHint("It takes a %s", p.Type)
-}
-
-// Masked returns the arguments as an audit log may keep them: secrets as asterisks.
-func (c *Command) Masked(args Arguments) Arguments {
-	masked := make(Arguments, len(args))
-	for name, text := range args {
-		if p := c.param(name); p == nil || p.Type == "secret" {
-			text = "******"
-		}
-		masked[name] = text
-	}
-	return masked
-}
-
-// HasSecret reports whether the arguments hold a secret, so that a history must not keep the line.
-func (c *Command) HasSecret(args Arguments) bool {
-	for name := range args {
-		if p := c.param(name); p != nil && p.Type == "secret" {
-			return true
-		}
-	}
-	return false
 }
 
 func (c *Command) param(name string) *Param {

@@ -130,10 +130,22 @@ func (m *Menu) placeOf(word string) (place []string) {
 	return place
 }
 
-// arguments reads `[VALUE] {KEYWORD VALUE}`; the value of a yes or no that is yes may be left out.
+// arguments reads `[VALUE {VALUE}] {KEYWORD VALUE}`; the value of a yes or no that is yes may be left out. Flags may stand anywhere, also
+// before the main value.
 func (c *Command) arguments(words []Word, abbreviate bool) (Arguments, error) {
 	args := Arguments{}
 	for first := true; len(words) > 0; first = false {
+		rest, err := c.flags(args, words)
+		if err != nil {
+			return nil, err
+		}
+		if words = rest; len(words) == 0 {
+			break
+		}
+		first = first && (c.main() == nil || args[c.main().Name] == "")
+		if !words[0].Quoted && c.likeFlag(words[0].Text) {
+			return nil, c.unknownFlag(words[0].Text)
+		}
 		p := c.param(words[0].Text)
 		if p == nil && abbreviate && !words[0].Quoted && (!first || c.main() == nil || len(words) > 1) {
 			p = c.abbreviated(words[0].Text)
@@ -157,6 +169,12 @@ func (c *Command) arguments(words []Word, abbreviate bool) (Arguments, error) {
 		main := c.main()
 		if first && main != nil && (p == nil || words[0].Quoted) {
 			args[main.Name] = words[0].Text
+			words = words[1:]
+			continue
+		}
+		if next := c.next(args); next != nil && (p == nil || words[0].Quoted) && !c.looksLikePair(words) &&
+			(next.fits(words[0].Text) || c.mistypedKeyword(args, words) == nil) {
+			args[next.Name] = words[0].Text
 			words = words[1:]
 			continue
 		}

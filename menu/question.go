@@ -195,7 +195,7 @@ func (p *Param) given() string {
 
 // usage is the parameter in the one-line form, the part that may be left out in brackets.
 func (p *Param) usage() string {
-	if p.Main {
+	if p.Main || p.Next {
 		return "[" + p.Name + "] " + p.value()
 	}
 	return p.pair()

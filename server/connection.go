@@ -88,6 +88,7 @@ type client struct {
 	log    *slog.Logger
 
 	open     atomic.Int32 // channels
+	opened   bool         // a session was; of the goroutine that serves
 	sealed   atomic.Bool  // the client wants no more of them
 	working  atomic.Int32 // programs that run, except SFTP: there it is the requests that count
 	lastWork atomic.Int64 // when there was something to do, in Unix nanoseconds
@@ -127,7 +128,9 @@ func (c *client) serve(channels <-chan ssh.NewChannel, requests <-chan *ssh.Requ
 
 // mayOpen rejects what is no session: there is no forwarding here (RFC 4254 section 7).
 func (c *client) mayOpen(channel ssh.NewChannel) bool {
-	if channel.ChannelType() != "session" || c.sealed.Load() {
+	// The library hands over requests and channels apart, so that the client's word that there are no more of them may overtake the
+	// one that it opened before.
+	if channel.ChannelType() != "session" || c.sealed.Load() && c.opened {
 		channel.Reject(ssh.Prohibited, "only sessions can be opened here")
 		return false
 	}
@@ -135,6 +138,7 @@ func (c *client) mayOpen(channel ssh.NewChannel) bool {
 		channel.Reject(ssh.ResourceShortage, "too many sessions on this connection")
 		return false
 	}
+	c.opened = true
 	c.open.Add(1)
 	return true
 }

@@ -12,7 +12,10 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-const versionLine = "SSH-2.0-diagsh"
+// versionLine begins as OpenSSH's does because its client makes use of OpenSSH's extensions only with such a server (compat.c,
+// SSH_NEW_OPENSSH): without it, nobody here would learn that nobody reads a command's output any more (session.unread). There is no
+// number of a release in it, by which a client would expect the faults of one.
+const versionLine = "SSH-2.0-OpenSSH_compatible_diagsh"
 
 const (
 	maxVersionLine = 255   // RFC 4253 section 4.2

@@ -24,7 +24,8 @@ const pumpBuffer = 32 << 10
 
 // A process is a running session process: leader of a session (setsid(2)) and process group of its own.
 type process struct {
-	cmd *exec.Cmd
+	cmd    *exec.Cmd
+	output *os.File // our end of it
 
 	mu     sync.Mutex
 	reaped bool // its number may belong to somebody else by now
@@ -69,7 +70,7 @@ func (s *session) runProcess(kind, line string) exit {
 	if err != nil {
 		return s.fail(err)
 	}
-	p := &process{cmd: cmd}
+	p := &process{cmd: cmd, output: ends.output}
 	s.mu.Lock()
 	s.process = p
 	s.mu.Unlock()

@@ -102,6 +102,8 @@ func (s *session) handle(r *ssh.Request) bool {
 	case "signal": // RFC 4254 section 6.9
 		var m struct{ Name string }
 		return ssh.Unmarshal(r.Payload, &m) == nil && s.signal(m.Name)
+	case "eow@openssh.com": // PROTOCOL of OpenSSH, section 2.3
+		return s.unread()
 	case "break": // RFC 4335: the key that interrupts where there is no Ctrl-C
 		return s.signal("INT")
 	}
@@ -162,6 +164,24 @@ func (s *session) signal(name string) bool {
 	p := s.process
 	s.mu.Unlock()
 	return ok && p != nil && p.signal(sig) == nil
+}
+
+// unread ends the output of the program, of which the client says that nobody reads it any more, as `ssh HOST ping ... | head` does
+// when head has ended. A program of its own learns of it as of any pipe whose reader is gone, and may still write to standard error
+// and end in its own way. A terminal is read as long as it is there.
+func (s *session) unread() bool {
+	if s.terminal != nil || !s.started {
+		return false
+	}
+	s.mu.Lock()
+	p := s.process
+	s.mu.Unlock()
+	if p == nil {
+		s.cancel() // files on their way to somebody who does not take them
+		return true
+	}
+	p.output.Close()
+	return true
 }
 
 // input is what the client sends, until the program must end: a read from the channel itself would last as long as the connection.

@@ -75,6 +75,7 @@ const (
 	flushAt     = 128 << 10 // answers are collected up to here while more requests are at hand, so that they fill the packets of SSH
 	namesAtOnce = 100
 	maxHandles  = 64
+	maxFolders  = 4 // of these may be folders, each of which holds what is left of its listing
 )
 
 // runSFTP serves the subsystem "sftp" on the channel.
@@ -348,7 +349,7 @@ func (s *sftpServer) attributes(id uint32, e entry) {
 
 // opendir is section 6.7.
 func (s *sftpServer) opendir(id uint32, path string, p *sftpPacket) {
-	if p.bad(s, id) || s.full(id) {
+	if p.bad(s, id) || s.full(id) || s.fullOfFolders(id) {
 		return
 	}
 	h := &sftpHandle{entry: folderEntry(folder)}
@@ -459,6 +460,22 @@ func (s *sftpServer) full(id uint32) bool {
 		return false
 	}
 	s.fail(id, menu.Errorf(menu.Failed, "Too many files are open").WithHint("At most %d at a time", maxHandles))
+	return true
+}
+
+// fullOfFolders answers if the client has too many folders open. The listing of one can be long, and the clients that are known read one
+// to its end before they open the next.
+func (s *sftpServer) fullOfFolders(id uint32) bool {
+	folders := 0
+	for _, h := range s.handles {
+		if h.file == nil {
+			folders++
+		}
+	}
+	if folders < maxFolders {
+		return false
+	}
+	s.fail(id, menu.Errorf(menu.Failed, "Too many folders are open").WithHint("At most %d at a time", maxFolders))
 	return true
 }
 

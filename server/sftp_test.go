@@ -130,6 +130,28 @@ func TestSFTPHandles(t *testing.T) {
 	}
 }
 
+// Every open folder holds a listing.
+func TestSFTPFolders(t *testing.T) {
+	opens := func(closed ...string) (refused int) {
+		var packets [][]byte
+		for n := range maxFolders {
+			packets = append(packets, fuzzPacket(fxOpendir, uint32(n), "diagnostic"))
+		}
+		for _, handle := range closed {
+			packets = append(packets, fuzzPacket(fxClose, uint32(100), handle))
+		}
+		packets = append(packets, fuzzPacket(fxOpendir, uint32(101), "/"))
+		answer := fuzzSession(t, fuzzAppliance(t), packets...)
+		return bytes.Count(answer, []byte("Too many folders are open. At most 4 at a time."))
+	}
+	if n := opens(); n != 1 {
+		t.Errorf("one folder more: %d refusals", n)
+	}
+	if n := opens("2"); n != 0 {
+		t.Errorf("after one was closed: %d refusals", n)
+	}
+}
+
 // A client may ask for many pieces at once, of any length, beyond the end, and before it knows that the file is open.
 func TestSFTPReads(t *testing.T) {
 	a := fuzzAppliance(t)

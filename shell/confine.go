@@ -2,6 +2,7 @@ package shell
 
 import (
 	"fmt"
+	"runtime"
 
 	"github.com/landlock-lsm/go-landlock/landlock"
 	"golang.org/x/sys/unix"
@@ -13,7 +14,11 @@ import (
 //   - no new privileges (prctl(2)), no core dumps, not to be traced by processes of the same user
 //   - limits on memory, file sizes and descriptors (setrlimit(2)); none on processes, since threads of the same user count (RLIMIT_NPROC)
 //   - Landlock (Linux 5.13; TCP since 6.7): no file but the terminal device, no TCP; where the kernel has less, less
+//   - a filter on system calls (seccomp(2)): no socket of any kind, no program, no other process; allowedCalls is what it leaves
 func Confine() error {
+	// A filter needs no_new_privs on the thread that installs it.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("no new privileges: %w", err)
 	}
@@ -34,7 +39,7 @@ func Confine() error {
 	if err != nil {
 		return fmt.Errorf("landlock: %w", err)
 	}
-	return nil
+	return filterCalls()
 }
 
 // lower sets a resource limit that is no higher than the present one.

@@ -37,7 +37,7 @@ func (s *shell) command(ctx context.Context, call menu.Call) error {
 		return true
 	}
 	for {
-		q, err := s.client.Ask(ctx, call.Path, api.AskRequest{Arguments: args, Mode: mode})
+		q, err := s.ask(ctx, call.Path, api.AskRequest{Arguments: args, Mode: mode})
 		var refused *menu.Error
 		if errors.As(err, &refused) {
 			if err := s.report(refused); err != nil {
@@ -76,6 +76,17 @@ func (s *shell) command(ctx context.Context, call menu.Call) error {
 			return nil
 		}
 	}
+}
+
+// ask asks for the next question. The appliance may have to wait for others to know it, as for a name server, so Ctrl-C ends this too.
+func (s *shell) ask(ctx context.Context, path []string, request api.AskRequest) (*menu.Question, error) {
+	asking, stop := s.terminal.Running(ctx)
+	defer stop()
+	q, err := s.client.Ask(asking, path, request)
+	if cause := context.Cause(asking); cause != nil {
+		return nil, s.left(cause)
+	}
+	return q, err
 }
 
 // assist says what may follow in the text begun for an answer.

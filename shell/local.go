@@ -57,7 +57,8 @@ func (s *shell) help(ctx context.Context, words []string) error {
 		text = "Commands:\n" + indent(text) + "\nIn this shell:\n" + columns(localWords) +
 			"\nEnter goes up one level, Ctrl-C to the top, Ctrl-D leaves. A whole path on one line runs at once.\n"
 	}
-	return s.page(ctx, text)
+	width, _ := s.terminal.Size()
+	return s.page(ctx, wrapped(text, width))
 }
 
 func indent(text string) string {
@@ -116,12 +117,13 @@ func (s *shell) explain(ctx context.Context, text string, cursor int) string {
 	}
 	if len(candidates) == 0 {
 		var wrong *menu.Error
-		if _, err := s.client.Parse(ctx, api.LineRequest{At: s.at, Line: text[:cursor], Abbreviate: true}); errors.As(err, &wrong) {
+		if _, err := s.client.Parse(ctx, api.LineRequest{At: s.at, Line: text[:cursor], Abbreviate: true, Explain: true}); errors.As(err, &wrong) {
 			return wrong.Error() + "\n"
 		}
 		return "Nothing more is needed: Enter runs it.\n"
 	}
-	return columns(candidates)
+	width, _ := s.terminal.Size()
+	return wrapped(columns(candidates), width)
 }
 
 // columns lists words with their help beside them.

@@ -72,6 +72,8 @@ func runOne(ctx context.Context, client *api.Client, call menu.Call, out, errs i
 			return fail(errs, errBytesOnTerminal())
 		}
 		words = errs
+	}
+	if call.Bytes || call.Stream {
 		var stop context.CancelFunc
 		ctx, stop = whileRead(ctx, out)
 		defer stop()
@@ -82,10 +84,15 @@ func runOne(ctx context.Context, client *api.Client, call menu.Call, out, errs i
 				return errReaderGone
 			}
 		}
-		_, err := words.Write(f.Text)
-		return err
+		if len(f.Text) > 0 {
+			if _, err := words.Write(f.Text); err != nil {
+				return errReaderGone
+			}
+		}
+		return nil
 	})
-	if errors.Is(err, errReaderGone) {
+	ended := failure != nil && failure.Kind == menu.Interrupted && errors.Is(context.Cause(ctx), errReaderGone)
+	if ended || errors.Is(err, errReaderGone) {
 		return exitOK // whoever read has had enough
 	}
 	if failure != nil {
@@ -108,6 +115,9 @@ func Script(ctx context.Context, client *api.Client, in io.Reader, out, errs io.
 		}
 		if s := OneLine(ctx, client, lines.Text(), out, errs); s != 0 && status == 0 {
 			status = s
+		}
+		if readerGone(out) {
+			return status
 		}
 	}
 	if lines.Err() != nil {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strings"
+	"unicode/utf8"
 
 	"diagsh/api"
 	"diagsh/menu"
@@ -24,9 +26,13 @@ func (s *shell) run(ctx context.Context, call menu.Call, args menu.Arguments) (*
 	if !call.Stream {
 		out = pager
 	}
+	view := &view{terminal: s.terminal}
 	failure, err := s.client.Run(running, term.HardContext(running), call.Path, args, form, func(f api.Frame) error {
 		if f.Progress != "" {
 			s.terminal.Progress(f.Progress)
+		}
+		if view.take(f) {
+			return nil
 		}
 		_, err := out.Write(f.Text)
 		if errors.Is(err, term.ErrInterrupted) {
@@ -34,6 +40,7 @@ func (s *shell) run(ctx context.Context, call menu.Call, args menu.Arguments) (*
 		}
 		return err
 	})
+	view.leave()
 	if closed := pager.Close(); err == nil {
 		err = closed
 	}
@@ -55,6 +62,49 @@ func (s *shell) ended(err error) error {
 }
 
 // page shows a text that may be longer than the screen.
+// wrapped breaks the lines of a text that are wider than the window at their blanks. What follows stands under the second column if the
+// line has two, as lists of words with their help have, else under the line's beginning. A word that is too wide is left to the terminal.
+func wrapped(text string, width int) string {
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		line, end := strings.TrimSuffix(line, "\n"), line[len(strings.TrimSuffix(line, "\n")):]
+		words := strings.TrimLeft(line, " ")
+		indent := len(line) - len(words)
+		if gap := strings.Index(words, "  "); gap >= 0 {
+			second := strings.TrimLeft(words[gap:], " ")
+			if at := len(line) - len(second); at <= width/2 {
+				indent = at
+			}
+		}
+		indent = min(indent, width/2)
+		for utf8.RuneCountInString(line) > width {
+			blank := lastBlank(line, indent, width)
+			if blank < 0 {
+				break
+			}
+			b.WriteString(strings.TrimRight(line[:blank], " ") + "\n")
+			line = strings.Repeat(" ", indent) + strings.TrimLeft(line[blank:], " ")
+		}
+		b.WriteString(line + end)
+	}
+	return b.String()
+}
+
+// lastBlank is the place of the last blank by which a line fits the width, behind the columns that stay; -1 if there is none.
+func lastBlank(line string, behind, width int) int {
+	last, column := -1, 0
+	for i, r := range line {
+		if column > width {
+			break
+		}
+		if r == ' ' && i > behind {
+			last = i
+		}
+		column++
+	}
+	return last
+}
+
 func (s *shell) page(ctx context.Context, text string) error {
 	_, stop := s.terminal.Running(ctx)
 	defer stop()

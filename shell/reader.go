@@ -24,31 +24,16 @@ func isTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// whileRead is a context that ends when nobody reads the other end of a pipe any more. Otherwise a stream without packets would not
-// find out.
+// whileRead is a context that ends, by errReaderGone, when nobody reads the other end of a pipe any more. Otherwise a stream that has
+// nothing to say would not find out.
 func whileRead(ctx context.Context, out io.Writer) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(ctx)
-	f, ok := out.(syscall.Conn)
-	if !ok {
-		return ctx, cancel
-	}
-	raw, err := f.SyscallConn()
-	if err != nil {
-		return ctx, cancel
-	}
+	ctx, cancel := context.WithCancelCause(ctx)
 	go func() {
 		ticks := time.NewTicker(readerCheck)
 		defer ticks.Stop()
 		for {
-			gone := false
-			raw.Control(func(fd uintptr) {
-				// A pipe reports POLLERR when its last reader has gone, asked for or not (poll(2)).
-				polls := []unix.PollFd{{Fd: int32(fd)}}
-				n, err := unix.Poll(polls, 0)
-				gone = err == nil && n > 0 && polls[0].Revents&(unix.POLLERR|unix.POLLHUP) != 0
-			})
-			if gone {
-				cancel()
+			if readerGone(out) {
+				cancel(errReaderGone)
 				return
 			}
 			select {
@@ -58,7 +43,26 @@ func whileRead(ctx context.Context, out io.Writer) (context.Context, context.Can
 			}
 		}
 	}()
-	return ctx, cancel
+	return ctx, func() { cancel(nil) }
+}
+
+// readerGone reports whether out is a pipe that nobody reads any more.
+func readerGone(out io.Writer) (gone bool) {
+	f, ok := out.(syscall.Conn)
+	if !ok {
+		return false
+	}
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return false
+	}
+	raw.Control(func(fd uintptr) {
+		// A pipe reports POLLERR when its last reader has gone, asked for or not (poll(2)).
+		polls := []unix.PollFd{{Fd: int32(fd)}}
+		n, err := unix.Poll(polls, 0)
+		gone = err == nil && n > 0 && polls[0].Revents&(unix.POLLERR|unix.POLLHUP) != 0
+	})
+	return gone
 }
 
 const readerCheck = 200 * time.Millisecond

@@ -104,7 +104,7 @@ func spoken(d time.Duration) string {
 func (s *shell) loop(ctx context.Context) error {
 	for {
 		line, err := s.terminal.ReadLine(term.Line{
-			Prompt:   s.prompt(),
+			Prompt:   s.prompt(ctx),
 			History:  s.history,
 			Complete: func(text string, cursor int) []term.Suggestion { return s.complete(ctx, text, cursor) },
 			Help:     func(text string, cursor int) string { return s.explain(ctx, text, cursor) },
@@ -155,8 +155,12 @@ func (s *shell) mayLeave(ctx context.Context) bool {
 	}
 }
 
-func (s *shell) prompt() string {
+// prompt is asked for anew before each line: the host may have got another name.
+func (s *shell) prompt(ctx context.Context) string {
 	if len(s.at) == 0 {
+		if name, err := s.client.Hostname(ctx); err == nil {
+			s.greeting.Host = name
+		}
 		return s.greeting.Host + "> "
 	}
 	if s.choice {

@@ -84,9 +84,11 @@ type Source struct {
 	finished bool
 	changed  bool // there may be new interfaces
 
-	mutex  sync.Mutex // guards what follows, the counters, and descriptors against Close
-	taps   int
-	closed bool
+	mutex   sync.Mutex // guards what follows, the counters, and descriptors against Close
+	taps    int
+	devices *devices
+	sights  []sight // by position
+	closed  bool
 }
 
 func (s *Source) open(taps []capture.Tap) error {
@@ -102,6 +104,9 @@ func (s *Source) open(taps []capture.Tap) error {
 	}
 	if err != nil {
 		return fmt.Errorf("changes to interfaces cannot be watched: %w", err)
+	}
+	if s.devices, err = openDevices(); err != nil {
+		s.devices = nil // it goes without
 	}
 	s.polls = make([]unix.PollFd, 2, 2+len(taps))
 	s.size, s.number = s.options.blocks(len(taps))
@@ -124,6 +129,9 @@ func (s *Source) Add(tap capture.Tap) error {
 		// The process's number makes it differ from those of others.
 		group = uint16(uint32(unix.Getpid())<<6+groups.Add(1))%math.MaxUint16 + 1
 	}
+	s.mutex.Lock()
+	before, known := seenBy(tap, s.devices.read())
+	s.mutex.Unlock()
 	var rings []*ring
 	for range number {
 		r, err := openRing(tap, s.taps, s.size, s.number, group, s.options.Promiscuous)
@@ -138,6 +146,7 @@ func (s *Source) Add(tap capture.Tap) error {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	s.taps++
+	s.sights = append(s.sights, sight{tap: tap, before: before, known: known})
 	s.all = append(s.all, rings...)
 	s.rings = append(s.rings, rings...)
 	return nil
@@ -249,6 +258,8 @@ func (s *Source) free(r *ring) {
 	defer s.mutex.Unlock()
 	r.count()
 	r.close()
+	s.sights[r.position].look(s.devices.read())
+	s.sights[r.position].over = true
 }
 
 // drained tells whether a ring that gets no more packets has been read to its end.
@@ -371,6 +382,12 @@ func (s *Source) Counters() []capture.Counters {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	counters := make([]capture.Counters, s.taps)
+	if !s.closed {
+		s.look()
+	}
+	for i := range s.sights {
+		counters[i].Seen = s.sights[i].seen
+	}
 	for _, r := range s.all {
 		if !s.closed {
 			r.count()
@@ -381,6 +398,14 @@ func (s *Source) Counters() []capture.Counters {
 	return counters
 }
 
+// look looks at the counters of the interfaces. Called with mutex held.
+func (s *Source) look() {
+	all := s.devices.read()
+	for i := range s.sights {
+		s.sights[i].look(all)
+	}
+}
+
 // Close implements capture.Source.
 func (s *Source) Close() error {
 	s.mutex.Lock()
@@ -389,6 +414,8 @@ func (s *Source) Close() error {
 		return nil
 	}
 	s.closed = true
+	s.look()
+	s.devices.close()
 	for _, r := range s.all {
 		r.count()
 		r.close()

@@ -5,6 +5,7 @@ import (
 	"net"
 	"reflect"
 	"strconv"
+	"strings"
 
 	"github.com/google/gopacket"
 	"github.com/google/gopacket/layers"
@@ -65,8 +66,16 @@ func (f *lister) value(name string, v reflect.Value, depth int) {
 	case []byte:
 		f.add(name, byteText(x))
 		return
-	case layers.DNSType, layers.DNSClass, layers.DNSResponseCode, layers.EthernetType, layers.IPProtocol, layers.ICMPv4TypeCode, layers.ICMPv6TypeCode,
-		layers.IPv4Flag, layers.DHCPOpt, layers.TCPOptionKind, layers.LinkType, layers.PPPType:
+	case layers.EthernetType, layers.PPPType:
+		// These have names if gopacket knows them; Trim may have taken the word that says that it does not.
+		text := x.(fmt.Stringer).String()
+		if text == "" || strings.HasPrefix(text, "Unknown") {
+			text = fmt.Sprintf("0x%04x", v.Uint())
+		}
+		f.add(name, text)
+		return
+	case layers.DNSType, layers.DNSClass, layers.DNSResponseCode, layers.IPProtocol, layers.ICMPv4TypeCode, layers.ICMPv6TypeCode,
+		layers.IPv4Flag, layers.DHCPOpt, layers.TCPOptionKind, layers.LinkType:
 		// These are numbers with names.
 		f.add(name, x.(fmt.Stringer).String())
 		return

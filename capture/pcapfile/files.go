@@ -13,6 +13,9 @@ import (
 // Files makes the files of one capture. They share buffers and the goroutines that
 // write, so that a capture of many files needs no more of either than one of one, and a
 // file that is being finished does not hold up the next.
+//
+// When one cannot be written, nothing is written behind it, to no file: what one file
+// lacks would else be missing in the middle of all, where the disk had room again.
 type Files struct {
 	memory *memory
 	work   chan span  // for the writing goroutine
@@ -22,7 +25,7 @@ type Files struct {
 
 // DefaultBuffers is how many bytes may wait for a disk that does not keep up. With the
 // largest ring that a capture gets unasked, the appliance stays below 120 MB.
-const DefaultBuffers = 40 << 20
+const DefaultBuffers = 36 << 20
 
 // NewFiles takes so many bytes for buffers, DefaultBuffers if 0.
 func NewFiles(bytes int64) (*Files, error) {
@@ -54,12 +57,14 @@ func (f *Files) write() {
 	// As urgent as the thread that fills the buffers, which else waits for this one.
 	runtime.LockOSThread()
 	unix.Setpriority(unix.PRIO_PROCESS, 0, urgent)
+	var broken error
 	for s := range f.work {
 		d := s.disk
-		if d.failed() == nil {
-			if err := d.write(s); err != nil {
-				d.failure.Store(&err)
-			}
+		if broken == nil && d.failed() == nil {
+			broken = d.write(s)
+		}
+		if broken != nil {
+			d.failure.CompareAndSwap(nil, &broken)
 		}
 		if s.last {
 			f.memory.give(s.buffer)

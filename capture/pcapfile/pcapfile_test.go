@@ -13,9 +13,11 @@ import (
 	"time"
 
 	"diagsh/capture"
+	"diagsh/internal/netnstest"
 
 	"github.com/google/gopacket"
 	"github.com/google/gopacket/pcapgo"
+	"golang.org/x/sys/unix"
 )
 
 var formats = []capture.Format{capture.PCAP, capture.PCAPNG}
@@ -505,6 +507,39 @@ func TestRepairWhereverAFileIsTorn(t *testing.T) {
 	}
 	if _, err := Repair("/no/such/file"); err == nil || err.Error() != "no such file or directory" {
 		t.Errorf("no file: %v", err)
+	}
+}
+
+// A power cut leaves a hole that lies wholly inside one packet. Zeros that were sent are no hole.
+func TestRepairTellsHolesFromZeros(t *testing.T) {
+	for _, format := range formats {
+		all := packets(3, 40)
+		for i := range all {
+			all[i].Data = make([]byte, 60_000)
+			all[i].Length = 60_000
+		}
+		path := write(t, header(format), all)
+		whole, err := Repair(path)
+		if err != nil || whole.Packets != 3 {
+			t.Fatalf("%s: zeros that were written: %+v, %v", format, whole, err)
+		}
+		f, err := os.OpenFile(path, os.O_RDWR, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		// Of the second packet of 60,000 bytes.
+		if err := unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, 80<<10, 8<<10); err != nil {
+			netnstest.Missing(t, "a hole cannot be made here: "+err.Error())
+		}
+		info, err := Repair(path)
+		stat, _ := f.Stat()
+		if err != nil || info.Packets != 1 || info.Bytes >= 80<<10 || stat.Size() != info.Bytes {
+			t.Errorf("%s: with a hole in the second packet: %+v, %v, %d bytes", format, info, err, stat.Size())
+		}
+		if got, _ := readAll(t, path); len(got) != 1 {
+			t.Errorf("%s: %d packets are left", format, len(got))
+		}
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"diagsh/capture"
 )
 
@@ -36,11 +38,15 @@ func repair(f *os.File) (capture.FileInfo, error) {
 	if err != nil {
 		return capture.FileInfo{}, err
 	}
-	info, err := scan(io.NewSectionReader(f, 0, stat.Size()))
+	size, err := beforeHole(f, stat.Size())
 	if err != nil {
 		return capture.FileInfo{}, err
 	}
-	if whole, err := beforeHole(f, info.Bytes, stat.Size()); err != nil {
+	info, err := scan(io.NewSectionReader(f, 0, size))
+	if err != nil {
+		return capture.FileInfo{}, err
+	}
+	if whole, err := beforeZeros(f, info.Bytes, size); err != nil {
 		return capture.FileInfo{}, err
 	} else if whole < info.Bytes {
 		if info, err = scan(io.NewSectionReader(f, 0, whole)); err != nil {
@@ -59,10 +65,26 @@ func repair(f *os.File) (capture.FileInfo, error) {
 	return info, nil
 }
 
-// beforeHole finds how much of the first bytes of a file can be trusted that a reader took
-// to be whole records. After a power cut a page that never reached the disk reads as
-// zeros: when the file is torn at zeros, they may have begun inside the last record.
-func beforeHole(f *os.File, whole, size int64) (int64, error) {
+// beforeHole finds where the first hole of a file begins, or its end. A file is written
+// without any, so after a power cut a hole is a place that never reached the disk, be it
+// inside one packet. The file system tells it from zeros that were written (lseek(2),
+// SEEK_HOLE: blocks that are allocated and were never written are holes, except where the
+// page cache has them); one that cannot tell says that there is none.
+func beforeHole(f *os.File, size int64) (int64, error) {
+	if size == 0 {
+		return 0, nil
+	}
+	hole, err := unix.Seek(int(f.Fd()), 0, unix.SEEK_HOLE)
+	if errors.Is(err, unix.EINVAL) {
+		return size, nil // the file system does not even know the question
+	}
+	return min(hole, size), err
+}
+
+// beforeZeros finds how much of the first bytes of a file can be trusted that a reader
+// took to be whole records, where the file system does not tell of holes: when the file is
+// torn at zeros, they may have begun inside the last record.
+func beforeZeros(f *os.File, whole, size int64) (int64, error) {
 	var b [page]byte
 	n := min(size-whole, 8)
 	if n == 0 {

@@ -2,6 +2,7 @@ package pcapfile
 
 import (
 	"io"
+	"time"
 
 	"diagsh/capture"
 )
@@ -10,14 +11,15 @@ import (
 // whole records at once.
 type Stream struct {
 	out    io.Writer
-	format capture.Format
+	header capture.FileHeader
+	counts []uint64 // of packets, by interface
 	buffer []byte
 }
 
 // NewStream begins a capture that has no size limit. The error is
 // capture.ErrMixedLinkTypes, or from out.
 func NewStream(out io.Writer, h capture.FileHeader) (*Stream, error) {
-	s := &Stream{out: out, format: h.Format}
+	s := &Stream{out: out, header: h, counts: make([]uint64, len(h.Interfaces))}
 	if h.Format == capture.PCAPNG {
 		return s, s.send(appendSection(nil, h))
 	}
@@ -33,12 +35,25 @@ func NewStream(out io.Writer, h capture.FileHeader) (*Stream, error) {
 func (s *Stream) Write(batch []capture.Packet) error {
 	b := s.buffer[:0]
 	for i := range batch {
+		s.counts[batch[i].Interface]++
 		if b = s.append(b, &batch[i]); len(b) >= streamPiece {
 			if err := s.send(b); err != nil {
 				return err
 			}
 			b = b[:0]
 		}
+	}
+	return s.send(b)
+}
+
+// End ends the stream with the counters of its interfaces, which pcap has no place for.
+func (s *Stream) End(counters []capture.Counters) error {
+	if s.header.Format != capture.PCAPNG {
+		return nil
+	}
+	b, now := s.buffer[:0], time.Now()
+	for id := range s.counts {
+		b = appendStatistics(b, id, counters[id], s.counts[id], s.header.Start, now, 1)
 	}
 	return s.send(b)
 }
@@ -56,7 +71,7 @@ func (s *Stream) send(b []byte) error {
 }
 
 func (s *Stream) append(b []byte, p *capture.Packet) []byte {
-	if s.format == capture.PCAP {
+	if s.header.Format == capture.PCAP {
 		b = order.AppendUint32(b, uint32(p.Time/1e9))
 		b = order.AppendUint32(b, uint32(p.Time%1e9))
 		b = order.AppendUint32(b, uint32(len(p.Data)))

@@ -297,7 +297,8 @@ func (w *Writer) Close(counters []capture.Counters) (capture.FileInfo, error) {
 	if err != nil {
 		// What the disk has of the last records is torn, and may be less than was
 		// counted: the file itself says what is in it.
-		if kept, repairErr := repair(w.disk.file); repairErr == nil {
+		kept, repairErr := repair(w.disk.file)
+		if repairErr == nil || errors.Is(repairErr, ErrNoCapture) {
 			kept.Name = w.name
 			info = kept
 		}

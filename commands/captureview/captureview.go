@@ -43,8 +43,17 @@ func Status(w io.Writer, s capture.Status) {
 		fmt.Fprintf(w, "%-12s %s (%s, %d packets%s)\n", label, f.Name, Bytes(f.Bytes), f.Packets, note)
 	}
 	fmt.Fprintf(w, "Packets:     %s\n", Packets(s))
+	if !s.StartTime.IsZero() {
+		fmt.Fprintf(w, "On the wire: %d packets in and out meanwhile, before the filter\n", s.PacketsSeen)
+	}
+	if s.PacketsNotShown > 0 {
+		fmt.Fprintf(w, "Not shown:   %d packets to those who watched, too slowly; they are in the file\n", s.PacketsNotShown)
+	}
 	if s.FilesRemoved > 0 {
 		fmt.Fprintf(w, "Removed:     %s (%s, %d packets), to make room for newer ones\n", Count(int(s.FilesRemoved), "file"), Bytes(s.BytesRemoved), s.PacketsRemoved)
+	}
+	if s.FilesAwaitingExport > 0 {
+		fmt.Fprintf(w, "Copies:      %s to be copied; none is deleted before\n", wait(s.FilesAwaitingExport))
 	}
 	fmt.Fprintf(w, "Limits:      %s\n", Limits(s.Limits))
 	fmt.Fprintf(w, "Interfaces:  %s\n", strings.Join(s.Interfaces, ", "))
@@ -53,6 +62,14 @@ func Status(w io.Writer, s capture.Status) {
 	}
 	extras(w, s)
 	fmt.Fprintf(w, "Filter:      %s\n", Filter(s.EffectiveFilter))
+}
+
+// wait says how many files wait for something.
+func wait(files int64) string {
+	if files == 1 {
+		return "1 file waits"
+	}
+	return fmt.Sprintf("%d files wait", files)
 }
 
 // Packets writes counters that add up: what matched the filter was received or dropped, and what was received was written, unless

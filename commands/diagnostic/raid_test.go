@@ -52,6 +52,7 @@ func (s *screen) Text(b []byte) error          { s.Write(b); return nil }
 func (s *screen) Data(b []byte) error          { return s.Text(b) }
 func (s *screen) Record(any, menu.Shape) error { return nil }
 func (s *screen) Progress(text string)         { s.progress(text) }
+func (s *screen) View(bool)                    {}
 
 // run runs a verb of the menu.
 func (m machine) run(ctx context.Context, s *screen, verb string, args menu.Arguments) error {

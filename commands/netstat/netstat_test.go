@@ -97,3 +97,19 @@ func TestListenerOf(t *testing.T) {
 		}
 	}
 }
+
+// TestUnknownProcesses says what a dash means, in the number that it is.
+func TestUnknownProcesses(t *testing.T) {
+	for _, c := range []struct {
+		unseen, orphans int
+		want            string
+	}{
+		{0, 0, ""},
+		{1, 0, "- 1 socket is of the kernel, or of a process that the appliance may not see.\n"},
+		{2, 1, "- 2 sockets are of the kernel, or of a process that the appliance may not see.\n- 1 socket has no process any more: the kernel keeps a closed connection for a while.\n"},
+	} {
+		if got := (&socketsView{unseen: c.unseen, orphans: c.orphans}).unknown(); got != c.want {
+			t.Errorf("%d, %d: %q", c.unseen, c.orphans, got)
+		}
+	}
+}

@@ -54,7 +54,7 @@ func queuesCommand(s Services) *menu.Command {
 					return err
 				}
 			}
-			return nil
+			return ctx.Err()
 		},
 		TextTable: queuesTable,
 	}.Command()

@@ -59,7 +59,7 @@ func routesCommand(s Services) *menu.Command {
 					return err
 				}
 			}
-			return nil
+			return ctx.Err()
 		},
 		TextTable: routesTable,
 	}.Command()

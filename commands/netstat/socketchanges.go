@@ -43,7 +43,7 @@ func (v *socketsView) refresh(ctx context.Context) error {
 	tick := time.NewTicker(v.Every)
 	defer tick.Stop()
 	for round := 0; ; round++ {
-		if err := v.round(ctx, seen, round); err != nil {
+		if err := v.out.View(func() error { return v.round(ctx, seen, round) }); err != nil {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}

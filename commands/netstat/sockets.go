@@ -1,8 +1,10 @@
 package netstat
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/netip"
 	"strconv"
@@ -48,7 +50,7 @@ func socketsCommand(s Services) *menu.Command {
 			if a.Every > 0 {
 				return v.refresh(ctx)
 			}
-			return v.once(ctx)
+			return cmp.Or(v.once(ctx), ctx.Err())
 		},
 		Text: func(w io.Writer, r socketsRow) { w.Write(r.line()) },
 	}.Command()
@@ -91,6 +93,8 @@ type socketsView struct {
 	owners   *diag.Owners
 	devices  map[uint32]string
 	row      socketRow
+	unseen   int       // of the list: sockets whose process cannot be seen,
+	orphans  int       // and those that no process holds any more
 	now      time.Time // of the list, with every
 }
 
@@ -169,9 +173,37 @@ func (v *socketsView) once(ctx context.Context) error {
 	})
 }
 
-// list yields the sockets that walk shows, with what changed about each. With names it works in pieces, so that a long list begins at
-// once, takes little memory, and many names are looked up together.
+// unknown says what a dash in the place of a process means, where there is one.
+func (v *socketsView) unknown() string {
+	text := ""
+	if v.unseen > 0 {
+		text += fmt.Sprintf("- %s of the kernel, or of a process that the appliance may not see.\n", plural(v.unseen, "socket is", "sockets are"))
+	}
+	if v.orphans > 0 {
+		text += fmt.Sprintf("- %s no process any more: the kernel keeps a closed connection for a while.\n", plural(v.orphans, "socket has", "sockets have"))
+	}
+	return text
+}
+
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
+// list shows the sockets that walk shows, with what changed about each, and below them what the dashes mean.
 func (v *socketsView) list(ctx context.Context, walk func(show func(s *diag.Socket, change string) error) error) error {
+	v.unseen, v.orphans = 0, 0
+	if err := v.rows(ctx, walk); err != nil || v.unseen+v.orphans == 0 {
+		return err
+	}
+	return v.out.Printf("%s", v.unknown())
+}
+
+// rows yields the sockets. With names it works in pieces, so that a long list begins at once, takes little memory, and many names are
+// looked up together.
+func (v *socketsView) rows(ctx context.Context, walk func(show func(s *diag.Socket, change string) error) error) error {
 	if v.Numeric {
 		return walk(func(s *diag.Socket, change string) error { return v.record(s, change, nil) })
 	}
@@ -193,6 +225,13 @@ func (v *socketsView) list(ctx context.Context, walk func(show func(s *diag.Sock
 // record yields one socket. The record is used again, so that a list of any length takes the memory of one.
 func (v *socketsView) record(s *diag.Socket, change string, names map[netip.Addr]string) error {
 	v.row.fill(v, s, names)
+	switch {
+	case !v.Processes || v.row.PID != 0:
+	case s.Inode != 0:
+		v.unseen++
+	default:
+		v.orphans++
+	}
 	if v.Every > 0 {
 		v.row.changes, v.row.Time, v.row.Change = true, &v.now, change
 	}

@@ -39,21 +39,33 @@ type Sent func(bytes int64)
 
 // An Error is a failure for users. Its text holds nothing that the other host said, except numbers.
 type Error struct {
-	Text  string
-	cause error // for the log
+	Text        string
+	Unreachable bool  // it is the target's, and no file's: the next file fares no better
+	cause       error // for the log
 }
 
 func (e *Error) Error() string { return e.Text }
 func (e *Error) Unwrap() error { return e.cause }
 
 func failed(cause error, format string, args ...any) error {
-	return &Error{fmt.Sprintf(format, args...), cause}
+	return &Error{Text: fmt.Sprintf(format, args...), cause: cause}
+}
+
+func unreachable(cause error, format string, args ...any) error {
+	return &Error{Text: fmt.Sprintf(format, args...), Unreachable: true, cause: cause}
 }
 
 // A HostKeyError says that the host has another key than the target says, or that the target does not say which.
 type HostKeyError struct{ HostKey string }
 
 func (e *HostKeyError) Error() string { return "the host has the key " + e.HostKey }
+
+// Unreachable says that a copy failed for a reason that is the target's: no other file would fare better now.
+func Unreachable(err error) bool {
+	var known *Error
+	var key *HostKeyError
+	return errors.As(err, &key) || errors.As(err, &known) && known.Unreachable
+}
 
 // dialTime bounds connecting and every silence after that.
 const dialTime = 20 * time.Second
@@ -68,8 +80,8 @@ func CheckURL(text string) (*url.URL, error) {
 		return nil, errors.New("a target begins with sftp:// or https://")
 	case u.Scheme == "sftp" && u.User.Username() == "":
 		return nil, errors.New("the user is missing: sftp://USER@HOST/FOLDER")
-	case u.RawQuery != "" && u.Scheme == "sftp", u.Fragment != "":
-		return nil, errors.New("a target ends with its folder")
+	case u.RawQuery != "", u.ForceQuery, u.Fragment != "":
+		return nil, errors.New("a target ends with its folder; a token is given by itself, as the secret")
 	}
 	if _, has := u.User.Password(); has {
 		return nil, errors.New("a password is given by itself, and not in the URL")

@@ -2,9 +2,9 @@ package export
 
 import (
 	"bytes"
-	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"io"
@@ -14,6 +14,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -206,10 +207,14 @@ func TestCopyGivesNothingToAStranger(t *testing.T) {
 type store struct {
 	mu      sync.Mutex
 	files   map[string][]byte
+	digest  bool // tells sums
+	silent  bool // gives nothing back
 	partial bool // knows Content-Range
-	breaks  int  // the first PUT breaks after so many bytes, which are kept
+	breaks  int  // the next PUT breaks after so many bytes, which are kept
+	spoils  bool // the next PUT that is taken leaves another byte
 	digests []string
 	ranges  []string
+	read    int // bytes that were read back
 }
 
 func (s *store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -220,12 +225,24 @@ func (s *store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	content, there := s.files[r.URL.Path]
-	if r.Method == http.MethodHead {
+	if r.Method != http.MethodPut {
 		if !there {
 			w.WriteHeader(http.StatusNotFound)
 			return
 		}
+		if s.digest && r.Header.Get("Want-Repr-Digest") != "" {
+			sum := sha256.Sum256(content)
+			w.Header().Set("Repr-Digest", "md5=:AAAA:, sha-256=:"+base64.StdEncoding.EncodeToString(sum[:])+":")
+		}
+		if r.Method == http.MethodGet && s.silent {
+			w.WriteHeader(http.StatusForbidden)
+			return
+		}
 		w.Header().Set("Content-Length", strconv.Itoa(len(content)))
+		if r.Method == http.MethodGet {
+			n, _ := w.Write(content)
+			s.read += n
+		}
 		return
 	}
 	s.ranges = append(s.ranges, r.Header.Get("Content-Range"))
@@ -244,48 +261,112 @@ func (s *store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		begin = content
 	}
 	rest, err := io.ReadAll(r.Body)
-	if err == nil {
-		s.files[r.URL.Path] = append(begin, rest...)
-		w.WriteHeader(http.StatusCreated)
+	if err != nil {
+		return
 	}
+	whole := append(begin, rest...)
+	if s.spoils {
+		s.spoils = false
+		whole[len(whole)-1] ^= 1
+	}
+	s.files[r.URL.Path] = whole
+	w.WriteHeader(http.StatusCreated)
 }
 
+// A copy over HTTPS goes on where it broke off, if the server is proven to have the beginning; and what counts as copied is the file,
+// whatever the server did.
 func TestPut(t *testing.T) {
-	for name, partial := range map[string]bool{"with partial PUT": true, "without": false} {
+	const half = "bytes 300000-999999/1000000"
+	for name, c := range map[string]struct {
+		store  *store
+		before func(content []byte) []byte // what is there of a copy before; nil: it breaks here
+		ranges []string                    // of the requests, the one that breaks first
+		read   int
+		fails  bool // the copy after the one that broke, of which the next makes it good
+	}{
+		"goes on by the server's sum":       {store: &store{partial: true, digest: true, silent: true}, ranges: []string{"", half}},
+		"goes on by what is read back":      {store: &store{partial: true}, ranges: []string{"", half}, read: 1_300_000},
+		"from zero when nothing is told":    {store: &store{partial: true, silent: true}, ranges: []string{"", ""}},
+		"from zero without partial PUT":     {store: &store{digest: true}, ranges: []string{"", half, ""}},
+		"from zero when the rest is spoilt": {store: &store{partial: true, digest: true, spoils: true}, ranges: []string{"", half, ""}},
+		"spoilt unseen but read back":       {store: &store{partial: true, spoils: true}, ranges: []string{"", half, ""}, read: 1_300_000},
+		"from zero when the beginning is not the file's": {store: &store{partial: true, digest: true}, ranges: []string{""},
+			before: func(content []byte) []byte { return append([]byte("x"), content[1:300_000]...) }},
+		"from zero when it is another file of its length": {store: &store{partial: true}, ranges: []string{""}, read: 1_000_000,
+			before: func(content []byte) []byte { return append([]byte("x"), content[1:]...) }},
+		"from zero when it is longer": {store: &store{partial: true, digest: true}, ranges: []string{""},
+			before: func(content []byte) []byte { return append(bytes.Clone(content), 'x') }},
+		"nothing when it is there": {store: &store{digest: true}, before: bytes.Clone},
+		"again when the whole is spoilt": {store: &store{digest: true, spoils: true}, ranges: []string{"", ""}, fails: true,
+			before: func([]byte) []byte { return nil }},
+	} {
 		t.Run(name, func(t *testing.T) {
-			s := &store{files: map[string][]byte{}, partial: partial, breaks: 300_000}
+			s := c.store
+			s.files = map[string][]byte{}
 			server := httptest.NewTLSServer(s)
 			t.Cleanup(server.Close)
 			f, content := randomFile(1_000_000)
+			at := "/captures/" + f.Name
 			target := Target{URL: server.URL + "/captures", HostKey: Fingerprint(server.Certificate().Raw), Secret: secret}
-			if err := target.Copy(t.Context(), f, func(int64) {}); err == nil {
-				t.Fatal("a copy that broke off succeeded")
+			if c.before != nil {
+				s.files[at] = c.before(content)
+			} else {
+				s.breaks = 300_000
+				if err := target.Copy(t.Context(), f, func(int64) {}); err == nil {
+					t.Fatal("a copy that broke off succeeded")
+				}
 			}
 			safe := int64(0)
-			if err := target.Copy(t.Context(), f, func(n int64) { safe = n }); err != nil || safe != f.Bytes {
+			err := target.Copy(t.Context(), f, func(n int64) { safe = n })
+			if c.fails {
+				if err == nil {
+					t.Fatal("a spoilt file counts as copied")
+				}
+				err = target.Copy(t.Context(), f, func(n int64) { safe = n })
+			}
+			if err != nil || safe != f.Bytes {
 				t.Fatalf("%d bytes, %v", safe, err)
 			}
-			if !bytes.Equal(s.files["/captures/"+f.Name], content) {
-				t.Errorf("the server has %d bytes, which are not those that were sent", len(s.files["/captures/"+f.Name]))
+			if !bytes.Equal(s.files[at], content) {
+				t.Errorf("the server has %d bytes, which are not those that were sent", len(s.files[at]))
 			}
-			if s.ranges[1] != "bytes 300000-999999/1000000" || !strings.HasPrefix(s.digests[len(s.digests)-1], "sha-256=:") {
-				t.Errorf("ranges %q, digests %q", s.ranges, s.digests)
+			if !slices.Equal(s.ranges, c.ranges) || s.read != c.read {
+				t.Errorf("ranges %q, want %q; %d bytes were read back, want %d", s.ranges, c.ranges, s.read, c.read)
 			}
-			var key *HostKeyError
-			target.HostKey = "SHA256:" + strings.Repeat("A", 43)
-			if err := target.Copy(context.Background(), f, func(int64) {}); !errors.As(err, &key) {
-				t.Errorf("another certificate: %v", err)
-			}
-			target.HostKey = "" // of no authority that this machine trusts
-			if err := target.Copy(context.Background(), f, func(int64) {}); err == nil {
-				t.Error("a certificate of nobody was trusted")
+			for _, d := range s.digests {
+				if !strings.HasPrefix(d, "sha-256=:") {
+					t.Errorf("digests %q", s.digests)
+				}
 			}
 		})
 	}
 }
 
+func TestPutTrustsThePinnedCertificateAlone(t *testing.T) {
+	s := &store{files: map[string][]byte{}}
+	server := httptest.NewTLSServer(s)
+	t.Cleanup(server.Close)
+	f, _ := randomFile(10)
+	target := Target{URL: server.URL, Secret: secret, HostKey: "SHA256:" + strings.Repeat("A", 43)}
+	var key *HostKeyError
+	if err := target.Copy(t.Context(), f, func(int64) {}); !errors.As(err, &key) || !Unreachable(err) {
+		t.Errorf("another certificate: %v", err)
+	}
+	target.HostKey = "" // of no authority that this machine trusts
+	if err := target.Copy(t.Context(), f, func(int64) {}); err == nil || !Unreachable(err) {
+		t.Errorf("a certificate of nobody was trusted: %v", err)
+	}
+	target.HostKey, target.Secret = Fingerprint(server.Certificate().Raw), "wrong"
+	if err := target.Copy(t.Context(), f, func(int64) {}); err == nil || !Unreachable(err) {
+		t.Errorf("a wrong token: %v", err)
+	}
+	if len(s.files) > 0 {
+		t.Error("something was sent")
+	}
+}
+
 func TestCheckURL(t *testing.T) {
-	for _, wrong := range []string{"", "x", "ftp://a/b", "http://a/b", "sftp://host/folder", "sftp://user:secret@host/folder", "https://u:p@host/x", "https:///x", "sftp://a@/b", "https://h/x#y", "https://h\x00/"} {
+	for _, wrong := range []string{"", "x", "ftp://a/b", "http://a/b", "sftp://host/folder", "sftp://user:secret@host/folder", "https://u:p@host/x", "https:///x", "sftp://a@/b", "https://h/x#y", "https://h/x?sig=y", "https://h\x00/"} {
 		if _, err := CheckURL(wrong); err == nil {
 			t.Errorf("%q is accepted", wrong)
 		}

@@ -13,11 +13,13 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 )
 
-// put copies by PUT (RFC 9110, section 9.3.4). A server that has the beginning of the file, as HEAD says, is sent the rest with
-// Content-Range (section 14.5); one that does not know partial PUT must refuse that, and is sent the whole. At the end HEAD must tell
-// the whole length. The sum goes along as Repr-Digest (RFC 9530), for the server to check.
+// put copies by PUT (RFC 9110, section 9.3.4), and goes on where a copy before broke off only as far as what is there is known to be
+// the file: by the server's own sum of it (Repr-Digest, RFC 9530), or by reading it back. The rest goes with Content-Range (RFC 9110,
+// section 14.5), and then the whole is proven in the same way. Where one of these cannot be, or is refused, the file is sent anew from
+// its first byte, in one request that TLS keeps whole; its sum goes along as Repr-Digest, for the server to check.
 func (t Target) put(ctx context.Context, u *url.URL, f File, sent Sent) error {
 	client, key := t.client()
 	defer client.CloseIdleConnections()
@@ -25,36 +27,68 @@ func (t Target) put(ctx context.Context, u *url.URL, f File, sent Sent) error {
 	to.User, to.Path = nil, place(u, f.Name)
 	w := &web{t, client, u.User.Username(), to.String()}
 
-	at, _, err := w.length(ctx)
-	switch {
-	case err != nil:
-		return firstError(*key, failed(err, "the host %s does not answer", u.Hostname()))
-	case at >= f.Bytes:
-		at = 0 // it is whole, or another file: what it is of cannot be asked, so it is sent
+	found, err := w.look(ctx)
+	if err != nil {
+		return firstError(*key, unreachable(err, "the host %s does not answer", u.Hostname()))
 	}
-	sent(at)
-	status, err := w.put(ctx, f, at, sent)
-	if at > 0 && err == nil && status >= 400 {
-		sent(0)
-		status, err = w.put(ctx, f, 0, sent)
+	if at := found.bytes; at > 0 && at <= f.Bytes {
+		if done, err := w.resume(ctx, f, found, sent); done || ctx.Err() != nil {
+			return err
+		}
 	}
+	sent(0)
+	status, err := w.put(ctx, f, 0, sent)
 	switch {
 	case err != nil:
 		return firstError(*key, failed(err, "the connection to the target broke off"))
+	case status == http.StatusUnauthorized, status == http.StatusTooManyRequests, status == http.StatusServiceUnavailable:
+		return unreachable(nil, "the target takes no file: HTTP status %d", status)
 	case status >= 300:
 		return failed(nil, "the target refuses the file: HTTP status %d", status)
 	}
-	if length, there, err := w.length(ctx); err == nil && there && length >= 0 && length != f.Bytes {
-		sent(0)
-		if status, err = w.put(ctx, f, 0, sent); err != nil || status >= 300 {
-			return failed(err, "the target has not the whole file: HTTP status %d", status)
-		}
-		if length, there, err = w.length(ctx); err != nil || !there || length != f.Bytes {
-			return failed(err, "the file at the target has not the length that was sent")
-		}
+	// Many servers tell nothing of what they have; what they tell must be right.
+	found, err = w.look(ctx)
+	switch {
+	case err != nil:
+		return failed(err, "the connection to the target broke off")
+	case found.bytes >= 0 && found.bytes != f.Bytes:
+		return failed(nil, "the file at the target has not the length that was sent")
+	case found.sum != "" && found.sum != f.SHA256:
+		return failed(nil, "the file at the target is not the one that was sent")
 	}
 	sent(f.Bytes)
 	return nil
+}
+
+// resume sends what is missing behind what the server has. It is done when the server is proven to have the file.
+func (w *web) resume(ctx context.Context, f File, found there, sent Sent) (done bool, err error) {
+	here, err := Sum(ctx, f.Content, found.bytes)
+	if err != nil || !w.has(ctx, found, here) {
+		return false, nil
+	}
+	sent(found.bytes)
+	if found.bytes < f.Bytes {
+		status, err := w.put(ctx, f, found.bytes, sent)
+		if err != nil {
+			return true, failed(err, "the connection to the target broke off")
+		}
+		if status >= 300 {
+			return false, nil // it does not know partial PUT, as it must say then
+		}
+		if found, err = w.look(ctx); err != nil || found.bytes != f.Bytes || !w.has(ctx, found, f.SHA256) {
+			return false, nil
+		}
+	}
+	sent(f.Bytes)
+	return true, nil
+}
+
+// has tells whether what is there has this sum.
+func (w *web) has(ctx context.Context, found there, sum string) bool {
+	if found.sum == "" {
+		found.sum = w.readBack(ctx, found.bytes)
+	}
+	return found.sum == sum
 }
 
 // firstError is the wrong key, if that is what broke the connection.
@@ -127,21 +161,62 @@ func (w *web) request(ctx context.Context, method string, body io.Reader) (*http
 	return r, nil
 }
 
-// length of the file as the server has it. Many say nothing, which is no error.
-func (w *web) length(ctx context.Context) (length int64, there bool, err error) {
+// there is what a server tells of its file.
+type there struct {
+	bytes int64  // -1: it does not tell, or has none
+	sum   string // SHA-256, hexadecimal; empty: it does not tell
+}
+
+// look asks for the file without its content. Many servers tell nothing, which is no error.
+func (w *web) look(ctx context.Context) (there, error) {
 	r, err := w.request(ctx, http.MethodHead, nil)
 	if err != nil {
-		return 0, false, err
+		return there{}, err
 	}
+	r.Header.Set("Want-Repr-Digest", "sha-256=10")
 	response, err := w.client.Do(r)
 	if err != nil {
-		return 0, false, err
+		return there{}, err
 	}
 	response.Body.Close()
 	if response.StatusCode != http.StatusOK || response.ContentLength < 0 {
-		return 0, false, nil
+		return there{bytes: -1}, nil
 	}
-	return response.ContentLength, true, nil
+	return there{response.ContentLength, digest(response.Header)}, nil
+}
+
+// digest is the SHA-256 of a Repr-Digest, empty if it has none (a dictionary of byte sequences, RFC 9530 and RFC 9651).
+func digest(h http.Header) string {
+	for _, member := range strings.Split(strings.Join(h.Values("Repr-Digest"), ","), ",") {
+		value, is := strings.CutPrefix(strings.TrimSpace(member), "sha-256=:")
+		value, _, ends := strings.Cut(value, ":")
+		if sum, err := base64.StdEncoding.DecodeString(value); is && ends && err == nil && len(sum) == sha256.Size {
+			return hex.EncodeToString(sum)
+		}
+	}
+	return ""
+}
+
+// readBack is the sum of a file of that length as the server gives it back, empty if it does not.
+func (w *web) readBack(ctx context.Context, bytes int64) string {
+	r, err := w.request(ctx, http.MethodGet, nil)
+	if err != nil {
+		return ""
+	}
+	r.Header.Set("Cache-Control", "no-cache")
+	response, err := w.client.Do(r)
+	if err != nil {
+		return ""
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return ""
+	}
+	hash := sha256.New()
+	if n, err := io.Copy(hash, io.LimitReader(response.Body, bytes+1)); err != nil || n != bytes {
+		return ""
+	}
+	return hex.EncodeToString(hash.Sum(nil))
 }
 
 func (w *web) put(ctx context.Context, f File, at int64, sent Sent) (status int, err error) {

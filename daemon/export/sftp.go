@@ -43,7 +43,7 @@ func (t Target) dial(ctx context.Context, u *url.URL) (*ssh.Client, error) {
 	dialer := net.Dialer{Timeout: dialTime}
 	conn, err := dialer.DialContext(ctx, "tcp", address(u, "22"))
 	if err != nil {
-		return nil, failed(err, "the host %s does not answer", u.Hostname())
+		return nil, unreachable(err, "the host %s does not answer", u.Hostname())
 	}
 	supported := ssh.SupportedAlgorithms()
 	var other *HostKeyError
@@ -79,7 +79,7 @@ func (t Target) dial(ctx context.Context, u *url.URL) (*ssh.Client, error) {
 		return nil, other
 	case err != nil:
 		conn.Close()
-		return nil, failed(err, "the login at %s failed", u.Hostname())
+		return nil, unreachable(err, "the login at %s failed", u.Hostname())
 	}
 	conn.SetDeadline(time.Time{})
 	return ssh.NewClient(c, channels, requests), nil
@@ -96,7 +96,7 @@ func (t Target) sftp(ctx context.Context, u *url.URL, f File, sent Sent) error {
 	defer context.AfterFunc(ctx, func() { connection.Close() })()
 	client, err := sftp.NewClient(connection, sftp.UseConcurrentWrites(true), sftp.MaxConcurrentRequestsPerFile(requests))
 	if err != nil {
-		return failed(err, "the host %s offers no SFTP", u.Hostname())
+		return unreachable(err, "the host %s offers no SFTP", u.Hostname())
 	}
 	defer client.Close()
 

@@ -28,12 +28,12 @@ var (
 // Addresses are those of a host, a name or itself an address, IPv4 before IPv6. It asks as /etc/hosts and /etc/resolv.conf say.
 func Addresses(ctx context.Context, host string, family Family) ([]netip.Addr, error) {
 	if a, err := netip.ParseAddr(host); err == nil {
-		if !family.has(a.Unmap()) {
+		if !family.Has(a.Unmap()) {
 			return nil, ErrFamily
 		}
 		return []netip.Addr{a.Unmap()}, nil
 	}
-	all, err := resolver.LookupNetIP(ctx, "ip", host)
+	all, err := Resolver.LookupNetIP(ctx, "ip", host)
 	var answer *net.DNSError
 	switch {
 	case err == nil:
@@ -47,7 +47,7 @@ func Addresses(ctx context.Context, host string, family Family) ([]netip.Addr, e
 	var four, six []netip.Addr
 	for _, a := range all {
 		switch a = a.Unmap(); {
-		case !family.has(a):
+		case !family.Has(a):
 		case a.Is4():
 			four = append(four, a)
 		default:
@@ -60,9 +60,7 @@ func Addresses(ctx context.Context, host string, family Family) ([]netip.Addr, e
 	return append(four, six...), nil
 }
 
-func (f Family) has(a netip.Addr) bool {
+// Has says that an address is of the family.
+func (f Family) Has(a netip.Addr) bool {
 	return f != IPv4 && f != IPv6 || a.Is4() == (f == IPv4)
 }
-
-// resolver reads the configuration itself, whatever the program is linked with.
-var resolver = &net.Resolver{PreferGo: true}

@@ -44,7 +44,7 @@ func (e *Exchangers) Of(ctx context.Context, domain string) []Exchanger {
 	}
 	asking, stop := context.WithTimeout(ctx, exchangersTime)
 	defer stop()
-	records, _ := resolver.LookupMX(asking, domain) // with an error come those that are well formed
+	records, _ := Resolver.LookupMX(asking, domain) // with an error come those that are well formed
 	if ctx.Err() != nil {
 		return nil
 	}

@@ -1,6 +1,8 @@
 package dns
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"net"
@@ -85,12 +87,11 @@ func Ask(ctx context.Context, q Question) (Reply, error) {
 	}
 	servers := q.Servers
 	if len(servers) == 0 {
-		config, err := dns.ClientConfigFromFile(configPath)
-		if err != nil || len(config.Servers) == 0 {
-			return Reply{}, ErrNoServer
+		for _, a := range Servers() {
+			servers = append(servers, netip.AddrPortFrom(a, 53).String())
 		}
-		for _, s := range config.Servers {
-			servers = append(servers, net.JoinHostPort(s, config.Port))
+		if len(servers) == 0 {
+			return Reply{}, ErrNoServer
 		}
 	}
 	m := new(dns.Msg)
@@ -114,6 +115,20 @@ func Ask(ctx context.Context, q Question) (Reply, error) {
 	return Reply{}, failed
 }
 
+// Servers are the name servers of this host.
+func Servers() (list []netip.Addr) {
+	config, err := dns.ClientConfigFromFile(configPath)
+	if err != nil {
+		return nil
+	}
+	for _, s := range config.Servers {
+		if a, err := netip.ParseAddr(s); err == nil {
+			list = append(list, a)
+		}
+	}
+	return list
+}
+
 func (r Reply) truncated() bool {
 	for _, f := range r.Flags {
 		if f == "tc" {
@@ -131,18 +146,17 @@ func (q Question) ask(ctx context.Context, m *dns.Msg, server string, tcp bool) 
 	m.Id = dns.Id()
 	ctx, stop := context.WithTimeout(ctx, q.Timeout)
 	defer stop()
-	client := &dns.Client{Net: r.Protocol, Dialer: q.Source.Dialer(q.Timeout, r.Protocol), Timeout: q.Timeout, UDPSize: payload}
-	answer, took, err := client.ExchangeContext(ctx, m, server)
+	answer, size, took, err := q.exchange(ctx, m, server, r.Protocol)
 	var network net.Error
 	switch {
-	case err == nil && len(answer.Question) == 1 && strings.EqualFold(answer.Question[0].Name, r.Name) && answer.Question[0].Qtype == m.Question[0].Qtype:
+	case err == nil && len(answer.Question) == 1 && sameName(answer.Question[0].Name, r.Name) && answer.Question[0].Qtype == m.Question[0].Qtype:
 	case err == nil && answer.Rcode != dns.RcodeSuccess && len(answer.Question) == 0: // some refuse without the question
 	case err != nil && errors.As(err, &network):
 		return r, err
 	default:
 		return r, ErrReply
 	}
-	r.Time, r.Bytes, r.ID = took, answer.Len(), int(answer.Id)
+	r.Time, r.Bytes, r.ID = took, size, int(answer.Id)
 	if r.Code = dns.RcodeToString[answer.Rcode]; r.Code == "" {
 		r.Code = "RCODE" + strconv.Itoa(answer.Rcode)
 	}
@@ -157,6 +171,50 @@ func (q Question) ask(ctx context.Context, m *dns.Msg, server string, tcp bool) 
 	}
 	r.Answer, r.Authority, r.Additional = records(answer.Answer), records(answer.Ns), records(answer.Extra)
 	return r, nil
+}
+
+// sameName compares names as they are on the wire, letters of either case being equal (RFC 4343): a text may write one character in
+// several ways (RFC 1035, section 5.1).
+func sameName(a, b string) bool {
+	var wireA, wireB [255]byte
+	n, err := dns.PackDomainName(a, wireA[:], 0, nil, false)
+	m, failed := dns.PackDomainName(b, wireB[:], 0, nil, false)
+	return err == nil && failed == nil && bytes.EqualFold(wireA[:n], wireB[:m])
+}
+
+// exchange sends a question and waits for its answer, or for ctx: Client.Exchange of miekg/dns heeds the deadline of a context alone,
+// and tells the size that an answer would have without compression (RFC 1035, section 4.1.4) instead of the one that came.
+func (q Question) exchange(ctx context.Context, m *dns.Msg, server, protocol string) (answer *dns.Msg, size int, took time.Duration, err error) {
+	client := &dns.Client{Net: protocol, Dialer: q.Source.Dialer(q.Timeout, protocol)}
+	conn, err := client.DialContext(ctx, server)
+	if err != nil {
+		return nil, 0, 0, err
+	}
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	conn.UDPSize = payload
+	began := time.Now()
+	deadline, _ := ctx.Deadline()
+	if err := conn.SetDeadline(deadline); err != nil {
+		return nil, 0, 0, err
+	}
+	if err := conn.WriteMsg(m); err != nil {
+		return nil, 0, 0, err
+	}
+	for {
+		raw, err := conn.ReadMsgHeader(nil)
+		if err != nil {
+			return nil, 0, 0, cmp.Or(ctx.Err(), err)
+		}
+		answer := new(dns.Msg)
+		if err := answer.Unpack(raw); err != nil {
+			return nil, 0, 0, ErrReply
+		}
+		// Over UDP another message may be the late answer to an earlier question.
+		if answer.Id == m.Id || protocol == "tcp" {
+			return answer, len(raw), time.Since(began), nil
+		}
+	}
 }
 
 func records(list []dns.RR) (all []Record) {

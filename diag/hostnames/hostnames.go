@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"diagsh/diag/dns"
 )
 
 const (
@@ -34,7 +36,7 @@ type entry struct {
 }
 
 // New is a Resolver that asks as /etc/hosts, /etc/resolv.conf and /etc/nsswitch.conf say.
-func New() *Resolver { return With(&net.Resolver{PreferGo: true}) }
+func New() *Resolver { return With(dns.Resolver) }
 
 // With is a Resolver that asks through r.
 func With(r *net.Resolver) *Resolver {

@@ -54,7 +54,7 @@ func (n Neighbour) StateName() string {
 func (n Neighbour) Permanent() bool { return n.State&unix.NUD_PERMANENT != 0 }
 
 // List returns the entries of a family (unix.AF_INET, unix.AF_INET6) by interface and address. Entries for addresses that need no
-// neighbour, such as broadcast, are left out, as ip-neighbour(8) does.
+// neighbour, such as broadcast, are left out as ip-neighbour(8) does, unless a program learnt them elsewhere and told the kernel.
 func List(ctx context.Context, family uint8) ([]Neighbour, error) {
 	conn, err := netlink.Dial(unix.NETLINK_ROUTE)
 	if err != nil {
@@ -121,7 +121,7 @@ func parse(b []byte, family uint8) (Neighbour, bool) {
 			}
 		}
 	})
-	return n, n.Address.IsValid() && n.State&^unix.NUD_NOARP != 0
+	return n, n.Address.IsValid() && (n.State&^unix.NUD_NOARP != 0 || b[10]&unix.NTF_EXT_LEARNED != 0)
 }
 
 // Of linux/neighbour.h, which x/sys/unix lacks.

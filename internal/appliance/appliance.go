@@ -20,6 +20,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"diagsh/internal/disktest"
 	"diagsh/internal/netnstest"
 )
 
@@ -37,6 +38,8 @@ type Options struct {
 	Network *netnstest.Namespace
 	// Files are what the appliance finds at paths of this machine, such as /etc/resolv.conf, instead of what stands there.
 	Files map[string]string
+	// Disk mounts a disk over the data folder, which nothing else is on; nil is the disk of the test.
+	Disk func(path string) *disktest.Disk
 	// Bus is the address of the message bus where systemd answers; without it none does, whatever the machine has: the tests restart
 	// nothing of it.
 	Bus string
@@ -50,10 +53,11 @@ type Appliance struct {
 	options Options
 	dir     string
 
-	Data   string // the folder that it keeps everything in
-	Socket string // its own socket
-	Port   int    // where SSH listens, on 127.0.0.1
-	Said   string // what it printed when it started
+	Data   string         // the folder that it keeps everything in
+	Disk   *disktest.Disk // that this is on; nil without Options.Disk
+	Socket string         // its own socket
+	Port   int            // where SSH listens, on 127.0.0.1
+	Said   string         // what it printed when it started
 
 	process *exec.Cmd
 	ended   chan struct{} // closed when the process is reaped
@@ -94,6 +98,12 @@ func prepare(t testing.TB, o Options) *Appliance {
 	// A process is called as the file that was executed, and commands that list processes show that.
 	if err := os.Symlink(Binary(t), a.program()); err != nil {
 		t.Fatal(err)
+	}
+	if o.Disk != nil {
+		if err := os.Mkdir(a.Data, 0o711); err != nil {
+			t.Fatal(err)
+		}
+		a.Disk = o.Disk(a.Data)
 	}
 	write(t, filepath.Join(dir, "config.yaml"), []byte("hostname: "+Host+"\n"+localUsers()+o.Config))
 	write(t, filepath.Join(dir, "admin.pub"), ssh.MarshalAuthorizedKey(Key("admin").PublicKey()))

@@ -203,6 +203,51 @@ func TestIdleSessionLogsOut(t *testing.T) {
 	}
 }
 
+// Whoever changes their password stays, and is told that their other logins end.
+func TestPasswordChangeEndsOtherLogins(t *testing.T) {
+	a := start(t, appliance.Options{})
+	other, term := a.Terminal("op", 100, 40), a.Terminal("op", 100, 40)
+	other.Prompted(top)
+	term.Says(top, "passwd", "Old password> ")
+	for _, answer := range []struct{ text, next string }{
+		{"correct horse op", "New password> "}, {"a better password", "The same again> "}, {"a better password", top},
+	} {
+		term.Type(answer.text + "\r")
+		term.Prompted(answer.next)
+	}
+	term.Reads("The password of op is changed.\n1 other login of op was ended.\n" + strings.TrimSpace(top))
+	other.Ended()
+	term.Type("whoami\r")
+	term.Reads("User:    op\n")
+}
+
+// Many sessions wait at their prompts for every one that does something. Some are begun, since they share the program's own pages.
+func TestIdleSessionsAreSmall(t *testing.T) {
+	a := start(t, appliance.Options{})
+	const count = 12
+	for n := range count {
+		a.Terminal([]string{"op", "ro", "admin"}[n%3], 100, 40).Prompted(top)
+	}
+	sessions := a.Sessions()
+	if len(sessions) != count {
+		t.Fatalf("the session processes are %v", sessions)
+	}
+	for _, pid := range sessions {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, rest, _ := strings.Cut(string(text), "\nPss:")
+		var kilobytes int
+		if _, err := fmt.Sscanf(rest, "%d kB", &kilobytes); err != nil {
+			t.Fatalf("%v in:\n%s", err, text)
+		}
+		if kilobytes >= 5<<10 {
+			t.Errorf("an idle session costs %d kB, of which 5120 are the most (proportional set size):\n%s", kilobytes, text)
+		}
+	}
+}
+
 // Captures belong to the appliance: neither the end of a session's process nor a hang-up touches them.
 func TestCapturesOutliveSessions(t *testing.T) {
 	a := start(t, appliance.Options{})

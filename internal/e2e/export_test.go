@@ -160,6 +160,12 @@ func TestSecretOfATargetStaysSecret(t *testing.T) {
 	if r := b.SSH("admin", "packetcapture target new web url https://127.0.0.1:1/x secret "+hidden); r.Status != 0 || strings.Contains(r.Out, hidden) {
 		t.Fatalf("%+v", r)
 	}
+	if r := b.SSH("admin", "packetcapture target new other url sftp://me:"+hidden+"@127.0.0.1/"); r.Status != 2 || strings.Contains(r.Err, hidden) {
+		t.Fatalf("%+v", r)
+	}
+	if r := b.SSH("admin", "packetcapture target new other url https://127.0.0.1:1/?token="+hidden); r.Status != 2 || strings.Contains(r.Err, hidden) {
+		t.Fatalf("%+v", r)
+	}
 	b.do("op", "packetcapture start a interface left; packetcapture stop a; packetcapture export a target web")
 	b.await("a try", func() bool { return b.exports()[0].Tries > 0 })
 	said := b.do("op", "packetcapture target list; packetcapture target list --json; packetcapture exports --json") + b.SSH("admin", "auditlog --json").Out + b.Log()

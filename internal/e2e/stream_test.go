@@ -1,12 +1,14 @@
 package e2e_test
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -223,6 +225,99 @@ func TestStreamIsPromptAndEndsWithItsReader(t *testing.T) {
 	}
 }
 
+// A command ends when whoever read its output has had enough, as in `ssh HOST ping X | head -2`: the client ends too, the login is gone,
+// and nothing of it is an error, to the client or in the log.
+func TestCommandsEndWithTheirReader(t *testing.T) {
+	need(t, "plink", "putty-tools")
+	b := newBed(t)
+	right := openWire(t, b.ns, "right")
+	if r := b.SSH("op", "packetcapture start name watched interface left"); r.Status != 0 {
+		t.Fatalf("%+v", r)
+	}
+	for _, c := range []struct {
+		name    string
+		program []string
+		line    string
+		silent  bool // the client ends without a word
+	}{
+		{"ssh", append([]string{"ssh"}, b.OpenSSH("op")...), "packetcapture stream left filter 'udp port 9999'", true},
+		{"ssh", append([]string{"ssh"}, b.OpenSSH("op")...), "packetcapture watch watched", true},
+		{"ssh", append([]string{"ssh"}, b.OpenSSH("op")...), "ping 127.0.0.1", true},
+		{"plink", append([]string{"env"}, b.puttyArguments("plink", "op")...), "ping 127.0.0.1", false},
+	} {
+		t.Run(c.name+" "+c.line, func(t *testing.T) {
+			b := b.of(t)
+			reader, writer, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer reader.Close()
+			cmd := exec.Command(c.program[0], append(c.program[1:], c.line)...)
+			var errs bytes.Buffer
+			cmd.Stdout, cmd.Stderr = writer, &errs
+			if err := b.Launch(cmd); err != nil {
+				t.Fatal(err)
+			}
+			writer.Close()
+			ended := make(chan error, 1)
+			go func() { ended <- cmd.Wait() }()
+			// A client finds out when it next has something to write.
+			traffic := time.NewTicker(20 * time.Millisecond)
+			defer traffic.Stop()
+			read := make(chan error, 1)
+			go func() {
+				_, err := io.ReadFull(reader, make([]byte, 24))
+				reader.Close()
+				read <- err
+			}()
+			late := time.After(appliance.Patience)
+			for running := true; running; {
+				select {
+				case <-traffic.C:
+					load(t, right, 1)
+				case err := <-read:
+					if err != nil {
+						t.Errorf("nothing came: %v", err)
+					}
+				case err := <-ended:
+					running = false
+					if c.silent && (err != nil || errs.Len() > 0) {
+						t.Errorf("%v, %s", err, errs.String())
+					}
+				case <-late:
+					cmd.Process.Kill()
+					t.Fatal("the client went on without a reader")
+				}
+			}
+			word, _, _ := strings.Cut(c.line, " ")
+			b.await("the end of the login", func() bool { return !strings.Contains(b.SSH("admin", "who --json").Out, word) })
+		})
+	}
+	if strings.Contains(b.Log(), "level=ERROR") {
+		t.Errorf("the log has errors:\n%s", b.Log())
+	}
+}
+
+// What stands behind a command whose reader is gone is done all the same.
+func TestTheLineGoesOnWithoutAReader(t *testing.T) {
+	b := newBed(t)
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	reader.Close()
+	defer writer.Close()
+	var errs bytes.Buffer
+	cmd := exec.Command(appliance.Binary(t), "--socket", b.Socket, "-c", "date; ping 127.0.0.1; packetcapture start name later interface left")
+	cmd.Stdout, cmd.Stderr = writer, &errs
+	if err := cmd.Run(); err != nil || errs.Len() > 0 {
+		t.Errorf("%v, %s", err, errs.String())
+	}
+	if s := b.capture("later"); s.Name != "later" {
+		t.Errorf("%+v", s)
+	}
+}
+
 // The management session that carries a stream is not in it: it would feed on itself.
 func TestStreamLeavesItselfOut(t *testing.T) {
 	b := newBed(t)
@@ -237,5 +332,112 @@ func TestStreamLeavesItselfOut(t *testing.T) {
 	out, err := session.Output("packetcapture stream lo duration 1s")
 	if err != nil || len(out) != 24 {
 		t.Errorf("%d bytes, %v", len(out), err)
+	}
+}
+
+// The counters of an interface in a pcapng file, as Wireshark reads its blocks.
+type statistics struct{ blocks, received, dropped, accepted, droppedByOS, delivered int }
+
+func statisticsOf(t *testing.T, file string) (s statistics) {
+	t.Helper()
+	const option = "pcapng.options.option.data.interface."
+	fields := []string{"received", "dropped", "accepted_by_filter", "dropped_by_os", "delivered_to_user"}
+	args := []string{"-X", "read_format:MIME Files Format", "-r", file, "-T", "fields", "-e", "pcapng.block.type"}
+	for _, f := range fields {
+		args = append(args, "-e", option+f)
+	}
+	columns := strings.Split(strings.TrimRight(tool(t, "tshark", args...), "\n"), "\t")
+	s.blocks = strings.Count(","+columns[0], ",0x00000005")
+	for i, to := range []*int{&s.received, &s.dropped, &s.accepted, &s.droppedByOS, &s.delivered} {
+		for _, n := range strings.Split(columns[i+1], ",") {
+			number, _ := strconv.Atoi(n)
+			*to += number
+		}
+	}
+	return s
+}
+
+// A stream that ends by itself says, in its file and on standard error, what became of every packet: also of those that a reader which
+// reads nothing for a while has lost.
+func TestNoPacketOfAStreamIsLostSilently(t *testing.T) {
+	need(t, "tshark", "tshark")
+	need(t, "capinfos", "wireshark-common")
+	b := newBed(t)
+	right := openWire(t, b.ns, "right")
+	frame := datagram(9999, bytes.Repeat([]byte("x"), 1400))
+	said := regexp.MustCompile(`(\d+) packets matched: (\d+) written, (\d+) dropped by the kernel( because the reader was too slow)?(?:, (\d+) behind the end of the stream)?\.`)
+	for _, c := range []struct {
+		name, bound string
+		packets     int
+		slow        bool
+	}{
+		{"by its time", "duration 1s", 100, false},
+		{"by its count", "packets 1500", 2000, false},
+		{"by Ctrl-C", "", 2000, false},
+		{"too slow", "", 60_000, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := b.of(t)
+			cmd := exec.Command(appliance.Binary(t), "--socket", b.Socket, "-c", "packetcapture stream left format pcapng filter 'udp port 9999' "+c.bound)
+			var words bytes.Buffer
+			cmd.Stderr = &words
+			out, err := cmd.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			stream := bufio.NewReader(out)
+			if _, err := stream.Peek(28); err != nil {
+				t.Fatalf("%v %s", err, words.String())
+			}
+			read := make(chan []byte, 1)
+			all := func() { content, _ := io.ReadAll(stream); read <- content }
+			if !c.slow {
+				go all()
+			}
+			for range c.packets {
+				if !right.send(frame) {
+					t.Fatal("a packet could not be sent")
+				}
+			}
+			if c.slow {
+				go all()
+			}
+			if c.bound == "" {
+				cmd.Process.Signal(os.Interrupt)
+			}
+			content := <-read
+			if err := cmd.Wait(); err != nil {
+				t.Fatalf("%v %s", err, words.String())
+			}
+			file := filepath.Join(t.TempDir(), "stream.pcapng")
+			if err := os.WriteFile(file, content, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			found := said.FindStringSubmatch(words.String())
+			if found == nil {
+				t.Fatalf("it said %q", words.String())
+			}
+			number := func(i int) int { n, _ := strconv.Atoi(found[i]); return n }
+			matched, written, dropped, behind := number(1), number(2), number(3), number(5)
+			s := statisticsOf(t, file)
+			t.Logf("%d sent; %s%+v", c.packets, words.String(), s)
+			// The count is reached while more packets come.
+			counted := strings.HasPrefix(c.bound, "packets") && written == 1500 && matched >= written && matched <= c.packets
+			if !counted && matched != c.packets || written+dropped+behind != matched || c.slow != (dropped > 0) || c.slow != (found[4] != "") {
+				t.Errorf("%d were sent, and it said %q", c.packets, words.String())
+			}
+			if want := (statistics{1, matched, dropped, matched, dropped, written}); s != want {
+				t.Errorf("the statistics are %+v; want %+v", s, want)
+			}
+			if got := len(payloads(t, file)); got != written {
+				t.Errorf("tshark sees %d packets", got)
+			}
+			if out := tool(t, "capinfos", "-M", file); !strings.Contains(out, "Number of stat entries = 1") {
+				t.Errorf("capinfos says:\n%s", out)
+			}
+		})
 	}
 }

@@ -133,6 +133,46 @@ func TestWatchingSlowlyLosesNoPackets(t *testing.T) {
 	if lines := strings.Count(string(text), "192.0.2.2.9999: UDP"); lines != shown || shown+left != packets || left == 0 {
 		t.Errorf("%d lines, %d shown and %d left out, of %d", lines, shown, left, packets)
 	}
+	// The status says it of all who watched.
+	if s := b.capture("job"); s.PacketsNotShown != uint64(left) || s.PacketsMatched != packets || s.PacketsSeen < packets {
+		t.Errorf("the status says %+v", s)
+	}
+	if out := b.do("op", "packetcapture status job"); !strings.Contains(out, fmt.Sprintf("Not shown:   %d packets", left)) {
+		t.Errorf("the status says\n%s", out)
+	}
+}
+
+// An interface that joins a capture of all has its name where the capture is watched.
+func TestWatchNamesAnInterfaceThatJoined(t *testing.T) {
+	b := newBed(t)
+	b.do("op", "packetcapture start job interface ALL filter 'udp port 9999'")
+	session, err := b.Login("op").NewSession()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := session.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := session.Start("packetcapture watch job"); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewReader(out)
+	if line, err := lines.ReadString('\n'); err != nil || !strings.HasPrefix(line, "Watching") {
+		t.Fatalf("%q, %v", line, err)
+	}
+	b.ns.Veth(t, "late", "far")
+	far := openWire(t, b.ns, "far")
+	b.await("a packet of the interface that joined", func() bool {
+		load(t, far, 1)
+		s := b.capture("job")
+		return slices.Contains(s.Interfaces, "late") && s.PacketsWritten > 0
+	})
+	b.do("op", "packetcapture stop job")
+	text, err := io.ReadAll(lines)
+	if err != nil || !regexp.MustCompile(`(?m)\blate\b.*192\.0\.2\.2\.9999`).Match(text) {
+		t.Errorf("it showed %q, %v", text, err)
+	}
 }
 
 // A caller without payload sees headers alone, wherever the packets come from.

@@ -13,11 +13,18 @@ import (
 // ResolvConf is the /etc/resolv.conf that names the server of Start.
 const ResolvConf = "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n"
 
-// Start answers on 127.0.0.1 in a namespace from a zone, in the form of zone files (RFC 1035). Other names do not exist. Answers
-// that do not fit a datagram are truncated.
+// Start answers from a zone, see Zone and Serve.
 func Start(t testing.TB, network *netnstest.Namespace, zone ...string) {
 	t.Helper()
+	Serve(t, network, Zone(t, zone...))
+}
+
+// Zone answers from a zone, in the form of zone files (RFC 1035). An alias is followed within the zone. Other names do not exist, which a
+// SOA record of the zone, if there is one, goes with (RFC 2308). Answers that do not fit a datagram are truncated.
+func Zone(t testing.TB, zone ...string) dns.HandlerFunc {
+	t.Helper()
 	records := map[string][]dns.RR{}
+	var soa []dns.RR
 	for _, line := range zone {
 		rr, err := dns.NewRR(line)
 		if err != nil {
@@ -25,29 +32,52 @@ func Start(t testing.TB, network *netnstest.Namespace, zone ...string) {
 		}
 		name := dns.CanonicalName(rr.Header().Name)
 		records[name] = append(records[name], rr)
+		if rr.Header().Rrtype == dns.TypeSOA {
+			soa = append(soa, rr)
+		}
 	}
-	answer := dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
+	return func(w dns.ResponseWriter, q *dns.Msg) {
 		m := new(dns.Msg)
 		m.SetReply(q)
 		m.Authoritative, m.RecursionAvailable = true, true
-		known, ok := records[dns.CanonicalName(q.Question[0].Name)]
-		if !ok {
+		name := dns.CanonicalName(q.Question[0].Name)
+		if _, ok := records[name]; !ok {
 			m.Rcode = dns.RcodeNameError
 		}
-		for _, rr := range known {
-			if rr.Header().Rrtype == q.Question[0].Qtype || rr.Header().Rrtype == dns.TypeCNAME {
+		for name != "" {
+			alias := ""
+			for _, rr := range records[name] {
+				if c, ok := rr.(*dns.CNAME); ok && q.Question[0].Qtype != dns.TypeCNAME {
+					alias = dns.CanonicalName(c.Target)
+				} else if rr.Header().Rrtype != q.Question[0].Qtype {
+					continue
+				}
 				m.Answer = append(m.Answer, rr)
 			}
+			name = alias
 		}
-		if _, udp := w.LocalAddr().(*net.UDPAddr); udp {
-			size := dns.MinMsgSize
-			if o := q.IsEdns0(); o != nil {
-				size = int(o.UDPSize())
-			}
-			m.Truncate(size)
+		if len(m.Answer) == 0 {
+			m.Ns = soa
 		}
-		w.WriteMsg(m)
-	})
+		Reply(w, q, m)
+	}
+}
+
+// Reply sends an answer, truncated to what the other side takes.
+func Reply(w dns.ResponseWriter, q, m *dns.Msg) {
+	if _, udp := w.LocalAddr().(*net.UDPAddr); udp {
+		size := dns.MinMsgSize
+		if o := q.IsEdns0(); o != nil {
+			size = int(o.UDPSize())
+		}
+		m.Truncate(size)
+	}
+	w.WriteMsg(m)
+}
+
+// Serve answers on 127.0.0.1 in a namespace, over UDP and TCP.
+func Serve(t testing.TB, network *netnstest.Namespace, answer dns.Handler) {
+	t.Helper()
 	var packets net.PacketConn
 	var listener net.Listener
 	var err error

@@ -3,6 +3,7 @@ package netnstest
 import (
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"sync/atomic"
 	"testing"
@@ -188,6 +189,41 @@ func (n *Namespace) MTU(t testing.TB, name string, mtu int) {
 		}
 		if err := netlink.LinkSetMTU(link, mtu); err != nil {
 			t.Fatalf("MTU of %s: %v", name, err)
+		}
+	})
+}
+
+// Neighbour sets the link-layer address of a neighbour, so that nobody is asked for it.
+func (n *Namespace) Neighbour(t testing.TB, name, address, linkAddress string) {
+	t.Helper()
+	n.Do(t, func() {
+		link, err := netlink.LinkByName(name)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		hardware, err := net.ParseMAC(linkAddress)
+		if err != nil {
+			t.Fatal(err)
+		}
+		neighbour := &netlink.Neigh{LinkIndex: link.Attrs().Index, IP: net.ParseIP(address), HardwareAddr: hardware, State: unix.NUD_PERMANENT}
+		if err := netlink.NeighSet(neighbour); err != nil {
+			t.Fatalf("neighbour %s: %v", address, err)
+		}
+	})
+}
+
+// Connecting is a connection to a host that never answers, in the state SYN_SENT until the test ends.
+func (n *Namespace) Connecting(t testing.TB, address string) {
+	t.Helper()
+	to := netip.MustParseAddrPort(address)
+	n.Do(t, func() {
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { unix.Close(fd) })
+		if err := unix.Connect(fd, &unix.SockaddrInet4{Addr: to.Addr().As4(), Port: int(to.Port())}); err != unix.EINPROGRESS {
+			t.Fatalf("connect to %s: %v", address, err)
 		}
 	})
 }

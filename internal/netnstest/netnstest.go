@@ -130,7 +130,9 @@ func up(t testing.TB, name string) {
 }
 
 // packages are the Debian packages of programs that have another name.
-var packages = map[string]string{"ssh": "openssh-client", "sftp": "openssh-client", "scp": "openssh-client", "capinfos": "wireshark-common", "plink": "putty-tools", "psftp": "putty-tools", "ip": "iproute2", "df": "coreutils"}
+var packages = map[string]string{"ssh": "openssh-client", "sftp": "openssh-client", "scp": "openssh-client", "capinfos": "wireshark-common",
+	"plink": "putty-tools", "psftp": "putty-tools", "ip": "iproute2", "df": "coreutils", "mkfs.ext4": "e2fsprogs", "dig": "bind9-dnsutils",
+	"systemctl": "systemd", "unshare": "util-linux", "nsenter": "util-linux"}
 
 // Tool is the path of a program the test compares with.
 func Tool(t testing.TB, name string) string {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"diagsh/internal/appliance"
+	"diagsh/internal/vt"
 )
 
 // TestCtrlC ends what runs until Ctrl-C, with the prompt as it was.
@@ -106,5 +107,57 @@ func (b *bed) await(rows <-chan changeRow, change string, ok func(changeRow) boo
 		case <-late:
 			b.t.Fatalf("nothing %s came", change)
 		}
+	}
+}
+
+// TestEveryInPlace looks at a list that is shown again and again: on a terminal it stays where it is and fits the window, through a pipe
+// one follows the other.
+func TestEveryInPlace(t *testing.T) {
+	b := newBed(t)
+	var l net.Listener
+	b.ns.Do(t, func() {
+		l = accepting(t, "tcp4", "127.0.0.1:0")
+		for range 30 {
+			connect(t, l, "tcp4", l.Addr().String())
+		}
+	})
+	const heading = "Active Internet connections (including servers), "
+	terminal := b.Terminal("ro", 120, 20)
+	defer terminal.Close()
+	terminal.Prompted("mx1> ")
+	line := "netstat sockets every 1 numeric yes port " + port(l)
+	terminal.Type(line + "\r")
+	terminal.Reads("... 45 more") // of 61 sockets and two lines of heading; the last row of the window is the cursor's
+	// Of a new connection both ends are new rows; a further round takes their marks away.
+	b.ns.Do(t, func() { connect(t, l, "tcp4", l.Addr().String()) })
+	terminal.Reads("... 47 more")
+	terminal.Type("\x03")
+	terminal.Prompted("mx1> ")
+	terminal.Look(func(s *vt.Screen) {
+		if text := s.All(); strings.Count(text, heading) != 1 || strings.Count(text, "... 47 more\nmx1>") != 1 {
+			t.Errorf("the screen shows:\n%s", text)
+		}
+	})
+
+	session, err := b.Login("ro").NewSession()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer session.Close()
+	out, err := session.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := session.Start(line); err != nil {
+		t.Fatal(err)
+	}
+	headings := 0
+	for lines := bufio.NewScanner(out); headings < 2 && lines.Scan(); {
+		if strings.HasPrefix(lines.Text(), heading) {
+			headings++
+		}
+	}
+	if headings < 2 {
+		t.Errorf("%d lists came through the pipe", headings)
 	}
 }

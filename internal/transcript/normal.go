@@ -35,6 +35,9 @@ var replacements = normal{
 	{regexp.MustCompile(`("(?:bytes(?:Written)?|ringBytes)": ?)\d+`), "${1}<size>"},
 	{regexp.MustCompile(`\b[a-hj-km-np-z2-9]{8}-\d+\b`), "<session>"},
 	{regexp.MustCompile(`("pid": ?)\d+`), "${1}<pid>"},
+	// The interfaces count what the kernel sends by itself, too.
+	{regexp.MustCompile(`(^On the wire: )\d+ packets`), "${1}<number> packets"},
+	{regexp.MustCompile(`("packetsSeen": ?)\d+`), "${1}<number>"},
 	{regexp.MustCompile(`\b[0-9a-f][26ae](?::[0-9a-f]{2}){5}\b`), "<mac>"},
 	{regexp.MustCompile(`(<time>, after )(?:\d+[smhd])+`), "${1}<duration>"},
 	{regexp.MustCompile(`\brunning (?:\d+[smhd])+`), "running <duration>"},

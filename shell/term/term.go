@@ -57,7 +57,9 @@ type Terminal struct {
 	running []*run // the innermost last
 	gone    bool   // hung up
 
-	signals  chan os.Signal
+	resizes  chan os.Signal
+	hangUps  chan os.Signal // for as long as the process lives
+	closing  chan struct{}
 	watching sync.WaitGroup
 }
 
@@ -72,20 +74,28 @@ func Open(opts Options) (*Terminal, error) {
 		tty:     device,
 		keys:    newQueue(),
 		screen:  &screen{out: device, size: device.size},
-		signals: make(chan os.Signal, 2),
+		resizes: make(chan os.Signal, 1),
+		hangUps: make(chan os.Signal, 1),
+		closing: make(chan struct{}),
 	}
 	t.editor = newEditor(t)
-	signal.Notify(t.signals, syscall.SIGWINCH, syscall.SIGHUP)
+	signal.Notify(t.resizes, syscall.SIGWINCH)
+	signal.Notify(t.hangUps, syscall.SIGHUP)
 	t.watching.Go(t.readKeys)
 	t.watching.Go(t.watchSignals)
 	return t, nil
 }
 
 // Close clears what is no output from the screen and gives the terminal back as it was found.
+//
+// It does not give SIGHUP back. When the other end of a terminal closes, the kernel wakes who reads it before it sends the signal
+// (pty_close in drivers/tty/pty.c, Linux 6.18), which so may come while the process is ending in order because of that end of file.
+// Nor could it be ignored from here on: a signal that was caught already when signal.Ignore takes the handler away, or signal.Stop
+// does, is one without a handler to Go's runtime (sigfwdgo and sighandler in runtime/signal_unix.go, Go 1.26), which dies of it.
 func (t *Terminal) Close() error {
 	t.screen.clear()
-	signal.Stop(t.signals)
-	close(t.signals)
+	signal.Stop(t.resizes)
+	close(t.closing)
 	err := t.tty.restore()
 	if e := t.tty.Close(); err == nil && e != nil {
 		err = e
@@ -128,12 +138,14 @@ func (t *Terminal) Clear() { t.screen.wipe() }
 
 // watchSignals follows the window's size and the line's end.
 func (t *Terminal) watchSignals() {
-	for s := range t.signals {
-		switch s {
-		case syscall.SIGWINCH:
+	for {
+		select {
+		case <-t.resizes:
 			t.screen.resized()
-		case syscall.SIGHUP:
+		case <-t.hangUps:
 			t.HangUp()
+		case <-t.closing:
+			return
 		}
 	}
 }

@@ -86,6 +86,7 @@ func smtpping(s hostService) *menu.Command {
 			askSMTPPing(ctx, s, exchangers, a, q)
 			return nil
 		},
+		Suggest: probeview.SuggestHosts[smtppingArgs](dns.Any, "host"),
 		Check: func(_ context.Context, _ menu.Caller, a smtppingArgs, name string) error {
 			return checkSMTPPing(a, name)
 		},

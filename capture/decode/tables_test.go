@@ -1,0 +1,33 @@
+package decode
+
+import (
+	"testing"
+
+	"github.com/google/gopacket/layers"
+)
+
+// TestTrim has the rows that gopacket knows as they were, and hardly any other.
+func TestTrim(t *testing.T) {
+	known := map[int]layers.EnumMetadata{}
+	for i, row := range layers.EthernetTypeMetadata {
+		if row.Name != layers.EthernetType(0xffff).String() {
+			known[i] = row
+		}
+	}
+	Trim()
+	left := 0
+	for i, row := range layers.EthernetTypeMetadata {
+		if want, is := known[i]; is && (row.LayerType != want.LayerType || row.Name != want.Name || row.DecodeWith == nil) {
+			t.Errorf("type %#x is now %+v, was %+v", i, row, want)
+		}
+		if row.Name != "" {
+			left++
+		}
+	}
+	if len(known) == 0 || left > 65536/10 {
+		t.Errorf("%d rows of %d known ones are left", left, len(known))
+	}
+	if layers.PPPTypeMetadata[layers.PPPTypeIPv4].DecodeWith == nil || layers.PPPTypeMetadata[0x8000].Name != "" {
+		t.Error("PPP is not as it should be")
+	}
+}

@@ -1,0 +1,28 @@
+package probeview
+
+import (
+	"context"
+	"strings"
+
+	"diagsh/diag/dns"
+	"diagsh/diag/hosts"
+	"diagsh/menu"
+)
+
+// suggestedHosts is how many hosts are offered at most.
+const suggestedHosts = 50
+
+// SuggestHosts is menu.Spec.Suggest for a command whose arguments with these names are hosts: it offers those that were seen.
+func SuggestHosts[A any](family dns.Family, names ...string) func(context.Context, menu.Caller, A, string) []menu.Choice {
+	return func(ctx context.Context, _ menu.Caller, _ A, name string) (list []menu.Choice) {
+		for _, wanted := range names {
+			if name != wanted {
+				continue
+			}
+			for _, h := range hosts.Seen(ctx, family, suggestedHosts) {
+				list = append(list, menu.Choice{Value: h.String(), Help: strings.Join(h.Why, ", ")})
+			}
+		}
+		return list
+	}
+}

@@ -1,0 +1,82 @@
+package daemon
+
+import (
+	"slices"
+
+	"diagsh/capture"
+)
+
+// What of a capture has been queued for the targets that want all. Files are queued as they close, in the order of their numbers, so
+// that one number a target says it, also after a restart and when the queue has forgotten its oldest copies.
+
+// wasQueued notes that a file is in the queue for a target, which is safe on the disk.
+func (c *captures) wasQueued(r *record, target, file string) {
+	number, ok := capture.FileNumber(r.File, file)
+	if !ok {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if r.Queued == nil {
+		r.Queued = make(map[string]int)
+	}
+	r.Queued[target] = number
+}
+
+// unqueuedFor are those of an ended capture's files that were never queued for a target.
+func (c *captures) unqueuedFor(r *record, target string, files []capture.FileInfo) (names []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !r.ended() {
+		return nil
+	}
+	for _, f := range files {
+		if number, ok := capture.FileNumber(r.File, f.Name); !ok || number > r.Queued[target] {
+			names = append(names, f.Name)
+		}
+	}
+	return names
+}
+
+// lastGrows notes that the last file of a capture gets more packets, so that it has to be copied anew.
+func (c *captures) lastGrows(r *record, before capture.Status) {
+	if len(before.Files) == 0 {
+		return
+	}
+	last, ok := capture.FileNumber(r.File, before.Files[len(before.Files)-1].Name)
+	if !ok {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for target, n := range r.Queued {
+		r.Queued[target] = min(n, last-1)
+	}
+}
+
+// forgetTarget notes that a target is no more: another one of its name has nothing yet.
+func (c *captures) forgetTarget(name string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, r := range c.records {
+		delete(r.Queued, name)
+	}
+}
+
+// released tells the ring of a file that the file is held no more.
+func (d *Daemon) released(file string) {
+	c := d.captures
+	c.mu.Lock()
+	i := slices.IndexFunc(c.records, func(r *record) bool { return r.has(file) })
+	if i < 0 {
+		c.mu.Unlock()
+		return
+	}
+	r, job := c.records[i], c.records[i].job
+	c.mu.Unlock()
+	if job != nil {
+		job.Prune() // if it ends meanwhile, its end looks too
+		return
+	}
+	d.trimRing(r)
+}

@@ -1,0 +1,194 @@
+// Package hosts lists the other hosts that this one knows: those that somebody who tests the network most likely means. See resolv.conf(5),
+// hosts(5), sock_diag(7), arp(7).
+package hosts
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"diagsh/diag/dns"
+	"diagsh/diag/neighbours"
+	"diagsh/diag/routes"
+	"diagsh/diag/sockets"
+)
+
+// A Host is one that was seen.
+type Host struct {
+	Name    string // of /etc/hosts; else empty
+	Address netip.Addr
+	Why     []string // where from it is known, in words
+}
+
+// String is the host as it can be typed: an address or a name of letters, digits, dots, hyphens and underscores.
+func (h Host) String() string { return cmp.Or(h.Name, h.Address.String()) }
+
+// Bounds: whoever waits is a person who pressed a key.
+const (
+	patience    = 500 * time.Millisecond // for all of it; what is known by then is listed
+	lookedAt    = 20_000                 // sockets
+	hostsBytes  = 256 << 10              // of /etc/hosts
+	maxNameSize = 253                    // RFC 1035, section 2.3.4
+)
+
+// Seen lists at most limit hosts of a family, the likeliest first: name servers, gateways of default routes, hosts with TCP connections to
+// this one (those with the most first), neighbours, names of /etc/hosts. This host itself is not among them.
+func Seen(ctx context.Context, family dns.Family, limit int) []Host {
+	ctx, stop := context.WithTimeout(ctx, patience)
+	defer stop()
+	l := &list{family: family, limit: limit, at: map[string]int{}, own: ownAddresses()}
+	for _, source := range []func(context.Context, *list){nameServers, gateways, peers, neighbourCaches, hostsFile} {
+		source(ctx, l)
+	}
+	return l.hosts
+}
+
+// A list is what was found so far.
+type list struct {
+	family dns.Family
+	limit  int
+	hosts  []Host
+	at     map[string]int
+	own    map[netip.Addr]bool
+}
+
+// add adds a host, or a reason to one that is there.
+func (l *list) add(name string, a netip.Addr, why string) {
+	if !l.family.Has(a) || a.IsUnspecified() || a.IsMulticast() || name == "" && l.own[a.WithZone("")] {
+		return
+	}
+	h := Host{Name: name, Address: a, Why: []string{why}}
+	if i, ok := l.at[h.String()]; ok {
+		if known := &l.hosts[i]; !slices.Contains(known.Why, why) {
+			known.Why = append(known.Why, why)
+		}
+		return
+	}
+	if len(l.hosts) < l.limit {
+		l.at[h.String()] = len(l.hosts)
+		l.hosts = append(l.hosts, h)
+	}
+}
+
+func ownAddresses() map[netip.Addr]bool {
+	own := map[netip.Addr]bool{}
+	all, _ := net.InterfaceAddrs() // without them this host is offered too
+	for _, i := range all {
+		if p, err := netip.ParsePrefix(i.String()); err == nil {
+			own[p.Addr()] = true
+		}
+	}
+	return own
+}
+
+func nameServers(_ context.Context, l *list) {
+	for _, a := range dns.Servers() {
+		l.add("", a, "name server")
+	}
+}
+
+func gateways(ctx context.Context, l *list) {
+	all, _ := routes.List(ctx)
+	for _, r := range all {
+		if r.Table == routes.Main && r.Destination.Bits() == 0 && r.Gateway.IsValid() {
+			l.add("", zoned(r.Gateway, r.Index), "default gateway")
+		}
+	}
+}
+
+// peers are counted over so many sockets at most.
+func peers(ctx context.Context, l *list) {
+	enough := errors.New("enough sockets were looked at")
+	counts, seen := map[netip.Addr]int{}, 0
+	states := slices.DeleteFunc(sockets.States(), func(s sockets.State) bool { return s == sockets.Listen })
+	sockets.Each(ctx, sockets.Query{States: states}, func(s *sockets.Socket) error {
+		if seen++; seen > lookedAt {
+			return enough
+		}
+		if a := s.Remote.Addr().Unmap(); !a.IsLoopback() {
+			counts[zoned(a, int(s.Device))]++
+		}
+		return nil
+	})
+	for _, a := range slices.SortedFunc(maps.Keys(counts), func(a, b netip.Addr) int {
+		return cmp.Or(cmp.Compare(counts[b], counts[a]), a.Compare(b))
+	}) {
+		why := "1 connection"
+		if n := counts[a]; n > 1 {
+			why = fmt.Sprintf("%d connections", n)
+		}
+		l.add("", a, why)
+	}
+}
+
+func neighbourCaches(ctx context.Context, l *list) {
+	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
+		all, _ := neighbours.List(ctx, family)
+		for _, n := range all {
+			const known = unix.NUD_REACHABLE | unix.NUD_STALE | unix.NUD_DELAY | unix.NUD_PROBE | unix.NUD_PERMANENT
+			if n.State&known != 0 && !n.Proxy {
+				l.add("", zoned(n.Address, n.Index), "neighbour")
+			}
+		}
+	}
+}
+
+// hostsFile reads names that somebody wrote down.
+func hostsFile(_ context.Context, l *list) {
+	f, err := os.Open("/etc/hosts")
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	l.readHosts(f)
+}
+
+func (l *list) readHosts(r io.Reader) {
+	for lines := bufio.NewScanner(io.LimitReader(r, hostsBytes)); lines.Scan(); {
+		line, _, _ := strings.Cut(lines.Text(), "#")
+		words := strings.Fields(line)
+		if len(words) == 0 {
+			continue
+		}
+		a, err := netip.ParseAddr(words[0])
+		if err != nil {
+			continue
+		}
+		for _, name := range words[1:] {
+			if isName(name) {
+				l.add(name, a.Unmap(), a.String())
+			}
+		}
+	}
+}
+
+// isName lets through what can stand in a line as it is, and on a screen.
+func isName(s string) bool {
+	return len(s) <= maxNameSize && !strings.ContainsFunc(s, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '.' && r != '-' && r != '_'
+	})
+}
+
+// zoned gives a link-local address the interface that it needs (RFC 4007), unless its name could not be typed.
+func zoned(a netip.Addr, index int) netip.Addr {
+	if !a.Is6() || !a.IsLinkLocalUnicast() {
+		return a
+	}
+	i, err := net.InterfaceByIndex(index)
+	if err != nil || !isName(i.Name) {
+		return a
+	}
+	return a.WithZone(i.Name)
+}

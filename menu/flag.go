@@ -1,0 +1,128 @@
+package menu
+
+import (
+	"reflect"
+	"strings"
+)
+
+// flag finds the parameter that a word is a flag of, and its value if the flag carries that.
+func (c *Command) flag(w Word) (p *Param, value string, carried bool) {
+	if w.Quoted {
+		return nil, "", false
+	}
+	for i := range c.Params {
+		p := &c.Params[i]
+		for _, f := range p.Flags {
+			name, fixed, isFixed := strings.Cut(f, "=")
+			switch {
+			case begun(name) && len(w.Text) > len(name) && strings.HasPrefix(w.Text, name):
+				return p, w.Text[len(name):], true
+			case w.Text != name:
+			case isFixed:
+				return p, fixed, true
+			case p.Type == "yes/no":
+				return p, "yes", true
+			default:
+				return p, "", false
+			}
+		}
+	}
+	return nil, "", false
+}
+
+// begun says that a flag begins the word that has the value.
+func begun(flag string) bool { return len(flag) == 1 }
+
+// flags reads those that the words begin with.
+func (c *Command) flags(args Arguments, words []Word) ([]Word, error) {
+	for len(words) > 0 {
+		p, value, carried := c.flag(words[0])
+		if p == nil {
+			break
+		}
+		if _, twice := args[p.Name]; twice {
+			return nil, Wrong(p.Name, "%s is given twice", p.Name)
+		}
+		if !carried {
+			if len(words) == 1 || begun(words[0].Text) {
+				return nil, Wrong(p.Name, "The value of %s is missing", words[0].Text).WithHint("Write %s", p.flagForm(words[0].Text))
+			}
+			value, words = words[1].Text, words[1:]
+		}
+		args[p.Name] = value
+		words = words[1:]
+	}
+	return words, nil
+}
+
+// likeFlag says that a word is meant to be a flag of a command that has such.
+func (c *Command) likeFlag(word string) bool {
+	for i := range c.Params {
+		for _, f := range c.Params[i].Flags {
+			if !begun(f) && len(word) > 1 && word[0] == f[0] {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (c *Command) unknownFlag(word string) *Error {
+	var forms []string
+	for i := range c.Params {
+		forms = append(forms, c.Params[i].flagForms()...)
+	}
+	return Wrong(printable(word), "%s has no flag %q", c.Name, printable(word)).WithHint("It takes %s, and what help %s lists", strings.Join(forms, ", "), c.Name)
+}
+
+// flagForms are the parameter's flags as one writes them.
+func (p *Param) flagForms() (forms []string) {
+	for _, f := range p.Flags {
+		forms = append(forms, p.flagForm(f))
+	}
+	return forms
+}
+
+func (p *Param) flagForm(flag string) string {
+	name, _, fixed := strings.Cut(flag, "=")
+	switch {
+	case fixed || p.Type == "yes/no":
+		return name
+	case begun(name):
+		return name + p.value()
+	}
+	return name + " " + p.value()
+}
+
+// next is the parameter that a value without keyword fills behind those given, nil if there is none.
+func (c *Command) next(args Arguments) *Param {
+	if main := c.main(); main == nil || args[main.Name] == "" {
+		return nil
+	}
+	for i := range c.Params {
+		p := &c.Params[i]
+		if _, given := args[p.Name]; p.Next && !given {
+			return p
+		}
+	}
+	return nil
+}
+
+// looksLikePair is for `telnet HOST prot 25`: prot is meant to be a keyword, and not a value before one that is too many.
+func (c *Command) looksLikePair(words []Word) bool {
+	if len(words) == 1 || words[0].Quoted || Nearest(words[0].Text, c.paramNames()) == "" {
+		return false
+	}
+	flag, _, _ := c.flag(words[1])
+	return flag == nil && c.param(words[1].Text) == nil
+}
+
+// fits says that a text can be the parameter's value and is not just any text.
+func (p *Param) fits(text string) bool {
+	if len(p.Choices) > 0 {
+		q := p.question()
+		_, err := q.choose(text)
+		return err == nil
+	}
+	return p.Type != "text" && p.parse(reflect.New(p.typ).Elem(), text) == nil
+}

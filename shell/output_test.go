@@ -1,0 +1,26 @@
+package shell
+
+import "testing"
+
+func TestWrapped(t *testing.T) {
+	for _, c := range []struct {
+		name, text, want string
+		width            int
+	}{
+		{"fits", "twelve chars\n", "twelve chars\n", 12},
+		{"at a blank", "one two three four\n", "one two\nthree four\n", 10},
+		{"at the margin", "one two three", "one two\nthree", 7},
+		{"two columns", "  name  Help of several words\n  n     Short\n", "  name  Help of\n        several\n        words\n  n     Short\n", 16},
+		{"a first column too wide", "  averylongname  Help of words\n", "  averylongname\n  Help of words\n", 16},
+		{"a word too wide", "abcdefghijkl mno\n", "abcdefghijkl mno\n", 5},
+		{"empty lines", "\n\na b\n", "\n\na\nb\n", 2},
+		{"other letters", "äöü äöü äöü\n", "äöü äöü\näöü\n", 7},
+		{"one column", "a b\n", "a\nb\n", 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := wrapped(c.text, c.width); got != c.want {
+				t.Errorf("%q, want %q", got, c.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,75 @@
+package shell
+
+import (
+	"bytes"
+	"fmt"
+
+	"diagsh/api"
+	"diagsh/shell/term"
+)
+
+// A view is what a command shows again and again in one place. Of a table that is longer than the window the first rows are kept, and
+// how many more there are.
+type view struct {
+	terminal *term.Terminal
+	open     bool   // it comes now
+	coming   []byte // its rows so far, those that are kept
+	rows     int    // all of them
+	last     string // the last one that came as a whole
+}
+
+// take takes a frame that belongs to a view.
+func (v *view) take(f api.Frame) bool {
+	switch {
+	case f.View == api.ViewBegins:
+		v.open, v.coming, v.rows = true, v.coming[:0], 0
+	case f.View == api.ViewEnds:
+		v.open = false
+		v.last = v.fitted()
+		v.terminal.Progress(v.last)
+	case v.open && f.Progress == "" && f.Exit == nil:
+		v.add(f.Text)
+	default:
+		return false
+	}
+	return true
+}
+
+// add keeps the rows that have room. A frame may end in the middle of one.
+func (v *view) add(text []byte) {
+	_, height := v.terminal.Size()
+	for line := range bytes.Lines(text) {
+		if v.rows < height {
+			v.coming = append(v.coming, line...)
+		}
+		if line[len(line)-1] == '\n' {
+			v.rows++
+		}
+	}
+}
+
+// fitted is the view as the window has room for it, with the row that the cursor stands in below.
+func (v *view) fitted() string {
+	_, height := v.terminal.Size()
+	room := max(1, height-1)
+	if v.rows <= room {
+		return string(v.coming)
+	}
+	var b bytes.Buffer
+	n := 0
+	for line := range bytes.Lines(v.coming) {
+		if n++; n == room {
+			break
+		}
+		b.Write(line)
+	}
+	fmt.Fprintf(&b, "... %d more\n", v.rows-room+1)
+	return b.String()
+}
+
+// leave lets the last view stand when the command has ended.
+func (v *view) leave() {
+	if v.last != "" {
+		v.terminal.WriteString(v.last)
+	}
+}
