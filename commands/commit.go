@@ -43,7 +43,11 @@ func commit(s commitService) *menu.Command {
 			return nil
 		},
 		Run: func(_ context.Context, caller menu.Caller, a commitArgs, out *menu.Out[config.Commit]) error {
-			before := s.Configuration(caller).Last.Number
+			view := s.Configuration(caller)
+			before := view.Last.Number
+			for _, w := range view.Warnings {
+				out.Printf("%s\n", w)
+			}
 			r := config.Request{Comment: strings.TrimSpace(a.Comment), Forget: a.Keep != nil && !*a.Keep, Merge: a.Merge != nil && *a.Merge}
 			if a.Confirm != nil {
 				r.Confirm = *a.Confirm

@@ -27,6 +27,9 @@ func showchanges(s configurationViewer) *menu.Command {
 			if len(view.Underneath) > 0 {
 				out.Printf("Committed since you began:\n%s\n\n", config.Underneath(view.Underneath))
 			}
+			for _, w := range view.Warnings {
+				out.Printf("%s\n\n", w)
+			}
 			for _, c := range view.Changes {
 				if err := out.Record(c); err != nil {
 					return err

@@ -37,6 +37,8 @@ type View struct {
 	Underneath []Commit
 	// Waiting is the commit that has to be confirmed, nil if none has.
 	Waiting *Commit
+	// Warnings are sentences about what the changes do beside what they say.
+	Warnings []string
 }
 
 // A Saved is a file of the configuration directory.

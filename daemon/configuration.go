@@ -67,7 +67,7 @@ func (d *Daemon) recoverConfiguration() {
 		next.rollBack("Commit %d was not confirmed before the appliance ended")
 		d.system(access.Event{User: "system", Source: localSource, Message: fmt.Sprintf("Commit %d was not confirmed before the appliance ended; it is rolled back", last.Number)})
 	}
-	if len(stale) == 0 && len(next.running()) == 0 {
+	if len(stale) == 0 && len(next.running()) == 0 && len(next.IPv6) == 0 {
 		return
 	}
 	d.force(next, stale)
@@ -77,19 +77,27 @@ func (d *Daemon) recoverConfiguration() {
 // the others. Called with transaction held.
 func (d *Daemon) force(next ledger, stale config.Document) {
 	c := d.configuration
-	text := textOf(stale)
-	next.Applying = &text
-	d.keepAnyway(next)
 	state, err := c.network.Read()
 	if err != nil {
 		d.log.Error("the network could not be read", "error", err)
 	}
-	for _, s := range plan(c.network, stale, next.running(), state, next.Baseline) {
+	steps := plan(c.network, stale, next.running(), state, next.Baseline)
+	if err := next.rememberIPv6(c.network, steps, c.ledger.Applying != nil); err != nil {
+		d.log.Error("the IPv6 settings of an interface could not be read", "error", err)
+	}
+	text := textOf(stale)
+	next.Applying = &text
+	d.keepAnyway(next)
+	for _, s := range steps {
 		if err := s.do(); err != nil {
 			d.log.Error("a step of the configuration failed", "step", s.what, "error", err)
 			d.system(access.Event{User: "system", Source: localSource, Result: menu.Failed.String(), Exit: int(menu.Failed),
 				Message: "The configuration could not be applied: " + s.what + ": " + reason(err)})
 		}
+	}
+	next = next.clone()
+	for _, f := range next.restoreIPv6(c.network) {
+		d.notRestored(f)
 	}
 	next.Applying = nil
 	d.keepAnyway(next)
@@ -120,7 +128,10 @@ func (c *configuration) keep(next ledger) error {
 
 // Configuration is the configuration as a user sees it.
 func (d *Daemon) Configuration(caller menu.Caller) config.View {
-	return d.configuration.view(caller.User)
+	c := d.configuration
+	v := c.view(caller.User)
+	v.Warnings = c.warnings(v)
+	return v
 }
 
 func (c *configuration) view(user string) config.View {
@@ -258,16 +269,22 @@ func (d *Daemon) transact(caller menu.Caller, view config.View, r config.Request
 	before := c.ledger
 	begun := before.clone()
 	begun.remember(view.Changes, state)
-	text := textOf(view.Candidate)
-	begun.Applying = &text
-	if err := c.keep(begun); err != nil {
-		return config.Commit{}, d.plain("commit", err)
-	}
 	stale := view.Running.Clone()
 	if before.Applying != nil {
 		maps.Copy(stale, before.Applying.document()) // what an earlier commit could not undo
 	}
 	steps := plan(c.network, stale, view.Candidate, state, begun.Baseline)
+	if err := reachable(c.network, caller, steps); err != nil && r.Confirm == 0 {
+		return config.Commit{}, err
+	}
+	if err := begun.rememberIPv6(c.network, steps, before.Applying != nil); err != nil {
+		return config.Commit{}, d.plain("read the IPv6 settings of an interface", err)
+	}
+	text := textOf(view.Candidate)
+	begun.Applying = &text
+	if err := c.keep(begun); err != nil {
+		return config.Commit{}, d.plain("commit", err)
+	}
 	if failure := apply(steps); failure != nil {
 		return config.Commit{}, d.undone(before, failure)
 	}
@@ -278,6 +295,9 @@ func (d *Daemon) transact(caller menu.Caller, view config.View, r config.Request
 		commit.Until = &until
 	}
 	done := begun.clone()
+	for _, f := range done.restoreIPv6(c.network) {
+		d.notRestored(f) // The MTU is right all the same, and the next start tries again.
+	}
 	done.Applying = nil
 	done.last().Kept = !r.Forget
 	done.append(commit, view.Candidate)
@@ -294,6 +314,10 @@ func (d *Daemon) transact(caller menu.Caller, view config.View, r config.Request
 
 // undone ends a commit whose steps are undone.
 func (d *Daemon) undone(before ledger, failure *stepError) error {
+	begun := d.configuration.ledger.clone()
+	for _, f := range begun.restoreIPv6(d.configuration.network) {
+		failure.undo = append(failure.undo, f.what+" ("+reason(f.err)+")")
+	}
 	d.log.Error("a commit failed", "step", failure.what, "error", failure.err, "undo", failure.undo)
 	if len(failure.undo) > 0 {
 		// The ledger still says what was being applied, so the next start puts right what could not be put back now.

@@ -25,6 +25,12 @@ type network interface {
 	AddLoopback(netip.Addr) error
 	RemoveLoopback(netip.Addr) error
 	SetMulticast(reject bool) error
+
+	// What the kernel forgets of a link below links.LeastIPv6MTU, and its giving back.
+	ReadIPv6(name string) (links.IPv6, error)
+	RestoreIPv6(name string, v links.IPv6) error
+	Current(name string, v links.IPv6) bool
+	Toward(netip.Addr) string
 }
 
 // A step is one change of the machine, and its undoing.
@@ -33,6 +39,8 @@ type step struct {
 	what  string // as the rest of "could not"
 	do    func() error
 	undo  func() error
+	// losesIPv6 is the interface from which the kernel takes IPv6 with this step.
+	losesIPv6 string
 }
 
 // The order of steps: a VLAN is never above its parent's MTU, and its parent is there before it and longer.
@@ -68,7 +76,7 @@ type planner struct {
 }
 
 func (p *planner) add(order int, what string, do, undo func() error) {
-	p.steps = append(p.steps, step{order, what, do, undo})
+	p.steps = append(p.steps, step{order: order, what: what, do: do, undo: undo})
 }
 
 func (p *planner) vlans() {
@@ -137,6 +145,9 @@ func (p *planner) mtu(l links.Link, name, value string, isNew bool) {
 			order = raiseVLANs
 		}
 		p.add(order, what, do, func() error { return p.m.SetMTU(name, l.MTU) })
+		if l.MTU >= links.LeastIPv6MTU && mtu < links.LeastIPv6MTU {
+			p.steps[len(p.steps)-1].losesIPv6 = name
+		}
 	}
 }
 

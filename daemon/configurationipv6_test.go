@@ -1,0 +1,250 @@
+package daemon
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"diagsh/config"
+	"diagsh/diag/links"
+	"diagsh/internal/netnstest"
+	"diagsh/menu"
+)
+
+// A nsNetwork is the kernel's of a namespace, from whichever goroutine it is asked.
+type nsNetwork struct {
+	t    *testing.T
+	ns   *netnstest.Namespace
+	vlan func() error // what becomes of a new VLAN
+}
+
+func within[T any](n nsNetwork, f func() T) (v T) {
+	n.ns.Do(n.t, func() { v = f() })
+	return v
+}
+
+func (n nsNetwork) Read() (s links.State, err error) {
+	n.ns.Do(n.t, func() { s, err = links.Kernel{}.Read() })
+	return s, err
+}
+func (n nsNetwork) ReadIPv6(name string) (v links.IPv6, err error) {
+	n.ns.Do(n.t, func() { v, err = links.Kernel{}.ReadIPv6(name) })
+	return v, err
+}
+func (n nsNetwork) RestoreIPv6(name string, v links.IPv6) error {
+	return within(n, func() error { return links.Kernel{}.RestoreIPv6(name, v) })
+}
+func (n nsNetwork) Current(name string, v links.IPv6) bool {
+	return within(n, func() bool { return links.Kernel{}.Current(name, v) })
+}
+func (n nsNetwork) Toward(a netip.Addr) string {
+	return within(n, func() string { return links.Kernel{}.Toward(a) })
+}
+func (n nsNetwork) SetMTU(name string, mtu int) error {
+	return within(n, func() error { return links.Kernel{}.SetMTU(name, mtu) })
+}
+func (n nsNetwork) AddVLAN(string, string, int) error { return n.vlan() }
+func (n nsNetwork) DeleteVLAN(string) error           { return nil }
+func (n nsNetwork) SetMedia(string, string) error     { return nil }
+func (n nsNetwork) AddLoopback(netip.Addr) error      { return nil }
+func (n nsNetwork) RemoveLoopback(netip.Addr) error   { return nil }
+func (n nsNetwork) SetMulticast(bool) error           { return nil }
+
+func (n nsNetwork) run(args ...string) string {
+	n.t.Helper()
+	return within(n, func() string {
+		out, err := exec.Command(netnstest.Tool(n.t, args[0]), args[1:]...).CombinedOutput()
+		if err != nil {
+			n.t.Errorf("%v: %v\n%s", args, err, out)
+		}
+		return string(out)
+	})
+}
+
+// ipv6 is what ip says of addresses, routes, neighbours and settings, without what runs by itself: the rest of lifetimes may be three
+// seconds less, and the order of the kernel's lists is that of their making.
+func (n nsNetwork) ipv6() string {
+	n.t.Helper()
+	var lines []string
+	for _, what := range [][]string{{"addr"}, {"route", "show", "table", "all"}, {"neigh", "show", "nud", "permanent"}} {
+		var rows []map[string]any
+		if err := json.Unmarshal([]byte(n.run(append([]string{"ip", "-6", "-j", "-d"}, what...)...)), &rows); err != nil {
+			n.t.Fatal(err)
+		}
+		for _, row := range rows {
+			inner := []any{row}
+			if list, ok := row["addr_info"].([]any); ok {
+				inner = list
+			} else if list, ok := row["nexthops"].([]any); ok {
+				slices.SortFunc(list, func(a, b any) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
+			}
+			for _, i := range inner {
+				for _, life := range []string{"valid_life_time", "preferred_life_time"} {
+					if m := i.(map[string]any); m[life] != nil {
+						m[life] = int((m[life].(float64) + 99) / 100)
+					}
+				}
+				lines = append(lines, fmt.Sprint(what[0], row["ifname"], i))
+			}
+		}
+	}
+	slices.Sort(lines)
+	n.ns.Do(n.t, func() {
+		for _, f := range []string{"conf/left/hop_limit", "conf/left/disable_ipv6", "neigh/left/ucast_solicit"} {
+			text, _ := os.ReadFile("/proc/sys/net/ipv6/" + f)
+			lines = append(lines, f+" "+string(text))
+		}
+	})
+	return strings.Join(lines, "\n")
+}
+
+// settled waits until the addresses are examined and one of the link is there.
+func (n nsNetwork) settled() {
+	n.t.Helper()
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		if text := n.run("ip", "-6", "addr", "show", "dev", "left"); strings.Contains(text, "fe80") && !strings.Contains(text, "tentative") {
+			return
+		}
+	}
+	n.t.Fatal("the addresses stay tentative")
+}
+
+func newIPv6Network(t *testing.T) nsNetwork {
+	ns := netnstest.New(t)
+	ns.Veth(t, "left", "right")
+	ns.Veth(t, "third", "fourth")
+	n := nsNetwork{t, ns, func() error { return unix.EOPNOTSUPP }}
+	for _, name := range []string{"left", "third"} {
+		ns.Do(t, func() {
+			if err := os.WriteFile("/proc/sys/net/ipv6/conf/"+name+"/disable_ipv6", []byte("0"), 0); err != nil {
+				netnstest.Missing(t, "this kernel has no IPv6")
+			}
+		})
+	}
+	ns.Do(t, func() {
+		for f, v := range map[string]string{"conf/left/hop_limit": "99", "neigh/left/ucast_solicit": "7"} {
+			if err := os.WriteFile("/proc/sys/net/ipv6/"+f, []byte(v), 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	for _, line := range []string{
+		"addr add 2001:db8:1::5/64 dev left",
+		"addr add 2001:db8:1::7/64 dev left nodad noprefixroute preferred_lft 5050 valid_lft 9050",
+		"addr add 2001:db8:2::5 peer 2001:db8:2::6/128 dev left",
+		"neigh add 2001:db8:1::1 lladdr 02:00:00:00:00:09 dev left nud permanent",
+		"route add default via 2001:db8:1::1 dev left metric 50 mtu 1400",
+		"route add 2001:db8:9::/48 via fe80::1 dev left table 100 proto static pref high",
+		"route add 2001:db8:8::/48 nexthop via fe80::1 dev left weight 3 nexthop via fe80::2 dev third weight 2",
+	} {
+		n.run(append([]string{"ip", "-6"}, strings.Fields(line)...)...)
+	}
+	n.settled()
+	n.run("ip", "-6", "route", "add", "2001:db8:7::/48", "via", "2001:db8:1::1", "dev", "left", "src", "2001:db8:1::5")
+	return n
+}
+
+const (
+	low         = "interfaces: {left: {mtu: 1000}}\n"
+	lowWithVLAN = low + "vlans: {left.34: {parent: left, id: 34}}\n"
+)
+
+// Whatever takes an MTU below the least of IPv6 back gives the interface its addresses and routes back as well.
+func TestIPv6ComesBack(t *testing.T) {
+	for name, act := range map[string]func(t *testing.T, n *nsNetwork, d *Daemon, dir string){
+		"failed commit": func(t *testing.T, _ *nsNetwork, d *Daemon, _ string) {
+			loads(t, d, anna, lowWithVLAN)
+			if _, err := d.CommitConfiguration(anna, config.Request{}); err == nil || !strings.Contains(err.Error(), "make VLAN 34") || strings.Contains(err.Error(), "not everything") {
+				t.Errorf("the commit: %v", err)
+			}
+		},
+		"not confirmed": func(t *testing.T, n *nsNetwork, d *Daemon, _ string) {
+			loads(t, d, anna, low)
+			commits(t, d, anna, config.Request{Confirm: time.Hour})
+			if now := n.ipv6(); strings.Contains(now, "2001:db8:1::5") {
+				t.Errorf("with a small MTU there still is\n%s", now)
+			}
+			d.notConfirmed(1)
+		},
+		"rollbackconfig": func(t *testing.T, _ *nsNetwork, d *Daemon, _ string) {
+			loads(t, d, anna, low)
+			commits(t, d, anna, config.Request{})
+			if err := d.RestoreCommit(anna, 0); err != nil {
+				t.Fatal(err)
+			}
+			commits(t, d, anna, config.Request{})
+		},
+		"reload": func(t *testing.T, _ *nsNetwork, d *Daemon, _ string) {
+			loads(t, d, anna, low)
+			commits(t, d, anna, config.Request{})
+			if err := d.reloadConfiguration(anna); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"restart before the confirmation": func(t *testing.T, n *nsNetwork, d *Daemon, dir string) {
+			loads(t, d, anna, low)
+			commits(t, d, anna, config.Request{Confirm: time.Hour})
+			d.Close(context.Background())
+			start(t, Options{Dir: dir, network: n})
+		},
+		"killed in the middle": func(t *testing.T, n *nsNetwork, d *Daemon, dir string) {
+			dead := t.TempDir()
+			reached, release := make(chan error), make(chan struct{})
+			n.vlan = func() error {
+				reached <- os.CopyFS(dead, os.DirFS(dir))
+				<-release
+				return unix.EOPNOTSUPP
+			}
+			loads(t, d, anna, lowWithVLAN)
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				d.CommitConfiguration(anna, config.Request{})
+			}()
+			if err := <-reached; err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { close(release); <-done })
+			start(t, Options{Dir: dead, network: n})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := newIPv6Network(t)
+			before := n.ipv6()
+			dir := prepare(t)
+			act(t, &n, start(t, Options{Dir: dir, network: &n}), dir)
+			n.settled()
+			if now := n.ipv6(); now != before {
+				t.Errorf("there is\n%s\nand was\n%s", now, before)
+			}
+		})
+	}
+}
+
+// Who would lose the own connection is told so before, and needs commit confirm.
+func TestIPv6IsNotLostUnaware(t *testing.T) {
+	n := newIPv6Network(t)
+	d := start(t, Options{Dir: prepare(t), network: n})
+	far := menu.Caller{User: "anna", Role: menu.Administrator, Source: "2001:db8:1::77"}
+	loads(t, d, far, low)
+	if w := strings.Join(d.Configuration(far).Warnings, "\n"); !strings.Contains(w, "switches IPv6 off on left") || !strings.Contains(w, "2001:db8:1::5/64") {
+		t.Errorf("the warning is %q", w)
+	}
+	before := n.ipv6()
+	if _, err := d.CommitConfiguration(far, config.Request{}); err == nil || !strings.Contains(err.Error(), "commit confirm 5") {
+		t.Errorf("a commit by IPv6: %v", err)
+	}
+	if now := n.ipv6(); now != before {
+		t.Errorf("the refused commit made it\n%s", now)
+	}
+	commits(t, d, far, config.Request{Confirm: time.Hour})
+}
