@@ -80,7 +80,8 @@ func openExports(dir string) (*exports, error) {
 	x.targets = targets.Targets
 	x.queue = slices.DeleteFunc(queue.Exports, func(e *capture.Export) bool { return e == nil })
 	for _, e := range x.queue {
-		if e.State == capture.ExportSending {
+		if !finished(e) {
+			// The oldest comes first again, also if it was the one that was tried in vain.
 			e.State, e.NextTry = capture.ExportWaiting, time.Time{}
 		}
 	}

@@ -226,6 +226,38 @@ func TestARingThatIsNotCopiedEndsAtTheQuota(t *testing.T) {
 	}
 }
 
+// What waits when the appliance ends is copied after its next start, each file once, and then the ring is as large as it should be.
+func TestWhatWaitsIsCopiedAfterARestart(t *testing.T) {
+	o := Options{Dir: prepare(t)}
+	b := newCaptureBed(t, o)
+	away := newStore(t)
+	away.target(b, "away")
+	none := ""
+	b.mustStart(capture.Request{Name: "ring", Interfaces: []string{"right"}, Filter: &none, Mode: capture.Ring,
+		Rotation: capture.Rotation{FileBytes: 1 << 20, KeepFiles: 2}, Limits: capture.Limits{SizeBytes: capture.Unlimited}})
+	const packets = 3000
+	b.sendNumbered(0, packets)
+	until(t, "all is written", func() bool { s, _ := b.d.Capture("ring"); return s.PacketsWritten == packets })
+	b.again(o)
+	s, err := b.d.Capture("ring")
+	if err != nil || s.StopReason != capture.Shutdown || len(s.Files) != 5 || s.FilesAwaitingExport != 5 || len(b.d.Exports()) != 5 {
+		t.Fatalf("after the restart it is %+v, %v; the queue is %+v", s, err, b.d.Exports())
+	}
+	away.opens()
+	b.d.exports.hurry()
+	until(t, "all is copied, and the oldest is gone", func() bool {
+		s, _ = b.d.Capture("ring")
+		return len(s.Files) == 2 && s.FilesAwaitingExport == 0
+	})
+	next := 0
+	for _, name := range away.has() {
+		next = numberedPackets(t, away.content(name), next)
+	}
+	if next != packets || len(away.has()) != 5 || len(b.d.Exports()) != 5 {
+		t.Errorf("%d packets in %q; the queue is %+v", next, away.has(), b.d.Exports())
+	}
+}
+
 // One target that is away keeps no file from another.
 func TestATargetThatIsAwayHoldsUpNoOther(t *testing.T) {
 	b := newCaptureBed(t, Options{Dir: prepare(t)})
