@@ -1,0 +1,91 @@
+package capture
+
+import (
+	"errors"
+	"slices"
+	"syscall"
+)
+
+// What a job says of itself.
+
+// Err is why the capture could not go on, for a log: Status says it to users.
+func (j *Job) Err() error {
+	j.mutex.Lock()
+	defer j.mutex.Unlock()
+	return j.err
+}
+
+// Status is the capture at this moment.
+func (j *Job) Status() Status {
+	j.mutex.Lock()
+	s, behind, err := j.status, j.behind, j.err
+	s.Interfaces = slices.Clone(s.Interfaces)
+	s.Files = slices.Clone(s.Files)
+	s.State, s.StopReason, s.StartTime, s.EndTime = Running, j.reason, j.start, j.end
+	j.mutex.Unlock()
+	// The counters are read last: what is written was received.
+	counters := j.source.Counters()
+	s.EffectiveFilter, s.Format, s.Owner = j.config.EffectiveFilter, j.format, j.config.Owner
+	for _, f := range s.Files {
+		s.PacketsWritten += uint64(f.Packets)
+		s.BytesWritten += f.Bytes
+	}
+	s.PacketsWritten += uint64(s.PacketsRemoved)
+	s.BytesWritten += s.BytesRemoved
+	for _, c := range counters {
+		s.PacketsReceived += c.Received
+		s.PacketsDropped += c.Dropped
+		s.PacketsSeen += c.Seen
+	}
+	s.PacketsNotShown += j.views.missed.Load()
+	s.PacketsMatched = s.PacketsReceived + s.PacketsDropped
+	if s.StopReason == "" {
+		return s
+	}
+	s.State = s.StopReason.State()
+	if before := s.PacketsWritten + s.PacketsDiscarded + s.PacketsBehindLimit; before < s.PacketsReceived {
+		left := s.PacketsReceived - before
+		if behind {
+			s.PacketsBehindLimit += left
+		} else {
+			s.PacketsDiscarded += left
+		}
+	}
+	if err != nil {
+		s.Error = explain(s.StopReason, err)
+	}
+	return s
+}
+
+// explain is what a user reads about the failure that ended a capture.
+func explain(reason StopReason, err error) string {
+	var low *DiskLowError
+	var quota *QuotaError
+	switch {
+	case errors.As(err, &low), errors.As(err, &quota):
+		return err.Error()
+	case reason == DiskLow:
+		return "the disk is full"
+	case errors.Is(err, syscall.EIO):
+		return "the disk reports an error"
+	case errors.Is(err, syscall.EROFS):
+		return "the disk can only be read"
+	}
+	return "the capture could not go on"
+}
+
+// ending is a reason, or that of an error.
+func ending(reason StopReason, err error) (StopReason, error) {
+	if reason == "" {
+		return failure(err)
+	}
+	return reason, err
+}
+
+// failure is the end of a capture that cannot go on.
+func failure(err error) (StopReason, error) {
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return DiskLow, err
+	}
+	return FileError, err
+}
