@@ -47,7 +47,7 @@ func TestNextAndFlags(t *testing.T) {
 		"look @::1 short yes":       {"server": "::1", "short": "yes"},
 		"look name h TYPE65 server": nil,
 	} {
-		calls, err := lookTree().Parse(nil, line, false)
+		calls, err := lookTree().Parse(nil, line, false, nil)
 		if want == nil {
 			if err == nil {
 				t.Errorf("%s was understood", line)
