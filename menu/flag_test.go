@@ -67,7 +67,7 @@ func TestNextAndFlags(t *testing.T) {
 		"look h mx 53 54":     `look has no argument "54". It takes name, type, port, server, short, protocol.`,
 		"look h @":            `The value of @ is missing. Write @SERVER.`,
 	} {
-		if _, err := lookTree().Parse(nil, line, false); err == nil || err.Error() != want {
+		if _, err := lookTree().Parse(nil, line, false, nil); err == nil || err.Error() != want {
 			t.Errorf("%s: %v\nwant %s", line, err, want)
 		}
 	}
