@@ -318,7 +318,7 @@ func (s Spec) checkMode() error {
 	case s.Mode == Circular && s.Limits.SizeBytes == Unlimited:
 		return &SpecError{"sizeBytes", "a circular capture needs a size: that much is kept"}
 	case s.Mode == Circular && s.Limits.SizeBytes < CircularParts*minFileBytes:
-		return &SpecError{"sizeBytes", fmt.Sprintf("%d bytes are too few for a circular capture; it needs at least %d MB", s.Limits.SizeBytes, CircularParts*minFileBytes>>20)}
+		return &SpecError{"sizeBytes", fmt.Sprintf("a circular capture needs at least %d MB", CircularParts*minFileBytes>>20)}
 	case s.Mode == Ring && r.FileBytes == 0 && r.FileSeconds == 0:
 		return &SpecError{"fileBytes", "a ring of files needs the size of a file, or the time for one"}
 	case r.FileBytes < 0 || r.FileBytes > 0 && r.FileBytes < minFileBytes:

@@ -291,7 +291,7 @@ func captureDelete(s captureService) *menu.Command {
 
 type captureSetupArgs struct {
 	Size       *menu.Size     `arg:"size,unlimited" unit:"MB" min:"4096" ask:"Maximum size of the capture file, in MB, or unlimited" help:"A capture ends at this file size; unlimited still ends before the disk is full."`
-	Duration   *time.Duration `arg:"duration,unlimited" min:"1" max:"31536000" ask:"Time limit, such as 60s or 5m, or unlimited" help:"A capture ends after this time."`
+	Stop       *bool          `arg:"stop" ask:"Stop when this size is reached? If not, the oldest packets make room for new ones" help:"Whether a capture stops at its size (mode single) or goes on and keeps the last packets (mode circular)."`
 	Packets    *int64         `arg:"packets,unlimited" min:"1" help:"A capture ends after so many packets that match the filter."`
 	Interfaces []string       `arg:"interface" ask:"Interfaces to capture on, names or numbers separated by commas" help:"Names of interfaces separated by commas, or ALL."`
 	Kind       string         `arg:"kind" choices:"PREDEFINED|CUSTOM|CLEAR" ask:"Choose how to filter; Enter keeps the present filter" help:"How the filter is given."`
@@ -299,6 +299,7 @@ type captureSetupArgs struct {
 	Clients    []string       `arg:"clients" ask:"Client addresses, separated by commas; empty for any" help:"Client addresses of the predefined filter."`
 	Servers    []string       `arg:"servers" ask:"Server addresses, separated by commas; empty for any" help:"Server addresses of the predefined filter."`
 	Filter     *string        `arg:"filter,assisted" ask:"Filter expression as tcpdump takes it, or CLEAR for none" help:"A tcpdump filter such as \"host 192.0.2.1 and port 25\"; CLEAR for none."`
+	Duration   *time.Duration `arg:"duration,unlimited" min:"1" max:"31536000" ask:"Time limit, such as 60s or 5m, or unlimited" help:"A capture ends after this time."`
 	Management *bool          `arg:"management" ask:"Capture the packets of management sessions too?" help:"Keep the packets of management sessions."`
 	captureview.Options
 }
@@ -362,6 +363,17 @@ func askSetup(s captureService, a captureSetupArgs, q *menu.Question) {
 		if present.Limits.SizeBytes > 0 {
 			q.Default = strings.TrimSuffix(menu.Size(present.Limits.SizeBytes).String(), "MB")
 		}
+	case "stop":
+		// Rings and files that are appended to have more words of their own, and without a size nothing is reached.
+		size := present.Limits.SizeBytes
+		if a.Size != nil {
+			size = int64(*a.Size)
+		}
+		q.Skip = size <= 0 || a.Mode != "" || present.Mode == capture.Ring || present.Mode == capture.Append
+		q.Default = "Y"
+		if present.Mode == capture.Circular {
+			q.Default = "N"
+		}
 	case "duration":
 		q.Default = "unlimited"
 		if present.Limits.DurationSeconds > 0 {
@@ -411,6 +423,12 @@ func (a captureSetupArgs) predefined() string {
 func (a captureSetupArgs) apply(to *capture.Settings) {
 	if a.Size != nil {
 		to.Limits.SizeBytes = int64(*a.Size)
+	}
+	if a.Stop != nil {
+		to.Mode, to.Rotation = capture.Circular, capture.Rotation{}
+		if *a.Stop {
+			to.Mode = capture.Single
+		}
 	}
 	if a.Duration != nil {
 		to.Limits.DurationSeconds = captureview.Seconds(*a.Duration)

@@ -7,6 +7,7 @@ import (
 	"math"
 	"time"
 
+	"diagsh/commands/probeview"
 	"diagsh/diag/interfaces"
 	"diagsh/menu"
 )
@@ -68,6 +69,9 @@ func runTraffic(ctx context.Context, _ menu.Caller, a trafficArgs, out *menu.Out
 	before, err := read(ctx, a.Interface)
 	if err != nil {
 		return err
+	}
+	if a.Count == 0 {
+		out.Printf("%s", probeview.StopHint)
 	}
 	tick := time.NewTicker(a.Every)
 	defer tick.Stop()
