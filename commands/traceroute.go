@@ -258,7 +258,7 @@ func (t tracer) watched(round int, h traceroute.Watched) traceHop {
 	w := &watchedHop{Round: round, Routers: []traceRouter{}, Sent: h.Sent, Received: h.Received, LossPercent: h.Loss(), Last: probeview.Seconds(h.Last),
 		Average: probeview.Seconds(h.Average), Best: probeview.Seconds(h.Best), Worst: probeview.Seconds(h.Worst), Deviation: probeview.Seconds(h.Deviation), Mark: h.Letter}
 	for _, r := range h.Routers {
-		w.Routers = append(w.Routers, traceRouter{r.String(), t.names.now(r)})
+		w.Routers = append(w.Routers, traceRouter{r.String(), t.names.of(r)})
 	}
 	return traceHop{Host: t.host, Address: t.options.Target.String(), Hop: h.Number, watchedHop: w}
 }

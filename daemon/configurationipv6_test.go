@@ -107,11 +107,11 @@ func (n nsNetwork) ipv6() string {
 	return strings.Join(lines, "\n")
 }
 
-// settled waits until the addresses are examined and one of the link is there.
+// settled waits until the addresses are examined and those of the links are there.
 func (n nsNetwork) settled() {
 	n.t.Helper()
 	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-		if text := n.run("ip", "-6", "addr", "show", "dev", "left"); strings.Contains(text, "fe80") && !strings.Contains(text, "tentative") {
+		if text := n.run("ip", "-6", "addr"); strings.Count(text, "fe80") >= 2 && !strings.Contains(text, "tentative") {
 			return
 		}
 	}

@@ -49,7 +49,7 @@ func TestPasteOfThirtyLines(t *testing.T) {
 func TestTypingAhead(t *testing.T) {
 	a := start(t, appliance.Options{})
 	term := a.Terminal("op", 100, 60)
-	term.Type("packetcapture setup\r33\r2m\rlo\rCUSTOM\rport 53\ry\rwhoami\r")
+	term.Type("packetcapture setup\r33\ry\rlo\rCUSTOM\rport 53\r2m\ry\rwhoami\r")
 	term.Reads("Limits:      size 33MB, duration 2m\nInterfaces:  lo\nFilter:      port 53\nManagement:  the packets of management sessions are captured too\n" +
 		top + "whoami\nUser:    op")
 }

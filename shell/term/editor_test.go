@@ -485,7 +485,7 @@ func TestLinesLeaveNothingBehind(t *testing.T) {
 	p.types("c")
 	p.sees("h> c|")
 	p.types("ount\r")
-	p.until("a count", func(v *vt.Screen) bool { return strings.Contains(v.All(), "files") })
+	p.until("a count", func(v *vt.Screen) bool { return strings.Contains(v.All(), "files\nh>") })
 	_, count, _ := strings.Cut(p.frame(), "\n")
 	for range 20 {
 		p.types("x")
