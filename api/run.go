@@ -102,7 +102,8 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request, caller menu.Caller)
 	event := access.Event{Act: access.ActCommand, User: caller.User, Role: caller.Role, Source: caller.Source, Session: caller.Session,
 		Path: strings.Join(path, " ")}
 	defer func() {
-		event.Seconds = time.Since(began).Round(time.Millisecond).Seconds()
+		// Rounded up: a line of the audit log without seconds is of something that takes no time.
+		event.Seconds = (time.Since(began) + time.Millisecond - 1).Truncate(time.Millisecond).Seconds()
 		s.appliance.Record(event)
 	}()
 	fail := func(err error) error {

@@ -527,6 +527,7 @@ func TestInterfacesJoinAndCome(t *testing.T) {
 			}
 			far.send(frame(1, 100))
 		}
+		far.send(frame(1, 100)) // those before came perhaps before it had joined
 		status := b.stop(job)
 		out, err := exec.Command(netnstest.Tool(t, "tshark"), "-r", filepath.Join(b.path, status.Files[0].Name), "-T", "fields", "-e", "frame.interface_name").Output()
 		if err != nil || !strings.Contains(string(out), "late") {

@@ -327,6 +327,7 @@ func TestPut(t *testing.T) {
 			if err != nil || safe != f.Bytes {
 				t.Fatalf("%d bytes, %v", safe, err)
 			}
+			server.Close() // when it has counted what it sent
 			if !bytes.Equal(s.files[at], content) {
 				t.Errorf("the server has %d bytes, which are not those that were sent", len(s.files[at]))
 			}
