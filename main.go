@@ -217,8 +217,6 @@ func appliance(f serveFlags) error {
 	// processors there until its monitor takes it away. With no more of them than CPUs, others would wait for that: a busy ring
 	// overflows, and a long netstat takes a tenth longer.
 	runtime.GOMAXPROCS(2 * runtime.GOMAXPROCS(0))
-	// Little is allocated, and the memory is better in the rings of captures.
-	debug.SetGCPercent(50)
 	decode.Trim()
 	if err := os.MkdirAll(f.data, 0o755); err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -214,6 +215,7 @@ func (d *Daemon) await(r *record, job *capture.Job) {
 	if s.StopReason != capture.StoppedByUser {
 		d.recordEnd(s)
 	}
+	debug.FreeOSMemory() // a capture's end is rare, and an appliance that idles should be small
 }
 
 func (d *Daemon) recordEnd(s capture.Status) {
