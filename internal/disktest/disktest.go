@@ -3,6 +3,7 @@ package disktest
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -29,18 +30,33 @@ type Disk struct {
 func Tmpfs(t testing.TB, path string, bytes string) *Disk {
 	t.Helper()
 	d := &Disk{t: t, path: path}
-	if err := unix.Mount("diagsh-test", path, "tmpfs", 0, "size="+bytes); err != nil {
-		netnstest.Missing(t, "a small disk cannot be made: "+err.Error())
+	if err := mountTmpfs(path, bytes); err != nil {
+		netnstest.Missing(t, err.Error())
 	}
 	t.Cleanup(d.unmount)
 	return d
 }
 
+func mountTmpfs(path, bytes string) error {
+	if err := unix.Mount("diagsh-test", path, "tmpfs", 0, "size="+bytes); err != nil {
+		return fmt.Errorf("a small disk cannot be made: %w", err)
+	}
+	return nil
+}
+
 // Ext4 mounts a disk of so many bytes over a folder, made as disks of appliances are: with a journal, and direct writes.
 func Ext4(t testing.TB, path string, bytes int64) *Disk {
 	t.Helper()
-	medium := t.TempDir()
-	Tmpfs(t, medium, strconv.FormatInt(2*bytes+1<<20, 10)) // so that the speed of the machine's own disk does not matter
+	medium := t.TempDir() // in memory, so that the speed of the machine's own disk does not matter
+	if err := mountTmpfs(medium, strconv.FormatInt(2*bytes+1<<20, 10)); err != nil {
+		netnstest.Missing(t, err.Error())
+	}
+	t.Cleanup(func() {
+		// A mount namespace that was made meanwhile, by whomever, keeps a file system alive, and that the image: the medium goes with it.
+		if err := unix.Unmount(medium, unix.MNT_DETACH); err != nil {
+			t.Errorf("unmount %s: %v", medium, err)
+		}
+	})
 	d := &Disk{t: t, path: path, image: filepath.Join(medium, "image")}
 	if err := os.WriteFile(d.image, nil, 0o600); err != nil {
 		t.Fatal(err)
