@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unsafe"
 
 	"diagsh/capture"
 
@@ -79,7 +80,9 @@ type Source struct {
 	all   []*ring
 	wake  int // eventfd
 	links int // netlink socket that hears of changes to interfaces
-	polls []unix.PollFd
+
+	polls  []unix.PollFd // what to wait for
+	waiter *waiter
 
 	finished bool
 	changed  bool // there may be new interfaces
@@ -109,6 +112,12 @@ func (s *Source) open(taps []capture.Tap) error {
 		s.devices = nil // it goes without
 	}
 	s.polls = make([]unix.PollFd, 2, 2+len(taps))
+	if s.waiter, err = newWaiter(s.ready); err == nil {
+		err = errors.Join(s.waiter.add(s.wake), s.waiter.add(s.links))
+	}
+	if err != nil {
+		return err
+	}
 	s.size, s.number = s.options.blocks(len(taps))
 	for _, tap := range taps {
 		if err := s.Add(tap); err != nil {
@@ -135,13 +144,16 @@ func (s *Source) Add(tap capture.Tap) error {
 	var rings []*ring
 	for range number {
 		r, err := openRing(tap, s.taps, s.size, s.number, group, s.options.Promiscuous)
+		if err == nil {
+			rings = append(rings, r)
+			err = s.waiter.add(r.fd)
+		}
 		if err != nil {
 			for _, r := range rings {
 				r.close()
 			}
 			return err
 		}
-		rings = append(rings, r)
 	}
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
@@ -301,16 +313,15 @@ func (s *Source) wait(until time.Time) (again bool, err error) {
 		s.polls = append(s.polls, poll)
 	}
 
-	var timeout *unix.Timespec
-	if deadline != never {
-		t := unix.NsecToTimespec(int64(max(deadline-now, 0)))
-		timeout = &t
-	}
-	_, err = unix.Ppoll(s.polls, timeout, nil)
 	switch {
-	case errors.Is(err, unix.EINTR):
-		return true, nil
-	case err != nil:
+	case deadline == never:
+		err = s.waiter.wait(time.Time{})
+	case deadline > now:
+		err = s.waiter.wait(s.begin.Add(deadline))
+	default:
+		s.ready()
+	}
+	if err != nil {
 		return false, fmt.Errorf("the wait for packets failed: %w", err)
 	}
 
@@ -331,6 +342,14 @@ func (s *Source) wait(until time.Time) (again bool, err error) {
 		return false, nil
 	}
 	return s.now() < userDeadline, nil
+}
+
+// ready asks the kernel which of the descriptors have something, and tells whether any has.
+// It does not block, so the runtime, whose monitor looks after those who may, is not told.
+func (s *Source) ready() bool {
+	var now unix.Timespec
+	n, _, _ := unix.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&s.polls[0])), uintptr(len(s.polls)), uintptr(unsafe.Pointer(&now)), 0, 0, 0)
+	return n != 0
 }
 
 // hear takes the news of rtnetlink from its socket. That there were any is enough:
@@ -416,6 +435,7 @@ func (s *Source) Close() error {
 	s.closed = true
 	s.look()
 	s.devices.close()
+	s.waiter.close()
 	for _, r := range s.all {
 		r.count()
 		r.close()
