@@ -72,6 +72,10 @@ func (c *Command) complete(ctx context.Context, caller Caller, words []Word, par
 	given := Arguments{}
 	args := reflect.New(c.argType).Elem()
 	first := true
+	words = c.leading(given, words)
+	for name, value := range given {
+		_ = c.param(name).set(args, value)
+	}
 	for len(words) > 0 {
 		if p, value, carried := c.flag(words[0]); p != nil {
 			switch {
