@@ -201,12 +201,7 @@ func captureStatus(s captureService) *menu.Command {
 				out.Object()
 				return out.Record(status)
 			}
-			for _, status := range captureview.Current(s.Captures()) {
-				if err := out.Record(status); err != nil {
-					return err
-				}
-			}
-			return nil
+			return out.Records(captureview.Current(s.Captures()))
 		},
 		TextTable: captureview.Statuses,
 	}.Command()
@@ -221,12 +216,7 @@ func captureList(s captureService) *menu.Command {
 		Role:   menu.ReadOnly,
 		Hidden: func(context.Context) bool { return len(s.Captures()) == 0 },
 		Run: func(_ context.Context, _ menu.Caller, _ captureListArgs, out *menu.Out[capture.Status]) error {
-			for _, status := range s.Captures() {
-				if err := out.Record(status); err != nil {
-					return err
-				}
-			}
-			return nil
+			return out.Records(s.Captures())
 		},
 		TextTable: captureview.Table,
 	}.Command()

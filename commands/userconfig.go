@@ -488,12 +488,7 @@ func userList(s accountService) *menu.Command {
 		Help: "List the users with their last login.",
 		Role: menu.Administrator,
 		Run: func(_ context.Context, _ menu.Caller, _ userListArgs, out *menu.Out[access.Account]) error {
-			for _, a := range s.Accounts() {
-				if err := out.Record(a); err != nil {
-					return err
-				}
-			}
-			return nil
+			return out.Records(s.Accounts())
 		},
 		TextTable: accountTable,
 	}.Command()

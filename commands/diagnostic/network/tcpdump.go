@@ -104,12 +104,7 @@ func tcpdumpStatus(s captureService) *menu.Command {
 		Help: "Status capture.",
 		Role: menu.ReadOnly,
 		Run: func(_ context.Context, _ menu.Caller, _ noArgs, out *menu.Out[capture.Status]) error {
-			for _, status := range captureview.Current(s.Captures()) {
-				if err := out.Record(status); err != nil {
-					return err
-				}
-			}
-			return nil
+			return out.Records(captureview.Current(s.Captures()))
 		},
 		TextTable: captureview.Statuses,
 	}.Command()
