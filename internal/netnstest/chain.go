@@ -138,10 +138,7 @@ func (n *Namespace) tun(t testing.TB, name string) *os.File {
 func (n *Namespace) Address(t testing.TB, name string, prefixes ...string) {
 	t.Helper()
 	n.Do(t, func() {
-		link, err := netlink.LinkByName(name)
-		if err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
+		link := linkNamed(t, name)
 		for _, p := range prefixes {
 			address, err := netlink.ParseAddr(p)
 			if err != nil {
@@ -183,11 +180,7 @@ func (n *Namespace) Set(t testing.TB, name, value string) {
 func (n *Namespace) MTU(t testing.TB, name string, mtu int) {
 	t.Helper()
 	n.Do(t, func() {
-		link, err := netlink.LinkByName(name)
-		if err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		if err := netlink.LinkSetMTU(link, mtu); err != nil {
+		if err := netlink.LinkSetMTU(linkNamed(t, name), mtu); err != nil {
 			t.Fatalf("MTU of %s: %v", name, err)
 		}
 	})
@@ -197,10 +190,7 @@ func (n *Namespace) MTU(t testing.TB, name string, mtu int) {
 func (n *Namespace) Neighbour(t testing.TB, name, address, linkAddress string) {
 	t.Helper()
 	n.Do(t, func() {
-		link, err := netlink.LinkByName(name)
-		if err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
+		link := linkNamed(t, name)
 		hardware, err := net.ParseMAC(linkAddress)
 		if err != nil {
 			t.Fatal(err)
