@@ -33,7 +33,7 @@ func NewChain(t testing.TB, nodes int, delay time.Duration) *Chain {
 		c.Nodes = append(c.Nodes, n)
 	}
 	for i := range nodes - 1 {
-		l := NewLink(t, c.Nodes[i], "right", c.Nodes[i+1], "left", delay)
+		l := newLink(t, c.Nodes[i], "right", c.Nodes[i+1], "left", delay)
 		c.Nodes[i].Address(t, "right", fmt.Sprintf("10.77.%d.1/24", i), fmt.Sprintf("fd77:0:0:%d::1/64", i))
 		c.Nodes[i+1].Address(t, "left", fmt.Sprintf("10.77.%d.2/24", i), fmt.Sprintf("fd77:0:0:%d::2/64", i))
 		c.Links = append(c.Links, l)
@@ -73,8 +73,8 @@ func (l *Link) Lose(larger int) { l.largest.Store(int64(larger)) }
 // Cut makes all packets vanish, or none.
 func (l *Link) Cut(cut bool) { l.cut.Store(cut) }
 
-// NewLink joins two namespaces by a pair of TUN interfaces (Documentation/networking/tuntap.rst).
-func NewLink(t testing.TB, left *Namespace, leftName string, right *Namespace, rightName string, delay time.Duration) *Link {
+// newLink joins two namespaces by a pair of TUN interfaces (Documentation/networking/tuntap.rst).
+func newLink(t testing.TB, left *Namespace, leftName string, right *Namespace, rightName string, delay time.Duration) *Link {
 	t.Helper()
 	l := &Link{delay: delay}
 	a, b := left.tun(t, leftName), right.tun(t, rightName)
