@@ -162,11 +162,7 @@ func captureStop(s captureService) *menu.Command {
 			return nil
 		},
 		Run: func(_ context.Context, caller menu.Caller, a captureNameArgs, out *menu.Out[capture.Status]) error {
-			name, err := captureview.OnlyActive(s.Captures(), a.Name)
-			if err != nil {
-				return err
-			}
-			status, err := s.StopCapture(caller, name)
+			status, err := captureview.Stop(s, caller, a.Name)
 			if err != nil {
 				return err
 			}
@@ -265,15 +261,7 @@ func captureDelete(s captureService) *menu.Command {
 				}
 				chosen = []capture.Status{status}
 			}
-			for _, status := range chosen {
-				if err := s.DeleteCapture(caller, status.Name); err != nil {
-					return err
-				}
-				if err := out.Record(captureview.RemovedOf(status)); err != nil {
-					return err
-				}
-			}
-			return nil
+			return captureview.Delete(s, caller, chosen, out)
 		},
 		TextTable: captureview.RemovedTable,
 	}.Command()
