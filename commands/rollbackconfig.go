@@ -73,12 +73,7 @@ func rollbackconfig(s rollbackService) *menu.Command {
 				}
 				out.Printf("Changes committed: %s\n", configview.Time(done.Time))
 			}
-			for _, c := range changes {
-				if err := out.Record(c); err != nil {
-					return err
-				}
-			}
-			return nil
+			return out.Records(changes)
 		},
 		TextTable: func(w io.Writer, changes []config.Change) {
 			if len(changes) == 0 {
