@@ -135,9 +135,10 @@ func start(c Config) (*Job, error) {
 			return nil, err
 		}
 	}
+	c.Spec.Format = c.Spec.FileFormat(len(c.Interfaces))
 	j := &Job{
 		config:     c,
-		format:     c.Spec.FileFormat(len(c.Interfaces)),
+		format:     c.Spec.Format,
 		start:      time.Now(),
 		next:       max(c.NextFile, 1),
 		interfaces: slices.Clone(c.Interfaces),
