@@ -144,8 +144,11 @@ func (a captureWatchArgs) open(ctx context.Context, caller menu.Caller, s packet
 		return s.WatchCapture(string(a.Name))
 	case len(a.Interfaces) > 0:
 		live := captureStreamArgs{Interfaces: a.Interfaces, Filter: a.Filter, Format: string(capture.PCAPNG)}
-		source, header, err := s.OpenLive(ctx, caller, live.request(), true)
-		return source, func() []capture.Interface { return header.Interfaces }, err
+		source, _, err := s.OpenLive(ctx, caller, live.request(), true)
+		if err != nil {
+			return nil, nil, err
+		}
+		return source, source.Interfaces, nil
 	}
 	return nil, nil, menu.Wrong("name", "Neither a capture nor an interface is named").WithHint("Give the name of a running capture, or: interface NAME")
 }

@@ -80,7 +80,7 @@ func (d *Daemon) launch(r *record, interfaces []capture.Interface, f *captureFil
 		EffectiveFilter: f.expression,
 		Interfaces:      interfaces,
 		Present:         func() ([]capture.Interface, error) { return afpacket.Present(spec.Interfaces) },
-		Compile:         f.program,
+		Compile:         func(i capture.Interface) ([]bpf.RawInstruction, error) { return f.program(context.Background(), i) },
 		Open: func(taps []capture.Tap) (capture.Source, error) {
 			return afpacket.Options{
 				RingBytes: int(ring), Rings: spec.Rings, Promiscuous: spec.Promiscuous,
@@ -243,11 +243,11 @@ func (d *Daemon) resume(r *record) {
 }
 
 // program is the program for an interface; nil takes every packet. One that joined later gets its own.
-func (f *captureFilter) program(i capture.Interface) ([]bpf.RawInstruction, error) {
+func (f *captureFilter) program(ctx context.Context, i capture.Interface) ([]bpf.RawInstruction, error) {
 	if p, ok := f.programs[i.Index]; ok {
 		return p, nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), startWait)
+	ctx, cancel := context.WithTimeout(ctx, startWait)
 	defer cancel()
 	return f.build(ctx, i)
 }

@@ -251,6 +251,43 @@ func TestWatchNamesAnInterfaceThatJoined(t *testing.T) {
 	}
 }
 
+// So has one that joins those that are watched without a capture.
+func TestWatchOfAllNamesAnInterfaceThatJoined(t *testing.T) {
+	b := newBed(t)
+	session, err := b.Login("op").NewSession()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := session.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := session.Start("packetcapture watch interface ALL filter 'udp port 9999' count 40"); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewReader(out)
+	if line, err := lines.ReadString('\n'); err != nil || !strings.HasPrefix(line, "Watching") {
+		t.Fatalf("%q, %v", line, err)
+	}
+	b.ns.Veth(t, "late", "far")
+	far := openWire(t, b.ns, "far")
+	ended := make(chan []byte, 1)
+	go func() { text, _ := io.ReadAll(lines); ended <- text }()
+	var text []byte
+	b.await("40 packets of the interfaces that joined", func() bool {
+		load(t, far, 1)
+		select {
+		case text = <-ended:
+			return true
+		default:
+			return false
+		}
+	})
+	if n := len(regexp.MustCompile(`(?m)\blate In\b.*192\.0\.2\.2\.9999`).FindAll(text, -1)); n < 10 || session.Wait() != nil {
+		t.Errorf("it showed %q", text)
+	}
+}
+
 // A caller without payload sees headers alone, wherever the packets come from.
 func TestHeadersAloneForSupport(t *testing.T) {
 	b := newBed(t)
