@@ -327,7 +327,15 @@ func TestTracerouteSilentHop(t *testing.T) {
 		if ours[2].stars != 3 {
 			t.Errorf("%s: the silent hop: %+v", target, ours[2])
 		}
-		if slowest := time.Duration(ours[6].best * float64(time.Millisecond)); took > slowest+time.Second && took > their/2 {
+		// On a busy machine a process may wait for its turn that long: the best of three counts.
+		slowest := time.Duration(ours[6].best * float64(time.Millisecond))
+		for range 2 {
+			if took > slowest+time.Second {
+				_, again := b.traced(target)
+				took = min(took, again)
+			}
+		}
+		if took > slowest+time.Second {
 			t.Errorf("%s: it took %v, its slowest answer %v, traceroute %v", target, took, slowest, their)
 		}
 	}

@@ -35,7 +35,7 @@ func NewChain(t testing.TB, nodes int, delay time.Duration) *Chain {
 		c.Nodes = append(c.Nodes, n)
 	}
 	for i := range nodes - 1 {
-		l := NewLink(t, c.Nodes[i], "right", c.Nodes[i+1], "left", delay)
+		l := newLink(t, c.Nodes[i], "right", c.Nodes[i+1], "left", delay)
 		c.Nodes[i].Address(t, "right", fmt.Sprintf("10.77.%d.1/24", i), fmt.Sprintf("fd77:0:0:%d::1/64", i))
 		c.Nodes[i+1].Address(t, "left", fmt.Sprintf("10.77.%d.2/24", i), fmt.Sprintf("fd77:0:0:%d::2/64", i))
 		c.Links = append(c.Links, l)
@@ -75,8 +75,8 @@ func (l *Link) Lose(larger int) { l.largest.Store(int64(larger)) }
 // Cut makes all packets vanish, or none.
 func (l *Link) Cut(cut bool) { l.cut.Store(cut) }
 
-// NewLink joins two namespaces by a pair of TUN interfaces (Documentation/networking/tuntap.rst).
-func NewLink(t testing.TB, left *Namespace, leftName string, right *Namespace, rightName string, delay time.Duration) *Link {
+// newLink joins two namespaces by a pair of TUN interfaces (Documentation/networking/tuntap.rst).
+func newLink(t testing.TB, left *Namespace, leftName string, right *Namespace, rightName string, delay time.Duration) *Link {
 	t.Helper()
 	l := &Link{delay: delay}
 	a, b := left.tun(t, leftName), right.tun(t, rightName)
@@ -140,10 +140,7 @@ func (n *Namespace) tun(t testing.TB, name string) *os.File {
 func (n *Namespace) Address(t testing.TB, name string, prefixes ...string) {
 	t.Helper()
 	n.Do(t, func() {
-		link, err := netlink.LinkByName(name)
-		if err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
+		link := linkNamed(t, name)
 		for _, p := range prefixes {
 			address, err := netlink.ParseAddr(p)
 			if err != nil {
@@ -185,11 +182,7 @@ func (n *Namespace) Set(t testing.TB, name, value string) {
 func (n *Namespace) MTU(t testing.TB, name string, mtu int) {
 	t.Helper()
 	n.Do(t, func() {
-		link, err := netlink.LinkByName(name)
-		if err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		if err := netlink.LinkSetMTU(link, mtu); err != nil {
+		if err := netlink.LinkSetMTU(linkNamed(t, name), mtu); err != nil {
 			t.Fatalf("MTU of %s: %v", name, err)
 		}
 	})
@@ -199,10 +192,7 @@ func (n *Namespace) MTU(t testing.TB, name string, mtu int) {
 func (n *Namespace) Neighbour(t testing.TB, name, address, linkAddress string) {
 	t.Helper()
 	n.Do(t, func() {
-		link, err := netlink.LinkByName(name)
-		if err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
+		link := linkNamed(t, name)
 		hardware, err := net.ParseMAC(linkAddress)
 		if err != nil {
 			t.Fatal(err)
