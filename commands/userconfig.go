@@ -168,11 +168,7 @@ func userNew(s accountService) *menu.Command {
 			if a.Password == "" && a.Key == "" {
 				out.Printf("It cannot log in before it has a password or a key (userconfig password, userconfig key).\n")
 			}
-			made, err := s.Account(a.User)
-			if err != nil {
-				return err
-			}
-			return out.Record(made)
+			return yieldAccount(s, a.User, out)
 		},
 		Text: accountText,
 	}.Command()
@@ -254,12 +250,17 @@ func update(s accountService, account access.Account, out *menu.Out[access.Accou
 	if err := s.UpdateAccount(account); err != nil {
 		return err
 	}
-	changed, err := s.Account(account.User)
+	out.Printf("User %s changed.\n", account.User)
+	return yieldAccount(s, account.User, out)
+}
+
+// yieldAccount yields an account as it is now.
+func yieldAccount(s accountService, user string, out *menu.Out[access.Account]) error {
+	account, err := s.Account(user)
 	if err != nil {
 		return err
 	}
-	out.Printf("User %s changed.\n", account.User)
-	return out.Record(changed)
+	return out.Record(account)
 }
 
 // blame names the argument at fault in an error that does not.
@@ -438,12 +439,8 @@ func userKey(s accountService) *menu.Command {
 			if err != nil {
 				return err
 			}
-			account, err := s.Account(a.User)
-			if err != nil {
-				return err
-			}
 			out.Printf("The keys of %s are changed.\n", a.User)
-			return out.Record(account)
+			return yieldAccount(s, a.User, out)
 		},
 		Text: accountText,
 	}.Command()
@@ -470,11 +467,7 @@ func userUnlock(s accountService) *menu.Command {
 			if err := s.UnlockAccount(a.User); err != nil {
 				return err
 			}
-			account, err := s.Account(a.User)
-			if err != nil {
-				return err
-			}
-			return out.Record(account)
+			return yieldAccount(s, a.User, out)
 		},
 		Text: func(w io.Writer, a access.Account) { fmt.Fprintf(w, "User %s is not locked.\n", a.User) },
 	}.Command()
@@ -488,12 +481,7 @@ func userList(s accountService) *menu.Command {
 		Help: "List the users with their last login.",
 		Role: menu.Administrator,
 		Run: func(_ context.Context, _ menu.Caller, _ userListArgs, out *menu.Out[access.Account]) error {
-			for _, a := range s.Accounts() {
-				if err := out.Record(a); err != nil {
-					return err
-				}
-			}
-			return nil
+			return out.Records(s.Accounts())
 		},
 		TextTable: accountTable,
 	}.Command()

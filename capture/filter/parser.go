@@ -47,15 +47,7 @@ func parse(expression string) (node, *Error) {
 }
 
 func (p *parser) parseAll() (tree node, err *Error) {
-	defer func() {
-		switch r := recover().(type) {
-		case nil:
-		case *Error:
-			err = r
-		default:
-			panic(r)
-		}
-	}()
+	defer caught(&err)
 	if p.peek().kind == tokenEnd {
 		return nil, nil
 	}

@@ -29,12 +29,7 @@ func Yield(s Editor, caller menu.Caller, out *menu.Out[config.Change], change fu
 	if err := change(); err != nil {
 		return err
 	}
-	for _, c := range config.Changes(before, s.Configuration(caller).Candidate) {
-		if err := out.Record(c); err != nil {
-			return err
-		}
-	}
-	return nil
+	return out.Records(config.Changes(before, s.Configuration(caller).Candidate))
 }
 
 // Pending writes changes that are pending now.

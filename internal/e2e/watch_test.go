@@ -21,17 +21,7 @@ func TestWatchARunningCapture(t *testing.T) {
 	b := newBed(t)
 	right := openWire(t, b.ns, "right")
 	b.do("op", "packetcapture start job interface left filter 'udp port 9999'")
-	session, err := b.Login("op").NewSession()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := session.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := session.Start("packetcapture watch job count 3 detail 6 --json filter 'udp'"); err != nil {
-		t.Fatal(err)
-	}
+	session, out := b.Stream("op", "packetcapture watch job count 3 detail 6 --json filter 'udp'")
 	// JSON tells nothing before the first packet.
 	seen, sending := make(chan struct{}), make(chan struct{})
 	var sent []string
@@ -93,30 +83,26 @@ func TestWatchARunningCapture(t *testing.T) {
 	}
 }
 
+// watchJob watches the capture named job. What it returns is read from behind the first line, with which the watching has begun.
+func (b *bed) watchJob(arguments string) *bufio.Reader {
+	b.t.Helper()
+	_, out := b.Stream("op", "packetcapture watch job "+arguments)
+	said := bufio.NewReader(out)
+	if line, err := said.ReadString('\n'); err != nil || !strings.HasPrefix(line, "Watching the capture job.") {
+		b.t.Fatalf("%q, %v", line, err)
+	}
+	return said
+}
+
 // A reader that does not read loses lines and is told how many, as text and as JSON; the capture loses nothing.
 func TestWatchingSlowlyLosesNoPackets(t *testing.T) {
 	const packets = 60_000
 	b := newBed(t)
 	right := openWire(t, b.ns, "right")
 	b.do("op", "packetcapture start job interface left filter 'udp port 9999'")
-	watch := func(options string) *bufio.Reader {
-		session, err := b.Login("op").NewSession()
-		if err != nil {
-			t.Fatal(err)
-		}
-		out, err := session.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := session.Start("packetcapture watch job detail 6" + options); err != nil {
-			t.Fatal(err)
-		}
-		return bufio.NewReader(out)
-	}
-	text, lines := watch(""), watch(" --json")
-	if line, err := text.ReadString('\n'); err != nil || !strings.HasPrefix(line, "Watching the capture job.") {
-		t.Fatalf("%q, %v", line, err)
-	}
+	text := b.watchJob("detail 6")
+	_, out := b.Stream("op", "packetcapture watch job detail 6 --json")
+	lines := bufio.NewReader(out)
 	// JSON tells nothing before the first packet.
 	begun := make(chan struct{})
 	go func() {
@@ -222,21 +208,7 @@ func TestWatchByTheAPIEndsWithItsCount(t *testing.T) {
 func TestWatchNamesAnInterfaceThatJoined(t *testing.T) {
 	b := newBed(t)
 	b.do("op", "packetcapture start job interface ALL filter 'udp port 9999'")
-	session, err := b.Login("op").NewSession()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := session.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := session.Start("packetcapture watch job"); err != nil {
-		t.Fatal(err)
-	}
-	lines := bufio.NewReader(out)
-	if line, err := lines.ReadString('\n'); err != nil || !strings.HasPrefix(line, "Watching") {
-		t.Fatalf("%q, %v", line, err)
-	}
+	said := b.watchJob("")
 	b.ns.Veth(t, "late", "far")
 	far := openWire(t, b.ns, "far")
 	b.await("a packet of the interface that joined", func() bool {
@@ -245,7 +217,7 @@ func TestWatchNamesAnInterfaceThatJoined(t *testing.T) {
 		return slices.Contains(s.Interfaces, "late") && s.PacketsWritten > 0
 	})
 	b.do("op", "packetcapture stop job")
-	text, err := io.ReadAll(lines)
+	text, err := io.ReadAll(said)
 	if err != nil || !regexp.MustCompile(`(?m)\blate\b.*192\.0\.2\.2\.9999`).Match(text) {
 		t.Errorf("it showed %q, %v", text, err)
 	}

@@ -107,24 +107,26 @@ func (n *Namespace) Veth(t testing.TB, left, right string) {
 func Operates(t testing.TB, name string) {
 	t.Helper()
 	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
-		link, err := netlink.LinkByName(name)
-		if err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		if link.Attrs().OperState == netlink.OperUp {
+		if linkNamed(t, name).Attrs().OperState == netlink.OperUp {
 			return
 		}
 	}
 	t.Fatalf("%s does not come up", name)
 }
 
-func up(t testing.TB, name string) {
+// linkNamed is an interface of the namespace of the calling thread.
+func linkNamed(t testing.TB, name string) netlink.Link {
 	t.Helper()
 	link, err := netlink.LinkByName(name)
 	if err != nil {
 		t.Fatalf("%s: %v", name, err)
 	}
-	if err := netlink.LinkSetUp(link); err != nil {
+	return link
+}
+
+func up(t testing.TB, name string) {
+	t.Helper()
+	if err := netlink.LinkSetUp(linkNamed(t, name)); err != nil {
 		t.Fatalf("bring %s up: %v", name, err)
 	}
 }
