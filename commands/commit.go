@@ -58,9 +58,12 @@ func commit(s commitService) *menu.Command {
 			}
 			if done.Number == before {
 				out.Printf("Confirmed: it is not rolled back any more.\n")
-			} else {
-				out.Printf("Changes committed: %s\n", configview.Time(done.Time))
+				return out.Record(done)
 			}
+			if view.Waiting != nil {
+				out.Printf("Commit %d is confirmed with this one.\n", view.Waiting.Number)
+			}
+			out.Printf("Changes committed: %s\n", configview.Time(done.Time))
 			return out.Record(done)
 		},
 		Text: configview.Commit,

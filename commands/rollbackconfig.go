@@ -59,7 +59,7 @@ func rollbackconfig(s rollbackService) *menu.Command {
 				numbers = append(numbers, fmt.Sprint(c.Number))
 			}
 			return &menu.Error{Kind: menu.NotFound, Argument: "number", Message: fmt.Sprintf("There is no earlier configuration of commit %d", a.Number),
-				Hint: "There are " + strings.Join(numbers, ", ")}
+				Hint: "Kept are those of: " + strings.Join(numbers, ", ")}
 		},
 		Run: func(_ context.Context, caller menu.Caller, a rollbackconfigArgs, out *menu.Out[config.Change]) error {
 			if err := s.RestoreCommit(caller, a.Number); err != nil {
@@ -72,6 +72,8 @@ func rollbackconfig(s rollbackService) *menu.Command {
 					return err
 				}
 				out.Printf("Changes committed: %s\n", configview.Time(done.Time))
+			} else if len(changes) > 0 {
+				out.Printf("This is pending: commit makes it hold, clearchanges drops it.\n")
 			}
 			return out.Records(changes)
 		},

@@ -241,9 +241,6 @@ func (d *Daemon) CommitConfiguration(caller menu.Caller, r config.Request) (conf
 			return config.Commit{}, menu.Errorf(menu.State, "Commit %d of %s waits for its confirmation until %s", w.Number, w.User, clock(*w.Until)).
 				WithHint("Commit when it is confirmed or rolled back")
 		}
-		if _, err := d.confirm(); err != nil {
-			return config.Commit{}, err
-		}
 	}
 	if len(view.Changes) == 0 {
 		return config.Commit{}, menu.Errorf(menu.State, "There is nothing to commit")
@@ -255,7 +252,8 @@ func (d *Daemon) CommitConfiguration(caller menu.Caller, r config.Request) (conf
 	return d.transact(caller, view, r)
 }
 
-// transact does a commit. Called with transaction held.
+// transact does a commit, which also confirms one of the same user that waits for it: neither of the two if a step fails. Called with
+// transaction held.
 func (d *Daemon) transact(caller menu.Caller, view config.View, r config.Request) (config.Commit, error) {
 	c := d.configuration
 	state, err := c.network.Read()
@@ -299,13 +297,16 @@ func (d *Daemon) transact(caller menu.Caller, view config.View, r config.Request
 		d.notRestored(f) // The MTU is right all the same, and the next start tries again.
 	}
 	done.Applying = nil
-	done.last().Kept = !r.Forget
+	done.last().Kept, done.last().Until = !r.Forget, nil
 	done.append(commit, view.Candidate)
 	if err := c.keep(done); err != nil {
 		return config.Commit{}, d.undone(before, undo(steps, &stepError{what: "keep the configuration on the disk", err: err}))
 	}
 	c.dropCandidate(caller.User)
 	d.settle()
+	if c.timer != nil {
+		c.timer.Stop()
+	}
 	if r.Confirm > 0 {
 		c.timer = time.AfterFunc(r.Confirm, func() { d.notConfirmed(commit.Number) })
 	}

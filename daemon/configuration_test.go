@@ -479,12 +479,31 @@ func TestCommitConfirm(t *testing.T) {
 	}
 	renewed := n.summary()
 
+	// The next commit of the same user confirms it, and one that fails does not.
+	loads(t, d, anna, "hostname: five\n")
+	commits(t, d, anna, config.Request{Confirm: time.Hour})
+	loads(t, d, anna, "hostname: six\ninterfaces: {eth0: {mtu: 3000}}\n")
+	n.around = func(string, bool) error { return unix.EBUSY }
+	if _, err := d.CommitConfiguration(anna, config.Request{}); err == nil {
+		t.Error("a commit that the kernel refuses is done")
+	}
+	if w := d.Configuration(anna).Waiting; w == nil || w.Number != 5 {
+		t.Errorf("after a commit that failed, the one that waits is %+v", w)
+	}
+	n.around = nil
+	commits(t, d, anna, config.Request{})
+	if w := d.Configuration(anna).Waiting; w != nil {
+		t.Errorf("commit %d still waits", w.Number)
+	}
+	loads(t, d, anna, second)
+	commits(t, d, anna, config.Request{})
+
 	// Killed meanwhile: the next start rolls back.
 	loads(t, d, anna, first)
 	commits(t, d, anna, config.Request{Confirm: time.Hour})
 	d.Close(context.Background())
 	d = start(t, Options{Dir: dir, network: n})
-	if now := n.summary(); now != renewed || d.Hostname() != "two" || d.Commits()[0].Number != 6 {
+	if now := n.summary(); now != renewed || d.Hostname() != "two" || d.Commits()[0].Number != 9 {
 		t.Errorf("after a restart, commit %d of %s has\n%s", d.Commits()[0].Number, d.Hostname(), now)
 	}
 }

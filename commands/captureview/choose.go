@@ -115,7 +115,10 @@ func Settings(w io.Writer, s capture.Settings) {
 		OnInterfaceGone: s.OnInterfaceGone, Precision: s.Precision, Persistent: s.Persistent, Keep: s.Keep, Rings: s.Rings, CPUs: s.CPUs,
 		Comment: s.Comment, CaseNumber: s.CaseNumber,
 	})
-	if s.Format != "" {
+	switch {
+	case s.Format == capture.PCAP && (s.Comment != "" || s.CaseNumber != ""):
+		fmt.Fprintln(w, "Format:      pcapng, because of the comment or case number; else pcap")
+	case s.Format != "":
 		fmt.Fprintf(w, "Format:      %s\n", s.Format)
 	}
 	if s.RingBytes > 0 {

@@ -27,9 +27,11 @@ func NewChain(t testing.TB, nodes int, delay time.Duration) *Chain {
 	for range nodes {
 		n := New(t)
 		n.Set(t, "net/ipv4/ip_forward", "1")
-		n.Set(t, "net/ipv4/icmp_ratelimit", "0") // peers that ask after each other shall get the same
 		n.Set(t, "net/ipv6/conf/all/forwarding", "1")
-		n.Set(t, "net/ipv6/icmp/ratelimit", "0")
+		// Peers that ask after each other shall get the same: no type of message has a limit, neither for each host (icmp_ratelimit) nor for
+		// all together (icmp_msgs_burst). Of ICMPv6 one has to be named: 255, which nobody sends.
+		n.Set(t, "net/ipv4/icmp_ratemask", "0")
+		n.Set(t, "net/ipv6/icmp/ratemask", "255")
 		c.Nodes = append(c.Nodes, n)
 	}
 	for i := range nodes - 1 {
