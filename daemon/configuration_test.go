@@ -642,7 +642,7 @@ func TestChangesGoWithTheirUser(t *testing.T) {
 	d := start(t, Options{Dir: prepare(t), network: newFakeNetwork()})
 	ops := menu.Caller{User: "ops"}
 	loads(t, d, ops, "hostname: theirs\n")
-	if err := d.DeleteAccount("ops"); err != nil {
+	if _, err := d.DeleteAccount("ops"); err != nil {
 		t.Fatal(err)
 	}
 	if v := d.Configuration(ops); len(v.Changes) != 0 {

@@ -4,6 +4,7 @@ package configview
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -18,18 +19,24 @@ type Editor interface {
 	EditConfiguration(caller menu.Caller, edit func(config.Document) error) error
 }
 
-// Edit changes the caller's pending configuration and yields what is pending that was not before.
+// Edit changes the caller's pending configuration and yields what is pending that was not before, after warnings that there were not.
 func Edit(s Editor, caller menu.Caller, out *menu.Out[config.Change], edit func(config.Document) error) error {
 	return Yield(s, caller, out, func() error { return s.EditConfiguration(caller, edit) })
 }
 
 // Yield is Edit for a change that is made otherwise.
 func Yield(s Editor, caller menu.Caller, out *menu.Out[config.Change], change func() error) error {
-	before := s.Configuration(caller).Candidate
+	before := s.Configuration(caller)
 	if err := change(); err != nil {
 		return err
 	}
-	for _, c := range config.Changes(before, s.Configuration(caller).Candidate) {
+	after := s.Configuration(caller)
+	for _, w := range after.Warnings {
+		if !slices.Contains(before.Warnings, w) {
+			out.Printf("%s\n", w)
+		}
+	}
+	for _, c := range config.Changes(before.Candidate, after.Candidate) {
 		if err := out.Record(c); err != nil {
 			return err
 		}
