@@ -130,7 +130,7 @@ func (d *Daemon) notRestored(f notRestored) {
 }
 
 // warnings are what the changes of a view do to IPv6.
-func (c *configuration) warnings(v config.View) []string {
+func (c *configuration) warnings(v config.View) []config.Warning {
 	if !slices.ContainsFunc(v.Changes, func(change config.Change) bool { return change.Path.Field == "mtu" }) {
 		return nil
 	}
@@ -141,7 +141,7 @@ func (c *configuration) warnings(v config.View) []string {
 	c.mu.Lock()
 	baseline := c.ledger.Baseline
 	c.mu.Unlock()
-	var sentences []string
+	var list []config.Warning
 	for _, s := range plan(c.network, v.Running, v.Candidate, state, baseline) {
 		if s.forgets == nil || s.forgets.IPv6Of == "" {
 			continue
@@ -154,11 +154,11 @@ func (c *configuration) warnings(v config.View) []string {
 			}
 		}
 		if len(addresses) > 0 {
-			sentences = append(sentences, fmt.Sprintf("Warning: an MTU below %d switches IPv6 off on %s. It loses %s and its IPv6 routes until its MTU is %d or more again.",
-				links.LeastIPv6MTU, l.Name, strings.Join(addresses, ", "), links.LeastIPv6MTU))
+			list = append(list, config.Warning{Path: config.MTUOf(l.Name), Text: fmt.Sprintf("Warning: an MTU below %d switches IPv6 off on %s. It loses %s and its IPv6 routes until its MTU is %d or more again.",
+				links.LeastIPv6MTU, l.Name, strings.Join(addresses, ", "), links.LeastIPv6MTU)})
 		}
 	}
-	return sentences
+	return list
 }
 
 // reachable refuses steps that cut the caller's own connection: one by IPv6 through an interface that loses it.

@@ -398,7 +398,7 @@ func TestIPv6IsNotLostUnaware(t *testing.T) {
 	d := start(t, Options{Dir: prepare(t), network: n})
 	far := menu.Caller{User: "anna", Role: menu.Administrator, Source: "2001:db8:1::77"}
 	loads(t, d, far, low)
-	if w := strings.Join(d.Configuration(far).Warnings, "\n"); !strings.Contains(w, "switches IPv6 off on left") || !strings.Contains(w, "2001:db8:1::5/64") {
+	if w := fmt.Sprint(d.Configuration(far).Warnings); !strings.Contains(w, "switches IPv6 off on left") || !strings.Contains(w, "2001:db8:1::5/64") {
 		t.Errorf("the warning is %q", w)
 	}
 	before := n.ipv6()

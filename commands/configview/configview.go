@@ -19,24 +19,25 @@ type Editor interface {
 	EditConfiguration(caller menu.Caller, edit func(config.Document) error) error
 }
 
-// Edit changes the caller's pending configuration and yields what is pending that was not before, after warnings that there were not.
+// Edit changes the caller's pending configuration and yields what is pending that was not before, after the warnings about it.
 func Edit(s Editor, caller menu.Caller, out *menu.Out[config.Change], edit func(config.Document) error) error {
 	return Yield(s, caller, out, func() error { return s.EditConfiguration(caller, edit) })
 }
 
 // Yield is Edit for a change that is made otherwise.
 func Yield(s Editor, caller menu.Caller, out *menu.Out[config.Change], change func() error) error {
-	before := s.Configuration(caller)
+	before := s.Configuration(caller).Candidate
 	if err := change(); err != nil {
 		return err
 	}
 	after := s.Configuration(caller)
+	changes := config.Changes(before, after.Candidate)
 	for _, w := range after.Warnings {
-		if !slices.Contains(before.Warnings, w) {
-			out.Printf("%s\n", w)
+		if slices.ContainsFunc(changes, func(c config.Change) bool { return c.Path == w.Path }) {
+			out.Printf("%s\n", w.Text)
 		}
 	}
-	for _, c := range config.Changes(before.Candidate, after.Candidate) {
+	for _, c := range changes {
 		if err := out.Record(c); err != nil {
 			return err
 		}
