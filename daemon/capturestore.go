@@ -101,7 +101,7 @@ func (d *Daemon) recover() {
 	for _, r := range c.records {
 		if r.Status.State == capture.Running {
 			r.Status.State, r.Status.StopReason = capture.Stopped, capture.Interrupted
-			r.unqueued = true
+			r.Unqueued = true
 			r.busy = true // Nobody deletes it before its files are finished.
 		}
 	}
@@ -116,6 +116,7 @@ func (d *Daemon) recover() {
 			}
 		}
 		d.recoverStrays()
+		d.exportUnqueued()
 		for _, r := range records {
 			d.resume(r)
 		}
@@ -133,8 +134,8 @@ func (d *Daemon) recoverRecord(r *record) {
 		d.log.Error("the files of an interrupted capture cannot be finished", "file", r.File, "error", err)
 	}
 	status := d.captures.recovered(r, files, err, d.lastSign)
-	d.keepCaptures()
 	d.exportCapture(r, status)
+	d.keepCaptures()
 	d.recordEnd(status)
 }
 
