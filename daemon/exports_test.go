@@ -313,19 +313,15 @@ func TestFilesThatCouldNotBeQueuedAreCopied(t *testing.T) {
 	})
 	b.d.deleteOld(time.Now().Add(48 * time.Hour)) // which leaves the file
 
-	// What kill -9 would leave at this moment.
-	dead := filepath.Join(t.TempDir(), "dead")
-	if err := os.CopyFS(dead, os.DirFS(o.Dir)); err != nil {
-		t.Fatal(err)
-	}
-	for _, dir := range []string{o.Dir, dead} {
+	left := dead(t, o.Dir)
+	for _, dir := range []string{o.Dir, left} {
 		if err := os.Remove(filepath.Join(dir, ".exports.json.new")); err != nil {
 			t.Fatal(err)
 		}
 	}
 	b.d.exportUnqueued()
 	until(t, "the copy", func() bool { return len(there.has()) == 1 })
-	b.ns.Do(t, func() { start(t, Options{Dir: dead}) })
+	b.ns.Do(t, func() { start(t, Options{Dir: left}) })
 	until(t, "the copy by the next one", func() bool { return len(there.has()) == 2 })
 	if n := numberedPackets(t, there.content(s.Files[0].Name), 0); n != 10 {
 		t.Errorf("the copy has %d packets", n)
