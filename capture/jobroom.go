@@ -16,12 +16,21 @@ func (j *Job) checkDisk() error {
 // checkReserve looks at the free disk. A file system that does not tell is taken to have
 // room.
 func (j *Job) checkReserve() error {
-	reserve := j.config.Spec.ReserveBytes
-	if reserve == 0 {
+	if j.config.Spec.ReserveBytes == 0 {
 		return nil
 	}
-	if free, err := j.file.Free(); err == nil && free < reserve+diskStep {
-		return &DiskLowError{max(free, 0), reserve}
+	free, err := j.file.Free()
+	if err != nil {
+		return nil
+	}
+	return j.config.Spec.CheckReserve(free)
+}
+
+// CheckReserve tells whether a capture may write where so many bytes are free. The error
+// is a *DiskLowError.
+func (s Spec) CheckReserve(free int64) error {
+	if s.ReserveBytes > 0 && free < s.ReserveBytes+diskStep {
+		return &DiskLowError{max(free, 0), s.ReserveBytes}
 	}
 	return nil
 }

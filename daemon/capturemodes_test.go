@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -138,6 +139,44 @@ func TestPersistentCaptureThatHasMetItsLimit(t *testing.T) {
 			}
 			if left, err := d.captures.partNames(); err != nil || len(left) != 0 {
 				t.Errorf("%q are left, %v", left, err)
+			}
+		})
+	}
+}
+
+// A capture that the appliance's table has as running, on a disk that is low when it starts again: if its files were closed the capture
+// had ended, which the table had no room to say; else nobody knows what was first.
+func TestInterruptedOnADiskThatIsLow(t *testing.T) {
+	for name, c := range map[string]struct {
+		closed bool
+		want   capture.StopReason
+	}{"while it ran": {false, capture.Interrupted}, "after it had ended": {true, capture.DiskLow}} {
+		t.Run(name, func(t *testing.T) {
+			o := Options{Dir: prepare(t)}
+			b := newCaptureBed(t, o)
+			file := b.mustStart(capture.Request{Name: "mail", Interfaces: []string{"right"}}).Files[0].Name
+			left := dead(t, o.Dir)
+			table := filepath.Join(left, "captures.json")
+			text, err := os.ReadFile(table)
+			if err != nil {
+				t.Fatal(err)
+			}
+			// More than any disk has.
+			reserve := regexp.MustCompile(`"reserveBytes": [0-9]+`)
+			if err := os.WriteFile(table, reserve.ReplaceAll(text, []byte(`"reserveBytes": 1000000000000000000`)), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if c.closed {
+				part := filepath.Join(left, "diagnostic", capture.PartName(file))
+				if err := os.Rename(part, filepath.Join(left, "diagnostic", file)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			d := start(t, Options{Dir: left})
+			s, err := d.Capture("mail")
+			if err != nil || s.State != capture.Stopped || s.StopReason != c.want || len(s.Files) != 1 ||
+				!strings.Contains(s.Error, "started again") || !strings.Contains(s.Error, "reserve") {
+				t.Errorf("it is %+v, %v", s, err)
 			}
 		})
 	}
