@@ -91,6 +91,7 @@ type Job struct {
 	gone       map[int]bool                // indices of interfaces that were removed
 	packets    int64                       // of all files, and of the time before
 	closed     int64                       // bytes of files before this one
+	stride     int64                       // the most that passes between two looks at the disk
 	began      int64                       // how many files
 
 	asked atomic.Pointer[StopReason] // by Stop
@@ -140,6 +141,7 @@ func start(c Config) (*Job, error) {
 		format:     c.Spec.FileFormat(len(c.Interfaces)),
 		start:      time.Now(),
 		next:       max(c.NextFile, 1),
+		stride:     diskStride,
 		interfaces: slices.Clone(c.Interfaces),
 		base:       make([]Counters, len(c.Interfaces)),
 		gone:       make(map[int]bool),

@@ -19,17 +19,20 @@ func (j *Job) checkReserve() error {
 	if j.config.Spec.ReserveBytes == 0 {
 		return nil
 	}
-	free, err := j.file.Free()
+	free, err := j.file.Free(j.stride)
 	if err != nil {
 		return nil
 	}
-	return j.config.Spec.CheckReserve(free)
+	return j.config.Spec.checkReserve(free, j.stride)
 }
 
-// CheckReserve tells whether a capture may write where so many bytes are free. The error
-// is a *DiskLowError.
-func (s Spec) CheckReserve(free int64) error {
-	if s.ReserveBytes > 0 && free < s.ReserveBytes+diskStep {
+// CheckReserve tells whether a capture may begin where so many bytes are free. The error is
+// a *DiskLowError.
+func (s Spec) CheckReserve(free int64) error { return s.checkReserve(free, diskStride) }
+
+// checkReserve tells whether so many bytes more may be written.
+func (s Spec) checkReserve(free, ahead int64) error {
+	if s.ReserveBytes > 0 && free < s.ReserveBytes+ahead {
 		return &DiskLowError{max(free, 0), s.ReserveBytes}
 	}
 	return nil

@@ -177,9 +177,9 @@ func (f *slowFile) Write(batch []capture.Packet) (int, error) {
 func (f *slowFile) Info() capture.FileInfo {
 	return capture.FileInfo{Bytes: f.bytes, Packets: f.packets}
 }
-func (f *slowFile) Ending() int64        { return 0 }
-func (f *slowFile) Flush() (bool, error) { return false, nil }
-func (f *slowFile) Free() (int64, error) { return 1 << 40, nil }
+func (f *slowFile) Ending() int64             { return 0 }
+func (f *slowFile) Flush() (bool, error)      { return false, nil }
+func (f *slowFile) Free(int64) (int64, error) { return 1 << 40, nil }
 func (f *slowFile) Close([]capture.Counters) (capture.FileInfo, error) {
 	<-f.closes
 	return f.Info(), nil

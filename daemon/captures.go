@@ -16,6 +16,7 @@ import (
 
 	"diagsh/access"
 	"diagsh/capture"
+	"diagsh/capture/pcapfile"
 	"diagsh/menu"
 )
 
@@ -25,6 +26,7 @@ type captures struct {
 	path     string // of the diagnostic directory
 	store    string // captures.json
 	settings string // settings.json
+	volume   pcapfile.Volume
 
 	tasks *sync.WaitGroup // of the appliance; each capture that is reserved is one
 

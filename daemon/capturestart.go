@@ -11,7 +11,6 @@ import (
 	"diagsh/access"
 	"diagsh/capture"
 	"diagsh/capture/afpacket"
-	"diagsh/capture/pcapfile"
 	"diagsh/menu"
 )
 
@@ -63,7 +62,7 @@ func (d *Daemon) launch(r *record, interfaces []capture.Interface, f *captureFil
 		return nil, err
 	}
 	spec.RingBytes = ring
-	files, err := pcapfile.NewFiles(buffers)
+	files, err := d.captures.volume.NewFiles(buffers)
 	if err != nil {
 		return nil, err
 	}

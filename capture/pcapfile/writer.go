@@ -268,7 +268,7 @@ func (w *Writer) Flush() (pending bool, err error) {
 }
 
 // Free implements capture.File.
-func (w *Writer) Free() (int64, error) { return w.disk.free() }
+func (w *Writer) Free(ahead int64) (int64, error) { return w.disk.free(ahead) }
 
 // End implements capture.Ender.
 func (w *Writer) End(counters []capture.Counters) {
