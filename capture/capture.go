@@ -98,7 +98,7 @@ type Spec struct {
 	// Keep forbids the retention to delete the capture's files.
 	Keep bool `json:"keep"`
 
-	// Comment and CaseNumber are written into pcapng files.
+	// Comment and CaseNumber are written into pcapng files; pcap has no place for them.
 	Comment    string `json:"comment"`
 	CaseNumber string `json:"caseNumber"`
 
@@ -222,6 +222,23 @@ func (s Spec) endsAt() int64 {
 		return Unlimited
 	}
 	return s.Limits.SizeBytes
+}
+
+// Met is the limit that a capture which is to go on has met before, empty if none. When the
+// last bytes of a size hold no packet, only the beginning of the next file tells.
+func (s Spec) Met(before Status, now time.Time) StopReason {
+	l, size := s.Limits, s.endsAt()
+	switch {
+	case l.Packets > 0 && before.PacketsWritten >= uint64(l.Packets):
+		return PacketCountReached
+	case size != Unlimited && before.BytesWritten >= size:
+		return SizeExceeded
+	case l.Files > 0 && before.FilesRemoved+int64(len(before.Files)) >= l.Files:
+		return FileCountReached
+	case l.DurationSeconds > 0 && now.Sub(before.StartTime) >= time.Duration(l.DurationSeconds)*time.Second:
+		return TimeExceeded
+	}
+	return ""
 }
 
 // FileFormat is the format of the file for so many interfaces: the one asked for,
@@ -429,6 +446,7 @@ type Status struct {
 	Keep            bool       `json:"keep"`
 	Comment         string     `json:"comment"`
 	CaseNumber      string     `json:"caseNumber"`
+	NotInFile       []string   `json:"notInFile,omitempty"` // comment, caseNumber: what the format has no place for
 	RingBytes       int64      `json:"ringBytes"`
 	Rings           int        `json:"rings"`
 	CPUs            []int      `json:"cpus"`
@@ -488,8 +506,23 @@ func (s Spec) Status() Status {
 		Keep:            s.Keep,
 		Comment:         s.Comment,
 		CaseNumber:      s.CaseNumber,
+		NotInFile:       s.notInFile(),
 		RingBytes:       s.RingBytes,
 		Rings:           max(s.Rings, 1),
 		CPUs:            append([]int{}, s.CPUs...),
 	}
+}
+
+// notInFile are the members, by their JSON names, that are for the file and that its format has no place for.
+func (s Spec) notInFile() (members []string) {
+	if s.Format != PCAP {
+		return nil
+	}
+	if s.Comment != "" {
+		members = append(members, "comment")
+	}
+	if s.CaseNumber != "" {
+		members = append(members, "caseNumber")
+	}
+	return members
 }

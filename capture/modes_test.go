@@ -177,9 +177,9 @@ func (f *slowFile) Write(batch []capture.Packet) (int, error) {
 func (f *slowFile) Info() capture.FileInfo {
 	return capture.FileInfo{Bytes: f.bytes, Packets: f.packets}
 }
-func (f *slowFile) Ending() int64        { return 0 }
-func (f *slowFile) Flush() (bool, error) { return false, nil }
-func (f *slowFile) Free() (int64, error) { return 1 << 40, nil }
+func (f *slowFile) Ending() int64             { return 0 }
+func (f *slowFile) Flush() (bool, error)      { return false, nil }
+func (f *slowFile) Free(int64) (int64, error) { return 1 << 40, nil }
 func (f *slowFile) Close([]capture.Counters) (capture.FileInfo, error) {
 	<-f.closes
 	return f.Info(), nil
@@ -276,20 +276,12 @@ func TestHeldFilesStay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	await := func(what string, holds func(capture.Status) bool) {
-		t.Helper()
-		for deadline := time.Now().Add(10 * time.Second); !holds(job.Status()); time.Sleep(time.Millisecond) {
-			if time.Now().After(deadline) {
-				t.Fatalf("waited in vain until %s: %+v", what, job.Status())
-			}
-		}
-	}
 	numbers := func() (all int) {
 		mutex.Lock()
 		defer mutex.Unlock()
 		return len(closed)
 	}
-	await("all is written", func(s capture.Status) bool { return s.PacketsWritten == 20_000 && numbers() == len(s.Files)-1 })
+	await(t, job, "all is written", func(s capture.Status) bool { return s.PacketsWritten == 20_000 && numbers() == len(s.Files)-1 })
 	if s := job.Status(); s.FilesRemoved != 0 || len(s.Files) < 10 {
 		t.Errorf("it kept %d files and removed %d", len(s.Files), s.FilesRemoved)
 	}
@@ -302,12 +294,12 @@ func TestHeldFilesStay(t *testing.T) {
 	delete(held, closed[0])
 	mutex.Unlock()
 	job.Prune()
-	await("two files are gone", func(s capture.Status) bool { return s.FilesRemoved == 2 && s.Files[0].Name == closed[2] })
+	await(t, job, "two files are gone", func(s capture.Status) bool { return s.FilesRemoved == 2 && s.Files[0].Name == closed[2] })
 	mutex.Lock()
 	clear(held)
 	mutex.Unlock()
 	job.Prune()
-	await("the window is the last one", func(s capture.Status) bool { return len(s.Files) == 3 })
+	await(t, job, "the window is the last one", func(s capture.Status) bool { return len(s.Files) == 3 })
 	job.Stop(capture.StoppedByUser)
 	<-job.Done()
 	s := job.Status()
@@ -581,5 +573,30 @@ func TestQuotaEndsACapture(t *testing.T) {
 	status := run(t, c)
 	if status.StopReason != capture.DiskLow || !strings.Contains(status.Error, "allowed") || status.PacketsWritten == 0 {
 		t.Errorf("it ended as %+v", status)
+	}
+}
+
+func TestMet(t *testing.T) {
+	now := time.Now()
+	size := capture.Limits{SizeBytes: 1000}
+	for name, c := range map[string]struct {
+		spec   capture.Spec
+		before capture.Status
+		want   capture.StopReason
+	}{
+		"nothing":              {capture.Spec{Limits: size}, capture.Status{BytesWritten: 999}, ""},
+		"size":                 {capture.Spec{Limits: size}, capture.Status{BytesWritten: 1000}, capture.SizeExceeded},
+		"size that is kept":    {capture.Spec{Limits: size, Mode: capture.Circular}, capture.Status{BytesWritten: 1000}, ""},
+		"no limit":             {capture.Spec{Limits: capture.Limits{SizeBytes: capture.Unlimited, Packets: capture.Unlimited}}, capture.Status{BytesWritten: 1 << 40, PacketsWritten: 1 << 40}, ""},
+		"packets":              {capture.Spec{Limits: capture.Limits{SizeBytes: 1000, Packets: 10}}, capture.Status{PacketsWritten: 10}, capture.PacketCountReached},
+		"one packet is wanted": {capture.Spec{Limits: capture.Limits{SizeBytes: 1000, Packets: 10}}, capture.Status{PacketsWritten: 9}, ""},
+		"files, of which some went": {capture.Spec{Limits: capture.Limits{SizeBytes: 1000, Files: 3}, Mode: capture.Ring},
+			capture.Status{FilesRemoved: 1, Files: make([]capture.FileInfo, 2)}, capture.FileCountReached},
+		"time":         {capture.Spec{Limits: capture.Limits{SizeBytes: 1000, DurationSeconds: 60}}, capture.Status{StartTime: now.Add(-time.Minute)}, capture.TimeExceeded},
+		"time is left": {capture.Spec{Limits: capture.Limits{SizeBytes: 1000, DurationSeconds: 60}}, capture.Status{StartTime: now.Add(-59 * time.Second)}, ""},
+	} {
+		if got := c.spec.Met(c.before, now); got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
 	}
 }

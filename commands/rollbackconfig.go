@@ -79,12 +79,7 @@ func rollbackconfig(s rollbackService) *menu.Command {
 			} else if len(changes) > 0 {
 				out.Printf("This is pending: commit makes it hold, clearchanges drops it.\n")
 			}
-			for _, c := range changes {
-				if err := out.Record(c); err != nil {
-					return err
-				}
-			}
-			return nil
+			return out.Records(changes)
 		},
 		TextTable: func(w io.Writer, changes []config.Change) {
 			if len(changes) == 0 {

@@ -168,11 +168,7 @@ func userNew(s accountService) *menu.Command {
 			if a.Password == "" && a.Key == "" {
 				out.Printf("It cannot log in before it has a password or a key (userconfig password, userconfig key).\n")
 			}
-			made, err := s.Account(a.User)
-			if err != nil {
-				return err
-			}
-			return out.Record(made)
+			return yieldAccount(s, a.User, out)
 		},
 		Text: accountText,
 	}.Command()
@@ -276,12 +272,26 @@ func update(s accountService, caller menu.Caller, account access.Account, out *m
 	if err != nil {
 		return err
 	}
-	changed, err := s.Account(account.User)
+	out.Printf("User %s changed.\n", account.User)
+	return yieldChanged(s, account.User, ended, out)
+}
+
+// yieldAccount yields an account as it is now.
+func yieldAccount(s accountService, user string, out *menu.Out[access.Account]) error {
+	account, err := s.Account(user)
 	if err != nil {
 		return err
 	}
-	out.Printf("User %s changed.\n", account.User)
-	return out.Record(changedAccount{changed, ended})
+	return out.Record(account)
+}
+
+// yieldChanged yields an account as it is now, after a change that ended so many of its logins.
+func yieldChanged(s accountService, user string, ended int, out *menu.Out[changedAccount]) error {
+	account, err := s.Account(user)
+	if err != nil {
+		return err
+	}
+	return out.Record(changedAccount{account, ended})
 }
 
 // blame names the argument at fault in an error that does not.
@@ -461,12 +471,8 @@ func userKey(s accountService) *menu.Command {
 			if err != nil {
 				return err
 			}
-			account, err := s.Account(a.User)
-			if err != nil {
-				return err
-			}
 			out.Printf("The keys of %s are changed.\n", a.User)
-			return out.Record(changedAccount{account, ended})
+			return yieldChanged(s, a.User, ended, out)
 		},
 		Text: changedText,
 	}.Command()
@@ -493,11 +499,7 @@ func userUnlock(s accountService) *menu.Command {
 			if err := s.UnlockAccount(a.User); err != nil {
 				return err
 			}
-			account, err := s.Account(a.User)
-			if err != nil {
-				return err
-			}
-			return out.Record(account)
+			return yieldAccount(s, a.User, out)
 		},
 		Text: func(w io.Writer, a access.Account) { fmt.Fprintf(w, "User %s is not locked.\n", a.User) },
 	}.Command()
@@ -511,12 +513,7 @@ func userList(s accountService) *menu.Command {
 		Help: "List the users with their last login.",
 		Role: menu.Administrator,
 		Run: func(_ context.Context, _ menu.Caller, _ userListArgs, out *menu.Out[access.Account]) error {
-			for _, a := range s.Accounts() {
-				if err := out.Record(a); err != nil {
-					return err
-				}
-			}
-			return nil
+			return out.Records(s.Accounts())
 		},
 		TextTable: accountTable,
 	}.Command()

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -10,7 +11,6 @@ import (
 	"diagsh/access"
 	"diagsh/capture"
 	"diagsh/capture/afpacket"
-	"diagsh/capture/pcapfile"
 	"diagsh/menu"
 )
 
@@ -33,7 +33,7 @@ func (d *Daemon) StartCapture(caller menu.Caller, request capture.Request) (capt
 		return capture.Status{}, d.captureError("start the capture", err)
 	}
 	if spec.Mode == capture.Append && d.captures.has(spec.Name) {
-		return d.appendCapture(spec, management, interfaces, f)
+		return d.appendCapture(request, spec, management, interfaces, f)
 	}
 	conf := d.config
 	conf.Hostname = d.Hostname() // as it is now
@@ -62,7 +62,7 @@ func (d *Daemon) launch(r *record, interfaces []capture.Interface, f *captureFil
 		return nil, err
 	}
 	spec.RingBytes = ring
-	files, err := pcapfile.NewFiles(buffers)
+	files, err := d.captures.volume.NewFiles(buffers)
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +80,7 @@ func (d *Daemon) launch(r *record, interfaces []capture.Interface, f *captureFil
 		EffectiveFilter: f.expression,
 		Interfaces:      interfaces,
 		Present:         func() ([]capture.Interface, error) { return afpacket.Present(spec.Interfaces) },
-		Compile:         f.program,
+		Compile:         func(i capture.Interface) ([]bpf.RawInstruction, error) { return f.program(context.Background(), i) },
 		Open: func(taps []capture.Tap) (capture.Source, error) {
 			return afpacket.Options{
 				RingBytes: int(ring), Rings: spec.Rings, Promiscuous: spec.Promiscuous,
@@ -141,8 +141,8 @@ func (d *Daemon) comments(r *record) []string {
 }
 
 // appendCapture goes on with a capture that has ended, in its last file.
-func (d *Daemon) appendCapture(spec capture.Spec, management bool, interfaces []capture.Interface, f *captureFilter) (capture.Status, error) {
-	r, before, err := d.captures.reopen(spec, management, d.config)
+func (d *Daemon) appendCapture(request capture.Request, spec capture.Spec, management bool, interfaces []capture.Interface, f *captureFilter) (capture.Status, error) {
+	r, before, err := d.captures.reopen(request, spec, management, d.config)
 	if err != nil {
 		return capture.Status{}, d.captureError("start the capture", err)
 	}
@@ -203,15 +203,30 @@ func (d *Daemon) goOn(r *record, before *capture.Status, said string) {
 	if before != nil {
 		s = *before
 	}
-	e := menu.AsError(d.captureError("start the capture", err))
-	s.State, s.StopReason, s.Error, s.EndTime = capture.Error, capture.StartFailed, e.Message, time.Now()
+	var met *limitMetError
+	if errors.As(err, &met) {
+		s.State, s.StopReason = met.reason.State(), met.reason // and it ended when the appliance did
+	} else {
+		e := menu.AsError(d.captureError("start the capture", err))
+		s.State, s.StopReason, s.Error, s.EndTime = capture.Error, capture.StartFailed, e.Message, time.Now()
+	}
 	d.captures.notBegun(r, s)
 	d.keepCaptures()
 	d.recordEnd(s)
 	d.tasks.Done()
 }
 
+// limitMetError: a capture that was to go on has met a limit already.
+type limitMetError struct{ reason capture.StopReason }
+
+func (e *limitMetError) Error() string { return e.reason.Text() }
+
 func (d *Daemon) tryToGoOn(r *record, before *capture.Status) error {
+	if before != nil {
+		if reason := r.Spec.Met(*before, time.Now()); reason != "" {
+			return &limitMetError{reason}
+		}
+	}
 	interfaces, err := resolve(r.Spec.Interfaces)
 	if err != nil && r.Spec.OnInterfaceGone == capture.GoneWaits {
 		// Those that are missing join when they are there.
@@ -229,6 +244,11 @@ func (d *Daemon) tryToGoOn(r *record, before *capture.Status) error {
 		return err
 	}
 	_, err = d.launch(r, interfaces, f, before)
+	var spec *capture.SpecError
+	if before != nil && errors.As(err, &spec) && spec.Member == "sizeBytes" {
+		// The size was enough for the capture once: what is too little is what is left of it.
+		return &limitMetError{capture.SizeExceeded}
+	}
 	return err
 }
 
@@ -243,11 +263,11 @@ func (d *Daemon) resume(r *record) {
 }
 
 // program is the program for an interface; nil takes every packet. One that joined later gets its own.
-func (f *captureFilter) program(i capture.Interface) ([]bpf.RawInstruction, error) {
+func (f *captureFilter) program(ctx context.Context, i capture.Interface) ([]bpf.RawInstruction, error) {
 	if p, ok := f.programs[i.Index]; ok {
 		return p, nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), startWait)
+	ctx, cancel := context.WithTimeout(ctx, startWait)
 	defer cancel()
 	return f.build(ctx, i)
 }
@@ -261,7 +281,7 @@ func (c *captures) has(name string) bool {
 }
 
 // reopen makes a capture that has ended one that is about to run.
-func (c *captures) reopen(spec capture.Spec, management bool, conf startConfig) (*record, capture.Status, error) {
+func (c *captures) reopen(request capture.Request, spec capture.Spec, management bool, conf startConfig) (*record, capture.Status, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r, ok := c.find(spec.Name)
@@ -274,10 +294,13 @@ func (c *captures) reopen(spec capture.Spec, management bool, conf startConfig) 
 		return nil, capture.Status{}, &menu.Error{Kind: menu.State, Argument: "name",
 			Message: "The files of " + spec.Name + " and what would be appended are not both headers only", Hint: "Choose another name"}
 	}
+	before := r.status()
+	if err := fitsIn(before.Format, request, "The file that is appended to is pcap"); err != nil {
+		return nil, capture.Status{}, err
+	}
 	if err := c.room(conf); err != nil {
 		return nil, capture.Status{}, err
 	}
-	before := r.status()
 	spec.Format = before.Format
 	r.Spec, r.Management, r.busy = spec, management, true
 	c.tasks.Add(1)

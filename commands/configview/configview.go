@@ -37,12 +37,7 @@ func Yield(s Editor, caller menu.Caller, out *menu.Out[config.Change], change fu
 			out.Printf("%s\n", w.Text)
 		}
 	}
-	for _, c := range changes {
-		if err := out.Record(c); err != nil {
-			return err
-		}
-	}
-	return nil
+	return out.Records(changes)
 }
 
 // Pending writes changes that are pending now.

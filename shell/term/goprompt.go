@@ -143,7 +143,7 @@ func (p *parser) run(k key) string {
 		p.editor.screen.bell()
 		return ""
 	}
-	_, _, more := p.editor.keys.peek()
+	_, more := p.editor.keys.peek()
 	switch {
 	case k.pasted || more || !strings.HasSuffix(k.seq, "?"):
 		return k.seq
