@@ -147,11 +147,14 @@ func (n *fakeNetwork) SetMulticast(reject bool) error {
 	})
 }
 
-// The IPv6 of a fake network is nothing that the kernel would forget.
-func (n *fakeNetwork) ReadIPv6(string) (links.IPv6, error)  { return links.IPv6{}, nil }
-func (n *fakeNetwork) RestoreIPv6(string, links.IPv6) error { return nil }
-func (n *fakeNetwork) Current(string, links.IPv6) bool      { return true }
-func (n *fakeNetwork) Toward(netip.Addr) string             { return "eth0" }
+// Of a fake network the kernel forgets nothing.
+func (n *fakeNetwork) ReadIPv6(string) (f links.Forgotten, err error)        { return f, nil }
+func (n *fakeNetwork) ReadLink(string) (f links.Forgotten, err error)        { return f, nil }
+func (n *fakeNetwork) ReadSourced(netip.Addr) (f links.Forgotten, err error) { return f, nil }
+func (n *fakeNetwork) Recent(links.Forgotten) bool                           { return true }
+func (n *fakeNetwork) SameLink(string, links.Forgotten) bool                 { return true }
+func (n *fakeNetwork) Restore(string, links.Forgotten) error                 { return nil }
+func (n *fakeNetwork) Toward(netip.Addr) string                              { return "eth0" }
 
 // summary is the state of the network in a form that can be compared.
 func (n *fakeNetwork) summary() string {
@@ -639,7 +642,7 @@ func TestChangesGoWithTheirUser(t *testing.T) {
 	d := start(t, Options{Dir: prepare(t), network: newFakeNetwork()})
 	ops := menu.Caller{User: "ops"}
 	loads(t, d, ops, "hostname: theirs\n")
-	if err := d.DeleteAccount("ops"); err != nil {
+	if _, err := d.DeleteAccount("ops"); err != nil {
 		t.Fatal(err)
 	}
 	if v := d.Configuration(ops); len(v.Changes) != 0 {

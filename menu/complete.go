@@ -72,9 +72,13 @@ func (c *Command) complete(ctx context.Context, caller Caller, words []Word, par
 	given := Arguments{}
 	args := reflect.New(c.argType).Elem()
 	first := true // the main parameter's bare value may still come
+	words = c.leading(given, words)
+	for name, value := range given {
+		_ = c.param(name).set(args, value) // a wrong value is refused when the line is run
+	}
 	take := func(p *Param, value string, used int) {
 		given[p.Name] = value
-		_ = p.set(args, value) // a wrong value is refused when the line is run
+		_ = p.set(args, value)
 		words = words[used:]
 	}
 	for len(words) > 0 {

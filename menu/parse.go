@@ -14,6 +14,7 @@ type Call struct {
 	Secret    bool      `json:"secret,omitempty"` // an argument is a secret: the line is for no history
 	Stream    bool      `json:"stream,omitempty"` // the output comes as it happens: not for a pager
 	Bytes     bool      `json:"bytes,omitempty"`  // the output is for a program: not for a terminal
+	Input     string    `json:"input,omitempty"`  // the argument that standard input is
 }
 
 // Parse understands one line typed in the menu at the path `at` (empty: at the top). With abbreviate, unique beginnings of
@@ -68,7 +69,7 @@ func (m *Menu) parse(top *Menu, at []string, words []Word, abbreviate bool, usab
 	if err != nil {
 		return nil, err
 	}
-	call.Arguments, call.Secret = args, c.HasSecret(args)
+	call.Arguments, call.Secret, call.Input = args, c.HasSecret(args), c.input(args)
 	shape := c.ShapeOf(args)
 	call.Stream, call.Bytes = shape == Stream, shape == Bytes
 	if call.Bytes && call.JSON {
@@ -152,10 +153,11 @@ func (m *Menu) placeOf(word string, usable func(Item) bool) (place []string) {
 	return place
 }
 
-// arguments reads `[VALUE {VALUE}] {KEYWORD VALUE}`; the value of a yes or no that is yes may be left out. Flags may stand anywhere, also
+// arguments reads `{VALUE} {KEYWORD VALUE}`; the value of a yes or no that is yes may be left out. Flags may stand anywhere, also
 // before the main value.
 func (c *Command) arguments(words []Word, abbreviate bool) (Arguments, error) {
 	args := Arguments{}
+	words = c.leading(args, words)
 	for first := true; len(words) > 0; first = false {
 		rest, err := c.flags(args, words)
 		if err != nil {

@@ -280,6 +280,26 @@ func TestConfigurationPasted(t *testing.T) {
 	if said := person.Says("mx1> ", "showchanges"); said != "hostname: not set -> mx2\ninterfaces\n  left\n    mtu: not set -> 1400" {
 		t.Errorf("pending is\n%s", said)
 	}
+	// Ctrl-D ends the text too, as in AsyncOS; a connection that is cut in the middle makes nothing of it pending.
+	person.Says("mx1> ", "loadconfig", "[1]> ")
+	person.Type("1\r")
+	person.Prompted("> ")
+	person.Type("interfaces:\r  left:\r    mtu: 1400\rhostname: mx3\r\x04")
+	person.Prompted("mx1> ")
+	if said := person.Says("mx1> ", "showchanges"); said != "hostname: not set -> mx3\ninterfaces\n  left\n    mtu: not set -> 1400" {
+		t.Errorf("after Ctrl-D pending is\n%s", said)
+	}
+	cut := b.Terminal("admin", 100, 60)
+	cut.Says("mx1> ", "loadconfig", "[1]> ")
+	cut.Type("1\r")
+	cut.Prompted("> ")
+	cut.Type("hostname: mx4\r")
+	cut.Prompted("> ")
+	cut.Close()
+	b.await("the end of the session that was cut", func() bool { return len(b.Sessions()) == 1 })
+	if said := b.line("showchanges", 0); !strings.Contains(said, "mx3") {
+		t.Errorf("after a cut connection pending is\n%s", said)
+	}
 	// Who leaves with changes is asked, and is told no more when there are none.
 	const question = "You have 2 changes that are not committed. Leave nevertheless? [N]> "
 	person.Says("mx1> ", "exit", question)

@@ -3,7 +3,6 @@ package term
 import (
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"runtime"
 	"strings"
@@ -114,7 +113,7 @@ func (p *parser) next() string {
 		case k.seq == keyInterrupt:
 			return p.end(ErrInterrupted, keyInterrupt)
 		case k.seq == keyEOF && e.text == "":
-			return p.end(io.EOF, keyInterrupt)
+			return p.end(ErrEnd, keyInterrupt)
 		case k.isText():
 			if text := p.run(k); text != "" {
 				p.ahead(text)

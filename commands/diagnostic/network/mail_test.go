@@ -13,19 +13,20 @@ import (
 	"diagsh/internal/transcript"
 )
 
-// mailScene has three real mail servers: Postfix with a certificate that it signed itself, Exim with one that has expired, OpenSMTPD with
-// one that is not valid yet. The domain lab.example has the first two as its exchangers.
+// mailScene has real mail servers: Postfix with a certificate that it signed itself, Exim with one that has expired, OpenSMTPD with
+// one that is not valid yet, and another Postfix with one that has its name in the subject alone. The domain lab.example has the first two as its exchangers.
 var mailScene = transcript.Scene{
 	Files: map[string]string{"/etc/resolv.conf": nameserver.ResolvConf},
 	Setup: func(t testing.TB, network *netnstest.Namespace) {
 		nameserver.Start(t, network,
 			"lab.example. 3600 MX 10 mx.lab.example.", "lab.example. 3600 MX 20 exim.lab.example.", "lab.example. A 127.0.0.5",
-			"mx.lab.example. A 127.0.0.2", "exim.lab.example. A 127.0.0.3", "opensmtpd.lab.example. A 127.0.0.4")
+			"mx.lab.example. A 127.0.0.2", "exim.lab.example. A 127.0.0.3", "opensmtpd.lab.example. A 127.0.0.4", "old.lab.example. A 127.0.0.6")
 		now := time.Now()
 		year := 365 * 24 * time.Hour
 		mailservers.Start(t, network, mailservers.Postfix, "127.0.0.2", mailservers.SelfSigned(t, "mx.lab.example", now.Add(-year), now.Add(year)))
 		mailservers.Start(t, network, mailservers.Exim, "127.0.0.3", mailservers.SelfSigned(t, "exim.lab.example", now.Add(-2*year), now.Add(-year)))
 		mailservers.Start(t, network, mailservers.OpenSMTPD, "127.0.0.4", mailservers.SelfSigned(t, "mx.lab.example", now.Add(year), now.Add(2*year)))
+		mailservers.Start(t, network, mailservers.Postfix, "127.0.0.6", mailservers.CommonNameOnly(t, "old.lab.example", now.Add(-year), now.Add(year)))
 	},
 }
 
