@@ -134,7 +134,11 @@ func run(client *api.Client, line string, given bool) int {
 	defer stop()
 	switch {
 	case given:
-		return shell.OneLine(ctx, client, line, os.Stdout, os.Stderr)
+		var in io.Reader
+		if !term.IsTerminal(0) { // nothing is asked here, so nobody would know that something is waited for
+			in = os.Stdin
+		}
+		return shell.OneLine(ctx, client, line, in, os.Stdout, os.Stderr)
 	case term.IsTerminal(0) && term.IsTerminal(1):
 		// Sessions are many and mostly wait: little memory is worth more than speed.
 		debug.SetGCPercent(40)

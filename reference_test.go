@@ -90,6 +90,9 @@ func typeOf(p menu.Param) string {
 	if p.Type == "size" && p.Unit != "" {
 		text += " in " + p.Unit
 	}
+	if bounds := p.Range(); bounds != "" {
+		text += " " + bounds
+	}
 	if p.Limit {
 		text += " or unlimited"
 	}

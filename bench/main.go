@@ -1,6 +1,6 @@
 // Command bench measures what diagsh promises in figures, each beside a peer where there is one, and prints a table.
 //
-//	go run ./bench                every figure (about four minutes)
+//	go run ./bench                every figure (about fifteen minutes)
 //	go run ./bench login idle     these
 //
 // bench/README.md says what each figure means and how it is taken.

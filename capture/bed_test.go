@@ -112,6 +112,16 @@ func (b *bed) wait(job *capture.Job) capture.Status {
 	return job.Status()
 }
 
+// await waits until something is true of a capture's status.
+func await(t testing.TB, job *capture.Job, what string, holds func(capture.Status) bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !holds(job.Status()); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain until %s: %+v", what, job.Status())
+		}
+	}
+}
+
 // wire sends frames on an interface.
 type wire struct {
 	*bed

@@ -98,7 +98,7 @@ type Spec struct {
 	// Keep forbids the retention to delete the capture's files.
 	Keep bool `json:"keep"`
 
-	// Comment and CaseNumber are written into pcapng files.
+	// Comment and CaseNumber are written into pcapng files; pcap has no place for them.
 	Comment    string `json:"comment"`
 	CaseNumber string `json:"caseNumber"`
 
@@ -446,6 +446,7 @@ type Status struct {
 	Keep            bool       `json:"keep"`
 	Comment         string     `json:"comment"`
 	CaseNumber      string     `json:"caseNumber"`
+	NotInFile       []string   `json:"notInFile,omitempty"` // comment, caseNumber: what the format has no place for
 	RingBytes       int64      `json:"ringBytes"`
 	Rings           int        `json:"rings"`
 	CPUs            []int      `json:"cpus"`
@@ -505,8 +506,23 @@ func (s Spec) Status() Status {
 		Keep:            s.Keep,
 		Comment:         s.Comment,
 		CaseNumber:      s.CaseNumber,
+		NotInFile:       s.notInFile(),
 		RingBytes:       s.RingBytes,
 		Rings:           max(s.Rings, 1),
 		CPUs:            append([]int{}, s.CPUs...),
 	}
+}
+
+// notInFile are the members, by their JSON names, that are for the file and that its format has no place for.
+func (s Spec) notInFile() (members []string) {
+	if s.Format != PCAP {
+		return nil
+	}
+	if s.Comment != "" {
+		members = append(members, "comment")
+	}
+	if s.CaseNumber != "" {
+		members = append(members, "caseNumber")
+	}
+	return members
 }

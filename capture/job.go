@@ -86,9 +86,8 @@ type Job struct {
 	final      bool       // with them, all files together have theirs
 	begun      time.Time  // when the file was
 	base       []Counters // when the file was begun
-	interfaces []Interface
+	interfaces roster
 	known      atomic.Pointer[[]Interface] // the same, for others
-	gone       map[int]bool                // indices of interfaces that were removed
 	packets    int64                       // of all files, and of the time before
 	closed     int64                       // bytes of files before this one
 	stride     int64                       // the most that passes between two looks at the disk
@@ -136,15 +135,15 @@ func start(c Config) (*Job, error) {
 			return nil, err
 		}
 	}
+	c.Spec.Format = c.Spec.FileFormat(len(c.Interfaces))
 	j := &Job{
 		config:     c,
-		format:     c.Spec.FileFormat(len(c.Interfaces)),
+		format:     c.Spec.Format,
 		start:      time.Now(),
 		next:       max(c.NextFile, 1),
+		interfaces: newRoster(c.Spec.Format, c.Interfaces),
 		stride:     diskStride,
-		interfaces: slices.Clone(c.Interfaces),
 		base:       make([]Counters, len(c.Interfaces)),
-		gone:       make(map[int]bool),
 		done:       make(chan struct{}),
 	}
 	j.known.Store(&c.Interfaces)

@@ -68,7 +68,7 @@ func (j *Job) header() FileHeader {
 	}
 	return FileHeader{
 		Format:      j.format,
-		Interfaces:  slices.Clone(j.interfaces),
+		Interfaces:  slices.Clone(j.interfaces.all),
 		SnapLength:  c.Spec.snapLength(),
 		Filter:      c.EffectiveFilter,
 		Precision:   c.Spec.Precision,

@@ -27,19 +27,17 @@ func (j *Job) join() (StopReason, error) {
 	if err != nil {
 		return "", nil // it is tried again with the next change
 	}
-	for _, in := range present {
-		known := slices.ContainsFunc(j.interfaces, func(k Interface) bool { return k.Index == in.Index && !j.gone[k.Index] })
-		if known || j.format == PCAP && in.LinkType != j.interfaces[0].LinkType {
+	for _, in := range j.interfaces.newcomers(present) {
+		if !j.interfaces.fits(in) {
 			continue
 		}
 		tap, err := j.config.tap(in)
 		if err != nil || adder.Add(tap) != nil {
 			continue // as likely as not it is gone again
 		}
-		delete(j.gone, in.Index)
-		j.interfaces = append(j.interfaces, in)
+		j.interfaces.join(in)
 		j.base = append(j.base, Counters{})
-		now := slices.Clone(j.interfaces)
+		now := slices.Clone(j.interfaces.all)
 		j.known.Store(&now)
 		if err := j.file.AddInterface(in); err != nil {
 			if !j.config.Spec.Rotates() {
@@ -57,13 +55,4 @@ func (j *Job) join() (StopReason, error) {
 		j.mutex.Unlock()
 	}
 	return "", nil
-}
-
-// lose notes that an interface was removed.
-func (j *Job) lose(name string) {
-	for _, i := range j.interfaces {
-		if i.Name == name {
-			j.gone[i.Index] = true
-		}
-	}
 }

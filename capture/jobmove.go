@@ -137,7 +137,7 @@ func (j *Job) move() (StopReason, error) {
 			}
 		case errors.As(err, &gone):
 			// Of all interfaces one may go. One that was named is missed.
-			j.lose(gone.Name)
+			j.interfaces.lose(gone.Name)
 			if finished == "" && !j.config.Spec.AllInterfaces() && j.config.Spec.OnInterfaceGone != GoneWaits {
 				if err := finish(InterfaceGone); err != nil {
 					return failure(err)

@@ -276,20 +276,12 @@ func TestHeldFilesStay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	await := func(what string, holds func(capture.Status) bool) {
-		t.Helper()
-		for deadline := time.Now().Add(10 * time.Second); !holds(job.Status()); time.Sleep(time.Millisecond) {
-			if time.Now().After(deadline) {
-				t.Fatalf("waited in vain until %s: %+v", what, job.Status())
-			}
-		}
-	}
 	numbers := func() (all int) {
 		mutex.Lock()
 		defer mutex.Unlock()
 		return len(closed)
 	}
-	await("all is written", func(s capture.Status) bool { return s.PacketsWritten == 20_000 && numbers() == len(s.Files)-1 })
+	await(t, job, "all is written", func(s capture.Status) bool { return s.PacketsWritten == 20_000 && numbers() == len(s.Files)-1 })
 	if s := job.Status(); s.FilesRemoved != 0 || len(s.Files) < 10 {
 		t.Errorf("it kept %d files and removed %d", len(s.Files), s.FilesRemoved)
 	}
@@ -302,12 +294,12 @@ func TestHeldFilesStay(t *testing.T) {
 	delete(held, closed[0])
 	mutex.Unlock()
 	job.Prune()
-	await("two files are gone", func(s capture.Status) bool { return s.FilesRemoved == 2 && s.Files[0].Name == closed[2] })
+	await(t, job, "two files are gone", func(s capture.Status) bool { return s.FilesRemoved == 2 && s.Files[0].Name == closed[2] })
 	mutex.Lock()
 	clear(held)
 	mutex.Unlock()
 	job.Prune()
-	await("the window is the last one", func(s capture.Status) bool { return len(s.Files) == 3 })
+	await(t, job, "the window is the last one", func(s capture.Status) bool { return len(s.Files) == 3 })
 	job.Stop(capture.StoppedByUser)
 	<-job.Done()
 	s := job.Status()

@@ -72,6 +72,30 @@ func TestLiveSource(t *testing.T) {
 	})
 }
 
+func TestLiveSourceThatOthersMayJoin(t *testing.T) {
+	b := newBed(t)
+	capturetest.Source(t, func(t *testing.T, frames [][]byte) (capture.Source, func()) {
+		var live *capture.Live
+		left := b.interfaces("left")
+		b.ns.Do(t, func() {
+			var err error
+			live, err = capture.OpenLive(capture.LiveConfig{
+				Interfaces: left,
+				Present:    func() ([]capture.Interface, error) { return left, nil },
+				Tap: func(i capture.Interface) (capture.Tap, error) {
+					return capture.Tap{Interface: i, Filter: udpOnly, SnapLength: capture.MaxSnapLength}, nil
+				},
+				Open: afpacket.Options{RingBytes: 4 << 20, Follow: true}.Open,
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		})
+		t.Cleanup(func() { live.Close() })
+		return live, func() { b.frames("right", frames) }
+	})
+}
+
 func TestViewSource(t *testing.T) {
 	b := newBed(t)
 	capturetest.Source(t, func(t *testing.T, frames [][]byte) (capture.Source, func()) {

@@ -249,18 +249,15 @@ func TestDiskThatAnotherFills(t *testing.T) {
 					})
 				}
 				stop := left.traffic()
-				begun := func() bool {
+				await(t, jobs["ring"], "all captures have begun to write", func(ring capture.Status) bool {
 					for mode := range jobs {
 						name := mode + format.Extension()
 						if info, err := os.Stat(filepath.Join(b.path, capture.PartName(name))); err == nil && info.Size() < 64<<10 {
 							return false
 						}
 					}
-					return jobs["ring"].Status().FilesRemoved > 0 && jobs["circular"].Status().PacketsWritten > 0
-				}
-				for end := time.Now().Add(10 * time.Second); !begun() && time.Now().Before(end); {
-					time.Sleep(time.Millisecond)
-				}
+					return ring.FilesRemoved > 0 && jobs["circular"].Status().PacketsWritten > 0
+				})
 				filled, release := disk.Fill()
 				for _, job := range jobs {
 					b.wait(job)

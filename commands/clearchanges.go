@@ -33,10 +33,8 @@ func clearchanges(s clearService) *menu.Command {
 		},
 		Run: func(_ context.Context, caller menu.Caller, _ clearchangesArgs, out *menu.Out[config.Change]) error {
 			dropped, err := s.ClearChanges(caller)
-			for _, c := range dropped {
-				if err := out.Record(c); err != nil {
-					return err
-				}
+			if err := out.Records(dropped); err != nil {
+				return err
 			}
 			return err
 		},

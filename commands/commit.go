@@ -46,7 +46,7 @@ func commit(s commitService) *menu.Command {
 			view := s.Configuration(caller)
 			before := view.Last.Number
 			for _, w := range view.Warnings {
-				out.Printf("%s\n", w)
+				out.Printf("%s\n", w.Text)
 			}
 			r := config.Request{Comment: strings.TrimSpace(a.Comment), Forget: a.Keep != nil && !*a.Keep, Merge: a.Merge != nil && *a.Merge}
 			if a.Confirm != nil {
@@ -58,9 +58,12 @@ func commit(s commitService) *menu.Command {
 			}
 			if done.Number == before {
 				out.Printf("Confirmed: it is not rolled back any more.\n")
-			} else {
-				out.Printf("Changes committed: %s\n", configview.Time(done.Time))
+				return out.Record(done)
 			}
+			if view.Waiting != nil {
+				out.Printf("Commit %d is confirmed with this one.\n", view.Waiting.Number)
+			}
+			out.Printf("Changes committed: %s\n", configview.Time(done.Time))
 			return out.Record(done)
 		},
 		Text: configview.Commit,

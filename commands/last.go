@@ -27,12 +27,7 @@ func last(s visitService) *menu.Command {
 		Help: "List the logins of the past.",
 		Role: menu.ReadOnly,
 		Run: func(_ context.Context, _ menu.Caller, a lastArgs, out *menu.Out[access.Visit]) error {
-			for _, v := range s.Visits(a.Count) {
-				if err := out.Record(v); err != nil {
-					return err
-				}
-			}
-			return nil
+			return out.Records(s.Visits(a.Count))
 		},
 		TextTable: lastTable,
 	}.Command()

@@ -18,7 +18,7 @@ type loadService interface {
 type loadconfigArgs struct {
 	From string    `arg:"from" choices:"paste|file" ask:"Choose where the configuration comes from" default:"paste" help:"Typed or pasted here, or a file that saveconfig made."`
 	File string    `arg:"file,main" ask:"File to load" help:"A file of the configuration directory."`
-	Text menu.Text `arg:"text" ask:"The configuration" help:"The configuration itself, in YAML."`
+	Text menu.Text `arg:"text,input" ask:"The configuration" help:"The configuration itself, in YAML; a line without it and without a file reads it from standard input."`
 }
 
 // loadconfig makes a whole document the pending configuration.
@@ -50,7 +50,7 @@ func loadconfig(s loadService) *menu.Command {
 			case a.File != "" && a.Text != "":
 				return menu.Errorf(menu.Usage, "A file and a text are given").WithHint("Give one of them")
 			case a.File == "" && a.Text == "":
-				return menu.Errorf(menu.Usage, "Nothing is given to load").WithHint("Give file NAME, or text with the configuration in quotes")
+				return menu.Errorf(menu.Usage, "Nothing is given to load").WithHint("Give file NAME, text with the configuration in quotes, or the configuration on standard input")
 			}
 			return configview.Yield(s, caller, out, func() error {
 				if a.File != "" {

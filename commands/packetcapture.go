@@ -162,11 +162,7 @@ func captureStop(s captureService) *menu.Command {
 			return nil
 		},
 		Run: func(_ context.Context, caller menu.Caller, a captureNameArgs, out *menu.Out[capture.Status]) error {
-			name, err := captureview.OnlyActive(s.Captures(), a.Name)
-			if err != nil {
-				return err
-			}
-			status, err := s.StopCapture(caller, name)
+			status, err := captureview.Stop(s, caller, a.Name)
 			if err != nil {
 				return err
 			}
@@ -201,12 +197,7 @@ func captureStatus(s captureService) *menu.Command {
 				out.Object()
 				return out.Record(status)
 			}
-			for _, status := range captureview.Current(s.Captures()) {
-				if err := out.Record(status); err != nil {
-					return err
-				}
-			}
-			return nil
+			return out.Records(captureview.Current(s.Captures()))
 		},
 		TextTable: captureview.Statuses,
 	}.Command()
@@ -221,12 +212,7 @@ func captureList(s captureService) *menu.Command {
 		Role:   menu.ReadOnly,
 		Hidden: func(context.Context) bool { return len(s.Captures()) == 0 },
 		Run: func(_ context.Context, _ menu.Caller, _ captureListArgs, out *menu.Out[capture.Status]) error {
-			for _, status := range s.Captures() {
-				if err := out.Record(status); err != nil {
-					return err
-				}
-			}
-			return nil
+			return out.Records(s.Captures())
 		},
 		TextTable: captureview.Table,
 	}.Command()
@@ -275,15 +261,7 @@ func captureDelete(s captureService) *menu.Command {
 				}
 				chosen = []capture.Status{status}
 			}
-			for _, status := range chosen {
-				if err := s.DeleteCapture(caller, status.Name); err != nil {
-					return err
-				}
-				if err := out.Record(captureview.RemovedOf(status)); err != nil {
-					return err
-				}
-			}
-			return nil
+			return captureview.Delete(s, caller, chosen, out)
 		},
 		TextTable: captureview.RemovedTable,
 	}.Command()

@@ -73,12 +73,7 @@ func captureExports(s exportService) *menu.Command {
 		Role:   menu.ReadOnly,
 		Hidden: func(context.Context) bool { return len(s.Exports()) == 0 },
 		Run: func(_ context.Context, _ menu.Caller, _ captureExportsArgs, out *menu.Out[capture.Export]) error {
-			for _, e := range s.Exports() {
-				if err := out.Record(e); err != nil {
-					return err
-				}
-			}
-			return nil
+			return out.Records(s.Exports())
 		},
 		TextTable: captureview.Exports,
 	}.Command()
@@ -151,10 +146,8 @@ func targetList(s exportService) *menu.Command {
 			if len(targets) == 0 {
 				out.Printf("There is no target.\n")
 			}
-			for _, t := range targets {
-				if err := out.Record(t); err != nil {
-					return err
-				}
+			if err := out.Records(targets); err != nil {
+				return err
 			}
 			return sayKey(s, targets, out)
 		},

@@ -3,6 +3,7 @@ package commands
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"time"
@@ -33,12 +34,33 @@ type captureWatchArgs struct {
 	Duration   *time.Duration `arg:"duration" min:"1" max:"31536000" help:"Ends after this time, such as 60s or 5m."`
 }
 
+// A watched is what watch tells: packets, and at the end what became of all of them. Event says which.
+type watched struct {
+	Event string `json:"event"` // packet, statistics
+	*decode.Packet
+	*watchedStatistics
+}
+
+// watchedStatistics are the last that watch tells: what a reader who was too slow was not shown, behind the last packet too.
+type watchedStatistics struct {
+	PacketsShown    int64  `json:"packetsShown"`
+	PacketsNotShown uint64 `json:"packetsNotShown"`
+}
+
+func watchedText(w io.Writer, r watched) {
+	if s := r.watchedStatistics; s != nil {
+		fmt.Fprintf(w, "%s shown, %s left out.\n", captureview.Count(int(s.PacketsShown), "packet"), captureview.Count(int(s.PacketsNotShown), "packet"))
+		return
+	}
+	decode.Text(w, r.Packet)
+}
+
 // captureWatch shows packets as they come. What it is too slow to show is left out, and counted; the capture keeps it all the same.
 func captureWatch(s packetService) *menu.Command {
-	return menu.Spec[captureWatchArgs, *decode.Packet]{
+	return menu.Spec[captureWatchArgs, watched]{
 		Name:    "watch",
 		Help:    "Show packets as they come, a line each or in detail.",
-		Details: "Of a running capture, or of interfaces without one. Ctrl-C ends it. A screen that is too slow loses lines, and is told how many; the capture loses nothing.",
+		Details: "Of a running capture, or of interfaces without one. Ctrl-C ends it. A reader that is too slow loses lines, and is told how many: where they are missing and, of all, at the end; the capture loses nothing.",
 		Role:    menu.Operator,
 		Shape:   menu.Stream,
 		Ask: func(_ context.Context, _ menu.Caller, _ captureWatchArgs, q *menu.Question) error {
@@ -54,7 +76,7 @@ func captureWatch(s packetService) *menu.Command {
 		Check: func(ctx context.Context, _ menu.Caller, a captureWatchArgs, name string) error {
 			return checkLiveFilter(ctx, s, a.Filter, name)
 		},
-		Run: func(ctx context.Context, caller menu.Caller, a captureWatchArgs, out *menu.Out[*decode.Packet]) error {
+		Run: func(ctx context.Context, caller menu.Caller, a captureWatchArgs, out *menu.Out[watched]) error {
 			source, present, err := a.open(ctx, caller, s)
 			if err != nil {
 				return err
@@ -83,7 +105,7 @@ func captureWatch(s packetService) *menu.Command {
 					shown++
 					record := decode.Decode(shown, p, on, decode.Detail(a.Detail))
 					record.Missed, missed = int64(dropped-missed), dropped
-					if err := out.Record(record); err != nil {
+					if err := out.Record(watched{Event: "packet", Packet: record}); err != nil {
 						return err
 					}
 					if shown == a.Count {
@@ -95,10 +117,13 @@ func captureWatch(s packetService) *menu.Command {
 			if errors.Is(err, done) {
 				err = nil
 			}
-			out.Printf("%s shown, %s left out.\n", captureview.Count(int(shown), "packet"), captureview.Count(int(total(source.Counters()).Dropped), "packet"))
+			sums := &watchedStatistics{PacketsShown: shown, PacketsNotShown: total(source.Counters()).Dropped}
+			if ending := out.Record(watched{Event: "statistics", watchedStatistics: sums}); err == nil {
+				err = ending
+			}
 			return err
 		},
-		Text: func(w io.Writer, p *decode.Packet) { decode.Text(w, p) },
+		Text: watchedText,
 	}.Command()
 }
 
@@ -119,8 +144,11 @@ func (a captureWatchArgs) open(ctx context.Context, caller menu.Caller, s packet
 		return s.WatchCapture(string(a.Name))
 	case len(a.Interfaces) > 0:
 		live := captureStreamArgs{Interfaces: a.Interfaces, Filter: a.Filter, Format: string(capture.PCAPNG)}
-		source, header, err := s.OpenLive(ctx, caller, live.request(), true)
-		return source, func() []capture.Interface { return header.Interfaces }, err
+		source, _, err := s.OpenLive(ctx, caller, live.request(), true)
+		if err != nil {
+			return nil, nil, err
+		}
+		return source, source.Interfaces, nil
 	}
 	return nil, nil, menu.Wrong("name", "Neither a capture nor an interface is named").WithHint("Give the name of a running capture, or: interface NAME")
 }
@@ -245,8 +273,14 @@ type captureSummaryArgs struct {
 	Top    int          `arg:"top" default:"10" min:"1" max:"1000" help:"So many talkers and ports."`
 }
 
+// A summed is a summary for a terminal of so many columns.
+type summed struct {
+	*summary.Summary
+	columns int
+}
+
 func captureSummary(s packetService) *menu.Command {
-	return menu.Spec[captureSummaryArgs, *summary.Summary]{
+	return menu.Spec[captureSummaryArgs, summed]{
 		Name:    "summary",
 		Help:    "Sum up the packets of a capture or a file.",
 		Details: "Talkers, protocols, ports, sizes, the rate over time, and for TCP resets and retransmissions.",
@@ -260,7 +294,7 @@ func captureSummary(s packetService) *menu.Command {
 		Check: func(ctx context.Context, _ menu.Caller, a captureSummaryArgs, name string) error {
 			return checkLiveFilter(ctx, s, &a.Filter, name)
 		},
-		Run: func(ctx context.Context, _ menu.Caller, a captureSummaryArgs, out *menu.Out[*summary.Summary]) error {
+		Run: func(ctx context.Context, caller menu.Caller, a captureSummaryArgs, out *menu.Out[summed]) error {
 			counter := summary.NewCounter()
 			look := captureShowArgs{Name: a.Name, Filter: a.Filter, From: a.From, To: a.To}
 			err := look.look(ctx, s, func(p *capture.Packet, on capture.Interface) error {
@@ -272,9 +306,9 @@ func captureSummary(s packetService) *menu.Command {
 			if err != nil {
 				return err
 			}
-			return out.Record(counter.Summary(a.Top))
+			return out.Record(summed{counter.Summary(a.Top), caller.Columns})
 		},
-		Text: captureview.Summary,
+		Text: func(w io.Writer, s summed) { captureview.Summary(w, s.Summary, s.columns) },
 	}.Command()
 }
 

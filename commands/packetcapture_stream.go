@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"diagsh/capture"
@@ -15,7 +16,7 @@ import (
 
 // liveService takes packets from the network for those who watch, and for no file of the appliance.
 type liveService interface {
-	OpenLive(ctx context.Context, caller menu.Caller, request capture.Request, promiscuous bool) (capture.Source, capture.FileHeader, error)
+	OpenLive(ctx context.Context, caller menu.Caller, request capture.Request, promiscuous bool) (*capture.Live, capture.FileHeader, error)
 	WatchCapture(name string) (capture.Source, func() []capture.Interface, error)
 	CheckFilter(ctx context.Context, expression string) error
 	CaptureInterfaces() []capture.InterfaceInfo
@@ -39,7 +40,7 @@ func captureStream(s liveService) *menu.Command {
 		Name: "stream",
 		Help: "Write packets to standard output as they come, for Wireshark.",
 		Details: "On your own machine: ssh HOST 'packetcapture stream interface eth0 filter \"port 25\"' | wireshark -k -i -. " +
-			"It ends when the reader ends. The packets go into no file of the appliance. A reader that is too slow loses packets, and is told how many: " +
+			"It ends when the reader ends. Interfaces that appear meanwhile join ALL, in pcap those of the same link type. The packets go into no file of the appliance. A reader that is too slow loses packets, and is told how many: " +
 			"on standard error and, in pcapng, in the statistics of the interfaces behind the last packet.",
 		Role:  menu.Operator,
 		Shape: menu.Bytes,
@@ -59,12 +60,32 @@ func captureStream(s liveService) *menu.Command {
 			if err != nil {
 				return err
 			}
-			written, err := follow(ctx, source, bounds{packets: a.Packets, duration: a.Duration, whole: true}, stream.Write)
+			known := len(header.Interfaces)
+			introduce := func() error { // before their packets
+				for _, i := range source.Interfaces()[known:] {
+					if err := stream.AddInterface(i); err != nil {
+						return err
+					}
+					known++
+				}
+				return nil
+			}
+			written, err := follow(ctx, source, bounds{packets: a.Packets, duration: a.Duration, whole: true}, func(batch []capture.Packet) error {
+				if err := introduce(); err != nil {
+					return err
+				}
+				return stream.Write(batch)
+			})
 			counters := source.Counters()
-			if ending := stream.End(counters); err == nil {
+			ending := introduce()
+			if ending == nil {
+				ending = stream.End(counters)
+			}
+			if err == nil {
 				err = ending
 			}
 			out.Printf("%s\n", streamed(total(counters), uint64(written)))
+			out.Printf("%s", leftOut(source.LeftOut(), header))
 			return err
 		},
 	}.Command()
@@ -80,6 +101,22 @@ func streamed(c capture.Counters, written uint64) string {
 		text += fmt.Sprintf(", %d behind the end of the stream", c.Received-written)
 	}
 	return text + "."
+}
+
+// leftOut says which interfaces appeared and have no packets in the stream; nothing, if there are none.
+func leftOut(interfaces []capture.Interface, header capture.FileHeader) string {
+	if len(interfaces) == 0 {
+		return ""
+	}
+	var names []string
+	why := ""
+	for _, i := range interfaces {
+		names = append(names, menu.Clean(i.Name))
+		if header.Format == capture.PCAP && i.LinkType != header.Interfaces[0].LinkType {
+			why = " A pcap stream is of one link type; with format pcapng all join."
+		}
+	}
+	return fmt.Sprintf("Left out, because they appeared later and could not join: %s.%s\n", strings.Join(names, ", "), why)
 }
 
 func (a captureStreamArgs) request() capture.Request {

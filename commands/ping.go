@@ -17,7 +17,7 @@ type pingArgs struct {
 	Host     string        `arg:"host,main,required" ask:"Please enter the host you wish to ping." help:"Name or address of the host."`
 	Count    int           `arg:"count" flag:"-c" min:"1" max:"1000000" help:"Number of pings; without it, until Ctrl-C."`
 	Interval time.Duration `arg:"interval" flag:"-i" default:"1s" max:"3600" help:"Time between pings, at least 10ms."`
-	Size     int           `arg:"size" flag:"-s" default:"56" min:"24" max:"65507" help:"Bytes of data in each ping."`
+	Size     int           `arg:"size" flag:"-s" default:"56" min:"24" max:"65507" help:"Bytes of data in each ping, at least the 24 by which its answers are known."`
 	DF       bool          `arg:"df" flag:"-D" help:"Forbid routers to cut a ping into fragments."`
 	TTL      int           `arg:"ttl" flag:"-m" default:"64" min:"1" max:"255" help:"Number of routers that a ping may pass."`
 	Wait     time.Duration `arg:"wait" default:"2s" min:"1" max:"60" help:"Time that the answer to the last ping may take."`

@@ -184,14 +184,74 @@ func TestTracerouteUnreachableHop(t *testing.T) {
 	agree(t, "prohibited, IPv6", ours, theirs)
 }
 
-// A router that finds nobody at an address on its own link says so after three seconds, which the default options wait for.
+// A router that finds nobody at an address on its own link says so after three seconds, which the default options wait for. Meanwhile it
+// may keep only the latest packets, and may say nothing of probes that end at it: it is where it is all the same.
 func TestTracerouteNobodyThere(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		queue  string // packets that the router keeps while it asks for a neighbour
+		silent bool
+		hops   int
+	}{
+		{"a router with room", "101", false, 3},
+		{"a router that keeps three packets", "3", false, 3},
+		{"a silent router", "101", true, 2},
+		{"a silent router that keeps three packets", "3", true, 2},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newChainBench(t)
+			b.lan(2)
+			b.Nodes[2].Set(t, "net/ipv4/neigh/lan/unres_qlen", c.queue)
+			b.Nodes[2].Set(t, "net/ipv6/neigh/lan/unres_qlen", c.queue)
+			if c.silent {
+				b.nft(2, "flush ruleset; table inet t { chain c { type filter hook output priority 0; icmp type time-exceeded drop; icmpv6 type time-exceeded drop; }; }")
+			}
+			// All at once, each to an address of its own: the router keeps packets for each.
+			theirs := map[string]chan []hop{}
+			for _, args := range []string{"-U 10.88.0.98", "10.88.0.97", "-U fd88::98", "fd88::97"} {
+				found := make(chan []hop, 1)
+				theirs[args] = found
+				go func() {
+					hops, _ := b.peer(strings.Fields(args)...)
+					found <- hops
+				}()
+			}
+			for _, network := range []string{"10.88.0.", "fd88::"} {
+				ours, _ := b.traced(network + "99")
+				for _, args := range []string{"-U " + network + "98", network + "97"} {
+					agree(t, args, ours, <-theirs[args])
+				}
+				if last := ours[len(ours)-1]; len(ours) != c.hops || last.stars > 0 || !slices.Equal(last.marks, []string{"!H"}) {
+					t.Errorf("%s99: nobody is there, and the trace is %+v", network, ours)
+				}
+			}
+		})
+	}
+}
+
+// The view finds the same last hop: a router that keeps only the latest packets refuses those, and the next round asks it as the last hop.
+func TestWatchNobodyThere(t *testing.T) {
 	b := newChainBench(t)
-	router := b.Nodes[2]
-	router.Do(t, func() {
+	b.lan(2)
+	b.Nodes[2].Set(t, "net/ipv4/neigh/lan/unres_qlen", "3")
+	r := b.a.Local("traceroute 10.88.0.99 watch numeric interval 4s rounds 2 --json")
+	lines := strings.Split(strings.TrimSpace(r.Out), "\n")
+	var last struct {
+		Round, Hop, Sent, Received int
+		Mark                       string
+	}
+	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &last); err != nil || last.Round != 2 || last.Hop != 3 || last.Received != 1 || last.Mark != "!H" {
+		t.Errorf("%v: the last hop is %+v of\n%s", err, last, r.Out)
+	}
+}
+
+// lan gives a node a link on which nobody is, with the addresses 10.88.0.0/24 and fd88::/64.
+func (b *chainBench) lan(node int) {
+	b.t.Helper()
+	b.Nodes[node].Do(b.t, func() {
 		link := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "lan"}, PeerName: "far"}
 		if err := netlink.LinkAdd(link); err != nil {
-			t.Fatal(err)
+			b.t.Fatal(err)
 		}
 		for _, name := range []string{"lan", "far"} {
 			end, err := netlink.LinkByName(name)
@@ -199,25 +259,15 @@ func TestTracerouteNobodyThere(t *testing.T) {
 				err = netlink.LinkSetUp(end)
 			}
 			if err != nil {
-				t.Fatal(err)
+				b.t.Fatal(err)
 			}
 		}
-		netnstest.Operates(t, "lan")
+		netnstest.Operates(b.t, "lan")
 	})
-	router.Address(t, "lan", "10.88.0.1/24", "fd88::1/64")
-	for i, node := range b.Nodes[:2] {
-		node.Route(t, "10.88.0.0/24", fmt.Sprintf("10.77.%d.2", i))
-		node.Route(t, "fd88::/64", fmt.Sprintf("fd77:0:0:%d::2", i))
-	}
-	for _, target := range []string{"10.88.0.99", "fd88::99"} {
-		ours, took := b.traced(target)
-		theirs, _ := b.peer("-U", target)
-		last, theirLast := ours[len(ours)-1], theirs[len(theirs)-1]
-		if !slices.Equal(last.marks, []string{"!H"}) {
-			t.Errorf("%s: nobody is there, and the last hop says %+v", target, last)
-		}
-		agree(t, target+", last hop", []hop{last}, []hop{theirLast})
-		t.Logf("%s: %v", target, took)
+	b.Nodes[node].Address(b.t, "lan", "10.88.0.1/24", "fd88::1/64")
+	for i, n := range b.Nodes[:node] {
+		n.Route(b.t, "10.88.0.0/24", fmt.Sprintf("10.77.%d.2", i))
+		n.Route(b.t, "fd88::/64", fmt.Sprintf("fd77:0:0:%d::2", i))
 	}
 }
 
@@ -277,7 +327,15 @@ func TestTracerouteSilentHop(t *testing.T) {
 		if ours[2].stars != 3 {
 			t.Errorf("%s: the silent hop: %+v", target, ours[2])
 		}
-		if slowest := time.Duration(ours[6].best * float64(time.Millisecond)); took > slowest+time.Second && took > their/2 {
+		// On a busy machine a process may wait for its turn that long: the best of three counts.
+		slowest := time.Duration(ours[6].best * float64(time.Millisecond))
+		for range 2 {
+			if took > slowest+time.Second {
+				_, again := b.traced(target)
+				took = min(took, again)
+			}
+		}
+		if took > slowest+time.Second {
 			t.Errorf("%s: it took %v, its slowest answer %v, traceroute %v", target, took, slowest, their)
 		}
 	}
@@ -384,6 +442,22 @@ func TestPingAgreesWithIputils(t *testing.T) {
 	}
 	if r := b.a.Local("ping " + b.Address(7) + " count 1 ttl 3"); !strings.Contains(r.Out, "bytes from "+b.Address(3)+": icmp_seq=0 time to live exceeded\n") {
 		t.Errorf("a hop limit of 3: %+v", r)
+	}
+}
+
+// Given an interface, ping sends from that one alone. The first answer has no TTL (ping.Answer says why), the others do.
+func TestPingFromAnInterface(t *testing.T) {
+	b := newChainBench(t)
+	for _, target := range []string{b.Address(3), b.Address6(3)} {
+		r := b.a.Local("ping " + target + " source right count 3 interval 50ms")
+		for n := 1; n < 3; n++ {
+			if want := fmt.Sprintf("64 bytes from %s: icmp_seq=%d ttl=62 time=", target, n); !strings.Contains(r.Out, want) {
+				t.Errorf("no %q in %+v", want, r)
+			}
+		}
+		if r := b.a.Local("ping " + target + " source lo count 1 interval 50ms wait 1"); r.Status != 1 || strings.Contains(r.Out, "bytes from") {
+			t.Errorf("from lo: %+v", r)
+		}
 	}
 }
 

@@ -59,26 +59,27 @@ func rollbackconfig(s rollbackService) *menu.Command {
 				numbers = append(numbers, fmt.Sprint(c.Number))
 			}
 			return &menu.Error{Kind: menu.NotFound, Argument: "number", Message: fmt.Sprintf("There is no earlier configuration of commit %d", a.Number),
-				Hint: "There are " + strings.Join(numbers, ", ")}
+				Hint: "Kept are those of: " + strings.Join(numbers, ", ")}
 		},
 		Run: func(_ context.Context, caller menu.Caller, a rollbackconfigArgs, out *menu.Out[config.Change]) error {
 			if err := s.RestoreCommit(caller, a.Number); err != nil {
 				return err
 			}
-			changes := s.Configuration(caller).Changes
+			view := s.Configuration(caller)
+			for _, w := range view.Warnings {
+				out.Printf("%s\n", w.Text)
+			}
+			changes := view.Changes
 			if a.Commit && len(changes) > 0 {
 				done, err := s.CommitConfiguration(caller, config.Request{Comment: fmt.Sprintf("Back to commit %d", a.Number)})
 				if err != nil {
 					return err
 				}
 				out.Printf("Changes committed: %s\n", configview.Time(done.Time))
+			} else if len(changes) > 0 {
+				out.Printf("This is pending: commit makes it hold, clearchanges drops it.\n")
 			}
-			for _, c := range changes {
-				if err := out.Record(c); err != nil {
-					return err
-				}
-			}
-			return nil
+			return out.Records(changes)
 		},
 		TextTable: func(w io.Writer, changes []config.Change) {
 			if len(changes) == 0 {

@@ -14,7 +14,8 @@ type saveService interface {
 }
 
 type saveconfigArgs struct {
-	Naming string `arg:"naming" choices:"system|own" default:"system" ask:"Choose how the file is named" help:"By the system, from host name and time, or with a name of your own."`
+	Mask   bool   `arg:"mask,before" help:"Yes or no before the naming, as scripts for AsyncOS have it; nothing in the configuration has to be masked."`
+	Naming string `arg:"naming,before" choices:"system|own" default:"system" ask:"Choose how the file is named" help:"By the system, from host name and time, or with a name of your own."`
 	Name   string `arg:"name,main" ask:"Name of the file" help:"Name of the file in the configuration directory."`
 }
 

@@ -28,14 +28,9 @@ func showchanges(s configurationViewer) *menu.Command {
 				out.Printf("Committed since you began:\n%s\n\n", config.Underneath(view.Underneath))
 			}
 			for _, w := range view.Warnings {
-				out.Printf("%s\n\n", w)
+				out.Printf("%s\n\n", w.Text)
 			}
-			for _, c := range view.Changes {
-				if err := out.Record(c); err != nil {
-					return err
-				}
-			}
-			return nil
+			return out.Records(view.Changes)
 		},
 		TextTable: func(w io.Writer, changes []config.Change) {
 			if len(changes) == 0 {

@@ -59,12 +59,7 @@ func tcpservices(s catalogueService) *menu.Command {
 				return err
 			}
 			out.Printf("%s", describe(catalogue))
-			for _, l := range list {
-				if err := out.Record(l); err != nil {
-					return err
-				}
-			}
-			return nil
+			return out.Records(list)
 		},
 		TextTable: listenersTable,
 	}.Command()

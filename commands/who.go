@@ -26,12 +26,7 @@ func who(s sessionService) *menu.Command {
 		Help: "List who is logged in, and what they run.",
 		Role: menu.ReadOnly,
 		Run: func(_ context.Context, _ menu.Caller, _ whoArgs, out *menu.Out[access.Session]) error {
-			for _, session := range s.Sessions() {
-				if err := out.Record(session); err != nil {
-					return err
-				}
-			}
-			return nil
+			return out.Records(s.Sessions())
 		},
 		TextTable: whoTable,
 	}.Command()

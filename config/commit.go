@@ -36,9 +36,14 @@ type View struct {
 	// Underneath are the commits of others since the user began to change something, the oldest first.
 	Underneath []Commit
 	// Waiting is the commit that has to be confirmed, nil if none has.
-	Waiting *Commit
-	// Warnings are sentences about what the changes do beside what they say.
-	Warnings []string
+	Waiting  *Commit
+	Warnings []Warning
+}
+
+// A Warning is a sentence about what a change does beside what it says.
+type Warning struct {
+	Path Path // of the change
+	Text string
 }
 
 // A Saved is a file of the configuration directory.

@@ -89,8 +89,17 @@ multicastARP: [accept]
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("the faults are\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
-	for text, line := range map[string]int{"a: [": 1, "hostname: x\n\tb: c": 2, "x: &a [1]\ny: *a": 1, "- hostname": 1, "? [a]\n: b": 1, "hostname: *x": 1} {
-		if _, _, faults := Parse([]byte(text)); len(faults) == 0 || faults[0].Line < line {
+	for text, line := range map[string]int{
+		"a: [": 1, "hostname: x\n\tb: c": 2, "x: &a [1]\ny: *a": 1, "- hostname": 1, "? [a]\n: b": 1, "hostname: *x": 1,
+		"hostname: x\nvlans:\n  a: {}\n b: {}\nloopback: 192.0.2.1\n":                      4,
+		"# first\nhostname: x\nwelcome: y\nvlans:\n  a: {}\n b: {}\nloopback: 192.0.2.1\n": 6,
+		"hostname: x\nwelcome: a: b\n":                                                     2,
+		"hostname: x\nvlans: {a: {parent: left,\n  id: 3}\nloopback: 192.0.2.1\n":          3,
+		"hostname: x\nwelcome: y\nbanner: *nothing\nloopback: 192.0.2.1\n":                 3,
+		"hostname: x\nwelcome: \xff\nloopback: 192.0.2.1\n":                                2,
+		"hostname: x\n---\nhostname: y\n---\nhostname: z\n":                                2,
+	} {
+		if _, _, faults := Parse([]byte(text)); len(faults) == 0 || faults[0].Line != line {
 			t.Errorf("%q: %v", text, faults)
 		}
 	}

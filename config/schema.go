@@ -58,14 +58,14 @@ func Read(p Path, text string) (string, error) {
 }
 
 func readHostname(text string) (string, error) {
-	if !PlainHostname(text) {
+	if !plainHostname(text) {
 		return "", errors.New("it is a host name of letters, digits, hyphens and dots, at most 63 characters")
 	}
 	return text, nil
 }
 
-// PlainHostname reports whether a name can stand in a prompt and at the beginning of a file name.
-func PlainHostname(host string) bool {
+// plainHostname reports whether a name can stand in a prompt and at the beginning of a file name.
+func plainHostname(host string) bool {
 	const first = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 	return host != "" && len(host) <= 63 && strings.Trim(host, first+".-") == "" && strings.IndexByte(first, host[0]) >= 0
 }

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"regexp"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 
@@ -43,32 +45,55 @@ type Lines map[Path]int
 // in the document all the same.
 func Parse(text []byte) (Document, Lines, []Fault) {
 	r := reader{document: Document{}, lines: Lines{}}
-	var root yaml.Node
-	switch err := yaml.Unmarshal(text, &root); {
-	case len(text) > MaxBytes:
-		r.faults = []Fault{{Line: 1, Message: fmt.Sprintf("the document is longer than %d bytes", MaxBytes)}}
-	case err != nil:
-		r.faults = []Fault{syntaxFault(err)}
-	case root.Kind != 0:
-		r.top(root.Content[0])
+	if len(text) > MaxBytes {
+		return r.document, r.lines, []Fault{{Line: 1, Message: fmt.Sprintf("the document is longer than %d bytes", MaxBytes)}}
+	}
+	roots, err := nodes(text)
+	if err != nil {
+		return r.document, r.lines, []Fault{syntaxFault(text, err)}
+	}
+	if len(roots) > 0 {
+		r.top(roots[0].Content[0])
+	}
+	if len(roots) > 1 {
+		r.fault(roots[1], "", "a second document begins here, and a configuration is one")
 	}
 	r.completeVLANs()
 	slices.SortStableFunc(r.faults, func(a, b Fault) int { return a.Line - b.Line })
 	return r.document, r.lines, r.faults
 }
 
-var yamlLine = regexp.MustCompile(`^yaml: (?:unmarshal errors:\s*)?line (\d+): `)
-
-// syntaxFault takes the line out of an error of the YAML reader, which has it only in its text.
-func syntaxFault(err error) Fault {
-	text := err.Error()
-	line := 1
-	if m := yamlLine.FindStringSubmatch(text); m != nil {
-		line, _ = strconv.Atoi(m[1])
-		text = text[len(m[0]):]
+// nodes reads the first two documents of a text, of which there may be one.
+func nodes(text []byte) ([]*yaml.Node, error) {
+	var list []*yaml.Node
+	for d := yaml.NewDecoder(bytes.NewReader(text)); len(list) < 2; {
+		root := new(yaml.Node)
+		switch err := d.Decode(root); {
+		case errors.Is(err, io.EOF):
+			return list, nil
+		case err != nil:
+			return nil, err
+		}
+		list = append(list, root)
 	}
-	text = strings.ToValidUTF8(strings.TrimPrefix(text, "yaml: "), "?")
-	return Fault{Line: line, Message: "this is not YAML: " + text}
+	return list, nil
+}
+
+var yamlLine = regexp.MustCompile(`^yaml: (?:line \d+: )?`)
+
+// syntaxFault finds the line of an error of the YAML reader. The line that the reader names is where the mapping or list around the fault
+// begins, or the one before the fault (parser.fail in its decode.go). The fault is in the first line with which the text up to it is
+// refused in the same words.
+func syntaxFault(text []byte, err error) Fault {
+	ends := []int{0}
+	for line := range bytes.Lines(text) {
+		ends = append(ends, ends[len(ends)-1]+len(line))
+	}
+	line := 1 + sort.Search(len(ends)-2, func(i int) bool {
+		_, other := nodes(text[:ends[i+1]])
+		return other != nil && other.Error() == err.Error()
+	})
+	return Fault{Line: line, Message: "this is not YAML: " + strings.ToValidUTF8(yamlLine.ReplaceAllString(err.Error(), ""), "?")}
 }
 
 type reader struct {

@@ -36,19 +36,14 @@ func openApplianceLog(dir string) (*applianceLog, error) {
 
 // open opens the file anew. When it cannot, the one that was open before stays.
 func (l *applianceLog) open() error {
-	f, err := os.OpenFile(l.path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	f, bytes, err := openToAppend(l.path)
 	if err != nil {
-		return err
-	}
-	info, err := f.Stat()
-	if err != nil {
-		f.Close()
 		return err
 	}
 	if l.file != nil {
 		l.file.Close()
 	}
-	l.file, l.bytes = f, info.Size()
+	l.file, l.bytes = f, bytes
 	return nil
 }
 

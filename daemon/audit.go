@@ -89,16 +89,11 @@ func openAudit(dir string, log *slog.Logger) (*auditLog, error) {
 func (a *auditLog) current() string { return filepath.Join(a.dir, "audit.jsonl") }
 
 func (a *auditLog) openFile() error {
-	f, err := os.OpenFile(a.current(), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	f, bytes, err := openToAppend(a.current())
 	if err != nil {
 		return err
 	}
-	info, err := f.Stat()
-	if err != nil {
-		f.Close()
-		return err
-	}
-	a.file, a.bytes = f, info.Size()
+	a.file, a.bytes = f, bytes
 	return syncDirectory(a.dir)
 }
 

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -248,6 +249,62 @@ func TestAppendingToACapture(t *testing.T) {
 	wantKind(t, err, menu.State)
 	if list := b.d.Captures(); len(list) != 1 {
 		t.Errorf("there are %d captures", len(list))
+	}
+}
+
+// A pcap file has no place for a comment or a case number. One that is given for it is refused; one of the settings is said not to be
+// in the file.
+func TestCommentsThatPcapHasNoPlaceFor(t *testing.T) {
+	b := newCaptureBed(t, Options{Dir: prepare(t)})
+	text, none := "slow mail", " "
+	request := func(name string, change func(*capture.Request)) capture.Request {
+		r := capture.Request{Name: name, Interfaces: []string{"right"}, Format: capture.PCAP}
+		change(&r)
+		return r
+	}
+	refused := func(argument string, r capture.Request) {
+		t.Helper()
+		_, err := b.start(adminCaller, r)
+		if e := menu.AsError(err); err == nil || e.Kind != menu.Usage || e.Argument != argument {
+			t.Errorf("it is %v, and not refused for %s", err, argument)
+		}
+	}
+	refused("comment", request("no", func(r *capture.Request) { r.Comment = &text }))
+	refused("case", request("no", func(r *capture.Request) { r.CaseNumber = &text }))
+	if s := b.mustStart(request("cleared", func(r *capture.Request) { r.Comment = &none })); s.NotInFile != nil {
+		t.Errorf("without a comment it is %+v", s)
+	}
+
+	b.ns.Do(t, func() {
+		settings := b.d.CaptureSettings()
+		settings.Comment, settings.CaseNumber = text, "4711"
+		if err := b.d.SetCaptureSettings(adminCaller, settings); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if s := b.mustStart(capture.Request{Name: "both", Interfaces: []string{"right"}}); s.NotInFile != nil || s.Format != capture.PCAPNG {
+		t.Errorf("a capture that leaves the format open is %+v", s)
+	}
+	lacking := []string{"comment", "caseNumber"}
+	if s := b.mustStart(request("plain", func(*capture.Request) {})); !slices.Equal(s.NotInFile, lacking) {
+		t.Errorf("of a pcap file it says %v", s.NotInFile)
+	}
+	planned := b.mustStart(request("later", func(r *capture.Request) { r.StartAt, r.CaseNumber = time.Now().Add(time.Hour), &none }))
+	if !slices.Equal(planned.NotInFile, lacking[:1]) {
+		t.Errorf("of a planned one it says %v", planned.NotInFile)
+	}
+
+	if _, err := b.d.StopCapture(adminCaller, "plain"); err != nil {
+		t.Fatal(err)
+	}
+	if s, _ := b.d.Capture("plain"); !slices.Equal(s.NotInFile, lacking) {
+		t.Errorf("of one that ended it says %v", s.NotInFile)
+	}
+	again := capture.Request{Name: "plain", Interfaces: []string{"right"}, Mode: capture.Append, Comment: &text}
+	refused("comment", again)
+	again.Comment = nil
+	if s := b.mustStart(again); !slices.Equal(s.NotInFile, lacking) {
+		t.Errorf("of one that appends it says %v", s.NotInFile)
 	}
 }
 

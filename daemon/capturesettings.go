@@ -89,6 +89,9 @@ func (d *Daemon) specOf(r capture.Request) (spec capture.Spec, management bool, 
 	spec.OnInterfaceGone = cmp.Or(r.OnInterfaceGone, spec.OnInterfaceGone)
 	spec.Direction = cmp.Or(r.Direction, spec.Direction)
 	spec.Format = cmp.Or(r.Format, spec.Format)
+	if err := fitsIn(r.Format, r, "Leave format out, or write format pcapng"); err != nil {
+		return spec, management, err
+	}
 	if r.Format == "" && (spec.Comment != "" || spec.CaseNumber != "") {
 		spec.Format = capture.PCAPNG // a pcap file has no place for them
 	}
@@ -116,6 +119,20 @@ func (d *Daemon) specOf(r capture.Request) (spec capture.Spec, management bool, 
 		return spec, management, d.captureError("start the capture", err)
 	}
 	return spec, management, nil
+}
+
+// fitsIn refuses the comment or the case number of a request for a file that has no place for it. One of the settings is for files
+// that have.
+func fitsIn(format capture.Format, r capture.Request, hint string) error {
+	switch given := func(s *string) bool { return s != nil && strings.TrimSpace(*s) != "" }; {
+	case format != capture.PCAP:
+		return nil
+	case given(r.Comment):
+		return menu.Wrong("comment", "A pcap file has no place for a comment").WithHint("%s", hint)
+	case given(r.CaseNumber):
+		return menu.Wrong("case", "A pcap file has no place for a case number").WithHint("%s", hint)
+	}
+	return nil
 }
 
 // mode puts together what belongs to a mode. A mode that is asked for takes the place of the settings' own, with what belongs to

@@ -33,7 +33,7 @@ func (d *Daemon) StartCapture(caller menu.Caller, request capture.Request) (capt
 		return capture.Status{}, d.captureError("start the capture", err)
 	}
 	if spec.Mode == capture.Append && d.captures.has(spec.Name) {
-		return d.appendCapture(spec, management, interfaces, f)
+		return d.appendCapture(request, spec, management, interfaces, f)
 	}
 	conf := d.config
 	conf.Hostname = d.Hostname() // as it is now
@@ -80,7 +80,7 @@ func (d *Daemon) launch(r *record, interfaces []capture.Interface, f *captureFil
 		EffectiveFilter: f.expression,
 		Interfaces:      interfaces,
 		Present:         func() ([]capture.Interface, error) { return afpacket.Present(spec.Interfaces) },
-		Compile:         f.program,
+		Compile:         func(i capture.Interface) ([]bpf.RawInstruction, error) { return f.program(context.Background(), i) },
 		Open: func(taps []capture.Tap) (capture.Source, error) {
 			return afpacket.Options{
 				RingBytes: int(ring), Rings: spec.Rings, Promiscuous: spec.Promiscuous,
@@ -141,8 +141,8 @@ func (d *Daemon) comments(r *record) []string {
 }
 
 // appendCapture goes on with a capture that has ended, in its last file.
-func (d *Daemon) appendCapture(spec capture.Spec, management bool, interfaces []capture.Interface, f *captureFilter) (capture.Status, error) {
-	r, before, err := d.captures.reopen(spec, management, d.config)
+func (d *Daemon) appendCapture(request capture.Request, spec capture.Spec, management bool, interfaces []capture.Interface, f *captureFilter) (capture.Status, error) {
+	r, before, err := d.captures.reopen(request, spec, management, d.config)
 	if err != nil {
 		return capture.Status{}, d.captureError("start the capture", err)
 	}
@@ -263,11 +263,11 @@ func (d *Daemon) resume(r *record) {
 }
 
 // program is the program for an interface; nil takes every packet. One that joined later gets its own.
-func (f *captureFilter) program(i capture.Interface) ([]bpf.RawInstruction, error) {
+func (f *captureFilter) program(ctx context.Context, i capture.Interface) ([]bpf.RawInstruction, error) {
 	if p, ok := f.programs[i.Index]; ok {
 		return p, nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), startWait)
+	ctx, cancel := context.WithTimeout(ctx, startWait)
 	defer cancel()
 	return f.build(ctx, i)
 }
@@ -281,7 +281,7 @@ func (c *captures) has(name string) bool {
 }
 
 // reopen makes a capture that has ended one that is about to run.
-func (c *captures) reopen(spec capture.Spec, management bool, conf startConfig) (*record, capture.Status, error) {
+func (c *captures) reopen(request capture.Request, spec capture.Spec, management bool, conf startConfig) (*record, capture.Status, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r, ok := c.find(spec.Name)
@@ -294,10 +294,13 @@ func (c *captures) reopen(spec capture.Spec, management bool, conf startConfig) 
 		return nil, capture.Status{}, &menu.Error{Kind: menu.State, Argument: "name",
 			Message: "The files of " + spec.Name + " and what would be appended are not both headers only", Hint: "Choose another name"}
 	}
+	before := r.status()
+	if err := fitsIn(before.Format, request, "The file that is appended to is pcap"); err != nil {
+		return nil, capture.Status{}, err
+	}
 	if err := c.room(conf); err != nil {
 		return nil, capture.Status{}, err
 	}
-	before := r.status()
 	spec.Format = before.Format
 	r.Spec, r.Management, r.busy = spec, management, true
 	c.tasks.Add(1)

@@ -147,11 +147,14 @@ func (n *fakeNetwork) SetMulticast(reject bool) error {
 	})
 }
 
-// The IPv6 of a fake network is nothing that the kernel would forget.
-func (n *fakeNetwork) ReadIPv6(string) (links.IPv6, error)  { return links.IPv6{}, nil }
-func (n *fakeNetwork) RestoreIPv6(string, links.IPv6) error { return nil }
-func (n *fakeNetwork) Current(string, links.IPv6) bool      { return true }
-func (n *fakeNetwork) Toward(netip.Addr) string             { return "eth0" }
+// Of a fake network the kernel forgets nothing.
+func (n *fakeNetwork) ReadIPv6(string) (f links.Forgotten, err error)        { return f, nil }
+func (n *fakeNetwork) ReadLink(string) (f links.Forgotten, err error)        { return f, nil }
+func (n *fakeNetwork) ReadSourced(netip.Addr) (f links.Forgotten, err error) { return f, nil }
+func (n *fakeNetwork) Recent(links.Forgotten) bool                           { return true }
+func (n *fakeNetwork) SameLink(string, links.Forgotten) bool                 { return true }
+func (n *fakeNetwork) Restore(string, links.Forgotten) error                 { return nil }
+func (n *fakeNetwork) Toward(netip.Addr) string                              { return "eth0" }
 
 // summary is the state of the network in a form that can be compared.
 func (n *fakeNetwork) summary() string {
@@ -479,12 +482,31 @@ func TestCommitConfirm(t *testing.T) {
 	}
 	renewed := n.summary()
 
+	// The next commit of the same user confirms it, and one that fails does not.
+	loads(t, d, anna, "hostname: five\n")
+	commits(t, d, anna, config.Request{Confirm: time.Hour})
+	loads(t, d, anna, "hostname: six\ninterfaces: {eth0: {mtu: 3000}}\n")
+	n.around = func(string, bool) error { return unix.EBUSY }
+	if _, err := d.CommitConfiguration(anna, config.Request{}); err == nil {
+		t.Error("a commit that the kernel refuses is done")
+	}
+	if w := d.Configuration(anna).Waiting; w == nil || w.Number != 5 {
+		t.Errorf("after a commit that failed, the one that waits is %+v", w)
+	}
+	n.around = nil
+	commits(t, d, anna, config.Request{})
+	if w := d.Configuration(anna).Waiting; w != nil {
+		t.Errorf("commit %d still waits", w.Number)
+	}
+	loads(t, d, anna, second)
+	commits(t, d, anna, config.Request{})
+
 	// Killed meanwhile: the next start rolls back.
 	loads(t, d, anna, first)
 	commits(t, d, anna, config.Request{Confirm: time.Hour})
 	d.Close(context.Background())
 	d = start(t, Options{Dir: dir, network: n})
-	if now := n.summary(); now != renewed || d.Hostname() != "two" || d.Commits()[0].Number != 6 {
+	if now := n.summary(); now != renewed || d.Hostname() != "two" || d.Commits()[0].Number != 9 {
 		t.Errorf("after a restart, commit %d of %s has\n%s", d.Commits()[0].Number, d.Hostname(), now)
 	}
 }
@@ -620,7 +642,7 @@ func TestChangesGoWithTheirUser(t *testing.T) {
 	d := start(t, Options{Dir: prepare(t), network: newFakeNetwork()})
 	ops := menu.Caller{User: "ops"}
 	loads(t, d, ops, "hostname: theirs\n")
-	if err := d.DeleteAccount("ops"); err != nil {
+	if _, err := d.DeleteAccount("ops"); err != nil {
 		t.Fatal(err)
 	}
 	if v := d.Configuration(ops); len(v.Changes) != 0 {

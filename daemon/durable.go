@@ -34,6 +34,20 @@ func replaceFile(path string, data []byte) error {
 	return syncDirectory(filepath.Dir(path))
 }
 
+// openToAppend opens a file for appendLine, or makes it, and says how large it is.
+func openToAppend(path string) (f *os.File, bytes int64, err error) {
+	f, err = os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, 0, err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		f.Close()
+		return nil, 0, err
+	}
+	return f, info.Size(), nil
+}
+
 // appendLine appends a line to a file that was opened for that (O_APPEND), all of it or nothing: of a line that the disk has no room
 // for, what it took is taken back, so that the next line does not stand behind a part of this one. part is what could not be.
 func appendLine(f *os.File, line []byte) (part int, err error) {

@@ -22,14 +22,14 @@ const (
 	liveRing    = 8 << 20
 )
 
-// OpenLive takes packets from interfaces for one who watches. Its filter, and what is left out and cut off, are those of a capture
-// that this caller would start; but a filter that is not given is none, whatever the settings say. The FileHeader is what a file of
-// these packets begins with.
-func (d *Daemon) OpenLive(ctx context.Context, caller menu.Caller, request capture.Request, promiscuous bool) (capture.Source, capture.FileHeader, error) {
+// OpenLive takes packets from interfaces for one who watches; those that appear meanwhile join ALL. Its filter, and what is left out and
+// cut off, are those of a capture that this caller would start; but a filter that is not given is none, whatever the settings say. The
+// FileHeader is what a file of these packets begins with.
+func (d *Daemon) OpenLive(ctx context.Context, caller menu.Caller, request capture.Request, promiscuous bool) (*capture.Live, capture.FileHeader, error) {
 	if request.Filter == nil {
 		request.Filter = new(string)
 	}
-	fail := func(err error) (capture.Source, capture.FileHeader, error) {
+	fail := func(err error) (*capture.Live, capture.FileHeader, error) {
 		return nil, capture.FileHeader{}, d.captureError("watch the interfaces", err)
 	}
 	spec, management, err := d.specOf(request)
@@ -57,35 +57,50 @@ func (d *Daemon) OpenLive(ctx context.Context, caller menu.Caller, request captu
 	if snap == 0 {
 		snap = capture.MaxSnapLength
 	}
-	taps := make([]capture.Tap, len(interfaces))
-	for n, i := range interfaces {
-		program, err := f.program(i)
-		if err != nil {
-			return fail(err)
-		}
-		taps[n] = capture.Tap{Interface: i, Filter: program, SnapLength: snap}
+	config := capture.LiveConfig{
+		Interfaces: interfaces,
+		Format:     format,
+		Tap: func(i capture.Interface) (capture.Tap, error) {
+			program, err := f.program(ctx, i)
+			return capture.Tap{Interface: i, Filter: program, SnapLength: snap}, err
+		},
+		Open: func(taps []capture.Tap) (capture.Source, error) {
+			return d.openLiveSource(afpacket.Options{RingBytes: liveRing, Promiscuous: promiscuous, Follow: spec.AllInterfaces()}, taps)
+		},
 	}
-	if d.live.Add(1) > liveSources {
-		d.live.Add(-1)
-		return nil, capture.FileHeader{}, menu.Errorf(menu.State, "%d users watch the network already, which is the most", liveSources).WithHint("Start a capture instead, or try again later")
+	if spec.AllInterfaces() {
+		config.Present = func() ([]capture.Interface, error) { return afpacket.Present(spec.Interfaces) }
 	}
-	source, err := afpacket.Options{RingBytes: liveRing, Promiscuous: promiscuous}.Open(taps)
+	live, err := capture.OpenLive(config)
 	if err != nil {
-		d.live.Add(-1)
 		return fail(err)
 	}
 	machine, system := machine()
-	return &liveSource{Source: source, daemon: d}, capture.FileHeader{
+	return live, capture.FileHeader{
 		Format: format, Interfaces: interfaces, SnapLength: snap, Filter: f.expression, MaxBytes: capture.Unlimited,
 		Machine: machine, System: system, Application: d.product, Start: time.Now(),
 	}, nil
 }
 
-// A liveSource gives its place back when it is closed.
+// A liveSource is one of the few that may watch the network at a time. It gives its place back when it is closed.
 type liveSource struct {
 	capture.Source
+	capture.Adder
 	daemon *Daemon
 	once   sync.Once
+}
+
+func (d *Daemon) openLiveSource(o afpacket.Options, taps []capture.Tap) (capture.Source, error) {
+	if d.live.Add(1) > liveSources {
+		d.live.Add(-1)
+		return nil, menu.Errorf(menu.State, "%d users watch the network already, which is the most", liveSources).WithHint("Start a capture instead, or try again later")
+	}
+	source, err := o.Open(taps)
+	if err != nil {
+		d.live.Add(-1)
+		return nil, err
+	}
+	return &liveSource{Source: source, Adder: source.(capture.Adder), daemon: d}, nil
 }
 
 func (s *liveSource) Close() error {

@@ -132,6 +132,16 @@ func (o *Out[R]) Record(r R) error {
 	return o.keep(o.sink.Text(o.piece.Bytes()))
 }
 
+// Records yields the records of a list, one after the other.
+func (o *Out[R]) Records(list []R) error {
+	for _, r := range list {
+		if err := o.Record(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Write writes bytes, if the command's shape is Bytes. They are sent at once.
 func (o *Out[R]) Write(p []byte) (int, error) {
 	if err := o.keep(o.sink.Data(p)); err != nil {

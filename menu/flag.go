@@ -2,6 +2,8 @@ package menu
 
 import (
 	"reflect"
+	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -106,6 +108,42 @@ func (c *Command) next(args Arguments) *Param {
 		}
 	}
 	return nil
+}
+
+// leading takes the values before the main one from the beginning of the words.
+func (c *Command) leading(args Arguments, words []Word) []Word {
+	for i := range c.Params {
+		p := &c.Params[i]
+		if p.Before && len(words) > 0 && !words[0].Quoted && c.param(words[0].Text) == nil && p.leads(words[0].Text) {
+			args[p.Name] = words[0].Text
+			words = words[1:]
+		}
+	}
+	return words
+}
+
+// leads says that a text before the main value can only be the parameter's.
+func (p *Param) leads(text string) bool {
+	text = strings.ToLower(text)
+	if p.Type == "yes/no" {
+		return slices.Contains([]string{"y", "yes", "n", "no"}, text)
+	}
+	number, err := strconv.Atoi(text)
+	return slices.Contains(p.Choices, text) || err == nil && number >= 1 && number <= len(p.Choices)
+}
+
+// input is the parameter that a line with these arguments takes from standard input, empty if it takes none.
+func (c *Command) input(args Arguments) string {
+	if main := c.main(); main != nil && args[main.Name] != "" {
+		return ""
+	}
+	for i := range c.Params {
+		p := &c.Params[i]
+		if _, given := args[p.Name]; p.Input && !given {
+			return p.Name
+		}
+	}
+	return ""
 }
 
 // looksLikePair is for `telnet HOST prot 25`: prot is meant to be a keyword, and not a value before one that is too many.

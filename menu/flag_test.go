@@ -99,3 +99,55 @@ func TestNextAndFlagsInCompletionAndHelp(t *testing.T) {
 		}
 	}
 }
+
+type keepArgs struct {
+	Mask bool   `arg:"mask,before" help:"Mask."`
+	Way  string `arg:"way,before" choices:"system|own" help:"Way."`
+	Name string `arg:"name,main" help:"Name."`
+	Text string `arg:"text,input" help:"Text."`
+}
+
+// Answers in the order of the questions stand before the main value where they can be nothing else.
+func TestBefore(t *testing.T) {
+	tree := &menu.Menu{Items: []menu.Item{menu.Spec[keepArgs, echo]{
+		Name: "keep", Help: "Keep.", Role: menu.Operator,
+		Run:  func(context.Context, menu.Caller, keepArgs, *menu.Out[echo]) error { return nil },
+		Text: func(io.Writer, echo) {},
+	}.Command()}}
+	for line, want := range map[string]menu.Arguments{
+		"keep y 1":            {"mask": "y", "way": "1"},
+		"keep NO own mine":    {"mask": "NO", "way": "own", "name": "mine"},
+		"keep 2 mine":         {"way": "2", "name": "mine"},
+		"keep 2 mask y mine":  nil,
+		"keep y name mine":    {"mask": "y", "name": "mine"},
+		"keep mine":           {"name": "mine"},
+		"keep 'y'":            {"name": "y"},
+		"keep sys":            {"name": "sys"},
+		"keep 3":              {"name": "3"},
+		"keep y 3":            {"mask": "y", "name": "3"},
+		"keep 1 y":            {"way": "1", "name": "y"},
+		"keep way 1":          {"way": "1"},
+		"keep mask yes way 2": {"mask": "yes", "way": "2"},
+	} {
+		calls, err := tree.Parse(nil, line, true, nil)
+		switch {
+		case want == nil && err == nil:
+			t.Errorf("%s was understood: %v", line, calls[0].Arguments)
+		case want != nil && (err != nil || !reflect.DeepEqual(calls[0].Arguments, want)):
+			t.Errorf("%s: %v, %v; want %v", line, calls, err, want)
+		}
+	}
+	for line, want := range map[string]string{"keep y 1": "text", "keep mine": "", "keep text a": "", "keep": "text"} {
+		if calls, err := tree.Parse(nil, line, false, nil); err != nil || calls[0].Input != want {
+			t.Errorf("%s takes %q from standard input, want %q: %v", line, calls[0].Input, want, err)
+		}
+	}
+	found := tree.Complete(context.Background(), menu.Caller{}, nil, "keep y 1 ", func(menu.Role) bool { return true })
+	var words []string
+	for _, c := range found.Candidates {
+		words = append(words, c.Text)
+	}
+	if got := strings.Join(words, " "); got != "name text" || found.Value == nil {
+		t.Errorf("behind keep y 1, %q is offered", got)
+	}
+}

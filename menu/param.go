@@ -21,6 +21,9 @@ import (
 // the order of the fields. The tag flag names other forms, divided by blanks: "-c" takes the next word (a yes or no takes none), "-I=icmp"
 // stands for the value behind the sign, and a single character such as "@" begins the word that has the value.
 //
+// The option before lets the value stand without its keyword before the main one, where it can be nothing else: y or n of a yes or no, a choice
+// or its number. The option input lets a line without this value and without the main one take it from standard input.
+//
 // The option unlimited lets a number, size or duration also be the word unlimited. The option stream says that the command, given
 // this argument, yields a Stream whatever its Shape is otherwise.
 //
@@ -31,6 +34,8 @@ type Param struct {
 	Type     string   `json:"type"`
 	Main     bool     `json:"main,omitempty"`     // may be given without its keyword
 	Next     bool     `json:"next,omitempty"`     // behind the main one, too
+	Before   bool     `json:"before,omitempty"`   // before the main one, too
+	Input    bool     `json:"input,omitempty"`    // a line takes it from standard input
 	Flags    []string `json:"flags,omitempty"`    // other forms of keyword or of keyword and value
 	Required bool     `json:"required,omitempty"` // the one-line form and the API must give it
 	Ask      string   `json:"question,omitempty"` // what a dialogue asks; empty: a dialogue does not ask
@@ -100,6 +105,10 @@ func params(t reflect.Type) []Param {
 				p.Main = true
 			case "next":
 				p.Next = true
+			case "before":
+				p.Before = true
+			case "input":
+				p.Input = true
 			case "required":
 				p.Required = true
 			case "unlimited":
@@ -240,7 +249,8 @@ func parseTime(text string) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("a time is such as 2026-03-01, \"2026-03-01 10:15\" (UTC) or 2026-03-01T10:15:02+01:00")
 }
 
-func (p *Param) rangeError() error {
+// Range is what a value is held to, such as "from 24 to 65507"; empty if nothing bounds it.
+func (p *Param) Range() string {
 	form := func(n int64) string {
 		switch p.Type {
 		case "duration":
@@ -250,19 +260,23 @@ func (p *Param) rangeError() error {
 		}
 		return strconv.FormatInt(n, 10)
 	}
+	switch {
+	case p.Min != nil && p.Max != nil:
+		return fmt.Sprintf("from %s to %s", form(*p.Min), form(*p.Max))
+	case p.Min != nil:
+		return "of at least " + form(*p.Min)
+	case p.Max != nil:
+		return "of at most " + form(*p.Max)
+	}
+	return ""
+}
+
+func (p *Param) rangeError() error {
 	what := "a whole number"
 	if p.Type != "number" {
 		what = "a " + p.Type
 	}
-	switch {
-	case p.Min != nil && p.Max != nil:
-		return fmt.Errorf("it is %s from %s to %s", what, form(*p.Min), form(*p.Max))
-	case p.Min != nil:
-		return fmt.Errorf("it is %s of at least %s", what, form(*p.Min))
-	case p.Max != nil:
-		return fmt.Errorf("it is %s of at most %s", what, form(*p.Max))
-	}
-	return fmt.Errorf("it is %s", what)
+	return fmt.Errorf("%s", strings.TrimSpace("it is "+what+" "+p.Range()))
 }
 
 // FromJSON turns a decoded JSON object into arguments. A number for a size counts bytes and for a duration seconds, whatever the

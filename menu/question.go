@@ -195,7 +195,7 @@ func (p *Param) given() string {
 
 // usage is the parameter in the one-line form, the part that may be left out in brackets.
 func (p *Param) usage() string {
-	if p.Main || p.Next {
+	if p.Main || p.Next || p.Before {
 		return "[" + p.Name + "] " + p.value()
 	}
 	return p.pair()

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"diagsh/api"
 	"diagsh/menu"
@@ -15,15 +16,24 @@ import (
 
 // OneLine runs a line of commands without a question and without a pager: output to out, failures to errs. The commands run in
 // their order, each whatever became of those before; the exit status is that of the first that failed. Wrong words anywhere in
-// the line are found before anything runs.
-func OneLine(ctx context.Context, client *api.Client, line string, out, errs io.Writer) int {
-	if words := strings.Fields(line); len(words) > 0 && strings.EqualFold(words[0], "help") {
-		return helpLine(ctx, client, words[1:], out, errs)
+// the line are found before anything runs. in, if there is one, is what a command may read.
+func OneLine(ctx context.Context, client *api.Client, line string, in io.Reader, out, errs io.Writer) int {
+	var steps []func() int // what is answered here; nil: the next of the appliance's commands
+	var commands []string
+	for _, text := range parts(line) {
+		words := strings.Fields(text)
+		before, asked := strings.CutSuffix(text, "?")
+		switch {
+		case strings.EqualFold(words[0], "help"):
+			steps = append(steps, func() int { return helpLine(ctx, client, words[1:], out, errs) })
+		case asked && (before == "" || strings.HasSuffix(before, " ")):
+			steps = append(steps, func() int { return followsLine(ctx, client, before, out, errs) })
+		default:
+			steps = append(steps, nil)
+			commands = append(commands, text)
+		}
 	}
-	if before, asked := strings.CutSuffix(strings.TrimSpace(line), "?"); asked && (before == "" || strings.HasSuffix(before, " ")) && !strings.Contains(before, ";") {
-		return followsLine(ctx, client, before, out, errs)
-	}
-	line, err := remoteCapture(line)
+	line, err := remoteCapture(strings.Join(commands, "; "))
 	if err != nil {
 		return fail(errs, err)
 	}
@@ -32,8 +42,13 @@ func OneLine(ctx context.Context, client *api.Client, line string, out, errs io.
 		return fail(errs, err)
 	}
 	status := 0
-	for _, call := range calls {
-		if s := runOne(ctx, client, call, out, errs); s != 0 && status == 0 {
+	for _, step := range steps {
+		if step == nil {
+			call := calls[0]
+			calls = calls[1:]
+			step = func() int { return runOne(ctx, client, call, in, out, errs) }
+		}
+		if s := step(); s != 0 && status == 0 {
 			status = s
 		}
 		if ctx.Err() != nil {
@@ -41,6 +56,51 @@ func OneLine(ctx context.Context, client *api.Client, line string, out, errs io.
 		}
 	}
 	return status
+}
+
+// parts are the commands of a line, as they stand there. A line that cannot be split, as one with an open quote, is one.
+func parts(line string) (list []string) {
+	commands, err := menu.Split(line)
+	if err != nil {
+		return []string{strings.TrimSpace(line)}
+	}
+	for _, words := range commands {
+		list = append(list, line[words[0].Start:words[len(words)-1].End])
+	}
+	return list
+}
+
+// maxInput bounds in bytes what a command reads. As JSON it fits a request whatever is in it.
+const maxInput = 128 << 10
+
+// quietInput is how long nothing is said while a command waits for its input.
+const quietInput = 2 * time.Second
+
+// readInput is what standard input has. It ends with the context, too.
+func readInput(ctx context.Context, in io.Reader, errs io.Writer) (string, error) {
+	type read struct {
+		text []byte
+		err  error
+	}
+	done := make(chan read, 1)
+	go func() {
+		text, err := io.ReadAll(io.LimitReader(in, maxInput+1))
+		done <- read{text, err}
+	}()
+	hint := time.AfterFunc(quietInput, func() { fmt.Fprintln(errs, "Standard input is read to its end: Ctrl-D, if it is typed.") })
+	defer hint.Stop()
+	select {
+	case <-ctx.Done():
+		return "", menu.Errorf(menu.Interrupted, "Interrupted")
+	case r := <-done:
+		switch {
+		case r.err != nil:
+			return "", menu.Errorf(menu.Failed, "Standard input could not be read to its end")
+		case len(r.text) > maxInput:
+			return "", menu.Errorf(menu.Usage, "What standard input has is longer than %d KB", maxInput>>10)
+		}
+		return string(r.text), nil
+	}
 }
 
 // helpLine is `help [COMMAND]`.
@@ -81,7 +141,7 @@ func followsLine(ctx context.Context, client *api.Client, line string, out, errs
 // errReaderGone ends a run whose output nobody takes any more.
 var errReaderGone = errors.New("nobody reads the output any more")
 
-func runOne(ctx context.Context, client *api.Client, call menu.Call, out, errs io.Writer) int {
+func runOne(ctx context.Context, client *api.Client, call menu.Call, in io.Reader, out, errs io.Writer) int {
 	if call.Menu {
 		if _, err := client.Menu(ctx, call.Path); err != nil {
 			return fail(errs, err)
@@ -92,6 +152,16 @@ func runOne(ctx context.Context, client *api.Client, call menu.Call, out, errs i
 		}
 		fmt.Fprint(errs, "This is a menu; add one of its commands:\n", text)
 		return int(menu.Usage)
+	}
+	if call.Input != "" && in != nil {
+		text, err := readInput(ctx, in, errs)
+		if err != nil {
+			return fail(errs, err)
+		}
+		if call.Arguments == nil {
+			call.Arguments = menu.Arguments{}
+		}
+		call.Arguments[call.Input] = text
 	}
 	form := menu.TextForm
 	if call.JSON {
@@ -135,7 +205,8 @@ func runOne(ctx context.Context, client *api.Client, call menu.Call, out, errs i
 	return 0
 }
 
-// Script runs lines read from a session without a terminal (`ssh -T`), one after the other, as OneLine does.
+// Script runs lines read from a session without a terminal (`ssh -T`), one after the other, as OneLine does. They have nothing to read: what
+// follows a line are the next ones.
 func Script(ctx context.Context, client *api.Client, in io.Reader, out, errs io.Writer) int {
 	status := 0
 	lines := bufio.NewScanner(in)
@@ -144,7 +215,7 @@ func Script(ctx context.Context, client *api.Client, in io.Reader, out, errs io.
 		if word := lines.Text(); word == "exit" || word == "quit" {
 			break
 		}
-		if s := OneLine(ctx, client, lines.Text(), out, errs); s != 0 && status == 0 {
+		if s := OneLine(ctx, client, lines.Text(), nil, out, errs); s != 0 && status == 0 {
 			status = s
 		}
 		if readerGone(out) {

@@ -61,15 +61,7 @@ type offset struct {
 
 // generate builds the graph for a tree.
 func generate(ctx context.Context, expression string, tree node, t Target) (gr *graph, err *Error) {
-	defer func() {
-		switch r := recover().(type) {
-		case nil:
-		case *Error:
-			err = r
-		default:
-			panic(r)
-		}
-	}()
+	defer caught(&err)
 	g := &generator{ctx: ctx, expression: expression, target: t, names: t.Names, plain: true}
 	g.begin()
 	if t.SnapLength == 0 {

@@ -97,3 +97,14 @@ func slips(a, b string) int {
 func (e *Error) Character() int {
 	return utf8.RuneCountInString(e.Expression[:min(e.Position, len(e.Expression))]) + 1
 }
+
+// caught ends a panic with an *Error, as the parser and the generator raise it. It is deferred.
+func caught(err **Error) {
+	switch r := recover().(type) {
+	case nil:
+	case *Error:
+		*err = r
+	default:
+		panic(r)
+	}
+}

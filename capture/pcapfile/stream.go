@@ -31,6 +31,19 @@ func NewStream(out io.Writer, h capture.FileHeader) (*Stream, error) {
 	return s, s.send(appendPcapHeader(nil, h))
 }
 
+// AddInterface makes packets of one more interface possible: the one behind all that the
+// stream knows. The error is capture.ErrMixedLinkTypes, or from out.
+func (s *Stream) AddInterface(i capture.Interface) error {
+	if s.header.Format != capture.PCAPNG && i.LinkType != s.header.Interfaces[0].LinkType {
+		return capture.ErrMixedLinkTypes
+	}
+	s.counts = append(s.counts, 0)
+	if s.header.Format != capture.PCAPNG {
+		return nil
+	}
+	return s.send(appendInterface(s.buffer[:0], s.header, i))
+}
+
 // Write appends packets.
 func (s *Stream) Write(batch []capture.Packet) error {
 	b := s.buffer[:0]

@@ -5,6 +5,7 @@ package captureview
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -106,8 +107,16 @@ func extras(w io.Writer, s capture.Status) {
 	line(s.Keep, "Keep", "the files are not deleted to make room")
 	line(s.Rings > 1, "Rings", "%d for each interface", s.Rings)
 	line(len(s.CPUs) > 0, "CPUs", "%s", strings.Trim(fmt.Sprint(s.CPUs), "[]"))
-	line(s.CaseNumber != "", "Case", "%s", s.CaseNumber)
-	line(s.Comment != "", "Comment", "%s", s.Comment)
+	line(s.CaseNumber != "", "Case", "%s%s", s.CaseNumber, notInFile(s, "caseNumber"))
+	line(s.Comment != "", "Comment", "%s%s", s.Comment, notInFile(s, "comment"))
+}
+
+// notInFile is what stands behind a text that the file does not have.
+func notInFile(s capture.Status, member string) string {
+	if !slices.Contains(s.NotInFile, member) {
+		return ""
+	}
+	return fmt.Sprintf(" (not in the file: %s has no place for it)", s.Format)
 }
 
 // mode writes what happens to files as the capture goes on.

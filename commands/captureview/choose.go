@@ -71,8 +71,8 @@ func Choose(q *menu.Question, list []capture.Status) {
 	q.Open = true // a name that is not there is NotFound, which is said better by whoever looks for it
 }
 
-// OnlyActive is the name of the capture that is meant when none was named: the one that runs, or waits for its time.
-func OnlyActive(list []capture.Status, name string) (string, error) {
+// onlyActive is the name of the capture that is meant when none was named: the one that runs, or waits for its time.
+func onlyActive(list []capture.Status, name string) (string, error) {
 	active := Active(list)
 	switch {
 	case name != "":
@@ -115,7 +115,10 @@ func Settings(w io.Writer, s capture.Settings) {
 		OnInterfaceGone: s.OnInterfaceGone, Precision: s.Precision, Persistent: s.Persistent, Keep: s.Keep, Rings: s.Rings, CPUs: s.CPUs,
 		Comment: s.Comment, CaseNumber: s.CaseNumber,
 	})
-	if s.Format != "" {
+	switch {
+	case s.Format == capture.PCAP && (s.Comment != "" || s.CaseNumber != ""):
+		fmt.Fprintln(w, "Format:      pcapng, because of the comment or case number; else pcap")
+	case s.Format != "":
 		fmt.Fprintf(w, "Format:      %s\n", s.Format)
 	}
 	if s.RingBytes > 0 {
@@ -135,8 +138,8 @@ type Removed struct {
 	Bytes int64    `json:"bytes"`
 }
 
-// RemovedOf says what goes with a capture.
-func RemovedOf(s capture.Status) Removed {
+// removedOf says what goes with a capture.
+func removedOf(s capture.Status) Removed {
 	r := Removed{Name: s.Name, Files: []string{}}
 	for _, f := range s.Files {
 		r.Files = append(r.Files, f.Name)

@@ -41,12 +41,12 @@ func (o Options) Check(name string) error {
 	case "cpus":
 		return o.checkCPUs()
 	case "comment", "case":
-		given := o.Comment
+		given, what := o.Comment, "comment"
 		if name == "case" {
-			given = o.Case
+			given, what = o.Case, "case number"
 		}
 		if o.Format == "pcap" && *given != "" {
-			return menu.Wrong(name, "A pcap file has no place for a %s", name).WithHint("Leave format out, or write format pcapng")
+			return menu.Wrong(name, "A pcap file has no place for a %s", what).WithHint("Leave format out, or write format pcapng")
 		}
 	}
 	return nil

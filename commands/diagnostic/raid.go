@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"text/tabwriter"
 	"time"
 
@@ -123,7 +124,11 @@ func raidTasks(system raid.System) *menu.Command {
 		Help: "Watch tasks: what the arrays are doing.",
 		Role: menu.ReadOnly,
 		Run: func(_ context.Context, _ menu.Caller, _ noArgs, out *menu.Out[raid.Array]) error {
-			return yieldArrays(system, out, func(a raid.Array) bool { return a.Verifiable() && a.Action != "idle" })
+			list, err := arrays(system)
+			if err != nil {
+				return err
+			}
+			return out.Records(slices.DeleteFunc(list, func(a raid.Array) bool { return !a.Verifiable() || a.Action == "idle" }))
 		},
 		TextTable: func(w io.Writer, list []raid.Array) {
 			for _, a := range list {
@@ -142,28 +147,23 @@ func raidStatus(system raid.System) *menu.Command {
 		Help: "Show verdict: the state of the arrays and their members.",
 		Role: menu.ReadOnly,
 		Run: func(_ context.Context, _ menu.Caller, _ noArgs, out *menu.Out[raid.Array]) error {
-			return yieldArrays(system, out, func(raid.Array) bool { return true })
+			list, err := arrays(system)
+			if err != nil {
+				return err
+			}
+			return out.Records(list)
 		},
 		TextTable: raidTable,
 	}.Command()
 }
 
-func yieldArrays(system raid.System, out *menu.Out[raid.Array], wanted func(raid.Array) bool) error {
+// arrays lists the arrays, of which there must be one.
+func arrays(system raid.System) ([]raid.Array, error) {
 	list, err := system.List()
-	if err != nil {
-		return err
+	if err == nil && len(list) == 0 {
+		err = noArrays()
 	}
-	if len(list) == 0 {
-		return noArrays()
-	}
-	for _, a := range list {
-		if wanted(a) {
-			if err := out.Record(a); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+	return list, err
 }
 
 func raidTable(w io.Writer, list []raid.Array) {
@@ -225,12 +225,9 @@ func chooseArray(system raid.System, q *menu.Question) error {
 	if q.Name != "array" {
 		return nil
 	}
-	list, err := system.List()
+	list, err := arrays(system)
 	if err != nil {
 		return err
-	}
-	if len(list) == 0 {
-		return noArrays()
 	}
 	for _, a := range list {
 		q.Choices = append(q.Choices, menu.Choice{Value: a.Name, Label: fmt.Sprintf("%s (%s, %s)", a.Name, a.Level, captureview.Bytes(int64(a.Bytes)))})
@@ -241,13 +238,11 @@ func chooseArray(system raid.System, q *menu.Question) error {
 
 // chosenArray is the array of a name, or the only one.
 func chosenArray(system raid.System, name string) (raid.Array, error) {
-	list, err := system.List()
-	switch {
-	case err != nil:
+	list, err := arrays(system)
+	if err != nil {
 		return raid.Array{}, err
-	case len(list) == 0:
-		return raid.Array{}, noArrays()
-	case name == "" && len(list) == 1:
+	}
+	if name == "" && len(list) == 1 {
 		return list[0], nil
 	}
 	array, err := system.Array(name)

@@ -55,12 +55,7 @@ func reportList(s reportview.Service) *menu.Command {
 		Help: "List the reports.",
 		Role: menu.ReadOnly,
 		Run: func(_ context.Context, _ menu.Caller, _ noArgs, out *menu.Out[access.Report]) error {
-			for _, r := range s.Reports() {
-				if err := out.Record(r); err != nil {
-					return err
-				}
-			}
-			return nil
+			return out.Records(s.Reports())
 		},
 		TextTable: reportview.Table,
 	}.Command()

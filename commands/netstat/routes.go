@@ -54,10 +54,8 @@ func routesCommand(s Services) *menu.Command {
 			if !a.Numeric {
 				nameRoutes(ctx, s, rows)
 			}
-			for _, r := range rows {
-				if err := out.Record(r); err != nil {
-					return err
-				}
+			if err := out.Records(rows); err != nil {
+				return err
 			}
 			return ctx.Err()
 		},

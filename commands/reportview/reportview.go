@@ -23,8 +23,8 @@ type Service interface {
 	ListFiles() ([]access.File, error)
 }
 
-// Parts are the commands whose output is in a report. What the caller's role may not run is left out, and the report says so.
-func Parts() []access.ReportPart {
+// parts are the commands whose output is in a report. What the caller's role may not run is left out, and the report says so.
+func parts() []access.ReportPart {
 	part := func(title, path string, arguments ...string) access.ReportPart {
 		p := access.ReportPart{Title: title, Path: strings.Fields(path), Arguments: map[string]string{}}
 		for i := 0; i+1 < len(arguments); i += 2 {
@@ -58,8 +58,8 @@ func Parts() []access.ReportPart {
 
 // Create makes a report and yields it.
 func Create(ctx context.Context, s Service, caller menu.Caller, request access.ReportRequest, out *menu.Out[access.Report]) error {
-	request.Parts = Parts()
-	if len(request.Files) == 1 && strings.EqualFold(request.Files[0], None) {
+	request.Parts = parts()
+	if len(request.Files) == 1 && strings.EqualFold(request.Files[0], none) {
 		request.Files = nil
 	}
 	report, err := s.CreateReport(ctx, caller, request, func(text string) { out.Progress("%s", text) })
@@ -69,8 +69,8 @@ func Create(ctx context.Context, s Service, caller menu.Caller, request access.R
 	return out.Record(report)
 }
 
-// None is the word for no captures.
-const None = "NONE"
+// none is the word for no captures.
+const none = "NONE"
 
 // ChooseFiles offers the captures of the diagnostic directory, the newest first.
 func ChooseFiles(s Service, caller menu.Caller, q *menu.Question) error {
@@ -80,8 +80,8 @@ func ChooseFiles(s Service, caller menu.Caller, q *menu.Question) error {
 	}
 	list = slices.DeleteFunc(list, func(f access.File) bool { return isReport(f.Name) || f.Payload && !caller.Payload })
 	slices.SortStableFunc(list, func(a, b access.File) int { return b.Modified.Compare(a.Modified) })
-	q.Skip, q.Default = len(list) == 0, None
-	q.Choices = []menu.Choice{{Value: None, Label: "none"}}
+	q.Skip, q.Default = len(list) == 0, none
+	q.Choices = []menu.Choice{{Value: none, Label: "none"}}
 	for _, f := range list {
 		q.Choices = append(q.Choices, menu.Choice{Value: f.Name, Label: fmt.Sprintf("%s (%s)", f.Name, captureview.Bytes(f.Bytes))})
 	}

@@ -113,28 +113,77 @@ func (f *FileSystem) fill(s *unix.Statfs_t) {
 var kernels = []string{"autofs", "bpf", "cgroup", "cgroup2", "configfs", "debugfs", "devpts", "devtmpfs", "efivarfs", "fusectl", "hugetlbfs",
 	"mqueue", "nsfs", "proc", "pstore", "ramfs", "rpc_pipefs", "securityfs", "selinuxfs", "sysfs", "tracefs", "binfmt_misc"}
 
-// parse reads /proc/self/mountinfo (proc_pid_mountinfo(5)). Of several mounts of one file system the shortest path stands for it.
+// A mount is a line of mountinfo.
+type mount struct {
+	FileSystem
+	id, parent string
+	device     string // major:minor of the file system
+	root       string // what of the file system is mounted: / or, where a part is bound, the part
+}
+
+// parse reads /proc/self/mountinfo (proc_pid_mountinfo(5)). Of several mounts of one file system the one that df(1) takes stands for it: the
+// shortest path, unless only a part of the file system is there.
 func parse(r io.Reader) ([]FileSystem, error) {
-	byDevice := map[string]FileSystem{}
+	var mounts []mount
 	lines := bufio.NewScanner(r)
 	for lines.Scan() {
 		before, after, ok := strings.Cut(lines.Text(), " - ")
 		place, what := strings.Fields(before), strings.Fields(after)
-		if !ok || len(place) < 6 || len(what) < 3 || slices.Contains(kernels, what[0]) {
+		if !ok || len(place) < 6 || len(what) < 3 {
 			continue
 		}
-		f := FileSystem{Mount: unescape(place[4]), Device: unescape(what[1]), Type: what[0],
-			ReadOnly: slices.Contains(strings.Split(what[2], ","), "ro")}
-		if known, twice := byDevice[place[2]]; !twice || len(f.Mount) < len(known.Mount) {
-			byDevice[place[2]] = f
+		mounts = append(mounts, mount{id: place[0], parent: place[1], device: place[2], root: unescape(place[3]),
+			FileSystem: FileSystem{Mount: unescape(place[4]), Device: unescape(what[1]), Type: what[0], ReadOnly: slices.Contains(strings.Split(what[2], ","), "ro")}})
+	}
+	byDevice := map[string]mount{}
+	for _, m := range visible(mounts) {
+		known, twice := byDevice[m.device]
+		if !slices.Contains(kernels, m.Type) && (!twice || len(m.Mount) < len(known.Mount) && len(m.root) <= len(known.root)) {
+			byDevice[m.device] = m
 		}
 	}
 	var list []FileSystem
-	for _, f := range byDevice {
-		list = append(list, f)
+	for _, m := range byDevice {
+		list = append(list, m.FileSystem)
 	}
 	slices.SortFunc(list, func(a, b FileSystem) int { return cmp.Compare(a.Mount, b.Mount) })
 	return list, lines.Err()
+}
+
+// visible are the mounts that their paths lead to: another one may be mounted over them, or over a directory above them.
+func visible(mounts []mount) []mount {
+	children := map[string][]mount{}
+	parents := map[string]mount{}
+	for _, m := range mounts {
+		parents[m.id] = m
+		if m.parent != m.id { // the top of the tree is its own parent
+			children[m.parent] = append(children[m.parent], m)
+		}
+	}
+	reached := func(m mount) bool {
+		for inTree := true; inTree && m.parent != m.id; m, inTree = parents[m.parent] {
+			for _, other := range children[m.parent] {
+				if other.id != m.id && below(m.Mount, other.Mount) {
+					return false
+				}
+			}
+		}
+		return true
+	}
+	var list []mount
+	for _, m := range mounts {
+		covered := slices.ContainsFunc(children[m.id], func(over mount) bool { return over.Mount == m.Mount })
+		if !covered && reached(m) {
+			list = append(list, m)
+		}
+	}
+	return list
+}
+
+// below says that a path is a directory or in it.
+func below(path, dir string) bool {
+	rest, ok := strings.CutPrefix(path, strings.TrimSuffix(dir, "/"))
+	return ok && (rest == "" || rest[0] == '/')
 }
 
 // unescape turns \040 and its like back into what they stand for.

@@ -36,11 +36,8 @@ type entry struct {
 }
 
 // New is a Resolver that asks as /etc/hosts, /etc/resolv.conf and /etc/nsswitch.conf say.
-func New() *Resolver { return With(dns.Resolver) }
-
-// With is a Resolver that asks through r.
-func With(r *net.Resolver) *Resolver {
-	return &Resolver{lookup: r.LookupAddr, memory: map[netip.Addr]entry{}}
+func New() *Resolver {
+	return &Resolver{lookup: dns.Resolver.LookupAddr, memory: map[netip.Addr]entry{}}
 }
 
 // Names returns the names of those addresses that have one and whose name was known or came before ctx ended. Names are what

@@ -32,11 +32,8 @@ type Route struct {
 	Down        bool          // its interface has no carrier
 }
 
-// Main is the table of routes that people set; Local has the host's own addresses.
-const (
-	Main  = unix.RT_TABLE_MAIN
-	Local = unix.RT_TABLE_LOCAL
-)
+// Main is the table of routes that people set.
+const Main = unix.RT_TABLE_MAIN
 
 // Flags are the letters of netstat(1) on BSD: U usable, G over a gateway, H to a single host, R unreachable, B packets are dropped,
 // S set by hand, D made by a redirect, b a broadcast address, m multicast, L an address of this host.

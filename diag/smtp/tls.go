@@ -87,10 +87,12 @@ func distrust(chain []*x509.Certificate, name string, now time.Time) (reasons []
 	case now.Before(leaf.NotBefore):
 		reasons = append(reasons, "it is not valid before "+day(leaf.NotBefore))
 	}
-	if name != "" {
-		if err := leaf.VerifyHostname(name); err != nil {
-			reasons = append(reasons, "it is not for the name "+name)
-		}
+	switch {
+	case name == "" || leaf.VerifyHostname(name) == nil:
+	case strings.EqualFold(leaf.Subject.CommonName, name): // the name is read in the certificate, so "not for" would puzzle
+		reasons = append(reasons, "it has the name "+name+" only as its common name, not as a subjectAltName")
+	default:
+		reasons = append(reasons, "it is not for the name "+name)
 	}
 	// Whether the chain leads to an authority is asked for a moment when the certificate was valid.
 	moment := now

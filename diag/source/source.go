@@ -55,17 +55,6 @@ func held(a netip.Addr) error {
 	return ErrUnknown
 }
 
-// String is the form that Parse reads.
-func (s Source) String() string {
-	switch {
-	case s.Address.IsValid():
-		return s.Address.String()
-	case s.Interface != "":
-		return s.Interface
-	}
-	return "auto"
-}
-
 // An Interface is one that can be chosen.
 type Interface struct {
 	Name      string

@@ -95,6 +95,7 @@ func (p *prober) socket(o Options) error {
 		domain, protocol = unix.AF_INET6, numberICMPv6
 		options = []option{
 			{unix.IPPROTO_IPV6, unix.IPV6_RECVERR, 1},
+			{unix.IPPROTO_IPV6, unix.IPV6_RECVHOPLIMIT, 1},
 			{unix.IPPROTO_IPV6, unix.IPV6_MTU_DISCOVER, options[2].value},
 		}
 	}
@@ -293,12 +294,14 @@ func (p *prober) understand(data, control []byte, failure bool) (h heard, ok boo
 	}
 	arrived := time.Now()
 	h.From = p.remote
-	found := !failure
+	found, ttl := !failure, 0
 	for _, m := range messages {
 		switch {
 		case m.Header.Level == unix.SOL_SOCKET && m.Header.Type == unix.SO_TIMESTAMPNS && len(m.Data) >= 16:
 			t := (*unix.Timespec)(unsafe.Pointer(&m.Data[0]))
 			arrived = time.Unix(t.Unix())
+		case (m.Header.Level == unix.IPPROTO_IP && m.Header.Type == unix.IP_TTL || m.Header.Level == unix.IPPROTO_IPV6 && m.Header.Type == unix.IPV6_HOPLIMIT) && len(m.Data) >= 4:
+			ttl = int(binary.NativeEndian.Uint32(m.Data))
 		case m.Header.Level == unix.IPPROTO_IP && m.Header.Type == unix.IP_RECVERR || m.Header.Level == unix.IPPROTO_IPV6 && m.Header.Type == unix.IPV6_RECVERR:
 			h.Answer, found = extended(m.Data, p.remote)
 		}
@@ -306,6 +309,7 @@ func (p *prober) understand(data, control []byte, failure bool) (h heard, ok boo
 	if !found {
 		return h, false
 	}
+	h.TTL = ttl
 	var number uint16
 	var any bool
 	if failure {

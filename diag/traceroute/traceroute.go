@@ -58,6 +58,7 @@ type Hop struct {
 type Answer struct {
 	From  netip.Addr // invalid: nothing came
 	Time  time.Duration
+	TTL   int         // that the answer arrived with; 0: not known
 	Error *icmp.Error // nil for an echo reply, a TCP segment or a datagram of the target
 }
 
@@ -66,6 +67,9 @@ func (a Answer) Came() bool { return a.From.IsValid() }
 
 // Reached says that it is the target's answer, by which a trace ends as it should.
 func (a Answer) Reached() bool { return a.Came() && (a.Error == nil || a.Error.PortUnreachable()) }
+
+// refused says that it is a router's word that it cannot deliver the probe.
+func (a Answer) refused() bool { return a.final() && a.Letter() != "" }
 
 // final says that no probe gets further than this answer's hop.
 func (a Answer) final() bool { return a.Came() && (a.Error == nil || !a.Error.Exceeded()) }
@@ -188,6 +192,7 @@ func (t *trace) yield() error {
 
 // flush yields the rest with what is known.
 func (t *trace) flush() error {
+	t.settle()
 	for ; t.next <= t.last; t.next++ {
 		if err := t.each(Hop{t.next, t.hops[t.next-1]}); err != nil {
 			return err
@@ -198,6 +203,70 @@ func (t *trace) flush() error {
 
 func complete(answers []Answer) bool {
 	return !slices.ContainsFunc(answers, func(a Answer) bool { return !a.Came() })
+}
+
+// settle moves the answers of a router that refuses over the silent hops before them. A router that waits for the link-layer address of the
+// target keeps few packets meanwhile, on Linux the latest (neigh/default/unres_qlen_bytes), and those are of the highest hops, because
+// all hops are probed at once. traceroute(8) of Debian places such answers by the same rules.
+func (t *trace) settle() {
+	if !t.reached || slices.ContainsFunc(t.hops[t.last-1], func(a Answer) bool { return a.Came() && !a.refused() }) {
+		return
+	}
+	var refusals []Answer
+	for _, answers := range t.hops[t.last-1:] {
+		for _, a := range answers {
+			if a.refused() {
+				refusals = append(refusals, a)
+			}
+		}
+	}
+	hop := t.last
+	for hop > 1 && !slices.ContainsFunc(t.hops[hop-2], Answer.Came) {
+		hop--
+	}
+	if from := refusals[0]; t.routed(from.From) == 0 {
+		hop = min(max(hop, t.distance(from, hop)), t.last)
+	}
+	t.hops[hop-1] = make([]Answer, t.options.Probes)
+	copy(t.hops[hop-1], refusals)
+	t.last = hop
+}
+
+// routed is the last hop at which a router let a probe's hop limit be reached, 0 if none: what it refuses is of the next hop.
+func (t *trace) routed(router netip.Addr) int {
+	for hop := t.last; hop > 0; hop-- {
+		if slices.ContainsFunc(t.hops[hop-1], func(a Answer) bool { return a.From == router && !a.final() }) {
+			return hop
+		}
+	}
+	return 0
+}
+
+// distance guesses from the TTL how many hops away an answer is from. A router before the silent hops, whose distance is known, shows how
+// much longer the way back is than the way there. An answer without a TTL stays where it is.
+func (t *trace) distance(a Answer, silent int) int {
+	if a.TTL == 0 {
+		return t.last
+	}
+	back := passed(a.TTL)
+	for hop := silent - 1; hop > 0; hop-- {
+		for _, known := range t.hops[hop-1] {
+			if known.TTL > 0 && passed(known.TTL) < back {
+				return hop + back - passed(known.TTL)
+			}
+		}
+	}
+	return back
+}
+
+// passed is how many links a packet with a TTL has passed: systems begin with 64, 128 or 255.
+func passed(ttl int) int {
+	for _, first := range []int{64, 128} {
+		if ttl <= first {
+			return first - ttl + 1
+		}
+	}
+	return 255 - ttl + 1
 }
 
 // answered is the last hop that answered.

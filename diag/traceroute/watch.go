@@ -35,7 +35,7 @@ func Watch(ctx context.Context, o Options, interval time.Duration, rounds int, s
 		return err
 	}
 	defer p.close()
-	w := &watch{trace: trace{options: o, last: o.Hops, heard: map[netip.Addr]bool{}}, hops: make([]Watched, o.Hops)}
+	w := &watch{trace: trace{options: o, last: o.Hops, heard: map[netip.Addr]bool{}}, hops: make([]Watched, o.Hops), expired: map[netip.Addr]int{}}
 	for i := range w.hops {
 		w.hops[i].Number = i + 1
 	}
@@ -62,8 +62,9 @@ func Watch(ctx context.Context, o Options, interval time.Duration, rounds int, s
 // A watch is one Watch.
 type watch struct {
 	trace
-	hops []Watched
-	show func()
+	hops    []Watched
+	expired map[netip.Addr]int // the hop at which a router let a probe's hop limit be reached
+	show    func()
 }
 
 // showEvery is how often the view changes at most.
@@ -119,6 +120,14 @@ func (w *watch) waiting() bool {
 func (w *watch) take(h heard) {
 	if h.probe == anyProbe {
 		h.hop = w.last
+	}
+	if !h.final() {
+		w.expired[h.From] = h.hop
+	}
+	// What a router refuses is of the hop behind it, whichever probe's answer says so, see settle. The next round asks that hop.
+	if known, ok := w.expired[h.From]; ok && h.refused() && known+1 < h.hop {
+		w.last = min(w.last, known+1)
+		return
 	}
 	hop := &w.hops[h.hop-1]
 	if h.final() && h.hop < w.last {

@@ -98,6 +98,23 @@ func (a *Appliance) SSH(user, line string) Result {
 	return Result{out.String(), errs.String(), status}
 }
 
+// Stream begins `ssh USER@appliance 'LINE'` on a connection of its own. What it prints is read as it comes.
+func (a *Appliance) Stream(user, line string) (*ssh.Session, io.Reader) {
+	a.t.Helper()
+	session, err := a.Login(user).NewSession()
+	if err != nil {
+		a.t.Fatalf("a session of %s: %v", user, err)
+	}
+	out, err := session.StdoutPipe()
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	if err := session.Start(line); err != nil {
+		a.t.Fatalf("%s: %q: %v", user, line, err)
+	}
+	return session, out
+}
+
 // exitStatus takes the exit status out of a session's end.
 func exitStatus(err error) (int, error) {
 	var exit *ssh.ExitError

@@ -361,17 +361,7 @@ func TestInterrupt(t *testing.T) {
 		t.Errorf("after Ctrl-C, whoami shows:\n%s", got)
 	}
 
-	session, err := a.Login("op").NewSession()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := session.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := session.Start("netstat traffic every 1"); err != nil {
-		t.Fatal(err)
-	}
+	session, out := a.Stream("op", "netstat traffic every 1")
 	if _, err := out.Read(make([]byte, 1)); err != nil {
 		t.Fatal(err)
 	}

@@ -12,9 +12,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/creack/pty"
+
 	"diagsh/capture"
 	"diagsh/internal/appliance"
 	"diagsh/internal/netnstest"
+	"diagsh/internal/vt"
 )
 
 // A bed is an appliance in a network of its own, in which two interfaces, left and right, are the ends of one cable.
@@ -65,6 +68,49 @@ func (b *bed) do(user, line string) string {
 		b.t.Fatalf("ssh %s@ %q: %+v", user, line, r)
 	}
 	return r.Out
+}
+
+// A window is OpenSSH's client on a terminal of its own.
+type window struct {
+	*vt.Watcher
+	t      *testing.T
+	client *exec.Cmd
+	keys   *os.File
+}
+
+// window logs a user in and waits for the prompt.
+func (b *bed) window(user, prompt string) *window {
+	b.t.Helper()
+	w := &window{t: b.t, client: exec.Command("ssh", append([]string{"-t"}, b.OpenSSH(user)...)...)}
+	var err error
+	b.ns.Do(b.t, func() { w.keys, err = pty.StartWithSize(w.client, &pty.Winsize{Rows: 40, Cols: 132}) })
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Cleanup(func() { w.keys.Close() })
+	w.Watcher = vt.Watch(w.keys, 132, 40)
+	if err := w.Until(appliance.Patience, func(s *vt.Screen) bool { return s.Before() == prompt }); err != nil {
+		b.t.Fatalf("%s waits for a prompt: %v", user, err)
+	}
+	return w
+}
+
+// says types a line and returns what is shown before the next prompt, which ends the last row.
+func (w *window) says(line, next string) (shown string) {
+	w.t.Helper()
+	from := 0
+	w.Look(func(s *vt.Screen) { from = s.Row() })
+	w.keys.WriteString(line + "\r")
+	if err := w.Until(appliance.Patience, func(s *vt.Screen) bool {
+		if s.Row() <= from || s.Before() != next {
+			return false
+		}
+		shown = strings.Join(s.Rows()[from+1:s.Row()], "\n")
+		return true
+	}); err != nil {
+		w.t.Fatalf("the answer to %q: %v", line, err)
+	}
+	return shown
 }
 
 // capture is the state of a capture, as `packetcapture status NAME --json` tells it.

@@ -5,9 +5,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"diagsh/internal/appliance"
 )
 
 // line runs a line as the administrator, which must end with a status, and returns all that it says.
@@ -161,6 +166,52 @@ func TestCommitNotConfirmed(t *testing.T) {
 	}
 }
 
+// Two people edit at once, each in a session of their own: neither sees the other's changes, and the second commit says what changed
+// underneath and takes nothing of it back.
+func TestTwoPeopleCommit(t *testing.T) {
+	need(t, "ssh", "openssh-client")
+	need(t, "ip", "iproute2")
+	b := newBed(t)
+	bertKey := strings.TrimSpace(string(ssh.MarshalAuthorizedKey(appliance.Key("bert").PublicKey())))
+	b.line("userconfig new bert role administrator key '"+bertKey+"'", 0)
+	anna, bert := b.window("admin", "mx1> "), b.window("bert", "mx1> ")
+	times := regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC`)
+	says := func(w *window, line, next, want string) {
+		t.Helper()
+		if got := times.ReplaceAllString(w.says(line, next), "TIME"); got != want {
+			t.Fatalf("%s is answered with\n%s\nwant\n%s", line, got, want)
+		}
+	}
+	const prompt, pending = "mx1> ", "\nThis is pending: commit makes it hold, clearchanges drops it."
+	says(anna, "etherconfig mtu edit left mtu 9000", prompt, "interfaces.left.mtu: 9000"+pending)
+	says(bert, "etherconfig mtu edit left mtu 4000", prompt, "interfaces.left.mtu: 4000"+pending)
+	says(bert, "etherconfig mtu edit right mtu 4000", prompt, "interfaces.right.mtu: 4000"+pending)
+	says(anna, "showchanges", prompt, "interfaces\n  left\n    mtu: not set -> 9000")
+	says(bert, "showchanges", prompt, "interfaces\n  left\n    mtu: not set -> 4000\n  right\n    mtu: not set -> 4000")
+	says(anna, "etherconfig loopback enable 192.0.2.10", prompt, "loopback: 192.0.2.10"+pending)
+	says(anna, "commit 'jumbo frames'", prompt, "Changes committed: TIME\nCommit 1 at TIME by admin\nComment: jumbo frames\n"+
+		"  interfaces.left.mtu: 9000\n  loopback: 192.0.2.10")
+
+	const underneath = "  commit 1 by admin at TIME (jumbo frames)\n    interfaces.left.mtu: 9000\n    loopback: 192.0.2.10"
+	says(bert, "showchanges", prompt, "Committed since you began:\n"+underneath+"\n\n"+
+		"interfaces\n  left\n    mtu: 9000 -> 4000\n  right\n    mtu: not set -> 4000")
+	says(bert, "commit", "[]> ", "Comment describing your changes")
+	says(bert, "smaller", "Keep the current configuration for rollback? [Y]> ", "")
+	says(bert, "", "Commit your changes on top of it? [N]> ", "The configuration has changed since you began:\n"+underneath)
+	says(bert, "", prompt, "The configuration has changed since you began:\n"+underneath+
+		"\nLook at it with showchanges, then commit on top of it with: commit merge yes; or drop yours with clearchanges.")
+	if now, want := b.network(), "left mtu 9000, right mtu 1500, lo 192.0.2.10/32"; now != want {
+		t.Errorf("after the refused commit: %s", now)
+	}
+	says(bert, "commit smaller merge yes", prompt, "Changes committed: TIME\nCommit 2 at TIME by bert\nComment: smaller\n"+
+		"  interfaces.left.mtu: 9000 -> 4000\n  interfaces.right.mtu: 4000")
+	if now, want := b.network(), "left mtu 4000, right mtu 4000, lo 192.0.2.10/32"; now != want {
+		t.Errorf("after both commits: %s", now)
+	}
+	says(anna, "showchanges", prompt, "You have no pending changes.")
+	says(bert, "showchanges", prompt, "You have no pending changes.")
+}
+
 // kill -9 at many moments of a commit: after the restart the one configuration or the other, on the machine and in words.
 func TestCommitKilled(t *testing.T) {
 	need(t, "ip", "iproute2")
@@ -228,6 +279,26 @@ func TestConfigurationPasted(t *testing.T) {
 	person.Reads("This is pending")
 	if said := person.Says("mx1> ", "showchanges"); said != "hostname: not set -> mx2\ninterfaces\n  left\n    mtu: not set -> 1400" {
 		t.Errorf("pending is\n%s", said)
+	}
+	// Ctrl-D ends the text too, as in AsyncOS; a connection that is cut in the middle makes nothing of it pending.
+	person.Says("mx1> ", "loadconfig", "[1]> ")
+	person.Type("1\r")
+	person.Prompted("> ")
+	person.Type("interfaces:\r  left:\r    mtu: 1400\rhostname: mx3\r\x04")
+	person.Prompted("mx1> ")
+	if said := person.Says("mx1> ", "showchanges"); said != "hostname: not set -> mx3\ninterfaces\n  left\n    mtu: not set -> 1400" {
+		t.Errorf("after Ctrl-D pending is\n%s", said)
+	}
+	cut := b.Terminal("admin", 100, 60)
+	cut.Says("mx1> ", "loadconfig", "[1]> ")
+	cut.Type("1\r")
+	cut.Prompted("> ")
+	cut.Type("hostname: mx4\r")
+	cut.Prompted("> ")
+	cut.Close()
+	b.await("the end of the session that was cut", func() bool { return len(b.Sessions()) == 1 })
+	if said := b.line("showchanges", 0); !strings.Contains(said, "mx3") {
+		t.Errorf("after a cut connection pending is\n%s", said)
 	}
 	// Who leaves with changes is asked, and is told no more when there are none.
 	const question = "You have 2 changes that are not committed. Leave nevertheless? [N]> "

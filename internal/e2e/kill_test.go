@@ -3,20 +3,15 @@ package e2e_test
 import (
 	"encoding/binary"
 	"encoding/hex"
-	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/creack/pty"
 	"golang.org/x/sys/unix"
 
 	"diagsh/capture"
-	"diagsh/internal/appliance"
-	"diagsh/internal/vt"
 )
 
 // A stream is traffic that goes on until it is stopped: datagrams to port 9999 with a number and the time.
@@ -120,29 +115,13 @@ func testKilled(t *testing.T, format string) {
 // person logs in by OpenSSH's client on a terminal and runs a command. It returns the client and its session process, the only one.
 func (b *bed) person(line string) (*exec.Cmd, int) {
 	b.t.Helper()
-	cmd := exec.Command("ssh", append([]string{"-t"}, b.OpenSSH("op")...)...)
-	var master *os.File
-	var err error
-	b.ns.Do(b.t, func() { master, err = pty.StartWithSize(cmd, &pty.Winsize{Rows: 24, Cols: 80}) })
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	b.t.Cleanup(func() { master.Close() })
-	screen := vt.Watch(master, 80, 24)
-	answered := func(prompts int) {
-		b.t.Helper()
-		if err := screen.Until(appliance.Patience, func(s *vt.Screen) bool { return strings.Count(s.All(), "mx1>") == prompts }); err != nil {
-			b.t.Fatalf("waiting for prompt %d: %v", prompts, err)
-		}
-	}
-	answered(1)
-	master.WriteString(line + "\r")
-	answered(2)
+	w := b.window("op", "mx1> ")
+	w.says(line, "mx1> ")
 	sessions := b.Sessions()
 	if len(sessions) != 1 {
-		b.t.Fatalf("there are the session processes %v; the screen shows\n%s", sessions, screen.All())
+		b.t.Fatalf("there are the session processes %v; the screen shows\n%s", sessions, w.All())
 	}
-	return cmd, sessions[0]
+	return w.client, sessions[0]
 }
 
 // goesOn makes sure that packets are still written.

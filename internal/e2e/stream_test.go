@@ -12,10 +12,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/vishvananda/netlink"
 	"golang.org/x/crypto/ssh"
 
 	"diagsh/internal/appliance"
@@ -481,6 +483,97 @@ func TestNoPacketOfAStreamIsLostSilently(t *testing.T) {
 				t.Errorf("tshark sees %d packets", got)
 			}
 			if out := tool(t, "capinfos", "-M", file); !strings.Contains(out, "Number of stat entries = 1") {
+				t.Errorf("capinfos says:\n%s", out)
+			}
+		})
+	}
+}
+
+// A tape is what a program has written so far.
+type tape struct {
+	mutex sync.Mutex
+	bytes []byte
+}
+
+func (t *tape) Write(p []byte) (int, error) {
+	t.mutex.Lock()
+	defer t.mutex.Unlock()
+	t.bytes = append(t.bytes, p...)
+	return len(p), nil
+}
+
+func (t *tape) content() []byte {
+	t.mutex.Lock()
+	defer t.mutex.Unlock()
+	return slices.Clone(t.bytes)
+}
+
+// Interfaces that appear while ALL are streamed join, in pcapng each as one of its own; in pcap those of the link type that the others
+// have, and the rest are named at the end.
+func TestInterfacesJoinAStream(t *testing.T) {
+	need(t, "tshark", "tshark")
+	need(t, "capinfos", "wireshark-common")
+	for _, c := range []struct{ format, leftOut string }{
+		{"pcapng", ""},
+		{"pcap", "Left out, because they appeared later and could not join: tunnel. A pcap stream is of one link type; with format pcapng all join.\n"},
+	} {
+		t.Run(c.format, func(t *testing.T) {
+			b := newBed(t)
+			cmd := exec.Command(appliance.Binary(t), "--socket", b.Socket, "-c", "packetcapture stream interface ALL filter 'udp port 9999' format "+c.format)
+			var out, words tape
+			cmd.Stdout, cmd.Stderr = &out, &words
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			b.await("the beginning of the stream", func() bool { return len(out.content()) > 0 })
+			b.ns.Do(t, func() {
+				if err := netlink.LinkAdd(&netlink.Tuntap{LinkAttrs: netlink.LinkAttrs{Name: "tunnel"}, Mode: netlink.TUNTAP_MODE_TUN}); err != nil {
+					t.Fatal(err)
+				}
+			})
+			b.ns.Veth(t, "late", "far")
+			far := openWire(t, b.ns, "far")
+			payload := func(n int) []byte { return fmt.Appendf(nil, "datagram %06d", n) }
+			sent := 0
+			b.await("a packet on both interfaces that appeared", func() bool {
+				far.send(datagram(9999, payload(sent)))
+				sent++
+				content := out.content()
+				for n := range sent {
+					if bytes.Count(content, payload(n)) == 2 {
+						return true
+					}
+				}
+				return false
+			})
+			cmd.Process.Signal(os.Interrupt)
+			if err := cmd.Wait(); err != nil {
+				t.Fatalf("%v %s", err, words.content())
+			}
+			found := regexp.MustCompile(`^(\d+) packets matched: (\d+) written, 0 dropped by the kernel\.\n(.*\n)?$`).FindSubmatch(words.content())
+			if found == nil || string(found[3]) != c.leftOut {
+				t.Fatalf("it said %q", words.content())
+			}
+			file := filepath.Join(t.TempDir(), "stream."+c.format)
+			if err := os.WriteFile(file, out.content(), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			written, _ := strconv.Atoi(string(found[2]))
+			if got := len(payloads(t, file)); got != written || string(found[1]) != string(found[2]) {
+				t.Errorf("tshark sees %d packets, and it said %q", got, words.content())
+			}
+			if c.format == "pcap" {
+				return
+			}
+			names := strings.Fields(tool(t, "tshark", "-r", file, "-T", "fields", "-e", "frame.interface_name"))
+			slices.Sort(names)
+			if names = slices.Compact(names); !slices.Equal(names, []string{"far", "late"}) {
+				t.Errorf("tshark sees packets of %v", names)
+			}
+			if s, want := statisticsOf(t, file), (statistics{6, written, 0, written, 0, written}); s != want {
+				t.Errorf("the statistics are %+v; want %+v", s, want)
+			}
+			if out := tool(t, "capinfos", "-I", file); !strings.Contains(out, "Number of interfaces in file: 6") {
 				t.Errorf("capinfos says:\n%s", out)
 			}
 		})

@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"bufio"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -20,17 +21,7 @@ func TestWatchARunningCapture(t *testing.T) {
 	b := newBed(t)
 	right := openWire(t, b.ns, "right")
 	b.do("op", "packetcapture start job interface left filter 'udp port 9999'")
-	session, err := b.Login("op").NewSession()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := session.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := session.Start("packetcapture watch job count 3 detail 6 --json filter 'udp'"); err != nil {
-		t.Fatal(err)
-	}
+	session, out := b.Stream("op", "packetcapture watch job count 3 detail 6 --json filter 'udp'")
 	// JSON tells nothing before the first packet.
 	seen, sending := make(chan struct{}), make(chan struct{})
 	var sent []string
@@ -92,53 +83,124 @@ func TestWatchARunningCapture(t *testing.T) {
 	}
 }
 
-// A reader that does not read loses lines and is told how many; the capture loses nothing.
+// watchJob watches the capture named job. What it returns is read from behind the first line, with which the watching has begun.
+func (b *bed) watchJob(arguments string) *bufio.Reader {
+	b.t.Helper()
+	_, out := b.Stream("op", "packetcapture watch job "+arguments)
+	said := bufio.NewReader(out)
+	if line, err := said.ReadString('\n'); err != nil || !strings.HasPrefix(line, "Watching the capture job.") {
+		b.t.Fatalf("%q, %v", line, err)
+	}
+	return said
+}
+
+// A reader that does not read loses lines and is told how many, as text and as JSON; the capture loses nothing.
 func TestWatchingSlowlyLosesNoPackets(t *testing.T) {
 	const packets = 60_000
 	b := newBed(t)
 	right := openWire(t, b.ns, "right")
 	b.do("op", "packetcapture start job interface left filter 'udp port 9999'")
-	session, err := b.Login("op").NewSession()
-	if err != nil {
-		t.Fatal(err)
+	text := b.watchJob("detail 6")
+	_, out := b.Stream("op", "packetcapture watch job detail 6 --json")
+	lines := bufio.NewReader(out)
+	// JSON tells nothing before the first packet.
+	begun := make(chan struct{})
+	go func() {
+		defer close(begun)
+		lines.Peek(1)
+	}()
+	sent := 0
+	send := func() {
+		if !right.send(datagram(9999, fmt.Appendf(nil, "datagram %06d", sent))) {
+			t.Fatal("a packet could not be sent")
+		}
+		sent++
 	}
-	out, err := session.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
+	b.await("the first packet", func() bool {
+		send()
+		select {
+		case <-begun:
+			return true
+		default:
+			return false
+		}
+	})
+	for range packets {
+		send()
 	}
-	if err := session.Start("packetcapture watch job detail 6"); err != nil {
-		t.Fatal(err)
-	}
-	said := bufio.NewReader(out)
-	if line, err := said.ReadString('\n'); err != nil || !strings.HasPrefix(line, "Watching the capture job.") {
-		t.Fatalf("%q, %v", line, err)
-	}
-	load(t, right, packets)
-	b.await("the packets", func() bool { return b.capture("job").PacketsReceived == packets })
+	b.await("the packets", func() bool { return b.capture("job").PacketsReceived == uint64(sent) })
 	b.do("op", "packetcapture stop job")
-	text, err := io.ReadAll(said) // only now
-	if err != nil {
-		t.Fatal(err)
-	}
-	if s := b.capture("job"); s.PacketsWritten != packets || s.PacketsDropped != 0 {
-		t.Errorf("the capture has %d packets and lost %d", s.PacketsWritten, s.PacketsDropped)
-	}
-	m := regexp.MustCompile(`(\d+) packets shown, (\d+) packets left out\.\n$`).FindSubmatch(text)
-	if m == nil {
-		t.Fatalf("the last words are %q", text[max(0, len(text)-200):])
-	}
-	shown, _ := strconv.Atoi(string(m[1]))
-	left, _ := strconv.Atoi(string(m[2]))
-	t.Logf("%d shown, %d left out", shown, left)
-	if lines := strings.Count(string(text), "192.0.2.2.9999: UDP"); lines != shown || shown+left != packets || left == 0 {
-		t.Errorf("%d lines, %d shown and %d left out, of %d", lines, shown, left, packets)
+	// They read only now.
+	leftOut := uint64(0)
+	for _, read := range []func() (first, lines, shown, left int){
+		func() (int, int, int, int) { return readText(t, text) }, func() (int, int, int, int) { return readJSON(t, lines) },
+	} {
+		first, lines, shown, left := read()
+		t.Logf("%d shown, %d left out", shown, left)
+		if lines != shown || first+shown+left != sent || left == 0 {
+			t.Errorf("%d lines from datagram %d on, %d shown and %d left out, of %d", lines, first, shown, left, sent)
+		}
+		leftOut += uint64(left)
 	}
 	// The status says it of all who watched.
-	if s := b.capture("job"); s.PacketsNotShown != uint64(left) || s.PacketsMatched != packets || s.PacketsSeen < packets {
+	if s := b.capture("job"); s.PacketsNotShown != leftOut || s.PacketsMatched != uint64(sent) || s.PacketsSeen < uint64(sent) || s.PacketsWritten != uint64(sent) || s.PacketsDropped != 0 {
 		t.Errorf("the status says %+v", s)
 	}
-	if out := b.do("op", "packetcapture status job"); !strings.Contains(out, fmt.Sprintf("Not shown:   %d packets", left)) {
+	if out := b.do("op", "packetcapture status job"); !strings.Contains(out, fmt.Sprintf("Not shown:   %d packets", leftOut)) {
 		t.Errorf("the status says\n%s", out)
+	}
+}
+
+// readText reads what watch writes for people, from datagram 0 on: how many lines have a packet, and what the last one says.
+func readText(t *testing.T, from *bufio.Reader) (first, lines, shown, left int) {
+	t.Helper()
+	text, err := io.ReadAll(from)
+	m := regexp.MustCompile(`(\d+) packets shown, (\d+) packets left out\.\n$`).FindSubmatch(text)
+	if err != nil || m == nil {
+		t.Fatalf("the last words are %q, %v", text[max(0, len(text)-200):], err)
+	}
+	shown, _ = strconv.Atoi(string(m[1]))
+	left, _ = strconv.Atoi(string(m[2]))
+	return 0, strings.Count(string(text), "192.0.2.2.9999: UDP"), shown, left
+}
+
+// readJSON reads what watch writes for programs, from which datagram on, and what its last line says. What it said between packets is
+// no more than that.
+func readJSON(t *testing.T, from *bufio.Reader) (first, lines, shown, left int) {
+	t.Helper()
+	missed := 0
+	for records := json.NewDecoder(from); ; {
+		var r struct {
+			Event                         string
+			Bytes                         string
+			Number, Missed                int
+			PacketsShown, PacketsNotShown *int
+		}
+		if err := records.Decode(&r); err != nil {
+			t.Fatalf("behind packet %d: %v", lines, err)
+		}
+		if r.Event == "statistics" {
+			if missed > *r.PacketsNotShown || records.Decode(&r) != io.EOF {
+				t.Errorf("%d were missed between packets, of %d; or it is not the last record", missed, *r.PacketsNotShown)
+			}
+			return first, lines, *r.PacketsShown, *r.PacketsNotShown
+		}
+		if lines++; lines == 1 {
+			number, _ := hex.DecodeString(r.Bytes[max(0, len(r.Bytes)-12):])
+			first, _ = strconv.Atoi(string(number))
+		}
+		if missed += r.Missed; r.Event != "packet" || r.Number != lines {
+			t.Errorf("record %d is %+v", lines, r)
+		}
+	}
+}
+
+// The API's answer ends so, too.
+func TestWatchByTheAPIEndsWithItsCount(t *testing.T) {
+	b := newBed(t)
+	status, body := b.API("op", "POST", "/v1/run/packetcapture/watch", `{"interface": ["left"], "duration": "1s"}`)
+	if status != 200 || body != `{"event":"statistics","packetsShown":0,"packetsNotShown":0}`+"\n" {
+		t.Errorf("%d %q", status, body)
 	}
 }
 
@@ -146,21 +208,7 @@ func TestWatchingSlowlyLosesNoPackets(t *testing.T) {
 func TestWatchNamesAnInterfaceThatJoined(t *testing.T) {
 	b := newBed(t)
 	b.do("op", "packetcapture start job interface ALL filter 'udp port 9999'")
-	session, err := b.Login("op").NewSession()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := session.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := session.Start("packetcapture watch job"); err != nil {
-		t.Fatal(err)
-	}
-	lines := bufio.NewReader(out)
-	if line, err := lines.ReadString('\n'); err != nil || !strings.HasPrefix(line, "Watching") {
-		t.Fatalf("%q, %v", line, err)
-	}
+	said := b.watchJob("")
 	b.ns.Veth(t, "late", "far")
 	far := openWire(t, b.ns, "far")
 	b.await("a packet of the interface that joined", func() bool {
@@ -169,9 +217,46 @@ func TestWatchNamesAnInterfaceThatJoined(t *testing.T) {
 		return slices.Contains(s.Interfaces, "late") && s.PacketsWritten > 0
 	})
 	b.do("op", "packetcapture stop job")
-	text, err := io.ReadAll(lines)
+	text, err := io.ReadAll(said)
 	if err != nil || !regexp.MustCompile(`(?m)\blate\b.*192\.0\.2\.2\.9999`).Match(text) {
 		t.Errorf("it showed %q, %v", text, err)
+	}
+}
+
+// So has one that joins those that are watched without a capture.
+func TestWatchOfAllNamesAnInterfaceThatJoined(t *testing.T) {
+	b := newBed(t)
+	session, err := b.Login("op").NewSession()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := session.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := session.Start("packetcapture watch interface ALL filter 'udp port 9999' count 40"); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewReader(out)
+	if line, err := lines.ReadString('\n'); err != nil || !strings.HasPrefix(line, "Watching") {
+		t.Fatalf("%q, %v", line, err)
+	}
+	b.ns.Veth(t, "late", "far")
+	far := openWire(t, b.ns, "far")
+	ended := make(chan []byte, 1)
+	go func() { text, _ := io.ReadAll(lines); ended <- text }()
+	var text []byte
+	b.await("40 packets of the interfaces that joined", func() bool {
+		load(t, far, 1)
+		select {
+		case text = <-ended:
+			return true
+		default:
+			return false
+		}
+	})
+	if n := len(regexp.MustCompile(`(?m)\blate In\b.*192\.0\.2\.2\.9999`).FindAll(text, -1)); n < 10 || session.Wait() != nil {
+		t.Errorf("it showed %q", text)
 	}
 }
 

@@ -42,11 +42,22 @@ type Certificate struct{ Chain, Key []byte }
 // SelfSigned makes a certificate for a name that no authority has signed.
 func SelfSigned(t testing.TB, name string, from, to time.Time) Certificate {
 	t.Helper()
+	return certificate(t, name, []string{name}, from, to)
+}
+
+// CommonNameOnly is SelfSigned as it was done long ago: the name stands in the subject and is no subject alternative name.
+func CommonNameOnly(t testing.TB, name string, from, to time.Time) Certificate {
+	t.Helper()
+	return certificate(t, name, nil, from, to)
+}
+
+func certificate(t testing.TB, name string, alternatives []string, from, to time.Time) Certificate {
+	t.Helper()
 	key, err := rsa.GenerateKey(rand.Reader, 2048) // OpenSMTPD of Debian 12 fails with others
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name, Organization: []string{"Lab"}}, DNSNames: []string{name},
+	template := &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name, Organization: []string{"Lab"}}, DNSNames: alternatives,
 		NotBefore: from, NotAfter: to, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {

@@ -27,13 +27,15 @@ func NewChain(t testing.TB, nodes int, delay time.Duration) *Chain {
 	for range nodes {
 		n := New(t)
 		n.Set(t, "net/ipv4/ip_forward", "1")
-		n.Set(t, "net/ipv4/icmp_ratelimit", "0") // peers that ask after each other shall get the same
 		n.Set(t, "net/ipv6/conf/all/forwarding", "1")
-		n.Set(t, "net/ipv6/icmp/ratelimit", "0")
+		// Peers that ask after each other shall get the same: no type of message has a limit, neither for each host (icmp_ratelimit) nor for
+		// all together (icmp_msgs_burst). Of ICMPv6 one has to be named: 255, which nobody sends.
+		n.Set(t, "net/ipv4/icmp_ratemask", "0")
+		n.Set(t, "net/ipv6/icmp/ratemask", "255")
 		c.Nodes = append(c.Nodes, n)
 	}
 	for i := range nodes - 1 {
-		l := NewLink(t, c.Nodes[i], "right", c.Nodes[i+1], "left", delay)
+		l := newLink(t, c.Nodes[i], "right", c.Nodes[i+1], "left", delay)
 		c.Nodes[i].Address(t, "right", fmt.Sprintf("10.77.%d.1/24", i), fmt.Sprintf("fd77:0:0:%d::1/64", i))
 		c.Nodes[i+1].Address(t, "left", fmt.Sprintf("10.77.%d.2/24", i), fmt.Sprintf("fd77:0:0:%d::2/64", i))
 		c.Links = append(c.Links, l)
@@ -73,8 +75,8 @@ func (l *Link) Lose(larger int) { l.largest.Store(int64(larger)) }
 // Cut makes all packets vanish, or none.
 func (l *Link) Cut(cut bool) { l.cut.Store(cut) }
 
-// NewLink joins two namespaces by a pair of TUN interfaces (Documentation/networking/tuntap.rst).
-func NewLink(t testing.TB, left *Namespace, leftName string, right *Namespace, rightName string, delay time.Duration) *Link {
+// newLink joins two namespaces by a pair of TUN interfaces (Documentation/networking/tuntap.rst).
+func newLink(t testing.TB, left *Namespace, leftName string, right *Namespace, rightName string, delay time.Duration) *Link {
 	t.Helper()
 	l := &Link{delay: delay}
 	a, b := left.tun(t, leftName), right.tun(t, rightName)
@@ -138,10 +140,7 @@ func (n *Namespace) tun(t testing.TB, name string) *os.File {
 func (n *Namespace) Address(t testing.TB, name string, prefixes ...string) {
 	t.Helper()
 	n.Do(t, func() {
-		link, err := netlink.LinkByName(name)
-		if err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
+		link := linkNamed(t, name)
 		for _, p := range prefixes {
 			address, err := netlink.ParseAddr(p)
 			if err != nil {
@@ -183,11 +182,7 @@ func (n *Namespace) Set(t testing.TB, name, value string) {
 func (n *Namespace) MTU(t testing.TB, name string, mtu int) {
 	t.Helper()
 	n.Do(t, func() {
-		link, err := netlink.LinkByName(name)
-		if err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		if err := netlink.LinkSetMTU(link, mtu); err != nil {
+		if err := netlink.LinkSetMTU(linkNamed(t, name), mtu); err != nil {
 			t.Fatalf("MTU of %s: %v", name, err)
 		}
 	})
@@ -197,10 +192,7 @@ func (n *Namespace) MTU(t testing.TB, name string, mtu int) {
 func (n *Namespace) Neighbour(t testing.TB, name, address, linkAddress string) {
 	t.Helper()
 	n.Do(t, func() {
-		link, err := netlink.LinkByName(name)
-		if err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
+		link := linkNamed(t, name)
 		hardware, err := net.ParseMAC(linkAddress)
 		if err != nil {
 			t.Fatal(err)

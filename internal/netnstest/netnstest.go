@@ -3,6 +3,7 @@
 package netnstest
 
 import (
+	"net"
 	"os"
 	"os/exec"
 	"runtime"
@@ -100,6 +101,30 @@ func (n *Namespace) Veth(t testing.TB, left, right string) {
 	})
 }
 
+// Serve runs a TCP server in the namespace until the test ends. Each of its connections is closed when talk is over.
+func (n *Namespace) Serve(t testing.TB, address string, talk func(net.Conn)) {
+	t.Helper()
+	var l net.Listener
+	var err error
+	n.Do(t, func() { l, err = net.Listen("tcp", address) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				talk(c)
+			}()
+		}
+	}()
+}
+
 // Operates waits until an interface of the present namespace, see Do, sends what
 // it is given. The end of a veth pair that comes up first gets its queue only when
 // the kernel's link watch hears of the other; until then it drops everything without
@@ -107,24 +132,26 @@ func (n *Namespace) Veth(t testing.TB, left, right string) {
 func Operates(t testing.TB, name string) {
 	t.Helper()
 	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
-		link, err := netlink.LinkByName(name)
-		if err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		if link.Attrs().OperState == netlink.OperUp {
+		if linkNamed(t, name).Attrs().OperState == netlink.OperUp {
 			return
 		}
 	}
 	t.Fatalf("%s does not come up", name)
 }
 
-func up(t testing.TB, name string) {
+// linkNamed is an interface of the namespace of the calling thread.
+func linkNamed(t testing.TB, name string) netlink.Link {
 	t.Helper()
 	link, err := netlink.LinkByName(name)
 	if err != nil {
 		t.Fatalf("%s: %v", name, err)
 	}
-	if err := netlink.LinkSetUp(link); err != nil {
+	return link
+}
+
+func up(t testing.TB, name string) {
+	t.Helper()
+	if err := netlink.LinkSetUp(linkNamed(t, name)); err != nil {
 		t.Fatalf("bring %s up: %v", name, err)
 	}
 }

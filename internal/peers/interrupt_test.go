@@ -41,7 +41,7 @@ func TestChanges(t *testing.T) {
 	b := newBed(t)
 	var l net.Listener
 	b.ns.Do(t, func() { l = accepting(t, "tcp4", "127.0.0.1:0") })
-	rows := b.stream("netstat sockets every 1 numeric yes state ESTABLISHED,LISTEN port " + port(l))
+	rows := b.changes("netstat sockets every 1 numeric yes state ESTABLISHED,LISTEN port " + port(l))
 	first := <-rows
 	if first.State != "LISTEN" || first.Change != "" || first.Time.IsZero() {
 		t.Fatalf("the first row is %+v", first)
@@ -63,21 +63,11 @@ type changeRow struct {
 	RecvQ         int
 }
 
-// stream runs a line and hands on its records until the test ends.
-func (b *bed) stream(line string) <-chan changeRow {
+// changes runs a line and hands on its records until the test ends.
+func (b *bed) changes(line string) <-chan changeRow {
 	b.t.Helper()
-	session, err := b.Login("ro").NewSession()
-	if err != nil {
-		b.t.Fatal(err)
-	}
+	session, out := b.Stream("ro", line+" --json")
 	b.t.Cleanup(func() { session.Close() })
-	out, err := session.StdoutPipe()
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	if err := session.Start(line + " --json"); err != nil {
-		b.t.Fatal(err)
-	}
 	rows := make(chan changeRow, 1000)
 	go func() {
 		defer close(rows)
@@ -139,18 +129,8 @@ func TestEveryInPlace(t *testing.T) {
 		}
 	})
 
-	session, err := b.Login("ro").NewSession()
-	if err != nil {
-		t.Fatal(err)
-	}
+	session, out := b.Stream("ro", line)
 	defer session.Close()
-	out, err := session.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := session.Start(line); err != nil {
-		t.Fatal(err)
-	}
 	headings := 0
 	for lines := bufio.NewScanner(out); headings < 2 && lines.Scan(); {
 		if strings.HasPrefix(lines.Text(), heading) {

@@ -11,8 +11,7 @@ import (
 type Watcher struct {
 	mu      sync.Mutex
 	screen  *Screen
-	seen    int           // bytes shown so far
-	end     []byte        // the last of them, for whoever looks for the reason of a failure
+	end     []byte        // the last bytes that were shown, for whoever looks for the reason of a failure
 	changed chan struct{} // closed and replaced when something is shown
 	gone    chan struct{} // closed when no more will come
 }
@@ -32,7 +31,6 @@ func (w *Watcher) read(r io.Reader) {
 		if n > 0 {
 			w.mu.Lock()
 			w.screen.Write(buf[:n])
-			w.seen += n
 			w.end = append(w.end, buf[:n]...)
 			w.end = w.end[max(0, len(w.end)-300):]
 			close(w.changed)
@@ -47,13 +45,6 @@ func (w *Watcher) read(r io.Reader) {
 
 // Gone is closed when no more will come.
 func (w *Watcher) Gone() <-chan struct{} { return w.gone }
-
-// Seen is how many bytes came so far.
-func (w *Watcher) Seen() int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.seen
-}
 
 // Look shows the screen as it is now.
 func (w *Watcher) Look(at func(*Screen)) {

@@ -7,8 +7,8 @@ import (
 	"slices"
 )
 
-// ErrKilled is the cause of HardContext's end: Ctrl-C a second time.
-var ErrKilled = errors.New("interrupted twice")
+// errKilled is the cause of HardContext's end: Ctrl-C a second time.
+var errKilled = errors.New("interrupted twice")
 
 // run is a command that runs, for Ctrl-C.
 type run struct {
@@ -19,7 +19,7 @@ type run struct {
 
 func (r *run) interrupt() {
 	if r.asked {
-		r.hard(ErrKilled)
+		r.hard(errKilled)
 		return
 	}
 	r.asked = true
@@ -35,7 +35,7 @@ type hardKey struct{}
 
 // Running tells that a command runs until stop is called. The first Ctrl-C ends the context with the cause ErrInterrupted: the
 // command is asked to come to its end and may still print its last words. The second ends HardContext of it with
-// ErrKilled: nobody wants to wait for them. A hang-up ends both, with io.EOF.
+// errKilled: nobody wants to wait for them. A hang-up ends both, with io.EOF.
 func (t *Terminal) Running(parent context.Context) (ctx context.Context, stop func()) {
 	hardCtx, hard := context.WithCancelCause(parent)
 	ctx, soft := context.WithCancelCause(context.WithValue(hardCtx, hardKey{}, hardCtx))
@@ -44,7 +44,7 @@ func (t *Terminal) Running(parent context.Context) (ctx context.Context, stop fu
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.running = append(t.running, r)
-	switch k, _, ok := t.keys.peek(); {
+	switch k, ok := t.keys.peek(); {
 	case t.gone:
 		r.end(io.EOF)
 	case ok && k.seq == keyInterrupt:

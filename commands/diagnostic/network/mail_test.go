@@ -13,19 +13,20 @@ import (
 	"diagsh/internal/transcript"
 )
 
-// mailScene has three real mail servers: Postfix with a certificate that it signed itself, Exim with one that has expired, OpenSMTPD with
-// one that is not valid yet. The domain lab.example has the first two as its exchangers.
+// mailScene has real mail servers: Postfix with a certificate that it signed itself, Exim with one that has expired, OpenSMTPD with
+// one that is not valid yet, and another Postfix with one that has its name in the subject alone. The domain lab.example has the first two as its exchangers.
 var mailScene = transcript.Scene{
 	Files: map[string]string{"/etc/resolv.conf": nameserver.ResolvConf},
 	Setup: func(t testing.TB, network *netnstest.Namespace) {
 		nameserver.Start(t, network,
 			"lab.example. 3600 MX 10 mx.lab.example.", "lab.example. 3600 MX 20 exim.lab.example.", "lab.example. A 127.0.0.5",
-			"mx.lab.example. A 127.0.0.2", "exim.lab.example. A 127.0.0.3", "opensmtpd.lab.example. A 127.0.0.4")
+			"mx.lab.example. A 127.0.0.2", "exim.lab.example. A 127.0.0.3", "opensmtpd.lab.example. A 127.0.0.4", "old.lab.example. A 127.0.0.6")
 		now := time.Now()
 		year := 365 * 24 * time.Hour
 		mailservers.Start(t, network, mailservers.Postfix, "127.0.0.2", mailservers.SelfSigned(t, "mx.lab.example", now.Add(-year), now.Add(year)))
 		mailservers.Start(t, network, mailservers.Exim, "127.0.0.3", mailservers.SelfSigned(t, "exim.lab.example", now.Add(-2*year), now.Add(-year)))
 		mailservers.Start(t, network, mailservers.OpenSMTPD, "127.0.0.4", mailservers.SelfSigned(t, "mx.lab.example", now.Add(year), now.Add(2*year)))
+		mailservers.Start(t, network, mailservers.Postfix, "127.0.0.6", mailservers.CommonNameOnly(t, "old.lab.example", now.Add(-year), now.Add(year)))
 	},
 }
 
@@ -59,36 +60,15 @@ var strangersScene = transcript.Scene{
 	Setup: func(t testing.TB, network *netnstest.Namespace) {
 		network.Set(t, "net/ipv6/conf/lo/disable_ipv6", "0")
 		for address, replies := range strangers {
-			serve(t, network, address, replies)
+			network.Serve(t, net.JoinHostPort(address, "25"), func(c net.Conn) { converse(c, replies) })
 		}
 	},
 }
 
-// serve runs a stranger.
-func serve(t testing.TB, network *netnstest.Namespace, address string, replies map[string]string) {
-	t.Helper()
-	var l net.Listener
-	var err error
-	network.Do(t, func() { l, err = net.Listen("tcp", net.JoinHostPort(address, "25")) })
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go converse(c, replies)
-		}
-	}()
-}
-
 var usual = map[string]string{"": "220 mx ESMTP\r\n", "DATA": "354 go on\r\n", ".": "250 taken\r\n", "QUIT": "221 bye\r\n"}
 
+// converse is what a stranger says.
 func converse(c net.Conn, replies map[string]string) {
-	defer c.Close()
 	lines := bufio.NewReader(c)
 	word := ""
 	for {

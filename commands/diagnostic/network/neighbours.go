@@ -88,12 +88,7 @@ func yieldNeighbours(family uint8) func(context.Context, menu.Caller, noArgs, *m
 		if err != nil {
 			return err
 		}
-		for _, r := range rows {
-			if err := out.Record(r); err != nil {
-				return err
-			}
-		}
-		return nil
+		return out.Records(rows)
 	}
 }
 

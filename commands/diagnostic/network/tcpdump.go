@@ -81,11 +81,7 @@ func tcpdumpStop(s captureService) *menu.Command {
 			return nil
 		},
 		Run: func(_ context.Context, caller menu.Caller, a nameArgs, out *menu.Out[capture.Status]) error {
-			name, err := captureview.OnlyActive(s.Captures(), a.Name)
-			if err != nil {
-				return err
-			}
-			status, err := s.StopCapture(caller, name)
+			status, err := captureview.Stop(s, caller, a.Name)
 			if err != nil {
 				return err
 			}
@@ -104,12 +100,7 @@ func tcpdumpStatus(s captureService) *menu.Command {
 		Help: "Status capture.",
 		Role: menu.ReadOnly,
 		Run: func(_ context.Context, _ menu.Caller, _ noArgs, out *menu.Out[capture.Status]) error {
-			for _, status := range captureview.Current(s.Captures()) {
-				if err := out.Record(status); err != nil {
-					return err
-				}
-			}
-			return nil
+			return out.Records(captureview.Current(s.Captures()))
 		},
 		TextTable: captureview.Statuses,
 	}.Command()
@@ -195,15 +186,7 @@ func tcpdumpClear(s captureService) *menu.Command {
 			return nil
 		},
 		Run: func(_ context.Context, caller menu.Caller, _ clearArgs, out *menu.Out[captureview.Removed]) error {
-			for _, status := range captureview.Ended(s.Captures()) {
-				if err := s.DeleteCapture(caller, status.Name); err != nil {
-					return err
-				}
-				if err := out.Record(captureview.RemovedOf(status)); err != nil {
-					return err
-				}
-			}
-			return nil
+			return captureview.Delete(s, caller, captureview.Ended(s.Captures()), out)
 		},
 		TextTable: captureview.RemovedTable,
 	}.Command()

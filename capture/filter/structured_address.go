@@ -1,0 +1,184 @@
+package filter
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+)
+
+// family is a set of the two address families.
+type family int
+
+const (
+	ipv4 family = 1 << iota
+	ipv6
+)
+
+func familyOf(a netip.Addr) family {
+	if a.Is4() {
+		return ipv4
+	}
+	return ipv6
+}
+
+// carrier is the clause for the packets that have addresses of the families.
+func (f family) carrier() clause {
+	switch f {
+	case ipv4:
+		return clause{text: "ip"}
+	case ipv6:
+		return clause{text: "ip6"}
+	}
+	return anyIP
+}
+
+// addressClause makes one primitive for all addresses of a family: a list of
+// networks in parentheses is shorter to read than so many primitives.
+func addressClause(name, direction, value string, families family) (clause, *FieldError) {
+	var wanted, excluded []netip.Prefix
+	err := eachItem(name, value, func(i item) *FieldError {
+		prefixes, err := parseAddresses(i, families)
+		if i.excluded {
+			excluded = append(excluded, prefixes...)
+		} else {
+			wanted = append(wanted, prefixes...)
+		}
+		return err
+	})
+	if err != nil || value == "" {
+		return clause{}, err
+	}
+	matches := addressesClause(direction, wanted)
+	if len(wanted) == 0 {
+		matches = families.carrier()
+	}
+	return allOf(matches, noneOf(addressesClause(direction, excluded))), nil
+}
+
+func addressesClause(direction string, prefixes []netip.Prefix) clause {
+	var words [2][]string
+	host := [2]bool{true, true}
+	for _, p := range prefixes {
+		f := 0
+		if p.Addr().Is6() {
+			f = 1
+		}
+		if p.IsSingleIP() {
+			words[f] = append(words[f], p.Addr().String())
+		} else {
+			words[f] = append(words[f], p.String())
+			host[f] = false
+		}
+	}
+	var alternatives []clause
+	for f, qualifier := range []string{"ip", "ip6"} {
+		if len(words[f]) == 0 {
+			continue
+		}
+		kind := "net"
+		if host[f] {
+			kind = "host"
+		}
+		alternatives = append(alternatives, written(qualifier, direction, kind, oneOrMore(words[f])))
+	}
+	return anyOf(alternatives...)
+}
+
+func hostPrefixes(addresses []netip.Addr) []netip.Prefix {
+	var prefixes []netip.Prefix
+	for _, a := range addresses {
+		a = a.Unmap().WithZone("")
+		prefixes = append(prefixes, netip.PrefixFrom(a, a.BitLen()))
+	}
+	return prefixes
+}
+
+// parseAddresses reads an address, a network, or a range, which becomes the
+// fewest networks that cover it.
+func parseAddresses(i item, families family) ([]netip.Prefix, *FieldError) {
+	if strings.Contains(i.text, "/") {
+		p, err := netip.ParsePrefix(i.text)
+		switch {
+		case err != nil:
+			return nil, &FieldError{Message: "this is not a network; one is written 192.0.2.0/24"}
+		case p != p.Masked():
+			return nil, &FieldError{Message: "the address has bits behind the prefix", Replacement: p.Masked().String()}
+		}
+		return []netip.Prefix{p}, wrongFamily(p.Addr(), families)
+	}
+	low, err := parseAddress(i.low)
+	if err != nil {
+		return nil, err
+	}
+	high := low
+	if i.high != i.low {
+		if high, err = parseAddress(i.high); err != nil {
+			if err.Replacement != "" {
+				err.Replacement = i.low + "-" + err.Replacement
+			}
+			return nil, err
+		}
+	}
+	switch {
+	case low.Is4() != high.Is4():
+		return nil, &FieldError{Message: "the ends of the range are of different families"}
+	case high.Less(low):
+		return nil, &FieldError{Message: "the range ends before it begins", Replacement: i.high + "-" + i.low}
+	}
+	return coverRange(low, high), wrongFamily(low, families)
+}
+
+func parseAddress(s string) (netip.Addr, *FieldError) {
+	a, err := netip.ParseAddr(s)
+	if err == nil && a.Zone() == "" {
+		return a.Unmap(), nil
+	}
+	e := &FieldError{Message: fmt.Sprintf("%q is not an IP address", s)}
+	// Azure itself writes a last address of three parts, 255.255.255.
+	if strings.Count(s, ".") == 2 {
+		if a, err := netip.ParseAddr(s + s[strings.LastIndexByte(s, '.'):]); err == nil {
+			e.Replacement = a.String()
+		}
+	}
+	return netip.Addr{}, e
+}
+
+func wrongFamily(a netip.Addr, families family) *FieldError {
+	if families&familyOf(a) != 0 {
+		return nil
+	}
+	if a.Is4() {
+		return &FieldError{Message: "an IPv6 address is needed here"}
+	}
+	return &FieldError{Message: "an IPv4 address is needed here"}
+}
+
+// coverRange covers the addresses from low to high with the fewest networks: from
+// the low end, always the largest that starts there and does not pass the high end.
+func coverRange(low, high netip.Addr) []netip.Prefix {
+	var cover []netip.Prefix
+	for {
+		for bits := 0; ; bits++ {
+			p := netip.PrefixFrom(low, bits).Masked()
+			last := lastAddress(p)
+			if p.Addr() != low || high.Less(last) {
+				continue
+			}
+			cover = append(cover, p)
+			if last == high {
+				return cover
+			}
+			low = last.Next()
+			break
+		}
+	}
+}
+
+func lastAddress(p netip.Prefix) netip.Addr {
+	b := p.Addr().AsSlice()
+	for i := p.Bits(); i < 8*len(b); i++ {
+		b[i/8] |= 0x80 >> (i % 8)
+	}
+	last, _ := netip.AddrFromSlice(b)
+	return last
+}
