@@ -144,7 +144,7 @@ type File interface {
 	// not allocate.
 	Info() FileInfo
 
-	// Ending is how many bytes Close adds.
+	// Ending is how many bytes Close adds at most.
 	Ending() int64
 
 	// Flush has all that was written so far brought to the disk, in the background: from

@@ -211,7 +211,7 @@ func TestSizeLimitIncludesTheEnd(t *testing.T) {
 			if !errors.Is(err, capture.ErrSizeLimit) {
 				t.Fatalf("limit %d: %v", limit, err)
 			}
-			info, err := w.Close(make([]capture.Counters, 2))
+			info, err := w.Close([]capture.Counters{{Seen: 1}, {Seen: 1}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -222,6 +222,16 @@ func TestSizeLimitIncludesTheEnd(t *testing.T) {
 			if stat.Size() > limit || stat.Size() < limit-52 || info.Bytes != stat.Size() || info.Packets != int64(n) {
 				t.Errorf("limit %d: %d bytes, %+v", limit, stat.Size(), info)
 			}
+		}
+	}
+}
+
+func TestWhatIsNotKnownIsNotInTheStatistics(t *testing.T) {
+	received := words(order, uint16(statisticsReceive), uint16(8))
+	for seen, want := range map[uint64]bool{0: false, 1: true} {
+		block := appendStatistics(nil, 0, capture.Counters{Seen: seen, Received: 1}, 1, time.Unix(0, 0), time.Unix(0, 0), 1)
+		if got := bytes.Contains(block, received); got != want || len(block) > statisticsSize {
+			t.Errorf("%d packets were seen: the block has their number: %v; it is of %d bytes", seen, got, len(block))
 		}
 	}
 }
