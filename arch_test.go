@@ -33,7 +33,7 @@ var rooms = []room{
 	{"api", []string{"api", "menu", "access"}, false, "the boundary is handed the tree and the appliance by main"},
 	{"daemon", []string{"daemon", "api", "access", "config", "capture", "diag", "menu"}, false, "the appliance does not know its commands: main hands the tree to the boundary"},
 	{"shell", []string{"shell", "api", "access", "menu"}, false, "a session can do what the API offers and nothing else"},
-	{"server", []string{"server", "api", "access", "menu", "assets"}, false, "what faces the network holds no privilege: it asks through the API"},
+	{"server", []string{"server", "access", "menu"}, false, "what faces the network holds no privilege: it asks through the connections that main hands it"},
 	{"internal", []string{"*"}, false, "test benches"},
 	{"bench", []string{"*"}, false, "measures everything"},
 	{"", []string{"*"}, false, "main joins the parts"},

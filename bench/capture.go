@@ -100,7 +100,7 @@ func (w *wire) load(ctx context.Context, l load) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	if _, err := w.send(ctx, l); err != nil {
+	if err := w.send(ctx, l); err != nil {
 		return 0, err
 	}
 	pause(ctx, settle)
@@ -341,10 +341,7 @@ func memory(ctx context.Context, b *bed) ([]figure, error) {
 		}
 		most := quiet
 		done := make(chan error, 1)
-		go func() {
-			_, err := w.send(ctx, load{length: 1442, number: 1_000_000})
-			done <- err
-		}()
+		go func() { done <- w.send(ctx, load{length: 1442, number: 1_000_000}) }()
 		for sending := true; sending; {
 			select {
 			case err := <-done:

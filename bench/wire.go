@@ -142,22 +142,20 @@ func (l load) String() string {
 	return fmt.Sprintf("%d packets of %d bytes %s", l.number, l.length, rate)
 }
 
-// send sends a load and returns how long that took.
-func (w *wire) send(ctx context.Context, l load) (time.Duration, error) {
+// send sends a load.
+func (w *wire) send(ctx context.Context, l load) error {
 	const headers = 14 + 20 + 8
 	frame := fmt.Sprintf("{ 2,0,0,0,0,2, 2,0,0,0,0,1, c16(0x0800), 0x45,0, c16(%d), 0,0,0,0, 64,17, csumip(14,33), 192,0,2,1, 192,0,2,2, c16(4000), c16(5000), c16(%d), 0,0, fill(0x42,%d) }",
 		l.length-14, l.length-34, l.length-headers)
 	conf := w.b.path("frame")
 	if err := os.WriteFile(conf, []byte(frame), 0o644); err != nil {
-		return 0, err
+		return err
 	}
 	args := []string{"trafgen", "--dev", near, "--conf", conf, "-n", strconv.Itoa(l.number), "-P1"}
 	if l.rate > 0 {
 		args = append(args, "-b", fmt.Sprintf("%dpps", l.rate))
 	}
-	began := time.Now()
-	err := silent(inside(ctx, sender, senderCPU, args...))
-	return time.Since(began), err
+	return silent(inside(ctx, sender, senderCPU, args...))
 }
 
 // sent is how many packets the sender's end of the pair has sent, dropped ones not counted.

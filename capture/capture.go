@@ -224,6 +224,23 @@ func (s Spec) endsAt() int64 {
 	return s.Limits.SizeBytes
 }
 
+// Met is the limit that a capture which is to go on has met before, empty if none. When the
+// last bytes of a size hold no packet, only the beginning of the next file tells.
+func (s Spec) Met(before Status, now time.Time) StopReason {
+	l, size := s.Limits, s.endsAt()
+	switch {
+	case l.Packets > 0 && before.PacketsWritten >= uint64(l.Packets):
+		return PacketCountReached
+	case size != Unlimited && before.BytesWritten >= size:
+		return SizeExceeded
+	case l.Files > 0 && before.FilesRemoved+int64(len(before.Files)) >= l.Files:
+		return FileCountReached
+	case l.DurationSeconds > 0 && now.Sub(before.StartTime) >= time.Duration(l.DurationSeconds)*time.Second:
+		return TimeExceeded
+	}
+	return ""
+}
+
 // FileFormat is the format of the file for so many interfaces: the one asked for,
 // else pcap for one interface, which every tool reads, and pcapng for several or All,
 // because pcap cannot say which interface a packet is from.

@@ -90,6 +90,7 @@ type Job struct {
 	known      atomic.Pointer[[]Interface] // the same, for others
 	packets    int64                       // of all files, and of the time before
 	closed     int64                       // bytes of files before this one
+	stride     int64                       // the most that passes between two looks at the disk
 	began      int64                       // how many files
 
 	asked atomic.Pointer[StopReason] // by Stop
@@ -141,6 +142,7 @@ func start(c Config) (*Job, error) {
 		start:      time.Now(),
 		next:       max(c.NextFile, 1),
 		interfaces: newRoster(c.Spec.Format, c.Interfaces),
+		stride:     diskStride,
 		base:       make([]Counters, len(c.Interfaces)),
 		done:       make(chan struct{}),
 	}

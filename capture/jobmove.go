@@ -23,6 +23,10 @@ const (
 
 	// diskStep is how many bytes are written between two looks at the free disk.
 	diskStep = 4 << 20
+
+	// diskStride is what passes between two looks then, with the batch that is written on
+	// the way, of packets of 4 KiB each. Where the kernel joins packets there may be more.
+	diskStride = diskStep + batchSize*4<<10
 )
 
 // move moves packets from source to file until there is a reason to stop. Some reasons
@@ -110,6 +114,7 @@ func (j *Job) move() (StopReason, error) {
 				runtime.Gosched()
 			}
 			if bytes-checked >= diskStep {
+				j.stride = max(j.stride, bytes-checked)
 				checked = bytes
 				if err := j.checkDisk(); err != nil {
 					return DiskLow, err

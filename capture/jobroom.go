@@ -16,12 +16,24 @@ func (j *Job) checkDisk() error {
 // checkReserve looks at the free disk. A file system that does not tell is taken to have
 // room.
 func (j *Job) checkReserve() error {
-	reserve := j.config.Spec.ReserveBytes
-	if reserve == 0 {
+	if j.config.Spec.ReserveBytes == 0 {
 		return nil
 	}
-	if free, err := j.file.Free(); err == nil && free < reserve+diskStep {
-		return &DiskLowError{max(free, 0), reserve}
+	free, err := j.file.Free(j.stride)
+	if err != nil {
+		return nil
+	}
+	return j.config.Spec.checkReserve(free, j.stride)
+}
+
+// CheckReserve tells whether a capture may begin where so many bytes are free. The error is
+// a *DiskLowError.
+func (s Spec) CheckReserve(free int64) error { return s.checkReserve(free, diskStride) }
+
+// checkReserve tells whether so many bytes more may be written.
+func (s Spec) checkReserve(free, ahead int64) error {
+	if s.ReserveBytes > 0 && free < s.ReserveBytes+ahead {
+		return &DiskLowError{max(free, 0), s.ReserveBytes}
 	}
 	return nil
 }

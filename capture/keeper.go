@@ -88,7 +88,8 @@ func (k *keeper) failed() error {
 
 func (k *keeper) keep(f finished) error {
 	info, err := f.file.Close(f.counters)
-	if err != nil && info.Packets == 0 && k.forget(f.name, info.Bytes) {
+	// Without a packet a file stays as the only one, or for its time in a ring.
+	if info.Packets == 0 && (err != nil || !k.job.config.Spec.Rotates()) && k.forget(f.name, info.Bytes) {
 		return err
 	}
 	name := PartName(f.name)
@@ -120,8 +121,8 @@ func (k *keeper) keep(f finished) error {
 	return err
 }
 
-// forget removes a file that could not be written and holds no packet. The only file
-// stays if it can be read, for what its header says.
+// forget removes a file that holds no packet. The only file stays if it can be read, for
+// what its header says.
 func (k *keeper) forget(name string, bytes int64) bool {
 	j := k.job
 	j.mutex.Lock()

@@ -177,9 +177,9 @@ func (f *slowFile) Write(batch []capture.Packet) (int, error) {
 func (f *slowFile) Info() capture.FileInfo {
 	return capture.FileInfo{Bytes: f.bytes, Packets: f.packets}
 }
-func (f *slowFile) Ending() int64        { return 0 }
-func (f *slowFile) Flush() (bool, error) { return false, nil }
-func (f *slowFile) Free() (int64, error) { return 1 << 40, nil }
+func (f *slowFile) Ending() int64             { return 0 }
+func (f *slowFile) Flush() (bool, error)      { return false, nil }
+func (f *slowFile) Free(int64) (int64, error) { return 1 << 40, nil }
 func (f *slowFile) Close([]capture.Counters) (capture.FileInfo, error) {
 	<-f.closes
 	return f.Info(), nil
@@ -573,5 +573,30 @@ func TestQuotaEndsACapture(t *testing.T) {
 	status := run(t, c)
 	if status.StopReason != capture.DiskLow || !strings.Contains(status.Error, "allowed") || status.PacketsWritten == 0 {
 		t.Errorf("it ended as %+v", status)
+	}
+}
+
+func TestMet(t *testing.T) {
+	now := time.Now()
+	size := capture.Limits{SizeBytes: 1000}
+	for name, c := range map[string]struct {
+		spec   capture.Spec
+		before capture.Status
+		want   capture.StopReason
+	}{
+		"nothing":              {capture.Spec{Limits: size}, capture.Status{BytesWritten: 999}, ""},
+		"size":                 {capture.Spec{Limits: size}, capture.Status{BytesWritten: 1000}, capture.SizeExceeded},
+		"size that is kept":    {capture.Spec{Limits: size, Mode: capture.Circular}, capture.Status{BytesWritten: 1000}, ""},
+		"no limit":             {capture.Spec{Limits: capture.Limits{SizeBytes: capture.Unlimited, Packets: capture.Unlimited}}, capture.Status{BytesWritten: 1 << 40, PacketsWritten: 1 << 40}, ""},
+		"packets":              {capture.Spec{Limits: capture.Limits{SizeBytes: 1000, Packets: 10}}, capture.Status{PacketsWritten: 10}, capture.PacketCountReached},
+		"one packet is wanted": {capture.Spec{Limits: capture.Limits{SizeBytes: 1000, Packets: 10}}, capture.Status{PacketsWritten: 9}, ""},
+		"files, of which some went": {capture.Spec{Limits: capture.Limits{SizeBytes: 1000, Files: 3}, Mode: capture.Ring},
+			capture.Status{FilesRemoved: 1, Files: make([]capture.FileInfo, 2)}, capture.FileCountReached},
+		"time":         {capture.Spec{Limits: capture.Limits{SizeBytes: 1000, DurationSeconds: 60}}, capture.Status{StartTime: now.Add(-time.Minute)}, capture.TimeExceeded},
+		"time is left": {capture.Spec{Limits: capture.Limits{SizeBytes: 1000, DurationSeconds: 60}}, capture.Status{StartTime: now.Add(-59 * time.Second)}, ""},
+	} {
+		if got := c.spec.Met(c.before, now); got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
 	}
 }

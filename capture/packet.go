@@ -144,7 +144,7 @@ type File interface {
 	// not allocate.
 	Info() FileInfo
 
-	// Ending is how many bytes Close adds.
+	// Ending is how many bytes Close adds at most.
 	Ending() int64
 
 	// Flush has all that was written so far brought to the disk, in the background: from
@@ -152,9 +152,11 @@ type File interface {
 	// this has not happened yet; the error, that it could not.
 	Flush() (pending bool, err error)
 
-	// Free is the room left on the disk for others than root, in bytes, as it will be
-	// when all that was written so far is there.
-	Free() (int64, error)
+	// Free is the room left on the disk for others than root, in bytes, as it will be when
+	// all that was written so far is there, and other captures have written what they may
+	// until they ask. ahead is how much that is for this one: what it writes before it asks
+	// again.
+	Free(ahead int64) (int64, error)
 
 	// AddInterface makes packets of one more interface possible: the one behind all that
 	// the file knows. The error is ErrSizeLimit, or ErrMixedLinkTypes.

@@ -2,8 +2,10 @@ package capture_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -100,6 +102,62 @@ func TestReserveIsKept(t *testing.T) {
 		}
 	})
 	b.filesAre("other.pcap")
+}
+
+// Several captures of the same load look at the same free disk. What each has in memory, and may write until it looks again, is no room
+// for the others, so that not all may even begin where each alone could.
+func TestReserveIsKeptBySeveral(t *testing.T) {
+	b := newBed(t)
+	b.smallDisk("24m")
+	s := spec("right")
+	s.ReserveBytes = 13 << 20
+	var volume pcapfile.Volume
+	var jobs []*capture.Job
+	for i := range 4 {
+		files, err := volume.NewFiles(16 << 20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var job *capture.Job
+		b.ns.Do(t, func() {
+			c := b.config(s)
+			c.FileName = fmt.Sprintf("capture-%d.pcap", i)
+			c.Create, c.Release = files.Create, files.Close
+			job, err = capture.Start(c)
+		})
+		var low *capture.DiskLowError
+		switch {
+		case errors.As(err, &low) && i > 0:
+		case err != nil:
+			t.Fatal(err)
+		default:
+			jobs = append(jobs, job)
+			t.Cleanup(func() {
+				job.Stop(capture.Shutdown)
+				<-job.Done()
+			})
+		}
+	}
+	left, load := b.wire("left"), [][]byte{}
+	for n := range 2700 {
+		load = append(load, frame(n, 1400))
+	}
+	// At first less than after which they look, and then until they have ended.
+	for slices.ContainsFunc(jobs, func(j *capture.Job) bool { return j.Status().State == capture.Running }) {
+		left.send(load...)
+	}
+	for _, job := range jobs {
+		if status := b.wait(job); status.StopReason != capture.DiskLow {
+			t.Errorf("status is %+v", status)
+		}
+	}
+	var disk unix.Statfs_t
+	if err := unix.Statfs(b.path, &disk); err != nil {
+		t.Fatal(err)
+	}
+	if free := int64(disk.Bavail) * disk.Bsize; free < s.ReserveBytes {
+		t.Errorf("%d captures left %d bytes free, of %d in reserve", len(jobs), free, s.ReserveBytes)
+	}
 }
 
 // A capture that writes little ends too when another takes the disk that is kept in reserve.

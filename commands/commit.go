@@ -46,7 +46,7 @@ func commit(s commitService) *menu.Command {
 			view := s.Configuration(caller)
 			before := view.Last.Number
 			for _, w := range view.Warnings {
-				out.Printf("%s\n", w)
+				out.Printf("%s\n", w.Text)
 			}
 			r := config.Request{Comment: strings.TrimSpace(a.Comment), Forget: a.Keep != nil && !*a.Keep, Merge: a.Merge != nil && *a.Merge}
 			if a.Confirm != nil {

@@ -180,7 +180,7 @@ func silentBench(t *testing.T) silent {
 		}
 	}()
 	for _, address := range []string{"127.0.0.1:2526", "192.0.2.1:2526"} {
-		serve(t, network, address, func(c net.Conn) {
+		network.Serve(t, address, func(c net.Conn) {
 			tell()
 			io.Copy(io.Discard, c)
 		})

@@ -1,5 +1,5 @@
 // Package commands is the tree of menus and commands: a folder per menu, a file per command. A menu of verbs on one thing
-// (packetcapture, userconfig, tcpdump) is one file, named for it. Its place in this list is its place on the screen.
+// (packetcapture, userconfig, tcpdump) is one file named for it, or a few. The place in a list of items is the place on the screen.
 package commands
 
 import (

@@ -273,8 +273,14 @@ type captureSummaryArgs struct {
 	Top    int          `arg:"top" default:"10" min:"1" max:"1000" help:"So many talkers and ports."`
 }
 
+// A summed is a summary for a terminal of so many columns.
+type summed struct {
+	*summary.Summary
+	columns int
+}
+
 func captureSummary(s packetService) *menu.Command {
-	return menu.Spec[captureSummaryArgs, *summary.Summary]{
+	return menu.Spec[captureSummaryArgs, summed]{
 		Name:    "summary",
 		Help:    "Sum up the packets of a capture or a file.",
 		Details: "Talkers, protocols, ports, sizes, the rate over time, and for TCP resets and retransmissions.",
@@ -288,7 +294,7 @@ func captureSummary(s packetService) *menu.Command {
 		Check: func(ctx context.Context, _ menu.Caller, a captureSummaryArgs, name string) error {
 			return checkLiveFilter(ctx, s, &a.Filter, name)
 		},
-		Run: func(ctx context.Context, _ menu.Caller, a captureSummaryArgs, out *menu.Out[*summary.Summary]) error {
+		Run: func(ctx context.Context, caller menu.Caller, a captureSummaryArgs, out *menu.Out[summed]) error {
 			counter := summary.NewCounter()
 			look := captureShowArgs{Name: a.Name, Filter: a.Filter, From: a.From, To: a.To}
 			err := look.look(ctx, s, func(p *capture.Packet, on capture.Interface) error {
@@ -300,9 +306,9 @@ func captureSummary(s packetService) *menu.Command {
 			if err != nil {
 				return err
 			}
-			return out.Record(counter.Summary(a.Top))
+			return out.Record(summed{counter.Summary(a.Top), caller.Columns})
 		},
-		Text: captureview.Summary,
+		Text: func(w io.Writer, s summed) { captureview.Summary(w, s.Summary, s.columns) },
 	}.Command()
 }
 

@@ -464,6 +464,22 @@ func TestPingAgreesWithIputils(t *testing.T) {
 	}
 }
 
+// Given an interface, ping sends from that one alone. The first answer has no TTL (ping.Answer says why), the others do.
+func TestPingFromAnInterface(t *testing.T) {
+	b := newChainBench(t)
+	for _, target := range []string{b.Address(3), b.Address6(3)} {
+		r := b.a.Local("ping " + target + " source right count 3 interval 50ms")
+		for n := 1; n < 3; n++ {
+			if want := fmt.Sprintf("64 bytes from %s: icmp_seq=%d ttl=62 time=", target, n); !strings.Contains(r.Out, want) {
+				t.Errorf("no %q in %+v", want, r)
+			}
+		}
+		if r := b.a.Local("ping " + target + " source lo count 1 interval 50ms wait 1"); r.Status != 1 || strings.Contains(r.Out, "bytes from") {
+			t.Errorf("from lo: %+v", r)
+		}
+	}
+}
+
 // iputils pings a target five times.
 func (b *chainBench) iputils(t *testing.T, options, target string) appliance.Result {
 	t.Helper()

@@ -65,7 +65,11 @@ func rollbackconfig(s rollbackService) *menu.Command {
 			if err := s.RestoreCommit(caller, a.Number); err != nil {
 				return err
 			}
-			changes := s.Configuration(caller).Changes
+			view := s.Configuration(caller)
+			for _, w := range view.Warnings {
+				out.Printf("%s\n", w.Text)
+			}
+			changes := view.Changes
 			if a.Commit && len(changes) > 0 {
 				done, err := s.CommitConfiguration(caller, config.Request{Comment: fmt.Sprintf("Back to commit %d", a.Number)})
 				if err != nil {

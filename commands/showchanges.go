@@ -28,7 +28,7 @@ func showchanges(s configurationViewer) *menu.Command {
 				out.Printf("Committed since you began:\n%s\n\n", config.Underneath(view.Underneath))
 			}
 			for _, w := range view.Warnings {
-				out.Printf("%s\n\n", w)
+				out.Printf("%s\n\n", w.Text)
 			}
 			return out.Records(view.Changes)
 		},

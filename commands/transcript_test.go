@@ -83,34 +83,10 @@ var crowded = transcript.Scene{
 // say runs a server that says a text to whoever connects, and hangs up or waits.
 func say(t testing.TB, network *netnstest.Namespace, address, text string, hangUp bool) {
 	t.Helper()
-	serve(t, network, address, func(c net.Conn) {
+	network.Serve(t, address, func(c net.Conn) {
 		c.Write([]byte(text))
 		if !hangUp {
 			io.Copy(io.Discard, c)
 		}
 	})
-}
-
-// serve runs a server; each of its connections is closed when talk is over.
-func serve(t testing.TB, network *netnstest.Namespace, address string, talk func(net.Conn)) {
-	t.Helper()
-	var l net.Listener
-	var err error
-	network.Do(t, func() { l, err = net.Listen("tcp", address) })
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer c.Close()
-				talk(c)
-			}()
-		}
-	}()
 }

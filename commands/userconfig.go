@@ -19,11 +19,11 @@ type accountService interface {
 	Account(user string) (access.Account, error)
 	CheckNewUser(user string) error
 	CreateAccount(a access.Account, password menu.Secret) error
-	UpdateAccount(a access.Account) error
-	DeleteAccount(user string) error
+	UpdateAccount(a access.Account, by string) (ended int, err error)
+	DeleteAccount(user string) (ended int, err error)
 	SetPassword(user string, password menu.Secret, by string) (ended int, err error)
 	AddKey(user, authorizedKey string) (access.Key, error)
-	RemoveKey(user, fingerprint string) error
+	RemoveKey(user, fingerprint, by string) (ended int, err error)
 	UnlockAccount(user string) error
 }
 
@@ -191,7 +191,7 @@ type userEditArgs struct {
 }
 
 func userEdit(s accountService) *menu.Command {
-	return menu.Spec[userEditArgs, access.Account]{
+	return menu.Spec[userEditArgs, changedAccount]{
 		Name:  "edit",
 		Help:  "Change a user's name, end and rights to packet contents.",
 		Role:  menu.Administrator,
@@ -223,7 +223,7 @@ func userEdit(s accountService) *menu.Command {
 			}
 			return nil
 		},
-		Run: func(_ context.Context, _ menu.Caller, a userEditArgs, out *menu.Out[access.Account]) error {
+		Run: func(_ context.Context, caller menu.Caller, a userEditArgs, out *menu.Out[changedAccount]) error {
 			account, err := s.Account(a.User)
 			if err != nil {
 				return err
@@ -240,18 +240,40 @@ func userEdit(s accountService) *menu.Command {
 			if a.Payload != nil {
 				account.Payload = *a.Payload
 			}
-			return update(s, account, out)
+			return update(s, caller, account, out)
 		},
-		Text: accountText,
+		Text: changedText,
 	}.Command()
 }
 
-func update(s accountService, account access.Account, out *menu.Out[access.Account]) error {
-	if err := s.UpdateAccount(account); err != nil {
+// A changedAccount is an account after a change, and how many of its logins the change ended.
+type changedAccount struct {
+	access.Account
+	Ended int `json:"loginsEnded"`
+}
+
+func changedText(w io.Writer, c changedAccount) {
+	accountText(w, c.Account)
+	endedText(w, c)
+}
+
+// endedText says how many logins were ended.
+func endedText(w io.Writer, c changedAccount) {
+	switch {
+	case c.Ended == 1:
+		fmt.Fprintf(w, "1 login of %s was ended.\n", c.User)
+	case c.Ended > 1:
+		fmt.Fprintf(w, "%d logins of %s were ended.\n", c.Ended, c.User)
+	}
+}
+
+func update(s accountService, caller menu.Caller, account access.Account, out *menu.Out[changedAccount]) error {
+	ended, err := s.UpdateAccount(account, caller.Session)
+	if err != nil {
 		return err
 	}
 	out.Printf("User %s changed.\n", account.User)
-	return yieldAccount(s, account.User, out)
+	return yieldChanged(s, account.User, ended, out)
 }
 
 // yieldAccount yields an account as it is now.
@@ -261,6 +283,15 @@ func yieldAccount(s accountService, user string, out *menu.Out[access.Account]) 
 		return err
 	}
 	return out.Record(account)
+}
+
+// yieldChanged yields an account as it is now, after a change that ended so many of its logins.
+func yieldChanged(s accountService, user string, ended int, out *menu.Out[changedAccount]) error {
+	account, err := s.Account(user)
+	if err != nil {
+		return err
+	}
+	return out.Record(changedAccount{account, ended})
 }
 
 // blame names the argument at fault in an error that does not.
@@ -276,12 +307,13 @@ type userRoleArgs struct {
 }
 
 func userRole(s accountService) *menu.Command {
-	return menu.Spec[userRoleArgs, access.Account]{
-		Name:    "role",
-		Help:    "Change what a user may do.",
-		Details: "It holds at once, in sessions that are open too. A support account without an end gets one in 7 days.",
-		Role:    menu.Administrator,
-		Shape:   menu.Object,
+	return menu.Spec[userRoleArgs, changedAccount]{
+		Name: "role",
+		Help: "Change what a user may do.",
+		Details: "It holds at once, in sessions that are open too. Whoever may do less than before is logged out where a command of theirs runs, " +
+			"or SFTP. A support account without an end gets one in 7 days.",
+		Role:  menu.Administrator,
+		Shape: menu.Object,
 		Ask: func(_ context.Context, _ menu.Caller, a userRoleArgs, q *menu.Question) error {
 			if q.Name == "user" {
 				chooseUser(s, q)
@@ -295,7 +327,7 @@ func userRole(s accountService) *menu.Command {
 			q.Default = string(account.Role)
 			return nil
 		},
-		Run: func(_ context.Context, _ menu.Caller, a userRoleArgs, out *menu.Out[access.Account]) error {
+		Run: func(_ context.Context, caller menu.Caller, a userRoleArgs, out *menu.Out[changedAccount]) error {
 			account, err := s.Account(a.User)
 			if err != nil {
 				return err
@@ -304,9 +336,9 @@ func userRole(s accountService) *menu.Command {
 			if account.Role == menu.Support && account.Expires == nil {
 				account.Expires = until(new(supportDays * 24 * time.Hour))
 			}
-			return update(s, account, out)
+			return update(s, caller, account, out)
 		},
-		Text: accountText,
+		Text: changedText,
 	}.Command()
 }
 
@@ -316,7 +348,7 @@ type userDeleteArgs struct {
 }
 
 func userDelete(s accountService) *menu.Command {
-	return menu.Spec[userDeleteArgs, access.Account]{
+	return menu.Spec[userDeleteArgs, changedAccount]{
 		Name:  "delete",
 		Help:  "Remove a user; sessions of the user end.",
 		Role:  menu.Administrator,
@@ -333,17 +365,21 @@ func userDelete(s accountService) *menu.Command {
 			}
 			return nil
 		},
-		Run: func(_ context.Context, _ menu.Caller, a userDeleteArgs, out *menu.Out[access.Account]) error {
+		Run: func(_ context.Context, _ menu.Caller, a userDeleteArgs, out *menu.Out[changedAccount]) error {
 			account, err := s.Account(a.User)
 			if err != nil {
 				return err
 			}
-			if err := s.DeleteAccount(a.User); err != nil {
+			ended, err := s.DeleteAccount(a.User)
+			if err != nil {
 				return err
 			}
-			return out.Record(account)
+			return out.Record(changedAccount{account, ended})
 		},
-		Text: func(w io.Writer, a access.Account) { fmt.Fprintf(w, "User %s deleted.\n", a.User) },
+		Text: func(w io.Writer, c changedAccount) {
+			fmt.Fprintf(w, "User %s deleted.\n", c.User)
+			endedText(w, c)
+		},
 	}.Command()
 }
 
@@ -352,14 +388,8 @@ type userPasswordArgs struct {
 	Password menu.Secret `arg:"password,required" ask:"New password" help:"At least 8 characters."`
 }
 
-// passwordSet is an account with another password, and how many of its logins were ended.
-type passwordSet struct {
-	access.Account
-	Ended int `json:"loginsEnded"`
-}
-
 func userPassword(s accountService) *menu.Command {
-	return menu.Spec[userPasswordArgs, passwordSet]{
+	return menu.Spec[userPasswordArgs, changedAccount]{
 		Name:    "password",
 		Help:    "Give a user a new password; sessions of the user end.",
 		Details: "If it is your own account, the login by which you do this goes on.",
@@ -377,7 +407,7 @@ func userPassword(s accountService) *menu.Command {
 			}
 			return nil
 		},
-		Run: func(_ context.Context, caller menu.Caller, a userPasswordArgs, out *menu.Out[passwordSet]) error {
+		Run: func(_ context.Context, caller menu.Caller, a userPasswordArgs, out *menu.Out[changedAccount]) error {
 			ended, err := s.SetPassword(a.User, a.Password, caller.Session)
 			if err != nil {
 				return err
@@ -386,9 +416,9 @@ func userPassword(s accountService) *menu.Command {
 			if err != nil {
 				return err
 			}
-			return out.Record(passwordSet{account, ended})
+			return out.Record(changedAccount{account, ended})
 		},
-		Text: func(w io.Writer, p passwordSet) { passwordChanged(w, p.User, p.Ended) },
+		Text: func(w io.Writer, p changedAccount) { passwordChanged(w, p.User, p.Ended) },
 	}.Command()
 }
 
@@ -399,11 +429,12 @@ type userKeyArgs struct {
 }
 
 func userKey(s accountService) *menu.Command {
-	return menu.Spec[userKeyArgs, access.Account]{
-		Name:  "key",
-		Help:  "Add or remove a user's public keys.",
-		Role:  menu.Administrator,
-		Shape: menu.Object,
+	return menu.Spec[userKeyArgs, changedAccount]{
+		Name:    "key",
+		Help:    "Add or remove a user's public keys.",
+		Details: "Who logged in by a key that is removed is logged out; the login by which you do this goes on.",
+		Role:    menu.Administrator,
+		Shape:   menu.Object,
 		Ask: func(_ context.Context, _ menu.Caller, a userKeyArgs, q *menu.Question) error {
 			if q.Name == "user" {
 				chooseUser(s, q)
@@ -429,10 +460,11 @@ func userKey(s accountService) *menu.Command {
 			}
 			return nil
 		},
-		Run: func(_ context.Context, _ menu.Caller, a userKeyArgs, out *menu.Out[access.Account]) error {
+		Run: func(_ context.Context, caller menu.Caller, a userKeyArgs, out *menu.Out[changedAccount]) error {
+			var ended int
 			var err error
 			if a.Action == "delete" {
-				err = s.RemoveKey(a.User, a.Key)
+				ended, err = s.RemoveKey(a.User, a.Key, caller.Session)
 			} else {
 				_, err = s.AddKey(a.User, a.Key)
 			}
@@ -440,9 +472,9 @@ func userKey(s accountService) *menu.Command {
 				return err
 			}
 			out.Printf("The keys of %s are changed.\n", a.User)
-			return yieldAccount(s, a.User, out)
+			return yieldChanged(s, a.User, ended, out)
 		},
-		Text: accountText,
+		Text: changedText,
 	}.Command()
 }
 

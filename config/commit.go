@@ -36,9 +36,14 @@ type View struct {
 	// Underneath are the commits of others since the user began to change something, the oldest first.
 	Underneath []Commit
 	// Waiting is the commit that has to be confirmed, nil if none has.
-	Waiting *Commit
-	// Warnings are sentences about what the changes do beside what they say.
-	Warnings []string
+	Waiting  *Commit
+	Warnings []Warning
+}
+
+// A Warning is a sentence about what a change does beside what it says.
+type Warning struct {
+	Path Path // of the change
+	Text string
 }
 
 // A Saved is a file of the configuration directory.
@@ -46,6 +51,14 @@ type Saved struct {
 	Name  string    `json:"name"`
 	Bytes int64     `json:"bytes"`
 	Time  time.Time `json:"time"`
+}
+
+// SavedSuffix ends the name of each.
+const SavedSuffix = ".yaml"
+
+// Is reports whether the file is meant by a name, which may lack the suffix.
+func (s Saved) Is(name string) bool {
+	return name != "" && strings.TrimSuffix(name, SavedSuffix)+SavedSuffix == s.Name
 }
 
 // Underneath writes what commits changed, a line for each commit and change.

@@ -361,28 +361,39 @@ func (d *Daemon) checkExpiry(a access.Account) error {
 }
 
 // UpdateAccount changes full name, role, payload and the end of an account. Its sessions have the new role at once. An end that has
-// not changed may lie in the past; a new one may too, which ends the account's sessions.
-func (d *Daemon) UpdateAccount(a access.Account) error {
+// not changed may lie in the past; a new one may too, which ends the account's sessions. Whoever may do less than before is cut off in the
+// middle of what runs, which nobody asks for the role any more; not the login that the session by belongs to. It returns how many
+// logins were ended.
+func (d *Daemon) UpdateAccount(a access.Account, by string) (ended int, err error) {
 	if err := checkAccount(a); err != nil {
-		return err
+		return 0, err
 	}
 	if a.Expires == nil && a.Role == menu.Support {
-		return d.checkExpiry(a)
+		return 0, d.checkExpiry(a)
 	}
-	err := d.accounts.updateUser(a.User, func(u *user) error {
+	var before, after user
+	if err := d.accounts.updateUser(a.User, func(u *user) error {
+		before = *u
 		u.FullName, u.Role, u.Expires = a.FullName, a.Role, a.Expires
 		u.Payload = a.Payload || a.Role != menu.Support
+		after = *u
 		return nil
-	})
-	if err == nil && a.Expires != nil && !a.Expires.After(time.Now()) {
-		d.registry.endUser(a.User, "account expired")
+	}); err != nil {
+		return 0, d.plain("change the user", err)
 	}
-	return d.plain("change the user", err)
+	switch {
+	case after.expired(time.Now()):
+		return d.registry.endUser(a.User, "account expired"), nil
+	case !after.Role.Includes(before.Role) || before.Payload && !after.Payload:
+		return d.registry.endOthers(by, "rights taken away", func(l *login) bool { return l.user == a.User && d.registry.busy(l) }), nil
+	}
+	return 0, nil
 }
 
-// DeleteAccount removes an account and ends its sessions. The files of its captures stay; so does what the audit log says.
-func (d *Daemon) DeleteAccount(name string) error {
-	err := d.accounts.update(func(users map[string]user) error {
+// DeleteAccount removes an account and ends its logins, of which it returns the number. The files of its captures stay; so does what the
+// audit log says.
+func (d *Daemon) DeleteAccount(name string) (ended int, err error) {
+	err = d.accounts.update(func(users map[string]user) error {
 		if _, ok := users[name]; !ok {
 			return noSuchUser(name, users)
 		}
@@ -393,12 +404,12 @@ func (d *Daemon) DeleteAccount(name string) error {
 		if name == firstAdministrator {
 			d.forgetFirstPassword()
 		}
-		d.registry.endUser(name, "account deleted")
+		ended = d.registry.endUser(name, "account deleted")
 		d.guard.unlock(name)
 		d.histories.forget(name)
 		d.configuration.dropCandidate(name)
 	}
-	return d.plain("delete the user", err)
+	return ended, d.plain("delete the user", err)
 }
 
 // SetPassword gives an account another password and ends its logins: whoever is in by the old one may be why it is changed. The login that
@@ -420,11 +431,7 @@ func (d *Daemon) SetPassword(name string, password menu.Secret, by string) (ende
 	if name == firstAdministrator {
 		d.forgetFirstPassword()
 	}
-	keep := ""
-	if s, ok := d.registry.session(by); ok {
-		keep = s.login.id
-	}
-	return d.registry.endWhere("password changed", func(l *login) bool { return l.user == name && l.id != keep }), nil
+	return d.registry.endOthers(by, "password changed", func(l *login) bool { return l.user == name }), nil
 }
 
 // CheckPassword reports whether password is the account's, for somebody who is logged in and must prove it again. Guessing
@@ -463,18 +470,23 @@ func (d *Daemon) AddKey(name, line string) (access.Key, error) {
 	return k, d.plain("add the key", err)
 }
 
-// RemoveKey takes a public key from an account, by its fingerprint as access.Key has it. Sessions that began with it go on.
-func (d *Daemon) RemoveKey(name, fingerprint string) error {
-	return d.plain("remove the key", d.accounts.updateUser(name, func(u *user) error {
+// RemoveKey takes a public key from an account, by its fingerprint as access.Key has it, and ends the logins that began with it: whoever
+// has that key may be why it goes. The login that the session by belongs to goes on. It returns how many were ended.
+func (d *Daemon) RemoveKey(name, fingerprint, by string) (ended int, err error) {
+	if err := d.accounts.updateUser(name, func(u *user) error {
 		i := slices.IndexFunc(u.keys, func(k access.Key) bool {
 			return k.Fingerprint == fingerprint || k.Fingerprint == "SHA256:"+fingerprint
 		})
 		if i < 0 {
 			return &menu.Error{Kind: menu.NotFound, Argument: "key", Message: "The user " + name + " has no key with that fingerprint"}
 		}
+		fingerprint = u.keys[i].Fingerprint
 		u.Keys = slices.Delete(u.Keys, i, i+1)
 		return nil
-	}))
+	}); err != nil {
+		return 0, d.plain("remove the key", err)
+	}
+	return d.registry.endOthers(by, "key removed", func(l *login) bool { return l.user == name && l.key == fingerprint }), nil
 }
 
 // UnlockAccount forgets the failed logins of an account.

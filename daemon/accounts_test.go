@@ -226,17 +226,17 @@ func TestAccountLife(t *testing.T) {
 
 	// A new role counts in the session that is open.
 	a.Role, a.Expires = menu.Operator, nil
-	wantKind(t, d.UpdateAccount(a), 0)
+	wantKind(t, errorOf(d.UpdateAccount(a, "")), 0)
 	if now, err := d.Current(caller.Session); err != nil || now.Role != menu.Operator || !now.Payload {
 		t.Errorf("after the change the caller is %+v, %v", now, err)
 	}
-	wantKind(t, d.RemoveKey("sue", "SHA256:none"), menu.NotFound)
-	wantKind(t, d.RemoveKey("sue", k.Fingerprint), 0)
+	wantKind(t, errorOf(d.RemoveKey("sue", "SHA256:none", "")), menu.NotFound)
+	wantKind(t, errorOf(d.RemoveKey("sue", k.Fingerprint, caller.Session)), 0)
 	if d.KeyKnown(t.Context(), "sue", "192.0.2.1", key.Marshal()) {
 		t.Error("a removed key is known")
 	}
 
-	wantKind(t, d.DeleteAccount("sue"), 0)
+	wantKind(t, errorOf(d.DeleteAccount("sue")), 0)
 	select {
 	case <-ended:
 	default:
@@ -257,18 +257,18 @@ func TestLastAdministratorStays(t *testing.T) {
 	admin, _ := d.Account("admin")
 	demoted, expired, expiring := admin, admin, admin
 	demoted.Role, expired.Expires, expiring.Expires = menu.Operator, &past, &future
-	for _, err := range []error{d.DeleteAccount("admin"), d.UpdateAccount(demoted), d.UpdateAccount(expired), d.UpdateAccount(expiring)} {
+	for _, err := range []error{errorOf(d.DeleteAccount("admin")), errorOf(d.UpdateAccount(demoted, "")), errorOf(d.UpdateAccount(expired, "")), errorOf(d.UpdateAccount(expiring, ""))} {
 		wantKind(t, err, menu.State)
 	}
 	// One that cannot log in does not help, nor does one that will end.
 	wantKind(t, d.CreateAccount(access.Account{User: "second", Role: menu.Administrator}, ""), 0)
 	wantKind(t, d.CreateAccount(access.Account{User: "third", Role: menu.Administrator, Expires: &future}, "long enough!"), 0)
-	wantKind(t, d.DeleteAccount("admin"), menu.State)
+	wantKind(t, errorOf(d.DeleteAccount("admin")), menu.State)
 	_, line := ed25519Key(t)
 	k, err := d.AddKey("second", line)
 	wantKind(t, err, 0)
-	wantKind(t, d.DeleteAccount("admin"), 0)
-	wantKind(t, d.RemoveKey("second", k.Fingerprint), menu.State)
+	wantKind(t, errorOf(d.DeleteAccount("admin")), 0)
+	wantKind(t, errorOf(d.RemoveKey("second", k.Fingerprint, "")), menu.State)
 }
 
 func TestAccountsSurviveAFullDisk(t *testing.T) {

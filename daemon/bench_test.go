@@ -86,6 +86,9 @@ func logIn(t testing.TB, d *Daemon, name, source string) access.Login {
 	return l
 }
 
+// errorOf is the error of a call that returns something beside it.
+func errorOf[T any](_ T, err error) error { return err }
+
 // kindOf is the kind of an error that is for users; 0 for none.
 func kindOf(t testing.TB, err error) menu.Kind {
 	t.Helper()

@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -80,6 +81,116 @@ func TestPersistentCaptureGoesOn(t *testing.T) {
 	if s, _ := b.d.Capture("mail"); s.StopReason != capture.StoppedByUser {
 		t.Errorf("what a user stopped goes on: %+v", s)
 	}
+}
+
+// A capture that persists and has met its limit when the appliance dies has ended, for that reason: there is nothing to go on with.
+func TestPersistentCaptureThatHasMetItsLimit(t *testing.T) {
+	const packets, packet = 100, 14 + 20 + 8 + 6 // bytes
+	for name, c := range map[string]struct {
+		size int64
+		more bool // it goes on until the first packet that does not fit
+	}{
+		"to the byte":                 {size: 24 + packets*(16+packet)},
+		"less than a header is left":  {size: 24 + packets*(16+packet) + 20},
+		"less than a packet is left":  {size: 24 + packets*(16+packet) + 24 + 16},
+		"the next packet is too long": {size: 24 + packets*(16+packet) + 24 + 16 + 10, more: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := Options{Dir: prepare(t), Hostname: "mx1"}
+			d := start(t, o)
+			receiver, err := net.ListenPacket("udp4", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer receiver.Close()
+			sender, err := net.Dial("udp4", receiver.LocalAddr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer sender.Close()
+			filter := "udp dst port " + strings.TrimPrefix(receiver.LocalAddr().String(), "127.0.0.1:")
+			s, err := d.StartCapture(adminCaller, capture.Request{Name: "mail", Interfaces: []string{"lo"}, Filter: &filter, Persistent: yes(), Limits: capture.Limits{SizeBytes: c.size}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range packets {
+				sender.Write([]byte("packet"))
+			}
+			file := s.Files[0].Name
+			until(t, "all is on the disk", func() bool {
+				info, err := os.Stat(filepath.Join(o.Dir, "diagnostic", capture.PartName(file)))
+				return err == nil && info.Size() == 24+packets*(16+packet)
+			})
+			o.Dir = dead(t, o.Dir)
+			d = start(t, o)
+			if c.more {
+				until(t, "it goes on", func() bool { s, _ := d.Capture("mail"); return s.State == capture.Running && len(s.Files) == 2 })
+				sender.Write([]byte("packet"))
+			}
+			until(t, "it ends", func() bool {
+				s, _ := d.Capture("mail")
+				return s.State != capture.Running && s.StopReason != capture.Interrupted
+			})
+			s, err = d.Capture("mail")
+			if err != nil || s.StopReason != capture.SizeExceeded || s.State != capture.Stopped || s.Error != "" || s.PacketsWritten != packets || len(s.Files) != 1 || s.EndTime.IsZero() {
+				t.Fatalf("it ended as %+v, %v", s, err)
+			}
+			if n, _ := packetsOf(t, d, file); n != packets {
+				t.Errorf("its file has %d packets", n)
+			}
+			if left, err := d.captures.partNames(); err != nil || len(left) != 0 {
+				t.Errorf("%q are left, %v", left, err)
+			}
+		})
+	}
+}
+
+// A capture that the appliance's table has as running, on a disk that is low when it starts again: if its files were closed the capture
+// had ended, which the table had no room to say; else nobody knows what was first.
+func TestInterruptedOnADiskThatIsLow(t *testing.T) {
+	for name, c := range map[string]struct {
+		closed bool
+		want   capture.StopReason
+	}{"while it ran": {false, capture.Interrupted}, "after it had ended": {true, capture.DiskLow}} {
+		t.Run(name, func(t *testing.T) {
+			o := Options{Dir: prepare(t)}
+			b := newCaptureBed(t, o)
+			file := b.mustStart(capture.Request{Name: "mail", Interfaces: []string{"right"}}).Files[0].Name
+			left := dead(t, o.Dir)
+			table := filepath.Join(left, "captures.json")
+			text, err := os.ReadFile(table)
+			if err != nil {
+				t.Fatal(err)
+			}
+			// More than any disk has.
+			reserve := regexp.MustCompile(`"reserveBytes": [0-9]+`)
+			if err := os.WriteFile(table, reserve.ReplaceAll(text, []byte(`"reserveBytes": 1000000000000000000`)), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if c.closed {
+				part := filepath.Join(left, "diagnostic", capture.PartName(file))
+				if err := os.Rename(part, filepath.Join(left, "diagnostic", file)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			d := start(t, Options{Dir: left})
+			s, err := d.Capture("mail")
+			if err != nil || s.State != capture.Stopped || s.StopReason != c.want || len(s.Files) != 1 ||
+				!strings.Contains(s.Error, "started again") || !strings.Contains(s.Error, "reserve") {
+				t.Errorf("it is %+v, %v", s, err)
+			}
+		})
+	}
+}
+
+// dead is what kill -9 at this moment would leave of a data directory.
+func dead(t *testing.T, dir string) string {
+	t.Helper()
+	left := filepath.Join(t.TempDir(), "dead")
+	if err := os.CopyFS(left, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	return left
 }
 
 func TestPlannedCapture(t *testing.T) {

@@ -38,6 +38,19 @@ func (c *captures) unqueuedFor(r *record, target string, files []capture.FileInf
 	return names
 }
 
+// unqueued are the captures that have ended and whose files are not queued yet, as they are now.
+func (c *captures) unqueued() map[*record]capture.Status {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	found := map[*record]capture.Status{}
+	for _, r := range c.records {
+		if r.Unqueued && r.ended() {
+			found[r] = r.status()
+		}
+	}
+	return found
+}
+
 // lastGrows notes that the last file of a capture gets more packets, so that it has to be copied anew.
 func (c *captures) lastGrows(r *record, before capture.Status) {
 	if len(before.Files) == 0 {

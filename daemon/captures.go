@@ -16,6 +16,7 @@ import (
 
 	"diagsh/access"
 	"diagsh/capture"
+	"diagsh/capture/pcapfile"
 	"diagsh/menu"
 )
 
@@ -25,6 +26,7 @@ type captures struct {
 	path     string // of the diagnostic directory
 	store    string // captures.json
 	settings string // settings.json
+	volume   pcapfile.Volume
 
 	tasks *sync.WaitGroup // of the appliance; each capture that is reserved is one
 
@@ -43,17 +45,17 @@ type captures struct {
 
 // A record is one capture, running or ended.
 type record struct {
-	Status     capture.Status `json:"status"`           // as it ended; while it runs, as it was when the table was written
-	Spec       capture.Spec   `json:"spec"`             // what it was begun with
-	Management bool           `json:"management"`       // the packets of management sessions are in it
-	File       string         `json:"file"`             // the name that its file gets; those of several have numbers in it
-	Payload    bool           `json:"payload"`          // the files hold more than headers
-	Queued     map[string]int `json:"queued,omitempty"` // by target that wants all: the number of the last file that was queued for it
+	Status     capture.Status `json:"status"`             // as it ended; while it runs, as it was when the table was written
+	Spec       capture.Spec   `json:"spec"`               // what it was begun with
+	Management bool           `json:"management"`         // the packets of management sessions are in it
+	File       string         `json:"file"`               // the name that its file gets; those of several have numbers in it
+	Payload    bool           `json:"payload"`            // the files hold more than headers
+	Queued     map[string]int `json:"queued,omitempty"`   // by target that wants all: the number of the last file that was queued for it
+	Unqueued   bool           `json:"unqueued,omitempty"` // its files are not queued yet for the targets that want all
 	job        *capture.Job   // nil: it does not run
 	busy       bool           // somebody works on it: its job is being made, or its files are finished or removed
 	cancelled  chan struct{}  // closed when it is not to begin any more; nil unless it waits for its time
 	memory     int64          // that it has
-	unqueued   bool           // its files are not queued yet for the targets that want all
 }
 
 // status is the capture as it is now.
@@ -195,7 +197,7 @@ func (c *captures) began(r *record, job *capture.Job) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r.job, r.busy = job, false
-	r.unqueued = true
+	r.Unqueued = true
 	if c.closed { // The appliance began to stop meanwhile.
 		job.Stop(capture.Shutdown)
 	}
@@ -207,8 +209,8 @@ func (d *Daemon) await(r *record, job *capture.Job) {
 	<-job.Done()
 	s := job.Status()
 	d.captures.ended(r, job, s)
-	d.keepCaptures()
 	d.exportCapture(r, s)
+	d.keepCaptures()
 	if err := job.Err(); err != nil {
 		d.log.Error("a capture ended", "name", s.Name, "reason", s.StopReason, "error", err)
 	}

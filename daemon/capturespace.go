@@ -163,7 +163,7 @@ func (d *Daemon) expendable(r *record) bool {
 			return false
 		}
 	}
-	if r.unqueued && slices.ContainsFunc(d.Targets(), func(t capture.Target) bool { return t.Auto }) {
+	if r.Unqueued && slices.ContainsFunc(d.Targets(), func(t capture.Target) bool { return t.Auto }) {
 		return false
 	}
 	return r.ended() && r.Status.State != capture.NotStarted && !r.Spec.Keep && len(r.Status.Files) > 0
@@ -246,7 +246,7 @@ func (d *Daemon) trimRing(r *record) {
 	for {
 		c.mu.Lock()
 		s, keep := &r.Status, int(r.Spec.KeptFiles())
-		if !r.ended() || r.unqueued || keep == 0 || len(s.Files) <= keep || d.AwaitsExport(s.Files[0].Name) {
+		if !r.ended() || r.Unqueued || keep == 0 || len(s.Files) <= keep || d.AwaitsExport(s.Files[0].Name) {
 			c.mu.Unlock()
 			break
 		}

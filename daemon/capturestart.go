@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -10,7 +11,6 @@ import (
 	"diagsh/access"
 	"diagsh/capture"
 	"diagsh/capture/afpacket"
-	"diagsh/capture/pcapfile"
 	"diagsh/menu"
 )
 
@@ -62,7 +62,7 @@ func (d *Daemon) launch(r *record, interfaces []capture.Interface, f *captureFil
 		return nil, err
 	}
 	spec.RingBytes = ring
-	files, err := pcapfile.NewFiles(buffers)
+	files, err := d.captures.volume.NewFiles(buffers)
 	if err != nil {
 		return nil, err
 	}
@@ -203,15 +203,30 @@ func (d *Daemon) goOn(r *record, before *capture.Status, said string) {
 	if before != nil {
 		s = *before
 	}
-	e := menu.AsError(d.captureError("start the capture", err))
-	s.State, s.StopReason, s.Error, s.EndTime = capture.Error, capture.StartFailed, e.Message, time.Now()
+	var met *limitMetError
+	if errors.As(err, &met) {
+		s.State, s.StopReason = met.reason.State(), met.reason // and it ended when the appliance did
+	} else {
+		e := menu.AsError(d.captureError("start the capture", err))
+		s.State, s.StopReason, s.Error, s.EndTime = capture.Error, capture.StartFailed, e.Message, time.Now()
+	}
 	d.captures.notBegun(r, s)
 	d.keepCaptures()
 	d.recordEnd(s)
 	d.tasks.Done()
 }
 
+// limitMetError: a capture that was to go on has met a limit already.
+type limitMetError struct{ reason capture.StopReason }
+
+func (e *limitMetError) Error() string { return e.reason.Text() }
+
 func (d *Daemon) tryToGoOn(r *record, before *capture.Status) error {
+	if before != nil {
+		if reason := r.Spec.Met(*before, time.Now()); reason != "" {
+			return &limitMetError{reason}
+		}
+	}
 	interfaces, err := resolve(r.Spec.Interfaces)
 	if err != nil && r.Spec.OnInterfaceGone == capture.GoneWaits {
 		// Those that are missing join when they are there.
@@ -229,6 +244,11 @@ func (d *Daemon) tryToGoOn(r *record, before *capture.Status) error {
 		return err
 	}
 	_, err = d.launch(r, interfaces, f, before)
+	var spec *capture.SpecError
+	if before != nil && errors.As(err, &spec) && spec.Member == "sizeBytes" {
+		// The size was enough for the capture once: what is too little is what is left of it.
+		return &limitMetError{capture.SizeExceeded}
+	}
 	return err
 }
 

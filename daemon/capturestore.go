@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"diagsh/access"
 	"diagsh/capture"
 	"diagsh/capture/pcapfile"
@@ -101,7 +103,7 @@ func (d *Daemon) recover() {
 	for _, r := range c.records {
 		if r.Status.State == capture.Running {
 			r.Status.State, r.Status.StopReason = capture.Stopped, capture.Interrupted
-			r.unqueued = true
+			r.Unqueued = true
 			r.busy = true // Nobody deletes it before its files are finished.
 		}
 	}
@@ -116,6 +118,7 @@ func (d *Daemon) recover() {
 			}
 		}
 		d.recoverStrays()
+		d.exportUnqueued()
 		for _, r := range records {
 			d.resume(r)
 		}
@@ -128,27 +131,58 @@ func (d *Daemon) recover() {
 }
 
 func (d *Daemon) recoverRecord(r *record) {
-	files, err := d.captures.finishFiles(r)
+	low := d.captures.low(r.Spec)
+	files, closed, err := d.captures.finishFiles(r)
 	if err != nil {
 		d.log.Error("the files of an interrupted capture cannot be finished", "file", r.File, "error", err)
 	}
 	status := d.captures.recovered(r, files, err, d.lastSign)
-	d.keepCaptures()
+	if low != nil {
+		status = d.captures.ranOut(r, closed, low)
+	}
 	d.exportCapture(r, status)
+	d.keepCaptures()
 	d.recordEnd(status)
 }
 
+// low is why a capture could not write now for want of disk, or nil.
+func (c *captures) low(spec capture.Spec) error {
+	var s unix.Statfs_t
+	if err := unix.Statfs(c.path, &s); err != nil {
+		return nil
+	}
+	return spec.CheckReserve(int64(s.Bavail) * s.Bsize)
+}
+
+// ranOut notes that a capture of an appliance that ended is found on a disk that is low. If all its files were closed it had ended
+// before, and as the disk was low the table could not say so. If not, it is not known which was first, and both are said.
+func (c *captures) ranOut(r *record, closed bool, low error) capture.Status {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := &r.Status
+	if closed {
+		s.StopReason = capture.DiskLow
+	}
+	if s.Error == "" {
+		s.Error = "found when the appliance started again: " + low.Error()
+	}
+	return r.status()
+}
+
 // finishFiles finishes the files of a capture that was interrupted, and says what they hold, in the order of their numbers. Those
-// that were finished before are known.
-func (c *captures) finishFiles(r *record) ([]capture.FileInfo, error) {
+// that were finished before are known. closed says that all were, so that the capture had ended.
+func (c *captures) finishFiles(r *record) (files []capture.FileInfo, closed bool, err error) {
 	numbers, err := c.numbers(r)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	var files []capture.FileInfo
 	var first error
+	closed = len(numbers) > 0
 	for _, n := range numbers {
 		name := n.name
+		if _, err := c.files.Lstat(capture.PartName(name)); err == nil {
+			closed = false
+		}
 		known := slices.IndexFunc(r.Status.Files, func(f capture.FileInfo) bool { return f.Name == name })
 		if info, err := c.files.Lstat(name); err == nil && known >= 0 && info.Size() == r.Status.Files[known].Bytes {
 			files = append(files, r.Status.Files[known])
@@ -164,7 +198,7 @@ func (c *captures) finishFiles(r *record) ([]capture.FileInfo, error) {
 			c.files.Remove(info.Name) // it was begun, and nothing more
 		}
 	}
-	return files, first
+	return files, closed, first
 }
 
 // numbered is a file of a capture by its number.

@@ -67,7 +67,7 @@ func (d *Daemon) recoverConfiguration() {
 		next.rollBack("Commit %d was not confirmed before the appliance ended")
 		d.system(access.Event{User: "system", Source: localSource, Message: fmt.Sprintf("Commit %d was not confirmed before the appliance ended; it is rolled back", last.Number)})
 	}
-	if len(stale) == 0 && len(next.running()) == 0 && len(next.IPv6) == 0 {
+	if len(stale) == 0 && len(next.running()) == 0 && len(next.Lost) == 0 {
 		return
 	}
 	d.force(next, stale)
@@ -82,8 +82,8 @@ func (d *Daemon) force(next ledger, stale config.Document) {
 		d.log.Error("the network could not be read", "error", err)
 	}
 	steps := plan(c.network, stale, next.running(), state, next.Baseline)
-	if err := next.rememberIPv6(c.network, steps, c.ledger.Applying != nil); err != nil {
-		d.log.Error("the IPv6 settings of an interface could not be read", "error", err)
+	if err := next.rememberLosses(c.network, steps, c.ledger.Applying != nil); err != nil {
+		d.log.Error("what the kernel forgets could not be read", "error", err)
 	}
 	text := textOf(stale)
 	next.Applying = &text
@@ -96,7 +96,7 @@ func (d *Daemon) force(next ledger, stale config.Document) {
 		}
 	}
 	next = next.clone()
-	for _, f := range next.restoreIPv6(c.network) {
+	for _, f := range next.restoreLosses(c.network) {
 		d.notRestored(f)
 	}
 	next.Applying = nil
@@ -275,8 +275,8 @@ func (d *Daemon) transact(caller menu.Caller, view config.View, r config.Request
 	if err := reachable(c.network, caller, steps); err != nil && r.Confirm == 0 {
 		return config.Commit{}, err
 	}
-	if err := begun.rememberIPv6(c.network, steps, before.Applying != nil); err != nil {
-		return config.Commit{}, d.plain("read the IPv6 settings of an interface", err)
+	if err := begun.rememberLosses(c.network, steps, before.Applying != nil); err != nil {
+		return config.Commit{}, d.plain("read what the kernel forgets with the changes", err)
 	}
 	text := textOf(view.Candidate)
 	begun.Applying = &text
@@ -293,8 +293,8 @@ func (d *Daemon) transact(caller menu.Caller, view config.View, r config.Request
 		commit.Until = &until
 	}
 	done := begun.clone()
-	for _, f := range done.restoreIPv6(c.network) {
-		d.notRestored(f) // The MTU is right all the same, and the next start tries again.
+	for _, f := range done.restoreLosses(c.network) {
+		d.notRestored(f) // The commit holds all the same, and the next start tries again.
 	}
 	done.Applying = nil
 	done.last().Kept, done.last().Until = !r.Forget, nil
@@ -316,7 +316,7 @@ func (d *Daemon) transact(caller menu.Caller, view config.View, r config.Request
 // undone ends a commit whose steps are undone.
 func (d *Daemon) undone(before ledger, failure *stepError) error {
 	begun := d.configuration.ledger.clone()
-	for _, f := range begun.restoreIPv6(d.configuration.network) {
+	for _, f := range begun.restoreLosses(d.configuration.network) {
 		failure.undo = append(failure.undo, f.what+" ("+reason(f.err)+")")
 	}
 	d.log.Error("a commit failed", "step", failure.what, "error", failure.err, "undo", failure.undo)

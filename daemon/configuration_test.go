@@ -147,11 +147,14 @@ func (n *fakeNetwork) SetMulticast(reject bool) error {
 	})
 }
 
-// The IPv6 of a fake network is nothing that the kernel would forget.
-func (n *fakeNetwork) ReadIPv6(string) (links.IPv6, error)  { return links.IPv6{}, nil }
-func (n *fakeNetwork) RestoreIPv6(string, links.IPv6) error { return nil }
-func (n *fakeNetwork) Current(string, links.IPv6) bool      { return true }
-func (n *fakeNetwork) Toward(netip.Addr) string             { return "eth0" }
+// Of a fake network the kernel forgets nothing.
+func (n *fakeNetwork) ReadIPv6(string) (f links.Forgotten, err error)        { return f, nil }
+func (n *fakeNetwork) ReadLink(string) (f links.Forgotten, err error)        { return f, nil }
+func (n *fakeNetwork) ReadSourced(netip.Addr) (f links.Forgotten, err error) { return f, nil }
+func (n *fakeNetwork) Recent(links.Forgotten) bool                           { return true }
+func (n *fakeNetwork) SameLink(string, links.Forgotten) bool                 { return true }
+func (n *fakeNetwork) Restore(string, links.Forgotten) error                 { return nil }
+func (n *fakeNetwork) Toward(netip.Addr) string                              { return "eth0" }
 
 // summary is the state of the network in a form that can be compared.
 func (n *fakeNetwork) summary() string {
@@ -583,14 +586,20 @@ func TestSavedConfigurations(t *testing.T) {
 	d := start(t, Options{Dir: prepare(t), network: newFakeNetwork(), Hostname: "mx1"})
 	loads(t, d, anna, "hostname: saved\n")
 	commits(t, d, anna, config.Request{})
-	if s, err := d.SaveConfiguration("mine"); err != nil || s.Name != "mine.yaml" || s.Bytes == 0 {
+	if s, err := d.SaveConfiguration("mine", false); err != nil || s.Name != "mine.yaml" || s.Bytes == 0 {
 		t.Fatal(s, err)
 	}
-	if s, err := d.SaveConfiguration(""); err != nil || !strings.HasPrefix(s.Name, "saved-20") {
+	if s, err := d.SaveConfiguration("", false); err != nil || !strings.HasPrefix(s.Name, "saved-20") {
 		t.Fatal(s, err)
+	}
+	if _, err := d.SaveConfiguration("mine.yaml", false); err == nil || !strings.Contains(err.Error(), "There is mine.yaml of ") {
+		t.Errorf("a file is replaced unasked: %v", err)
+	}
+	if _, err := d.SaveConfiguration("mine.yaml", true); err != nil {
+		t.Error(err)
 	}
 	for _, name := range []string{"../users", ".hidden", "a/b", strings.Repeat("x", 65), "a\nb"} {
-		if _, err := d.SaveConfiguration(name); menu.AsError(err) == nil || menu.AsError(err).Argument != "name" {
+		if _, err := d.SaveConfiguration(name, false); menu.AsError(err) == nil || menu.AsError(err).Argument != "name" {
 			t.Errorf("saved as %q: %v", name, err)
 		}
 		if err := d.LoadSaved(anna, name); menu.AsError(err) == nil || menu.AsError(err).Kind != menu.NotFound {
@@ -639,7 +648,7 @@ func TestChangesGoWithTheirUser(t *testing.T) {
 	d := start(t, Options{Dir: prepare(t), network: newFakeNetwork()})
 	ops := menu.Caller{User: "ops"}
 	loads(t, d, ops, "hostname: theirs\n")
-	if err := d.DeleteAccount("ops"); err != nil {
+	if _, err := d.DeleteAccount("ops"); err != nil {
 		t.Fatal(err)
 	}
 	if v := d.Configuration(ops); len(v.Changes) != 0 {

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"slices"
 	"strconv"
@@ -29,9 +28,9 @@ type ledger struct {
 	Applying *documentText `json:"applying,omitempty"`
 	// Baseline is what settings of the machine were before the first commit that changed them, and become when none says otherwise.
 	Baseline []baselineSetting `json:"baseline"`
-	// IPv6 is what interfaces had before a commit took their MTU below the least of IPv6, by name. It is here before the kernel
-	// forgets it, and until the interface has it again.
-	IPv6 map[string]links.IPv6 `json:"ipv6,omitempty"`
+	// Lost is what the kernel forgot with changes that commits made. It is here before the kernel forgets it, and until the machine
+	// has it again.
+	Lost []loss `json:"lost,omitempty"`
 }
 
 // A documentText is a document as YAML.
@@ -86,7 +85,7 @@ func (l ledger) write() error {
 }
 
 func (l ledger) clone() ledger {
-	l.Commits, l.Baseline, l.IPv6 = slices.Clone(l.Commits), slices.Clone(l.Baseline), maps.Clone(l.IPv6)
+	l.Commits, l.Baseline, l.Lost = slices.Clone(l.Commits), slices.Clone(l.Baseline), slices.Clone(l.Lost)
 	return l
 }
 

@@ -26,10 +26,13 @@ type network interface {
 	RemoveLoopback(netip.Addr) error
 	SetMulticast(reject bool) error
 
-	// What the kernel forgets of a link below links.LeastIPv6MTU, and its giving back.
-	ReadIPv6(name string) (links.IPv6, error)
-	RestoreIPv6(name string, v links.IPv6) error
-	Current(name string, v links.IPv6) bool
+	// What the kernel forgets with such a change, and its giving back.
+	ReadIPv6(name string) (links.Forgotten, error)
+	ReadLink(name string) (links.Forgotten, error)
+	ReadSourced(netip.Addr) (links.Forgotten, error)
+	Recent(links.Forgotten) bool
+	SameLink(name string, f links.Forgotten) bool
+	Restore(name string, f links.Forgotten) error
 	Toward(netip.Addr) string
 }
 
@@ -39,8 +42,8 @@ type step struct {
 	what  string // as the rest of "could not"
 	do    func() error
 	undo  func() error
-	// losesIPv6 is the interface from which the kernel takes IPv6 with this step.
-	losesIPv6 string
+	// forgets is what the kernel forgets with this step; nil if nothing.
+	forgets *loss
 }
 
 // The order of steps: a VLAN is never above its parent's MTU, and its parent is there before it and longer.
@@ -79,6 +82,9 @@ func (p *planner) add(order int, what string, do, undo func() error) {
 	p.steps = append(p.steps, step{order: order, what: what, do: do, undo: undo})
 }
 
+// forgets says what the kernel forgets with the step that was added last.
+func (p *planner) forgets(what loss) { p.steps[len(p.steps)-1].forgets = &what }
+
 func (p *planner) vlans() {
 	for _, v := range p.stale.VLANs() {
 		l, there := p.state.Link(v.Name)
@@ -90,6 +96,7 @@ func (p *planner) vlans() {
 			func() error {
 				return errors.Join(p.m.AddVLAN(l.Name, l.Parent, l.VLAN), p.m.SetMTU(l.Name, l.MTU))
 			})
+		p.forgets(loss{VLAN: &config.VLAN{Name: l.Name, Parent: l.Parent, ID: l.VLAN}})
 	}
 	for _, v := range p.wanted.VLANs() {
 		if l, there := p.state.Link(v.Name); there && isVLAN(l, v) {
@@ -146,7 +153,7 @@ func (p *planner) mtu(l links.Link, name, value string, isNew bool) {
 		}
 		p.add(order, what, do, func() error { return p.m.SetMTU(name, l.MTU) })
 		if l.MTU >= links.LeastIPv6MTU && mtu < links.LeastIPv6MTU {
-			p.steps[len(p.steps)-1].losesIPv6 = name
+			p.forgets(loss{IPv6Of: name})
 		}
 	}
 }
@@ -157,6 +164,7 @@ func (p *planner) loopback() {
 		if a := netip.MustParseAddr(old); slices.Contains(p.state.Loopback(), a) {
 			p.add(changeLoopback, "take the address "+old+" from the loopback interface",
 				func() error { return p.m.RemoveLoopback(a) }, func() error { return p.m.AddLoopback(a) })
+			p.forgets(loss{Loopback: a})
 		}
 	}
 	if wanted != "" {

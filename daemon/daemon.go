@@ -269,6 +269,7 @@ func (d *Daemon) sweep(ctx context.Context) {
 		}
 		d.registry.endIdle(d.effective.Load().idle)
 		d.endExpired()
+		d.exportUnqueued()
 		d.deleteOld(time.Now())
 		d.captures.keepAgain()
 		d.budgets.tell(leftOutEvery)

@@ -37,6 +37,7 @@ type exports struct {
 	targets []storedTarget
 	queue   []*capture.Export
 	resting map[string]time.Time // until when targets are left alone that could not be reached
+	ending  *capture.Export      // is over, which the disk does not know yet
 }
 
 // A storedTarget is a target with its secret.
@@ -321,30 +322,45 @@ func (d *Daemon) exportFile(r *record, name, file string) {
 }
 
 // exportCapture queues the files of a capture that has just ended, for the targets that want all, unless that was done as they
-// closed. If somebody goes on with the capture already, its next end is time enough.
+// closed. If somebody goes on with the capture already, its next end is time enough. The table is to be written after it: as long as
+// the disk does not know that the files are queued, the table on it says that they are not.
 func (d *Daemon) exportCapture(r *record, s capture.Status) {
+	queued := true
 	for _, t := range d.Targets() {
 		if t.Auto {
-			d.enqueueAuto(r, s.Name, d.captures.unqueuedFor(r, t.Name, s.Files), t.Name)
+			queued = d.enqueueAuto(r, s.Name, d.captures.unqueuedFor(r, t.Name, s.Files), t.Name) && queued
 		}
 	}
 	d.captures.mu.Lock()
-	if r.ended() {
-		r.unqueued = false
+	if r.ended() && queued {
+		r.Unqueued = false
 	}
 	d.captures.mu.Unlock()
 	d.trimRing(r)
 }
 
-func (d *Daemon) enqueueAuto(r *record, name string, files []string, target string) {
+// exportUnqueued queues the files of captures that ended while that was not possible.
+func (d *Daemon) exportUnqueued() {
+	unqueued := d.captures.unqueued()
+	for r, status := range unqueued {
+		d.exportCapture(r, status)
+	}
+	if len(unqueued) > 0 {
+		d.keepCaptures()
+	}
+}
+
+// enqueueAuto tells whether the disk knows that the files are queued.
+func (d *Daemon) enqueueAuto(r *record, name string, files []string, target string) bool {
 	if len(files) == 0 {
-		return
+		return true
 	}
 	if _, err := d.enqueue(name, files, target, systemOwner); err != nil {
 		d.log.Error("the files of a capture cannot be queued for their target", "name", name, "target", target, "error", err)
-		return
+		return false
 	}
 	d.captures.wasQueued(r, target, files[len(files)-1])
+	return true
 }
 
 // systemOwner is who asks for the copies that a target's own setting asks for.
@@ -377,12 +393,13 @@ func (d *Daemon) enqueue(of string, files []string, target, owner string) ([]cap
 	return added, nil
 }
 
-// AwaitsExport reports whether a file still has to be copied: until then nothing but a user may delete it.
+// AwaitsExport reports whether a file still has to be copied, or the disk does not know yet that it was: until then nothing but a user
+// may delete it.
 func (d *Daemon) AwaitsExport(file string) bool {
 	x := d.exports
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return slices.ContainsFunc(x.queue, func(e *capture.Export) bool { return e.File == file && !finished(e) })
+	return slices.ContainsFunc(x.queue, func(e *capture.Export) bool { return e.File == file && (!finished(e) || e == x.ending) })
 }
 
 // countExports says in statuses how many of their files still have to be copied.
@@ -474,10 +491,14 @@ func (d *Daemon) export(ctx context.Context, e *capture.Export) {
 		}
 	}
 	now := *e
+	x.ending = e
 	x.mu.Unlock()
 	if err := x.keepQueue(); err != nil {
 		d.log.Error("the queue of copies cannot be written", "error", err)
 	}
+	x.mu.Lock()
+	x.ending = nil
+	x.mu.Unlock()
 	if err != nil {
 		d.log.Warn("a file was not copied", "file", now.File, "target", now.Target, "try", now.Tries, "error", err, "cause", errors.Unwrap(err))
 	}

@@ -7,7 +7,9 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
@@ -28,7 +30,8 @@ type store struct {
 	open  bool
 	files map[string][]byte
 	order []string
-	puts  int // that were refused too
+	puts  int    // that were refused too
+	takes func() // called when a file is there, before the answer; may be nil
 }
 
 func newStore(t *testing.T) *store {
@@ -54,6 +57,9 @@ func (s *store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.puts++
 	s.files[path.Base(r.URL.Path)] = content
 	s.order = append(s.order, path.Base(r.URL.Path))
+	if s.takes != nil {
+		s.takes()
+	}
 }
 
 func (s *store) opens() {
@@ -255,6 +261,70 @@ func TestWhatWaitsIsCopiedAfterARestart(t *testing.T) {
 	}
 	if next != packets || len(away.has()) != 5 || len(b.d.Exports()) != 5 {
 		t.Errorf("%d packets in %q; the queue is %+v", next, away.has(), b.d.Exports())
+	}
+}
+
+// A file whose copy is confirmed goes when the queue that says so is on the disk, and not before: else an appliance that dies in between
+// would look for a file that is gone, and say that it was not copied.
+func TestAFileStaysUntilItsCopyIsWrittenDown(t *testing.T) {
+	b := newCaptureBed(t, Options{Dir: prepare(t)})
+	there := newStore(t)
+	there.opens()
+	b.mustStart(capture.Request{Name: "mail", Interfaces: []string{"right"}})
+	b.sendNumbered(0, 10)
+	if _, err := b.d.StopCapture(adminCaller, "mail"); err != nil {
+		t.Fatal(err)
+	}
+	there.target(b, "there")
+	file := b.d.captures.records[0].Status.Files[0].Name
+	there.takes = b.d.exports.storing.Lock // The queue cannot be written for a while.
+	if _, err := b.d.ExportPackets(adminCaller, "mail", "there"); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the copy is confirmed", func() bool { return b.d.Exports()[0].State == capture.ExportDone })
+	if !b.d.AwaitsExport(file) {
+		t.Error("the file may go, and the queue on the disk says that it is still to be copied")
+	}
+	b.d.exports.storing.Unlock()
+	until(t, "the file may go", func() bool { return !b.d.AwaitsExport(file) })
+}
+
+// Files that could not be queued when they closed are queued as soon as the queue can be written: by the appliance that runs, and by
+// the next one if that one dies before.
+func TestFilesThatCouldNotBeQueuedAreCopied(t *testing.T) {
+	o := Options{Dir: configured(t, prepare(t), "captures: {keepFor: 24h}")}
+	b := newCaptureBed(t, o)
+	there := newStore(t)
+	there.opens()
+	there.target(b, "there")
+	b.mustStart(capture.Request{Name: "mail", Interfaces: []string{"right"}})
+	b.sendNumbered(0, 10)
+	obstacle := filepath.Join(o.Dir, ".exports.json.new")
+	if err := os.Mkdir(obstacle, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s, err := b.d.StopCapture(adminCaller, "mail")
+	if err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the table says that it ended", func() bool {
+		table, err := os.ReadFile(filepath.Join(o.Dir, "captures.json"))
+		return err == nil && bytes.Contains(table, []byte(capture.StoppedByUser))
+	})
+	b.d.deleteOld(time.Now().Add(48 * time.Hour)) // which leaves the file
+
+	left := dead(t, o.Dir)
+	for _, dir := range []string{o.Dir, left} {
+		if err := os.Remove(filepath.Join(dir, ".exports.json.new")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.d.exportUnqueued()
+	until(t, "the copy", func() bool { return len(there.has()) == 1 })
+	b.ns.Do(t, func() { start(t, Options{Dir: left}) })
+	until(t, "the copy by the next one", func() bool { return len(there.has()) == 2 })
+	if n := numberedPackets(t, there.content(s.Files[0].Name), 0); n != 10 {
+		t.Errorf("the copy has %d packets", n)
 	}
 }
 

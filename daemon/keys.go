@@ -2,6 +2,8 @@ package daemon
 
 import (
 	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/base64"
 	"strings"
 	"unicode"
 
@@ -63,4 +65,13 @@ func parseKey(line string) (access.Key, ssh.PublicKey, error) {
 		text += " " + comment
 	}
 	return access.Key{Type: key.Type(), Fingerprint: ssh.FingerprintSHA256(key), Comment: comment, Text: text}, key, nil
+}
+
+// fingerprintOf is the fingerprint of a key in the SSH wire format, as access.Key has it; empty where there is none.
+func fingerprintOf(key []byte) string {
+	if key == nil {
+		return ""
+	}
+	sum := sha256.Sum256(key)
+	return "SHA256:" + base64.RawStdEncoding.EncodeToString(sum[:])
 }

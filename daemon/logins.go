@@ -51,10 +51,15 @@ func (d *Daemon) Login(ctx context.Context, c access.Credentials) (access.Login,
 	if u.First && method == access.Password {
 		d.forgetFirstPassword()
 	}
-	l, err := d.registry.login(u.User, u.Role, c.Source, method)
+	l, err := d.registry.login(u.User, u.Role, c.Source, method, fingerprintOf(c.Key))
 	if err != nil {
 		d.recordRefusal(c, method, err.Error())
 		return access.Login{}, err
+	}
+	// What opened the account may have been taken from it in this moment, when there was no login yet to end.
+	if now, _ := d.accounts.get(u.User); c.Key != nil && !now.hasKey(l.key) || c.Key == nil && now.Password != u.Password {
+		d.registry.logout(l.id, "the "+method+" was changed")
+		return access.Login{}, refusal
 	}
 	caller, err := d.callerOf(l, l.id)
 	if err != nil { // The account went away in this moment.
@@ -167,7 +172,7 @@ func (d *Daemon) Local(uid uint32) (menu.Caller, <-chan struct{}, func(), error)
 		return menu.Caller{}, nil, nil, menu.Errorf(menu.Denied, "The user id %d of this machine has no account on the appliance", uid).
 			WithHint("Name it under localUsers in the configuration, or use sudo")
 	}
-	l, err := d.registry.login(name, role, localSource, access.Socket)
+	l, err := d.registry.login(name, role, localSource, access.Socket, "")
 	if err != nil {
 		return menu.Caller{}, nil, nil, err
 	}

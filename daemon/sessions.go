@@ -34,6 +34,7 @@ type login struct {
 	role   menu.Role // when it began
 	source string
 	method string
+	key    string // fingerprint of the public key that opened it; empty where none did
 	began  time.Time
 	before *access.Visit // the user's login before this one
 
@@ -66,10 +67,10 @@ func newRegistry(l limits, visits *visitLog, record func(access.Event)) *registr
 
 // login begins one. Administrators are not bound by the limit on all logins, so that nobody can keep them out; no user has more
 // logins than sessions. Root on the machine is bound by neither.
-func (r *registry) login(user string, role menu.Role, source, method string) (*login, error) {
+func (r *registry) login(user string, role menu.Role, source, method, key string) (*login, error) {
 	r.writing.Lock()
 	defer r.writing.Unlock()
-	l := &login{user: user, role: role, source: source, method: method, began: time.Now()}
+	l := &login{user: user, role: role, source: source, method: method, key: key, began: time.Now()}
 	if v, ok := r.visits.last(user); ok {
 		l.before = &v
 	}
@@ -179,9 +180,28 @@ func (r *registry) logout(id, reason string) {
 	r.endWhere(reason, func(l *login) bool { return l.id == id })
 }
 
-// endUser ends all logins of a user.
-func (r *registry) endUser(user, reason string) {
-	r.endWhere(reason, func(l *login) bool { return l.user == user })
+// endUser ends all logins of a user and counts them.
+func (r *registry) endUser(user, reason string) int {
+	return r.endWhere(reason, func(l *login) bool { return l.user == user })
+}
+
+// endOthers is endWhere without the login that the session by belongs to.
+func (r *registry) endOthers(by, reason string, chosen func(*login) bool) int {
+	keep := ""
+	if s, ok := r.session(by); ok {
+		keep = s.login.id
+	}
+	return r.endWhere(reason, func(l *login) bool { return l.id != keep && chosen(l) })
+}
+
+// busy reports whether a login is in the middle of something: a command runs, or files are read. Called under mu.
+func (r *registry) busy(l *login) bool {
+	for _, s := range r.sessions {
+		if s.login == l && (s.kind == "sftp" || len(s.running) > 0) {
+			return true
+		}
+	}
+	return false
 }
 
 // endWhere ends logins, writes it down and counts them. A reason that a login was given earlier stands.

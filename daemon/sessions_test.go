@@ -11,6 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"golang.org/x/crypto/ssh"
+
 	"diagsh/access"
 	"diagsh/menu"
 )
@@ -138,7 +140,7 @@ func TestExpiry(t *testing.T) {
 		a, _ := d.Account("help")
 		soon := time.Now().Add(time.Hour)
 		a.Expires = &soon
-		wantKind(t, d.UpdateAccount(a), 0)
+		wantKind(t, errorOf(d.UpdateAccount(a, "")), 0)
 		_, err := d.AddKey("help", line)
 		wantKind(t, err, 0)
 		l := logIn(t, d, "help", "192.0.2.1")
@@ -229,7 +231,7 @@ func TestGreeting(t *testing.T) {
 		t.Errorf("the account is %+v", a)
 	}
 	// Whoever gets the name later has not logged in yet.
-	wantKind(t, d.DeleteAccount("ops"), 0)
+	wantKind(t, errorOf(d.DeleteAccount("ops")), 0)
 	wantKind(t, d.CreateAccount(access.Account{User: "ops", Role: menu.ReadOnly}, "long enough!"), 0)
 	if a, _ := d.Account("ops"); a.LastLogin != nil {
 		t.Errorf("a new account has logged in: %+v", a)
@@ -269,14 +271,63 @@ func TestAccountChangesEndSessions(t *testing.T) {
 	a, _ := d.Account("ops")
 	past := time.Now().Add(-time.Second)
 	a.Expires = &past
-	if wantKind(t, d.UpdateAccount(a), 0); !isClosed(ended) {
+	if wantKind(t, errorOf(d.UpdateAccount(a, "")), 0); !isClosed(ended) {
 		t.Error("an account that is ended has a session")
 	}
 	a.Expires = nil
-	wantKind(t, d.UpdateAccount(a), 0)
+	wantKind(t, errorOf(d.UpdateAccount(a, "")), 0)
 	_, ended = begin("ops")
-	if wantKind(t, d.DeleteAccount("ops"), 0); !isClosed(ended) {
+	if wantKind(t, errorOf(d.DeleteAccount("ops")), 0); !isClosed(ended) {
 		t.Error("an account that is deleted has a session")
+	}
+}
+
+// A key that is removed ends what was begun with it, and nothing else; fewer rights end what is being done with the greater ones.
+func TestTakenKeysAndRightsEndLogins(t *testing.T) {
+	d := start(t, Options{Dir: prepare(t)})
+	stolen, line := ed25519Key(t)
+	k, err := d.AddKey("ops", line)
+	wantKind(t, err, 0)
+	kept, line := ed25519Key(t)
+	_, err = d.AddKey("ops", line)
+	wantKind(t, err, 0)
+	begin := func(kind string, key ssh.PublicKey) (string, <-chan struct{}) {
+		t.Helper()
+		c := access.Credentials{User: "ops", Source: "192.0.2.1", Password: "ops-secret"}
+		if key != nil {
+			c.Key, c.Password = key.Marshal(), ""
+		}
+		l, err := d.Login(t.Context(), c)
+		wantKind(t, err, 0)
+		caller, ended, _, err := d.Attach(l.ID, kind)
+		wantKind(t, err, 0)
+		return caller.Session, ended
+	}
+	_, thief := begin("shell", stolen)
+	_, copying := begin("sftp", stolen)
+	own, ownEnded := begin("shell", stolen)
+	_, other := begin("sftp", kept)
+	_, typed := begin("shell", nil)
+	if n, err := d.RemoveKey("ops", k.Fingerprint, own); n != 2 || err != nil || !isClosed(thief) || !isClosed(copying) {
+		t.Errorf("%d logins were ended, %v", n, err)
+	}
+	if isClosed(ownEnded) || isClosed(other) || isClosed(typed) {
+		t.Error("a login ended that began otherwise, or in which the key was removed")
+	}
+
+	running, runningEnded := begin("shell", kept)
+	defer d.Running(running, "packetcapture watch")()
+	ops, _ := d.Account("ops")
+	ops.Role = menu.Administrator
+	if n, err := d.UpdateAccount(ops, ""); n != 0 || err != nil {
+		t.Errorf("a greater role ends %d logins, %v", n, err)
+	}
+	ops.Role = menu.ReadOnly
+	if n, err := d.UpdateAccount(ops, ""); n != 2 || err != nil || !isClosed(runningEnded) || !isClosed(other) || isClosed(typed) {
+		t.Errorf("a lesser role ends %d logins, %v", n, err)
+	}
+	if n, err := d.DeleteAccount("ops"); n != 2 || err != nil || !isClosed(typed) || !isClosed(ownEnded) {
+		t.Errorf("the deletion ends %d logins, %v", n, err)
 	}
 }
 
@@ -380,7 +431,7 @@ func TestHistory(t *testing.T) {
 	if h := d.Greeting(menu.Caller{User: "../users.json"}).History; h != nil {
 		t.Errorf("a file outside is read as a history: %q", h)
 	}
-	wantKind(t, d.DeleteAccount("ops"), 0)
+	wantKind(t, errorOf(d.DeleteAccount("ops")), 0)
 	if _, err := os.Stat(path); !os.IsNotExist(err) {
 		t.Error("the history of a deleted account is there")
 	}
@@ -418,7 +469,7 @@ func TestManyAtOnce(t *testing.T) {
 		for n := range 10 {
 			name := fmt.Sprintf("new%d", n)
 			wantKind(t, d.CreateAccount(access.Account{User: name, Role: menu.ReadOnly}, ""), 0)
-			wantKind(t, d.DeleteAccount(name), 0)
+			wantKind(t, errorOf(d.DeleteAccount(name)), 0)
 		}
 	})
 	all.Wait()

@@ -71,43 +71,47 @@ func (m *Menu) Complete(ctx context.Context, caller Caller, at []string, line st
 func (c *Command) complete(ctx context.Context, caller Caller, words []Word, partial string, quoted bool, found *Completion) {
 	given := Arguments{}
 	args := reflect.New(c.argType).Elem()
-	first := true
+	first := true // the main parameter's bare value may still come
 	words = c.leading(given, words)
 	for name, value := range given {
-		_ = c.param(name).set(args, value)
+		_ = c.param(name).set(args, value) // a wrong value is refused when the line is run
+	}
+	take := func(p *Param, value string, used int) {
+		given[p.Name] = value
+		_ = p.set(args, value)
+		words = words[used:]
 	}
 	for len(words) > 0 {
-		if p, value, carried := c.flag(words[0]); p != nil {
+		word := words[0]
+		if p, value, carried := c.flag(word); p != nil {
 			switch {
-			case !carried && len(words) == 1:
+			case carried:
+				take(p, value, 1)
+			case len(words) == 1:
 				c.values(ctx, caller, args, p, partial, quoted, found)
 				return
-			case !carried:
-				value, words = words[1].Text, words[1:]
+			default:
+				take(p, words[1].Text, 2)
 			}
-			given[p.Name] = value
-			_ = p.set(args, value)
-			words, first = words[1:], first && !p.Main
+			first = first && !p.Main
 			continue
 		}
-		p := c.param(words[0].Text)
+		p := c.param(word.Text)
 		if p == nil {
-			p = c.abbreviated(words[0].Text)
+			p = c.abbreviated(word.Text)
 		}
 		if p == nil {
-			if main := c.main(); first && main != nil {
-				given[main.Name] = words[0].Text
-				_ = main.set(args, words[0].Text)
-				words, first = words[1:], false
-				continue
+			main, next := c.main(), c.next(given)
+			switch {
+			case first && main != nil:
+				take(main, word.Text, 1)
+				first = false
+			case next != nil:
+				take(next, word.Text, 1)
+			default:
+				return
 			}
-			if next := c.next(given); next != nil {
-				given[next.Name] = words[0].Text
-				_ = next.set(args, words[0].Text)
-				words = words[1:]
-				continue
-			}
-			return
+			continue
 		}
 		if len(words) == 1 {
 			c.values(ctx, caller, args, p, partial, quoted, found)
@@ -117,15 +121,12 @@ func (c *Command) complete(ctx context.Context, caller Caller, words []Word, par
 			}
 			return
 		}
+		first = false
 		if c.switchedOn(p, words[1:]) {
-			given[p.Name] = "yes"
-			_ = p.set(args, "yes")
-			words, first = words[1:], false
-			continue
+			take(p, "yes", 1)
+		} else {
+			take(p, words[1].Text, 2)
 		}
-		given[p.Name] = words[1].Text
-		_ = p.set(args, words[1].Text) // a wrong value is refused when the line is run
-		words, first = words[2:], false
 	}
 	if main := c.main(); first && main != nil {
 		c.values(ctx, caller, args, main, partial, quoted, found)

@@ -127,7 +127,7 @@ func (m *Menu) lookup(top *Menu, w Word, abbreviate bool, usable func(Item) bool
 		}
 	}
 	if near := Nearest(w.Text, suggested); near != "" {
-		return nil, e.WithHint("Did you mean %s", near+"?")
+		return nil, e.WithHint("Did you mean %s?", near)
 	}
 	switch place := top.placeOf(w.Text, usable); {
 	case len(place) == 0:
@@ -166,57 +166,62 @@ func (c *Command) arguments(words []Word, abbreviate bool) (Arguments, error) {
 		if words = rest; len(words) == 0 {
 			break
 		}
-		first = first && (c.main() == nil || args[c.main().Name] == "")
-		if !words[0].Quoted && c.likeFlag(words[0].Text) {
-			return nil, c.unknownFlag(words[0].Text)
+		word, main := words[0], c.main()
+		first = first && (main == nil || args[main.Name] == "")
+		if !word.Quoted && c.likeFlag(word.Text) {
+			return nil, c.unknownFlag(word.Text)
 		}
-		p := c.param(words[0].Text)
-		if p == nil && abbreviate && !words[0].Quoted && (!first || c.main() == nil || len(words) > 1) {
-			p = c.abbreviated(words[0].Text)
-		}
-		if p != nil && !words[0].Quoted && c.switchedOn(p, words[1:]) {
+		if p := c.keyword(word, abbreviate && (!first || main == nil || len(words) > 1)); p != nil {
+			value, used := "yes", 1
+			switch {
+			case c.switchedOn(p, words[1:]):
+			case len(words) > 1:
+				value, used = words[1].Text, 2
+			default:
+				return nil, Wrong(p.Name, "The value of %s is missing", p.Name).WithHint("Write %s", p.pair())
+			}
 			if _, twice := args[p.Name]; twice {
 				return nil, Wrong(p.Name, "%s is given twice", p.Name)
 			}
-			args[p.Name] = "yes"
-			words = words[1:]
+			args[p.Name], words = value, words[used:]
 			continue
 		}
-		if p != nil && !words[0].Quoted && len(words) > 1 {
-			if _, twice := args[p.Name]; twice {
-				return nil, Wrong(p.Name, "%s is given twice", p.Name)
-			}
-			args[p.Name] = words[1].Text
-			words = words[2:]
-			continue
+		next := c.next(args)
+		switch {
+		case first && main != nil:
+			next = main
+		case next == nil, c.looksLikePair(words), !next.fits(word.Text) && c.mistypedKeyword(args, words) != nil:
+			return nil, c.notUnderstood(args, words)
 		}
-		main := c.main()
-		if first && main != nil && (p == nil || words[0].Quoted) {
-			args[main.Name] = words[0].Text
-			words = words[1:]
-			continue
-		}
-		if next := c.next(args); next != nil && (p == nil || words[0].Quoted) && !c.looksLikePair(words) &&
-			(next.fits(words[0].Text) || c.mistypedKeyword(args, words) == nil) {
-			args[next.Name] = words[0].Text
-			words = words[1:]
-			continue
-		}
-		if p != nil && !words[0].Quoted {
-			return nil, Wrong(p.Name, "The value of %s is missing", p.Name).WithHint("Write %s", p.pair())
-		}
-		e := c.unknownArgument(words[0].Text)
-		if mistyped := c.mistypedKeyword(args, words); mistyped != nil {
-			e = mistyped
-		}
-		for name := range args {
-			if c.param(name).Assisted {
-				return nil, e.WithHint("If %s is meant to have several words, put them in quotes", name)
-			}
-		}
-		return nil, e
+		args[next.Name], words = word.Text, words[1:]
 	}
 	return args, nil
+}
+
+// keyword is the parameter whose keyword a word is, or, for people at a prompt, the beginning of one. What is quoted is a value.
+func (c *Command) keyword(word Word, abbreviate bool) *Param {
+	if word.Quoted {
+		return nil
+	}
+	p := c.param(word.Text)
+	if p == nil && abbreviate {
+		p = c.abbreviated(word.Text)
+	}
+	return p
+}
+
+// notUnderstood says what is wrong with a word that is neither a keyword nor a value that may stand here.
+func (c *Command) notUnderstood(args Arguments, words []Word) error {
+	e := c.mistypedKeyword(args, words)
+	if e == nil {
+		e = c.unknownArgument(words[0].Text)
+	}
+	for name := range args {
+		if c.param(name).Assisted {
+			return e.WithHint("If %s is meant to have several words, put them in quotes", name)
+		}
+	}
+	return e
 }
 
 // switchedOn says that the keyword of a yes or no stands alone, at the end or before another keyword: then it means yes. A confirmation
@@ -270,7 +275,7 @@ func (c *Command) unknownArgument(word string) *Error {
 		return e.WithHint("It takes none")
 	}
 	if near := Nearest(word, names); near != "" {
-		return e.WithHint("Did you mean %s", near+"?")
+		return e.WithHint("Did you mean %s?", near)
 	}
 	return e.WithHint("It takes %s", strings.Join(names, ", "))
 }

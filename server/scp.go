@@ -205,7 +205,7 @@ func (c *scpSource) sendFolder(kind kind) error {
 	if err != nil {
 		return c.warn(menu.AsError(err).Error())
 	}
-	if err := c.header(folderEntry(folder)); err != nil {
+	if err := c.header(theFolder()); err != nil {
 		return err
 	}
 	for _, f := range files {

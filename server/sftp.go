@@ -322,7 +322,7 @@ func (s *sftpServer) stat(id uint32, path string, p *sftpPacket) {
 	case nothing:
 		s.fail(id, noSuchFile())
 	case rootFolder, diagnosticFolder:
-		s.attributes(id, folderEntry(folder))
+		s.attributes(id, theFolder())
 	default:
 		f, err := s.files.Stat(name)
 		if err != nil {
@@ -352,7 +352,7 @@ func (s *sftpServer) opendir(id uint32, path string, p *sftpPacket) {
 	if p.bad(s, id) || s.full(id) || s.fullOfFolders(id) {
 		return
 	}
-	h := &sftpHandle{entry: folderEntry(folder)}
+	h := &sftpHandle{entry: theFolder()}
 	switch kind, _ := locate(path); kind {
 	case nothing:
 		s.fail(id, noSuchFile())
@@ -361,7 +361,7 @@ func (s *sftpServer) opendir(id uint32, path string, p *sftpPacket) {
 		s.status(id, fxFailure, "This is a file, not a folder.")
 		return
 	case rootFolder:
-		h.names = []entry{folderEntry(folder)}
+		h.names = []entry{theFolder()}
 	default:
 		files, err := list(s.files)
 		if err != nil {

@@ -73,7 +73,7 @@ type entry struct {
 	time   time.Time
 }
 
-func folderEntry(name string) entry { return entry{name: name, folder: true, time: time.Now()} }
+func theFolder() entry { return entry{name: folder, folder: true, time: time.Now()} }
 
 func fileEntry(f access.File) entry { return entry{name: f.Name, bytes: f.Bytes, time: f.Modified} }
 

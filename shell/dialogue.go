@@ -219,16 +219,17 @@ func (s *shell) secret(q *menu.Question) (string, error) {
 	}
 }
 
-// lines reads a text of several lines, up to a line with a single full stop.
+// lines reads a text of several lines, up to Ctrl-D or a line with a single full stop. Ctrl-D before the first line leaves, as at any
+// question; a connection that is cut ends no text.
 func (s *shell) lines(q *menu.Question) (string, error) {
-	s.printf("%s (end with a line that holds only a full stop)\n", q.Text)
+	s.printf("%s (end with Ctrl-D or a line that holds only a full stop)\n", q.Text)
 	var all []string
 	for {
 		line, err := s.terminal.ReadLine(term.Line{Prompt: "> ", Help: func(string, int) string { return explainQuestion(q) }})
-		if err != nil {
+		if err != nil && (len(all) == 0 || err != term.ErrEnd) {
 			return "", s.left(err)
 		}
-		if line == "." {
+		if err == term.ErrEnd || line == "." {
 			return strings.Join(all, "\n"), nil
 		}
 		all = append(all, line)

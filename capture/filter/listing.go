@@ -46,7 +46,7 @@ func (in Instruction) listing(n int) string {
 	return fmt.Sprintf("(%03d) %-8s %s", n, name, operand)
 }
 
-// operandForms are the ways the listing writes the operand of an instruction.
+// An operandForm is how the listing writes the operand of an instruction.
 // The numbers are signed in all forms but the hexadecimal one, as in libpcap.
 type operandForm string
 

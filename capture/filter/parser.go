@@ -55,7 +55,7 @@ func (p *parser) parseAll() (tree node, err *Error) {
 	if u.kind != unitTerm {
 		p.notATerm(u)
 	}
-	tree, _ = p.chainFrom(u)
+	tree = p.chainFrom(u)
 	if t := p.peek(); t.kind != tokenEnd {
 		p.unexpected("and, or, or the end of the expression")
 	}
@@ -178,7 +178,7 @@ func (p *parser) notATerm(u unit) {
 }
 
 // chainFrom parses what follows a first term: any number of and/or with a term or an identifier.
-func (p *parser) chainFrom(first unit) (node, qualifiers) {
+func (p *parser) chainFrom(first unit) node {
 	q := first.q
 	var c *chain
 	for {
@@ -199,9 +199,9 @@ func (p *parser) chainFrom(first unit) (node, qualifiers) {
 		c.rest = append(c.rest, link{or: k == tokenOr, term: u.node})
 	}
 	if c == nil {
-		return first.node, q
+		return first.node
 	}
-	return c, q
+	return c
 }
 
 // unit parses one unit.  Identifiers are accepted only where the grammar has a left neighbour that
@@ -278,7 +278,7 @@ func (p *parser) parenthesis(q qualifiers, identifiers bool) unit {
 	more := p.peek().kind == tokenAnd || p.peek().kind == tokenOr
 	switch {
 	case u.kind == unitTerm:
-		u.node, _ = p.chainFrom(u)
+		u.node = p.chainFrom(u)
 		u.q = q
 	case u.kind == unitArithmetic && more, u.kind == unitNumber && more && !identifiers:
 		p.notATerm(u)

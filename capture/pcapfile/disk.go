@@ -34,6 +34,7 @@ type disk struct {
 	fill   int
 	begun  int // bytes of the buffer that are written or about to be
 
+	promised atomic.Int64 // bytes that the file has at most until free is asked for again
 	flushing atomic.Bool  // a flush is on its way
 	written  atomic.Int64 // bytes of the file that the kernel has
 	failure  atomic.Pointer[error]
@@ -86,6 +87,8 @@ func openDisk(files *Files, dir *os.Root, name string, behind, most int64) (*dis
 	if d.direct, err = dir.OpenFile(name, os.O_WRONLY|unix.O_DIRECT, 0); err != nil {
 		d.direct = nil
 	}
+	d.promised.Store(behind + files.ahead)
+	files.volume.add(d)
 	return d, nil
 }
 
@@ -137,18 +140,28 @@ func (d *disk) failed() error {
 	return nil
 }
 
-// free is the room for others than root on the disk when all is written.
-func (d *disk) free() (int64, error) {
+// free is the room for others than root on the disk when all is written, by the other captures
+// of the volume what they may write until they ask. This one may write ahead more until then.
+func (d *disk) free(ahead int64) (int64, error) {
+	// Before the others are looked at, so that of two that ask at once one sees the other.
+	d.files.ahead = ahead
+	d.promised.Store(d.size() + ahead)
+	// Before the disk is, so that what is written meanwhile counts twice and not never.
+	coming := d.files.volume.coming()
 	var s unix.Statfs_t
 	if err := unix.Fstatfs(int(d.file.Fd()), &s); err != nil {
 		return 0, err
 	}
-	return int64(s.Bavail)*s.Bsize - (d.size() - max(d.written.Load(), d.allocated.Load())), nil
+	return int64(s.Bavail)*s.Bsize - coming + ahead, nil
 }
+
+// taken is how much of the disk the file has, written or not.
+func (d *disk) taken() int64 { return max(d.written.Load(), d.allocated.Load()) }
 
 // end has what is left written. Nothing can be added then.
 func (d *disk) end() {
 	d.finished = make(chan struct{})
+	d.promised.Store(d.size())
 	d.files.work <- span{disk: d, buffer: d.number, base: d.base, from: d.begun, to: d.fill, last: true, finished: d.finished}
 }
 
@@ -166,6 +179,7 @@ func (d *disk) finish() error {
 			d.failure.Store(&err)
 		}
 	}
+	d.files.volume.remove(d)
 	if d.direct != nil {
 		d.direct.Close()
 	}

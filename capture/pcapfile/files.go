@@ -17,6 +17,8 @@ import (
 // When one cannot be written, nothing is written behind it, to no file: what one file
 // lacks would else be missing in the middle of all, where the disk had room again.
 type Files struct {
+	volume *Volume
+	ahead  int64 // bytes that the capture may write until it asks for the free disk again
 	memory *memory
 	work   chan span  // for the writing goroutine
 	sync   chan *disk // for the one that waits for the disk's cache
@@ -27,8 +29,11 @@ type Files struct {
 // largest ring that a capture gets unasked, the appliance stays below 120 MB.
 const DefaultBuffers = 36 << 20
 
+// NewFiles makes the files of a capture that is alone on its disk.
+func NewFiles(bytes int64) (*Files, error) { return new(Volume).NewFiles(bytes) }
+
 // NewFiles takes so many bytes for buffers, DefaultBuffers if 0.
-func NewFiles(bytes int64) (*Files, error) {
+func (v *Volume) NewFiles(bytes int64) (*Files, error) {
 	if bytes == 0 {
 		bytes = DefaultBuffers
 	}
@@ -38,7 +43,7 @@ func NewFiles(bytes int64) (*Files, error) {
 		return nil, err
 	}
 	// Room for every buffer and a flush: sending hardly ever waits.
-	f := &Files{memory: m, work: make(chan span, number+2), sync: make(chan *disk, 1)}
+	f := &Files{volume: v, memory: m, work: make(chan span, number+2), sync: make(chan *disk, 1)}
 	f.ended.Go(f.write)
 	f.ended.Go(f.synchronise)
 	return f, nil

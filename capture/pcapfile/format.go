@@ -108,7 +108,7 @@ func appendInterface(b []byte, h capture.FileHeader, i capture.Interface) []byte
 	return endBlock(b, start)
 }
 
-// appendStatistics appends the counters of an interface, always statisticsSize bytes.
+// appendStatistics appends the counters of an interface, at most statisticsSize bytes.
 // unit is the length of the unit of its time stamps in nanoseconds, delivered how many of
 // its packets are in the section.
 func appendStatistics(b []byte, id int, c capture.Counters, delivered uint64, start, end time.Time, unit int64) []byte {
@@ -130,14 +130,17 @@ func appendStatistics(b []byte, id int, c capture.Counters, delivered uint64, st
 		code  uint16
 		value uint64
 	}{
-		// The first two are what dumpcap writes and most tools show. Like libpcap's
-		// counters they begin behind the filter.
-		{statisticsReceive, c.Received + c.Dropped},
+		// What the interface counted is before the filter; what it dropped for want of
+		// room is, as in the files of dumpcap, what was dropped on the way to us.
+		{statisticsReceive, c.Seen},
 		{statisticsDrop, c.Dropped},
 		{statisticsAccept, c.Received + c.Dropped},
 		{statisticsOSDrop, c.Dropped},
 		{statisticsDeliver, delivered},
 	} {
+		if counter.code == statisticsReceive && counter.value == 0 {
+			continue // it is not known
+		}
 		b = order.AppendUint64(option(b, counter.code), counter.value)
 	}
 	b = order.AppendUint32(b, optionEnd)

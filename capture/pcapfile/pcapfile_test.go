@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"diagsh/capture"
+	"diagsh/internal/disktest"
 	"diagsh/internal/netnstest"
 
 	"github.com/google/gopacket"
@@ -210,7 +211,7 @@ func TestSizeLimitIncludesTheEnd(t *testing.T) {
 			if !errors.Is(err, capture.ErrSizeLimit) {
 				t.Fatalf("limit %d: %v", limit, err)
 			}
-			info, err := w.Close(make([]capture.Counters, 2))
+			info, err := w.Close([]capture.Counters{{Seen: 1}, {Seen: 1}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -221,6 +222,16 @@ func TestSizeLimitIncludesTheEnd(t *testing.T) {
 			if stat.Size() > limit || stat.Size() < limit-52 || info.Bytes != stat.Size() || info.Packets != int64(n) {
 				t.Errorf("limit %d: %d bytes, %+v", limit, stat.Size(), info)
 			}
+		}
+	}
+}
+
+func TestWhatIsNotKnownIsNotInTheStatistics(t *testing.T) {
+	received := words(order, uint16(statisticsReceive), uint16(8))
+	for seen, want := range map[uint64]bool{0: false, 1: true} {
+		block := appendStatistics(nil, 0, capture.Counters{Seen: seen, Received: 1}, 1, time.Unix(0, 0), time.Unix(0, 0), 1)
+		if got := bytes.Contains(block, received); got != want || len(block) > statisticsSize {
+			t.Errorf("%d packets were seen: the block has their number: %v; it is of %d bytes", seen, got, len(block))
 		}
 	}
 }
@@ -312,6 +323,66 @@ func TestDirectWritesRefused(t *testing.T) {
 	if got, _ := readAll(t, path); len(got) != len(all) {
 		t.Errorf("%d packets of %d", len(got), len(all))
 	}
+}
+
+// What the files of other captures on the volume have in memory, and may get until they ask, is not free; when it is on the disk it does
+// not count twice.
+func TestFreeCountsWhatOthersHaveInMemory(t *testing.T) {
+	path := t.TempDir()
+	disktest.Tmpfs(t, path, "64m")
+	dir, err := os.OpenRoot(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
+	var volume Volume
+	file := func(name string) capture.File {
+		files, err := volume.NewFiles(16 << 20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := files.Create(dir, name, header(capture.PCAP))
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.(*Writer).own = files
+		return f
+	}
+	a, b := file("a"), file("b")
+	flushed(t, a.(*Writer))
+	flushed(t, b.(*Writer))
+	defer a.Close(nil)
+	free := func() int64 {
+		t.Helper()
+		n, err := a.Free(1 << 20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	near := func(what string, got, want int64) {
+		t.Helper()
+		if got < want-2*page || got > want+2*page {
+			t.Errorf("%s: %d bytes are free, want %d", what, got, want)
+		}
+	}
+	empty := free()
+	if _, err := b.Write(packets(1000, 1500)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Free(0); err != nil {
+		t.Fatal(err)
+	}
+	size := b.Info().Bytes
+	near("in memory", free(), empty-size)
+	b.Free(4 << 20)
+	near("and what may come", free(), empty-size-4<<20)
+	flushed(t, b.(*Writer))
+	near("on the disk", free(), empty-size-4<<20)
+	if _, err := b.Close(nil); err != nil {
+		t.Fatal(err)
+	}
+	near("when it is closed", free(), empty-size)
 }
 
 func TestWriteErrorLeavesWholeFile(t *testing.T) {

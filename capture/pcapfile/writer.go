@@ -50,7 +50,8 @@ func (f *Files) create(dir *os.Root, name string, h capture.FileHeader, before c
 	size, max := int64(1<<63-1), int64(1<<63-1)
 	if h.MaxBytes != capture.Unlimited {
 		size, max = h.MaxBytes, h.MaxBytes-int64(end)
-		if least := before.Bytes + int64(len(begin)); max < least {
+		// A file that no packet fits in is not begun.
+		if least := before.Bytes + int64(len(begin)+recordSize(h.Format, 1)); max < least {
 			return nil, &capture.SpecError{
 				Member: "sizeBytes",
 				Text:   fmt.Sprintf("%d bytes are too few for the capture file; it needs at least %d", h.MaxBytes, least+int64(end)),
@@ -138,7 +139,7 @@ func (w *Writer) Write(batch []capture.Packet) (int, error) {
 	}
 	for i := range batch {
 		p := &batch[i]
-		size := w.size(p)
+		size := recordSize(w.header.Format, len(p.Data))
 		if w.disk.size()+int64(size) > w.max {
 			return i, capture.ErrSizeLimit
 		}
@@ -155,12 +156,12 @@ func (w *Writer) Write(batch []capture.Packet) (int, error) {
 	return len(batch), nil
 }
 
-// size is that of a packet's record.
-func (w *Writer) size(p *capture.Packet) int {
-	if w.header.Format == capture.PCAP {
-		return pcapRecordSize + len(p.Data)
+// recordSize is that of the record of a packet of so many bytes.
+func recordSize(format capture.Format, bytes int) int {
+	if format == capture.PCAP {
+		return pcapRecordSize + bytes
 	}
-	return blockFrameSize + packetFixedSize + len(p.Data) + padding(len(p.Data)) + packetTailSize
+	return blockFrameSize + packetFixedSize + bytes + padding(bytes) + packetTailSize
 }
 
 // encode writes a packet's record where it goes. One in thousands goes over the end
@@ -267,7 +268,7 @@ func (w *Writer) Flush() (pending bool, err error) {
 }
 
 // Free implements capture.File.
-func (w *Writer) Free() (int64, error) { return w.disk.free() }
+func (w *Writer) Free(ahead int64) (int64, error) { return w.disk.free(ahead) }
 
 // End implements capture.Ender.
 func (w *Writer) End(counters []capture.Counters) {

@@ -1,37 +1,54 @@
 package summary
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // clock counts packets and bytes by time, in parts that become longer as the whole does,
 // so that their number is bounded and no packet is looked at twice.
 type clock struct {
 	begin int64 // of the first part
-	part  int64 // nanoseconds; a power of two times the first
+	part  int64 // nanoseconds
 	count [parts]tally
 	last  int // the last part that was used
 	some  bool
 }
 
 const (
-	parts     = 512
-	firstPart = int64(time.Millisecond)
+	parts = 512
 
-	// graph is how many parts a Rate has at most.
-	graph = 64
+	// columns is how many parts a Rate has at most: enough for a wide terminal.
+	columns = 128
 )
+
+// A span is a length of time that is easily said.
+type span struct {
+	time.Duration
+	part bool // a part may be as long: it is a whole multiple of the one before that may
+}
+
+var spans = []span{
+	{time.Microsecond, true}, {2 * time.Microsecond, true}, {5 * time.Microsecond, false},
+	{10 * time.Microsecond, true}, {20 * time.Microsecond, true}, {50 * time.Microsecond, false},
+	{100 * time.Microsecond, true}, {200 * time.Microsecond, true}, {500 * time.Microsecond, false},
+	{time.Millisecond, true}, {2 * time.Millisecond, true}, {5 * time.Millisecond, false},
+	{10 * time.Millisecond, true}, {20 * time.Millisecond, true}, {50 * time.Millisecond, false},
+	{100 * time.Millisecond, true}, {200 * time.Millisecond, true}, {500 * time.Millisecond, false},
+	{time.Second, true}, {2 * time.Second, true}, {5 * time.Second, false}, {10 * time.Second, true}, {20 * time.Second, true}, {30 * time.Second, false},
+	{time.Minute, true}, {2 * time.Minute, true}, {5 * time.Minute, false}, {10 * time.Minute, true}, {20 * time.Minute, true}, {30 * time.Minute, false},
+	{time.Hour, true}, {2 * time.Hour, true}, {4 * time.Hour, false}, {6 * time.Hour, true}, {12 * time.Hour, true},
+	{24 * time.Hour, true}, {48 * time.Hour, true}, {5 * 24 * time.Hour, false}, {10 * 24 * time.Hour, true},
+}
 
 func (c *clock) add(at, length int64) {
 	if !c.some {
-		c.begin, c.part, c.some = at, firstPart, true
+		c.begin, c.part, c.some = at, int64(spans[0].Duration), true
 	}
 	// Packets before the first are rare, and come soon before it: of several interfaces.
 	n := max(at-c.begin, 0) / c.part
 	for n >= parts {
-		for i := range parts / 2 {
-			c.count[i] = tally{c.count[2*i].packets + c.count[2*i+1].packets, c.count[2*i].bytes + c.count[2*i+1].bytes}
-		}
-		clear(c.count[parts/2:])
-		c.part, c.last = c.part*2, c.last/2
+		c.lengthen()
 		n = max(at-c.begin, 0) / c.part
 	}
 	c.last = max(c.last, int(n))
@@ -39,21 +56,64 @@ func (c *clock) add(at, length int64) {
 	c.count[n].bytes += length
 }
 
-// rate is the count in at most graph parts.
+// lengthen puts parts together to longer ones.
+func (c *clock) lengthen() {
+	factor := int64(2) // behind all that have a name
+	for _, s := range spans {
+		if s.part && int64(s.Duration) > c.part {
+			factor = int64(s.Duration) / c.part
+			break
+		}
+	}
+	var longer [parts]tally
+	for i, t := range c.count {
+		longer[int64(i)/factor].add(t)
+	}
+	c.count, c.part, c.last = longer, c.part*factor, c.last/int(factor)
+}
+
+func (t *tally) add(other tally) {
+	t.packets += other.packets
+	t.bytes += other.bytes
+}
+
+// rate is the count in at most columns parts.
 func (c *clock) rate() Rate {
 	r := Rate{Packets: []int64{}, Bytes: []int64{}}
 	if !c.some {
 		return r
 	}
-	step := (c.last + graph) / graph
-	for from := 0; from <= c.last; from += step {
-		var t tally
-		for _, part := range c.count[from:min(from+step, parts)] {
-			t.packets += part.packets
-			t.bytes += part.bytes
-		}
+	for _, t := range c.count[:c.last+1] {
 		r.Packets, r.Bytes = append(r.Packets, t.packets), append(r.Bytes, t.bytes)
 	}
-	r.IntervalSeconds = (time.Duration(c.part) * time.Duration(step)).Seconds()
-	return r
+	r.IntervalSeconds = time.Duration(c.part).Seconds()
+	return r.Within(columns)
+}
+
+// Interval is how long each part is.
+func (r Rate) Interval() time.Duration {
+	return time.Duration(r.IntervalSeconds * float64(time.Second)).Round(spans[0].Duration)
+}
+
+// Within is the same in at most so many parts, as many as there are of a length that is
+// easily said.
+func (r Rate) Within(most int) Rate {
+	if len(r.Packets) <= most {
+		return r
+	}
+	interval := r.Interval()
+	factor := (len(r.Packets) + most - 1) / most
+	if i := slices.IndexFunc(spans, func(s span) bool { return s.Duration%interval == 0 && int(s.Duration/interval) >= factor }); i >= 0 {
+		factor = int(spans[i].Duration / interval)
+	}
+	return Rate{(interval * time.Duration(factor)).Seconds(), together(r.Packets, factor), together(r.Bytes, factor)}
+}
+
+// together adds up so many at a time.
+func together(counts []int64, factor int) []int64 {
+	sums := make([]int64, (len(counts)+factor-1)/factor)
+	for i, n := range counts {
+		sums[i/factor] += n
+	}
+	return sums
 }

@@ -194,7 +194,21 @@ func TestRate(t *testing.T) {
 			packets += r.Packets[i]
 			bytes += r.Bytes[i]
 		}
-		if span := float64(len(r.Packets)) * r.IntervalSeconds; packets != 1000 || bytes != 10000 || len(r.Packets) > graph || span < float64(step)/1e9*999 || span > float64(step)/1e9*4000+1 {
+		if !slices.ContainsFunc(spans, func(s span) bool { return s.Duration == r.Interval() }) {
+			t.Errorf("step %d: a part is %v long", step, r.Interval())
+		}
+		for _, most := range []int{100, 10, 1} {
+			packets, bytes := int64(0), int64(0)
+			few := r.Within(most)
+			for i := range few.Packets {
+				packets += few.Packets[i]
+				bytes += few.Bytes[i]
+			}
+			if len(few.Packets) > most || packets != 1000 || bytes != 10000 || few.Interval()%r.Interval() != 0 {
+				t.Errorf("step %d: within %d it is %+v", step, most, few)
+			}
+		}
+		if span := float64(len(r.Packets)) * r.IntervalSeconds; packets != 1000 || bytes != 10000 || len(r.Packets) > columns || span < float64(step)/1e9*999 || span > float64(step)/1e9*4000+1 {
 			t.Errorf("step %d: %d packets of %d bytes in %d parts of %v s", step, packets, bytes, len(r.Packets), r.IntervalSeconds)
 		}
 	}

@@ -6,13 +6,12 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/guptarohit/asciigraph"
-
 	"diagsh/capture/summary"
 )
 
-// Summary writes what there is to say about packets, with a graph of their rate.
-func Summary(w io.Writer, s *summary.Summary) {
+// Summary writes what there is to say about packets, with a graph of their number over the time that is no wider than so many columns; 0
+// if nobody knows how wide the terminal is.
+func Summary(w io.Writer, s *summary.Summary, columns int) {
 	if s.Packets == 0 {
 		fmt.Fprintln(w, "There is no packet.")
 		return
@@ -20,10 +19,13 @@ func Summary(w io.Writer, s *summary.Summary) {
 	fmt.Fprintf(w, "Packets:     %d (%s on the wire, %s captured)\n", s.Packets, Bytes(s.Bytes), Bytes(s.Captured))
 	fmt.Fprintf(w, "First:       %s\n", clock(s.First))
 	fmt.Fprintf(w, "Last:        %s\n", clock(s.Last))
-	if s.Seconds >= 1 {
-		fmt.Fprintf(w, "Span:        %s, %.1f packets/s, %s/s\n", s.Last.Sub(s.First).Round(time.Millisecond), float64(s.Packets)/s.Seconds, Bytes(int64(float64(s.Bytes)/s.Seconds)))
+	switch span := s.Last.Sub(s.First); {
+	case span >= time.Second:
+		fmt.Fprintf(w, "Span:        %s, %.1f packets/s, %s/s\n", span.Round(time.Millisecond), float64(s.Packets)/s.Seconds, Bytes(int64(float64(s.Bytes)/s.Seconds)))
+	case span > 0: // too short for what would be a second
+		fmt.Fprintf(w, "Span:        %s\n", span)
 	}
-	rate(w, s)
+	graph(w, s, columns)
 	counts(w, "PROTOCOL", s.Protocols)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	if len(s.Talkers) > 0 {
@@ -66,18 +68,4 @@ func counts(w io.Writer, heading string, list []summary.Count) {
 		fmt.Fprintf(t, "%s\t%d\t%s\n", c.Name, c.Packets, Bytes(c.Bytes))
 	}
 	t.Flush()
-}
-
-// rate draws packets a second over the time, if there is a time.
-func rate(w io.Writer, s *summary.Summary) {
-	if len(s.Rate.Packets) < 2 {
-		return
-	}
-	points := make([]float64, len(s.Rate.Packets))
-	for i, n := range s.Rate.Packets {
-		points[i] = float64(n) / s.Rate.IntervalSeconds
-	}
-	interval := time.Duration(s.Rate.IntervalSeconds * float64(time.Second))
-	fmt.Fprintf(w, "\nPackets a second, each column %s:\n", interval)
-	fmt.Fprintln(w, asciigraph.Plot(points, asciigraph.Height(6), asciigraph.LowerBound(0), asciigraph.Precision(0)))
 }

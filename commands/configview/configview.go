@@ -4,6 +4,7 @@ package configview
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -18,7 +19,7 @@ type Editor interface {
 	EditConfiguration(caller menu.Caller, edit func(config.Document) error) error
 }
 
-// Edit changes the caller's pending configuration and yields what is pending that was not before.
+// Edit changes the caller's pending configuration and yields what is pending that was not before, after the warnings about it.
 func Edit(s Editor, caller menu.Caller, out *menu.Out[config.Change], edit func(config.Document) error) error {
 	return Yield(s, caller, out, func() error { return s.EditConfiguration(caller, edit) })
 }
@@ -29,7 +30,14 @@ func Yield(s Editor, caller menu.Caller, out *menu.Out[config.Change], change fu
 	if err := change(); err != nil {
 		return err
 	}
-	return out.Records(config.Changes(before, s.Configuration(caller).Candidate))
+	after := s.Configuration(caller)
+	changes := config.Changes(before, after.Candidate)
+	for _, w := range after.Warnings {
+		if slices.ContainsFunc(changes, func(c config.Change) bool { return c.Path == w.Path }) {
+			out.Printf("%s\n", w.Text)
+		}
+	}
+	return out.Records(changes)
 }
 
 // Pending writes changes that are pending now.

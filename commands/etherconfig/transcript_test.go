@@ -1,17 +1,40 @@
 package etherconfig
 
 import (
+	"os"
 	"testing"
 
 	"github.com/safchain/ethtool"
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"diagsh/internal/netnstest"
 	"diagsh/internal/transcript"
 )
 
 func TestTranscripts(t *testing.T) {
-	transcript.Run(t, "testdata", map[string]transcript.Scene{"": {Setup: tap}})
+	transcript.Run(t, "testdata", map[string]transcript.Scene{"": {Setup: tap}, "mtu-ipv6": {Setup: ipv6}})
+}
+
+// ipv6 gives eth0 an address.
+func ipv6(t testing.TB, ns *netnstest.Namespace) {
+	ns.Do(t, func() {
+		if err := os.WriteFile("/proc/sys/net/ipv6/conf/eth0/disable_ipv6", []byte("0"), 0); err != nil {
+			netnstest.Missing(t, "this kernel has no IPv6")
+		}
+		link, err := netlink.LinkByName("eth0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		address, err := netlink.ParseAddr("2001:db8::5/64")
+		if err != nil {
+			t.Fatal(err)
+		}
+		address.Flags = unix.IFA_F_NODAD
+		if err := netlink.AddrAdd(link, address); err != nil {
+			t.Fatal(err)
+		}
+	})
 }
 
 // tap adds an interface whose media can be chosen: a tap device takes any that it is told it supports, here 10 and 100 Mbit/s, 1000 with

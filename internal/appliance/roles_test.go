@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/crypto/ssh"
+
 	"diagsh/access"
 	"diagsh/internal/appliance"
 	"diagsh/menu"
@@ -119,5 +121,32 @@ func TestRoleTakenAway(t *testing.T) {
 	}
 	if !strings.Contains(term.All(), "The appliance has ended the session.") {
 		t.Errorf("the session of a deleted user ended without a word:\n%s", term.All())
+	}
+}
+
+// Who is in by a key that is removed is out, and the answer says so.
+func TestKeyTakenAway(t *testing.T) {
+	a := start(t, appliance.Options{})
+	term := a.Terminal("op", 100, 40)
+	term.Prompted("mx1> ")
+	fingerprint := ssh.FingerprintSHA256(appliance.Key("op").PublicKey())
+	r := a.SSH("admin", "userconfig key op action delete key "+fingerprint)
+	if r.Status != 0 || !strings.HasSuffix(r.Out, "\n1 login of op was ended.\n") {
+		t.Errorf("the answer is %+v", r)
+	}
+	if status := term.Ended(); status != 1 || !strings.Contains(term.All(), "The appliance has ended the session.") {
+		t.Errorf("the session ended with status %d:\n%s", status, term.All())
+	}
+	// Whoever removes the key by which they are in stays in.
+	fingerprint = ssh.FingerprintSHA256(appliance.Key("admin").PublicKey())
+	second := a.Terminal("admin", 100, 40)
+	second.Prompted("mx1> ")
+	r = a.SSH("admin", "userconfig key admin action delete key "+fingerprint+" --json")
+	if r.Status != 0 || !strings.HasSuffix(r.Out, "\"loginsEnded\":1}\n") {
+		t.Errorf("the answer is %+v", r)
+	}
+	second.Ended()
+	if r := a.SSH("admin", "whoami"); r.Status != 0 {
+		t.Errorf("the login that removed its key is told %+v", r)
 	}
 }

@@ -212,6 +212,32 @@ func TestTwoPeopleCommit(t *testing.T) {
 	says(bert, "showchanges", prompt, "You have no pending changes.")
 }
 
+// Routes from an address of the loopback interface go with it in the kernel, and come back with it.
+func TestRoutesComeBack(t *testing.T) {
+	need(t, "ip", "iproute2")
+	b := newBed(t)
+	b.line("etherconfig loopback enable 192.0.2.10; commit", 0)
+	b.peer("ip", "addr", "add", "10.1.0.1/24", "dev", "left")
+	b.peer("ip", "route", "add", "198.51.100.0/24", "via", "10.1.0.9", "src", "192.0.2.10", "metric", "7")
+	routes := func() string { return b.peer("ip", "route", "show", "198.51.100.0/24") }
+	before := routes()
+
+	b.line("etherconfig loopback disable; commit confirm 5s", 0)
+	if now := routes(); now != "" {
+		t.Fatalf("without the address there is %s", now)
+	}
+	b.await("the rollback", func() bool { return routes() == before })
+
+	b.line("etherconfig loopback enable 192.0.2.11; commit", 0)
+	if now := routes(); now != "" {
+		t.Fatalf("with another address there is %s", now)
+	}
+	b.line("rollbackconfig 1 confirm yes commit yes", 0)
+	if now := routes(); now != before {
+		t.Errorf("after rollbackconfig there is %q, and was %q", now, before)
+	}
+}
+
 // kill -9 at many moments of a commit: after the restart the one configuration or the other, on the machine and in words.
 func TestCommitKilled(t *testing.T) {
 	need(t, "ip", "iproute2")
@@ -279,6 +305,26 @@ func TestConfigurationPasted(t *testing.T) {
 	person.Reads("This is pending")
 	if said := person.Says("mx1> ", "showchanges"); said != "hostname: not set -> mx2\ninterfaces\n  left\n    mtu: not set -> 1400" {
 		t.Errorf("pending is\n%s", said)
+	}
+	// Ctrl-D ends the text too, as in AsyncOS; a connection that is cut in the middle makes nothing of it pending.
+	person.Says("mx1> ", "loadconfig", "[1]> ")
+	person.Type("1\r")
+	person.Prompted("> ")
+	person.Type("interfaces:\r  left:\r    mtu: 1400\rhostname: mx3\r\x04")
+	person.Prompted("mx1> ")
+	if said := person.Says("mx1> ", "showchanges"); said != "hostname: not set -> mx3\ninterfaces\n  left\n    mtu: not set -> 1400" {
+		t.Errorf("after Ctrl-D pending is\n%s", said)
+	}
+	cut := b.Terminal("admin", 100, 60)
+	cut.Says("mx1> ", "loadconfig", "[1]> ")
+	cut.Type("1\r")
+	cut.Prompted("> ")
+	cut.Type("hostname: mx4\r")
+	cut.Prompted("> ")
+	cut.Close()
+	b.await("the end of the session that was cut", func() bool { return len(b.Sessions()) == 1 })
+	if said := b.line("showchanges", 0); !strings.Contains(said, "mx3") {
+		t.Errorf("after a cut connection pending is\n%s", said)
 	}
 	// Who leaves with changes is asked, and is told no more when there are none.
 	const question = "You have 2 changes that are not committed. Leave nevertheless? [N]> "

@@ -74,13 +74,14 @@ func TestFullDisk(t *testing.T) {
 	})
 	b.do("op", "packetcapture start name cut interface left filter 'udp port 9999'")
 	_, release = b.Disk.Fill()
+	b.await("the end of the last capture", func() bool { return b.capture("cut").State == capture.Stopped })
 	b.Kill()
-	b.Restart()
-	for _, name := range captures[1:] {
-		b.fullDiskEnded(name)
+	if table := string(read(t, filepath.Join(b.Data, "captures.json"))); strings.Count(table, `"stopReason": "DiskLow"`) != 2 {
+		t.Errorf("the disk was not full to the brim: the table knows of the end\n%s", table)
 	}
-	if s := b.capture("cut"); s.State != capture.Stopped {
-		t.Errorf("after the restart the capture is %+v", s)
+	b.Restart()
+	for _, name := range append(captures[1:], "cut") {
+		b.fullDiskEnded(name)
 	}
 	b.worksOnAFullDisk()
 	release()

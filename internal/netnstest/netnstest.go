@@ -3,6 +3,7 @@
 package netnstest
 
 import (
+	"net"
 	"os"
 	"os/exec"
 	"runtime"
@@ -98,6 +99,30 @@ func (n *Namespace) Veth(t testing.TB, left, right string) {
 		Operates(t, left)
 		Operates(t, right)
 	})
+}
+
+// Serve runs a TCP server in the namespace until the test ends. Each of its connections is closed when talk is over.
+func (n *Namespace) Serve(t testing.TB, address string, talk func(net.Conn)) {
+	t.Helper()
+	var l net.Listener
+	var err error
+	n.Do(t, func() { l, err = net.Listen("tcp", address) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				talk(c)
+			}()
+		}
+	}()
 }
 
 // Operates waits until an interface of the present namespace, see Do, sends what

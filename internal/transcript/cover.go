@@ -14,7 +14,7 @@ import (
 )
 
 // Cover fails for every menu and command of a tree that the transcripts below a folder do not show. A menu must be entered in a
-// dialogue. A command must stand in the transcripts of its place (design.md, "One name, many places") four times: typed in a dialogue, as
+// dialogue. A command must stand in the transcripts of its place (README.md, "Adding a command") four times: typed in a dialogue, as
 // one line, as one line with --json, and, if not every role may use it, refused to somebody. A command that writes bytes has no
 // output that a transcript could show.
 func Cover(t *testing.T, tree *menu.Menu, folder string) {

@@ -26,6 +26,9 @@ const timeOfDay = `\d\d:\d\d(?::\d\d(?:\.\d+)?)?`
 var replacements = normal{
 	// The table of file systems, before its sizes.
 	{regexp.MustCompile(`^ +Size +Used +Avail +Use% .*|^ *[\d.]+ [KMG]?B .*\d% .*\(.*|^ *- +- +- .*\(.*`), fileSystems},
+	// When packets came, and so the graph of a summary, but for its blank line: the heading, rows, the axis, and the times below it.
+	{regexp.MustCompile(`^Packets in each column of .*|^ *\d+ [┤└].*|^ +\d\d:\d\d:\d\d\.\d+ .*`), graph},
+	{regexp.MustCompile(`^(Span: +).*`), "${1}<duration>"},
 	{regexp.MustCompile(`\b[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4} UTC\b`), "<time>"},
 	{regexp.MustCompile(`\b\d{4}-\d\d-\d\d[T ]` + timeOfDay + `(?: UTC|Z|[+-]\d\d:\d\d)?`), "<time>"},
 	{regexp.MustCompile(`\b` + timeOfDay + ` UTC`), "<time>"},
@@ -86,9 +89,12 @@ func newNormal(a *appliance.Appliance) normal {
 // fileSystems stands for the table of those of the machine, of which there are more or fewer.
 const fileSystems = "<file systems>"
 
-// once leaves of lines that stand for a table of the machine's the first.
+// graph stands for one of so many rows.
+const graph = "<graph>"
+
+// once leaves of lines that stand for a block of several the first.
 func once(lines []string) []string {
-	return slices.CompactFunc(lines, func(a, b string) bool { return a == fileSystems && a == b })
+	return slices.CompactFunc(lines, func(a, b string) bool { return a == b && (a == fileSystems || a == graph) })
 }
 
 func (n normal) line(text string) string {

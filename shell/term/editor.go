@@ -33,8 +33,8 @@ type Suggestion struct{ Text, Help string }
 
 const historyLimit = 1000
 
-// ReadLine lets a line be edited and returns it without its end. Errors are ErrInterrupted (Ctrl-C), io.EOF (Ctrl-D on
-// an empty line, or the terminal is gone) and ErrIdle.
+// ReadLine lets a line be edited and returns it without its end. Errors are ErrInterrupted (Ctrl-C), ErrEnd (Ctrl-D on an
+// empty line), io.EOF (the terminal is gone) and ErrIdle.
 //
 // Tab completes as far as the suggestions agree and lists them where they do not. Lines pasted or typed ahead are taken
 // one by one and appear as if typed. A line that cannot be taken (it is longer than 16 KiB, or a part of the editor

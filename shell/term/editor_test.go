@@ -26,7 +26,7 @@ func TestTypingIsEchoedAndAnswered(t *testing.T) {
 	p.types("status\r") // in one write: go-prompt alone would insert it as text
 	p.sees("h> status\n[status]\nh> status\n[status]\nh> |")
 	p.types("\x04")
-	p.reads("end: EOF")
+	p.reads("end: Ctrl-D: EOF")
 	p.leaves()
 }
 
@@ -350,7 +350,7 @@ func TestEndOfInput(t *testing.T) {
 	p.types("ab\x01\x04\x04")
 	p.sees("h> |")
 	p.types("\x04")
-	p.reads("end: EOF")
+	p.reads("end: Ctrl-D: EOF")
 	p.leaves()
 }
 

@@ -3,7 +3,6 @@ package term
 import (
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"runtime"
 	"strings"
@@ -114,7 +113,7 @@ func (p *parser) next() string {
 		case k.seq == keyInterrupt:
 			return p.end(ErrInterrupted, keyInterrupt)
 		case k.seq == keyEOF && e.text == "":
-			return p.end(io.EOF, keyInterrupt)
+			return p.end(ErrEnd, keyInterrupt)
 		case k.isText():
 			if text := p.run(k); text != "" {
 				p.ahead(text)
@@ -144,7 +143,7 @@ func (p *parser) run(k key) string {
 		p.editor.screen.bell()
 		return ""
 	}
-	_, _, more := p.editor.keys.peek()
+	_, more := p.editor.keys.peek()
 	switch {
 	case k.pasted || more || !strings.HasSuffix(k.seq, "?"):
 		return k.seq

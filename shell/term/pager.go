@@ -185,7 +185,7 @@ func (p *Pager) end(err error) error {
 // forNextPrompt tells whether what waits to be read is text that came in one piece and is neither a search nor one key held
 // down.
 func (p *Pager) forNextPrompt() bool {
-	k, _, ok := p.t.keys.peek()
+	k, ok := p.t.keys.peek()
 	return ok && k.isText() && k.seq[0] != '/' && strings.Trim(k.seq, k.seq[:1]) != ""
 }
 

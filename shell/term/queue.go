@@ -104,14 +104,14 @@ func (q *queue) wait(ctx context.Context, deadline time.Time) error {
 	}
 }
 
-// peek shows the next key without taking it, and whether it is the last one.
-func (q *queue) peek() (k key, last, ok bool) {
+// peek shows the next key without taking it.
+func (q *queue) peek() (k key, ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if len(q.keys) == 0 {
-		return key{}, false, false
+		return key{}, false
 	}
-	return q.keys[0], len(q.keys) == 1, true
+	return q.keys[0], true
 }
 
 // take removes the next key.

@@ -44,7 +44,7 @@ func (t *Terminal) Running(parent context.Context) (ctx context.Context, stop fu
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.running = append(t.running, r)
-	switch k, _, ok := t.keys.peek(); {
+	switch k, ok := t.keys.peek(); {
 	case t.gone:
 		r.end(io.EOF)
 	case ok && k.seq == keyInterrupt:

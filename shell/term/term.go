@@ -33,6 +33,8 @@ import (
 var (
 	// ErrInterrupted is the answer of a read that Ctrl-C ended, and the cause of a running command's context.
 	ErrInterrupted = errors.New("interrupted")
+	// ErrEnd is Ctrl-D: an end of input after which, unlike after any other io.EOF, there still is somebody.
+	ErrEnd = fmt.Errorf("Ctrl-D: %w", io.EOF)
 	// ErrIdle is the answer of a read to which nobody typed for too long.
 	ErrIdle = errors.New("no key was pressed for too long")
 )

@@ -60,36 +60,15 @@ var strangersScene = transcript.Scene{
 	Setup: func(t testing.TB, network *netnstest.Namespace) {
 		network.Set(t, "net/ipv6/conf/lo/disable_ipv6", "0")
 		for address, replies := range strangers {
-			serve(t, network, address, replies)
+			network.Serve(t, net.JoinHostPort(address, "25"), func(c net.Conn) { converse(c, replies) })
 		}
 	},
 }
 
-// serve runs a stranger.
-func serve(t testing.TB, network *netnstest.Namespace, address string, replies map[string]string) {
-	t.Helper()
-	var l net.Listener
-	var err error
-	network.Do(t, func() { l, err = net.Listen("tcp", net.JoinHostPort(address, "25")) })
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go converse(c, replies)
-		}
-	}()
-}
-
 var usual = map[string]string{"": "220 mx ESMTP\r\n", "DATA": "354 go on\r\n", ".": "250 taken\r\n", "QUIT": "221 bye\r\n"}
 
+// converse is what a stranger says.
 func converse(c net.Conn, replies map[string]string) {
-	defer c.Close()
 	lines := bufio.NewReader(c)
 	word := ""
 	for {

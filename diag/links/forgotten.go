@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -21,82 +22,152 @@ import (
 // new links, and nothing more (addrconf_notify, NETDEV_CHANGEMTU, in net/ipv6/addrconf.c).
 const LeastIPv6MTU = 1280
 
-// An IPv6 is what the kernel forgets of a link whose MTU falls below LeastIPv6MTU. The messages are the kernel's own, as `ip address
-// save` and `ip route save` keep them: so nothing is lost that this package does not know. They are of use until the machine restarts.
+// Forgotten is what the kernel forgets with a change of a link or of an address: all IPv6 of a link whose MTU falls below LeastIPv6MTU,
+// everything of a link that goes, and the routes whose preferred source is an address that goes. The messages are the kernel's own, as
+// `ip address save` and `ip route save` keep them: so nothing is lost that this package does not know. They are of use until the machine
+// restarts.
 //
 // What a router advertised is not in it. It comes back by itself: when duplicate address detection of the new link-local address has
 // ended, the kernel solicits routers (addrconf_dad_completed in net/ipv6/addrconf.c). Multicast groups that programs have joined do
-// not come back.
-type IPv6 struct {
+// not come back, and routes through nexthop objects (ip-nexthop(8)) of a link that went are refused, because those went with it.
+type Forgotten struct {
 	Boot       string            `json:"boot"`  // the kernel's name for the time since it started
 	Index      int               `json:"index"` // of the link
 	Taken      int64             `json:"taken"` // seconds since the start of the machine
-	Settings   map[string]string `json:"settings"`
-	Addresses  [][]byte          `json:"addresses"`
-	Neighbours [][]byte          `json:"neighbours"`
-	Routes     [][]byte          `json:"routes"`
+	Settings   map[string]string `json:"settings,omitempty"`
+	Addresses  [][]byte          `json:"addresses,omitempty"`
+	Neighbours [][]byte          `json:"neighbours,omitempty"`
+	Routes     [][]byte          `json:"routes,omitempty"`
 }
 
-// Current reports whether the record is of this start of the machine and of the link that now has the name.
-func (Kernel) Current(name string, v IPv6) bool {
+// Recent reports whether the record is of this start of the machine.
+func (Kernel) Recent(f Forgotten) bool { return bootID() == f.Boot }
+
+// SameLink reports whether the link that now has the name is the one of the record.
+func (Kernel) SameLink(name string, f Forgotten) bool {
 	link, err := netlink.LinkByName(name)
-	return err == nil && link.Attrs().Index == v.Index && bootID() == v.Boot
+	return err == nil && link.Attrs().Index == f.Index
 }
 
-// ReadIPv6 reads what RestoreIPv6 gives back.
-func (Kernel) ReadIPv6(name string) (IPv6, error) {
+// ReadIPv6 reads what a link loses below LeastIPv6MTU.
+func (Kernel) ReadIPv6(name string) (Forgotten, error) {
+	return ofLink(name, family{"ipv6", unix.AF_INET6})
+}
+
+// ReadLink reads what goes with a link.
+func (Kernel) ReadLink(name string) (Forgotten, error) {
+	return ofLink(name, family{"ipv4", unix.AF_INET}, family{"ipv6", unix.AF_INET6})
+}
+
+// ReadSourced reads the routes, of any table and through any link, that lose an address of the loopback interface as their preferred
+// source. The kernel deletes those of IPv4 (fib_sync_down_addr in net/ipv4/fib_semantics.c) and takes the source from those of IPv6
+// (rt6_remove_prefsrc in net/ipv6/route.c).
+func (Kernel) ReadSourced(address netip.Addr) (Forgotten, error) {
+	f, err := record(loopback)
+	if err != nil {
+		return f, err
+	}
+	of := byte(unix.AF_INET)
+	if address.Is6() {
+		of = unix.AF_INET6
+	}
+	f.Routes, err = saved(routeTable, of, func(body []byte, a attributes) bool {
+		return !learntRoute(body) && string(a[unix.RTA_PREFSRC]) == string(address.AsSlice())
+	})
+	return f, err
+}
+
+// A family is a protocol's directory below /proc/sys/net and its number.
+type family struct {
+	folder string
+	number byte
+}
+
+// record begins one of a link.
+func record(name string) (Forgotten, error) {
 	link, err := netlink.LinkByName(name)
 	if err != nil {
-		return IPv6{}, gone(err)
+		return Forgotten{}, gone(err)
 	}
-	v := IPv6{Boot: bootID(), Index: link.Attrs().Index, Taken: uptime(), Settings: settings(name)}
-	own := map[string]bool{} // addresses of the link
-	for _, table := range []struct {
-		ask, answer uint16
-		header      int
-		into        *[][]byte
-		keep        func(body []byte, a attributes) bool
-	}{
-		{unix.RTM_GETADDR, unix.RTM_NEWADDR, unix.SizeofIfAddrmsg, &v.Addresses, func(body []byte, a attributes) bool {
-			if int(nl.DeserializeIfAddrmsg(body).Index) != v.Index || learntAddress(body, a) {
-				return false
-			}
-			address := a[unix.IFA_LOCAL]
-			if address == nil {
-				address = a[unix.IFA_ADDRESS]
-			}
-			own[string(address)] = true
-			return true
-		}},
-		{unix.RTM_GETNEIGH, unix.RTM_NEWNEIGH, sizeofNdmsg, &v.Neighbours, func(body []byte, _ attributes) bool {
-			return int(nl.NativeEndian().Uint32(body[4:])) == v.Index && nl.NativeEndian().Uint16(body[8:])&unix.NUD_PERMANENT != 0
-		}},
-		{unix.RTM_GETROUTE, unix.RTM_NEWROUTE, unix.SizeofRtMsg, &v.Routes, func(body []byte, a attributes) bool {
-			return !learntRoute(body) && (a.through(v.Index) || own[string(a[unix.RTA_PREFSRC])])
-		}},
-	} {
-		messages, err := whole(func() ([][]byte, error) {
-			request := nl.NewNetlinkRequest(int(table.ask), unix.NLM_F_DUMP)
-			request.AddRawData(append([]byte{unix.AF_INET6}, make([]byte, table.header-1)...))
-			return request.Execute(unix.NETLINK_ROUTE, table.answer)
-		})
-		if err != nil {
-			return v, err
-		}
-		for _, m := range messages {
-			if len(m) < table.header || m[0] != unix.AF_INET6 {
-				continue
-			}
-			a, err := attributesOf(m[table.header:])
+	return Forgotten{Boot: bootID(), Index: link.Attrs().Index, Taken: uptime(), Settings: map[string]string{}}, nil
+}
+
+func ofLink(name string, families ...family) (Forgotten, error) {
+	f, err := record(name)
+	if err != nil {
+		return f, err
+	}
+	for _, of := range families {
+		maps.Copy(f.Settings, settings(of.folder, name))
+		own := map[string]bool{} // addresses of the link
+		for _, part := range []struct {
+			table table
+			into  *[][]byte
+			keep  func(body []byte, a attributes) bool
+		}{
+			{addressTable, &f.Addresses, func(body []byte, a attributes) bool {
+				if int(nl.DeserializeIfAddrmsg(body).Index) != f.Index || of.number == unix.AF_INET6 && learntAddress(body, a) {
+					return false
+				}
+				address := a[unix.IFA_LOCAL]
+				if address == nil {
+					address = a[unix.IFA_ADDRESS]
+				}
+				own[string(address)] = true
+				return true
+			}},
+			{neighbourTable, &f.Neighbours, func(body []byte, _ attributes) bool {
+				return int(nl.NativeEndian().Uint32(body[4:])) == f.Index && nl.NativeEndian().Uint16(body[8:])&unix.NUD_PERMANENT != 0
+			}},
+			{routeTable, &f.Routes, func(body []byte, a attributes) bool {
+				return !learntRoute(body) && (a.through(f.Index) || own[string(a[unix.RTA_PREFSRC])])
+			}},
+		} {
+			messages, err := saved(part.table, of.number, part.keep)
 			if err != nil {
-				return v, err
+				return f, err
 			}
-			if table.keep(m, a) {
-				*table.into = append(*table.into, m)
-			}
+			*part.into = append(*part.into, messages...)
 		}
 	}
-	return v, nil
+	return f, nil
+}
+
+// A table of the kernel is had by a request, in messages of a kind that begin with a header.
+type table struct {
+	ask, answer uint16
+	header      int
+}
+
+var (
+	addressTable   = table{unix.RTM_GETADDR, unix.RTM_NEWADDR, unix.SizeofIfAddrmsg}
+	neighbourTable = table{unix.RTM_GETNEIGH, unix.RTM_NEWNEIGH, sizeofNdmsg}
+	routeTable     = table{unix.RTM_GETROUTE, unix.RTM_NEWROUTE, unix.SizeofRtMsg}
+)
+
+// saved reads those messages of a table that are to be kept.
+func saved(t table, family byte, keep func(body []byte, a attributes) bool) (kept [][]byte, err error) {
+	messages, err := whole(func() ([][]byte, error) {
+		request := nl.NewNetlinkRequest(int(t.ask), unix.NLM_F_DUMP)
+		request.AddRawData(append([]byte{family}, make([]byte, t.header-1)...))
+		return request.Execute(unix.NETLINK_ROUTE, t.answer)
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range messages {
+		if len(m) < t.header || m[0] != family {
+			continue
+		}
+		a, err := attributesOf(m[t.header:])
+		if err != nil {
+			return nil, err
+		}
+		if keep(m, a) {
+			kept = append(kept, m)
+		}
+	}
+	return kept, nil
 }
 
 // sizeofNdmsg is the size of struct ndmsg in linux/neighbour.h.
@@ -161,9 +232,9 @@ func learntRoute(body []byte) bool {
 	return protocol == unix.RTPROT_KERNEL || protocol == unix.RTPROT_RA || protocol == unix.RTPROT_REDIRECT || flags&unix.RTM_F_CLONED != 0
 }
 
-// RestoreIPv6 gives a link back what it does not have any more. It can be done again at any time, and tries everything; the error is
-// of what the kernel refused.
-func (Kernel) RestoreIPv6(name string, v IPv6) error {
+// Restore gives a link back what it does not have any more; it may have been made anew. It can be done again at any time, and tries
+// everything; the error is of what the kernel refused.
+func (Kernel) Restore(name string, f Forgotten) error {
 	link, err := netlink.LinkByName(name)
 	if err != nil {
 		return gone(err)
@@ -174,23 +245,45 @@ func (Kernel) RestoreIPv6(name string, v IPv6) error {
 		return err
 	}
 	defer notices.Close()
-	elapsed := max(0, uptime()-v.Taken)
-	failed := restoreSettings(name, v.Settings)
-	for _, m := range v.Addresses {
-		if m = aged(m, elapsed); m != nil {
-			failed = append(failed, add(unix.RTM_NEWADDR, unix.NLM_F_EXCL, m))
+	r := restorer{was: f.Index, is: link.Attrs().Index, elapsed: max(0, uptime()-f.Taken), indexes: map[int]bool{f.Index: true}}
+	present, err := whole(netlink.LinkList)
+	if err != nil {
+		return err
+	}
+	for _, l := range present {
+		r.indexes[l.Attrs().Index] = true
+	}
+	failed := restoreSettings(name, f.Settings)
+	for _, m := range f.Addresses {
+		if m = aged(m, r.elapsed); m != nil {
+			failed = append(failed, add(unix.RTM_NEWADDR, unix.NLM_F_EXCL, r.ofLink(m)))
 		}
 	}
-	for _, m := range v.Neighbours {
-		failed = append(failed, add(unix.RTM_NEWNEIGH, unix.NLM_F_REPLACE, m))
+	for _, m := range f.Neighbours {
+		failed = append(failed, add(unix.RTM_NEWNEIGH, unix.NLM_F_REPLACE, r.ofLink(m)))
 	}
 	// The kernel takes no route from an address that it still examines.
-	if slices.ContainsFunc(v.Routes, hasSource) {
+	if slices.ContainsFunc(f.Routes, hasSource) {
 		if err := examined(notices, link); err != nil {
 			failed = append(failed, err)
 		}
 	}
-	return errors.Join(append(failed, restoreRoutes(v.Routes, v.Index, elapsed)...)...)
+	return errors.Join(append(failed, r.routes(f.Routes)...)...)
+}
+
+// A restorer gives a link back what it had when its index was another one.
+type restorer struct {
+	was, is int
+	elapsed int64        // seconds since then
+	indexes map[int]bool // of the links that there are, and was
+}
+
+// ofLink is a message about an address or a neighbour with the index that the link has now: both headers have it in the same place
+// (struct ifaddrmsg, struct ndmsg).
+func (r restorer) ofLink(message []byte) []byte {
+	message = bytes.Clone(message)
+	nl.NativeEndian().PutUint32(message[4:], uint32(r.is))
+	return message
 }
 
 // add sends a message; that there is the same already is no error.
@@ -230,9 +323,10 @@ func aged(body []byte, elapsed int64) []byte {
 // infinite is the lifetime of what stays (INFINITY_LIFE_TIME in net/addrconf.h).
 const infinite = 1<<32 - 1
 
+// hasSource reports whether a route of IPv6 has a preferred source.
 func hasSource(body []byte) bool {
 	a, err := attributesOf(body[unix.SizeofRtMsg:])
-	return err == nil && a[unix.RTA_PREFSRC] != nil
+	return err == nil && body[0] == unix.AF_INET6 && a[unix.RTA_PREFSRC] != nil
 }
 
 // examination bounds the wait for duplicate address detection, which takes about two seconds on a link that works and does not end
@@ -262,13 +356,13 @@ func examined(notices *nl.NetlinkSocket, link netlink.Link) error {
 	}
 }
 
-// restoreRoutes adds routes. One may need another before it, so those that fail are tried again while others succeed.
-func restoreRoutes(routes [][]byte, index int, elapsed int64) []error {
+// routes adds routes. One may need another before it, so those that fail are tried again while others succeed.
+func (r restorer) routes(routes [][]byte) []error {
 	for {
 		var failed [][]byte
 		var reasons []error
 		for _, m := range routes {
-			if err := restoreRoute(m, index, elapsed); err != nil {
+			if err := r.route(m); err != nil {
 				failed, reasons = append(failed, m), append(reasons, err)
 			}
 		}
@@ -279,25 +373,36 @@ func restoreRoutes(routes [][]byte, index int, elapsed int64) []error {
 	}
 }
 
-func restoreRoute(body []byte, index int, elapsed int64) error {
+// route adds a route. One through another link that is not there any more went with that link, and is in its record.
+func (r restorer) route(body []byte) error {
 	list, err := nl.ParseRouteAttr(body[unix.SizeofRtMsg:])
 	if err != nil {
 		return err
 	}
-	flags := unix.NLM_F_APPEND
+	flags, isIPv6 := unix.NLM_F_APPEND, body[0] == unix.AF_INET6
 	message := bytes.Clone(body[:unix.SizeofRtMsg])
 	// Of the flags only RTNH_F_ONLINK is asked for; the others say how the route was doing.
 	nl.NativeEndian().PutUint32(message[8:], nl.NativeEndian().Uint32(message[8:])&unix.RTNH_F_ONLINK)
-	for _, r := range list {
-		kind, value := r.Attr.Type&typeMask, r.Value
+	for _, attr := range list {
+		kind, value := attr.Attr.Type&typeMask, bytes.Clone(attr.Value)
 		switch kind {
 		case unix.RTA_MULTIPATH:
-			// The hops through other links are still there, and these join them.
-			if own := hopsThrough(value, index); len(own) > 0 {
+			// A route of IPv4 goes with the first of its hops. In IPv6 those through other links are still there, and these join them.
+			if own := hopsThrough(value, r.was); isIPv6 && len(own) > 0 {
 				value = own
+			} else if isIPv6 {
+				flags = unix.NLM_F_REPLACE
+			}
+			if !r.hops(value) {
+				return nil
 			}
 		case unix.RTA_OIF:
-			if int(nl.NativeEndian().Uint32(value)) != index {
+			switch index := int(nl.NativeEndian().Uint32(value)); {
+			case !r.indexes[index]:
+				return nil
+			case index == r.was:
+				nl.NativeEndian().PutUint32(value, uint32(r.is))
+			case isIPv6:
 				flags = unix.NLM_F_REPLACE // It is there and has lost its source address (rt6_remove_prefsrc in net/ipv6/route.c).
 			}
 		case unix.RTA_CACHEINFO:
@@ -308,7 +413,7 @@ func restoreRoute(body []byte, index int, elapsed int64) error {
 			if expires == 0 {
 				continue
 			}
-			if expires -= elapsed; expires <= 0 {
+			if expires -= r.elapsed; expires <= 0 {
 				return nil
 			}
 			kind, value = unix.RTA_EXPIRES, binary.NativeEndian.AppendUint32(nil, uint32(expires))
@@ -318,18 +423,38 @@ func restoreRoute(body []byte, index int, elapsed int64) error {
 	return add(unix.RTM_NEWROUTE, flags, message)
 }
 
+// hops gives next hops (struct rtnexthop) the index that the link has now, and of their flags RTNH_F_ONLINK alone. It reports whether
+// all their links are there.
+func (r restorer) hops(hops []byte) bool {
+	for len(hops) >= unix.SizeofRtNexthop {
+		n := (int(nl.NativeEndian().Uint16(hops)) + 3) &^ 3
+		if n < unix.SizeofRtNexthop || n > len(hops) {
+			break
+		}
+		index := int(nl.NativeEndian().Uint32(hops[4:]))
+		if !r.indexes[index] {
+			return false
+		}
+		if index == r.was {
+			nl.NativeEndian().PutUint32(hops[4:], uint32(r.is))
+		}
+		hops[2] &= unix.RTNH_F_ONLINK
+		hops = hops[n:]
+	}
+	return true
+}
+
 // ticks are the kernel's for programs in a second (USER_HZ).
 const ticks = 100
 
-// settings reads /proc/sys/net/ipv6 of a link. What cannot be read is not set, as stable_secret.
-func settings(name string) map[string]string {
+// settings reads those of a link below /proc/sys/net/ipv4 or ipv6. What cannot be read is not set, as stable_secret.
+func settings(family, name string) map[string]string {
 	values := map[string]string{}
 	for _, kind := range []string{"conf", "neigh"} {
-		folder := filepath.Join("/proc/sys/net/ipv6", kind, name)
-		entries, _ := os.ReadDir(folder) // none where IPv6 is off
+		entries, _ := os.ReadDir(filepath.Join("/proc/sys/net", family, kind, name)) // none where IPv6 is off
 		for _, e := range entries {
-			if text, err := os.ReadFile(filepath.Join(folder, e.Name())); err == nil {
-				values[kind+"/"+e.Name()] = strings.TrimSpace(string(text))
+			if text, err := os.ReadFile(filepath.Join("/proc/sys/net", family, kind, name, e.Name())); err == nil {
+				values[family+"/"+kind+"/"+e.Name()] = strings.TrimSpace(string(text))
 			}
 		}
 	}
@@ -338,15 +463,16 @@ func settings(name string) map[string]string {
 
 // restoreSettings writes what is different. disable_ipv6 comes last: the others say what happens when IPv6 begins.
 func restoreSettings(name string, values map[string]string) []error {
-	const disable = "conf/disable_ipv6"
-	now := settings(name)
+	const disable = "ipv6/conf/disable_ipv6"
+	now := settings("ipv6", name)
+	maps.Copy(now, settings("ipv4", name))
 	var failed []error
 	write := func(key string) {
 		if values[key] == now[key] {
 			return
 		}
 		kind, file := filepath.Split(key)
-		if err := os.WriteFile(filepath.Join("/proc/sys/net/ipv6", kind, name, file), []byte(values[key]), 0); err != nil {
+		if err := os.WriteFile(filepath.Join("/proc/sys/net", kind, name, file), []byte(values[key]), 0); err != nil {
 			failed = append(failed, err)
 		}
 	}
