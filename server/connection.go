@@ -180,6 +180,13 @@ func (c *client) idle() bool {
 	return limit > 0 && c.working.Load() == 0 && time.Since(time.Unix(0, c.lastWork.Load())) > limit
 }
 
+// present asks the client whether it is there, and waits for its answer: that it does not know the question is one too (RFC 4254
+// section 4).
+func (c *client) present() bool {
+	_, _, err := c.conn.SendRequest("keepalive@openssh.com", true, nil)
+	return err == nil
+}
+
 // keepAlive asks a quiet client for a sign of life and gives it up after three intervals without any, or when it is idle. The
 // request may block where a client does not read, so it must not be what the clock waits for.
 func (c *client) keepAlive() {

@@ -98,6 +98,10 @@ func fakeCommand(line, identity string) int {
 		fmt.Printf("%dx%d\n", size.Col, size.Row)
 	case "copy":
 		io.Copy(os.Stdout, os.Stdin)
+	case "end": // tells the appliance when the input ends
+		fmt.Println("ready")
+		io.Copy(io.Discard, os.Stdin)
+		fmt.Fprint(os.NewFile(3, "appliance"), "end")
 	case "flood":
 		n, _ := strconv.ParseInt(rest, 10, 64)
 		io.CopyN(os.Stdout, zeros{}, n)

@@ -77,7 +77,7 @@ func (s *session) runProcess(kind, line string) exit {
 
 	unhook := context.AfterFunc(s.ctx, func() { p.hangUp(ends, s.client.server.limits.Grace) })
 	defer unhook()
-	ends.pump(s.channel, s.cancel)
+	ends.pump(s.channel, s.client.present, s.cancel)
 	state, err := p.wait()
 	if err != nil {
 		return s.fail(err)
@@ -167,10 +167,14 @@ func (p *process) signalGroup(sig syscall.Signal) {
 	}
 }
 
-// hangUp ends the process as a telephone line does: its terminal goes away. One that does not mind is killed after a while.
+// hangUp ends the process as a telephone line does: its terminal goes away. One that does not mind is killed after a while. A pipe's
+// input does not end before the process: it would look as if the client had said all that it had to say.
 func (p *process) hangUp(ends stdio, grace time.Duration) {
-	ends.closeOurs()
 	p.signalGroup(unix.SIGHUP)
+	ends.output.Close()
+	if ends.errors != nil {
+		ends.errors.Close()
+	}
 	time.AfterFunc(grace, func() { p.signalGroup(unix.SIGKILL) })
 }
 
@@ -228,13 +232,19 @@ func (e stdio) close() {
 }
 
 // pump carries bytes both ways until the process has closed its output; then every byte of it has been handed to the connection.
-// lost is called when the client takes no more.
-func (e stdio) pump(channel ssh.Channel, lost func()) {
+// lost is called when the client takes no more, or is no longer present.
+func (e stdio) pump(channel ssh.Channel, present func() bool, lost func()) {
 	go func() {
 		io.Copy(e.input, channel)
-		// The client has no more input (RFC 4254 section 5.3). A terminal has no such end, a pipe has.
-		if e.errors != nil {
+		if e.errors == nil {
+			return // a terminal has no end of input
+		}
+		// The client has no more input (RFC 4254 section 5.3), or the connection is gone, which reads as the same: half a
+		// configuration would pass for a whole one.
+		if present() {
 			e.input.Close()
+		} else {
+			lost()
 		}
 	}()
 	var outputs sync.WaitGroup

@@ -269,6 +269,32 @@ func TestHangUp(t *testing.T) {
 	}
 }
 
+// The end of the input is the client's word that it has said all. A connection that is lost, in the middle of it, is not.
+func TestLostConnectionIsNoEndOfInput(t *testing.T) {
+	r := newRig(t, Limits{})
+	for _, lost := range []bool{false, true} {
+		for range 20 {
+			c := r.dial()
+			s := r.session(c)
+			input, err := s.StdinPipe()
+			check(t, err)
+			r.begin(s, "end")
+			process := r.appliance.lastAttached()
+			io.WriteString(input, "a part")
+			if lost {
+				c.Close()
+			} else {
+				input.Close()
+			}
+			check(t, process.peer.SetReadDeadline(time.Now().Add(patience)))
+			if said, err := io.ReadAll(process.peer); (string(said) == "end") == lost {
+				t.Errorf("connection lost: %v; the program, told of its input, said %q (%v)", lost, said, err)
+			}
+			c.Close()
+		}
+	}
+}
+
 // All output reaches a client however slowly it reads, and none of it is kept in memory on the way.
 func TestSlowReader(t *testing.T) {
 	r := newRig(t, Limits{})
