@@ -101,10 +101,10 @@ func run(binary, dir string, rounds int, names []string) error {
 		all = append(all, figures...)
 	}
 	fmt.Printf("$ %s\n\n", strings.Join(append([]string{"go run ./bench"}, os.Args[1:]...), " "))
-	return print(all)
+	return printTable(all)
 }
 
-func print(figures []figure) error {
+func printTable(figures []figure) error {
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "figure\tdiagsh\tpeer\tgoal\t")
 	for _, f := range figures {

@@ -387,12 +387,12 @@ func (a captureSetupArgs) predefined() string {
 		primitive string
 		values    []string
 	}{{"port", a.Ports}, {"host", a.Clients}, {"host", a.Servers}} {
-		var any []string
+		var alternatives []string
 		for _, v := range p.values {
-			any = append(any, p.primitive+" "+v)
+			alternatives = append(alternatives, p.primitive+" "+v)
 		}
-		if len(any) > 0 {
-			parts = append(parts, "("+strings.Join(any, " or ")+")")
+		if len(alternatives) > 0 {
+			parts = append(parts, "("+strings.Join(alternatives, " or ")+")")
 		}
 	}
 	return strings.Join(parts, " and ")

@@ -4,19 +4,23 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 
+	"diagsh/commands/configview"
 	"diagsh/config"
 	"diagsh/menu"
 )
 
 type saveService interface {
-	SaveConfiguration(name string) (config.Saved, error)
+	SavedConfigurations() ([]config.Saved, error)
+	SaveConfiguration(name string, replace bool) (config.Saved, error)
 }
 
 type saveconfigArgs struct {
-	Mask   bool   `arg:"mask,before" help:"Yes or no before the naming, as scripts for AsyncOS have it; nothing in the configuration has to be masked."`
-	Naming string `arg:"naming,before" choices:"system|own" default:"system" ask:"Choose how the file is named" help:"By the system, from host name and time, or with a name of your own."`
-	Name   string `arg:"name,main" ask:"Name of the file" help:"Name of the file in the configuration directory."`
+	Mask    bool   `arg:"mask,before" help:"Yes or no before the naming, as scripts for AsyncOS have it; nothing in the configuration has to be masked."`
+	Naming  string `arg:"naming,before" choices:"system|own" default:"system" ask:"Choose how the file is named" help:"By the system, from host name and time, or with a name of your own."`
+	Name    string `arg:"name,main" ask:"Name of the file" help:"Name of the file in the configuration directory."`
+	Replace bool   `arg:"replace" ask:"Replace it?" default:"no" help:"Say yes: a file that has the name already is lost."`
 }
 
 // saveconfig writes the committed configuration into the configuration directory.
@@ -27,13 +31,23 @@ func saveconfig(s saveService) *menu.Command {
 		Role:  menu.Administrator,
 		Shape: menu.Object,
 		Ask: func(_ context.Context, _ menu.Caller, a saveconfigArgs, q *menu.Question) error {
-			if q.Name == "name" {
+			switch q.Name {
+			case "name":
 				q.Skip, q.Required = a.Naming != "own", a.Naming == "own"
+			case "replace":
+				saved, err := s.SavedConfigurations()
+				if err != nil {
+					return err
+				}
+				i := slices.IndexFunc(saved, func(f config.Saved) bool { return f.Is(a.Name) })
+				if q.Skip = i < 0; i >= 0 {
+					q.Text = fmt.Sprintf("There is %s of %s already. Replace it?", saved[i].Name, configview.Time(saved[i].Time))
+				}
 			}
 			return nil
 		},
 		Run: func(_ context.Context, _ menu.Caller, a saveconfigArgs, out *menu.Out[config.Saved]) error {
-			saved, err := s.SaveConfiguration(a.Name)
+			saved, err := s.SaveConfiguration(a.Name, a.Replace)
 			if err != nil {
 				return err
 			}

@@ -53,6 +53,14 @@ type Saved struct {
 	Time  time.Time `json:"time"`
 }
 
+// SavedSuffix ends the name of each.
+const SavedSuffix = ".yaml"
+
+// Is reports whether the file is meant by a name, which may lack the suffix.
+func (s Saved) Is(name string) bool {
+	return name != "" && strings.TrimSuffix(name, SavedSuffix)+SavedSuffix == s.Name
+}
+
 // Underneath writes what commits changed, a line for each commit and change.
 func Underneath(commits []Commit) string {
 	var b strings.Builder

@@ -172,7 +172,7 @@ func TestAuditAfterATornLine(t *testing.T) {
 func TestAuditOnAFullDisk(t *testing.T) {
 	dir := prepare(t)
 	d := start(t, Options{Dir: dir, Log: slog.New(slog.DiscardHandler)})
-	real := d.audit.file
+	healthy := d.audit.file
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -191,7 +191,7 @@ func TestAuditOnAFullDisk(t *testing.T) {
 	if g := d.Greeting(caller); g.Notice != d.AuditTrouble() {
 		t.Errorf("an administrator is told %q", g.Notice)
 	}
-	d.audit.file = real
+	d.audit.file = healthy
 	full.Close()
 	d.Record(access.Event{Act: access.ActCommand, User: "ops", Message: "kept"})
 	if s := d.AuditTrouble(); !strings.Contains(s, "lacks 2 lines") {

@@ -586,14 +586,20 @@ func TestSavedConfigurations(t *testing.T) {
 	d := start(t, Options{Dir: prepare(t), network: newFakeNetwork(), Hostname: "mx1"})
 	loads(t, d, anna, "hostname: saved\n")
 	commits(t, d, anna, config.Request{})
-	if s, err := d.SaveConfiguration("mine"); err != nil || s.Name != "mine.yaml" || s.Bytes == 0 {
+	if s, err := d.SaveConfiguration("mine", false); err != nil || s.Name != "mine.yaml" || s.Bytes == 0 {
 		t.Fatal(s, err)
 	}
-	if s, err := d.SaveConfiguration(""); err != nil || !strings.HasPrefix(s.Name, "saved-20") {
+	if s, err := d.SaveConfiguration("", false); err != nil || !strings.HasPrefix(s.Name, "saved-20") {
 		t.Fatal(s, err)
+	}
+	if _, err := d.SaveConfiguration("mine.yaml", false); err == nil || !strings.Contains(err.Error(), "There is mine.yaml of ") {
+		t.Errorf("a file is replaced unasked: %v", err)
+	}
+	if _, err := d.SaveConfiguration("mine.yaml", true); err != nil {
+		t.Error(err)
 	}
 	for _, name := range []string{"../users", ".hidden", "a/b", strings.Repeat("x", 65), "a\nb"} {
-		if _, err := d.SaveConfiguration(name); menu.AsError(err) == nil || menu.AsError(err).Argument != "name" {
+		if _, err := d.SaveConfiguration(name, false); menu.AsError(err) == nil || menu.AsError(err).Argument != "name" {
 			t.Errorf("saved as %q: %v", name, err)
 		}
 		if err := d.LoadSaved(anna, name); menu.AsError(err) == nil || menu.AsError(err).Kind != menu.NotFound {

@@ -13,31 +13,34 @@ import (
 	"diagsh/menu"
 )
 
-const savedSuffix = ".yaml"
-
 // savedNames bounds the names of saved configurations, savedFiles how many there are.
 const (
 	savedNames = 64
 	savedFiles = 100
 )
 
-// SaveConfiguration writes the committed configuration into the configuration directory. An empty name becomes one of host and time.
-func (d *Daemon) SaveConfiguration(name string) (config.Saved, error) {
+// SaveConfiguration writes the committed configuration into the configuration directory, where it takes no file's place unless it is to
+// replace it. An empty name becomes one of host and time.
+func (d *Daemon) SaveConfiguration(name string, replace bool) (config.Saved, error) {
 	c := d.configuration
 	if name == "" {
+		replace = true // The same moment's is the same.
 		name = d.Hostname() + "-" + time.Now().UTC().Format("20060102-150405")
 	}
 	if err := checkSavedName(name); err != nil {
 		return config.Saved{}, err
 	}
-	name = strings.TrimSuffix(name, savedSuffix) + savedSuffix
+	name = strings.TrimSuffix(name, config.SavedSuffix) + config.SavedSuffix
 	c.transaction.Lock() // one goroutine at a time replaces a file
 	defer c.transaction.Unlock()
 	saved, err := d.SavedConfigurations()
 	if err != nil {
 		return config.Saved{}, err
 	}
-	if len(saved) >= savedFiles && !slices.ContainsFunc(saved, func(s config.Saved) bool { return s.Name == name }) {
+	switch i := slices.IndexFunc(saved, func(s config.Saved) bool { return s.Is(name) }); {
+	case i >= 0 && !replace:
+		return config.Saved{}, menu.Errorf(menu.State, "There is %s of %s already", name, clock(saved[i].Time)).WithHint("Choose another name, or add: replace yes")
+	case i < 0 && len(saved) >= savedFiles:
 		return config.Saved{}, menu.Errorf(menu.State, "There are %d saved configurations already", len(saved)).WithHint("Save under the name of an older one to replace it")
 	}
 	text := c.view("").Running.YAML()
@@ -66,7 +69,7 @@ func (d *Daemon) SavedConfigurations() ([]config.Saved, error) {
 	list := []config.Saved{}
 	for _, e := range entries {
 		info, err := e.Info()
-		if err != nil || !info.Mode().IsRegular() || !strings.HasSuffix(e.Name(), savedSuffix) || checkSavedName(e.Name()) != nil {
+		if err != nil || !info.Mode().IsRegular() || !strings.HasSuffix(e.Name(), config.SavedSuffix) || checkSavedName(e.Name()) != nil {
 			continue
 		}
 		list = append(list, config.Saved{Name: e.Name(), Bytes: info.Size(), Time: info.ModTime().UTC().Truncate(time.Second)})
@@ -80,7 +83,7 @@ func (d *Daemon) LoadSaved(caller menu.Caller, name string) error {
 	if checkSavedName(name) != nil {
 		return missing
 	}
-	text, err := readBounded(filepath.Join(d.configuration.folder, strings.TrimSuffix(name, savedSuffix)+savedSuffix), config.MaxBytes)
+	text, err := readBounded(filepath.Join(d.configuration.folder, strings.TrimSuffix(name, config.SavedSuffix)+config.SavedSuffix), config.MaxBytes)
 	if errors.Is(err, fs.ErrNotExist) {
 		return missing
 	}

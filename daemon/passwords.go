@@ -59,8 +59,8 @@ func (h *hasher) hash(password menu.Secret) string {
 
 // verify reports whether password is the one of a PHC string. With an empty string it takes as long and says no.
 func (h *hasher) verify(ctx context.Context, password menu.Secret, phc string) (bool, error) {
-	real := phc != ""
-	if !real {
+	known := phc != ""
+	if !known {
 		phc = h.decoy
 	}
 	p, err := parsePHC(phc)
@@ -84,7 +84,7 @@ func (h *hasher) verify(ctx context.Context, password menu.Secret, phc string) (
 	}
 	defer h.release()
 	key := argon2.IDKey([]byte(password), p.salt, p.passes, p.memoryKiB, p.lanes, uint32(len(p.key)))
-	return subtle.ConstantTimeCompare(key, p.key) == 1 && real, nil
+	return subtle.ConstantTimeCompare(key, p.key) == 1 && known, nil
 }
 
 // release gives the slot back. The last one out also gives the memory back to the machine: an appliance that idles should not

@@ -78,13 +78,13 @@ func (a sftpAnswer) string(text string) {
 	a.server.answers = append(a.server.answers, text...)
 }
 
-// data writes a string of up to max bytes that fill reads.
-func (a sftpAnswer) data(max int, fill func([]byte) (int, error)) (int, error) {
+// data writes a string of up to limit bytes that fill reads.
+func (a sftpAnswer) data(limit int, fill func([]byte) (int, error)) (int, error) {
 	at := len(a.server.answers)
 	a.uint32(0)
 	body := len(a.server.answers)
-	a.server.answers = slices.Grow(a.server.answers, max)
-	n, err := fill(a.server.answers[body : body+max])
+	a.server.answers = slices.Grow(a.server.answers, limit)
+	n, err := fill(a.server.answers[body : body+limit])
 	a.server.answers = a.server.answers[:body+n]
 	binary.BigEndian.PutUint32(a.server.answers[at:], uint32(n))
 	return n, err

@@ -92,8 +92,8 @@ func (g *generator) prologue(first *block) *block {
 		return g.wlanPrologue(first)
 	}
 	if g.vlanInMeta {
-		clear := g.list(statement{codeLoadImm, 0}, statement{codeStore, uint32(g.outerPayload.register)})
-		first.stmts = append(clear, first.stmts...)
+		zeroed := g.list(statement{codeLoadImm, 0}, statement{codeStore, uint32(g.outerPayload.register)})
+		first.stmts = append(zeroed, first.stmts...)
 	}
 	return first
 }

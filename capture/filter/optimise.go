@@ -133,9 +133,9 @@ func (g *graph) initialise() {
 	if unset == 0 {
 		return
 	}
-	clear := []statement{{codeLoadImm, 0}}
+	zeroed := []statement{{codeLoadImm, 0}}
 	for a := range unset.all() {
-		clear = append(clear, statement{codeStore, uint32(a)})
+		zeroed = append(zeroed, statement{codeStore, uint32(a)})
 	}
-	g.root.stmts = append(clear, g.root.stmts...)
+	g.root.stmts = append(zeroed, g.root.stmts...)
 }

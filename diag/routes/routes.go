@@ -146,11 +146,11 @@ func appendRoutes(list []Route, b []byte, family uint8) []Route {
 		return list
 	}
 	r := Route{Table: uint32(b[4]), Protocol: b[5], Scope: b[6], Kind: b[7], Down: flags&(unix.RTNH_F_LINKDOWN|unix.RTNH_F_DEAD) != 0}
-	any := netip.IPv4Unspecified()
+	unspecified := netip.IPv4Unspecified()
 	if family == unix.AF_INET6 {
-		any = netip.IPv6Unspecified()
+		unspecified = netip.IPv6Unspecified()
 	}
-	r.Destination = netip.PrefixFrom(any, int(b[1]))
+	r.Destination = netip.PrefixFrom(unspecified, int(b[1]))
 	var hops []byte
 	netlink.Attributes(b[unix.SizeofRtMsg:], func(kind uint16, value []byte) {
 		switch kind {

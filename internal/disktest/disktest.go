@@ -65,8 +65,8 @@ func Ext4(t testing.TB, path string, bytes int64) *Disk {
 		t.Fatal(err)
 	}
 	// No blocks are reserved for root, who the test is, and nothing is left for the first mount to initialise.
-	make := exec.Command(netnstest.Tool(t, "mkfs.ext4"), "-q", "-F", "-m", "0", "-E", "lazy_itable_init=0,lazy_journal_init=0", d.image)
-	if out, err := make.CombinedOutput(); err != nil {
+	mkfs := exec.Command(netnstest.Tool(t, "mkfs.ext4"), "-q", "-F", "-m", "0", "-E", "lazy_itable_init=0,lazy_journal_init=0", d.image)
+	if out, err := mkfs.CombinedOutput(); err != nil {
 		t.Fatalf("mkfs.ext4: %v\n%s", err, out)
 	}
 	if err := d.mount(); err != nil {

@@ -212,6 +212,32 @@ func TestTwoPeopleCommit(t *testing.T) {
 	says(bert, "showchanges", prompt, "You have no pending changes.")
 }
 
+// Routes from an address of the loopback interface go with it in the kernel, and come back with it.
+func TestRoutesComeBack(t *testing.T) {
+	need(t, "ip", "iproute2")
+	b := newBed(t)
+	b.line("etherconfig loopback enable 192.0.2.10; commit", 0)
+	b.peer("ip", "addr", "add", "10.1.0.1/24", "dev", "left")
+	b.peer("ip", "route", "add", "198.51.100.0/24", "via", "10.1.0.9", "src", "192.0.2.10", "metric", "7")
+	routes := func() string { return b.peer("ip", "route", "show", "198.51.100.0/24") }
+	before := routes()
+
+	b.line("etherconfig loopback disable; commit confirm 5s", 0)
+	if now := routes(); now != "" {
+		t.Fatalf("without the address there is %s", now)
+	}
+	b.await("the rollback", func() bool { return routes() == before })
+
+	b.line("etherconfig loopback enable 192.0.2.11; commit", 0)
+	if now := routes(); now != "" {
+		t.Fatalf("with another address there is %s", now)
+	}
+	b.line("rollbackconfig 1 confirm yes commit yes", 0)
+	if now := routes(); now != before {
+		t.Errorf("after rollbackconfig there is %q, and was %q", now, before)
+	}
+}
+
 // kill -9 at many moments of a commit: after the restart the one configuration or the other, on the machine and in words.
 func TestCommitKilled(t *testing.T) {
 	need(t, "ip", "iproute2")
