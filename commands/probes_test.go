@@ -96,7 +96,8 @@ var probeSaid = regexp.MustCompile(`(\*)|([\d.]+) ms|([0-9a-f]+[.:][0-9a-f.:]+)|
 func (b *chainBench) peer(args ...string) ([]hop, time.Duration) {
 	b.t.Helper()
 	began := time.Now()
-	r := b.a.Exec("", netnstest.Tool(b.t, "traceroute"), append([]string{"-n"}, args...)...)
+	// Left to itself it gives up a probe after three times what the hop's first one took, which on a busy machine is not always enough.
+	r := b.a.Exec("", netnstest.Tool(b.t, "traceroute"), append([]string{"-n", "-w", "5,0,0"}, args...)...)
 	took := time.Since(began)
 	var hops []hop
 	lines := strings.Split(strings.TrimSpace(r.Out), "\n")
@@ -148,17 +149,35 @@ func TestTracerouteAgreesWithDebians(t *testing.T) {
 			ours, _ := b.traced(target + " protocol " + protocol)
 			theirs, _ := b.peer(option, target)
 			agree(t, what, ours, theirs)
+			// On a busy machine a process may wait for its turn longer than a packet is on its way: the best of three counts.
+			for range 2 {
+				if slower(ours, theirs) {
+					again, _ := b.traced(target + " protocol " + protocol)
+					for i := range min(len(ours), len(again)) {
+						ours[i].best = min(ours[i].best, again[i].best)
+					}
+				}
+			}
+			if slower(ours, theirs) {
+				t.Errorf("%s: %+v, by traceroute %+v", what, ours, theirs)
+			}
 			for i, h := range ours {
-				// The links' delays are the least, and the fastest of all probes is not much above the peer's.
 				if least := 2 * float64(i+1) * linkDelay.Seconds() * 1000; h.best < least {
 					t.Errorf("%s, hop %d: %.3f ms, but its links take %.3f", what, i+1, h.best, least)
-				}
-				if i < len(theirs) && h.best > 3*theirs[i].best {
-					t.Errorf("%s, hop %d: %.3f ms, by traceroute %.3f", what, i+1, h.best, theirs[i].best)
 				}
 			}
 		}
 	}
+}
+
+// slower says that the fastest probe of a hop took much longer than a peer's.
+func slower(ours, theirs []hop) bool {
+	for i := range min(len(ours), len(theirs)) {
+		if ours[i].best > 3*theirs[i].best {
+			return true
+		}
+	}
+	return false
 }
 
 // A router that refuses is the last hop, with its reason as a letter. It refuses what it would pass on, so the hop before it is itself.
