@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -39,7 +40,8 @@ func (d *Daemon) SaveConfiguration(name string, replace bool) (config.Saved, err
 	}
 	switch i := slices.IndexFunc(saved, func(s config.Saved) bool { return s.Is(name) }); {
 	case i >= 0 && !replace:
-		return config.Saved{}, menu.Errorf(menu.State, "There is %s of %s already", name, clock(saved[i].Time)).WithHint("Choose another name, or add: replace yes")
+		return config.Saved{}, &menu.Error{Kind: menu.State, Argument: "name", Message: fmt.Sprintf("There is %s of %s already", name, clock(saved[i].Time)),
+			Hint: "Choose another name, or add: replace yes"}
 	case i < 0 && len(saved) >= savedFiles:
 		return config.Saved{}, menu.Errorf(menu.State, "There are %d saved configurations already", len(saved)).WithHint("Save under the name of an older one to replace it")
 	}

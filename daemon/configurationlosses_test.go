@@ -293,11 +293,16 @@ func routed(t *testing.T, d *Daemon, n *nsNetwork, loopback string) {
 	}
 	if strings.Contains(loopback, ":") {
 		lines = append(lines,
+			"nexthop add id 7 via 2001:db8:1::1 dev left",
+			"-6 route add 2001:db8:83::/48 nhid 7 src "+loopback,
 			"-6 route add 2001:db8:80::/48 via 2001:db8:1::1 dev left src "+loopback,
 			"-6 route add 2001:db8:81::/48 via fe80::9 dev left.34 table 200 src "+loopback,
 			"-6 route add 2001:db8:82::/48 src "+loopback+" nexthop via fe80::1 dev left nexthop via fe80::2 dev third")
 	} else {
 		lines = append(lines,
+			"nexthop add id 7 via 10.1.0.9 dev left",
+			"-4 route add 10.14.0.0/16 nhid 7 src "+loopback,
+			"-4 route add 10.15.0.0/16 nhid 7 table 300 src "+loopback,
 			"-4 route add 10.10.0.0/16 via 10.1.0.9 dev left src "+loopback,
 			"-4 route add 10.11.0.0/16 via 169.254.7.9 dev left.34 table 200 src "+loopback,
 			"-4 route add 10.12.0.0/16 src "+loopback+" nexthop via 10.1.0.9 dev left nexthop via 10.3.0.9 dev third",

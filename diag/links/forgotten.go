@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/vishvananda/netlink"
@@ -60,7 +61,7 @@ func (Kernel) ReadLink(name string) (Forgotten, error) {
 }
 
 // ReadSourced reads the routes, of any table and through any link, that lose an address of the loopback interface as their preferred
-// source. The kernel deletes those of IPv4 (fib_sync_down_addr in net/ipv4/fib_semantics.c) and takes the source from those of IPv6
+// source. The kernel deletes those of IPv4 in the main table (fib_sync_down_addr in net/ipv4/fib_semantics.c) and takes the source from those of IPv6
 // (rt6_remove_prefsrc in net/ipv6/route.c).
 func (Kernel) ReadSourced(address netip.Addr) (Forgotten, error) {
 	f, err := record(loopback)
@@ -373,6 +374,12 @@ func (r restorer) routes(routes [][]byte) []error {
 	}
 }
 
+// rtaNHID is RTA_NH_ID of linux/rtnetlink.h (Linux 5.3).
+const rtaNHID = 30
+
+// ofObject are the attributes that the kernel copies out of a nexthop object, and takes from nobody beside it.
+var ofObject = []uint16{unix.RTA_OIF, unix.RTA_GATEWAY, unix.RTA_VIA, unix.RTA_MULTIPATH, unix.RTA_ENCAP, unix.RTA_ENCAP_TYPE}
+
 // route adds a route. One through another link that is not there any more went with that link, and is in its record.
 func (r restorer) route(body []byte) error {
 	list, err := nl.ParseRouteAttr(body[unix.SizeofRtMsg:])
@@ -383,8 +390,15 @@ func (r restorer) route(body []byte) error {
 	message := bytes.Clone(body[:unix.SizeofRtMsg])
 	// Of the flags only RTNH_F_ONLINK is asked for; the others say how the route was doing.
 	nl.NativeEndian().PutUint32(message[8:], nl.NativeEndian().Uint32(message[8:])&unix.RTNH_F_ONLINK)
+	byObject := slices.ContainsFunc(list, func(attr syscall.NetlinkRouteAttr) bool { return attr.Attr.Type&typeMask == rtaNHID })
+	if byObject && isIPv6 {
+		flags = unix.NLM_F_REPLACE // It is there without its source, or its object is gone too.
+	}
 	for _, attr := range list {
 		kind, value := attr.Attr.Type&typeMask, bytes.Clone(attr.Value)
+		if byObject && slices.Contains(ofObject, kind) {
+			continue
+		}
 		switch kind {
 		case unix.RTA_MULTIPATH:
 			// A route of IPv4 goes with the first of its hops. In IPv6 those through other links are still there, and these join them.
