@@ -9,20 +9,18 @@ import (
 	"diagsh/menu"
 )
 
-type dateArgs struct{}
-
 type dateRecord struct {
 	Time time.Time `json:"time"`
 }
 
 // date shows the appliance's clock.
 func date() *menu.Command {
-	return menu.Spec[dateArgs, dateRecord]{
+	return menu.Spec[noArgs, dateRecord]{
 		Name:  "date",
 		Help:  "Show the date and time.",
 		Role:  menu.ReadOnly,
 		Shape: menu.Object,
-		Run: func(_ context.Context, _ menu.Caller, _ dateArgs, out *menu.Out[dateRecord]) error {
+		Run: func(_ context.Context, _ menu.Caller, _ noArgs, out *menu.Out[dateRecord]) error {
 			return out.Record(dateRecord{time.Now().Truncate(time.Second)})
 		},
 		Text: func(w io.Writer, r dateRecord) {

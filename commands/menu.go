@@ -35,6 +35,9 @@ type Services interface {
 	statusService
 }
 
+// noArgs are the arguments of a command that takes none.
+type noArgs struct{}
+
 // Tree is the top menu.
 func Tree(s Services, v Version) *menu.Menu {
 	return &menu.Menu{

@@ -203,15 +203,13 @@ func captureStatus(s captureService) *menu.Command {
 	}.Command()
 }
 
-type captureListArgs struct{}
-
 func captureList(s captureService) *menu.Command {
-	return menu.Spec[captureListArgs, capture.Status]{
+	return menu.Spec[noArgs, capture.Status]{
 		Name:   "list",
 		Help:   "List all captures, those that ended too.",
 		Role:   menu.ReadOnly,
 		Hidden: func(context.Context) bool { return len(s.Captures()) == 0 },
-		Run: func(_ context.Context, _ menu.Caller, _ captureListArgs, out *menu.Out[capture.Status]) error {
+		Run: func(_ context.Context, _ menu.Caller, _ noArgs, out *menu.Out[capture.Status]) error {
 			return out.Records(s.Captures())
 		},
 		TextTable: captureview.Table,

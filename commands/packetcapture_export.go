@@ -64,15 +64,13 @@ func chooseTarget(s exportService, q *menu.Question) {
 	q.Open, q.Required = true, true
 }
 
-type captureExportsArgs struct{}
-
 func captureExports(s exportService) *menu.Command {
-	return menu.Spec[captureExportsArgs, capture.Export]{
+	return menu.Spec[noArgs, capture.Export]{
 		Name:   "exports",
 		Help:   "List the copies to targets, those that wait too.",
 		Role:   menu.ReadOnly,
 		Hidden: func(context.Context) bool { return len(s.Exports()) == 0 },
-		Run: func(_ context.Context, _ menu.Caller, _ captureExportsArgs, out *menu.Out[capture.Export]) error {
+		Run: func(_ context.Context, _ menu.Caller, _ noArgs, out *menu.Out[capture.Export]) error {
 			return out.Records(s.Exports())
 		},
 		TextTable: captureview.Exports,
@@ -134,14 +132,12 @@ func sayKey(s exportService, targets []capture.Target, out *menu.Out[capture.Tar
 	return nil
 }
 
-type targetListArgs struct{}
-
 func targetList(s exportService) *menu.Command {
-	return menu.Spec[targetListArgs, capture.Target]{
+	return menu.Spec[noArgs, capture.Target]{
 		Name: "list",
 		Help: "List the targets.",
 		Role: menu.Operator,
-		Run: func(_ context.Context, _ menu.Caller, _ targetListArgs, out *menu.Out[capture.Target]) error {
+		Run: func(_ context.Context, _ menu.Caller, _ noArgs, out *menu.Out[capture.Target]) error {
 			targets := s.Targets()
 			if len(targets) == 0 {
 				out.Printf("There is no target.\n")

@@ -14,15 +14,13 @@ type configurationViewer interface {
 	Configuration(caller menu.Caller) config.View
 }
 
-type showchangesArgs struct{}
-
 // showchanges shows what the caller has not committed yet.
 func showchanges(s configurationViewer) *menu.Command {
-	return menu.Spec[showchangesArgs, config.Change]{
+	return menu.Spec[noArgs, config.Change]{
 		Name: "showchanges",
 		Help: "Show your pending changes.",
 		Role: menu.Administrator,
-		Run: func(_ context.Context, caller menu.Caller, _ showchangesArgs, out *menu.Out[config.Change]) error {
+		Run: func(_ context.Context, caller menu.Caller, _ noArgs, out *menu.Out[config.Change]) error {
 			view := s.Configuration(caller)
 			if len(view.Underneath) > 0 {
 				out.Printf("Committed since you began:\n%s\n\n", config.Underneath(view.Underneath))

@@ -50,16 +50,14 @@ type diskState struct {
 	Bytes        int64 `json:"bytes"`
 }
 
-type statusArgs struct{}
-
 // status shows how the appliance is.
 func status(s statusService, v Version) *menu.Command {
-	return menu.Spec[statusArgs, applianceStatus]{
+	return menu.Spec[noArgs, applianceStatus]{
 		Name:  "status",
 		Help:  "Show how the appliance is: load, captures, disk, sessions.",
 		Role:  menu.ReadOnly,
 		Shape: menu.Object,
-		Run: func(_ context.Context, _ menu.Caller, _ statusArgs, out *menu.Out[applianceStatus]) error {
+		Run: func(_ context.Context, _ menu.Caller, _ noArgs, out *menu.Out[applianceStatus]) error {
 			machine, err := system.Read()
 			if err != nil {
 				return err

@@ -505,14 +505,12 @@ func userUnlock(s accountService) *menu.Command {
 	}.Command()
 }
 
-type userListArgs struct{}
-
 func userList(s accountService) *menu.Command {
-	return menu.Spec[userListArgs, access.Account]{
+	return menu.Spec[noArgs, access.Account]{
 		Name: "list",
 		Help: "List the users with their last login.",
 		Role: menu.Administrator,
-		Run: func(_ context.Context, _ menu.Caller, _ userListArgs, out *menu.Out[access.Account]) error {
+		Run: func(_ context.Context, _ menu.Caller, _ noArgs, out *menu.Out[access.Account]) error {
 			return out.Records(s.Accounts())
 		},
 		TextTable: accountTable,

@@ -18,15 +18,13 @@ type Version struct {
 	Host    string `json:"host"`
 }
 
-type versionArgs struct{}
-
 func version(v Version) *menu.Command {
-	return menu.Spec[versionArgs, Version]{
+	return menu.Spec[noArgs, Version]{
 		Name:  "version",
 		Help:  "Show what is running.",
 		Role:  menu.ReadOnly,
 		Shape: menu.Object,
-		Run: func(_ context.Context, _ menu.Caller, _ versionArgs, out *menu.Out[Version]) error {
+		Run: func(_ context.Context, _ menu.Caller, _ noArgs, out *menu.Out[Version]) error {
 			return out.Record(v)
 		},
 		Text: func(w io.Writer, v Version) {

@@ -17,15 +17,13 @@ type sessionService interface {
 	Sessions() []access.Session
 }
 
-type whoArgs struct{}
-
 // who lists who is logged in, and what they run.
 func who(s sessionService) *menu.Command {
-	return menu.Spec[whoArgs, access.Session]{
+	return menu.Spec[noArgs, access.Session]{
 		Name: "who",
 		Help: "List who is logged in, and what they run.",
 		Role: menu.ReadOnly,
-		Run: func(_ context.Context, _ menu.Caller, _ whoArgs, out *menu.Out[access.Session]) error {
+		Run: func(_ context.Context, _ menu.Caller, _ noArgs, out *menu.Out[access.Session]) error {
 			return out.Records(s.Sessions())
 		},
 		TextTable: whoTable,

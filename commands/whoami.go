@@ -8,16 +8,14 @@ import (
 	"diagsh/menu"
 )
 
-type whoamiArgs struct{}
-
 // whoami shows the caller as the appliance sees it.
 func whoami() *menu.Command {
-	return menu.Spec[whoamiArgs, menu.Caller]{
+	return menu.Spec[noArgs, menu.Caller]{
 		Name:  "whoami",
 		Help:  "Show who you are here.",
 		Role:  menu.ReadOnly,
 		Shape: menu.Object,
-		Run: func(_ context.Context, caller menu.Caller, _ whoamiArgs, out *menu.Out[menu.Caller]) error {
+		Run: func(_ context.Context, caller menu.Caller, _ noArgs, out *menu.Out[menu.Caller]) error {
 			return out.Record(caller)
 		},
 		Text: func(w io.Writer, c menu.Caller) {
