@@ -31,6 +31,7 @@ type Services interface {
 	sessionService
 	visitService
 	auditService
+	auditVerifier
 	tailService
 	statusService
 }
@@ -62,6 +63,7 @@ func Tree(s Services, v Version) *menu.Menu {
 			who(s),
 			last(s),
 			auditlog(s),
+			auditverify(s),
 			tail(s),
 			status(s, v),
 			supportrequest(s),

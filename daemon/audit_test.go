@@ -226,7 +226,7 @@ func TestAuditTears(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var r AuditReport
+		var r auditReport
 		if err := r.verify(t.Context(), "log", bytes.NewReader(data)); err != nil {
 			t.Fatal(err)
 		}

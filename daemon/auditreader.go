@@ -223,34 +223,30 @@ func pathWords(path string) []string {
 	return strings.FieldsFunc(path, func(r rune) bool { return r == '/' || r == ' ' || r == '>' })
 }
 
-// An AuditReport is what Verify found.
-type AuditReport struct {
-	Files  int      `json:"files"`
-	Lines  int64    `json:"lines"`
-	Last   string   `json:"last"`   // hash of the last line
-	Faults []string `json:"faults"` // what was changed, taken out or torn, as sentences; at most maxFaults
-}
-
+// maxFaults is how many faults of the audit log are told.
 const maxFaults = 20
 
 // VerifyAudit reads the whole audit log and checks that each line is the one that the next line says came before it. The line
 // before the oldest file is not there any more, so nothing can be said about it.
-func (d *Daemon) VerifyAudit(ctx context.Context) (AuditReport, error) {
+func (d *Daemon) VerifyAudit(ctx context.Context) (access.AuditReport, error) {
 	files, sizes, err := d.audit.snapshot()
 	if err != nil {
-		return AuditReport{}, d.plain("read the audit log", err)
+		return access.AuditReport{}, d.plain("read the audit log", err)
 	}
 	defer closeAll(files)
-	report := AuditReport{Files: len(files), Faults: []string{}}
+	report := auditReport{access.AuditReport{Files: len(files), Faults: []string{}}}
 	for i, f := range files {
 		if err := report.verify(ctx, filepath.Base(f.Name()), io.LimitReader(f, sizes[i])); err != nil {
-			return report, d.plain("read the audit log", err)
+			return report.AuditReport, d.plain("read the audit log", err)
 		}
 	}
-	return report, nil
+	return report.AuditReport, nil
 }
 
-func (r *AuditReport) verify(ctx context.Context, name string, in io.Reader) error {
+// auditReport is one that is being made.
+type auditReport struct{ access.AuditReport }
+
+func (r *auditReport) verify(ctx context.Context, name string, in io.Reader) error {
 	lines := newLineReader(in)
 	for number := 1; ; number++ {
 		line, _, err := lines.next()
@@ -272,7 +268,7 @@ func (r *AuditReport) verify(ctx context.Context, name string, in io.Reader) err
 	}
 }
 
-func (r *AuditReport) fault(format string, args ...any) {
+func (r *auditReport) fault(format string, args ...any) {
 	if len(r.Faults) < maxFaults {
 		r.Faults = append(r.Faults, fmt.Sprintf(format, args...))
 	}

@@ -25,13 +25,6 @@ const (
 	TCP  Protocol = "tcp"
 )
 
-// Limits of a trace.
-const (
-	MaxHops   = 255
-	MaxProbes = 10
-	MaxSize   = 65000
-)
-
 // Options are what to send.
 type Options struct {
 	Target       netip.Addr

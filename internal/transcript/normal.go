@@ -68,6 +68,7 @@ var replacements = normal{
 	{regexp.MustCompile(`SHA256 (?:[0-9A-F]{2}:){31}[0-9A-F]{2}|("sha256": ?")(?:[0-9A-F]{2}:){31}[0-9A-F]{2}`), "${1}<fingerprint>"},
 	{regexp.MustCompile(`(Serial: +|"serialNumber": ?")[0-9A-F]+`), "${1}<serial>"},
 	{regexp.MustCompile(`SHA256:[A-Za-z0-9+/]{43}`), "<fingerprint>"},
+	{regexp.MustCompile(`(Last line: |"last":")[0-9a-f]{64}`), "${1}<hash>"},
 	{regexp.MustCompile(`(Built from: |"commit": ?")[^" ]*( with|",)`), "${1}<commit>$2"},
 	// A column behind a replaced value begins where the value's width wants it.
 	{regexp.MustCompile(`(<[a-z ]+>) {3,}`), "$1  "},

@@ -1,0 +1,44 @@
+package commands
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"diagsh/access"
+	"diagsh/menu"
+)
+
+// auditVerifier checks the audit log.
+type auditVerifier interface {
+	VerifyAudit(ctx context.Context) (access.AuditReport, error)
+}
+
+// auditverify says whether the audit log is what was written: each line tells the hash of the one before it.
+func auditverify(s auditVerifier) *menu.Command {
+	return menu.Spec[noArgs, access.AuditReport]{
+		Name:  "auditverify",
+		Help:  "Check that no line of the audit log was changed or taken out.",
+		Role:  menu.Administrator,
+		Shape: menu.Object,
+		Run: func(ctx context.Context, _ menu.Caller, _ noArgs, out *menu.Out[access.AuditReport]) error {
+			report, err := s.VerifyAudit(ctx)
+			if err != nil {
+				return err
+			}
+			if err := out.Record(report); err != nil {
+				return err
+			}
+			if len(report.Faults) > 0 {
+				return &menu.Error{Kind: menu.Failed, Message: "The audit log is not as it was written."}
+			}
+			return nil
+		},
+		Text: func(w io.Writer, r access.AuditReport) {
+			for _, fault := range r.Faults {
+				fmt.Fprintf(w, "%s.\n", fault)
+			}
+			fmt.Fprintf(w, "Files:     %d\nLines:     %d\nLast line: %s\nFaults:    %d\n", r.Files, r.Lines, orDash(r.Last), len(r.Faults))
+		},
+	}.Command()
+}
