@@ -73,7 +73,7 @@ func (c *Counter) Add(p *capture.Packet, link capture.LinkType) int64 {
 			from.BytesSent += length
 		}
 		if to := c.talker(h.target); to != nil {
-			to.PacketsTaken++
+			to.PacketsReceived++
 			to.BytesTaken += length
 		}
 	}

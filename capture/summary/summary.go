@@ -36,7 +36,7 @@ type Talker struct {
 	Address      string `json:"address"`
 	PacketsSent  int64  `json:"packetsSent"`
 	BytesSent    int64  `json:"bytesSent"`
-	PacketsTaken int64  `json:"packetsReceived"`
+	PacketsReceived int64  `json:"packetsReceived"`
 	BytesTaken   int64  `json:"bytesReceived"`
 }
 
