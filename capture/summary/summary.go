@@ -33,11 +33,11 @@ type Count struct {
 
 // Talker is an address and what it sent and got.
 type Talker struct {
-	Address      string `json:"address"`
-	PacketsSent  int64  `json:"packetsSent"`
-	BytesSent    int64  `json:"bytesSent"`
+	Address         string `json:"address"`
+	PacketsSent     int64  `json:"packetsSent"`
+	BytesSent       int64  `json:"bytesSent"`
 	PacketsReceived int64  `json:"packetsReceived"`
-	BytesTaken   int64  `json:"bytesReceived"`
+	BytesTaken      int64  `json:"bytesReceived"`
 }
 
 // Size is the packets of From to To bytes.
