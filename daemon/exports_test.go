@@ -399,7 +399,7 @@ func TestFilesThatWaitForTheirCopyStay(t *testing.T) {
 	if _, err := b.d.ExportPackets(adminCaller, file, "away"); menu.AsError(err).Kind != menu.NotFound {
 		t.Errorf("a copy to no target: %v", err)
 	}
-	until("the end of the copy", func() bool { return b.d.Exports()[0].State == capture.ExportFailed })
+	until("the end of the copy", func() bool { return b.d.Exports()[0].State == capture.ExportFailed && !b.d.AwaitsExport(file) })
 	b.d.deleteOld(later)
 	_, err := b.d.StatFile(file)
 	wantKind(t, err, menu.NotFound)
