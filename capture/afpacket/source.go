@@ -35,12 +35,12 @@ type Options struct {
 	Promiscuous bool
 }
 
-// DefaultRingBytes keeps 24 blocks: at least 0.96 s of any traffic that fills less
+// DefaultRingBytes keeps 12 blocks: at least 0.48 s of any traffic that fills less
 // than a block in 40 ms, as 100,000 small packets a second do.
 const DefaultRingBytes = 48 << 20
 
 const (
-	maxBlockSize = 2 << 20   // a wake-up for each block costs more than many packets
+	maxBlockSize = 4 << 20   // a wake-up for each block costs more than many packets
 	minBlockSize = 256 << 10 // room for any packet of the usual limits: GRO makes them 64 KiB long
 	minBlocks    = 8
 )

@@ -186,8 +186,12 @@ func (w *Writer) encode(p *capture.Packet, size int) {
 func (w *Writer) putHead(b []byte, p *capture.Packet, size int) int {
 	if w.header.Format == capture.PCAP {
 		b = b[:pcapRecordSize]
-		order.PutUint32(b, uint32(p.Time/1e9))
-		order.PutUint32(b[4:], uint32(p.Time%1e9/w.unit))
+		seconds, fraction := p.Time/1e9, p.Time%1e9
+		if w.unit != 1 {
+			fraction /= w.unit
+		}
+		order.PutUint32(b, uint32(seconds))
+		order.PutUint32(b[4:], uint32(fraction))
 		order.PutUint32(b[8:], uint32(len(p.Data)))
 		order.PutUint32(b[12:], p.Length)
 		return len(b)
