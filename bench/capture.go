@@ -62,7 +62,7 @@ func (w *wire) withDiagsh(ctx context.Context, l load, filters []string) (result
 		return r, err
 	}
 	for i, filter := range filters {
-		line := fmt.Sprintf("packetcapture start bench%d interface %s size unlimited management yes filter %q", i, far, filter)
+		line := fmt.Sprintf("packetcapture start bench%d interface %s size unlimited management yes filter %q", i, w.on, filter)
 		if err := w.line(ctx, line, nil); err != nil {
 			return r, err
 		}
@@ -115,13 +115,13 @@ var (
 
 func (w *wire) withTcpdump(ctx context.Context, l load, filters []string) (result, error) {
 	return w.withPeer(ctx, l, filters, "listening on", tcpdumpCaptured, func(file, filter string) []string {
-		return append([]string{"tcpdump", "-i", far, "-n", "-Z", "root", "-B", "65536", "-w", file}, strings.Fields(filter)...)
+		return append([]string{"tcpdump", "-i", w.peerOn(), "-n", "-Z", "root", "-B", "65536", "-w", file}, strings.Fields(filter)...)
 	})
 }
 
 func (w *wire) withDumpcap(ctx context.Context, l load, filters []string) (result, error) {
 	return w.withPeer(ctx, l, filters, "File:", dumpcapCaptured, func(file, filter string) []string {
-		return []string{"dumpcap", "-i", far, "-q", "-P", "-B", "64", "-w", file, "-f", filter}
+		return []string{"dumpcap", "-i", w.peerOn(), "-q", "-P", "-B", "64", "-w", file, "-f", filter}
 	})
 }
 
@@ -279,6 +279,19 @@ func captureLarge(ctx context.Context, b *bed) ([]figure, error) {
 			return nil, err
 		}
 		return figuresOf(l.String(), results, 0.5), nil
+	})
+}
+
+// captureAll is the large load on one of all interfaces, whose packets wait for those of the others, to be in order.
+func captureAll(ctx context.Context, b *bed) ([]figure, error) {
+	return onWire(ctx, b, func(w *wire) ([]figure, error) {
+		w.on = "ALL"
+		l := load{length: 1442, number: 1_000_000}
+		results, err := w.rounds(ctx, b.often(3), l, []string{"udp"})
+		if err != nil {
+			return nil, err
+		}
+		return figuresOf("all interfaces, "+l.String(), results, 0.5), nil
 	})
 }
 

@@ -51,6 +51,7 @@ var measurements = []measurement{
 	{"sockets", sockets},
 	{"memory", memory},
 	{"large", captureLarge},
+	{"all", captureAll},
 	{"small", captureSmall},
 	{"four", captureFour},
 	{"long", captureLong},

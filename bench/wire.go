@@ -31,11 +31,12 @@ type wire struct {
 	b      *bed
 	dir    string // where captures go
 	data   string // of the appliance
+	on     string // what is captured: far, or ALL
 	server *exec.Cmd
 }
 
 func (b *bed) newWire(ctx context.Context) (w *wire, err error) {
-	w = &wire{b: b, dir: b.path("captures"), data: b.path("wire")}
+	w = &wire{b: b, dir: b.path("captures"), data: b.path("wire"), on: far}
 	defer func() {
 		if err != nil {
 			w.close()
@@ -65,6 +66,14 @@ func (b *bed) newWire(ctx context.Context) (w *wire, err error) {
 		}
 	}
 	return w, w.startAppliance(ctx)
+}
+
+// peerOn is what is captured in the words of the peers.
+func (w *wire) peerOn() string {
+	if w.on == "ALL" {
+		return "any"
+	}
+	return w.on
 }
 
 // inside runs a program in a namespace on a core.

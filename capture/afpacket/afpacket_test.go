@@ -114,6 +114,29 @@ func TestMergeWaitsForOlderPackets(t *testing.T) {
 	}
 }
 
+// The kernel's word that another block is full ends the wait of packets for the window when their ring fills: else whatever comes
+// in the rest of the window finds no room.
+func TestWaitEndsWhenARingFills(t *testing.T) {
+	for _, test := range []struct {
+		times []int64
+		want  bool
+	}{
+		{[]int64{5, 6, 0, 0}, false},
+		{[]int64{5, 6, 7, 0}, true},
+	} {
+		fd, err := unix.Eventfd(0, unix.EFD_NONBLOCK)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(fd)
+		s := &Source{begin: time.Now(), polls: []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}}
+		s.rings = []*ring{fakeRing(0, s.now(), test.times...), fakeRing(1, s.now(), 0, 0, 0, 0)}
+		if s.ready() != test.want {
+			t.Errorf("blocks %v: the wait ends: %v", test.times, !test.want)
+		}
+	}
+}
+
 func TestBlocksGoBackWithTheNextRead(t *testing.T) {
 	r := fakeRing(0, 0, 1, 2, 3)
 	s := &Source{begin: time.Now(), rings: []*ring{r}}

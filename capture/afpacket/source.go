@@ -344,12 +344,14 @@ func (s *Source) wait(until time.Time) (again bool, err error) {
 	return s.now() < userDeadline, nil
 }
 
-// ready asks the kernel which of the descriptors have something, and tells whether any has.
-// It does not block, so the runtime, whose monitor looks after those who may, is not told.
+// ready asks the kernel which of the descriptors have something, and tells whether any has, or
+// whether a ring fills whose packets wait for the window: the kernel tells of each of its
+// blocks. It does not block, so the runtime, whose monitor looks after those who may, is not
+// told.
 func (s *Source) ready() bool {
 	var now unix.Timespec
 	n, _, _ := unix.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&s.polls[0])), uintptr(len(s.polls)), uintptr(unsafe.Pointer(&now)), 0, 0, 0)
-	return n != 0
+	return n != 0 || slices.ContainsFunc(s.rings, func(r *ring) bool { return r.open && r.pressed() })
 }
 
 // hear takes the news of rtnetlink from its socket. That there were any is enough:
