@@ -11,6 +11,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/exec"
 	"os/signal"
 	"slices"
 	"strings"
@@ -58,7 +59,7 @@ var measurements = []measurement{
 }
 
 func main() {
-	binary := flag.String("binary", "bin/diagsh", "the program that is measured")
+	binary := flag.String("binary", "", "the program that is measured; the one of this tree, built now, if none is given")
 	dir := flag.String("dir", os.TempDir(), "where the appliance keeps its data, 1 GiB for the download")
 	rounds := flag.Int("rounds", 0, "how often each thing is done (0: as the figure needs it)")
 	flag.Parse()
@@ -83,6 +84,12 @@ func run(binary, dir string, rounds int, names []string) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	if binary == "" {
+		binary = "bin/diagsh"
+		if err := silent(exec.CommandContext(ctx, "make", "build")); err != nil {
+			return err
+		}
+	}
 	b, err := newBed(ctx, binary, dir, rounds)
 	if err != nil {
 		return err
