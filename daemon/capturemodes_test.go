@@ -26,22 +26,27 @@ func (b *captureBed) again(o Options) {
 	b.ns.Do(b, func() { b.d = start(b.T, o) })
 }
 
+// loopbackSender sends datagrams to a receiver of this test, and the filter takes those alone.
+func loopbackSender(t *testing.T) (sender net.Conn, filter string) {
+	t.Helper()
+	receiver, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { receiver.Close() })
+	if sender, err = net.Dial("udp4", receiver.LocalAddr().String()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { sender.Close() })
+	return sender, "udp dst port " + strings.TrimPrefix(receiver.LocalAddr().String(), "127.0.0.1:")
+}
+
 // The captures of this test are on the loopback interface: what goes on by itself is begun by the appliance's own goroutines, which
 // are not in the network of a test.
 func TestPersistentCaptureGoesOn(t *testing.T) {
 	o := Options{Dir: prepare(t), Hostname: "mx1"}
 	b := &captureBed{T: t, d: start(t, o)}
-	receiver, err := net.ListenPacket("udp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer receiver.Close()
-	sender, err := net.Dial("udp4", receiver.LocalAddr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer sender.Close()
-	filter := "udp dst port " + strings.TrimPrefix(receiver.LocalAddr().String(), "127.0.0.1:")
+	sender, filter := loopbackSender(t)
 	for _, r := range []capture.Request{
 		{Name: "mail", Persistent: yes(), Mode: capture.Ring, Rotation: capture.Rotation{FileSeconds: 3600}}, {Name: "once"},
 	} {
@@ -98,17 +103,7 @@ func TestPersistentCaptureThatHasMetItsLimit(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			o := Options{Dir: prepare(t), Hostname: "mx1"}
 			d := start(t, o)
-			receiver, err := net.ListenPacket("udp4", "127.0.0.1:0")
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer receiver.Close()
-			sender, err := net.Dial("udp4", receiver.LocalAddr().String())
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer sender.Close()
-			filter := "udp dst port " + strings.TrimPrefix(receiver.LocalAddr().String(), "127.0.0.1:")
+			sender, filter := loopbackSender(t)
 			s, err := d.StartCapture(adminCaller, capture.Request{Name: "mail", Interfaces: []string{"lo"}, Filter: &filter, Persistent: yes(), Limits: capture.Limits{SizeBytes: c.size}})
 			if err != nil {
 				t.Fatal(err)

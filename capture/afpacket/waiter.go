@@ -12,7 +12,7 @@ import (
 
 // waiter waits for any of several descriptors by way of the poller that the Go runtime has
 // for connections. A thread that waits in poll(2) itself keeps the runtime's monitor at
-// work: for every wait it wakes about 60 times, which is a third of what a capture of
+// work: for every wait it wakes about 60 times, which is a quarter of what a capture of
 // small packets costs.
 type waiter struct {
 	file     *os.File // an epoll(7) instance, which can be waited for as the descriptors in it

@@ -74,7 +74,7 @@ func (c *Counter) Add(p *capture.Packet, link capture.LinkType) int64 {
 		}
 		if to := c.talker(h.target); to != nil {
 			to.PacketsReceived++
-			to.BytesTaken += length
+			to.BytesReceived += length
 		}
 	}
 	if h.ports {

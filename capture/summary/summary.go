@@ -37,7 +37,7 @@ type Talker struct {
 	PacketsSent     int64  `json:"packetsSent"`
 	BytesSent       int64  `json:"bytesSent"`
 	PacketsReceived int64  `json:"packetsReceived"`
-	BytesTaken      int64  `json:"bytesReceived"`
+	BytesReceived   int64  `json:"bytesReceived"`
 }
 
 // Size is the packets of From to To bytes.
@@ -86,7 +86,7 @@ func (c *Counter) Summary(top int) *Summary {
 		s.Talkers = append(s.Talkers, t)
 	}
 	slices.SortFunc(s.Talkers, func(a, b Talker) int {
-		return cmp.Or(cmp.Compare(b.BytesSent+b.BytesTaken, a.BytesSent+a.BytesTaken), cmp.Compare(a.Address, b.Address))
+		return cmp.Or(cmp.Compare(b.BytesSent+b.BytesReceived, a.BytesSent+a.BytesReceived), cmp.Compare(a.Address, b.Address))
 	})
 	s.Talkers = s.Talkers[:min(top, len(s.Talkers))]
 	if c.packets > 0 {

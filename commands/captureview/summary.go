@@ -32,7 +32,7 @@ func Summary(w io.Writer, s *summary.Summary, columns int) {
 		fmt.Fprintln(w)
 		fmt.Fprintln(t, "TALKER\tPACKETS SENT\tSIZE\tPACKETS RECEIVED\tSIZE")
 		for _, a := range s.Talkers {
-			fmt.Fprintf(t, "%s\t%d\t%s\t%d\t%s\n", a.Address, a.PacketsSent, Bytes(a.BytesSent), a.PacketsReceived, Bytes(a.BytesTaken))
+			fmt.Fprintf(t, "%s\t%d\t%s\t%d\t%s\n", a.Address, a.PacketsSent, Bytes(a.BytesSent), a.PacketsReceived, Bytes(a.BytesReceived))
 		}
 		t.Flush()
 	}

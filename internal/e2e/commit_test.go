@@ -297,29 +297,27 @@ func TestCommitKilled(t *testing.T) {
 // A configuration is pasted as it stands, its blanks at the beginning of lines included, and ended by a line.
 func TestConfigurationPasted(t *testing.T) {
 	b := newBed(t)
+	paste := func(p *appliance.Terminal, text string) {
+		p.Says("mx1> ", "loadconfig", "[1]> ")
+		p.Type("1\r")
+		p.Reads("only a full stop")
+		p.Prompted("> ")
+		p.Type(text)
+	}
 	person := b.Terminal("admin", 100, 60)
-	person.Says("mx1> ", "loadconfig", "[1]> ")
-	person.Type("1\r")
-	person.Reads("only a full stop")
-	person.Type("interfaces:\r  left:\r    mtu: 1400\rhostname: mx2\r.\r")
+	paste(person, "interfaces:\r  left:\r    mtu: 1400\rhostname: mx2\r.\r")
 	person.Reads("This is pending")
 	if said := person.Says("mx1> ", "showchanges"); said != "hostname: not set -> mx2\ninterfaces\n  left\n    mtu: not set -> 1400" {
 		t.Errorf("pending is\n%s", said)
 	}
 	// Ctrl-D ends the text too, as in AsyncOS; a connection that is cut in the middle makes nothing of it pending.
-	person.Says("mx1> ", "loadconfig", "[1]> ")
-	person.Type("1\r")
-	person.Prompted("> ")
-	person.Type("interfaces:\r  left:\r    mtu: 1400\rhostname: mx3\r\x04")
+	paste(person, "interfaces:\r  left:\r    mtu: 1400\rhostname: mx3\r\x04")
 	person.Prompted("mx1> ")
 	if said := person.Says("mx1> ", "showchanges"); said != "hostname: not set -> mx3\ninterfaces\n  left\n    mtu: not set -> 1400" {
 		t.Errorf("after Ctrl-D pending is\n%s", said)
 	}
 	cut := b.Terminal("admin", 100, 60)
-	cut.Says("mx1> ", "loadconfig", "[1]> ")
-	cut.Type("1\r")
-	cut.Prompted("> ")
-	cut.Type("hostname: mx4\r")
+	paste(cut, "hostname: mx4\r")
 	cut.Prompted("> ")
 	cut.Close()
 	b.await("the end of the session that was cut", func() bool { return len(b.Sessions()) == 1 })
