@@ -39,7 +39,7 @@ func NoReply(err error, name string) error {
 	case err == nil, errors.Is(err, context.Canceled):
 		return err
 	case errors.Is(err, dns.ErrName):
-		return menu.Wrong("name", "%q is no name that the DNS can have", menu.Clean(name)).WithHint("Its parts have at most 63 characters, all of it at most 253")
+		return wrongName("name", name, err)
 	case errors.Is(err, dns.ErrType):
 		return menu.Wrong("type", "There is no such type of record").WithHint("It is such as A, AAAA, MX, TXT")
 	case errors.Is(err, dns.ErrNoServer):
@@ -51,6 +51,16 @@ func NoReply(err error, name string) error {
 		return menu.Errorf(menu.Failed, "No name server answered: %s", reason)
 	}
 	return err
+}
+
+// wrongName is the Error for a text that is no name, given as an argument.
+func wrongName(argument, name string, err error) *menu.Error {
+	e := menu.Wrong(argument, "%q is no name that the DNS can have", menu.Clean(name))
+	var wrong *dns.NameError
+	if errors.As(err, &wrong) {
+		e.Hint = wrong.Reason
+	}
+	return e
 }
 
 // ServerAddress is a name server without the usual port.

@@ -66,6 +66,8 @@ func Addresses(ctx context.Context, host string, family dns.Family, from source.
 	case err == nil:
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
+	case errors.Is(err, dns.ErrName):
+		return nil, wrongName("host", host, err)
 	case errors.Is(err, dns.ErrNotFound):
 		return nil, &menu.Error{Kind: menu.NotFound, Argument: "host", Message: fmt.Sprintf("There is no host %q", name), Hint: "Give a name that the name servers know, or an address"}
 	case errors.Is(err, dns.ErrFamily):

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
+
+	"diagsh/diag/dns"
 )
 
 // A Target is where to, and how the appliance proves who it is.
@@ -86,6 +88,9 @@ func CheckURL(text string) (*url.URL, error) {
 	if _, has := u.User.Password(); has {
 		return nil, errors.New("a password is given by itself, and not in the URL")
 	}
+	if _, err := dns.ASCII(u.Hostname()); err != nil {
+		return nil, errors.New("the host has a name that the DNS cannot have: it is in other letters, and not as IDNA 2008 allows")
+	}
 	return u, nil
 }
 
@@ -133,7 +138,11 @@ func address(u *url.URL, port string) string {
 	if p := u.Port(); p != "" {
 		port = p
 	}
-	return net.JoinHostPort(u.Hostname(), port)
+	host, err := dns.ASCII(u.Hostname())
+	if err != nil {
+		host = u.Hostname() // which CheckURL lets no target have
+	}
+	return net.JoinHostPort(host, port)
 }
 
 // place is where a file goes.

@@ -366,6 +366,25 @@ func TestPutTrustsThePinnedCertificateAlone(t *testing.T) {
 	}
 }
 
+// A host may have a name in the letters of any language: what is connected to is what the DNS has.
+func TestHostsOfOtherLanguages(t *testing.T) {
+	for text, want := range map[string]string{
+		"sftp://backup@münchen.example/folder":        "xn--mnchen-3ya.example:22",
+		"sftp://backup@m%C3%BCnchen.example:2222/~/folder": "xn--mnchen-3ya.example:2222",
+		"sftp://backup@[2001:db8::1]/folder":               "[2001:db8::1]:22",
+	} {
+		u, err := CheckURL(text)
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+		} else if got := address(u, "22"); got != want {
+			t.Errorf("%s connects to %s, not to %s", text, got, want)
+		}
+	}
+	if _, err := CheckURL("sftp://backup@aא.example/"); err == nil {
+		t.Error("a part in two directions of writing is a host")
+	}
+}
+
 func TestCheckURL(t *testing.T) {
 	for _, wrong := range []string{"", "x", "ftp://a/b", "http://a/b", "sftp://host/folder", "sftp://user:secret@host/folder", "https://u:p@host/x", "https:///x", "sftp://a@/b", "https://h/x#y", "https://h/x?sig=y", "https://h\x00/"} {
 		if _, err := CheckURL(wrong); err == nil {

@@ -25,8 +25,13 @@ var (
 	ErrNoAnswer = errors.New("no name server answered")
 )
 
-// Addresses are those of a host, a name or itself an address, IPv4 before IPv6. It asks as /etc/hosts and /etc/resolv.conf say.
+// Addresses are those of a host, a name or itself an address, IPv4 before IPv6. It asks as /etc/hosts and /etc/resolv.conf say. A name
+// may be in the letters of any language.
 func Addresses(ctx context.Context, host string, family Family) ([]netip.Addr, error) {
+	host, err := ASCII(host)
+	if err != nil {
+		return nil, err
+	}
 	if a, err := netip.ParseAddr(host); err == nil {
 		if !family.Has(a.Unmap()) {
 			return nil, ErrFamily

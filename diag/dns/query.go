@@ -81,9 +81,13 @@ func Ask(ctx context.Context, q Question) (Reply, error) {
 	if !ok {
 		return Reply{}, ErrType
 	}
-	name := dns.Fqdn(q.Name)
+	ascii, err := ASCII(q.Name)
+	if err != nil {
+		return Reply{}, err
+	}
+	name := dns.Fqdn(ascii)
 	if _, ok := dns.IsDomainName(name); !ok || strings.Contains(name, "..") {
-		return Reply{}, ErrName
+		return Reply{}, &NameError{q.Name, "Its parts have at most 63 characters, all of it at most 253"}
 	}
 	servers := q.Servers
 	if len(servers) == 0 {
