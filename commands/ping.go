@@ -2,8 +2,10 @@ package commands
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"time"
 
 	"diagsh/commands/probeview"
@@ -13,20 +15,23 @@ import (
 )
 
 type pingArgs struct {
-	Source   string        `arg:"source" flag:"-S -I" ask:"Which interface do you want to send the pings from?" default:"auto" help:"Interface or own address to send from; auto leaves it to the routes."`
-	Host     string        `arg:"host,main,required" ask:"Please enter the host you wish to ping." help:"Name or address of the host."`
-	Count    int           `arg:"count" flag:"-c" min:"1" max:"1000000" help:"Number of pings; without it, until Ctrl-C."`
-	Interval time.Duration `arg:"interval" flag:"-i" default:"1s" max:"3600" help:"Time between pings, at least 10ms."`
-	Size     int           `arg:"size" flag:"-s" default:"56" min:"24" max:"65507" help:"Bytes of data in each ping, at least the 24 by which its answers are known."`
-	DF       bool          `arg:"df" flag:"-D" help:"Forbid routers to cut a ping into fragments."`
-	TTL      int           `arg:"ttl" flag:"-m" default:"64" min:"1" max:"255" help:"Number of routers that a ping may pass."`
-	Wait     time.Duration `arg:"wait" default:"2s" min:"1" max:"60" help:"Time that the answer to the last ping may take."`
-	MTU      bool          `arg:"mtu" help:"Search for the largest packet that reaches the host in one piece."`
+	Source    string        `arg:"source" flag:"-S -I" ask:"Which interface do you want to send the pings from?" default:"auto" help:"Interface or own address to send from; auto leaves it to the routes."`
+	Host      string        `arg:"host,main,required" ask:"Please enter the host you wish to ping." help:"Name or address of the host."`
+	Count     int           `arg:"count" flag:"-c" min:"1" max:"1000000" help:"Number of pings; without it, until Ctrl-C."`
+	Interval  time.Duration `arg:"interval" flag:"-i" default:"1s" max:"3600" help:"Time between pings, at least 10ms."`
+	Size      int           `arg:"size" flag:"-s" default:"56" min:"0" max:"65507" help:"Bytes of data in each ping."`
+	DF        bool          `arg:"df" flag:"-D" help:"Forbid routers to cut a ping into fragments."`
+	Fragments string        `arg:"fragments" flag:"-M" choices:"do|want|dont|probe" help:"What becomes of a ping too big for the path: do is df, want and dont let it be cut, here or by any router, probe is do against what is known of the path."`
+	TTL       int           `arg:"ttl" flag:"-m -t" default:"64" min:"1" max:"255" help:"Number of routers that a ping may pass."`
+	Wait      time.Duration `arg:"wait" flag:"-W" default:"2s" max:"60" help:"Time that the answer to the last ping may take, at least 10ms."`
+	Family    string        `arg:"family" flag:"-4=4 -6=6" choices:"any|4|6" default:"any" help:"Version of IP."`
+	Numeric   bool          `arg:"numeric" flag:"-n" default:"yes" help:"Show addresses without names, as it always does."`
+	MTU       bool          `arg:"mtu" help:"Search for the largest packet that reaches the host in one piece."`
 }
 
 // A pingRecord is what happened: Event says what, and which of the other members there are.
 type pingRecord struct {
-	Event   string `json:"event"` // reply, duplicate, error, statistics; in a search for the path MTU: size, mtu
+	Event   string `json:"event"` // reply, duplicate, stray, corrupted, error, statistics; in a search for the path MTU: size, mtu
 	Host    string `json:"host"`
 	Address string `json:"address"` // of the host, or of the router that sent an error
 	*pingReply
@@ -36,11 +41,22 @@ type pingRecord struct {
 }
 
 type pingReply struct {
-	Bytes    int     `json:"bytes,omitempty"` // of the ICMP message
-	Sequence int     `json:"sequence"`
-	TTL      int     `json:"ttl,omitempty"`
-	Time     float64 `json:"time,omitempty"`
-	Error    string  `json:"error,omitempty"`
+	Bytes            int            `json:"bytes,omitempty"` // of the ICMP message
+	Sequence         int            `json:"sequence"`
+	TTL              int            `json:"ttl,omitempty"`
+	Time             float64        `json:"time,omitempty"`
+	DifferentAddress bool           `json:"differentAddress,omitempty"` // it is not the host's
+	Truncated        bool           `json:"truncated,omitempty"`        // it has fewer bytes of data than were sent
+	WrongByte        *pingWrongByte `json:"wrongByte,omitempty"`
+	PathMTU          int            `json:"pathMtu,omitempty"` // where a ping was too big for it
+	Error            string         `json:"error,omitempty"`
+}
+
+// A pingWrongByte is the first byte of an answer that is not what was sent.
+type pingWrongByte struct {
+	Offset int `json:"offset"` // in the data
+	Sent   int `json:"sent"`
+	Got    int `json:"got"`
 }
 
 type pingStatistics struct {
@@ -48,6 +64,8 @@ type pingStatistics struct {
 	Received    int     `json:"received"`
 	Duplicates  int     `json:"duplicates"`
 	Errors      int     `json:"errors"`
+	Corrupted   int     `json:"corrupted"` // answers with a wrong checksum
+	Strays      int     `json:"strays"`    // answers to what was not sent
 	LossPercent float64 `json:"lossPercent"`
 	Minimum     float64 `json:"minimum"`
 	Average     float64 `json:"average"`
@@ -68,13 +86,16 @@ type pingMTU struct {
 	BlackHole bool `json:"blackHole"`
 }
 
+// leastTime is the shortest interval and the shortest wait: a flood is no test of reachability.
+const leastTime = 10 * time.Millisecond
+
 // pingCommand is the command for either version of IP, ping6 for IPv6 alone.
 func pingCommand(name, help string, family dns.Family) *menu.Command {
 	return menu.Spec[pingArgs, pingRecord]{
 		Name: name,
 		Help: help,
 		Details: "With mtu it searches for the path MTU: the largest packet that reaches the host in one piece. " +
-			"A packet has 28 bytes more than its data, with IPv6 48.",
+			"A packet has 28 bytes more than its data, with IPv6 48. An answer with other data than were sent, from another address, or to a ping never sent is marked.",
 		Role:  menu.Operator,
 		Shape: menu.Stream,
 		Ask: func(_ context.Context, _ menu.Caller, _ pingArgs, q *menu.Question) error {
@@ -84,14 +105,30 @@ func pingCommand(name, help string, family dns.Family) *menu.Command {
 			return nil
 		},
 		Suggest: probeview.SuggestHosts[pingArgs](family, "host"),
-		Check: func(_ context.Context, _ menu.Caller, a pingArgs, name string) error {
-			switch name {
+		Check: func(_ context.Context, _ menu.Caller, a pingArgs, argument string) error {
+			switch argument {
 			case "source":
 				_, err := probeview.Source(a.Source)
 				return err
 			case "interval":
-				if a.Interval < 10*time.Millisecond {
+				if a.Interval < leastTime {
 					return menu.Wrong("interval", "The interval is too short").WithHint("It is at least 10ms")
+				}
+			case "wait":
+				if a.Wait < leastTime {
+					return menu.Wrong("wait", "The time to wait is too short").WithHint("It is at least 10ms")
+				}
+			case "numeric":
+				if !a.Numeric {
+					return menu.Wrong("numeric", "%s shows no names", name).WithHint("Use nslookup")
+				}
+			case "family":
+				if family != dns.Any && a.Family != string(dns.Any) && a.Family != string(family) {
+					return menu.Wrong("family", "%s is for IPv%s alone", name, family).WithHint("Use ping")
+				}
+			case "fragments":
+				if a.DF && a.Fragments != "" && a.Fragments != string(ping.Forbidden) {
+					return menu.Wrong("fragments", "df forbids fragments, and fragments %s does not say the same", a.Fragments).WithHint("Leave out one of the two")
 				}
 			}
 			return nil
@@ -104,6 +141,9 @@ func pingCommand(name, help string, family dns.Family) *menu.Command {
 }
 
 func runPing(ctx context.Context, a pingArgs, family dns.Family, out *menu.Out[pingRecord]) error {
+	if family == dns.Any {
+		family = dns.Family(a.Family)
+	}
 	from, err := probeview.Source(a.Source)
 	if err != nil {
 		return err
@@ -113,14 +153,17 @@ func runPing(ctx context.Context, a pingArgs, family dns.Family, out *menu.Out[p
 	if err != nil {
 		return err
 	}
-	o := ping.Options{Target: target, Source: from, Size: a.Size, TTL: a.TTL, Count: a.Count, Interval: a.Interval, Wait: a.Wait, DontFragment: a.DF}
+	o := ping.Options{Target: target, Source: from, Size: a.Size, TTL: a.TTL, Count: a.Count, Interval: a.Interval, Wait: a.Wait, Fragments: ping.Fragments(a.Fragments)}
+	if a.DF {
+		o.Fragments = ping.Forbidden
+	}
 	if a.MTU {
 		return searchMTU(ctx, a.Host, o, out)
 	}
 	out.Printf("PING %s (%s): %d data bytes\n", menu.Clean(a.Host), target, a.Size)
 	statistics, err := ping.Run(ctx, o, func(answer ping.Answer) error { return out.Record(pingAnswer(a.Host, answer)) })
 	if err != nil && statistics.Sent == 0 {
-		return probeview.Failure(err, target)
+		return pingFailure(err, target)
 	}
 	if err := out.Record(pingRecord{Event: "statistics", Host: a.Host, Address: target.String(), pingStatistics: pingSums(statistics)}); err != nil {
 		return err
@@ -131,12 +174,32 @@ func runPing(ctx context.Context, a pingArgs, family dns.Family, out *menu.Out[p
 	return probeview.Failure(err, target)
 }
 
+// pingFailure is why no ping could be sent.
+func pingFailure(err error, target netip.Addr) error {
+	var tooBig *ping.TooBigError
+	if errors.As(err, &tooBig) {
+		return menu.Errorf(menu.Failed, "Nothing could be sent to %s: %s", target, tooBigText(tooBig))
+	}
+	return probeview.Failure(err, target)
+}
+
+func tooBigText(e *ping.TooBigError) string {
+	return fmt.Sprintf("the packet is too big to be sent in one piece, mtu=%d", e.MTU)
+}
+
 func pingAnswer(host string, a ping.Answer) pingRecord {
-	r := pingRecord{Event: "reply", Host: host, pingReply: &pingReply{Bytes: a.Bytes, Sequence: a.Sequence, TTL: a.TTL, Time: probeview.Seconds(a.Time)}}
+	r := pingRecord{Event: "reply", Host: host, pingReply: &pingReply{Bytes: a.Bytes, Sequence: a.Sequence, TTL: a.TTL, Time: probeview.Seconds(a.Time), DifferentAddress: a.Elsewhere, Truncated: a.Truncated}}
+	if w := a.Wrong; w != nil {
+		r.WrongByte = &pingWrongByte{Offset: w.Offset, Sent: int(w.Sent), Got: int(w.Got)}
+	}
 	if a.From.IsValid() {
 		r.Address = a.From.String()
 	}
 	switch {
+	case a.Error == nil && a.Unsent:
+		r.Event = "stray"
+	case a.Error == nil && a.BadChecksum:
+		r.Event = "corrupted"
 	case a.Error == nil && a.Duplicate:
 		r.Event = "duplicate"
 	case a.Error == nil:
@@ -147,14 +210,18 @@ func pingAnswer(host string, a ping.Answer) pingRecord {
 			reason = "the packet could not be sent"
 		}
 		r.Error = reason
+		var tooBig *ping.TooBigError
+		if errors.As(a.Error.Send, &tooBig) {
+			r.Error, r.PathMTU = tooBigText(tooBig), tooBig.MTU
+		}
 	default:
-		r.Event, r.Error = "error", a.Error.String()
+		r.Event, r.Error, r.PathMTU = "error", a.Error.String(), a.Error.MTU
 	}
 	return r
 }
 
 func pingSums(s ping.Statistics) *pingStatistics {
-	return &pingStatistics{Transmitted: s.Sent, Received: s.Received, Duplicates: s.Duplicates, Errors: s.Errors, LossPercent: s.Loss(),
+	return &pingStatistics{Transmitted: s.Sent, Received: s.Received, Duplicates: s.Duplicates, Errors: s.Errors, Corrupted: s.Corrupted, Strays: s.Strays, LossPercent: s.Loss(),
 		Minimum: probeview.Seconds(s.Min), Average: probeview.Seconds(s.Average), Maximum: probeview.Seconds(s.Max), Deviation: probeview.Seconds(s.Deviation)}
 }
 
@@ -178,18 +245,36 @@ func searchMTU(ctx context.Context, host string, o ping.Options, out *menu.Out[p
 	return out.Record(pingRecord{Event: "mtu", Host: host, Address: o.Target.String(), pingMTU: &pingMTU{MTU: found.MTU, LinkMTU: found.Link, BlackHole: found.BlackHole}})
 }
 
+// pingMarks are the marks of ping(8) of iputils behind an answer, and one for an answer to what was not sent.
+func pingMarks(r pingRecord) (marks string) {
+	for _, m := range []struct {
+		applies bool
+		text    string
+	}{
+		{r.Event == "stray", "NEVER SENT!"}, {r.Event == "duplicate", "DUP!"}, {r.Event == "corrupted", "BAD CHECKSUM!"},
+		{r.DifferentAddress, "DIFFERENT ADDRESS!"}, {r.Truncated, "truncated"},
+	} {
+		if m.applies {
+			marks += " (" + m.text + ")"
+		}
+	}
+	return marks
+}
+
 func pingText(w io.Writer, r pingRecord) {
 	switch r.Event {
-	case "reply", "duplicate":
-		mark := ""
-		if r.Event == "duplicate" {
-			mark = " (DUP!)"
-		}
-		ttl := ""
+	case "reply", "duplicate", "stray", "corrupted":
+		fmt.Fprintf(w, "%d bytes from %s: icmp_seq=%d", r.Bytes, r.Address, r.Sequence)
 		if r.pingReply.TTL > 0 {
-			ttl = fmt.Sprintf(" ttl=%d", r.pingReply.TTL)
+			fmt.Fprintf(w, " ttl=%d", r.pingReply.TTL)
 		}
-		fmt.Fprintf(w, "%d bytes from %s: icmp_seq=%d%s time=%.3f ms%s\n", r.Bytes, r.Address, r.Sequence, ttl, r.Time*1000, mark)
+		if r.Event != "stray" { // of what was not sent nobody knows how long the answer took
+			fmt.Fprintf(w, " time=%.3f ms", r.Time*1000)
+		}
+		fmt.Fprintf(w, "%s\n", pingMarks(r))
+		if b := r.WrongByte; b != nil {
+			fmt.Fprintf(w, "wrong data byte #%d should be 0x%x but was 0x%x\n", b.Offset, b.Sent, b.Got)
+		}
 	case "error":
 		if r.Address == "" {
 			fmt.Fprintf(w, "ping: icmp_seq=%d not sent: %s\n", r.Sequence, r.Error)
@@ -200,6 +285,12 @@ func pingText(w io.Writer, r pingRecord) {
 		fmt.Fprintf(w, "\n--- %s ping statistics ---\n%d packets transmitted, %d packets received, ", menu.Clean(r.Host), r.Transmitted, r.Received)
 		if r.Duplicates > 0 {
 			fmt.Fprintf(w, "+%d duplicates, ", r.Duplicates)
+		}
+		if r.Corrupted > 0 {
+			fmt.Fprintf(w, "+%d corrupted, ", r.Corrupted)
+		}
+		if r.Strays > 0 {
+			fmt.Fprintf(w, "+%d never asked for, ", r.Strays)
 		}
 		if r.Errors > 0 {
 			fmt.Fprintf(w, "+%d errors, ", r.Errors)

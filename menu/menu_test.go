@@ -502,7 +502,8 @@ func TestValues(t *testing.T) {
 			t.Errorf("ParseSize(%q) = %d", text, got)
 		}
 	}
-	for text, want := range map[string]time.Duration{"60": time.Minute, "5m 30s": 330 * time.Second, "4h": 4 * time.Hour, "2d": 48 * time.Hour, "250ms": 250 * time.Millisecond} {
+	for text, want := range map[string]time.Duration{"60": time.Minute, "5m 30s": 330 * time.Second, "4h": 4 * time.Hour, "2d": 48 * time.Hour, "250ms": 250 * time.Millisecond,
+		"0.2": 200 * time.Millisecond, ".5s": 500 * time.Millisecond, "1.5h": 90 * time.Minute, "2.": 2 * time.Second, "1m0.25s": 60250 * time.Millisecond} {
 		got, err := menu.ParseDuration(text)
 		if err != nil || got != want {
 			t.Errorf("ParseDuration(%q) = %s, %v", text, got, err)
@@ -511,7 +512,7 @@ func TestValues(t *testing.T) {
 			t.Errorf("%s written as %s reads as %s", got, menu.FormatDuration(got), back)
 		}
 	}
-	for _, text := range []string{"", "s", "5x", "-5", "1.5h", strings.Repeat("9", 12) + "d"} {
+	for _, text := range []string{"", "s", "5x", "-5", ".", ".s", "1.2.3", "1,5", "1e3", strings.Repeat("9", 12) + "d"} {
 		if got, err := menu.ParseDuration(text); err == nil {
 			t.Errorf("ParseDuration(%q) = %s", text, got)
 		}

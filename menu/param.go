@@ -207,7 +207,7 @@ func (p *Param) parse(v reflect.Value, text string) error {
 		}
 		v.SetBool(b)
 	case "duration":
-		if strings.Trim(text, "0123456789") == "" {
+		if strings.Trim(text, "0123456789.") == "" {
 			text += p.Unit
 		}
 		d, err := ParseDuration(text)

@@ -78,7 +78,8 @@ func (s Size) String() string {
 	return strconv.FormatInt(int64(s), 10) + "B"
 }
 
-// ParseDuration reads a span of time: 60, 60s, 5m, 4h, 2d, or several together such as "5m 30s". A bare number is seconds.
+// ParseDuration reads a span of time: 60, 60s, 5m, 4h, 2d, or several together such as "5m 30s". A bare number is seconds. A number may
+// have a fraction: 0.2 and .2 are 200ms.
 func ParseDuration(text string) (time.Duration, error) {
 	form := errors.New("a duration is such as 60s, 5m, 4h or \"5m 30s\"")
 	s := strings.ToLower(strings.ReplaceAll(text, " ", ""))
@@ -87,11 +88,12 @@ func ParseDuration(text string) (time.Duration, error) {
 	}
 	var total float64
 	for s != "" {
-		n := len(s) - len(strings.TrimLeft(s, "0123456789"))
-		if n == 0 || n > 12 {
+		n := len(s) - len(strings.TrimLeft(s, "0123456789."))
+		whole, fraction, _ := strings.Cut(s[:n], ".")
+		if whole+fraction == "" || len(whole) > 12 || len(fraction) > 12 {
 			return 0, form
 		}
-		value, err := strconv.ParseInt(s[:n], 10, 64)
+		value, err := strconv.ParseFloat(s[:n], 64) // two points are none
 		if err != nil {
 			return 0, form
 		}
@@ -112,12 +114,12 @@ func ParseDuration(text string) (time.Duration, error) {
 			return 0, form
 		}
 		s = s[m:]
-		total += float64(value) * float64(unit)
+		total += value * float64(unit)
 	}
 	if total > math.MaxInt64/2 {
 		return 0, fmt.Errorf("that is too long a time")
 	}
-	return time.Duration(total), nil
+	return time.Duration(math.Round(total)), nil
 }
 
 // FormatDuration is the inverse of ParseDuration for whole seconds: 1h30m, 90s as 1m30s, 60s as 1m.

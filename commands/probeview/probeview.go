@@ -120,6 +120,9 @@ var reasons = []struct {
 	{syscall.ENODEV, "the interface has gone"},
 	{syscall.EAFNOSUPPORT, "this kernel has no such version of IP"},
 	{syscall.EPROTO, "protocol error"},
+	{syscall.ENOBUFS, "the interface's queue is full"},
+	{syscall.ENOMEM, "the kernel has no memory for the packet"},
+	{syscall.EAGAIN, "the interface's queue is full"},
 }
 
 // Reason says in words why something could not be sent or reached; ok is false for an error that says nothing of the network.

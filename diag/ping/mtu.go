@@ -43,13 +43,13 @@ func FindMTU(ctx context.Context, o Options, each func(Step) error) (PathMTU, er
 	if o.Target.Is6() {
 		headers, least = 40+icmpHeader, 1280 // RFC 8200
 	}
-	least = max(least, headers+MinSize)
+	least = max(least, headers)
 	var found PathMTU
 	var err error
 	if found.Link, err = linkMTU(o.Target, o.Source); err != nil {
 		return found, err
 	}
-	o.Count, o.DontFragment, o.Interval, o.Wait = tries, true, tryEvery, tryMost
+	o.Count, o.Fragments, o.Interval, o.Wait = tries, Forbidden, tryEvery, tryMost
 	top := min(found.Link, headers+MaxSize)
 	works, fails := 0, top+1
 	said := 0 // the MTU of which a router says that it is the next hop's
@@ -107,11 +107,35 @@ func try(ctx context.Context, o Options) (s Step, slowest time.Duration, err err
 		}
 		return nil
 	})
-	if errors.Is(err, syscall.EMSGSIZE) {
-		// The kernel remembers what a router said (ip(7), IP_MTU_DISCOVER).
-		s.MTU, err = pathMTU(o.Target, o.Source)
+	var tooBig *TooBigError
+	if errors.As(err, &tooBig) {
+		s.MTU, err = tooBig.MTU, nil
 	}
 	return s, stats.Max, err
+}
+
+// A TooBigError says that the kernel did not send a request, because what it knows of the path does not carry it in one piece: it remembers
+// what routers said (ip(7), IP_MTU_DISCOVER).
+type TooBigError struct {
+	MTU int // of the path
+	err error
+}
+
+func (e *TooBigError) Error() string { return e.err.Error() }
+
+// Unwrap is the kernel's refusal, EMSGSIZE.
+func (e *TooBigError) Unwrap() error { return e.err }
+
+// tooBig makes a refusal of the kernel a TooBigError where it is one.
+func tooBig(err error, o Options) error {
+	if !errors.Is(err, syscall.EMSGSIZE) {
+		return err
+	}
+	mtu, failed := pathMTU(o.Target, o.Source)
+	if failed != nil {
+		return err
+	}
+	return &TooBigError{mtu, err}
 }
 
 // linkMTU is the MTU of the interface by which packets to the target leave.

@@ -3,51 +3,55 @@ package ping
 
 import (
 	"context"
-	"errors"
 	"math"
-	"net"
 	"net/netip"
-	"sync"
-	"syscall"
 	"time"
-
-	probing "github.com/prometheus-community/pro-bing"
 
 	"diagsh/diag/icmp"
 	"diagsh/diag/source"
 )
 
-// Limits of the data in an echo request: pro-bing marks its packets with 24 bytes; a packet of IPv4 has at most 65535.
-const (
-	MinSize = 24
-	MaxSize = 65535 - 20 - icmpHeader
-)
+// MaxSize is the largest number of bytes of data in an echo request: a packet of IPv4 has at most 65535.
+const MaxSize = 65535 - 20 - icmpHeader
 
-const icmpHeader = 8
+// Fragments says what becomes of a request that is too big for the path, by the words of ping(8) of iputils.
+type Fragments string
+
+const (
+	Forbidden Fragments = "do"    // nobody may cut it; what the kernel knows of the path it refuses to send
+	AsKnown   Fragments = "want"  // this host cuts it as the kernel knows the path
+	Allowed   Fragments = "dont"  // everybody may cut it
+	Probing   Fragments = "probe" // nobody may cut it, and what the kernel knows of the path does not count
+)
 
 // Options are what to send.
 type Options struct {
-	Target       netip.Addr
-	Source       source.Source
-	Size         int // bytes of data in each request
-	TTL          int
-	Count        int // of requests; 0: until the context ends
-	Interval     time.Duration
-	Wait         time.Duration // for answers to the last of Count requests
-	DontFragment bool
+	Target    netip.Addr
+	Source    source.Source
+	Size      int // bytes of data in each request
+	TTL       int
+	Count     int // of requests; 0: until the context ends
+	Interval  time.Duration
+	Wait      time.Duration // for answers to the last of Count requests
+	Fragments Fragments     // empty: as the kernel is set to
 }
 
 // An Answer is what came back for a request.
 type Answer struct {
-	From     netip.Addr
-	Sequence int
-	Bytes    int // of the ICMP message
-	// TTL is 0 where it is not known: when an interface is given, pro-bing asks for one more control message just before it sends the
-	// first request, and a read that has begun already has no room for both.
-	TTL       int
-	Time      time.Duration
+	From      netip.Addr
+	Sequence  int
+	Bytes     int           // of the ICMP message
+	TTL       int           // 0: not known
+	Time      time.Duration // 0 where it is not known, as of an error
 	Duplicate bool
 	Error     *Error // nil for an echo reply
+
+	// What is wrong with an echo reply.
+	Elsewhere   bool       // it comes from another address than the target's
+	Truncated   bool       // it has fewer bytes of data than the request
+	Wrong       *WrongByte // it has other data than the request; nil if not
+	BadChecksum bool       // its checksum is wrong, so it counts as no answer
+	Unsent      bool       // no request with its sequence number was sent, so it counts as no answer
 }
 
 // An Error is what came instead of an answer: an ICMP error, or why the kernel did not send the request.
@@ -59,6 +63,8 @@ type Error struct {
 // Statistics are the sums over all requests and answers.
 type Statistics struct {
 	Sent, Received, Duplicates, Errors int
+	Corrupted                          int // answers with a wrong checksum
+	Strays                             int // answers to requests that were not sent
 	Min, Average, Max, Deviation       time.Duration
 }
 
@@ -70,162 +76,184 @@ func (s Statistics) Loss() float64 {
 	return 100 * float64(s.Sent-s.Received) / float64(s.Sent)
 }
 
-// Run sends requests until Count of them have got an answer or an error, or the context ends, which is no error, or each fails. It tells what comes back in
-// the order in which it comes, from one goroutine at a time.
+// Run sends requests until Count of them have got an answer or an error, or the context ends, which is no error, or the first one cannot be
+// sent. It tells what comes back in the order in which it comes.
 func Run(ctx context.Context, o Options, each func(Answer) error) (Statistics, error) {
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	r := &run{options: o, each: each, stop: stop, events: make(chan event, 16), began: map[int]time.Time{}}
-	pinger := r.pinger()
-	errorSocket, err := listenErrors(o.Target, o.Source)
+	s, err := open(o)
 	if err != nil {
 		return Statistics{}, err
 	}
-	var reading sync.WaitGroup
-	defer reading.Wait()
-	defer errorSocket.Close()
-	reading.Go(func() {
-		errorSocket.read(o.Target, pinger.ID(), func(a Answer) {
+	defer s.close()
+	heard := make(chan reply, 64)
+	ended := make(chan struct{})
+	listener, err := icmp.Listen(s.fd, s.v6, func(m icmp.Message) {
+		if a, ok := s.understand(m, o.Target, o.Size); ok {
 			select {
-			case r.events <- event{answer: a}:
-			case <-ctx.Done():
+			case heard <- reply{a, m.Arrived}:
+			case <-ended:
 			}
-		})
+		}
 	})
-	done := make(chan error, 1)
-	go func() { done <- pinger.RunWithContext(ctx) }()
-	err = r.collect(done)
-	switch {
-	case r.failed != nil:
-		err = r.failed
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		err = nil
+	if err != nil {
+		return Statistics{}, err
 	}
-	stop()
+	defer listener.Close()
+	defer close(ended)
+	r := &run{options: o, each: each, open: map[uint16]*request{}, send: func(sequence uint16) error { return tooBig(s.send(sequence, o.Size), o) }}
+	err = r.loop(ctx, heard)
 	return r.stats, err
 }
 
-// A run is one Run. Its members belong to the goroutine that runs collect, but began.
+// A reply is an Answer and when it came, by the clock of the wall.
+type reply struct {
+	Answer
+	arrived time.Time
+}
+
+// A run is one Run.
 type run struct {
 	options Options
 	each    func(Answer) error
-	stop    context.CancelFunc
-	events  chan event
-	began   map[int]time.Time // when a request was sent, for pro-bing's goroutine
-	failed  error             // of each
+	send    func(sequence uint16) error
+	open    map[uint16]*request // the last of them that were sent, by sequence number
 
 	tried   int // requests that were sent or could not be
+	done    int // of these, those that got an answer or an error
 	stats   Statistics
 	mean    float64 // of the times, in seconds
 	squares float64 // sum of the squares of their distances from the mean
 }
 
-// An event is that a request was sent, or an answer.
-type event struct {
-	sent   bool
-	answer Answer
+// A request that was sent.
+type request struct {
+	sent           time.Time
+	answered, done bool
 }
 
-// pinger is a pro-bing Pinger that reports to r.events. It is told to send for ever: left to itself it ends when Count requests are
-// answered, and waits for ever when one is lost.
-func (r *run) pinger() *probing.Pinger {
-	o := r.options
-	p := probing.New("")
-	p.SetIPAddr(&net.IPAddr{IP: o.Target.AsSlice(), Zone: o.Target.Zone()})
-	p.SetPrivileged(true)
-	p.SetLogger(probing.NoopLogger{}) // it would log what strangers send
-	p.SetDoNotFragment(o.DontFragment)
-	p.RecordRtts, p.RecordTTLs = false, false
-	p.Size, p.TTL, p.Interval = o.Size, o.TTL, o.Interval
-	p.InterfaceName = o.Source.Interface
-	if o.Source.Address.IsValid() {
-		p.Source = o.Source.Address.WithZone("").String()
-	}
-	p.OnSend = func(sent *probing.Packet) {
-		r.began[sent.Seq] = time.Now()
-		delete(r.began, sent.Seq-remembered)
-		r.events <- event{sent: true}
-	}
-	p.OnSendError = func(sent *probing.Packet, err error) {
-		if !errors.Is(err, syscall.ENOBUFS) { // with that one, pro-bing sends again
-			r.events <- event{answer: Answer{Sequence: sent.Seq, Error: &Error{Send: err}}}
-		}
-	}
-	p.OnRecv = func(got *probing.Packet) { r.events <- event{answer: r.reply(got, false)} }
-	p.OnDuplicateRecv = func(got *probing.Packet) { r.events <- event{answer: r.reply(got, true)} }
-	return p
-}
+// remembered is how many of the last requests are known by their sequence number: half of those that there are.
+const remembered = 1 << 15
 
-// remembered is for how many of the last requests the time of sending is known.
-const remembered = 1024
+// pause is how long the kernel gets to have room for a packet.
+const pause = 10 * time.Millisecond
 
-// reply is the Answer for an echo reply.
-func (r *run) reply(got *probing.Packet, duplicate bool) Answer {
-	from, _ := netip.AddrFromSlice(got.IPAddr.IP)
-	a := Answer{From: from.Unmap().WithZone(got.IPAddr.Zone), Sequence: got.Seq, Bytes: got.Nbytes, TTL: got.TTL, Time: got.Rtt, Duplicate: duplicate}
-	// pro-bing reads the time of sending from the reply, where a stranger may have changed it.
-	if began, ok := r.began[got.Seq]; ok {
-		if passed := time.Since(began); a.Time < 0 || a.Time > passed+time.Second {
-			a.Time = passed
-		}
-	}
-	a.Time = max(a.Time, 0)
-	return a
-}
-
-// collect tells what comes until the pinger has ended.
-func (r *run) collect(done <-chan error) error {
-	var patience *time.Timer
+// loop sends when it is time, and takes what comes.
+func (r *run) loop(ctx context.Context, heard <-chan reply) error {
+	due := time.Now() // when the next request is to be sent
+	timer := time.NewTimer(0)
+	defer timer.Stop()
 	for {
 		select {
-		case e := <-r.events:
-			r.take(e)
-			switch count := r.options.Count; {
-			case count == 0:
-			case r.stats.Received+r.stats.Errors >= count:
-				r.stop()
-			case r.tried >= count && patience == nil:
-				patience = time.AfterFunc(r.patience(), r.stop)
-				defer patience.Stop()
+		case <-ctx.Done():
+			return nil
+		case a := <-heard:
+			if err := r.take(a); err != nil {
+				return err
 			}
-		case err := <-done:
-			return err
+		case <-timer.C:
+			if r.complete() {
+				return nil // the time for the last answers is over
+			}
+			again, err := r.request(due)
+			switch {
+			case err != nil:
+				return err
+			case again:
+				timer.Reset(min(pause, r.options.Interval))
+				continue
+			case r.complete():
+				timer.Reset(r.patience())
+			default:
+				due = due.Add(r.options.Interval)
+				if late := time.Since(due); late > 0 {
+					due = due.Add(late) // what could not be sent in time makes no burst
+				}
+				timer.Reset(time.Until(due))
+			}
+		}
+		if r.complete() && r.done >= r.options.Count {
+			return nil
 		}
 	}
 }
+
+// complete says that all requests were tried.
+func (r *run) complete() bool { return r.options.Count > 0 && r.tried >= r.options.Count }
 
 // patience is how long answers to the last request are waited for: twice the slowest so far, as ping(8) of iputils does, but at least
 // Wait.
 func (r *run) patience() time.Duration { return max(r.options.Wait, 2*r.stats.Max) }
 
-// take counts an event and tells an answer.
-func (r *run) take(e event) {
-	a, s := e.answer, &r.stats
-	limit := r.options.Count
-	switch {
-	case e.sent:
-		if r.tried++; limit == 0 || r.tried <= limit {
-			s.Sent++
-		}
-		return
-	case limit > 0 && r.tried > limit && a.Sequence >= limit:
-		return // pro-bing goes on sending while the answers to the last request are waited for
-	case a.Error != nil && a.Error.Send != nil && s.Sent == 0:
-		return // pro-bing gives up, and Run says why
+// request sends the next request. again says that the kernel had no room for it, and that it is to be tried once more; after an interval
+// that counts as an error. If nothing was sent yet, a refusal is the end: the next one would be the same.
+func (r *run) request(due time.Time) (again bool, failed error) {
+	number := uint16(r.tried)
+	delete(r.open, number-remembered)
+	sent := &request{sent: time.Now()}
+	r.open[number] = sent // before it is sent: the answer may overtake this goroutine
+	err := r.send(number)
+	if err == nil {
+		r.tried++
+		r.stats.Sent++
+		return false, nil
+	}
+	delete(r.open, number)
+	if busy(err) && time.Since(due) < r.options.Interval {
+		return true, nil
+	}
+	if r.stats.Sent == 0 && (!busy(err) || r.tried+1 == r.options.Count) {
+		return false, err
+	}
+	r.tried++
+	r.done++
+	r.stats.Errors++
+	return false, r.each(Answer{Sequence: int(number), Error: &Error{Send: err}})
+}
+
+// take counts an answer and tells it.
+func (r *run) take(h reply) error {
+	a := h.Answer
+	asked := r.open[uint16(a.Sequence)]
+	switch s := &r.stats; {
+	case a.Error != nil && asked == nil:
+		return nil // about nothing that was sent
 	case a.Error != nil:
-		if a.Error.Send != nil {
-			r.tried++
-		}
 		s.Errors++
-	case a.Duplicate:
-		s.Duplicates++
+		r.finish(asked)
+	case asked == nil:
+		a.Unsent = true
+		s.Strays++
 	default:
-		r.count(a.Time)
+		a.Time = asked.took(h.arrived)
+		switch {
+		case a.BadChecksum:
+			s.Corrupted++
+		case asked.answered:
+			a.Duplicate = true
+			s.Duplicates++
+		default:
+			asked.answered = true
+			r.finish(asked)
+			r.count(a.Time)
+		}
 	}
-	if err := r.each(a); err != nil && r.failed == nil {
-		r.failed = err
-		r.stop()
+	return r.each(a)
+}
+
+// finish notes that nothing more is waited for.
+func (r *run) finish(asked *request) {
+	if !asked.done {
+		asked.done = true
+		r.done++
 	}
+}
+
+// took is how long an answer took. The kernel's clock is that of the wall, which may be set meanwhile; ours is not.
+func (q *request) took(arrived time.Time) time.Duration {
+	passed := time.Since(q.sent)
+	if d := arrived.Sub(q.sent.Round(0)); d >= 0 && d <= passed {
+		return d
+	}
+	return passed
 }
 
 // count brings the statistics up to date (Welford's method).

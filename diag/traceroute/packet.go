@@ -3,6 +3,8 @@ package traceroute
 import (
 	"encoding/binary"
 	"net/netip"
+
+	"diagsh/diag/icmp"
 )
 
 // Lengths of headers.
@@ -69,7 +71,7 @@ func (f *flow) probe(number uint16) []byte {
 		binary.BigEndian.PutUint16(b[6:], number)
 		binary.BigEndian.PutUint16(b[8:], ^number)
 		if !f.remote.Is6() { // the kernel does it for ICMPv6
-			binary.BigEndian.PutUint16(b[2:], ^onesSum(0, b))
+			binary.BigEndian.PutUint16(b[2:], ^icmp.Sum(0, b))
 		}
 	case TCP:
 		binary.BigEndian.PutUint16(b[0:], f.port)
@@ -145,21 +147,7 @@ func (f *flow) sum(b []byte, protocol byte) uint16 {
 	n += copy(pseudo[n:], f.remote.AsSlice())
 	binary.BigEndian.PutUint32(pseudo[n:], uint32(len(b)))
 	binary.BigEndian.PutUint32(pseudo[n+4:], uint32(protocol))
-	return onesSum(onesSum(0, pseudo[:n+8]), b)
-}
-
-func onesSum(sum uint16, b []byte) uint16 {
-	total := uint32(sum)
-	for ; len(b) > 1; b = b[2:] {
-		total += uint32(binary.BigEndian.Uint16(b))
-	}
-	if len(b) == 1 {
-		total += uint32(b[0]) << 8
-	}
-	for total > 0xffff {
-		total = total>>16 + total&0xffff
-	}
-	return uint16(total)
+	return icmp.Sum(icmp.Sum(0, pseudo[:n+8]), b)
 }
 
 func onesAdd(a, b uint16) uint16 {

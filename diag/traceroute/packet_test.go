@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"net/netip"
 	"testing"
+
+	"diagsh/diag/icmp"
 )
 
 func flows() []flow {
@@ -49,10 +51,10 @@ func TestProbesAreOneFlow(t *testing.T) {
 				if !bytes.Equal(b[:6], first[:6]) {
 					t.Errorf("%+v, probe %d: type, checksum or identifier", f, n)
 				}
-				if !f.remote.Is6() && onesSum(0, b) != 0xffff {
+				if !f.remote.Is6() && icmp.Sum(0, b) != 0xffff {
 					t.Errorf("%+v, probe %d: checksum", f, n)
 				}
-				if onesSum(0, b[6:10]) != 0xffff {
+				if icmp.Sum(0, b[6:10]) != 0xffff {
 					t.Errorf("%+v, probe %d: the checksum that the kernel makes differs", f, n)
 				}
 			}
@@ -102,13 +104,17 @@ func TestReplies(t *testing.T) {
 
 func FuzzUnderstand(f *testing.F) {
 	for _, fl := range flows() {
-		f.Add(fl.probe(7), []byte{}, true)
+		f.Add(fl.probe(7), true)
 	}
-	f.Add([]byte{0x4f}, []byte{20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 11, 0, 0, 0}, false)
-	f.Fuzz(func(t *testing.T, data, control []byte, failure bool) {
+	f.Add([]byte{0x4f}, false)
+	f.Fuzz(func(t *testing.T, data []byte, failure bool) {
+		m := icmp.Message{From: netip.MustParseAddr("192.0.2.9"), Data: data}
+		if failure {
+			m.Error = &icmp.Error{Type: 11}
+		}
 		for _, fl := range flows() {
 			p := &prober{flow: fl, open: map[uint16]outgoing{7: {mark: mark{3, 0}}}}
-			if h, ok := p.understand(data, control, failure); ok && h.mark != (mark{3, 0}) && h.probe != anyProbe {
+			if h, ok := p.understand(m); ok && h.mark != (mark{3, 0}) && h.probe != anyProbe {
 				t.Errorf("an answer to the probe %+v, which was not sent", h.mark)
 			}
 		}

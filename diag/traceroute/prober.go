@@ -1,18 +1,11 @@
 package traceroute
 
 import (
-	"encoding/binary"
-	"errors"
-	"fmt"
 	"math/rand/v2"
-	"net"
 	"net/netip"
 	"os"
-	"strconv"
 	"sync"
-	"syscall"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -35,13 +28,12 @@ type heard struct {
 // A prober sends probes from one raw socket and hears what comes back for them.
 type prober struct {
 	flow
-	fd      int
-	wake    int // an eventfd(2): readable when the reader shall end
-	ttl     int // that the socket has now
-	answers chan heard
-	ended   chan struct{}
-	reading sync.WaitGroup
-	holder  int // a socket that holds our port, or -1
+	fd       int
+	ttl      int // that the socket has now
+	answers  chan heard
+	ended    chan struct{}
+	listener *icmp.Listener
+	holder   int // a socket that holds our port, or -1
 
 	mu     sync.Mutex
 	number uint16
@@ -55,7 +47,7 @@ type outgoing struct {
 }
 
 func newProber(o Options) (*prober, error) {
-	p := &prober{fd: -1, wake: -1, holder: -1, ended: make(chan struct{}), answers: make(chan heard, 64), open: map[uint16]outgoing{}, number: uint16(rand.N(1 << 16))}
+	p := &prober{fd: -1, holder: -1, ended: make(chan struct{}), answers: make(chan heard, 64), open: map[uint16]outgoing{}, number: uint16(rand.N(1 << 16))}
 	p.protocol, p.remote, p.destination = o.Protocol, o.Target, o.Port
 	size := max(o.Size, headers(o.Protocol, o.Target.Is6()))
 	p.length = size - ipv4Header
@@ -67,37 +59,25 @@ func newProber(o Options) (*prober, error) {
 		err = p.holdPort()
 	}
 	if err == nil {
-		p.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+		p.listener, err = icmp.Listen(p.fd, p.remote.Is6(), p.hear)
 	}
 	if err != nil {
 		p.closeSockets()
 		return nil, err
 	}
-	p.reading.Go(p.read)
 	return p, nil
 }
 
-// option is a socket option and its value.
-type option struct{ level, name, value int }
-
 func (p *prober) socket(o Options) error {
 	domain, protocol := unix.AF_INET, numberICMP
-	options := []option{
-		{unix.IPPROTO_IP, unix.IP_RECVERR, 1},
-		{unix.IPPROTO_IP, unix.IP_RECVTTL, 1},
-		{unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_DONT},
-	}
+	level, name, discovery := unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_DONT
 	if o.DontFragment {
 		// Sets the bit and does not look at what earlier packets found out about the path.
-		options[2].value = unix.IP_PMTUDISC_PROBE
+		discovery = unix.IP_PMTUDISC_PROBE
 	}
 	if p.remote.Is6() {
 		domain, protocol = unix.AF_INET6, numberICMPv6
-		options = []option{
-			{unix.IPPROTO_IPV6, unix.IPV6_RECVERR, 1},
-			{unix.IPPROTO_IPV6, unix.IPV6_RECVHOPLIMIT, 1},
-			{unix.IPPROTO_IPV6, unix.IPV6_MTU_DISCOVER, options[2].value},
-		}
+		level, name = unix.IPPROTO_IPV6, unix.IPV6_MTU_DISCOVER
 	}
 	switch p.protocol {
 	case UDP:
@@ -105,15 +85,12 @@ func (p *prober) socket(o Options) error {
 	case TCP:
 		protocol = numberTCP
 	}
-	options = append(options, option{unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1})
 	var err error
 	if p.fd, err = unix.Socket(domain, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, protocol); err != nil {
 		return os.NewSyscallError("socket", err)
 	}
-	for _, s := range options {
-		if err := unix.SetsockoptInt(p.fd, s.level, s.name, s.value); err != nil {
-			return os.NewSyscallError("setsockopt", err)
-		}
+	if err := unix.SetsockoptInt(p.fd, level, name, discovery); err != nil {
+		return os.NewSyscallError("setsockopt", err)
 	}
 	if err := p.filter(protocol); err != nil {
 		return os.NewSyscallError("setsockopt", err)
@@ -124,11 +101,11 @@ func (p *prober) socket(o Options) error {
 	if err := unix.Connect(p.fd, source.Sockaddr(netip.AddrPortFrom(p.remote, 0))); err != nil {
 		return os.NewSyscallError("connect", err)
 	}
-	name, err := unix.Getsockname(p.fd)
+	local, err := unix.Getsockname(p.fd)
 	if err != nil {
 		return os.NewSyscallError("getsockname", err)
 	}
-	p.local = addressOf(name)
+	p.local = icmp.AddressOf(local)
 	return nil
 }
 
@@ -238,87 +215,38 @@ func (p *prober) forget(sentBefore time.Time) (list []mark) {
 
 func (p *prober) close() {
 	close(p.ended)
-	unix.Write(p.wake, binary.NativeEndian.AppendUint64(nil, 1))
-	p.reading.Wait()
+	p.listener.Close()
 	p.closeSockets()
 }
 
 func (p *prober) closeSockets() {
-	for _, fd := range []int{p.fd, p.wake, p.holder} {
+	for _, fd := range []int{p.fd, p.holder} {
 		if fd >= 0 {
 			unix.Close(fd)
 		}
 	}
 }
 
-// read hears answers until close. It waits with poll(2) and not with the runtime, which takes a socket that has nothing but an error
-// for one that cannot be polled.
-func (p *prober) read() {
-	data, control := make([]byte, 2048), make([]byte, 512)
-	for {
-		fds := []unix.PollFd{{Fd: int32(p.fd), Events: unix.POLLIN}, {Fd: int32(p.wake), Events: unix.POLLIN}}
-		if _, err := unix.Poll(fds, -1); err != nil && !errors.Is(err, syscall.EINTR) {
-			return
-		}
-		if fds[1].Revents != 0 {
-			return
-		}
-		for _, flags := range []int{unix.MSG_ERRQUEUE, 0} {
-			for {
-				n, c, _, _, err := unix.Recvmsg(p.fd, data, control, flags|unix.MSG_DONTWAIT)
-				if err == unix.EAGAIN || err == unix.EINTR || err != nil && flags == unix.MSG_ERRQUEUE {
-					break
-				}
-				if err != nil {
-					continue // a pending error, of which the error queue tells too; reading has cleared it
-				}
-				h, ok := p.understand(data[:n], control[:c], flags != 0)
-				if !ok {
-					continue
-				}
-				select {
-				case p.answers <- h:
-				case <-p.ended:
-					return
-				}
-			}
+// hear passes on what a message says, until close.
+func (p *prober) hear(m icmp.Message) {
+	if h, ok := p.understand(m); ok {
+		select {
+		case p.answers <- h:
+		case <-p.ended:
 		}
 	}
 }
 
-// understand reads an answer, or an error from the queue, and finds its probe.
-func (p *prober) understand(data, control []byte, failure bool) (h heard, ok bool) {
-	messages, err := unix.ParseSocketControlMessage(control)
-	if err != nil {
-		return h, false
-	}
-	arrived := time.Now()
-	h.From = p.remote
-	found, ttl := !failure, 0
-	for _, m := range messages {
-		switch {
-		case m.Header.Level == unix.SOL_SOCKET && m.Header.Type == unix.SO_TIMESTAMPNS && len(m.Data) >= 16:
-			t := (*unix.Timespec)(unsafe.Pointer(&m.Data[0]))
-			arrived = time.Unix(t.Unix())
-		case (m.Header.Level == unix.IPPROTO_IP && m.Header.Type == unix.IP_TTL || m.Header.Level == unix.IPPROTO_IPV6 && m.Header.Type == unix.IPV6_HOPLIMIT) && len(m.Data) >= 4:
-			ttl = int(binary.NativeEndian.Uint32(m.Data))
-		case m.Header.Level == unix.IPPROTO_IP && m.Header.Type == unix.IP_RECVERR || m.Header.Level == unix.IPPROTO_IPV6 && m.Header.Type == unix.IPV6_RECVERR:
-			h.Answer, found = extended(m.Data, p.remote)
-		}
-	}
-	if !found {
-		return h, false
-	}
-	h.TTL = ttl
+// understand finds the probe that a message is about.
+func (p *prober) understand(m icmp.Message) (h heard, ok bool) {
+	h.Answer = Answer{From: m.From, TTL: m.TTL, Error: m.Error}
 	var number uint16
 	var any bool
-	if failure {
-		number, ok = p.quoted(data)
+	if m.Error != nil {
+		number, ok = p.quoted(m.Data)
 	} else {
-		if !p.remote.Is6() {
-			data = behindHeader(data)
-		}
-		number, any, ok = p.replied(data)
+		h.From = p.remote
+		number, any, ok = p.replied(m.Data)
 	}
 	if !ok {
 		return h, false
@@ -328,7 +256,7 @@ func (p *prober) understand(data, control []byte, failure bool) (h heard, ok boo
 	if any {
 		h.mark = mark{0, anyProbe}
 		if o, known := p.oldest(); known {
-			h.Time = max(0, arrived.Sub(o.sent.Round(0)))
+			h.Time = max(0, m.Arrived.Sub(o.sent.Round(0)))
 		}
 		return h, true
 	}
@@ -338,7 +266,7 @@ func (p *prober) understand(data, control []byte, failure bool) (h heard, ok boo
 	}
 	delete(p.open, number)
 	h.mark = o.mark
-	h.Time = max(0, arrived.Sub(o.sent.Round(0))) // both by the clock of the wall: the kernel's stamp has no other
+	h.Time = max(0, m.Arrived.Sub(o.sent.Round(0))) // both by the clock of the wall: the kernel's stamp has no other
 	return h, true
 }
 
@@ -350,68 +278,4 @@ func (p *prober) oldest() (found outgoing, ok bool) {
 		}
 	}
 	return found, ok
-}
-
-// behindHeader is what stands behind the header of an IPv4 packet, which raw sockets give too.
-func behindHeader(b []byte) []byte {
-	if len(b) < ipv4Header {
-		return nil
-	}
-	n := int(b[0]&0x0f) * 4
-	if n < ipv4Header || n > len(b) {
-		return nil
-	}
-	return b[n:]
-}
-
-// extended reads struct sock_extended_err and the address of who sent the error behind it (ip(7), IP_RECVERR).
-func extended(b []byte, target netip.Addr) (a Answer, ok bool) {
-	const size = int(unsafe.Sizeof(unix.SockExtendedErr{}))
-	if len(b) < size {
-		return a, false
-	}
-	e := (*unix.SockExtendedErr)(unsafe.Pointer(&b[0]))
-	switch e.Origin {
-	case unix.SO_EE_ORIGIN_ICMP, unix.SO_EE_ORIGIN_ICMP6:
-	default:
-		return a, false // the kernel's own, which send has returned
-	}
-	switch rest := b[size:]; {
-	case len(rest) >= unix.SizeofSockaddrInet4 && binary.NativeEndian.Uint16(rest) == unix.AF_INET:
-		a.From = netip.AddrFrom4([4]byte(rest[4:8]))
-	case len(rest) >= unix.SizeofSockaddrInet6 && binary.NativeEndian.Uint16(rest) == unix.AF_INET6:
-		a.From = netip.AddrFrom16([16]byte(rest[8:24]))
-		if scope := binary.NativeEndian.Uint32(rest[24:]); scope != 0 && a.From.IsLinkLocalUnicast() {
-			a.From = a.From.WithZone(zone(scope))
-		}
-	default:
-		return a, false
-	}
-	a.Error = &icmp.Error{IPv6: target.Is6(), Type: int(e.Type), Code: int(e.Code)}
-	if a.Error.TooBig() {
-		a.Error.MTU = int(e.Info)
-	}
-	return a, true
-}
-
-func addressOf(sa unix.Sockaddr) netip.Addr {
-	switch sa := sa.(type) {
-	case *unix.SockaddrInet4:
-		return netip.AddrFrom4(sa.Addr)
-	case *unix.SockaddrInet6:
-		a := netip.AddrFrom16(sa.Addr)
-		if sa.ZoneId != 0 && a.IsLinkLocalUnicast() {
-			a = a.WithZone(zone(sa.ZoneId))
-		}
-		return a
-	}
-	panic(fmt.Sprintf("an address of another family: %T", sa)) // the socket is of these two
-}
-
-// zone is the name of the interface with an index.
-func zone(index uint32) string {
-	if i, err := net.InterfaceByIndex(int(index)); err == nil {
-		return i.Name
-	}
-	return strconv.Itoa(int(index))
 }
