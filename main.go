@@ -299,8 +299,8 @@ func announce(d *daemon.Daemon, port int) {
 	fmt.Printf("diagsh %s is running. Log in with:\n\n    ssh -p %d admin@localhost\n\n", version, port)
 	password, file := d.FirstPassword(), d.FirstPasswordFile()
 	switch {
-	case password != "" && term.IsTerminal(1):
-		fmt.Printf("The first password of admin is: %s\nIt is not shown again; change it with passwd.\n\n", password)
+	case password != "" && file != "" && term.IsTerminal(1):
+		fmt.Printf("The first password of admin is: %s\nIt stands in %s until the first login with it; change it with passwd.\n\n", password, file)
 	case file != "":
 		fmt.Printf("The first password of admin stands in %s until the first login with it; change it with passwd.\n\n", file)
 	}

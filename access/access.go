@@ -114,6 +114,7 @@ type Greeting struct {
 	LastLogin *time.Time  `json:"lastLogin,omitempty"`
 	LastFrom  string      `json:"lastFrom,omitempty"`
 	Idle      int         `json:"idleSeconds"`
+	Console   bool        `json:"console,omitempty"` // it is the terminal that the appliance was started on: leaving ends the appliance
 	Notice    string      `json:"notice,omitempty"` // something that this user must know, such as a first password that should be changed
 	History   []string    `json:"history"`
 }

@@ -54,6 +54,10 @@ type Logins interface {
 	// Local is Login and Attach for the peer of the appliance's own socket, by the user id that the kernel reports.
 	Local(uid uint32) (caller menu.Caller, ended <-chan struct{}, detach func(), err error)
 
+	// Console is Local for the shell on the terminal that the appliance was started on. It is root's, whoever the appliance runs as,
+	// and does not end because nobody types: the appliance ends with it.
+	Console() (caller menu.Caller, ended <-chan struct{}, detach func(), err error)
+
 	// Current is the caller of a session as of now: a role that was changed takes effect at once. A session that has ended
 	// is a *menu.Error of kind Denied.
 	Current(session string) (menu.Caller, error)

@@ -28,15 +28,14 @@ func (s *Server) FrontDialer() func(context.Context) (*net.UnixConn, error) {
 	}
 }
 
-// OwnConnection makes a connection whose identity is root's: for the shell that the appliance opens on its own terminal, whoever
-// the appliance runs as. A session process inherits it.
+// OwnConnection makes a connection for the shell that the appliance opens on its own terminal. A session process inherits it.
 func (s *Server) OwnConnection() (*os.File, error) {
 	ours, theirs, err := pair()
 	if err != nil {
 		return nil, err
 	}
 	defer theirs.Close()
-	caller, ended, detach, err := s.appliance.Local(0)
+	caller, ended, detach, err := s.appliance.Console()
 	if err != nil {
 		ours.Close()
 		return nil, err

@@ -453,6 +453,11 @@ func (d *Daemon) Leaving(caller menu.Caller) string {
 	if w := view.Waiting; w != nil && w.User == caller.User {
 		sentences = append(sentences, fmt.Sprintf("Commit %d is not confirmed and will be rolled back at %s.", w.Number, clock(*w.Until)))
 	}
+	if d.onConsole(caller) {
+		if text := d.goesWithConsole(caller); text != "" {
+			sentences = append(sentences, text)
+		}
+	}
 	return strings.Join(sentences, " ")
 }
 

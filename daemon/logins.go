@@ -172,10 +172,16 @@ func (d *Daemon) Local(uid uint32) (menu.Caller, <-chan struct{}, func(), error)
 		return menu.Caller{}, nil, nil, menu.Errorf(menu.Denied, "The user id %d of this machine has no account on the appliance", uid).
 			WithHint("Name it under localUsers in the configuration, or use sudo")
 	}
+	return d.attachLocal(name, role, false)
+}
+
+// attachLocal begins a login of somebody on the machine, and its one session.
+func (d *Daemon) attachLocal(name string, role menu.Role, console bool) (menu.Caller, <-chan struct{}, func(), error) {
 	l, err := d.registry.login(name, role, localSource, access.Socket, "")
 	if err != nil {
 		return menu.Caller{}, nil, nil, err
 	}
+	l.console = console
 	caller, ended, detach, err := d.Attach(l.id, "api")
 	if err != nil {
 		d.Logout(l.id)
@@ -225,6 +231,9 @@ func (d *Daemon) Greeting(caller menu.Caller) access.Greeting {
 	g := access.Greeting{Host: d.Hostname(), Product: d.product, Welcome: d.effective.Load().welcome, Caller: caller,
 		Idle: int(d.effective.Load().idle / time.Second), History: d.histories.lines(caller.User)}
 	u, _ := d.accounts.get(caller.User)
+	if d.onConsole(caller) {
+		g.Idle, g.Console = 0, true
+	}
 	if s, ok := d.registry.session(caller.Session); ok && s.login.before != nil && !s.login.before.Began.Before(u.Created) {
 		g.LastLogin, g.LastFrom = &s.login.before.Began, s.login.before.Source
 	}

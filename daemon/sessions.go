@@ -38,6 +38,8 @@ type login struct {
 	began  time.Time
 	before *access.Visit // the user's login before this one
 
+	console bool // on the terminal that the appliance was started on: its end is the appliance's
+
 	visit bool // it is in the visits log; under the registry's writing
 
 	// Under the registry's mu:
@@ -251,7 +253,7 @@ func (r *registry) endIdle(limit time.Duration) {
 	defer r.mu.Unlock()
 	now := time.Now()
 	for _, s := range r.sessions {
-		if s.kind == "shell" && len(s.running) == 0 && now.Sub(s.idleFrom) >= limit {
+		if s.kind == "shell" && !s.login.console && len(s.running) == 0 && now.Sub(s.idleFrom) >= limit {
 			r.end(s)
 			if s.login.sessions == 0 {
 				s.login.reason = "idle"

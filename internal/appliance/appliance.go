@@ -22,6 +22,7 @@ import (
 
 	"diagsh/internal/disktest"
 	"diagsh/internal/netnstest"
+	"diagsh/internal/vt"
 )
 
 // Patience is how long a bench waits for what should come. It is only ever used up by a test that fails.
@@ -45,6 +46,8 @@ type Options struct {
 	Bus string
 	// Fresh starts with nothing: no account but admin, whose password only the first start tells.
 	Fresh bool
+	// Console starts it on a terminal, with the menus there.
+	Console bool
 }
 
 // An Appliance is a running one.
@@ -58,6 +61,8 @@ type Appliance struct {
 	Socket string         // its own socket
 	Port   int            // where SSH listens, on 127.0.0.1
 	Said   string         // what it printed when it started
+
+	Console *Console // the terminal that it was started on; nil without Options.Console
 
 	process *exec.Cmd
 	ended   chan struct{} // closed when the process is reaped
@@ -148,6 +153,11 @@ func (a *Appliance) start() {
 	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+notify, "DBUS_SYSTEM_BUS_ADDRESS="+bus)
 	said := a.output("said")
 	cmd.Stdout, cmd.Stderr = said, a.output("log")
+	if a.options.Console {
+		cmd.Args = append(cmd.Args, "--shell")
+		cmd.Env = append(cmd.Env, "TERM=xterm")
+		a.Console = onConsole(a.t, cmd)
+	}
 	if err := a.Launch(cmd); err != nil {
 		a.t.Fatal(err)
 	}
@@ -168,7 +178,10 @@ func (a *Appliance) start() {
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	a.Said = string(text)
+	if a.Said = string(text); a.Console != nil {
+		a.Console.Wait("the first prompt", func(s *vt.Screen) bool { return s.Before() == Host+"> " })
+		a.Said = a.Console.All()
+	}
 	m := portSaid.FindStringSubmatch(a.Said)
 	if m == nil {
 		a.t.Fatalf("the appliance did not say how to log in: %q", a.Said)
