@@ -4,6 +4,8 @@ import (
 	"context"
 	"reflect"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // A Candidate is what may stand at the cursor.
@@ -256,13 +258,18 @@ func openQuote(line string) int {
 			if c == line[open] {
 				open = -1
 			}
-		case (c == '\'' || c == '"') && (i == 0 || line[i-1] == ' '):
+		case (c == '\'' || c == '"') && (i == 0 || endsInSpace(line[:i])):
 			open = i
 		case c == '\\':
 			i++
 		}
 	}
 	return open
+}
+
+func endsInSpace(text string) bool {
+	r, _ := utf8.DecodeLastRuneInString(text)
+	return unicode.IsSpace(r)
 }
 
 // Assist is what may stand at the end of the text begun for one argument, given those before it.

@@ -1,6 +1,10 @@
 package menu
 
-import "strings"
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
 
 // A Word is one word of a line, without its quotes.
 type Word struct {
@@ -13,18 +17,19 @@ type Word struct {
 // maxLine bounds a line of input in bytes: far above any filter that a kernel takes, far below what could hurt.
 const maxLine = 64 << 10
 
-// Split cuts a line at `;` into commands and each command into words. Quotes are the shell's: everything is literal in single
-// quotes; in double quotes a backslash escapes `"` and `\`; outside both it escapes any character.
+// Split cuts a line at `;` into commands and each command into words, which white space of any kind divides (unicode.IsSpace, as
+// strings.Fields has it): what is pasted from a page or a chat has no-break spaces. Quotes are the shell's: everything is literal in
+// single quotes; in double quotes a backslash escapes `"` and `\`; outside both it escapes any character.
 func Split(line string) ([][]Word, error) {
 	if len(line) > maxLine {
 		return nil, Errorf(Usage, "The line is longer than %d characters", maxLine)
 	}
 	commands := [][]Word{nil}
 	for i := 0; i < len(line); {
-		switch c := line[i]; c {
-		case ' ', '\t', '\n', '\r':
-			i++
-		case ';':
+		switch space := leadingSpace(line[i:]); {
+		case space > 0:
+			i += space
+		case line[i] == ';':
 			commands = append(commands, nil)
 			i++
 		default:
@@ -46,16 +51,24 @@ func Split(line string) ([][]Word, error) {
 	return kept, nil
 }
 
+// leadingSpace is the length in bytes of the white space character that a text begins with, 0 if it begins with none.
+func leadingSpace(text string) int {
+	if r, size := utf8.DecodeRuneInString(text); unicode.IsSpace(r) {
+		return size
+	}
+	return 0
+}
+
 func scanWord(line string, start int) (Word, int, error) {
 	var b strings.Builder
 	w := Word{Start: start}
 	i := start
 	for i < len(line) {
-		switch c := line[i]; c {
-		case ' ', '\t', '\n', '\r', ';':
+		switch c := line[i]; {
+		case c == ';' || leadingSpace(line[i:]) > 0:
 			w.Text, w.End = b.String(), i
 			return w, i, nil
-		case '\'':
+		case c == '\'':
 			n := strings.IndexByte(line[i+1:], '\'')
 			if n < 0 {
 				return w, i, Errorf(Usage, "The quote ' at character %d is not closed", i+1)
@@ -63,20 +76,21 @@ func scanWord(line string, start int) (Word, int, error) {
 			b.WriteString(line[i+1 : i+1+n])
 			w.Quoted = true
 			i += n + 2
-		case '"':
+		case c == '"':
 			n, err := scanDouble(line, i, &b)
 			if err != nil {
 				return w, i, err
 			}
 			w.Quoted = true
 			i = n
-		case '\\':
+		case c == '\\':
 			if i+1 == len(line) {
 				return w, i, Errorf(Usage, "The line ends in a backslash")
 			}
-			b.WriteByte(line[i+1])
+			_, size := utf8.DecodeRuneInString(line[i+1:])
+			b.WriteString(line[i+1 : i+1+size])
 			w.Quoted = true
-			i += 2
+			i += 1 + size
 		default:
 			b.WriteByte(c)
 			i++
@@ -105,7 +119,7 @@ func scanDouble(line string, start int, b *strings.Builder) (int, error) {
 
 // Quote writes a word so that Split reads it back as one.
 func Quote(word string) string {
-	if word != "" && !strings.ContainsAny(word, " \t\r\n;'\"\\") {
+	if word != "" && !strings.ContainsAny(word, ";'\"\\") && strings.IndexFunc(word, unicode.IsSpace) < 0 {
 		return word
 	}
 	if !strings.Contains(word, "'") {

@@ -15,28 +15,25 @@ import (
 // localWords are what the shell itself understands, at every prompt. Everything else is the appliance's.
 var localWords = []menu.Candidate{
 	{Text: "help", Help: "List the commands, or explain one: help COMMAND."},
-	{Text: "terminal", Help: "Set how this session shows output: terminal pager on|off."},
+	{Text: "terminal", Help: "Set the pager and the window: length 0|ROWS, width COLUMNS."},
 	{Text: "exit", Help: "Leave."},
 	{Text: "quit", Help: "Leave."},
 }
 
-// local obeys the shell's own words. done says that the line was one of them.
-func (s *shell) local(ctx context.Context, line string) (done bool, err error) {
-	words := strings.Fields(strings.ToLower(line))
-	switch words[0] {
-	case "exit", "quit":
-		if len(words) > 1 {
-			return true, s.printf("%s stands alone: it leaves.\n", words[0])
-		}
-		return true, errQuit
+// obeyOwn obeys one of the shell's own words.
+func (s *shell) obeyOwn(ctx context.Context, p part) error {
+	switch p.own {
 	case "help":
-		s.remember(ctx, line)
-		return true, s.help(ctx, words[1:])
+		return s.help(ctx, p.args)
+	case "?": // from a script, whose line comes in one piece: the key alone is answered while the line is edited
+		return s.print(s.explain(ctx, p.text, len(p.text)))
 	case "terminal":
-		s.remember(ctx, line)
-		return true, s.setTerminal(words[1:])
+		return s.setTerminal(p.args)
 	}
-	return false, nil
+	if err := p.standsAlone(); err != nil {
+		return s.report(err)
+	}
+	return errQuit
 }
 
 func (s *shell) help(ctx context.Context, words []string) error {
@@ -57,21 +54,25 @@ func (s *shell) help(ctx context.Context, words []string) error {
 		text = "Commands:\n" + indent(text) + "\nIn this shell:\n" + columns(localWords) +
 			"\nEnter goes up one level, Ctrl-C to the top, Ctrl-D leaves. A whole path on one line runs at once.\n"
 	}
-	width, _ := s.terminal.Size()
-	return s.page(ctx, wrapped(text, width))
+	return s.page(ctx, s.fitted(text))
 }
 
 func indent(text string) string {
 	return "  " + strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "\n  ") + "\n"
 }
 
-// setTerminal is `terminal pager on|off`.
+// setTerminal is `terminal`.
 func (s *shell) setTerminal(words []string) error {
-	if len(words) == 2 && words[0] == "pager" && (words[1] == "on" || words[1] == "off") {
-		s.terminal.SetPager(words[1] == "on")
-		return s.printf("The pager is %s.\n", words[1])
+	w, err := parseWindow(words)
+	if err != nil {
+		return s.report(err)
 	}
-	return s.print("The words are: terminal pager on, or terminal pager off.\n")
+	if w.what == "length" {
+		s.terminal.SetLength(w.n)
+	} else {
+		s.terminal.SetWidth(w.n)
+	}
+	return s.printf("%s\n", w.said())
 }
 
 // completeTime bounds how long Tab and ? may take: no key is seen meanwhile, Ctrl-C neither.
@@ -93,8 +94,8 @@ func (s *shell) complete(ctx context.Context, text string, cursor int) []term.Su
 // it and the candidate (an opening quote, a parenthesis) stays.
 func suggestions(found menu.Completion, text string) []term.Suggestion {
 	kept := ""
-	if blank := strings.LastIndexByte(text, ' ') + 1; found.Start > blank && found.Start <= len(text) {
-		kept = text[blank:found.Start]
+	if word := term.WordStart(text); found.Start > word && found.Start <= len(text) {
+		kept = text[word:found.Start]
 	}
 	var list []term.Suggestion
 	for _, c := range found.Candidates {
@@ -122,8 +123,7 @@ func (s *shell) explain(ctx context.Context, text string, cursor int) string {
 		}
 		return "Nothing more is needed: Enter runs it.\n"
 	}
-	width, _ := s.terminal.Size()
-	return wrapped(columns(candidates), width)
+	return s.fitted(columns(candidates))
 }
 
 // columns lists words with their help beside them.

@@ -18,56 +18,64 @@ import (
 // their order, each whatever became of those before; the exit status is that of the first that failed. Wrong words anywhere in
 // the line are found before anything runs. in, if there is one, is what a command may read.
 func OneLine(ctx context.Context, client *api.Client, line string, in io.Reader, out, errs io.Writer) int {
-	var steps []func() int // what is answered here; nil: the next of the appliance's commands
-	var commands []string
-	for _, text := range parts(line) {
-		words := strings.Fields(text)
-		before, asked := strings.CutSuffix(text, "?")
-		switch {
-		case strings.EqualFold(words[0], "help"):
-			steps = append(steps, func() int { return helpLine(ctx, client, words[1:], out, errs) })
-		case asked && (before == "" || strings.HasSuffix(before, " ")):
-			steps = append(steps, func() int { return followsLine(ctx, client, before, out, errs) })
+	status, _ := oneLine(ctx, client, line, in, out, errs)
+	return status
+}
+
+// oneLine is OneLine. left says that the line ended in exit: what would follow it is not to run.
+func oneLine(ctx context.Context, client *api.Client, line string, in io.Reader, out, errs io.Writer) (status int, left bool) {
+	list := parts(line)
+	commands, err := remoteCapture(theirs(list))
+	if err != nil {
+		return fail(errs, err), false
+	}
+	calls, err := client.Parse(ctx, api.LineRequest{Line: commands})
+	if err != nil {
+		return fail(errs, err), false
+	}
+	for _, p := range list {
+		step := exitOK
+		switch p.own {
+		case "help":
+			step = helpLine(ctx, client, p.args, out, errs)
+		case "?":
+			step = followsLine(ctx, client, p.text, out, errs)
+		case "terminal":
+			step = windowLine(client, p.args, out, errs)
+		case "exit":
+			if err := p.standsAlone(); err != nil {
+				step = fail(errs, err)
+				break
+			}
+			return status, true
 		default:
-			steps = append(steps, nil)
-			commands = append(commands, text)
-		}
-	}
-	line, err := remoteCapture(strings.Join(commands, "; "))
-	if err != nil {
-		return fail(errs, err)
-	}
-	calls, err := client.Parse(ctx, api.LineRequest{Line: line})
-	if err != nil {
-		return fail(errs, err)
-	}
-	status := 0
-	for _, step := range steps {
-		if step == nil {
-			call := calls[0]
+			step = runOne(ctx, client, calls[0], in, out, errs)
 			calls = calls[1:]
-			step = func() int { return runOne(ctx, client, call, in, out, errs) }
 		}
-		if s := step(); s != 0 && status == 0 {
-			status = s
+		if status == exitOK {
+			status = step
 		}
 		if ctx.Err() != nil {
 			break
 		}
 	}
-	return status
+	return status, false
 }
 
-// parts are the commands of a line, as they stand there. A line that cannot be split, as one with an open quote, is one.
-func parts(line string) (list []string) {
-	commands, err := menu.Split(line)
+// windowLine is `terminal`. Without a terminal there is no pager; a width is how wide tables may be.
+func windowLine(client *api.Client, words []string, out, errs io.Writer) int {
+	w, err := parseWindow(words)
 	if err != nil {
-		return []string{strings.TrimSpace(line)}
+		return fail(errs, err)
 	}
-	for _, words := range commands {
-		list = append(list, line[words[0].Start:words[len(words)-1].End])
+	if w.what == "width" {
+		client.Columns = nil
+		if w.n > 0 {
+			client.Columns = func() int { return w.n }
+		}
 	}
-	return list
+	fmt.Fprintln(out, w.said())
+	return exitOK
 }
 
 // maxInput bounds in bytes what a command reads. As JSON it fits a request whatever is in it.
@@ -208,17 +216,15 @@ func runOne(ctx context.Context, client *api.Client, call menu.Call, in io.Reade
 // Script runs lines read from a session without a terminal (`ssh -T`), one after the other, as OneLine does. They have nothing to read: what
 // follows a line are the next ones.
 func Script(ctx context.Context, client *api.Client, in io.Reader, out, errs io.Writer) int {
-	status := 0
+	status := exitOK
 	lines := bufio.NewScanner(in)
 	lines.Buffer(nil, 64<<10)
 	for lines.Scan() && ctx.Err() == nil {
-		if word := lines.Text(); word == "exit" || word == "quit" {
-			break
-		}
-		if s := OneLine(ctx, client, lines.Text(), nil, out, errs); s != 0 && status == 0 {
+		s, left := oneLine(ctx, client, lines.Text(), nil, out, errs)
+		if status == exitOK {
 			status = s
 		}
-		if readerGone(out) {
+		if left || readerGone(out) {
 			return status
 		}
 	}

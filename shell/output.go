@@ -61,7 +61,6 @@ func (s *shell) ended(err error) error {
 	return s.left(err)
 }
 
-// page shows a text that may be longer than the screen.
 // wrapped breaks the lines of a text that are wider than the window at their blanks. What follows stands under the second column if the
 // line has two, as lists of words with their help have, else under the line's beginning. A word that is too wide is left to the terminal.
 func wrapped(text string, width int) string {
@@ -105,6 +104,7 @@ func lastBlank(line string, behind, width int) int {
 	return last
 }
 
+// page shows a text that may be longer than the screen.
 func (s *shell) page(ctx context.Context, text string) error {
 	_, stop := s.terminal.Running(ctx)
 	defer stop()

@@ -15,8 +15,11 @@ import (
 // left as it is, to the tree of commands. Anything else in such a line is refused: no shell reads it, so what a shell would make of
 // it must not be guessed.
 func remoteCapture(line string) (string, error) {
-	first, _, _ := strings.Cut(strings.TrimLeft(line, " "), " ")
-	switch first {
+	words := strings.Fields(line)
+	if len(words) == 0 {
+		return line, nil
+	}
+	switch words[0] {
 	case "tcpdump", "dumpcap", "sudo", "doas":
 	default:
 		return line, nil

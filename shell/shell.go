@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -44,7 +46,7 @@ func Interactive(ctx context.Context, client *api.Client) int {
 	if err != nil {
 		return complain(err)
 	}
-	terminal, err := term.Open(term.Options{Idle: time.Duration(greeting.Idle) * time.Second})
+	terminal, err := term.Open(term.Options{Idle: time.Duration(greeting.Idle) * time.Second, Dumb: term.Dumb(os.Getenv("TERM"))})
 	if err != nil {
 		return complain(err)
 	}
@@ -55,7 +57,7 @@ func Interactive(ctx context.Context, client *api.Client) int {
 	}()
 	client.Columns = func() int {
 		columns, _ := terminal.Size()
-		return columns
+		return columns % term.NoLimit // to the appliance 0 is no limit
 	}
 	s := &shell{client: client, terminal: terminal, greeting: greeting, history: greeting.History}
 	s.welcome()
@@ -84,6 +86,9 @@ func (s *shell) welcome() {
 	}
 	if g.Idle > 0 {
 		fmt.Fprintf(&b, "\nNOTE: This session ends after %s without a key pressed. Captures go on.\n", spoken(time.Duration(g.Idle)*time.Second))
+	}
+	if g.Console {
+		b.WriteString("\nNOTE: Leaving this window ends the appliance, with its captures and sessions.\n")
 	}
 	if g.Notice != "" {
 		fmt.Fprintf(&b, "NOTE: %s\n", g.Notice)
@@ -142,7 +147,7 @@ func (s *shell) mayLeave(ctx context.Context) bool {
 		return true
 	}
 	for {
-		answer, err := s.terminal.ReadLine(term.Line{Prompt: notice + " Leave nevertheless? [N]> "})
+		answer, err := s.terminal.ReadLine(term.Line{Prompt: s.fitted(notice + " Leave nevertheless? [N]> ")})
 		switch {
 		case errors.Is(err, term.ErrInterrupted):
 			return false
@@ -175,61 +180,64 @@ func (s *shell) prompt(ctx context.Context) string {
 
 // obey does what a line says. Only what ends the session, or unwinds to the top, is an error.
 func (s *shell) obey(ctx context.Context, line string) error {
-	trimmed := strings.TrimSpace(line)
-	switch {
-	case trimmed == "" && s.choice:
-		line, trimmed = "1", "1"
-	case trimmed == "" && len(s.at) == 0:
+	switch empty := strings.TrimSpace(line) == ""; {
+	case empty && s.choice:
+		line = "1"
+	case empty && len(s.at) == 0:
 		return nil
-	case trimmed == "":
+	case empty:
 		return s.up(ctx)
 	}
-	if before, asked := strings.CutSuffix(trimmed, "?"); asked && (before == "" || strings.HasSuffix(before, " ")) {
-		// From a script, whose line comes in one piece: the key alone is answered while the line is edited.
-		return s.print(s.explain(ctx, before, len(before)))
-	}
-	if done, err := s.local(ctx, trimmed); done {
-		return err
-	}
-	calls, err := s.client.Parse(ctx, api.LineRequest{At: s.at, Line: line, Abbreviate: true})
+	list := parts(line)
+	calls, err := s.client.Parse(ctx, api.LineRequest{At: s.at, Line: theirs(list), Abbreviate: true})
 	if err != nil {
 		// Only here, to be corrected: in a line that is not understood, nobody can tell a secret from another word.
 		s.recall(line)
 		return s.report(err)
 	}
-	secret := false
-	for _, call := range calls {
-		secret = secret || call.Secret
-	}
-	if !secret && !s.choice {
+	secret := slices.ContainsFunc(calls, func(c menu.Call) bool { return c.Secret })
+	alone := len(list) == 1 && (list[0].own == "exit" || list[0].own == "?")
+	if !secret && !s.choice && !alone {
 		s.remember(ctx, line)
 	}
-	for _, call := range calls {
-		if call.Menu {
-			before := s.at
-			s.at = call.Path
-			if err := s.show(ctx); err != nil {
+	for _, p := range list {
+		if p.own != "" {
+			if err := s.obeyOwn(ctx, p); err != nil {
 				return err
-			}
-			if len(s.at) < len(call.Path) {
-				s.at = before // it was refused
 			}
 			continue
 		}
-		if err := s.command(ctx, call); err != nil {
+		call := calls[0]
+		calls = calls[1:]
+		if err := s.follow(ctx, call); err != nil {
 			return err
 		}
-		switch {
-		case s.choice:
-			if err := s.up(ctx); err != nil {
-				return err
-			}
-		case len(s.at) > 0:
-			// What the command did may have changed what the menu shows and which verbs can work.
-			if err := s.show(ctx); err != nil {
-				return err
-			}
+	}
+	return nil
+}
+
+// follow enters the menu that a call names, or runs its command.
+func (s *shell) follow(ctx context.Context, call menu.Call) error {
+	if call.Menu {
+		before := s.at
+		s.at = call.Path
+		if err := s.show(ctx); err != nil {
+			return err
 		}
+		if len(s.at) < len(call.Path) {
+			s.at = before // it was refused
+		}
+		return nil
+	}
+	if err := s.command(ctx, call); err != nil {
+		return err
+	}
+	switch {
+	case s.choice:
+		return s.up(ctx)
+	case len(s.at) > 0:
+		// What the command did may have changed what the menu shows and which verbs can work.
+		return s.show(ctx)
 	}
 	return nil
 }
@@ -290,9 +298,19 @@ func (s *shell) show(ctx context.Context) error {
 func (s *shell) report(err error) error {
 	var known *menu.Error
 	if errors.As(err, &known) {
-		return s.printf("%s\n", known.Error())
+		return s.print(s.fitted(known.Error() + "\n"))
 	}
 	return err
+}
+
+// fitted breaks the lines of a text at their blanks where the window would break them in a word. A terminal without abilities gets them as
+// they are: a program reads there.
+func (s *shell) fitted(text string) string {
+	if s.terminal.Dumb() {
+		return text
+	}
+	width, _ := s.terminal.Size()
+	return wrapped(text, width)
 }
 
 func (s *shell) print(text string) error {

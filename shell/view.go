@@ -18,9 +18,12 @@ type view struct {
 	last     string // the last one that came as a whole
 }
 
-// take takes a frame that belongs to a view.
+// take takes a frame that belongs to a view. A terminal without abilities has no place that could show another: there one view comes
+// behind the other, all its rows.
 func (v *view) take(f api.Frame) bool {
 	switch {
+	case v.terminal.Dumb():
+		return f.View != ""
 	case f.View == api.ViewBegins:
 		v.open, v.coming, v.rows = true, v.coming[:0], 0
 	case f.View == api.ViewEnds:

@@ -3,6 +3,7 @@ package term
 import (
 	"fmt"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	prompt "github.com/c-bata/go-prompt"
@@ -20,7 +21,7 @@ func (e *editor) complete(b *prompt.Buffer) {
 		e.screen.bell()
 		return
 	}
-	typed := before[strings.LastIndexByte(before, ' ')+1:]
+	typed := before[WordStart(before):]
 	word := agreed(found)
 	if len(found) == 1 && !strings.HasPrefix(d.TextAfterCursor(), " ") {
 		word += " "
@@ -32,6 +33,11 @@ func (e *editor) complete(b *prompt.Buffer) {
 	default:
 		e.screen.above(e.candidates(found))
 	}
+}
+
+// WordStart is the byte offset of the word that a text ends in: behind its last white space.
+func WordStart(text string) int {
+	return len(strings.TrimRightFunc(text, func(r rune) bool { return !unicode.IsSpace(r) }))
 }
 
 // help is ?: it shows what may follow.

@@ -186,15 +186,15 @@ func TestWindows(t *testing.T) {
 		keys, want    string
 	}{
 		{"0x0", "shell", 0, 0, "size\rab", "h> size\n80x24\nh> ab|"},
-		{"5x3", "shell", 5, 3, "abcdefg", "h> ab\ncdefg\n|"},
+		{"5x3", "shell", 5, 3, "abcdefg", "h> ab\ncdef|g"},
 		{"5x3 beyond", "shell", 5, 3, "abcdefghijklmnop", "cdefg\nhijkl\nmnop|"},
 		{"5x3 back to the start", "shell", 5, 3, "abcdefghijklmnopq\x01", "h> |ab\ncdefg\nhijkl"},
 		{"20x5", "long prompt", 20, 5, "status all", "mail.example.com> st\natus all|"},
 		{"20x5 insert before the margin", "long prompt", 20, 5, "status\x01\x06\x06\x06X", "mail.example.com> st\naX|tus"},
-		{"full row", "long prompt", 20, 5, "st", "mail.example.com> st\n|"},
+		{"full row", "long prompt", 20, 5, "st", "mail.example.com> s|t"},
 		{"full row and back", "long prompt", 20, 5, "sta\x7f\x7f", "mail.example.com> s|"},
 		{"wide at the margin", "wide prompt", 8, 5, "a日本", "日本> a\n日本|"},
-		{"wide in one column", "wide prompt", 1, 3, "日x", "?\nx\n|"},
+		{"wide in one column", "wide prompt", 1, 3, "日x", "?\n|x"},
 		{"1 row", "shell", 10, 1, "abcdefghijkl", "hijkl|"},
 		{"2 columns", "shell", 2, 6, "日x", "h>\n\n日\nx|"},
 	} {
@@ -246,7 +246,7 @@ func TestResizeWhileEditing(t *testing.T) {
 	p.types("!")
 	p.endsWith("h> abcdefghijklmnopqrstuvwxyz!|")
 	p.resize(10, 6)
-	p.endsWith("h> abcdefg\nhijklmnopq\nrstuvwxyz!\n|")
+	p.endsWith("h> abcdefg\nhijklmnopq\nrstuvwxyz|!")
 	p.types("\r")
 	p.until("an answer", func(v *vt.Screen) bool {
 		return strings.Contains(strings.ReplaceAll(v.All(), "\n", ""), "[abcdefghijklmnopqrstuvwxyz!]")

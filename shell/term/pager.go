@@ -40,7 +40,7 @@ type Pager struct {
 
 // Page is a pager for the output of the command that runs now. Close it when the output is complete.
 func (t *Terminal) Page() *Pager {
-	width, height := t.Size()
+	width, height := t.pageSize()
 	return &Pager{
 		t:    t,
 		ctx:  t.runningContext(),
@@ -49,8 +49,20 @@ func (t *Terminal) Page() *Pager {
 	}
 }
 
-// SetPager switches stops on or off for every Page from now on. They are on at first.
-func (t *Terminal) SetPager(on bool) { t.pagerOff.Store(!on) }
+// SetLength sets after how many rows every Page from now on stops: 0 is never, less than 0 is when the window is full, as at first.
+func (t *Terminal) SetLength(rows int) {
+	t.pagerOff.Store(rows == 0)
+	t.length.Store(int32(max(0, rows)))
+}
+
+// pageSize is Size, with the length that was set.
+func (t *Terminal) pageSize() (width, height int) {
+	width, height = t.Size()
+	if rows := t.length.Load(); rows > 0 {
+		height = int(rows)
+	}
+	return width, height
+}
 
 // Write shows output and returns when all of it was seen. Its errors are ErrPagerQuit, always from then on; ErrInterrupted,
 // once: what is written later are the command's last words, shown without stops; and ErrIdle or io.EOF.
@@ -92,7 +104,7 @@ func (p *Pager) show(text []byte) error {
 		}
 		n := len(text)
 		if !p.free {
-			p.rows.resize(p.t.Size())
+			p.rows.resize(p.t.pageSize())
 			n = p.rows.fill(text)
 		}
 		if n > 0 {
@@ -168,7 +180,7 @@ func (p *Pager) stop() error {
 
 // page allows a windowful, as the window is now.
 func (p *Pager) page() {
-	p.rows.resize(p.t.Size())
+	p.rows.resize(p.t.pageSize())
 	p.rows.page()
 }
 

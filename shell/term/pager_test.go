@@ -175,3 +175,54 @@ func TestProgress(t *testing.T) {
 		t.Error("no progress was shown")
 	}
 }
+
+// A terminal without abilities gets what is typed and what is printed, and not one control character beside the line feeds: no stop, no
+// redrawn line, no progress.
+func TestDumbTerminal(t *testing.T) {
+	p := sit(t, "helpful", 20, 5, "TERM=dumb")
+	long := "echo " + strings.Repeat("0123456789", 9)
+	p.types(long + "\r")
+	p.endsWith("]\nh> |")
+	p.types("page 30\r")
+	p.endsWith("line 30\nh> |")
+	p.types("progress\r")
+	p.endsWith("holding\n|")
+	p.types("\x03")
+	p.endsWith("h> |")
+	p.types("echo ab")
+	p.reads("h> echo ab")
+	p.types("\x1b[D\x1b[D" + "X" + "\x7f" + "\x12ping\x07" + "\x15\r")
+	p.types("page 3\r")
+	p.endsWith("line 3\nh> |")
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	raw := strings.ReplaceAll(string(p.raw), "\r\n", "\n")
+	if i := strings.IndexAny(raw, "\x1b\r"); i >= 0 {
+		t.Errorf("a control sequence stands in %q", raw[max(0, i-40):min(len(raw), i+40)])
+	}
+	if !strings.Contains(raw, "h> "+long+"\n") {
+		t.Errorf("the echo of %q is not the line: %q", long, raw)
+	}
+	if strings.Contains(raw, "-- more --") || strings.Count(raw, "line ") != 33 {
+		t.Errorf("output stopped, or lines are missing: %q", raw)
+	}
+}
+
+// A line longer than the window is echoed as it was typed: the terminal itself goes to the next row.
+func TestEchoOfALongLine(t *testing.T) {
+	p := sit(t, "shell", 20, 5)
+	long := strings.Repeat("0123456789", 9)
+	for i := range len(long) {
+		p.types(long[i : i+1])
+		p.until("its echo", func(s *vt.Screen) bool {
+			return strings.HasSuffix(strings.ReplaceAll(s.All(), "\n", ""), "h> "+long[:i+1])
+		})
+	}
+	p.types("\r")
+	p.endsWith("]\nh> |")
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !strings.Contains(string(p.raw), "h> "+long+"\r\n") {
+		t.Errorf("the echo holds more than the line: %q", p.raw)
+	}
+}

@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 		os.Exit(2)
 	}
 	idle, _ := time.ParseDuration(os.Getenv(idleEnv))
-	t, err := Open(Options{Idle: idle})
+	t, err := Open(Options{Idle: idle, Dumb: Dumb(os.Getenv("TERM"))})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(2)

@@ -131,7 +131,7 @@ var acts = map[string]func(t *Terminal, rest string){
 		defer p.Close()
 		p.WriteString(strings.Repeat("日", 60) + "\nafter\n")
 	},
-	"pager": func(t *Terminal, rest string) { t.SetPager(rest == "on") },
+	"pager": func(t *Terminal, rest string) { t.SetLength(map[string]int{"on": -1, "off": 0}[rest]) },
 	"raw": func(t *Terminal, rest string) {
 		text, _ := strconv.Unquote(`"` + rest + `"`)
 		t.WriteString(text + "\n")

@@ -22,6 +22,9 @@ type screen struct {
 
 	shown  *frame // of the line below the output, nil if there is none
 	line   line
+	ahead  bool // the cursor is behind the last column of the row above the one that shown has it in: the next character begins that one
+	dumb   bool // the terminal has no abilities
+	row    dumbRow
 	sticky bool // the line returns below new output; others are cleared by it
 }
 
@@ -62,7 +65,7 @@ func (s *screen) show(l line) {
 func (s *screen) status(text string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.shown != nil && s.sticky {
+	if s.dumb || s.shown != nil && s.sticky {
 		return
 	}
 	s.sticky = false
@@ -100,15 +103,20 @@ func (s *screen) above(answer string) {
 func (s *screen) leave(l line) {
 	l.cursor = len(l.text)
 	s.paint(l)
+	if s.dumb {
+		s.buf = append(s.buf, '\n')
+		s.shown, s.midLine = nil, false
+		return
+	}
 	if s.shown.top > 0 {
 		// Only its end is on the screen. Write all of it, as it will be read when scrolling back.
 		s.erase()
 		s.buf = append(s.buf, l.prompt+l.text...)
 	}
-	if s.shown == nil || s.shown.x > 0 || s.shown.y == 0 {
+	if s.shown == nil || s.shown.x > 0 || s.shown.y == 0 || s.ahead {
 		s.buf = append(s.buf, '\n')
 	}
-	s.shown, s.midLine = nil, false
+	s.shown, s.ahead, s.midLine = nil, false, false
 }
 
 // clear removes the line.
@@ -124,8 +132,12 @@ func (s *screen) wipe() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	again := s.shown != nil && s.sticky
-	s.buf = append(s.buf, "\x1b[H\x1b[2J"...)
-	s.shown, s.midLine = nil, false
+	if s.dumb {
+		s.buf = append(s.buf, '\n')
+	} else {
+		s.buf = append(s.buf, "\x1b[H\x1b[2J"...)
+	}
+	s.shown, s.ahead, s.midLine = nil, false, false
 	if again {
 		s.paint(s.line)
 	}
@@ -158,11 +170,11 @@ func (s *screen) lift(width, height int) {
 	if !before.fixed {
 		before.text = before.text[:before.cursor]
 	}
-	up := min(s.shown.y, lay(before, width, height).y, height-1)
+	up := min(s.cursor().y, lay(before, width, height).y, height-1)
 	s.buf = append(s.buf, '\r')
 	s.move(-up, 'A', 'B')
 	s.buf = append(s.buf, "\x1b[J"...)
-	s.shown = nil
+	s.shown, s.ahead = nil, false
 }
 
 func (s *screen) flush() error {
@@ -182,14 +194,43 @@ func (s *screen) erase() {
 	if s.shown == nil {
 		return
 	}
-	b := brush{screen: s, x: s.shown.x, y: s.shown.y}
+	if s.dumb {
+		s.eraseDumb()
+		return
+	}
+	b := s.cursor()
 	b.moveTo(0, 0)
 	s.buf = append(s.buf, "\x1b[J"...)
-	s.shown = nil
+	s.shown, s.ahead = nil, false
+}
+
+// cursor is a brush where the cursor is.
+func (s *screen) cursor() brush {
+	b := brush{screen: s, width: s.shown.width, x: s.shown.x, y: s.shown.y}
+	if s.ahead {
+		b.x, b.y, b.full = s.shown.width, s.shown.y-1, true
+	}
+	return b
+}
+
+// beginRow begins a row for a line, behind output that did not end with one.
+func (s *screen) beginRow() {
+	if s.scrub.rest != nil {
+		s.buf = s.scrub.flush(s.buf)
+		s.midLine = true
+	}
+	if s.midLine {
+		s.buf = append(s.buf, '\n')
+		s.midLine = false
+	}
 }
 
 // paint brings the line on the screen to what it shall be, writing no more than what differs.
 func (s *screen) paint(l line) {
+	if s.dumb {
+		s.paintDumb(l)
+		return
+	}
 	width, height := s.size()
 	now := lay(l, width, height)
 	switch {
@@ -200,18 +241,11 @@ func (s *screen) paint(l line) {
 		s.erase()
 	}
 	if s.shown == nil {
-		if s.scrub.rest != nil {
-			s.buf = s.scrub.flush(s.buf)
-			s.midLine = true
-		}
-		if s.midLine {
-			s.buf = append(s.buf, '\n')
-			s.midLine = false
-		}
-		s.shown = &frame{}
+		s.beginRow()
+		s.shown = &frame{width: width}
 	}
 	old := *s.shown
-	b := brush{screen: s, width: now.width, x: old.x, y: old.y}
+	b := s.cursor()
 	for y, row := range now.rows {
 		start := 0
 		if y < len(old.rows) {
@@ -220,7 +254,10 @@ func (s *screen) paint(l line) {
 			}
 			start = commonStart(row, old.rows[y])
 		}
-		if start == 0 && y == b.y+1 {
+		if row == "" && y >= len(old.rows) {
+			continue
+		}
+		if start == 0 && y == b.y+1 && row != "" {
 			b.wrap()
 		}
 		b.moveTo(columns(row[:start]), y)
@@ -233,7 +270,9 @@ func (s *screen) paint(l line) {
 		b.moveTo(0, len(now.rows))
 		s.buf = append(s.buf, "\x1b[J"...)
 	}
-	b.moveTo(now.x, now.y)
+	if s.ahead = b.full && now.x == 0 && now.y == b.y+1 && now.rows[now.y] == ""; !s.ahead {
+		b.moveTo(now.x, now.y)
+	}
 	s.shown, s.line = &now, l
 }
 
@@ -268,11 +307,10 @@ func (b *brush) put(text string) {
 	b.full = b.x == b.width
 }
 
-// wrap goes from behind the last column to the next row as typing does, so that the terminal knows the rows as one line when
-// it is copied. The blank is where the next row has its first character, or nothing.
+// wrap goes from behind the last column to the next row as typing does: the next character takes the cursor there. So the terminal knows
+// the rows as one line when it is copied, and a program that reads the echo of a long line finds nothing in it but the line.
 func (b *brush) wrap() {
 	if b.full {
-		b.buf = append(b.buf, " \r"...)
 		b.x, b.y, b.full = 0, b.y+1, false
 	}
 }

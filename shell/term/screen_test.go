@@ -107,13 +107,73 @@ func (o onlcr) Write(p []byte) (int, error) {
 	return o.Writer.Write(bytes.ReplaceAll(p, []byte("\n"), []byte("\r\n")))
 }
 
-// below is the window from the painted line on, with the cursor.
+// below is the window from the painted line on, with the cursor. Behind a full row it is where the next character will be.
 func (p painter) below() string {
 	f := p.screen.shown
+	y := f.y
+	if p.screen.ahead {
+		y--
+	}
 	rows := strings.Split(p.window.Marked(), "\n")
-	top := p.window.Y() - f.y
+	top := p.window.Y() - y
 	if top < 0 || top >= len(rows) {
 		return "the line begins outside the window"
 	}
-	return strings.Join(rows[top:], "\n")
+	rows = rows[top:]
+	if p.screen.ahead {
+		rows[y] = strings.TrimRight(strings.Replace(rows[y], "|", "", 1), " ")
+		rows = append(rows[:f.y], "|")
+	}
+	return strings.Join(rows, "\n")
+}
+
+// On a terminal without abilities a line that is added to is sent as it is, whatever the width; one that is changed is brought up to date
+// by backspaces; and no sequence is ever sent.
+func TestDumbPainting(t *testing.T) {
+	letters := []string{"a", "b", "-", " ", "日", "é", "e\u0301"}
+	random := rand.New(rand.NewPCG(3, 4))
+	word := func(n int) (w string) {
+		for range random.IntN(n + 1) {
+			w += letters[random.IntN(len(letters))]
+		}
+		return w
+	}
+	for range 500 {
+		var sent bytes.Buffer
+		window := vt.New(300, 3)
+		s := &screen{out: io.MultiWriter(&sent, onlcr{window}), size: func() (int, int) { return 10, 3 }, dumb: true}
+		l := line{prompt: "> "}
+		s.show(l)
+		sent.Reset()
+		for range 10 {
+			if more := word(6); random.IntN(2) == 0 {
+				added := l
+				added.text, added.cursor = l.text+more, len(l.text+more)
+				l.cursor = len(l.text)
+				s.show(l)
+				sent.Reset()
+				s.show(added)
+				if sent.String() != more && !strings.HasPrefix(more, "\u0301") {
+					t.Fatalf("%q behind %q was sent as %q", more, l.text, sent.String())
+				}
+				l = added
+			} else {
+				runes := []rune(l.text)
+				at := random.IntN(len(runes) + 1)
+				l.text = string(runes[at:]) + more
+				l.cursor = len(string([]rune(l.text)[:random.IntN(len([]rune(l.text))+1)]))
+				s.show(l)
+			}
+			if i := bytes.IndexAny(sent.Bytes(), "\x1b\r"); i >= 0 {
+				t.Fatalf("%q holds a control sequence", sent.String())
+			}
+			end := l
+			end.cursor = len(l.text)
+			s.show(end)
+			if got, want := strings.TrimRight(window.All(), " \n"), strings.TrimRight(end.prompt+end.text, " "); got != want {
+				t.Fatalf("the screen shows %q, not %q", got, want)
+			}
+			s.show(l)
+		}
+	}
 }

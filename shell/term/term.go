@@ -43,6 +43,8 @@ var (
 type Options struct {
 	// Idle ends any wait for a key with ErrIdle. 0 waits forever.
 	Idle time.Duration
+	// Dumb says that the terminal has no abilities but to print (see the function Dumb): no sequence is sent, and output does not stop.
+	Dumb bool
 }
 
 // Terminal is the controlling terminal of this process.
@@ -54,6 +56,8 @@ type Terminal struct {
 	editor *editor
 
 	pagerOff atomic.Bool
+	length   atomic.Int32 // rows of a page, if they are not the window's
+	width    atomic.Int32 // columns of a row, if they are not the window's
 
 	mu      sync.Mutex
 	running []*run // the innermost last
@@ -75,11 +79,12 @@ func Open(opts Options) (*Terminal, error) {
 		opts:    opts,
 		tty:     device,
 		keys:    newQueue(),
-		screen:  &screen{out: device, size: device.size},
 		resizes: make(chan os.Signal, 1),
 		hangUps: make(chan os.Signal, 1),
 		closing: make(chan struct{}),
 	}
+	t.screen = &screen{out: device, size: t.Size, dumb: opts.Dumb}
+	t.pagerOff.Store(opts.Dumb)
 	t.editor = newEditor(t)
 	signal.Notify(t.resizes, syscall.SIGWINCH)
 	signal.Notify(t.hangUps, syscall.SIGHUP)
@@ -110,8 +115,31 @@ func (t *Terminal) Close() error {
 	return nil
 }
 
-// Size is the window in columns and rows, 80x24 where it is unknown.
-func (t *Terminal) Size() (width, height int) { return t.tty.size() }
+// Size is the window in columns and rows, 80x24 where it is unknown. SetWidth counts in it.
+func (t *Terminal) Size() (width, height int) {
+	width, height = t.tty.size()
+	if w := t.width.Load(); w > 0 {
+		width = int(w)
+	}
+	return width, height
+}
+
+// NoLimit is the width of a row that no window bounds.
+const NoLimit = 1 << 20
+
+// SetWidth sets how many columns a row has, from now on and whatever the window has: 0 is NoLimit, less than 0 is the window's own.
+func (t *Terminal) SetWidth(columns int) {
+	switch {
+	case columns < 0:
+		columns = 0
+	case columns == 0:
+		columns = NoLimit
+	}
+	t.width.Store(int32(columns))
+}
+
+// Dumb reports whether the terminal has no abilities but to print.
+func (t *Terminal) Dumb() bool { return t.opts.Dumb }
 
 // Write shows output. Whatever could drive the terminal is shown in writing instead (ESC as ^[), so output may contain
 // bytes from anywhere. It clears a progress line, and comes above a line that is being edited.
