@@ -2,6 +2,9 @@
 # Installs the Debian packages that the tests run as real clients and peers. Where it may not, it names them and fails.
 set -eu
 
+# Another apt may be at work, such as a machine's first update of itself.
+apt() { apt-get -o DPkg::Lock::Timeout=300 "$@"; }
+
 need() { command -v "$1" >/dev/null 2>&1 || missing="$missing $2"; }
 
 missing=
@@ -25,10 +28,8 @@ need mkfs.ext4 e2fsprogs
 need ssh-audit ssh-audit
 python3 -c 'import paramiko' 2>/dev/null || /usr/bin/python3 -c 'import paramiko' 2>/dev/null || missing="$missing python3-paramiko"
 
-need ping iputils-ping
 need traceroute traceroute
 need dig bind9-dnsutils
-need nft nftables
 
 # Mail servers, which exclude each other as packages: unpacked, not installed (internal/mailservers). libidn12 is for Exim, libevent for
 # OpenSMTPD.
@@ -41,7 +42,7 @@ unpack_mail() {
     echo "Unpacking what the tests need:$unpack"
     fresh=$(mktemp -d)
     # shellcheck disable=SC2086
-    (cd "$fresh" && apt-get -o APT::Sandbox::User=root download -qq $unpack libidn12)
+    (cd "$fresh" && apt -o APT::Sandbox::User=root download -qq $unpack libidn12)
     for p in $unpack; do
         mkdir -p "$mail"
         for deb in "$fresh/$p"_*.deb "$fresh"/libidn12_*.deb; do dpkg -x "$deb" "$fresh/$p"; done
@@ -53,11 +54,11 @@ unpack_mail() {
 if [ -z "$missing" ] && [ -z "$unpack" ]; then exit 0; fi
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
     export DEBIAN_FRONTEND=noninteractive
-    apt-get update -qq
+    apt update -qq
     if [ -n "$missing" ]; then
         echo "Installing what the tests need:$missing"
         # shellcheck disable=SC2086
-        apt-get install -y -qq --no-install-recommends $missing >/dev/null
+        apt install -y -qq --no-install-recommends $missing >/dev/null
     fi
     unpack_mail
 else

@@ -21,6 +21,10 @@ func TestMain(m *testing.M) {
 	if len(os.Args) == 2 && os.Args[1] == "session" {
 		os.Exit(fakeSession())
 	}
+	if signal.Ignored(unix.SIGHUP) {
+		// Under nohup(1) the programs that the tests hang up would inherit that. A signal that is caught is as it always is for them (execve(2)).
+		signal.Notify(make(chan os.Signal, 1), unix.SIGHUP)
+	}
 	os.Exit(m.Run())
 }
 
