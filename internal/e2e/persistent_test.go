@@ -56,10 +56,9 @@ func TestKilledApplianceGoesOn(t *testing.T) {
 				s := b.capture(name)
 				return s.State == capture.Running && len(s.Files) > 0 && s.Files[len(s.Files)-1].Last.After(killed) && b.reached(s)
 			})
-			// The parts of the life before are those of its files that are not written any more.
-			s := b.capture(name)
+			// The parts of the life before are those of its files that are closed. One that is full has its last blocks and its name only then.
 			if name != "appended" {
-				before[name] = s.Files[:len(s.Files)-1]
+				before[name] = slices.DeleteFunc(b.capture(name).Files, func(f capture.FileInfo) bool { return b.size(f.Name) != f.Bytes })
 			}
 		}
 	}
@@ -84,6 +83,15 @@ func (b *bed) reached(s capture.Status) bool {
 	return err == nil && info.Size() > 4<<10 || b.exists(name)
 }
 
+// size is that of a file of the diagnostic directory, or -1 where there is none of that name.
+func (b *bed) size(name string) int64 {
+	info, err := os.Stat(b.file(name))
+	if err != nil {
+		return -1
+	}
+	return info.Size()
+}
+
 // wentOn stops a capture that persisted and looks at its parts.
 func (b *bed) wentOn(name string, before []capture.FileInfo, sent uint64) {
 	t := b.t
@@ -104,6 +112,9 @@ func (b *bed) wentOn(name string, before []capture.FileInfo, sent uint64) {
 	for _, f := range s.Files {
 		got := payloads(t, b.file(f.Name))
 		files = append(files, b.file(f.Name))
+		if n := b.size(f.Name); n != f.Bytes {
+			t.Errorf("%s has %d bytes, its capture says %d", f.Name, n, f.Bytes)
+		}
 		if int64(len(got)) != f.Packets {
 			t.Errorf("%s has %d packets, its capture says %d", f.Name, len(got), f.Packets)
 		}

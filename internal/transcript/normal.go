@@ -23,6 +23,15 @@ type replacement struct {
 
 const timeOfDay = `\d\d:\d\d(?::\d\d(?:\.\d+)?)?`
 
+// What is random stands first, the longest before the shorter, and is taken as a whole: a piece of it can look like anything else, such as
+// a hardware address in a fingerprint, or a port in a hash.
+var random = normal{
+	{regexp.MustCompile(`(Last line: |"last":")[0-9a-f]{64}`), "${1}<hash>"},
+	{regexp.MustCompile(`SHA256 (?:[0-9A-F]{2}:){31}[0-9A-F]{2}|("sha256": ?")(?:[0-9A-F]{2}:){31}[0-9A-F]{2}`), "${1}<fingerprint>"},
+	{regexp.MustCompile(`SHA256:[A-Za-z0-9+/]{43}`), "<fingerprint>"},
+	{regexp.MustCompile(`(Serial: +|"serialNumber": ?")[0-9A-F]+`), "${1}<serial>"},
+}
+
 var replacements = normal{
 	// The table of file systems, before its sizes.
 	{regexp.MustCompile(`^ +Size +Used +Avail +Use% .*|^ *[\d.]+ [KMG]?B .*\d% .*\(.*|^ *- +- +- .*\(.*`), fileSystems},
@@ -65,10 +74,6 @@ var replacements = normal{
 	{regexp.MustCompile(`("(?:time|minimum|average|deviation|last|best|worst)": ?)[\d.e-]+`), "${1}<duration>"},
 	{regexp.MustCompile(`("average": ?<duration>,"maximum": ?)[\d.e-]+`), "${1}<duration>"}, // a queue has a maximum too
 	{regexp.MustCompile(`( +\d+\.\d% +\d+)(?: +\d+\.\d{3}){5}`), "$1  <ms>"},
-	{regexp.MustCompile(`SHA256 (?:[0-9A-F]{2}:){31}[0-9A-F]{2}|("sha256": ?")(?:[0-9A-F]{2}:){31}[0-9A-F]{2}`), "${1}<fingerprint>"},
-	{regexp.MustCompile(`(Serial: +|"serialNumber": ?")[0-9A-F]+`), "${1}<serial>"},
-	{regexp.MustCompile(`SHA256:[A-Za-z0-9+/]{43}`), "<fingerprint>"},
-	{regexp.MustCompile(`(Last line: |"last":")[0-9a-f]{64}`), "${1}<hash>"},
 	{regexp.MustCompile(`(Built from: |"commit": ?")[^" ]*( with|",)`), "${1}<commit>$2"},
 	// A column behind a replaced value begins where the value's width wants it.
 	{regexp.MustCompile(`(<[a-z ]+>) {3,}`), "$1  "},
@@ -76,10 +81,10 @@ var replacements = normal{
 
 // newNormal adds what is known of this run.
 func newNormal(a *appliance.Appliance) normal {
-	list := normal{
+	list := append(slices.Clone(random), normal{
 		{regexp.MustCompile(`\b` + strconv.Itoa(a.Port) + `\b`), "<port>"},
 		{regexp.MustCompile(regexp.QuoteMeta(runtime.Version())), "<go>"},
-	}
+	}...)
 	var u unix.Utsname
 	if unix.Uname(&u) == nil {
 		list = append(list, replacement{regexp.MustCompile(regexp.QuoteMeta(unix.ByteSliceToString(u.Release[:]))), "<kernel>"})

@@ -54,12 +54,14 @@ func TestNormal(t *testing.T) {
 		"op    operator  2026-11-21 00:23 UTC  12s   127.0.0.1    exec  who": "op    operator  <time>  <duration>  127.0.0.1    exec  who",
 		"File:        mx1-web-20261121-002338.pcap (1.5 KB, 3 packets)":      "File:        mx1-web-<stamp>.pcap (<size>, 3 packets)",
 		"Limits:      size 10MB, duration 5m, 100 packets":                   "Limits:      size 10MB, duration 5m, 100 packets",
+		// A fingerprint in which a hardware address stands, and times of day.
+		"SHA256 " + strings.Repeat("1C:42:10:22:34:56:12:", 4) + "0A:0B:0C:0D": "<fingerprint>",
 		"Session: 7hecf3fz-1":          "Session: <session>",
 		"capture-1 and 192.0.2.1 stay": "capture-1 and 192.0.2.1 stay",
 		`"commit":"","go":"x"`:         `"commit":"<commit>","go":"x"`,
 		"Key: ssh-ed25519 SHA256:xd/9vje8VMyglkot5LAW5tyCvHhjr1iR0gafwRxXOpQ me": "Key: ssh-ed25519 <fingerprint> me",
 	} {
-		if got := replacements.line(from); got != to {
+		if got := slices.Concat(random, replacements).line(from); got != to {
 			t.Errorf("%q\nbecomes %q\nwant    %q", from, got, to)
 		}
 	}
