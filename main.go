@@ -31,6 +31,7 @@ import (
 	"diagsh/capture/filter/filtercmd"
 	"diagsh/commands"
 	"diagsh/daemon"
+	"diagsh/diag/raid"
 	"diagsh/server"
 	"diagsh/shell"
 )
@@ -54,6 +55,8 @@ func main() {
 		os.Exit(serve(args[1:]))
 	case "session":
 		os.Exit(session())
+	case "raid":
+		os.Exit(raidOrder(args[1:]))
 	case "filter":
 		os.Exit(filtercmd.Main(args[1:], os.Stdin, os.Stdout, os.Stderr))
 	default:
@@ -104,6 +107,19 @@ func local(args []string) int {
 	given := false
 	flags.Visit(func(f *flag.Flag) { given = given || f.Name == "c" })
 	return run(client, *line, given)
+}
+
+// raidOrder carries out one order for an md array, ACTION:ARRAY: the unit diagsh-raid@.service, which has the right that the appliance lacks.
+func raidOrder(args []string) int {
+	if len(args) != 1 {
+		fmt.Fprintln(os.Stderr, "diagsh: raid takes one order, and is started by the unit diagsh-raid@.service.")
+		return exitUsage
+	}
+	if err := raid.Carry(args[0]); err != nil {
+		fmt.Fprintf(os.Stderr, "diagsh raid %s: %v\n", args[0], err)
+		return exitFailed
+	}
+	return 0
 }
 
 // newFlags are the options of a command line, of which Go says nothing by itself.
@@ -269,6 +285,7 @@ func appliance(f serveFlags) error {
 	go func() { ended <- front.Serve(ctx) }()
 	announce(d, port)
 	systemd.SdNotify(false, systemd.SdNotifyReady)
+	go tellSystemd(ctx, d, port)
 
 	if f.shell && term.IsTerminal(0) && term.IsTerminal(1) {
 		signal.Ignore(syscall.SIGINT) // Ctrl-C is the shell's

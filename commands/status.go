@@ -21,7 +21,7 @@ type statusService interface {
 	Captures() []capture.Status
 	Sessions() []access.Session
 	DiagnosticUsage() (access.Usage, error)
-	AuditTrouble() string
+	Trouble() string
 }
 
 // An applianceStatus is the appliance on one screen.
@@ -78,7 +78,7 @@ func status(s statusService, v Version) *menu.Command {
 				Load: machine.Load, Processors: machine.Processors, Memory: machine.Memory, MemoryAvailable: machine.Available,
 				Captures: running, CapturesEnded: len(all) - len(running),
 				Disk:     diskState{usage.FreeBytes, usage.ReserveBytes, usage.Files, usage.Bytes},
-				Sessions: s.Sessions(), Trouble: s.AuditTrouble(),
+				Sessions: s.Sessions(), Trouble: s.Trouble(),
 			})
 		},
 		Text: statusText,

@@ -358,3 +358,12 @@ func (d *Daemon) system(e access.Event) {
 
 // AuditTrouble says in a sentence that events could not be written to the audit log since the start; empty if all are in it.
 func (d *Daemon) AuditTrouble() string { return d.audit.trouble() }
+
+// Trouble says in full sentences what an administrator should mend; empty if nothing.
+func (d *Daemon) Trouble() string {
+	sentences := d.config.ignored
+	if s := d.AuditTrouble(); s != "" {
+		sentences = append([]string{s}, sentences...)
+	}
+	return strings.Join(sentences, " ")
+}

@@ -133,8 +133,9 @@ func (d *Daemon) configure(o Options) error {
 		d.config.Hostname = o.Hostname
 	}
 	d.config.ManagementPorts = append(d.config.ManagementPorts, o.ManagementPorts...)
-	if err := d.config.finish(); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+	d.config.finish()
+	for _, sentence := range d.config.ignored {
+		d.log.Warn("the configuration is not obeyed in full", "file", path, "what", sentence)
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	osuser "os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -31,6 +32,7 @@ type startConfig struct {
 
 	banner, welcome string
 	localUsers      map[uint32]string
+	ignored         []string // what refers to something that is not there any more, in sentences
 }
 
 // limits bound what users take.
@@ -108,8 +110,9 @@ func readConfig(path string) (startConfig, error) {
 	return c, nil
 }
 
-// finish reads what the configuration refers to.
-func (c *startConfig) finish() error {
+// finish reads what the configuration refers to. What the machine has lost meanwhile, such as a user that was deleted, is no reason to
+// keep the appliance down at its next start: the setting is ignored, which is said.
+func (c *startConfig) finish() {
 	if c.Hostname == "" {
 		c.Hostname = ownHostname()
 	}
@@ -122,7 +125,8 @@ func (c *startConfig) finish() error {
 		}
 		data, err := readBounded(f.path, maxTextFile)
 		if err != nil {
-			return fmt.Errorf("%s: %w", f.setting, err)
+			c.ignore(f.setting, "the file cannot be read: "+withoutPath(err))
+			continue
 		}
 		*f.text = showable(string(data))
 	}
@@ -132,15 +136,30 @@ func (c *startConfig) finish() error {
 		if err != nil {
 			u, err := osuser.Lookup(who)
 			if err != nil {
-				return fmt.Errorf("localUsers: this machine has no user %s", who)
+				c.ignore("localUsers", fmt.Sprintf("this machine has no user %s", who))
+				continue
 			}
 			if number, err = strconv.ParseUint(u.Uid, 10, 32); err != nil {
-				return fmt.Errorf("localUsers: the user id of %s is no number", who)
+				c.ignore("localUsers", fmt.Sprintf("the user id of %s is no number", who))
+				continue
 			}
 		}
 		c.localUsers[uint32(number)] = account
 	}
-	return nil
+	slices.Sort(c.ignored)
+}
+
+func (c *startConfig) ignore(setting, why string) {
+	c.ignored = append(c.ignored, fmt.Sprintf("The configuration's %s is ignored in part: %s.", setting, why))
+}
+
+// withoutPath is what an error of the file system says without the path.
+func withoutPath(err error) string {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		err = path.Err
+	}
+	return err.Error()
 }
 
 // parse reads the text of a configuration.
@@ -364,7 +383,7 @@ func readBounded(path string, most int64) ([]byte, error) {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() || info.Size() > most {
-		return nil, fmt.Errorf("%s is not a file of at most %d bytes", path, most)
+		return nil, &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("it is not a file of at most %d bytes", most)}
 	}
 	return os.ReadFile(path)
 }

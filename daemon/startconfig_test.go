@@ -14,9 +14,7 @@ func TestConfigWithEverySetting(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := got.finish(); err != nil {
-		t.Fatal(err)
-	}
+	got.finish()
 	want := startConfig{
 		Hostname: "mx1", BannerFile: "testdata/banner.txt", WelcomeFile: "testdata/welcome.txt", IdleTimeout: 45 * time.Minute,
 		Limits:          limits{SessionsPerUser: 8, Logins: 100},
@@ -79,10 +77,7 @@ func TestConfigErrors(t *testing.T) {
 func TestConfigThatCannotBeUsed(t *testing.T) {
 	dir := prepare(t)
 	for text, want := range map[string]string{
-		"bannerFile: /nowhere/banner": "bannerFile",
-		"bannerFile: /dev/zero":       "bannerFile",
-		"localUsers: {no.such: ops}":  "no user no.such",
-		"hostname:\n\thost: x":        "line 2",
+		"hostname:\n\thost: x": "line 2",
 	} {
 		path := filepath.Join(configured(t, dir, text), "config.yaml")
 		if _, err := Open(Options{Dir: dir}); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path) {
@@ -97,6 +92,28 @@ func TestConfigThatCannotBeUsed(t *testing.T) {
 	}
 	if _, err := Open(Options{Dir: dir, Hostname: "a/b"}); err == nil {
 		t.Error("a host name with a slash is taken")
+	}
+}
+
+// What the machine has lost since the last start does not keep the appliance down.
+func TestConfigThatNamesWhatIsGone(t *testing.T) {
+	dir := prepare(t)
+	for text, want := range map[string]string{
+		"bannerFile: /nowhere/banner":                       "The configuration's bannerFile is ignored in part: the file cannot be read: no such file or directory.",
+		"welcomeFile: /dev/zero":                            "The configuration's welcomeFile is ignored in part: the file cannot be read: it is not a file of at most 65536 bytes.",
+		"localUsers: {no.such: ops, other.one: x, 4711: y}": "The configuration's localUsers is ignored in part: this machine has no user no.such. The configuration's localUsers is ignored in part: this machine has no user other.one.",
+	} {
+		d, err := Open(Options{Dir: configured(t, dir, text)})
+		if err != nil {
+			t.Fatalf("%q: %v", text, err)
+		}
+		if got := d.Trouble(); got != want {
+			t.Errorf("%q: %s\nwant %s", text, got, want)
+		}
+		if account := d.config.localUsers[4711]; strings.Contains(text, "4711") && account != "y" {
+			t.Errorf("%q: a user that is there has the account %q", text, account)
+		}
+		d.Close(t.Context())
 	}
 }
 

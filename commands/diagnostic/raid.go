@@ -57,14 +57,14 @@ func raidVerify(system raid.System) *menu.Command {
 			if err != nil {
 				return err
 			}
-			if err := system.Verify(array.Name); err != nil {
+			if err := system.Verify(ctx, array.Name); err != nil {
 				return raidError(array.Name, err)
 			}
 			out.Printf("%s is being verified.\n", array.Name)
 			if !a.Wait {
 				return nil
 			}
-			return watchArray(ctx, system, array.Name, out)
+			return watchArray(ctx, system, array, out)
 		},
 		Text: raidVerdict,
 	}.Command()
@@ -73,19 +73,28 @@ func raidVerify(system raid.System) *menu.Command {
 // watchEvery is how often an array that works is looked at.
 const watchEvery = time.Second
 
-// watchArray shows how far an array's action has got, and yields the array when it has ended. An interrupt ends the watching alone.
-func watchArray(ctx context.Context, system raid.System, name string, out *menu.Out[raid.Array]) error {
+// watchArray shows how far an array's verification has got, and yields the array when it has ended. An interrupt ends the watching
+// alone. There is a verdict only on a verification that came to its end with the members that it began with.
+func watchArray(ctx context.Context, system raid.System, began raid.Array, out *menu.Out[raid.Array]) error {
 	ticks := time.NewTicker(watchEvery)
 	defer ticks.Stop()
 	for {
-		a, err := system.Array(name)
+		a, err := system.Array(began.Name)
 		if err != nil {
-			return raidError(name, err)
+			return raidError(began.Name, err)
 		}
-		if a.Action == "idle" {
+		switch {
+		case a.Degraded > began.Degraded:
+			return menu.Errorf(menu.Failed, "%s lost a member while it was verified, so there is no verdict", a.Name).WithHint("See which with: diagnostic raid status")
+		case a.Action != "idle":
+			out.Progress("%s", raidTask(a))
+		case a.LastAction != "" && a.LastAction != "check":
+			return menu.Errorf(menu.Failed, "The verification of %s gave way to %s, so there is no verdict", a.Name, menu.Clean(a.LastAction))
+		case a.EndedAt > 0:
+			return menu.Errorf(menu.Failed, "The verification of %s was ended early, so there is no verdict", a.Name)
+		default:
 			return out.Record(a)
 		}
-		out.Progress("%s", raidTask(a))
 		select {
 		case <-ticks.C:
 		case <-ctx.Done():
@@ -105,14 +114,15 @@ func raidTask(a raid.Array) string {
 }
 
 func raidVerdict(w io.Writer, a raid.Array) {
-	switch {
-	case a.Mismatches > 0:
-		fmt.Fprintf(w, "%s: its members differ in %d sectors.\n", a.Name, a.Mismatches)
-	case a.LastAction != "" && a.LastAction != "check":
-		fmt.Fprintf(w, "%s: the verification was followed by %s.\n", a.Name, a.LastAction)
-	default:
-		fmt.Fprintf(w, "%s: its members are alike.\n", a.Name)
+	missing := ""
+	if a.Degraded > 0 {
+		missing = fmt.Sprintf(", as far as there are two copies to compare: %d of its %d members are missing", a.Degraded, a.Disks)
 	}
+	if a.Mismatches > 0 {
+		fmt.Fprintf(w, "%s: its members differ in %d sectors%s.\n", a.Name, a.Mismatches, missing)
+		return
+	}
+	fmt.Fprintf(w, "%s: its members are alike%s.\n", a.Name, missing)
 }
 
 type noArgs struct{}
@@ -203,12 +213,12 @@ func raidCancel(system raid.System) *menu.Command {
 		Ask: func(_ context.Context, _ menu.Caller, _ raidCancelArgs, q *menu.Question) error {
 			return chooseArray(system, q)
 		},
-		Run: func(_ context.Context, _ menu.Caller, a raidCancelArgs, out *menu.Out[raid.Array]) error {
+		Run: func(ctx context.Context, _ menu.Caller, a raidCancelArgs, out *menu.Out[raid.Array]) error {
 			array, err := chosenArray(system, a.Array)
 			if err != nil {
 				return err
 			}
-			if err := system.Cancel(array.Name); err != nil {
+			if err := system.Cancel(ctx, array.Name); err != nil {
 				return raidError(array.Name, err)
 			}
 			if array, err = system.Array(array.Name); err != nil {
@@ -264,9 +274,17 @@ func raidError(name string, err error) error {
 		return &menu.Error{Kind: menu.Unsupported, Argument: "array", Message: name + " has no redundancy, so there is nothing to compare"}
 	case errors.Is(err, raid.ErrBusy):
 		return menu.Errorf(menu.State, "%s is not in the state for that", name).WithHint("See what it does with: diagnostic raid tasks")
+	case errors.Is(err, raid.ErrReadOnly):
+		return menu.Errorf(menu.State, "%s is not open for writing, and then the kernel compares nothing", name).
+			WithHint("Its state is shown by: diagnostic raid status")
+	case errors.Is(err, raid.ErrDegraded):
+		return menu.Errorf(menu.State, "%s lacks too many members: there is nothing left to compare", name).
+			WithHint("See which with: diagnostic raid status")
+	case errors.Is(err, raid.ErrNotBegun):
+		return menu.Errorf(menu.Failed, "The kernel did not begin to verify %s", name).WithHint("Its log says why")
 	case errors.Is(err, raid.ErrForbidden):
-		return menu.Errorf(menu.Unsupported, "The appliance was started without the right to have arrays verified").
-			WithHint("It must be able to write to /sys/devices/virtual/block")
+		return menu.Errorf(menu.Unsupported, "The appliance runs without the right to have arrays verified (CAP_SYS_ADMIN)").
+			WithHint("Under systemd the unit diagsh-raid@.service, which has it, must be installed beside diagsh.service")
 	}
 	return err
 }

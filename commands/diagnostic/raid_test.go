@@ -114,6 +114,40 @@ func TestVerifyInterruptedAndCancelled(t *testing.T) {
 	}
 }
 
+// Where nothing was compared to the end, nothing is said of the members.
+func TestNoVerdict(t *testing.T) {
+	for what, c := range map[string]struct {
+		after map[string]string
+		want  string
+	}{
+		"a member lost":  {map[string]string{"sync_action": "idle", "last_sync_action": "check", "degraded": "1"}, "md0 lost a member while it was verified, so there is no verdict"},
+		"another action": {map[string]string{"sync_action": "idle", "last_sync_action": "recover"}, "The verification of md0 gave way to recover, so there is no verdict"},
+		"cancelled":      {map[string]string{"sync_action": "idle", "last_sync_action": "check", "sync_min": "128"}, "The verification of md0 was ended early, so there is no verdict"},
+	} {
+		m := newMachine(t)
+		s := &screen{progress: func(string) {
+			for name, text := range c.after {
+				m.set(name, text)
+			}
+		}}
+		var refused *menu.Error
+		if err := m.run(t.Context(), s, "verify", menu.Arguments{"confirm": "yes"}); !errors.As(err, &refused) || refused.Kind != menu.Failed || refused.Message != c.want {
+			t.Errorf("%s: %v", what, err)
+		}
+		if strings.Contains(s.String(), "alike") || strings.Contains(s.String(), "differ") {
+			t.Errorf("%s: %q", what, s)
+		}
+	}
+	for state, set := range map[string][2]string{"read-only": {"array_state", "readonly"}, "degraded": {"degraded", "1"}} {
+		m := newMachine(t)
+		m.set(set[0], set[1])
+		var refused *menu.Error
+		if err := m.run(t.Context(), &screen{}, "verify", menu.Arguments{"confirm": "yes"}); !errors.As(err, &refused) || refused.Kind != menu.State {
+			t.Errorf("%s: %v", state, err)
+		}
+	}
+}
+
 func TestRaidIsListedWhereThereIsOne(t *testing.T) {
 	m := newMachine(t)
 	if raidMenu(m.System).Hidden(t.Context()) {

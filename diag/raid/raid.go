@@ -3,6 +3,7 @@ package raid
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -11,8 +12,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"golang.org/x/sys/unix"
 )
 
 // An Array is an md array.
@@ -30,6 +29,7 @@ type Array struct {
 	Speed      uint64   `json:"speed"`      // of the action, bytes per second
 	Mismatches uint64   `json:"mismatches"` // sectors that differed when the array was compared last
 	LastAction string   `json:"lastAction,omitempty"`
+	EndedAt    uint64   `json:"-"` // sector at which the last action was cancelled; 0: it came to its end
 }
 
 // A Member is a device of an array.
@@ -43,22 +43,17 @@ type Member struct {
 // Verifiable reports whether the array has something that can be compared.
 func (a Array) Verifiable() bool { return a.Action != "" }
 
-// Failures of Verify.
-var (
-	ErrNoArray   = errors.New("there is no such array")
-	ErrCannot    = errors.New("an array of this level has nothing to compare")
-	ErrBusy      = errors.New("the array does something else")
-	ErrForbidden = errors.New("the appliance may not write there")
-)
-
 // System is where the kernel shows its arrays.
 type System struct {
 	Mdstat string // proc(5)
 	Block  string // sysfs(5)
+
+	// Order has somebody carry out an order, ACTION:ARRAY, for which this process lacks the right. Nil: there is nobody.
+	Order func(ctx context.Context, order string) error
 }
 
 // Kernel is this host.
-var Kernel = System{"/proc/mdstat", "/sys/block"}
+var Kernel = System{Mdstat: "/proc/mdstat", Block: "/sys/block", Order: orderUnit}
 
 // Present reports whether there is an array.
 func (s System) Present() bool {
@@ -146,7 +141,8 @@ func (s System) array(name string, m mdstat) Array {
 	md := filepath.Join(s.Block, name, "md")
 	a := Array{Name: name, Level: text(md, "level"), State: text(md, "array_state"), Bytes: number(s.Block, name, "size") * 512,
 		Disks: int(number(md, "raid_disks")), Degraded: int(number(md, "degraded")), Members: members(md), Action: text(md, "sync_action"),
-		Progress: m.progress, Finish: m.finish, Speed: m.speed, Mismatches: number(md, "mismatch_cnt"), LastAction: text(md, "last_sync_action")}
+		Progress: m.progress, Finish: m.finish, Speed: m.speed, Mismatches: number(md, "mismatch_cnt"), LastAction: text(md, "last_sync_action"),
+		EndedAt: number(md, "sync_min")}
 	// sync_completed has sectors, so it is finer than the percentage of mdstat.
 	if done, of, ok := strings.Cut(text(md, "sync_completed"), " / "); ok {
 		d, err1 := strconv.ParseFloat(done, 64)
@@ -166,30 +162,6 @@ func members(md string) []Member {
 			Errors: number(path, "errors")})
 	}
 	return list
-}
-
-// Verify begins to compare the members of an array, without changing anything; Cancel ends that.
-func (s System) Verify(name string) error { return s.act(name, "check", "idle") }
-
-// Cancel ends a verification.
-func (s System) Cancel(name string) error { return s.act(name, "idle", "check") }
-
-// act gives an array something to do that does what it must now.
-func (s System) act(name, action, from string) error {
-	a, err := s.Array(name)
-	switch {
-	case err != nil:
-		return err
-	case !a.Verifiable():
-		return ErrCannot
-	case a.Action != from:
-		return ErrBusy
-	}
-	err = os.WriteFile(filepath.Join(s.Block, name, "md", "sync_action"), []byte(action+"\n"), 0)
-	if errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.EROFS) {
-		return ErrForbidden
-	}
-	return err
 }
 
 func text(path ...string) string {

@@ -1,10 +1,12 @@
 package raid
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -28,7 +30,7 @@ unused devices: <none>
 func machine(t *testing.T) System {
 	t.Helper()
 	dir := t.TempDir()
-	s := System{filepath.Join(dir, "mdstat"), filepath.Join(dir, "block")}
+	s := System{Mdstat: filepath.Join(dir, "mdstat"), Block: filepath.Join(dir, "block")}
 	put := func(path, text string) {
 		t.Helper()
 		path = filepath.Join(dir, path)
@@ -71,27 +73,109 @@ func TestArrays(t *testing.T) {
 	}
 }
 
+// put changes attributes of an array.
+func put(t *testing.T, s System, name string, attributes map[string]string) {
+	t.Helper()
+	for attribute, value := range attributes {
+		if err := os.WriteFile(filepath.Join(s.Block, name, "md", attribute), []byte(value+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestVerify(t *testing.T) {
 	s := machine(t)
-	action := func(name string) string { return text(s.Block, name, "md", "sync_action") }
-	for name, want := range map[string]error{"md1": nil, "md127": ErrBusy, "md_data": ErrCannot, "md9": ErrNoArray, "../md1": ErrNoArray, "": ErrNoArray} {
-		if err := s.Verify(name); !errors.Is(err, want) {
+	ctx := t.Context()
+	put(t, s, "md127", map[string]string{"sync_action": "idle"})
+	for _, c := range []struct {
+		name, level, state, degraded string
+		want                         error
+	}{
+		{"md127", "raid1", "active", "0", nil},
+		{"md127", "raid1", "clean", "1", ErrDegraded}, // nothing is left to compare with
+		{"md127", "raid1", "readonly", "0", ErrReadOnly},
+		{"md127", "raid1", "read-auto", "0", ErrReadOnly},
+		{"md127", "raid1", "inactive", "0", ErrReadOnly},
+		{"md127", "raid1", "write-pending", "0", nil},
+		{"md1", "raid5", "clean", "0", nil},
+		{"md1", "raid5", "clean", "1", ErrDegraded},
+		{"md1", "raid4", "clean", "1", ErrDegraded},
+		{"md1", "raid6", "clean", "1", nil},
+		{"md1", "raid6", "clean", "2", ErrDegraded},
+		{"md1", "raid10", "clean", "1", nil},
+		{"md1", "raid10", "clean", "2", ErrDegraded},
+	} {
+		put(t, s, c.name, map[string]string{"level": c.level, "array_state": c.state, "degraded": c.degraded, "sync_action": "idle"})
+		if err := s.Verify(ctx, c.name); !errors.Is(err, c.want) {
+			t.Errorf("verify %+v: %v", c, err)
+		}
+		if got, began := text(s.Block, c.name, "md", "sync_action"), c.want == nil; began != (got == "check") {
+			t.Errorf("after verify %+v it does %q", c, got)
+		}
+	}
+	for name, want := range map[string]error{"md_data": ErrCannot, "md9": ErrNoArray, "../md1": ErrNoArray, "": ErrNoArray} {
+		if err := s.Verify(ctx, name); !errors.Is(err, want) {
 			t.Errorf("verify %q: %v, want %v", name, err, want)
 		}
 	}
-	if got := action("md1"); got != "check" {
-		t.Errorf("md1 does %q", got)
+	put(t, s, "md1", map[string]string{"sync_action": "recover"})
+	for what, act := range map[string]func(context.Context, string) error{"verify": s.Verify, "cancel": s.Cancel} {
+		if err := act(ctx, "md1"); !errors.Is(err, ErrBusy) {
+			t.Errorf("%s one that recovers: %v", what, err)
+		}
 	}
-	for name, want := range map[string]error{"md1": nil, "md127": nil, "md_data": ErrCannot} {
-		if err := s.Cancel(name); !errors.Is(err, want) {
+	put(t, s, "md1", map[string]string{"sync_action": "check"})
+	for name, want := range map[string]error{"md1": nil, "md_data": ErrCannot, "md9": ErrNoArray} {
+		if err := s.Cancel(ctx, name); !errors.Is(err, want) {
 			t.Errorf("cancel %q: %v, want %v", name, err, want)
 		}
 	}
-	if got := action("md1") + action("md127"); got != "idleidle" {
-		t.Errorf("they do %q", got)
+	if got := text(s.Block, "md1", "md", "sync_action"); got != "idle" {
+		t.Errorf("it does %q", got)
 	}
-	if err := s.Cancel("md1"); !errors.Is(err, ErrBusy) {
-		t.Errorf("cancel what does not run: %v", err)
+}
+
+// A verification that was cancelled is begun anew, not from where it ended.
+func TestVerifyFromTheBeginning(t *testing.T) {
+	s := machine(t)
+	put(t, s, "md127", map[string]string{"sync_action": "idle", "sync_min": "4096"})
+	if a, err := s.Array("md127"); err != nil || a.EndedAt != 4096 {
+		t.Errorf("%+v %v", a, err)
+	}
+	if err := s.Verify(t.Context(), "md127"); err != nil {
+		t.Fatal(err)
+	}
+	if got := text(s.Block, "md127", "md", "sync_min"); got != "0" {
+		t.Errorf("it begins at %q", got)
+	}
+}
+
+// What this process may not do, another one is asked for; what it is asked for is what Carry takes.
+func TestVerifyByAnother(t *testing.T) {
+	s := machine(t)
+	put(t, s, "md127", map[string]string{"sync_action": "idle"})
+	// A sysctl that cannot be written is that for root too.
+	if err := os.RemoveAll(filepath.Join(s.Block, "md127", "md", "sync_action")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("/proc/sys/kernel/ostype", filepath.Join(s.Block, "md127", "md", "sync_action")); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.act(t.Context(), "check", "md127"); !errors.Is(err, ErrForbidden) {
+		t.Errorf("without anybody else: %v", err)
+	}
+	var asked []string
+	s.Order = func(_ context.Context, order string) error { asked = append(asked, order); return nil }
+	if err := errors.Join(s.act(t.Context(), "check", "md127"), s.act(t.Context(), "idle", "md127")); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(asked, []string{"check:md127", "idle:md127"}) {
+		t.Errorf("asked for %q", asked)
+	}
+	for order, want := range map[string]string{"check:md_none": ErrNoArray.Error(), "idle:md_none": ErrNoArray.Error(), "repair:md1": `"repair:md1" is no order`, "": `"" is no order`} {
+		if err := Carry(order); err == nil || err.Error() != want {
+			t.Errorf("carry out %q: %v", order, err)
+		}
 	}
 }
 
@@ -100,7 +184,7 @@ func TestWithoutArrays(t *testing.T) {
 	if err := os.WriteFile(empty, []byte("Personalities :\nunused devices: <none>\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, s := range []System{{empty, "/nonexistent"}, {"/nonexistent", "/nonexistent"}} {
+	for _, s := range []System{{Mdstat: empty, Block: "/nonexistent"}, {Mdstat: "/nonexistent", Block: "/nonexistent"}} {
 		list, err := s.List()
 		if err != nil || len(list) != 0 || s.Present() {
 			t.Errorf("%+v: %v %v", s, list, err)
@@ -116,7 +200,7 @@ func FuzzMdstat(f *testing.F) {
 	f.Fuzz(func(t *testing.T, mdstat string) {
 		path := filepath.Join(t.TempDir(), "mdstat")
 		os.WriteFile(path, []byte(mdstat), 0o600)
-		list, err := System{path, "/nonexistent"}.List()
+		list, err := System{Mdstat: path, Block: "/nonexistent"}.List()
 		for _, a := range list {
 			if err != nil || strings.ContainsRune(a.Name, '/') {
 				t.Errorf("%+v %v", a, err)

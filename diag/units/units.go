@@ -108,15 +108,32 @@ type JobError struct{ Result string } // canceled, timeout, failed, dependency, 
 
 func (e *JobError) Error() string { return fmt.Sprintf("the job ended with %q", e.Result) }
 
-// Restart restarts a unit, or starts one that does not run, and waits until it runs.
+// ErrNoUnit says that there is no unit of that name.
+var ErrNoUnit = errors.New("there is no such unit")
+
+// ErrMasked says that a unit is masked: nobody may start it (systemctl(1)).
+var ErrMasked = errors.New("the unit is masked")
+
+// Restart restarts a unit, or starts one that does not run, and waits until systemd calls that done.
 func (m *Manager) Restart(ctx context.Context, name string) error {
+	return job(ctx, name, m.conn.RestartUnitContext)
+}
+
+// Start starts a unit and waits until systemd calls that done: of a oneshot unit, until it has ended.
+func (m *Manager) Start(ctx context.Context, name string) error {
+	return job(ctx, name, m.conn.StartUnitContext)
+}
+
+// RestartLater has systemd restart a unit and does not wait: for a unit that this process belongs to.
+func (m *Manager) RestartLater(ctx context.Context, name string) error {
+	_, err := m.conn.RestartUnitContext(ctx, name, "replace", nil)
+	return refusal(err)
+}
+
+func job(ctx context.Context, name string, begin func(ctx context.Context, name, mode string, done chan<- string) (int, error)) error {
 	done := make(chan string, 1)
-	if _, err := m.conn.RestartUnitContext(ctx, name, "replace", done); err != nil {
-		var refused bus.Error
-		if errors.As(err, &refused) && slices.Contains(forbidden, refused.Name) {
-			return errors.Join(ErrForbidden, err)
-		}
-		return err
+	if _, err := begin(ctx, name, "replace", done); err != nil {
+		return refusal(err)
 	}
 	select {
 	case result := <-done:
@@ -127,4 +144,21 @@ func (m *Manager) Restart(ctx context.Context, name string) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// refusal tells what systemd means by an error, as far as somebody decides on it.
+func refusal(err error) error {
+	var refused bus.Error
+	if !errors.As(err, &refused) {
+		return err
+	}
+	switch name := refused.Name; {
+	case slices.Contains(forbidden, name):
+		return errors.Join(ErrForbidden, err)
+	case name == "org.freedesktop.systemd1.NoSuchUnit":
+		return errors.Join(ErrNoUnit, err)
+	case name == "org.freedesktop.systemd1.UnitMasked":
+		return errors.Join(ErrMasked, err)
+	}
+	return err
 }
