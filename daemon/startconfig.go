@@ -45,7 +45,7 @@ type limits struct {
 type captureDefaults struct {
 	SizeBytes    int64
 	Running      int   // captures at the same time
-	ReserveBytes int64 // of the disk stay free; 0: a tenth of it, but at least 1 GiB
+	ReserveBytes int64 // of the disk stay free; 0: as Daemon.reserve has it
 	Memory       int64 // of all captures together; 0: a quarter of the machine's
 	Quota        int64 // of everything in the diagnostic directory; 0: none
 

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
+	"os"
 	"slices"
 	"text/tabwriter"
 	"time"
@@ -20,6 +22,7 @@ import (
 // catalogueService knows the services of the appliance.
 type catalogueService interface {
 	Services() (services.Catalogue, error)
+	Logger() *slog.Logger
 }
 
 // servicesMenu is diagnostic > services.
@@ -117,9 +120,10 @@ func suggestServices(s catalogueService) func(context.Context, menu.Caller, serv
 
 // serviceStates looks at units and processes. What does not answer is left out: then the other one says what is known.
 func serviceStates(ctx context.Context, catalogue services.Catalogue) []serviceState {
-	manager, _ := units.Open(ctx)
-	if manager != nil {
-		defer manager.Close()
+	var manager unitManager
+	if systemd, err := units.Open(ctx); err == nil {
+		defer systemd.Close()
+		manager = systemd
 	}
 	running, _ := processes.List(ctx)
 	var list []serviceState
@@ -135,7 +139,7 @@ func serviceStates(ctx context.Context, catalogue services.Catalogue) []serviceS
 	return list
 }
 
-func stateOf(ctx context.Context, s *services.Service, manager *units.Manager, running []processes.Process) serviceState {
+func stateOf(ctx context.Context, s *services.Service, manager unitManager, running []processes.Process) serviceState {
 	state := serviceState{Name: s.Name, Description: s.Description, System: s.System, State: "stopped", PIDs: []int{}}
 	for _, p := range running {
 		if !s.Has(p.Name) || p.State == 'Z' {
@@ -237,6 +241,12 @@ func askRestart(ctx context.Context, s catalogueService, a serviceRestartArgs, q
 // ownService is the appliance in the catalogue.
 const ownService = "diagsh"
 
+// A unitManager restarts units. It is systemd, but in tests.
+type unitManager interface {
+	Find(ctx context.Context, names []string) ([]units.Unit, error)
+	Restart(ctx context.Context, name string) error
+}
+
 func openServices(ctx context.Context, s catalogueService) (*units.Manager, services.Catalogue, error) {
 	catalogue, err := s.Services()
 	if err != nil {
@@ -260,6 +270,10 @@ func restart(ctx context.Context, s catalogueService, name string, out *menu.Out
 	if err != nil {
 		return err
 	}
+	return restartUnit(ctx, manager, one, s.Logger(), out)
+}
+
+func restartUnit(ctx context.Context, manager unitManager, one *services.Service, log *slog.Logger, out *menu.Out[serviceState]) error {
 	found, err := manager.Find(ctx, one.Units)
 	if err != nil {
 		return err
@@ -267,9 +281,16 @@ func restart(ctx context.Context, s catalogueService, name string, out *menu.Out
 	if len(found) == 0 {
 		return &menu.Error{Kind: menu.NotFound, Argument: "service", Message: "The service " + one.Name + " is not installed as a unit of systemd"}
 	}
-	out.Progress("Restarting %s", found[0].Name)
-	if err := manager.Restart(ctx, found[0].Name); err != nil {
+	unit := found[0].Name
+	if found[0].PID == os.Getpid() {
+		return restartOurselves(ctx, unit, one, manager, log, out)
+	}
+	out.Progress("Restarting %s", unit)
+	if err := manager.Restart(ctx, unit); err != nil {
 		return restartError(one.Name, err)
+	}
+	if err := stays(ctx, manager, one.Name, unit, out); err != nil {
+		return err
 	}
 	running, err := processes.List(ctx)
 	if err != nil {
@@ -279,11 +300,93 @@ func restart(ctx context.Context, s catalogueService, name string, out *menu.Out
 	return out.Record(stateOf(ctx, one, manager, running))
 }
 
+const (
+	// settleTime is how long a restarted unit is watched: systemd calls most of them started as soon as there is a process, which may find
+	// a fault in its configuration a moment later.
+	settleTime  = 2 * time.Second
+	settleEvery = 100 * time.Millisecond
+)
+
+// stays watches whether a unit that was restarted keeps running. A unit that has done its work and ended well has stayed.
+func stays(ctx context.Context, manager unitManager, name, unit string, out *menu.Out[serviceState]) error {
+	out.Progress("Watching whether %s stays", unit)
+	ticks := time.NewTicker(settleEvery)
+	defer ticks.Stop()
+	end := time.After(settleTime)
+	restarts := -1
+	for {
+		found, err := manager.Find(ctx, []string{unit})
+		if err != nil {
+			return err
+		}
+		if len(found) == 0 {
+			return menu.Errorf(menu.Failed, "%s is not installed as a unit of systemd any more", name)
+		}
+		u := found[0]
+		if restarts < 0 {
+			restarts = u.Restarts
+		}
+		if u.Active == "failed" || u.Sub == "auto-restart" || u.Restarts > restarts {
+			why := ""
+			if u.Result != "" && u.Result != "success" {
+				why = fmt.Sprintf(" (%s)", menu.Clean(u.Result))
+			}
+			return menu.Errorf(menu.Failed, "%s was restarted and ended at once%s", name, why).WithHint("The journal of this machine says why")
+		}
+		select {
+		case <-ticks.C:
+		case <-end:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// answerTime is how long the answer to who restarts the appliance may take on its way.
+const answerTime = 500 * time.Millisecond
+
+// restartOurselves has systemd restart the appliance when this command, which it would cut off, is over and answered.
+func restartOurselves(ctx context.Context, unit string, one *services.Service, manager unitManager, log *slog.Logger, out *menu.Out[serviceState]) error {
+	running, err := processes.List(ctx)
+	if err != nil {
+		return err
+	}
+	out.Printf("The appliance is restarted now. All sessions end; captures that persist go on when it is back.\n")
+	if err := out.Record(stateOf(ctx, one, manager, running)); err != nil {
+		return err
+	}
+	context.AfterFunc(ctx, func() {
+		time.AfterFunc(answerTime, func() {
+			if err := restartLater(unit); err != nil {
+				log.Error("systemd did not restart the appliance, as an administrator had asked", "error", err)
+			}
+		})
+	})
+	return nil
+}
+
+// restartLater asks systemd over a connection of its own: the command's has ended.
+func restartLater(unit string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	manager, err := units.Open(ctx)
+	if err != nil {
+		return err
+	}
+	defer manager.Close()
+	return manager.RestartLater(ctx, unit)
+}
+
 func restartError(name string, err error) error {
 	var job *units.JobError
 	switch {
 	case errors.Is(err, units.ErrForbidden):
 		return menu.Errorf(menu.Failed, "systemd does not let the appliance restart services").WithHint("The appliance must run as root for that")
+	case errors.Is(err, units.ErrMasked):
+		return menu.Errorf(menu.State, "%s is masked: nobody may start it", name).WithHint("Whoever runs this machine unmasks it with: systemctl unmask")
+	case errors.Is(err, units.ErrNoUnit):
+		return menu.Errorf(menu.NotFound, "%s is not installed as a unit of systemd", name)
 	case errors.As(err, &job):
 		return menu.Errorf(menu.Failed, "The restart of %s ended with %q", name, menu.Clean(job.Result)).WithHint("The journal of this machine says why")
 	}

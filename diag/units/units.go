@@ -23,8 +23,9 @@ type Unit struct {
 	Sub         string // running, exited, dead ...
 	Since       time.Time
 	PID         int
-	Memory      int64 // bytes; 0 if systemd does not count
-	Restarts    int   // that systemd did by itself
+	Memory      int64  // bytes; 0 if systemd does not count
+	Restarts    int    // that systemd did by itself
+	Result      string // of the last run of a service: success, exit-code, signal, watchdog, start-limit-hit ...
 }
 
 // A Manager is a connection to systemd.
@@ -92,6 +93,9 @@ func (u *Unit) fill(p map[string]any) {
 	}
 	if bytes, ok := p["MemoryCurrent"].(uint64); ok && bytes < 1<<63 { // all ones: not counted
 		u.Memory = int64(bytes)
+	}
+	if result, ok := p["Result"].(string); ok {
+		u.Result = result
 	}
 	if n, ok := p["NRestarts"].(uint32); ok {
 		u.Restarts = int(n)

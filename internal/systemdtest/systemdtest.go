@@ -14,10 +14,13 @@ import (
 	"diagsh/internal/netnstest"
 )
 
-// Runs and Fails are the services that it has: the first is a unit that runs, the second one that cannot.
+// The services that it has.
 const (
-	Runs  = "winbind.service"
-	Fails = "xinetd.service"
+	Runs   = "winbind.service"
+	Fails  = "xinetd.service" // cannot be started
+	Ends   = "cron.service"   // is started, and fails a moment later
+	Again  = "cups.service"   // the same, and systemd starts it again and again
+	Masked = "slapd.service"
 )
 
 //go:embed boot
