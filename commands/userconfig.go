@@ -303,7 +303,7 @@ func blame(argument string, err error) error {
 
 type userRoleArgs struct {
 	User string `arg:"user,main,required" ask:"User" help:"Name of the account."`
-	Role string `arg:"role,required" ask:"Role" choices:"administrator|operator|readonly|support" help:"What the user may do."`
+	Role string `arg:"role,next,required" ask:"Role" choices:"administrator|operator|readonly|support" help:"What the user may do."`
 }
 
 func userRole(s accountService) *menu.Command {
@@ -424,8 +424,8 @@ func userPassword(s accountService) *menu.Command {
 
 type userKeyArgs struct {
 	User   string `arg:"user,main,required" ask:"User" help:"Name of the account."`
-	Action string `arg:"action,required" ask:"Add or remove a key" choices:"new|delete" help:"What to do with the user's public keys."`
-	Key    string `arg:"key,required" ask:"Public key" help:"A public key as in authorized_keys (in a line of commands, in quotes); to delete, its fingerprint."`
+	Action string `arg:"action,next,required" ask:"Add or remove a key" choices:"new|delete" help:"What to do with the user's public keys."`
+	Key    string `arg:"key,next,required" ask:"Public key" help:"A public key as in authorized_keys (in a line of commands, in quotes); to delete, its fingerprint."`
 }
 
 func userKey(s accountService) *menu.Command {

@@ -98,21 +98,13 @@ func (c *Command) complete(ctx context.Context, caller Caller, words []Word, par
 			first = first && !p.Main
 			continue
 		}
-		p := c.param(word.Text)
+		p, keyword := c.place(given, word, first, true)
 		if p == nil {
-			p = c.abbreviated(word.Text)
+			return
 		}
-		if p == nil {
-			main, next := c.main(), c.next(given)
-			switch {
-			case first && main != nil:
-				take(main, word.Text, 1)
-				first = false
-			case next != nil:
-				take(next, word.Text, 1)
-			default:
-				return
-			}
+		if !keyword {
+			take(p, word.Text, 1)
+			first = first && !p.Main
 			continue
 		}
 		if len(words) == 1 {

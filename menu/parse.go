@@ -166,48 +166,68 @@ func (c *Command) arguments(words []Word, abbreviate bool) (Arguments, error) {
 		if words = rest; len(words) == 0 {
 			break
 		}
-		word, main := words[0], c.main()
+		main := c.main()
 		first = first && (main == nil || args[main.Name] == "")
-		if !word.Quoted && c.likeFlag(word.Text) {
-			return nil, c.unknownFlag(word.Text)
+		if !words[0].Quoted && c.likeFlag(words[0].Text) {
+			return nil, c.unknownFlag(words[0].Text)
 		}
-		if p := c.keyword(word, abbreviate && (!first || main == nil || len(words) > 1)); p != nil {
-			value, used := "yes", 1
-			switch {
-			case c.switchedOn(p, words[1:]):
-			case len(words) > 1:
-				value, used = words[1].Text, 2
-			default:
-				return nil, Wrong(p.Name, "The value of %s is missing", p.Name).WithHint("Write %s", p.pair())
-			}
-			if _, twice := args[p.Name]; twice {
-				return nil, Wrong(p.Name, "%s is given twice", p.Name)
-			}
-			args[p.Name], words = value, words[used:]
-			continue
-		}
-		next := c.next(args)
+		p, keyword := c.place(args, words[0], first, abbreviate)
 		switch {
+		case keyword:
+			if words, err = c.pair(args, p, words); err != nil {
+				return nil, err
+			}
+			continue
 		case first && main != nil:
-			next = main
-		case next == nil, c.looksLikePair(words), !next.fits(word.Text) && c.mistypedKeyword(args, words) != nil:
+		case p == nil, c.looksLikePair(words), !p.fits(words[0].Text) && c.mistypedKeyword(args, words) != nil:
 			return nil, c.notUnderstood(args, words)
 		}
-		args[next.Name], words = word.Text, words[1:]
+		args[p.Name], words = words[0].Text, words[1:]
 	}
 	return args, nil
 }
 
-// keyword is the parameter whose keyword a word is, or, for people at a prompt, the beginning of one. What is quoted is a value.
-func (c *Command) keyword(word Word, abbreviate bool) *Param {
-	if word.Quoted {
-		return nil
+// pair takes a keyword and its value.
+func (c *Command) pair(args Arguments, p *Param, words []Word) ([]Word, error) {
+	value, used := "yes", 1
+	switch {
+	case c.switchedOn(p, words[1:]):
+	case len(words) > 1:
+		value, used = words[1].Text, 2
+	default:
+		return nil, Wrong(p.Name, "The value of %s is missing", p.Name).WithHint("Write %s", p.pair())
 	}
-	p := c.param(word.Text)
-	if p == nil && abbreviate {
-		p = c.abbreviated(word.Text)
+	if _, twice := args[p.Name]; twice {
+		return nil, Wrong(p.Name, "%s is given twice", p.Name)
 	}
-	return p
+	args[p.Name] = value
+	return words[used:], nil
+}
+
+// place is the parameter that a word is for, and whether it is its keyword or its value; nil if it is for none. The rule is one for lines
+// that are typed and lines that are sent: a whole keyword is a keyword; else a value that may stand here is that value; and only where
+// none may, the beginning of a keyword is taken for the keyword, if a person typed it. So what a sent line means, it means when it is typed.
+// What is quoted is a value.
+func (c *Command) place(args Arguments, word Word, first, abbreviate bool) (p *Param, keyword bool) {
+	if !word.Quoted {
+		if p := c.param(word.Text); p != nil {
+			return p, true
+		}
+	}
+	if main := c.main(); first && main != nil {
+		return main, false
+	}
+	next := c.next(args)
+	if next != nil && (next.fits(word.Text) || next.Type == "text" && len(next.Choices) == 0) {
+		return next, false
+	}
+	if p := c.abbreviated(word.Text); p != nil && !word.Quoted {
+		if abbreviate {
+			return p, true
+		}
+		return nil, false // what a person means by it is not what is left over
+	}
+	return next, false
 }
 
 // notUnderstood says what is wrong with a word that is neither a keyword nor a value that may stand here.
@@ -230,15 +250,21 @@ func (c *Command) switchedOn(p *Param, rest []Word) bool {
 	return p.Type == "yes/no" && (len(rest) == 0 || !rest[0].Quoted && c.param(rest[0].Text) != nil)
 }
 
-// mistypedKeyword is for `start sizee 3`: sizee was taken for the main value, so that the 3 looks like the mistake. It is nil unless
-// one pair is all there is and its first word is nearly a keyword.
+// mistypedKeyword is for `start sizee 3` and `start du 10s`: sizee and du were taken for the main value, so that what follows looks like
+// the mistake. It is nil unless the main value is all that was given, and is nearly a keyword or the beginning of one.
 func (c *Command) mistypedKeyword(args Arguments, rest []Word) *Error {
 	main := c.main()
-	if main == nil || len(args) != 1 || len(rest) != 1 {
+	if main == nil || len(args) != 1 {
 		return nil
 	}
 	word, given := args[main.Name]
-	if !given || Nearest(word, c.paramNames()) == "" {
+	if !given {
+		return nil
+	}
+	if p := c.abbreviated(word); p != nil {
+		return c.unknownArgument(rest[0].Text).WithHint("%s was taken for the %s; keywords are written whole here: %s %s", printable(word), main.Name, p.Name, Quote(printable(rest[0].Text)))
+	}
+	if len(rest) != 1 || Nearest(word, c.paramNames()) == "" {
 		return nil
 	}
 	return c.unknownArgument(word)
@@ -273,6 +299,9 @@ func (c *Command) unknownArgument(word string) *Error {
 	e := Wrong(printable(word), "%s has no argument %q", c.Name, printable(word))
 	if len(names) == 0 {
 		return e.WithHint("It takes none")
+	}
+	if p := c.abbreviated(word); p != nil {
+		return e.WithHint("Did you mean %s?", p.Name)
 	}
 	if near := Nearest(word, names); near != "" {
 		return e.WithHint("Did you mean %s?", near)

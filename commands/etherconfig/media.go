@@ -90,7 +90,7 @@ func orDash(text string) string {
 
 type mediaEditArgs struct {
 	Interface string `arg:"interface,main,required" ask:"Interface to edit" help:"Name of the interface."`
-	Media     string `arg:"media,required" ask:"Media" help:"One of the modes that the driver offers, or autoselect."`
+	Media     string `arg:"media,next,required" ask:"Media" help:"One of the modes that the driver offers, or autoselect."`
 }
 
 func mediaEdit(s Services) *menu.Command {

@@ -90,7 +90,7 @@ func noVLANs(s Services) func(context.Context, menu.Caller) bool {
 
 type vlanNewArgs struct {
 	VLAN      int    `arg:"vlan,main,required" ask:"VLAN ID for the interface, such as 34" min:"1" max:"4094" help:"The number in the packets' tags, from 1 to 4094."`
-	Interface string `arg:"interface,required" ask:"Ethernet interface for the VLAN" help:"The interface that carries it."`
+	Interface string `arg:"interface,next,required" ask:"Ethernet interface for the VLAN" help:"The interface that carries it."`
 }
 
 func vlanNew(s Services) *menu.Command {
@@ -128,8 +128,8 @@ func freeName(d config.Document, name string) error {
 
 type vlanEditArgs struct {
 	Name      string `arg:"name,main,required" ask:"VLAN to edit" help:"Name of the VLAN's interface, such as eth0.34."`
-	VLAN      int    `arg:"vlan,required" ask:"VLAN ID for the interface" min:"1" max:"4094" help:"The number in the packets' tags, from 1 to 4094."`
-	Interface string `arg:"interface,required" ask:"Ethernet interface for the VLAN" help:"The interface that carries it."`
+	VLAN      int    `arg:"vlan,next,required" ask:"VLAN ID for the interface" min:"1" max:"4094" help:"The number in the packets' tags, from 1 to 4094."`
+	Interface string `arg:"interface,next,required" ask:"Ethernet interface for the VLAN" help:"The interface that carries it."`
 }
 
 func vlanEdit(s Services) *menu.Command {
