@@ -428,6 +428,33 @@ func TestInterruptLeavesLastWords(t *testing.T) {
 	}
 }
 
+// A command that hangs has a line before it ends, should it ever.
+func TestACommandThatHangsIsAudited(t *testing.T) {
+	d := newDesk(t)
+	s, path := serve(t, d)
+	s.longRun = time.Millisecond
+	c := dial(t, path)
+	ctx, interrupt := context.WithCancel(t.Context())
+	defer interrupt()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		c.Run(ctx, t.Context(), []string{"silent"}, menu.Arguments{"count": "7"}, menu.TextForm, func(Frame) error { return nil })
+	}()
+	<-d.began
+	for d.last().Path == "" {
+		time.Sleep(time.Millisecond)
+	}
+	if e := d.last(); e.Act != access.ActCommand || e.Path != "silent" || e.Result != ResultRunning || e.Arguments["count"] != "7" || e.User != "admin" {
+		t.Errorf("while it runs it is audited as %+v", e)
+	}
+	interrupt()
+	<-ended
+	if e := d.last(); e.Path != "silent" || e.Exit != int(menu.Interrupted) {
+		t.Errorf("in the end it is audited as %+v", e)
+	}
+}
+
 func TestACommandThatSaysNothingCanBeInterrupted(t *testing.T) {
 	d := newDesk(t)
 	_, path := serve(t, d)

@@ -63,6 +63,13 @@ type run struct {
 	cancel  context.CancelCauseFunc
 }
 
+// ResultRunning is the result in the audit log of a command that had not ended when the line was written. It is written longRun after the
+// command began; the line of its end follows.
+const (
+	ResultRunning = "running"
+	longRun       = 10 * time.Second
+)
+
 var (
 	errInterrupt = errors.New("interrupted by the caller")
 	errPeerGone  = errors.New("the caller has gone")
@@ -142,6 +149,11 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request, caller menu.Caller)
 		s.mu.Unlock()
 	}()
 	defer s.appliance.Running(caller.Session, event.Path)()
+	// A command that hangs, or that the appliance's end cuts off, never comes to the line of its end.
+	begun := event
+	begun.Result = ResultRunning
+	told := time.AfterFunc(s.longRun, func() { s.appliance.Record(begun) })
+	defer told.Stop()
 
 	w.Header().Set(RunHeader, id)
 	out := newOutput(w, r, c.ShapeOf(args))

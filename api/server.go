@@ -30,11 +30,13 @@ type Server struct {
 
 	mu   sync.Mutex
 	runs map[string]*run // commands that run now, by identifier
+
+	longRun time.Duration // as the constant, but in tests
 }
 
 // NewServer makes the boundary around an appliance and its tree of commands.
 func NewServer(appliance Appliance, tree *menu.Menu, log *slog.Logger) *Server {
-	s := &Server{appliance: appliance, tree: tree, log: log, handoff: newHandoff(), runs: map[string]*run{}}
+	s := &Server{appliance: appliance, tree: tree, log: log, handoff: newHandoff(), runs: map[string]*run{}, longRun: longRun}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/session", s.with(s.session))
 	mux.HandleFunc("GET /v1/hostname", s.with(s.hostname))
