@@ -81,7 +81,7 @@ func tracerouteCommand(name, help string, family dns.Family, aliases ...string) 
 		Name:    name,
 		Aliases: aliases,
 		Help:    help,
-		Details: "All hops are probed at once, and all probes take one path where routers balance the load by flow. " +
+		Details: "Many hops are probed at a time, and all probes take one path where routers balance the load by flow. " +
 			"Marks: * no answer, !H host, !N network, !P protocol unreachable, !X !A !Z prohibited, !F-MTU too big for the next hop, !S source route, !<N> any other.",
 		Role:  menu.Operator,
 		Shape: menu.Stream,

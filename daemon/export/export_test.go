@@ -369,7 +369,7 @@ func TestPutTrustsThePinnedCertificateAlone(t *testing.T) {
 // A host may have a name in the letters of any language: what is connected to is what the DNS has.
 func TestHostsOfOtherLanguages(t *testing.T) {
 	for text, want := range map[string]string{
-		"sftp://backup@münchen.example/folder":        "xn--mnchen-3ya.example:22",
+		"sftp://backup@münchen.example/folder":             "xn--mnchen-3ya.example:22",
 		"sftp://backup@m%C3%BCnchen.example:2222/~/folder": "xn--mnchen-3ya.example:2222",
 		"sftp://backup@[2001:db8::1]/folder":               "[2001:db8::1]:22",
 	} {

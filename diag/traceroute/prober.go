@@ -38,6 +38,7 @@ type prober struct {
 	mu     sync.Mutex
 	number uint16
 	open   map[uint16]outgoing
+	last   time.Time // when the last probe was sent
 }
 
 // An outgoing probe waits for its answer.
@@ -179,7 +180,8 @@ func (p *prober) send(m mark) error {
 	}
 	number := p.number
 	packet := p.probe(number)
-	p.open[number] = outgoing{m, time.Now()}
+	p.last = time.Now()
+	p.open[number] = outgoing{m, p.last}
 	p.mu.Unlock()
 	for try := 0; ; try++ {
 		err := unix.Send(p.fd, packet, 0)
@@ -198,6 +200,45 @@ const sendTries = 20
 
 func soft(err error) bool {
 	return err == unix.ENOBUFS || err == unix.EAGAIN || err == unix.ENOMEM
+}
+
+// Bounds of the probes that are on their way. A router that must first learn the link-layer address of the next hop keeps packets meanwhile, and
+// drops the oldest when it has no room for more: those of the lowest hops, which count. traceroute(8) of Debian has 16 probes on their way
+// at most. Linux keeps 101 packets (neigh/default/unres_qlen, ip-sysctl.rst), and gives up after three seconds (mcast_solicit, retrans_time_ms).
+const (
+	freely        = 16
+	slowly        = 96
+	slowPace      = 15 * time.Millisecond
+	neighbourTime = 3 * time.Second
+)
+
+// room says that another hop may be probed: not many probes of those sent since a moment wait for their answers, or they have waited for a
+// while, so that silent hops do not hold up the others.
+func (p *prober) room(since time.Time) bool {
+	now := time.Now()
+	if earliest := now.Add(-neighbourTime); since.Before(earliest) {
+		since = earliest
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	waiting := 0
+	for _, o := range p.open {
+		if !o.sent.Before(since) {
+			waiting++
+		}
+	}
+	return waiting < freely || waiting < slowly && now.Sub(p.last) >= slowPace
+}
+
+// drop forgets the probes of the hops behind one.
+func (p *prober) drop(behind int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for number, o := range p.open {
+		if o.hop > behind {
+			delete(p.open, number)
+		}
+	}
 }
 
 // forget drops probes of which no answer is expected any more, and says which.

@@ -1,4 +1,4 @@
-// Package traceroute finds the routers on the way to a host. It probes all hops at once, and keeps what routers choose a path by the same
+// Package traceroute finds the routers on the way to a host. It probes many hops at a time, and keeps what routers choose a path by the same
 // in all probes of a trace (Paris traceroute, Augustin et al., IMC 2006), so that all probes take one path where routers balance by flow.
 //
 // The answers come as the kernel reports errors for a socket, IP_RECVERR (ip(7)): so it needs no socket that hears all ICMP, and what it
@@ -80,6 +80,12 @@ const (
 	// grace is how long a trace that has reached its target waits for more, counted from the last answer: within the second that a
 	// full trace may take longer than its slowest answer.
 	grace = 800 * time.Millisecond
+	// Silent hops right before the target are asked once more when no answer has come for doubt; then doubtGrace is the rest of that second.
+	doubt      = 200 * time.Millisecond
+	doubtGrace = 700 * time.Millisecond
+	// linuxLimit is how often a Linux target says that a port is unreachable when it has said so often (icmp_ratelimit, ip-sysctl.rst), with
+	// some time for the way.
+	linuxLimit = 1200 * time.Millisecond
 )
 
 // Run traces and yields the hops in their order, each as soon as it is known. When the context ends it yields what is known.
@@ -107,24 +113,48 @@ func Run(ctx context.Context, o Options, each func(Hop) error) error {
 				ticker.Stop()
 				break
 			}
-			for n := range o.Probes {
-				if err := p.send(mark{ttl, n}); err != nil {
-					return err
-				}
+			if !p.room(time.Time{}) {
+				break
+			}
+			if err := p.sendAll(ttl, o.Probes); err != nil {
+				return err
 			}
 			ttl++
 			deadline.Reset(o.Wait)
 		case a := <-p.answers:
 			if t.take(a); t.reached && ttl > t.last {
-				deadline.Reset(min(grace, o.Wait))
+				deadline.Reset(min(t.patience(), o.Wait))
 			}
 		case <-deadline.C:
-			return t.flush()
+			hops, probes := t.doubtful()
+			if len(hops) == 0 {
+				return t.flush()
+			}
+			if probes == 0 {
+				deadline.Reset(linuxLimit - doubt - doubtGrace)
+				break
+			}
+			for _, hop := range hops {
+				if err := p.sendAll(hop, probes); err != nil {
+					return err
+				}
+			}
+			deadline.Reset(min(t.patience(), o.Wait))
 		}
 		if err := t.yield(); err != nil || t.next > t.last {
 			return err
 		}
 	}
+}
+
+// sendAll sends so many probes of a hop.
+func (p *prober) sendAll(hop, probes int) error {
+	for n := range probes {
+		if err := p.send(mark{hop, n}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // A trace is one Run.
@@ -136,6 +166,9 @@ type trace struct {
 	last    int // the hop of the target, as far as is known
 	reached bool
 	heard   map[netip.Addr]bool
+
+	doubts int // how far the silent hops before the target have been asked again: see doubtful
+	asked  int // the lowest hop that was asked again, 0 if none
 }
 
 // take notes an answer.
@@ -154,6 +187,62 @@ func (t *trace) take(h heard) {
 	if h.final() {
 		t.last, t.reached = min(t.last, h.hop), true
 	}
+}
+
+// patience is how long more answers are waited for when the target has answered.
+func (t *trace) patience() time.Duration {
+	switch {
+	case t.doubts > 0:
+		return doubtGrace
+	case t.silence() < t.last && t.arrived():
+		return doubt
+	}
+	return grace
+}
+
+// arrived says that the last hop is the target's, and not that of a router which refuses.
+func (t *trace) arrived() bool { return slices.ContainsFunc(t.hops[t.last-1], Answer.Reached) }
+
+// silence is the first of the silent hops right before the last one; the last one if there is none.
+func (t *trace) silence() int {
+	hop := t.last
+	for hop > 1 && !slices.ContainsFunc(t.hops[hop-2], Answer.Came) {
+		hop--
+	}
+	return hop
+}
+
+// doubtful is which hops are to be asked again, and how often, before it is said that the target is behind silent hops: the smallest hop limit
+// that reaches it is its distance, and packets with a smaller one may have been lost where a router had to learn an address first. They are
+// asked twice: at once, and, where the answer's own way was shorter than that, when the target may have had a limit for what it says;
+// probes is 0 while that is waited for.
+func (t *trace) doubtful() (hops []int, probes int) {
+	first := t.silence()
+	if !t.reached || !t.arrived() || first == t.last || t.doubts == 3 {
+		return nil, 0
+	}
+	for hop := first; hop < t.last; hop++ {
+		hops = append(hops, hop)
+	}
+	t.doubts++
+	switch t.doubts {
+	case 1:
+		probes = t.options.Probes
+	case 2:
+		if t.asFar() {
+			return nil, 0
+		}
+		return hops, 0
+	case 3:
+		probes = 1 // in their order: what may be said once shall be said of the lowest
+	}
+	t.asked = first
+	return hops, probes
+}
+
+// asFar says that the target's answer has come as far as the target's hop is away.
+func (t *trace) asFar() bool {
+	return slices.ContainsFunc(t.hops[t.last-1], func(a Answer) bool { return a.Reached() && a.TTL > 0 && passed(a.TTL) >= t.last })
 }
 
 // unanswered is the probe that an answer which does not say its probe belongs to: the first without an answer behind the last hop that
@@ -186,6 +275,7 @@ func (t *trace) yield() error {
 // flush yields the rest with what is known.
 func (t *trace) flush() error {
 	t.settle()
+	t.complement()
 	for ; t.next <= t.last; t.next++ {
 		if err := t.each(Hop{t.next, t.hops[t.next-1]}); err != nil {
 			return err
@@ -196,6 +286,27 @@ func (t *trace) flush() error {
 
 func complete(answers []Answer) bool {
 	return !slices.ContainsFunc(answers, func(a Answer) bool { return !a.Came() })
+}
+
+// complement gives the target's hop, where it was asked again, the answers that the target gave to probes of higher hops, in place of those
+// that got none.
+func (t *trace) complement() {
+	if t.asked == 0 || t.last < t.asked || !t.arrived() {
+		return
+	}
+	var more []Answer
+	for _, answers := range t.hops[t.last:] {
+		for _, a := range answers {
+			if a.Reached() {
+				more = append(more, a)
+			}
+		}
+	}
+	for n, a := range t.hops[t.last-1] {
+		if !a.Came() && len(more) > 0 {
+			t.hops[t.last-1][n], more = more[0], more[1:]
+		}
+	}
 }
 
 // settle moves the answers of a router that refuses over the silent hops before them. A router that waits for the link-layer address of the
@@ -213,10 +324,7 @@ func (t *trace) settle() {
 			}
 		}
 	}
-	hop := t.last
-	for hop > 1 && !slices.ContainsFunc(t.hops[hop-2], Answer.Came) {
-		hop--
-	}
+	hop := t.silence()
 	if from := refusals[0]; t.routed(from.From) == 0 {
 		hop = min(max(hop, t.distance(from, hop)), t.last)
 	}

@@ -35,10 +35,8 @@ func Watch(ctx context.Context, o Options, interval time.Duration, rounds int, s
 		return err
 	}
 	defer p.close()
-	w := &watch{trace: trace{options: o, last: o.Hops, heard: map[netip.Addr]bool{}}, hops: make([]Watched, o.Hops), expired: map[netip.Addr]int{}}
-	for i := range w.hops {
-		w.hops[i].Number = i + 1
-	}
+	w := &watch{trace: trace{options: o, heard: map[netip.Addr]bool{}}, prober: p, hops: make([]Watched, o.Hops), expired: map[netip.Addr]int{}}
+	w.look()
 	next := time.NewTicker(interval)
 	defer next.Stop()
 	for round := 1; ; round++ {
@@ -47,11 +45,14 @@ func Watch(ctx context.Context, o Options, interval time.Duration, rounds int, s
 		if round == rounds {
 			due = nil
 		}
-		if err := w.round(ctx, p, due); err != nil {
+		if err := w.round(ctx, due); err != nil {
 			return err
 		}
+		last := w.last
 		for _, m := range p.forget(time.Now().Add(-o.Wait)) {
-			w.hops[m.hop-1].Lost++
+			if m.hop <= last {
+				w.lose(m.hop)
+			}
 		}
 		if err := each(round, w.known()); err != nil || ctx.Err() != nil || round == rounds {
 			return err
@@ -62,9 +63,35 @@ func Watch(ctx context.Context, o Options, interval time.Duration, rounds int, s
 // A watch is one Watch.
 type watch struct {
 	trace
+	prober  *prober
+	silent  int // how many of the target's hop's last probes got no answer
 	hops    []Watched
 	expired map[netip.Addr]int // the hop at which a router let a probe's hop limit be reached
 	show    func()
+}
+
+// look begins to look for the target behind the last hop where it was, and knows nothing of the hops there.
+func (w *watch) look() {
+	w.prober.drop(w.last)
+	for i := w.last; i < len(w.hops); i++ {
+		w.hops[i] = Watched{Number: i + 1}
+	}
+	w.last, w.silent = len(w.hops), 0
+}
+
+// gone is after how many lost probes in a row the target is looked for behind its hop: the way to it may have become longer, with a router in
+// its place that says nothing.
+const gone = 3
+
+// lose counts a probe of a hop that got no answer.
+func (w *watch) lose(hop int) {
+	w.hops[hop-1].Lost++
+	if hop != w.last || hop == len(w.hops) {
+		return
+	}
+	if w.silent++; w.silent == gone {
+		w.look()
+	}
 }
 
 // showEvery is how often the view changes at most.
@@ -72,7 +99,8 @@ const showEvery = 100 * time.Millisecond
 
 // round probes each hop once and takes answers until the next round is due. The last round, behind which none is due, ends when all
 // answers are there or have had their time.
-func (w *watch) round(ctx context.Context, p *prober, due <-chan time.Time) error {
+func (w *watch) round(ctx context.Context, due <-chan time.Time) error {
+	began := time.Now()
 	ticker := time.NewTicker(pace)
 	defer ticker.Stop()
 	var end <-chan time.Time
@@ -85,8 +113,12 @@ func (w *watch) round(ctx context.Context, p *prober, due <-chan time.Time) erro
 			return nil
 		case <-due:
 			return nil
-		case h := <-p.answers:
-			w.take(h)
+		case h := <-w.prober.answers:
+			last := w.last
+			if w.take(h); w.last > last {
+				ticker.Reset(pace)
+				end = nil
+			}
 			changed = true
 		case <-shows.C:
 			if changed {
@@ -103,7 +135,10 @@ func (w *watch) round(ctx context.Context, p *prober, due <-chan time.Time) erro
 				}
 				break
 			}
-			if err := p.send(mark{ttl, 0}); err != nil {
+			if !w.prober.room(began) {
+				break
+			}
+			if err := w.prober.send(mark{ttl, 0}); err != nil {
 				return err
 			}
 			w.hops[ttl-1].Sent++
@@ -129,10 +164,19 @@ func (w *watch) take(h heard) {
 		w.last = min(w.last, known+1)
 		return
 	}
-	hop := &w.hops[h.hop-1]
-	if h.final() && h.hop < w.last {
+	switch {
+	case h.hop > w.last:
+		return // sent before it was known where the target is
+	case h.hop < w.last && h.final():
 		w.last = h.hop
+		w.prober.drop(w.last)
+		w.silent = 0
+	case h.hop == w.last && h.final():
+		w.silent = 0
+	case h.hop == w.last && w.last < len(w.hops):
+		w.look() // a router where the target was: the way has become longer
 	}
+	hop := &w.hops[h.hop-1]
 	if !slices.Contains(hop.Routers, h.From) {
 		hop.Routers = append(hop.Routers, h.From)
 		if w.options.Heard != nil && !w.heard[h.From] {

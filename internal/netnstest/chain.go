@@ -78,8 +78,20 @@ func (l *Link) Cut(cut bool) { l.cut.Store(cut) }
 // newLink joins two namespaces by a pair of TUN interfaces (Documentation/networking/tuntap.rst).
 func newLink(t testing.TB, left *Namespace, leftName string, right *Namespace, rightName string, delay time.Duration) *Link {
 	t.Helper()
+	return join(left.tun(t, leftName, unix.IFF_TUN), right.tun(t, rightName, unix.IFF_TUN), delay)
+}
+
+// Ethernet joins two namespaces by a pair of TAP interfaces: a Link on which neighbours have to ask for each other's address. Nobody looks
+// first whether an address is somebody else's.
+func Ethernet(t testing.TB, left *Namespace, leftName string, right *Namespace, rightName string, delay time.Duration) *Link {
+	t.Helper()
+	left.Set(t, "net/ipv6/conf/default/accept_dad", "0")
+	right.Set(t, "net/ipv6/conf/default/accept_dad", "0")
+	return join(left.tun(t, leftName, unix.IFF_TAP), right.tun(t, rightName, unix.IFF_TAP), delay)
+}
+
+func join(a, b *os.File, delay time.Duration) *Link {
 	l := &Link{delay: delay}
-	a, b := left.tun(t, leftName), right.tun(t, rightName)
 	go l.carry(a, b)
 	go l.carry(b, a)
 	return l
@@ -112,8 +124,8 @@ func (l *Link) carry(from, to *os.File) {
 	}
 }
 
-// tun makes a TUN interface that is up, and ends with the test.
-func (n *Namespace) tun(t testing.TB, name string) *os.File {
+// tun makes a TUN or TAP interface that is up, and ends with the test.
+func (n *Namespace) tun(t testing.TB, name string, kind uint16) *os.File {
 	t.Helper()
 	var file *os.File
 	n.Do(t, func() {
@@ -125,9 +137,9 @@ func (n *Namespace) tun(t testing.TB, name string) *os.File {
 		if err != nil {
 			t.Fatal(err)
 		}
-		request.SetUint16(unix.IFF_TUN | unix.IFF_NO_PI)
+		request.SetUint16(kind | unix.IFF_NO_PI)
 		if err := unix.IoctlIfreq(fd, unix.TUNSETIFF, request); err != nil {
-			t.Fatalf("make the TUN interface %s: %v", name, err)
+			t.Fatalf("make the interface %s: %v", name, err)
 		}
 		file = os.NewFile(uintptr(fd), name)
 		t.Cleanup(func() { file.Close() })

@@ -1,0 +1,210 @@
+package traceroute
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"diagsh/internal/netnstest"
+)
+
+// A way leads over routers to a last Ethernet on which the target is.
+type way struct {
+	*netnstest.Chain
+	target    *netnstest.Namespace
+	four, six string // the target's addresses
+}
+
+// newWay is a way over so many routers, whose last link delays each frame. The target limits what it says as Linux does by itself.
+func newWay(t *testing.T, routers int, delay time.Duration) *way {
+	t.Helper()
+	w := &way{Chain: netnstest.NewChain(t, routers+1, 0), target: netnstest.New(t), four: "10.88.0.2", six: "fd88::2"}
+	router := w.Nodes[routers]
+	netnstest.Ethernet(t, router, "lan", w.target, "eth0", delay)
+	router.Address(t, "lan", "10.88.0.1/24", "fd88::1/64")
+	w.target.Address(t, "eth0", "10.88.0.2/24", "fd88::2/64")
+	w.target.Route(t, "0.0.0.0/0", "10.88.0.1")
+	w.target.Route(t, "::/0", "fd88::1")
+	for i, n := range w.Nodes[:routers] {
+		n.Route(t, "10.88.0.0/24", fmt.Sprintf("10.77.%d.2", i))
+		n.Route(t, "fd88::/64", fmt.Sprintf("fd77:0:0:%d::2", i))
+	}
+	return w
+}
+
+func (w *way) trace(t *testing.T, target string, p Protocol) (hops []Hop, took time.Duration) {
+	t.Helper()
+	began := time.Now()
+	w.Nodes[0].Do(t, func() {
+		if err := Run(t.Context(), wayOptions(target, p), func(h Hop) error {
+			hops = append(hops, h)
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+	})
+	return hops, time.Since(began)
+}
+
+func wayOptions(target string, p Protocol) Options {
+	to := netip.MustParseAddr(target)
+	return Options{Target: to, Protocol: p, Port: 33434, Hops: 64, Probes: 3, Size: Smallest(p, to), Wait: 5 * time.Second}
+}
+
+func told(hops []Hop) string {
+	var b strings.Builder
+	for _, h := range hops {
+		fmt.Fprintf(&b, "%d", h.Number)
+		for _, a := range h.Answers {
+			if a.Came() {
+				fmt.Fprintf(&b, " %s %.1f%s", a.From, a.Time.Seconds()*1000, a.Letter())
+			} else {
+				b.WriteString(" *")
+			}
+		}
+		b.WriteString("; ")
+	}
+	return b.String()
+}
+
+// A router that must first learn the address of the target keeps some packets meanwhile and drops others. The target is where the smallest hop
+// limit reaches it all the same.
+func TestColdNeighbour(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		queue string // packets that the router keeps
+		delay time.Duration
+	}{
+		{"a queue of 101 packets", "101", 150 * time.Millisecond},
+		{"a queue of three packets", "3", 50 * time.Millisecond},
+	} {
+		for _, p := range []Protocol{UDP, ICMP, TCP} {
+			for _, six := range []bool{false, true} {
+				t.Run(fmt.Sprint(c.name, ", ", p, ", IPv6 ", six), func(t *testing.T) {
+					t.Parallel()
+					w := newWay(t, 1, c.delay)
+					w.Nodes[1].Set(t, "net/ipv4/neigh/lan/unres_qlen", c.queue)
+					w.Nodes[1].Set(t, "net/ipv6/neigh/lan/unres_qlen", c.queue)
+					target := w.four
+					if six {
+						target = w.six
+					}
+					hops, _ := w.trace(t, target, p)
+					if len(hops) != 2 || hops[1].Answers[0].From.String() != target || !hops[1].Answers[0].Reached() || slices.ContainsFunc(hops[1].Answers, func(a Answer) bool { return !a.Came() }) {
+						t.Errorf("the target is two hops away: %s", told(hops))
+					}
+				})
+			}
+		}
+	}
+}
+
+// A router that says nothing right before the target stays a silent hop, and does not take the trace longer than a second behind its last answer.
+func TestSilentBeforeTheTarget(t *testing.T) {
+	for _, six := range []bool{false, true} {
+		t.Run(fmt.Sprint("IPv6 ", six), func(t *testing.T) {
+			t.Parallel()
+			w := newWay(t, 3, 0)
+			for _, silent := range []int{2, 3} {
+				w.silence(t, silent)
+			}
+			target := w.four
+			if six {
+				target = w.six
+			}
+			hops, took := w.trace(t, target, UDP)
+			if len(hops) != 4 || hops[0].Answers[0].Reached() || hops[1].Answers[0].Came() || hops[2].Answers[0].Came() || !hops[3].Answers[0].Reached() {
+				t.Errorf("two silent routers before a target four hops away: %s", told(hops))
+			}
+			if took > 3*time.Second {
+				t.Errorf("it took %v: %s", took, told(hops))
+			}
+		})
+	}
+}
+
+func (w *way) run(t *testing.T, node int, tool string, args ...string) {
+	t.Helper()
+	path := netnstest.Tool(t, tool)
+	w.Nodes[node].Do(t, func() {
+		if out, err := exec.Command(path, args...).CombinedOutput(); err != nil {
+			t.Fatalf("%s %s: %v: %s", tool, strings.Join(args, " "), err, out)
+		}
+	})
+}
+
+// A view finds the target again when the way to it becomes longer, when a router in its place says nothing, and when it becomes shorter.
+func TestWatchFollowsTheWay(t *testing.T) {
+	for _, p := range []Protocol{UDP, ICMP, TCP} {
+		for _, six := range []bool{false, true} {
+			t.Run(fmt.Sprint(p, ", IPv6 ", six), func(t *testing.T) {
+				t.Parallel()
+				// Two more nodes lead to the target by a second way, longer by one router.
+				w := newWay(t, 2, 0)
+				detour := netnstest.New(t)
+				detour.Set(t, "net/ipv4/ip_forward", "1")
+				detour.Set(t, "net/ipv6/conf/all/forwarding", "1")
+				netnstest.Ethernet(t, w.Nodes[1], "out", detour, "in", 0)
+				netnstest.Ethernet(t, detour, "on", w.Nodes[2], "back", 0)
+				w.Nodes[1].Address(t, "out", "10.90.0.1/24", "fd90::1/64")
+				detour.Address(t, "in", "10.90.0.2/24", "fd90::2/64")
+				detour.Address(t, "on", "10.91.0.1/24", "fd91::1/64")
+				w.Nodes[2].Address(t, "back", "10.91.0.2/24", "fd91::2/64")
+				detour.Route(t, "0.0.0.0/0", "10.91.0.2")
+				detour.Route(t, "::/0", "fd91::2")
+				detour.Route(t, "10.77.0.0/24", "10.90.0.1")
+				detour.Route(t, "fd77::/64", "fd90::1")
+				target, network, family, direct, longer := w.four, "10.88.0.0/24", "-4", "10.77.1.2", "10.90.0.2"
+				if six {
+					target, network, family, direct, longer = w.six, "fd88::/64", "-6", "fd77:0:0:1::2", "fd90::2"
+				}
+				via := func(gateway string) { w.run(t, 1, "ip", family, "route", "replace", network, "via", gateway) }
+
+				ctx, stop := context.WithTimeout(t.Context(), 30*time.Second)
+				defer stop()
+				o := wayOptions(target, p)
+				o.Hops, o.Wait = 12, 60*time.Millisecond
+				stage, seen := 0, ""
+				follow := func(_ int, hops []Watched) error {
+					last := hops[len(hops)-1]
+					seen = fmt.Sprintf("%+v", hops)
+					at := slices.Contains(last.Routers, netip.MustParseAddr(target)) && last.Received > 0
+					switch {
+					case stage == 0 && at && len(hops) == 3:
+						stage++
+						via(longer)
+					case stage == 1 && at && len(hops) == 4 && last.Loss() == 0:
+						stage++
+						via(direct)
+					case stage == 2 && at && len(hops) == 3 && hops[2].Letter == "":
+						stage++
+						w.silence(t, 2)
+						via(longer)
+					case stage == 3 && at && len(hops) == 4 && last.Received > 2:
+						stage++
+						stop()
+					}
+					return nil
+				}
+				w.Nodes[0].Do(t, func() {
+					if err := Watch(ctx, o, 100*time.Millisecond, 0, func(int, []Watched) {}, follow); err != nil {
+						t.Error(err)
+					}
+				})
+				if stage != 4 {
+					t.Errorf("it came to stage %d and saw %s", stage, seen)
+				}
+			})
+		}
+	}
+}
+
+// silence makes a node say nothing of packets that it drops.
+func (w *way) silence(t *testing.T, node int) {
+	w.run(t, node, "nft", "table inet t { chain c { type filter hook output priority 0; icmp type time-exceeded drop; icmpv6 type time-exceeded drop; }; }")
+}
