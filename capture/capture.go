@@ -466,10 +466,10 @@ type Status struct {
 	PacketsBehindLimit uint64 `json:"packetsBehindLimit"` // were in the ring when a limit was met
 
 	// PacketsSeen is what the interfaces counted meanwhile, in and out, before the filter; see
-	// Counters. PacketsNotShown is how many were left out for those who watched and were too
-	// slow; they were written all the same.
-	PacketsSeen     uint64 `json:"packetsSeen"`
-	PacketsNotShown uint64 `json:"packetsNotShown"`
+	// Counters. It is nil where that is not known of one of them. PacketsNotShown is how many
+	// were left out for those who watched and were too slow; they were written all the same.
+	PacketsSeen     *uint64 `json:"packetsSeen,omitempty"`
+	PacketsNotShown uint64  `json:"packetsNotShown"`
 
 	// What had to go for something newer; it counts as written too.
 	FilesRemoved   int64 `json:"filesRemoved"`

@@ -12,7 +12,8 @@ var (
 	// ErrSizeLimit is returned by File.Write for a packet that would exceed the limit.
 	ErrSizeLimit = errors.New("the size limit of the file is reached")
 
-	// ErrInterfacesChanged is returned by Source.Read when there may be new interfaces.
+	// ErrInterfacesChanged is returned by Source.Read when there may be new interfaces, or
+	// one has another name.
 	ErrInterfacesChanged = errors.New("there are other interfaces than before")
 
 	// ErrMixedLinkTypes: a pcap file has one link type for all its packets.
@@ -46,8 +47,9 @@ func (e *UnsupportedInterfaceError) Error() string {
 
 // InterfaceGoneError is returned by Source.Read when an interface was removed.
 type InterfaceGoneError struct {
-	Name string
-	Left int // how many interfaces of the source are still there
+	Name     string
+	Position int // of its packets
+	Left     int // how many interfaces of the source are still there
 }
 
 func (e *InterfaceGoneError) Error() string {

@@ -19,8 +19,9 @@ type Config struct {
 	Owner           string
 	EffectiveFilter string // what Compile compiles, as an expression
 
-	// Interfaces are those that Spec.Interfaces stand for. Present lists those of them that
-	// there are at the moment; nil if none may join.
+	// Interfaces are those that Spec.Interfaces stand for. Present lists all that the machine
+	// has at the moment, for the Spec to say which of them join, and for the names of those
+	// that are in it; nil if neither matters.
 	Interfaces []Interface
 	Present    func() ([]Interface, error)
 
@@ -86,6 +87,7 @@ type Job struct {
 	final      bool       // with them, all files together have theirs
 	begun      time.Time  // when the file was
 	base       []Counters // when the file was begun
+	seenBefore *uint64    // packets on the wire while it was what it goes on with; nil if unknown
 	interfaces roster
 	known      atomic.Pointer[[]Interface] // the same, for others
 	packets    int64                       // of all files, and of the time before
@@ -144,14 +146,15 @@ func start(c Config) (*Job, error) {
 		interfaces: newRoster(c.Spec.Format, c.Interfaces),
 		stride:     diskStride,
 		base:       make([]Counters, len(c.Interfaces)),
+		seenBefore: new(uint64),
 		done:       make(chan struct{}),
+	}
+	for i := range j.base {
+		j.base[i].SeenKnown = true // nothing yet
 	}
 	j.known.Store(&c.Interfaces)
 	j.status = c.Spec.Status()
-	j.status.Interfaces = nil
-	for _, i := range c.Interfaces {
-		j.status.Interfaces = append(j.status.Interfaces, i.Name)
-	}
+	j.status.Interfaces = j.interfaces.names()
 	if before := c.Before; before != nil {
 		j.goOn(*before)
 	}
@@ -166,6 +169,9 @@ func start(c Config) (*Job, error) {
 	err := j.checkDisk()
 	if err == nil {
 		j.source, err = c.Open(taps)
+	}
+	if c.Before == nil {
+		j.start = time.Now() // its time begins when packets are taken, not while it is made ready
 	}
 	if err != nil {
 		j.file.Close(nil)
@@ -189,7 +195,7 @@ func (j *Job) goOn(before Status) {
 	j.closed = before.BytesWritten
 	s.Files = slices.Clone(before.Files)
 	s.PacketsReceived, s.PacketsDropped = before.PacketsReceived, before.PacketsDropped
-	s.PacketsSeen, s.PacketsNotShown = before.PacketsSeen, before.PacketsNotShown
+	j.seenBefore, s.PacketsNotShown = before.PacketsSeen, before.PacketsNotShown
 	s.FilesRemoved, s.PacketsRemoved, s.BytesRemoved = before.FilesRemoved, before.PacketsRemoved, before.BytesRemoved
 	s.PacketsDiscarded, s.PacketsBehindLimit = before.PacketsDiscarded, before.PacketsBehindLimit
 	j.began = before.FilesRemoved + int64(len(before.Files))

@@ -20,11 +20,14 @@ import (
 
 // fakeSource gives packets as long as it is asked, or an error.
 type fakeSource struct {
-	idle   bool // it has no packets
-	err    error
-	wake   chan bool
-	ended  bool
-	closed bool
+	idle    bool // it has no packets
+	unknown bool // nobody counts what is on the wire of one of its interfaces
+	err     error
+	wake    chan bool
+	ended   bool
+	closed  bool
+
+	finished time.Time
 }
 
 func newFakeSource() *fakeSource { return &fakeSource{wake: make(chan bool, 1)} }
@@ -52,7 +55,7 @@ func (s *fakeSource) Read(batch []capture.Packet, until time.Time) (int, error) 
 	return len(batch), nil
 }
 
-func (s *fakeSource) Finish() error { s.ended = true; return nil }
+func (s *fakeSource) Finish() error { s.ended, s.finished = true, time.Now(); return nil }
 
 func (s *fakeSource) Wake() {
 	select {
@@ -62,7 +65,7 @@ func (s *fakeSource) Wake() {
 }
 
 func (s *fakeSource) Counters() []capture.Counters {
-	return []capture.Counters{{Received: 10, Dropped: 1}, {Received: 20, Dropped: 2}}
+	return []capture.Counters{{Received: 10, Dropped: 1, SeenKnown: true}, {Received: 20, Dropped: 2, SeenKnown: !s.unknown}}
 }
 
 func (s *fakeSource) Close() error { s.closed = true; return nil }
@@ -202,6 +205,25 @@ func TestStopIsCountedOnce(t *testing.T) {
 	<-job.Done()
 	if reason := job.Status().StopReason; reason != capture.Shutdown {
 		t.Errorf("the reason is %s", reason)
+	}
+}
+
+// The time of a capture is that in which it takes packets, however long it takes to get ready.
+func TestDurationIsOfTakingPackets(t *testing.T) {
+	t.Parallel()
+	source := newFakeSource()
+	source.idle = true
+	c := fakeConfig(t, source)
+	c.Spec.Limits.DurationSeconds = 1
+	var opened time.Time
+	c.Open = func([]capture.Tap) (capture.Source, error) {
+		<-time.After(300 * time.Millisecond) // as where many rings are opened on a busy machine
+		opened = time.Now()
+		return source, nil
+	}
+	status := run(t, c)
+	if took := source.finished.Sub(opened); status.StopReason != capture.TimeExceeded || took < time.Second || status.StartTime.Before(opened) {
+		t.Errorf("it took packets for %v from %v: %+v", took, opened, status)
 	}
 }
 

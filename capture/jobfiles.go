@@ -97,6 +97,7 @@ func (j *Job) hand(file File, name string) {
 	counters := slices.Clone(now)
 	for i, base := range j.base {
 		counters[i].Seen -= base.Seen
+		counters[i].SeenKnown = counters[i].SeenKnown && base.SeenKnown
 		counters[i].Received -= base.Received
 		counters[i].Dropped -= base.Dropped
 	}

@@ -16,10 +16,16 @@ func (c Config) tap(in Interface) (Tap, error) {
 	return t, err
 }
 
-// join takes the interfaces into the capture that were not there before. There is a
-// reason if no file has room for one.
-func (j *Job) join() (StopReason, error) {
-	adder, able := j.source.(Adder)
+// joins tells whether an interface that was not there when the capture began belongs to it.
+func (s Spec) joins(in Interface) bool {
+	return s.AllInterfaces() || s.OnInterfaceGone == GoneWaits && slices.Contains(s.Interfaces, in.Name)
+}
+
+// follow takes the interfaces into the capture that were not there before, and those with
+// another name under that. A capture that waits for names lets go what has another one: the
+// next of that name would else be mistaken for it. There is a reason if no file has room.
+func (j *Job) follow() (StopReason, error) {
+	source, able := j.source.(Follower)
 	if !able || j.config.Present == nil {
 		return "", nil
 	}
@@ -27,32 +33,49 @@ func (j *Job) join() (StopReason, error) {
 	if err != nil {
 		return "", nil // it is tried again with the next change
 	}
-	for _, in := range j.interfaces.newcomers(present) {
-		if !j.interfaces.fits(in) {
-			continue
+	spec := j.config.Spec
+	changes := j.interfaces.compare(present, spec.joins, !spec.AllInterfaces() && spec.OnInterfaceGone == GoneWaits)
+	for _, position := range changes.left {
+		source.Drop(position)
+	}
+	for position, in := range changes.renamed {
+		source.Rename(position, in)
+		j.interfaces.rename(position, in)
+		if reason, err := j.introduce(in); reason != "" || err != nil {
+			return reason, err
 		}
-		tap, err := j.config.tap(in)
-		if err != nil || adder.Add(tap) != nil {
+	}
+	var taps []Tap
+	for _, in := range changes.newcomers {
+		if tap, err := j.config.tap(in); err == nil && j.interfaces.fits(in) {
+			taps = append(taps, tap)
+		}
+	}
+	for n, err := range source.Add(taps) {
+		if err != nil {
 			continue // as likely as not it is gone again
 		}
-		j.interfaces.join(in)
-		j.base = append(j.base, Counters{})
-		now := slices.Clone(j.interfaces.all)
-		j.known.Store(&now)
-		if err := j.file.AddInterface(in); err != nil {
-			if !j.config.Spec.Rotates() {
-				return SizeExceeded, nil
-			}
-			// The next file begins with all interfaces.
-			if reason, err := j.turn(); reason != "" || err != nil {
-				return reason, err
-			}
+		j.interfaces.join(taps[n].Interface)
+		if reason, err := j.introduce(taps[n].Interface); reason != "" || err != nil {
+			return reason, err
 		}
-		j.mutex.Lock()
-		if !slices.Contains(j.status.Interfaces, in.Name) {
-			j.status.Interfaces = append(slices.Clone(j.status.Interfaces), in.Name)
+	}
+	return "", nil
+}
+
+// introduce makes the last interface of the roster known to the file and to others.
+func (j *Job) introduce(in Interface) (StopReason, error) {
+	j.base = append(j.base, Counters{SeenKnown: true})
+	now := slices.Clone(j.interfaces.all)
+	j.known.Store(&now)
+	j.mutex.Lock()
+	j.status.Interfaces = j.interfaces.names()
+	j.mutex.Unlock()
+	if err := j.file.AddInterface(in); err != nil {
+		if !j.config.Spec.Rotates() {
+			return SizeExceeded, nil
 		}
-		j.mutex.Unlock()
+		return j.turn() // the next file begins with all interfaces
 	}
 	return "", nil
 }

@@ -132,12 +132,12 @@ func (j *Job) move() (StopReason, error) {
 			}
 			return finished, nil
 		case errors.Is(err, ErrInterfacesChanged):
-			if reason, err := j.join(); reason != "" || err != nil {
+			if reason, err := j.follow(); reason != "" || err != nil {
 				return ending(reason, err)
 			}
 		case errors.As(err, &gone):
 			// Of all interfaces one may go. One that was named is missed.
-			j.interfaces.lose(gone.Name)
+			j.interfaces.lose(gone.Position)
 			if finished == "" && !j.config.Spec.AllInterfaces() && j.config.Spec.OnInterfaceGone != GoneWaits {
 				if err := finish(InterfaceGone); err != nil {
 					return failure(err)

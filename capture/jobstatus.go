@@ -32,11 +32,13 @@ func (j *Job) Status() Status {
 	}
 	s.PacketsWritten += uint64(s.PacketsRemoved)
 	s.BytesWritten += s.BytesRemoved
+	seen := j.seenBefore
 	for _, c := range counters {
 		s.PacketsReceived += c.Received
 		s.PacketsDropped += c.Dropped
-		s.PacketsSeen += c.Seen
+		seen = plus(seen, c)
 	}
+	s.PacketsSeen = seen
 	s.PacketsNotShown += j.views.missed.Load()
 	s.PacketsMatched = s.PacketsReceived + s.PacketsDropped
 	if s.StopReason == "" {
@@ -55,6 +57,15 @@ func (j *Job) Status() Status {
 		s.Error = explain(s.StopReason, err)
 	}
 	return s
+}
+
+// plus adds what an interface counted to a sum, which is nil where a part of it is not known.
+func plus(sum *uint64, c Counters) *uint64 {
+	if sum == nil || !c.SeenKnown {
+		return nil
+	}
+	all := *sum + c.Seen
+	return &all
 }
 
 // explain is what a user reads about the failure that ended a capture.

@@ -8,10 +8,12 @@ import (
 
 // LiveConfig says what a Live is of.
 type LiveConfig struct {
-	// Interfaces are those to begin with. Present lists those that may take part and that
-	// there are at the moment; nil if none may join.
+	// Interfaces are those to begin with. Present lists all that the machine has at the
+	// moment, and Joins tells which of those take part that were not there when it began; nil
+	// if none may join.
 	Interfaces []Interface
 	Present    func() ([]Interface, error)
+	Joins      func(Interface) bool
 
 	// Format is that of what is made of the packets: in pcap all have one link type.
 	Format Format
@@ -19,8 +21,7 @@ type LiveConfig struct {
 	// Tap says which packets of an interface are taken.
 	Tap func(Interface) (Tap, error)
 
-	// Open begins to take packets. If Present is set, the source is an Adder, and one whose
-	// Read returns ErrInterfacesChanged.
+	// Open begins to take packets. If Joins is set, the source is a Follower.
 	Open func([]Tap) (Source, error)
 }
 
@@ -48,8 +49,8 @@ func OpenLive(c LiveConfig) (*Live, error) {
 		return nil, err
 	}
 	l := &Live{Source: source, config: c, roster: newRoster(c.Format, c.Interfaces)}
-	if c.Present != nil {
-		l.join() // what appeared since the interfaces were listed, and before the source listened
+	if c.Joins != nil {
+		l.follow() // what appeared since the interfaces were listed, and before the source listened
 	}
 	return l, nil
 }
@@ -69,39 +70,53 @@ func (l *Live) Read(batch []Packet, until time.Time) (int, error) {
 		var gone *InterfaceGoneError
 		switch {
 		case errors.Is(err, ErrInterfacesChanged):
-			l.join()
-		case errors.As(err, &gone) && l.config.Present != nil:
-			l.roster.lose(gone.Name)
+			l.follow()
+		case errors.As(err, &gone) && l.config.Joins != nil:
+			l.roster.lose(gone.Position)
 		default:
 			return n, err
 		}
 	}
 }
 
-// join takes packets from the interfaces too that were not there before.
-func (l *Live) join() {
-	adder, able := l.Source.(Adder)
-	if !able {
+// follow takes packets from the interfaces too that were not there before, and has those
+// that were renamed bear their names of now.
+func (l *Live) follow() {
+	source, able := l.Source.(Follower)
+	if !able || l.config.Present == nil {
 		return
 	}
 	present, err := l.config.Present()
 	if err != nil {
 		return // it is tried again with the next change
 	}
-	for _, in := range l.roster.newcomers(present) {
-		if l.roster.fits(in) && l.add(adder, in) == nil {
-			l.roster.join(in)
-			l.leftOut = slices.DeleteFunc(l.leftOut, func(out Interface) bool { return out == in })
-		} else if !slices.Contains(l.leftOut, in) {
-			l.leftOut = append(l.leftOut, in)
+	changes := l.roster.compare(present, l.config.Joins, false)
+	for position, in := range changes.renamed {
+		source.Rename(position, in)
+		l.roster.rename(position, in)
+	}
+	var taps []Tap
+	for _, in := range changes.newcomers {
+		if tap, err := l.config.Tap(in); err == nil && l.roster.fits(in) {
+			taps = append(taps, tap)
+		} else {
+			l.leaveOut(in)
 		}
+	}
+	for n, err := range source.Add(taps) {
+		in := taps[n].Interface
+		if err != nil {
+			l.leaveOut(in)
+			continue
+		}
+		l.roster.join(in)
+		l.leftOut = slices.DeleteFunc(l.leftOut, func(out Interface) bool { return out == in })
 	}
 }
 
-func (l *Live) add(to Adder, in Interface) error {
-	tap, err := l.config.Tap(in)
-	if err != nil {
-		return err
+// leaveOut notes that an interface could not join.
+func (l *Live) leaveOut(in Interface) {
+	if !slices.Contains(l.leftOut, in) {
+		l.leftOut = append(l.leftOut, in)
 	}
-	return to.Add(tap)
 }

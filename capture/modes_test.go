@@ -424,8 +424,8 @@ func TestDirection(t *testing.T) {
 		b.wire("left").send(frames(3)...)
 		b.wire("right").send(frames(5)...)
 		// What the kernel sends by itself is on the wire too.
-		if status := b.stop(job); status.PacketsWritten != uint64(want) || status.PacketsSeen < uint64(want) {
-			t.Errorf("%s: %d packets, %d on the wire", direction, status.PacketsWritten, status.PacketsSeen)
+		if status := b.stop(job); status.PacketsWritten != uint64(want) || *status.PacketsSeen < uint64(want) {
+			t.Errorf("%s: %d packets, %d on the wire", direction, status.PacketsWritten, *status.PacketsSeen)
 		}
 	}
 }
@@ -441,12 +441,12 @@ func TestSeenIsBeforeTheFilter(t *testing.T) {
 	})
 	b.wire("left").send(frames(500)...)
 	status := b.stop(job)
-	if status.PacketsSeen < 500 || status.PacketsMatched != 0 || status.PacketsReceived != 0 || status.PacketsDropped != 0 {
+	if *status.PacketsSeen < 500 || status.PacketsMatched != 0 || status.PacketsReceived != 0 || status.PacketsDropped != 0 {
 		t.Errorf("the counters are %+v", status)
 	}
-	before := status.PacketsSeen
+	before := *status.PacketsSeen
 	b.wire("left").send(frames(10)...)
-	if after := job.Status().PacketsSeen; after != before {
+	if after := *job.Status().PacketsSeen; after != before {
 		t.Errorf("%d packets were seen after the end", after-before)
 	}
 }
@@ -454,24 +454,30 @@ func TestSeenIsBeforeTheFilter(t *testing.T) {
 // joiningSource adds interfaces of the namespace, wherever it is asked to.
 type joiningSource struct {
 	capture.Source
+	capture.Follower
 	b *bed
 }
 
-func (s joiningSource) Add(tap capture.Tap) (err error) {
-	s.b.ns.Do(s.b, func() { err = s.Source.(capture.Adder).Add(tap) })
-	return err
+func (s joiningSource) Add(taps []capture.Tap) (errs []error) {
+	s.b.ns.Do(s.b, func() { errs = s.Follower.Add(taps) })
+	return errs
+}
+
+// present has a capture know which interfaces there are.
+func (b *bed) present(c *capture.Config) {
+	c.Present = func() (present []capture.Interface, err error) {
+		b.ns.Do(b, func() { present, err = afpacket.Interfaces() })
+		return present, err
+	}
 }
 
 // follow makes a capture one that interfaces can join, of so many rings as it says.
 func (b *bed) follow(s capture.Spec) func(*capture.Config) {
 	return func(c *capture.Config) {
-		c.Present = func() (present []capture.Interface, err error) {
-			b.ns.Do(b, func() { present, err = afpacket.Present(s.Interfaces) })
-			return present, err
-		}
+		b.present(c)
 		c.Open = func(taps []capture.Tap) (capture.Source, error) {
 			source, err := afpacket.Options{Promiscuous: true, Follow: true, Rings: s.Rings}.Open(taps)
-			return joiningSource{source, b}, err
+			return joiningSource{source, source.(capture.Follower), b}, err
 		}
 	}
 }
@@ -525,7 +531,7 @@ func TestInterfacesJoinAndCome(t *testing.T) {
 		if err != nil || !strings.Contains(string(out), "late") {
 			t.Errorf("%v: tshark reads %q, %v; the status is %+v", names, out, err, status)
 		}
-		if status.PacketsWritten != status.PacketsReceived || status.PacketsSeen < status.PacketsMatched {
+		if status.PacketsWritten != status.PacketsReceived || *status.PacketsSeen < status.PacketsMatched {
 			t.Errorf("the counters do not add up: %+v", status)
 		}
 		// Who watches finds its name.

@@ -70,9 +70,10 @@ type Tap struct {
 // wire; and the interface counts a moment longer than the capture. It tells silence from a
 // filter that nothing matches.
 type Counters struct {
-	Seen     uint64 // by the interface, going the way that the capture wants; 0 if unknown
-	Received uint64 // passed the filter and were kept for us
-	Dropped  uint64 // passed the filter and found no room
+	Seen      uint64 // by the interface, going the way that the capture wants
+	SeenKnown bool   // else Seen means nothing
+	Received  uint64 // passed the filter and were kept for us
+	Dropped   uint64 // passed the filter and found no room
 }
 
 // Source is where packets come from. One goroutine reads and closes it; Wake and
@@ -98,12 +99,22 @@ type Source interface {
 	Close() error
 }
 
-// Adder is a Source that can take packets from more interfaces as it goes on. Its Read
-// returns ErrInterfacesChanged, if it was opened so, when there may be new ones.
-type Adder interface {
-	// Add is called by the goroutine that reads. Packets of the tap bear the position
-	// behind all taps before it.
-	Add(Tap) error
+// Follower is a Source that follows what becomes of the machine's interfaces. Its Read
+// returns ErrInterfacesChanged when there may be new ones, or one has another name. The
+// goroutine that reads calls its methods.
+type Follower interface {
+	// Add takes packets of more interfaces, and returns an error, or nil, for each. Those
+	// without an error get the positions behind all taps before, in their order. No packet
+	// of any interface is lost for it.
+	Add([]Tap) []error
+
+	// Rename has the packets of an interface that are not read yet bear the position behind
+	// all taps before, because it has another name now. The old position gets no more.
+	Rename(position int, in Interface)
+
+	// Drop takes no more packets of an interface. Those before are still read, and then
+	// comes an *InterfaceGoneError.
+	Drop(position int)
 }
 
 // FileHeader is what a capture file says about itself, and how large it may grow.

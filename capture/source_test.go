@@ -82,6 +82,7 @@ func TestLiveSourceThatOthersMayJoin(t *testing.T) {
 			live, err = capture.OpenLive(capture.LiveConfig{
 				Interfaces: left,
 				Present:    func() ([]capture.Interface, error) { return left, nil },
+				Joins:      func(capture.Interface) bool { return true },
 				Tap: func(i capture.Interface) (capture.Tap, error) {
 					return capture.Tap{Interface: i, Filter: udpOnly, SnapLength: capture.MaxSnapLength}, nil
 				},

@@ -79,7 +79,7 @@ func (d *Daemon) launch(r *record, interfaces []capture.Interface, f *captureFil
 		Owner:           r.Status.Owner,
 		EffectiveFilter: f.expression,
 		Interfaces:      interfaces,
-		Present:         func() ([]capture.Interface, error) { return afpacket.Present(spec.Interfaces) },
+		Present:         afpacket.Interfaces,
 		Compile:         func(i capture.Interface) ([]bpf.RawInstruction, error) { return f.program(context.Background(), i) },
 		Open: func(taps []capture.Tap) (capture.Source, error) {
 			return afpacket.Options{

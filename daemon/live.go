@@ -59,6 +59,7 @@ func (d *Daemon) OpenLive(ctx context.Context, caller menu.Caller, request captu
 	}
 	config := capture.LiveConfig{
 		Interfaces: interfaces,
+		Present:    afpacket.Interfaces,
 		Format:     format,
 		Tap: func(i capture.Interface) (capture.Tap, error) {
 			program, err := f.program(ctx, i)
@@ -69,7 +70,7 @@ func (d *Daemon) OpenLive(ctx context.Context, caller menu.Caller, request captu
 		},
 	}
 	if spec.AllInterfaces() {
-		config.Present = func() ([]capture.Interface, error) { return afpacket.Present(spec.Interfaces) }
+		config.Joins = func(capture.Interface) bool { return true }
 	}
 	live, err := capture.OpenLive(config)
 	if err != nil {
@@ -85,7 +86,7 @@ func (d *Daemon) OpenLive(ctx context.Context, caller menu.Caller, request captu
 // A liveSource is one of the few that may watch the network at a time. It gives its place back when it is closed.
 type liveSource struct {
 	capture.Source
-	capture.Adder
+	capture.Follower
 	daemon *Daemon
 	once   sync.Once
 }
@@ -100,7 +101,7 @@ func (d *Daemon) openLiveSource(o afpacket.Options, taps []capture.Tap) (capture
 		d.live.Add(-1)
 		return nil, err
 	}
-	return &liveSource{Source: source, Adder: source.(capture.Adder), daemon: d}, nil
+	return &liveSource{Source: source, Follower: source.(capture.Follower), daemon: d}, nil
 }
 
 func (s *liveSource) Close() error {

@@ -7,7 +7,8 @@
 // Each interface has its own socket and ring, because each may have its own link
 // type and filter. A socket is opened for protocol 0, which receives nothing, gets
 // its ring and its filter, and is bound to interface and protocol last: no packet
-// that the filter does not want is ever in the ring.
+// that the filter does not want is ever in the ring. Of many interfaces the first is
+// bound when the last has its ring: see Source.Add.
 //
 // The kernel hands a block over when it is full, or 40 to 80 ms after its first
 // packet: a block must be seen by two ticks of its timer. Read copies nothing; the
@@ -24,8 +25,8 @@
 //     came within 100 ms of each other. When a ring fills, its packets are not held
 //     back for order's sake.
 //   - An interface that is taken down stays in the capture, which goes on when it
-//     comes up again. One that is removed, or moved to another network namespace,
-//     is gone.
+//     comes up again, and so does one that gets another name. One that is removed, or
+//     moved to another network namespace, is gone.
 package afpacket
 
 import (

@@ -7,33 +7,91 @@ import (
 	"strings"
 
 	"diagsh/capture"
+
+	"golang.org/x/sys/unix"
 )
 
 // devices reads the packet counters of the interfaces of one network namespace: of the
 // one that the thread was in which opened it, as long as it is open (proc(5),
 // /proc/net/dev; dev_seq_start of net/core/net-procfs.c takes no lock that a change to an
 // interface could hold).
-type devices struct{ file *os.File }
+type devices struct {
+	file   *os.File
+	socket int // asks for the names of interfaces
+}
 
 // device is what an interface has counted since it is there.
 type device struct{ received, sent uint64 }
 
 func openDevices() (*devices, error) {
 	f, err := os.Open("/proc/thread-self/net/dev")
-	return &devices{f}, err
+	if err != nil {
+		return nil, err
+	}
+	socket, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return &devices{f, socket}, nil
 }
 
 func (d *devices) close() {
 	if d != nil {
 		d.file.Close()
+		unix.Close(d.socket)
 	}
 }
 
-// read is empty if the kernel does not tell.
-func (d *devices) read() map[string]device {
+// read reads the counters of interfaces, by their indices. It leaves out those that there
+// are not, and all if the kernel does not tell. The kernel lists counters by names, which
+// may change hands meanwhile: one that an interface has before and after was its own in between.
+func (d *devices) read(indices []int) map[int]device {
 	if d == nil {
 		return nil
 	}
+	found := make(map[int]device, len(indices))
+	for range 3 {
+		names := make(map[int]string)
+		for _, index := range indices {
+			if _, ok := found[index]; !ok {
+				names[index] = d.name(index)
+			}
+		}
+		changed := false
+		all := d.list()
+		for index, name := range names {
+			now, listed := all[name]
+			switch {
+			case name != d.name(index):
+				changed = true
+			case listed && name != "":
+				found[index] = now
+			}
+		}
+		if !changed {
+			break
+		}
+	}
+	return found
+}
+
+// name is that of an interface at the moment, empty if there is none of that index
+// (netdevice(7), SIOCGIFNAME).
+func (d *devices) name(index int) string {
+	request, err := unix.NewIfreq("")
+	if err != nil {
+		return ""
+	}
+	request.SetUint32(uint32(index))
+	if unix.IoctlIfreq(d.socket, unix.SIOCGIFNAME, request) != nil {
+		return ""
+	}
+	return request.Name()
+}
+
+// list is the counters by name.
+func (d *devices) list() map[string]device {
 	if _, err := d.file.Seek(0, 0); err != nil {
 		return nil
 	}
@@ -54,29 +112,12 @@ func (d *devices) read() map[string]device {
 }
 
 // seenBy is what an interface has counted of the packets that a tap could want.
-func seenBy(tap capture.Tap, all map[string]device) (uint64, bool) {
-	d, ok := all[tap.Interface.Name]
+func (d device) seenBy(tap capture.Tap) uint64 {
 	switch {
 	case tap.Direction == capture.In || tap.Interface.Loopback: // where each is counted twice, and taken once
-		return d.received, ok
+		return d.received
 	case tap.Direction == capture.Out:
-		return d.sent, ok
+		return d.sent
 	}
-	return d.received + d.sent, ok
-}
-
-// A sight follows the counter of one interface.
-type sight struct {
-	tap    capture.Tap
-	before uint64 // it counted, until the tap was opened
-	known  bool
-	seen   uint64
-	over   bool // the interface is gone: another one may have its name
-}
-
-func (s *sight) look(all map[string]device) {
-	// A counter that goes back is another interface's.
-	if now, ok := seenBy(s.tap, all); ok && s.known && !s.over && now >= s.before+s.seen {
-		s.seen = now - s.before
-	}
+	return d.received + d.sent
 }

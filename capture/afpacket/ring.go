@@ -2,8 +2,7 @@ package afpacket
 
 import (
 	"encoding/binary"
-	"errors"
-	"fmt"
+	"math"
 	"sync/atomic"
 	"time"
 	"unsafe"
@@ -21,6 +20,7 @@ import (
 type ring struct {
 	tap      capture.Tap
 	position uint32 // of the tap among those of the capture
+	group    uint16 // of the rings that share its packets; 0: it is alone
 	fd       int
 
 	memory    []byte
@@ -34,12 +34,18 @@ type ring struct {
 	next    int           // where in memory the first of them is
 	spent   int           // blocks before the current one that are still ours
 
-	taken   uint64
-	gone    bool
-	drainBy time.Duration // when to stop waiting for the last packets, once gone or finished
+	taken     uint64
+	label     uint32 // position that packets bear
+	renamedAt uint64 // how many are taken when that becomes position; notRenamed else
+	gone      bool
+	drainBy   time.Duration // when to stop waiting for the last packets, once gone or finished
 
-	counters capture.Counters // guarded by Source.mutex, as are the calls that change them
+	// Guarded by Source.mutex, as are the calls that change them.
+	counters capture.Counters // since the ring has its position
+	received uint64           // since it is there
 }
+
+const notRenamed = math.MaxUint64
 
 const (
 	// retire is the period of the timer by which the kernel hands over blocks that
@@ -53,92 +59,6 @@ const (
 	// headerLength is where in a packet's header its socket address begins.
 	headerLength = (unix.SizeofTpacket3Hdr + unix.TPACKET_ALIGNMENT - 1) &^ (unix.TPACKET_ALIGNMENT - 1)
 )
-
-// openRing opens the socket of a tap. From its end on packets are kept.
-// group is that of the rings that share the packets of the tap; 0 is for one alone.
-func openRing(tap capture.Tap, position, blockSize, blocks int, group uint16, promiscuous bool) (*ring, error) {
-	// Protocol 0 receives nothing. Bind below says which protocols, when all is ready.
-	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
-	switch {
-	case errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES):
-		return nil, capture.ErrNotPermitted
-	case err != nil:
-		return nil, fmt.Errorf("packets cannot be captured on this machine: %w", err)
-	}
-	r := &ring{tap: tap, position: uint32(position), fd: fd, blockSize: blockSize, blocks: blocks}
-	if err := r.setUp(group, promiscuous); err != nil {
-		r.close()
-		return nil, err
-	}
-	return r, nil
-}
-
-func (r *ring) setUp(group uint16, promiscuous bool) error {
-	for _, option := range []struct{ name, value int }{
-		{unix.PACKET_VERSION, unix.TPACKET_V3},
-		{unix.PACKET_RESERVE, tagLength},
-	} {
-		if err := unix.SetsockoptInt(r.fd, unix.SOL_PACKET, option.name, option.value); err != nil {
-			return fmt.Errorf("this kernel has no packet rings of version 3: %w", err)
-		}
-	}
-	err := unix.SetsockoptTpacketReq3(r.fd, unix.SOL_PACKET, unix.PACKET_RX_RING, &unix.TpacketReq3{
-		Block_size: uint32(r.blockSize),
-		Block_nr:   uint32(r.blocks),
-		// Frames have no meaning in version 3, but the kernel checks their arithmetic.
-		Frame_size:     uint32(r.blockSize),
-		Frame_nr:       uint32(r.blocks),
-		Retire_blk_tov: retire,
-	})
-	if err != nil {
-		return fmt.Errorf("there is no memory for a capture buffer of %d bytes: %w", r.blockSize*r.blocks, err)
-	}
-	r.memory, err = unix.Mmap(r.fd, 0, r.blockSize*r.blocks, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
-	if err != nil {
-		return fmt.Errorf("the capture buffer cannot be mapped: %w", err)
-	}
-	first := program(r.tap)
-	if group != 0 {
-		first = refuseAll // before it is in its group a socket gets what is for all of them
-	}
-	if err := attach(r.fd, first); err != nil {
-		return err
-	}
-	err = unix.Bind(r.fd, &unix.SockaddrLinklayer{Protocol: networkOrder(unix.ETH_P_ALL), Ifindex: r.tap.Interface.Index})
-	switch {
-	case errors.Is(err, unix.ENODEV) || errors.Is(err, unix.ENXIO):
-		return &capture.NoSuchInterfaceError{Name: r.tap.Interface.Name}
-	case err != nil:
-		return fmt.Errorf("interface %s cannot be captured: %w", r.tap.Interface.Name, err)
-	}
-	if group != 0 {
-		if err := r.share(group); err != nil {
-			return err
-		}
-	}
-	if promiscuous && !r.tap.Interface.Loopback {
-		// The kernel takes the membership back when the socket is closed.
-		err := unix.SetsockoptPacketMreq(r.fd, unix.SOL_PACKET, unix.PACKET_ADD_MEMBERSHIP, &unix.PacketMreq{
-			Ifindex: int32(r.tap.Interface.Index),
-			Type:    unix.PACKET_MR_PROMISC,
-		})
-		if err != nil {
-			return fmt.Errorf("interface %s cannot be made promiscuous: %w", r.tap.Interface.Name, err)
-		}
-	}
-	return nil
-}
-
-// share makes a ring one of a group over which the kernel spreads the packets: each CPU
-// fills its own, so that none waits for another's, and the next one when it is full. See
-// packet(7), PACKET_FANOUT.
-func (r *ring) share(group uint16) error {
-	how := int(group) | (unix.PACKET_FANOUT_CPU|unix.PACKET_FANOUT_FLAG_ROLLOVER)<<16
-	if err := unix.SetsockoptInt(r.fd, unix.SOL_PACKET, unix.PACKET_FANOUT, how); err != nil {
-		return fmt.Errorf("the packets of interface %s cannot be spread over several rings: %w", r.tap.Interface.Name, err)
-	}
-	return attach(r.fd, program(r.tap))
-}
 
 // networkOrder is the number whose bytes in memory are those of n in network order.
 func networkOrder(n uint16) uint16 {
@@ -222,7 +142,10 @@ func (r *ring) take(p *capture.Packet) {
 	}
 	p.Time = int64(h.Sec)*1e9 + int64(h.Nsec)
 	p.Data = r.memory[start:end:end]
-	p.Interface = r.position
+	if r.taken == r.renamedAt {
+		r.label = r.position
+	}
+	p.Interface = r.label
 	p.Direction = directions[r.memory[r.next+headerLength+packetTypeOffset]&7]
 
 	r.taken++
@@ -287,6 +210,28 @@ func (r *ring) count() {
 	// The kernel's number of packets includes the dropped ones.
 	r.counters.Dropped += uint64(statistics.Drops)
 	r.counters.Received += uint64(statistics.Packets - statistics.Drops)
+	r.received += uint64(statistics.Packets - statistics.Drops)
+}
+
+// rename gives the ring another position, which the packets bear that the kernel has not
+// counted yet. It adds the counters of the old one to those given.
+func (r *ring) rename(tap capture.Tap, position int, past capture.Counters) capture.Counters {
+	r.count()
+	past.Received += r.counters.Received
+	past.Dropped += r.counters.Dropped
+	r.tap, r.position, r.counters = tap, uint32(position), capture.Counters{}
+	if r.renamedAt = r.received; r.taken == r.received {
+		r.label = r.position
+	}
+	return past
+}
+
+// detach leaves the ring without its socket and memory, which are those of the one that it
+// returns.
+func (r *ring) detach() *ring {
+	other := &ring{fd: r.fd, memory: r.memory}
+	r.fd, r.memory = -1, nil
+	return other
 }
 
 // removed asks whether the interface is gone: then the kernel has taken the socket's

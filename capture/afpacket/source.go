@@ -8,7 +8,6 @@ import (
 	"math"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 	"unsafe"
 
@@ -27,8 +26,7 @@ type Options struct {
 	// Rings is over how many rings the packets of an interface are spread; 0 is 1.
 	Rings int
 
-	// Follow makes Read return capture.ErrInterfacesChanged when there may be new
-	// interfaces, and wait for them when there are no others.
+	// Follow makes Read wait for new interfaces when there are no others.
 	Follow bool
 
 	// Promiscuous also shows packets that are addressed to other machines.
@@ -49,7 +47,7 @@ const (
 // namespace. Its error is capture.ErrNotPermitted, a *capture.NoSuchInterfaceError, or
 // a sentence for the user.
 func (o Options) Open(taps []capture.Tap) (capture.Source, error) {
-	s := &Source{options: o, begin: time.Now(), wake: -1, links: -1}
+	s := &Source{options: o, begin: time.Now(), wake: -1}
 	if err := s.open(taps); err != nil {
 		s.Close()
 		return nil, err
@@ -79,18 +77,19 @@ type Source struct {
 	rings []*ring // those that may still give packets
 	all   []*ring
 	wake  int // eventfd
-	links int // netlink socket that hears of changes to interfaces
+	links *links
 
 	polls  []unix.PollFd // what to wait for
 	waiter *waiter
 
 	finished bool
-	changed  bool // there may be new interfaces
+	changed  bool // there may be new interfaces, or new names
+
+	closing sync.WaitGroup // rings that are being closed
 
 	mutex   sync.Mutex // guards what follows, the counters, and descriptors against Close
-	taps    int
 	devices *devices
-	sights  []sight // by position
+	places  []place // by position
 	closed  bool
 }
 
@@ -99,68 +98,27 @@ func (s *Source) open(taps []capture.Tap) error {
 	if s.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
 		return fmt.Errorf("the capture cannot be started: %w", err)
 	}
-	// The kernel tells a packet socket that its interface goes down, but not that it
-	// is removed after that: this is heard from rtnetlink.
-	s.links, err = unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_ROUTE)
-	if err == nil {
-		err = unix.Bind(s.links, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: 1 << (unix.RTNLGRP_LINK - 1)})
-	}
-	if err != nil {
-		return fmt.Errorf("changes to interfaces cannot be watched: %w", err)
+	if s.links, err = openLinks(); err != nil {
+		return err
 	}
 	if s.devices, err = openDevices(); err != nil {
 		s.devices = nil // it goes without
 	}
 	s.polls = make([]unix.PollFd, 2, 2+len(taps))
 	if s.waiter, err = newWaiter(s.ready); err == nil {
-		err = errors.Join(s.waiter.add(s.wake), s.waiter.add(s.links))
+		err = errors.Join(s.waiter.add(s.wake), s.waiter.add(s.links.fd))
 	}
 	if err != nil {
 		return err
 	}
 	s.size, s.number = s.options.blocks(len(taps))
-	for _, tap := range taps {
-		if err := s.Add(tap); err != nil {
-			return err
-		}
-	}
-	s.examine() // an interface may have gone since it was opened
-	return nil
-}
-
-// groups counts the groups of rings in this process: each has its own number.
-var groups atomic.Uint32
-
-// Add implements capture.Adder.
-func (s *Source) Add(tap capture.Tap) error {
-	number, group := max(s.options.Rings, 1), uint16(0)
-	if number > 1 {
-		// The process's number makes it differ from those of others.
-		group = uint16(uint32(unix.Getpid())<<6+groups.Add(1))%math.MaxUint16 + 1
-	}
-	s.mutex.Lock()
-	before, known := seenBy(tap, s.devices.read())
-	s.mutex.Unlock()
-	var rings []*ring
-	for range number {
-		r, err := openRing(tap, s.taps, s.size, s.number, group, s.options.Promiscuous)
-		if err == nil {
-			rings = append(rings, r)
-			err = s.waiter.add(r.fd)
-		}
+	for _, err := range s.Add(taps) {
 		if err != nil {
-			for _, r := range rings {
-				r.close()
-			}
 			return err
 		}
 	}
-	s.mutex.Lock()
-	defer s.mutex.Unlock()
-	s.taps++
-	s.sights = append(s.sights, sight{tap: tap, before: before, known: known})
-	s.all = append(s.all, rings...)
-	s.rings = append(s.rings, rings...)
+	s.examine()                  // an interface may have gone since it was listed
+	s.changed = s.options.Follow // or have come
 	return nil
 }
 
@@ -247,7 +205,7 @@ func (s *Source) end() error {
 			s.rings = slices.Concat(s.rings[:i], s.rings[i+1:])
 			s.free(r)
 			if !slices.ContainsFunc(s.rings, func(other *ring) bool { return other.position == r.position }) {
-				return &capture.InterfaceGoneError{Name: r.tap.Interface.Name, Left: len(s.rings)}
+				return &capture.InterfaceGoneError{Name: r.tap.Interface.Name, Position: int(r.position), Left: len(s.rings)}
 			}
 			i-- // the last of an interface's rings tells
 			continue
@@ -269,9 +227,10 @@ func (s *Source) free(r *ring) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	r.count()
-	r.close()
-	s.sights[r.position].look(s.devices.read())
-	s.sights[r.position].over = true
+	p := &s.places[r.position]
+	p.leave(s.devices.read([]int{p.tap.Interface.Index}))
+	// The kernel takes its time for it, and other rings have packets to read meanwhile.
+	s.closing.Go(r.detach().close)
 }
 
 // drained tells whether a ring that gets no more packets has been read to its end.
@@ -281,7 +240,7 @@ func (s *Source) drained(r *ring) bool {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	r.count()
-	return r.counters.Received == r.taken || !r.open && s.now() >= r.drainBy
+	return r.received == r.taken || !r.open && s.now() >= r.drainBy
 }
 
 // drainTime is far more than the kernel takes to hand over the last block.
@@ -299,7 +258,7 @@ func (s *Source) wait(until time.Time) (again bool, err error) {
 
 	s.polls = s.polls[:2]
 	s.polls[0] = unix.PollFd{Fd: int32(s.wake), Events: unix.POLLIN}
-	s.polls[1] = unix.PollFd{Fd: int32(s.links), Events: unix.POLLIN}
+	s.polls[1] = unix.PollFd{Fd: int32(s.links.fd), Events: unix.POLLIN}
 	for _, r := range s.rings {
 		poll := unix.PollFd{Fd: int32(r.fd), Events: unix.POLLIN}
 		if r.open {
@@ -326,9 +285,8 @@ func (s *Source) wait(until time.Time) (again bool, err error) {
 	}
 
 	if s.polls[1].Revents != 0 {
-		s.hear()
+		s.changed = s.hear() || s.changed
 		s.examine()
-		s.changed = s.options.Follow
 	}
 	for _, poll := range s.polls[2:] {
 		if poll.Revents&(unix.POLLERR|unix.POLLHUP|unix.POLLNVAL) != 0 {
@@ -354,16 +312,18 @@ func (s *Source) ready() bool {
 	return n != 0 || slices.ContainsFunc(s.rings, func(r *ring) bool { return r.open && r.pressed() })
 }
 
-// hear takes the news of rtnetlink from its socket. That there were any is enough:
-// examine finds out which, also when some were lost.
-func (s *Source) hear() {
-	var news [8192]byte
-	for {
-		_, _, err := unix.Recvfrom(s.links, news[:], 0)
-		if err != nil && !errors.Is(err, unix.ENOBUFS) && !errors.Is(err, unix.EINTR) {
-			return
+// hear takes the news of interfaces, and tells whether there may be new ones or new names.
+// examine finds out which were removed, also when some of the news were lost.
+func (s *Source) hear() (changed bool) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	return s.links.hear(func(index int, last device) {
+		for i := range s.places {
+			if s.places[i].tap.Interface.Index == index {
+				s.places[i].end(last)
+			}
 		}
-	}
+	})
 }
 
 // examine finds the rings whose interface was removed. Their last packets can still
@@ -402,12 +362,12 @@ func (s *Source) Wake() {
 func (s *Source) Counters() []capture.Counters {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	counters := make([]capture.Counters, s.taps)
+	counters := make([]capture.Counters, len(s.places))
 	if !s.closed {
 		s.look()
 	}
-	for i := range s.sights {
-		counters[i].Seen = s.sights[i].seen
+	for i := range s.places {
+		counters[i] = s.places[i].counters()
 	}
 	for _, r := range s.all {
 		if !s.closed {
@@ -421,9 +381,15 @@ func (s *Source) Counters() []capture.Counters {
 
 // look looks at the counters of the interfaces. Called with mutex held.
 func (s *Source) look() {
-	all := s.devices.read()
-	for i := range s.sights {
-		s.sights[i].look(all)
+	var indices []int
+	for i := range s.places {
+		if !s.places[i].over {
+			indices = append(indices, s.places[i].tap.Interface.Index)
+		}
+	}
+	all := s.devices.read(indices)
+	for i := range s.places {
+		s.places[i].look(all)
 	}
 }
 
@@ -436,16 +402,38 @@ func (s *Source) Close() error {
 	}
 	s.closed = true
 	s.look()
-	s.devices.close()
-	s.waiter.close()
 	for _, r := range s.all {
 		r.count()
-		r.close()
 	}
-	for _, fd := range []int{s.wake, s.links} {
-		if fd >= 0 {
-			unix.Close(fd)
-		}
+	s.mutex.Unlock()
+	abreast(len(s.all), func(i int) { s.all[i].close() })
+	s.closing.Wait()
+	s.lastNews()
+	s.mutex.Lock()
+	s.devices.close()
+	s.links.close()
+	s.waiter.close()
+	if s.wake >= 0 {
+		unix.Close(s.wake)
 	}
 	return nil
+}
+
+// lastNewsTime bounds the wait for what the kernel says of an interface that went, a moment
+// after it has told its sockets.
+const lastNewsTime = 200 * time.Millisecond
+
+// lastNews waits for what removed interfaces had counted.
+func (s *Source) lastNews() {
+	if s.links == nil {
+		return // it did not come that far
+	}
+	for end := time.Now().Add(lastNewsTime); ; {
+		s.hear()
+		left := time.Until(end)
+		if left <= 0 || !slices.ContainsFunc(s.places, func(p place) bool { return p.awaits() }) {
+			return
+		}
+		unix.Poll([]unix.PollFd{{Fd: int32(s.links.fd), Events: unix.POLLIN}}, int(left.Milliseconds())+1)
+	}
 }

@@ -138,8 +138,8 @@ func appendStatistics(b []byte, id int, c capture.Counters, delivered uint64, st
 		{statisticsOSDrop, c.Dropped},
 		{statisticsDeliver, delivered},
 	} {
-		if counter.code == statisticsReceive && counter.value == 0 {
-			continue // it is not known
+		if counter.code == statisticsReceive && !c.SeenKnown {
+			continue
 		}
 		b = order.AppendUint64(option(b, counter.code), counter.value)
 	}

@@ -211,7 +211,7 @@ func TestSizeLimitIncludesTheEnd(t *testing.T) {
 			if !errors.Is(err, capture.ErrSizeLimit) {
 				t.Fatalf("limit %d: %v", limit, err)
 			}
-			info, err := w.Close([]capture.Counters{{Seen: 1}, {Seen: 1}})
+			info, err := w.Close([]capture.Counters{{Seen: 1, SeenKnown: true}, {Seen: 1, SeenKnown: true}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -227,11 +227,27 @@ func TestSizeLimitIncludesTheEnd(t *testing.T) {
 }
 
 func TestWhatIsNotKnownIsNotInTheStatistics(t *testing.T) {
-	received := words(order, uint16(statisticsReceive), uint16(8))
-	for seen, want := range map[uint64]bool{0: false, 1: true} {
-		block := appendStatistics(nil, 0, capture.Counters{Seen: seen, Received: 1}, 1, time.Unix(0, 0), time.Unix(0, 0), 1)
-		if got := bytes.Contains(block, received); got != want || len(block) > statisticsSize {
-			t.Errorf("%d packets were seen: the block has their number: %v; it is of %d bytes", seen, got, len(block))
+	for _, c := range []capture.Counters{{Seen: 7, SeenKnown: true}, {SeenKnown: true}, {Seen: 7}, {}} {
+		h := header(capture.PCAPNG)
+		file := appendSection(nil, h)
+		file = appendStatistics(file, 0, c, 1, time.Unix(0, 0), time.Unix(0, 0), 1)
+		r, err := pcapgo.NewNgReader(bytes.NewReader(file), pcapgo.DefaultNgReaderOptions)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := r.ReadPacketData(); err != io.EOF {
+			t.Fatal(err)
+		}
+		link, err := r.Interface(0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := uint64(pcapgo.NgNoValue64)
+		if c.SeenKnown {
+			want = c.Seen
+		}
+		if got := link.Statistics.PacketsReceived; got != want {
+			t.Errorf("%+v: the file says that %d packets were on the wire", c, got)
 		}
 	}
 }

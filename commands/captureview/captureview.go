@@ -44,8 +44,8 @@ func Status(w io.Writer, s capture.Status) {
 		fmt.Fprintf(w, "%-12s %s (%s, %d packets%s)\n", label, f.Name, Bytes(f.Bytes), f.Packets, note)
 	}
 	fmt.Fprintf(w, "Packets:     %s\n", Packets(s))
-	if !s.StartTime.IsZero() {
-		fmt.Fprintf(w, "On the wire: %d packets in and out meanwhile, before the filter\n", s.PacketsSeen)
+	if !s.StartTime.IsZero() && s.PacketsSeen != nil {
+		fmt.Fprintf(w, "On the wire: %d packets in and out meanwhile, before the filter\n", *s.PacketsSeen)
 	}
 	if s.PacketsNotShown > 0 {
 		fmt.Fprintf(w, "Not shown:   %d packets to those who watched, too slowly; they are in the file\n", s.PacketsNotShown)

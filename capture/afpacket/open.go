@@ -1,0 +1,233 @@
+package afpacket
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"diagsh/capture"
+
+	"golang.org/x/sys/unix"
+)
+
+// How interfaces join a source, and leave it.
+
+// groups counts the groups of rings in this process: each has its own number.
+var groups atomic.Uint32
+
+// Add implements capture.Follower.
+//
+// The kernel waits some milliseconds for other processors whenever a socket gets a ring
+// (packet_set_ring of net/packet/af_packet.c), and nobody reads the rings meanwhile that
+// take packets already. So all get theirs side by side, and are bound when all are ready,
+// which costs microseconds each.
+func (s *Source) Add(taps []capture.Tap) []error {
+	failures := make([]error, len(taps))
+	each := max(s.options.Rings, 1)
+	rings := make([]*ring, len(taps)*each)
+	for i, tap := range taps {
+		group := uint16(0)
+		if each > 1 {
+			// The process's number makes it differ from those of others.
+			group = uint16(uint32(unix.Getpid())<<6+groups.Add(1))%math.MaxUint16 + 1
+		}
+		for n := range each {
+			// A socket is of the network namespace of the thread that makes it.
+			r, err := newRing(tap, s.size, s.number, group)
+			if err != nil {
+				failures[i] = err
+				break
+			}
+			rings[i*each+n] = r
+		}
+	}
+	var mutex sync.Mutex
+	abreast(len(rings), func(n int) {
+		if rings[n] == nil {
+			return
+		}
+		if err := rings[n].setUp(s.options.Promiscuous); err != nil {
+			mutex.Lock()
+			failures[n/each] = err
+			mutex.Unlock()
+		}
+	})
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	var unused []*ring
+	before := s.devices.read(indices(taps))
+	for i, tap := range taps {
+		mine := rings[i*each : (i+1)*each]
+		if failures[i] == nil {
+			failures[i] = s.bind(mine)
+		}
+		if failures[i] != nil {
+			unused = append(unused, slices.DeleteFunc(mine, func(r *ring) bool { return r == nil })...)
+			continue
+		}
+		first, known := before[tap.Interface.Index]
+		s.places = append(s.places, place{tap: tap, before: first.seenBy(tap), known: known, now: known})
+		s.all = append(s.all, mine...)
+		s.rings = append(s.rings, mine...)
+		s.links.names[tap.Interface.Index] = tap.Interface.Name
+	}
+	abreast(len(unused), func(i int) { unused[i].close() })
+	return failures
+}
+
+// bind has the rings of one interface take packets, which bear the next position.
+func (s *Source) bind(rings []*ring) error {
+	for _, r := range rings {
+		r.position, r.label = uint32(len(s.places)), uint32(len(s.places))
+		if err := errors.Join(s.waiter.add(r.fd), r.bind()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func indices(taps []capture.Tap) []int {
+	all := make([]int, len(taps))
+	for i, tap := range taps {
+		all[i] = tap.Interface.Index
+	}
+	return all
+}
+
+// Rename implements capture.Follower.
+func (s *Source) Rename(position int, in capture.Interface) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	old := &s.places[position]
+	all := s.devices.read([]int{in.Index})
+	old.leave(all)
+	tap := old.tap
+	tap.Interface = in
+	first, known := all[in.Index]
+	for _, r := range s.rings {
+		if int(r.position) == position {
+			old.past = r.rename(tap, len(s.places), old.past)
+		}
+	}
+	s.places = append(s.places, place{tap: tap, before: first.seenBy(tap), known: known, now: known})
+}
+
+// Drop implements capture.Follower.
+func (s *Source) Drop(position int) {
+	for _, r := range s.rings {
+		if int(r.position) == position && attach(r.fd, refuseAll) == nil {
+			r.gone, r.drainBy = true, s.now()+drainTime
+		}
+	}
+}
+
+// abreastMost is how many rings are made ready, or closed, at the same time.
+const abreastMost = 32
+
+// abreast calls f with 0 to n-1, some at the same time, each on a thread of its own. It
+// returns when all have returned, and so do the threads.
+func abreast(n int, f func(i int)) {
+	if n == 1 {
+		f(0)
+		return
+	}
+	var next atomic.Int64
+	var all sync.WaitGroup
+	for range min(n, abreastMost) {
+		all.Go(func() {
+			runtime.LockOSThread() // for good: a thread that waited in the kernel ends with its goroutine
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				f(i)
+			}
+		})
+	}
+	all.Wait()
+}
+
+// newRing makes a socket for a tap, which takes no packet yet. group is that of the rings
+// that share the packets of the tap; 0 is for one alone.
+func newRing(tap capture.Tap, blockSize, blocks int, group uint16) (*ring, error) {
+	// Protocol 0 receives nothing. bind says which protocols, when all is ready.
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	switch {
+	case errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES):
+		return nil, capture.ErrNotPermitted
+	case err != nil:
+		return nil, fmt.Errorf("packets cannot be captured on this machine: %w", err)
+	}
+	return &ring{tap: tap, fd: fd, blockSize: blockSize, blocks: blocks, group: group, renamedAt: notRenamed}, nil
+}
+
+// setUp gives a socket its ring and its filter.
+func (r *ring) setUp(promiscuous bool) error {
+	for _, option := range []struct{ name, value int }{
+		{unix.PACKET_VERSION, unix.TPACKET_V3},
+		{unix.PACKET_RESERVE, tagLength},
+	} {
+		if err := unix.SetsockoptInt(r.fd, unix.SOL_PACKET, option.name, option.value); err != nil {
+			return fmt.Errorf("this kernel has no packet rings of version 3: %w", err)
+		}
+	}
+	err := unix.SetsockoptTpacketReq3(r.fd, unix.SOL_PACKET, unix.PACKET_RX_RING, &unix.TpacketReq3{
+		Block_size: uint32(r.blockSize),
+		Block_nr:   uint32(r.blocks),
+		// Frames have no meaning in version 3, but the kernel checks their arithmetic.
+		Frame_size:     uint32(r.blockSize),
+		Frame_nr:       uint32(r.blocks),
+		Retire_blk_tov: retire,
+	})
+	if err != nil {
+		return fmt.Errorf("there is no memory for a capture buffer of %d bytes: %w", r.blockSize*r.blocks, err)
+	}
+	r.memory, err = unix.Mmap(r.fd, 0, r.blockSize*r.blocks, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		return fmt.Errorf("the capture buffer cannot be mapped: %w", err)
+	}
+	if promiscuous && !r.tap.Interface.Loopback {
+		// The kernel takes the membership back when the socket is closed.
+		err := unix.SetsockoptPacketMreq(r.fd, unix.SOL_PACKET, unix.PACKET_ADD_MEMBERSHIP, &unix.PacketMreq{
+			Ifindex: int32(r.tap.Interface.Index),
+			Type:    unix.PACKET_MR_PROMISC,
+		})
+		switch {
+		case errors.Is(err, unix.ENODEV) || errors.Is(err, unix.ENXIO):
+			return &capture.NoSuchInterfaceError{Name: r.tap.Interface.Name}
+		case err != nil:
+			return fmt.Errorf("interface %s cannot be made promiscuous: %w", r.tap.Interface.Name, err)
+		}
+	}
+	first := program(r.tap)
+	if r.group != 0 {
+		first = refuseAll // before it is in its group a socket gets what is for all of them
+	}
+	return attach(r.fd, first)
+}
+
+// bind has a ring take packets: from its end on they are kept.
+func (r *ring) bind() error {
+	err := unix.Bind(r.fd, &unix.SockaddrLinklayer{Protocol: networkOrder(unix.ETH_P_ALL), Ifindex: r.tap.Interface.Index})
+	switch {
+	case errors.Is(err, unix.ENODEV) || errors.Is(err, unix.ENXIO):
+		return &capture.NoSuchInterfaceError{Name: r.tap.Interface.Name}
+	case err != nil:
+		return fmt.Errorf("interface %s cannot be captured: %w", r.tap.Interface.Name, err)
+	case r.group != 0:
+		return r.share()
+	}
+	return nil
+}
+
+// share makes a ring one of its group, over which the kernel spreads the packets: each CPU
+// fills its own, so that none waits for another's, and the next one when it is full. See
+// packet(7), PACKET_FANOUT.
+func (r *ring) share() error {
+	how := int(r.group) | (unix.PACKET_FANOUT_CPU|unix.PACKET_FANOUT_FLAG_ROLLOVER)<<16
+	if err := unix.SetsockoptInt(r.fd, unix.SOL_PACKET, unix.PACKET_FANOUT, how); err != nil {
+		return fmt.Errorf("the packets of interface %s cannot be spread over several rings: %w", r.tap.Interface.Name, err)
+	}
+	return attach(r.fd, program(r.tap))
+}
