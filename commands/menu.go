@@ -42,7 +42,8 @@ type noArgs struct{}
 // Tree is the top menu.
 func Tree(s Services, v Version) *menu.Menu {
 	return &menu.Menu{
-		Help: "The appliance's commands.",
+		Help:   "The appliance's commands.",
+		Others: otherWords,
 		Items: []menu.Item{
 			packetcapture(s),
 			filterMenu(s),

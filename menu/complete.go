@@ -18,19 +18,37 @@ type Candidate struct {
 type Completion struct {
 	Start      int         `json:"start"` // byte offset in the line of the word that candidates replace
 	Candidates []Candidate `json:"candidates"`
-	Value      *Candidate  `json:"value,omitempty"` // a value may stand here that is none of the candidates: what stands for it, and its help
+	Remark     string      `json:"remark,omitempty"` // where there are none: what another system's words are here, in lines
+	Value      *Candidate  `json:"value,omitempty"`  // a value may stand here that is none of the candidates: what stands for it, and its help
 }
 
 // Complete lists what may stand at the end of the line (the part left of the cursor), typed in the menu at the path `at`, for
 // somebody who may use what allowed says.
 func (m *Menu) Complete(ctx context.Context, caller Caller, at []string, line string, allowed func(Role) bool) Completion {
+	c := m.candidates(ctx, caller, at, line, allowed)
+	if len(c.Candidates) > 0 || c.Value != nil {
+		return c
+	}
+	words, partial, _, quoted, err := unfinished(line[lastCommand(line):])
+	if err != nil || quoted {
+		return c
+	}
+	var texts []string
+	for _, w := range words {
+		texts = append(texts, w.Text)
+	}
+	c.Remark = m.remark(at, texts, partial)
+	return c
+}
+
+func (m *Menu) candidates(ctx context.Context, caller Caller, at []string, line string, allowed func(Role) bool) Completion {
 	empty := Completion{Start: len(line), Candidates: []Candidate{}}
 	here, ok := m.Find(at).(*Menu)
 	if !ok {
 		return empty
 	}
 	if i := lastCommand(line); i > 0 {
-		c := m.Complete(ctx, caller, at, line[i:], allowed)
+		c := m.candidates(ctx, caller, at, line[i:], allowed)
 		c.Start += i
 		return c
 	}

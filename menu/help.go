@@ -9,6 +9,9 @@ import (
 func (m *Menu) HelpText(path []string, allowed func(Role) bool) (string, error) {
 	item := m.Find(path)
 	if item == nil {
+		if o, n := m.otherWords(path); o != nil {
+			return "", notHere(path[:n], o.sentence(true))
+		}
 		return "", Errorf(Usage, "There is no command %q", printable(strings.Join(path, " "))).WithHint("Type help to see all")
 	}
 	var b strings.Builder

@@ -32,6 +32,9 @@ func (m *Menu) Parse(at []string, line string, abbreviate bool, usable func(Item
 	var calls []Call
 	for _, words := range commands {
 		call, err := start.parse(m, at, words, abbreviate, usable)
+		if err != nil {
+			err = m.elsewhere(at, words, err)
+		}
 		var wrong *Error
 		if len(commands) > 1 && errors.As(err, &wrong) {
 			return nil, wrong.nothingRun()

@@ -21,6 +21,8 @@ type Menu struct {
 	Choice string
 	// Items in the order of the screen.
 	Items []Item
+	// Others are words of other systems. Those of the top menu count.
+	Others []OtherWords
 }
 
 // An Item is a *Menu or a *Command.

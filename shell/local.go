@@ -87,6 +87,9 @@ func (s *shell) complete(ctx context.Context, text string, cursor int) []term.Su
 		return nil
 	}
 	found.Candidates = s.withLocal(found, text[:cursor])
+	if len(found.Candidates) == 0 && found.Remark != "" {
+		return []term.Suggestion{{Help: s.fitted(found.Remark)}}
+	}
 	return suggestions(found, text[:cursor])
 }
 
@@ -115,6 +118,9 @@ func (s *shell) explain(ctx context.Context, text string, cursor int) string {
 	candidates := s.withLocal(found, text[:cursor])
 	if found.Value != nil {
 		candidates = append([]menu.Candidate{*found.Value}, candidates...)
+	}
+	if len(candidates) == 0 && found.Remark != "" {
+		return s.fitted(found.Remark)
 	}
 	if len(candidates) == 0 {
 		var wrong *menu.Error

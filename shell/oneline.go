@@ -139,6 +139,10 @@ func followsLine(ctx context.Context, client *api.Client, line string, out, errs
 		io.WriteString(out, columns(found.Candidates))
 		return exitOK
 	}
+	if found.Remark != "" {
+		io.WriteString(out, found.Remark)
+		return exitOK
+	}
 	if _, wrong := client.Parse(ctx, api.LineRequest{Line: line}); wrong != nil {
 		return fail(errs, wrong)
 	}

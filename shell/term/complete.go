@@ -21,6 +21,10 @@ func (e *editor) complete(b *prompt.Buffer) {
 		e.screen.bell()
 		return
 	}
+	if len(found) == 1 && found[0].Text == "" {
+		e.screen.above(found[0].Help)
+		return
+	}
 	typed := before[WordStart(before):]
 	word := agreed(found)
 	if len(found) == 1 && !strings.HasPrefix(d.TextAfterCursor(), " ") {

@@ -28,7 +28,7 @@ type Line struct {
 	Idle time.Duration
 }
 
-// Suggestion is a word that may stand at the cursor.
+// Suggestion is a word that may stand at the cursor. A single one without Text is a remark: its Help is shown, where nothing may stand.
 type Suggestion struct{ Text, Help string }
 
 const historyLimit = 1000

@@ -1,0 +1,124 @@
+package menu
+
+import (
+	"fmt"
+	"strings"
+)
+
+// OtherWords is what people of other systems type, and what does that here. It is looked at only for a line that is not understood, so it
+// can take nothing from the tree.
+type OtherWords struct {
+	// Lines are the other systems' lines, or their beginnings. A bar stands behind what of a word may not be left out, as in "sh|ow ver|sion";
+	// a word such as "-a" stands for flags that this letter is among.
+	Lines []string
+	// Here are lines that do it, the likeliest first. May be empty.
+	Here []string
+	// Note is one more sentence without its full stop, or the only one.
+	Note string
+}
+
+// sentence tells somebody in a menu, or at the top, what to write instead.
+func (o OtherWords) sentence(atTop bool) string {
+	if len(o.Here) == 0 {
+		return o.Note
+	}
+	text := "Here it is: " + or(o.Here)
+	if !atTop {
+		text = "At the top prompt it is: " + or(o.Here)
+	}
+	if o.Note != "" {
+		text += ". " + o.Note
+	}
+	return text
+}
+
+// otherWords finds what the words of a line are elsewhere: the entry of which most words are there. n is how many.
+func (m *Menu) otherWords(words []string) (found *OtherWords, n int) {
+	for i := range m.Others {
+		for _, line := range m.Others[i].Lines {
+			pattern := strings.Fields(line)
+			if len(pattern) > n && len(pattern) <= len(words) && matchesAll(pattern, words[:len(pattern)]) {
+				found, n = &m.Others[i], len(pattern)
+			}
+		}
+	}
+	return found, n
+}
+
+func matchesAll(pattern, words []string) bool {
+	for i, p := range pattern {
+		if !matchesWord(p, words[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func matchesWord(pattern, word string) bool {
+	word = strings.ToLower(word)
+	if len(pattern) == 2 && pattern[0] == '-' {
+		return len(word) > 1 && word[0] == '-' && word[1] != '-' && strings.Contains(word[1:], pattern[1:])
+	}
+	least, rest, _ := strings.Cut(pattern, "|")
+	return strings.HasPrefix(word, least) && strings.HasPrefix(least+rest, word)
+}
+
+// elsewhere turns the refusal of a line into what the line is here, if it is known from another system.
+func (m *Menu) elsewhere(at []string, words []Word, refusal error) error {
+	texts := make([]string, len(words))
+	for i, w := range words {
+		texts[i] = w.Text
+		if !w.Quoted && strings.HasPrefix(w.Text, "|") {
+			if i > 0 {
+				if o, n := m.otherWords(texts[:i]); o != nil {
+					return notHere(texts[:n], o.sentence(len(at) == 0))
+				}
+			}
+			return Errorf(Usage, "A line has no pipe (|) here").
+				WithHint("At a terminal / searches in long output; elsewhere: ssh HOST 'LINE' | grep TEXT")
+		}
+	}
+	if o, n := m.otherWords(texts); o != nil {
+		return notHere(texts[:n], o.sentence(len(at) == 0))
+	}
+	if whole := append(append([]string(nil), at...), texts...); len(at) > 0 {
+		if o, n := m.otherWords(whole); o != nil && n > len(at) {
+			return notHere(whole[len(at):n], o.sentence(false))
+		}
+	}
+	return refusal
+}
+
+func notHere(words []string, sentence string) error {
+	return Errorf(Usage, "%q is not known here", printable(strings.Join(words, " "))).WithHint("%s", sentence)
+}
+
+// maxRemarks is how many lines of other systems are told apart for who completes one.
+const maxRemarks = 5
+
+// remark says of a line being typed, of which nothing here can come, what lines of other systems it may be the beginning of.
+func (m *Menu) remark(at []string, words []string, partial string) string {
+	if o, _ := m.otherWords(words); o != nil && partial == "" {
+		return o.sentence(len(at) == 0) + ".\n"
+	}
+	var b strings.Builder
+	remarks := 0
+	for _, o := range m.Others {
+		for _, line := range o.Lines {
+			pattern := strings.Fields(line)
+			if len(pattern) <= len(words) || !matchesAll(pattern[:len(words)], words) {
+				continue
+			}
+			next := strings.ReplaceAll(pattern[len(words)], "|", "")
+			if partial == "" || !strings.HasPrefix(next, strings.ToLower(partial)) {
+				continue
+			}
+			if remarks++; remarks > maxRemarks {
+				return ""
+			}
+			fmt.Fprintf(&b, "%s: %s.\n", strings.ReplaceAll(line, "|", ""), lowerFirst(o.sentence(len(at) == 0)))
+			break
+		}
+	}
+	return b.String()
+}
