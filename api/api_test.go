@@ -35,6 +35,8 @@ type desk struct {
 	events  []access.Event
 	running []string
 	began   chan string // the path of each command that begins to wait
+
+	whenRunning func() // called with mu held when something begins to run
 }
 
 func newDesk(t testing.TB) *desk {
@@ -112,6 +114,9 @@ func (d *desk) Current(session string) (menu.Caller, error) {
 func (d *desk) Running(_, path string) func() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.whenRunning != nil {
+		d.whenRunning()
+	}
 	d.running = append(d.running, path)
 	return func() {
 		d.mu.Lock()
@@ -145,8 +150,8 @@ func (d *desk) StatFile(name string) (access.File, error) {
 	return access.File{Name: name, Bytes: info.Size(), Modified: info.ModTime(), Payload: name == "a.pcap"}, nil
 }
 func (d *desk) OpenFile(name string) (*os.File, error) { return os.Open(filepath.Join(d.dir, name)) }
-func (d *desk) HoldsPayload(name string) (payload, known bool) {
-	return name == "a.pcap", name == "a.pcap" || name == "b.pcap"
+func (d *desk) Packets(name string) (access.File, bool) {
+	return access.File{Name: name, Payload: name == "a.pcap"}, name == "a.pcap" || name == "b.pcap"
 }
 
 func (d *desk) RemoveFile(_ menu.Caller, name string) error {

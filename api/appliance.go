@@ -77,7 +77,7 @@ type Files interface {
 	OpenFile(name string) (*os.File, error)
 	RemoveFile(caller menu.Caller, name string) error
 
-	// HoldsPayload says of a capture or a file by its name whether it holds more than packet headers; known is false if there is
-	// neither.
-	HoldsPayload(name string) (payload, known bool)
+	// Packets is what a name of a capture or of a file stands for, as a file that would have to be read: with what it holds and
+	// who may read it. known is false if there is neither.
+	Packets(name string) (f access.File, known bool)
 }

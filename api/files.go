@@ -74,11 +74,11 @@ func (s *Server) mayRead(caller menu.Caller, name string) (access.File, error) {
 // mayReadPackets says whether the caller may read the packets of a capture, running or ended, or of a file. A name of nothing is for
 // the command to complain about.
 func (s *Server) mayReadPackets(caller menu.Caller, name string) error {
-	payload, known := s.appliance.HoldsPayload(name)
+	f, known := s.appliance.Packets(name)
 	if !known {
 		return nil
 	}
-	return permitFile(caller, roleReadFile, access.File{Payload: payload})
+	return permitFile(caller, roleReadFile, f)
 }
 
 // remove deletes a file and audits it.
@@ -106,6 +106,11 @@ func (s *Server) listFiles(w http.ResponseWriter, r *http.Request, caller menu.C
 }
 
 func (s *Server) readFile(w http.ResponseWriter, r *http.Request, caller menu.Caller) error {
+	caller, done, err := s.uses(caller, "download "+cut(r.PathValue("name")))
+	defer done()
+	if err != nil {
+		return err
+	}
 	info, err := s.mayRead(caller, r.PathValue("name"))
 	if err != nil {
 		return err

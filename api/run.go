@@ -108,6 +108,14 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request, caller menu.Caller)
 	}
 	event := access.Event{Act: access.ActCommand, User: caller.User, Role: caller.Role, Source: caller.Source, Session: caller.Session,
 		Path: strings.Join(path, " ")}
+	if err == nil {
+		now, done, changed := s.uses(caller, event.Path)
+		defer done()
+		if err = changed; err == nil {
+			caller, event.Role = now, now.Role
+			_, _, err = s.command(r, caller)
+		}
+	}
 	defer func() {
 		// Rounded up: a line of the audit log without seconds is of something that takes no time.
 		event.Seconds = (time.Since(began) + time.Millisecond - 1).Truncate(time.Millisecond).Seconds()
@@ -139,16 +147,11 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request, caller menu.Caller)
 
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
-	id := rand.Text()
-	s.mu.Lock()
-	s.runs[id] = &run{session: caller.Session, cancel: cancel}
-	s.mu.Unlock()
-	defer func() {
-		s.mu.Lock()
-		delete(s.runs, id)
-		s.mu.Unlock()
-	}()
-	defer s.appliance.Running(caller.Session, event.Path)()
+	id, err := s.begin(&run{session: caller.Session, cancel: cancel})
+	if err != nil {
+		return fail(err)
+	}
+	defer s.end(id)
 	// A command that hangs, or that the appliance's end cuts off, never comes to the line of its end.
 	begun := event
 	begun.Result = ResultRunning
@@ -173,6 +176,30 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request, caller menu.Caller)
 		event.Result = "ok"
 	}
 	return out.finish(err)
+}
+
+// begin names a run, for its interrupt.
+func (s *Server) begin(one *run) (id string, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	own := 0
+	for _, other := range s.runs {
+		if other.session == one.session {
+			own++
+		}
+	}
+	if own >= maxRuns {
+		return "", menu.Errorf(menu.State, "%d commands run in this session, which is the most", own).WithHint("Wait for one of them, or interrupt it")
+	}
+	id = rand.Text()
+	s.runs[id] = one
+	return id, nil
+}
+
+func (s *Server) end(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.runs, id)
 }
 
 // interrupt asks one of the caller's own runs to end.

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -16,8 +18,18 @@ import (
 	"diagsh/menu"
 )
 
-// maxBody bounds a request's body: the longest line (64 KiB) as JSON, with room.
-const maxBody = 1 << 20
+// maxBody bounds a request's body in bytes: the longest line (64 KiB) as JSON, with room. bodyTime is how long it may take to come.
+const (
+	maxBody  = 1 << 20
+	bodyTime = 10 * time.Second
+)
+
+// What one session may have at a time: commands that run, and requests of any kind on one connection of HTTP/2. The menus need two or
+// three; there is always room for the interrupt of a command that runs.
+const (
+	maxRuns     = 12
+	maxRequests = 16
+)
 
 // A Server is the appliance's side of the boundary.
 type Server struct {
@@ -31,12 +43,12 @@ type Server struct {
 	mu   sync.Mutex
 	runs map[string]*run // commands that run now, by identifier
 
-	longRun time.Duration // as the constant, but in tests
+	bodyTime, longRun time.Duration // as the constants, but in tests
 }
 
 // NewServer makes the boundary around an appliance and its tree of commands.
 func NewServer(appliance Appliance, tree *menu.Menu, log *slog.Logger) *Server {
-	s := &Server{appliance: appliance, tree: tree, log: log, handoff: newHandoff(), runs: map[string]*run{}, longRun: longRun}
+	s := &Server{appliance: appliance, tree: tree, log: log, handoff: newHandoff(), runs: map[string]*run{}, bodyTime: bodyTime, longRun: longRun}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/session", s.with(s.session))
 	mux.HandleFunc("GET /v1/hostname", s.with(s.hostname))
@@ -65,6 +77,7 @@ func NewServer(appliance Appliance, tree *menu.Menu, log *slog.Logger) *Server {
 	s.http = &http.Server{
 		Handler:           mux,
 		Protocols:         protocols,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxRequests},
 		ReadHeaderTimeout: 10 * time.Second,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
@@ -94,13 +107,17 @@ func (s *Server) Close() error { return s.http.Close() }
 
 type identityKey struct{}
 
-// with looks up who calls, as of now, and turns a handler's error into the answer.
+// with takes the whole request, then looks up who calls, and turns a handler's error into the answer. In this order, since whoever
+// sends a body decides when it comes: a request that was begun before rights were taken away must not have them.
 func (s *Server) with(h func(http.ResponseWriter, *http.Request, menu.Caller) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		defer s.logPanic(r.URL.Path)
-		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 		session, _ := r.Context().Value(identityKey{}).(string)
-		caller, err := s.appliance.Current(session)
+		err := s.takeBody(w, r)
+		var caller menu.Caller
+		if err == nil {
+			caller, err = s.appliance.Current(session)
+		}
 		if err == nil {
 			s.appliance.Alive(session)
 			err = h(w, r, caller)
@@ -109,6 +126,36 @@ func (s *Server) with(h func(http.ResponseWriter, *http.Request, menu.Caller) er
 			writeError(w, s.asError(r.URL.Path, err))
 		}
 	}
+}
+
+// takeBody reads a request's body into memory.
+func (s *Server) takeBody(w http.ResponseWriter, r *http.Request) error {
+	if r.Body == nil || r.Body == http.NoBody {
+		return nil
+	}
+	control := http.NewResponseController(w)
+	control.SetReadDeadline(time.Now().Add(s.bodyTime))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	var tooLong *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLong):
+		return menu.Errorf(menu.Usage, "The request's body is larger than %s", menu.Size(maxBody))
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return menu.Errorf(menu.Usage, "The request's body did not come within %s", menu.FormatDuration(s.bodyTime))
+	case err != nil:
+		return menu.Errorf(menu.Usage, "The request's body ends too early")
+	}
+	control.SetReadDeadline(time.Time{}) // not before: of a body that is refused, package http reads the rest
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	return nil
+}
+
+// uses notes that the caller's session is in the middle of something, until done is called, and says who the caller is as of then. Whoever
+// takes rights away ends the sessions that are (Logins.Running), so between the two no change is missed.
+func (s *Server) uses(caller menu.Caller, path string) (now menu.Caller, done func(), err error) {
+	done = s.appliance.Running(caller.Session, path)
+	now, err = s.appliance.Current(caller.Session)
+	return now, done, err
 }
 
 // logPanic makes a panic of a handler a line in the log, with the place, and lets it go on to break this one connection. The HTTP

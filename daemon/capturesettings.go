@@ -28,8 +28,14 @@ func (d *Daemon) CaptureSettings() capture.Settings {
 }
 
 // SetCaptureSettings changes it, for captures to come.
-func (d *Daemon) SetCaptureSettings(_ menu.Caller, s capture.Settings) error {
+func (d *Daemon) SetCaptureSettings(caller menu.Caller, s capture.Settings) error {
 	spec := specOfSettings(s)
+	// Others capture with it, whose counts everybody sees. A filter that stays is not the caller's.
+	if s.Filter != d.CaptureSettings().Filter {
+		if err := permitFilter(caller, s.Filter); err != nil {
+			return err
+		}
+	}
 	if spec.Limits.SizeBytes == 0 {
 		spec.Limits.SizeBytes = d.config.Captures.SizeBytes
 	}

@@ -21,6 +21,9 @@ func (d *Daemon) StartCapture(caller menu.Caller, request capture.Request) (capt
 	if err != nil {
 		return capture.Status{}, err
 	}
+	if err := permitFilter(caller, spec.Filter); err != nil {
+		return capture.Status{}, err
+	}
 	spec.HeadersOnly = spec.HeadersOnly || !caller.Payload
 	interfaces, err := resolve(spec.Interfaces)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"diagsh/access"
 	"diagsh/capture"
 	"diagsh/capture/afpacket"
 	"diagsh/capture/filter"
@@ -35,6 +36,9 @@ func (d *Daemon) OpenLive(ctx context.Context, caller menu.Caller, request captu
 	spec, management, err := d.specOf(request)
 	if err != nil {
 		return nil, capture.FileHeader{}, err
+	}
+	if err := permitFilter(caller, spec.Filter); err != nil {
+		return fail(err)
 	}
 	interfaces, err := resolve(spec.Interfaces)
 	if err != nil {
@@ -118,18 +122,18 @@ func (d *Daemon) WatchCapture(name string) (capture.Source, func() []capture.Int
 	return job.Watch(), job.Interfaces, nil
 }
 
-// HoldsPayload implements api.Files.
-func (d *Daemon) HoldsPayload(name string) (payload, known bool) {
+// Packets implements api.Files.
+func (d *Daemon) Packets(name string) (f access.File, known bool) {
 	if f, err := d.StatFile(name); err == nil {
-		return f.Payload, true
+		return f, true
 	}
 	c := d.captures
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if r, ok := c.find(name); ok {
-		return r.Payload, true
+		return access.File{Name: name, Payload: r.Payload}, true
 	}
-	return true, false
+	return access.File{}, false
 }
 
 // PacketFiles finds the files of packets that a name stands for: a file of the diagnostic directory, or the files of a capture, with

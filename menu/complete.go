@@ -44,7 +44,7 @@ func (m *Menu) Complete(ctx context.Context, caller Caller, at []string, line st
 func (m *Menu) candidates(ctx context.Context, caller Caller, at []string, line string, allowed func(Role) bool) Completion {
 	empty := Completion{Start: len(line), Candidates: []Candidate{}}
 	here, ok := m.Find(at).(*Menu)
-	if !ok {
+	if !ok || len(line) > maxLine {
 		return empty
 	}
 	if i := lastCommand(line); i > 0 {
@@ -172,6 +172,9 @@ func (c *Command) keywords(given Arguments, partial string, found *Completion) {
 // values lists the choices of one parameter. In a comma list the last member is completed.
 func (c *Command) values(ctx context.Context, caller Caller, args reflect.Value, p *Param, partial string, quoted bool, found *Completion) {
 	if p.Assisted && c.assist != nil {
+		if len(partial) > maxAssisted {
+			return
+		}
 		s := c.assist(ctx, caller, args, p.Name, partial)
 		found.Start += s.Start
 		found.Candidates = append(found.Candidates, s.Candidates...)
@@ -282,11 +285,15 @@ func endsInSpace(text string) bool {
 	return unicode.IsSpace(r)
 }
 
+// maxAssisted bounds a text in bytes that has a language of its own and is to be completed. To find what may follow, all before it is
+// looked at once for each word of the language, which takes some milliseconds for so much.
+const maxAssisted = 4 << 10
+
 // Assist is what may stand at the end of the text begun for one argument, given those before it.
 func (c *Command) Assist(ctx context.Context, caller Caller, given Arguments, name, text string) Completion {
 	empty := Completion{Start: len(text), Candidates: []Candidate{}}
 	p := c.param(name)
-	if p == nil || !p.Assisted || c.assist == nil {
+	if p == nil || !p.Assisted || c.assist == nil || len(text) > maxAssisted {
 		return empty
 	}
 	args := reflect.New(c.argType).Elem()
