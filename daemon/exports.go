@@ -38,6 +38,8 @@ type exports struct {
 	queue   []*capture.Export
 	resting map[string]time.Time // until when targets are left alone that could not be reached
 	ending  *capture.Export      // is over, which the disk does not know yet
+	sending string               // the target that a file is being copied to
+	giveUp  context.CancelFunc   // ends that copy
 }
 
 // A storedTarget is a target with its secret.
@@ -191,17 +193,27 @@ func (x *exports) removeTarget(name string) bool {
 	return len(x.targets) < before
 }
 
-// DeleteTarget forgets a target. Copies to it that wait fail.
+// DeleteTarget forgets a target. Copies to it that wait, or are under way, fail.
 func (d *Daemon) DeleteTarget(_ menu.Caller, name string) error {
 	if !d.exports.removeTarget(name) {
 		return d.noSuchTarget(name)
 	}
+	d.exports.giveUpOn(name)
 	if err := d.exports.keepTargets(); err != nil {
 		return d.plain("keep the targets", err)
 	}
 	d.captures.forgetTarget(name)
 	d.exports.hurry() // what waited for it has nothing to wait for
 	return nil
+}
+
+// giveUpOn ends the copy that is under way if it is to that target.
+func (x *exports) giveUpOn(target string) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.giveUp != nil && x.sending == target {
+		x.giveUp()
+	}
 }
 
 // hurry makes every copy try at once.
@@ -444,8 +456,19 @@ func (d *Daemon) runExports(ctx context.Context) {
 			timer.Stop()
 			continue
 		}
-		d.export(ctx, e)
+		copying, giveUp := context.WithCancel(ctx)
+		d.exports.copies(e.Target, giveUp)
+		d.export(copying, e)
+		d.exports.copies("", nil)
+		giveUp()
 	}
+}
+
+// copies notes which target a file is being copied to, and how that is ended.
+func (x *exports) copies(target string, giveUp context.CancelFunc) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.sending, x.giveUp = target, giveUp
 }
 
 // due takes the copy whose turn it is; without one, wait is how long until there may be.
@@ -471,7 +494,7 @@ func (x *exports) due(now time.Time) (_ *capture.Export, wait time.Duration) {
 func (d *Daemon) export(ctx context.Context, e *capture.Export) {
 	err := d.send(ctx, e)
 	if ctx.Err() != nil {
-		return // it goes on after the next start
+		return // it goes on after the next start, or its target was taken away
 	}
 	x := d.exports
 	var gone *menu.Error
