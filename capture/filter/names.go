@@ -60,10 +60,24 @@ type systemNames struct {
 	services, protocols, networks, ethers sync.Once
 }
 
+// resolver leaves nothing behind when a context ends: that of package net goes on waiting for a silent name server (exchange in
+// net/dnsclient_unix.go, Go 1.26, heeds a context's deadline and not its end).
+var resolver = &net.Resolver{
+	PreferGo: true,
+	Dial: func(ctx context.Context, network, server string) (net.Conn, error) {
+		var d net.Dialer
+		conn, err := d.DialContext(ctx, network, server)
+		if err == nil {
+			context.AfterFunc(ctx, func() { conn.Close() })
+		}
+		return conn, err
+	},
+}
+
 func (s *systemNames) Hosts(ctx context.Context, name string) ([]netip.Addr, error) {
 	ctx, cancel := context.WithTimeout(ctx, resolveTimeout)
 	defer cancel()
-	addresses, err := net.DefaultResolver.LookupNetIP(ctx, "ip", name)
+	addresses, err := resolver.LookupNetIP(ctx, "ip", name)
 	if err != nil {
 		return nil, err
 	}
