@@ -196,7 +196,6 @@ type endsBench struct {
 	t      *testing.T
 	daemon *daemon.Daemon
 	socket string
-	before remains
 }
 
 func walkEnds(t *testing.T) {
@@ -214,7 +213,7 @@ func walkEnds(t *testing.T) {
 	}
 	known := map[string]bool{}
 	for _, r := range runnables {
-		b.run(r.line+"?") // whatever is made once, such as a name resolver, is made now
+		b.run(r.line + "?") // whatever is made once, such as a name resolver, is made now
 	}
 	for _, r := range runnables {
 		for _, way := range []string{"by itself", "interrupted", "without its caller"} {

@@ -2,8 +2,18 @@
 # Installs the Debian packages that the tests run as real clients and peers. Where it may not, it names them and fails.
 set -eu
 
-# Another apt may be at work, such as a machine's first update of itself.
-apt() { apt-get -o DPkg::Lock::Timeout=300 "$@"; }
+# Another apt may be at work, such as a machine's first update of itself. apt-get waits for one of its three locks only.
+apt() {
+    tries=150
+    until said=$(apt-get -o DPkg::Lock::Timeout=300 "$@" 2>&1); do
+        case $said in *"Could not get lock"* | *"Unable to lock"*) tries=$((tries - 1)) ;; *) tries=0 ;; esac
+        if [ $tries = 0 ]; then
+            echo "$said" >&2
+            return 1
+        fi
+        sleep 2
+    done
+}
 
 need() { command -v "$1" >/dev/null 2>&1 || missing="$missing $2"; }
 
@@ -52,16 +62,16 @@ unpack_mail() {
 }
 
 if [ -z "$missing" ] && [ -z "$unpack" ]; then exit 0; fi
-if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
-    export DEBIAN_FRONTEND=noninteractive
-    apt update -qq
-    if [ -n "$missing" ]; then
-        echo "Installing what the tests need:$missing"
-        # shellcheck disable=SC2086
-        apt install -y -qq --no-install-recommends $missing >/dev/null
-    fi
-    unpack_mail
-else
+if [ "$(id -u)" != 0 ] && sudo -n true 2>/dev/null; then exec sudo -n sh "$0"; fi
+if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
     echo "The tests need these Debian packages; install them as root: apt-get install$missing${unpack:+; unpacked in $mail:$unpack}" >&2
     exit 1
 fi
+export DEBIAN_FRONTEND=noninteractive
+apt update -qq
+if [ -n "$missing" ]; then
+    echo "Installing what the tests need:$missing"
+    # shellcheck disable=SC2086
+    apt install -y -qq --no-install-recommends $missing
+fi
+unpack_mail

@@ -24,6 +24,10 @@ func Binary(t testing.TB) string {
 
 var built = sync.OnceValues(func() (string, error) {
 	if path := os.Getenv(binaryEnv); path != "" {
+		// go test keeps a result until a file changes that the test looked at.
+		if _, err := os.Stat(path); err != nil {
+			return "", err
+		}
 		return filepath.Abs(path)
 	}
 	if err := lookAtSources(); err != nil {
