@@ -187,11 +187,16 @@ func start(c Config) (*Job, error) {
 	return j, nil
 }
 
-// goOn takes over what a capture was before.
+// goOn takes over what a capture was before. Its limits of time and packets go on too, unless
+// before has no StartTime: then somebody started it anew, and they count from now.
 func (j *Job) goOn(before Status) {
 	s := &j.status
-	j.start = before.StartTime
 	j.packets = int64(before.PacketsWritten)
+	if anew := before.StartTime.IsZero(); !anew {
+		j.start = before.StartTime
+	} else if last := len(before.Files) - 1; last >= 0 {
+		j.packets = before.Files[last].Packets // which append takes off
+	}
 	j.closed = before.BytesWritten
 	s.Files = slices.Clone(before.Files)
 	s.PacketsReceived, s.PacketsDropped = before.PacketsReceived, before.PacketsDropped

@@ -247,6 +247,33 @@ func TestAppendingToACapture(t *testing.T) {
 	}
 }
 
+// A limit of a start that appends is of that start: neither the time since the first one counts, nor do the packets of before.
+func TestLimitsOfAnAppendedCaptureAreItsOwn(t *testing.T) {
+	b := newCaptureBed(t, Options{Dir: prepare(t)})
+	request := capture.Request{Name: "mail", Interfaces: []string{"right"}, Mode: capture.Append, Limits: capture.Limits{DurationSeconds: 3600}}
+	first := b.mustStart(request)
+	send(t, b.ns, testPacket, 5)
+	if _, err := b.d.StopCapture(adminCaller, "mail"); err != nil {
+		t.Fatal(err)
+	}
+	r, _ := b.d.captures.find("mail")
+	r.Status.StartTime = first.StartTime.Add(-2 * time.Hour) // it is long ago
+	again := time.Now()
+	request.Limits.Packets = 5
+	if s := b.mustStart(request); s.State != capture.Running || s.StartTime.Before(again) {
+		t.Fatalf("it began as %+v", s)
+	}
+	send(t, b.ns, testPacket, 20)
+	until(t, "it ends", func() bool { s, _ := b.d.Capture("mail"); return s.State != capture.Running })
+	s, err := b.d.Capture("mail")
+	if err != nil || s.StopReason != capture.PacketCountReached || s.PacketsWritten != 10 || len(s.Files) != 1 {
+		t.Fatalf("it ended as %+v, %v", s, err)
+	}
+	if n, _ := packetsOf(t, b.d, s.Files[0].Name); n != 10 {
+		t.Errorf("the file has %d packets", n)
+	}
+}
+
 // A pcap file has no place for a comment or a case number. One that is given for it is refused; one of the settings is said not to be
 // in the file.
 func TestCommentsThatPcapHasNoPlaceFor(t *testing.T) {

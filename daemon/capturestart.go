@@ -149,7 +149,9 @@ func (d *Daemon) appendCapture(request capture.Request, spec capture.Spec, manag
 	if err != nil {
 		return capture.Status{}, d.captureError("start the capture", err)
 	}
-	job, err := d.launch(r, interfaces, f, &before)
+	anew := before
+	anew.StartTime = time.Time{} // its duration is of this start, and not of the first
+	job, err := d.launch(r, interfaces, f, &anew)
 	if err != nil {
 		d.captures.notBegun(r, before)
 		d.tasks.Done()
