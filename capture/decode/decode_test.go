@@ -255,7 +255,7 @@ func FuzzDecode(f *testing.F) {
 	for _, data := range packets(f) {
 		f.Add(uint16(1), data)
 	}
-	for _, name := range []string{"en10mb", "raw", "sll", "sll2", "null", "ppp", "loop"} {
+	for _, name := range []string{"en10mb", "raw", "sll", "sll2", "null", "ppp", "loop", "ieee802_11", "radiotap"} {
 		in, err := os.Open(filepath.Join("..", "filter", "testdata", "corpus", "packets", name+".pcap"))
 		if err != nil {
 			f.Fatal(err)

@@ -64,7 +64,9 @@ func (f *lister) value(name string, v reflect.Value, depth int) {
 		f.add(name, x.String())
 		return
 	case []byte:
-		f.add(name, byteText(x))
+		if len(x) > 0 {
+			f.add(name, byteText(x))
+		}
 		return
 	case layers.EthernetType, layers.PPPType:
 		// These have names if gopacket knows them; Trim may have taken the word that says that it does not.
@@ -100,7 +102,7 @@ func (f *lister) value(name string, v reflect.Value, depth int) {
 			f.value(fmt.Sprintf("%s[%d]", name, i), v.Index(i), depth+1)
 		}
 		if v.Len() > maxItems {
-			f.add(name, fmt.Sprintf("and %d more", v.Len()-maxItems))
+			f.add(name, "and more")
 		}
 	}
 }

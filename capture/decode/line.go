@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -15,96 +16,255 @@ import (
 // describe says what stands in the line of a packet. Of packets in packets it is the
 // innermost.
 func (d *Packet) describe(s *stack) {
-	var inside int // bytes behind the headers of IP, on the wire
 	d.Info = "length " + strconv.Itoa(d.Length)
-	for _, l := range s.layers {
+	for n, l := range s.layers {
+		length := s.lengths[n]
 		switch l := l.(type) {
 		case *layers.Ethernet:
 			d.Protocol, d.family = "Ethernet", ""
-			d.Source, d.Destination = l.SrcMAC.String(), l.DstMAC.String()
-			d.Info = fmt.Sprintf("ethertype %s (0x%04x), length %d", clean(l.EthernetType.String()), uint16(l.EthernetType), d.Length)
+			d.Source, d.Destination, d.SourcePort, d.DestinationPort, d.ported = l.SrcMAC.String(), l.DstMAC.String(), 0, 0, false
+			d.Info = fmt.Sprintf("ethertype %s (0x%04x), length %d", ethertype(l.EthernetType), uint16(l.EthernetType), length)
 		case *layers.Dot1Q:
 			d.Protocol = "802.1Q"
-			d.Info = fmt.Sprintf("vlan %d, ethertype %s (0x%04x), length %d", l.VLANIdentifier, clean(l.Type.String()), uint16(l.Type), d.Length)
+			d.Info = fmt.Sprintf("vlan %d, ethertype %s (0x%04x), length %d", l.VLANIdentifier, ethertype(l.Type), uint16(l.Type), d.Length)
+		case *layers.LinuxSLL:
+			d.Protocol, d.Info = l.LayerType().String(), fmt.Sprintf("ethertype %s (0x%04x), length %d", ethertype(l.EthernetType), uint16(l.EthernetType), length)
+		case *sll2:
+			d.Protocol, d.Info = l.LayerType().String(), fmt.Sprintf("ethertype %s (0x%04x), length %d", ethertype(l.EthernetType), uint16(l.EthernetType), length)
+		case *wlan:
+			d.Protocol, d.Info = "802.11", fmt.Sprintf("802.11 %s, length %d", l.name(), length)
+			d.Source, d.Destination = l.Transmitter.String(), l.Receiver.String()
 		case *layers.ARP:
-			d.arp(l)
-		case *layers.STP:
-			d.Protocol, d.Info = "STP", "length "+strconv.Itoa(d.Length)
+			d.arp(l, length)
 		case *layers.IPv4:
-			d.Protocol, d.family = "IPv4", "IP"
-			d.Source, d.Destination, d.SourcePort, d.DestinationPort = address(l.SrcIP), address(l.DstIP), 0, 0
-			inside = int(l.Length) - int(l.IHL)*4
-			if l.Length == 0 { // what the kernel sends in one piece to cut it later has none
-				inside = d.Length - (d.Captured - len(l.Payload))
+			d.ends("IPv4", "IP", l.SrcIP, l.DstIP)
+			inside := length - int(l.IHL)*4
+			if l.Length != 0 {
+				inside = int(l.Length) - int(l.IHL)*4
 			}
-			d.Info = fmt.Sprintf("%s, length %d", strings.ToLower(l.Protocol.String()), inside)
+			d.Info = fmt.Sprintf("%s, length %d", protocol(l.Protocol), inside)
 			if l.FragOffset != 0 {
-				d.Info = fmt.Sprintf("%s, fragment at %d, length %d", strings.ToLower(l.Protocol.String()), int(l.FragOffset)*8, inside)
+				d.Info = fmt.Sprintf("%s, fragment at %d, length %d", protocol(l.Protocol), int(l.FragOffset)*8, inside)
 			}
 		case *layers.IPv6:
-			d.Protocol, d.family = "IPv6", "IP6"
-			d.Source, d.Destination, d.SourcePort, d.DestinationPort = address(l.SrcIP), address(l.DstIP), 0, 0
-			inside = int(l.Length)
-			if l.Length == 0 {
-				inside = d.Length - (d.Captured - len(l.Payload))
+			d.ends("IPv6", "IP6", l.SrcIP, l.DstIP)
+			inside := int(l.Length)
+			if inside == 0 {
+				inside = s.behind(n)
 			}
-			d.Info = fmt.Sprintf("%s, length %d", strings.ToLower(l.NextHeader.String()), inside)
-		case *layers.IPv6HopByHop, *layers.IPv6Routing, *layers.IPv6Destination, *layers.IPv6Fragment:
-			inside -= len(l.LayerContents())
+			d.Info = fmt.Sprintf("%s, length %d", protocol(l.NextHeader), inside)
+		case *layers.IPv6Fragment:
+			if l.FragmentOffset != 0 {
+				d.Info = fmt.Sprintf("%s, fragment at %d, length %d", protocol(l.NextHeader), int(l.FragmentOffset)*8, s.behind(n))
+			}
+		case *layers.IPv6HopByHop, *layers.IPv6Routing, *layers.IPv6Destination:
 		case *layers.TCP:
+			d.ported = true
 			d.Protocol, d.SourcePort, d.DestinationPort = "TCP", int(l.SrcPort), int(l.DstPort)
-			d.Info = tcp(l, inside-int(l.DataOffset)*4)
+			d.Info = tcp(l, length-int(l.DataOffset)*4, s.cut == layers.LayerTypeTCP)
 		case *layers.UDP:
+			d.ported = true
 			d.Protocol, d.SourcePort, d.DestinationPort = "UDP", int(l.SrcPort), int(l.DstPort)
-			d.Info = fmt.Sprintf("UDP, length %d", max(int(l.Length)-8, 0))
+			inside := int(l.Length) - udpHeader // of all fragments
+			if l.Length == 0 {
+				inside = s.behind(n)
+			}
+			d.Info = fmt.Sprintf("UDP, length %d", inside)
 		case *layers.SCTP:
+			d.ported = true
 			d.Protocol, d.SourcePort, d.DestinationPort = "SCTP", int(l.SrcPort), int(l.DstPort)
-			d.Info = fmt.Sprintf("sctp, tag 0x%08x, length %d", l.VerificationTag, inside-12)
+			d.Info = fmt.Sprintf("sctp, tag 0x%08x, length %d", l.VerificationTag, s.behind(n))
 		case *layers.ICMPv4:
-			d.Protocol, d.Info = "ICMP", icmp4(l, inside)
+			d.Protocol, d.Info = "ICMP", icmp4(l, length)
 		case *layers.ICMPv6:
-			d.Protocol, d.Info = "ICMPv6", fmt.Sprintf("ICMP6, %s, length %d", clean(strings.ToLower(l.TypeCode.String())), inside)
-		case *layers.ICMPv6Echo:
-			d.Info = strings.Replace(d.Info, ", length", fmt.Sprintf(", id %d, seq %d, length", l.Identifier, l.SeqNumber), 1)
-		case *layers.ICMPv6NeighborSolicitation:
-			d.Info = strings.Replace(d.Info, ", length", ", who has "+address(l.TargetAddress)+", length", 1)
-		case *layers.ICMPv6NeighborAdvertisement:
-			d.Info = strings.Replace(d.Info, ", length", ", tgt is "+address(l.TargetAddress)+", length", 1)
+			d.Protocol, d.Info = "ICMPv6", icmp6(l, length)
+		case *layers.ICMPv6Echo, *layers.ICMPv6NeighborSolicitation, *layers.ICMPv6NeighborAdvertisement,
+			*layers.ICMPv6RouterSolicitation, *layers.ICMPv6RouterAdvertisement, *layers.ICMPv6Redirect: // are in ICMPv6's line
 		case *layers.DNS:
-			d.Protocol, d.Info = "DNS", dns(l, len(l.Contents))
+			d.Protocol = "DNS"
+			if text := dns(l, length); n > 0 && s.layers[n-1].LayerType() == layers.LayerTypeTCP {
+				d.Info += " " + dns(l, len(l.Contents))
+			} else {
+				d.Info = text
+			}
 		case *layers.DHCPv4:
-			d.Protocol, d.Info = "DHCP", dhcp(l)
+			d.Protocol, d.Info = "DHCP", dhcp(l, length)
 		case *layers.NTP:
-			d.Protocol, d.Info = "NTP", fmt.Sprintf("NTPv%d, stratum %d, length %d", l.Version, l.Stratum, len(l.Contents))
+			d.Protocol, d.Info = "NTP", fmt.Sprintf("NTPv%d, stratum %d, length %d", l.Version, l.Stratum, length)
 		default:
 			d.Protocol = l.LayerType().String()
-			d.Info = fmt.Sprintf("%s, length %d", d.Protocol, d.Length)
+			d.Info = fmt.Sprintf("%s, length %d", d.Protocol, length)
 		}
 	}
+	d.ending(s)
 	d.Info = cut(d.Info, maxInfo)
+}
+
+// ethertype is the name of what Ethernet carries.
+func ethertype(t layers.EthernetType) string {
+	// Trim may have taken the word that says that there is none.
+	if name := t.String(); name != "" && !strings.HasPrefix(name, "Unknown") {
+		return name
+	}
+	return "Unknown"
+}
+
+// behind is how many bytes on the wire are in a layer.
+func (s *stack) behind(n int) int {
+	if n+1 < len(s.lengths) {
+		return s.lengths[n+1]
+	}
+	return s.wire
+}
+
+// ends takes the addresses of IP, whose ports are not known yet.
+func (d *Packet) ends(protocol, family string, source, destination net.IP) {
+	d.Protocol, d.family = protocol, family
+	d.Source, d.Destination, d.SourcePort, d.DestinationPort, d.ported = address(source), address(destination), 0, 0, false
+}
+
+// cutMark is what tcpdump writes of a header that is not whole.
+func cutMark(kind gopacket.LayerType) string {
+	name, known := map[gopacket.LayerType]string{
+		layers.LayerTypeEthernet: "ether", layers.LayerTypeDot1Q: "vlan", layers.LayerTypeLinuxSLL: "sll", layerSLL2: "sll2", layers.LayerTypeLoopback: "null",
+		layerCiscoHDLC: "chdlc", layers.LayerTypeIPv4: "ip", layers.LayerTypeIPv6: "ip6", layers.LayerTypeIPv6HopByHop: "hbhopt",
+		layers.LayerTypeIPv6Destination: "dstopt", layers.LayerTypeIPv6Routing: "rt6", layers.LayerTypeIPv6Fragment: "frag6",
+		layers.LayerTypeIPSecAH: "ah", layers.LayerTypeIPSecESP: "esp", layers.LayerTypeICMPv4: "icmp", layers.LayerTypeICMPv6: "icmp6",
+		layers.LayerTypeICMPv6Echo: "icmp6", layers.LayerTypeICMPv6NeighborSolicitation: "icmp6", layers.LayerTypeICMPv6NeighborAdvertisement: "icmp6",
+		layers.LayerTypeICMPv6RouterSolicitation: "icmp6", layers.LayerTypeICMPv6RouterAdvertisement: "icmp6", layers.LayerTypeICMPv6Redirect: "icmp6",
+		layers.LayerTypeDNS: "domain", layers.LayerTypeDHCPv4: "bootp", layers.LayerTypeEAPOL: "eap",
+	}[kind]
+	if !known {
+		name = strings.ToLower(kind.String())
+	}
+	return "[|" + name + "]"
+}
+
+// ending says of the header that the packet ends in, or that is wrong, what is known: the ports, if they are there.
+func (d *Packet) ending(s *stack) {
+	kind, mark := s.cut, cutMark(s.cut)
+	switch {
+	case s.bad != 0:
+		kind, mark = s.bad, strings.ToLower(s.bad.String())+" "+clean(s.fault)
+		if s.bad == layers.LayerTypeIPv4 || s.bad == layers.LayerTypeIPv6 {
+			mark = clean(s.fault)
+		}
+	case s.cut == 0, s.kept && s.cut == layers.LayerTypeTCP:
+		return
+	}
+	switch kind {
+	case layers.LayerTypeIPv4, layers.LayerTypeIPv6:
+		if !s.kept {
+			d.ends(kind.String(), map[gopacket.LayerType]string{layers.LayerTypeIPv4: "IP", layers.LayerTypeIPv6: "IP6"}[kind], nil, nil)
+		}
+		d.Info = mark
+	case layers.LayerTypeTCP, layers.LayerTypeUDP, layers.LayerTypeSCTP:
+		d.Protocol, d.Info = kind.String(), mark
+		if len(s.rest) >= 4 {
+			d.ported = true
+			d.SourcePort, d.DestinationPort = int(order.Uint16(s.rest)), int(order.Uint16(s.rest[2:]))
+		}
+		if s.bad == layers.LayerTypeTCP {
+			d.Info = fmt.Sprintf("tcp %d [%s]", s.wire, clean(s.fault))
+			if set := flagsOf(s.rest[13]); s.rest[12]>>4*4 >= tcpHeader {
+				d.Info = fmt.Sprintf("Flags [%s] [%s]", flags(set), clean(s.fault))
+			}
+		}
+		if s.bad == layers.LayerTypeUDP {
+			d.Info = clean(s.fault)
+		}
+	case layers.LayerTypeICMPv6Echo, layers.LayerTypeICMPv6NeighborSolicitation, layers.LayerTypeICMPv6NeighborAdvertisement,
+		layers.LayerTypeICMPv6RouterSolicitation, layers.LayerTypeICMPv6RouterAdvertisement, layers.LayerTypeICMPv6Redirect:
+		// What is missing is not in the line, or icmp6 has said so.
+	case layers.LayerTypeARP:
+		d.Protocol, d.family, d.Info = "ARP", "ARP", mark
+		d.Source, d.Destination = "", ""
+	default:
+		if optional[kind] {
+			switch {
+			case s.bad != 0:
+			case kind == layers.LayerTypeDNS && len(s.rest) >= dnsHeader && s.layers[len(s.layers)-1].LayerType() == layers.LayerTypeUDP:
+				d.Protocol, d.Info = "DNS", cutDNS(s.rest, s.wire)
+			default:
+				d.Info += " " + mark // behind what is known of the datagram
+			}
+			return
+		}
+		d.Protocol, d.Info = kind.String(), mark
+		if kind == layers.LayerTypeICMPv4 {
+			d.Protocol = "ICMP"
+		}
+	}
+}
+
+// protocol is the name of one above IP, or as tcpdump writes its number.
+func protocol(p layers.IPProtocol) string {
+	switch p {
+	case layers.IPProtocolTCP:
+		return "tcp"
+	case layers.IPProtocolUDP:
+		return "udp"
+	case layers.IPProtocolICMPv4:
+		return "icmp"
+	case layers.IPProtocolICMPv6:
+		return "icmp6"
+	case layers.IPProtocolAH:
+		return "ah"
+	case layers.IPProtocolESP:
+		return "esp"
+	case layers.IPProtocolIPv6HopByHop:
+		return "hopopt"
+	case layers.IPProtocolIPv6Routing:
+		return "routing"
+	case layers.IPProtocolIPv6Fragment:
+		return "frag"
+	case layers.IPProtocolIPv6Destination:
+		return "dstopt"
+	case layers.IPProtocolNoNextHeader:
+		return "no next header"
+	}
+	if name := p.String(); name != "" && !strings.HasPrefix(name, "Unknown") {
+		return strings.ToLower(name)
+	}
+	return fmt.Sprintf("ip-proto-%d", uint8(p))
+}
+
+// named is gopacket's name of a protocol above IP, if it has one.
+func named(p layers.IPProtocol) string {
+	if name := p.String(); p != layers.IPProtocolIPv6HopByHop && !strings.HasPrefix(name, "Unknown") {
+		return name
+	}
+	return protocol(p)
 }
 
 // address writes an IPv6 address that holds an IPv4 one as what it is, which net.IP does
 // not.
 func address(ip net.IP) string {
-	a, _ := netip.AddrFromSlice(ip)
+	a, known := netip.AddrFromSlice(ip)
+	if !known {
+		return ""
+	}
 	return a.String()
 }
 
 // maxInfo bounds a line.
 const maxInfo = 600
 
-func (d *Packet) arp(l *layers.ARP) {
+// arp says what an ARP packet says; length is with the padding of its frame, as tcpdump has it.
+func (d *Packet) arp(l *layers.ARP, length int) {
 	d.Protocol, d.family = "ARP", "ARP"
 	source, target := protocolAddress(l.SourceProtAddress), protocolAddress(l.DstProtAddress)
 	d.Source, d.Destination = source, target
 	switch l.Operation {
 	case layers.ARPRequest:
-		d.Info = fmt.Sprintf("Request who-has %s tell %s, length %d", target, source, len(l.Contents)+len(l.Payload))
+		if to := net.HardwareAddr(l.DstHwAddress); slices.ContainsFunc(to, func(b byte) bool { return b != 0 }) {
+			target += " (" + to.String() + ")"
+		}
+		d.Info = fmt.Sprintf("Request who-has %s tell %s, length %d", target, source, length)
 	case layers.ARPReply:
-		d.Info = fmt.Sprintf("Reply %s is-at %s, length %d", source, net.HardwareAddr(l.SourceHwAddress), len(l.Contents)+len(l.Payload))
+		d.Info = fmt.Sprintf("Reply %s is-at %s, length %d", source, net.HardwareAddr(l.SourceHwAddress), length)
 	default:
-		d.Info = fmt.Sprintf("operation %d, length %d", l.Operation, len(l.Contents))
+		d.Info = fmt.Sprintf("operation %d, length %d", l.Operation, length)
 	}
 }
 
@@ -115,7 +275,8 @@ func protocolAddress(b []byte) string {
 	return fmt.Sprintf("%x", b)
 }
 
-func tcp(l *layers.TCP, length int) string {
+// tcp says what the header does. If not all of its options are there, the last of them is [|tcp].
+func tcp(l *layers.TCP, length int, cutOptions bool) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Flags [%s], seq %d", flags(l), l.Seq)
 	if length > 0 {
@@ -125,7 +286,14 @@ func tcp(l *layers.TCP, length int) string {
 		fmt.Fprintf(&b, ", ack %d", l.Ack)
 	}
 	fmt.Fprintf(&b, ", win %d", l.Window)
-	if options := tcpOptions(l.Options); options != "" {
+	options := optionWords(l.Options)
+	switch {
+	case cutOptions:
+		options += cutMark(layers.LayerTypeTCP)
+	case badOptions(l):
+		options += "[bad opt]"
+	}
+	if options != "" {
 		fmt.Fprintf(&b, ", options [%s]", options)
 	}
 	fmt.Fprintf(&b, ", length %d", max(length, 0))
@@ -133,6 +301,11 @@ func tcp(l *layers.TCP, length int) string {
 		fmt.Fprintf(&b, ": %s", text)
 	}
 	return b.String()
+}
+
+// flagsOf are the flags of a TCP header that is wrong elsewhere.
+func flagsOf(b byte) *layers.TCP {
+	return &layers.TCP{FIN: b&1 != 0, SYN: b&2 != 0, RST: b&4 != 0, PSH: b&8 != 0, ACK: b&16 != 0, URG: b&32 != 0, ECE: b&64 != 0, CWR: b&128 != 0}
 }
 
 // flags writes them as tcpdump does.
@@ -152,7 +325,19 @@ func flags(l *layers.TCP) string {
 	return b.String()
 }
 
-func tcpOptions(list []layers.TCPOption) string {
+// badOptions tells whether there are options behind those that could be read.
+func badOptions(l *layers.TCP) bool {
+	read := tcpHeader
+	for _, o := range l.Options {
+		read += int(o.OptionLength)
+		if o.OptionType == layers.TCPOptionKindEndList {
+			return false
+		}
+	}
+	return read < len(l.Contents)
+}
+
+func optionWords(list []layers.TCPOption) string {
 	var words []string
 	number := func(b []byte) (n uint64) {
 		for _, c := range b {
@@ -200,92 +385,27 @@ func firstLine(data []byte) string {
 	return cut(string(line), most)
 }
 
-func icmp4(l *layers.ICMPv4, length int) string {
-	switch l.TypeCode.Type() {
-	case layers.ICMPv4TypeEchoRequest:
-		return fmt.Sprintf("ICMP echo request, id %d, seq %d, length %d", l.Id, l.Seq, length)
-	case layers.ICMPv4TypeEchoReply:
-		return fmt.Sprintf("ICMP echo reply, id %d, seq %d, length %d", l.Id, l.Seq, length)
-	}
-	return fmt.Sprintf("ICMP %s, length %d", clean(strings.ToLower(l.TypeCode.String())), length)
-}
-
-// dns writes a query or an answer nearly as tcpdump does: the number, the question, how
-// it went, the answers.
-func dns(l *layers.DNS, length int) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%d", l.ID)
-	if l.RD && !l.QR {
-		b.WriteString("+")
-	}
-	for n, q := range l.Questions {
-		if n == 3 {
-			fmt.Fprintf(&b, " and %d more", len(l.Questions)-n)
-			break
-		}
-		fmt.Fprintf(&b, " %s? %s.", q.Type, clean(string(q.Name)))
-	}
-	if l.QR {
-		if l.ResponseCode != layers.DNSResponseCodeNoErr {
-			fmt.Fprintf(&b, " %s", l.ResponseCode)
-		}
-		fmt.Fprintf(&b, " %d/%d/%d", len(l.Answers), len(l.Authorities), len(l.Additionals))
-		for n := range l.Answers {
-			if n == 8 {
-				b.WriteString(" ...")
-				break
-			}
-			if n > 0 {
-				b.WriteString(",")
-			}
-			fmt.Fprintf(&b, " %s", answer(&l.Answers[n]))
-		}
-	}
-	fmt.Fprintf(&b, " (%d)", length)
-	return b.String()
-}
-
-func answer(r *layers.DNSResourceRecord) string {
-	switch r.Type {
-	case layers.DNSTypeA, layers.DNSTypeAAAA:
-		return fmt.Sprintf("%s %s", r.Type, r.IP)
-	case layers.DNSTypeCNAME:
-		return "CNAME " + clean(string(r.CNAME)) + "."
-	case layers.DNSTypeNS:
-		return "NS " + clean(string(r.NS)) + "."
-	case layers.DNSTypePTR:
-		return "PTR " + clean(string(r.PTR)) + "."
-	case layers.DNSTypeMX:
-		return fmt.Sprintf("MX %s. %d", clean(string(r.MX.Name)), r.MX.Preference)
-	case layers.DNSTypeTXT:
-		var texts []string
-		for _, t := range r.TXTs {
-			texts = append(texts, `"`+clean(string(t))+`"`)
-		}
-		return "TXT " + strings.Join(texts, " ")
-	}
-	return clean(r.Type.String())
-}
-
-func dhcp(l *layers.DHCPv4) string {
+func dhcp(l *layers.DHCPv4, length int) string {
 	kind := "BOOTP"
 	for _, o := range l.Options {
 		if o.Type == layers.DHCPOptMessageType && len(o.Data) == 1 {
 			kind = "DHCP " + clean(layers.DHCPMsgType(o.Data[0]).String())
 		}
 	}
-	return fmt.Sprintf("%s, from %s, xid 0x%08x, your address %s, length %d", kind, l.ClientHWAddr, l.Xid, l.YourClientIP, len(l.Contents))
+	return fmt.Sprintf("%s, from %s, xid 0x%08x, your address %s, length %d", kind, l.ClientHWAddr, l.Xid, l.YourClientIP, length)
 }
 
 // link is what the second level adds: the addresses of the link, VLANs, the head of IP.
 func (s *stack) link() string {
 	var parts []string
-	for _, l := range s.layers {
+	for n, l := range s.layers {
 		switch l := l.(type) {
 		case *layers.Ethernet:
-			parts = append(parts, fmt.Sprintf("%s > %s, %s (0x%04x)", l.SrcMAC, l.DstMAC, clean(l.EthernetType.String()), uint16(l.EthernetType)))
+			parts = append(parts, fmt.Sprintf("%s > %s, %s (0x%04x)", l.SrcMAC, l.DstMAC, ethertype(l.EthernetType), uint16(l.EthernetType)))
 		case *layers.LinuxSLL:
 			parts = append(parts, fmt.Sprintf("from %s", l.Addr))
+		case *sll2:
+			parts = append(parts, fmt.Sprintf("ifindex %d from %s", l.InterfaceIndex, l.Addr))
 		case *layers.Dot1Q:
 			parts = append(parts, fmt.Sprintf("vlan %d, p %d", l.VLANIdentifier, l.Priority))
 		case *layers.IPv4:
@@ -296,7 +416,11 @@ func (s *stack) link() string {
 			if l.FragOffset != 0 {
 				text += fmt.Sprintf(", offset %d", int(l.FragOffset)*8)
 			}
-			parts = append(parts, fmt.Sprintf("(%s, length %d)", text, l.Length))
+			length := int(l.Length)
+			if length == 0 {
+				length = s.lengths[n]
+			}
+			parts = append(parts, fmt.Sprintf("(%s, length %d)", text, length))
 		case *layers.IPv6:
 			parts = append(parts, fmt.Sprintf("(class 0x%02x, hlim %d, flow 0x%05x, length %d)", l.TrafficClass, l.HopLimit, l.FlowLabel, l.Length))
 		}
@@ -308,13 +432,13 @@ func (s *stack) link() string {
 func summary(l gopacket.Layer) string {
 	switch l := l.(type) {
 	case *layers.Ethernet:
-		return fmt.Sprintf("%s > %s, type %s", l.SrcMAC, l.DstMAC, clean(l.EthernetType.String()))
+		return fmt.Sprintf("%s > %s, type %s", l.SrcMAC, l.DstMAC, ethertype(l.EthernetType))
 	case *layers.Dot1Q:
-		return fmt.Sprintf("vlan %d, priority %d, type %s", l.VLANIdentifier, l.Priority, clean(l.Type.String()))
+		return fmt.Sprintf("vlan %d, priority %d, type %s", l.VLANIdentifier, l.Priority, ethertype(l.Type))
 	case *layers.IPv4:
-		return fmt.Sprintf("%s > %s, %s, ttl %d, id %d, length %d, checksum 0x%04x", l.SrcIP, l.DstIP, l.Protocol, l.TTL, l.Id, l.Length, l.Checksum)
+		return fmt.Sprintf("%s > %s, %s, ttl %d, id %d, length %d, checksum 0x%04x", l.SrcIP, l.DstIP, named(l.Protocol), l.TTL, l.Id, l.Length, l.Checksum)
 	case *layers.IPv6:
-		return fmt.Sprintf("%s > %s, %s, hop limit %d, length %d", address(l.SrcIP), address(l.DstIP), l.NextHeader, l.HopLimit, l.Length)
+		return fmt.Sprintf("%s > %s, %s, hop limit %d, length %d", address(l.SrcIP), address(l.DstIP), named(l.NextHeader), l.HopLimit, l.Length)
 	case *layers.TCP:
 		return fmt.Sprintf("%d > %d, [%s], seq %d, ack %d, win %d, checksum 0x%04x", l.SrcPort, l.DstPort, flags(l), l.Seq, l.Ack, l.Window, l.Checksum)
 	case *layers.UDP:

@@ -29,7 +29,7 @@ func Text(w io.Writer, d *Packet) {
 		fmt.Fprintf(&b, " %s", d.family)
 	}
 	if d.Source != "" && d.family != "ARP" {
-		fmt.Fprintf(&b, " %s > %s", end(d.Source, d.SourcePort), end(d.Destination, d.DestinationPort))
+		fmt.Fprintf(&b, " %s > %s", d.end(d.Source, d.SourcePort), d.end(d.Destination, d.DestinationPort))
 	}
 	separator := ": "
 	if d.Source == "" || d.family == "ARP" {
@@ -42,7 +42,7 @@ func Text(w io.Writer, d *Packet) {
 	if d.Captured < d.Length {
 		fmt.Fprintf(&b, " [cut to %d]", d.Captured)
 	}
-	if d.Fault != "" {
+	if d.Fault != "" && !strings.Contains(d.Info, d.Fault) {
 		fmt.Fprintf(&b, " [%s]", d.Fault)
 	}
 	b.WriteByte('\n')
@@ -57,8 +57,8 @@ func Text(w io.Writer, d *Packet) {
 }
 
 // end is an address with its port, as tcpdump writes them.
-func end(address string, port int) string {
-	if port == 0 {
+func (d *Packet) end(address string, port int) string {
+	if !d.ported {
 		return address
 	}
 	return fmt.Sprintf("%s.%d", address, port)
