@@ -7,12 +7,9 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"io"
-	"mime"
 	"net"
 	"net/netip"
-	"net/textproto"
 	"slices"
 	"strings"
 	"time"
@@ -43,19 +40,13 @@ type Options struct {
 	Timeout time.Duration // of each step
 }
 
-// A Message is a test message.
-type Message struct {
-	Subject, Body string
-	ID            string // for Message-ID and Date, so that whoever gets it can find it
-	Date          time.Time
-}
-
 // A Step is a part of the dialogue.
 type Step struct {
 	Name    string   // connect, greeting, EHLO, STARTTLS, TLS, MAIL, RCPT, DATA, message, RSET, QUIT
 	Sent    string   // the line that was sent, without its end; empty where none was
 	Code    int      // of the reply, 0 where none came
-	Reply   []string // its lines with the code, as they came
+	Reply   []string // its lines with the code, as they came; without a code, what came of them
+	Wanted  []int    // the codes that agree
 	Time    time.Duration
 	TLS     *TLS  // of the step TLS
 	Failure error // why it did not come to a reply; ErrProtocol and so on, or the network's
@@ -63,6 +54,14 @@ type Step struct {
 
 // Refused says that the server answered and did not agree.
 func (s Step) Refused() bool { return s.Code >= 400 }
+
+// Unexpected says that the server agreed to something else than was asked, so that what was asked for has not happened.
+func (s Step) Unexpected() bool {
+	return s.Code > 0 && s.Code < 400 && !slices.Contains(s.Wanted, s.Code)
+}
+
+// Afterwards says that nothing depends on the step any more: it ends a dialogue that has been decided.
+func (s Step) Afterwards() bool { return s.Name == "RSET" || s.Name == "QUIT" }
 
 // What a server can do wrong.
 var (
@@ -72,12 +71,8 @@ var (
 	ErrNoTLS    = errors.New("the server does not offer STARTTLS")
 	ErrInjected = errors.New("the server sent more behind its consent to STARTTLS, which a stranger could have put in")
 	ErrAddress  = errors.New("the address cannot stand in a command")
-)
-
-// A reply has at most 512 bytes a line (RFC 5321, section 4.5.3.1.5). Real ones are longer, but not without end.
-const (
-	maxReply = 64 << 10
-	maxLines = 500
+	ErrUnasked  = errors.New("the server said more than it was asked for, so its replies are of no known question")
+	ErrSMTPUTF8 = errors.New("the server does not offer SMTPUTF8 (RFC 6531), which an address of other letters than ASCII's needs before its @")
 )
 
 // Run holds the dialogue and tells each step when it is over. A server that refuses, stalls or talks nonsense is no error: the last step
@@ -109,15 +104,17 @@ type dialogue struct {
 	conn  net.Conn
 	limit *io.LimitedReader // of what is read for one reply
 	read  *bufio.Reader
-	text  *textproto.Reader
-	ready bool // the server has greeted, so QUIT is understood
+	plain *net.TCPConn // the connection below TLS
+	ready bool         // the server has greeted, so QUIT is understood
+	hail  []string     // the reply to the last EHLO
 }
 
 func (d *dialogue) run() error {
 	if err := d.connect(); err != nil {
 		return err
 	}
-	stop := context.AfterFunc(d.ctx, func() { d.conn.SetDeadline(time.Unix(1, 0)) })
+	plain := d.plain
+	stop := context.AfterFunc(d.ctx, func() { plain.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	if d.options.TLS == Wrapped {
 		if err := d.secure(); err != nil {
@@ -144,6 +141,7 @@ func (d *dialogue) connect() error {
 	if err != nil {
 		return d.fail(Step{Name: "connect", Time: time.Since(began)}, err)
 	}
+	d.plain, _ = conn.(*net.TCPConn)
 	d.use(conn)
 	return d.each(Step{Name: "connect", Time: time.Since(began)})
 }
@@ -153,17 +151,18 @@ func (d *dialogue) use(c net.Conn) {
 	d.conn = c
 	d.limit = &io.LimitedReader{R: c}
 	d.read = bufio.NewReader(d.limit)
-	d.text = textproto.NewReader(d.read)
 }
 
 // hello says EHLO, HELO to a server that knows no better, and STARTTLS if it is wanted.
 func (d *dialogue) hello() error {
-	reply, err := d.say("EHLO", "EHLO "+d.options.Helo)
+	reply, err := d.say("EHLO", "EHLO "+d.options.Helo, 250)
 	if err != nil {
 		return err
 	}
+	d.hail = reply.Reply
 	switch {
 	case reply.Refused() && reply.Code/10 == 50:
+		d.hail = nil
 		if err := d.expect("HELO", "HELO "+d.options.Helo, 250); err != nil {
 			return err
 		}
@@ -173,7 +172,7 @@ func (d *dialogue) hello() error {
 	if d.options.TLS == Never || d.options.TLS == Wrapped {
 		return nil
 	}
-	if !offers(reply.Reply, "STARTTLS") {
+	if !d.offers("STARTTLS") {
 		if d.options.TLS == Always {
 			if err := d.each(Step{Name: "STARTTLS", Failure: ErrNoTLS}); err != nil {
 				return err
@@ -191,12 +190,17 @@ func (d *dialogue) hello() error {
 	if err := d.secure(); err != nil {
 		return err
 	}
-	return d.expect("EHLO", "EHLO "+d.options.Helo, 250) // what was offered without TLS counts no more (RFC 3207, section 4.2)
+	// What was offered without TLS counts no more (RFC 3207, section 4.2).
+	reply, err = d.say("EHLO", "EHLO "+d.options.Helo, 250)
+	if d.hail = reply.Reply; err != nil || reply.Code == 250 {
+		return err
+	}
+	return d.quit()
 }
 
-// offers says whether a reply to EHLO has a keyword.
-func offers(reply []string, keyword string) bool {
-	for _, line := range reply[min(1, len(reply)):] {
+// offers says whether the reply to EHLO has a keyword.
+func (d *dialogue) offers(keyword string) bool {
+	for _, line := range d.hail[min(1, len(d.hail)):] {
 		if len(line) > 4 {
 			if word, _, _ := strings.Cut(line[4:], " "); strings.EqualFold(word, keyword) {
 				return true
@@ -224,16 +228,28 @@ func (d *dialogue) mail() error {
 	if o.From == "" && o.To == "" && o.Message == nil {
 		return d.quit()
 	}
-	if !sayable(o.From) || !sayable(o.To) {
+	from, err := ASCIIAddress(o.From)
+	if err != nil {
 		return d.fail(Step{Name: "MAIL"}, ErrAddress)
 	}
-	if err := d.expect("MAIL", "MAIL FROM:<"+o.From+">", 250); err != nil {
+	to, err := ASCIIAddress(o.To)
+	if err != nil {
+		return d.fail(Step{Name: "RCPT"}, ErrAddress)
+	}
+	form := d.form(from, to)
+	if form.utf8 && !d.offers("SMTPUTF8") {
+		if err := d.each(Step{Name: "MAIL", Failure: ErrSMTPUTF8}); err != nil {
+			return err
+		}
+		return d.quit()
+	}
+	if err := d.expect("MAIL", "MAIL FROM:<"+from+">"+form.parameters(), 250); err != nil {
 		return err
 	}
 	if o.To == "" {
 		return d.leave()
 	}
-	if err := d.expect("RCPT", "RCPT TO:<"+o.To+">", 250, 251); err != nil {
+	if err := d.expect("RCPT", "RCPT TO:<"+to+">", 250, 251); err != nil {
 		return err
 	}
 	if o.Message == nil {
@@ -242,45 +258,15 @@ func (d *dialogue) mail() error {
 	if err := d.expect("DATA", "DATA", 354); err != nil {
 		return err
 	}
-	if _, err := d.exchange(Step{Name: "message"}, o.message()); err != nil {
+	if _, err := d.exchange(Step{Name: "message", Wanted: []int{250}}, o.Message.text(from, to, form)); err != nil {
 		return err
 	}
 	return d.quit()
 }
 
-// sayable says that an address cannot become more than one command.
-func sayable(address string) bool {
-	return !strings.ContainsFunc(address, func(r rune) bool { return r <= ' ' || r == 0x7f || r == '<' || r == '>' })
-}
-
-// message is the test message with its dots doubled (RFC 5321, section 4.5.2) and the line that ends it.
-func (o Options) message() string {
-	var b strings.Builder
-	w := textproto.NewWriter(bufio.NewWriter(&b)).DotWriter()
-	header := func(name, value string) {
-		fmt.Fprintf(w, "%s: %s\n", name, mime.QEncoding.Encode("utf-8", strings.Map(printable, value)))
-	}
-	header("From", "<"+o.From+">")
-	header("To", "<"+o.To+">")
-	header("Subject", o.Message.Subject)
-	header("Date", o.Message.Date.Format(time.RFC1123Z))
-	header("Message-ID", "<"+o.Message.ID+">")
-	fmt.Fprintf(w, "MIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\n%s\n", strings.TrimRight(o.Message.Body, "\n"))
-	w.Close()
-	return b.String()
-}
-
-// printable makes a line break in a header a blank.
-func printable(r rune) rune {
-	if r < ' ' {
-		return ' '
-	}
-	return r
-}
-
 // leave takes back what was begun and ends the dialogue.
 func (d *dialogue) leave() error {
-	if _, err := d.say("RSET", "RSET"); err != nil {
+	if _, err := d.say("RSET", "RSET", 250); err != nil {
 		return err
 	}
 	return d.quit()
@@ -288,7 +274,7 @@ func (d *dialogue) leave() error {
 
 // quit ends the dialogue.
 func (d *dialogue) quit() error {
-	if _, err := d.say("QUIT", "QUIT"); err != nil {
+	if _, err := d.say("QUIT", "QUIT", 221); err != nil {
 		return err
 	}
 	return errOver
@@ -296,7 +282,7 @@ func (d *dialogue) quit() error {
 
 // expect says something, or nothing where line is empty, and ends the dialogue if the reply has none of the codes.
 func (d *dialogue) expect(name, line string, codes ...int) error {
-	reply, err := d.say(name, line)
+	reply, err := d.say(name, line, codes...)
 	if err != nil || slices.Contains(codes, reply.Code) {
 		return err
 	}
@@ -307,12 +293,16 @@ func (d *dialogue) expect(name, line string, codes ...int) error {
 }
 
 // say sends a line and tells what is replied.
-func (d *dialogue) say(name, line string) (Step, error) {
+func (d *dialogue) say(name, line string, codes ...int) (Step, error) {
+	s := Step{Name: name, Sent: line, Wanted: codes}
 	if line == "" {
-		return d.exchange(Step{Name: name}, "")
+		return d.exchange(s, "")
 	}
-	return d.exchange(Step{Name: name, Sent: line}, line+"\r\n")
+	return d.exchange(s, line+"\r\n")
 }
+
+// serviceEnds is the code of a server that closes the connection.
+const serviceEnds = 421
 
 func (d *dialogue) exchange(s Step, text string) (Step, error) {
 	began := time.Now()
@@ -320,65 +310,29 @@ func (d *dialogue) exchange(s Step, text string) (Step, error) {
 	if d.ctx.Err() != nil {
 		return s, d.ctx.Err()
 	}
-	_, err := io.WriteString(d.conn, text)
-	if err == nil {
+	var err error
+	if text != "" && d.unasked() {
+		// A server may say unasked that it goes (RFC 5321, section 3.8). Whatever else it says belongs to no question, and nothing more is asked.
+		s.Sent = ""
 		s.Code, s.Reply, err = d.reply()
+		if err == nil && s.Code != serviceEnds {
+			err = ErrUnasked
+		}
+	} else {
+		_, err = io.WriteString(d.conn, text)
+		reply, lines, failed := d.reply() // also of a server that refused while it was spoken to, and went
+		s.Reply = lines
+		if failed == nil && (err == nil || reply >= 400) {
+			s.Code, err = reply, nil
+		} else if err == nil {
+			err = failed
+		}
 	}
 	s.Time = time.Since(began)
 	if err != nil {
 		return s, d.fail(s, err)
 	}
 	return s, d.each(s)
-}
-
-// reply reads the lines of one reply. A server can send anything, so what has come is returned with the error.
-func (d *dialogue) reply() (code int, lines []string, err error) {
-	d.limit.N = maxReply
-	for {
-		line, err := d.text.ReadLineBytes()
-		if errors.Is(err, io.EOF) && d.limit.N == 0 {
-			return 0, lines, ErrTooLong
-		}
-		if len(line) > 0 {
-			lines = append(lines, string(line))
-		}
-		switch {
-		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-			return 0, lines, ErrClosed
-		case err != nil:
-			return 0, lines, err
-		}
-		number, more, ok := parseLine(line)
-		switch {
-		case !ok, code != 0 && number != code:
-			return 0, lines, ErrProtocol
-		case !more:
-			return number, lines, nil
-		case len(lines) == maxLines:
-			return 0, lines, ErrTooLong
-		}
-		code = number
-	}
-}
-
-// parseLine reads the code of a line of a reply, and whether another line follows (RFC 5321, section 4.2).
-func parseLine(line []byte) (code int, more, ok bool) {
-	if len(line) < 3 || line[0] < '2' || line[0] > '5' {
-		return 0, false, false
-	}
-	for _, c := range line[:3] {
-		if c < '0' || c > '9' {
-			return 0, false, false
-		}
-		code = code*10 + int(c-'0')
-	}
-	switch {
-	case len(line) == 3, line[3] == ' ':
-		return code, false, true
-	case line[3] == '-':
-		return code, true, true
-	}
-	return 0, false, false
 }
 
 // fail tells a step that came to no reply. The dialogue is over with it.

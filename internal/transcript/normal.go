@@ -73,6 +73,8 @@ var replacements = normal{
 	{regexp.MustCompile(`\b\d+\.\d{3} ms\b`), "<ms>"},
 	{regexp.MustCompile(`("(?:time|minimum|average|deviation|last|best|worst)": ?)[\d.e-]+`), "${1}<duration>"},
 	{regexp.MustCompile(`("average": ?<duration>,"maximum": ?)[\d.e-]+`), "${1}<duration>"}, // a queue has a maximum too
+	{regexp.MustCompile(`("median": ?)[\d.e-]+(,"maximum": ?)[\d.e-]+`), "${1}<duration>${2}<duration>"},
+	{regexp.MustCompile(`^([A-Za-z]+ +\d+)(?: +\d+\.\d{3}){3}$`), "$1  <ms>"}, // steps of smtpping
 	{regexp.MustCompile(`( +\d+\.\d% +\d+)(?: +\d+\.\d{3}){5}`), "$1  <ms>"},
 	{regexp.MustCompile(`(Built from: |"commit": ?")[^" ]*( with|",)`), "${1}<commit>$2"},
 	// A column behind a replaced value begins where the value's width wants it.

@@ -2,10 +2,13 @@ package network_test
 
 import (
 	"bufio"
+	"io"
 	"net"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/miekg/dns"
 
 	"diagsh/internal/mailservers"
 	"diagsh/internal/nameserver"
@@ -18,9 +21,18 @@ import (
 var mailScene = transcript.Scene{
 	Files: map[string]string{"/etc/resolv.conf": nameserver.ResolvConf},
 	Setup: func(t testing.TB, network *netnstest.Namespace) {
-		nameserver.Start(t, network,
+		zone := nameserver.Zone(t,
+			"null.lab.example. MX 0 .", "null.lab.example. A 127.0.0.2", "mixed.lab.example. MX 0 .", "mixed.lab.example. MX 10 mx.lab.example.",
+			"xn--mnchen-3ya.example. MX 10 mx.lab.example.", "failing.lab.example. A 127.0.0.2",
 			"lab.example. 3600 MX 10 mx.lab.example.", "lab.example. 3600 MX 20 exim.lab.example.", "lab.example. A 127.0.0.5",
 			"mx.lab.example. A 127.0.0.2", "exim.lab.example. A 127.0.0.3", "opensmtpd.lab.example. A 127.0.0.4", "old.lab.example. A 127.0.0.6")
+		nameserver.Serve(t, network, dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
+			if q.Question[0].Qtype == dns.TypeMX && q.Question[0].Name == "failing.lab.example." {
+				w.WriteMsg(new(dns.Msg).SetRcode(q, dns.RcodeServerFailure))
+				return
+			}
+			zone(w, q)
+		}))
 		now := time.Now()
 		year := 365 * 24 * time.Hour
 		mailservers.Start(t, network, mailservers.Postfix, "127.0.0.2", mailservers.SelfSigned(t, "mx.lab.example", now.Add(-year), now.Add(year)))
@@ -30,8 +42,7 @@ var mailScene = transcript.Scene{
 	},
 }
 
-// strangers are servers that do as no server should, each by what it says to the words of a client. A reply of stall says nothing for
-// ever, one of close ends the connection.
+// strangers are servers that do as no server should, each by what it says to the words of a client.
 var strangers = map[string]map[string]string{
 	"127.0.1.1":  {"": "554 go away\r\n"},
 	"127.0.1.2":  {"EHLO": "502 what?\r\n"},
@@ -51,9 +62,25 @@ var strangers = map[string]map[string]string{
 	"127.0.1.16": {"EHLO": "250-mx\r\n250 STARTTLS\r\n", "STARTTLS": "220 go\r\n", "\x16": "221 what is this\r\n"},
 	"127.0.1.17": {"MAIL": shut},
 	"127.0.1.19": {"EHLO": "250-mx\r\n251 other\r\n"},
+	"127.0.1.20": {"DATA": "250 ok\r\n"},
+	"127.0.1.21": {"EHLO": "250-mx\r\n250 STARTTLS\r\n", "STARTTLS": "250 ok\r\n"},
+	"127.0.1.22": {"": "250 hello\r\n"},
+	"127.0.1.23": {"EHLO": "220 hello\r\n"},
+	"127.0.1.24": {"MAIL": "221 bye\r\n"},
+	"127.0.1.25": {"RCPT": "354 go on\r\n"},
+	"127.0.1.26": {".": "354 more\r\n"},
+	"127.0.1.27": {"RSET": "220 what\r\n", "QUIT": "250 ok\r\n"},
+	"127.0.1.28": {"QUIT": "500 no\r\n"},
+	"127.0.1.29": {"QUIT": shut},
+	"127.0.1.30": {".": "250" + shut},
+	"127.0.1.31": {"MAIL": "250 ok\r\n550 no\r\n"},
+	"127.0.1.32": {"EHLO": "250-mx\r\n250" + stall},
+	"127.0.1.33": {"EHLO": "250-mx\r\n250-8BITMIME\r\n250 SMTPUTF8\r\n"},
+	"127.0.1.34": {"EHLO": "250 ok\r\n421 going down\r\n"},
 	"::1":        {},
 }
 
+// stall and shut end what a server says: it goes on to say nothing, or closes the connection.
 const stall, shut = "stall", "close"
 
 var strangersScene = transcript.Scene{
@@ -78,10 +105,12 @@ func converse(c net.Conn, replies map[string]string) {
 				reply = "250 ok\r\n"
 			}
 		}
-		switch reply {
-		case shut:
+		if rest, ends := strings.CutSuffix(reply, shut); ends {
+			io.WriteString(c, rest)
 			return
-		case stall:
+		}
+		if rest, ends := strings.CutSuffix(reply, stall); ends {
+			io.WriteString(c, rest)
 			lines.ReadByte()
 			return
 		}

@@ -2,10 +2,8 @@ package network
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
-	"io"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -37,6 +35,9 @@ type smtppingArgs struct {
 	Helo    string        `arg:"helo" help:"Name to greet with; the appliance's own, if not given."`
 	Family  string        `arg:"family" choices:"any|4|6" default:"any" help:"Version of IP."`
 	Timeout time.Duration `arg:"timeout" default:"30s" min:"1" max:"600" help:"Time that each step may take."`
+
+	Repeat   int           `arg:"repeat" default:"1" min:"1" max:"1000" help:"Number of tests, one after the other; the times of each step are summed up."`
+	Interval time.Duration `arg:"interval" default:"1s" max:"3600" help:"Time between the beginnings of the tests of repeat."`
 }
 
 // A smtpStep is a part of the dialogue with a mail server.
@@ -50,6 +51,19 @@ type smtpStep struct {
 	Seconds float64  `json:"seconds"`
 	TLS     *smtpTLS `json:"tls,omitempty"`
 	Error   string   `json:"error,omitempty"`
+	Remark  string   `json:"remark,omitempty"` // what is odd and no failure
+	Test    int      `json:"test,omitempty"`   // which of several tests it is of
+	*smtpTimes
+
+	brief bool // only a line is shown of the whole test
+}
+
+// smtpTimes sum up how long a step took in several tests.
+type smtpTimes struct {
+	Tests   int     `json:"tests"` // in which there was the step
+	Minimum float64 `json:"minimum"`
+	Median  float64 `json:"median"`
+	Maximum float64 `json:"maximum"`
 }
 
 type smtpTLS struct {
@@ -79,7 +93,8 @@ func smtpping(s hostService) *menu.Command {
 		Name: "smtpping",
 		Help: "Test a remote SMTP server.",
 		Details: "It connects, greets and, where the server offers it, begins TLS; a certificate is shown whether it is trusted or not. " +
-			"Given from and to it asks whether they would be taken. Only with message a mail is sent.",
+			"Given from and to it asks whether they would be taken. Only with message a mail is sent. " +
+			"An address may stand in brackets, as in mail: [192.0.2.25], [IPv6:2001:db8::25].",
 		Role:  menu.Operator,
 		Shape: menu.Stream,
 		Ask: func(ctx context.Context, _ menu.Caller, a smtppingArgs, q *menu.Question) error {
@@ -105,10 +120,11 @@ func askSMTPPing(ctx context.Context, s hostService, exchangers *dns.Exchangers,
 	case "host":
 		q.Default = s.Hostname()
 	case "usemx":
-		q.Skip = len(exchangersOf(ctx, exchangers, a.Host)) == 0
+		list, _ := exchangersOf(ctx, exchangers, a.Host) // why there is none is said when it runs
+		q.Skip = len(list) == 0
 		q.Text = fmt.Sprintf("%s has MX records. Would you like to test an MX host instead?", menu.Clean(a.Host))
 	case "mx":
-		list := exchangersOf(ctx, exchangers, a.Host)
+		list, _ := exchangersOf(ctx, exchangers, a.Host)
 		q.Skip = len(list) == 0 || a.UseMX != nil && !*a.UseMX
 		q.Open = true
 		for i, e := range list {
@@ -126,17 +142,44 @@ func askSMTPPing(ctx context.Context, s hostService, exchangers *dns.Exchangers,
 	}
 }
 
-func exchangersOf(ctx context.Context, exchangers *dns.Exchangers, host string) []dns.Exchanger {
+// exchangersOf are the mail exchangers of what is no address. A name without a full stop is a host's: that nobody knows of its exchangers is no
+// reason not to try it.
+func exchangersOf(ctx context.Context, exchangers *dns.Exchangers, host string) ([]dns.Exchanger, error) {
+	host = withoutBrackets(host)
 	if _, err := netip.ParseAddr(host); err == nil || host == "" {
-		return nil
+		return nil, nil
 	}
-	return exchangers.Of(ctx, host)
+	list, err := exchangers.Of(ctx, host)
+	if errors.Is(err, dns.ErrNoAnswer) && !strings.Contains(host, ".") {
+		return nil, nil
+	}
+	return list, err
+}
+
+// withoutBrackets is the address of an address literal (RFC 5321, section 4.1.3); any other text is left as it is.
+func withoutBrackets(host string) string {
+	inner, ok := strings.CutPrefix(host, "[")
+	inner, closed := strings.CutSuffix(inner, "]")
+	if !ok || !closed {
+		return host
+	}
+	if len(inner) > 5 && strings.EqualFold(inner[:5], "IPv6:") {
+		inner = inner[5:]
+	}
+	if _, err := netip.ParseAddr(inner); err != nil {
+		return host
+	}
+	return inner
 }
 
 func checkSMTPPing(a smtppingArgs, name string) error {
 	address := func(value string) error {
-		local, domain, at := strings.Cut(value, "@")
-		if value != "" && (!at || local == "" || domain == "") || strings.ContainsFunc(value, func(r rune) bool { return r <= ' ' || r == 0x7f || r == '<' || r == '>' }) {
+		at := strings.LastIndexByte(value, '@')
+		if value == "" {
+			return nil
+		}
+		ascii, err := smtp.ASCIIAddress(value)
+		if err != nil || at < 1 || strings.HasSuffix(ascii, "@") {
 			return menu.Wrong(name, "%q is no e-mail address", menu.Clean(value)).WithHint("It is such as user@example.com")
 		}
 		return nil
@@ -145,6 +188,10 @@ func checkSMTPPing(a smtppingArgs, name string) error {
 	case "source":
 		_, err := probeview.Source(a.Source)
 		return err
+	case "host":
+		if strings.HasPrefix(a.Host, "[") && withoutBrackets(a.Host) == a.Host {
+			return menu.Wrong("host", "%q is no address in brackets", menu.Clean(a.Host)).WithHint("It is such as [192.0.2.25] or [IPv6:2001:db8::25]")
+		}
 	case "mx":
 		if _, err := strconv.Atoi(a.MX); err == nil {
 			return menu.Wrong("mx", "There is no MX host %s", a.MX).WithHint("Choose one that is listed, or give the name of a host")
@@ -160,160 +207,3 @@ func checkSMTPPing(a smtppingArgs, name string) error {
 	}
 	return nil
 }
-
-func runSMTPPing(ctx context.Context, exchangers *dns.Exchangers, a smtppingArgs, out *menu.Out[smtpStep]) error {
-	from, err := probeview.Source(a.Source)
-	if err != nil {
-		return err
-	}
-	server := a.Host
-	if list := exchangersOf(ctx, exchangers, a.Host); a.MX != "" {
-		server = a.MX
-	} else if len(list) > 0 && (a.UseMX == nil || *a.UseMX) {
-		server = list[0].Host
-	}
-	out.Printf("Starting SMTP test of host %s.\n", menu.Clean(server))
-	began := time.Now()
-	addresses, err := probeview.Addresses(ctx, server, dns.Family(a.Family), from)
-	if err != nil {
-		return err
-	}
-	if err := out.Record(smtpStep{Step: "resolve", Server: server, Address: addresses[0].String(), Seconds: probeview.Seconds(time.Since(began))}); err != nil {
-		return err
-	}
-	o := smtp.Options{Name: server, Source: from, Helo: a.Helo, TLS: smtp.TLSMode(a.TLS), From: a.From, To: a.To, Timeout: a.Timeout}
-	if a.Message {
-		id := rand.Text() + "@" + o.Helo
-		o.Message = &smtp.Message{Subject: a.Subject, Body: string(a.Body), ID: id, Date: began}
-	}
-	for i, address := range addresses {
-		o.Server = netip.AddrPortFrom(address, uint16(a.Port))
-		var trouble *menu.Error
-		connected := true
-		err := smtp.Run(ctx, o, func(s smtp.Step) error {
-			if s.Name == "HELO" && !s.Refused() && s.Failure == nil {
-				trouble = nil // a server that knows no EHLO is old, not wrong
-			}
-			if trouble == nil {
-				trouble = troubleOf(server, s, a.Timeout)
-			}
-			connected = connected && (s.Name != "connect" || s.Failure == nil)
-			return out.Record(stepRecord(server, o.Server, s, a.Timeout))
-		})
-		if err != nil {
-			return err
-		}
-		if connected || i == len(addresses)-1 {
-			if trouble == nil {
-				out.Printf("Succeeded: SMTP test of host %s complete.\n", menu.Clean(server))
-				return nil
-			}
-			return trouble
-		}
-	}
-	return nil
-}
-
-// troubleOf is why the test did not go well, nil for a step that did.
-func troubleOf(server string, s smtp.Step, timeout time.Duration) *menu.Error {
-	switch {
-	case s.Failure != nil && s.Name == "connect":
-		return menu.Errorf(menu.Failed, "No connection to %s: %s", menu.Clean(server), failure(s, timeout))
-	case s.Failure != nil && s.Name != "QUIT" && s.Name != "RSET":
-		return menu.Errorf(menu.Failed, "The test of %s ended at %s: %s", menu.Clean(server), s.Name, failure(s, timeout))
-	case s.Refused():
-		what := map[string]string{"greeting": "the connection", "message": "the message"}[s.Name]
-		if what == "" {
-			what = s.Name
-		}
-		return menu.Errorf(menu.Failed, "%s refused %s with %d", menu.Clean(server), what, s.Code)
-	}
-	return nil
-}
-
-// failure says in words why a step came to no reply.
-func failure(s smtp.Step, timeout time.Duration) string {
-	for _, known := range []error{smtp.ErrProtocol, smtp.ErrTooLong, smtp.ErrClosed, smtp.ErrNoTLS, smtp.ErrInjected, smtp.ErrAddress, smtp.ErrNotTLS, smtp.ErrTLS} {
-		if errors.Is(s.Failure, known) {
-			return known.Error()
-		}
-	}
-	var alert smtp.Alert
-	switch reason, ok := probeview.Reason(s.Failure); {
-	case ok && reason == "no answer":
-		return "no answer within " + menu.FormatDuration(timeout)
-	case ok:
-		return reason
-	case errors.As(s.Failure, &alert):
-		return alert.Error()
-	}
-	return "the connection broke"
-}
-
-func stepRecord(server string, address netip.AddrPort, s smtp.Step, timeout time.Duration) smtpStep {
-	r := smtpStep{Step: s.Name, Server: server, Address: address.Addr().String(), Sent: s.Sent, Code: s.Code, Reply: s.Reply, Seconds: probeview.Seconds(s.Time)}
-	if s.Failure != nil {
-		r.Error = failure(s, timeout)
-	}
-	if t := s.TLS; t != nil {
-		r.TLS = &smtpTLS{Version: t.Version, Cipher: t.Cipher, Trusted: t.Trusted, Reasons: append([]string{}, t.Reasons...)}
-		for _, c := range t.Certificates {
-			r.TLS.Certificates = append(r.TLS.Certificates, smtpCertificate{Subject: c.Subject, Issuer: c.Issuer, Names: append([]string{}, c.Names...),
-				NotBefore: c.NotBefore, NotAfter: c.NotAfter, Key: c.Key, Signature: c.Signature, SerialNumber: c.SerialNumber, SHA256: c.SHA256})
-		}
-	}
-	return r
-}
-
-func smtpText(w io.Writer, s smtpStep) {
-	took := fmt.Sprintf("(%s ms)", probeview.Milliseconds(time.Duration(s.Seconds*float64(time.Second))))
-	if s.Sent != "" {
-		fmt.Fprintf(w, "-> %s\n", menu.Clean(s.Sent))
-	}
-	if s.Step == "message" {
-		fmt.Fprintln(w, "-> (the message)")
-	}
-	for i, line := range s.Reply {
-		fmt.Fprintf(w, "<- %s", menu.Clean(line))
-		if i == len(s.Reply)-1 && s.Error == "" {
-			fmt.Fprintf(w, " %s", took)
-		}
-		fmt.Fprintln(w)
-	}
-	switch {
-	case s.Error != "":
-		fmt.Fprintf(w, "%s failed: %s %s\n", s.Step, s.Error, took)
-	case s.Step == "resolve" && s.Server == s.Address:
-	case s.Step == "resolve":
-		fmt.Fprintf(w, "Resolved %s to %s %s\n", menu.Clean(s.Server), s.Address, took)
-	case s.Step == "connect":
-		fmt.Fprintf(w, "Connected to %s %s\n", s.Address, took)
-	case s.TLS != nil:
-		tlsText(w, *s.TLS, took)
-	}
-}
-
-func tlsText(w io.Writer, t smtpTLS, took string) {
-	fmt.Fprintf(w, "TLS begun: %s, %s %s\n", t.Version, t.Cipher, took)
-	for i, c := range t.Certificates {
-		fmt.Fprintf(w, "   Certificate %d\n", i+1)
-		fmt.Fprintf(w, "     Subject:     %s\n", menu.Clean(c.Subject))
-		names := menu.Clean(strings.Join(c.Names, ", "))
-		if names == "" {
-			names = "none; it has no subjectAltName, and the common name does not count (RFC 9525)"
-		}
-		fmt.Fprintf(w, "     Names:       %s\n", names)
-		fmt.Fprintf(w, "     Issuer:      %s\n", menu.Clean(c.Issuer))
-		fmt.Fprintf(w, "     Valid:       %s to %s\n", day(c.NotBefore), day(c.NotAfter))
-		fmt.Fprintf(w, "     Key:         %s, signed with %s\n", c.Key, c.Signature)
-		fmt.Fprintf(w, "     Serial:      %s\n", c.SerialNumber)
-		fmt.Fprintf(w, "     Fingerprint: SHA256 %s\n", c.SHA256)
-	}
-	if t.Trusted {
-		fmt.Fprintf(w, "   The certificate is trusted.\n")
-		return
-	}
-	fmt.Fprintf(w, "   The certificate is NOT trusted: %s.\n", menu.Clean(strings.Join(t.Reasons, "; ")))
-}
-
-func day(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
