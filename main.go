@@ -308,8 +308,13 @@ func appliance(f serveFlags) error {
 type frontEnd struct{ *api.FrontEnd }
 
 func (f frontEnd) Files(ctx context.Context, login string) (server.Files, error) {
-	return f.FrontEnd.Files(ctx, login)
+	session, err := f.FrontEnd.Files(ctx, login)
+	return fileSession{session}, err
 }
+
+type fileSession struct{ *api.FileSession }
+
+func (s fileSession) List() (server.Listing, error) { return s.FileSession.List() }
 
 // announce tells how to come in. The first password is shown to a terminal only: what else standard output is, such as the journal, keeps it.
 func announce(d *daemon.Daemon, port int) {

@@ -78,6 +78,14 @@ type Visit struct {
 	Reason string     `json:"reason,omitempty"`
 }
 
+// A Knock is a connection that ended without a login after some of its credentials were refused that no line of the audit log is about.
+type Knock struct {
+	User   string `json:"user"` // whom it last wanted to be
+	Source string `json:"source"`
+	Keys   int    `json:"keys"`  // public keys that were offered and do not open the account
+	Other  int    `json:"other"` // further attempts that were not looked at
+}
+
 // Acts that an Event records.
 const (
 	ActCommand  = "command"

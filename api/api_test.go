@@ -37,6 +37,7 @@ type desk struct {
 	began   chan string // the path of each command that begins to wait
 
 	whenRunning func() // called with mu held when something begins to run
+	listings    int    // that are open
 }
 
 func newDesk(t testing.TB) *desk {
@@ -57,7 +58,11 @@ func (d *desk) as(user string) {
 	d.local = user
 }
 
-func (d *desk) Banner() string { return "authorised people only\n" }
+func (d *desk) Banner() string     { return "authorised people only\n" }
+func (d *desk) Visitors() []string { return []string{"192.0.2.9"} }
+func (d *desk) Knocked(k access.Knock) {
+	d.Record(access.Event{Act: access.ActRefused, User: k.User, Source: k.Source, Message: fmt.Sprint(k.Keys, " ", k.Other)})
+}
 func (d *desk) KeyKnown(_ context.Context, user, _ string, key []byte) bool {
 	return user == "op" && string(key) == "opkey"
 }
@@ -138,9 +143,43 @@ func (d *desk) Greeting(c menu.Caller) access.Greeting {
 	return access.Greeting{Host: "mx1", Caller: c}
 }
 func (d *desk) Remember(string, string) {}
-func (d *desk) ListFiles() ([]access.File, error) {
-	a, err := d.StatFile("a.pcap")
-	return []access.File{a}, err
+func (d *desk) OpenListing() (FileListing, error) {
+	entries, err := os.ReadDir(d.dir)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.listings++
+	return &deskListing{d, entries}, err
+}
+
+type deskListing struct {
+	desk    *desk
+	entries []os.DirEntry
+}
+
+func (l *deskListing) Next(most int) (files []access.File, err error) {
+	if len(l.entries) == 0 {
+		return nil, io.EOF
+	}
+	some := l.entries[:min(most, len(l.entries))]
+	l.entries = l.entries[len(some):]
+	for _, e := range some {
+		if e.Name() == "broken.pcap" {
+			return nil, errors.New("readdir: input/output error")
+		}
+		f, err := l.desk.StatFile(e.Name())
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, f)
+	}
+	return files, nil
+}
+
+func (l *deskListing) Close() error {
+	l.desk.mu.Lock()
+	defer l.desk.mu.Unlock()
+	l.desk.listings--
+	return nil
 }
 func (d *desk) StatFile(name string) (access.File, error) {
 	info, err := os.Stat(filepath.Join(d.dir, name))
@@ -650,8 +689,15 @@ func TestFilesOfALogin(t *testing.T) {
 			t.Errorf("the refusal is audited as %+v", e)
 		}
 	}
-	if list, err := session("ro").List(); err != nil || len(list) != 1 {
+	listing, err := session("ro").List()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if list, err := listing.Next(); err != nil || len(list) != 2 || list[0].Name != "a.pcap" {
 		t.Errorf("readonly lists %v, %v", list, err)
+	}
+	if list, err := listing.Next(); err != io.EOF {
+		t.Errorf("then it lists %v, %v", list, err)
 	}
 	if err := session("ro").Remove("a.pcap"); menu.AsError(err).Kind != menu.Denied {
 		t.Errorf("readonly removes: %v", err)

@@ -36,12 +36,19 @@ type Logins interface {
 	// Banner is the text before a login.
 	Banner() string
 
+	// Visitors are the sources that somebody has logged in from lately, at most some hundreds.
+	Visitors() []string
+
+	// Knocked records a connection that ended without a login.
+	Knocked(access.Knock)
+
 	// KeyKnown reports whether a public key (SSH wire format) could log the user in. It proves nothing, counts as no failure and
 	// takes the same time for users that do not exist.
 	KeyKnown(ctx context.Context, user, source string, key []byte) bool
 
-	// Login checks credentials. It takes as long as the delay for earlier failures demands. A refusal is a *menu.Error of kind
-	// Denied whose text does not tell whether the user exists.
+	// Login checks credentials. It takes as long as the delay for earlier failures demands. A refusal is a *menu.Error. It is of kind
+	// Denied where they are not right, with a text that does not tell whether the user exists. It is of kind State where it is not
+	// about them, with a text for whoever asks: too many logins, or a check that has to wait, which tells nothing about the account.
 	Login(ctx context.Context, c access.Credentials) (access.Login, error)
 
 	// Logout ends a login; its sessions end with it.
@@ -72,7 +79,7 @@ type Logins interface {
 // Files is the diagnostic directory: finished captures and reports, flat names. Errors are *menu.Error. Who may do this is decided
 // in this package, except that File.Payload says which files hold packet contents.
 type Files interface {
-	ListFiles() ([]access.File, error)
+	OpenListing() (FileListing, error)
 	StatFile(name string) (access.File, error)
 	OpenFile(name string) (*os.File, error)
 	RemoveFile(caller menu.Caller, name string) error
@@ -80,4 +87,12 @@ type Files interface {
 	// Packets is what a name of a capture or of a file stands for, as a file that would have to be read: with what it holds and
 	// who may read it. known is false if there is neither.
 	Packets(name string) (f access.File, known bool)
+}
+
+// A FileListing goes through the finished files. It takes no more memory for many files than for some.
+type FileListing interface {
+	// Next returns the next files, at least one and at most so many, or io.EOF behind the last.
+	Next(most int) ([]access.File, error)
+
+	Close() error
 }

@@ -276,6 +276,9 @@ func bytesOf(response *http.Response) func() (Frame, error) {
 		if err := json.Unmarshal(text, &last); err != nil {
 			return Frame{}, err
 		}
+		if last.Exit == nil {
+			return Frame{}, errConnectionGone // it was not the last
+		}
 		last.Text = []byte(last.Words)
 		return last.Frame, nil
 	}

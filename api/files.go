@@ -1,7 +1,12 @@
 package api
 
 import (
+	"encoding/json"
+	"errors"
+	"io"
 	"net/http"
+	"os"
+	"strconv"
 
 	"diagsh/access"
 	"diagsh/menu"
@@ -43,14 +48,6 @@ func fileEvent(caller menu.Caller, act, name string, err error) access.Event {
 	return e
 }
 
-// list returns the diagnostic directory, if the caller may see it.
-func (s *Server) list(caller menu.Caller) ([]access.File, error) {
-	if err := permitFile(caller, roleListFiles, access.File{}); err != nil {
-		return nil, err
-	}
-	return s.appliance.ListFiles()
-}
-
 // stat returns one file of it.
 func (s *Server) stat(caller menu.Caller, name string) (access.File, error) {
 	if err := permitFile(caller, roleListFiles, access.File{}); err != nil {
@@ -69,6 +66,29 @@ func (s *Server) mayRead(caller menu.Caller, name string) (access.File, error) {
 		s.appliance.Record(fileEvent(caller, access.ActDownload, name, err))
 	}
 	return f, err
+}
+
+// openFile opens a file that the caller may read. The audit log has that before a byte of it can be read, so that it stands there whatever
+// becomes of the appliance meanwhile; downloaded adds how much it was.
+func (s *Server) openFile(caller menu.Caller, name string) (access.File, *os.File, error) {
+	info, err := s.mayRead(caller, name)
+	if err != nil {
+		return info, nil, err
+	}
+	f, err := s.appliance.OpenFile(info.Name)
+	if err != nil {
+		s.appliance.Record(fileEvent(caller, access.ActDownload, name, err))
+		return info, nil, err
+	}
+	s.downloaded(caller, info.Name, "-")
+	return info, f, nil
+}
+
+// downloaded writes a line about a download into the audit log: how many bytes were read, or - at its beginning.
+func (s *Server) downloaded(caller menu.Caller, name, bytes string) {
+	e := fileEvent(caller, access.ActDownload, name, nil)
+	e.Arguments = map[string]string{"bytes": bytes}
+	s.appliance.Record(e)
 }
 
 // mayReadPackets says whether the caller may read the packets of a capture, running or ended, or of a file. A name of nothing is for
@@ -94,15 +114,43 @@ func (s *Server) remove(caller menu.Caller, name string) error {
 	return err
 }
 
+// listFiles sends the directory as it reads it: a listing of many files takes no more memory than one of a few.
 func (s *Server) listFiles(w http.ResponseWriter, r *http.Request, caller menu.Caller) error {
-	files, err := s.list(caller)
+	if err := permitFile(caller, roleListFiles, access.File{}); err != nil {
+		return err
+	}
+	listing, err := s.appliance.OpenListing()
 	if err != nil {
 		return err
 	}
-	if files == nil {
-		files = []access.File{}
+	defer listing.Close()
+	files, err := listing.Next(filesOfPage)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err // while there is an answer to put it into
 	}
-	return writeJSON(w, files)
+	w.Header().Set("Content-Type", "application/json")
+	between := "["
+	for ; err == nil; files, err = listing.Next(filesOfPage) {
+		for _, f := range files {
+			text, err := json.Marshal(f)
+			if err != nil {
+				return err
+			}
+			if _, err := w.Write(append([]byte(between), text...)); err != nil {
+				return nil // nobody reads any more
+			}
+			between = ",\n"
+		}
+	}
+	if !errors.Is(err, io.EOF) {
+		s.asError("list the files", err)
+		panic(http.ErrAbortHandler) // half a list must not look like a whole one
+	}
+	if between == "[" {
+		io.WriteString(w, between)
+	}
+	io.WriteString(w, "]\n")
+	return nil
 }
 
 func (s *Server) readFile(w http.ResponseWriter, r *http.Request, caller menu.Caller) error {
@@ -111,19 +159,29 @@ func (s *Server) readFile(w http.ResponseWriter, r *http.Request, caller menu.Ca
 	if err != nil {
 		return err
 	}
-	info, err := s.mayRead(caller, r.PathValue("name"))
-	if err != nil {
-		return err
-	}
-	f, err := s.appliance.OpenFile(info.Name)
+	info, f, err := s.openFile(caller, r.PathValue("name"))
 	if err != nil {
 		return err
 	}
 	defer f.Close()
+	counted := &countedFile{File: f}
+	// Also where the other end goes away in the middle.
+	defer func() { s.downloaded(caller, info.Name, strconv.FormatInt(counted.read, 10)) }()
 	w.Header().Set("Content-Type", "application/octet-stream")
-	http.ServeContent(w, r, "", info.Modified, f)
-	s.appliance.Record(fileEvent(caller, access.ActDownload, info.Name, nil))
+	http.ServeContent(w, r, "", info.Modified, counted)
 	return nil
+}
+
+// A countedFile knows how many bytes were read from it.
+type countedFile struct {
+	*os.File
+	read int64
+}
+
+func (f *countedFile) Read(p []byte) (int, error) {
+	n, err := f.File.Read(p)
+	f.read += int64(n)
+	return n, err
 }
 
 func (s *Server) removeFile(w http.ResponseWriter, r *http.Request, caller menu.Caller) error {

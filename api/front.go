@@ -3,11 +3,9 @@ package api
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"os"
-	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -67,35 +65,29 @@ func unixConn(fd int) (*net.UnixConn, error) {
 
 // serveFront answers one connection of the front end.
 func (s *Server) serveFront(c *net.UnixConn) {
-	request, err := readFrontLine(c)
+	q, err := readQuestion(c, 0)
 	if err != nil {
 		c.Close()
 		return
 	}
-	switch request.Do {
-	case "attach":
-		caller, ended, detach, err := s.appliance.Attach(request.Login, request.Kind)
+	switch q.Do {
+	case "attach", "files":
+		caller, ended, detach, err := s.appliance.Attach(q.Login, q.Kind)
 		if err != nil {
-			refuse(c, s.asError("attach", err))
+			reply(c, q, frontReply{Error: bodyOf(s.asError("attach", err))}, nil)
+			c.Close()
 			return
 		}
 		id := identify(c, caller, ended, detach)
-		if err := reply(c, frontReply{}); err != nil {
+		if err := reply(c, q, frontReply{}, nil); err != nil {
 			id.Close()
 			return
 		}
-		s.handoff.give(id)
-	case "files":
-		caller, ended, detach, err := s.appliance.Attach(request.Login, request.Kind)
-		if err != nil {
-			refuse(c, s.asError("attach", err))
+		if q.Do == "attach" {
+			s.handoff.give(id)
 			return
 		}
-		id := identify(c, caller, ended, detach)
 		defer id.Close()
-		if err := reply(c, frontReply{}); err != nil {
-			return
-		}
 		s.serveFiles(c, caller.Session)
 	default:
 		defer c.Close()
@@ -106,18 +98,42 @@ func (s *Server) serveFront(c *net.UnixConn) {
 			io.Copy(io.Discard, c)
 			cancel()
 		}()
-		answer, err := s.front(ctx, request)
+		answer, err := s.front(ctx, q)
 		if err != nil {
-			answer = frontReply{Error: bodyOf(s.asError(request.Do, err))}
+			answer = frontReply{Error: bodyOf(s.asError(q.Do, err))}
 		}
-		reply(c, answer)
+		reply(c, q, answer, nil)
 	}
+}
+
+// readQuestion reads the question behind the one with the number last.
+func readQuestion(c io.Reader, last uint64) (frontRequest, error) {
+	var q frontRequest
+	err := readFrame(c, &q)
+	if err == nil && q.Number != last+1 {
+		err = outOfStep("question %d behind question %d", q.Number, last)
+	}
+	return q, err
+}
+
+// reply answers a question, with an open descriptor unless f is nil.
+func reply(c *net.UnixConn, q frontRequest, a frontReply, f *os.File) error {
+	a.Number = q.Number
+	return writeFrame(c, a, f)
 }
 
 func (s *Server) front(ctx context.Context, q frontRequest) (frontReply, error) {
 	switch q.Do {
 	case "banner":
 		return frontReply{Text: s.appliance.Banner()}, nil
+	case "visitors":
+		return frontReply{Sources: s.appliance.Visitors()}, nil
+	case "knocked":
+		if q.Knock == nil {
+			break
+		}
+		s.appliance.Knocked(*q.Knock)
+		return frontReply{}, nil
 	case "keyKnown":
 		return frontReply{Known: s.appliance.KeyKnown(ctx, q.User, q.Source, q.Key)}, nil
 	case "login":
@@ -140,94 +156,4 @@ func (s *Server) login(ctx context.Context, c access.Credentials) (frontReply, e
 	}
 	login.MayFiles = login.Caller.Role.Includes(roleListFiles)
 	return frontReply{Login: &login}, nil
-}
-
-// serveFiles answers what SFTP and SCP ask of the diagnostic directory.
-func (s *Server) serveFiles(c *net.UnixConn, session string) {
-	var open downloads
-	defer func() {
-		// The session ended first, as it does when an account expires. What was read is not known, that it could be is.
-		for _, d := range open {
-			s.appliance.Record(d.event("not known"))
-		}
-	}()
-	for {
-		q, err := readFrontLine(c)
-		if err != nil {
-			return
-		}
-		if q.Do == "done" {
-			if d, ok := open.take(q.Name); ok {
-				s.appliance.Record(d.event(fmt.Sprint(q.Bytes)))
-			}
-			if reply(c, frontReply{}) != nil {
-				return
-			}
-			continue
-		}
-		caller, err := s.appliance.Current(session)
-		var answer frontReply
-		var file *os.File
-		if err == nil {
-			answer, file, err = s.file(caller, q)
-		}
-		if err != nil {
-			answer = frontReply{Error: bodyOf(s.asError(q.Do+" "+q.Name, err))}
-		}
-		if file != nil {
-			open = append(open, download{caller, q.Name})
-			err = replyWithFile(c, answer, file)
-			file.Close()
-		} else {
-			err = reply(c, answer)
-		}
-		if err != nil {
-			return
-		}
-	}
-}
-
-// A download is a file that a session has open, and who opened it: the account may be gone when it is closed.
-type download struct {
-	caller menu.Caller
-	name   string
-}
-
-func (d download) event(bytes string) access.Event {
-	e := fileEvent(d.caller, access.ActDownload, d.name, nil)
-	e.Arguments = map[string]string{"bytes": bytes}
-	return e
-}
-
-type downloads []download
-
-func (d *downloads) take(name string) (download, bool) {
-	i := slices.IndexFunc(*d, func(one download) bool { return one.name == name })
-	if i < 0 {
-		return download{}, false
-	}
-	taken := (*d)[i]
-	*d = slices.Delete(*d, i, i+1)
-	return taken, true
-}
-
-func (s *Server) file(caller menu.Caller, q frontRequest) (frontReply, *os.File, error) {
-	switch q.Do {
-	case "list":
-		files, err := s.list(caller)
-		return frontReply{Files: files}, nil, err
-	case "stat":
-		f, err := s.stat(caller, q.Name)
-		return frontReply{File: &f}, nil, err
-	case "open":
-		info, err := s.mayRead(caller, q.Name)
-		if err != nil {
-			return frontReply{}, nil, err
-		}
-		f, err := s.appliance.OpenFile(info.Name)
-		return frontReply{File: &info}, f, err
-	case "remove":
-		return frontReply{}, nil, s.remove(caller, q.Name)
-	}
-	return frontReply{}, nil, menu.Errorf(menu.Usage, "The front end asked for something unknown")
 }

@@ -3,16 +3,19 @@ package api
 import (
 	"net"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"diagsh/menu"
 )
 
-// An identified connection belongs to one session; closing it ends the session.
+// An identified connection belongs to one session; closing it ends the session. Or it belongs to none, and refusal says why.
 type identified struct {
 	net.Conn
 	session string
+	refusal *menu.Error
 	once    sync.Once
 	detach  func()
 }
@@ -41,7 +44,8 @@ func identify(c net.Conn, caller menu.Caller, ended <-chan struct{}, detach func
 // A localListener accepts on the appliance's own socket and asks the kernel who the peer is.
 type localListener struct {
 	*net.UnixListener
-	server *Server
+	server  *Server
+	refused atomic.Int32 // connections that are open only to hear why
 }
 
 func (l *localListener) Accept() (net.Conn, error) {
@@ -57,11 +61,32 @@ func (l *localListener) Accept() (net.Conn, error) {
 		}
 		caller, ended, detach, err := l.server.appliance.Local(uid)
 		if err != nil {
-			refuse(c, menu.AsError(err))
+			if refused, ok := l.refuse(c, l.server.asError("the socket", err)); ok {
+				return refused, nil
+			}
 			continue
 		}
 		return identify(c, caller, ended, detach), nil
 	}
+}
+
+const (
+	// maxRefused is how many peers are told at a time why they may not ask; others find a closed connection.
+	maxRefused = 64
+	// refusalTime is how long such a peer has to ask and to read the answer.
+	refusalTime = 5 * time.Second
+)
+
+// refuse makes a connection on which every request is answered with the refusal: a client of HTTP understands nothing else.
+func (l *localListener) refuse(c net.Conn, why *menu.Error) (net.Conn, bool) {
+	if l.refused.Add(1) > maxRefused {
+		l.refused.Add(-1)
+		c.Close()
+		return nil, false
+	}
+	r := &identified{Conn: c, refusal: why, detach: func() { l.refused.Add(-1) }}
+	time.AfterFunc(refusalTime, func() { r.Close() })
+	return r, true
 }
 
 // peerUID reads SO_PEERCRED (unix(7)): the user of the process that called connect.

@@ -75,13 +75,13 @@ func NewServer(appliance Appliance, tree *menu.Menu, log *slog.Logger) *Server {
 	// A session has one connection and needs several requests on it at once: a running command and its interrupt.
 	protocols.SetUnencryptedHTTP2(true)
 	s.http = &http.Server{
-		Handler:           mux,
+		Handler:           refused(mux),
 		Protocols:         protocols,
 		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxRequests},
 		ReadHeaderTimeout: 10 * time.Second,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
-			return context.WithValue(ctx, identityKey{}, c.(*identified).session)
+			return context.WithValue(ctx, identityKey{}, c.(*identified))
 		},
 	}
 	return s
@@ -107,12 +107,26 @@ func (s *Server) Close() error { return s.http.Close() }
 
 type identityKey struct{}
 
+func identityOf(r *http.Request) *identified { return r.Context().Value(identityKey{}).(*identified) }
+
+// refused answers for h on a connection that nothing can be asked on.
+func refused(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if why := identityOf(r).refusal; why != nil {
+			w.Header().Set("Connection", "close")
+			writeError(w, why)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
 // with takes the whole request, then looks up who calls, and turns a handler's error into the answer. In this order, since whoever
 // sends a body decides when it comes: a request that was begun before rights were taken away must not have them.
 func (s *Server) with(h func(http.ResponseWriter, *http.Request, menu.Caller) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		defer s.logPanic(r.URL.Path)
-		session, _ := r.Context().Value(identityKey{}).(string)
+		session := identityOf(r).session
 		err := s.takeBody(w, r)
 		var caller menu.Caller
 		if err == nil {
@@ -193,8 +207,13 @@ func bodyOf(e *menu.Error) *errorBody {
 	return &errorBody{Kind: e.Kind.String(), Exit: int(e.Kind), Argument: e.Argument, Message: e.Message, Hint: e.Hint}
 }
 
+// err is the error that was sent. One of no kind is a failure all the same: its number must not come out as the exit status of success.
 func (b *errorBody) err() *menu.Error {
-	return &menu.Error{Kind: menu.Kind(b.Exit), Argument: b.Argument, Message: b.Message, Hint: b.Hint}
+	kind := menu.Kind(b.Exit)
+	if _, known := statusOf[kind]; !known {
+		kind = menu.Failed
+	}
+	return &menu.Error{Kind: kind, Argument: b.Argument, Message: b.Message, Hint: b.Hint}
 }
 
 var statusOf = map[menu.Kind]int{

@@ -59,6 +59,7 @@ type Daemon struct {
 	captures  *captures
 	unchecked tally // passwords refused unseen
 	strangers tally // users of the machine without an account
+	knocks    knocks
 	reports   *reports
 	names     *hostnames.Resolver
 

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"diagsh/access"
+	"diagsh/api"
 	"diagsh/capture"
 	"diagsh/menu"
 )
@@ -41,27 +43,75 @@ func stillWritten(name string) error {
 		Hint: "It is to be had when the capture is stopped or goes on in its next file"}
 }
 
-// ListFiles implements api.Files. Files come in the order of their names.
+// ListFiles returns all finished files, in the order of their names.
 func (d *Daemon) ListFiles() ([]access.File, error) {
+	listing, err := d.OpenListing()
+	if err != nil {
+		return nil, err
+	}
+	defer listing.Close()
+	list := []access.File{}
+	for {
+		files, err := listing.Next(sortedNames)
+		if errors.Is(err, io.EOF) {
+			slices.SortFunc(list, func(a, b access.File) int { return strings.Compare(a.Name, b.Name) })
+			return list, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, files...)
+	}
+}
+
+// sortedNames is how many names of a listing are held and sorted at a time: as many files as the settings of a capture let it keep.
+const sortedNames = 10_000
+
+// A fileListing implements api.FileListing. Up to sortedNames files come in the order of their names; of more, each such part does.
+type fileListing struct {
+	daemon      *Daemon
+	dir         *os.File
+	names       []string // that were read and not looked at
+	headersOnly map[string]bool
+}
+
+// OpenListing implements api.Files.
+func (d *Daemon) OpenListing() (api.FileListing, error) {
 	dir, err := d.files.Open(".")
 	if err != nil {
 		return nil, d.plain("list the files", err)
 	}
-	defer dir.Close()
-	names, err := dir.Readdirnames(-1)
-	if err != nil {
-		return nil, d.plain("list the files", err)
-	}
-	slices.Sort(names)
-	headersOnly := d.captures.headersOnly()
-	list := []access.File{}
-	for _, name := range names {
-		if info, err := d.regularFile(name); err == nil {
-			list = append(list, d.describe(info, headersOnly))
+	return &fileListing{daemon: d, dir: dir, headersOnly: d.captures.headersOnly()}, nil
+}
+
+// Next implements api.FileListing.
+func (l *fileListing) Next(most int) ([]access.File, error) {
+	for {
+		if len(l.names) == 0 {
+			var err error
+			if l.names, err = l.dir.Readdirnames(sortedNames); errors.Is(err, io.EOF) {
+				return nil, io.EOF
+			} else if err != nil {
+				return nil, l.daemon.plain("list the files", err)
+			}
+			slices.Sort(l.names)
+		}
+		some := l.names[:min(most, len(l.names))]
+		l.names = l.names[len(some):]
+		var files []access.File
+		for _, name := range some {
+			if info, err := l.daemon.regularFile(name); err == nil {
+				files = append(files, l.daemon.describe(info, l.headersOnly))
+			}
+		}
+		if len(files) > 0 {
+			return files, nil
 		}
 	}
-	return list, nil
 }
+
+// Close implements api.FileListing.
+func (l *fileListing) Close() error { return l.dir.Close() }
 
 // StatFile implements api.Files.
 func (d *Daemon) StatFile(name string) (access.File, error) {

@@ -2,14 +2,17 @@ package daemon
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
+	"diagsh/access"
 	"diagsh/menu"
 )
 
@@ -67,6 +70,51 @@ func TestDiagnosticDirectory(t *testing.T) {
 	var e *menu.Error
 	if err := d.RemoveFile(adminCaller, "x\x1b[2J"); !errors.As(err, &e) || e.Argument != "file" || !plainFileName(e.Message) {
 		t.Errorf("the refusal is %q", err)
+	}
+}
+
+// A folder of more files than a listing holds at a time is listed whole, each file once, with memory that does not grow with it.
+func TestLongListing(t *testing.T) {
+	dir := prepare(t)
+	d := start(t, Options{Dir: dir})
+	const many = 2*sortedNames + 500
+	first := filepath.Join(dir, "diagnostic", "first.pcap")
+	os.WriteFile(first, []byte("x"), 0o600)
+	for i := range many - 1 {
+		name := filepath.Join(dir, "diagnostic", fmt.Sprintf("mx1-%s-%06d.pcap", strings.Repeat("long", 20), i))
+		if err := os.Link(first, name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	listing, err := d.OpenListing()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listing.Close()
+	seen := make(map[string]bool, many)
+	for {
+		files, err := listing.Next(100)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil || len(files) == 0 || len(files) > 100 {
+			t.Fatalf("%d files, %v", len(files), err)
+		}
+		for _, f := range files {
+			if seen[f.Name] {
+				t.Fatalf("%s again", f.Name)
+			}
+			seen[f.Name] = true
+		}
+		if held := len(listing.(*fileListing).names); held > sortedNames {
+			t.Fatalf("%d names are held", held)
+		}
+	}
+	if len(seen) != many {
+		t.Errorf("%d files", len(seen))
+	}
+	if files, err := d.ListFiles(); err != nil || len(files) != many || !slices.IsSortedFunc(files, func(a, b access.File) int { return strings.Compare(a.Name, b.Name) }) {
+		t.Errorf("%d files in order, %v", len(files), err)
 	}
 }
 

@@ -98,10 +98,10 @@ type attempt struct {
 	trusted bool
 }
 
-// Refusals without a look at the password.
+// Refusals without a look at the password. They hold for names that no account has, too, so that they may be told.
 var (
-	errLocked  = menu.Errorf(menu.Denied, "Too many logins have failed").WithHint("Try again in some minutes, or log in with a key")
-	errCrowded = menu.Errorf(menu.Denied, "Too many logins from this address wait to be checked").WithHint("Try again in a minute")
+	errLocked  = menu.Errorf(menu.State, "Too many logins have failed").WithHint("Try again in some minutes, or log in with a key")
+	errCrowded = menu.Errorf(menu.State, "Too many logins from this address wait to be checked").WithHint("Try again in a minute")
 )
 
 // admit waits until a password for user from that source may be checked. trusted says that the user has logged in from there

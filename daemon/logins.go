@@ -14,6 +14,12 @@ import (
 // Banner is the configured text before a login.
 func (d *Daemon) Banner() string { return d.effective.Load().banner }
 
+// Visitors implements api.Logins.
+func (d *Daemon) Visitors() []string { return d.visits.sources(maxVisitors) }
+
+// maxVisitors is how many sources Visitors names, the latest.
+const maxVisitors = 500
+
 // KeyKnown implements api.Logins.
 func (d *Daemon) KeyKnown(_ context.Context, name, _ string, key []byte) bool {
 	r := d.accounts.now.Load()
@@ -72,12 +78,16 @@ func (d *Daemon) Login(ctx context.Context, c access.Credentials) (access.Login,
 
 // recordRefusal writes a login that failed into the audit log.
 func (d *Daemon) recordRefusal(c access.Credentials, method, reason string) {
-	user := c.User
-	if !plainUserName(user) { // It may be a password, typed in the wrong place.
-		user = "(not a user name)"
-	}
-	d.audit.write(access.Event{Act: access.ActRefused, User: user, Source: c.Source, Arguments: map[string]string{"method": method},
+	d.audit.write(access.Event{Act: access.ActRefused, User: nameForAudit(c.User), Source: c.Source, Arguments: map[string]string{"method": method},
 		Result: menu.Denied.String(), Exit: int(menu.Denied), Message: "Login refused: " + reason})
+}
+
+// nameForAudit is a user name as the audit log may have it. What cannot be one may be a password, typed in the wrong place.
+func nameForAudit(name string) string {
+	if !plainUserName(name) {
+		return "(not a user name)"
+	}
+	return name
 }
 
 // A tally counts refusals that cost whoever is refused nothing: passwords that are not looked at, users of the machine without an

@@ -46,7 +46,7 @@ func newHasher() *hasher {
 }
 
 // errBusy is the answer when the queue is full. Nothing was checked.
-var errBusy = menu.Errorf(menu.Denied, "Too many logins are being checked at this moment").WithHint("Try again in a few seconds")
+var errBusy = menu.Errorf(menu.State, "Too many logins are being checked at this moment").WithHint("Try again in a few seconds")
 
 // hash returns the PHC string of a password. It waits for a slot without a bound on the queue: only somebody who is logged in
 // already makes hashes.

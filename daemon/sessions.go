@@ -100,10 +100,10 @@ func (r *registry) add(l *login) error {
 			}
 		}
 		if own >= r.limits.SessionsPerUser {
-			return r.tooMany(menu.Denied, l.user)
+			return r.tooMany(l.user)
 		}
 		if len(r.logins) >= r.limits.Logins && l.role != menu.Administrator {
-			return menu.Errorf(menu.Denied, "%d users are logged in, which is the most", len(r.logins)).WithHint("Try again later")
+			return menu.Errorf(menu.State, "%d users are logged in, which is the most", len(r.logins)).WithHint("Try again later")
 		}
 	}
 	l.id = r.newID()
@@ -111,10 +111,11 @@ func (r *registry) add(l *login) error {
 	return nil
 }
 
-var errStopping = menu.Errorf(menu.Denied, "The appliance is stopping").WithHint("Try again later")
+// What follows is said to whoever logs in: by then it is known that it is the user, and the refusal is not about that.
+var errStopping = menu.Errorf(menu.State, "The appliance is stopping").WithHint("Try again later")
 
-func (r *registry) tooMany(kind menu.Kind, user string) error {
-	return menu.Errorf(kind, "%s has %d sessions, which is the most", user, r.limits.SessionsPerUser).WithHint("End one of them first")
+func (r *registry) tooMany(user string) error {
+	return menu.Errorf(menu.State, "%s has %d sessions, which is the most", user, r.limits.SessionsPerUser).WithHint("End one of them first")
 }
 
 // newID makes an identifier that is short enough to read out and that the audit log will not see twice.
@@ -150,7 +151,7 @@ func (r *registry) attach(loginID, kind string) (*session, error) {
 		}
 	}
 	if own >= r.limits.SessionsPerUser && l.user != localRoot {
-		return nil, r.tooMany(menu.State, l.user)
+		return nil, r.tooMany(l.user)
 	}
 	l.sessions++
 	l.attached++

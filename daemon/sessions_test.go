@@ -114,7 +114,7 @@ func TestLimits(t *testing.T) {
 		wantKind(t, err, 0)
 	}
 	_, err := d.Login(t.Context(), access.Credentials{User: "ops", Source: "192.0.2.1", Password: "ops-secret"})
-	wantKind(t, err, menu.Denied)
+	wantKind(t, err, menu.State)
 	l := logIn(t, d, "view", "192.0.2.1")
 	for range 3 {
 		_, _, _, err := d.Attach(l.ID, "shell")
@@ -123,7 +123,7 @@ func TestLimits(t *testing.T) {
 	_, _, _, err = d.Attach(l.ID, "shell")
 	wantKind(t, err, menu.State)
 	_, err = d.Login(t.Context(), access.Credentials{User: "help", Source: "192.0.2.1", Password: "help-secret"})
-	wantKind(t, err, menu.Denied)
+	wantKind(t, err, menu.State)
 	logIn(t, d, "admin", "192.0.2.1") // The full house keeps no administrator out.
 	for range 20 {
 		_, _, detach, err := d.Local(0) // Nor root on the machine.
@@ -343,7 +343,7 @@ func TestCloseEndsSessions(t *testing.T) {
 		t.Error("a session goes on")
 	}
 	_, err := d.Login(t.Context(), access.Credentials{User: "ops", Source: "192.0.2.1", Password: "ops-secret"})
-	wantKind(t, err, menu.Denied)
+	wantKind(t, err, menu.State)
 	again := start(t, Options{Dir: dir})
 	if v := again.Visits(0); len(v) != 1 || v[0].Reason != "appliance stopped" {
 		t.Errorf("the visits are %+v", v)

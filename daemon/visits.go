@@ -179,6 +179,24 @@ func (v *visitLog) trusted(user, key string, created time.Time) bool {
 	return false
 }
 
+// sources are the addresses of the visits that trustFor has not passed since, the latest first and at most so many.
+func (v *visitLog) sources(most int) []string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	seen := make(map[string]bool)
+	var list []string
+	for _, l := range slices.Backward(v.visits) {
+		if len(list) == most || time.Since(l.Began) > trustFor {
+			break
+		}
+		if l.Source != localSource && !seen[l.Source] {
+			seen[l.Source] = true
+			list = append(list, l.Source)
+		}
+	}
+	return list
+}
+
 // list is the newest so many visits, or all if newest is 0, the newest first.
 func (v *visitLog) list(newest int) []access.Visit {
 	v.mu.Lock()

@@ -26,8 +26,14 @@ func otherCiphers() []string {
 	return []string{ssh.CipherChaCha20Poly1305, ssh.CipherAES128CTR, ssh.CipherAES192CTR, ssh.CipherAES256CTR}
 }
 
-// macs are used with AES-CTR only: encrypt-then-MAC, as everything else is open to attacks on the padding.
-func macs() []string { return []string{ssh.HMACSHA256ETM, ssh.HMACSHA512ETM} }
+// aeadCiphers need no MAC.
+func aeadCiphers() []string { return append(gcmCiphers(), ssh.CipherChaCha20Poly1305) }
+
+// etmMACs are used with AES-CTR only: encrypt-then-MAC, by which nothing is decrypted that somebody has changed. plainMACs are for clients
+// that know no such MAC and no cipher that needs none, as everything on libssh2 up to 1.10 (Debian 12's curl and mc). What was possible
+// against them was possible with CBC; AES-CTR has no padding to ask about.
+func etmMACs() []string   { return []string{ssh.HMACSHA256ETM, ssh.HMACSHA512ETM} }
+func plainMACs() []string { return []string{ssh.HMACSHA256, ssh.HMACSHA512} }
 
 // userKeys are the signatures by which users may prove who they are: no SHA-1.
 func userKeys() []string {
@@ -42,7 +48,7 @@ func userKeys() []string {
 func offer(config *ssh.ServerConfig, keys hostKeys, hello *kexInit) {
 	config.KeyExchanges = preferredKex()
 	config.Ciphers = append(gcmCiphers(), otherCiphers()...)
-	config.MACs = macs()
+	config.MACs = etmMACs()
 	config.PublicKeyAuthAlgorithms = userKeys()
 	config.AddHostKey(keys.ed25519)
 	config.AddHostKey(keys.rsa)
@@ -52,8 +58,14 @@ func offer(config *ssh.ServerConfig, keys hostKeys, hello *kexInit) {
 	if !common(hello.KexAlgos, preferredKex()) {
 		config.KeyExchanges = append(config.KeyExchanges, nistKex()...)
 	}
-	if common(hello.CiphersClientServer, gcmCiphers()) && common(hello.CiphersServerClient, gcmCiphers()) {
+	switch {
+	case hello.cipher(gcmCiphers()):
 		config.Ciphers = gcmCiphers()
+	case hello.mac(etmMACs()):
+	case hello.cipher(aeadCiphers()):
+		config.Ciphers = aeadCiphers() // or its order of preference could choose one for which it has no MAC
+	default:
+		config.MACs = append(config.MACs, plainMACs()...)
 	}
 	// A client that puts ECDSA before the others knows the appliance by this key, or has no better one.
 	ours := []string{ssh.KeyAlgoECDSA256, ssh.KeyAlgoED25519, ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256}
@@ -61,6 +73,16 @@ func offer(config *ssh.ServerConfig, keys hostKeys, hello *kexInit) {
 	if first >= 0 && hello.HostKeyAlgos[first] == ssh.KeyAlgoECDSA256 {
 		config.AddHostKey(keys.ecdsa)
 	}
+}
+
+// cipher reports whether the client knows one of these for both directions.
+func (k *kexInit) cipher(of []string) bool {
+	return common(k.CiphersClientServer, of) && common(k.CiphersServerClient, of)
+}
+
+// mac reports whether the client knows one of these for both directions.
+func (k *kexInit) mac(of []string) bool {
+	return common(k.MACsClientServer, of) && common(k.MACsServerClient, of)
 }
 
 func common(a, b []string) bool {

@@ -22,7 +22,12 @@ const (
 	maxPassword = 1024
 )
 
-var errDenied = errors.New("permission denied")
+var (
+	errDenied     = errors.New("permission denied") // by the appliance, which has recorded it
+	errUnknownKey = errors.New("the key does not open this account")
+	errTooLong    = errors.New("too long to be looked at")
+	errNoAnswer   = errors.New("no password was given")
+)
 
 // An authenticator asks the appliance about one connection's credentials (RFC 4252).
 type authenticator struct {
@@ -32,6 +37,12 @@ type authenticator struct {
 	place    *place
 	log      *slog.Logger
 	logins   []string // what succeeded, so that it is ended with the connection even if the client vanishes before it learns so
+	begun    func()   // called once, when keys are exchanged
+
+	// What was tried, for the logs:
+	user  string       // the latest
+	tries int          // attempts that failed
+	knock access.Knock // those of them that the appliance has not recorded
 }
 
 type loginKey struct{}
@@ -43,6 +54,8 @@ func (a *authenticator) config() *ssh.ServerConfig {
 	return &ssh.ServerConfig{
 		ServerVersion:               versionLine,
 		MaxAuthTries:                maxAuthTries,
+		PreAuthConnCallback:         func(ssh.ServerPreAuthConn) { a.begun() },
+		AuthLogCallback:             a.attempted,
 		BannerCallback:              a.banner,
 		PublicKeyCallback:           a.keyOffered,
 		VerifiedPublicKeyCallback:   a.keyVerified,
@@ -64,16 +77,32 @@ func (a *authenticator) banner(ssh.ConnMetadata) string {
 // keyOffered answers whether a signature by this key would help. It proves nothing: anybody can offer anybody's public key.
 func (a *authenticator) keyOffered(c ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
 	if len(c.User()) > maxUserName {
-		return nil, errDenied
+		return nil, errTooLong
 	}
 	known, err := a.frontEnd.KeyKnown(a.ctx, c.User(), a.source, key.Marshal())
 	if err != nil {
 		return nil, a.refusal(err)
 	}
 	if !known {
-		return nil, errDenied
+		return nil, errUnknownKey
 	}
 	return nil, nil
+}
+
+// attempted is told of every attempt by the library, those included that it does not ask about, such as signatures by SHA-1.
+func (a *authenticator) attempted(c ssh.ConnMetadata, method string, err error) {
+	a.user = c.User()
+	if err == nil || method == "none" || errors.Is(err, errNoAnswer) {
+		return
+	}
+	a.tries++
+	switch {
+	case errors.Is(err, errDenied):
+	case errors.Is(err, errUnknownKey):
+		a.knock.Keys++
+	default:
+		a.knock.Other++
+	}
 }
 
 // keyVerified is called once the signature has been checked.
@@ -83,7 +112,7 @@ func (a *authenticator) keyVerified(c ssh.ConnMetadata, key ssh.PublicKey, _ *ss
 
 func (a *authenticator) password(c ssh.ConnMetadata, password []byte) (*ssh.Permissions, error) {
 	if len(c.User()) > maxUserName || len(password) > maxPassword {
-		return nil, errDenied
+		return nil, errTooLong
 	}
 	return a.login(access.Credentials{User: c.User(), Source: a.source, Password: menu.Secret(password)})
 }
@@ -92,7 +121,7 @@ func (a *authenticator) password(c ssh.ConnMetadata, password []byte) (*ssh.Perm
 func (a *authenticator) keyboardInteractive(c ssh.ConnMetadata, ask ssh.KeyboardInteractiveChallenge) (*ssh.Permissions, error) {
 	answers, err := ask("", "", []string{"Password: "}, []bool{false})
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(errNoAnswer, err)
 	}
 	return a.password(c, []byte(answers[0]))
 }

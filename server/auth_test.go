@@ -5,8 +5,10 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 
@@ -94,6 +96,112 @@ func TestRefusal(t *testing.T) {
 	err = a.refusal(errors.New("dial unix /var/lib/diagsh/api.sock: refused"))
 	if !errors.As(err, &banner) || strings.Contains(banner.Message, "/var") {
 		t.Errorf("fault: %q", banner.Message)
+	}
+}
+
+// Who is refused for another reason than the credentials reads it, by whichever way of logging in.
+func TestRefusalReachesTheClient(t *testing.T) {
+	r := newRig(t, Limits{})
+	r.appliance.refusal = menu.Errorf(menu.State, "%s has 16 sessions, which is the most", testUser).WithHint("End one of them first")
+	for name, method := range map[string]ssh.AuthMethod{
+		"key": ssh.PublicKeys(r.key), "password": ssh.Password(testPassword),
+		"keyboard": ssh.KeyboardInteractive(func(_, _ string, questions []string, _ []bool) ([]string, error) {
+			return slices.Repeat([]string{testPassword}, len(questions)), nil
+		}),
+	} {
+		var said string
+		config := r.config()
+		config.Auth = []ssh.AuthMethod{method}
+		config.BannerCallback = func(text string) error { said += text; return nil }
+		if _, err := ssh.Dial("tcp", r.address, config); err == nil {
+			t.Errorf("%s: logged in", name)
+		}
+		if want := "admin has 16 sessions, which is the most. End one of them first.\r\n"; !strings.HasSuffix(said, want) {
+			t.Errorf("%s: %q", name, said)
+		}
+	}
+	got := r.run("", need(t, "ssh", "openssh-client"), append(append([]string{"-o", "LogLevel=INFO", "-o", "BatchMode=yes"}, r.openSSH()...),
+		"-p", r.port, "-l", testUser, "127.0.0.1", "echo in")...)
+	contains(t, "ssh", got.stderr, "which is the most. End one of them first.")
+}
+
+// What strangers try is told to the appliance, once for a connection, and written to the log; what the appliance has recorded itself,
+// or what nobody tried, is not.
+func TestKnocks(t *testing.T) {
+	r := newRig(t, Limits{})
+	stranger := func() ssh.Signer {
+		_, private, err := ed25519.GenerateKey(rand.Reader)
+		check(t, err)
+		signer, err := ssh.NewSignerFromKey(private)
+		check(t, err)
+		return signer
+	}
+	next := func() access.Knock {
+		t.Helper()
+		select {
+		case k := <-r.appliance.knocks:
+			return k
+		case <-time.After(patience):
+			t.Fatal("nothing was told")
+			return access.Knock{}
+		}
+	}
+	config := r.config()
+	config.User = "somebody"
+	config.Auth = []ssh.AuthMethod{ssh.PublicKeys(stranger(), stranger(), stranger())}
+	ssh.Dial("tcp", r.address, config)
+	if k := next(); k != (access.Knock{User: "somebody", Source: "127.0.0.1", Keys: 3}) {
+		t.Errorf("%+v", k)
+	}
+	config.Auth = []ssh.AuthMethod{ssh.Password(strings.Repeat("x", maxPassword+1))}
+	ssh.Dial("tcp", r.address, config)
+	if k := next(); k != (access.Knock{User: "somebody", Source: "127.0.0.1", Other: 1}) {
+		t.Errorf("%+v", k)
+	}
+	// A wrong password is in the audit log already, and other keys of somebody who comes in are no attempt.
+	config.Auth = []ssh.AuthMethod{ssh.Password("wrong")}
+	ssh.Dial("tcp", r.address, config)
+	config = r.config()
+	config.Auth = []ssh.AuthMethod{ssh.PublicKeys(stranger(), r.key)}
+	c, err := ssh.Dial("tcp", r.address, config)
+	check(t, err)
+	c.Close()
+	raw := rawDial(t, r, "127.0.0.1")
+	raw.Close()
+	config.Config.MACs, config.Config.Ciphers = []string{ssh.HMACSHA1}, []string{ssh.CipherAES128CTR}
+	ssh.Dial("tcp", r.address, config)
+	awaitTrue(t, "the log", func() bool { return strings.Contains(r.log.String(), "no common algorithm") })
+	for _, part := range []string{
+		`level=INFO msg="ssh: no login" source=127.0.0.1 error="[ssh: no auth passed yet, the key does not open this account, the key`,
+		`level=INFO msg="ssh: no login" source=127.0.0.1 error="ssh: no common algorithm for client to server MAC`, "refused=3",
+	} {
+		contains(t, "the log", r.log.String(), part)
+	}
+	select {
+	case k := <-r.appliance.knocks:
+		t.Errorf("told as well: %+v", k)
+	default:
+	}
+}
+
+// The log tells how many lines it left out.
+func TestDoorLog(t *testing.T) {
+	var l doorLog
+	now := time.Now()
+	told := 0
+	for range 1000 {
+		if _, ok := l.due(now); ok {
+			told++
+		}
+	}
+	if told != doorLogBurst {
+		t.Errorf("%d lines at once", told)
+	}
+	if leftOut, ok := l.due(now.Add(doorLogEvery)); !ok || leftOut != 1000-doorLogBurst {
+		t.Errorf("then %v, with %d left out", ok, leftOut)
+	}
+	if leftOut, ok := l.due(now.Add(2 * doorLogEvery)); !ok || leftOut != 0 {
+		t.Errorf("then %v, with %d left out", ok, leftOut)
 	}
 }
 

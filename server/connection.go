@@ -2,8 +2,10 @@ package server
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,25 +22,25 @@ const logoutTime = 5 * time.Second
 func (s *Server) serveConn(raw net.Conn) {
 	address := addressOf(raw.RemoteAddr())
 	log := s.log.With("source", address.String())
-	deadline := time.Now().Add(s.limits.LoginTime)
-	raw.SetDeadline(deadline)
-
 	ctx, cancel := context.WithCancel(s.ctx)
 	defer cancel()
-	place, err := s.door.enter(sourceOf(address))
+	place, err := s.door.enter(sourceOf(address), func() { raw.Close() })
 	if err != nil {
-		log.Debug("ssh: refused at the door", "error", err)
+		s.doorLog.tell(log, "ssh: refused at the door", "error", err)
 		return
 	}
 	wire := &clientConn{Conn: raw, onLost: cancel}
 	auth := &authenticator{ctx: ctx, frontEnd: s.frontEnd, source: address.String(), place: place, log: log}
 	defer auth.logout()
-	conn, channels, requests, err := s.handshake(wire, auth, deadline)
-	place.leave()
-	if err != nil {
-		log.Debug("ssh: no login", "error", err)
+	conn, channels, requests, err := s.handshake(wire, auth)
+	if madeRoom := place.leave(); err != nil {
+		if madeRoom {
+			err = errMadeRoom
+		}
+		s.noLogin(auth, err)
 		return
 	}
+	s.door.visited(sourceOf(address))
 	raw.SetDeadline(time.Time{})
 
 	c := &client{
@@ -53,18 +55,61 @@ func (s *Server) serveConn(raw net.Conn) {
 	c.serve(channels, requests)
 }
 
-// handshake exchanges keys and logs in. It ends at the deadline at the latest, and at once when the server stops.
-func (s *Server) handshake(wire *clientConn, auth *authenticator, deadline time.Time) (
-	*ssh.ServerConn, <-chan ssh.NewChannel, <-chan *ssh.Request, error) {
+// handshake exchanges keys and logs in. It ends when its time is over at the latest, and at once when the server stops.
+func (s *Server) handshake(wire *clientConn, auth *authenticator) (*ssh.ServerConn, <-chan ssh.NewChannel, <-chan *ssh.Request, error) {
 	unhook := context.AfterFunc(auth.ctx, func() { wire.Close() })
 	defer unhook()
-	hello, err := wire.hello(deadline)
+	now := time.Now()
+	forLogin := now.Add(s.limits.LoginTime)
+	forHello := now.Add(min(s.limits.HelloTime, s.limits.LoginTime))
+	wire.SetDeadline(forHello)
+	hello, err := wire.hello(forHello)
 	if err != nil {
 		return nil, nil, nil, err
+	}
+	if hello != nil {
+		wire.SetDeadline(forLogin)
+	}
+	auth.begun = func() {
+		wire.SetDeadline(forLogin)
+		auth.place.exchanged()
 	}
 	config := auth.config()
 	offer(config, s.hostKeys, hello)
 	return ssh.NewServerConn(wire, config)
+}
+
+// maxReason bounds what the log has of a failed handshake: strangers choose parts of it.
+const maxReason = 400
+
+// noLogin tells the log of a connection that did not log in, and the audit log if it tried. One that said nothing tried nothing: many of
+// those only look whether the port is open.
+func (s *Server) noLogin(a *authenticator, err error) {
+	if s.ctx.Err() != nil {
+		return // the server has ended it
+	}
+	if errors.Is(err, errSilent) {
+		a.log.Debug("ssh: no login", "error", err)
+	} else {
+		reason := printable(err.Error())
+		if len(reason) > maxReason {
+			reason = strings.ToValidUTF8(reason[:maxReason], "") + "..."
+		}
+		what := []any{"error", reason}
+		if a.tries > 0 {
+			what = append(what, "refused", a.tries)
+		}
+		s.doorLog.tell(a.log, "ssh: no login", what...)
+	}
+	if a.knock == (access.Knock{}) {
+		return
+	}
+	a.knock.User, a.knock.Source = a.user, a.source
+	ctx, cancel := context.WithTimeout(s.ctx, logoutTime)
+	defer cancel()
+	if err := s.frontEnd.Knocked(ctx, a.knock); err != nil && s.ctx.Err() == nil {
+		a.log.Warn("ssh: attempts were not recorded", "error", err)
+	}
 }
 
 // logout ends what the connection logged in, whether or not the client learned of it.

@@ -15,11 +15,18 @@ type FrontEnd interface {
 	// KeyKnown reports whether a public key (SSH wire format) could log the user in. It proves nothing.
 	KeyKnown(ctx context.Context, user, source string, key []byte) (bool, error)
 
-	// Login checks credentials and takes as long as the delay for earlier failures demands. A refusal is of kind Denied.
+	// Visitors are the addresses that somebody has logged in from lately.
+	Visitors(ctx context.Context) ([]string, error)
+
+	// Login checks credentials and takes as long as the delay for earlier failures demands. A refusal is of kind Denied where they
+	// are not right, of another where it is not about them.
 	Login(ctx context.Context, c access.Credentials) (access.Login, error)
 
 	// Logout ends a login and its sessions.
 	Logout(ctx context.Context, login string) error
+
+	// Knocked reports a connection that ended without a login, for the audit log.
+	Knocked(ctx context.Context, k access.Knock) error
 
 	// Attach begins a session of kind "shell" or "exec". The connected socket that it returns carries the login's identity.
 	Attach(ctx context.Context, login, kind string) (*os.File, error)
@@ -31,7 +38,9 @@ type FrontEnd interface {
 // Files is the diagnostic directory as one login may use it. Its methods may be called from any goroutine; the role is looked at
 // behind them, at every call. Errors are *menu.Error of the kinds Denied, NotFound, State.
 type Files interface {
-	List() ([]access.File, error)
+	// List begins to list the finished files.
+	List() (Listing, error)
+
 	Stat(name string) (access.File, error)
 
 	// Open opens a file for reading. Whoever opened it gives it back with Done.
@@ -41,5 +50,14 @@ type Files interface {
 	Done(name string, f *os.File, bytes int64) error
 
 	Remove(name string) error
+	Close() error
+}
+
+// A Listing goes through the finished files, some at a time.
+type Listing interface {
+	// Next returns the next files, or io.EOF behind the last.
+	Next() ([]access.File, error)
+
+	// Close ends the listing, at its end or before.
 	Close() error
 }

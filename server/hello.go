@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"net"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -33,6 +34,8 @@ type kexInit struct {
 	HostKeyAlgos        []string
 	CiphersClientServer []string
 	CiphersServerClient []string
+	MACsClientServer    []string
+	MACsServerClient    []string
 	Rest                []byte `ssh:"rest"`
 }
 
@@ -46,8 +49,15 @@ type clientConn struct {
 	onLost    func()        // called when a read fails: the client is gone, or its time to log in is over
 }
 
+var (
+	errSilent     = errors.New("the client said nothing")
+	errNotSSH     = errors.New("the client does not speak SSH")
+	errOldVersion = errors.New("the client speaks version 1 of SSH")
+)
+
 // hello sends the version line and waits for the client's version and KEXINIT, which come in clear. It returns nil lists if the
-// client keeps them back; whether what it sent makes sense is left to the library, except that it must begin as SSH does.
+// client keeps them back; whether what it sent makes sense is left to the library, except that it must begin as version 2 of SSH does.
+// Who speaks something else is told so in the words of OpenSSH's server.
 func (c *clientConn) hello(deadline time.Time) (*kexInit, error) {
 	if _, err := c.Conn.Write([]byte(versionLine + "\r\n")); err != nil {
 		return nil, err
@@ -55,11 +65,17 @@ func (c *clientConn) hello(deadline time.Time) (*kexInit, error) {
 	c.greeted = true
 	c.ahead = bufio.NewReaderSize(c.Conn, maxVersionLine+4+maxFirstPacket)
 	line, err := peekLine(c.ahead)
-	if err != nil {
+	switch {
+	case err != nil && c.ahead.Buffered() == 0:
+		return nil, errSilent
+	case err != nil && !errors.Is(err, errNotSSH):
 		return nil, err
-	}
-	if !bytes.HasPrefix(line, []byte("SSH-")) {
-		return nil, errors.New("the client does not speak SSH")
+	case err != nil || !bytes.HasPrefix(line, []byte("SSH-")):
+		c.Conn.Write([]byte("Invalid SSH identification string.\r\n"))
+		return nil, errNotSSH
+	case !bytes.HasPrefix(line, []byte("SSH-2.")) && !bytes.HasPrefix(line, []byte("SSH-1.99-")): // RFC 4253 section 5.1
+		c.Conn.Write([]byte("Protocol major versions differ.\r\n"))
+		return nil, errOldVersion
 	}
 	if wait := time.Now().Add(helloWait); wait.Before(deadline) {
 		c.SetReadDeadline(wait)
@@ -76,15 +92,15 @@ func (c *clientConn) hello(deadline time.Time) (*kexInit, error) {
 	return &lists, nil
 }
 
-// peekLine returns the first line with its end.
+// peekLine returns the first line with its end. One that is too long for a version or begins as none does is errNotSSH.
 func peekLine(r *bufio.Reader) ([]byte, error) {
 	for {
 		b, _ := r.Peek(r.Buffered())
 		if end := bytes.IndexByte(b, '\n'); end >= 0 && end < maxVersionLine {
 			return b[:end+1], nil
 		}
-		if len(b) >= maxVersionLine {
-			return nil, errors.New("the client's version line is too long")
+		if prefix := "SSH-"; len(b) >= maxVersionLine || len(b) > 0 && !strings.HasPrefix(prefix, string(b[:min(len(b), len(prefix))])) {
+			return nil, errNotSSH
 		}
 		if _, err := r.Peek(len(b) + 1); err != nil {
 			return nil, err

@@ -22,6 +22,7 @@ func TestOffer(t *testing.T) {
 		return key
 	}
 	keys := hostKeys{parse("ssh_host_ed25519_key"), parse("ssh_host_ecdsa_key"), parse("ssh_host_rsa_key")}
+	ctr, old, etm := []string{ssh.CipherAES256CTR}, []string{ssh.HMACSHA256, ssh.InsecureHMACSHA196, ssh.HMACSHA1}, []string{ssh.HMACSHA512ETM}
 	openSSH := []string{ssh.CipherChaCha20Poly1305, ssh.CipherAES128CTR, ssh.CipherAES128GCM}
 	for _, c := range []struct {
 		client  string
@@ -29,18 +30,29 @@ func TestOffer(t *testing.T) {
 		nist    bool
 		gcmOnly bool
 		ecdsa   bool
+		aead    bool // no cipher that needs a MAC
+		plain   bool // MACs that are not encrypt-then-MAC
 	}{
-		{"silent", nil, false, false, false},
+		{"silent", nil, false, false, false, false, false},
 		{"OpenSSH", &kexInit{KexAlgos: []string{"sntrup761x25519-sha512@openssh.com", "curve25519-sha256", "ecdh-sha2-nistp256"},
-			HostKeyAlgos: []string{"ssh-ed25519", "ecdsa-sha2-nistp256"}, CiphersClientServer: openSSH, CiphersServerClient: openSSH}, false, true, false},
+			HostKeyAlgos: []string{"ssh-ed25519", "ecdsa-sha2-nistp256"}, CiphersClientServer: openSSH, CiphersServerClient: openSSH}, false, true, false, true, false},
 		{"met before", &kexInit{KexAlgos: []string{"mlkem768x25519-sha256"},
-			HostKeyAlgos: []string{"ecdsa-sha2-nistp256-cert-v01@openssh.com", "ecdsa-sha2-nistp256", "ssh-ed25519"}}, false, false, true},
+			HostKeyAlgos: []string{"ecdsa-sha2-nistp256-cert-v01@openssh.com", "ecdsa-sha2-nistp256", "ssh-ed25519"}, MACsClientServer: etm, MACsServerClient: etm}, false, false, true, false, false},
 		{"ssh-audit", &kexInit{KexAlgos: []string{"curve25519-sha256"},
-			HostKeyAlgos: []string{"rsa-sha2-512", "ecdsa-sha2-nistp256", "ssh-ed25519"}}, false, false, false},
+			HostKeyAlgos: []string{"rsa-sha2-512", "ecdsa-sha2-nistp256", "ssh-ed25519"}, MACsClientServer: etm, MACsServerClient: etm}, false, false, false, false, false},
 		{"FIPS", &kexInit{KexAlgos: []string{"ecdh-sha2-nistp256"}, HostKeyAlgos: []string{"ecdsa-sha2-nistp256"},
-			CiphersClientServer: []string{ssh.CipherAES256GCM}, CiphersServerClient: []string{ssh.CipherAES256GCM}}, true, true, true},
+			CiphersClientServer: []string{ssh.CipherAES256GCM}, CiphersServerClient: []string{ssh.CipherAES256GCM}}, true, true, true, true, false},
 		{"one way", &kexInit{KexAlgos: []string{"curve25519-sha256"}, CiphersClientServer: []string{ssh.CipherAES128CTR},
-			CiphersServerClient: []string{ssh.CipherAES256GCM}}, false, false, false},
+			CiphersServerClient: []string{ssh.CipherAES256GCM}}, false, false, false, false, true},
+		{"libssh2 1.10", &kexInit{KexAlgos: []string{"curve25519-sha256"}, CiphersClientServer: ctr, CiphersServerClient: ctr,
+			MACsClientServer: old, MACsServerClient: old}, false, false, false, false, true},
+		{"ETM one way", &kexInit{KexAlgos: []string{"curve25519-sha256"}, CiphersClientServer: ctr, CiphersServerClient: ctr,
+			MACsClientServer: etm, MACsServerClient: old}, false, false, false, false, true},
+		{"ETM", &kexInit{KexAlgos: []string{"curve25519-sha256"}, CiphersClientServer: ctr, CiphersServerClient: ctr,
+			MACsClientServer: append(old, etm...), MACsServerClient: append(old, etm...)}, false, false, false, false, false},
+		// It prefers AES-CTR, for which it has no MAC, to ChaCha20, which needs none.
+		{"dropbear", &kexInit{KexAlgos: []string{"curve25519-sha256"}, CiphersClientServer: append(ctr, ssh.CipherChaCha20Poly1305),
+			CiphersServerClient: append(ctr, ssh.CipherChaCha20Poly1305), MACsClientServer: old, MACsServerClient: old}, false, false, false, true, false},
 	} {
 		var config ssh.ServerConfig
 		offer(&config, keys, c.hello)
@@ -49,6 +61,13 @@ func TestOffer(t *testing.T) {
 		}
 		if got := !slices.Contains(config.Ciphers, ssh.CipherChaCha20Poly1305) && !slices.Contains(config.Ciphers, ssh.CipherAES128CTR); got != c.gcmOnly {
 			t.Errorf("%s: ciphers %v", c.client, config.Ciphers)
+		}
+		aead := !slices.ContainsFunc(config.Ciphers, func(name string) bool { return !slices.Contains(aeadCiphers(), name) })
+		if aead != c.aead {
+			t.Errorf("%s: ciphers %v", c.client, config.Ciphers)
+		}
+		if got := slices.Contains(config.MACs, ssh.HMACSHA256); got != c.plain || slices.Contains(config.MACs, ssh.HMACSHA1) {
+			t.Errorf("%s: MACs %v", c.client, config.MACs)
 		}
 		if got := offersECDSA(t, &config); got != c.ecdsa {
 			t.Errorf("%s: ECDSA host key: %v", c.client, got)
@@ -106,6 +125,31 @@ func TestNotSSH(t *testing.T) {
 		text, _ := io.ReadAll(c)
 		if !strings.HasPrefix(string(text), versionLine+"\r\n") {
 			t.Errorf("%q was answered %q", say, text)
+		}
+	}
+}
+
+// Who speaks something else reads so, in the words of OpenSSH's server, and at once: a web browser ends its line, TLS never does.
+func TestOtherProtocols(t *testing.T) {
+	r := newRig(t, Limits{HelloTime: time.Hour, LoginTime: time.Hour})
+	for say, want := range map[string]string{
+		"GET / HTTP/1.1\r\n\r\n":                "Invalid SSH identification string.\r\n",
+		"\x16\x03\x01\x02\x00\x01":              "Invalid SSH identification string.\r\n",
+		"SSH-1.5-OpenSSH_3.9\r\n":               "Protocol major versions differ.\r\n",
+		"SSH-1.99-old\r\nSSH-1.5-x\r\n\r\n\r\n": "",
+		"SSH-3.0-new\r\n":                       "Protocol major versions differ.\r\n",
+	} {
+		c := rawDial(t, r, "127.0.0.1")
+		_, err := io.WriteString(c, say)
+		check(t, err)
+		c.SetReadDeadline(time.Now().Add(patience))
+		in := bufio.NewReader(c)
+		if line, err := in.ReadString('\n'); line != versionLine+"\r\n" {
+			t.Fatalf("%q, %v", line, err)
+		}
+		text, _ := io.ReadAll(in)
+		if want == "" && !bytes.Contains(text, []byte("curve25519")) || want != "" && string(text) != want {
+			t.Errorf("%q is answered %q", say, text)
 		}
 	}
 }

@@ -45,6 +45,25 @@ type rig struct {
 	dir       string // of the client: its key, its list of known hosts
 	key       ssh.Signer
 	keyFile   string
+	log       lockedBuffer
+}
+
+// A lockedBuffer keeps what several goroutines write.
+type lockedBuffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
 }
 
 // sharedHostKeys are made once: the RSA key takes a while.
@@ -94,7 +113,7 @@ func newRig(t testing.TB, limits Limits) *rig {
 		HostKeyDir: hostKeys,
 		FrontEnd:   r.appliance,
 		Limits:     limits,
-		Log:        slog.New(slog.NewTextHandler(testLog{t}, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Log:        slog.New(slog.NewTextHandler(io.MultiWriter(testLog{t}, &r.log), &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	check(t, err)
 	r.address = r.server.Addr().String()
@@ -183,6 +202,11 @@ type fakeAppliance struct {
 	downloads []string
 	count     int
 	asked     int
+	listed    int
+
+	visitors []string
+	refusal  error // of every login
+	knocks   chan access.Knock
 }
 
 // attached is a session as the appliance sees it: its end of the process's descriptor 3.
@@ -201,7 +225,7 @@ func (a *attached) awaitEnd(t testing.TB, within time.Duration) {
 }
 
 func newFakeAppliance(t testing.TB) *fakeAppliance {
-	return &fakeAppliance{t: t, dir: t.TempDir(), text: "Authorised users only.\n", role: menu.Administrator, logins: map[string]access.Login{}, loggedOut: make(chan string, 1000)}
+	return &fakeAppliance{t: t, dir: t.TempDir(), text: "Authorised users only.\n", role: menu.Administrator, logins: map[string]access.Login{}, loggedOut: make(chan string, 1000), knocks: make(chan access.Knock, 1000)}
 }
 
 func (f *fakeAppliance) Banner(context.Context) (string, error) { return f.text, nil }
@@ -217,6 +241,9 @@ func (f *fakeAppliance) Login(ctx context.Context, c access.Credentials) (access
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.asked++
+	if f.refusal != nil {
+		return access.Login{}, f.refusal
+	}
 	if c.User != testUser || c.Key == nil && string(c.Password) != testPassword || c.Key != nil && !bytes.Equal(c.Key, f.key) {
 		f.refused = append(f.refused, c)
 		return access.Login{}, menu.Errorf(menu.Denied, "Login refused")
@@ -225,6 +252,13 @@ func (f *fakeAppliance) Login(ctx context.Context, c access.Credentials) (access
 	l := access.Login{ID: fmt.Sprintf("login-%d", f.count), Idle: f.idle}
 	f.logins[l.ID] = l
 	return l, nil
+}
+
+func (f *fakeAppliance) Visitors(context.Context) ([]string, error) { return f.visitors, nil }
+
+func (f *fakeAppliance) Knocked(_ context.Context, k access.Knock) error {
+	f.knocks <- k
+	return nil
 }
 
 func (f *fakeAppliance) Logout(_ context.Context, login string) error {
@@ -331,7 +365,29 @@ func (f *fakeFiles) path(name string) (string, error) {
 	return filepath.Join(f.dir, name), nil
 }
 
-func (f *fakeFiles) List() ([]access.File, error) {
+// fakeListing hands out a few files at a time.
+type fakeListing struct{ files []access.File }
+
+func (l *fakeListing) Next() ([]access.File, error) {
+	if len(l.files) == 0 {
+		return nil, io.EOF
+	}
+	some := l.files[:min(7, len(l.files))]
+	l.files = l.files[len(some):]
+	return slices.Clone(some), nil
+}
+
+func (l *fakeListing) Close() error { return nil }
+
+func (f *fakeFiles) List() (Listing, error) {
+	f.mu.Lock()
+	f.listed++
+	f.mu.Unlock()
+	list, err := f.list()
+	return &fakeListing{list}, err
+}
+
+func (f *fakeFiles) list() ([]access.File, error) {
 	if err := f.allows(menu.Operator); err != nil {
 		return nil, err
 	}
@@ -351,7 +407,7 @@ func (f *fakeFiles) List() ([]access.File, error) {
 }
 
 func (f *fakeFiles) Stat(name string) (access.File, error) {
-	list, err := f.List()
+	list, err := f.list()
 	if err != nil {
 		return access.File{}, err
 	}

@@ -56,8 +56,41 @@ func parseSCP(line string) (scpRequest, bool) {
 			}
 		}
 	}
-	q.patterns = words
+	for _, word := range words {
+		q.patterns = append(q.patterns, fromHome(word))
+	}
 	return q, download != q.upload
+}
+
+// fromHome does what the shell would with a `~` that is not quoted: the home of everybody is the root.
+func fromHome(pattern string) string {
+	if rest, ok := strings.CutPrefix(pattern, "~/"); ok {
+		return "/" + rest
+	}
+	if pattern == "~" {
+		return "/"
+	}
+	return pattern
+}
+
+// literal is what a pattern stands for if it has no wildcard.
+func literal(pattern string) (name string, ok bool) {
+	var b strings.Builder
+	escaped := false
+	ok = true
+	for _, r := range pattern {
+		switch {
+		case escaped:
+			b.WriteRune(r)
+			escaped = false
+		case r == '\\':
+			escaped = true
+		default:
+			ok = ok && !strings.ContainsRune("*?[", r)
+			b.WriteRune(r)
+		}
+	}
+	return b.String(), ok
 }
 
 // shellWords splits a line as the shell would that such a client expects here. What is quoted is escaped for path.Match, so that it
@@ -68,7 +101,7 @@ func shellWords(line string) (words []string, ok bool) {
 	quote := rune(0)
 	escaped := false
 	literal := func(r rune) {
-		if strings.ContainsRune(`*?[]\-`, r) {
+		if strings.ContainsRune(`*?[]\-~`, r) {
 			word.WriteByte('\\')
 		}
 		word.WriteRune(r)
@@ -152,45 +185,66 @@ func (c *scpSource) send() error {
 	return nil
 }
 
-// sendMatches sends what a pattern stands for in the tree of locate.
+// sendMatches sends what a pattern stands for in the tree of locate. A name without a wildcard is looked up, however many files there are.
 func (c *scpSource) sendMatches(pattern string) error {
-	whole := absolute(pattern)
-	dir, last := path.Split(whole)
-	switch kind, _ := locate(whole); {
-	case kind == rootFolder, kind == diagnosticFolder:
-		return c.sendFolder(kind)
-	case path.Clean(dir) == "/":
+	if path, ok := literal(pattern); ok {
+		return c.sendNamed(path)
+	}
+	dir, last := path.Split(absolute(pattern))
+	if path.Clean(dir) == "/" {
 		if ok, _ := path.Match(last, folder); ok {
 			return c.sendFolder(diagnosticFolder)
 		}
-	default:
-		if ok, _ := path.Match(path.Clean(dir), "/"+folder); !ok {
-			break
-		}
-		files, err := list(c.files)
-		if err != nil {
-			return c.warn(menu.AsError(err).Error())
-		}
+	} else if ok, _ := path.Match(path.Clean(dir), "/"+folder); ok {
 		found := false
-		for _, f := range files {
-			if ok, _ := path.Match(last, f.Name); ok {
-				found = true
-				if err := c.sendFile(f); err != nil {
-					return err
-				}
+		listed, err := c.eachFile(func(f access.File) error {
+			if ok, _ := path.Match(last, f.Name); !ok {
+				return nil
 			}
+			found = true
+			return c.sendFile(f.Name)
+		})
+		if found || !listed || err != nil {
+			return err
 		}
-		if found {
-			return nil
+	}
+	text, _ := literal(pattern)
+	return c.warn(text + ": there is no such file")
+}
+
+// sendNamed sends the file or folder at a path.
+func (c *scpSource) sendNamed(path string) error {
+	switch kind, name := locate(path); kind {
+	case nothing:
+		return c.warn(path + ": there is no such file")
+	case diagnosticFile:
+		return c.sendFile(name)
+	default:
+		return c.sendFolder(kind)
+	}
+}
+
+// eachFile calls send with every file, until one cannot be sent. Where the files cannot be listed, the client has been warned.
+func (c *scpSource) eachFile(send func(access.File) error) (listed bool, err error) {
+	listing, err := c.files.List()
+	if err != nil {
+		return false, c.warn(menu.AsError(err).Error())
+	}
+	defer listing.Close()
+	for {
+		files, err := nextOf(listing)
+		if errors.Is(err, io.EOF) {
+			return true, nil
 		}
-		if kind, name := locate(strings.ReplaceAll(whole, `\`, "")); kind == diagnosticFile && !strings.ContainsAny(last, "*?[") {
-			// It says more of a file that is still being written.
-			if _, err := c.files.Stat(name); err != nil {
-				return c.warn(name + ": " + menu.AsError(err).Error())
+		if err != nil {
+			return false, c.warn(menu.AsError(err).Error())
+		}
+		for _, f := range files {
+			if err := send(f); err != nil {
+				return false, err
 			}
 		}
 	}
-	return c.warn(strings.ReplaceAll(pattern, `\`, "") + ": there is no such file")
 }
 
 func (c *scpSource) sendFolder(kind kind) error {
@@ -201,28 +255,28 @@ func (c *scpSource) sendFolder(kind kind) error {
 	if !c.request.recursive {
 		return c.warn(name + ": not a regular file")
 	}
-	files, err := list(c.files)
-	if err != nil {
-		return c.warn(menu.AsError(err).Error())
-	}
 	if err := c.header(theFolder()); err != nil {
 		return err
 	}
-	for _, f := range files {
-		if err := c.sendFile(f); err != nil {
-			return err
-		}
+	if _, err := c.eachFile(func(f access.File) error { return c.sendFile(f.Name) }); err != nil {
+		return err
 	}
 	return c.command("E\n")
 }
 
-func (c *scpSource) sendFile(f access.File) error {
-	file, err := c.files.Open(f.Name)
+// sendFile sends a file as long as it is when it is opened.
+func (c *scpSource) sendFile(name string) error {
+	file, err := c.files.Open(name)
 	if err != nil {
-		return c.warn(f.Name + ": " + menu.AsError(err).Error())
+		return c.warn(name + ": " + menu.AsError(err).Error())
 	}
 	var sent int64
-	defer func() { c.files.Done(f.Name, file, sent) }()
+	defer func() { c.files.Done(name, file, sent) }()
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	f := access.File{Name: name, Bytes: info.Size(), Modified: info.ModTime()}
 	err = c.header(fileEntry(f))
 	if errors.Is(err, errDeclined) {
 		return nil

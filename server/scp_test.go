@@ -14,6 +14,7 @@ func TestParseSCP(t *testing.T) {
 		"scp -d -t .":                      {upload: true, patterns: []string{"."}},
 		"scp  -f\ta":                       {patterns: []string{"a"}},
 		"scp -f ''":                        {patterns: []string{""}},
+		"scp -f ~/diagnostic/a ~ '~/a' ~b": {patterns: []string{"/diagnostic/a", "/", `\~/a`, "~b"}},
 	} {
 		got, ok := parseSCP(line)
 		if !ok || !reflect.DeepEqual(got, want) {
@@ -49,6 +50,27 @@ func TestSCPMixed(t *testing.T) {
 	contains(t, "scp without the right", got.stderr, "Your role does not allow this")
 	got = r.run("", scp, append(r.openSSH(), "-O", "-P", r.port, r.keyFile, host)...)
 	contains(t, "upload", got.stderr, "scp: uploads are not possible here")
+}
+
+// A name without a wildcard is looked up, however many files there are, and a message has it as it is.
+func TestSCPOfOneName(t *testing.T) {
+	scp := need(t, "scp", "openssh-client")
+	r := newRig(t, Limits{})
+	names := map[string]string{"a.pcap": "~/diagnostic/a.pcap", `b\c [1]*.pcap`: `'diagnostic/b\c [1]*.pcap'`, "~": "diagnostic/~"}
+	for name := range names {
+		r.appliance.put(name, []byte("content of "+name))
+	}
+	host := testUser + "@127.0.0.1:"
+	for name, remote := range names {
+		// -T: the client does not compare names with what it thinks that a shell makes of the remote side.
+		expect(t, remote, r.run("", scp, append(r.openSSH(), "-O", "-T", "-P", r.port, host+remote, "got")...), result{})
+		r.got("got", []byte("content of "+name))
+	}
+	got := r.run("", scp, append(r.openSSH(), "-O", "-P", r.port, host+`'diagnostic/back\slash.pcap'`, host+`'x\y/z'`, ".")...)
+	contains(t, "scp of nothing", got.stderr, `scp: back\slash.pcap: There is no such file`, `scp: x\y/z: there is no such file`)
+	if n := r.appliance.listed; n != 0 {
+		t.Errorf("the folder was listed %d times for names", n)
+	}
 }
 
 func FuzzShellWords(f *testing.F) {

@@ -11,7 +11,9 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -32,9 +34,11 @@ type Options struct {
 // Limits bound what strangers and users can hold of the appliance. A zero member means its default.
 type Limits struct {
 	Startups         int           // connections before login from which on new ones are refused at random (256)
-	StartupsFull     int           // connections before login at which all new ones are refused (768)
-	StartupsOfSource int           // connections before login of one address (128); less than Startups, so that one address alone never causes a refusal
+	StartupsFull     int           // connections before login, at which a new one takes the place of one without keys, or is refused (768)
+	StartupsOfSource int           // the same for one address (128); less than Startups, so that one address alone never causes a refusal
 	ChecksOfSource   int           // credentials of one address that are checked at a time (8)
+	StartupsKept     int           // further connections before login, of addresses that somebody has logged in from (64)
+	HelloTime        time.Duration // from connection to the client's KEXINIT, or to exchanged keys where it waits for the server's (10 s)
 	LoginTime        time.Duration // from connection to login (60 s)
 	Channels         int           // open channels of a connection (10)
 	KeepAlive        time.Duration // a client that was quiet for so long is asked for a sign of life; after three such times it is dead (30 s)
@@ -55,8 +59,10 @@ func (l Limits) withDefaults() Limits {
 	set(&l.Startups, 256)
 	set(&l.StartupsFull, 768)
 	set(&l.StartupsOfSource, 128)
+	set(&l.StartupsKept, 64)
 	set(&l.ChecksOfSource, 8)
 	set(&l.Channels, 10)
+	setTime(&l.HelloTime, 10*time.Second)
 	setTime(&l.LoginTime, time.Minute)
 	setTime(&l.KeepAlive, 30*time.Second)
 	setTime(&l.Grace, 2*time.Second)
@@ -72,6 +78,7 @@ type Server struct {
 	log      *slog.Logger
 	limits   Limits
 	door     *door
+	doorLog  doorLog
 	users    *userPool // nil when the appliance does not run as root: session processes then have its own user
 
 	ctx     context.Context // done when the server stops
@@ -133,6 +140,7 @@ func (s *Server) HostKeys() []ssh.PublicKey { return s.hostKeys.public() }
 func (s *Server) Serve(ctx context.Context) error {
 	unhook := context.AfterFunc(ctx, s.close)
 	defer unhook()
+	s.knowVisitors(ctx)
 	err := s.accept()
 	if s.ctx.Err() == nil {
 		return err
@@ -141,6 +149,19 @@ func (s *Server) Serve(ctx context.Context) error {
 		return s.Shutdown(context.WithoutCancel(ctx))
 	}
 	return nil
+}
+
+// knowVisitors tells the door who has been here before this start.
+func (s *Server) knowVisitors(ctx context.Context) {
+	sources, err := s.frontEnd.Visitors(ctx)
+	if err != nil {
+		s.log.Warn("ssh: it is not known who was here before", "error", err)
+	}
+	for _, source := range slices.Backward(sources) { // the latest last, as they come
+		if a, err := netip.ParseAddr(source); err == nil {
+			s.door.visited(sourceOf(a))
+		}
+	}
 }
 
 // Shutdown stops listening, hangs up every session and waits until their processes have ended and their logins are closed. When

@@ -35,6 +35,7 @@ type session struct {
 	terminal    *terminal // if the client asked for one
 	environment environment
 	started     bool          // a channel runs one program (RFC 4254 section 6.5); what prepares it comes before
+	here        bool          // the program is a part of this process: SFTP or SCP
 	running     chan struct{} // closed when the program has ended; nil before and after
 
 	mu      sync.Mutex
@@ -98,7 +99,7 @@ func (s *session) handle(r *ssh.Request) bool {
 		return s.exec(r.Payload)
 	case "subsystem":
 		var m struct{ Name string }
-		return ssh.Unmarshal(r.Payload, &m) == nil && m.Name == "sftp" && s.start(s.runSFTP)
+		return ssh.Unmarshal(r.Payload, &m) == nil && m.Name == "sftp" && s.startHere(s.runSFTP)
 	case "signal": // RFC 4254 section 6.9
 		var m struct{ Name string }
 		return ssh.Unmarshal(r.Payload, &m) == nil && s.signal(m.Name)
@@ -132,13 +133,43 @@ func (s *session) openTerminal(payload []byte) bool {
 
 func (s *session) exec(payload []byte) bool {
 	var m struct{ Line string }
-	if ssh.Unmarshal(payload, &m) != nil || len(m.Line) > maxCommandLine || strings.ContainsRune(m.Line, 0) {
+	if ssh.Unmarshal(payload, &m) != nil {
 		return false
 	}
+	if err := unfit(m.Line); err != nil {
+		return s.start(func() exit { return s.fail(err) })
+	}
 	if request, ok := parseSCP(m.Line); ok {
-		return s.start(func() exit { return s.runSCP(request) })
+		return s.startHere(func() exit { return s.runSCP(request) })
 	}
 	return s.start(func() exit { return s.runProcess("exec", m.Line) })
+}
+
+// unfit says why a line is not for a session process, nil if it is.
+func unfit(line string) error {
+	switch {
+	case len(line) > maxCommandLine:
+		return menu.Errorf(menu.Usage, "This line has %d bytes; at most %d are possible", len(line), maxCommandLine).
+			WithHint("Send several lines on standard input instead")
+	case strings.ContainsRune(line, 0):
+		return menu.Errorf(menu.Usage, "This line contains a zero byte")
+	case copiesKeys(line):
+		return menu.Errorf(menu.Usage, "Keys are not installed by ssh-copy-id here").
+			WithHint("An administrator adds them: userconfig key USER new 'ssh-ed25519 ...'")
+	}
+	return nil
+}
+
+// copiesKeys reports whether a line is the program for a shell by which ssh-copy-id(1) installs keys.
+func copiesKeys(line string) bool {
+	program := strings.HasPrefix(line, "exec sh -c ") || strings.HasPrefix(line, "umask ") || strings.HasPrefix(line, "mkdir ") || strings.HasPrefix(line, "cat ")
+	return program && strings.Contains(line, ".ssh/authorized_keys")
+}
+
+// startHere starts a program that is a part of this process.
+func (s *session) startHere(run func() exit) bool {
+	s.here = !s.started
+	return s.start(run)
 }
 
 // start runs the channel's program and tells the client how it ended.
@@ -158,8 +189,16 @@ func (s *session) start(run func() exit) bool {
 	return true
 }
 
+// signal passes a signal to the program. QUIT ends it as TERM does: it asks for an image of the program's state, too, which is not for
+// users. One without a process ends by any of them.
 func (s *session) signal(name string) bool {
-	sig, ok := map[string]syscall.Signal{"INT": unix.SIGINT, "TERM": unix.SIGTERM, "HUP": unix.SIGHUP}[name]
+	sig, ok := map[string]syscall.Signal{
+		"INT": unix.SIGINT, "TERM": unix.SIGTERM, "HUP": unix.SIGHUP, "QUIT": unix.SIGTERM, "KILL": unix.SIGKILL,
+	}[name]
+	if ok && s.here {
+		s.cancel()
+		return true
+	}
 	s.mu.Lock()
 	p := s.process
 	s.mu.Unlock()

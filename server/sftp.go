@@ -75,7 +75,7 @@ const (
 	flushAt     = 128 << 10 // answers are collected up to here while more requests are at hand, so that they fill the packets of SSH
 	namesAtOnce = 100
 	maxHandles  = 64
-	maxFolders  = 4 // of these may be folders, each of which holds what is left of its listing
+	maxFolders  = 4 // of these may be folders, each of which holds a part of its listing
 )
 
 // runSFTP serves the subsystem "sftp" on the channel.
@@ -110,12 +110,13 @@ type sftpServer struct {
 	given   int // handles so far; each has its number for a name
 }
 
-// An sftpHandle is what a client has open: a file, or a folder as it was when it was opened.
+// An sftpHandle is what a client has open: a file or a folder.
 type sftpHandle struct {
-	entry entry
-	file  *os.File // nil: a folder
-	read  int64    // bytes of the file that were sent
-	names []entry  // of the folder that were not sent yet
+	entry   entry
+	file    *os.File // nil: a folder
+	read    int64    // bytes of the file that were sent
+	names   []entry  // of the folder that were not sent yet
+	listing Listing  // where more names come from; nil when there are no more
 }
 
 func newSFTPServer(in io.Reader, out io.Writer, files Files, log *slog.Logger) *sftpServer {
@@ -276,9 +277,7 @@ func (s *sftpServer) close(id uint32, handle string, p *sftpPacket) {
 		return
 	}
 	delete(s.handles, handle)
-	if h.file != nil {
-		s.done(h.entry.name, h.file, h.read)
-	}
+	s.release(h)
 	s.status(id, fxOK, "")
 }
 
@@ -333,11 +332,21 @@ func (s *sftpServer) stat(id uint32, path string, p *sftpPacket) {
 	}
 }
 
-// fstat is section 6.8 for what is open.
+// fstat is section 6.8 for what is open. A file may have grown since.
 func (s *sftpServer) fstat(id uint32, handle string, p *sftpPacket) {
-	if h := s.handle(id, handle, p); h != nil {
-		s.attributes(id, h.entry)
+	h := s.handle(id, handle, p)
+	if h == nil {
+		return
 	}
+	if h.file != nil {
+		info, err := h.file.Stat()
+		if err != nil {
+			s.fail(id, err)
+			return
+		}
+		h.entry.bytes, h.entry.time = info.Size(), info.ModTime()
+	}
+	s.attributes(id, h.entry)
 }
 
 func (s *sftpServer) attributes(id uint32, e entry) {
@@ -363,14 +372,12 @@ func (s *sftpServer) opendir(id uint32, path string, p *sftpPacket) {
 	case rootFolder:
 		h.names = []entry{theFolder()}
 	default:
-		files, err := list(s.files)
+		listing, err := s.files.List()
 		if err != nil {
 			s.fail(id, err)
 			return
 		}
-		for _, f := range files {
-			h.names = append(h.names, fileEntry(f))
-		}
+		h.listing = listing
 	}
 	s.give(id, h)
 }
@@ -383,6 +390,10 @@ func (s *sftpServer) readdir(id uint32, handle string, p *sftpPacket) {
 	}
 	if h.file != nil {
 		s.status(id, fxFailure, "This is a file, not a folder.")
+		return
+	}
+	if err := h.more(); err != nil {
+		s.fail(id, err)
 		return
 	}
 	if len(h.names) == 0 {
@@ -400,6 +411,22 @@ func (s *sftpServer) readdir(id uint32, handle string, p *sftpPacket) {
 		a.attributes(e)
 	}
 	a.end()
+}
+
+// more fetches names if there are none.
+func (h *sftpHandle) more() error {
+	if len(h.names) > 0 || h.listing == nil {
+		return nil
+	}
+	files, err := nextOf(h.listing)
+	if errors.Is(err, io.EOF) {
+		h.listing.Close()
+		h.listing, err = nil, nil
+	}
+	for _, f := range files {
+		h.names = append(h.names, fileEntry(f))
+	}
+	return err
 }
 
 // remove is section 6.5.
@@ -504,9 +531,16 @@ func (s *sftpServer) handle(id uint32, name string, p *sftpPacket) *sftpHandle {
 // closeAll closes what the client left open.
 func (s *sftpServer) closeAll() {
 	for _, h := range s.handles {
-		if h.file != nil {
-			s.done(h.entry.name, h.file, h.read)
-		}
+		s.release(h)
+	}
+}
+
+func (s *sftpServer) release(h *sftpHandle) {
+	switch {
+	case h.file != nil:
+		s.done(h.entry.name, h.file, h.read)
+	case h.listing != nil:
+		h.listing.Close()
 	}
 }
 

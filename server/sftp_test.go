@@ -321,6 +321,20 @@ func FuzzSFTP(f *testing.F) {
 	})
 }
 
+// A file that grows is as long as it is now.
+func TestFileThatGrows(t *testing.T) {
+	r := newRig(t, Limits{})
+	r.appliance.put("a.pcap", []byte("begun"))
+	f, err := r.sftp().Open("diagnostic/a.pcap")
+	check(t, err)
+	r.appliance.put("a.pcap", []byte("begun and ended"))
+	info, err := f.Stat()
+	check(t, err)
+	if info.Size() != 15 {
+		t.Errorf("%d bytes", info.Size())
+	}
+}
+
 func TestDiagnosticListing(t *testing.T) {
 	r := newRig(t, Limits{})
 	for i := range 250 { // more than fit into one answer

@@ -57,10 +57,17 @@ func possibleName(name string) bool {
 	return len(name) <= 255 && utf8.ValidString(name) && strings.IndexFunc(name, func(r rune) bool { return r == '/' || !unicode.IsPrint(r) }) < 0
 }
 
-// list returns what can be named in both protocols: the names of SCP end at a line's end.
-func list(files Files) ([]access.File, error) {
-	all, err := files.List()
-	return slices.DeleteFunc(all, func(f access.File) bool { return !possibleName(f.Name) }), err
+// nextOf returns the next files of a listing that can be named in both protocols: the names of SCP end at a line's end.
+func nextOf(l Listing) ([]access.File, error) {
+	for {
+		files, err := l.Next()
+		if err != nil {
+			return nil, err
+		}
+		if files = slices.DeleteFunc(files, func(f access.File) bool { return !possibleName(f.Name) }); len(files) > 0 {
+			return files, nil
+		}
+	}
 }
 
 func noSuchFile() error { return menu.Errorf(menu.NotFound, "There is no such file") }
