@@ -280,6 +280,7 @@ func TestSizeLimitIsNotExceeded(t *testing.T) {
 }
 
 func TestTimeLimit(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	s := spec("right")
 	s.Limits.DurationSeconds = 1

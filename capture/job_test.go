@@ -129,6 +129,7 @@ func run(t *testing.T, c capture.Config) capture.Status {
 }
 
 func TestEndsOfAJob(t *testing.T) {
+	t.Parallel()
 	gone := &capture.InterfaceGoneError{Name: "eth0", Left: 1}
 	for _, test := range []struct {
 		name   string

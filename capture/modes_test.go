@@ -334,6 +334,7 @@ func TestSizeOfAllFilesEndsARing(t *testing.T) {
 }
 
 func TestFilesByTime(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	s := spec("right")
 	s.Mode, s.Rotation = capture.Ring, capture.Rotation{FileSeconds: 1}
@@ -365,6 +366,7 @@ func TestFilesByTime(t *testing.T) {
 
 // A capture that goes on, as one that persists does or one that appends.
 func TestGoingOn(t *testing.T) {
+	t.Parallel()
 	for _, format := range []capture.Format{capture.PCAP, capture.PCAPNG} {
 		for _, mode := range []capture.Mode{capture.Single, capture.Append} {
 			t.Run(string(mode)+"/"+string(format), func(t *testing.T) {

@@ -16,6 +16,7 @@ import (
 // What a disk has when the power fails: what was written to it, and nothing of the kernel's caches and the journal's.
 
 func TestPowerCut(t *testing.T) {
+	t.Parallel()
 	for point := range max(killPoints()/8, 2) {
 		format := []capture.Format{capture.PCAP, capture.PCAPNG}[point%2]
 		t.Run(fmt.Sprintf("%d/%s", point, format), func(t *testing.T) {

@@ -224,6 +224,7 @@ func (w *wire) traffic() (stop func() int) {
 // Another writer takes the disk to its last byte, and what a rotation frees at once, while captures run in every mode, several at
 // once. Each says so, and what it wrote before is whole.
 func TestDiskThatAnotherFills(t *testing.T) {
+	t.Parallel()
 	for name, smallDisk := range map[string]func(*bed) *disktest.Disk{
 		"tmpfs": func(b *bed) *disktest.Disk { return b.smallDisk("64m") },
 		"ext4":  func(b *bed) *disktest.Disk { return b.ext4Disk(64 << 20) },

@@ -13,6 +13,7 @@ import (
 
 // Other people's tools read what is written, and say what it says.
 func TestToolsReadEveryFormat(t *testing.T) {
+	t.Parallel()
 	for _, format := range []capture.Format{capture.PCAP, capture.PCAPNG} {
 		for _, precision := range []capture.Precision{capture.Nanosecond, capture.Microsecond} {
 			t.Run(string(format)+"/"+string(precision), func(t *testing.T) {

@@ -90,6 +90,7 @@ func TestPersistentCaptureGoesOn(t *testing.T) {
 
 // A capture that persists and has met its limit when the appliance dies has ended, for that reason: there is nothing to go on with.
 func TestPersistentCaptureThatHasMetItsLimit(t *testing.T) {
+	t.Parallel()
 	const packets, packet = 100, 14 + 20 + 8 + 6 // bytes
 	for name, c := range map[string]struct {
 		size int64

@@ -195,6 +195,7 @@ const (
 
 // Whatever takes an MTU below the least of IPv6 back gives the interface its addresses and routes back as well.
 func TestIPv6ComesBack(t *testing.T) {
+	t.Parallel()
 	for name, act := range map[string]func(t *testing.T, n *nsNetwork, d *Daemon, dir string){
 		"failed commit": func(t *testing.T, _ *nsNetwork, d *Daemon, _ string) {
 			loads(t, d, anna, lowWithVLAN)
@@ -399,6 +400,7 @@ func TestRoutesComeBack(t *testing.T) {
 
 // Who would lose the own connection is told so before, and needs commit confirm.
 func TestIPv6IsNotLostUnaware(t *testing.T) {
+	t.Parallel()
 	n := newIPv6Network(t)
 	d := start(t, Options{Dir: prepare(t), network: n})
 	far := menu.Caller{User: "anna", Role: menu.Administrator, Source: "2001:db8:1::77"}

@@ -201,6 +201,7 @@ func TestFilesOfARingAreCopiedAsTheyClose(t *testing.T) {
 // A ring whose target is away ends when the quota is used up, with its reason, and has every packet: who asked for copies agreed to
 // lose old files only after that. When the target is back the files beyond those that are kept go, also though the capture has ended.
 func TestARingThatIsNotCopiedEndsAtTheQuota(t *testing.T) {
+	t.Parallel()
 	b := newCaptureBed(t, Options{Dir: configured(t, prepare(t), "captures: {quota: 24MB, deleteOldest: true}")})
 	away := newStore(t)
 	away.target(b, "away")

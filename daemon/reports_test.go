@@ -51,6 +51,7 @@ func last(_ context.Context, sink menu.Sink) error {
 
 // A part that never ends is cut where it is too large: its data is whole, what follows is there, and memory is not where it went.
 func TestReportIsBounded(t *testing.T) {
+	t.Parallel()
 	row := map[string]string{"text": strings.Repeat("<&>", 20<<10)}
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -170,6 +171,7 @@ func FuzzEscapeText(f *testing.F) {
 
 // A part that takes too long is given up and named with the reason; the others are there.
 func TestReportPartTakesTooLong(t *testing.T) {
+	t.Parallel()
 	d, create := withCommands(t, map[string]func(context.Context, menu.Sink) error{"last": last, "endless": func(ctx context.Context, sink menu.Sink) error {
 		if err := sink.Text([]byte("the beginning\n")); err != nil {
 			return err

@@ -241,6 +241,7 @@ func TestGreeting(t *testing.T) {
 // Another password ends what was begun with the old one, but not the session in which somebody changes their own; a deletion or the
 // end of the account ends all.
 func TestAccountChangesEndSessions(t *testing.T) {
+	t.Parallel()
 	d := start(t, Options{Dir: prepare(t)})
 	begin := func(user string) (string, <-chan struct{}) {
 		caller, ended, _, err := d.Attach(logIn(t, d, user, "192.0.2.1").ID, "shell")

@@ -60,6 +60,7 @@ func (m machine) run(ctx context.Context, s *screen, verb string, args menu.Argu
 }
 
 func TestVerifyToTheEnd(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	var seen []string
 	s := &screen{progress: func(text string) {
@@ -116,6 +117,7 @@ func TestVerifyInterruptedAndCancelled(t *testing.T) {
 
 // Where nothing was compared to the end, nothing is said of the members.
 func TestNoVerdict(t *testing.T) {
+	t.Parallel()
 	for what, c := range map[string]struct {
 		after map[string]string
 		want  string

@@ -130,6 +130,7 @@ func checkPage(t *testing.T, name string, files map[string][]byte) {
 
 // A report has what it says, can be read with nothing else, and tells no secrets.
 func TestReport(t *testing.T) {
+	t.Parallel()
 	a := start(t)
 	if r := a.Local("packetcapture start c1 interface eth0; packetcapture stop c1; whoami"); r.Status != 0 {
 		t.Fatalf("%+v", r)
@@ -208,6 +209,7 @@ func TestReport(t *testing.T) {
 
 // Whoever could not read a part alone cannot read it in a report.
 func TestReportForWhom(t *testing.T) {
+	t.Parallel()
 	a := start(t)
 	if r := a.Local("packetcapture start c1 interface eth0; packetcapture stop c1"); r.Status != 0 {
 		t.Fatalf("%+v", r)

@@ -75,6 +75,7 @@ func packetsIn(t *testing.T, a *appliance.Appliance, name string) int {
 
 // SIGTERM ends captures in an orderly way, with every packet in the file, and says so.
 func TestStop(t *testing.T) {
+	t.Parallel()
 	a, network := inNetwork(t)
 	if r := a.SSH("op", "packetcapture start stopped interface eth0"); r.Status != 0 {
 		t.Fatalf("%+v", r)
@@ -108,6 +109,7 @@ func TestStop(t *testing.T) {
 // A capture that kill -9 interrupted is afterwards one like any other: listed with its reason, its file counted and sound, its name
 // taken until it is deleted. (What the file holds is the matter of package e2e.)
 func TestInterruptedCapture(t *testing.T) {
+	t.Parallel()
 	a, network := inNetwork(t)
 	if r := a.SSH("op", "packetcapture start killed interface eth0"); r.Status != 0 {
 		t.Fatalf("%+v", r)
@@ -150,6 +152,7 @@ func systemEvents(t *testing.T, a *appliance.Appliance, want ...string) {
 
 // Two appliances never share data, a socket or a port; the second says which it is, and the first goes on.
 func TestSecondServe(t *testing.T) {
+	t.Parallel()
 	a := start(t, appliance.Options{})
 	for name, c := range map[string]struct {
 		more []string
@@ -171,6 +174,7 @@ func TestSecondServe(t *testing.T) {
 
 // A configuration that is wrong is refused at the start, with file, line and setting.
 func TestConfigurationErrors(t *testing.T) {
+	t.Parallel()
 	a := start(t, appliance.Options{})
 	for _, c := range []struct{ text, says string }{
 		{"idleTimeout: soon\n", `line 1: "idleTimeout": it is a duration from 0s to 30d`},
@@ -202,6 +206,7 @@ func TestConfigurationErrors(t *testing.T) {
 
 // The first start makes the user admin, whose password stands in a file until it has opened the door, and in nothing that is kept.
 func TestFirstStart(t *testing.T) {
+	t.Parallel()
 	a := start(t, appliance.Options{Fresh: true})
 	file := filepath.Join(a.Data, "first-password")
 	if want := "The first password of admin stands in " + file + " until the first login with it"; !strings.Contains(a.Said, want) {
@@ -245,6 +250,7 @@ func TestFirstStart(t *testing.T) {
 }
 
 func TestUnknownOptions(t *testing.T) {
+	t.Parallel()
 	a := start(t, appliance.Options{})
 	for _, c := range []struct {
 		args []string

@@ -21,6 +21,7 @@ func refusalSentence(role, required menu.Role) string {
 // Every command, every role, every way in: what the declaration refuses is refused, alike, and leaves a line in the audit log; what it
 // allows is not refused.
 func TestRoles(t *testing.T) {
+	t.Parallel()
 	a := start(t, appliance.Options{})
 	for _, role := range menu.Roles() {
 		user := appliance.User(role)
@@ -102,6 +103,7 @@ func refusals(a *appliance.Appliance, user, path string) (n int) {
 
 // A role that is taken away is gone at once, in sessions that are open too.
 func TestRoleTakenAway(t *testing.T) {
+	t.Parallel()
 	a := start(t, appliance.Options{})
 	term := a.Terminal("op", 100, 40)
 	if got := term.Says("mx1> ", "packetcapture start x interface lo"); !strings.Contains(got, "started") {
@@ -126,6 +128,7 @@ func TestRoleTakenAway(t *testing.T) {
 
 // Who is in by a key that is removed is out, and the answer says so.
 func TestKeyTakenAway(t *testing.T) {
+	t.Parallel()
 	a := start(t, appliance.Options{})
 	term := a.Terminal("op", 100, 40)
 	term.Prompted("mx1> ")

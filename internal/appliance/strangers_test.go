@@ -29,6 +29,7 @@ const brokenRequests = 2_000
 // mean nonsense are the matter of package e2e.) The appliance must go on answering, must not panic, and must give away and remove
 // nothing outside the diagnostic directory.
 func TestBrokenRequests(t *testing.T) {
+	t.Parallel()
 	a := start(t, appliance.Options{Config: "limits:\n  sessionsPerUser: 100\n"})
 	outside := plant(t, a)
 	seed := uint64(time.Now().UnixNano())

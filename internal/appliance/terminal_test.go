@@ -23,6 +23,7 @@ const top = appliance.Host + "> "
 
 // Thirty lines in one piece, typed by a script or pasted by a terminal that marks a paste: each is run, in its order, and none is lost.
 func TestPasteOfThirtyLines(t *testing.T) {
+	t.Parallel()
 	a := start(t, appliance.Options{})
 	for name, paste := range map[string]func(string) string{
 		"plain":     func(lines string) string { return lines },
@@ -47,6 +48,7 @@ func TestPasteOfThirtyLines(t *testing.T) {
 
 // A whole dialogue typed ahead reaches the questions that it was meant for.
 func TestTypingAhead(t *testing.T) {
+	t.Parallel()
 	a := start(t, appliance.Options{})
 	term := a.Terminal("op", 100, 60)
 	term.Type("packetcapture setup\r33\ry\rlo\rCUSTOM\rport 53\r2m\ry\rwhoami\r")
@@ -56,6 +58,7 @@ func TestTypingAhead(t *testing.T) {
 
 // OpenSSH's client without a terminal of its own reports a window of 0x0.
 func TestScriptOnATerminal(t *testing.T) {
+	t.Parallel()
 	a := start(t, appliance.Options{})
 	r := a.Exec("whoami\nnosuch\nexit\n", netnstest.Tool(t, "ssh"), a.OpenSSH("op", "-tt")...)
 	for _, want := range []string{top + "whoami\r\nUser:    op\r\n", "\"nosuch\" is not known here", top + "exit\r\n"} {
@@ -70,6 +73,7 @@ func TestScriptOnATerminal(t *testing.T) {
 
 // Lines from a pipe without a terminal are run one after the other; the status is that of the first that failed.
 func TestScriptWithoutATerminal(t *testing.T) {
+	t.Parallel()
 	a := start(t, appliance.Options{})
 	r := a.Exec("whoami\npacketcapture stop nosuch\n\nhelp whoami\nexit\nwho\n", netnstest.Tool(t, "ssh"), a.OpenSSH("op", "-T")...)
 	if !strings.HasPrefix(r.Out, "User:    op\n") || !strings.Contains(r.Out, "WHOAMI - ") || strings.Contains(r.Out, "REMOTE HOST") {
@@ -81,6 +85,7 @@ func TestScriptWithoutATerminal(t *testing.T) {
 }
 
 func TestTinyWindow(t *testing.T) {
+	t.Parallel()
 	a := start(t, appliance.Options{})
 	term := a.Terminal("op", 10, 3)
 	// More than three rows stop at the pager, also in a window that shows no more than a piece of its words.
@@ -103,6 +108,7 @@ func TestTinyWindow(t *testing.T) {
 
 // A window that changes while a line is typed loses nothing of the line, and the next page fits the new window.
 func TestResize(t *testing.T) {
+	t.Parallel()
 	a := start(t, appliance.Options{})
 	term := a.Terminal("op", 80, 24)
 	term.Prompted(top)
@@ -130,6 +136,7 @@ func TestResize(t *testing.T) {
 }
 
 func TestPager(t *testing.T) {
+	t.Parallel()
 	a := start(t, appliance.Options{})
 	term := a.Terminal("op", 80, 10)
 	stopped := func(s *vt.Screen) bool { return strings.HasPrefix(s.Before(), "-- more --") }
@@ -155,6 +162,7 @@ func TestPager(t *testing.T) {
 }
 
 func TestWideCharacters(t *testing.T) {
+	t.Parallel()
 	a := start(t, appliance.Options{})
 	term := a.Terminal("admin", 40, 24)
 	got := term.Says(top, "日本語 と e\u0301")
@@ -169,6 +177,7 @@ func TestWideCharacters(t *testing.T) {
 
 // What one session starts, another sees and ends.
 func TestTwoSessionsOneTable(t *testing.T) {
+	t.Parallel()
 	a := start(t, appliance.Options{})
 	op, admin := a.Terminal("op", 120, 60), a.Terminal("admin", 120, 60)
 	op.Says(top, "packetcapture start shared interface lo")
@@ -187,6 +196,7 @@ func TestTwoSessionsOneTable(t *testing.T) {
 }
 
 func TestIdleSessionLogsOut(t *testing.T) {
+	t.Parallel()
 	a := start(t, appliance.Options{Config: "idleTimeout: 1s\n"})
 	for n, keys := range []string{"", "packetcapture\r", "half a li", "passwd\r"} {
 		term := a.Terminal("op", 100, 40)
@@ -205,6 +215,7 @@ func TestIdleSessionLogsOut(t *testing.T) {
 
 // Whoever changes their password stays, and is told that their other logins end.
 func TestPasswordChangeEndsOtherLogins(t *testing.T) {
+	t.Parallel()
 	a := start(t, appliance.Options{})
 	other, term := a.Terminal("op", 100, 40), a.Terminal("op", 100, 40)
 	other.Prompted(top)
@@ -223,6 +234,7 @@ func TestPasswordChangeEndsOtherLogins(t *testing.T) {
 
 // Many sessions wait at their prompts for every one that does something. Some are begun, since they share the program's own pages.
 func TestIdleSessionsAreSmall(t *testing.T) {
+	t.Parallel()
 	a := start(t, appliance.Options{})
 	const count = 12
 	for n := range count {
@@ -250,6 +262,7 @@ func TestIdleSessionsAreSmall(t *testing.T) {
 
 // Captures belong to the appliance: neither the end of a session's process nor a hang-up touches them.
 func TestCapturesOutliveSessions(t *testing.T) {
+	t.Parallel()
 	a := start(t, appliance.Options{})
 	running := func() {
 		t.Helper()
@@ -283,6 +296,7 @@ func TestCapturesOutliveSessions(t *testing.T) {
 
 // Arrow-up brings back what was typed in earlier logins, and nowhere is anything that was secret.
 func TestHistoryOverLogins(t *testing.T) {
+	t.Parallel()
 	a := start(t, appliance.Options{})
 	const secret = "unspoken staple"
 	term := a.Terminal("admin", 100, 40)
@@ -332,6 +346,7 @@ func TestHistoryOverLogins(t *testing.T) {
 
 // Exit statuses that need more than one line to be reached.
 func TestStatusOfSeveral(t *testing.T) {
+	t.Parallel()
 	a := start(t, appliance.Options{})
 	for line, want := range map[string]int{
 		"whoami":                              0,
@@ -350,6 +365,7 @@ func TestStatusOfSeveral(t *testing.T) {
 
 // Ctrl-C ends what runs and leaves the session at the top; for a line, the signal does the same, with exit status 130.
 func TestInterrupt(t *testing.T) {
+	t.Parallel()
 	a := start(t, appliance.Options{})
 	term := a.Terminal("op", 120, 40)
 	term.Prompted(top)

@@ -321,6 +321,7 @@ func (c client) removes(b *bed, own string) {
 
 // A person at a terminal, by both clients that have one.
 func TestTerminals(t *testing.T) {
+	t.Parallel()
 	need(t, "ssh", "openssh-client")
 	need(t, "plink", "putty-tools")
 	b := newBed(t)

@@ -59,6 +59,7 @@ const untouched = "left mtu 1500, right mtu 1500"
 
 // What a commit changes is read back by the kernel's own tools; nothing is changed before it; a commit that fails changes nothing.
 func TestCommitReadBack(t *testing.T) {
+	t.Parallel()
 	need(t, "ip", "iproute2")
 	need(t, "nft", "nftables")
 	need(t, "ethtool", "ethtool")
@@ -129,6 +130,7 @@ func TestCommitReadBack(t *testing.T) {
 // A commit that is not confirmed goes away by itself: when the connection over which it was made is cut, and when the appliance is
 // killed meanwhile.
 func TestCommitNotConfirmed(t *testing.T) {
+	t.Parallel()
 	need(t, "ip", "iproute2")
 	need(t, "nft", "nftables")
 	b := newBed(t)
@@ -169,6 +171,7 @@ func TestCommitNotConfirmed(t *testing.T) {
 // Two people edit at once, each in a session of their own: neither sees the other's changes, and the second commit says what changed
 // underneath and takes nothing of it back.
 func TestTwoPeopleCommit(t *testing.T) {
+	t.Parallel()
 	need(t, "ssh", "openssh-client")
 	need(t, "ip", "iproute2")
 	b := newBed(t)
@@ -214,6 +217,7 @@ func TestTwoPeopleCommit(t *testing.T) {
 
 // Routes from an address of the loopback interface go with it in the kernel, and come back with it.
 func TestRoutesComeBack(t *testing.T) {
+	t.Parallel()
 	need(t, "ip", "iproute2")
 	b := newBed(t)
 	b.line("etherconfig loopback enable 192.0.2.10; commit", 0)
@@ -240,6 +244,7 @@ func TestRoutesComeBack(t *testing.T) {
 
 // kill -9 at many moments of a commit: after the restart the one configuration or the other, on the machine and in words.
 func TestCommitKilled(t *testing.T) {
+	t.Parallel()
 	need(t, "ip", "iproute2")
 	need(t, "nft", "nftables")
 	b := newBed(t)
@@ -296,6 +301,7 @@ func TestCommitKilled(t *testing.T) {
 
 // A configuration is pasted as it stands, its blanks at the beginning of lines included, and ended by a line.
 func TestConfigurationPasted(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	paste := func(p *appliance.Terminal, text string) {
 		p.Says("mx1> ", "loadconfig", "[1]> ")

@@ -29,6 +29,7 @@ func newBedOn(t *testing.T, disk func(path string) *disktest.Disk) *bed {
 // Everything that the appliance keeps is on a disk that another writer fills to the last byte while captures run. People still get in,
 // see what happened, act, and make room; the appliance starts on the full disk too.
 func TestFullDisk(t *testing.T) {
+	t.Parallel()
 	need(t, "ssh", "openssh-client")
 	need(t, "tshark", "tshark")
 	b := newBedOn(t, func(path string) *disktest.Disk { return disktest.Tmpfs(t, path, "64m") })
@@ -169,6 +170,7 @@ func (b *bed) auditTellsOfTheGap() {
 // The power of the disk that the appliance keeps everything on fails, with all that the kernel had not written yet. What had ended is as
 // it was; what ran has its packets up to the last second.
 func TestPowerCut(t *testing.T) {
+	t.Parallel()
 	need(t, "tshark", "tshark")
 	b := newBedOn(t, func(path string) *disktest.Disk { return disktest.Ext4(t, path, 128<<20) })
 	b.Disk.Sync() // what the bench wrote before the appliance was there

@@ -81,6 +81,7 @@ func (b *bed) exports() (list []capture.Export) {
 // What closes is copied to OpenSSH's own server, by the appliance's own key, to a host whose key was asked for and given; while that
 // host is away it waits, also over a kill -9.
 func TestExportToOpenSSH(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	host := newSshd(b)
 	host.start()
@@ -155,6 +156,7 @@ func TestExportToOpenSSH(t *testing.T) {
 
 // The secret of a target is in no answer, no audit line, no log and no history.
 func TestSecretOfATargetStaysSecret(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	const hidden = "xyzzy-plugh-42"
 	if r := b.SSH("admin", "packetcapture target new web url https://127.0.0.1:1/x secret "+hidden); r.Status != 0 || strings.Contains(r.Out, hidden) {

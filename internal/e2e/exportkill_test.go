@@ -239,6 +239,7 @@ func (w *web) whole() map[string]string {
 // target holds everything up so that the ring is larger than it should be, and at moments of chance. In the end every file of every life
 // is at the target, whole, and at no moment was there a file that was neither here nor there.
 func TestKilledWhileItCopiesARing(t *testing.T) {
+	t.Parallel()
 	need(t, "capinfos", "wireshark-common")
 	need(t, "tshark", "tshark")
 	t.Run("sftp", func(t *testing.T) {

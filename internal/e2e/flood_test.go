@@ -21,6 +21,7 @@ import (
 
 // The judge of SSH servers finds nothing that fails.
 func TestAudit(t *testing.T) {
+	t.Parallel()
 	need(t, "ssh-audit", "ssh-audit")
 	b := newBed(t)
 	r := b.Exec("", "ssh-audit", "-n", "-l", "info", "-p", strconv.Itoa(b.Port), "127.0.0.1")

@@ -4,6 +4,7 @@ import "testing"
 
 // A name that is committed stands in the next prompt of whoever commits it, and of everybody else who is logged in.
 func TestPromptFollowsTheName(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	other, own := b.Terminal("ro", 100, 30), b.Terminal("admin", 100, 30)
 	other.Prompted("mx1> ")

@@ -153,6 +153,7 @@ func (h *hunt) spoil(b []byte) []byte {
 
 // Ten thousand requests of SFTP, most of them well formed and up to no good, some broken.
 func TestMutatedSFTP(t *testing.T) {
+	t.Parallel()
 	h := newHunt(t)
 	client := h.Login("op")
 	answered := 0
@@ -294,6 +295,7 @@ func (h *hunt) sftpRequest(id uint32) []byte {
 
 // Ten thousand requests of the API by three roles: paths and arguments of all kinds, and some that are no HTTP.
 func TestMutatedAPI(t *testing.T) {
+	t.Parallel()
 	h := newHunt(t)
 	var commands, streams []string
 	for _, n := range h.Tree() {

@@ -15,6 +15,7 @@ import (
 // The whole appliance dies while captures run. Those that persist go on as a new part, with their counters; what they had before is
 // whole. The others say that they were interrupted, and what was planned begins at its time.
 func TestKilledApplianceGoesOn(t *testing.T) {
+	t.Parallel()
 	need(t, "tshark", "tshark")
 	need(t, "capinfos", "wireshark-common")
 	b := newBed(t)

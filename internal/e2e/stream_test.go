@@ -74,6 +74,7 @@ func (g *growing) fill(r io.Reader) error {
 // Wireshark's own program, by the command lines that Wireshark calls it with, gets every packet of a known load, in both of the forms
 // that it knows.
 func TestSshdump(t *testing.T) {
+	t.Parallel()
 	program := sshdump(t)
 	need(t, "tshark", "tshark")
 	need(t, "capinfos", "wireshark-common")
@@ -139,6 +140,7 @@ func TestSshdump(t *testing.T) {
 
 // What a shell would do must not be guessed.
 func TestRemoteCaptureRefusesTheRest(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	for _, line := range []string{
 		"tcpdump -i left -w /tmp/x", "tcpdump -i left -w - -r x", "tcpdump -i left -w - | cat", "tcpdump -i left -w - > x", "dumpcap -i left -w - -f 'udp' $(id)",
@@ -162,6 +164,7 @@ func TestRemoteCaptureRefusesTheRest(t *testing.T) {
 
 // A packet is seen soon after it was on the wire, and the stream ends with its reader, also while no packet comes.
 func TestStreamIsPromptAndEndsWithItsReader(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	right := openWire(t, b.ns, "right")
 	client := b.Login("op")
@@ -230,6 +233,7 @@ func TestStreamIsPromptAndEndsWithItsReader(t *testing.T) {
 // A command ends when whoever read its output has had enough, as in `ssh HOST ping X | head -2`: the client ends too, the login is gone,
 // and nothing of it is an error, to the client or in the log.
 func TestCommandsEndWithTheirReader(t *testing.T) {
+	t.Parallel()
 	need(t, "plink", "putty-tools")
 	b := newBed(t)
 	right := openWire(t, b.ns, "right")
@@ -302,6 +306,7 @@ func TestCommandsEndWithTheirReader(t *testing.T) {
 
 // Who asks for a file that is not finished is told so, and what makes it one.
 func TestFileStillWritten(t *testing.T) {
+	t.Parallel()
 	need(t, "scp", "openssh-client")
 	b := newBed(t)
 	if r := b.SSH("op", "packetcapture start name growing interface left"); r.Status != 0 {
@@ -322,6 +327,7 @@ func TestFileStillWritten(t *testing.T) {
 
 // What stands behind a command whose reader is gone is done all the same.
 func TestTheLineGoesOnWithoutAReader(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	reader, writer, err := os.Pipe()
 	if err != nil {
@@ -342,6 +348,7 @@ func TestTheLineGoesOnWithoutAReader(t *testing.T) {
 
 // The management session that carries a stream is not in it: it would feed on itself.
 func TestStreamLeavesItselfOut(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	client, err := b.LoginBy("op", ssh.PublicKeys(appliance.Key("op")))
 	if err != nil {
@@ -381,6 +388,7 @@ func statisticsOf(t *testing.T, file string) (s statistics) {
 
 // A file says what its interface received before the filter, what passed it, and what became of that: the numbers of the status.
 func TestFileHasTheNumbersOfItsStatus(t *testing.T) {
+	t.Parallel()
 	need(t, "tshark", "tshark")
 	b := newBed(t)
 	right := openWire(t, b.ns, "right")
@@ -511,6 +519,7 @@ func (t *tape) content() []byte {
 // Interfaces that appear while ALL are streamed join, in pcapng each as one of its own; in pcap those of the link type that the others
 // have, and the rest are named at the end.
 func TestInterfacesJoinAStream(t *testing.T) {
+	t.Parallel()
 	need(t, "tshark", "tshark")
 	need(t, "capinfos", "wireshark-common")
 	for _, c := range []struct{ format, leftOut string }{

@@ -18,6 +18,7 @@ import (
 
 // Who watches a running capture sees what it writes, from then on; Ctrl-C ends the watching, and not the capture.
 func TestWatchARunningCapture(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	right := openWire(t, b.ns, "right")
 	b.do("op", "packetcapture start job interface left filter 'udp port 9999'")
@@ -96,6 +97,7 @@ func (b *bed) watchJob(arguments string) *bufio.Reader {
 
 // A reader that does not read loses lines and is told how many, as text and as JSON; the capture loses nothing.
 func TestWatchingSlowlyLosesNoPackets(t *testing.T) {
+	t.Parallel()
 	const packets = 60_000
 	b := newBed(t)
 	right := openWire(t, b.ns, "right")
@@ -197,6 +199,7 @@ func readJSON(t *testing.T, from *bufio.Reader) (first, lines, shown, left int) 
 
 // The API's answer ends so, too.
 func TestWatchByTheAPIEndsWithItsCount(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	status, body := b.API("op", "POST", "/v1/run/packetcapture/watch", `{"interface": ["left"], "duration": "1s"}`)
 	if status != 200 || body != `{"event":"statistics","packetsShown":0,"packetsNotShown":0}`+"\n" {
@@ -206,6 +209,7 @@ func TestWatchByTheAPIEndsWithItsCount(t *testing.T) {
 
 // An interface that joins a capture of all has its name where the capture is watched.
 func TestWatchNamesAnInterfaceThatJoined(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	b.do("op", "packetcapture start job interface ALL filter 'udp port 9999'")
 	said := b.watchJob("")
@@ -225,6 +229,7 @@ func TestWatchNamesAnInterfaceThatJoined(t *testing.T) {
 
 // So has one that joins those that are watched without a capture.
 func TestWatchOfAllNamesAnInterfaceThatJoined(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	session, err := b.Login("op").NewSession()
 	if err != nil {
@@ -262,6 +267,7 @@ func TestWatchOfAllNamesAnInterfaceThatJoined(t *testing.T) {
 
 // A caller without payload sees headers alone, wherever the packets come from.
 func TestHeadersAloneForSupport(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	right := openWire(t, b.ns, "right")
 	client := b.Login("sup")

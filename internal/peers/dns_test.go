@@ -100,6 +100,7 @@ func dnsZone() []string {
 
 // What dig shows is what BIND's dig shows, record by record, and nslookup the part of it that it was asked for.
 func TestAnswersEqualBIND(t *testing.T) {
+	t.Parallel()
 	netnstest.Tool(t, "dig")
 	ns := netnstest.New(t)
 	zone := nameserver.Zone(t, dnsZone()...)

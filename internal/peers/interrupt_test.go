@@ -15,6 +15,7 @@ import (
 
 // TestCtrlC ends what runs until Ctrl-C, with the prompt as it was.
 func TestCtrlC(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	terminal := b.Terminal("ro", 120, 40)
 	defer terminal.Close()
@@ -38,6 +39,7 @@ func TestCtrlC(t *testing.T) {
 
 // TestChanges follows the list of sockets while one comes, changes and goes.
 func TestChanges(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	var l net.Listener
 	b.ns.Do(t, func() { l = accepting(t, "tcp4", "127.0.0.1:0") })
@@ -103,6 +105,7 @@ func (b *bed) await(rows <-chan changeRow, change string, ok func(changeRow) boo
 // TestEveryInPlace looks at a list that is shown again and again: on a terminal it stays where it is and fits the window, through a pipe
 // one follows the other.
 func TestEveryInPlace(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	var l net.Listener
 	b.ns.Do(t, func() {

@@ -26,6 +26,7 @@ func theirs(b *bed, args ...string) []map[string]any {
 }
 
 func TestInterfacesEqualIP(t *testing.T) {
+	t.Parallel()
 	b := newBed(t, "ip")
 	b.run("ip", "link", "add", "left", "mtu", "1400", "type", "veth", "peer", "name", "right")
 	b.feed("link set left up\nlink set right up\naddr add 192.0.2.1/24 dev left\naddr add 192.0.2.9/24 dev left\naddr add 2001:db8::1/64 dev left\n"+
@@ -174,6 +175,7 @@ func translated(n string, names map[string]string) string {
 }
 
 func TestRoutesEqualIP(t *testing.T) {
+	t.Parallel()
 	b := newBed(t, "ip")
 	var batch strings.Builder
 	batch.WriteString(`link add left type veth peer name right
@@ -275,6 +277,7 @@ func (b *bed) neighbours(line string) []string {
 }
 
 func TestNeighboursEqualIP(t *testing.T) {
+	t.Parallel()
 	b := newBed(t, "ip")
 	var batch strings.Builder
 	batch.WriteString("link add left type veth peer name right\nlink set left up\nlink set right up\naddr add 10.0.0.1/16 dev left\naddr add 2001:db8::1/64 dev left nodad\n")
@@ -378,6 +381,7 @@ func (b *bed) churning(add, remove string) (stop func()) {
 }
 
 func TestServicesEqualLsof(t *testing.T) {
+	t.Parallel()
 	b := newBed(t, "lsof")
 	b.ns.Do(t, func() {
 		for range 50 {

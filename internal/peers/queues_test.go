@@ -23,6 +23,7 @@ type queueRow struct {
 }
 
 func TestQueuesEqualSS(t *testing.T) {
+	t.Parallel()
 	b := newBed(t, "ss")
 	var v4, v6 net.Listener
 	b.ns.Do(t, func() {
@@ -60,6 +61,7 @@ func TestQueuesEqualSS(t *testing.T) {
 
 // TestIncomplete sends SYNs from addresses that never answer, to listeners that are told apart by their address alone.
 func TestIncomplete(t *testing.T) {
+	t.Parallel()
 	b := newBed(t, "ss")
 	var exact, wildcard, both net.Listener
 	b.ns.Do(t, func() {

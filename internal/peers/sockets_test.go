@@ -184,6 +184,7 @@ func (b *bed) churn(port string) (stop func() int64) {
 const churnPort = "9"
 
 func TestSocketsEqualSS(t *testing.T) {
+	t.Parallel()
 	b := newBed(t, "ss", "ip")
 	b.feed("link add left type veth peer name right\nlink set left up\nlink set right up\naddr add fe80::77/64 dev left nodad\n", "ip", "-batch", "-")
 	b.ns.Do(t, func() { manySockets(t) })
@@ -277,6 +278,7 @@ func manySockets(t *testing.T) {
 func port(l net.Listener) string { return strconv.Itoa(l.Addr().(*net.TCPAddr).Port) }
 
 func TestUDPSocketsEqualSSAndLsof(t *testing.T) {
+	t.Parallel()
 	b := newBed(t, "ss", "lsof")
 	b.ns.Do(t, func() {
 		for _, network := range []string{"udp4", "udp6"} {
@@ -370,6 +372,7 @@ func (b *bed) churnUDP() (stop func() int) {
 }
 
 func TestSocketSharedByProcesses(t *testing.T) {
+	t.Parallel()
 	b := newBed(t, "ss")
 	b.ns.Do(t, func() {
 		l := accepting(t, "tcp4", "127.0.0.1:0")
@@ -396,6 +399,7 @@ func TestSocketSharedByProcesses(t *testing.T) {
 var ssDetail = regexp.MustCompile(`rtt:([\d.]+)/.*cwnd:(\d+)`)
 
 func TestDetailsEqualSS(t *testing.T) {
+	t.Parallel()
 	b := newBed(t, "ss")
 	var l net.Listener
 	b.ns.Do(t, func() {
@@ -419,6 +423,7 @@ func TestDetailsEqualSS(t *testing.T) {
 }
 
 func TestSocketFilters(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	var l net.Listener
 	b.ns.Do(t, func() {

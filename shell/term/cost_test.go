@@ -72,6 +72,7 @@ func TestIdleSessionsRest(t *testing.T) {
 
 // A line that was left alone goes on as if nothing had been.
 func TestALineLeftAloneGoesOn(t *testing.T) {
+	t.Parallel()
 	p := sit(t, "helpful", 40, 6)
 	p.types("ab\x1b[Dc\x1b[A\x1b[B")
 	p.sees("h> acb|")

@@ -481,6 +481,7 @@ func TestAFailingCompleterCostsOneLine(t *testing.T) {
 }
 
 func TestLinesLeaveNothingBehind(t *testing.T) {
+	t.Parallel()
 	p := sit(t, "helpful", 60, 12)
 	p.types("c")
 	p.sees("h> c|")
