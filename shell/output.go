@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"strings"
-	"unicode/utf8"
 
 	"diagsh/api"
 	"diagsh/menu"
@@ -76,7 +75,7 @@ func wrapped(text string, width int) string {
 			}
 		}
 		indent = min(indent, width/2)
-		for utf8.RuneCountInString(line) > width {
+		for widthOf(line) > width {
 			blank := lastBlank(line, indent, width)
 			if blank < 0 {
 				break
@@ -99,9 +98,16 @@ func lastBlank(line string, behind, width int) int {
 		if r == ' ' && i > behind {
 			last = i
 		}
-		column++
+		column += term.Columns(r)
 	}
 	return last
+}
+
+func widthOf(text string) (n int) {
+	for _, r := range text {
+		n += term.Columns(r)
+	}
+	return n
 }
 
 // page shows a text that may be longer than the screen.

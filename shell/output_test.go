@@ -15,6 +15,7 @@ func TestWrapped(t *testing.T) {
 		{"a word too wide", "abcdefghijkl mno\n", "abcdefghijkl mno\n", 5},
 		{"empty lines", "\n\na b\n", "\n\na\nb\n", 2},
 		{"other letters", "äöü äöü äöü\n", "äöü äöü\näöü\n", 7},
+		{"wide letters", "日本語 is not known\n", "日本語\nis not\nknown\n", 8},
 		{"one column", "a b\n", "a\nb\n", 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
