@@ -10,6 +10,7 @@ import (
 
 	"diagsh/capture"
 	"diagsh/capture/decode"
+	"diagsh/capture/filter"
 	"diagsh/capture/pcapfile"
 	"diagsh/capture/replay"
 	"diagsh/capture/summary"
@@ -22,7 +23,7 @@ type packetService interface {
 	liveService
 	Captures() []capture.Status
 	PacketFiles(name string) ([]replay.Opener, error)
-	MatchFilter(ctx context.Context, expression string) (func(*capture.Packet, capture.Interface) bool, error)
+	MatchFilter(ctx context.Context, expression string) (*replay.Filter, error)
 }
 
 type captureWatchArgs struct {
@@ -74,6 +75,9 @@ func captureWatch(s packetService) *menu.Command {
 			return nil
 		},
 		Check: func(ctx context.Context, _ menu.Caller, a captureWatchArgs, name string) error {
+			if a.Name != "" && a.Filter != nil {
+				return checkFilter(ctx, s, *a.Filter, name)
+			}
 			return checkLiveFilter(ctx, s, a.Filter, name)
 		},
 		Run: func(ctx context.Context, caller menu.Caller, a captureWatchArgs, out *menu.Out[watched]) error {
@@ -82,14 +86,17 @@ func captureWatch(s packetService) *menu.Command {
 				return err
 			}
 			defer source.Close()
-			match := func(*capture.Packet, capture.Interface) bool { return true }
+			interfaces, shown, missed := present(), int64(0), uint64(0)
+			var chosen *replay.Filter
 			if a.Name != "" && a.Filter != nil && captureview.Cleared(*a.Filter) != "" {
-				if match, err = s.MatchFilter(ctx, captureview.Cleared(*a.Filter)); err != nil {
+				if chosen, err = s.MatchFilter(ctx, captureview.Cleared(*a.Filter)); err != nil {
 					return err
+				}
+				if err := chosen.Fault(interfaces); err != nil {
+					return cannotFilter(err)
 				}
 			}
 			out.Printf("Watching %s. Ctrl-C ends it.\n", a.what())
-			interfaces, shown, missed := present(), int64(0), uint64(0)
 			done := errors.New("enough")
 			_, err = follow(ctx, source, bounds{duration: a.Duration}, func(batch []capture.Packet) error {
 				dropped := total(source.Counters()).Dropped
@@ -99,7 +106,7 @@ func captureWatch(s packetService) *menu.Command {
 						interfaces = present() // it joined
 					}
 					on := interfaces[p.Interface]
-					if !match(p, on) {
+					if chosen != nil && !chosen.Match(p, on) {
 						continue
 					}
 					shown++
@@ -117,6 +124,7 @@ func captureWatch(s packetService) *menu.Command {
 			if errors.Is(err, done) {
 				err = nil
 			}
+			sayLeftOut(chosen, out.Printf)
 			sums := &watchedStatistics{PacketsShown: shown, PacketsNotShown: total(source.Counters()).Dropped}
 			if ending := out.Record(watched{Event: "statistics", watchedStatistics: sums}); err == nil {
 				err = ending
@@ -174,7 +182,7 @@ func captureShow(s packetService) *menu.Command {
 			return nil
 		},
 		Check: func(ctx context.Context, _ menu.Caller, a captureShowArgs, name string) error {
-			return checkLiveFilter(ctx, s, &a.Filter, name)
+			return checkFilter(ctx, s, a.Filter, name)
 		},
 		Run: func(ctx context.Context, _ menu.Caller, a captureShowArgs, out *menu.Out[*decode.Packet]) error {
 			shown := int64(0)
@@ -221,10 +229,12 @@ func (a captureShowArgs) look(ctx context.Context, s packetService, hand func(*c
 	if a.To != nil {
 		options.To = *a.To
 	}
+	var chosen *replay.Filter
 	if expression := captureview.Cleared(a.Filter); expression != "" {
-		if options.Match, err = s.MatchFilter(ctx, expression); err != nil {
+		if chosen, err = s.MatchFilter(ctx, expression); err != nil {
 			return err
 		}
+		options.Match = chosen.Match
 	}
 	source, err := options.Open(files...)
 	if err != nil {
@@ -247,6 +257,12 @@ func (a captureShowArgs) look(ctx context.Context, s packetService, hand func(*c
 	case ctx.Err() != nil:
 		return ctx.Err()
 	}
+	if chosen != nil {
+		if err := chosen.Fault(source.Interfaces()); err != nil {
+			return cannotFilter(err)
+		}
+		sayLeftOut(chosen, say)
+	}
 	var corrupt *pcapfile.CorruptError
 	switch {
 	case errors.As(source.Torn(), &corrupt):
@@ -255,6 +271,48 @@ func (a captureShowArgs) look(ctx context.Context, s packetService, hand func(*c
 		say("[A file ends in the middle of a packet.]\n")
 	}
 	return nil
+}
+
+// checkFilter looks at a filter for packets that were captured, of whatever link type.
+func checkFilter(ctx context.Context, s packetService, expression, name string) error {
+	if expression = captureview.Cleared(expression); name != "filter" || expression == "" {
+		return nil
+	}
+	_, err := s.MatchFilter(ctx, expression)
+	return err
+}
+
+// cannotFilter refuses a filter that none of the packets can be asked about: that is not the same as that none of them matches.
+func cannotFilter(err error) error {
+	var undirected *replay.UndirectedError
+	if errors.As(err, &undirected) {
+		return menu.Wrong("filter", "The filter asks which way packets went, and these do not tell it").
+			WithHint("Captures in the format pcapng do, as those on several interfaces are; pcap has no place for it")
+	}
+	return menu.Wrong("filter", "These packets cannot be filtered so: %s", why(err))
+}
+
+// why is what is wrong with a filter, without the place.
+func why(err error) string {
+	var wrong *filter.Error
+	if errors.As(err, &wrong) {
+		return menu.Clean(strings.TrimSuffix(wrong.Message, "."))
+	}
+	return err.Error()
+}
+
+// sayLeftOut tells which packets a filter could not be asked about.
+func sayLeftOut(f *replay.Filter, say func(string, ...any) error) {
+	if f == nil {
+		return
+	}
+	for _, left := range f.LeftOut() {
+		verb := "are"
+		if left.Packets == 1 {
+			verb = "is"
+		}
+		say("[%s %s left out, which cannot be filtered so: %s.]\n", captureview.Count(int(left.Packets), "packet"), verb, why(left.Err))
+	}
 }
 
 func notPackets(name menu.Packets, err error) error {
@@ -292,7 +350,7 @@ func captureSummary(s packetService) *menu.Command {
 			return nil
 		},
 		Check: func(ctx context.Context, _ menu.Caller, a captureSummaryArgs, name string) error {
-			return checkLiveFilter(ctx, s, &a.Filter, name)
+			return checkFilter(ctx, s, a.Filter, name)
 		},
 		Run: func(ctx context.Context, caller menu.Caller, a captureSummaryArgs, out *menu.Out[summed]) error {
 			counter := summary.NewCounter()

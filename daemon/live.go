@@ -10,7 +10,6 @@ import (
 	"diagsh/access"
 	"diagsh/capture"
 	"diagsh/capture/afpacket"
-	"diagsh/capture/filter"
 	"diagsh/capture/replay"
 	"diagsh/menu"
 )
@@ -180,19 +179,17 @@ func (d *Daemon) openerOfPart(name string) replay.Opener {
 	}
 }
 
-// MatchFilter makes of a filter expression a function that chooses packets of files. It is for one goroutine.
-func (d *Daemon) MatchFilter(ctx context.Context, expression string) (func(*capture.Packet, capture.Interface) bool, error) {
-	if err := d.CheckFilter(ctx, expression); err != nil {
-		return nil, err
-	}
-	programs := make(map[capture.LinkType]*filter.Program)
-	return func(p *capture.Packet, i capture.Interface) bool {
-		program, known := programs[i.LinkType]
-		if !known {
-			// An expression that is of no use for such packets matches none of them.
-			program, _ = filter.CompileContext(ctx, expression, filter.Target{LinkType: filter.LinkType(i.LinkType), Kind: filter.Savefile, Netmask: 0xffffff00})
-			programs[i.LinkType] = program
+// MatchFilter makes of a filter expression one that chooses packets of files and of running captures. It is for one goroutine.
+func (d *Daemon) MatchFilter(ctx context.Context, expression string) (*replay.Filter, error) {
+	f, err := replay.NewFilter(ctx, expression, func(i capture.Interface) uint32 {
+		if i.Index == 0 {
+			return 0 // of a file: it does not say what network it is from
 		}
-		return program != nil && program.Match(p.Data, filter.Metadata{Length: p.Length}) != 0
-	}, nil
+		mask, _ := netmask(i)
+		return mask
+	})
+	if err != nil {
+		return nil, d.plain("check the filter", filterError(err, capture.Interface{}))
+	}
+	return f, nil
 }

@@ -37,7 +37,7 @@ func (g *generator) outbound(kind primitiveKind) *condition {
 	case LinuxSLL2:
 		return g.equal(fromLink, 10, sizeB, packetOutgoing)
 	}
-	if g.target.Kind == Savefile {
+	if g.target.Kind == Savefile && !g.target.Directions {
 		g.fail("a capture file of link type %s does not tell what is %s", g.linkType, kind)
 	}
 	return g.equal(fromLink, ancillaryPacketType, sizeH, packetOutgoing)

@@ -59,8 +59,11 @@ const (
 // begin sets the offsets for the start of the packet.
 func (g *generator) begin() {
 	g.linkType = g.target.LinkType
-	if g.linkType == rawInFile {
+	switch g.linkType {
+	case rawInFile:
 		g.linkType = Raw
+	case PPPSerial:
+		g.linkType = PPP
 	}
 	var typeAt, payload uint32
 	variable := false
@@ -69,7 +72,7 @@ func (g *generator) begin() {
 		typeAt, payload, g.noSNAP = 12, 14, 3
 	case Null, Loop:
 		typeAt, payload = 0, 4
-	case PPP:
+	case PPP, CiscoHDLC:
 		typeAt, payload = 2, 4
 	case Raw, IPv4, IPv6:
 		g.typeless = true
@@ -81,7 +84,7 @@ func (g *generator) begin() {
 		// The network layer follows 802.2 and SNAP.
 		variable, g.network, g.noSNAP = true, 8, 3
 	default:
-		g.fail("no filter can be compiled for link type %d; supported are EN10MB, RAW, LINUX_SLL, LINUX_SLL2, NULL, LOOP, PPP, IPV4, IPV6, IEEE802_11 and IEEE802_11_RADIO", int(g.linkType))
+		g.fail("no filter can be compiled for link type %d; supported are EN10MB, RAW, LINUX_SLL, LINUX_SLL2, NULL, LOOP, PPP, PPP_SERIAL, C_HDLC, IPV4, IPV6, IEEE802_11 and IEEE802_11_RADIO", int(g.linkType))
 	}
 	g.link = &offset{variable: g.linkType == IEEE80211Radio, register: -1}
 	g.typeAt = &offset{constant: typeAt, variable: variable, register: -1}
@@ -130,6 +133,10 @@ func (g *generator) linkProtocol(p uint32) *condition {
 		return g.familyProtocol(p)
 	case PPP:
 		return g.equal(fromType, 0, sizeH, pppProtocol(p))
+	case CiscoHDLC:
+		if p == sapISO {
+			p = sapISO<<8 | sapISO
+		}
 	}
 	return g.equal(fromType, 0, sizeH, p)
 }

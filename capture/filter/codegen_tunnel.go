@@ -73,7 +73,7 @@ func (g *generator) mpls(n *primitive) *condition {
 		c = g.equalMasked(fromPreviousLabel, 2, sizeB, 0, 1)
 	} else {
 		switch g.linkType {
-		case EN10MB:
+		case EN10MB, CiscoHDLC:
 			c = g.linkProtocol(etherMPLS)
 		case PPP:
 			c = g.linkProtocol(pppMPLS)

@@ -14,6 +14,8 @@ const (
 	Null           LinkType = 0   // BSD loopback, address family in the host's byte order
 	EN10MB         LinkType = 1   // Ethernet
 	PPP            LinkType = 9   // PPP with HDLC-like framing
+	PPPSerial      LinkType = 50  // PPP always with HDLC's address and control
+	CiscoHDLC      LinkType = 104 // Cisco's HDLC: address, control, Ethernet type
 	Raw            LinkType = 12  // IPv4 or IPv6 without any header before it
 	IEEE80211      LinkType = 105 // 802.11
 	Loop           LinkType = 108 // OpenBSD loopback, address family in network byte order
@@ -37,6 +39,10 @@ func (l LinkType) String() string {
 		return "PPP"
 	case Raw, rawInFile:
 		return "RAW"
+	case PPPSerial:
+		return "PPP_SERIAL"
+	case CiscoHDLC:
+		return "C_HDLC"
 	case IEEE80211:
 		return "IEEE802_11"
 	case Loop:
@@ -87,6 +93,7 @@ type Target struct {
 	Netmask          uint32 // of the network captured on, host byte order; for "ip broadcast"
 	NetmaskUnknown   bool   // "ip broadcast" is then refused
 	SnapLength       uint32 // 0 means DefaultSnapLength
+	Directions       bool   // a savefile whose packets have their direction beside them, as pcapng can: Metadata.PacketType
 	SwappedByteOrder bool   // a savefile written by a machine of the other byte order
 	Names            Names  // nil means the tables of this system
 	Unoptimised      bool   // leave out the optimiser, as tcpdump -O does

@@ -163,6 +163,7 @@ func (s *Source) next(p *capture.Packet) error {
 		}
 		err := s.reader.Next(p)
 		if err != nil {
+			s.learn() // interfaces without a packet
 			if !errors.Is(err, io.EOF) {
 				if s.torn = err; !tear(err) {
 					return err

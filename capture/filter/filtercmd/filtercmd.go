@@ -130,7 +130,7 @@ func parse(args []string) (options, error) {
 
 var linkTypes = []filter.LinkType{
 	filter.EN10MB, filter.Raw, filter.IPv4, filter.IPv6, filter.LinuxSLL, filter.LinuxSLL2,
-	filter.Null, filter.Loop, filter.PPP, filter.IEEE80211, filter.IEEE80211Radio,
+	filter.Null, filter.Loop, filter.PPP, filter.PPPSerial, filter.CiscoHDLC, filter.IEEE80211, filter.IEEE80211Radio,
 }
 
 // parseLinkType takes a name or a number; some types have two numbers.
