@@ -256,6 +256,7 @@ func (d *desk) tree() *menu.Menu {
 			return errors.New("open /var/lib/diagsh/secret: permission denied")
 		}),
 		rows("reload", menu.Object, menu.Administrator, count),
+		echoing(d),
 		menu.Spec[bytesArgs, struct{}]{Name: "bytes", Help: "Help.", Role: menu.Operator, Shape: menu.Bytes, Run: writeBytes}.Command(),
 		menu.Spec[peekArgs, row]{Name: "peek", Help: "Help.", Role: menu.Operator, Shape: menu.Object,
 			Ask: func(_ context.Context, _ menu.Caller, _ peekArgs, q *menu.Question) error {
@@ -736,7 +737,7 @@ func TestFilesOverHTTP(t *testing.T) {
 func TestMenuShowsWhatTheRoleCanUse(t *testing.T) {
 	d := newDesk(t)
 	_, path := serve(t, d)
-	for user, want := range map[string]string{"ro": "table silent half fault", "op": "table stream silent half fault bytes peek", "admin": "table stream silent half fault reload bytes peek"} {
+	for user, want := range map[string]string{"ro": "table silent half fault", "op": "table stream silent half fault echo bytes peek", "admin": "table stream silent half fault reload echo bytes peek"} {
 		d.as(user)
 		_, text := curl(t, path, "GET", "menu/", "")
 		var view MenuView

@@ -173,6 +173,11 @@ const interruptGrace = 10 * time.Second
 // Run runs a command and hands each frame of its output to show. When ctx ends, the command is asked to end, and what it still has
 // to say is shown; when it does not end in time, or abandon ends, Run gives it up. An error of show ends it at once.
 func (c *Client) Run(ctx, abandon context.Context, path []string, args menu.Arguments, form menu.Form, show func(Frame) error) (*menu.Error, error) {
+	return c.Converse(ctx, abandon, path, args, form, Conversation{}, show)
+}
+
+// Converse is Run for a command that takes lines while it runs.
+func (c *Client) Converse(ctx, abandon context.Context, path []string, args menu.Arguments, form menu.Form, said Conversation, show func(Frame) error) (*menu.Error, error) {
 	request, cancel := context.WithCancel(abandon)
 	defer cancel()
 	query := "?form=text"
@@ -182,6 +187,7 @@ func (c *Client) Run(ctx, abandon context.Context, path []string, args menu.Argu
 	if c.Columns != nil {
 		query += "&columns=" + strconv.Itoa(c.Columns())
 	}
+	query += said.query()
 	response, err := c.send(request, "POST", "run/"+join(path)+query, args, FramesType)
 	if err != nil {
 		var refused *menu.Error
@@ -201,6 +207,12 @@ func (c *Client) Run(ctx, abandon context.Context, path []string, args menu.Argu
 		time.AfterFunc(interruptGrace, cancel)
 	})
 	defer stop()
+	if said.Lines != nil {
+		var saying sync.WaitGroup
+		saying.Go(func() { c.converse(request, response.Header.Get(RunHeader), said) })
+		defer saying.Wait()
+		defer cancel()
+	}
 	frames := frameReader{r: bufio.NewReaderSize(response.Body, 2*frameSize)}
 	next := frames.next
 	if response.Header.Get("Content-Type") == BytesType {

@@ -15,6 +15,7 @@
 //	POST   assist/PATH         the text begun for one argument: what may follow
 //	POST   run/PATH            the arguments: runs the command
 //	POST   interrupt/RUN       asks a running command to end, as Ctrl-C does
+//	POST   input/RUN           says a line to a running command that was begun with ?input=typed or ?input=piped
 //	POST   history             a line to remember
 //	GET    files               the diagnostic directory
 //	GET    files/NAME          a file, with ranges

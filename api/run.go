@@ -61,6 +61,10 @@ type lastOfBytes struct {
 type run struct {
 	session string
 	cancel  context.CancelCauseFunc
+
+	path  []string        // what is needed to say something to it is needed to run it
+	lines chan menu.Input // nil if it takes none
+	ended <-chan struct{}
 }
 
 // ResultRunning is the result in the audit log of a command that had not ended when the line was written. It is written longRun after the
@@ -147,7 +151,13 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request, caller menu.Caller)
 
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
-	id, err := s.begin(&run{session: caller.Session, cancel: cancel})
+	one := &run{session: caller.Session, cancel: cancel, path: path, ended: ctx.Done()}
+	typing := typingOf(r, c, args)
+	if typing.Lines != nil {
+		one.lines = make(chan menu.Input)
+		typing.Lines = one.lines
+	}
+	id, err := s.begin(one)
 	if err != nil {
 		return fail(err)
 	}
@@ -161,6 +171,7 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request, caller menu.Caller)
 	w.Header().Set(RunHeader, id)
 	out := newOutput(w, r, c.ShapeOf(args))
 	defer out.stop()
+	out.typing = typing
 	err = c.Run(ctx, caller, args, func(packets string) error { return s.mayReadPackets(caller, packets) }, out)
 	var known *menu.Error
 	switch {
@@ -222,6 +233,7 @@ type output struct {
 	form   menu.Form
 	frames bool
 	shape  menu.Shape
+	typing menu.Typing
 
 	mu      sync.Mutex
 	buf     bytes.Buffer // output not yet sent

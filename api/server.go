@@ -62,6 +62,7 @@ func NewServer(appliance Appliance, tree *menu.Menu, log *slog.Logger) *Server {
 	mux.HandleFunc("POST /v1/assist/{path...}", s.with(s.assist))
 	mux.HandleFunc("POST /v1/run/{path...}", s.with(s.run))
 	mux.HandleFunc("POST /v1/interrupt/{run}", s.with(s.interrupt))
+	mux.HandleFunc("POST /v1/input/{run}", s.with(s.input))
 	mux.HandleFunc("POST /v1/history", s.with(s.history))
 	mux.HandleFunc("GET /v1/files", s.with(s.listFiles))
 	mux.HandleFunc("GET /v1/files/{name}", s.with(s.readFile))

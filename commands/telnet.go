@@ -18,31 +18,38 @@ type telnetArgs struct {
 	Source  string        `arg:"source" ask:"Please select which interface you want to telnet from." default:"auto" help:"Interface or own address to connect from; auto leaves it to the routes."`
 	Host    string        `arg:"host,main,required" ask:"Enter the remote hostname or IP address." help:"Name or address of the host."`
 	Port    int           `arg:"port,next" ask:"Enter the remote port." default:"25" min:"1" max:"65535" help:"Port to connect to."`
+	Say     string        `arg:"say,alone" help:"Line to say when the other side has spoken, or several with \\n between them; then it ends by itself."`
 	Family  string        `arg:"family" choices:"any|4|6" default:"any" help:"Version of IP."`
 	Timeout time.Duration `arg:"timeout" default:"10s" min:"1" max:"600" help:"Time that each address of the host may take."`
-	Wait    time.Duration `arg:"wait" default:"5s" min:"1" max:"600" help:"Time in which the other side may begin to speak."`
+	Wait    time.Duration `arg:"wait" default:"30s" min:"1" max:"600" help:"Time in which the other side may begin to speak, or answer; mail servers may take 5m (RFC 5321)."`
 }
 
 // A telnetTry is what came of one address of the host.
 type telnetTry struct {
-	Host      string  `json:"host"`
-	Address   string  `json:"address"`
-	Port      int     `json:"port"`
-	Connected bool    `json:"connected"`
-	Seconds   float64 `json:"seconds"` // until the connection was there or had failed
-	Error     string  `json:"error,omitempty"`
-	Banner    string  `json:"banner"` // what the other side said first, as it came
-	Closed    bool    `json:"closed"` // by the other side
+	Host          string  `json:"host"`
+	Address       string  `json:"address"`
+	Port          int     `json:"port"`
+	Connected     bool    `json:"connected"`
+	Seconds       float64 `json:"seconds"` // until the connection was there or had failed
+	Error         string  `json:"error,omitempty"`
+	Banner        string  `json:"banner"`                  // what the other side said first, as it came
+	BannerSeconds float64 `json:"bannerSeconds,omitempty"` // from the connection until it said that
+	Sent          int     `json:"sent,omitempty"`          // lines
+	Answer        string  `json:"answer,omitempty"`        // what it said behind the first of them, as it came
+	Truncated     bool    `json:"truncated,omitempty"`     // there was more of banner or answer
+	Closed        bool    `json:"closed"`                  // by the other side
 }
 
-// telnet tries whether a port can be reached, and shows what is said there first.
+// telnet tries whether a port can be reached, and talks there line by line.
 func telnet() *menu.Command {
 	return menu.Spec[telnetArgs, telnetTry]{
-		Name:    "telnet",
-		Help:    "Connect to a remote host, and show what it says first.",
-		Details: "It tests the connection; nothing is sent to the other side.",
-		Role:    menu.Operator,
-		Shape:   menu.Stream,
+		Name: "telnet",
+		Help: "Connect to a remote host, and talk to it line by line.",
+		Details: "At a terminal each line that is typed is sent; Ctrl-] or Ctrl-C leaves, Ctrl-D ends what is said. Without a terminal the lines of standard input are sent, " +
+			"each when the one before was answered. With say it talks by itself. Options of the telnet protocol are refused.",
+		Role:        menu.Operator,
+		Shape:       menu.Stream,
+		Interactive: true,
 		Ask: func(_ context.Context, _ menu.Caller, _ telnetArgs, q *menu.Question) error {
 			if q.Name == "source" {
 				probeview.ChooseSource(q)
@@ -75,45 +82,45 @@ func runTelnet(ctx context.Context, _ menu.Caller, a telnetArgs, out *menu.Out[t
 	for _, address := range addresses {
 		out.Printf("Trying %s...\n", address)
 		try := telnetTry{Host: a.Host, Address: address.String(), Port: a.Port}
-		began := time.Now()
-		result, err := tcp.Try(ctx, netip.AddrPortFrom(address, uint16(a.Port)), from, a.Timeout, a.Wait, func(took time.Duration) error {
-			try.Connected, try.Seconds = true, probeview.Seconds(took)
-			return out.Printf("Connected to %s (%s ms).\n", menu.Clean(a.Host), probeview.Milliseconds(took))
-		})
-		if ctx.Err() != nil && !try.Connected {
+		conn, took, err := tcp.Dial(ctx, netip.AddrPortFrom(address, uint16(a.Port)), from, a.Timeout)
+		try.Seconds = probeview.Seconds(took)
+		if ctx.Err() != nil && err != nil {
 			return ctx.Err()
 		}
-		try.Banner, try.Closed = string(result.Banner), result.Closed
 		if err != nil {
 			known, ok := probeview.Reason(err)
 			if !ok {
 				return err
 			}
 			reason, try.Error = known, known
-			if !try.Connected {
-				try.Seconds = probeview.Seconds(time.Since(began))
+			if err := out.Record(try); err != nil {
+				return err
 			}
+			continue
 		}
-		if err := out.Record(try); err != nil || try.Connected {
+		defer conn.Close()
+		try.Connected = true
+		out.Printf("Connected to %s (%s ms).\n", menu.Clean(a.Host), probeview.Milliseconds(took))
+		t := newTalk(conn, a, out, &try)
+		if err := t.run(ctx); err != nil {
 			return err
 		}
+		return out.Record(try)
 	}
 	return menu.Errorf(menu.Failed, "No connection to %s port %d: %s", menu.Clean(a.Host), a.Port, reason)
 }
 
+// sayLines are the lines of a text in which \n stands between them, as does a line break.
+func sayLines(text string) []string {
+	text = strings.NewReplacer(`\\`, `\`, `\r\n`, "\n", `\n`, "\n", "\r\n", "\n", "\r", "\n").Replace(text)
+	return strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+}
+
+// telnetText writes how it ended; what was said has been shown as it came.
 func telnetText(w io.Writer, t telnetTry) {
-	if !t.Connected {
-		fmt.Fprintf(w, "Connect to address %s: %s\n", t.Address, t.Error)
-		return
-	}
-	if t.Banner != "" {
-		for _, line := range strings.Split(strings.TrimSuffix(t.Banner, "\n"), "\n") {
-			fmt.Fprintf(w, "%s\n", menu.Clean(strings.TrimSuffix(line, "\r")))
-		}
-	} else if !t.Closed && t.Error == "" {
-		fmt.Fprintln(w, "It says nothing.")
-	}
 	switch {
+	case !t.Connected:
+		fmt.Fprintf(w, "Connect to address %s: %s\n", t.Address, t.Error)
 	case t.Error != "":
 		fmt.Fprintf(w, "The connection broke: %s.\n", t.Error)
 	case t.Closed:

@@ -1,6 +1,7 @@
 package commands_test
 
 import (
+	"bufio"
 	"fmt"
 	"io"
 	"net"
@@ -83,7 +84,47 @@ var speaking = transcript.Scene{
 		say(t, network, "127.0.0.1:2525", "220 \x1b[2Jmx\x07 ESMTP\xff\r\n\u202ehello\r\n", true)
 		say(t, network, "127.0.0.1:2526", "", false)
 		say(t, network, "127.0.0.1:2527", "", true)
+		network.Serve(t, "127.0.0.1:2529", negotiate)
+		network.Serve(t, "127.0.0.1:2530", answer)
 	},
+}
+
+// negotiate is a telnet server that asks for a name once the other side has refused what it offers and wishes.
+func negotiate(c net.Conn) {
+	io.WriteString(c, "\xff\xfd\x18\xff\xfb\x01\xff\xfb\x03")
+	refusals := make([]byte, 9)
+	if _, err := io.ReadFull(c, refusals); err != nil || string(refusals) != "\xff\xfc\x18\xff\xfe\x01\xff\xfe\x03" {
+		fmt.Fprintf(c, "what is %x?\r\n", refusals)
+		return
+	}
+	io.WriteString(c, "\xff\xfa\x18\x01\xff\xf0login: ")
+	name, _ := bufio.NewReader(c).ReadString('\n')
+	fmt.Fprintf(c, "\xff\xf1hello %s\r\n", strings.TrimRight(name, "\r\n"))
+}
+
+// answer is a mail server that repeats what it is told, and takes a message.
+func answer(c net.Conn) {
+	io.WriteString(c, "220-mx\r\n220 ready\r\n")
+	lines := bufio.NewScanner(c)
+	message := -1
+	for lines.Scan() {
+		switch line := lines.Text(); {
+		case message >= 0 && line == ".":
+			fmt.Fprintf(c, "250 %d lines\r\n", message)
+			message = -1
+		case message >= 0:
+			message++
+		case line == "DATA":
+			io.WriteString(c, "354 go on\r\n")
+			message = 0
+		case line == "QUIT":
+			io.WriteString(c, "221 bye\r\n")
+			return
+		default:
+			fmt.Fprintf(c, "250 %s\r\n", line)
+		}
+	}
+	io.WriteString(c, "221 you have ended\r\n")
 }
 
 // crowded has seen hosts: a name server, a gateway, two that somebody connects to, neighbours, and names in a file that others wrote too.

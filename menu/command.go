@@ -29,6 +29,9 @@ type Spec[A, R any] struct {
 	Role    Role     // what the caller must be at least; empty: Administrator
 	Shape   Shape
 
+	// Interactive says that Run takes lines while it runs, see Out.Typing. An argument with the option alone says everything beforehand.
+	Interactive bool
+
 	// Record is a record as most are, where R is an interface: the reference names its members.
 	Record any
 
@@ -65,7 +68,9 @@ type Command struct {
 	Shape   Shape
 	Params  []Param
 	Members []string // of a record in JSON
-	Hidden  func(ctx context.Context) bool
+
+	Interactive bool // takes lines while it runs
+	Hidden      func(ctx context.Context) bool
 
 	hidden  func(ctx context.Context, caller Caller) bool
 	argType reflect.Type
@@ -193,7 +198,7 @@ func (s Spec[A, R]) Command() *Command {
 	if texts := (s.Text != nil) != (s.TextTable != nil); texts == (s.Shape == Bytes) {
 		panic("menu: " + s.Name + ": one of Text and TextTable must be set, or the shape be Bytes")
 	}
-	c := &Command{Name: s.Name, Aliases: s.Aliases, Help: s.Help, Details: s.Details, Role: s.Role, Shape: s.Shape, argType: reflect.TypeFor[A]()}
+	c := &Command{Name: s.Name, Aliases: s.Aliases, Help: s.Help, Details: s.Details, Role: s.Role, Shape: s.Shape, Interactive: s.Interactive, argType: reflect.TypeFor[A]()}
 	c.Params = params(c.argType)
 	c.hidden = func(ctx context.Context, caller Caller) bool {
 		return s.Hidden != nil && s.Hidden(ctx) || s.HiddenFrom != nil && s.HiddenFrom(ctx, caller)

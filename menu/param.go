@@ -26,7 +26,8 @@ import (
 // or its number. The option input lets a line without this value and without the main one take it from standard input.
 //
 // The option unlimited lets a number, size or duration also be the word unlimited. The option stream says that the command, given
-// this argument, yields a Stream whatever its Shape is otherwise.
+// this argument, yields a Stream whatever its Shape is otherwise. The option alone says that an interactive command, given this argument, takes no
+// lines while it runs.
 //
 // Types: string, int, int64, bool, time.Duration, time.Time, []string (a comma list), Size, Secret, Text, Packets, Confirm, and
 // pointers to them. An embedded struct adds its own parameters in its place.
@@ -49,6 +50,7 @@ type Param struct {
 	Limit    bool     `json:"unlimited,omitempty"` // also takes the word unlimited, which is -1
 	Assisted bool     `json:"assisted,omitempty"`  // has a language of its own: the command says what may follow (Spec.Assist)
 	Stream   bool     `json:"stream,omitempty"`    // given, the output is a stream
+	Alone    bool     `json:"alone,omitempty"`     // given, no lines are taken while it runs
 
 	field   []int
 	pointer bool
@@ -118,6 +120,8 @@ func params(t reflect.Type) []Param {
 				p.Assisted = true
 			case "stream":
 				p.Stream = true
+			case "alone":
+				p.Alone = true
 			default:
 				panic(fmt.Sprintf("menu: parameter %s has the unknown option %q", name, o))
 			}

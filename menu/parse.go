@@ -10,11 +10,12 @@ type Call struct {
 	Path      []string  `json:"path"`
 	Menu      bool      `json:"menu,omitempty"` // the path ends at a menu: enter it
 	Arguments Arguments `json:"arguments,omitempty"`
-	JSON      bool      `json:"json,omitempty"`   // --json stood in the line
-	Secret    bool      `json:"secret,omitempty"` // an argument is a secret: the line is for no history
-	Stream    bool      `json:"stream,omitempty"` // the output comes as it happens: not for a pager
-	Bytes     bool      `json:"bytes,omitempty"`  // the output is for a program: not for a terminal
-	Input     string    `json:"input,omitempty"`  // the argument that standard input is
+	JSON      bool      `json:"json,omitempty"`      // --json stood in the line
+	Secret    bool      `json:"secret,omitempty"`    // an argument is a secret: the line is for no history
+	Stream    bool      `json:"stream,omitempty"`    // the output comes as it happens: not for a pager
+	Bytes     bool      `json:"bytes,omitempty"`     // the output is for a program: not for a terminal
+	Input     string    `json:"input,omitempty"`     // the argument that standard input is
+	Converses bool      `json:"converses,omitempty"` // it takes lines while it runs
 }
 
 // Parse understands one line typed in the menu at the path `at` (empty: at the top). With abbreviate, unique beginnings of
@@ -74,6 +75,7 @@ func (m *Menu) parse(top *Menu, at []string, words []Word, abbreviate bool, usab
 	}
 	call.Arguments, call.Secret, call.Input = args, c.HasSecret(args), c.input(args)
 	shape := c.ShapeOf(args)
+	call.Converses = c.Converses(args)
 	call.Stream, call.Bytes = shape == Stream, shape == Bytes
 	if call.Bytes && call.JSON {
 		return nil, Errorf(Usage, "%s writes bytes for a program, which have no JSON form", c.Name)

@@ -191,7 +191,19 @@ func runOne(ctx context.Context, client *api.Client, call menu.Call, in io.Reade
 		ctx, stop = whileRead(ctx, out)
 		defer stop()
 	}
-	failure, err := client.Run(ctx, context.Background(), call.Path, call.Arguments, form, func(f api.Frame) error {
+	var said api.Conversation
+	if call.Converses {
+		var stop context.CancelFunc
+		ctx, stop = context.WithCancel(ctx)
+		defer stop()
+		switch {
+		case in != nil:
+			said = piped(ctx, in)
+		case isTerminal(os.Stdin) && isTerminal(out):
+			return conversation(ctx, client, call, errs)
+		}
+	}
+	failure, err := client.Converse(ctx, context.Background(), call.Path, call.Arguments, form, said, func(f api.Frame) error {
 		if len(f.Data) > 0 {
 			if _, err := out.Write(f.Data); err != nil {
 				return errReaderGone

@@ -19,13 +19,18 @@ func (s *shell) run(ctx context.Context, call menu.Call, args menu.Arguments) (*
 	}
 	running, stop := s.terminal.Running(ctx)
 	defer stop()
+	typist := &typist{terminal: s.terminal}
+	var said api.Conversation
+	if call.Converses {
+		running, said = typist.begin(running)
+	}
 	out := io.Writer(s.terminal)
 	pager := s.terminal.Page()
 	if !call.Stream {
 		out = pager
 	}
 	view := &view{terminal: s.terminal}
-	failure, err := s.client.Run(running, term.HardContext(running), call.Path, args, form, func(f api.Frame) error {
+	failure, err := s.client.Converse(running, term.HardContext(running), call.Path, args, form, said, func(f api.Frame) error {
 		if f.Progress != "" {
 			s.terminal.Progress(f.Progress)
 		}
@@ -38,6 +43,12 @@ func (s *shell) run(ctx context.Context, call menu.Call, args menu.Arguments) (*
 		}
 		return err
 	})
+	if call.Converses {
+		stop()
+		if ended := typist.end(); err == nil && ended != nil {
+			return nil, s.ended(ended)
+		}
+	}
 	view.leave()
 	if closed := pager.Close(); err == nil {
 		err = closed

@@ -1,4 +1,4 @@
-// Package tcp tries whether a TCP port can be reached, and what is said there first.
+// Package tcp connects to TCP ports and talks there, as telnet(1) does in its line mode.
 package tcp
 
 import (
@@ -7,76 +7,99 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"sync"
 	"time"
 
 	"diagsh/diag/source"
 )
 
-// A Result is what a try found.
-type Result struct {
-	Connected time.Duration // that the connection took
-	Banner    []byte        // what the other side said first: anything
-	Said      time.Duration // when it had said that, counted from the connection
-	Closed    bool          // the other side closed the connection
+// A Conn is a connection that is listened to from its beginning.
+type Conn struct {
+	conn    net.Conn
+	said    chan Said
+	closing chan struct{}
+	reading sync.WaitGroup
 }
 
-// maxBanner is how much of what is said is kept.
-const maxBanner = 4096
+// Said is a piece of what the other side says, of which the last one has an error: io.EOF when the other side has closed the connection.
+type Said struct {
+	Text []byte // anything; without the commands of the telnet protocol
+	Err  error
+}
 
-// Try connects and listens. connected is called when the connection is there. Listening ends when nothing has come for wait, or, once
-// something has come, when nothing more comes for a while.
-func Try(ctx context.Context, to netip.AddrPort, from source.Source, timeout, wait time.Duration, connected func(time.Duration) error) (Result, error) {
+// maxPiece is how many bytes a piece has at most.
+const maxPiece = 4096
+
+// Dial connects within a time. It says how long that took, also when it failed.
+func Dial(ctx context.Context, to netip.AddrPort, from source.Source, timeout time.Duration) (*Conn, time.Duration, error) {
 	network := "tcp4"
 	if to.Addr().Is6() {
 		network = "tcp6"
 	}
-	var r Result
 	began := time.Now()
-	c, err := from.Dialer(timeout, network).DialContext(ctx, network, to.String())
+	conn, err := from.Dialer(timeout, network).DialContext(ctx, network, to.String())
+	took := time.Since(began)
 	if err != nil {
-		return r, err
+		return nil, took, err
 	}
-	defer c.Close()
-	r.Connected = time.Since(began)
-	if err := connected(r.Connected); err != nil {
-		return r, err
-	}
-	stop := context.AfterFunc(ctx, func() { c.SetReadDeadline(time.Unix(1, 0)) })
-	defer stop()
-	return r, r.listen(ctx, c, wait)
+	c := &Conn{conn: conn, said: make(chan Said), closing: make(chan struct{})}
+	c.reading.Go(c.read)
+	return c, took, nil
 }
 
-// pause ends a banner that does not end with a line.
-const pause = 500 * time.Millisecond
+// Said is where what the other side says comes. It is not closed.
+func (c *Conn) Said() <-chan Said { return c.said }
 
-func (r *Result) listen(ctx context.Context, c net.Conn, wait time.Duration) error {
-	began := time.Now()
-	deadline := began.Add(wait)
-	buffer := make([]byte, maxBanner)
-	for len(r.Banner) < maxBanner {
-		c.SetReadDeadline(deadline)
-		if ctx.Err() != nil {
-			return nil
+func (c *Conn) read() {
+	var n negotiator
+	for {
+		buffer := make([]byte, maxPiece)
+		length, err := c.conn.Read(buffer)
+		text, answer := n.take(buffer[:length])
+		if len(answer) > 0 {
+			c.conn.SetWriteDeadline(time.Now().Add(answerTime))
+			c.conn.Write(answer) // one that cannot be answered is heard all the same
 		}
-		n, err := c.Read(buffer[:maxBanner-len(r.Banner)])
-		if n > 0 {
-			r.Banner = append(r.Banner, buffer[:n]...)
-			r.Said = time.Since(began)
-			if quiet := time.Now().Add(min(pause, wait)); quiet.Before(deadline) {
-				deadline = quiet
-			}
+		if len(text) == 0 && err == nil {
+			continue
 		}
-		var network net.Error
-		switch {
-		case err == nil:
-		case errors.Is(err, io.EOF):
-			r.Closed = true
-			return nil
-		case errors.As(err, &network) && network.Timeout():
-			return nil
-		default:
-			return err
+		select {
+		case c.said <- Said{text, err}:
+		case <-c.closing:
+			return
+		}
+		if err != nil {
+			return
 		}
 	}
-	return nil
+}
+
+// answerTime is how long the other side may leave an answer to its negotiation unread.
+const answerTime = 5 * time.Second
+
+// Say sends a line, with the end that lines have on the network (RFC 854), and gives up after a time or when ctx ends.
+func (c *Conn) Say(ctx context.Context, line string, timeout time.Duration) error {
+	stop := context.AfterFunc(ctx, func() { c.conn.SetWriteDeadline(time.Unix(1, 0)) })
+	defer stop()
+	c.conn.SetWriteDeadline(time.Now().Add(timeout))
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	_, err := io.WriteString(c.conn, line+"\r\n")
+	return err
+}
+
+// End says that nothing more will be said. What the other side says is still heard.
+func (c *Conn) End() error {
+	if half, ok := c.conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}
+
+// Close ends the connection and the listening.
+func (c *Conn) Close() {
+	close(c.closing)
+	c.conn.Close()
+	c.reading.Wait()
 }

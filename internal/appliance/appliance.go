@@ -101,7 +101,7 @@ func prepare(t testing.TB, o Options) *Appliance {
 	}
 	a := &Appliance{t: t, options: o, dir: dir, Data: filepath.Join(dir, "data"), Socket: filepath.Join(dir, "api.sock"), clients: map[string]*ssh.Client{}}
 	// A process is called as the file that was executed, and commands that list processes show that.
-	if err := os.Symlink(Binary(t), a.program()); err != nil {
+	if err := os.Symlink(Binary(t), a.Program()); err != nil {
 		t.Fatal(err)
 	}
 	if o.Disk != nil {
@@ -116,8 +116,8 @@ func prepare(t testing.TB, o Options) *Appliance {
 	return a
 }
 
-// program is the path of the program under its own name.
-func (a *Appliance) program() string { return filepath.Join(a.dir, "diagsh") }
+// Program is the path of the appliance's own diagsh, under its own name.
+func (a *Appliance) Program() string { return filepath.Join(a.dir, "diagsh") }
 
 func write(t testing.TB, path string, content []byte) {
 	t.Helper()
@@ -192,7 +192,7 @@ func (a *Appliance) start() {
 // command is diagsh serve, in a mount namespace of its own if it is to find other files.
 func (a *Appliance) command() *exec.Cmd {
 	a.t.Helper()
-	words := append([]string{a.program()}, a.arguments()...)
+	words := append([]string{a.Program()}, a.arguments()...)
 	if len(a.options.Files) == 0 {
 		return exec.Command(words[0], words[1:]...)
 	}
@@ -310,13 +310,13 @@ type Result struct {
 // Local is `diagsh -c LINE` as the user of this process, who is an administrator.
 func (a *Appliance) Local(line string) Result {
 	a.t.Helper()
-	return a.Exec("", a.program(), "--socket", a.Socket, "-c", line)
+	return a.Exec("", a.Program(), "--socket", a.Socket, "-c", line)
 }
 
 // Serve tries to start a second appliance with the same folder, configuration and socket; it is to fail.
 func (a *Appliance) Serve(more ...string) Result {
 	a.t.Helper()
-	return a.Exec("", a.program(), append(a.arguments(), more...)...)
+	return a.Exec("", a.Program(), append(a.arguments(), more...)...)
 }
 
 // Launch starts a program where the appliance runs.

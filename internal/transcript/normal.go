@@ -53,7 +53,7 @@ var replacements = normal{
 	{regexp.MustCompile(`\b[0-9a-f][26ae](?::[0-9a-f]{2}){5}\b`), "<mac>"},
 	{regexp.MustCompile(`(<time>, after )(?:\d+[smhd])+`), "${1}<duration>"},
 	{regexp.MustCompile(`\brunning (?:\d+[smhd])+`), "running <duration>"},
-	{regexp.MustCompile(`("seconds": ?)[\d.]+`), "${1}<duration>"},
+	{regexp.MustCompile(`("(?:seconds|bannerSeconds)": ?)[\d.e-]+`), "${1}<duration>"},
 	{regexp.MustCompile(`("rate": ?){[^}]*}`), "${1}<rate>"},
 	// What the machine is like: status, disk_usage, and what a report had to tell of it.
 	{regexp.MustCompile(`\bmachine (?:\d+[smhd])+, appliance (?:\d+[smhd])+`), "machine <duration>, appliance <duration>"},

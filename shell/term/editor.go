@@ -24,6 +24,8 @@ type Line struct {
 	// Help is asked when ? is typed, and its answer shown above the line. If it has none (""), the ? is text. So it is
 	// where more was typed behind it already, by a paste or a script, whose lines may therefore end with a ?.
 	Help func(text string, cursor int) string
+	// Escape, if it is not empty, is a control character that ends the line with ErrEscape.
+	Escape string
 	// Idle is Options.Idle for this line, if it is not 0.
 	Idle time.Duration
 }
@@ -34,7 +36,7 @@ type Suggestion struct{ Text, Help string }
 const historyLimit = 1000
 
 // ReadLine lets a line be edited and returns it without its end. Errors are ErrInterrupted (Ctrl-C), ErrEnd (Ctrl-D on an
-// empty line), io.EOF (the terminal is gone) and ErrIdle.
+// empty line), ErrEscape (Line.Escape), io.EOF (the terminal is gone), ErrIdle, and the cause of a running command's end.
 //
 // Tab completes as far as the suggestions agree and lists them where they do not. Lines pasted or typed ahead are taken
 // one by one and appear as if typed. A line that cannot be taken (it is longer than 16 KiB, or a part of the editor
@@ -207,7 +209,11 @@ func (e *editor) finish(err error) error {
 	if err == ErrInterrupted {
 		text += "^C"
 	}
-	e.screen.keep(line{prompt: e.line.Prompt, text: text})
+	if err != nil && e.line.Prompt+text == "" {
+		e.screen.clear() // a row of its own for nothing
+	} else {
+		e.screen.keep(line{prompt: e.line.Prompt, text: text})
+	}
 	e.line, e.history = Line{}, nil
 	return err
 }

@@ -112,6 +112,8 @@ func (p *parser) next() string {
 			return p.end(nil, keyEnter)
 		case k.seq == keyInterrupt:
 			return p.end(ErrInterrupted, keyInterrupt)
+		case k.seq == e.line.Escape:
+			return p.end(ErrEscape, keyInterrupt)
 		case k.seq == keyEOF && e.text == "":
 			return p.end(ErrEnd, keyInterrupt)
 		case k.isText():

@@ -35,6 +35,8 @@ var (
 	ErrInterrupted = errors.New("interrupted")
 	// ErrEnd is Ctrl-D: an end of input after which, unlike after any other io.EOF, there still is somebody.
 	ErrEnd = fmt.Errorf("Ctrl-D: %w", io.EOF)
+	// ErrEscape is the answer of a read that Line.Escape ended.
+	ErrEscape = errors.New("escaped")
 	// ErrIdle is the answer of a read to which nobody typed for too long.
 	ErrIdle = errors.New("no key was pressed for too long")
 )
