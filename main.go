@@ -148,6 +148,7 @@ func run(client *api.Client, line string, given bool) int {
 	signal.Ignore(syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
+	client.ASCII = shell.ASCIIOnly(os.Getenv)
 	switch {
 	case given:
 		var in io.Reader
@@ -338,7 +339,9 @@ func ownShell(ctx context.Context, boundary *api.Server) error {
 	defer connection.Close()
 	c := exec.CommandContext(ctx, "/proc/self/exe", "session")
 	c.Stdin, c.Stdout, c.Stderr = os.Stdin, os.Stdout, os.Stderr
-	c.Env = []string{"TERM=" + os.Getenv("TERM"), "LANG=" + os.Getenv("LANG")}
+	for _, name := range []string{"TERM", "LANG", "LC_CTYPE", "LC_ALL"} {
+		c.Env = append(c.Env, name+"="+os.Getenv(name))
+	}
 	c.ExtraFiles = []*os.File{connection}
 	err = c.Run()
 	var status *exec.ExitError
@@ -374,8 +377,14 @@ func listenSocket(path string) (*net.UnixListener, error) {
 }
 
 func runningVersion(host string) commands.Version {
-	b := thisBuild()
-	v := commands.Version{Product: product, Version: version, Commit: b.source, CommitTime: b.time, Go: runtime.Version(), Host: host}
+	v := commands.Version{Product: product, Version: version, Go: runtime.Version(), Host: host}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				v.Commit = s.Value
+			}
+		}
+	}
 	var u unix.Utsname
 	if unix.Uname(&u) == nil {
 		v.Kernel = unix.ByteSliceToString(u.Release[:])

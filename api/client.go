@@ -28,7 +28,13 @@ type Client struct {
 
 	// Columns, if set, is the width of the terminal that output goes to.
 	Columns func() int
+
+	// ASCII says that the terminal shows no other characters.
+	ASCII bool
 }
+
+// ASCII is the value of a run's query parameter characters for a terminal that shows no other ones.
+const ASCII = "ascii"
 
 // A watchedConn tells when its other end has gone. HTTP/2 reads at all times, so that is noticed while nothing is asked, too.
 type watchedConn struct {
@@ -188,6 +194,9 @@ func (c *Client) Converse(ctx, abandon context.Context, path []string, args menu
 		query += "&columns=" + strconv.Itoa(c.Columns())
 	}
 	query += said.query()
+	if c.ASCII {
+		query += "&characters=" + ASCII
+	}
 	response, err := c.send(request, "POST", "run/"+join(path)+query, args, FramesType)
 	if err != nil {
 		var refused *menu.Error

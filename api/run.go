@@ -148,6 +148,7 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request, caller menu.Caller)
 	event.Arguments = c.Masked(args)
 	caller.Word = word
 	caller.Columns, _ = strconv.Atoi(r.URL.Query().Get("columns")) // without it a table is as wide as it likes
+	caller.ASCII = r.URL.Query().Get("characters") == ASCII
 
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)

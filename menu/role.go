@@ -51,6 +51,7 @@ type Caller struct {
 	Source  string `json:"source"`  // address of the client, or "local" for the appliance's own socket
 	Session string `json:"session"` // identifies the login in who, last and the audit log
 	Columns int    `json:"-"`       // of the caller's terminal during a run; 0: there is none, or nobody knows
+	ASCII   bool   `json:"-"`       // the caller's terminal shows no other characters
 	Word    string `json:"-"`       // that the command was called by during a run: its name or an alias
 	Payload bool   `json:"payload"` // captures may hold packet contents; false only for Support without that permission
 }
