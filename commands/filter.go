@@ -20,7 +20,6 @@ import (
 type filterService interface {
 	CaptureInterfaces() []capture.InterfaceInfo
 	CheckFilter(ctx context.Context, expression string) error
-	FilterNames() filter.Names
 }
 
 // filterMenu is the menu of capture filters, as a language: nothing is captured here.
@@ -59,7 +58,7 @@ func filterExplain(s filterService) *menu.Command {
 			return captureview.SuggestFilter(text, s.CaptureInterfaces())
 		},
 		Run: func(ctx context.Context, _ menu.Caller, a filterExplainArgs, out *menu.Out[explained]) error {
-			target := filter.Target{LinkType: filter.EN10MB, Kind: filter.Live, Names: s.FilterNames()}
+			target := filter.Target{LinkType: filter.EN10MB, Kind: filter.Live}
 			if a.LinkType == "raw" {
 				target.LinkType = filter.Raw
 			}

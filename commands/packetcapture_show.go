@@ -13,7 +13,6 @@ import (
 	"diagsh/capture/filter"
 	"diagsh/capture/pcapfile"
 	"diagsh/capture/replay"
-	"diagsh/capture/summary"
 	"diagsh/commands/captureview"
 	"diagsh/menu"
 )
@@ -322,53 +321,3 @@ func notPackets(name menu.Packets, err error) error {
 	}
 	return err
 }
-
-type captureSummaryArgs struct {
-	Name   menu.Packets `arg:"name,main,required" ask:"Capture or file" help:"Name of a capture or of a file of the diagnostic directory."`
-	Filter string       `arg:"filter" help:"A tcpdump filter such as \"host 192.0.2.1 and port 25\"."`
-	From   *time.Time   `arg:"from" help:"The first moment, such as \"2026-03-01 10:15\" (UTC)."`
-	To     *time.Time   `arg:"to" help:"The moment behind the last."`
-	Top    int          `arg:"top" default:"10" min:"1" max:"1000" help:"So many talkers and ports."`
-}
-
-// A summed is a summary for a terminal of so many columns.
-type summed struct {
-	*summary.Summary
-	columns int
-}
-
-func captureSummary(s packetService) *menu.Command {
-	return menu.Spec[captureSummaryArgs, summed]{
-		Name:    "summary",
-		Help:    "Sum up the packets of a capture or a file.",
-		Details: "Talkers, protocols, ports, sizes, the rate over time, and for TCP resets and retransmissions.",
-		Role:    menu.Operator,
-		Shape:   menu.Object,
-		Hidden:  func(context.Context) bool { return len(s.Captures()) == 0 },
-		Ask: func(_ context.Context, _ menu.Caller, _ captureSummaryArgs, q *menu.Question) error {
-			askPackets(s, q)
-			return nil
-		},
-		Check: func(ctx context.Context, _ menu.Caller, a captureSummaryArgs, name string) error {
-			return checkFilter(ctx, s, a.Filter, name)
-		},
-		Run: func(ctx context.Context, caller menu.Caller, a captureSummaryArgs, out *menu.Out[summed]) error {
-			counter := summary.NewCounter()
-			look := captureShowArgs{Name: a.Name, Filter: a.Filter, From: a.From, To: a.To}
-			err := look.look(ctx, s, func(p *capture.Packet, on capture.Interface) error {
-				if n := counter.Add(p, on.LinkType); n%progressStep == 0 {
-					out.Progress("%d packets", n)
-				}
-				return nil
-			}, out.Printf)
-			if err != nil {
-				return err
-			}
-			return out.Record(summed{counter.Summary(a.Top), caller.Columns})
-		},
-		Text: func(w io.Writer, s summed) { captureview.Summary(w, s.Summary, s.columns) },
-	}.Command()
-}
-
-// progressStep is how many packets are summed up in some tenths of a second.
-const progressStep = 1 << 20

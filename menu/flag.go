@@ -16,9 +16,6 @@ func (c *Command) flag(w Word) (p *Param, value string, carried bool) {
 		p := &c.Params[i]
 		for _, f := range p.Flags {
 			name, fixed, isFixed := strings.Cut(f, "=")
-			if begun(f) {
-				name, isFixed = f, false
-			}
 			switch {
 			case begun(name) && len(w.Text) > len(name) && strings.HasPrefix(w.Text, name):
 				return p, w.Text[len(name):], true
@@ -35,8 +32,8 @@ func (c *Command) flag(w Word) (p *Param, value string, carried bool) {
 	return nil, "", false
 }
 
-// begun says that a flag begins the word that has the value: a single character, or one that ends with a sign, such as "+time=".
-func begun(flag string) bool { return len(flag) == 1 || strings.HasSuffix(flag, "=") }
+// begun says that a flag begins the word that has the value.
+func begun(flag string) bool { return len(flag) == 1 }
 
 // flags reads those that the words begin with.
 func (c *Command) flags(args Arguments, words []Word) ([]Word, error) {
@@ -64,7 +61,7 @@ func (c *Command) flags(args Arguments, words []Word) ([]Word, error) {
 func (c *Command) likeFlag(word string) bool {
 	for i := range c.Params {
 		for _, f := range c.Params[i].Flags {
-			if len(f) > 1 && len(word) > 1 && word[0] == f[0] {
+			if !begun(f) && len(word) > 1 && word[0] == f[0] {
 				return true
 			}
 		}
@@ -89,13 +86,14 @@ func (p *Param) flagForms() (forms []string) {
 }
 
 func (p *Param) flagForm(flag string) string {
-	if begun(flag) {
-		return flag + p.value()
-	}
-	if name, _, fixed := strings.Cut(flag, "="); fixed || p.Type == "yes/no" {
+	name, _, fixed := strings.Cut(flag, "=")
+	switch {
+	case fixed || p.Type == "yes/no":
 		return name
+	case begun(name):
+		return name + p.value()
 	}
-	return flag + " " + p.value()
+	return name + " " + p.value()
 }
 
 // next is the parameter that a value without keyword fills behind those given, nil if there is none.

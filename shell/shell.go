@@ -310,7 +310,7 @@ func (s *shell) fitted(text string) string {
 		return text
 	}
 	width, _ := s.terminal.Size()
-	return term.Wrapped(text, width)
+	return wrapped(text, width)
 }
 
 func (s *shell) print(text string) error {

@@ -5,6 +5,8 @@ import (
 	"cmp"
 	"slices"
 	"time"
+
+	"diagsh/capture/headers"
 )
 
 // Summary is what is to be said about packets.
@@ -16,12 +18,27 @@ type Summary struct {
 	Last      time.Time `json:"last,omitzero"`
 	Seconds   float64   `json:"seconds"`
 	Protocols []Count   `json:"protocols"` // each packet once, by its innermost protocol
-	Talkers   []Talker  `json:"talkers"`
-	Ports     []Count   `json:"ports"` // the lower of both, such as tcp/25
+	Tunnels   []Count   `json:"tunnels"`   // what packets are wrapped in; one in two tunnels is in both
+	Talkers   []Talker  `json:"talkers"`   // of each IP header that a packet has
+	Ports     []Count   `json:"ports"`     // the lower of both, such as tcp/25
 	Sizes     []Size    `json:"sizes"`
 	Rate      Rate      `json:"rate"`
 	TCP       TCP       `json:"tcp"`
-	Uncounted int64     `json:"uncounted,omitempty"` // packets of talkers, ports or connections that were too many to list
+	Timing    Timing    `json:"timing"`
+
+	Connections          []Connection `json:"connections"`
+	ForgottenConnections int64        `json:"forgottenConnections,omitempty"` // that were too many to list
+
+	DNS       *DNS     `json:"dns,omitempty"`
+	Copies    int64    `json:"copies"`              // packets that were captured twice
+	Unread    []Unread `json:"unread"`              // packets of links whose headers are not known
+	Uncounted int64    `json:"uncounted,omitempty"` // packets of talkers that were too many to list
+}
+
+// Unread is packets of a link type, by its number in capture files, that nothing is known of.
+type Unread struct {
+	LinkType int   `json:"linkType"`
+	Packets  int64 `json:"packets"`
 }
 
 // Count is packets of one kind.
@@ -54,35 +71,112 @@ type Rate struct {
 	Bytes           []int64 `json:"bytes"`
 }
 
-// TCP is how its connections fare.
+// TCP is how its connections fare. Numbers of packets are those of tshark's analysis.
 type TCP struct {
 	Packets     int64 `json:"packets"`
-	Connections int64 `json:"connections"` // pairs of ends
-	Opened      int64 `json:"opened"`      // connections with a first packet
+	Connections int64 `json:"connections"` // of the same ends again: another one
+	Opened      int64 `json:"opened"`      // connections whose SYN was seen
 	Answered    int64 `json:"answered"`    // of these, were accepted
+	PortsReused int64 `json:"portsReused"` // SYN packets of another connection of the same ends
 	Resets      int64 `json:"resets"`      // packets
 	Ends        int64 `json:"ends"`        // packets with FIN
 
-	// Retransmissions are packets whose data, SYN or FIN were seen before, and KeepAlives those
-	// that only seem so; OutOfOrder fill a gap that was seen.
-	Retransmissions int64 `json:"retransmissions"`
-	OutOfOrder      int64 `json:"outOfOrder"`
-	KeepAlives      int64 `json:"keepAlives"`
-	ZeroWindows     int64 `json:"zeroWindows"`
+	// Retransmissions are packets whose data, SYN or FIN were sent before. Of these Fast came
+	// right behind duplicate acknowledgements, Spurious had been acknowledged before, and Timeout
+	// are those of the others whose sender had been silent for 200 ms or more, which is the least
+	// that Linux waits (TCP_RTO_MIN).
+	Retransmissions         int64 `json:"retransmissions"`
+	FastRetransmissions     int64 `json:"fastRetransmissions"`
+	SpuriousRetransmissions int64 `json:"spuriousRetransmissions"`
+	TimeoutRetransmissions  int64 `json:"timeoutRetransmissions"`
+
+	OutOfOrder                int64 `json:"outOfOrder"`
+	LostSegments              int64 `json:"lostSegments"`       // packets before which something is missing
+	UnseenAcknowledged        int64 `json:"unseenAcknowledged"` // acknowledgements of what is not there
+	DuplicateAcknowledgements int64 `json:"duplicateAcknowledgements"`
+	DuplicateSACKs            int64 `json:"duplicateSacks"` // that tell of data that came twice (RFC 2883)
+
+	KeepAlives                      int64 `json:"keepAlives"`
+	KeepAliveAcknowledgements       int64 `json:"keepAliveAcknowledgements"`
+	ZeroWindows                     int64 `json:"zeroWindows"`
+	ZeroWindowProbes                int64 `json:"zeroWindowProbes"`
+	ZeroWindowProbeAcknowledgements int64 `json:"zeroWindowProbeAcknowledgements"`
+	WindowUpdates                   int64 `json:"windowUpdates"`
+	WindowsFull                     int64 `json:"windowsFull"`
+
+	// Copies are packets that were captured twice. CopiesCounted of them are, as in tshark's
+	// analysis, among the retransmissions, those out of order or the duplicate acknowledgements,
+	// and are none.
+	Copies        int64 `json:"copies"`
+	CopiesCounted int64 `json:"copiesCounted"`
 }
 
-// Summary sums up what was added so far, with the top busiest of each list.
-func (c *Counter) Summary(top int) *Summary {
+// DNS is how questions are answered.
+type DNS struct {
+	Questions       int64 `json:"questions"` // one that is sent again is the same
+	Repeated        int64 `json:"repeated"`  // packets
+	Answered        int64 `json:"answered"`
+	Unanswered      int64 `json:"unanswered"`
+	UnansweredAtEnd int64 `json:"unansweredAtEnd"` // of these, were asked in the last 5 seconds
+	Slow            int64 `json:"slow"`            // answers after 500 ms or more
+	Failed          int64 `json:"failed"`          // answers that are neither one nor that there is no such name
+	Unasked         int64 `json:"unasked"`         // answers to what was not seen to be asked
+
+	Servers             []NameServer `json:"servers"`
+	UnansweredQuestions []Question   `json:"unansweredQuestions"`
+	SlowestAnswers      []Question   `json:"slowestAnswers"`
+}
+
+// NameServer is how one answers.
+type NameServer struct {
+	Address        string  `json:"address"`
+	Questions      int64   `json:"questions"`
+	Answered       int64   `json:"answered"`
+	Unanswered     int64   `json:"unanswered"`
+	Slow           int64   `json:"slow"`
+	Failed         int64   `json:"failed"`
+	LongestSeconds float64 `json:"longestSeconds"`
+}
+
+// Question is one of DNS.
+type Question struct {
+	Name    string    `json:"name"`
+	Type    string    `json:"type"`
+	Client  string    `json:"client"`
+	Server  string    `json:"server"`
+	Time    time.Time `json:"time"`
+	Tries   int       `json:"tries"`
+	Seconds *float64  `json:"seconds,omitempty"` // until the answer
+}
+
+// Summary sums up what was added so far, with the top busiest of each list, and the top
+// connections that come first in this order.
+func (c *Counter) Summary(top int, order Order) *Summary {
 	s := &Summary{
-		Packets: c.packets, Bytes: c.bytes, Captured: c.captured, TCP: c.tcp, Uncounted: c.uncounted,
-		Protocols: busiest(c.protocols, func(k string) string { return k }, len(c.protocols)),
-		Ports:     busiest(c.ports, portKey.String, top),
-		Talkers:   []Talker{},
-		Sizes:     slices.Clone(c.sizes),
+		Packets: c.packets, Bytes: c.bytes, Captured: c.captured, TCP: c.tcp, Copies: c.copied, Uncounted: c.uncounted,
+		Protocols:            busiest(c.protocols, headers.Protocol.String, len(c.protocols)),
+		Tunnels:              []Count{},
+		Ports:                busiest(c.ports, portKey.String, top),
+		Talkers:              []Talker{},
+		Sizes:                slices.Clone(c.sizes),
+		Connections:          c.connections.list(top, order),
+		ForgottenConnections: c.connections.forgotten,
+		Timing:               c.connections.timing(),
+		DNS:                  c.names.summary(c.last, top),
+		Unread:               []Unread{},
 	}
+	for n, t := range c.tunnels {
+		if t.packets > 0 {
+			s.Tunnels = append(s.Tunnels, Count{headers.TunnelName(n), t.packets, t.bytes})
+		}
+	}
+	for link, packets := range c.unread {
+		s.Unread = append(s.Unread, Unread{int(link), packets})
+	}
+	slices.SortFunc(s.Unread, func(a, b Unread) int { return cmp.Compare(a.LinkType, b.LinkType) })
 	for address, t := range c.talkers {
 		t := *t
-		t.Address = address.String()
+		t.Address = address.Addr().String()
 		s.Talkers = append(s.Talkers, t)
 	}
 	slices.SortFunc(s.Talkers, func(a, b Talker) int {

@@ -58,11 +58,11 @@ func (tr *trace) summary() *Summary {
 	for i := range tr.packets {
 		c.Add(&tr.packets[i], capture.Ethernet)
 	}
-	return c.Summary(10)
+	return c.Summary(10, Slowest)
 }
 
 // connections are so many, with the given numbers of each thing in every one.
-func connections(t *testing.T, count int) *trace {
+func fares(t *testing.T, count int) *trace {
 	tr := &trace{t: t}
 	for n := range count {
 		c := byte(n + 1)
@@ -78,7 +78,7 @@ func connections(t *testing.T, count int) *trace {
 			tr.wait()
 			tr.add(segment(t, false, c, layers.TCP{ACK: true, Seq: base + 1 + i*1000, Ack: 6, Window: 1000}, 1000))
 		}
-		tr.add(segment(t, false, c, layers.TCP{ACK: true, Seq: base + 10000, Ack: 6, Window: 1000}, 0)) // a keep-alive has no data
+		tr.add(segment(t, false, c, layers.TCP{ACK: true, Seq: base + 10000, Ack: 6, Window: 1000}, 0))
 		tr.add(segment(t, true, c, layers.TCP{ACK: true, Seq: 6, Ack: base + 10001, Window: 0}, 0))
 		if n%2 == 0 {
 			tr.add(segment(t, true, c, layers.TCP{RST: true, Seq: 6, Window: 0}, 0))
@@ -91,9 +91,9 @@ func connections(t *testing.T, count int) *trace {
 
 func TestTCP(t *testing.T) {
 	const count = 20
-	tr := connections(t, count)
+	tr := fares(t, count)
 	got := tr.summary().TCP
-	want := TCP{Packets: int64(len(tr.packets)), Connections: count, Opened: count, Answered: count, Resets: count / 2, Ends: count / 2, Retransmissions: 4 * count, ZeroWindows: count}
+	want := TCP{Packets: int64(len(tr.packets)), Connections: count, Opened: count, Answered: count, Resets: count / 2, Ends: count / 2, Retransmissions: 4 * count, TimeoutRetransmissions: 4 * count, KeepAlives: count, WindowsFull: count, ZeroWindows: count}
 	if got != want {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
@@ -155,7 +155,7 @@ func TestCountsAreTsharks(t *testing.T) {
 	for r.Next(&p) == nil {
 		c.Add(&p, capture.Ethernet)
 	}
-	s := c.Summary(1000)
+	s := c.Summary(1000, Slowest)
 	out, err := exec.Command(netnstest.Tool(t, "capinfos"), "-Trcd", path).Output()
 	if err != nil {
 		t.Fatal(err)
@@ -222,8 +222,8 @@ func TestMemoryIsBounded(t *testing.T) {
 		*(*[4]byte)(data[26:]) = [4]byte{byte(rand.Uint32()), byte(rand.Uint32()), byte(rand.Uint32()), byte(rand.Uint32())}
 		c.Add(&capture.Packet{Data: data, Length: uint32(len(data))}, capture.Ethernet)
 	}
-	if len(c.talkers) > maxTalkers || len(c.connections) > maxConnections || c.Summary(1).Uncounted == 0 {
-		t.Errorf("%d talkers and %d connections", len(c.talkers), len(c.connections))
+	if len(c.talkers) > maxTalkers || c.connections.count > maxConnections || c.Summary(1, Slowest).Uncounted == 0 {
+		t.Errorf("%d talkers and %d connections", len(c.talkers), c.connections.count)
 	}
 }
 
@@ -235,7 +235,7 @@ func FuzzAdd(f *testing.F) {
 		for range 2 {
 			c.Add(&capture.Packet{Data: data, Length: uint32(len(data))}, capture.LinkType(link))
 		}
-		if s := c.Summary(10); s.Packets != 2 || fmt.Sprint(s) == "" {
+		if s := c.Summary(10, Slowest); s.Packets != 2 || fmt.Sprint(s) == "" {
 			t.Errorf("%+v", s)
 		}
 	})

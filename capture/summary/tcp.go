@@ -1,122 +1,380 @@
 package summary
 
-import "net/netip"
+import (
+	"encoding/binary"
 
-// connection is the ends of one, the smaller first.
-type connection struct {
-	a, b         netip.Addr
-	aPort, bPort uint16
-}
+	"diagsh/capture/headers"
+)
 
-// flow is what was seen of a connection. Its ways are from a to b, and back.
-type flow struct {
-	ways             [2]way
-	opened, answered bool
-}
+// What is said of TCP's packets is what tshark 4.0 says of them (tcp.analysis in
+// https://www.wireshark.org/docs/wsug_html_chunked/ChAdvTCPAnalysis.html), by the same rules:
+// so both can be laid side by side. docs/summary.md has the differences that remain.
 
-// way is what was seen of one direction.
+// way is what was seen of one direction of a connection. A number that is 0 is not known, as
+// in tshark.
 type way struct {
-	known bool
-	next  uint32 // the number behind all that was seen
-	gap   uint32 // behind it something is missing; valid if gaps
-	gaps  bool
-	begin uint32 // of the missing part
+	packets, bytes, data int64
+
+	next     uint32 // behind the highest byte that was seen
+	nextTime int64
+	whole    uint32 // behind the highest byte up to which nothing is missing
+	acked    uint32 // the last acknowledgement
+	time     int64  // of the last packet
+	window   uint32 // not scaled; unknownWindow before the first packet
+	scale    int8
+	repeats  int32 // of the last acknowledgement; -1: the other side acknowledged what was not seen
+
+	base             uint32 // the number of the SYN
+	hasBase          bool
+	unscaled         bool  // the window of the next acknowledgement is the one of a SYN
+	keepAlive, probe bool  // what the last packet was
+	dataTime         int64 // of the last packet with data
 }
 
-// addTCP counts a packet of TCP. What it says of retransmissions is what a capture on the
-// way can know, by the rules of tshark's analysis without its clock: data that end at or
-// before what was seen are seen again, unless they fill a gap.
-func (c *Counter) addTCP(h *header) {
+const (
+	unknownWindow = 1<<32 - 1
+
+	scaleUnknown = -1
+	scaleNone    = -2
+
+	// reorderWithin is how late data come in another order, in a connection whose round trip is not
+	// known; else that is a round trip.
+	reorderWithin = 3e6
+
+	// fastWithin is how long behind a duplicate acknowledgement data are resent fast.
+	fastWithin = 20e6
+
+	// leastTimeout is Linux's least RTO (TCP_RTO_MIN), in nanoseconds.
+	leastTimeout = 200e6
+)
+
+func (w *way) begin() { *w = way{window: unknownWindow, scale: scaleUnknown} }
+
+// verdict is what is said of one packet.
+type verdict uint16
+
+const (
+	retransmitted verdict = 1 << iota
+	fast
+	spurious
+	timedOut
+	outOfOrder
+	lostBefore
+	unseenAcked
+	keepAlive
+	keepAliveACK
+	zeroWindow
+	zeroWindowProbe
+	zeroWindowProbeACK
+	windowUpdate
+	windowFull
+	duplicateACK
+	portsReused
+)
+
+// addTCP counts a packet of TCP; at is its time.
+func (c *Counter) addTCP(h *headers.Headers, at int64, length int64, copied bool) {
 	t := &c.tcp
 	t.Packets++
-	if h.flags&flagRST != 0 {
+	if copied {
+		t.Copies++
+	}
+	if !h.Numbers {
+		return
+	}
+	if h.HeaderLength >= minHeader && h.Flags&headers.RST != 0 {
 		t.Resets++
 	}
-	if h.flags&flagFIN != 0 {
+	if h.HeaderLength >= minHeader && h.Flags&headers.FIN != 0 {
 		t.Ends++
 	}
-	if h.window == 0 && h.flags&(flagRST|flagSYN|flagFIN) == 0 {
-		t.ZeroWindows++
-	}
-	f, back := c.flow(h)
+	network, _ := h.Network()
+	key, back := endsOf(network, h.SourcePort, h.TargetPort)
+	f := c.connections.find(key)
 	if f == nil {
-		c.uncounted++
-		return
+		f = c.begin(key, at)
 	}
-	if h.flags&(flagSYN|flagACK) == flagSYN && !f.opened {
-		f.opened = true
-		t.Opened++
-	}
-	if h.flags&(flagSYN|flagACK) == flagSYN|flagACK && f.opened && !f.answered {
-		f.answered = true
-		t.Answered++
-	}
-	w := &f.ways[0]
+	to := 0
 	if back {
-		w = &f.ways[1]
+		to = 1
 	}
-	length := uint32(h.data)
-	if h.flags&flagSYN != 0 {
-		length++
+	var v verdict
+	switch h.Flags & (headers.SYN | headers.ACK) {
+	case headers.SYN:
+		if w := &f.ways[to]; w.hasBase && w.base != h.Sequence {
+			f = c.begin(key, at)
+			v |= portsReused
+		} else if w.hasBase {
+			w.next = w.whole // a reset with a number of its own does not count
+		}
+	case headers.SYN | headers.ACK:
+		if w := &f.ways[to]; w.hasBase && w.base != h.Sequence {
+			w.base = h.Sequence
+			v |= portsReused
+		}
 	}
-	if h.flags&flagFIN != 0 {
-		length++
+	c.connections.touch(f, at)
+	w := &f.ways[to]
+	w.packets++
+	w.bytes += length
+	if h.Measured {
+		v = f.analyze(h, to, at, v)
+		w.data += int64(h.Length)
 	}
-	if h.flags&flagRST != 0 {
+	if h.HeaderLength < minHeader { // its numbers are followed, and nothing is said of it
 		return
 	}
-	w.see(t, h, length)
+	f.learnWindows(h, to)
+	c.open(f, h, to, at)
+	if h.Measured && h.Length > 0 && v&(retransmitted|keepAlive) == 0 {
+		f.turns.data(f, to, at)
+	}
+	if duplicateSACK(h) {
+		t.DuplicateSACKs++
+	}
+	c.judge(f, v, copied)
 }
 
-func (w *way) see(t *TCP, h *header, length uint32) {
-	end := h.sequence + length
-	if h.flags&flagSYN != 0 && w.known && h.sequence+1 != w.next && before(w.next, h.sequence) {
-		*w = way{} // the ports are used again
+func (c *Counter) begin(key ends, at int64) *connection {
+	c.tcp.Connections++
+	return c.connections.begin(key, at)
+}
+
+// judge counts what is said of a packet.
+func (c *Counter) judge(f *connection, v verdict, copied bool) {
+	if v == 0 {
+		return
 	}
-	switch {
-	case !w.known:
-		w.known, w.next = true, end
-	case length == 0:
-	case length == uint32(h.data) && h.data <= 1 && h.sequence+1 == w.next:
-		t.KeepAlives++
-	case w.gaps && !before(h.sequence, w.begin) && !before(w.gap, end):
-		t.OutOfOrder++
-		if h.sequence == w.begin {
-			w.begin = end
+	t := &c.tcp
+	for _, n := range []struct {
+		of    verdict
+		count *int64
+	}{
+		{retransmitted, &t.Retransmissions}, {fast, &t.FastRetransmissions}, {spurious, &t.SpuriousRetransmissions}, {timedOut, &t.TimeoutRetransmissions},
+		{outOfOrder, &t.OutOfOrder}, {lostBefore, &t.LostSegments}, {unseenAcked, &t.UnseenAcknowledged},
+		{keepAlive, &t.KeepAlives}, {keepAliveACK, &t.KeepAliveAcknowledgements},
+		{zeroWindow, &t.ZeroWindows}, {zeroWindowProbe, &t.ZeroWindowProbes}, {zeroWindowProbeACK, &t.ZeroWindowProbeAcknowledgements},
+		{windowUpdate, &t.WindowUpdates}, {windowFull, &t.WindowsFull}, {duplicateACK, &t.DuplicateAcknowledgements}, {portsReused, &t.PortsReused},
+	} {
+		if v&n.of != 0 {
+			*n.count++
 		}
-		if w.begin == w.gap {
-			w.gaps = false
-		}
-	case before(h.sequence, w.next):
-		t.Retransmissions++
-		if before(w.next, end) {
-			w.next = end
-		}
-	default:
-		if h.sequence != w.next {
-			w.gaps, w.begin, w.gap = true, w.next, h.sequence
-		}
-		w.next = end
+	}
+	if copied && v&(retransmitted|outOfOrder|duplicateACK) != 0 {
+		t.CopiesCounted++
+	}
+	if v&retransmitted != 0 {
+		f.faults.retransmissions++
+	}
+	if v&outOfOrder != 0 {
+		f.faults.outOfOrder++
+	}
+	if v&zeroWindow != 0 {
+		f.faults.zeroWindows++
+	}
+	if v&lostBefore != 0 {
+		f.faults.lost++
 	}
 }
 
 // before compares sequence numbers, which go round (RFC 9293, section 3.4).
 func before(a, b uint32) bool { return int32(a-b) < 0 }
 
-// flow finds the connection of a packet; back says that the packet goes from b to a.
-func (c *Counter) flow(h *header) (f *flow, back bool) {
-	key := connection{h.source, h.target, h.sourcePort, h.targetPort}
-	if o := h.target.Compare(h.source); o < 0 || o == 0 && h.targetPort < h.sourcePort {
-		key, back = connection{h.target, h.source, h.targetPort, h.sourcePort}, true
-	}
-	f = c.connections[key]
-	if f == nil {
-		if len(c.connections) >= maxConnections {
-			return nil, back
+// analyze says what a packet is beside those of its connection that came before.
+func (f *connection) analyze(h *headers.Headers, to int, at int64, v verdict) verdict {
+	w, other := &f.ways[to], &f.ways[1-to]
+	seq, ack, length, flags := h.Sequence, h.Acknowledged, uint32(h.Length), h.Flags
+	special := flags&(headers.SYN|headers.FIN|headers.RST) != 0
+	if !w.hasBase {
+		w.hasBase, w.base = true, seq-1
+		if flags&headers.SYN != 0 {
+			w.base = seq
 		}
-		f = new(flow)
-		c.connections[key] = f
-		c.tcp.Connections++
 	}
-	return f, back
+	if !other.hasBase && flags&headers.ACK != 0 {
+		other.hasBase, other.base = true, ack-1
+	}
+
+	same := seq == w.next && ack == w.acked && !special // as the packet before, for one without data
+	window := uint32(h.Window)
+	switch {
+	case length == 1 && seq == w.next && other.window == 0:
+		v |= zeroWindowProbe
+	default:
+		if window == 0 && !special {
+			v |= zeroWindow
+		}
+		if w.next != 0 && before(w.next, seq) && flags&headers.RST == 0 {
+			v |= lostBefore
+		}
+		if length <= 1 && seq == w.next-1 && !special {
+			v |= keepAlive
+		}
+		if length > 0 && !special && other.scale != scaleUnknown && seq+length == other.acked+other.window<<other.shift() {
+			v |= windowFull
+		}
+		if length > 0 || !same {
+			break
+		}
+		switch {
+		case window != 0 && window != w.window:
+			v |= windowUpdate
+		case window != 0 && other.keepAlive:
+			v |= keepAliveACK
+		case window != 0:
+			v |= duplicateACK
+			w.repeats = max(w.repeats, 0) + 1
+		case w.window == 0 && other.probe:
+			v |= zeroWindowProbeACK
+		}
+	}
+	if ack != w.acked {
+		w.repeats = 0
+	}
+	if other.whole != 0 && flags&headers.ACK != 0 && before(other.whole, ack) {
+		switch {
+		case before(other.whole, other.next):
+			other.whole = other.next
+			v |= unseenAcked
+		default: // told once, until it is acknowledged again
+			if other.repeats == 0 {
+				v |= unseenAcked
+			}
+			other.repeats = -1
+		}
+	}
+	end := seq + length
+	if flags&(headers.SYN|headers.FIN) != 0 {
+		end++
+	}
+	if end != seq && v&keepAlive == 0 {
+		v |= f.again(w, other, seq, length, end, at)
+	}
+
+	if v&zeroWindowProbe == 0 {
+		if w.next == 0 || before(w.next, end) {
+			w.next, w.nextTime = end, at
+		}
+		if w.whole == 0 || w.whole == seq {
+			w.whole = w.next
+		}
+	}
+	if end != seq {
+		w.dataTime = at
+	}
+	w.window, w.acked, w.time = window, ack, at
+	w.keepAlive, w.probe = v&keepAlive != 0, v&zeroWindowProbe != 0
+	return v
+}
+
+// again says whether what occupies the numbers from seq to before end was there before: sent
+// again, or in another order.
+func (f *connection) again(w, other *way, seq, length, end uint32, at int64) verdict {
+	old := w.next != 0 && before(seq, w.next)
+	if length > 1 && w.next-1 == seq { // what is behind the byte of a probe is new
+		old = false
+	}
+	if length > 0 && other.acked != 0 && !before(other.acked, seq+length) {
+		return retransmitted | spurious
+	}
+	if !old {
+		return 0
+	}
+	within := uint64(reorderWithin)
+	if f.handshake.roundTrip != 0 {
+		within = uint64(f.handshake.roundTrip)
+	}
+	switch {
+	case (other.repeats >= 2 || other.repeats < 0) && other.acked == seq && uint64(at-other.time) < fastWithin: // also where acknowledgements are of what was not captured
+		return retransmitted | fast
+	case uint64(at-w.nextTime) < within && w.next != end:
+		return outOfOrder
+	case at-w.dataTime >= leastTimeout:
+		return retransmitted | timedOut
+	}
+	return retransmitted
+}
+
+// shift is how far the window is to be scaled.
+func (w *way) shift() uint32 {
+	if w.scale < 0 || w.unscaled {
+		return 0
+	}
+	return uint32(w.scale)
+}
+
+// learnWindows reads what a packet says of windows: their scale holds if both sides gave one
+// (RFC 7323, section 2).
+func (f *connection) learnWindows(h *headers.Headers, to int) {
+	w, other := &f.ways[to], &f.ways[1-to]
+	if h.Flags&headers.SYN != 0 {
+		w.unscaled = true
+	} else if h.Flags&headers.ACK != 0 {
+		w.unscaled = false
+	}
+	if shift, ok := windowScale(h.Options); ok {
+		w.scale = shift
+	}
+	if h.Flags&headers.SYN == 0 || h.Cut {
+		return
+	}
+	if w.scale == scaleUnknown {
+		w.scale, other.scale = scaleNone, scaleNone
+	} else if h.Flags&headers.ACK != 0 && other.scale == scaleNone {
+		w.scale = scaleNone
+	}
+}
+
+// minHeader is the least length that a header of TCP can have.
+const minHeader = 20
+
+// Options of TCP.
+const (
+	optionEnd         = 0
+	optionNone        = 1
+	optionWindowScale = 3
+	optionSACK        = 5
+)
+
+// option is the value of one of TCP's options.
+func option(options []byte, kind byte) (value []byte, ok bool) {
+	for len(options) > 0 && options[0] != optionEnd {
+		if options[0] == optionNone {
+			options = options[1:]
+			continue
+		}
+		if len(options) < 2 || options[1] < 2 || int(options[1]) > len(options) {
+			return nil, false
+		}
+		if options[0] == kind {
+			return options[2:options[1]], true
+		}
+		options = options[options[1]:]
+	}
+	return nil, false
+}
+
+func windowScale(options []byte) (shift int8, ok bool) {
+	value, ok := option(options, optionWindowScale)
+	if !ok || len(value) != 1 {
+		return 0, false
+	}
+	return int8(min(value[0], 14)), true
+}
+
+// duplicateSACK says whether a packet tells of data that came twice (RFC 2883, section 4): its
+// first block is acknowledged already, or is within the second.
+func duplicateSACK(h *headers.Headers) bool {
+	if len(h.Options) < 10 {
+		return false
+	}
+	value, ok := option(h.Options, optionSACK)
+	if !ok || len(value) < 8 {
+		return false
+	}
+	right := binary.BigEndian.Uint32(value[4:])
+	if !before(h.Acknowledged, right) {
+		return true
+	}
+	return len(value) >= 16 && before(binary.BigEndian.Uint32(value[8:]), right) && !before(binary.BigEndian.Uint32(value[12:]), right)
 }

@@ -17,11 +17,33 @@ const (
 	unknownWidth = 80 // of a terminal
 )
 
+// Chart is how the graph is drawn.
+type Chart string
+
+// Charts. Blocks need a terminal that shows the characters U+2500 to U+259F.
+const (
+	BlockChart Chart = "blocks"
+	ASCIIChart Chart = "ascii"
+	NoChart    Chart = "none"
+)
+
+// ink is what a graph is drawn with.
+type ink struct{ full, half, tick, corner, line, micro string }
+
+var (
+	blocks = ink{full: "█", half: "▄", tick: "┤", corner: "└", line: "─", micro: "µs"}
+	ascii  = ink{full: "#", half: ".", tick: "|", corner: "+", line: "-", micro: "us"}
+)
+
 // graph draws how many packets there were over the time, if there is a time: a bar for each part of it, all within so many columns of
 // a terminal. It shows numbers and no rates: one packet is none a second for most of its time.
-func graph(w io.Writer, s *summary.Summary, columns int) {
-	if len(s.Rate.Packets) < 2 {
+func graph(w io.Writer, s *summary.Summary, columns int, chart Chart) {
+	if len(s.Rate.Packets) < 2 || chart == NoChart {
 		return
+	}
+	ink := blocks
+	if chart == ASCIIChart {
+		ink = ascii
 	}
 	if columns <= 0 {
 		columns = unknownWidth
@@ -36,16 +58,16 @@ func graph(w io.Writer, s *summary.Summary, columns int) {
 	step, rows := scale(rate.Packets)
 	label := len(fmt.Sprint(step * int64(rows)))
 
-	fmt.Fprintf(w, "\nPackets in each column of %s:\n", interval(rate.Interval()))
+	fmt.Fprintf(w, "\nPackets in each column of %s:\n", strings.ReplaceAll(interval(rate.Interval()), "µs", ink.micro))
 	for row := rows; row > 0; row-- {
 		line := ""
 		for _, n := range rate.Packets {
-			line += strings.Repeat(block(n, step, row), stretch)
+			line += strings.Repeat(ink.block(n, step, row), stretch)
 		}
-		fmt.Fprintf(w, "%*d ┤%s\n", label, step*int64(row), strings.TrimRight(line, " "))
+		fmt.Fprintf(w, "%*d %s%s\n", label, step*int64(row), ink.tick, strings.TrimRight(line, " "))
 	}
 	width := stretch * len(rate.Packets)
-	fmt.Fprintf(w, "%*d └%s\n", label, 0, strings.Repeat("─", width))
+	fmt.Fprintf(w, "%*d %s%s\n", label, 0, ink.corner, strings.Repeat(ink.line, width))
 	if times := timeAxis(s, rate.Interval(), width, columns-label-2); times != "" {
 		fmt.Fprintf(w, "%*s%s\n", label+2, "", times)
 	}
@@ -68,12 +90,12 @@ func scale(counts []int64) (step int64, rows int) {
 
 // block is a row's piece of the bar for n packets: the row is full, half full or empty. A begun half is a whole one, so where there is a
 // packet there is a bar.
-func block(n, step int64, row int) string {
+func (i ink) block(n, step int64, row int) string {
 	switch halves := int((2*n + step - 1) / step); {
 	case halves >= 2*row:
-		return "█"
+		return i.full
 	case halves == 2*row-1:
-		return "▄"
+		return i.half
 	}
 	return " "
 }

@@ -17,7 +17,7 @@ func at(offsets ...time.Duration) *summary.Summary {
 	for _, o := range offsets {
 		c.Add(&capture.Packet{Time: begin + int64(o), Data: make([]byte, 60), Length: 60}, capture.Ethernet)
 	}
-	return c.Summary(1)
+	return c.Summary(1, summary.Slowest)
 }
 
 // evenly are so many moments over a time.
@@ -94,7 +94,7 @@ Packets in each column of 500ms:
 		{"on one too narrow", at(evenly(1000, 5*time.Second)...), 12, ""},
 	} {
 		var got strings.Builder
-		graph(&got, c.packets, c.columns)
+		graph(&got, c.packets, c.columns, BlockChart)
 		if got.String() != c.want {
 			t.Errorf("%s:%s\nwant:%s", c.name, got.String(), c.want)
 		}
@@ -108,7 +108,7 @@ func TestGraphFits(t *testing.T) {
 		s := at(append(evenly(3000, over), over)...)
 		for columns := 20; columns < 400; columns += 7 {
 			var out strings.Builder
-			graph(&out, s, columns)
+			graph(&out, s, columns, BlockChart)
 			lines := strings.Split(strings.Trim(out.String(), "\n"), "\n")
 			if len(lines) < 4 || !strings.ContainsAny(lines[1], "█▄") {
 				t.Fatalf("%v in %d columns:\n%s", over, columns, out.String())
@@ -121,5 +121,34 @@ func TestGraphFits(t *testing.T) {
 				t.Errorf("%v in %d columns is %d wide:\n%s", over, columns, widest, out.String())
 			}
 		}
+	}
+}
+
+// A terminal without other characters has the same graph in ASCII, and one can be left out.
+func TestGraphInASCII(t *testing.T) {
+	s := at(append(evenly(1000, 5*24*time.Hour), evenly(300, 2*24*time.Hour)...)...)
+	var got strings.Builder
+	graph(&got, s, 50, ASCIIChart)
+	if want := `
+Packets in each column of 4h:
+60 |############
+50 |############
+40 |############..................
+30 |##############################
+20 |##############################
+10 |##############################
+ 0 +------------------------------
+    2026-03-01 10:15 - 2026-03-06 10:07
+`; got.String() != want {
+		t.Errorf("%s\nwant:%s", got.String(), want)
+	}
+	got.Reset()
+	graph(&got, at(0, 3*time.Microsecond), 80, ASCIIChart)
+	if text := got.String(); !strings.Contains(text, "column of 1us:") || strings.IndexFunc(text, func(r rune) bool { return r >= utf8.RuneSelf }) >= 0 {
+		t.Errorf("%s", text)
+	}
+	got.Reset()
+	if graph(&got, s, 80, NoChart); got.Len() > 0 {
+		t.Errorf("%s", got.String())
 	}
 }

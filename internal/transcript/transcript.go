@@ -84,6 +84,8 @@ func parseSection(f txtar.File) (section, error) {
 type Scene struct {
 	// Files are what the appliance finds instead of those of this machine.
 	Files map[string]string
+	// Captures are capture files, by their paths, that lie in the diagnostic directory.
+	Captures []string
 	// Systemd starts a real one, which the appliance takes for this machine's.
 	Systemd bool
 	// Setup puts others into the network before the appliance is started.
@@ -132,6 +134,15 @@ func play(t *testing.T, path string, scene Scene) {
 		options.Bus = systemdtest.Boot(t).Bus
 	}
 	p := &player{t: t, appliance: appliance.Start(t, options)}
+	for _, path := range scene.Captures {
+		content, err := os.ReadFile(path)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(p.appliance.Data, "diagnostic", filepath.Base(path)), content, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
 	p.normal = newNormal(p.appliance)
 	for i, f := range archive.Files {
 		s, err := parseSection(f)

@@ -1,0 +1,79 @@
+package commands
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"diagsh/capture"
+	"diagsh/capture/summary"
+	"diagsh/commands/captureview"
+	"diagsh/menu"
+)
+
+type captureSummaryArgs struct {
+	Name   menu.Packets `arg:"name,main,required" ask:"Capture or file" help:"Name of a capture or of a file of the diagnostic directory."`
+	By     string       `arg:"by" choices:"connection" help:"Shows the connections of TCP instead, each with its times and faults."`
+	Order  string       `arg:"order" choices:"slowest|largest|worst|earliest" default:"slowest" help:"Which connections come first: those that waited longest for the server, with most bytes, with most packets sent again, or those that began first."`
+	Filter string       `arg:"filter" help:"A tcpdump filter such as \"host 192.0.2.1 and port 25\"."`
+	From   *time.Time   `arg:"from" help:"The first moment, such as \"2026-03-01 10:15\" (UTC)."`
+	To     *time.Time   `arg:"to" help:"The moment behind the last."`
+	Top    int          `arg:"top" default:"10" min:"1" max:"1000" help:"So many of each: talkers, ports, connections, name servers, questions."`
+	Chart  string       `arg:"chart" choices:"blocks|ascii|none" help:"How the chart of the rate is drawn. By default as the terminal can."`
+}
+
+var summaryOrders = map[string]summary.Order{"slowest": summary.Slowest, "largest": summary.Largest, "worst": summary.Worst, "earliest": summary.Earliest}
+
+// A summed is a summary and how it is shown.
+type summed struct {
+	*summary.Summary
+	connections bool // instead of all else
+	options     captureview.SummaryOptions
+}
+
+func captureSummary(s packetService) *menu.Command {
+	return menu.Spec[captureSummaryArgs, summed]{
+		Name: "summary",
+		Help: "Sum up the packets of a capture or a file.",
+		Details: "Talkers, protocols, tunnels, ports, sizes, the rate over time; for TCP retransmissions and the like, as tshark counts them, and how long clients waited " +
+			"for the network and for servers; for DNS questions without an answer and slow ones. With by connection a table of the connections of TCP.",
+		Role:   menu.Operator,
+		Shape:  menu.Object,
+		Hidden: func(context.Context) bool { return len(s.Captures()) == 0 },
+		Ask: func(_ context.Context, _ menu.Caller, _ captureSummaryArgs, q *menu.Question) error {
+			askPackets(s, q)
+			return nil
+		},
+		Check: func(ctx context.Context, _ menu.Caller, a captureSummaryArgs, name string) error {
+			return checkFilter(ctx, s, a.Filter, name)
+		},
+		Run: func(ctx context.Context, caller menu.Caller, a captureSummaryArgs, out *menu.Out[summed]) error {
+			counter := summary.NewCounter()
+			look := captureShowArgs{Name: a.Name, Filter: a.Filter, From: a.From, To: a.To}
+			err := look.look(ctx, s, func(p *capture.Packet, on capture.Interface) error {
+				if n := counter.Add(p, on.LinkType); n%progressStep == 0 {
+					out.Progress("%d packets", n)
+				}
+				return nil
+			}, out.Printf)
+			if err != nil {
+				return err
+			}
+			options := captureview.SummaryOptions{Columns: caller.Columns, Chart: captureview.Chart(a.Chart), Order: a.Order}
+			if a.Chart == "" && caller.ASCII {
+				options.Chart = captureview.ASCIIChart
+			}
+			return out.Record(summed{counter.Summary(a.Top, summaryOrders[a.Order]), a.By != "", options})
+		},
+		Text: func(w io.Writer, s summed) {
+			if s.connections {
+				captureview.Connections(w, s.Summary)
+				return
+			}
+			captureview.Summary(w, s.Summary, s.options)
+		},
+	}.Command()
+}
+
+// progressStep is how many packets are summed up in some tenths of a second.
+const progressStep = 1 << 20
