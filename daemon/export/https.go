@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 )
 
 // put copies by PUT (RFC 9110, section 9.3.4), and goes on where a copy before broke off only as far as what is there is known to be
@@ -39,12 +40,16 @@ func (t Target) put(ctx context.Context, u *url.URL, f File, sent Sent) error {
 	sent(0)
 	status, err := w.put(ctx, f, 0, sent)
 	switch {
+	case errors.Is(err, errEarly):
+		return failed(err, "the target answered before it had the file")
 	case err != nil:
 		return firstError(*key, failed(err, "the connection to the target broke off"))
 	case status == http.StatusUnauthorized, status == http.StatusTooManyRequests, status == http.StatusServiceUnavailable:
 		return unreachable(nil, "the target takes no file: HTTP status %d", status)
 	case status >= 300:
 		return failed(nil, "the target refuses the file: HTTP status %d", status)
+	case !stored(status):
+		return failed(nil, "the target does not say that it has the file: HTTP status %d", status)
 	}
 	// Many servers tell nothing of what they have; what they tell must be right.
 	found, err = w.look(ctx)
@@ -72,7 +77,7 @@ func (w *web) resume(ctx context.Context, f File, found there, sent Sent) (done 
 		if err != nil {
 			return true, failed(err, "the connection to the target broke off")
 		}
-		if status >= 300 {
+		if !stored(status) {
 			return false, nil // it does not know partial PUT, as it must say then
 		}
 		if found, err = w.look(ctx); err != nil || found.bytes != f.Bytes || !w.has(ctx, found, f.SHA256) {
@@ -81,6 +86,12 @@ func (w *web) resume(ctx context.Context, f File, found there, sent Sent) (done 
 	}
 	sent(f.Bytes)
 	return true, nil
+}
+
+// stored says that a status is a server's word that it has what was put (RFC 9110, section 9.3.4). Others of success say something else, such as 202:
+// that it may have it one day.
+func stored(status int) bool {
+	return status == http.StatusOK || status == http.StatusCreated || status == http.StatusNoContent
 }
 
 // has tells whether what is there has this sum.
@@ -120,6 +131,8 @@ func (t Target) client() (*http.Client, **HostKeyError) {
 	dialer := net.Dialer{Timeout: dialTime}
 	transport := &http.Transport{
 		TLSClientConfig: config, TLSHandshakeTimeout: dialTime, ResponseHeaderTimeout: silence, DisableCompression: true,
+		// A connection for each request: what a server says beyond its answer is then never taken for the answer to the next.
+		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 			conn, err := dialer.DialContext(ctx, network, address)
 			if err != nil {
@@ -220,7 +233,8 @@ func (w *web) readBack(ctx context.Context, bytes int64) string {
 }
 
 func (w *web) put(ctx context.Context, f File, at int64, sent Sent) (status int, err error) {
-	body := &told{Reader: io.NewSectionReader(f.Content, at, f.Bytes-at), at: at, sent: sent}
+	body := &told{Reader: io.NewSectionReader(f.Content, at, f.Bytes-at), sent: sent}
+	body.at.Store(at)
 	r, err := w.request(ctx, http.MethodPut, body)
 	if err != nil {
 		return 0, err
@@ -242,19 +256,24 @@ func (w *web) put(ctx context.Context, f File, at int64, sent Sent) (status int,
 	}
 	defer response.Body.Close()
 	io.Copy(io.Discard, io.LimitReader(response.Body, 64<<10))
+	if response.StatusCode < 300 && body.at.Load() < f.Bytes {
+		return 0, errEarly
+	}
 	return response.StatusCode, nil
 }
+
+// errEarly says that a server agreed to a file of which it could not have had all.
+var errEarly = errors.New("the target answered before it had the file")
 
 // A told reader tells how far it has been read.
 type told struct {
 	io.Reader
-	at   int64
+	at   atomic.Int64 // the transport may go on reading while its answer is there
 	sent Sent
 }
 
 func (t *told) Read(p []byte) (int, error) {
 	n, err := t.Reader.Read(p)
-	t.at += int64(n)
-	t.sent(t.at)
+	t.sent(t.at.Add(int64(n)))
 	return n, err
 }
