@@ -55,6 +55,10 @@ func TestLine(t *testing.T) {
 			"udp6       0      0 fe80::1%eth0.546       *.*\n"},
 		{diag.Socket{State: diag.Listen, Device: 3, Local: netip.MustParseAddrPort("0.0.0.0:67"), Remote: netip.MustParseAddrPort("0.0.0.0:0")}, nil,
 			"tcp4       0      0 *%eth0.67              *.*                    LISTEN\n"},
+		{diag.Socket{State: diag.Established, IPv6: true, Local: netip.MustParseAddrPort("[::ffff:127.0.0.1]:25"), Remote: netip.MustParseAddrPort("[::ffff:127.0.0.1]:4711")}, nil,
+			"tcp4       0      0 127.0.0.1.25           127.0.0.1.4711         ESTABLISHED\n"},
+		{diag.Socket{State: diag.Listen, IPv6: true, Local: netip.MustParseAddrPort("[::ffff:127.0.0.1]:25"), Remote: netip.MustParseAddrPort("[::]:0")}, nil,
+			"tcp4       0      0 127.0.0.1.25           *.*                    LISTEN\n"},
 		{diag.Socket{State: diag.Established, RecvQ: 12345678, IPv6: true, Local: netip.MustParseAddrPort("[2001:db8:1:2:3:4:5:6]:65535"), Remote: netip.MustParseAddrPort("[::ffff:192.0.2.1]:25")}, nil,
 			"tcp6  12345678      0 2001:db8:1:2:3:4:5:6.65535 ::ffff:192.0.2.1.25    ESTABLISHED\n"},
 	} {
@@ -73,43 +77,36 @@ func TestLineAllocatesNothing(t *testing.T) {
 	}
 }
 
-func TestListenerOf(t *testing.T) {
-	at := netip.MustParseAddrPort
-	rows := []queueRow{
-		{LocalAddress: netip.IPv6Unspecified(), LocalPort: 25, dual: true},
-		{LocalAddress: netip.IPv4Unspecified(), LocalPort: 25},
-		{LocalAddress: netip.MustParseAddr("192.0.2.1"), LocalPort: 25},
-		{LocalAddress: netip.IPv4Unspecified(), LocalPort: 25, device: 4},
-		{LocalAddress: netip.IPv6Unspecified(), LocalPort: 26},
-		{LocalAddress: netip.IPv6Unspecified(), LocalPort: 27, dual: true},
-	}
+// TestUnknownProcesses says what a dash means, in the number that it is.
+func TestUnknownProcesses(t *testing.T) {
 	for _, c := range []struct {
-		to   halfOpenTo
-		want int
+		dashes dashes
+		want   string
 	}{
-		{halfOpenTo{at("192.0.2.1:25"), 0}, 2}, {halfOpenTo{at("192.0.2.2:25"), 0}, 1}, {halfOpenTo{at("192.0.2.2:25"), 4}, 3},
-		{halfOpenTo{at("[2001:db8::1]:25"), 0}, 0}, {halfOpenTo{at("192.0.2.2:26"), 0}, -1}, {halfOpenTo{at("192.0.2.2:27"), 0}, 5},
-		{halfOpenTo{at("192.0.2.2:28"), 0}, -1},
+		{dashes{}, ""},
+		{dashes{unseen: 1}, "- 1 socket is of the kernel, or of a process that the appliance may not see.\n"},
+		{dashes{unseen: 2, orphans: 1}, "- 2 sockets are of the kernel, or of a process that the appliance may not see.\n- 1 socket has no process any more: the kernel keeps a closed connection for a while.\n"},
+		{dashes{waiting: map[waitingFor]int{{"7/smtpd", false}: 4, {"7/smtpd", true}: 1, {"", false}: 1}},
+			"- 1 connection waits to be accepted, by which process is not known.\n- 4 connections wait to be accepted by 7/smtpd.\n" +
+				"- 1 connection is half open: its handshake with the listener 7/smtpd is not over.\n"},
 	} {
-		got := listenerOf(rows, c.to)
-		if c.want < 0 && got != nil || c.want >= 0 && got != &rows[c.want] {
-			t.Errorf("%v goes to %+v, not to %d", c.to, got, c.want)
+		if got := c.dashes.String(); got != c.want {
+			t.Errorf("%+v: %q", c.dashes, got)
 		}
 	}
 }
 
-// TestUnknownProcesses says what a dash means, in the number that it is.
-func TestUnknownProcesses(t *testing.T) {
-	for _, c := range []struct {
-		unseen, orphans int
-		want            string
-	}{
-		{0, 0, ""},
-		{1, 0, "- 1 socket is of the kernel, or of a process that the appliance may not see.\n"},
-		{2, 1, "- 2 sockets are of the kernel, or of a process that the appliance may not see.\n- 1 socket has no process any more: the kernel keeps a closed connection for a while.\n"},
-	} {
-		if got := (&socketsView{unseen: c.unseen, orphans: c.orphans}).unknown(); got != c.want {
-			t.Errorf("%d, %d: %q", c.unseen, c.orphans, got)
+// A connection that nobody has accepted yet is one of the process that listens, for a filter too; one that was closed is nobody's.
+func TestWaitingConnections(t *testing.T) {
+	listening := diag.Socket{State: diag.Listen, Inode: 7, Local: netip.MustParseAddrPort("0.0.0.0:25"), Remote: netip.MustParseAddrPort("0.0.0.0:0")}
+	v := &socketsView{users: users.Names{}, listeners: diag.Listeners{25: {listening}}}
+	for state, want := range map[diag.State]string{diag.Established: waitsAccept, diag.CloseWait: waitsAccept, diag.SynRcvd: waitsHandshake,
+		diag.FinWait1: "", diag.FinWait2: "", diag.Closing: "", diag.LastAck: "", diag.TimeWait: ""} {
+		s := diag.Socket{State: state, Local: netip.MustParseAddrPort("192.0.2.1:25"), Remote: netip.MustParseAddrPort("192.0.2.9:4711")}
+		v.Processes = true
+		v.row.fill(v, &s, nil)
+		if v.row.Waiting != want {
+			t.Errorf("%s without a process waits for %q, not for %q", state, v.row.Waiting, want)
 		}
 	}
 }

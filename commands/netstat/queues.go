@@ -28,9 +28,7 @@ type queueRow struct {
 	LocalName    string     `json:"localName,omitempty"`
 	Interface    string     `json:"interface,omitempty"`
 
-	device uint32
-	dual   bool
-	full   bool
+	full bool
 }
 
 func queuesCommand(s Services) *menu.Command {
@@ -60,29 +58,44 @@ func queuesCommand(s Services) *menu.Command {
 	}.Command()
 }
 
-// queueRows reads the listeners, and counts the half-open connections of each.
+// queueRows reads the listeners, and counts the half-open connections of each. Of several listeners alike (SO_REUSEPORT) the first
+// counts for all.
 func queueRows(ctx context.Context) ([]queueRow, error) {
 	devices, err := deviceNames(ctx)
 	if err != nil {
 		return nil, err
 	}
 	var rows []queueRow
-	halfOpen := map[halfOpenTo]uint32{}
+	listeners := diag.Listeners{}
+	at := map[*diag.Socket]int{}
+	var halfOpen []halfOpenTo
 	err = diag.Each(ctx, diag.Query{States: []diag.State{diag.Listen, diag.SynRcvd}}, func(s *diag.Socket) error {
 		if s.State == diag.SynRcvd {
-			halfOpen[halfOpenTo{netip.AddrPortFrom(s.Local.Addr().Unmap(), s.Local.Port()), s.Device}]++
+			halfOpen = append(halfOpen, halfOpenTo{s.Local, s.Device})
 			return nil
 		}
-		rows = append(rows, queueRow{Protocol: protocolOf(s), Queued: s.RecvQ, Maximum: s.SendQ, LocalAddress: s.Local.Addr(),
-			LocalPort: s.Local.Port(), Interface: devices[s.Device], device: s.Device, dual: s.Dual()})
+		port := s.Local.Port()
+		listeners[port] = append(listeners[port], *s)
+		local, _ := ends(s)
+		rows = append(rows, queueRow{Protocol: protocolOf(s), Queued: s.RecvQ, Maximum: s.SendQ, LocalAddress: local,
+			LocalPort: port, Interface: devices[s.Device]})
 		return nil
 	})
 	if err != nil && !errors.Is(err, netlink.ErrChanged) {
 		return nil, err
 	}
-	for to, n := range halfOpen {
-		if r := listenerOf(rows, to); r != nil {
-			r.Incomplete += n
+	for n := range rows {
+		list := listeners[rows[n].LocalPort]
+		for i := range list { // in the order of the rows
+			if _, taken := at[&list[i]]; !taken {
+				at[&list[i]] = n
+				break
+			}
+		}
+	}
+	for _, to := range halfOpen {
+		if best := listeners.Of(to.local, to.device); len(best) > 0 {
+			rows[at[best[0]]].Incomplete++
 		}
 	}
 	return rows, nil
@@ -92,39 +105,6 @@ func queueRows(ctx context.Context) ([]queueRow, error) {
 type halfOpenTo struct {
 	local  netip.AddrPort
 	device uint32
-}
-
-// listenerOf finds the listener that the kernel chose for a connection: the one whose address and interface fit best
-// (compute_score in net/ipv4/inet_hashtables.c, Linux 6.18). Of several alike (SO_REUSEPORT) the first counts for all.
-func listenerOf(rows []queueRow, to halfOpenTo) *queueRow {
-	var best *queueRow
-	score := 0
-	for i := range rows {
-		r := &rows[i]
-		if r.LocalPort != to.local.Port() || r.device != 0 && r.device != to.device {
-			continue
-		}
-		s := 0
-		switch {
-		case r.LocalAddress.Unmap() == to.local.Addr():
-			s = 8
-		case !r.LocalAddress.IsUnspecified():
-			continue
-		case r.LocalAddress.Is4() == to.local.Addr().Is4():
-			s = 2
-		case r.dual:
-			s = 1
-		default:
-			continue
-		}
-		if r.device != 0 {
-			s += 4
-		}
-		if s > score {
-			best, score = r, s
-		}
-	}
-	return best
 }
 
 func queueNames(ctx context.Context, s Services, rows []queueRow) map[netip.Addr]string {

@@ -28,7 +28,9 @@ type socketRow struct {
 	PID            int        `json:"pid,omitempty"`
 	Process        string     `json:"process,omitempty"`
 	User           string     `json:"user,omitempty"`
-	Others         []holder   `json:"others,omitempty"` // further processes that hold the socket
+	Others         []holder   `json:"others,omitempty"`    // further processes that hold the socket
+	Waiting        string     `json:"waiting,omitempty"`   // accept or handshake: no process holds it yet, and
+	Listeners      []holder   `json:"listeners,omitempty"` // one of these will
 	TCP            *measured  `json:"tcp,omitempty"`
 
 	full, processes, details, changes bool
@@ -57,11 +59,12 @@ type measured struct {
 
 // fill takes everything that the record shows from a socket. The record may have been another one before.
 func (r *socketRow) fill(v *socketsView, s *diag.Socket, names map[netip.Addr]string) {
+	local, remote := ends(s)
 	*r = socketRow{
 		Protocol: protocolOf(s), RecvQ: s.RecvQ, SendQ: s.SendQ,
-		LocalAddress: s.Local.Addr(), LocalPort: s.Local.Port(),
-		ForeignAddress: s.Remote.Addr(), ForeignPort: s.Remote.Port(),
-		State: s.State.String(), Others: r.Others[:0], text: r.text[:0],
+		LocalAddress: local, LocalPort: s.Local.Port(),
+		ForeignAddress: remote, ForeignPort: s.Remote.Port(),
+		State: s.State.String(), Others: r.Others[:0], Listeners: r.Listeners[:0], text: r.text[:0],
 		full: v.Full, processes: v.Processes, details: v.Details,
 	}
 	if s.UDP && s.State == diag.Closed {
@@ -93,13 +96,42 @@ func (r *socketRow) fill(v *socketsView, s *diag.Socket, names map[netip.Addr]st
 			r.Others = append(r.Others, holder{p.PID, p.Name, v.users.Of(p.UID)})
 		}
 	})
+	if s.Waits() {
+		r.Waiting = waitsAccept
+		if s.State == diag.SynRcvd {
+			r.Waiting = waitsHandshake
+		}
+		v.listening(s, func(p *diag.Process) { r.Listeners = append(r.Listeners, holder{p.PID, p.Name, v.users.Of(p.UID)}) })
+	}
 	if r.PID == 0 && s.Inode != 0 {
 		r.User = v.users.Of(s.UID) // a process that cannot be seen, or the kernel itself
 	}
 }
 
+// What a connection without a process waits for.
+const (
+	waitsAccept    = "accept"
+	waitsHandshake = "handshake"
+)
+
+// ends are the addresses of a socket's two ends; those of IPv4 as such, also where the socket is one of IPv6.
+func ends(s *diag.Socket) (local, remote netip.Addr) {
+	local, remote = s.Local.Addr(), s.Remote.Addr()
+	if !s.Mapped() {
+		return local, remote
+	}
+	if remote = remote.Unmap(); remote.Is6() {
+		remote = netip.IPv4Unspecified()
+	}
+	return local.Unmap(), remote
+}
+
 func protocolOf(s *diag.Socket) string {
 	switch {
+	case s.UDP && s.Mapped():
+		return "udp4"
+	case s.Mapped():
+		return "tcp4"
 	case s.UDP && s.IPv6:
 		return "udp6"
 	case s.UDP:

@@ -6,9 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/netip"
-	"strconv"
-	"strings"
 	"time"
 
 	"diagsh/diag/netlink"
@@ -20,7 +19,7 @@ import (
 type socketsArgs struct {
 	Numeric   bool          `arg:"numeric" ask:"Show network addresses as numbers?" default:"no" help:"Show addresses, do not look up names."`
 	Full      bool          `arg:"full" ask:"Avoid truncating the address?" default:"no" help:"Do not cut long host names."`
-	State     []string      `arg:"state" choices:"ESTABLISHED|SYN_SENT|SYN_RCVD|FIN_WAIT_1|FIN_WAIT_2|TIME_WAIT|CLOSED|CLOSE_WAIT|LAST_ACK|LISTEN|CLOSING" help:"Only sockets in these states, separated by commas."`
+	State     []string      `arg:"state" choices:"ESTABLISHED|SYN_SENT|SYN_RCVD|FIN_WAIT_1|FIN_WAIT_2|TIME_WAIT|CLOSED|CLOSE_WAIT|LAST_ACK|LISTEN|CLOSING|SYN_RECV" help:"Only sockets in these states, separated by commas; SYN_RECV is another word for SYN_RCVD."`
 	Port      int           `arg:"port" min:"1" max:"65535" help:"Only sockets with this port at either end."`
 	Address   string        `arg:"address" help:"Only sockets with this address at either end, or one of a network such as 192.0.2.0/24."`
 	Process   string        `arg:"process" help:"Only sockets of processes with this name or number."`
@@ -58,7 +57,7 @@ func socketsCommand(s Services) *menu.Command {
 
 func checkSockets(_ context.Context, _ menu.Caller, a socketsArgs, name string) error {
 	if name == "address" {
-		if _, err := parseNetwork(a.Address); err != nil {
+		if _, _, err := parseNetwork(a.Address); err != nil {
 			return err
 		}
 	}
@@ -68,19 +67,27 @@ func checkSockets(_ context.Context, _ menu.Caller, a socketsArgs, name string) 
 	return nil
 }
 
-// parseNetwork reads an address or a network.
-func parseNetwork(text string) (netip.Prefix, error) {
+// parseNetwork reads an address, of a link-local one also the interface behind a %, or a network.
+func parseNetwork(text string) (network netip.Prefix, zone string, err error) {
 	if text == "" {
-		return netip.Prefix{}, nil
+		return netip.Prefix{}, "", nil
 	}
 	if a, err := netip.ParseAddr(text); err == nil {
+		if zone = a.Zone(); zone != "" {
+			i, err := net.InterfaceByName(zone)
+			if err != nil {
+				return netip.Prefix{}, "", &menu.Error{Kind: menu.NotFound, Argument: "address", Message: fmt.Sprintf("There is no interface \"%s\"", menu.Clean(zone)),
+					Hint: "netstat interfaces lists them"}
+			}
+			zone = i.Name
+		}
 		a = a.WithZone("").Unmap()
-		return netip.PrefixFrom(a, a.BitLen()), nil
+		return netip.PrefixFrom(a, a.BitLen()), zone, nil
 	}
 	if p, err := netip.ParsePrefix(text); err == nil {
-		return p.Masked(), nil
+		return p.Masked(), "", nil
 	}
-	return netip.Prefix{}, menu.Wrong("address", "%q is no address", menu.Clean(text)).WithHint("It is such as 192.0.2.7, 2001:db8::1 or 192.0.2.0/24")
+	return netip.Prefix{}, "", menu.Wrong("address", "\"%s\" is no address", menu.Clean(text)).WithHint("It is such as 192.0.2.7, 2001:db8::1 or 192.0.2.0/24")
 }
 
 // A socketsView is one run of the command.
@@ -90,12 +97,16 @@ type socketsView struct {
 	out      *menu.Out[socketsRow]
 	users    users.Names
 	network  netip.Prefix
+	zone     string // of an address that was asked for
+	wanted   filteredBy
+	found    bool // what was wanted was there once
 	owners   *diag.Owners
-	devices  map[uint32]string
-	row      socketRow
-	unseen   int       // of the list: sockets whose process cannot be seen,
-	orphans  int       // and those that no process holds any more
-	now      time.Time // of the list, with every
+	// listeners are for connections that nobody has accepted yet.
+	listeners diag.Listeners
+	devices   map[uint32]string
+	row       socketRow
+	dashes    dashes    // of the list
+	now       time.Time // of the list, with every
 }
 
 // nameBudget is how long the names of all addresses may take together; those that are not found then are shown as addresses.
@@ -103,23 +114,48 @@ const nameBudget = 3 * time.Second
 
 // prepare looks at what belongs to all sockets.
 func (v *socketsView) prepare(ctx context.Context) (err error) {
-	if v.network, err = parseNetwork(v.Address); err != nil {
+	if v.network, v.zone, err = parseNetwork(v.Address); err != nil {
 		return err
 	}
 	if v.devices, err = deviceNames(ctx); err != nil {
 		return err
 	}
-	if v.Processes || v.Process != "" || v.User != "" {
-		v.owners, err = diag.FindOwners(ctx)
+	if !v.Processes && v.Process == "" && v.User == "" {
+		return nil
 	}
+	switch wanted, err := findFiltered(ctx, v.Process, v.User); {
+	case err == nil:
+		v.wanted, v.found = wanted, true
+	case !v.found || ctx.Err() != nil:
+		return err
+	default:
+		v.wanted.processes = nil // it has ended since the list before
+	}
+	if v.listeners, err = diag.FindListeners(ctx); err != nil {
+		return err
+	}
+	v.owners, err = diag.FindOwners(ctx)
 	return err
+}
+
+// listening calls yield for each process that a connection which nobody has accepted yet may be for.
+func (v *socketsView) listening(s *diag.Socket, yield func(*diag.Process)) {
+	seen := map[int]bool{}
+	for _, l := range v.listeners.Of(s.Local, s.Device) {
+		v.owners.Of(l.Inode, func(p *diag.Process) {
+			if !seen[p.PID] {
+				seen[p.PID] = true
+				yield(p)
+			}
+		})
+	}
 }
 
 func (v *socketsView) query() diag.Query {
 	q := diag.Query{UDP: v.Protocol != "tcp", NoTCP: v.Protocol == "udp", Detail: v.Details}
 	for _, state := range diag.States() {
 		for _, wanted := range v.State {
-			if wanted == state.String() {
+			if wanted == state.String() || wanted == "SYN_RECV" && state == diag.SynRcvd {
 				q.States = append(q.States, state)
 			}
 		}
@@ -130,7 +166,7 @@ func (v *socketsView) query() diag.Query {
 // each calls yield for the sockets that were asked for.
 func (v *socketsView) each(ctx context.Context, yield func(*diag.Socket) error) error {
 	err := diag.Each(ctx, v.query(), func(s *diag.Socket) error {
-		if !v.wanted(s) {
+		if !v.chosen(s) {
 			return nil
 		}
 		return yield(s)
@@ -141,21 +177,25 @@ func (v *socketsView) each(ctx context.Context, yield func(*diag.Socket) error) 
 	return err
 }
 
-func (v *socketsView) wanted(s *diag.Socket) bool {
+func (v *socketsView) chosen(s *diag.Socket) bool {
 	if v.Port != 0 && int(s.Local.Port()) != v.Port && int(s.Remote.Port()) != v.Port {
 		return false
 	}
 	if v.network.IsValid() && !v.network.Contains(s.Local.Addr().Unmap()) && !v.network.Contains(s.Remote.Addr().Unmap()) {
 		return false
 	}
+	if v.zone != "" && v.devices[s.Device] != v.zone {
+		return false
+	}
 	if v.Process == "" && v.User == "" {
 		return true
 	}
 	held := false
-	v.owners.Of(s.Inode, func(p *diag.Process) {
-		held = held || (v.Process == "" || strings.EqualFold(p.Name, v.Process) || strconv.Itoa(p.PID) == v.Process) &&
-			(v.User == "" || v.users.Of(p.UID) == v.User || strconv.FormatUint(uint64(p.UID), 10) == v.User)
-	})
+	take := func(p *diag.Process) { held = held || v.wanted.has(p) }
+	v.owners.Of(s.Inode, take)
+	if s.Waits() {
+		v.listening(s, take)
+	}
 	return held
 }
 
@@ -173,32 +213,16 @@ func (v *socketsView) once(ctx context.Context) error {
 	})
 }
 
-// unknown says what a dash in the place of a process means, where there is one.
-func (v *socketsView) unknown() string {
-	text := ""
-	if v.unseen > 0 {
-		text += fmt.Sprintf("- %s of the kernel, or of a process that the appliance may not see.\n", plural(v.unseen, "socket is", "sockets are"))
-	}
-	if v.orphans > 0 {
-		text += fmt.Sprintf("- %s no process any more: the kernel keeps a closed connection for a while.\n", plural(v.orphans, "socket has", "sockets have"))
-	}
-	return text
-}
-
-func plural(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", n, many)
-}
-
 // list shows the sockets that walk shows, with what changed about each, and below them what the dashes mean.
 func (v *socketsView) list(ctx context.Context, walk func(show func(s *diag.Socket, change string) error) error) error {
-	v.unseen, v.orphans = 0, 0
-	if err := v.rows(ctx, walk); err != nil || v.unseen+v.orphans == 0 {
+	v.dashes = dashes{}
+	if err := v.rows(ctx, walk); err != nil {
 		return err
 	}
-	return v.out.Printf("%s", v.unknown())
+	if text := v.dashes.String(); text != "" {
+		return v.out.Printf("%s", text)
+	}
+	return nil
 }
 
 // rows yields the sockets. With names it works in pieces, so that a long list begins at once, takes little memory, and many names are
@@ -225,12 +249,8 @@ func (v *socketsView) rows(ctx context.Context, walk func(show func(s *diag.Sock
 // record yields one socket. The record is used again, so that a list of any length takes the memory of one.
 func (v *socketsView) record(s *diag.Socket, change string, names map[netip.Addr]string) error {
 	v.row.fill(v, s, names)
-	switch {
-	case !v.Processes || v.row.PID != 0:
-	case s.Inode != 0:
-		v.unseen++
-	default:
-		v.orphans++
+	if v.Processes && v.row.PID == 0 && change != changeGone {
+		v.dashes.add(&v.row, s)
 	}
 	if v.Every > 0 {
 		v.row.changes, v.row.Time, v.row.Change = true, &v.now, change
@@ -259,7 +279,8 @@ func (p *piece) add(s *diag.Socket, change string) {
 func (p *piece) show(ctx context.Context, v *socketsView) error {
 	addresses := make([]netip.Addr, 0, 2*len(p.sockets))
 	for i := range p.sockets {
-		addresses = append(addresses, p.sockets[i].Local.Addr(), p.sockets[i].Remote.Addr())
+		local, remote := ends(&p.sockets[i])
+		addresses = append(addresses, local, remote)
 	}
 	names := v.services.HostNames(ctx, addresses)
 	for i := range p.sockets {

@@ -66,13 +66,18 @@ type Socket struct {
 	V6Only bool   // an IPv6 listener that takes no IPv4
 	Device uint32 // index of the interface that it is bound to, 0 for none
 	UID    uint32
-	Inode  uint32 // 0 when no process holds it any more
+	Inode  uint32 // 0 when no process holds it: not any more, or not yet (Waits)
 	Local  netip.AddrPort
 	Remote netip.AddrPort
 	// RecvQ and SendQ are bytes that wait; of a listener, connections that wait for accept(2) and how many may.
 	RecvQ uint32
 	SendQ uint32
 	TCP   *TCP // nil without Query.Detail, and where the kernel has none: TIME_WAIT, SYN_RCVD
+}
+
+// Mapped says that an IPv6 socket is an end of IPv4: its addresses are ::ffff:192.0.2.1 (RFC 4291, section 2.5.5.2).
+func (s *Socket) Mapped() bool {
+	return s.IPv6 && s.Local.Addr().Is4In6() && (s.Remote.Addr().Is4In6() || s.Remote.Addr().IsUnspecified())
 }
 
 // Dual says that an IPv6 socket takes IPv4 as well.

@@ -21,3 +21,13 @@ func (n Names) Of(uid uint32) string {
 	n[uid] = name
 	return name
 }
+
+// Number is the number of the user with a name.
+func Number(name string) (uint32, error) {
+	u, err := user.Lookup(name)
+	if err != nil {
+		return 0, err
+	}
+	n, err := strconv.ParseUint(u.Uid, 10, 32)
+	return uint32(n), err
+}

@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -15,6 +17,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -37,6 +40,11 @@ type socketRow struct {
 		PID     int    `json:"pid"`
 		Process string `json:"process"`
 	} `json:"others"`
+	Waiting   string `json:"waiting"`
+	Listeners []struct {
+		PID     int    `json:"pid"`
+		Process string `json:"process"`
+	} `json:"listeners"`
 	TCP *struct {
 		RTT              float64 `json:"rtt"`
 		Retransmits      int     `json:"retransmits"`
@@ -111,7 +119,8 @@ func ssEndpoint(text string) (string, string) {
 	if port == "*" {
 		port = "0"
 	}
-	return strings.NewReplacer("[", "", "]", "").Replace(text[:i]), port
+	// What is an end of IPv4 is shown as that, whatever socket it is.
+	return strings.TrimPrefix(strings.NewReplacer("[", "", "]", "").Replace(text[:i]), "::ffff:"), port
 }
 
 // accepting listens and holds on to what it accepts.
@@ -464,5 +473,89 @@ func TestSocketFilters(t *testing.T) {
 	}](b, "netstat sockets numeric yes count host process "+self)
 	if len(hosts) != 2 || hosts[0].ForeignAddress != "127.0.0.1" || hosts[0].Count != 6 || hosts[1].ForeignAddress != "::1" || hosts[1].Count != 2 {
 		t.Errorf("counts per host: %+v", hosts)
+	}
+}
+
+// Connections that nobody has accepted yet, and those whose handshake is not over, are the listener's: for the filters too, and in words.
+// Those that were closed are nobody's.
+func TestConnectionsThatWait(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, "ss")
+	var l, other net.Listener
+	b.ns.Do(t, func() {
+		addLoopback(t, "192.0.2.1/32")
+		deadEnd(t)
+		l, other = accepting(t, "tcp4", "127.0.0.1:0"), sharing(t, "192.0.2.1:0")
+		for n := range 4 {
+			c, err := net.Dial("tcp", l.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n > 0 {
+				t.Cleanup(func() { c.Close() })
+			} else {
+				c.Close() // FIN_WAIT_2 of the client, CLOSE_WAIT of what waits
+			}
+		}
+		for n := range 3 {
+			syn(t, "192.0.2.1", other, n)
+		}
+	})
+	me := os.Getpid()
+	comm, err := os.ReadFile("/proc/self/comm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := strings.TrimSpace(string(comm))
+	await := func(line string, want map[string]int) []socketRow {
+		var got map[string]int
+		for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
+			rows := ours[socketRow](b, line)
+			got = map[string]int{}
+			for _, r := range rows {
+				got[r.State+" "+r.Waiting]++
+			}
+			if maps.Equal(got, want) {
+				return rows
+			}
+		}
+		t.Fatalf("%s: %v, want %v", line, got, want)
+		return nil
+	}
+	for _, filter := range []string{"", fmt.Sprintf(" process %d", me), " process '" + name + "'", " user root"} {
+		rows := await("netstat sockets numeric yes processes yes port "+port(l)+" state ESTABLISHED,CLOSE_WAIT"+filter,
+			map[string]int{"ESTABLISHED accept": 3, "CLOSE_WAIT accept": 1, "ESTABLISHED ": 3})
+		for _, r := range rows {
+			if r.Waiting != "" && (r.PID != 0 || len(r.Listeners) != 1 || r.Listeners[0].PID != me || r.Listeners[0].Process != name) {
+				t.Errorf("%+v", r)
+			}
+		}
+		await("netstat sockets numeric yes processes yes state SYN_RECV port "+port(other)+filter, map[string]int{"SYN_RCVD handshake": 3})
+	}
+	text := b.Local("netstat sockets numeric yes processes yes port " + port(l)).Out
+	if want := fmt.Sprintf("\n- 4 connections wait to be accepted by %d/%s.\n- 1 socket has no process any more: the kernel keeps a closed connection for a while.\n", me, name); !strings.HasSuffix(text, want) {
+		t.Errorf("no %q in\n%s", want, text)
+	}
+	text = b.Local("netstat sockets numeric yes processes yes port " + port(other)).Out
+	if want := fmt.Sprintf("\n- 3 connections are half open: their handshake with the listener %d/%s is not over.\n", me, name); !strings.HasSuffix(text, want) {
+		t.Errorf("no %q in\n%s", want, text)
+	}
+	for line, want := range map[string]string{
+		"netstat sockets user nosuchuser":                      "There is no user \"nosuchuser\" on this machine.",
+		"netstat sockets process nosuchprocess-of-a-long-name": "There is no process \"nosuchprocess-of-a-long-name\".",
+		"netstat sockets process 999999999":                    "There is no process \"999999999\".",
+		"netstat sockets address fe80::1%nosuch0":              "There is no interface \"nosuch0\".",
+	} {
+		if r := b.Local(line); r.Status != 4 || !strings.Contains(r.Err, want) {
+			t.Errorf("%s: %+v, want %q", line, r, want)
+		}
+	}
+	// The name of a program may be longer than that of a process (comm in proc(5)).
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if rows := ours[socketRow](b, "netstat sockets numeric yes process "+filepath.Base(program)+" state LISTEN port "+port(l)); len(rows) != 1 {
+		t.Errorf("by the name of its program: %+v", rows)
 	}
 }

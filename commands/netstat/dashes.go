@@ -1,0 +1,84 @@
+package netstat
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	diag "diagsh/diag/sockets"
+	"diagsh/menu"
+)
+
+// dashes are the sockets of a list that have a dash in the place of a process.
+type dashes struct {
+	unseen  int                // whose process cannot be seen
+	orphans int                // that no process holds any more
+	waiting map[waitingFor]int // that no process holds yet
+}
+
+// waitingFor is who will hold a connection, or may, once it is accepted.
+type waitingFor struct {
+	who       string // PID/NAME, of several with commas; empty if it is not known
+	handshake bool   // it is not over
+}
+
+func (d *dashes) add(r *socketRow, s *diag.Socket) {
+	switch {
+	case s.Inode != 0:
+		d.unseen++
+	case r.Waiting == "":
+		d.orphans++
+	default:
+		var who []string
+		for _, l := range r.Listeners {
+			who = append(who, strconv.Itoa(l.PID)+"/"+menu.Clean(l.Process))
+		}
+		if d.waiting == nil {
+			d.waiting = map[waitingFor]int{}
+		}
+		d.waiting[waitingFor{strings.Join(who, ", "), r.Waiting == waitsHandshake}]++
+	}
+}
+
+// String says what a dash in the place of a process means, where there is one.
+func (d *dashes) String() string {
+	var b strings.Builder
+	if d.unseen > 0 {
+		fmt.Fprintf(&b, "- %s of the kernel, or of a process that the appliance may not see.\n", plural(d.unseen, "socket is", "sockets are"))
+	}
+	for _, w := range slices.SortedFunc(maps.Keys(d.waiting), func(a, b waitingFor) int {
+		if a.handshake != b.handshake {
+			if b.handshake {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Compare(a.who, b.who)
+	}) {
+		n := d.waiting[w]
+		switch {
+		case w.handshake && w.who == "":
+			fmt.Fprintf(&b, "- %s half open: the handshake is not over.\n", plural(n, "connection is", "connections are"))
+		case w.handshake:
+			fmt.Fprintf(&b, "- %s handshake with the listener %s is not over.\n", plural(n, "connection is half open: its", "connections are half open: their"), w.who)
+		case w.who == "":
+			fmt.Fprintf(&b, "- %s to be accepted, by which process is not known.\n", plural(n, "connection waits", "connections wait"))
+		default:
+			fmt.Fprintf(&b, "- %s to be accepted by %s.\n", plural(n, "connection waits", "connections wait"), w.who)
+		}
+	}
+	if d.orphans > 0 {
+		fmt.Fprintf(&b, "- %s no process any more: the kernel keeps a closed connection for a while.\n", plural(d.orphans, "socket has", "sockets have"))
+	}
+	return b.String()
+}
+
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
