@@ -1,16 +1,19 @@
 package commands
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 	"text/tabwriter"
+
+	"github.com/mattn/go-runewidth"
 
 	"diagsh/commands/captureview"
 	"diagsh/diag/netlink"
@@ -38,8 +41,11 @@ type listener struct {
 	Node        string     `json:"node"` // TCP, UDP
 	Address     netip.Addr `json:"address"`
 	Port        uint16     `json:"port"`
-	Service     string     `json:"service,omitempty"` // as the catalogue has it
+	Interface   string     `json:"interface,omitempty"` // that it is bound to
+	Service     string     `json:"service,omitempty"`   // as the catalogue has it
 	Description string     `json:"description,omitempty"`
+
+	catalogue services.Catalogue
 }
 
 // tcpservices lists who waits for connections.
@@ -58,7 +64,9 @@ func tcpservices(s catalogueService) *menu.Command {
 			if err != nil {
 				return err
 			}
-			out.Printf("%s", describe(catalogue))
+			for i := range list {
+				list[i].catalogue = catalogue
+			}
 			return out.Records(list)
 		},
 		TextTable: listenersTable,
@@ -71,15 +79,21 @@ func listeners(ctx context.Context, udp bool, catalogue services.Catalogue) ([]l
 	if err != nil {
 		return nil, err
 	}
-	names := users.Names{}
+	names, devices := users.Names{}, deviceNames{}
 	var list []listener
 	err = sockets.Each(ctx, sockets.Query{UDP: udp, States: []sockets.State{sockets.Listen, sockets.Closed}}, func(s *sockets.Socket) error {
 		if !s.UDP && s.State != sockets.Listen {
 			return nil
 		}
-		l := listener{Type: "IPv4", Node: "TCP", Address: s.Local.Addr(), Port: s.Local.Port()}
-		if s.IPv6 {
+		l := listener{Type: "IPv4", Node: "TCP", Address: s.Local.Addr(), Port: s.Local.Port(), Interface: devices.name(s.Device)}
+		switch {
+		case s.Mapped():
+			l.Address = l.Address.Unmap()
+		case s.IPv6:
 			l.Type = "IPv6"
+		}
+		if l.Address.Is6() && l.Address.IsLinkLocalUnicast() {
+			l.Address = l.Address.WithZone(l.Interface)
 		}
 		if s.UDP {
 			l.Node = "UDP"
@@ -110,22 +124,71 @@ func (l listener) described(catalogue services.Catalogue) listener {
 	return l
 }
 
-// describe is the catalogue as the screen shows it.
-func describe(catalogue services.Catalogue) string {
-	var b bytes.Buffer
+// deviceNames remembers the names of interfaces.
+type deviceNames map[uint32]string
+
+func (d deviceNames) name(index uint32) string {
+	if index == 0 {
+		return ""
+	}
+	if name, ok := d[index]; ok {
+		return name
+	}
+	if i, err := net.InterfaceByIndex(int(index)); err == nil { // it may have gone since
+		d[index] = i.Name
+	}
+	return d[index]
+}
+
+// describe says what the services of the catalogue are of which a process is in the list, and names the others.
+func describe(w io.Writer, list []listener) {
+	here := map[string]bool{}
+	for _, l := range list {
+		here[l.Service] = true
+	}
+	var others []string
 	for _, part := range []struct {
 		title  string
 		system bool
-	}{{"System Processes (Note: All processes may not always be present)", true}, {"Feature Processes", false}} {
-		fmt.Fprintln(&b, part.title)
-		t := tabwriter.NewWriter(&b, 0, 0, 1, ' ', 0)
-		for _, s := range catalogue {
-			if s.System == part.system {
+	}{{"System Processes", true}, {"Feature Processes", false}} {
+		title := part.title
+		t := tabwriter.NewWriter(w, 0, 0, 1, ' ', 0)
+		for _, s := range list[0].catalogue {
+			switch {
+			case s.System != part.system:
+			case !here[s.Name]:
+				others = append(others, menu.Clean(s.Name))
+			default:
+				if title != "" {
+					fmt.Fprintf(t, "\n%s\n", title)
+					title = ""
+				}
 				fmt.Fprintf(t, "%s\t- %s\n", menu.Clean(s.Name), menu.Clean(s.Description))
 			}
 		}
 		t.Flush()
-		fmt.Fprintln(&b)
+	}
+	if len(others) > 0 {
+		fmt.Fprintf(w, "\nNot waiting for connections, of those that the catalogue has:\n%s\n", wrapped(strings.Join(others, ", "), 78))
+	}
+}
+
+// wrapped breaks a text at its blanks into lines of so many columns.
+func wrapped(text string, columns int) string {
+	var b strings.Builder
+	at := 0
+	for i, word := range strings.Split(text, " ") {
+		switch width := runewidth.StringWidth(word); {
+		case i == 0:
+			at = width
+		case at+1+width > columns:
+			b.WriteByte('\n')
+			at = width
+		default:
+			b.WriteByte(' ')
+			at += 1 + width
+		}
+		b.WriteString(word)
 	}
 	return b.String()
 }
@@ -146,12 +209,19 @@ func listenersTable(w io.Writer, list []listener) {
 	if unseen > 0 {
 		fmt.Fprintf(w, "- stands for the kernel, or a process that the appliance may not see: %s.\n", captureview.Count(unseen, "socket"))
 	}
+	if len(list) > 0 {
+		describe(w, list)
+	}
 }
 
 // name writes address and port as lsof(8) does.
 func (l listener) name() string {
+	host := l.Address.String()
 	if l.Address.IsUnspecified() {
-		return "*:" + strconv.Itoa(int(l.Port))
+		host = "*"
 	}
-	return netip.AddrPortFrom(l.Address, l.Port).String()
+	if l.Interface != "" && l.Address.Zone() == "" {
+		host += "%" + menu.Clean(l.Interface)
+	}
+	return net.JoinHostPort(host, strconv.Itoa(int(l.Port)))
 }

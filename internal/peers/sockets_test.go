@@ -559,3 +559,46 @@ func TestConnectionsThatWait(t *testing.T) {
 		t.Errorf("by the name of its program: %+v", rows)
 	}
 }
+
+// tcpservices tells listeners apart that only their interface does, as netstat does.
+func TestListenersOfInterfaces(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, "ip")
+	b.feed("link add left type veth peer name right\nlink set left up\nlink set right up\naddr add fe80::77/64 dev left nodad\n", "ip", "-batch", "-")
+	b.ns.Do(t, func() {
+		for _, device := range []string{"lo", "left"} {
+			config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+				return c.Control(func(fd uintptr) { unix.BindToDevice(int(fd), device) })
+			}}
+			l, err := config.Listen(t.Context(), "tcp4", "0.0.0.0:5005")
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { l.Close() })
+		}
+		left, err := net.InterfaceByName("left")
+		if err != nil {
+			t.Fatal(err)
+		}
+		accepting(t, "tcp6", fmt.Sprintf("[fe80::77%%%d]:5006", left.Index))
+	})
+	text := b.Local("tcpservices").Out
+	for _, want := range []string{"IPv4  TCP   *%lo:5005\n", "IPv4  TCP   *%left:5005\n", "IPv6  TCP   [fe80::77%left]:5006\n"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+	var found []string
+	for _, r := range ours[struct {
+		Address, Interface string
+		Port               int
+	}](b, "tcpservices") {
+		if r.Port == 5005 || r.Port == 5006 {
+			found = append(found, row(r.Address, r.Interface, r.Port))
+		}
+	}
+	slices.Sort(found)
+	if want := []string{row("0.0.0.0", "left", 5005), row("0.0.0.0", "lo", 5005), row("fe80::77%left", "left", 5006)}; !slices.Equal(found, want) {
+		t.Errorf("%q, not %q", found, want)
+	}
+}
