@@ -31,12 +31,20 @@ need sshd openssh-server
 need /usr/lib/openssh/sftp-server openssh-sftp-server
 need plink putty-tools
 need lftp lftp
+need curl curl
+need dbclient dropbear-bin
+need rclone rclone
+need sshfs sshfs
+need mc mc
+need node nodejs
+need npm npm
 need tshark tshark
 need capinfos wireshark-common
 need tcpdump tcpdump
 need mkfs.ext4 e2fsprogs
 need ssh-audit ssh-audit
 python3 -c 'import paramiko' 2>/dev/null || /usr/bin/python3 -c 'import paramiko' 2>/dev/null || missing="$missing python3-paramiko"
+/usr/bin/python3 -W ignore -c 'import asyncssh' 2>/dev/null || missing="$missing python3-asyncssh"
 
 need traceroute traceroute
 need dig bind9-dnsutils
@@ -61,17 +69,30 @@ unpack_mail() {
     rm -rf "$fresh"
 }
 
-if [ -z "$missing" ] && [ -z "$unpack" ]; then exit 0; fi
+# A client that is no Debian package, from npm and kept beside the others (internal/e2e).
+node=/var/cache/diagsh-tests/node
+modules=
+[ -d "$node/node_modules/ssh2" ] || modules=ssh2@1.17.0
+install_modules() {
+    [ -n "$modules" ] || return 0
+    echo "Installing what the tests need from npm: $modules"
+    mkdir -p "$node"
+    # Without the parts that are compiled: they make it faster, and need a compiler.
+    npm install --silent --no-audit --no-fund --omit=optional --ignore-scripts --prefix "$node" "$modules"
+}
+
+if [ -z "$missing" ] && [ -z "$unpack" ] && [ -z "$modules" ]; then exit 0; fi
 if [ "$(id -u)" != 0 ] && sudo -n true 2>/dev/null; then exec sudo -n sh "$0"; fi
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
-    echo "The tests need these Debian packages; install them as root: apt-get install$missing${unpack:+; unpacked in $mail:$unpack}" >&2
+    echo "The tests need these Debian packages; install them as root: apt-get install$missing${unpack:+; unpacked in $mail:$unpack}${modules:+; from npm in $node: $modules}" >&2
     exit 1
 fi
 export DEBIAN_FRONTEND=noninteractive
-apt update -qq
+if [ -n "$missing" ] || [ -n "$unpack" ]; then apt update -qq; fi
 if [ -n "$missing" ]; then
     echo "Installing what the tests need:$missing"
     # shellcheck disable=SC2086
     apt install -y -qq --no-install-recommends $missing
 fi
 unpack_mail
+install_modules

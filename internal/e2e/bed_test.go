@@ -25,17 +25,19 @@ type bed struct {
 	*appliance.Appliance
 	t  *testing.T
 	ns *netnstest.Namespace
+
+	attendants map[string]*attendant // by name, of this part of the test
 }
 
 func newBed(t *testing.T) *bed {
 	t.Helper()
 	ns := netnstest.New(t)
 	ns.Veth(t, "left", "right")
-	return &bed{appliance.Start(t, appliance.Options{Network: ns}), t, ns}
+	return &bed{Appliance: appliance.Start(t, appliance.Options{Network: ns}), t: t, ns: ns}
 }
 
 // of is the bed as a part of the test sees it.
-func (b *bed) of(t *testing.T) *bed { return &bed{b.Appliance, t, b.ns} }
+func (b *bed) of(t *testing.T) *bed { return &bed{Appliance: b.Appliance, t: t, ns: b.ns} }
 
 // need makes sure that a program is there. In CI nothing is skipped.
 func need(t *testing.T, program, debianPackage string) {

@@ -23,7 +23,7 @@ func newBedOn(t *testing.T, disk func(path string) *disktest.Disk) *bed {
 	t.Helper()
 	ns := netnstest.New(t)
 	ns.Veth(t, "left", "right")
-	return &bed{appliance.Start(t, appliance.Options{Network: ns, Disk: disk, Config: "captures: {diskReserve: 1MB}\n"}), t, ns}
+	return &bed{Appliance: appliance.Start(t, appliance.Options{Network: ns, Disk: disk, Config: "captures: {diskReserve: 1MB}\n"}), t: t, ns: ns}
 }
 
 // Everything that the appliance keeps is on a disk that another writer fills to the last byte while captures run. People still get in,
