@@ -100,8 +100,13 @@ func (l *fileListing) Next(most int) ([]access.File, error) {
 		l.names = l.names[len(some):]
 		var files []access.File
 		for _, name := range some {
-			if info, err := l.daemon.regularFile(name); err == nil {
+			info, err := l.daemon.regularFile(name)
+			var known *menu.Error
+			switch {
+			case err == nil:
 				files = append(files, l.daemon.describe(info, l.headersOnly))
+			case !errors.As(err, &known) || known.Kind != menu.NotFound: // it is there and cannot be looked at
+				return nil, err
 			}
 		}
 		if len(files) > 0 {

@@ -3,6 +3,9 @@ package server
 import (
 	"bytes"
 	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/pem"
 	"fmt"
 	"os"
 	"os/exec"
@@ -146,8 +149,9 @@ func TestOpenSSHAlgorithms(t *testing.T) {
 	for _, option := range []string{
 		"KexAlgorithms=curve25519-sha256", "KexAlgorithms=ecdh-sha2-nistp256", "HostKeyAlgorithms=ecdsa-sha2-nistp256",
 		"HostKeyAlgorithms=rsa-sha2-256", "Ciphers=chacha20-poly1305@openssh.com", "Ciphers=aes256-ctr", "RekeyLimit=100K",
+		"MACs=hmac-sha2-256 -c aes128-ctr", "MACs=hmac-sha2-512 -c aes256-ctr", "MACs=hmac-sha2-256 -c aes128-ctr,chacha20-poly1305@openssh.com",
 	} {
-		args := []string{"-o", option, "copy"}
+		args := append(strings.Fields("-o "+option), "copy")
 		text := strings.Repeat("some text\n", 50000)
 		if got := r.ssh(text, args...); got.stdout != text || got.status != 0 {
 			t.Errorf("%s: status %d, %d bytes, %s", option, got.status, len(got.stdout), got.stderr)
@@ -318,6 +322,47 @@ except paramiko.AuthenticationException as error:
 		"\n[Errno 13] Files can be read and deleted here, not written.\nAuthentication failed.\n"
 	expect(t, "paramiko", got, result{want, "", 0})
 	r.got("one.pcap", content)
+}
+
+// paramiko asks for the authentication service anew before each attempt (RFC 4253 section 10 says nothing of a second time), and
+// golang.org/x/crypto/ssh ends the connection at the second request. docs/automation.md says what users set. This test fails when the
+// library can do it: then that paragraph goes, and the test asks for "in" twice.
+func TestParamikoHasOneAttempt(t *testing.T) {
+	python := need(t, "/usr/bin/python3", "python3")
+	if err := exec.Command(python, "-c", "import paramiko").Run(); err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatal("paramiko is missing: install the Debian package python3-paramiko")
+		}
+		t.Skip("paramiko is missing: install the Debian package python3-paramiko")
+	}
+	r := newRig(t, Limits{})
+	_, private, err := ed25519.GenerateKey(rand.Reader)
+	check(t, err)
+	block, err := ssh.MarshalPrivateKey(private, "")
+	check(t, err)
+	other := r.file("other", string(pem.EncodeToMemory(block)))
+	const script = `
+import paramiko, sys
+host, port, user, password, keyfile, other = sys.argv[1:7]
+def attempt(**how):
+    c = paramiko.SSHClient()
+    c.set_missing_host_key_policy(paramiko.AutoAddPolicy())
+    try:
+        c.connect(host, int(port), user, look_for_keys=False, allow_agent=False, **how)
+        print("in")
+    except paramiko.AuthenticationException as error:
+        print(error)
+    c.close()
+attempt(key_filename=[other, keyfile])
+attempt(key_filename=other, password=password)
+attempt(key_filename=[keyfile, other])
+`
+	got := r.run("", python, "-c", script, "127.0.0.1", r.port, testUser, testPassword, r.keyFile, other)
+	if strings.HasPrefix(got.stdout, "in\nin\n") {
+		t.Fatal("the library answers a repeated service request now: take the paragraph about paramiko's one attempt out of docs/automation.md, " +
+			"the entry out of docs/decisions.md, and let this test expect that every attempt succeeds")
+	}
+	expect(t, "paramiko's second attempt", got, result{"Authentication failed.\nAuthentication failed.\nin\n", "", 0})
 }
 
 func TestAudit(t *testing.T) {
