@@ -96,7 +96,10 @@ func typeOf(p menu.Param) string {
 	if p.Limit {
 		text += " or unlimited"
 	}
-	if p.Default != "" {
+	switch {
+	case p.Type == "confirm":
+		text += "; a line must say it, a dialogue asks"
+	case p.Default != "":
 		text += "; " + p.Default + " if not given"
 	}
 	if p.Required {

@@ -11,10 +11,11 @@ import (
 
 type clearService interface {
 	Configuration(caller menu.Caller) config.View
-	ClearChanges(caller menu.Caller) ([]config.Change, error)
+	ClearChanges(caller menu.Caller, setting string) ([]config.Change, error)
 }
 
 type clearchangesArgs struct {
+	Setting string       `arg:"setting,main" help:"Only this one, or those of one object, such as interfaces.eth0.mtu or vlans.eth0.34; all, if not given."`
 	Confirm menu.Confirm `arg:"confirm" ask:"Drop all changes since the last commit?" default:"yes" help:"Say yes: your pending changes are dropped."`
 }
 
@@ -23,16 +24,27 @@ func clearchanges(s clearService) *menu.Command {
 	return menu.Spec[clearchangesArgs, config.Change]{
 		Name:    "clearchanges",
 		Aliases: []string{"clear"},
-		Help:    "Drop your pending changes.",
+		Help:    "Drop your pending changes, all or of one setting.",
 		Role:    menu.Administrator,
-		Ask: func(_ context.Context, caller menu.Caller, _ clearchangesArgs, _ *menu.Question) error {
+		Suggest: func(_ context.Context, caller menu.Caller, _ clearchangesArgs, name string) (list []menu.Choice) {
+			for _, c := range s.Configuration(caller).Changes {
+				if name == "setting" {
+					list = append(list, menu.Choice{Value: c.Setting, Help: c.String()})
+				}
+			}
+			return list
+		},
+		Ask: func(_ context.Context, caller menu.Caller, a clearchangesArgs, q *menu.Question) error {
+			if q.Name == "confirm" && a.Setting != "" {
+				q.Text = fmt.Sprintf("Drop what you changed of %s?", a.Setting)
+			}
 			if len(s.Configuration(caller).Changes) == 0 {
 				return menu.Errorf(menu.State, "There are no changes to clear")
 			}
 			return nil
 		},
-		Run: func(_ context.Context, caller menu.Caller, _ clearchangesArgs, out *menu.Out[config.Change]) error {
-			dropped, err := s.ClearChanges(caller)
+		Run: func(_ context.Context, caller menu.Caller, a clearchangesArgs, out *menu.Out[config.Change]) error {
+			dropped, err := s.ClearChanges(caller, a.Setting)
 			if err := out.Records(dropped); err != nil {
 				return err
 			}

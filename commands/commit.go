@@ -21,7 +21,7 @@ type commitArgs struct {
 	Comment string         `arg:"comment,main" ask:"Comment describing your changes" help:"What was changed and why."`
 	Keep    *bool          `arg:"keep" ask:"Keep the current configuration for rollback?" default:"yes" help:"Keep what held before, so that rollbackconfig can bring it back."`
 	Confirm *time.Duration `arg:"confirm" unit:"m" min:"1" max:"86400" help:"Minutes until the commit is rolled back by itself, unless you commit once more; a number in JSON is seconds."`
-	Merge   *bool          `arg:"merge" ask:"Commit your changes on top of it?" default:"no" help:"Commit also where others committed since you began."`
+	Merge   *bool          `arg:"merge" ask:"Commit your changes on top of it?" default:"no" help:"Commit also where others committed, or another session of yours changed something, since you began."`
 }
 
 // commit makes pending changes hold, all of them or none.
@@ -77,6 +77,8 @@ func askCommit(view config.View, q *menu.Question) error {
 		return menu.Errorf(menu.State, "There is nothing to commit")
 	case len(view.Changes) == 0:
 		q.Skip = true
+	case q.Name == "merge" && len(view.Elsewhere) > 0:
+		q.Text = configview.Elsewhere(view) + "Commit that too?"
 	case q.Name == "merge":
 		q.Skip = len(view.Underneath) == 0
 		q.Text = fmt.Sprintf("The configuration has changed since you began:\n%s\n%s", config.Underneath(view.Underneath), q.Text)

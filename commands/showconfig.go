@@ -47,6 +47,9 @@ func showconfig(s configurationViewer) *menu.Command {
 			if c.Pending > 0 {
 				fmt.Fprintf(w, "# with changes that are not committed: %d\n", c.Pending)
 			}
+			if len(c.document) == 0 {
+				fmt.Fprint(w, "# It is empty: everything is as the machine and the owner's file have it.\n")
+			}
 			w.Write(c.document.YAML())
 		},
 	}.Command()

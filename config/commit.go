@@ -35,6 +35,8 @@ type View struct {
 	Last      Commit   // the commit that made Running
 	// Underneath are the commits of others since the user began to change something, the oldest first.
 	Underneath []Commit
+	// Elsewhere is what other sessions of the same user have changed in Candidate since this one did.
+	Elsewhere []Change
 	// Waiting is the commit that has to be confirmed, nil if none has.
 	Waiting  *Commit
 	Warnings []Warning
@@ -75,6 +77,15 @@ func Underneath(commits []Commit) string {
 		}
 	}
 	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// ChangeLines writes changes, a line each.
+func ChangeLines(changes []Change) string {
+	var lines []string
+	for _, c := range changes {
+		lines = append(lines, "  "+c.String())
+	}
+	return strings.Join(lines, "\n")
 }
 
 // String writes the change in one line.

@@ -153,6 +153,11 @@ type Change struct {
 	After   string `json:"after,omitempty"`  // empty: it is not set any more
 }
 
+// Is reports whether a change is of a setting, or of an object whose settings it is among: vlans.eth0.34. Empty means all.
+func (c Change) Is(setting string) bool {
+	return setting == "" || strings.EqualFold(c.Setting, setting) || len(c.Setting) > len(setting) && strings.EqualFold(c.Setting[:len(setting)+1], setting+".")
+}
+
 // Changes lists what has to be changed in one document to make it the other.
 func Changes(from, to Document) []Change {
 	all := from.Clone()

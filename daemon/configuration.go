@@ -38,6 +38,7 @@ type candidate struct {
 	base   config.Document // what held when the user began
 	number int             // of its commit
 	mine   config.Document
+	seen   map[string]config.Document // what mine was when a session of the user changed it last, by session
 }
 
 // openConfiguration reads the ledger. The machine is not touched yet.
@@ -129,8 +130,20 @@ func (c *configuration) keep(next ledger) error {
 // Configuration is the configuration as a user sees it.
 func (d *Daemon) Configuration(caller menu.Caller) config.View {
 	c := d.configuration
-	v := c.view(caller.User)
+	v := c.viewFrom(caller)
 	v.Warnings = c.warnings(v)
+	return v
+}
+
+// viewFrom is view as one session of the user sees it.
+func (c *configuration) viewFrom(caller menu.Caller) config.View {
+	v := c.view(caller.User)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	mine := c.candidates[caller.User]
+	if seen, ok := mine.seen[caller.Session]; ok {
+		v.Elsewhere = config.Changes(seen, mine.mine)
+	}
 	return v
 }
 
@@ -183,8 +196,30 @@ func (d *Daemon) EditConfiguration(caller menu.Caller, edit func(config.Document
 		f := faults[0]
 		return &menu.Error{Kind: menu.Usage, Argument: f.Path.Argument(), Message: capital(f.Setting + ": " + f.Message)}
 	}
-	c.setCandidate(caller.User, changed)
+	d.setCandidate(caller, changed)
 	return nil
+}
+
+// setCandidate keeps what a user wants to have, and that the caller's session has seen it.
+func (d *Daemon) setCandidate(caller menu.Caller, wanted config.Document) {
+	c := d.configuration
+	c.mu.Lock()
+	before := c.candidates[caller.User].seen
+	c.mu.Unlock()
+	c.setCandidate(caller.User, wanted)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	mine, ok := c.candidates[caller.User]
+	if !ok {
+		return
+	}
+	mine.seen = map[string]config.Document{caller.Session: mine.mine}
+	for session, document := range before {
+		if _, open := d.registry.session(session); open && session != caller.Session {
+			mine.seen[session] = document
+		}
+	}
+	c.candidates[caller.User] = mine
 }
 
 // setCandidate keeps what a user wants to have. What others committed since the user's first change stays underneath it.
@@ -211,14 +246,38 @@ func (c *configuration) dropCandidate(user string) {
 	delete(c.candidates, user)
 }
 
-// ClearChanges drops the caller's candidate and returns what was in it.
-func (d *Daemon) ClearChanges(caller menu.Caller) ([]config.Change, error) {
-	changes := d.configuration.view(caller.User).Changes
-	if len(changes) == 0 {
+// ClearChanges drops the caller's candidate, or what in it is about one setting or one object, and returns what was dropped.
+func (d *Daemon) ClearChanges(caller menu.Caller, setting string) ([]config.Change, error) {
+	view := d.configuration.view(caller.User)
+	if len(view.Changes) == 0 {
 		return nil, menu.Errorf(menu.State, "There are no changes to clear")
 	}
-	d.configuration.dropCandidate(caller.User)
-	return changes, nil
+	var dropped, kept []config.Change
+	for _, c := range view.Changes {
+		if c.Is(setting) {
+			dropped = append(dropped, c)
+		} else {
+			kept = append(kept, c)
+		}
+	}
+	if len(dropped) == 0 {
+		return nil, &menu.Error{Kind: menu.NotFound, Argument: "setting", Message: fmt.Sprintf("No change of %s is pending", quoted(setting)),
+			Hint: "showchanges lists what is"}
+	}
+	if len(kept) == 0 {
+		d.configuration.dropCandidate(caller.User)
+		return dropped, nil
+	}
+	left := view.Running.With(kept)
+	state, err := d.configuration.network.Read()
+	if err != nil {
+		return nil, d.plain("read the network", err)
+	}
+	if faults := check(left, view.Running, state); len(faults) > 0 {
+		return nil, menu.Errorf(menu.State, "What is left would not fit: %s", faults[0]).WithHint("Drop that too, or all with clearchanges")
+	}
+	d.setCandidate(caller, left)
+	return dropped, nil
 }
 
 // CommitConfiguration makes the caller's candidate hold, or confirms the last commit.
@@ -229,7 +288,7 @@ func (d *Daemon) CommitConfiguration(caller menu.Caller, r config.Request) (conf
 	if c.closed {
 		return config.Commit{}, menu.Errorf(menu.State, "The appliance is stopping")
 	}
-	view := c.view(caller.User)
+	view := c.viewFrom(caller)
 	if w := view.Waiting; w != nil {
 		switch {
 		case len(view.Changes) == 0 && r.Confirm > 0:
@@ -248,6 +307,10 @@ func (d *Daemon) CommitConfiguration(caller menu.Caller, r config.Request) (conf
 	if len(view.Underneath) > 0 && !r.Merge {
 		return config.Commit{}, menu.Errorf(menu.State, "The configuration has changed since you began:\n%s", config.Underneath(view.Underneath)).
 			WithHint("Look at it with showchanges, then commit on top of it with: commit merge yes; or drop yours with clearchanges")
+	}
+	if len(view.Elsewhere) > 0 && !r.Merge {
+		return config.Commit{}, menu.Errorf(menu.State, "Another session of yours has changed what you began:\n%s", config.ChangeLines(view.Elsewhere)).
+			WithHint("Look at it with showchanges, then commit it too with: commit merge yes; or drop all with clearchanges")
 	}
 	return d.transact(caller, view, r)
 }
@@ -284,7 +347,7 @@ func (d *Daemon) transact(caller menu.Caller, view config.View, r config.Request
 		return config.Commit{}, d.plain("commit", err)
 	}
 	if failure := apply(steps); failure != nil {
-		return config.Commit{}, d.undone(before, failure)
+		return config.Commit{}, d.undone(before, view.Changes, failure)
 	}
 	commit := config.Commit{Number: view.Last.Number + 1, Time: time.Now().UTC().Truncate(time.Second), User: caller.User,
 		Comment: r.Comment, Changes: view.Changes, Kept: true}
@@ -300,7 +363,7 @@ func (d *Daemon) transact(caller menu.Caller, view config.View, r config.Request
 	done.last().Kept, done.last().Until = !r.Forget, nil
 	done.append(commit, view.Candidate)
 	if err := c.keep(done); err != nil {
-		return config.Commit{}, d.undone(before, undo(steps, &stepError{what: "keep the configuration on the disk", err: err}))
+		return config.Commit{}, d.undone(before, view.Changes, undo(steps, &stepError{what: "keep the configuration on the disk", err: err}))
 	}
 	c.dropCandidate(caller.User)
 	d.settle()
@@ -314,7 +377,7 @@ func (d *Daemon) transact(caller menu.Caller, view config.View, r config.Request
 }
 
 // undone ends a commit whose steps are undone.
-func (d *Daemon) undone(before ledger, failure *stepError) error {
+func (d *Daemon) undone(before ledger, pending []config.Change, failure *stepError) error {
 	begun := d.configuration.ledger.clone()
 	for _, f := range begun.restoreLosses(d.configuration.network) {
 		failure.undo = append(failure.undo, f.what+" ("+reason(f.err)+")")
@@ -328,7 +391,11 @@ func (d *Daemon) undone(before ledger, failure *stepError) error {
 	if err := d.configuration.keep(before); err != nil {
 		d.log.Error("the ledger of commits could not be written", "error", err)
 	}
-	return menu.Errorf(failure.kind(), "%s", failure.sentence()).WithHint("Everything is as it was before the commit; your changes are still pending")
+	hint := "Everything is as it was before the commit; your changes are still pending"
+	if slices.ContainsFunc(pending, func(c config.Change) bool { return !c.Is(failure.setting) }) && failure.setting != "" {
+		hint += fmt.Sprintf(". To commit the others without it: clearchanges %s confirm yes, then commit", failure.setting)
+	}
+	return menu.Errorf(failure.kind(), "%s", failure.sentence()).WithHint("%s", hint)
 }
 
 // confirm makes the last commit stay. Called with transaction held.
@@ -419,8 +486,11 @@ func (d *Daemon) replaceCandidate(caller menu.Caller, wanted config.Document, li
 	if len(faults) > 0 {
 		return faulty(faults)
 	}
-	c.dropCandidate(caller.User)
-	c.setCandidate(caller.User, wanted)
+	c.mu.Lock()
+	fresh := candidate{base: c.ledger.running(), number: c.ledger.last().Number, seen: c.candidates[caller.User].seen}
+	c.candidates[caller.User] = fresh
+	c.mu.Unlock()
+	d.setCandidate(caller, wanted)
 	return nil
 }
 

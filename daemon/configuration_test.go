@@ -474,7 +474,7 @@ func TestCommitConfirm(t *testing.T) {
 	if notice := d.Leaving(anna); !strings.Contains(notice, "Commit 4 is not confirmed") {
 		t.Errorf("anna, who leaves, is told %q", notice)
 	}
-	if _, err := d.ClearChanges(bert); err != nil {
+	if _, err := d.ClearChanges(bert, ""); err != nil {
 		t.Fatal(err)
 	}
 	if confirmed := commits(t, d, bert, config.Request{}); confirmed.Number != c.Number || confirmed.Until != nil {

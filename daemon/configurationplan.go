@@ -38,10 +38,11 @@ type network interface {
 
 // A step is one change of the machine, and its undoing.
 type step struct {
-	order int
-	what  string // as the rest of "could not"
-	do    func() error
-	undo  func() error
+	order   int
+	setting string // that it makes hold, or the object that it is about, as clearchanges takes it
+	what    string // as the rest of "could not"
+	do      func() error
+	undo    func() error
 	// forgets is what the kernel forgets with this step; nil if nothing.
 	forgets *loss
 }
@@ -78,8 +79,8 @@ type planner struct {
 	steps                   []step
 }
 
-func (p *planner) add(order int, what string, do, undo func() error) {
-	p.steps = append(p.steps, step{order: order, what: what, do: do, undo: undo})
+func (p *planner) add(order int, setting, what string, do, undo func() error) {
+	p.steps = append(p.steps, step{order: order, setting: setting, what: what, do: do, undo: undo})
 }
 
 // forgets says what the kernel forgets with the step that was added last.
@@ -91,7 +92,7 @@ func (p *planner) vlans() {
 		if w, still := p.wanted.VLAN(v.Name); !there || l.VLAN == 0 || still && isVLAN(l, w) {
 			continue
 		}
-		p.add(deleteVLANs, fmt.Sprintf("delete VLAN %d of %s", l.VLAN, l.Parent),
+		p.add(deleteVLANs, "vlans."+v.Name, fmt.Sprintf("delete VLAN %d of %s", l.VLAN, l.Parent),
 			func() error { return p.m.DeleteVLAN(l.Name) },
 			func() error {
 				return errors.Join(p.m.AddVLAN(l.Name, l.Parent, l.VLAN), p.m.SetMTU(l.Name, l.MTU))
@@ -102,7 +103,7 @@ func (p *planner) vlans() {
 		if l, there := p.state.Link(v.Name); there && isVLAN(l, v) {
 			continue
 		}
-		p.add(addVLANs, fmt.Sprintf("make VLAN %d on %s", v.ID, v.Parent),
+		p.add(addVLANs, "vlans."+v.Name, fmt.Sprintf("make VLAN %d on %s", v.ID, v.Parent),
 			func() error { return p.m.AddVLAN(v.Name, v.Parent, v.ID) },
 			func() error { return p.m.DeleteVLAN(v.Name) })
 	}
@@ -130,7 +131,7 @@ func (p *planner) interfaces() {
 		case at.Field == "mtu":
 			p.mtu(l, at.Name, value, isNew)
 		case l.Media != nil && l.Media.Current != value:
-			p.add(changeMedia, fmt.Sprintf("set the media of %s to %s", at.Name, value),
+			p.add(changeMedia, at.String(), fmt.Sprintf("set the media of %s to %s", at.Name, value),
 				func() error { return p.m.SetMedia(at.Name, value) },
 				func() error { return p.m.SetMedia(at.Name, l.Media.Current) })
 		}
@@ -140,10 +141,10 @@ func (p *planner) interfaces() {
 func (p *planner) mtu(l links.Link, name, value string, isNew bool) {
 	mtu, _ := strconv.Atoi(value)
 	do := func() error { return p.m.SetMTU(name, mtu) }
-	what := fmt.Sprintf("set the MTU of %s to %d", name, mtu)
+	what, setting := fmt.Sprintf("set the MTU of %s to %d", name, mtu), "interfaces."+name+".mtu"
 	switch {
 	case isNew:
-		p.add(raiseVLANs, what, do, func() error { return nil }) // it goes with the VLAN
+		p.add(raiseVLANs, setting, what, do, func() error { return nil }) // it goes with the VLAN
 	case l.MTU != mtu:
 		order := changeParents
 		if l.VLAN != 0 && mtu < l.MTU {
@@ -151,7 +152,7 @@ func (p *planner) mtu(l links.Link, name, value string, isNew bool) {
 		} else if l.VLAN != 0 {
 			order = raiseVLANs
 		}
-		p.add(order, what, do, func() error { return p.m.SetMTU(name, l.MTU) })
+		p.add(order, setting, what, do, func() error { return p.m.SetMTU(name, l.MTU) })
 		if l.MTU >= links.LeastIPv6MTU && mtu < links.LeastIPv6MTU {
 			p.forgets(loss{IPv6Of: name})
 		}
@@ -162,14 +163,14 @@ func (p *planner) loopback() {
 	wanted := p.wanted[config.Loopback]
 	if old := p.stale[config.Loopback]; old != "" && old != wanted {
 		if a := netip.MustParseAddr(old); slices.Contains(p.state.Loopback(), a) {
-			p.add(changeLoopback, "take the address "+old+" from the loopback interface",
+			p.add(changeLoopback, config.Loopback.String(), "take the address "+old+" from the loopback interface",
 				func() error { return p.m.RemoveLoopback(a) }, func() error { return p.m.AddLoopback(a) })
 			p.forgets(loss{Loopback: a})
 		}
 	}
 	if wanted != "" {
 		if a := netip.MustParseAddr(wanted); !slices.Contains(p.state.Loopback(), a) {
-			p.add(changeLoopback, "give the loopback interface the address "+wanted,
+			p.add(changeLoopback, config.Loopback.String(), "give the loopback interface the address "+wanted,
 				func() error { return p.m.AddLoopback(a) }, func() error { return p.m.RemoveLoopback(a) })
 		}
 	}
@@ -184,13 +185,13 @@ func (p *planner) multicast() {
 	if reject {
 		what = "reject ARP replies with multicast addresses"
 	}
-	p.add(changeMulticast, what, func() error { return p.m.SetMulticast(reject) }, func() error { return p.m.SetMulticast(!reject) })
+	p.add(changeMulticast, config.MulticastARP.String(), what, func() error { return p.m.SetMulticast(reject) }, func() error { return p.m.SetMulticast(!reject) })
 }
 
 // A stepError is a step that failed.
 type stepError struct {
 	number, total int // 0: it failed after all of them
-	what          string
+	setting, what string
 	err           error
 	undo          []string // what could not be undone, and why
 }
@@ -222,7 +223,7 @@ func reason(err error) string {
 func apply(steps []step) *stepError {
 	for i, s := range steps {
 		if err := s.do(); err != nil {
-			return undo(steps[:i], &stepError{number: i + 1, total: len(steps), what: s.what, err: err})
+			return undo(steps[:i], &stepError{number: i + 1, total: len(steps), setting: s.setting, what: s.what, err: err})
 		}
 	}
 	return nil

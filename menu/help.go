@@ -70,10 +70,10 @@ func (c *Command) help(b *strings.Builder, path []string) {
 		if flags := p.flagForms(); len(flags) > 0 {
 			notes = append(notes, "also "+strings.Join(flags, ", "))
 		}
-		if p.Default != "" {
+		if p.Default != "" && p.Type != "confirm" {
 			notes = append(notes, "default "+p.Default)
 		}
-		if p.Required {
+		if p.Required || p.Type == "confirm" {
 			notes = append(notes, "required")
 		}
 		if len(notes) > 0 {

@@ -26,18 +26,27 @@ func Edit(s Editor, caller menu.Caller, out *menu.Out[config.Change], edit func(
 
 // Yield is Edit for a change that is made otherwise.
 func Yield(s Editor, caller menu.Caller, out *menu.Out[config.Change], change func() error) error {
-	before := s.Configuration(caller).Candidate
+	before := s.Configuration(caller)
 	if err := change(); err != nil {
 		return err
 	}
 	after := s.Configuration(caller)
-	changes := config.Changes(before, after.Candidate)
+	out.Printf("%s", Elsewhere(before))
+	changes := config.Changes(before.Candidate, after.Candidate)
 	for _, w := range after.Warnings {
 		if slices.ContainsFunc(changes, func(c config.Change) bool { return c.Path == w.Path }) {
 			out.Printf("%s\n", w.Text)
 		}
 	}
 	return out.Records(changes)
+}
+
+// Elsewhere says what other sessions of the same user have changed since this one did; empty if nothing.
+func Elsewhere(view config.View) string {
+	if len(view.Elsewhere) == 0 {
+		return ""
+	}
+	return "Another session of yours has changed since:\n" + config.ChangeLines(view.Elsewhere) + "\n\n"
 }
 
 // Pending writes changes that are pending now.
