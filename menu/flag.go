@@ -96,9 +96,15 @@ func (p *Param) flagForm(flag string) string {
 	return name + " " + p.value()
 }
 
-// next is the parameter that a value without keyword fills behind those given, nil if there is none.
+// next is the parameter that a value without keyword fills behind those given, nil if there is none. The main one may stand behind others, as
+// the usage has it, where it must be given: no word that is left over can be one that was meant otherwise.
 func (c *Command) next(args Arguments) *Param {
-	if main := c.main(); main == nil || args[main.Name] == "" {
+	switch main := c.main(); {
+	case main == nil:
+		return nil
+	case args[main.Name] == "" && main.Required:
+		return main
+	case args[main.Name] == "":
 		return nil
 	}
 	for i := range c.Params {
