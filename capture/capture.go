@@ -471,6 +471,9 @@ type Status struct {
 	PacketsSeen     *uint64 `json:"packetsSeen,omitempty"`
 	PacketsNotShown uint64  `json:"packetsNotShown"`
 
+	// InterfacesLeftOut are those of All that the filter is of no use for.
+	InterfacesLeftOut []LeftOut `json:"interfacesLeftOut,omitempty"`
+
 	// What had to go for something newer; it counts as written too.
 	FilesRemoved   int64 `json:"filesRemoved"`
 	PacketsRemoved int64 `json:"packetsRemoved"`

@@ -29,7 +29,8 @@ type Settings struct {
 
 // A Request asks for a capture to start: one JSON document. What is nil or empty takes the Settings' value.
 type Request struct {
-	Name            string    `json:"name"` // empty: one is made
+	Name            string    `json:"name"`               // empty: one is made
+	Defaults        bool      `json:"defaults,omitempty"` // what is empty takes the value of an appliance's first Settings instead
 	Interfaces      []string  `json:"interfaces,omitempty"`
 	OnInterfaceGone OnGone    `json:"onInterfaceGone,omitempty"`
 	Filter          *string   `json:"filter,omitempty"` // empty text: no filter

@@ -66,7 +66,9 @@ type captureStartArgs struct {
 	Size       *menu.Size     `arg:"size,unlimited" unit:"MB" min:"4096" help:"Ends at this file size; unlimited still ends before the disk is full."`
 	Duration   *time.Duration `arg:"duration,unlimited" min:"1" max:"31536000" help:"Ends after this time, such as 60s or 5m."`
 	Packets    *int64         `arg:"packets,unlimited" min:"1" help:"Ends after so many packets that match the filter."`
+	Count      *int64         `arg:"count,unlimited" min:"1" help:"The same as packets."`
 	Management *bool          `arg:"management" help:"Keep the packets of management sessions too."`
+	Defaults   bool           `arg:"defaults" default:"no" help:"Say yes, for programs: what is not given is as on a new appliance, and not taken from the settings."`
 	At         *time.Time     `arg:"at" help:"When to begin, such as \"2026-03-01 10:15\" (UTC); at once, if not given."`
 	captureview.Options
 }
@@ -98,6 +100,9 @@ func captureStart(s captureService) *menu.Command {
 			return captureview.SuggestFilter(text, s.CaptureInterfaces())
 		},
 		Run: func(_ context.Context, caller menu.Caller, a captureStartArgs, out *menu.Out[capture.Status]) error {
+			if a.Count != nil && a.Packets != nil && *a.Count != *a.Packets {
+				return errBothCounts()
+			}
 			status, err := s.StartCapture(caller, a.request())
 			if err != nil {
 				return err
@@ -105,7 +110,7 @@ func captureStart(s captureService) *menu.Command {
 			if status.State == capture.NotStarted {
 				out.Printf("Capture %s is planned.\n", status.Name)
 			} else {
-				out.Printf("Capture %s started.\n", status.Name)
+				out.Printf("Capture %s started.\n%s", status.Name, captureview.Whereabouts(status))
 			}
 			return out.Record(status)
 		},
@@ -125,7 +130,7 @@ func notPast(at time.Time) error {
 }
 
 func (a captureStartArgs) request() capture.Request {
-	r := capture.Request{Name: a.Name, Interfaces: a.Interfaces, Management: a.Management}
+	r := capture.Request{Name: a.Name, Interfaces: a.Interfaces, Management: a.Management, Defaults: a.Defaults}
 	a.Options.Request(&r)
 	if a.At != nil {
 		r.StartAt = *a.At
@@ -140,8 +145,10 @@ func (a captureStartArgs) request() capture.Request {
 	if a.Duration != nil {
 		r.Limits.DurationSeconds = captureview.Seconds(*a.Duration)
 	}
-	if a.Packets != nil {
-		r.Limits.Packets = *a.Packets
+	for _, packets := range []*int64{a.Packets, a.Count} {
+		if packets != nil {
+			r.Limits.Packets = *packets
+		}
 	}
 	return r
 }
@@ -174,7 +181,8 @@ func captureStop(s captureService) *menu.Command {
 }
 
 type captureStatusArgs struct {
-	Name string `arg:"name,main" help:"Name of a capture; without it, those that run, else the last one."`
+	Name   string `arg:"name,main" help:"Name of a capture; without it, those that run, else the last one."`
+	Detail bool   `arg:"detail" default:"no" help:"Say yes to see the filter in full, with what leaves management sessions out."`
 }
 
 func captureStatus(s captureService) *menu.Command {
@@ -195,12 +203,25 @@ func captureStatus(s captureService) *menu.Command {
 					return err
 				}
 				out.Object()
-				return out.Record(status)
+				return a.show(out, []capture.Status{status})
 			}
-			return out.Records(captureview.Current(s.Captures()))
+			return a.show(out, captureview.Current(s.Captures()))
 		},
 		TextTable: captureview.Statuses,
 	}.Command()
+}
+
+// show yields captures, and behind them their filters in full if that is wanted.
+func (a captureStatusArgs) show(out *menu.Out[capture.Status], list []capture.Status) error {
+	if err := out.Records(list); err != nil || !a.Detail {
+		return err
+	}
+	for _, s := range list {
+		if err := out.Printf("%s", captureview.EffectiveFilter(s)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func captureList(s captureService) *menu.Command {

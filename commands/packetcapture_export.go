@@ -34,8 +34,7 @@ func captureExport(s exportService) *menu.Command {
 		Ask: func(_ context.Context, _ menu.Caller, _ captureExportArgs, q *menu.Question) error {
 			switch q.Name {
 			case "name":
-				captureview.Choose(q, captureview.Ended(s.Captures()))
-				q.Skip, q.Required = false, true
+				captureview.ChoosePackets(q, captureview.Ended(s.Captures()))
 			case "target":
 				chooseTarget(s, q)
 			}

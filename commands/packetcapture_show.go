@@ -27,10 +27,11 @@ type packetService interface {
 
 type captureWatchArgs struct {
 	Name       menu.Packets   `arg:"name,main" ask:"Capture to watch" help:"Name of a running capture."`
-	Interfaces []string       `arg:"interface" help:"Names of interfaces, or ALL, to watch without a capture."`
+	Interfaces []string       `arg:"interface" ask:"Interfaces to watch, names or numbers separated by commas" help:"Names of interfaces, or ALL, to watch without a capture."`
 	Filter     *string        `arg:"filter" help:"A tcpdump filter such as \"host 192.0.2.1 and port 25\"."`
 	Detail     int            `arg:"detail" default:"1" min:"1" max:"6" help:"From 1, a line a packet, to 6, every field and all bytes."`
 	Count      int64          `arg:"count" min:"1" help:"Ends after so many packets."`
+	Packets    int64          `arg:"packets" min:"1" help:"The same as count."`
 	Duration   *time.Duration `arg:"duration" min:"1" max:"31536000" help:"Ends after this time, such as 60s or 5m."`
 }
 
@@ -45,6 +46,8 @@ type watched struct {
 type watchedStatistics struct {
 	PacketsShown    int64  `json:"packetsShown"`
 	PacketsNotShown uint64 `json:"packetsNotShown"`
+
+	InterfacesLeftOut []capture.LeftOut `json:"interfacesLeftOut,omitempty"`
 }
 
 func watchedText(w io.Writer, r watched) {
@@ -63,13 +66,14 @@ func captureWatch(s packetService) *menu.Command {
 		Details: "Of a running capture, or of interfaces without one. Ctrl-C ends it. A reader that is too slow loses lines, and is told how many: where they are missing and, of all, at the end; the capture loses nothing.",
 		Role:    menu.Operator,
 		Shape:   menu.Stream,
-		Ask: func(_ context.Context, _ menu.Caller, _ captureWatchArgs, q *menu.Question) error {
-			switch q.Name {
+		Ask: func(_ context.Context, _ menu.Caller, a captureWatchArgs, q *menu.Question) error {
+			switch running := captureview.Running(s.Captures()); q.Name {
 			case "name":
-				captureview.Choose(q, captureview.Running(s.Captures()))
-				q.Skip, q.Required = len(q.Choices) == 0, false
+				captureview.ChoosePackets(q, running)
+				q.Skip, q.Required = len(running) == 0 || len(a.Interfaces) > 0, false
 			case "interface":
-				captureview.ChooseInterfaces(q, s.CaptureInterfaces(), nil)
+				captureview.ChooseInterfaces(q, s.CaptureInterfaces(), []string{capture.All})
+				q.Skip = a.Name != ""
 			}
 			return nil
 		},
@@ -80,7 +84,11 @@ func captureWatch(s packetService) *menu.Command {
 			return checkLiveFilter(ctx, s, a.Filter, name)
 		},
 		Run: func(ctx context.Context, caller menu.Caller, a captureWatchArgs, out *menu.Out[watched]) error {
-			source, present, err := a.open(ctx, caller, s)
+			most, err := howMany(a.Count, a.Packets)
+			if err != nil {
+				return err
+			}
+			source, present, unfit, err := a.open(ctx, caller, s)
 			if err != nil {
 				return err
 			}
@@ -95,7 +103,8 @@ func captureWatch(s packetService) *menu.Command {
 					return cannotFilter(err)
 				}
 			}
-			out.Printf("Watching %s. Ctrl-C ends it.\n", a.what())
+			told := unfit()
+			out.Printf("%sWatching %s. Ctrl-C ends it.\n", captureview.LeftOut(told), a.what())
 			done := errors.New("enough")
 			_, err = follow(ctx, source, bounds{duration: a.Duration}, func(batch []capture.Packet) error {
 				dropped := total(source.Counters()).Dropped
@@ -114,7 +123,7 @@ func captureWatch(s packetService) *menu.Command {
 					if err := out.Record(watched{Event: "packet", Packet: record}); err != nil {
 						return err
 					}
-					if shown == a.Count {
+					if shown == most {
 						return done
 					}
 				}
@@ -124,7 +133,8 @@ func captureWatch(s packetService) *menu.Command {
 				err = nil
 			}
 			sayLeftOut(chosen, out.Printf)
-			sums := &watchedStatistics{PacketsShown: shown, PacketsNotShown: total(source.Counters()).Dropped}
+			out.Printf("%s", leftOut(nil, told, unfit(), capture.FileHeader{}))
+			sums := &watchedStatistics{PacketsShown: shown, PacketsNotShown: total(source.Counters()).Dropped, InterfacesLeftOut: unfit()}
 			if ending := out.Record(watched{Event: "statistics", watchedStatistics: sums}); err == nil {
 				err = ending
 			}
@@ -142,22 +152,23 @@ func (a captureWatchArgs) what() string {
 	return strings.Join(a.Interfaces, ", ")
 }
 
-// open is where the packets come from. The function tells of which interfaces.
-func (a captureWatchArgs) open(ctx context.Context, caller menu.Caller, s packetService) (capture.Source, func() []capture.Interface, error) {
+// open is where the packets come from. The functions tell of which interfaces, and which of all are left out.
+func (a captureWatchArgs) open(ctx context.Context, caller menu.Caller, s packetService) (capture.Source, func() []capture.Interface, func() []capture.LeftOut, error) {
 	switch {
 	case a.Name != "" && len(a.Interfaces) > 0:
-		return nil, nil, menu.Wrong("interface", "A capture has its own interfaces").WithHint("Give the name of a capture or interfaces, and not both")
+		return nil, nil, nil, menu.Wrong("interface", "A capture has its own interfaces").WithHint("Give the name of a capture or interfaces, and not both")
 	case a.Name != "":
-		return s.WatchCapture(string(a.Name))
+		source, present, err := s.WatchCapture(string(a.Name))
+		return source, present, func() []capture.LeftOut { return nil }, err
 	case len(a.Interfaces) > 0:
 		live := captureStreamArgs{Interfaces: a.Interfaces, Filter: a.Filter, Format: string(capture.PCAPNG)}
-		source, _, err := s.OpenLive(ctx, caller, live.request(), true)
+		source, _, unfit, err := s.OpenLive(ctx, caller, live.request(), true)
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
-		return source, source.Interfaces, nil
+		return source, source.Interfaces, unfit, nil
 	}
-	return nil, nil, menu.Wrong("name", "Neither a capture nor an interface is named").WithHint("Give the name of a running capture, or: interface NAME")
+	return nil, nil, nil, menu.Wrong("name", "Neither a capture nor an interface is named").WithHint("Give the name of a running capture, or: interface NAME")
 }
 
 type captureShowArgs struct {
@@ -167,15 +178,18 @@ type captureShowArgs struct {
 	To     *time.Time   `arg:"to" help:"The moment behind the last."`
 	Count  int64        `arg:"count" min:"1" help:"Shows so many packets."`
 	Detail int          `arg:"detail" default:"1" min:"1" max:"6" help:"From 1, a line a packet, to 6, every field and all bytes."`
+
+	Packets int64 `arg:"packets" min:"1" help:"The same as count."`
 }
 
 func captureShow(s packetService) *menu.Command {
 	return menu.Spec[captureShowArgs, *decode.Packet]{
-		Name:    "show",
-		Help:    "Show the packets of a capture or a file.",
-		Details: "Of a capture that runs it shows what is on the disk so far.",
-		Role:    menu.Operator,
-		Hidden:  func(context.Context) bool { return len(s.Captures()) == 0 },
+		Name: "show",
+		Help: "Show the packets of a capture or a file.",
+		Details: "Of a capture that runs it shows what is on the disk so far. A filter is asked of each packet by its own link type; inbound and outbound need a file " +
+			"that knows them, as pcapng of this appliance. A file has no netmask: ip broadcast is 0.0.0.0 and 255.255.255.255 there. A header that a packet ends in is shown as [|tcp].",
+		Role:   menu.Operator,
+		Hidden: func(context.Context) bool { return len(s.Captures()) == 0 },
 		Ask: func(_ context.Context, _ menu.Caller, _ captureShowArgs, q *menu.Question) error {
 			askPackets(s, q)
 			return nil
@@ -184,13 +198,17 @@ func captureShow(s packetService) *menu.Command {
 			return checkFilter(ctx, s, a.Filter, name)
 		},
 		Run: func(ctx context.Context, _ menu.Caller, a captureShowArgs, out *menu.Out[*decode.Packet]) error {
+			most, err := howMany(a.Count, a.Packets)
+			if err != nil {
+				return err
+			}
 			shown := int64(0)
-			err := a.look(ctx, s, func(p *capture.Packet, on capture.Interface) error {
+			err = a.look(ctx, s, func(p *capture.Packet, on capture.Interface) error {
 				shown++
 				if err := out.Record(decode.Decode(shown, p, on, decode.Detail(a.Detail))); err != nil {
 					return err
 				}
-				if shown == a.Count {
+				if shown == most {
 					return errEnough
 				}
 				return nil
@@ -204,14 +222,25 @@ func captureShow(s packetService) *menu.Command {
 	}.Command()
 }
 
+// howMany is the number that was meant, by either of its two names: count and packets.
+func howMany(count, packets int64) (int64, error) {
+	if count > 0 && packets > 0 && count != packets {
+		return 0, errBothCounts()
+	}
+	return max(count, packets), nil
+}
+
+func errBothCounts() error {
+	return menu.Wrong("packets", "count and packets are two words for the same, and both are given").WithHint("Give one of them")
+}
+
 // errEnough ends a look at packets before they end.
 var errEnough = errors.New("enough packets")
 
 // askPackets offers captures. A name of a file is as good.
 func askPackets(s packetService, q *menu.Question) {
 	if q.Name == "name" {
-		captureview.Choose(q, s.Captures())
-		q.Skip, q.Required = false, true
+		captureview.ChoosePackets(q, s.Captures())
 	}
 }
 

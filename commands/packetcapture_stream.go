@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,7 +17,7 @@ import (
 
 // liveService takes packets from the network for those who watch, and for no file of the appliance.
 type liveService interface {
-	OpenLive(ctx context.Context, caller menu.Caller, request capture.Request, promiscuous bool) (*capture.Live, capture.FileHeader, error)
+	OpenLive(ctx context.Context, caller menu.Caller, request capture.Request, promiscuous bool) (*capture.Live, capture.FileHeader, func() []capture.LeftOut, error)
 	WatchCapture(name string) (capture.Source, func() []capture.Interface, error)
 	CheckFilter(ctx context.Context, expression string) error
 	CaptureInterfaces() []capture.InterfaceInfo
@@ -26,6 +27,7 @@ type captureStreamArgs struct {
 	Interfaces  []string       `arg:"interface,main" ask:"Interfaces, names or numbers separated by commas" help:"Names of interfaces separated by commas, or ALL."`
 	Filter      *string        `arg:"filter" help:"A tcpdump filter such as \"host 192.0.2.1 and port 25\"."`
 	Packets     int64          `arg:"packets" min:"1" help:"Ends after so many packets that match the filter."`
+	Count       int64          `arg:"count" min:"1" help:"The same as packets."`
 	Duration    *time.Duration `arg:"duration" min:"1" max:"31536000" help:"Ends after this time, such as 60s or 5m."`
 	SnapLength  *int           `arg:"snaplen" min:"0" max:"262144" help:"Bytes kept of each packet; 0 keeps all."`
 	Format      string         `arg:"format" choices:"pcap|pcapng" help:"Format; pcap for one interface, pcapng for several, if not given."`
@@ -51,11 +53,17 @@ func captureStream(s liveService) *menu.Command {
 			return checkLiveFilter(ctx, s, a.Filter, name)
 		},
 		Run: func(ctx context.Context, caller menu.Caller, a captureStreamArgs, out *menu.Out[struct{}]) error {
-			source, header, err := s.OpenLive(ctx, caller, a.request(), a.Promiscuous)
+			most, err := howMany(a.Count, a.Packets)
+			if err != nil {
+				return err
+			}
+			source, header, unfit, err := s.OpenLive(ctx, caller, a.request(), a.Promiscuous)
 			if err != nil {
 				return err
 			}
 			defer source.Close()
+			told := unfit()
+			out.Printf("%s", captureview.LeftOut(told))
 			stream, err := pcapfile.NewStream(out, header)
 			if err != nil {
 				return err
@@ -70,7 +78,7 @@ func captureStream(s liveService) *menu.Command {
 				}
 				return nil
 			}
-			written, err := follow(ctx, source, bounds{packets: a.Packets, duration: a.Duration, whole: true}, func(batch []capture.Packet) error {
+			written, err := follow(ctx, source, bounds{packets: most, duration: a.Duration, whole: true}, func(batch []capture.Packet) error {
 				if err := introduce(); err != nil {
 					return err
 				}
@@ -85,7 +93,7 @@ func captureStream(s liveService) *menu.Command {
 				err = ending
 			}
 			out.Printf("%s\n", streamed(total(counters), uint64(written)))
-			out.Printf("%s", leftOut(source.LeftOut(), header))
+			out.Printf("%s", leftOut(source.LeftOut(), told, unfit(), header))
 			return err
 		},
 	}.Command()
@@ -103,10 +111,16 @@ func streamed(c capture.Counters, written uint64) string {
 	return text + "."
 }
 
-// leftOut says which interfaces appeared and have no packets in the stream; nothing, if there are none.
-func leftOut(interfaces []capture.Interface, header capture.FileHeader) string {
+// leftOut says which interfaces appeared and have no packets in the stream; nothing, if there are none. told are those that were named at
+// the beginning because the filter is of no use for them, unfit those of all the time.
+func leftOut(interfaces []capture.Interface, told, unfit []capture.LeftOut, header capture.FileHeader) string {
+	since := slices.DeleteFunc(slices.Clone(unfit), func(l capture.LeftOut) bool { return slices.Contains(told, l) })
+	interfaces = slices.DeleteFunc(slices.Clone(interfaces), func(i capture.Interface) bool {
+		return slices.ContainsFunc(unfit, func(l capture.LeftOut) bool { return l.Interface == i.Name })
+	})
+	text := captureview.LeftOut(since)
 	if len(interfaces) == 0 {
-		return ""
+		return text
 	}
 	var names []string
 	why := ""
@@ -116,7 +130,7 @@ func leftOut(interfaces []capture.Interface, header capture.FileHeader) string {
 			why = " A pcap stream is of one link type; with format pcapng all join."
 		}
 	}
-	return fmt.Sprintf("Left out, because they appeared later and could not join: %s.%s\n", strings.Join(names, ", "), why)
+	return text + fmt.Sprintf("Left out, because they appeared later and could not join: %s.%s\n", strings.Join(names, ", "), why)
 }
 
 func (a captureStreamArgs) request() capture.Request {

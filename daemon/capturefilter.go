@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 
 	"golang.org/x/net/bpf"
 
@@ -24,12 +25,19 @@ const maxInstructions = 4096 - 16
 // A captureFilter is the filter of one capture: as an expression, and as a program for each of its interfaces.
 type captureFilter struct {
 	spec       capture.Spec
-	expression string // the effective filter
+	expression string              // the effective filter
+	interfaces []capture.Interface // those that it can be asked about, of those that there were
 	programs   map[int][]bpf.RawInstruction
+
+	mu   sync.Mutex // guards what follows
+	left []capture.LeftOut
 }
 
 // buildFilter makes the filter of a capture. Unless management is wanted, the packets of this machine's own management ports are
 // left out, whoever may be logged in now or later.
+//
+// Of all interfaces those are left out that the filter is of no use for, such as ether host for a tunnel without Ethernet; of those
+// that were named each must be one that it can be asked about.
 //
 // The user's expression stands behind what is left out, because words such as vlan change the meaning of everything that follows
 // them.
@@ -45,19 +53,55 @@ func (d *Daemon) buildFilter(ctx context.Context, spec capture.Spec, interfaces 
 	case own != "":
 		f.expression = own
 	}
+	var fault error
 	for _, i := range interfaces {
 		p, err := f.build(ctx, i)
-		if err != nil {
-			return nil, err
+		switch {
+		case err == nil:
+			f.programs[i.Index] = p
+			f.interfaces = append(f.interfaces, i)
+		case !spec.AllInterfaces():
+			return nil, filterError(err, i)
+		case fault == nil:
+			fault = filterError(err, i)
 		}
-		f.programs[i.Index] = p
+	}
+	if len(f.interfaces) == 0 && fault != nil {
+		return nil, fault
 	}
 	return f, nil
 }
 
-// build makes the program for an interface. A capture of headers gets one that cuts packets behind them.
+// leftOut are the interfaces that were left out so far.
+func (f *captureFilter) leftOut() []capture.LeftOut {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.left)
+}
+
+// leave notes whether an interface of all is left out, and why.
+func (f *captureFilter) leave(i capture.Interface, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.left = slices.DeleteFunc(f.left, func(l capture.LeftOut) bool { return l.Interface == i.Name })
+	if err == nil {
+		return
+	}
+	reason := err.Error()
+	var wrong *filter.Error
+	if errors.As(err, &wrong) {
+		reason = strings.TrimSuffix(wrong.Message, ".")
+	}
+	f.left = append(f.left, capture.LeftOut{Interface: i.Name, Reason: printable(reason)})
+}
+
+// build makes the program for an interface. A capture of headers gets one that cuts packets behind them. The error is a *filter.Error
+// if the filter is of no use for the interface, or a *menu.Error.
 func (f *captureFilter) build(ctx context.Context, i capture.Interface) ([]bpf.RawInstruction, error) {
 	p, err := programFor(ctx, f.spec.Filter, f.expression, i)
+	if f.spec.AllInterfaces() {
+		f.leave(i, err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -93,7 +137,7 @@ func compile(ctx context.Context, expression string, i capture.Interface) ([]bpf
 	target.Netmask, target.NetmaskUnknown = netmask(i)
 	program, err := filter.CompileContext(ctx, expression, target)
 	if err != nil {
-		return nil, filterError(err, i)
+		return nil, err
 	}
 	if ready, why := program.KernelReady(); !ready {
 		return nil, &menu.Error{Kind: menu.Unsupported, Argument: "filter", Message: "The kernel cannot run this filter: " + why,
@@ -130,8 +174,9 @@ func (d *Daemon) CheckFilter(ctx context.Context, expression string) error {
 	if strings.TrimSpace(expression) == "" {
 		return nil
 	}
-	_, err := compile(ctx, expression, capture.Interface{LinkType: capture.Ethernet})
-	return d.plain("check the filter", err)
+	ethernet := capture.Interface{LinkType: capture.Ethernet}
+	_, err := compile(ctx, expression, ethernet)
+	return d.plain("check the filter", filterError(err, ethernet))
 }
 
 // filterError tells a user what is wrong with a filter, and where.
@@ -154,16 +199,32 @@ func filterError(err error, i capture.Interface) error {
 // managementFilter is an expression for all packets but those of TCP connections to the given ports of this machine; empty if
 // there are no ports. It names addresses and directions, so that connections of others to such ports, or of this machine to such
 // ports elsewhere, are captured.
+//
+// A program of BPF that reads behind the end of a packet rejects it, whatever stands before it in the expression. So the lengths are asked
+// first: a runt, which has no ports, is no packet of a management session. They are those of Ethernet, whose header is the longest
+// that captures have, up to the ports: 38 bytes, or 58 with IPv6; a whole segment behind any header is longer.
 func managementFilter(ports []uint16, addresses []netip.Addr) string {
 	if len(ports) == 0 {
 		return ""
 	}
 	ports = slices.Compact(slices.Sorted(slices.Values(ports)))
+	const four, six = "len >= 38 and ip and len >= 18 + ((ip[0] & 15) << 2) and tcp", "len >= 58 and ip6 and tcp"
 	if len(addresses) == 0 || len(addresses) > maxOwnAddresses {
-		return fmt.Sprintf("not (tcp and %s)", either("port", ports))
+		port := either("port", ports)
+		return fmt.Sprintf("not ((%s and %s) or (%s and %s))", four, port, six, port)
 	}
-	return fmt.Sprintf("not (tcp and ((%s and %s) or (%s and %s)))",
-		either("dst port", ports), either("dst host", addresses), either("src port", ports), either("src host", addresses))
+	var parts []string
+	for _, family := range []struct {
+		packets string
+		is      func(netip.Addr) bool
+	}{{four, netip.Addr.Is4}, {six, netip.Addr.Is6}} {
+		own := slices.DeleteFunc(slices.Clone(addresses), func(a netip.Addr) bool { return !family.is(a) })
+		if len(own) > 0 {
+			parts = append(parts, fmt.Sprintf("(%s and ((%s and %s) or (%s and %s)))", family.packets,
+				either("dst port", ports), either("dst host", own), either("src port", ports), either("src host", own)))
+		}
+	}
+	return "not (" + strings.Join(parts, " or ") + ")"
 }
 
 // either names one value or several behind a qualifier: dst port 22, or dst port (22 or 2222).

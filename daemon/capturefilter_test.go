@@ -56,11 +56,58 @@ func TestManagementIsLeftOut(t *testing.T) {
 			t.Errorf("%s: kept is %v; want %v", c.name, got, c.kept)
 		}
 	}
-	if e := managementFilter([]uint16{22}, nil); e != "not (tcp and port 22)" {
-		t.Errorf("without addresses it is %q", e)
+	// Without addresses the ports alone count.
+	program, err = compile(t.Context(), managementFilter([]uint16{22}, nil), capture.Interface{LinkType: capture.Ethernet})
+	if err != nil || kept(t, program, connection(t, "198.51.100.9:40000", "192.0.2.1:22")) > 0 || kept(t, program, connection(t, "198.51.100.9:40000", "192.0.2.1:25")) == 0 {
+		t.Errorf("without addresses it is wrong, %v", err)
 	}
 	if e := managementFilter(nil, own); e != "" {
 		t.Errorf("without ports it is %q", e)
+	}
+}
+
+// A packet that ends before its ports is of no management session: what is shorter than the exclusion reads is captured, whatever it
+// claims to be, and so is what the user's own filter takes of it.
+func TestRuntsAreCaptured(t *testing.T) {
+	own := []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")}
+	options := connection(t, "198.51.100.9:40000", "192.0.2.1:2222")
+	options[14] = 0x4f // 60 bytes of header
+	fragment := connection(t, "[2001:db8::9]:40000", "[2001:db8::1]:2222")
+	fragment[20] = 44
+	for _, addresses := range [][]netip.Addr{own, nil, own[:1], own[1:]} {
+		for _, c := range []struct {
+			link   capture.LinkType
+			filter string
+			data   []byte
+			whole  bool // also as a whole it is none
+		}{
+			{capture.Ethernet, "", connection(t, "198.51.100.9:40000", "192.0.2.1:2222"), false}, {capture.Ethernet, "", connection(t, "[2001:db8::9]:40000", "[2001:db8::1]:2222"), false},
+			{capture.Ethernet, "less 100", connection(t, "198.51.100.9:40000", "192.0.2.1:2222"), false}, {capture.Ethernet, "not udp", options[:54], true},
+			{capture.Ethernet, "", options, true}, {capture.Ethernet, "", fragment, true}, {capture.Ethernet, "", ether(0x8100, append([]byte{0, 5, 8, 0}, options[14:]...)), true},
+			{capture.Raw, "", connection(t, "198.51.100.9:40000", "192.0.2.1:2222")[14:], false}, {capture.Raw, "less 100", connection(t, "[2001:db8::9]:40000", "[2001:db8::1]:2222")[14:], false},
+		} {
+			d := &Daemon{config: startConfig{ManagementPorts: []uint16{2222}}}
+			expression := managementFilter(d.config.ManagementPorts, addresses)
+			if c.filter != "" {
+				expression += " and (" + c.filter + ")"
+			}
+			program, err := compile(t.Context(), expression, capture.Interface{LinkType: c.link})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ports := 38
+			if c.link == capture.Raw {
+				ports -= 14
+			}
+			for n := 1; n <= len(c.data); n++ {
+				if strings.Contains(c.filter, "udp") && n < 24 {
+					continue // there the user's own filter reads behind the end
+				}
+				if got := kept(t, program, c.data[:n:n]) > 0; !got && (n < ports || c.whole) {
+					t.Errorf("link type %d, %q, %d bytes of %x: not captured", c.link, expression, n, c.data)
+				}
+			}
+		}
 	}
 }
 
@@ -74,8 +121,8 @@ func TestEffectiveFilter(t *testing.T) {
 		ends       string
 	}{
 		{"port 25", true, "port 25", "port 25"},
-		{"port 25 or port 465", false, "not (tcp and ", ") and (port 25 or port 465)"},
-		{"", false, "not (tcp and ", ")"},
+		{"port 25 or port 465", false, "not ((len >= 38 and ", ") and (port 25 or port 465)"},
+		{"", false, "not ((len >= 38 and ", ")"},
 		{"", true, "", ""},
 	} {
 		f, err := d.buildFilter(t.Context(), capture.Spec{Filter: c.filter}, []capture.Interface{lan}, c.management)
@@ -116,6 +163,35 @@ func TestHeadersProgramIsValid(t *testing.T) {
 			if in.Op == jump && int(in.K) >= len(all)-i-1 {
 				t.Errorf("instruction %d jumps out of the program", i)
 			}
+		}
+	}
+}
+
+// Of all interfaces those are left out, and told, that a filter is of no use for: also one that appears later. One that is named is refused.
+func TestInterfacesThatAFilterIsOfNoUseFor(t *testing.T) {
+	d := &Daemon{config: startConfig{ManagementPorts: []uint16{2222}}}
+	lan, tun := capture.Interface{Name: "lan", Index: 1, LinkType: capture.Ethernet}, capture.Interface{Name: "tun0", Index: 2, LinkType: capture.Raw}
+	for _, expression := range []string{"ether host 02:00:00:00:00:01", "vlan 100", "not ether broadcast", "port 25 and ether multicast"} {
+		all := capture.Spec{Filter: expression, Interfaces: []string{capture.All}}
+		f, err := d.buildFilter(t.Context(), all, []capture.Interface{tun, lan}, false)
+		if err != nil || len(f.interfaces) != 1 || f.interfaces[0] != lan {
+			t.Fatalf("%s: %+v, %v", expression, f, err)
+		}
+		if left := f.leftOut(); len(left) != 1 || left[0].Interface != "tun0" || !strings.Contains(left[0].Reason, "on link type RAW") {
+			t.Errorf("%s: %+v are left out", expression, left)
+		}
+		later := tun
+		later.Name, later.Index = "tun1", 3
+		if _, err := f.program(t.Context(), later); err == nil || len(f.leftOut()) != 2 {
+			t.Errorf("%s: one that appears later: %v, %+v", expression, err, f.leftOut())
+		}
+		all.Interfaces = []string{"tun0", "lan"}
+		if _, err := d.buildFilter(t.Context(), all, []capture.Interface{tun, lan}, false); kindOf(t, err) != menu.Usage {
+			t.Errorf("%s on tun0 by name: %v", expression, err)
+		}
+		all.Interfaces = []string{capture.All}
+		if _, err := d.buildFilter(t.Context(), all, []capture.Interface{tun}, false); kindOf(t, err) != menu.Usage {
+			t.Errorf("%s with nothing but tun0: %v", expression, err)
 		}
 	}
 }

@@ -248,6 +248,24 @@ func TestAppendingToACapture(t *testing.T) {
 	}
 }
 
+// A start for a program takes nothing from settings that somebody may have changed a moment ago.
+func TestDefaultsAreThoseOfANewAppliance(t *testing.T) {
+	b := newCaptureBed(t, Options{Dir: prepare(t), ManagementPorts: []uint16{2222}})
+	settings := b.d.CaptureSettings()
+	settings.Filter, settings.Limits.DurationSeconds, settings.SnapLength, settings.Comment, settings.Management = "port 25", 3600, 96, "slow mail", true
+	if err := b.d.SetCaptureSettings(adminCaller, settings); err != nil {
+		t.Fatal(err)
+	}
+	of := b.mustStart(capture.Request{Name: "settings", Interfaces: []string{"right"}})
+	if of.Filter != "port 25" || of.SnapLength != 96 || of.Limits.DurationSeconds != 3600 {
+		t.Errorf("the settings make %+v", of)
+	}
+	s := b.mustStart(capture.Request{Name: "defaults", Interfaces: []string{"right"}, Defaults: true, Limits: capture.Limits{Packets: 7}})
+	if s.Filter != "" || s.EffectiveFilter == "" || s.SnapLength != 0 || s.Comment != "" || s.Limits != (capture.Limits{SizeBytes: settings.Limits.SizeBytes, Packets: 7}) || s.Format != capture.PCAP {
+		t.Errorf("the defaults make %+v", s)
+	}
+}
+
 // A limit of a start that appends is of that start: neither the time since the first one counts, nor do the packets of before.
 func TestLimitsOfAnAppendedCaptureAreItsOwn(t *testing.T) {
 	b := newCaptureBed(t, Options{Dir: prepare(t)})

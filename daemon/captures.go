@@ -52,6 +52,7 @@ type record struct {
 	Payload    bool           `json:"payload"`            // the files hold more than headers
 	Queued     map[string]int `json:"queued,omitempty"`   // by target that wants all: the number of the last file that was queued for it
 	Unqueued   bool           `json:"unqueued,omitempty"` // its files are not queued yet for the targets that want all
+	filter     *captureFilter // of its last run; nil if there was none since the appliance began
 	job        *capture.Job   // nil: it does not run
 	busy       bool           // somebody works on it: its job is being made, or its files are finished or removed
 	cancelled  chan struct{}  // closed when it is not to begin any more; nil unless it waits for its time
@@ -62,7 +63,7 @@ type record struct {
 func (r *record) status() capture.Status {
 	s := r.Status
 	if r.job != nil {
-		s = r.job.Status()
+		s = r.statusOf(r.job)
 	}
 	s.Interfaces = slices.Clone(s.Interfaces)
 	s.Files = slices.Clone(s.Files)
@@ -70,6 +71,29 @@ func (r *record) status() capture.Status {
 		s.Files = []capture.FileInfo{}
 	}
 	return s
+}
+
+// statusOf is the status of the capture's job, with what the filter has left out.
+func (r *record) statusOf(job *capture.Job) capture.Status {
+	s := job.Status()
+	if r.filter != nil {
+		s.InterfacesLeftOut = r.filter.leftOut()
+	}
+	return s
+}
+
+// statusOf is that of a record for who does not hold the table.
+func (c *captures) statusOf(r *record, job *capture.Job) capture.Status {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return r.statusOf(job)
+}
+
+// filters notes by which filter a capture is about to run.
+func (c *captures) filters(r *record, f *captureFilter) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r.filter = f
 }
 
 // ended reports whether the capture needs its file no more.
@@ -207,7 +231,7 @@ func (c *captures) began(r *record, job *capture.Job) {
 // is there already.
 func (d *Daemon) await(r *record, job *capture.Job) {
 	<-job.Done()
-	s := job.Status()
+	s := d.captures.statusOf(r, job)
 	d.captures.ended(r, job, s)
 	d.exportCapture(r, s)
 	d.keepCaptures()
@@ -265,10 +289,10 @@ func (d *Daemon) StopCapture(_ menu.Caller, name string) (capture.Status, error)
 	select {
 	case <-job.Done():
 	case <-limit.C:
-		return job.Status(), menu.Errorf(menu.Failed, "The capture %s is stopping, but its file is not finished yet", name).WithHint("Its status will tell when it is")
+		return d.captures.statusOf(r, job), menu.Errorf(menu.Failed, "The capture %s is stopping, but its file is not finished yet", name).WithHint("Its status will tell when it is")
 	}
 	// The table says so too before the caller is told, so that what comes next finds a capture that has ended.
-	s := job.Status()
+	s := d.captures.statusOf(r, job)
 	d.captures.ended(r, job, s)
 	list := []capture.Status{s}
 	d.countExports(list)

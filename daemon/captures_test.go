@@ -291,7 +291,7 @@ func TestCaptureSettings(t *testing.T) {
 	}
 	none, left := "", false
 	began = b.mustStart(capture.Request{Filter: &none, Management: &left})
-	if began.Filter != "" || !strings.HasPrefix(began.EffectiveFilter, "not (tcp") {
+	if began.Filter != "" || !strings.HasPrefix(began.EffectiveFilter, "not (") {
 		t.Errorf("against the settings it began as %+v", began)
 	}
 	if err := b.d.Close(t.Context()); err != nil {

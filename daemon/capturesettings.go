@@ -19,13 +19,20 @@ import (
 func (d *Daemon) CaptureSettings() capture.Settings {
 	d.captures.settingsMu.Lock()
 	defer d.captures.settingsMu.Unlock()
-	s := d.captures.current
+	return d.settled(d.captures.current)
+}
+
+// settled fills in what the settings leave to the appliance.
+func (d *Daemon) settled(s capture.Settings) capture.Settings {
 	s.Interfaces = slices.Clone(s.Interfaces)
 	if s.Limits.SizeBytes == 0 {
 		s.Limits.SizeBytes = d.config.Captures.SizeBytes
 	}
 	return s
 }
+
+// firstSettings are those of a new appliance.
+func firstSettings() capture.Settings { return capture.Settings{Interfaces: []string{capture.All}} }
 
 // SetCaptureSettings changes it, for captures to come.
 func (d *Daemon) SetCaptureSettings(caller menu.Caller, s capture.Settings) error {
@@ -78,6 +85,9 @@ func specOfSettings(s capture.Settings) capture.Spec {
 // sessions are kept.
 func (d *Daemon) specOf(r capture.Request) (spec capture.Spec, management bool, err error) {
 	settings := d.CaptureSettings()
+	if r.Defaults {
+		settings = d.settled(firstSettings())
+	}
 	spec, management = specOfSettings(settings), settings.Management
 	spec.Name, spec.StartAt = r.Name, r.StartAt
 	if len(r.Interfaces) > 0 {

@@ -35,6 +35,7 @@ func (d *Daemon) StartCapture(caller menu.Caller, request capture.Request) (capt
 	if err != nil {
 		return capture.Status{}, d.captureError("start the capture", err)
 	}
+	interfaces = f.interfaces
 	if spec.Mode == capture.Append && d.captures.has(spec.Name) {
 		return d.appendCapture(request, spec, management, interfaces, f)
 	}
@@ -54,12 +55,13 @@ func (d *Daemon) StartCapture(caller menu.Caller, request capture.Request) (capt
 		d.tasks.Done()
 		return capture.Status{}, d.captureError("start the capture", err)
 	}
-	return job.Status(), nil
+	return d.captures.statusOf(r, job), nil
 }
 
 // launch begins the capture of a record that is reserved, whose task goes on until it has ended. before is what it goes on with.
 func (d *Daemon) launch(r *record, interfaces []capture.Interface, f *captureFilter, before *capture.Status) (*capture.Job, error) {
 	spec := r.Spec
+	d.captures.filters(r, f)
 	ring, buffers, err := d.captures.grant(r, d.config.Captures.Memory, spec.RingBytes)
 	if err != nil {
 		return nil, err
@@ -158,7 +160,7 @@ func (d *Daemon) appendCapture(request capture.Request, spec capture.Spec, manag
 		return capture.Status{}, d.captureError("start the capture", err)
 	}
 	d.keepCaptures()
-	return job.Status(), nil
+	return d.captures.statusOf(r, job), nil
 }
 
 // plan has a capture begin when its time has come.
@@ -248,7 +250,7 @@ func (d *Daemon) tryToGoOn(r *record, before *capture.Status) error {
 	if err != nil {
 		return err
 	}
-	_, err = d.launch(r, interfaces, f, before)
+	_, err = d.launch(r, f.interfaces, f, before)
 	var spec *capture.SpecError
 	if before != nil && errors.As(err, &spec) && spec.Member == "sizeBytes" {
 		// The size was enough for the capture once: what is too little is what is left of it.

@@ -47,7 +47,7 @@ func openCaptures(dir string, files *os.Root, tasks *sync.WaitGroup) (*captures,
 	if data, err = readIfPresent(c.settings); err != nil {
 		return nil, err
 	}
-	c.current = capture.Settings{Interfaces: []string{capture.All}}
+	c.current = firstSettings()
 	if data != nil {
 		if err := json.Unmarshal(data, &c.current); err != nil {
 			return nil, fmt.Errorf("%s cannot be read: %w", c.settings, err)

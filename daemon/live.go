@@ -25,16 +25,18 @@ const (
 // OpenLive takes packets from interfaces for one who watches; those that appear meanwhile join ALL. Its filter, and what is left out and
 // cut off, are those of a capture that this caller would start; but a filter that is not given is none, whatever the settings say. The
 // FileHeader is what a file of these packets begins with.
-func (d *Daemon) OpenLive(ctx context.Context, caller menu.Caller, request capture.Request, promiscuous bool) (*capture.Live, capture.FileHeader, error) {
+//
+// The function tells which interfaces of all were left out so far, because the filter is of no use for them.
+func (d *Daemon) OpenLive(ctx context.Context, caller menu.Caller, request capture.Request, promiscuous bool) (*capture.Live, capture.FileHeader, func() []capture.LeftOut, error) {
 	if request.Filter == nil {
 		request.Filter = new(string)
 	}
-	fail := func(err error) (*capture.Live, capture.FileHeader, error) {
-		return nil, capture.FileHeader{}, d.captureError("watch the interfaces", err)
+	fail := func(err error) (*capture.Live, capture.FileHeader, func() []capture.LeftOut, error) {
+		return nil, capture.FileHeader{}, nil, d.captureError("watch the interfaces", err)
 	}
 	spec, management, err := d.specOf(request)
 	if err != nil {
-		return nil, capture.FileHeader{}, err
+		return nil, capture.FileHeader{}, nil, err
 	}
 	if err := permitFilter(caller, spec.Filter); err != nil {
 		return fail(err)
@@ -43,18 +45,19 @@ func (d *Daemon) OpenLive(ctx context.Context, caller menu.Caller, request captu
 	if err != nil {
 		return fail(err)
 	}
-	format := spec.FileFormat(len(interfaces))
-	for _, i := range interfaces {
-		if format == capture.PCAP && i.LinkType != interfaces[0].LinkType {
-			return fail(capture.ErrMixedLinkTypes)
-		}
-	}
 	starting, cancel := context.WithTimeout(ctx, startWait)
 	defer cancel()
 	spec.HeadersOnly = spec.HeadersOnly || !caller.Payload
 	f, err := d.buildFilter(starting, spec, interfaces, management)
 	if err != nil {
 		return fail(err)
+	}
+	interfaces = f.interfaces
+	format := spec.FileFormat(len(interfaces))
+	for _, i := range interfaces {
+		if format == capture.PCAP && i.LinkType != interfaces[0].LinkType {
+			return fail(capture.ErrMixedLinkTypes)
+		}
 	}
 	snap := spec.SnapLength
 	if snap == 0 {
@@ -83,7 +86,7 @@ func (d *Daemon) OpenLive(ctx context.Context, caller menu.Caller, request captu
 	return live, capture.FileHeader{
 		Format: format, Interfaces: interfaces, SnapLength: snap, Filter: f.expression, MaxBytes: capture.Unlimited,
 		Machine: machine, System: system, Application: d.product, Start: time.Now(),
-	}, nil
+	}, f.leftOut, nil
 }
 
 // A liveSource is one of the few that may watch the network at a time. It gives its place back when it is closed.

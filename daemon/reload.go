@@ -136,7 +136,7 @@ func (c *captures) forgetSettings() error {
 	if err := os.Remove(c.settings); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	c.current = capture.Settings{Interfaces: []string{capture.All}}
+	c.current = firstSettings()
 	return nil
 }
 

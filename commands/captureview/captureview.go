@@ -7,7 +7,6 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"diagsh/capture"
@@ -16,21 +15,22 @@ import (
 
 // Status writes all there is to say about one capture.
 func Status(w io.Writer, s capture.Status) {
-	fmt.Fprintf(w, "Capture:     %s, %s\n", s.Name, State(s))
+	line := func(label, format string, arguments ...any) { fold(w, label, indent, format, arguments...) }
+	line("Capture:", "%s, %s", s.Name, State(s))
 	if s.Error != "" {
-		fmt.Fprintf(w, "Error:       %s\n", s.Error)
+		line("Error:", "%s", s.Error)
 	}
 	if s.StartTime.IsZero() {
-		fmt.Fprintf(w, "Planned:     %s by %s\n", clock(s.StartAt), s.Owner)
+		line("Planned:", "%s by %s", clock(s.StartAt), s.Owner)
 	} else {
-		fmt.Fprintf(w, "Started:     %s by %s\n", clock(s.StartTime), s.Owner)
+		line("Started:", "%s by %s", clock(s.StartTime), s.Owner)
 	}
 	switch {
 	case s.EndTime.IsZero():
 	case s.StartTime.IsZero(): // it was to begin later, and did not
-		fmt.Fprintf(w, "Ended:       %s\n", clock(s.EndTime))
+		line("Ended:", "%s", clock(s.EndTime))
 	default:
-		fmt.Fprintf(w, "Ended:       %s, after %s\n", clock(s.EndTime), menu.FormatDuration(s.EndTime.Sub(s.StartTime).Truncate(time.Second)))
+		line("Ended:", "%s, after %s", clock(s.EndTime), menu.FormatDuration(s.EndTime.Sub(s.StartTime).Truncate(time.Second)))
 	}
 	for i, f := range s.Files {
 		label := "File:"
@@ -39,30 +39,71 @@ func Status(w io.Writer, s capture.Status) {
 		}
 		note := ""
 		if s.State == capture.Running && i == len(s.Files)-1 {
-			note = ", being written"
+			note = ", open"
 		}
-		fmt.Fprintf(w, "%-12s %s (%s, %d packets%s)\n", label, f.Name, Bytes(f.Bytes), f.Packets, note)
+		line(label, "%s (%s, %s%s)", f.Name, Bytes(f.Bytes), Count(int(f.Packets), "packet"), note)
 	}
-	fmt.Fprintf(w, "Packets:     %s\n", Packets(s))
+	line("Packets:", "%s", Packets(s))
 	if !s.StartTime.IsZero() && s.PacketsSeen != nil {
-		fmt.Fprintf(w, "On the wire: %d packets in and out meanwhile, before the filter\n", *s.PacketsSeen)
+		line("On the wire:", "%d packets in and out meanwhile, before the filter", *s.PacketsSeen)
 	}
 	if s.PacketsNotShown > 0 {
-		fmt.Fprintf(w, "Not shown:   %d packets to those who watched, too slowly; they are in the file\n", s.PacketsNotShown)
+		line("Not shown:", "%d packets to those who watched, too slowly; they are in the file", s.PacketsNotShown)
 	}
 	if s.FilesRemoved > 0 {
-		fmt.Fprintf(w, "Removed:     %s (%s, %d packets), to make room for newer ones\n", Count(int(s.FilesRemoved), "file"), Bytes(s.BytesRemoved), s.PacketsRemoved)
+		line("Removed:", "%s (%s, %d packets), to make room for newer ones", Count(int(s.FilesRemoved), "file"), Bytes(s.BytesRemoved), s.PacketsRemoved)
 	}
 	if s.FilesAwaitingExport > 0 {
-		fmt.Fprintf(w, "Copies:      %s to be copied; none is deleted before\n", wait(s.FilesAwaitingExport))
+		line("Copies:", "%s to be copied; none is deleted before", wait(s.FilesAwaitingExport))
 	}
-	fmt.Fprintf(w, "Limits:      %s\n", Limits(s.Limits))
-	fmt.Fprintf(w, "Interfaces:  %s\n", strings.Join(s.Interfaces, ", "))
+	line("Limits:", "%s", Limits(s.Limits))
+	line("Interfaces:", "%s", strings.Join(s.Interfaces, ", "))
+	for i, l := range s.InterfacesLeftOut {
+		label := "Left out:"
+		if i > 0 {
+			label = ""
+		}
+		line(label, "%s (%s)", menu.Clean(l.Interface), menu.Clean(l.Reason))
+	}
 	if s.SnapLength > 0 && s.SnapLength < capture.MaxSnapLength {
-		fmt.Fprintf(w, "Snap length: %d bytes of each packet\n", s.SnapLength)
+		line("Snap length:", "%d bytes of each packet", s.SnapLength)
 	}
 	extras(w, s)
-	fmt.Fprintf(w, "Filter:      %s\n", Filter(s.EffectiveFilter))
+	line("Filter:", "%s", Filter(s.Filter))
+	line("Management:", "%s", management(s.EffectiveFilter == s.Filter))
+}
+
+// management says in a word what becomes of the packets of management sessions.
+func management(kept bool) string {
+	if kept {
+		return "kept"
+	}
+	return "left out"
+}
+
+// EffectiveFilter writes what the kernel runs for a capture: its own filter, and what leaves management sessions out.
+func EffectiveFilter(s capture.Status) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "The filter of %s in full:\n", s.Name)
+	fold(&b, "", indent, "%s", Filter(s.EffectiveFilter))
+	return b.String()
+}
+
+// Whereabouts says, of a capture that has begun, where its file will be and when.
+func Whereabouts(s capture.Status) string {
+	if s.Mode == capture.Circular || s.Mode == capture.Ring {
+		return "Each file is in /diagnostic (SFTP, SCP) when it is full; show sees it now.\n"
+	}
+	return "Its file is in /diagnostic (SFTP, SCP) when it ends; show and watch see it now.\n"
+}
+
+// LeftOut tells which of all interfaces a filter is of no use for; empty, if there are none.
+func LeftOut(list []capture.LeftOut) string {
+	var b strings.Builder
+	for _, l := range list {
+		fmt.Fprintf(&b, "Left out: %s (%s).\n", menu.Clean(l.Interface), menu.Clean(l.Reason))
+	}
+	return b.String()
 }
 
 // wait says how many files wait for something.
@@ -93,7 +134,7 @@ func Packets(s capture.Status) string {
 func extras(w io.Writer, s capture.Status) {
 	line := func(is bool, label, format string, arguments ...any) {
 		if is {
-			fmt.Fprintf(w, "%-12s "+format+"\n", append([]any{label + ":"}, arguments...)...)
+			fold(w, label+":", indent, format, arguments...)
 		}
 	}
 	line(s.Mode != "" && s.Mode != capture.Single, "Mode", "%s", mode(s))
@@ -157,20 +198,26 @@ func Table(w io.Writer, list []capture.Status) {
 		fmt.Fprintln(w, "There is no capture.")
 		return
 	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "NAME\tSTATE\tSTARTED\tPACKETS\tSIZE\tOWNER\tFILE")
+	rows := [][]string{{"NAME", "STATE", "STARTED (UTC)", "PACKETS", "SIZE", "OWNER"}}
 	for _, s := range list {
-		file := "-"
-		if n := len(s.Files); n > 0 {
-			file = s.Files[n-1].Name
-		}
 		started := "-"
 		if !s.StartTime.IsZero() {
-			started = clock(s.StartTime)
+			started = s.StartTime.UTC().Format("2006-01-02 15:04")
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\t%s\t%s\n", s.Name, State(s), started, s.PacketsWritten, Bytes(s.BytesWritten), s.Owner, file)
+		rows = append(rows, []string{s.Name, inAWord(s), started, fmt.Sprint(s.PacketsWritten), Bytes(s.BytesWritten), s.Owner})
 	}
-	t.Flush()
+	fitted(w, rows, "OWNER", "STARTED (UTC)", "SIZE")
+}
+
+// inAWord is the state of a capture in a table: since when it runs, or why it ended.
+func inAWord(s capture.Status) string {
+	switch {
+	case s.State == capture.NotStarted:
+		return "planned"
+	case s.State == capture.Running || s.StopReason == "":
+		return State(s)
+	}
+	return reason(s.StopReason)
 }
 
 // Brief writes what stands above a menu's choices: what runs, and the settings.
@@ -181,11 +228,7 @@ func Brief(w io.Writer, list []capture.Status, settings capture.Settings) {
 			continue
 		}
 		running++
-		file := ""
-		if n := len(s.Files); n > 0 {
-			file = ", " + s.Files[n-1].Name
-		}
-		fmt.Fprintf(w, "Capture:   %s, %s (%s, %d packets%s)\n", s.Name, State(s), Bytes(s.BytesWritten), s.PacketsWritten, file)
+		fold(w, "Capture:", briefly, "%s, %s (%s, %s)", s.Name, State(s), Bytes(s.BytesWritten), Count(int(s.PacketsWritten), "packet"))
 	}
 	if running == 0 {
 		last := ""
@@ -198,15 +241,10 @@ func Brief(w io.Writer, list []capture.Status, settings capture.Settings) {
 				last = fmt.Sprintf("; last: %s, %s", s.Name, State(s))
 			}
 		}
-		last += planned
-		fmt.Fprintf(w, "Capture:   none running%s\n", last)
+		fold(w, "Capture:", briefly, "none running%s%s", last, planned)
 	}
-	management := "left out"
-	if settings.Management {
-		management = "kept"
-	}
-	fmt.Fprintf(w, "Settings:  %s | interfaces %s | filter %s | management sessions %s\n",
-		Limits(settings.Limits), strings.Join(settings.Interfaces, ", "), Filter(settings.Filter), management)
+	fold(w, "Settings:", briefly, "filter %s | interfaces %s | %s | management\u00a0%s",
+		Filter(settings.Filter), strings.Join(settings.Interfaces, ", "), unbroken(Limits(settings.Limits)), unbroken(management(settings.Management)))
 }
 
 // State says whether a capture runs, for how long, or why it ended.

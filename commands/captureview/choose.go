@@ -62,6 +62,15 @@ func Current(list []capture.Status) []capture.Status {
 	return list[:1]
 }
 
+// ChoosePackets offers captures whose packets can be looked at, the last one first: it is what Enter chooses. A name of a file is as good.
+func ChoosePackets(q *menu.Question, list []capture.Status) {
+	Choose(q, list)
+	q.Skip, q.Required = false, true
+	if len(list) > 0 {
+		q.Default = list[0].Name
+	}
+}
+
 // Choose offers captures by name. With only one there is nothing to ask.
 func Choose(q *menu.Question, list []capture.Status) {
 	for _, s := range list {
@@ -104,11 +113,12 @@ func ChooseInterfaces(q *menu.Question, interfaces []capture.InterfaceInfo, pres
 
 // Settings writes the stored settings.
 func Settings(w io.Writer, s capture.Settings) {
-	fmt.Fprintf(w, "Limits:      %s\n", Limits(s.Limits))
-	fmt.Fprintf(w, "Interfaces:  %s\n", strings.Join(s.Interfaces, ", "))
-	fmt.Fprintf(w, "Filter:      %s\n", Filter(s.Filter))
+	line := func(label, format string, arguments ...any) { fold(w, label, indent, format, arguments...) }
+	line("Filter:", "%s", Filter(s.Filter))
+	line("Interfaces:", "%s", strings.Join(s.Interfaces, ", "))
+	line("Limits:", "%s", Limits(s.Limits))
 	if s.SnapLength > 0 {
-		fmt.Fprintf(w, "Snap length: %d bytes of each packet\n", s.SnapLength)
+		line("Snap length:", "%d bytes of each packet", s.SnapLength)
 	}
 	extras(w, capture.Status{
 		Mode: s.Mode, Rotation: s.Rotation, Limits: s.Limits, HeadersOnly: s.HeadersOnly, Direction: s.Direction, Promiscuous: !s.NotPromiscuous,
@@ -117,18 +127,14 @@ func Settings(w io.Writer, s capture.Settings) {
 	})
 	switch {
 	case s.Format == capture.PCAP && (s.Comment != "" || s.CaseNumber != ""):
-		fmt.Fprintln(w, "Format:      pcapng, because of the comment or case number; else pcap")
+		line("Format:", "pcapng, because of the comment or case number; else pcap")
 	case s.Format != "":
-		fmt.Fprintf(w, "Format:      %s\n", s.Format)
+		line("Format:", "%s", s.Format)
 	}
 	if s.RingBytes > 0 {
-		fmt.Fprintf(w, "Ring:        %s\n", Bytes(s.RingBytes))
+		line("Ring:", "%s", Bytes(s.RingBytes))
 	}
-	if s.Management {
-		fmt.Fprintln(w, "Management:  the packets of management sessions are captured too")
-	} else {
-		fmt.Fprintln(w, "Management:  the packets of management sessions are left out")
-	}
+	line("Management:", "the packets of management sessions are %s", management(s.Management))
 }
 
 // Removed is a capture that was removed.

@@ -3,7 +3,6 @@ package captureview
 import (
 	"fmt"
 	"io"
-	"text/tabwriter"
 
 	"diagsh/capture"
 )
@@ -26,12 +25,11 @@ func Exports(w io.Writer, list []capture.Export) {
 		fmt.Fprintln(w, "Nothing was copied and nothing waits.")
 		return
 	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "FILE\tTARGET\tSTATE\tSENT\tOF\tTRIES")
+	rows := [][]string{{"FILE", "TARGET", "STATE", "SENT", "OF", "TRIES"}}
 	for _, e := range list {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%d\n", e.File, e.Target, e.State, Bytes(e.Sent), Bytes(e.Bytes), e.Tries)
+		rows = append(rows, []string{e.File, e.Target, string(e.State), Bytes(e.Sent), Bytes(e.Bytes), fmt.Sprint(e.Tries)})
 	}
-	t.Flush()
+	fitted(w, rows, "TRIES", "OF", "SENT")
 	for _, e := range list {
 		if e.Error != "" {
 			fmt.Fprintf(w, "%s to %s: %s.\n", e.File, e.Target, e.Error)

@@ -58,7 +58,7 @@ func tcpdumpStart(s captureService) *menu.Command {
 			if err != nil {
 				return err
 			}
-			out.Printf("Capture started.\n")
+			out.Printf("Capture started.\n%s", captureview.Whereabouts(status))
 			return out.Record(status)
 		},
 		Text: captureview.Status,
