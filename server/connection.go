@@ -1,10 +1,12 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -91,11 +93,7 @@ func (s *Server) noLogin(a *authenticator, err error) {
 	if errors.Is(err, errSilent) {
 		a.log.Debug("ssh: no login", "error", err)
 	} else {
-		reason := printable(err.Error())
-		if len(reason) > maxReason {
-			reason = strings.ToValidUTF8(reason[:maxReason], "") + "..."
-		}
-		what := []any{"error", reason}
+		what := []any{"error", reasonOf(err)}
 		if a.tries > 0 {
 			what = append(what, "refused", a.tries)
 		}
@@ -110,6 +108,24 @@ func (s *Server) noLogin(a *authenticator, err error) {
 	if err := s.frontEnd.Knocked(ctx, a.knock); err != nil && s.ctx.Err() == nil {
 		a.log.Warn("ssh: attempts were not recorded", "error", err)
 	}
+}
+
+// reasonOf is why a handshake failed: of the attempts to log in, each reason once.
+func reasonOf(err error) string {
+	reason := err.Error()
+	if attempts, ok := errors.AsType[*ssh.ServerAuthError](err); ok {
+		reasons := []string{}
+		for _, one := range attempts.Errors {
+			if text := one.Error(); one != ssh.ErrNoAuth && !slices.Contains(reasons, text) {
+				reasons = append(reasons, text)
+			}
+		}
+		reason = cmp.Or(strings.Join(reasons, ", "), "the client left before it tried to log in")
+	}
+	if reason = printable(reason); len(reason) > maxReason {
+		reason = strings.ToValidUTF8(reason[:maxReason], "") + "..."
+	}
+	return reason
 }
 
 // logout ends what the connection logged in, whether or not the client learned of it.
