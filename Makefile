@@ -3,7 +3,10 @@
 GO      ?= go
 DATA    ?= var
 SSH     ?= :2222
-BUILD   := CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/diagsh .
+# What version names: Go stamps no commit in a git worktree.
+COMMIT  := $(shell git describe --always --dirty --abbrev=12 2>/dev/null)
+TIME    := $(shell git log -1 --format=%cI 2>/dev/null)
+BUILD   := CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.buildCommit=$(COMMIT) -X main.buildTime=$(TIME)' -o bin/diagsh .
 
 .PHONY: help run build test check bench kills windows fuzz filter-score packages reference
 

@@ -377,14 +377,8 @@ func listenSocket(path string) (*net.UnixListener, error) {
 }
 
 func runningVersion(host string) commands.Version {
-	v := commands.Version{Product: product, Version: version, Go: runtime.Version(), Host: host}
-	if info, ok := debug.ReadBuildInfo(); ok {
-		for _, s := range info.Settings {
-			if s.Key == "vcs.revision" {
-				v.Commit = s.Value
-			}
-		}
-	}
+	b := thisBuild()
+	v := commands.Version{Product: product, Version: version, Commit: b.source, CommitTime: b.time, Go: runtime.Version(), Host: host}
 	var u unix.Utsname
 	if unix.Uname(&u) == nil {
 		v.Kernel = unix.ByteSliceToString(u.Release[:])

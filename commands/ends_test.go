@@ -47,6 +47,7 @@ var runnables = []runnable{
 	{line: "packetcapture status"},
 	{line: "packetcapture setup size 100MB"},
 	{line: "packetcapture list"},
+	{line: "dnsstatus"},
 	{line: "packetcapture delete nosuch confirm yes"},
 	{line: "packetcapture watch interface lo", endless: true},
 	{line: "packetcapture watch interface lo duration 100ms"},

@@ -20,6 +20,7 @@ import (
 type filterService interface {
 	CaptureInterfaces() []capture.InterfaceInfo
 	CheckFilter(ctx context.Context, expression string) error
+	FilterNames() filter.Names
 }
 
 // filterMenu is the menu of capture filters, as a language: nothing is captured here.
@@ -58,7 +59,7 @@ func filterExplain(s filterService) *menu.Command {
 			return captureview.SuggestFilter(text, s.CaptureInterfaces())
 		},
 		Run: func(ctx context.Context, _ menu.Caller, a filterExplainArgs, out *menu.Out[explained]) error {
-			target := filter.Target{LinkType: filter.EN10MB, Kind: filter.Live}
+			target := filter.Target{LinkType: filter.EN10MB, Kind: filter.Live, Names: s.FilterNames()}
 			if a.LinkType == "raw" {
 				target.LinkType = filter.Raw
 			}

@@ -57,6 +57,7 @@ func Tree(s Services, v Version) *menu.Menu {
 			tracerouteCommand("traceroute6", "Display the network route to a remote host by IPv6.", dns.IPv6),
 			nslookup(),
 			dig(),
+			dnsstatus(),
 			telnet(),
 			userconfig(s),
 			passwd(s),

@@ -13,17 +13,22 @@ import (
 )
 
 type nslookupArgs struct {
-	Name   string `arg:"name,main,required" ask:"Please enter the host or IP address to resolve." help:"Name, or an address whose name is asked for."`
+	Name   string `arg:"name,main,required" ask:"Please enter the host or IP address to resolve." help:"Name, in the letters of any language, or an address whose name is asked for."`
 	Type   string `arg:"type,next" ask:"Choose the query type:" default:"A" choices:"A|AAAA|CNAME|MX|NS|PTR|SOA|TXT" help:"Type of the records."`
 	Server string `arg:"server" help:"Name server to ask; those of the appliance, if not given."`
+	Search bool   `arg:"search" default:"yes" help:"Look a short name up in the appliance's search list; a name that ends with a dot is whole."`
 }
 
 // A nslookupRecord is one record of the answer.
 type nslookupRecord struct {
-	Name  string `json:"name"`
-	Type  string `json:"type"`
-	Value string `json:"value"`
-	TTL   int64  `json:"ttl"` // in seconds
+	Name         string `json:"name"`
+	UnicodeName  string `json:"unicodeName,omitempty"` // if it is in other letters
+	Type         string `json:"type"`
+	Value        string `json:"value"`
+	UnicodeValue string `json:"unicodeValue,omitempty"`
+	TTL          int64  `json:"ttl"` // in seconds
+
+	found string // the name that was looked up, if it is not the one that was given
 }
 
 // nslookup asks for the records of a name.
@@ -38,46 +43,65 @@ func nslookup() *menu.Command {
 			}
 			return nil
 		},
-		Suggest: probeview.SuggestHosts[nslookupArgs](dns.Any, "name", "server"),
-		Run: func(ctx context.Context, _ menu.Caller, a nslookupArgs, out *menu.Out[nslookupRecord]) error {
-			name, isAddress := dns.Reverse(a.Name)
-			if isAddress {
-				a.Type = "PTR"
-			}
-			servers, err := probeview.NameServers(ctx, a.Server, 53, fromAnywhere)
-			if err != nil {
-				return err
-			}
-			reply, err := dns.Ask(ctx, dns.Question{Name: name, Type: a.Type, Servers: servers, Recursive: true, Timeout: dnsTime})
-			if err != nil {
-				return probeview.NoReply(err, name)
-			}
-			found := 0
-			for _, r := range reply.Answer {
-				if r.Type != a.Type && r.Type != "CNAME" {
-					continue
-				}
-				found++
-				if err := out.Record(nslookupRecord{Name: r.Name, Type: r.Type, Value: r.Data, TTL: int64(r.TTL / time.Second)}); err != nil {
-					return err
-				}
-			}
-			switch {
-			case reply.Code == "NXDOMAIN":
-				return &menu.Error{Kind: menu.NotFound, Argument: "name", Message: fmt.Sprintf("There is no name %q", menu.Clean(a.Name))}
-			case reply.Code != "NOERROR":
-				return menu.Errorf(menu.Failed, "The name server %s answered %s", probeview.ServerAddress(reply.Server), reply.Code)
-			case found == 0:
-				return &menu.Error{Kind: menu.NotFound, Argument: "type", Message: fmt.Sprintf("%s has no %s record", menu.Clean(a.Name), a.Type)}
-			}
-			return nil
-		},
-		TextTable: func(w io.Writer, list []nslookupRecord) {
-			for _, r := range list {
-				fmt.Fprintf(w, "%s=%s TTL=%s\n", r.Type, menu.Clean(strings.TrimSuffix(r.Value, ".")), spelledTTL(r.TTL))
-			}
-		},
+		Suggest:   probeview.SuggestHosts[nslookupArgs](dns.Any, "name", "server"),
+		Run:       runNslookup,
+		TextTable: nslookupText,
 	}.Command()
+}
+
+func runNslookup(ctx context.Context, _ menu.Caller, a nslookupArgs, out *menu.Out[nslookupRecord]) error {
+	name, isAddress := dns.Reverse(a.Name)
+	if isAddress {
+		a.Type = "PTR"
+	}
+	servers, err := probeview.NameServers(ctx, a.Server, 53, fromAnywhere)
+	if err != nil {
+		return err
+	}
+	reply, err := dns.System.Ask(ctx, dns.Question{Name: name, Type: a.Type, Servers: servers, Search: a.Search && !isAddress, Recursive: true})
+	if err != nil {
+		return probeview.NoReply(err, name)
+	}
+	switch reply.Code {
+	case "NOERROR", "NXDOMAIN":
+	default:
+		return probeview.BadCode(reply)
+	}
+	found := ""
+	if asked, err := dns.ASCII(name); err != nil || !strings.EqualFold(strings.TrimSuffix(asked, ".")+".", reply.Name) {
+		found = reply.Name
+	}
+	records := 0
+	for _, r := range reply.Answer {
+		if r.Type != a.Type && r.Type != "CNAME" {
+			continue
+		}
+		records++
+		if err := out.Record(nslookupRecord{Name: r.Name, UnicodeName: unicodeText(r.Name), Type: r.Type, Value: r.Data, UnicodeValue: unicodeText(r.Data),
+			TTL: int64(r.TTL / time.Second), found: found}); err != nil {
+			return err
+		}
+	}
+	switch {
+	case reply.Code == "NXDOMAIN":
+		return &menu.Error{Kind: menu.NotFound, Argument: "name", Message: "There is no name " + probeview.BothNames(a.Name, `"`)}
+	case records == 0:
+		return &menu.Error{Kind: menu.NotFound, Argument: "type", Message: fmt.Sprintf("%s has no %s record", probeview.BothNames(a.Name, ""), a.Type)}
+	}
+	return nil
+}
+
+func nslookupText(w io.Writer, list []nslookupRecord) {
+	if len(list) > 0 && list[0].found != "" {
+		fmt.Fprintf(w, "Name: %s\n", menu.Clean(strings.TrimSuffix(list[0].found, ".")))
+	}
+	for _, r := range list {
+		value := menu.Clean(strings.TrimSuffix(r.Value, "."))
+		if r.UnicodeValue != "" {
+			value += " (" + menu.Clean(strings.TrimSuffix(r.UnicodeValue, ".")) + ")"
+		}
+		fmt.Fprintf(w, "%s=%s TTL=%s\n", r.Type, value, spelledTTL(r.TTL))
+	}
 }
 
 // spelledTTL writes seconds as people say them: 1h 30m.

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/miekg/dns"
+
 	"diagsh/internal/nameserver"
 	"diagsh/internal/netnstest"
 	"diagsh/internal/transcript"
@@ -15,7 +17,8 @@ import (
 
 func TestTranscripts(t *testing.T) {
 	transcript.Run(t, "testdata", map[string]transcript.Scene{
-		"ping": nameless, "ping6": both, "traceroute": nameless, "traceroute6": both, "nslookup": named, "dig": named, "telnet": speaking, "hosts": crowded,
+		"ping": nameless, "ping6": both, "traceroute": nameless, "traceroute6": both, "nslookup": named, "dig": named, "dnsstatus": resolving,
+		"resolving": resolving, "telnet": speaking, "hosts": crowded,
 		"packetcapture-summary": {Captures: []string{"testdata/captures/slow.pcap"}},
 	})
 }
@@ -50,6 +53,28 @@ var named = transcript.Scene{
 			zone = append(zone, `big.lab.example. 60 TXT "`+strings.Repeat("x", 250)+`"`)
 		}
 		nameserver.Start(t, network, zone...)
+	},
+}
+
+// resolving has name servers that fail in the ways of name servers: 127.0.0.1, the first of its own, fails, and 127.0.0.2 knows the zone;
+// 127.0.0.3 cannot be asked over TCP, 127.0.0.4 sends questions back, 127.0.0.5 knows no EDNS, 127.0.0.7 loses each question once, and at
+// 127.0.0.6 there is none.
+var resolving = transcript.Scene{
+	Files: map[string]string{"/etc/hosts": "127.0.0.1 localhost\n",
+		"/etc/resolv.conf": "# servers\nnameserver 127.0.0.1\nnameserver 127.0.0.2\nsearch lab.example münchen.example\noptions timeout:1 ndots:2\n"},
+	Setup: func(t testing.TB, network *netnstest.Namespace) {
+		zone := []string{"mx.lab.example. 3600 A 127.0.0.25", "xn--mnchen-3ya.lab.example. 60 A 127.0.0.26", "xn--mnchen-3ya.lab.example. 60 MX 10 mx.xn--mnchen-3ya.example.",
+			"v6.lab.example. 60 AAAA ::1", "text.lab.example. 60 TXT \"x\""}
+		for n := range 8 {
+			zone = append(zone, fmt.Sprintf(`large.lab.example. 60 TXT "%d%s"`, n, strings.Repeat("x", 200)))
+		}
+		answer := nameserver.Zone(t, zone...)
+		nameserver.ServeUDP(t, network, "127.0.0.1", nameserver.Code(dns.RcodeServerFailure, dns.ExtendedErrorCodeSignatureExpired, "since \x1b[2J May"))
+		nameserver.ServeUDP(t, network, "127.0.0.2", answer)
+		nameserver.ServeUDP(t, network, "127.0.0.7", nameserver.FirstLost(answer))
+		nameserver.ServeUDP(t, network, "127.0.0.3", answer)
+		nameserver.ServeUDP(t, network, "127.0.0.4", dns.HandlerFunc(nameserver.Echo))
+		nameserver.ServeUDP(t, network, "127.0.0.5", nameserver.WithoutEDNS(answer))
 	},
 }
 

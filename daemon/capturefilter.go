@@ -130,7 +130,7 @@ func programFor(ctx context.Context, expression, effective string, i capture.Int
 }
 
 func compile(ctx context.Context, expression string, i capture.Interface) ([]bpf.RawInstruction, error) {
-	target := filter.Target{LinkType: filter.EN10MB, Kind: filter.Live}
+	target := filter.Target{LinkType: filter.EN10MB, Kind: filter.Live, Names: filterNames}
 	if i.LinkType == capture.Raw {
 		target.LinkType = filter.Raw
 	}

@@ -184,7 +184,7 @@ func (d *Daemon) openerOfPart(name string) replay.Opener {
 
 // MatchFilter makes of a filter expression one that chooses packets of files and of running captures. It is for one goroutine.
 func (d *Daemon) MatchFilter(ctx context.Context, expression string) (*replay.Filter, error) {
-	f, err := replay.NewFilter(ctx, expression, func(i capture.Interface) uint32 {
+	f, err := replay.NewFilter(ctx, expression, filterNames, func(i capture.Interface) uint32 {
 		if i.Index == 0 {
 			return 0 // of a file: it does not say what network it is from
 		}

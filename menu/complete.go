@@ -3,6 +3,7 @@ package menu
 import (
 	"context"
 	"reflect"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -37,8 +38,16 @@ func (m *Menu) Complete(ctx context.Context, caller Caller, at []string, line st
 	for _, w := range words {
 		texts = append(texts, w.Text)
 	}
+	if here, ok := m.Find(at).(*Menu); ok && len(texts) == 0 && here.beginsAny(partial) {
+		return c // somebody else may use it
+	}
 	c.Remark = m.remark(at, texts, partial)
 	return c
+}
+
+// beginsAny reports whether a text is the beginning of an item's keyword.
+func (m *Menu) beginsAny(text string) bool {
+	return slices.ContainsFunc(m.Items, func(i Item) bool { return len(begins(i.names(), text)) > 0 })
 }
 
 func (m *Menu) candidates(ctx context.Context, caller Caller, at []string, line string, allowed func(Role) bool) Completion {

@@ -16,6 +16,9 @@ func (c *Command) flag(w Word) (p *Param, value string, carried bool) {
 		p := &c.Params[i]
 		for _, f := range p.Flags {
 			name, fixed, isFixed := strings.Cut(f, "=")
+			if begun(f) {
+				name, isFixed = f, false
+			}
 			switch {
 			case begun(name) && len(w.Text) > len(name) && strings.HasPrefix(w.Text, name):
 				return p, w.Text[len(name):], true
@@ -32,8 +35,8 @@ func (c *Command) flag(w Word) (p *Param, value string, carried bool) {
 	return nil, "", false
 }
 
-// begun says that a flag begins the word that has the value.
-func begun(flag string) bool { return len(flag) == 1 }
+// begun says that a flag begins the word that has the value: a single character, or one that ends with a sign, such as "+time=".
+func begun(flag string) bool { return len(flag) == 1 || strings.HasSuffix(flag, "=") }
 
 // flags reads those that the words begin with.
 func (c *Command) flags(args Arguments, words []Word) ([]Word, error) {
@@ -61,7 +64,7 @@ func (c *Command) flags(args Arguments, words []Word) ([]Word, error) {
 func (c *Command) likeFlag(word string) bool {
 	for i := range c.Params {
 		for _, f := range c.Params[i].Flags {
-			if !begun(f) && len(word) > 1 && word[0] == f[0] {
+			if len(f) > 1 && len(word) > 1 && word[0] == f[0] {
 				return true
 			}
 		}
@@ -86,14 +89,13 @@ func (p *Param) flagForms() (forms []string) {
 }
 
 func (p *Param) flagForm(flag string) string {
-	name, _, fixed := strings.Cut(flag, "=")
-	switch {
-	case fixed || p.Type == "yes/no":
-		return name
-	case begun(name):
-		return name + p.value()
+	if begun(flag) {
+		return flag + p.value()
 	}
-	return name + " " + p.value()
+	if name, _, fixed := strings.Cut(flag, "="); fixed || p.Type == "yes/no" {
+		return name
+	}
+	return flag + " " + p.value()
 }
 
 // next is the parameter that a value without keyword fills behind those given, nil if there is none. The main one may stand behind others, as

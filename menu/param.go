@@ -19,7 +19,8 @@ import (
 //
 // The option next lets the value stand without its keyword behind the main one, as a dialogue asks for it behind that one; several fill in
 // the order of the fields. The tag flag names other forms, divided by blanks: "-c" takes the next word (a yes or no takes none), "-I=icmp"
-// stands for the value behind the sign, and a single character such as "@" begins the word that has the value.
+// stands for the value behind the sign, and a single character such as "@", or one that ends with a sign such as "+time=", begins the word that
+// has the value.
 //
 // The option before lets the value stand without its keyword before the main one, where it can be nothing else: y or n of a yes or no, a choice
 // or its number. The option input lets a line without this value and without the main one take it from standard input.

@@ -26,7 +26,7 @@ func (s *shell) command(ctx context.Context, call menu.Call) error {
 	if len(args) > 0 || call.JSON || call.Bytes {
 		mode = menu.AskNeeded
 	}
-	asked := map[string]bool{}
+	asked, told := map[string]bool{}, map[string]string{}
 	// again says whether a failure blames an answer given here: then its question is asked once more, the others keep their answers.
 	again := func(e *menu.Error) bool {
 		if e.Argument == "" || !asked[e.Argument] {
@@ -52,9 +52,19 @@ func (s *shell) command(ctx context.Context, call menu.Call) error {
 			return err
 		}
 		if q != nil {
+			// What is to be known first, such as a table, is told once and not at every wrong answer.
+			if i := strings.LastIndexByte(q.Text, '\n') + 1; i > 0 {
+				if told[q.Name] != q.Text[:i] {
+					s.print(q.Text[:i])
+				}
+				told[q.Name], q.Text = q.Text[:i], q.Text[i:]
+			}
 			answer, err := s.question(q, func(text string) menu.Completion { return s.assist(ctx, call.Path, args, q.Name, text) })
 			if err != nil {
 				return err
+			}
+			if answer == "" && enterLeaves(q) {
+				return s.print("Nothing was done.\n")
 			}
 			args[q.Name], asked[q.Name] = answer, true
 			continue
@@ -77,6 +87,10 @@ func (s *shell) command(ctx context.Context, call menu.Call) error {
 		}
 	}
 }
+
+// enterLeaves reports whether Enter alone goes back to the menu or prompt that a dialogue was begun at: where an answer is needed and none
+// is offered, as in a menu.
+func enterLeaves(q *menu.Question) bool { return q.Required && q.Default == "" }
 
 // ask asks for the next question. The appliance may have to wait for others to know it, as for a name server, so Ctrl-C ends this too.
 func (s *shell) ask(ctx context.Context, path []string, request api.AskRequest) (*menu.Question, error) {
@@ -108,19 +122,14 @@ func (s *shell) question(q *menu.Question, assist func(text string) menu.Complet
 	case q.Type == "lines":
 		return s.lines(q)
 	case q.Type == "confirm" || q.Type == "yes/no":
-		text := q.Text
-		if i := strings.LastIndexByte(text, '\n'); i >= 0 { // what is to be known first
-			s.print(text[:i+1])
-			text = text[i+1:]
-		}
-		return s.answer(q, fmt.Sprintf("%s [%s]> ", text, yesOrNo(q.Default)), q.Default, assist)
+		return s.answer(q, fmt.Sprintf("%s [%s]> ", q.Text, yesOrNo(q.Default)), q.Default, assist)
 	case q.Keywords:
 		var b strings.Builder
 		fmt.Fprintf(&b, "%s\n", q.Text)
 		for _, c := range q.Choices {
 			fmt.Fprintf(&b, "- %s - %s\n", strings.ToUpper(c.Value), c.Help)
 		}
-		s.print(b.String())
+		s.print(s.fitted(b.String()))
 		return s.answer(q, fmt.Sprintf("[%s]> ", q.Default), q.Default, assist)
 	case len(q.Choices) > 0:
 		var b strings.Builder
@@ -132,10 +141,10 @@ func (s *shell) question(q *menu.Question, assist func(text string) menu.Complet
 			}
 			fmt.Fprintf(&b, "%d. %s\n", i+1, label)
 		}
-		s.print(b.String())
+		s.print(s.fitted(b.String()))
 		return s.answer(q, fmt.Sprintf("[%s]> ", numbered(q)), q.Default, assist)
 	}
-	s.printf("%s\n", q.Text)
+	s.print(s.fitted(q.Text + "\n"))
 	return s.answer(q, fmt.Sprintf("[%s]> ", q.Default), q.Default, assist)
 }
 
@@ -171,9 +180,9 @@ func (s *shell) answer(q *menu.Question, prompt, otherwise string, assist func(t
 		},
 		Help: func(text string, cursor int) string {
 			if q.Assisted {
-				return columns(assist(text[:cursor]).Candidates) + explainQuestion(q)
+				return s.fitted(columns(assist(text[:cursor]).Candidates) + explainQuestion(q))
 			}
-			return explainQuestion(q)
+			return s.fitted(explainQuestion(q))
 		},
 	})
 	if err != nil {
@@ -273,6 +282,8 @@ func explainQuestion(q *menu.Question) string {
 	switch {
 	case q.Default != "" && q.Type != "secret":
 		fmt.Fprintf(&b, "Enter alone takes %s. Ctrl-C goes back to the top.\n", q.Default)
+	case enterLeaves(q):
+		b.WriteString("Enter alone goes back, Ctrl-C to the top.\n")
 	default:
 		b.WriteString("Ctrl-C goes back to the top.\n")
 	}

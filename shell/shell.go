@@ -310,7 +310,7 @@ func (s *shell) fitted(text string) string {
 		return text
 	}
 	width, _ := s.terminal.Size()
-	return wrapped(text, width)
+	return term.Wrapped(text, width)
 }
 
 func (s *shell) print(text string) error {

@@ -315,8 +315,11 @@ func (g *generator) addresses(name string) []netip.Addr {
 
 // lookupFault says why a name was not found. The resolver's own text names servers and sockets, which are none of the users' business.
 func lookupFault(err error) string {
+	var said HostFault
 	var fault *net.DNSError
 	switch {
+	case errors.As(err, &said):
+		return string(said)
 	case errors.As(err, &fault) && fault.IsNotFound:
 		return "there is no such name"
 	case errors.As(err, &fault) && fault.IsTimeout, errors.Is(err, context.DeadlineExceeded):

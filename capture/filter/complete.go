@@ -3,6 +3,7 @@ package filter
 import (
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // Candidate is a word that can stand at the cursor, and what it means.
@@ -34,7 +35,7 @@ func Complete(expression string, cursor int, addresses []Candidate) (start int, 
 
 // isWordPart tells the bytes of words, addresses and escaped names.
 func isWordPart(c byte) bool {
-	return isAlnum(c) || c == '-' || c == '_' || c == '.' || c == ':' || c == '/' || c == '\\'
+	return isAlnum(c) || c >= utf8.RuneSelf || c == '-' || c == '_' || c == '.' || c == ':' || c == '/' || c == '\\'
 }
 
 func fits(before, word string) bool {

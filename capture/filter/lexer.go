@@ -3,6 +3,7 @@ package filter
 import (
 	"fmt"
 	"math"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -89,7 +90,10 @@ func scan(s string) (token, int) {
 	if k := oneByteOperator(s[0]); k != tokenError {
 		return token{kind: k, text: s[:1]}, 1
 	}
-	_, n := utf8.DecodeRuneInString(s)
+	r, n := utf8.DecodeRuneInString(s)
+	if isOtherLetter(r) {
+		return scanWord(s)
+	}
 	return lexError("%q does not belong in a filter expression", s[:n]), n
 }
 
@@ -170,19 +174,24 @@ func scanWord(s string) (token, int) {
 	return t, name
 }
 
-// nameLength is the length of the name at the start of s: letters, digits, dots, and inside it
+// nameLength is the length of the name at the start of s: letters of any language, digits, dots, and inside it
 // hyphens and underscores.
 func nameLength(s string) int {
-	end := 1
-	for i := 1; i < len(s); i++ {
-		c := s[i]
-		if isAlnum(c) || c == '.' {
-			end = i + 1
-		} else if c != '-' && c != '_' {
+	end := 0
+	for i, r := range s {
+		if r < utf8.RuneSelf && isAlnum(byte(r)) || r == '.' || isOtherLetter(r) {
+			end = i + utf8.RuneLen(r)
+		} else if r != '-' && r != '_' {
 			break
 		}
 	}
-	return end
+	return max(end, 1)
+}
+
+// isOtherLetter tells what names of hosts in other languages are made of, which libpcap does not know. What looks like
+// ASCII's quotation marks or dashes is none.
+func isOtherLetter(r rune) bool {
+	return r >= utf8.RuneSelf && r != utf8.RuneError && (unicode.IsLetter(r) || unicode.IsMark(r) || unicode.IsDigit(r))
 }
 
 // numberLength is the length of the decimal, octal or 0x number at the start of s.

@@ -53,6 +53,36 @@ func SystemNames() Names { return system }
 
 var system = &systemNames{}
 
+// NamesWith are SystemNames with another way to look hosts up, which is given no more than the same time. Its errors reach
+// whoever wrote the expression as a HostFault says.
+func NamesWith(hosts func(ctx context.Context, name string) ([]netip.Addr, error)) Names {
+	return otherHosts{system, hosts}
+}
+
+type otherHosts struct {
+	*systemNames
+	hosts func(ctx context.Context, name string) ([]netip.Addr, error)
+}
+
+func (o otherHosts) Hosts(ctx context.Context, name string) ([]netip.Addr, error) {
+	ctx, cancel := context.WithTimeout(ctx, resolveTimeout)
+	defer cancel()
+	addresses, err := o.hosts(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	plain := make([]netip.Addr, len(addresses))
+	for i, a := range addresses {
+		plain[i] = a.Unmap().WithZone("")
+	}
+	return plain, nil
+}
+
+// A HostFault is why a host was not found, in words for people, such as "there is no such name".
+type HostFault string
+
+func (f HostFault) Error() string { return string(f) }
+
 // systemNames reads each table once, and reads it no earlier than an expression
 // has a name in it: most filters are numeric.
 type systemNames struct {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -131,5 +132,39 @@ func TestSystemNamesKnowLocalhost(t *testing.T) {
 	}
 	if !slices.Contains(addresses, netip.MustParseAddr("127.0.0.1")) {
 		t.Errorf("localhost is %v", addresses)
+	}
+}
+
+// A host may have a name in the letters of any language, and why it is not found is said in the words of whoever looked it up.
+func TestHostsOfOtherLanguages(t *testing.T) {
+	names := NamesWith(func(_ context.Context, name string) ([]netip.Addr, error) {
+		switch name {
+		case "a", "münchen.test", "例え.test", "fü_a-ü":
+			return []netip.Addr{netip.MustParseAddr("::ffff:192.0.2.7")}, nil
+		}
+		return nil, HostFault("the name server 192.0.2.53 answered SERVFAIL")
+	})
+	target := Target{LinkType: EN10MB, Names: names}
+	want, err := Compile("host 192.0.2.7", target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, expression := range []string{"host münchen.test", "host 例え.test", "host fü_a-ü"} {
+		got, err := Compile(expression, target)
+		if err != nil || got.Listing() != want.Listing() {
+			t.Errorf("%s: %v", expression, err)
+		}
+	}
+	for expression, want := range map[string]string{
+		"host ü.test":      `host "ü.test" cannot be looked up: the name server 192.0.2.53 answered SERVFAIL`,
+		"host “a”":         "does not belong in a filter expression",
+		"host a–b":         "does not belong in a filter expression",
+		"host a\xff":       "does not belong in a filter expression",
+		"münchen.test":     "qualifier",
+		"ü = 1 or port 25": "",
+	} {
+		if _, err := Compile(expression, target); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", expression, err, want)
+		}
 	}
 }

@@ -39,12 +39,15 @@ type UndirectedError struct{}
 
 func (*UndirectedError) Error() string { return "it is not known which way the packets went" }
 
-// NewFilter compiles an expression. netmask is the mask of the network of an interface, for ip broadcast; 0 if there is none, and then
+// NewFilter compiles an expression; nil names are those of this system. netmask is the mask of the network of an interface, for ip broadcast; 0 if there is none, and then
 // only 0.0.0.0 and 255.255.255.255 are broadcast addresses, as tcpdump has it for files. ctx bounds the look-up of names. The error is a
 // *filter.Error if the expression is wrong for packets of any link type.
-func NewFilter(ctx context.Context, expression string, netmask func(capture.Interface) uint32) (*Filter, error) {
+func NewFilter(ctx context.Context, expression string, names filter.Names, netmask func(capture.Interface) uint32) (*Filter, error) {
 	f := &Filter{expression: expression, netmask: netmask, masks: make(map[int]uint32), programs: make(map[target]*program)}
-	f.compile = func(t filter.Target) (*filter.Program, error) { return filter.CompileContext(ctx, expression, t) }
+	f.compile = func(t filter.Target) (*filter.Program, error) {
+		t.Names = names
+		return filter.CompileContext(ctx, expression, t)
+	}
 	var first error
 	for _, link := range []filter.LinkType{filter.EN10MB, filter.IEEE80211Radio, filter.LinuxSLL2} { // what is wrong for these is for all
 		_, err := f.compile(filter.Target{LinkType: link, Kind: filter.Savefile, Directions: true})

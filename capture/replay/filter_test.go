@@ -72,7 +72,7 @@ func TestFiltersOfFilesAreTcpdumps(t *testing.T) {
 			}
 		}
 		for _, expression := range words {
-			f, err := replay.NewFilter(t.Context(), expression, noNetwork)
+			f, err := replay.NewFilter(t.Context(), expression, nil, noNetwork)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -135,7 +135,7 @@ func TestDirectionsOfFiles(t *testing.T) {
 	}
 	pcapng, pcap := written(t, capture.PCAPNG, ethernet, packets), written(t, capture.PCAP, ethernet, packets)
 	for expression, want := range map[string]int{"inbound": 4, "outbound": 1, "not inbound": 1, "inbound or outbound": 5, "inbound and greater 100": 0} {
-		f, err := replay.NewFilter(t.Context(), expression, noNetwork)
+		f, err := replay.NewFilter(t.Context(), expression, nil, noNetwork)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -143,7 +143,7 @@ func TestDirectionsOfFiles(t *testing.T) {
 		if fault := f.Fault(source.Interfaces()); got != want || fault != nil || len(f.LeftOut()) != 0 {
 			t.Errorf("pcapng, %s: %d packets, %v, %v", expression, got, fault, f.LeftOut())
 		}
-		f, _ = replay.NewFilter(t.Context(), expression, noNetwork)
+		f, _ = replay.NewFilter(t.Context(), expression, nil, noNetwork)
 		got, source = chosen(t, pcap, f)
 		var undirected *replay.UndirectedError
 		if fault := f.Fault(source.Interfaces()); got != 0 || !errors.As(fault, &undirected) {
@@ -158,7 +158,7 @@ func TestFilterThatSomePacketsCannotBeAskedAbout(t *testing.T) {
 	interfaces := []capture.Interface{{Name: "eth0", LinkType: capture.Ethernet}, {Name: "tun0", LinkType: capture.Raw}, {Name: "ppi", LinkType: 192}}
 	data := make([]byte, 60)
 	path := written(t, capture.PCAPNG, interfaces, []capture.Packet{{Data: data, Length: 60}, {Data: data, Length: 60, Interface: 1}, {Data: data, Length: 60, Interface: 1}, {Data: data, Length: 60, Interface: 2}})
-	f, err := replay.NewFilter(t.Context(), "ether host 00:00:00:00:00:00", noNetwork)
+	f, err := replay.NewFilter(t.Context(), "ether host 00:00:00:00:00:00", nil, noNetwork)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,19 +170,19 @@ func TestFilterThatSomePacketsCannotBeAskedAbout(t *testing.T) {
 	}
 	for _, interfaces := range [][]capture.Interface{interfaces[2:], interfaces[1:]} {
 		path := written(t, capture.PCAPNG, interfaces, []capture.Packet{{Data: data, Length: 60}})
-		f, _ := replay.NewFilter(t.Context(), "ether host 00:00:00:00:00:00", noNetwork)
+		f, _ := replay.NewFilter(t.Context(), "ether host 00:00:00:00:00:00", nil, noNetwork)
 		got, source := chosen(t, path, f)
 		var wrong *filter.Error
 		if fault := f.Fault(source.Interfaces()); got != 0 || !errors.As(fault, &wrong) {
 			t.Errorf("link type %d: %d packets, %v", interfaces[0].LinkType, got, fault)
 		}
 		empty := written(t, capture.PCAPNG, interfaces[:1], nil)
-		f, _ = replay.NewFilter(t.Context(), "ether host 00:00:00:00:00:00", noNetwork)
+		f, _ = replay.NewFilter(t.Context(), "ether host 00:00:00:00:00:00", nil, noNetwork)
 		if _, source := chosen(t, empty, f); f.Fault(source.Interfaces()) == nil {
 			t.Errorf("link type %d without packets: no fault", interfaces[0].LinkType)
 		}
 	}
-	if _, err := replay.NewFilter(context.Background(), "prot 25", noNetwork); err == nil {
+	if _, err := replay.NewFilter(context.Background(), "prot 25", nil, noNetwork); err == nil {
 		t.Error("a wrong expression is none")
 	}
 }

@@ -3,9 +3,9 @@ package probeview
 import (
 	"context"
 	"errors"
-	"net"
+	"fmt"
 	"net/netip"
-	"strconv"
+	"slices"
 	"strings"
 
 	"diagsh/diag/dns"
@@ -13,8 +13,8 @@ import (
 	"diagsh/menu"
 )
 
-// NameServers are the name servers that a text names: an address or a name, empty for those of the appliance.
-func NameServers(ctx context.Context, text string, port int, from source.Source) ([]string, error) {
+// NameServers are the name servers that a text names: an address or a name, none for those of the appliance.
+func NameServers(ctx context.Context, text string, port int, from source.Source) ([]netip.AddrPort, error) {
 	if text == "" {
 		return nil, nil
 	}
@@ -26,36 +26,163 @@ func NameServers(ctx context.Context, text string, port int, from source.Source)
 		}
 		return nil, err
 	}
-	var list []string
+	var list []netip.AddrPort
 	for _, a := range addresses {
-		list = append(list, net.JoinHostPort(a.String(), strconv.Itoa(port)))
+		if from.Address.IsValid() && a.Is4() != from.Address.Is4() {
+			continue // it cannot be reached from there
+		}
+		list = append(list, netip.AddrPortFrom(a, uint16(port)))
 	}
 	return list, nil
 }
 
 // NoReply is the Error for a question that got none.
 func NoReply(err error, name string) error {
+	var failure *dns.Failure
 	switch {
 	case err == nil, errors.Is(err, context.Canceled):
 		return err
 	case errors.Is(err, dns.ErrName):
 		return wrongName("name", name, err)
 	case errors.Is(err, dns.ErrType):
-		return menu.Wrong("type", "There is no such type of record").WithHint("It is such as A, AAAA, MX, TXT")
-	case errors.Is(err, dns.ErrNoServer):
-		return menu.Errorf(menu.State, "No name server is configured").WithHint("Name one with server")
-	case errors.Is(err, dns.ErrReply):
-		return menu.Errorf(menu.Failed, "What the name server sent is no answer to the question")
-	}
-	if reason, ok := Reason(err); ok {
-		return menu.Errorf(menu.Failed, "No name server answered: %s", reason)
+		return menu.Wrong("type", "There is no such type of record").WithHint("It is such as A, AAAA, MX, TXT, or TYPE and a number")
+	case errors.Is(err, dns.ErrClass):
+		return menu.Wrong("class", "There is no such class of records").WithHint("It is IN, CH, HS, ANY, or CLASS and a number")
+	case errors.As(err, &failure):
+		return failed(failure)
 	}
 	return err
 }
 
+// failed is the Error for name servers that gave no answer: it names each, and what it did.
+func failed(f *dns.Failure) *menu.Error {
+	for _, a := range f.Tried {
+		if !a.Cut {
+			continue
+		}
+		why := "no answer"
+		if last := lastOf(f.Tried, a.Server); last.Err != nil {
+			why = AttemptText(last)
+		}
+		return menu.Errorf(menu.Failed, "The name server %s answered over UDP, but cut off, and not over TCP: %s", ServerAddress(a.Server), why).
+			WithHint("A large answer needs port %d of TCP, which something on the way or the server itself refuses", a.Server.Port())
+	}
+	e := menu.Errorf(menu.Failed, "No name server answered: %s", strings.Join(attempts(f.Tried), "; "))
+	if own := dns.ReadConfig().Servers; !slices.ContainsFunc(f.Tried, func(a dns.Attempt) bool { return slices.Contains(own, a.Server.Addr()) }) {
+		return e
+	}
+	return e.WithHint("dnsstatus shows the name servers in use and the routes to them")
+}
+
+func lastOf(tried []dns.Attempt, server netip.AddrPort) (last dns.Attempt) {
+	for _, a := range tried {
+		if a.Server == server {
+			last = a
+		}
+	}
+	return last
+}
+
+// attempts says of each server what it did, and how often if that was the same each time.
+func attempts(tried []dns.Attempt) (list []string) {
+	type said struct {
+		server netip.AddrPort
+		text   string
+	}
+	var all []said
+	times := map[said]int{}
+	for _, a := range tried {
+		s := said{a.Server, AttemptText(a)}
+		if times[s]++; times[s] == 1 {
+			all = append(all, s)
+		}
+	}
+	for _, s := range all {
+		text := ServerAddress(s.server) + ": " + s.text
+		if n := times[s]; n > 1 {
+			text += fmt.Sprintf(" (asked %d times)", n)
+		}
+		list = append(list, text)
+	}
+	return list
+}
+
+// AttemptText says what became of a question to a server.
+func AttemptText(a dns.Attempt) string {
+	switch {
+	case a.Cut:
+		return "the answer was cut off"
+	case a.Err == nil && a.Lame:
+		return "an empty answer from a server that neither knows nor asks others"
+	case a.Err == nil:
+		return "it answered " + a.Code
+	}
+	return FaultText(a.Err, a.Ignored)
+}
+
+// FaultText says in words why a name server gave no answer. Ignored is what it sent that is none.
+func FaultText(err error, ignored []string) string {
+	switch {
+	case errors.Is(err, dns.ErrReply) && len(ignored) > 0:
+		return "no answer, but " + strings.Join(ignored, ", ")
+	case errors.Is(err, dns.ErrReply):
+		return "no answer, but what is none"
+	case errors.Is(err, dns.ErrClosed):
+		return "it closed the connection without an answer"
+	case errors.Is(err, dns.ErrSilence):
+		return "no answer"
+	}
+	if reason, ok := Reason(err); ok {
+		return reason
+	}
+	return "it could not be asked"
+}
+
+// BadCode is the Error for an answer that is none: SERVFAIL, REFUSED … It names who answered so, and the reason that they gave.
+func BadCode(r dns.Reply) *menu.Error {
+	who, servers := "name server", []string{ServerAddress(r.Server)}
+	for _, a := range r.Tried {
+		if s := ServerAddress(a.Server); a.Err == nil && a.Code == r.Code && !slices.Contains(servers, s) {
+			who, servers = "name servers", append(servers, s)
+		}
+	}
+	e := menu.Errorf(menu.Failed, "The %s %s answered %s%s", who, strings.Join(servers, " and "), r.Code, why(r))
+	if r.EDNS == nil || len(r.EDNS.Errors) == 0 {
+		return e.WithHint("dig shows all of the answer")
+	}
+	return e
+}
+
+// why is the reason that a server gave for its answer, in parentheses.
+func why(r dns.Reply) string {
+	if r.EDNS == nil {
+		return ""
+	}
+	var list []string
+	for _, e := range r.EDNS.Errors {
+		list = append(list, ExtendedErrorText(e))
+	}
+	if len(list) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(list, "; ") + ")"
+}
+
+// ExtendedErrorText is the reason that a server gave, its own words behind those of the registry.
+func ExtendedErrorText(e dns.ExtendedError) string {
+	text := e.Purpose
+	if text == "" {
+		text = fmt.Sprintf("error %d", e.Code)
+	}
+	if e.Text != "" {
+		text += ": " + menu.Clean(e.Text)
+	}
+	return text
+}
+
 // wrongName is the Error for a text that is no name, given as an argument.
 func wrongName(argument, name string, err error) *menu.Error {
-	e := menu.Wrong(argument, "%q is no name that the DNS can have", menu.Clean(name))
+	e := menu.Wrong(argument, "\"%s\" is no name that the DNS can have", menu.Clean(name))
 	var wrong *dns.NameError
 	if errors.As(err, &wrong) {
 		e.Hint = wrong.Reason
@@ -63,10 +190,45 @@ func wrongName(argument, name string, err error) *menu.Error {
 	return e
 }
 
-// ServerAddress is a name server without the usual port.
-func ServerAddress(server string) string {
-	if a, err := netip.ParseAddrPort(server); err == nil && a.Port() == 53 {
-		return a.Addr().String()
+// NoAddress is the Error for a host whose address was not found.
+func NoAddress(err error, host string, family dns.Family) error {
+	var failure *dns.Failure
+	var code *dns.CodeError
+	name := BothNames(host, "")
+	switch {
+	case errors.Is(err, dns.ErrName):
+		return wrongName("host", host, err)
+	case errors.Is(err, dns.ErrNotFound):
+		return &menu.Error{Kind: menu.NotFound, Argument: "host", Message: "There is no host " + BothNames(host, `"`), Hint: "Give a name that the name servers know, or an address"}
+	case errors.Is(err, dns.ErrFamily) && family == dns.Any:
+		return &menu.Error{Kind: menu.NotFound, Argument: "host", Message: fmt.Sprintf("%s has no address", name), Hint: "dig shows what records it has"}
+	case errors.Is(err, dns.ErrFamily):
+		return &menu.Error{Kind: menu.NotFound, Argument: "host", Message: fmt.Sprintf("%s has no IPv%s address", name, family), Hint: "Use the other version of IP"}
+	case errors.As(err, &code):
+		e := BadCode(code.Reply)
+		e.Argument, e.Message = "host", fmt.Sprintf("The address of %s is not known: %s%s", name, strings.ToLower(e.Message[:1]), e.Message[1:])
+		return e
+	case errors.As(err, &failure):
+		e := failed(failure)
+		e.Argument, e.Message = "host", fmt.Sprintf("The address of %s is not known: %s%s", name, strings.ToLower(e.Message[:1]), e.Message[1:])
+		return e
 	}
-	return server
+	return err
+}
+
+// BothNames is a name as it was typed, between two quotation marks or nothing, and behind it as the DNS has it if that differs.
+func BothNames(name, quote string) string {
+	text := quote + menu.Clean(name) + quote
+	if ascii, err := dns.ASCII(name); err == nil && ascii != name {
+		text += " (" + menu.Clean(ascii) + ")"
+	}
+	return text
+}
+
+// ServerAddress is a name server without the usual port.
+func ServerAddress(server netip.AddrPort) string {
+	if server.Port() == 53 {
+		return server.Addr().String()
+	}
+	return server.String()
 }

@@ -48,9 +48,6 @@ func Source(text string) (source.Source, error) {
 	return s, nil
 }
 
-// resolveTime is how long name servers may take to tell a host's addresses.
-const resolveTime = 10 * time.Second
-
 // Addresses are those of a host that can be sent to from a source, the preferred one first.
 func Addresses(ctx context.Context, host string, family dns.Family, from source.Source) ([]netip.Addr, error) {
 	if a := from.Address; a.IsValid() && family == dns.Any {
@@ -58,22 +55,12 @@ func Addresses(ctx context.Context, host string, family dns.Family, from source.
 			family = dns.IPv6
 		}
 	}
-	asking, stop := context.WithTimeout(ctx, resolveTime)
-	defer stop()
-	list, err := dns.Addresses(asking, host, family)
-	name := menu.Clean(host)
+	list, err := dns.Addresses(ctx, host, family)
 	switch {
-	case err == nil:
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
-	case errors.Is(err, dns.ErrName):
-		return nil, wrongName("host", host, err)
-	case errors.Is(err, dns.ErrNotFound):
-		return nil, &menu.Error{Kind: menu.NotFound, Argument: "host", Message: fmt.Sprintf("There is no host %q", name), Hint: "Give a name that the name servers know, or an address"}
-	case errors.Is(err, dns.ErrFamily):
-		return nil, &menu.Error{Kind: menu.NotFound, Argument: "host", Message: fmt.Sprintf("%s has no IPv%s address", name, family), Hint: "Use the other version of IP"}
-	default:
-		return nil, &menu.Error{Kind: menu.Failed, Argument: "host", Message: fmt.Sprintf("No name server answered for %q", name), Hint: "Give an address, or look at the name servers with dig"}
+	case err != nil:
+		return nil, NoAddress(err, host, family)
 	}
 	for i, a := range list {
 		scoped, ok := from.Scoped(a)

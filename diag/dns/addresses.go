@@ -1,5 +1,5 @@
 // Package dns asks name servers: for the addresses of a host as every command needs them, and whole questions with all that an answer
-// has.
+// has. It asks as resolvers do (resolv.conf(5), hosts(5), nsswitch.conf(5)), and knows of each server how it fared.
 package dns
 
 import (
@@ -7,6 +7,9 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
+	"strings"
+	"sync"
 )
 
 // A Family is a version of IP, or either.
@@ -25,9 +28,22 @@ var (
 	ErrNoAnswer = errors.New("no name server answered")
 )
 
-// Addresses are those of a host, a name or itself an address, IPv4 before IPv6. It asks as /etc/hosts and /etc/resolv.conf say. A name
-// may be in the letters of any language.
+// A CodeError is that name servers answered, and not with what they know: SERVFAIL, REFUSED …
+type CodeError struct {
+	Reply Reply
+}
+
+func (e *CodeError) Error() string { return e.Reply.Server.String() + " answered " + e.Reply.Code }
+
+// Addresses is Client.Addresses of System.
 func Addresses(ctx context.Context, host string, family Family) ([]netip.Addr, error) {
+	return System.Addresses(ctx, host, family)
+}
+
+// Addresses are those of a host, a name or itself an address, IPv4 before IPv6, and of each version first those that there is a route to.
+// It asks as /etc/hosts and /etc/resolv.conf say. A name may be in the letters of any language. The error is ErrNotFound, ErrFamily, a
+// *NameError, a *Failure, a *CodeError or the context's.
+func (c *Client) Addresses(ctx context.Context, host string, family Family) ([]netip.Addr, error) {
 	host, err := ASCII(host)
 	if err != nil {
 		return nil, err
@@ -38,31 +54,176 @@ func Addresses(ctx context.Context, host string, family Family) ([]netip.Addr, e
 		}
 		return []netip.Addr{a.Unmap()}, nil
 	}
-	all, err := Resolver.LookupNetIP(ctx, "ip", host)
-	var answer *net.DNSError
-	switch {
-	case err == nil:
-	case ctx.Err() != nil:
-		return nil, ctx.Err()
-	case errors.As(err, &answer) && answer.IsNotFound:
-		return nil, ErrNotFound
-	default:
-		return nil, ErrNoAnswer
+	if host == "" {
+		return nil, &NameError{host, "It is empty"}
 	}
-	var four, six []netip.Addr
-	for _, a := range all {
-		switch a = a.Unmap(); {
-		case !family.Has(a):
-		case a.Is4():
-			four = append(four, a)
-		default:
-			six = append(six, a)
+	err = ErrNotFound
+	for _, source := range c.order() {
+		var list []netip.Addr
+		if source == fromFiles {
+			list = c.hostsFile().addresses[strings.ToLower(strings.TrimSuffix(host, "."))]
+		} else if list, err = c.ask(ctx, host, family); ctx.Err() != nil {
+			return nil, err
+		}
+		if len(list) == 0 {
+			continue
+		}
+		list = slices.DeleteFunc(slices.Clone(list), func(a netip.Addr) bool { return !family.Has(a) })
+		if len(list) == 0 {
+			return nil, ErrFamily
+		}
+		return preferred(list), nil
+	}
+	return nil, err
+}
+
+// ask asks name servers for the addresses of a host, for both versions of IP at once.
+func (c *Client) ask(ctx context.Context, host string, family Family) ([]netip.Addr, error) {
+	type found struct {
+		list []netip.Addr
+		err  error
+	}
+	var types []string
+	if family != IPv6 {
+		types = append(types, "A")
+	}
+	if family != IPv4 {
+		types = append(types, "AAAA")
+	}
+	results := make([]found, len(types))
+	var asking sync.WaitGroup
+	for i, kind := range types {
+		asking.Go(func() { results[i].list, results[i].err = c.askFor(ctx, host, kind) })
+	}
+	asking.Wait()
+	var all []netip.Addr
+	var failed error
+	for _, r := range results {
+		all = append(all, r.list...)
+		// What a server could not say counts more than that there is nothing, and that the name is there more than that it is not.
+		if weight(r.err) > weight(failed) {
+			failed = r.err
 		}
 	}
-	if len(four)+len(six) == 0 {
+	if len(all) > 0 {
+		return all, nil
+	}
+	return nil, failed
+}
+
+func weight(err error) int {
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, ErrNotFound):
+		return 1
+	case errors.Is(err, ErrFamily):
+		return 2
+	}
+	return 3
+}
+
+func (c *Client) askFor(ctx context.Context, host, kind string) ([]netip.Addr, error) {
+	r, err := c.Ask(ctx, Question{Name: host, Type: kind, Search: true, Recursive: true})
+	switch {
+	case err != nil:
+		return nil, err
+	case r.Code == "NXDOMAIN":
+		return nil, ErrNotFound
+	case r.Code != "NOERROR":
+		return nil, &CodeError{r}
+	}
+	var list []netip.Addr
+	for _, data := range r.Chain(kind) {
+		if a, err := netip.ParseAddr(data); err == nil {
+			list = append(list, a.Unmap())
+		}
+	}
+	if len(list) == 0 {
 		return nil, ErrFamily
 	}
-	return append(four, six...), nil
+	return list, nil
+}
+
+// Chain is the data of the records of a type that a reply has for the name that was asked for, or for one that it is an alias of.
+func (r Reply) Chain(kind string) (list []string) {
+	names := []string{r.Name}
+	is := func(name string) bool {
+		return slices.ContainsFunc(names, func(n string) bool { return sameName(n, name) })
+	}
+	for added := true; added; {
+		added = false
+		for _, record := range r.Answer {
+			if record.Type == "CNAME" && is(record.Name) && !is(record.Data) {
+				names, added = append(names, record.Data), true
+			}
+		}
+	}
+	for _, record := range r.Answer {
+		if record.Type == kind && is(record.Name) {
+			list = append(list, record.Data)
+		}
+	}
+	return list
+}
+
+// preferred sorts addresses: IPv4 first, and of each version those that the kernel has a route to (RFC 6724, section 6, rule 1).
+func preferred(list []netip.Addr) []netip.Addr {
+	rank := func(a netip.Addr) (n int) {
+		if !a.Is4() {
+			n = 2
+		}
+		if !routed(a) {
+			n++
+		}
+		return n
+	}
+	ranks := make(map[netip.Addr]int, len(list))
+	for _, a := range list {
+		ranks[a] = rank(a)
+	}
+	slices.SortStableFunc(list, func(a, b netip.Addr) int { return ranks[a] - ranks[b] })
+	return slices.Compact(list)
+}
+
+// routed says that there is a route to an address: a datagram socket can be connected to it, which sends nothing. Who has no scope yet
+// gets one later.
+func routed(a netip.Addr) bool {
+	if a.IsLinkLocalUnicast() && a.Is6() {
+		return true
+	}
+	conn, err := net.Dial("udp", netip.AddrPortFrom(a, 9).String())
+	if err != nil {
+		return false
+	}
+	conn.Close()
+	return true
+}
+
+// NamesOf are the names of an address, the first of which is its own. The error is ErrNotFound, a *Failure, a *CodeError or the
+// context's.
+func (c *Client) NamesOf(ctx context.Context, a netip.Addr) ([]string, error) {
+	a = a.Unmap().WithZone("")
+	for _, source := range c.order() {
+		if source == fromFiles {
+			if names := c.hostsFile().names[a]; len(names) > 0 {
+				return names, nil
+			}
+			continue
+		}
+		name, _ := Reverse(a.String())
+		r, err := c.Ask(ctx, Question{Name: name, Type: "PTR", Recursive: true})
+		switch {
+		case err != nil:
+			return nil, err
+		case r.Code != "NOERROR" && r.Code != "NXDOMAIN":
+			return nil, &CodeError{r}
+		}
+		if names := r.Chain("PTR"); len(names) > 0 {
+			return names, nil
+		}
+	}
+	return nil, ErrNotFound
 }
 
 // Has says that an address is of the family.

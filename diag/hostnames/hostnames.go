@@ -5,7 +5,6 @@ package hostnames
 import (
 	"context"
 	"errors"
-	"net"
 	"net/netip"
 	"strings"
 	"sync"
@@ -23,7 +22,7 @@ const (
 
 // A Resolver finds names and remembers them. It is safe for several goroutines.
 type Resolver struct {
-	lookup func(ctx context.Context, address string) ([]string, error)
+	lookup func(ctx context.Context, a netip.Addr) ([]string, error)
 
 	mu     sync.Mutex
 	memory map[netip.Addr]entry
@@ -37,7 +36,7 @@ type entry struct {
 
 // New is a Resolver that asks as /etc/hosts, /etc/resolv.conf and /etc/nsswitch.conf say.
 func New() *Resolver {
-	return &Resolver{lookup: dns.Resolver.LookupAddr, memory: map[netip.Addr]entry{}}
+	return &Resolver{lookup: dns.System.NamesOf, memory: map[netip.Addr]entry{}}
 }
 
 // Names returns the names of those addresses that have one and whose name was known or came before ctx ended. Names are what
@@ -108,13 +107,12 @@ func (r *Resolver) remembered(addresses []netip.Addr) (names map[netip.Addr]stri
 
 // ask asks for one name and remembers the answer, unless it was given up.
 func (r *Resolver) ask(ctx context.Context, a netip.Addr) string {
-	all, err := r.lookup(ctx, a.Unmap().WithZone("").String())
+	all, err := r.lookup(ctx, a)
 	e := entry{until: time.Now().Add(found)}
-	var answer *net.DNSError
 	switch {
 	case err == nil && len(all) > 0:
 		e.name = strings.TrimSuffix(all[0], ".")
-	case ctx.Err() != nil, err != nil && (!errors.As(err, &answer) || !answer.IsNotFound):
+	case ctx.Err() != nil, err != nil && !errors.Is(err, dns.ErrNotFound):
 		return "" // the server may answer the next time
 	default:
 		e.until = time.Now().Add(missing)

@@ -3,18 +3,19 @@ package hostnames
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/netip"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"diagsh/diag/dns"
 )
 
 // asked is a Resolver whose name server is a function, and how often that was asked.
-func asked(answer func(ctx context.Context, address string) ([]string, error)) (*Resolver, *atomic.Int64) {
+func asked(answer func(ctx context.Context, address netip.Addr) ([]string, error)) (*Resolver, *atomic.Int64) {
 	var n atomic.Int64
 	r := New()
-	r.lookup = func(ctx context.Context, address string) ([]string, error) {
+	r.lookup = func(ctx context.Context, address netip.Addr) ([]string, error) {
 		n.Add(1)
 		return answer(ctx, address)
 	}
@@ -29,11 +30,11 @@ func addresses(n int) (list []netip.Addr) {
 }
 
 func TestNamesAreRemembered(t *testing.T) {
-	r, n := asked(func(_ context.Context, a string) ([]string, error) {
-		if a == "192.0.0.1" {
-			return nil, &net.DNSError{IsNotFound: true}
+	r, n := asked(func(_ context.Context, a netip.Addr) ([]string, error) {
+		if a.String() == "192.0.0.1" {
+			return nil, dns.ErrNotFound
 		}
-		return []string{"host-" + a + "."}, nil
+		return []string{"host-" + a.String() + "."}, nil
 	})
 	list := append(addresses(3), addresses(3)...)
 	for range 3 {
@@ -56,8 +57,8 @@ func TestNamesAreRemembered(t *testing.T) {
 // TestSlowServer gives up with the names that came, asks many at once, and remembers nothing of what it gave up.
 func TestSlowServer(t *testing.T) {
 	waiting := make(chan struct{}, 100)
-	r, n := asked(func(ctx context.Context, a string) ([]string, error) {
-		if a == "192.0.0.0" {
+	r, n := asked(func(ctx context.Context, a netip.Addr) ([]string, error) {
+		if a.String() == "192.0.0.0" {
 			return []string{"quick."}, nil
 		}
 		waiting <- struct{}{}
@@ -85,7 +86,7 @@ func TestSlowServer(t *testing.T) {
 }
 
 func TestMemoryIsBounded(t *testing.T) {
-	r, _ := asked(func(context.Context, string) ([]string, error) { return []string{"a."}, nil })
+	r, _ := asked(func(context.Context, netip.Addr) ([]string, error) { return []string{"a."}, nil })
 	for i := range memoryLimit + 5 {
 		r.ask(t.Context(), netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}))
 	}

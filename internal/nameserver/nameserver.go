@@ -3,6 +3,7 @@ package nameserver
 
 import (
 	"net"
+	"sync"
 	"testing"
 
 	"github.com/miekg/dns"
@@ -78,22 +79,75 @@ func Reply(w dns.ResponseWriter, q, m *dns.Msg) {
 // Serve answers on 127.0.0.1 in a namespace, over UDP and TCP.
 func Serve(t testing.TB, network *netnstest.Namespace, answer dns.Handler) {
 	t.Helper()
+	ServeUDP(t, network, "127.0.0.1", answer)
+	ServeTCP(t, network, "127.0.0.1", answer)
+}
+
+// ServeUDP answers datagrams to an address of a namespace.
+func ServeUDP(t testing.TB, network *netnstest.Namespace, address string, answer dns.Handler) {
+	t.Helper()
 	var packets net.PacketConn
-	var listener net.Listener
 	var err error
-	network.Do(t, func() {
-		if packets, err = net.ListenPacket("udp", "127.0.0.1:53"); err == nil {
-			listener, err = net.Listen("tcp", "127.0.0.1:53")
-		}
-	})
+	network.Do(t, func() { packets, err = net.ListenPacket("udp", net.JoinHostPort(address, "53")) })
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, s := range []*dns.Server{{PacketConn: packets, Handler: answer}, {Listener: listener, Handler: answer}} {
-		ready := make(chan struct{})
-		s.NotifyStartedFunc = func() { close(ready) }
-		go s.ActivateAndServe()
-		<-ready
-		t.Cleanup(func() { s.Shutdown() })
+	run(t, &dns.Server{PacketConn: packets, Handler: answer})
+}
+
+// ServeTCP answers on connections to an address of a namespace.
+func ServeTCP(t testing.TB, network *netnstest.Namespace, address string, answer dns.Handler) {
+	t.Helper()
+	var listener net.Listener
+	var err error
+	network.Do(t, func() { listener, err = net.Listen("tcp", net.JoinHostPort(address, "53")) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	run(t, &dns.Server{Listener: listener, Handler: answer})
+}
+
+func run(t testing.TB, s *dns.Server) {
+	t.Helper()
+	ready := make(chan struct{})
+	s.NotifyStartedFunc = func() { close(ready) }
+	go s.ActivateAndServe()
+	<-ready
+	t.Cleanup(func() { s.Shutdown() })
+}
+
+// Echo sends back the question, as an echo service does (RFC 862).
+func Echo(w dns.ResponseWriter, q *dns.Msg) { w.WriteMsg(q) }
+
+// Code answers every question with a code and, where EDNS is known and it is not 0, an extended error (RFC 8914).
+func Code(rcode int, extended uint16, text string) dns.HandlerFunc {
+	return func(w dns.ResponseWriter, q *dns.Msg) {
+		m := new(dns.Msg).SetRcode(q, rcode)
+		if q.IsEdns0() != nil && extended > 0 {
+			m.SetEdns0(1232, false)
+			m.IsEdns0().Option = []dns.EDNS0{&dns.EDNS0_EDE{InfoCode: extended, ExtraText: text}}
+		}
+		w.WriteMsg(m)
+	}
+}
+
+// WithoutEDNS answers FORMERR to who asks with EDNS, as servers before RFC 2671 do.
+func WithoutEDNS(answer dns.Handler) dns.HandlerFunc {
+	return func(w dns.ResponseWriter, q *dns.Msg) {
+		if q.IsEdns0() != nil {
+			w.WriteMsg(new(dns.Msg).SetRcodeFormatError(q))
+			return
+		}
+		answer.ServeDNS(w, q)
+	}
+}
+
+// FirstLost answers each name from the second question on.
+func FirstLost(answer dns.Handler) dns.HandlerFunc {
+	var seen sync.Map
+	return func(w dns.ResponseWriter, q *dns.Msg) {
+		if _, again := seen.LoadOrStore(q.Question[0].String(), true); again {
+			answer.ServeDNS(w, q)
+		}
 	}
 }

@@ -76,7 +76,7 @@ var replacements = normal{
 	{regexp.MustCompile(`("median": ?)[\d.e-]+(,"maximum": ?)[\d.e-]+`), "${1}<duration>${2}<duration>"},
 	{regexp.MustCompile(`^([A-Za-z]+ +\d+)(?: +\d+\.\d{3}){3}$`), "$1  <ms>"}, // steps of smtpping
 	{regexp.MustCompile(`( +\d+\.\d% +\d+)(?: +\d+\.\d{3}){5}`), "$1  <ms>"},
-	{regexp.MustCompile(`(Built from: |"commit": ?")[^" ]*( with|",)`), "${1}<commit>$2"},
+	{regexp.MustCompile(`(Built from: ).*( with )|("commit": ?")[^"]*(",)`), "${1}${3}<commit>$2$4"},
 	// A column behind a replaced value begins where the value's width wants it.
 	{regexp.MustCompile(`(<[a-z ]+>) {3,}`), "$1  "},
 }

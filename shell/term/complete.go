@@ -75,7 +75,8 @@ func agreed(found []Suggestion) string {
 	return word
 }
 
-// candidates lists suggestions: each with its help if the window has the rows, else in columns, else as many as fit.
+// candidates lists suggestions: each with its help if the window has the rows, cut where it has not all of them, else in columns, else as
+// many as fit.
 func (e *editor) candidates(found []Suggestion) string {
 	width, height := e.screen.size()
 	rows := max(height-2, 1)
@@ -85,11 +86,16 @@ func (e *editor) candidates(found []Suggestion) string {
 	}
 	var out strings.Builder
 	if len(found) <= rows {
+		var whole, cut strings.Builder
 		for _, s := range found {
-			entry := fmt.Sprintf("  %s  %s", pad(scrubbed(s.Text), longest), scrubbed(s.Help))
-			out.WriteString(strings.TrimRight(fit(entry, width-1), " ") + "\n")
+			entry := strings.TrimRight(fmt.Sprintf("  %s  %s", pad(scrubbed(s.Text), longest), scrubbed(s.Help)), " ")
+			whole.WriteString(Wrapped(entry, width-1) + "\n")
+			cut.WriteString(strings.TrimRight(fit(entry, width-1), " ") + "\n")
 		}
-		return out.String()
+		if strings.Count(whole.String(), "\n") <= rows {
+			return whole.String()
+		}
+		return cut.String()
 	}
 	across := max((width-1)/(longest+2), 1)
 	shown := found

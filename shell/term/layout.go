@@ -10,9 +10,6 @@ import (
 // Ambiguous characters are narrow in every UTF-8 terminal of today; go-runewidth's own default would follow LANG.
 var widths = &runewidth.Condition{StrictEmojiNeutral: true}
 
-// Columns is how many columns of a terminal a character takes: none, one or two.
-func Columns(r rune) int { return widths.RuneWidth(r) }
-
 // line is what stands below the output: the prompt with the text being edited, or a status line.
 type line struct {
 	prompt string

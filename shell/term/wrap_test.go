@@ -1,4 +1,4 @@
-package shell
+package term
 
 import "testing"
 
@@ -19,7 +19,7 @@ func TestWrapped(t *testing.T) {
 		{"one column", "a b\n", "a\nb\n", 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if got := wrapped(c.text, c.width); got != c.want {
+			if got := Wrapped(c.text, c.width); got != c.want {
 				t.Errorf("%q, want %q", got, c.want)
 			}
 		})

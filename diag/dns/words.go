@@ -1,0 +1,33 @@
+package dns
+
+import (
+	"errors"
+	"slices"
+	"strings"
+)
+
+// Words say why Addresses found none, in words that may be shown to anybody: who was asked is named, and nothing that a stranger wrote
+// is among them.
+func Words(err error) string {
+	var failure *Failure
+	var code *CodeError
+	switch {
+	case errors.Is(err, ErrName):
+		return "the DNS can have no such name"
+	case errors.Is(err, ErrNotFound):
+		return "there is no such name"
+	case errors.Is(err, ErrFamily):
+		return "it has no address"
+	case errors.As(err, &code):
+		return "the name server " + code.Reply.Server.Addr().String() + " answered " + code.Reply.Code
+	case errors.As(err, &failure):
+		var servers []string
+		for _, a := range failure.Tried {
+			if s := a.Server.Addr().String(); !slices.Contains(servers, s) {
+				servers = append(servers, s)
+			}
+		}
+		return "no name server answered in time (" + strings.Join(servers, ", ") + ")"
+	}
+	return "no name server answered in time"
+}

@@ -1,0 +1,44 @@
+package routes
+
+import (
+	"net"
+	"net/netip"
+
+	"github.com/vishvananda/netlink"
+)
+
+// A Way is how packets go to an address.
+type Way struct {
+	Interface string
+	Gateway   netip.Addr // invalid where the address is on the interface's own network
+	Source    netip.Addr // that packets have as theirs
+}
+
+// To asks the kernel for the way to an address, as `ip route get` does. The error is the kernel's refusal, such as ENETUNREACH.
+func To(a netip.Addr) (Way, error) {
+	var options netlink.RouteGetOptions
+	if zone := a.Zone(); zone != "" {
+		i, err := net.InterfaceByName(zone)
+		if err != nil {
+			return Way{}, err
+		}
+		options.OifIndex = i.Index
+	}
+	list, err := netlink.RouteGetWithOptions(a.AsSlice(), &options)
+	if err != nil {
+		return Way{}, err
+	}
+	var w Way
+	for _, r := range list[:min(1, len(list))] {
+		if i, err := net.InterfaceByIndex(r.LinkIndex); err == nil { // it may have gone since
+			w.Interface = i.Name
+		}
+		w.Source, _ = netip.AddrFromSlice(r.Src)
+		w.Gateway, _ = netip.AddrFromSlice(r.Gw)
+		if via, ok := r.Via.(*netlink.Via); ok {
+			w.Gateway, _ = netip.AddrFromSlice(via.Addr)
+		}
+	}
+	w.Source, w.Gateway = w.Source.Unmap(), w.Gateway.Unmap()
+	return w, nil
+}
