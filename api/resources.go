@@ -62,7 +62,7 @@ func (s *Server) menu(w http.ResponseWriter, r *http.Request, caller menu.Caller
 		if err := m.Status(r.Context(), caller, &b); err != nil {
 			return err
 		}
-		view.Status = b.String()
+		view.Status = menu.CleanLines(b.String())
 	}
 	for _, i := range m.Listed(r.Context(), caller, caller.Role.Includes) {
 		_, isMenu := i.(*menu.Menu)
@@ -144,7 +144,14 @@ func (s *Server) complete(w http.ResponseWriter, r *http.Request, caller menu.Ca
 	if err := readJSON(r, &q); err != nil {
 		return err
 	}
-	return writeJSON(w, s.tree.Complete(r.Context(), caller, q.At, q.Line, caller.Role.Includes))
+	return writeJSON(w, typeable(s.tree.Complete(r.Context(), caller, q.At, q.Line, caller.Role.Includes)))
+}
+
+// typeable leaves out of a completion what nobody can type, such as the name of a process with an escape sequence.
+func typeable(c menu.Completion) menu.Completion {
+	c.Candidates = slices.DeleteFunc(c.Candidates, func(one menu.Candidate) bool { return menu.Clean(one.Text) != one.Text })
+	c.Candidates, c.Value = menu.Cleaned(c.Candidates), menu.Cleaned(c.Value)
+	return c
 }
 
 // An AskRequest is how far a dialogue has come.
@@ -166,6 +173,9 @@ func (s *Server) ask(w http.ResponseWriter, r *http.Request, caller menu.Caller)
 	if err != nil {
 		return err
 	}
+	if question != nil {
+		question.Text, question.Help = menu.CleanLines(question.Text), menu.CleanLines(question.Help)
+	}
 	return writeJSON(w, map[string]any{"question": question})
 }
 
@@ -185,7 +195,7 @@ func (s *Server) assist(w http.ResponseWriter, r *http.Request, caller menu.Call
 	if err := readJSON(r, &q); err != nil {
 		return err
 	}
-	return writeJSON(w, c.Assist(r.Context(), caller, q.Arguments, q.Argument, q.Text))
+	return writeJSON(w, typeable(c.Assist(r.Context(), caller, q.Arguments, q.Argument, q.Text)))
 }
 
 func (s *Server) history(w http.ResponseWriter, r *http.Request, caller menu.Caller) error {

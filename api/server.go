@@ -205,7 +205,7 @@ type errorBody struct {
 }
 
 func bodyOf(e *menu.Error) *errorBody {
-	return &errorBody{Kind: e.Kind.String(), Exit: int(e.Kind), Argument: e.Argument, Message: e.Message, Hint: e.Hint}
+	return &errorBody{Kind: e.Kind.String(), Exit: int(e.Kind), Argument: e.Argument, Message: menu.CleanLines(e.Message), Hint: menu.CleanLines(e.Hint)}
 }
 
 // err is the error that was sent. One of no kind is a failure all the same: its number must not come out as the exit status of success.

@@ -34,13 +34,13 @@ func filterMenu(s filterService) *menu.Menu {
 
 // explained is a filter in words and as the kernel's program.
 type explained struct {
-	Expression   string `json:"expression"`
-	Meaning      string `json:"meaning"`
-	LinkType     string `json:"linkType"`
-	Instructions int    `json:"instructions"`
-	Listing      string `json:"listing"`
-	Kernel       bool   `json:"kernel"`
-	KernelReason string `json:"kernelReason,omitempty"`
+	Expression   string    `json:"expression"`
+	Meaning      menu.Text `json:"meaning"`
+	LinkType     string    `json:"linkType"`
+	Instructions int       `json:"instructions"`
+	Listing      menu.Text `json:"listing"`
+	Kernel       bool      `json:"kernel"`
+	KernelReason string    `json:"kernelReason,omitempty"`
 }
 
 type filterExplainArgs struct {
@@ -72,11 +72,11 @@ func filterExplain(s filterService) *menu.Command {
 				return filterFault(err)
 			}
 			ready, why := program.KernelReady()
-			return out.Record(explained{Expression: a.Expression, Meaning: strings.TrimRight(meaning, "\n"), LinkType: target.LinkType.String(),
-				Instructions: len(program.Instructions), Listing: program.Listing(), Kernel: ready, KernelReason: why})
+			return out.Record(explained{Expression: a.Expression, Meaning: menu.Text(strings.TrimRight(meaning, "\n")), LinkType: target.LinkType.String(),
+				Instructions: len(program.Instructions), Listing: menu.Text(program.Listing()), Kernel: ready, KernelReason: why})
 		},
 		Text: func(w io.Writer, e explained) {
-			fmt.Fprintf(w, "Matches:\n%s\n\nProgram for %s, %d instructions:\n%s", indented(e.Meaning), e.LinkType, e.Instructions, e.Listing)
+			fmt.Fprintf(w, "Matches:\n%s\n\nProgram for %s, %d instructions:\n%s", indented(string(e.Meaning)), e.LinkType, e.Instructions, e.Listing)
 			if !e.Kernel {
 				fmt.Fprintf(w, "The kernel does not take it: %s.\n", e.KernelReason)
 			}

@@ -93,7 +93,7 @@ func captureStream(s liveService) *menu.Command {
 				err = ending
 			}
 			out.Printf("%s\n", streamed(total(counters), uint64(written)))
-			out.Printf("%s", leftOut(source.LeftOut(), told, unfit(), header))
+			out.Printf("%s", menu.Text(leftOut(source.LeftOut(), told, unfit(), header)))
 			return err
 		},
 	}.Command()

@@ -23,7 +23,7 @@ func showchanges(s configurationViewer) *menu.Command {
 		Run: func(_ context.Context, caller menu.Caller, _ noArgs, out *menu.Out[config.Change]) error {
 			view := s.Configuration(caller)
 			if len(view.Underneath) > 0 {
-				out.Printf("Committed since you began:\n%s\n\n", config.Underneath(view.Underneath))
+				out.Printf("Committed since you began:\n%s\n\n", menu.Text(config.Underneath(view.Underneath)))
 			}
 			out.Printf("%s", configview.Elsewhere(view))
 			for _, w := range view.Warnings {

@@ -238,7 +238,7 @@ func (t tracer) watch(ctx context.Context, a traceArgs) error {
 	show := func(round int, hops []traceroute.Watched) {
 		last = func() string { return t.table(round, hops, t.names.of) }
 		if ctx.Err() == nil {
-			t.out.Progress("%s", t.table(round, hops, t.names.now))
+			t.out.Progress("%s", menu.Text(t.table(round, hops, t.names.now)))
 		}
 	}
 	err := traceroute.Watch(ctx, t.options, a.Interval, a.Rounds, show, func(round int, hops []traceroute.Watched) error {
@@ -250,7 +250,7 @@ func (t tracer) watch(ctx context.Context, a traceArgs) error {
 		}
 		return nil
 	})
-	t.out.Printf("%s", last())
+	t.out.Printf("%s", menu.Text(last()))
 	return err
 }
 

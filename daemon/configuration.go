@@ -305,7 +305,7 @@ func (d *Daemon) CommitConfiguration(caller menu.Caller, r config.Request) (conf
 		return config.Commit{}, menu.Errorf(menu.State, "There is nothing to commit")
 	}
 	if len(view.Underneath) > 0 && !r.Merge {
-		return config.Commit{}, menu.Errorf(menu.State, "The configuration has changed since you began:\n%s", config.Underneath(view.Underneath)).
+		return config.Commit{}, menu.Errorf(menu.State, "The configuration has changed since you began:\n%s", menu.Text(config.Underneath(view.Underneath))).
 			WithHint("Look at it with showchanges, then commit on top of it with: commit merge yes; or drop yours with clearchanges")
 	}
 	if len(view.Elsewhere) > 0 && !r.Merge {
@@ -507,7 +507,7 @@ func faulty(faults []config.Fault) *menu.Error {
 		}
 		fmt.Fprintf(&b, "\n  %s", f)
 	}
-	return menu.Errorf(menu.Usage, "The configuration was not loaded:%s", b.String()).WithHint("Nothing was changed")
+	return menu.Errorf(menu.Usage, "The configuration was not loaded:%s", menu.Text(b.String())).WithHint("Nothing was changed")
 }
 
 // Leaving is what somebody should know who is about to leave the menus; empty if nothing.

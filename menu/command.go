@@ -3,7 +3,6 @@ package menu
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"io"
 	"reflect"
 )
@@ -129,12 +128,12 @@ func (o *Out[R]) Record(r R) error {
 	case form == JSONForm:
 		return o.err
 	case o.table:
-		o.rows = append(o.rows, r)
+		o.rows = append(o.rows, Cleaned(r))
 		return o.err
 	}
 	o.piece.Reset()
-	o.text(&o.piece, r)
-	return o.keep(o.sink.Text(o.piece.Bytes()))
+	o.text(&o.piece, Cleaned(r))
+	return o.keep(o.sink.Text(cleanLines(o.piece.Bytes())))
 }
 
 // Records yields the records of a list, one after the other.
@@ -159,17 +158,17 @@ func (o *Out[R]) Write(p []byte) (int, error) {
 // Called before Record.
 func (o *Out[R]) Object() { o.shape = Object }
 
-// Printf writes words that stand only in the text form: a hint, a summary.
+// Printf writes words that stand only in the text form: a hint, a summary. Texts among its arguments are of one line, but a Text.
 func (o *Out[R]) Printf(format string, args ...any) error {
 	if o.sink.Form() == JSONForm {
 		return o.err
 	}
-	return o.keep(o.sink.Text(fmt.Appendf(nil, format, args...)))
+	return o.keep(o.sink.Text([]byte(cleanf(format, args))))
 }
 
 // Progress shows how far it has got, on a terminal only.
 func (o *Out[R]) Progress(format string, args ...any) {
-	o.sink.Progress(fmt.Sprintf(format, args...))
+	o.sink.Progress(cleanf(format, args))
 }
 
 // View writes, by what do writes, the present state of something that is looked at again and again: a terminal shows it in the place of
@@ -237,7 +236,7 @@ func (s Spec[A, R]) Command() *Command {
 		if out.table && sink.Form() != JSONForm {
 			var b bytes.Buffer
 			s.TextTable(&b, out.rows)
-			return out.keep(sink.Text(b.Bytes()))
+			return out.keep(sink.Text(cleanLines(b.Bytes())))
 		}
 		return out.err
 	}

@@ -2,7 +2,6 @@ package menu
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 )
 
@@ -66,17 +65,17 @@ func stopped(s string) string {
 
 // Errorf makes an Error of the given kind that blames no argument.
 func Errorf(kind Kind, format string, args ...any) *Error {
-	return &Error{Kind: kind, Message: fmt.Sprintf(format, args...)}
+	return &Error{Kind: kind, Message: cleanf(format, args)}
 }
 
 // Wrong makes the Usage error for one argument.
 func Wrong(argument, format string, args ...any) *Error {
-	return &Error{Kind: Usage, Argument: argument, Message: fmt.Sprintf(format, args...)}
+	return &Error{Kind: Usage, Argument: argument, Message: cleanf(format, args)}
 }
 
 // WithHint adds what to do about it.
 func (e *Error) WithHint(format string, args ...any) *Error {
-	e.Hint = fmt.Sprintf(format, args...)
+	e.Hint = cleanf(format, args)
 	return e
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	diag "diagsh/diag/sockets"
+	"diagsh/menu"
 )
 
 const (
@@ -66,7 +67,7 @@ func (v *socketsView) round(ctx context.Context, seen map[identity]sighting, rou
 		v.out.Printf("%s\n", v.now.Format("2006-01-02 15:04:05 UTC"))
 		return v.count(ctx)
 	}
-	v.out.Printf("Active Internet connections (including servers), %s\n%s", v.now.Format("2006-01-02 15:04:05 UTC"), v.heading())
+	v.out.Printf("Active Internet connections (including servers), %s\n%s", v.now.Format("2006-01-02 15:04:05 UTC"), menu.Text(v.heading()))
 	return v.list(ctx, func(show func(*diag.Socket, string) error) error {
 		err := v.each(ctx, func(s *diag.Socket) error {
 			id := identityOf(s)

@@ -207,7 +207,7 @@ func (v *socketsView) once(ctx context.Context) error {
 	if v.Count != "" {
 		return v.count(ctx)
 	}
-	v.out.Printf("Active Internet connections (including servers)\n%s", v.heading())
+	v.out.Printf("Active Internet connections (including servers)\n%s", menu.Text(v.heading()))
 	return v.list(ctx, func(show func(*diag.Socket, string) error) error {
 		return v.each(ctx, func(s *diag.Socket) error { return show(s, "") })
 	})
@@ -220,7 +220,7 @@ func (v *socketsView) list(ctx context.Context, walk func(show func(s *diag.Sock
 		return err
 	}
 	if text := v.dashes.String(); text != "" {
-		return v.out.Printf("%s", text)
+		return v.out.Printf("%s", menu.Text(text))
 	}
 	return nil
 }

@@ -17,7 +17,7 @@ import (
 )
 
 // StopHint is the first line of a command that runs until it is stopped.
-const StopHint = "Press Ctrl-C to stop.\n"
+const StopHint menu.Text = "Press Ctrl-C to stop.\n"
 
 // Auto is the word for the source that the kernel chooses.
 const Auto = "auto"

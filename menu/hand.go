@@ -1,0 +1,204 @@
+package menu
+
+import (
+	"bytes"
+	"fmt"
+	"reflect"
+)
+
+// Every text form of every command passes this file on its way to a screen or a pipe (Out), and so do failures (Errorf, Wrong,
+// WithHint): most of what they say was chosen by strangers, such as the peers of a connection, other users, or whoever named a process.
+
+// cleanLines is Clean for a text of several lines, whose line feeds and tabs stay. The line ends of network protocols become ours.
+func cleanLines(text []byte) []byte {
+	if bytes.IndexFunc(text, func(r rune) bool { return r != '\n' && r != '\t' && (r < ' ' || r >= 0x7f) && harmful(r) }) < 0 {
+		return text
+	}
+	var b bytes.Buffer
+	text = bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n"))
+	for rest := text; len(rest) > 0; {
+		n := bytes.IndexAny(rest, "\n\t")
+		if n < 0 {
+			b.WriteString(Clean(string(rest)))
+			break
+		}
+		b.WriteString(Clean(string(rest[:n])))
+		b.WriteByte(rest[n])
+		rest = rest[n+1:]
+	}
+	return b.Bytes()
+}
+
+// CleanLines is Clean for a text of several lines, whose line feeds and tabs stay. The line ends of network protocols become ours.
+func CleanLines(text string) string { return string(cleanLines([]byte(text))) }
+
+// ascii tells most texts that there is nothing to do about: those of printable ASCII.
+func ascii(text string) bool {
+	for i := range len(text) {
+		if c := text[i]; c < ' ' || c >= 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+// Cleaned is v with every text in it as Clean makes it: in fields that are exported, in lists, maps and behind pointers. Of a Text the
+// lines stay. v itself is not changed; where nothing is to be changed it is returned.
+func Cleaned[T any](v T) T {
+	value := reflect.ValueOf(&v).Elem()
+	if !dirty(value) {
+		return v
+	}
+	copied := reflect.New(value.Type()).Elem()
+	cleanInto(copied, value)
+	return copied.Interface().(T)
+}
+
+// textType is of texts whose lines stay.
+var textType = reflect.TypeFor[Text]()
+
+// cleanText is how a text of such a type is shown.
+func cleanText(t reflect.Type, s string) string {
+	if t == textType {
+		return CleanLines(s)
+	}
+	return Clean(s)
+}
+
+// dirty tells whether Cleaned changes anything.
+func dirty(v reflect.Value) bool {
+	switch v.Kind() {
+	case reflect.String:
+		s := v.String()
+		return !ascii(s) && cleanText(v.Type(), s) != s
+	case reflect.Pointer, reflect.Interface:
+		return !v.IsNil() && dirty(v.Elem())
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if f := v.Field(i); f.CanInterface() && dirty(f) { // which one that is not exported cannot
+				return true
+			}
+		}
+	case reflect.Slice, reflect.Array:
+		if !holdsText(v.Type().Elem()) {
+			return false
+		}
+		for i := range v.Len() {
+			if dirty(v.Index(i)) {
+				return true
+			}
+		}
+	case reflect.Map:
+		for entries := v.MapRange(); entries.Next(); {
+			if dirty(entries.Key()) || dirty(entries.Value()) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// holdsText tells the types of list members that are not worth a look.
+func holdsText(t reflect.Type) bool {
+	switch t.Kind() {
+	case reflect.String, reflect.Pointer, reflect.Interface, reflect.Struct, reflect.Slice, reflect.Array, reflect.Map:
+		return true
+	}
+	return false
+}
+
+// cleanInto makes to, which can be set, a clean copy of from.
+func cleanInto(to, from reflect.Value) {
+	to.Set(from)
+	switch from.Kind() {
+	case reflect.String:
+		to.SetString(cleanText(from.Type(), from.String()))
+	case reflect.Pointer:
+		if !from.IsNil() {
+			to.Set(reflect.New(from.Type().Elem()))
+			cleanInto(to.Elem(), from.Elem())
+		}
+	case reflect.Interface:
+		if !from.IsNil() {
+			copied := reflect.New(from.Elem().Type()).Elem()
+			cleanInto(copied, from.Elem())
+			to.Set(copied)
+		}
+	case reflect.Struct:
+		for i := range from.NumField() {
+			if f := from.Field(i); f.CanInterface() {
+				cleanInto(to.Field(i), f)
+			}
+		}
+	case reflect.Slice:
+		if !from.IsNil() && holdsText(from.Type().Elem()) {
+			to.Set(reflect.MakeSlice(from.Type(), from.Len(), from.Len()))
+			for i := range from.Len() {
+				cleanInto(to.Index(i), from.Index(i))
+			}
+		}
+	case reflect.Array:
+		for i := range from.Len() {
+			cleanInto(to.Index(i), from.Index(i))
+		}
+	case reflect.Map:
+		if from.IsNil() {
+			return
+		}
+		to.Set(reflect.MakeMapWithSize(from.Type(), from.Len()))
+		for entries := from.MapRange(); entries.Next(); {
+			key, value := reflect.New(from.Type().Key()).Elem(), reflect.New(from.Type().Elem()).Elem()
+			cleanInto(key, entries.Key())
+			cleanInto(value, entries.Value())
+			to.SetMapIndex(key, value)
+		}
+	}
+}
+
+// cleanf is fmt.Sprintf with the texts among its arguments as Clean makes them; of a Text the lines stay. What is quoted by the verb q
+// is clean by that.
+func cleanf(format string, args []any) string {
+	verbs := verbsOf(format)
+	clean := make([]any, len(args))
+	for i, arg := range args {
+		clean[i] = arg
+		if arg == nil || i < len(verbs) && verbs[i] == 'q' {
+			continue
+		}
+		switch value := reflect.ValueOf(arg); {
+		case value.Kind() == reflect.String:
+			if s := value.String(); cleanText(value.Type(), s) != s {
+				clean[i] = cleanText(value.Type(), s)
+			}
+		case value.Kind() == reflect.Slice && value.Type().Elem().Kind() == reflect.String:
+			clean[i] = Cleaned(arg)
+		default:
+			if err, ok := arg.(error); ok && Clean(err.Error()) != err.Error() {
+				clean[i] = Clean(err.Error())
+			}
+		}
+	}
+	return string(cleanLines(fmt.Appendf(nil, format, clean...)))
+}
+
+// verbsOf lists the verbs of a format in the order of its arguments. A star has an argument too.
+func verbsOf(format string) (verbs []byte) {
+	for i := 0; i < len(format); i++ {
+		if format[i] != '%' {
+			continue
+		}
+		for i++; i < len(format); i++ {
+			c := format[i]
+			if c == '*' {
+				verbs = append(verbs, c)
+			}
+			if c == '%' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' {
+				if c != '%' {
+					verbs = append(verbs, c)
+				}
+				break
+			}
+		}
+	}
+	return verbs
+}
