@@ -103,7 +103,7 @@ func TestNoStrangerOnTheTerminal(t *testing.T) {
 			t.Fatal("a stranger logged in")
 		}
 		r.read("userconfig/edit", map[string]string{"user": "ro", "fullname": text})
-		r.read("packetcapture/start", map[string]string{"name": fmt.Sprint("c", n), "interface": "lo", "comment": text, "case": text, "filter": "port 1" + strings.Trim(text[1:], "\xff")})
+		r.read("packetcapture/start", map[string]string{"name": fmt.Sprint("c", n), "interface": "lo", "comment": text, "case": text, "filter": "port 1" + strings.ToValidUTF8(text[1:], "")})
 		r.read("packetcapture/start", map[string]string{"name": fmt.Sprint("d", n), "interface": "lo", "comment": text, "case": text, "filter": "port 1\n\nor port 2"})
 	}
 	r.read("packetcapture/setup", map[string]string{"filter": "port 1\r\n\nor port 2", "comment": hostileTexts[0]})

@@ -29,7 +29,7 @@ const (
 
 // An auditLine is one line of the audit log. Previous is the SHA-256 of the line before it, so that a line that was changed or
 // taken out shows. What it cannot show is that the newest lines were cut off; the appliance's own log has the hash of the last
-// line of each run for that.
+// line of each run for that (checkAudit).
 type auditLine struct {
 	access.Event
 	Previous string `json:"previous"`
@@ -59,7 +59,10 @@ type auditLog struct {
 	failing  error  // why the last event is not in the log
 	since    time.Time
 	lost     int
-	missing  int  // of those that are lost, were since the last line
+	missing  int // of those that are lost, were since the last line
+	oldest   int // the numbers of the closed files that there are, 0 if there are none
+	newest   int
+	changed  bool // another hand was in it, as far as this run has seen
 	closed   bool // for good
 }
 
@@ -82,6 +85,9 @@ func openAudit(dir string, log *slog.Logger) (*auditLog, error) {
 			a.previous, a.torn = lineHash(last), !whole && path == a.current()
 			break
 		}
+	}
+	if err := a.count(); err != nil {
+		return nil, err
 	}
 	return a, a.openFile()
 }
@@ -167,7 +173,10 @@ func (a *auditLog) write(e access.Event) {
 	if e.Time.IsZero() {
 		e.Time = time.Now()
 	}
-	err := a.confess()
+	err := a.repair()
+	if err == nil {
+		err = a.confess()
+	}
 	if err == nil {
 		err = a.append(e)
 	}
@@ -250,10 +259,7 @@ func (a *auditLog) rotate() error {
 	if err != nil {
 		return err
 	}
-	next := 1
-	if len(numbers) > 0 {
-		next = numbers[len(numbers)-1] + 1
-	}
+	next := a.newest + 1 // a number is given once, whatever somebody has taken out
 	if err := a.file.Sync(); err != nil {
 		return err
 	}
@@ -270,12 +276,19 @@ func (a *auditLog) rotate() error {
 			a.log.Error("an old file of the audit log cannot be removed", "error", err)
 		}
 	}
+	if a.newest = next; a.oldest == 0 {
+		a.oldest = next
+	}
+	a.oldest = max(a.oldest, next-a.files+1)
 	return nil
 }
 
-// sync brings what was written onto the disk.
+// sync brings what was written onto the disk, and looks whether the file is still there.
 func (a *auditLog) sync() {
 	a.mu.Lock()
+	if err := a.repair(); err != nil {
+		a.log.Error("the audit log cannot be opened", "error", err)
+	}
 	f, dirty := a.file, a.dirty
 	a.dirty = false
 	a.mu.Unlock()
@@ -291,6 +304,9 @@ func (a *auditLog) sync() {
 func (a *auditLog) trouble() string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.lost == 0 && a.changed {
+		return "The audit log was changed by another hand; auditverify says where."
+	}
 	if a.lost == 0 {
 		return ""
 	}

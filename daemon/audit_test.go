@@ -218,6 +218,7 @@ func TestAuditTears(t *testing.T) {
 			if _, err := a.file.WriteString(p); err != nil {
 				t.Fatal(err)
 			}
+			a.bytes += int64(len(p))
 			a.tear([]byte(p))
 		}
 		a.write(access.Event{Act: access.ActCommand, Message: "after"})

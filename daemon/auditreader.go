@@ -47,6 +47,11 @@ func (l lineReader) next() (line []byte, whole bool, err error) {
 func (a *auditLog) snapshot() (files []*os.File, sizes []int64, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	return a.openAll()
+}
+
+// openAll is snapshot, called with mu held.
+func (a *auditLog) openAll() (files []*os.File, sizes []int64, err error) {
 	paths, err := a.paths()
 	if err != nil {
 		return nil, nil, err
@@ -226,25 +231,45 @@ func pathWords(path string) []string {
 // maxFaults is how many faults of the audit log are told.
 const maxFaults = 20
 
-// VerifyAudit reads the whole audit log and checks that each line is the one that the next line says came before it. The line
-// before the oldest file is not there any more, so nothing can be said about it.
+// VerifyAudit reads the whole audit log and checks that each line is the one that the next line says came before it, that no file is
+// missing, and that the last line is the one that this appliance wrote last. The line before the oldest file is not there any more once
+// files have been taken out, so nothing can be said about it.
 func (d *Daemon) VerifyAudit(ctx context.Context) (access.AuditReport, error) {
-	files, sizes, err := d.audit.snapshot()
-	if err != nil {
+	a := d.audit
+	a.mu.Lock()
+	err := a.repair()
+	written := a.previous
+	faults, missing := a.gaps()
+	files, sizes, unopened := a.openAll()
+	a.mu.Unlock()
+	if err := errors.Join(err, missing, unopened); err != nil {
+		closeAll(files)
 		return access.AuditReport{}, d.plain("read the audit log", err)
 	}
 	defer closeAll(files)
-	report := auditReport{access.AuditReport{Files: len(files), Faults: []string{}}}
+	report := auditReport{AuditReport: access.AuditReport{Files: len(files), Faults: []string{}}}
+	for _, f := range faults {
+		report.fault("%s", f)
+	}
+	if len(files) > 0 {
+		report.first = slices.Contains([]string{filepath.Base(a.current()), filepath.Base(a.closedFile(1))}, filepath.Base(files[0].Name()))
+	}
 	for i, f := range files {
 		if err := report.verify(ctx, filepath.Base(f.Name()), io.LimitReader(f, sizes[i])); err != nil {
 			return report.AuditReport, d.plain("read the audit log", err)
 		}
 	}
+	if report.Last != written {
+		report.fault("the last line is not the one that was written last")
+	}
 	return report.AuditReport, nil
 }
 
 // auditReport is one that is being made.
-type auditReport struct{ access.AuditReport }
+type auditReport struct {
+	access.AuditReport
+	first bool // the first file that is read is the first that there ever was
+}
 
 func (r *auditReport) verify(ctx context.Context, name string, in io.Reader) error {
 	lines := newLineReader(in)
@@ -262,6 +287,11 @@ func (r *auditReport) verify(ctx context.Context, name string, in io.Reader) err
 			r.fault("%s line %d is no event", name, number)
 		case r.Last != "" && l.Previous != r.Last:
 			r.fault("%s line %d does not follow from the line before it", name, number)
+		case r.Last == "" && r.first && l.Previous != "":
+			r.fault("%s line %d follows a line that is not there", name, number)
+		}
+		if l.Result == resultChanged && l.Act == access.ActSystem {
+			r.fault("%s line %d: %s", name, number, l.Message)
 		}
 		r.Lines++
 		r.Last = lineHash(line)

@@ -110,8 +110,11 @@ func Open(o Options) (*Daemon, error) {
 	ctx, stop := context.WithCancel(context.Background())
 	d.stop = stop
 	d.tasks.Go(func() { d.sweep(ctx) })
-	d.log.Info("the audit log goes on", "lastLine", d.audit.previous)
-	d.system(access.Event{User: "system", Source: localSource, Message: "The appliance started"})
+	if err := d.checkAudit(); err != nil {
+		d.log.Error("the audit log cannot be compared with what was said of it", "error", err)
+	}
+	d.log.Info(auditGoesOn, "lastLine", d.audit.previous, "oldestFile", d.audit.oldest)
+	d.system(access.Event{User: "system", Source: localSource, Message: startedMessage})
 	d.recoverConfiguration()
 	d.recover()
 	d.tasks.Go(func() { d.runExports(ctx) })
@@ -320,7 +323,7 @@ func (d *Daemon) release() error {
 	var errs []error
 	if d.audit != nil {
 		last, err := d.audit.close()
-		d.log.Info("the audit log ends", "lastLine", last)
+		d.log.Info(auditEnds, "lastLine", last, "oldestFile", d.audit.oldest)
 		errs = append(errs, err)
 	}
 	if d.visits != nil {
