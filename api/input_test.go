@@ -80,7 +80,7 @@ func TestInput(t *testing.T) {
 	lines <- menu.Input{Line: ""}
 	lines <- menu.Input{Line: "\x1b[2J"}
 	lines <- menu.Input{Ends: true}
-	if failure := <-done; failure != nil || text.String() != "person true, lines true\n<one>\n<>\n<\x1b[2J>\nthe end\n" {
+	if failure := <-done; failure != nil || text.String() != "person true, lines true\n<one>\n<>\n<\\x1b[2J>\nthe end\n" {
 		t.Errorf("%v: %q", failure, text.String())
 	}
 	if e := menu.AsError(mine.call(t.Context(), "POST", "input/"+id, menu.Input{Line: "late"}, nil)); e == nil || e.Kind != menu.NotFound {

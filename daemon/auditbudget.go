@@ -21,6 +21,9 @@ const (
 	maxLeftOut = 50
 )
 
+// strangers is the budget of all who are refused before they are anybody: no user has this name.
+const strangers = ""
+
 // auditBudgets keep a user who is logged in from pushing other users' lines out of the audit log. They are per user and not per login,
 // since a user can log in again. Lines over the budget are counted by act and path, and one line stands for them.
 type auditBudgets struct {
@@ -47,14 +50,36 @@ func newAuditBudgets(write func(access.Event)) *auditBudgets {
 // record writes an event of a user who is logged in, or counts it.
 func (a *auditBudgets) record(e access.Event) {
 	bound(&e)
+	act := e.Act + " " + e.Path
+	switch kind := menu.Kind(e.Exit); {
+	case kind == menu.Usage || kind == menu.NotFound: // whoever acts chose the path
+		act = e.Act + ", " + e.Result
+	case len(act) > maxLeftOutText:
+		act = act[:maxLeftOutText]
+	}
+	a.spend(e.User, act, e)
+}
+
+// refuse writes an event of somebody who is not logged in, or counts it. They have one budget together, so that guesses from however many
+// sources leave what users did in the log. account is the one that was wanted, empty if there is none of that name.
+func (a *auditBudgets) refuse(account string, e access.Event) {
+	if account == "" {
+		account = "names that no account has"
+	}
+	bound(&e)
+	a.spend(strangers, e.Act+", "+account, e)
+}
+
+// spend writes an event, or counts it by what was done if the budget is used up.
+func (a *auditBudgets) spend(budget, act string, e access.Event) {
 	line, _ := json.Marshal(e)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := a.now()
-	b := a.users[e.User]
+	b := a.users[budget]
 	if b == nil {
 		b = &auditBudget{bytes: auditBurst, at: now, acts: map[string]int{}}
-		a.users[e.User] = b
+		a.users[budget] = b
 	}
 	b.refill(now)
 	if cost := float64(len(line)); b.bytes >= cost {
@@ -64,12 +89,8 @@ func (a *auditBudgets) record(e access.Event) {
 	}
 	b.event = e
 	b.left++
-	act := e.Act + " " + e.Path
-	switch kind := menu.Kind(e.Exit); {
-	case kind == menu.Usage || kind == menu.NotFound: // whoever acts chose the path
-		act = e.Act + ", " + e.Result
-	case len(act) > maxLeftOutText:
-		act = act[:maxLeftOutText]
+	if budget == strangers {
+		b.event = access.Event{User: "those who are not logged in", Source: e.Source}
 	}
 	if _, known := b.acts[act]; !known && len(b.acts) >= maxLeftOut {
 		act = "others"

@@ -26,11 +26,12 @@ const (
 	// Sources and names that exist only in the words of whoever guesses are kept up to so many, the latest seen.
 	maxSources      = 8192
 	maxNames        = 4096
+	maxNetworks     = 4096
 	maxNamesASource = 64
 	// maxWaiting is how many passwords of one source may wait to be checked.
 	maxWaiting = 100
-	// crowd is the number of failures for one name, over all sources, from which on unknown sources stand in line for it, and
-	// longestLine how long that line may be.
+	// crowd is the number of failures for one name over all sources, or of one /48 or /56 of IPv6 over all names, from which on unknown
+	// sources stand in line for it, and longestLine how long that line may be.
 	crowd       = 20
 	longestLine = 30 * time.Second
 )
@@ -42,8 +43,9 @@ type guard struct {
 	mu      sync.Mutex
 	sources map[string]*list.Element // of *source
 	order   *list.List               // the latest seen first
-	names   map[string]*list.Element // of *name
-	spoken  *list.List
+
+	names    crowds // user names that passwords were wrong for
+	networks crowds // larger networks of IPv6 that wrong passwords came from
 }
 
 // A source is where passwords come from.
@@ -64,16 +66,8 @@ type pair struct {
 	last     time.Time // the latest failure
 }
 
-// A name is a user name that passwords were wrong for.
-type name struct {
-	key      string
-	failures int       // of sources that the user never logged in from
-	last     time.Time // the latest of them
-	next     time.Time // when the line takes another password
-}
-
 func newGuard(rules guardRules) *guard {
-	return &guard{rules: rules, sources: make(map[string]*list.Element), order: list.New(), names: make(map[string]*list.Element), spoken: list.New()}
+	return &guard{rules: rules, sources: make(map[string]*list.Element), order: list.New(), names: newCrowds(maxNames, crowd), networks: newCrowds(maxNetworks, crowd)}
 }
 
 // sourceKey is what counts as one source: an IPv4 address, the /64 of an IPv6 address, or the text itself.
@@ -187,25 +181,17 @@ func (g *guard) sentence(s *source, user string, trusted bool) (time.Duration, e
 	if trusted {
 		return wait, nil
 	}
-	e, ok := g.names[user]
-	if !ok {
-		return wait, nil
+	lines := []*crowdedLine{g.names.find(user)}
+	for _, n := range networksAbove(s.key) {
+		lines = append(lines, g.networks.find(n))
 	}
-	n := e.Value.(*name)
-	if now.Sub(n.last) > forgetFailures {
-		n.failures = 0
+	for _, l := range lines {
+		in, ok := l.wait(now)
+		if !ok {
+			return wait, errLocked
+		}
+		wait = max(wait, in)
 	}
-	if n.failures < crowd {
-		return wait, nil
-	}
-	if n.next.Before(now) {
-		n.next = now
-	}
-	if n.next.Sub(now) > longestLine {
-		return wait, errLocked
-	}
-	wait = max(wait, n.next.Sub(now))
-	n.next = n.next.Add(growing(n.failures/crowd, time.Second, 8*time.Second))
 	return wait, nil
 }
 
@@ -235,9 +221,8 @@ func (a *attempt) done(right bool) (locked time.Duration) {
 			s.failures = max(0, s.failures-p.failures)
 			delete(s.pairs, a.user)
 		}
-		if e, ok := g.names[a.user]; ok && !a.trusted {
-			g.spoken.Remove(e)
-			delete(g.names, a.user)
+		if !a.trusted {
+			g.names.forget(a.user)
 		}
 		return 0
 	}
@@ -252,7 +237,10 @@ func (a *attempt) done(right bool) (locked time.Duration) {
 	if !now.Before(p.until) { // What is refused unseen is no guess.
 		locked = g.countPair(p, now)
 		if !a.trusted {
-			g.countName(a.user, now)
+			g.names.count(a.user, now)
+			for _, n := range networksAbove(s.key) {
+				g.networks.count(n, now)
+			}
 		}
 	}
 	return locked
@@ -289,23 +277,6 @@ func (g *guard) countPair(p *pair, now time.Time) (locked time.Duration) {
 	return locked
 }
 
-func (g *guard) countName(user string, now time.Time) {
-	e, ok := g.names[user]
-	if ok {
-		g.spoken.MoveToFront(e)
-	} else {
-		if oldest := g.spoken.Back(); len(g.names) >= maxNames {
-			delete(g.names, oldest.Value.(*name).key)
-			g.spoken.Remove(oldest)
-		}
-		e = g.spoken.PushFront(&name{key: user})
-		g.names[user] = e
-	}
-	n := e.Value.(*name)
-	n.failures++
-	n.last = now
-}
-
 // end gives the turn back.
 func (a *attempt) end() {
 	<-a.source.turn
@@ -339,8 +310,5 @@ func (g *guard) unlock(user string) {
 			delete(s.pairs, user)
 		}
 	}
-	if e, ok := g.names[user]; ok {
-		g.spoken.Remove(e)
-		delete(g.names, user)
-	}
+	g.names.forget(user)
 }

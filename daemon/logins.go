@@ -78,7 +78,7 @@ func (d *Daemon) Login(ctx context.Context, c access.Credentials) (access.Login,
 
 // recordRefusal writes a login that failed into the audit log.
 func (d *Daemon) recordRefusal(c access.Credentials, method, reason string) {
-	d.audit.write(access.Event{Act: access.ActRefused, User: nameForAudit(c.User), Source: c.Source, Arguments: map[string]string{"method": method},
+	d.budgets.refuse(d.known(c.User), access.Event{Act: access.ActRefused, User: nameForAudit(c.User), Source: c.Source, Arguments: map[string]string{"method": method},
 		Result: menu.Denied.String(), Exit: int(menu.Denied), Message: "Login refused: " + reason})
 }
 
@@ -86,6 +86,14 @@ func (d *Daemon) recordRefusal(c access.Credentials, method, reason string) {
 func nameForAudit(name string) string {
 	if !plainUserName(name) {
 		return "(not a user name)"
+	}
+	return name
+}
+
+// known is the name of an account, and empty for all names of none.
+func (d *Daemon) known(name string) string {
+	if _, ok := d.accounts.get(name); !ok {
+		return ""
 	}
 	return name
 }
@@ -118,6 +126,10 @@ func (d *Daemon) recordUnchecked(c access.Credentials, err error) {
 	case errLocked:
 		d.recordRefusal(c, access.Password, "too many have failed, so the password was not looked at")
 	case errCrowded, errBusy:
+		if d.known(c.User) != "" { // its owner should find out
+			d.recordRefusal(c, access.Password, "too many passwords wait to be checked, so the password was not looked at")
+			return
+		}
 		if count, due := d.unchecked.add(""); due {
 			d.recordRefusal(c, access.Password, fmt.Sprintf("too many passwords wait to be checked (%d refused since the last such line)", count))
 		}
@@ -134,13 +146,13 @@ func (d *Daemon) tryPassword(ctx context.Context, u user, name, from string, pas
 	if err != nil {
 		return false, err
 	}
-	ok, err := d.hasher.verify(ctx, password, u.Password)
+	ok, err := d.hasher.verify(ctx, password, u.Password, from, trusted)
 	if err != nil { // Nothing was found out about the password, so it is no failure.
 		a.end()
 		return false, err
 	}
 	if locked := a.done(ok); locked > 0 {
-		d.system(access.Event{User: name, Source: from, Result: "locked",
+		d.budgets.refuse(d.known(name), access.Event{Act: access.ActSystem, User: name, Source: from, Result: "locked",
 			Message: fmt.Sprintf("Too many passwords for %s from %s were wrong; none from there is looked at for %s", quoted(name), from, menu.FormatDuration(locked))})
 	}
 	return ok, nil
@@ -176,7 +188,7 @@ func (d *Daemon) Local(uid uint32) (menu.Caller, <-chan struct{}, func(), error)
 	if name == "" {
 		user := fmt.Sprintf("uid %d", uid)
 		if count, due := d.strangers.add(user); due {
-			d.audit.write(access.Event{Act: access.ActRefused, User: user, Source: localSource, Result: menu.Denied.String(), Exit: int(menu.Denied),
+			d.budgets.refuse("", access.Event{Act: access.ActRefused, User: user, Source: localSource, Result: menu.Denied.String(), Exit: int(menu.Denied),
 				Message: fmt.Sprintf("Login refused: no account is configured for this user of the machine (%d refused since the last such line)", count)})
 		}
 		return menu.Caller{}, nil, nil, menu.Errorf(menu.Denied, "The user id %d of this machine has no account on the appliance", uid).

@@ -184,8 +184,8 @@ func TestGuardForgets(t *testing.T) {
 			}
 			a.done(false)
 		}
-		if len(g.sources) > maxSources || g.order.Len() != len(g.sources) || len(g.names) > maxNames || g.spoken.Len() != len(g.names) {
-			t.Errorf("%d sources and %d names are kept", len(g.sources), len(g.names))
+		if len(g.sources) > maxSources || g.order.Len() != len(g.sources) || len(g.names.byKey) > maxNames || g.names.order.Len() != len(g.names.byKey) {
+			t.Errorf("%d sources and %d names are kept", len(g.sources), len(g.names.byKey))
 		}
 		for i := range 2 * maxNamesASource {
 			ctx, cancel := context.WithCancel(t.Context())
@@ -256,15 +256,17 @@ func TestLoginIsAudited(t *testing.T) {
 
 func TestHashingIsBounded(t *testing.T) {
 	h := newHasher()
-	for range hashingSlots {
-		h.slots <- struct{}{} // as if two passwords were being checked
+	for range hashingSlots { // as if two passwords were being checked
+		if err := h.strangers.enter(t.Context(), "192.0.2.1"); err != nil {
+			t.Fatal(err)
+		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	var waiting sync.WaitGroup
 	refused := make(chan error, hashingQueue+10)
 	for range hashingQueue + 10 {
 		waiting.Go(func() {
-			_, err := h.verify(ctx, "x", cheapHash("x"))
+			_, err := h.verify(ctx, "x", cheapHash("x"), "192.0.2.7", false)
 			refused <- err
 		})
 	}

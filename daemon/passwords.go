@@ -9,7 +9,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"strings"
-	"sync/atomic"
+	"sync"
 
 	"golang.org/x/crypto/argon2"
 
@@ -25,21 +25,25 @@ const (
 	argonKeyBytes  = 32
 )
 
-// Bounds of the hashing: so many at once, which is 64 MiB each, and so many that wait for their turn.
+// Bounds of the hashing: so many at once, which is 64 MiB each, and so many that wait for their turn, which is some 30 seconds of work.
+// Whoever logs in from where the same user has logged in lately has a slot and places of its own, which no stranger can take.
 const (
 	hashingSlots = 2
-	hashingQueue = 64
+	hashingQueue = 256
+	trustedSlots = 1
+	trustedQueue = 16
 )
 
 // A hasher makes and checks argon2id hashes, a bounded number at a time.
 type hasher struct {
-	slots   chan struct{}
-	waiting atomic.Int32
-	decoy   string // what a password is compared with when there is nothing to compare it with
+	strangers *turnstile
+	trusted   *turnstile
+	making    sync.Mutex // held while a hash is made
+	decoy     string     // what a password is compared with when there is nothing to compare it with
 }
 
 func newHasher() *hasher {
-	h := &hasher{slots: make(chan struct{}, hashingSlots)}
+	h := &hasher{strangers: newTurnstile(hashingSlots, hashingQueue), trusted: newTurnstile(trustedSlots, trustedQueue)}
 	// Never equal to any password, and it costs what a real one costs.
 	h.decoy = phcString(randomBytes(argonSaltBytes), randomBytes(argonKeyBytes))
 	return h
@@ -48,17 +52,19 @@ func newHasher() *hasher {
 // errBusy is the answer when the queue is full. Nothing was checked.
 var errBusy = menu.Errorf(menu.State, "Too many logins are being checked at this moment").WithHint("Try again in a few seconds")
 
-// hash returns the PHC string of a password. It waits for a slot without a bound on the queue: only somebody who is logged in
-// already makes hashes.
+// hash returns the PHC string of a password. One is made at a time, and none waits for those that are checked: only somebody who is
+// logged in already makes hashes.
 func (h *hasher) hash(password menu.Secret) string {
-	h.slots <- struct{}{}
-	defer h.release()
+	h.making.Lock()
+	defer h.making.Unlock()
+	defer h.tidy()
 	salt := randomBytes(argonSaltBytes)
 	return phcString(salt, argon2.IDKey([]byte(password), salt, argonPasses, argonMemoryKiB, argonLanes, argonKeyBytes))
 }
 
-// verify reports whether password is the one of a PHC string. With an empty string it takes as long and says no.
-func (h *hasher) verify(ctx context.Context, password menu.Secret, phc string) (bool, error) {
+// verify reports whether password is the one of a PHC string. With an empty string it takes as long and says no. from is where it comes
+// from; trusted says that the user has logged in from there lately.
+func (h *hasher) verify(ctx context.Context, password menu.Secret, phc, from string, trusted bool) (bool, error) {
 	known := phc != ""
 	if !known {
 		phc = h.decoy
@@ -67,31 +73,23 @@ func (h *hasher) verify(ctx context.Context, password menu.Secret, phc string) (
 	if err != nil {
 		return false, err
 	}
-	if h.waiting.Add(1) > hashingQueue {
-		h.waiting.Add(-1)
-		return false, errBusy
+	line := h.strangers
+	if trusted {
+		line = h.trusted
 	}
-	if err := ctx.Err(); err != nil { // select takes either of two that are ready
-		h.waiting.Add(-1)
+	if err := line.enter(ctx, from); err != nil {
 		return false, err
 	}
-	select {
-	case h.slots <- struct{}{}:
-		h.waiting.Add(-1)
-	case <-ctx.Done():
-		h.waiting.Add(-1)
-		return false, ctx.Err()
-	}
-	defer h.release()
+	defer h.tidy()
+	defer line.leave()
 	key := argon2.IDKey([]byte(password), p.salt, p.passes, p.memoryKiB, p.lanes, uint32(len(p.key)))
 	return subtle.ConstantTimeCompare(key, p.key) == 1 && known, nil
 }
 
-// release gives the slot back. The last one out also gives the memory back to the machine: an appliance that idles should not
-// hold 128 MiB because somebody logged in.
-func (h *hasher) release() {
-	<-h.slots
-	if len(h.slots) == 0 && h.waiting.Load() == 0 {
+// tidy gives the memory back to the machine when nobody needs it now: an appliance that idles should not hold 128 MiB because somebody
+// logged in.
+func (h *hasher) tidy() {
+	if h.strangers.idle(hashingSlots) && h.trusted.idle(trustedSlots) {
 		go debug.FreeOSMemory()
 	}
 }
