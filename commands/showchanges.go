@@ -25,7 +25,7 @@ func showchanges(s configurationViewer) *menu.Command {
 			if len(view.Underneath) > 0 {
 				out.Printf("Committed since you began:\n%s\n\n", menu.Text(config.Underneath(view.Underneath)))
 			}
-			out.Printf("%s", configview.Elsewhere(view))
+			out.Printf("%s", menu.Text(configview.Elsewhere(view)))
 			for _, w := range view.Warnings {
 				out.Printf("%s\n\n", w.Text)
 			}

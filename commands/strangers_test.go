@@ -71,7 +71,9 @@ func (r *reader) read(path string, args map[string]string) string {
 	defer response.Body.Close()
 	answer, _ := io.ReadAll(response.Body) // up to where a failure broke it off, or the time was over
 	said := string(answer)
-	var failure struct{ Error struct{ Message, Hint string } }
+	var failure struct {
+		Error struct{ Message, Hint string }
+	}
 	if response.StatusCode != http.StatusOK && json.Unmarshal(answer, &failure) == nil {
 		said = failure.Error.Message + "\n" + failure.Error.Hint
 	}

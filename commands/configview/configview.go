@@ -31,7 +31,7 @@ func Yield(s Editor, caller menu.Caller, out *menu.Out[config.Change], change fu
 		return err
 	}
 	after := s.Configuration(caller)
-	out.Printf("%s", Elsewhere(before))
+	out.Printf("%s", menu.Text(Elsewhere(before)))
 	changes := config.Changes(before.Candidate, after.Candidate)
 	for _, w := range after.Warnings {
 		if slices.ContainsFunc(changes, func(c config.Change) bool { return c.Path == w.Path }) {
