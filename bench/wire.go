@@ -109,11 +109,15 @@ func (w *wire) startAppliance(ctx context.Context) error {
 	return errors.New("the appliance did not start")
 }
 
-func (w *wire) close() {
+func (w *wire) stopAppliance() {
 	if w.server != nil && w.server.Process != nil {
 		w.server.Process.Signal(syscall.SIGTERM)
 		w.server.Wait()
 	}
+}
+
+func (w *wire) close() {
+	w.stopAppliance()
 	for _, ns := range []string{sender, receiver} {
 		exec.Command("ip", "netns", "delete", ns).Run()
 	}

@@ -294,6 +294,10 @@ func (c connOf) Read(b []byte) (int, error) {
 
 func newEndsBench(t *testing.T) *endsBench {
 	dir := t.TempDir()
+	// What is kept of a capture for the next one would be left of it.
+	if err := os.WriteFile(filepath.Join(dir, "config.yaml"), []byte("captures: {keepMemory: 0s}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	d, err := daemon.Open(daemon.Options{Dir: dir, Product: "diagsh", Hostname: "mx1", Log: slog.New(slog.DiscardHandler), ServiceCatalogue: assets.Services})
 	if err != nil {
 		t.Fatal(err)

@@ -16,6 +16,7 @@ import (
 
 	"diagsh/access"
 	"diagsh/capture"
+	"diagsh/capture/afpacket"
 	"diagsh/capture/pcapfile"
 	"diagsh/menu"
 )
@@ -26,7 +27,8 @@ type captures struct {
 	path     string // of the diagnostic directory
 	store    string // captures.json
 	settings string // settings.json
-	volume   pcapfile.Volume
+	volume   *pcapfile.Volume
+	rings    *afpacket.Spare
 
 	tasks *sync.WaitGroup // of the appliance; each capture that is reserved is one
 

@@ -19,7 +19,8 @@ import (
 
 const (
 	// A capture gets a 64th of the memory that is free for its rings, within these bounds, unless it asks for something else.
-	leastRing, mostRing, ringShare = 8 << 20, 48 << 20, 64
+	// It is a multiple of ringStep, so that the rings of one capture can serve the next.
+	leastRing, mostRing, ringShare, ringStep = 8 << 20, 32 << 20, 64, 8 << 20
 
 	// leastBuffers is the least that may wait for the disk.
 	leastBuffers = 8 << 20
@@ -29,7 +30,7 @@ const (
 )
 
 // grant gives a capture its memory: for rings, and for what waits for the disk. When there is little left of the budget it gets
-// less than usual.
+// less than usual. What captures left that have ended is given back where it and the new one's would be more than the budget.
 func (c *captures) grant(r *record, budget, asked int64) (ring, buffers int64, err error) {
 	total, free := memory()
 	if budget == 0 {
@@ -43,7 +44,7 @@ func (c *captures) grant(r *record, budget, asked int64) (ring, buffers int64, e
 			left -= other.memory
 		}
 	}
-	ring = min(max(free/ringShare, leastRing), mostRing, max(left/2, leastRing))
+	ring = min(max(free/ringShare&^(ringStep-1), leastRing), mostRing, max(left/2, leastRing))
 	if asked > 0 {
 		ring = asked
 	}
@@ -56,7 +57,16 @@ func (c *captures) grant(r *record, budget, asked int64) (ring, buffers int64, e
 		return 0, 0, e.WithHint("Stop a capture, or give this one a smaller ring")
 	}
 	r.memory = ring + buffers
+	if r.memory+c.rings.Bytes()+c.volume.Spare() > left {
+		c.clearSpare()
+	}
 	return ring, buffers, nil
+}
+
+// clearSpare gives back the memory that captures left which have ended.
+func (c *captures) clearSpare() {
+	c.rings.Clear()
+	c.volume.ClearSpare()
 }
 
 // memory is the machine's, and what is free of it or can be made so, in bytes (proc(5), /proc/meminfo).

@@ -88,7 +88,7 @@ func (d *Daemon) launch(r *record, interfaces []capture.Interface, f *captureFil
 		Compile:         func(i capture.Interface) ([]bpf.RawInstruction, error) { return f.program(context.Background(), i) },
 		Open: func(taps []capture.Tap) (capture.Source, error) {
 			return afpacket.Options{
-				RingBytes: int(ring), Rings: spec.Rings, Promiscuous: spec.Promiscuous,
+				RingBytes: int(ring), Rings: spec.Rings, Promiscuous: spec.Promiscuous, Spare: d.captures.rings,
 				Follow: spec.AllInterfaces() || spec.OnInterfaceGone == capture.GoneWaits,
 			}.Open(taps)
 		},

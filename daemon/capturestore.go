@@ -15,6 +15,7 @@ import (
 
 	"diagsh/access"
 	"diagsh/capture"
+	"diagsh/capture/afpacket"
 	"diagsh/capture/pcapfile"
 )
 
@@ -30,9 +31,9 @@ type capturesFile struct {
 	Captures []*record `json:"captures"`
 }
 
-// openCaptures reads the table as it was when the appliance ended.
-func openCaptures(dir string, files *os.Root, tasks *sync.WaitGroup) (*captures, error) {
-	c := &captures{files: files, tasks: tasks, path: filepath.Join(dir, "diagnostic"), store: filepath.Join(dir, "captures.json"), settings: filepath.Join(dir, "settings.json")}
+// openCaptures reads the table as it was when the appliance ended. The memory of a capture that ends is kept for so long.
+func openCaptures(dir string, files *os.Root, tasks *sync.WaitGroup, keep time.Duration) (*captures, error) {
+	c := &captures{files: files, tasks: tasks, volume: pcapfile.NewVolume(keep), rings: afpacket.NewSpare(keep), path: filepath.Join(dir, "diagnostic"), store: filepath.Join(dir, "captures.json"), settings: filepath.Join(dir, "settings.json")}
 	data, err := readIfPresent(c.store)
 	if err != nil {
 		return nil, err

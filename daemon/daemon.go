@@ -173,7 +173,7 @@ func (d *Daemon) open(o Options) error {
 	if d.files, err = openDiagnostic(filepath.Join(o.Dir, "diagnostic")); err != nil {
 		return err
 	}
-	if d.captures, err = openCaptures(o.Dir, d.files, &d.tasks); err != nil {
+	if d.captures, err = openCaptures(o.Dir, d.files, &d.tasks, d.config.Captures.KeepMemory); err != nil {
 		return err
 	}
 	if o.network == nil {
@@ -311,6 +311,7 @@ func (d *Daemon) Close(ctx context.Context) error {
 		case <-ctx.Done():
 			err = errors.New("some captures have not finished their files; the next start does")
 		}
+		d.captures.clearSpare()
 		d.budgets.tell(0)
 		d.system(access.Event{User: "system", Source: localSource, Message: "The appliance stopped"})
 		err = errors.Join(err, d.release())

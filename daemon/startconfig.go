@@ -44,10 +44,11 @@ type limits struct {
 // captureDefaults bound captures whose owners say nothing.
 type captureDefaults struct {
 	SizeBytes    int64
-	Running      int   // captures at the same time
-	ReserveBytes int64 // of the disk stay free; 0: as Daemon.reserve has it
-	Memory       int64 // of all captures together; 0: a quarter of the machine's
-	Quota        int64 // of everything in the diagnostic directory; 0: none
+	Running      int           // captures at the same time
+	ReserveBytes int64         // of the disk stay free; 0: as Daemon.reserve has it
+	Memory       int64         // of all captures together; 0: a quarter of the machine's
+	KeepMemory   time.Duration // of a capture that ended, for the next one; 0: not at all
+	Quota        int64         // of everything in the diagnostic directory; 0: none
 
 	// What may be deleted without asking: the oldest files of captures that ended, when the quota is met; those that are older.
 	DeleteOldest bool
@@ -59,7 +60,7 @@ func defaultConfig() startConfig {
 		IdleTimeout: 30 * time.Minute,
 		Limits:      limits{SessionsPerUser: 16, Logins: 256},
 		Login:       guardRules{LongestDelay: 30 * time.Second, LockAfter: 10, Lock: 5 * time.Minute, LongestLock: time.Hour},
-		Captures:    captureDefaults{SizeBytes: 200 << 20, Running: 16},
+		Captures:    captureDefaults{SizeBytes: 200 << 20, Running: 16, KeepMemory: 10 * time.Minute},
 	}
 }
 
@@ -81,6 +82,7 @@ func (c *startConfig) settings() map[string]setting {
 		"captures.running":       number(&c.Captures.Running, 1, 256),
 		"captures.diskReserve":   size(&c.Captures.ReserveBytes, 1<<20),
 		"captures.memory":        size(&c.Captures.Memory, 32<<20),
+		"captures.keepMemory":    duration(&c.Captures.KeepMemory, 0, 24*time.Hour),
 		"captures.quota":         size(&c.Captures.Quota, 16<<20),
 		"captures.deleteOldest":  yesNo(&c.Captures.DeleteOldest),
 		"captures.keepFor":       duration(&c.Captures.KeepFor, 0, 10*365*24*time.Hour),

@@ -43,7 +43,7 @@ func TestProgram(t *testing.T) {
 func TestMemoryOfRings(t *testing.T) {
 	const k, m = 1 << 10, 1 << 20
 	for _, test := range []struct{ ring, taps, size, number int }{
-		{0, 1, 4 * m, 12}, {0, 2, 2 * m, 12}, {0, 4, m, 12}, {0, 8, 512 * k, 12}, {0, 16, 256 * k, 12}, {0, 100, 256 * k, 8},
+		{0, 1, 4 * m, 8}, {0, 2, 2 * m, 8}, {0, 3, m, 10}, {0, 4, m, 8}, {0, 8, 512 * k, 8}, {0, 16, 256 * k, 8}, {0, 100, 256 * k, 8},
 		{64 * m, 1, 4 * m, 16}, {m, 1, 256 * k, 8},
 	} {
 		size, number := Options{RingBytes: test.ring}.blocks(test.taps)

@@ -23,11 +23,12 @@ var groups atomic.Uint32
 //
 // The kernel waits some milliseconds for other processors whenever a socket gets a ring
 // (packet_set_ring of net/packet/af_packet.c), and nobody reads the rings meanwhile that
-// take packets already. So all get theirs side by side, and are bound when all are ready,
+// take packets already. So all get theirs side by side, and begin when all are ready,
 // which costs microseconds each.
 func (s *Source) Add(taps []capture.Tap) []error {
 	failures := make([]error, len(taps))
 	each := max(s.options.Rings, 1)
+	s.shape, _ = shapeOf(s.size, s.number)
 	rings := make([]*ring, len(taps)*each)
 	for i, tap := range taps {
 		group := uint16(0)
@@ -37,7 +38,7 @@ func (s *Source) Add(taps []capture.Tap) []error {
 		}
 		for n := range each {
 			// A socket is of the network namespace of the thread that makes it.
-			r, err := newRing(tap, s.size, s.number, group)
+			r, err := s.ring(tap, group)
 			if err != nil {
 				failures[i] = err
 				break
@@ -50,7 +51,7 @@ func (s *Source) Add(taps []capture.Tap) []error {
 		if rings[n] == nil {
 			return
 		}
-		if err := rings[n].setUp(s.options.Promiscuous); err != nil {
+		if err := rings[n].makeReady(s.options.Promiscuous); err != nil {
 			mutex.Lock()
 			failures[n/each] = err
 			mutex.Unlock()
@@ -79,11 +80,21 @@ func (s *Source) Add(taps []capture.Tap) []error {
 	return failures
 }
 
+// ring is one for a tap, of an earlier capture if that left one, or else a new one.
+func (s *Source) ring(tap capture.Tap, group uint16) (*ring, error) {
+	if group == 0 { // what is in a group stays in it
+		if r, ok := s.options.Spare.take(tap, s.shape); ok {
+			return r, nil
+		}
+	}
+	return newRing(tap, s.size, s.number, group)
+}
+
 // bind has the rings of one interface take packets, which bear the next position.
 func (s *Source) bind(rings []*ring) error {
 	for _, r := range rings {
 		r.position, r.label = uint32(len(s.places)), uint32(len(s.places))
-		if err := errors.Join(s.waiter.add(r.fd), r.bind()); err != nil {
+		if err := errors.Join(s.waiter.add(r.fd), r.begin()); err != nil {
 			return err
 		}
 	}
@@ -162,8 +173,34 @@ func newRing(tap capture.Tap, blockSize, blocks int, group uint16) (*ring, error
 	return &ring{tap: tap, fd: fd, blockSize: blockSize, blocks: blocks, group: group, renamedAt: notRenamed}, nil
 }
 
-// setUp gives a socket its ring and its filter.
-func (r *ring) setUp(promiscuous bool) error {
+// makeReady does what takes the kernel its time before a ring takes packets.
+func (r *ring) makeReady(promiscuous bool) error {
+	// Until all is ready nothing passes, and before it is in its group a socket gets what is for all of them.
+	if err := attach(r.fd, refuseAll); err != nil {
+		return err
+	}
+	prepare := r.setUp
+	if r.parked {
+		prepare = r.unpark
+	}
+	if err := prepare(); err != nil {
+		return err
+	}
+	if r.promiscuous = promiscuous && !r.tap.Interface.Loopback; !r.promiscuous {
+		return nil
+	}
+	// The kernel takes the membership back when the socket is closed.
+	switch err := r.membership(unix.PACKET_ADD_MEMBERSHIP); {
+	case errors.Is(err, unix.ENODEV) || errors.Is(err, unix.ENXIO):
+		return &capture.NoSuchInterfaceError{Name: r.tap.Interface.Name}
+	case err != nil:
+		return fmt.Errorf("interface %s cannot be made promiscuous: %w", r.tap.Interface.Name, err)
+	}
+	return nil
+}
+
+// setUp gives a socket its ring.
+func (r *ring) setUp() error {
 	for _, option := range []struct{ name, value int }{
 		{unix.PACKET_VERSION, unix.TPACKET_V3},
 		{unix.PACKET_RESERVE, tagLength},
@@ -187,38 +224,22 @@ func (r *ring) setUp(promiscuous bool) error {
 	if err != nil {
 		return fmt.Errorf("the capture buffer cannot be mapped: %w", err)
 	}
-	if promiscuous && !r.tap.Interface.Loopback {
-		// The kernel takes the membership back when the socket is closed.
-		err := unix.SetsockoptPacketMreq(r.fd, unix.SOL_PACKET, unix.PACKET_ADD_MEMBERSHIP, &unix.PacketMreq{
-			Ifindex: int32(r.tap.Interface.Index),
-			Type:    unix.PACKET_MR_PROMISC,
-		})
-		switch {
-		case errors.Is(err, unix.ENODEV) || errors.Is(err, unix.ENXIO):
-			return &capture.NoSuchInterfaceError{Name: r.tap.Interface.Name}
-		case err != nil:
-			return fmt.Errorf("interface %s cannot be made promiscuous: %w", r.tap.Interface.Name, err)
-		}
-	}
-	first := program(r.tap)
-	if r.group != 0 {
-		first = refuseAll // before it is in its group a socket gets what is for all of them
-	}
-	return attach(r.fd, first)
+	return nil
 }
 
-// bind has a ring take packets: from its end on they are kept.
-func (r *ring) bind() error {
-	err := unix.Bind(r.fd, &unix.SockaddrLinklayer{Protocol: networkOrder(unix.ETH_P_ALL), Ifindex: r.tap.Interface.Index})
-	switch {
-	case errors.Is(err, unix.ENODEV) || errors.Is(err, unix.ENXIO):
-		return &capture.NoSuchInterfaceError{Name: r.tap.Interface.Name}
-	case err != nil:
-		return fmt.Errorf("interface %s cannot be captured: %w", r.tap.Interface.Name, err)
-	case r.group != 0:
-		return r.share()
+// begin has a ring take packets: from its end on they are kept.
+func (r *ring) begin() error {
+	if !r.parked {
+		if err := r.bindTo(r.tap.Interface); err != nil {
+			return err
+		}
 	}
-	return nil
+	if r.group != 0 {
+		if err := r.share(); err != nil {
+			return err
+		}
+	}
+	return attach(r.fd, program(r.tap))
 }
 
 // share makes a ring one of its group, over which the kernel spreads the packets: each CPU
@@ -229,5 +250,5 @@ func (r *ring) share() error {
 	if err := unix.SetsockoptInt(r.fd, unix.SOL_PACKET, unix.PACKET_FANOUT, how); err != nil {
 		return fmt.Errorf("the packets of interface %s cannot be spread over several rings: %w", r.tap.Interface.Name, err)
 	}
-	return attach(r.fd, program(r.tap))
+	return nil
 }

@@ -23,6 +23,9 @@ type ring struct {
 	group    uint16 // of the rings that share its packets; 0: it is alone
 	fd       int
 
+	parked      bool // it was made for an earlier capture
+	promiscuous bool // it has made its interface so
+
 	memory    []byte
 	blockSize int
 	blocks    int
@@ -229,9 +232,9 @@ func (r *ring) rename(tap capture.Tap, position int, past capture.Counters) capt
 // detach leaves the ring without its socket and memory, which are those of the one that it
 // returns.
 func (r *ring) detach() *ring {
-	other := &ring{fd: r.fd, memory: r.memory}
+	other := *r
 	r.fd, r.memory = -1, nil
-	return other
+	return &other
 }
 
 // removed asks whether the interface is gone: then the kernel has taken the socket's

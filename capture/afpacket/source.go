@@ -29,13 +29,18 @@ type Options struct {
 	// Follow makes Read wait for new interfaces when there are no others.
 	Follow bool
 
+	// Spare is where rings come from, and go to; nil: each capture makes its own.
+	Spare *Spare
+
 	// Promiscuous also shows packets that are addressed to other machines.
 	Promiscuous bool
 }
 
-// DefaultRingBytes keeps 12 blocks: at least 0.48 s of any traffic that fills less
-// than a block in 40 ms, as 100,000 small packets a second do.
-const DefaultRingBytes = 48 << 20
+// DefaultRingBytes keeps 8 blocks: at least 0.32 s of any traffic that fills less than a
+// block in 40 ms, as 100,000 small packets a second do. It is for moments without a reader;
+// those without a disk are for the buffers behind it, which get their pages as they are
+// needed, while a ring gets all at its start.
+const DefaultRingBytes = 32 << 20
 
 const (
 	maxBlockSize = 4 << 20   // a wake-up for each block costs more than many packets
@@ -73,6 +78,7 @@ type Source struct {
 	options      Options
 	begin        time.Time // where its clock starts
 	size, number int       // of the blocks of each ring
+	shape        shape
 
 	rings []*ring // those that may still give packets
 	all   []*ring
@@ -402,11 +408,13 @@ func (s *Source) Close() error {
 	}
 	s.closed = true
 	s.look()
+	var rings []*ring
 	for _, r := range s.all {
 		r.count()
+		rings = append(rings, r.detach())
 	}
 	s.mutex.Unlock()
-	abreast(len(s.all), func(i int) { s.all[i].close() })
+	s.options.Spare.give(s.shape, rings)
 	s.closing.Wait()
 	s.lastNews()
 	s.mutex.Lock()

@@ -27,7 +27,7 @@ type Files struct {
 
 // DefaultBuffers is how many bytes may wait for a disk that does not keep up. With the
 // largest ring that a capture gets unasked, the appliance stays below 120 MB.
-const DefaultBuffers = 36 << 20
+const DefaultBuffers = 52 << 20
 
 // NewFiles makes the files of a capture that is alone on its disk.
 func NewFiles(bytes int64) (*Files, error) { return new(Volume).NewFiles(bytes) }
@@ -38,29 +38,32 @@ func (v *Volume) NewFiles(bytes int64) (*Files, error) {
 		bytes = DefaultBuffers
 	}
 	number := max(int(bytes/bufferSize), 4)
-	m, err := newMemory(number)
+	m, err := v.memory(number)
 	if err != nil {
 		return nil, err
 	}
+	m.more = make(chan struct{}, 1)
 	// Room for every buffer and a flush: sending hardly ever waits.
 	f := &Files{volume: v, memory: m, work: make(chan span, number+2), sync: make(chan *disk, 1)}
 	f.ended.Go(f.write)
 	f.ended.Go(f.synchronise)
+	f.ended.Go(m.pageAhead)
 	return f, nil
 }
 
 // Close frees what the files share. All of them are closed before.
 func (f *Files) Close() {
 	close(f.work)
+	close(f.memory.more)
 	f.ended.Wait()
-	f.memory.close()
+	f.volume.giveBack(f.memory)
 }
 
 // write writes what the files send, in its order.
 func (f *Files) write() {
 	defer close(f.sync)
 	// As urgent as the thread that fills the buffers, which else waits for this one.
-	runtime.LockOSThread()
+	runtime.LockOSThread() // for good: the thread ends with the goroutine
 	unix.Setpriority(unix.PRIO_PROCESS, 0, urgent)
 	var broken error
 	for s := range f.work {

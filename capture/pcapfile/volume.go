@@ -1,15 +1,62 @@
 package pcapfile
 
-import "sync"
+import (
+	"sync"
+	"time"
+
+	"diagsh/capture/spare"
+)
 
 // A Volume is the disk that the files of several captures are on. What each has in memory on
-// its way there is no room for the others, who would else all take the same last bytes. The
-// zero Volume is one without files.
+// its way there is no room for the others, who would else all take the same last bytes. It is
+// asked between packets, as rarely as the kernel is asked for the free disk.
 //
-// It is asked between packets, as rarely as the kernel is asked for the free disk.
+// A Volume also keeps the buffers of a capture that has ended for the next one. The zero
+// Volume is one without files, and keeps none.
 type Volume struct {
+	spare *spare.Store[int, *memory] // by how many buffers; nil: none are kept
+
 	mutex sync.Mutex
 	open  map[*disk]struct{}
+}
+
+// NewVolume makes a Volume that keeps the buffers of one capture for so long.
+func NewVolume(keep time.Duration) *Volume {
+	return &Volume{spare: spare.New[int](DefaultBuffers, keep, (*memory).close)}
+}
+
+// Spare is how many bytes are kept for the next capture.
+func (v *Volume) Spare() int64 {
+	if v.spare == nil {
+		return 0
+	}
+	return v.spare.Bytes()
+}
+
+// ClearSpare gives back what is kept.
+func (v *Volume) ClearSpare() {
+	if v.spare != nil {
+		v.spare.Clear()
+	}
+}
+
+// memory takes so many buffers.
+func (v *Volume) memory(buffers int) (*memory, error) {
+	if v.spare != nil {
+		if m, ok := v.spare.Take(buffers); ok {
+			return m, nil
+		}
+	}
+	return newMemory(buffers)
+}
+
+// giveBack takes buffers that nobody uses any more.
+func (v *Volume) giveBack(m *memory) {
+	if v.spare == nil {
+		m.close()
+		return
+	}
+	v.spare.Give(m.number, m.bytes(), m)
 }
 
 func (v *Volume) add(d *disk) {

@@ -115,6 +115,33 @@ func (d *Disk) CutPower() {
 	}
 }
 
+// ioctlFreeze and ioctlThaw are FIFREEZE and FITHAW (linux/fs.h).
+const (
+	ioctlFreeze = 0xc0045877
+	ioctlThaw   = 0xc0045878
+)
+
+// Stall has the disk take no write for so long: who writes waits, as for a disk that is busy with itself. It returns when the disk goes on.
+// during, if it is not nil, is called a moment before that.
+func (d *Disk) Stall(length time.Duration, during func()) {
+	d.t.Helper()
+	dir, err := os.Open(d.path)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer dir.Close()
+	if err := unix.IoctlSetInt(int(dir.Fd()), ioctlFreeze, 0); err != nil {
+		netnstest.Missing(d.t, "a disk cannot be made to stall: "+err.Error())
+	}
+	time.Sleep(length)
+	if during != nil {
+		during()
+	}
+	if err := unix.IoctlSetInt(int(dir.Fd()), ioctlThaw, 0); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
 // Sync brings everything to the disk that is on its way.
 func (d *Disk) Sync() {
 	d.t.Helper()

@@ -1,0 +1,93 @@
+package capture_test
+
+import (
+	"encoding/binary"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"diagsh/capture"
+	"diagsh/capture/afpacket"
+	"diagsh/capture/pcapfile"
+)
+
+// A disk that takes nothing for 100 ms, again and again, costs no packet, though the buffers for such moments have no pages yet when
+// the first comes. What comes meanwhile is more than the ring holds, so that it is the buffers that hold it.
+func TestStallingDisk(t *testing.T) {
+	const (
+		each   = 150 // packets a millisecond, as far as the machine can
+		length = 1442
+		ring   = 8 << 20
+		stalls = 3
+	)
+	b := newBed(t)
+	disk := b.ext4Disk(512 << 20)
+	volume := pcapfile.NewVolume(time.Minute)
+	defer volume.ClearSpare()
+	files, err := volume.NewFiles(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	job := b.start(spec("right"), func(c *capture.Config) {
+		c.Open = afpacket.Options{RingBytes: ring}.Open
+		c.Create, c.Release = files.Create, files.Close
+		c.Prepare = func() error { return afpacket.Prepare(nil) }
+	})
+	left := b.wire("left")
+	end, sent := make(chan struct{}), 0
+	var sending sync.WaitGroup
+	sending.Go(func() {
+		f := frame(0, length)
+		tick := time.NewTicker(time.Millisecond)
+		defer tick.Stop()
+		for {
+			for range each {
+				binary.BigEndian.PutUint64(f[14:], uint64(sent))
+				left.send(f)
+				sent++
+			}
+			select {
+			case <-end:
+				return
+			case <-tick.C:
+			}
+		}
+	})
+	part, most := filepath.Join(b.path, capture.PartName("capture.pcap")), int64(0)
+	for range stalls {
+		written := job.Status().PacketsWritten
+		await(t, job, "packets come", func(s capture.Status) bool { return s.PacketsWritten > written+1000 })
+		disk.Stall(100*time.Millisecond, func() {
+			if info, err := os.Stat(part); err == nil {
+				most = max(most, job.Status().BytesWritten-info.Size())
+			}
+		})
+	}
+	close(end)
+	sending.Wait()
+	status := b.stop(job)
+	if status.PacketsDropped != 0 || status.PacketsDiscarded != 0 || status.PacketsWritten != uint64(sent) || status.Error != "" {
+		t.Errorf("of %d packets: %+v", sent, status)
+	}
+	t.Logf("%d packets; up to %d MiB waited for the disk", sent, most>>20)
+	if most < 8<<20 {
+		t.Logf("this machine sent too few packets for the test to say much")
+	}
+	f, err := os.Open(filepath.Join(b.path, "capture.pcap"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	r, err := pcapfile.NewReader(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var p capture.Packet
+	for n := range sent {
+		if err := r.Next(&p); err != nil || binary.BigEndian.Uint64(p.Data[14:]) != uint64(n) {
+			t.Fatalf("where packet %d should be is %x, %v", n, p.Data[:min(len(p.Data), 22)], err)
+		}
+	}
+}
