@@ -97,34 +97,6 @@ func TestTCP(t *testing.T) {
 	if got != want {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
-	// tshark's analysis sees the same.
-	file := write(t, tr.packets)
-	for filter, want := range map[string]int64{
-		"tcp.analysis.retransmission || tcp.analysis.spurious_retransmission": got.Retransmissions, "tcp.flags.reset==1": got.Resets, "tcp.analysis.zero_window": got.ZeroWindows,
-	} {
-		out, err := exec.Command(netnstest.Tool(t, "tshark"), "-n", "-r", file, "-Y", filter).Output()
-		if seen := int64(strings.Count(string(out), "\n")); err != nil || seen != want {
-			t.Errorf("%s: tshark sees %d, and here are %d (%v)", filter, seen, want, err)
-		}
-	}
-}
-
-func write(t *testing.T, packets []capture.Packet) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "x.pcap")
-	f, err := os.Create(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	stream, err := pcapfile.NewStream(f, capture.FileHeader{Format: capture.PCAP, Interfaces: []capture.Interface{{LinkType: capture.Ethernet}}, SnapLength: capture.MaxSnapLength})
-	if err == nil {
-		err = stream.Write(packets)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return path
 }
 
 // What fills a gap that was seen came in another order, and was not sent again.

@@ -67,7 +67,18 @@ type Link struct {
 	delay   time.Duration
 	largest atomic.Int64 // a larger packet vanishes; 0: none does
 	cut     atomic.Bool  // all packets vanish
+	fate    atomic.Pointer[func(packet []byte) Fate]
 }
+
+// Fate is what becomes of a packet on a Link: the zero Fate is that it arrives.
+type Fate struct {
+	Lost  bool
+	Late  time.Duration // behind others that come meanwhile
+	Twice bool
+}
+
+// Decide has each packet be shown to a function, which may be called for both ways at once, and says what becomes of it.
+func (l *Link) Decide(fate func(packet []byte) Fate) { l.fate.Store(&fate) }
 
 // Lose makes packets that are larger vanish, as in a black hole; 0 lets all pass.
 func (l *Link) Lose(larger int) { l.largest.Store(int64(larger)) }
@@ -120,7 +131,21 @@ func (l *Link) carry(from, to *os.File) {
 		if largest := int(l.largest.Load()); l.cut.Load() || largest > 0 && n > largest {
 			continue
 		}
-		way <- packet{time.Now().Add(l.delay), buffer[:n]}
+		var fate Fate
+		if decide := l.fate.Load(); decide != nil {
+			fate = (*decide)(buffer[:n])
+		}
+		due := time.Now().Add(l.delay)
+		switch {
+		case fate.Lost:
+		case fate.Late > 0:
+			time.AfterFunc(l.delay+fate.Late, func() { to.Write(buffer[:n]) })
+		default:
+			way <- packet{due, buffer[:n]}
+			if fate.Twice {
+				way <- packet{due, buffer[:n]}
+			}
+		}
 	}
 }
 

@@ -1,0 +1,158 @@
+package summary
+
+import (
+	"context"
+	"io"
+	"math/rand/v2"
+	"net"
+	"slices"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"diagsh/internal/netnstest"
+)
+
+// cable records what passes a link that loses packets, delays some behind others, and doubles some: what was sent into it, and what
+// came out.
+type cable struct {
+	mu      sync.Mutex
+	begin   time.Time
+	dice    *rand.Rand
+	sent    recording
+	arrived []arrival
+}
+
+type arrival struct {
+	at   time.Duration
+	data []byte
+}
+
+// record has a packet arrive.
+func (c *cable) record(packet []byte) netnstest.Fate {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	at, data := time.Since(c.begin), slices.Clone(packet)
+	c.sent.now = int64(at)
+	c.sent.add("sent", 1, data)
+	c.arrived = append(c.arrived, arrival{at, data})
+	return netnstest.Fate{}
+}
+
+// decide has it arrive or not.
+func (c *cable) decide(packet []byte) (fate netnstest.Fate) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	at := time.Since(c.begin)
+	data := slices.Clone(packet)
+	c.sent.now = int64(at)
+	c.sent.add("sent", 1, data)
+	switch dice := c.dice.IntN(100); {
+	case dice < 3:
+		return netnstest.Fate{Lost: true}
+	case dice < 6:
+		fate.Late = 2 * time.Millisecond
+	case dice < 7:
+		fate.Twice = true
+		c.arrived = append(c.arrived, arrival{at, data})
+	}
+	c.arrived = append(c.arrived, arrival{at + fate.Late, data})
+	return fate
+}
+
+// Real programs on a bad network: what is said of their packets, before they are lost and after, is what tshark says, and there were as many
+// retransmissions as the kernels sent.
+func TestTSharkAgreesOnRealConnections(t *testing.T) {
+	t.Parallel()
+	left, right := netnstest.New(t), netnstest.New(t)
+	link := netnstest.Ethernet(t, left, "cl", right, "sv", 3*time.Millisecond)
+	left.Address(t, "cl", "10.9.0.1/24", "fd09::1/64")
+	right.Address(t, "sv", "10.9.0.2/24", "fd09::2/64")
+	c := &cable{begin: time.Now(), dice: rand.New(rand.NewPCG(3, 4))}
+	link.Decide(c.decide)
+
+	var resent sync.Map // by connection and end
+	count := func(conn net.Conn) {
+		raw, err := conn.(*net.TCPConn).SyscallConn()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		raw.Control(func(fd uintptr) {
+			info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			resent.Store(conn.LocalAddr().String()+conn.RemoteAddr().String(), int64(info.Total_retrans))
+		})
+	}
+	read := make(chan struct{}) // closed when the server reads on
+	const connections = 6
+	var served sync.WaitGroup
+	served.Add(connections)
+	for _, address := range []string{"10.9.0.2:80", "[fd09::2]:80"} {
+		right.Serve(t, address, func(conn net.Conn) {
+			conn.Write(make([]byte, 150_000))
+			<-read
+			io.Copy(io.Discard, conn)
+			served.Done()
+			served.Wait()
+			link.Decide(c.record) // nothing that is counted here is sent again behind it
+			count(conn)
+		})
+	}
+	alive := net.Dialer{Timeout: 20 * time.Second, KeepAlive: -1, Control: func(_, _ string, raw syscall.RawConn) error {
+		return raw.Control(func(fd uintptr) {
+			unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1)
+			unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, 1)
+		})
+	}}
+	var clients sync.WaitGroup
+	for n := range connections {
+		var conn net.Conn
+		var err error
+		left.Do(t, func() {
+			conn, err = alive.DialContext(context.Background(), "tcp", []string{"10.9.0.2:80", "[fd09::2]:80"}[n%2])
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		clients.Go(func() {
+			defer conn.Close()
+			io.ReadFull(conn, make([]byte, 150_000))
+			if n < 4 { // fills the server's window; the others say nothing, and ask whether it is there
+				conn.Write(make([]byte, 500_000))
+			} else {
+				<-read
+			}
+			conn.(*net.TCPConn).CloseWrite()
+			io.Copy(io.Discard, conn)
+			count(conn)
+		})
+	}
+	time.AfterFunc(1500*time.Millisecond, func() { close(read) })
+	clients.Wait()
+
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	sent := c.sent.compare(t, 10).TCP
+	var behind recording
+	slices.SortStableFunc(c.arrived, func(a, b arrival) int { return int(a.at - b.at) })
+	for _, a := range c.arrived {
+		behind.now = int64(a.at)
+		behind.add("arrived", 1, a.data)
+	}
+	arrived := behind.compare(t, 10).TCP
+	var kernels int64
+	resent.Range(func(_, n any) bool { kernels += n.(int64); return true })
+	if got := sent.Retransmissions + sent.OutOfOrder; got != kernels || kernels == 0 {
+		t.Errorf("%d packets were sent again, and the kernels count %d: %+v", got, kernels, sent)
+	}
+	if arrived.LostSegments == 0 || arrived.Copies == 0 || sent.Copies > 0 || sent.LostSegments > 0 {
+		t.Errorf("sent: %+v\narrived: %+v", sent, arrived)
+	}
+}
