@@ -99,6 +99,23 @@ func TestFragments(t *testing.T) {
 	}
 }
 
+// Ethernet in MPLS is found with a control word and without, whatever its addresses begin with.
+func TestPseudoWires(t *testing.T) {
+	for name, before := range map[string][]byte{"with a control word": {0, 0, 0, 0}, "without": nil, "with a number in it": {0, 0, 0x12, 0x34}} {
+		for _, first := range []byte{0, 2, 0x52, 0xfe} {
+			inside := packet(53, make([]byte, 12)...)
+			inside[0] = first
+			data := append(append([]byte{2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x88, 0x47, 0, 1, 1, 64}, before...), inside...)
+			var r Reader
+			var h Headers
+			r.Read(&h, &capture.Packet{Data: data, Length: uint32(len(data))}, capture.Ethernet)
+			if h.Protocol != DNS || h.Tunnels != MPLS {
+				t.Errorf("%s, address %02x: %v", name, first, h.Protocol)
+			}
+		}
+	}
+}
+
 // Reading allocates nothing.
 func TestNoAllocation(t *testing.T) {
 	var r Reader

@@ -66,7 +66,8 @@ func (w walk) etherType(kind uint16, v view) {
 }
 
 // mpls is RFC 3032. What is inside is not said: it is guessed by the first four bits, as
-// routers do (RFC 4928), where 0 begins the control word before Ethernet (RFC 4385).
+// routers do (RFC 4928). Ethernet comes with a control word (RFC 4385) or without, and is told by
+// the type that it has.
 func (w walk) mpls(v view) {
 	w.h.Tunnels |= MPLS
 	for v.has(4) && w.deeper() {
@@ -79,11 +80,31 @@ func (w walk) mpls(v view) {
 		case !v.has(1):
 		case v.b[0]>>4 == 4 || v.b[0]>>4 == 6:
 			w.ip(v)
-		case v.b[0]>>4 == 0:
+		case ethernetIn(v.skip(4)) && v.b[0]>>4 == 0:
 			w.ethernet(v.skip(4))
+		case ethernetIn(v):
+			w.ethernet(v)
 		}
 		return
 	}
+}
+
+// ethernetIn guesses whether bytes are Ethernet: what follows its type is what that says.
+func ethernetIn(v view) bool {
+	if !v.has(16) {
+		return false
+	}
+	switch v.uint16(12) {
+	case typeIPv4:
+		return v.b[14]>>4 == 4
+	case typeIPv6:
+		return v.b[14]>>4 == 6
+	case typeARP:
+		return v.uint16(14) == 1
+	case typeVLAN, typeQinQ, typeQinQ91:
+		return v.has(18) && v.uint16(16) > 1500
+	}
+	return false
 }
 
 // pppoe is RFC 2516.
