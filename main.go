@@ -70,17 +70,31 @@ func session() int {
 	name, _ := unix.BytePtrFromString("diagsh-session")
 	unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(name)), 0, 0, 0)
 	connection := os.NewFile(3, "appliance")
+	own := ownUser(connection)
 	client, err := api.Inherit(connection)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "diagsh: session is started by diagsh serve, for a login.")
 		return exitUsage
 	}
-	if err := shell.Confine(); err != nil {
+	if err := shell.Confine(own); err != nil {
 		fmt.Fprintln(os.Stderr, "diagsh: The session could not be confined, so it does not begin.")
 		return exitFailed
 	}
 	line, given := os.LookupEnv("SSH_ORIGINAL_COMMAND")
 	return run(client, line, given)
+}
+
+// ownUser reports whether this session has a user of its own: the appliance, which made the connection, has another one.
+func ownUser(connection *os.File) (own bool) {
+	raw, err := connection.SyscallConn()
+	if err != nil {
+		return false
+	}
+	raw.Control(func(fd uintptr) {
+		appliance, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+		own = err == nil && int(appliance.Uid) != os.Geteuid()
+	})
+	return own
 }
 
 // local is the shell of this machine's appliance: the menus, or one line with -c, as a login shell is called.
@@ -239,7 +253,7 @@ func appliance(f serveFlags) error {
 	// overflows, and a long netstat takes a tenth longer.
 	runtime.GOMAXPROCS(2 * runtime.GOMAXPROCS(0))
 	decode.Trim()
-	if err := os.MkdirAll(f.data, 0o755); err != nil {
+	if err := daemon.MakeDirectory(f.data); err != nil {
 		return err
 	}
 	logTo := io.Writer(os.Stderr)

@@ -146,8 +146,7 @@ func (d *Daemon) configure(o Options) error {
 
 // open opens everything in the data directory.
 func (d *Daemon) open(o Options) error {
-	// Others may pass, to a socket in it, and see nothing: everything that is made here is for its owner alone.
-	if err := os.MkdirAll(o.Dir, 0o711); err != nil {
+	if err := MakeDirectory(o.Dir); err != nil {
 		return err
 	}
 	if err := d.lockDirectory(o.Dir); err != nil {
@@ -209,6 +208,22 @@ func (d *Daemon) openAccounts(o Options) error {
 		return d.accounts.install(o.AdminKeyFile)
 	}
 	return nil
+}
+
+// MakeDirectory makes the data directory. Others may pass, to a socket in it, and see no names: everything that is made there is for its owner
+// alone. One that an earlier version made for all to list is put right; one that is not the appliance's stays as it is.
+func MakeDirectory(path string) error {
+	if err := os.MkdirAll(path, 0o711); err != nil {
+		return err
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(filepath.Join(path, "users.json")); err != nil || info.Mode().Perm()&0o044 == 0 {
+		return nil
+	}
+	return os.Chmod(path, info.Mode().Perm()&^0o044)
 }
 
 // lockDirectory makes sure that no other appliance uses the data directory. The kernel lets the lock go with the process.

@@ -75,6 +75,11 @@ func forbiddenCalls() []forbidden {
 		{"memfd_create", unix.SYS_MEMFD_CREATE, [4]uintptr{}},
 		{"seccomp", unix.SYS_SECCOMP, [4]uintptr{1000}},
 		{"unlinkat", unix.SYS_UNLINKAT, [4]uintptr{nobody}},
+		{"fcntl, F_SETOWN", unix.SYS_FCNTL, [4]uintptr{0, unix.F_SETOWN, 1 << 22}},
+		{"fcntl, F_SETOWN_EX", unix.SYS_FCNTL, [4]uintptr{0, unix.F_SETOWN_EX, 1}},
+		{"fcntl, F_SETSIG", unix.SYS_FCNTL, [4]uintptr{0, unix.F_SETSIG, 9}},
+		{"fcntl, F_NOTIFY", unix.SYS_FCNTL, [4]uintptr{0, 1026, 0}},
+		{"fcntl, F_SETLEASE", unix.SYS_FCNTL, [4]uintptr{0, 1024, 0}},
 		{"prctl", unix.SYS_PRCTL, [4]uintptr{unix.PR_SET_DUMPABLE, 1000}},
 		{"mmap of a program", unix.SYS_MMAP, [4]uintptr{0, 0, unix.PROT_EXEC}},
 		{"mprotect to a program", unix.SYS_MPROTECT, [4]uintptr{1, 1, unix.PROT_READ | unix.PROT_EXEC}},
@@ -100,7 +105,7 @@ func confined() int {
 			fmt.Printf("%s: %v\n", f.name, errno)
 		}
 	}()
-	if err := Confine(); err != nil {
+	if err := Confine(os.Geteuid() != 0); err != nil {
 		fmt.Println(err)
 		return 1
 	}

@@ -19,7 +19,7 @@ import (
 var allowedCalls = []uint32{
 	// Descriptors that are open. What openat may open is Landlock's: the terminal.
 	unix.SYS_READ, unix.SYS_WRITE, unix.SYS_READV, unix.SYS_WRITEV, unix.SYS_PREAD64, unix.SYS_LSEEK, unix.SYS_CLOSE, unix.SYS_FSTAT,
-	unix.SYS_FCNTL, unix.SYS_OPENAT, unix.SYS_PIPE2, unix.SYS_PPOLL,
+	unix.SYS_OPENAT, unix.SYS_PIPE2, unix.SYS_PPOLL,
 	unix.SYS_EPOLL_CREATE1, unix.SYS_EPOLL_CTL, unix.SYS_EPOLL_PWAIT, unix.SYS_EPOLL_PWAIT2, unix.SYS_EVENTFD2,
 	// The one connection that there is.
 	unix.SYS_GETSOCKOPT, unix.SYS_SETSOCKOPT, unix.SYS_GETSOCKNAME, unix.SYS_GETPEERNAME, unix.SYS_SHUTDOWN,
@@ -59,6 +59,8 @@ func conditionalCalls() []conditionalCall {
 		{unix.SYS_MPROTECT, 2, unix.PROT_EXEC, []uint32{0}},
 		// The mode and the size of the terminal. TIOCSTI would type into the terminal of whoever comes after this process.
 		{unix.SYS_IOCTL, 1, all, []uint32{unix.TCGETS, unix.TCSETS, unix.TIOCGWINSZ}},
+		// What a descriptor is, and copies of it. With F_SETOWN and F_SETSIG the kernel would signal another process of the same user.
+		{unix.SYS_FCNTL, 1, all, []uint32{unix.F_GETFL, unix.F_SETFL, unix.F_GETFD, unix.F_SETFD, unix.F_DUPFD_CLOEXEC}},
 		// Names for Go's pieces of memory (runtime/set_vma_name_linux.go).
 		{unix.SYS_PRCTL, 0, all, []uint32{unix.PR_SET_VMA}},
 	}
