@@ -110,7 +110,7 @@ func captureStart(s captureService) *menu.Command {
 			if status.State == capture.NotStarted {
 				out.Printf("Capture %s is planned.\n", status.Name)
 			} else {
-				out.Printf("Capture %s started.\n%s", status.Name, captureview.Whereabouts(status))
+				out.Printf("Capture %s started.\n%s", status.Name, menu.Text(captureview.Whereabouts(status)))
 			}
 			return out.Record(status)
 		},
@@ -217,7 +217,7 @@ func (a captureStatusArgs) show(out *menu.Out[capture.Status], list []capture.St
 		return err
 	}
 	for _, s := range list {
-		if err := out.Printf("%s", captureview.EffectiveFilter(s)); err != nil {
+		if err := out.Printf("%s", menu.Text(captureview.EffectiveFilter(s))); err != nil {
 			return err
 		}
 	}

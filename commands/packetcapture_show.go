@@ -104,7 +104,7 @@ func captureWatch(s packetService) *menu.Command {
 				}
 			}
 			told := unfit()
-			out.Printf("%sWatching %s. Ctrl-C ends it.\n", captureview.LeftOut(told), a.what())
+			out.Printf("%sWatching %s. Ctrl-C ends it.\n", menu.Text(captureview.LeftOut(told)), a.what())
 			done := errors.New("enough")
 			_, err = follow(ctx, source, bounds{duration: a.Duration}, func(batch []capture.Packet) error {
 				dropped := total(source.Counters()).Dropped
@@ -133,7 +133,7 @@ func captureWatch(s packetService) *menu.Command {
 				err = nil
 			}
 			sayLeftOut(chosen, out.Printf)
-			out.Printf("%s", leftOut(nil, told, unfit(), capture.FileHeader{}))
+			out.Printf("%s", menu.Text(leftOut(nil, told, unfit(), capture.FileHeader{})))
 			sums := &watchedStatistics{PacketsShown: shown, PacketsNotShown: total(source.Counters()).Dropped, InterfacesLeftOut: unfit()}
 			if ending := out.Record(watched{Event: "statistics", watchedStatistics: sums}); err == nil {
 				err = ending

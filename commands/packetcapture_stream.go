@@ -63,7 +63,7 @@ func captureStream(s liveService) *menu.Command {
 			}
 			defer source.Close()
 			told := unfit()
-			out.Printf("%s", captureview.LeftOut(told))
+			out.Printf("%s", menu.Text(captureview.LeftOut(told)))
 			stream, err := pcapfile.NewStream(out, header)
 			if err != nil {
 				return err

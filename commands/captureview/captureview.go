@@ -277,12 +277,12 @@ func reason(r capture.StopReason) string {
 	return b.String()
 }
 
-// Filter writes a filter, or that there is none.
+// Filter writes a filter in one line, or that there is none. Between its words there may be any blanks.
 func Filter(expression string) string {
 	if expression == "" {
 		return "none"
 	}
-	return expression
+	return menu.Clean(expression)
 }
 
 // Limits writes limits as a sentence has them.

@@ -58,7 +58,7 @@ func tcpdumpStart(s captureService) *menu.Command {
 			if err != nil {
 				return err
 			}
-			out.Printf("Capture started.\n%s", captureview.Whereabouts(status))
+			out.Printf("Capture started.\n%s", menu.Text(captureview.Whereabouts(status)))
 			return out.Record(status)
 		},
 		Text: captureview.Status,
