@@ -345,6 +345,10 @@ func sayLeftOut(f *replay.Filter, say func(string, ...any) error) {
 
 func notPackets(name menu.Packets, err error) error {
 	var corrupt *pcapfile.CorruptError
+	var packed *pcapfile.PackedError
+	if errors.As(err, &packed) {
+		return (&menu.Error{Kind: menu.Failed, Argument: "name", Message: string(name) + " is packed by " + packed.By}).WithHint("Unpack it first; what gzip has packed can be read as it is")
+	}
 	if errors.Is(err, pcapfile.ErrNoCapture) || errors.As(err, &corrupt) {
 		return &menu.Error{Kind: menu.Failed, Argument: "name", Message: string(name) + " is not a pcap or pcapng file"}
 	}

@@ -12,8 +12,13 @@ const (
 	magicMicro = 0xa1b2c3d4
 	magicNano  = 0xa1b23c4d
 
-	pcapHeaderSize = 24
-	pcapRecordSize = 16
+	// magicModified is of files that a patched libpcap wrote in 1999: more stands before each
+	// packet.
+	magicModified = 0xa1b2cd34
+
+	pcapHeaderSize     = 24
+	pcapRecordSize     = 16
+	modifiedRecordSize = 24
 )
 
 // pcapng, https://www.ietf.org/archive/id/draft-ietf-opsawg-pcapng-03.html.

@@ -12,8 +12,8 @@ import (
 	"diagsh/capture"
 )
 
-// Reader yields the packets of a capture file, of either format and byte order. It
-// takes files from strangers: whatever they say, it needs no more memory than a few
+// Reader yields the packets of a capture file, of either format and byte order, of all
+// versions that tcpdump has written, and packed by gzip. It takes files from strangers: whatever they say, it needs no more memory than a few
 // of the longest packets.
 //
 // A pcapng file may have several sections with their own interfaces; the Reader
@@ -24,7 +24,9 @@ type Reader struct {
 	format capture.Format
 	order  binary.ByteOrder
 
-	nano bool // classic: stamps are in nanoseconds
+	nano    bool                           // classic: stamps are in nanoseconds
+	head    int                            // classic: bytes before a packet
+	swapped func(kept, length uint32) bool // classic: the two lengths stand the other way round
 
 	interfaces []fileInterface
 	section    int // pcapng: the first interface of this section
@@ -59,15 +61,25 @@ const (
 
 	// maxBlock is enough for the longest packet with all options that fit in a block.
 	maxBlock = 1 << 20
+
+	buffer = 256 << 10
 )
 
-// NewReader reads the beginning of a file. The error is ErrNoCapture, a *CorruptError,
-// or from in.
+// NewReader reads the beginning of a file. The error is ErrNoCapture, a *PackedError,
+// a *CorruptError, or from in.
 func NewReader(in io.Reader) (*Reader, error) {
-	r := &Reader{in: bufio.NewReaderSize(in, 256<<10)}
+	r := &Reader{in: bufio.NewReaderSize(in, buffer)}
 	magic, err := r.in.Peek(4)
 	if err != nil {
 		return nil, noCapture(err)
+	}
+	if bytes.HasPrefix(magic, []byte{0x1f, 0x8b}) {
+		if r.in, err = unpacked(r.in); err != nil {
+			return nil, err
+		}
+		if magic, err = r.in.Peek(4); err != nil {
+			return nil, noCapture(err)
+		}
 	}
 	switch {
 	case order.Uint32(magic) == blockSection:
@@ -81,14 +93,24 @@ func NewReader(in io.Reader) (*Reader, error) {
 	case isMagic(binary.BigEndian.Uint32(magic)):
 		r.order = binary.BigEndian
 	default:
-		return nil, ErrNoCapture
+		return nil, packed(magic)
 	}
 	r.format = capture.PCAP
 	header, err := r.read(pcapHeaderSize)
 	if err != nil {
 		return nil, noCapture(err)
 	}
-	r.nano = r.order.Uint32(header) == magicNano
+	r.nano, r.head = r.order.Uint32(header) == magicNano, pcapRecordSize
+	if r.order.Uint32(header) == magicModified {
+		r.head = modifiedRecordSize
+	}
+	// Until version 2.3 the lengths stood the other way round, and in 2.3 either way (libpcap, sf-pcap.c).
+	switch minor := r.order.Uint16(header[6:]); {
+	case minor < 3:
+		r.swapped = func(uint32, uint32) bool { return true }
+	case minor == 3:
+		r.swapped = func(kept, length uint32) bool { return kept > length }
+	}
 	if major := r.order.Uint16(header[4:]); major != 2 {
 		return nil, &CorruptError{0, fmt.Sprintf("version %d is not known", major)}
 	}
@@ -101,7 +123,7 @@ func NewReader(in io.Reader) (*Reader, error) {
 	return r, nil
 }
 
-func isMagic(n uint32) bool { return n == magicMicro || n == magicNano }
+func isMagic(n uint32) bool { return n == magicMicro || n == magicNano || n == magicModified }
 
 func noCapture(err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
@@ -171,17 +193,23 @@ func rest(err error) error {
 }
 
 func (r *Reader) readRecord(p *capture.Packet) error {
-	head, err := r.read(pcapRecordSize)
+	head, err := r.read(r.head)
 	if err != nil {
 		return err
 	}
 	seconds, fraction := r.order.Uint32(head), r.order.Uint32(head[4:])
 	kept, length := r.order.Uint32(head[8:]), r.order.Uint32(head[12:])
+	if r.swapped != nil && r.swapped(kept, length) {
+		kept, length = length, kept
+	}
 	switch {
 	case kept > capture.MaxSnapLength:
 		return r.corrupt("a packet of %d bytes", kept)
 	case seconds == 0 && fraction == 0 && kept == 0 && length == 0:
-		return r.corrupt("zeros in the place of a packet") // of a file system after a power cut
+		// One such record is a packet of no length. More are zeros of a file system after a power cut.
+		if next, _ := r.in.Peek(pcapRecordSize); len(next) == pcapRecordSize && zeros(next) {
+			return r.corrupt("zeros in the place of a packet")
+		}
 	}
 	data, err := r.read(int(kept))
 	if err != nil {
@@ -192,7 +220,7 @@ func (r *Reader) readRecord(p *capture.Packet) error {
 		scale = 1
 	}
 	*p = capture.Packet{Time: int64(seconds)*1e9 + int64(fraction)*scale, Data: data, Length: length}
-	r.offset += pcapRecordSize + int64(kept)
+	r.offset += int64(r.head) + int64(kept)
 	return nil
 }
 
