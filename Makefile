@@ -8,7 +8,7 @@ COMMIT  := $(shell git describe --always --dirty --abbrev=12 2>/dev/null)
 TIME    := $(shell git log -1 --format=%cI 2>/dev/null)
 BUILD   := CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.buildCommit=$(COMMIT) -X main.buildTime=$(TIME)' -o bin/diagsh .
 
-.PHONY: help run build test check bench kills windows fuzz filter-score packages reference
+.PHONY: help run build test check bench captures kills windows fuzz filter-score packages reference
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -36,6 +36,9 @@ check: ## gofmt, vet, staticcheck, arrows between packages, generated files
 
 bench: build ## measure against peers (bench/README.md)
 	$(GO) run ./bench
+
+captures: ## every capture file below CAPTURES=DIR through every view, beside tcpdump and capinfos (make test has a small set; 3,000 files take ten minutes)
+	CAPTURES=$(abspath $(CAPTURES)) $(GO) test -count=1 -timeout 60m -v -run 'TestEveryView|TestFiltersOfFiles|TestLinesOfTheCorpus|TestNothingIsSaid' ./capture/replay ./capture/decode
 
 kills: ## 200 seeded kill -9 of captures in every mode and format, and 25 power cuts (about ten minutes; a few of them are in make test)
 	KILL_POINTS=200 $(GO) test -count=1 -timeout 30m -run 'TestKilledCapture|TestPowerCut$$' ./capture

@@ -11,6 +11,7 @@ import (
 //	tcpdump -U [-i 'IF'] [-p] -w - [-c N] 'FILTER'
 //	dumpcap [-p] [-i 'IF' ...] -w - [-c N] -f 'FILTER'
 //
+// and those that stand in recipes beside them, such as tcpdump -nni IF -s0 -U -w -,
 // with nothing, sudo, or doas before them. It returns the line of ours that does the same. A line that begins in another way is
 // left as it is, to the tree of commands. Anything else in such a line is refused: no shell reads it, so what a shell would make of
 // it must not be guessed.
@@ -45,13 +46,15 @@ type remote struct {
 	count      string
 	output     string
 	filters    []string
+	snaplen    string
 	alone      bool // -p
+	dumpcap    bool // it is dumpcap, and not tcpdump
 	pcapng     bool
 }
 
 func refused(word string) error {
 	return menu.Errorf(menu.Usage, "%q is not understood in this place", menu.Quote(word)).
-		WithHint("Of tcpdump and dumpcap the appliance takes what Wireshark's sshdump sends: -i, -c, -p, -U, -w -, and a filter")
+		WithHint("Of tcpdump and dumpcap the appliance takes what Wireshark's sshdump sends, and recipes: -i, -c, -s, -p, -w -, a filter, and -n, -l, -q and -U, which change nothing here")
 }
 
 // next takes a word. One that a shell would not take as it stands is refused.
@@ -72,40 +75,70 @@ func (r *remote) parse() error {
 	if err != nil {
 		return err
 	}
-	r.pcapng = program == "dumpcap"
+	r.dumpcap = program == "dumpcap"
+	r.pcapng = r.dumpcap
 	for len(r.words) > 0 {
 		word, err := r.next()
 		if err != nil {
 			return err
 		}
-		var value *string
 		switch {
-		case word == "-U":
-		case word == "-p":
-			r.alone = true
-		case word == "-i":
-			r.interfaces = append(r.interfaces, "")
-			value = &r.interfaces[len(r.interfaces)-1]
-		case word == "-c":
-			value = &r.count
-		case word == "-w":
-			value = &r.output
-		case word == "-f" && r.pcapng:
-			r.filters = append(r.filters, "")
-			value = &r.filters[len(r.filters)-1]
-		case strings.HasPrefix(word, "-"), r.pcapng:
+		case len(word) > 1 && word[0] == '-':
+			if err := r.options(word); err != nil {
+				return err
+			}
+		case r.dumpcap, word == "-":
 			return refused(word)
 		default:
 			r.filters = append(r.filters, word) // tcpdump's filter may be several words
 		}
-		if value != nil {
-			if *value, err = r.next(); err != nil {
-				return err
-			}
-		}
 	}
 	if r.output != "-" {
 		return menu.Errorf(menu.Usage, "Only a capture to standard output is possible in this way").WithHint("Write: -w -")
+	}
+	return nil
+}
+
+// options takes a word of options: letters without values, and at most one with a value, which is the rest of the word or the next.
+func (r *remote) options(word string) error {
+	for n, letter := range word[1:] {
+		var value *string
+		switch letter {
+		case 'U', 'n', 'l', 'q': // packets are written as they come, and nothing is looked up or said beside
+		case 'p':
+			r.alone = true
+		case 'i':
+			r.interfaces = append(r.interfaces, "")
+			value = &r.interfaces[len(r.interfaces)-1]
+		case 'c':
+			value = &r.count
+		case 's':
+			value = &r.snaplen
+		case 'w':
+			value = &r.output
+		case 'f':
+			if !r.dumpcap {
+				return refused(word)
+			}
+			r.filters = append(r.filters, "")
+			value = &r.filters[len(r.filters)-1]
+		case 'P':
+			if !r.dumpcap {
+				return refused(word)
+			}
+			r.pcapng = false
+		default:
+			return refused(word)
+		}
+		if value == nil {
+			continue
+		}
+		*value = word[1+n+1:]
+		var err error
+		if *value == "" {
+			*value, err = r.next()
+		}
+		return err
 	}
 	return nil
 }
@@ -158,7 +191,7 @@ func (r *remote) line() string {
 	}
 	if len(filters) > 0 {
 		joined := strings.Join(filters, " ")
-		if r.pcapng {
+		if r.dumpcap {
 			// dumpcap has one for each -i; ours is for all, and sshdump sends the same each time.
 			joined = filters[0]
 		}
@@ -167,11 +200,17 @@ func (r *remote) line() string {
 	if r.count != "" && r.count != "0" {
 		line += " packets " + menu.Quote(r.count)
 	}
+	if r.snaplen != "" {
+		line += " snaplen " + menu.Quote(r.snaplen)
+	}
 	if r.alone {
 		line += " promiscuous no"
 	}
-	if r.pcapng {
+	switch {
+	case r.pcapng:
 		line += " format pcapng"
+	case r.dumpcap:
+		line += " format pcap"
 	}
 	return line
 }

@@ -18,6 +18,9 @@ func TestRemoteCapture(t *testing.T) {
 		"doas -n tcpdump -p -i eth0 -w - udp port 53":                      "packetcapture stream interface eth0 filter 'udp port 53' promiscuous no",
 		`tcpdump -U -i 'a'\''b' -w - 'not ((host 192.0.2.1) and port 22)'`: `packetcapture stream interface "a'b" filter 'not ((host 192.0.2.1) and port 22)'`,
 		" dumpcap  -i 'eth0' -i 'eth1' -w -  -f 'udp'":                     "packetcapture stream interface eth0,eth1 filter udp format pcapng",
+		"tcpdump -s0 -n -i eth0 -U -w - port 25":                           "packetcapture stream interface eth0 filter 'port 25' snaplen 0",
+		"sudo tcpdump -nni eth0 -s 96 -c5 -w- 'udp'":                       "packetcapture stream interface eth0 filter udp packets 5 snaplen 96",
+		"dumpcap -P -q -i eth0 -w - -f udp":                                "packetcapture stream interface eth0 filter udp format pcap",
 		" dumpcap -p -w - -c 0 -f ''":                                      "packetcapture stream promiscuous no format pcapng",
 		"tcpdump -i 'eth0 management yes' -w -":                            "packetcapture stream interface 'eth0 management yes'",
 	} {
@@ -47,7 +50,7 @@ func FuzzRemoteCapture(f *testing.F) {
 		}
 		for i := 0; i < len(words); i += 2 {
 			switch words[i].Text {
-			case "interface", "filter", "packets", "promiscuous", "format":
+			case "interface", "filter", "packets", "promiscuous", "format", "snaplen":
 			default:
 				t.Fatalf("%q becomes %q", line, got)
 			}

@@ -19,7 +19,7 @@ import (
 func TestNothingIsSaidOfWhatIsCut(t *testing.T) {
 	check := func(name string, p *capture.Packet, i capture.Interface) {
 		whole := Decode(1, p, i, All)
-		for n := range p.Data {
+		for n := range min(len(p.Data), 300) {
 			short := *p
 			short.Data = p.Data[:n:n]
 			got := Decode(1, &short, i, All)
@@ -34,8 +34,18 @@ func TestNothingIsSaidOfWhatIsCut(t *testing.T) {
 	}
 	for _, name := range []string{"en10mb", "raw", "sll", "sll2", "null", "ppp", "loop", "ieee802_11", "radiotap"} {
 		eachPacket(t, filepath.Join("..", "filter", "testdata", "corpus", "packets", name+".pcap"), func(n int, p *capture.Packet, i capture.Interface) {
-			if n%corpusStep == 0 || len(os.Getenv("CAPTURES")) > 0 {
+			if n%corpusStep == 0 {
 				check(fmt.Sprintf("%s, packet %d", name, n), p, i)
+			}
+		})
+	}
+	if os.Getenv("CAPTURES") == "" {
+		return
+	}
+	for _, path := range corpus(t) {
+		eachPacket(t, path, func(n int, p *capture.Packet, i capture.Interface) {
+			if n <= 40 {
+				check(fmt.Sprintf("%s, packet %d", path, n), p, i)
 			}
 		})
 	}
@@ -54,7 +64,10 @@ func eachPacket(t testing.TB, path string, see func(int, *capture.Packet, captur
 	defer in.Close()
 	r, err := pcapfile.NewReader(in)
 	if err != nil {
-		t.Fatal(err)
+		if os.Getenv("CAPTURES") == "" {
+			t.Fatal(err)
+		}
+		return
 	}
 	var p capture.Packet
 	for n := 1; r.Next(&p) == nil; n++ {
