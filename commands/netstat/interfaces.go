@@ -24,18 +24,26 @@ type interfacesArgs struct {
 
 // An interfaceRow is an interface with its counters.
 type interfaceRow struct {
-	Name        string    `json:"name"`
-	Index       int       `json:"index"`
-	Up          bool      `json:"up"`
-	Running     bool      `json:"running"`
-	MTU         int       `json:"mtu"`
-	LinkAddress string    `json:"linkAddress"`
-	Addresses   []string  `json:"addresses"` // with the length of the prefix
-	Receive     received  `json:"receive"`
-	Transmit    delivered `json:"transmit"`
+	Name        string   `json:"name"`
+	Index       int      `json:"index"`
+	Up          bool     `json:"up"`
+	Running     bool     `json:"running"`
+	MTU         int      `json:"mtu"`
+	LinkAddress string   `json:"linkAddress"`
+	Addresses   []string `json:"addresses"` // with the length of the prefix
+	// States are of the addresses that something may keep from being used.
+	States   []addressState `json:"addressStates,omitempty"`
+	Receive  received       `json:"receive"`
+	Transmit delivered      `json:"transmit"`
 
 	link           interfaces.Interface
 	bytes, dropped bool
+}
+
+// An addressState is what may keep an address from being used: dadfailed, tentative or deprecated, as ip-address(8) calls them.
+type addressState struct {
+	Address string   `json:"address"` // with the length of the prefix
+	States  []string `json:"states"`
 }
 
 type received struct {
@@ -70,10 +78,11 @@ type delivered struct {
 
 func interfacesCommand() *menu.Command {
 	return menu.Spec[interfacesArgs, interfaceRow]{
-		Name:    "interfaces",
-		Help:    "State of network interfaces.",
-		Details: "The kernel counts per interface, not per address, so the lines of the addresses have no counters.",
-		Role:    menu.ReadOnly,
+		Name: "interfaces",
+		Help: "State of network interfaces.",
+		Details: "The kernel counts per interface, not per address, so the lines of the addresses have no counters. An address that is duplicated is another " +
+			"host's too and is not used; of one that is tentative that is not known yet; one that is deprecated is used no more for new connections.",
+		Role: menu.ReadOnly,
 		Ask: func(ctx context.Context, _ menu.Caller, _ interfacesArgs, q *menu.Question) error {
 			if q.Name == "interface" {
 				return chooseInterface(ctx, q)
@@ -126,6 +135,9 @@ func rowOf(l interfaces.Interface) interfaceRow {
 	}
 	for _, p := range l.Addresses {
 		r.Addresses = append(r.Addresses, p.String())
+		if states := l.States(p.Addr()); len(states) > 0 {
+			r.States = append(r.States, addressState{p.String(), states})
+		}
 	}
 	return r
 }
@@ -151,7 +163,11 @@ func interfacesTable(w io.Writer, rows []interfaceRow) {
 			count(true, r.Transmit.Packets), count(true, r.Transmit.Errors), count(r.bytes, r.Transmit.Bytes), count(true, r.Transmit.Collisions),
 			count(r.dropped, r.Transmit.Dropped))
 		for _, p := range r.link.Addresses {
-			cells := append([]string{name, "-", networkOf(p), p.Addr().String()}, slices.Repeat([]string{"-"}, len(head)-4)...)
+			address := p.Addr().String()
+			if state := r.link.StateText(p.Addr()); state != "" {
+				address += " (" + state + ")"
+			}
+			cells := append([]string{name, "-", networkOf(p), address}, slices.Repeat([]string{"-"}, len(head)-4)...)
 			t.add(cells...)
 		}
 	}

@@ -1,11 +1,14 @@
 package netstat
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"math"
 	"net/netip"
+	"slices"
 	"strconv"
 
 	"diagsh/diag/routes"
@@ -14,15 +17,18 @@ import (
 
 type routesArgs struct {
 	Numeric bool   `arg:"numeric" ask:"Show network addresses as numbers?" default:"no" help:"Show addresses, do not look up names."`
-	Tables  string `arg:"tables" choices:"main|all" default:"main" help:"The main table, or all: local addresses and tables for policy routing too."`
+	Tables  string `arg:"tables" choices:"main|all|rules" default:"main" help:"The main table; all of them, with local addresses and tables for policy routing; or the rules that say which packets look in which table."`
 	Family  string `arg:"family" choices:"ipv4|ipv6|all" default:"all" help:"Which routes."`
 }
 
 // A routeRow is a route as netstat shows it. A route over several gateways is several rows.
 type routeRow struct {
-	Family      string  `json:"family"`      // ipv4, ipv6
-	Destination string  `json:"destination"` // default, an address, or a network with the length of its prefix
-	Gateway     string  `json:"gateway"`     // empty for a network that is reached directly
+	Family      string  `json:"family"`          // ipv4, ipv6
+	Destination string  `json:"destination"`     // default, an address, or a network with the length of its prefix
+	From        string  `json:"from,omitempty"`  // packets with such a source alone
+	TOS         uint8   `json:"tos,omitempty"`   // packets with this type of service alone
+	Encap       string  `json:"encap,omitempty"` // what packets are wrapped into
+	Gateway     string  `json:"gateway"`         // empty for a network that is reached directly
 	Flags       string  `json:"flags"`
 	Interface   string  `json:"interface"`         // empty for a route that leads nowhere
 	Expires     float64 `json:"expires,omitempty"` // seconds from now
@@ -39,14 +45,42 @@ type routeRow struct {
 	resolved string // name of the destination
 }
 
+// A ruleRow is a rule of policy routing.
+type ruleRow struct {
+	Family   string `json:"family"` // ipv4, ipv6
+	Priority uint32 `json:"priority"`
+	Rule     string `json:"rule"` // in the words of ip-rule(8)
+	Table    string `json:"table,omitempty"`
+	Protocol string `json:"protocol"` // who set it
+}
+
+// A routesRow is a route or a rule: what the command yields.
+type routesRow interface{ isRow() }
+
+func (routeRow) isRow() {}
+func (ruleRow) isRow()  {}
+
 func routesCommand(s Services) *menu.Command {
-	return menu.Spec[routesArgs, routeRow]{
-		Name: "routes",
-		Help: "Contents of routing tables.",
-		Details: "Flags: U usable, G over a gateway, H to one host, S set by hand, D made by a redirect, R refused, B dropped, L own address, " +
-			"b broadcast, m multicast.",
+	return menu.Spec[routesArgs, routesRow]{
+		Record: routeRow{},
+		Name:   "routes",
+		Help:   "Contents of routing tables.",
+		Details: "Flags: U usable, G over a gateway, H to one host, S set by hand, D made by a redirect, R refused, B dropped, T on to the next table, " +
+			"L own address, b broadcast, m multicast. Rules have the members family, priority, rule, table and protocol.",
 		Role: menu.ReadOnly,
-		Run: func(ctx context.Context, _ menu.Caller, a routesArgs, out *menu.Out[routeRow]) error {
+		Run: func(ctx context.Context, _ menu.Caller, a routesArgs, out *menu.Out[routesRow]) error {
+			if a.Tables != "main" {
+				rules, err := ruleRows(ctx, a.Family)
+				if err != nil {
+					return err
+				}
+				if a.Tables == "rules" {
+					return cmp.Or(out.Records(rules), ctx.Err())
+				}
+				var b bytes.Buffer
+				rulesTable(&b, rules)
+				out.Printf("%s\n", b.String())
+			}
 			rows, err := routeRows(ctx, a)
 			if err != nil {
 				return err
@@ -54,13 +88,61 @@ func routesCommand(s Services) *menu.Command {
 			if !a.Numeric {
 				nameRoutes(ctx, s, rows)
 			}
-			if err := out.Records(rows); err != nil {
-				return err
+			for _, r := range rows {
+				if err := out.Record(r); err != nil {
+					return err
+				}
 			}
 			return ctx.Err()
 		},
-		TextTable: routesTable,
+		TextTable: func(w io.Writer, list []routesRow) {
+			if len(list) > 0 {
+				if _, isRule := list[0].(ruleRow); isRule {
+					rulesTable(w, list)
+					return
+				}
+			}
+			var rows []routeRow
+			for _, r := range list {
+				rows = append(rows, r.(routeRow))
+			}
+			routesTable(w, rows)
+		},
 	}.Command()
+}
+
+func ruleRows(ctx context.Context, family string) (rows []routesRow, err error) {
+	list, err := routes.Rules(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range list {
+		row := ruleRow{Family: "ipv4", Priority: r.Priority, Rule: r.String(), Protocol: r.SetByName()}
+		if r.IPv6 {
+			row.Family = "ipv6"
+		}
+		if r.Table != 0 {
+			row.Table = routes.TableName(r.Table)
+		}
+		if family == "all" || family == row.Family {
+			rows = append(rows, row)
+		}
+	}
+	return rows, nil
+}
+
+// rulesTable writes the rules of each family in the order in which the kernel goes through them.
+func rulesTable(w io.Writer, rows []routesRow) {
+	fmt.Fprintln(w, "Rules: which packets look in which table, the first that has a route decides")
+	family := ""
+	for _, row := range rows {
+		r := row.(ruleRow)
+		if r.Family != family {
+			family = r.Family
+			fmt.Fprintf(w, "\n%s:\n%-10s %s\n", map[string]string{"ipv4": "Internet", "ipv6": "Internet6"}[family], "Priority", "Rule")
+		}
+		fmt.Fprintf(w, "%-10d %s\n", r.Priority, menu.Clean(r.Rule))
+	}
 }
 
 func routeRows(ctx context.Context, a routesArgs) ([]routeRow, error) {
@@ -84,7 +166,10 @@ func routeRows(ctx context.Context, a routesArgs) ([]routeRow, error) {
 		row := routeRow{
 			Family: family, Destination: destination(r.Destination), Flags: r.Flags(), Interface: devices[uint32(r.Index)],
 			Expires: r.Expires.Seconds(), Table: routes.TableName(r.Table), Metric: r.Metric, Type: r.KindName(), Protocol: r.ProtocolName(),
-			Scope: r.ScopeName(), Weight: r.Weight, route: r, gateway: "-",
+			Scope: r.ScopeName(), Weight: r.Weight, TOS: r.TOS, Encap: r.Encap, route: r, gateway: "-",
+		}
+		if r.From.IsValid() && r.From.Bits() > 0 {
+			row.From = r.From.String()
 		}
 		switch {
 		case r.Gateway.IsValid():
@@ -149,19 +234,48 @@ func routesTable(w io.Writer, rows []routeRow) {
 			title += " (table " + rows[0].Table + ")"
 		}
 		fmt.Fprintf(w, "\n%s:\n", title)
-		t := columns{left: 4}
-		t.add("Destination", "Gateway", "Flags", "Netif", "Expire")
-		for _, r := range rows[:n] {
-			to, expire := r.Destination, ""
-			if r.resolved != "" {
-				to = shortened(r.resolved, false)
-			}
-			if r.Expires > 0 {
-				expire = strconv.Itoa(int(math.Ceil(r.Expires)))
-			}
-			t.add(to, r.gateway, r.Flags, orDash(r.Interface), expire)
-		}
-		t.write(w)
+		writeRoutes(w, rows[:n])
 		rows = rows[n:]
 	}
+}
+
+// writeRoutes writes the columns of one table. Those of metric and weight are there where a route has one.
+func writeRoutes(w io.Writer, rows []routeRow) {
+	metric := slices.ContainsFunc(rows, func(r routeRow) bool { return r.Metric != 0 })
+	weight := slices.ContainsFunc(rows, func(r routeRow) bool { return r.Weight != 0 })
+	t := columns{left: 4}
+	cells := func(to, gateway, flags, device, m, n, expire string) {
+		row := []string{to, gateway, flags, device}
+		if metric {
+			row = append(row, m)
+		}
+		if weight {
+			row = append(row, n)
+		}
+		t.add(append(row, expire)...)
+	}
+	cells("Destination", "Gateway", "Flags", "Netif", "Metric", "Weight", "Expire")
+	for _, r := range rows {
+		to, expire, share := r.Destination, "", "-"
+		if r.resolved != "" {
+			to = shortened(r.resolved, false)
+		}
+		if r.From != "" {
+			to += " from " + r.From
+		}
+		if r.TOS != 0 {
+			to += fmt.Sprintf(" tos %#x", r.TOS)
+		}
+		if r.Encap != "" {
+			to += " encap " + r.Encap
+		}
+		if r.Expires > 0 {
+			expire = strconv.Itoa(int(math.Ceil(r.Expires)))
+		}
+		if r.Weight > 0 {
+			share = strconv.Itoa(r.Weight)
+		}
+		cells(to, r.gateway, r.Flags, orDash(r.Interface), strconv.FormatUint(uint64(r.Metric), 10), share, expire)
+	}
+	t.write(w)
 }

@@ -42,7 +42,17 @@ func ChooseSource(q *menu.Question) {
 // Source reads where from to send.
 func Source(text string) (source.Source, error) {
 	s, err := source.Parse(text)
-	if err != nil {
+	var unusable *source.UnusableError
+	switch {
+	case errors.As(err, &unusable) && unusable.Duplicate:
+		e := menu.Errorf(menu.State, "%s is not used: another host on the link has this address too", unusable.Address)
+		e.Argument = "source"
+		return s, e.WithHint("netstat interfaces shows it as duplicated")
+	case errors.As(err, &unusable):
+		e := menu.Errorf(menu.State, "%s is not used yet: it is being asked whether another host has this address", unusable.Address)
+		e.Argument = "source"
+		return s, e.WithHint("netstat interfaces shows it as tentative; that takes a second or two")
+	case err != nil:
 		return s, menu.Wrong("source", "%q is neither an interface nor an address of this appliance", menu.Clean(text)).WithHint("Leave it out, or give one that the question for it lists")
 	}
 	return s, nil

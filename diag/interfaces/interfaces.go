@@ -27,6 +27,7 @@ type Interface struct {
 	MTU       int
 	Address   net.HardwareAddr // empty where it has none
 	Addresses []netip.Prefix   // the IPv4 ones first, each as it is set
+	flags     map[netip.Addr]uint32
 	Counters  Counters
 }
 
@@ -48,9 +49,13 @@ func List(ctx context.Context) ([]Interface, error) {
 		byIndex[list[i].Index] = &list[i]
 	}
 	err = dump(ctx, unix.RTM_GETADDR, make([]byte, unix.SizeofIfAddrmsg), func(b []byte) {
-		if index, prefix, ok := parseAddress(b); ok && byIndex[index] != nil {
+		if index, prefix, flags, ok := parseAddress(b); ok && byIndex[index] != nil {
 			l := byIndex[index]
 			l.Addresses = append(l.Addresses, prefix)
+			if l.flags == nil {
+				l.flags = map[netip.Addr]uint32{}
+			}
+			l.flags[prefix.Addr()] = flags
 		}
 	})
 	for i := range list {
@@ -148,10 +153,11 @@ func parseCounters(b []byte) Counters {
 }
 
 // parseAddress reads struct ifaddrmsg: IFA_LOCAL is the interface's own address, IFA_ADDRESS the peer's on a point-to-point one.
-func parseAddress(b []byte) (index int, p netip.Prefix, ok bool) {
+func parseAddress(b []byte) (index int, p netip.Prefix, flags uint32, ok bool) {
 	if len(b) < unix.SizeofIfAddrmsg {
-		return 0, p, false
+		return 0, p, 0, false
 	}
+	flags = uint32(b[2])
 	var own, other netip.Addr
 	netlink.Attributes(b[unix.SizeofIfAddrmsg:], func(kind uint16, value []byte) {
 		switch kind {
@@ -159,10 +165,48 @@ func parseAddress(b []byte) (index int, p netip.Prefix, ok bool) {
 			own, _ = netip.AddrFromSlice(value)
 		case unix.IFA_ADDRESS:
 			other, _ = netip.AddrFromSlice(value)
+		case unix.IFA_FLAGS: // all 32 of them
+			flags = netlink.Uint32(value)
 		}
 	})
 	if !own.IsValid() {
 		own = other
 	}
-	return int(binary.NativeEndian.Uint32(b[4:])), netip.PrefixFrom(own, int(b[1])), own.IsValid()
+	return int(binary.NativeEndian.Uint32(b[4:])), netip.PrefixFrom(own, int(b[1])), flags, own.IsValid()
+}
+
+// What may keep an address from being used, in the words of ip-address(8).
+const (
+	Duplicate  = "dadfailed"  // another host on the link has it too (RFC 4862, section 5.4)
+	Tentative  = "tentative"  // it is not known yet whether another has it
+	Deprecated = "deprecated" // no new connection begins from it unless it is named
+)
+
+// States are what may keep an address of the interface from being used; most have none.
+func (l Interface) States(a netip.Addr) (list []string) {
+	flags := l.flags[a]
+	if flags&unix.IFA_F_OPTIMISTIC != 0 {
+		flags &^= unix.IFA_F_TENTATIVE // it is used meanwhile (RFC 4429)
+	}
+	for _, s := range []struct {
+		flag uint32
+		name string
+	}{{unix.IFA_F_DADFAILED, Duplicate}, {unix.IFA_F_TENTATIVE, Tentative}, {unix.IFA_F_DEPRECATED, Deprecated}} {
+		if flags&s.flag != 0 {
+			list = append(list, s.name)
+		}
+	}
+	return list
+}
+
+// StateText says in words what may keep an address of the interface from being used, empty if nothing does.
+func (l Interface) StateText(a netip.Addr) string {
+	list := l.States(a)
+	switch {
+	case len(list) == 0:
+		return ""
+	case list[0] == Duplicate: // which is tentative for ever
+		return "duplicated"
+	}
+	return list[0]
 }

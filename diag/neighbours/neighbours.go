@@ -24,7 +24,7 @@ type Neighbour struct {
 	Index       int              // of the interface
 	State       uint16           // unix.NUD_REACHABLE, ...
 	Router      bool
-	Proxy       bool          // this host answers for the address
+	Proxy       bool          // this host answers for the address: the entry says nothing else
 	Confirmed   time.Duration // ago; 0 and Used too where the kernel says nothing
 	Used        time.Duration
 	Updated     time.Duration
@@ -42,6 +42,9 @@ var stateNames = []struct {
 
 // StateName is what ip-neighbour(8) calls the state.
 func (n Neighbour) StateName() string {
+	if n.Proxy {
+		return "PROXY"
+	}
 	for _, s := range stateNames {
 		if n.State&s.bit != 0 {
 			return s.name
@@ -86,9 +89,37 @@ func List(ctx context.Context, family uint8) ([]Neighbour, error) {
 	if err != nil && !errors.Is(err, netlink.ErrChanged) {
 		return nil, fmt.Errorf("list the neighbours: %w", err)
 	}
+	if list, err = appendProxies(ctx, conn, family, list); err != nil {
+		return nil, err
+	}
 	slices.SortFunc(list, func(a, b Neighbour) int {
 		return cmp.Or(cmp.Compare(a.Index, b.Index), a.Address.Compare(b.Address))
 	})
+	return list, nil
+}
+
+// appendProxies reads what this host answers for, which the kernel keeps in a table of its own (pneigh_dump_table in net/core/neighbour.c,
+// Linux 6.18).
+func appendProxies(ctx context.Context, conn *netlink.Conn, family uint8, list []Neighbour) ([]Neighbour, error) {
+	before := len(list)
+	var err error
+	for range attempts {
+		list = list[:before]
+		request := make([]byte, unix.SizeofNdMsg)
+		request[0], request[10] = family, unix.NTF_PROXY
+		err = conn.Dump(ctx, unix.RTM_GETNEIGH, request, func(_ uint16, b []byte) error {
+			if n, ok := parse(b, family); ok && n.Proxy {
+				list = append(list, n)
+			}
+			return nil
+		})
+		if !errors.Is(err, netlink.ErrChanged) {
+			break
+		}
+	}
+	if err != nil && !errors.Is(err, netlink.ErrChanged) {
+		return nil, fmt.Errorf("list the proxies: %w", err)
+	}
 	return list, nil
 }
 
@@ -121,7 +152,7 @@ func parse(b []byte, family uint8) (Neighbour, bool) {
 			}
 		}
 	})
-	return n, n.Address.IsValid() && (n.State&^unix.NUD_NOARP != 0 || b[10]&unix.NTF_EXT_LEARNED != 0)
+	return n, n.Address.IsValid() && (n.State&^unix.NUD_NOARP != 0 || n.Proxy || b[10]&unix.NTF_EXT_LEARNED != 0)
 }
 
 // Of linux/neighbour.h, which x/sys/unix lacks.

@@ -19,6 +19,9 @@ import (
 // A Route is one way to a destination. A route over several gateways is several of these.
 type Route struct {
 	Destination netip.Prefix // of length 0 for the default
+	From        netip.Prefix // packets with such a source alone; invalid for all
+	TOS         uint8        // packets with this type of service alone; 0 for all
+	Encap       string       // what packets are wrapped into on this way, such as mpls
 	Gateway     netip.Addr   // invalid for a network that is reached directly
 	Index       int          // of the interface; 0 for a route that leads nowhere
 	Source      netip.Addr   // that packets get; invalid if the kernel chooses
@@ -36,7 +39,7 @@ type Route struct {
 const Main = unix.RT_TABLE_MAIN
 
 // Flags are the letters of netstat(1) on BSD: U usable, G over a gateway, H to a single host, R unreachable, B packets are dropped,
-// S set by hand, D made by a redirect, b a broadcast address, m multicast, L an address of this host.
+// S set by hand, D made by a redirect, b a broadcast address, m multicast, L an address of this host, T the next table is looked in.
 func (r Route) Flags() string {
 	var b strings.Builder
 	put := func(letter byte, on bool) {
@@ -47,7 +50,8 @@ func (r Route) Flags() string {
 	put('U', !r.Down)
 	put('G', r.Gateway.IsValid())
 	put('H', r.Destination.IsValid() && r.Destination.IsSingleIP())
-	put('R', r.Kind == unix.RTN_UNREACHABLE || r.Kind == unix.RTN_PROHIBIT || r.Kind == unix.RTN_THROW)
+	put('R', r.Kind == unix.RTN_UNREACHABLE || r.Kind == unix.RTN_PROHIBIT)
+	put('T', r.Kind == unix.RTN_THROW)
 	put('B', r.Kind == unix.RTN_BLACKHOLE)
 	put('D', r.Protocol == unix.RTPROT_REDIRECT)
 	put('S', r.Protocol == unix.RTPROT_STATIC || r.Protocol == unix.RTPROT_BOOT)
@@ -145,7 +149,7 @@ func appendRoutes(list []Route, b []byte, family uint8) []Route {
 	if flags&unix.RTM_F_CLONED != 0 {
 		return list
 	}
-	r := Route{Table: uint32(b[4]), Protocol: b[5], Scope: b[6], Kind: b[7], Down: flags&(unix.RTNH_F_LINKDOWN|unix.RTNH_F_DEAD) != 0}
+	r := Route{TOS: b[3], Table: uint32(b[4]), Protocol: b[5], Scope: b[6], Kind: b[7], Down: flags&(unix.RTNH_F_LINKDOWN|unix.RTNH_F_DEAD) != 0}
 	unspecified := netip.IPv4Unspecified()
 	if family == unix.AF_INET6 {
 		unspecified = netip.IPv6Unspecified()
@@ -157,6 +161,10 @@ func appendRoutes(list []Route, b []byte, family uint8) []Route {
 		case unix.RTA_DST:
 			if a, ok := netip.AddrFromSlice(value); ok {
 				r.Destination = netip.PrefixFrom(a, int(b[1]))
+			}
+		case unix.RTA_SRC:
+			if a, ok := netip.AddrFromSlice(value); ok {
+				r.From = netip.PrefixFrom(a, int(b[2]))
 			}
 		case unix.RTA_TABLE:
 			r.Table = netlink.Uint32(value)
@@ -190,11 +198,24 @@ func (r *Route) hop(kind uint16, value []byte) {
 		r.Index = int(netlink.Uint32(value))
 	case unix.RTA_GATEWAY:
 		r.Gateway, _ = netip.AddrFromSlice(value)
+	case unix.RTA_ENCAP_TYPE:
+		if len(value) >= 2 {
+			r.Encap = encapName(binary.NativeEndian.Uint16(value))
+		}
 	case unix.RTA_VIA: // struct rtvia: an IPv6 gateway of an IPv4 route
 		if len(value) > 2 {
 			r.Gateway, _ = netip.AddrFromSlice(value[2:])
 		}
 	}
+}
+
+// encapName is what ip-route(8) calls a way to wrap packets (linux/lwtunnel.h).
+func encapName(n uint16) string {
+	names := []string{"", "mpls", "ip", "ila", "ip6", "seg6", "bpf", "seg6local", "rpl", "ioam6", "xfrm"}
+	if int(n) < len(names) {
+		return names[n]
+	}
+	return strconv.Itoa(int(n))
 }
 
 // appendHops reads the struct rtnexthop that RTA_MULTIPATH consists of.

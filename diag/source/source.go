@@ -2,15 +2,20 @@
 package source
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"diagsh/diag/interfaces"
 )
 
 // A Source is where from to send. The zero value leaves it to the kernel.
@@ -21,6 +26,14 @@ type Source struct {
 
 // ErrUnknown is that a text names neither an interface nor an address of this host.
 var ErrUnknown = errors.New("neither an interface nor an address of this host")
+
+// An UnusableError is that an address of this host cannot be sent from.
+type UnusableError struct {
+	Address   netip.Addr
+	Duplicate bool // another host on the link has it too; else that is not known yet
+}
+
+func (e *UnusableError) Error() string { return e.Address.String() + " cannot be sent from" }
 
 // Parse reads a Source: the name of an interface, an address of this host, or one of the words for the kernel's choice.
 func Parse(text string) (Source, error) {
@@ -36,18 +49,32 @@ func Parse(text string) (Source, error) {
 	return Source{Interface: text}, nil
 }
 
-// held is ErrUnknown for an address that no interface has.
+// held is ErrUnknown for an address that no interface has, and an *UnusableError for one that is not, or not yet, this host's alone.
 func held(a netip.Addr) error {
-	all, err := net.InterfaceAddrs()
+	all, err := interfaces.List(context.Background()) // which waits for the kernel alone
 	if err != nil {
 		return fmt.Errorf("addresses of this host: %w", err)
 	}
+	var unusable error
+	zone := a.Zone()
+	a = a.WithZone("")
 	for _, i := range all {
-		if n, ok := i.(*net.IPNet); ok {
-			if own, ok := netip.AddrFromSlice(n.IP); ok && own.Unmap() == a.WithZone("") {
-				return nil
-			}
+		if zone != "" && zone != i.Name && zone != strconv.Itoa(i.Index) {
+			continue
 		}
+		for _, p := range i.Addresses {
+			if p.Addr() != a {
+				continue
+			}
+			if states := i.States(a); slices.Contains(states, interfaces.Duplicate) || slices.Contains(states, interfaces.Tentative) {
+				unusable = &UnusableError{a, slices.Contains(states, interfaces.Duplicate)}
+				continue
+			}
+			return nil
+		}
+	}
+	if unusable != nil {
+		return unusable
 	}
 	if a.Is4() && a.IsLoopback() {
 		return nil // 127.0.0.0/8 is all of it this host

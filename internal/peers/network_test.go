@@ -4,11 +4,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"os/exec"
+	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"diagsh/internal/netnstest"
 )
@@ -102,6 +105,8 @@ type routeRow struct {
 	Metric                                                                               uint32
 	Expires                                                                              float64
 	Weight                                                                               int
+	From, Encap                                                                          string
+	TOS                                                                                  int
 }
 
 func (r routeRow) canonical() string {
@@ -109,7 +114,7 @@ func (r routeRow) canonical() string {
 	if r.Family == "ipv6" {
 		scope = "global" // which ip -6 always says
 	}
-	return row(r.Destination, r.Gateway, r.Interface, r.Table, r.Type, r.Protocol, scope, r.Source, r.Metric, r.Weight)
+	return row(r.Destination, r.Gateway, r.Interface, r.Table, r.Type, r.Protocol, scope, r.Source, r.Metric, r.Weight, r.From, r.Encap, r.TOS)
 }
 
 // ipRoutes reads ip -d -j route, in the words of ours.
@@ -132,7 +137,7 @@ func (b *bed) ipRoutes(family, table string) []string {
 				gateway = text(via, "host", "")
 			}
 			return row(text(r, "dst", ""), gateway, text(hop, "dev", ""), tableName(text(r, "table", "254")), typeName(text(r, "type", "1")),
-				protocolName(text(r, "protocol", "")), scopeName(family, text(r, "scope", "0")), text(r, "prefsrc", ""), text(r, "metric", "0"), weight)
+				protocolName(text(r, "protocol", "")), scopeName(family, text(r, "scope", "0")), text(r, "prefsrc", ""), text(r, "metric", "0"), weight, from(text(r, "from", "")), text(hop, "encap", ""), tos(text(r, "tos", "0")))
 		}
 		if hops, ok := r["nexthops"].([]any); ok {
 			for _, h := range hops {
@@ -147,6 +152,18 @@ func (b *bed) ipRoutes(family, table string) []string {
 }
 
 // With -N ip writes numbers, which depend on no file of names; these are the kernel's (linux/rtnetlink.h).
+func from(prefix string) string {
+	if prefix != "" && !strings.Contains(prefix, "/") {
+		return prefix + "/128"
+	}
+	return prefix
+}
+
+func tos(text string) int64 {
+	n, _ := strconv.ParseInt(text, 0, 16)
+	return n
+}
+
 func tableName(n string) string {
 	return translated(n, map[string]string{"253": "default", "254": "main", "255": "local"})
 }
@@ -198,6 +215,11 @@ route add 2001:db8:2::/48 nexthop via 2001:db8::3 weight 2 nexthop via 2001:db8:
 route add unreachable 2001:db8:3::/48
 route add 2001:db8:4::/48 via 2001:db8::2 expires 300
 route add 2001:db8:5::5 dev left table 77
+route add throw 203.0.113.13 table 1234
+route add 203.0.113.14 via 192.0.2.9 tos 0x10
+route add 203.0.113.15 via 192.0.2.9 metric 100
+route add 203.0.113.15 via 192.0.2.10 metric 200
+route add 2001:db8:6::/64 from 2001:db8:7::/64 via 2001:db8::2
 `)
 	for i := range 1500 {
 		fmt.Fprintf(&batch, "route add 10.1.%d.%d/32 via 192.0.2.%d\nroute add 2001:db8:a::%x/128 via 2001:db8::%x\n", i/256, i%256, 2+i%200, i+1, 2+i%200)
@@ -224,9 +246,20 @@ route add 2001:db8:5::5 dev left table 77
 		return strings.HasPrefix(row, "10.2.") || strings.HasPrefix(row, "2001:db8:b::")
 	})
 	for destination, want := range map[string]string{"default main": "UGS", "192.0.2.0/24 main": "U", "203.0.113.7 main": "UGHS", "203.0.113.9 main": "UHRS",
-		"203.0.113.10 main": "UHBS", "192.0.2.1 local": "UHL", "192.0.2.255 local": "UHb"} {
+		"203.0.113.10 main": "UHBS", "192.0.2.1 local": "UHL", "192.0.2.255 local": "UHb", "203.0.113.13 1234": "UHTS"} {
 		if flags[destination] != want {
 			t.Errorf("%s has the flags %s, not %s", destination, flags[destination], want)
+		}
+	}
+	// The JSON of ip has the address that it is wrapped for in the place of the destination, so this one is not compared.
+	b.run("ip", "route", "add", "203.0.113.16", "encap", "ip", "id", "7", "dst", "192.0.2.77", "dev", "left")
+	text := b.Local("netstat routes numeric yes").Out
+	b.run("ip", "route", "del", "203.0.113.16")
+	for _, want := range []string{`203\.0\.113\.15 +192\.0\.2\.9 +UGHS +left +100 +-`, `203\.0\.113\.15 +192\.0\.2\.10 +UGHS +left +200 +-`,
+		`203\.0\.113\.8 +192\.0\.2\.251 +UGHS +left +0 +3`, `203\.0\.113\.8 +198\.51\.100\.2 +UGHS +right +0 +1`, `203\.0\.113\.14 tos 0x10 `,
+		`2001:db8:6::/64 from 2001:db8:7::/64 `, `203\.0\.113\.16 encap ip `} {
+		if !regexp.MustCompile("(?m)^" + want).MatchString(text) {
+			t.Errorf("the text has no %q", want)
 		}
 	}
 	// Without a wish, the main tables.
@@ -236,6 +269,45 @@ route add 2001:db8:5::5 dev left table 77
 	}
 	peer := count(append(b.ipRoutes("-4", "main"), b.ipRoutes("-6", "main")...))
 	compare(t, peer, count(main), peer, never)
+}
+
+// The rules of policy routing are those of ip rule, in its words.
+func TestRulesEqualIP(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, "ip")
+	b.feed(`link add left type veth peer name right
+rule add from 10.0.0.0/8 table 100 priority 1000
+rule add not to 192.0.2.7 fwmark 0x1/0xff iif left lookup main priority 1001
+rule add fwmark 7 oif gone goto 2000 priority 1002
+rule add uidrange 0-99 ipproto tcp dport 25-26 sport 1024 prohibit priority 1003
+rule add blackhole priority 1004 from 203.0.113.1 tos 0x10
+rule add lookup main suppress_prefixlength 0 priority 1005
+rule add lookup 300 priority 2000
+rule add l3mdev priority 2001
+`, "ip", "-batch", "-")
+	b.feed("rule add from 2001:db8::/32 to 2001:db8:1::1 ipproto ipv6-icmp lookup 77 priority 1000\nrule add unreachable priority 1001\n", "ip", "-6", "-batch", "-")
+	var theirs []string
+	for _, family := range []string{"-4", "-6"} {
+		for line := range strings.Lines(b.run("ip", "-N", family, "rule")) {
+			// With -N the tables are numbers, and so are protocols.
+			line = strings.NewReplacer("lookup 255", "lookup local", "lookup 254", "lookup main", "lookup 253", "lookup default",
+				"ipproto-6 ", "tcp ", "ipproto-58 ", "ipv6-icmp ", " 6\n", " blackhole\n", " 7\n", " unreachable\n", " 8\n", " prohibit\n", " [unresolved]", "", " [detached]", "").Replace(line)
+			theirs = append(theirs, family+" "+strings.Join(strings.Fields(line), " "))
+		}
+	}
+	var mine []string
+	for _, r := range ours[struct {
+		Family, Rule string
+		Priority     int
+	}](b, "netstat routes tables rules") {
+		mine = append(mine, fmt.Sprintf("-%s %d: %s", strings.TrimPrefix(r.Family, "ipv"), r.Priority, r.Rule))
+	}
+	if len(mine) != 15 || !slices.Equal(mine, theirs) {
+		t.Errorf("ours\n%s\nip's\n%s", strings.Join(mine, "\n"), strings.Join(theirs, "\n"))
+	}
+	if text := b.Local("netstat routes tables all numeric yes").Out; !strings.HasPrefix(text, "Rules: ") || !strings.Contains(text, "\n1000       from 10.0.0.0/8 lookup 100\n") {
+		t.Errorf("the tables are listed without the rules:\n%s", text)
+	}
 }
 
 // routeChurn adds and removes routes below 10.2.0.0/16 and 2001:db8:b::/48 until it is stopped.
@@ -445,4 +517,62 @@ func (b *bed) lsof(which ...string) []string {
 		}
 	}
 	return rows
+}
+
+// An address that is not used, or not as others are, is shown as such wherever it is shown, and is said where somebody wants to send from it.
+// What this host answers for is in the caches' lists.
+func TestStatesOfAddresses(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, "ip")
+	b.feed(`link add left type veth peer name right
+link set left up
+link set right up
+addr add fd77::88/64 dev right nodad
+addr add 192.0.2.1/24 dev left
+addr add fd77::1/64 dev left nodad
+addr add fd77::3/64 dev left nodad preferred_lft 0
+neigh add proxy 192.0.2.77 dev left
+neigh add proxy fd77::99 dev left
+`, "ip", "-batch", "-")
+	b.run("ip", "addr", "add", "fd77::88/64", "dev", "left") // which the other end has
+	for deadline := time.Now().Add(20 * time.Second); !strings.Contains(b.run("ip", "-6", "addr", "show", "dev", "left"), "fd77::88/64 scope global dadfailed"); {
+		if time.Now().After(deadline) {
+			t.Fatal("the kernel does not find that the address is duplicated")
+		}
+	}
+	b.ns.Set(t, "net/ipv6/conf/left/dad_transmits", "600") // so long it is asked whether another has the next
+	b.run("ip", "addr", "add", "fd77::89/64", "dev", "left")
+	type state struct {
+		Address string
+		States  []string
+	}
+	for _, r := range ours[struct {
+		Name          string
+		AddressStates []state
+	}](b, "netstat interfaces left") {
+		r.AddressStates = slices.DeleteFunc(r.AddressStates, func(s state) bool { return strings.HasPrefix(s.Address, "fe80:") })
+		want := []state{{"fd77::3/64", []string{"deprecated"}}, {"fd77::88/64", []string{"dadfailed", "tentative"}}, {"fd77::89/64", []string{"tentative"}}}
+		slices.SortFunc(r.AddressStates, func(a, b state) int { return strings.Compare(a.Address, b.Address) })
+		if !reflect.DeepEqual(r.AddressStates, want) {
+			t.Errorf("%+v, not %+v", r.AddressStates, want)
+		}
+	}
+	for line, want := range map[string][]string{
+		"netstat interfaces":                       {"fd77::88 (duplicated) ", "fd77::3 (deprecated) "},
+		"diagnostic network ndpshow":               {`fd77::88 +\S+ +left +permanent +- +duplicated\n`, `fd77::99 +\S+ +left +permanent +- +p\n`, `fd77::1 +\S+ +left +permanent +R *\n`},
+		"diagnostic network arpshow":               {`\(192.0.2.77\) at \S+ on left permanent published \(proxy\) `},
+		"ping6 fd77::1 source fd77::89 count 1":    {"fd77::89 is not used yet: it is being asked whether another host has this address"},
+		"traceroute6 fd77::1 source fd77::88%left": {"fd77::88 is not used: another host on the link has this address too"},
+		"diagnostic network arpshow --json":        {`"address":"192.0.2.77".*"state":"PROXY".*"proxy":true`},
+	} {
+		r := b.Local(line)
+		for _, w := range want {
+			if strings.Contains(w, " (") {
+				w = regexp.QuoteMeta(w)
+			}
+			if !regexp.MustCompile(w).MatchString(r.Out + r.Err) {
+				t.Errorf("%s: no %q in\n%+v", line, w, r)
+			}
+		}
+	}
 }

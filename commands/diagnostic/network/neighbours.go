@@ -28,12 +28,14 @@ type neighbour struct {
 	Confirmed   float64    `json:"confirmed"`         // seconds since it answered last
 	Used        float64    `json:"used"`
 	Updated     float64    `json:"updated"`
-	Own         bool       `json:"own"` // an address of this host
+	Own         bool       `json:"own"`              // an address of this host
+	States      []string   `json:"states,omitempty"` // of such an address: what may keep it from being used, as ip-address(8) calls it
 	Router      bool       `json:"router,omitempty"`
-	Proxy       bool       `json:"proxy,omitempty"`
+	Proxy       bool       `json:"proxy,omitempty"` // this host answers for the address
 
 	medium string
 	index  int
+	remark string // of an own address that is not used as others
 }
 
 const ownState = "PERMANENT"
@@ -51,7 +53,7 @@ func neighbourRows(ctx context.Context, family uint8) ([]neighbour, error) {
 		for _, p := range nic.Addresses {
 			if p.Addr().Is4() == (family == unix.AF_INET) && nic.Ethernet {
 				rows = append(rows, neighbour{Address: p.Addr(), LinkAddress: nic.Address.String(), Interface: nic.Name, State: ownState, Own: true,
-					medium: mediumOf(nic), index: nic.Index})
+					States: nic.States(p.Addr()), remark: nic.StateText(p.Addr()), medium: mediumOf(nic), index: nic.Index})
 			}
 		}
 	}
@@ -61,6 +63,9 @@ func neighbourRows(ctx context.Context, family uint8) ([]neighbour, error) {
 	}
 	for _, n := range list {
 		nic := byIndex[n.Index]
+		if n.Proxy {
+			n.LinkAddress = nic.Address // which the answer has
+		}
 		rows = append(rows, neighbour{Address: n.Address, LinkAddress: n.LinkAddress.String(), Interface: nic.Name, State: n.StateName(),
 			Expires: n.Expires.Seconds(), Confirmed: n.Confirmed.Seconds(), Used: n.Used.Seconds(), Updated: n.Updated.Seconds(),
 			Router: n.Router, Proxy: n.Proxy, medium: mediumOf(nic), index: n.Index})
@@ -118,7 +123,12 @@ func arpshow() *menu.Command {
 
 func arpState(r neighbour) string {
 	switch r.State {
+	case "PROXY":
+		return "permanent published (proxy)"
 	case "PERMANENT":
+		if r.remark != "" {
+			return "permanent " + r.remark
+		}
 		return "permanent"
 	case "REACHABLE":
 		return fmt.Sprintf("expires in %.0f seconds", math.Ceil(r.Expires))
@@ -135,11 +145,12 @@ func arpState(r neighbour) string {
 // ndpshow shows the NDP cache as ndp(8) -an does on BSD.
 func ndpshow() *menu.Command {
 	return menu.Spec[noArgs, neighbour]{
-		Name:    "ndpshow",
-		Help:    "Show system NDP cache.",
-		Details: "State: R reachable, S stale, D delayed, P being asked, I incomplete, F failed. Flag R: the neighbour is a router.",
-		Role:    menu.ReadOnly,
-		Run:     yieldNeighbours(unix.AF_INET6),
+		Name: "ndpshow",
+		Help: "Show system NDP cache.",
+		Details: "State: R reachable, S stale, D delayed, P being asked, I incomplete, F failed. Flag R: the neighbour is a router; p: this appliance answers for the address. " +
+			"An own address that is duplicated, tentative or deprecated has that word there.",
+		Role: menu.ReadOnly,
+		Run:  yieldNeighbours(unix.AF_INET6),
 		TextTable: func(w io.Writer, rows []neighbour) {
 			t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 			fmt.Fprintln(t, "Neighbor\tLinklayer Address\tNetif\tExpire\tS\tFlags")
@@ -151,6 +162,11 @@ func ndpshow() *menu.Command {
 				switch r.State {
 				case "PERMANENT":
 					expire, state = "permanent", "R"
+					if r.remark != "" {
+						state, flags = "-", r.remark
+					}
+				case "PROXY":
+					expire, state = "permanent", "-"
 				case "REACHABLE":
 					expire = fmt.Sprintf("%.0fs", math.Ceil(r.Expires))
 				}
