@@ -11,7 +11,8 @@ import (
 )
 
 // How many connections that ended without a login have a line of their own in the audit log: so many at once, and from then on one in
-// knockEvery, which is some 2 MB a day of its 320 MiB. Strangers write these lines, so they must not push out those of users.
+// knockEvery. To offer keys costs nothing, so this is less than those who are not logged in may write together: lines about passwords
+// that were wrong must not be left out for it.
 const (
 	knockBurst = 100
 	knockEvery = 10 * time.Second
@@ -57,7 +58,7 @@ func (d *Daemon) Knocked(k access.Knock) {
 	if leftOut > 0 {
 		message += fmt.Sprintf(" (%d more such connections since the last such line)", leftOut)
 	}
-	d.audit.write(access.Event{Act: access.ActRefused, User: nameForAudit(k.User), Source: k.Source, Result: menu.Denied.String(), Exit: int(menu.Denied), Message: message})
+	d.budgets.refuse(d.known(k.User), access.Event{Act: access.ActRefused, User: nameForAudit(k.User), Source: k.Source, Result: menu.Denied.String(), Exit: int(menu.Denied), Message: message})
 }
 
 func plural(n int, one, many string) string {
