@@ -89,6 +89,7 @@ func TestPutTakesNoAnswerTwice(t *testing.T) {
 
 // Half an answer is none, and an answer that comes before the file is none to it.
 func TestPutTakesNoPartOfAnAnswer(t *testing.T) {
+	f, _ := randomFile(16 << 20) // more than what the network takes before anybody reads it
 	for name, answer := range map[string]string{
 		"half a status line": "HTTP/1.1 201 Crea",
 		"half a header":      "HTTP/1.1 201 Created\r\nContent-Len",
@@ -104,7 +105,6 @@ func TestPutTakesNoPartOfAnAnswer(t *testing.T) {
 			io.WriteString(c, answer)
 			c.Close()
 		})
-		f, _ := randomFile(32 << 20) // more than what the network takes before anybody reads it
 		if err := target.Copy(t.Context(), f, func(int64) {}); err == nil {
 			t.Errorf("%s counts as a copy", name)
 		}

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"os"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -24,7 +25,7 @@ type socket struct {
 	v6        bool
 	id        uint16 // the identifier of its requests
 	to        unix.Sockaddr
-	broadcast bool // SO_BROADCAST is set
+	broadcast atomic.Bool // SO_BROADCAST is set; the listener asks
 }
 
 // option is a socket option and its value.
@@ -121,9 +122,8 @@ func (s *socket) send(sequence uint16, size int) error {
 		case err == nil:
 			return nil
 		case err == unix.EINTR:
-		case err == unix.EACCES && !s.broadcast && !s.v6:
+		case err == unix.EACCES && !s.v6 && !s.broadcast.Swap(true):
 			// A broadcast address, or a forbidden one: the second refuses again.
-			s.broadcast = true
 			if err := unix.SetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_BROADCAST, 1); err != nil {
 				return os.NewSyscallError("setsockopt", err)
 			}
@@ -163,6 +163,6 @@ func (s *socket) understand(m icmp.Message, target netip.Addr, size int) (a Answ
 	a.Bytes, a.Sequence = len(m.Data), int(sequence(m.Data))
 	a.BadChecksum = !s.v6 && icmp.Sum(0, m.Data) != 0xffff // of ICMPv6 the kernel drops those
 	a.Wrong, a.Truncated = compare(m.Data[icmpHeader:], size)
-	a.Elsewhere = !target.IsUnspecified() && !target.IsMulticast() && !s.broadcast && m.From.WithZone("") != target.WithZone("")
+	a.Elsewhere = !target.IsUnspecified() && !target.IsMulticast() && !s.broadcast.Load() && m.From.WithZone("") != target.WithZone("")
 	return a, true
 }
