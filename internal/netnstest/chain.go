@@ -188,7 +188,28 @@ func (n *Namespace) Address(t testing.TB, name string, prefixes ...string) {
 				t.Fatalf("give %s the address %s: %v", name, p, err)
 			}
 		}
+		awaitAddresses(t, link, prefixes)
 	})
+}
+
+// awaitAddresses waits until IPv6 addresses of an interface that runs are this host's: the kernel makes them so in a work queue, after the call
+// that gives them has returned (addrconf_dad_work in net/ipv6/addrconf.c), and meanwhile a router passes on what is sent to them.
+func awaitAddresses(t testing.TB, link netlink.Link, prefixes []string) {
+	t.Helper()
+	if link.Attrs().RawFlags&unix.IFF_RUNNING == 0 {
+		return
+	}
+	for _, p := range prefixes {
+		address := netip.MustParsePrefix(p).Addr()
+		for end := time.Now().Add(5 * time.Second); address.Is6(); time.Sleep(time.Millisecond) {
+			if routes, err := netlink.RouteGet(address.AsSlice()); err == nil && len(routes) == 1 && routes[0].Type == unix.RTN_LOCAL {
+				break
+			}
+			if time.Now().After(end) {
+				t.Fatalf("%s does not become an address of this host", p)
+			}
+		}
+	}
 }
 
 // Route adds a route.
