@@ -33,7 +33,7 @@ func TestStallingDisk(t *testing.T) {
 	job := b.start(spec("right"), func(c *capture.Config) {
 		c.Open = afpacket.Options{RingBytes: ring}.Open
 		c.Create, c.Release = files.Create, files.Close
-		c.Prepare = func() error { return afpacket.Prepare(nil) }
+		c.Prepare = func() error { return afpacket.Prepare(nil, nil) }
 	})
 	left := b.wire("left")
 	end, sent := make(chan struct{}), 0

@@ -36,6 +36,8 @@ type captures struct {
 	records []*record // in the order of their starts
 	closed  bool
 
+	unhurried sync.Once // that threads are not urgent was said
+
 	trimming atomic.Bool // old files are being deleted
 
 	unkept  atomic.Bool // the table could not be written as it is

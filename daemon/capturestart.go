@@ -95,7 +95,7 @@ func (d *Daemon) launch(r *record, interfaces []capture.Interface, f *captureFil
 		Create:      files.Create,
 		Append:      files.Append,
 		Release:     files.Close,
-		Prepare:     func() error { return afpacket.Prepare(spec.CPUs) },
+		Prepare:     func() error { return afpacket.Prepare(spec.CPUs, d.notUrgent) },
 		Dir:         d.files,
 		FileName:    r.File,
 		Before:      before,
@@ -118,6 +118,13 @@ func (d *Daemon) launch(r *record, interfaces []capture.Interface, f *captureFil
 		d.await(r, job)
 	}()
 	return job, nil
+}
+
+// notUrgent notes that the threads which move packets get no urgency. It is the same for all captures, so it is said once.
+func (d *Daemon) notUrgent(err error) {
+	d.captures.unhurried.Do(func() {
+		d.log.Warn("captures have no urgent threads, so a busy machine costs them packets: the appliance lacks CAP_SYS_NICE, or LimitNICE=-10 in its unit", "error", err)
+	})
 }
 
 // comments are what a capture file says about itself to people.

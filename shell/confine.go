@@ -45,6 +45,7 @@ func Confine(ownUser bool) error {
 		unix.RLIMIT_FSIZE:  0,
 		unix.RLIMIT_NOFILE: 64,
 		unix.RLIMIT_DATA:   512 << 20,
+		unix.RLIMIT_NICE:   0, // the appliance may be urgent
 	}
 	if ownUser {
 		limits[unix.RLIMIT_NPROC] = maxThreads

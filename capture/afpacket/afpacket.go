@@ -104,14 +104,12 @@ func Present(names []string) ([]capture.Interface, error) {
 	return slices.DeleteFunc(all, func(i capture.Interface) bool { return !slices.Contains(names, i.Name) }), nil
 }
 
-// urgent is the nice value of a thread that moves packets: whatever else the machine
-// does, its turn comes before the ring is full. It needs no more time for that.
-const urgent = -10
-
-// Prepare makes the calling thread one that moves packets: an urgent one, if that is
-// permitted, and one that stays on the given CPUs, if there are any.
-func Prepare(cpus []int) error {
-	unix.Setpriority(unix.PRIO_PROCESS, 0, urgent) // of a thread, setpriority(2)
+// Prepare makes the calling thread one that moves packets: one that stays on the given
+// CPUs, if there are any, and an urgent one. It goes without urgency: refused, which may be nil, is told why then.
+func Prepare(cpus []int, refused func(error)) error {
+	if err := capture.Urge(); err != nil && refused != nil {
+		refused(err)
+	}
 	if len(cpus) == 0 {
 		return nil
 	}

@@ -6,8 +6,6 @@ import (
 	"sync"
 
 	"diagsh/capture"
-
-	"golang.org/x/sys/unix"
 )
 
 // Files makes the files of one capture. They share buffers and the goroutines that
@@ -62,9 +60,10 @@ func (f *Files) Close() {
 // write writes what the files send, in its order.
 func (f *Files) write() {
 	defer close(f.sync)
-	// As urgent as the thread that fills the buffers, which else waits for this one.
+	// As urgent as the thread that fills the buffers, which else waits for this one. Whoever
+	// prepares that one hears if it is refused.
 	runtime.LockOSThread() // for good: the thread ends with the goroutine
-	unix.Setpriority(unix.PRIO_PROCESS, 0, urgent)
+	capture.Urge()
 	var broken error
 	for s := range f.work {
 		d := s.disk
@@ -90,9 +89,6 @@ func (f *Files) write() {
 		}
 	}
 }
-
-// urgent is a nice value, which a thread gets if that is permitted, setpriority(2).
-const urgent = -10
 
 // synchronise makes the disk keep what it was given, for the case of a power cut. It is
 // a goroutine of its own because that can take long, and direct writes go on meanwhile.

@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"unsafe"
 
+	"diagsh/capture"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -82,7 +84,7 @@ func (m *memory) page(number int) error {
 // pageAhead gives pages to buffers as they become few, until nobody asks any more.
 func (m *memory) pageAhead() {
 	runtime.LockOSThread() // for good: the thread ends with the goroutine
-	unix.Setpriority(unix.PRIO_PROCESS, 0, urgent)
+	capture.Urge()
 	for range m.more {
 		for {
 			m.mutex.Lock()

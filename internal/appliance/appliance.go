@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -46,6 +47,8 @@ type Options struct {
 	Bus string
 	// Fresh starts with nothing: no account but admin, whose password only the first start tells.
 	Fresh bool
+	// Under is a program, with its arguments, that becomes the appliance, such as setpriv(1).
+	Under []string
 	// Console starts it on a terminal, with the menus there.
 	Console bool
 }
@@ -192,7 +195,7 @@ func (a *Appliance) start() {
 // command is diagsh serve, in a mount namespace of its own if it is to find other files.
 func (a *Appliance) command() *exec.Cmd {
 	a.t.Helper()
-	words := append([]string{a.Program()}, a.arguments()...)
+	words := slices.Concat(a.options.Under, []string{a.Program()}, a.arguments())
 	if len(a.options.Files) == 0 {
 		return exec.Command(words[0], words[1:]...)
 	}
