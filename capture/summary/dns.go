@@ -62,15 +62,16 @@ const (
 	dnsAnswer = 0x80
 )
 
-// addDNS counts a message of DNS to or from port 53. In TCP a message is known where it begins
-// with its segment.
+// addDNS counts a message of DNS to or from port 53. In TCP a question is known that fills its
+// segment, and an answer that begins with one; what goes on in the next looks like anything.
 func (c *Counter) addDNS(h *headers.Headers, at int64) {
-	b := h.Data
+	b, whole := h.Data, true
 	tcp := h.Transport == 6
 	if tcp {
 		if len(b) < 2 || int(binary.BigEndian.Uint16(b)) < dnsHeader {
 			return
 		}
+		whole = int(binary.BigEndian.Uint16(b))+2 == h.Length
 		b = b[2:]
 	}
 	network, ok := h.Network()
@@ -80,7 +81,7 @@ func (c *Counter) addDNS(h *headers.Headers, at int64) {
 	n := &c.names
 	id := binary.BigEndian.Uint16(b)
 	if b[2]&dnsAnswer == 0 {
-		if h.TargetPort == 53 {
+		if h.TargetPort == 53 && whole {
 			n.ask(questionKey{network.Source, network.Target, h.SourcePort, id, tcp}, b, at)
 		}
 	} else if h.SourcePort == 53 {
@@ -170,10 +171,12 @@ func (n *names) forget(q *question) {
 func (n *names) answer(key questionKey, b []byte, at int64) {
 	q := n.pending[key]
 	if q == nil {
-		n.dns.Unasked++
+		if !key.tcp {
+			n.dns.Unasked++
+		}
 		return
 	}
-	if name, _ := firstQuestion(b); name != nil && !strings.EqualFold(string(q.name[:q.length]), string(name)) {
+	if name, _ := firstQuestion(b); name != nil && q.length > 0 && !strings.EqualFold(string(q.name[:q.length]), string(name)) {
 		n.dns.Unasked++
 		return
 	}

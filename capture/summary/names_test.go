@@ -112,3 +112,30 @@ func TestCopies(t *testing.T) {
 		}
 	}
 }
+
+// In TCP a question is a segment, an answer may go on in others, and those are no questions.
+func TestNamesInTCP(t *testing.T) {
+	c := NewCounter()
+	add := func(back bool, data []byte) {
+		b := wire{back: back, flags: headers.ACK, window: 5, data: len(data), seq: uint32(c.packets) * 1000}.ip()
+		copy(b[len(b)-len(data):], data)
+		at := 22 // the server's port
+		if back {
+			at = 20
+		}
+		b[at], b[at+1] = 0, 53
+		c.Add(&capture.Packet{Time: c.packets * 1e9, Data: b, Length: uint32(len(b))}, capture.Raw)
+	}
+	framed := func(data []byte) []byte { return append([]byte{0, byte(len(data))}, data...) }
+	question := message(7, false, 0, "name")[42:]
+	answer := slices.Clone(question)
+	answer[2] |= dnsAnswer
+	add(false, framed(question))
+	add(true, append(framed(answer)[:2:2], answer[:len(answer)-4]...)) // the first segment
+	add(true, answer[len(answer)-4:])
+	add(false, framed(question)[:20]) // its beginning is no message
+	add(false, slices.Repeat([]byte{0, 40, 1}, 40))
+	if d := c.Summary(10, OrderNone).DNS; d == nil || d.Questions != 1 || d.Answered != 1 || d.Unanswered != 0 || d.Unasked != 0 || d.Slow != 1 {
+		t.Errorf("%+v", d)
+	}
+}
