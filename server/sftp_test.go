@@ -186,7 +186,7 @@ func TestSFTPReads(t *testing.T) {
 func TestSFTPTexts(t *testing.T) {
 	for err, want := range map[error]string{
 		&os.PathError{Op: "open", Path: "/var/lib/diagsh/x", Err: os.ErrClosed}: "The appliance could not do this. Its log says why.",
-		menu.Errorf(menu.State, "The file \x1b[2J is being written"):            "The file [2J is being written.",
+		menu.Errorf(menu.State, "The file \x1b[2J is being written"):            `The file \x1b[2J is being written.`,
 	} {
 		s := newSFTPServer(nil, nil, nil, discard())
 		s.fail(7, err)
