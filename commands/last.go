@@ -2,12 +2,11 @@ package commands
 
 import (
 	"context"
-	"fmt"
 	"io"
-	"text/tabwriter"
 	"time"
 
 	"diagsh/access"
+	"diagsh/commands/tableview"
 	"diagsh/menu"
 )
 
@@ -34,18 +33,20 @@ func last(s visitService) *menu.Command {
 }
 
 func lastTable(w io.Writer, list []access.Visit) {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "USERNAME\tREMOTE HOST\tBY\tLOGIN TIME\tLOGOUT TIME\tTOTAL TIME")
+	t := tableview.Table{Head: []string{"USERNAME", "REMOTE HOST", "BY", tableview.Whole("LOGIN TIME (UTC)"), "LOGOUT TIME (UTC)", "TOTAL TIME"}, Spare: []string{"BY"}}
 	for _, v := range list {
 		ended, total := "still logged in", menu.FormatDuration(time.Since(v.Began).Truncate(time.Second))
 		if v.Ended != nil {
-			ended = v.Ended.UTC().Format("2006-01-02 15:04 UTC")
+			ended = tableview.Whole(v.Ended.UTC().Format(minute))
 			total = menu.FormatDuration(v.Ended.Sub(v.Began).Truncate(time.Second))
 		}
 		if v.Reason != "" {
 			ended += " (" + v.Reason + ")"
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", v.User, v.Source, v.Method, v.Began.UTC().Format("2006-01-02 15:04 UTC"), ended, total)
+		t.Add(v.User, v.Source, v.Method, tableview.Whole(v.Began.UTC().Format(minute)), ended, total)
 	}
-	t.Flush()
+	t.Write(w)
 }
+
+// minute is a moment in tables whose heading says that it is UTC.
+const minute = "2006-01-02 15:04"

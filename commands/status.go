@@ -10,6 +10,7 @@ import (
 	"diagsh/access"
 	"diagsh/capture"
 	"diagsh/commands/captureview"
+	"diagsh/commands/tableview"
 	"diagsh/diag/system"
 	"diagsh/menu"
 )
@@ -87,7 +88,7 @@ func status(s statusService, v Version) *menu.Command {
 
 func statusText(w io.Writer, s applianceStatus) {
 	line := func(name, format string, args ...any) {
-		fmt.Fprintf(w, "%-11s%s\n", name+":", fmt.Sprintf(format, args...))
+		tableview.Line(w, 11, "%-11s%s", name+":", fmt.Sprintf(format, args...))
 	}
 	line("Status", "%s, %s, as of %s", s.Host, s.Product, s.Time.Format("2006-01-02 15:04:05 UTC"))
 	line("Up", "machine %s, appliance %s", span(s.MachineSeconds), span(s.ApplianceSeconds))
@@ -101,12 +102,12 @@ func statusText(w io.Writer, s applianceStatus) {
 	line("Files", "%d in the diagnostic directory, %s", s.Disk.Files, captureview.Bytes(s.Disk.Bytes))
 	line("Captures", "%d running, %d ended", len(s.Captures), s.CapturesEnded)
 	for _, c := range s.Captures {
-		fmt.Fprintf(w, "  %s on %s by %s: %d packets, %s, %d dropped\n", c.Name, strings.Join(c.Interfaces, ", "), c.Owner, c.PacketsWritten,
+		tableview.Line(w, 4, "  %s on %s by %s: %d packets, %s, %d dropped", c.Name, strings.Join(c.Interfaces, ", "), c.Owner, c.PacketsWritten,
 			captureview.Bytes(c.BytesWritten), c.PacketsDropped)
 	}
 	line("Sessions", "%d", len(s.Sessions))
 	for _, one := range s.Sessions {
-		fmt.Fprintf(w, "  %s (%s) from %s, %s, runs %s\n", one.User, one.Role, one.Source, one.Kind, orDash(strings.Join(one.Running, ", ")))
+		tableview.Line(w, 4, "  %s (%s) from %s, %s, runs %s", one.User, one.Role, one.Source, one.Kind, orDash(strings.Join(one.Running, ", ")))
 	}
 	if s.Trouble != "" {
 		line("Trouble", "%s", s.Trouble)

@@ -6,10 +6,10 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"diagsh/access"
+	"diagsh/commands/tableview"
 	"diagsh/menu"
 )
 
@@ -50,18 +50,17 @@ func userconfig(s accountService) *menu.Menu {
 }
 
 func accountTable(w io.Writer, list []access.Account) {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "USER\tFULL NAME\tROLE\tLOGS IN BY\tLAST LOGIN\tNOTES")
+	t := tableview.Table{Head: []string{"USER", "FULL NAME", "ROLE", "LOGS IN BY", "LAST LOGIN (UTC)", "NOTES"}, Spare: []string{"FULL NAME", "LOGS IN BY"}}
 	for _, a := range list {
 		var by, notes []string
 		if a.Password {
 			by = append(by, "password")
 		}
 		if n := len(a.Keys); n > 0 {
-			by = append(by, fmt.Sprintf("keys (%d)", n))
+			by = append(by, tableview.Whole(fmt.Sprintf("keys (%d)", n)))
 		}
 		if a.Expires != nil {
-			notes = append(notes, "expires "+a.Expires.UTC().Format("2006-01-02 15:04 UTC"))
+			notes = append(notes, "expires "+tableview.Whole(a.Expires.UTC().Format("2006-01-02 15:04 UTC")))
 		}
 		if a.Locked != nil {
 			notes = append(notes, "locked until "+a.Locked.UTC().Format("15:04:05 UTC"))
@@ -71,11 +70,11 @@ func accountTable(w io.Writer, list []access.Account) {
 		}
 		last := "never"
 		if a.LastLogin != nil {
-			last = fmt.Sprintf("%s from %s", a.LastLogin.UTC().Format("2006-01-02 15:04 UTC"), a.LastFrom)
+			last = fmt.Sprintf("%s from %s", tableview.Whole(a.LastLogin.UTC().Format(minute)), a.LastFrom)
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", a.User, orDash(a.FullName), a.Role, orDash(strings.Join(by, ", ")), last, orDash(strings.Join(notes, ", ")))
+		t.Add(a.User, orDash(a.FullName), string(a.Role), orDash(strings.Join(by, ", ")), last, orDash(strings.Join(notes, ", ")))
 	}
-	t.Flush()
+	t.Write(w)
 }
 
 func accountText(w io.Writer, a access.Account) {

@@ -2,13 +2,12 @@ package commands
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"diagsh/access"
+	"diagsh/commands/tableview"
 	"diagsh/menu"
 )
 
@@ -31,11 +30,10 @@ func who(s sessionService) *menu.Command {
 }
 
 func whoTable(w io.Writer, list []access.Session) {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "USER\tROLE\tLOGIN TIME\tIDLE\tREMOTE HOST\tWHAT\tRUNS")
+	t := tableview.Table{Head: []string{"USER", "ROLE", tableview.Whole("LOGIN TIME (UTC)"), "IDLE", "REMOTE HOST", "WHAT", "RUNS"}, Spare: []string{"ROLE", "WHAT"}}
 	for _, s := range list {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", s.User, s.Role, s.Began.UTC().Format("2006-01-02 15:04 UTC"),
+		t.Add(s.User, string(s.Role), tableview.Whole(s.Began.UTC().Format(minute)),
 			menu.FormatDuration(time.Since(s.IdleFrom).Truncate(time.Second)), s.Source, s.Kind, orDash(strings.Join(s.Running, ", ")))
 	}
-	t.Flush()
+	t.Write(w)
 }

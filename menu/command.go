@@ -112,10 +112,35 @@ type Out[R any] struct {
 	sink  Sink
 	shape Shape
 	text  func(io.Writer, R)
-	piece bytes.Buffer // one record's text
+	piece page // one record's text
 	rows  []R
 	table bool
 	err   error
+}
+
+// A page is what a text form is written on. It knows the columns of the terminal that it is for, 0 if there is none or nobody knows.
+type page struct {
+	bytes.Buffer
+	columns int
+}
+
+// Columns is how many columns the text has.
+func (p *page) Columns() int {
+	if p.columns == 0 {
+		return DefaultColumns
+	}
+	return p.columns
+}
+
+// DefaultColumns is how wide a text form is where nobody knows the terminal.
+const DefaultColumns = 80
+
+// Columns is how many columns a text form has that is written to w; 0 is no limit.
+func Columns(w io.Writer) int {
+	if p, ok := w.(interface{ Columns() int }); ok {
+		return p.Columns()
+	}
+	return DefaultColumns
 }
 
 // Record yields one record. An error means that nobody listens any more; Run then returns it.
@@ -229,12 +254,12 @@ func (s Spec[A, R]) Command() *Command {
 		}
 	}
 	c.run = func(ctx context.Context, caller Caller, args reflect.Value, shape Shape, sink Sink) error {
-		out := &Out[R]{sink: sink, shape: shape, text: s.Text, table: s.TextTable != nil}
+		out := &Out[R]{sink: sink, shape: shape, text: s.Text, table: s.TextTable != nil, piece: page{columns: caller.Columns}}
 		if err := s.Run(ctx, caller, args.Interface().(A), out); err != nil {
 			return err
 		}
 		if out.table && sink.Form() != JSONForm {
-			var b bytes.Buffer
+			b := page{columns: caller.Columns}
 			s.TextTable(&b, out.rows)
 			return out.keep(sink.Text(cleanLines(b.Bytes())))
 		}

@@ -73,7 +73,7 @@ func (c *Command) help(b *strings.Builder, path []string) {
 		if p.Default != "" && p.Type != "confirm" {
 			notes = append(notes, "default "+p.Default)
 		}
-		if p.Required || p.Type == "confirm" {
+		if p.Required {
 			notes = append(notes, "required")
 		}
 		if len(notes) > 0 {

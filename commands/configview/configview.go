@@ -5,10 +5,11 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
+	"diagsh/commands/tableview"
 	"diagsh/config"
 	"diagsh/menu"
 )
@@ -92,7 +93,7 @@ func orNotSet(value string) string {
 func Commit(w io.Writer, c config.Commit) {
 	fmt.Fprintf(w, "Commit %d at %s by %s\n", c.Number, Time(c.Time), c.User)
 	if c.Comment != "" {
-		fmt.Fprintf(w, "Comment: %s\n", c.Comment)
+		tableview.Line(w, len("Comment: "), "Comment: %s", c.Comment)
 	}
 	if c.Until != nil {
 		fmt.Fprintf(w, "Rolled back at %s unless it is confirmed with: commit\n", Time(*c.Until))
@@ -104,12 +105,11 @@ func Commit(w io.Writer, c config.Commit) {
 
 // Commits writes commits as a table.
 func Commits(w io.Writer, list []config.Commit) {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "COMMIT\tCOMMITTED ON\tUSER\tCOMMENT")
+	t := tableview.Table{Head: []string{"COMMIT", "COMMITTED ON", "USER", "COMMENT"}}
 	for _, c := range list {
-		fmt.Fprintf(t, "%d\t%s\t%s\t%s\n", c.Number, Time(c.Time), c.User, c.Comment)
+		t.Add(strconv.Itoa(c.Number), tableview.Whole(Time(c.Time)), c.User, c.Comment)
 	}
-	t.Flush()
+	t.Write(w)
 }
 
 // Time writes a moment as all tables of the configuration do.

@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 
 	"diagsh/access"
 	"diagsh/commands/captureview"
+	"diagsh/commands/tableview"
 	"diagsh/diag/disks"
 	"diagsh/menu"
 )
@@ -52,7 +54,8 @@ func diskUsageCommand(s usageService) *menu.Command {
 }
 
 func diskUsageText(w io.Writer, u diskUsage) {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	var table strings.Builder
+	t := tabwriter.NewWriter(&table, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "Size\tUsed\tAvail\tUse%\tInodes\t  Mounted on (device, type)")
 	for _, f := range u.FileSystems {
 		what := fmt.Sprintf("  %s (%s, %s)", menu.Clean(f.Mount), menu.Clean(f.Device), menu.Clean(f.Type))
@@ -70,6 +73,9 @@ func diskUsageText(w io.Writer, u diskUsage) {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%d%%\t%s\t%s\n", captureview.Bytes(int64(f.Bytes)), captureview.Bytes(int64(f.Used)), captureview.Bytes(int64(f.Available)), f.UsedPercent(), inodes, what)
 	}
 	t.Flush()
+	for line := range strings.Lines(table.String()) {
+		tableview.Line(w, 8, "%s", strings.TrimSuffix(line, "\n"))
+	}
 	d := u.Diagnostic
 	fmt.Fprintf(w, "\nDiagnostic directory: %s, %s\n", captureview.Count(d.Files, "file"), captureview.Bytes(d.Bytes))
 	t = tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)

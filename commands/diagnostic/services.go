@@ -9,10 +9,11 @@ import (
 	"log/slog"
 	"os"
 	"slices"
-	"text/tabwriter"
+	"strconv"
 	"time"
 
 	"diagsh/commands/captureview"
+	"diagsh/commands/tableview"
 	"diagsh/diag/processes"
 	"diagsh/diag/services"
 	"diagsh/diag/units"
@@ -175,22 +176,21 @@ func stateOf(ctx context.Context, s *services.Service, manager unitManager, runn
 }
 
 func servicesTable(w io.Writer, list []serviceState) {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "SERVICE\tSTATE\tSINCE\tPROCESSES\tMEMORY\tUNIT\tDESCRIPTION")
+	t := tableview.Table{Head: []string{"SERVICE", "STATE", "SINCE", "PROCESSES", "MEMORY", "UNIT", "DESCRIPTION"}, Spare: []string{"UNIT"}}
 	for _, s := range list {
 		since, unit, memory := "-", "-", "-"
 		if s.Since != nil {
-			since = s.Since.Format("2006-01-02 15:04:05 UTC")
+			since = tableview.Whole(s.Since.Format("2006-01-02 15:04:05 UTC"))
 		}
 		if s.Unit != "" {
 			unit = s.Unit
 		}
 		if s.Memory > 0 {
-			memory = captureview.Bytes(s.Memory)
+			memory = tableview.Whole(captureview.Bytes(s.Memory))
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\t%s\t%s\n", menu.Clean(s.Name), s.State, since, len(s.PIDs), memory, menu.Clean(unit), menu.Clean(s.Description))
+		t.Add(menu.Clean(s.Name), s.State, since, strconv.Itoa(len(s.PIDs)), memory, menu.Clean(unit), menu.Clean(s.Description))
 	}
-	t.Flush()
+	t.Write(w)
 }
 
 type serviceRestartArgs struct {

@@ -171,6 +171,7 @@ func interfacesTable(w io.Writer, rows []interfaceRow) {
 			t.add(cells...)
 		}
 	}
+	t.fit(menu.Columns(w))
 	t.write(w)
 }
 
@@ -197,16 +198,47 @@ type columns struct {
 
 func (c *columns) add(cells ...string) { c.rows = append(c.rows, cells) }
 
-func (c *columns) write(w io.Writer) {
-	var widths []int
+// fit makes a table narrower that a terminal has no room for: it goes without the columns in which nothing stands, such as those that were
+// not asked for, and a row of which no number is known ends with its text, however long that is.
+func (c *columns) fit(limit int) {
+	width := len(c.widths()) - 1
+	for _, n := range c.widths() {
+		width += n
+	}
+	if limit == 0 || width <= limit {
+		return
+	}
+	for i := len(c.rows[0]) - 1; i >= c.left; i-- {
+		if !slices.ContainsFunc(c.rows[1:], func(row []string) bool { return row[i] != "-" }) {
+			for r := range c.rows {
+				c.rows[r] = slices.Delete(c.rows[r], i, i+1)
+			}
+		}
+	}
+	for r, row := range c.rows {
+		if !slices.ContainsFunc(row[c.left:], func(cell string) bool { return cell != "-" }) {
+			c.rows[r] = row[:c.left]
+		}
+	}
+}
+
+// widths is how wide each column is. A row that ends with its text may be longer.
+func (c *columns) widths() (widths []int) {
 	for _, row := range c.rows {
 		for i, cell := range row {
 			if i == len(widths) {
 				widths = append(widths, 0)
 			}
-			widths[i] = max(widths[i], len(cell))
+			if len(row) > c.left || i < c.left-2 {
+				widths[i] = max(widths[i], len(cell))
+			}
 		}
 	}
+	return widths
+}
+
+func (c *columns) write(w io.Writer) {
+	widths := c.widths()
 	for _, row := range c.rows {
 		var b strings.Builder
 		for i, cell := range row {

@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
-	"text/tabwriter"
-	"time"
 
 	"diagsh/access"
 	"diagsh/commands/captureview"
+	"diagsh/commands/tableview"
 	"diagsh/menu"
 )
 
@@ -115,13 +115,12 @@ func Table(w io.Writer, list []access.Report) {
 		fmt.Fprintln(w, "There are no reports.")
 		return
 	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "REPORT\tMADE\tBY\tFOR\tCASE\tCAPTURES\tSIZE")
+	t := tableview.Table{Head: []string{"REPORT", "MADE (UTC)", "BY", "FOR", "CASE", "CAPTURES", "SIZE"}, Spare: []string{"FOR", "CAPTURES"}}
 	for _, r := range list {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%d\t%s\n", r.Name, r.Time.UTC().Format(time.DateOnly+" 15:04:05 UTC"), r.Owner, r.Role,
-			menu.Clean(orDash(r.Case)), len(r.Files), captureview.Bytes(r.Bytes))
+		t.Add(r.Name, tableview.Whole(r.Time.UTC().Format("2006-01-02 15:04")), r.Owner, string(r.Role),
+			menu.Clean(orDash(r.Case)), strconv.Itoa(len(r.Files)), tableview.Whole(captureview.Bytes(r.Bytes)))
 	}
-	t.Flush()
+	t.Write(w)
 }
 
 func orDash(text string) string {

@@ -34,7 +34,7 @@ var random = normal{
 
 var replacements = normal{
 	// The table of file systems, before its sizes.
-	{regexp.MustCompile(`^ +Size +Used +Avail +Use% .*|^ *[\d.]+ [KMG]?B .*\d% .*\(.*|^ *- +- +- .*\(.*`), fileSystems},
+	{regexp.MustCompile(`^ +Size +Used +Avail +Use% .*|^ *[\d.]+ [KMG]?B .*\d% .*|^ *- +- +- .*\(.*|^ {8}\([^ ,]+, [^ ]+\)( read-only| does not answer)?$`), fileSystems},
 	// When packets came, and so the graph of a summary, but for its blank line: the heading, rows, the axis, and the times below it.
 	{regexp.MustCompile(`^Packets in each column of .*|^ *\d+ [┤└].*|^ +\d\d:\d\d:\d\d\.\d+ .*`), graph},
 	{regexp.MustCompile(`^(Span: +).*`), "${1}<duration>"},

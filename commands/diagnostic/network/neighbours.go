@@ -8,10 +8,10 @@ import (
 	"math"
 	"net/netip"
 	"slices"
-	"text/tabwriter"
 
 	"golang.org/x/sys/unix"
 
+	"diagsh/commands/tableview"
 	"diagsh/diag/interfaces"
 	"diagsh/diag/neighbours"
 	"diagsh/menu"
@@ -152,8 +152,7 @@ func ndpshow() *menu.Command {
 		Role: menu.ReadOnly,
 		Run:  yieldNeighbours(unix.AF_INET6),
 		TextTable: func(w io.Writer, rows []neighbour) {
-			t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-			fmt.Fprintln(t, "Neighbor\tLinklayer Address\tNetif\tExpire\tS\tFlags")
+			t := tableview.Table{Head: []string{"Neighbor", "Linklayer Address", "Netif", "Expire", "S", "Flags"}, Spare: []string{"Expire"}}
 			for _, r := range rows {
 				at, state, expire, flags := r.LinkAddress, r.State[:1], "-", ""
 				if at == "" {
@@ -176,9 +175,9 @@ func ndpshow() *menu.Command {
 				if r.Proxy {
 					flags += "p"
 				}
-				fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", zoned(r), at, menu.Clean(r.Interface), expire, state, flags)
+				t.Add(zoned(r), at, menu.Clean(r.Interface), expire, state, flags)
 			}
-			t.Flush()
+			t.Write(w)
 		},
 	}.Command()
 }

@@ -1,0 +1,142 @@
+// Package tableview sets out tables that fit the terminal they are for.
+package tableview
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"diagsh/menu"
+)
+
+// A Table is rows of cells below a heading. Where it is wider than the terminal (menu.Columns), cells go on in the next row, broken at
+// blanks, the widest columns first; where that is not enough, there is one blank between columns and not two, and then the columns named in
+// Spare are left out, the first of them first.
+type Table struct {
+	Head  []string
+	Spare []string // headings of columns that a narrow terminal goes without
+	rows  [][]string
+}
+
+// Add adds a row, with a cell for each column.
+func (t *Table) Add(cells ...string) { t.rows = append(t.rows, cells) }
+
+// Whole makes a text, such as a moment, one that is not broken.
+func Whole(text string) string { return strings.ReplaceAll(text, " ", "\u00a0") }
+
+// Write writes the table.
+func (t *Table) Write(w io.Writer) {
+	all := append([][]string{t.Head}, t.rows...)
+	limit := menu.Columns(w)
+	gap := 2
+	widths, fits := fitted(all, limit, gap)
+	if !fits {
+		gap = 1
+		widths, fits = fitted(all, limit, gap)
+	}
+	for _, spare := range t.Spare {
+		if fits {
+			break
+		}
+		if i := slices.Index(all[0], spare); i >= 0 {
+			for r := range all {
+				all[r] = slices.Delete(slices.Clone(all[r]), i, i+1)
+			}
+			widths, fits = fitted(all, limit, gap)
+		}
+	}
+	var b strings.Builder
+	for _, row := range all {
+		writeRow(&b, row, widths, gap)
+	}
+	io.WriteString(w, strings.ReplaceAll(b.String(), "\u00a0", " "))
+}
+
+// fitted is how wide each column is so that the rows have at most limit columns (0: no limit), and whether they can.
+func fitted(rows [][]string, limit, gap int) (widths []int, fits bool) {
+	widths, least := make([]int, len(rows[0])), make([]int, len(rows[0]))
+	for _, row := range rows {
+		for i, cell := range row {
+			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
+			for _, word := range strings.Split(cell, " ") {
+				least[i] = max(least[i], utf8.RuneCountInString(word))
+			}
+		}
+	}
+	excess := gap*(len(widths)-1) - limit
+	for _, width := range widths {
+		excess += width
+	}
+	if limit == 0 {
+		return widths, true
+	}
+	for ; excess > 0; excess-- {
+		at := -1
+		for i := range widths {
+			if widths[i] > least[i] && (at < 0 || widths[i] > widths[at]) {
+				at = i
+			}
+		}
+		if at < 0 {
+			return widths, false
+		}
+		widths[at]--
+	}
+	return widths, true
+}
+
+// writeRow writes a row of cells, in as many rows as the longest of them takes.
+func writeRow(b *strings.Builder, row []string, widths []int, gap int) {
+	lines := make([][]string, len(row))
+	deep := 0
+	for i, cell := range row {
+		lines[i] = broken(cell, widths[i])
+		deep = max(deep, len(lines[i]))
+	}
+	for n := range deep {
+		var line strings.Builder
+		for i := range row {
+			text := ""
+			if n < len(lines[i]) {
+				text = lines[i][n]
+			}
+			line.WriteString(text + strings.Repeat(" ", max(0, widths[i]-utf8.RuneCountInString(text))+gap))
+		}
+		b.WriteString(strings.TrimRight(line.String(), " ") + "\n")
+	}
+}
+
+// Line writes a line. What the terminal has no room for goes on in the next row, behind so many blanks.
+func Line(w io.Writer, indent int, format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	limit := menu.Columns(w)
+	if limit == 0 {
+		limit = len(text)
+	}
+	begin := text[:len(text)-len(strings.TrimLeft(text, " "))] // blanks that it begins with are no place to break
+	pieces := broken(Whole(begin)+text[len(begin):], limit)
+	if len(pieces) > 1 {
+		rest := strings.TrimPrefix(Whole(begin)+text[len(begin):], pieces[0]+" ")
+		pieces = append(pieces[:1], broken(rest, limit-indent)...)
+	}
+	io.WriteString(w, strings.ReplaceAll(strings.Join(pieces, "\n"+strings.Repeat(" ", indent)), "\u00a0", " ")+"\n")
+}
+
+// broken breaks a text at blanks into pieces of at most width characters.
+func broken(text string, width int) (pieces []string) {
+	piece := ""
+	for _, word := range strings.Split(text, " ") {
+		switch {
+		case piece == "":
+			piece = word
+		case utf8.RuneCountInString(piece)+1+utf8.RuneCountInString(word) <= width:
+			piece += " " + word
+		default:
+			pieces = append(pieces, piece)
+			piece = word
+		}
+	}
+	return append(pieces, piece)
+}
