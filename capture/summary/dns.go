@@ -64,15 +64,23 @@ const (
 
 // addDNS counts a message of DNS to or from port 53. In TCP a question is known that fills its
 // segment, and an answer that begins with one; what goes on in the next looks like anything.
+// Some send the length of a message in a segment before it.
 func (c *Counter) addDNS(h *headers.Headers, at int64) {
 	b, whole := h.Data, true
 	tcp := h.Transport == 6
 	if tcp {
-		if len(b) < 2 || int(binary.BigEndian.Uint16(b)) < dnsHeader {
+		announced := c.announced(h)
+		switch {
+		case h.Length == 2 || len(b) < 2:
 			return
+		case announced >= dnsHeader && announced >= h.Length:
+			whole = announced == h.Length
+		case int(binary.BigEndian.Uint16(b)) < dnsHeader:
+			return
+		default:
+			whole = int(binary.BigEndian.Uint16(b))+2 == h.Length
+			b = b[2:]
 		}
-		whole = int(binary.BigEndian.Uint16(b))+2 == h.Length
-		b = b[2:]
 	}
 	network, ok := h.Network()
 	if len(b) < dnsHeader || !ok {
@@ -87,6 +95,27 @@ func (c *Counter) addDNS(h *headers.Headers, at int64) {
 	} else if h.SourcePort == 53 {
 		n.answer(questionKey{network.Target, network.Source, h.TargetPort, id, tcp}, b, at)
 	}
+}
+
+// announced is the length of a message that the segment before said, if it said no more; and
+// notes that this one does so.
+func (c *Counter) announced(h *headers.Headers) int {
+	network, _ := h.Network()
+	key, back := endsOf(network, h.SourcePort, h.TargetPort)
+	f := c.connections.find(key)
+	if f == nil || h.Length == 0 {
+		return 0
+	}
+	w := &f.ways[0]
+	if back {
+		w = &f.ways[1]
+	}
+	before := w.announced
+	w.announced = 0
+	if h.Length == 2 && len(h.Data) >= 2 {
+		w.announced = binary.BigEndian.Uint16(h.Data)
+	}
+	return int(before)
 }
 
 // firstQuestion is the first name of a message, and what is asked of it.

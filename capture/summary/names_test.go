@@ -133,9 +133,13 @@ func TestNamesInTCP(t *testing.T) {
 	add(false, framed(question))
 	add(true, append(framed(answer)[:2:2], answer[:len(answer)-4]...)) // the first segment
 	add(true, answer[len(answer)-4:])
+	question = slices.Clone(question)
+	question[1] = 8
+	add(false, []byte{0, byte(len(question))}) // the length alone
+	add(false, question)
 	add(false, framed(question)[:20]) // its beginning is no message
 	add(false, slices.Repeat([]byte{0, 40, 1}, 40))
-	if d := c.Summary(10, OrderNone).DNS; d == nil || d.Questions != 1 || d.Answered != 1 || d.Unanswered != 0 || d.Unasked != 0 || d.Slow != 1 {
+	if d := c.Summary(10, OrderNone).DNS; d == nil || d.Questions != 2 || d.Answered != 1 || d.Unanswered != 1 || d.Unasked != 0 || d.Slow != 1 {
 		t.Errorf("%+v", d)
 	}
 }

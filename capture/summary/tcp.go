@@ -26,9 +26,10 @@ type way struct {
 
 	base             uint32 // the number of the SYN
 	hasBase          bool
-	unscaled         bool  // the window of the next acknowledgement is the one of a SYN
-	keepAlive, probe bool  // what the last packet was
-	dataTime         int64 // of the last packet with data
+	unscaled         bool   // the window of the next acknowledgement is the one of a SYN
+	keepAlive, probe bool   // what the last packet was
+	dataTime         int64  // of the last packet with data
+	announced        uint16 // the length of a message of DNS, sent alone in the last packet with data
 }
 
 const (
