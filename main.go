@@ -32,6 +32,7 @@ import (
 	"diagsh/commands"
 	"diagsh/daemon"
 	"diagsh/diag/raid"
+	"diagsh/menu"
 	"diagsh/server"
 	"diagsh/shell"
 )
@@ -102,12 +103,16 @@ func local(args []string) int {
 	flags := newFlags("diagsh")
 	socket := flags.String("socket", "", "")
 	line := flags.String("c", "", "")
+	licenses := flags.Bool("licenses", false, "")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		io.WriteString(os.Stdout, assets.Usage)
 		return 0
 	case err != nil:
 		return wrongFlags(flags, err)
+	case *licenses:
+		io.WriteString(os.Stdout, assets.Licenses)
+		return 0
 	case flags.NArg() > 0:
 		fmt.Fprintf(os.Stderr, "diagsh: %q is not known here. To run one line, write: diagsh -c 'LINE'.\n", flags.Arg(0))
 		return exitUsage
@@ -392,7 +397,8 @@ func listenSocket(path string) (*net.UnixListener, error) {
 
 func runningVersion(host string) commands.Version {
 	b := thisBuild()
-	v := commands.Version{Product: product, Version: version, Commit: b.source, CommitTime: b.time, Go: runtime.Version(), Host: host}
+	v := commands.Version{Product: product, Version: version, Commit: b.source, CommitTime: b.time, Go: runtime.Version(), Host: host,
+		Licenses: menu.Text(assets.Licenses)}
 	var u unix.Utsname
 	if unix.Uname(&u) == nil {
 		v.Kernel = unix.ByteSliceToString(u.Release[:])

@@ -17,3 +17,8 @@ var ServeUsage string
 //
 //go:embed services.yaml
 var Services []byte
+
+// Licenses is the license texts of what the program is linked from (make licenses).
+//
+//go:embed licenses.txt
+var Licenses string

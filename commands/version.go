@@ -18,18 +18,32 @@ type Version struct {
 	Go         string `json:"go"`
 	Kernel     string `json:"kernel"`
 	Host       string `json:"host"`
+
+	Licenses menu.Text `json:"licenses,omitempty"` // of what the program is linked from; only where they are asked for
+}
+
+type versionArgs struct {
+	Licenses bool `arg:"licenses" help:"Show the licenses of what the program is made of instead."`
 }
 
 func version(v Version) *menu.Command {
-	return menu.Spec[noArgs, Version]{
+	return menu.Spec[versionArgs, Version]{
 		Name:  "version",
 		Help:  "Show what is running.",
 		Role:  menu.ReadOnly,
 		Shape: menu.Object,
-		Run: func(_ context.Context, _ menu.Caller, _ noArgs, out *menu.Out[Version]) error {
+		Run: func(_ context.Context, _ menu.Caller, a versionArgs, out *menu.Out[Version]) error {
+			v := v
+			if !a.Licenses {
+				v.Licenses = ""
+			}
 			return out.Record(v)
 		},
 		Text: func(w io.Writer, v Version) {
+			if v.Licenses != "" {
+				fmt.Fprint(w, v.Licenses)
+				return
+			}
 			of := ""
 			if at, err := time.Parse(time.RFC3339, v.CommitTime); err == nil {
 				of = " of " + at.UTC().Format("2006-01-02 15:04:05 UTC")

@@ -40,6 +40,10 @@
 //   - A botnet has many sources. From twenty failures for one name on, over all sources, the account takes one password per
 //     second from sources that its user never logged in from; then one in two, four, eight seconds. Sources that the user has
 //     logged in from lately do not wait in that line.
+//   - Whoever has a /48 of IPv6 has 65536 sources. So failures are counted for the /48 and the /56 too, and from twenty on these have such
+//     a line as well. Turns at the hashing are given by network, /48 before /56 before source, and where all places are taken the
+//     network with most of them makes room. A source that the user has logged in from lately has a hashing slot and places that strangers
+//     have no part in.
 //   - Public keys cannot be guessed: they are never delayed, never locked and count as no failure. The way in for an
 //     administrator whose password is under attack is a key, or root on the machine itself.
 //   - Names that do not exist are treated the same in all of this, hash included, so that nobody learns which names do.
