@@ -2,6 +2,7 @@ package menu
 
 import (
 	"errors"
+	"strconv"
 	"strings"
 )
 
@@ -123,6 +124,9 @@ func (m *Menu) lookup(top *Menu, w Word, abbreviate bool, usable func(Item) bool
 		case len(found) > 1:
 			return nil, Errorf(Usage, "%q is not unique here", w.Text).WithHint("It could be %s", or(found))
 		}
+	}
+	if _, err := strconv.Atoi(w.Text); err == nil && m.Choice != "" {
+		return nil, Errorf(Usage, "%q is not one of the choices", printable(w.Text)).WithHint("Choose 1 to %d, or %s", len(m.Items), or(names))
 	}
 	e := Errorf(Usage, "%q is not known here", printable(w.Text))
 	var suggested []string

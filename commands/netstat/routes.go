@@ -79,7 +79,7 @@ func routesCommand(s Services) *menu.Command {
 				}
 				var b bytes.Buffer
 				rulesTable(&b, rules)
-				out.Printf("%s\n", b.String())
+				out.Printf("%s\n", menu.Text(b.String()))
 			}
 			rows, err := routeRows(ctx, a)
 			if err != nil {

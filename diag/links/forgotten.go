@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -254,7 +255,7 @@ func (Kernel) Restore(name string, f Forgotten) error {
 	for _, l := range present {
 		r.indexes[l.Attrs().Index] = true
 	}
-	failed := restoreSettings(name, f.Settings)
+	failed := restoreSettings(name, f.Settings, link.Attrs().MTU)
 	for _, m := range f.Addresses {
 		if m = aged(m, r.elapsed); m != nil {
 			failed = append(failed, add(unix.RTM_NEWADDR, unix.NLM_F_EXCL, r.ofLink(m)))
@@ -475,11 +476,16 @@ func settings(family, name string) map[string]string {
 	return values
 }
 
-// restoreSettings writes what is different. disable_ipv6 comes last: the others say what happens when IPv6 begins.
-func restoreSettings(name string, values map[string]string) []error {
+// restoreSettings writes what is different. disable_ipv6 comes last: the others say what happens when IPv6 begins. IPv6 cannot have a
+// greater MTU than its link has now, whatever it had, and has the link's already.
+func restoreSettings(name string, values map[string]string, linkMTU int) []error {
 	const disable = "ipv6/conf/disable_ipv6"
 	now := settings("ipv6", name)
 	maps.Copy(now, settings("ipv4", name))
+	if mtu, err := strconv.Atoi(values["ipv6/conf/mtu"]); err == nil && mtu > linkMTU {
+		values = maps.Clone(values)
+		delete(values, "ipv6/conf/mtu")
+	}
 	var failed []error
 	write := func(key string) {
 		if values[key] == now[key] {

@@ -68,6 +68,30 @@ func TestMTU(t *testing.T) {
 	})
 }
 
+// What a link had as IPv6's MTU is not asked for again where the link has a smaller one now.
+func TestRestoreBelowTheOldMTU(t *testing.T) {
+	inside(t, func() {
+		must := func(err error) {
+			t.Helper()
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		must(kernel.SetMTU("left", 1400))
+		lost, err := kernel.ReadIPv6("left")
+		must(err)
+		must(kernel.SetMTU("left", 1210))
+		must(kernel.SetMTU("left", 1300))
+		if err := kernel.Restore("left", lost); err != nil {
+			t.Errorf("from 1400 to 1210 to 1300: %v", err)
+		}
+		mtu, err := os.ReadFile("/proc/sys/net/ipv6/conf/left/mtu")
+		if err != nil || strings.TrimSpace(string(mtu)) != "1300" {
+			t.Errorf("IPv6 has an MTU of %q, %v", mtu, err)
+		}
+	})
+}
+
 func TestLoopback(t *testing.T) {
 	inside(t, func() {
 		if err := os.WriteFile("/proc/sys/net/ipv6/conf/lo/disable_ipv6", []byte("0"), 0); err != nil {
