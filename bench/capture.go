@@ -235,8 +235,12 @@ func (w *wire) rounds(ctx context.Context, number int, l load, filters []string)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", c.name, err)
 			}
-			fmt.Fprintf(os.Stderr, "    %-13s %d of %d lost, %.3f µs a packet: start %.1f ms (packets after %s), packets %.1f ms, end %.1f ms; disk %.0f MB/s, longest write %s\n",
-				c.name, r.lost(), r.sent, micros(r.perPacket()), millis(r.start), milliseconds(r.until), millis(r.packets), millis(r.end), speed/1e6, milliseconds(longest))
+			until := ""
+			if r.until > 0 { // of the peers nothing says
+				until = " (packets after " + milliseconds(r.until) + ")"
+			}
+			fmt.Fprintf(os.Stderr, "    %-13s %d of %d lost, %.3f µs a packet: start %.1f ms%s, packets %.1f ms, end %.1f ms; disk %.0f MB/s, longest write %s\n",
+				c.name, r.lost(), r.sent, micros(r.perPacket()), millis(r.start), until, millis(r.packets), millis(r.end), speed/1e6, milliseconds(longest))
 			results[c.name] = append(results[c.name], r)
 		}
 	}
