@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 
 	"diagsh/config"
 	"diagsh/menu"
@@ -40,6 +41,12 @@ func clearchanges(s clearService) *menu.Command {
 			}
 			if len(s.Configuration(caller).Changes) == 0 {
 				return menu.Errorf(menu.State, "There are no changes to clear")
+			}
+			return nil
+		},
+		Check: func(_ context.Context, caller menu.Caller, a clearchangesArgs, name string) error {
+			if name == "setting" && !slices.ContainsFunc(s.Configuration(caller).Changes, func(c config.Change) bool { return c.Is(a.Setting) }) {
+				return &menu.Error{Kind: menu.NotFound, Argument: "setting", Message: fmt.Sprintf("No change of %q is pending", a.Setting), Hint: "showchanges lists what is"}
 			}
 			return nil
 		},

@@ -44,9 +44,9 @@ var otherWords = []menu.OtherWords{
 	{Lines: []string{"iftop", "nload", "bmon", "sar", "nstat"}, Here: []string{"netstat traffic"}},
 
 	// Names, paths, servers.
-	{Lines: []string{"dnsconfig", "resolvectl", "sh|ow hosts", "cat /etc/resolv.conf"}, Here: []string{"nslookup NAME", "dig NAME"},
+	{Lines: []string{"dnsconfig", "resolvectl", "sh|ow hosts", "cat /etc/resolv.conf"}, Here: []string{"dnsstatus", "nslookup NAME"},
 		Note: "Name servers are set in the machine's /etc/resolv.conf"},
-	{Lines: []string{"dnsflush", "dnshostprefs", "clear arp", "clear dns", "ip neigh flush", "arp -d"}, Here: []string{"diagnostic network flush"}},
+	{Lines: []string{"dnsflush", "dnshostprefs", "ip neigh flush", "arp -d"}, Here: []string{"diagnostic network flush"}},
 	{Lines: []string{"host", "drill", "getent"}, Here: []string{"nslookup NAME", "dig NAME"}},
 	{Lines: []string{"mtr", "tracepath", "pathping"}, Here: []string{"traceroute HOST"}},
 	{Lines: []string{"nc", "ncat", "netcat", "interactive telnet"}, Here: []string{"telnet HOST PORT"}},
