@@ -15,7 +15,7 @@ import (
 
 type trafficArgs struct {
 	Every     time.Duration `arg:"every" ask:"Enter the number of seconds between displays" default:"1" min:"1" max:"3600" help:"Seconds between two lines."`
-	Seconds   time.Duration `arg:"seconds" min:"1" max:"3600" help:"Another word for every."`
+	OtherWord time.Duration `arg:"seconds" min:"1" max:"3600" help:"Another word for every."`
 	Interface string        `arg:"interface,main" ask:"Choose the interface" default:"ALL" help:"Name of an interface, or ALL for the sum of all."`
 	Dropped   bool          `arg:"dropped" ask:"Show the number of dropped packets?" default:"yes" help:"Show dropped packets too."`
 	Count     int           `arg:"count" min:"1" max:"1000000" help:"So many lines, then end; until Ctrl-C otherwise."`
@@ -68,7 +68,7 @@ type reading struct {
 }
 
 func runTraffic(ctx context.Context, _ menu.Caller, a trafficArgs, out *menu.Out[trafficRow]) error {
-	a.Every = cmp.Or(a.Seconds, a.Every)
+	a.Every = cmp.Or(a.OtherWord, a.Every)
 	before, err := read(ctx, a.Interface)
 	if err != nil {
 		return err
