@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -49,6 +50,13 @@ func newDesk(t testing.TB) *desk {
 		}
 	}
 	return d
+}
+
+// has reports whether a user has a session.
+func (d *desk) has(user string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Contains(slices.Collect(maps.Values(d.session)), user)
 }
 
 // as makes the socket's peer that user.
@@ -660,6 +668,11 @@ func TestFilesOfALogin(t *testing.T) {
 		}
 	}
 	d.mu.Unlock()
+	for began := time.Now(); d.has("op"); time.Sleep(time.Millisecond) { // its connections are closed by then
+		if time.Since(began) > 10*time.Second {
+			t.Fatal("the sessions go on")
+		}
+	}
 	if err := cut.Done("headers.pcap", f, 12); err == nil {
 		t.Error("a session that has ended answers")
 	}
