@@ -95,8 +95,11 @@ func (s *stack) header(kind gopacket.LayerType) (inside int, err error) {
 
 // decoded reads a header by gopacket's decoder. What that makes of a header with an error is not believed.
 func (s *stack) decoded(kind gopacket.LayerType) (inside int, err error) {
-	if optional[kind] && kind != layers.LayerTypeVXLAN && len(s.rest) < s.wire {
-		return -1, errCut // a message that is not whole, though it may look so
+	switch kind {
+	case layers.LayerTypeDHCPv4, layers.LayerTypeNTP, layers.LayerTypeIGMP, layers.LayerTypeVRRP:
+		if len(s.rest) < s.wire {
+			return -1, errCut // a message that is not whole, though it may look like a shorter one
+		}
 	}
 	before := len(s.layers)
 	if !guarded(func() { err = kind.Decode(s.rest, s) }) {
