@@ -52,7 +52,7 @@ func TestTypingAhead(t *testing.T) {
 	a := start(t, appliance.Options{})
 	term := a.Terminal("op", 100, 60)
 	term.Type("packetcapture setup\r33\ry\rlo\rCUSTOM\rport 53\r2m\ry\rwhoami\r")
-	term.Reads("Limits:      size 33MB, duration 2m\nInterfaces:  lo\nFilter:      port 53\nManagement:  the packets of management sessions are captured too\n" +
+	term.Reads("Filter:      port 53\nInterfaces:  lo\nLimits:      size 33MB, duration 2m\nManagement:  the packets of management sessions are kept\n" +
 		top + "whoami\nUser:    op")
 }
 
@@ -143,7 +143,7 @@ func TestPager(t *testing.T) {
 	term.Prompted(top)
 	term.Type("help packetcapture start\r")
 	term.Wait("the first stop", stopped)
-	term.Type("/management\r")
+	term.Type("/management sessions\r")
 	term.Reads("... skipping")
 	term.Reads("Keep the packets of management sessions too.")
 	term.Wait("the stop behind what was sought", stopped)
