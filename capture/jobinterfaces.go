@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"iter"
 	"slices"
 )
 
@@ -51,16 +52,39 @@ func (j *Job) follow() (StopReason, error) {
 			taps = append(taps, tap)
 		}
 	}
-	for n, err := range source.Add(taps) {
+	for in, err := range addSome(source, taps) {
 		if err != nil {
 			continue // as likely as not it is gone again
 		}
-		j.interfaces.join(taps[n].Interface)
-		if reason, err := j.introduce(taps[n].Interface); reason != "" || err != nil {
+		j.interfaces.join(in)
+		if reason, err := j.introduce(in); reason != "" || err != nil {
 			return reason, err
 		}
 	}
 	return "", nil
+}
+
+// addStep is how many interfaces are added at a time: while the kernel makes them ready the
+// rings of the others fill, whose thinnest traffic finds room for 0.3 s.
+const addStep = 4
+
+// addSome adds some interfaces to a source, and yields each with what became of it. When it
+// took one of a step, the others have time: the source says again that there may be more.
+func addSome(source Follower, taps []Tap) iter.Seq2[Interface, error] {
+	return func(yield func(Interface, error) bool) {
+		for some := range slices.Chunk(taps, addStep) {
+			added := false
+			for n, err := range source.Add(some) {
+				added = added || err == nil
+				if !yield(some[n].Interface, err) {
+					return
+				}
+			}
+			if added {
+				return
+			}
+		}
+	}
 }
 
 // introduce makes the last interface of the roster known to the file and to others.

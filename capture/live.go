@@ -103,8 +103,7 @@ func (l *Live) follow() {
 			l.leaveOut(in)
 		}
 	}
-	for n, err := range source.Add(taps) {
-		in := taps[n].Interface
+	for in, err := range addSome(source, taps) {
 		if err != nil {
 			l.leaveOut(in)
 			continue

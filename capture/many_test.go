@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"diagsh/capture"
+	"diagsh/capture/afpacket"
 
 	"github.com/vishvananda/netlink"
 )
@@ -66,7 +67,7 @@ func TestManyInterfaces(t *testing.T) {
 
 	stop := b.numberedSender("left")
 	begin := time.Now()
-	job := b.start(s, b.follow(s))
+	job := b.start(s, b.follow(s), func(c *capture.Config) { c.Prepare = func() error { return afpacket.Prepare(nil, nil) } })
 	opening := time.Since(begin)
 	running := time.Now()
 	await(t, job, "packets come", func(s capture.Status) bool { return s.PacketsWritten > 0 })

@@ -104,8 +104,9 @@ type Source interface {
 // goroutine that reads calls its methods.
 type Follower interface {
 	// Add takes packets of more interfaces, and returns an error, or nil, for each. Those
-	// without an error get the positions behind all taps before, in their order. No packet
-	// of any interface is lost for it.
+	// without an error get the positions behind all taps before, in their order. If there is
+	// one, Read returns ErrInterfacesChanged again. Nobody reads meanwhile, so a few are
+	// added at a time.
 	Add([]Tap) []error
 
 	// Rename has the packets of an interface that are not read yet bear the position behind

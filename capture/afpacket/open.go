@@ -75,6 +75,7 @@ func (s *Source) Add(taps []capture.Tap) []error {
 		s.all = append(s.all, mine...)
 		s.rings = append(s.rings, mine...)
 		s.links.names[tap.Interface.Index] = tap.Interface.Name
+		s.changed = true // while it was made ready others may have come
 	}
 	abreast(len(unused), func(i int) { unused[i].close() })
 	return failures
