@@ -117,6 +117,9 @@ func contradiction(p, short *capture.Packet, i capture.Interface, whole, got *Pa
 	case layers.LayerTypeTCP, layers.LayerTypeUDP, layers.LayerTypeSCTP:
 		deep = min(deep+1, len(full.layers)) // its ports
 	}
+	if part.cut == layers.LayerTypeDNS && got.Protocol == "DNS" && deep == len(part.layers) {
+		return "" // the whole one is too long to be looked at
+	}
 	if full.cut != 0 && deep == len(full.layers) || full.bad != 0 && full.bad == part.cut {
 		return "" // the whole one is cut there, or wrong, too
 	}

@@ -80,7 +80,9 @@ func cutDNS(b []byte, length int) string {
 		fmt.Fprintf(&text, " %s? %s", dnsType(layers.DNSType(order.Uint16(b[next:]))), clean(name))
 	}
 	if answer {
-		if code := layers.DNSResponseCode(b[3] & 0xf); code != layers.DNSResponseCodeNoErr {
+		// An additional record may make another code of one that is not among the first (RFC 6891, 6.1.3): BADCOOKIE of YXRRSET.
+		code := layers.DNSResponseCode(b[3] & 0xf)
+		if known := code <= layers.DNSResponseCodeRefused || order.Uint16(b[10:]) == 0; known && code != layers.DNSResponseCodeNoErr {
 			fmt.Fprintf(&text, " %s", rcode(code))
 		}
 		fmt.Fprintf(&text, " %d/%d/%d", order.Uint16(b[6:]), order.Uint16(b[8:]), order.Uint16(b[10:]))

@@ -102,6 +102,7 @@ func TestLinesOfUnusualPackets(t *testing.T) {
 		{"IGMP version 3, cut to the length of version 2", frame(0x0800, ip4(2, 36, 0, inHex(t, "2200f90100000001"))), 50, "IP 10.0.0.1 > 10.0.0.2: [|igmp] [cut to 42]"},
 		{"DNS, cut in its question", frame(0x0800, ip4(17, 58, 0, inHex(t, "03e8003500260000"+"0063010000010000000000000461"))), 72, "IP 10.0.0.1.1000 > 10.0.0.2.53: 99+ [|domain] (30) [cut to 56]"},
 		{"DNS, cut behind its question", frame(0x0800, ip4(17, 68, 0, inHex(t, "003503e800300000"+"006381830001000000010000"+"016100"+"00010001"))), 82, "IP 10.0.0.1.53 > 10.0.0.2.1000: 99 A? a. NXDomain 0/1/0 [|domain] (40) [cut to 61]"},
+		{"DNS, cut before what makes another code of it", frame(0x0800, ip4(17, 68, 0, inHex(t, "003503e800300000"+"006381870001000000000001"))), 82, "IP 10.0.0.1.53 > 10.0.0.2.1000: 99 0/0/1 [|domain] (40) [cut to 54]"},
 		{"DNS by TCP", frame(0x0800, ip4(6, 61, 0, inHex(t, "03e80035"+"00000001"+"00000001"+"501003e800000000"+"0013"+"006301000001000000000000"+"016100"+"00010001"))), 0,
 			"IP 10.0.0.1.1000 > 10.0.0.2.53: Flags [.], seq 1:22, ack 1, win 1000, length 21 99+ A? a. (19)"},
 		{"DNS by TCP, not whole", frame(0x0800, ip4(6, 61, 0, inHex(t, "03e80035"+"00000001"+"00000001"+"501003e800000000"+"0200"+"006301000001000000000000"+"016100"+"00010001"))), 0,
