@@ -2,6 +2,7 @@ package decode
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/google/gopacket"
 	"github.com/google/gopacket/layers"
@@ -41,7 +42,7 @@ var (
 
 // decode decodes layer after layer, until nothing is known of what follows, or the bytes end.
 func (s *stack) decode(link capture.LinkType) {
-	s.rest, s.wire = s.packet.Data, int(s.packet.Length)
+	s.rest, s.wire = slices.Clip(s.packet.Data), int(s.packet.Length)
 	s.next = first(link, s.rest)
 	for len(s.layers) < maxLayers {
 		kind, known := allow(s.next, len(s.rest))
@@ -70,7 +71,9 @@ func (s *stack) decode(link capture.LinkType) {
 			s.wire = inside
 		}
 		s.wire = max(s.wire, 0)
-		s.rest = s.rest[:min(len(s.rest), s.wire)] // what is behind it is padding
+		// What is behind it is padding, which no decoder is to find behind the end of its slice.
+		end := min(len(s.rest), s.wire)
+		s.rest = s.rest[:end:end]
 	}
 }
 
