@@ -114,7 +114,7 @@ func (n *fakeNetwork) AddVLAN(name, parent string, id int) error {
 		if _, there := n.links[name]; there {
 			return unix.EEXIST
 		}
-		n.links[name] = links.Link{Name: name, Kind: "vlan", MAC: l.MAC, Parent: parent, VLAN: id, MTU: l.MTU}
+		n.links[name] = links.Link{Name: name, Kind: "vlan", MAC: l.MAC, Parent: parent, Lower: parent, VLAN: id, MTU: l.MTU}
 		return nil
 	})
 }
@@ -547,7 +547,7 @@ func TestCommitOnTopOfAnother(t *testing.T) {
 
 func TestConfigurationFaults(t *testing.T) {
 	n := newFakeNetwork()
-	n.links["eth0.35"] = links.Link{Name: "eth0.35", Kind: "vlan", MAC: "02:00:00:00:00:01", Parent: "eth0", VLAN: 35, MTU: 1500}
+	n.links["eth0.35"] = links.Link{Name: "eth0.35", Kind: "vlan", MAC: "02:00:00:00:00:01", Parent: "eth0", Lower: "eth0", VLAN: 35, MTU: 1500}
 	d := start(t, Options{Dir: prepare(t), network: n})
 	loads(t, d, anna, "vlans: {eth0.34: {parent: eth0, id: 34}}")
 	commits(t, d, anna, config.Request{})

@@ -106,13 +106,14 @@ func (c *checker) free(v config.VLAN) {
 	}
 }
 
-// stacked checks that no VLAN has a greater MTU than the interface that it stands on, those included that nobody committed. The kernel
-// would make it smaller without a word (vlan_device_event in net/8021q/vlan.c).
+// stacked checks that no VLAN has a greater MTU than the interface that it stands on, those included that nobody committed, nor a macvlan
+// or the like of which the configuration says the MTU. The kernel would make it smaller without a word (vlan_device_event in
+// net/8021q/vlan.c); others get theirs back when there is room (follower).
 func (c *checker) stacked() {
 	above := map[string]string{}
 	for _, l := range c.state.Links {
-		if l.VLAN != 0 {
-			above[l.Name] = l.Parent
+		if l.VLAN != 0 || l.BelowItsLower() && c.wanted[config.MTUOf(l.Name)] != "" {
+			above[l.Name] = l.Lower
 		}
 	}
 	for _, v := range c.running.VLANs() {
@@ -131,7 +132,11 @@ func (c *checker) stacked() {
 		if c.wanted[p] == c.running[p] {
 			p = config.MTUOf(parent)
 		}
-		c.fault(p, "the MTU %d of the VLAN %s would be above the %d of %s", own, name, below, parent)
+		what := "the VLAN " + name
+		if l, there := c.state.Link(name); there && l.VLAN == 0 {
+			what = name
+		}
+		c.fault(p, "the MTU %d of %s would be above the %d of %s", own, what, below, parent)
 	}
 }
 

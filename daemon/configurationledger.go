@@ -125,10 +125,17 @@ func (l *ledger) remember(changes []config.Change, state links.State) {
 	known := l.baseline()
 	present := presentSettings(state)
 	for _, c := range changes {
+		if c.Path.Field == "mtu" {
+			defer l.configured(c)
+		}
 		if _, ok := known[c.Path]; ok || present[c.Path] == "" {
 			continue
 		}
-		l.Baseline = append(l.Baseline, baselineSetting{c.Path.Section, c.Path.Name, c.Path.Field, present[c.Path]})
+		value := present[c.Path]
+		if mtu := l.before(c.Path.Name); c.Path.Field == "mtu" && mtu != 0 {
+			value = strconv.Itoa(mtu)
+		}
+		l.Baseline = append(l.Baseline, baselineSetting{c.Path.Section, c.Path.Name, c.Path.Field, value})
 	}
 }
 

@@ -12,10 +12,11 @@ import (
 	"diagsh/menu"
 )
 
-// A loss is what the kernel forgets with a step: the IPv6 of an interface, a VLAN with its routes, or the routes that have an address of
-// the loopback interface as their preferred source. One of the three is set.
+// A loss is what the kernel forgets with a step: the IPv6 of an interface, the MTU of one that follows it, a VLAN with its routes, or the
+// routes that have an address of the loopback interface as their preferred source. One of the four is set.
 type loss struct {
 	IPv6Of   string       `json:"ipv6Of,omitempty"`
+	Follower *follower    `json:"follower,omitempty"`
 	VLAN     *config.VLAN `json:"vlan,omitempty"`
 	Loopback netip.Addr   `json:"loopback,omitzero"`
 
@@ -24,8 +25,13 @@ type loss struct {
 
 // same reports whether the other loss is one of the same thing.
 func (l loss) same(other loss) bool {
-	if l.VLAN != nil && other.VLAN != nil {
+	switch {
+	case l.VLAN != nil && other.VLAN != nil:
 		return *l.VLAN == *other.VLAN
+	case l.Follower != nil && other.Follower != nil:
+		return l.Follower.Name == other.Follower.Name
+	case l.Follower != nil || other.Follower != nil:
+		return false
 	}
 	return l.VLAN == other.VLAN && l.IPv6Of == other.IPv6Of && l.Loopback == other.Loopback
 }
@@ -37,13 +43,16 @@ func (l loss) read(m network) (links.Forgotten, error) {
 		return m.ReadLink(l.VLAN.Name)
 	case l.Loopback.IsValid():
 		return m.ReadSourced(l.Loopback)
+	case l.Follower != nil:
+		return m.ReadIPv6(l.Follower.Name)
 	}
 	return m.ReadIPv6(l.IPv6Of)
 }
 
 // past reports whether nobody can have it again: the machine was restarted since, or the interface is another one.
 func (l loss) past(m network) bool {
-	return !m.Recent(l.Forgotten) || l.IPv6Of != "" && !m.SameLink(l.IPv6Of, l.Forgotten)
+	return !m.Recent(l.Forgotten) || l.IPv6Of != "" && !m.SameLink(l.IPv6Of, l.Forgotten) ||
+		l.Follower != nil && !m.SameLink(l.Follower.Name, l.Forgotten)
 }
 
 // where is the interface that can have it again in this state of the network, and what it is for people.
@@ -66,11 +75,11 @@ func (l loss) where(state links.State) (name, what string, ok bool) {
 // rememberLosses keeps what steps make the kernel forget. After an interrupted transaction the machine may have only a part of what was
 // remembered before, which then stays.
 func (l *ledger) rememberLosses(m network, steps []step, interrupted bool) error {
+	var forgets []loss
 	for _, s := range steps {
-		if s.forgets == nil {
-			continue
-		}
-		found := *s.forgets
+		forgets = append(forgets, s.forgets...)
+	}
+	for _, found := range forgets {
 		i := slices.IndexFunc(l.Lost, found.same)
 		if i >= 0 && interrupted && !l.Lost[i].past(m) {
 			continue
@@ -79,11 +88,14 @@ func (l *ledger) rememberLosses(m network, steps []step, interrupted bool) error
 		if found.Forgotten, err = found.read(m); err != nil {
 			return err
 		}
-		if i >= 0 {
-			l.Lost[i] = found
-		} else {
+		if i < 0 {
 			l.Lost = append(l.Lost, found)
+			continue
 		}
+		if found.Follower != nil && !l.Lost[i].past(m) {
+			found = found.after(l.Lost[i])
+		}
+		l.Lost[i] = found
 	}
 	return nil
 }
@@ -105,20 +117,31 @@ func (l *ledger) restoreLosses(m network) []notRestored {
 		return []notRestored{{"read the network", err}}
 	}
 	var failed []notRestored
-	l.Lost = slices.DeleteFunc(l.Lost, func(lost loss) bool {
+	var left []loss
+	for _, lost := range l.Lost {
+		if lost.past(m) {
+			continue
+		}
+		if lost.Follower != nil {
+			after, refused := lost.Follower.restore(m, state, lost.Forgotten)
+			failed = append(failed, refused...)
+			if after != nil {
+				lost.Follower = after
+				left = append(left, lost)
+			}
+			continue
+		}
 		name, what, ok := lost.where(state)
-		switch {
-		case lost.past(m):
-			return true
-		case !ok:
-			return false
-		}
-		if err := m.Restore(name, lost.Forgotten); err != nil {
+		if ok {
+			err := m.Restore(name, lost.Forgotten)
+			if err == nil {
+				continue
+			}
 			failed = append(failed, notRestored{what, err})
-			return false
 		}
-		return true
-	})
+		left = append(left, lost)
+	}
+	l.Lost = left
 	return failed
 }
 
@@ -129,7 +152,7 @@ func (d *Daemon) notRestored(f notRestored) {
 		Message: "The appliance could not " + f.what + ": " + reason(f.err)})
 }
 
-// warnings are what the changes of a view do to IPv6.
+// warnings are what the changes of a view do to IPv6, and to the MTU of other interfaces.
 func (c *configuration) warnings(v config.View) []config.Warning {
 	if !slices.ContainsFunc(v.Changes, func(change config.Change) bool { return change.Path.Field == "mtu" }) {
 		return nil
@@ -143,22 +166,46 @@ func (c *configuration) warnings(v config.View) []config.Warning {
 	c.mu.Unlock()
 	var list []config.Warning
 	for _, s := range plan(c.network, v.Running, v.Candidate, state, baseline) {
-		if s.forgets == nil || s.forgets.IPv6Of == "" {
-			continue
-		}
-		l, _ := state.Link(s.forgets.IPv6Of)
-		var addresses []string
-		for _, a := range l.Addresses {
-			if a.Addr().Is6() {
-				addresses = append(addresses, a.String())
+		for _, forgets := range s.forgets {
+			if w, ok := forgets.warning(state); ok {
+				list = append(list, w)
 			}
-		}
-		if len(addresses) > 0 {
-			list = append(list, config.Warning{Path: config.MTUOf(l.Name), Text: fmt.Sprintf("Warning: an MTU below %d switches IPv6 off on %s. It loses %s and its IPv6 routes until its MTU is %d or more again.",
-				links.LeastIPv6MTU, l.Name, strings.Join(addresses, ", "), links.LeastIPv6MTU)})
 		}
 	}
 	return list
+}
+
+// warning is what somebody should know who is about to lose it.
+func (l loss) warning(state links.State) (w config.Warning, ok bool) {
+	name, of, article := l.IPv6Of, l.IPv6Of, "an"
+	w.Text = "Warning: "
+	if f := l.Follower; f != nil {
+		name, of, article = f.Name, f.Of, "An"
+		w.Text += fmt.Sprintf("the MTU of %s follows that of %s, from %d to %d. ", name, of, f.MTU, f.then)
+	}
+	w.Path = config.MTUOf(of)
+	link, _ := state.Link(name)
+	var addresses []string
+	for _, a := range link.Addresses {
+		if a.Addr().Is6() {
+			addresses = append(addresses, a.String())
+		}
+	}
+	switch {
+	case l.losesIPv6(name) && len(addresses) > 0:
+		w.Text += fmt.Sprintf("%s MTU below %d switches IPv6 off on %s. It loses %s and its IPv6 routes until its MTU is %d or more again.",
+			article, links.LeastIPv6MTU, name, strings.Join(addresses, ", "), links.LeastIPv6MTU)
+	case l.Follower != nil:
+		w.Text = strings.TrimSpace(w.Text)
+	default:
+		return w, false
+	}
+	return w, true
+}
+
+// losesIPv6 reports whether a link loses its IPv6.
+func (l loss) losesIPv6(name string) bool {
+	return name != "" && (l.IPv6Of == name || l.Follower != nil && l.Follower.Name == name && !l.Follower.HasIPv6)
 }
 
 // reachable refuses steps that cut the caller's own connection: one by IPv6 through an interface that loses it.
@@ -169,7 +216,7 @@ func reachable(m network, caller menu.Caller, steps []step) error {
 	}
 	name := m.Toward(source)
 	for _, s := range steps {
-		if name != "" && s.forgets != nil && s.forgets.IPv6Of == name {
+		if slices.ContainsFunc(s.forgets, func(l loss) bool { return l.losesIPv6(name) }) {
 			return menu.Errorf(menu.State, "Your own connection comes by IPv6 through %s, and an MTU below %d switches IPv6 off there", name, links.LeastIPv6MTU).
 				WithHint("Nothing was changed. `commit confirm 5` takes the changes back in five minutes unless you confirm them")
 		}

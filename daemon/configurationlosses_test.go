@@ -37,7 +37,7 @@ func within[T any](n nsNetwork, f func() T) (v T) {
 func (n nsNetwork) Read() (s links.State, err error) {
 	n.ns.Do(n.t, func() { s, err = links.Kernel{}.Read() })
 	for i := range s.Links {
-		if l := &s.Links[i]; l.Kind == "macvlan" {
+		if l := &s.Links[i]; l.Kind == "macvlan" && strings.Contains(l.Name, ".") {
 			l.Parent, l.VLAN = "left", 34
 		}
 	}

@@ -43,14 +43,14 @@ type step struct {
 	what    string // as the rest of "could not"
 	do      func() error
 	undo    func() error
-	// forgets is what the kernel forgets with this step; nil if nothing.
-	forgets *loss
+	// forgets is what the kernel forgets with this step.
+	forgets []loss
 }
 
-// The order of steps: a VLAN is never above its parent's MTU, and its parent is there before it and longer.
+// The order of steps: a VLAN is never above its parent's MTU, nor a macvlan or the like, and its parent is there before it and longer.
 const (
 	deleteVLANs = iota
-	changeVLANs // MTUs of VLANs that become smaller
+	changeVLANs // MTUs of VLANs, and of what else stands on another interface, that become smaller
 	changeParents
 	addVLANs
 	raiseVLANs
@@ -84,7 +84,10 @@ func (p *planner) add(order int, setting, what string, do, undo func() error) {
 }
 
 // forgets says what the kernel forgets with the step that was added last.
-func (p *planner) forgets(what loss) { p.steps[len(p.steps)-1].forgets = &what }
+func (p *planner) forgets(what loss) {
+	last := &p.steps[len(p.steps)-1]
+	last.forgets = append(last.forgets, what)
+}
 
 func (p *planner) vlans() {
 	for _, v := range p.stale.VLANs() {
@@ -121,10 +124,7 @@ func (p *planner) interfaces() {
 		l, there := p.state.Link(at.Name)
 		made, isNew := p.wanted.VLAN(at.Name)
 		isNew = isNew && !(there && isVLAN(l, made))
-		value := p.wanted[at]
-		if value == "" {
-			value = p.baseline[at]
-		}
+		value := p.value(at)
 		switch {
 		case value == "" || !there && !isNew:
 			// Nobody knows what it was, or there is nothing to change.
@@ -138,6 +138,17 @@ func (p *planner) interfaces() {
 	}
 }
 
+// value is what a setting becomes; empty if the configurations do not say, or nobody knows what it was.
+func (p *planner) value(at config.Path) string {
+	if value := p.wanted[at]; value != "" {
+		return value
+	}
+	if p.stale[at] == "" {
+		return ""
+	}
+	return p.baseline[at]
+}
+
 func (p *planner) mtu(l links.Link, name, value string, isNew bool) {
 	mtu, _ := strconv.Atoi(value)
 	do := func() error { return p.m.SetMTU(name, mtu) }
@@ -147,14 +158,19 @@ func (p *planner) mtu(l links.Link, name, value string, isNew bool) {
 		p.add(raiseVLANs, setting, what, do, func() error { return nil }) // it goes with the VLAN
 	case l.MTU != mtu:
 		order := changeParents
-		if l.VLAN != 0 && mtu < l.MTU {
+		if l.BelowItsLower() && mtu < l.MTU {
 			order = changeVLANs
-		} else if l.VLAN != 0 {
+		} else if l.BelowItsLower() {
 			order = raiseVLANs
 		}
 		p.add(order, setting, what, do, func() error { return p.m.SetMTU(name, l.MTU) })
 		if l.MTU >= links.LeastIPv6MTU && mtu < links.LeastIPv6MTU {
 			p.forgets(loss{IPv6Of: name})
+		}
+		for _, f := range p.state.Followers(name, mtu) {
+			if own := p.value(config.MTUOf(f.Name)); own == "" || own == strconv.Itoa(f.MTU) { // else it has a step of its own
+				p.forgets(loss{Follower: newFollower(f, name)})
+			}
 		}
 	}
 }

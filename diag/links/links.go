@@ -25,6 +25,8 @@ type Link struct {
 	MinMTU int    `json:"minMTU"`
 	MaxMTU int    `json:"maxMTU"`
 	Parent string `json:"parent,omitempty"` // the interface below a VLAN
+	Lower  string `json:"lower,omitempty"`  // the interface below one of any kind (IFLA_LINK); of a veth its other end
+	Master string `json:"master,omitempty"` // the bridge, bond or the like that it is a port of
 	VLAN   int    `json:"vlan,omitempty"`
 	Media  *Media `json:"media,omitempty"` // nil where the driver knows none
 	// Addresses are those of the link; addresses of the link alone (fe80::/10, 169.254.0.0/16) are left out.
@@ -92,7 +94,7 @@ func List() ([]Link, error) {
 	}
 	var list []Link
 	names := map[int]string{}
-	parents := map[string]int{}
+	below, above := map[string]int{}, map[string]int{}
 	for _, m := range messages {
 		link, err := netlink.LinkDeserialize(nil, m)
 		if err != nil {
@@ -106,8 +108,11 @@ func List() ([]Link, error) {
 		}
 		if vlan, ok := link.(*netlink.Vlan); ok {
 			l.VLAN = vlan.VlanId
-			parents[l.Name] = a.ParentIndex
 		}
+		if a.NetNsID < 0 { // else the number is that of another namespace
+			below[l.Name] = a.ParentIndex
+		}
+		above[l.Name] = a.MasterIndex
 		if l.MinMTU, l.MaxMTU, err = limits(m); err != nil {
 			return nil, err
 		}
@@ -115,8 +120,10 @@ func List() ([]Link, error) {
 		list = append(list, l)
 	}
 	for i := range list {
-		if index, ok := parents[list[i].Name]; ok {
-			list[i].Parent = names[index]
+		l := &list[i]
+		l.Lower, l.Master = names[below[l.Name]], names[above[l.Name]]
+		if l.VLAN != 0 {
+			l.Parent = l.Lower
 		}
 	}
 	readMedia(list)
