@@ -45,7 +45,7 @@ func (s State) follow(l, of Link, then map[string]int) (mtu int, follows bool) {
 	case l.Master == of.Name && (of.Kind == "bond" || of.Kind == "team"):
 		return then[of.Name], true
 	case of.Master == l.Name && l.Kind == "bridge":
-		now, becomes := l.MTU, then[of.Name]
+		now, becomes := of.MTU, then[of.Name]
 		for _, port := range s.Links {
 			if port.Master != l.Name {
 				continue
