@@ -135,6 +135,9 @@ func (a *asking) all(ctx context.Context) (Reply, error) {
 		asked := silent
 		silent = nil
 		for _, server := range asked {
+			if err := ctx.Err(); errors.Is(err, context.Canceled) {
+				return Reply{}, err
+			}
 			r, err := a.server(ctx, server, plain)
 			switch {
 			case ctx.Err() != nil && (err != nil || errors.Is(ctx.Err(), context.Canceled)):

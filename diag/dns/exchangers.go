@@ -4,8 +4,8 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -18,8 +18,10 @@ type Exchanger struct {
 }
 
 // Exchangers knows the mail exchangers of domains, and remembers them for as long as a dialogue about them may last: a person chooses by
-// their order.
+// their order. The zero value asks as System does.
 type Exchangers struct {
+	client *Client // nil: System
+
 	mu     sync.Mutex
 	memory map[string]exchangers
 }
@@ -64,12 +66,19 @@ func (e *Exchangers) Of(ctx context.Context, domain string) ([]Exchanger, error)
 	}
 	asking, stop := context.WithTimeout(ctx, exchangersTime)
 	defer stop()
-	records, err := Resolver.LookupMX(asking, domain) // with an error come those that are well formed
-	if ctx.Err() != nil {
+	client := e.client
+	if client == nil {
+		client = System
+	}
+	reply, err := client.Ask(asking, Question{Name: domain, Type: "MX", Search: true, Recursive: true})
+	switch {
+	case ctx.Err() != nil:
 		return nil, ctx.Err()
+	case errors.Is(err, ErrName):
+		return nil, err
 	}
 	known = exchangers{until: time.Now().Add(exchangersMemory)}
-	if known.list, known.err = judge(records, err); errors.Is(known.err, ErrNoAnswer) {
+	if known.list, known.err = judge(reply, err); errors.Is(known.err, ErrNoAnswer) {
 		known.until = time.Now().Add(failureMemory)
 	}
 	e.mu.Lock()
@@ -81,31 +90,51 @@ func (e *Exchangers) Of(ctx context.Context, domain string) ([]Exchanger, error)
 	return known.list, known.err
 }
 
-// judge reads what name servers say.
-func judge(records []*net.MX, failed error) (list []Exchanger, err error) {
-	for _, r := range records {
-		// Beside other exchangers, "." has no meaning (RFC 7505, section 3).
-		if host := strings.TrimSuffix(r.Host, "."); host != "" {
-			list = append(list, Exchanger{host, int(r.Pref)})
+// judge reads what name servers say. An answer that was cut off is none: who is in the rest may be preferred.
+func judge(r Reply, failed error) (list []Exchanger, err error) {
+	server := r.Server.Addr().String()
+	switch {
+	case failed != nil:
+		return nil, &ExchangersError{Words(failed)}
+	case r.Code == "NXDOMAIN":
+		return nil, nil
+	case r.Code != "NOERROR":
+		return nil, &ExchangersError{"the name servers answered with a failure (" + server + " with " + r.Code + ")"}
+	}
+	records := r.Chain("MX")
+	if len(records) == 0 && len(r.Answer) == 0 && !r.Has("aa") && !r.Has("ra") {
+		return nil, &ExchangersError{"the name server " + server + " knows nothing of them, and asks no other"}
+	}
+	null, malformed := false, false
+	for _, data := range records {
+		preference, host, _ := strings.Cut(data, " ")
+		n, err := strconv.ParseUint(preference, 10, 16)
+		switch host = strings.TrimSuffix(host, "."); {
+		case host == "": // Beside other exchangers, "." has no meaning (RFC 7505, section 3).
+			null = true
+		case err != nil || !hostName(host):
+			malformed = true
+		default:
+			list = append(list, Exchanger{host, int(n)})
 		}
 	}
 	slices.SortStableFunc(list, func(a, b Exchanger) int {
 		return cmp.Or(cmp.Compare(a.Preference, b.Preference), cmp.Compare(a.Host, b.Host))
 	})
-	var answer *net.DNSError
 	switch {
 	case len(list) > 0:
 		return list, nil
-	case len(records) > 0:
+	case null && !malformed:
 		return nil, ErrNoMail
-	case failed == nil, errors.As(failed, &answer) && answer.IsNotFound:
-		return nil, nil
-	case answer != nil && answer.IsTimeout:
-		return nil, &ExchangersError{"no name server answered in time"}
-	case answer != nil && strings.Contains(answer.Err, "server misbehaving"): // SERVFAIL, REFUSED and the like, net/dnsclient_unix.go
-		return nil, &ExchangersError{"the name servers answered with a failure"}
-	case answer != nil && strings.Contains(answer.Err, "invalid"):
+	case malformed:
 		return nil, &ExchangersError{"what the name servers say of them is malformed"}
 	}
-	return nil, &ExchangersError{"no name server answered"}
+	return nil, nil
+}
+
+// hostName says that a name has the characters of hosts alone, and the underscore that some have.
+func hostName(name string) bool {
+	return !strings.ContainsFunc(name, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_' && r != '.'
+	})
 }
