@@ -100,9 +100,20 @@ const fileSystems = "<file systems>"
 // graph stands for one of so many rows.
 const graph = "<graph>"
 
-// once leaves of lines that stand for a block of several the first.
+// once leaves of lines that stand for a block of several the first. The table of file systems ends with an empty line: a name that is too
+// wide for its column goes on in rows of its own.
 func once(lines []string) []string {
-	return slices.CompactFunc(lines, func(a, b string) bool { return a == b && (a == fileSystems || a == graph) })
+	table := false
+	lines = slices.DeleteFunc(lines, func(line string) bool {
+		if line == fileSystems {
+			again := table
+			table = true
+			return again
+		}
+		table = table && line != ""
+		return table
+	})
+	return slices.CompactFunc(lines, func(a, b string) bool { return a == b && a == graph })
 }
 
 func (n normal) line(text string) string {
