@@ -151,6 +151,8 @@ type Change struct {
 	Setting string `json:"setting"`
 	Before  string `json:"before,omitempty"` // empty: it was not set
 	After   string `json:"after,omitempty"`  // empty: it is not set any more
+	// TakenBack says, of a change of what is pending, that the setting is as it was committed: nothing of it is pending any more.
+	TakenBack bool `json:"takenBack,omitempty"`
 }
 
 // Is reports whether a change is of a setting, or of an object whose settings it is among: vlans.eth0.34. Empty means all.
@@ -165,7 +167,7 @@ func Changes(from, to Document) []Change {
 	var list []Change
 	for _, p := range all.Paths() {
 		if from[p] != to[p] {
-			list = append(list, Change{p, p.String(), from[p], to[p]})
+			list = append(list, Change{Path: p, Setting: p.String(), Before: from[p], After: to[p]})
 		}
 	}
 	return list

@@ -39,6 +39,9 @@ func Yield(s Editor, caller menu.Caller, out *menu.Out[config.Change], change fu
 			out.Printf("%s\n", w.Text)
 		}
 	}
+	for i, c := range changes {
+		changes[i].TakenBack = c.After == after.Running[c.Path]
+	}
 	return out.Records(changes)
 }
 
@@ -58,6 +61,10 @@ func Pending(w io.Writer, changes []config.Change) {
 	}
 	for _, c := range changes {
 		fmt.Fprintf(w, "%s\n", c)
+	}
+	if !slices.ContainsFunc(changes, func(c config.Change) bool { return !c.TakenBack }) {
+		fmt.Fprint(w, "It is as it was committed: nothing of this is pending any more.\n")
+		return
 	}
 	fmt.Fprint(w, "This is pending: commit makes it hold, clearchanges drops it.\n")
 }

@@ -1,6 +1,7 @@
 package etherconfig
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -21,6 +22,7 @@ type mediaRow struct {
 	Supported []string `json:"supported"`
 	SpeedMbit int      `json:"speedMbit"`
 	Duplex    string   `json:"duplex"`
+	Gone      bool     `json:"gone,omitempty"` // the machine does not have the interface
 }
 
 func media(s Services) *menu.Menu {
@@ -53,6 +55,10 @@ func mediaRows(view config.View) ([]mediaRow, error) {
 		}
 		rows = append(rows, r)
 	}
+	for _, name := range gone(view, "media", list) {
+		at := config.MediaOf(name)
+		rows = append(rows, mediaRow{Interface: name, Media: view.Candidate[at], Pending: view.Candidate[at] != view.Running[at], Supported: []string{}, Gone: true})
+	}
 	return rows, nil
 }
 
@@ -65,6 +71,9 @@ func mediaLine(r mediaRow) string {
 	if medium == "" {
 		medium = "unknown"
 	}
+	if r.Gone {
+		return fmt.Sprintf("%s (%s) not there%s", r.Interface, cmp.Or(r.Media, "default"), pending(r.Pending))
+	}
 	return fmt.Sprintf("%s (%s%s)%s %s", r.Interface, medium, now, pending(r.Pending), r.MAC)
 }
 
@@ -75,6 +84,10 @@ func mediaTable(w io.Writer, rows []mediaRow) {
 		speed := "-"
 		if r.SpeedMbit > 0 {
 			speed = fmt.Sprint(r.SpeedMbit)
+		}
+		if r.Gone {
+			fmt.Fprintf(t, "%s\tnot there\t%s%s\t-\t-\t-\n", r.Interface, orDash(r.Media), pending(r.Pending))
+			continue
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s%s\t%s\t%s\t%s\n", r.Interface, r.MAC, orDash(r.Media), pending(r.Pending), speed, orDash(r.Duplex), orDash(strings.Join(r.Supported, " ")))
 	}
@@ -90,7 +103,7 @@ func orDash(text string) string {
 
 type mediaEditArgs struct {
 	Interface string `arg:"interface,main,required" ask:"Interface to edit" help:"Name of the interface."`
-	Media     string `arg:"media,next,required" ask:"Media" help:"One of the modes that the driver offers, or autoselect."`
+	Media     string `arg:"media,next,required" ask:"Media" help:"One of the modes that the driver offers, or autoselect; default for an interface that is gone."`
 }
 
 func mediaEdit(s Services) *menu.Command {
@@ -108,6 +121,9 @@ func mediaEdit(s Services) *menu.Command {
 				case q.Name == "interface":
 					q.Choices = append(q.Choices, menu.Choice{Value: r.Interface, Label: mediaLine(r)})
 				case r.Interface != a.Interface:
+				case r.Gone:
+					q.Default = "default"
+					q.Choices = append(q.Choices, menu.Choice{Value: "default", Label: "default (the setting is taken back)"})
 				case len(r.Supported) == 0:
 					return &menu.Error{Kind: menu.Unsupported, Argument: "interface", Message: "The driver of " + r.Interface + " lets nobody choose its media"}
 				default:
@@ -120,6 +136,9 @@ func mediaEdit(s Services) *menu.Command {
 			return nil
 		},
 		Run: func(_ context.Context, caller menu.Caller, a mediaEditArgs, out *menu.Out[config.Change]) error {
+			if a.Media == "default" {
+				a.Media = ""
+			}
 			return edit(s, caller, out, func(d config.Document) { d.Set(config.MediaOf(a.Interface), a.Media) })
 		},
 		TextTable: configview.Pending,

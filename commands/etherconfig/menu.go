@@ -55,6 +55,20 @@ func interfaces(d config.Document) ([]links.Link, error) {
 	return list, nil
 }
 
+// gone are the interfaces that have a setting although this machine does not have them (any more), so that it can be taken back.
+func gone(view config.View, field string, there []links.Link) (names []string) {
+	for _, d := range []config.Document{view.Candidate, view.Running} {
+		for _, p := range d.Paths() {
+			if p.Section == "interfaces" && p.Field == field && !slices.Contains(names, p.Name) &&
+				!slices.ContainsFunc(there, func(l links.Link) bool { return l.Name == p.Name }) {
+				names = append(names, p.Name)
+			}
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
 // listStatus is the list above the verbs of a menu: what its list command shows, with numbers.
 func listStatus[R any](rows func(menu.Caller) ([]R, error), line func(R) string, none string) func(context.Context, menu.Caller, io.Writer) error {
 	return func(_ context.Context, caller menu.Caller, w io.Writer) error {

@@ -1,10 +1,12 @@
 package etherconfig
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 
 	"diagsh/commands/configview"
@@ -20,6 +22,7 @@ type mtuRow struct {
 	Pending   bool   `json:"pending"`
 	Min       int    `json:"min"`
 	Max       int    `json:"max"`
+	Gone      bool   `json:"gone,omitempty"` // the machine does not have the interface
 
 	vlan int
 }
@@ -49,6 +52,11 @@ func mtuRows(view config.View) ([]mtuRow, error) {
 		}
 		rows = append(rows, r)
 	}
+	for _, name := range gone(view, "mtu", list) {
+		at := config.MTUOf(name)
+		rows = append(rows, mtuRow{Interface: name, MTU: view.Candidate.MTU(name), Default: view.Candidate[at] == "",
+			Pending: view.Candidate[at] != view.Running[at], Gone: true})
+	}
 	return rows, nil
 }
 
@@ -56,6 +64,9 @@ func mtuLine(r mtuRow) string {
 	name := r.Interface
 	if r.vlan != 0 {
 		name = fmt.Sprintf("VLAN %d (%s)", r.vlan, r.Interface)
+	}
+	if r.Gone {
+		name += " (not there)"
 	}
 	if r.Default && r.Pending {
 		return name + " default mtu" + pending(true)
@@ -73,6 +84,10 @@ func mtuTable(w io.Writer, rows []mtuRow) {
 		set := "default"
 		if !r.Default {
 			set = "configured"
+		}
+		if r.Gone {
+			fmt.Fprintf(t, "%s\t%s\t-\t-\t%s, not there%s\n", r.Interface, cmp.Or(strings.TrimPrefix(strconv.Itoa(r.MTU), "0"), "-"), set, pending(r.Pending))
+			continue
 		}
 		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%s%s\n", r.Interface, r.MTU, r.Min, r.Max, set, pending(r.Pending))
 	}
