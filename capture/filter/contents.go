@@ -7,6 +7,10 @@ package filter
 //
 // Headers are those of link and IP, the fixed ones of TCP, UDP, SCTP and ICMP, ARP, and one label of
 // MPLS or the session header of PPPoE. What is inside a tunnel counts as contents.
+//
+// Every vlan moves what stands behind it in the expression by four bytes, in packets without a tag
+// too: of those, "vlan or vlan or ... or ether proto 0x6b65" asks for bytes of their contents. So
+// only packets that have the tags may be asked anything behind a vlan.
 func LooksBehindHeaders(expression string) *Error {
 	if len(expression) > maxExpression {
 		return nil
@@ -16,18 +20,24 @@ func LooksBehindHeaders(expression string) *Error {
 	if err != nil {
 		return nil
 	}
-	c := contents{ports: portsOf(tree)}
+	c := contents{ports: portsOf(tree), has: make(map[node]int)}
+	c.count(tree, 0)
 	for _, n := range p.done {
 		if at, reads := c.reads(n); reads {
 			return &Error{
 				Expression: expression,
 				Position:   at,
 				Message:    "this looks behind the headers of packets",
-				Hint:       "addresses, ports, protocols, lengths and bytes of a header, such as tcp[tcpflags] & tcp-syn != 0, can be asked for",
+				Hint:       c.hint(n),
 			}
 		}
-		if t, ok := n.(*primitive); ok && (t.kind == primMPLS || t.kind == primPPPoES) {
-			c.tunnel = true
+		if t, ok := n.(*primitive); ok {
+			switch t.kind {
+			case primMPLS, primPPPoES:
+				c.tunnel = true
+			case primVLAN:
+				c.tags++
+			}
 		}
 	}
 	return nil
@@ -37,6 +47,45 @@ func LooksBehindHeaders(expression string) *Error {
 type contents struct {
 	tunnel bool              // what follows is looked for inside of one
 	ports  map[protocol]bool // of which every packet that matches has ports
+	tags   int               // how many vlans stand before
+	has    map[node]int      // how many of them a packet has that the term is asked about
+}
+
+// count notes for each term of a tree how many vlans a packet has for which the answer matters, and
+// returns how many one has that matches the tree. Of a packet that is asked about the tree it is has.
+func (c *contents) count(n node, has int) (matching int) {
+	switch n := n.(type) {
+	case *chain:
+		matching = c.count(n.first, has)
+		for _, l := range n.rest {
+			if l.or {
+				c.count(l.term, has)
+				matching = 0
+			} else {
+				matching += c.count(l.term, has+matching)
+			}
+		}
+	case *negation:
+		c.count(n.term, has)
+	case nil: // the expression without a term
+	default:
+		c.has[n] = has
+		if t, ok := n.(*primitive); ok && t.kind == primVLAN {
+			matching = 1
+		}
+	}
+	return matching
+}
+
+// moved tells whether a term is asked about bytes that are elsewhere in packets without a tag.
+func (c *contents) moved(n node) bool { return c.has[n] < c.tags }
+
+// hint says what can be asked for instead of a term.
+func (c *contents) hint(n node) string {
+	if c.moved(n) {
+		return "what stands behind vlan is asked four bytes further on, in packets without a tag too: write it before, as in port 25 or (vlan and port 25)"
+	}
+	return "addresses, ports, protocols, lengths and bytes of a header, such as tcp[tcpflags] & tcp-syn != 0, can be asked for"
 }
 
 // portsOf is the protocols of ports that all packets have that match: the ports of a chain without
@@ -67,6 +116,9 @@ func (c *contents) reads(n node) (at int, reads bool) {
 	case *byteTest:
 		return n.pos, c.tunnel || n.index >= accessible(protoLink)
 	case *relation:
+		if c.moved(n) && (readsPacket(n.left) || readsPacket(n.right)) {
+			return n.position(), true
+		}
 		tested := make(map[protocol]bool)
 		testedFor(n.left, tested)
 		testedFor(n.right, tested)
@@ -83,9 +135,22 @@ func (c *contents) reads(n node) (at int, reads bool) {
 		}
 	case *identifier:
 		// A chain is followed at offsets that the packet names.
-		return n.pos, c.tunnel || n.q.typ == typeProtoChain
+		return n.pos, c.tunnel || c.moved(n) || n.q.typ == typeProtoChain
 	}
-	return n.position(), c.tunnel
+	return n.position(), c.tunnel || c.moved(n)
+}
+
+// readsPacket tells whether a number is computed from bytes of a packet.
+func readsPacket(n number) bool {
+	switch n := n.(type) {
+	case *packetData:
+		return true
+	case *operation:
+		return readsPacket(n.left) || readsPacket(n.right)
+	case *negative:
+		return readsPacket(n.operand)
+	}
+	return false
 }
 
 // testedFor gathers the protocols that a packet is tested for before a number is computed. Of an

@@ -3,6 +3,7 @@ package filter
 import (
 	endian "encoding/binary"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -45,6 +46,9 @@ func TestHeaderFiltersSayNothingOfContents(t *testing.T) {
 	passed, refused, matched := 0, 0, 0
 	for passed < 6000 {
 		expression := g.expression(EN10MB)
+		if g.chance(4) {
+			expression = strings.Repeat(pick(g, "vlan or ", "not vlan and ", "vlan and ", "(vlan or ip) and "), 1+g.IntN(9)) + expression
+		}
 		kind := pick(g, Live, Savefile)
 		program, err := Compile(expression, Target{LinkType: EN10MB, Kind: kind, Netmask: 0xffffff00})
 		if err != nil {
@@ -87,7 +91,9 @@ func TestLooksBehindHeaders(t *testing.T) {
 		"vlan 7 and port 25", "vlan and vlan and tcp[13] & 2 != 0", "ether proto 0x88cc", "proto 89", "ip6 proto 17", "mpls", "mpls 7", "pppoes 5",
 		"mpls and greater 100", "inbound", "gateway router", "portrange 6000-6010", "tcp[tcpflags] & tcp-push != 0 and ip[2:2] - ((ip[0] & 0xf) << 2) > 40",
 		"tcp port 80 and (((ip[2:2] - ((ip[0]&0xf)<<2)) - ((tcp[12]&0xf0)>>2)) != 0)", "ip[2:2] - ((ip[0] & 0xf) << 2) != (tcp[12] & 0xf0) >> 2",
-		"byte 12 = 8", "not broadcast and not multicast", "ether host 00:11:22:33:44:55",
+		"not vlan", "port 25 and not vlan", "port 25 or (vlan and port 25)", "port 25 or (vlan and (port 25 or (vlan and port 25)))", "vlan and not port 25",
+		"not (vlan and port 25)", "vlan and (port 25 or udp)", "(vlan 7) and (tcp or udp) and not icmp", "not vlan and greater 100", "vlan 7 or len > 900",
+		"not vlan and byte 12 = 8", "byte 12 = 8", "not broadcast and not multicast", "ether host 00:11:22:33:44:55",
 	} {
 		if err := LooksBehindHeaders(expression); err != nil {
 			t.Errorf("%q reads headers only, and is refused: %v", expression, err)
@@ -123,11 +129,23 @@ func TestLooksBehindHeaders(t *testing.T) {
 		"len - tcp[12] > 5 and tcp":                     6,
 		"port 80 and ip[2:2] - tcp[12] != 0":            22,
 		"tcp and ip[2:2] - tcp[12] != 0":                18,
-		"(tcp port 80 or udp) and ip[2:2] - tcp[12] != 0": 35,
-		"ip6 protochain 6":      15,
-		"tcp[13] & udp[8] = 1":  10,
-		"udp[0xfffffffe:4] = 1": 0,
-		"host 192.0.2.1 and (port 7 or tcp[20] = 1) and tcp[20:4] = 5": 30,
+		"(tcp port 80 or udp) and ip[2:2] - tcp[12] != 0":                                    35,
+		"vlan or vlan or vlan or vlan or vlan or vlan or vlan or vlan or ether proto 0x6b65": 8,
+		"not vlan and ip host 192.0.2.1":                                                     21,
+		"not vlan and tcp":                                                                   13,
+		"not (vlan) and tcp[0:2] = 1":                                                        15,
+		"not not vlan and tcp":                                                               17,
+		"vlan or ip":                                                                         8,
+		"(vlan and port 25) or port 25":                                                      27,
+		"vlan and port 25 or port 25":                                                        25,
+		"vlan and (udp or not vlan) and tcp":                                                 31,
+		"port 25 or (vlan and port 25) and udp":                                              34,
+		"vlan 7 or vlan 8":                                                                   10,
+		"not vlan and 1 < len + ip[8]":                                                       13,
+		"ip6 protochain 6":                                                                   15,
+		"tcp[13] & udp[8] = 1":                                                               10,
+		"udp[0xfffffffe:4] = 1":                                                              0,
+		"host 192.0.2.1 and (port 7 or tcp[20] = 1) and tcp[20:4] = 5":                       30,
 	} {
 		err := LooksBehindHeaders(expression)
 		switch {
