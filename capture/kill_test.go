@@ -110,7 +110,6 @@ var killedKinds = []struct {
 }
 
 func TestKilledCaptureIsWholeUpToTheLastSecond(t *testing.T) {
-	t.Parallel()
 	for point := range killPoints() {
 		kind := killedKinds[point%len(killedKinds)]
 		format := []capture.Format{capture.PCAP, capture.PCAPNG}[point/len(killedKinds)%2]
