@@ -13,6 +13,7 @@ import (
 	"diagsh/capture"
 	"diagsh/capture/filter"
 	"diagsh/commands/captureview"
+	links "diagsh/diag/interfaces"
 	"diagsh/menu"
 )
 
@@ -171,7 +172,10 @@ func (a filterBuildArgs) structured() ([]filter.Structured, error) {
 
 // thisHost is what local means.
 func thisHost(interfaces []capture.InterfaceInfo) filter.Host {
-	host := filter.Host{Interfaces: map[string]int{}}
+	host := filter.Host{Interfaces: links.AltNames()}
+	if host.Interfaces == nil {
+		host.Interfaces = map[string]int{}
+	}
 	for _, i := range interfaces {
 		if link, err := net.InterfaceByName(i.Name); err == nil {
 			host.Interfaces[i.Name] = link.Index

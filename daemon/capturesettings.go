@@ -12,6 +12,7 @@ import (
 
 	"diagsh/capture"
 	"diagsh/capture/afpacket"
+	"diagsh/diag/interfaces"
 	"diagsh/menu"
 )
 
@@ -74,7 +75,7 @@ func (d *Daemon) SetCaptureSettings(caller menu.Caller, s capture.Settings) erro
 
 func specOfSettings(s capture.Settings) capture.Spec {
 	return capture.Spec{
-		Interfaces: allInCapitals(s.Interfaces), OnInterfaceGone: s.OnInterfaceGone, Filter: strings.TrimSpace(s.Filter), Direction: s.Direction,
+		Interfaces: interfaceNames(s.Interfaces), OnInterfaceGone: s.OnInterfaceGone, Filter: strings.TrimSpace(s.Filter), Direction: s.Direction,
 		Promiscuous: !s.NotPromiscuous, SnapLength: s.SnapLength, HeadersOnly: s.HeadersOnly, Format: s.Format, Precision: s.Precision,
 		Mode: s.Mode, Limits: withoutUnlimited(s.Limits), Rotation: s.Rotation, Persistent: s.Persistent, Keep: s.Keep,
 		Comment: s.Comment, CaseNumber: s.CaseNumber, RingBytes: s.RingBytes, Rings: s.Rings, CPUs: s.CPUs,
@@ -91,7 +92,7 @@ func (d *Daemon) specOf(r capture.Request) (spec capture.Spec, management bool, 
 	spec, management = specOfSettings(settings), settings.Management
 	spec.Name, spec.StartAt = r.Name, r.StartAt
 	if len(r.Interfaces) > 0 {
-		spec.Interfaces = allInCapitals(r.Interfaces)
+		spec.Interfaces = interfaceNames(r.Interfaces)
 	}
 	given(&spec.Filter, trimmed(r.Filter))
 	given(&spec.Promiscuous, r.Promiscuous)
@@ -205,12 +206,14 @@ func plainCaptureName(name string) bool {
 		!strings.EqualFold(name, capture.All) && !strings.EqualFold(name, "CLEAR")
 }
 
-// allInCapitals writes the word for all interfaces as the engine knows it.
-func allInCapitals(names []string) []string {
+// interfaceNames writes interfaces as the engine knows them: the word for all, and the names of those that were given by alternative ones.
+func interfaceNames(names []string) []string {
 	names = slices.Clone(names)
 	for i, n := range names {
 		if strings.EqualFold(n, capture.All) {
 			names[i] = capture.All
+		} else {
+			names[i] = interfaces.RealName(n)
 		}
 	}
 	return names

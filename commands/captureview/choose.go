@@ -8,6 +8,7 @@ import (
 
 	"diagsh/capture"
 	"diagsh/capture/filter"
+	links "diagsh/diag/interfaces"
 	"diagsh/menu"
 )
 
@@ -96,6 +97,7 @@ func onlyActive(list []capture.Status, name string) (string, error) {
 
 // ChooseInterfaces offers the interfaces and ALL; the present ones are the default.
 func ChooseInterfaces(q *menu.Question, interfaces []capture.InterfaceInfo, present []string) {
+	q.Open = len(links.AltNames()) > 0 // which are names of interfaces too
 	for _, i := range interfaces {
 		state := "down"
 		if i.Up {

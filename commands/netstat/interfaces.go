@@ -94,6 +94,11 @@ func interfacesCommand() *menu.Command {
 			if err != nil {
 				return err
 			}
+			a.Interface = interfaces.RealName(a.Interface)
+			if a.Interface != allInterfaces && !slices.ContainsFunc(list, func(l interfaces.Interface) bool { return l.Name == a.Interface }) {
+				return &menu.Error{Kind: menu.NotFound, Argument: "interface", Message: fmt.Sprintf("There is no interface %q", menu.Clean(a.Interface)),
+					Hint: "netstat interfaces lists them"}
+			}
 			for _, l := range list {
 				if a.Interface != allInterfaces && a.Interface != l.Name {
 					continue
@@ -120,6 +125,7 @@ func chooseInterface(ctx context.Context, q *menu.Question) error {
 	for _, l := range list {
 		q.Choices = append(q.Choices, menu.Choice{Value: l.Name, Help: "mtu " + strconv.Itoa(l.MTU)})
 	}
+	q.Open = len(interfaces.AltNames()) > 0 // which are names of interfaces too
 	return nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"time"
 
+	"diagsh/diag/interfaces"
 	"diagsh/diag/netlink"
 	diag "diagsh/diag/sockets"
 	"diagsh/diag/users"
@@ -74,7 +75,7 @@ func parseNetwork(text string) (network netip.Prefix, zone string, err error) {
 	}
 	if a, err := netip.ParseAddr(text); err == nil {
 		if zone = a.Zone(); zone != "" {
-			i, err := net.InterfaceByName(zone)
+			i, err := net.InterfaceByName(interfaces.RealName(zone))
 			if err != nil {
 				return netip.Prefix{}, "", &menu.Error{Kind: menu.NotFound, Argument: "address", Message: fmt.Sprintf("There is no interface \"%s\"", menu.Clean(zone)),
 					Hint: "netstat interfaces lists them"}

@@ -68,8 +68,12 @@ type reading struct {
 }
 
 func runTraffic(ctx context.Context, _ menu.Caller, a trafficArgs, out *menu.Out[trafficRow]) error {
-	a.Every = cmp.Or(a.OtherWord, a.Every)
+	a.Every, a.Interface = cmp.Or(a.OtherWord, a.Every), interfaces.RealName(a.Interface)
 	before, err := read(ctx, a.Interface)
+	if before.links != nil && err != nil {
+		return &menu.Error{Kind: menu.NotFound, Argument: "interface", Message: fmt.Sprintf("There is no interface %q", menu.Clean(a.Interface)),
+			Hint: "netstat interfaces lists them"}
+	}
 	if err != nil {
 		return err
 	}

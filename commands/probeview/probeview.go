@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"diagsh/diag/dns"
+	"diagsh/diag/interfaces"
 	"diagsh/diag/source"
 	"diagsh/menu"
 )
@@ -77,7 +78,8 @@ func Addresses(ctx context.Context, host string, family dns.Family, from source.
 		if !ok {
 			return nil, menu.Wrong("host", "%s is a link-local address, which every interface has a network for", a).WithHint("Say which with source INTERFACE, or as %s%%INTERFACE", a)
 		}
-		if zone := scoped.Zone(); zone != "" {
+		if zone := interfaces.RealName(scoped.Zone()); zone != "" {
+			scoped = scoped.WithZone(zone)
 			if _, err := net.InterfaceByName(zone); err != nil {
 				return nil, menu.Wrong("host", "There is no interface %q", menu.Clean(zone)).WithHint("Behind the %% stands the name of an interface of this appliance")
 			}

@@ -41,8 +41,12 @@ func Parse(text string) (Source, error) {
 		return Source{}, nil
 	}
 	if a, err := netip.ParseAddr(text); err == nil {
+		if a.Zone() != "" {
+			a = a.WithZone(interfaces.RealName(a.Zone()))
+		}
 		return Source{Address: a.Unmap(), Interface: a.Zone()}, held(a.Unmap())
 	}
+	text = interfaces.RealName(text)
 	if _, err := net.InterfaceByName(text); err != nil {
 		return Source{}, ErrUnknown
 	}
