@@ -7,11 +7,18 @@ import (
 	"strings"
 )
 
-// flag finds the parameter that a word is a flag of, and its value if the flag carries that.
+// flag finds the parameter that a word is a flag of, and its value if the flag carries that: "-4" may be a flag, and "-c4" one with its value.
 func (c *Command) flag(w Word) (p *Param, value string, carried bool) {
 	if w.Quoted {
 		return nil, "", false
 	}
+	if p, value, carried = c.wholeFlag(w); p != nil {
+		return p, value, carried
+	}
+	return c.numberedFlag(w.Text)
+}
+
+func (c *Command) wholeFlag(w Word) (p *Param, value string, carried bool) {
 	for i := range c.Params {
 		p := &c.Params[i]
 		for _, f := range p.Flags {
@@ -30,6 +37,20 @@ func (c *Command) flag(w Word) (p *Param, value string, carried bool) {
 			default:
 				return p, "", false
 			}
+		}
+	}
+	return nil, "", false
+}
+
+// numberedFlag finds the flag of one letter whose value, which begins with a digit, stands right behind it, as getopt(3) takes it and recipes
+// have it: "-c3". Other values stand in a word of their own, so that a longer word, such as "-count", is not taken for a short flag.
+func (c *Command) numberedFlag(text string) (p *Param, value string, carried bool) {
+	if len(text) < 3 || text[0] != '-' || text[2] < '0' || text[2] > '9' {
+		return nil, "", false
+	}
+	for i := range c.Params {
+		if p := &c.Params[i]; p.Type != "yes/no" && slices.Contains(p.Flags, text[:2]) {
+			return p, text[2:], true
 		}
 	}
 	return nil, "", false

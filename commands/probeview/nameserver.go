@@ -126,7 +126,7 @@ func FaultText(err error, ignored []string) string {
 	case errors.Is(err, dns.ErrReply) && len(ignored) > 0:
 		return "no answer, but " + strings.Join(ignored, ", ")
 	case errors.Is(err, dns.ErrReply):
-		return "no answer, but what is none"
+		return "it sent a message that is no answer"
 	case errors.Is(err, dns.ErrClosed):
 		return "it closed the connection without an answer"
 	case errors.Is(err, dns.ErrSilence):
