@@ -123,7 +123,7 @@ type Greeting struct {
 	LastFrom  string      `json:"lastFrom,omitempty"`
 	Idle      int         `json:"idleSeconds"`
 	Console   bool        `json:"console,omitempty"` // it is the terminal that the appliance was started on: leaving ends the appliance
-	Notice    string      `json:"notice,omitempty"` // something that this user must know, such as a first password that should be changed
+	Notice    string      `json:"notice,omitempty"`  // something that this user must know, such as a first password that should be changed
 	History   []string    `json:"history"`
 }
 
