@@ -71,6 +71,9 @@ func openAudit(dir string, log *slog.Logger) (*auditLog, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
+	if err := a.setAside(); err != nil {
+		return nil, err
+	}
 	// The chain goes on from the last line that there is, which is in an older file when the newest is empty.
 	paths, err := a.paths()
 	if err != nil {
@@ -95,12 +98,30 @@ func openAudit(dir string, log *slog.Logger) (*auditLog, error) {
 func (a *auditLog) current() string { return filepath.Join(a.dir, "audit.jsonl") }
 
 func (a *auditLog) openFile() error {
+	if err := a.setAside(); err != nil {
+		return err
+	}
 	f, bytes, err := openToAppend(a.current())
 	if err != nil {
 		return err
 	}
 	a.file, a.bytes = f, bytes
 	return syncDirectory(a.dir)
+}
+
+// setAside renames what stands in the place of the current file and is none. Lines written through a symbolic link would be wherever it
+// points, /dev/null included, and a named pipe would stop everybody until somebody reads it.
+func (a *auditLog) setAside() error {
+	there, err := os.Lstat(a.current())
+	if errors.Is(err, fs.ErrNotExist) || err == nil && there.Mode().IsRegular() {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	aside := fmt.Sprintf("%s.aside-%d", a.current(), time.Now().UnixNano())
+	a.log.Error("what is in the place of the audit log is no file, and was set aside", "kind", there.Mode().Type().String(), "name", filepath.Base(aside))
+	return os.Rename(a.current(), aside)
 }
 
 // lastLine is the last line of a file, nil if it has none. whole says that it ends with a newline.
@@ -128,7 +149,7 @@ func (a *auditLog) closedFile(number int) string {
 	return filepath.Join(a.dir, fmt.Sprintf("audit-%06d.jsonl", number))
 }
 
-// closedNumbers lists the closed files, the oldest first.
+// closedNumbers lists the closed files, the oldest first. What has such a name and is no file counts as missing.
 func (a *auditLog) closedNumbers() ([]int, error) {
 	entries, err := os.ReadDir(a.dir)
 	if err != nil {
@@ -138,7 +159,7 @@ func (a *auditLog) closedNumbers() ([]int, error) {
 	for _, e := range entries {
 		middle, begins := strings.CutPrefix(e.Name(), "audit-")
 		middle, ends := strings.CutSuffix(middle, ".jsonl")
-		if n, err := strconv.Atoi(middle); begins && ends && err == nil && n > 0 {
+		if n, err := strconv.Atoi(middle); begins && ends && err == nil && n > 0 && e.Type().IsRegular() {
 			numbers = append(numbers, n)
 		}
 	}
@@ -156,8 +177,10 @@ func (a *auditLog) paths() ([]string, error) {
 	for _, n := range numbers {
 		paths = append(paths, a.closedFile(n))
 	}
-	if _, err := os.Stat(a.current()); err == nil {
-		paths = append(paths, a.current())
+	if info, err := os.Lstat(a.current()); err == nil {
+		if info.Mode().IsRegular() {
+			paths = append(paths, a.current())
+		}
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}

@@ -47,6 +47,8 @@ func (a *auditLog) fault() string {
 		return name + " was taken away"
 	case err != nil:
 		return ""
+	case !there.Mode().IsRegular():
+		return "what is in the place of " + name + " is no file"
 	case !os.SameFile(there, ours):
 		return "another file was put in the place of " + name
 	case ours.Size() != a.bytes:

@@ -3,6 +3,7 @@ package daemon
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -10,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"diagsh/access"
 )
@@ -79,6 +82,32 @@ func TestAuditLogThatIsTakenAway(t *testing.T) {
 			}
 			forged(t, path, slices.Delete(lines, 2, 4))
 		}, "another file"},
+		"a link to nowhere": {func(t *testing.T, path string) {
+			if err := errors.Join(os.Remove(path), os.Symlink("/dev/null", path)); err != nil {
+				t.Fatal(err)
+			}
+		}, "no file"},
+		"a link to itself, moved": {func(t *testing.T, path string) {
+			elsewhere := filepath.Join(filepath.Dir(path), "..", "elsewhere")
+			if err := errors.Join(os.Rename(path, elsewhere), os.Symlink(elsewhere, path)); err != nil {
+				t.Fatal(err)
+			}
+		}, "no file"},
+		"a link that leads nowhere": {func(t *testing.T, path string) {
+			if err := errors.Join(os.Remove(path), os.Symlink(path+".none", path)); err != nil {
+				t.Fatal(err)
+			}
+		}, "no file"},
+		"a pipe": {func(t *testing.T, path string) {
+			if err := errors.Join(os.Remove(path), unix.Mkfifo(path, 0o600)); err != nil {
+				t.Fatal(err)
+			}
+		}, "no file"},
+		"a folder": {func(t *testing.T, path string) {
+			if err := errors.Join(os.Remove(path), os.Mkdir(path, 0o700)); err != nil {
+				t.Fatal(err)
+			}
+		}, "no file"},
 		"cut": {func(t *testing.T, path string) {
 			lines := linesOf(t, path)
 			if err := os.Truncate(path, int64(len(bytes.Join(lines[:5], []byte("\n")))+1)); err != nil {
@@ -128,6 +157,15 @@ func TestAuditLogThatIsTakenAway(t *testing.T) {
 					}
 				}
 				check("then")
+				accused := 0
+				for _, m := range messages(events(t, d, access.EventFilter{})) {
+					if strings.Contains(m, "another hand") {
+						accused++
+					}
+				}
+				if accused != 1 {
+					t.Errorf("the log says %d times that it was changed; want once", accused)
+				}
 				if !strings.Contains(d.AuditTrouble(), "auditverify") {
 					t.Errorf("administrators are told %q", d.AuditTrouble())
 				}
