@@ -183,8 +183,9 @@ func (s *session) start(run func() exit) bool {
 	go func() {
 		defer close(running)
 		e := run()
-		s.channel.CloseWrite()
+		// In this order: clients such as dbclient and plink close the channel when the output ends, and take what they were not told for success.
 		e.report(s.channel)
+		s.channel.CloseWrite()
 	}()
 	return true
 }

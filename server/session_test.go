@@ -168,6 +168,31 @@ func TestSignals(t *testing.T) {
 	}
 }
 
+// A client that closes the channel as soon as the output ends knows then how the program ended.
+func TestExitStatusComesBeforeTheEndOfTheOutput(t *testing.T) {
+	r := newRig(t, Limits{})
+	c := r.dial()
+	for range 20 {
+		channel, requests, err := c.OpenChannel("session", nil)
+		check(t, err)
+		ok, err := channel.SendRequest("exec", true, ssh.Marshal(struct{ Line string }{"exit 3"}))
+		if !ok || err != nil {
+			t.Fatal(ok, err)
+		}
+		_, err = io.Copy(io.Discard, channel)
+		check(t, err)
+		select {
+		case r := <-requests: // in the order in which they came
+			if r == nil || r.Type != "exit-status" || r.Payload[3] != 3 {
+				t.Errorf("%+v", r)
+			}
+		default:
+			t.Error("the output has ended, and nothing was said of the exit status")
+		}
+		channel.Close()
+	}
+}
+
 func TestUnknownRequests(t *testing.T) {
 	r := newRig(t, Limits{})
 	c := r.dial()
