@@ -352,7 +352,8 @@ func (d *Daemon) release() error {
 		errs = append(errs, d.kept.close())
 	}
 	if d.lock != nil {
-		errs = append(errs, d.lock.Close())
+		// A child that is just being started still has the descriptor, and with it the lock, until it is another program (flock(2)).
+		errs = append(errs, unix.Flock(int(d.lock.Fd()), unix.LOCK_UN), d.lock.Close())
 	}
 	return errors.Join(errs...)
 }

@@ -25,19 +25,30 @@ type peer struct {
 	asked   atomic.Int64 // over UDP
 }
 
+// samePort listens on one port of both protocols. What is free for one may be somebody's of the other.
+func samePort(t *testing.T) (*net.TCPListener, *net.UDPConn, int) {
+	t.Helper()
+	for range 100 {
+		listener, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		port := listener.Addr().(*net.TCPAddr).Port
+		packets, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port})
+		if err == nil {
+			return listener, packets, port
+		}
+		listener.Close()
+	}
+	t.Fatal("no port is free for both protocols")
+	return nil, nil, 0
+}
+
 // newPeer answers each datagram with the messages that answer makes of it, and each question over TCP with those of stream; without a
 // stream TCP is refused.
 func newPeer(t *testing.T, answer func(q *dns.Msg, n int64) [][]byte, stream func(q *dns.Msg) []byte) *peer {
 	t.Helper()
-	listener, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := listener.Addr().(*net.TCPAddr).Port
-	packets, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port})
-	if err != nil {
-		t.Fatal(err)
-	}
+	listener, packets, port := samePort(t)
 	p := &peer{t: t, address: netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(port))}
 	t.Cleanup(func() { packets.Close(); listener.Close() })
 	go func() {
@@ -100,10 +111,10 @@ func wire(t testing.TB, q *dns.Msg, change func(m *dns.Msg), records ...string) 
 	return raw
 }
 
-// nobody is a port where nothing listens.
+// nobody is a port where nothing listens, of an address that no other test uses.
 func nobody(t *testing.T) *peer {
 	t.Helper()
-	packets, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	packets, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 9)})
 	if err != nil {
 		t.Fatal(err)
 	}
