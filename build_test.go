@@ -9,6 +9,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"diagsh/internal/netnstest"
 )
 
 // However the program is built, version names what from: by make as it stamps it, in a plain clone as Go does, and without a repository
@@ -28,16 +30,13 @@ func TestVersionNamesTheBuild(t *testing.T) {
 	if b := thisBuild(); b.source == "" || b.time == "" {
 		t.Errorf("this program is named %+v", b)
 	}
-	if _, err := exec.LookPath("make"); err != nil {
-		t.Skip("make is not installed")
-	}
-	out, err := exec.Command("make", "-n", "build").CombinedOutput()
+	out, err := exec.Command(netnstest.Tool(t, "make"), "-n", "build").CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	commit, err := exec.Command("git", "describe", "--always", "--dirty", "--abbrev=12").Output()
+	commit, err := exec.Command(netnstest.Tool(t, "git"), "describe", "--always", "--dirty", "--abbrev=12").Output()
 	if err != nil {
-		t.Skip("these sources are in no repository")
+		netnstest.Missing(t, "these sources are in no repository")
 	}
 	want := regexp.MustCompile(`-X main\.buildCommit=` + regexp.QuoteMeta(strings.TrimSpace(string(commit))) + ` -X main\.buildTime=20\d\d-\d\d-\d\dT\S+`)
 	if !want.Match(out) {

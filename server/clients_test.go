@@ -14,6 +14,8 @@ import (
 	"testing"
 
 	"golang.org/x/crypto/ssh"
+
+	"diagsh/internal/netnstest"
 )
 
 // openSSH are the options by which OpenSSH's programs reach the rig with its key.
@@ -268,15 +270,18 @@ func TestLftp(t *testing.T) {
 	r.got("one.pcap", content)
 }
 
-func TestParamiko(t *testing.T) {
-	// Debian's own interpreter: another one that is first in PATH has not Debian's modules.
+// needParamiko is Debian's own Python, with paramiko: another interpreter that is first in PATH has not Debian's modules.
+func needParamiko(t *testing.T) string {
+	t.Helper()
 	python := need(t, "/usr/bin/python3", "python3")
 	if err := exec.Command(python, "-c", "import paramiko").Run(); err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatal("paramiko is missing: install the Debian package python3-paramiko")
-		}
-		t.Skip("paramiko is missing: install the Debian package python3-paramiko")
+		netnstest.Missing(t, "paramiko is missing: install the Debian package python3-paramiko")
 	}
+	return python
+}
+
+func TestParamiko(t *testing.T) {
+	python := needParamiko(t)
 	r := newRig(t, Limits{})
 	content := pcap()
 	r.appliance.put("one.pcap", content)
@@ -328,13 +333,7 @@ except paramiko.AuthenticationException as error:
 // golang.org/x/crypto/ssh ends the connection at the second request. docs/automation.md says what users set. This test fails when the
 // library can do it: then that paragraph goes, and the test asks for "in" twice.
 func TestParamikoHasOneAttempt(t *testing.T) {
-	python := need(t, "/usr/bin/python3", "python3")
-	if err := exec.Command(python, "-c", "import paramiko").Run(); err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatal("paramiko is missing: install the Debian package python3-paramiko")
-		}
-		t.Skip("paramiko is missing: install the Debian package python3-paramiko")
-	}
+	python := needParamiko(t)
 	r := newRig(t, Limits{})
 	_, private, err := ed25519.GenerateKey(rand.Reader)
 	check(t, err)
