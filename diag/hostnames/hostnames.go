@@ -52,6 +52,9 @@ func (r *Resolver) Names(ctx context.Context, addresses []netip.Addr) map[netip.
 	for range min(atOnce, len(unknown)) {
 		asking.Go(func() {
 			for a := range questions {
+				if ctx.Err() != nil {
+					continue // it ended between the offer and the taking
+				}
 				if name := r.ask(ctx, a); name != "" {
 					mu.Lock()
 					names[a] = name
