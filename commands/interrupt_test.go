@@ -46,7 +46,7 @@ var interruptions = []interruption{
 	{line: "diagnostic network smtpping 127.0.0.1 port 2526 timeout 1 repeat 100 interval 0.1", shown: "Test 2 of 100 failed", last: "connect ", status: menu.Interrupted},
 	{line: "netstat sockets every 1 numeric", shown: "LISTEN", status: menu.Interrupted},
 	{line: "netstat sockets every 1 numeric count state", shown: "LISTEN", status: menu.Interrupted},
-	{line: "netstat sockets state SYN_SENT", shown: "Active Internet connections", last: "192.0.2.2.25", status: menu.Interrupted},
+	{line: "netstat sockets state SYN_SENT", last: "192.0.2.2.25", status: menu.Interrupted},
 	{line: "netstat sockets state SYN_SENT count host", status: menu.Interrupted},
 	{line: "netstat traffic ALL", shown: "(Total)", status: menu.Interrupted},
 	{line: "netstat routes numeric no", status: menu.Interrupted},
