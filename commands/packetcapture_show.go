@@ -99,7 +99,7 @@ func captureWatch(s packetService) *menu.Command {
 				if chosen, err = s.MatchFilter(ctx, captureview.Cleared(*a.Filter)); err != nil {
 					return err
 				}
-				if err := chosen.Fault(interfaces); err != nil {
+				if err := chosen.Fault(interfaces, true); err != nil {
 					return cannotFilter(err)
 				}
 			}
@@ -286,7 +286,7 @@ func (a captureShowArgs) look(ctx context.Context, s packetService, hand func(*c
 		return ctx.Err()
 	}
 	if chosen != nil {
-		if err := chosen.Fault(source.Interfaces()); err != nil {
+		if err := chosen.Fault(source.Interfaces(), source.Directed()); err != nil {
 			return cannotFilter(err)
 		}
 		sayLeftOut(chosen, say)

@@ -128,9 +128,10 @@ func (f *Filter) LeftOut() (list []Left) {
 	return list
 }
 
-// Fault is why no packet at all could be asked about; nil if any could. interfaces are those of the files: where there was no packet,
-// theirs is the answer.
-func (f *Filter) Fault(interfaces []capture.Interface) error {
+// Fault is why no packet at all could be asked about; nil if any could. interfaces are those of the packets: where there was no packet,
+// theirs is the answer. directed says that what there is may tell the directions of packets, which a classic pcap file has no place for
+// but in the headers of some link types.
+func (f *Filter) Fault(interfaces []capture.Interface, directed bool) error {
 	if f.asked > 0 {
 		return nil
 	}
@@ -139,7 +140,7 @@ func (f *Filter) Fault(interfaces []capture.Interface) error {
 	}
 	var fault error
 	for _, i := range interfaces {
-		if fault = f.programFor(i, true).err; fault == nil {
+		if fault = f.programFor(i, directed).err; fault == nil {
 			return nil
 		}
 	}

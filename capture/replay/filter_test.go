@@ -78,7 +78,7 @@ func TestFiltersOfFilesAreTcpdumps(t *testing.T) {
 			}
 			got, source := chosen(t, path, f)
 			out, failed := exec.Command(tcpdump, "-r", path, "--count", expression).Output()
-			fault := f.Fault(source.Interfaces())
+			fault := f.Fault(source.Interfaces(), source.Directed())
 			m := regexp.MustCompile(`^(\d+) packets?`).FindSubmatch(out)
 			switch {
 			case failed != nil && source.Torn() != nil:
@@ -140,14 +140,52 @@ func TestDirectionsOfFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 		got, source := chosen(t, pcapng, f)
-		if fault := f.Fault(source.Interfaces()); got != want || fault != nil || len(f.LeftOut()) != 0 {
+		if fault := f.Fault(source.Interfaces(), source.Directed()); got != want || fault != nil || len(f.LeftOut()) != 0 {
 			t.Errorf("pcapng, %s: %d packets, %v, %v", expression, got, fault, f.LeftOut())
 		}
 		f, _ = replay.NewFilter(t.Context(), expression, nil, noNetwork)
 		got, source = chosen(t, pcap, f)
 		var undirected *replay.UndirectedError
-		if fault := f.Fault(source.Interfaces()); got != 0 || !errors.As(fault, &undirected) {
+		if fault := f.Fault(source.Interfaces(), source.Directed()); got != 0 || !errors.As(fault, &undirected) {
 			t.Errorf("pcap, %s: %d packets, %v", expression, got, fault)
+		}
+	}
+}
+
+// A file without a packet is refused as one with packets is, also where a time leaves no packet. A pcapng may tell directions, and a
+// header of Linux's cooked captures does.
+func TestDirectionsOfFilesWithoutPackets(t *testing.T) {
+	for _, c := range []struct {
+		format  capture.Format
+		link    capture.LinkType
+		refused bool
+	}{
+		{capture.PCAP, capture.Ethernet, true},
+		{capture.PCAP, capture.Raw, true},
+		{capture.PCAP, capture.LinkType(filter.LinuxSLL), false},
+		{capture.PCAP, capture.LinkType(filter.LinuxSLL2), false},
+		{capture.PCAPNG, capture.Ethernet, false},
+	} {
+		for _, packets := range [][]capture.Packet{nil, {{Data: make([]byte, 60), Length: 60}}} {
+			path := written(t, c.format, []capture.Interface{{Name: "eth0", LinkType: c.link}}, packets)
+			for _, expression := range []string{"inbound", "not outbound"} {
+				f, err := replay.NewFilter(t.Context(), expression, nil, noNetwork)
+				if err != nil {
+					t.Fatal(err)
+				}
+				source, err := replay.Options{From: time.Unix(1e9, 0), Match: f.Match}.Open(func() (io.ReadCloser, error) { return os.Open(path) })
+				if err != nil {
+					t.Fatal(err)
+				}
+				if n, err := source.Read(make([]capture.Packet, 1), time.Time{}); n != 0 || err != io.EOF {
+					t.Fatalf("%d packets, %v", n, err)
+				}
+				var undirected *replay.UndirectedError
+				if fault := f.Fault(source.Interfaces(), source.Directed()); errors.As(fault, &undirected) != c.refused || !c.refused && fault != nil {
+					t.Errorf("%s, link type %d, %d packets, %s: %v", c.format, c.link, len(packets), expression, fault)
+				}
+				source.Close()
+			}
 		}
 	}
 }
@@ -164,21 +202,21 @@ func TestFilterThatSomePacketsCannotBeAskedAbout(t *testing.T) {
 	}
 	got, source := chosen(t, path, f)
 	left := f.LeftOut()
-	if got != 1 || f.Fault(source.Interfaces()) != nil || len(left) != 2 || left[0].Packets != 2 || !strings.Contains(left[0].Err.Error(), "no Ethernet addresses on link type RAW") ||
+	if got != 1 || f.Fault(source.Interfaces(), source.Directed()) != nil || len(left) != 2 || left[0].Packets != 2 || !strings.Contains(left[0].Err.Error(), "no Ethernet addresses on link type RAW") ||
 		!strings.Contains(left[1].Err.Error(), "no filter can be compiled for link type 192") {
-		t.Errorf("%d packets, %v left out, %v", got, left, f.Fault(source.Interfaces()))
+		t.Errorf("%d packets, %v left out, %v", got, left, f.Fault(source.Interfaces(), source.Directed()))
 	}
 	for _, interfaces := range [][]capture.Interface{interfaces[2:], interfaces[1:]} {
 		path := written(t, capture.PCAPNG, interfaces, []capture.Packet{{Data: data, Length: 60}})
 		f, _ := replay.NewFilter(t.Context(), "ether host 00:00:00:00:00:00", nil, noNetwork)
 		got, source := chosen(t, path, f)
 		var wrong *filter.Error
-		if fault := f.Fault(source.Interfaces()); got != 0 || !errors.As(fault, &wrong) {
+		if fault := f.Fault(source.Interfaces(), source.Directed()); got != 0 || !errors.As(fault, &wrong) {
 			t.Errorf("link type %d: %d packets, %v", interfaces[0].LinkType, got, fault)
 		}
 		empty := written(t, capture.PCAPNG, interfaces[:1], nil)
 		f, _ = replay.NewFilter(t.Context(), "ether host 00:00:00:00:00:00", nil, noNetwork)
-		if _, source := chosen(t, empty, f); f.Fault(source.Interfaces()) == nil {
+		if _, source := chosen(t, empty, f); f.Fault(source.Interfaces(), source.Directed()) == nil {
 			t.Errorf("link type %d without packets: no fault", interfaces[0].LinkType)
 		}
 	}

@@ -46,6 +46,7 @@ type Source struct {
 
 	interfaces []capture.Interface // of the files read so far
 	base       int                 // where those of this file begin
+	directed   bool                // see Directed
 
 	memory []byte // of the packets of a batch
 	held   capture.Packet
@@ -80,6 +81,7 @@ func (s *Source) open() error {
 	s.files = s.files[1:]
 	s.base = len(s.interfaces)
 	s.file, s.reader = file, reader
+	s.directed = s.directed || reader.Format() == capture.PCAPNG
 	s.learn()
 	return nil
 }
@@ -94,6 +96,9 @@ func (s *Source) learn() {
 // Interfaces are those met so far, in the order of capture.Packet.Interface. A pcapng file
 // may bring more with any packet.
 func (s *Source) Interfaces() []capture.Interface { return s.interfaces }
+
+// Directed tells whether any of the files read so far is of the format that has a place for the direction of a packet.
+func (s *Source) Directed() bool { return s.directed }
 
 // Torn is why a file could not be read to its end: io.ErrUnexpectedEOF for one that ends
 // in the middle of a packet, or a *pcapfile.CorruptError. Packets before that were read.
