@@ -122,14 +122,14 @@ func (s *shell) question(q *menu.Question, assist func(text string) menu.Complet
 	case q.Type == "lines":
 		return s.lines(q)
 	case q.Type == "confirm" || q.Type == "yes/no":
-		return s.answer(q, fmt.Sprintf("%s [%s]> ", q.Text, yesOrNo(q.Default)), q.Default, assist)
+		return s.answer(q, s.fitted(fmt.Sprintf("%s [%s]> ", q.Text, yesOrNo(q.Default))), q.Default, assist)
 	case q.Keywords:
 		var b strings.Builder
 		fmt.Fprintf(&b, "%s\n", q.Text)
 		for _, c := range q.Choices {
 			fmt.Fprintf(&b, "- %s - %s\n", strings.ToUpper(c.Value), c.Help)
 		}
-		s.print(s.fitted(b.String()))
+		s.print(b.String())
 		return s.answer(q, fmt.Sprintf("[%s]> ", q.Default), q.Default, assist)
 	case len(q.Choices) > 0:
 		var b strings.Builder
@@ -141,10 +141,10 @@ func (s *shell) question(q *menu.Question, assist func(text string) menu.Complet
 			}
 			fmt.Fprintf(&b, "%d. %s\n", i+1, label)
 		}
-		s.print(s.fitted(b.String()))
+		s.print(b.String())
 		return s.answer(q, fmt.Sprintf("[%s]> ", numbered(q)), q.Default, assist)
 	}
-	s.print(s.fitted(q.Text + "\n"))
+	s.print(q.Text + "\n")
 	return s.answer(q, fmt.Sprintf("[%s]> ", q.Default), q.Default, assist)
 }
 
@@ -209,8 +209,11 @@ func (s *shell) left(err error) error {
 }
 
 func (s *shell) secret(q *menu.Question) (string, error) {
+	prompt := s.fitted(q.Text + "> ")
+	last := strings.LastIndexByte(prompt, '\n') + 1
 	for {
-		first, err := s.terminal.ReadSecret(q.Text + "> ")
+		s.print(prompt[:last])
+		first, err := s.terminal.ReadSecret(prompt[last:])
 		if err != nil {
 			return "", s.left(err)
 		}
@@ -234,7 +237,7 @@ func (s *shell) lines(q *menu.Question) (string, error) {
 	s.printf("%s (end with Ctrl-D or a line that holds only a full stop)\n", q.Text)
 	var all []string
 	for {
-		line, err := s.terminal.ReadLine(term.Line{Prompt: "> ", Help: func(string, int) string { return explainQuestion(q) }})
+		line, err := s.terminal.ReadLine(term.Line{Prompt: "> ", Help: func(string, int) string { return s.fitted(explainQuestion(q)) }})
 		if err != nil && (len(all) == 0 || err != term.ErrEnd) {
 			return "", s.left(err)
 		}

@@ -109,6 +109,10 @@ func suggestions(found menu.Completion, text string) []term.Suggestion {
 
 // explain is what `?` prints.
 func (s *shell) explain(ctx context.Context, text string, cursor int) string {
+	return s.fitted(s.explanation(ctx, text, cursor))
+}
+
+func (s *shell) explanation(ctx context.Context, text string, cursor int) string {
 	ctx, cancel := context.WithTimeout(ctx, completeTime)
 	defer cancel()
 	found, err := s.client.Complete(ctx, api.LineRequest{At: s.at, Line: text[:cursor], Abbreviate: true})
@@ -120,7 +124,7 @@ func (s *shell) explain(ctx context.Context, text string, cursor int) string {
 		candidates = append([]menu.Candidate{*found.Value}, candidates...)
 	}
 	if len(candidates) == 0 && found.Remark != "" {
-		return s.fitted(found.Remark)
+		return found.Remark
 	}
 	if len(candidates) == 0 {
 		var wrong *menu.Error
@@ -129,7 +133,7 @@ func (s *shell) explain(ctx context.Context, text string, cursor int) string {
 		}
 		return "Nothing more is needed: Enter runs it.\n"
 	}
-	return s.fitted(columns(candidates))
+	return columns(candidates)
 }
 
 // columns lists words with their help beside them.

@@ -12,6 +12,7 @@ import (
 
 	"diagsh/api"
 	"diagsh/menu"
+	"diagsh/shell/term"
 )
 
 // OneLine runs a line of commands without a question and without a pager: output to out, failures to errs. The commands run in
@@ -62,7 +63,7 @@ func oneLine(ctx context.Context, client *api.Client, line string, in io.Reader,
 	return status, false
 }
 
-// windowLine is `terminal`. Without a terminal there is no pager; a width is how wide tables may be.
+// windowLine is `terminal`. Without a terminal there is no pager; a width is how wide tables and help may be.
 func windowLine(client *api.Client, words []string, out, errs io.Writer) int {
 	w, err := parseWindow(words)
 	if err != nil {
@@ -117,15 +118,23 @@ func helpLine(ctx context.Context, client *api.Client, path []string, out, errs 
 	if err != nil {
 		return fail(errs, err)
 	}
-	io.WriteString(out, text)
+	io.WriteString(out, fitted(client, text))
 	return exitOK
+}
+
+// fitted breaks the lines of a text at their blanks where a width was set.
+func fitted(client *api.Client, text string) string {
+	if client.Columns == nil {
+		return text
+	}
+	return term.Wrapped(text, client.Columns())
 }
 
 // followsLine is `?` behind the words of a line: the help of the command that they name, else what may follow.
 func followsLine(ctx context.Context, client *api.Client, line string, out, errs io.Writer) int {
 	text, err := client.Help(ctx, strings.Fields(line))
 	if err == nil {
-		io.WriteString(out, text)
+		io.WriteString(out, fitted(client, text))
 		return exitOK
 	}
 	found, failed := client.Complete(ctx, api.LineRequest{Line: line})
@@ -136,11 +145,11 @@ func followsLine(ctx context.Context, client *api.Client, line string, out, errs
 		found.Candidates = append([]menu.Candidate{*found.Value}, found.Candidates...)
 	}
 	if len(found.Candidates) > 0 {
-		io.WriteString(out, columns(found.Candidates))
+		io.WriteString(out, fitted(client, columns(found.Candidates)))
 		return exitOK
 	}
 	if found.Remark != "" {
-		io.WriteString(out, found.Remark)
+		io.WriteString(out, fitted(client, found.Remark))
 		return exitOK
 	}
 	if _, wrong := client.Parse(ctx, api.LineRequest{Line: line}); wrong != nil {
@@ -162,7 +171,7 @@ func runOne(ctx context.Context, client *api.Client, call menu.Call, in io.Reade
 		if err != nil {
 			return fail(errs, err)
 		}
-		fmt.Fprint(errs, "This is a menu; add one of its commands:\n", text)
+		fmt.Fprint(errs, "This is a menu; add one of its commands:\n", fitted(client, text))
 		return int(menu.Usage)
 	}
 	if call.Input != "" && in != nil {

@@ -298,7 +298,7 @@ func (s *shell) show(ctx context.Context) error {
 func (s *shell) report(err error) error {
 	var known *menu.Error
 	if errors.As(err, &known) {
-		return s.print(s.fitted(known.Error() + "\n"))
+		return s.print(known.Error() + "\n")
 	}
 	return err
 }
@@ -313,12 +313,12 @@ func (s *shell) fitted(text string) string {
 	return term.Wrapped(text, width)
 }
 
+// print shows what the shell itself says: menus, questions, sentences.
 func (s *shell) print(text string) error {
-	_, err := s.terminal.WriteString(text)
+	_, err := s.terminal.WriteString(s.fitted(text))
 	return err
 }
 
 func (s *shell) printf(format string, args ...any) error {
-	_, err := fmt.Fprintf(s.terminal, format, args...)
-	return err
+	return s.print(fmt.Sprintf(format, args...))
 }

@@ -6,8 +6,10 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"diagsh/commands"
 	"diagsh/internal/appliance"
 	"diagsh/internal/netnstest"
+	"diagsh/menu"
 )
 
 // usual are the lines that people type all day. Each prints at most 80 columns on a terminal of 80, however busy the machine is. What a
@@ -57,6 +59,29 @@ func TestUsualCommandsFit80Columns(t *testing.T) {
 		for row := range strings.Lines(r.Out) {
 			if n := utf8.RuneCountInString(strings.TrimSuffix(row, "\n")); n > 80 {
 				t.Errorf("%s: %d columns: %s", line, n, row)
+			}
+		}
+	}
+}
+
+// Help and what may follow fit where a width was set. A word that is wider than the window stands in a row of its own.
+func TestHelpFits(t *testing.T) {
+	t.Parallel()
+	a := appliance.Start(t, appliance.Options{})
+	for _, width := range []int{80, 40} {
+		var lines []string
+		commands.Tree(nil, commands.Version{}).Walk(func(path []string, _ menu.Item) {
+			name := strings.Join(path, " ")
+			lines = append(lines, "help "+name, name+" ?")
+		})
+		r := a.Local(fmt.Sprintf("terminal width %d; %s", width, strings.Join(lines, "; ")))
+		if r.Status != 0 || strings.Count(r.Out, "\nOne line: ") < 100 {
+			t.Fatalf("%d, %d bytes, %s", r.Status, len(r.Out), r.Err)
+		}
+		for row := range strings.Lines(r.Out) {
+			row = strings.TrimSuffix(row, "\n")
+			if n := utf8.RuneCountInString(row); n > width && len(strings.Fields(row)) > 1 {
+				t.Errorf("%d columns of %d: %s", n, width, row)
 			}
 		}
 	}

@@ -3,13 +3,15 @@ package term
 import "strings"
 
 // Wrapped breaks the lines of a text that are wider than the window at their blanks. What follows stands under the second column if the
-// line has two, as lists of words with their help have, else under the line's beginning. A word that is too wide is left to the terminal.
+// line has two, as lists of words with their help have, else under the line's beginning, in a list behind the mark; a word that is too wide for that place stands
+// further left. One that is wider than the window, such as the choices of an argument (a|b|c), is broken behind a bar, or left to the
+// terminal if it has none.
 func Wrapped(text string, width int) string {
 	var b strings.Builder
 	for line := range strings.Lines(text) {
 		line, end := strings.TrimSuffix(line, "\n"), line[len(strings.TrimSuffix(line, "\n")):]
 		words := strings.TrimLeft(line, " ")
-		indent := len(line) - len(words)
+		indent := len(line) - len(words) + len(mark(words))
 		if gap := strings.Index(words, "  "); gap >= 0 {
 			second := strings.TrimLeft(words[gap:], " ")
 			if at := len(line) - len(second); at <= width/2 {
@@ -17,30 +19,56 @@ func Wrapped(text string, width int) string {
 			}
 		}
 		indent = min(indent, width/2)
-		for columns(line) > width {
-			blank := lastBlank(line, indent, width)
-			if blank < 0 {
+		for lead := indent; columns(line) > width; {
+			at := breakAt(line, lead, width)
+			if at < 0 {
 				break
 			}
-			b.WriteString(strings.TrimRight(line[:blank], " ") + "\n")
-			line = strings.Repeat(" ", indent) + strings.TrimLeft(line[blank:], " ")
+			b.WriteString(strings.TrimRight(line[:at], " ") + "\n")
+			rest := strings.TrimLeft(line[at:], " ")
+			word, _, _ := strings.Cut(rest, " ")
+			lead = min(indent, max(0, width-columns(word)))
+			line = strings.Repeat(" ", lead) + rest
 		}
 		b.WriteString(line + end)
 	}
 	return b.String()
 }
 
-// lastBlank is the place of the last blank by which a line fits the width, behind the columns that stay; -1 if there is none.
-func lastBlank(line string, behind, width int) int {
-	last, column := -1, 0
+// mark is what a line of a list begins with: "- " in a menu, "12. " among choices.
+func mark(line string) string {
+	if strings.HasPrefix(line, "- ") {
+		return "- "
+	}
+	if behind, is := strings.CutPrefix(strings.TrimLeft(line, "0123456789"), ". "); is && !strings.HasPrefix(line, ".") {
+		return line[:len(line)-len(behind)]
+	}
+	return ""
+}
+
+// breakAt is where a line that does not fit the width is broken, behind the bytes that stay: at the last blank by which it fits, else behind
+// the last bar, else before the second column, else at the first blank of all; -1 if there is none.
+func breakAt(line string, stay, width int) int {
+	blank, bar, gap, column := -1, -1, -1, 0
 	for i, r := range line {
-		if column > width {
+		if column > width && max(blank, bar, gap) >= 0 {
 			break
 		}
-		if r == ' ' && i > behind {
-			last = i
+		switch {
+		case r == ' ' && i > stay:
+			blank = i
+		case r == ' ' && strings.TrimLeft(line[:i], " ") != "":
+			gap = i
+		case r == '|' && i > stay && column < width:
+			bar = i + 1
 		}
 		column += widths.RuneWidth(r)
 	}
-	return last
+	switch {
+	case blank >= 0:
+		return blank
+	case bar >= 0:
+		return bar
+	}
+	return gap
 }
