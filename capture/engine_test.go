@@ -12,6 +12,7 @@ import (
 
 	"diagsh/capture"
 	"diagsh/internal/netnstest"
+	"diagsh/internal/slowness"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/net/bpf"
@@ -284,12 +285,13 @@ func TestTimeLimit(t *testing.T) {
 	b := newBed(t)
 	s := spec("right")
 	s.Limits.DurationSeconds = 1
+	watch := slowness.Start(t)
 	job := b.start(s)
 	sent := frames(10)
 	b.wire("left").send(sent...)
 	status := b.wait(job)
 	took := status.EndTime.Sub(status.StartTime)
-	if status.StopReason != capture.TimeExceeded || took < time.Second || took > 1300*time.Millisecond {
+	if status.StopReason != capture.TimeExceeded || took < time.Second || took > time.Second+watch.Limit(300*time.Millisecond) {
 		t.Errorf("after %v status is %+v", took, status)
 	}
 	same(t, b.read("capture.pcap"), sent, capture.MaxSnapLength)
@@ -427,10 +429,10 @@ func TestIdleCaptureStopsAtOnce(t *testing.T) {
 	b := newBed(t)
 	job := b.start(spec("right"))
 	time.Sleep(50 * time.Millisecond)
-	begin := time.Now()
+	watch, begin := slowness.Start(t), time.Now()
 	b.stop(job)
-	if took := time.Since(begin); took > 500*time.Millisecond {
-		t.Errorf("it took %v", took)
+	if took, limit := time.Since(begin), watch.Limit(500*time.Millisecond); took > limit {
+		t.Errorf("it took %v, more than %v", took, limit)
 	}
 	if got := b.read("capture.pcap"); len(got) != 0 {
 		t.Errorf("%d packets", len(got))

@@ -14,6 +14,7 @@ import (
 
 	"diagsh/internal/appliance"
 	"diagsh/internal/netnstest"
+	"diagsh/internal/slowness"
 	"diagsh/internal/vt"
 )
 
@@ -109,9 +110,9 @@ func TestTelnetThroughAPipe(t *testing.T) {
 	if _, err := session.StdinPipe(); err != nil {
 		t.Fatal(err)
 	}
-	began := time.Now()
+	watch, began := slowness.Start(t), time.Now()
 	out, err := session.Output("telnet 127.0.0.1 2530")
-	if took := time.Since(began); err != nil || took > 15*time.Second || !strings.Contains(string(out), "220 ready\nNo line to send came within 3s") {
+	if took := time.Since(began); err != nil || took > watch.Limit(15*time.Second) || !strings.Contains(string(out), "220 ready\nNo line to send came within 3s") {
 		t.Errorf("%v after %v: %s", err, took, out)
 	}
 }
