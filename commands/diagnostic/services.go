@@ -307,13 +307,14 @@ const (
 	settleEvery = 100 * time.Millisecond
 )
 
-// stays watches whether a unit that was restarted keeps running. A unit that has done its work and ended well has stayed.
+// stays watches whether a unit that was restarted keeps running. A unit that has done its work and ended well has stayed. Of one that
+// systemd has started again already, the reason of its end is gone with that start: it is watched until it ends once more.
 func stays(ctx context.Context, manager unitManager, name, unit string, out *menu.Out[serviceState]) error {
 	out.Progress("Watching whether %s stays", unit)
 	ticks := time.NewTicker(settleEvery)
 	defer ticks.Stop()
 	end := time.After(settleTime)
-	restarts := -1
+	restarts, ended := -1, false
 	for {
 		found, err := manager.Find(ctx, []string{unit})
 		if err != nil {
@@ -327,20 +328,26 @@ func stays(ctx context.Context, manager unitManager, name, unit string, out *men
 			restarts = u.Restarts
 		}
 		if u.Active == "failed" || u.Sub == "auto-restart" || u.Restarts > restarts {
-			why := ""
+			ended = true
 			if u.Result != "" && u.Result != "success" {
-				why = fmt.Sprintf(" (%s)", menu.Clean(u.Result))
+				return endedAtOnce(name, fmt.Sprintf(" (%s)", menu.Clean(u.Result)))
 			}
-			return menu.Errorf(menu.Failed, "%s was restarted and ended at once%s", name, why).WithHint("The journal of this machine says why")
 		}
 		select {
 		case <-ticks.C:
 		case <-end:
+			if ended {
+				return endedAtOnce(name, "")
+			}
 			return nil
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
+}
+
+func endedAtOnce(name, why string) error {
+	return menu.Errorf(menu.Failed, "%s was restarted and ended at once%s", name, why).WithHint("The journal of this machine says why")
 }
 
 // answerTime is how long the answer to who restarts the appliance may take on its way.

@@ -76,8 +76,15 @@ func (m *Manager) Find(ctx context.Context, names []string) ([]Unit, error) {
 	return found, ctx.Err()
 }
 
-// fill takes what GetAll gives; a property that is missing or of another type stays empty.
+// fill takes what GetAll gives; a property that is missing or of another type stays empty. The states are those of the same moment as the
+// result: between the list and this answer a unit may have ended or been started again.
 func (u *Unit) fill(p map[string]any) {
+	if active, ok := p["ActiveState"].(string); ok {
+		u.Active = active
+	}
+	if sub, ok := p["SubState"].(string); ok {
+		u.Sub = sub
+	}
 	if id, ok := p["Id"].(string); ok {
 		u.Name = id
 	}

@@ -45,7 +45,7 @@ func privateBus(t *testing.T) (address string) {
 	return address
 }
 
-// A systemd is what the tests have instead of it: it knows three units, and restarts them with the result that it is told.
+// A systemd is what the tests have instead of it: it knows some units, and restarts them with the result that it is told.
 type systemd struct {
 	conn   *bus.Conn
 	result string
@@ -71,6 +71,8 @@ func (s *systemd) ListUnitsByNames(names []string) ([]unitStatus, *bus.Error) {
 			u.Load, u.Active, u.Sub, u.Path = "loaded", "active", "running", managerPath+"/unit/ssh_2eservice"
 		case "exim4.service":
 			u.Load, u.Active, u.Sub, u.Path = "loaded", "failed", "failed", managerPath+"/unit/exim4_2eservice"
+		case "cups.service":
+			u.Load, u.Active, u.Sub, u.Path = "loaded", "activating", "auto-restart", managerPath+"/unit/cups_2eservice"
 		}
 		list = append(list, u)
 	}
@@ -115,6 +117,10 @@ func fake(t *testing.T) *systemd {
 		managerPath+"/unit/ssh_2eservice", properties)
 	conn.Export(unit{"Id": bus.MakeVariant("exim4.service"), "InactiveEnterTimestamp": bus.MakeVariant(uint64(1_700_000_001_000_000)),
 		"MemoryCurrent": bus.MakeVariant(^uint64(0)), "MainPID": bus.MakeVariant("of another type")}, managerPath+"/unit/exim4_2eservice", properties)
+	// It is started again behind the list.
+	conn.Export(unit{"Id": bus.MakeVariant("cups.service"), "ActiveState": bus.MakeVariant("active"), "SubState": bus.MakeVariant("running"),
+		"Result": bus.MakeVariant("success"), "ActiveEnterTimestamp": bus.MakeVariant(uint64(1_700_000_002_000_000)), "NRestarts": bus.MakeVariant(uint32(3))},
+		managerPath+"/unit/cups_2eservice", properties)
 	if reply, err := conn.RequestName("org.freedesktop.systemd1", bus.NameFlagDoNotQueue); err != nil || reply != bus.RequestNameReplyPrimaryOwner {
 		t.Fatal(reply, err)
 	}
@@ -133,13 +139,14 @@ func open(t *testing.T) *Manager {
 
 func TestFind(t *testing.T) {
 	fake(t)
-	list, err := open(t).Find(t.Context(), []string{"ssh.service", "sshd.service", "nothing.service", "exim4.service"})
+	list, err := open(t).Find(t.Context(), []string{"ssh.service", "sshd.service", "nothing.service", "exim4.service", "cups.service"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := []Unit{
 		{Name: "ssh.service", Active: "active", Sub: "running", Since: time.Unix(1_700_000_000, 0), PID: 812, Memory: 5 << 20, Restarts: 2},
 		{Name: "exim4.service", Active: "failed", Sub: "failed", Since: time.Unix(1_700_000_001, 0)},
+		{Name: "cups.service", Active: "active", Sub: "running", Since: time.Unix(1_700_000_002, 0), Restarts: 3, Result: "success"},
 	}
 	if fmt.Sprint(list) != fmt.Sprint(want) {
 		t.Errorf("%+v\nwant\n%+v", list, want)
