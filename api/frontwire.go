@@ -110,21 +110,27 @@ func readBody(r io.Reader, length [4]byte, message any) error {
 	return nil
 }
 
+// owed makes of the end of a connection, which io.EOF is, that an answer is missing: to whoever reads a listing io.EOF is its end.
+func owed(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
 // readReply reads an answer and the descriptor that came along with its first byte, if any.
 func readReply(c *net.UnixConn) (frontReply, *os.File, error) {
 	var a frontReply
 	var length [4]byte
 	oob := make([]byte, unix.CmsgSpace(4))
 	n, oobn, flags, _, err := c.ReadMsgUnix(length[:], oob)
-	if err == nil && n == 0 {
-		err = io.ErrUnexpectedEOF
-	}
 	if err != nil {
-		return a, nil, err
+		return a, nil, owed(err)
 	}
 	file, err := receivedFile(oob[:oobn], flags)
 	if err == nil {
 		_, err = io.ReadFull(c, length[n:])
+		err = owed(err)
 	}
 	if err == nil {
 		err = readBody(c, length, &a)

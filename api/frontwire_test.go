@@ -347,6 +347,29 @@ func TestListingByPages(t *testing.T) {
 	}
 }
 
+// A connection that ends in the middle of a listing is not the listing's end: names would be missing, and nobody told.
+func TestListingIsCutOff(t *testing.T) {
+	page := sent{bytes: frame(`{"number":2,"listing":1,"files":[{"name":"a.pcap","modified":"2026-01-01T00:00:00Z"}]}`)}
+	cut := page
+	cut.ends = true
+	for what, answers := range map[string][]sent{
+		"between two answers": {cut},
+		"in a length":         {page, {bytes: []byte{0}, ends: true}},
+		"in an answer":        {page, {bytes: frame(`{"number":3}`)[:9], ends: true}},
+	} {
+		listing, err := liar(t, answers...).List()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if files, err := listing.Next(); err != nil || len(files) != 1 {
+			t.Fatalf("%s: %v, %v", what, files, err)
+		}
+		if files, err := listing.Next(); err == nil || errors.Is(err, io.EOF) {
+			t.Errorf("%s: %v, %v", what, files, err)
+		}
+	}
+}
+
 // Who may not ask is told so in HTTP, of both versions, and is not kept.
 func TestRefusalOnTheSocket(t *testing.T) {
 	d := newDesk(t)

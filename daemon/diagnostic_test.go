@@ -118,6 +118,62 @@ func TestLongListing(t *testing.T) {
 	}
 }
 
+// Files that are there all the time are listed, each once, whatever comes and goes meanwhile.
+func TestListingWhileFilesComeAndGo(t *testing.T) {
+	dir := prepare(t)
+	d := start(t, Options{Dir: dir})
+	at := func(name string) string { return filepath.Join(dir, "diagnostic", name) }
+	os.WriteFile(at("stays"), []byte("x"), 0o600)
+	const many = sortedNames + 500 // so that the directory is read in two parts
+	for i := range many {
+		if err := os.Link(at("stays"), at(fmt.Sprintf("stays-%06d.pcap", i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stop, changed := make(chan struct{}), make(chan int)
+	go func() {
+		changes := 0
+		defer func() { changed <- changes }()
+		for ; ; changes++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			name := fmt.Sprintf("goes-%06d.pcap", changes%4000)
+			switch part := at("." + name + ".part"); changes / 4000 % 2 {
+			case 0:
+				os.Link(at("stays"), part)
+				os.Rename(part, at(name))
+			default:
+				os.Remove(at(name))
+			}
+		}
+	}()
+	for range 5 {
+		files, err := d.ListFiles()
+		if err != nil {
+			t.Fatal(err)
+		}
+		stayed := 0
+		for i, f := range files {
+			if i > 0 && f.Name == files[i-1].Name && strings.HasPrefix(f.Name, "stays") {
+				t.Errorf("%s again", f.Name)
+			}
+			if strings.HasPrefix(f.Name, "stays") {
+				stayed++
+			}
+		}
+		if stayed != many+1 {
+			t.Errorf("%d of %d files", stayed, many+1)
+		}
+	}
+	close(stop)
+	if changes := <-changed; changes < 100 {
+		t.Errorf("only %d changes were made", changes)
+	}
+}
+
 func TestOnlyTheOwnerReadsTheData(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	d := start(t, Options{Dir: dir})
