@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"time"
 
+	"diagsh/diag/dns"
 	"diagsh/diag/interfaces"
 	"diagsh/diag/netlink"
 	diag "diagsh/diag/sockets"
@@ -68,12 +69,12 @@ func checkSockets(_ context.Context, _ menu.Caller, a socketsArgs, name string) 
 	return nil
 }
 
-// parseNetwork reads an address, of a link-local one also the interface behind a %, or a network.
+// parseNetwork reads an address, in brackets too, of a link-local one also the interface behind a %, or a network.
 func parseNetwork(text string) (network netip.Prefix, zone string, err error) {
 	if text == "" {
 		return netip.Prefix{}, "", nil
 	}
-	if a, err := netip.ParseAddr(text); err == nil {
+	if a, err := netip.ParseAddr(dns.Unbracketed(text)); err == nil {
 		if zone = a.Zone(); zone != "" {
 			i, err := net.InterfaceByName(interfaces.RealName(zone))
 			if err != nil {

@@ -40,13 +40,33 @@ func Addresses(ctx context.Context, host string, family Family) ([]netip.Addr, e
 	return System.Addresses(ctx, host, family)
 }
 
-// Addresses are those of a host, a name or itself an address, IPv4 before IPv6, and of each version first those that there is a route to.
+// Unbracketed is the address of a host that is one in brackets, as in a URL (RFC 3986, section 3.2.2) or in mail (RFC 5321, section 4.1.3);
+// any other text is left as it is.
+func Unbracketed(host string) string {
+	inner, ok := strings.CutPrefix(host, "[")
+	inner, closed := strings.CutSuffix(inner, "]")
+	if !ok || !closed {
+		return host
+	}
+	if len(inner) > 5 && strings.EqualFold(inner[:5], "IPv6:") {
+		inner = inner[5:]
+	}
+	if _, err := netip.ParseAddr(inner); err != nil {
+		return host
+	}
+	return inner
+}
+
+// Addresses are those of a host, a name or itself an address, which may stand in brackets, IPv4 before IPv6, and of each version first those that there is a route to.
 // It asks as /etc/hosts and /etc/resolv.conf say. A name may be in the letters of any language. The error is ErrNotFound, ErrFamily, a
 // *NameError, a *Failure, a *CodeError or the context's.
 func (c *Client) Addresses(ctx context.Context, host string, family Family) ([]netip.Addr, error) {
-	host, err := ASCII(host)
+	host, err := ASCII(Unbracketed(host))
 	if err != nil {
 		return nil, err
+	}
+	if strings.HasPrefix(host, "[") {
+		return nil, &NameError{host, "In brackets stands an address and nothing else, such as [192.0.2.25] or [2001:db8::25]"}
 	}
 	if a, err := netip.ParseAddr(host); err == nil {
 		if !family.Has(a.Unmap()) {

@@ -151,6 +151,14 @@ func TestAddresses(t *testing.T) {
 		{"", "127.0.0.1", IPv6, "", ErrFamily},
 		{"", "a..b", Any, "", ErrName},
 		{"", "", Any, "", ErrName},
+		{"", "[192.0.2.1]", Any, "192.0.2.1", nil},
+		{"", "[2001:db8::1]", Any, "2001:db8::1", nil},
+		{"", "[IPv6:fe80::1%eth0]", IPv6, "fe80::1%eth0", nil},
+		{"", "[192.0.2.1]", IPv6, "", ErrFamily},
+		{"", "[192.0.2.300]", Any, "", ErrName},
+		{"", "[mail]", Any, "", ErrName},
+		{"", "[2001:db8::1]:25", Any, "", ErrName},
+		{"", "[2001:db8::1", Any, "", ErrName},
 	} {
 		list, err := client(c.nsswitch).Addresses(t.Context(), c.host, c.family)
 		var got []string

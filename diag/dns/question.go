@@ -141,9 +141,9 @@ func (f *Failure) Unwrap() []error {
 	return list
 }
 
-// Reverse is the name under which the DNS has the name of an address; other names are as they are.
+// Reverse is the name under which the DNS has the name of an address, which may stand in brackets; other names are as they are.
 func Reverse(name string) (string, bool) {
-	if a, err := netip.ParseAddr(name); err == nil {
+	if a, err := netip.ParseAddr(Unbracketed(name)); err == nil {
 		if arpa, err := dns.ReverseAddr(a.WithZone("").Unmap().String()); err == nil {
 			return arpa, true
 		}

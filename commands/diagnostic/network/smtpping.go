@@ -145,7 +145,7 @@ func askSMTPPing(ctx context.Context, s hostService, exchangers *dns.Exchangers,
 // exchangersOf are the mail exchangers of what is no address. A name without a full stop is a host's: that nobody knows of its exchangers is no
 // reason not to try it.
 func exchangersOf(ctx context.Context, exchangers *dns.Exchangers, host string) ([]dns.Exchanger, error) {
-	host = withoutBrackets(host)
+	host = dns.Unbracketed(host)
 	if _, err := netip.ParseAddr(host); err == nil || host == "" {
 		return nil, nil
 	}
@@ -154,22 +154,6 @@ func exchangersOf(ctx context.Context, exchangers *dns.Exchangers, host string) 
 		return nil, nil
 	}
 	return list, err
-}
-
-// withoutBrackets is the address of an address literal (RFC 5321, section 4.1.3); any other text is left as it is.
-func withoutBrackets(host string) string {
-	inner, ok := strings.CutPrefix(host, "[")
-	inner, closed := strings.CutSuffix(inner, "]")
-	if !ok || !closed {
-		return host
-	}
-	if len(inner) > 5 && strings.EqualFold(inner[:5], "IPv6:") {
-		inner = inner[5:]
-	}
-	if _, err := netip.ParseAddr(inner); err != nil {
-		return host
-	}
-	return inner
 }
 
 func checkSMTPPing(a smtppingArgs, name string) error {
@@ -189,8 +173,8 @@ func checkSMTPPing(a smtppingArgs, name string) error {
 		_, err := probeview.Source(a.Source)
 		return err
 	case "host":
-		if strings.HasPrefix(a.Host, "[") && withoutBrackets(a.Host) == a.Host {
-			return menu.Wrong("host", "%q is no address in brackets", menu.Clean(a.Host)).WithHint("It is such as [192.0.2.25] or [IPv6:2001:db8::25]")
+		if strings.HasPrefix(a.Host, "[") && dns.Unbracketed(a.Host) == a.Host {
+			return menu.Wrong("host", "%q is no address in brackets", menu.Clean(a.Host)).WithHint("It is such as [192.0.2.25] or [2001:db8::25]")
 		}
 	case "mx":
 		if _, err := strconv.Atoi(a.MX); err == nil {

@@ -22,10 +22,10 @@ func runSMTPPing(ctx context.Context, exchangers *dns.Exchangers, a smtppingArgs
 	if err != nil {
 		return err
 	}
-	server := withoutBrackets(a.Host)
+	server := dns.Unbracketed(a.Host)
 	switch {
 	case a.MX != "":
-		server = withoutBrackets(a.MX)
+		server = dns.Unbracketed(a.MX)
 	case a.UseMX == nil || *a.UseMX:
 		list, err := exchangersOf(ctx, exchangers, a.Host)
 		if err != nil {
