@@ -1,6 +1,7 @@
 package commands_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -9,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -396,6 +398,22 @@ func TestPathMTU(t *testing.T) {
 		b.Links[4].Lose(1413)
 		if mtu, hole := search(target); mtu != 1413 || !hole {
 			t.Errorf("%s through a black hole behind 1413 bytes: %d %v", target, mtu, hole)
+		}
+		b.Links[4].Lose(0)
+		// The answers to the first large packets come too late to be waited for.
+		for _, hole := range []int{0, 1413} {
+			var large atomic.Int64
+			b.Links[4].Lose(hole)
+			b.Links[4].Decide(func(packet []byte) (f netnstest.Fate) {
+				if len(packet) > 1300 && large.Add(1) <= 3 {
+					f.Late = 2500 * time.Millisecond
+				}
+				return f
+			})
+			if mtu, silent := search(target); mtu != cmp.Or(hole, 1500) || silent != (hole > 0) {
+				t.Errorf("%s, slow for a while, through a hole behind %d bytes: %d %v", target, hole, mtu, silent)
+			}
+			b.Links[4].Decide(func([]byte) netnstest.Fate { return netnstest.Fate{} })
 		}
 		b.Links[4].Lose(0)
 	}

@@ -37,7 +37,8 @@ const (
 )
 
 // FindMTU searches for the size of the largest packet that reaches the target in one piece. A router's word says which size to try next; that
-// it is true is seen by an answer.
+// it is true is seen by an answer. Silence may be a path that was slow for a moment: the smallest packet that nobody answered is sent once
+// more, and waited for longer, before it counts.
 func FindMTU(ctx context.Context, o Options, each func(Step) error) (PathMTU, error) {
 	headers, least := 20+icmpHeader, 68 // RFC 791: every link carries 68 bytes
 	if o.Target.Is6() {
@@ -52,8 +53,9 @@ func FindMTU(ctx context.Context, o Options, each func(Step) error) (PathMTU, er
 	o.Count, o.Fragments, o.Interval, o.Wait = tries, Forbidden, tryEvery, tryMost
 	top := min(found.Link, headers+MaxSize)
 	works, fails := 0, top+1
-	said := 0 // the MTU of which a router says that it is the next hop's
-	for size := min(least, top); fails-works > 1; {
+	said := 0  // the MTU of which a router says that it is the next hop's
+	again := 0 // the size that is tried again because nobody answered
+	for size := min(least, top); fails-works > 1 || again != 0; {
 		o.Size = size - headers
 		step, slowest, err := try(ctx, o)
 		if err != nil {
@@ -65,10 +67,10 @@ func FindMTU(ctx context.Context, o Options, each func(Step) error) (PathMTU, er
 		}
 		switch {
 		case step.Answered:
-			works, found.MTU = size, size
-			if size == min(least, top) {
-				o.Wait = min(max(4*slowest, tryLeast), tryMost)
+			if works, found.MTU = size, size; size == again {
+				fails, found.BlackHole = top+1, false // what was larger and silent counts for nothing either
 			}
+			o.Wait = min(max(4*slowest, tryLeast), tryMost)
 		case works == 0:
 			return found, nil // not even the smallest: nothing is known
 		default:
@@ -78,9 +80,13 @@ func FindMTU(ctx context.Context, o Options, each func(Step) error) (PathMTU, er
 		if step.MTU > 0 {
 			said = step.MTU
 		}
+		confirmed := again
+		again = 0
 		switch {
 		case works == said:
 			return found, ctx.Err()
+		case fails-works == 1 && found.BlackHole && confirmed != fails:
+			again, size, o.Wait = fails, fails, tryMost
 		case works == min(least, top) && fails == top+1:
 			size = top
 		case step.MTU > works && step.MTU < fails:

@@ -27,7 +27,7 @@ import (
 )
 
 // Patience is how long a bench waits for what should come. It is only ever used up by a test that fails.
-const Patience = 15 * time.Second
+const Patience = 45 * time.Second
 
 // Host is the appliance's name, in its prompt and in the names of its files.
 const Host = "mx1"
