@@ -29,7 +29,7 @@ type catalogueService interface {
 }
 
 type tcpservicesArgs struct {
-	UDP bool `arg:"udp" default:"no" help:"Show UDP too."`
+	UDP bool `arg:"udp" default:"no" help:"Show UDP and UDP-Lite too."`
 }
 
 // A listener is a process that waits at a port.
@@ -38,7 +38,7 @@ type listener struct {
 	PID         int        `json:"pid,omitempty"`
 	User        string     `json:"user"`
 	Type        string     `json:"type"` // IPv4, IPv6
-	Node        string     `json:"node"` // TCP, UDP
+	Node        string     `json:"node"` // TCP, UDP, UDPLITE
 	Address     netip.Addr `json:"address"`
 	Port        uint16     `json:"port"`
 	Interface   string     `json:"interface,omitempty"` // that it is bound to
@@ -81,8 +81,12 @@ func listeners(ctx context.Context, udp bool, catalogue services.Catalogue) ([]l
 	}
 	names, devices := users.Names{}, deviceNames{}
 	var list []listener
-	err = sockets.Each(ctx, sockets.Query{UDP: udp, States: []sockets.State{sockets.Listen, sockets.Closed}}, func(s *sockets.Socket) error {
-		if !s.UDP && s.State != sockets.Listen {
+	q := sockets.Query{States: []sockets.State{sockets.Listen, sockets.Closed}}
+	if udp {
+		q.Kinds = []sockets.Kind{sockets.KindTCP, sockets.KindUDP, sockets.KindUDPLite}
+	}
+	err = sockets.Each(ctx, q, func(s *sockets.Socket) error {
+		if s.Kind == sockets.KindTCP && s.State != sockets.Listen {
 			return nil
 		}
 		l := listener{Type: "IPv4", Node: "TCP", Address: s.Local.Addr(), Port: s.Local.Port(), Interface: devices.name(s.Device)}
@@ -95,8 +99,11 @@ func listeners(ctx context.Context, udp bool, catalogue services.Catalogue) ([]l
 		if l.Address.Is6() && l.Address.IsLinkLocalUnicast() {
 			l.Address = l.Address.WithZone(l.Interface)
 		}
-		if s.UDP {
+		switch s.Kind {
+		case sockets.KindUDP:
 			l.Node = "UDP"
+		case sockets.KindUDPLite:
+			l.Node = "UDPLITE" // as lsof(8) has it
 		}
 		owners.Of(s.Inode, func(p *sockets.Process) {
 			l.Command, l.PID, l.User = p.Name, p.PID, names.Of(p.UID)

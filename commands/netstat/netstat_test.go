@@ -51,7 +51,7 @@ func TestLine(t *testing.T) {
 		{diag.Socket{State: diag.TimeWait, Local: netip.MustParseAddrPort("10.0.202.7:10273"), Remote: netip.MustParseAddrPort("192.0.2.9:80")},
 			map[netip.Addr]string{netip.MustParseAddr("192.0.2.9"): "a96-17-177-18.deploy.static.example.com"},
 			"tcp4       0      0 10.0.202.7.10273       a96-17-177-18.de.80    TIME_WAIT\n"},
-		{diag.Socket{UDP: true, IPv6: true, State: diag.Closed, Device: 3, Local: netip.MustParseAddrPort("[fe80::1]:546"), Remote: netip.MustParseAddrPort("[::]:0")}, nil,
+		{diag.Socket{Kind: diag.KindUDP, IPv6: true, State: diag.Closed, Device: 3, Local: netip.MustParseAddrPort("[fe80::1]:546"), Remote: netip.MustParseAddrPort("[::]:0")}, nil,
 			"udp6       0      0 fe80::1%eth0.546       *.*\n"},
 		{diag.Socket{State: diag.Listen, Device: 3, Local: netip.MustParseAddrPort("0.0.0.0:67"), Remote: netip.MustParseAddrPort("0.0.0.0:0")}, nil,
 			"tcp4       0      0 *%eth0.67              *.*                    LISTEN\n"},

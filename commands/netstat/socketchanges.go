@@ -17,16 +17,17 @@ const (
 	changeOther = "changed"
 )
 
-// identity is what a socket keeps for its life. Listeners on one port, each in a process of its own, differ by the inode alone.
+// identity is what a socket keeps for its life. Listeners on one port, each in a process of its own, differ by the inode alone, and so do
+// sockets without ports; what these are bound to may change.
 type identity struct {
-	udp           bool
+	kind          diag.Kind
 	local, remote netip.AddrPort
 	inode         uint32
 }
 
 func identityOf(s *diag.Socket) identity {
-	id := identity{udp: s.UDP, local: s.Local, remote: s.Remote}
-	if s.State == diag.Listen || s.UDP {
+	id := identity{kind: s.Kind, local: s.Local, remote: s.Remote}
+	if s.State == diag.Listen || s.Kind != diag.KindTCP {
 		id.inode = s.Inode
 	}
 	return id
@@ -67,7 +68,7 @@ func (v *socketsView) round(ctx context.Context, seen map[identity]sighting, rou
 		v.out.Printf("%s\n", v.now.Format("2006-01-02 15:04:05 UTC"))
 		return v.count(ctx)
 	}
-	v.out.Printf("Active Internet connections (including servers), %s\n%s", v.now.Format("2006-01-02 15:04:05 UTC"), menu.Text(v.heading()))
+	v.out.Printf("%s, %s\n%s", v.title(), v.now.Format("2006-01-02 15:04:05 UTC"), menu.Text(v.heading()))
 	return v.list(ctx, func(show func(*diag.Socket, string) error) error {
 		err := v.each(ctx, func(s *diag.Socket) error {
 			id := identityOf(s)
@@ -77,7 +78,7 @@ func (v *socketsView) round(ctx context.Context, seen map[identity]sighting, rou
 			case round == 0:
 			case !known:
 				change = changeNew
-			case was.socket.State != s.State || was.socket.RecvQ != s.RecvQ || was.socket.SendQ != s.SendQ:
+			case changed(&was.socket, s):
 				change = changeOther
 			}
 			kept := sighting{*s, round}
@@ -98,6 +99,12 @@ func (v *socketsView) round(ctx context.Context, seen map[identity]sighting, rou
 		}
 		return nil
 	})
+}
+
+// changed says that two sightings of a socket differ in what the list shows.
+func changed(was, is *diag.Socket) bool {
+	return was.State != is.State || was.RecvQ != is.RecvQ || was.SendQ != is.SendQ || was.Drops != is.Drops ||
+		was.Device != is.Device || was.DeviceGone != is.DeviceGone || was.Protocol != is.Protocol
 }
 
 // A countRow is how many sockets are in a state, or have one remote host.
@@ -127,11 +134,11 @@ func (v *socketsView) count(ctx context.Context) error {
 	states, hosts := map[string]int{}, map[netip.Addr]int{}
 	err := v.each(ctx, func(s *diag.Socket) error {
 		switch {
-		case v.Count == "state" && s.UDP && s.State == diag.Closed:
+		case v.Count == "state" && s.Kind != diag.KindTCP && s.State == diag.Closed:
 			states["UNCONNECTED"]++
 		case v.Count == "state":
 			states[s.State.String()]++
-		case !s.Remote.Addr().IsUnspecified():
+		case s.Remote.IsValid() && !s.Remote.Addr().IsUnspecified():
 			hosts[s.Remote.Addr().Unmap()]++
 		}
 		return nil

@@ -1,6 +1,7 @@
 package netstat
 
 import (
+	"fmt"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -14,17 +15,24 @@ import (
 type socketRow struct {
 	Time           *time.Time `json:"time,omitempty"`   // with every: of the list
 	Change         string     `json:"change,omitempty"` // with every: new, changed or gone; empty if it is as before
-	Protocol       string     `json:"protocol"`         // tcp4, tcp6, tcp46 for a listener of both, udp4, udp6, udp46
-	RecvQ          uint32     `json:"recvQ"`
-	SendQ          uint32     `json:"sendQ"`
-	LocalAddress   netip.Addr `json:"localAddress"`
-	LocalPort      uint16     `json:"localPort"`
+	Protocol       string     `json:"protocol"`         // tcp4, tcp6, tcp46 for a listener of both, udp4, udplite6, raw4, packet ...
+	Type           string     `json:"type,omitempty"`   // of a packet socket: raw, dgram or packet, as in packet(7)
+	RecvQ          *uint32    `json:"recvQ,omitempty"`  // these two only where the kernel says them
+	SendQ          *uint32    `json:"sendQ,omitempty"`
+	Drops          *uint32    `json:"drops,omitempty"` // packets that the socket could not take; not of TCP, nor of a packet socket with a ring
+	LocalAddress   netip.Addr `json:"localAddress,omitzero"`
+	LocalPort      *uint16    `json:"localPort,omitempty"` // of protocols that have ports
 	LocalName      string     `json:"localName,omitempty"`
-	ForeignAddress netip.Addr `json:"foreignAddress"`
-	ForeignPort    uint16     `json:"foreignPort"`
+	ForeignAddress netip.Addr `json:"foreignAddress,omitzero"`
+	ForeignPort    *uint16    `json:"foreignPort,omitempty"`
 	ForeignName    string     `json:"foreignName,omitempty"`
-	State          string     `json:"state"` // empty for a UDP socket without a peer
+	IPProtocol     uint16     `json:"ipProtocol,omitempty"` // of a raw socket
+	IPProtocolName string     `json:"ipProtocolName,omitempty"`
+	EtherType      *uint16    `json:"etherType,omitempty"` // of a packet socket; 0 if it takes nothing
+	EtherTypeName  string     `json:"etherTypeName,omitempty"`
+	State          string     `json:"state"` // empty for a socket of UDP, UDP-Lite or IP without a peer, and for a packet socket
 	Interface      string     `json:"interface,omitempty"`
+	InterfaceGone  bool       `json:"interfaceGone,omitempty"` // that a packet socket was bound to
 	PID            int        `json:"pid,omitempty"`
 	Process        string     `json:"process,omitempty"`
 	User           string     `json:"user,omitempty"`
@@ -33,9 +41,12 @@ type socketRow struct {
 	Listeners      []holder   `json:"listeners,omitempty"` // one of these will
 	TCP            *measured  `json:"tcp,omitempty"`
 
-	full, processes, details, changes bool
-	text                              []byte
-	tcp                               measured
+	full, processes, details, drops, changes bool
+
+	text   []byte
+	socket diag.Socket // what pointers above point into
+	ports  [2]uint16
+	tcp    measured
 }
 
 // A holder is a further process that holds a socket.
@@ -61,15 +72,15 @@ type measured struct {
 func (r *socketRow) fill(v *socketsView, s *diag.Socket, names map[netip.Addr]string) {
 	local, remote := ends(s)
 	*r = socketRow{
-		Protocol: protocolOf(s), RecvQ: s.RecvQ, SendQ: s.SendQ,
-		LocalAddress: local, LocalPort: s.Local.Port(),
-		ForeignAddress: remote, ForeignPort: s.Remote.Port(),
-		State: s.State.String(), Others: r.Others[:0], Listeners: r.Listeners[:0], text: r.text[:0],
-		full: v.Full, processes: v.Processes, details: v.Details,
+		Protocol: protocolOf(s), LocalAddress: local, ForeignAddress: remote, InterfaceGone: s.DeviceGone,
+		State: s.State.String(), Others: r.Others[:0], Listeners: r.Listeners[:0], text: r.text[:0], socket: *s,
+		full: v.Full, processes: v.Processes, details: v.Details, drops: v.Details && v.Protocol != "tcp",
 	}
-	if s.UDP && s.State == diag.Closed {
+	r.socket.TCP = nil // which is only lent
+	if s.Kind != diag.KindTCP && s.State == diag.Closed {
 		r.State = ""
 	}
+	r.number()
 	if names != nil {
 		r.LocalName, r.ForeignName = names[r.LocalAddress], names[r.ForeignAddress]
 	}
@@ -108,6 +119,42 @@ func (r *socketRow) fill(v *socketsView, s *diag.Socket, names map[netip.Addr]st
 	}
 }
 
+// number sets what is only there for some kinds of sockets, or where the kernel says it.
+func (r *socketRow) number() {
+	s := &r.socket
+	if s.Unknown&diag.UnknownRecvQ == 0 {
+		r.RecvQ = &s.RecvQ
+	}
+	if s.Unknown&diag.UnknownSendQ == 0 {
+		r.SendQ = &s.SendQ
+	}
+	if s.DropsKnown {
+		r.Drops = &s.Drops
+	}
+	switch s.Kind {
+	case diag.KindRaw:
+		r.IPProtocol, r.IPProtocolName = s.Protocol, diag.IPProtocolName(s.Protocol)
+	case diag.KindPacket:
+		r.EtherType, r.EtherTypeName, r.Type = &s.Protocol, diag.EtherTypeName(s.Protocol), packetType(s.Type)
+	default:
+		r.ports = [2]uint16{s.Local.Port(), s.Remote.Port()}
+		r.LocalPort, r.ForeignPort = &r.ports[0], &r.ports[1]
+	}
+}
+
+// packetType is the last part of a type's name in packet(7).
+func packetType(t diag.PacketType) string {
+	switch t {
+	case diag.PacketRaw:
+		return "raw"
+	case diag.PacketDatagram:
+		return "dgram"
+	case diag.PacketOld:
+		return "packet"
+	}
+	return ""
+}
+
 // What a connection without a process waits for.
 const (
 	waitsAccept    = "accept"
@@ -127,21 +174,36 @@ func ends(s *diag.Socket) (local, remote netip.Addr) {
 }
 
 func protocolOf(s *diag.Socket) string {
+	names := [...][2]string{
+		diag.KindTCP: {"tcp4", "tcp6"}, diag.KindUDP: {"udp4", "udp6"}, diag.KindUDPLite: {"udplite4", "udplite6"}, diag.KindRaw: {"raw4", "raw6"},
+		diag.KindPacket: {"packet", "packet"},
+	}[s.Kind]
 	switch {
-	case s.UDP && s.Mapped():
-		return "udp4"
 	case s.Mapped():
-		return "tcp4"
-	case s.UDP && s.IPv6:
-		return "udp6"
-	case s.UDP:
-		return "udp4"
+		return names[0]
 	case s.Dual():
 		return "tcp46"
 	case s.IPv6:
-		return "tcp6"
+		return names[1]
 	}
-	return "tcp4"
+	return names[0]
+}
+
+// column is the protocol in the width of its column: UDP-Lite as net-tools, packet sockets as ss write it.
+func (r *socketRow) column() string {
+	switch {
+	case r.socket.Kind == diag.KindUDPLite && r.Protocol == "udplite4":
+		return "udpl4"
+	case r.socket.Kind == diag.KindUDPLite:
+		return "udpl6"
+	case r.socket.Kind != diag.KindPacket:
+		return r.Protocol
+	case r.socket.Type == diag.PacketRaw:
+		return "p_raw"
+	case r.socket.Type == diag.PacketOld:
+		return "p_old"
+	}
+	return "p_dgr"
 }
 
 // Widths of the columns are those of netstat(1) on FreeBSD. What is longer pushes the rest to the right; a number is never cut.
@@ -155,6 +217,17 @@ const (
 	cutName       = 16 // of a host name
 )
 
+// title says what the list is of.
+func (v *socketsView) title() string {
+	switch v.Protocol {
+	case "packet":
+		return "Active packet sockets"
+	case "all":
+		return "Active Internet connections (including servers) and packet sockets"
+	}
+	return "Active Internet connections (including servers)"
+}
+
 func (v *socketsView) heading() string {
 	var b []byte
 	if v.Every > 0 {
@@ -167,6 +240,9 @@ func (v *socketsView) heading() string {
 	}
 	if v.Details {
 		b = append(b, "   RTT ms  Retr  Cwnd"...)
+		if v.Protocol != "tcp" {
+			b = append(b, "  Drops"...)
+		}
 	}
 	if v.Processes {
 		b = append(b, " PID/Process              User"...)
@@ -181,15 +257,11 @@ func (r *socketRow) line() []byte {
 		b = append(b, changeMark(r.Change), ' ')
 	}
 	start := len(b)
-	b = pad(append(b, r.Protocol...), start, protocolWidth)
-	b = append(number(append(b, ' '), uint64(r.RecvQ), queueWidth), ' ')
-	b = append(number(b, uint64(r.SendQ), queueWidth), ' ')
-	device := r.Interface
-	if r.LocalAddress.Zone() != "" {
-		device = "" // the address says it
-	}
-	b = append(pad(appendEndpoint(b, r.LocalAddress, r.LocalName, device, r.LocalPort, r.full), len(b), addressWidth), ' ')
-	b = append(pad(appendEndpoint(b, r.ForeignAddress, r.ForeignName, "", r.ForeignPort, r.full), len(b), addressWidth), ' ')
+	b = pad(append(b, r.column()...), start, protocolWidth)
+	b = append(known(append(b, ' '), r.RecvQ, queueWidth), ' ')
+	b = append(known(b, r.SendQ, queueWidth), ' ')
+	b = append(pad(r.localEnd(b), len(b), addressWidth), ' ')
+	b = append(pad(appendEndpoint(b, r.ForeignAddress, r.ForeignName, "", r.ports[1], r.full), len(b), addressWidth), ' ')
 	start = len(b)
 	b = append(b, r.State...)
 	if r.details || r.processes {
@@ -205,17 +277,44 @@ func (r *socketRow) line() []byte {
 	return r.text
 }
 
-func (r *socketRow) measuredColumns(b []byte) []byte {
-	t := r.TCP
-	if t == nil {
-		return append(b, "        -     -     -"...)
+// localEnd writes the local end: address, interface, and what the socket takes there, which is a port, an IP protocol or an EtherType.
+func (r *socketRow) localEnd(b []byte) []byte {
+	device := r.Interface
+	switch {
+	case r.LocalAddress.Zone() != "":
+		device = "" // the address says it
+	case r.InterfaceGone:
+		device = "(gone)"
 	}
-	b = append(b, ' ')
-	start := len(b)
-	b = strconv.AppendFloat(b, t.RTT*1000, 'f', 3, 64)
-	b = alignRight(b, start, 8)
-	b = number(append(b, ' '), uint64(t.Retransmits), 5)
-	return number(append(b, ' '), uint64(t.CongestionWindow), 5)
+	b = append(appendHost(b, r.LocalAddress, r.LocalName, device, r.full), '.')
+	switch {
+	case r.IPProtocolName != "":
+		return append(b, r.IPProtocolName...)
+	case r.socket.Kind == diag.KindRaw:
+		return strconv.AppendUint(b, uint64(r.IPProtocol), 10)
+	case r.EtherTypeName != "":
+		return append(b, r.EtherTypeName...)
+	case r.socket.Kind == diag.KindPacket:
+		return fmt.Appendf(b, "0x%04x", *r.EtherType)
+	}
+	return appendPort(b, r.ports[0])
+}
+
+func (r *socketRow) measuredColumns(b []byte) []byte {
+	if t := r.TCP; t == nil {
+		b = append(b, "        -     -     -"...)
+	} else {
+		b = append(b, ' ')
+		start := len(b)
+		b = strconv.AppendFloat(b, t.RTT*1000, 'f', 3, 64)
+		b = alignRight(b, start, 8)
+		b = number(append(b, ' '), uint64(t.Retransmits), 5)
+		b = number(append(b, ' '), uint64(t.CongestionWindow), 5)
+	}
+	if r.drops {
+		b = known(append(b, ' '), r.Drops, queueWidth)
+	}
+	return b
 }
 
 func (r *socketRow) processColumns(b []byte) []byte {
@@ -240,10 +339,14 @@ func (r *socketRow) processColumns(b []byte) []byte {
 // appendEndpoint writes address and port as BSD does, with a full stop between them; behind the address, the interface that the socket
 // is bound to.
 func appendEndpoint(b []byte, a netip.Addr, name, device string, port uint16, full bool) []byte {
+	return appendPort(append(appendHost(b, a, name, device, full), '.'), port)
+}
+
+func appendHost(b []byte, a netip.Addr, name, device string, full bool) []byte {
 	switch {
 	case name != "":
 		b = append(b, shortened(name, full)...)
-	case a.IsUnspecified():
+	case a.IsUnspecified(), !a.IsValid():
 		b = append(b, '*')
 	default:
 		b = a.AppendTo(b)
@@ -251,7 +354,10 @@ func appendEndpoint(b []byte, a netip.Addr, name, device string, port uint16, fu
 	if device != "" {
 		b = append(append(b, '%'), device...)
 	}
-	b = append(b, '.')
+	return b
+}
+
+func appendPort(b []byte, port uint16) []byte {
 	if port == 0 {
 		return append(b, '*')
 	}
@@ -303,6 +409,14 @@ func alignRight(b []byte, start, width int) []byte {
 func number(b []byte, n uint64, width int) []byte {
 	start := len(b)
 	return alignRight(strconv.AppendUint(b, n, 10), start, width)
+}
+
+// known is number, or a dash where there is none.
+func known(b []byte, n *uint32, width int) []byte {
+	if n == nil {
+		return alignRight(append(b, '-'), len(b), width)
+	}
+	return number(b, uint64(*n), width)
 }
 
 func trimRight(b []byte) []byte {

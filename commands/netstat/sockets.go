@@ -26,9 +26,9 @@ type socketsArgs struct {
 	Address   string        `arg:"address" help:"Only sockets with this address at either end, or one of a network such as 192.0.2.0/24."`
 	Process   string        `arg:"process" help:"Only sockets of processes with this name or number."`
 	User      string        `arg:"user" help:"Only sockets of processes that run as this user."`
-	Protocol  string        `arg:"protocol" choices:"tcp|udp|all" default:"tcp" help:"Which sockets."`
+	Protocol  string        `arg:"protocol" choices:"tcp|udp|udplite|raw|packet|all" default:"tcp" help:"Which sockets; all is netstat -a of other systems. Raw ones send and take an IP protocol, packet ones what an interface carries."`
 	Processes bool          `arg:"processes" default:"no" help:"Show the process that holds the socket, and its user."`
-	Details   bool          `arg:"details" default:"no" help:"Show what TCP measured: round-trip time, retransmits, congestion window."`
+	Details   bool          `arg:"details" default:"no" help:"Show what TCP measured: round-trip time, retransmits, congestion window; of the other protocols the packets that a socket dropped."`
 	Count     string        `arg:"count" choices:"state|host" help:"Show how many sockets there are per state or per remote host instead."`
 	Every     time.Duration `arg:"every,stream" min:"1" max:"3600" help:"Show the list again after so many seconds, what changed marked, until Ctrl-C."`
 }
@@ -40,7 +40,9 @@ func socketsCommand(s Services) *menu.Command {
 	return menu.Spec[socketsArgs, socketsRow]{
 		Name: "sockets",
 		Help: "List of active sockets.",
-		Details: "With every, + marks a socket that is new, - one that has gone, * one whose state or queues changed. " +
+		Details: "A raw socket shows its IP protocol where others have their port, a packet socket its EtherType (all, or none) behind the interface that it is bound to; " +
+			"p_raw is one that takes the header of the link too, p_dgr one without. What a capture has in its ring is in no queue, and its drops are only in packetcapture status. " +
+			"With every, + marks a socket that is new, - one that has gone, * one that changed: its state, queues or drops, or what it is bound to. " +
 			"Counts have the members state, or foreignAddress and foreignName, and count.",
 		Record:  socketRow{},
 		Role:    menu.ReadOnly,
@@ -108,6 +110,7 @@ type socketsView struct {
 	devices   map[uint32]string
 	row       socketRow
 	dashes    dashes    // of the list
+	anywhere  int       // sockets of the list whose interface the kernel does not tell
 	now       time.Time // of the list, with every
 }
 
@@ -154,7 +157,7 @@ func (v *socketsView) listening(s *diag.Socket, yield func(*diag.Process)) {
 }
 
 func (v *socketsView) query() diag.Query {
-	q := diag.Query{UDP: v.Protocol != "tcp", NoTCP: v.Protocol == "udp", Detail: v.Details}
+	q := diag.Query{Kinds: kindsOf(v.Protocol), Detail: v.Details}
 	for _, state := range diag.States() {
 		for _, wanted := range v.State {
 			if wanted == state.String() || wanted == "SYN_RECV" && state == diag.SynRcvd {
@@ -163,6 +166,23 @@ func (v *socketsView) query() diag.Query {
 		}
 	}
 	return q
+}
+
+// kindsOf are the sockets that the argument protocol stands for.
+func kindsOf(protocol string) []diag.Kind {
+	switch protocol {
+	case "udp":
+		return []diag.Kind{diag.KindUDP}
+	case "udplite":
+		return []diag.Kind{diag.KindUDPLite}
+	case "raw":
+		return []diag.Kind{diag.KindRaw}
+	case "packet":
+		return []diag.Kind{diag.KindPacket}
+	case "all":
+		return diag.Kinds()
+	}
+	return []diag.Kind{diag.KindTCP}
 }
 
 // each calls yield for the sockets that were asked for.
@@ -186,7 +206,7 @@ func (v *socketsView) chosen(s *diag.Socket) bool {
 	if v.network.IsValid() && !v.network.Contains(s.Local.Addr().Unmap()) && !v.network.Contains(s.Remote.Addr().Unmap()) {
 		return false
 	}
-	if v.zone != "" && v.devices[s.Device] != v.zone {
+	if v.zone != "" && s.Unknown&diag.UnknownDevice == 0 && v.devices[s.Device] != v.zone {
 		return false
 	}
 	if v.Process == "" && v.User == "" {
@@ -209,7 +229,7 @@ func (v *socketsView) once(ctx context.Context) error {
 	if v.Count != "" {
 		return v.count(ctx)
 	}
-	v.out.Printf("Active Internet connections (including servers)\n%s", menu.Text(v.heading()))
+	v.out.Printf("%s\n%s", v.title(), menu.Text(v.heading()))
 	return v.list(ctx, func(show func(*diag.Socket, string) error) error {
 		return v.each(ctx, func(s *diag.Socket) error { return show(s, "") })
 	})
@@ -217,11 +237,15 @@ func (v *socketsView) once(ctx context.Context) error {
 
 // list shows the sockets that walk shows, with what changed about each, and below them what the dashes mean.
 func (v *socketsView) list(ctx context.Context, walk func(show func(s *diag.Socket, change string) error) error) error {
-	v.dashes = dashes{}
+	v.dashes, v.anywhere = dashes{}, 0
 	if err := v.rows(ctx, walk); err != nil {
 		return err
 	}
-	if text := v.dashes.String(); text != "" {
+	text := v.dashes.String()
+	if v.anywhere > 0 {
+		text += fmt.Sprintf("Of %s this kernel does not say whether and to which interface.\n", plural(v.anywhere, "socket that may be bound", "sockets that may be bound"))
+	}
+	if text != "" {
 		return v.out.Printf("%s", menu.Text(text))
 	}
 	return nil
@@ -254,6 +278,9 @@ func (v *socketsView) record(s *diag.Socket, change string, names map[netip.Addr
 	if v.Processes && v.row.PID == 0 && change != changeGone {
 		v.dashes.add(&v.row, s)
 	}
+	if s.Unknown&diag.UnknownDevice != 0 {
+		v.anywhere++
+	}
 	if v.Every > 0 {
 		v.row.changes, v.row.Time, v.row.Change = true, &v.now, change
 	}
@@ -281,8 +308,10 @@ func (p *piece) add(s *diag.Socket, change string) {
 func (p *piece) show(ctx context.Context, v *socketsView) error {
 	addresses := make([]netip.Addr, 0, 2*len(p.sockets))
 	for i := range p.sockets {
-		local, remote := ends(&p.sockets[i])
-		addresses = append(addresses, local, remote)
+		if p.sockets[i].Kind != diag.KindPacket {
+			local, remote := ends(&p.sockets[i])
+			addresses = append(addresses, local, remote)
+		}
 	}
 	names := v.services.HostNames(ctx, addresses)
 	for i := range p.sockets {

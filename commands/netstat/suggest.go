@@ -26,19 +26,19 @@ var errEnough = errors.New("enough sockets were looked at")
 func suggestSockets(ctx context.Context, _ menu.Caller, _ socketsArgs, name string) []menu.Choice {
 	switch name {
 	case "address":
-		return seen(ctx, diag.Query{}, func(s *diag.Socket) string {
-			if s.Remote.Addr().IsUnspecified() {
+		return seen(ctx, diag.Query{Kinds: diag.Kinds()}, func(s *diag.Socket) string {
+			if !s.Remote.IsValid() || s.Remote.Addr().IsUnspecified() {
 				return ""
 			}
 			return s.Remote.Addr().Unmap().String()
 		})
 	case "port":
-		return seen(ctx, diag.Query{UDP: true, States: []diag.State{diag.Listen, diag.Closed}}, func(s *diag.Socket) string {
+		return seen(ctx, diag.Query{Kinds: []diag.Kind{diag.KindTCP, diag.KindUDP, diag.KindUDPLite}, States: []diag.State{diag.Listen, diag.Closed}}, func(s *diag.Socket) string {
 			return strconv.Itoa(int(s.Local.Port()))
 		})
 	case "user":
 		names := users.Names{}
-		return seen(ctx, diag.Query{UDP: true}, func(s *diag.Socket) string { return names.Of(s.UID) })
+		return seen(ctx, diag.Query{Kinds: diag.Kinds()}, func(s *diag.Socket) string { return names.Of(s.UID) })
 	case "process":
 		return processNames()
 	}

@@ -70,5 +70,5 @@ func fit(s *Socket, address netip.Addr, device uint32) (n int) {
 // Waits says that a connection has no process yet: its handshake is not over, or nobody has accepted it. Only then has one in such a
 // state no inode: one that a process closed is on its way to the end (FIN_WAIT_1, LAST_ACK ... in RFC 9293, section 3.3.2).
 func (s *Socket) Waits() bool {
-	return !s.UDP && s.Inode == 0 && (s.State == Established || s.State == CloseWait || s.State == SynRcvd)
+	return s.Kind == KindTCP && s.Inode == 0 && (s.State == Established || s.State == CloseWait || s.State == SynRcvd)
 }

@@ -23,7 +23,7 @@ func FuzzReader(f *testing.F) {
 	f.Add(netlink.AppendAttribute(message, inetDiagSKV6Only, []byte{1}))
 	f.Add(netlink.AppendAttribute(message, inetDiagInfo, make([]byte, 300)))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		reader(unix.IPPROTO_TCP, true, func(s *Socket) error {
+		reader(KindTCP, Query{Detail: true}, func(s *Socket) error {
 			if !s.Local.IsValid() || !s.Remote.IsValid() {
 				t.Error("an address is not valid")
 			}
@@ -55,7 +55,7 @@ func TestOlderKernel(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer conn.Close()
-		two := count(func(y func(*Socket) error) error { return eachFamily(t.Context(), conn, q, unix.IPPROTO_TCP, y) })
+		two := count(func(y func(*Socket) error) error { return eachFamily(t.Context(), conn, q, KindTCP, y) })
 		if one[Established] != 80 || two[Established] != 80 || one[Listen] != 2 || two[Listen] != 2 {
 			t.Errorf("in one walk %v, in two %v", one, two)
 		}
