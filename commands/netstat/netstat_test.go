@@ -1,6 +1,7 @@
 package netstat
 
 import (
+	"encoding/json"
 	"net/netip"
 	"strings"
 	"testing"
@@ -74,6 +75,98 @@ func TestLineAllocatesNothing(t *testing.T) {
 	s := &diag.Socket{State: diag.Established, Local: netip.MustParseAddrPort("10.0.202.7:10275"), Remote: netip.MustParseAddrPort("[2001:db8::1]:6025")}
 	if n := testing.AllocsPerRun(100, func() { v.row.fill(v, s, nil); v.row.line() }); n != 0 {
 		t.Errorf("%v allocations for a row", n)
+	}
+}
+
+// Sockets without ports show what they take instead, in text and in members of their own; what the kernel does not say is a dash, and no
+// number.
+func TestOtherKinds(t *testing.T) {
+	at := netip.MustParseAddrPort
+	for _, c := range []struct {
+		s          diag.Socket
+		line, json string
+	}{
+		{diag.Socket{Kind: diag.KindRaw, State: diag.Closed, Protocol: 89, Device: 3, Drops: 7, DropsKnown: true, Local: at("0.0.0.0:0"), Remote: at("0.0.0.0:0")},
+			"raw4       0      0 *%eth0.ospf            *.*                                     7\n",
+			`{"protocol":"raw4","recvQ":0,"sendQ":0,"drops":7,"localAddress":"0.0.0.0","foreignAddress":"0.0.0.0","ipProtocol":89,"ipProtocolName":"ospf","state":"","interface":"eth0"}`},
+		{diag.Socket{Kind: diag.KindRaw, IPv6: true, State: diag.Established, Protocol: 253, RecvQ: 832, Unknown: diag.UnknownDevice, Local: at("[fe80::1]:0"), Remote: at("[2001:db8::1]:0")},
+			"raw6     832      0 fe80::1.253            2001:db8::1.*          ESTABLISHED      -\n",
+			`{"protocol":"raw6","recvQ":832,"sendQ":0,"localAddress":"fe80::1","foreignAddress":"2001:db8::1","ipProtocol":253,"state":"ESTABLISHED","interfaceUnknown":true}`},
+		{diag.Socket{Kind: diag.KindUDPLite, IPv6: true, State: diag.Closed, DropsKnown: true, Local: at("[::]:777"), Remote: at("[::]:0")},
+			"udpl6      0      0 *.777                  *.*                                     0\n",
+			`{"protocol":"udplite6","recvQ":0,"sendQ":0,"drops":0,"localAddress":"::","localPort":777,"foreignAddress":"::","foreignPort":0,"state":""}`},
+		{diag.Socket{Kind: diag.KindUDPLite, State: diag.Established, Local: at("192.0.2.1:7"), Remote: at("192.0.2.2:9")},
+			"udpl4      0      0 192.0.2.1.7            192.0.2.2.9            ESTABLISHED      -\n",
+			`{"protocol":"udplite4","recvQ":0,"sendQ":0,"localAddress":"192.0.2.1","localPort":7,"foreignAddress":"192.0.2.2","foreignPort":9,"state":"ESTABLISHED"}`},
+		{diag.Socket{Kind: diag.KindPacket, State: diag.Closed, Type: diag.PacketRaw, Protocol: 3, Device: 3, RecvQ: 8320, Unknown: diag.UnknownSendQ},
+			"p_raw   8320      - *%eth0.all             *.*                                     -\n",
+			`{"protocol":"packet","type":"raw","recvQ":8320,"etherType":3,"etherTypeName":"all","state":"","interface":"eth0"}`},
+		{diag.Socket{Kind: diag.KindPacket, State: diag.Closed, Type: diag.PacketDatagram, Protocol: 0x88b5, DeviceGone: true, Unknown: diag.UnknownRecvQ},
+			"p_dgr      -      0 *%(gone).0x88b5        *.*                                     -\n",
+			`{"protocol":"packet","type":"dgram","sendQ":0,"etherType":34997,"state":"","interfaceGone":true}`},
+		{diag.Socket{Kind: diag.KindPacket, State: diag.Closed, Type: diag.PacketOld},
+			"p_old      0      0 *.none                 *.*                                     -\n",
+			`{"protocol":"packet","type":"packet","recvQ":0,"sendQ":0,"etherType":0,"etherTypeName":"none","state":""}`},
+	} {
+		v := &socketsView{users: users.Names{}, devices: map[uint32]string{3: "eth0"}}
+		v.Details, v.Protocol = true, "raw"
+		v.row.fill(v, &c.s, nil)
+		if got := string(v.row.line()); got != c.line {
+			t.Errorf("\n%q, not\n%q", got, c.line)
+		}
+		if got, err := json.Marshal(&v.row); err != nil || string(got) != c.json {
+			t.Errorf("%v\n%s, not\n%s", err, got, c.json)
+		}
+	}
+}
+
+// A port is no IP protocol and no EtherType, a packet socket has no address, and only TCP has connections that wait.
+func TestFiltersOfOtherKinds(t *testing.T) {
+	at := netip.MustParseAddrPort
+	raw := diag.Socket{Kind: diag.KindRaw, State: diag.Established, Protocol: 89, Local: at("192.0.2.1:0"), Remote: at("192.0.2.2:0")}
+	packet := diag.Socket{Kind: diag.KindPacket, State: diag.Closed, Protocol: 2054, Device: 3}
+	untold := diag.Socket{Kind: diag.KindRaw, IPv6: true, State: diag.Closed, Unknown: diag.UnknownDevice, Local: at("[fe80::1]:0"), Remote: at("[::]:0")}
+	bound := diag.Socket{Kind: diag.KindRaw, IPv6: true, State: diag.Closed, Device: 3, Local: at("[fe80::1]:0"), Remote: at("[::]:0")}
+	for _, c := range []struct {
+		port    int
+		address string
+		zone    string
+		s       diag.Socket
+		want    bool
+	}{
+		{89, "", "", raw, false}, {2054, "", "", packet, false}, {0, "", "", raw, true}, {0, "", "", packet, true},
+		{0, "192.0.2.2/32", "", raw, true}, {0, "192.0.2.3/32", "", raw, false}, {0, "0.0.0.0/0", "", packet, false}, {0, "::/0", "", packet, false},
+		{0, "fe80::1/128", "eth0", bound, true}, {0, "fe80::1/128", "eth1", bound, false},
+		{0, "fe80::1/128", "eth1", untold, true}, // it may be
+	} {
+		v := &socketsView{users: users.Names{}, devices: map[uint32]string{3: "eth0"}, zone: c.zone}
+		v.Port = c.port
+		if c.address != "" {
+			v.network = netip.MustParsePrefix(c.address)
+		}
+		if got := v.chosen(&c.s); got != c.want {
+			t.Errorf("port %d, address %s%%%s: %+v is chosen: %v", c.port, c.address, c.zone, c.s, got)
+		}
+	}
+	if raw.Waits() {
+		t.Error("a raw socket waits to be accepted")
+	}
+	if before, now := bound, bound; changed(&before, &now) {
+		t.Error("what is as before has changed")
+	}
+	for name, change := range map[string]func(s *diag.Socket){
+		"state": func(s *diag.Socket) { s.State = diag.Established }, "recvQ": func(s *diag.Socket) { s.RecvQ++ }, "sendQ": func(s *diag.Socket) { s.SendQ++ },
+		"drops": func(s *diag.Socket) { s.Drops++ }, "interface": func(s *diag.Socket) { s.Device++ }, "its end": func(s *diag.Socket) { s.DeviceGone = true },
+		"protocol": func(s *diag.Socket) { s.Protocol++ },
+	} {
+		before, now := packet, packet
+		if change(&now); !changed(&before, &now) || identityOf(&before) != identityOf(&now) {
+			t.Errorf("a packet socket with another %s is another one, or the same", name)
+		}
+	}
+	other := packet
+	if other.Inode++; identityOf(&other) == identityOf(&packet) {
+		t.Error("two packet sockets are one")
 	}
 }
 

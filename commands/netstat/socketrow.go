@@ -32,21 +32,26 @@ type socketRow struct {
 	EtherTypeName  string     `json:"etherTypeName,omitempty"`
 	State          string     `json:"state"` // empty for a socket of UDP, UDP-Lite or IP without a peer, and for a packet socket
 	Interface      string     `json:"interface,omitempty"`
-	InterfaceGone  bool       `json:"interfaceGone,omitempty"` // that a packet socket was bound to
-	PID            int        `json:"pid,omitempty"`
-	Process        string     `json:"process,omitempty"`
-	User           string     `json:"user,omitempty"`
-	Others         []holder   `json:"others,omitempty"`    // further processes that hold the socket
-	Waiting        string     `json:"waiting,omitempty"`   // accept or handshake: no process holds it yet, and
-	Listeners      []holder   `json:"listeners,omitempty"` // one of these will
-	TCP            *measured  `json:"tcp,omitempty"`
+	// InterfaceGone is that which a packet socket was bound to. InterfaceUnknown is what the kernel does not tell, which is not none.
+	InterfaceGone    bool      `json:"interfaceGone,omitempty"`
+	InterfaceUnknown bool      `json:"interfaceUnknown,omitempty"`
+	PID              int       `json:"pid,omitempty"`
+	Process          string    `json:"process,omitempty"`
+	User             string    `json:"user,omitempty"`
+	Others           []holder  `json:"others,omitempty"`    // further processes that hold the socket
+	Waiting          string    `json:"waiting,omitempty"`   // accept or handshake: no process holds it yet, and
+	Listeners        []holder  `json:"listeners,omitempty"` // one of these will
+	TCP              *measured `json:"tcp,omitempty"`
 
-	full, processes, details, drops, changes bool
+	full, processes, measures, drops, changes bool
 
-	text   []byte
-	socket diag.Socket // what pointers above point into
-	ports  [2]uint16
-	tcp    measured
+	kind diag.Kind
+	text []byte
+	// What pointers above point to.
+	recvQ, sendQ, dropped uint32
+	ports                 [2]uint16
+	etherType             uint16
+	tcp                   measured
 }
 
 // A holder is a further process that holds a socket.
@@ -73,14 +78,14 @@ func (r *socketRow) fill(v *socketsView, s *diag.Socket, names map[netip.Addr]st
 	local, remote := ends(s)
 	*r = socketRow{
 		Protocol: protocolOf(s), LocalAddress: local, ForeignAddress: remote, InterfaceGone: s.DeviceGone,
-		State: s.State.String(), Others: r.Others[:0], Listeners: r.Listeners[:0], text: r.text[:0], socket: *s,
-		full: v.Full, processes: v.Processes, details: v.Details, drops: v.Details && v.Protocol != "tcp",
+		InterfaceUnknown: s.Unknown&diag.UnknownDevice != 0,
+		State:            s.State.String(), Others: r.Others[:0], Listeners: r.Listeners[:0], text: r.text[:0], kind: s.Kind,
+		full: v.Full, processes: v.Processes, measures: v.measures(), drops: v.drops(),
 	}
-	r.socket.TCP = nil // which is only lent
 	if s.Kind != diag.KindTCP && s.State == diag.Closed {
 		r.State = ""
 	}
-	r.number()
+	r.number(s)
 	if names != nil {
 		r.LocalName, r.ForeignName = names[r.LocalAddress], names[r.ForeignAddress]
 	}
@@ -120,22 +125,24 @@ func (r *socketRow) fill(v *socketsView, s *diag.Socket, names map[netip.Addr]st
 }
 
 // number sets what is only there for some kinds of sockets, or where the kernel says it.
-func (r *socketRow) number() {
-	s := &r.socket
+func (r *socketRow) number(s *diag.Socket) {
+	r.recvQ, r.sendQ = s.RecvQ, s.SendQ
 	if s.Unknown&diag.UnknownRecvQ == 0 {
-		r.RecvQ = &s.RecvQ
+		r.RecvQ = &r.recvQ
 	}
 	if s.Unknown&diag.UnknownSendQ == 0 {
-		r.SendQ = &s.SendQ
+		r.SendQ = &r.sendQ
 	}
 	if s.DropsKnown {
-		r.Drops = &s.Drops
+		r.dropped = s.Drops
+		r.Drops = &r.dropped
 	}
 	switch s.Kind {
 	case diag.KindRaw:
 		r.IPProtocol, r.IPProtocolName = s.Protocol, diag.IPProtocolName(s.Protocol)
 	case diag.KindPacket:
-		r.EtherType, r.EtherTypeName, r.Type = &s.Protocol, diag.EtherTypeName(s.Protocol), packetType(s.Type)
+		r.etherType = s.Protocol
+		r.EtherType, r.EtherTypeName, r.Type = &r.etherType, diag.EtherTypeName(s.Protocol), packetType(s.Type)
 	default:
 		r.ports = [2]uint16{s.Local.Port(), s.Remote.Port()}
 		r.LocalPort, r.ForeignPort = &r.ports[0], &r.ports[1]
@@ -174,36 +181,37 @@ func ends(s *diag.Socket) (local, remote netip.Addr) {
 }
 
 func protocolOf(s *diag.Socket) string {
-	names := [...][2]string{
-		diag.KindTCP: {"tcp4", "tcp6"}, diag.KindUDP: {"udp4", "udp6"}, diag.KindUDPLite: {"udplite4", "udplite6"}, diag.KindRaw: {"raw4", "raw6"},
-		diag.KindPacket: {"packet", "packet"},
-	}[s.Kind]
+	v4, v6 := "tcp4", "tcp6"
+	switch s.Kind {
+	case diag.KindUDP:
+		v4, v6 = "udp4", "udp6"
+	case diag.KindUDPLite:
+		v4, v6 = "udplite4", "udplite6"
+	case diag.KindRaw:
+		v4, v6 = "raw4", "raw6"
+	case diag.KindPacket:
+		return "packet"
+	}
 	switch {
-	case s.Mapped():
-		return names[0]
+	case !s.IPv6, s.Mapped():
+		return v4
 	case s.Dual():
 		return "tcp46"
-	case s.IPv6:
-		return names[1]
 	}
-	return names[0]
+	return v6
 }
 
 // column is the protocol in the width of its column: UDP-Lite as net-tools, packet sockets as ss write it.
 func (r *socketRow) column() string {
-	switch {
-	case r.socket.Kind == diag.KindUDPLite && r.Protocol == "udplite4":
-		return "udpl4"
-	case r.socket.Kind == diag.KindUDPLite:
-		return "udpl6"
-	case r.socket.Kind != diag.KindPacket:
-		return r.Protocol
-	case r.socket.Type == diag.PacketRaw:
-		return "p_raw"
-	case r.socket.Type == diag.PacketOld:
-		return "p_old"
+	switch r.kind {
+	case diag.KindUDPLite:
+		return map[string]string{"udplite4": "udpl4", "udplite6": "udpl6"}[r.Protocol]
+	case diag.KindPacket:
+		if short := map[string]string{"raw": "p_raw", "dgram": "p_dgr", "packet": "p_old"}[r.Type]; short != "" {
+			return short
+		}
 	}
-	return "p_dgr"
+	return r.Protocol
 }
 
 // Widths of the columns are those of netstat(1) on FreeBSD. What is longer pushes the rest to the right; a number is never cut.
@@ -228,6 +236,14 @@ func (v *socketsView) title() string {
 	return "Active Internet connections (including servers)"
 }
 
+// measures says that there are columns for what TCP measured.
+func (v *socketsView) measures() bool {
+	return v.Details && (v.Protocol == "tcp" || v.Protocol == "all")
+}
+
+// drops says that there is a column for packets that a socket dropped, which TCP does not count.
+func (v *socketsView) drops() bool { return v.Details && v.Protocol != "tcp" }
+
 func (v *socketsView) heading() string {
 	var b []byte
 	if v.Every > 0 {
@@ -238,11 +254,11 @@ func (v *socketsView) heading() string {
 	if v.Details || v.Processes {
 		b = pad(b, start-len("(state)"), stateWidth)
 	}
-	if v.Details {
+	if v.measures() {
 		b = append(b, "   RTT ms  Retr  Cwnd"...)
-		if v.Protocol != "tcp" {
-			b = append(b, "  Drops"...)
-		}
+	}
+	if v.drops() {
+		b = append(b, "  Drops"...)
 	}
 	if v.Processes {
 		b = append(b, " PID/Process              User"...)
@@ -264,11 +280,14 @@ func (r *socketRow) line() []byte {
 	b = append(pad(appendEndpoint(b, r.ForeignAddress, r.ForeignName, "", r.ports[1], r.full), len(b), addressWidth), ' ')
 	start = len(b)
 	b = append(b, r.State...)
-	if r.details || r.processes {
+	if r.measures || r.drops || r.processes {
 		b = pad(b, start, stateWidth)
 	}
-	if r.details {
+	if r.measures {
 		b = r.measuredColumns(b)
+	}
+	if r.drops {
+		b = known(append(b, ' '), r.Drops, queueWidth)
 	}
 	if r.processes {
 		b = r.processColumns(b)
@@ -288,33 +307,29 @@ func (r *socketRow) localEnd(b []byte) []byte {
 	}
 	b = append(appendHost(b, r.LocalAddress, r.LocalName, device, r.full), '.')
 	switch {
-	case r.IPProtocolName != "":
-		return append(b, r.IPProtocolName...)
-	case r.socket.Kind == diag.KindRaw:
+	case r.kind == diag.KindRaw && r.IPProtocolName == "":
 		return strconv.AppendUint(b, uint64(r.IPProtocol), 10)
-	case r.EtherTypeName != "":
+	case r.kind == diag.KindRaw:
+		return append(b, r.IPProtocolName...)
+	case r.kind == diag.KindPacket && r.EtherTypeName == "":
+		return fmt.Appendf(b, "0x%04x", r.etherType)
+	case r.kind == diag.KindPacket:
 		return append(b, r.EtherTypeName...)
-	case r.socket.Kind == diag.KindPacket:
-		return fmt.Appendf(b, "0x%04x", *r.EtherType)
 	}
 	return appendPort(b, r.ports[0])
 }
 
 func (r *socketRow) measuredColumns(b []byte) []byte {
-	if t := r.TCP; t == nil {
-		b = append(b, "        -     -     -"...)
-	} else {
-		b = append(b, ' ')
-		start := len(b)
-		b = strconv.AppendFloat(b, t.RTT*1000, 'f', 3, 64)
-		b = alignRight(b, start, 8)
-		b = number(append(b, ' '), uint64(t.Retransmits), 5)
-		b = number(append(b, ' '), uint64(t.CongestionWindow), 5)
+	t := r.TCP
+	if t == nil {
+		return append(b, "        -     -     -"...)
 	}
-	if r.drops {
-		b = known(append(b, ' '), r.Drops, queueWidth)
-	}
-	return b
+	b = append(b, ' ')
+	start := len(b)
+	b = strconv.AppendFloat(b, t.RTT*1000, 'f', 3, 64)
+	b = alignRight(b, start, 8)
+	b = number(append(b, ' '), uint64(t.Retransmits), 5)
+	return number(append(b, ' '), uint64(t.CongestionWindow), 5)
 }
 
 func (r *socketRow) processColumns(b []byte) []byte {

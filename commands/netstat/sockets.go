@@ -110,7 +110,7 @@ type socketsView struct {
 	devices   map[uint32]string
 	row       socketRow
 	dashes    dashes    // of the list
-	anywhere  int       // sockets of the list whose interface the kernel does not tell
+	untold    int       // sockets of the list of which the kernel does not tell the interface
 	now       time.Time // of the list, with every
 }
 
@@ -237,13 +237,13 @@ func (v *socketsView) once(ctx context.Context) error {
 
 // list shows the sockets that walk shows, with what changed about each, and below them what the dashes mean.
 func (v *socketsView) list(ctx context.Context, walk func(show func(s *diag.Socket, change string) error) error) error {
-	v.dashes, v.anywhere = dashes{}, 0
+	v.dashes, v.untold = dashes{}, 0
 	if err := v.rows(ctx, walk); err != nil {
 		return err
 	}
 	text := v.dashes.String()
-	if v.anywhere > 0 {
-		text += fmt.Sprintf("Of %s this kernel does not say whether and to which interface.\n", plural(v.anywhere, "socket that may be bound", "sockets that may be bound"))
+	if v.untold > 0 {
+		text += fmt.Sprintf("This kernel does not say to which interface %s bound, if to any.\n", plural(v.untold, "of the sockets is", "of the sockets are"))
 	}
 	if text != "" {
 		return v.out.Printf("%s", menu.Text(text))
@@ -279,7 +279,7 @@ func (v *socketsView) record(s *diag.Socket, change string, names map[netip.Addr
 		v.dashes.add(&v.row, s)
 	}
 	if s.Unknown&diag.UnknownDevice != 0 {
-		v.anywhere++
+		v.untold++
 	}
 	if v.Every > 0 {
 		v.row.changes, v.row.Time, v.row.Change = true, &v.now, change
