@@ -7,9 +7,13 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"diagsh/diag/interfaces"
 	diag "diagsh/diag/sockets"
 	"diagsh/diag/users"
+	"diagsh/internal/netnstest"
+	"diagsh/menu"
 )
 
 func TestRates(t *testing.T) {
@@ -168,6 +172,43 @@ func TestFiltersOfOtherKinds(t *testing.T) {
 	if other.Inode++; identityOf(&other) == identityOf(&packet) {
 		t.Error("two packet sockets are one")
 	}
+}
+
+// TestSuggestions: what has no port suggests none, what has no address neither.
+func TestSuggestions(t *testing.T) {
+	ns := netnstest.New(t)
+	ns.Do(t, func() {
+		for _, s := range []struct {
+			family, kind, protocol int
+			to                     unix.Sockaddr
+		}{
+			{unix.AF_INET, unix.SOCK_RAW, 89, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 2}}},
+			{unix.AF_INET6, unix.SOCK_RAW, unix.IPPROTO_ICMPV6, nil},
+			{unix.AF_PACKET, unix.SOCK_RAW, 0, nil},
+			{unix.AF_INET, unix.SOCK_DGRAM, 0, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 3}, Port: 9}},
+		} {
+			fd, err := unix.Socket(s.family, s.kind|unix.SOCK_CLOEXEC, s.protocol)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer unix.Close(fd)
+			if s.to != nil {
+				err = unix.Connect(fd, s.to)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		for argument, want := range map[string]string{"address": "127.0.0.2 127.0.0.3", "port": "", "user": users.Names{}.Of(uint32(unix.Geteuid()))} {
+			var got []string
+			for _, c := range suggestSockets(t.Context(), menu.Caller{}, socketsArgs{}, argument) {
+				got = append(got, c.Value)
+			}
+			if strings.Join(got, " ") != want {
+				t.Errorf("for %s come %q, not %q", argument, got, want)
+			}
+		}
+	})
 }
 
 // TestUnknownProcesses says what a dash means, in the number that it is.

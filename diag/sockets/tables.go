@@ -28,7 +28,8 @@ func tableOf(kind Kind) string {
 	return "raw"
 }
 
-// eachInTable lists the sockets of a kind from /proc/net. ENOENT says that the kernel has no such table.
+// eachInTable lists the sockets of a kind from /proc/net. ENOENT says that the kernel has no such table. The kernel writes it page by page,
+// and does not say when sockets came or went between two of them.
 func eachInTable(ctx context.Context, q Query, kind Kind, family uint8, yield func(*Socket) error) error {
 	name := tableOf(kind)
 	if family == unix.AF_INET6 {

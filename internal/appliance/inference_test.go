@@ -43,6 +43,8 @@ func TestWhatIsNotSeenIsNotInferred(t *testing.T) {
 	appliance.Send(t, network, "eth1", 20)
 	run("op", "packetcapture stop full", 0)
 	run("op", "packetcapture start running interface eth0", 0)
+	appliance.Send(t, network, "eth1", 5)
+	socketsTellNothing(t, a)
 	run("admin", "supportrequest case 1 contact a description b files NONE", 0)
 	run("admin", "packetcapture target new vault url https://127.0.0.1:1/", 0)
 	file := func(pattern string) string {
@@ -166,6 +168,35 @@ func TestWhatIsNotSeenIsNotInferred(t *testing.T) {
 	}
 	if n := refusals(a, "op", "packetcapture start"); n != 1 {
 		t.Errorf("the refusal has %d lines in the audit log", n)
+	}
+}
+
+// socketsTellNothing looks at the packet sockets of a capture as those who may not have its packets see them: that there is one, as
+// packetcapture status says too, but not how many packets came or were lost, nor what it looks for.
+func socketsTellNothing(t *testing.T, a *appliance.Appliance) {
+	t.Helper()
+	for _, user := range []string{"ro", "sup"} {
+		r := a.SSH(user, "netstat sockets protocol packet processes yes details yes --json")
+		var rows []map[string]any
+		if err := json.Unmarshal([]byte(r.Out), &rows); err != nil || r.Status != 0 {
+			t.Fatalf("%s: %+v, %v", user, r, err)
+		}
+		of := 0
+		for _, row := range rows {
+			if row["interface"] != "eth0" {
+				continue
+			}
+			of++
+			for member, value := range row {
+				known := []string{"protocol", "type", "recvQ", "sendQ", "etherType", "etherTypeName", "state", "interface", "pid", "process", "user"}
+				if !slices.Contains(known, member) || (member == "recvQ" || member == "sendQ") && value != 0.0 {
+					t.Errorf("%s sees of the socket of a capture: %s %v", user, member, value)
+				}
+			}
+		}
+		if of == 0 {
+			t.Errorf("%s sees no socket of the capture: %v", user, rows)
+		}
 	}
 }
 

@@ -36,6 +36,11 @@ type socketRow struct {
 	Process        string `json:"process"`
 	User           string `json:"user"`
 	Interface      string `json:"interface"`
+	Type           string `json:"type"`
+	IPProtocol     int    `json:"ipProtocol"`
+	IPProtocolName string `json:"ipProtocolName"`
+	EtherType      *int   `json:"etherType"`
+	Drops          *int   `json:"drops"`
 	Others         []struct {
 		PID     int    `json:"pid"`
 		Process string `json:"process"`
@@ -74,6 +79,9 @@ func (r socketRow) canonical() string {
 	state := r.State
 	if state == "" {
 		state = "UNCONN"
+	}
+	if r.IPProtocol != 0 {
+		r.LocalPort = r.IPProtocol // where ss has it
 	}
 	return row(r.Protocol[:3], state, r.RecvQ, r.SendQ, local, r.LocalPort, foreign, r.ForeignPort, held)
 }
