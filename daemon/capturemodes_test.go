@@ -152,6 +152,10 @@ func TestInterruptedOnADiskThatIsLow(t *testing.T) {
 			o := Options{Dir: prepare(t)}
 			b := newCaptureBed(t, o)
 			file := b.mustStart(capture.Request{Name: "mail", Interfaces: []string{"right"}}).Files[0].Name
+			until(t, "the file has its header", func() bool {
+				text, err := os.ReadFile(filepath.Join(o.Dir, "diagnostic", capture.PartName(file)))
+				return err == nil && len(text) >= 24 && text[0] != 0
+			})
 			left := dead(t, o.Dir)
 			table := filepath.Join(left, "captures.json")
 			text, err := os.ReadFile(table)
