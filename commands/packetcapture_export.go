@@ -17,6 +17,7 @@ type exportService interface {
 	Exports() []capture.Export
 	ExportPackets(caller menu.Caller, name, target string) ([]capture.Export, error)
 	Captures() []capture.Status
+	FileNames() []string
 }
 
 type captureExportArgs struct {
@@ -40,6 +41,7 @@ func captureExport(s exportService) *menu.Command {
 			}
 			return nil
 		},
+		Suggest: suggestFiles[captureExportArgs](func() []string { return s.FileNames() }),
 		Run: func(_ context.Context, caller menu.Caller, a captureExportArgs, out *menu.Out[captureview.Queued]) error {
 			list, err := s.ExportPackets(caller, string(a.Name), a.Target)
 			if err != nil {

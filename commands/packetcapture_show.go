@@ -22,6 +22,7 @@ type packetService interface {
 	liveService
 	Captures() []capture.Status
 	PacketFiles(name string) ([]replay.Opener, error)
+	PacketFileNames() []string
 	MatchFilter(ctx context.Context, expression string) (*replay.Filter, error)
 }
 
@@ -189,11 +190,12 @@ func captureShow(s packetService) *menu.Command {
 		Details: "Of a capture that runs it shows what is on the disk so far. A filter is asked of each packet by its own link type; inbound and outbound need a file " +
 			"that knows them, as pcapng of this appliance. A file has no netmask: ip broadcast is 0.0.0.0 and 255.255.255.255 there. A header that a packet ends in is shown as [|tcp].",
 		Role:   menu.Operator,
-		Hidden: func(context.Context) bool { return len(s.Captures()) == 0 },
+		Hidden: noPackets(s),
 		Ask: func(_ context.Context, _ menu.Caller, _ captureShowArgs, q *menu.Question) error {
 			askPackets(s, q)
 			return nil
 		},
+		Suggest: suggestFiles[captureShowArgs](func() []string { return s.PacketFileNames() }),
 		Check: func(ctx context.Context, _ menu.Caller, a captureShowArgs, name string) error {
 			return checkFilter(ctx, s, a.Filter, name)
 		},
@@ -242,6 +244,27 @@ func askPackets(s packetService, q *menu.Question) {
 	if q.Name == "name" {
 		captureview.ChoosePackets(q, s.Captures())
 	}
+}
+
+// suggestFiles is menu.Spec.Suggest for a command whose name may be that of a file. A name that would have to be quoted is left out: Tab
+// completes words.
+func suggestFiles[A any](names func() []string) func(context.Context, menu.Caller, A, string) []menu.Choice {
+	return func(_ context.Context, _ menu.Caller, _ A, argument string) (list []menu.Choice) {
+		if argument != "name" {
+			return nil
+		}
+		for _, name := range names() {
+			if menu.Quote(name) == name {
+				list = append(list, menu.Choice{Value: name, Help: "A file."})
+			}
+		}
+		return list
+	}
+}
+
+// noPackets is menu.Spec.Hidden for what shows packets of captures and files.
+func noPackets(s packetService) func(context.Context) bool {
+	return func(context.Context) bool { return len(s.Captures()) == 0 && len(s.PacketFileNames()) == 0 }
 }
 
 // look goes through the packets of files. say tells what was wrong with them, if they could be read nevertheless.

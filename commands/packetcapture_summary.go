@@ -39,11 +39,12 @@ func captureSummary(s packetService) *menu.Command {
 			"for the network and for servers; for DNS questions without an answer and slow ones. With by connection a table of the connections of TCP.",
 		Role:   menu.Operator,
 		Shape:  menu.Object,
-		Hidden: func(context.Context) bool { return len(s.Captures()) == 0 },
+		Hidden: noPackets(s),
 		Ask: func(_ context.Context, _ menu.Caller, _ captureSummaryArgs, q *menu.Question) error {
 			askPackets(s, q)
 			return nil
 		},
+		Suggest: suggestFiles[captureSummaryArgs](func() []string { return s.PacketFileNames() }),
 		Check: func(ctx context.Context, _ menu.Caller, a captureSummaryArgs, name string) error {
 			return checkFilter(ctx, s, a.Filter, name)
 		},

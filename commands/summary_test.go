@@ -1,14 +1,19 @@
 package commands_test
 
 import (
+	"encoding/json"
+	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"golang.org/x/crypto/ssh"
 
 	"diagsh/internal/appliance"
+	"diagsh/internal/netnstest"
+	"diagsh/menu"
 )
 
 // The chart of a summary is drawn with what the client's terminal can show: by the locale that it sends, or by the terminal's type.
@@ -60,4 +65,61 @@ func TestChartFollowsTheLocale(t *testing.T) {
 			t.Errorf("%v %q%s: %v\n%s", c.environment, c.term, c.chart, err, text)
 		}
 	}
+}
+
+// Tab completes the names of files that were put there by others, as far as they hold packets; export takes every file. With such a file
+// there is something to show, though no capture was made.
+func TestTabCompletesFiles(t *testing.T) {
+	t.Parallel()
+	network := netnstest.New(t)
+	network.Veth(t, "eth0", "eth1")
+	a := appliance.Start(t, appliance.Options{Network: network})
+	put := func(name, content string) {
+		if err := os.WriteFile(filepath.Join(a.Data, "diagnostic", name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	offered := func(line string) (texts []string) {
+		request, _ := json.Marshal(map[string]any{"line": line, "abbreviate": true})
+		status, body := a.API("", "POST", "/v1/complete", string(request))
+		var c menu.Completion
+		if err := json.Unmarshal([]byte(body), &c); status != http.StatusOK || err != nil {
+			t.Fatalf("complete %q: %d %v", line, status, err)
+		}
+		for _, one := range c.Candidates {
+			texts = append(texts, one.Text)
+		}
+		return texts
+	}
+	check := func(line string, want ...string) {
+		t.Helper()
+		if got := offered(line); !slices.Equal(got, want) {
+			t.Errorf("%q: %q; want %q", line, got, want)
+		}
+	}
+	content, err := os.ReadFile("testdata/captures/slow.pcap")
+	if err != nil {
+		t.Fatal(err)
+	}
+	check("packetcapture sho")
+	put("foreign.cap", string(content))
+	put("foreign.txt", "words")
+	put("foreign and spaced.pcap", string(content))
+	put(".foreign.pcap.part", string(content))
+	os.Mkdir(filepath.Join(a.Data, "diagnostic", "foreign.folder"), 0o700)
+	check("packetcapture sho", "show")
+	check("packetcapture show fore", "foreign.cap")
+	if r := a.Local("packetcapture start mine interface lo format pcap; packetcapture stop mine; packetcapture target new vault url https://127.0.0.1:1/"); r.Status != 0 {
+		t.Fatalf("%+v", r)
+	}
+	check("packetcapture show fore", "foreign.cap")
+	check("packetcapture summary name FORE", "foreign.cap")
+	check("packetcapture summary mine", "mine")
+	check("packetcapture export fore", "foreign.cap", "foreign.txt")
+	if got := offered("packetcapture show mx1-mine-"); len(got) != 1 || !strings.HasSuffix(got[0], ".pcap") {
+		t.Errorf("the file of a capture: %q", got)
+	}
+	term := a.Terminal("op", 80, 24)
+	term.Says("mx1> ", "packetcapture show foreign.c\tcount 1")
+	term.Reads("packetcapture show foreign.cap count 1")
 }

@@ -445,11 +445,20 @@ func (c *captures) removed(file string) {
 
 // headersOnly lists the files that are known to hold no more than headers.
 func (c *captures) headersOnly() map[string]bool {
+	return c.filesOf(func(r *record) bool { return !r.Payload })
+}
+
+// fileNames are the names of the files of all captures of the table.
+func (c *captures) fileNames() map[string]bool {
+	return c.filesOf(func(*record) bool { return true })
+}
+
+func (c *captures) filesOf(wanted func(*record) bool) map[string]bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	files := make(map[string]bool)
 	for _, r := range c.records {
-		if r.Payload {
+		if !wanted(r) {
 			continue
 		}
 		for _, f := range r.status().Files {

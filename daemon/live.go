@@ -4,12 +4,14 @@ import (
 	"context"
 	"io"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
 	"diagsh/access"
 	"diagsh/capture"
 	"diagsh/capture/afpacket"
+	"diagsh/capture/pcapfile"
 	"diagsh/capture/replay"
 	"diagsh/menu"
 )
@@ -165,6 +167,67 @@ func (d *Daemon) PacketFiles(name string) ([]replay.Opener, error) {
 		return nil, &menu.Error{Kind: menu.State, Argument: "name", Message: "The capture " + name + " has no file any more"}
 	}
 	return files, nil
+}
+
+// mostOffered bounds the names of files that are offered to who types one.
+const mostOffered = 1000
+
+// FileNames are names of finished files, for who types one: first those that no capture of the table has, as they were put there by others.
+func (d *Daemon) FileNames() []string {
+	return d.fileNames(func(string) bool { return true })
+}
+
+// PacketFileNames are those of FileNames that may hold packets, as they begin.
+func (d *Daemon) PacketFileNames() []string {
+	return d.fileNames(func(name string) bool {
+		if fileKind(name) == "reports" {
+			return false
+		}
+		f, err := d.OpenFile(name)
+		if err != nil {
+			return false
+		}
+		defer f.Close()
+		var magic [4]byte
+		_, err = io.ReadFull(f, magic[:])
+		return err == nil && pcapfile.Begins(magic[:])
+	})
+}
+
+// fileNames are names of finished files that are wanted. A directory that cannot be read has none to offer; who lists it is told why.
+func (d *Daemon) fileNames(wanted func(string) bool) []string {
+	dir, err := d.files.Open(".")
+	if err != nil {
+		return nil
+	}
+	defer dir.Close()
+	entries, err := dir.ReadDir(-1)
+	if err != nil {
+		return nil
+	}
+	captured := d.captures.fileNames()
+	var own, others []string
+	for _, e := range entries {
+		switch name := e.Name(); {
+		case !plainFileName(name) || !e.Type().IsRegular():
+		case captured[name]:
+			own = append(own, name)
+		default:
+			others = append(others, name)
+		}
+	}
+	slices.Sort(own)
+	slices.Sort(others)
+	var list []string
+	for _, name := range slices.Concat(others, own) {
+		if wanted(name) {
+			list = append(list, name)
+		}
+		if len(list) == mostOffered {
+			break
+		}
+	}
+	return list
 }
 
 func (d *Daemon) opener(name string) replay.Opener {

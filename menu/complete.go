@@ -211,6 +211,11 @@ func (c *Command) values(ctx context.Context, caller Caller, args reflect.Value,
 			}
 			found.add(partial, head+choice.Value, help)
 		}
+		if q.Open {
+			for _, s := range c.suggest(ctx, caller, args, p.Name) {
+				found.add(partial, head+s.Value, s.Help)
+			}
+		}
 	case p.Type == "yes/no", p.Type == "confirm":
 		found.add(partial, "yes", p.Help)
 		found.add(partial, "no", "")

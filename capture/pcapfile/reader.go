@@ -123,6 +123,12 @@ func NewReader(in io.Reader) (*Reader, error) {
 	return r, nil
 }
 
+// Begins reports whether a file that begins so may be a capture file, as far as its first four bytes tell: what gzip packed may be anything.
+func Begins(magic []byte) bool {
+	return len(magic) >= 4 && (order.Uint32(magic) == blockSection || isMagic(binary.LittleEndian.Uint32(magic)) ||
+		isMagic(binary.BigEndian.Uint32(magic)) || bytes.HasPrefix(magic, []byte{0x1f, 0x8b}))
+}
+
 func isMagic(n uint32) bool { return n == magicMicro || n == magicNano || n == magicModified }
 
 func noCapture(err error) error {
