@@ -20,6 +20,7 @@ func TestPingForbidden(t *testing.T) {
 	a := appliance.Start(t, appliance.Options{Network: network})
 	for _, command := range []string{
 		"ip route add prohibit 198.18.3.0/24", "ip -6 route add prohibit fd99::/64", "ip rule add to 198.18.4.0/24 prohibit",
+		"ip route add blackhole 198.18.6.0/24", "ip -6 route add blackhole fd98::/64", "ip route add unreachable 198.18.7.0/24",
 		"nft table inet t { chain c { type filter hook output priority 0; ip daddr 198.18.5.0/24 reject; }; }", "ip route add default via 192.0.2.254",
 	} {
 		words := strings.SplitN(command, " ", 2)
@@ -41,6 +42,9 @@ func TestPingForbidden(t *testing.T) {
 		"ping 198.18.3.1 mtu":             forbidden,
 		"ping6 fd99::1 count 1":           forbidden,
 		"ping 198.18.4.1 count 3":         forbidden,
+		"ping 198.18.6.1 count 1":         "a route of this appliance drops what goes there (blackhole)",
+		"ping6 fd98::1 count 1":           "a route of this appliance drops what goes there (blackhole)",
+		"ping 198.18.7.1 count 1":         "no route to the host",
 		"ping 198.18.5.1 count 3":         "a firewall of this appliance forbids it",
 		"ping 192.0.2.9 -c 1 -s 1373 -D":  "too big to be sent in one piece, mtu=1400",
 		"ping6 2001:db8::9 -M do -s 1353": "too big to be sent in one piece, mtu=1400",

@@ -114,7 +114,7 @@ var reasons = []struct {
 	{syscall.EACCES, "the destination is forbidden by a route or a firewall of this appliance"},
 	{syscall.EPERM, "a firewall of this appliance forbids it"},
 	{syscall.EMSGSIZE, "the packet is too big to be sent in one piece"},
-	{syscall.EINVAL, "the destination cannot be reached from this source"},
+	{syscall.EINVAL, "a route of this appliance drops what goes there (blackhole), or it cannot be reached from this source"},
 	{syscall.ETIMEDOUT, "no answer"},
 	{syscall.ENODEV, "the interface has gone"},
 	{syscall.EAFNOSUPPORT, "this kernel has no such version of IP"},
