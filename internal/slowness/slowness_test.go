@@ -3,6 +3,7 @@ package slowness
 import (
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -16,24 +17,21 @@ func TestLimit(t *testing.T) {
 		t.Errorf("an idle second is %v", before)
 	}
 
-	end := make(chan struct{})
+	var end atomic.Bool
+	var computed atomic.Int64
 	var busy sync.WaitGroup
 	for range 4 * runtime.NumCPU() {
 		busy.Go(func() {
 			runtime.LockOSThread()
-			for {
-				select {
-				case <-end:
-					return
-				default:
-				}
+			for !end.Load() {
+				computed.Add(1)
 			}
 		})
 	}
 	w = Start(t)
 	time.Sleep(time.Second)
 	after := w.Limit(time.Second)
-	close(end)
+	end.Store(true)
 	busy.Wait()
 	t.Logf("a second is %v, and %v beside computing threads", before, after)
 	if after < 1500*time.Millisecond {
