@@ -16,6 +16,10 @@ var (
 	// one has another name.
 	ErrInterfacesChanged = errors.New("there are other interfaces than before")
 
+	// ErrNotReady is returned by Follower.Add for an interface whose packets cannot be taken
+	// yet: what the kernel needs for it is being made.
+	ErrNotReady = errors.New("the interface is not ready yet")
+
 	// ErrMixedLinkTypes: a pcap file has one link type for all its packets.
 	ErrMixedLinkTypes = errors.New("interfaces of different kinds do not fit in one pcap file; use the format pcapng")
 )

@@ -89,6 +89,7 @@ type Job struct {
 	base       []Counters // when the file was begun
 	seenBefore *uint64    // packets on the wire while it was what it goes on with; nil if unknown
 	interfaces roster
+	lookout    lookout
 	known      atomic.Pointer[[]Interface] // the same, for others
 	packets    int64                       // of all files, and of the time before
 	closed     int64                       // bytes of files before this one
@@ -144,6 +145,7 @@ func start(c Config) (*Job, error) {
 		start:      time.Now(),
 		next:       max(c.NextFile, 1),
 		interfaces: newRoster(c.Spec.Format, c.Interfaces),
+		lookout:    lookout{present: c.Present, joins: c.Spec.joins, tap: c.tap},
 		stride:     diskStride,
 		base:       make([]Counters, len(c.Interfaces)),
 		seenBefore: new(uint64),
@@ -166,6 +168,9 @@ func start(c Config) (*Job, error) {
 	if err := begin(); err != nil {
 		return nil, err
 	}
+	prepared, opened := make(chan struct{}), make(chan error, 1)
+	go j.run(prepared, opened)
+	<-prepared // from the first packet on there is a reader
 	err := j.checkDisk()
 	if err == nil {
 		j.source, err = c.Open(taps)
@@ -174,6 +179,7 @@ func start(c Config) (*Job, error) {
 		j.start = time.Now() // its time begins when packets are taken, not while it is made ready
 	}
 	if err != nil {
+		opened <- err
 		j.file.Close(nil)
 		if appends {
 			c.Dir.Rename(PartName(j.name), j.name)
@@ -183,7 +189,7 @@ func start(c Config) (*Job, error) {
 		return nil, err
 	}
 	j.keeper.start(j)
-	go j.run()
+	opened <- nil
 	return j, nil
 }
 
@@ -232,17 +238,22 @@ func (j *Job) Prune() {
 // Done is closed when the capture has ended and its files have their names.
 func (j *Job) Done() <-chan struct{} { return j.done }
 
-func (j *Job) run() {
-	defer close(j.done)
-	defer j.views.end()
-	if j.config.Release != nil {
-		defer j.config.Release()
-	}
+// run is the goroutine that moves packets. It says when its thread is prepared, and waits to hear of the source.
+func (j *Job) run(prepared chan<- struct{}, opened <-chan error) {
 	var reason StopReason
 	var err error
 	if j.config.Prepare != nil {
 		runtime.LockOSThread() // for good: the thread ends with the goroutine
 		err = j.config.Prepare()
+	}
+	close(prepared)
+	if <-opened != nil {
+		return // the capture has not begun
+	}
+	defer close(j.done)
+	defer j.views.end()
+	if j.config.Release != nil {
+		defer j.config.Release()
 	}
 	if err == nil {
 		reason, err = j.move()

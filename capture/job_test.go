@@ -355,3 +355,61 @@ func TestEveryStopReasonHasASentence(t *testing.T) {
 		}
 	}
 }
+
+// joinedSource is one that two interfaces join at once.
+type joinedSource struct {
+	*fakeSource
+	changes, joined int
+}
+
+func (s *joinedSource) Read(batch []capture.Packet, until time.Time) (int, error) {
+	switch {
+	case s.changes > 0:
+		s.changes--
+		return 0, capture.ErrInterfacesChanged
+	case s.joined > 0:
+		return 0, io.EOF
+	}
+	return s.fakeSource.Read(batch, until)
+}
+
+func (s *joinedSource) Beside(work func())            { work(); s.changes++ }
+func (s *joinedSource) Rename(int, capture.Interface) {}
+func (s *joinedSource) Drop(int)                      {}
+func (s *joinedSource) Add(taps []capture.Tap) (e []error) {
+	s.joined += len(taps)
+	return make([]error, len(taps))
+}
+
+func (s *joinedSource) Counters() []capture.Counters {
+	return append(s.fakeSource.Counters(), make([]capture.Counters, s.joined)...)
+}
+
+// narrowFile has no room for another interface.
+type narrowFile struct{ capture.File }
+
+func (narrowFile) AddInterface(capture.Interface) error { return capture.ErrSizeLimit }
+
+// The next file begins with the first of several interfaces that join at once, when the file before it has no room for them.
+func TestInterfacesJoinAFileThatIsFull(t *testing.T) {
+	source := &joinedSource{fakeSource: newFakeSource(), changes: 1}
+	source.idle = true
+	c := fakeConfig(t, source.fakeSource)
+	c.Open = func([]capture.Tap) (capture.Source, error) { return source, nil }
+	c.Spec.Interfaces, c.Spec.Mode, c.Spec.Rotation = []string{capture.All}, capture.Ring, capture.Rotation{FileBytes: 1 << 20}
+	c.Present = func() ([]capture.Interface, error) {
+		return []capture.Interface{{Name: "eth2", Index: 2, LinkType: capture.Ethernet}, {Name: "eth3", Index: 3, LinkType: capture.Ethernet}}, nil
+	}
+	narrow := true
+	c.Create = func(dir *os.Root, name string, h capture.FileHeader) (capture.File, error) {
+		f, err := pcapfile.Create(dir, name, h)
+		if narrow {
+			f, narrow = narrowFile{f}, false
+		}
+		return f, err
+	}
+	status := run(t, c)
+	if status.Error != "" || len(status.Files) != 2 || strings.Join(status.Interfaces, " ") != "eth0 eth1 eth2 eth3" {
+		t.Errorf("it ended as %+v", status)
+	}
+}

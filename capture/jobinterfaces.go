@@ -1,9 +1,6 @@
 package capture
 
-import (
-	"iter"
-	"slices"
-)
+import "slices"
 
 // The interfaces of a job, of which others may join and some may go.
 
@@ -30,12 +27,12 @@ func (j *Job) follow() (StopReason, error) {
 	if !able || j.config.Present == nil {
 		return "", nil
 	}
-	present, err := j.config.Present()
-	if err != nil {
-		return "", nil // it is tried again with the next change
+	found := j.lookout.look(source, j.interfaces)
+	if found == nil {
+		return "", nil
 	}
 	spec := j.config.Spec
-	changes := j.interfaces.compare(present, spec.joins, !spec.AllInterfaces() && spec.OnInterfaceGone == GoneWaits)
+	changes := j.interfaces.compare(found.present, spec.joins, !spec.AllInterfaces() && spec.OnInterfaceGone == GoneWaits)
 	for _, position := range changes.left {
 		source.Drop(position)
 	}
@@ -48,48 +45,27 @@ func (j *Job) follow() (StopReason, error) {
 	}
 	var taps []Tap
 	for _, in := range changes.newcomers {
-		if tap, err := j.config.tap(in); err == nil && j.interfaces.fits(in) {
-			taps = append(taps, tap)
+		if a, ok := found.taps[in]; ok && a.err == nil && j.interfaces.fits(in) {
+			taps = append(taps, a.tap)
 		}
 	}
-	for in, err := range addSome(source, taps) {
+	for n, err := range source.Add(taps) {
 		if err != nil {
-			continue // as likely as not it is gone again
+			continue // it is not ready yet, or as likely as not gone again
 		}
-		j.interfaces.join(in)
-		if reason, err := j.introduce(in); reason != "" || err != nil {
+		j.interfaces.join(taps[n].Interface)
+		if reason, err := j.introduce(taps[n].Interface); reason != "" || err != nil {
 			return reason, err
 		}
 	}
 	return "", nil
 }
 
-// addStep is how many interfaces are added at a time: while the kernel makes them ready the
-// rings of the others fill, whose thinnest traffic finds room for 0.3 s.
-const addStep = 4
-
-// addSome adds some interfaces to a source, and yields each with what became of it. When it
-// took one of a step, the others have time: the source says again that there may be more.
-func addSome(source Follower, taps []Tap) iter.Seq2[Interface, error] {
-	return func(yield func(Interface, error) bool) {
-		for some := range slices.Chunk(taps, addStep) {
-			added := false
-			for n, err := range source.Add(some) {
-				added = added || err == nil
-				if !yield(some[n].Interface, err) {
-					return
-				}
-			}
-			if added {
-				return
-			}
-		}
-	}
-}
-
 // introduce makes the last interface of the roster known to the file and to others.
 func (j *Job) introduce(in Interface) (StopReason, error) {
-	j.base = append(j.base, Counters{SeenKnown: true})
+	if len(j.base) < len(j.interfaces.all) { // else the file was begun when the source had it already
+		j.base = append(j.base, Counters{SeenKnown: true})
+	}
 	now := slices.Clone(j.interfaces.all)
 	j.known.Store(&now)
 	j.mutex.Lock()

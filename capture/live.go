@@ -32,6 +32,7 @@ type Live struct {
 	Source
 	config  LiveConfig
 	roster  roster
+	lookout lookout
 	leftOut []Interface
 }
 
@@ -48,7 +49,10 @@ func OpenLive(c LiveConfig) (*Live, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Live{Source: source, config: c, roster: newRoster(c.Format, c.Interfaces)}
+	l := &Live{
+		Source: source, config: c, roster: newRoster(c.Format, c.Interfaces),
+		lookout: lookout{present: c.Present, joins: c.Joins, tap: c.Tap},
+	}
 	if c.Joins != nil {
 		l.follow() // what appeared since the interfaces were listed, and before the source listened
 	}
@@ -86,30 +90,34 @@ func (l *Live) follow() {
 	if !able || l.config.Present == nil {
 		return
 	}
-	present, err := l.config.Present()
-	if err != nil {
-		return // it is tried again with the next change
+	found := l.lookout.look(source, l.roster)
+	if found == nil {
+		return
 	}
-	changes := l.roster.compare(present, l.config.Joins, false)
+	changes := l.roster.compare(found.present, l.config.Joins, false)
 	for position, in := range changes.renamed {
 		source.Rename(position, in)
 		l.roster.rename(position, in)
 	}
 	var taps []Tap
 	for _, in := range changes.newcomers {
-		if tap, err := l.config.Tap(in); err == nil && l.roster.fits(in) {
-			taps = append(taps, tap)
-		} else {
+		switch a, ok := found.taps[in]; {
+		case !ok: // it was in the roster when they were looked at
+		case a.err == nil && l.roster.fits(in):
+			taps = append(taps, a.tap)
+		default:
 			l.leaveOut(in)
 		}
 	}
-	for in, err := range addSome(source, taps) {
-		if err != nil {
+	for n, err := range source.Add(taps) {
+		in := taps[n].Interface
+		switch {
+		case err == nil:
+			l.roster.join(in)
+			l.leftOut = slices.DeleteFunc(l.leftOut, func(out Interface) bool { return out == in })
+		case !errors.Is(err, ErrNotReady):
 			l.leaveOut(in)
-			continue
 		}
-		l.roster.join(in)
-		l.leftOut = slices.DeleteFunc(l.leftOut, func(out Interface) bool { return out == in })
 	}
 }
 

@@ -103,10 +103,15 @@ type Source interface {
 // returns ErrInterfacesChanged when there may be new ones, or one has another name. The
 // goroutine that reads calls its methods.
 type Follower interface {
+	// Beside runs what takes its time on a goroutine of its own while Read goes on, and has
+	// Read return ErrInterfacesChanged after that. Close waits for it.
+	Beside(work func())
+
 	// Add takes packets of more interfaces, and returns an error, or nil, for each. Those
-	// without an error get the positions behind all taps before, in their order. If there is
-	// one, Read returns ErrInterfacesChanged again. Nobody reads meanwhile, so a few are
-	// added at a time.
+	// without an error get the positions behind all taps before, in their order. What takes
+	// the kernel its time for an interface is done beside Read, and then Read returns
+	// ErrInterfacesChanged: until then the error is ErrNotReady, and Add is to be called again
+	// with those that are still wanted. Of others what was made for them is given up.
 	Add([]Tap) []error
 
 	// Rename has the packets of an interface that are not read yet bear the position behind

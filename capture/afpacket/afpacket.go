@@ -8,7 +8,8 @@
 // type and filter. A socket is opened for protocol 0, which receives nothing, gets
 // its ring and its filter, and is bound to interface and protocol last: no packet
 // that the filter does not want is ever in the ring. Of many interfaces the first is
-// bound when the last has its ring: see Source.Add.
+// bound when the last has its ring, and those that join later get theirs beside the
+// reader: see Source.Add.
 //
 // The kernel hands a block over when it is full, or 40 to 80 ms after its first
 // packet: a block must be seen by two ticks of its timer. Read copies nothing; the

@@ -64,6 +64,7 @@ func fakeRing(position int, seen time.Duration, times ...int64) *ring {
 		memory:    unsafe.Slice((*byte)(unsafe.Pointer(&words[0])), len(words)*8),
 		blockSize: size,
 		blocks:    len(times),
+		noted:     make([]time.Duration, len(times)),
 	}
 	for i, t := range times {
 		block := r.block(i)
@@ -94,6 +95,9 @@ func TestMergeWaitsForOlderPackets(t *testing.T) {
 		{"one that has waited goes", func(now time.Duration) []*ring {
 			return []*ring{fakeRing(0, now-window, 5, 0, 0, 0), fakeRing(1, now, 0, 0, 0, 0)}
 		}, []int64{5}},
+		{"and so does the one behind it that was there as long", func(now time.Duration) []*ring {
+			return []*ring{fakeRing(0, now-window, 5, 6, 0, 0, 0, 0), fakeRing(1, now, 0, 0, 0, 0)}
+		}, []int64{5, 6}},
 		{"and with it what is older, not what is younger", func(now time.Duration) []*ring {
 			return []*ring{fakeRing(0, now-window, 5, 0, 0, 0), fakeRing(1, now, 3, 7, 0, 0)}
 		}, []int64{3, 5}},

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"diagsh/capture"
 
@@ -19,66 +20,182 @@ import (
 // groups counts the groups of rings in this process: each has its own number.
 var groups atomic.Uint32
 
-// Add implements capture.Follower.
+// A newcomer is an interface whose rings are made.
 //
-// The kernel waits some milliseconds for other processors whenever a socket gets a ring
-// (packet_set_ring of net/packet/af_packet.c), and nobody reads the rings meanwhile that
-// take packets already. So all get theirs side by side, and begin when all are ready,
-// which costs microseconds each.
-func (s *Source) Add(taps []capture.Tap) []error {
-	failures := make([]error, len(taps))
+// For a socket to get its ring takes the kernel milliseconds: it waits for other processors
+// (packet_set_ring of net/packet/af_packet.c) and fills the memory with zeros. Who makes an
+// interface promiscuous waits for all others who change one. So that is done beside the
+// goroutine that reads, because there are rings already that take packets. The rest costs
+// microseconds each.
+type newcomer struct {
+	index int // of the interface
+	rings []*ring
+	err   error       // why it does not get them
+	ready atomic.Bool // it has them, or err
+	gone  bool        // the interface was removed since
+}
+
+// newcomer begins with an interface. Its sockets are made here, because a socket is of the
+// network namespace of the thread that makes it.
+func (s *Source) newcomer(tap capture.Tap) *newcomer {
 	each := max(s.options.Rings, 1)
 	s.shape, _ = shapeOf(s.size, s.number)
-	rings := make([]*ring, len(taps)*each)
-	for i, tap := range taps {
-		group := uint16(0)
-		if each > 1 {
-			// The process's number makes it differ from those of others.
-			group = uint16(uint32(unix.Getpid())<<6+groups.Add(1))%math.MaxUint16 + 1
+	group := uint16(0)
+	if each > 1 {
+		// The process's number makes it differ from those of others.
+		group = uint16(uint32(unix.Getpid())<<6+groups.Add(1))%math.MaxUint16 + 1
+	}
+	c := &newcomer{index: tap.Interface.Index}
+	for range each {
+		r, err := s.ring(tap, group)
+		if err != nil {
+			c.err = err
+			break
 		}
-		for n := range each {
-			// A socket is of the network namespace of the thread that makes it.
-			r, err := s.ring(tap, group)
-			if err != nil {
-				failures[i] = err
-				break
-			}
-			rings[i*each+n] = r
+		c.rings = append(c.rings, r)
+	}
+	return c
+}
+
+// makeReady makes the rings of newcomers side by side, unless the source is closed meanwhile.
+func (s *Source) makeReady(newcomers []*newcomer) {
+	var rings []*ring
+	var whose []*newcomer
+	for _, c := range newcomers {
+		for _, r := range c.rings {
+			rings, whose = append(rings, r), append(whose, c)
 		}
 	}
 	var mutex sync.Mutex
-	abreast(len(rings), func(n int) {
-		if rings[n] == nil {
+	abreast(len(rings), func(i int) {
+		if s.isClosed() {
 			return
 		}
-		if err := rings[n].makeReady(s.options.Promiscuous); err != nil {
+		if err := rings[i].makeReady(s.options.Promiscuous); err != nil {
 			mutex.Lock()
-			failures[n/each] = err
+			whose[i].err = err
 			mutex.Unlock()
 		}
 	})
+	for _, c := range newcomers {
+		c.ready.Store(true)
+	}
+}
+
+func (s *Source) isClosed() bool {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	var unused []*ring
-	before := s.devices.read(indices(taps))
+	return s.closed
+}
+
+// Beside implements capture.Follower.
+func (s *Source) Beside(work func()) {
+	s.beside.Go(func() {
+		work()
+		s.arrive()
+	})
+}
+
+// arrive has Read say that the interfaces are to be looked at.
+func (s *Source) arrive() {
+	s.arrived.Store(true)
+	s.interrupt()
+}
+
+// Add implements capture.Follower.
+func (s *Source) Add(taps []capture.Tap) []error {
+	ready := make([]*newcomer, len(taps))
+	var fresh, coming []*newcomer
 	for i, tap := range taps {
-		mine := rings[i*each : (i+1)*each]
-		if failures[i] == nil {
-			failures[i] = s.bind(mine)
+		n := slices.IndexFunc(s.coming, func(c *newcomer) bool { return c.index == tap.Interface.Index && !c.gone })
+		switch {
+		case n < 0:
+			fresh = append(fresh, s.newcomer(tap))
+			continue
+		case s.coming[n].ready.Load():
+			ready[i] = s.coming[n]
+		default:
+			coming = append(coming, s.coming[n])
+		}
+		s.coming = slices.Delete(s.coming, n, n+1)
+	}
+	for _, c := range s.coming { // which are not wanted any more
+		if c.ready.Load() {
+			s.discard(c.rings)
+		} else {
+			coming = append(coming, c)
+		}
+	}
+	s.coming = append(coming, fresh...)
+	s.prepare(fresh)
+	return s.join(taps, ready)
+}
+
+// prepare has newcomers made ready, as many at a time as gain from it.
+func (s *Source) prepare(fresh []*newcomer) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	s.queue = append(s.queue, fresh...)
+	if s.preparing || len(s.queue) == 0 {
+		return
+	}
+	s.preparing = true
+	s.beside.Go(func() {
+		for some := s.dequeue(); len(some) > 0; some = s.dequeue() {
+			s.makeReady(some)
+			s.arrive()
+		}
+	})
+}
+
+func (s *Source) dequeue() []*newcomer {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	n := min(len(s.queue), abreastMost)
+	some := s.queue[:n:n]
+	s.queue, s.preparing = s.queue[n:], n > 0
+	return some
+}
+
+// join has newcomers take packets, which bear the next positions: one for each tap, or nil for one that is not ready.
+func (s *Source) join(taps []capture.Tap, ready []*newcomer) []error {
+	failures := make([]error, len(taps))
+	var indices []int
+	for _, c := range ready {
+		if c != nil {
+			indices = append(indices, c.index)
+		}
+	}
+	before := s.devices.read(indices)
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	for i, tap := range taps {
+		c := ready[i]
+		if c == nil {
+			failures[i] = capture.ErrNotReady
+			continue
+		}
+		if failures[i] = c.err; c.err == nil {
+			failures[i] = s.bind(tap, c.rings)
 		}
 		if failures[i] != nil {
-			unused = append(unused, slices.DeleteFunc(mine, func(r *ring) bool { return r == nil })...)
+			s.discard(c.rings)
 			continue
 		}
 		first, known := before[tap.Interface.Index]
 		s.places = append(s.places, place{tap: tap, before: first.seenBy(tap), known: known, now: known})
-		s.all = append(s.all, mine...)
-		s.rings = append(s.rings, mine...)
+		s.all = append(s.all, c.rings...)
+		s.rings = append(s.rings, c.rings...)
 		s.links.names[tap.Interface.Index] = tap.Interface.Name
-		s.changed = true // while it was made ready others may have come
 	}
-	abreast(len(unused), func(i int) { unused[i].close() })
 	return failures
+}
+
+// discard closes rings, for which the kernel takes its time.
+func (s *Source) discard(rings []*ring) {
+	if len(rings) > 0 {
+		s.beside.Go(func() { abreast(len(rings), func(i int) { rings[i].close() }) })
+	}
 }
 
 // ring is one for a tap, of an earlier capture if that left one, or else a new one.
@@ -91,9 +208,11 @@ func (s *Source) ring(tap capture.Tap, group uint16) (*ring, error) {
 	return newRing(tap, s.size, s.number, group)
 }
 
-// bind has the rings of one interface take packets, which bear the next position.
-func (s *Source) bind(rings []*ring) error {
+// bind has the rings of one interface take packets, which bear the next position. The interface may have got another name
+// since they were made.
+func (s *Source) bind(tap capture.Tap, rings []*ring) error {
 	for _, r := range rings {
+		r.tap = tap
 		r.position, r.label = uint32(len(s.places)), uint32(len(s.places))
 		if err := errors.Join(s.waiter.add(r.fd), r.begin()); err != nil {
 			return err
@@ -102,20 +221,12 @@ func (s *Source) bind(rings []*ring) error {
 	return nil
 }
 
-func indices(taps []capture.Tap) []int {
-	all := make([]int, len(taps))
-	for i, tap := range taps {
-		all[i] = tap.Interface.Index
-	}
-	return all
-}
-
 // Rename implements capture.Follower.
 func (s *Source) Rename(position int, in capture.Interface) {
+	all := s.devices.read([]int{in.Index})
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	old := &s.places[position]
-	all := s.devices.read([]int{in.Index})
 	old.leave(all)
 	tap := old.tap
 	tap.Interface = in
@@ -171,7 +282,7 @@ func newRing(tap capture.Tap, blockSize, blocks int, group uint16) (*ring, error
 	case err != nil:
 		return nil, fmt.Errorf("packets cannot be captured on this machine: %w", err)
 	}
-	return &ring{tap: tap, fd: fd, blockSize: blockSize, blocks: blocks, group: group, renamedAt: notRenamed}, nil
+	return &ring{tap: tap, fd: fd, blockSize: blockSize, blocks: blocks, noted: make([]time.Duration, blocks), group: group, renamedAt: notRenamed}, nil
 }
 
 // makeReady does what takes the kernel its time before a ring takes packets.

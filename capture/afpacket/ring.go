@@ -32,10 +32,13 @@ type ring struct {
 
 	current int           // the block that is read, or will be next
 	open    bool          // the current block is ours and has been begun
-	seen    time.Duration // when it was opened, by the source's clock
+	seen    time.Duration // since when it is known to be ours, by the source's clock
 	left    uint32        // packets of the current block not yet taken
 	next    int           // where in memory the first of them is
 	spent   int           // blocks before the current one that are still ours
+
+	noted []time.Duration // since when blocks are known to be ours
+	ahead int             // how many are, the current one and those behind it
 
 	taken     uint64
 	label     uint32 // position that packets bear
@@ -98,8 +101,9 @@ func (r *ring) ready(now time.Duration) bool {
 		if r.spent == r.blocks || !r.ours(r.current) {
 			return false
 		}
+		r.note(now)
 		block := r.block(r.current)
-		r.open, r.seen = true, now
+		r.open, r.seen = true, r.noted[r.current]
 		r.left = block.Num_pkts
 		r.next = r.current*r.blockSize + int(block.Offset_to_first_pkt)
 	}
@@ -111,7 +115,21 @@ func (r *ring) leave() {
 	if r.open && r.left == 0 {
 		r.open = false
 		r.spent++
+		r.ahead--
 		r.current = (r.current + 1) % r.blocks
+	}
+}
+
+// note keeps in mind since when there are blocks behind the one that is read: that may wait
+// for those of other rings, and they with it.
+func (r *ring) note(now time.Duration) {
+	for r.spent+r.ahead < r.blocks {
+		i := (r.current + r.ahead) % r.blocks
+		if !r.ours(i) {
+			return
+		}
+		r.noted[i] = now
+		r.ahead++
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unsafe"
 
@@ -91,12 +92,21 @@ type Source struct {
 	finished bool
 	changed  bool // there may be new interfaces, or new names
 
-	closing sync.WaitGroup // rings that are being closed
+	coming  []*newcomer    // whose rings are being made, or wait for the next Add
+	beside  sync.WaitGroup // what is done beside the reader
+	arrived atomic.Bool    // some of that is done
+	woken   atomic.Bool    // by somebody else
 
-	mutex   sync.Mutex // guards what follows, the counters, and descriptors against Close
-	devices *devices
-	places  []place // by position
-	closed  bool
+	asking sync.Mutex // guards asked; taken before mutex
+	asked  *devices   // for Counters: the kernel takes its time for many interfaces
+
+	devices *devices // of the goroutine that reads, which would else wait for who asks
+
+	mutex     sync.Mutex  // guards what follows, the counters, and descriptors against Close
+	places    []place     // by position
+	queue     []*newcomer // whose rings are to be made
+	preparing bool        // somebody makes them
+	closed    bool
 }
 
 func (s *Source) open(taps []capture.Tap) error {
@@ -107,9 +117,7 @@ func (s *Source) open(taps []capture.Tap) error {
 	if s.links, err = openLinks(); err != nil {
 		return err
 	}
-	if s.devices, err = openDevices(); err != nil {
-		s.devices = nil // it goes without
-	}
+	s.devices, s.asked = openDevices(), openDevices()
 	s.polls = make([]unix.PollFd, 2, 2+len(taps))
 	if s.waiter, err = newWaiter(s.ready); err == nil {
 		err = errors.Join(s.waiter.add(s.wake), s.waiter.add(s.links.fd))
@@ -118,7 +126,12 @@ func (s *Source) open(taps []capture.Tap) error {
 		return err
 	}
 	s.size, s.number = s.options.blocks(len(taps))
-	for _, err := range s.Add(taps) {
+	all := make([]*newcomer, len(taps))
+	for i, tap := range taps {
+		all[i] = s.newcomer(tap)
+	}
+	s.makeReady(all)
+	for _, err := range s.join(taps, all) {
 		if err != nil {
 			return err
 		}
@@ -219,10 +232,15 @@ func (s *Source) end() error {
 		allDrained = allDrained && drained
 	}
 	switch {
-	case s.changed && !s.finished:
+	case s.finished:
+	case s.changed:
 		s.changed = false
 		return capture.ErrInterfacesChanged
-	case allDrained && (s.finished || !s.options.Follow):
+	case s.arrived.Load():
+		s.arrived.Store(false)
+		return capture.ErrInterfacesChanged
+	}
+	if allDrained && (s.finished || !s.options.Follow) {
 		return io.EOF
 	}
 	return nil
@@ -230,13 +248,14 @@ func (s *Source) end() error {
 
 // free gives back the memory of a ring that gets no more packets. Its counters stay.
 func (s *Source) free(r *ring) {
+	p := &s.places[r.position]
+	all := s.devices.read([]int{p.tap.Interface.Index})
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	r.count()
-	p := &s.places[r.position]
-	p.leave(s.devices.read([]int{p.tap.Interface.Index}))
+	p.leave(all)
 	// The kernel takes its time for it, and other rings have packets to read meanwhile.
-	s.closing.Go(r.detach().close)
+	s.beside.Go(r.detach().close)
 }
 
 // drained tells whether a ring that gets no more packets has been read to its end.
@@ -303,7 +322,9 @@ func (s *Source) wait(until time.Time) (again bool, err error) {
 	if s.polls[0].Revents != 0 {
 		var count [8]byte
 		unix.Read(s.wake, count[:])
-		return false, nil
+		if s.woken.Swap(false) {
+			return false, nil
+		}
 	}
 	return s.now() < userDeadline, nil
 }
@@ -315,7 +336,14 @@ func (s *Source) wait(until time.Time) (again bool, err error) {
 func (s *Source) ready() bool {
 	var now unix.Timespec
 	n, _, _ := unix.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&s.polls[0])), uintptr(len(s.polls)), uintptr(unsafe.Pointer(&now)), 0, 0, 0)
-	return n != 0 || slices.ContainsFunc(s.rings, func(r *ring) bool { return r.open && r.pressed() })
+	fills := false
+	for _, r := range s.rings {
+		if r.open {
+			r.note(s.now())
+			fills = fills || r.pressed()
+		}
+	}
+	return n != 0 || fills
 }
 
 // hear takes the news of interfaces, and tells whether there may be new ones or new names.
@@ -328,6 +356,9 @@ func (s *Source) hear() (changed bool) {
 			if s.places[i].tap.Interface.Index == index {
 				s.places[i].end(last)
 			}
+		}
+		for _, c := range s.coming {
+			c.gone = c.gone || c.index == index // another one may get its index
 		}
 	})
 }
@@ -357,6 +388,12 @@ func (s *Source) Finish() error {
 
 // Wake implements capture.Source.
 func (s *Source) Wake() {
+	s.woken.Store(true)
+	s.interrupt()
+}
+
+// interrupt ends a wait of Read, or else the next one.
+func (s *Source) interrupt() {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	if !s.closed {
@@ -366,12 +403,12 @@ func (s *Source) Wake() {
 
 // Counters implements capture.Source.
 func (s *Source) Counters() []capture.Counters {
+	s.asking.Lock()
+	defer s.asking.Unlock()
+	s.look()
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	counters := make([]capture.Counters, len(s.places))
-	if !s.closed {
-		s.look()
-	}
 	for i := range s.places {
 		counters[i] = s.places[i].counters()
 	}
@@ -385,29 +422,41 @@ func (s *Source) Counters() []capture.Counters {
 	return counters
 }
 
-// look looks at the counters of the interfaces. Called with mutex held.
+// look looks at the counters of the interfaces. Called with asking held, and without mutex.
 func (s *Source) look() {
+	s.mutex.Lock()
+	if s.closed {
+		s.mutex.Unlock()
+		return
+	}
 	var indices []int
+	those := len(s.places)
 	for i := range s.places {
 		if !s.places[i].over {
 			indices = append(indices, s.places[i].tap.Interface.Index)
 		}
 	}
-	all := s.devices.read(indices)
-	for i := range s.places {
+	s.mutex.Unlock()
+	all := s.asked.read(indices)
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	for i := range those { // one that has come since began with later counters
 		s.places[i].look(all)
 	}
 }
 
 // Close implements capture.Source.
 func (s *Source) Close() error {
+	s.asking.Lock()
+	s.look()
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	if s.closed {
+	before := s.closed
+	s.closed = true
+	s.asking.Unlock()
+	if before {
 		return nil
 	}
-	s.closed = true
-	s.look()
 	var rings []*ring
 	for _, r := range s.all {
 		r.count()
@@ -415,10 +464,17 @@ func (s *Source) Close() error {
 	}
 	s.mutex.Unlock()
 	s.options.Spare.give(s.shape, rings)
-	s.closing.Wait()
+	s.beside.Wait()
+	var unused []*ring
+	for _, c := range s.coming {
+		unused = append(unused, c.rings...)
+	}
+	s.coming = nil
+	s.options.Spare.give(s.shape, unused)
 	s.lastNews()
 	s.mutex.Lock()
 	s.devices.close()
+	s.asked.close()
 	s.links.close()
 	s.waiter.close()
 	if s.wake >= 0 {

@@ -109,7 +109,7 @@ func (r *ring) park() bool {
 			return false
 		}
 	}
-	*r = ring{fd: r.fd, memory: r.memory, blockSize: r.blockSize, blocks: r.blocks, current: r.current, renamedAt: notRenamed, parked: true}
+	*r = ring{fd: r.fd, memory: r.memory, blockSize: r.blockSize, blocks: r.blocks, noted: r.noted, current: r.current, renamedAt: notRenamed, parked: true}
 	return true
 }
 
