@@ -107,7 +107,7 @@ func (d *desk) Local(uint32) (menu.Caller, <-chan struct{}, func(), error) {
 func (d *desk) open(user string) (menu.Caller, <-chan struct{}, func(), error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	id := fmt.Sprintf("%s-%d", user, len(d.session)+1)
+	id := fmt.Sprintf("%s-%d", user, len(d.ended)+1) // of those that have ended too
 	d.session[id], d.ended[id] = user, make(chan struct{})
 	return menu.Caller{User: user, Session: id}, d.ended[id], func() {
 		d.mu.Lock()

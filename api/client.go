@@ -58,7 +58,7 @@ func Inherit(f *os.File) (*Client, error) {
 		return nil, err
 	}
 	f.Close()
-	return newClient(c), nil
+	return newClient(c)
 }
 
 // Dial connects to an appliance's own socket.
@@ -68,29 +68,30 @@ func Dial(ctx context.Context, socket string) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newClient(c), nil
+	return newClient(c)
 }
 
 var errConnectionGone = errors.New("the connection to the appliance is gone")
 
-func newClient(conn net.Conn) *Client {
+// newClient makes a client of a connection. There is never another one, because the connection is the identity: a pool of connections would
+// dial again where it has not yet put this one back when the next request comes.
+func newClient(conn net.Conn) (*Client, error) {
 	c := &watchedConn{Conn: conn, gone: make(chan struct{})}
 	protocols := new(http.Protocols)
 	protocols.SetUnencryptedHTTP2(true)
-	var once sync.Once
 	transport := &http.Transport{
 		Protocols: protocols,
 		// A frame of output is one of HTTP/2 too, not four with a system call each at both ends.
 		HTTP2:              &http.HTTP2Config{MaxReadFrameSize: 2 * frameSize},
 		DisableCompression: true,
-		// There is one connection and never another: it is the identity.
-		DialContext: func(context.Context, string, string) (net.Conn, error) {
-			conn, err := net.Conn(nil), errConnectionGone
-			once.Do(func() { conn, err = c, nil })
-			return conn, err
-		},
+		DialContext:        func(context.Context, string, string) (net.Conn, error) { return c, nil },
 	}
-	return &Client{conn: c, http: &http.Client{Transport: transport}}
+	one, err := transport.NewClientConn(context.Background(), "http", "appliance:80")
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return &Client{conn: c, http: &http.Client{Transport: one}}, nil
 }
 
 // Close ends the session.
