@@ -134,7 +134,8 @@ func addLoopback(t *testing.T, address string) {
 	}
 }
 
-// deadEnd makes 198.51.100.0/24 a network in which nobody answers.
+// deadEnd makes 198.51.100.0/24 a network in which nobody answers. The address of 198.51.100.77 on the link is known: when nobody answers
+// for that the kernel gives up what is half open, after three seconds (tcp_req_err in net/ipv4/tcp_ipv4.c, Linux 6.18).
 func deadEnd(t *testing.T) {
 	t.Helper()
 	pair := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "dead"}, PeerName: "end"}
@@ -152,6 +153,11 @@ func deadEnd(t *testing.T) {
 		if name == "dead" {
 			a, _ := netlink.ParseAddr("198.51.100.1/24")
 			if err := netlink.AddrAdd(l, a); err != nil {
+				t.Fatal(err)
+			}
+			neighbour := &netlink.Neigh{LinkIndex: l.Attrs().Index, IP: net.IPv4(198, 51, 100, 77),
+				HardwareAddr: net.HardwareAddr{2, 0, 0, 0, 0, 77}, State: unix.NUD_PERMANENT}
+			if err := netlink.NeighSet(neighbour); err != nil {
 				t.Fatal(err)
 			}
 		}
