@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -32,6 +33,8 @@ const (
 )
 
 func TestMain(m *testing.M) {
+	// As the appliance has it: a capture's threads keep one of Go's processors each while they are in the kernel.
+	runtime.GOMAXPROCS(2 * runtime.GOMAXPROCS(0))
 	if path := os.Getenv(childDir); path != "" {
 		captureUntilKilled(path, os.Getenv(childSpec))
 	}

@@ -180,7 +180,7 @@ func TestWatchFollowsTheWay(t *testing.T) {
 					case stage == 0 && at && len(hops) == 3:
 						stage++
 						via(longer)
-					case stage == 1 && at && len(hops) == 4 && last.Loss() == 0:
+					case stage == 1 && at && len(hops) == 4 && last.Received > 2 && last.Lost <= last.Sent/10: // on a busy machine an answer may be late
 						stage++
 						via(direct)
 					case stage == 2 && at && len(hops) == 3 && hops[2].Letter == "":

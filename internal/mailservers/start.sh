@@ -110,6 +110,7 @@ EOF
     ;;
 opensmtpd)
     mkdir -p /var/lib/opensmtpd/empty
+    mount -t tmpfs tmpfs /run # its control socket is /run/smtpd.sock, which another one may have
     cat >"$work/smtpd.conf" <<EOF
 pki mx.lab.example cert "$work/cert.pem"
 pki mx.lab.example key "$work/key.pem"
