@@ -267,6 +267,9 @@ func interfaceHint(name string) string {
 	for _, i := range list {
 		names = append(names, i.Name)
 	}
+	if slices.Contains(names, name) {
+		return "It is there now: try again"
+	}
 	if near := menu.Nearest(name, names); near != "" {
 		return "Did you mean " + near + "?"
 	}

@@ -216,3 +216,43 @@ func TestCloseWhileNewcomersAreMadeReady(t *testing.T) {
 		t.Errorf("%d sockets are left", n)
 	}
 }
+
+// An interface that goes between the list and the start has its position and is gone; the others are captured.
+func TestInterfaceThatGoesBeforeTheStart(t *testing.T) {
+	for _, rings := range []int{1, 2} {
+		f := &following{t: t, ns: netnstest.New(t)}
+		f.ns.Veth(t, "left", "right")
+		f.ns.Veth(t, "brief", "short")
+		f.ns.Do(t, func() {
+			taps := f.taps("brief", "right", "short")
+			link, err := netlink.LinkByName("brief")
+			if err == nil {
+				err = netlink.LinkDel(link)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			s, err := Options{Promiscuous: true, Follow: true, Rings: rings}.Open(taps)
+			if err != nil {
+				t.Fatal(err)
+			}
+			f.Source = s.(*Source)
+			t.Cleanup(func() { f.Close() })
+			if _, err := (Options{Rings: rings}).Open(taps[:2]); err == nil {
+				t.Error("one that was named, and went, is not missed")
+			}
+			if _, err := (Options{Follow: true, Rings: rings}).Open(taps[:1]); err == nil {
+				t.Error("a capture of nothing began")
+			}
+		})
+		for _, want := range []capture.InterfaceGoneError{{Name: "brief", Position: 0, Left: rings}, {Name: "short", Position: 2, Left: rings}} {
+			var gone *capture.InterfaceGoneError
+			if _, err := f.Read(make([]capture.Packet, 9), time.Now().Add(10*time.Second)); !errors.As(err, &gone) || *gone != want {
+				t.Errorf("with %d rings: %v, want %+v", rings, err, want)
+			}
+		}
+		if counters := f.Counters(); len(counters) != 3 || !counters[0].SeenKnown || counters[0].Seen != 0 {
+			t.Errorf("counters: %+v", counters)
+		}
+	}
+}

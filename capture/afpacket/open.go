@@ -178,6 +178,15 @@ func (s *Source) join(taps []capture.Tap, ready []*newcomer) []error {
 		if failures[i] = c.err; c.err == nil {
 			failures[i] = s.bind(tap, c.rings)
 		}
+		var missing *capture.NoSuchInterfaceError
+		if errors.As(failures[i], &missing) && s.opening && s.options.Follow {
+			// It has its position, for those behind it are known by theirs, and Read says that it is gone.
+			failures[i] = nil
+			s.vanished = append(s.vanished, len(s.places))
+			s.places = append(s.places, place{tap: tap, known: true, now: true, over: true})
+			s.discard(c.rings)
+			continue
+		}
 		if failures[i] != nil {
 			s.discard(c.rings)
 			continue

@@ -51,7 +51,8 @@ const (
 
 // Open begins to take packets from interfaces of the calling thread's network
 // namespace. Its error is capture.ErrNotPermitted, a *capture.NoSuchInterfaceError, or
-// a sentence for the user.
+// a sentence for the user. A source that follows the machine's interfaces does without those
+// that went since they were listed, if there are others; Read says that they are gone.
 func (o Options) Open(taps []capture.Tap) (capture.Source, error) {
 	s := &Source{options: o, begin: time.Now(), wake: -1}
 	if err := s.open(taps); err != nil {
@@ -92,6 +93,9 @@ type Source struct {
 	finished bool
 	changed  bool // there may be new interfaces, or new names
 
+	opening  bool  // the first interfaces join
+	vanished []int // positions of those that were listed and gone before they could; Read is yet to say so
+
 	coming  []*newcomer    // whose rings are being made, or wait for the next Add
 	beside  sync.WaitGroup // what is done beside the reader
 	arrived atomic.Bool    // some of that is done
@@ -131,10 +135,16 @@ func (s *Source) open(taps []capture.Tap) error {
 		all[i] = s.newcomer(tap)
 	}
 	s.makeReady(all)
-	for _, err := range s.join(taps, all) {
+	s.opening = true
+	failures := s.join(taps, all)
+	s.opening = false
+	for _, err := range failures {
 		if err != nil {
 			return err
 		}
+	}
+	if len(s.rings) == 0 {
+		return &capture.NoSuchInterfaceError{Name: taps[0].Interface.Name}
 	}
 	s.examine()                  // an interface may have gone since it was listed
 	s.changed = s.options.Follow // or have come
@@ -216,6 +226,11 @@ func (s *Source) merge(batch []capture.Packet) int {
 
 // end finds, when nothing is there to take, whether that remains so.
 func (s *Source) end() error {
+	if len(s.vanished) > 0 {
+		position := s.vanished[0]
+		s.vanished = s.vanished[1:]
+		return &capture.InterfaceGoneError{Name: s.places[position].tap.Interface.Name, Position: position, Left: len(s.rings)}
+	}
 	allDrained := true
 	for i := 0; i < len(s.rings); i++ {
 		r := s.rings[i]
