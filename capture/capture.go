@@ -457,13 +457,15 @@ type Status struct {
 
 	// The counters add up: PacketsMatched = PacketsReceived + PacketsDropped, and when
 	// the capture has ended, PacketsReceived = PacketsWritten + PacketsBehindLimit +
-	// PacketsDiscarded. What was written is in Files, or was in those that went.
-	PacketsMatched     uint64 `json:"packetsMatched"`     // passed the filter
-	PacketsReceived    uint64 `json:"packetsReceived"`    // of those, were put in the ring
-	PacketsWritten     uint64 `json:"packetsWritten"`     // of those, were written
-	PacketsDropped     uint64 `json:"packetsDropped"`     // by the kernel, because the ring was full
-	PacketsDiscarded   uint64 `json:"packetsDiscarded"`   // by us: the disk failed or was full
-	PacketsBehindLimit uint64 `json:"packetsBehindLimit"` // were in the ring when a limit was met
+	// PacketsDiscarded. What was written is in Files, or was in those that went. What the kernel
+	// dropped, and so what matched, is nil where a part of the capture was killed: that
+	// number went with it.
+	PacketsMatched     *uint64 `json:"packetsMatched,omitempty"` // passed the filter
+	PacketsReceived    uint64  `json:"packetsReceived"`          // of those, were put in the ring
+	PacketsWritten     uint64  `json:"packetsWritten"`           // of those, were written
+	PacketsDropped     *uint64 `json:"packetsDropped,omitempty"` // by the kernel, because the ring was full
+	PacketsDiscarded   uint64  `json:"packetsDiscarded"`         // by us: the disk failed or was full
+	PacketsBehindLimit uint64  `json:"packetsBehindLimit"`       // were in the ring when a limit was met
 
 	// PacketsSeen is what the interfaces counted meanwhile, in and out, before the filter; see
 	// Counters. It is nil where that is not known of one of them. PacketsNotShown is how many
@@ -492,6 +494,8 @@ func (s Spec) Status() Status {
 	return Status{
 		Name:            s.Name,
 		State:           NotStarted,
+		PacketsMatched:  new(uint64),
+		PacketsDropped:  new(uint64),
 		Interfaces:      s.Interfaces,
 		OnInterfaceGone: cmp.Or(s.OnInterfaceGone, GoneEnds),
 		Filter:          s.Filter,

@@ -39,7 +39,7 @@ func TestEveryPacketIsInTheFileOnce(t *testing.T) {
 				}
 				same(t, b.read(name), sent, snap)
 				if status.State != capture.Stopped || status.StopReason != capture.StoppedByUser ||
-					status.PacketsReceived != 3000 || status.PacketsWritten != 3000 || status.PacketsDropped != 0 {
+					status.PacketsReceived != 3000 || status.PacketsWritten != 3000 || *status.PacketsDropped != 0 {
 					t.Errorf("status is %+v", status)
 				}
 				info, err := os.Stat(filepath.Join(b.path, name))
@@ -201,8 +201,8 @@ func TestNothingPassesBeforeTheFilter(t *testing.T) {
 			}
 		})
 		status := b.stop(job)
-		if status.PacketsReceived+status.PacketsDropped != 0 {
-			t.Errorf("%d packets received, %d dropped", status.PacketsReceived, status.PacketsDropped)
+		if status.PacketsReceived+*status.PacketsDropped != 0 {
+			t.Errorf("%d packets received, %d dropped", status.PacketsReceived, *status.PacketsDropped)
 		}
 		if err := b.dir.Remove("capture.pcap"); err != nil {
 			t.Fatal(err)
@@ -456,8 +456,8 @@ func TestNoLoss(t *testing.T) {
 	}
 	took := time.Since(begin)
 	status := b.stop(job)
-	if status.PacketsWritten != rate*seconds || status.PacketsDropped != 0 {
-		t.Errorf("%d packets written and %d dropped of %d in %v", status.PacketsWritten, status.PacketsDropped, rate*seconds, took)
+	if status.PacketsWritten != rate*seconds || *status.PacketsDropped != 0 {
+		t.Errorf("%d packets written and %d dropped of %d in %v", status.PacketsWritten, *status.PacketsDropped, rate*seconds, took)
 	}
 	if took > 4*time.Second {
 		t.Logf("this machine sent at only %.0f packets/s", float64(rate*seconds)/took.Seconds())

@@ -80,21 +80,22 @@ type Job struct {
 	keeper keeper
 
 	// Of the goroutine that moves packets.
-	file       File
-	name       string     // that the file gets
-	next       int        // number of the file after it
-	most       int64      // bytes that it may get
-	final      bool       // with them, all files together have theirs
-	begun      time.Time  // when the file was
-	base       []Counters // when the file was begun
-	seenBefore *uint64    // packets on the wire while it was what it goes on with; nil if unknown
-	interfaces roster
-	lookout    lookout
-	known      atomic.Pointer[[]Interface] // the same, for others
-	packets    int64                       // of all files, and of the time before
-	closed     int64                       // bytes of files before this one
-	stride     int64                       // the most that passes between two looks at the disk
-	began      int64                       // how many files
+	file          File
+	name          string     // that the file gets
+	next          int        // number of the file after it
+	most          int64      // bytes that it may get
+	final         bool       // with them, all files together have theirs
+	begun         time.Time  // when the file was
+	base          []Counters // when the file was begun
+	seenBefore    *uint64    // packets on the wire while it was what it goes on with; nil if unknown
+	droppedBefore *uint64    // likewise
+	interfaces    roster
+	lookout       lookout
+	known         atomic.Pointer[[]Interface] // the same, for others
+	packets       int64                       // of all files, and of the time before
+	closed        int64                       // bytes of files before this one
+	stride        int64                       // the most that passes between two looks at the disk
+	began         int64                       // how many files
 
 	asked atomic.Pointer[StopReason] // by Stop
 	done  chan struct{}
@@ -149,7 +150,9 @@ func start(c Config) (*Job, error) {
 		stride:     diskStride,
 		base:       make([]Counters, len(c.Interfaces)),
 		seenBefore: new(uint64),
-		done:       make(chan struct{}),
+
+		droppedBefore: new(uint64),
+		done:          make(chan struct{}),
 	}
 	for i := range j.base {
 		j.base[i].SeenKnown = true // nothing yet
@@ -205,8 +208,8 @@ func (j *Job) goOn(before Status) {
 	}
 	j.closed = before.BytesWritten
 	s.Files = slices.Clone(before.Files)
-	s.PacketsReceived, s.PacketsDropped = before.PacketsReceived, before.PacketsDropped
-	j.seenBefore, s.PacketsNotShown = before.PacketsSeen, before.PacketsNotShown
+	s.PacketsReceived = before.PacketsReceived
+	j.seenBefore, j.droppedBefore, s.PacketsNotShown = before.PacketsSeen, before.PacketsDropped, before.PacketsNotShown
 	s.FilesRemoved, s.PacketsRemoved, s.BytesRemoved = before.FilesRemoved, before.PacketsRemoved, before.BytesRemoved
 	s.PacketsDiscarded, s.PacketsBehindLimit = before.PacketsDiscarded, before.PacketsBehindLimit
 	j.began = before.FilesRemoved + int64(len(before.Files))

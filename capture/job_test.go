@@ -271,7 +271,7 @@ func TestStatusWhileRunningAndAfter(t *testing.T) {
 		t.Fatal(err)
 	}
 	status := job.Status()
-	if status.State != capture.Running || status.StopReason != "" || status.PacketsReceived != 30 || status.PacketsDropped != 3 ||
+	if status.State != capture.Running || status.StopReason != "" || status.PacketsReceived != 30 || *status.PacketsDropped != 3 ||
 		status.Owner != "anna" || status.Format != capture.PCAPNG || status.Files[0].Name != "file.pcapng" || !status.EndTime.IsZero() {
 		t.Errorf("running: %+v", status)
 	}

@@ -32,15 +32,19 @@ func (j *Job) Status() Status {
 	}
 	s.PacketsWritten += uint64(s.PacketsRemoved)
 	s.BytesWritten += s.BytesRemoved
-	seen := j.seenBefore
+	seen, dropped := j.seenBefore, uint64(0)
 	for _, c := range counters {
 		s.PacketsReceived += c.Received
-		s.PacketsDropped += c.Dropped
+		dropped += c.Dropped
 		seen = plus(seen, c)
 	}
 	s.PacketsSeen = seen
 	s.PacketsNotShown += j.views.missed.Load()
-	s.PacketsMatched = s.PacketsReceived + s.PacketsDropped
+	s.PacketsDropped, s.PacketsMatched = nil, nil
+	if j.droppedBefore != nil {
+		dropped += *j.droppedBefore
+		s.PacketsDropped, s.PacketsMatched = &dropped, new(s.PacketsReceived+dropped)
+	}
 	if s.StopReason == "" {
 		return s
 	}

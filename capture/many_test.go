@@ -78,7 +78,7 @@ func TestManyInterfaces(t *testing.T) {
 	await(t, job, "packets come after they went", func(s capture.Status) bool { return s.PacketsWritten > written+100 })
 	sent := stop()
 	status := b.stop(job)
-	if status.PacketsDropped != 0 || status.PacketsWritten != status.PacketsReceived {
+	if *status.PacketsDropped != 0 || status.PacketsWritten != status.PacketsReceived {
 		t.Errorf("packets were lost: %+v", status)
 	}
 	next := -1

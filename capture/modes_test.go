@@ -394,7 +394,7 @@ func TestGoingOn(t *testing.T) {
 					status := b.stop(job)
 					before = &status
 				}
-				if before.PacketsWritten != 3000 || before.PacketsReceived != 3000 || before.PacketsMatched != 3000 {
+				if before.PacketsWritten != 3000 || before.PacketsReceived != 3000 || *before.PacketsMatched != 3000 {
 					t.Errorf("the counters are %+v", before)
 				}
 				want := 3
@@ -448,7 +448,7 @@ func TestSeenIsBeforeTheFilter(t *testing.T) {
 	})
 	b.wire("left").send(frames(500)...)
 	status := b.stop(job)
-	if *status.PacketsSeen < 500 || status.PacketsMatched != 0 || status.PacketsReceived != 0 || status.PacketsDropped != 0 {
+	if *status.PacketsSeen < 500 || *status.PacketsMatched != 0 || status.PacketsReceived != 0 || *status.PacketsDropped != 0 {
 		t.Errorf("the counters are %+v", status)
 	}
 	before := *status.PacketsSeen
@@ -538,7 +538,7 @@ func TestInterfacesJoinAndCome(t *testing.T) {
 		if err != nil || !strings.Contains(string(out), "late") {
 			t.Errorf("%v: tshark reads %q, %v; the status is %+v", names, out, err, status)
 		}
-		if status.PacketsWritten != status.PacketsReceived || *status.PacketsSeen < status.PacketsMatched {
+		if status.PacketsWritten != status.PacketsReceived || *status.PacketsSeen < *status.PacketsMatched {
 			t.Errorf("the counters do not add up: %+v", status)
 		}
 		// Who watches finds its name.

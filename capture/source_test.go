@@ -137,8 +137,8 @@ func TestSlowViewLosesLinesAndNoPackets(t *testing.T) {
 	b.frames("right", capturetest.Frames(sent))
 	job.Stop(capture.StoppedByUser)
 	<-job.Done()
-	if s := job.Status(); s.PacketsWritten != sent || s.PacketsDropped != 0 {
-		t.Fatalf("the capture has %d packets and lost %d", s.PacketsWritten, s.PacketsDropped)
+	if s := job.Status(); s.PacketsWritten != sent || *s.PacketsDropped != 0 {
+		t.Fatalf("the capture has %d packets and lost %d", s.PacketsWritten, *s.PacketsDropped)
 	}
 	batch := make([]capture.Packet, 100)
 	shown := 0

@@ -68,7 +68,7 @@ func TestStallingDisk(t *testing.T) {
 	close(end)
 	sending.Wait()
 	status := b.stop(job)
-	if status.PacketsDropped != 0 || status.PacketsDiscarded != 0 || status.PacketsWritten != uint64(sent) || status.Error != "" {
+	if *status.PacketsDropped != 0 || status.PacketsDiscarded != 0 || status.PacketsWritten != uint64(sent) || status.Error != "" {
 		t.Errorf("of %d packets: %+v", sent, status)
 	}
 	t.Logf("%d packets; up to %d MiB waited for the disk", sent, most>>20)

@@ -298,7 +298,7 @@ func (b *bed) fullDiskLeft(jobs map[string]*capture.Job, beside string, sent int
 		if s.StopReason != capture.DiskLow || s.State != capture.Stopped || s.Error != "the disk is full" {
 			b.Errorf("%s ended as %s, %s: %q", mode, s.State, s.StopReason, s.Error)
 		}
-		if s.PacketsMatched != s.PacketsReceived+s.PacketsDropped || s.PacketsReceived != s.PacketsWritten+s.PacketsDiscarded+s.PacketsBehindLimit {
+		if *s.PacketsMatched != s.PacketsReceived+*s.PacketsDropped || s.PacketsReceived != s.PacketsWritten+s.PacketsDiscarded+s.PacketsBehindLimit {
 			b.Errorf("the counters of %s do not add up: %+v", mode, s)
 		}
 		// The numbers of the frames in the files go on from the first kept to the last that is counted as written.

@@ -102,8 +102,12 @@ func statusText(w io.Writer, s applianceStatus) {
 	line("Files", "%d in the diagnostic directory, %s", s.Disk.Files, captureview.Bytes(s.Disk.Bytes))
 	line("Captures", "%d running, %d ended", len(s.Captures), s.CapturesEnded)
 	for _, c := range s.Captures {
-		tableview.Line(w, 4, "  %s on %s by %s: %d packets, %s, %d dropped", c.Name, strings.Join(c.Interfaces, ", "), c.Owner, c.PacketsWritten,
-			captureview.Bytes(c.BytesWritten), c.PacketsDropped)
+		dropped := "not known how many"
+		if c.PacketsDropped != nil {
+			dropped = fmt.Sprint(*c.PacketsDropped)
+		}
+		tableview.Line(w, 4, "  %s on %s by %s: %d packets, %s, %s dropped", c.Name, strings.Join(c.Interfaces, ", "), c.Owner, c.PacketsWritten,
+			captureview.Bytes(c.BytesWritten), dropped)
 	}
 	line("Sessions", "%d", len(s.Sessions))
 	for _, one := range s.Sessions {

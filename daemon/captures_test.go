@@ -148,7 +148,7 @@ func TestCaptureLife(t *testing.T) {
 		t.Fatal(err)
 	}
 	s, err = b.d.Capture("smtp")
-	if err != nil || s.State != capture.Stopped || s.StopReason != capture.StoppedByUser || s.PacketsWritten != 500 || s.PacketsDropped != 0 {
+	if err != nil || s.State != capture.Stopped || s.StopReason != capture.StoppedByUser || s.PacketsWritten != 500 || *s.PacketsDropped != 0 {
 		t.Errorf("it ended as %+v, %v", s, err)
 	}
 	if n, _ := packetsOf(t, b.d, file); n != 500 {
@@ -423,7 +423,7 @@ func TestKillDuringACapture(t *testing.T) {
 
 	d := start(t, Options{Dir: dir})
 	s, err := d.Capture("torn")
-	if err != nil || s.State != capture.Stopped || s.StopReason != capture.Interrupted || len(s.Files) != 1 || s.PacketsWritten != 300 || s.EndTime.Before(s.StartTime) {
+	if err != nil || s.State != capture.Stopped || s.StopReason != capture.Interrupted || len(s.Files) != 1 || s.PacketsWritten != 300 || s.PacketsDropped != nil || s.PacketsMatched != nil || s.PacketsSeen != nil || s.EndTime.Before(s.StartTime) {
 		t.Fatalf("after the kill it is %+v, %v", s, err)
 	}
 	if n, _ := packetsOf(t, d, s.Files[0].Name); n != 300 {

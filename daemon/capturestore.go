@@ -283,7 +283,7 @@ func (c *captures) recovered(r *record, files []capture.FileInfo, err error, las
 	}
 	// What the ring and the buffers held is not known any more.
 	s.PacketsReceived = s.PacketsWritten + s.PacketsDiscarded + s.PacketsBehindLimit
-	s.PacketsMatched = s.PacketsReceived + s.PacketsDropped
+	s.PacketsMatched, s.PacketsDropped, s.PacketsSeen = nil, nil, nil
 	if err != nil {
 		s.Error = "the file cannot be finished"
 	}

@@ -201,7 +201,7 @@ func (s *shell) left(err error) error {
 		return errTop
 	case errors.Is(err, term.ErrIdle):
 		s.printf("No key was pressed for %s: logged out.\n", spoken(time.Duration(s.greeting.Idle)*time.Second))
-		return errLeave
+		return errIdle
 	case errors.Is(err, io.EOF):
 		return errQuit
 	}

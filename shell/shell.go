@@ -36,8 +36,10 @@ var (
 	errTop = errors.New("back to the top")
 	// errQuit is the person's wish to leave: exit, Ctrl-D. The appliance may have something to say before.
 	errQuit = errors.New("the person wants to leave")
-	// errLeave ends the session: after errQuit, no key for too long, the terminal or the appliance is gone.
+	// errLeave ends the session: after errQuit, the terminal or the appliance is gone.
 	errLeave = errors.New("leave")
+	// errIdle ends the session too: no key for too long, as was said.
+	errIdle = errors.New("no key was pressed")
 )
 
 // Interactive runs the menus on the process's controlling terminal until the person leaves. The result is the exit status.
@@ -61,7 +63,9 @@ func Interactive(ctx context.Context, client *api.Client) int {
 	}
 	s := &shell{client: client, terminal: terminal, greeting: greeting, history: greeting.History}
 	s.welcome()
-	err = s.loop(ctx)
+	if err = s.loop(ctx); errors.Is(err, errIdle) {
+		return exitOK // and not because the appliance, which has the same clock, ends the session as well
+	}
 	select {
 	case <-client.Ended():
 	default:

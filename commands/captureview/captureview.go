@@ -117,9 +117,14 @@ func wait(files int64) string {
 // Packets writes counters that add up: what matched the filter was received or dropped, and what was received was written, unless
 // the rest of the line says what became of it.
 func Packets(s capture.Status) string {
-	text := fmt.Sprintf("%d received, %d written, %d dropped by the kernel", s.PacketsReceived, s.PacketsWritten, s.PacketsDropped)
-	if s.PacketsDropped > 0 {
-		text = fmt.Sprintf("%d matched, ", s.PacketsMatched) + text
+	text := fmt.Sprintf("%d received, %d written, ", s.PacketsReceived, s.PacketsWritten)
+	switch dropped := s.PacketsDropped; {
+	case dropped == nil:
+		text += "it is not known how many the kernel dropped"
+	case *dropped > 0 && s.PacketsMatched != nil:
+		text = fmt.Sprintf("%d matched, %s%d dropped by the kernel", *s.PacketsMatched, text, *dropped)
+	default:
+		text += fmt.Sprintf("%d dropped by the kernel", *dropped)
 	}
 	if s.PacketsDiscarded > 0 {
 		text += fmt.Sprintf(", %d discarded because the disk took no more", s.PacketsDiscarded)

@@ -14,8 +14,8 @@ import (
 func TestTextsFitIn80Columns(t *testing.T) {
 	long := strings.Repeat("host 192.0.2.1 or ", 12) + "port 25"
 	s := capture.Status{Name: strings.Repeat("n", 30), State: capture.Stopped, StopReason: capture.PacketCountReached, StartTime: time.Unix(1e9, 0), EndTime: time.Unix(1e9+9e4, 0),
-		Filter: long, EffectiveFilter: "not (tcp) and (" + long + ")", Owner: "administrator", Interfaces: strings.Split(strings.Repeat("interface,", 20), ","), PacketsWritten: 1 << 40, PacketsDropped: 3,
-		PacketsMatched: 1 << 40, PacketsReceived: 1 << 40, PacketsBehindLimit: 7, BytesWritten: 1 << 40, Files: []capture.FileInfo{{Name: "mx1.lab.example-" + strings.Repeat("n", 30) + "-20261120-101502.pcapng"}},
+		Filter: long, EffectiveFilter: "not (tcp) and (" + long + ")", Owner: "administrator", Interfaces: strings.Split(strings.Repeat("interface,", 20), ","), PacketsWritten: 1 << 40, PacketsDropped: new(uint64(3)),
+		PacketsMatched: new(uint64(1 << 40)), PacketsReceived: 1 << 40, PacketsBehindLimit: 7, BytesWritten: 1 << 40, Files: []capture.FileInfo{{Name: "mx1.lab.example-" + strings.Repeat("n", 30) + "-20261120-101502.pcapng"}},
 		Limits: capture.Limits{SizeBytes: 1 << 30, DurationSeconds: 90, Packets: 1 << 40}, InterfacesLeftOut: []capture.LeftOut{{Interface: "tun0", Reason: "there are no Ethernet addresses on link type RAW"}}}
 	running := s
 	running.State, running.StopReason, running.EndTime, running.StartTime = capture.Running, "", time.Time{}, time.Now()

@@ -41,7 +41,7 @@ func TestCapturedIsWhatWasSent(t *testing.T) {
 	}
 	b.await("the end of the capture", func() bool { return b.capture("exact").State != capture.Running })
 	s := b.capture("exact")
-	if s.State != capture.Stopped || s.StopReason != capture.PacketCountReached || s.PacketsWritten != packets || s.PacketsDropped != 0 || len(s.Files) != 1 {
+	if s.State != capture.Stopped || s.StopReason != capture.PacketCountReached || s.PacketsWritten != packets || *s.PacketsDropped != 0 || len(s.Files) != 1 {
 		t.Fatalf("the capture ended so: %+v", s)
 	}
 	name := s.Files[0].Name

@@ -407,7 +407,7 @@ func TestFileHasTheNumbersOfItsStatus(t *testing.T) {
 	b.do("op", "packetcapture stop numbers")
 	s := b.capture("numbers")
 	got := statisticsOf(t, b.file(s.Files[0].Name))
-	want := statistics{1, int(*s.PacketsSeen), int(s.PacketsDropped), int(s.PacketsMatched), int(s.PacketsDropped), int(s.PacketsWritten)}
+	want := statistics{1, int(*s.PacketsSeen), int(*s.PacketsDropped), int(*s.PacketsMatched), int(*s.PacketsDropped), int(s.PacketsWritten)}
 	if got != want || got.received < 3000 || got.accepted != 1000 {
 		t.Errorf("the file says %+v; want %+v", got, want)
 	}

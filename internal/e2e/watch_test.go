@@ -145,7 +145,7 @@ func TestWatchingSlowlyLosesNoPackets(t *testing.T) {
 		leftOut += uint64(left)
 	}
 	// The status says it of all who watched.
-	if s := b.capture("job"); s.PacketsNotShown != leftOut || s.PacketsMatched != uint64(sent) || *s.PacketsSeen < uint64(sent) || s.PacketsWritten != uint64(sent) || s.PacketsDropped != 0 {
+	if s := b.capture("job"); s.PacketsNotShown != leftOut || *s.PacketsMatched != uint64(sent) || *s.PacketsSeen < uint64(sent) || s.PacketsWritten != uint64(sent) || *s.PacketsDropped != 0 {
 		t.Errorf("the status says %+v", s)
 	}
 	if out := b.do("op", "packetcapture status job"); !strings.Contains(out, fmt.Sprintf("Not shown:   %d packets", leftOut)) {
