@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -96,6 +97,31 @@ func (b *bed) size(name string) int64 {
 	return info.Size()
 }
 
+// payloadsOf are those of the packets of each of some files, by capinfos, mergecap and tshark: a process for each file takes minutes where
+// there are hundreds.
+func (b *bed) payloadsOf(files []capture.FileInfo) (packets [][]string) {
+	b.t.Helper()
+	var paths []string
+	for _, f := range files {
+		paths = append(paths, b.file(f.Name))
+	}
+	all := filepath.Join(b.t.TempDir(), "all")
+	tool(b.t, "mergecap", append([]string{"-a", "-w", all}, paths...)...)
+	left := payloads(b.t, all)
+	for line := range strings.Lines(tool(b.t, "capinfos", append([]string{"-T", "-r", "-M", "-c"}, paths...)...)) {
+		path, count, _ := strings.Cut(strings.TrimSpace(line), "\t")
+		n, err := strconv.Atoi(count)
+		if err != nil || n > len(left) || path != paths[len(packets)] {
+			b.t.Fatalf("capinfos says %q of %s, of which %d packets are left", line, paths[len(packets)], len(left))
+		}
+		packets, left = append(packets, left[:n]), left[n:]
+	}
+	if len(packets) != len(files) || len(left) > 0 {
+		b.t.Fatalf("capinfos knows %d files of %d, and %d packets more", len(packets), len(files), len(left))
+	}
+	return packets
+}
+
 // wentOn stops a capture that persisted and looks at its parts.
 func (b *bed) wentOn(name string, before []capture.FileInfo, sent uint64) {
 	t := b.t
@@ -111,11 +137,10 @@ func (b *bed) wentOn(name string, before []capture.FileInfo, sent uint64) {
 	if s.StopReason != capture.StoppedByUser || len(s.Files) < least || s.PacketsReceived != s.PacketsWritten || s.PacketsMatched != nil || s.PacketsDropped != nil { // what was dropped before a kill nobody knows
 		t.Errorf("%s ended as %+v", name, s)
 	}
-	next, total := uint64(0), uint64(0)
-	gaps, files := 0, []string{"-Mc"}
-	for _, f := range s.Files {
-		got := payloads(t, b.file(f.Name))
-		files = append(files, b.file(f.Name))
+	next, total, gaps := uint64(0), uint64(0), 0
+	packets := b.payloadsOf(s.Files)
+	for i, f := range s.Files {
+		got := packets[i]
 		if n := b.size(f.Name); n != f.Bytes {
 			t.Errorf("%s has %d bytes, its capture says %d", f.Name, n, f.Bytes)
 		}
@@ -134,7 +159,6 @@ func (b *bed) wentOn(name string, before []capture.FileInfo, sent uint64) {
 			next = n + 1
 		}
 	}
-	tool(t, "capinfos", files...)
 	if total != s.PacketsWritten || gaps > 2 {
 		t.Errorf("%s: %d packets in its files, %d written, missing in %d places", name, total, s.PacketsWritten, gaps)
 	}
