@@ -16,6 +16,7 @@ import (
 	"github.com/mattn/go-runewidth"
 
 	"diagsh/commands/captureview"
+	"diagsh/diag/interfaces"
 	"diagsh/diag/netlink"
 	"diagsh/diag/services"
 	"diagsh/diag/sockets"
@@ -34,16 +35,17 @@ type tcpservicesArgs struct {
 
 // A listener is a process that waits at a port.
 type listener struct {
-	Command     string     `json:"command"`
-	PID         int        `json:"pid,omitempty"`
-	User        string     `json:"user"`
-	Type        string     `json:"type"` // IPv4, IPv6
-	Node        string     `json:"node"` // TCP, UDP, UDPLITE
-	Address     netip.Addr `json:"address"`
-	Port        uint16     `json:"port"`
-	Interface   string     `json:"interface,omitempty"` // that it is bound to
-	Service     string     `json:"service,omitempty"`   // as the catalogue has it
-	Description string     `json:"description,omitempty"`
+	Command       string     `json:"command"`
+	PID           int        `json:"pid,omitempty"`
+	User          string     `json:"user"`
+	Type          string     `json:"type"` // IPv4, IPv6
+	Node          string     `json:"node"` // TCP, UDP, UDPLITE
+	Address       netip.Addr `json:"address"`
+	Port          uint16     `json:"port"`
+	Interface     string     `json:"interface,omitempty"`     // that it is bound to
+	InterfaceGone bool       `json:"interfaceGone,omitempty"` // that it was bound to
+	Service       string     `json:"service,omitempty"`       // as the catalogue has it
+	Description   string     `json:"description,omitempty"`
 
 	catalogue services.Catalogue
 }
@@ -79,7 +81,7 @@ func listeners(ctx context.Context, udp bool, catalogue services.Catalogue) ([]l
 	if err != nil {
 		return nil, err
 	}
-	names, devices := users.Names{}, deviceNames{}
+	names, devices := users.Names{}, interfaces.Names{}
 	var list []listener
 	q := sockets.Query{States: []sockets.State{sockets.Listen, sockets.Closed}}
 	if udp {
@@ -89,7 +91,8 @@ func listeners(ctx context.Context, udp bool, catalogue services.Catalogue) ([]l
 		if s.Kind == sockets.KindTCP && s.State != sockets.Listen {
 			return nil
 		}
-		l := listener{Type: "IPv4", Node: "TCP", Address: s.Local.Addr(), Port: s.Local.Port(), Interface: devices.name(s.Device)}
+		l := listener{Type: "IPv4", Node: "TCP", Address: s.Local.Addr(), Port: s.Local.Port(), Interface: devices.Of(s.Device)}
+		l.InterfaceGone = s.Device != 0 && l.Interface == ""
 		switch {
 		case s.Mapped():
 			l.Address = l.Address.Unmap()
@@ -129,22 +132,6 @@ func (l listener) described(catalogue services.Catalogue) listener {
 		l.Service, l.Description = s.Name, s.Description
 	}
 	return l
-}
-
-// deviceNames remembers the names of interfaces.
-type deviceNames map[uint32]string
-
-func (d deviceNames) name(index uint32) string {
-	if index == 0 {
-		return ""
-	}
-	if name, ok := d[index]; ok {
-		return name
-	}
-	if i, err := net.InterfaceByIndex(int(index)); err == nil { // it may have gone since
-		d[index] = i.Name
-	}
-	return d[index]
 }
 
 // describe says what the services of the catalogue are of which a process is in the list, and names the others.
@@ -227,7 +214,10 @@ func (l listener) name() string {
 	if l.Address.IsUnspecified() {
 		host = "*"
 	}
-	if l.Interface != "" && l.Address.Zone() == "" {
+	switch {
+	case l.InterfaceGone:
+		host += "%(gone)"
+	case l.Interface != "" && l.Address.Zone() == "":
 		host += "%" + menu.Clean(l.Interface)
 	}
 	return net.JoinHostPort(host, strconv.Itoa(int(l.Port)))

@@ -261,13 +261,13 @@ func (c *columns) write(w io.Writer) {
 	}
 }
 
-// deviceNames are the names of the interfaces by number.
-func deviceNames(ctx context.Context) (map[uint32]string, error) {
+// deviceNames are the names of the interfaces that there are.
+func deviceNames(ctx context.Context) (interfaces.Names, error) {
 	list, err := interfaces.Bare(ctx)
 	if err != nil {
 		return nil, err
 	}
-	names := make(map[uint32]string, len(list))
+	names := make(interfaces.Names, len(list))
 	for _, l := range list {
 		names[uint32(l.Index)] = l.Name
 	}

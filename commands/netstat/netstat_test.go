@@ -60,6 +60,8 @@ func TestLine(t *testing.T) {
 			"udp6       0      0 fe80::1%eth0.546       *.*\n"},
 		{diag.Socket{State: diag.Listen, Device: 3, Local: netip.MustParseAddrPort("0.0.0.0:67"), Remote: netip.MustParseAddrPort("0.0.0.0:0")}, nil,
 			"tcp4       0      0 *%eth0.67              *.*                    LISTEN\n"},
+		{diag.Socket{State: diag.Listen, Device: 1 << 30, Local: netip.MustParseAddrPort("0.0.0.0:68"), Remote: netip.MustParseAddrPort("0.0.0.0:0")}, nil,
+			"tcp4       0      0 *%(gone).68            *.*                    LISTEN\n"},
 		{diag.Socket{State: diag.Established, IPv6: true, Local: netip.MustParseAddrPort("[::ffff:127.0.0.1]:25"), Remote: netip.MustParseAddrPort("[::ffff:127.0.0.1]:4711")}, nil,
 			"tcp4       0      0 127.0.0.1.25           127.0.0.1.4711         ESTABLISHED\n"},
 		{diag.Socket{State: diag.Listen, IPv6: true, Local: netip.MustParseAddrPort("[::ffff:127.0.0.1]:25"), Remote: netip.MustParseAddrPort("[::]:0")}, nil,

@@ -27,6 +27,8 @@ type queueRow struct {
 	LocalPort    uint16     `json:"localPort"`
 	LocalName    string     `json:"localName,omitempty"`
 	Interface    string     `json:"interface,omitempty"`
+	// InterfaceGone is that which the listener was bound to.
+	InterfaceGone bool `json:"interfaceGone,omitempty"`
 
 	full bool
 }
@@ -77,8 +79,9 @@ func queueRows(ctx context.Context) ([]queueRow, error) {
 		port := s.Local.Port()
 		listeners[port] = append(listeners[port], *s)
 		local, _ := ends(s)
+		device := devices.Of(s.Device)
 		rows = append(rows, queueRow{Protocol: protocolOf(s), Queued: s.RecvQ, Maximum: s.SendQ, LocalAddress: local,
-			LocalPort: port, Interface: devices[s.Device]})
+			LocalPort: port, Interface: device, InterfaceGone: s.Device != 0 && device == ""})
 		return nil
 	})
 	if err != nil && !errors.Is(err, netlink.ErrChanged) {
@@ -120,7 +123,11 @@ func queueNames(ctx context.Context, s Services, rows []queueRow) map[netip.Addr
 func queuesTable(w io.Writer, rows []queueRow) {
 	fmt.Fprintf(w, "Current listen queue sizes (qlen/incqlen/maxqlen)\nProto Listen         Local Address\n")
 	for _, r := range rows {
-		at := appendEndpoint(nil, r.LocalAddress, r.LocalName, r.Interface, r.LocalPort, r.full)
+		device := r.Interface
+		if r.InterfaceGone {
+			device = "(gone)"
+		}
+		at := appendEndpoint(nil, r.LocalAddress, r.LocalName, device, r.LocalPort, r.full)
 		fmt.Fprintf(w, "%-5s %-14s %s\n", r.Protocol, fmt.Sprintf("%d/%d/%d", r.Queued, r.Incomplete, r.Maximum), at)
 	}
 }

@@ -32,7 +32,7 @@ type socketRow struct {
 	EtherTypeName  string     `json:"etherTypeName,omitempty"`
 	State          string     `json:"state"` // empty for a socket of UDP, UDP-Lite or IP without a peer, and for a packet socket
 	Interface      string     `json:"interface,omitempty"`
-	// InterfaceGone is that which a packet socket was bound to. InterfaceUnknown is what the kernel does not tell, which is not none.
+	// InterfaceGone is that which the socket was bound to. InterfaceUnknown is what the kernel does not tell, which is not none.
 	InterfaceGone    bool      `json:"interfaceGone,omitempty"`
 	InterfaceUnknown bool      `json:"interfaceUnknown,omitempty"`
 	PID              int       `json:"pid,omitempty"`
@@ -90,7 +90,8 @@ func (r *socketRow) fill(v *socketsView, s *diag.Socket, names map[netip.Addr]st
 		r.LocalName, r.ForeignName = names[r.LocalAddress], names[r.ForeignAddress]
 	}
 	if s.Device != 0 {
-		r.Interface = v.devices[s.Device]
+		r.Interface = v.devices.Of(s.Device)
+		r.InterfaceGone = r.Interface == ""
 		if s.Local.Addr().IsLinkLocalUnicast() && s.IPv6 {
 			r.LocalAddress = r.LocalAddress.WithZone(r.Interface)
 		}

@@ -107,7 +107,8 @@ type socketsView struct {
 	owners   *diag.Owners
 	// listeners are for connections that nobody has accepted yet.
 	listeners diag.Listeners
-	devices   map[uint32]string
+	devices   interfaces.Names
+	earlier   interfaces.Names // of the list before, with every
 	row       socketRow
 	dashes    dashes    // of the list
 	untold    int       // sockets of the list of which the kernel does not tell the interface
@@ -122,6 +123,7 @@ func (v *socketsView) prepare(ctx context.Context) (err error) {
 	if v.network, v.zone, err = parseNetwork(v.Address); err != nil {
 		return err
 	}
+	v.earlier = v.devices
 	if v.devices, err = deviceNames(ctx); err != nil {
 		return err
 	}
@@ -206,7 +208,7 @@ func (v *socketsView) chosen(s *diag.Socket) bool {
 	if v.network.IsValid() && !v.network.Contains(s.Local.Addr().Unmap()) && !v.network.Contains(s.Remote.Addr().Unmap()) {
 		return false
 	}
-	if v.zone != "" && s.Unknown&diag.UnknownDevice == 0 && v.devices[s.Device] != v.zone {
+	if v.zone != "" && s.Unknown&diag.UnknownDevice == 0 && v.devices.Of(s.Device) != v.zone {
 		return false
 	}
 	if v.Process == "" && v.User == "" {
@@ -274,7 +276,12 @@ func (v *socketsView) rows(ctx context.Context, walk func(show func(s *diag.Sock
 
 // record yields one socket. The record is used again, so that a list of any length takes the memory of one.
 func (v *socketsView) record(s *diag.Socket, change string, names map[netip.Addr]string) error {
+	now := v.devices
+	if change == changeGone {
+		v.devices = v.earlier // it may have gone with its interface
+	}
 	v.row.fill(v, s, names)
+	v.devices = now
 	if v.Processes && v.row.PID == 0 && change != changeGone {
 		v.dashes.add(&v.row, s)
 	}

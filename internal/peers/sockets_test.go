@@ -611,4 +611,17 @@ func TestListenersOfInterfaces(t *testing.T) {
 	if want := []string{row("0.0.0.0", "left", 5005), row("0.0.0.0", "lo", 5005), row("fe80::77%left", "left", 5006)}; !slices.Equal(found, want) {
 		t.Errorf("%q, not %q", found, want)
 	}
+	// A listener of an interface that is gone waits for nobody, and not for all.
+	b.feed("link del left\n", "ip", "-batch", "-")
+	for line, want := range map[string]string{
+		"tcpservices": "IPv4  TCP   *%(gone):5005\n", "netstat sockets numeric yes port 5005 address 0.0.0.0": " *%(gone).5005 ",
+		"netstat queues numeric yes": " *%(gone).5005\n",
+	} {
+		if text := b.Local(line).Out; !strings.Contains(text, want) || strings.Contains(text, " *.5005") || strings.Contains(text, " *:5005") {
+			t.Errorf("%s: no %q in\n%s", line, want, text)
+		}
+		if text := b.Local(line + " --json").Out; !strings.Contains(text, `"interfaceGone":true`) {
+			t.Errorf("%s: the interface is not gone in\n%s", line, text)
+		}
+	}
 }
