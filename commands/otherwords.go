@@ -25,7 +25,8 @@ var otherWords = []menu.OtherWords{
 	{Lines: []string{"netstat -r"}, Here: []string{"netstat routes", "netstat routes numeric yes"}},
 	{Lines: []string{"netstat -i"}, Here: []string{"netstat interfaces"}},
 	{Lines: []string{"netstat -w"}, Here: []string{"netstat traffic", "netstat sockets protocol raw numeric yes"}}, // on BSD, and on Linux
-	{Lines: []string{"netstat -u", "ss -u"}, Here: []string{"netstat sockets protocol udp numeric yes", "netstat sockets protocol all numeric yes"}},
+	{Lines: []string{"netstat -u", "ss -u"}, Here: []string{"netstat sockets protocol udp numeric yes", "netstat sockets protocol all numeric yes",
+		"netstat sockets protocol udplite numeric yes"}},
 	{Lines: []string{"netstat --udplite"}, Here: []string{"netstat sockets protocol udplite numeric yes"}},
 	{Lines: []string{"netstat --raw", "ss -w", "ss --raw"}, Here: []string{"netstat sockets protocol raw numeric yes"}},
 	{Lines: []string{"ss -0", "ss --packet"}, Here: []string{"netstat sockets protocol packet numeric yes"}},

@@ -61,6 +61,8 @@ func TestOtherWords(t *testing.T) {
 		{"", "netstat -w", `Here it is: netstat traffic or netstat sockets protocol raw numeric yes.`},
 		{"", "netstat -uan", `Here it is: netstat sockets protocol udp numeric yes`},
 		{"", "netstat -U", `netstat sockets protocol udplite numeric yes.`},
+		{"", "ss -tulpn", `netstat sockets protocol all numeric yes`},
+		{"", "netstat -tulpn", `netstat sockets protocol all numeric yes`},
 		{"", "netstat --udplite", `Here it is: netstat sockets protocol udplite numeric yes.`},
 		{"", "ss -wan", `Here it is: netstat sockets protocol raw numeric yes.`},
 		{"", "ss -0", `Here it is: netstat sockets protocol packet numeric yes.`},
