@@ -347,8 +347,10 @@ func TestTracerouteSilentHop(t *testing.T) {
 		watch := slowness.Start(t)
 		ours, took := b.traced(target)
 		for range 2 { // a process may have to wait for its turn: the best of three counts
-			_, again := b.traced(target)
-			took = min(took, again)
+			if took > time.Second {
+				_, again := b.traced(target)
+				took = min(took, again)
+			}
 		}
 		second := watch.Limit(time.Second)
 		theirs, their := b.peer("-U", target)
