@@ -212,6 +212,7 @@ type store struct {
 	partial bool // knows Content-Range
 	breaks  int  // the next PUT breaks after so many bytes, which are kept
 	spoils  bool // the next PUT that is taken leaves another byte
+	old     bool // knows no Expect
 	digests []string
 	ranges  []string
 	read    int // bytes that were read back
@@ -245,6 +246,10 @@ func (s *store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		return
 	}
+	if s.old && r.Header.Get("Expect") != "" {
+		w.WriteHeader(http.StatusExpectationFailed)
+		return
+	}
 	s.ranges = append(s.ranges, r.Header.Get("Content-Range"))
 	s.digests = append(s.digests, r.Header.Get("Repr-Digest"))
 	if n := s.breaks; n > 0 {
@@ -271,6 +276,32 @@ func (s *store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	s.files[r.URL.Path] = whole
 	w.WriteHeader(http.StatusCreated)
+}
+
+// A server that refuses the rest of a file, and closes the connection before it has it, is understood: the file is sent anew. One that knows
+// no Expect gets it too.
+func TestPutThatIsRefused(t *testing.T) {
+	for _, old := range []bool{false, true} {
+		s := &store{digest: true, old: old, partial: old}
+		server := httptest.NewTLSServer(s)
+		t.Cleanup(server.Close)
+		f, content := randomFile(5_000_000)
+		at := "/captures/" + f.Name
+		target := Target{URL: server.URL + "/captures", HostKey: Fingerprint(server.Certificate().Raw), Secret: secret}
+		for range 20 {
+			s.mu.Lock()
+			s.files = map[string][]byte{at: content[:300_000]}
+			s.mu.Unlock()
+			if err := target.Copy(t.Context(), f, func(int64) {}); err != nil {
+				t.Fatal(err)
+			}
+			s.mu.Lock()
+			if !bytes.Equal(s.files[at], content) {
+				t.Errorf("the server has %d bytes, which are not those that were sent", len(s.files[at]))
+			}
+			s.mu.Unlock()
+		}
+	}
 }
 
 // A copy over HTTPS goes on where it broke off, if the server is proven to have the beginning; and what counts as copied is the file,

@@ -15,6 +15,7 @@ import (
 	"net/url"
 	"strings"
 	"sync/atomic"
+	"time"
 )
 
 // put copies by PUT (RFC 9110, section 9.3.4), and goes on where a copy before broke off only as far as what is there is known to be
@@ -131,6 +132,7 @@ func (t Target) client() (*http.Client, **HostKeyError) {
 	dialer := net.Dialer{Timeout: dialTime}
 	transport := &http.Transport{
 		TLSClientConfig: config, TLSHandshakeTimeout: dialTime, ResponseHeaderTimeout: silence, DisableCompression: true,
+		ExpectContinueTimeout: time.Second, // servers that do not know it say nothing
 		// A connection for each request: what a server says beyond its answer is then never taken for the answer to the next.
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -232,7 +234,17 @@ func (w *web) readBack(ctx context.Context, bytes int64) string {
 	return hex.EncodeToString(hash.Sum(nil))
 }
 
+// put sends a file from a place in it. It asks first whether the server takes it (Expect, RFC 9110, section 10.1.1): one that refuses and
+// closes the connection while the file is on its way would not be heard. A server that does not know how to answer that is not asked.
 func (w *web) put(ctx context.Context, f File, at int64, sent Sent) (status int, err error) {
+	status, err = w.send(ctx, f, at, sent, true)
+	if err == nil && status == http.StatusExpectationFailed {
+		return w.send(ctx, f, at, sent, false)
+	}
+	return status, err
+}
+
+func (w *web) send(ctx context.Context, f File, at int64, sent Sent, ask bool) (status int, err error) {
 	body := &told{Reader: io.NewSectionReader(f.Content, at, f.Bytes-at), sent: sent}
 	body.at.Store(at)
 	r, err := w.request(ctx, http.MethodPut, body)
@@ -242,6 +254,9 @@ func (w *web) put(ctx context.Context, f File, at int64, sent Sent) (status int,
 	r.ContentLength = f.Bytes - at
 	if r.ContentLength == 0 {
 		r.Body = http.NoBody
+	}
+	if ask {
+		r.Header.Set("Expect", "100-continue")
 	}
 	r.Header.Set("Content-Type", "application/vnd.tcpdump.pcap")
 	if sum, err := hex.DecodeString(f.SHA256); err == nil {
