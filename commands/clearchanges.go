@@ -27,7 +27,7 @@ func clearchanges(s clearService) *menu.Command {
 		Aliases: []string{"clear"},
 		Help:    "Drop your pending changes, all or of one setting.",
 		Role:    menu.Administrator,
-		Suggest: func(_ context.Context, caller menu.Caller, _ clearchangesArgs, name string) (list []menu.Choice) {
+		Suggest: func(_ context.Context, caller menu.Caller, _ clearchangesArgs, name, _ string) (list []menu.Choice) {
 			for _, c := range s.Configuration(caller).Changes {
 				if name == "setting" {
 					list = append(list, menu.Choice{Value: c.Setting, Help: c.String()})

@@ -17,7 +17,7 @@ type exportService interface {
 	Exports() []capture.Export
 	ExportPackets(caller menu.Caller, name, target string) ([]capture.Export, error)
 	Captures() []capture.Status
-	FileNames() []string
+	FileNames(begun string, most int) []string
 }
 
 type captureExportArgs struct {
@@ -41,7 +41,7 @@ func captureExport(s exportService) *menu.Command {
 			}
 			return nil
 		},
-		Suggest: suggestFiles[captureExportArgs](func() []string { return s.FileNames() }),
+		Suggest: suggestFiles[captureExportArgs](func(begun string, most int) []string { return s.FileNames(begun, most) }),
 		Run: func(_ context.Context, caller menu.Caller, a captureExportArgs, out *menu.Out[captureview.Queued]) error {
 			list, err := s.ExportPackets(caller, string(a.Name), a.Target)
 			if err != nil {

@@ -22,7 +22,7 @@ type packetService interface {
 	liveService
 	Captures() []capture.Status
 	PacketFiles(name string) ([]replay.Opener, error)
-	PacketFileNames() []string
+	PacketFileNames(begun string, most int) []string
 	MatchFilter(ctx context.Context, expression string) (*replay.Filter, error)
 }
 
@@ -195,7 +195,7 @@ func captureShow(s packetService) *menu.Command {
 			askPackets(s, q)
 			return nil
 		},
-		Suggest: suggestFiles[captureShowArgs](func() []string { return s.PacketFileNames() }),
+		Suggest: suggestFiles[captureShowArgs](func(begun string, most int) []string { return s.PacketFileNames(begun, most) }),
 		Check: func(ctx context.Context, _ menu.Caller, a captureShowArgs, name string) error {
 			return checkFilter(ctx, s, a.Filter, name)
 		},
@@ -246,15 +246,18 @@ func askPackets(s packetService, q *menu.Question) {
 	}
 }
 
-// suggestFiles is menu.Spec.Suggest for a command whose name may be that of a file. A name that would have to be quoted is left out: Tab
-// completes words.
-func suggestFiles[A any](names func() []string) func(context.Context, menu.Caller, A, string) []menu.Choice {
-	return func(_ context.Context, _ menu.Caller, _ A, argument string) (list []menu.Choice) {
+// suggestedFiles is how many files are offered at most.
+const suggestedFiles = 1000
+
+// suggestFiles is menu.Spec.Suggest for a command whose name may be that of a file. A name that would have to be quoted, or would be taken
+// for a flag, is left out: Tab completes words.
+func suggestFiles[A any](names func(begun string, most int) []string) func(context.Context, menu.Caller, A, string, string) []menu.Choice {
+	return func(_ context.Context, _ menu.Caller, _ A, argument, begun string) (list []menu.Choice) {
 		if argument != "name" {
 			return nil
 		}
-		for _, name := range names() {
-			if menu.Quote(name) == name {
+		for _, name := range names(begun, suggestedFiles) {
+			if menu.Quote(name) == name && !strings.HasPrefix(name, "-") {
 				list = append(list, menu.Choice{Value: name, Help: "A file."})
 			}
 		}
@@ -264,7 +267,7 @@ func suggestFiles[A any](names func() []string) func(context.Context, menu.Calle
 
 // noPackets is menu.Spec.Hidden for what shows packets of captures and files.
 func noPackets(s packetService) func(context.Context) bool {
-	return func(context.Context) bool { return len(s.Captures()) == 0 && len(s.PacketFileNames()) == 0 }
+	return func(context.Context) bool { return len(s.Captures()) == 0 && len(s.PacketFileNames("", 1)) == 0 }
 }
 
 // look goes through the packets of files. say tells what was wrong with them, if they could be read nevertheless.

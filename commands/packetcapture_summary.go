@@ -44,7 +44,7 @@ func captureSummary(s packetService) *menu.Command {
 			askPackets(s, q)
 			return nil
 		},
-		Suggest: suggestFiles[captureSummaryArgs](func() []string { return s.PacketFileNames() }),
+		Suggest: suggestFiles[captureSummaryArgs](func(begun string, most int) []string { return s.PacketFileNames(begun, most) }),
 		Check: func(ctx context.Context, _ menu.Caller, a captureSummaryArgs, name string) error {
 			return checkFilter(ctx, s, a.Filter, name)
 		},

@@ -2,6 +2,7 @@ package commands_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -118,6 +119,19 @@ func TestTabCompletesFiles(t *testing.T) {
 	check("packetcapture export fore", "foreign.cap", "foreign.txt")
 	if got := offered("packetcapture show mx1-mine-"); len(got) != 1 || !strings.HasSuffix(got[0], ".pcap") {
 		t.Errorf("the file of a capture: %q", got)
+	}
+	// Of more files than are offered at once, those that begin as was typed.
+	put("--json", string(content))
+	for n := range 1100 {
+		put(fmt.Sprintf("aa%04d.pcap", n), string(content))
+	}
+	check("packetcapture show aa109", "aa1090.pcap", "aa1091.pcap", "aa1092.pcap", "aa1093.pcap", "aa1094.pcap", "aa1095.pcap", "aa1096.pcap", "aa1097.pcap", "aa1098.pcap", "aa1099.pcap")
+	check("packetcapture export FOREIGN.T", "foreign.txt")
+	if got := offered("packetcapture show mx1-mine-"); len(got) != 1 {
+		t.Errorf("the file of a capture behind many others: %q", got)
+	}
+	if got := offered("packetcapture show "); slices.Contains(got, "--json") || len(got) < 1000 {
+		t.Errorf("of many files %d are offered, or one that is a flag", len(got))
 	}
 	term := a.Terminal("op", 80, 24)
 	term.Says("mx1> ", "packetcapture show foreign.c\tcount 1")

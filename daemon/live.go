@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -169,17 +170,15 @@ func (d *Daemon) PacketFiles(name string) ([]replay.Opener, error) {
 	return files, nil
 }
 
-// mostOffered bounds the names of files that are offered to who types one.
-const mostOffered = 1000
-
-// FileNames are names of finished files, for who types one: first those that no capture of the table has, as they were put there by others.
-func (d *Daemon) FileNames() []string {
-	return d.fileNames(func(string) bool { return true })
+// FileNames are names of finished files that begin so, without regard to case, for who types one: at most so many, and first those that no
+// capture of the table has, as they were put there by others.
+func (d *Daemon) FileNames(begun string, most int) []string {
+	return d.fileNames(begun, most, func(string) bool { return true })
 }
 
 // PacketFileNames are those of FileNames that may hold packets, as they begin.
-func (d *Daemon) PacketFileNames() []string {
-	return d.fileNames(func(name string) bool {
+func (d *Daemon) PacketFileNames(begun string, most int) []string {
+	return d.fileNames(begun, most, func(name string) bool {
 		if fileKind(name) == "reports" {
 			return false
 		}
@@ -194,8 +193,8 @@ func (d *Daemon) PacketFileNames() []string {
 	})
 }
 
-// fileNames are names of finished files that are wanted. A directory that cannot be read has none to offer; who lists it is told why.
-func (d *Daemon) fileNames(wanted func(string) bool) []string {
+// fileNames are names of finished files that begin so and are wanted. A directory that cannot be read has none to offer; who lists it is told why.
+func (d *Daemon) fileNames(begun string, most int, wanted func(string) bool) []string {
 	dir, err := d.files.Open(".")
 	if err != nil {
 		return nil
@@ -209,7 +208,7 @@ func (d *Daemon) fileNames(wanted func(string) bool) []string {
 	var own, others []string
 	for _, e := range entries {
 		switch name := e.Name(); {
-		case !plainFileName(name) || !e.Type().IsRegular():
+		case !plainFileName(name) || !e.Type().IsRegular() || len(name) < len(begun) || !strings.EqualFold(name[:len(begun)], begun):
 		case captured[name]:
 			own = append(own, name)
 		default:
@@ -220,11 +219,11 @@ func (d *Daemon) fileNames(wanted func(string) bool) []string {
 	slices.Sort(others)
 	var list []string
 	for _, name := range slices.Concat(others, own) {
+		if len(list) == most {
+			break
+		}
 		if wanted(name) {
 			list = append(list, name)
-		}
-		if len(list) == mostOffered {
-			break
 		}
 	}
 	return list

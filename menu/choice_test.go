@@ -17,7 +17,7 @@ func choice() *menu.Menu {
 	command := func(name string) *menu.Command {
 		return menu.Spec[args, int]{
 			Name: name, Help: "Help.", Role: menu.ReadOnly,
-			Suggest: func(_ context.Context, _ menu.Caller, _ args, argument string) []menu.Choice {
+			Suggest: func(_ context.Context, _ menu.Caller, _ args, argument, _ string) []menu.Choice {
 				if argument == "host" {
 					return []menu.Choice{{Value: "10.0.0.10"}, {Value: "10.0.0.20"}}
 				}

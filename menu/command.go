@@ -41,8 +41,9 @@ type Spec[A, R any] struct {
 	// Ask fits one question to the present state and to the answers before it: default, choices, whether it is asked at all.
 	// It is called for given arguments too, so that numbers and names of choices are understood everywhere.
 	Ask func(ctx context.Context, caller Caller, args A, q *Question) error
-	// Suggest lists answers for one argument that is about to be completed or asked; every other answer is as right. May be nil.
-	Suggest func(ctx context.Context, caller Caller, args A, name string) []Choice
+	// Suggest lists answers for one argument that is about to be completed or asked; every other answer is as right. begun is what was typed of
+	// it: only what begins so (without regard to case) is offered, so where there are many the others may be left out. May be nil.
+	Suggest func(ctx context.Context, caller Caller, args A, name, begun string) []Choice
 	// Check looks at the argument just set, before the next is asked.
 	Check func(ctx context.Context, caller Caller, args A, name string) error
 	// Assist says what may stand at the end of the text begun for the argument name, which has the option assisted: a language of its own.
@@ -74,7 +75,7 @@ type Command struct {
 	hidden  func(ctx context.Context, caller Caller) bool
 	argType reflect.Type
 	ask     func(ctx context.Context, caller Caller, args reflect.Value, q *Question) error
-	suggest func(ctx context.Context, caller Caller, args reflect.Value, name string) []Choice
+	suggest func(ctx context.Context, caller Caller, args reflect.Value, name, begun string) []Choice
 	check   func(ctx context.Context, caller Caller, args reflect.Value, name string) error
 	assist  func(ctx context.Context, caller Caller, args reflect.Value, name, text string) Completion
 	run     func(ctx context.Context, caller Caller, args reflect.Value, shape Shape, sink Sink) error
@@ -237,11 +238,11 @@ func (s Spec[A, R]) Command() *Command {
 		}
 		return s.Ask(ctx, caller, args.Interface().(A), q)
 	}
-	c.suggest = func(ctx context.Context, caller Caller, args reflect.Value, name string) []Choice {
+	c.suggest = func(ctx context.Context, caller Caller, args reflect.Value, name, begun string) []Choice {
 		if s.Suggest == nil {
 			return nil
 		}
-		return s.Suggest(ctx, caller, args.Interface().(A), name)
+		return s.Suggest(ctx, caller, args.Interface().(A), name, begun)
 	}
 	if s.Check != nil {
 		c.check = func(ctx context.Context, caller Caller, args reflect.Value, name string) error {

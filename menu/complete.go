@@ -212,7 +212,7 @@ func (c *Command) values(ctx context.Context, caller Caller, args reflect.Value,
 			found.add(partial, head+choice.Value, help)
 		}
 		if q.Open {
-			for _, s := range c.suggest(ctx, caller, args, p.Name) {
+			for _, s := range c.suggest(ctx, caller, args, p.Name, partial[len(head):]) {
 				found.add(partial, head+s.Value, s.Help)
 			}
 		}
@@ -220,7 +220,7 @@ func (c *Command) values(ctx context.Context, caller Caller, args reflect.Value,
 		found.add(partial, "yes", p.Help)
 		found.add(partial, "no", "")
 	default:
-		for _, s := range c.suggest(ctx, caller, args, p.Name) {
+		for _, s := range c.suggest(ctx, caller, args, p.Name, partial[len(head):]) {
 			found.add(partial, head+s.Value, s.Help)
 		}
 		found.Value = &Candidate{Text: p.value(), Help: p.Help}

@@ -65,7 +65,7 @@ func (c *Command) work(ctx context.Context, caller Caller, given Arguments, mode
 				return args, nil, err
 			}
 		case p.Ask != "" && !q.Skip && (mode == AskAll || mode == AskNeeded && (q.Required || p.Type == "confirm")):
-			q.Suggestions = c.suggest(ctx, caller, args, p.Name)
+			q.Suggestions = c.suggest(ctx, caller, args, p.Name, "")
 			return args, &q, nil
 		case q.Required && !q.Skip:
 			return args, nil, Wrong(p.Name, "%s is missing", p.Name).WithHint("Give %s: %s", p.given(), lowerFirst(p.Help))

@@ -106,8 +106,8 @@ func named(catalogue services.Catalogue, name string) (*services.Service, error)
 	return nil, e.WithHint("diagnostic services status all yes lists all")
 }
 
-func suggestServices(s catalogueService) func(context.Context, menu.Caller, serviceStatusArgs, string) []menu.Choice {
-	return func(_ context.Context, _ menu.Caller, _ serviceStatusArgs, name string) (list []menu.Choice) {
+func suggestServices(s catalogueService) func(context.Context, menu.Caller, serviceStatusArgs, string, string) []menu.Choice {
+	return func(_ context.Context, _ menu.Caller, _ serviceStatusArgs, name, _ string) (list []menu.Choice) {
 		catalogue, err := s.Services()
 		if name != "service" || err != nil {
 			return nil

@@ -157,7 +157,10 @@ func TestFiltersOfOtherKinds(t *testing.T) {
 	if raw.Waits() {
 		t.Error("a raw socket waits to be accepted")
 	}
-	if before, now := bound, bound; changed(&before, &now) {
+	view := func() *socketsView {
+		return &socketsView{earlier: interfaces.Names{3: "eth0", 4: "eth1"}, devices: interfaces.Names{3: "eth0", 4: "eth1"}}
+	}
+	if before, now := bound, bound; view().changed(&before, &now) {
 		t.Error("what is as before has changed")
 	}
 	for name, change := range map[string]func(s *diag.Socket){
@@ -166,8 +169,15 @@ func TestFiltersOfOtherKinds(t *testing.T) {
 		"protocol": func(s *diag.Socket) { s.Protocol++ },
 	} {
 		before, now := packet, packet
-		if change(&now); !changed(&before, &now) || identityOf(&before) != identityOf(&now) {
+		if change(&now); !view().changed(&before, &now) || identityOf(&before) != identityOf(&now) {
 			t.Errorf("a packet socket with another %s is another one, or the same", name)
+		}
+	}
+	// A socket of TCP keeps the number of its interface when that goes or gets another name.
+	for what, names := range map[string]interfaces.Names{"gone": {3: ""}, "renamed": {3: "wan0"}} {
+		v := view()
+		if v.devices = names; !v.changed(&bound, &bound) {
+			t.Errorf("a socket whose interface is %s is as before", what)
 		}
 	}
 	other := packet
@@ -203,7 +213,7 @@ func TestSuggestions(t *testing.T) {
 		}
 		for argument, want := range map[string]string{"address": "127.0.0.2 127.0.0.3", "port": "", "user": users.Names{}.Of(uint32(unix.Geteuid()))} {
 			var got []string
-			for _, c := range suggestSockets(t.Context(), menu.Caller{}, socketsArgs{}, argument) {
+			for _, c := range suggestSockets(t.Context(), menu.Caller{}, socketsArgs{}, argument, "") {
 				got = append(got, c.Value)
 			}
 			if strings.Join(got, " ") != want {

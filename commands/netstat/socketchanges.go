@@ -78,7 +78,7 @@ func (v *socketsView) round(ctx context.Context, seen map[identity]sighting, rou
 			case round == 0:
 			case !known:
 				change = changeNew
-			case changed(&was.socket, s):
+			case v.changed(&was.socket, s):
 				change = changeOther
 			}
 			kept := sighting{*s, round}
@@ -102,9 +102,9 @@ func (v *socketsView) round(ctx context.Context, seen map[identity]sighting, rou
 }
 
 // changed says that two sightings of a socket differ in what the list shows.
-func changed(was, is *diag.Socket) bool {
+func (v *socketsView) changed(was, is *diag.Socket) bool {
 	return was.State != is.State || was.RecvQ != is.RecvQ || was.SendQ != is.SendQ || was.Drops != is.Drops ||
-		was.Device != is.Device || was.DeviceGone != is.DeviceGone || was.Protocol != is.Protocol
+		v.earlier.Of(was.Device) != v.devices.Of(is.Device) || was.DeviceGone != is.DeviceGone || was.Protocol != is.Protocol
 }
 
 // A countRow is how many sockets are in a state, or have one remote host.

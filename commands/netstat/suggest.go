@@ -23,7 +23,7 @@ const (
 var errEnough = errors.New("enough sockets were looked at")
 
 // suggestSockets offers what is there now: hosts that are connected, ports that somebody listens on, names of processes, users.
-func suggestSockets(ctx context.Context, _ menu.Caller, _ socketsArgs, name string) []menu.Choice {
+func suggestSockets(ctx context.Context, _ menu.Caller, _ socketsArgs, name, _ string) []menu.Choice {
 	switch name {
 	case "address":
 		return seen(ctx, diag.Query{Kinds: diag.Kinds()}, func(s *diag.Socket) string {

@@ -13,8 +13,8 @@ import (
 const suggestedHosts = 50
 
 // SuggestHosts is menu.Spec.Suggest for a command whose arguments with these names are hosts: it offers those that were seen.
-func SuggestHosts[A any](family dns.Family, names ...string) func(context.Context, menu.Caller, A, string) []menu.Choice {
-	return func(ctx context.Context, _ menu.Caller, _ A, name string) (list []menu.Choice) {
+func SuggestHosts[A any](family dns.Family, names ...string) func(context.Context, menu.Caller, A, string, string) []menu.Choice {
+	return func(ctx context.Context, _ menu.Caller, _ A, name, _ string) (list []menu.Choice) {
 		for _, wanted := range names {
 			if name != wanted {
 				continue
