@@ -425,6 +425,17 @@ func TestPathMTU(t *testing.T) {
 		}
 		b.Links[4].Lose(0)
 	}
+	// The way to an own address is the loopback interface, whichever has it. A way that does not carry what every link of IPv6 must is found too.
+	for _, own := range []string{"10.77.0.1", "fd77::1"} {
+		if mtu, hole := search(own); mtu < 65535 || hole {
+			t.Errorf("%s, an own address: %d %v", own, mtu, hole)
+		}
+	}
+	b.Links[4].Lose(1000)
+	if mtu, hole := search(b.Address6(7)); mtu != 1000 || !hole {
+		t.Errorf("IPv6 through a hole behind 1000 bytes: %d %v", mtu, hole)
+	}
+	b.Links[4].Lose(0)
 	b.Nodes[4].MTU(t, "right", 1400)
 	for _, target := range []string{b.Address(7), b.Address6(7)} {
 		if mtu, hole := search(target); mtu != 1400 || hole {

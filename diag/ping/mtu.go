@@ -40,11 +40,11 @@ const (
 // it is true is seen by an answer. Silence may be a path that was slow for a moment: the smallest packet that nobody answered is sent once
 // more, and waited for longer, before it counts.
 func FindMTU(ctx context.Context, o Options, each func(Step) error) (PathMTU, error) {
-	headers, least := 20+icmpHeader, 68 // RFC 791: every link carries 68 bytes
+	// RFC 791: every link carries 68 bytes. Those of IPv6 carry 1280 (RFC 8200), which is what a path that is broken may not.
+	headers, least := 20+icmpHeader, 68
 	if o.Target.Is6() {
-		headers, least = 40+icmpHeader, 1280 // RFC 8200
+		headers = 40 + icmpHeader
 	}
-	least = max(least, headers)
 	var found PathMTU
 	var err error
 	if found.Link, err = linkMTU(o.Target, o.Source); err != nil {
@@ -144,8 +144,12 @@ func tooBig(err error, o Options) error {
 	return &TooBigError{mtu, err}
 }
 
-// linkMTU is the MTU of the interface by which packets to the target leave.
+// linkMTU is the MTU of the interface by which packets to the target leave. To an address of this host that is the loopback one, whichever
+// has the address.
 func linkMTU(target netip.Addr, from source.Source) (int, error) {
+	if _, err := holder(target); err == nil {
+		return loopbackMTU()
+	}
 	name := from.Interface
 	if name == "" {
 		c, err := from.Dialer(0, "udp").Dial("udp", netip.AddrPortFrom(target, 9).String())
@@ -163,6 +167,19 @@ func linkMTU(target netip.Addr, from source.Source) (int, error) {
 		return 0, err
 	}
 	return i.MTU, nil
+}
+
+func loopbackMTU() (int, error) {
+	all, err := net.Interfaces()
+	if err != nil {
+		return 0, err
+	}
+	for _, i := range all {
+		if i.Flags&net.FlagLoopback != 0 {
+			return i.MTU, nil
+		}
+	}
+	return 0, syscall.EADDRNOTAVAIL
 }
 
 // holder is the interface that has an address.
