@@ -494,8 +494,6 @@ func (s Spec) Status() Status {
 	return Status{
 		Name:            s.Name,
 		State:           NotStarted,
-		PacketsMatched:  new(uint64),
-		PacketsDropped:  new(uint64),
 		Interfaces:      s.Interfaces,
 		OnInterfaceGone: cmp.Or(s.OnInterfaceGone, GoneEnds),
 		Filter:          s.Filter,
@@ -517,6 +515,9 @@ func (s Spec) Status() Status {
 		RingBytes:       s.RingBytes,
 		Rings:           max(s.Rings, 1),
 		CPUs:            append([]int{}, s.CPUs...),
+
+		PacketsMatched: new(uint64),
+		PacketsDropped: new(uint64),
 	}
 }
 

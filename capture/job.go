@@ -149,10 +149,10 @@ func start(c Config) (*Job, error) {
 		lookout:    lookout{present: c.Present, joins: c.Spec.joins, tap: c.tap},
 		stride:     diskStride,
 		base:       make([]Counters, len(c.Interfaces)),
-		seenBefore: new(uint64),
+		done:       make(chan struct{}),
 
+		seenBefore:    new(uint64),
 		droppedBefore: new(uint64),
-		done:          make(chan struct{}),
 	}
 	for i := range j.base {
 		j.base[i].SeenKnown = true // nothing yet

@@ -102,11 +102,11 @@ func statusText(w io.Writer, s applianceStatus) {
 	line("Files", "%d in the diagnostic directory, %s", s.Disk.Files, captureview.Bytes(s.Disk.Bytes))
 	line("Captures", "%d running, %d ended", len(s.Captures), s.CapturesEnded)
 	for _, c := range s.Captures {
-		dropped := "not known how many"
+		dropped := "drops not known"
 		if c.PacketsDropped != nil {
-			dropped = fmt.Sprint(*c.PacketsDropped)
+			dropped = fmt.Sprintf("%d dropped", *c.PacketsDropped)
 		}
-		tableview.Line(w, 4, "  %s on %s by %s: %d packets, %s, %s dropped", c.Name, strings.Join(c.Interfaces, ", "), c.Owner, c.PacketsWritten,
+		tableview.Line(w, 4, "  %s on %s by %s: %d packets, %s, %s", c.Name, strings.Join(c.Interfaces, ", "), c.Owner, c.PacketsWritten,
 			captureview.Bytes(c.BytesWritten), dropped)
 	}
 	line("Sessions", "%d", len(s.Sessions))

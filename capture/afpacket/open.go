@@ -128,7 +128,7 @@ func (s *Source) Add(taps []capture.Tap) []error {
 	}
 	s.coming = append(coming, fresh...)
 	s.prepare(fresh)
-	return s.join(taps, ready)
+	return s.join(taps, ready, false)
 }
 
 // prepare has newcomers made ready, as many at a time as gain from it.
@@ -157,8 +157,9 @@ func (s *Source) dequeue() []*newcomer {
 	return some
 }
 
-// join has newcomers take packets, which bear the next positions: one for each tap, or nil for one that is not ready.
-func (s *Source) join(taps []capture.Tap, ready []*newcomer) []error {
+// join has newcomers take packets, which bear the next positions: one for each tap, or nil for one that is not ready. The first ones, of a
+// source that follows, are no failure if they went since they were listed.
+func (s *Source) join(taps []capture.Tap, ready []*newcomer, first bool) []error {
 	failures := make([]error, len(taps))
 	var indices []int
 	for _, c := range ready {
@@ -179,7 +180,7 @@ func (s *Source) join(taps []capture.Tap, ready []*newcomer) []error {
 			failures[i] = s.bind(tap, c.rings)
 		}
 		var missing *capture.NoSuchInterfaceError
-		if errors.As(failures[i], &missing) && s.opening && s.options.Follow {
+		if first && s.options.Follow && errors.As(failures[i], &missing) {
 			// It has its position, for those behind it are known by theirs, and Read says that it is gone.
 			failures[i] = nil
 			s.vanished = append(s.vanished, len(s.places))
@@ -191,8 +192,8 @@ func (s *Source) join(taps []capture.Tap, ready []*newcomer) []error {
 			s.discard(c.rings)
 			continue
 		}
-		first, known := before[tap.Interface.Index]
-		s.places = append(s.places, place{tap: tap, before: first.seenBy(tap), known: known, now: known})
+		counted, known := before[tap.Interface.Index]
+		s.places = append(s.places, place{tap: tap, before: counted.seenBy(tap), known: known, now: known})
 		s.all = append(s.all, c.rings...)
 		s.rings = append(s.rings, c.rings...)
 		s.links.names[tap.Interface.Index] = tap.Interface.Name

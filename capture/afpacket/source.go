@@ -93,7 +93,6 @@ type Source struct {
 	finished bool
 	changed  bool // there may be new interfaces, or new names
 
-	opening  bool  // the first interfaces join
 	vanished []int // positions of those that were listed and gone before they could; Read is yet to say so
 
 	coming  []*newcomer    // whose rings are being made, or wait for the next Add
@@ -135,10 +134,7 @@ func (s *Source) open(taps []capture.Tap) error {
 		all[i] = s.newcomer(tap)
 	}
 	s.makeReady(all)
-	s.opening = true
-	failures := s.join(taps, all)
-	s.opening = false
-	for _, err := range failures {
+	for _, err := range s.join(taps, all, true) {
 		if err != nil {
 			return err
 		}

@@ -121,7 +121,7 @@ func Packets(s capture.Status) string {
 	switch dropped := s.PacketsDropped; {
 	case dropped == nil:
 		text += "it is not known how many the kernel dropped"
-	case *dropped > 0 && s.PacketsMatched != nil:
+	case *dropped > 0:
 		text = fmt.Sprintf("%d matched, %s%d dropped by the kernel", *s.PacketsMatched, text, *dropped)
 	default:
 		text += fmt.Sprintf("%d dropped by the kernel", *dropped)
