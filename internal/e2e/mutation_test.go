@@ -301,7 +301,7 @@ func TestMutatedAPI(t *testing.T) {
 	for _, n := range h.Tree() {
 		path := strings.ReplaceAll(n.Path, " ", "/")
 		commands = append(commands, path)
-		if n.Output == "stream" {
+		if n.Output == "stream" || n.Output == "bytes" {
 			streams = append(streams, "/v1/run/"+path)
 		}
 		for _, p := range n.Params {
