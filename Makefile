@@ -26,7 +26,7 @@ build: ## one static binary, bin/diagsh
 # side by side. All of them run the program that was built once.
 test: packages build ## install what the tests need, then run all tests, those with real clients included
 	@root=; [ "$$(id -u)" = 0 ] || root="-exec=sudo -n env PATH=$$PATH DIAGSH_BINARY=$(CURDIR)/bin/diagsh CI=$$CI"; \
-	DIAGSH_BINARY=$(CURDIR)/bin/diagsh $(GO) test -p 4 -timeout 13m $${root:+"$$root"} ./internal/e2e ./commands ./...
+	DIAGSH_BINARY=$(CURDIR)/bin/diagsh $(GO) test -p 4 -timeout 13m $${root:+"$$root"} ./internal/test/e2e ./commands ./...
 
 check: ## gofmt, vet, staticcheck, arrows between packages, generated files
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "gofmt would change: $$unformatted"; exit 1; }
@@ -59,4 +59,4 @@ reference: ## write docs/reference.md from the tree of commands
 	$(GO) test -run TestReference . -update
 
 packages: ## install what the tests need where that is possible, else name it
-	@sh internal/packages.sh
+	@sh internal/test/packages.sh

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"diagsh/internal/netnstest"
+	"diagsh/internal/test/netnstest"
 )
 
 // However the program is built, version names what from: by make as it stamps it, in a plain clone as Go does, and without a repository

@@ -25,15 +25,15 @@ import (
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
-	"diagsh/api"
 	"diagsh/assets"
 	"diagsh/capture/decode"
 	"diagsh/capture/filter/filtercmd"
 	"diagsh/commands"
-	"diagsh/daemon"
 	"diagsh/diag/raid"
-	"diagsh/menu"
-	"diagsh/server"
+	"diagsh/internal/api"
+	"diagsh/internal/daemon"
+	sshfront "diagsh/internal/front/ssh"
+	"diagsh/internal/menu"
 	"diagsh/shell"
 )
 
@@ -291,7 +291,7 @@ func appliance(f serveFlags) error {
 	if err != nil {
 		return errors.Join(err, d.Close(context.Background()))
 	}
-	front, err := server.New(server.Options{
+	front, err := sshfront.New(sshfront.Options{
 		Listener: listener, HostKeyDir: filepath.Join(f.data, "hostkeys"), FrontEnd: frontEnd{api.NewFrontEnd(boundary.FrontDialer())}, Log: log,
 	})
 	if err != nil {
@@ -324,17 +324,17 @@ func appliance(f serveFlags) error {
 	return errors.Join(err, front.Shutdown(ending), boundary.Close(), d.Close(ending))
 }
 
-// frontEnd is api's front end as package server declares it.
+// frontEnd is api's front end as front/ssh declares it.
 type frontEnd struct{ *api.FrontEnd }
 
-func (f frontEnd) Files(ctx context.Context, login string) (server.Files, error) {
+func (f frontEnd) Files(ctx context.Context, login string) (sshfront.Files, error) {
 	session, err := f.FrontEnd.Files(ctx, login)
 	return fileSession{session}, err
 }
 
 type fileSession struct{ *api.FileSession }
 
-func (s fileSession) List() (server.Listing, error) { return s.FileSession.List() }
+func (s fileSession) List() (sshfront.Listing, error) { return s.FileSession.List() }
 
 // announce tells how to come in. The first password is shown to a terminal only: what else standard output is, such as the journal, keeps it.
 func announce(d *daemon.Daemon, port int) {

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"diagsh/commands"
-	"diagsh/menu"
+	"diagsh/internal/menu"
 )
 
 var update = flag.Bool("update", false, "write docs/reference.md")

@@ -7,8 +7,8 @@ import (
 
 	systemd "github.com/coreos/go-systemd/v22/daemon"
 
-	"diagsh/access"
 	"diagsh/capture"
+	"diagsh/internal/access"
 )
 
 // stateEvery is how often systemd is told what the appliance does.

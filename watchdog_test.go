@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"diagsh/access"
 	"diagsh/capture"
+	"diagsh/internal/access"
 )
 
 // A hanging appliance answers each time that something is put into the channel.

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"diagsh/internal/netnstest"
+	"diagsh/internal/test/netnstest"
 )
 
 // systemd itself finds nothing to complain of in the units.

@@ -14,7 +14,7 @@ import (
 	"diagsh/capture"
 	"diagsh/capture/afpacket"
 	"diagsh/capture/pcapfile"
-	"diagsh/internal/netnstest"
+	"diagsh/internal/test/netnstest"
 
 	"github.com/google/gopacket"
 	"github.com/google/gopacket/pcapgo"

@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"diagsh/capture"
-	"diagsh/internal/netnstest"
-	"diagsh/internal/slowness"
+	"diagsh/internal/test/netnstest"
+	"diagsh/internal/test/slowness"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/net/bpf"

@@ -11,7 +11,7 @@ import (
 	"testing"
 
 	"diagsh/capture"
-	"diagsh/internal/netnstest"
+	"diagsh/internal/test/netnstest"
 
 	"github.com/google/gopacket/pcapgo"
 	"github.com/vishvananda/netlink"

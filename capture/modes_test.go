@@ -17,7 +17,7 @@ import (
 	"diagsh/capture"
 	"diagsh/capture/afpacket"
 	"diagsh/capture/pcapfile"
-	"diagsh/internal/netnstest"
+	"diagsh/internal/test/netnstest"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/net/bpf"

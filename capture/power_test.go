@@ -10,7 +10,7 @@ import (
 
 	"diagsh/capture"
 	"diagsh/capture/pcapfile"
-	"diagsh/internal/disktest"
+	"diagsh/internal/test/disktest"
 )
 
 // What a disk has when the power fails: what was written to it, and nothing of the kernel's caches and the journal's.

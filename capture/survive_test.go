@@ -12,7 +12,7 @@ import (
 
 	"diagsh/capture"
 	"diagsh/capture/pcapfile"
-	"diagsh/internal/disktest"
+	"diagsh/internal/test/disktest"
 
 	"golang.org/x/sys/unix"
 )

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"diagsh/capture"
-	"diagsh/internal/netnstest"
+	"diagsh/internal/test/netnstest"
 )
 
 // Other people's tools read what is written, and say what it says.

@@ -8,8 +8,8 @@ import (
 	"strings"
 	"time"
 
-	"diagsh/access"
-	"diagsh/menu"
+	"diagsh/internal/access"
+	"diagsh/internal/menu"
 )
 
 // auditService reads the audit log. There is no way to write or change it from here.

@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"io"
 
-	"diagsh/access"
-	"diagsh/menu"
+	"diagsh/internal/access"
+	"diagsh/internal/menu"
 )
 
 // auditVerifier checks the audit log.

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"diagsh/internal/appliance"
+	"diagsh/internal/test/appliance"
 )
 
 // Who has root on the machine can change the log, and it shows.

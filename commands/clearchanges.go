@@ -6,8 +6,8 @@ import (
 	"io"
 	"slices"
 
-	"diagsh/config"
-	"diagsh/menu"
+	"diagsh/internal/config"
+	"diagsh/internal/menu"
 )
 
 type clearService interface {

@@ -8,8 +8,8 @@ import (
 	"unicode"
 
 	"diagsh/commands/configview"
-	"diagsh/config"
-	"diagsh/menu"
+	"diagsh/internal/config"
+	"diagsh/internal/menu"
 )
 
 type commitService interface {

@@ -4,8 +4,8 @@ import (
 	"context"
 
 	"diagsh/commands/configview"
-	"diagsh/config"
-	"diagsh/menu"
+	"diagsh/internal/config"
+	"diagsh/internal/menu"
 )
 
 type commitsService interface {

@@ -6,7 +6,7 @@ import (
 	"io"
 	"time"
 
-	"diagsh/menu"
+	"diagsh/internal/menu"
 )
 
 type dateRecord struct {

@@ -15,7 +15,7 @@ import (
 	"diagsh/commands/probeview"
 	"diagsh/diag/dns"
 	"diagsh/diag/source"
-	"diagsh/menu"
+	"diagsh/internal/menu"
 )
 
 // fromAnywhere leaves the source to the routes.

@@ -11,7 +11,7 @@ import (
 	"diagsh/commands/probeview"
 	"diagsh/diag/dns"
 	"diagsh/diag/routes"
-	"diagsh/menu"
+	"diagsh/internal/menu"
 )
 
 // A dnsState is whom the appliance asks for names, and how they fared.

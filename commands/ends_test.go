@@ -20,14 +20,14 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
-	"diagsh/access"
-	"diagsh/api"
 	"diagsh/assets"
 	"diagsh/commands"
-	"diagsh/daemon"
-	"diagsh/internal/appliance"
-	"diagsh/internal/netnstest"
-	"diagsh/menu"
+	"diagsh/internal/access"
+	"diagsh/internal/api"
+	"diagsh/internal/daemon"
+	"diagsh/internal/menu"
+	"diagsh/internal/test/appliance"
+	"diagsh/internal/test/netnstest"
 )
 
 // A runnable is a line that runs a command. What it leaves on purpose is taken back by the lines behind it.

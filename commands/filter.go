@@ -14,7 +14,7 @@ import (
 	"diagsh/capture/filter"
 	"diagsh/commands/captureview"
 	links "diagsh/diag/interfaces"
-	"diagsh/menu"
+	"diagsh/internal/menu"
 )
 
 // filterService knows the interfaces that filters are for, and checks expressions.

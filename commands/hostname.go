@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"io"
 
-	"diagsh/menu"
+	"diagsh/internal/menu"
 )
 
 type hostnameService interface{ Hostname() string }

@@ -8,11 +8,11 @@ import (
 	"testing"
 	"time"
 
-	"diagsh/access"
-	"diagsh/internal/appliance"
-	"diagsh/internal/netnstest"
-	"diagsh/internal/vt"
-	"diagsh/menu"
+	"diagsh/internal/access"
+	"diagsh/internal/menu"
+	"diagsh/internal/test/appliance"
+	"diagsh/internal/test/netnstest"
+	"diagsh/internal/test/vt"
 )
 
 // An interruption is a line that goes on until Ctrl-C, what it shows before that (nothing, if what can be waited for is a server which is
@@ -59,7 +59,7 @@ var interruptions = []interruption{
 
 // elsewhere are the tests in which the others are interrupted.
 var elsewhere = map[string]string{
-	"packetcapture stream":   "internal/e2e TestStream: its bytes go to no terminal",
+	"packetcapture stream":   "internal/test/e2e TestStream: its bytes go to no terminal",
 	"diagnostic raid verify": "commands/diagnostic TestVerifyInterruptedAndCancelled: it needs an array",
 }
 

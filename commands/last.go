@@ -5,9 +5,9 @@ import (
 	"io"
 	"time"
 
-	"diagsh/access"
 	"diagsh/commands/tableview"
-	"diagsh/menu"
+	"diagsh/internal/access"
+	"diagsh/internal/menu"
 )
 
 // visitService remembers logins of the past.

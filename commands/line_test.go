@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"diagsh/menu"
+	"diagsh/internal/menu"
 )
 
 // What a line means when it is sent, it means when it is typed: with the keywords of every command, their beginnings, values that are

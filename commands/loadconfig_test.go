@@ -8,8 +8,8 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
-	"diagsh/internal/appliance"
-	"diagsh/internal/netnstest"
+	"diagsh/internal/test/appliance"
+	"diagsh/internal/test/netnstest"
 )
 
 // A line takes the configuration from standard input, once, whatever stands behind it in the line.

@@ -7,7 +7,7 @@ import (
 	"diagsh/commands/etherconfig"
 	"diagsh/commands/netstat"
 	"diagsh/diag/dns"
-	"diagsh/menu"
+	"diagsh/internal/menu"
 )
 
 // Services is what the commands need from the running appliance, each part declared by the command that uses it.

@@ -9,7 +9,7 @@ import (
 
 	"diagsh/commands/probeview"
 	"diagsh/diag/dns"
-	"diagsh/menu"
+	"diagsh/internal/menu"
 )
 
 type nslookupArgs struct {

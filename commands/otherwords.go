@@ -1,6 +1,6 @@
 package commands
 
-import "diagsh/menu"
+import "diagsh/internal/menu"
 
 // otherWords is what people type who come from AsyncOS, IOS, Junos, BSD or Linux, and what does that here. A line is looked up here only
 // when nothing in the tree understands it.

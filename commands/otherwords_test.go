@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"diagsh/menu"
+	"diagsh/internal/menu"
 )
 
 // What the table of other systems' words tells people to write exists, and what it is for does not.

@@ -9,7 +9,7 @@ import (
 
 	"diagsh/capture"
 	"diagsh/commands/captureview"
-	"diagsh/menu"
+	"diagsh/internal/menu"
 )
 
 // captureService is the one table of captures, for all users and front ends.

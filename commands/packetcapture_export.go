@@ -5,7 +5,7 @@ import (
 
 	"diagsh/capture"
 	"diagsh/commands/captureview"
-	"diagsh/menu"
+	"diagsh/internal/menu"
 )
 
 // exportService copies captures to other hosts.

@@ -14,7 +14,7 @@ import (
 	"diagsh/capture/pcapfile"
 	"diagsh/capture/replay"
 	"diagsh/commands/captureview"
-	"diagsh/menu"
+	"diagsh/internal/menu"
 )
 
 // packetService reads the packets of capture files. Package api has made sure that the caller may.

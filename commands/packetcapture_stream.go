@@ -12,7 +12,7 @@ import (
 	"diagsh/capture"
 	"diagsh/capture/pcapfile"
 	"diagsh/commands/captureview"
-	"diagsh/menu"
+	"diagsh/internal/menu"
 )
 
 // liveService takes packets from the network for those who watch, and for no file of the appliance.

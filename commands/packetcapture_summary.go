@@ -8,7 +8,7 @@ import (
 	"diagsh/capture"
 	"diagsh/capture/summary"
 	"diagsh/commands/captureview"
-	"diagsh/menu"
+	"diagsh/internal/menu"
 )
 
 type captureSummaryArgs struct {

@@ -11,7 +11,7 @@ import (
 	"diagsh/commands/probeview"
 	"diagsh/diag/dns"
 	"diagsh/diag/ping"
-	"diagsh/menu"
+	"diagsh/internal/menu"
 )
 
 type pingArgs struct {

@@ -5,8 +5,8 @@ import (
 	"strings"
 	"testing"
 
-	"diagsh/internal/appliance"
-	"diagsh/internal/netnstest"
+	"diagsh/internal/test/appliance"
+	"diagsh/internal/test/netnstest"
 )
 
 // A ping that the kernel does not send ends at once, whatever forbids it, says why, and is in the audit log.

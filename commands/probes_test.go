@@ -16,10 +16,10 @@ import (
 
 	"github.com/vishvananda/netlink"
 
-	"diagsh/internal/appliance"
-	"diagsh/internal/netnstest"
-	"diagsh/internal/slowness"
-	"diagsh/internal/vt"
+	"diagsh/internal/test/appliance"
+	"diagsh/internal/test/netnstest"
+	"diagsh/internal/test/slowness"
+	"diagsh/internal/test/vt"
 )
 
 // linkDelay is what each link of the chain adds in each direction.

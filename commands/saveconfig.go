@@ -7,8 +7,8 @@ import (
 	"slices"
 
 	"diagsh/commands/configview"
-	"diagsh/config"
-	"diagsh/menu"
+	"diagsh/internal/config"
+	"diagsh/internal/menu"
 )
 
 type saveService interface {

@@ -6,8 +6,8 @@ import (
 	"io"
 
 	"diagsh/commands/configview"
-	"diagsh/config"
-	"diagsh/menu"
+	"diagsh/internal/config"
+	"diagsh/internal/menu"
 )
 
 type showconfigArgs struct {

@@ -7,12 +7,12 @@ import (
 	"strings"
 	"time"
 
-	"diagsh/access"
 	"diagsh/capture"
 	"diagsh/commands/captureview"
 	"diagsh/commands/tableview"
 	"diagsh/diag/system"
-	"diagsh/menu"
+	"diagsh/internal/access"
+	"diagsh/internal/menu"
 )
 
 // statusService is what the appliance knows of itself.

@@ -22,9 +22,9 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
-	"diagsh/internal/appliance"
-	"diagsh/internal/netnstest"
-	"diagsh/menu"
+	"diagsh/internal/menu"
+	"diagsh/internal/test/appliance"
+	"diagsh/internal/test/netnstest"
 )
 
 // A stranger's texts: each of these in every argument. What begins with FORGED would be a line of the command's own.

@@ -12,9 +12,9 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
-	"diagsh/internal/appliance"
-	"diagsh/internal/netnstest"
-	"diagsh/menu"
+	"diagsh/internal/menu"
+	"diagsh/internal/test/appliance"
+	"diagsh/internal/test/netnstest"
 )
 
 // The chart of a summary is drawn with what the client's terminal can show: by the locale that it sends, or by the terminal's type.

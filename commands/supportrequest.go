@@ -4,9 +4,9 @@ import (
 	"context"
 	"io"
 
-	"diagsh/access"
 	"diagsh/commands/reportview"
-	"diagsh/menu"
+	"diagsh/internal/access"
+	"diagsh/internal/menu"
 )
 
 type supportrequestArgs struct {

@@ -6,8 +6,8 @@ import (
 	"io"
 	"slices"
 
-	"diagsh/access"
-	"diagsh/menu"
+	"diagsh/internal/access"
+	"diagsh/internal/menu"
 )
 
 // tailService reads the logs as they are written.

@@ -4,9 +4,9 @@ import (
 	"strings"
 	"testing"
 
-	"diagsh/internal/appliance"
-	"diagsh/internal/netnstest"
-	"diagsh/internal/vt"
+	"diagsh/internal/test/appliance"
+	"diagsh/internal/test/netnstest"
+	"diagsh/internal/test/vt"
 )
 
 // What is done while somebody follows the log appears by itself; Ctrl-C ends it, and is no failure.

@@ -21,7 +21,7 @@ import (
 	"diagsh/diag/services"
 	"diagsh/diag/sockets"
 	"diagsh/diag/users"
-	"diagsh/menu"
+	"diagsh/internal/menu"
 )
 
 // catalogueService knows the services of the appliance.

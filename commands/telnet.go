@@ -11,7 +11,7 @@ import (
 	"diagsh/commands/probeview"
 	"diagsh/diag/dns"
 	"diagsh/diag/tcp"
-	"diagsh/menu"
+	"diagsh/internal/menu"
 )
 
 type telnetArgs struct {

@@ -12,10 +12,10 @@ import (
 	"github.com/creack/pty"
 	"golang.org/x/crypto/ssh"
 
-	"diagsh/internal/appliance"
-	"diagsh/internal/netnstest"
-	"diagsh/internal/slowness"
-	"diagsh/internal/vt"
+	"diagsh/internal/test/appliance"
+	"diagsh/internal/test/netnstest"
+	"diagsh/internal/test/slowness"
+	"diagsh/internal/test/vt"
 )
 
 // talkers are an appliance and servers that talk: a mail server at port 2530, one of telnet at 2529, one that speaks after a while at 2531, one

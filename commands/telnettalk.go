@@ -9,7 +9,7 @@ import (
 
 	"diagsh/commands/probeview"
 	"diagsh/diag/tcp"
-	"diagsh/menu"
+	"diagsh/internal/menu"
 )
 
 // Times of a talk.

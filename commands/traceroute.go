@@ -14,7 +14,7 @@ import (
 	"diagsh/diag/dns"
 	"diagsh/diag/hostnames"
 	"diagsh/diag/traceroute"
-	"diagsh/menu"
+	"diagsh/internal/menu"
 )
 
 type traceArgs struct {

@@ -10,9 +10,9 @@ import (
 
 	"github.com/miekg/dns"
 
-	"diagsh/internal/nameserver"
-	"diagsh/internal/netnstest"
-	"diagsh/internal/transcript"
+	"diagsh/internal/test/nameserver"
+	"diagsh/internal/test/netnstest"
+	"diagsh/internal/test/transcript"
 )
 
 func TestTranscripts(t *testing.T) {

@@ -13,10 +13,10 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"diagsh/commands"
-	"diagsh/internal/appliance"
-	"diagsh/internal/netnstest"
-	"diagsh/internal/transcript"
-	"diagsh/menu"
+	"diagsh/internal/menu"
+	"diagsh/internal/test/appliance"
+	"diagsh/internal/test/netnstest"
+	"diagsh/internal/test/transcript"
 )
 
 // tree is the tree of commands; what is asked of it here needs no appliance behind it.

@@ -8,9 +8,9 @@ import (
 	"strings"
 	"time"
 
-	"diagsh/access"
 	"diagsh/commands/tableview"
-	"diagsh/menu"
+	"diagsh/internal/access"
+	"diagsh/internal/menu"
 )
 
 // accountService keeps the accounts. It refuses what would leave the appliance without an administrator who can log in.

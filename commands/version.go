@@ -6,7 +6,7 @@ import (
 	"io"
 	"time"
 
-	"diagsh/menu"
+	"diagsh/internal/menu"
 )
 
 // Version is what is running.

@@ -8,7 +8,7 @@ import (
 
 	"diagsh/commands/probeview"
 	"diagsh/diag/traceroute"
-	"diagsh/menu"
+	"diagsh/internal/menu"
 )
 
 // A watchColumn is one figure of the hops in a watch.

@@ -6,9 +6,9 @@ import (
 	"strings"
 	"time"
 
-	"diagsh/access"
 	"diagsh/commands/tableview"
-	"diagsh/menu"
+	"diagsh/internal/access"
+	"diagsh/internal/menu"
 )
 
 // sessionService knows who is logged in.

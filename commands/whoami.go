@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"io"
 
-	"diagsh/menu"
+	"diagsh/internal/menu"
 )
 
 // whoami shows the caller as the appliance sees it.

@@ -5,7 +5,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"diagsh/menu"
+	"diagsh/internal/menu"
 )
 
 // A part is one command of a line. Typed at a prompt or sent as one line it is divided and understood here, in the one way: the words that

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"unicode"
 
-	"diagsh/menu"
+	"diagsh/internal/menu"
 )
 
 // Every character that Go calls white space divides words, here and on the appliance's side: what is pasted from a page or a chat has

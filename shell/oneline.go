@@ -10,8 +10,8 @@ import (
 	"strings"
 	"time"
 
-	"diagsh/api"
-	"diagsh/menu"
+	"diagsh/internal/api"
+	"diagsh/internal/menu"
 	"diagsh/shell/term"
 )
 

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"io"
 
-	"diagsh/api"
-	"diagsh/menu"
+	"diagsh/internal/api"
+	"diagsh/internal/menu"
 	"diagsh/shell/term"
 )
 

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
-	"diagsh/menu"
+	"diagsh/internal/menu"
 )
 
 // errBytesOnTerminal refuses to write on a terminal what is for a program.

@@ -3,7 +3,7 @@ package shell
 import (
 	"strings"
 
-	"diagsh/menu"
+	"diagsh/internal/menu"
 )
 
 // remoteCapture understands the command lines by which Wireshark's sshdump has packets captured (extcap/sshdump.c, Wireshark 4.x):

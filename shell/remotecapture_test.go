@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"diagsh/menu"
+	"diagsh/internal/menu"
 )
 
 func TestRemoteCapture(t *testing.T) {

@@ -9,9 +9,9 @@ import (
 	"strings"
 	"time"
 
-	"diagsh/access"
-	"diagsh/api"
-	"diagsh/menu"
+	"diagsh/internal/access"
+	"diagsh/internal/api"
+	"diagsh/internal/menu"
 	"diagsh/shell/term"
 )
 

@@ -9,8 +9,8 @@ import (
 	"strings"
 	"sync"
 
-	"diagsh/api"
-	"diagsh/menu"
+	"diagsh/internal/api"
+	"diagsh/internal/menu"
 	"diagsh/shell/term"
 )
 

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"fmt"
 
-	"diagsh/api"
+	"diagsh/internal/api"
 	"diagsh/shell/term"
 )
 

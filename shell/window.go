@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"strings"
 
-	"diagsh/menu"
+	"diagsh/internal/menu"
 )
 
 // A windowSetting is what `terminal` sets for the session: whether output stops at each page, how long a page is, how wide a row.

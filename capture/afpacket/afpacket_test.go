@@ -10,7 +10,7 @@ import (
 	"unsafe"
 
 	"diagsh/capture"
-	"diagsh/internal/netnstest"
+	"diagsh/internal/test/netnstest"
 
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"

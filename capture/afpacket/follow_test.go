@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"diagsh/capture"
-	"diagsh/internal/netnstest"
+	"diagsh/internal/test/netnstest"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"

@@ -18,7 +18,7 @@ import (
 
 	"diagsh/capture"
 	"diagsh/capture/pcapfile"
-	"diagsh/internal/netnstest"
+	"diagsh/internal/test/netnstest"
 )
 
 var ethernet = capture.Interface{Name: "eth0", LinkType: capture.Ethernet}

@@ -14,7 +14,7 @@ import (
 
 	"diagsh/capture"
 	"diagsh/capture/pcapfile"
-	"diagsh/internal/netnstest"
+	"diagsh/internal/test/netnstest"
 )
 
 // corpus are the files that views are tried on: those of the filter's corpus, or all below the directory CAPTURES (make captures).

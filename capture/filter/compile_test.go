@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"diagsh/internal/slowness"
+	"diagsh/internal/test/slowness"
 )
 
 func TestErrorsPointAtTheMistake(t *testing.T) {

@@ -9,7 +9,7 @@ import (
 	"sync"
 	"testing"
 
-	"diagsh/internal/netnstest"
+	"diagsh/internal/test/netnstest"
 )
 
 var (

@@ -18,7 +18,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"diagsh/internal/netnstest"
+	"diagsh/internal/test/netnstest"
 )
 
 // liveExpressions are about what the kernel keeps beside a packet, which only a

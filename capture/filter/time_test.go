@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"diagsh/internal/netnstest"
+	"diagsh/internal/test/netnstest"
 )
 
 // What compiling may cost somebody who waits for the answer while typing.

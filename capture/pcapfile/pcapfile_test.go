@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"diagsh/capture"
-	"diagsh/internal/disktest"
-	"diagsh/internal/netnstest"
+	"diagsh/internal/test/disktest"
+	"diagsh/internal/test/netnstest"
 
 	"github.com/google/gopacket"
 	"github.com/google/gopacket/pcapgo"

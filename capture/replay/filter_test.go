@@ -19,7 +19,7 @@ import (
 	"diagsh/capture/filter"
 	"diagsh/capture/pcapfile"
 	"diagsh/capture/replay"
-	"diagsh/internal/netnstest"
+	"diagsh/internal/test/netnstest"
 )
 
 func noNetwork(capture.Interface) uint32 { return 0 }

@@ -15,7 +15,7 @@ import (
 	"diagsh/capture"
 	"diagsh/capture/headers"
 	"diagsh/capture/pcapfile"
-	"diagsh/internal/netnstest"
+	"diagsh/internal/test/netnstest"
 )
 
 // fields are what tshark calls the figures of TCP.

@@ -14,7 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"diagsh/internal/netnstest"
+	"diagsh/internal/test/netnstest"
 )
 
 // cable records what passes a link that loses packets, delays some behind others, and doubles some: what was sent into it, and what

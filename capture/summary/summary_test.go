@@ -17,7 +17,7 @@ import (
 
 	"diagsh/capture"
 	"diagsh/capture/pcapfile"
-	"diagsh/internal/netnstest"
+	"diagsh/internal/test/netnstest"
 )
 
 // segment is a packet of TCP from a client to port 25, or back.

@@ -2,7 +2,7 @@ package captureview
 
 import (
 	"diagsh/capture"
-	"diagsh/menu"
+	"diagsh/internal/menu"
 )
 
 // captures is what ending and deleting need of the table of captures.

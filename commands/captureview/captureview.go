@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"diagsh/capture"
-	"diagsh/menu"
+	"diagsh/internal/menu"
 )
 
 // Status writes all there is to say about one capture.

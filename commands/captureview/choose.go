@@ -9,7 +9,7 @@ import (
 	"diagsh/capture"
 	"diagsh/capture/filter"
 	links "diagsh/diag/interfaces"
-	"diagsh/menu"
+	"diagsh/internal/menu"
 )
 
 // SuggestFilter says what may stand at the end of a filter expression that is begun; addresses are those of this host.

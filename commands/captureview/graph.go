@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"diagsh/capture/summary"
-	"diagsh/menu"
+	"diagsh/internal/menu"
 )
 
 const (

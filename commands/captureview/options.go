@@ -9,7 +9,7 @@ import (
 
 	"diagsh/capture"
 	"diagsh/diag/system"
-	"diagsh/menu"
+	"diagsh/internal/menu"
 )
 
 // Options are the parameters of a capture that its start and the settings have in common, beside those that the settings ask for.

@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"diagsh/commands/tableview"
-	"diagsh/config"
-	"diagsh/menu"
+	"diagsh/internal/config"
+	"diagsh/internal/menu"
 )
 
 // An Editor keeps each user's pending changes.

@@ -7,11 +7,11 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"diagsh/access"
 	"diagsh/commands/captureview"
 	"diagsh/commands/tableview"
 	"diagsh/diag/disks"
-	"diagsh/menu"
+	"diagsh/internal/access"
+	"diagsh/internal/menu"
 )
 
 // usageService knows what is in the diagnostic directory.

@@ -5,7 +5,7 @@ import (
 	"diagsh/commands/diagnostic/network"
 	"diagsh/commands/reportview"
 	"diagsh/diag/raid"
-	"diagsh/menu"
+	"diagsh/internal/menu"
 )
 
 // Services is what the menu's commands need from the running appliance.

@@ -11,7 +11,7 @@ import (
 
 	"diagsh/commands/captureview"
 	"diagsh/diag/raid"
-	"diagsh/menu"
+	"diagsh/internal/menu"
 )
 
 // raidMenu is diagnostic > raid. A machine without arrays does not list it.

@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"diagsh/diag/raid"
-	"diagsh/menu"
+	"diagsh/internal/menu"
 )
 
 // A machine with one array, whose files the test changes as the kernel would.

@@ -6,8 +6,8 @@ import (
 	"io"
 	"strings"
 
-	"diagsh/access"
-	"diagsh/menu"
+	"diagsh/internal/access"
+	"diagsh/internal/menu"
 )
 
 // reloadService goes back to factory values.

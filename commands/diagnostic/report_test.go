@@ -19,10 +19,10 @@ import (
 	"github.com/pkg/sftp"
 	"golang.org/x/net/html"
 
-	"diagsh/access"
-	"diagsh/internal/appliance"
-	"diagsh/internal/netnstest"
-	"diagsh/internal/vt"
+	"diagsh/internal/access"
+	"diagsh/internal/test/appliance"
+	"diagsh/internal/test/netnstest"
+	"diagsh/internal/test/vt"
 )
 
 const top = appliance.Host + "> "

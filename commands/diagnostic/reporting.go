@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"io"
 
-	"diagsh/access"
 	"diagsh/commands/reportview"
-	"diagsh/menu"
+	"diagsh/internal/access"
+	"diagsh/internal/menu"
 )
 
 // reporting is diagnostic > reporting: bundles for a support engineer.

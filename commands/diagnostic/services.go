@@ -17,7 +17,7 @@ import (
 	"diagsh/diag/processes"
 	"diagsh/diag/services"
 	"diagsh/diag/units"
-	"diagsh/menu"
+	"diagsh/internal/menu"
 )
 
 // catalogueService knows the services of the appliance.

@@ -9,7 +9,7 @@ import (
 
 	"diagsh/diag/services"
 	"diagsh/diag/units"
-	"diagsh/menu"
+	"diagsh/internal/menu"
 )
 
 // A recordedManager knows one unit, and notes what is restarted.

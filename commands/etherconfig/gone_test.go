@@ -5,8 +5,8 @@ import (
 	"strings"
 	"testing"
 
-	"diagsh/config"
-	"diagsh/menu"
+	"diagsh/internal/config"
+	"diagsh/internal/menu"
 )
 
 // An editing keeps what is pending, of a configuration with settings of an interface that this machine does not have.

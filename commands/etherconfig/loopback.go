@@ -6,8 +6,8 @@ import (
 	"io"
 
 	"diagsh/commands/configview"
-	"diagsh/config"
-	"diagsh/menu"
+	"diagsh/internal/config"
+	"diagsh/internal/menu"
 )
 
 // A loopbackState is the loopback interface, as it will be after the caller's commit.

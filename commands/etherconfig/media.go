@@ -9,8 +9,8 @@ import (
 	"text/tabwriter"
 
 	"diagsh/commands/configview"
-	"diagsh/config"
-	"diagsh/menu"
+	"diagsh/internal/config"
+	"diagsh/internal/menu"
 )
 
 // A mediaRow is an interface with its cable.

@@ -9,9 +9,9 @@ import (
 	"strings"
 
 	"diagsh/commands/configview"
-	"diagsh/config"
-	"diagsh/diag/links"
-	"diagsh/menu"
+	"diagsh/internal/config"
+	"diagsh/internal/menu"
+	"diagsh/internal/netconf"
 )
 
 // Services is what the menu's commands need from the running appliance.
@@ -35,19 +35,19 @@ func Menu(s Services) *menu.Menu {
 }
 
 // interfaces lists the links of this machine that the menu is about, beside the VLANs that are pending.
-func interfaces(d config.Document) ([]links.Link, error) {
-	all, err := links.List()
+func interfaces(d config.Document) ([]netconf.Link, error) {
+	all, err := netconf.List()
 	if err != nil {
 		return nil, menu.Errorf(menu.Failed, "The interfaces of this machine cannot be read")
 	}
-	list := slices.DeleteFunc(all, func(l links.Link) bool {
+	list := slices.DeleteFunc(all, func(l netconf.Link) bool {
 		_, ours := d.VLAN(l.Name)
 		return l.Loopback || l.MAC == "" || l.VLAN != 0 && ours
 	})
-	slices.SortFunc(list, func(a, b links.Link) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(list, func(a, b netconf.Link) int { return strings.Compare(a.Name, b.Name) })
 	for _, v := range d.VLANs() {
-		made := links.Link{Name: v.Name, Parent: v.Parent, VLAN: v.ID}
-		if i := slices.IndexFunc(list, func(l links.Link) bool { return l.Name == v.Parent }); i >= 0 {
+		made := netconf.Link{Name: v.Name, Parent: v.Parent, VLAN: v.ID}
+		if i := slices.IndexFunc(list, func(l netconf.Link) bool { return l.Name == v.Parent }); i >= 0 {
 			made.MTU, made.MinMTU, made.MaxMTU, made.MAC = list[i].MTU, list[i].MinMTU, list[i].MTU, list[i].MAC
 		}
 		list = append(list, made)
@@ -56,11 +56,11 @@ func interfaces(d config.Document) ([]links.Link, error) {
 }
 
 // gone are the interfaces that have a setting although this machine does not have them (any more), so that it can be taken back.
-func gone(view config.View, field string, there []links.Link) (names []string) {
+func gone(view config.View, field string, there []netconf.Link) (names []string) {
 	for _, d := range []config.Document{view.Candidate, view.Running} {
 		for _, p := range d.Paths() {
 			if p.Section == "interfaces" && p.Field == field && !slices.Contains(names, p.Name) &&
-				!slices.ContainsFunc(there, func(l links.Link) bool { return l.Name == p.Name }) {
+				!slices.ContainsFunc(there, func(l netconf.Link) bool { return l.Name == p.Name }) {
 				names = append(names, p.Name)
 			}
 		}

@@ -10,8 +10,8 @@ import (
 	"text/tabwriter"
 
 	"diagsh/commands/configview"
-	"diagsh/config"
-	"diagsh/menu"
+	"diagsh/internal/config"
+	"diagsh/internal/menu"
 )
 
 // An mtuRow is the MTU of an interface, as it will be after the caller's commit.

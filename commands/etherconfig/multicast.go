@@ -6,8 +6,8 @@ import (
 	"io"
 
 	"diagsh/commands/configview"
-	"diagsh/config"
-	"diagsh/menu"
+	"diagsh/internal/config"
+	"diagsh/internal/menu"
 )
 
 // A multicastState is what becomes of ARP replies with a multicast address, after the caller's commit.

@@ -8,8 +8,8 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
-	"diagsh/internal/netnstest"
-	"diagsh/internal/transcript"
+	"diagsh/internal/test/netnstest"
+	"diagsh/internal/test/transcript"
 )
 
 func TestTranscripts(t *testing.T) {

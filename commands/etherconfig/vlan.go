@@ -8,8 +8,8 @@ import (
 	"text/tabwriter"
 
 	"diagsh/commands/configview"
-	"diagsh/config"
-	"diagsh/menu"
+	"diagsh/internal/config"
+	"diagsh/internal/menu"
 )
 
 // A vlanRow is a VLAN of the configuration.

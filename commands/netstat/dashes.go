@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	diag "diagsh/diag/sockets"
-	"diagsh/menu"
+	"diagsh/internal/menu"
 )
 
 // dashes are the sockets of a list that have a dash in the place of a process.

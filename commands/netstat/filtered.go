@@ -8,7 +8,7 @@ import (
 	"diagsh/diag/processes"
 	diag "diagsh/diag/sockets"
 	"diagsh/diag/users"
-	"diagsh/menu"
+	"diagsh/internal/menu"
 )
 
 // filteredBy are the processes whose sockets are shown.

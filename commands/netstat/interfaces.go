@@ -10,7 +10,7 @@ import (
 	"strings"
 
 	"diagsh/diag/interfaces"
-	"diagsh/menu"
+	"diagsh/internal/menu"
 )
 
 // allInterfaces is the word for every interface.

@@ -6,7 +6,7 @@ import (
 	"context"
 	"net/netip"
 
-	"diagsh/menu"
+	"diagsh/internal/menu"
 )
 
 // Services is what the menu's commands need from the running appliance.

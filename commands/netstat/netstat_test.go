@@ -12,8 +12,8 @@ import (
 	"diagsh/diag/interfaces"
 	diag "diagsh/diag/sockets"
 	"diagsh/diag/users"
-	"diagsh/internal/netnstest"
-	"diagsh/menu"
+	"diagsh/internal/menu"
+	"diagsh/internal/test/netnstest"
 )
 
 func TestRates(t *testing.T) {

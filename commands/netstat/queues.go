@@ -9,7 +9,7 @@ import (
 
 	"diagsh/diag/netlink"
 	diag "diagsh/diag/sockets"
-	"diagsh/menu"
+	"diagsh/internal/menu"
 )
 
 type queuesArgs struct {

@@ -12,7 +12,7 @@ import (
 	"strconv"
 
 	"diagsh/diag/routes"
-	"diagsh/menu"
+	"diagsh/internal/menu"
 )
 
 type routesArgs struct {

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	diag "diagsh/diag/sockets"
-	"diagsh/menu"
+	"diagsh/internal/menu"
 )
 
 const (

@@ -15,7 +15,7 @@ import (
 	"diagsh/diag/netlink"
 	diag "diagsh/diag/sockets"
 	"diagsh/diag/users"
-	"diagsh/menu"
+	"diagsh/internal/menu"
 )
 
 type socketsArgs struct {

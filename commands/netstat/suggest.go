@@ -11,7 +11,7 @@ import (
 
 	diag "diagsh/diag/sockets"
 	"diagsh/diag/users"
-	"diagsh/menu"
+	"diagsh/internal/menu"
 )
 
 // Suggestions must come at once, so only so many sockets are looked at and so many suggestions made.

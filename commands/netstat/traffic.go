@@ -10,7 +10,7 @@ import (
 
 	"diagsh/commands/probeview"
 	"diagsh/diag/interfaces"
-	"diagsh/menu"
+	"diagsh/internal/menu"
 )
 
 type trafficArgs struct {

@@ -6,8 +6,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"diagsh/internal/netnstest"
-	"diagsh/internal/transcript"
+	"diagsh/internal/test/netnstest"
+	"diagsh/internal/test/transcript"
 )
 
 func TestTranscripts(t *testing.T) {

@@ -6,7 +6,7 @@ import (
 
 	"diagsh/diag/dns"
 	"diagsh/diag/hosts"
-	"diagsh/menu"
+	"diagsh/internal/menu"
 )
 
 // suggestedHosts is how many hosts are offered at most.

@@ -10,7 +10,7 @@ import (
 
 	"diagsh/diag/dns"
 	"diagsh/diag/source"
-	"diagsh/menu"
+	"diagsh/internal/menu"
 )
 
 // NameServers are the name servers that a text names: an address or a name, none for those of the appliance.

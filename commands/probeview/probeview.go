@@ -14,7 +14,7 @@ import (
 	"diagsh/diag/dns"
 	"diagsh/diag/interfaces"
 	"diagsh/diag/source"
-	"diagsh/menu"
+	"diagsh/internal/menu"
 )
 
 // StopHint is the first line of a command that runs until it is stopped.

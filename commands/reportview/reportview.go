@@ -9,10 +9,10 @@ import (
 	"strconv"
 	"strings"
 
-	"diagsh/access"
 	"diagsh/commands/captureview"
 	"diagsh/commands/tableview"
-	"diagsh/menu"
+	"diagsh/internal/access"
+	"diagsh/internal/menu"
 )
 
 // Service makes and keeps reports.

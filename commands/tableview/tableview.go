@@ -8,7 +8,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"diagsh/menu"
+	"diagsh/internal/menu"
 )
 
 // A Table is rows of cells below a heading. Where it is wider than the terminal (menu.Columns), cells go on in the next row, broken at

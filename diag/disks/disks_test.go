@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"diagsh/internal/netnstest"
+	"diagsh/internal/test/netnstest"
 )
 
 func TestParse(t *testing.T) {

@@ -19,7 +19,7 @@ import (
 
 	"diagsh/diag/icmp"
 	"diagsh/diag/source"
-	"diagsh/internal/netnstest"
+	"diagsh/internal/test/netnstest"
 )
 
 // A bench is two hosts on one link.

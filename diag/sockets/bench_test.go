@@ -4,7 +4,7 @@ import (
 	"net"
 	"testing"
 
-	"diagsh/internal/netnstest"
+	"diagsh/internal/test/netnstest"
 )
 
 // connections makes so many connections in the present namespace: twice as many sockets.

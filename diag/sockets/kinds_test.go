@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"diagsh/diag/netlink"
-	"diagsh/internal/netnstest"
+	"diagsh/internal/test/netnstest"
 )
 
 // TestParseLine reads lines as Linux 6.18 writes them where the least byte comes first, those of an older kernel, and broken ones.

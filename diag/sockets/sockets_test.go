@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"diagsh/diag/netlink"
-	"diagsh/internal/netnstest"
+	"diagsh/internal/test/netnstest"
 )
 
 func FuzzReader(f *testing.F) {

@@ -6,7 +6,7 @@ import (
 
 	"diagsh/diag/interfaces"
 	"diagsh/diag/source"
-	"diagsh/internal/netnstest"
+	"diagsh/internal/test/netnstest"
 )
 
 // An interface is known by its alternative names, however long, wherever it may be named; what is none stays unknown.

@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"diagsh/internal/netnstest"
-	"diagsh/internal/slowness"
+	"diagsh/internal/test/netnstest"
+	"diagsh/internal/test/slowness"
 )
 
 // A way leads over routers to a last Ethernet on which the target is.

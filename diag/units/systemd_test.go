@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"diagsh/internal/systemdtest"
+	"diagsh/internal/test/systemdtest"
 )
 
 // same compares what Find says of a unit with systemctl.

@@ -14,7 +14,7 @@ import (
 
 	bus "github.com/godbus/dbus/v5"
 
-	"diagsh/internal/netnstest"
+	"diagsh/internal/test/netnstest"
 )
 
 // privateBus is a message bus of the test's own, on which this process looks for systemd.

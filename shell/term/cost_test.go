@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"diagsh/internal/vt"
+	"diagsh/internal/test/vt"
 )
 
 // switches counts how often the scene's threads gave up a processor, which is how often they had woken up.

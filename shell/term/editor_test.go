@@ -11,7 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"diagsh/internal/vt"
+	"diagsh/internal/test/vt"
 )
 
 func TestTypingIsEchoedAndAnswered(t *testing.T) {

@@ -5,7 +5,7 @@ import (
 	"syscall"
 	"testing"
 
-	"diagsh/internal/vt"
+	"diagsh/internal/test/vt"
 )
 
 func TestPagerStops(t *testing.T) {

@@ -13,7 +13,7 @@ import (
 	"github.com/creack/pty"
 	"golang.org/x/sys/unix"
 
-	"diagsh/internal/vt"
+	"diagsh/internal/test/vt"
 )
 
 // childEnv names the scene that this test binary plays on its controlling terminal instead of running tests, idleEnv its

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"diagsh/internal/vt"
+	"diagsh/internal/test/vt"
 )
 
 // Painted step by step, a line looks as if it had been painted at once, in any window, and what stands above stays.

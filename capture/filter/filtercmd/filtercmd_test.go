@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"diagsh/internal/netnstest"
+	"diagsh/internal/test/netnstest"
 )
 
 func run(t *testing.T, stdin string, args ...string) (status int, stdout, stderr string) {

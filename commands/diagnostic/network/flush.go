@@ -10,7 +10,7 @@ import (
 
 	"diagsh/diag/dnscache"
 	"diagsh/diag/neighbours"
-	"diagsh/menu"
+	"diagsh/internal/menu"
 )
 
 // nameService is the appliance's own memory of host names.

@@ -10,10 +10,10 @@ import (
 
 	"github.com/miekg/dns"
 
-	"diagsh/internal/mailservers"
-	"diagsh/internal/nameserver"
-	"diagsh/internal/netnstest"
-	"diagsh/internal/transcript"
+	"diagsh/internal/test/mailservers"
+	"diagsh/internal/test/nameserver"
+	"diagsh/internal/test/netnstest"
+	"diagsh/internal/test/transcript"
 )
 
 // mailScene has real mail servers: Postfix with a certificate that it signed itself, Exim with one that has expired, OpenSMTPD with

@@ -1,7 +1,7 @@
 // Package network is the menu diagnostic > network.
 package network
 
-import "diagsh/menu"
+import "diagsh/internal/menu"
 
 // Services is what the menu's commands need from the running appliance.
 type Services interface {

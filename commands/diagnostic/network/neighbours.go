@@ -14,7 +14,7 @@ import (
 	"diagsh/commands/tableview"
 	"diagsh/diag/interfaces"
 	"diagsh/diag/neighbours"
-	"diagsh/menu"
+	"diagsh/internal/menu"
 )
 
 // A neighbour is an entry of the ARP or NDP cache as arpshow and ndpshow yield it. The host's own addresses stand among them, as in

@@ -12,7 +12,7 @@ import (
 	"diagsh/commands/probeview"
 	"diagsh/diag/dns"
 	"diagsh/diag/smtp"
-	"diagsh/menu"
+	"diagsh/internal/menu"
 )
 
 // hostService knows the appliance's own name.

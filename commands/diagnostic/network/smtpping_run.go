@@ -14,7 +14,7 @@ import (
 	"diagsh/commands/probeview"
 	"diagsh/diag/dns"
 	"diagsh/diag/smtp"
-	"diagsh/menu"
+	"diagsh/internal/menu"
 )
 
 func runSMTPPing(ctx context.Context, exchangers *dns.Exchangers, a smtppingArgs, out *menu.Out[smtpStep]) error {

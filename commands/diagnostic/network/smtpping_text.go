@@ -9,7 +9,7 @@ import (
 
 	"diagsh/commands/probeview"
 	"diagsh/diag/smtp"
-	"diagsh/menu"
+	"diagsh/internal/menu"
 )
 
 func stepRecord(server string, address netip.AddrPort, s smtp.Step, timeout time.Duration) smtpStep {

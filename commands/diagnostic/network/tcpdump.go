@@ -7,7 +7,7 @@ import (
 
 	"diagsh/capture"
 	"diagsh/commands/captureview"
-	"diagsh/menu"
+	"diagsh/internal/menu"
 )
 
 // captureService is the one table of captures, which packetcapture shows too.

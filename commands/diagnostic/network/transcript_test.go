@@ -3,7 +3,7 @@ package network_test
 import (
 	"testing"
 
-	"diagsh/internal/transcript"
+	"diagsh/internal/test/transcript"
 )
 
 func TestTranscripts(t *testing.T) {

@@ -1,0 +1,147 @@
+// Package access holds the words for people on the appliance: accounts, logins, sessions, what was done. It decides nothing:
+// package daemon keeps these, package api enforces them, commands show them.
+package access
+
+import (
+	"time"
+
+	"diagsh/internal/menu"
+)
+
+// An Account is a user of the appliance.
+type Account struct {
+	User      string     `json:"user"`
+	FullName  string     `json:"fullName"`
+	Role      menu.Role  `json:"role"`
+	Payload   bool       `json:"payload"`           // a Support account may capture packet contents
+	Expires   *time.Time `json:"expires,omitempty"` // no login from then on
+	Password  bool       `json:"password"`          // one is set
+	Keys      []Key      `json:"keys"`
+	LastLogin *time.Time `json:"lastLogin,omitempty"`
+	LastFrom  string     `json:"lastFrom,omitempty"`
+	Locked    *time.Time `json:"locked,omitempty"` // too many failed logins: refused until then
+}
+
+// A Key is a public key that may log in, in the form of authorized_keys(5) without options.
+type Key struct {
+	Type        string `json:"type"`
+	Fingerprint string `json:"fingerprint"` // SHA256:..., as ssh-keygen -l prints it
+	Comment     string `json:"comment"`
+	Text        string `json:"key"`
+}
+
+// Methods by which somebody proves who they are.
+const (
+	Password  = "password"
+	PublicKey = "publickey"
+	Socket    = "socket" // the kernel said so (SO_PEERCRED)
+)
+
+// Credentials are what somebody offers to log in. Exactly one of Password and Key is set; Key (SSH wire format) means that the
+// front end has verified a signature by it.
+type Credentials struct {
+	User     string      `json:"user"`
+	Source   string      `json:"source"` // the client's address without port
+	Password menu.Secret `json:"password,omitempty"`
+	Key      []byte      `json:"key,omitempty"`
+}
+
+// A Login is one successful login: an SSH connection, or one connection to the appliance's own socket. Sessions attach to it.
+type Login struct {
+	ID       string      `json:"id"`
+	Caller   menu.Caller `json:"caller"`
+	Method   string      `json:"method"`
+	Began    time.Time   `json:"began"`
+	Idle     int         `json:"idleSeconds"` // a session without a key pressed for so long ends; 0: never
+	MayFiles bool        `json:"mayFiles"`    // the role may read files, so that SFTP is worth offering
+}
+
+// A Session is somebody who is logged in, as `who` lists them.
+type Session struct {
+	ID       string    `json:"session"`
+	User     string    `json:"user"`
+	Role     menu.Role `json:"role"`
+	Source   string    `json:"source"`
+	Kind     string    `json:"kind"` // shell, exec, sftp, api
+	Began    time.Time `json:"began"`
+	IdleFrom time.Time `json:"idleSince"`
+	Running  []string  `json:"running"` // paths of the commands that run
+}
+
+// A Visit is a login of the past, as `last` lists them.
+type Visit struct {
+	User   string     `json:"user"`
+	Source string     `json:"source"`
+	Method string     `json:"method"`
+	Began  time.Time  `json:"began"`
+	Ended  *time.Time `json:"ended,omitempty"` // nil: still logged in
+	Reason string     `json:"reason,omitempty"`
+}
+
+// A Knock is a connection that ended without a login after some of its credentials were refused that no line of the audit log is about.
+type Knock struct {
+	User   string `json:"user"` // whom it last wanted to be
+	Source string `json:"source"`
+	Keys   int    `json:"keys"`  // public keys that were offered and do not open the account
+	Other  int    `json:"other"` // further attempts that were not looked at
+}
+
+// Acts that an Event records.
+const (
+	ActCommand  = "command"
+	ActLogin    = "login"
+	ActLogout   = "logout"
+	ActRefused  = "refused" // a login that failed, or a command that the role may not run
+	ActDownload = "download"
+	ActDelete   = "delete"
+	ActSystem   = "system" // the appliance itself: started, stopped, captures that it ended
+)
+
+// An Event is one line of the audit log.
+type Event struct {
+	Time      time.Time         `json:"time"`
+	Act       string            `json:"act"`
+	User      string            `json:"user"`
+	Role      menu.Role         `json:"role,omitempty"`
+	Source    string            `json:"source"`
+	Session   string            `json:"session,omitempty"`
+	Path      string            `json:"path,omitempty"` // of the command, or the file's name
+	Arguments map[string]string `json:"arguments,omitempty"`
+	Result    string            `json:"result"` // ok, or the kind of the failure
+	Exit      int               `json:"exit"`
+	Message   string            `json:"message,omitempty"`
+	Seconds   float64           `json:"seconds,omitempty"`
+}
+
+// A Greeting is what somebody who logs in is told.
+type Greeting struct {
+	Host      string      `json:"host"`    // in the prompt
+	Product   string      `json:"product"` // name and version
+	Welcome   string      `json:"welcome"` // configured text
+	Caller    menu.Caller `json:"caller"`
+	LastLogin *time.Time  `json:"lastLogin,omitempty"`
+	LastFrom  string      `json:"lastFrom,omitempty"`
+	Idle      int         `json:"idleSeconds"`
+	Console   bool        `json:"console,omitempty"` // it is the terminal that the appliance was started on: leaving ends the appliance
+	Notice    string      `json:"notice,omitempty"`  // something that this user must know, such as a first password that should be changed
+	History   []string    `json:"history"`
+}
+
+// A File is a finished file of the diagnostic directory.
+type File struct {
+	Name     string    `json:"name"`
+	Bytes    int64     `json:"bytes"`
+	Modified time.Time `json:"modified"`
+	Payload  bool      `json:"payload"`        // holds more than packet headers: a Support account without that permission cannot read it
+	Role     menu.Role `json:"role,omitempty"` // that reading it takes, where that is more than for other files
+}
+
+// An EventFilter chooses lines of the audit log. Empty members choose everything.
+type EventFilter struct {
+	User   string
+	From   time.Time
+	To     time.Time
+	Path   string // a command path or the beginning of one ("packetcapture"), or a file name
+	Act    string
+	Newest int // only so many, the newest; 0: all
+}

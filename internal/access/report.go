@@ -1,0 +1,50 @@
+package access
+
+import (
+	"time"
+
+	"diagsh/internal/menu"
+)
+
+// A ReportRequest is what somebody wants to have in a report: a bundle for a support engineer, in one file of the diagnostic directory.
+type ReportRequest struct {
+	Case        string
+	Contact     string
+	Description string
+	Files       []string // finished files of the diagnostic directory
+	Parts       []ReportPart
+}
+
+// A ReportPart is a command whose output is in a report.
+type ReportPart struct {
+	Title     string
+	Path      []string
+	Arguments map[string]string
+}
+
+// A Report is one that was made.
+type Report struct {
+	Name        string    `json:"name"` // of its file
+	Time        time.Time `json:"time"`
+	Owner       string    `json:"owner"`
+	Bytes       int64     `json:"bytes"`
+	Case        string    `json:"case,omitempty"`
+	Contact     string    `json:"contact,omitempty"`
+	Description string    `json:"description,omitempty"`
+	Files       []File    `json:"files"`
+	Payload     bool      `json:"payload"` // one of the files holds packet contents
+	Role        menu.Role `json:"role"`    // the least that may read it: that of the part that asks for most
+	Contents    []Content `json:"contents"`
+}
+
+// A Content is what became of a part.
+type Content struct {
+	Title   string  `json:"title"`
+	Command string  `json:"command"`
+	Result  string  `json:"result"`         // ok, or the kind of the failure
+	Reason  string  `json:"reason"`         // why it failed, or is not whole
+	Page    string  `json:"page,omitempty"` // its files in the bundle
+	Data    string  `json:"data,omitempty"`
+	Records int     `json:"records"`
+	Seconds float64 `json:"seconds"`
+}

@@ -1,0 +1,366 @@
+package api
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"diagsh/internal/access"
+	"diagsh/internal/menu"
+)
+
+// A Client is the session's side of the boundary: one connection, whose identity is the caller's.
+type Client struct {
+	conn *watchedConn
+	http *http.Client
+
+	// Columns, if set, is the width of the terminal that output goes to.
+	Columns func() int
+
+	// ASCII says that the terminal shows no other characters.
+	ASCII bool
+}
+
+// ASCII is the value of a run's query parameter characters for a terminal that shows no other ones.
+const ASCII = "ascii"
+
+// A watchedConn tells when its other end has gone. HTTP/2 reads at all times, so that is noticed while nothing is asked, too.
+type watchedConn struct {
+	net.Conn
+	once sync.Once
+	gone chan struct{}
+}
+
+func (c *watchedConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if err != nil {
+		c.once.Do(func() { close(c.gone) })
+	}
+	return n, err
+}
+
+// Inherit makes a client of the connection that a session process was born with.
+func Inherit(f *os.File) (*Client, error) {
+	c, err := net.FileConn(f)
+	if err != nil {
+		return nil, err
+	}
+	f.Close()
+	return newClient(c)
+}
+
+// Dial connects to an appliance's own socket.
+func Dial(ctx context.Context, socket string) (*Client, error) {
+	var d net.Dialer
+	c, err := d.DialContext(ctx, "unix", socket)
+	if err != nil {
+		return nil, err
+	}
+	return newClient(c)
+}
+
+var errConnectionGone = errors.New("the connection to the appliance is gone")
+
+// newClient makes a client of a connection. There is never another one, because the connection is the identity: a pool of connections would
+// dial again where it has not yet put this one back when the next request comes.
+func newClient(conn net.Conn) (*Client, error) {
+	c := &watchedConn{Conn: conn, gone: make(chan struct{})}
+	protocols := new(http.Protocols)
+	protocols.SetUnencryptedHTTP2(true)
+	transport := &http.Transport{
+		Protocols: protocols,
+		// A frame of output is one of HTTP/2 too, not four with a system call each at both ends.
+		HTTP2:              &http.HTTP2Config{MaxReadFrameSize: 2 * frameSize},
+		DisableCompression: true,
+		DialContext:        func(context.Context, string, string) (net.Conn, error) { return c, nil },
+	}
+	one, err := transport.NewClientConn(context.Background(), "http", "appliance:80")
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return &Client{conn: c, http: &http.Client{Transport: one}}, nil
+}
+
+// Close ends the session.
+func (c *Client) Close() error { return c.conn.Close() }
+
+// Ended is closed when the appliance has ended the session, once something was asked.
+func (c *Client) Ended() <-chan struct{} { return c.conn.gone }
+
+// Gone reports whether err means that the appliance is not there any more, so that a shell has nothing left to do.
+func Gone(err error) bool {
+	var known *menu.Error
+	return err != nil && !errors.As(err, &known) && !errors.Is(err, context.Canceled)
+}
+
+// Greeting is who the caller is and what a login is told.
+func (c *Client) Greeting(ctx context.Context) (access.Greeting, error) {
+	var g access.Greeting
+	err := c.call(ctx, "GET", "session", nil, &g)
+	return g, err
+}
+
+// Hostname is the appliance's present name.
+func (c *Client) Hostname(ctx context.Context) (string, error) {
+	var v struct{ Hostname string }
+	err := c.call(ctx, "GET", "hostname", nil, &v)
+	return v.Hostname, err
+}
+
+// Leaving is what somebody should know who is about to leave; empty if nothing.
+func (c *Client) Leaving(ctx context.Context) (string, error) {
+	var v struct{ Notice string }
+	err := c.call(ctx, "GET", "leaving", nil, &v)
+	return v.Notice, err
+}
+
+// Menu is a menu as it stands now.
+func (c *Client) Menu(ctx context.Context, path []string) (MenuView, error) {
+	var v MenuView
+	err := c.call(ctx, "GET", "menu/"+join(path), nil, &v)
+	return v, err
+}
+
+// Help is the help text of a menu or command.
+func (c *Client) Help(ctx context.Context, path []string) (string, error) {
+	var v struct{ Text string }
+	err := c.call(ctx, "GET", "help/"+join(path), nil, &v)
+	return v.Text, err
+}
+
+// Parse understands a line.
+func (c *Client) Parse(ctx context.Context, q LineRequest) ([]menu.Call, error) {
+	var v struct{ Calls []menu.Call }
+	err := c.call(ctx, "POST", "parse", q, &v)
+	return v.Calls, err
+}
+
+// Complete lists what may stand at the end of a line.
+func (c *Client) Complete(ctx context.Context, q LineRequest) (menu.Completion, error) {
+	var v menu.Completion
+	err := c.call(ctx, "POST", "complete", q, &v)
+	return v, err
+}
+
+// Ask returns the next question of a dialogue, nil when there is none.
+func (c *Client) Ask(ctx context.Context, path []string, q AskRequest) (*menu.Question, error) {
+	var v struct{ Question *menu.Question }
+	err := c.call(ctx, "POST", "ask/"+join(path), q, &v)
+	return v.Question, err
+}
+
+// Assist lists what may follow in the text begun for one argument.
+func (c *Client) Assist(ctx context.Context, path []string, q AssistRequest) (menu.Completion, error) {
+	var v menu.Completion
+	err := c.call(ctx, "POST", "assist/"+join(path), q, &v)
+	return v, err
+}
+
+// Remember keeps a line in the user's history.
+func (c *Client) Remember(ctx context.Context, line string) error {
+	return c.call(ctx, "POST", "history", map[string]string{"line": line}, nil)
+}
+
+// interruptGrace is how long a command may take for its last words.
+const interruptGrace = 10 * time.Second
+
+// Run runs a command and hands each frame of its output to show. When ctx ends, the command is asked to end, and what it still has
+// to say is shown; when it does not end in time, or abandon ends, Run gives it up. An error of show ends it at once.
+func (c *Client) Run(ctx, abandon context.Context, path []string, args menu.Arguments, form menu.Form, show func(Frame) error) (*menu.Error, error) {
+	return c.Converse(ctx, abandon, path, args, form, Conversation{}, show)
+}
+
+// Converse is Run for a command that takes lines while it runs.
+func (c *Client) Converse(ctx, abandon context.Context, path []string, args menu.Arguments, form menu.Form, said Conversation, show func(Frame) error) (*menu.Error, error) {
+	request, cancel := context.WithCancel(abandon)
+	defer cancel()
+	query := "?form=text"
+	if form == menu.JSONForm {
+		query = "?form=json"
+	}
+	if c.Columns != nil {
+		query += "&columns=" + strconv.Itoa(c.Columns())
+	}
+	query += said.query()
+	if c.ASCII {
+		query += "&characters=" + ASCII
+	}
+	response, err := c.send(request, "POST", "run/"+join(path)+query, args, FramesType)
+	if err != nil {
+		var refused *menu.Error
+		if errors.As(err, &refused) {
+			return refused, nil
+		}
+		if request.Err() != nil {
+			return menu.Errorf(menu.Interrupted, "Interrupted"), nil
+		}
+		return nil, err
+	}
+	defer response.Body.Close()
+	stop := context.AfterFunc(ctx, func() {
+		if c.call(request, "POST", "interrupt/"+response.Header.Get(RunHeader), nil, nil) != nil {
+			return // it has ended by itself
+		}
+		time.AfterFunc(interruptGrace, cancel)
+	})
+	defer stop()
+	if said.Lines != nil {
+		var saying sync.WaitGroup
+		saying.Go(func() { c.converse(request, response.Header.Get(RunHeader), said) })
+		defer saying.Wait()
+		defer cancel()
+	}
+	frames := frameReader{r: bufio.NewReaderSize(response.Body, 2*frameSize)}
+	next := frames.next
+	if response.Header.Get("Content-Type") == BytesType {
+		next = bytesOf(response)
+	}
+	for {
+		f, err := next()
+		if err != nil {
+			if request.Err() != nil {
+				return menu.Errorf(menu.Interrupted, "Interrupted"), nil
+			}
+			return nil, errConnectionGone
+		}
+		if f.Exit != nil {
+			if len(f.Text) > 0 {
+				if err := show(Frame{Text: f.Text}); err != nil {
+					return nil, err
+				}
+			}
+			return f.Err(), nil
+		}
+		if err := show(f); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// maxFrame bounds the output in one frame: many times what a server gathers.
+const maxFrame = 64 << 20
+
+// A frameReader reads frames: of each the line and the output behind it.
+type frameReader struct {
+	r    *bufio.Reader
+	text []byte // of the last frame, used again for the next
+}
+
+func (f *frameReader) next() (Frame, error) {
+	var frame Frame
+	line, err := f.r.ReadBytes('\n')
+	if err != nil {
+		return frame, err
+	}
+	if err := json.Unmarshal(line, &frame); err != nil {
+		return frame, err
+	}
+	if frame.Bytes < 0 || frame.Bytes > maxFrame {
+		return frame, errConnectionGone
+	}
+	f.text = slices.Grow(f.text[:0], frame.Bytes)[:frame.Bytes]
+	frame.Text = f.text
+	_, err = io.ReadFull(f.r, frame.Text)
+	return frame, err
+}
+
+// bytesOf reads the output of a command that writes bytes, piece by piece, and behind it the last frame.
+func bytesOf(response *http.Response) func() (Frame, error) {
+	buffer := make([]byte, 64<<10)
+	return func() (Frame, error) {
+		n, err := response.Body.Read(buffer)
+		switch {
+		case n > 0:
+			return Frame{Data: buffer[:n]}, nil // an error comes again
+		case err == nil:
+			return Frame{}, nil
+		case !errors.Is(err, io.EOF):
+			return Frame{}, err
+		}
+		text, err := base64.StdEncoding.DecodeString(response.Trailer.Get(LastTrailer))
+		if err != nil {
+			return Frame{}, err
+		}
+		var last lastOfBytes
+		if err := json.Unmarshal(text, &last); err != nil {
+			return Frame{}, err
+		}
+		if last.Exit == nil {
+			return Frame{}, errConnectionGone // it was not the last
+		}
+		last.Text = []byte(last.Words)
+		return last.Frame, nil
+	}
+}
+
+// call asks and decodes the answer. A refusal by the appliance is a *menu.Error.
+func (c *Client) call(ctx context.Context, method, resource string, body, answer any) error {
+	response, err := c.send(ctx, method, resource, body, "")
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if answer == nil {
+		_, err = io.Copy(io.Discard, response.Body)
+		return err
+	}
+	return json.NewDecoder(response.Body).Decode(answer)
+}
+
+func (c *Client) send(ctx context.Context, method, resource string, body any, accept string) (*http.Response, error) {
+	var content io.Reader
+	if body != nil {
+		text, err := json.Marshal(body)
+		if err != nil {
+			return nil, err
+		}
+		content = bytes.NewReader(text)
+	}
+	request, err := http.NewRequestWithContext(ctx, method, "http://appliance/v1/"+resource, content)
+	if err != nil {
+		return nil, err
+	}
+	if accept != "" {
+		request.Header.Set("Accept", accept)
+	}
+	response, err := c.http.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	if response.StatusCode == http.StatusOK {
+		return response, nil
+	}
+	defer response.Body.Close()
+	var refusal struct{ Error *errorBody }
+	if err := json.NewDecoder(response.Body).Decode(&refusal); err != nil || refusal.Error == nil {
+		return nil, errConnectionGone
+	}
+	return nil, refusal.Error.err()
+}
+
+// join writes a path for a URL. Keywords hold letters, digits, `_` and `-`; anything else could be no command's.
+func join(path []string) string {
+	var clean []string
+	for _, word := range path {
+		clean = append(clean, strings.Map(func(r rune) rune {
+			if r == '/' || r == '?' || r == '#' || r == '%' || r <= ' ' || r > '~' {
+				return '_'
+			}
+			return r
+		}, word))
+	}
+	return strings.Join(clean, "/")
+}

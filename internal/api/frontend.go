@@ -1,0 +1,234 @@
+package api
+
+import (
+	"context"
+	"io"
+	"net"
+	"os"
+	"sync"
+
+	"diagsh/internal/access"
+)
+
+// A FrontEnd is the boundary as what listens on the network sees it.
+type FrontEnd struct {
+	dial func(context.Context) (*net.UnixConn, error)
+}
+
+// NewFrontEnd makes the front end's side. dial opens a connection that the appliance trusts (Server.FrontDialer).
+func NewFrontEnd(dial func(context.Context) (*net.UnixConn, error)) *FrontEnd { return &FrontEnd{dial} }
+
+// Banner is the text before a login.
+func (f *FrontEnd) Banner(ctx context.Context) (string, error) {
+	a, err := f.once(ctx, frontRequest{Do: "banner"})
+	return a.Text, err
+}
+
+// KeyKnown asks whether a public key (SSH wire format) may be offered for the user.
+func (f *FrontEnd) KeyKnown(ctx context.Context, user, source string, key []byte) (bool, error) {
+	a, err := f.once(ctx, frontRequest{Do: "keyKnown", User: user, Source: source, Key: key})
+	return a.Known, err
+}
+
+// Visitors are the sources that somebody has logged in from lately.
+func (f *FrontEnd) Visitors(ctx context.Context) ([]string, error) {
+	a, err := f.once(ctx, frontRequest{Do: "visitors"})
+	return a.Sources, err
+}
+
+// Login checks credentials; it takes as long as the delay for earlier failures demands. A refusal is a *menu.Error: of kind Denied where
+// they are not right, of another where it is not about them.
+func (f *FrontEnd) Login(ctx context.Context, c access.Credentials) (access.Login, error) {
+	a, err := f.once(ctx, frontRequest{Do: "login", Credentials: &c})
+	if err != nil {
+		return access.Login{}, err
+	}
+	return *a.Login, nil
+}
+
+// Logout ends a login and its sessions.
+func (f *FrontEnd) Logout(ctx context.Context, login string) error {
+	_, err := f.once(ctx, frontRequest{Do: "logout", Login: login})
+	return err
+}
+
+// Knocked reports a connection that ended without a login, for the audit log.
+func (f *FrontEnd) Knocked(ctx context.Context, k access.Knock) error {
+	_, err := f.once(ctx, frontRequest{Do: "knocked", Knock: &k})
+	return err
+}
+
+// Attach begins a session (kind shell or exec) and returns its connection, for the session process to inherit.
+func (f *FrontEnd) Attach(ctx context.Context, login, kind string) (*os.File, error) {
+	c, _, err := f.open(ctx, frontRequest{Do: "attach", Login: login, Kind: kind})
+	if err != nil {
+		return nil, err
+	}
+	defer c.close()
+	return c.conn.File()
+}
+
+// Files begins a session of kind sftp on the diagnostic directory.
+func (f *FrontEnd) Files(ctx context.Context, login string) (*FileSession, error) {
+	c, _, err := f.open(ctx, frontRequest{Do: "files", Login: login, Kind: "sftp"})
+	if err != nil {
+		return nil, err
+	}
+	return &FileSession{c}, nil
+}
+
+// once asks and hangs up.
+func (f *FrontEnd) once(ctx context.Context, q frontRequest) (frontReply, error) {
+	c, a, err := f.open(ctx, q)
+	if err == nil {
+		c.close()
+	}
+	return a, err
+}
+
+func (f *FrontEnd) open(ctx context.Context, q frontRequest) (*frontConn, frontReply, error) {
+	conn, err := f.dial(ctx)
+	if err != nil {
+		return nil, frontReply{}, err
+	}
+	c := &frontConn{conn: conn}
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	a, _, err := c.ask(q)
+	if err == nil && !stop() {
+		err = ctx.Err()
+	}
+	if err != nil {
+		c.close()
+	}
+	return c, a, err
+}
+
+// A frontConn is the asking end of a connection to the appliance. Its methods may be called from any goroutine.
+type frontConn struct {
+	conn *net.UnixConn
+
+	mu     sync.Mutex
+	asked  uint64
+	broken error // why nothing can be asked any more
+}
+
+// ask writes a question and reads the answer, with the descriptor that came along, if any. What the appliance refuses is a *menu.Error;
+// any other error has ended the connection, and everything that is asked later fails with the same.
+func (c *frontConn) ask(q frontRequest) (frontReply, *os.File, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.broken != nil {
+		return frontReply{}, nil, c.broken
+	}
+	c.asked++
+	q.Number = c.asked
+	a, file, err := c.exchange(q)
+	if err != nil {
+		c.broken = err
+		c.conn.Close()
+		return frontReply{}, nil, err
+	}
+	if a.Error != nil {
+		return frontReply{}, nil, a.Error.err()
+	}
+	return a, file, nil
+}
+
+// exchange is a question and its own answer.
+func (c *frontConn) exchange(q frontRequest) (frontReply, *os.File, error) {
+	if err := writeFrame(c.conn, q, nil); err != nil {
+		return frontReply{}, nil, err
+	}
+	a, file, err := readReply(c.conn)
+	if err != nil {
+		return a, nil, err
+	}
+	refused := a.Error != nil && file == nil
+	if a.Number != q.Number || !refused && (a.Error != nil || !a.answers(q, file)) {
+		if file != nil {
+			file.Close()
+		}
+		return a, nil, outOfStep("answer %d does not fit question %d (%s %s)", a.Number, q.Number, q.Do, q.Name)
+	}
+	return a, file, nil
+}
+
+func (c *frontConn) close() error { return c.conn.Close() }
+
+// A FileSession is the diagnostic directory as one login may use it. Its methods may be called from any goroutine.
+type FileSession struct{ c *frontConn }
+
+// List begins to list the finished files.
+func (s *FileSession) List() (*Listing, error) {
+	a, _, err := s.c.ask(frontRequest{Do: "list"})
+	if err != nil {
+		return nil, err
+	}
+	return &Listing{c: s.c, files: a.Files, number: a.Listing}, nil
+}
+
+// A Listing goes through the finished files, some at a time, so that it takes no more memory for many than for a few. It is for one
+// goroutine.
+type Listing struct {
+	c      *frontConn
+	files  []access.File // that came and were not handed on
+	number uint64        // to go on by; 0: these are the last
+}
+
+// Next returns the next files, or io.EOF behind the last ones.
+func (l *Listing) Next() ([]access.File, error) {
+	for len(l.files) == 0 {
+		if l.number == 0 {
+			return nil, io.EOF
+		}
+		a, _, err := l.c.ask(frontRequest{Do: "list", Listing: l.number})
+		if err != nil {
+			return nil, err
+		}
+		l.files, l.number = a.Files, a.Listing
+	}
+	files := l.files
+	l.files = nil
+	return files, nil
+}
+
+// Close ends the listing, at its end or before.
+func (l *Listing) Close() error {
+	if l.number == 0 {
+		return nil
+	}
+	_, _, err := l.c.ask(frontRequest{Do: "unlist", Listing: l.number})
+	l.files, l.number = nil, 0
+	return err
+}
+
+// Stat returns one finished file.
+func (s *FileSession) Stat(name string) (access.File, error) {
+	a, _, err := s.c.ask(frontRequest{Do: "stat", Name: name})
+	if err != nil {
+		return access.File{}, err
+	}
+	return *a.File, nil
+}
+
+// Open opens a file for reading. The descriptor is the kernel's own: reading it costs no way through the boundary.
+func (s *FileSession) Open(name string) (*os.File, error) {
+	_, f, err := s.c.ask(frontRequest{Do: "open", Name: name})
+	return f, err
+}
+
+// Done closes a file and reports how many of its bytes were read, for the audit log.
+func (s *FileSession) Done(name string, f *os.File, bytes int64) error {
+	f.Close()
+	_, _, err := s.c.ask(frontRequest{Do: "done", Name: name, Bytes: bytes})
+	return err
+}
+
+// Remove deletes a file.
+func (s *FileSession) Remove(name string) error {
+	_, _, err := s.c.ask(frontRequest{Do: "remove", Name: name})
+	return err
+}
+
+// Close ends the session.
+func (s *FileSession) Close() error { return s.c.close() }

@@ -1,0 +1,507 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"diagsh/internal/access"
+	"diagsh/internal/menu"
+)
+
+// frame is a frame around some text.
+func frame(text string) []byte {
+	return append(binary.BigEndian.AppendUint32(nil, uint32(len(text))), text...)
+}
+
+// sent is what a peer sends at once: bytes, and descriptors with them.
+type sent struct {
+	bytes []byte
+	files []*os.File
+	ends  bool // nothing more comes
+}
+
+func fileNamed(t testing.TB, content string) *os.File {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "f")
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f
+}
+
+// liar is an appliance that answers each question on a files session with the next of answers, whatever is asked, and the first with
+// nothing. It sends the rest when there is no more question.
+func liar(t *testing.T, answers ...sent) *FileSession {
+	t.Helper()
+	ours, theirs, err := pair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ours.Close(); theirs.Close() })
+	go func() {
+		defer ours.Close()
+		for _, a := range append([]sent{{bytes: frame(`{"number":1}`)}}, answers...) {
+			var q frontRequest
+			if readFrame(ours, &q) != nil {
+				return
+			}
+			var rights []byte
+			var fds []int
+			for _, f := range a.files {
+				fds = append(fds, int(f.Fd()))
+			}
+			if len(fds) > 0 {
+				rights = unix.UnixRights(fds...)
+			}
+			n, _, err := ours.WriteMsgUnix(a.bytes, rights, nil)
+			if err != nil {
+				return
+			}
+			ours.Write(a.bytes[n:])
+			if a.ends {
+				return
+			}
+		}
+		var q frontRequest
+		readFrame(ours, &q)
+	}()
+	s, err := NewFrontEnd(func(context.Context) (*net.UnixConn, error) { return theirs, nil }).Files(t.Context(), "login")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// An answer that is none ends the connection: what comes later is never taken for the answer to another question, and no descriptor
+// goes out under a name that it does not have.
+func TestAnswersOutOfStep(t *testing.T) {
+	victim := fileNamed(t, "victim")
+	stat := func(number int, name string) string {
+		return fmt.Sprintf(`{"number":%d,"file":{"name":%q,"bytes":6,"modified":"2026-01-01T00:00:00Z","payload":true}}`, number, name)
+	}
+	long := make([]byte, 4+maxFrontFrame+1)
+	binary.BigEndian.PutUint32(long, maxFrontFrame+1)
+	for what, first := range map[string]sent{
+		"too long":                      {bytes: append(long, frame(stat(2, "b.pcap"))...)},
+		"empty":                         {bytes: frame("")},
+		"broken off":                    {bytes: frame(stat(2, "a.pcap"))[:9], ends: true},
+		"no JSON":                       {bytes: frame("nonsense")},
+		"half of JSON":                  {bytes: frame(`{"number":2`)},
+		"two of JSON":                   {bytes: frame(stat(2, "a.pcap") + stat(3, "b.pcap"))},
+		"the answer before":             {bytes: frame(stat(1, "a.pcap"))},
+		"the answer behind":             {bytes: frame(stat(3, "a.pcap"))},
+		"without a number":              {bytes: frame(`{"file":{"name":"a.pcap"}}`)},
+		"another file":                  {bytes: frame(stat(2, "b.pcap"))},
+		"no file":                       {bytes: frame(`{"number":2}`)},
+		"nothing":                       {bytes: frame(`null`)},
+		"a descriptor unasked":          {bytes: frame(stat(2, "a.pcap")), files: []*os.File{victim}},
+		"a descriptor with the refusal": {bytes: frame(`{"number":2,"error":{"exit":4,"message":"no"}}`), files: []*os.File{victim}},
+	} {
+		t.Run(what, func(t *testing.T) {
+			s := liar(t, first, sent{bytes: frame(stat(3, "b.pcap"))})
+			if f, err := s.Stat("a.pcap"); err == nil || !Gone(err) {
+				t.Errorf("it is taken for the answer %+v, %v", f, err)
+			}
+			for range 3 {
+				if f, err := s.Stat("b.pcap"); err == nil {
+					t.Errorf("the next question is answered with %+v", f)
+				}
+			}
+			if f, err := s.Open("b.pcap"); err == nil {
+				f.Close()
+				t.Error("a file is opened on a connection at fault")
+			}
+			if err := s.Remove("b.pcap"); err == nil {
+				t.Error("a removal succeeds on a connection at fault")
+			}
+		})
+	}
+}
+
+func TestDescriptorsOutOfStep(t *testing.T) {
+	victim, other := fileNamed(t, "victim"), fileNamed(t, "other")
+	answer := `{"number":2,"file":{"name":"a.pcap","bytes":6,"modified":"2026-01-01T00:00:00Z","payload":true}}`
+	right := liar(t, sent{bytes: frame(answer), files: []*os.File{victim}})
+	f, err := right.Open("a.pcap")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	before := openDescriptors(t)
+	for what, first := range map[string]sent{
+		"the file of another":  {bytes: frame(strings.Replace(answer, "a.pcap", "b.pcap", 1)), files: []*os.File{victim}},
+		"several":              {bytes: frame(answer), files: []*os.File{victim, other}},
+		"none":                 {bytes: frame(answer)},
+		"with the number of 3": {bytes: frame(strings.Replace(answer, "2", "3", 1)), files: []*os.File{victim}},
+		"and no frame":         {bytes: []byte("\x00"), files: []*os.File{victim}, ends: true},
+	} {
+		s := liar(t, first)
+		if f, err := s.Open("a.pcap"); err == nil {
+			f.Close()
+			t.Errorf("%s: opened", what)
+		}
+		if _, err := s.Stat("a.pcap"); err == nil {
+			t.Errorf("%s: the next question is answered", what)
+		}
+	}
+	for deadline := time.Now().Add(10 * time.Second); openDescriptors(t) > before+20; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) { // the ends of the connections are closed with the test
+			t.Fatalf("%d descriptors are open, %d were", openDescriptors(t), before)
+		}
+	}
+	for _, f := range []*os.File{victim, other} {
+		if n := opened(t, f); n != 1 {
+			t.Errorf("%s is open %d times", f.Name(), n)
+		}
+	}
+}
+
+func openDescriptors(t testing.TB) int {
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(entries)
+}
+
+// opened counts the descriptors of a file in this process.
+func opened(t testing.TB, f *os.File) (n int) {
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if target, _ := os.Readlink("/proc/self/fd/" + e.Name()); target == f.Name() {
+			n++
+		}
+	}
+	return n
+}
+
+// A login without a login in it is a fault, not a panic.
+func TestLoginWithoutALogin(t *testing.T) {
+	ours, theirs, err := pair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ours.Close()
+	go func() {
+		var q frontRequest
+		readFrame(ours, &q)
+		ours.Write(frame(`{"number":1}`))
+	}()
+	front := NewFrontEnd(func(context.Context) (*net.UnixConn, error) { return theirs, nil })
+	if l, err := front.Login(t.Context(), access.Credentials{User: "op", Password: "right"}); err == nil {
+		t.Errorf("logged in as %+v", l)
+	}
+}
+
+// What the front end asks out of turn ends its connection.
+func TestQuestionsOutOfStep(t *testing.T) {
+	d := newDesk(t)
+	s, _ := serve(t, d)
+	begin := frame(`{"number":1,"do":"files","login":"login-op","kind":"sftp"}`)
+	for _, second := range []string{
+		string(frame(`{"number":1,"do":"remove","name":"a.pcap"}`)), string(frame(`{"number":3,"do":"remove","name":"a.pcap"}`)),
+		string(frame(`{"do":"remove","name":"a.pcap"}`)), `{"number":2,"do":"remove","name":"a.pcap"}` + "\n", "\x00\x20\x00\x00", "\xff\xff\xff\xff",
+		string(frame(`{"number":2,"do":"remove","name":"a.pcap"}`)[:20]),
+	} {
+		ours, theirs, err := pair()
+		if err != nil {
+			t.Fatal(err)
+		}
+		go s.serveFront(ours)
+		theirs.Write(begin)
+		theirs.Write([]byte(second))
+		theirs.CloseWrite()
+		theirs.SetReadDeadline(time.Now().Add(10 * time.Second))
+		text, err := io.ReadAll(theirs)
+		theirs.Close()
+		if err != nil && !errors.Is(err, unix.ECONNRESET) || !bytes.Equal(text, frame(`{"number":1}`)) { // a reset: not all was read
+			t.Errorf("behind %q: %q, %v", second, text, err)
+		}
+		if _, err := os.Stat(filepath.Join(d.dir, "a.pcap")); err != nil {
+			t.Fatalf("%q removed a file", second)
+		}
+	}
+}
+
+// A folder of many files is listed page by page, whole and in order, beside whatever else is asked meanwhile.
+func TestListingByPages(t *testing.T) {
+	d := newDesk(t)
+	for i := range 700 {
+		name := fmt.Sprintf("%s-%05d.pcapng", strings.Repeat("<", 200), i) // JSON makes six bytes of each
+		if err := os.WriteFile(filepath.Join(d.dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, path := serve(t, d)
+	f, err := NewFrontEnd(s.FrontDialer()).Files(t.Context(), "login-op")
+	if err != nil {
+		t.Fatal(err)
+	}
+	listing, err := f.List()
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	for last := ""; ; {
+		files, err := listing.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(files) > filesOfPage {
+			t.Fatalf("a page of %d files", len(files))
+		}
+		for _, one := range files {
+			if one.Name <= last {
+				t.Fatalf("%q behind %q", one.Name, last)
+			}
+			last = one.Name
+		}
+		seen += len(files)
+		if file, err := f.Stat("a.pcap"); err != nil || file.Name != "a.pcap" {
+			t.Fatalf("meanwhile: %+v, %v", file, err)
+		}
+	}
+	if seen != 702 {
+		t.Errorf("%d files", seen)
+	}
+	var list []access.File
+	if status, text := curl(t, path, "GET", "files", ""); status != 200 || json.Unmarshal([]byte(text), &list) != nil || len(list) != 702 {
+		t.Errorf("over HTTP: %d, %d files", status, len(list))
+	}
+
+	// A listing that is given up is closed, also with its session, and there are only so many.
+	for range 3 * maxListings {
+		l, err := f.List()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range maxListings {
+		if _, err := f.List(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := f.List(); menu.AsError(err).Kind != menu.State {
+		t.Errorf("one listing more: %v", err)
+	}
+	f.Close()
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		d.mu.Lock()
+		left := d.listings
+		d.mu.Unlock()
+		if left == 0 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d listings are left open", left)
+		}
+	}
+
+	// The role counts at every page, and half a list does not look like a whole one.
+	op, err := NewFrontEnd(s.FrontDialer()).Files(t.Context(), "login-op")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer op.Close()
+	if listing, err = op.List(); err != nil {
+		t.Fatal(err)
+	}
+	listing.Next()
+	d.mu.Lock()
+	d.roles["op"] = "nobody"
+	d.mu.Unlock()
+	if files, err := listing.Next(); menu.AsError(err) == nil || menu.AsError(err).Kind != menu.Denied {
+		t.Errorf("without a role: %d files, %v", len(files), err)
+	}
+	os.WriteFile(filepath.Join(d.dir, "broken.pcap"), nil, 0o600)
+	if status, text := curl(t, path, "GET", "files", ""); status == 200 && !strings.HasPrefix(text, "broken off: ") {
+		t.Errorf("a folder that cannot be read: %d, %d bytes", status, len(text))
+	}
+}
+
+// A connection that ends in the middle of a listing is not the listing's end: names would be missing, and nobody told.
+func TestListingIsCutOff(t *testing.T) {
+	page := sent{bytes: frame(`{"number":2,"listing":1,"files":[{"name":"a.pcap","modified":"2026-01-01T00:00:00Z"}]}`)}
+	cut := page
+	cut.ends = true
+	for what, answers := range map[string][]sent{
+		"between two answers": {cut},
+		"in a length":         {page, {bytes: []byte{0}, ends: true}},
+		"in an answer":        {page, {bytes: frame(`{"number":3}`)[:9], ends: true}},
+	} {
+		listing, err := liar(t, answers...).List()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if files, err := listing.Next(); err != nil || len(files) != 1 {
+			t.Fatalf("%s: %v, %v", what, files, err)
+		}
+		if files, err := listing.Next(); err == nil || errors.Is(err, io.EOF) {
+			t.Errorf("%s: %v, %v", what, files, err)
+		}
+	}
+}
+
+// Who may not ask is told so in HTTP, of both versions, and is not kept.
+func TestRefusalOnTheSocket(t *testing.T) {
+	d := newDesk(t)
+	_, path := serve(t, d)
+	d.as("")
+	_, err := dial(t, path).Greeting(t.Context())
+	var refusal *menu.Error
+	if !errors.As(err, &refusal) || refusal.Kind != menu.Denied || refusal.Message != "You have no account" || Gone(err) {
+		t.Errorf("HTTP/2: %v", err)
+	}
+	if status, text := curl(t, path, "GET", "session", ""); status != http.StatusForbidden || !strings.Contains(text, `"message":"You have no account"`) {
+		t.Errorf("HTTP/1.1: %d %s", status, text)
+	}
+	// So many at a time; the others find a closed connection.
+	var conns []net.Conn
+	for range maxRefused + 1 {
+		c, err := net.Dial("unix", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		conns = append(conns, c)
+	}
+	last := conns[maxRefused]
+	last.SetReadDeadline(time.Now().Add(refusalTime / 2))
+	if _, err := last.Read(make([]byte, 1)); !errors.Is(err, io.EOF) && !errors.Is(err, unix.ECONNRESET) {
+		t.Errorf("one too many: %v", err)
+	}
+	for _, c := range conns {
+		c.Close()
+	}
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		if status, _ := answerOf(path); status == http.StatusForbidden {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("those who left are still counted")
+		}
+	}
+}
+
+func answerOf(path string) (int, error) {
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", path)
+	}}}
+	r, err := client.Get("http://appliance/v1/session")
+	if err != nil {
+		return 0, err
+	}
+	defer r.Body.Close()
+	return r.StatusCode, nil
+}
+
+// A download is in the audit log before its first byte, and again with what it was when it ends.
+func TestDownloadsAreAuditedTwice(t *testing.T) {
+	d := newDesk(t)
+	s, path := serve(t, d)
+	f, err := NewFrontEnd(s.FrontDialer()).Files(t.Context(), "login-op")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	file, err := f.Open("a.pcap")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e := d.last(); e.Act != access.ActDownload || e.Path != "a.pcap" || e.Result != "ok" || e.Arguments["bytes"] != "-" {
+		t.Errorf("at the beginning: %+v", e)
+	}
+	f.Done("a.pcap", file, 5)
+	if e := d.last(); e.Act != access.ActDownload || e.Arguments["bytes"] != "5" {
+		t.Errorf("at the end: %+v", e)
+	}
+	if status, text := curl(t, path, "GET", "files/a.pcap", ""); status != 200 {
+		t.Fatal(status, text)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n := len(d.events)
+	if d.events[n-2].Arguments["bytes"] != "-" || d.events[n-1].Arguments["bytes"] != "13" || d.events[n-1].Path != "a.pcap" {
+		t.Errorf("over HTTP: %+v", d.events[n-2:])
+	}
+}
+
+// An error of no kind is none of success.
+func TestErrorsHaveAKind(t *testing.T) {
+	for exit, want := range map[int]menu.Kind{0: menu.Failed, -1: menu.Failed, 7: menu.Failed, 3: menu.Denied, 130: menu.Interrupted} {
+		if got := (&errorBody{Exit: exit, Message: "x"}).err().Kind; got != want {
+			t.Errorf("exit %d is %d, not %d", exit, got, want)
+		}
+	}
+}
+
+// Whatever comes instead of frames, reading ends, takes no more than its bound and gives nothing twice.
+func FuzzFrontFrames(f *testing.F) {
+	f.Add(append(frame(`{"number":1,"do":"stat","name":"a"}`), frame(`{"number":2,"do":"list"}`)...))
+	f.Add([]byte("\xff\xff\xff\xff{}"))
+	f.Add([]byte("{\"do\":\"banner\"}\n"))
+	f.Add(frame("null"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		r := bytes.NewReader(text)
+		for last := uint64(0); ; last++ {
+			before := r.Len()
+			q, err := readQuestion(r, last)
+			if err != nil {
+				break
+			}
+			if q.Number != last+1 || before-r.Len() < 4 {
+				t.Fatalf("question %d behind %d, of %d bytes", q.Number, last, before-r.Len())
+			}
+		}
+		ours, theirs, err := pair()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer theirs.Close()
+		go func() {
+			var q frontRequest
+			readFrame(ours, &q)
+			ours.Write(text)
+			ours.Close()
+		}()
+		c := &frontConn{conn: theirs}
+		a, file, err := c.ask(frontRequest{Do: "stat", Name: "a.pcap"})
+		if file != nil || err == nil && (a.File == nil || a.File.Name != "a.pcap") {
+			t.Fatalf("answered with %+v, %v", a, err)
+		}
+		var known *menu.Error
+		if err != nil && !errors.As(err, &known) {
+			if _, _, again := c.ask(frontRequest{Do: "banner"}); again == nil {
+				t.Fatal("a connection at fault answers")
+			}
+		}
+	})
+}

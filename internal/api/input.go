@@ -1,0 +1,94 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"strings"
+
+	"diagsh/internal/menu"
+)
+
+// InputQuery is the query of a run whose caller will say something to the command while it runs: typed if a person does, who sees the
+// output, or piped. Each line is then a POST input/RUN, whose answer comes when the command has taken it, so that one who is not listened
+// to waits.
+const (
+	InputQuery = "input"
+	inputTyped = "typed"
+	inputPiped = "piped"
+)
+
+// typingOf is how somebody will say something to a command; Lines is not nil, if so.
+func typingOf(r *http.Request, c *menu.Command, args menu.Arguments) menu.Typing {
+	kind := r.URL.Query().Get(InputQuery)
+	if !c.Converses(args) || kind != inputTyped && kind != inputPiped {
+		return menu.Typing{}
+	}
+	return menu.Typing{Lines: make(chan menu.Input), Person: kind == inputTyped}
+}
+
+// Typing implements menu.Typist.
+func (o *output) Typing() menu.Typing { return o.typing }
+
+// input says a line to one of the caller's own runs.
+func (s *Server) input(w http.ResponseWriter, r *http.Request, caller menu.Caller) error {
+	s.mu.Lock()
+	running := s.runs[r.PathValue("run")]
+	s.mu.Unlock()
+	if running == nil || running.session != caller.Session {
+		return menu.Errorf(menu.NotFound, "Nothing runs under that name in this session")
+	}
+	if _, err := s.find(caller, running.path); err != nil {
+		return err
+	}
+	var said menu.Input
+	if err := readJSON(r, &said); err != nil {
+		return err
+	}
+	switch {
+	case running.lines == nil:
+		return menu.Errorf(menu.State, "This command takes nothing while it runs").WithHint("Run it with ?%s=%s or %s, if it can", InputQuery, inputTyped, inputPiped)
+	case strings.ContainsAny(said.Line, "\r\n"):
+		return menu.Errorf(menu.Usage, "A line has no line break in it").WithHint("Say one line after the other")
+	case len(said.Line) > menu.MaxInputLine:
+		return menu.Errorf(menu.Usage, "The line is longer than %d KB", menu.MaxInputLine>>10)
+	}
+	select {
+	case running.lines <- said:
+		return writeJSON(w, struct{}{})
+	case <-running.ended:
+		return menu.Errorf(menu.NotFound, "The command has ended")
+	case <-r.Context().Done():
+		return r.Context().Err()
+	}
+}
+
+// Conversation is what a Client says to a command that runs.
+type Conversation struct {
+	Lines  <-chan menu.Input // closed, or not: what comes after the command's end is not taken
+	Person bool              // typed by somebody who sees the output
+}
+
+// query is the part of a run's query that announces it.
+func (v Conversation) query() string {
+	switch {
+	case v.Lines == nil:
+		return ""
+	case v.Person:
+		return "&" + InputQuery + "=" + inputTyped
+	}
+	return "&" + InputQuery + "=" + inputPiped
+}
+
+// converse says what comes, until ctx ends or the command takes no more.
+func (c *Client) converse(ctx context.Context, run string, v Conversation) {
+	for {
+		select {
+		case said, ok := <-v.Lines:
+			if !ok || c.call(ctx, "POST", "input/"+run, said, nil) != nil {
+				return
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}

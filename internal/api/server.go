@@ -1,0 +1,282 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"time"
+
+	"diagsh/internal/menu"
+)
+
+// maxBody bounds a request's body in bytes: the longest line (64 KiB) as JSON, with room. bodyTime is how long it may take to come.
+const (
+	maxBody  = 1 << 20
+	bodyTime = 10 * time.Second
+)
+
+// What one session may have at a time: commands that run, and requests of any kind on one connection of HTTP/2. The menus need two or
+// three; there is always room for the interrupt of a command that runs.
+const (
+	maxRuns     = 12
+	maxRequests = 16
+)
+
+// A Server is the appliance's side of the boundary.
+type Server struct {
+	appliance Appliance
+	tree      *menu.Menu
+	log       *slog.Logger
+
+	http    *http.Server
+	handoff *handoff // connections that the front end has bound to a login
+
+	mu   sync.Mutex
+	runs map[string]*run // commands that run now, by identifier
+
+	bodyTime, longRun time.Duration // as the constants, but in tests
+}
+
+// NewServer makes the boundary around an appliance and its tree of commands.
+func NewServer(appliance Appliance, tree *menu.Menu, log *slog.Logger) *Server {
+	s := &Server{appliance: appliance, tree: tree, log: log, handoff: newHandoff(), runs: map[string]*run{}, bodyTime: bodyTime, longRun: longRun}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/session", s.with(s.session))
+	mux.HandleFunc("GET /v1/hostname", s.with(s.hostname))
+	mux.HandleFunc("GET /v1/leaving", s.with(s.leaving))
+	mux.HandleFunc("GET /v1/tree", s.with(s.describe))
+	mux.HandleFunc("GET /v1/menu/{path...}", s.with(s.menu))
+	mux.HandleFunc("GET /v1/help/{path...}", s.with(s.help))
+	mux.HandleFunc("POST /v1/parse", s.with(s.parse))
+	mux.HandleFunc("POST /v1/complete", s.with(s.complete))
+	mux.HandleFunc("POST /v1/ask/{path...}", s.with(s.ask))
+	mux.HandleFunc("POST /v1/assist/{path...}", s.with(s.assist))
+	mux.HandleFunc("POST /v1/run/{path...}", s.with(s.run))
+	mux.HandleFunc("POST /v1/interrupt/{run}", s.with(s.interrupt))
+	mux.HandleFunc("POST /v1/input/{run}", s.with(s.input))
+	mux.HandleFunc("POST /v1/history", s.with(s.history))
+	mux.HandleFunc("GET /v1/files", s.with(s.listFiles))
+	mux.HandleFunc("GET /v1/files/{name}", s.with(s.readFile))
+	mux.HandleFunc("DELETE /v1/files/{name}", s.with(s.removeFile))
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		writeError(w, menu.Errorf(menu.NotFound, "There is no such resource").WithHint("GET /v1/tree lists the commands"))
+	})
+
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	// A session has one connection and needs several requests on it at once: a running command and its interrupt.
+	protocols.SetUnencryptedHTTP2(true)
+	s.http = &http.Server{
+		Handler:           refused(mux),
+		Protocols:         protocols,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxRequests},
+		ReadHeaderTimeout: 10 * time.Second,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			return context.WithValue(ctx, identityKey{}, c.(*identified))
+		},
+	}
+	return s
+}
+
+// Serve answers on the appliance's own socket, whose peers the kernel names, and on the connections that the front end binds.
+// It returns after Close.
+func (s *Server) Serve(socket *net.UnixListener) error {
+	done := make(chan error, 2)
+	go func() { done <- s.http.Serve(&localListener{UnixListener: socket, server: s}) }()
+	go func() { done <- s.http.Serve(s.handoff) }()
+	err := <-done
+	s.http.Close()
+	<-done
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+// Close ends all connections. Running commands see their context end.
+func (s *Server) Close() error { return s.http.Close() }
+
+type identityKey struct{}
+
+func identityOf(r *http.Request) *identified { return r.Context().Value(identityKey{}).(*identified) }
+
+// refused answers for h on a connection that nothing can be asked on.
+func refused(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if why := identityOf(r).refusal; why != nil {
+			w.Header().Set("Connection", "close")
+			writeError(w, why)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+// with takes the whole request, then looks up who calls, and turns a handler's error into the answer. In this order, since whoever
+// sends a body decides when it comes: a request that was begun before rights were taken away must not have them.
+func (s *Server) with(h func(http.ResponseWriter, *http.Request, menu.Caller) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		defer s.logPanic(r.URL.Path)
+		session := identityOf(r).session
+		err := s.takeBody(w, r)
+		var caller menu.Caller
+		if err == nil {
+			caller, err = s.appliance.Current(session)
+		}
+		if err == nil {
+			s.appliance.Alive(session)
+			err = h(w, r, caller)
+		}
+		if err != nil {
+			writeError(w, s.asError(r.URL.Path, err))
+		}
+	}
+}
+
+// takeBody reads a request's body into memory.
+func (s *Server) takeBody(w http.ResponseWriter, r *http.Request) error {
+	if r.Body == nil || r.Body == http.NoBody {
+		return nil
+	}
+	control := http.NewResponseController(w)
+	control.SetReadDeadline(time.Now().Add(s.bodyTime))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	var tooLong *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLong):
+		return menu.Errorf(menu.Usage, "The request's body is larger than %s", menu.Size(maxBody))
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return menu.Errorf(menu.Usage, "The request's body did not come within %s", menu.FormatDuration(s.bodyTime))
+	case err != nil:
+		return menu.Errorf(menu.Usage, "The request's body ends too early")
+	}
+	control.SetReadDeadline(time.Time{}) // not before: of a body that is refused, package http reads the rest
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	return nil
+}
+
+// uses notes that the caller's session is in the middle of something, until done is called, and says who the caller is as of then. Whoever
+// takes rights away ends the sessions that are (Logins.Running), so between the two no change is missed.
+func (s *Server) uses(caller menu.Caller, path string) (now menu.Caller, done func(), err error) {
+	done = s.appliance.Running(caller.Session, path)
+	now, err = s.appliance.Current(caller.Session)
+	return now, done, err
+}
+
+// logPanic makes a panic of a handler a line in the log, with the place, and lets it go on to break this one connection. The HTTP
+// server's own log is no place for it: that one is full of what peers did.
+func (s *Server) logPanic(what string) {
+	p := recover()
+	if p == nil {
+		return
+	}
+	if p != http.ErrAbortHandler { // which is no fault: output.finish
+		s.log.Error("a request panicked", "what", what, "panic", p, "stack", string(debug.Stack()))
+	}
+	panic(http.ErrAbortHandler)
+}
+
+// asError keeps the text of a fault that no user can mend in the log.
+func (s *Server) asError(what string, err error) *menu.Error {
+	var known *menu.Error
+	if !errors.As(err, &known) && !errors.Is(err, context.Canceled) {
+		s.log.Error("a request failed", "what", what, "error", err)
+	}
+	return menu.AsError(err)
+}
+
+// An errorBody is how an error looks in JSON.
+type errorBody struct {
+	Kind     string `json:"kind"`
+	Exit     int    `json:"exit"`
+	Argument string `json:"argument,omitempty"`
+	Message  string `json:"message"`
+	Hint     string `json:"hint,omitempty"`
+}
+
+func bodyOf(e *menu.Error) *errorBody {
+	return &errorBody{Kind: e.Kind.String(), Exit: int(e.Kind), Argument: e.Argument, Message: menu.CleanLines(e.Message), Hint: menu.CleanLines(e.Hint)}
+}
+
+// err is the error that was sent. One of no kind is a failure all the same: its number must not come out as the exit status of success.
+func (b *errorBody) err() *menu.Error {
+	kind := menu.Kind(b.Exit)
+	if _, known := statusOf[kind]; !known {
+		kind = menu.Failed
+	}
+	return &menu.Error{Kind: kind, Argument: b.Argument, Message: b.Message, Hint: b.Hint}
+}
+
+var statusOf = map[menu.Kind]int{
+	menu.Failed: http.StatusInternalServerError, menu.Usage: http.StatusBadRequest, menu.Denied: http.StatusForbidden,
+	menu.NotFound: http.StatusNotFound, menu.State: http.StatusConflict, menu.Unsupported: http.StatusNotImplemented,
+	menu.Interrupted: http.StatusRequestTimeout,
+}
+
+func writeError(w http.ResponseWriter, e *menu.Error) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(statusOf[e.Kind])
+	json.NewEncoder(w).Encode(map[string]any{"error": bodyOf(e)})
+}
+
+// writeJSON answers with a document. That the peer may have gone meanwhile is no error: there is nobody to tell.
+func writeJSON(w http.ResponseWriter, v any) error {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Write(append(body, '\n'))
+	return nil
+}
+
+// readJSON reads a body; an empty one leaves v as it is.
+func readJSON(r *http.Request, v any) error {
+	decoder := json.NewDecoder(r.Body)
+	decoder.UseNumber()
+	if err := decoder.Decode(v); err != nil && err != io.EOF {
+		return menu.Errorf(menu.Usage, "The request's body is not the JSON that is expected here")
+	}
+	return nil
+}
+
+// pathOf splits the path of a command in a URL.
+func pathOf(r *http.Request) []string {
+	return strings.FieldsFunc(r.PathValue("path"), func(c rune) bool { return c == '/' })
+}
+
+// find returns the item at a path if the caller may use it. This and permitFile are the places where roles are compared.
+func (s *Server) find(caller menu.Caller, path []string) (menu.Item, error) {
+	item := s.tree.Find(path)
+	if item == nil {
+		return nil, menu.Errorf(menu.NotFound, "There is no command %q", cut(strings.Join(path, " "))).WithHint("Type help to see all")
+	}
+	if !caller.Role.Includes(item.Required()) {
+		return nil, denied(caller, item.Required())
+	}
+	return item, nil
+}
+
+func denied(caller menu.Caller, required menu.Role) *menu.Error {
+	if !required.Valid() {
+		required = menu.Administrator
+	}
+	return menu.Errorf(menu.Denied, "The role %s may not do this", caller.Role).WithHint("It needs the role %s", required)
+}
+
+func cut(text string) string {
+	if len(text) > 80 {
+		return strings.ToValidUTF8(text[:80], "") + "..."
+	}
+	return text
+}

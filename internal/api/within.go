@@ -1,0 +1,35 @@
+package api
+
+import (
+	"context"
+	"os"
+
+	"diagsh/internal/menu"
+)
+
+// RunWithin runs a command as a part of another one that the caller runs, such as a report. The caller's role counts, as when the
+// command is run alone; the audit log has the command around it. It returns the role that the command requires.
+func (s *Server) RunWithin(ctx context.Context, caller menu.Caller, path []string, args map[string]string, sink menu.Sink) (menu.Role, error) {
+	item, err := s.find(caller, path)
+	if err != nil {
+		return "", err
+	}
+	c, ok := item.(*menu.Command)
+	if !ok {
+		return "", menu.Errorf(menu.Usage, "%q is a menu, not a command", item.Keyword())
+	}
+	if err := c.Run(ctx, caller, args, func(packets string) error { return s.mayReadPackets(caller, packets) }, sink); err != nil {
+		return c.Role, s.asError(c.Name, err)
+	}
+	return c.Role, nil
+}
+
+// OpenWithin opens a file of the diagnostic directory as a part of something that the caller may read it for. A refusal is audited as
+// that of a download is.
+func (s *Server) OpenWithin(caller menu.Caller, name string) (*os.File, error) {
+	info, err := s.mayRead(caller, name)
+	if err != nil {
+		return nil, err
+	}
+	return s.appliance.OpenFile(info.Name)
+}

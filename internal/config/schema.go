@@ -1,0 +1,139 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"diagsh/internal/menu"
+)
+
+// A kind is a setting that there can be.
+type kind struct {
+	section string
+	field   string // empty: the section is the setting itself
+	number  bool   // written without quotes
+	// read brings a value into the one form in which documents keep it, or says what is accepted.
+	read func(text string) (string, error)
+}
+
+// schema is all of them, in the order in which they are written.
+var schema = []kind{
+	{"hostname", "", false, readHostname},
+	{"banner", "", false, readText},
+	{"welcome", "", false, readText},
+	{"idleTimeout", "", false, readIdle},
+	{"interfaces", "media", false, readMedium},
+	{"interfaces", "mtu", true, readNumber(68, 65535)},
+	{"vlans", "parent", false, readInterface},
+	{"vlans", "id", true, readNumber(1, 4094)},
+	{"loopback", "", false, readAddress},
+	{"multicastARP", "", false, readChoice(Accept, Reject)},
+}
+
+// place is where a setting's section stands in the schema, fieldPlace where its field does.
+func place(p Path) int {
+	return slices.IndexFunc(schema, func(k kind) bool { return k.section == p.Section })
+}
+
+func fieldPlace(p Path) int {
+	return slices.IndexFunc(schema, func(k kind) bool { return k.section == p.Section && k.field == p.Field })
+}
+
+// Read brings a value of a setting into the form of a document, or says what is accepted.
+func Read(p Path, text string) (string, error) {
+	i := fieldPlace(p)
+	if i < 0 {
+		return "", errors.New("there is no such setting")
+	}
+	if p.Name != "" && !PlainInterface(p.Name) {
+		return "", errInterface
+	}
+	return schema[i].read(text)
+}
+
+func readHostname(text string) (string, error) {
+	if !plainHostname(text) {
+		return "", errors.New("it is a host name of letters, digits, hyphens and dots, at most 63 characters")
+	}
+	return text, nil
+}
+
+// plainHostname reports whether a name can stand in a prompt and at the beginning of a file name.
+func plainHostname(host string) bool {
+	const first = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+	return host != "" && len(host) <= 63 && strings.Trim(host, first+".-") == "" && strings.IndexByte(first, host[0]) >= 0
+}
+
+// maxText bounds the texts before and after a login, in bytes.
+const maxText = 16 << 10
+
+func readText(text string) (string, error) {
+	text = strings.TrimRight(strings.ReplaceAll(text, "\r\n", "\n"), "\n")
+	if text == "" || len(text) > maxText || strings.ContainsFunc(text, func(r rune) bool { return r != '\n' && r != '\t' && !unicode.IsPrint(r) }) {
+		return "", fmt.Errorf("it is a text of at most %d bytes without control characters", maxText)
+	}
+	return text, nil
+}
+
+func readIdle(text string) (string, error) {
+	d, err := menu.ParseDuration(text)
+	if err != nil || d > 30*24*time.Hour {
+		return "", errors.New("it is a duration up to 30d, such as 90s, 30m or 4h; 0 for never")
+	}
+	return menu.FormatDuration(d), nil
+}
+
+func readNumber(least, most int) func(string) (string, error) {
+	return func(text string) (string, error) {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < least || n > most {
+			return "", fmt.Errorf("it is a whole number from %d to %d", least, most)
+		}
+		return strconv.Itoa(n), nil
+	}
+}
+
+func readMedium(text string) (string, error) {
+	if text == "" || len(text) > 32 || strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return "", errors.New("it is autoselect, or a mode such as 100baseT/Full")
+	}
+	return text, nil
+}
+
+var errInterface = errors.New("it is the name of an interface, at most 15 characters")
+
+func readInterface(text string) (string, error) {
+	if !PlainInterface(text) {
+		return "", errInterface
+	}
+	return text, nil
+}
+
+// PlainInterface reports whether Linux can give an interface this name (dev_valid_name in net/core/dev.c) and it is plain to read.
+func PlainInterface(name string) bool {
+	return name != "" && len(name) <= 15 && name != "." && name != ".." &&
+		!strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`/:'"\;,%`, r) })
+}
+
+func readAddress(text string) (string, error) {
+	a, err := netip.ParseAddr(text)
+	if err != nil || a.Zone() != "" || a.IsLoopback() || a.IsUnspecified() || a.IsMulticast() || a.IsLinkLocalUnicast() || a.Is4In6() {
+		return "", errors.New("it is an IPv4 or IPv6 address of one host, such as 192.0.2.10, and none of 127.0.0.0/8 or ::1")
+	}
+	return a.String(), nil
+}
+
+func readChoice(words ...string) func(string) (string, error) {
+	return func(text string) (string, error) {
+		if !slices.Contains(words, text) {
+			return "", errors.New("it is " + strings.Join(words, " or "))
+		}
+		return text, nil
+	}
+}

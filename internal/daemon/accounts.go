@@ -1,0 +1,499 @@
+package daemon
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"diagsh/internal/access"
+	"diagsh/internal/menu"
+)
+
+// A user is an account as users.json keeps it. What can be had from elsewhere (last login, lock) is not in it.
+type user struct {
+	User     string     `json:"user"`
+	FullName string     `json:"fullName"`
+	Role     menu.Role  `json:"role"`
+	Payload  bool       `json:"payload"`
+	Expires  *time.Time `json:"expires,omitempty"`
+	Password string     `json:"password,omitempty"` // a PHC string; empty: none is set
+	First    bool       `json:"firstPassword,omitempty"`
+	Keys     []string   `json:"keys,omitempty"` // lines in the form of authorized_keys(5)
+	Created  time.Time  `json:"created"`        // what an earlier account of this name did is not this one's
+
+	keys []access.Key // Keys, parsed
+}
+
+// expired reports whether the account may no longer log in.
+func (u user) expired(now time.Time) bool { return u.Expires != nil && !now.Before(*u.Expires) }
+
+// lasting reports whether the account is an administrator that can log in today and on any later day.
+func (u user) lasting() bool {
+	return u.Role == menu.Administrator && u.Expires == nil && (u.Password != "" || len(u.Keys) > 0)
+}
+
+func (u user) account() access.Account {
+	return access.Account{User: u.User, FullName: u.FullName, Role: u.Role, Payload: u.Payload, Expires: u.Expires,
+		Password: u.Password != "", Keys: append([]access.Key{}, u.keys...)}
+}
+
+// A roster is all accounts at one moment. It is never changed: a change makes another one.
+type roster struct {
+	users map[string]user
+	keys  map[keyOwner]bool
+}
+
+// A keyOwner is an account and one of its keys (SHA-256 of the SSH wire format). Looking one up takes the same time whether or
+// not the user exists.
+type keyOwner struct {
+	user string
+	key  [sha256.Size]byte
+}
+
+// accounts keeps the roster and its file. Readers never wait for the disk.
+type accounts struct {
+	path   string
+	now    atomic.Pointer[roster]
+	change sync.Mutex // held by whoever makes the next roster
+}
+
+// accountsFile is the content of users.json.
+type accountsFile struct {
+	Users []user `json:"users"`
+}
+
+// openAccounts reads the accounts. fresh says that there never were any.
+func openAccounts(path string) (a *accounts, fresh bool, err error) {
+	data, err := readIfPresent(path)
+	if err != nil {
+		return nil, false, err
+	}
+	a = &accounts{path: path}
+	var file accountsFile
+	if data != nil {
+		if err := json.Unmarshal(data, &file); err != nil {
+			return nil, false, fmt.Errorf("%s cannot be read: %w", path, err)
+		}
+	}
+	r, err := makeRoster(file.Users)
+	if err != nil {
+		return nil, false, fmt.Errorf("%s: %w", path, err)
+	}
+	a.now.Store(r)
+	return a, data == nil, nil
+}
+
+// makeRoster checks accounts and indexes their keys.
+func makeRoster(users []user) (*roster, error) {
+	r := &roster{users: make(map[string]user, len(users)), keys: make(map[keyOwner]bool)}
+	for _, u := range users {
+		if err := checkUserName(u.User); err != nil {
+			return nil, err
+		}
+		if _, twice := r.users[u.User]; twice {
+			return nil, fmt.Errorf("the user %s is there twice", u.User)
+		}
+		if !u.Role.Valid() {
+			return nil, fmt.Errorf("the role of %s is unknown", u.User)
+		}
+		if u.Password != "" {
+			if _, err := parsePHC(u.Password); err != nil {
+				return nil, fmt.Errorf("user %s: %w", u.User, err)
+			}
+		}
+		u.keys = nil
+		for _, line := range u.Keys {
+			k, public, err := parseKey(line)
+			if err != nil {
+				return nil, fmt.Errorf("a key of %s: %w", u.User, err)
+			}
+			u.keys = append(u.keys, k)
+			r.keys[keyOwner{u.User, sha256.Sum256(public.Marshal())}] = true
+		}
+		r.users[u.User] = u
+	}
+	return r, nil
+}
+
+// sorted lists the users by name.
+func (r *roster) sorted() []user {
+	list := make([]user, 0, len(r.users))
+	for _, u := range r.users {
+		list = append(list, u)
+	}
+	slices.SortFunc(list, func(a, b user) int { return strings.Compare(a.User, b.User) })
+	return list
+}
+
+func (r *roster) lasting() (n int) {
+	for _, u := range r.users {
+		if u.lasting() {
+			n++
+		}
+	}
+	return n
+}
+
+// get finds one user.
+func (a *accounts) get(name string) (user, bool) {
+	u, ok := a.now.Load().users[name]
+	return u, ok
+}
+
+// update makes and writes the next roster. edit changes the map in place; its error, or that of the disk, leaves all as it was.
+// No edit may take away the last administrator that can log in.
+func (a *accounts) update(edit func(users map[string]user) error) error {
+	a.change.Lock()
+	defer a.change.Unlock()
+	before := a.now.Load()
+	users := make(map[string]user, len(before.users)+1)
+	for name, u := range before.users {
+		u.Keys = slices.Clone(u.Keys)
+		users[name] = u
+	}
+	if err := edit(users); err != nil {
+		return err
+	}
+	next, err := makeRoster((&roster{users: users}).sorted())
+	if err != nil {
+		return err
+	}
+	if before.lasting() > 0 && next.lasting() == 0 {
+		return menu.Errorf(menu.State, "This would leave no administrator that can log in").
+			WithHint("Make another administrator with a password or a key first, one that does not expire")
+	}
+	data, err := json.MarshalIndent(accountsFile{Users: next.sorted()}, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := replaceFile(a.path, append(data, '\n')); err != nil {
+		return err
+	}
+	a.now.Store(next)
+	return nil
+}
+
+// updateUser is update for one user that must exist.
+func (a *accounts) updateUser(name string, edit func(u *user) error) error {
+	return a.update(func(users map[string]user) error {
+		u, ok := users[name]
+		if !ok {
+			return noSuchUser(name, users)
+		}
+		if err := edit(&u); err != nil {
+			return err
+		}
+		users[name] = u
+		return nil
+	})
+}
+
+func noSuchUser(name string, users map[string]user) error {
+	names := make([]string, 0, len(users))
+	for n := range users {
+		names = append(names, n)
+	}
+	slices.Sort(names)
+	e := &menu.Error{Kind: menu.NotFound, Argument: "user", Message: "There is no user " + quoted(name)}
+	if near := menu.Nearest(name, names); near != "" {
+		return e.WithHint("Did you mean %s?", near)
+	}
+	return e
+}
+
+// firstAdministrator is the name of the account that the first start makes.
+const firstAdministrator = "admin"
+
+// begin makes the first administrator, whose password it writes into a file, and returns the password.
+func (a *accounts) begin(h *hasher, file string) (menu.Secret, error) {
+	password := randomPassword()
+	hash := h.hash(password)
+	if err := replaceFile(file, []byte(password+"\n")); err != nil {
+		return "", err
+	}
+	return password, a.update(func(users map[string]user) error {
+		users[firstAdministrator] = firstAccount(hash)
+		return nil
+	})
+}
+
+// firstAccount is that administrator, with the hash of the first password.
+func firstAccount(hash string) user {
+	return user{User: firstAdministrator, FullName: "Administrator", Role: menu.Administrator, Payload: true, Password: hash, First: true, Created: time.Now()}
+}
+
+// install adds the keys of a file in the form of authorized_keys(5) to the first administrator; those that are there already
+// stay as they are.
+func (a *accounts) install(keyFile string) error {
+	data, err := os.ReadFile(keyFile)
+	if err != nil {
+		return fmt.Errorf("the administrator's keys: %w", err)
+	}
+	var keys []access.Key
+	for i, line := range strings.Split(string(data), "\n") {
+		if line = strings.TrimSpace(line); line == "" || line[0] == '#' {
+			continue
+		}
+		k, _, err := parseKey(line)
+		if err != nil {
+			return fmt.Errorf("%s line %d: %w", filepath.Base(keyFile), i+1, err)
+		}
+		keys = append(keys, k)
+	}
+	admin, ok := a.get(firstAdministrator)
+	if !ok {
+		return fmt.Errorf("%s is for the user %s, who was deleted", filepath.Base(keyFile), firstAdministrator)
+	}
+	keys = slices.DeleteFunc(keys, func(k access.Key) bool { return admin.hasKey(k.Fingerprint) })
+	if len(keys) == 0 {
+		return nil
+	}
+	return a.updateUser(firstAdministrator, func(u *user) error {
+		for _, k := range keys {
+			u.Keys = append(u.Keys, k.Text)
+		}
+		return nil
+	})
+}
+
+func (u user) hasKey(fingerprint string) bool {
+	return slices.ContainsFunc(u.keys, func(k access.Key) bool { return k.Fingerprint == fingerprint })
+}
+
+// Accounts lists all accounts by name.
+func (d *Daemon) Accounts() []access.Account {
+	locks := d.guard.locks()
+	var list []access.Account
+	for _, u := range d.accounts.now.Load().sorted() {
+		list = append(list, d.complete(u, locks))
+	}
+	return list
+}
+
+// Account finds one account.
+func (d *Daemon) Account(name string) (access.Account, error) {
+	r := d.accounts.now.Load()
+	u, ok := r.users[name]
+	if !ok {
+		return access.Account{}, noSuchUser(name, r.users)
+	}
+	return d.complete(u, d.guard.locks()), nil
+}
+
+// complete adds to an account what is kept elsewhere.
+func (d *Daemon) complete(u user, locks map[string]time.Time) access.Account {
+	a := u.account()
+	if v, ok := d.visits.last(u.User); ok && !v.Began.Before(u.Created) {
+		a.LastLogin, a.LastFrom = &v.Began, v.Source
+	}
+	if until, ok := locks[u.User]; ok {
+		a.Locked = &until
+	}
+	return a
+}
+
+// CheckNewUser says why a new account cannot have this name.
+func (d *Daemon) CheckNewUser(name string) error {
+	if err := checkUserName(name); err != nil {
+		return err
+	}
+	if _, exists := d.accounts.get(name); exists {
+		return userExists(name)
+	}
+	return nil
+}
+
+// CreateAccount makes an account. Without a password it can log in only once it has a key.
+func (d *Daemon) CreateAccount(a access.Account, password menu.Secret) error {
+	if err := d.CheckNewUser(a.User); err != nil {
+		return err
+	}
+	if err := checkAccount(a); err != nil {
+		return err
+	}
+	if err := d.checkExpiry(a); err != nil {
+		return err
+	}
+	u := user{User: a.User, FullName: a.FullName, Role: a.Role, Payload: a.Payload || a.Role != menu.Support, Expires: a.Expires, Created: time.Now()}
+	for _, k := range a.Keys {
+		parsed, _, err := parseKey(k.Text)
+		if err != nil {
+			return err
+		}
+		u.Keys = append(u.Keys, parsed.Text)
+	}
+	if password != "" {
+		if err := checkPassword(a.User, password); err != nil {
+			return err
+		}
+		u.Password = d.hasher.hash(password)
+	}
+	return d.plain("create the user", d.accounts.update(func(users map[string]user) error {
+		if _, exists := users[a.User]; exists {
+			return userExists(a.User)
+		}
+		users[a.User] = u
+		return nil
+	}))
+}
+
+func userExists(name string) error {
+	return &menu.Error{Kind: menu.State, Argument: "user", Message: "There is a user " + name + " already", Hint: "Choose another name"}
+}
+
+// checkExpiry wants the date of an account that ends to lie ahead, and one for every Support account.
+func (d *Daemon) checkExpiry(a access.Account) error {
+	switch {
+	case a.Expires == nil && a.Role == menu.Support:
+		return menu.Wrong("expires", "A support account must expire").WithHint("Give it a time, such as 7d")
+	case a.Expires != nil && !a.Expires.After(time.Now()):
+		return menu.Wrong("expires", "That moment has passed").WithHint("Give a date that lies ahead")
+	}
+	return nil
+}
+
+// UpdateAccount changes full name, role, payload and the end of an account. Its sessions have the new role at once. An end that has
+// not changed may lie in the past; a new one may too, which ends the account's sessions. Whoever may do less than before is cut off in the
+// middle of what runs, which nobody asks for the role any more; not the login that the session by belongs to. It returns how many
+// logins were ended.
+func (d *Daemon) UpdateAccount(a access.Account, by string) (ended int, err error) {
+	if err := checkAccount(a); err != nil {
+		return 0, err
+	}
+	if a.Expires == nil && a.Role == menu.Support {
+		return 0, d.checkExpiry(a)
+	}
+	var before, after user
+	if err := d.accounts.updateUser(a.User, func(u *user) error {
+		before = *u
+		u.FullName, u.Role, u.Expires = a.FullName, a.Role, a.Expires
+		u.Payload = a.Payload || a.Role != menu.Support
+		after = *u
+		return nil
+	}); err != nil {
+		return 0, d.plain("change the user", err)
+	}
+	switch {
+	case after.expired(time.Now()):
+		return d.registry.endUser(a.User, "account expired"), nil
+	case !after.Role.Includes(before.Role) || before.Payload && !after.Payload:
+		return d.registry.endOthers(by, "rights taken away", func(l *login) bool { return l.user == a.User && d.registry.busy(l) }), nil
+	}
+	return 0, nil
+}
+
+// DeleteAccount removes an account and ends its logins, of which it returns the number. The files of its captures stay; so does what the
+// audit log says.
+func (d *Daemon) DeleteAccount(name string) (ended int, err error) {
+	err = d.accounts.update(func(users map[string]user) error {
+		if _, ok := users[name]; !ok {
+			return noSuchUser(name, users)
+		}
+		delete(users, name)
+		return nil
+	})
+	if err == nil {
+		if name == firstAdministrator {
+			d.forgetFirstPassword()
+		}
+		ended = d.registry.endUser(name, "account deleted")
+		d.guard.unlock(name)
+		d.histories.forget(name)
+		d.configuration.dropCandidate(name)
+	}
+	return ended, d.plain("delete the user", err)
+}
+
+// SetPassword gives an account another password and ends its logins: whoever is in by the old one may be why it is changed. The login that
+// the session by belongs to goes on, which is that of somebody who changes their own. It returns how many were ended.
+func (d *Daemon) SetPassword(name string, password menu.Secret, by string) (ended int, err error) {
+	if _, err := d.Account(name); err != nil {
+		return 0, err
+	}
+	if err := checkPassword(name, password); err != nil {
+		return 0, err
+	}
+	hash := d.hasher.hash(password)
+	if err := d.accounts.updateUser(name, func(u *user) error {
+		u.Password, u.First = hash, false
+		return nil
+	}); err != nil {
+		return 0, d.plain("set the password", err)
+	}
+	if name == firstAdministrator {
+		d.forgetFirstPassword()
+	}
+	return d.registry.endOthers(by, "password changed", func(l *login) bool { return l.user == name }), nil
+}
+
+// CheckPassword reports whether password is the account's, for somebody who is logged in and must prove it again. Guessing
+// here is slowed as it is at a login, and does not count against the account's logins.
+func (d *Daemon) CheckPassword(ctx context.Context, name string, password menu.Secret) error {
+	if name == localRoot {
+		return menu.Errorf(menu.State, "root is a user of the machine and has no password here")
+	}
+	u, _ := d.accounts.get(name)
+	ok, err := d.tryPassword(ctx, u, name, "session of "+name, password)
+	switch {
+	case err != nil:
+		return d.plain("check the password", err)
+	case !ok:
+		return &menu.Error{Kind: menu.Denied, Argument: "password", Message: "That is not the present password"}
+	}
+	return nil
+}
+
+// AddKey gives an account one more public key, a line in the form of authorized_keys(5) without options.
+func (d *Daemon) AddKey(name, line string) (access.Key, error) {
+	k, _, err := parseKey(line)
+	if err != nil {
+		return k, err
+	}
+	err = d.accounts.updateUser(name, func(u *user) error {
+		if u.hasKey(k.Fingerprint) {
+			return &menu.Error{Kind: menu.State, Argument: "key", Message: "The user " + name + " has this key already"}
+		}
+		if len(u.Keys) >= maxKeys {
+			return menu.Errorf(menu.State, "The user %s has %d keys, which is the most", name, maxKeys).WithHint("Remove one first")
+		}
+		u.Keys = append(u.Keys, k.Text)
+		return nil
+	})
+	return k, d.plain("add the key", err)
+}
+
+// RemoveKey takes a public key from an account, by its fingerprint as access.Key has it, and ends the logins that began with it: whoever
+// has that key may be why it goes. The login that the session by belongs to goes on. It returns how many were ended.
+func (d *Daemon) RemoveKey(name, fingerprint, by string) (ended int, err error) {
+	if err := d.accounts.updateUser(name, func(u *user) error {
+		i := slices.IndexFunc(u.keys, func(k access.Key) bool {
+			return k.Fingerprint == fingerprint || k.Fingerprint == "SHA256:"+fingerprint
+		})
+		if i < 0 {
+			return &menu.Error{Kind: menu.NotFound, Argument: "key", Message: "The user " + name + " has no key with that fingerprint"}
+		}
+		fingerprint = u.keys[i].Fingerprint
+		u.Keys = slices.Delete(u.Keys, i, i+1)
+		return nil
+	}); err != nil {
+		return 0, d.plain("remove the key", err)
+	}
+	return d.registry.endOthers(by, "key removed", func(l *login) bool { return l.user == name && l.key == fingerprint }), nil
+}
+
+// UnlockAccount forgets the failed logins of an account.
+func (d *Daemon) UnlockAccount(name string) error {
+	if _, err := d.Account(name); err != nil {
+		return err
+	}
+	d.guard.unlock(name)
+	return nil
+}

@@ -1,0 +1,262 @@
+package daemon
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/net/bpf"
+
+	"diagsh/capture"
+	"diagsh/capture/filter"
+	"diagsh/internal/menu"
+)
+
+// maxInstructions is what is left of the 4096 instructions that Linux takes (BPF_MAXINSNS) for those that the engine puts before a
+// filter.
+const maxInstructions = 4096 - 16
+
+// A captureFilter is the filter of one capture: as an expression, and as a program for each of its interfaces.
+type captureFilter struct {
+	spec       capture.Spec
+	expression string              // the effective filter
+	interfaces []capture.Interface // those that it can be asked about, of those that there were
+	programs   map[int][]bpf.RawInstruction
+
+	mu   sync.Mutex // guards what follows
+	left []capture.LeftOut
+}
+
+// buildFilter makes the filter of a capture. Unless management is wanted, the packets of this machine's own management ports are
+// left out, whoever may be logged in now or later.
+//
+// Of all interfaces those are left out that the filter is of no use for, such as ether host for a tunnel without Ethernet; of those
+// that were named each must be one that it can be asked about.
+//
+// The user's expression stands behind what is left out, because words such as vlan change the meaning of everything that follows
+// them.
+func (d *Daemon) buildFilter(ctx context.Context, spec capture.Spec, interfaces []capture.Interface, management bool) (*captureFilter, error) {
+	f := &captureFilter{spec: spec, expression: spec.Filter, programs: make(map[int][]bpf.RawInstruction)}
+	var own string
+	if !management {
+		own = managementFilter(d.config.ManagementPorts, ownAddresses())
+	}
+	switch {
+	case own != "" && spec.Filter != "":
+		f.expression = own + " and (" + spec.Filter + ")"
+	case own != "":
+		f.expression = own
+	}
+	var fault error
+	for _, i := range interfaces {
+		p, err := f.build(ctx, i)
+		switch {
+		case err == nil:
+			f.programs[i.Index] = p
+			f.interfaces = append(f.interfaces, i)
+		case !spec.AllInterfaces():
+			return nil, filterError(err, i)
+		case fault == nil:
+			fault = filterError(err, i)
+		}
+	}
+	if len(f.interfaces) == 0 && fault != nil {
+		return nil, fault
+	}
+	return f, nil
+}
+
+// leftOut are the interfaces that were left out so far.
+func (f *captureFilter) leftOut() []capture.LeftOut {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.left)
+}
+
+// leave notes whether an interface of all is left out, and why.
+func (f *captureFilter) leave(i capture.Interface, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.left = slices.DeleteFunc(f.left, func(l capture.LeftOut) bool { return l.Interface == i.Name })
+	if err == nil {
+		return
+	}
+	reason := err.Error()
+	var wrong *filter.Error
+	if errors.As(err, &wrong) {
+		reason = strings.TrimSuffix(wrong.Message, ".")
+	}
+	f.left = append(f.left, capture.LeftOut{Interface: i.Name, Reason: printable(reason)})
+}
+
+// build makes the program for an interface. A capture of headers gets one that cuts packets behind them. The error is a *filter.Error
+// if the filter is of no use for the interface, or a *menu.Error.
+func (f *captureFilter) build(ctx context.Context, i capture.Interface) ([]bpf.RawInstruction, error) {
+	p, err := programFor(ctx, f.spec.Filter, f.expression, i)
+	if f.spec.AllInterfaces() {
+		f.leave(i, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if f.spec.HeadersOnly {
+		p = cutBehindHeaders(p, i.LinkType, f.spec.SnapLength)
+	}
+	if len(p) > maxInstructions {
+		return nil, menu.Wrong("filter", "The filter is too long: the kernel takes %d instructions and this one needs %d", maxInstructions, len(p)).
+			WithHint("Use nets instead of single hosts")
+	}
+	return p, nil
+}
+
+// programFor compiles the effective filter for an interface. The user's part is compiled by itself first: its errors are about what
+// the user typed, and parentheses in it cannot reach out of it.
+func programFor(ctx context.Context, expression, effective string, i capture.Interface) ([]bpf.RawInstruction, error) {
+	if effective == "" {
+		return nil, nil
+	}
+	if expression != "" {
+		if _, err := compile(ctx, expression, i); err != nil {
+			return nil, err
+		}
+	}
+	return compile(ctx, effective, i)
+}
+
+func compile(ctx context.Context, expression string, i capture.Interface) ([]bpf.RawInstruction, error) {
+	target := filter.Target{LinkType: filter.EN10MB, Kind: filter.Live, Names: filterNames}
+	if i.LinkType == capture.Raw {
+		target.LinkType = filter.Raw
+	}
+	target.Netmask, target.NetmaskUnknown = netmask(i)
+	program, err := filter.CompileContext(ctx, expression, target)
+	if err != nil {
+		return nil, err
+	}
+	if ready, why := program.KernelReady(); !ready {
+		return nil, &menu.Error{Kind: menu.Unsupported, Argument: "filter", Message: "The kernel cannot run this filter: " + why,
+			Hint: "filter explain shows its program"}
+	}
+	raw := make([]bpf.RawInstruction, len(program.Instructions))
+	for n, in := range program.Instructions {
+		raw[n] = bpf.RawInstruction{Op: in.Code, Jt: in.Jt, Jf: in.Jf, K: in.K}
+	}
+	return raw, nil
+}
+
+// netmask is the mask of an interface's first IPv4 address, which `ip broadcast` needs.
+func netmask(i capture.Interface) (mask uint32, unknown bool) {
+	if i.Index == 0 {
+		return 0xffffff00, false // no interface yet: an expression is being checked
+	}
+	link, err := net.InterfaceByIndex(i.Index)
+	if err != nil {
+		return 0, true
+	}
+	addresses, _ := link.Addrs()
+	for _, a := range addresses {
+		if n, ok := a.(*net.IPNet); ok && n.IP.To4() != nil && len(n.Mask) == net.IPv4len {
+			return binary.BigEndian.Uint32(n.Mask), false
+		}
+	}
+	return 0, true
+}
+
+// CheckFilter says what is wrong with a filter expression, as far as that can be said before an interface is chosen. The error
+// names the place.
+func (d *Daemon) CheckFilter(ctx context.Context, expression string) error {
+	if strings.TrimSpace(expression) == "" {
+		return nil
+	}
+	ethernet := capture.Interface{LinkType: capture.Ethernet}
+	_, err := compile(ctx, expression, ethernet)
+	return d.plain("check the filter", filterError(err, ethernet))
+}
+
+// filterError tells a user what is wrong with a filter, and where.
+func filterError(err error, i capture.Interface) error {
+	var f *filter.Error
+	if !errors.As(err, &f) {
+		return err
+	}
+	on := ""
+	if i.Name != "" && i.LinkType != capture.Ethernet {
+		on = " on interface " + i.Name
+	}
+	e := menu.Wrong("filter", "The filter is wrong%s at character %d: %s", on, f.Character(), printable(strings.TrimSuffix(f.Message, ".")))
+	if f.Hint != "" {
+		e.Hint = menu.Sentence(printable(f.Hint))
+	}
+	return e
+}
+
+// managementFilter is an expression for all packets but those of TCP connections to the given ports of this machine; empty if
+// there are no ports. It names addresses and directions, so that connections of others to such ports, or of this machine to such
+// ports elsewhere, are captured.
+//
+// A program of BPF that reads behind the end of a packet rejects it, whatever stands before it in the expression. So the lengths are asked
+// first: a runt, which has no ports, is no packet of a management session. They are those of Ethernet, whose header is the longest
+// that captures have, up to the ports: 38 bytes, or 58 with IPv6; a whole segment behind any header is longer.
+func managementFilter(ports []uint16, addresses []netip.Addr) string {
+	if len(ports) == 0 {
+		return ""
+	}
+	ports = slices.Compact(slices.Sorted(slices.Values(ports)))
+	const four, six = "len >= 38 and ip and len >= 18 + ((ip[0] & 15) << 2) and tcp", "len >= 58 and ip6 and tcp"
+	if len(addresses) == 0 || len(addresses) > maxOwnAddresses {
+		port := either("port", ports)
+		return fmt.Sprintf("not ((%s and %s) or (%s and %s))", four, port, six, port)
+	}
+	var parts []string
+	for _, family := range []struct {
+		packets string
+		is      func(netip.Addr) bool
+	}{{four, netip.Addr.Is4}, {six, netip.Addr.Is6}} {
+		own := slices.DeleteFunc(slices.Clone(addresses), func(a netip.Addr) bool { return !family.is(a) })
+		if len(own) > 0 {
+			parts = append(parts, fmt.Sprintf("(%s and ((%s and %s) or (%s and %s)))", family.packets,
+				either("dst port", ports), either("dst host", own), either("src port", ports), either("src host", own)))
+		}
+	}
+	return "not (" + strings.Join(parts, " or ") + ")"
+}
+
+// either names one value or several behind a qualifier: dst port 22, or dst port (22 or 2222).
+func either[T any](qualifier string, values []T) string {
+	var words []string
+	for _, v := range values {
+		words = append(words, fmt.Sprint(v))
+	}
+	if len(words) == 1 {
+		return qualifier + " " + words[0]
+	}
+	return qualifier + " (" + strings.Join(words, " or ") + ")"
+}
+
+// maxOwnAddresses is up to how many addresses of this machine are named; with more, its management ports are left out by their
+// numbers alone.
+const maxOwnAddresses = 32
+
+// ownAddresses lists the addresses of this machine.
+func ownAddresses() []netip.Addr {
+	addresses, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil
+	}
+	var list []netip.Addr
+	for _, a := range addresses {
+		if n, ok := a.(*net.IPNet); ok {
+			if addr, ok := netip.AddrFromSlice(n.IP); ok {
+				list = append(list, addr.Unmap())
+			}
+		}
+	}
+	slices.SortFunc(list, netip.Addr.Compare)
+	return slices.Compact(list)
+}

@@ -1,0 +1,197 @@
+package daemon
+
+import (
+	"encoding/binary"
+	"errors"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"golang.org/x/net/bpf"
+
+	"diagsh/capture"
+	"diagsh/internal/menu"
+)
+
+// connection is a TCP packet between two ends.
+func connection(t testing.TB, from, to string) []byte {
+	t.Helper()
+	src, dst := netip.MustParseAddrPort(from), netip.MustParseAddrPort(to)
+	segment := tcpSegment(0, nil)
+	binary.BigEndian.PutUint16(segment, src.Port())
+	binary.BigEndian.PutUint16(segment[2:], dst.Port())
+	if src.Addr().Is4() {
+		p := ipv4Packet(6, 0, 0, segment)
+		copy(p[12:], src.Addr().AsSlice())
+		copy(p[16:], dst.Addr().AsSlice())
+		return ether(0x0800, p)
+	}
+	p := ipv6Packet(6, segment)
+	copy(p[8:], src.Addr().AsSlice())
+	copy(p[24:], dst.Addr().AsSlice())
+	return ether(0x86dd, p)
+}
+
+func TestManagementIsLeftOut(t *testing.T) {
+	own := []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")}
+	expression := managementFilter([]uint16{8443, 2222, 2222}, own)
+	program, err := compile(t.Context(), expression, capture.Interface{LinkType: capture.Ethernet})
+	if err != nil {
+		t.Fatalf("%s: %v", expression, err)
+	}
+	for _, c := range []struct {
+		name, from, to string
+		kept           bool
+	}{
+		{"to the SSH port", "198.51.100.9:40000", "192.0.2.1:2222", false},
+		{"from the SSH port", "192.0.2.1:2222", "198.51.100.9:40000", false},
+		{"over IPv6", "[2001:db8::9]:40000", "[2001:db8::1]:8443", false},
+		{"back over IPv6", "[2001:db8::1]:8443", "[2001:db8::9]:40000", false},
+		{"this machine to such a port elsewhere", "192.0.2.1:40000", "198.51.100.9:8443", true},
+		{"its answer", "198.51.100.9:8443", "192.0.2.1:40000", true},
+		{"others among themselves", "198.51.100.8:40000", "198.51.100.9:2222", true},
+		{"another port", "198.51.100.9:40000", "192.0.2.1:25", true},
+	} {
+		if got := kept(t, program, connection(t, c.from, c.to)) > 0; got != c.kept {
+			t.Errorf("%s: kept is %v; want %v", c.name, got, c.kept)
+		}
+	}
+	// Without addresses the ports alone count.
+	program, err = compile(t.Context(), managementFilter([]uint16{22}, nil), capture.Interface{LinkType: capture.Ethernet})
+	if err != nil || kept(t, program, connection(t, "198.51.100.9:40000", "192.0.2.1:22")) > 0 || kept(t, program, connection(t, "198.51.100.9:40000", "192.0.2.1:25")) == 0 {
+		t.Errorf("without addresses it is wrong, %v", err)
+	}
+	if e := managementFilter(nil, own); e != "" {
+		t.Errorf("without ports it is %q", e)
+	}
+}
+
+// A packet that ends before its ports is of no management session: what is shorter than the exclusion reads is captured, whatever it
+// claims to be, and so is what the user's own filter takes of it.
+func TestRuntsAreCaptured(t *testing.T) {
+	own := []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")}
+	options := connection(t, "198.51.100.9:40000", "192.0.2.1:2222")
+	options[14] = 0x4f // 60 bytes of header
+	fragment := connection(t, "[2001:db8::9]:40000", "[2001:db8::1]:2222")
+	fragment[20] = 44
+	for _, addresses := range [][]netip.Addr{own, nil, own[:1], own[1:]} {
+		for _, c := range []struct {
+			link   capture.LinkType
+			filter string
+			data   []byte
+			whole  bool // also as a whole it is none
+		}{
+			{capture.Ethernet, "", connection(t, "198.51.100.9:40000", "192.0.2.1:2222"), false}, {capture.Ethernet, "", connection(t, "[2001:db8::9]:40000", "[2001:db8::1]:2222"), false},
+			{capture.Ethernet, "less 100", connection(t, "198.51.100.9:40000", "192.0.2.1:2222"), false}, {capture.Ethernet, "not udp", options[:54], true},
+			{capture.Ethernet, "", options, true}, {capture.Ethernet, "", fragment, true}, {capture.Ethernet, "", ether(0x8100, append([]byte{0, 5, 8, 0}, options[14:]...)), true},
+			{capture.Raw, "", connection(t, "198.51.100.9:40000", "192.0.2.1:2222")[14:], false}, {capture.Raw, "less 100", connection(t, "[2001:db8::9]:40000", "[2001:db8::1]:2222")[14:], false},
+		} {
+			d := &Daemon{config: startConfig{ManagementPorts: []uint16{2222}}}
+			expression := managementFilter(d.config.ManagementPorts, addresses)
+			if c.filter != "" {
+				expression += " and (" + c.filter + ")"
+			}
+			program, err := compile(t.Context(), expression, capture.Interface{LinkType: c.link})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ports := 38
+			if c.link == capture.Raw {
+				ports -= 14
+			}
+			for n := 1; n <= len(c.data); n++ {
+				if strings.Contains(c.filter, "udp") && n < 24 {
+					continue // there the user's own filter reads behind the end
+				}
+				if got := kept(t, program, c.data[:n:n]) > 0; !got && (n < ports || c.whole) {
+					t.Errorf("link type %d, %q, %d bytes of %x: not captured", c.link, expression, n, c.data)
+				}
+			}
+		}
+	}
+}
+
+func TestEffectiveFilter(t *testing.T) {
+	d := &Daemon{config: startConfig{ManagementPorts: []uint16{2222}}}
+	lan := capture.Interface{Name: "lan", LinkType: capture.Ethernet}
+	for _, c := range []struct {
+		filter     string
+		management bool
+		begins     string
+		ends       string
+	}{
+		{"port 25", true, "port 25", "port 25"},
+		{"port 25 or port 465", false, "not ((len >= 38 and ", ") and (port 25 or port 465)"},
+		{"", false, "not ((len >= 38 and ", ")"},
+		{"", true, "", ""},
+	} {
+		f, err := d.buildFilter(t.Context(), capture.Spec{Filter: c.filter}, []capture.Interface{lan}, c.management)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasPrefix(f.expression, c.begins) || !strings.HasSuffix(f.expression, c.ends) {
+			t.Errorf("%q becomes %q", c.filter, f.expression)
+		}
+		if (f.programs[0] == nil) != (f.expression == "") {
+			t.Errorf("%q has a program of %d instructions", f.expression, len(f.programs[0]))
+		}
+	}
+}
+
+func TestFilterErrors(t *testing.T) {
+	d := &Daemon{config: startConfig{ManagementPorts: []uint16{2222}}}
+	for _, expression := range []string{"hosst 192.0.2.1", "port", "port 25) or (port 26", "tcp and", "(", "port 99999", "\x1b[2J"} {
+		err := d.CheckFilter(t.Context(), expression)
+		var e *menu.Error
+		if !errors.As(err, &e) || e.Kind != menu.Usage || e.Argument != "filter" || !strings.Contains(e.Message, "at character") || strings.ContainsRune(e.Error(), 0x1b) {
+			t.Errorf("%q: %v", expression, err)
+		}
+		if _, err := d.buildFilter(t.Context(), capture.Spec{Filter: expression}, []capture.Interface{{LinkType: capture.Ethernet}}, false); kindOf(t, err) != menu.Usage {
+			t.Errorf("%q is refused when checked and taken when started", expression)
+		}
+	}
+	if err := d.CheckFilter(t.Context(), " "); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestHeadersProgramIsValid(t *testing.T) {
+	var all []bpf.RawInstruction
+	for _, link := range []capture.LinkType{capture.Ethernet, capture.Raw} {
+		all = cutBehindHeaders(nil, link, 96)
+		for i, in := range all {
+			if in.Op == jump && int(in.K) >= len(all)-i-1 {
+				t.Errorf("instruction %d jumps out of the program", i)
+			}
+		}
+	}
+}
+
+// Of all interfaces those are left out, and told, that a filter is of no use for: also one that appears later. One that is named is refused.
+func TestInterfacesThatAFilterIsOfNoUseFor(t *testing.T) {
+	d := &Daemon{config: startConfig{ManagementPorts: []uint16{2222}}}
+	lan, tun := capture.Interface{Name: "lan", Index: 1, LinkType: capture.Ethernet}, capture.Interface{Name: "tun0", Index: 2, LinkType: capture.Raw}
+	for _, expression := range []string{"ether host 02:00:00:00:00:01", "vlan 100", "not ether broadcast", "port 25 and ether multicast"} {
+		all := capture.Spec{Filter: expression, Interfaces: []string{capture.All}}
+		f, err := d.buildFilter(t.Context(), all, []capture.Interface{tun, lan}, false)
+		if err != nil || len(f.interfaces) != 1 || f.interfaces[0] != lan {
+			t.Fatalf("%s: %+v, %v", expression, f, err)
+		}
+		if left := f.leftOut(); len(left) != 1 || left[0].Interface != "tun0" || !strings.Contains(left[0].Reason, "on link type RAW") {
+			t.Errorf("%s: %+v are left out", expression, left)
+		}
+		later := tun
+		later.Name, later.Index = "tun1", 3
+		if _, err := f.program(t.Context(), later); err == nil || len(f.leftOut()) != 2 {
+			t.Errorf("%s: one that appears later: %v, %+v", expression, err, f.leftOut())
+		}
+		all.Interfaces = []string{"tun0", "lan"}
+		if _, err := d.buildFilter(t.Context(), all, []capture.Interface{tun, lan}, false); kindOf(t, err) != menu.Usage {
+			t.Errorf("%s on tun0 by name: %v", expression, err)
+		}
+		all.Interfaces = []string{capture.All}
+		if _, err := d.buildFilter(t.Context(), all, []capture.Interface{tun}, false); kindOf(t, err) != menu.Usage {
+			t.Errorf("%s with nothing but tun0: %v", expression, err)
+		}
+	}
+}

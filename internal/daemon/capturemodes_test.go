@@ -1,0 +1,450 @@
+package daemon
+
+import (
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"diagsh/capture"
+	"diagsh/internal/menu"
+)
+
+func yes() *bool { b := true; return &b }
+
+// again ends the appliance in order and starts it anew, in the same network.
+func (b *captureBed) again(o Options) {
+	b.Helper()
+	if err := b.d.Close(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	b.ns.Do(b, func() { b.d = start(b.T, o) })
+}
+
+// loopbackSender sends datagrams to a receiver of this test, and the filter takes those alone.
+func loopbackSender(t *testing.T) (sender net.Conn, filter string) {
+	t.Helper()
+	receiver, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { receiver.Close() })
+	if sender, err = net.Dial("udp4", receiver.LocalAddr().String()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { sender.Close() })
+	return sender, "udp dst port " + strings.TrimPrefix(receiver.LocalAddr().String(), "127.0.0.1:")
+}
+
+// The captures of this test are on the loopback interface: what goes on by itself is begun by the appliance's own goroutines, which
+// are not in the network of a test.
+func TestPersistentCaptureGoesOn(t *testing.T) {
+	o := Options{Dir: prepare(t), Hostname: "mx1"}
+	b := &captureBed{T: t, d: start(t, o)}
+	sender, filter := loopbackSender(t)
+	for _, r := range []capture.Request{
+		{Name: "mail", Persistent: yes(), Mode: capture.Ring, Rotation: capture.Rotation{FileSeconds: 3600}}, {Name: "once"},
+	} {
+		r.Interfaces, r.Filter = []string{"lo"}, &filter
+		if _, err := b.d.StartCapture(adminCaller, r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	restart := func() {
+		if err := b.d.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		b.d = start(t, o)
+	}
+	for round := range 3 {
+		for range 100 {
+			sender.Write([]byte("packet"))
+		}
+		if round < 2 {
+			restart()
+			until(t, "it goes on", func() bool { s, _ := b.d.Capture("mail"); return s.State == capture.Running && len(s.Files) == round+2 })
+		}
+	}
+	s, err := b.d.StopCapture(adminCaller, "mail")
+	if err != nil || len(s.Files) != 3 || s.PacketsWritten != 300 || s.PacketsReceived != 300 {
+		t.Fatalf("it ended as %+v, %v", s, err)
+	}
+	for _, f := range s.Files {
+		if n, _ := packetsOf(t, b.d, f.Name); n != 100 {
+			t.Errorf("%s has %d packets", f.Name, n)
+		}
+	}
+	if once, _ := b.d.Capture("once"); once.StopReason != capture.Shutdown {
+		t.Errorf("the other one is %+v", once)
+	}
+	restart()
+	if s, _ := b.d.Capture("mail"); s.StopReason != capture.StoppedByUser {
+		t.Errorf("what a user stopped goes on: %+v", s)
+	}
+}
+
+// A capture that persists and has met its limit when the appliance dies has ended, for that reason: there is nothing to go on with.
+func TestPersistentCaptureThatHasMetItsLimit(t *testing.T) {
+	t.Parallel()
+	const packets, packet = 100, 14 + 20 + 8 + 6 // bytes
+	for name, c := range map[string]struct {
+		size int64
+		more bool // it goes on until the first packet that does not fit
+	}{
+		"to the byte":                 {size: 24 + packets*(16+packet)},
+		"less than a header is left":  {size: 24 + packets*(16+packet) + 20},
+		"less than a packet is left":  {size: 24 + packets*(16+packet) + 24 + 16},
+		"the next packet is too long": {size: 24 + packets*(16+packet) + 24 + 16 + 10, more: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := Options{Dir: prepare(t), Hostname: "mx1"}
+			d := start(t, o)
+			sender, filter := loopbackSender(t)
+			s, err := d.StartCapture(adminCaller, capture.Request{Name: "mail", Interfaces: []string{"lo"}, Filter: &filter, Persistent: yes(), Limits: capture.Limits{SizeBytes: c.size}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range packets {
+				sender.Write([]byte("packet"))
+			}
+			file := s.Files[0].Name
+			until(t, "all is on the disk", func() bool {
+				info, err := os.Stat(filepath.Join(o.Dir, "diagnostic", capture.PartName(file)))
+				return err == nil && info.Size() == 24+packets*(16+packet)
+			})
+			o.Dir = dead(t, o.Dir)
+			d = start(t, o)
+			if c.more {
+				until(t, "it goes on", func() bool { s, _ := d.Capture("mail"); return s.State == capture.Running && len(s.Files) == 2 })
+				sender.Write([]byte("packet"))
+			}
+			until(t, "it ends", func() bool {
+				s, _ := d.Capture("mail")
+				return s.State != capture.Running && s.StopReason != capture.Interrupted
+			})
+			s, err = d.Capture("mail")
+			if err != nil || s.StopReason != capture.SizeExceeded || s.State != capture.Stopped || s.Error != "" || s.PacketsWritten != packets || len(s.Files) != 1 || s.EndTime.IsZero() {
+				t.Fatalf("it ended as %+v, %v", s, err)
+			}
+			if n, _ := packetsOf(t, d, file); n != packets {
+				t.Errorf("its file has %d packets", n)
+			}
+			if left, err := d.captures.partNames(); err != nil || len(left) != 0 {
+				t.Errorf("%q are left, %v", left, err)
+			}
+		})
+	}
+}
+
+// A capture that the appliance's table has as running, on a disk that is low when it starts again: if its files were closed the capture
+// had ended, which the table had no room to say; else nobody knows what was first.
+func TestInterruptedOnADiskThatIsLow(t *testing.T) {
+	for name, c := range map[string]struct {
+		closed bool
+		want   capture.StopReason
+	}{"while it ran": {false, capture.Interrupted}, "after it had ended": {true, capture.DiskLow}} {
+		t.Run(name, func(t *testing.T) {
+			o := Options{Dir: prepare(t)}
+			b := newCaptureBed(t, o)
+			file := b.mustStart(capture.Request{Name: "mail", Interfaces: []string{"right"}}).Files[0].Name
+			until(t, "the file has its header", func() bool {
+				text, err := os.ReadFile(filepath.Join(o.Dir, "diagnostic", capture.PartName(file)))
+				return err == nil && len(text) >= 24 && text[0] != 0
+			})
+			left := dead(t, o.Dir)
+			table := filepath.Join(left, "captures.json")
+			text, err := os.ReadFile(table)
+			if err != nil {
+				t.Fatal(err)
+			}
+			// More than any disk has.
+			reserve := regexp.MustCompile(`"reserveBytes": [0-9]+`)
+			if err := os.WriteFile(table, reserve.ReplaceAll(text, []byte(`"reserveBytes": 1000000000000000000`)), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if c.closed {
+				part := filepath.Join(left, "diagnostic", capture.PartName(file))
+				if err := os.Rename(part, filepath.Join(left, "diagnostic", file)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			d := start(t, Options{Dir: left})
+			s, err := d.Capture("mail")
+			if err != nil || s.State != capture.Stopped || s.StopReason != c.want || len(s.Files) != 1 ||
+				!strings.Contains(s.Error, "started again") || !strings.Contains(s.Error, "reserve") {
+				t.Errorf("it is %+v, %v", s, err)
+			}
+		})
+	}
+}
+
+// dead is what kill -9 at this moment would leave of a data directory.
+func dead(t *testing.T, dir string) string {
+	t.Helper()
+	left := filepath.Join(t.TempDir(), "dead")
+	if err := os.CopyFS(left, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	return left
+}
+
+func TestPlannedCapture(t *testing.T) {
+	o := Options{Dir: prepare(t)}
+	b := newCaptureBed(t, o)
+	at := time.Now().Add(time.Hour)
+	s := b.mustStart(capture.Request{Name: "later", Interfaces: []string{"right"}, StartAt: at})
+	if s.State != capture.NotStarted || !s.StartTime.IsZero() || len(s.Files) != 0 || !s.StartAt.Equal(at) {
+		t.Errorf("it is %+v", s)
+	}
+	wantKind(t, b.d.DeleteCapture(adminCaller, "later"), menu.State)
+	b.again(o)
+	if s, err := b.d.Capture("later"); err != nil || s.State != capture.NotStarted {
+		t.Fatalf("after a restart it is %+v, %v", s, err)
+	}
+	if s, err := b.d.StopCapture(adminCaller, "later"); err != nil || s.State != capture.Stopped || s.StopReason != capture.StoppedByUser {
+		t.Errorf("stopped it is %+v, %v", s, err)
+	}
+	wantKind(t, b.d.DeleteCapture(adminCaller, "later"), 0)
+
+	// The appliance's goroutines are not in the network of the test, so only lo is there for what begins by itself.
+	b.mustStart(capture.Request{Name: "soon", Interfaces: []string{"lo"}, StartAt: time.Now().Add(200 * time.Millisecond)})
+	until(t, "it begins", func() bool { s, _ := b.d.Capture("soon"); return len(s.Files) == 1 })
+	if s, err := b.d.StopCapture(adminCaller, "soon"); err != nil || len(s.Files) != 1 {
+		t.Errorf("it is %+v, %v", s, err)
+	}
+}
+
+func TestPlannedCaptureThatCannotBegin(t *testing.T) {
+	b := newCaptureBed(t, Options{Dir: prepare(t)})
+	b.mustStart(capture.Request{Name: "soon", Interfaces: []string{"right"}, StartAt: time.Now().Add(100 * time.Millisecond)})
+	// Where the appliance's goroutines are there is no such interface.
+	until(t, "it fails", func() bool { s, _ := b.d.Capture("soon"); return s.State == capture.Error })
+	if s, _ := b.d.Capture("soon"); s.StopReason != capture.StartFailed || s.Error == "" {
+		t.Errorf("it is %+v", s)
+	}
+	wantKind(t, b.d.DeleteCapture(adminCaller, "soon"), 0)
+}
+
+func TestAppendingToACapture(t *testing.T) {
+	b := newCaptureBed(t, Options{Dir: prepare(t)})
+	for round := range 3 {
+		b.mustStart(capture.Request{Name: "mail", Interfaces: []string{"right"}, Mode: capture.Append})
+		_, err := b.start(adminCaller, capture.Request{Name: "mail", Interfaces: []string{"right"}, Mode: capture.Append})
+		wantKind(t, err, menu.State)
+		send(t, b.ns, testPacket, 50)
+		s, err := b.d.StopCapture(adminCaller, "mail")
+		if err != nil || len(s.Files) != 1 || s.PacketsWritten != uint64(50*(round+1)) {
+			t.Fatalf("round %d ended as %+v, %v", round, s, err)
+		}
+		if n, _ := packetsOf(t, b.d, s.Files[0].Name); n != 50*(round+1) {
+			t.Errorf("the file has %d packets", n)
+		}
+	}
+	_, err := b.start(supportCaller, capture.Request{Name: "mail", Interfaces: []string{"right"}, Mode: capture.Append})
+	wantKind(t, err, menu.State)
+	if list := b.d.Captures(); len(list) != 1 {
+		t.Errorf("there are %d captures", len(list))
+	}
+}
+
+// A start for a program takes nothing from settings that somebody may have changed a moment ago.
+func TestDefaultsAreThoseOfANewAppliance(t *testing.T) {
+	b := newCaptureBed(t, Options{Dir: prepare(t), ManagementPorts: []uint16{2222}})
+	settings := b.d.CaptureSettings()
+	settings.Filter, settings.Limits.DurationSeconds, settings.SnapLength, settings.Comment, settings.Management = "port 25", 3600, 96, "slow mail", true
+	if err := b.d.SetCaptureSettings(adminCaller, settings); err != nil {
+		t.Fatal(err)
+	}
+	of := b.mustStart(capture.Request{Name: "settings", Interfaces: []string{"right"}})
+	if of.Filter != "port 25" || of.SnapLength != 96 || of.Limits.DurationSeconds != 3600 {
+		t.Errorf("the settings make %+v", of)
+	}
+	s := b.mustStart(capture.Request{Name: "defaults", Interfaces: []string{"right"}, Defaults: true, Limits: capture.Limits{Packets: 7}})
+	if s.Filter != "" || s.EffectiveFilter == "" || s.SnapLength != 0 || s.Comment != "" || s.Limits != (capture.Limits{SizeBytes: settings.Limits.SizeBytes, Packets: 7}) || s.Format != capture.PCAP {
+		t.Errorf("the defaults make %+v", s)
+	}
+}
+
+// A limit of a start that appends is of that start: neither the time since the first one counts, nor do the packets of before.
+func TestLimitsOfAnAppendedCaptureAreItsOwn(t *testing.T) {
+	b := newCaptureBed(t, Options{Dir: prepare(t)})
+	request := capture.Request{Name: "mail", Interfaces: []string{"right"}, Mode: capture.Append, Limits: capture.Limits{DurationSeconds: 3600}}
+	first := b.mustStart(request)
+	send(t, b.ns, testPacket, 5)
+	if _, err := b.d.StopCapture(adminCaller, "mail"); err != nil {
+		t.Fatal(err)
+	}
+	r, _ := b.d.captures.find("mail")
+	r.Status.StartTime = first.StartTime.Add(-2 * time.Hour) // it is long ago
+	again := time.Now()
+	request.Limits.Packets = 5
+	if s := b.mustStart(request); s.State != capture.Running || s.StartTime.Before(again) {
+		t.Fatalf("it began as %+v", s)
+	}
+	send(t, b.ns, testPacket, 20)
+	until(t, "it ends", func() bool { s, _ := b.d.Capture("mail"); return s.State != capture.Running })
+	s, err := b.d.Capture("mail")
+	if err != nil || s.StopReason != capture.PacketCountReached || s.PacketsWritten != 10 || len(s.Files) != 1 {
+		t.Fatalf("it ended as %+v, %v", s, err)
+	}
+	if n, _ := packetsOf(t, b.d, s.Files[0].Name); n != 10 {
+		t.Errorf("the file has %d packets", n)
+	}
+}
+
+// A pcap file has no place for a comment or a case number. One that is given for it is refused; one of the settings is said not to be
+// in the file.
+func TestCommentsThatPcapHasNoPlaceFor(t *testing.T) {
+	b := newCaptureBed(t, Options{Dir: prepare(t)})
+	text, none := "slow mail", " "
+	request := func(name string, change func(*capture.Request)) capture.Request {
+		r := capture.Request{Name: name, Interfaces: []string{"right"}, Format: capture.PCAP}
+		change(&r)
+		return r
+	}
+	refused := func(argument string, r capture.Request) {
+		t.Helper()
+		_, err := b.start(adminCaller, r)
+		if e := menu.AsError(err); err == nil || e.Kind != menu.Usage || e.Argument != argument {
+			t.Errorf("it is %v, and not refused for %s", err, argument)
+		}
+	}
+	refused("comment", request("no", func(r *capture.Request) { r.Comment = &text }))
+	refused("case", request("no", func(r *capture.Request) { r.CaseNumber = &text }))
+	if s := b.mustStart(request("cleared", func(r *capture.Request) { r.Comment = &none })); s.NotInFile != nil {
+		t.Errorf("without a comment it is %+v", s)
+	}
+
+	b.ns.Do(t, func() {
+		settings := b.d.CaptureSettings()
+		settings.Comment, settings.CaseNumber = text, "4711"
+		if err := b.d.SetCaptureSettings(adminCaller, settings); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if s := b.mustStart(capture.Request{Name: "both", Interfaces: []string{"right"}}); s.NotInFile != nil || s.Format != capture.PCAPNG {
+		t.Errorf("a capture that leaves the format open is %+v", s)
+	}
+	lacking := []string{"comment", "caseNumber"}
+	if s := b.mustStart(request("plain", func(*capture.Request) {})); !slices.Equal(s.NotInFile, lacking) {
+		t.Errorf("of a pcap file it says %v", s.NotInFile)
+	}
+	planned := b.mustStart(request("later", func(r *capture.Request) { r.StartAt, r.CaseNumber = time.Now().Add(time.Hour), &none }))
+	if !slices.Equal(planned.NotInFile, lacking[:1]) {
+		t.Errorf("of a planned one it says %v", planned.NotInFile)
+	}
+
+	if _, err := b.d.StopCapture(adminCaller, "plain"); err != nil {
+		t.Fatal(err)
+	}
+	if s, _ := b.d.Capture("plain"); !slices.Equal(s.NotInFile, lacking) {
+		t.Errorf("of one that ended it says %v", s.NotInFile)
+	}
+	again := capture.Request{Name: "plain", Interfaces: []string{"right"}, Mode: capture.Append, Comment: &text}
+	refused("comment", again)
+	again.Comment = nil
+	if s := b.mustStart(again); !slices.Equal(s.NotInFile, lacking) {
+		t.Errorf("of one that appends it says %v", s.NotInFile)
+	}
+}
+
+// filled makes a capture of the table that has ended, with a file of so many bytes.
+func (b *captureBed) filled(name string, bytes int64, keep bool) string {
+	b.Helper()
+	request := capture.Request{Name: name, Interfaces: []string{"right"}}
+	if keep {
+		request.Keep = yes()
+	}
+	b.mustStart(request)
+	s, err := b.d.StopCapture(adminCaller, name)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := os.Truncate(filepath.Join(b.d.captures.path, s.Files[0].Name), bytes); err != nil {
+		b.Fatal(err)
+	}
+	return s.Files[0].Name
+}
+
+func TestQuota(t *testing.T) {
+	for _, deletes := range []bool{false, true} {
+		text := "captures: {quota: 100MB, deleteOldest: false}"
+		if deletes {
+			text = "captures: {quota: 100MB, deleteOldest: true}"
+		}
+		b := newCaptureBed(t, Options{Dir: configured(t, prepare(t), text)})
+		kept, old := b.filled("kept", 30<<20, true), b.filled("old", 40<<20, false)
+		stranger := filepath.Join(b.d.captures.path, "notes.pcap")
+		if err := os.WriteFile(stranger, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Truncate(stranger, 28<<20); err != nil {
+			t.Fatal(err)
+		}
+		_, err := b.start(adminCaller, capture.Request{Name: "new", Interfaces: []string{"right"}})
+		exists := func(name string) bool {
+			_, err := os.Stat(filepath.Join(b.d.captures.path, name))
+			return !errors.Is(err, os.ErrNotExist)
+		}
+		if !exists(kept) || !exists("notes.pcap") {
+			t.Error("something was deleted that nobody agreed to lose")
+		}
+		if deletes {
+			if s, _ := b.d.Capture("old"); err != nil || exists(old) || len(s.Files) != 0 || s.FilesRemoved != 1 {
+				t.Errorf("the old capture is %+v, its file is there: %v; the new one: %v", s, exists(old), err)
+			}
+			continue
+		}
+		wantKind(t, err, menu.State)
+		if !exists(old) {
+			t.Error("the old file is gone")
+		}
+	}
+}
+
+func TestOldFilesGo(t *testing.T) {
+	b := newCaptureBed(t, Options{Dir: configured(t, prepare(t), "captures: {keepFor: 24h}")})
+	kept, old := b.filled("kept", 1<<20, true), b.filled("old", 1<<20, false)
+	b.d.deleteOld(time.Now().Add(23 * time.Hour))
+	if _, err := b.d.StatFile(old); err != nil {
+		t.Error("a file is gone too early")
+	}
+	b.d.deleteOld(time.Now().Add(25 * time.Hour))
+	_, err := b.d.StatFile(old)
+	wantKind(t, err, menu.NotFound)
+	if _, err := b.d.StatFile(kept); err != nil {
+		t.Error("a file that is to be kept is gone")
+	}
+}
+
+func TestMemoryOfAllCaptures(t *testing.T) {
+	b := newCaptureBed(t, Options{Dir: configured(t, prepare(t), "captures: {memory: 64MB}")})
+	_, err := b.start(adminCaller, capture.Request{Interfaces: []string{"right"}, RingBytes: 128 << 20})
+	wantKind(t, err, menu.State)
+	if e := menu.AsError(err); e.Argument != "ring" {
+		t.Errorf("the argument at fault is %q", e.Argument)
+	}
+	started := 0
+	for ; started < 10; started++ {
+		s, err := b.start(adminCaller, capture.Request{Interfaces: []string{"right"}})
+		if err != nil {
+			wantKind(t, err, menu.State)
+			break
+		}
+		if s.RingBytes < capture.MinRingBytes {
+			t.Errorf("it has a ring of %d bytes", s.RingBytes)
+		}
+	}
+	if started == 0 || started > 4 {
+		t.Errorf("%d captures fit in 64 MB", started)
+	}
+	if _, err := b.d.StopCapture(adminCaller, "capture-1"); err != nil {
+		t.Fatal(err)
+	}
+	b.mustStart(capture.Request{Interfaces: []string{"right"}})
+}

@@ -1,0 +1,506 @@
+package daemon
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"diagsh/capture"
+	"diagsh/capture/pcapfile"
+	"diagsh/internal/access"
+	"diagsh/internal/menu"
+	"diagsh/internal/test/netnstest"
+)
+
+// A captureBed is an appliance in a network of its own, with interfaces left and right that are each other's far end.
+type captureBed struct {
+	*testing.T
+	ns *netnstest.Namespace
+	d  *Daemon
+}
+
+func newCaptureBed(t *testing.T, o Options) *captureBed {
+	t.Helper()
+	b := &captureBed{T: t, ns: netnstest.New(t)}
+	b.ns.Veth(t, "left", "right")
+	b.d = start(t, o)
+	return b
+}
+
+var (
+	adminCaller   = menu.Caller{User: "admin", Role: menu.Administrator, Payload: true}
+	supportCaller = menu.Caller{User: "help", Role: menu.Support}
+)
+
+func (b *captureBed) start(caller menu.Caller, r capture.Request) (s capture.Status, err error) {
+	b.ns.Do(b, func() { s, err = b.d.StartCapture(caller, r) })
+	return s, err
+}
+
+func (b *captureBed) mustStart(r capture.Request) capture.Status {
+	b.Helper()
+	s, err := b.start(adminCaller, r)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return s
+}
+
+// send puts packets on the wire at left.
+func send(t *testing.T, ns *netnstest.Namespace, packet []byte, count int) {
+	t.Helper()
+	ns.Do(t, func() {
+		link, err := net.InterfaceByName("left")
+		if err != nil {
+			t.Fatal(err)
+		}
+		fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(fd)
+		for range count {
+			if err := unix.Sendto(fd, packet, 0, &unix.SockaddrLinklayer{Ifindex: link.Index}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
+// until waits until a condition that another goroutine or process makes true holds.
+func until(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !holds(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("it did not happen: " + what)
+		}
+	}
+}
+
+// packetsOf counts the packets of a finished file and the bytes of the largest.
+func packetsOf(t *testing.T, d *Daemon, name string) (count, largest int) {
+	t.Helper()
+	f, err := d.OpenFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	r, err := pcapfile.NewReader(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var p capture.Packet
+	for {
+		if err := r.Next(&p); err == io.EOF {
+			return count, largest
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		count++
+		largest = max(largest, len(p.Data))
+	}
+}
+
+var testPacket = ether(0x0800, ipv4Packet(6, 0, 0, tcpSegment(0, payload)))
+
+func TestCaptureLife(t *testing.T) {
+	b := newCaptureBed(t, Options{Dir: prepare(t), Hostname: "mx1", ManagementPorts: []uint16{2222}})
+	none := ""
+	began := time.Now().UTC().Truncate(time.Second)
+	s := b.mustStart(capture.Request{Name: "smtp", Interfaces: []string{"right"}, Filter: &none})
+	if s.State != capture.Running || s.Owner != "admin" || s.Limits.SizeBytes != 200<<20 || !strings.Contains(s.EffectiveFilter, "port 2222") {
+		t.Errorf("it began as %+v", s)
+	}
+	// It has its name before it takes packets.
+	file := s.Files[0].Name
+	if named, err := time.Parse("mx1-smtp-20060102-150405.pcap", file); err != nil || named.Before(began) || named.After(s.StartTime) {
+		t.Errorf("the file is %s (%v); it was asked for at %v and began at %v", file, err, began, s.StartTime)
+	}
+	if files, err := b.d.ListFiles(); err != nil || len(files) != 0 {
+		t.Errorf("while it runs the files are %v, %v", files, err)
+	}
+	_, err := b.d.OpenFile(file)
+	wantKind(t, err, menu.NotFound)
+	wantKind(t, b.d.RemoveFile(adminCaller, file), menu.State)
+	wantKind(t, b.d.DeleteCapture(adminCaller, "smtp"), menu.State)
+	_, err = b.start(adminCaller, capture.Request{Name: "smtp", Interfaces: []string{"right"}})
+	wantKind(t, err, menu.State)
+
+	second := b.mustStart(capture.Request{Interfaces: []string{"right"}})
+	if second.Name != "capture-1" {
+		t.Errorf("a capture without a name is %s", second.Name)
+	}
+	send(t, b.ns, testPacket, 500)
+	if _, err := b.d.StopCapture(adminCaller, "smtp"); err != nil {
+		t.Fatal(err)
+	}
+	s, err = b.d.Capture("smtp")
+	if err != nil || s.State != capture.Stopped || s.StopReason != capture.StoppedByUser || s.PacketsWritten != 500 || *s.PacketsDropped != 0 {
+		t.Errorf("it ended as %+v, %v", s, err)
+	}
+	if n, _ := packetsOf(t, b.d, file); n != 500 {
+		t.Errorf("the file has %d packets", n)
+	}
+	_, err = b.d.StopCapture(adminCaller, "smtp")
+	wantKind(t, err, menu.State)
+	_, err = b.d.StopCapture(adminCaller, "smpt")
+	wantKind(t, err, menu.NotFound)
+	if list := b.d.Captures(); len(list) != 2 || list[0].Name != "capture-1" || list[1].Name != "smtp" {
+		t.Errorf("the captures are %+v", list)
+	}
+	if f, err := b.d.StatFile(file); err != nil || !f.Payload {
+		t.Errorf("the file is %+v, %v", f, err)
+	}
+	wantKind(t, b.d.DeleteCapture(adminCaller, "smtp"), 0)
+	_, err = b.d.StatFile(file)
+	wantKind(t, err, menu.NotFound)
+	_, err = b.d.Capture("smtp")
+	wantKind(t, err, menu.NotFound)
+}
+
+func TestCaptureEndsByItself(t *testing.T) {
+	b := newCaptureBed(t, Options{Dir: prepare(t)})
+	b.mustStart(capture.Request{Name: "few", Interfaces: []string{"right"}, Limits: capture.Limits{Packets: 10}})
+	send(t, b.ns, testPacket, 25)
+	until(t, "the capture ends", func() bool { s, _ := b.d.Capture("few"); return s.State == capture.Stopped })
+	s, _ := b.d.Capture("few")
+	if s.StopReason != capture.PacketCountReached || s.PacketsWritten != 10 {
+		t.Errorf("it ended as %+v", s)
+	}
+	var ends []access.Event
+	until(t, "the end is in the audit log", func() bool {
+		ends = events(t, b.d, access.EventFilter{Act: access.ActSystem, Path: "few"})
+		return len(ends) > 0
+	})
+	if ends[0].Arguments["stopReason"] != "PacketCountReached" || !strings.Contains(ends[0].Message, "few of admin") {
+		t.Errorf("the audit log has %+v", ends)
+	}
+}
+
+func TestCaptureOfHeaders(t *testing.T) {
+	dir := prepare(t)
+	b := newCaptureBed(t, Options{Dir: dir})
+	s, err := b.start(supportCaller, capture.Request{Name: "headers", Interfaces: []string{"right"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole := b.mustStart(capture.Request{Name: "whole", Interfaces: []string{"right"}})
+	send(t, b.ns, testPacket, 20)
+	for _, name := range []string{"headers", "whole"} {
+		if _, err := b.d.StopCapture(adminCaller, name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, largest := packetsOf(t, b.d, s.Files[0].Name); n != 20 || largest != 54 {
+		t.Errorf("of the headers there are %d packets of up to %d bytes; want 20 of 54", n, largest)
+	}
+	if n, largest := packetsOf(t, b.d, whole.Files[0].Name); n != 20 || largest != len(testPacket) {
+		t.Errorf("of the whole there are %d packets of up to %d bytes", n, largest)
+	}
+	wantPayload := func(d *Daemon) {
+		t.Helper()
+		for name, want := range map[string]bool{s.Files[0].Name: false, whole.Files[0].Name: true} {
+			if f, err := d.StatFile(name); err != nil || f.Payload != want {
+				t.Errorf("%s is %+v, %v; want payload %v", name, f, err, want)
+			}
+		}
+	}
+	wantPayload(b.d)
+	if err := b.d.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	wantPayload(start(t, Options{Dir: dir}))
+}
+
+func TestCaptureRequests(t *testing.T) {
+	b := newCaptureBed(t, Options{Dir: configured(t, prepare(t), "captures: {running: 2}")})
+	bad, negative := "hosst x", -1
+	for _, c := range []struct {
+		request  capture.Request
+		kind     menu.Kind
+		argument string
+		hint     string
+	}{
+		{capture.Request{Interfaces: []string{"rigth"}}, menu.NotFound, "interface", "right"},
+		{capture.Request{Interfaces: []string{"right", "ALL"}}, menu.Usage, "interface", ""},
+		{capture.Request{Interfaces: []string{"right"}, Filter: &bad}, menu.Usage, "filter", ""},
+		{capture.Request{Interfaces: []string{"right"}, SnapLength: &negative}, menu.Usage, "snaplen", ""},
+		{capture.Request{Interfaces: []string{"right"}, Format: "zip"}, menu.Usage, "format", ""},
+		{capture.Request{Interfaces: []string{"right"}, Limits: capture.Limits{SizeBytes: -7}}, menu.Usage, "size", ""},
+		{capture.Request{Interfaces: []string{"right"}, Limits: capture.Limits{DurationSeconds: -7}}, menu.Usage, "duration", ""},
+		{capture.Request{Name: "../x", Interfaces: []string{"right"}}, menu.Usage, "name", ""},
+		{capture.Request{Name: "all", Interfaces: []string{"right"}}, menu.Usage, "name", ""},
+		{capture.Request{Name: strings.Repeat("x", 65), Interfaces: []string{"right"}}, menu.Usage, "name", ""},
+	} {
+		_, err := b.start(adminCaller, c.request)
+		wantKind(t, err, c.kind)
+		if e := menu.AsError(err); e == nil || e.Argument != c.argument || !strings.Contains(e.Hint, c.hint) {
+			t.Errorf("%+v: %+v", c.request, e)
+		}
+	}
+	if list := b.d.Captures(); len(list) != 0 {
+		t.Errorf("what could not start is in the table: %+v", list)
+	}
+	unlimited := b.mustStart(capture.Request{Interfaces: []string{"right"}, Limits: capture.Limits{SizeBytes: capture.Unlimited, DurationSeconds: capture.Unlimited}})
+	if unlimited.Limits.SizeBytes != capture.Unlimited || unlimited.Limits.DurationSeconds != 0 {
+		t.Errorf("unlimited is %+v", unlimited.Limits)
+	}
+	all := b.mustStart(capture.Request{Interfaces: []string{"all"}})
+	if all.Format != capture.PCAPNG || len(all.Interfaces) != 3 {
+		t.Errorf("a capture of all is %+v", all)
+	}
+	_, err := b.start(adminCaller, capture.Request{Interfaces: []string{"right"}})
+	wantKind(t, err, menu.State)
+}
+
+func TestCaptureSettings(t *testing.T) {
+	dir := prepare(t)
+	b := newCaptureBed(t, Options{Dir: dir, ManagementPorts: []uint16{2222}})
+	s := b.d.CaptureSettings()
+	if !slices.Equal(s.Interfaces, []string{"ALL"}) || s.Limits.SizeBytes != 200<<20 || s.Management {
+		t.Errorf("the first settings are %+v", s)
+	}
+	set := func(s capture.Settings) (err error) {
+		b.ns.Do(t, func() { err = b.d.SetCaptureSettings(adminCaller, s) })
+		return err
+	}
+	wrong := s
+	wrong.Interfaces = []string{"nowhere"}
+	wantKind(t, set(wrong), menu.NotFound)
+	wrong = s
+	wrong.Filter = "tcp and"
+	wantKind(t, set(wrong), menu.Usage)
+	s.Interfaces, s.Filter, s.Management, s.Limits.DurationSeconds = []string{"right"}, "tcp port 25", true, 60
+	wantKind(t, set(s), 0)
+
+	began := b.mustStart(capture.Request{})
+	if began.EffectiveFilter != "tcp port 25" || !slices.Equal(began.Interfaces, s.Interfaces) || began.Limits.DurationSeconds != 60 {
+		t.Errorf("with the settings it began as %+v", began)
+	}
+	none, left := "", false
+	began = b.mustStart(capture.Request{Filter: &none, Management: &left})
+	if began.Filter != "" || !strings.HasPrefix(began.EffectiveFilter, "not (") {
+		t.Errorf("against the settings it began as %+v", began)
+	}
+	if err := b.d.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	again := start(t, Options{Dir: dir})
+	if got := again.CaptureSettings(); got.Filter != "tcp port 25" || !got.Management {
+		t.Errorf("after a restart the settings are %+v", got)
+	}
+	for _, c := range again.Captures() {
+		if c.State != capture.Stopped || c.StopReason != capture.Shutdown {
+			t.Errorf("a capture that was running at the end is %+v", c)
+		}
+	}
+}
+
+func TestCaptureInterfaces(t *testing.T) {
+	b := newCaptureBed(t, Options{Dir: prepare(t)})
+	b.ns.Do(t, func() {
+		var names []string
+		for _, i := range b.d.CaptureInterfaces() {
+			names = append(names, fmt.Sprint(i.Name, i.Up, i.LinkType))
+		}
+		slices.Sort(names)
+		if want := []string{"lotrueloopback", "lefttrueEthernet", "righttrueEthernet"}; len(names) != 3 || !slices.Contains(names, want[0]) || !slices.Contains(names, want[1]) {
+			t.Errorf("the interfaces are %q", names)
+		}
+	})
+}
+
+// TestMain lets the test binary be the appliance that is killed.
+func TestMain(m *testing.M) {
+	if role := os.Getenv("DIAGSH_TEST_CHILD"); role != "" {
+		child(role, os.Getenv("DIAGSH_TEST_DIR"))
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// child runs until it is killed. What it prints has been promised to a user.
+func child(role, dir string) {
+	d, err := Open(Options{Dir: dir})
+	if err != nil {
+		fmt.Println("cannot open:", err)
+		return
+	}
+	switch role {
+	case "capture":
+		_, err := d.StartCapture(adminCaller, capture.Request{Name: "torn", Interfaces: []string{"right"}})
+		fmt.Println("started", err)
+		d.Login(context.Background(), access.Credentials{User: "ops", Source: "192.0.2.1", Password: "ops-secret"})
+		fmt.Println("logged in")
+		select {}
+	case "accounts":
+		for n := 0; ; n++ {
+			name := fmt.Sprintf("user%d", n)
+			if err := d.CreateAccount(access.Account{User: name, Role: menu.Operator}, ""); err != nil {
+				fmt.Println("failed", err)
+			}
+			fmt.Println(name)
+		}
+	}
+}
+
+// A victim is a child process whose words can be waited for, until it is killed.
+type victim struct {
+	*testing.T
+	command *exec.Cmd
+	said    *bufio.Scanner
+}
+
+func startVictim(t *testing.T, ns *netnstest.Namespace, role, dir string) *victim {
+	t.Helper()
+	v := &victim{T: t, command: exec.Command("/proc/self/exe")}
+	v.command.Env = append(os.Environ(), "DIAGSH_TEST_CHILD="+role, "DIAGSH_TEST_DIR="+dir)
+	out, err := v.command.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	v.said = bufio.NewScanner(out)
+	begin := func() { err = v.command.Start() }
+	if ns != nil {
+		ns.Do(t, begin)
+	} else {
+		begin()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func (v *victim) hear() string {
+	v.Helper()
+	if !v.said.Scan() {
+		v.Fatal("the child said nothing more")
+	}
+	return v.said.Text()
+}
+
+func (v *victim) kill() {
+	v.command.Process.Signal(syscall.SIGKILL)
+	for v.said.Scan() {
+	}
+	v.command.Wait()
+}
+
+func TestKillDuringACapture(t *testing.T) {
+	dir := prepare(t)
+	ns := netnstest.New(t)
+	ns.Veth(t, "left", "right")
+	v := startVictim(t, ns, "capture", dir)
+	if s := v.hear(); s != "started <nil>" {
+		t.Fatal(s)
+	}
+	v.hear()
+	send(t, ns, testPacket, 300)
+	part := func() os.FileInfo {
+		names, _ := filepath.Glob(filepath.Join(dir, "diagnostic", ".*.part"))
+		if len(names) != 1 {
+			return nil
+		}
+		info, _ := os.Stat(names[0])
+		return info
+	}
+	until(t, "the packets are in the file", func() bool { i := part(); return i != nil && i.Size() >= int64(24+300*(16+len(testPacket))) })
+	v.kill()
+
+	d := start(t, Options{Dir: dir})
+	s, err := d.Capture("torn")
+	if err != nil || s.State != capture.Stopped || s.StopReason != capture.Interrupted || len(s.Files) != 1 || s.PacketsWritten != 300 || s.PacketsDropped != nil || s.PacketsMatched != nil || s.PacketsSeen != nil || s.EndTime.Before(s.StartTime) {
+		t.Fatalf("after the kill it is %+v, %v", s, err)
+	}
+	if n, _ := packetsOf(t, d, s.Files[0].Name); n != 300 {
+		t.Errorf("its file has %d packets", n)
+	}
+	if part() != nil {
+		t.Error("the file that was being written is still there")
+	}
+	if visits := d.Visits(0); len(visits) != 1 || visits[0].Ended == nil || visits[0].Reason != "appliance stopped" {
+		t.Errorf("the visits are %+v", visits)
+	}
+	if r, err := d.VerifyAudit(t.Context()); err != nil || len(r.Faults) != 0 {
+		t.Errorf("the audit log: %+v, %v", r, err)
+	}
+}
+
+func TestKillWhileAccountsAreWritten(t *testing.T) {
+	dir := prepare(t)
+	for range 5 {
+		v := startVictim(t, nil, "accounts", dir)
+		var last string
+		for range 20 {
+			last = v.hear()
+		}
+		v.kill()
+		d := start(t, Options{Dir: dir})
+		if _, err := d.Account(last); err != nil {
+			t.Errorf("what the child promised is gone: %v", err)
+		}
+		if len(d.Accounts()) < 24 {
+			t.Errorf("%d accounts are left", len(d.Accounts()))
+		}
+		if err := d.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		os.WriteFile(filepath.Join(dir, "users.json"), seedAccounts(t), 0o600)
+	}
+}
+
+func TestStrayFilesAreFinished(t *testing.T) {
+	dir := prepare(t)
+	diagnostic := filepath.Join(dir, "diagnostic")
+	if err := os.MkdirAll(diagnostic, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	root, err := os.OpenRoot(diagnostic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	f, err := pcapfile.Create(root, capture.PartName("stray.pcap"), capture.FileHeader{Format: capture.PCAP, Interfaces: []capture.Interface{{LinkType: capture.Ethernet}},
+		SnapLength: capture.MaxSnapLength, MaxBytes: capture.Unlimited})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Write([]capture.Packet{{Time: 1, Data: testPacket, Length: uint32(len(testPacket))}})
+	if _, err := f.Close(nil); err != nil {
+		t.Fatal(err)
+	}
+	os.WriteFile(filepath.Join(diagnostic, capture.PartName("empty.pcap")), []byte{1, 2}, 0o600)
+	table, _ := json.Marshal(capturesFile{[]*record{
+		{File: "empty.pcap", Payload: true, Status: capture.Status{Name: "empty", State: capture.Running, StartTime: time.Now()}},
+		{File: "never.pcap", Payload: true, Status: capture.Status{Name: "never", State: capture.Running, StartTime: time.Now()}},
+	}})
+	os.WriteFile(filepath.Join(dir, "captures.json"), table, 0o600)
+
+	d := start(t, Options{Dir: dir})
+	if n, _ := packetsOf(t, d, "stray.pcap"); n != 1 {
+		t.Errorf("the stray file has %d packets", n)
+	}
+	for _, name := range []string{"empty", "never"} {
+		if s, err := d.Capture(name); err != nil || s.StopReason != capture.Interrupted || len(s.Files) != 0 {
+			t.Errorf("%s is %+v, %v", name, s, err)
+		}
+	}
+	if files, err := d.ListFiles(); err != nil || len(files) != 1 || !files[0].Payload {
+		t.Errorf("the files are %+v, %v", files, err)
+	}
+	wantKind(t, d.DeleteCapture(adminCaller, "never"), 0)
+}

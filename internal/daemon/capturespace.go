@@ -1,0 +1,271 @@
+package daemon
+
+import (
+	"bufio"
+	"errors"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"diagsh/capture"
+	"diagsh/capture/pcapfile"
+	"diagsh/internal/access"
+	"diagsh/internal/menu"
+)
+
+// The space that captures take: memory while they run, and disk.
+
+const (
+	// A capture gets a 64th of the memory that is free for its rings, within these bounds, unless it asks for something else.
+	// It is a multiple of ringStep, so that the rings of one capture can serve the next.
+	leastRing, mostRing, ringShare, ringStep = 8 << 20, 32 << 20, 64, 8 << 20
+
+	// leastBuffers is the least that may wait for the disk.
+	leastBuffers = 8 << 20
+
+	// budgetShare of the machine's memory is for all captures together, unless the configuration says how much.
+	budgetShare = 4
+)
+
+// grant gives a capture its memory: for rings, and for what waits for the disk. When there is little left of the budget it gets
+// less than usual. What captures left that have ended is given back where it and the new one's would be more than the budget.
+func (c *captures) grant(r *record, budget, asked int64) (ring, buffers int64, err error) {
+	total, free := memory()
+	if budget == 0 {
+		budget = total / budgetShare
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	left := budget
+	for _, other := range c.records {
+		if other != r {
+			left -= other.memory
+		}
+	}
+	ring = min(max(free/ringShare&^(ringStep-1), leastRing), mostRing, max(left/2, leastRing))
+	if asked > 0 {
+		ring = asked
+	}
+	buffers = min(pcapfile.DefaultBuffers, max(left-ring, leastBuffers), max(free/ringShare*2, leastBuffers))
+	if ring+buffers > left {
+		e := menu.Errorf(menu.State, "The captures that run have the memory for captures: %s of %s are left", menu.Size(max(left, 0)>>20<<20), menu.Size(budget>>20<<20))
+		if asked > 0 {
+			e.Argument = "ring"
+		}
+		return 0, 0, e.WithHint("Stop a capture, or give this one a smaller ring")
+	}
+	r.memory = ring + buffers
+	if r.memory+c.rings.Bytes()+c.volume.Spare() > left {
+		c.clearSpare()
+	}
+	return ring, buffers, nil
+}
+
+// clearSpare gives back the memory that captures left which have ended.
+func (c *captures) clearSpare() {
+	c.rings.Clear()
+	c.volume.ClearSpare()
+}
+
+// memory is the machine's, and what is free of it or can be made so, in bytes (proc(5), /proc/meminfo).
+func memory() (total, available int64) {
+	total, available = 1<<30, 512<<20 // if the kernel does not say
+	f, err := os.Open("/proc/meminfo")
+	if err != nil {
+		return total, available
+	}
+	defer f.Close()
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		name, rest, _ := strings.Cut(lines.Text(), ":")
+		fields := strings.Fields(rest)
+		if len(fields) == 0 {
+			continue
+		}
+		n, err := strconv.ParseInt(fields[0], 10, 64)
+		switch {
+		case err != nil:
+		case name == "MemTotal":
+			total = n << 10
+		case name == "MemAvailable":
+			available = n << 10
+		}
+	}
+	return total, available
+}
+
+// allowance is nil while captures may write on: the diagnostic directory is below its quota, or can be brought there by deleting
+// what somebody agreed to lose.
+func (d *Daemon) allowance() error {
+	quota := d.config.Captures.Quota
+	if quota == 0 {
+		return nil
+	}
+	used, err := d.captures.used()
+	if err != nil {
+		return nil // there is the reserve of the disk still
+	}
+	deletes := d.config.Captures.DeleteOldest
+	if deletes && used+quota/quotaMargin > quota && d.captures.trimming.CompareAndSwap(false, true) {
+		// Ahead of the need, because deleting takes time that a busy capture does not have.
+		d.tasks.Go(func() {
+			defer d.captures.trimming.Store(false)
+			d.trim(quota - quota/quotaMargin)
+		})
+	}
+	if used+quotaStep <= quota || deletes && d.trim(quota-quotaStep) {
+		return nil
+	}
+	return &capture.QuotaError{QuotaBytes: quota}
+}
+
+const (
+	// quotaStep is what a capture may write until it asks again, with what waits for the disk then.
+	quotaStep = 8 << 20
+
+	// quotaMargin is the part of the quota that is kept free when old files may be deleted.
+	quotaMargin = 10
+)
+
+// trim deletes the oldest files that may go until no more than so many bytes are left. False: that cannot be.
+func (d *Daemon) trim(most int64) bool {
+	deleted := false
+	defer func() {
+		if deleted {
+			d.keepCaptures()
+		}
+	}()
+	for {
+		used, err := d.captures.used()
+		if err != nil || used <= most {
+			return true
+		}
+		if !d.deleteOldest() {
+			return false
+		}
+		deleted = true
+	}
+}
+
+// used is the size of everything in the diagnostic directory, files being written included.
+func (c *captures) used() (int64, error) {
+	dir, err := c.files.Open(".")
+	if err != nil {
+		return 0, err
+	}
+	defer dir.Close()
+	entries, err := dir.ReadDir(-1)
+	var sum int64
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil && info.Mode().IsRegular() {
+			sum += info.Size()
+		}
+	}
+	return sum, err
+}
+
+// expendable tells whether the files of a capture may be deleted without asking: it has ended, and nobody said that they are to be
+// kept or has a target wait for them. Files that belong to no capture never are.
+func (d *Daemon) expendable(r *record) bool {
+	for _, f := range r.Status.Files {
+		if d.AwaitsExport(f.Name) {
+			return false
+		}
+	}
+	if r.Unqueued && slices.ContainsFunc(d.Targets(), func(t capture.Target) bool { return t.Auto }) {
+		return false
+	}
+	return r.ended() && r.Status.State != capture.NotStarted && !r.Spec.Keep && len(r.Status.Files) > 0
+}
+
+// deleteOldest deletes the oldest file that may go. False: there is none.
+func (d *Daemon) deleteOldest() bool {
+	c := d.captures
+	c.mu.Lock()
+	var oldest *record
+	for _, r := range c.records {
+		if d.expendable(r) && (oldest == nil || r.Status.EndTime.Before(oldest.Status.EndTime)) {
+			oldest = r
+		}
+	}
+	if oldest == nil {
+		c.mu.Unlock()
+		return false
+	}
+	file := oldest.Status.Files[0]
+	name := oldest.Status.Name
+	c.takeOut(oldest, file)
+	c.mu.Unlock()
+	return d.deleteAgreed(name, file, "to stay below the quota")
+}
+
+// deleteOld deletes the files of captures that ended longer ago than files are kept.
+func (d *Daemon) deleteOld(now time.Time) {
+	keep := d.config.Captures.KeepFor
+	if keep == 0 {
+		return
+	}
+	type old struct {
+		name string
+		file capture.FileInfo
+	}
+	var going []old
+	c := d.captures
+	c.mu.Lock()
+	for _, r := range c.records {
+		if d.expendable(r) && now.Sub(r.Status.EndTime) > keep {
+			for _, f := range slices.Clone(r.Status.Files) {
+				going = append(going, old{r.Status.Name, f})
+				c.takeOut(r, f)
+			}
+		}
+	}
+	c.mu.Unlock()
+	for _, o := range going {
+		d.deleteAgreed(o.name, o.file, "because it was older than files are kept")
+	}
+	if len(going) > 0 {
+		d.keepCaptures()
+	}
+}
+
+// takeOut takes a file out of the status of its capture.
+func (c *captures) takeOut(r *record, f capture.FileInfo) {
+	s := &r.Status
+	s.Files = slices.DeleteFunc(slices.Clone(s.Files), func(other capture.FileInfo) bool { return other.Name == f.Name })
+	s.FilesRemoved++
+	s.PacketsRemoved += f.Packets
+	s.BytesRemoved += f.Bytes
+}
+
+// deleteAgreed deletes a file and has the audit log say so.
+func (d *Daemon) deleteAgreed(name string, f capture.FileInfo, why string) bool {
+	if err := d.files.Remove(f.Name); err != nil && !errors.Is(err, os.ErrNotExist) {
+		d.log.Error("a file that may go cannot be deleted", "file", f.Name, "error", err)
+		return false
+	}
+	d.system(access.Event{User: "system", Source: localSource, Path: name, Message: "The file " + f.Name + " was deleted " + why})
+	return true
+}
+
+// trimRing deletes the files of a ring that has ended which are more than it keeps. They stayed only until they were copied.
+func (d *Daemon) trimRing(r *record) {
+	deleted := false
+	c := d.captures
+	for {
+		c.mu.Lock()
+		s, keep := &r.Status, int(r.Spec.KeptFiles())
+		if !r.ended() || r.Unqueued || keep == 0 || len(s.Files) <= keep || d.AwaitsExport(s.Files[0].Name) {
+			c.mu.Unlock()
+			break
+		}
+		name, oldest := s.Name, s.Files[0]
+		c.takeOut(r, oldest)
+		c.mu.Unlock()
+		deleted = d.deleteAgreed(name, oldest, "as it is copied and its ring keeps newer ones") || deleted
+	}
+	if deleted {
+		d.keepCaptures()
+	}
+}

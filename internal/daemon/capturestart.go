@@ -1,0 +1,367 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"golang.org/x/net/bpf"
+
+	"diagsh/capture"
+	"diagsh/capture/afpacket"
+	"diagsh/internal/access"
+	"diagsh/internal/menu"
+)
+
+// StartCapture begins a capture, or plans it for the time that the request names. What the request leaves out comes from the
+// settings. A caller who may not see packet contents gets the headers of packets only.
+func (d *Daemon) StartCapture(caller menu.Caller, request capture.Request) (capture.Status, error) {
+	spec, management, err := d.specOf(request)
+	if err != nil {
+		return capture.Status{}, err
+	}
+	if err := permitFilter(caller, spec.Filter); err != nil {
+		return capture.Status{}, err
+	}
+	spec.HeadersOnly = spec.HeadersOnly || !caller.Payload
+	interfaces, err := resolve(spec.Interfaces)
+	if err != nil {
+		return capture.Status{}, d.captureError("start the capture", err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), startWait)
+	defer cancel()
+	f, err := d.buildFilter(ctx, spec, interfaces, management)
+	if err != nil {
+		return capture.Status{}, d.captureError("start the capture", err)
+	}
+	interfaces = f.interfaces
+	if spec.Mode == capture.Append && d.captures.has(spec.Name) {
+		return d.appendCapture(request, spec, management, interfaces, f)
+	}
+	conf := d.config
+	conf.Hostname = d.Hostname() // as it is now
+	r, err := d.captures.reserve(spec, management, caller, f.expression, conf, interfaces)
+	if err != nil {
+		return capture.Status{}, d.captureError("start the capture", err)
+	}
+	if spec.StartAt.After(time.Now()) {
+		return d.plan(r), nil
+	}
+	job, err := d.launch(r, interfaces, f, nil)
+	if err != nil {
+		d.captures.drop(r)
+		d.keepCaptures()
+		d.tasks.Done()
+		return capture.Status{}, d.captureError("start the capture", err)
+	}
+	return d.captures.statusOf(r, job), nil
+}
+
+// launch begins the capture of a record that is reserved, whose task goes on until it has ended. before is what it goes on with.
+func (d *Daemon) launch(r *record, interfaces []capture.Interface, f *captureFilter, before *capture.Status) (*capture.Job, error) {
+	spec := r.Spec
+	d.captures.filters(r, f)
+	ring, buffers, err := d.captures.grant(r, d.config.Captures.Memory, spec.RingBytes)
+	if err != nil {
+		return nil, err
+	}
+	spec.RingBytes = ring
+	files, err := d.captures.volume.NewFiles(buffers)
+	if err != nil {
+		return nil, err
+	}
+	next := 1
+	if before != nil {
+		next = d.captures.nextNumber(r)
+		if spec.Mode == capture.Append {
+			d.captures.lastGrows(r, *before)
+		}
+	}
+	machine, system := machine()
+	job, err := capture.Start(capture.Config{
+		Spec:            spec,
+		Owner:           r.Status.Owner,
+		EffectiveFilter: f.expression,
+		Interfaces:      interfaces,
+		Present:         afpacket.Interfaces,
+		Compile:         func(i capture.Interface) ([]bpf.RawInstruction, error) { return f.program(context.Background(), i) },
+		Open: func(taps []capture.Tap) (capture.Source, error) {
+			return afpacket.Options{
+				RingBytes: int(ring), Rings: spec.Rings, Promiscuous: spec.Promiscuous, Spare: d.captures.rings,
+				Follow: spec.AllInterfaces() || spec.OnInterfaceGone == capture.GoneWaits,
+			}.Open(taps)
+		},
+		Create:      files.Create,
+		Append:      files.Append,
+		Release:     files.Close,
+		Prepare:     func() error { return afpacket.Prepare(spec.CPUs, d.notUrgent) },
+		Dir:         d.files,
+		FileName:    r.File,
+		Before:      before,
+		NextFile:    next,
+		Allowance:   d.allowance,
+		Closed:      func(f capture.FileInfo) { d.exportFile(r, spec.Name, f.Name) },
+		Held:        d.AwaitsExport,
+		Turned:      d.keepCaptures,
+		Machine:     machine,
+		System:      system,
+		Application: d.product,
+		Comments:    d.comments(r),
+	})
+	if err != nil {
+		return nil, err
+	}
+	d.captures.began(r, job)
+	go func() {
+		defer d.tasks.Done()
+		d.await(r, job)
+	}()
+	return job, nil
+}
+
+// notUrgent notes that the threads which move packets get no urgency. It is the same for all captures, so it is said once.
+func (d *Daemon) notUrgent(err error) {
+	d.captures.unhurried.Do(func() {
+		d.log.Warn("captures have no urgent threads, so a busy machine costs them packets: the appliance lacks CAP_SYS_NICE, or LimitNICE=-10 in its unit", "error", err)
+	})
+}
+
+// comments are what a capture file says about itself to people.
+func (d *Daemon) comments(r *record) []string {
+	s := r.Spec
+	filter := s.Filter
+	if filter == "" {
+		filter = "none"
+	}
+	lines := []string{
+		"Appliance: " + d.Hostname() + ", " + d.product,
+		"Capture: " + s.Name,
+		"Operator: " + r.Status.Owner,
+		"Filter: " + filter,
+	}
+	if s.HeadersOnly {
+		lines = append(lines, "Contents: headers only")
+	}
+	if s.CaseNumber != "" {
+		lines = append(lines, "Case: "+s.CaseNumber)
+	}
+	if s.Comment != "" {
+		lines = append(lines, "Comment: "+s.Comment)
+	}
+	return lines
+}
+
+// appendCapture goes on with a capture that has ended, in its last file.
+func (d *Daemon) appendCapture(request capture.Request, spec capture.Spec, management bool, interfaces []capture.Interface, f *captureFilter) (capture.Status, error) {
+	r, before, err := d.captures.reopen(request, spec, management, d.config)
+	if err != nil {
+		return capture.Status{}, d.captureError("start the capture", err)
+	}
+	anew := before
+	anew.StartTime = time.Time{} // its duration is of this start, and not of the first
+	job, err := d.launch(r, interfaces, f, &anew)
+	if err != nil {
+		d.captures.notBegun(r, before)
+		d.tasks.Done()
+		return capture.Status{}, d.captureError("start the capture", err)
+	}
+	d.keepCaptures()
+	return d.captures.statusOf(r, job), nil
+}
+
+// plan has a capture begin when its time has come.
+func (d *Daemon) plan(r *record) capture.Status {
+	status := d.captures.planned(r)
+	d.keepCaptures()
+	go d.startLater(r)
+	return status
+}
+
+// lookAtClock is how often a planned capture looks at the clock, which somebody may set.
+const lookAtClock = 10 * time.Second
+
+// startLater waits for the time of a capture. It ends the capture's task, or passes it on to the job.
+func (d *Daemon) startLater(r *record) {
+	for {
+		left := time.Until(r.Spec.StartAt)
+		if left <= 0 {
+			break
+		}
+		wait := time.NewTimer(min(left, lookAtClock))
+		select {
+		case <-wait.C:
+		case <-r.cancelled:
+			wait.Stop()
+			d.tasks.Done()
+			return
+		}
+	}
+	if !d.captures.due(r) {
+		d.tasks.Done()
+		return
+	}
+	d.goOn(r, nil, "The capture "+r.Spec.Name+" of "+r.Status.Owner+" began as planned")
+}
+
+// goOn begins a capture that nobody waits for: one that was planned, or one that goes on after a restart. Its failure is kept in
+// its status.
+func (d *Daemon) goOn(r *record, before *capture.Status, said string) {
+	err := d.tryToGoOn(r, before)
+	if err == nil {
+		d.keepCaptures()
+		d.system(access.Event{User: "system", Source: localSource, Path: r.Spec.Name, Message: said})
+		return
+	}
+	s := r.Status
+	if before != nil {
+		s = *before
+	}
+	var met *limitMetError
+	if errors.As(err, &met) {
+		s.State, s.StopReason = met.reason.State(), met.reason // and it ended when the appliance did
+	} else {
+		e := menu.AsError(d.captureError("start the capture", err))
+		s.State, s.StopReason, s.Error, s.EndTime = capture.Error, capture.StartFailed, e.Message, time.Now()
+	}
+	d.captures.notBegun(r, s)
+	d.keepCaptures()
+	d.recordEnd(s)
+	d.tasks.Done()
+}
+
+// limitMetError: a capture that was to go on has met a limit already.
+type limitMetError struct{ reason capture.StopReason }
+
+func (e *limitMetError) Error() string { return e.reason.Text() }
+
+func (d *Daemon) tryToGoOn(r *record, before *capture.Status) error {
+	if before != nil {
+		if reason := r.Spec.Met(*before, time.Now()); reason != "" {
+			return &limitMetError{reason}
+		}
+	}
+	interfaces, err := resolve(r.Spec.Interfaces)
+	if err != nil && r.Spec.OnInterfaceGone == capture.GoneWaits {
+		// Those that are missing join when they are there.
+		if present, e := afpacket.Present(r.Spec.Interfaces); e == nil && len(present) > 0 {
+			interfaces, err = present, nil
+		}
+	}
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), startWait)
+	defer cancel()
+	f, err := d.buildFilter(ctx, r.Spec, interfaces, r.Management)
+	if err != nil {
+		return err
+	}
+	_, err = d.launch(r, f.interfaces, f, before)
+	var spec *capture.SpecError
+	if before != nil && errors.As(err, &spec) && spec.Member == "sizeBytes" {
+		// The size was enough for the capture once: what is too little is what is left of it.
+		return &limitMetError{capture.SizeExceeded}
+	}
+	return err
+}
+
+// resume begins the captures again that were planned, or persist, when the appliance ended.
+func (d *Daemon) resume(r *record) {
+	switch before, how := d.captures.resumable(r); how {
+	case capture.NotStarted:
+		go d.startLater(r)
+	case capture.Running:
+		d.goOn(r, &before, "The capture "+r.Spec.Name+" of "+before.Owner+" goes on")
+	}
+}
+
+// program is the program for an interface; nil takes every packet. One that joined later gets its own.
+func (f *captureFilter) program(ctx context.Context, i capture.Interface) ([]bpf.RawInstruction, error) {
+	if p, ok := f.programs[i.Index]; ok {
+		return p, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, startWait)
+	defer cancel()
+	return f.build(ctx, i)
+}
+
+// has tells whether there is a capture of a name.
+func (c *captures) has(name string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, ok := c.find(name)
+	return ok
+}
+
+// reopen makes a capture that has ended one that is about to run.
+func (c *captures) reopen(request capture.Request, spec capture.Spec, management bool, conf startConfig) (*record, capture.Status, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r, ok := c.find(spec.Name)
+	switch {
+	case !ok:
+		return nil, capture.Status{}, c.noSuch(spec.Name)
+	case !r.ended():
+		return nil, capture.Status{}, &menu.Error{Kind: menu.State, Argument: "name", Message: "The capture " + spec.Name + " has not ended", Hint: "Stop it first"}
+	case spec.HeadersOnly == r.Payload:
+		return nil, capture.Status{}, &menu.Error{Kind: menu.State, Argument: "name",
+			Message: "The files of " + spec.Name + " and what would be appended are not both headers only", Hint: "Choose another name"}
+	}
+	before := r.status()
+	if err := fitsIn(before.Format, request, "The file that is appended to is pcap"); err != nil {
+		return nil, capture.Status{}, err
+	}
+	if err := c.room(conf); err != nil {
+		return nil, capture.Status{}, err
+	}
+	spec.Format = before.Format
+	r.Spec, r.Management, r.busy = spec, management, true
+	c.tasks.Add(1)
+	return r, before, nil
+}
+
+// planned notes that a capture waits for its time.
+func (c *captures) planned(r *record) capture.Status {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r.Status.State, r.Status.StartTime = capture.NotStarted, time.Time{}
+	r.cancelled = make(chan struct{})
+	if c.closed {
+		close(r.cancelled)
+	}
+	return r.status()
+}
+
+// due tells whether a planned capture is still wanted, and has it be about to run.
+func (c *captures) due(r *record) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed || r.Status.State != capture.NotStarted {
+		return false
+	}
+	r.Status.State, r.Status.StartTime = capture.Running, time.Now()
+	return true
+}
+
+// resumable tells whether a capture of an appliance that ended is to be begun, and makes it so: NotStarted if it waits for its time,
+// Running if it goes on with what it was.
+func (c *captures) resumable(r *record) (before capture.Status, how capture.State) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := &r.Status
+	switch {
+	case c.closed || r.job != nil:
+		return before, ""
+	case s.State == capture.NotStarted:
+		r.busy, r.cancelled = true, make(chan struct{})
+		c.tasks.Add(1)
+		return before, capture.NotStarted
+	case r.Spec.Persistent && slices.Contains([]capture.StopReason{capture.Interrupted, capture.Shutdown}, s.StopReason):
+		before = r.status()
+		r.busy = true
+		c.tasks.Add(1)
+		return before, capture.Running
+	}
+	return before, ""
+}

@@ -1,0 +1,669 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"diagsh/internal/config"
+	"diagsh/internal/menu"
+	"diagsh/internal/netconf"
+)
+
+// A fakeNetwork is a network without a kernel.
+type fakeNetwork struct {
+	mu    sync.Mutex
+	links map[string]netconf.Link
+	// reject is whether ARP replies with multicast addresses are dropped.
+	reject bool
+	// around is called before and after each change; an error of the call before is the kernel's refusal.
+	around func(change string, done bool) error
+}
+
+func newFakeNetwork() *fakeNetwork {
+	n := &fakeNetwork{links: map[string]netconf.Link{"lo": {Name: "lo", Loopback: true, MTU: 65536, Addresses: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/8")}}}}
+	for _, name := range []string{"eth0", "eth1"} {
+		n.links[name] = netconf.Link{Name: name, MAC: "02:00:00:00:00:01", MTU: 1500, MinMTU: 68, MaxMTU: 9000,
+			Media: &netconf.Media{Current: netconf.Autoselect, Supported: []string{netconf.Autoselect, "100baseT/Full"}}}
+	}
+	return n
+}
+
+func (n *fakeNetwork) clone() *fakeNetwork {
+	c := &fakeNetwork{links: map[string]netconf.Link{}, reject: n.reject}
+	for name, l := range n.links {
+		l.Addresses = slices.Clone(l.Addresses)
+		c.links[name] = l
+	}
+	return c
+}
+
+func (n *fakeNetwork) Read() (netconf.State, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	s := netconf.State{RejectsMulticast: n.reject}
+	for _, name := range []string{"lo", "eth0", "eth1", "eth0.34", "eth0.35", "eth1.34"} {
+		if l, ok := n.links[name]; ok {
+			s.Links = append(s.Links, l)
+		}
+	}
+	return s, nil
+}
+
+// change changes a link, or everything.
+func (n *fakeNetwork) change(what, name string, do func(*netconf.Link) error) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.around != nil {
+		if err := n.around(what, false); err != nil {
+			return err
+		}
+	}
+	l, ok := n.links[name]
+	if !ok {
+		return unix.ENODEV
+	}
+	if err := do(&l); err != nil {
+		return err
+	}
+	if _, still := n.links[name]; still {
+		n.links[name] = l
+	}
+	if n.around != nil {
+		n.around(what, true)
+	}
+	return nil
+}
+
+func (n *fakeNetwork) SetMTU(name string, mtu int) error {
+	return n.change(fmt.Sprint("mtu ", name, " ", mtu), name, func(l *netconf.Link) error {
+		if l.VLAN != 0 && mtu > n.links[l.Parent].MTU {
+			return unix.ERANGE
+		}
+		for _, above := range n.links {
+			if above.Parent == name && above.MTU > mtu {
+				return unix.EBUSY // the kernel would cut it, which no plan may rely on
+			}
+		}
+		l.MTU = mtu
+		return nil
+	})
+}
+
+func (n *fakeNetwork) SetMedia(name, medium string) error {
+	return n.change("media "+name+" "+medium, name, func(l *netconf.Link) error {
+		m := *l.Media
+		m.Current = medium
+		l.Media = &m
+		return nil
+	})
+}
+
+func (n *fakeNetwork) AddVLAN(name, parent string, id int) error {
+	return n.change("add "+name, parent, func(l *netconf.Link) error {
+		if _, there := n.links[name]; there {
+			return unix.EEXIST
+		}
+		n.links[name] = netconf.Link{Name: name, Kind: "vlan", MAC: l.MAC, Parent: parent, Lower: parent, VLAN: id, MTU: l.MTU}
+		return nil
+	})
+}
+
+func (n *fakeNetwork) DeleteVLAN(name string) error {
+	return n.change("delete "+name, name, func(*netconf.Link) error {
+		delete(n.links, name)
+		return nil
+	})
+}
+
+func (n *fakeNetwork) AddLoopback(a netip.Addr) error {
+	return n.change("loopback add "+a.String(), "lo", func(l *netconf.Link) error {
+		l.Addresses = append(l.Addresses, netip.PrefixFrom(a, a.BitLen()))
+		return nil
+	})
+}
+
+func (n *fakeNetwork) RemoveLoopback(a netip.Addr) error {
+	return n.change("loopback remove "+a.String(), "lo", func(l *netconf.Link) error {
+		l.Addresses = slices.DeleteFunc(l.Addresses, func(p netip.Prefix) bool { return p.Addr() == a })
+		return nil
+	})
+}
+
+func (n *fakeNetwork) SetMulticast(reject bool) error {
+	return n.change("multicast", "lo", func(*netconf.Link) error {
+		n.reject = reject
+		return nil
+	})
+}
+
+// Of a fake network the kernel forgets nothing.
+func (n *fakeNetwork) ReadIPv6(string) (f netconf.Forgotten, err error)        { return f, nil }
+func (n *fakeNetwork) ReadLink(string) (f netconf.Forgotten, err error)        { return f, nil }
+func (n *fakeNetwork) ReadSourced(netip.Addr) (f netconf.Forgotten, err error) { return f, nil }
+func (n *fakeNetwork) Recent(netconf.Forgotten) bool                           { return true }
+func (n *fakeNetwork) SameLink(string, netconf.Forgotten) bool                 { return true }
+func (n *fakeNetwork) Restore(string, netconf.Forgotten) error                 { return nil }
+func (n *fakeNetwork) Toward(netip.Addr) string                                { return "eth0" }
+
+// summary is the state of the network in a form that can be compared.
+func (n *fakeNetwork) summary() string {
+	s, _ := n.Read()
+	var b strings.Builder
+	for _, l := range s.Links {
+		fmt.Fprintf(&b, "%s mtu %d parent %q vlan %d addresses %v", l.Name, l.MTU, l.Parent, l.VLAN, l.Addresses)
+		if l.Media != nil {
+			fmt.Fprintf(&b, " media %s", l.Media.Current)
+		}
+		b.WriteString("\n")
+	}
+	fmt.Fprintf(&b, "multicast rejected %v\n", s.RejectsMulticast)
+	return b.String()
+}
+
+var (
+	anna = menu.Caller{User: "anna", Role: menu.Administrator}
+	bert = menu.Caller{User: "bert", Role: menu.Administrator}
+)
+
+// loads makes a document somebody's candidate.
+func loads(t *testing.T, d *Daemon, who menu.Caller, text string) {
+	t.Helper()
+	if err := d.LoadConfiguration(who, text); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func commits(t *testing.T, d *Daemon, who menu.Caller, r config.Request) config.Commit {
+	t.Helper()
+	c, err := d.CommitConfiguration(who, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// Two configurations between which every kind of step is needed.
+const (
+	first = `
+hostname: one
+interfaces:
+  eth0: {mtu: 9000, media: 100baseT/Full}
+  eth0.34: {mtu: 8000}
+vlans:
+  eth0.34: {parent: eth0, id: 34}
+loopback: 192.0.2.1
+`
+	second = `
+hostname: two
+interfaces:
+  eth0: {mtu: 4000, media: autoselect}
+  eth1: {mtu: 2000}
+  eth1.34: {mtu: 1900}
+vlans:
+  eth0.35: {parent: eth0, id: 35}
+  eth1.34: {parent: eth1, id: 34}
+loopback: 2001:db8::1
+multicastARP: reject
+`
+)
+
+func TestCommit(t *testing.T) {
+	n := newFakeNetwork()
+	d := start(t, Options{Dir: prepare(t), network: n})
+	bare := n.summary()
+	loads(t, d, anna, first)
+	if now := n.summary(); now != bare {
+		t.Fatalf("a candidate changed the network:\n%s", now)
+	}
+	c := commits(t, d, anna, config.Request{Comment: "why"})
+	want := `lo mtu 65536 parent "" vlan 0 addresses [127.0.0.1/8 192.0.2.1/32]
+eth0 mtu 9000 parent "" vlan 0 addresses [] media 100baseT/Full
+eth1 mtu 1500 parent "" vlan 0 addresses [] media autoselect
+eth0.34 mtu 8000 parent "eth0" vlan 34 addresses []
+multicast rejected false
+`
+	if now := n.summary(); now != want {
+		t.Errorf("after the commit the network is\n%s", now)
+	}
+	if c.Number != 1 || c.User != "anna" || c.Comment != "why" || len(c.Changes) != 7 || d.Hostname() != "one" {
+		t.Errorf("the commit is %+v, the host %s", c, d.Hostname())
+	}
+	if _, err := d.CommitConfiguration(anna, config.Request{}); menu.AsError(err).Kind != menu.State {
+		t.Errorf("a commit of nothing: %v", err)
+	}
+	loads(t, d, anna, second)
+	commits(t, d, anna, config.Request{})
+	want = `lo mtu 65536 parent "" vlan 0 addresses [127.0.0.1/8 2001:db8::1/128]
+eth0 mtu 4000 parent "" vlan 0 addresses [] media autoselect
+eth1 mtu 2000 parent "" vlan 0 addresses [] media autoselect
+eth0.35 mtu 4000 parent "eth0" vlan 35 addresses []
+eth1.34 mtu 1900 parent "eth1" vlan 34 addresses []
+multicast rejected true
+`
+	if now := n.summary(); now != want {
+		t.Errorf("after the second commit the network is\n%s", now)
+	}
+	// What no configuration sets any more is as it was before all of them.
+	if err := d.RestoreCommit(anna, 0); err != nil {
+		t.Fatal(err)
+	}
+	commits(t, d, anna, config.Request{})
+	if now := n.summary(); now != bare {
+		t.Errorf("back at the beginning the network is\n%s\nand was\n%s", now, bare)
+	}
+}
+
+// Whichever step the kernel refuses: everything is as before, the step is named, the candidate is kept.
+func TestCommitThatFails(t *testing.T) {
+	steps := 0
+	for k := 0; k == 0 || k < steps; k++ {
+		n := newFakeNetwork()
+		dir := prepare(t)
+		d := start(t, Options{Dir: dir, network: n})
+		loads(t, d, anna, first)
+		commits(t, d, anna, config.Request{})
+		before := n.summary()
+		loads(t, d, anna, second)
+		changes := d.Configuration(anna).Changes
+		count, refused := 0, ""
+		n.around = func(change string, done bool) error {
+			if count++; !done && (count+1)/2 == k+1 && refused == "" {
+				refused = change
+				return unix.EBUSY
+			}
+			return nil
+		}
+		state, _ := n.Read()
+		steps = len(plan(n, d.Configuration(anna).Running, d.Configuration(anna).Candidate, state, nil))
+		_, err := d.CommitConfiguration(anna, config.Request{})
+		if refused == "" {
+			t.Fatalf("step %d of %d was never done", k+1, steps)
+		}
+		if e := menu.AsError(err); e.Kind != menu.Failed || !strings.Contains(e.Message, fmt.Sprintf("Step %d of %d failed", k+1, steps)) ||
+			!strings.Contains(e.Message, "device or resource busy") {
+			t.Errorf("%s: %v", refused, err)
+		}
+		if now := n.summary(); now != before {
+			t.Errorf("after %s failed the network is\n%s\nand was\n%s", refused, now, before)
+		}
+		if v := d.Configuration(anna); v.Last.Number != 1 || !reflect.DeepEqual(v.Changes, changes) || d.Hostname() != "one" {
+			t.Errorf("after %s failed: commit %d, %d changes, host %s", refused, v.Last.Number, len(v.Changes), d.Hostname())
+		}
+		if l, err := readLedger(filepath.Join(dir, "commits.json")); err != nil || l.Applying != nil {
+			t.Errorf("the ledger says that something is being applied: %v", err)
+		}
+		// The same commit goes through when nothing is in its way.
+		n.around = nil
+		commits(t, d, anna, config.Request{})
+	}
+	if steps < 8 {
+		t.Errorf("the test has %d steps only", steps)
+	}
+}
+
+// What cannot be undone is told, and put right by the next start or the next commit.
+func TestCommitThatCannotBeUndone(t *testing.T) {
+	for _, restart := range []bool{true, false} {
+		n := newFakeNetwork()
+		dir := prepare(t)
+		d := start(t, Options{Dir: dir, network: n})
+		loads(t, d, anna, first)
+		commits(t, d, anna, config.Request{})
+		before := n.summary()
+		loads(t, d, anna, second)
+		broken := false
+		n.around = func(change string, done bool) error {
+			if broken = broken || change == "multicast"; broken {
+				return unix.ENOMEM
+			}
+			return nil
+		}
+		_, err := d.CommitConfiguration(anna, config.Request{})
+		if err == nil || !strings.Contains(err.Error(), "not everything could be put back: ") || !strings.Contains(err.Error(), "make VLAN 35 on eth0 (the kernel says: cannot allocate memory)") {
+			t.Errorf("the failure is told as %v", err)
+		}
+		n.around = nil
+		if restart {
+			d.Close(context.Background())
+			start(t, Options{Dir: dir, network: n})
+		} else {
+			loads(t, d, anna, first+"multicastARP: accept\n")
+			commits(t, d, anna, config.Request{})
+		}
+		if now := n.summary(); now != before {
+			t.Errorf("restarted: %v, the network is\n%s\nand was\n%s", restart, now, before)
+		}
+	}
+}
+
+// Whenever the appliance dies in a commit: the next one has the old configuration or the new one, and its network is that one's.
+func TestCommitKilled(t *testing.T) {
+	n := newFakeNetwork()
+	dir := prepare(t)
+	d := start(t, Options{Dir: dir, network: n})
+	loads(t, d, anna, first)
+	commits(t, d, anna, config.Request{})
+	old := n.summary()
+	loads(t, d, anna, second)
+
+	type corpse struct {
+		when string
+		dir  string
+		n    *fakeNetwork
+	}
+	var corpses []corpse
+	die := func(when string) {
+		dead := t.TempDir()
+		if err := os.CopyFS(dead, os.DirFS(dir)); err != nil {
+			t.Fatal(err)
+		}
+		corpses = append(corpses, corpse{when, dead, n.clone()})
+	}
+	n.around = func(change string, done bool) error {
+		die(fmt.Sprintf("%s (done: %v)", change, done))
+		return nil
+	}
+	commits(t, d, anna, config.Request{})
+	n.around = nil
+	die("after the commit")
+	renewed := n.summary()
+
+	olds := 0
+	for _, c := range corpses {
+		half := c.n.summary()
+		again := start(t, Options{Dir: c.dir, network: c.n})
+		v, now := again.Configuration(anna), c.n.summary()
+		switch {
+		case v.Last.Number == 1 && now == old && again.Hostname() == "one":
+			olds++
+		case v.Last.Number == 2 && now == renewed && again.Hostname() == "two":
+		default:
+			t.Errorf("killed at %s, with\n%s\nit starts with commit %d and\n%s", c.when, half, v.Last.Number, now)
+		}
+		// And it is no dead end.
+		loads(t, again, anna, "hostname: three\n")
+		commits(t, again, anna, config.Request{})
+	}
+	if olds != len(corpses)-1 || olds < 16 {
+		t.Errorf("%d of %d deaths led back to the old configuration", olds, len(corpses))
+	}
+}
+
+// A machine that was restarted has what was committed again, the links that it still has.
+func TestConfigurationAfterRestart(t *testing.T) {
+	n := newFakeNetwork()
+	dir := prepare(t)
+	d := start(t, Options{Dir: dir, network: n})
+	loads(t, d, anna, second)
+	commits(t, d, anna, config.Request{})
+	want := n.summary()
+	d.Close(context.Background())
+
+	fresh := newFakeNetwork()
+	start(t, Options{Dir: dir, network: fresh}).Close(context.Background())
+	if now := fresh.summary(); now != want {
+		t.Errorf("after a restart of the machine the network is\n%s\nwant\n%s", now, want)
+	}
+	fresh = newFakeNetwork()
+	delete(fresh.links, "eth1")
+	d = start(t, Options{Dir: dir, network: fresh})
+	if l := fresh.links["eth0"]; l.MTU != 4000 || !fresh.reject {
+		t.Errorf("without eth1 the network is\n%s", fresh.summary())
+	}
+	// A setting of an interface that is gone keeps nobody from other changes.
+	if err := d.EditConfiguration(anna, func(doc config.Document) error { doc.Set(config.Hostname, "four"); return nil }); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestCommitConfirm(t *testing.T) {
+	n := newFakeNetwork()
+	dir := prepare(t)
+	d := start(t, Options{Dir: dir, network: n})
+	loads(t, d, anna, first)
+	commits(t, d, anna, config.Request{})
+	old := n.summary()
+
+	loads(t, d, anna, second)
+	rolledBack := make(chan struct{}, 1)
+	c := commits(t, d, anna, config.Request{Confirm: 50 * time.Millisecond})
+	if c.Until == nil || n.summary() == old {
+		t.Fatalf("the commit is %+v", c)
+	}
+	n.mu.Lock()
+	n.around = func(change string, done bool) error {
+		if change == "multicast" && done {
+			rolledBack <- struct{}{}
+		}
+		return nil
+	}
+	n.mu.Unlock()
+	select {
+	case <-rolledBack:
+	case <-time.After(10 * time.Second):
+		t.Fatal("it was not rolled back")
+	}
+	d.configuration.transaction.Lock() // waits for the end of the rollback
+	n.around = nil
+	d.configuration.transaction.Unlock()
+	if now := n.summary(); now != old || d.Hostname() != "one" {
+		t.Errorf("rolled back, the network of %s is\n%s", d.Hostname(), now)
+	}
+	if last := d.Commits()[0]; last.Number != 3 || last.User != "system" || !strings.Contains(last.Comment, "Commit 2 was not confirmed") {
+		t.Errorf("the last commit is %+v", last)
+	}
+
+	// Confirmed in time it stays; another person can do that.
+	loads(t, d, anna, second)
+	c = commits(t, d, anna, config.Request{Confirm: time.Hour})
+	loads(t, d, bert, first)
+	if _, err := d.CommitConfiguration(bert, config.Request{Merge: true}); menu.AsError(err).Kind != menu.State || !strings.Contains(err.Error(), "of anna waits") {
+		t.Errorf("a commit on top of one that waits: %v", err)
+	}
+	if notice := d.Leaving(anna); !strings.Contains(notice, "Commit 4 is not confirmed") {
+		t.Errorf("anna, who leaves, is told %q", notice)
+	}
+	if _, err := d.ClearChanges(bert, ""); err != nil {
+		t.Fatal(err)
+	}
+	if confirmed := commits(t, d, bert, config.Request{}); confirmed.Number != c.Number || confirmed.Until != nil {
+		t.Errorf("confirmed is %+v", confirmed)
+	}
+	renewed := n.summary()
+
+	// The next commit of the same user confirms it, and one that fails does not.
+	loads(t, d, anna, "hostname: five\n")
+	commits(t, d, anna, config.Request{Confirm: time.Hour})
+	loads(t, d, anna, "hostname: six\ninterfaces: {eth0: {mtu: 3000}}\n")
+	n.around = func(string, bool) error { return unix.EBUSY }
+	if _, err := d.CommitConfiguration(anna, config.Request{}); err == nil {
+		t.Error("a commit that the kernel refuses is done")
+	}
+	if w := d.Configuration(anna).Waiting; w == nil || w.Number != 5 {
+		t.Errorf("after a commit that failed, the one that waits is %+v", w)
+	}
+	n.around = nil
+	commits(t, d, anna, config.Request{})
+	if w := d.Configuration(anna).Waiting; w != nil {
+		t.Errorf("commit %d still waits", w.Number)
+	}
+	loads(t, d, anna, second)
+	commits(t, d, anna, config.Request{})
+
+	// Killed meanwhile: the next start rolls back.
+	loads(t, d, anna, first)
+	commits(t, d, anna, config.Request{Confirm: time.Hour})
+	d.Close(context.Background())
+	d = start(t, Options{Dir: dir, network: n})
+	if now := n.summary(); now != renewed || d.Hostname() != "two" || d.Commits()[0].Number != 9 {
+		t.Errorf("after a restart, commit %d of %s has\n%s", d.Commits()[0].Number, d.Hostname(), now)
+	}
+}
+
+// Two people edit at once: the second commit says what changed underneath, and takes nothing back of it.
+func TestCommitOnTopOfAnother(t *testing.T) {
+	n := newFakeNetwork()
+	d := start(t, Options{Dir: prepare(t), network: n})
+	sets := func(who menu.Caller, p config.Path, value string) {
+		t.Helper()
+		if err := d.EditConfiguration(who, func(doc config.Document) error { doc.Set(p, value); return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sets(bert, config.MTUOf("eth0"), "4000")
+	sets(anna, config.MTUOf("eth1"), "5000")
+	sets(anna, config.Hostname, "anna")
+	commits(t, d, anna, config.Request{Comment: "mine first"})
+	sets(bert, config.Hostname, "bert")
+
+	_, err := d.CommitConfiguration(bert, config.Request{})
+	for _, part := range []string{"commit 1 by anna", "mine first", "interfaces.eth1.mtu: 5000", "hostname: anna", "merge yes"} {
+		if err == nil || menu.AsError(err).Kind != menu.State || !strings.Contains(err.Error(), part) {
+			t.Errorf("bert's commit is told %v, without %q", err, part)
+		}
+	}
+	if n.links["eth0"].MTU != 1500 {
+		t.Error("the refused commit changed something")
+	}
+	commits(t, d, bert, config.Request{Merge: true})
+	if n.links["eth0"].MTU != 4000 || n.links["eth1"].MTU != 5000 || d.Hostname() != "bert" {
+		t.Errorf("the host is %s, the network\n%s", d.Hostname(), n.summary())
+	}
+	if v := d.Configuration(bert); len(v.Changes)+len(v.Underneath) != 0 {
+		t.Errorf("bert still has %+v", v)
+	}
+}
+
+func TestConfigurationFaults(t *testing.T) {
+	n := newFakeNetwork()
+	n.links["eth0.35"] = netconf.Link{Name: "eth0.35", Kind: "vlan", MAC: "02:00:00:00:00:01", Parent: "eth0", Lower: "eth0", VLAN: 35, MTU: 1500}
+	d := start(t, Options{Dir: prepare(t), network: n})
+	loads(t, d, anna, "vlans: {eth0.34: {parent: eth0, id: 34}}")
+	commits(t, d, anna, config.Request{})
+	l := n.links["eth0.34"]
+	l.Addresses = []netip.Prefix{netip.MustParsePrefix("198.51.100.1/24")}
+	n.links["eth0.34"] = l
+	for text, want := range map[string]string{
+		"\ninterfaces:\n  eth7: {mtu: 1500}":                          "line 3: interfaces.eth7.mtu: this machine has no interface eth7",
+		"interfaces: {eth0: {mtu: 9001}}":                             "line 1: interfaces.eth0.mtu: the driver of eth0 takes an MTU from 68 to 9000",
+		"interfaces: {eth0: {media: 10baseT/Half}}":                   "the driver of eth0 takes autoselect, 100baseT/Full",
+		"interfaces: {lo: {media: autoselect}}":                       "the driver of lo lets nobody choose",
+		"vlans:\n  x: {parent: lo, id: 5}":                            "line 2: vlans.x.parent: lo is no Ethernet interface",
+		"vlans:\n  x:\n    parent: eth0\n    id: 35":                  "line 4: vlans.x.id: eth0 has VLAN 35 already, as eth0.35",
+		"vlans: {a: {parent: eth1, id: 5}, b: {parent: eth1, id: 5}}": "vlans.b.id: eth1 has VLAN 5 already, as a",
+		"vlans: {eth1: {parent: eth0, id: 5}}":                        "another interface eth1 already",
+		"{}":                                                          "VLAN 34 of eth0 cannot go: it has the address 198.51.100.1/24",
+		"vlans: {eth0.34: {parent: eth0, id: 34}}\ninterfaces: {eth0.34: {mtu: 1600}}": "the MTU 1600 of the VLAN eth0.34 would be above the 1500 of eth0",
+		"vlans: {eth0.34: {parent: eth0, id: 34}}\ninterfaces: {eth0: {mtu: 1400}}":    "the MTU 1500 of the VLAN eth0.34 would be above the 1400 of eth0",
+	} {
+		err := d.LoadConfiguration(anna, text)
+		if err == nil || menu.AsError(err).Kind != menu.Usage || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v; want %s", text, err, want)
+		}
+	}
+	if changes := d.Configuration(anna).Changes; len(changes) != 0 {
+		t.Errorf("what was refused is pending: %v", changes)
+	}
+	// A fault of an answer names the question to ask again.
+	err := d.EditConfiguration(anna, func(doc config.Document) error { doc.Set(config.MTUOf("eth0"), "9001"); return nil })
+	if e := menu.AsError(err); err == nil || e.Argument != "mtu" {
+		t.Errorf("%+v", e)
+	}
+}
+
+func TestSavedConfigurations(t *testing.T) {
+	d := start(t, Options{Dir: prepare(t), network: newFakeNetwork(), Hostname: "mx1"})
+	loads(t, d, anna, "hostname: saved\n")
+	commits(t, d, anna, config.Request{})
+	if s, err := d.SaveConfiguration("mine", false); err != nil || s.Name != "mine.yaml" || s.Bytes == 0 {
+		t.Fatal(s, err)
+	}
+	if s, err := d.SaveConfiguration("", false); err != nil || !strings.HasPrefix(s.Name, "saved-20") {
+		t.Fatal(s, err)
+	}
+	if _, err := d.SaveConfiguration("mine.yaml", false); err == nil || !strings.Contains(err.Error(), "There is mine.yaml of ") {
+		t.Errorf("a file is replaced unasked: %v", err)
+	}
+	if _, err := d.SaveConfiguration("mine.yaml", true); err != nil {
+		t.Error(err)
+	}
+	for _, name := range []string{"../users", ".hidden", "a/b", strings.Repeat("x", 65), "a\nb"} {
+		if _, err := d.SaveConfiguration(name, false); menu.AsError(err) == nil || menu.AsError(err).Argument != "name" {
+			t.Errorf("saved as %q: %v", name, err)
+		}
+		if err := d.LoadSaved(anna, name); menu.AsError(err) == nil || menu.AsError(err).Kind != menu.NotFound {
+			t.Errorf("loaded %q: %v", name, err)
+		}
+	}
+	if err := d.ResetConfiguration(anna); err != nil {
+		t.Fatal(err)
+	}
+	commits(t, d, anna, config.Request{})
+	if d.Hostname() != "mx1" {
+		t.Errorf("reset, the host is %s", d.Hostname())
+	}
+	if err := d.LoadSaved(anna, "mine"); err != nil {
+		t.Fatal(err)
+	}
+	if v := d.Configuration(anna); len(v.Changes) != 1 || v.Candidate[config.Hostname] != "saved" {
+		t.Errorf("loaded is %+v", v)
+	}
+	list, err := d.SavedConfigurations()
+	if err != nil || len(list) != 2 || list[0].Name != "mine.yaml" {
+		t.Errorf("saved are %+v, %v", list, err)
+	}
+}
+
+// Ten commits can be brought back, beside the one that holds; one that was not to be kept cannot.
+func TestKeptCommits(t *testing.T) {
+	d := start(t, Options{Dir: prepare(t), network: newFakeNetwork()})
+	for i := range 14 {
+		loads(t, d, anna, fmt.Sprintf("hostname: h%d\n", i+1))
+		commits(t, d, anna, config.Request{Forget: i == 12})
+	}
+	list := d.Commits()
+	if len(list) != keptCommits+1 || list[0].Number != 14 || list[10].Number != 4 {
+		t.Fatalf("there are %d commits, from %d", len(list), list[0].Number)
+	}
+	for number, ok := range map[int]bool{14: false, 13: true, 12: false, 4: true, 3: false} {
+		if err := d.RestoreCommit(anna, number); (err == nil) != ok {
+			t.Errorf("commit %d is restored: %v", number, err)
+		}
+	}
+}
+
+// Nobody inherits the changes of a user of the same name.
+func TestChangesGoWithTheirUser(t *testing.T) {
+	d := start(t, Options{Dir: prepare(t), network: newFakeNetwork()})
+	ops := menu.Caller{User: "ops"}
+	loads(t, d, ops, "hostname: theirs\n")
+	if _, err := d.DeleteAccount("ops"); err != nil {
+		t.Fatal(err)
+	}
+	if v := d.Configuration(ops); len(v.Changes) != 0 {
+		t.Errorf("left behind are %v", v.Changes)
+	}
+}
+
+func TestDamagedLedger(t *testing.T) {
+	dir := prepare(t)
+	for _, text := range []string{"{", "{}", `{"commits":[]}`} {
+		if err := os.WriteFile(filepath.Join(dir, "commits.json"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Open(Options{Dir: dir, network: newFakeNetwork()}); err == nil || !strings.Contains(err.Error(), "commits.json is damaged") {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}

@@ -1,0 +1,419 @@
+package daemon
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"diagsh/internal/config"
+	"diagsh/internal/menu"
+	"diagsh/internal/netconf"
+	"diagsh/internal/test/netnstest"
+)
+
+// A nsNetwork is the kernel's of a namespace, from whichever goroutine it is asked. Its VLAN is a macvlan, which more kernels have.
+type nsNetwork struct {
+	t         *testing.T
+	ns        *netnstest.Namespace
+	vlan      func() error // what becomes of a new VLAN
+	multicast func() error // and of the last step of all
+}
+
+func within[T any](n nsNetwork, f func() T) (v T) {
+	n.ns.Do(n.t, func() { v = f() })
+	return v
+}
+
+func (n nsNetwork) Read() (s netconf.State, err error) {
+	n.ns.Do(n.t, func() { s, err = netconf.Kernel{}.Read() })
+	for i := range s.Links {
+		if l := &s.Links[i]; l.Kind == "macvlan" && strings.Contains(l.Name, ".") {
+			l.Parent, l.VLAN = "left", 34
+		}
+	}
+	return s, err
+}
+func (n nsNetwork) ReadIPv6(name string) (f netconf.Forgotten, err error) {
+	n.ns.Do(n.t, func() { f, err = netconf.Kernel{}.ReadIPv6(name) })
+	return f, err
+}
+func (n nsNetwork) ReadLink(name string) (f netconf.Forgotten, err error) {
+	n.ns.Do(n.t, func() { f, err = netconf.Kernel{}.ReadLink(name) })
+	return f, err
+}
+func (n nsNetwork) ReadSourced(a netip.Addr) (f netconf.Forgotten, err error) {
+	n.ns.Do(n.t, func() { f, err = netconf.Kernel{}.ReadSourced(a) })
+	return f, err
+}
+func (n nsNetwork) Restore(name string, f netconf.Forgotten) error {
+	return within(n, func() error { return netconf.Kernel{}.Restore(name, f) })
+}
+func (n nsNetwork) SameLink(name string, f netconf.Forgotten) bool {
+	return within(n, func() bool { return netconf.Kernel{}.SameLink(name, f) })
+}
+func (n nsNetwork) Recent(f netconf.Forgotten) bool { return netconf.Kernel{}.Recent(f) }
+func (n nsNetwork) Toward(a netip.Addr) string {
+	return within(n, func() string { return netconf.Kernel{}.Toward(a) })
+}
+func (n nsNetwork) SetMTU(name string, mtu int) error {
+	return within(n, func() error { return netconf.Kernel{}.SetMTU(name, mtu) })
+}
+func (n nsNetwork) AddVLAN(name, parent string, _ int) error {
+	if n.vlan != nil {
+		return n.vlan()
+	}
+	n.run("ip", "link", "add", name, "link", parent, "type", "macvlan")
+	n.run("ip", "link", "set", name, "up")
+	return nil
+}
+func (n nsNetwork) DeleteVLAN(name string) error {
+	n.run("ip", "link", "del", name)
+	return nil
+}
+func (n nsNetwork) SetMedia(string, string) error { return nil }
+func (n nsNetwork) AddLoopback(a netip.Addr) error {
+	return within(n, func() error { return netconf.Kernel{}.AddLoopback(a) })
+}
+func (n nsNetwork) RemoveLoopback(a netip.Addr) error {
+	return within(n, func() error { return netconf.Kernel{}.RemoveLoopback(a) })
+}
+func (n nsNetwork) SetMulticast(bool) error {
+	if n.multicast == nil {
+		return nil
+	}
+	return n.multicast()
+}
+
+func (n nsNetwork) run(args ...string) string {
+	n.t.Helper()
+	return within(n, func() string {
+		out, err := exec.Command(netnstest.Tool(n.t, args[0]), args[1:]...).CombinedOutput()
+		if err != nil {
+			n.t.Errorf("%v: %v\n%s", args, err, out)
+		}
+		return string(out)
+	})
+}
+
+// ipv6 is what ip says of addresses, routes, neighbours and settings, without what runs by itself: the rest of lifetimes may be three
+// seconds less, and the order of the kernel's lists is that of their making.
+func (n nsNetwork) ipv6() string {
+	n.t.Helper()
+	var lines []string
+	for _, what := range [][]string{{"addr"}, {"route", "show", "table", "all"}, {"neigh", "show", "nud", "permanent"}} {
+		var rows []map[string]any
+		if err := json.Unmarshal([]byte(n.run(append([]string{"ip", "-6", "-j", "-d"}, what...)...)), &rows); err != nil {
+			n.t.Fatal(err)
+		}
+		for _, row := range rows {
+			inner := []any{row}
+			if list, ok := row["addr_info"].([]any); ok {
+				inner = list
+			} else if list, ok := row["nexthops"].([]any); ok {
+				slices.SortFunc(list, func(a, b any) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
+			}
+			for _, i := range inner {
+				for _, life := range []string{"valid_life_time", "preferred_life_time"} {
+					if m := i.(map[string]any); m[life] != nil {
+						m[life] = int((m[life].(float64) + 99) / 100)
+					}
+				}
+				lines = append(lines, fmt.Sprint(what[0], row["ifname"], i))
+			}
+		}
+	}
+	slices.Sort(lines)
+	n.ns.Do(n.t, func() {
+		for _, f := range []string{"conf/left/hop_limit", "conf/left/disable_ipv6", "neigh/left/ucast_solicit"} {
+			text, _ := os.ReadFile("/proc/sys/net/ipv6/" + f)
+			lines = append(lines, f+" "+string(text))
+		}
+	})
+	return strings.Join(lines, "\n")
+}
+
+// settled waits until the addresses are examined and those of the links are there.
+func (n nsNetwork) settled() {
+	n.t.Helper()
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		if text := n.run("ip", "-6", "addr"); strings.Count(text, "fe80") >= 2 && !strings.Contains(text, "tentative") {
+			return
+		}
+	}
+	n.t.Fatal("the addresses stay tentative")
+}
+
+func newIPv6Network(t *testing.T) nsNetwork {
+	ns := netnstest.New(t)
+	ns.Veth(t, "left", "right")
+	ns.Veth(t, "third", "fourth")
+	n := nsNetwork{t: t, ns: ns, vlan: func() error { return unix.EOPNOTSUPP }}
+	for _, name := range []string{"left", "third", "lo"} {
+		ns.Do(t, func() {
+			if err := os.WriteFile("/proc/sys/net/ipv6/conf/"+name+"/disable_ipv6", []byte("0"), 0); err != nil {
+				netnstest.Missing(t, "this kernel has no IPv6")
+			}
+		})
+	}
+	ns.Do(t, func() {
+		for f, v := range map[string]string{"conf/left/hop_limit": "99", "neigh/left/ucast_solicit": "7"} {
+			if err := os.WriteFile("/proc/sys/net/ipv6/"+f, []byte(v), 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	for _, line := range []string{
+		"addr add 2001:db8:1::5/64 dev left",
+		"addr add 2001:db8:1::7/64 dev left nodad noprefixroute preferred_lft 5050 valid_lft 9050",
+		"addr add 2001:db8:2::5 peer 2001:db8:2::6/128 dev left",
+		"neigh add 2001:db8:1::1 lladdr 02:00:00:00:00:09 dev left nud permanent",
+		"route add default via 2001:db8:1::1 dev left metric 50 mtu 1400",
+		"route add 2001:db8:9::/48 via fe80::1 dev left table 100 proto static pref high",
+		"route add 2001:db8:8::/48 nexthop via fe80::1 dev left weight 3 nexthop via fe80::2 dev third weight 2",
+	} {
+		n.run(append([]string{"ip", "-6"}, strings.Fields(line)...)...)
+	}
+	n.settled()
+	n.run("ip", "-6", "route", "add", "2001:db8:7::/48", "via", "2001:db8:1::1", "dev", "left", "src", "2001:db8:1::5")
+	return n
+}
+
+const (
+	low         = "interfaces: {left: {mtu: 1000}}\n"
+	lowWithVLAN = low + "vlans: {left.34: {parent: left, id: 34}}\n"
+)
+
+// Whatever takes an MTU below the least of IPv6 back gives the interface its addresses and routes back as well.
+func TestIPv6ComesBack(t *testing.T) {
+	t.Parallel()
+	for name, act := range map[string]func(t *testing.T, n *nsNetwork, d *Daemon, dir string){
+		"failed commit": func(t *testing.T, _ *nsNetwork, d *Daemon, _ string) {
+			loads(t, d, anna, lowWithVLAN)
+			if _, err := d.CommitConfiguration(anna, config.Request{}); err == nil || !strings.Contains(err.Error(), "make VLAN 34") || strings.Contains(err.Error(), "not everything") {
+				t.Errorf("the commit: %v", err)
+			}
+		},
+		"not confirmed": func(t *testing.T, n *nsNetwork, d *Daemon, _ string) {
+			loads(t, d, anna, low)
+			commits(t, d, anna, config.Request{Confirm: time.Hour})
+			if now := n.ipv6(); strings.Contains(now, "2001:db8:1::5") {
+				t.Errorf("with a small MTU there still is\n%s", now)
+			}
+			d.notConfirmed(1)
+		},
+		"rollbackconfig": func(t *testing.T, _ *nsNetwork, d *Daemon, _ string) {
+			loads(t, d, anna, low)
+			commits(t, d, anna, config.Request{})
+			if err := d.RestoreCommit(anna, 0); err != nil {
+				t.Fatal(err)
+			}
+			commits(t, d, anna, config.Request{})
+		},
+		"reload": func(t *testing.T, _ *nsNetwork, d *Daemon, _ string) {
+			loads(t, d, anna, low)
+			commits(t, d, anna, config.Request{})
+			if err := d.reloadConfiguration(anna); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"restart before the confirmation": func(t *testing.T, n *nsNetwork, d *Daemon, dir string) {
+			loads(t, d, anna, low)
+			commits(t, d, anna, config.Request{Confirm: time.Hour})
+			d.Close(context.Background())
+			start(t, Options{Dir: dir, network: n})
+		},
+		"killed in the middle": func(t *testing.T, n *nsNetwork, d *Daemon, dir string) {
+			dead := t.TempDir()
+			reached, release := make(chan error), make(chan struct{})
+			n.vlan = func() error {
+				reached <- os.CopyFS(dead, os.DirFS(dir))
+				<-release
+				return unix.EOPNOTSUPP
+			}
+			loads(t, d, anna, lowWithVLAN)
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				d.CommitConfiguration(anna, config.Request{})
+			}()
+			if err := <-reached; err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { close(release); <-done })
+			start(t, Options{Dir: dead, network: n})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := newIPv6Network(t)
+			before := n.ipv6()
+			dir := prepare(t)
+			act(t, &n, start(t, Options{Dir: dir, network: &n}), dir)
+			n.settled()
+			if now := n.ipv6(); now != before {
+				t.Errorf("there is\n%s\nand was\n%s", now, before)
+			}
+		})
+	}
+}
+
+// routed is a network with a VLAN and an address of the loopback interface that a commit made, and with routes that the kernel forgets
+// when they go, in several tables, with several hops, from that address.
+func routed(t *testing.T, d *Daemon, n *nsNetwork, loopback string) {
+	t.Helper()
+	n.vlan = nil
+	loads(t, d, anna, "vlans: {left.34: {parent: left, id: 34}}\nloopback: "+loopback+"\n")
+	commits(t, d, anna, config.Request{})
+	n.ns.Do(t, func() {
+		for f, v := range map[string]string{"ipv6/conf/left.34/disable_ipv6": "0", "ipv4/conf/left.34/rp_filter": "2"} {
+			if err := os.WriteFile("/proc/sys/net/"+f, []byte(v), 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	lines := []string{
+		"-4 addr add 10.1.0.1/24 dev left",
+		"-4 addr add 10.3.0.1/24 dev third",
+		"-4 addr add 169.254.7.1/24 dev left.34",
+		"-4 neigh add 169.254.7.9 lladdr 02:00:00:00:00:09 dev left.34 nud permanent",
+		"-4 route add 10.7.0.0/16 dev left.34 metric 5 mtu 1300",
+		"-4 route add 10.8.0.0/16 via 169.254.7.9 dev left.34 table 100 proto static tos 0x10",
+		"-4 route add 10.9.0.0/16 nexthop via 169.254.7.9 dev left.34 weight 2 nexthop via 10.3.0.9 dev third weight 3",
+		"-6 route add 2001:db8:70::/48 via fe80::9 dev left.34",
+		"-6 route add 2001:db8:71::/48 dev left.34 table 100 metric 7",
+		"-6 route add 2001:db8:72::/48 nexthop via fe80::9 dev left.34 weight 3 nexthop via fe80::2 dev third weight 2",
+	}
+	if strings.Contains(loopback, ":") {
+		lines = append(lines,
+			"nexthop add id 7 via 2001:db8:1::1 dev left",
+			"-6 route add 2001:db8:83::/48 nhid 7 src "+loopback,
+			"-6 route add 2001:db8:80::/48 via 2001:db8:1::1 dev left src "+loopback,
+			"-6 route add 2001:db8:81::/48 via fe80::9 dev left.34 table 200 src "+loopback,
+			"-6 route add 2001:db8:82::/48 src "+loopback+" nexthop via fe80::1 dev left nexthop via fe80::2 dev third")
+	} else {
+		lines = append(lines,
+			"nexthop add id 7 via 10.1.0.9 dev left",
+			"-4 route add 10.14.0.0/16 nhid 7 src "+loopback,
+			"-4 route add 10.15.0.0/16 nhid 7 table 300 src "+loopback,
+			"-4 route add 10.10.0.0/16 via 10.1.0.9 dev left src "+loopback,
+			"-4 route add 10.11.0.0/16 via 169.254.7.9 dev left.34 table 200 src "+loopback,
+			"-4 route add 10.12.0.0/16 src "+loopback+" nexthop via 10.1.0.9 dev left nexthop via 10.3.0.9 dev third",
+			"-4 route add 10.13.0.0/16 dev lo scope host src "+loopback)
+	}
+	n.settled()
+	for _, line := range lines {
+		n.run(append([]string{"ip"}, strings.Fields(line)...)...)
+	}
+	n.settled()
+}
+
+// state is what ip says of both families, the link's new numbers and hardware addresses left out.
+func (n nsNetwork) state() string {
+	n.t.Helper()
+	text := n.ipv6()
+	for _, what := range [][]string{{"addr"}, {"route", "show", "table", "all"}, {"neigh", "show", "nud", "permanent"}} {
+		text += "\n" + n.run(append([]string{"ip", "-4", "-o"}, what...)...)
+	}
+	lines := strings.Split(regexp.MustCompile(`(?m)^\d+: |fe80::[0-9a-f:]+ffe?:[0-9a-f:]+|fe80::[0-9a-f]+:[0-9a-f:]+`).ReplaceAllString(text, ""), "\n")
+	slices.Sort(lines)
+	n.ns.Do(n.t, func() {
+		text, _ := os.ReadFile("/proc/sys/net/ipv4/conf/left.34/rp_filter")
+		lines = append(lines, "rp_filter "+string(text))
+	})
+	return strings.Join(lines, "\n")
+}
+
+// Whatever brings a VLAN or an address of the loopback interface back brings the routes back that the kernel took away with it.
+func TestRoutesComeBack(t *testing.T) {
+	const without = "multicastARP: reject\n"
+	for name, act := range map[string]func(t *testing.T, n *nsNetwork, d *Daemon, dir string){
+		"failed later step": func(t *testing.T, n *nsNetwork, d *Daemon, _ string) {
+			gone := ""
+			n.multicast = func() error {
+				gone = n.state()
+				return unix.EBUSY
+			}
+			loads(t, d, anna, without)
+			if _, err := d.CommitConfiguration(anna, config.Request{}); err == nil || !strings.Contains(err.Error(), "Everything is as it was") {
+				t.Errorf("the commit: %v", err)
+			}
+			for _, lost := range []string{"10.7.0.0/16", "2001:db8:70::/48", "left.34"} {
+				if strings.Contains(gone, lost) {
+					t.Errorf("before its last step there was still %s", lost)
+				}
+			}
+		},
+		"not confirmed": func(t *testing.T, _ *nsNetwork, d *Daemon, _ string) {
+			loads(t, d, anna, without)
+			commits(t, d, anna, config.Request{Confirm: time.Hour})
+			d.notConfirmed(2)
+		},
+		"rollbackconfig": func(t *testing.T, _ *nsNetwork, d *Daemon, _ string) {
+			loads(t, d, anna, without)
+			commits(t, d, anna, config.Request{})
+			loads(t, d, anna, without+"hostname: between\n")
+			commits(t, d, anna, config.Request{})
+			if err := d.RestoreCommit(anna, 1); err != nil {
+				t.Fatal(err)
+			}
+			commits(t, d, anna, config.Request{})
+		},
+		"killed in the middle": func(t *testing.T, n *nsNetwork, d *Daemon, dir string) {
+			dead := t.TempDir()
+			n.multicast = func() error {
+				n.multicast = nil
+				if err := os.CopyFS(dead, os.DirFS(dir)); err != nil {
+					t.Error(err)
+				}
+				start(t, Options{Dir: dead, network: n})
+				return nil
+			}
+			loads(t, d, anna, without)
+			commits(t, d, anna, config.Request{})
+		},
+	} {
+		for _, loopback := range []string{"192.0.2.10", "2001:db8:ff::10"} {
+			t.Run(name+" "+loopback, func(t *testing.T) {
+				t.Parallel()
+				n, dir := newIPv6Network(t), prepare(t)
+				d := start(t, Options{Dir: dir, network: &n})
+				routed(t, d, &n, loopback)
+				before := n.state()
+				act(t, &n, d, dir)
+				n.settled()
+				if now := n.state(); now != before {
+					t.Errorf("there is\n%s\nand was\n%s", now, before)
+				}
+			})
+		}
+	}
+}
+
+// Who would lose the own connection is told so before, and needs commit confirm.
+func TestIPv6IsNotLostUnaware(t *testing.T) {
+	t.Parallel()
+	n := newIPv6Network(t)
+	d := start(t, Options{Dir: prepare(t), network: n})
+	far := menu.Caller{User: "anna", Role: menu.Administrator, Source: "2001:db8:1::77"}
+	loads(t, d, far, low)
+	if w := fmt.Sprint(d.Configuration(far).Warnings); !strings.Contains(w, "switches IPv6 off on left") || !strings.Contains(w, "2001:db8:1::5/64") {
+		t.Errorf("the warning is %q", w)
+	}
+	before := n.ipv6()
+	if _, err := d.CommitConfiguration(far, config.Request{}); err == nil || !strings.Contains(err.Error(), "commit confirm 5") {
+		t.Errorf("a commit by IPv6: %v", err)
+	}
+	if now := n.ipv6(); now != before {
+		t.Errorf("the refused commit made it\n%s", now)
+	}
+	commits(t, d, far, config.Request{Confirm: time.Hour})
+}

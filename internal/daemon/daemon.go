@@ -1,0 +1,378 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"diagsh/diag/hostnames"
+	"diagsh/diag/services"
+	"diagsh/internal/access"
+	"diagsh/internal/api"
+	"diagsh/internal/menu"
+	"diagsh/internal/netconf"
+)
+
+// Options are what the appliance is started with.
+type Options struct {
+	Dir          string // the data directory; made if it does not exist
+	ConfigFile   string // empty: config.yaml in Dir, if it is there
+	AdminKeyFile string // public keys to install for the user admin, in the form of authorized_keys(5); may be empty
+	Hostname     string // in prompts and file names; empty: as configured, else the machine's
+	Product      string // name and version, as the greeting and capture files say them
+
+	// ManagementPorts are the TCP ports that the appliance itself serves. Captures leave their packets out unless told otherwise.
+	ManagementPorts []uint16
+
+	// ServiceCatalogue is the text of the embedded catalogue of services (diag/services).
+	ServiceCatalogue []byte
+
+	Log *slog.Logger // nil: discarded
+
+	network network // nil: the machine's own
+}
+
+// A Daemon is the running appliance. Its methods may be called from any goroutine.
+type Daemon struct {
+	config  startConfig
+	product string
+	log     *slog.Logger
+	lock    *os.File
+
+	accounts  *accounts
+	hasher    *hasher
+	guard     *guard
+	registry  *registry
+	visits    *visitLog
+	audit     *auditLog
+	budgets   *auditBudgets
+	histories *histories
+	files     *os.Root
+	captures  *captures
+	unchecked tally // passwords refused unseen
+	strangers tally // users of the machine without an account
+	knocks    knocks
+	reports   *reports
+	names     *hostnames.Resolver
+
+	services     services.Catalogue
+	configFolder string
+
+	configuration *configuration
+	effective     atomic.Pointer[effective]
+	exports       *exports
+	live          atomic.Int32 // who watches the network now
+
+	kept              *applianceLog
+	adminKeyFile      string
+	started           time.Time
+	firstPassword     menu.Secret
+	firstPasswordFile string
+	lastSign          time.Time // when the appliance that ran before was last seen to do something
+	stop              context.CancelFunc
+	tasks             sync.WaitGroup
+	closing           sync.Once
+}
+
+var _ api.Appliance = (*Daemon)(nil)
+
+// sweepEvery is how often the appliance looks for accounts that have expired and sessions that are idle, and brings onto the disk what
+// is not there yet.
+const sweepEvery = 5 * time.Second
+
+// Open starts the appliance. Its error is for whoever started it: it names files and lines.
+func Open(o Options) (*Daemon, error) {
+	if o.Dir == "" {
+		return nil, errors.New("no data directory is given")
+	}
+	d := &Daemon{started: time.Now(), adminKeyFile: o.AdminKeyFile, product: o.Product, log: o.Log, hasher: newHasher(), names: hostnames.New()}
+	if d.log == nil {
+		d.log = slog.New(slog.DiscardHandler)
+	}
+	if err := d.configure(o); err != nil {
+		return nil, err
+	}
+	if err := d.openServices(o); err != nil {
+		return nil, err
+	}
+	if err := d.open(o); err != nil {
+		d.release()
+		return nil, err
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	d.stop = stop
+	d.tasks.Go(func() { d.sweep(ctx) })
+	if err := d.checkAudit(); err != nil {
+		d.log.Error("the audit log cannot be compared with what was said of it", "error", err)
+	}
+	d.log.Info(auditGoesOn, "lastLine", d.audit.previous, "oldestFile", d.audit.oldest)
+	d.system(access.Event{User: "system", Source: localSource, Message: startedMessage})
+	d.recoverConfiguration()
+	d.recover()
+	d.tasks.Go(func() { d.runExports(ctx) })
+	return d, nil
+}
+
+// configure reads the configuration.
+func (d *Daemon) configure(o Options) error {
+	path, err := configPath(o.ConfigFile, o.Dir)
+	if err != nil {
+		return err
+	}
+	if d.config, err = readConfig(path); err != nil {
+		return err
+	}
+	if o.Hostname != "" {
+		if err := checkHostname(o.Hostname); err != nil {
+			return fmt.Errorf("the host name %s: %w", quoted(o.Hostname), err)
+		}
+		d.config.Hostname = o.Hostname
+	}
+	d.config.ManagementPorts = append(d.config.ManagementPorts, o.ManagementPorts...)
+	d.config.finish()
+	for _, sentence := range d.config.ignored {
+		d.log.Warn("the configuration is not obeyed in full", "file", path, "what", sentence)
+	}
+	return nil
+}
+
+// open opens everything in the data directory.
+func (d *Daemon) open(o Options) error {
+	if err := MakeDirectory(o.Dir); err != nil {
+		return err
+	}
+	if err := d.lockDirectory(o.Dir); err != nil {
+		return err
+	}
+	if err := d.keepLog(filepath.Join(o.Dir, "log")); err != nil {
+		return err
+	}
+	d.lastSign = lastChange(filepath.Join(o.Dir, "audit", "audit.jsonl"), filepath.Join(o.Dir, "visits.jsonl"))
+	var err error
+	if d.audit, err = openAudit(filepath.Join(o.Dir, "audit"), d.log); err != nil {
+		return err
+	}
+	if d.visits, err = openVisits(filepath.Join(o.Dir, "visits.jsonl"), d.lastSign, d.log); err != nil {
+		return err
+	}
+	d.guard = newGuard(d.config.Login)
+	d.budgets = newAuditBudgets(d.audit.write)
+	d.registry = newRegistry(d.config.Limits, d.visits, d.budgets.record)
+	if d.histories, err = openHistories(filepath.Join(o.Dir, "history")); err != nil {
+		return err
+	}
+	if d.files, err = openDiagnostic(filepath.Join(o.Dir, "diagnostic")); err != nil {
+		return err
+	}
+	if d.captures, err = openCaptures(o.Dir, d.files, &d.tasks, d.config.Captures.KeepMemory); err != nil {
+		return err
+	}
+	if o.network == nil {
+		o.network = netconf.Kernel{}
+	}
+	if d.configuration, err = openConfiguration(o.Dir, o.network); err != nil {
+		return err
+	}
+	d.settle()
+	if d.exports, err = openExports(o.Dir); err != nil {
+		return err
+	}
+	if d.reports, err = openReports(o.Dir, d.files); err != nil {
+		return err
+	}
+	return d.openAccounts(o)
+}
+
+// openAccounts reads the accounts, or makes the first one.
+func (d *Daemon) openAccounts(o Options) error {
+	var fresh bool
+	var err error
+	d.firstPasswordFile = filepath.Join(o.Dir, "first-password")
+	if d.accounts, fresh, err = openAccounts(filepath.Join(o.Dir, "users.json")); err != nil {
+		return err
+	}
+	if fresh {
+		if d.firstPassword, err = d.accounts.begin(d.hasher, d.firstPasswordFile); err != nil {
+			return err
+		}
+	}
+	if o.AdminKeyFile != "" {
+		return d.accounts.install(o.AdminKeyFile)
+	}
+	return nil
+}
+
+// MakeDirectory makes the data directory. Others may pass, to a socket in it, and see no names: everything that is made there is for its owner
+// alone. One that an earlier version made for all to list is put right; one that is not the appliance's stays as it is.
+func MakeDirectory(path string) error {
+	if err := os.MkdirAll(path, 0o711); err != nil {
+		return err
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(filepath.Join(path, "users.json")); err != nil || info.Mode().Perm()&0o044 == 0 {
+		return nil
+	}
+	return os.Chmod(path, info.Mode().Perm()&^0o044)
+}
+
+// lockDirectory makes sure that no other appliance uses the data directory. The kernel lets the lock go with the process.
+func (d *Daemon) lockDirectory(dir string) error {
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		f.Close()
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return fmt.Errorf("another appliance is running with the data in %s", dir)
+		}
+		return err
+	}
+	d.lock = f
+	return nil
+}
+
+// lastChange is the latest moment at which one of these files was changed.
+func lastChange(paths ...string) (last time.Time) {
+	for _, p := range paths {
+		if info, err := os.Stat(p); err == nil && info.ModTime().After(last) {
+			last = info.ModTime()
+		}
+	}
+	return last
+}
+
+// FirstPassword is the password of the user admin if this start made it, to be shown once on a terminal; else empty.
+func (d *Daemon) FirstPassword() string { return string(d.firstPassword) }
+
+// FirstPasswordFile is the file that the first password stands in, for the appliance's own user alone, until somebody logs in with it or it
+// is changed; else empty. So whatever keeps what the appliance prints, such as the journal, need not have the password.
+func (d *Daemon) FirstPasswordFile() string {
+	if _, err := os.Stat(d.firstPasswordFile); err != nil {
+		return ""
+	}
+	return d.firstPasswordFile
+}
+
+func (d *Daemon) forgetFirstPassword() {
+	if err := os.Remove(d.firstPasswordFile); err != nil && !errors.Is(err, os.ErrNotExist) {
+		d.log.Error("the file of the first password cannot be removed", "error", err)
+	}
+}
+
+// Started is when the appliance was started.
+func (d *Daemon) Started() time.Time { return d.started }
+
+// Hostname is the name of the appliance.
+func (d *Daemon) Hostname() string { return d.effective.Load().hostname }
+
+// sweep does what has to be done again and again.
+func (d *Daemon) sweep(ctx context.Context) {
+	ticks := time.NewTicker(sweepEvery)
+	defer ticks.Stop()
+	for {
+		select {
+		case <-ticks.C:
+		case <-ctx.Done():
+			return
+		}
+		d.registry.endIdle(d.effective.Load().idle)
+		d.endExpired()
+		d.exportUnqueued()
+		d.deleteOld(time.Now())
+		d.captures.keepAgain()
+		d.budgets.tell(leftOutEvery)
+		d.audit.sync()
+	}
+}
+
+// endExpired ends the sessions of accounts that have expired.
+func (d *Daemon) endExpired() {
+	now := time.Now()
+	for _, u := range d.accounts.now.Load().users {
+		if u.expired(now) {
+			d.registry.endUser(u.User, "account expired")
+		}
+	}
+}
+
+// Close ends all sessions and captures and stops the appliance. Captures are given until ctx ends to finish their files; those that
+// take longer are finished by the next start. It may be called more than once.
+func (d *Daemon) Close(ctx context.Context) error {
+	var err error
+	d.closing.Do(func() {
+		d.registry.close()
+		d.configuration.close()
+		d.captures.stop()
+		d.stop()
+		finished := make(chan struct{})
+		go func() {
+			d.tasks.Wait()
+			close(finished)
+		}()
+		select {
+		case <-finished:
+		case <-ctx.Done():
+			err = errors.New("some captures have not finished their files; the next start does")
+		}
+		d.captures.clearSpare()
+		d.budgets.tell(0)
+		d.system(access.Event{User: "system", Source: localSource, Message: "The appliance stopped"})
+		err = errors.Join(err, d.release())
+	})
+	return err
+}
+
+// release closes what is open.
+func (d *Daemon) release() error {
+	var errs []error
+	if d.audit != nil {
+		last, err := d.audit.close()
+		d.log.Info(auditEnds, "lastLine", last, "oldestFile", d.audit.oldest)
+		errs = append(errs, err)
+	}
+	if d.visits != nil {
+		errs = append(errs, d.visits.close())
+	}
+	if d.files != nil {
+		errs = append(errs, d.files.Close())
+	}
+	if d.kept != nil {
+		errs = append(errs, d.kept.close())
+	}
+	if d.lock != nil {
+		// A child that is just being started still has the descriptor, and with it the lock, until it is another program (flock(2)).
+		errs = append(errs, unix.Flock(int(d.lock.Fd()), unix.LOCK_UN), d.lock.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// plain gives an error the form in which it may reach a user: as it is if it was made for users, the end of a context as an
+// interruption; anything else is logged and becomes a sentence that says what could not be done.
+func (d *Daemon) plain(what string, err error) error {
+	var forUsers *menu.Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &forUsers):
+		return forUsers
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return menu.Errorf(menu.Interrupted, "It was interrupted")
+	}
+	d.log.Error("could not "+what, "error", err)
+	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+		return menu.Errorf(menu.Failed, "The appliance could not %s: its disk is full", what).WithHint("Delete files of the diagnostic directory first")
+	}
+	return menu.Errorf(menu.Failed, "The appliance could not %s", what).WithHint("Its log says why")
+}

@@ -1,0 +1,408 @@
+package daemon
+
+import (
+	"bytes"
+	"encoding/binary"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"diagsh/capture"
+	"diagsh/capture/pcapfile"
+	"diagsh/internal/daemon/export"
+	"diagsh/internal/menu"
+)
+
+// A store is a target that takes files while it is open.
+type store struct {
+	*httptest.Server
+	mu    sync.Mutex
+	open  bool
+	files map[string][]byte
+	order []string
+	puts  int    // that were refused too
+	takes func() // called when a file is there, before the answer; may be nil
+}
+
+func newStore(t *testing.T) *store {
+	s := &store{files: make(map[string][]byte)}
+	s.Server = httptest.NewTLSServer(s)
+	t.Cleanup(s.Close)
+	return s
+}
+
+func (s *store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	content, err := io.ReadAll(r.Body)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case r.Method != http.MethodPut:
+		w.WriteHeader(http.StatusNotFound)
+		return
+	case !s.open || err != nil:
+		s.puts++
+		w.WriteHeader(http.StatusServiceUnavailable)
+		return
+	}
+	s.puts++
+	s.files[path.Base(r.URL.Path)] = content
+	s.order = append(s.order, path.Base(r.URL.Path))
+	if s.takes != nil {
+		s.takes()
+	}
+}
+
+func (s *store) opens() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.open = true
+}
+
+func (s *store) has() (order []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.order)
+}
+
+func (s *store) content(name string) []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.files[name]
+}
+
+// target makes it one of the appliance that gets everything.
+func (s *store) target(b *captureBed, name string) {
+	b.Helper()
+	t := capture.Target{Name: name, URL: s.URL + "/", HostKey: export.Fingerprint(s.Certificate().Raw), Auto: true}
+	if _, err := b.d.AddTarget(b.Context(), adminCaller, t, ""); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// sendNumbered puts frames of 1400 bytes on the wire that bear numbers.
+func (b *captureBed) sendNumbered(from, to int) {
+	b.Helper()
+	b.ns.Do(b, func() {
+		link, err := net.InterfaceByName("left")
+		if err != nil {
+			b.Fatal(err)
+		}
+		fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer unix.Close(fd)
+		frame := make([]byte, 1400)
+		copy(frame, "\x02\x00\x00\x00\x00\x02\x02\x00\x00\x00\x00\x01\x88\xb5")
+		for n := from; n < to; n++ {
+			binary.BigEndian.PutUint64(frame[14:], uint64(n))
+			if err := unix.Sendto(fd, frame, 0, &unix.SockaddrLinklayer{Ifindex: link.Index}); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+// numberedPackets reads a capture whose packets bear numbers, which must follow each other.
+func numberedPackets(t *testing.T, content []byte, want int) (next int) {
+	t.Helper()
+	r, err := pcapfile.NewReader(bytes.NewReader(content))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var p capture.Packet
+	for r.Next(&p) == nil {
+		if n := int(binary.BigEndian.Uint64(p.Data[14:])); n != want {
+			t.Fatalf("where packet %d should be is %d", want, n)
+		}
+		want++
+	}
+	return want
+}
+
+// Each file of a ring is copied as it closes. While the target takes none, none goes; when it takes them again they are copied in
+// their order, and what is more than the ring keeps goes, all while the capture runs. After a restart nothing is copied again.
+func TestFilesOfARingAreCopiedAsTheyClose(t *testing.T) {
+	o := Options{Dir: prepare(t)}
+	b := newCaptureBed(t, o)
+	away := newStore(t)
+	away.target(b, "away")
+	none := ""
+	ring := capture.Request{Name: "ring", Interfaces: []string{"right"}, Filter: &none, Mode: capture.Ring,
+		Rotation: capture.Rotation{FileBytes: 1 << 20, KeepFiles: 2}, Limits: capture.Limits{SizeBytes: capture.Unlimited}}
+	b.mustStart(ring)
+	const packets = 6000 // 749 fit in a file
+	b.sendNumbered(0, packets)
+	status := func() capture.Status {
+		s, err := b.d.Capture("ring")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	until(t, "all is written and queued", func() bool {
+		s := status()
+		return s.PacketsWritten == packets && int(s.FilesAwaitingExport) == len(s.Files)-1
+	})
+	until(t, "a try", func() bool { return b.d.Exports()[len(b.d.Exports())-1].Tries > 0 })
+	if s := status(); len(s.Files) != 9 || s.FilesRemoved != 0 || s.State != capture.Running {
+		t.Fatalf("while the target is away it is %+v", s)
+	}
+	// Those behind the first wait without a try of their own: the target is away for all of them.
+	for _, e := range b.d.Exports()[:7] {
+		if e.Tries > 0 || e.NextTry.IsZero() {
+			t.Errorf("it was tried although the target is away: %+v", e)
+		}
+	}
+	away.opens()
+	b.d.exports.hurry()
+	until(t, "what is more than is kept is gone", func() bool { s := status(); return len(s.Files) == 2 && s.FilesAwaitingExport == 0 })
+	if s := status(); s.State != capture.Running || s.FilesRemoved != 7 || len(away.has()) != 8 {
+		t.Errorf("%d files were copied; it is %+v", len(away.has()), s)
+	}
+	if _, err := b.d.StopCapture(adminCaller, "ring"); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the last file is copied", func() bool { return len(away.has()) == 9 })
+	order, next := away.has(), 0
+	if !slices.IsSorted(order) {
+		t.Errorf("copied in the order %q", order)
+	}
+	for _, name := range order {
+		next = numberedPackets(t, away.content(name), next)
+	}
+	if next != packets {
+		t.Errorf("the copies have %d packets", next)
+	}
+	until(t, "the queue is done", func() bool {
+		return !slices.ContainsFunc(b.d.Exports(), func(e capture.Export) bool { return e.State != capture.ExportDone })
+	})
+	b.again(o)
+	b.mustStart(capture.Request{Name: "next", Interfaces: []string{"right"}})
+	if _, err := b.d.StopCapture(adminCaller, "next"); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the next capture is copied", func() bool { return len(away.has()) == 10 })
+	if len(b.d.Exports()) != 10 {
+		t.Errorf("after a restart the queue is %+v", b.d.Exports())
+	}
+}
+
+// A ring whose target is away ends when the quota is used up, with its reason, and has every packet: who asked for copies agreed to
+// lose old files only after that. When the target is back the files beyond those that are kept go, also though the capture has ended.
+func TestARingThatIsNotCopiedEndsAtTheQuota(t *testing.T) {
+	t.Parallel()
+	b := newCaptureBed(t, Options{Dir: configured(t, prepare(t), "captures: {quota: 24MB, deleteOldest: true}")})
+	away := newStore(t)
+	away.target(b, "away")
+	none := ""
+	b.mustStart(capture.Request{Name: "ring", Interfaces: []string{"right"}, Filter: &none, Mode: capture.Ring,
+		Rotation: capture.Rotation{FileBytes: 1 << 20, KeepFiles: 2}, Limits: capture.Limits{SizeBytes: capture.Unlimited}})
+	sent := 0
+	var s capture.Status
+	until(t, "the capture ends", func() bool {
+		b.sendNumbered(sent, sent+500)
+		sent += 500
+		s, _ = b.d.Capture("ring")
+		return s.State != capture.Running
+	})
+	if s.StopReason != capture.DiskLow || s.Error == "" || s.FilesRemoved != 0 || len(s.Files) < 8 || int(s.FilesAwaitingExport) != len(s.Files) {
+		t.Fatalf("it ended as %+v", s)
+	}
+	kept := len(s.Files)
+	away.opens()
+	b.d.exports.hurry()
+	until(t, "what is more than is kept is gone", func() bool { s, _ = b.d.Capture("ring"); return len(s.Files) == 2 })
+	next := 0
+	for _, name := range away.has() {
+		next = numberedPackets(t, away.content(name), next)
+	}
+	until(t, "all is copied", func() bool { return len(away.has()) == kept })
+	if int(s.FilesRemoved) != kept-2 || next == 0 {
+		t.Errorf("%d packets were copied; it is %+v", next, s)
+	}
+}
+
+// What waits when the appliance ends is copied after its next start, each file once, and then the ring is as large as it should be.
+func TestWhatWaitsIsCopiedAfterARestart(t *testing.T) {
+	o := Options{Dir: prepare(t)}
+	b := newCaptureBed(t, o)
+	away := newStore(t)
+	away.target(b, "away")
+	none := ""
+	b.mustStart(capture.Request{Name: "ring", Interfaces: []string{"right"}, Filter: &none, Mode: capture.Ring,
+		Rotation: capture.Rotation{FileBytes: 1 << 20, KeepFiles: 2}, Limits: capture.Limits{SizeBytes: capture.Unlimited}})
+	const packets = 3000
+	b.sendNumbered(0, packets)
+	until(t, "all is written", func() bool { s, _ := b.d.Capture("ring"); return s.PacketsWritten == packets })
+	b.again(o)
+	s, err := b.d.Capture("ring")
+	if err != nil || s.StopReason != capture.Shutdown || len(s.Files) != 5 || s.FilesAwaitingExport != 5 || len(b.d.Exports()) != 5 {
+		t.Fatalf("after the restart it is %+v, %v; the queue is %+v", s, err, b.d.Exports())
+	}
+	away.opens()
+	b.d.exports.hurry()
+	until(t, "all is copied, and the oldest is gone", func() bool {
+		s, _ = b.d.Capture("ring")
+		return len(s.Files) == 2 && s.FilesAwaitingExport == 0
+	})
+	next := 0
+	for _, name := range away.has() {
+		next = numberedPackets(t, away.content(name), next)
+	}
+	if next != packets || len(away.has()) != 5 || len(b.d.Exports()) != 5 {
+		t.Errorf("%d packets in %q; the queue is %+v", next, away.has(), b.d.Exports())
+	}
+}
+
+// A file whose copy is confirmed goes when the queue that says so is on the disk, and not before: else an appliance that dies in between
+// would look for a file that is gone, and say that it was not copied.
+func TestAFileStaysUntilItsCopyIsWrittenDown(t *testing.T) {
+	b := newCaptureBed(t, Options{Dir: prepare(t)})
+	there := newStore(t)
+	there.opens()
+	b.mustStart(capture.Request{Name: "mail", Interfaces: []string{"right"}})
+	b.sendNumbered(0, 10)
+	if _, err := b.d.StopCapture(adminCaller, "mail"); err != nil {
+		t.Fatal(err)
+	}
+	there.target(b, "there")
+	file := b.d.captures.records[0].Status.Files[0].Name
+	there.takes = b.d.exports.storing.Lock // The queue cannot be written for a while.
+	if _, err := b.d.ExportPackets(adminCaller, "mail", "there"); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the copy is confirmed", func() bool { return b.d.Exports()[0].State == capture.ExportDone })
+	if !b.d.AwaitsExport(file) {
+		t.Error("the file may go, and the queue on the disk says that it is still to be copied")
+	}
+	b.d.exports.storing.Unlock()
+	until(t, "the file may go", func() bool { return !b.d.AwaitsExport(file) })
+}
+
+// Files that could not be queued when they closed are queued as soon as the queue can be written: by the appliance that runs, and by
+// the next one if that one dies before.
+func TestFilesThatCouldNotBeQueuedAreCopied(t *testing.T) {
+	o := Options{Dir: configured(t, prepare(t), "captures: {keepFor: 24h}")}
+	b := newCaptureBed(t, o)
+	there := newStore(t)
+	there.opens()
+	there.target(b, "there")
+	b.mustStart(capture.Request{Name: "mail", Interfaces: []string{"right"}})
+	b.sendNumbered(0, 10)
+	obstacle := filepath.Join(o.Dir, ".exports.json.new")
+	if err := os.Mkdir(obstacle, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s, err := b.d.StopCapture(adminCaller, "mail")
+	if err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the table says that it ended", func() bool {
+		table, err := os.ReadFile(filepath.Join(o.Dir, "captures.json"))
+		return err == nil && bytes.Contains(table, []byte(capture.StoppedByUser))
+	})
+	b.d.deleteOld(time.Now().Add(48 * time.Hour)) // which leaves the file
+
+	left := dead(t, o.Dir)
+	for _, dir := range []string{o.Dir, left} {
+		if err := os.Remove(filepath.Join(dir, ".exports.json.new")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.d.exportUnqueued()
+	until(t, "the copy", func() bool { return len(there.has()) == 1 })
+	b.ns.Do(t, func() { start(t, Options{Dir: left}) })
+	until(t, "the copy by the next one", func() bool { return len(there.has()) == 2 })
+	if n := numberedPackets(t, there.content(s.Files[0].Name), 0); n != 10 {
+		t.Errorf("the copy has %d packets", n)
+	}
+}
+
+// One target that is away keeps no file from another.
+func TestATargetThatIsAwayHoldsUpNoOther(t *testing.T) {
+	b := newCaptureBed(t, Options{Dir: prepare(t)})
+	away, there := newStore(t), newStore(t)
+	away.target(b, "away")
+	there.opens()
+	for _, name := range []string{"one", "two", "three"} {
+		b.mustStart(capture.Request{Name: name, Interfaces: []string{"right"}})
+		if name == "two" {
+			there.target(b, "there")
+		}
+		if _, err := b.d.StopCapture(adminCaller, name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	until(t, "the copies to the other", func() bool { return len(there.has()) == 2 })
+	away.mu.Lock()
+	defer away.mu.Unlock()
+	if away.puts != 1 {
+		t.Errorf("the one that is away was asked %d times", away.puts)
+	}
+}
+
+// What is appended to a file that was copied is copied too.
+func TestAnAppendedFileIsCopiedAgain(t *testing.T) {
+	b := newCaptureBed(t, Options{Dir: prepare(t)})
+	there := newStore(t)
+	there.opens()
+	there.target(b, "there")
+	for round := 1; round <= 2; round++ {
+		b.mustStart(capture.Request{Name: "mail", Interfaces: []string{"right"}, Mode: capture.Append})
+		b.sendNumbered((round-1)*10, round*10)
+		if _, err := b.d.StopCapture(adminCaller, "mail"); err != nil {
+			t.Fatal(err)
+		}
+		until(t, "the copy", func() bool { return len(there.has()) == round })
+	}
+	if n := numberedPackets(t, there.content(there.has()[0]), 0); n != 20 {
+		t.Errorf("the copy has %d packets", n)
+	}
+}
+
+// A file that waits for its copy is nobody's to delete but a user's; when its target is given up, it may go.
+func TestFilesThatWaitForTheirCopyStay(t *testing.T) {
+	b := newCaptureBed(t, Options{Dir: configured(t, prepare(t), "captures: {keepFor: 24h}")})
+	target := capture.Target{Name: "away", URL: "https://127.0.0.1:1/x", Auto: true}
+	if _, err := b.d.AddTarget(t.Context(), adminCaller, target, ""); err != nil {
+		t.Fatal(err)
+	}
+	file := b.filled("old", 1<<20, false)
+	until := func(what string, ok func() bool) {
+		t.Helper()
+		for deadline := time.Now().Add(10 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("waited in vain for %s: %+v", what, b.d.Exports())
+			}
+		}
+	}
+	later := time.Now().Add(48 * time.Hour)
+	b.d.deleteOld(later) // also before the file is queued
+	until("a try", func() bool { list := b.d.Exports(); return len(list) == 1 && list[0].Tries > 0 })
+	b.d.deleteOld(later)
+	if _, err := b.d.StatFile(file); err != nil || !b.d.AwaitsExport(file) {
+		t.Fatalf("a file that waits for its copy is gone: %v", err)
+	}
+	if err := b.d.DeleteTarget(adminCaller, "away"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.d.ExportPackets(adminCaller, file, "away"); menu.AsError(err).Kind != menu.NotFound {
+		t.Errorf("a copy to no target: %v", err)
+	}
+	// It is over for retention when the disk knows it too.
+	until("the end of the copy", func() bool { return b.d.Exports()[0].State == capture.ExportFailed && !b.d.AwaitsExport(file) })
+	b.d.deleteOld(later)
+	_, err := b.d.StatFile(file)
+	wantKind(t, err, menu.NotFound)
+}

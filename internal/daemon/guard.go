@@ -1,0 +1,314 @@
+package daemon
+
+import (
+	"container/list"
+	"context"
+	"net/netip"
+	"sync"
+	"time"
+
+	"diagsh/internal/menu"
+)
+
+// guardRules are the numbers of the guard; the package comment says what they are for.
+type guardRules struct {
+	LongestDelay time.Duration // between two passwords of one source
+	LockAfter    int           // failures of one source with one name
+	Lock         time.Duration // the first lock; each further one lasts twice as long
+	LongestLock  time.Duration
+}
+
+const (
+	// forgetFailures is how long a source or a name must be quiet until its failures are forgotten.
+	forgetFailures = 15 * time.Minute
+	// forgetLocks is how long a source must leave a name alone until its next lock is a first one again.
+	forgetLocks = 24 * time.Hour
+	// Sources and names that exist only in the words of whoever guesses are kept up to so many, the latest seen.
+	maxSources      = 8192
+	maxNames        = 4096
+	maxNetworks     = 4096
+	maxNamesASource = 64
+	// maxWaiting is how many passwords of one source may wait to be checked.
+	maxWaiting = 100
+	// crowd is the number of failures for one name over all sources, or of one /48 or /56 of IPv6 over all names, from which on unknown
+	// sources stand in line for it, and longestLine how long that line may be.
+	crowd       = 20
+	longestLine = 30 * time.Second
+)
+
+// A guard slows down the guessing of passwords.
+type guard struct {
+	rules guardRules
+
+	mu      sync.Mutex
+	sources map[string]*list.Element // of *source
+	order   *list.List               // the latest seen first
+
+	names    crowds // user names that passwords were wrong for
+	networks crowds // larger networks of IPv6 that wrong passwords came from
+}
+
+// A source is where passwords come from.
+type source struct {
+	key      string
+	failures int
+	last     time.Time        // the latest failure
+	pairs    map[string]*pair // by user name
+	turn     chan struct{}    // holds a token while a password of this source is being delayed or checked
+	waiting  int              // how many want or hold the turn; such a source is not forgotten
+}
+
+// A pair is a source and a user name.
+type pair struct {
+	failures int
+	locks    int
+	until    time.Time // locked
+	last     time.Time // the latest failure
+}
+
+func newGuard(rules guardRules) *guard {
+	return &guard{rules: rules, sources: make(map[string]*list.Element), order: list.New(), names: newCrowds(maxNames, crowd), networks: newCrowds(maxNetworks, crowd)}
+}
+
+// sourceKey is what counts as one source: an IPv4 address, the /64 of an IPv6 address, or the text itself.
+func sourceKey(text string) string {
+	addr, err := netip.ParseAddr(text)
+	if err != nil {
+		return text
+	}
+	addr = addr.Unmap().WithZone("")
+	if addr.Is4() {
+		return addr.String()
+	}
+	prefix, _ := addr.Prefix(64)
+	return prefix.String()
+}
+
+// An attempt is one password that may be checked now. It ends with one call of done.
+type attempt struct {
+	guard   *guard
+	source  *source
+	user    string
+	trusted bool
+}
+
+// Refusals without a look at the password. They hold for names that no account has, too, so that they may be told.
+var (
+	errLocked  = menu.Errorf(menu.State, "Too many logins have failed").WithHint("Try again in some minutes, or log in with a key")
+	errCrowded = menu.Errorf(menu.State, "Too many logins from this address wait to be checked").WithHint("Try again in a minute")
+)
+
+// admit waits until a password for user from that source may be checked. trusted says that the user has logged in from there
+// lately. The error is errLocked, errCrowded or the context's; then nothing is to be checked.
+func (g *guard) admit(ctx context.Context, user, from string, trusted bool) (*attempt, error) {
+	s, ok := g.enter(sourceKey(from))
+	if !ok {
+		return nil, errCrowded
+	}
+	a := &attempt{guard: g, source: s, user: user, trusted: trusted}
+	select {
+	case s.turn <- struct{}{}:
+	case <-ctx.Done():
+		g.leave(s)
+		return nil, ctx.Err()
+	}
+	wait, refusal := g.sentence(s, user, trusted)
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+		a.end()
+		return nil, ctx.Err()
+	}
+	if refusal != nil {
+		a.done(false)
+		return nil, refusal
+	}
+	return a, nil
+}
+
+// enter finds or makes a source and counts one more that waits for its turn.
+func (g *guard) enter(key string) (*source, bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	e, ok := g.sources[key]
+	if ok {
+		g.order.MoveToFront(e)
+	} else {
+		g.forgetSources()
+		e = g.order.PushFront(&source{key: key, pairs: make(map[string]*pair), turn: make(chan struct{}, 1)})
+		g.sources[key] = e
+	}
+	s := e.Value.(*source)
+	if s.waiting >= maxWaiting {
+		return nil, false
+	}
+	s.waiting++
+	return s, true
+}
+
+// forgetSources makes room for one more source. Those with somebody waiting stay.
+func (g *guard) forgetSources() {
+	for e := g.order.Back(); e != nil && len(g.sources) >= maxSources; {
+		before := e.Prev()
+		if s := e.Value.(*source); s.waiting == 0 {
+			delete(g.sources, s.key)
+			g.order.Remove(e)
+		}
+		e = before
+	}
+}
+
+func (g *guard) leave(s *source) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	s.waiting--
+}
+
+// sentence is how long the source has to wait for the answer to this password, and whether it will be refused unseen.
+func (g *guard) sentence(s *source, user string, trusted bool) (time.Duration, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := time.Now()
+	if now.Sub(s.last) > forgetFailures {
+		s.failures = 0
+	}
+	wait := growing(s.failures-1, time.Second, g.rules.LongestDelay)
+	if p := s.pairs[user]; p != nil && now.Before(p.until) {
+		return wait, errLocked
+	}
+	if trusted {
+		return wait, nil
+	}
+	lines := []*crowdedLine{g.names.find(user)}
+	for _, n := range networksAbove(s.key) {
+		lines = append(lines, g.networks.find(n))
+	}
+	for _, l := range lines {
+		in, ok := l.wait(now)
+		if !ok {
+			return wait, errLocked
+		}
+		wait = max(wait, in)
+	}
+	return wait, nil
+}
+
+// growing is 0 for n <= 0, then first, doubled with each further n, and never more than most.
+func growing(n int, first, most time.Duration) time.Duration {
+	if n <= 0 {
+		return 0
+	}
+	d := first
+	for ; n > 1 && d < most; n-- {
+		d *= 2
+	}
+	return min(d, most)
+}
+
+// done says how the check went and lets the source's next password have its turn. The result is the length of a lock that begins
+// with this failure, else 0.
+func (a *attempt) done(right bool) (locked time.Duration) {
+	defer a.end()
+	g, s := a.guard, a.source
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := time.Now()
+	if right {
+		// Only the failures with this name are forgiven: whoever has one account must not wipe out the guesses at another.
+		if p := s.pairs[a.user]; p != nil {
+			s.failures = max(0, s.failures-p.failures)
+			delete(s.pairs, a.user)
+		}
+		if !a.trusted {
+			g.names.forget(a.user)
+		}
+		return 0
+	}
+	s.failures++
+	s.last = now
+	p := s.pairs[a.user]
+	if p == nil {
+		s.forgetPairs(now)
+		p = &pair{}
+		s.pairs[a.user] = p
+	}
+	if !now.Before(p.until) { // What is refused unseen is no guess.
+		locked = g.countPair(p, now)
+		if !a.trusted {
+			g.names.count(a.user, now)
+			for _, n := range networksAbove(s.key) {
+				g.networks.count(n, now)
+			}
+		}
+	}
+	return locked
+}
+
+// forgetPairs makes room for one more name that the source has tried: the one that failed longest ago goes.
+func (s *source) forgetPairs(now time.Time) {
+	for len(s.pairs) >= maxNamesASource {
+		oldest, at := now.Add(time.Hour), ""
+		for user, p := range s.pairs {
+			if p.last.Before(oldest) {
+				oldest, at = p.last, user
+			}
+		}
+		delete(s.pairs, at)
+	}
+}
+
+func (g *guard) countPair(p *pair, now time.Time) (locked time.Duration) {
+	switch quiet := now.Sub(p.last); {
+	case quiet > forgetLocks:
+		*p = pair{}
+	case quiet > forgetFailures:
+		p.failures = 0
+	}
+	p.failures++
+	p.last = now
+	if p.failures >= g.rules.LockAfter {
+		p.failures = 0
+		p.locks++
+		locked = growing(p.locks, g.rules.Lock, g.rules.LongestLock)
+		p.until = now.Add(locked)
+	}
+	return locked
+}
+
+// end gives the turn back.
+func (a *attempt) end() {
+	<-a.source.turn
+	a.guard.leave(a.source)
+}
+
+// locks lists the names that a source is locked for, with the end of the longest lock.
+func (g *guard) locks() map[string]time.Time {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := time.Now()
+	ends := make(map[string]time.Time)
+	for e := g.order.Front(); e != nil; e = e.Next() {
+		for user, p := range e.Value.(*source).pairs {
+			if p.until.After(now) && p.until.After(ends[user]) {
+				ends[user] = p.until
+			}
+		}
+	}
+	return ends
+}
+
+// unlock forgets every failure with a name.
+func (g *guard) unlock(user string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for e := g.order.Front(); e != nil; e = e.Next() {
+		s := e.Value.(*source)
+		if p := s.pairs[user]; p != nil {
+			s.failures = 0
+			delete(s.pairs, user)
+		}
+	}
+	g.names.forget(user)
+}

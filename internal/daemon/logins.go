@@ -1,0 +1,299 @@
+package daemon
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"sync"
+	"time"
+
+	"diagsh/internal/access"
+	"diagsh/internal/menu"
+)
+
+// Banner is the configured text before a login.
+func (d *Daemon) Banner() string { return d.effective.Load().banner }
+
+// Visitors implements api.Logins.
+func (d *Daemon) Visitors() []string { return d.visits.sources(maxVisitors) }
+
+// maxVisitors is how many sources Visitors names, the latest.
+const maxVisitors = 500
+
+// KeyKnown implements api.Logins.
+func (d *Daemon) KeyKnown(_ context.Context, name, _ string, key []byte) bool {
+	r := d.accounts.now.Load()
+	known := r.keys[keyOwner{name, sha256.Sum256(key)}]
+	expired := r.users[name].expired(time.Now())
+	return known && !expired
+}
+
+// Login implements api.Logins. Both outcomes are recorded, a refusal with the reason that the client is not told.
+func (d *Daemon) Login(ctx context.Context, c access.Credentials) (access.Login, error) {
+	u, exists := d.accounts.get(c.User)
+	var ok bool
+	var err error
+	method, refusal := access.Password, menu.Errorf(menu.Denied, "User name or password is wrong")
+	if c.Key != nil {
+		method, refusal = access.PublicKey, menu.Errorf(menu.Denied, "This key does not open this account")
+		ok = d.KeyKnown(ctx, c.User, c.Source, c.Key)
+	} else {
+		ok, err = d.tryPassword(ctx, u, c.User, c.Source, c.Password)
+	}
+	switch {
+	case err != nil:
+		d.recordUnchecked(c, err)
+		return access.Login{}, d.plain("check the login", err)
+	case !exists:
+		d.recordRefusal(c, method, "there is no such user")
+		return access.Login{}, refusal
+	case ok && u.expired(time.Now()):
+		d.recordRefusal(c, method, "the account has expired")
+		return access.Login{}, refusal
+	case !ok:
+		d.recordRefusal(c, method, "the "+method+" is not the user's")
+		return access.Login{}, refusal
+	}
+	if u.First && method == access.Password {
+		d.forgetFirstPassword()
+	}
+	l, err := d.registry.login(u.User, u.Role, c.Source, method, fingerprintOf(c.Key))
+	if err != nil {
+		d.recordRefusal(c, method, err.Error())
+		return access.Login{}, err
+	}
+	// What opened the account may have been taken from it in this moment, when there was no login yet to end.
+	if now, _ := d.accounts.get(u.User); c.Key != nil && !now.hasKey(l.key) || c.Key == nil && now.Password != u.Password {
+		d.registry.logout(l.id, "the "+method+" was changed")
+		return access.Login{}, refusal
+	}
+	caller, err := d.callerOf(l, l.id)
+	if err != nil { // The account went away in this moment.
+		d.Logout(l.id)
+		return access.Login{}, refusal
+	}
+	return access.Login{ID: l.id, Caller: caller, Method: method, Began: l.began, Idle: int(d.effective.Load().idle / time.Second),
+		MayFiles: caller.Role != menu.ReadOnly}, nil
+}
+
+// recordRefusal writes a login that failed into the audit log.
+func (d *Daemon) recordRefusal(c access.Credentials, method, reason string) {
+	d.budgets.refuse(d.known(c.User), access.Event{Act: access.ActRefused, User: nameForAudit(c.User), Source: c.Source, Arguments: map[string]string{"method": method},
+		Result: menu.Denied.String(), Exit: int(menu.Denied), Message: "Login refused: " + reason})
+}
+
+// nameForAudit is a user name as the audit log may have it. What cannot be one may be a password, typed in the wrong place.
+func nameForAudit(name string) string {
+	if !plainUserName(name) {
+		return "(not a user name)"
+	}
+	return name
+}
+
+// known is the name of an account, and empty for all names of none.
+func (d *Daemon) known(name string) string {
+	if _, ok := d.accounts.get(name); !ok {
+		return ""
+	}
+	return name
+}
+
+// A tally counts refusals that cost whoever is refused nothing: passwords that are not looked at, users of the machine without an
+// account. Nobody may push the older lines out of the audit log with these, so that one line stands for all of one kind within tallyTime.
+type tally struct {
+	mu    sync.Mutex
+	kind  string
+	last  time.Time
+	count int
+}
+
+const tallyTime = 10 * time.Second
+
+// add counts a refusal. due says that a line is to be written, which stands for count of them.
+func (t *tally) add(kind string) (count int, due bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.count++
+	count, due = t.count, kind != t.kind || time.Since(t.last) >= tallyTime
+	if due {
+		t.kind, t.last, t.count = kind, time.Now(), 0
+	}
+	return count, due
+}
+
+func (d *Daemon) recordUnchecked(c access.Credentials, err error) {
+	switch err {
+	case errLocked:
+		d.recordRefusal(c, access.Password, "too many have failed, so the password was not looked at")
+	case errCrowded, errBusy:
+		if d.known(c.User) != "" { // its owner should find out
+			d.recordRefusal(c, access.Password, "too many passwords wait to be checked, so the password was not looked at")
+			return
+		}
+		if count, due := d.unchecked.add(""); due {
+			d.recordRefusal(c, access.Password, fmt.Sprintf("too many passwords wait to be checked (%d refused since the last such line)", count))
+		}
+	}
+}
+
+// tryPassword checks a password after the delay that earlier failures demand. u is the zero user if there is none of that name.
+func (d *Daemon) tryPassword(ctx context.Context, u user, name, from string, password menu.Secret) (bool, error) {
+	if !plainUserName(name) {
+		name = "" // All names that cannot exist are one, so that their length costs nothing.
+	}
+	trusted := u.User != "" && d.visits.trusted(u.User, sourceKey(from), u.Created)
+	a, err := d.guard.admit(ctx, name, from, trusted)
+	if err != nil {
+		return false, err
+	}
+	ok, err := d.hasher.verify(ctx, password, u.Password, from, trusted)
+	if err != nil { // Nothing was found out about the password, so it is no failure.
+		a.end()
+		return false, err
+	}
+	if locked := a.done(ok); locked > 0 {
+		d.budgets.refuse(d.known(name), access.Event{Act: access.ActSystem, User: name, Source: from, Result: "locked",
+			Message: fmt.Sprintf("Too many passwords for %s from %s were wrong; none from there is looked at for %s", quoted(name), from, menu.FormatDuration(locked))})
+	}
+	return ok, nil
+}
+
+// Logout implements api.Logins.
+func (d *Daemon) Logout(login string) { d.registry.logout(login, "logged out") }
+
+// Attach implements api.Logins.
+func (d *Daemon) Attach(login, kind string) (menu.Caller, <-chan struct{}, func(), error) {
+	s, err := d.registry.attach(login, kind)
+	if err != nil {
+		return menu.Caller{}, nil, nil, err
+	}
+	caller, err := d.callerOf(s.login, s.id)
+	if err != nil {
+		d.registry.detach(s)
+		return menu.Caller{}, nil, nil, err
+	}
+	return caller, s.ended, func() { d.registry.detach(s) }, nil
+}
+
+// localSource is the source of whoever comes in by the appliance's own socket.
+const localSource = "local"
+
+// Local implements api.Logins. Root is administrator under its own name; anybody else is the account that the configuration
+// names.
+func (d *Daemon) Local(uid uint32) (menu.Caller, <-chan struct{}, func(), error) {
+	name, role := localRoot, menu.Administrator
+	if uid != 0 {
+		name, role = d.localAccount(uid)
+	}
+	if name == "" {
+		user := fmt.Sprintf("uid %d", uid)
+		if count, due := d.strangers.add(user); due {
+			d.budgets.refuse("", access.Event{Act: access.ActRefused, User: user, Source: localSource, Result: menu.Denied.String(), Exit: int(menu.Denied),
+				Message: fmt.Sprintf("Login refused: no account is configured for this user of the machine (%d refused since the last such line)", count)})
+		}
+		return menu.Caller{}, nil, nil, menu.Errorf(menu.Denied, "The user id %d of this machine has no account on the appliance", uid).
+			WithHint("Name it under localUsers in the configuration, or use sudo")
+	}
+	return d.attachLocal(name, role, false)
+}
+
+// attachLocal begins a login of somebody on the machine, and its one session.
+func (d *Daemon) attachLocal(name string, role menu.Role, console bool) (menu.Caller, <-chan struct{}, func(), error) {
+	l, err := d.registry.login(name, role, localSource, access.Socket, "")
+	if err != nil {
+		return menu.Caller{}, nil, nil, err
+	}
+	l.console = console
+	caller, ended, detach, err := d.Attach(l.id, "api")
+	if err != nil {
+		d.Logout(l.id)
+		return menu.Caller{}, nil, nil, err
+	}
+	return caller, ended, func() { detach(); d.Logout(l.id) }, nil
+}
+
+// localAccount is the account of a user of this machine, empty if there is none.
+func (d *Daemon) localAccount(uid uint32) (string, menu.Role) {
+	u, ok := d.accounts.get(d.config.localUsers[uid])
+	if !ok || u.expired(time.Now()) {
+		return "", ""
+	}
+	return u.User, u.Role
+}
+
+// localRoot is the administrator by right of the machine. The name is reserved: no account has it.
+const localRoot = "root"
+
+// Current implements api.Logins.
+func (d *Daemon) Current(session string) (menu.Caller, error) {
+	s, ok := d.registry.session(session)
+	if !ok {
+		return menu.Caller{}, errSessionEnded
+	}
+	return d.callerOf(s.login, s.id)
+}
+
+var errSessionEnded = menu.Errorf(menu.Denied, "The session has ended").WithHint("Log in again")
+
+// callerOf is the owner of a login as of now.
+func (d *Daemon) callerOf(l *login, session string) (menu.Caller, error) {
+	if l.user == localRoot {
+		return menu.Caller{User: localRoot, Role: menu.Administrator, Source: l.source, Session: session, Payload: true}, nil
+	}
+	u, ok := d.accounts.get(l.user)
+	if !ok || u.expired(time.Now()) {
+		return menu.Caller{}, errSessionEnded
+	}
+	return menu.Caller{User: u.User, Role: u.Role, Source: l.source, Session: session, Payload: u.Payload || u.Role != menu.Support}, nil
+}
+
+// Greeting implements api.Appliance.
+func (d *Daemon) Greeting(caller menu.Caller) access.Greeting {
+	d.registry.greeted(caller.Session)
+	g := access.Greeting{Host: d.Hostname(), Product: d.product, Welcome: d.effective.Load().welcome, Caller: caller,
+		Idle: int(d.effective.Load().idle / time.Second), History: d.histories.lines(caller.User)}
+	u, _ := d.accounts.get(caller.User)
+	if d.onConsole(caller) {
+		g.Idle, g.Console = 0, true
+	}
+	if s, ok := d.registry.session(caller.Session); ok && s.login.before != nil && !s.login.before.Began.Before(u.Created) {
+		g.LastLogin, g.LastFrom = &s.login.before.Began, s.login.before.Source
+	}
+	switch trouble := d.audit.trouble(); {
+	case trouble != "" && caller.Role == menu.Administrator:
+		g.Notice = trouble
+	case u.First:
+		g.Notice = "Your password is the one of the first start. Change it with passwd."
+	case u.Expires != nil && time.Until(*u.Expires) < 7*24*time.Hour:
+		g.Notice = "Your account expires on " + u.Expires.Format("2 January 2006 at 15:04 MST") + "."
+	}
+	return g
+}
+
+// Remember implements api.Appliance.
+func (d *Daemon) Remember(user, line string) {
+	if err := d.histories.add(user, line); err != nil {
+		d.log.Error("a line could not be added to a history", "user", user, "error", err)
+	}
+}
+
+// Running implements api.Logins.
+func (d *Daemon) Running(session, path string) func() { return d.registry.running(session, path) }
+
+// Alive implements api.Logins.
+func (d *Daemon) Alive(session string) { d.registry.alive(session) }
+
+// Sessions lists who is logged in, the longest first.
+func (d *Daemon) Sessions() []access.Session {
+	list := d.registry.list()
+	for i := range list {
+		list[i].Role = menu.Administrator
+		if u, ok := d.accounts.get(list[i].User); ok {
+			list[i].Role = u.Role
+		}
+	}
+	return list
+}
+
+// Visits lists logins, the newest first: at most so many, or all that are kept if newest is 0.
+func (d *Daemon) Visits(newest int) []access.Visit { return d.visits.list(newest) }

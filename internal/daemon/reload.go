@@ -1,0 +1,236 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"diagsh/capture"
+	"diagsh/internal/access"
+	"diagsh/internal/config"
+	"diagsh/internal/menu"
+)
+
+// What going back to factory values leaves as it is: the audit log and the logins of the past, because nobody may take traces away; the
+// host keys, because a machine that they reach is the same one; what its owner put beside the data: configuration file, keys of admin.
+
+// ReloadLosses lists what Reload takes away. files says that the diagnostic directory is emptied too.
+func (d *Daemon) ReloadLosses(files bool) ([]access.Loss, error) {
+	var list []access.Loss
+	add := func(what string, count int, detail string) {
+		if count > 0 {
+			list = append(list, access.Loss{What: what, Count: count, Detail: detail})
+		}
+	}
+	view := d.configuration.view("")
+	var settings []string
+	for _, p := range view.Running.Paths() {
+		settings = append(settings, p.String())
+	}
+	add("settings of the configuration", len(settings), strings.Join(settings, ", "))
+	saved, err := d.SavedConfigurations()
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, s := range saved {
+		names = append(names, s.Name)
+	}
+	add("saved configurations", len(saved), strings.Join(names, ", "))
+	names = nil
+	for _, a := range d.Accounts() {
+		names = append(names, a.User)
+	}
+	add("accounts, with passwords, keys and histories", len(names), strings.Join(names, ", ")+"; "+firstAdministrator+" is made anew with another password")
+	if _, err := os.Stat(d.captures.settings); err == nil {
+		add("settings of captures", 1, "interfaces, filter and limits that captures begin with")
+	}
+	targets, copies, key := d.exports.kept()
+	add("targets of captures, with their secrets", len(targets), strings.Join(targets, ", "))
+	add("copies that wait", copies, "files that are to be copied to a target")
+	if key {
+		add("keys of the appliance", 1, "the one that it logs in at targets by")
+	}
+	if files {
+		usage, err := d.DiagnosticUsage()
+		if err != nil {
+			return nil, err
+		}
+		add("files of the diagnostic directory", usage.Files, fmt.Sprintf("%d, captures and reports, %d bytes; captures that run are ended", usage.Files, usage.Bytes))
+	}
+	return list, nil
+}
+
+// Reload goes back to factory values. What can be refused comes first, and the accounts last, so that whoever meets a failure on the way
+// can still come in and try again: every step that was done is done, and doing it again changes nothing.
+func (d *Daemon) Reload(caller menu.Caller, files bool) (access.Reload, error) {
+	lost, err := d.ReloadLosses(files)
+	if err != nil {
+		return access.Reload{}, err
+	}
+	for _, step := range []struct {
+		what string
+		do   func() error
+	}{
+		{"reset the configuration", func() error { return d.reloadConfiguration(caller) }},
+		{"delete the saved configurations", d.deleteSaved},
+		{"reset the settings of captures", d.captures.forgetSettings},
+		{"forget the targets of captures", d.forgetTargets},
+		{"empty the diagnostic directory", func() error {
+			if !files {
+				return nil
+			}
+			return d.deleteFiles(caller)
+		}},
+	} {
+		if err := step.do(); err != nil {
+			return access.Reload{}, d.halfway(step.what, err)
+		}
+	}
+	password, err := d.reloadAccounts(caller)
+	if err != nil {
+		return access.Reload{}, d.halfway("reset the accounts", err)
+	}
+	return access.Reload{Lost: lost, User: firstAdministrator, Password: password}, nil
+}
+
+// halfway says that the appliance is between its values and the factory's, and how to go on.
+func (d *Daemon) halfway(step string, err error) error {
+	failure := *menu.AsError(d.plain(step, err))
+	failure.Hint = "Accounts and passwords are as before, what comes before this step is reset already. Remove the cause, which the log tells, and reload again"
+	return &failure
+}
+
+// reloadConfiguration commits the empty document, and drops what anybody had pending.
+func (d *Daemon) reloadConfiguration(caller menu.Caller) error {
+	c := d.configuration
+	if len(c.view("").Running) > 0 {
+		if err := d.ResetConfiguration(caller); err != nil {
+			return err
+		}
+		if _, err := d.CommitConfiguration(caller, config.Request{Comment: "Factory values", Merge: true}); err != nil {
+			return err
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	clear(c.candidates)
+	return nil
+}
+
+func (d *Daemon) deleteSaved() error {
+	saved, err := d.SavedConfigurations()
+	for _, s := range saved {
+		err = errors.Join(err, os.Remove(filepath.Join(d.configuration.folder, s.Name)))
+	}
+	return err
+}
+
+// forgetSettings makes captures begin as on a new appliance.
+func (c *captures) forgetSettings() error {
+	c.settingsMu.Lock()
+	defer c.settingsMu.Unlock()
+	if err := os.Remove(c.settings); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	c.current = firstSettings()
+	return nil
+}
+
+// kept is what Reload takes away of the copies to other hosts.
+func (x *exports) kept() (targets []string, copies int, key bool) {
+	_, err := os.Stat(x.keyFile)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, t := range x.targets {
+		targets = append(targets, t.Name)
+	}
+	for _, e := range x.queue {
+		if !finished(e) {
+			copies++
+		}
+	}
+	return targets, copies, err == nil
+}
+
+// forgetTargets takes away where files of the appliance were copied to, with the copies that wait or are under way, and the key that it
+// logged in there by: captures of the next owner are not the last one's.
+func (d *Daemon) forgetTargets() error {
+	x := d.exports
+	x.mu.Lock()
+	targets := x.targets
+	x.targets, x.queue = nil, nil
+	clear(x.resting)
+	if x.giveUp != nil {
+		x.giveUp()
+	}
+	x.mu.Unlock()
+	for _, t := range targets {
+		d.captures.forgetTarget(t.Name)
+	}
+	d.keepCaptures()
+	x.storing.Lock()
+	defer x.storing.Unlock()
+	var errs []error
+	for _, path := range []string{x.targetsFile, x.queueFile, x.keyFile} {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// deleteFiles ends all captures and empties the diagnostic directory.
+func (d *Daemon) deleteFiles(caller menu.Caller) error {
+	for _, s := range d.Captures() {
+		if s.State == capture.Running {
+			if _, err := d.StopCapture(caller, s.Name); err != nil {
+				return err
+			}
+		}
+		if err := d.DeleteCapture(caller, s.Name); err != nil {
+			return err
+		}
+	}
+	list, err := d.ListFiles()
+	if err != nil {
+		return err
+	}
+	for _, f := range list {
+		if err := d.RemoveFile(caller, f.Name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// reloadAccounts leaves admin alone, with a new password. The sessions of all others end; the caller's own connection stays until it has
+// the answer, and can do nothing more if its account is gone.
+func (d *Daemon) reloadAccounts(caller menu.Caller) (menu.Secret, error) {
+	password := randomPassword()
+	hash := d.hasher.hash(password)
+	before := d.accounts.now.Load().sorted()
+	err := d.accounts.update(func(users map[string]user) error {
+		clear(users)
+		users[firstAdministrator] = firstAccount(hash)
+		return nil
+	})
+	if err != nil {
+		return "", err
+	}
+	d.forgetFirstPassword()
+	for _, u := range before {
+		d.guard.unlock(u.User)
+		d.histories.forget(u.User)
+		if u.User != caller.User {
+			d.registry.endUser(u.User, "factory values")
+		}
+	}
+	if d.adminKeyFile == "" {
+		return password, nil
+	}
+	return password, d.accounts.install(d.adminKeyFile)
+}

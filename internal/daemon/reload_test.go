@@ -1,0 +1,149 @@
+package daemon
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"diagsh/capture"
+	"diagsh/internal/daemon/export"
+)
+
+// An owner's server takes the beginning of a file, and tells when that is there and when no more comes.
+func ownersServer(t *testing.T) (server *httptest.Server, began, ended chan struct{}) {
+	began, ended = make(chan struct{}, 10), make(chan struct{}, 10)
+	server = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodPut {
+			w.WriteHeader(http.StatusNotFound)
+			return
+		}
+		io.ReadFull(r.Body, make([]byte, 1000))
+		began <- struct{}{}
+		// Slower than the whole would take in the time of the test.
+		for piece := make([]byte, 4<<10); ; time.Sleep(5 * time.Millisecond) {
+			if _, err := r.Body.Read(piece); err != nil {
+				break
+			}
+		}
+		ended <- struct{}{}
+	}))
+	t.Cleanup(server.Close)
+	return server, began, ended
+}
+
+// The next owner of an appliance that was reset shall not send captures to the last one, nor have what the last one logged in with.
+func TestFactoryValuesForgetTargets(t *testing.T) {
+	t.Parallel()
+	o := Options{Dir: prepare(t)}
+	d := start(t, o)
+	large := fileOf(t, d, "large.pcap")
+	if err := os.Truncate(large, 64<<20); err != nil { // more than connections hold
+		t.Fatal(err)
+	}
+	fileOf(t, d, "small.pcap")
+	server, began, ended := ownersServer(t)
+	target := capture.Target{Name: "owner1", URL: server.URL + "/", HostKey: export.Fingerprint(server.Certificate().Raw), Auto: true}
+	if _, err := d.AddTarget(t.Context(), adminCaller, target, "the-last-owners-token"); err != nil {
+		t.Fatal(err)
+	}
+	key, err := d.ExportKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"large.pcap", "small.pcap"} {
+		if _, err := d.ExportPackets(adminCaller, name, "owner1"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	<-began
+	lost, err := d.ReloadLosses(false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := ""
+	for _, l := range lost {
+		said += l.What + ": " + l.Detail + "\n"
+	}
+	for _, part := range []string{"targets of captures, with their secrets: owner1", "copies that wait", "keys of the appliance"} {
+		if !strings.Contains(said, part) {
+			t.Errorf("what will be lost does not say %q:\n%s", part, said)
+		}
+	}
+	if _, err := d.Reload(adminCaller, false); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-ended:
+	case <-time.After(20 * time.Second):
+		t.Error("the copy that was under way goes on")
+	}
+	check := func(d *Daemon, when string) {
+		t.Helper()
+		if targets, copies := d.Targets(), d.Exports(); len(targets) > 0 || len(copies) > 0 {
+			t.Errorf("%s there are the targets %v and the copies %v", when, targets, copies)
+		}
+	}
+	check(d, "behind it")
+	if err := d.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if left := filesWith(t, o.Dir, "the-last-owners-token"); len(left) > 0 {
+		t.Errorf("the secret is still in %q", left)
+	}
+	d = start(t, o)
+	check(d, "behind a restart")
+	if now, err := d.ExportKey(); err != nil || now == key {
+		t.Errorf("the key is still the last owner's: %v", err)
+	}
+}
+
+// A target that is deleted gets no more of the file that is being copied to it either.
+func TestDeletedTargetGetsNoMore(t *testing.T) {
+	t.Parallel()
+	d := start(t, Options{Dir: prepare(t)})
+	if err := os.Truncate(fileOf(t, d, "large.pcap"), 64<<20); err != nil { // more than connections hold
+		t.Fatal(err)
+	}
+	server, began, ended := ownersServer(t)
+	target := capture.Target{Name: "owner1", URL: server.URL + "/", HostKey: export.Fingerprint(server.Certificate().Raw)}
+	if _, err := d.AddTarget(t.Context(), adminCaller, target, ""); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.ExportPackets(adminCaller, "large.pcap", "owner1"); err != nil {
+		t.Fatal(err)
+	}
+	<-began
+	if err := d.DeleteTarget(adminCaller, "owner1"); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-ended:
+	case <-time.After(20 * time.Second):
+		t.Fatal("the copy goes on")
+	}
+	until(t, "the copy has failed", func() bool { return d.Exports()[0].State == capture.ExportFailed })
+}
+
+// filesWith lists the files below a folder that hold a text.
+func filesWith(t *testing.T, dir, text string) (list []string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
+		if err != nil || !e.Type().IsRegular() || filepath.Ext(path) == ".pcap" {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		if strings.Contains(string(data), text) {
+			list = append(list, path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
+}

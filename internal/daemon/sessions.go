@@ -1,0 +1,348 @@
+package daemon
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"diagsh/internal/access"
+	"diagsh/internal/menu"
+)
+
+// A registry is who is logged in. Logins have sessions; both have an end.
+type registry struct {
+	limits limits
+	visits *visitLog
+	record func(access.Event)
+
+	// writing is held while the beginning or end of a login is made and written down, so that these come in order. It is taken
+	// before mu, and mu is never held while something is written: a slow disk must not hold up every session.
+	writing sync.Mutex
+
+	mu       sync.Mutex
+	logins   map[string]*login
+	sessions map[string]*session
+	closed   bool // no login from now on: the appliance stops
+}
+
+// A login is one successful login.
+type login struct {
+	id     string
+	user   string
+	role   menu.Role // when it began
+	source string
+	method string
+	key    string // fingerprint of the public key that opened it; empty where none did
+	began  time.Time
+	before *access.Visit // the user's login before this one
+
+	console bool // on the terminal that the appliance was started on: its end is the appliance's
+
+	visit bool // it is in the visits log; under the registry's writing
+
+	// Under the registry's mu:
+	sessions int    // how many there are now
+	attached int    // how many there ever were
+	greeted  bool   // over the socket: it is a person
+	reason   string // why it ends, once the appliance wants it to
+}
+
+// A session is one use of a login.
+type session struct {
+	id    string
+	login *login
+	kind  string
+	began time.Time
+	ended chan struct{} // closed at its end
+
+	// Under the registry's mu:
+	idleFrom time.Time
+	running  []*string // the paths of its commands
+	over     bool
+}
+
+func newRegistry(l limits, visits *visitLog, record func(access.Event)) *registry {
+	return &registry{limits: l, visits: visits, record: record, logins: make(map[string]*login), sessions: make(map[string]*session)}
+}
+
+// login begins one. Administrators are not bound by the limit on all logins, so that nobody can keep them out; no user has more
+// logins than sessions. Root on the machine is bound by neither.
+func (r *registry) login(user string, role menu.Role, source, method, key string) (*login, error) {
+	r.writing.Lock()
+	defer r.writing.Unlock()
+	l := &login{user: user, role: role, source: source, method: method, key: key, began: time.Now()}
+	if v, ok := r.visits.last(user); ok {
+		l.before = &v
+	}
+	if err := r.add(l); err != nil {
+		return nil, err
+	}
+	// A program that asks over the socket is no visit; a person becomes one with the greeting.
+	if method != access.Socket {
+		r.visit(l)
+	}
+	return l, nil
+}
+
+func (r *registry) add(l *login) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return errStopping
+	}
+	if l.user != localRoot {
+		own := 0
+		for _, other := range r.logins {
+			if other.user == l.user {
+				own++
+			}
+		}
+		if own >= r.limits.SessionsPerUser {
+			return r.tooMany(l.user)
+		}
+		if len(r.logins) >= r.limits.Logins && l.role != menu.Administrator {
+			return menu.Errorf(menu.State, "%d users are logged in, which is the most", len(r.logins)).WithHint("Try again later")
+		}
+	}
+	l.id = r.newID()
+	r.logins[l.id] = l
+	return nil
+}
+
+// What follows is said to whoever logs in: by then it is known that it is the user, and the refusal is not about that.
+var errStopping = menu.Errorf(menu.State, "The appliance is stopping").WithHint("Try again later")
+
+func (r *registry) tooMany(user string) error {
+	return menu.Errorf(menu.State, "%s has %d sessions, which is the most", user, r.limits.SessionsPerUser).WithHint("End one of them first")
+}
+
+// newID makes an identifier that is short enough to read out and that the audit log will not see twice.
+func (r *registry) newID() string {
+	for {
+		id := randomText("abcdefghjkmnpqrstuvwxyz23456789", 8)
+		if _, taken := r.logins[id]; !taken {
+			return id
+		}
+	}
+}
+
+// visit writes down that somebody is here, for `last` and the audit log. Called with writing held.
+func (r *registry) visit(l *login) {
+	l.visit = true
+	r.record(access.Event{Time: l.began, Act: access.ActLogin, User: l.user, Role: l.role, Source: l.source, Session: l.id,
+		Arguments: map[string]string{"method": l.method}, Result: "ok"})
+	r.visits.begin(l.id, access.Visit{User: l.user, Source: l.source, Method: l.method, Began: l.began})
+}
+
+// attach begins a session.
+func (r *registry) attach(loginID, kind string) (*session, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	l, ok := r.logins[loginID]
+	if !ok || l.reason != "" {
+		return nil, errSessionEnded
+	}
+	own := 0
+	for _, s := range r.sessions {
+		if s.login.user == l.user {
+			own++
+		}
+	}
+	if own >= r.limits.SessionsPerUser && l.user != localRoot {
+		return nil, r.tooMany(l.user)
+	}
+	l.sessions++
+	l.attached++
+	now := time.Now()
+	s := &session{id: l.id + "-" + strconv.Itoa(l.attached), login: l, kind: kind, began: now, idleFrom: now, ended: make(chan struct{})}
+	r.sessions[s.id] = s
+	return s, nil
+}
+
+// detach ends a session; it may have ended already.
+func (r *registry) detach(s *session) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.end(s)
+}
+
+func (r *registry) end(s *session) {
+	if s.over {
+		return
+	}
+	s.over = true
+	s.login.sessions--
+	delete(r.sessions, s.id)
+	close(s.ended)
+}
+
+// logout ends a login and its sessions.
+func (r *registry) logout(id, reason string) {
+	r.endWhere(reason, func(l *login) bool { return l.id == id })
+}
+
+// endUser ends all logins of a user and counts them.
+func (r *registry) endUser(user, reason string) int {
+	return r.endWhere(reason, func(l *login) bool { return l.user == user })
+}
+
+// endOthers is endWhere without the login that the session by belongs to.
+func (r *registry) endOthers(by, reason string, chosen func(*login) bool) int {
+	keep := ""
+	if s, ok := r.session(by); ok {
+		keep = s.login.id
+	}
+	return r.endWhere(reason, func(l *login) bool { return l.id != keep && chosen(l) })
+}
+
+// busy reports whether a login is in the middle of something: a command runs, or files are read. Called under mu.
+func (r *registry) busy(l *login) bool {
+	for _, s := range r.sessions {
+		if s.login == l && (s.kind == "sftp" || len(s.running) > 0) {
+			return true
+		}
+	}
+	return false
+}
+
+// endWhere ends logins, writes it down and counts them. A reason that a login was given earlier stands.
+func (r *registry) endWhere(reason string, chosen func(*login) bool) int {
+	r.writing.Lock()
+	defer r.writing.Unlock()
+	ended := r.take(reason, chosen)
+	for _, l := range ended {
+		if !l.visit {
+			continue
+		}
+		r.visits.end(l.id, time.Now(), l.reason)
+		r.record(access.Event{Act: access.ActLogout, User: l.user, Role: l.role, Source: l.source, Session: l.id, Result: "ok",
+			Message: l.reason, Seconds: time.Since(l.began).Seconds()})
+	}
+	return len(ended)
+}
+
+// take takes logins and their sessions out of the registry.
+func (r *registry) take(reason string, chosen func(*login) bool) (ended []*login) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, l := range r.logins {
+		if !chosen(l) {
+			continue
+		}
+		if l.reason == "" {
+			l.reason = reason
+		}
+		delete(r.logins, l.id)
+		ended = append(ended, l)
+	}
+	for _, s := range r.sessions {
+		if slices.Contains(ended, s.login) {
+			r.end(s)
+		}
+	}
+	return ended
+}
+
+// endIdle ends the shells in which nobody pressed a key and nothing ran for so long.
+func (r *registry) endIdle(limit time.Duration) {
+	if limit == 0 {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := time.Now()
+	for _, s := range r.sessions {
+		if s.kind == "shell" && !s.login.console && len(s.running) == 0 && now.Sub(s.idleFrom) >= limit {
+			r.end(s)
+			if s.login.sessions == 0 {
+				s.login.reason = "idle"
+			}
+		}
+	}
+}
+
+// close ends all logins and takes no more.
+func (r *registry) close() {
+	r.mu.Lock()
+	r.closed = true
+	r.mu.Unlock()
+	r.endWhere("appliance stopped", func(*login) bool { return true })
+}
+
+func (r *registry) session(id string) (*session, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s, ok := r.sessions[id]
+	return s, ok
+}
+
+// running notes that the session runs a command, until done is called. The idle time begins anew at its end.
+func (r *registry) running(id, path string) (done func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s, ok := r.sessions[id]
+	if !ok {
+		return func() {}
+	}
+	mark := &path
+	s.running = append(s.running, mark)
+	return func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if i := slices.Index(s.running, mark); i >= 0 {
+			s.running = slices.Delete(s.running, i, i+1)
+			s.idleFrom = time.Now()
+		}
+	}
+}
+
+// alive notes a sign of life.
+func (r *registry) alive(id string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if s, ok := r.sessions[id]; ok {
+		s.idleFrom = time.Now()
+	}
+}
+
+// greeted notes that a session asked for its greeting. Over the socket that is what the shell of a person does and a program does
+// not: it makes a visit of the login.
+func (r *registry) greeted(id string) {
+	r.mu.Lock()
+	s, ok := r.sessions[id]
+	if !ok || s.login.method != access.Socket || s.login.greeted {
+		r.mu.Unlock()
+		return
+	}
+	s.login.greeted, s.kind = true, "shell"
+	r.mu.Unlock()
+
+	r.writing.Lock()
+	defer r.writing.Unlock()
+	if _, open := r.session(id); open && !s.login.visit {
+		r.visit(s.login)
+	}
+}
+
+// list is who is logged in, without roles, the longest first.
+func (r *registry) list() []access.Session {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	list := make([]access.Session, 0, len(r.sessions))
+	for _, s := range r.sessions {
+		paths := make([]string, 0, len(s.running))
+		for _, p := range s.running {
+			paths = append(paths, *p)
+		}
+		list = append(list, access.Session{ID: s.id, User: s.login.user, Source: s.login.source, Kind: s.kind, Began: s.began, IdleFrom: s.idleFrom, Running: paths})
+	}
+	slices.SortFunc(list, func(a, b access.Session) int {
+		if c := a.Began.Compare(b.Began); c != 0 {
+			return c
+		}
+		return strings.Compare(a.ID, b.ID)
+	})
+	return list
+}

@@ -1,0 +1,483 @@
+package daemon
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"diagsh/internal/access"
+	"diagsh/internal/menu"
+)
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+func TestSessions(t *testing.T) {
+	dir := prepare(t)
+	synctest.Test(t, func(t *testing.T) {
+		d := start(t, Options{Dir: dir})
+		l := logIn(t, d, "ops", "192.0.2.1")
+		time.Sleep(time.Second)
+		caller, ended, detach, err := d.Attach(l.ID, "shell")
+		wantKind(t, err, 0)
+		if want := (menu.Caller{User: "ops", Role: menu.Operator, Source: "192.0.2.1", Session: l.ID + "-1", Payload: true}); caller != want {
+			t.Errorf("the caller is %+v; want %+v", caller, want)
+		}
+		done := d.Running(caller.Session, "packetcapture/start")
+		again := d.Running(caller.Session, "packetcapture/start")
+		time.Sleep(time.Second)
+		d.Alive(caller.Session)
+		time.Sleep(time.Second)
+		list := d.Sessions()
+		if len(list) != 1 || list[0].User != "ops" || list[0].Role != menu.Operator || list[0].Kind != "shell" || len(list[0].Running) != 2 ||
+			time.Since(list[0].IdleFrom) != time.Second || time.Since(list[0].Began) != 2*time.Second {
+			t.Errorf("the sessions are %+v", list)
+		}
+		done()
+		done()
+		if list := d.Sessions(); len(list[0].Running) != 1 {
+			t.Errorf("a command that ended twice left %q", list[0].Running)
+		}
+		again()
+		detach()
+		detach()
+		if !isClosed(ended) || len(d.Sessions()) != 0 {
+			t.Error("a session that was detached is still there")
+		}
+		_, err = d.Current(caller.Session)
+		wantKind(t, err, menu.Denied)
+		d.Alive(caller.Session)
+		d.Running(caller.Session, "x")()
+
+		_, ended, _, err = d.Attach(l.ID, "sftp")
+		wantKind(t, err, 0)
+		d.Logout(l.ID)
+		if !isClosed(ended) {
+			t.Error("a session goes on behind its login's end")
+		}
+		_, _, _, err = d.Attach(l.ID, "shell")
+		wantKind(t, err, menu.Denied)
+		if v := d.Visits(0); len(v) != 1 || v[0].Reason != "logged out" || v[0].Ended.Sub(v[0].Began) != 3*time.Second {
+			t.Errorf("the visits are %+v", v)
+		}
+	})
+}
+
+func TestIdleSessionsEnd(t *testing.T) {
+	dir := configured(t, prepare(t), "idleTimeout: 10m")
+	synctest.Test(t, func(t *testing.T) {
+		d := start(t, Options{Dir: dir})
+		l := logIn(t, d, "ops", "192.0.2.1")
+		if l.Idle != 600 {
+			t.Errorf("the idle time is %d s", l.Idle)
+		}
+		idle, idleEnded, _, _ := d.Attach(l.ID, "shell")
+		busy, busyEnded, _, _ := d.Attach(l.ID, "shell")
+		alive, aliveEnded, _, _ := d.Attach(l.ID, "shell")
+		_, sftpEnded, _, _ := d.Attach(l.ID, "sftp")
+		done := d.Running(busy.Session, "ping")
+		time.Sleep(6 * time.Minute)
+		d.Alive(alive.Session)
+		time.Sleep(5 * time.Minute)
+		if !isClosed(idleEnded) || isClosed(busyEnded) || isClosed(aliveEnded) || isClosed(sftpEnded) {
+			t.Errorf("after 11 minutes: idle %v, busy %v, alive %v, sftp %v have ended", isClosed(idleEnded), isClosed(busyEnded), isClosed(aliveEnded), isClosed(sftpEnded))
+		}
+		_, err := d.Current(idle.Session)
+		wantKind(t, err, menu.Denied)
+		done()
+		time.Sleep(11 * time.Minute)
+		if !isClosed(busyEnded) || !isClosed(aliveEnded) || isClosed(sftpEnded) {
+			t.Error("after 22 minutes others have ended")
+		}
+	})
+}
+
+func TestLimits(t *testing.T) {
+	d := start(t, Options{Dir: configured(t, prepare(t), "limits: {sessionsPerUser: 3, logins: 4}")})
+	for range 3 {
+		l := logIn(t, d, "ops", "192.0.2.1")
+		_, _, _, err := d.Attach(l.ID, "shell")
+		wantKind(t, err, 0)
+	}
+	_, err := d.Login(t.Context(), access.Credentials{User: "ops", Source: "192.0.2.1", Password: "ops-secret"})
+	wantKind(t, err, menu.State)
+	l := logIn(t, d, "view", "192.0.2.1")
+	for range 3 {
+		_, _, _, err := d.Attach(l.ID, "shell")
+		wantKind(t, err, 0)
+	}
+	_, _, _, err = d.Attach(l.ID, "shell")
+	wantKind(t, err, menu.State)
+	_, err = d.Login(t.Context(), access.Credentials{User: "help", Source: "192.0.2.1", Password: "help-secret"})
+	wantKind(t, err, menu.State)
+	logIn(t, d, "admin", "192.0.2.1") // The full house keeps no administrator out.
+	for range 20 {
+		_, _, detach, err := d.Local(0) // Nor root on the machine.
+		wantKind(t, err, 0)
+		defer detach()
+	}
+}
+
+func TestExpiry(t *testing.T) {
+	dir := prepare(t)
+	key, line := ed25519Key(t)
+	synctest.Test(t, func(t *testing.T) {
+		d := start(t, Options{Dir: dir})
+		a, _ := d.Account("help")
+		soon := time.Now().Add(time.Hour)
+		a.Expires = &soon
+		wantKind(t, errorOf(d.UpdateAccount(a, "")), 0)
+		_, err := d.AddKey("help", line)
+		wantKind(t, err, 0)
+		l := logIn(t, d, "help", "192.0.2.1")
+		caller, ended, _, err := d.Attach(l.ID, "shell")
+		wantKind(t, err, 0)
+		if g := d.Greeting(caller); !strings.Contains(g.Notice, "expires") {
+			t.Errorf("the notice is %q", g.Notice)
+		}
+		done := d.Running(caller.Session, "ping") // A command that runs is no reason to stay.
+		defer done()
+		time.Sleep(time.Hour)
+		_, err = d.Current(caller.Session)
+		wantKind(t, err, menu.Denied)
+		time.Sleep(sweepEvery)
+		synctest.Wait()
+		if !isClosed(ended) {
+			t.Error("the session of an account that expired goes on")
+		}
+		_, err = d.Login(t.Context(), access.Credentials{User: "help", Source: "192.0.2.1", Password: "help-secret"})
+		wantKind(t, err, menu.Denied)
+		_, err = d.Login(t.Context(), access.Credentials{User: "help", Source: "192.0.2.1", Key: key.Marshal()})
+		wantKind(t, err, menu.Denied)
+		if d.KeyKnown(t.Context(), "help", "192.0.2.1", key.Marshal()) {
+			t.Error("the key of an account that expired is known")
+		}
+	})
+}
+
+func TestLocal(t *testing.T) {
+	dir := configured(t, prepare(t), "localUsers: {4711: ops, 4712: deleted}")
+	d := start(t, Options{Dir: dir})
+	caller, _, detach, err := d.Local(0)
+	wantKind(t, err, 0)
+	if caller.User != "root" || caller.Role != menu.Administrator || caller.Source != "local" || !caller.Payload {
+		t.Errorf("root is %+v", caller)
+	}
+	if now, err := d.Current(caller.Session); err != nil || now != caller {
+		t.Errorf("root is now %+v, %v", now, err)
+	}
+	if v := d.Visits(0); len(v) != 0 {
+		t.Errorf("a program that asks is a visit: %+v", v)
+	}
+	d.Alive(caller.Session)
+	if v := d.Visits(0); len(v) != 0 {
+		t.Errorf("a program that goes on asking is a visit: %+v", v)
+	}
+	d.Greeting(caller)
+	if v := d.Visits(0); len(v) != 1 || v[0].User != "root" || v[0].Method != access.Socket {
+		t.Errorf("a person is no visit: %+v", v)
+	}
+	detach()
+	detach()
+	if v := d.Visits(0); v[0].Ended == nil || len(d.Sessions()) != 0 {
+		t.Errorf("after the end there is %+v", v)
+	}
+	caller, _, detach, err = d.Local(4711)
+	wantKind(t, err, 0)
+	defer detach()
+	if caller.User != "ops" || caller.Role != menu.Operator {
+		t.Errorf("4711 is %+v", caller)
+	}
+	// Who asks again and again does not fill the log.
+	for _, uid := range []uint32{4712, 4713, 4713, 4713} {
+		_, _, _, err = d.Local(uid)
+		wantKind(t, err, menu.Denied)
+	}
+	if n := len(events(t, d, access.EventFilter{Act: access.ActRefused})); n != 2 {
+		t.Errorf("%d refusals are in the audit log", n)
+	}
+}
+
+func TestGreeting(t *testing.T) {
+	d := start(t, Options{Dir: prepare(t), ConfigFile: "testdata/config.yaml", Product: "diagsh 1.0"})
+	if b := d.Banner(); !strings.HasPrefix(b, "Authorised") {
+		t.Errorf("the banner is %q", b)
+	}
+	first := logIn(t, d, "ops", "192.0.2.1")
+	caller, _, _, _ := d.Attach(first.ID, "shell")
+	if g := d.Greeting(caller); g.LastLogin != nil || g.Host != "mx1" || g.Product != "diagsh 1.0" || g.Welcome != "Welcome.\n" || g.Idle != 45*60 {
+		t.Errorf("the first greeting is %+v", g)
+	}
+	second := logIn(t, d, "ops", "192.0.2.2")
+	caller, _, _, _ = d.Attach(second.ID, "shell")
+	if g := d.Greeting(caller); g.LastFrom != "192.0.2.1" || !g.LastLogin.Equal(first.Began) {
+		t.Errorf("the second greeting is %+v", g)
+	}
+	if a, _ := d.Account("ops"); a.LastFrom != "192.0.2.2" {
+		t.Errorf("the account is %+v", a)
+	}
+	// Whoever gets the name later has not logged in yet.
+	wantKind(t, errorOf(d.DeleteAccount("ops")), 0)
+	wantKind(t, d.CreateAccount(access.Account{User: "ops", Role: menu.ReadOnly}, "long enough!"), 0)
+	if a, _ := d.Account("ops"); a.LastLogin != nil {
+		t.Errorf("a new account has logged in: %+v", a)
+	}
+}
+
+// Another password ends what was begun with the old one, but not the session in which somebody changes their own; a deletion or the
+// end of the account ends all.
+func TestAccountChangesEndSessions(t *testing.T) {
+	t.Parallel()
+	d := start(t, Options{Dir: prepare(t)})
+	begin := func(user string) (string, <-chan struct{}) {
+		caller, ended, _, err := d.Attach(logIn(t, d, user, "192.0.2.1").ID, "shell")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return caller.Session, ended
+	}
+	own, ownEnded := begin("ops")
+	_, otherEnded := begin("ops")
+	root, rootEnded, _, err := d.Local(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := d.SetPassword("ops", "a new secret", own); n != 1 || err != nil || isClosed(ownEnded) || !isClosed(otherEnded) {
+		t.Errorf("an own change ends %d logins, %v; own %v, other %v", n, err, isClosed(ownEnded), isClosed(otherEnded))
+	}
+	if e := events(t, d, access.EventFilter{Act: access.ActLogout, User: "ops"}); len(e) != 1 || e[0].Message != "password changed" {
+		t.Errorf("the audit log says %+v", e)
+	}
+	if _, err := d.SetPassword("ops", "short", root.Session); err == nil || isClosed(ownEnded) {
+		t.Error("a change that is refused ends sessions")
+	}
+	if n, err := d.SetPassword("ops", "ops-secret", root.Session); n != 1 || err != nil || !isClosed(ownEnded) || isClosed(rootEnded) {
+		t.Errorf("a change by an administrator ends %d logins, %v", n, err)
+	}
+	_, ended := begin("ops")
+	a, _ := d.Account("ops")
+	past := time.Now().Add(-time.Second)
+	a.Expires = &past
+	if wantKind(t, errorOf(d.UpdateAccount(a, "")), 0); !isClosed(ended) {
+		t.Error("an account that is ended has a session")
+	}
+	a.Expires = nil
+	wantKind(t, errorOf(d.UpdateAccount(a, "")), 0)
+	_, ended = begin("ops")
+	if wantKind(t, errorOf(d.DeleteAccount("ops")), 0); !isClosed(ended) {
+		t.Error("an account that is deleted has a session")
+	}
+}
+
+// A key that is removed ends what was begun with it, and nothing else; fewer rights end what is being done with the greater ones.
+func TestTakenKeysAndRightsEndLogins(t *testing.T) {
+	d := start(t, Options{Dir: prepare(t)})
+	stolen, line := ed25519Key(t)
+	k, err := d.AddKey("ops", line)
+	wantKind(t, err, 0)
+	kept, line := ed25519Key(t)
+	_, err = d.AddKey("ops", line)
+	wantKind(t, err, 0)
+	begin := func(kind string, key ssh.PublicKey) (string, <-chan struct{}) {
+		t.Helper()
+		c := access.Credentials{User: "ops", Source: "192.0.2.1", Password: "ops-secret"}
+		if key != nil {
+			c.Key, c.Password = key.Marshal(), ""
+		}
+		l, err := d.Login(t.Context(), c)
+		wantKind(t, err, 0)
+		caller, ended, _, err := d.Attach(l.ID, kind)
+		wantKind(t, err, 0)
+		return caller.Session, ended
+	}
+	_, thief := begin("shell", stolen)
+	_, copying := begin("sftp", stolen)
+	own, ownEnded := begin("shell", stolen)
+	_, other := begin("sftp", kept)
+	_, typed := begin("shell", nil)
+	if n, err := d.RemoveKey("ops", k.Fingerprint, own); n != 2 || err != nil || !isClosed(thief) || !isClosed(copying) {
+		t.Errorf("%d logins were ended, %v", n, err)
+	}
+	if isClosed(ownEnded) || isClosed(other) || isClosed(typed) {
+		t.Error("a login ended that began otherwise, or in which the key was removed")
+	}
+
+	running, runningEnded := begin("shell", kept)
+	defer d.Running(running, "packetcapture watch")()
+	ops, _ := d.Account("ops")
+	ops.Role = menu.Administrator
+	if n, err := d.UpdateAccount(ops, ""); n != 0 || err != nil {
+		t.Errorf("a greater role ends %d logins, %v", n, err)
+	}
+	ops.Role = menu.ReadOnly
+	if n, err := d.UpdateAccount(ops, ""); n != 2 || err != nil || !isClosed(runningEnded) || !isClosed(other) || isClosed(typed) {
+		t.Errorf("a lesser role ends %d logins, %v", n, err)
+	}
+	if n, err := d.DeleteAccount("ops"); n != 2 || err != nil || !isClosed(typed) || !isClosed(ownEnded) {
+		t.Errorf("the deletion ends %d logins, %v", n, err)
+	}
+}
+
+func TestCloseEndsSessions(t *testing.T) {
+	dir := prepare(t)
+	d := start(t, Options{Dir: dir})
+	l := logIn(t, d, "ops", "192.0.2.1")
+	_, ended, _, _ := d.Attach(l.ID, "shell")
+	if err := d.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if !isClosed(ended) {
+		t.Error("a session goes on")
+	}
+	_, err := d.Login(t.Context(), access.Credentials{User: "ops", Source: "192.0.2.1", Password: "ops-secret"})
+	wantKind(t, err, menu.State)
+	again := start(t, Options{Dir: dir})
+	if v := again.Visits(0); len(v) != 1 || v[0].Reason != "appliance stopped" {
+		t.Errorf("the visits are %+v", v)
+	}
+}
+
+func TestVisits(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "visits.jsonl")
+	v, err := openVisits(path, time.Time{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	base := time.Now().Add(-24 * time.Hour)
+	v.begin("old", access.Visit{User: "rare", Source: "192.0.2.9", Began: base})
+	for n := range keptVisits + 100 {
+		began := base.Add(time.Duration(n) * time.Second)
+		v.begin(fmt.Sprint(n), access.Visit{User: "ops", Source: fmt.Sprintf("10.0.%d.1", n%20), Began: began})
+		if n != keptVisits+99 {
+			v.end(fmt.Sprint(n), began.Add(time.Second), "logged out")
+		}
+	}
+	for key, want := range map[string]bool{"10.0.19.1": true, "10.0.0.1": false, "192.0.2.9": false} {
+		if got := v.trusted("ops", key, base); got != want {
+			t.Errorf("%s trusted is %v", key, got)
+		}
+	}
+	if v.trusted("ops", "10.0.19.1", time.Now()) {
+		t.Error("a source is trusted from before the account")
+	}
+	if err := v.close(); err != nil {
+		t.Fatal(err)
+	}
+	f, _ := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+	f.WriteString(`{"login":"torn","us`)
+	f.Close()
+
+	died := time.Now()
+	again, err := openVisits(path, died, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.close()
+	list := again.list(0)
+	if len(list) != keptVisits+1 || list[0].Ended == nil || !list[0].Ended.Equal(died) || list[0].Reason != "appliance stopped" || list[len(list)-1].User != "rare" {
+		t.Errorf("%d visits are kept, from %+v to %+v", len(list), list[0], list[len(list)-1])
+	}
+	if last, ok := again.last("rare"); !ok || last.Source != "192.0.2.9" {
+		t.Errorf("the last visit of a rare user is %+v", last)
+	}
+	if two := again.list(2); len(two) != 2 || !two[0].Began.After(two[1].Began) {
+		t.Errorf("the newest two are %+v", two)
+	}
+}
+
+func TestHistory(t *testing.T) {
+	dir := prepare(t)
+	d := start(t, Options{Dir: dir})
+	caller := menu.Caller{User: "ops"}
+	for n := range 2*keptLines + 10 {
+		d.Remember("ops", fmt.Sprint("line ", n))
+	}
+	for _, line := range []string{"last", "last", "", "  ", "two\nlines", "\x1b[2J", strings.Repeat("x", maxHistoryLine+1)} {
+		d.Remember("ops", line)
+	}
+	h := d.Greeting(caller).History
+	if len(h) != keptLines || h[len(h)-1] != "last" || h[len(h)-2] != fmt.Sprint("line ", 2*keptLines+9) {
+		t.Errorf("%d lines, the last %q", len(h), h[len(h)-2:])
+	}
+	path := filepath.Join(dir, "history", "ops")
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 || info.Size() > 20*2*keptLines {
+		t.Errorf("the file is %v, %v", info, err)
+	}
+	f, _ := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+	f.WriteString("torn by a cra")
+	f.Close()
+	d.Remember("ops", "after")
+	if h := d.Greeting(caller).History; !slices.Equal(h[len(h)-2:], []string{"last", "after"}) {
+		t.Errorf("after a torn line the history ends in %q", h[len(h)-2:])
+	}
+	d.Remember("../users.json", "x")
+	d.Remember("root", "from the machine")
+	if h := d.Greeting(menu.Caller{User: "root"}).History; len(h) != 1 {
+		t.Errorf("root's history is %q", h)
+	}
+	if h := d.Greeting(menu.Caller{User: "../users.json"}).History; h != nil {
+		t.Errorf("a file outside is read as a history: %q", h)
+	}
+	wantKind(t, errorOf(d.DeleteAccount("ops")), 0)
+	if _, err := os.Stat(path); !os.IsNotExist(err) {
+		t.Error("the history of a deleted account is there")
+	}
+}
+
+func TestManyAtOnce(t *testing.T) {
+	d := start(t, Options{Dir: configured(t, prepare(t), "limits: {sessionsPerUser: 1000, logins: 1000}")})
+	var all sync.WaitGroup
+	for n := range 40 {
+		all.Go(func() {
+			l, err := d.Login(t.Context(), access.Credentials{User: "ops", Source: fmt.Sprintf("192.0.2.%d", n%4), Password: "ops-secret"})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			caller, _, detach, err := d.Attach(l.ID, "shell")
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			done := d.Running(caller.Session, "who")
+			d.Greeting(caller)
+			d.Remember("ops", fmt.Sprint("line ", n))
+			d.Sessions()
+			d.Visits(5)
+			d.Accounts()
+			d.UnlockAccount("view")
+			d.Record(access.Event{Act: access.ActCommand, User: "ops", Session: caller.Session})
+			done()
+			detach()
+			d.Logout(l.ID)
+		})
+	}
+	all.Go(func() {
+		for n := range 10 {
+			name := fmt.Sprintf("new%d", n)
+			wantKind(t, d.CreateAccount(access.Account{User: name, Role: menu.ReadOnly}, ""), 0)
+			wantKind(t, errorOf(d.DeleteAccount(name)), 0)
+		}
+	})
+	all.Wait()
+	if n := len(d.Sessions()); n != 0 {
+		t.Errorf("%d sessions are left", n)
+	}
+	if r, err := d.VerifyAudit(t.Context()); err != nil || len(r.Faults) != 0 {
+		t.Errorf("%+v, %v", r, err)
+	}
+}

@@ -1,0 +1,402 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	osuser "os/user"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"go.yaml.in/yaml/v3"
+
+	"diagsh/internal/menu"
+)
+
+// A startConfig is what the owner of the machine writes. It is read once, at the start; what is changed in the file counts from the next start on.
+type startConfig struct {
+	Hostname        string        // in prompts and file names
+	BannerFile      string        // text before a login
+	WelcomeFile     string        // text after it
+	IdleTimeout     time.Duration // 0: sessions never end for idleness
+	Limits          limits
+	Login           guardRules
+	LocalUsers      map[string]string // a user of this machine, by name or number: the account it has by the socket
+	Captures        captureDefaults
+	ManagementPorts []uint16 // TCP ports beside those of Options whose packets captures leave out
+
+	banner, welcome string
+	localUsers      map[uint32]string
+	ignored         []string // what refers to something that is not there any more, in sentences
+}
+
+// limits bound what users take.
+type limits struct {
+	SessionsPerUser int
+	Logins          int // of all users together; administrators come in nevertheless
+}
+
+// captureDefaults bound captures whose owners say nothing.
+type captureDefaults struct {
+	SizeBytes    int64
+	Running      int           // captures at the same time
+	ReserveBytes int64         // of the disk stay free; 0: as Daemon.reserve has it
+	Memory       int64         // of all captures together; 0: a quarter of the machine's
+	KeepMemory   time.Duration // of a capture that ended, for the next one; 0: not at all
+	Quota        int64         // of everything in the diagnostic directory; 0: none
+
+	// What may be deleted without asking: the oldest files of captures that ended, when the quota is met; those that are older.
+	DeleteOldest bool
+	KeepFor      time.Duration // 0: for ever
+}
+
+func defaultConfig() startConfig {
+	return startConfig{
+		IdleTimeout: 30 * time.Minute,
+		Limits:      limits{SessionsPerUser: 16, Logins: 256},
+		Login:       guardRules{LongestDelay: 30 * time.Second, LockAfter: 10, Lock: 5 * time.Minute, LongestLock: time.Hour},
+		Captures:    captureDefaults{SizeBytes: 200 << 20, Running: 16, KeepMemory: 10 * time.Minute},
+	}
+}
+
+// settings is every line that a configuration file may have.
+func (c *startConfig) settings() map[string]setting {
+	return map[string]setting{
+		"hostname":               text(&c.Hostname, checkHostname),
+		"bannerFile":             text(&c.BannerFile, nil),
+		"welcomeFile":            text(&c.WelcomeFile, nil),
+		"idleTimeout":            duration(&c.IdleTimeout, 0, 30*24*time.Hour),
+		"limits.sessionsPerUser": number(&c.Limits.SessionsPerUser, 1, 10_000),
+		"limits.logins":          number(&c.Limits.Logins, 1, 100_000),
+		"login.longestDelay":     duration(&c.Login.LongestDelay, 0, 10*time.Minute),
+		"login.lockAfter":        number(&c.Login.LockAfter, 1, 1000),
+		"login.lock":             duration(&c.Login.Lock, time.Second, 24*time.Hour),
+		"login.longestLock":      duration(&c.Login.LongestLock, time.Second, 7*24*time.Hour),
+		"localUsers":             names(&c.LocalUsers),
+		"captures.defaultSize":   size(&c.Captures.SizeBytes, 1<<20),
+		"captures.running":       number(&c.Captures.Running, 1, 256),
+		"captures.diskReserve":   size(&c.Captures.ReserveBytes, 1<<20),
+		"captures.memory":        size(&c.Captures.Memory, 32<<20),
+		"captures.keepMemory":    duration(&c.Captures.KeepMemory, 0, 24*time.Hour),
+		"captures.quota":         size(&c.Captures.Quota, 16<<20),
+		"captures.deleteOldest":  yesNo(&c.Captures.DeleteOldest),
+		"captures.keepFor":       duration(&c.Captures.KeepFor, 0, 10*365*24*time.Hour),
+		"managementPorts":        ports(&c.ManagementPorts),
+	}
+}
+
+// maxConfig and maxTextFile bound the files in bytes.
+const (
+	maxConfig   = 1 << 20
+	maxTextFile = 64 << 10
+)
+
+// readConfig reads a configuration file. An empty name is no file: the defaults. Errors name the file, the line and the setting.
+func readConfig(path string) (startConfig, error) {
+	c := defaultConfig()
+	if path == "" {
+		return c, nil
+	}
+	data, err := readBounded(path, maxConfig)
+	if err != nil {
+		return c, fmt.Errorf("the configuration cannot be read: %w", err)
+	}
+	if err := c.parse(data); err != nil {
+		return c, fmt.Errorf("%s %w", path, err)
+	}
+	return c, nil
+}
+
+// finish reads what the configuration refers to. What the machine has lost meanwhile, such as a user that was deleted, is no reason to
+// keep the appliance down at its next start: the setting is ignored, which is said.
+func (c *startConfig) finish() {
+	if c.Hostname == "" {
+		c.Hostname = ownHostname()
+	}
+	for _, f := range []struct {
+		setting, path string
+		text          *string
+	}{{"bannerFile", c.BannerFile, &c.banner}, {"welcomeFile", c.WelcomeFile, &c.welcome}} {
+		if f.path == "" {
+			continue
+		}
+		data, err := readBounded(f.path, maxTextFile)
+		if err != nil {
+			c.ignore(f.setting, "the file cannot be read: "+withoutPath(err))
+			continue
+		}
+		*f.text = showable(string(data))
+	}
+	c.localUsers = make(map[uint32]string)
+	for who, account := range c.LocalUsers {
+		number, err := strconv.ParseUint(who, 10, 32)
+		if err != nil {
+			u, err := osuser.Lookup(who)
+			if err != nil {
+				c.ignore("localUsers", fmt.Sprintf("this machine has no user %s", who))
+				continue
+			}
+			if number, err = strconv.ParseUint(u.Uid, 10, 32); err != nil {
+				c.ignore("localUsers", fmt.Sprintf("the user id of %s is no number", who))
+				continue
+			}
+		}
+		c.localUsers[uint32(number)] = account
+	}
+	slices.Sort(c.ignored)
+}
+
+func (c *startConfig) ignore(setting, why string) {
+	c.ignored = append(c.ignored, fmt.Sprintf("The configuration's %s is ignored in part: %s.", setting, why))
+}
+
+// withoutPath is what an error of the file system says without the path.
+func withoutPath(err error) string {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		err = path.Err
+	}
+	return err.Error()
+}
+
+// parse reads the text of a configuration.
+func (c *startConfig) parse(data []byte) error {
+	var document yaml.Node
+	if err := yaml.Unmarshal(data, &document); err != nil {
+		text := strings.TrimPrefix(err.Error(), "yaml: ")
+		if !strings.HasPrefix(text, "line ") { // the library does not count the first
+			text = "line 1: " + text
+		}
+		return errors.New(text)
+	}
+	if document.Kind == 0 {
+		return nil
+	}
+	return readSettings(document.Content[0], "", c.settings(), make(map[string]bool))
+}
+
+// A setting takes the value that the file gives it. Its error says what is accepted.
+type setting func(value *yaml.Node) error
+
+// readSettings walks through a mapping whose keys begin with prefix. Each must be known and stand there once.
+func readSettings(mapping *yaml.Node, prefix string, known map[string]setting, seen map[string]bool) error {
+	if mapping.Kind == yaml.ScalarNode && mapping.Tag == "!!null" {
+		return nil // Nothing stands there, or comments only.
+	}
+	if mapping.Kind != yaml.MappingNode {
+		return atLine(mapping, strings.TrimSuffix(prefix, "."), errors.New("settings are lines of the form \"name: value\""))
+	}
+	for i := 0; i+1 < len(mapping.Content); i += 2 {
+		key, value := mapping.Content[i], mapping.Content[i+1]
+		name := prefix + key.Value
+		if seen[name] {
+			return atLine(key, name, errors.New("the setting is there twice"))
+		}
+		seen[name] = true
+		if set, ok := known[name]; ok {
+			if err := set(value); err != nil {
+				return atLine(value, name, err)
+			}
+			continue
+		}
+		if !isGroup(name, known) {
+			return atLine(key, name, unknownSetting(name, known))
+		}
+		if err := readSettings(value, name+".", known, seen); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func isGroup(name string, known map[string]setting) bool {
+	for k := range known {
+		if strings.HasPrefix(k, name+".") {
+			return true
+		}
+	}
+	return false
+}
+
+func unknownSetting(name string, known map[string]setting) error {
+	var names []string
+	for k := range known {
+		names = append(names, k)
+	}
+	if near := menu.Nearest(name, names); near != "" {
+		return fmt.Errorf("there is no such setting; did you mean %s?", near)
+	}
+	return errors.New("there is no such setting")
+}
+
+func atLine(at *yaml.Node, name string, err error) error {
+	if name == "" {
+		return fmt.Errorf("line %d: %w", at.Line, err)
+	}
+	return fmt.Errorf("line %d: %s: %w", at.Line, quoted(name), err)
+}
+
+// text is a setting that is a line of text.
+func text(to *string, check func(string) error) setting {
+	return func(value *yaml.Node) error {
+		if value.Kind != yaml.ScalarNode || strings.ContainsFunc(value.Value, unicode.IsControl) {
+			return errors.New("it is a line of text")
+		}
+		if check != nil {
+			if err := check(value.Value); err != nil {
+				return err
+			}
+		}
+		*to = value.Value
+		return nil
+	}
+}
+
+// number is a setting that is a whole number in a range.
+func number(to *int, least, most int) setting {
+	return func(value *yaml.Node) error {
+		n, err := strconv.Atoi(value.Value)
+		if value.Kind != yaml.ScalarNode || err != nil || n < least || n > most {
+			return fmt.Errorf("it is a whole number from %d to %d", least, most)
+		}
+		*to = n
+		return nil
+	}
+}
+
+// duration is a setting such as 30m.
+func duration(to *time.Duration, least, most time.Duration) setting {
+	return func(value *yaml.Node) error {
+		d, err := menu.ParseDuration(value.Value)
+		if value.Kind != yaml.ScalarNode || err != nil || d < least || d > most {
+			return fmt.Errorf("it is a duration from %s to %s, such as 90s, 30m or 4h", menu.FormatDuration(least), menu.FormatDuration(most))
+		}
+		*to = d
+		return nil
+	}
+}
+
+// size is a setting such as 200MB.
+func size(to *int64, least int64) setting {
+	return func(value *yaml.Node) error {
+		n, err := menu.ParseSize(value.Value, "")
+		if value.Kind != yaml.ScalarNode || err != nil || int64(n) < least {
+			return fmt.Errorf("it is a size from %s on, such as 200MB", menu.Size(least))
+		}
+		*to = int64(n)
+		return nil
+	}
+}
+
+// yesNo is a setting that is true or false.
+func yesNo(to *bool) setting {
+	return func(value *yaml.Node) error {
+		if value.Decode(to) != nil {
+			return errors.New("it is true or false")
+		}
+		return nil
+	}
+}
+
+// ports is a setting that is a list of port numbers.
+func ports(to *[]uint16) setting {
+	return func(value *yaml.Node) error {
+		wrong := errors.New("it is a list of port numbers, such as [2222, 8443]")
+		if value.Kind != yaml.SequenceNode {
+			return wrong
+		}
+		var list []uint16
+		for _, item := range value.Content {
+			n, err := strconv.ParseUint(item.Value, 10, 16)
+			if item.Kind != yaml.ScalarNode || err != nil || n == 0 {
+				return wrong
+			}
+			list = append(list, uint16(n))
+		}
+		*to = list
+		return nil
+	}
+}
+
+// names is a setting of the form {user of the machine: account}.
+func names(to *map[string]string) setting {
+	return func(value *yaml.Node) error {
+		wrong := errors.New("it has lines of the form \"user of this machine: user of the appliance\"")
+		if value.Kind != yaml.MappingNode {
+			return wrong
+		}
+		m := make(map[string]string)
+		for i := 0; i+1 < len(value.Content); i += 2 {
+			who, account := value.Content[i], value.Content[i+1]
+			if who.Kind != yaml.ScalarNode || account.Kind != yaml.ScalarNode || who.Value == "" || !plainUserName(account.Value) || m[who.Value] != "" {
+				return wrong
+			}
+			m[who.Value] = account.Value
+		}
+		*to = m
+		return nil
+	}
+}
+
+// checkHostname wants what can stand in a prompt and at the beginning of a file name: a host name as in RFC 1123.
+func checkHostname(host string) error {
+	if !plainHostname(host) {
+		return errors.New("it is a host name of letters, digits, hyphens and dots, at most 63 characters")
+	}
+	return nil
+}
+
+func plainHostname(host string) bool {
+	return host != "" && len(host) <= 63 && strings.Trim(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-") == "" &&
+		!strings.HasPrefix(host, ".") && !strings.HasPrefix(host, "-")
+}
+
+// ownHostname is the machine's own name, if it can be used.
+func ownHostname() string {
+	if host, err := os.Hostname(); err == nil && plainHostname(host) {
+		return host
+	}
+	return "diagsh"
+}
+
+// configPath is the file to read: the one that was named, else the one in the data directory if it is there.
+func configPath(named, dir string) (string, error) {
+	if named != "" {
+		return named, nil
+	}
+	path := filepath.Join(dir, "config.yaml")
+	switch _, err := os.Stat(path); {
+	case errors.Is(err, fs.ErrNotExist):
+		return "", nil
+	default:
+		return path, err
+	}
+}
+
+// readBounded reads a file that must not be larger than so many bytes.
+func readBounded(path string, most int64) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() || info.Size() > most {
+		return nil, &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("it is not a file of at most %d bytes", most)}
+	}
+	return os.ReadFile(path)
+}
+
+// showable drops from a text what a terminal would obey, and ends it with a newline.
+func showable(text string) string {
+	clean := strings.Map(func(r rune) rune {
+		if r != '\n' && r != '\t' && !unicode.IsPrint(r) {
+			return -1
+		}
+		return r
+	}, strings.ReplaceAll(text, "\r\n", "\n"))
+	return strings.TrimRight(clean, "\n") + "\n"
+}

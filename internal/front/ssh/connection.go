@@ -1,0 +1,282 @@
+package ssh
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"diagsh/internal/access"
+)
+
+// logoutTime bounds how long the end of a connection waits for the appliance.
+const logoutTime = 5 * time.Second
+
+// serveConn leads one connection from its first byte to its last.
+func (s *Server) serveConn(raw net.Conn) {
+	address := addressOf(raw.RemoteAddr())
+	log := s.log.With("source", address.String())
+	ctx, cancel := context.WithCancel(s.ctx)
+	defer cancel()
+	place, err := s.door.enter(sourceOf(address), func() { raw.Close() })
+	if err != nil {
+		s.doorLog.tell(log, "ssh: refused at the door", "error", err)
+		return
+	}
+	wire := &clientConn{Conn: raw, onLost: cancel}
+	auth := &authenticator{ctx: ctx, frontEnd: s.frontEnd, source: address.String(), place: place, log: log}
+	defer auth.logout()
+	conn, channels, requests, err := s.handshake(wire, auth)
+	if madeRoom := place.leave(); err != nil {
+		if madeRoom {
+			err = errMadeRoom
+		}
+		s.noLogin(auth, err)
+		return
+	}
+	s.door.visited(sourceOf(address))
+	raw.SetDeadline(time.Time{})
+
+	c := &client{
+		server: s,
+		conn:   conn,
+		wire:   wire,
+		login:  loginOf(conn.Permissions),
+		ctx:    ctx,
+		log:    log.With("user", conn.User()),
+	}
+	c.worked()
+	c.serve(channels, requests)
+}
+
+// handshake exchanges keys and logs in. It ends when its time is over at the latest, and at once when the server stops.
+func (s *Server) handshake(wire *clientConn, auth *authenticator) (*ssh.ServerConn, <-chan ssh.NewChannel, <-chan *ssh.Request, error) {
+	unhook := context.AfterFunc(auth.ctx, func() { wire.Close() })
+	defer unhook()
+	now := time.Now()
+	forLogin := now.Add(s.limits.LoginTime)
+	forHello := now.Add(min(s.limits.HelloTime, s.limits.LoginTime))
+	wire.SetDeadline(forHello)
+	hello, err := wire.hello(forHello)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if hello != nil {
+		wire.SetDeadline(forLogin)
+	}
+	auth.begun = func() {
+		wire.SetDeadline(forLogin)
+		auth.place.exchanged()
+	}
+	config := auth.config()
+	offer(config, s.hostKeys, hello)
+	return ssh.NewServerConn(wire, config)
+}
+
+// maxReason bounds what the log has of a failed handshake: strangers choose parts of it.
+const maxReason = 400
+
+// noLogin tells the log of a connection that did not log in, and the audit log if it tried. One that said nothing tried nothing: many of
+// those only look whether the port is open.
+func (s *Server) noLogin(a *authenticator, err error) {
+	if s.ctx.Err() != nil {
+		return // the server has ended it
+	}
+	if errors.Is(err, errSilent) {
+		a.log.Debug("ssh: no login", "error", err)
+	} else {
+		what := []any{"error", reasonOf(err)}
+		if a.tries > 0 {
+			what = append(what, "refused", a.tries)
+		}
+		s.doorLog.tell(a.log, "ssh: no login", what...)
+	}
+	if a.knock == (access.Knock{}) {
+		return
+	}
+	a.knock.User, a.knock.Source = a.user, a.source
+	ctx, cancel := context.WithTimeout(s.ctx, logoutTime)
+	defer cancel()
+	if err := s.frontEnd.Knocked(ctx, a.knock); err != nil && s.ctx.Err() == nil {
+		a.log.Warn("ssh: attempts were not recorded", "error", err)
+	}
+}
+
+// reasonOf is why a handshake failed: of the attempts to log in, each reason once.
+func reasonOf(err error) string {
+	reason := err.Error()
+	if attempts, ok := errors.AsType[*ssh.ServerAuthError](err); ok {
+		reasons := []string{}
+		for _, one := range attempts.Errors {
+			if text := one.Error(); one != ssh.ErrNoAuth && !slices.Contains(reasons, text) {
+				reasons = append(reasons, text)
+			}
+		}
+		reason = cmp.Or(strings.Join(reasons, ", "), "the client left before it tried to log in")
+	}
+	if reason = printable(reason); len(reason) > maxReason {
+		reason = strings.ToValidUTF8(reason[:maxReason], "") + "..."
+	}
+	return reason
+}
+
+// logout ends what the connection logged in, whether or not the client learned of it.
+func (a *authenticator) logout() {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(a.ctx), logoutTime)
+	defer cancel()
+	for _, id := range a.logins {
+		if err := a.frontEnd.Logout(ctx, id); err != nil {
+			a.log.Warn("ssh: logout failed", "error", err)
+		}
+	}
+}
+
+// A client is a connection that has logged in.
+type client struct {
+	server *Server
+	conn   ssh.Conn
+	wire   *clientConn
+	login  access.Login
+	ctx    context.Context // done when the client is gone or the server stops
+	log    *slog.Logger
+
+	open     atomic.Int32 // channels
+	opened   bool         // a session was; of the goroutine that serves
+	sealed   atomic.Bool  // the client wants no more of them
+	working  atomic.Int32 // programs that run, except SFTP: there it is the requests that count
+	lastWork atomic.Int64 // when there was something to do, in Unix nanoseconds
+}
+
+// serve opens sessions until the connection or the server ends; then it waits for their processes.
+func (c *client) serve(channels <-chan ssh.NewChannel, requests <-chan *ssh.Request) {
+	ctx, cancel := context.WithCancel(c.ctx)
+	c.ctx = ctx
+	go c.answer(requests)
+	go c.keepAlive()
+	var sessions sync.WaitGroup
+	for serving := true; serving; {
+		select {
+		case channel, ok := <-channels:
+			if !ok {
+				serving = false
+			} else if !c.mayOpen(channel) {
+				continue
+			} else {
+				sessions.Go(func() { c.session(channel) })
+			}
+		case <-ctx.Done():
+			serving = false
+		}
+	}
+	cancel()
+	// The programs end within the grace. What they said last goes to a client that reads; one that does not waits in vain.
+	cut := time.AfterFunc(2*c.server.limits.Grace, func() { c.wire.Close() })
+	sessions.Wait()
+	cut.Stop()
+	c.conn.Close()
+	for channel := range channels {
+		channel.Reject(ssh.ConnectionFailed, "the connection is closing")
+	}
+}
+
+// mayOpen rejects what is no session: there is no forwarding here (RFC 4254 section 7).
+func (c *client) mayOpen(channel ssh.NewChannel) bool {
+	// The library hands over requests and channels apart, so that the client's word that there are no more of them may overtake the
+	// one that it opened before.
+	if channel.ChannelType() != "session" || c.sealed.Load() && c.opened {
+		channel.Reject(ssh.Prohibited, "only sessions can be opened here")
+		return false
+	}
+	if int(c.open.Load()) >= c.server.limits.Channels {
+		channel.Reject(ssh.ResourceShortage, "too many sessions on this connection")
+		return false
+	}
+	c.opened = true
+	c.open.Add(1)
+	return true
+}
+
+func (c *client) session(channel ssh.NewChannel) {
+	defer c.open.Add(-1)
+	ch, requests, err := channel.Accept()
+	if err != nil {
+		return
+	}
+	newSession(c, ch).serve(requests)
+}
+
+// answer replies to global requests (RFC 4254 section 4). A refusal is an answer, too: it serves clients that ask for a sign of life.
+func (c *client) answer(requests <-chan *ssh.Request) {
+	for r := range requests {
+		if r.Type == "no-more-sessions@openssh.com" { // PROTOCOL of OpenSSH, section 2.2
+			c.sealed.Store(true)
+		}
+		r.Reply(false, nil)
+	}
+}
+
+// work notes that a program runs, until the function that it returns is called.
+func (c *client) work() (done func()) {
+	c.working.Add(1)
+	return func() {
+		c.worked()
+		c.working.Add(-1)
+	}
+}
+
+func (c *client) worked() { c.lastWork.Store(time.Now().UnixNano()) }
+
+// idle reports whether the connection has had nothing to do for longer than the login allows. How long a shell may be idle is the
+// session process's own affair; this ends SFTP clients and connections without a session that somebody forgot.
+func (c *client) idle() bool {
+	limit := time.Duration(c.login.Idle) * time.Second
+	return limit > 0 && c.working.Load() == 0 && time.Since(time.Unix(0, c.lastWork.Load())) > limit
+}
+
+// present asks the client whether it is there, and waits for its answer: that it does not know the question is one too (RFC 4254
+// section 4).
+func (c *client) present() bool {
+	_, _, err := c.conn.SendRequest("keepalive@openssh.com", true, nil)
+	return err == nil
+}
+
+// keepAlive asks a quiet client for a sign of life and gives it up after three intervals without any, or when it is idle. The
+// request may block where a client does not read, so it must not be what the clock waits for.
+func (c *client) keepAlive() {
+	interval := c.server.limits.KeepAlive
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	var asked atomic.Bool
+	for {
+		select {
+		case <-c.ctx.Done():
+			return
+		case <-tick.C:
+		}
+		quiet := c.wire.quiet()
+		if quiet > 3*interval {
+			c.log.Info("ssh: the client gives no sign of life")
+			c.wire.Close()
+			return
+		}
+		if c.idle() {
+			c.log.Info("ssh: the connection was idle")
+			c.conn.Close()
+			return
+		}
+		if quiet >= interval && asked.CompareAndSwap(false, true) {
+			go func() {
+				c.conn.SendRequest("keepalive@openssh.com", true, nil)
+				asked.Store(false)
+			}()
+		}
+	}
+}

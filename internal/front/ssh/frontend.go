@@ -1,0 +1,63 @@
+package ssh
+
+import (
+	"context"
+	"os"
+
+	"diagsh/internal/access"
+)
+
+// A FrontEnd is the appliance as the listener needs it. Errors that concern the user are *menu.Error.
+type FrontEnd interface {
+	// Banner is the text before a login.
+	Banner(ctx context.Context) (string, error)
+
+	// KeyKnown reports whether a public key (SSH wire format) could log the user in. It proves nothing.
+	KeyKnown(ctx context.Context, user, source string, key []byte) (bool, error)
+
+	// Visitors are the addresses that somebody has logged in from lately.
+	Visitors(ctx context.Context) ([]string, error)
+
+	// Login checks credentials and takes as long as the delay for earlier failures demands. A refusal is of kind Denied where they
+	// are not right, of another where it is not about them.
+	Login(ctx context.Context, c access.Credentials) (access.Login, error)
+
+	// Logout ends a login and its sessions.
+	Logout(ctx context.Context, login string) error
+
+	// Knocked reports a connection that ended without a login, for the audit log.
+	Knocked(ctx context.Context, k access.Knock) error
+
+	// Attach begins a session of kind "shell" or "exec". The connected socket that it returns carries the login's identity.
+	Attach(ctx context.Context, login, kind string) (*os.File, error)
+
+	// Files begins a session of kind "sftp".
+	Files(ctx context.Context, login string) (Files, error)
+}
+
+// Files is the diagnostic directory as one login may use it. Its methods may be called from any goroutine; the role is looked at
+// behind them, at every call. Errors are *menu.Error of the kinds Denied, NotFound, State.
+type Files interface {
+	// List begins to list the finished files.
+	List() (Listing, error)
+
+	Stat(name string) (access.File, error)
+
+	// Open opens a file for reading. Whoever opened it gives it back with Done.
+	Open(name string) (*os.File, error)
+
+	// Done closes a file and reports how many of its bytes were read, for the audit log.
+	Done(name string, f *os.File, bytes int64) error
+
+	Remove(name string) error
+	Close() error
+}
+
+// A Listing goes through the finished files, some at a time.
+type Listing interface {
+	// Next returns the next files, or io.EOF behind the last.
+	Next() ([]access.File, error)
+
+	// Close ends the listing, at its end or before.
+	Close() error
+}

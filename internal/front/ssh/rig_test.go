@@ -1,0 +1,504 @@
+package ssh
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+	"golang.org/x/sys/unix"
+
+	"diagsh/internal/access"
+	"diagsh/internal/menu"
+)
+
+const (
+	testUser     = "admin"
+	testPassword = "correct horse"
+)
+
+// patience is how long a test waits for what should happen at once, on a busy machine.
+const patience = 20 * time.Second
+
+// A rig is a running server with a fake appliance behind it.
+type rig struct {
+	t         testing.TB
+	appliance *fakeAppliance
+	server    *Server
+	address   string
+	port      string
+	dir       string // of the client: its key, its list of known hosts
+	key       ssh.Signer
+	keyFile   string
+	log       lockedBuffer
+}
+
+// A lockedBuffer keeps what several goroutines write.
+type lockedBuffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+// sharedHostKeys are made once: the RSA key takes a while.
+var sharedHostKeys = sync.OnceValues(func() (map[string][]byte, error) {
+	dir, err := os.MkdirTemp("", "diagsh-hostkeys-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	if _, err := loadHostKeys(dir, slog.New(slog.DiscardHandler)); err != nil {
+		return nil, err
+	}
+	files := map[string][]byte{}
+	entries, err := os.ReadDir(dir)
+	for _, e := range entries {
+		text, err := os.ReadFile(filepath.Join(dir, e.Name()))
+		if err != nil {
+			return nil, err
+		}
+		files[e.Name()] = text
+	}
+	return files, err
+})
+
+func newRig(t testing.TB, limits Limits) *rig {
+	t.Helper()
+	r := &rig{t: t, dir: t.TempDir(), appliance: newFakeAppliance(t)}
+	hostKeys := filepath.Join(r.dir, "host")
+	files, err := sharedHostKeys()
+	check(t, err)
+	check(t, os.Mkdir(hostKeys, 0o700))
+	for name, text := range files {
+		check(t, os.WriteFile(filepath.Join(hostKeys, name), text, 0o600))
+	}
+	_, private, err := ed25519.GenerateKey(rand.Reader)
+	check(t, err)
+	r.key, err = ssh.NewSignerFromKey(private)
+	check(t, err)
+	block, err := ssh.MarshalPrivateKey(private, "")
+	check(t, err)
+	r.keyFile = filepath.Join(r.dir, "id")
+	check(t, os.WriteFile(r.keyFile, pem.EncodeToMemory(block), 0o600))
+	r.appliance.key = r.key.PublicKey().Marshal()
+
+	r.server, err = New(Options{
+		Addr:       "127.0.0.1:0",
+		HostKeyDir: hostKeys,
+		FrontEnd:   r.appliance,
+		Limits:     limits,
+		Log:        slog.New(slog.NewTextHandler(io.MultiWriter(testLog{t}, &r.log), &slog.HandlerOptions{Level: slog.LevelDebug})),
+	})
+	check(t, err)
+	r.address = r.server.Addr().String()
+	_, r.port, _ = net.SplitHostPort(r.address)
+
+	var known strings.Builder
+	for _, key := range r.server.HostKeys() {
+		fmt.Fprintf(&known, "[127.0.0.1]:%s %s", r.port, ssh.MarshalAuthorizedKey(key))
+	}
+	check(t, os.WriteFile(filepath.Join(r.dir, "known_hosts"), []byte(known.String()), 0o600))
+
+	ctx, cancel := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- r.server.Serve(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-served; err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+		if n := r.appliance.open(); n != 0 {
+			t.Errorf("%d logins were not closed", n)
+		}
+	})
+	return r
+}
+
+// config is that of a Go client with a key.
+func (r *rig) config() *ssh.ClientConfig {
+	return &ssh.ClientConfig{
+		User:            testUser,
+		Auth:            []ssh.AuthMethod{ssh.PublicKeys(r.key)},
+		HostKeyCallback: ssh.InsecureIgnoreHostKey(),
+		Timeout:         patience,
+	}
+}
+
+// dial logs in.
+func (r *rig) dial() *ssh.Client {
+	r.t.Helper()
+	c, err := ssh.Dial("tcp", r.address, r.config())
+	check(r.t, err)
+	r.t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// dialFrom logs in from another address of the loopback network, unless ctx is done before.
+func (r *rig) dialFrom(ctx context.Context, source string, config *ssh.ClientConfig) (*ssh.Client, error) {
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(source)}}
+	raw, err := d.DialContext(ctx, "tcp", r.address)
+	if err != nil {
+		return nil, err
+	}
+	defer context.AfterFunc(ctx, func() { raw.Close() })()
+	conn, channels, requests, err := ssh.NewClientConn(raw, r.address, config)
+	if err != nil {
+		return nil, err
+	}
+	return ssh.NewClient(conn, channels, requests), nil
+}
+
+// session opens a session of a Go client.
+func (r *rig) session(c *ssh.Client) *ssh.Session {
+	r.t.Helper()
+	s, err := c.NewSession()
+	check(r.t, err)
+	r.t.Cleanup(func() { s.Close() })
+	return s
+}
+
+// A fakeAppliance is the FrontEnd of the tests: one user, a folder with files, a record of what was asked.
+type fakeAppliance struct {
+	t     testing.TB
+	dir   string
+	key   []byte
+	text  string                                          // the banner
+	delay func(ctx context.Context, c access.Credentials) // before a login is answered
+
+	loggedOut chan string // logins as they end
+
+	mu        sync.Mutex
+	role      menu.Role
+	idle      int // seconds
+	logins    map[string]access.Login
+	refused   []access.Credentials
+	attached  []*attached
+	downloads []string
+	count     int
+	asked     int
+	listed    int
+
+	visitors []string
+	refusal  error // of every login
+	knocks   chan access.Knock
+}
+
+// attached is a session as the appliance sees it: its end of the process's descriptor 3.
+type attached struct {
+	kind string
+	peer net.Conn
+}
+
+// awaitEnd waits until nobody has descriptor 3 any more: the process has ended.
+func (a *attached) awaitEnd(t testing.TB, within time.Duration) {
+	t.Helper()
+	a.peer.SetReadDeadline(time.Now().Add(within))
+	if _, err := a.peer.Read(make([]byte, 1)); !errors.Is(err, io.EOF) && !errors.Is(err, unix.ECONNRESET) {
+		t.Errorf("the session process still runs after %v: %v", within, err)
+	}
+}
+
+func newFakeAppliance(t testing.TB) *fakeAppliance {
+	return &fakeAppliance{t: t, dir: t.TempDir(), text: "Authorised users only.\n", role: menu.Administrator, logins: map[string]access.Login{}, loggedOut: make(chan string, 1000), knocks: make(chan access.Knock, 1000)}
+}
+
+func (f *fakeAppliance) Banner(context.Context) (string, error) { return f.text, nil }
+
+func (f *fakeAppliance) KeyKnown(_ context.Context, user, _ string, key []byte) (bool, error) {
+	return user == testUser && bytes.Equal(key, f.key), nil
+}
+
+func (f *fakeAppliance) Login(ctx context.Context, c access.Credentials) (access.Login, error) {
+	if f.delay != nil {
+		f.delay(ctx, c)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.asked++
+	if f.refusal != nil {
+		return access.Login{}, f.refusal
+	}
+	if c.User != testUser || c.Key == nil && string(c.Password) != testPassword || c.Key != nil && !bytes.Equal(c.Key, f.key) {
+		f.refused = append(f.refused, c)
+		return access.Login{}, menu.Errorf(menu.Denied, "Login refused")
+	}
+	f.count++
+	l := access.Login{ID: fmt.Sprintf("login-%d", f.count), Idle: f.idle}
+	f.logins[l.ID] = l
+	return l, nil
+}
+
+func (f *fakeAppliance) Visitors(context.Context) ([]string, error) { return f.visitors, nil }
+
+func (f *fakeAppliance) Knocked(_ context.Context, k access.Knock) error {
+	f.knocks <- k
+	return nil
+}
+
+func (f *fakeAppliance) Logout(_ context.Context, login string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if _, ok := f.logins[login]; !ok {
+		f.t.Errorf("logout of %q, which is not logged in", login)
+	}
+	delete(f.logins, login)
+	f.loggedOut <- login
+	return nil
+}
+
+func (f *fakeAppliance) open() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.logins)
+}
+
+func (f *fakeAppliance) Attach(_ context.Context, login, kind string) (*os.File, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if _, ok := f.logins[login]; !ok {
+		return nil, menu.Errorf(menu.Denied, "The login has ended")
+	}
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	ours := os.NewFile(uintptr(fds[0]), "appliance")
+	defer ours.Close()
+	peer, err := net.FileConn(ours)
+	if err != nil {
+		return nil, err
+	}
+	fmt.Fprintf(peer, "%s %s\n", login, kind)
+	f.attached = append(f.attached, &attached{kind, peer})
+	return os.NewFile(uintptr(fds[1]), "session"), nil
+}
+
+// lastAttachedWhen waits until so many sessions have begun.
+func (f *fakeAppliance) lastAttachedWhen(t testing.TB, count int) *attached {
+	t.Helper()
+	awaitTrue(t, "a session", func() bool {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return len(f.attached) >= count
+	})
+	return f.lastAttached()
+}
+
+// lastAttached is the session that began last.
+func (f *fakeAppliance) lastAttached() *attached {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.attached[len(f.attached)-1]
+}
+
+func (f *fakeAppliance) Files(_ context.Context, login string) (Files, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if _, ok := f.logins[login]; !ok {
+		return nil, menu.Errorf(menu.Denied, "The login has ended")
+	}
+	return &fakeFiles{f}, nil
+}
+
+// put makes a file of the diagnostic directory.
+func (f *fakeAppliance) put(name string, content []byte) {
+	f.t.Helper()
+	check(f.t, os.WriteFile(filepath.Join(f.dir, name), content, 0o600))
+}
+
+func (f *fakeAppliance) setRole(r menu.Role) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.role = r
+}
+
+func (f *fakeAppliance) allows(role menu.Role) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.role != menu.Administrator && f.role != role {
+		return menu.Errorf(menu.Denied, "Your role does not allow this")
+	}
+	return nil
+}
+
+// downloaded is the audit: file names with the bytes that were read.
+func (f *fakeAppliance) downloaded() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.downloads)
+}
+
+// fakeFiles reads names as they come, unlike the appliance, which has a closed folder: a name that leads out of it would show.
+type fakeFiles struct{ *fakeAppliance }
+
+func (f *fakeFiles) path(name string) (string, error) {
+	if strings.ContainsAny(name, "/\x00") || name == ".." || name == "." || name == "" {
+		f.t.Errorf("the appliance was asked for %q", name)
+		return "", menu.Errorf(menu.NotFound, "There is no such file")
+	}
+	return filepath.Join(f.dir, name), nil
+}
+
+// fakeListing hands out a few files at a time.
+type fakeListing struct{ files []access.File }
+
+func (l *fakeListing) Next() ([]access.File, error) {
+	if len(l.files) == 0 {
+		return nil, io.EOF
+	}
+	some := l.files[:min(7, len(l.files))]
+	l.files = l.files[len(some):]
+	return slices.Clone(some), nil
+}
+
+func (l *fakeListing) Close() error { return nil }
+
+func (f *fakeFiles) List() (Listing, error) {
+	f.mu.Lock()
+	f.listed++
+	f.mu.Unlock()
+	list, err := f.list()
+	return &fakeListing{list}, err
+}
+
+func (f *fakeFiles) list() ([]access.File, error) {
+	if err := f.allows(menu.Operator); err != nil {
+		return nil, err
+	}
+	entries, err := os.ReadDir(f.dir)
+	if err != nil {
+		return nil, err
+	}
+	var list []access.File
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, access.File{Name: e.Name(), Bytes: info.Size(), Modified: info.ModTime()})
+	}
+	return list, nil
+}
+
+func (f *fakeFiles) Stat(name string) (access.File, error) {
+	list, err := f.list()
+	if err != nil {
+		return access.File{}, err
+	}
+	for _, e := range list {
+		if e.Name == name {
+			return e, nil
+		}
+	}
+	return access.File{}, menu.Errorf(menu.NotFound, "There is no such file")
+}
+
+func (f *fakeFiles) Open(name string) (*os.File, error) {
+	if err := f.allows(menu.Operator); err != nil {
+		return nil, err
+	}
+	p, err := f.path(name)
+	if err != nil {
+		return nil, err
+	}
+	file, err := os.Open(p)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, menu.Errorf(menu.NotFound, "There is no such file")
+	}
+	return file, err
+}
+
+func (f *fakeFiles) Done(name string, file *os.File, n int64) error {
+	file.Close()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.downloads = append(f.downloads, fmt.Sprintf("%s %d", name, n))
+	return nil
+}
+
+func (f *fakeFiles) Remove(name string) error {
+	if err := f.allows(menu.Administrator); err != nil {
+		return err
+	}
+	p, err := f.path(name)
+	if err != nil {
+		return err
+	}
+	if err := os.Remove(p); err != nil {
+		return menu.Errorf(menu.NotFound, "There is no such file")
+	}
+	return nil
+}
+
+func (f *fakeFiles) Close() error { return nil }
+
+// testLog shows the server's log with the test that failed.
+type testLog struct{ t testing.TB }
+
+func (l testLog) Write(p []byte) (int, error) {
+	l.t.Logf("%s", bytes.TrimSpace(p))
+	return len(p), nil
+}
+
+func check(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// need makes sure that a program is there. In CI nothing is skipped.
+func need(t testing.TB, program, debianPackage string) string {
+	t.Helper()
+	path, err := exec.LookPath(program)
+	if err == nil {
+		return path
+	}
+	if os.Getenv("CI") != "" {
+		t.Fatalf("%s is missing: install the Debian package %s", program, debianPackage)
+	}
+	t.Skipf("%s is missing: install the Debian package %s", program, debianPackage)
+	return ""
+}
+
+// pipe is a connection within the process that buffers, unlike net.Pipe: both ends of SSH speak first.
+func pipe(t testing.TB) (a, b net.Conn) {
+	t.Helper()
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	check(t, err)
+	conns := make([]net.Conn, 2)
+	for i, fd := range fds {
+		f := os.NewFile(uintptr(fd), "")
+		conns[i], err = net.FileConn(f)
+		check(t, err)
+		f.Close()
+		t.Cleanup(func() { conns[i].Close() })
+	}
+	return conns[0], conns[1]
+}

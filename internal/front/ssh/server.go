@@ -1,0 +1,242 @@
+// Package server is what listens on the network for SSH: terminals, one-line commands, SFTP and SCP.
+//
+// It decides nothing about people and keeps no files. Who may come in, what a role may read and what is written to the audit log
+// is asked of the appliance through FrontEnd. A shell or a command runs in a session process of its own (`diagsh session`), which
+// inherits one connection to the appliance as descriptor 3 and nothing else; SFTP and SCP are served in this process from
+// descriptors that the appliance hands over.
+package ssh
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// Options say how to serve.
+type Options struct {
+	Listener   net.Listener // or
+	Addr       string       // where to listen, such as ":2222"
+	HostKeyDir string       // host keys live here; made at first start
+	FrontEnd   FrontEnd
+	Command    []string // the session process: path and arguments; empty: this program with the argument "session"
+	Log        *slog.Logger
+	Limits     Limits
+}
+
+// Limits bound what strangers and users can hold of the appliance. A zero member means its default.
+type Limits struct {
+	Startups         int           // connections before login from which on new ones are refused at random (256)
+	StartupsFull     int           // connections before login, at which a new one takes the place of one without keys, or is refused (768)
+	StartupsOfSource int           // the same for one address (128); less than Startups, so that one address alone never causes a refusal
+	ChecksOfSource   int           // credentials of one address that are checked at a time (8)
+	StartupsKept     int           // further connections before login, of addresses that somebody has logged in from (64)
+	HelloTime        time.Duration // from connection to the client's KEXINIT, or to exchanged keys where it waits for the server's (10 s)
+	LoginTime        time.Duration // from connection to login (60 s)
+	Channels         int           // open channels of a connection (10)
+	KeepAlive        time.Duration // a client that was quiet for so long is asked for a sign of life; after three such times it is dead (30 s)
+	Grace            time.Duration // a session process whose client is gone is killed after so long (2 s)
+}
+
+func (l Limits) withDefaults() Limits {
+	set := func(n *int, value int) {
+		if *n == 0 {
+			*n = value
+		}
+	}
+	setTime := func(d *time.Duration, value time.Duration) {
+		if *d == 0 {
+			*d = value
+		}
+	}
+	set(&l.Startups, 256)
+	set(&l.StartupsFull, 768)
+	set(&l.StartupsOfSource, 128)
+	set(&l.StartupsKept, 64)
+	set(&l.ChecksOfSource, 8)
+	set(&l.Channels, 10)
+	setTime(&l.HelloTime, 10*time.Second)
+	setTime(&l.LoginTime, time.Minute)
+	setTime(&l.KeepAlive, 30*time.Second)
+	setTime(&l.Grace, 2*time.Second)
+	return l
+}
+
+// A Server accepts SSH connections.
+type Server struct {
+	listener net.Listener
+	hostKeys hostKeys
+	frontEnd FrontEnd
+	command  []string
+	log      *slog.Logger
+	limits   Limits
+	door     *door
+	doorLog  doorLog
+	users    *userPool // nil when the appliance does not run as root: session processes then have its own user
+
+	ctx     context.Context // done when the server stops
+	stop    context.CancelFunc
+	clients sync.WaitGroup
+
+	mu    sync.Mutex
+	conns map[net.Conn]struct{} // nil once the server stops
+}
+
+// New makes missing host keys and begins to listen; Serve answers.
+func New(o Options) (*Server, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if len(o.Command) == 0 {
+		// The running program itself, even if its file has been replaced or lies in a folder that the session's user cannot enter.
+		o.Command = []string{"/proc/self/exe", "session"}
+	}
+	if err := keepInherited(); err != nil {
+		return nil, err
+	}
+	keys, err := loadHostKeys(o.HostKeyDir, o.Log)
+	if err != nil {
+		return nil, err
+	}
+	listener := o.Listener
+	if listener == nil {
+		if listener, err = net.Listen("tcp", o.Addr); err != nil {
+			return nil, err
+		}
+	}
+	limits := o.Limits.withDefaults()
+	s := &Server{
+		listener: listener,
+		hostKeys: keys,
+		frontEnd: o.FrontEnd,
+		command:  o.Command,
+		log:      o.Log,
+		limits:   limits,
+		door:     newDoor(limits),
+		conns:    map[net.Conn]struct{}{},
+	}
+	if os.Geteuid() == 0 {
+		s.users = newUserPool(firstSessionUser, lastSessionUser)
+	}
+	s.ctx, s.stop = context.WithCancel(context.Background())
+	return s, nil
+}
+
+// Addr is where the server listens.
+func (s *Server) Addr() net.Addr { return s.listener.Addr() }
+
+// HostKeys are the public halves of the host keys, for whoever prints their fingerprints.
+func (s *Server) HostKeys() []ssh.PublicKey { return s.hostKeys.public() }
+
+// Serve answers connections until ctx is done or Shutdown is called; then it returns nil. When ctx is done it ends all sessions
+// first, in an orderly way.
+func (s *Server) Serve(ctx context.Context) error {
+	unhook := context.AfterFunc(ctx, s.close)
+	defer unhook()
+	s.knowVisitors(ctx)
+	err := s.accept()
+	if s.ctx.Err() == nil {
+		return err
+	}
+	if ctx.Err() != nil {
+		return s.Shutdown(context.WithoutCancel(ctx))
+	}
+	return nil
+}
+
+// knowVisitors tells the door who has been here before this start.
+func (s *Server) knowVisitors(ctx context.Context) {
+	sources, err := s.frontEnd.Visitors(ctx)
+	if err != nil {
+		s.log.Warn("ssh: it is not known who was here before", "error", err)
+	}
+	for _, source := range slices.Backward(sources) { // the latest last, as they come
+		if a, err := netip.ParseAddr(source); err == nil {
+			s.door.visited(sourceOf(a))
+		}
+	}
+}
+
+// Shutdown stops listening, hangs up every session and waits until their processes have ended and their logins are closed. When
+// ctx is done before that, the connections are cut.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.close()
+	ended := make(chan struct{})
+	go func() {
+		s.clients.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+		return nil
+	case <-ctx.Done():
+		s.cut()
+		return ctx.Err()
+	}
+}
+
+func (s *Server) close() {
+	s.stop()
+	s.listener.Close()
+}
+
+func (s *Server) cut() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for conn := range s.conns {
+		conn.Close()
+	}
+}
+
+// accept hands every connection to a goroutine of its own, until the listener is closed.
+func (s *Server) accept() error {
+	for {
+		conn, err := s.listener.Accept()
+		if err != nil {
+			if s.ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
+				return err
+			}
+			// Out of descriptors, or a connection that broke in the queue: those who are in must not lose the door for it.
+			s.log.Warn("ssh: accept failed", "error", err)
+			select {
+			case <-s.ctx.Done():
+			case <-time.After(50 * time.Millisecond):
+			}
+			continue
+		}
+		if !s.enter(conn) {
+			conn.Close()
+			continue
+		}
+		go func() {
+			defer s.leave(conn)
+			s.serveConn(conn)
+		}()
+	}
+}
+
+func (s *Server) enter(conn net.Conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ctx.Err() != nil {
+		return false
+	}
+	s.conns[conn] = struct{}{}
+	s.clients.Add(1)
+	return true
+}
+
+func (s *Server) leave(conn net.Conn) {
+	conn.Close()
+	s.mu.Lock()
+	delete(s.conns, conn)
+	s.mu.Unlock()
+	s.clients.Done()
+}

@@ -1,0 +1,284 @@
+package ssh
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+
+	"golang.org/x/crypto/ssh"
+	"golang.org/x/sys/unix"
+
+	"diagsh/internal/menu"
+)
+
+// maxCommandLine bounds an exec request. The line travels to the session process in one string of its environment, for which the
+// kernel takes 128 KiB.
+const maxCommandLine = 32 << 10
+
+// A session is one channel of type "session" (RFC 4254 section 6): requests that prepare it, one that starts a program, and what
+// goes on while that runs.
+//
+// Requests are answered in the order in which they come (answers carry no number), so none of them may wait for anything. Hence a
+// program is said to be started before it is; if it cannot be, the user reads so on standard error and gets an exit status.
+type session struct {
+	client  *client
+	channel ssh.Channel
+	log     *slog.Logger
+	ctx     context.Context // done when the program must end: the channel or the connection is gone, or the server stops
+	cancel  context.CancelFunc
+
+	terminal    *terminal // if the client asked for one
+	environment environment
+	started     bool          // a channel runs one program (RFC 4254 section 6.5); what prepares it comes before
+	here        bool          // the program is a part of this process: SFTP or SCP
+	running     chan struct{} // closed when the program has ended; nil before and after
+
+	mu      sync.Mutex
+	process *process
+}
+
+func newSession(c *client, channel ssh.Channel) *session {
+	s := &session{client: c, channel: channel, log: c.log, environment: environment{}}
+	s.ctx, s.cancel = context.WithCancel(c.ctx)
+	return s
+}
+
+// serve answers requests until the program has ended and the client has closed the channel, or is gone.
+func (s *session) serve(requests <-chan *ssh.Request) {
+	defer s.end(requests)
+	for {
+		select {
+		case r, ok := <-requests:
+			if !ok {
+				return
+			}
+			r.Reply(s.handle(r), nil)
+		case <-s.running:
+			s.channel.Close()
+			s.running = nil
+		case <-s.ctx.Done():
+			return
+		}
+	}
+}
+
+// end waits for the program, which learns of it by s.ctx. Requests go on to be taken: one that nobody takes would stop the whole
+// connection, and with it its end.
+func (s *session) end(requests <-chan *ssh.Request) {
+	go ssh.DiscardRequests(requests)
+	s.cancel()
+	if s.running != nil {
+		<-s.running
+	}
+	s.channel.Close()
+	if s.terminal != nil {
+		s.terminal.close()
+	}
+}
+
+// handle does what a channel request wants and reports whether it was done. What is unknown is refused; PuTTY, for one, measures the
+// line by requests that no server knows.
+func (s *session) handle(r *ssh.Request) bool {
+	switch r.Type {
+	case "pty-req":
+		return s.openTerminal(r.Payload)
+	case "window-change":
+		var size windowSize
+		return s.terminal != nil && ssh.Unmarshal(r.Payload, &size) == nil && s.terminal.resize(size) == nil
+	case "env":
+		var m struct{ Name, Value string }
+		return !s.started && ssh.Unmarshal(r.Payload, &m) == nil && s.environment.set(m.Name, m.Value)
+	case "shell":
+		return len(r.Payload) == 0 && s.start(func() exit { return s.runProcess("shell", "") })
+	case "exec":
+		return s.exec(r.Payload)
+	case "subsystem":
+		var m struct{ Name string }
+		return ssh.Unmarshal(r.Payload, &m) == nil && m.Name == "sftp" && s.startHere(s.runSFTP)
+	case "signal": // RFC 4254 section 6.9
+		var m struct{ Name string }
+		return ssh.Unmarshal(r.Payload, &m) == nil && s.signal(m.Name)
+	case "eow@openssh.com": // PROTOCOL of OpenSSH, section 2.3
+		return s.unread()
+	case "break": // RFC 4335: the key that interrupts where there is no Ctrl-C
+		return s.signal("INT")
+	}
+	return false
+}
+
+// openTerminal is RFC 4254 section 6.2.
+func (s *session) openTerminal(payload []byte) bool {
+	var m struct {
+		Term                         string
+		Columns, Rows, Width, Height uint32
+		Modes                        string
+	}
+	if s.terminal != nil || s.started || ssh.Unmarshal(payload, &m) != nil {
+		return false
+	}
+	t, err := openTerminal(windowSize{m.Columns, m.Rows, m.Width, m.Height}, []byte(m.Modes))
+	if err != nil {
+		s.log.Error("ssh: no terminal", "error", err)
+		return false
+	}
+	s.terminal = t
+	s.environment.setTerm(m.Term)
+	return true
+}
+
+func (s *session) exec(payload []byte) bool {
+	var m struct{ Line string }
+	if ssh.Unmarshal(payload, &m) != nil {
+		return false
+	}
+	if err := unfit(m.Line); err != nil {
+		return s.start(func() exit { return s.fail(err) })
+	}
+	if request, ok := parseSCP(m.Line); ok {
+		return s.startHere(func() exit { return s.runSCP(request) })
+	}
+	return s.start(func() exit { return s.runProcess("exec", m.Line) })
+}
+
+// unfit says why a line is not for a session process, nil if it is.
+func unfit(line string) error {
+	switch {
+	case len(line) > maxCommandLine:
+		return menu.Errorf(menu.Usage, "This line has %d bytes; at most %d are possible", len(line), maxCommandLine).
+			WithHint("Send several lines on standard input instead")
+	case strings.ContainsRune(line, 0):
+		return menu.Errorf(menu.Usage, "This line contains a zero byte")
+	case copiesKeys(line):
+		return menu.Errorf(menu.Usage, "Keys are not installed by ssh-copy-id here").
+			WithHint("An administrator adds them: userconfig key USER new 'ssh-ed25519 ...'")
+	}
+	return nil
+}
+
+// copiesKeys reports whether a line is the program for a shell by which ssh-copy-id(1) installs keys.
+func copiesKeys(line string) bool {
+	program := strings.HasPrefix(line, "exec sh -c ") || strings.HasPrefix(line, "umask ") || strings.HasPrefix(line, "mkdir ") || strings.HasPrefix(line, "cat ")
+	return program && strings.Contains(line, ".ssh/authorized_keys")
+}
+
+// startHere starts a program that is a part of this process.
+func (s *session) startHere(run func() exit) bool {
+	s.here = !s.started
+	return s.start(run)
+}
+
+// start runs the channel's program and tells the client how it ended.
+func (s *session) start(run func() exit) bool {
+	if s.started {
+		return false
+	}
+	s.started = true
+	running := make(chan struct{})
+	s.running = running
+	go func() {
+		defer close(running)
+		e := run()
+		// In this order: clients such as dbclient and plink close the channel when the output ends, and take what they were not told for success.
+		e.report(s.channel)
+		s.channel.CloseWrite()
+	}()
+	return true
+}
+
+// signal passes a signal to the program. QUIT ends it as TERM does: it asks for an image of the program's state, too, which is not for
+// users. One without a process ends by any of them.
+func (s *session) signal(name string) bool {
+	sig, ok := map[string]syscall.Signal{
+		"INT": unix.SIGINT, "TERM": unix.SIGTERM, "HUP": unix.SIGHUP, "QUIT": unix.SIGTERM, "KILL": unix.SIGKILL,
+	}[name]
+	if ok && s.here {
+		s.cancel()
+		return true
+	}
+	s.mu.Lock()
+	p := s.process
+	s.mu.Unlock()
+	return ok && p != nil && p.signal(sig) == nil
+}
+
+// unread ends the output of the program, of which the client says that nobody reads it any more, as `ssh HOST ping ... | head` does
+// when head has ended. A program of its own learns of it as of any pipe whose reader is gone, and may still write to standard error
+// and end in its own way. A terminal is read as long as it is there.
+func (s *session) unread() bool {
+	if s.terminal != nil || !s.started {
+		return false
+	}
+	s.mu.Lock()
+	p := s.process
+	s.mu.Unlock()
+	if p == nil {
+		s.cancel() // files on their way to somebody who does not take them
+		return true
+	}
+	p.output.Close()
+	return true
+}
+
+// input is what the client sends, until the program must end: a read from the channel itself would last as long as the connection.
+func (s *session) input() io.ReadCloser {
+	r, w := io.Pipe()
+	go func() {
+		_, err := io.Copy(w, s.channel)
+		w.CloseWithError(err) // nil is the end of the input
+	}()
+	context.AfterFunc(s.ctx, func() { w.CloseWithError(s.ctx.Err()) })
+	return r
+}
+
+// fail tells the user why a program could not run.
+func (s *session) fail(err error) exit {
+	var e *menu.Error
+	if !errors.As(err, &e) {
+		s.log.Error("ssh: a session failed", "error", err)
+		e = menu.AsError(err)
+	}
+	s.complain(e.Error())
+	return exit{status: uint32(e.Kind)}
+}
+
+// complain writes a line on standard error, with the line end that the client's terminal needs.
+func (s *session) complain(text string) {
+	end := "\n"
+	if s.terminal != nil {
+		end = "\r\n"
+	}
+	io.WriteString(s.channel.Stderr(), printable(text)+end)
+}
+
+// An exit is how a program ended: a status, or the signal that killed it.
+type exit struct {
+	status uint32
+	signal string
+}
+
+func exitOf(state *os.ProcessState) exit {
+	status := state.Sys().(syscall.WaitStatus)
+	if status.Signaled() {
+		return exit{signal: strings.TrimPrefix(unix.SignalName(status.Signal()), "SIG")}
+	}
+	return exit{status: uint32(status.ExitStatus())}
+}
+
+// report is RFC 4254 section 6.10.
+func (e exit) report(channel ssh.Channel) {
+	if e.signal != "" {
+		channel.SendRequest("exit-signal", false, ssh.Marshal(struct {
+			Name       string
+			CoreDumped bool
+			Message    string
+			Language   string
+		}{Name: e.signal}))
+		return
+	}
+	channel.SendRequest("exit-status", false, ssh.Marshal(struct{ Status uint32 }{e.status}))
+}

@@ -1,0 +1,581 @@
+package ssh
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strconv"
+	"time"
+
+	"diagsh/internal/access"
+	"diagsh/internal/menu"
+)
+
+// SFTP is spoken in version 3 (draft-ietf-secsh-filexfer-02), the one that all clients know. The server is written out here and not
+// taken from github.com/pkg/sftp: there, a client that reads from a file before it has been told that it is open meets a data race
+// (v1.13.12, Request.Method), which can end the whole process, and 16 MB of buffers are held per client. What a server of read-only
+// files needs is little. Requests are answered one after another, in their order, by one goroutine.
+
+// The packet types of section 3.
+const (
+	fxInit          = 1
+	fxVersion       = 2
+	fxOpen          = 3
+	fxClose         = 4
+	fxRead          = 5
+	fxWrite         = 6
+	fxLstat         = 7
+	fxFstat         = 8
+	fxSetstat       = 9
+	fxFsetstat      = 10
+	fxOpendir       = 11
+	fxReaddir       = 12
+	fxRemove        = 13
+	fxMkdir         = 14
+	fxRmdir         = 15
+	fxRealpath      = 16
+	fxStat          = 17
+	fxRename        = 18
+	fxReadlink      = 19
+	fxSymlink       = 20
+	fxStatus        = 101
+	fxHandle        = 102
+	fxData          = 103
+	fxName          = 104
+	fxAttrs         = 105
+	fxExtended      = 200
+	fxExtendedReply = 201
+)
+
+// The status codes of section 7.
+const (
+	fxOK               = 0
+	fxEOF              = 1
+	fxNoSuchFile       = 2
+	fxPermissionDenied = 3
+	fxFailure          = 4
+	fxBadMessage       = 5
+	fxOpUnsupported    = 8
+)
+
+const (
+	fxProtocol      = 3
+	fxOpenRead      = 1                    // SSH_FXF_READ, alone: whatever else stands in the flags wants to write
+	fxAttrFlags     = 1 | 4 | 8            // SSH_FILEXFER_ATTR_SIZE, _PERMISSIONS, _ACMODTIME
+	limitsExtension = "limits@openssh.com" // PROTOCOL of OpenSSH, section 4.8: lets its client read in larger pieces
+)
+
+const (
+	maxRequest  = 256 << 10 // as in OpenSSH
+	maxRead     = 255 << 10
+	flushAt     = 128 << 10 // answers are collected up to here while more requests are at hand, so that they fill the packets of SSH
+	namesAtOnce = 100
+	maxHandles  = 64
+	maxFolders  = 4 // of these may be folders, each of which holds a part of its listing
+)
+
+// runSFTP serves the subsystem "sftp" on the channel.
+func (s *session) runSFTP() exit {
+	files, err := s.client.server.frontEnd.Files(s.ctx, s.client.login.ID)
+	if err != nil {
+		return s.fail(err)
+	}
+	defer files.Close()
+	in := s.input()
+	defer in.Close()
+	server := newSFTPServer(in, s.channel, files, s.log)
+	server.active = s.client.worked
+	if err := server.serve(); err != nil {
+		s.log.Debug("sftp: broken off", "error", err)
+		return exit{status: uint32(menu.Failed)}
+	}
+	return exit{}
+}
+
+// An sftpServer serves one client.
+type sftpServer struct {
+	in     *bufio.Reader
+	out    io.Writer
+	files  Files
+	log    *slog.Logger
+	active func() // called at every request
+
+	request []byte // the buffer of the last one
+	answers []byte // not sent yet
+	handles map[string]*sftpHandle
+	given   int // handles so far; each has its number for a name
+}
+
+// An sftpHandle is what a client has open: a file or a folder.
+type sftpHandle struct {
+	entry   entry
+	file    *os.File // nil: a folder
+	read    int64    // bytes of the file that were sent
+	names   []entry  // of the folder that were not sent yet
+	listing Listing  // where more names come from; nil when there are no more
+}
+
+func newSFTPServer(in io.Reader, out io.Writer, files Files, log *slog.Logger) *sftpServer {
+	return &sftpServer{in: bufio.NewReader(in), out: out, files: files, log: log, active: func() {}, handles: map[string]*sftpHandle{}}
+}
+
+// serve answers requests until the client ends the session, which is no error. However it ends, what was answered is sent.
+func (s *sftpServer) serve() error {
+	defer s.closeAll()
+	return errors.Join(s.converse(), s.flush())
+}
+
+func (s *sftpServer) converse() error {
+	if err := s.greet(); err != nil {
+		return err
+	}
+	for {
+		if len(s.answers) >= flushAt || s.in.Buffered() == 0 {
+			if err := s.flush(); err != nil {
+				return err
+			}
+		}
+		p, err := s.receive()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		s.active()
+		if err := s.answer(p); err != nil {
+			return err
+		}
+	}
+}
+
+// greet is section 4: the versions.
+func (s *sftpServer) greet() error {
+	p, err := s.receive()
+	if err != nil {
+		return err
+	}
+	if p.kind != fxInit || p.uint32() < fxProtocol || p.short {
+		return errors.New("the client does not speak version 3 of the protocol")
+	}
+	a := s.begin(fxVersion)
+	a.uint32(fxProtocol)
+	a.string(limitsExtension)
+	a.string("1")
+	a.end()
+	return nil
+}
+
+func (s *sftpServer) receive() (*sftpPacket, error) {
+	var length [4]byte
+	if _, err := io.ReadFull(s.in, length[:]); err != nil {
+		return nil, err
+	}
+	n := binary.BigEndian.Uint32(length[:])
+	if n == 0 || n > maxRequest {
+		return nil, fmt.Errorf("a request of %d bytes", n)
+	}
+	if uint32(cap(s.request)) < n {
+		s.request = make([]byte, n)
+	}
+	s.request = s.request[:n]
+	if _, err := io.ReadFull(s.in, s.request); err != nil {
+		return nil, fmt.Errorf("a request that ends in the middle: %w", io.ErrUnexpectedEOF)
+	}
+	return &sftpPacket{kind: s.request[0], rest: s.request[1:]}, nil
+}
+
+func (s *sftpServer) flush() error {
+	if len(s.answers) == 0 {
+		return nil
+	}
+	_, err := s.out.Write(s.answers)
+	s.answers = s.answers[:0]
+	return err
+}
+
+// answer answers one request; an error is the end of the session. Whatever would change something is denied, except that files can
+// be removed.
+func (s *sftpServer) answer(p *sftpPacket) error {
+	id := p.uint32()
+	if p.short {
+		return errors.New("a request without a number")
+	}
+	switch p.kind {
+	case fxOpen:
+		s.open(id, p.string(), p.uint32(), p)
+	case fxClose:
+		s.close(id, p.string(), p)
+	case fxRead:
+		s.read(id, p.string(), p.uint64(), p.uint32(), p)
+	case fxStat, fxLstat:
+		s.stat(id, p.string(), p)
+	case fxFstat:
+		s.fstat(id, p.string(), p)
+	case fxOpendir:
+		s.opendir(id, p.string(), p)
+	case fxReaddir:
+		s.readdir(id, p.string(), p)
+	case fxRemove:
+		s.remove(id, p.string(), p)
+	case fxRealpath:
+		s.realpath(id, p.string(), p)
+	case fxReadlink:
+		s.status(id, fxFailure, "There are no symbolic links here.")
+	case fxWrite, fxSetstat, fxFsetstat, fxMkdir, fxRmdir, fxRename, fxSymlink:
+		s.fail(id, readOnly())
+	case fxExtended:
+		s.extended(id, p.string())
+	default:
+		s.status(id, fxOpUnsupported, "There is no such request.")
+	}
+	return nil
+}
+
+// open is section 6.3.
+func (s *sftpServer) open(id uint32, path string, flags uint32, p *sftpPacket) {
+	if p.bad(s, id) {
+		return
+	}
+	if flags != fxOpenRead {
+		s.fail(id, readOnly())
+		return
+	}
+	kind, name := locate(path)
+	switch {
+	case kind == nothing:
+		s.fail(id, noSuchFile())
+		return
+	case kind != diagnosticFile:
+		s.status(id, fxFailure, "This is a folder, not a file.")
+		return
+	case s.full(id):
+		return
+	}
+	file, err := s.files.Open(name)
+	if err != nil {
+		s.fail(id, err)
+		return
+	}
+	info, err := file.Stat()
+	if err != nil {
+		s.done(name, file, 0)
+		s.fail(id, err)
+		return
+	}
+	s.give(id, &sftpHandle{entry: fileEntry(access.File{Name: name, Bytes: info.Size(), Modified: info.ModTime()}), file: file})
+}
+
+// close is section 6.3.
+func (s *sftpServer) close(id uint32, handle string, p *sftpPacket) {
+	h := s.handle(id, handle, p)
+	if h == nil {
+		return
+	}
+	delete(s.handles, handle)
+	s.release(h)
+	s.status(id, fxOK, "")
+}
+
+// read is section 6.4. The file's bytes go straight to where they are sent from.
+func (s *sftpServer) read(id uint32, handle string, offset uint64, length uint32, p *sftpPacket) {
+	h := s.handle(id, handle, p)
+	if h == nil {
+		return
+	}
+	if h.file == nil {
+		s.status(id, fxFailure, "This is a folder, not a file.")
+		return
+	}
+	if int64(offset) < 0 { // beyond the end of any file
+		s.status(id, fxEOF, "")
+		return
+	}
+	a := s.begin(fxData)
+	a.uint32(id)
+	n, err := a.data(int(min(length, maxRead)), func(to []byte) (int, error) { return h.file.ReadAt(to, int64(offset)) })
+	h.read += int64(n)
+	switch {
+	case n > 0:
+		a.end()
+	case err == nil || errors.Is(err, io.EOF):
+		a.drop()
+		s.status(id, fxEOF, "")
+	default:
+		a.drop()
+		s.fail(id, err)
+	}
+}
+
+// stat is section 6.8 for paths. There are no links, so STAT and LSTAT are one.
+func (s *sftpServer) stat(id uint32, path string, p *sftpPacket) {
+	if p.bad(s, id) {
+		return
+	}
+	kind, name := locate(path)
+	switch kind {
+	case nothing:
+		s.fail(id, noSuchFile())
+	case rootFolder, diagnosticFolder:
+		s.attributes(id, theFolder())
+	default:
+		f, err := s.files.Stat(name)
+		if err != nil {
+			s.fail(id, err)
+			return
+		}
+		s.attributes(id, fileEntry(f))
+	}
+}
+
+// fstat is section 6.8 for what is open. A file may have grown since.
+func (s *sftpServer) fstat(id uint32, handle string, p *sftpPacket) {
+	h := s.handle(id, handle, p)
+	if h == nil {
+		return
+	}
+	if h.file != nil {
+		info, err := h.file.Stat()
+		if err != nil {
+			s.fail(id, err)
+			return
+		}
+		h.entry.bytes, h.entry.time = info.Size(), info.ModTime()
+	}
+	s.attributes(id, h.entry)
+}
+
+func (s *sftpServer) attributes(id uint32, e entry) {
+	a := s.begin(fxAttrs)
+	a.uint32(id)
+	a.attributes(e)
+	a.end()
+}
+
+// opendir is section 6.7.
+func (s *sftpServer) opendir(id uint32, path string, p *sftpPacket) {
+	if p.bad(s, id) || s.full(id) || s.fullOfFolders(id) {
+		return
+	}
+	h := &sftpHandle{entry: theFolder()}
+	switch kind, _ := locate(path); kind {
+	case nothing:
+		s.fail(id, noSuchFile())
+		return
+	case diagnosticFile:
+		s.status(id, fxFailure, "This is a file, not a folder.")
+		return
+	case rootFolder:
+		h.names = []entry{theFolder()}
+	default:
+		listing, err := s.files.List()
+		if err != nil {
+			s.fail(id, err)
+			return
+		}
+		h.listing = listing
+	}
+	s.give(id, h)
+}
+
+// readdir is section 6.7: some names at a time, until there are no more.
+func (s *sftpServer) readdir(id uint32, handle string, p *sftpPacket) {
+	h := s.handle(id, handle, p)
+	if h == nil {
+		return
+	}
+	if h.file != nil {
+		s.status(id, fxFailure, "This is a file, not a folder.")
+		return
+	}
+	if err := h.more(); err != nil {
+		s.fail(id, err)
+		return
+	}
+	if len(h.names) == 0 {
+		s.status(id, fxEOF, "")
+		return
+	}
+	some := h.names[:min(namesAtOnce, len(h.names))]
+	h.names = h.names[len(some):]
+	a := s.begin(fxName)
+	a.uint32(id)
+	a.uint32(uint32(len(some)))
+	for _, e := range some {
+		a.string(e.name)
+		a.string(e.longName(time.Now()))
+		a.attributes(e)
+	}
+	a.end()
+}
+
+// more fetches names if there are none.
+func (h *sftpHandle) more() error {
+	if len(h.names) > 0 || h.listing == nil {
+		return nil
+	}
+	files, err := nextOf(h.listing)
+	if errors.Is(err, io.EOF) {
+		h.listing.Close()
+		h.listing, err = nil, nil
+	}
+	for _, f := range files {
+		h.names = append(h.names, fileEntry(f))
+	}
+	return err
+}
+
+// remove is section 6.5.
+func (s *sftpServer) remove(id uint32, path string, p *sftpPacket) {
+	if p.bad(s, id) {
+		return
+	}
+	kind, name := locate(path)
+	var err error
+	switch kind {
+	case nothing:
+		err = noSuchFile()
+	case rootFolder, diagnosticFolder:
+		err = readOnly()
+	default:
+		err = s.files.Remove(name)
+	}
+	if err != nil {
+		s.fail(id, err)
+		return
+	}
+	s.status(id, fxOK, "")
+}
+
+// realpath is section 6.11. It says nothing about whether there is such a file.
+func (s *sftpServer) realpath(id uint32, path string, p *sftpPacket) {
+	if p.bad(s, id) {
+		return
+	}
+	whole := absolute(path)
+	a := s.begin(fxName)
+	a.uint32(id)
+	a.uint32(1)
+	a.string(whole)
+	a.string(whole)
+	a.uint32(0) // no attributes
+	a.end()
+}
+
+// extended is section 8.
+func (s *sftpServer) extended(id uint32, name string) {
+	if name != limitsExtension {
+		s.status(id, fxOpUnsupported, "There is no such request.")
+		return
+	}
+	a := s.begin(fxExtendedReply)
+	a.uint32(id)
+	a.uint64(maxRequest)
+	a.uint64(maxRead)
+	a.uint64(0) // writing: not said
+	a.uint64(maxHandles)
+	a.end()
+}
+
+// full answers if the client has too much open.
+func (s *sftpServer) full(id uint32) bool {
+	if len(s.handles) < maxHandles {
+		return false
+	}
+	s.fail(id, menu.Errorf(menu.Failed, "Too many files are open").WithHint("At most %d at a time", maxHandles))
+	return true
+}
+
+// fullOfFolders answers if the client has too many folders open. The listing of one can be long, and the clients that are known read one
+// to its end before they open the next.
+func (s *sftpServer) fullOfFolders(id uint32) bool {
+	folders := 0
+	for _, h := range s.handles {
+		if h.file == nil {
+			folders++
+		}
+	}
+	if folders < maxFolders {
+		return false
+	}
+	s.fail(id, menu.Errorf(menu.Failed, "Too many folders are open").WithHint("At most %d at a time", maxFolders))
+	return true
+}
+
+func (s *sftpServer) give(id uint32, h *sftpHandle) {
+	s.given++
+	name := strconv.Itoa(s.given)
+	s.handles[name] = h
+	a := s.begin(fxHandle)
+	a.uint32(id)
+	a.string(name)
+	a.end()
+}
+
+// handle returns what a handle stands for, or answers that it stands for nothing.
+func (s *sftpServer) handle(id uint32, name string, p *sftpPacket) *sftpHandle {
+	if p.bad(s, id) {
+		return nil
+	}
+	h := s.handles[name]
+	if h == nil {
+		s.status(id, fxFailure, "Nothing is open by this handle.")
+	}
+	return h
+}
+
+// closeAll closes what the client left open.
+func (s *sftpServer) closeAll() {
+	for _, h := range s.handles {
+		s.release(h)
+	}
+}
+
+func (s *sftpServer) release(h *sftpHandle) {
+	switch {
+	case h.file != nil:
+		s.done(h.entry.name, h.file, h.read)
+	case h.listing != nil:
+		h.listing.Close()
+	}
+}
+
+func (s *sftpServer) done(name string, file *os.File, bytes int64) {
+	if err := s.files.Done(name, file, bytes); err != nil {
+		s.log.Warn("sftp: a download was not recorded", "file", name, "error", err)
+	}
+}
+
+func readOnly() error {
+	return menu.Errorf(menu.Denied, "Files can be read and deleted here, not written")
+}
+
+// fail answers with the code for a failure and a text that was meant for users.
+func (s *sftpServer) fail(id uint32, err error) {
+	var e *menu.Error
+	if !errors.As(err, &e) {
+		s.log.Error("sftp: a request failed", "error", err)
+		e = menu.AsError(err)
+	}
+	code := uint32(fxFailure)
+	switch e.Kind {
+	case menu.Denied:
+		code = fxPermissionDenied
+	case menu.NotFound:
+		code = fxNoSuchFile
+	}
+	s.status(id, code, printable(e.Error()))
+}
+
+func (s *sftpServer) status(id, code uint32, text string) {
+	a := s.begin(fxStatus)
+	a.uint32(id)
+	a.uint32(code)
+	a.string(text)
+	a.string("en")
+	a.end()
+}

@@ -1,0 +1,207 @@
+package ssh
+
+import (
+	"encoding/binary"
+	"math"
+	"os"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// A windowSize is in characters and in pixels, in the order of RFC 4254 section 6.2. Zero means unknown, and stays zero: what to
+// make of it is the program's affair.
+type windowSize struct{ Columns, Rows, Width, Height uint32 }
+
+// A terminal is a pseudo-terminal: the master, by which the server plays keyboard and screen, and the slave for the process.
+type terminal struct {
+	master *os.File
+
+	mu    sync.Mutex
+	slave *os.File // nil once a process has it
+}
+
+// openTerminal makes a terminal with the modes that the client's own one has.
+func openTerminal(size windowSize, modes []byte) (*terminal, error) {
+	// Non-blocking, so that it works with the runtime's poller: else a close would not end a read, and with it not the session.
+	fd, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("open /dev/ptmx", err)
+	}
+	master := os.NewFile(uintptr(fd), "/dev/ptmx")
+	slave, err := openSlave(fd)
+	if err != nil {
+		master.Close()
+		return nil, err
+	}
+	t := &terminal{master: master, slave: slave}
+	if err := t.setModes(modes); err != nil {
+		t.close()
+		return nil, err
+	}
+	if err := t.resize(size); err != nil {
+		t.close()
+		return nil, err
+	}
+	return t, nil
+}
+
+// openSlave takes the slave from the master and not by a name in /dev/pts, which may be another mount by now.
+func openSlave(master int) (*os.File, error) {
+	if err := unix.IoctlSetPointerInt(master, unix.TIOCSPTLCK, 0); err != nil {
+		return nil, os.NewSyscallError("TIOCSPTLCK", err)
+	}
+	const flags = unix.O_RDWR | unix.O_NOCTTY | unix.O_CLOEXEC
+	fd, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(master), unix.TIOCGPTPEER, flags)
+	if errno != 0 {
+		return nil, os.NewSyscallError("TIOCGPTPEER", errno)
+	}
+	return os.NewFile(fd, "terminal"), nil
+}
+
+// giveTo makes the terminal the given user's own, and nobody else's: the file mode of new terminals depends on the mount. The mode
+// comes first, since it can be changed by the owner only.
+func (t *terminal) giveTo(user int) error {
+	if err := t.slave.Chmod(0o600); err != nil {
+		return err
+	}
+	return t.slave.Chown(user, user)
+}
+
+// takeSlave returns the slave, once. The server must not keep it: while anybody has it open, the end of the process is not seen.
+func (t *terminal) takeSlave() *os.File {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	slave := t.slave
+	t.slave = nil
+	return slave
+}
+
+func (t *terminal) close() {
+	if slave := t.takeSlave(); slave != nil {
+		slave.Close()
+	}
+	t.master.Close()
+}
+
+// resize tells the process, too (SIGWINCH).
+func (t *terminal) resize(size windowSize) error {
+	short := func(n uint32) uint16 { return uint16(min(n, math.MaxUint16)) }
+	return t.control(func(fd int) error {
+		return unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{
+			Col: short(size.Columns), Row: short(size.Rows), Xpixel: short(size.Width), Ypixel: short(size.Height),
+		})
+	})
+}
+
+// setModes applies encoded terminal modes (RFC 4254 section 8): pairs of an opcode and a value. Opcodes that Linux has no equivalent
+// for are skipped; from 160 on the length of the value is unknown, which ends the list.
+func (t *terminal) setModes(encoded []byte) error {
+	return t.control(func(fd int) error {
+		modes, err := unix.IoctlGetTermios(fd, unix.TCGETS)
+		if err != nil {
+			return err
+		}
+		for len(encoded) >= 5 && encoded[0] != 0 && encoded[0] < 160 {
+			setMode(modes, encoded[0], binary.BigEndian.Uint32(encoded[1:]))
+			encoded = encoded[5:]
+		}
+		return unix.IoctlSetTermios(fd, unix.TCSETS, modes)
+	})
+}
+
+func setMode(modes *unix.Termios, opcode byte, value uint32) {
+	if index, ok := controlCharacter(opcode); ok {
+		if value >= 255 { // "no such key", which Linux writes as 0
+			value = 0
+		}
+		modes.Cc[index] = uint8(value)
+		return
+	}
+	flags, bits := modeFlag(modes, opcode)
+	switch {
+	case flags == nil:
+	case opcode == 90 || opcode == 91: // CS7, CS8: two values of one field
+		if value != 0 {
+			*flags = *flags&^unix.CSIZE | bits
+		}
+	case value != 0:
+		*flags |= bits
+	default:
+		*flags &^= bits
+	}
+}
+
+func controlCharacter(opcode byte) (index int, ok bool) {
+	switch opcode {
+	case 1:
+		return unix.VINTR, true
+	case 2:
+		return unix.VQUIT, true
+	case 3:
+		return unix.VERASE, true
+	case 4:
+		return unix.VKILL, true
+	case 5:
+		return unix.VEOF, true
+	case 6:
+		return unix.VEOL, true
+	case 7:
+		return unix.VEOL2, true
+	case 8:
+		return unix.VSTART, true
+	case 9:
+		return unix.VSTOP, true
+	case 10:
+		return unix.VSUSP, true
+	case 12:
+		return unix.VREPRINT, true
+	case 13:
+		return unix.VWERASE, true
+	case 14:
+		return unix.VLNEXT, true
+	case 16:
+		return unix.VSWTC, true
+	case 18:
+		return unix.VDISCARD, true
+	}
+	return 0, false
+}
+
+func modeFlag(modes *unix.Termios, opcode byte) (flags *uint32, bits uint32) {
+	input := [...]uint32{ // from 30; IUTF8 is RFC 8160
+		unix.IGNPAR, unix.PARMRK, unix.INPCK, unix.ISTRIP, unix.INLCR, unix.IGNCR, unix.ICRNL, unix.IUCLC,
+		unix.IXON, unix.IXANY, unix.IXOFF, unix.IMAXBEL, unix.IUTF8,
+	}
+	local := [...]uint32{ // from 50
+		unix.ISIG, unix.ICANON, unix.XCASE, unix.ECHO, unix.ECHOE, unix.ECHOK, unix.ECHONL, unix.NOFLSH,
+		unix.TOSTOP, unix.IEXTEN, unix.ECHOCTL, unix.ECHOKE, unix.PENDIN,
+	}
+	output := [...]uint32{unix.OPOST, unix.OLCUC, unix.ONLCR, unix.OCRNL, unix.ONOCR, unix.ONLRET} // from 70
+	control := [...]uint32{unix.CS7, unix.CS8, unix.PARENB, unix.PARODD}                           // from 90
+	n := int(opcode)
+	switch {
+	case n >= 30 && n < 30+len(input):
+		return &modes.Iflag, input[n-30]
+	case n >= 50 && n < 50+len(local):
+		return &modes.Lflag, local[n-50]
+	case n >= 70 && n < 70+len(output):
+		return &modes.Oflag, output[n-70]
+	case n >= 90 && n < 90+len(control):
+		return &modes.Cflag, control[n-90]
+	}
+	return nil, 0
+}
+
+// control calls f with the master's descriptor; the modes of a terminal are those of both its ends.
+func (t *terminal) control(f func(fd int) error) error {
+	raw, err := t.master.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var failed error
+	if err := raw.Control(func(fd uintptr) { failed = f(int(fd)) }); err != nil {
+		return err
+	}
+	return failed
+}

@@ -1,0 +1,98 @@
+#!/bin/sh
+# Installs the Debian packages that the tests run as real clients and peers. Where it may not, it names them and fails.
+set -eu
+
+# Another apt may be at work, such as a machine's first update of itself. apt-get waits for one of its three locks only.
+apt() {
+    tries=150
+    until said=$(apt-get -o DPkg::Lock::Timeout=300 "$@" 2>&1); do
+        case $said in *"Could not get lock"* | *"Unable to lock"*) tries=$((tries - 1)) ;; *) tries=0 ;; esac
+        if [ $tries = 0 ]; then
+            echo "$said" >&2
+            return 1
+        fi
+        sleep 2
+    done
+}
+
+need() { command -v "$1" >/dev/null 2>&1 || missing="$missing $2"; }
+
+missing=
+need ip iproute2
+need ethtool ethtool
+need nft nftables
+need ss iproute2
+need ping iputils-ping
+need lsof lsof
+need dbus-daemon dbus-daemon
+need systemctl systemd
+need ssh openssh-client
+need sshd openssh-server
+need /usr/lib/openssh/sftp-server openssh-sftp-server
+need plink putty-tools
+need lftp lftp
+need curl curl
+need dbclient dropbear-bin
+need rclone rclone
+need sshfs sshfs
+need mc mc
+need node nodejs
+need npm npm
+need tshark tshark
+need capinfos wireshark-common
+need tcpdump tcpdump
+need mkfs.ext4 e2fsprogs
+need ssh-audit ssh-audit
+python3 -c 'import paramiko' 2>/dev/null || /usr/bin/python3 -c 'import paramiko' 2>/dev/null || missing="$missing python3-paramiko"
+/usr/bin/python3 -W ignore -c 'import asyncssh' 2>/dev/null || missing="$missing python3-asyncssh"
+
+need traceroute traceroute
+need dig bind9-dnsutils
+
+# Mail servers, which exclude each other as packages: unpacked, not installed (internal/test/mailservers). libidn12 is for Exim, libevent for
+# OpenSMTPD.
+mail=/var/cache/diagsh-tests/mail
+[ -e /usr/share/doc/libevent-2.1-7 ] || missing="$missing libevent-2.1-7"
+unpack=
+for p in postfix exim4-daemon-light opensmtpd; do [ -d "$mail/$p" ] || unpack="$unpack $p"; done
+unpack_mail() {
+    [ -n "$unpack" ] || return 0
+    echo "Unpacking what the tests need:$unpack"
+    fresh=$(mktemp -d)
+    # shellcheck disable=SC2086
+    (cd "$fresh" && apt -o APT::Sandbox::User=root download -qq $unpack libidn12)
+    for p in $unpack; do
+        mkdir -p "$mail"
+        for deb in "$fresh/$p"_*.deb "$fresh"/libidn12_*.deb; do dpkg -x "$deb" "$fresh/$p"; done
+        mv "$fresh/$p" "$mail/$p"
+    done
+    rm -rf "$fresh"
+}
+
+# A client that is no Debian package, from npm and kept beside the others (internal/test/e2e).
+node=/var/cache/diagsh-tests/node
+modules=
+[ -d "$node/node_modules/ssh2" ] || modules=ssh2@1.17.0
+install_modules() {
+    [ -n "$modules" ] || return 0
+    echo "Installing what the tests need from npm: $modules"
+    mkdir -p "$node"
+    # Without the parts that are compiled: they make it faster, and need a compiler.
+    npm install --silent --no-audit --no-fund --omit=optional --ignore-scripts --prefix "$node" "$modules"
+}
+
+if [ -z "$missing" ] && [ -z "$unpack" ] && [ -z "$modules" ]; then exit 0; fi
+if [ "$(id -u)" != 0 ] && sudo -n true 2>/dev/null; then exec sudo -n sh "$0"; fi
+if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
+    echo "The tests need these Debian packages; install them as root: apt-get install$missing${unpack:+; unpacked in $mail:$unpack}${modules:+; from npm in $node: $modules}" >&2
+    exit 1
+fi
+export DEBIAN_FRONTEND=noninteractive
+if [ -n "$missing" ] || [ -n "$unpack" ]; then apt update -qq; fi
+if [ -n "$missing" ]; then
+    echo "Installing what the tests need:$missing"
+    # shellcheck disable=SC2086
+    apt install -y -qq --no-install-recommends $missing
+fi
+unpack_mail
+install_modules
