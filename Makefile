@@ -32,7 +32,7 @@ check: ## gofmt, vet, staticcheck, arrows between packages, generated files
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "gofmt would change: $$unformatted"; exit 1; }
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
-	$(GO) test -run 'TestArrows|TestReference' .
+	$(GO) test -run 'TestArrows|TestReference|TestModules' .
 
 bench: build ## measure against peers (bench/README.md)
 	$(GO) run ./bench
@@ -56,7 +56,7 @@ licenses: ## write assets/licenses.txt from the modules that the program is link
 	@mkdir -p bin && $(GO) run ./internal/licenses/write > bin/licenses.txt && mv bin/licenses.txt assets/licenses.txt
 
 reference: ## write docs/reference.md from the tree of commands
-	$(GO) test -run TestReference . -update
+	$(GO) test -run 'TestReference|TestArrowsOnPaper' . -update
 
 packages: ## install what the tests need where that is possible, else name it
 	@sh internal/test/packages.sh

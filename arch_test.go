@@ -1,9 +1,12 @@
 package main
 
 import (
+	"fmt"
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"maps"
+	"os"
 	"path"
 	"path/filepath"
 	"slices"
@@ -12,83 +15,341 @@ import (
 	"testing"
 )
 
-// A room is a folder with everything below it. It may import the rooms listed, and third-party packages where that says so.
+// A room is a folder and what is below it, but for folders below that have a row of their own.
 type room struct {
-	name     string
-	imports  []string // rooms; a name with /... means that folder and below
-	standard bool     // nothing but the standard library beside imports
-	why      string
+	name    string
+	imports []string // packages of ours: "x" is that one alone, "x/" that one and those below, "*" is all
+	modules []string // other people's modules, beside the standard library
+	tests   []string // what its tests may import as well, beside internal/test/ and all modules
+	why     string
 }
 
-// rooms is the plan of docs/architecture.md, section "Arrows". The first room whose name is a prefix of a package's path counts.
+// rooms is the plan of the house, from the ground up: a room imports only rooms that stand before it.
+// Each entry is needed: what nothing uses any more fails the test, too.
 var rooms = []room{
-	{"internal/menu", nil, true, "the ground floor knows no packet, socket or terminal"},
-	{"internal/access", []string{"internal/menu"}, true, "words only"},
-	{"internal/config", []string{"internal/menu"}, false, "words and their schema; it changes nothing"},
-	{"capture/filter", []string{"capture/filter"}, true, "others import the compiler, so it stands alone"},
-	{"capture", []string{"capture"}, false, "the engine knows nothing of the people and commands above it"},
-	{"diag", []string{"diag"}, false, "what is true of the host depends on no command"},
-	{"assets", nil, true, "only what is embedded"},
-	{"commands", []string{"commands", "internal/menu", "internal/access", "internal/config", "internal/netconf", "capture", "diag"}, false, "commands get the daemon's services through interfaces that they declare"},
-	{"internal/api", []string{"internal/api", "internal/menu", "internal/access"}, false, "the boundary is handed the tree and the appliance by main"},
-	{"internal/daemon", []string{"internal/daemon", "internal/api", "internal/access", "internal/config", "internal/netconf", "capture", "diag", "internal/menu"}, false, "the appliance does not know its commands: main hands the tree to the boundary"},
-	{"internal/netconf", []string{"diag"}, false, "it changes what diag reads, for whoever commits"},
-	{"shell", []string{"shell", "internal/api", "internal/access", "internal/menu"}, false, "a session can do what the API offers and nothing else"},
-	{"internal/front", []string{"internal/front", "internal/access", "internal/menu"}, false, "what faces the network holds no privilege: it asks through the connections that main hands it"},
-	{"internal/licenses", []string{"*"}, false, "writes what assets embeds"},
-	{"internal/test", []string{"*"}, false, "test benches"},
-	{"bench", []string{"*"}, false, "measures everything"},
-	{"", []string{"*"}, false, "main joins the parts"},
+	{name: "internal/menu", tests: []string{"internal/menu"},
+		why: "the ground floor knows no packet, socket or terminal"},
+	{name: "internal/access", imports: []string{"internal/menu"},
+		why: "words only"},
+	{name: "internal/config", imports: []string{"internal/menu"}, modules: []string{modYaml},
+		why: "words and their schema; it changes nothing"},
+	{name: "assets",
+		why: "only what is embedded"},
+	{name: "capture/filter", imports: []string{"capture/filter"},
+		why: "others import the compiler, so it stands alone"},
+	{name: "capture", imports: []string{"capture/"}, modules: []string{modGopacket, modDns, modNet, modSys},
+		why: "the engine knows nothing of the people and commands above it"},
+	{name: "diag", imports: []string{"diag/"}, modules: []string{modDns, modNetlink, modSystemd, modDbus, modYaml, modNet, modSys},
+		why: "what is true of the host depends on no command"},
+	{name: "internal/netconf", modules: []string{modNetlink, modEthtool, modNftables, modSys},
+		tests: []string{"internal/netconf"},
+		why:   "it changes what diag reads, for whoever commits"},
+	{name: "commands",
+		imports: []string{"commands/", "internal/menu", "internal/access", "internal/config", "internal/netconf", "capture/", "diag/"},
+		modules: []string{modRunewidth, modSys},
+		tests:   []string{"assets", "internal/api", "internal/daemon"},
+		why:     "commands get the daemon's services through interfaces that they declare"},
+	{name: "internal/api", imports: []string{"internal/access", "internal/menu"}, modules: []string{modSys},
+		why: "the boundary is handed the tree and the appliance by main"},
+	{name: "internal/daemon/export", imports: []string{"diag/dns"}, modules: []string{modSftp, modCrypto},
+		why: "it sends a file, and knows no capture"},
+	{name: "internal/daemon",
+		imports: []string{"internal/daemon/export", "internal/api", "internal/access", "internal/config", "internal/netconf", "internal/menu", "capture/", "diag/"},
+		modules: []string{modYaml, modCrypto, modNet, modSys},
+		why:     "the appliance does not know its commands: main hands the tree to the boundary"},
+	{name: "shell", imports: []string{"shell/", "internal/api", "internal/access", "internal/menu"},
+		modules: []string{modGoPrompt, modRunewidth, modLandlock, modSys, modXterm},
+		why:     "a session can do what the API offers and nothing else"},
+	{name: "internal/front", imports: []string{"internal/access", "internal/menu"}, modules: []string{modCrypto, modSys},
+		why: "what faces the network holds no privilege: it asks through the connections that main hands it"},
+	{name: "internal/licenses", imports: []string{"internal/licenses"},
+		why: "it writes what assets embeds"},
+	{name: "internal/test", imports: []string{"*"}, modules: []string{"*"},
+		why: "test benches"},
+	{name: "bench", modules: []string{"*"},
+		why: "it measures whole processes, ours and others'"},
+	{name: "", imports: []string{"*"}, modules: []string{modSystemd, modSys, modXterm}, tests: []string{"*"},
+		why: "main joins the parts"},
+}
+
+// The modules that rooms name; docs/dependencies.md says why there is each of them.
+const (
+	modCrypto    = "golang.org/x/crypto"
+	modDbus      = "github.com/godbus/dbus/v5"
+	modDns       = "github.com/miekg/dns"
+	modEthtool   = "github.com/safchain/ethtool"
+	modGoPrompt  = "github.com/c-bata/go-prompt"
+	modGopacket  = "github.com/google/gopacket"
+	modLandlock  = "github.com/landlock-lsm/go-landlock"
+	modNet       = "golang.org/x/net"
+	modNetlink   = "github.com/vishvananda/netlink"
+	modNftables  = "github.com/google/nftables"
+	modRunewidth = "github.com/mattn/go-runewidth"
+	modSftp      = "github.com/pkg/sftp"
+	modSys       = "golang.org/x/sys"
+	modSystemd   = "github.com/coreos/go-systemd/v22"
+	modXterm     = "golang.org/x/term"
+	modYaml      = "go.yaml.in/yaml/v3"
+)
+
+// unlinked are modules that a room may not bring along through other rooms either. What faces the
+// network or a person parses no packets with other people's code and has no way to change a link.
+var unlinked = map[string][]string{
+	"internal/front": {modGopacket, modNetlink, modNftables, modEthtool, modSystemd, modDbus},
+	"shell":          {modGopacket, modNetlink, modNftables, modEthtool, modSystemd, modDbus, modCrypto},
+	"commands":       {modCrypto, modSftp},
+	"capture":        {modNetlink, modCrypto},
 }
 
 func TestArrows(t *testing.T) {
+	house := readHouse(t)
+	checkTable(t)
+	used := map[string]bool{}
+	for _, i := range house {
+		from := roomOf(i.folder)
+		entry, ok := from.allows(i)
+		if !ok {
+			t.Errorf("%s imports %s: %q may not, because %s", i.file, i.path, from.name, from.why)
+		}
+		if !i.test || entry.tests {
+			used[from.name+" "+entry.name] = true
+		}
+	}
+	for _, r := range rooms {
+		for _, entry := range slices.Concat(r.imports, r.modules, r.tests) {
+			if !used[r.name+" "+entry] && entry != "*" {
+				t.Errorf("The row of %q allows %s, which nothing there imports", r.name, entry)
+			}
+		}
+	}
+	for name, modules := range unlinked {
+		for _, module := range modules {
+			if chain := house.chain(name, module); chain != nil {
+				t.Errorf("%s links %s, by %s", name, module, strings.Join(chain, " -> "))
+			}
+		}
+	}
+}
+
+// checkTable reports rows that name nothing, and arrows that do not go down.
+func checkTable(t *testing.T) {
+	for n, r := range rooms {
+		if info, err := os.Stat(filepath.FromSlash(path.Join(".", r.name))); err != nil || !info.IsDir() {
+			t.Errorf("A row names the room %q, which is not there", r.name)
+		}
+		for _, entry := range r.imports {
+			if entry == "*" {
+				continue
+			}
+			below := slices.ContainsFunc(rooms[:n+1], func(lower room) bool { return lower.name == roomOf(strings.TrimSuffix(entry, "/")).name })
+			if !below {
+				t.Errorf("The row of %q allows %s, which stands above it: arrows go down", r.name, entry)
+			}
+		}
+	}
+}
+
+// An entry is what a row allows an import by.
+type entry struct {
+	name  string
+	tests bool // of the column for tests
+}
+
+// allows reports whether the room may have the import, and by which entry of its row.
+func (r room) allows(i imported) (entry, bool) {
+	if !i.ours {
+		if i.test {
+			return entry{}, true
+		}
+		for _, m := range r.modules {
+			if m == "*" || i.path == m || strings.HasPrefix(i.path, m+"/") {
+				return entry{m, false}, true
+			}
+		}
+		return entry{}, false
+	}
+	for _, name := range r.imports {
+		if covers(name, i.path) {
+			return entry{name, false}, true
+		}
+	}
+	if !i.test {
+		return entry{}, false
+	}
+	for _, name := range r.tests {
+		if covers(name, i.path) {
+			return entry{name, true}, true
+		}
+	}
+	return entry{}, covers("internal/test/", i.path)
+}
+
+func covers(entry, target string) bool {
+	folder, below := strings.CutSuffix(entry, "/")
+	return entry == "*" || target == folder || below && strings.HasPrefix(target, entry)
+}
+
+// roomOf returns the room with the longest name that folder is or lies below.
+func roomOf(folder string) room {
+	found := rooms[len(rooms)-1]
+	for _, r := range rooms {
+		if (folder == r.name || strings.HasPrefix(folder, r.name+"/")) && len(r.name) > len(found.name) {
+			found = r
+		}
+	}
+	return found
+}
+
+// An imported is one import of one file.
+type imported struct {
+	file, folder string
+	path         string // without the module's own name
+	ours, test   bool
+}
+
+type house []imported
+
+// readHouse returns the imports of all files that are not the standard library's.
+func readHouse(t *testing.T) house {
+	var all house
 	err := filepath.WalkDir(".", func(file string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		if d.IsDir() && (strings.HasPrefix(d.Name(), ".") && d.Name() != "." || d.Name() == "testdata" || d.Name() == "var" || d.Name() == "bin") {
-			return filepath.SkipDir
-		}
-		if !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go") {
+		if d.IsDir() {
+			hidden := strings.HasPrefix(d.Name(), ".") && d.Name() != "."
+			if hidden || slices.Contains([]string{"testdata", "var", "bin", "third_party"}, d.Name()) {
+				return filepath.SkipDir
+			}
 			return nil
 		}
-		checkArrows(t, file)
+		if !strings.HasSuffix(file, ".go") {
+			return nil
+		}
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		folder := strings.TrimPrefix(path.Dir(filepath.ToSlash(file)), ".")
+		for _, spec := range parsed.Imports {
+			target, _ := strconv.Unquote(spec.Path.Value)
+			name, ours := strings.CutPrefix(target, "diagsh/")
+			if ours || strings.Contains(strings.Split(target, "/")[0], ".") {
+				all = append(all, imported{file, folder, name, ours, strings.HasSuffix(file, "_test.go")})
+			}
+		}
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	return all
 }
 
-func checkArrows(t *testing.T, file string) {
-	parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+// chain returns how a room comes to link a module, package by package; nil if it does not.
+func (h house) chain(name, module string) []string {
+	from := map[string]string{} // the package that brought each one
+	var queue []string
+	for _, i := range h {
+		if _, known := from[i.folder]; !known && roomOf(i.folder).name == name && !i.test {
+			from[i.folder] = ""
+			queue = append(queue, i.folder)
+		}
+	}
+	for len(queue) > 0 {
+		at := queue[0]
+		queue = queue[1:]
+		for _, i := range h {
+			if i.folder != at || i.test {
+				continue
+			}
+			if !i.ours && (i.path == module || strings.HasPrefix(i.path, module+"/")) {
+				chain := []string{i.path}
+				for p := at; p != ""; p = from[p] {
+					chain = append(chain, p)
+				}
+				slices.Reverse(chain)
+				return chain
+			}
+			if _, known := from[i.path]; i.ours && !known {
+				from[i.path] = at
+				queue = append(queue, i.path)
+			}
+		}
+	}
+	return nil
+}
+
+const (
+	mapFile  = "docs/architecture.md"
+	mapBegin = "<!-- arrows: written by make reference -->\n"
+	mapEnd   = "<!-- end of arrows -->\n"
+)
+
+// TestArrowsOnPaper holds the table of docs/architecture.md to the one that the build checks.
+func TestArrowsOnPaper(t *testing.T) {
+	text, err := os.ReadFile(mapFile)
 	if err != nil {
 		t.Fatal(err)
 	}
-	from := roomOf(path.Dir(filepath.ToSlash(file)))
-	for _, i := range parsed.Imports {
-		target, _ := strconv.Unquote(i.Path.Value)
-		ours, isOurs := strings.CutPrefix(target, "diagsh/")
+	before, rest, begins := strings.Cut(string(text), mapBegin)
+	got, after, ends := strings.Cut(rest, mapEnd)
+	if !begins || !ends {
+		t.Fatalf("%s has no place for the arrows", mapFile)
+	}
+	want := arrowsOnPaper()
+	switch {
+	case got == want:
+	case *update:
+		if err := os.WriteFile(mapFile, []byte(before+mapBegin+want+mapEnd+after), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	default:
+		t.Errorf("The arrows in %s are not those of arch_test.go: run make reference", mapFile)
+	}
+}
+
+func arrowsOnPaper() string {
+	var b strings.Builder
+	b.WriteString("| room | imports of ours | other modules | because |\n|---|---|---|---|\n")
+	words := func(entries []string) string {
 		switch {
-		case isOurs && !from.mayImport(ours):
-			t.Errorf("%s imports %s: %q may import only %s, because %s", file, target, from.name, strings.Join(from.imports, ", "), from.why)
-		case !isOurs && from.standard && strings.Contains(strings.Split(target, "/")[0], "."):
-			t.Errorf("%s imports %s: %q is standard library only, because %s", file, target, from.name, from.why)
+		case len(entries) == 0:
+			return "-"
+		case entries[0] == "*":
+			return "everything"
 		}
+		return "`" + strings.Join(entries, "` `") + "`"
 	}
-}
-
-func roomOf(folder string) room {
 	for _, r := range rooms {
-		if r.name == "" || folder == r.name || strings.HasPrefix(folder, r.name+"/") {
-			return r
+		name := r.name
+		if name == "" {
+			name = "main"
 		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", name, words(r.imports), words(r.modules), r.why)
 	}
-	panic("the last room takes everything")
+	return b.String()
 }
 
-func (r room) mayImport(target string) bool {
-	return slices.ContainsFunc(r.imports, func(allowed string) bool {
-		return allowed == "*" || target == allowed || strings.HasPrefix(target, allowed+"/")
-	})
+// TestModulesAreNamed fails for a direct requirement of go.mod that no row and no test uses.
+func TestModulesAreNamed(t *testing.T) {
+	named := map[string]bool{}
+	for _, i := range readHouse(t) {
+		if !i.ours {
+			named[i.path] = true
+		}
+	}
+	text, err := os.ReadFile("go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		words := strings.Fields(strings.TrimPrefix(strings.TrimSpace(line), "require "))
+		if len(words) < 2 || !strings.HasPrefix(words[1], "v") || strings.Contains(line, "// indirect") {
+			continue
+		}
+		if !slices.ContainsFunc(slices.Collect(maps.Keys(named)), func(p string) bool { return p == words[0] || strings.HasPrefix(p, words[0]+"/") }) {
+			t.Errorf("go.mod requires %s, which nothing imports", words[0])
+		}
+	}
 }
