@@ -7,7 +7,7 @@ import (
 	"time"
 	"unicode"
 
-	"diagsh/commands/configview"
+	"diagsh/commands/shared/changes"
 	"diagsh/internal/config"
 	"diagsh/internal/menu"
 )
@@ -63,10 +63,10 @@ func commit(s commitService) *menu.Command {
 			if view.Waiting != nil {
 				out.Printf("Commit %d is confirmed with this one.\n", view.Waiting.Number)
 			}
-			out.Printf("Changes committed: %s\n", configview.Time(done.Time))
+			out.Printf("Changes committed: %s\n", changes.Time(done.Time))
 			return out.Record(done)
 		},
-		Text: configview.Commit,
+		Text: changes.Commit,
 	}.Command()
 }
 
@@ -78,7 +78,7 @@ func askCommit(view config.View, q *menu.Question) error {
 	case len(view.Changes) == 0:
 		q.Skip = true
 	case q.Name == "merge" && len(view.Elsewhere) > 0:
-		q.Text = configview.Elsewhere(view) + "Commit that too?"
+		q.Text = changes.Elsewhere(view) + "Commit that too?"
 	case q.Name == "merge":
 		q.Skip = len(view.Underneath) == 0
 		q.Text = fmt.Sprintf("The configuration has changed since you began:\n%s\n%s", config.Underneath(view.Underneath), q.Text)

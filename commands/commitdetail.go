@@ -3,7 +3,7 @@ package commands
 import (
 	"context"
 
-	"diagsh/commands/configview"
+	"diagsh/commands/shared/changes"
 	"diagsh/internal/config"
 	"diagsh/internal/menu"
 )
@@ -31,6 +31,6 @@ func commitdetail(s commitsService) *menu.Command {
 			}
 			return &menu.Error{Kind: menu.NotFound, Argument: "commit", Message: "The commit is not among the last ones", Hint: "commitdetail alone shows the last one"}
 		},
-		Text: configview.Commit,
+		Text: changes.Commit,
 	}.Command()
 }

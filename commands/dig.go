@@ -12,7 +12,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"diagsh/commands/probeview"
+	"diagsh/commands/shared/probes"
 	"diagsh/diag/dns"
 	"diagsh/diag/source"
 	"diagsh/internal/menu"
@@ -122,15 +122,15 @@ func dig() *menu.Command {
 				_, isAddress := dns.Reverse(a.Name)
 				q.Skip = isAddress
 			case "source":
-				probeview.ChooseSource(q)
+				probes.ChooseSource(q)
 			}
 			return nil
 		},
-		Suggest: probeview.SuggestHosts[digArgs](dns.Any, "name", "server"),
+		Suggest: probes.SuggestHosts[digArgs](dns.Any, "name", "server"),
 		Check: func(_ context.Context, _ menu.Caller, a digArgs, name string) error {
 			switch name {
 			case "source":
-				_, err := probeview.Source(a.Source)
+				_, err := probes.Source(a.Source)
 				return err
 			case "type":
 				if !dns.IsClass(a.Type) && !reordered(&a) {
@@ -199,7 +199,7 @@ func runDig(ctx context.Context, _ menu.Caller, a digArgs, out *menu.Out[digRepl
 		return menu.Wrong("type", "%s, %s and %s are no name, type and class", menu.Clean(a.Name), menu.Clean(a.Type), menu.Clean(a.Class)).
 			WithHint("Write dig NAME TYPE CLASS")
 	}
-	from, err := probeview.Source(a.Source)
+	from, err := probes.Source(a.Source)
 	if err != nil {
 		return err
 	}
@@ -207,7 +207,7 @@ func runDig(ctx context.Context, _ menu.Caller, a digArgs, out *menu.Out[digRepl
 	if isAddress {
 		a.Type = "PTR"
 	}
-	servers, err := probeview.NameServers(ctx, a.Server, a.Port, from)
+	servers, err := probes.NameServers(ctx, a.Server, a.Port, from)
 	if err != nil {
 		return err
 	}
@@ -219,15 +219,15 @@ func runDig(ctx context.Context, _ menu.Caller, a digArgs, out *menu.Out[digRepl
 	}
 	r, err := dns.System.Ask(ctx, q)
 	if err != nil && r.Code == "" {
-		return probeview.NoReply(err, name)
+		return probes.NoReply(err, name)
 	}
 	// An answer that was cut off and that cannot be had whole is shown, and is a failure all the same.
 	failed := out.Record(digRecordOf(r, a.Short))
-	return errors.Join(failed, probeview.NoReply(err, name))
+	return errors.Join(failed, probes.NoReply(err, name))
 }
 
 func digRecordOf(r dns.Reply, short bool) digReply {
-	d := digReply{Server: r.Server.String(), Protocol: r.Protocol, Seconds: probeview.Seconds(r.Time), Bytes: r.Bytes, ID: r.ID, Status: r.Code, Flags: r.Flags,
+	d := digReply{Server: r.Server.String(), Protocol: r.Protocol, Seconds: probes.Seconds(r.Time), Bytes: r.Bytes, ID: r.ID, Status: r.Code, Flags: r.Flags,
 		Name: r.Name, UnicodeName: unicodeText(r.Name), Type: r.Type, Class: r.Class, Answer: digRecords(r.Answer), Authority: digRecords(r.Authority),
 		Additional: digRecords(r.Additional), Incomplete: r.Cut, When: time.Now(), short: short}
 	if dns.IsTransfer(r.Type) {
@@ -244,7 +244,7 @@ func digRecordOf(r dns.Reply, short bool) digReply {
 		}
 	}
 	for _, t := range r.Tried {
-		d.Tried = append(d.Tried, digAttempt{t.Server.String(), t.Protocol, t.EDNS, probeview.AttemptText(t)})
+		d.Tried = append(d.Tried, digAttempt{t.Server.String(), t.Protocol, t.EDNS, probes.AttemptText(t)})
 	}
 	return d
 }
@@ -316,7 +316,7 @@ func digText(w io.Writer, r digReply) {
 	if r.Incomplete {
 		fmt.Fprintf(w, ";; The zone has more records than these %d.\n", len(r.Answer))
 	}
-	fmt.Fprintf(w, "\n;; Query time: %s ms\n;; SERVER: %s (%s)\n;; WHEN: %s\n", probeview.Milliseconds(time.Duration(r.Seconds*float64(time.Second))),
+	fmt.Fprintf(w, "\n;; Query time: %s ms\n;; SERVER: %s (%s)\n;; WHEN: %s\n", probes.Milliseconds(time.Duration(r.Seconds*float64(time.Second))),
 		trimPort(r.Server), strings.ToUpper(r.Protocol), r.When.UTC().Format("2006-01-02 15:04:05 UTC"))
 	if r.Messages > 0 {
 		fmt.Fprintf(w, ";; XFR size: %d records (messages %d, bytes %d)\n", len(r.Answer), r.Messages, r.Bytes)

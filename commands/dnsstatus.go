@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"diagsh/commands/probeview"
+	"diagsh/commands/shared/probes"
 	"diagsh/diag/dns"
 	"diagsh/diag/routes"
 	"diagsh/internal/menu"
@@ -75,17 +75,17 @@ func dnsstatus() *menu.Command {
 }
 
 func dnsServerOf(a netip.Addr, seen dns.Seen) dnsServer {
-	s := dnsServer{Address: a.String(), Answers: seen.Answers, Failures: seen.Failures, LastSeconds: probeview.Seconds(seen.LastTime), LastStatus: seen.LastCode}
+	s := dnsServer{Address: a.String(), Answers: seen.Answers, Failures: seen.Failures, LastSeconds: probes.Seconds(seen.LastTime), LastStatus: seen.LastCode}
 	if !seen.LastAnswer.IsZero() {
 		s.LastAnswerTime = &seen.LastAnswer
 	}
 	if !seen.LastFailure.IsZero() {
-		s.LastFailureTime, s.LastFailure = &seen.LastFailure, probeview.FaultText(seen.LastError, nil)
+		s.LastFailureTime, s.LastFailure = &seen.LastFailure, probes.FaultText(seen.LastError, nil)
 	}
 	way, err := routes.To(a)
 	if err != nil {
 		var ok bool
-		if s.RouteError, ok = probeview.Reason(err); !ok {
+		if s.RouteError, ok = probes.Reason(err); !ok {
 			s.RouteError = "there is no route to it"
 		}
 		return s
@@ -107,7 +107,7 @@ func dnsStateText(w io.Writer, s dnsState) {
 		last := "none yet"
 		if server.LastAnswerTime != nil {
 			last = fmt.Sprintf("%d, the last at %s:\n               %s after %s ms", server.Answers, dnsTimeText(*server.LastAnswerTime), server.LastStatus,
-				probeview.Milliseconds(time.Duration(server.LastSeconds*float64(time.Second))))
+				probes.Milliseconds(time.Duration(server.LastSeconds*float64(time.Second))))
 		}
 		fmt.Fprintf(w, "  Answers:     %s\n", last)
 		last = "none"

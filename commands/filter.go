@@ -12,7 +12,7 @@ import (
 
 	"diagsh/capture"
 	"diagsh/capture/filter"
-	"diagsh/commands/captureview"
+	"diagsh/commands/shared/captures"
 	links "diagsh/diag/interfaces"
 	"diagsh/internal/menu"
 )
@@ -57,7 +57,7 @@ func filterExplain(s filterService) *menu.Command {
 		Role:    menu.ReadOnly,
 		Shape:   menu.Object,
 		Assist: func(_ context.Context, _ menu.Caller, _ filterExplainArgs, _, text string) menu.Completion {
-			return captureview.SuggestFilter(text, s.CaptureInterfaces())
+			return captures.SuggestFilter(text, s.CaptureInterfaces())
 		},
 		Run: func(ctx context.Context, _ menu.Caller, a filterExplainArgs, out *menu.Out[explained]) error {
 			target := filter.Target{LinkType: filter.EN10MB, Kind: filter.Live, Names: s.FilterNames()}
@@ -148,7 +148,7 @@ func filterBuild(s filterService) *menu.Command {
 			}
 			return out.Record(built{expression})
 		},
-		Text: func(w io.Writer, b built) { fmt.Fprintln(w, captureview.Filter(b.Expression)) },
+		Text: func(w io.Writer, b built) { fmt.Fprintln(w, captures.Filter(b.Expression)) },
 	}.Command()
 }
 

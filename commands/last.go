@@ -5,7 +5,7 @@ import (
 	"io"
 	"time"
 
-	"diagsh/commands/tableview"
+	"diagsh/commands/shared/tables"
 	"diagsh/internal/access"
 	"diagsh/internal/menu"
 )
@@ -33,17 +33,17 @@ func last(s visitService) *menu.Command {
 }
 
 func lastTable(w io.Writer, list []access.Visit) {
-	t := tableview.Table{Head: []string{"USERNAME", "REMOTE HOST", "BY", tableview.Whole("LOGIN TIME (UTC)"), "LOGOUT TIME (UTC)", "TOTAL TIME"}, Spare: []string{"BY"}}
+	t := tables.Table{Head: []string{"USERNAME", "REMOTE HOST", "BY", tables.Whole("LOGIN TIME (UTC)"), "LOGOUT TIME (UTC)", "TOTAL TIME"}, Spare: []string{"BY"}}
 	for _, v := range list {
 		ended, total := "still logged in", menu.FormatDuration(time.Since(v.Began).Truncate(time.Second))
 		if v.Ended != nil {
-			ended = tableview.Whole(v.Ended.UTC().Format(minute))
+			ended = tables.Whole(v.Ended.UTC().Format(minute))
 			total = menu.FormatDuration(v.Ended.Sub(v.Began).Truncate(time.Second))
 		}
 		if v.Reason != "" {
 			ended += " (" + v.Reason + ")"
 		}
-		t.Add(v.User, v.Source, v.Method, tableview.Whole(v.Began.UTC().Format(minute)), ended, total)
+		t.Add(v.User, v.Source, v.Method, tables.Whole(v.Began.UTC().Format(minute)), ended, total)
 	}
 	t.Write(w)
 }

@@ -3,13 +3,13 @@ package commands
 import (
 	"context"
 
-	"diagsh/commands/configview"
+	"diagsh/commands/shared/changes"
 	"diagsh/internal/config"
 	"diagsh/internal/menu"
 )
 
 type loadService interface {
-	configview.Editor
+	changes.Editor
 	SavedConfigurations() ([]config.Saved, error)
 	LoadSaved(caller menu.Caller, name string) error
 	LoadConfiguration(caller menu.Caller, text string) error
@@ -52,13 +52,13 @@ func loadconfig(s loadService) *menu.Command {
 			case a.File == "" && a.Text == "":
 				return menu.Errorf(menu.Usage, "Nothing is given to load").WithHint("Give file NAME, text with the configuration in quotes, or the configuration on standard input")
 			}
-			return configview.Yield(s, caller, out, func() error {
+			return changes.Yield(s, caller, out, func() error {
 				if a.File != "" {
 					return s.LoadSaved(caller, a.File)
 				}
 				return s.LoadConfiguration(caller, string(a.Text))
 			})
 		},
-		TextTable: configview.Pending,
+		TextTable: changes.Pending,
 	}.Command()
 }

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"diagsh/commands/probeview"
+	"diagsh/commands/shared/probes"
 	"diagsh/diag/dns"
 	"diagsh/internal/menu"
 )
@@ -43,7 +43,7 @@ func nslookup() *menu.Command {
 			}
 			return nil
 		},
-		Suggest:   probeview.SuggestHosts[nslookupArgs](dns.Any, "name", "server"),
+		Suggest:   probes.SuggestHosts[nslookupArgs](dns.Any, "name", "server"),
 		Run:       runNslookup,
 		TextTable: nslookupText,
 	}.Command()
@@ -54,18 +54,18 @@ func runNslookup(ctx context.Context, _ menu.Caller, a nslookupArgs, out *menu.O
 	if isAddress {
 		a.Type = "PTR"
 	}
-	servers, err := probeview.NameServers(ctx, a.Server, 53, fromAnywhere)
+	servers, err := probes.NameServers(ctx, a.Server, 53, fromAnywhere)
 	if err != nil {
 		return err
 	}
 	reply, err := dns.System.Ask(ctx, dns.Question{Name: name, Type: a.Type, Servers: servers, Search: a.Search && !isAddress, Recursive: true})
 	if err != nil {
-		return probeview.NoReply(err, name)
+		return probes.NoReply(err, name)
 	}
 	switch reply.Code {
 	case "NOERROR", "NXDOMAIN":
 	default:
-		return probeview.BadCode(reply)
+		return probes.BadCode(reply)
 	}
 	found := ""
 	if asked, err := dns.ASCII(name); err != nil || !strings.EqualFold(strings.TrimSuffix(asked, ".")+".", reply.Name) {
@@ -84,9 +84,9 @@ func runNslookup(ctx context.Context, _ menu.Caller, a nslookupArgs, out *menu.O
 	}
 	switch {
 	case reply.Code == "NXDOMAIN":
-		return &menu.Error{Kind: menu.NotFound, Argument: "name", Message: "There is no name " + probeview.BothNames(a.Name, `"`)}
+		return &menu.Error{Kind: menu.NotFound, Argument: "name", Message: "There is no name " + probes.BothNames(a.Name, `"`)}
 	case records == 0:
-		return &menu.Error{Kind: menu.NotFound, Argument: "type", Message: fmt.Sprintf("%s has no %s record", probeview.BothNames(a.Name, ""), a.Type)}
+		return &menu.Error{Kind: menu.NotFound, Argument: "type", Message: fmt.Sprintf("%s has no %s record", probes.BothNames(a.Name, ""), a.Type)}
 	}
 	return nil
 }

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"diagsh/capture"
-	"diagsh/commands/captureview"
+	"diagsh/commands/shared/captures"
 	"diagsh/internal/menu"
 )
 
@@ -38,7 +38,7 @@ func packetcapture(s packetServices) *menu.Menu {
 		Name: "packetcapture",
 		Help: "Capture packets on the appliance's interfaces.",
 		Status: func(_ context.Context, _ menu.Caller, w io.Writer) error {
-			captureview.Brief(w, s.Captures(), s.CaptureSettings())
+			captures.Brief(w, s.Captures(), s.CaptureSettings())
 			return nil
 		},
 		Items: []menu.Item{
@@ -70,7 +70,7 @@ type captureStartArgs struct {
 	Management *bool          `arg:"management" help:"Keep the packets of management sessions too."`
 	Defaults   bool           `arg:"defaults" default:"no" help:"Say yes, for programs: what is not given is as on a new appliance, and not taken from the settings."`
 	At         *time.Time     `arg:"at" help:"When to begin, such as \"2026-03-01 10:15\" (UTC); at once, if not given."`
-	captureview.Options
+	captures.Options
 }
 
 func captureStart(s captureService) *menu.Command {
@@ -83,13 +83,13 @@ func captureStart(s captureService) *menu.Command {
 		Shape: menu.Object,
 		Ask: func(_ context.Context, _ menu.Caller, _ captureStartArgs, q *menu.Question) error {
 			if q.Name == "interface" {
-				captureview.ChooseInterfaces(q, s.CaptureInterfaces(), nil)
+				captures.ChooseInterfaces(q, s.CaptureInterfaces(), nil)
 			}
 			return nil
 		},
 		Check: func(ctx context.Context, _ menu.Caller, a captureStartArgs, name string) error {
 			if name == "filter" {
-				return s.CheckFilter(ctx, captureview.Cleared(*a.Filter))
+				return s.CheckFilter(ctx, captures.Cleared(*a.Filter))
 			}
 			if name == "at" {
 				return notPast(*a.At)
@@ -97,7 +97,7 @@ func captureStart(s captureService) *menu.Command {
 			return a.Options.Check(name)
 		},
 		Assist: func(_ context.Context, _ menu.Caller, _ captureStartArgs, _, text string) menu.Completion {
-			return captureview.SuggestFilter(text, s.CaptureInterfaces())
+			return captures.SuggestFilter(text, s.CaptureInterfaces())
 		},
 		Run: func(_ context.Context, caller menu.Caller, a captureStartArgs, out *menu.Out[capture.Status]) error {
 			if a.Count != nil && a.Packets != nil && *a.Count != *a.Packets {
@@ -110,11 +110,11 @@ func captureStart(s captureService) *menu.Command {
 			if status.State == capture.NotStarted {
 				out.Printf("Capture %s is planned.\n", status.Name)
 			} else {
-				out.Printf("Capture %s started.\n%s", status.Name, menu.Text(captureview.Whereabouts(status)))
+				out.Printf("Capture %s started.\n%s", status.Name, menu.Text(captures.Whereabouts(status)))
 			}
 			return out.Record(status)
 		},
-		Text: captureview.Status,
+		Text: captures.Status,
 	}.Command()
 }
 
@@ -136,14 +136,14 @@ func (a captureStartArgs) request() capture.Request {
 		r.StartAt = *a.At
 	}
 	if a.Filter != nil {
-		expression := captureview.Cleared(*a.Filter)
+		expression := captures.Cleared(*a.Filter)
 		r.Filter = &expression
 	}
 	if a.Size != nil {
 		r.Limits.SizeBytes = int64(*a.Size)
 	}
 	if a.Duration != nil {
-		r.Limits.DurationSeconds = captureview.Seconds(*a.Duration)
+		r.Limits.DurationSeconds = captures.Seconds(*a.Duration)
 	}
 	for _, packets := range []*int64{a.Packets, a.Count} {
 		if packets != nil {
@@ -163,20 +163,20 @@ func captureStop(s captureService) *menu.Command {
 		Help:   "End a capture.",
 		Role:   menu.Operator,
 		Shape:  menu.Object,
-		Hidden: func(context.Context) bool { return len(captureview.Active(s.Captures())) == 0 },
+		Hidden: func(context.Context) bool { return len(captures.Active(s.Captures())) == 0 },
 		Ask: func(_ context.Context, _ menu.Caller, _ captureNameArgs, q *menu.Question) error {
-			captureview.Choose(q, captureview.Active(s.Captures()))
+			captures.Choose(q, captures.Active(s.Captures()))
 			return nil
 		},
 		Run: func(_ context.Context, caller menu.Caller, a captureNameArgs, out *menu.Out[capture.Status]) error {
-			status, err := captureview.Stop(s, caller, a.Name)
+			status, err := captures.Stop(s, caller, a.Name)
 			if err != nil {
 				return err
 			}
 			out.Printf("Capture %s stopped.\n", status.Name)
 			return out.Record(status)
 		},
-		Text: captureview.Status,
+		Text: captures.Status,
 	}.Command()
 }
 
@@ -192,7 +192,7 @@ func captureStatus(s captureService) *menu.Command {
 		Role:   menu.ReadOnly,
 		Hidden: func(context.Context) bool { return len(s.Captures()) == 0 },
 		Ask: func(_ context.Context, _ menu.Caller, _ captureStatusArgs, q *menu.Question) error {
-			captureview.Choose(q, s.Captures())
+			captures.Choose(q, s.Captures())
 			q.Required = false
 			return nil
 		},
@@ -205,9 +205,9 @@ func captureStatus(s captureService) *menu.Command {
 				out.Object()
 				return a.show(out, []capture.Status{status})
 			}
-			return a.show(out, captureview.Current(s.Captures()))
+			return a.show(out, captures.Current(s.Captures()))
 		},
-		TextTable: captureview.Statuses,
+		TextTable: captures.Statuses,
 	}.Command()
 }
 
@@ -217,7 +217,7 @@ func (a captureStatusArgs) show(out *menu.Out[capture.Status], list []capture.St
 		return err
 	}
 	for _, s := range list {
-		if err := out.Printf("%s", menu.Text(captureview.EffectiveFilter(s))); err != nil {
+		if err := out.Printf("%s", menu.Text(captures.EffectiveFilter(s))); err != nil {
 			return err
 		}
 	}
@@ -233,7 +233,7 @@ func captureList(s captureService) *menu.Command {
 		Run: func(_ context.Context, _ menu.Caller, _ noArgs, out *menu.Out[capture.Status]) error {
 			return out.Records(s.Captures())
 		},
-		TextTable: captureview.Table,
+		TextTable: captures.Table,
 	}.Command()
 }
 
@@ -243,22 +243,22 @@ type captureDeleteArgs struct {
 }
 
 func captureDelete(s captureService) *menu.Command {
-	return menu.Spec[captureDeleteArgs, captureview.Removed]{
+	return menu.Spec[captureDeleteArgs, captures.Removed]{
 		Name:   "delete",
 		Help:   "Delete captures that have ended, with their files.",
 		Role:   menu.Operator,
-		Hidden: func(context.Context) bool { return len(captureview.Ended(s.Captures())) == 0 },
+		Hidden: func(context.Context) bool { return len(captures.Ended(s.Captures())) == 0 },
 		Ask: func(_ context.Context, _ menu.Caller, a captureDeleteArgs, q *menu.Question) error {
-			ended := captureview.Ended(s.Captures())
+			ended := captures.Ended(s.Captures())
 			if q.Name == "name" {
-				captureview.Choose(q, ended)
+				captures.Choose(q, ended)
 				q.Choices = append(q.Choices, menu.Choice{Value: capture.All, Label: "ALL captures that have ended"})
 				q.Skip, q.Required = false, true
 				return nil
 			}
 			if a.Name == capture.All {
 				q.Skip = len(ended) == 0
-				q.Text = fmt.Sprintf("Delete %s with all files?", captureview.Count(len(ended), "capture"))
+				q.Text = fmt.Sprintf("Delete %s with all files?", captures.Count(len(ended), "capture"))
 				return nil
 			}
 			status, err := s.Capture(a.Name)
@@ -271,8 +271,8 @@ func captureDelete(s captureService) *menu.Command {
 			q.Text = fmt.Sprintf("Delete %s with all files?", a.Name)
 			return nil
 		},
-		Run: func(_ context.Context, caller menu.Caller, a captureDeleteArgs, out *menu.Out[captureview.Removed]) error {
-			chosen := captureview.Ended(s.Captures())
+		Run: func(_ context.Context, caller menu.Caller, a captureDeleteArgs, out *menu.Out[captures.Removed]) error {
+			chosen := captures.Ended(s.Captures())
 			if a.Name != capture.All {
 				status, err := s.Capture(a.Name)
 				if err != nil {
@@ -280,9 +280,9 @@ func captureDelete(s captureService) *menu.Command {
 				}
 				chosen = []capture.Status{status}
 			}
-			return captureview.Delete(s, caller, chosen, out)
+			return captures.Delete(s, caller, chosen, out)
 		},
-		TextTable: captureview.RemovedTable,
+		TextTable: captures.RemovedTable,
 	}.Command()
 }
 
@@ -298,7 +298,7 @@ type captureSetupArgs struct {
 	Filter     *string        `arg:"filter,assisted" ask:"Filter expression as tcpdump takes it, or CLEAR for none" help:"A tcpdump filter such as \"host 192.0.2.1 and port 25\"; CLEAR for none."`
 	Duration   *time.Duration `arg:"duration,unlimited" min:"1" max:"31536000" ask:"Time limit, such as 60s or 5m, or unlimited" help:"A capture ends after this time."`
 	Management *bool          `arg:"management" ask:"Capture the packets of management sessions too?" help:"Keep the packets of management sessions."`
-	captureview.Options
+	captures.Options
 }
 
 func captureSetup(s captureService) *menu.Command {
@@ -315,7 +315,7 @@ func captureSetup(s captureService) *menu.Command {
 		Check: func(ctx context.Context, _ menu.Caller, a captureSetupArgs, name string) error {
 			switch name {
 			case "filter":
-				return s.CheckFilter(ctx, captureview.Cleared(*a.Filter))
+				return s.CheckFilter(ctx, captures.Cleared(*a.Filter))
 			case "ports":
 				return checkEach(ctx, s, name, a.Ports, "port", "is not a port", "A port is a number up to 65535 or the name of a service")
 			case "clients":
@@ -326,7 +326,7 @@ func captureSetup(s captureService) *menu.Command {
 			return a.Options.Check(name)
 		},
 		Assist: func(_ context.Context, _ menu.Caller, _ captureSetupArgs, _, text string) menu.Completion {
-			return captureview.SuggestFilter(text, s.CaptureInterfaces())
+			return captures.SuggestFilter(text, s.CaptureInterfaces())
 		},
 		Run: func(_ context.Context, caller menu.Caller, a captureSetupArgs, out *menu.Out[capture.Settings]) error {
 			settings := s.CaptureSettings()
@@ -336,7 +336,7 @@ func captureSetup(s captureService) *menu.Command {
 			}
 			return out.Record(s.CaptureSettings())
 		},
-		Text: captureview.Settings,
+		Text: captures.Settings,
 	}.Command()
 }
 
@@ -377,9 +377,9 @@ func askSetup(s captureService, a captureSetupArgs, q *menu.Question) {
 			q.Default = menu.FormatDuration(time.Duration(present.Limits.DurationSeconds) * time.Second)
 		}
 	case "interface":
-		captureview.ChooseInterfaces(q, s.CaptureInterfaces(), present.Interfaces)
+		captures.ChooseInterfaces(q, s.CaptureInterfaces(), present.Interfaces)
 	case "kind":
-		q.Text = "The filter is: " + captureview.Filter(present.Filter) + "\n\n" + q.Text
+		q.Text = "The filter is: " + captures.Filter(present.Filter) + "\n\n" + q.Text
 		q.Keywords = true
 		q.Choices = []menu.Choice{
 			{Value: "PREDEFINED", Help: "Ports, clients and servers, asked one by one."},
@@ -428,7 +428,7 @@ func (a captureSetupArgs) apply(to *capture.Settings) {
 		}
 	}
 	if a.Duration != nil {
-		to.Limits.DurationSeconds = captureview.Seconds(*a.Duration)
+		to.Limits.DurationSeconds = captures.Seconds(*a.Duration)
 	}
 	if a.Packets != nil {
 		to.Limits.Packets = *a.Packets
@@ -440,7 +440,7 @@ func (a captureSetupArgs) apply(to *capture.Settings) {
 		to.Filter = expression
 	}
 	if a.Filter != nil {
-		to.Filter = captureview.Cleared(*a.Filter)
+		to.Filter = captures.Cleared(*a.Filter)
 	}
 	a.Options.Apply(to)
 	if a.Management != nil {

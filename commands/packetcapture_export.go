@@ -4,7 +4,7 @@ import (
 	"context"
 
 	"diagsh/capture"
-	"diagsh/commands/captureview"
+	"diagsh/commands/shared/captures"
 	"diagsh/internal/menu"
 )
 
@@ -26,7 +26,7 @@ type captureExportArgs struct {
 }
 
 func captureExport(s exportService) *menu.Command {
-	return menu.Spec[captureExportArgs, captureview.Queued]{
+	return menu.Spec[captureExportArgs, captures.Queued]{
 		Name:    "export",
 		Help:    "Copy a capture to a target.",
 		Details: "The appliance copies while you do something else, and tries again until it is done, also after a restart; exports shows how far it is.",
@@ -35,26 +35,26 @@ func captureExport(s exportService) *menu.Command {
 		Ask: func(_ context.Context, _ menu.Caller, _ captureExportArgs, q *menu.Question) error {
 			switch q.Name {
 			case "name":
-				captureview.ChoosePackets(q, captureview.Ended(s.Captures()))
+				captures.ChoosePackets(q, captures.Ended(s.Captures()))
 			case "target":
 				chooseTarget(s, q)
 			}
 			return nil
 		},
 		Suggest: suggestFiles[captureExportArgs](func(begun string, most int) []string { return s.FileNames(begun, most) }),
-		Run: func(_ context.Context, caller menu.Caller, a captureExportArgs, out *menu.Out[captureview.Queued]) error {
+		Run: func(_ context.Context, caller menu.Caller, a captureExportArgs, out *menu.Out[captures.Queued]) error {
 			list, err := s.ExportPackets(caller, string(a.Name), a.Target)
 			if err != nil {
 				return err
 			}
 			for _, e := range list {
-				if err := out.Record(captureview.Queued{File: e.File, Capture: e.Capture, Target: e.Target}); err != nil {
+				if err := out.Record(captures.Queued{File: e.File, Capture: e.Capture, Target: e.Target}); err != nil {
 					return err
 				}
 			}
 			return nil
 		},
-		Text: captureview.QueuedText,
+		Text: captures.QueuedText,
 	}.Command()
 }
 
@@ -74,7 +74,7 @@ func captureExports(s exportService) *menu.Command {
 		Run: func(_ context.Context, _ menu.Caller, _ noArgs, out *menu.Out[capture.Export]) error {
 			return out.Records(s.Exports())
 		},
-		TextTable: captureview.Exports,
+		TextTable: captures.Exports,
 	}.Command()
 }
 
@@ -114,7 +114,7 @@ func targetNew(s exportService) *menu.Command {
 			}
 			return sayKey(s, []capture.Target{t}, out)
 		},
-		Text: captureview.Target,
+		Text: captures.Target,
 	}.Command()
 }
 
@@ -148,7 +148,7 @@ func targetList(s exportService) *menu.Command {
 			}
 			return sayKey(s, targets, out)
 		},
-		Text: captureview.Target,
+		Text: captures.Target,
 	}.Command()
 }
 
@@ -183,6 +183,6 @@ func targetDelete(s exportService) *menu.Command {
 			out.Printf("Deleted:\n")
 			return out.Record(deleted)
 		},
-		Text: captureview.Target,
+		Text: captures.Target,
 	}.Command()
 }

@@ -13,7 +13,7 @@ import (
 	"diagsh/capture/filter"
 	"diagsh/capture/pcapfile"
 	"diagsh/capture/replay"
-	"diagsh/commands/captureview"
+	"diagsh/commands/shared/captures"
 	"diagsh/internal/menu"
 )
 
@@ -53,7 +53,7 @@ type watchedStatistics struct {
 
 func watchedText(w io.Writer, r watched) {
 	if s := r.watchedStatistics; s != nil {
-		fmt.Fprintf(w, "%s shown, %s left out.\n", captureview.Count(int(s.PacketsShown), "packet"), captureview.Count(int(s.PacketsNotShown), "packet"))
+		fmt.Fprintf(w, "%s shown, %s left out.\n", captures.Count(int(s.PacketsShown), "packet"), captures.Count(int(s.PacketsNotShown), "packet"))
 		return
 	}
 	decode.Text(w, r.Packet)
@@ -68,12 +68,12 @@ func captureWatch(s packetService) *menu.Command {
 		Role:    menu.Operator,
 		Shape:   menu.Stream,
 		Ask: func(_ context.Context, _ menu.Caller, a captureWatchArgs, q *menu.Question) error {
-			switch running := captureview.Running(s.Captures()); q.Name {
+			switch running := captures.Running(s.Captures()); q.Name {
 			case "name":
-				captureview.ChoosePackets(q, running)
+				captures.ChoosePackets(q, running)
 				q.Skip, q.Required = len(running) == 0 || len(a.Interfaces) > 0, false
 			case "interface":
-				captureview.ChooseInterfaces(q, s.CaptureInterfaces(), []string{capture.All})
+				captures.ChooseInterfaces(q, s.CaptureInterfaces(), []string{capture.All})
 				q.Skip = a.Name != ""
 			}
 			return nil
@@ -96,8 +96,8 @@ func captureWatch(s packetService) *menu.Command {
 			defer source.Close()
 			interfaces, shown, missed := present(), int64(0), uint64(0)
 			var chosen *replay.Filter
-			if a.Name != "" && a.Filter != nil && captureview.Cleared(*a.Filter) != "" {
-				if chosen, err = s.MatchFilter(ctx, captureview.Cleared(*a.Filter)); err != nil {
+			if a.Name != "" && a.Filter != nil && captures.Cleared(*a.Filter) != "" {
+				if chosen, err = s.MatchFilter(ctx, captures.Cleared(*a.Filter)); err != nil {
 					return err
 				}
 				if err := chosen.Fault(interfaces, true); err != nil {
@@ -105,7 +105,7 @@ func captureWatch(s packetService) *menu.Command {
 				}
 			}
 			told := unfit()
-			out.Printf("%sWatching %s. Ctrl-C ends it.\n", menu.Text(captureview.LeftOut(told)), a.what())
+			out.Printf("%sWatching %s. Ctrl-C ends it.\n", menu.Text(captures.LeftOut(told)), a.what())
 			done := errors.New("enough")
 			_, err = follow(ctx, source, bounds{duration: a.Duration}, func(batch []capture.Packet) error {
 				dropped := total(source.Counters()).Dropped
@@ -242,7 +242,7 @@ var errEnough = errors.New("enough packets")
 // askPackets offers captures. A name of a file is as good.
 func askPackets(s packetService, q *menu.Question) {
 	if q.Name == "name" {
-		captureview.ChoosePackets(q, s.Captures())
+		captures.ChoosePackets(q, s.Captures())
 	}
 }
 
@@ -284,7 +284,7 @@ func (a captureShowArgs) look(ctx context.Context, s packetService, hand func(*c
 		options.To = *a.To
 	}
 	var chosen *replay.Filter
-	if expression := captureview.Cleared(a.Filter); expression != "" {
+	if expression := captures.Cleared(a.Filter); expression != "" {
 		if chosen, err = s.MatchFilter(ctx, expression); err != nil {
 			return err
 		}
@@ -329,7 +329,7 @@ func (a captureShowArgs) look(ctx context.Context, s packetService, hand func(*c
 
 // checkFilter looks at a filter for packets that were captured, of whatever link type.
 func checkFilter(ctx context.Context, s packetService, expression, name string) error {
-	if expression = captureview.Cleared(expression); name != "filter" || expression == "" {
+	if expression = captures.Cleared(expression); name != "filter" || expression == "" {
 		return nil
 	}
 	_, err := s.MatchFilter(ctx, expression)
@@ -365,7 +365,7 @@ func sayLeftOut(f *replay.Filter, say func(string, ...any) error) {
 		if left.Packets == 1 {
 			verb = "is"
 		}
-		say("[%s %s left out, which cannot be filtered so: %s.]\n", captureview.Count(int(left.Packets), "packet"), verb, why(left.Err))
+		say("[%s %s left out, which cannot be filtered so: %s.]\n", captures.Count(int(left.Packets), "packet"), verb, why(left.Err))
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 
 	"diagsh/capture"
 	"diagsh/capture/pcapfile"
-	"diagsh/commands/captureview"
+	"diagsh/commands/shared/captures"
 	"diagsh/internal/menu"
 )
 
@@ -63,7 +63,7 @@ func captureStream(s liveService) *menu.Command {
 			}
 			defer source.Close()
 			told := unfit()
-			out.Printf("%s", menu.Text(captureview.LeftOut(told)))
+			out.Printf("%s", menu.Text(captures.LeftOut(told)))
 			stream, err := pcapfile.NewStream(out, header)
 			if err != nil {
 				return err
@@ -118,7 +118,7 @@ func leftOut(interfaces []capture.Interface, told, unfit []capture.LeftOut, head
 	interfaces = slices.DeleteFunc(slices.Clone(interfaces), func(i capture.Interface) bool {
 		return slices.ContainsFunc(unfit, func(l capture.LeftOut) bool { return l.Interface == i.Name })
 	})
-	text := captureview.LeftOut(since)
+	text := captures.LeftOut(since)
 	if len(interfaces) == 0 {
 		return text
 	}
@@ -136,7 +136,7 @@ func leftOut(interfaces []capture.Interface, told, unfit []capture.LeftOut, head
 func (a captureStreamArgs) request() capture.Request {
 	r := capture.Request{Interfaces: a.Interfaces, SnapLength: a.SnapLength, Format: capture.Format(a.Format), Management: a.Management}
 	if a.Filter != nil {
-		expression := captureview.Cleared(*a.Filter)
+		expression := captures.Cleared(*a.Filter)
 		r.Filter = &expression
 	}
 	return r
@@ -144,14 +144,14 @@ func (a captureStreamArgs) request() capture.Request {
 
 func askLive(s liveService, q *menu.Question) error {
 	if q.Name == "interface" {
-		captureview.ChooseInterfaces(q, s.CaptureInterfaces(), nil)
+		captures.ChooseInterfaces(q, s.CaptureInterfaces(), nil)
 	}
 	return nil
 }
 
 func checkLiveFilter(ctx context.Context, s liveService, expression *string, name string) error {
 	if name == "filter" && expression != nil {
-		return s.CheckFilter(ctx, captureview.Cleared(*expression))
+		return s.CheckFilter(ctx, captures.Cleared(*expression))
 	}
 	return nil
 }

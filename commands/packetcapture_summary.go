@@ -7,7 +7,7 @@ import (
 
 	"diagsh/capture"
 	"diagsh/capture/summary"
-	"diagsh/commands/captureview"
+	"diagsh/commands/shared/captures"
 	"diagsh/internal/menu"
 )
 
@@ -28,7 +28,7 @@ var summaryOrders = map[string]summary.Order{"slowest": summary.Slowest, "larges
 type summed struct {
 	*summary.Summary
 	connections bool // instead of all else
-	options     captureview.SummaryOptions
+	options     captures.SummaryOptions
 }
 
 func captureSummary(s packetService) *menu.Command {
@@ -60,18 +60,18 @@ func captureSummary(s packetService) *menu.Command {
 			if err != nil {
 				return err
 			}
-			options := captureview.SummaryOptions{Columns: caller.Columns, Chart: captureview.Chart(a.Chart), Order: a.Order}
+			options := captures.SummaryOptions{Columns: caller.Columns, Chart: captures.Chart(a.Chart), Order: a.Order}
 			if a.Chart == "" && caller.ASCII {
-				options.Chart = captureview.ASCIIChart
+				options.Chart = captures.ASCIIChart
 			}
 			return out.Record(summed{counter.Summary(a.Top, summaryOrders[a.Order]), a.By != "", options})
 		},
 		Text: func(w io.Writer, s summed) {
 			if s.connections {
-				captureview.Connections(w, s.Summary)
+				captures.Connections(w, s.Summary)
 				return
 			}
-			captureview.Summary(w, s.Summary, s.options)
+			captures.Summary(w, s.Summary, s.options)
 		},
 	}.Command()
 }

@@ -8,7 +8,7 @@ import (
 	"net/netip"
 	"time"
 
-	"diagsh/commands/probeview"
+	"diagsh/commands/shared/probes"
 	"diagsh/diag/dns"
 	"diagsh/diag/ping"
 	"diagsh/internal/menu"
@@ -100,15 +100,15 @@ func pingCommand(name, help string, family dns.Family) *menu.Command {
 		Shape: menu.Stream,
 		Ask: func(_ context.Context, _ menu.Caller, _ pingArgs, q *menu.Question) error {
 			if q.Name == "source" {
-				probeview.ChooseSource(q)
+				probes.ChooseSource(q)
 			}
 			return nil
 		},
-		Suggest: probeview.SuggestHosts[pingArgs](family, "host"),
+		Suggest: probes.SuggestHosts[pingArgs](family, "host"),
 		Check: func(_ context.Context, _ menu.Caller, a pingArgs, argument string) error {
 			switch argument {
 			case "source":
-				_, err := probeview.Source(a.Source)
+				_, err := probes.Source(a.Source)
 				return err
 			case "interval":
 				if a.Interval < leastTime {
@@ -144,12 +144,12 @@ func runPing(ctx context.Context, a pingArgs, family dns.Family, out *menu.Out[p
 	if family == dns.Any {
 		family = dns.Family(a.Family)
 	}
-	from, err := probeview.Source(a.Source)
+	from, err := probes.Source(a.Source)
 	if err != nil {
 		return err
 	}
-	out.Printf("%s", probeview.StopHint)
-	target, err := probeview.Address(ctx, a.Host, family, from)
+	out.Printf("%s", probes.StopHint)
+	target, err := probes.Address(ctx, a.Host, family, from)
 	if err != nil {
 		return err
 	}
@@ -171,7 +171,7 @@ func runPing(ctx context.Context, a pingArgs, family dns.Family, out *menu.Out[p
 	if statistics.Sent > 0 && statistics.Received == 0 && ctx.Err() == nil {
 		return menu.Errorf(menu.Failed, "%s did not answer", target)
 	}
-	return probeview.Failure(err, target)
+	return probes.Failure(err, target)
 }
 
 // pingFailure is why no ping could be sent.
@@ -180,7 +180,7 @@ func pingFailure(err error, target netip.Addr) error {
 	if errors.As(err, &tooBig) {
 		return menu.Errorf(menu.Failed, "Nothing could be sent to %s: %s", target, tooBigText(tooBig))
 	}
-	return probeview.Failure(err, target)
+	return probes.Failure(err, target)
 }
 
 func tooBigText(e *ping.TooBigError) string {
@@ -188,7 +188,7 @@ func tooBigText(e *ping.TooBigError) string {
 }
 
 func pingAnswer(host string, a ping.Answer) pingRecord {
-	r := pingRecord{Event: "reply", Host: host, pingReply: &pingReply{Bytes: a.Bytes, Sequence: a.Sequence, TTL: a.TTL, Time: probeview.Seconds(a.Time), DifferentAddress: a.Elsewhere, Truncated: a.Truncated}}
+	r := pingRecord{Event: "reply", Host: host, pingReply: &pingReply{Bytes: a.Bytes, Sequence: a.Sequence, TTL: a.TTL, Time: probes.Seconds(a.Time), DifferentAddress: a.Elsewhere, Truncated: a.Truncated}}
 	if w := a.Wrong; w != nil {
 		r.WrongByte = &pingWrongByte{Offset: w.Offset, Sent: int(w.Sent), Got: int(w.Got)}
 	}
@@ -205,7 +205,7 @@ func pingAnswer(host string, a ping.Answer) pingRecord {
 	case a.Error == nil:
 	case a.Error.Send != nil:
 		r.Event = "error"
-		reason, ok := probeview.Reason(a.Error.Send)
+		reason, ok := probes.Reason(a.Error.Send)
 		if !ok {
 			reason = "the packet could not be sent"
 		}
@@ -222,7 +222,7 @@ func pingAnswer(host string, a ping.Answer) pingRecord {
 
 func pingSums(s ping.Statistics) *pingStatistics {
 	return &pingStatistics{Transmitted: s.Sent, Received: s.Received, Duplicates: s.Duplicates, Errors: s.Errors, Corrupted: s.Corrupted, Strays: s.Strays, LossPercent: s.Loss(),
-		Minimum: probeview.Seconds(s.Min), Average: probeview.Seconds(s.Average), Maximum: probeview.Seconds(s.Max), Deviation: probeview.Seconds(s.Deviation)}
+		Minimum: probes.Seconds(s.Min), Average: probes.Seconds(s.Average), Maximum: probes.Seconds(s.Max), Deviation: probes.Seconds(s.Deviation)}
 }
 
 func searchMTU(ctx context.Context, host string, o ping.Options, out *menu.Out[pingRecord]) error {
@@ -238,7 +238,7 @@ func searchMTU(ctx context.Context, host string, o ping.Options, out *menu.Out[p
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case err != nil:
-		return probeview.Failure(err, o.Target)
+		return probes.Failure(err, o.Target)
 	case found.MTU == 0:
 		return menu.Errorf(menu.Failed, "%s does not answer to small packets either", o.Target).WithHint("Without answers its path MTU cannot be found")
 	}

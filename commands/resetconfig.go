@@ -3,13 +3,13 @@ package commands
 import (
 	"context"
 
-	"diagsh/commands/configview"
+	"diagsh/commands/shared/changes"
 	"diagsh/internal/config"
 	"diagsh/internal/menu"
 )
 
 type resetService interface {
-	configview.Editor
+	changes.Editor
 	ResetConfiguration(caller menu.Caller) error
 }
 
@@ -25,8 +25,8 @@ func resetconfig(s resetService) *menu.Command {
 		Details: "The factory values are pending, and replace your pending changes; commit makes them hold. Users and captures are kept.",
 		Role:    menu.Administrator,
 		Run: func(_ context.Context, caller menu.Caller, _ resetconfigArgs, out *menu.Out[config.Change]) error {
-			return configview.Yield(s, caller, out, func() error { return s.ResetConfiguration(caller) })
+			return changes.Yield(s, caller, out, func() error { return s.ResetConfiguration(caller) })
 		},
-		TextTable: configview.Pending,
+		TextTable: changes.Pending,
 	}.Command()
 }

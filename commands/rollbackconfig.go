@@ -6,13 +6,13 @@ import (
 	"io"
 	"strings"
 
-	"diagsh/commands/configview"
+	"diagsh/commands/shared/changes"
 	"diagsh/internal/config"
 	"diagsh/internal/menu"
 )
 
 type rollbackService interface {
-	configview.Editor
+	changes.Editor
 	commitService
 	Commits() []config.Commit
 	RestoreCommit(caller menu.Caller, number int) error
@@ -38,7 +38,7 @@ func rollbackconfig(s rollbackService) *menu.Command {
 			switch q.Name {
 			case "number":
 				var b strings.Builder
-				configview.Commits(&b, earlier)
+				changes.Commits(&b, earlier)
 				q.Text = b.String() + q.Text
 			case "confirm":
 				q.Text = fmt.Sprintf("Go back to the configuration of commit %d?", a.Number)
@@ -69,24 +69,23 @@ func rollbackconfig(s rollbackService) *menu.Command {
 			for _, w := range view.Warnings {
 				out.Printf("%s\n", w.Text)
 			}
-			changes := view.Changes
-			if a.Commit && len(changes) > 0 {
+			if a.Commit && len(view.Changes) > 0 {
 				done, err := s.CommitConfiguration(caller, config.Request{Comment: fmt.Sprintf("Back to commit %d", a.Number)})
 				if err != nil {
 					return err
 				}
-				out.Printf("Changes committed: %s\n", configview.Time(done.Time))
-			} else if len(changes) > 0 {
+				out.Printf("Changes committed: %s\n", changes.Time(done.Time))
+			} else if len(view.Changes) > 0 {
 				out.Printf("This is pending: commit makes it hold, clearchanges drops it.\n")
 			}
-			return out.Records(changes)
+			return out.Records(view.Changes)
 		},
-		TextTable: func(w io.Writer, changes []config.Change) {
-			if len(changes) == 0 {
+		TextTable: func(w io.Writer, list []config.Change) {
+			if len(list) == 0 {
 				fmt.Fprint(w, "The configuration is that one already.\n")
 				return
 			}
-			configview.Tree(w, changes)
+			changes.Tree(w, list)
 		},
 	}.Command()
 }

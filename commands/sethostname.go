@@ -3,7 +3,7 @@ package commands
 import (
 	"context"
 
-	"diagsh/commands/configview"
+	"diagsh/commands/shared/changes"
 	"diagsh/internal/config"
 	"diagsh/internal/menu"
 )
@@ -13,7 +13,7 @@ type sethostnameArgs struct {
 }
 
 // sethostname changes it, from the next commit on.
-func sethostname(s configview.Editor) *menu.Command {
+func sethostname(s changes.Editor) *menu.Command {
 	return menu.Spec[sethostnameArgs, config.Change]{
 		Name:    "sethostname",
 		Help:    "Change the appliance's host name.",
@@ -24,11 +24,11 @@ func sethostname(s configview.Editor) *menu.Command {
 			return nil
 		},
 		Run: func(_ context.Context, caller menu.Caller, a sethostnameArgs, out *menu.Out[config.Change]) error {
-			return configview.Edit(s, caller, out, func(d config.Document) error {
+			return changes.Edit(s, caller, out, func(d config.Document) error {
 				d.Set(config.Hostname, a.Hostname)
 				return nil
 			})
 		},
-		TextTable: configview.Pending,
+		TextTable: changes.Pending,
 	}.Command()
 }

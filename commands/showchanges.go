@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"io"
 
-	"diagsh/commands/configview"
+	"diagsh/commands/shared/changes"
 	"diagsh/internal/config"
 	"diagsh/internal/menu"
 )
@@ -25,18 +25,18 @@ func showchanges(s configurationViewer) *menu.Command {
 			if len(view.Underneath) > 0 {
 				out.Printf("Committed since you began:\n%s\n\n", menu.Text(config.Underneath(view.Underneath)))
 			}
-			out.Printf("%s", menu.Text(configview.Elsewhere(view)))
+			out.Printf("%s", menu.Text(changes.Elsewhere(view)))
 			for _, w := range view.Warnings {
 				out.Printf("%s\n\n", w.Text)
 			}
 			return out.Records(view.Changes)
 		},
-		TextTable: func(w io.Writer, changes []config.Change) {
-			if len(changes) == 0 {
+		TextTable: func(w io.Writer, list []config.Change) {
+			if len(list) == 0 {
 				fmt.Fprint(w, "You have no pending changes.\n")
 				return
 			}
-			configview.Tree(w, changes)
+			changes.Tree(w, list)
 		},
 	}.Command()
 }

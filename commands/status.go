@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"diagsh/capture"
-	"diagsh/commands/captureview"
-	"diagsh/commands/tableview"
+	"diagsh/commands/shared/captures"
+	"diagsh/commands/shared/tables"
 	"diagsh/diag/system"
 	"diagsh/internal/access"
 	"diagsh/internal/menu"
@@ -69,7 +69,7 @@ func status(s statusService, v Version) *menu.Command {
 			}
 			now := time.Now().UTC().Truncate(time.Second)
 			all := s.Captures()
-			running := captureview.Running(all)
+			running := captures.Running(all)
 			if running == nil {
 				running = []capture.Status{}
 			}
@@ -88,30 +88,30 @@ func status(s statusService, v Version) *menu.Command {
 
 func statusText(w io.Writer, s applianceStatus) {
 	line := func(name, format string, args ...any) {
-		tableview.Line(w, 11, "%-11s%s", name+":", fmt.Sprintf(format, args...))
+		tables.Line(w, 11, "%-11s%s", name+":", fmt.Sprintf(format, args...))
 	}
 	line("Status", "%s, %s, as of %s", s.Host, s.Product, s.Time.Format("2006-01-02 15:04:05 UTC"))
 	line("Up", "machine %s, appliance %s", span(s.MachineSeconds), span(s.ApplianceSeconds))
 	line("Load", "%.2f %.2f %.2f (1, 5, 15 minutes), processors: %d", s.Load[0], s.Load[1], s.Load[2], s.Processors)
-	line("Memory", "%s available of %s", captureview.Bytes(int64(s.MemoryAvailable)), captureview.Bytes(int64(s.Memory)))
+	line("Memory", "%s available of %s", captures.Bytes(int64(s.MemoryAvailable)), captures.Bytes(int64(s.Memory)))
 	low := ""
 	if s.Disk.FreeBytes < s.Disk.ReserveBytes {
 		low = " - LOW: no capture can start"
 	}
-	line("Disk", "%s free, %s in reserve%s", captureview.Bytes(s.Disk.FreeBytes), captureview.Bytes(s.Disk.ReserveBytes), low)
-	line("Files", "%d in the diagnostic directory, %s", s.Disk.Files, captureview.Bytes(s.Disk.Bytes))
+	line("Disk", "%s free, %s in reserve%s", captures.Bytes(s.Disk.FreeBytes), captures.Bytes(s.Disk.ReserveBytes), low)
+	line("Files", "%d in the diagnostic directory, %s", s.Disk.Files, captures.Bytes(s.Disk.Bytes))
 	line("Captures", "%d running, %d ended", len(s.Captures), s.CapturesEnded)
 	for _, c := range s.Captures {
 		dropped := "drops not known"
 		if c.PacketsDropped != nil {
 			dropped = fmt.Sprintf("%d dropped", *c.PacketsDropped)
 		}
-		tableview.Line(w, 4, "  %s on %s by %s: %d packets, %s, %s", c.Name, strings.Join(c.Interfaces, ", "), c.Owner, c.PacketsWritten,
-			captureview.Bytes(c.BytesWritten), dropped)
+		tables.Line(w, 4, "  %s on %s by %s: %d packets, %s, %s", c.Name, strings.Join(c.Interfaces, ", "), c.Owner, c.PacketsWritten,
+			captures.Bytes(c.BytesWritten), dropped)
 	}
 	line("Sessions", "%d", len(s.Sessions))
 	for _, one := range s.Sessions {
-		tableview.Line(w, 4, "  %s (%s) from %s, %s, runs %s", one.User, one.Role, one.Source, one.Kind, orDash(strings.Join(one.Running, ", ")))
+		tables.Line(w, 4, "  %s (%s) from %s, %s, runs %s", one.User, one.Role, one.Source, one.Kind, orDash(strings.Join(one.Running, ", ")))
 	}
 	if s.Trouble != "" {
 		line("Trouble", "%s", s.Trouble)

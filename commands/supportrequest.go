@@ -4,7 +4,7 @@ import (
 	"context"
 	"io"
 
-	"diagsh/commands/reportview"
+	"diagsh/commands/shared/reports"
 	"diagsh/internal/access"
 	"diagsh/internal/menu"
 )
@@ -23,7 +23,7 @@ const (
 )
 
 // supportrequest makes a report that says what it is about.
-func supportrequest(s reportview.Service) *menu.Command {
+func supportrequest(s reports.Service) *menu.Command {
 	return menu.Spec[supportrequestArgs, access.Report]{
 		Name:    "supportrequest",
 		Help:    "Make a report for a case at the support.",
@@ -32,7 +32,7 @@ func supportrequest(s reportview.Service) *menu.Command {
 		Shape:   menu.Object,
 		Ask: func(_ context.Context, caller menu.Caller, _ supportrequestArgs, q *menu.Question) error {
 			if q.Name == "files" {
-				return reportview.ChooseFiles(s, caller, q)
+				return reports.ChooseFiles(s, caller, q)
 			}
 			return nil
 		},
@@ -45,8 +45,8 @@ func supportrequest(s reportview.Service) *menu.Command {
 		},
 		Run: func(ctx context.Context, caller menu.Caller, a supportrequestArgs, out *menu.Out[access.Report]) error {
 			request := access.ReportRequest{Case: a.Case, Contact: a.Contact, Description: string(a.Description), Files: a.Files}
-			return reportview.Create(ctx, s, caller, request, out)
+			return reports.Create(ctx, s, caller, request, out)
 		},
-		Text: func(w io.Writer, r access.Report) { reportview.Made(w, r) },
+		Text: func(w io.Writer, r access.Report) { reports.Made(w, r) },
 	}.Command()
 }

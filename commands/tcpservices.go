@@ -15,7 +15,7 @@ import (
 
 	"github.com/mattn/go-runewidth"
 
-	"diagsh/commands/captureview"
+	"diagsh/commands/shared/captures"
 	"diagsh/diag/interfaces"
 	"diagsh/diag/netlink"
 	"diagsh/diag/services"
@@ -201,7 +201,7 @@ func listenersTable(w io.Writer, list []listener) {
 		}
 	}
 	if unseen > 0 {
-		fmt.Fprintf(w, "- stands for the kernel, or a process that the appliance may not see: %s.\n", captureview.Count(unseen, "socket"))
+		fmt.Fprintf(w, "- stands for the kernel, or a process that the appliance may not see: %s.\n", captures.Count(unseen, "socket"))
 	}
 	if len(list) > 0 {
 		describe(w, list)

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"diagsh/commands/probeview"
+	"diagsh/commands/shared/probes"
 	"diagsh/diag/dns"
 	"diagsh/diag/tcp"
 	"diagsh/internal/menu"
@@ -52,14 +52,14 @@ func telnet() *menu.Command {
 		Interactive: true,
 		Ask: func(_ context.Context, _ menu.Caller, _ telnetArgs, q *menu.Question) error {
 			if q.Name == "source" {
-				probeview.ChooseSource(q)
+				probes.ChooseSource(q)
 			}
 			return nil
 		},
-		Suggest: probeview.SuggestHosts[telnetArgs](dns.Any, "host"),
+		Suggest: probes.SuggestHosts[telnetArgs](dns.Any, "host"),
 		Check: func(_ context.Context, _ menu.Caller, a telnetArgs, name string) error {
 			if name == "source" {
-				_, err := probeview.Source(a.Source)
+				_, err := probes.Source(a.Source)
 				return err
 			}
 			return nil
@@ -70,11 +70,11 @@ func telnet() *menu.Command {
 }
 
 func runTelnet(ctx context.Context, _ menu.Caller, a telnetArgs, out *menu.Out[telnetTry]) error {
-	from, err := probeview.Source(a.Source)
+	from, err := probes.Source(a.Source)
 	if err != nil {
 		return err
 	}
-	addresses, err := probeview.Addresses(ctx, a.Host, dns.Family(a.Family), from)
+	addresses, err := probes.Addresses(ctx, a.Host, dns.Family(a.Family), from)
 	if err != nil {
 		return err
 	}
@@ -83,12 +83,12 @@ func runTelnet(ctx context.Context, _ menu.Caller, a telnetArgs, out *menu.Out[t
 		out.Printf("Trying %s...\n", address)
 		try := telnetTry{Host: a.Host, Address: address.String(), Port: a.Port}
 		conn, took, err := tcp.Dial(ctx, netip.AddrPortFrom(address, uint16(a.Port)), from, a.Timeout)
-		try.Seconds = probeview.Seconds(took)
+		try.Seconds = probes.Seconds(took)
 		if ctx.Err() != nil && err != nil {
 			return ctx.Err()
 		}
 		if err != nil {
-			known, ok := probeview.Reason(err)
+			known, ok := probes.Reason(err)
 			if !ok {
 				return err
 			}
@@ -100,7 +100,7 @@ func runTelnet(ctx context.Context, _ menu.Caller, a telnetArgs, out *menu.Out[t
 		}
 		defer conn.Close()
 		try.Connected = true
-		out.Printf("Connected to %s (%s ms).\n", menu.Clean(a.Host), probeview.Milliseconds(took))
+		out.Printf("Connected to %s (%s ms).\n", menu.Clean(a.Host), probes.Milliseconds(took))
 		t := newTalk(conn, a, out, &try)
 		if err := t.run(ctx); err != nil {
 			return err

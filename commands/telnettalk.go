@@ -7,7 +7,7 @@ import (
 	"io"
 	"time"
 
-	"diagsh/commands/probeview"
+	"diagsh/commands/shared/probes"
 	"diagsh/diag/tcp"
 	"diagsh/internal/menu"
 )
@@ -212,8 +212,8 @@ func (t *talk) hear(text []byte) {
 	t.lastHeard = time.Now()
 	if !t.heard {
 		took := t.lastHeard.Sub(t.began)
-		t.try.BannerSeconds = probeview.Seconds(took)
-		t.out.Printf("It spoke after %s ms:\n", probeview.Milliseconds(took))
+		t.try.BannerSeconds = probes.Seconds(took)
+		t.out.Printf("It spoke after %s ms:\n", probes.Milliseconds(took))
 	}
 	t.heard, t.answered = true, true
 	t.amount += len(text)
@@ -262,7 +262,7 @@ func (t *talk) end(err error) {
 		t.try.Closed = true
 		return
 	}
-	reason, ok := probeview.Reason(err)
+	reason, ok := probes.Reason(err)
 	if !ok {
 		reason = "the connection failed"
 	}

@@ -10,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"diagsh/commands/probeview"
+	"diagsh/commands/shared/probes"
 	"diagsh/diag/dns"
 	"diagsh/diag/hostnames"
 	"diagsh/diag/traceroute"
@@ -87,15 +87,15 @@ func tracerouteCommand(name, help string, family dns.Family, aliases ...string) 
 		Shape: menu.Stream,
 		Ask: func(_ context.Context, _ menu.Caller, _ traceArgs, q *menu.Question) error {
 			if q.Name == "source" {
-				probeview.ChooseSource(q)
+				probes.ChooseSource(q)
 			}
 			return nil
 		},
-		Suggest: probeview.SuggestHosts[traceArgs](family, "host"),
+		Suggest: probes.SuggestHosts[traceArgs](family, "host"),
 		Check: func(_ context.Context, _ menu.Caller, a traceArgs, name string) error {
 			switch name {
 			case "source":
-				_, err := probeview.Source(a.Source)
+				_, err := probes.Source(a.Source)
 				return err
 			case "port":
 				if a.Protocol == "icmp" {
@@ -112,12 +112,12 @@ func tracerouteCommand(name, help string, family dns.Family, aliases ...string) 
 }
 
 func runTrace(ctx context.Context, caller menu.Caller, a traceArgs, family dns.Family, out *menu.Out[traceHop]) error {
-	from, err := probeview.Source(a.Source)
+	from, err := probes.Source(a.Source)
 	if err != nil {
 		return err
 	}
-	out.Printf("%s", probeview.StopHint)
-	target, err := probeview.Address(ctx, a.Host, family, from)
+	out.Printf("%s", probes.StopHint)
+	target, err := probes.Address(ctx, a.Host, family, from)
 	if err != nil {
 		return err
 	}
@@ -143,7 +143,7 @@ func runTrace(ctx context.Context, caller menu.Caller, a traceArgs, family dns.F
 	if errors.Is(err, context.Canceled) {
 		return err
 	}
-	return probeview.Failure(err, target)
+	return probes.Failure(err, target)
 }
 
 // A tracer is one run of the command.
@@ -191,7 +191,7 @@ func (t tracer) traced(h traceroute.Hop) traceHop {
 	for _, a := range h.Answers {
 		p := traceProbe{Lost: !a.Came()}
 		if a.Came() {
-			p = traceProbe{Address: a.From.String(), Name: t.names.of(a.From), Time: probeview.Seconds(a.Time), Mark: a.Letter(), Reached: a.Reached()}
+			p = traceProbe{Address: a.From.String(), Name: t.names.of(a.From), Time: probes.Seconds(a.Time), Mark: a.Letter(), Reached: a.Reached()}
 		}
 		if p.Mark != "" {
 			p.Error = a.Error.String()
@@ -255,8 +255,8 @@ func (t tracer) watch(ctx context.Context, a traceArgs) error {
 }
 
 func (t tracer) watched(round int, h traceroute.Watched) traceHop {
-	w := &watchedHop{Round: round, Routers: []traceRouter{}, Sent: h.Sent, Received: h.Received, LossPercent: h.Loss(), Last: probeview.Seconds(h.Last),
-		Average: probeview.Seconds(h.Average), Best: probeview.Seconds(h.Best), Worst: probeview.Seconds(h.Worst), Deviation: probeview.Seconds(h.Deviation), Mark: h.Letter}
+	w := &watchedHop{Round: round, Routers: []traceRouter{}, Sent: h.Sent, Received: h.Received, LossPercent: h.Loss(), Last: probes.Seconds(h.Last),
+		Average: probes.Seconds(h.Average), Best: probes.Seconds(h.Best), Worst: probes.Seconds(h.Worst), Deviation: probes.Seconds(h.Deviation), Mark: h.Letter}
 	for _, r := range h.Routers {
 		w.Routers = append(w.Routers, traceRouter{r.String(), t.names.of(r)})
 	}

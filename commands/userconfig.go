@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"diagsh/commands/tableview"
+	"diagsh/commands/shared/tables"
 	"diagsh/internal/access"
 	"diagsh/internal/menu"
 )
@@ -50,17 +50,17 @@ func userconfig(s accountService) *menu.Menu {
 }
 
 func accountTable(w io.Writer, list []access.Account) {
-	t := tableview.Table{Head: []string{"USER", "FULL NAME", "ROLE", "LOGS IN BY", "LAST LOGIN (UTC)", "NOTES"}, Spare: []string{"FULL NAME", "LOGS IN BY"}}
+	t := tables.Table{Head: []string{"USER", "FULL NAME", "ROLE", "LOGS IN BY", "LAST LOGIN (UTC)", "NOTES"}, Spare: []string{"FULL NAME", "LOGS IN BY"}}
 	for _, a := range list {
 		var by, notes []string
 		if a.Password {
 			by = append(by, "password")
 		}
 		if n := len(a.Keys); n > 0 {
-			by = append(by, tableview.Whole(fmt.Sprintf("keys (%d)", n)))
+			by = append(by, tables.Whole(fmt.Sprintf("keys (%d)", n)))
 		}
 		if a.Expires != nil {
-			notes = append(notes, "expires "+tableview.Whole(a.Expires.UTC().Format("2006-01-02 15:04 UTC")))
+			notes = append(notes, "expires "+tables.Whole(a.Expires.UTC().Format("2006-01-02 15:04 UTC")))
 		}
 		if a.Locked != nil {
 			notes = append(notes, "locked until "+a.Locked.UTC().Format("15:04:05 UTC"))
@@ -70,7 +70,7 @@ func accountTable(w io.Writer, list []access.Account) {
 		}
 		last := "never"
 		if a.LastLogin != nil {
-			last = fmt.Sprintf("%s from %s", tableview.Whole(a.LastLogin.UTC().Format(minute)), a.LastFrom)
+			last = fmt.Sprintf("%s from %s", tables.Whole(a.LastLogin.UTC().Format(minute)), a.LastFrom)
 		}
 		t.Add(a.User, orDash(a.FullName), string(a.Role), orDash(strings.Join(by, ", ")), last, orDash(strings.Join(notes, ", ")))
 	}

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"diagsh/commands/probeview"
+	"diagsh/commands/shared/probes"
 	"diagsh/diag/traceroute"
 	"diagsh/internal/menu"
 )
@@ -22,11 +22,11 @@ type watchColumn struct {
 var watchColumns = []watchColumn{
 	{"Loss", 6, func(h traceroute.Watched) string { return fmt.Sprintf("%.1f%%", h.Loss()) }},
 	{"Sent", 5, func(h traceroute.Watched) string { return fmt.Sprint(h.Sent) }},
-	{"Last ms", 7, func(h traceroute.Watched) string { return probeview.Milliseconds(h.Last) }},
-	{"Average", 7, func(h traceroute.Watched) string { return probeview.Milliseconds(h.Average) }},
-	{"Best", 7, func(h traceroute.Watched) string { return probeview.Milliseconds(h.Best) }},
-	{"Worst", 7, func(h traceroute.Watched) string { return probeview.Milliseconds(h.Worst) }},
-	{"Stddev", 7, func(h traceroute.Watched) string { return probeview.Milliseconds(h.Deviation) }},
+	{"Last ms", 7, func(h traceroute.Watched) string { return probes.Milliseconds(h.Last) }},
+	{"Average", 7, func(h traceroute.Watched) string { return probes.Milliseconds(h.Average) }},
+	{"Best", 7, func(h traceroute.Watched) string { return probes.Milliseconds(h.Best) }},
+	{"Worst", 7, func(h traceroute.Watched) string { return probes.Milliseconds(h.Worst) }},
+	{"Stddev", 7, func(h traceroute.Watched) string { return probes.Milliseconds(h.Deviation) }},
 }
 
 // droppedFirst are the places in watchColumns of what a narrow terminal goes without, the least important first.

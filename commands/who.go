@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"diagsh/commands/tableview"
+	"diagsh/commands/shared/tables"
 	"diagsh/internal/access"
 	"diagsh/internal/menu"
 )
@@ -30,9 +30,9 @@ func who(s sessionService) *menu.Command {
 }
 
 func whoTable(w io.Writer, list []access.Session) {
-	t := tableview.Table{Head: []string{"USER", "ROLE", tableview.Whole("LOGIN TIME (UTC)"), "IDLE", "REMOTE HOST", "WHAT", "RUNS"}, Spare: []string{"ROLE", "WHAT"}}
+	t := tables.Table{Head: []string{"USER", "ROLE", tables.Whole("LOGIN TIME (UTC)"), "IDLE", "REMOTE HOST", "WHAT", "RUNS"}, Spare: []string{"ROLE", "WHAT"}}
 	for _, s := range list {
-		t.Add(s.User, string(s.Role), tableview.Whole(s.Began.UTC().Format(minute)),
+		t.Add(s.User, string(s.Role), tables.Whole(s.Began.UTC().Format(minute)),
 			menu.FormatDuration(time.Since(s.IdleFrom).Truncate(time.Second)), s.Source, s.Kind, orDash(strings.Join(s.Running, ", ")))
 	}
 	t.Write(w)

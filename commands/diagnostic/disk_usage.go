@@ -7,8 +7,8 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"diagsh/commands/captureview"
-	"diagsh/commands/tableview"
+	"diagsh/commands/shared/captures"
+	"diagsh/commands/shared/tables"
 	"diagsh/diag/disks"
 	"diagsh/internal/access"
 	"diagsh/internal/menu"
@@ -70,22 +70,22 @@ func diskUsageText(w io.Writer, u diskUsage) {
 		if f.Inodes > 0 {
 			inodes = fmt.Sprintf("%d%%", (f.InodesUsed*100+f.Inodes-1)/f.Inodes)
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%d%%\t%s\t%s\n", captureview.Bytes(int64(f.Bytes)), captureview.Bytes(int64(f.Used)), captureview.Bytes(int64(f.Available)), f.UsedPercent(), inodes, what)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%d%%\t%s\t%s\n", captures.Bytes(int64(f.Bytes)), captures.Bytes(int64(f.Used)), captures.Bytes(int64(f.Available)), f.UsedPercent(), inodes, what)
 	}
 	t.Flush()
 	for line := range strings.Lines(table.String()) {
-		tableview.Line(w, 8, "%s", strings.TrimSuffix(line, "\n"))
+		tables.Line(w, 8, "%s", strings.TrimSuffix(line, "\n"))
 	}
 	d := u.Diagnostic
-	fmt.Fprintf(w, "\nDiagnostic directory: %s, %s\n", captureview.Count(d.Files, "file"), captureview.Bytes(d.Bytes))
+	fmt.Fprintf(w, "\nDiagnostic directory: %s, %s\n", captures.Count(d.Files, "file"), captures.Bytes(d.Bytes))
 	t = tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, k := range d.Kinds {
-		fmt.Fprintf(t, "  %s\t%s\t%s\n", k.Kind, captureview.Count(k.Files, "file"), captureview.Bytes(k.Bytes))
+		fmt.Fprintf(t, "  %s\t%s\t%s\n", k.Kind, captures.Count(k.Files, "file"), captures.Bytes(k.Bytes))
 	}
 	t.Flush()
-	fmt.Fprintf(w, "Its disk: %s free, %s in reserve\n", captureview.Bytes(d.FreeBytes), captureview.Bytes(d.ReserveBytes))
+	fmt.Fprintf(w, "Its disk: %s free, %s in reserve\n", captures.Bytes(d.FreeBytes), captures.Bytes(d.ReserveBytes))
 	if d.QuotaBytes > 0 {
-		fmt.Fprintf(w, "Its quota: %s\n", captureview.Bytes(d.QuotaBytes))
+		fmt.Fprintf(w, "Its quota: %s\n", captures.Bytes(d.QuotaBytes))
 	}
 	if len(d.Largest) == 0 {
 		return
@@ -93,7 +93,7 @@ func diskUsageText(w io.Writer, u diskUsage) {
 	fmt.Fprintln(w, "\nLargest files:")
 	t = tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, f := range d.Largest {
-		fmt.Fprintf(t, "  %s\t%s\t%s\n", captureview.Bytes(f.Bytes), f.Modified.UTC().Format("2006-01-02 15:04:05 UTC"), f.Name)
+		fmt.Fprintf(t, "  %s\t%s\t%s\n", captures.Bytes(f.Bytes), f.Modified.UTC().Format("2006-01-02 15:04:05 UTC"), f.Name)
 	}
 	t.Flush()
 }

@@ -3,7 +3,7 @@ package diagnostic
 
 import (
 	"diagsh/commands/diagnostic/network"
-	"diagsh/commands/reportview"
+	"diagsh/commands/shared/reports"
 	"diagsh/diag/raid"
 	"diagsh/internal/menu"
 )
@@ -12,7 +12,7 @@ import (
 type Services interface {
 	network.Services
 	usageService
-	reportview.Service
+	reports.Service
 	reloadService
 	catalogueService
 }

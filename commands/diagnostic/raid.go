@@ -9,7 +9,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"diagsh/commands/captureview"
+	"diagsh/commands/shared/captures"
 	"diagsh/diag/raid"
 	"diagsh/internal/menu"
 )
@@ -108,7 +108,7 @@ func watchArray(ctx context.Context, system raid.System, began raid.Array, out *
 func raidTask(a raid.Array) string {
 	text := fmt.Sprintf("%s %s %.1f%%", a.Name, a.Action, a.Progress*100)
 	if a.Finish > 0 {
-		text += fmt.Sprintf(", %s left at %s/s", menu.FormatDuration(time.Duration(a.Finish)*time.Second), captureview.Bytes(int64(a.Speed)))
+		text += fmt.Sprintf(", %s left at %s/s", menu.FormatDuration(time.Duration(a.Finish)*time.Second), captures.Bytes(int64(a.Speed)))
 	}
 	return text
 }
@@ -188,7 +188,7 @@ func raidTable(w io.Writer, list []raid.Array) {
 		if !a.Verifiable() {
 			does, mismatches = "-", "-"
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", a.Name, menu.Clean(a.Level), menu.Clean(a.State), captureview.Bytes(int64(a.Bytes)), disks, does, mismatches)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", a.Name, menu.Clean(a.Level), menu.Clean(a.State), captures.Bytes(int64(a.Bytes)), disks, does, mismatches)
 	}
 	fmt.Fprintln(t, "\t\t\t\t\t\t")
 	fmt.Fprintln(t, "ARRAY\tMEMBER\tPLACE\tSTATE\tERRORS\t\t")
@@ -240,7 +240,7 @@ func chooseArray(system raid.System, q *menu.Question) error {
 		return err
 	}
 	for _, a := range list {
-		q.Choices = append(q.Choices, menu.Choice{Value: a.Name, Label: fmt.Sprintf("%s (%s, %s)", a.Name, a.Level, captureview.Bytes(int64(a.Bytes)))})
+		q.Choices = append(q.Choices, menu.Choice{Value: a.Name, Label: fmt.Sprintf("%s (%s, %s)", a.Name, a.Level, captures.Bytes(int64(a.Bytes)))})
 	}
 	q.Open, q.Skip, q.Required, q.Default = true, len(list) == 1, len(list) > 1, list[0].Name
 	return nil

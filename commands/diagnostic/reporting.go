@@ -5,18 +5,18 @@ import (
 	"fmt"
 	"io"
 
-	"diagsh/commands/reportview"
+	"diagsh/commands/shared/reports"
 	"diagsh/internal/access"
 	"diagsh/internal/menu"
 )
 
 // reporting is diagnostic > reporting: bundles for a support engineer.
-func reporting(s reportview.Service) *menu.Menu {
+func reporting(s reports.Service) *menu.Menu {
 	return &menu.Menu{
 		Name: "reporting",
 		Help: "Reporting Utilities.",
 		Status: func(_ context.Context, _ menu.Caller, w io.Writer) error {
-			reportview.Table(w, s.Reports())
+			reports.Table(w, s.Reports())
 			return nil
 		},
 		Items: []menu.Item{
@@ -31,7 +31,7 @@ type reportNewArgs struct {
 	Files []string `arg:"files" ask:"Captures to put into the report, names or numbers separated by commas" help:"Files of the diagnostic directory, separated by commas, or NONE."`
 }
 
-func reportNew(s reportview.Service) *menu.Command {
+func reportNew(s reports.Service) *menu.Command {
 	return menu.Spec[reportNewArgs, access.Report]{
 		Name: "new",
 		Help: "Make a report: network, services, configuration and logs in one file.",
@@ -40,16 +40,16 @@ func reportNew(s reportview.Service) *menu.Command {
 		Role:  menu.Operator,
 		Shape: menu.Object,
 		Ask: func(_ context.Context, caller menu.Caller, _ reportNewArgs, q *menu.Question) error {
-			return reportview.ChooseFiles(s, caller, q)
+			return reports.ChooseFiles(s, caller, q)
 		},
 		Run: func(ctx context.Context, caller menu.Caller, a reportNewArgs, out *menu.Out[access.Report]) error {
-			return reportview.Create(ctx, s, caller, access.ReportRequest{Files: a.Files}, out)
+			return reports.Create(ctx, s, caller, access.ReportRequest{Files: a.Files}, out)
 		},
-		Text: reportview.Made,
+		Text: reports.Made,
 	}.Command()
 }
 
-func reportList(s reportview.Service) *menu.Command {
+func reportList(s reports.Service) *menu.Command {
 	return menu.Spec[noArgs, access.Report]{
 		Name: "list",
 		Help: "List the reports.",
@@ -57,7 +57,7 @@ func reportList(s reportview.Service) *menu.Command {
 		Run: func(_ context.Context, _ menu.Caller, _ noArgs, out *menu.Out[access.Report]) error {
 			return out.Records(s.Reports())
 		},
-		TextTable: reportview.Table,
+		TextTable: reports.Table,
 	}.Command()
 }
 
@@ -66,7 +66,7 @@ type reportDeleteArgs struct {
 	Confirm menu.Confirm `arg:"confirm" ask:"Delete it?" help:"Say yes: the file is removed."`
 }
 
-func reportDelete(s reportview.Service) *menu.Command {
+func reportDelete(s reports.Service) *menu.Command {
 	return menu.Spec[reportDeleteArgs, access.Report]{
 		Name:   "delete",
 		Help:   "Delete reports.",
@@ -110,7 +110,7 @@ func reportDelete(s reportview.Service) *menu.Command {
 // allReports is the word for every report.
 const allReports = "ALL"
 
-func reportsNamed(s reportview.Service, name string) ([]access.Report, error) {
+func reportsNamed(s reports.Service, name string) ([]access.Report, error) {
 	list := s.Reports()
 	if name == allReports {
 		return list, nil

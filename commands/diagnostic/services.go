@@ -12,8 +12,8 @@ import (
 	"strconv"
 	"time"
 
-	"diagsh/commands/captureview"
-	"diagsh/commands/tableview"
+	"diagsh/commands/shared/captures"
+	"diagsh/commands/shared/tables"
 	"diagsh/diag/processes"
 	"diagsh/diag/services"
 	"diagsh/diag/units"
@@ -176,17 +176,17 @@ func stateOf(ctx context.Context, s *services.Service, manager unitManager, runn
 }
 
 func servicesTable(w io.Writer, list []serviceState) {
-	t := tableview.Table{Head: []string{"SERVICE", "STATE", "SINCE", "PROCESSES", "MEMORY", "UNIT", "DESCRIPTION"}, Spare: []string{"UNIT"}}
+	t := tables.Table{Head: []string{"SERVICE", "STATE", "SINCE", "PROCESSES", "MEMORY", "UNIT", "DESCRIPTION"}, Spare: []string{"UNIT"}}
 	for _, s := range list {
 		since, unit, memory := "-", "-", "-"
 		if s.Since != nil {
-			since = tableview.Whole(s.Since.Format("2006-01-02 15:04:05 UTC"))
+			since = tables.Whole(s.Since.Format("2006-01-02 15:04:05 UTC"))
 		}
 		if s.Unit != "" {
 			unit = s.Unit
 		}
 		if s.Memory > 0 {
-			memory = tableview.Whole(captureview.Bytes(s.Memory))
+			memory = tables.Whole(captures.Bytes(s.Memory))
 		}
 		t.Add(menu.Clean(s.Name), s.State, since, strconv.Itoa(len(s.PIDs)), memory, menu.Clean(unit), menu.Clean(s.Description))
 	}

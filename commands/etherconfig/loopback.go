@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"io"
 
-	"diagsh/commands/configview"
+	"diagsh/commands/shared/changes"
 	"diagsh/internal/config"
 	"diagsh/internal/menu"
 )
@@ -58,7 +58,7 @@ func loopbackEnable(s Services) *menu.Command {
 		Run: func(_ context.Context, caller menu.Caller, a loopbackEnableArgs, out *menu.Out[config.Change]) error {
 			return edit(s, caller, out, func(d config.Document) { d.Set(config.Loopback, a.Address) })
 		},
-		TextTable: configview.Pending,
+		TextTable: changes.Pending,
 	}.Command()
 }
 
@@ -75,7 +75,7 @@ func loopbackDisable(s Services) *menu.Command {
 		Run: func(_ context.Context, caller menu.Caller, _ loopbackDisableArgs, out *menu.Out[config.Change]) error {
 			return edit(s, caller, out, func(d config.Document) { d.Set(config.Loopback, "") })
 		},
-		TextTable: configview.Pending,
+		TextTable: changes.Pending,
 	}.Command()
 }
 

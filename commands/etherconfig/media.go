@@ -8,7 +8,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"diagsh/commands/configview"
+	"diagsh/commands/shared/changes"
 	"diagsh/internal/config"
 	"diagsh/internal/menu"
 )
@@ -141,6 +141,6 @@ func mediaEdit(s Services) *menu.Command {
 			}
 			return edit(s, caller, out, func(d config.Document) { d.Set(config.MediaOf(a.Interface), a.Media) })
 		},
-		TextTable: configview.Pending,
+		TextTable: changes.Pending,
 	}.Command()
 }

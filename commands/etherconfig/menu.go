@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"diagsh/commands/configview"
+	"diagsh/commands/shared/changes"
 	"diagsh/internal/config"
 	"diagsh/internal/menu"
 	"diagsh/internal/netconf"
@@ -16,7 +16,7 @@ import (
 
 // Services is what the menu's commands need from the running appliance.
 type Services interface {
-	configview.Editor
+	changes.Editor
 }
 
 // Menu is etherconfig.
@@ -121,7 +121,7 @@ func pending(is bool) string {
 
 // edit changes the pending configuration.
 func edit(s Services, caller menu.Caller, out *menu.Out[config.Change], change func(config.Document)) error {
-	return configview.Edit(s, caller, out, func(d config.Document) error {
+	return changes.Edit(s, caller, out, func(d config.Document) error {
 		change(d)
 		return nil
 	})

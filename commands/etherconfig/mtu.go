@@ -9,7 +9,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"diagsh/commands/configview"
+	"diagsh/commands/shared/changes"
 	"diagsh/internal/config"
 	"diagsh/internal/menu"
 )
@@ -126,6 +126,6 @@ func mtuEdit(s Services) *menu.Command {
 			}
 			return edit(s, caller, out, func(d config.Document) { d.Set(config.MTUOf(a.Interface), a.MTU) })
 		},
-		TextTable: configview.Pending,
+		TextTable: changes.Pending,
 	}.Command()
 }

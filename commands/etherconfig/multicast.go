@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"io"
 
-	"diagsh/commands/configview"
+	"diagsh/commands/shared/changes"
 	"diagsh/internal/config"
 	"diagsh/internal/menu"
 )
@@ -58,7 +58,7 @@ func multicastVerb(s Services, name, help, value string) *menu.Command {
 		Run: func(_ context.Context, caller menu.Caller, _ multicastVerbArgs, out *menu.Out[config.Change]) error {
 			return edit(s, caller, out, func(d config.Document) { d.Set(config.MulticastARP, value) })
 		},
-		TextTable: configview.Pending,
+		TextTable: changes.Pending,
 	}.Command()
 }
 

@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"text/tabwriter"
 
-	"diagsh/commands/configview"
+	"diagsh/commands/shared/changes"
 	"diagsh/internal/config"
 	"diagsh/internal/menu"
 )
@@ -111,7 +111,7 @@ func vlanNew(s Services) *menu.Command {
 			}
 			return edit(s, caller, out, func(d config.Document) { d.SetVLAN(config.VLAN{Name: name, Parent: a.Interface, ID: a.VLAN}) })
 		},
-		TextTable: configview.Pending,
+		TextTable: changes.Pending,
 	}.Command()
 }
 
@@ -166,7 +166,7 @@ func vlanEdit(s Services) *menu.Command {
 				d.Set(config.MTUOf(name), mtu)
 			})
 		},
-		TextTable: configview.Pending,
+		TextTable: changes.Pending,
 	}.Command()
 }
 
@@ -186,6 +186,6 @@ func vlanDelete(s Services) *menu.Command {
 		Run: func(_ context.Context, caller menu.Caller, a vlanDeleteArgs, out *menu.Out[config.Change]) error {
 			return edit(s, caller, out, func(d config.Document) { d.DeleteVLAN(a.Name) })
 		},
-		TextTable: configview.Pending,
+		TextTable: changes.Pending,
 	}.Command()
 }

@@ -8,7 +8,7 @@ import (
 	"math"
 	"time"
 
-	"diagsh/commands/probeview"
+	"diagsh/commands/shared/probes"
 	"diagsh/diag/interfaces"
 	"diagsh/internal/menu"
 )
@@ -78,7 +78,7 @@ func runTraffic(ctx context.Context, _ menu.Caller, a trafficArgs, out *menu.Out
 		return err
 	}
 	if a.Count == 0 {
-		out.Printf("%s", probeview.StopHint)
+		out.Printf("%s", probes.StopHint)
 	}
 	tick := time.NewTicker(a.Every)
 	defer tick.Stop()

@@ -11,7 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"diagsh/commands/tableview"
+	"diagsh/commands/shared/tables"
 	"diagsh/diag/interfaces"
 	"diagsh/diag/neighbours"
 	"diagsh/internal/menu"
@@ -152,7 +152,7 @@ func ndpshow() *menu.Command {
 		Role: menu.ReadOnly,
 		Run:  yieldNeighbours(unix.AF_INET6),
 		TextTable: func(w io.Writer, rows []neighbour) {
-			t := tableview.Table{Head: []string{"Neighbor", "Linklayer Address", "Netif", "Expire", "S", "Flags"}, Spare: []string{"Expire"}}
+			t := tables.Table{Head: []string{"Neighbor", "Linklayer Address", "Netif", "Expire", "S", "Flags"}, Spare: []string{"Expire"}}
 			for _, r := range rows {
 				at, state, expire, flags := r.LinkAddress, r.State[:1], "-", ""
 				if at == "" {

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"diagsh/commands/probeview"
+	"diagsh/commands/shared/probes"
 	"diagsh/diag/dns"
 	"diagsh/diag/smtp"
 	"diagsh/internal/menu"
@@ -101,7 +101,7 @@ func smtpping(s hostService) *menu.Command {
 			askSMTPPing(ctx, s, exchangers, a, q)
 			return nil
 		},
-		Suggest: probeview.SuggestHosts[smtppingArgs](dns.Any, "host"),
+		Suggest: probes.SuggestHosts[smtppingArgs](dns.Any, "host"),
 		Check: func(_ context.Context, _ menu.Caller, a smtppingArgs, name string) error {
 			return checkSMTPPing(a, name)
 		},
@@ -134,7 +134,7 @@ func askSMTPPing(ctx context.Context, s hostService, exchangers *dns.Exchangers,
 			q.Choices = append(q.Choices, menu.Choice{Value: e.Host, Label: fmt.Sprintf("%s (preference %d)", menu.Clean(e.Host), e.Preference)})
 		}
 	case "source":
-		probeview.ChooseSource(q)
+		probes.ChooseSource(q)
 	case "from", "to":
 		q.Skip, q.Required = !a.Message, a.Message
 	case "subject", "body":
@@ -170,7 +170,7 @@ func checkSMTPPing(a smtppingArgs, name string) error {
 	}
 	switch name {
 	case "source":
-		_, err := probeview.Source(a.Source)
+		_, err := probes.Source(a.Source)
 		return err
 	case "host":
 		if strings.HasPrefix(a.Host, "[") && dns.Unbracketed(a.Host) == a.Host {

@@ -11,14 +11,14 @@ import (
 	"strings"
 	"time"
 
-	"diagsh/commands/probeview"
+	"diagsh/commands/shared/probes"
 	"diagsh/diag/dns"
 	"diagsh/diag/smtp"
 	"diagsh/internal/menu"
 )
 
 func runSMTPPing(ctx context.Context, exchangers *dns.Exchangers, a smtppingArgs, out *menu.Out[smtpStep]) error {
-	from, err := probeview.Source(a.Source)
+	from, err := probes.Source(a.Source)
 	if err != nil {
 		return err
 	}
@@ -37,11 +37,11 @@ func runSMTPPing(ctx context.Context, exchangers *dns.Exchangers, a smtppingArgs
 	}
 	out.Printf("Starting SMTP test of host %s.\n", menu.Clean(server))
 	began := time.Now()
-	addresses, err := probeview.Addresses(ctx, server, dns.Family(a.Family), from)
+	addresses, err := probes.Addresses(ctx, server, dns.Family(a.Family), from)
 	if err != nil {
 		return err
 	}
-	if err := out.Record(smtpStep{Step: "resolve", Server: server, Address: addresses[0].String(), Seconds: probeview.Seconds(time.Since(began))}); err != nil {
+	if err := out.Record(smtpStep{Step: "resolve", Server: server, Address: addresses[0].String(), Seconds: probes.Seconds(time.Since(began))}); err != nil {
 		return err
 	}
 	o := smtp.Options{Source: from, Helo: a.Helo, TLS: smtp.TLSMode(a.TLS), From: a.From, To: a.To, Timeout: a.Timeout}
@@ -158,7 +158,7 @@ func (t *smtpTest) repeat(ctx context.Context) error {
 					first = trouble
 				}
 			}
-			t.out.Printf("Test %d of %d %s (%s ms)\n", t.test, t.args.Repeat, verdict, probeview.Milliseconds(time.Since(began)))
+			t.out.Printf("Test %d of %d %s (%s ms)\n", t.test, t.args.Repeat, verdict, probes.Milliseconds(time.Since(began)))
 		}
 		if t.test < t.args.Repeat {
 			select {
@@ -171,7 +171,7 @@ func (t *smtpTest) repeat(ctx context.Context) error {
 	for _, name := range t.steps {
 		times := slices.Sorted(slices.Values(t.times[name]))
 		if err := t.out.Record(smtpStep{Step: name, Server: t.server, Address: t.addresses[0].String(), smtpTimes: &smtpTimes{Tests: len(times),
-			Minimum: probeview.Seconds(times[0]), Median: probeview.Seconds(median(times)), Maximum: probeview.Seconds(times[len(times)-1])}}); err != nil {
+			Minimum: probes.Seconds(times[0]), Median: probes.Seconds(median(times)), Maximum: probes.Seconds(times[len(times)-1])}}); err != nil {
 			return err
 		}
 	}
@@ -247,7 +247,7 @@ func failure(s smtp.Step, timeout time.Duration) string {
 		}
 	}
 	var alert smtp.Alert
-	switch reason, ok := probeview.Reason(s.Failure); {
+	switch reason, ok := probes.Reason(s.Failure); {
 	case ok && reason == "no answer":
 		return "no answer within " + menu.FormatDuration(timeout)
 	case ok:

@@ -7,13 +7,13 @@ import (
 	"strings"
 	"time"
 
-	"diagsh/commands/probeview"
+	"diagsh/commands/shared/probes"
 	"diagsh/diag/smtp"
 	"diagsh/internal/menu"
 )
 
 func stepRecord(server string, address netip.AddrPort, s smtp.Step, timeout time.Duration) smtpStep {
-	r := smtpStep{Step: s.Name, Server: server, Address: address.Addr().String(), Sent: s.Sent, Code: s.Code, Reply: s.Reply, Seconds: probeview.Seconds(s.Time), Remark: remark(s)}
+	r := smtpStep{Step: s.Name, Server: server, Address: address.Addr().String(), Sent: s.Sent, Code: s.Code, Reply: s.Reply, Seconds: probes.Seconds(s.Time), Remark: remark(s)}
 	if s.Failure != nil {
 		r.Error = failure(s, timeout)
 	}
@@ -36,7 +36,7 @@ func smtpText(w io.Writer, s smtpStep) {
 	if s.brief {
 		return
 	}
-	took := fmt.Sprintf("(%s ms)", probeview.Milliseconds(time.Duration(s.Seconds*float64(time.Second))))
+	took := fmt.Sprintf("(%s ms)", probes.Milliseconds(time.Duration(s.Seconds*float64(time.Second))))
 	if s.Sent != "" {
 		fmt.Fprintf(w, "-> %s\n", menu.Clean(s.Sent))
 	}

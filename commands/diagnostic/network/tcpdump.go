@@ -6,7 +6,7 @@ import (
 	"io"
 
 	"diagsh/capture"
-	"diagsh/commands/captureview"
+	"diagsh/commands/shared/captures"
 	"diagsh/internal/menu"
 )
 
@@ -28,7 +28,7 @@ func tcpdump(s captureService) *menu.Menu {
 		Name: "tcpdump",
 		Help: "Dump ethernet packets.",
 		Status: func(_ context.Context, _ menu.Caller, w io.Writer) error {
-			captureview.Brief(w, s.Captures(), s.CaptureSettings())
+			captures.Brief(w, s.Captures(), s.CaptureSettings())
 			return nil
 		},
 		Items: []menu.Item{
@@ -58,10 +58,10 @@ func tcpdumpStart(s captureService) *menu.Command {
 			if err != nil {
 				return err
 			}
-			out.Printf("Capture started.\n%s", menu.Text(captureview.Whereabouts(status)))
+			out.Printf("Capture started.\n%s", menu.Text(captures.Whereabouts(status)))
 			return out.Record(status)
 		},
-		Text: captureview.Status,
+		Text: captures.Status,
 	}.Command()
 }
 
@@ -75,20 +75,20 @@ func tcpdumpStop(s captureService) *menu.Command {
 		Help:   "Stop packet capture.",
 		Role:   menu.Operator,
 		Shape:  menu.Object,
-		Hidden: func(context.Context) bool { return len(captureview.Active(s.Captures())) == 0 },
+		Hidden: func(context.Context) bool { return len(captures.Active(s.Captures())) == 0 },
 		Ask: func(_ context.Context, _ menu.Caller, _ nameArgs, q *menu.Question) error {
-			captureview.Choose(q, captureview.Active(s.Captures()))
+			captures.Choose(q, captures.Active(s.Captures()))
 			return nil
 		},
 		Run: func(_ context.Context, caller menu.Caller, a nameArgs, out *menu.Out[capture.Status]) error {
-			status, err := captureview.Stop(s, caller, a.Name)
+			status, err := captures.Stop(s, caller, a.Name)
 			if err != nil {
 				return err
 			}
 			out.Printf("Capture stopped.\n")
 			return out.Record(status)
 		},
-		Text: captureview.Status,
+		Text: captures.Status,
 	}.Command()
 }
 
@@ -100,9 +100,9 @@ func tcpdumpStatus(s captureService) *menu.Command {
 		Help: "Status capture.",
 		Role: menu.ReadOnly,
 		Run: func(_ context.Context, _ menu.Caller, _ noArgs, out *menu.Out[capture.Status]) error {
-			return out.Records(captureview.Current(s.Captures()))
+			return out.Records(captures.Current(s.Captures()))
 		},
-		TextTable: captureview.Statuses,
+		TextTable: captures.Statuses,
 	}.Command()
 }
 
@@ -119,22 +119,22 @@ func tcpdumpFilter(s captureService) *menu.Command {
 		Ask: func(_ context.Context, _ menu.Caller, _ filterArgs, q *menu.Question) error {
 			q.Required, q.Default = true, s.CaptureSettings().Filter
 			if q.Default == "" {
-				q.Default = captureview.Clear
+				q.Default = captures.Clear
 			}
 			return nil
 		},
 		Check: func(ctx context.Context, _ menu.Caller, a filterArgs, _ string) error {
-			return s.CheckFilter(ctx, captureview.Cleared(a.Filter))
+			return s.CheckFilter(ctx, captures.Cleared(a.Filter))
 		},
 		Assist: func(_ context.Context, _ menu.Caller, _ filterArgs, _, text string) menu.Completion {
-			return captureview.SuggestFilter(text, s.CaptureInterfaces())
+			return captures.SuggestFilter(text, s.CaptureInterfaces())
 		},
 		Run: func(_ context.Context, caller menu.Caller, a filterArgs, out *menu.Out[capture.Settings]) error {
 			settings := s.CaptureSettings()
-			settings.Filter = captureview.Cleared(a.Filter)
+			settings.Filter = captures.Cleared(a.Filter)
 			return keep(s, caller, settings, out)
 		},
-		Text: captureview.Settings,
+		Text: captures.Settings,
 	}.Command()
 }
 
@@ -150,7 +150,7 @@ func tcpdumpInterface(s captureService) *menu.Command {
 		Shape: menu.Object,
 		Ask: func(_ context.Context, _ menu.Caller, _ interfaceArgs, q *menu.Question) error {
 			q.Required = true
-			captureview.ChooseInterfaces(q, s.CaptureInterfaces(), s.CaptureSettings().Interfaces)
+			captures.ChooseInterfaces(q, s.CaptureInterfaces(), s.CaptureSettings().Interfaces)
 			return nil
 		},
 		Run: func(_ context.Context, caller menu.Caller, a interfaceArgs, out *menu.Out[capture.Settings]) error {
@@ -158,7 +158,7 @@ func tcpdumpInterface(s captureService) *menu.Command {
 			settings.Interfaces = a.Interfaces
 			return keep(s, caller, settings, out)
 		},
-		Text: captureview.Settings,
+		Text: captures.Settings,
 	}.Command()
 }
 
@@ -174,20 +174,20 @@ type clearArgs struct {
 }
 
 func tcpdumpClear(s captureService) *menu.Command {
-	return menu.Spec[clearArgs, captureview.Removed]{
+	return menu.Spec[clearArgs, captures.Removed]{
 		Name:   "clear",
 		Help:   "Remove previous packet captures.",
 		Role:   menu.Operator,
-		Hidden: func(context.Context) bool { return len(captureview.Ended(s.Captures())) == 0 },
+		Hidden: func(context.Context) bool { return len(captures.Ended(s.Captures())) == 0 },
 		Ask: func(_ context.Context, _ menu.Caller, _ clearArgs, q *menu.Question) error {
-			n := len(captureview.Ended(s.Captures()))
+			n := len(captures.Ended(s.Captures()))
 			q.Skip = n == 0
-			q.Text = fmt.Sprintf("Remove %s with all files?", captureview.Count(n, "ended capture"))
+			q.Text = fmt.Sprintf("Remove %s with all files?", captures.Count(n, "ended capture"))
 			return nil
 		},
-		Run: func(_ context.Context, caller menu.Caller, _ clearArgs, out *menu.Out[captureview.Removed]) error {
-			return captureview.Delete(s, caller, captureview.Ended(s.Captures()), out)
+		Run: func(_ context.Context, caller menu.Caller, _ clearArgs, out *menu.Out[captures.Removed]) error {
+			return captures.Delete(s, caller, captures.Ended(s.Captures()), out)
 		},
-		TextTable: captureview.RemovedTable,
+		TextTable: captures.RemovedTable,
 	}.Command()
 }

@@ -1,19 +1,19 @@
-package captureview
+package captures
 
 import (
 	"diagsh/capture"
 	"diagsh/internal/menu"
 )
 
-// captures is what ending and deleting need of the table of captures.
-type captures interface {
+// A table is what ending and deleting need of the table of captures.
+type table interface {
 	Captures() []capture.Status
 	StopCapture(caller menu.Caller, name string) (capture.Status, error)
 	DeleteCapture(caller menu.Caller, name string) error
 }
 
 // Stop ends the capture of a name; without a name, the only one that is active.
-func Stop(s captures, caller menu.Caller, name string) (capture.Status, error) {
+func Stop(s table, caller menu.Caller, name string) (capture.Status, error) {
 	name, err := onlyActive(s.Captures(), name)
 	if err != nil {
 		return capture.Status{}, err
@@ -22,7 +22,7 @@ func Stop(s captures, caller menu.Caller, name string) (capture.Status, error) {
 }
 
 // Delete removes captures with their files, and yields what went.
-func Delete(s captures, caller menu.Caller, list []capture.Status, out *menu.Out[Removed]) error {
+func Delete(s table, caller menu.Caller, list []capture.Status, out *menu.Out[Removed]) error {
 	for _, status := range list {
 		if err := s.DeleteCapture(caller, status.Name); err != nil {
 			return err

@@ -1,4 +1,4 @@
-package captureview
+package captures
 
 import (
 	"strings"

@@ -1,6 +1,6 @@
-// Package captureview writes captures as the screen shows them, for the two faces of the one table of captures: packetcapture and
+// Package captures writes captures as the screen shows them, for the two faces of the one table of captures: packetcapture and
 // diagnostic > network > tcpdump.
-package captureview
+package captures
 
 import (
 	"fmt"

@@ -1,5 +1,5 @@
-// Package configview shows the configuration and what is pending, for the commands that change it.
-package configview
+// Package changes shows the configuration and what is pending, for the commands that change it.
+package changes
 
 import (
 	"fmt"
@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"diagsh/commands/tableview"
+	"diagsh/commands/shared/tables"
 	"diagsh/internal/config"
 	"diagsh/internal/menu"
 )
@@ -100,7 +100,7 @@ func orNotSet(value string) string {
 func Commit(w io.Writer, c config.Commit) {
 	fmt.Fprintf(w, "Commit %d at %s by %s\n", c.Number, Time(c.Time), c.User)
 	if c.Comment != "" {
-		tableview.Line(w, len("Comment: "), "Comment: %s", c.Comment)
+		tables.Line(w, len("Comment: "), "Comment: %s", c.Comment)
 	}
 	if c.Until != nil {
 		fmt.Fprintf(w, "Rolled back at %s unless it is confirmed with: commit\n", Time(*c.Until))
@@ -112,9 +112,9 @@ func Commit(w io.Writer, c config.Commit) {
 
 // Commits writes commits as a table.
 func Commits(w io.Writer, list []config.Commit) {
-	t := tableview.Table{Head: []string{"COMMIT", "COMMITTED ON", "USER", "COMMENT"}}
+	t := tables.Table{Head: []string{"COMMIT", "COMMITTED ON", "USER", "COMMENT"}}
 	for _, c := range list {
-		t.Add(strconv.Itoa(c.Number), tableview.Whole(Time(c.Time)), c.User, c.Comment)
+		t.Add(strconv.Itoa(c.Number), tables.Whole(Time(c.Time)), c.User, c.Comment)
 	}
 	t.Write(w)
 }

@@ -1,4 +1,4 @@
-package probeview
+package probes
 
 import (
 	"context"

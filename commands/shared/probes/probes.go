@@ -1,5 +1,5 @@
-// Package probeview is what the commands that send packets to another host have in common: where from, where to, and why not.
-package probeview
+// Package probes is what the commands that send packets to another host have in common: where from, where to, and why not.
+package probes
 
 import (
 	"context"

@@ -1,5 +1,5 @@
-// Package reportview makes and shows reports, for the commands that do so.
-package reportview
+// Package reports makes and shows reports, for the commands that do so.
+package reports
 
 import (
 	"context"
@@ -9,8 +9,8 @@ import (
 	"strconv"
 	"strings"
 
-	"diagsh/commands/captureview"
-	"diagsh/commands/tableview"
+	"diagsh/commands/shared/captures"
+	"diagsh/commands/shared/tables"
 	"diagsh/internal/access"
 	"diagsh/internal/menu"
 )
@@ -83,7 +83,7 @@ func ChooseFiles(s Service, caller menu.Caller, q *menu.Question) error {
 	q.Skip, q.Default = len(list) == 0, none
 	q.Choices = []menu.Choice{{Value: none, Label: "none"}}
 	for _, f := range list {
-		q.Choices = append(q.Choices, menu.Choice{Value: f.Name, Label: fmt.Sprintf("%s (%s)", f.Name, captureview.Bytes(f.Bytes))})
+		q.Choices = append(q.Choices, menu.Choice{Value: f.Name, Label: fmt.Sprintf("%s (%s)", f.Name, captures.Bytes(f.Bytes))})
 	}
 	q.Open = true // a file that is not there is NotFound
 	return nil
@@ -98,7 +98,7 @@ func Made(w io.Writer, r access.Report) {
 			fmt.Fprintf(w, "Not whole: %s. %s\n", c.Title, c.Reason)
 		}
 	}
-	fmt.Fprintf(w, "The report is in the diagnostic directory, for SFTP: %s (%s)\n", r.Name, captureview.Bytes(r.Bytes))
+	fmt.Fprintf(w, "The report is in the diagnostic directory, for SFTP: %s (%s)\n", r.Name, captures.Bytes(r.Bytes))
 	fmt.Fprintf(w, "Unpack it and open index.html.")
 	if r.Role == menu.Administrator {
 		fmt.Fprint(w, " It holds the logs, so only administrators can read it.")
@@ -115,10 +115,10 @@ func Table(w io.Writer, list []access.Report) {
 		fmt.Fprintln(w, "There are no reports.")
 		return
 	}
-	t := tableview.Table{Head: []string{"REPORT", "MADE (UTC)", "BY", "FOR", "CASE", "CAPTURES", "SIZE"}, Spare: []string{"FOR", "CAPTURES"}}
+	t := tables.Table{Head: []string{"REPORT", "MADE (UTC)", "BY", "FOR", "CASE", "CAPTURES", "SIZE"}, Spare: []string{"FOR", "CAPTURES"}}
 	for _, r := range list {
-		t.Add(r.Name, tableview.Whole(r.Time.UTC().Format("2006-01-02 15:04")), r.Owner, string(r.Role),
-			menu.Clean(orDash(r.Case)), strconv.Itoa(len(r.Files)), tableview.Whole(captureview.Bytes(r.Bytes)))
+		t.Add(r.Name, tables.Whole(r.Time.UTC().Format("2006-01-02 15:04")), r.Owner, string(r.Role),
+			menu.Clean(orDash(r.Case)), strconv.Itoa(len(r.Files)), tables.Whole(captures.Bytes(r.Bytes)))
 	}
 	t.Write(w)
 }

@@ -1,5 +1,5 @@
-// Package tableview sets out tables that fit the terminal they are for.
-package tableview
+// Package tables sets out tables that fit the terminal they are for.
+package tables
 
 import (
 	"fmt"

@@ -1,11 +1,11 @@
-package tableview_test
+package tables_test
 
 import (
 	"bytes"
 	"strings"
 	"testing"
 
-	"diagsh/commands/tableview"
+	"diagsh/commands/shared/tables"
 )
 
 // A paper is a writer that has a width.
@@ -28,8 +28,8 @@ func TestWrite(t *testing.T) {
 		{"all are broken", 38, "USER   FULL  LAST LOGIN        NOTES\n       NAME\nann    Ann   2026-11-28 15:04  expires\n       of                      soon\n       the\n       Desk\nbartb  -     never             -\n"},
 		{"one is left out", 30, "USER  LAST LOGIN       NOTES\nann   2026-11-28 15:04 expires\n                       soon\nbartb never            -\n"},
 	} {
-		table := tableview.Table{Head: []string{"USER", "FULL NAME", "LAST LOGIN", "NOTES"}, Spare: []string{"FULL NAME"}}
-		table.Add("ann", "Ann of the Desk", tableview.Whole("2026-11-28 15:04"), "expires soon")
+		table := tables.Table{Head: []string{"USER", "FULL NAME", "LAST LOGIN", "NOTES"}, Spare: []string{"FULL NAME"}}
+		table.Add("ann", "Ann of the Desk", tables.Whole("2026-11-28 15:04"), "expires soon")
 		table.Add("bartb", "-", "never", "-")
 		p := paper{columns: c.columns}
 		table.Write(&p)
@@ -42,13 +42,13 @@ func TestWrite(t *testing.T) {
 		want    string
 	}{{0, "  a  b of several words\n"}, {24, "  a  b of several words\n"}, {15, "  a  b of\n    several\n    words\n"}} {
 		p := paper{columns: c.columns}
-		tableview.Line(&p, 4, "  a  b of %s words", "several")
+		tables.Line(&p, 4, "  a  b of %s words", "several")
 		if p.String() != c.want {
 			t.Errorf("a line in %d columns is %q, not %q", c.columns, p.String(), c.want)
 		}
 	}
 	var plain bytes.Buffer
-	table := tableview.Table{Head: []string{"A", "B"}}
+	table := tables.Table{Head: []string{"A", "B"}}
 	table.Add("a", strings.Repeat("word ", 40))
 	table.Write(&plain)
 	for line := range strings.Lines(plain.String()) {
