@@ -187,18 +187,7 @@ func (c *Client) Run(ctx, abandon context.Context, path []string, args menu.Argu
 func (c *Client) Converse(ctx, abandon context.Context, path []string, args menu.Arguments, form menu.Form, said Conversation, show func(Frame) error) (*menu.Error, error) {
 	request, cancel := context.WithCancel(abandon)
 	defer cancel()
-	query := "?form=text"
-	if form == menu.JSONForm {
-		query = "?form=json"
-	}
-	if c.Columns != nil {
-		query += "&columns=" + strconv.Itoa(c.Columns())
-	}
-	query += said.query()
-	if c.ASCII {
-		query += "&characters=" + ASCII
-	}
-	response, err := c.send(request, "POST", "run/"+join(path)+query, args, FramesType)
+	response, err := c.send(request, "POST", "run/"+join(path)+c.runQuery(form, said), args, FramesType)
 	if err != nil {
 		var refused *menu.Error
 		if errors.As(err, &refused) {
@@ -228,25 +217,48 @@ func (c *Client) Converse(ctx, abandon context.Context, path []string, args menu
 	if response.Header.Get("Content-Type") == BytesType {
 		next = bytesOf(response)
 	}
+	failure, err := showFrames(next, show)
+	if errors.Is(err, errConnectionGone) && request.Err() != nil {
+		return menu.Errorf(menu.Interrupted, "Interrupted"), nil
+	}
+	return failure, err
+}
+
+// runQuery is the query of a run: how its output is wanted.
+func (c *Client) runQuery(form menu.Form, said Conversation) string {
+	query := "?form=text"
+	if form == menu.JSONForm {
+		query = "?form=json"
+	}
+	if c.Columns != nil {
+		query += "&columns=" + strconv.Itoa(c.Columns())
+	}
+	query += said.query()
+	if c.ASCII {
+		query += "&characters=" + ASCII
+	}
+	return query
+}
+
+// showFrames shows a run's frames up to the last, and returns the failure that the run ended with.
+func showFrames(next func() (Frame, error), show func(Frame) error) (*menu.Error, error) {
 	for {
 		f, err := next()
 		if err != nil {
-			if request.Err() != nil {
-				return menu.Errorf(menu.Interrupted, "Interrupted"), nil
-			}
 			return nil, errConnectionGone
 		}
-		if f.Exit != nil {
-			if len(f.Text) > 0 {
-				if err := show(Frame{Text: f.Text}); err != nil {
-					return nil, err
-				}
+		if f.Exit == nil {
+			if err := show(f); err != nil {
+				return nil, err
 			}
-			return f.Err(), nil
+			continue
 		}
-		if err := show(f); err != nil {
-			return nil, err
+		if len(f.Text) > 0 {
+			if err := show(Frame{Text: f.Text}); err != nil {
+				return nil, err
+			}
 		}
+		return f.Err(), nil
 	}
 }
 

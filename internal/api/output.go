@@ -1,0 +1,269 @@
+package api
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"diagsh/internal/menu"
+)
+
+// An output writes what a command yields, in the form that the request asks for. Small pieces are gathered for a moment, so that a
+// table of many rows does not become as many packets.
+type output struct {
+	w      http.ResponseWriter
+	flush  *http.ResponseController
+	form   menu.Form
+	frames bool
+	shape  menu.Shape
+	typing menu.Typing
+
+	mu      sync.Mutex
+	buf     bytes.Buffer // output not yet sent
+	record  bytes.Buffer // the last record's JSON
+	wire    []byte       // the last frame
+	began   bool         // something was sent, so the status line has gone
+	records int
+	timer   *time.Timer
+	last    time.Time // of the last send
+	err     error
+	ended   bool
+}
+
+// frameSize is how much output is gathered at most before it is sent.
+const frameSize = 64 << 10
+
+// gather is how long a piece of output may wait for more: below what a person sees.
+const gather = 20 * time.Millisecond
+
+func newOutput(w http.ResponseWriter, r *http.Request, shape menu.Shape) *output {
+	o := &output{w: w, flush: http.NewResponseController(w), form: menu.JSONForm, shape: shape}
+	accept := r.Header.Get("Accept")
+	o.frames = strings.HasPrefix(accept, FramesType)
+	if strings.HasPrefix(accept, "text/plain") || o.frames && r.URL.Query().Get("form") != "json" {
+		o.form = menu.TextForm
+	}
+	switch {
+	case shape == menu.Bytes:
+		w.Header().Set("Content-Type", BytesType)
+	case o.frames:
+		w.Header().Set("Content-Type", FramesType)
+		o.flushNow() // the run's name goes out before the command says anything, so that a silent one can be interrupted too
+	case o.form == menu.TextForm:
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	case shape == menu.Stream:
+		w.Header().Set("Content-Type", "application/x-ndjson")
+	default:
+		w.Header().Set("Content-Type", "application/json")
+	}
+	return o
+}
+
+func (o *output) Form() menu.Form { return o.form }
+
+func (o *output) Text(text []byte) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.buf.Write(text)
+	return o.pace()
+}
+
+// Data implements menu.Sink.
+func (o *output) Data(p []byte) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.began = true
+	_, err := o.w.Write(p)
+	o.keepSent(err)
+	o.flushNow()
+	return o.err
+}
+
+func (o *output) Record(v any, shape menu.Shape) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.record.Reset()
+	encoder := json.NewEncoder(&o.record) // ends in a newline
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(v); err != nil {
+		return err
+	}
+	o.shape = shape
+	if shape == menu.Table {
+		if o.records == 0 {
+			o.buf.WriteString("[\n")
+		} else {
+			o.buf.WriteString(",\n")
+		}
+		o.buf.Write(bytes.TrimRight(o.record.Bytes(), "\n"))
+	} else {
+		o.buf.Write(o.record.Bytes())
+	}
+	o.records++
+	return o.pace()
+}
+
+func (o *output) Progress(text string) {
+	if !o.frames || o.shape == menu.Bytes {
+		return
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.send()
+	o.frame(Frame{Progress: text})
+	o.flushNow()
+}
+
+// View implements menu.Sink.
+func (o *output) View(begins bool) {
+	if !o.frames || o.shape == menu.Bytes {
+		return
+	}
+	bound := ViewEnds
+	if begins {
+		bound = ViewBegins
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.send()
+	o.frame(Frame{View: bound})
+	o.flushNow()
+}
+
+// pace sends what is gathered if the last send is long ago or there is much of it; else soon. Called with mu held.
+func (o *output) pace() error {
+	if o.shape == menu.Bytes {
+		return o.err // it stands in the last frame
+	}
+	switch {
+	case o.buf.Len() >= frameSize:
+		o.send()
+		o.flushNow()
+	case o.timer != nil: // it is sent soon
+	case time.Since(o.last) >= gather:
+		o.send()
+		o.flushNow()
+	default:
+		o.timer = time.AfterFunc(gather, func() {
+			o.mu.Lock()
+			defer o.mu.Unlock()
+			o.timer = nil
+			if !o.ended {
+				o.send()
+				o.flushNow()
+			}
+		})
+	}
+	return o.err
+}
+
+// send writes what is gathered. Called with mu held.
+func (o *output) send() {
+	if o.buf.Len() == 0 {
+		return
+	}
+	if o.frames {
+		o.frame(Frame{Text: o.buf.Bytes()})
+	} else {
+		o.began = true
+		_, err := o.w.Write(o.buf.Bytes())
+		o.keepSent(err)
+	}
+	o.buf.Reset()
+}
+
+// frame writes line and output at once: each write is a frame of HTTP/2, and waits for it to be sent.
+func (o *output) frame(f Frame) {
+	o.began = true
+	f.Bytes = len(f.Text)
+	line, err := json.Marshal(f)
+	o.keep(err)
+	o.wire = append(append(append(o.wire[:0], line...), '\n'), f.Text...)
+	_, err = o.w.Write(o.wire)
+	o.keepSent(err)
+}
+
+func (o *output) flushNow() {
+	o.keepSent(o.flush.Flush())
+	o.last = time.Now()
+}
+
+// keepSent is keep for the way to the peer, on which nothing fails but by the peer.
+func (o *output) keepSent(err error) {
+	if err != nil {
+		err = errors.Join(errPeerGone, err)
+	}
+	o.keep(err)
+}
+
+func (o *output) keep(err error) {
+	if o.err == nil {
+		o.err = err
+	}
+}
+
+// finish ends the output. What it returns has not been told to the peer yet: nothing was sent, so it becomes the answer.
+func (o *output) finish(err error) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.form == menu.JSONForm && o.shape == menu.Table && (err == nil || o.records > 0) {
+		if o.records == 0 {
+			o.buf.WriteString("[")
+		}
+		o.buf.WriteString("\n]\n")
+	}
+	if o.shape == menu.Bytes {
+		return o.finishBytes(err)
+	}
+	if o.frames {
+		o.send()
+		o.frame(lastFrame(err))
+		return nil
+	}
+	if err != nil && !o.began && o.records == 0 && o.form == menu.JSONForm {
+		o.w.Header().Del("Content-Type")
+		return err
+	}
+	o.send()
+	if err != nil {
+		if !o.began {
+			return err
+		}
+		// The status line has gone as "200": break the connection, so that nobody takes a part for the whole.
+		panic(http.ErrAbortHandler)
+	}
+	return nil
+}
+
+// finishBytes is finish for a command that writes bytes. Called with mu held.
+func (o *output) finishBytes(err error) error {
+	switch {
+	case err != nil && !o.began:
+		o.w.Header().Del("Content-Type")
+		return err
+	case o.frames:
+		text, failed := json.Marshal(lastOfBytes{Frame: lastFrame(err), Words: o.buf.String()})
+		if failed != nil {
+			return failed
+		}
+		o.w.Header().Set(http.TrailerPrefix+LastTrailer, base64.StdEncoding.EncodeToString(text))
+	case err != nil:
+		panic(http.ErrAbortHandler) // as in finish
+	}
+	return nil
+}
+
+// stop makes sure that the timer writes nothing once the handler has returned.
+func (o *output) stop() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.ended = true
+	if o.timer != nil {
+		o.timer.Stop()
+	}
+}
