@@ -148,12 +148,7 @@ func (w *wire) withDumpcap(ctx context.Context, l load, filters []string) (resul
 // withPeer runs a program for each filter. It is ready when it has said so on its standard error.
 func (w *wire) withPeer(ctx context.Context, l load, filters []string, ready string, captured *regexp.Regexp, args func(file, filter string) []string) (result, error) {
 	var r result
-	type running struct {
-		cmd  *exec.Cmd
-		said *words
-		file string
-	}
-	var all []running
+	var all []peer
 	defer func() {
 		for _, p := range all {
 			p.cmd.Process.Kill()
@@ -163,17 +158,11 @@ func (w *wire) withPeer(ctx context.Context, l load, filters []string, ready str
 	}()
 	for i, filter := range filters {
 		file := filepath.Join(w.dir, fmt.Sprintf("peer%d.pcap", i))
-		p := running{inside(ctx, receiver, receiverCPU, args(file, filter)...), newWords(ready), file}
-		p.cmd.Stderr, p.cmd.Stdout = p.said, p.said
-		if err := p.cmd.Start(); err != nil {
+		p := peer{inside(ctx, receiver, receiverCPU, args(file, filter)...), newWords(ready), file}
+		if err := p.begin(); err != nil {
 			return r, err
 		}
 		all = append(all, p)
-		select {
-		case <-p.said.ready:
-		case <-time.After(patience):
-			return r, fmt.Errorf("%s does not begin: %s", p.cmd, p.said)
-		}
 	}
 	pause(ctx, 300*time.Millisecond)
 	before := make([]time.Duration, len(all)) // the end
@@ -208,6 +197,29 @@ func (w *wire) withPeer(ctx context.Context, l load, filters []string, ready str
 		r.end += p.cmd.ProcessState.UserTime() + p.cmd.ProcessState.SystemTime() - before[i]
 	}
 	return r, nil
+}
+
+// A peer is another program that captures into a file.
+type peer struct {
+	cmd  *exec.Cmd
+	said *words
+	file string
+}
+
+// begin starts the peer and waits until it says that it captures.
+func (p peer) begin() error {
+	p.cmd.Stderr, p.cmd.Stdout = p.said, p.said
+	if err := p.cmd.Start(); err != nil {
+		return err
+	}
+	select {
+	case <-p.said.ready:
+		return nil
+	case <-time.After(patience):
+		p.cmd.Process.Kill()
+		p.cmd.Wait()
+		return fmt.Errorf("%s does not begin: %s", p.cmd, p.said)
+	}
 }
 
 // processTime is what a process has had since its beginning, ended threads included, as ProcessState counts it. The clock of another

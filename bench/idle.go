@@ -42,31 +42,11 @@ func idle(ctx context.Context, b *bed) ([]figure, error) {
 	if len(sessions) != idleSessions {
 		return nil, fmt.Errorf("there are %d session processes instead of %d", len(sessions), idleSessions)
 	}
-	used := func() (ofSessions, ofAppliance time.Duration, err error) {
-		for _, pid := range sessions {
-			t, err := cpuTime(pid)
-			if err != nil {
-				return 0, 0, err
-			}
-			ofSessions += t
-		}
-		ofAppliance, err = cpuTime(appliance)
-		return ofSessions, ofAppliance, err
-	}
-	sessionsBefore, applianceBefore, err := used()
+	took, shares, err := busyShares(ctx, idleTime, sessions, []int{appliance})
 	if err != nil {
 		return nil, err
 	}
-	began := time.Now()
-	pause(ctx, idleTime)
-	sessionsAfter, applianceAfter, err := used()
-	if err != nil {
-		return nil, err
-	}
-	took := time.Since(began)
-	share := func(d time.Duration) float64 { return d.Seconds() / took.Seconds() }
-	ofSessions, ofAppliance := share(sessionsAfter-sessionsBefore), share(applianceAfter-applianceBefore)
-
+	ofSessions, ofAppliance := shares[0], shares[1]
 	var memory []int64
 	for _, pid := range sessions {
 		bytes, err := proportionalSet(pid)
@@ -94,6 +74,39 @@ func idle(ctx context.Context, b *bed) ([]figure, error) {
 		},
 		{what: "memory of the appliance then (PSS)", ours: fmt.Sprintf("%.1f MB", megabytes(own)), peer: "-"},
 	}, nil
+}
+
+// busyShares returns what share of a processor each group of processes used during a time, and how
+// long that really was.
+func busyShares(ctx context.Context, during time.Duration, groups ...[]int) (took time.Duration, shares []float64, err error) {
+	used := func() ([]time.Duration, error) {
+		sums := make([]time.Duration, len(groups))
+		for i, group := range groups {
+			for _, pid := range group {
+				t, err := cpuTime(pid)
+				if err != nil {
+					return nil, err
+				}
+				sums[i] += t
+			}
+		}
+		return sums, nil
+	}
+	before, err := used()
+	if err != nil {
+		return 0, nil, err
+	}
+	began := time.Now()
+	pause(ctx, during)
+	after, err := used()
+	if err != nil {
+		return 0, nil, err
+	}
+	took = time.Since(began)
+	for i := range groups {
+		shares = append(shares, (after[i]-before[i]).Seconds()/took.Seconds())
+	}
+	return took, shares, nil
 }
 
 func megabytes(n int64) float64 { return float64(n) / (1 << 20) }

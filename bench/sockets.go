@@ -70,20 +70,9 @@ func sockets(ctx context.Context, b *bed) ([]figure, error) {
 		{"netstat sockets as JSON", "netstat sockets numeric yes --json", []string{"-tan"}, 0},
 		{"netstat sockets, filtered: state LISTEN", "netstat sockets numeric yes state LISTEN", []string{"-tln"}, 0},
 	} {
-		var ours, theirs []time.Duration
-		for range b.often(15) {
-			d, lines, err := ns.time(exec.CommandContext(ctx, b.binary, "--socket", socket, "-c", c.line))
-			if err != nil {
-				return nil, err
-			}
-			p, peerLines, err := ns.time(exec.CommandContext(ctx, "ss", c.ss...))
-			if err != nil {
-				return nil, err
-			}
-			if lines < peerLines {
-				return nil, fmt.Errorf("%s: %d lines, ss has %d", c.line, lines, peerLines)
-			}
-			ours, theirs = append(ours, d), append(theirs, p)
+		ours, theirs, err := ns.beside(ctx, b.often(15), []string{b.binary, "--socket", socket, "-c", c.line}, append([]string{"ss"}, c.ss...))
+		if err != nil {
+			return nil, err
 		}
 		f := figure{what: fmt.Sprintf("%s, %d sockets (ss %s)", c.what, socketCount, c.ss[0]), ours: spread(ours), peer: spread(theirs)}
 		if c.share > 0 {
@@ -99,6 +88,25 @@ func sockets(ctx context.Context, b *bed) ([]figure, error) {
 	figures = append(figures, figure{what: "memory that the appliance needed more at its highest", ours: fmt.Sprintf("%d MiB", (after-before)>>10), peer: "-",
 		goal: "<= 64 MiB", met: after-before <= 64<<10})
 	return figures, nil
+}
+
+// beside times our command and the peer's in turn, which must not have more lines.
+func (n *namespace) beside(ctx context.Context, times int, our, their []string) (ours, theirs []time.Duration, err error) {
+	for range times {
+		d, lines, err := n.time(exec.CommandContext(ctx, our[0], our[1:]...))
+		if err != nil {
+			return nil, nil, err
+		}
+		p, peerLines, err := n.time(exec.CommandContext(ctx, their[0], their[1:]...))
+		if err != nil {
+			return nil, nil, err
+		}
+		if lines < peerLines {
+			return nil, nil, fmt.Errorf("%s: %d lines, %s has %d", strings.Join(our, " "), lines, their[0], peerLines)
+		}
+		ours, theirs = append(ours, d), append(theirs, p)
+	}
+	return ours, theirs, nil
 }
 
 // applianceIn starts an appliance whose sockets are those of a namespace.
