@@ -12,7 +12,7 @@ import (
 
 	"diagsh/commands/shared/probes"
 	"diagsh/diag/dns"
-	"diagsh/diag/hostnames"
+	"diagsh/diag/names"
 	"diagsh/diag/traceroute"
 	"diagsh/internal/menu"
 )
@@ -132,7 +132,7 @@ func runTrace(ctx context.Context, caller menu.Caller, a traceArgs, family dns.F
 	if a.Port == 0 {
 		o.Port = map[string]uint16{"udp": 33434, "tcp": 80}[a.Protocol]
 	}
-	names := &routerNames{ctx: ctx, off: a.Numeric, resolver: hostnames.New(), found: map[netip.Addr]*routerName{}}
+	names := &routerNames{ctx: ctx, off: a.Numeric, resolver: names.NewResolver(), found: map[netip.Addr]*routerName{}}
 	o.Heard = names.look
 	t := tracer{word: cmp.Or(caller.Word, "traceroute"), columns: caller.Columns, host: a.Host, options: o, names: names, out: out}
 	if a.Watch {
@@ -270,7 +270,7 @@ const nameTime = 900 * time.Millisecond
 type routerNames struct {
 	ctx      context.Context // of the command
 	off      bool
-	resolver *hostnames.Resolver
+	resolver *names.Resolver
 
 	mu    sync.Mutex
 	found map[netip.Addr]*routerName

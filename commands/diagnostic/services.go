@@ -16,7 +16,7 @@ import (
 	"diagsh/commands/shared/tables"
 	"diagsh/diag/processes"
 	"diagsh/diag/services"
-	"diagsh/diag/units"
+	"diagsh/diag/systemd"
 	"diagsh/internal/menu"
 )
 
@@ -122,9 +122,9 @@ func suggestServices(s catalogueService) func(context.Context, menu.Caller, serv
 // serviceStates looks at units and processes. What does not answer is left out: then the other one says what is known.
 func serviceStates(ctx context.Context, catalogue services.Catalogue) []serviceState {
 	var manager unitManager
-	if systemd, err := units.Open(ctx); err == nil {
-		defer systemd.Close()
-		manager = systemd
+	if m, err := systemd.Open(ctx); err == nil {
+		defer m.Close()
+		manager = m
 	}
 	running, _ := processes.List(ctx)
 	var list []serviceState
@@ -243,16 +243,16 @@ const ownService = "diagsh"
 
 // A unitManager restarts units. It is systemd, but in tests.
 type unitManager interface {
-	Find(ctx context.Context, names []string) ([]units.Unit, error)
+	Find(ctx context.Context, names []string) ([]systemd.Unit, error)
 	Restart(ctx context.Context, name string) error
 }
 
-func openServices(ctx context.Context, s catalogueService) (*units.Manager, services.Catalogue, error) {
+func openServices(ctx context.Context, s catalogueService) (*systemd.Manager, services.Catalogue, error) {
 	catalogue, err := s.Services()
 	if err != nil {
 		return nil, nil, err
 	}
-	manager, err := units.Open(ctx)
+	manager, err := systemd.Open(ctx)
 	if err != nil {
 		return nil, nil, menu.Errorf(menu.Unsupported, "No systemd answers on this machine, so services cannot be restarted from here").
 			WithHint("Whoever started the service has to restart it")
@@ -377,7 +377,7 @@ func restartOurselves(ctx context.Context, unit string, one *services.Service, m
 func restartLater(unit string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	manager, err := units.Open(ctx)
+	manager, err := systemd.Open(ctx)
 	if err != nil {
 		return err
 	}
@@ -386,13 +386,13 @@ func restartLater(unit string) error {
 }
 
 func restartError(name string, err error) error {
-	var job *units.JobError
+	var job *systemd.JobError
 	switch {
-	case errors.Is(err, units.ErrForbidden):
+	case errors.Is(err, systemd.ErrForbidden):
 		return menu.Errorf(menu.Failed, "systemd does not let the appliance restart services").WithHint("The appliance must run as root for that")
-	case errors.Is(err, units.ErrMasked):
+	case errors.Is(err, systemd.ErrMasked):
 		return menu.Errorf(menu.State, "%s is masked: nobody may start it", name).WithHint("Whoever runs this machine unmasks it with: systemctl unmask")
-	case errors.Is(err, units.ErrNoUnit):
+	case errors.Is(err, systemd.ErrNoUnit):
 		return menu.Errorf(menu.NotFound, "%s is not installed as a unit of systemd", name)
 	case errors.As(err, &job):
 		return menu.Errorf(menu.Failed, "The restart of %s ended with %q", name, menu.Clean(job.Result)).WithHint("The journal of this machine says why")

@@ -8,18 +8,18 @@ import (
 	"testing"
 
 	"diagsh/diag/services"
-	"diagsh/diag/units"
+	"diagsh/diag/systemd"
 	"diagsh/internal/menu"
 )
 
 // A recordedManager knows one unit, and notes what is restarted.
 type recordedManager struct {
-	unit      units.Unit
+	unit      systemd.Unit
 	restarted []string
 }
 
-func (m *recordedManager) Find(context.Context, []string) ([]units.Unit, error) {
-	return []units.Unit{m.unit}, nil
+func (m *recordedManager) Find(context.Context, []string) ([]systemd.Unit, error) {
+	return []systemd.Unit{m.unit}, nil
 }
 
 func (m *recordedManager) Restart(_ context.Context, name string) error {
@@ -30,7 +30,7 @@ func (m *recordedManager) Restart(_ context.Context, name string) error {
 // Who restarts the appliance itself is answered first: the restart would cut the answer off.
 func TestRestartOfTheApplianceIsAnswered(t *testing.T) {
 	t.Setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent")
-	m := &recordedManager{unit: units.Unit{Name: "diagsh.service", Active: "active", PID: os.Getpid()}}
+	m := &recordedManager{unit: systemd.Unit{Name: "diagsh.service", Active: "active", PID: os.Getpid()}}
 	var log strings.Builder
 	ended := make(chan struct{})
 	logger := slog.New(slog.NewTextHandler(writer(func(line []byte) { log.Write(line); close(ended) }), nil))

@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"diagsh/diag/units"
+	"diagsh/diag/systemd"
 )
 
 // Failures of Verify and Cancel.
@@ -108,14 +108,14 @@ const unit = "diagsh-raid@%s.service"
 
 // orderUnit has systemd carry out an order, by a process that has the right.
 func orderUnit(ctx context.Context, order string) error {
-	m, err := units.Open(ctx)
+	m, err := systemd.Open(ctx)
 	if err != nil {
 		return ErrForbidden
 	}
 	defer m.Close()
-	var job *units.JobError
+	var job *systemd.JobError
 	switch err = m.Start(ctx, fmt.Sprintf(unit, order)); {
-	case errors.Is(err, units.ErrNoUnit), errors.Is(err, units.ErrForbidden):
+	case errors.Is(err, systemd.ErrNoUnit), errors.Is(err, systemd.ErrForbidden):
 		return ErrForbidden
 	case errors.As(err, &job):
 		return ErrNotBegun

@@ -13,7 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"diagsh/diag/hostnames"
+	"diagsh/diag/names"
 	"diagsh/diag/services"
 	"diagsh/internal/access"
 	"diagsh/internal/api"
@@ -61,7 +61,7 @@ type Daemon struct {
 	strangers tally // users of the machine without an account
 	knocks    knocks
 	reports   *reports
-	names     *hostnames.Resolver
+	names     *names.Resolver
 
 	services     services.Catalogue
 	configFolder string
@@ -93,7 +93,7 @@ func Open(o Options) (*Daemon, error) {
 	if o.Dir == "" {
 		return nil, errors.New("no data directory is given")
 	}
-	d := &Daemon{started: time.Now(), adminKeyFile: o.AdminKeyFile, product: o.Product, log: o.Log, hasher: newHasher(), names: hostnames.New()}
+	d := &Daemon{started: time.Now(), adminKeyFile: o.AdminKeyFile, product: o.Product, log: o.Log, hasher: newHasher(), names: names.NewResolver()}
 	if d.log == nil {
 		d.log = slog.New(slog.DiscardHandler)
 	}

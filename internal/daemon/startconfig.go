@@ -77,7 +77,7 @@ func (c *startConfig) settings() map[string]setting {
 		"login.lockAfter":        number(&c.Login.LockAfter, 1, 1000),
 		"login.lock":             duration(&c.Login.Lock, time.Second, 24*time.Hour),
 		"login.longestLock":      duration(&c.Login.LongestLock, time.Second, 7*24*time.Hour),
-		"localUsers":             names(&c.LocalUsers),
+		"localUsers":             userMap(&c.LocalUsers),
 		"captures.defaultSize":   size(&c.Captures.SizeBytes, 1<<20),
 		"captures.running":       number(&c.Captures.Running, 1, 256),
 		"captures.diskReserve":   size(&c.Captures.ReserveBytes, 1<<20),
@@ -323,8 +323,8 @@ func ports(to *[]uint16) setting {
 	}
 }
 
-// names is a setting of the form {user of the machine: account}.
-func names(to *map[string]string) setting {
+// userMap is a setting of the form {user of the machine: account}.
+func userMap(to *map[string]string) setting {
 	return func(value *yaml.Node) error {
 		wrong := errors.New("it has lines of the form \"user of this machine: user of the appliance\"")
 		if value.Kind != yaml.MappingNode {

@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"diagsh/diag/dns"
-	"diagsh/diag/hosts"
+	"diagsh/diag/names"
 	"diagsh/internal/menu"
 )
 
@@ -13,13 +13,13 @@ import (
 const suggestedHosts = 50
 
 // SuggestHosts is menu.Spec.Suggest for a command whose arguments with these names are hosts: it offers those that were seen.
-func SuggestHosts[A any](family dns.Family, names ...string) func(context.Context, menu.Caller, A, string, string) []menu.Choice {
+func SuggestHosts[A any](family dns.Family, arguments ...string) func(context.Context, menu.Caller, A, string, string) []menu.Choice {
 	return func(ctx context.Context, _ menu.Caller, _ A, name, _ string) (list []menu.Choice) {
-		for _, wanted := range names {
+		for _, wanted := range arguments {
 			if name != wanted {
 				continue
 			}
-			for _, h := range hosts.Seen(ctx, family, suggestedHosts) {
+			for _, h := range names.KnownHosts(ctx, family, suggestedHosts) {
 				list = append(list, menu.Choice{Value: h.String(), Help: strings.Join(h.Why, ", ")})
 			}
 		}

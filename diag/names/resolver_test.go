@@ -1,4 +1,4 @@
-package hostnames
+package names
 
 import (
 	"context"
@@ -14,7 +14,7 @@ import (
 // asked is a Resolver whose name server is a function, and how often that was asked.
 func asked(answer func(ctx context.Context, address netip.Addr) ([]string, error)) (*Resolver, *atomic.Int64) {
 	var n atomic.Int64
-	r := New()
+	r := NewResolver()
 	r.lookup = func(ctx context.Context, address netip.Addr) ([]string, error) {
 		n.Add(1)
 		return answer(ctx, address)

@@ -1,6 +1,6 @@
-// Package hosts lists the other hosts that this one knows: those that somebody who tests the network most likely means. See resolv.conf(5),
-// hosts(5), sock_diag(7), arp(7).
-package hosts
+// Package names lists the hosts that this one knows by name or address, and finds the names of
+// addresses. See resolv.conf(5), hosts(5), sock_diag(7), arp(7).
+package names
 
 import (
 	"bufio"
@@ -43,9 +43,9 @@ const (
 	maxNameSize = 253                    // RFC 1035, section 2.3.4
 )
 
-// Seen lists at most limit hosts of a family, the likeliest first: name servers, gateways of default routes, hosts with TCP connections to
+// KnownHosts lists at most limit hosts of a family, the likeliest first: name servers, gateways of default routes, hosts with TCP connections to
 // this one (those with the most first), neighbours, names of /etc/hosts. This host itself is not among them.
-func Seen(ctx context.Context, family dns.Family, limit int) []Host {
+func KnownHosts(ctx context.Context, family dns.Family, limit int) []Host {
 	ctx, stop := context.WithTimeout(ctx, patience)
 	defer stop()
 	l := &list{family: family, limit: limit, at: map[string]int{}, own: ownAddresses()}

@@ -1,5 +1,5 @@
 // Package units asks systemd about the services of this host, over D-Bus (org.freedesktop.systemd1(5)).
-package units
+package systemd
 
 import (
 	"context"

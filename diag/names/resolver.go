@@ -1,6 +1,4 @@
-// Package hostnames finds the names of addresses as fast as whoever waits can bear: many at once, each at most for as long as the caller
-// says, and what was found is remembered for a while.
-package hostnames
+package names
 
 import (
 	"context"
@@ -34,8 +32,8 @@ type entry struct {
 	until time.Time
 }
 
-// New is a Resolver that asks as /etc/hosts, /etc/resolv.conf and /etc/nsswitch.conf say.
-func New() *Resolver {
+// NewResolver is a Resolver that asks as /etc/hosts, /etc/resolv.conf and /etc/nsswitch.conf say.
+func NewResolver() *Resolver {
 	return &Resolver{lookup: dns.System.NamesOf, memory: map[netip.Addr]entry{}}
 }
 

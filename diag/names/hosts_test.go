@@ -1,4 +1,4 @@
-package hosts
+package names
 
 import (
 	"net/netip"
