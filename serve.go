@@ -1,0 +1,233 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+
+	systemd "github.com/coreos/go-systemd/v22/daemon"
+	"golang.org/x/sys/unix"
+	"golang.org/x/term"
+
+	"diagsh/assets"
+	"diagsh/capture/decode"
+	"diagsh/commands"
+	"diagsh/internal/api"
+	"diagsh/internal/daemon"
+	sshfront "diagsh/internal/front/ssh"
+	"diagsh/internal/menu"
+)
+
+type serveFlags struct {
+	data, ssh, socket, config, adminKey, log string
+	shell                                    bool
+}
+
+// serve is the appliance.
+func serve(args []string) int {
+	var f serveFlags
+	flags := newFlags("diagsh serve")
+	flags.StringVar(&f.data, "data", "/var/lib/diagsh", "")
+	flags.StringVar(&f.ssh, "ssh", ":2222", "")
+	flags.StringVar(&f.socket, "socket", "", "")
+	flags.StringVar(&f.config, "config", "", "")
+	flags.StringVar(&f.adminKey, "admin-key", "", "")
+	flags.StringVar(&f.log, "log", "", "")
+	flags.BoolVar(&f.shell, "shell", false, "")
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		io.WriteString(os.Stdout, assets.ServeUsage)
+		return 0
+	case err != nil:
+		return wrongFlags(flags, err)
+	case flags.NArg() > 0:
+		fmt.Fprintf(os.Stderr, "diagsh serve: %q is one word too many.\n", flags.Arg(0))
+		return exitUsage
+	}
+	if missing := missingCapabilities(); missing != "" {
+		self, _ := os.Executable()
+		fmt.Fprintf(os.Stderr, "diagsh serve: It lacks the capabilities %s; run it as root, or give them once with: sudo setcap %s+ep %s\n",
+			missing, strings.ReplaceAll(missing, " ", ","), self)
+		return exitFailed
+	}
+	if err := appliance(f); err != nil {
+		fmt.Fprintf(os.Stderr, "diagsh serve: %v\n", err)
+		return exitFailed
+	}
+	return 0
+}
+
+// missingCapabilities names what capturing needs and this process has not (capabilities(7)).
+func missingCapabilities() string {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if unix.Capget(&header, &data[0]) != nil {
+		return ""
+	}
+	var missing []string
+	for _, c := range []struct {
+		bit  int
+		name string
+	}{{unix.CAP_NET_RAW, "cap_net_raw"}, {unix.CAP_NET_ADMIN, "cap_net_admin"}} {
+		if data[c.bit/32].Effective&(1<<(c.bit%32)) == 0 {
+			missing = append(missing, c.name)
+		}
+	}
+	return strings.Join(missing, " ")
+}
+
+// appliance joins the parts and serves until a signal, or until its own shell is left.
+func appliance(f serveFlags) error {
+	// A capture's reader and writer, and who asks the kernel for its tables, spend their time in system calls, and keep one of Go's
+	// processors there until its monitor takes it away. With no more of them than CPUs, others would wait for that: a busy ring
+	// overflows, and a long netstat takes a tenth longer.
+	runtime.GOMAXPROCS(2 * runtime.GOMAXPROCS(0))
+	decode.Trim()
+	if err := daemon.MakeDirectory(f.data); err != nil {
+		return err
+	}
+	logTo := io.Writer(os.Stderr)
+	if f.log != "" {
+		file, err := os.OpenFile(f.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		logTo = file
+	}
+	log := slog.New(slog.NewTextHandler(logTo, nil))
+
+	listener, err := net.Listen("tcp", f.ssh)
+	if err != nil {
+		return fmt.Errorf("the SSH address %s cannot be used: %w", f.ssh, err)
+	}
+	port := listener.Addr().(*net.TCPAddr).Port
+	d, err := daemon.Open(daemon.Options{
+		Dir: f.data, ConfigFile: f.config, AdminKeyFile: f.adminKey, ManagementPorts: []uint16{uint16(port)},
+		Product: product + " " + version, Log: log, ServiceCatalogue: assets.Services,
+	})
+	if err != nil {
+		return err
+	}
+	log = d.Logger()
+	boundary := api.NewServer(d, commands.Tree(d, runningVersion(d.Hostname())), log)
+	d.ReportWith(boundary)
+	socket, err := listenSocket(cmp.Or(f.socket, filepath.Join(f.data, "api.sock")))
+	if err != nil {
+		return errors.Join(err, d.Close(context.Background()))
+	}
+	front, err := sshfront.New(sshfront.Options{
+		Listener: listener, HostKeyDir: filepath.Join(f.data, "hostkeys"), FrontEnd: frontEnd{api.NewFrontEnd(boundary.FrontDialer())}, Log: log,
+	})
+	if err != nil {
+		return errors.Join(err, d.Close(context.Background()))
+	}
+
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	ended := make(chan error, 2)
+	go func() { ended <- boundary.Serve(socket) }()
+	go func() { ended <- front.Serve(ctx) }()
+	announce(d, port)
+	systemd.SdNotify(false, systemd.SdNotifyReady)
+	go tellSystemd(ctx, d, port)
+
+	if f.shell && term.IsTerminal(0) && term.IsTerminal(1) {
+		signal.Ignore(syscall.SIGINT) // Ctrl-C is the shell's
+		err = ownShell(ctx, boundary)
+	} else {
+		select {
+		case <-ctx.Done():
+		case err = <-ended:
+		}
+	}
+	systemd.SdNotify(false, systemd.SdNotifyStopping)
+	stop()
+	ending, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	// Sessions first, so that nobody starts anything more; then the boundary; the captures end last and are published.
+	return errors.Join(err, front.Shutdown(ending), boundary.Close(), d.Close(ending))
+}
+
+// announce tells how to come in. The first password is shown to a terminal only: what else standard output is, such as the journal, keeps it.
+func announce(d *daemon.Daemon, port int) {
+	fmt.Printf("diagsh %s is running. Log in with:\n\n    ssh -p %d admin@localhost\n\n", version, port)
+	password, file := d.FirstPassword(), d.FirstPasswordFile()
+	switch {
+	case password != "" && file != "" && term.IsTerminal(1):
+		fmt.Printf("The first password of admin is: %s\nIt stands in %s until the first login with it; change it with passwd.\n\n", password, file)
+	case file != "":
+		fmt.Printf("The first password of admin stands in %s until the first login with it; change it with passwd.\n\n", file)
+	}
+}
+
+// ownShell opens the menus on this terminal until they are left, as a session process with a connection of its own: on the socket the
+// user of an appliance that is not root would be as little as that of its sessions, who may be anybody.
+func ownShell(ctx context.Context, boundary *api.Server) error {
+	connection, err := boundary.OwnConnection()
+	if err != nil {
+		return err
+	}
+	defer connection.Close()
+	c := exec.CommandContext(ctx, "/proc/self/exe", "session")
+	c.Stdin, c.Stdout, c.Stderr = os.Stdin, os.Stdout, os.Stderr
+	for _, name := range []string{"TERM", "LANG", "LC_CTYPE", "LC_ALL"} {
+		c.Env = append(c.Env, name+"="+os.Getenv(name))
+	}
+	c.ExtraFiles = []*os.File{connection}
+	err = c.Run()
+	var status *exec.ExitError
+	if errors.As(err, &status) {
+		return nil
+	}
+	return err
+}
+
+// listenSocket makes the appliance's own socket. Who may use it is decided by who the kernel says the peer is, so everybody may
+// connect. A socket outlives its server: one that nobody answers on is replaced, one in use is not.
+func listenSocket(path string) (*net.UnixListener, error) {
+	if c, err := net.Dial("unix", path); err == nil {
+		c.Close()
+		return nil, fmt.Errorf("another appliance runs already on %s", path)
+	}
+	switch info, err := os.Lstat(path); {
+	case errors.Is(err, os.ErrNotExist):
+	case err != nil:
+		return nil, err
+	case info.Mode().Type() != os.ModeSocket:
+		return nil, fmt.Errorf("the socket %s cannot be made: something else has that name", path)
+	default:
+		if err := os.Remove(path); err != nil {
+			return nil, err
+		}
+	}
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		return nil, err
+	}
+	return l, os.Chmod(path, 0o666)
+}
+
+func runningVersion(host string) commands.Version {
+	b := thisBuild()
+	v := commands.Version{Product: product, Version: version, Commit: b.source, CommitTime: b.time, Go: runtime.Version(), Host: host,
+		Licenses: menu.Text(assets.Licenses)}
+	var u unix.Utsname
+	if unix.Uname(&u) == nil {
+		v.Kernel = unix.ByteSliceToString(u.Release[:])
+	}
+	return v
+}
