@@ -8,7 +8,7 @@ COMMIT  := $(shell git describe --always --dirty --abbrev=12 2>/dev/null)
 TIME    := $(shell git log -1 --format=%cI 2>/dev/null)
 BUILD   := CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.buildCommit=$(COMMIT) -X main.buildTime=$(TIME)' -o bin/diagsh .
 
-.PHONY: help run build test check bench captures kills windows fuzz filter-score packages reference licenses
+.PHONY: help run build test check bench captures kills windows fuzz filter-score packages reference licenses crypto upstream
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -54,6 +54,12 @@ fuzz: ## fuzz what a stranger can send; FUZZTIME=10m for each target
 
 licenses: ## write assets/licenses.txt from the modules that the program is linked from
 	@mkdir -p bin && $(GO) run ./internal/licenses/write > bin/licenses.txt && mv bin/licenses.txt assets/licenses.txt
+
+crypto: ## write internal/third_party/crypto from the module cache and the patches
+	$(GO) test -count=1 -run '^TestCopy$$' ./internal/third_party -args -update
+
+upstream: ## look whether the newest golang.org/x/crypto has what internal/third_party/patches adds
+	$(GO) test -count=1 -v -run '^TestUpstreamLacksThePatches$$' ./internal/third_party -args -upstream latest
 
 reference: ## write docs/reference.md from the tree of commands
 	$(GO) test -run 'TestReference|TestArrowsOnPaper' . -update

@@ -44,3 +44,5 @@ require (
 )
 
 tool honnef.co/go/tools/cmd/staticcheck
+
+replace golang.org/x/crypto v0.58.0 => ./internal/third_party/crypto
