@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"diagsh/commands/shared/tables"
 	"diagsh/internal/access"
 	"diagsh/internal/menu"
 )
@@ -67,5 +68,5 @@ func auditLine(w io.Writer, e access.Event) {
 	if len(what) > 0 {
 		result = strings.Join(what, " ") + ": " + result
 	}
-	fmt.Fprintf(w, "%s  %-8s  %s from %s  %s\n", e.Time.UTC().Format("2006-01-02 15:04:05 UTC"), e.Act, orDash(e.User), orDash(e.Source), result)
+	fmt.Fprintf(w, "%s  %-8s  %s from %s  %s\n", e.Time.UTC().Format("2006-01-02 15:04:05 UTC"), e.Act, tables.OrDash(e.User), tables.OrDash(e.Source), result)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 
+	"diagsh/commands/shared/tables"
 	"diagsh/internal/access"
 	"diagsh/internal/menu"
 )
@@ -16,12 +17,12 @@ type auditVerifier interface {
 
 // auditverify says whether the audit log is what was written: each line tells the hash of the one before it.
 func auditverify(s auditVerifier) *menu.Command {
-	return menu.Spec[noArgs, access.AuditReport]{
+	return menu.Spec[menu.NoArgs, access.AuditReport]{
 		Name:  "auditverify",
 		Help:  "Check that no line of the audit log was changed or taken out.",
 		Role:  menu.Administrator,
 		Shape: menu.Object,
-		Run: func(ctx context.Context, _ menu.Caller, _ noArgs, out *menu.Out[access.AuditReport]) error {
+		Run: func(ctx context.Context, _ menu.Caller, _ menu.NoArgs, out *menu.Out[access.AuditReport]) error {
 			report, err := s.VerifyAudit(ctx)
 			if err != nil {
 				return err
@@ -38,7 +39,7 @@ func auditverify(s auditVerifier) *menu.Command {
 			for _, fault := range r.Faults {
 				fmt.Fprintf(w, "%s.\n", fault)
 			}
-			fmt.Fprintf(w, "Files:     %d\nLines:     %d\nLast line: %s\nFaults:    %d\n", r.Files, r.Lines, orDash(r.Last), len(r.Faults))
+			fmt.Fprintf(w, "Files:     %d\nLines:     %d\nLast line: %s\nFaults:    %d\n", r.Files, r.Lines, tables.OrDash(r.Last), len(r.Faults))
 		},
 	}.Command()
 }

@@ -15,12 +15,12 @@ type dateRecord struct {
 
 // date shows the appliance's clock.
 func date() *menu.Command {
-	return menu.Spec[noArgs, dateRecord]{
+	return menu.Spec[menu.NoArgs, dateRecord]{
 		Name:  "date",
 		Help:  "Show the date and time.",
 		Role:  menu.ReadOnly,
 		Shape: menu.Object,
-		Run: func(_ context.Context, _ menu.Caller, _ noArgs, out *menu.Out[dateRecord]) error {
+		Run: func(_ context.Context, _ menu.Caller, _ menu.NoArgs, out *menu.Out[dateRecord]) error {
 			return out.Record(dateRecord{time.Now().Truncate(time.Second)})
 		},
 		Text: func(w io.Writer, r dateRecord) {

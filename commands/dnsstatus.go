@@ -47,14 +47,14 @@ type dnsServer struct {
 
 // dnsstatus shows the name servers in use.
 func dnsstatus() *menu.Command {
-	return menu.Spec[noArgs, dnsState]{
+	return menu.Spec[menu.NoArgs, dnsState]{
 		Name: "dnsstatus",
 		Help: "Show the name servers in use and how they fared.",
 		Details: "It asks nothing itself: answers and failures are those of all questions since the appliance's start, of dig and nslookup, " +
 			"and for names in other commands.",
 		Role:  menu.ReadOnly,
 		Shape: menu.Object,
-		Run: func(_ context.Context, _ menu.Caller, _ noArgs, out *menu.Out[dnsState]) error {
+		Run: func(_ context.Context, _ menu.Caller, _ menu.NoArgs, out *menu.Out[dnsState]) error {
 			c := dns.ReadConfig()
 			s := dnsState{Default: c.Default, Wrong: c.Wrong, Search: append([]string{}, c.Search...), Ndots: c.Ndots, Timeout: c.Timeout.Seconds(),
 				Attempts: c.Attempts, Rotate: c.Rotate, TCP: c.TCP, Options: append([]string{}, c.Options...)}

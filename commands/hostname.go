@@ -16,12 +16,12 @@ type hostnameRecord struct {
 
 // hostname shows the appliance's name: that of its prompts and files.
 func hostname(s hostnameService) *menu.Command {
-	return menu.Spec[noArgs, hostnameRecord]{
+	return menu.Spec[menu.NoArgs, hostnameRecord]{
 		Name:  "hostname",
 		Help:  "Show the appliance's host name.",
 		Role:  menu.ReadOnly,
 		Shape: menu.Object,
-		Run: func(_ context.Context, _ menu.Caller, _ noArgs, out *menu.Out[hostnameRecord]) error {
+		Run: func(_ context.Context, _ menu.Caller, _ menu.NoArgs, out *menu.Out[hostnameRecord]) error {
 			return out.Record(hostnameRecord{s.Hostname()})
 		},
 		Text: func(w io.Writer, r hostnameRecord) { fmt.Fprintln(w, r.Hostname) },

@@ -37,16 +37,13 @@ func lastTable(w io.Writer, list []access.Visit) {
 	for _, v := range list {
 		ended, total := "still logged in", menu.FormatDuration(time.Since(v.Began).Truncate(time.Second))
 		if v.Ended != nil {
-			ended = tables.Whole(v.Ended.UTC().Format(minute))
+			ended = tables.Whole(v.Ended.UTC().Format(tables.Minute))
 			total = menu.FormatDuration(v.Ended.Sub(v.Began).Truncate(time.Second))
 		}
 		if v.Reason != "" {
 			ended += " (" + v.Reason + ")"
 		}
-		t.Add(v.User, v.Source, v.Method, tables.Whole(v.Began.UTC().Format(minute)), ended, total)
+		t.Add(v.User, v.Source, v.Method, tables.Whole(v.Began.UTC().Format(tables.Minute)), ended, total)
 	}
 	t.Write(w)
 }
-
-// minute is a moment in tables whose heading says that it is UTC.
-const minute = "2006-01-02 15:04"

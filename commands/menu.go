@@ -6,6 +6,8 @@ import (
 	"diagsh/commands/diagnostic"
 	"diagsh/commands/etherconfig"
 	"diagsh/commands/netstat"
+	"diagsh/commands/packetcapture"
+	"diagsh/commands/userconfig"
 	"diagsh/diag/dns"
 	"diagsh/internal/menu"
 )
@@ -23,10 +25,10 @@ type Services interface {
 	resetService
 	hostnameService
 	netstat.Services
+	packetcapture.Services
+	userconfig.Services
 	catalogueService
 	filterService
-	packetServices
-	accountService
 	passwordService
 	sessionService
 	visitService
@@ -36,16 +38,13 @@ type Services interface {
 	statusService
 }
 
-// noArgs are the arguments of a command that takes none.
-type noArgs struct{}
-
 // Tree is the top menu.
 func Tree(s Services, v Version) *menu.Menu {
 	return &menu.Menu{
 		Help:   "The appliance's commands.",
 		Others: otherWords,
 		Items: []menu.Item{
-			packetcapture(s),
+			packetcapture.Menu(s),
 			filterMenu(s),
 			diagnostic.Menu(s),
 			etherconfig.Menu(s),
@@ -59,7 +58,7 @@ func Tree(s Services, v Version) *menu.Menu {
 			dig(),
 			dnsstatus(),
 			telnet(),
-			userconfig(s),
+			userconfig.Menu(s),
 			passwd(s),
 			whoami(),
 			who(s),

@@ -2,9 +2,9 @@ package commands
 
 import (
 	"context"
-	"fmt"
 	"io"
 
+	"diagsh/commands/shared/accounts"
 	"diagsh/internal/menu"
 )
 
@@ -25,17 +25,6 @@ type passwdResult struct {
 	Ended int    `json:"loginsEnded"`
 }
 
-// passwordChanged is its text, and what userconfig says.
-func passwordChanged(w io.Writer, user string, ended int) {
-	fmt.Fprintf(w, "The password of %s is changed.\n", user)
-	switch {
-	case ended == 1:
-		fmt.Fprintf(w, "1 other login of %s was ended.\n", user)
-	case ended > 1:
-		fmt.Fprintf(w, "%d other logins of %s were ended.\n", ended, user)
-	}
-}
-
 // passwd changes the caller's own password.
 func passwd(s passwordService) *menu.Command {
 	return menu.Spec[passwdArgs, passwdResult]{
@@ -50,14 +39,14 @@ func passwd(s passwordService) *menu.Command {
 		},
 		Run: func(ctx context.Context, caller menu.Caller, a passwdArgs, out *menu.Out[passwdResult]) error {
 			if err := s.CheckPassword(ctx, caller.User, a.Old); err != nil {
-				return blame("old", err)
+				return menu.Blame("old", err)
 			}
 			ended, err := s.SetPassword(caller.User, a.New, caller.Session)
 			if err != nil {
-				return blame("new", err)
+				return menu.Blame("new", err)
 			}
 			return out.Record(passwdResult{caller.User, ended})
 		},
-		Text: func(w io.Writer, r passwdResult) { passwordChanged(w, r.User, r.Ended) },
+		Text: func(w io.Writer, r passwdResult) { accounts.PasswordChanged(w, r.User, r.Ended) },
 	}.Command()
 }

@@ -16,11 +16,11 @@ type configurationViewer interface {
 
 // showchanges shows what the caller has not committed yet.
 func showchanges(s configurationViewer) *menu.Command {
-	return menu.Spec[noArgs, config.Change]{
+	return menu.Spec[menu.NoArgs, config.Change]{
 		Name: "showchanges",
 		Help: "Show your pending changes.",
 		Role: menu.Administrator,
-		Run: func(_ context.Context, caller menu.Caller, _ noArgs, out *menu.Out[config.Change]) error {
+		Run: func(_ context.Context, caller menu.Caller, _ menu.NoArgs, out *menu.Out[config.Change]) error {
 			view := s.Configuration(caller)
 			if len(view.Underneath) > 0 {
 				out.Printf("Committed since you began:\n%s\n\n", menu.Text(config.Underneath(view.Underneath)))

@@ -53,12 +53,12 @@ type diskState struct {
 
 // status shows how the appliance is.
 func status(s statusService, v Version) *menu.Command {
-	return menu.Spec[noArgs, applianceStatus]{
+	return menu.Spec[menu.NoArgs, applianceStatus]{
 		Name:  "status",
 		Help:  "Show how the appliance is: load, captures, disk, sessions.",
 		Role:  menu.ReadOnly,
 		Shape: menu.Object,
-		Run: func(_ context.Context, _ menu.Caller, _ noArgs, out *menu.Out[applianceStatus]) error {
+		Run: func(_ context.Context, _ menu.Caller, _ menu.NoArgs, out *menu.Out[applianceStatus]) error {
 			machine, err := system.Read()
 			if err != nil {
 				return err
@@ -111,7 +111,7 @@ func statusText(w io.Writer, s applianceStatus) {
 	}
 	line("Sessions", "%d", len(s.Sessions))
 	for _, one := range s.Sessions {
-		tables.Line(w, 4, "  %s (%s) from %s, %s, runs %s", one.User, one.Role, one.Source, one.Kind, orDash(strings.Join(one.Running, ", ")))
+		tables.Line(w, 4, "  %s (%s) from %s, %s, runs %s", one.User, one.Role, one.Source, one.Kind, tables.OrDash(strings.Join(one.Running, ", ")))
 	}
 	if s.Trouble != "" {
 		line("Trouble", "%s", s.Trouble)

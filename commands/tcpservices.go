@@ -16,6 +16,7 @@ import (
 	"github.com/mattn/go-runewidth"
 
 	"diagsh/commands/shared/captures"
+	"diagsh/commands/shared/tables"
 	"diagsh/diag/interfaces"
 	"diagsh/diag/netlink"
 	"diagsh/diag/services"
@@ -191,7 +192,7 @@ func listenersTable(w io.Writer, list []listener) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "COMMAND\tUSER\tTYPE\tNODE\tNAME")
 	for _, l := range list {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", orDash(menu.Clean(l.Command)), menu.Clean(l.User), l.Type, l.Node, l.name())
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", tables.OrDash(menu.Clean(l.Command)), menu.Clean(l.User), l.Type, l.Node, l.name())
 	}
 	t.Flush()
 	unseen := 0

@@ -19,7 +19,6 @@ func TestTranscripts(t *testing.T) {
 	transcript.Run(t, "testdata", map[string]transcript.Scene{
 		"ping": nameless, "ping6": both, "traceroute": nameless, "traceroute6": both, "nslookup": named, "dig": named, "dnsstatus": resolving,
 		"resolving": resolving, "telnet": speaking, "hosts": crowded,
-		"packetcapture-summary": {Captures: []string{"testdata/captures/slow.pcap"}},
 	})
 }
 

@@ -18,11 +18,11 @@ type sessionService interface {
 
 // who lists who is logged in, and what they run.
 func who(s sessionService) *menu.Command {
-	return menu.Spec[noArgs, access.Session]{
+	return menu.Spec[menu.NoArgs, access.Session]{
 		Name: "who",
 		Help: "List who is logged in, and what they run.",
 		Role: menu.ReadOnly,
-		Run: func(_ context.Context, _ menu.Caller, _ noArgs, out *menu.Out[access.Session]) error {
+		Run: func(_ context.Context, _ menu.Caller, _ menu.NoArgs, out *menu.Out[access.Session]) error {
 			return out.Records(s.Sessions())
 		},
 		TextTable: whoTable,
@@ -32,8 +32,8 @@ func who(s sessionService) *menu.Command {
 func whoTable(w io.Writer, list []access.Session) {
 	t := tables.Table{Head: []string{"USER", "ROLE", tables.Whole("LOGIN TIME (UTC)"), "IDLE", "REMOTE HOST", "WHAT", "RUNS"}, Spare: []string{"ROLE", "WHAT"}}
 	for _, s := range list {
-		t.Add(s.User, string(s.Role), tables.Whole(s.Began.UTC().Format(minute)),
-			menu.FormatDuration(time.Since(s.IdleFrom).Truncate(time.Second)), s.Source, s.Kind, orDash(strings.Join(s.Running, ", ")))
+		t.Add(s.User, string(s.Role), tables.Whole(s.Began.UTC().Format(tables.Minute)),
+			menu.FormatDuration(time.Since(s.IdleFrom).Truncate(time.Second)), s.Source, s.Kind, tables.OrDash(strings.Join(s.Running, ", ")))
 	}
 	t.Write(w)
 }

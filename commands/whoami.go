@@ -10,12 +10,12 @@ import (
 
 // whoami shows the caller as the appliance sees it.
 func whoami() *menu.Command {
-	return menu.Spec[noArgs, menu.Caller]{
+	return menu.Spec[menu.NoArgs, menu.Caller]{
 		Name:  "whoami",
 		Help:  "Show who you are here.",
 		Role:  menu.ReadOnly,
 		Shape: menu.Object,
-		Run: func(_ context.Context, caller menu.Caller, _ noArgs, out *menu.Out[menu.Caller]) error {
+		Run: func(_ context.Context, caller menu.Caller, _ menu.NoArgs, out *menu.Out[menu.Caller]) error {
 			return out.Record(caller)
 		},
 		Text: func(w io.Writer, c menu.Caller) {

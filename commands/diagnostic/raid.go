@@ -125,15 +125,13 @@ func raidVerdict(w io.Writer, a raid.Array) {
 	fmt.Fprintf(w, "%s: its members are alike%s.\n", a.Name, missing)
 }
 
-type noArgs struct{}
-
 // raidTasks shows the arrays that do something.
 func raidTasks(system raid.System) *menu.Command {
-	return menu.Spec[noArgs, raid.Array]{
+	return menu.Spec[menu.NoArgs, raid.Array]{
 		Name: "tasks",
 		Help: "Watch tasks: what the arrays are doing.",
 		Role: menu.ReadOnly,
-		Run: func(_ context.Context, _ menu.Caller, _ noArgs, out *menu.Out[raid.Array]) error {
+		Run: func(_ context.Context, _ menu.Caller, _ menu.NoArgs, out *menu.Out[raid.Array]) error {
 			list, err := arrays(system)
 			if err != nil {
 				return err
@@ -152,11 +150,11 @@ func raidTasks(system raid.System) *menu.Command {
 }
 
 func raidStatus(system raid.System) *menu.Command {
-	return menu.Spec[noArgs, raid.Array]{
+	return menu.Spec[menu.NoArgs, raid.Array]{
 		Name: "status",
 		Help: "Show verdict: the state of the arrays and their members.",
 		Role: menu.ReadOnly,
-		Run: func(_ context.Context, _ menu.Caller, _ noArgs, out *menu.Out[raid.Array]) error {
+		Run: func(_ context.Context, _ menu.Caller, _ menu.NoArgs, out *menu.Out[raid.Array]) error {
 			list, err := arrays(system)
 			if err != nil {
 				return err

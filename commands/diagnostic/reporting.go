@@ -50,11 +50,11 @@ func reportNew(s reports.Service) *menu.Command {
 }
 
 func reportList(s reports.Service) *menu.Command {
-	return menu.Spec[noArgs, access.Report]{
+	return menu.Spec[menu.NoArgs, access.Report]{
 		Name: "list",
 		Help: "List the reports.",
 		Role: menu.ReadOnly,
-		Run: func(_ context.Context, _ menu.Caller, _ noArgs, out *menu.Out[access.Report]) error {
+		Run: func(_ context.Context, _ menu.Caller, _ menu.NoArgs, out *menu.Out[access.Report]) error {
 			return out.Records(s.Reports())
 		},
 		TextTable: reports.Table,

@@ -19,13 +19,10 @@ type loopbackState struct {
 
 func loopback(s Services) *menu.Menu {
 	return &menu.Menu{
-		Name: "loopback",
-		Help: "View and configure the loopback interface.",
-		Status: func(_ context.Context, caller menu.Caller, w io.Writer) error {
-			loopbackText(w, loopbackNow(s.Configuration(caller)))
-			return nil
-		},
-		Items: []menu.Item{loopbackEnable(s), loopbackDisable(s), loopbackStatus(s)},
+		Name:   "loopback",
+		Help:   "View and configure the loopback interface.",
+		Status: statusAbove(s, loopbackNow, loopbackText),
+		Items:  []menu.Item{loopbackEnable(s), loopbackDisable(s), loopbackStatus(s)},
 	}
 }
 
@@ -62,34 +59,12 @@ func loopbackEnable(s Services) *menu.Command {
 	}.Command()
 }
 
-type loopbackDisableArgs struct{}
-
 func loopbackDisable(s Services) *menu.Command {
-	return menu.Spec[loopbackDisableArgs, config.Change]{
-		Name: "disable",
-		Help: "Take the address from the loopback interface.",
-		Role: menu.Administrator,
-		HiddenFrom: func(_ context.Context, caller menu.Caller) bool {
-			return !loopbackNow(s.Configuration(caller)).Enabled
-		},
-		Run: func(_ context.Context, caller menu.Caller, _ loopbackDisableArgs, out *menu.Out[config.Change]) error {
-			return edit(s, caller, out, func(d config.Document) { d.Set(config.Loopback, "") })
-		},
-		TextTable: changes.Pending,
-	}.Command()
+	return setSpec(s, "disable", "Take the address from the loopback interface.", config.Loopback, "", func(view config.View) bool {
+		return !loopbackNow(view).Enabled
+	}).Command()
 }
 
-type loopbackStatusArgs struct{}
-
 func loopbackStatus(s Services) *menu.Command {
-	return menu.Spec[loopbackStatusArgs, loopbackState]{
-		Name:  "status",
-		Help:  "Show the loopback interface.",
-		Role:  menu.ReadOnly,
-		Shape: menu.Object,
-		Run: func(_ context.Context, caller menu.Caller, _ loopbackStatusArgs, out *menu.Out[loopbackState]) error {
-			return out.Record(loopbackNow(s.Configuration(caller)))
-		},
-		Text: loopbackText,
-	}.Command()
+	return statusSpec(s, "Show the loopback interface.", loopbackNow, loopbackText).Command()
 }

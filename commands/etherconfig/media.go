@@ -9,6 +9,7 @@ import (
 	"text/tabwriter"
 
 	"diagsh/commands/shared/changes"
+	"diagsh/commands/shared/tables"
 	"diagsh/internal/config"
 	"diagsh/internal/menu"
 )
@@ -31,7 +32,7 @@ func media(s Services) *menu.Menu {
 		Name:   "media",
 		Help:   "View and edit Ethernet media settings.",
 		Status: listStatus(rows, mediaLine, "This machine has no Ethernet interface."),
-		Items:  []menu.Item{mediaEdit(s), listCommand("List the interfaces with their media.", rows, mediaTable)},
+		Items:  []menu.Item{mediaEdit(s), listSpec("List the interfaces with their media.", rows, mediaTable).Command()},
 	}
 }
 
@@ -86,19 +87,12 @@ func mediaTable(w io.Writer, rows []mediaRow) {
 			speed = fmt.Sprint(r.SpeedMbit)
 		}
 		if r.Gone {
-			fmt.Fprintf(t, "%s\tnot there\t%s%s\t-\t-\t-\n", r.Interface, orDash(r.Media), pending(r.Pending))
+			fmt.Fprintf(t, "%s\tnot there\t%s%s\t-\t-\t-\n", r.Interface, tables.OrDash(r.Media), pending(r.Pending))
 			continue
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s%s\t%s\t%s\t%s\n", r.Interface, r.MAC, orDash(r.Media), pending(r.Pending), speed, orDash(r.Duplex), orDash(strings.Join(r.Supported, " ")))
+		fmt.Fprintf(t, "%s\t%s\t%s%s\t%s\t%s\t%s\n", r.Interface, r.MAC, tables.OrDash(r.Media), pending(r.Pending), speed, tables.OrDash(r.Duplex), tables.OrDash(strings.Join(r.Supported, " ")))
 	}
 	t.Flush()
-}
-
-func orDash(text string) string {
-	if text == "" {
-		return "-"
-	}
-	return text
 }
 
 type mediaEditArgs struct {

@@ -86,29 +86,57 @@ func listStatus[R any](rows func(menu.Caller) ([]R, error), line func(R) string,
 	}
 }
 
-// listArgs are those of a list: none.
-type listArgs struct{}
-
-// listCommand is the list of a menu as a command, so that a line and a program can have it.
-func listCommand[R any](help string, rows func(menu.Caller) ([]R, error), table func(io.Writer, []R)) *menu.Command {
-	return menu.Spec[listArgs, R]{
+// listSpec declares the list of a menu as a command, so that a line and a program can have it.
+func listSpec[R any](help string, rows func(menu.Caller) ([]R, error), table func(io.Writer, []R)) menu.Spec[menu.NoArgs, R] {
+	return menu.Spec[menu.NoArgs, R]{
 		Name: "list",
 		Help: help,
 		Role: menu.ReadOnly,
-		Run: func(_ context.Context, caller menu.Caller, _ listArgs, out *menu.Out[R]) error {
+		Run: func(_ context.Context, caller menu.Caller, _ menu.NoArgs, out *menu.Out[R]) error {
 			list, err := rows(caller)
 			if err != nil {
 				return err
 			}
-			for _, r := range list {
-				if err := out.Record(r); err != nil {
-					return err
-				}
-			}
-			return nil
+			return out.Records(list)
 		},
 		TextTable: table,
-	}.Command()
+	}
+}
+
+// statusAbove writes, above the verbs of a menu, what its status command shows.
+func statusAbove[R any](s Services, now func(config.View) R, text func(io.Writer, R)) func(context.Context, menu.Caller, io.Writer) error {
+	return func(_ context.Context, caller menu.Caller, w io.Writer) error {
+		text(w, now(s.Configuration(caller)))
+		return nil
+	}
+}
+
+// statusSpec declares the status of a menu that is about one setting.
+func statusSpec[R any](s Services, help string, now func(config.View) R, text func(io.Writer, R)) menu.Spec[menu.NoArgs, R] {
+	return menu.Spec[menu.NoArgs, R]{
+		Name:  "status",
+		Help:  help,
+		Role:  menu.ReadOnly,
+		Shape: menu.Object,
+		Run: func(_ context.Context, caller menu.Caller, _ menu.NoArgs, out *menu.Out[R]) error {
+			return out.Record(now(s.Configuration(caller)))
+		},
+		Text: text,
+	}
+}
+
+// setSpec declares a verb that gives a setting one value. It is hidden where is reports that the setting has that value already.
+func setSpec(s Services, name, help string, path config.Path, value string, is func(config.View) bool) menu.Spec[menu.NoArgs, config.Change] {
+	return menu.Spec[menu.NoArgs, config.Change]{
+		Name:       name,
+		Help:       help,
+		Role:       menu.Administrator,
+		HiddenFrom: func(_ context.Context, caller menu.Caller) bool { return is(s.Configuration(caller)) },
+		Run: func(_ context.Context, caller menu.Caller, _ menu.NoArgs, out *menu.Out[config.Change]) error {
+			return edit(s, caller, out, func(d config.Document) { d.Set(path, value) })
+		},
+		TextTable: changes.Pending,
+	}
 }
 
 // pending marks what is not committed yet.

@@ -33,7 +33,7 @@ func mtu(s Services) *menu.Menu {
 		Name:   "mtu",
 		Help:   "View and configure the MTU.",
 		Status: listStatus(rows, mtuLine, "This machine has no Ethernet interface."),
-		Items:  []menu.Item{mtuEdit(s), listCommand("List the interfaces with their MTU.", rows, mtuTable)},
+		Items:  []menu.Item{mtuEdit(s), listSpec("List the interfaces with their MTU.", rows, mtuTable).Command()},
 	}
 }
 

@@ -1,11 +1,9 @@
 package etherconfig
 
 import (
-	"context"
 	"fmt"
 	"io"
 
-	"diagsh/commands/shared/changes"
 	"diagsh/internal/config"
 	"diagsh/internal/menu"
 )
@@ -18,23 +16,17 @@ type multicastState struct {
 
 func multicast(s Services) *menu.Menu {
 	return &menu.Menu{
-		Name: "multicast",
-		Help: "Accept or reject ARP replies with a multicast address.",
-		Status: func(_ context.Context, caller menu.Caller, w io.Writer) error {
-			multicastText(w, multicastNow(s.Configuration(caller)))
-			return nil
-		},
-		Items: []menu.Item{
-			multicastVerb(s, "accept", "Accept ARP replies with a multicast address.", config.Accept),
-			multicastVerb(s, "reject", "Reject ARP replies with a multicast address.", config.Reject),
-			multicastStatus(s),
-		},
+		Name:   "multicast",
+		Help:   "Accept or reject ARP replies with a multicast address.",
+		Status: statusAbove(s, multicastNow, multicastText),
+		Items:  []menu.Item{multicastAccept(s), multicastReject(s), multicastStatus(s)},
 	}
 }
 
+// multicastNow returns what the caller's commit would make of it.
 func multicastNow(view config.View) multicastState {
 	is := multicastState{Replies: "accepted", Pending: view.Candidate[config.MulticastARP] != view.Running[config.MulticastARP]}
-	if view.Candidate[config.MulticastARP] == config.Reject {
+	if !multicastAccepted(view) {
 		is.Replies = "rejected"
 	}
 	return is
@@ -44,35 +36,20 @@ func multicastText(w io.Writer, m multicastState) {
 	fmt.Fprintf(w, "ARP replies with a multicast address are %s.%s\n", m.Replies, pending(m.Pending))
 }
 
-type multicastVerbArgs struct{}
-
-// multicastVerb is the one of the two that would change something.
-func multicastVerb(s Services, name, help, value string) *menu.Command {
-	return menu.Spec[multicastVerbArgs, config.Change]{
-		Name: name,
-		Help: help,
-		Role: menu.Administrator,
-		HiddenFrom: func(_ context.Context, caller menu.Caller) bool {
-			return (multicastNow(s.Configuration(caller)).Replies == "rejected") == (value == config.Reject)
-		},
-		Run: func(_ context.Context, caller menu.Caller, _ multicastVerbArgs, out *menu.Out[config.Change]) error {
-			return edit(s, caller, out, func(d config.Document) { d.Set(config.MulticastARP, value) })
-		},
-		TextTable: changes.Pending,
-	}.Command()
+func multicastAccept(s Services) *menu.Command {
+	return setSpec(s, "accept", "Accept ARP replies with a multicast address.", config.MulticastARP, config.Accept, multicastAccepted).Command()
 }
 
-type multicastStatusArgs struct{}
+func multicastReject(s Services) *menu.Command {
+	return setSpec(s, "reject", "Reject ARP replies with a multicast address.", config.MulticastARP, config.Reject, func(view config.View) bool {
+		return !multicastAccepted(view)
+	}).Command()
+}
+
+func multicastAccepted(view config.View) bool {
+	return view.Candidate[config.MulticastARP] != config.Reject
+}
 
 func multicastStatus(s Services) *menu.Command {
-	return menu.Spec[multicastStatusArgs, multicastState]{
-		Name:  "status",
-		Help:  "Show what becomes of ARP replies with a multicast address.",
-		Role:  menu.ReadOnly,
-		Shape: menu.Object,
-		Run: func(_ context.Context, caller menu.Caller, _ multicastStatusArgs, out *menu.Out[multicastState]) error {
-			return out.Record(multicastNow(s.Configuration(caller)))
-		},
-		Text: multicastText,
-	}.Command()
+	return statusSpec(s, "Show what becomes of ARP replies with a multicast address.", multicastNow, multicastText).Command()
 }

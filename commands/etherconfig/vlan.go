@@ -28,7 +28,7 @@ func vlan(s Services) *menu.Menu {
 			vlanNew(s),
 			vlanEdit(s),
 			vlanDelete(s),
-			listCommand("List the VLANs.", rows, vlanTable),
+			listSpec("List the VLANs.", rows, vlanTable).Command(),
 		},
 	}
 }

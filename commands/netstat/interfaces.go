@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"diagsh/commands/shared/tables"
 	"diagsh/diag/interfaces"
 	"diagsh/internal/menu"
 )
@@ -164,7 +165,7 @@ func interfacesTable(w io.Writer, rows []interfaceRow) {
 		if !r.Up {
 			name += "*"
 		}
-		t.add(name, strconv.Itoa(r.MTU), fmt.Sprintf("<Link#%d>", r.Index), orDash(r.LinkAddress),
+		t.add(name, strconv.Itoa(r.MTU), fmt.Sprintf("<Link#%d>", r.Index), tables.OrDash(r.LinkAddress),
 			count(true, r.Receive.Packets), count(true, r.Receive.Errors), count(r.dropped, r.Receive.Dropped), count(r.bytes, r.Receive.Bytes),
 			count(true, r.Transmit.Packets), count(true, r.Transmit.Errors), count(r.bytes, r.Transmit.Bytes), count(true, r.Transmit.Collisions),
 			count(r.dropped, r.Transmit.Dropped))
@@ -187,13 +188,6 @@ func networkOf(p netip.Prefix) string {
 		return m.String()
 	}
 	return p.Masked().Addr().String()
-}
-
-func orDash(s string) string {
-	if s == "" {
-		return "-"
-	}
-	return s
 }
 
 // columns sets out a table: the first few columns to the left, numbers to the right.

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 
+	"diagsh/commands/shared/tables"
 	"diagsh/diag/routes"
 	"diagsh/internal/menu"
 )
@@ -275,7 +276,7 @@ func writeRoutes(w io.Writer, rows []routeRow) {
 		if r.Weight > 0 {
 			share = strconv.Itoa(r.Weight)
 		}
-		cells(to, r.gateway, r.Flags, orDash(r.Interface), strconv.FormatUint(uint64(r.Metric), 10), share, expire)
+		cells(to, r.gateway, r.Flags, tables.OrDash(r.Interface), strconv.FormatUint(uint64(r.Metric), 10), share, expire)
 	}
 	t.write(w)
 }

@@ -101,3 +101,10 @@ func AsError(err error) *Error {
 	}
 	return &Error{Kind: Failed, Message: "The appliance could not do this", Hint: "Its log says why"}
 }
+
+// Blame returns err as an Error that names the argument at fault.
+func Blame(argument string, err error) error {
+	e := *AsError(err)
+	e.Argument = argument
+	return &e
+}

@@ -57,6 +57,9 @@ type Param struct {
 	typ     reflect.Type
 }
 
+// NoArgs is the argument struct of a command that takes none.
+type NoArgs struct{}
+
 // Arguments are a command's arguments as text, by parameter name. Text is the one form that dialogue, line and API share.
 type Arguments map[string]string
 

@@ -30,12 +30,12 @@ type flushed struct {
 
 // flush empties every cache of the network that this host has.
 func flush(s nameService) *menu.Command {
-	return menu.Spec[noArgs, flushed]{
+	return menu.Spec[menu.NoArgs, flushed]{
 		Name:    "flush",
 		Help:    "Flush all network related caches.",
 		Details: "What somebody entered into the ARP or NDP cache by hand stays.",
 		Role:    menu.Operator,
-		Run: func(ctx context.Context, _ menu.Caller, _ noArgs, out *menu.Out[flushed]) error {
+		Run: func(ctx context.Context, _ menu.Caller, _ menu.NoArgs, out *menu.Out[flushed]) error {
 			failed := false
 			record := func(f flushed, err error) error {
 				f.Result = "flushed"

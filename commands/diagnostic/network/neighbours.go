@@ -87,8 +87,8 @@ func mediumOf(nic interfaces.Interface) string {
 }
 
 // yieldNeighbours is the work of both commands.
-func yieldNeighbours(family uint8) func(context.Context, menu.Caller, noArgs, *menu.Out[neighbour]) error {
-	return func(ctx context.Context, _ menu.Caller, _ noArgs, out *menu.Out[neighbour]) error {
+func yieldNeighbours(family uint8) func(context.Context, menu.Caller, menu.NoArgs, *menu.Out[neighbour]) error {
+	return func(ctx context.Context, _ menu.Caller, _ menu.NoArgs, out *menu.Out[neighbour]) error {
 		rows, err := neighbourRows(ctx, family)
 		if err != nil {
 			return err
@@ -99,7 +99,7 @@ func yieldNeighbours(family uint8) func(context.Context, menu.Caller, noArgs, *m
 
 // arpshow shows the ARP cache as arp(8) -an does on BSD.
 func arpshow() *menu.Command {
-	return menu.Spec[noArgs, neighbour]{
+	return menu.Spec[menu.NoArgs, neighbour]{
 		Name:    "arpshow",
 		Help:    "Show system ARP cache.",
 		Details: "An entry that expires is then asked again when it is needed; one that is stale will be asked at its next use.",
@@ -144,7 +144,7 @@ func arpState(r neighbour) string {
 
 // ndpshow shows the NDP cache as ndp(8) -an does on BSD.
 func ndpshow() *menu.Command {
-	return menu.Spec[noArgs, neighbour]{
+	return menu.Spec[menu.NoArgs, neighbour]{
 		Name: "ndpshow",
 		Help: "Show system NDP cache.",
 		Details: "State: R reachable, S stale, D delayed, P being asked, I incomplete, F failed. Flag R: the neighbour is a router; p: this appliance answers for the address. " +

@@ -92,14 +92,12 @@ func tcpdumpStop(s captureService) *menu.Command {
 	}.Command()
 }
 
-type noArgs struct{}
-
 func tcpdumpStatus(s captureService) *menu.Command {
-	return menu.Spec[noArgs, capture.Status]{
+	return menu.Spec[menu.NoArgs, capture.Status]{
 		Name: "status",
 		Help: "Status capture.",
 		Role: menu.ReadOnly,
-		Run: func(_ context.Context, _ menu.Caller, _ noArgs, out *menu.Out[capture.Status]) error {
+		Run: func(_ context.Context, _ menu.Caller, _ menu.NoArgs, out *menu.Out[capture.Status]) error {
 			return out.Records(captures.Current(s.Captures()))
 		},
 		TextTable: captures.Statuses,

@@ -118,14 +118,7 @@ func Table(w io.Writer, list []access.Report) {
 	t := tables.Table{Head: []string{"REPORT", "MADE (UTC)", "BY", "FOR", "CASE", "CAPTURES", "SIZE"}, Spare: []string{"FOR", "CAPTURES"}}
 	for _, r := range list {
 		t.Add(r.Name, tables.Whole(r.Time.UTC().Format("2006-01-02 15:04")), r.Owner, string(r.Role),
-			menu.Clean(orDash(r.Case)), strconv.Itoa(len(r.Files)), tables.Whole(captures.Bytes(r.Bytes)))
+			menu.Clean(tables.OrDash(r.Case)), strconv.Itoa(len(r.Files)), tables.Whole(captures.Bytes(r.Bytes)))
 	}
 	t.Write(w)
-}
-
-func orDash(text string) string {
-	if text == "" {
-		return "-"
-	}
-	return text
 }

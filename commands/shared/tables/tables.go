@@ -26,6 +26,17 @@ func (t *Table) Add(cells ...string) { t.rows = append(t.rows, cells) }
 // Whole makes a text, such as a moment, one that is not broken.
 func Whole(text string) string { return strings.ReplaceAll(text, " ", "\u00a0") }
 
+// OrDash returns text, or a dash for a cell that has none.
+func OrDash(text string) string {
+	if text == "" {
+		return "-"
+	}
+	return text
+}
+
+// Minute is the format of a moment in tables whose heading says that it is UTC.
+const Minute = "2006-01-02 15:04"
+
 // Write writes the table.
 func (t *Table) Write(w io.Writer) {
 	all := append([][]string{t.Head}, t.rows...)

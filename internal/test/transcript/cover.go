@@ -24,23 +24,28 @@ func Cover(t *testing.T, tree *menu.Menu, folder string) {
 		name := strings.Join(path, " ")
 		here := all
 		if _, isMenu := item.(*menu.Menu); !isMenu {
-			here = all.at(place(folder, path))
+			here = all.at(places(folder, path)...)
 		}
 		for _, missing := range here.missing(path, item) {
-			t.Errorf("%s has no transcript: %s; it belongs in %s", name, missing, place(folder, path))
+			t.Errorf("%s has no transcript: %s; it belongs in %s", name, missing, places(folder, path)[0])
 		}
 	})
 }
 
-// place is the beginning of the transcripts' names for a path: the folder of the innermost menu that has one, and the next word.
-func place(folder string, path []string) string {
+// places are the beginnings of the transcripts' names for a path, in the testdata of the innermost menu that has a folder:
+// the next word, and the word of that menu, whose transcript shows its commands beside each other.
+func places(folder string, path []string) []string {
 	for n := len(path) - 1; n >= 0; n-- {
 		dir := filepath.Join(append([]string{folder}, path[:n]...)...)
 		if info, err := os.Stat(dir); err == nil && info.IsDir() {
-			return filepath.Join(dir, "testdata", path[n])
+			here := []string{filepath.Join(dir, "testdata", path[n])}
+			if n > 0 {
+				here = append(here, filepath.Join(dir, "testdata", path[n-1]))
+			}
+			return here
 		}
 	}
-	return folder
+	return []string{folder}
 }
 
 // A shown is a section of a transcript file.
@@ -77,10 +82,11 @@ func read(t *testing.T, folder string) (list shownList) {
 	return list
 }
 
-// at are the sections of PLACE.txtar and of PLACE-*.txtar.
-func (l shownList) at(place string) (here shownList) {
+// at are the sections of PLACE.txtar and of PLACE-*.txtar, of several places.
+func (l shownList) at(places ...string) (here shownList) {
 	for _, s := range l {
-		if name := strings.TrimSuffix(s.file, ".txtar"); name == place || strings.HasPrefix(name, place+"-") {
+		name := strings.TrimSuffix(s.file, ".txtar")
+		if slices.ContainsFunc(places, func(place string) bool { return name == place || strings.HasPrefix(name, place+"-") }) {
 			here = append(here, s)
 		}
 	}

@@ -1,4 +1,4 @@
-package commands_test
+package packetcapture_test
 
 import (
 	"encoding/json"
@@ -21,7 +21,7 @@ import (
 func TestChartFollowsTheLocale(t *testing.T) {
 	t.Parallel()
 	a := appliance.Start(t, appliance.Options{})
-	content, err := os.ReadFile("testdata/captures/slow.pcap")
+	content, err := os.ReadFile("testdata/slow.pcap")
 	if err == nil {
 		err = os.WriteFile(filepath.Join(a.Data, "diagnostic", "slow.pcap"), content, 0o600)
 	}
@@ -98,7 +98,7 @@ func TestTabCompletesFiles(t *testing.T) {
 			t.Errorf("%q: %q; want %q", line, got, want)
 		}
 	}
-	content, err := os.ReadFile("testdata/captures/slow.pcap")
+	content, err := os.ReadFile("testdata/slow.pcap")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,10 +1,8 @@
-package commands
+package packetcapture
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"time"
@@ -15,15 +13,7 @@ import (
 	"diagsh/internal/menu"
 )
 
-// liveService takes packets from the network for those who watch, and for no file of the appliance.
-type liveService interface {
-	OpenLive(ctx context.Context, caller menu.Caller, request capture.Request, promiscuous bool) (*capture.Live, capture.FileHeader, func() []capture.LeftOut, error)
-	WatchCapture(name string) (capture.Source, func() []capture.Interface, error)
-	CheckFilter(ctx context.Context, expression string) error
-	CaptureInterfaces() []capture.InterfaceInfo
-}
-
-type captureStreamArgs struct {
+type streamArgs struct {
 	Interfaces  []string       `arg:"interface,main" ask:"Interfaces, names or numbers separated by commas" help:"Names of interfaces separated by commas, or ALL."`
 	Filter      *string        `arg:"filter" help:"A tcpdump filter such as \"host 192.0.2.1 and port 25\"."`
 	Packets     int64          `arg:"packets" min:"1" help:"Ends after so many packets that match the filter."`
@@ -35,10 +25,10 @@ type captureStreamArgs struct {
 	Management  *bool          `arg:"management" help:"Show the packets of management sessions too, this one among them."`
 }
 
-// captureStream is for `ssh HOST 'packetcapture stream interface eth0' | wireshark -k -i -`. package shell makes such lines of those
+// streamCommand is for `ssh HOST 'packetcapture stream interface eth0' | wireshark -k -i -`. package shell makes such lines of those
 // that Wireshark's sshdump sends.
-func captureStream(s liveService) *menu.Command {
-	return menu.Spec[captureStreamArgs, struct{}]{
+func streamCommand(s liveService) *menu.Command {
+	return menu.Spec[streamArgs, struct{}]{
 		Name: "stream",
 		Help: "Write packets to standard output as they come, for Wireshark.",
 		Details: "On your own machine: ssh HOST 'packetcapture stream interface eth0 filter \"port 25\"' | wireshark -k -i -. " +
@@ -46,13 +36,13 @@ func captureStream(s liveService) *menu.Command {
 			"on standard error and, in pcapng, in the statistics of the interfaces behind the last packet.",
 		Role:  menu.Operator,
 		Shape: menu.Bytes,
-		Ask: func(_ context.Context, _ menu.Caller, _ captureStreamArgs, q *menu.Question) error {
+		Ask: func(_ context.Context, _ menu.Caller, _ streamArgs, q *menu.Question) error {
 			return askLive(s, q)
 		},
-		Check: func(ctx context.Context, _ menu.Caller, a captureStreamArgs, name string) error {
+		Check: func(ctx context.Context, _ menu.Caller, a streamArgs, name string) error {
 			return checkLiveFilter(ctx, s, a.Filter, name)
 		},
-		Run: func(ctx context.Context, caller menu.Caller, a captureStreamArgs, out *menu.Out[struct{}]) error {
+		Run: func(ctx context.Context, caller menu.Caller, a streamArgs, out *menu.Out[struct{}]) error {
 			most, err := howMany(a.Count, a.Packets)
 			if err != nil {
 				return err
@@ -133,7 +123,7 @@ func leftOut(interfaces []capture.Interface, told, unfit []capture.LeftOut, head
 	return text + fmt.Sprintf("Left out, because they appeared later and could not join: %s.%s\n", strings.Join(names, ", "), why)
 }
 
-func (a captureStreamArgs) request() capture.Request {
+func (a streamArgs) request() capture.Request {
 	r := capture.Request{Interfaces: a.Interfaces, SnapLength: a.SnapLength, Format: capture.Format(a.Format), Management: a.Management}
 	if a.Filter != nil {
 		expression := captures.Cleared(*a.Filter)
@@ -147,71 +137,4 @@ func askLive(s liveService, q *menu.Question) error {
 		captures.ChooseInterfaces(q, s.CaptureInterfaces(), nil)
 	}
 	return nil
-}
-
-func checkLiveFilter(ctx context.Context, s liveService, expression *string, name string) error {
-	if name == "filter" && expression != nil {
-		return s.CheckFilter(ctx, captures.Cleared(*expression))
-	}
-	return nil
-}
-
-// bounds end a look at packets; the zero value has none.
-type bounds struct {
-	packets  int64
-	duration *time.Duration
-	whole    bool // what came before the end of time, or of ctx, is still handed on
-}
-
-// followBatch is how many packets are handed on at a time at most.
-const followBatch = 256
-
-// follow hands packets on until a bound is met, the source ends, or ctx does, which is the usual end of a look and no error. It
-// returns how many packets were handed on.
-func follow(ctx context.Context, source capture.Source, b bounds, hand func([]capture.Packet) error) (seen int64, err error) {
-	defer context.AfterFunc(ctx, source.Wake)()
-	var until time.Time
-	if b.duration != nil {
-		until = time.Now().Add(*b.duration)
-	}
-	batch := make([]capture.Packet, followBatch)
-	finished := false
-	for {
-		if !finished && (ctx.Err() != nil || !until.IsZero() && !time.Now().Before(until)) {
-			if !b.whole {
-				return seen, nil
-			}
-			if err := source.Finish(); err != nil {
-				return seen, err
-			}
-			finished, until = true, time.Time{}
-		}
-		n, err := source.Read(batch, until)
-		if b.packets > 0 {
-			n = int(min(int64(n), b.packets-seen))
-		}
-		if n > 0 {
-			if err := hand(batch[:n]); err != nil {
-				return seen, err
-			}
-			seen += int64(n)
-		}
-		var gone *capture.InterfaceGoneError
-		switch {
-		case b.packets > 0 && seen == b.packets, errors.Is(err, io.EOF):
-			return seen, nil
-		case errors.As(err, &gone) && gone.Left == 0 && !finished:
-			return seen, menu.Errorf(menu.State, "The interface %s was removed", gone.Name)
-		case err != nil && gone == nil:
-			return seen, err
-		}
-	}
-}
-
-func total(counters []capture.Counters) (t capture.Counters) {
-	for _, c := range counters {
-		t.Received += c.Received
-		t.Dropped += c.Dropped
-	}
-	return t
 }

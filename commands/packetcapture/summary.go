@@ -1,4 +1,4 @@
-package commands
+package packetcapture
 
 import (
 	"context"
@@ -11,7 +11,7 @@ import (
 	"diagsh/internal/menu"
 )
 
-type captureSummaryArgs struct {
+type summaryArgs struct {
 	Name   menu.Packets `arg:"name,main,required" ask:"Capture or file" help:"Name of a capture or of a file of the diagnostic directory."`
 	By     string       `arg:"by" choices:"connection" help:"Shows the connections of TCP instead, each with its times and faults."`
 	Order  string       `arg:"order" choices:"slowest|largest|worst|earliest" default:"slowest" help:"Which connections come first: those that waited longest for the server, with most bytes, with most packets sent again, or those that began first."`
@@ -31,8 +31,8 @@ type summed struct {
 	options     captures.SummaryOptions
 }
 
-func captureSummary(s packetService) *menu.Command {
-	return menu.Spec[captureSummaryArgs, summed]{
+func summaryCommand(s packetService) *menu.Command {
+	return menu.Spec[summaryArgs, summed]{
 		Name: "summary",
 		Help: "Sum up the packets of a capture or a file.",
 		Details: "Talkers, protocols, tunnels, ports, sizes, the rate over time; for TCP retransmissions and the like, as tshark counts them, and how long clients waited " +
@@ -40,17 +40,17 @@ func captureSummary(s packetService) *menu.Command {
 		Role:   menu.Operator,
 		Shape:  menu.Object,
 		Hidden: noPackets(s),
-		Ask: func(_ context.Context, _ menu.Caller, _ captureSummaryArgs, q *menu.Question) error {
+		Ask: func(_ context.Context, _ menu.Caller, _ summaryArgs, q *menu.Question) error {
 			askPackets(s, q)
 			return nil
 		},
-		Suggest: suggestFiles[captureSummaryArgs](func(begun string, most int) []string { return s.PacketFileNames(begun, most) }),
-		Check: func(ctx context.Context, _ menu.Caller, a captureSummaryArgs, name string) error {
+		Suggest: suggestFiles[summaryArgs](func(begun string, most int) []string { return s.PacketFileNames(begun, most) }),
+		Check: func(ctx context.Context, _ menu.Caller, a summaryArgs, name string) error {
 			return checkFilter(ctx, s, a.Filter, name)
 		},
-		Run: func(ctx context.Context, caller menu.Caller, a captureSummaryArgs, out *menu.Out[summed]) error {
+		Run: func(ctx context.Context, caller menu.Caller, a summaryArgs, out *menu.Out[summed]) error {
 			counter := summary.NewCounter()
-			look := captureShowArgs{Name: a.Name, Filter: a.Filter, From: a.From, To: a.To}
+			look := showArgs{Name: a.Name, Filter: a.Filter, From: a.From, To: a.To}
 			err := look.look(ctx, s, func(p *capture.Packet, on capture.Interface) error {
 				if n := counter.Add(p, on.LinkType); n%progressStep == 0 {
 					out.Progress("%d packets", n)

@@ -1,4 +1,4 @@
-package commands
+package packetcapture
 
 import (
 	"context"
@@ -20,70 +20,12 @@ type exportService interface {
 	FileNames(begun string, most int) []string
 }
 
-type captureExportArgs struct {
-	Name   menu.Packets `arg:"name,main,required" ask:"Capture or file" help:"Name of a capture that has ended, or of a file of the diagnostic directory."`
-	Target string       `arg:"target,next,required" ask:"Target" help:"Name of the target (target list)."`
-}
-
-func captureExport(s exportService) *menu.Command {
-	return menu.Spec[captureExportArgs, captures.Queued]{
-		Name:    "export",
-		Help:    "Copy a capture to a target.",
-		Details: "The appliance copies while you do something else, and tries again until it is done, also after a restart; exports shows how far it is.",
-		Role:    menu.Operator,
-		Hidden:  func(context.Context) bool { return len(s.Targets()) == 0 },
-		Ask: func(_ context.Context, _ menu.Caller, _ captureExportArgs, q *menu.Question) error {
-			switch q.Name {
-			case "name":
-				captures.ChoosePackets(q, captures.Ended(s.Captures()))
-			case "target":
-				chooseTarget(s, q)
-			}
-			return nil
-		},
-		Suggest: suggestFiles[captureExportArgs](func(begun string, most int) []string { return s.FileNames(begun, most) }),
-		Run: func(_ context.Context, caller menu.Caller, a captureExportArgs, out *menu.Out[captures.Queued]) error {
-			list, err := s.ExportPackets(caller, string(a.Name), a.Target)
-			if err != nil {
-				return err
-			}
-			for _, e := range list {
-				if err := out.Record(captures.Queued{File: e.File, Capture: e.Capture, Target: e.Target}); err != nil {
-					return err
-				}
-			}
-			return nil
-		},
-		Text: captures.QueuedText,
-	}.Command()
-}
-
-func chooseTarget(s exportService, q *menu.Question) {
-	for _, t := range s.Targets() {
-		q.Choices = append(q.Choices, menu.Choice{Value: t.Name})
-	}
-	q.Open, q.Required = true, true
-}
-
-func captureExports(s exportService) *menu.Command {
-	return menu.Spec[noArgs, capture.Export]{
-		Name:   "exports",
-		Help:   "List the copies to targets, those that wait too.",
-		Role:   menu.ReadOnly,
-		Hidden: func(context.Context) bool { return len(s.Exports()) == 0 },
-		Run: func(_ context.Context, _ menu.Caller, _ noArgs, out *menu.Out[capture.Export]) error {
-			return out.Records(s.Exports())
-		},
-		TextTable: captures.Exports,
-	}.Command()
-}
-
-// captureTarget is packetcapture > target.
-func captureTarget(s exportService) *menu.Menu {
+// targetMenu is packetcapture > target.
+func targetMenu(s exportService) *menu.Menu {
 	return &menu.Menu{
 		Name:  "target",
 		Help:  "Places that captures are copied to.",
-		Items: []menu.Item{targetNew(s), targetList(s), targetDelete(s)},
+		Items: []menu.Item{targetNewCommand(s), targetListCommand(s), targetDeleteCommand(s)},
 	}
 }
 
@@ -95,7 +37,7 @@ type targetNewArgs struct {
 	Auto    bool        `arg:"auto" default:"no" ask:"Copy every capture there as it closes?" help:"Say yes and every file of a capture is copied there as it closes."`
 }
 
-func targetNew(s exportService) *menu.Command {
+func targetNewCommand(s exportService) *menu.Command {
 	return menu.Spec[targetNewArgs, capture.Target]{
 		Name: "new",
 		Help: "Add a target.",
@@ -133,12 +75,12 @@ func sayKey(s exportService, targets []capture.Target, out *menu.Out[capture.Tar
 	return nil
 }
 
-func targetList(s exportService) *menu.Command {
-	return menu.Spec[noArgs, capture.Target]{
+func targetListCommand(s exportService) *menu.Command {
+	return menu.Spec[menu.NoArgs, capture.Target]{
 		Name: "list",
 		Help: "List the targets.",
 		Role: menu.Operator,
-		Run: func(_ context.Context, _ menu.Caller, _ noArgs, out *menu.Out[capture.Target]) error {
+		Run: func(_ context.Context, _ menu.Caller, _ menu.NoArgs, out *menu.Out[capture.Target]) error {
 			targets := s.Targets()
 			if len(targets) == 0 {
 				out.Printf("There is no target.\n")
@@ -157,7 +99,7 @@ type targetDeleteArgs struct {
 	Confirm menu.Confirm `arg:"confirm" ask:"Delete it? Copies to it that wait are given up" help:"Say yes: copies that wait are given up."`
 }
 
-func targetDelete(s exportService) *menu.Command {
+func targetDeleteCommand(s exportService) *menu.Command {
 	return menu.Spec[targetDeleteArgs, capture.Target]{
 		Name:   "delete",
 		Help:   "Delete a target.",
@@ -178,7 +120,7 @@ func targetDelete(s exportService) *menu.Command {
 				}
 			}
 			if err := s.DeleteTarget(caller, a.Name); err != nil {
-				return blame("name", err)
+				return menu.Blame("name", err)
 			}
 			out.Printf("Deleted:\n")
 			return out.Record(deleted)

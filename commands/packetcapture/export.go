@@ -1,0 +1,53 @@
+package packetcapture
+
+import (
+	"context"
+
+	"diagsh/commands/shared/captures"
+	"diagsh/internal/menu"
+)
+
+type exportArgs struct {
+	Name   menu.Packets `arg:"name,main,required" ask:"Capture or file" help:"Name of a capture that has ended, or of a file of the diagnostic directory."`
+	Target string       `arg:"target,next,required" ask:"Target" help:"Name of the target (target list)."`
+}
+
+func exportCommand(s exportService) *menu.Command {
+	return menu.Spec[exportArgs, captures.Queued]{
+		Name:    "export",
+		Help:    "Copy a capture to a target.",
+		Details: "The appliance copies while you do something else, and tries again until it is done, also after a restart; exports shows how far it is.",
+		Role:    menu.Operator,
+		Hidden:  func(context.Context) bool { return len(s.Targets()) == 0 },
+		Ask: func(_ context.Context, _ menu.Caller, _ exportArgs, q *menu.Question) error {
+			switch q.Name {
+			case "name":
+				captures.ChoosePackets(q, captures.Ended(s.Captures()))
+			case "target":
+				chooseTarget(s, q)
+			}
+			return nil
+		},
+		Suggest: suggestFiles[exportArgs](func(begun string, most int) []string { return s.FileNames(begun, most) }),
+		Run: func(_ context.Context, caller menu.Caller, a exportArgs, out *menu.Out[captures.Queued]) error {
+			list, err := s.ExportPackets(caller, string(a.Name), a.Target)
+			if err != nil {
+				return err
+			}
+			for _, e := range list {
+				if err := out.Record(captures.Queued{File: e.File, Capture: e.Capture, Target: e.Target}); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+		Text: captures.QueuedText,
+	}.Command()
+}
+
+func chooseTarget(s exportService, q *menu.Question) {
+	for _, t := range s.Targets() {
+		q.Choices = append(q.Choices, menu.Choice{Value: t.Name})
+	}
+	q.Open, q.Required = true, true
+}

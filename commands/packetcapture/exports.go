@@ -1,0 +1,22 @@
+package packetcapture
+
+import (
+	"context"
+
+	"diagsh/capture"
+	"diagsh/commands/shared/captures"
+	"diagsh/internal/menu"
+)
+
+func exportsCommand(s exportService) *menu.Command {
+	return menu.Spec[menu.NoArgs, capture.Export]{
+		Name:   "exports",
+		Help:   "List the copies to targets, those that wait too.",
+		Role:   menu.ReadOnly,
+		Hidden: func(context.Context) bool { return len(s.Exports()) == 0 },
+		Run: func(_ context.Context, _ menu.Caller, _ menu.NoArgs, out *menu.Out[capture.Export]) error {
+			return out.Records(s.Exports())
+		},
+		TextTable: captures.Exports,
+	}.Command()
+}

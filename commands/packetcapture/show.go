@@ -1,0 +1,124 @@
+package packetcapture
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"diagsh/capture"
+	"diagsh/capture/decode"
+	"diagsh/capture/pcapfile"
+	"diagsh/capture/replay"
+	"diagsh/commands/shared/captures"
+	"diagsh/internal/menu"
+)
+
+type showArgs struct {
+	Name   menu.Packets `arg:"name,main,required" ask:"Capture or file" help:"Name of a capture or of a file of the diagnostic directory."`
+	Filter string       `arg:"filter" help:"A tcpdump filter such as \"host 192.0.2.1 and port 25\"."`
+	From   *time.Time   `arg:"from" help:"The first moment, such as \"2026-03-01 10:15\" (UTC)."`
+	To     *time.Time   `arg:"to" help:"The moment behind the last."`
+	Count  int64        `arg:"count" min:"1" help:"Shows so many packets."`
+	Detail int          `arg:"detail" default:"1" min:"1" max:"6" help:"From 1, a line a packet, to 6, every field and all bytes."`
+
+	Packets int64 `arg:"packets" min:"1" help:"The same as count."`
+}
+
+func showCommand(s packetService) *menu.Command {
+	return menu.Spec[showArgs, *decode.Packet]{
+		Name: "show",
+		Help: "Show the packets of a capture or a file.",
+		Details: "Of a capture that runs it shows what is on the disk so far. A filter is asked of each packet by its own link type; inbound and outbound need a file " +
+			"that knows them, as pcapng of this appliance. A file has no netmask: ip broadcast is 0.0.0.0 and 255.255.255.255 there. A header that a packet ends in is shown as [|tcp].",
+		Role:   menu.Operator,
+		Hidden: noPackets(s),
+		Ask: func(_ context.Context, _ menu.Caller, _ showArgs, q *menu.Question) error {
+			askPackets(s, q)
+			return nil
+		},
+		Suggest: suggestFiles[showArgs](func(begun string, most int) []string { return s.PacketFileNames(begun, most) }),
+		Check: func(ctx context.Context, _ menu.Caller, a showArgs, name string) error {
+			return checkFilter(ctx, s, a.Filter, name)
+		},
+		Run: func(ctx context.Context, _ menu.Caller, a showArgs, out *menu.Out[*decode.Packet]) error {
+			most, err := howMany(a.Count, a.Packets)
+			if err != nil {
+				return err
+			}
+			shown := int64(0)
+			err = a.look(ctx, s, func(p *capture.Packet, on capture.Interface) error {
+				shown++
+				if err := out.Record(decode.Decode(shown, p, on, decode.Detail(a.Detail))); err != nil {
+					return err
+				}
+				if shown == most {
+					return errEnough
+				}
+				return nil
+			}, out.Printf)
+			if shown == 0 && err == nil {
+				out.Printf("There is no such packet.\n")
+			}
+			return err
+		},
+		Text: func(w io.Writer, p *decode.Packet) { decode.Text(w, p) },
+	}.Command()
+}
+
+// look goes through the packets of files. say tells what was wrong with them, if they could be read nevertheless.
+func (a showArgs) look(ctx context.Context, s packetService, hand func(*capture.Packet, capture.Interface) error, say func(string, ...any) error) error {
+	files, err := s.PacketFiles(string(a.Name))
+	if err != nil {
+		return err
+	}
+	var options replay.Options
+	if a.From != nil {
+		options.From = *a.From
+	}
+	if a.To != nil {
+		options.To = *a.To
+	}
+	var chosen *replay.Filter
+	if expression := captures.Cleared(a.Filter); expression != "" {
+		if chosen, err = s.MatchFilter(ctx, expression); err != nil {
+			return err
+		}
+		options.Match = chosen.Match
+	}
+	source, err := options.Open(files...)
+	if err != nil {
+		return notPackets(a.Name, err)
+	}
+	defer source.Close()
+	_, err = follow(ctx, source, bounds{}, func(batch []capture.Packet) error {
+		for n := range batch {
+			if err := hand(&batch[n], source.Interfaces()[batch[n].Interface]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	switch {
+	case errors.Is(err, errEnough):
+		return nil
+	case err != nil:
+		return notPackets(a.Name, err)
+	case ctx.Err() != nil:
+		return ctx.Err()
+	}
+	if chosen != nil {
+		if err := chosen.Fault(source.Interfaces(), source.Directed()); err != nil {
+			return cannotFilter(err)
+		}
+		sayLeftOut(chosen, say)
+	}
+	var corrupt *pcapfile.CorruptError
+	switch {
+	case errors.As(source.Torn(), &corrupt):
+		say("[A file is corrupt at byte %d; what is behind that is not read.]\n", corrupt.Offset)
+	case source.Torn() != nil:
+		say("[A file ends in the middle of a packet.]\n")
+	}
+	return nil
+}

@@ -1,0 +1,53 @@
+package packetcapture
+
+import (
+	"context"
+
+	"diagsh/capture"
+	"diagsh/commands/shared/captures"
+	"diagsh/internal/menu"
+)
+
+type statusArgs struct {
+	Name   string `arg:"name,main" help:"Name of a capture; without it, those that run, else the last one."`
+	Detail bool   `arg:"detail" default:"no" help:"Say yes to see the filter in full, with what leaves management sessions out."`
+}
+
+func statusCommand(s captureService) *menu.Command {
+	return menu.Spec[statusArgs, capture.Status]{
+		Name:   "status",
+		Help:   "Show the captures that run, or the last one.",
+		Role:   menu.ReadOnly,
+		Hidden: func(context.Context) bool { return len(s.Captures()) == 0 },
+		Ask: func(_ context.Context, _ menu.Caller, _ statusArgs, q *menu.Question) error {
+			captures.Choose(q, s.Captures())
+			q.Required = false
+			return nil
+		},
+		Run: func(_ context.Context, _ menu.Caller, a statusArgs, out *menu.Out[capture.Status]) error {
+			if a.Name != "" {
+				status, err := s.Capture(a.Name)
+				if err != nil {
+					return err
+				}
+				out.Object()
+				return a.show(out, []capture.Status{status})
+			}
+			return a.show(out, captures.Current(s.Captures()))
+		},
+		TextTable: captures.Statuses,
+	}.Command()
+}
+
+// show yields captures, and behind them their filters in full if that is wanted.
+func (a statusArgs) show(out *menu.Out[capture.Status], list []capture.Status) error {
+	if err := out.Records(list); err != nil || !a.Detail {
+		return err
+	}
+	for _, s := range list {
+		if err := out.Printf("%s", menu.Text(captures.EffectiveFilter(s))); err != nil {
+			return err
+		}
+	}
+	return nil
+}

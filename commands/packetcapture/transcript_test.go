@@ -1,0 +1,11 @@
+package packetcapture_test
+
+import (
+	"testing"
+
+	"diagsh/internal/test/transcript"
+)
+
+func TestTranscripts(t *testing.T) {
+	transcript.Run(t, "testdata", map[string]transcript.Scene{"summary": {Captures: []string{"testdata/slow.pcap"}}})
+}

@@ -1,0 +1,162 @@
+package packetcapture
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"diagsh/capture"
+	"diagsh/capture/decode"
+	"diagsh/capture/replay"
+	"diagsh/commands/shared/captures"
+	"diagsh/internal/menu"
+)
+
+type watchArgs struct {
+	Name       menu.Packets   `arg:"name,main" ask:"Capture to watch" help:"Name of a running capture."`
+	Interfaces []string       `arg:"interface" ask:"Interfaces to watch, names or numbers separated by commas" help:"Names of interfaces, or ALL, to watch without a capture."`
+	Filter     *string        `arg:"filter" help:"A tcpdump filter such as \"host 192.0.2.1 and port 25\"."`
+	Detail     int            `arg:"detail" default:"1" min:"1" max:"6" help:"From 1, a line a packet, to 6, every field and all bytes."`
+	Count      int64          `arg:"count" min:"1" help:"Ends after so many packets."`
+	Packets    int64          `arg:"packets" min:"1" help:"The same as count."`
+	Duration   *time.Duration `arg:"duration" min:"1" max:"31536000" help:"Ends after this time, such as 60s or 5m."`
+}
+
+// A watched is what watch tells: packets, and at the end what became of all of them. Event says which.
+type watched struct {
+	Event string `json:"event"` // packet, statistics
+	*decode.Packet
+	*watchedStatistics
+}
+
+// watchedStatistics are the last that watch tells: what a reader who was too slow was not shown, behind the last packet too.
+type watchedStatistics struct {
+	PacketsShown    int64  `json:"packetsShown"`
+	PacketsNotShown uint64 `json:"packetsNotShown"`
+
+	InterfacesLeftOut []capture.LeftOut `json:"interfacesLeftOut,omitempty"`
+}
+
+func watchedText(w io.Writer, r watched) {
+	if s := r.watchedStatistics; s != nil {
+		fmt.Fprintf(w, "%s shown, %s left out.\n", captures.Count(int(s.PacketsShown), "packet"), captures.Count(int(s.PacketsNotShown), "packet"))
+		return
+	}
+	decode.Text(w, r.Packet)
+}
+
+// watchCommand shows packets as they come. What it is too slow to show is left out, and counted; the capture keeps it all the same.
+func watchCommand(s packetService) *menu.Command {
+	return menu.Spec[watchArgs, watched]{
+		Name:    "watch",
+		Help:    "Show packets as they come, a line each or in detail.",
+		Details: "Of a running capture, or of interfaces without one. Ctrl-C ends it. A reader that is too slow loses lines, and is told how many: where they are missing and, of all, at the end; the capture loses nothing.",
+		Role:    menu.Operator,
+		Shape:   menu.Stream,
+		Ask: func(_ context.Context, _ menu.Caller, a watchArgs, q *menu.Question) error {
+			switch running := captures.Running(s.Captures()); q.Name {
+			case "name":
+				captures.ChoosePackets(q, running)
+				q.Skip, q.Required = len(running) == 0 || len(a.Interfaces) > 0, false
+			case "interface":
+				captures.ChooseInterfaces(q, s.CaptureInterfaces(), []string{capture.All})
+				q.Skip = a.Name != ""
+			}
+			return nil
+		},
+		Check: func(ctx context.Context, _ menu.Caller, a watchArgs, name string) error {
+			if a.Name != "" && a.Filter != nil {
+				return checkFilter(ctx, s, *a.Filter, name)
+			}
+			return checkLiveFilter(ctx, s, a.Filter, name)
+		},
+		Run: func(ctx context.Context, caller menu.Caller, a watchArgs, out *menu.Out[watched]) error {
+			most, err := howMany(a.Count, a.Packets)
+			if err != nil {
+				return err
+			}
+			source, present, unfit, err := a.open(ctx, caller, s)
+			if err != nil {
+				return err
+			}
+			defer source.Close()
+			interfaces, shown, missed := present(), int64(0), uint64(0)
+			var chosen *replay.Filter
+			if a.Name != "" && a.Filter != nil && captures.Cleared(*a.Filter) != "" {
+				if chosen, err = s.MatchFilter(ctx, captures.Cleared(*a.Filter)); err != nil {
+					return err
+				}
+				if err := chosen.Fault(interfaces, true); err != nil {
+					return cannotFilter(err)
+				}
+			}
+			told := unfit()
+			out.Printf("%sWatching %s. Ctrl-C ends it.\n", menu.Text(captures.LeftOut(told)), a.what())
+			done := errors.New("enough")
+			_, err = follow(ctx, source, bounds{duration: a.Duration}, func(batch []capture.Packet) error {
+				dropped := total(source.Counters()).Dropped
+				for n := range batch {
+					p := &batch[n]
+					if int(p.Interface) >= len(interfaces) {
+						interfaces = present() // it joined
+					}
+					on := interfaces[p.Interface]
+					if chosen != nil && !chosen.Match(p, on) {
+						continue
+					}
+					shown++
+					record := decode.Decode(shown, p, on, decode.Detail(a.Detail))
+					record.Missed, missed = int64(dropped-missed), dropped
+					if err := out.Record(watched{Event: "packet", Packet: record}); err != nil {
+						return err
+					}
+					if shown == most {
+						return done
+					}
+				}
+				return nil
+			})
+			if errors.Is(err, done) {
+				err = nil
+			}
+			sayLeftOut(chosen, out.Printf)
+			out.Printf("%s", menu.Text(leftOut(nil, told, unfit(), capture.FileHeader{})))
+			sums := &watchedStatistics{PacketsShown: shown, PacketsNotShown: total(source.Counters()).Dropped, InterfacesLeftOut: unfit()}
+			if ending := out.Record(watched{Event: "statistics", watchedStatistics: sums}); err == nil {
+				err = ending
+			}
+			return err
+		},
+		Text: watchedText,
+	}.Command()
+}
+
+// what is watched, in words.
+func (a watchArgs) what() string {
+	if a.Name != "" {
+		return "the capture " + string(a.Name)
+	}
+	return strings.Join(a.Interfaces, ", ")
+}
+
+// open is where the packets come from. The functions tell of which interfaces, and which of all are left out.
+func (a watchArgs) open(ctx context.Context, caller menu.Caller, s packetService) (capture.Source, func() []capture.Interface, func() []capture.LeftOut, error) {
+	switch {
+	case a.Name != "" && len(a.Interfaces) > 0:
+		return nil, nil, nil, menu.Wrong("interface", "A capture has its own interfaces").WithHint("Give the name of a capture or interfaces, and not both")
+	case a.Name != "":
+		source, present, err := s.WatchCapture(string(a.Name))
+		return source, present, func() []capture.LeftOut { return nil }, err
+	case len(a.Interfaces) > 0:
+		live := streamArgs{Interfaces: a.Interfaces, Filter: a.Filter, Format: string(capture.PCAPNG)}
+		source, _, unfit, err := s.OpenLive(ctx, caller, live.request(), true)
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		return source, source.Interfaces, unfit, nil
+	}
+	return nil, nil, nil, menu.Wrong("name", "Neither a capture nor an interface is named").WithHint("Give the name of a running capture, or: interface NAME")
+}

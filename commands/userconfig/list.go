@@ -1,0 +1,20 @@
+package userconfig
+
+import (
+	"context"
+
+	"diagsh/internal/access"
+	"diagsh/internal/menu"
+)
+
+func listCommand(s Services) *menu.Command {
+	return menu.Spec[menu.NoArgs, access.Account]{
+		Name: "list",
+		Help: "List the users with their last login.",
+		Role: menu.Administrator,
+		Run: func(_ context.Context, _ menu.Caller, _ menu.NoArgs, out *menu.Out[access.Account]) error {
+			return out.Records(s.Accounts())
+		},
+		TextTable: accountTable,
+	}.Command()
+}

@@ -1,0 +1,71 @@
+package userconfig
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"diagsh/internal/access"
+	"diagsh/internal/menu"
+)
+
+type newArgs struct {
+	User     string         `arg:"user,main,required" ask:"User name" help:"Name of the account, of lower-case letters, digits, dots, hyphens and underscores."`
+	FullName string         `arg:"fullname" ask:"Full name" help:"Who it is."`
+	Role     string         `arg:"role" ask:"Role" default:"operator" choices:"administrator|operator|readonly|support" help:"What the user may do."`
+	Expires  *time.Duration `arg:"expires,unlimited" ask:"Expires after, such as 7d or 12h" min:"60" help:"The account ends after this time; unlimited for never."`
+	Payload  bool           `arg:"payload" ask:"May this support account see packet contents?" default:"no" help:"A support account may capture and read packet contents."`
+	Password menu.Secret    `arg:"password" ask:"Password (Enter for none: public keys only)" help:"At least 8 characters; none for public keys only."`
+	Key      string         `arg:"key" help:"A public key as in authorized_keys; in a line of commands, in quotes."`
+}
+
+func newCommand(s Services) *menu.Command {
+	return menu.Spec[newArgs, access.Account]{
+		Name:  "new",
+		Help:  "Add a user.",
+		Role:  menu.Administrator,
+		Shape: menu.Object,
+		Ask: func(_ context.Context, _ menu.Caller, a newArgs, q *menu.Question) error {
+			support := a.Role == string(menu.Support)
+			switch q.Name {
+			case "role":
+				askRole(q)
+			case "expires":
+				q.Skip, q.Default = !support, fmt.Sprintf("%dd", supportDays)
+			case "payload":
+				q.Skip = !support
+			case "password":
+				q.Twice = true
+			}
+			return nil
+		},
+		Check: func(_ context.Context, _ menu.Caller, a newArgs, name string) error {
+			if name == "user" {
+				return s.CheckNewUser(a.User)
+			}
+			return nil
+		},
+		Run: func(_ context.Context, _ menu.Caller, a newArgs, out *menu.Out[access.Account]) error {
+			account := access.Account{User: a.User, FullName: a.FullName, Role: menu.Role(a.Role), Payload: a.Payload, Expires: until(a.Expires)}
+			if account.Role == menu.Support && a.Expires == nil {
+				account.Expires = until(new(supportDays * 24 * time.Hour))
+			}
+			if err := s.CreateAccount(account, a.Password); err != nil {
+				return err
+			}
+			if a.Key != "" {
+				if _, err := s.AddKey(a.User, a.Key); err != nil {
+					// An account that cannot be made as asked is not made at all.
+					s.DeleteAccount(a.User)
+					return err
+				}
+			}
+			out.Printf("User %s added.\n", a.User)
+			if a.Password == "" && a.Key == "" {
+				out.Printf("It cannot log in before it has a password or a key (userconfig password, userconfig key).\n")
+			}
+			return yieldAccount(s, a.User, out)
+		},
+		Text: accountText,
+	}.Command()
+}

@@ -1,0 +1,49 @@
+package userconfig
+
+import (
+	"context"
+	"time"
+
+	"diagsh/internal/menu"
+)
+
+type roleArgs struct {
+	User string `arg:"user,main,required" ask:"User" help:"Name of the account."`
+	Role string `arg:"role,next,required" ask:"Role" choices:"administrator|operator|readonly|support" help:"What the user may do."`
+}
+
+func roleCommand(s Services) *menu.Command {
+	return menu.Spec[roleArgs, changedAccount]{
+		Name: "role",
+		Help: "Change what a user may do.",
+		Details: "It holds at once, in sessions that are open too. Whoever may do less than before is logged out where a command of theirs runs, " +
+			"or SFTP. A support account without an end gets one in 7 days.",
+		Role:  menu.Administrator,
+		Shape: menu.Object,
+		Ask: func(_ context.Context, _ menu.Caller, a roleArgs, q *menu.Question) error {
+			if q.Name == "user" {
+				chooseUser(s, q)
+				return nil
+			}
+			account, err := s.Account(a.User)
+			if err != nil {
+				return menu.Blame("user", err)
+			}
+			askRole(q)
+			q.Default = string(account.Role)
+			return nil
+		},
+		Run: func(_ context.Context, caller menu.Caller, a roleArgs, out *menu.Out[changedAccount]) error {
+			account, err := s.Account(a.User)
+			if err != nil {
+				return err
+			}
+			account.Role = menu.Role(a.Role)
+			if account.Role == menu.Support && account.Expires == nil {
+				account.Expires = until(new(supportDays * 24 * time.Hour))
+			}
+			return update(s, caller, account, out)
+		},
+		Text: changedText,
+	}.Command()
+}
