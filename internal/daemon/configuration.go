@@ -12,13 +12,14 @@ import (
 	"diagsh/internal/access"
 	"diagsh/internal/config"
 	"diagsh/internal/menu"
+	"diagsh/internal/netconf"
 )
 
 // A configuration is what people change by commits. A commit is a transaction: what is to be done is in the ledger on the disk before
 // the first step, and the new configuration is there when the last one is done. So after a crash at any moment the next start knows
 // which configuration holds, and what of another one may be left on the machine.
 type configuration struct {
-	network network
+	network netconf.Network
 	folder  string // of saved documents
 
 	// transaction is held by whoever changes the machine and the ledger. Neither is waited for under mu.
@@ -42,7 +43,7 @@ type candidate struct {
 }
 
 // openConfiguration reads the ledger. The machine is not touched yet.
-func openConfiguration(dir string, n network) (*configuration, error) {
+func openConfiguration(dir string, n netconf.Network) (*configuration, error) {
 	l, err := readLedger(filepath.Join(dir, "commits.json"))
 	if err != nil {
 		return nil, err

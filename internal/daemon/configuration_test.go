@@ -7,9 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
-	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -18,158 +16,8 @@ import (
 	"diagsh/internal/config"
 	"diagsh/internal/menu"
 	"diagsh/internal/netconf"
+	"diagsh/internal/test/netconftest"
 )
-
-// A fakeNetwork is a network without a kernel.
-type fakeNetwork struct {
-	mu    sync.Mutex
-	links map[string]netconf.Link
-	// reject is whether ARP replies with multicast addresses are dropped.
-	reject bool
-	// around is called before and after each change; an error of the call before is the kernel's refusal.
-	around func(change string, done bool) error
-}
-
-func newFakeNetwork() *fakeNetwork {
-	n := &fakeNetwork{links: map[string]netconf.Link{"lo": {Name: "lo", Loopback: true, MTU: 65536, Addresses: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/8")}}}}
-	for _, name := range []string{"eth0", "eth1"} {
-		n.links[name] = netconf.Link{Name: name, MAC: "02:00:00:00:00:01", MTU: 1500, MinMTU: 68, MaxMTU: 9000,
-			Media: &netconf.Media{Current: netconf.Autoselect, Supported: []string{netconf.Autoselect, "100baseT/Full"}}}
-	}
-	return n
-}
-
-func (n *fakeNetwork) clone() *fakeNetwork {
-	c := &fakeNetwork{links: map[string]netconf.Link{}, reject: n.reject}
-	for name, l := range n.links {
-		l.Addresses = slices.Clone(l.Addresses)
-		c.links[name] = l
-	}
-	return c
-}
-
-func (n *fakeNetwork) Read() (netconf.State, error) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	s := netconf.State{RejectsMulticast: n.reject}
-	for _, name := range []string{"lo", "eth0", "eth1", "eth0.34", "eth0.35", "eth1.34"} {
-		if l, ok := n.links[name]; ok {
-			s.Links = append(s.Links, l)
-		}
-	}
-	return s, nil
-}
-
-// change changes a link, or everything.
-func (n *fakeNetwork) change(what, name string, do func(*netconf.Link) error) error {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.around != nil {
-		if err := n.around(what, false); err != nil {
-			return err
-		}
-	}
-	l, ok := n.links[name]
-	if !ok {
-		return unix.ENODEV
-	}
-	if err := do(&l); err != nil {
-		return err
-	}
-	if _, still := n.links[name]; still {
-		n.links[name] = l
-	}
-	if n.around != nil {
-		n.around(what, true)
-	}
-	return nil
-}
-
-func (n *fakeNetwork) SetMTU(name string, mtu int) error {
-	return n.change(fmt.Sprint("mtu ", name, " ", mtu), name, func(l *netconf.Link) error {
-		if l.VLAN != 0 && mtu > n.links[l.Parent].MTU {
-			return unix.ERANGE
-		}
-		for _, above := range n.links {
-			if above.Parent == name && above.MTU > mtu {
-				return unix.EBUSY // the kernel would cut it, which no plan may rely on
-			}
-		}
-		l.MTU = mtu
-		return nil
-	})
-}
-
-func (n *fakeNetwork) SetMedia(name, medium string) error {
-	return n.change("media "+name+" "+medium, name, func(l *netconf.Link) error {
-		m := *l.Media
-		m.Current = medium
-		l.Media = &m
-		return nil
-	})
-}
-
-func (n *fakeNetwork) AddVLAN(name, parent string, id int) error {
-	return n.change("add "+name, parent, func(l *netconf.Link) error {
-		if _, there := n.links[name]; there {
-			return unix.EEXIST
-		}
-		n.links[name] = netconf.Link{Name: name, Kind: "vlan", MAC: l.MAC, Parent: parent, Lower: parent, VLAN: id, MTU: l.MTU}
-		return nil
-	})
-}
-
-func (n *fakeNetwork) DeleteVLAN(name string) error {
-	return n.change("delete "+name, name, func(*netconf.Link) error {
-		delete(n.links, name)
-		return nil
-	})
-}
-
-func (n *fakeNetwork) AddLoopback(a netip.Addr) error {
-	return n.change("loopback add "+a.String(), "lo", func(l *netconf.Link) error {
-		l.Addresses = append(l.Addresses, netip.PrefixFrom(a, a.BitLen()))
-		return nil
-	})
-}
-
-func (n *fakeNetwork) RemoveLoopback(a netip.Addr) error {
-	return n.change("loopback remove "+a.String(), "lo", func(l *netconf.Link) error {
-		l.Addresses = slices.DeleteFunc(l.Addresses, func(p netip.Prefix) bool { return p.Addr() == a })
-		return nil
-	})
-}
-
-func (n *fakeNetwork) SetMulticast(reject bool) error {
-	return n.change("multicast", "lo", func(*netconf.Link) error {
-		n.reject = reject
-		return nil
-	})
-}
-
-// Of a fake network the kernel forgets nothing.
-func (n *fakeNetwork) ReadIPv6(string) (f netconf.Forgotten, err error)        { return f, nil }
-func (n *fakeNetwork) ReadLink(string) (f netconf.Forgotten, err error)        { return f, nil }
-func (n *fakeNetwork) ReadSourced(netip.Addr) (f netconf.Forgotten, err error) { return f, nil }
-func (n *fakeNetwork) Recent(netconf.Forgotten) bool                           { return true }
-func (n *fakeNetwork) SameLink(string, netconf.Forgotten) bool                 { return true }
-func (n *fakeNetwork) Restore(string, netconf.Forgotten) error                 { return nil }
-func (n *fakeNetwork) Toward(netip.Addr) string                                { return "eth0" }
-
-// summary is the state of the network in a form that can be compared.
-func (n *fakeNetwork) summary() string {
-	s, _ := n.Read()
-	var b strings.Builder
-	for _, l := range s.Links {
-		fmt.Fprintf(&b, "%s mtu %d parent %q vlan %d addresses %v", l.Name, l.MTU, l.Parent, l.VLAN, l.Addresses)
-		if l.Media != nil {
-			fmt.Fprintf(&b, " media %s", l.Media.Current)
-		}
-		b.WriteString("\n")
-	}
-	fmt.Fprintf(&b, "multicast rejected %v\n", s.RejectsMulticast)
-	return b.String()
-}
 
 var (
 	anna = menu.Caller{User: "anna", Role: menu.Administrator}
@@ -219,11 +67,11 @@ multicastARP: reject
 )
 
 func TestCommit(t *testing.T) {
-	n := newFakeNetwork()
+	n := netconftest.NewFake()
 	d := start(t, Options{Dir: prepare(t), network: n})
-	bare := n.summary()
+	bare := n.Summary()
 	loads(t, d, anna, first)
-	if now := n.summary(); now != bare {
+	if now := n.Summary(); now != bare {
 		t.Fatalf("a candidate changed the network:\n%s", now)
 	}
 	c := commits(t, d, anna, config.Request{Comment: "why"})
@@ -233,7 +81,7 @@ eth1 mtu 1500 parent "" vlan 0 addresses [] media autoselect
 eth0.34 mtu 8000 parent "eth0" vlan 34 addresses []
 multicast rejected false
 `
-	if now := n.summary(); now != want {
+	if now := n.Summary(); now != want {
 		t.Errorf("after the commit the network is\n%s", now)
 	}
 	if c.Number != 1 || c.User != "anna" || c.Comment != "why" || len(c.Changes) != 7 || d.Hostname() != "one" {
@@ -251,7 +99,7 @@ eth0.35 mtu 4000 parent "eth0" vlan 35 addresses []
 eth1.34 mtu 1900 parent "eth1" vlan 34 addresses []
 multicast rejected true
 `
-	if now := n.summary(); now != want {
+	if now := n.Summary(); now != want {
 		t.Errorf("after the second commit the network is\n%s", now)
 	}
 	// What no configuration sets any more is as it was before all of them.
@@ -259,7 +107,7 @@ multicast rejected true
 		t.Fatal(err)
 	}
 	commits(t, d, anna, config.Request{})
-	if now := n.summary(); now != bare {
+	if now := n.Summary(); now != bare {
 		t.Errorf("back at the beginning the network is\n%s\nand was\n%s", now, bare)
 	}
 }
@@ -268,16 +116,16 @@ multicast rejected true
 func TestCommitThatFails(t *testing.T) {
 	steps := 0
 	for k := 0; k == 0 || k < steps; k++ {
-		n := newFakeNetwork()
+		n := netconftest.NewFake()
 		dir := prepare(t)
 		d := start(t, Options{Dir: dir, network: n})
 		loads(t, d, anna, first)
 		commits(t, d, anna, config.Request{})
-		before := n.summary()
+		before := n.Summary()
 		loads(t, d, anna, second)
 		changes := d.Configuration(anna).Changes
 		count, refused := 0, ""
-		n.around = func(change string, done bool) error {
+		n.Around = func(change string, done bool) error {
 			if count++; !done && (count+1)/2 == k+1 && refused == "" {
 				refused = change
 				return unix.EBUSY
@@ -294,7 +142,7 @@ func TestCommitThatFails(t *testing.T) {
 			!strings.Contains(e.Message, "device or resource busy") {
 			t.Errorf("%s: %v", refused, err)
 		}
-		if now := n.summary(); now != before {
+		if now := n.Summary(); now != before {
 			t.Errorf("after %s failed the network is\n%s\nand was\n%s", refused, now, before)
 		}
 		if v := d.Configuration(anna); v.Last.Number != 1 || !reflect.DeepEqual(v.Changes, changes) || d.Hostname() != "one" {
@@ -304,7 +152,7 @@ func TestCommitThatFails(t *testing.T) {
 			t.Errorf("the ledger says that something is being applied: %v", err)
 		}
 		// The same commit goes through when nothing is in its way.
-		n.around = nil
+		n.Around = nil
 		commits(t, d, anna, config.Request{})
 	}
 	if steps < 8 {
@@ -315,15 +163,15 @@ func TestCommitThatFails(t *testing.T) {
 // What cannot be undone is told, and put right by the next start or the next commit.
 func TestCommitThatCannotBeUndone(t *testing.T) {
 	for _, restart := range []bool{true, false} {
-		n := newFakeNetwork()
+		n := netconftest.NewFake()
 		dir := prepare(t)
 		d := start(t, Options{Dir: dir, network: n})
 		loads(t, d, anna, first)
 		commits(t, d, anna, config.Request{})
-		before := n.summary()
+		before := n.Summary()
 		loads(t, d, anna, second)
 		broken := false
-		n.around = func(change string, done bool) error {
+		n.Around = func(change string, done bool) error {
 			if broken = broken || change == "multicast"; broken {
 				return unix.ENOMEM
 			}
@@ -333,7 +181,7 @@ func TestCommitThatCannotBeUndone(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "not everything could be put back: ") || !strings.Contains(err.Error(), "make VLAN 35 on eth0 (the kernel says: cannot allocate memory)") {
 			t.Errorf("the failure is told as %v", err)
 		}
-		n.around = nil
+		n.Around = nil
 		if restart {
 			d.Close(context.Background())
 			start(t, Options{Dir: dir, network: n})
@@ -341,7 +189,7 @@ func TestCommitThatCannotBeUndone(t *testing.T) {
 			loads(t, d, anna, first+"multicastARP: accept\n")
 			commits(t, d, anna, config.Request{})
 		}
-		if now := n.summary(); now != before {
+		if now := n.Summary(); now != before {
 			t.Errorf("restarted: %v, the network is\n%s\nand was\n%s", restart, now, before)
 		}
 	}
@@ -349,18 +197,18 @@ func TestCommitThatCannotBeUndone(t *testing.T) {
 
 // Whenever the appliance dies in a commit: the next one has the old configuration or the new one, and its network is that one's.
 func TestCommitKilled(t *testing.T) {
-	n := newFakeNetwork()
+	n := netconftest.NewFake()
 	dir := prepare(t)
 	d := start(t, Options{Dir: dir, network: n})
 	loads(t, d, anna, first)
 	commits(t, d, anna, config.Request{})
-	old := n.summary()
+	old := n.Summary()
 	loads(t, d, anna, second)
 
 	type corpse struct {
 		when string
 		dir  string
-		n    *fakeNetwork
+		n    *netconftest.Fake
 	}
 	var corpses []corpse
 	die := func(when string) {
@@ -368,22 +216,22 @@ func TestCommitKilled(t *testing.T) {
 		if err := os.CopyFS(dead, os.DirFS(dir)); err != nil {
 			t.Fatal(err)
 		}
-		corpses = append(corpses, corpse{when, dead, n.clone()})
+		corpses = append(corpses, corpse{when, dead, n.Clone()})
 	}
-	n.around = func(change string, done bool) error {
+	n.Around = func(change string, done bool) error {
 		die(fmt.Sprintf("%s (done: %v)", change, done))
 		return nil
 	}
 	commits(t, d, anna, config.Request{})
-	n.around = nil
+	n.Around = nil
 	die("after the commit")
-	renewed := n.summary()
+	renewed := n.Summary()
 
 	olds := 0
 	for _, c := range corpses {
-		half := c.n.summary()
+		half := c.n.Summary()
 		again := start(t, Options{Dir: c.dir, network: c.n})
-		v, now := again.Configuration(anna), c.n.summary()
+		v, now := again.Configuration(anna), c.n.Summary()
 		switch {
 		case v.Last.Number == 1 && now == old && again.Hostname() == "one":
 			olds++
@@ -402,24 +250,24 @@ func TestCommitKilled(t *testing.T) {
 
 // A machine that was restarted has what was committed again, the links that it still has.
 func TestConfigurationAfterRestart(t *testing.T) {
-	n := newFakeNetwork()
+	n := netconftest.NewFake()
 	dir := prepare(t)
 	d := start(t, Options{Dir: dir, network: n})
 	loads(t, d, anna, second)
 	commits(t, d, anna, config.Request{})
-	want := n.summary()
+	want := n.Summary()
 	d.Close(context.Background())
 
-	fresh := newFakeNetwork()
+	fresh := netconftest.NewFake()
 	start(t, Options{Dir: dir, network: fresh}).Close(context.Background())
-	if now := fresh.summary(); now != want {
+	if now := fresh.Summary(); now != want {
 		t.Errorf("after a restart of the machine the network is\n%s\nwant\n%s", now, want)
 	}
-	fresh = newFakeNetwork()
-	delete(fresh.links, "eth1")
+	fresh = netconftest.NewFake()
+	delete(fresh.Links, "eth1")
 	d = start(t, Options{Dir: dir, network: fresh})
-	if l := fresh.links["eth0"]; l.MTU != 4000 || !fresh.reject {
-		t.Errorf("without eth1 the network is\n%s", fresh.summary())
+	if l := fresh.Links["eth0"]; l.MTU != 4000 || !fresh.Reject {
+		t.Errorf("without eth1 the network is\n%s", fresh.Summary())
 	}
 	// A setting of an interface that is gone keeps nobody from other changes.
 	if err := d.EditConfiguration(anna, func(doc config.Document) error { doc.Set(config.Hostname, "four"); return nil }); err != nil {
@@ -428,36 +276,36 @@ func TestConfigurationAfterRestart(t *testing.T) {
 }
 
 func TestCommitConfirm(t *testing.T) {
-	n := newFakeNetwork()
+	n := netconftest.NewFake()
 	dir := prepare(t)
 	d := start(t, Options{Dir: dir, network: n})
 	loads(t, d, anna, first)
 	commits(t, d, anna, config.Request{})
-	old := n.summary()
+	old := n.Summary()
 
 	loads(t, d, anna, second)
 	rolledBack := make(chan struct{}, 1)
 	c := commits(t, d, anna, config.Request{Confirm: 50 * time.Millisecond})
-	if c.Until == nil || n.summary() == old {
+	if c.Until == nil || n.Summary() == old {
 		t.Fatalf("the commit is %+v", c)
 	}
-	n.mu.Lock()
-	n.around = func(change string, done bool) error {
+	n.Mu.Lock()
+	n.Around = func(change string, done bool) error {
 		if change == "multicast" && done {
 			rolledBack <- struct{}{}
 		}
 		return nil
 	}
-	n.mu.Unlock()
+	n.Mu.Unlock()
 	select {
 	case <-rolledBack:
 	case <-time.After(10 * time.Second):
 		t.Fatal("it was not rolled back")
 	}
 	d.configuration.transaction.Lock() // waits for the end of the rollback
-	n.around = nil
+	n.Around = nil
 	d.configuration.transaction.Unlock()
-	if now := n.summary(); now != old || d.Hostname() != "one" {
+	if now := n.Summary(); now != old || d.Hostname() != "one" {
 		t.Errorf("rolled back, the network of %s is\n%s", d.Hostname(), now)
 	}
 	if last := d.Commits()[0]; last.Number != 3 || last.User != "system" || !strings.Contains(last.Comment, "Commit 2 was not confirmed") {
@@ -480,20 +328,20 @@ func TestCommitConfirm(t *testing.T) {
 	if confirmed := commits(t, d, bert, config.Request{}); confirmed.Number != c.Number || confirmed.Until != nil {
 		t.Errorf("confirmed is %+v", confirmed)
 	}
-	renewed := n.summary()
+	renewed := n.Summary()
 
 	// The next commit of the same user confirms it, and one that fails does not.
 	loads(t, d, anna, "hostname: five\n")
 	commits(t, d, anna, config.Request{Confirm: time.Hour})
 	loads(t, d, anna, "hostname: six\ninterfaces: {eth0: {mtu: 3000}}\n")
-	n.around = func(string, bool) error { return unix.EBUSY }
+	n.Around = func(string, bool) error { return unix.EBUSY }
 	if _, err := d.CommitConfiguration(anna, config.Request{}); err == nil {
 		t.Error("a commit that the kernel refuses is done")
 	}
 	if w := d.Configuration(anna).Waiting; w == nil || w.Number != 5 {
 		t.Errorf("after a commit that failed, the one that waits is %+v", w)
 	}
-	n.around = nil
+	n.Around = nil
 	commits(t, d, anna, config.Request{})
 	if w := d.Configuration(anna).Waiting; w != nil {
 		t.Errorf("commit %d still waits", w.Number)
@@ -506,14 +354,14 @@ func TestCommitConfirm(t *testing.T) {
 	commits(t, d, anna, config.Request{Confirm: time.Hour})
 	d.Close(context.Background())
 	d = start(t, Options{Dir: dir, network: n})
-	if now := n.summary(); now != renewed || d.Hostname() != "two" || d.Commits()[0].Number != 9 {
+	if now := n.Summary(); now != renewed || d.Hostname() != "two" || d.Commits()[0].Number != 9 {
 		t.Errorf("after a restart, commit %d of %s has\n%s", d.Commits()[0].Number, d.Hostname(), now)
 	}
 }
 
 // Two people edit at once: the second commit says what changed underneath, and takes nothing back of it.
 func TestCommitOnTopOfAnother(t *testing.T) {
-	n := newFakeNetwork()
+	n := netconftest.NewFake()
 	d := start(t, Options{Dir: prepare(t), network: n})
 	sets := func(who menu.Caller, p config.Path, value string) {
 		t.Helper()
@@ -533,12 +381,12 @@ func TestCommitOnTopOfAnother(t *testing.T) {
 			t.Errorf("bert's commit is told %v, without %q", err, part)
 		}
 	}
-	if n.links["eth0"].MTU != 1500 {
+	if n.Links["eth0"].MTU != 1500 {
 		t.Error("the refused commit changed something")
 	}
 	commits(t, d, bert, config.Request{Merge: true})
-	if n.links["eth0"].MTU != 4000 || n.links["eth1"].MTU != 5000 || d.Hostname() != "bert" {
-		t.Errorf("the host is %s, the network\n%s", d.Hostname(), n.summary())
+	if n.Links["eth0"].MTU != 4000 || n.Links["eth1"].MTU != 5000 || d.Hostname() != "bert" {
+		t.Errorf("the host is %s, the network\n%s", d.Hostname(), n.Summary())
 	}
 	if v := d.Configuration(bert); len(v.Changes)+len(v.Underneath) != 0 {
 		t.Errorf("bert still has %+v", v)
@@ -546,14 +394,14 @@ func TestCommitOnTopOfAnother(t *testing.T) {
 }
 
 func TestConfigurationFaults(t *testing.T) {
-	n := newFakeNetwork()
-	n.links["eth0.35"] = netconf.Link{Name: "eth0.35", Kind: "vlan", MAC: "02:00:00:00:00:01", Parent: "eth0", Lower: "eth0", VLAN: 35, MTU: 1500}
+	n := netconftest.NewFake()
+	n.Links["eth0.35"] = netconf.Link{Name: "eth0.35", Kind: "vlan", MAC: "02:00:00:00:00:01", Parent: "eth0", Lower: "eth0", VLAN: 35, MTU: 1500}
 	d := start(t, Options{Dir: prepare(t), network: n})
 	loads(t, d, anna, "vlans: {eth0.34: {parent: eth0, id: 34}}")
 	commits(t, d, anna, config.Request{})
-	l := n.links["eth0.34"]
+	l := n.Links["eth0.34"]
 	l.Addresses = []netip.Prefix{netip.MustParsePrefix("198.51.100.1/24")}
-	n.links["eth0.34"] = l
+	n.Links["eth0.34"] = l
 	for text, want := range map[string]string{
 		"\ninterfaces:\n  eth7: {mtu: 1500}":                          "line 3: interfaces.eth7.mtu: this machine has no interface eth7",
 		"interfaces: {eth0: {mtu: 9001}}":                             "line 1: interfaces.eth0.mtu: the driver of eth0 takes an MTU from 68 to 9000",
@@ -583,7 +431,7 @@ func TestConfigurationFaults(t *testing.T) {
 }
 
 func TestSavedConfigurations(t *testing.T) {
-	d := start(t, Options{Dir: prepare(t), network: newFakeNetwork(), Hostname: "mx1"})
+	d := start(t, Options{Dir: prepare(t), network: netconftest.NewFake(), Hostname: "mx1"})
 	loads(t, d, anna, "hostname: saved\n")
 	commits(t, d, anna, config.Request{})
 	if s, err := d.SaveConfiguration("mine", false); err != nil || s.Name != "mine.yaml" || s.Bytes == 0 {
@@ -627,7 +475,7 @@ func TestSavedConfigurations(t *testing.T) {
 
 // Ten commits can be brought back, beside the one that holds; one that was not to be kept cannot.
 func TestKeptCommits(t *testing.T) {
-	d := start(t, Options{Dir: prepare(t), network: newFakeNetwork()})
+	d := start(t, Options{Dir: prepare(t), network: netconftest.NewFake()})
 	for i := range 14 {
 		loads(t, d, anna, fmt.Sprintf("hostname: h%d\n", i+1))
 		commits(t, d, anna, config.Request{Forget: i == 12})
@@ -645,7 +493,7 @@ func TestKeptCommits(t *testing.T) {
 
 // Nobody inherits the changes of a user of the same name.
 func TestChangesGoWithTheirUser(t *testing.T) {
-	d := start(t, Options{Dir: prepare(t), network: newFakeNetwork()})
+	d := start(t, Options{Dir: prepare(t), network: netconftest.NewFake()})
 	ops := menu.Caller{User: "ops"}
 	loads(t, d, ops, "hostname: theirs\n")
 	if _, err := d.DeleteAccount("ops"); err != nil {
@@ -662,7 +510,7 @@ func TestDamagedLedger(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, "commits.json"), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Open(Options{Dir: dir, network: newFakeNetwork()}); err == nil || !strings.Contains(err.Error(), "commits.json is damaged") {
+		if _, err := Open(Options{Dir: dir, network: netconftest.NewFake()}); err == nil || !strings.Contains(err.Error(), "commits.json is damaged") {
 			t.Errorf("%s: %v", text, err)
 		}
 	}

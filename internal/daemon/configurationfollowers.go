@@ -42,7 +42,7 @@ func (l loss) after(earlier loss) loss {
 
 // restore gives a follower as much of its MTU back as the interface below leaves room for, and its IPv6 where its MTU is enough for that.
 // What is still to be given back is the follower that it returns; nil if nothing is. state has the MTUs afterwards.
-func (f follower) restore(m network, state netconf.State, forgotten netconf.Forgotten) (left *follower, failed []notRestored) {
+func (f follower) restore(m netconf.Network, state netconf.State, forgotten netconf.Forgotten) (left *follower, failed []notRestored) {
 	i := slices.IndexFunc(state.Links, func(l netconf.Link) bool { return l.Name == f.Name })
 	if i < 0 {
 		return nil, nil

@@ -13,16 +13,17 @@ import (
 	"golang.org/x/sys/unix"
 
 	"diagsh/internal/config"
+	"diagsh/internal/test/netconftest"
 	"diagsh/internal/test/netnstest"
 )
 
 // newStack is a network with interfaces on others: two macvlans on left, one of which has a smaller MTU, and a macvlan on a bridge that
 // third is a port of.
-func newStack(t *testing.T) nsNetwork {
+func newStack(t *testing.T) *netconftest.Namespace {
 	ns := netnstest.New(t)
 	ns.Veth(t, "left", "right")
 	ns.Veth(t, "third", "fourth")
-	n := nsNetwork{t: t, ns: ns, vlan: func() error { return unix.EOPNOTSUPP }}
+	n := &netconftest.Namespace{Namespace: ns, T: t, VLAN: func() error { return unix.EOPNOTSUPP }}
 	ns.Do(t, func() {
 		if out, err := exec.Command(netnstest.Tool(t, "ip"), "link", "add", "br0", "type", "bridge").CombinedOutput(); err != nil {
 			netnstest.Missing(t, "this kernel has no bridge: "+string(out))
@@ -34,7 +35,7 @@ func newStack(t *testing.T) nsNetwork {
 		"link add mv1 mtu 1320 link left type macvlan mode bridge",
 		"link add mv2 link br0 type macvlan mode bridge",
 	} {
-		n.run(append([]string{"ip"}, strings.Fields(line)...)...)
+		n.Run(append([]string{"ip"}, strings.Fields(line)...)...)
 	}
 	for i, name := range []string{"mv0", "mv1", "mv2", "br0", "left", "third"} {
 		ns.Do(t, func() {
@@ -44,30 +45,30 @@ func newStack(t *testing.T) nsNetwork {
 				}
 			}
 		})
-		n.run("ip", "link", "set", name, "up")
-		n.run("ip", "-6", "addr", "add", fmt.Sprintf("2001:db8:%d::5/64", i), "dev", name, "nodad")
-		n.run("ip", "-6", "route", "add", fmt.Sprintf("2001:db8:%d0::/48", i), "via", fmt.Sprintf("2001:db8:%d::1", i), "dev", name, "metric", "77")
+		n.Run("ip", "link", "set", name, "up")
+		n.Run("ip", "-6", "addr", "add", fmt.Sprintf("2001:db8:%d::5/64", i), "dev", name, "nodad")
+		n.Run("ip", "-6", "route", "add", fmt.Sprintf("2001:db8:%d0::/48", i), "via", fmt.Sprintf("2001:db8:%d::1", i), "dev", name, "metric", "77")
 	}
 	return n
 }
 
 // stack is what stands on other interfaces: MTUs, addresses, routes and settings, in an order that does not change.
-func (n nsNetwork) stack() string {
-	n.t.Helper()
+func stack(n *netconftest.Namespace) string {
+	n.T.Helper()
 	var b strings.Builder
 	state, err := n.Read()
 	if err != nil {
-		n.t.Fatal(err)
+		n.T.Fatal(err)
 	}
 	for _, name := range []string{"left", "mv0", "mv1", "third", "br0", "mv2"} {
 		l, _ := state.Link(name)
 		fmt.Fprintf(&b, "%s mtu %d %v\n", name, l.MTU, l.Addresses)
-		for line := range strings.Lines(n.run("ip", "-6", "route", "show", "dev", name)) {
+		for line := range strings.Lines(n.Run("ip", "-6", "route", "show", "dev", name)) {
 			if strings.Contains(line, "metric 77") {
 				b.WriteString(strings.Replace(line, " linkdown", "", 1))
 			}
 		}
-		n.ns.Do(n.t, func() {
+		n.Do(n.T, func() {
 			text, _ := os.ReadFile("/proc/sys/net/ipv6/conf/" + name + "/hop_limit")
 			fmt.Fprintf(&b, "hop limit %s", text)
 		})
@@ -77,7 +78,7 @@ func (n nsNetwork) stack() string {
 
 // restarted is the appliance after it ended. Its folder is a copy: a program that another test begins at that moment may hold the lock of
 // the old one until exec(2).
-func restarted(t *testing.T, n *nsNetwork, d *Daemon, dir string) *Daemon {
+func restarted(t *testing.T, n *netconftest.Namespace, d *Daemon, dir string) *Daemon {
 	t.Helper()
 	d.Close(context.Background())
 	after := t.TempDir()
@@ -91,18 +92,18 @@ func restarted(t *testing.T, n *nsNetwork, d *Daemon, dir string) *Daemon {
 func TestFollowersComeBack(t *testing.T) {
 	t.Parallel()
 	const small = "interfaces: {left: {mtu: 1270}, third: {mtu: 1000}}\n"
-	followed := func(t *testing.T, n *nsNetwork) {
+	followed := func(t *testing.T, n *netconftest.Namespace) {
 		t.Helper()
-		now := n.stack()
+		now := stack(n)
 		for _, want := range []string{"left mtu 1270 []", "mv0 mtu 1270 []", "mv1 mtu 1270 []", "third mtu 1000 []", "br0 mtu 1000 []", "mv2 mtu 1000 []"} {
 			if !strings.Contains(now, want) {
 				t.Errorf("after the commit there is not %q in\n%s", want, now)
 			}
 		}
 	}
-	for name, act := range map[string]func(t *testing.T, n *nsNetwork, d *Daemon, dir string){
-		"failed later step": func(t *testing.T, n *nsNetwork, d *Daemon, _ string) {
-			n.multicast = func() error {
+	for name, act := range map[string]func(t *testing.T, n *netconftest.Namespace, d *Daemon, dir string){
+		"failed later step": func(t *testing.T, n *netconftest.Namespace, d *Daemon, _ string) {
+			n.Multicast = func() error {
 				followed(t, n)
 				return unix.EBUSY
 			}
@@ -111,20 +112,20 @@ func TestFollowersComeBack(t *testing.T) {
 				t.Errorf("the commit: %v", err)
 			}
 		},
-		"not confirmed": func(t *testing.T, n *nsNetwork, d *Daemon, _ string) {
+		"not confirmed": func(t *testing.T, n *netconftest.Namespace, d *Daemon, _ string) {
 			loads(t, d, anna, small)
 			commits(t, d, anna, config.Request{Confirm: time.Hour})
 			followed(t, n)
 			d.notConfirmed(1)
 		},
-		"step by step": func(t *testing.T, n *nsNetwork, d *Daemon, dir string) {
+		"step by step": func(t *testing.T, n *netconftest.Namespace, d *Daemon, dir string) {
 			loads(t, d, anna, small)
 			commits(t, d, anna, config.Request{})
 			loads(t, d, anna, "interfaces: {left: {mtu: 1100}, third: {mtu: 1100}}\n")
 			commits(t, d, anna, config.Request{})
 			loads(t, d, anna, "interfaces: {left: {mtu: 1400}, third: {mtu: 1400}}\n")
 			commits(t, d, anna, config.Request{})
-			now := n.stack()
+			now := stack(n)
 			for _, want := range []string{"mv0 mtu 1400 [2001:db8:0::5/64]", "mv1 mtu 1320 [2001:db8:1::5/64]", "br0 mtu 1400 [2001:db8:3::5/64]", "mv2 mtu 1400 [2001:db8:2::5/64]"} {
 				if want = strings.Replace(want, ":0::", "::", 1); !strings.Contains(now, want) {
 					t.Errorf("with more room there is not %q in\n%s", want, now)
@@ -134,19 +135,19 @@ func TestFollowersComeBack(t *testing.T) {
 			loads(t, d, anna, "hostname: whole\n")
 			commits(t, d, anna, config.Request{})
 		},
-		"restart before the confirmation": func(t *testing.T, n *nsNetwork, d *Daemon, dir string) {
+		"restart before the confirmation": func(t *testing.T, n *netconftest.Namespace, d *Daemon, dir string) {
 			loads(t, d, anna, small)
 			commits(t, d, anna, config.Request{Confirm: time.Hour})
 			restarted(t, n, d, dir)
 		},
-		"said by the configuration meanwhile": func(t *testing.T, n *nsNetwork, d *Daemon, _ string) {
+		"said by the configuration meanwhile": func(t *testing.T, n *netconftest.Namespace, d *Daemon, _ string) {
 			loads(t, d, anna, small)
 			commits(t, d, anna, config.Request{})
 			loads(t, d, anna, "interfaces: {left: {mtu: 1270}, third: {mtu: 1000}, mv0: {mtu: 1270}}\n")
 			commits(t, d, anna, config.Request{})
 			loads(t, d, anna, "interfaces: {mv0: {mtu: 1270}}\n")
 			commits(t, d, anna, config.Request{})
-			if now := n.stack(); !strings.Contains(now, "mv0 mtu 1270") || !strings.Contains(now, "mv1 mtu 1320") {
+			if now := stack(n); !strings.Contains(now, "mv0 mtu 1270") || !strings.Contains(now, "mv1 mtu 1320") {
 				t.Errorf("against the configuration there is\n%s", now)
 			}
 			loads(t, d, anna, "hostname: whole\n")
@@ -156,9 +157,9 @@ func TestFollowersComeBack(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			n, dir := newStack(t), prepare(t)
-			before := n.stack()
-			act(t, &n, start(t, Options{Dir: dir, network: &n}), dir)
-			if now := n.stack(); now != before {
+			before := stack(n)
+			act(t, n, start(t, Options{Dir: dir, network: n}), dir)
+			if now := stack(n); now != before {
 				t.Errorf("there is\n%s\nand was\n%s", now, before)
 			}
 		})
@@ -170,7 +171,7 @@ func TestFollowersComeBack(t *testing.T) {
 func TestFollowersAreNamed(t *testing.T) {
 	t.Parallel()
 	n := newStack(t)
-	d := start(t, Options{Dir: prepare(t), network: &n})
+	d := start(t, Options{Dir: prepare(t), network: n})
 	loads(t, d, anna, "interfaces: {left: {mtu: 1270}, third: {mtu: 1400}}\n")
 	var texts []string
 	for _, w := range d.Configuration(anna).Warnings {
@@ -192,10 +193,10 @@ func TestFollowersAreNamed(t *testing.T) {
 		t.Errorf("said is\n%s", all)
 	}
 	commits(t, d, anna, config.Request{})
-	n.run("ip", "link", "set", "mv0", "mtu", "1200")
+	n.Run("ip", "link", "set", "mv0", "mtu", "1200")
 	loads(t, d, anna, "hostname: whole\n")
 	commits(t, d, anna, config.Request{})
-	if now := n.stack(); !strings.Contains(now, "mv0 mtu 1200 []") || !strings.Contains(now, "mv1 mtu 1320 [2001:db8:1::5/64]") {
+	if now := stack(n); !strings.Contains(now, "mv0 mtu 1200 []") || !strings.Contains(now, "mv1 mtu 1320 [2001:db8:1::5/64]") {
 		t.Errorf("there is\n%s", now)
 	}
 	err := d.LoadConfiguration(anna, "interfaces: {left: {mtu: 1300}, mv1: {mtu: 1320}}\n")

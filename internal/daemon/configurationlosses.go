@@ -37,7 +37,7 @@ func (l loss) same(other loss) bool {
 }
 
 // read reads it from the kernel.
-func (l loss) read(m network) (netconf.Forgotten, error) {
+func (l loss) read(m netconf.Network) (netconf.Forgotten, error) {
 	switch {
 	case l.VLAN != nil:
 		return m.ReadLink(l.VLAN.Name)
@@ -50,7 +50,7 @@ func (l loss) read(m network) (netconf.Forgotten, error) {
 }
 
 // past reports whether nobody can have it again: the machine was restarted since, or the interface is another one.
-func (l loss) past(m network) bool {
+func (l loss) past(m netconf.Network) bool {
 	return !m.Recent(l.Forgotten) || l.IPv6Of != "" && !m.SameLink(l.IPv6Of, l.Forgotten) ||
 		l.Follower != nil && !m.SameLink(l.Follower.Name, l.Forgotten)
 }
@@ -74,7 +74,7 @@ func (l loss) where(state netconf.State) (name, what string, ok bool) {
 
 // rememberLosses keeps what steps make the kernel forget. After an interrupted transaction the machine may have only a part of what was
 // remembered before, which then stays.
-func (l *ledger) rememberLosses(m network, steps []step, interrupted bool) error {
+func (l *ledger) rememberLosses(m netconf.Network, steps []step, interrupted bool) error {
 	var forgets []loss
 	for _, s := range steps {
 		forgets = append(forgets, s.forgets...)
@@ -108,7 +108,7 @@ type notRestored struct {
 
 // restoreLosses gives the machine again what was remembered, where it can have it. What it has got is forgotten, and what can be given
 // back to nobody.
-func (l *ledger) restoreLosses(m network) []notRestored {
+func (l *ledger) restoreLosses(m netconf.Network) []notRestored {
 	if len(l.Lost) == 0 {
 		return nil
 	}
@@ -209,7 +209,7 @@ func (l loss) losesIPv6(name string) bool {
 }
 
 // reachable refuses steps that cut the caller's own connection: one by IPv6 through an interface that loses it.
-func reachable(m network, caller menu.Caller, steps []step) error {
+func reachable(m netconf.Network, caller menu.Caller, steps []step) error {
 	source, err := sourceAddress(caller.Source)
 	if err != nil || !source.Is6() {
 		return nil

@@ -4,9 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net/netip"
 	"os"
-	"os/exec"
 	"regexp"
 	"slices"
 	"strings"
@@ -17,103 +15,19 @@ import (
 
 	"diagsh/internal/config"
 	"diagsh/internal/menu"
-	"diagsh/internal/netconf"
+	"diagsh/internal/test/netconftest"
 	"diagsh/internal/test/netnstest"
 )
 
-// A nsNetwork is the kernel's of a namespace, from whichever goroutine it is asked. Its VLAN is a macvlan, which more kernels have.
-type nsNetwork struct {
-	t         *testing.T
-	ns        *netnstest.Namespace
-	vlan      func() error // what becomes of a new VLAN
-	multicast func() error // and of the last step of all
-}
-
-func within[T any](n nsNetwork, f func() T) (v T) {
-	n.ns.Do(n.t, func() { v = f() })
-	return v
-}
-
-func (n nsNetwork) Read() (s netconf.State, err error) {
-	n.ns.Do(n.t, func() { s, err = netconf.Kernel{}.Read() })
-	for i := range s.Links {
-		if l := &s.Links[i]; l.Kind == "macvlan" && strings.Contains(l.Name, ".") {
-			l.Parent, l.VLAN = "left", 34
-		}
-	}
-	return s, err
-}
-func (n nsNetwork) ReadIPv6(name string) (f netconf.Forgotten, err error) {
-	n.ns.Do(n.t, func() { f, err = netconf.Kernel{}.ReadIPv6(name) })
-	return f, err
-}
-func (n nsNetwork) ReadLink(name string) (f netconf.Forgotten, err error) {
-	n.ns.Do(n.t, func() { f, err = netconf.Kernel{}.ReadLink(name) })
-	return f, err
-}
-func (n nsNetwork) ReadSourced(a netip.Addr) (f netconf.Forgotten, err error) {
-	n.ns.Do(n.t, func() { f, err = netconf.Kernel{}.ReadSourced(a) })
-	return f, err
-}
-func (n nsNetwork) Restore(name string, f netconf.Forgotten) error {
-	return within(n, func() error { return netconf.Kernel{}.Restore(name, f) })
-}
-func (n nsNetwork) SameLink(name string, f netconf.Forgotten) bool {
-	return within(n, func() bool { return netconf.Kernel{}.SameLink(name, f) })
-}
-func (n nsNetwork) Recent(f netconf.Forgotten) bool { return netconf.Kernel{}.Recent(f) }
-func (n nsNetwork) Toward(a netip.Addr) string {
-	return within(n, func() string { return netconf.Kernel{}.Toward(a) })
-}
-func (n nsNetwork) SetMTU(name string, mtu int) error {
-	return within(n, func() error { return netconf.Kernel{}.SetMTU(name, mtu) })
-}
-func (n nsNetwork) AddVLAN(name, parent string, _ int) error {
-	if n.vlan != nil {
-		return n.vlan()
-	}
-	n.run("ip", "link", "add", name, "link", parent, "type", "macvlan")
-	n.run("ip", "link", "set", name, "up")
-	return nil
-}
-func (n nsNetwork) DeleteVLAN(name string) error {
-	n.run("ip", "link", "del", name)
-	return nil
-}
-func (n nsNetwork) SetMedia(string, string) error { return nil }
-func (n nsNetwork) AddLoopback(a netip.Addr) error {
-	return within(n, func() error { return netconf.Kernel{}.AddLoopback(a) })
-}
-func (n nsNetwork) RemoveLoopback(a netip.Addr) error {
-	return within(n, func() error { return netconf.Kernel{}.RemoveLoopback(a) })
-}
-func (n nsNetwork) SetMulticast(bool) error {
-	if n.multicast == nil {
-		return nil
-	}
-	return n.multicast()
-}
-
-func (n nsNetwork) run(args ...string) string {
-	n.t.Helper()
-	return within(n, func() string {
-		out, err := exec.Command(netnstest.Tool(n.t, args[0]), args[1:]...).CombinedOutput()
-		if err != nil {
-			n.t.Errorf("%v: %v\n%s", args, err, out)
-		}
-		return string(out)
-	})
-}
-
 // ipv6 is what ip says of addresses, routes, neighbours and settings, without what runs by itself: the rest of lifetimes may be three
 // seconds less, and the order of the kernel's lists is that of their making.
-func (n nsNetwork) ipv6() string {
-	n.t.Helper()
+func ipv6(n *netconftest.Namespace) string {
+	n.T.Helper()
 	var lines []string
 	for _, what := range [][]string{{"addr"}, {"route", "show", "table", "all"}, {"neigh", "show", "nud", "permanent"}} {
 		var rows []map[string]any
-		if err := json.Unmarshal([]byte(n.run(append([]string{"ip", "-6", "-j", "-d"}, what...)...)), &rows); err != nil {
-			n.t.Fatal(err)
+		if err := json.Unmarshal([]byte(n.Run(append([]string{"ip", "-6", "-j", "-d"}, what...)...)), &rows); err != nil {
+			n.T.Fatal(err)
 		}
 		for _, row := range rows {
 			inner := []any{row}
@@ -133,7 +47,7 @@ func (n nsNetwork) ipv6() string {
 		}
 	}
 	slices.Sort(lines)
-	n.ns.Do(n.t, func() {
+	n.Do(n.T, func() {
 		for _, f := range []string{"conf/left/hop_limit", "conf/left/disable_ipv6", "neigh/left/ucast_solicit"} {
 			text, _ := os.ReadFile("/proc/sys/net/ipv6/" + f)
 			lines = append(lines, f+" "+string(text))
@@ -143,21 +57,21 @@ func (n nsNetwork) ipv6() string {
 }
 
 // settled waits until the addresses are examined and those of the links are there.
-func (n nsNetwork) settled() {
-	n.t.Helper()
+func settled(n *netconftest.Namespace) {
+	n.T.Helper()
 	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-		if text := n.run("ip", "-6", "addr"); strings.Count(text, "fe80") >= 2 && !strings.Contains(text, "tentative") {
+		if text := n.Run("ip", "-6", "addr"); strings.Count(text, "fe80") >= 2 && !strings.Contains(text, "tentative") {
 			return
 		}
 	}
-	n.t.Fatal("the addresses stay tentative")
+	n.T.Fatal("the addresses stay tentative")
 }
 
-func newIPv6Network(t *testing.T) nsNetwork {
+func newIPv6Network(t *testing.T) *netconftest.Namespace {
 	ns := netnstest.New(t)
 	ns.Veth(t, "left", "right")
 	ns.Veth(t, "third", "fourth")
-	n := nsNetwork{t: t, ns: ns, vlan: func() error { return unix.EOPNOTSUPP }}
+	n := &netconftest.Namespace{Namespace: ns, T: t, VLAN: func() error { return unix.EOPNOTSUPP }}
 	for _, name := range []string{"left", "third", "lo"} {
 		ns.Do(t, func() {
 			if err := os.WriteFile("/proc/sys/net/ipv6/conf/"+name+"/disable_ipv6", []byte("0"), 0); err != nil {
@@ -181,10 +95,10 @@ func newIPv6Network(t *testing.T) nsNetwork {
 		"route add 2001:db8:9::/48 via fe80::1 dev left table 100 proto static pref high",
 		"route add 2001:db8:8::/48 nexthop via fe80::1 dev left weight 3 nexthop via fe80::2 dev third weight 2",
 	} {
-		n.run(append([]string{"ip", "-6"}, strings.Fields(line)...)...)
+		n.Run(append([]string{"ip", "-6"}, strings.Fields(line)...)...)
 	}
-	n.settled()
-	n.run("ip", "-6", "route", "add", "2001:db8:7::/48", "via", "2001:db8:1::1", "dev", "left", "src", "2001:db8:1::5")
+	settled(n)
+	n.Run("ip", "-6", "route", "add", "2001:db8:7::/48", "via", "2001:db8:1::1", "dev", "left", "src", "2001:db8:1::5")
 	return n
 }
 
@@ -196,22 +110,22 @@ const (
 // Whatever takes an MTU below the least of IPv6 back gives the interface its addresses and routes back as well.
 func TestIPv6ComesBack(t *testing.T) {
 	t.Parallel()
-	for name, act := range map[string]func(t *testing.T, n *nsNetwork, d *Daemon, dir string){
-		"failed commit": func(t *testing.T, _ *nsNetwork, d *Daemon, _ string) {
+	for name, act := range map[string]func(t *testing.T, n *netconftest.Namespace, d *Daemon, dir string){
+		"failed commit": func(t *testing.T, _ *netconftest.Namespace, d *Daemon, _ string) {
 			loads(t, d, anna, lowWithVLAN)
 			if _, err := d.CommitConfiguration(anna, config.Request{}); err == nil || !strings.Contains(err.Error(), "make VLAN 34") || strings.Contains(err.Error(), "not everything") {
 				t.Errorf("the commit: %v", err)
 			}
 		},
-		"not confirmed": func(t *testing.T, n *nsNetwork, d *Daemon, _ string) {
+		"not confirmed": func(t *testing.T, n *netconftest.Namespace, d *Daemon, _ string) {
 			loads(t, d, anna, low)
 			commits(t, d, anna, config.Request{Confirm: time.Hour})
-			if now := n.ipv6(); strings.Contains(now, "2001:db8:1::5") {
+			if now := ipv6(n); strings.Contains(now, "2001:db8:1::5") {
 				t.Errorf("with a small MTU there still is\n%s", now)
 			}
 			d.notConfirmed(1)
 		},
-		"rollbackconfig": func(t *testing.T, _ *nsNetwork, d *Daemon, _ string) {
+		"rollbackconfig": func(t *testing.T, _ *netconftest.Namespace, d *Daemon, _ string) {
 			loads(t, d, anna, low)
 			commits(t, d, anna, config.Request{})
 			if err := d.RestoreCommit(anna, 0); err != nil {
@@ -219,23 +133,23 @@ func TestIPv6ComesBack(t *testing.T) {
 			}
 			commits(t, d, anna, config.Request{})
 		},
-		"reload": func(t *testing.T, _ *nsNetwork, d *Daemon, _ string) {
+		"reload": func(t *testing.T, _ *netconftest.Namespace, d *Daemon, _ string) {
 			loads(t, d, anna, low)
 			commits(t, d, anna, config.Request{})
 			if err := d.reloadConfiguration(anna); err != nil {
 				t.Fatal(err)
 			}
 		},
-		"restart before the confirmation": func(t *testing.T, n *nsNetwork, d *Daemon, dir string) {
+		"restart before the confirmation": func(t *testing.T, n *netconftest.Namespace, d *Daemon, dir string) {
 			loads(t, d, anna, low)
 			commits(t, d, anna, config.Request{Confirm: time.Hour})
 			d.Close(context.Background())
 			start(t, Options{Dir: dir, network: n})
 		},
-		"killed in the middle": func(t *testing.T, n *nsNetwork, d *Daemon, dir string) {
+		"killed in the middle": func(t *testing.T, n *netconftest.Namespace, d *Daemon, dir string) {
 			dead := t.TempDir()
 			reached, release := make(chan error), make(chan struct{})
-			n.vlan = func() error {
+			n.VLAN = func() error {
 				reached <- os.CopyFS(dead, os.DirFS(dir))
 				<-release
 				return unix.EOPNOTSUPP
@@ -255,11 +169,11 @@ func TestIPv6ComesBack(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			n := newIPv6Network(t)
-			before := n.ipv6()
+			before := ipv6(n)
 			dir := prepare(t)
-			act(t, &n, start(t, Options{Dir: dir, network: &n}), dir)
-			n.settled()
-			if now := n.ipv6(); now != before {
+			act(t, n, start(t, Options{Dir: dir, network: n}), dir)
+			settled(n)
+			if now := ipv6(n); now != before {
 				t.Errorf("there is\n%s\nand was\n%s", now, before)
 			}
 		})
@@ -268,12 +182,12 @@ func TestIPv6ComesBack(t *testing.T) {
 
 // routed is a network with a VLAN and an address of the loopback interface that a commit made, and with routes that the kernel forgets
 // when they go, in several tables, with several hops, from that address.
-func routed(t *testing.T, d *Daemon, n *nsNetwork, loopback string) {
+func routed(t *testing.T, d *Daemon, n *netconftest.Namespace, loopback string) {
 	t.Helper()
-	n.vlan = nil
+	n.VLAN = nil
 	loads(t, d, anna, "vlans: {left.34: {parent: left, id: 34}}\nloopback: "+loopback+"\n")
 	commits(t, d, anna, config.Request{})
-	n.ns.Do(t, func() {
+	n.Do(t, func() {
 		for f, v := range map[string]string{"ipv6/conf/left.34/disable_ipv6": "0", "ipv4/conf/left.34/rp_filter": "2"} {
 			if err := os.WriteFile("/proc/sys/net/"+f, []byte(v), 0); err != nil {
 				t.Fatal(err)
@@ -309,23 +223,23 @@ func routed(t *testing.T, d *Daemon, n *nsNetwork, loopback string) {
 			"-4 route add 10.12.0.0/16 src "+loopback+" nexthop via 10.1.0.9 dev left nexthop via 10.3.0.9 dev third",
 			"-4 route add 10.13.0.0/16 dev lo scope host src "+loopback)
 	}
-	n.settled()
+	settled(n)
 	for _, line := range lines {
-		n.run(append([]string{"ip"}, strings.Fields(line)...)...)
+		n.Run(append([]string{"ip"}, strings.Fields(line)...)...)
 	}
-	n.settled()
+	settled(n)
 }
 
 // state is what ip says of both families, the link's new numbers and hardware addresses left out.
-func (n nsNetwork) state() string {
-	n.t.Helper()
-	text := n.ipv6()
+func state(n *netconftest.Namespace) string {
+	n.T.Helper()
+	text := ipv6(n)
 	for _, what := range [][]string{{"addr"}, {"route", "show", "table", "all"}, {"neigh", "show", "nud", "permanent"}} {
-		text += "\n" + n.run(append([]string{"ip", "-4", "-o"}, what...)...)
+		text += "\n" + n.Run(append([]string{"ip", "-4", "-o"}, what...)...)
 	}
 	lines := strings.Split(regexp.MustCompile(`(?m)^\d+: |fe80::[0-9a-f:]+ffe?:[0-9a-f:]+|fe80::[0-9a-f]+:[0-9a-f:]+`).ReplaceAllString(text, ""), "\n")
 	slices.Sort(lines)
-	n.ns.Do(n.t, func() {
+	n.Do(n.T, func() {
 		text, _ := os.ReadFile("/proc/sys/net/ipv4/conf/left.34/rp_filter")
 		lines = append(lines, "rp_filter "+string(text))
 	})
@@ -335,11 +249,11 @@ func (n nsNetwork) state() string {
 // Whatever brings a VLAN or an address of the loopback interface back brings the routes back that the kernel took away with it.
 func TestRoutesComeBack(t *testing.T) {
 	const without = "multicastARP: reject\n"
-	for name, act := range map[string]func(t *testing.T, n *nsNetwork, d *Daemon, dir string){
-		"failed later step": func(t *testing.T, n *nsNetwork, d *Daemon, _ string) {
+	for name, act := range map[string]func(t *testing.T, n *netconftest.Namespace, d *Daemon, dir string){
+		"failed later step": func(t *testing.T, n *netconftest.Namespace, d *Daemon, _ string) {
 			gone := ""
-			n.multicast = func() error {
-				gone = n.state()
+			n.Multicast = func() error {
+				gone = state(n)
 				return unix.EBUSY
 			}
 			loads(t, d, anna, without)
@@ -352,12 +266,12 @@ func TestRoutesComeBack(t *testing.T) {
 				}
 			}
 		},
-		"not confirmed": func(t *testing.T, _ *nsNetwork, d *Daemon, _ string) {
+		"not confirmed": func(t *testing.T, _ *netconftest.Namespace, d *Daemon, _ string) {
 			loads(t, d, anna, without)
 			commits(t, d, anna, config.Request{Confirm: time.Hour})
 			d.notConfirmed(2)
 		},
-		"rollbackconfig": func(t *testing.T, _ *nsNetwork, d *Daemon, _ string) {
+		"rollbackconfig": func(t *testing.T, _ *netconftest.Namespace, d *Daemon, _ string) {
 			loads(t, d, anna, without)
 			commits(t, d, anna, config.Request{})
 			loads(t, d, anna, without+"hostname: between\n")
@@ -367,10 +281,10 @@ func TestRoutesComeBack(t *testing.T) {
 			}
 			commits(t, d, anna, config.Request{})
 		},
-		"killed in the middle": func(t *testing.T, n *nsNetwork, d *Daemon, dir string) {
+		"killed in the middle": func(t *testing.T, n *netconftest.Namespace, d *Daemon, dir string) {
 			dead := t.TempDir()
-			n.multicast = func() error {
-				n.multicast = nil
+			n.Multicast = func() error {
+				n.Multicast = nil
 				if err := os.CopyFS(dead, os.DirFS(dir)); err != nil {
 					t.Error(err)
 				}
@@ -385,12 +299,12 @@ func TestRoutesComeBack(t *testing.T) {
 			t.Run(name+" "+loopback, func(t *testing.T) {
 				t.Parallel()
 				n, dir := newIPv6Network(t), prepare(t)
-				d := start(t, Options{Dir: dir, network: &n})
-				routed(t, d, &n, loopback)
-				before := n.state()
-				act(t, &n, d, dir)
-				n.settled()
-				if now := n.state(); now != before {
+				d := start(t, Options{Dir: dir, network: n})
+				routed(t, d, n, loopback)
+				before := state(n)
+				act(t, n, d, dir)
+				settled(n)
+				if now := state(n); now != before {
 					t.Errorf("there is\n%s\nand was\n%s", now, before)
 				}
 			})
@@ -408,11 +322,11 @@ func TestIPv6IsNotLostUnaware(t *testing.T) {
 	if w := fmt.Sprint(d.Configuration(far).Warnings); !strings.Contains(w, "switches IPv6 off on left") || !strings.Contains(w, "2001:db8:1::5/64") {
 		t.Errorf("the warning is %q", w)
 	}
-	before := n.ipv6()
+	before := ipv6(n)
 	if _, err := d.CommitConfiguration(far, config.Request{}); err == nil || !strings.Contains(err.Error(), "commit confirm 5") {
 		t.Errorf("a commit by IPv6: %v", err)
 	}
-	if now := n.ipv6(); now != before {
+	if now := ipv6(n); now != before {
 		t.Errorf("the refused commit made it\n%s", now)
 	}
 	commits(t, d, far, config.Request{Confirm: time.Hour})

@@ -8,14 +8,15 @@ import (
 
 	"diagsh/internal/config"
 	"diagsh/internal/menu"
+	"diagsh/internal/test/netconftest"
 )
 
 // The changes that wait for one that fails can be committed without it, and the failure says how.
 func TestCommitWithoutWhatFails(t *testing.T) {
-	n := newFakeNetwork()
+	n := netconftest.NewFake()
 	d := start(t, Options{Dir: prepare(t), network: n})
 	loads(t, d, anna, "hostname: one\ninterfaces: {eth0: {mtu: 3000}}\nvlans: {eth0.34: {parent: eth0, id: 34}}\n")
-	n.around = func(change string, done bool) error {
+	n.Around = func(change string, done bool) error {
 		if strings.Contains(change, "34") && !done {
 			return unix.EOPNOTSUPP
 		}
@@ -40,7 +41,7 @@ func TestCommitWithoutWhatFails(t *testing.T) {
 	}
 
 	// Where it is the only one, there is nothing to commit without it.
-	n.around = func(string, bool) error { return unix.EBUSY }
+	n.Around = func(string, bool) error { return unix.EBUSY }
 	loads(t, d, anna, "hostname: one\ninterfaces: {eth0: {mtu: 2000}}\n")
 	if _, err := d.CommitConfiguration(anna, config.Request{}); err == nil || strings.Contains(err.Error(), "clearchanges") {
 		t.Errorf("a commit whose one step fails: %v", err)
@@ -49,7 +50,7 @@ func TestCommitWithoutWhatFails(t *testing.T) {
 
 // What another session of the same user changes is told to the one that began, and not committed unseen.
 func TestChangesFromAnotherSession(t *testing.T) {
-	d := start(t, Options{Dir: prepare(t), network: newFakeNetwork()})
+	d := start(t, Options{Dir: prepare(t), network: netconftest.NewFake()})
 	attach := func() menu.Caller {
 		caller, _, detach, err := d.Local(0)
 		if err != nil {

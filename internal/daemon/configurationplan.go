@@ -15,27 +15,6 @@ import (
 	"diagsh/internal/netconf"
 )
 
-// A network is what commits change, one thing at a time: netconf.Kernel, or what stands for it in tests.
-type network interface {
-	Read() (netconf.State, error)
-	SetMTU(name string, mtu int) error
-	AddVLAN(name, parent string, id int) error
-	DeleteVLAN(name string) error
-	SetMedia(name, medium string) error
-	AddLoopback(netip.Addr) error
-	RemoveLoopback(netip.Addr) error
-	SetMulticast(reject bool) error
-
-	// What the kernel forgets with such a change, and its giving back.
-	ReadIPv6(name string) (netconf.Forgotten, error)
-	ReadLink(name string) (netconf.Forgotten, error)
-	ReadSourced(netip.Addr) (netconf.Forgotten, error)
-	Recent(netconf.Forgotten) bool
-	SameLink(name string, f netconf.Forgotten) bool
-	Restore(name string, f netconf.Forgotten) error
-	Toward(netip.Addr) string
-}
-
 // A step is one change of the machine, and its undoing.
 type step struct {
 	order   int
@@ -62,7 +41,7 @@ const (
 // plan lists the steps that bring the machine from its state to a configuration. stale is what may be on it beside: settings of stale
 // that the configuration does not have go back to the baseline. A setting that the machine has already takes no step, so a plan can be
 // made and done again at any time.
-func plan(m network, stale, wanted config.Document, state netconf.State, baseline []baselineSetting) []step {
+func plan(m netconf.Network, stale, wanted config.Document, state netconf.State, baseline []baselineSetting) []step {
 	p := planner{m: m, stale: stale, wanted: wanted, state: state, baseline: ledger{Baseline: baseline}.baseline()}
 	p.vlans()
 	p.interfaces()
@@ -73,7 +52,7 @@ func plan(m network, stale, wanted config.Document, state netconf.State, baselin
 }
 
 type planner struct {
-	m                       network
+	m                       netconf.Network
 	stale, wanted, baseline config.Document
 	state                   netconf.State
 	steps                   []step

@@ -37,7 +37,7 @@ type Options struct {
 
 	Log *slog.Logger // nil: discarded
 
-	network network // nil: the machine's own
+	network netconf.Network // nil: the machine's own
 }
 
 // A Daemon is the running appliance. Its methods may be called from any goroutine.
