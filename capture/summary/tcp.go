@@ -8,7 +8,7 @@ import (
 
 // What is said of TCP's packets is what tshark 4.0 says of them (tcp.analysis in
 // https://www.wireshark.org/docs/wsug_html_chunked/ChAdvTCPAnalysis.html), by the same rules:
-// so both can be laid side by side. docs/summary.md has the differences that remain.
+// so both can be laid side by side. docs/operators-guide/summary.md has the differences that remain.
 
 // way is what was seen of one direction of a connection. A number that is 0 is not known, as
 // in tshark.

@@ -1,4 +1,4 @@
-// Package automation_test runs what docs/automation.md shows, and reads what programs read.
+// Package automation_test runs what the pages of docs show, and reads what programs read.
 package automation_test
 
 import (
@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -25,18 +26,19 @@ var (
 	block   = regexp.MustCompile("(?ms)^```([a-z-]+)\n(.*?)^```$")
 )
 
-// examples are the page's blocks that a text block follows.
-func examples(t *testing.T) (list []example) {
+// examples returns the blocks of a page in the given languages. Each is followed by a block of text
+// with what it prints.
+func examples(t *testing.T, page string, languages ...string) (list []example) {
 	t.Helper()
-	page, err := os.ReadFile("../../../docs/automation.md")
+	content, err := os.ReadFile(filepath.Join("../../../docs", page))
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := string(page)
+	text := string(content)
 	blocks := block.FindAllStringSubmatchIndex(text, -1)
 	for i, b := range blocks {
 		language := text[b[2]:b[3]]
-		if language == "text" || language == "ssh-config" {
+		if !slices.Contains(languages, language) {
 			continue
 		}
 		e := example{language: language, code: text[b[4]:b[5]]}
@@ -64,22 +66,10 @@ var runs = map[string]struct {
 	"yaml":   {"example.yml", []string{"/usr/bin/ansible-playbook", "-i", "mx1,"}, "ansible-core"},
 }
 
-// Every example of the page does what the page says, with the programs that it names, within the patience of who reads it.
-func TestEveryExampleOfThePage(t *testing.T) {
-	a := appliance.Start(t, appliance.Options{})
-	home := t.TempDir()
-	config := fmt.Sprintf("Host mx1\n HostName 127.0.0.1\n Port %d\n User op\n IdentityFile %s\n IdentitiesOnly yes\n IdentityAgent none\n"+
-		" StrictHostKeyChecking no\n UserKnownHostsFile /dev/null\n LogLevel ERROR\n", a.Port, a.KeyFile("op"))
-	// OpenSSH looks for the configuration in the home of the user id, so a program of its name passes it.
-	wrapper := fmt.Sprintf("#!/bin/sh\nexec %s -F %s/config \"$@\"\n", netnstest.Tool(t, "ssh"), home)
-	for name, text := range map[string]string{"config": config, "bin/ssh": wrapper} {
-		path := filepath.Join(home, name)
-		os.MkdirAll(filepath.Dir(path), 0o755)
-		if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	list := examples(t)
+// TestEveryExampleOfAutomation holds the programs of docs/automation.md to what the page says of them.
+func TestEveryExampleOfAutomation(t *testing.T) {
+	r := newReader(t)
+	list := examples(t, "automation.md", "sh", "tcl", "python", "yaml")
 	if len(list) < 7 {
 		t.Fatalf("the page has %d examples", len(list))
 	}
@@ -87,32 +77,101 @@ func TestEveryExampleOfThePage(t *testing.T) {
 		for _, e := range list {
 			t.Run(e.section, func(t *testing.T) {
 				t.Parallel()
-				how := runs[e.language]
-				if _, err := os.Stat(how.args[0]); err != nil {
-					netnstest.Missing(t, how.args[0]+" is not installed; it is in the Debian package "+how.pkg)
-				}
-				file := filepath.Join(t.TempDir(), how.file)
-				code := strings.NewReplacer(`"mx1.lab.example"`, `"127.0.0.1"`, "2222", fmt.Sprint(a.Port), "SECRET", appliance.Password("op")).Replace(e.code)
-				if err := os.WriteFile(file, []byte(code), 0o600); err != nil {
-					t.Fatal(err)
-				}
-				ctx, cancel := context.WithTimeout(context.Background(), 4*appliance.Patience)
-				defer cancel()
-				cmd := exec.CommandContext(ctx, how.args[0], append(how.args[1:], file)...)
-				cmd.Env = append(os.Environ(), "HOME="+home, "PATH="+home+"/bin:/usr/bin:/bin", "ANSIBLE_SSH_ARGS=-o ControlMaster=no", "ANSIBLE_NOCOWS=1",
-					"ANSIBLE_LOCAL_TEMP="+home+"/tmp", "LC_ALL=C.UTF-8", "TERM=xterm")
-				out, err := cmd.CombinedOutput()
-				if err != nil {
-					t.Fatalf("%v\n%s", err, out)
-				}
-				if missing := lacks(string(out), e.prints); missing != "" {
-					t.Errorf("it does not print %q behind what comes before it, but:\n%s", missing, out)
-				}
+				r.follows(t, e)
 			})
 		}
 	})
-	if r := a.Local("packetcapture list --json"); r.Out != "[\n]\n" {
-		t.Errorf("the examples left captures: %s", r.Out)
+	r.leavesNothing(t)
+}
+
+// TestTheGuides plays the first hour and the operator's guide, each page from its top on an appliance
+// of its own.
+func TestTheGuides(t *testing.T) {
+	pages, err := filepath.Glob("../../../docs/operators-guide/*.md")
+	if err != nil || len(pages) < 8 {
+		t.Fatalf("there are %d pages of the guide: %v", len(pages), err)
+	}
+	played := 0
+	for _, page := range append(pages, "../../../docs/getting-started.md") {
+		page, _ := filepath.Rel("../../../docs", page)
+		list := examples(t, page, "sh")
+		played += len(list)
+		if len(list) == 0 {
+			continue
+		}
+		t.Run(page, func(t *testing.T) {
+			t.Parallel()
+			r := newReader(t)
+			for _, e := range list {
+				r.follows(t, e)
+			}
+			r.leavesNothing(t)
+		})
+	}
+	if played < 11 {
+		t.Errorf("the pages have %d examples that are played", played)
+	}
+}
+
+// A reader is somebody with a page, a computer and an appliance that ssh calls mx1.
+type reader struct {
+	appliance *appliance.Appliance
+	home      string
+}
+
+func newReader(t *testing.T) *reader {
+	r := &reader{appliance.Start(t, appliance.Options{}), t.TempDir()}
+	a := r.appliance
+	config := fmt.Sprintf("Host mx1\n HostName 127.0.0.1\n Port %d\n User op\n IdentityFile %s\n IdentityFile %s\n IdentitiesOnly yes\n IdentityAgent none\n"+
+		" StrictHostKeyChecking no\n UserKnownHostsFile /dev/null\n LogLevel ERROR\n", a.Port, a.KeyFile("op"), a.KeyFile("admin"))
+	files := map[string]string{"config": config}
+	// OpenSSH looks for the configuration in the home of the user id, so a program of its name passes it.
+	for _, tool := range []string{"ssh", "sftp", "scp"} {
+		files["bin/"+tool] = fmt.Sprintf("#!/bin/sh\nexec %s -F %s/config \"$@\"\n", netnstest.Tool(t, tool), r.home)
+	}
+	for name, text := range files {
+		path := filepath.Join(r.home, name)
+		os.MkdirAll(filepath.Dir(path), 0o755)
+		if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return r
+}
+
+// follows runs an example as the page has it, within the patience of who reads it.
+func (r *reader) follows(t *testing.T, e example) {
+	t.Helper()
+	how := runs[e.language]
+	if _, err := os.Stat(how.args[0]); err != nil {
+		netnstest.Missing(t, how.args[0]+" is not installed; it is in the Debian package "+how.pkg)
+	}
+	folder := t.TempDir()
+	file := filepath.Join(folder, how.file)
+	code := strings.NewReplacer(`"mx1.lab.example"`, `"127.0.0.1"`, "2222", fmt.Sprint(r.appliance.Port), "SECRET", appliance.Password("op")).Replace(e.code)
+	if err := os.WriteFile(file, []byte(code), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 4*appliance.Patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, how.args[0], append(slices.Clone(how.args[1:]), file)...)
+	cmd.Dir = folder
+	cmd.Env = append(os.Environ(), "HOME="+r.home, "PATH="+r.home+"/bin:/usr/bin:/bin", "ANSIBLE_SSH_ARGS=-o ControlMaster=no", "ANSIBLE_NOCOWS=1",
+		"ANSIBLE_LOCAL_TEMP="+r.home+"/tmp", "LC_ALL=C.UTF-8", "TERM=xterm")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", e.section, err, out)
+	}
+	if missing := lacks(string(out), e.prints); missing != "" {
+		t.Errorf("%s: it does not print %q after what comes before it, but:\n%s", e.section, missing, out)
+	}
+}
+
+// leavesNothing fails if the examples left a capture.
+func (r *reader) leavesNothing(t *testing.T) {
+	t.Helper()
+	if a := r.appliance.Local("packetcapture list --json"); a.Out != "[\n]\n" {
+		t.Errorf("the examples left captures: %s", a.Out)
 	}
 }
 
