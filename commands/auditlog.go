@@ -68,5 +68,5 @@ func auditLine(w io.Writer, e access.Event) {
 	if len(what) > 0 {
 		result = strings.Join(what, " ") + ": " + result
 	}
-	fmt.Fprintf(w, "%s  %-8s  %s from %s  %s\n", e.Time.UTC().Format("2006-01-02 15:04:05 UTC"), e.Act, tables.OrDash(e.User), tables.OrDash(e.Source), result)
+	fmt.Fprintf(w, "%s  %-8s  %s from %s  %s\n", menu.UTC(e.Time), e.Act, tables.OrDash(e.User), tables.OrDash(e.Source), result)
 }

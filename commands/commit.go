@@ -63,7 +63,7 @@ func commit(s commitService) *menu.Command {
 			if view.Waiting != nil {
 				out.Printf("Commit %d is confirmed with this one.\n", view.Waiting.Number)
 			}
-			out.Printf("Changes committed: %s\n", changes.Time(done.Time))
+			out.Printf("Changes committed: %s\n", menu.UTC(done.Time))
 			return out.Record(done)
 		},
 		Text: changes.Commit,

@@ -317,7 +317,7 @@ func digText(w io.Writer, r digReply) {
 		fmt.Fprintf(w, ";; The zone has more records than these %d.\n", len(r.Answer))
 	}
 	fmt.Fprintf(w, "\n;; Query time: %s ms\n;; SERVER: %s (%s)\n;; WHEN: %s\n", probes.Milliseconds(time.Duration(r.Seconds*float64(time.Second))),
-		trimPort(r.Server), strings.ToUpper(r.Protocol), r.When.UTC().Format("2006-01-02 15:04:05 UTC"))
+		trimPort(r.Server), strings.ToUpper(r.Protocol), menu.UTC(r.When))
 	if r.Messages > 0 {
 		fmt.Fprintf(w, ";; XFR size: %d records (messages %d, bytes %d)\n", len(r.Answer), r.Messages, r.Bytes)
 		return

@@ -106,13 +106,13 @@ func dnsStateText(w io.Writer, s dnsState) {
 		fmt.Fprintf(w, "  Route:       %s\n", dnsRoute(server))
 		last := "none yet"
 		if server.LastAnswerTime != nil {
-			last = fmt.Sprintf("%d, the last at %s:\n               %s after %s ms", server.Answers, dnsTimeText(*server.LastAnswerTime), server.LastStatus,
+			last = fmt.Sprintf("%d, the last at %s:\n               %s after %s ms", server.Answers, menu.UTC(*server.LastAnswerTime), server.LastStatus,
 				probes.Milliseconds(time.Duration(server.LastSeconds*float64(time.Second))))
 		}
 		fmt.Fprintf(w, "  Answers:     %s\n", last)
 		last = "none"
 		if server.LastFailureTime != nil {
-			last = fmt.Sprintf("%d, the last at %s:\n               %s", server.Failures, dnsTimeText(*server.LastFailureTime), server.LastFailure)
+			last = fmt.Sprintf("%d, the last at %s:\n               %s", server.Failures, menu.UTC(*server.LastFailureTime), server.LastFailure)
 		}
 		fmt.Fprintf(w, "  Failures:    %s\n", last)
 	}
@@ -139,8 +139,6 @@ func dnsStateText(w io.Writer, s dnsState) {
 		fmt.Fprintf(w, "Not asked:     %q, which is no address\n", menu.Clean(text))
 	}
 }
-
-func dnsTimeText(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
 
 func dnsRoute(s dnsServer) string {
 	if s.RouteError != "" {

@@ -74,7 +74,7 @@ func rollbackconfig(s rollbackService) *menu.Command {
 				if err != nil {
 					return err
 				}
-				out.Printf("Changes committed: %s\n", changes.Time(done.Time))
+				out.Printf("Changes committed: %s\n", menu.UTC(done.Time))
 			} else if len(view.Changes) > 0 {
 				out.Printf("This is pending: commit makes it hold, clearchanges drops it.\n")
 			}

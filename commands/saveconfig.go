@@ -6,7 +6,6 @@ import (
 	"io"
 	"slices"
 
-	"diagsh/commands/shared/changes"
 	"diagsh/internal/config"
 	"diagsh/internal/menu"
 )
@@ -41,7 +40,7 @@ func saveconfig(s saveService) *menu.Command {
 				}
 				i := slices.IndexFunc(saved, func(f config.Saved) bool { return f.Is(a.Name) })
 				if q.Skip = i < 0; i >= 0 {
-					q.Text = fmt.Sprintf("There is %s of %s already. Replace it?", saved[i].Name, changes.Time(saved[i].Time))
+					q.Text = fmt.Sprintf("There is %s of %s already. Replace it?", saved[i].Name, menu.UTC(saved[i].Time))
 				}
 			}
 			return nil

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 
-	"diagsh/commands/shared/changes"
 	"diagsh/internal/config"
 	"diagsh/internal/menu"
 )
@@ -43,7 +42,7 @@ func showconfig(s configurationViewer) *menu.Command {
 			return out.Record(shown)
 		},
 		Text: func(w io.Writer, c shownConfig) {
-			fmt.Fprintf(w, "# Commit %d at %s by %s\n", c.Commit, changes.Time(c.last.Time), c.User)
+			fmt.Fprintf(w, "# Commit %d at %s by %s\n", c.Commit, menu.UTC(c.last.Time), c.User)
 			if c.Pending > 0 {
 				fmt.Fprintf(w, "# with changes that are not committed: %d\n", c.Pending)
 			}

@@ -90,7 +90,7 @@ func statusText(w io.Writer, s applianceStatus) {
 	line := func(name, format string, args ...any) {
 		tables.Line(w, 11, "%-11s%s", name+":", fmt.Sprintf(format, args...))
 	}
-	line("Status", "%s, %s, as of %s", s.Host, s.Product, s.Time.Format("2006-01-02 15:04:05 UTC"))
+	line("Status", "%s, %s, as of %s", s.Host, s.Product, menu.UTC(s.Time))
 	line("Up", "machine %s, appliance %s", span(s.MachineSeconds), span(s.ApplianceSeconds))
 	line("Load", "%.2f %.2f %.2f (1, 5, 15 minutes), processors: %d", s.Load[0], s.Load[1], s.Load[2], s.Processors)
 	line("Memory", "%s available of %s", captures.Bytes(int64(s.MemoryAvailable)), captures.Bytes(int64(s.Memory)))

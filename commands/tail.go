@@ -44,7 +44,7 @@ func logLine(w io.Writer, l access.LogLine) {
 		auditLine(w, *l.Event)
 		return
 	}
-	fmt.Fprintf(w, "%s  %-5s  %s", l.Time.UTC().Format("2006-01-02 15:04:05 UTC"), menu.Clean(l.Level), menu.Clean(l.Message))
+	fmt.Fprintf(w, "%s  %-5s  %s", menu.UTC(l.Time), menu.Clean(l.Level), menu.Clean(l.Message))
 	names := make([]string, 0, len(l.Attributes))
 	for name := range l.Attributes {
 		names = append(names, name)

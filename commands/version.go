@@ -46,7 +46,7 @@ func version(v Version) *menu.Command {
 			}
 			of := ""
 			if at, err := time.Parse(time.RFC3339, v.CommitTime); err == nil {
-				of = " of " + at.UTC().Format("2006-01-02 15:04:05 UTC")
+				of = " of " + menu.UTC(at)
 			}
 			fmt.Fprintf(w, "%s version %s\nBuilt from: %s%s with %s\nKernel:     %s\nHost:       %s\n", v.Product, v.Version, v.Commit, of, v.Go, v.Kernel, v.Host)
 		},

@@ -93,7 +93,7 @@ func diskUsageText(w io.Writer, u diskUsage) {
 	fmt.Fprintln(w, "\nLargest files:")
 	t = tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, f := range d.Largest {
-		fmt.Fprintf(t, "  %s\t%s\t%s\n", captures.Bytes(f.Bytes), f.Modified.UTC().Format("2006-01-02 15:04:05 UTC"), f.Name)
+		fmt.Fprintf(t, "  %s\t%s\t%s\n", captures.Bytes(f.Bytes), menu.UTC(f.Modified), f.Name)
 	}
 	t.Flush()
 }

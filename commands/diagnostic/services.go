@@ -180,7 +180,7 @@ func servicesTable(w io.Writer, list []serviceState) {
 	for _, s := range list {
 		since, unit, memory := "-", "-", "-"
 		if s.Since != nil {
-			since = tables.Whole(s.Since.Format("2006-01-02 15:04:05 UTC"))
+			since = tables.Whole(menu.UTC(*s.Since))
 		}
 		if s.Unit != "" {
 			unit = s.Unit

@@ -65,10 +65,10 @@ func (v *socketsView) round(ctx context.Context, seen map[identity]sighting, rou
 	}
 	v.now = time.Now().UTC().Truncate(time.Millisecond)
 	if v.Count != "" {
-		v.out.Printf("%s\n", v.now.Format("2006-01-02 15:04:05 UTC"))
+		v.out.Printf("%s\n", menu.UTC(v.now))
 		return v.count(ctx)
 	}
-	v.out.Printf("%s, %s\n%s", v.title(), v.now.Format("2006-01-02 15:04:05 UTC"), menu.Text(v.heading()))
+	v.out.Printf("%s, %s\n%s", v.title(), menu.UTC(v.now), menu.Text(v.heading()))
 	return v.list(ctx, func(show func(*diag.Socket, string) error) error {
 		err := v.each(ctx, func(s *diag.Socket) error {
 			id := identityOf(s)

@@ -73,8 +73,8 @@ const clockSkew = 10 * time.Second
 
 func notPast(at time.Time) error {
 	if now := time.Now(); at.Before(now.Add(-clockSkew)) {
-		return menu.Wrong("at", "%s is in the past", at.UTC().Format("2006-01-02 15:04:05 UTC")).
-			WithHint("It is %s now; leave at out to begin at once", now.UTC().Format("2006-01-02 15:04:05 UTC"))
+		return menu.Wrong("at", "%s is in the past", menu.UTC(at)).
+			WithHint("It is %s now; leave at out to begin at once", menu.UTC(now))
 	}
 	return nil
 }

@@ -86,6 +86,12 @@ type Knock struct {
 	Other  int    `json:"other"` // further attempts that were not looked at
 }
 
+// What stands in an event in place of a user and an address.
+const (
+	System = "system" // the user of what the appliance does by itself
+	Local  = "local"  // the source of what comes by the appliance's own socket, and of System
+)
+
 // Acts that an Event records.
 const (
 	ActCommand  = "command"

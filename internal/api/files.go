@@ -37,7 +37,7 @@ func permitFile(caller menu.Caller, required menu.Role, f access.File) error {
 
 // fileEvent begins the audit line of an act on a file.
 func fileEvent(caller menu.Caller, act, name string, err error) access.Event {
-	e := access.Event{Act: act, User: caller.User, Role: caller.Role, Source: caller.Source, Session: caller.Session, Path: cut(name), Result: "ok"}
+	e := access.Event{Act: act, User: caller.User, Role: caller.Role, Source: caller.Source, Session: caller.Session, Path: shown(name), Result: "ok"}
 	if err != nil {
 		known := menu.AsError(err)
 		e.Result, e.Exit, e.Message = known.Kind.String(), int(known.Kind), known.Error()
@@ -154,7 +154,7 @@ func (s *Server) listFiles(w http.ResponseWriter, r *http.Request, caller menu.C
 }
 
 func (s *Server) readFile(w http.ResponseWriter, r *http.Request, caller menu.Caller) error {
-	caller, done, err := s.uses(caller, "download "+cut(r.PathValue("name")))
+	caller, done, err := s.uses(caller, "download "+shown(r.PathValue("name")))
 	defer done()
 	if err != nil {
 		return err

@@ -55,7 +55,7 @@ func (s *Server) command(r *http.Request, caller menu.Caller) (*menu.Command, []
 func (s *Server) refused(caller menu.Caller, path []string, err error) error {
 	if e := menu.AsError(err); err != nil && e.Kind == menu.Denied {
 		s.appliance.Record(access.Event{Act: access.ActRefused, User: caller.User, Role: caller.Role, Source: caller.Source, Session: caller.Session,
-			Path: cut(strings.Join(path, " ")), Result: e.Kind.String(), Exit: int(e.Kind), Message: menu.MaskedURLs(e.Error())})
+			Path: shown(strings.Join(path, " ")), Result: e.Kind.String(), Exit: int(e.Kind), Message: menu.MaskedURLs(e.Error())})
 	}
 	return err
 }
@@ -81,7 +81,7 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request, caller menu.Caller)
 	}
 	defer act.record()
 	if err != nil {
-		act.event.Path = cut(act.event.Path)
+		act.event.Path = shown(act.event.Path)
 		return act.failed(err)
 	}
 	args, err := argumentsOf(r, c)

@@ -186,13 +186,20 @@ func (s *Server) logPanic(what string) {
 	panic(http.ErrAbortHandler)
 }
 
-// asError keeps the text of a fault that no user can mend in the log.
+// asError returns err as a user is told it. What is behind a fault that no user can mend goes to the log, once.
 func (s *Server) asError(what string, err error) *menu.Error {
-	var known *menu.Error
-	if !errors.As(err, &known) && !errors.Is(err, context.Canceled) {
-		s.log.Error("a request failed", "what", what, "error", err)
+	known, ok := errors.AsType[*menu.Error](err)
+	if !ok {
+		if !errors.Is(err, context.Canceled) {
+			s.log.Error("a request failed", "what", what, "error", err)
+		}
+		return menu.AsError(err)
 	}
-	return menu.AsError(err)
+	if cause := known.Unwrap(); cause != nil {
+		s.log.Error("a request failed", "what", what, "message", known.Message, "error", cause)
+		return known.WithoutCause()
+	}
+	return known
 }
 
 // An errorBody is how an error looks in JSON.
@@ -259,7 +266,7 @@ func pathOf(r *http.Request) []string {
 func (s *Server) find(caller menu.Caller, path []string) (menu.Item, error) {
 	item := s.tree.Find(path)
 	if item == nil {
-		return nil, menu.Errorf(menu.NotFound, "There is no command %q", cut(strings.Join(path, " "))).WithHint("Type help to see all")
+		return nil, menu.Errorf(menu.NotFound, "There is no command %q", shown(strings.Join(path, " "))).WithHint("Type help to see all")
 	}
 	if !caller.Role.Includes(item.Required()) {
 		return nil, denied(caller, item.Required())
@@ -274,9 +281,7 @@ func denied(caller menu.Caller, required menu.Role) *menu.Error {
 	return menu.Errorf(menu.Denied, "The role %s may not do this", caller.Role).WithHint("It needs the role %s", required)
 }
 
-func cut(text string) string {
-	if len(text) > 80 {
-		return strings.ToValidUTF8(text[:80], "") + "..."
-	}
-	return text
-}
+// maxShown bounds a text of a request that a message or a line of the audit log repeats.
+const maxShown = 80
+
+func shown(text string) string { return menu.Bounded(text, maxShown) }

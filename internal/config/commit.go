@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"diagsh/internal/menu"
 )
 
 // A Commit is a configuration that came to hold.
@@ -67,7 +69,7 @@ func (s Saved) Is(name string) bool {
 func Underneath(commits []Commit) string {
 	var b strings.Builder
 	for _, c := range commits {
-		fmt.Fprintf(&b, "  commit %d by %s at %s", c.Number, c.User, c.Time.UTC().Format("2006-01-02 15:04:05 UTC"))
+		fmt.Fprintf(&b, "  commit %d by %s at %s", c.Number, c.User, menu.UTC(c.Time))
 		if c.Comment != "" {
 			fmt.Fprintf(&b, " (%s)", c.Comment)
 		}

@@ -84,7 +84,7 @@ multicastARP: [accept]
 		"line 10: vlans.v6.id: it is a whole number from 1 to 4094",
 		"line 11: loopback: it is an IPv4 or IPv6 address of one host, such as 192.0.2.10, and none of 127.0.0.0/8 or ::1",
 		"line 12: multicastARP: one value belongs here",
-		`line 13: "\u202ex": there is no such setting; there are hostname, banner, welcome, idleTimeout, interfaces, vlans, loopback, multicastARP`,
+		`line 13: \u202ex: there is no such setting; there are hostname, banner, welcome, idleTimeout, interfaces, vlans, loopback, multicastARP`,
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("the faults are\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))

@@ -58,16 +58,16 @@ func Read(p Path, text string) (string, error) {
 }
 
 func readHostname(text string) (string, error) {
-	if !plainHostname(text) {
-		return "", errors.New("it is a host name of letters, digits, hyphens and dots, at most 63 characters")
-	}
-	return text, nil
+	return text, CheckHostname(text)
 }
 
-// plainHostname reports whether a name can stand in a prompt and at the beginning of a file name.
-func plainHostname(host string) bool {
+// CheckHostname accepts what can stand in a prompt and at the beginning of a file name: a host name as in RFC 1123, section 2.1.
+func CheckHostname(host string) error {
 	const first = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-	return host != "" && len(host) <= 63 && strings.Trim(host, first+".-") == "" && strings.IndexByte(first, host[0]) >= 0
+	if host == "" || len(host) > 63 || strings.Trim(host, first+".-") != "" || strings.IndexByte(first, host[0]) < 0 {
+		return errors.New("it is a host name of letters, digits, hyphens and dots, at most 63 characters")
+	}
+	return nil
 }
 
 // maxText bounds the texts before and after a login, in bytes.

@@ -103,18 +103,7 @@ type reader struct {
 }
 
 func (r *reader) fault(at *yaml.Node, setting, format string, args ...any) {
-	r.faults = append(r.faults, Fault{Line: at.Line, Setting: printable(setting), Message: fmt.Sprintf(format, args...)})
-}
-
-// printable is a word of a stranger's text as a message may repeat it.
-func printable(word string) string {
-	if len(word) > 64 {
-		word = word[:64] + "..."
-	}
-	if q := strconv.Quote(word); q != `"`+word+`"` {
-		return q
-	}
-	return word
+	r.faults = append(r.faults, Fault{Line: at.Line, Setting: menu.Clean(menu.Bounded(setting, 64)), Message: fmt.Sprintf(format, args...)})
 }
 
 // pairs walks through a mapping, whose keys must be plain and there once.

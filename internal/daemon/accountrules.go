@@ -26,7 +26,7 @@ func checkUserName(user string) error {
 	case user == "":
 		return menu.Wrong("user", "The user name is missing").WithHint(accepted)
 	case !plainUserName(user):
-		return menu.Wrong("user", "%s is not a user name", quoted(user)).WithHint(accepted)
+		return menu.Wrong("user", "%s is not a user name", menu.Quoted(user)).WithHint(accepted)
 	case slices.Contains(reservedUsers(), user):
 		return menu.Wrong("user", "The name %s is reserved", user).WithHint("Choose another name")
 	}
@@ -97,28 +97,9 @@ func checkAccount(a access.Account) error {
 		for _, r := range menu.Roles() {
 			names = append(names, string(r))
 		}
-		return menu.Wrong("role", "There is no role %s", quoted(string(a.Role))).WithHint("The roles are %s", strings.Join(names, ", "))
+		return menu.Wrong("role", "There is no role %s", menu.Quoted(string(a.Role))).WithHint("The roles are %s", strings.Join(names, ", "))
 	case utf8.RuneCountInString(a.FullName) > 100 || !utf8.ValidString(a.FullName) || strings.ContainsFunc(a.FullName, unicode.IsControl):
 		return menu.Wrong("fullName", "That is not a name that can be shown").WithHint("A full name has at most 100 printable characters")
 	}
 	return nil
-}
-
-// quoted is what somebody typed, fit to be shown in a sentence: bounded and without control characters.
-func quoted(text string) string {
-	clean := printable(text)
-	if runes := []rune(clean); len(runes) > 60 {
-		clean = string(runes[:60]) + "..."
-	}
-	return "\"" + clean + "\""
-}
-
-// printable puts a question mark in the place of everything that a terminal would not show.
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, text)
 }

@@ -202,7 +202,7 @@ func noSuchUser(name string, users map[string]user) error {
 		names = append(names, n)
 	}
 	slices.Sort(names)
-	e := &menu.Error{Kind: menu.NotFound, Argument: "user", Message: "There is no user " + quoted(name)}
+	e := &menu.Error{Kind: menu.NotFound, Argument: "user", Message: "There is no user " + menu.Quoted(name)}
 	if near := menu.Nearest(name, names); near != "" {
 		return e.WithHint("Did you mean %s?", near)
 	}
@@ -336,7 +336,7 @@ func (d *Daemon) CreateAccount(a access.Account, password menu.Secret) error {
 		}
 		u.Password = d.hasher.hash(password)
 	}
-	return d.plain("create the user", d.accounts.update(func(users map[string]user) error {
+	return menu.Failing("create the user", d.accounts.update(func(users map[string]user) error {
 		if _, exists := users[a.User]; exists {
 			return userExists(a.User)
 		}
@@ -379,7 +379,7 @@ func (d *Daemon) UpdateAccount(a access.Account, by string) (ended int, err erro
 		after = *u
 		return nil
 	}); err != nil {
-		return 0, d.plain("change the user", err)
+		return 0, menu.Failing("change the user", err)
 	}
 	switch {
 	case after.expired(time.Now()):
@@ -409,7 +409,7 @@ func (d *Daemon) DeleteAccount(name string) (ended int, err error) {
 		d.histories.forget(name)
 		d.configuration.dropCandidate(name)
 	}
-	return ended, d.plain("delete the user", err)
+	return ended, menu.Failing("delete the user", err)
 }
 
 // SetPassword gives an account another password and ends its logins: whoever is in by the old one may be why it is changed. The login that
@@ -426,7 +426,7 @@ func (d *Daemon) SetPassword(name string, password menu.Secret, by string) (ende
 		u.Password, u.First = hash, false
 		return nil
 	}); err != nil {
-		return 0, d.plain("set the password", err)
+		return 0, menu.Failing("set the password", err)
 	}
 	if name == firstAdministrator {
 		d.forgetFirstPassword()
@@ -444,7 +444,7 @@ func (d *Daemon) CheckPassword(ctx context.Context, name string, password menu.S
 	ok, err := d.tryPassword(ctx, u, name, "session of "+name, password)
 	switch {
 	case err != nil:
-		return d.plain("check the password", err)
+		return menu.Failing("check the password", err)
 	case !ok:
 		return &menu.Error{Kind: menu.Denied, Argument: "password", Message: "That is not the present password"}
 	}
@@ -467,7 +467,7 @@ func (d *Daemon) AddKey(name, line string) (access.Key, error) {
 		u.Keys = append(u.Keys, k.Text)
 		return nil
 	})
-	return k, d.plain("add the key", err)
+	return k, menu.Failing("add the key", err)
 }
 
 // RemoveKey takes a public key from an account, by its fingerprint as access.Key has it, and ends the logins that began with it: whoever
@@ -484,7 +484,7 @@ func (d *Daemon) RemoveKey(name, fingerprint, by string) (ended int, err error) 
 		u.Keys = slices.Delete(u.Keys, i, i+1)
 		return nil
 	}); err != nil {
-		return 0, d.plain("remove the key", err)
+		return 0, menu.Failing("remove the key", err)
 	}
 	return d.registry.endOthers(by, "key removed", func(l *login) bool { return l.user == name && l.key == fingerprint }), nil
 }

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -15,9 +16,9 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"diagsh/internal/access"
+	"diagsh/internal/menu"
 )
 
 const (
@@ -222,7 +223,7 @@ func (a *auditLog) confess() error {
 	if a.missing == 0 {
 		return nil
 	}
-	err := a.append(access.Event{Time: time.Now(), Act: access.ActSystem, User: "system", Source: localSource, Result: "failed",
+	err := a.append(access.Event{Time: time.Now(), Act: access.ActSystem, User: access.System, Source: access.Local, Result: "failed",
 		Message: fmt.Sprintf("%d lines are missing here, since %s: the audit log could not be written", a.missing, a.since.UTC().Format(time.RFC3339))})
 	if err == nil {
 		a.missing = 0
@@ -356,7 +357,7 @@ func (a *auditLog) close() (string, error) {
 // bound cuts the texts of an event to a size that a line can have.
 func bound(e *access.Event) {
 	for _, s := range []*string{&e.User, &e.Source, &e.Session, &e.Path, &e.Result, &e.Message} {
-		*s = cut(*s)
+		*s = auditText(*s)
 	}
 	if e.Arguments != nil {
 		arguments := make(map[string]string, len(e.Arguments))
@@ -364,7 +365,7 @@ func bound(e *access.Event) {
 			if len(arguments) == maxAuditArguments {
 				break
 			}
-			arguments[cut(name)] = cut(text)
+			arguments[auditText(name)] = auditText(text)
 		}
 		e.Arguments = arguments
 	}
@@ -372,26 +373,28 @@ func bound(e *access.Event) {
 
 const maxAuditArguments = 100 // several times what any command has
 
-func cut(text string) string {
-	if len(text) <= maxAuditText {
-		return strings.ToValidUTF8(text, "\uFFFD")
-	}
-	end := maxAuditText
-	for end > 0 && !utf8.RuneStart(text[end]) {
-		end--
-	}
-	return strings.ToValidUTF8(text[:end], "\uFFFD") + "..."
+// auditText returns a text as a line of the log may have it: bounded, and of valid UTF-8.
+func auditText(text string) string {
+	return strings.ToValidUTF8(menu.Bounded(text, maxAuditText), "\uFFFD")
 }
 
 // Record implements api.Appliance.
 func (d *Daemon) Record(e access.Event) { d.budgets.record(e) }
 
-// system records something that the appliance did by itself.
-func (d *Daemon) system(e access.Event) {
-	e.Act = access.ActSystem
-	if e.Result == "" {
-		e.Result = "ok"
-	}
+// system records something that the appliance did by itself. The path is that of a command, or the name of what it is about.
+func (d *Daemon) system(path, message string, arguments map[string]string) {
+	d.systemEvent(access.Event{Path: path, Message: message, Arguments: arguments})
+}
+
+// systemFailed records something that the appliance tried by itself, and could not do.
+func (d *Daemon) systemFailed(path, message string) {
+	d.systemEvent(access.Event{Path: path, Message: message, Result: menu.Failed.String(), Exit: int(menu.Failed)})
+}
+
+// systemEvent records an event of the appliance itself, and fills in whose it is.
+func (d *Daemon) systemEvent(e access.Event) {
+	e.Act, e.User, e.Source = access.ActSystem, access.System, access.Local
+	e.Result = cmp.Or(e.Result, "ok")
 	d.audit.write(e)
 }
 

@@ -81,7 +81,7 @@ func (a *auditLog) repair() error {
 func (a *auditLog) accuse(fault string) error {
 	a.log.Error("the audit log was changed by another hand", "fault", fault, "lastLine", a.previous)
 	a.changed = true
-	return a.append(access.Event{Time: time.Now(), Act: access.ActSystem, User: "system", Source: localSource, Result: resultChanged,
+	return a.append(access.Event{Time: time.Now(), Act: access.ActSystem, User: access.System, Source: access.Local, Result: resultChanged,
 		Message: "The audit log was changed by another hand: " + fault})
 }
 

@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"diagsh/internal/access"
+	"diagsh/internal/menu"
 )
 
 // maxLine is the longest line that a reader takes for one; we write none of a quarter of it. What is longer comes in pieces.
@@ -86,7 +87,7 @@ func closeAll(files []*os.File) {
 func (d *Daemon) Events(ctx context.Context, f access.EventFilter, yield func(access.Event) error) error {
 	files, sizes, err := d.audit.snapshot()
 	if err != nil {
-		return d.plain("read the audit log", err)
+		return menu.Failing("read the audit log", err)
 	}
 	defer closeAll(files)
 	each := func(l line) error {
@@ -108,7 +109,7 @@ func (d *Daemon) Events(ctx context.Context, f access.EventFilter, yield func(ac
 	if errors.As(err, &theirs) {
 		return theirs.error
 	}
-	return d.plain("read the audit log", err)
+	return menu.Failing("read the audit log", err)
 }
 
 // A yieldError is an error of whoever listens, as against one of reading.
@@ -244,7 +245,7 @@ func (d *Daemon) VerifyAudit(ctx context.Context) (access.AuditReport, error) {
 	a.mu.Unlock()
 	if err := errors.Join(err, missing, unopened); err != nil {
 		closeAll(files)
-		return access.AuditReport{}, d.plain("read the audit log", err)
+		return access.AuditReport{}, menu.Failing("read the audit log", err)
 	}
 	defer closeAll(files)
 	report := auditReport{AuditReport: access.AuditReport{Files: len(files), Faults: []string{}}}
@@ -256,7 +257,7 @@ func (d *Daemon) VerifyAudit(ctx context.Context) (access.AuditReport, error) {
 	}
 	for i, f := range files {
 		if err := report.verify(ctx, filepath.Base(f.Name()), io.LimitReader(f, sizes[i])); err != nil {
-			return report.AuditReport, d.plain("read the audit log", err)
+			return report.AuditReport, menu.Failing("read the audit log", err)
 		}
 	}
 	if report.Last != written {

@@ -92,7 +92,7 @@ func (f *captureFilter) leave(i capture.Interface, err error) {
 	if errors.As(err, &wrong) {
 		reason = strings.TrimSuffix(wrong.Message, ".")
 	}
-	f.left = append(f.left, capture.LeftOut{Interface: i.Name, Reason: printable(reason)})
+	f.left = append(f.left, capture.LeftOut{Interface: i.Name, Reason: menu.Clean(reason)})
 }
 
 // build makes the program for an interface. A capture of headers gets one that cuts packets behind them. The error is a *filter.Error
@@ -176,7 +176,7 @@ func (d *Daemon) CheckFilter(ctx context.Context, expression string) error {
 	}
 	ethernet := capture.Interface{LinkType: capture.Ethernet}
 	_, err := compile(ctx, expression, ethernet)
-	return d.plain("check the filter", filterError(err, ethernet))
+	return menu.Failing("check the filter", filterError(err, ethernet))
 }
 
 // filterError tells a user what is wrong with a filter, and where.
@@ -189,9 +189,9 @@ func filterError(err error, i capture.Interface) error {
 	if i.Name != "" && i.LinkType != capture.Ethernet {
 		on = " on interface " + i.Name
 	}
-	e := menu.Wrong("filter", "The filter is wrong%s at character %d: %s", on, f.Character(), printable(strings.TrimSuffix(f.Message, ".")))
+	e := menu.Wrong("filter", "The filter is wrong%s at character %d: %s", on, f.Character(), strings.TrimSuffix(f.Message, "."))
 	if f.Hint != "" {
-		e.Hint = menu.Sentence(printable(f.Hint))
+		e.Hint = menu.Clean(menu.Sentence(f.Hint))
 	}
 	return e
 }

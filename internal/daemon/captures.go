@@ -249,7 +249,7 @@ func (d *Daemon) await(r *record, job *capture.Job) {
 }
 
 func (d *Daemon) recordEnd(s capture.Status) {
-	d.system(access.Event{User: "system", Source: localSource, Path: s.Name, Message: "The capture " + s.Name + " of " + s.Owner + " ended: " + s.StopReason.Text(),
+	d.systemEvent(access.Event{Path: s.Name, Message: "The capture " + s.Name + " of " + s.Owner + " ended: " + s.StopReason.Text(),
 		Arguments: map[string]string{"stopReason": string(s.StopReason), "packets": fmt.Sprint(s.PacketsWritten)}, Seconds: s.EndTime.Sub(s.StartTime).Seconds()})
 }
 
@@ -334,7 +334,7 @@ func (c *captures) runningJob(name string) (*record, *capture.Job, error) {
 }
 
 func (c *captures) noSuch(name string) error {
-	e := &menu.Error{Kind: menu.NotFound, Argument: "name", Message: "There is no capture " + quoted(name)}
+	e := &menu.Error{Kind: menu.NotFound, Argument: "name", Message: "There is no capture " + menu.Quoted(name)}
 	var names []string
 	for _, r := range c.records {
 		names = append(names, r.Status.Name)
@@ -386,7 +386,7 @@ func (d *Daemon) DeleteCapture(_ menu.Caller, name string) error {
 		if err := c.files.Remove(f.Name); err != nil && !errors.Is(err, os.ErrNotExist) {
 			c.putBack(r, files[i:])
 			d.keepCaptures()
-			return d.plain("delete the file", err)
+			return menu.Failing("delete the file", err)
 		}
 	}
 	c.drop(r)
@@ -484,7 +484,7 @@ func (c *captures) stop() {
 }
 
 // captureError gives an error of the engine the form that users get, and the name of the argument that is at fault.
-func (d *Daemon) captureError(what string, err error) error {
+func captureError(what string, err error) error {
 	var spec *capture.SpecError
 	var missing *capture.NoSuchInterfaceError
 	var unsupported *capture.UnsupportedInterfaceError
@@ -494,7 +494,7 @@ func (d *Daemon) captureError(what string, err error) error {
 	case errors.As(err, &spec):
 		return menu.Wrong(argumentOf(spec.Member), "%s", menu.Sentence(spec.Text))
 	case errors.As(err, &missing):
-		e := &menu.Error{Kind: menu.NotFound, Argument: "interface", Message: "There is no interface " + quoted(missing.Name)}
+		e := &menu.Error{Kind: menu.NotFound, Argument: "interface", Message: "There is no interface " + menu.Quoted(missing.Name)}
 		return e.WithHint("%s", interfaceHint(missing.Name))
 	case errors.As(err, &unsupported):
 		return &menu.Error{Kind: menu.Unsupported, Argument: "interface", Message: menu.Sentence(unsupported.Error())}
@@ -508,7 +508,7 @@ func (d *Daemon) captureError(what string, err error) error {
 	case errors.Is(err, capture.ErrNotPermitted):
 		return menu.Errorf(menu.Unsupported, "%s", menu.Sentence(err.Error()))
 	}
-	return d.plain(what, err)
+	return menu.Failing(what, err)
 }
 
 // argumentOf is the parameter of the commands that a member of a Spec comes from.

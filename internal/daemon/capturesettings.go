@@ -48,10 +48,10 @@ func (d *Daemon) SetCaptureSettings(caller menu.Caller, s capture.Settings) erro
 		spec.Limits.SizeBytes = d.config.Captures.SizeBytes
 	}
 	if err := spec.Check(); err != nil {
-		return d.captureError("keep the settings", err)
+		return captureError("keep the settings", err)
 	}
 	if _, err := resolve(spec.Interfaces); err != nil {
-		return d.captureError("keep the settings", err)
+		return captureError("keep the settings", err)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), startWait)
 	defer cancel()
@@ -67,7 +67,7 @@ func (d *Daemon) SetCaptureSettings(caller menu.Caller, s capture.Settings) erro
 	c.settingsMu.Lock()
 	defer c.settingsMu.Unlock()
 	if err := replaceFile(c.settings, append(data, '\n')); err != nil {
-		return d.plain("keep the settings", err)
+		return menu.Failing("keep the settings", err)
 	}
 	c.current = s
 	return nil
@@ -127,13 +127,13 @@ func (d *Daemon) specOf(r capture.Request) (spec capture.Spec, management bool, 
 	spec.ReserveBytes = d.reserve()
 	switch {
 	case spec.Name != "" && !plainCaptureName(spec.Name):
-		return spec, management, menu.Wrong("name", "%s is not a name for a capture", quoted(spec.Name)).
+		return spec, management, menu.Wrong("name", "%s is not a name for a capture", menu.Quoted(spec.Name)).
 			WithHint("A name has at most 64 letters, digits, dots, hyphens and underscores, and begins with a letter or digit")
 	case spec.Name == "" && spec.Mode == capture.Append:
 		return spec, management, menu.Wrong("name", "A capture that appends needs the name of the one to append to")
 	}
 	if err := spec.Check(); err != nil {
-		return spec, management, d.captureError("start the capture", err)
+		return spec, management, captureError("start the capture", err)
 	}
 	return spec, management, nil
 }

@@ -11,7 +11,6 @@ import (
 
 	"diagsh/capture"
 	"diagsh/capture/pcapfile"
-	"diagsh/internal/access"
 	"diagsh/internal/menu"
 )
 
@@ -245,7 +244,7 @@ func (d *Daemon) deleteAgreed(name string, f capture.FileInfo, why string) bool 
 		d.log.Error("a file that may go cannot be deleted", "file", f.Name, "error", err)
 		return false
 	}
-	d.system(access.Event{User: "system", Source: localSource, Path: name, Message: "The file " + f.Name + " was deleted " + why})
+	d.system(name, "The file "+f.Name+" was deleted "+why, nil)
 	return true
 }
 

@@ -10,7 +10,6 @@ import (
 
 	"diagsh/capture"
 	"diagsh/capture/afpacket"
-	"diagsh/internal/access"
 	"diagsh/internal/menu"
 )
 
@@ -27,13 +26,13 @@ func (d *Daemon) StartCapture(caller menu.Caller, request capture.Request) (capt
 	spec.HeadersOnly = spec.HeadersOnly || !caller.Payload
 	interfaces, err := resolve(spec.Interfaces)
 	if err != nil {
-		return capture.Status{}, d.captureError("start the capture", err)
+		return capture.Status{}, captureError("start the capture", err)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), startWait)
 	defer cancel()
 	f, err := d.buildFilter(ctx, spec, interfaces, management)
 	if err != nil {
-		return capture.Status{}, d.captureError("start the capture", err)
+		return capture.Status{}, captureError("start the capture", err)
 	}
 	interfaces = f.interfaces
 	if spec.Mode == capture.Append && d.captures.has(spec.Name) {
@@ -43,7 +42,7 @@ func (d *Daemon) StartCapture(caller menu.Caller, request capture.Request) (capt
 	conf.Hostname = d.Hostname() // as it is now
 	r, err := d.captures.reserve(spec, management, caller, f.expression, conf, interfaces)
 	if err != nil {
-		return capture.Status{}, d.captureError("start the capture", err)
+		return capture.Status{}, captureError("start the capture", err)
 	}
 	if spec.StartAt.After(time.Now()) {
 		return d.plan(r), nil
@@ -53,7 +52,7 @@ func (d *Daemon) StartCapture(caller menu.Caller, request capture.Request) (capt
 		d.captures.drop(r)
 		d.keepCaptures()
 		d.tasks.Done()
-		return capture.Status{}, d.captureError("start the capture", err)
+		return capture.Status{}, captureError("start the capture", err)
 	}
 	return d.captures.statusOf(r, job), nil
 }
@@ -156,7 +155,7 @@ func (d *Daemon) comments(r *record) []string {
 func (d *Daemon) appendCapture(request capture.Request, spec capture.Spec, management bool, interfaces []capture.Interface, f *captureFilter) (capture.Status, error) {
 	r, before, err := d.captures.reopen(request, spec, management, d.config)
 	if err != nil {
-		return capture.Status{}, d.captureError("start the capture", err)
+		return capture.Status{}, captureError("start the capture", err)
 	}
 	anew := before
 	anew.StartTime = time.Time{} // its duration is of this start, and not of the first
@@ -164,7 +163,7 @@ func (d *Daemon) appendCapture(request capture.Request, spec capture.Spec, manag
 	if err != nil {
 		d.captures.notBegun(r, before)
 		d.tasks.Done()
-		return capture.Status{}, d.captureError("start the capture", err)
+		return capture.Status{}, captureError("start the capture", err)
 	}
 	d.keepCaptures()
 	return d.captures.statusOf(r, job), nil
@@ -210,7 +209,7 @@ func (d *Daemon) goOn(r *record, before *capture.Status, said string) {
 	err := d.tryToGoOn(r, before)
 	if err == nil {
 		d.keepCaptures()
-		d.system(access.Event{User: "system", Source: localSource, Path: r.Spec.Name, Message: said})
+		d.system(r.Spec.Name, said, nil)
 		return
 	}
 	s := r.Status
@@ -221,7 +220,8 @@ func (d *Daemon) goOn(r *record, before *capture.Status, said string) {
 	if errors.As(err, &met) {
 		s.State, s.StopReason = met.reason.State(), met.reason // and it ended when the appliance did
 	} else {
-		e := menu.AsError(d.captureError("start the capture", err))
+		d.log.Error("a capture could not begin again", "name", r.Spec.Name, "error", err)
+		e := menu.AsError(captureError("start the capture", err))
 		s.State, s.StopReason, s.Error, s.EndTime = capture.Error, capture.StartFailed, e.Message, time.Now()
 	}
 	d.captures.notBegun(r, s)

@@ -16,7 +16,6 @@ import (
 	"diagsh/capture"
 	"diagsh/capture/afpacket"
 	"diagsh/capture/pcapfile"
-	"diagsh/internal/access"
 )
 
 // keptCaptures is how many captures that ended are kept in the table. The files of older ones stay; nothing is known about them
@@ -302,7 +301,7 @@ func (d *Daemon) recoverStrays() {
 			d.log.Error("the file of an interrupted capture cannot be finished", "file", name, "error", err)
 			continue
 		}
-		d.system(access.Event{User: "system", Source: localSource, Path: name, Message: "A file of an interrupted capture was finished"})
+		d.system(name, "A file of an interrupted capture was finished", nil)
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"diagsh/internal/access"
 	"diagsh/internal/config"
 	"diagsh/internal/menu"
 	"diagsh/internal/netconf"
@@ -62,12 +61,12 @@ func (d *Daemon) recoverConfiguration() {
 	next, stale := c.ledger.clone(), config.Document{}
 	if next.Applying != nil {
 		maps.Copy(stale, next.Applying.document())
-		d.system(access.Event{User: "system", Source: localSource, Message: "A commit was interrupted by the end of the appliance; it is undone"})
+		d.system("", "A commit was interrupted by the end of the appliance; it is undone", nil)
 	}
 	if last := next.last(); last.Until != nil {
 		maps.Copy(stale, last.document())
 		next.rollBack("Commit %d was not confirmed before the appliance ended")
-		d.system(access.Event{User: "system", Source: localSource, Message: fmt.Sprintf("Commit %d was not confirmed before the appliance ended; it is rolled back", last.Number)})
+		d.system("", fmt.Sprintf("Commit %d was not confirmed before the appliance ended; it is rolled back", last.Number), nil)
 	}
 	if len(stale) == 0 && len(next.running()) == 0 && len(next.Lost) == 0 {
 		return
@@ -93,8 +92,7 @@ func (d *Daemon) force(next ledger, stale config.Document) {
 	for _, s := range steps {
 		if err := s.do(); err != nil {
 			d.log.Error("a step of the configuration failed", "step", s.what, "error", err)
-			d.system(access.Event{User: "system", Source: localSource, Result: menu.Failed.String(), Exit: int(menu.Failed),
-				Message: "The configuration could not be applied: " + s.what + ": " + reason(err)})
+			d.systemFailed("", "The configuration could not be applied: "+s.what+": "+reason(err))
 		}
 	}
 	next = next.clone()
@@ -185,17 +183,17 @@ func (d *Daemon) EditConfiguration(caller menu.Caller, edit func(config.Document
 		}
 		value, err := config.Read(change.Path, change.After)
 		if err != nil {
-			return menu.Wrong(change.Path.Argument(), "%s is not right", quoted(change.After)).WithHint("%s", capital(err.Error()))
+			return menu.Wrong(change.Path.Argument(), "%s is not right", menu.Quoted(change.After)).WithHint("%s", menu.Sentence(err.Error()))
 		}
 		changed[change.Path] = value
 	}
 	state, err := c.network.Read()
 	if err != nil {
-		return d.plain("read the network", err)
+		return menu.Failing("read the network", err)
 	}
 	if faults := check(changed, view.Running, state); len(faults) > 0 {
 		f := faults[0]
-		return &menu.Error{Kind: menu.Usage, Argument: f.Path.Argument(), Message: capital(f.Setting + ": " + f.Message)}
+		return &menu.Error{Kind: menu.Usage, Argument: f.Path.Argument(), Message: menu.Sentence(f.Setting + ": " + f.Message)}
 	}
 	d.setCandidate(caller, changed)
 	return nil
@@ -262,7 +260,7 @@ func (d *Daemon) ClearChanges(caller menu.Caller, setting string) ([]config.Chan
 		}
 	}
 	if len(dropped) == 0 {
-		return nil, &menu.Error{Kind: menu.NotFound, Argument: "setting", Message: fmt.Sprintf("No change of %s is pending", quoted(setting)),
+		return nil, &menu.Error{Kind: menu.NotFound, Argument: "setting", Message: fmt.Sprintf("No change of %s is pending", menu.Quoted(setting)),
 			Hint: "showchanges lists what is"}
 	}
 	if len(kept) == 0 {
@@ -272,7 +270,7 @@ func (d *Daemon) ClearChanges(caller menu.Caller, setting string) ([]config.Chan
 	left := view.Running.With(kept)
 	state, err := d.configuration.network.Read()
 	if err != nil {
-		return nil, d.plain("read the network", err)
+		return nil, menu.Failing("read the network", err)
 	}
 	if faults := check(left, view.Running, state); len(faults) > 0 {
 		return nil, menu.Errorf(menu.State, "What is left would not fit: %s", faults[0]).WithHint("Drop that too, or all with clearchanges")
@@ -298,7 +296,7 @@ func (d *Daemon) CommitConfiguration(caller menu.Caller, r config.Request) (conf
 		case len(view.Changes) == 0:
 			return d.confirm()
 		case w.User != caller.User:
-			return config.Commit{}, menu.Errorf(menu.State, "Commit %d of %s waits for its confirmation until %s", w.Number, w.User, clock(*w.Until)).
+			return config.Commit{}, menu.Errorf(menu.State, "Commit %d of %s waits for its confirmation until %s", w.Number, w.User, menu.UTC(*w.Until)).
 				WithHint("Commit when it is confirmed or rolled back")
 		}
 	}
@@ -322,7 +320,7 @@ func (d *Daemon) transact(caller menu.Caller, view config.View, r config.Request
 	c := d.configuration
 	state, err := c.network.Read()
 	if err != nil {
-		return config.Commit{}, d.plain("read the network", err)
+		return config.Commit{}, menu.Failing("read the network", err)
 	}
 	if faults := check(view.Candidate, view.Running, state); len(faults) > 0 {
 		return config.Commit{}, menu.Errorf(menu.State, "The changes do not fit this machine any more: %s", faults[0]).
@@ -340,12 +338,12 @@ func (d *Daemon) transact(caller menu.Caller, view config.View, r config.Request
 		return config.Commit{}, err
 	}
 	if err := begun.rememberLosses(c.network, steps, before.Applying != nil); err != nil {
-		return config.Commit{}, d.plain("read what the kernel forgets with the changes", err)
+		return config.Commit{}, menu.Failing("read what the kernel forgets with the changes", err)
 	}
 	text := textOf(view.Candidate)
 	begun.Applying = &text
 	if err := c.keep(begun); err != nil {
-		return config.Commit{}, d.plain("commit", err)
+		return config.Commit{}, menu.Failing("commit", err)
 	}
 	if failure := apply(steps); failure != nil {
 		return config.Commit{}, d.undone(before, view.Changes, failure)
@@ -405,7 +403,7 @@ func (d *Daemon) confirm() (config.Commit, error) {
 	next := c.ledger.clone()
 	next.last().Until = nil
 	if err := c.keep(next); err != nil {
-		return config.Commit{}, d.plain("confirm the commit", err)
+		return config.Commit{}, menu.Failing("confirm the commit", err)
 	}
 	if c.timer != nil {
 		c.timer.Stop()
@@ -425,7 +423,7 @@ func (d *Daemon) notConfirmed(number int) {
 	next := c.ledger.clone()
 	next.rollBack("Commit %d was not confirmed in time")
 	d.force(next, last.document())
-	d.system(access.Event{User: "system", Source: localSource, Message: fmt.Sprintf("Commit %d was not confirmed in time; it is rolled back", number)})
+	d.system("", fmt.Sprintf("Commit %d was not confirmed in time; it is rolled back", number), nil)
 }
 
 // close waits for a transaction to end and lets none begin any more. A commit that is not confirmed is rolled back by the next start.
@@ -477,7 +475,7 @@ func (d *Daemon) replaceCandidate(caller menu.Caller, wanted config.Document, li
 	c := d.configuration
 	state, err := c.network.Read()
 	if err != nil {
-		return d.plain("read the network", err)
+		return menu.Failing("read the network", err)
 	}
 	faults := check(wanted, c.view(caller.User).Running, state)
 	for i := range faults {
@@ -522,7 +520,7 @@ func (d *Daemon) Leaving(caller menu.Caller) string {
 		sentences = append(sentences, fmt.Sprintf("You have %d changes that are not committed.", n))
 	}
 	if w := view.Waiting; w != nil && w.User == caller.User {
-		sentences = append(sentences, fmt.Sprintf("Commit %d is not confirmed and will be rolled back at %s.", w.Number, clock(*w.Until)))
+		sentences = append(sentences, fmt.Sprintf("Commit %d is not confirmed and will be rolled back at %s.", w.Number, menu.UTC(*w.Until)))
 	}
 	if d.onConsole(caller) {
 		if text := d.goesWithConsole(caller); text != "" {
@@ -530,13 +528,4 @@ func (d *Daemon) Leaving(caller menu.Caller) string {
 		}
 	}
 	return strings.Join(sentences, " ")
-}
-
-func clock(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
-
-func capital(s string) string {
-	if s == "" {
-		return s
-	}
-	return strings.ToUpper(s[:1]) + s[1:]
 }

@@ -15,8 +15,8 @@ import (
 
 	"diagsh/diag/names"
 	"diagsh/diag/services"
-	"diagsh/internal/access"
 	"diagsh/internal/api"
+	"diagsh/internal/config"
 	"diagsh/internal/menu"
 	"diagsh/internal/netconf"
 )
@@ -114,7 +114,7 @@ func Open(o Options) (*Daemon, error) {
 		d.log.Error("the audit log cannot be compared with what was said of it", "error", err)
 	}
 	d.log.Info(auditGoesOn, "lastLine", d.audit.previous, "oldestFile", d.audit.oldest)
-	d.system(access.Event{User: "system", Source: localSource, Message: startedMessage})
+	d.system("", startedMessage, nil)
 	d.recoverConfiguration()
 	d.recover()
 	d.tasks.Go(func() { d.runExports(ctx) })
@@ -131,8 +131,8 @@ func (d *Daemon) configure(o Options) error {
 		return err
 	}
 	if o.Hostname != "" {
-		if err := checkHostname(o.Hostname); err != nil {
-			return fmt.Errorf("the host name %s: %w", quoted(o.Hostname), err)
+		if err := config.CheckHostname(o.Hostname); err != nil {
+			return fmt.Errorf("the host name %s: %w", menu.Quoted(o.Hostname), err)
 		}
 		d.config.Hostname = o.Hostname
 	}
@@ -328,7 +328,7 @@ func (d *Daemon) Close(ctx context.Context) error {
 		}
 		d.captures.clearSpare()
 		d.budgets.tell(0)
-		d.system(access.Event{User: "system", Source: localSource, Message: "The appliance stopped"})
+		d.system("", "The appliance stopped", nil)
 		err = errors.Join(err, d.release())
 	})
 	return err
@@ -356,23 +356,4 @@ func (d *Daemon) release() error {
 		errs = append(errs, unix.Flock(int(d.lock.Fd()), unix.LOCK_UN), d.lock.Close())
 	}
 	return errors.Join(errs...)
-}
-
-// plain gives an error the form in which it may reach a user: as it is if it was made for users, the end of a context as an
-// interruption; anything else is logged and becomes a sentence that says what could not be done.
-func (d *Daemon) plain(what string, err error) error {
-	var forUsers *menu.Error
-	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, &forUsers):
-		return forUsers
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return menu.Errorf(menu.Interrupted, "It was interrupted")
-	}
-	d.log.Error("could not "+what, "error", err)
-	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
-		return menu.Errorf(menu.Failed, "The appliance could not %s: its disk is full", what).WithHint("Delete files of the diagnostic directory first")
-	}
-	return menu.Errorf(menu.Failed, "The appliance could not %s", what).WithHint("Its log says why")
 }

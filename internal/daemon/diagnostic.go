@@ -34,12 +34,12 @@ func plainFileName(name string) bool {
 }
 
 func noSuchFile(name string) error {
-	return &menu.Error{Kind: menu.NotFound, Argument: "file", Message: "There is no file " + quoted(name) + " in the diagnostic directory"}
+	return &menu.Error{Kind: menu.NotFound, Argument: "file", Message: "There is no file " + menu.Quoted(name) + " in the diagnostic directory"}
 }
 
 // stillWritten is noSuchFile for a file that there will be.
 func stillWritten(name string) error {
-	return &menu.Error{Kind: menu.NotFound, Argument: "file", Message: "The file " + quoted(name) + " is still being written",
+	return &menu.Error{Kind: menu.NotFound, Argument: "file", Message: "The file " + menu.Quoted(name) + " is still being written",
 		Hint: "It is to be had when the capture is stopped or goes on in its next file"}
 }
 
@@ -79,7 +79,7 @@ type fileListing struct {
 func (d *Daemon) OpenListing() (api.FileListing, error) {
 	dir, err := d.files.Open(".")
 	if err != nil {
-		return nil, d.plain("list the files", err)
+		return nil, menu.Failing("list the files", err)
 	}
 	return &fileListing{daemon: d, dir: dir, headersOnly: d.captures.headersOnly()}, nil
 }
@@ -92,7 +92,7 @@ func (l *fileListing) Next(most int) ([]access.File, error) {
 			if l.names, err = l.dir.Readdirnames(sortedNames); errors.Is(err, io.EOF) {
 				return nil, io.EOF
 			} else if err != nil {
-				return nil, l.daemon.plain("list the files", err)
+				return nil, menu.Failing("list the files", err)
 			}
 			slices.Sort(l.names)
 		}
@@ -149,7 +149,7 @@ func (d *Daemon) regularFile(name string) (fs.FileInfo, error) {
 			return nil, stillWritten(name)
 		}
 	}
-	return info, d.fileError(name, "look at the file", err)
+	return info, fileError(name, "look at the file", err)
 }
 
 // OpenFile implements api.Files.
@@ -161,7 +161,7 @@ func (d *Daemon) OpenFile(name string) (*os.File, error) {
 	// Not blocking, in case a pipe took the file's place meanwhile.
 	f, err := d.files.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
-		return nil, d.fileError(name, "open the file", err)
+		return nil, fileError(name, "open the file", err)
 	}
 	// A link that took its place has been followed within the directory: then it is another file.
 	after, err := f.Stat()
@@ -170,7 +170,7 @@ func (d *Daemon) OpenFile(name string) (*os.File, error) {
 	}
 	if err != nil {
 		f.Close()
-		return nil, d.fileError(name, "open the file", err)
+		return nil, fileError(name, "open the file", err)
 	}
 	return f, nil
 }
@@ -184,7 +184,7 @@ func (d *Daemon) RemoveFile(_ menu.Caller, name string) error {
 		return err
 	}
 	if err := d.files.Remove(name); err != nil {
-		return d.fileError(name, "delete the file", err)
+		return fileError(name, "delete the file", err)
 	}
 	if _, isReport := d.reports.of(name); isReport {
 		if err := d.reports.forget(name); err != nil {
@@ -196,9 +196,9 @@ func (d *Daemon) RemoveFile(_ menu.Caller, name string) error {
 	return nil
 }
 
-func (d *Daemon) fileError(name, what string, err error) error {
+func fileError(name, what string, err error) error {
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ELOOP) {
 		return noSuchFile(name)
 	}
-	return d.plain(what, err)
+	return menu.Failing(what, err)
 }

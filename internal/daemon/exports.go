@@ -141,7 +141,7 @@ func (d *Daemon) Targets() []capture.Target {
 // AddTarget keeps a target. Without a secret a target for SFTP is one that the appliance proves itself to by its own key.
 func (d *Daemon) AddTarget(ctx context.Context, _ menu.Caller, t capture.Target, secret menu.Secret) (capture.Target, error) {
 	if !plainCaptureName(t.Name) {
-		return t, menu.Wrong("name", "%s is not a name for a target", quoted(t.Name)).
+		return t, menu.Wrong("name", "%s is not a name for a target", menu.Quoted(t.Name)).
 			WithHint("A name has at most 64 letters, digits, dots, hyphens and underscores, and begins with a letter or digit")
 	}
 	u, err := export.CheckURL(t.URL)
@@ -156,7 +156,7 @@ func (d *Daemon) AddTarget(ctx context.Context, _ menu.Caller, t capture.Target,
 		return t, menu.Wrong("hostkey", "The host's key has the fingerprint %s", found).WithHint("Make sure that it is right, and give: hostkey %s", found)
 	}
 	if t.HostKey != "" && (!strings.HasPrefix(t.HostKey, "SHA256:") || len(t.HostKey) != len("SHA256:")+43) {
-		return t, menu.Wrong("hostkey", "%s is not a fingerprint", quoted(t.HostKey)).WithHint("It is SHA256: and 43 characters, as ssh-keygen -l prints it")
+		return t, menu.Wrong("hostkey", "%s is not a fingerprint", menu.Quoted(t.HostKey)).WithHint("It is SHA256: and 43 characters, as ssh-keygen -l prints it")
 	}
 	switch {
 	case u.Scheme == "sftp" && secret == "":
@@ -180,7 +180,7 @@ func (d *Daemon) AddTarget(ctx context.Context, _ menu.Caller, t capture.Target,
 	}
 	if err := x.keepTargets(); err != nil {
 		x.removeTarget(t.Name)
-		return t, d.plain("keep the target", err)
+		return t, menu.Failing("keep the target", err)
 	}
 	return t, nil
 }
@@ -200,7 +200,7 @@ func (d *Daemon) DeleteTarget(_ menu.Caller, name string) error {
 	}
 	d.exports.giveUpOn(name)
 	if err := d.exports.keepTargets(); err != nil {
-		return d.plain("keep the targets", err)
+		return menu.Failing("keep the targets", err)
 	}
 	d.captures.forgetTarget(name)
 	d.exports.hurry() // what waited for it has nothing to wait for
@@ -228,7 +228,7 @@ func (x *exports) hurry() {
 }
 
 func (d *Daemon) noSuchTarget(name string) error {
-	e := &menu.Error{Kind: menu.NotFound, Argument: "target", Message: "There is no target " + quoted(name), Hint: "packetcapture target list shows them"}
+	e := &menu.Error{Kind: menu.NotFound, Argument: "target", Message: "There is no target " + menu.Quoted(name), Hint: "packetcapture target list shows them"}
 	var names []string
 	for _, t := range d.Targets() {
 		names = append(names, t.Name)
@@ -244,7 +244,7 @@ func (d *Daemon) noSuchTarget(name string) error {
 func (d *Daemon) ExportKey() (string, error) {
 	key, err := d.exports.key()
 	if err != nil {
-		return "", d.plain("make the key for targets", err)
+		return "", menu.Failing("make the key for targets", err)
 	}
 	return strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key.PublicKey()))) + " diagsh@" + d.config.Hostname, nil
 }
@@ -367,7 +367,7 @@ func (d *Daemon) enqueueAuto(r *record, name string, files []string, target stri
 	if len(files) == 0 {
 		return true
 	}
-	if _, err := d.enqueue(name, files, target, systemOwner); err != nil {
+	if _, err := d.enqueue(name, files, target, access.System); err != nil {
 		d.log.Error("the files of a capture cannot be queued for their target", "name", name, "target", target, "error", err)
 		return false
 	}
@@ -375,15 +375,12 @@ func (d *Daemon) enqueueAuto(r *record, name string, files []string, target stri
 	return true
 }
 
-// systemOwner is who asks for the copies that a target's own setting asks for.
-const systemOwner = "system"
-
 // enqueue adds copies to the queue. A file that waits for the target already waits once; if a user asks, its turn comes at once.
 func (d *Daemon) enqueue(of string, files []string, target, owner string) ([]capture.Export, error) {
 	x := d.exports
 	var added []capture.Export
 	x.mu.Lock()
-	if owner != systemOwner {
+	if owner != access.System {
 		delete(x.resting, target)
 	}
 	for _, f := range files {
@@ -392,14 +389,14 @@ func (d *Daemon) enqueue(of string, files []string, target, owner string) ([]cap
 			x.queue = append(x.queue, &capture.Export{File: f, Capture: of, Target: target, State: capture.ExportWaiting, Queued: time.Now(), Owner: owner})
 			i = len(x.queue) - 1
 		}
-		if owner != systemOwner {
+		if owner != access.System {
 			x.queue[i].NextTry = time.Time{}
 		}
 		added = append(added, *x.queue[i])
 	}
 	x.mu.Unlock()
 	if err := x.keepQueue(); err != nil {
-		return nil, d.plain("keep the queue of copies", err)
+		return nil, menu.Failing("keep the queue of copies", err)
 	}
 	x.changed()
 	return added, nil
@@ -526,12 +523,11 @@ func (d *Daemon) export(ctx context.Context, e *capture.Export) {
 		d.log.Warn("a file was not copied", "file", now.File, "target", now.Target, "try", now.Tries, "error", err, "cause", errors.Unwrap(err))
 	}
 	if finished(&now) {
-		event := access.Event{User: "system", Source: localSource, Path: now.File, Message: "The file was copied to the target " + now.Target,
-			Arguments: map[string]string{"target": now.Target, "sha256": now.SHA256, "owner": now.Owner}}
+		message := "The file was copied to the target " + now.Target
 		if now.State == capture.ExportFailed {
-			event.Message = "The file was not copied to the target " + now.Target + ": " + now.Error
+			message = "The file was not copied to the target " + now.Target + ": " + now.Error
 		}
-		d.system(event)
+		d.system(now.File, message, map[string]string{"target": now.Target, "sha256": now.SHA256, "owner": now.Owner})
 		d.released(now.File)
 	}
 }

@@ -49,7 +49,7 @@ func parseKey(line string) (access.Key, ssh.PublicKey, error) {
 			return wrong("An RSA key must have %d to %d bits", minRSABits, maxRSABits)
 		}
 	default:
-		return wrong("Keys of the type %s are not accepted", quoted(key.Type()))
+		return wrong("Keys of the type %s are not accepted", menu.Quoted(key.Type()))
 	}
 	comment = strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {

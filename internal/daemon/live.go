@@ -35,7 +35,7 @@ func (d *Daemon) OpenLive(ctx context.Context, caller menu.Caller, request captu
 		request.Filter = new(string)
 	}
 	fail := func(err error) (*capture.Live, capture.FileHeader, func() []capture.LeftOut, error) {
-		return nil, capture.FileHeader{}, nil, d.captureError("watch the interfaces", err)
+		return nil, capture.FileHeader{}, nil, captureError("watch the interfaces", err)
 	}
 	spec, management, err := d.specOf(request)
 	if err != nil {
@@ -153,7 +153,7 @@ func (d *Daemon) PacketFiles(name string) ([]replay.Opener, error) {
 		if _, growing := d.files.Lstat(capture.PartName(name)); growing == nil && plainFileName(name) {
 			return nil, missing
 		}
-		return nil, &menu.Error{Kind: menu.NotFound, Argument: "name", Message: "There is no capture and no file " + quoted(name),
+		return nil, &menu.Error{Kind: menu.NotFound, Argument: "name", Message: "There is no capture and no file " + menu.Quoted(name),
 			Hint: "packetcapture list shows the captures"}
 	}
 	var files []replay.Opener
@@ -254,7 +254,7 @@ func (d *Daemon) MatchFilter(ctx context.Context, expression string) (*replay.Fi
 		return mask
 	})
 	if err != nil {
-		return nil, d.plain("check the filter", filterError(err, capture.Interface{}))
+		return nil, menu.Failing("check the filter", filterError(err, capture.Interface{}))
 	}
 	return f, nil
 }

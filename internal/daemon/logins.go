@@ -43,7 +43,7 @@ func (d *Daemon) Login(ctx context.Context, c access.Credentials) (access.Login,
 	switch {
 	case err != nil:
 		d.recordUnchecked(c, err)
-		return access.Login{}, d.plain("check the login", err)
+		return access.Login{}, menu.Failing("check the login", err)
 	case !exists:
 		d.recordRefusal(c, method, "there is no such user")
 		return access.Login{}, refusal
@@ -153,7 +153,7 @@ func (d *Daemon) tryPassword(ctx context.Context, u user, name, from string, pas
 	}
 	if locked := a.done(ok); locked > 0 {
 		d.budgets.refuse(d.known(name), access.Event{Act: access.ActSystem, User: name, Source: from, Result: "locked",
-			Message: fmt.Sprintf("Too many passwords for %s from %s were wrong; none from there is looked at for %s", quoted(name), from, menu.FormatDuration(locked))})
+			Message: fmt.Sprintf("Too many passwords for %s from %s were wrong; none from there is looked at for %s", menu.Quoted(name), from, menu.FormatDuration(locked))})
 	}
 	return ok, nil
 }
@@ -175,9 +175,6 @@ func (d *Daemon) Attach(login, kind string) (menu.Caller, <-chan struct{}, func(
 	return caller, s.ended, func() { d.registry.detach(s) }, nil
 }
 
-// localSource is the source of whoever comes in by the appliance's own socket.
-const localSource = "local"
-
 // Local implements api.Logins. Root is administrator under its own name; anybody else is the account that the configuration
 // names.
 func (d *Daemon) Local(uid uint32) (menu.Caller, <-chan struct{}, func(), error) {
@@ -188,7 +185,7 @@ func (d *Daemon) Local(uid uint32) (menu.Caller, <-chan struct{}, func(), error)
 	if name == "" {
 		user := fmt.Sprintf("uid %d", uid)
 		if count, due := d.strangers.add(user); due {
-			d.budgets.refuse("", access.Event{Act: access.ActRefused, User: user, Source: localSource, Result: menu.Denied.String(), Exit: int(menu.Denied),
+			d.budgets.refuse("", access.Event{Act: access.ActRefused, User: user, Source: access.Local, Result: menu.Denied.String(), Exit: int(menu.Denied),
 				Message: fmt.Sprintf("Login refused: no account is configured for this user of the machine (%d refused since the last such line)", count)})
 		}
 		return menu.Caller{}, nil, nil, menu.Errorf(menu.Denied, "The user id %d of this machine has no account on the appliance", uid).
@@ -199,7 +196,7 @@ func (d *Daemon) Local(uid uint32) (menu.Caller, <-chan struct{}, func(), error)
 
 // attachLocal begins a login of somebody on the machine, and its one session.
 func (d *Daemon) attachLocal(name string, role menu.Role, console bool) (menu.Caller, <-chan struct{}, func(), error) {
-	l, err := d.registry.login(name, role, localSource, access.Socket, "")
+	l, err := d.registry.login(name, role, access.Local, access.Socket, "")
 	if err != nil {
 		return menu.Caller{}, nil, nil, err
 	}

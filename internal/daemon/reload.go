@@ -99,7 +99,7 @@ func (d *Daemon) Reload(caller menu.Caller, files bool) (access.Reload, error) {
 
 // halfway says that the appliance is between its values and the factory's, and how to go on.
 func (d *Daemon) halfway(step string, err error) error {
-	failure := *menu.AsError(d.plain(step, err))
+	failure := *menu.AsError(menu.Failing(step, err))
 	failure.Hint = "Accounts and passwords are as before, what comes before this step is reset already. Remove the cause, which the log tells, and reload again"
 	return &failure
 }

@@ -74,7 +74,7 @@ func indexPage(r access.Report, product, host string) string {
 	}
 	row("Case", r.Case)
 	row("Contact", r.Contact)
-	row("Made", r.Time.UTC().Format("2006-01-02 15:04:05 UTC"))
+	row("Made", menu.UTC(r.Time))
 	row("By", r.Owner)
 	row("Product", product)
 	b.WriteString("</table>\n")
@@ -105,7 +105,7 @@ func indexPage(r access.Report, product, host string) string {
 				what = "may hold packet contents"
 			}
 			fmt.Fprintf(&b, "<tr><td>%s</td><td class=\"n\">%d</td><td>%s</td><td class=\"dim\">%s</td></tr>\n", link("captures/"+f.Name, escape(f.Name)), f.Bytes,
-				f.Modified.UTC().Format("2006-01-02 15:04:05 UTC"), what)
+				menu.UTC(f.Modified), what)
 		}
 		b.WriteString("</table>\n")
 	}

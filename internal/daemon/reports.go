@@ -119,7 +119,7 @@ func (d *Daemon) Reports() []access.Report {
 // DeleteReport removes a report.
 func (d *Daemon) DeleteReport(caller menu.Caller, name string) error {
 	if _, ok := d.reports.of(name); !ok {
-		return &menu.Error{Kind: menu.NotFound, Argument: "name", Message: "There is no report " + quoted(name)}
+		return &menu.Error{Kind: menu.NotFound, Argument: "name", Message: "There is no report " + menu.Quoted(name)}
 	}
 	return d.RemoveFile(caller, name)
 }
@@ -139,7 +139,7 @@ func (d *Daemon) CreateReport(ctx context.Context, caller menu.Caller, request a
 	}
 	m.report.Name = m.folder + reportSuffix
 	if err := m.make(); err != nil {
-		return access.Report{}, d.plain("make the report", err)
+		return access.Report{}, menu.Failing("make the report", err)
 	}
 	return m.report, nil
 }

@@ -15,6 +15,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"diagsh/internal/config"
 	"diagsh/internal/menu"
 )
 
@@ -67,7 +68,7 @@ func defaultConfig() startConfig {
 // settings is every line that a configuration file may have.
 func (c *startConfig) settings() map[string]setting {
 	return map[string]setting{
-		"hostname":               text(&c.Hostname, checkHostname),
+		"hostname":               text(&c.Hostname, config.CheckHostname),
 		"bannerFile":             text(&c.BannerFile, nil),
 		"welcomeFile":            text(&c.WelcomeFile, nil),
 		"idleTimeout":            duration(&c.IdleTimeout, 0, 30*24*time.Hour),
@@ -238,7 +239,7 @@ func atLine(at *yaml.Node, name string, err error) error {
 	if name == "" {
 		return fmt.Errorf("line %d: %w", at.Line, err)
 	}
-	return fmt.Errorf("line %d: %s: %w", at.Line, quoted(name), err)
+	return fmt.Errorf("line %d: %s: %w", at.Line, menu.Quoted(name), err)
 }
 
 // text is a setting that is a line of text.
@@ -343,22 +344,9 @@ func userMap(to *map[string]string) setting {
 	}
 }
 
-// checkHostname wants what can stand in a prompt and at the beginning of a file name: a host name as in RFC 1123.
-func checkHostname(host string) error {
-	if !plainHostname(host) {
-		return errors.New("it is a host name of letters, digits, hyphens and dots, at most 63 characters")
-	}
-	return nil
-}
-
-func plainHostname(host string) bool {
-	return host != "" && len(host) <= 63 && strings.Trim(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-") == "" &&
-		!strings.HasPrefix(host, ".") && !strings.HasPrefix(host, "-")
-}
-
 // ownHostname is the machine's own name, if it can be used.
 func ownHostname() string {
-	if host, err := os.Hostname(); err == nil && plainHostname(host) {
+	if host, err := os.Hostname(); err == nil && config.CheckHostname(host) == nil {
 		return host
 	}
 	return "diagsh"

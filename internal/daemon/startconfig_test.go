@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"diagsh/internal/config"
 )
 
 func TestConfigWithEverySetting(t *testing.T) {
@@ -130,7 +132,7 @@ func FuzzConfig(f *testing.F) {
 		if c.parse(data) != nil {
 			return
 		}
-		if c.Hostname != "" && !plainHostname(c.Hostname) || c.Limits.SessionsPerUser < 1 || c.Limits.Logins < 1 || c.Login.LockAfter < 1 || c.IdleTimeout < 0 ||
+		if c.Hostname != "" && config.CheckHostname(c.Hostname) != nil || c.Limits.SessionsPerUser < 1 || c.Limits.Logins < 1 || c.Login.LockAfter < 1 || c.IdleTimeout < 0 ||
 			c.Captures.SizeBytes < 1<<20 || c.Captures.Running < 1 {
 			t.Errorf("%q makes %+v", data, c)
 		}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"diagsh/internal/access"
+	"diagsh/internal/menu"
 )
 
 // A bell tells whoever waits that something was written. Nobody has to listen, and nobody who does is waited for.
@@ -62,7 +63,7 @@ func (d *Daemon) TailLog(ctx context.Context, log string, count int, follow bool
 	if errors.As(err, &theirs) {
 		return theirs.error
 	}
-	return d.plain("read the log", err)
+	return menu.Failing("read the log", err)
 }
 
 func yieldTo(yield func(access.LogLine) error, l access.LogLine) error {

@@ -10,6 +10,7 @@ import (
 	"diagsh/capture"
 	"diagsh/diag/disks"
 	"diagsh/internal/access"
+	"diagsh/internal/menu"
 )
 
 // Kinds of files in the diagnostic directory, in the order in which they are shown.
@@ -38,7 +39,7 @@ func (d *Daemon) DiagnosticUsage() (access.Usage, error) {
 	}
 	hidden, err := filepath.Glob(filepath.Join(d.captures.path, ".*"))
 	if err != nil {
-		return u, d.plain("list the files", err)
+		return u, menu.Failing("list the files", err)
 	}
 	for _, path := range hidden {
 		info, err := os.Lstat(path)
@@ -55,7 +56,7 @@ func (d *Daemon) DiagnosticUsage() (access.Usage, error) {
 	slices.SortStableFunc(u.Largest, func(a, b access.File) int { return cmp.Compare(b.Bytes, a.Bytes) })
 	disk, err := disks.Of(d.captures.path)
 	if err != nil {
-		return u, d.plain("look at the disk", err)
+		return u, menu.Failing("look at the disk", err)
 	}
 	u.FreeBytes = int64(disk.Available)
 	return u, nil

@@ -189,7 +189,7 @@ func (v *visitLog) sources(most int) []string {
 		if len(list) == most || time.Since(l.Began) > trustFor {
 			break
 		}
-		if l.Source != localSource && !seen[l.Source] {
+		if l.Source != access.Local && !seen[l.Source] {
 			seen[l.Source] = true
 			list = append(list, l.Source)
 		}

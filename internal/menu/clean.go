@@ -2,8 +2,11 @@ package menu
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
+	"time"
 	"unicode"
+	"unicode/utf8"
 )
 
 // Clean makes a text that a stranger chose (the name of a process or host, a banner) fit for one line of a command's text form: what
@@ -33,3 +36,24 @@ func Clean(s string) string {
 func harmful(r rune) bool {
 	return r == unicode.ReplacementChar || r == '\u2028' || r == '\u2029' || unicode.In(r, unicode.Cc, unicode.Cf, unicode.Cs)
 }
+
+// maxQuoted bounds what a message repeats of a user's text.
+const maxQuoted = 60
+
+// Quoted returns a user's text as a message repeats it: bounded, in double quotes, control characters written out.
+func Quoted(text string) string { return strconv.Quote(Bounded(text, maxQuoted)) }
+
+// Bounded returns text if it has at most most bytes, else its beginning with "..." after it. It cuts no character.
+func Bounded(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	end := most
+	for end > 0 && most-end < utf8.UTFMax && !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return text[:end] + "..."
+}
+
+// UTC returns a moment as every text form shows it, to the second.
+func UTC(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }

@@ -1,8 +1,10 @@
 package menu
 
 import (
+	"context"
 	"errors"
 	"strings"
+	"syscall"
 )
 
 // A Kind is what went wrong, as a caller has to react to it. Its number is the exit status of the one-line form.
@@ -43,6 +45,18 @@ type Error struct {
 	Argument string // the parameter at fault, if one is; a dialogue asks that question again
 	Message  string // what is wrong: a sentence without its full stop
 	Hint     string // what to do, or what is accepted: a sentence without its full stop; may be empty
+
+	cause error // for the log of the appliance alone
+}
+
+// Unwrap returns the cause of a Failing error. It is for the appliance's log, never for a user.
+func (e *Error) Unwrap() error { return e.cause }
+
+// WithoutCause returns e without its cause, for a caller who has logged that.
+func (e *Error) WithoutCause() *Error {
+	without := *e
+	without.cause = nil
+	return &without
 }
 
 func (e *Error) Error() string {
@@ -66,6 +80,26 @@ func stopped(s string) string {
 // Errorf makes an Error of the given kind that blames no argument.
 func Errorf(kind Kind, format string, args ...any) *Error {
 	return &Error{Kind: kind, Message: cleanf(format, args)}
+}
+
+// Failing gives err the form in which it may reach a user, and keeps err as the cause for the log; what says what was
+// tried, as in "keep the settings". An *Error is returned as it is. The end of a context becomes an interruption.
+func Failing(what string, err error) error {
+	var forUsers *Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &forUsers):
+		return forUsers
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return Errorf(Interrupted, "It was interrupted")
+	}
+	failing := Errorf(Failed, "The appliance could not %s", what).WithHint("Its log says why")
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		failing = Errorf(Failed, "The appliance could not %s: its disk is full", what).WithHint("Delete files of the diagnostic directory first")
+	}
+	failing.cause = err
+	return failing
 }
 
 // Wrong makes the Usage error for one argument.

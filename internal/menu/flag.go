@@ -98,7 +98,7 @@ func (c *Command) unknownFlag(word string) *Error {
 	for i := range c.Params {
 		forms = append(forms, c.Params[i].flagForms()...)
 	}
-	return Wrong(printable(word), "%s has no flag %q", c.Name, printable(word)).WithHint("It takes %s, and what help %s lists", strings.Join(forms, ", "), c.Name)
+	return Wrong(Bounded(word, maxQuoted), "%s has no flag %s", c.Name, Quoted(word)).WithHint("It takes %s, and what help %s lists", strings.Join(forms, ", "), c.Name)
 }
 
 // flagForms are the parameter's flags as one writes them.

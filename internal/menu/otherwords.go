@@ -90,7 +90,7 @@ func (m *Menu) elsewhere(at []string, words []Word, refusal error) error {
 }
 
 func notHere(words []string, sentence string) error {
-	return Errorf(Usage, "%q is not known here", printable(strings.Join(words, " "))).WithHint("%s", sentence)
+	return Errorf(Usage, "%s is not known here", Quoted(strings.Join(words, " "))).WithHint("%s", sentence)
 }
 
 // maxRemarks is how many lines of other systems are told apart for who completes one.

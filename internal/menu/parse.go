@@ -126,9 +126,9 @@ func (m *Menu) lookup(top *Menu, w Word, abbreviate bool, usable func(Item) bool
 		}
 	}
 	if _, err := strconv.Atoi(w.Text); err == nil && m.Choice != "" {
-		return nil, Errorf(Usage, "%q is not one of the choices", printable(w.Text)).WithHint("Choose 1 to %d, or %s", len(m.Items), or(names))
+		return nil, Errorf(Usage, "%s is not one of the choices", Quoted(w.Text)).WithHint("Choose 1 to %d, or %s", len(m.Items), or(names))
 	}
-	e := Errorf(Usage, "%q is not known here", printable(w.Text))
+	e := Errorf(Usage, "%s is not known here", Quoted(w.Text))
 	var suggested []string
 	for _, item := range m.Items {
 		if usable == nil || usable(item) {
@@ -271,7 +271,7 @@ func (c *Command) mistypedKeyword(args Arguments, rest []Word) *Error {
 		return nil
 	}
 	if p := c.abbreviated(word); p != nil {
-		return c.unknownArgument(rest[0].Text).WithHint("%s was taken for the %s; keywords are written whole here: %s %s", printable(word), main.Name, p.Name, Quote(printable(rest[0].Text)))
+		return c.unknownArgument(rest[0].Text).WithHint("%s was taken for the %s; keywords are written whole here: %s %s", Bounded(word, maxQuoted), main.Name, p.Name, Quote(Bounded(rest[0].Text, maxQuoted)))
 	}
 	if len(rest) != 1 || Nearest(word, c.paramNames()) == "" {
 		return nil
@@ -305,7 +305,7 @@ func (c *Command) abbreviated(word string) *Param {
 
 func (c *Command) unknownArgument(word string) *Error {
 	names := c.paramNames()
-	e := Wrong(printable(word), "%s has no argument %q", c.Name, printable(word))
+	e := Wrong(Bounded(word, maxQuoted), "%s has no argument %s", c.Name, Quoted(word))
 	if len(names) == 0 {
 		return e.WithHint("It takes none")
 	}
@@ -327,14 +327,6 @@ func begins(names []string, word string) []string {
 		}
 	}
 	return found
-}
-
-// printable cuts a word for use in a message.
-func printable(word string) string {
-	if len(word) > 60 {
-		return strings.ToValidUTF8(word[:60], "") + "..."
-	}
-	return word
 }
 
 // Nearest returns the name that word most likely meant, empty when none is near: at most two letters (one in short words) left

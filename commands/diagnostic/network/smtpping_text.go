@@ -77,7 +77,7 @@ func tlsText(w io.Writer, t smtpTLS, took string) {
 		}
 		fmt.Fprintf(w, "     Names:       %s\n", names)
 		fmt.Fprintf(w, "     Issuer:      %s\n", menu.Clean(c.Issuer))
-		fmt.Fprintf(w, "     Valid:       %s to %s\n", day(c.NotBefore), day(c.NotAfter))
+		fmt.Fprintf(w, "     Valid:       %s to %s\n", menu.UTC(c.NotBefore), menu.UTC(c.NotAfter))
 		fmt.Fprintf(w, "     Key:         %s, signed with %s\n", c.Key, c.Signature)
 		fmt.Fprintf(w, "     Serial:      %s\n", c.SerialNumber)
 		fmt.Fprintf(w, "     Fingerprint: SHA256 %s\n", c.SHA256)
@@ -88,5 +88,3 @@ func tlsText(w io.Writer, t smtpTLS, took string) {
 	}
 	fmt.Fprintf(w, "   The certificate is NOT trusted: %s.\n", menu.Clean(strings.Join(t.Reasons, "; ")))
 }
-
-func day(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }

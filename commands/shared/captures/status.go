@@ -21,16 +21,16 @@ func Status(w io.Writer, s capture.Status) {
 		line("Error:", "%s", s.Error)
 	}
 	if s.StartTime.IsZero() {
-		line("Planned:", "%s by %s", clock(s.StartAt), s.Owner)
+		line("Planned:", "%s by %s", menu.UTC(s.StartAt), s.Owner)
 	} else {
-		line("Started:", "%s by %s", clock(s.StartTime), s.Owner)
+		line("Started:", "%s by %s", menu.UTC(s.StartTime), s.Owner)
 	}
 	switch {
 	case s.EndTime.IsZero():
 	case s.StartTime.IsZero(): // it was to begin later, and did not
-		line("Ended:", "%s", clock(s.EndTime))
+		line("Ended:", "%s", menu.UTC(s.EndTime))
 	default:
-		line("Ended:", "%s, after %s", clock(s.EndTime), menu.FormatDuration(s.EndTime.Sub(s.StartTime).Truncate(time.Second)))
+		line("Ended:", "%s, after %s", menu.UTC(s.EndTime), menu.FormatDuration(s.EndTime.Sub(s.StartTime).Truncate(time.Second)))
 	}
 	for i, f := range s.Files {
 		label := "File:"
@@ -256,7 +256,7 @@ func Brief(w io.Writer, list []capture.Status, settings capture.Settings) {
 func State(s capture.Status) string {
 	switch s.State {
 	case capture.NotStarted:
-		return "begins at " + clock(s.StartAt)
+		return "begins at " + menu.UTC(s.StartAt)
 	case capture.Running:
 		return "running " + menu.FormatDuration(time.Since(s.StartTime).Truncate(time.Second))
 	case capture.Stopped, capture.Error:
@@ -325,5 +325,3 @@ func Bytes(n int64) string {
 	}
 	return fmt.Sprintf("%d B", n)
 }
-
-func clock(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"diagsh/capture/summary"
+	"diagsh/internal/menu"
 )
 
 // SummaryOptions say how a summary is shown.
@@ -24,8 +25,8 @@ func Summary(w io.Writer, s *summary.Summary, o SummaryOptions) {
 		return
 	}
 	fmt.Fprintf(w, "Packets:     %d (%s on the wire, %s captured)\n", s.Packets, Bytes(s.Bytes), Bytes(s.Captured))
-	fmt.Fprintf(w, "First:       %s\n", clock(s.First))
-	fmt.Fprintf(w, "Last:        %s\n", clock(s.Last))
+	fmt.Fprintf(w, "First:       %s\n", menu.UTC(s.First))
+	fmt.Fprintf(w, "Last:        %s\n", menu.UTC(s.Last))
 	switch span := s.Last.Sub(s.First); {
 	case span >= time.Second:
 		fmt.Fprintf(w, "Span:        %s, %.1f packets/s, %s/s\n", span.Round(time.Millisecond), float64(s.Packets)/s.Seconds, Bytes(int64(float64(s.Bytes)/s.Seconds)))

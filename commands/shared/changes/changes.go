@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"diagsh/commands/shared/tables"
 	"diagsh/internal/config"
@@ -98,12 +97,12 @@ func orNotSet(value string) string {
 
 // Commit writes a commit with what it changed.
 func Commit(w io.Writer, c config.Commit) {
-	fmt.Fprintf(w, "Commit %d at %s by %s\n", c.Number, Time(c.Time), c.User)
+	fmt.Fprintf(w, "Commit %d at %s by %s\n", c.Number, menu.UTC(c.Time), c.User)
 	if c.Comment != "" {
 		tables.Line(w, len("Comment: "), "Comment: %s", c.Comment)
 	}
 	if c.Until != nil {
-		fmt.Fprintf(w, "Rolled back at %s unless it is confirmed with: commit\n", Time(*c.Until))
+		fmt.Fprintf(w, "Rolled back at %s unless it is confirmed with: commit\n", menu.UTC(*c.Until))
 	}
 	for _, change := range c.Changes {
 		fmt.Fprintf(w, "  %s\n", change)
@@ -114,10 +113,7 @@ func Commit(w io.Writer, c config.Commit) {
 func Commits(w io.Writer, list []config.Commit) {
 	t := tables.Table{Head: []string{"COMMIT", "COMMITTED ON", "USER", "COMMENT"}}
 	for _, c := range list {
-		t.Add(strconv.Itoa(c.Number), tables.Whole(Time(c.Time)), c.User, c.Comment)
+		t.Add(strconv.Itoa(c.Number), tables.Whole(menu.UTC(c.Time)), c.User, c.Comment)
 	}
 	t.Write(w)
 }
-
-// Time writes a moment as all tables of the configuration do.
-func Time(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
-	"unicode"
 
 	"golang.org/x/crypto/ssh"
 
@@ -155,14 +154,4 @@ func (a *authenticator) refusal(err error) error {
 }
 
 // networkText makes a configured text fit for a stranger's terminal, with lines that end as RFC 4252 section 5.4 wants.
-func networkText(text string) string { return strings.ReplaceAll(printable(text), "\n", "\r\n") }
-
-// printable leaves out what would act on a terminal instead of appearing there.
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r == '\n' || r == '\t' || unicode.IsPrint(r) {
-			return r
-		}
-		return -1
-	}, text)
-}
+func networkText(text string) string { return strings.ReplaceAll(menu.CleanLines(text), "\n", "\r\n") }

@@ -206,7 +206,7 @@ func TestDoorLog(t *testing.T) {
 }
 
 func TestNetworkText(t *testing.T) {
-	if got, want := networkText("a\x1b[2Jb\r\n\tc\x00ü\u202e\n"), "a[2Jb\r\n\tcü\r\n"; got != want {
+	if got, want := networkText("a\x1b[2Jb\r\n\tc\x00ü\u202e\n"), `a\x1b[2Jb`+"\r\n\tc"+`\x00ü\u202e`+"\r\n"; got != want {
 		t.Errorf("%q, not %q", got, want)
 	}
 }

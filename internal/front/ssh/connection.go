@@ -15,6 +15,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"diagsh/internal/access"
+	"diagsh/internal/menu"
 )
 
 // logoutTime bounds how long the end of a connection waits for the appliance.
@@ -122,10 +123,7 @@ func reasonOf(err error) string {
 		}
 		reason = cmp.Or(strings.Join(reasons, ", "), "the client left before it tried to log in")
 	}
-	if reason = printable(reason); len(reason) > maxReason {
-		reason = strings.ToValidUTF8(reason[:maxReason], "") + "..."
-	}
-	return reason
+	return menu.Bounded(menu.CleanLines(reason), maxReason)
 }
 
 // logout ends what the connection logged in, whether or not the client learned of it.

@@ -338,6 +338,6 @@ func (c *scpSource) acknowledged() error {
 // warn tells the client, which prints it and goes on.
 func (c *scpSource) warn(text string) error {
 	c.warned = true
-	_, err := fmt.Fprintf(c.channel, "\x01scp: %s\n", strings.ReplaceAll(printable(text), "\n", " "))
+	_, err := fmt.Fprintf(c.channel, "\x01scp: %s\n", strings.ReplaceAll(menu.CleanLines(text), "\n", " "))
 	return err
 }

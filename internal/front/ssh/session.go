@@ -252,7 +252,7 @@ func (s *session) complain(text string) {
 	if s.terminal != nil {
 		end = "\r\n"
 	}
-	io.WriteString(s.channel.Stderr(), printable(text)+end)
+	io.WriteString(s.channel.Stderr(), menu.CleanLines(text)+end)
 }
 
 // An exit is how a program ended: a status, or the signal that killed it.

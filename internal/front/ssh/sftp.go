@@ -568,7 +568,7 @@ func (s *sftpServer) fail(id uint32, err error) {
 	case menu.NotFound:
 		code = fxNoSuchFile
 	}
-	s.status(id, code, printable(e.Error()))
+	s.status(id, code, menu.CleanLines(e.Error()))
 }
 
 func (s *sftpServer) status(id, code uint32, text string) {

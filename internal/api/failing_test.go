@@ -1,0 +1,28 @@
+package api
+
+import (
+	"bytes"
+	"errors"
+	"log/slog"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"diagsh/internal/menu"
+)
+
+// The cause of a failure is in the log once, however many places of the boundary hand the error on, and never in an answer.
+func TestCauseIsLoggedOnce(t *testing.T) {
+	var log bytes.Buffer
+	s := NewServer(newDesk(t), nil, slog.New(slog.NewTextHandler(&log, nil)))
+	act := &act{server: s}
+	first := act.failed(menu.Failing("keep the settings", errors.New("disk on fire")))
+	w := httptest.NewRecorder()
+	writeError(w, s.asError("/v1/run/setup", first))
+	if n := strings.Count(log.String(), "disk on fire"); n != 1 || !strings.Contains(log.String(), "could not keep the settings") {
+		t.Errorf("the log has the cause %d times: %s", n, &log)
+	}
+	if body := w.Body.String(); strings.Contains(body, "disk on fire") || !strings.Contains(body, "The appliance could not keep the settings") {
+		t.Errorf("the answer is %s", body)
+	}
+}
