@@ -8,7 +8,6 @@ import (
 	"diagsh/commands/netstat"
 	"diagsh/commands/packetcapture"
 	"diagsh/commands/userconfig"
-	"diagsh/diag/dns"
 	"diagsh/internal/menu"
 )
 
@@ -50,10 +49,10 @@ func Tree(s Services, v Version) *menu.Menu {
 			etherconfig.Menu(s),
 			netstat.Menu(s),
 			tcpservices(s),
-			pingCommand("ping", "Ping a host on the network.", dns.Any),
-			pingCommand("ping6", "Ping a host on the network by IPv6.", dns.IPv6),
-			tracerouteCommand("traceroute", "Display the network route to a remote host.", dns.Any, "tracert"),
-			tracerouteCommand("traceroute6", "Display the network route to a remote host by IPv6.", dns.IPv6),
+			pingCommand(),
+			ping6(),
+			tracerouteCommand(),
+			traceroute6(),
 			nslookup(),
 			dig(),
 			dnsstatus(),

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/netip"
 	"time"
 
@@ -89,55 +88,59 @@ type pingMTU struct {
 // leastTime is the shortest interval and the shortest wait: a flood is no test of reachability.
 const leastTime = 10 * time.Millisecond
 
-// pingCommand is the command for either version of IP, ping6 for IPv6 alone.
-func pingCommand(name, help string, family dns.Family) *menu.Command {
+func pingCommand() *menu.Command {
+	return pingSpec("ping", "Ping a host on the network.", dns.Any).Command()
+}
+
+// pingSpec declares the command for a family of addresses.
+func pingSpec(name, help string, family dns.Family) menu.Spec[pingArgs, pingRecord] {
 	return menu.Spec[pingArgs, pingRecord]{
 		Name: name,
 		Help: help,
 		Details: "With mtu it searches for the path MTU: the largest packet that reaches the host in one piece. " +
 			"A packet has 28 bytes more than its data, with IPv6 48. An answer with other data than were sent, from another address, or to a ping never sent is marked.",
-		Role:  menu.Operator,
-		Shape: menu.Stream,
-		Ask: func(_ context.Context, _ menu.Caller, _ pingArgs, q *menu.Question) error {
-			if q.Name == "source" {
-				probes.ChooseSource(q)
-			}
-			return nil
-		},
+		Role:    menu.Operator,
+		Shape:   menu.Stream,
+		Ask:     probes.AskSource[pingArgs],
 		Suggest: probes.SuggestHosts[pingArgs](family, "host"),
 		Check: func(_ context.Context, _ menu.Caller, a pingArgs, argument string) error {
-			switch argument {
-			case "source":
-				_, err := probes.Source(a.Source)
-				return err
-			case "interval":
-				if a.Interval < leastTime {
-					return menu.Wrong("interval", "The interval is too short").WithHint("It is at least 10ms")
-				}
-			case "wait":
-				if a.Wait < leastTime {
-					return menu.Wrong("wait", "The time to wait is too short").WithHint("It is at least 10ms")
-				}
-			case "numeric":
-				if !a.Numeric {
-					return menu.Wrong("numeric", "%s shows no names", name).WithHint("Use nslookup")
-				}
-			case "family":
-				if family != dns.Any && a.Family != string(dns.Any) && a.Family != string(family) {
-					return menu.Wrong("family", "%s is for IPv%s alone", name, family).WithHint("Use ping")
-				}
-			case "fragments":
-				if a.DF && a.Fragments != "" && a.Fragments != string(ping.Forbidden) {
-					return menu.Wrong("fragments", "df forbids fragments, and fragments %s does not say the same", a.Fragments).WithHint("Leave out one of the two")
-				}
-			}
-			return nil
+			return a.check(name, family, argument)
 		},
 		Run: func(ctx context.Context, _ menu.Caller, a pingArgs, out *menu.Out[pingRecord]) error {
 			return runPing(ctx, a, family, out)
 		},
 		Text: pingText,
-	}.Command()
+	}
+}
+
+// check looks at one argument of the command of a name.
+func (a pingArgs) check(name string, family dns.Family, argument string) error {
+	switch argument {
+	case "source":
+		_, err := probes.Source(a.Source)
+		return err
+	case "interval":
+		if a.Interval < leastTime {
+			return menu.Wrong("interval", "The interval is too short").WithHint("It is at least 10ms")
+		}
+	case "wait":
+		if a.Wait < leastTime {
+			return menu.Wrong("wait", "The time to wait is too short").WithHint("It is at least 10ms")
+		}
+	case "numeric":
+		if !a.Numeric {
+			return menu.Wrong("numeric", "%s shows no names", name).WithHint("Use nslookup")
+		}
+	case "family":
+		if family != dns.Any && a.Family != string(dns.Any) && a.Family != string(family) {
+			return menu.Wrong("family", "%s is for IPv%s alone", name, family).WithHint("Use ping")
+		}
+	case "fragments":
+		if a.DF && a.Fragments != "" && a.Fragments != string(ping.Forbidden) {
+			return menu.Wrong("fragments", "df forbids fragments, and fragments %s does not say the same", a.Fragments).WithHint("Leave out one of the two")
+		}
+	}
+	return nil
 }
 
 func runPing(ctx context.Context, a pingArgs, family dns.Family, out *menu.Out[pingRecord]) error {
@@ -149,7 +152,7 @@ func runPing(ctx context.Context, a pingArgs, family dns.Family, out *menu.Out[p
 		return err
 	}
 	out.Printf("%s", probes.StopHint)
-	target, err := probes.Address(ctx, a.Host, family, from)
+	target, err := probes.Address(ctx, "host", a.Host, family, from)
 	if err != nil {
 		return err
 	}
@@ -171,7 +174,7 @@ func runPing(ctx context.Context, a pingArgs, family dns.Family, out *menu.Out[p
 	if statistics.Sent > 0 && statistics.Received == 0 && ctx.Err() == nil {
 		return menu.Errorf(menu.Failed, "%s did not answer", target)
 	}
-	return probes.Failure(err, target)
+	return probes.Failure(err, "Nothing could be sent to %s", target)
 }
 
 // pingFailure is why no ping could be sent.
@@ -180,7 +183,7 @@ func pingFailure(err error, target netip.Addr) error {
 	if errors.As(err, &tooBig) {
 		return menu.Errorf(menu.Failed, "Nothing could be sent to %s: %s", target, tooBigText(tooBig))
 	}
-	return probes.Failure(err, target)
+	return probes.Failure(err, "Nothing could be sent to %s", target)
 }
 
 func tooBigText(e *ping.TooBigError) string {
@@ -238,82 +241,9 @@ func searchMTU(ctx context.Context, host string, o ping.Options, out *menu.Out[p
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case err != nil:
-		return probes.Failure(err, o.Target)
+		return probes.Failure(err, "Nothing could be sent to %s", o.Target)
 	case found.MTU == 0:
 		return menu.Errorf(menu.Failed, "%s does not answer to small packets either", o.Target).WithHint("Without answers its path MTU cannot be found")
 	}
 	return out.Record(pingRecord{Event: "mtu", Host: host, Address: o.Target.String(), pingMTU: &pingMTU{MTU: found.MTU, LinkMTU: found.Link, BlackHole: found.BlackHole}})
-}
-
-// pingMarks are the marks of ping(8) of iputils behind an answer, and one for an answer to what was not sent.
-func pingMarks(r pingRecord) (marks string) {
-	for _, m := range []struct {
-		applies bool
-		text    string
-	}{
-		{r.Event == "stray", "NEVER SENT!"}, {r.Event == "duplicate", "DUP!"}, {r.Event == "corrupted", "BAD CHECKSUM!"},
-		{r.DifferentAddress, "DIFFERENT ADDRESS!"}, {r.Truncated, "truncated"},
-	} {
-		if m.applies {
-			marks += " (" + m.text + ")"
-		}
-	}
-	return marks
-}
-
-func pingText(w io.Writer, r pingRecord) {
-	switch r.Event {
-	case "reply", "duplicate", "stray", "corrupted":
-		fmt.Fprintf(w, "%d bytes from %s: icmp_seq=%d", r.Bytes, r.Address, r.Sequence)
-		if r.pingReply.TTL > 0 {
-			fmt.Fprintf(w, " ttl=%d", r.pingReply.TTL)
-		}
-		if r.Event != "stray" { // of what was not sent nobody knows how long the answer took
-			fmt.Fprintf(w, " time=%.3f ms", r.Time*1000)
-		}
-		fmt.Fprintf(w, "%s\n", pingMarks(r))
-		if b := r.WrongByte; b != nil {
-			fmt.Fprintf(w, "wrong data byte #%d should be 0x%x but was 0x%x\n", b.Offset, b.Sent, b.Got)
-		}
-	case "error":
-		if r.Address == "" {
-			fmt.Fprintf(w, "ping: icmp_seq=%d not sent: %s\n", r.Sequence, r.Error)
-			return
-		}
-		fmt.Fprintf(w, "%d bytes from %s: icmp_seq=%d %s\n", r.Bytes, r.Address, r.Sequence, r.Error)
-	case "statistics":
-		fmt.Fprintf(w, "\n--- %s ping statistics ---\n%d packets transmitted, %d packets received, ", menu.Clean(r.Host), r.Transmitted, r.Received)
-		if r.Duplicates > 0 {
-			fmt.Fprintf(w, "+%d duplicates, ", r.Duplicates)
-		}
-		if r.Corrupted > 0 {
-			fmt.Fprintf(w, "+%d corrupted, ", r.Corrupted)
-		}
-		if r.Strays > 0 {
-			fmt.Fprintf(w, "+%d never asked for, ", r.Strays)
-		}
-		if r.Errors > 0 {
-			fmt.Fprintf(w, "+%d errors, ", r.Errors)
-		}
-		fmt.Fprintf(w, "%.1f%% packet loss\n", r.LossPercent)
-		if r.Received > 0 {
-			fmt.Fprintf(w, "round-trip min/avg/max/stddev = %.3f/%.3f/%.3f/%.3f ms\n", r.Minimum*1000, r.Average*1000, r.Maximum*1000, r.Deviation*1000)
-		}
-	case "size":
-		switch {
-		case r.Answered:
-			fmt.Fprintf(w, "%d bytes: answered\n", r.PacketBytes)
-		case r.Router != "":
-			fmt.Fprintf(w, "%d bytes: too big, says %s, whose next hop takes %d\n", r.PacketBytes, r.Router, r.NextMTU)
-		case r.NextMTU > 0:
-			fmt.Fprintf(w, "%d bytes: too big, the path takes %d as far as this appliance knows\n", r.PacketBytes, r.NextMTU)
-		default:
-			fmt.Fprintf(w, "%d bytes: no answer\n", r.PacketBytes)
-		}
-	case "mtu":
-		fmt.Fprintf(w, "\nThe path MTU to %s is %d bytes (the interface's own is %d).\n", r.Address, r.MTU, r.LinkMTU)
-		if r.BlackHole {
-			fmt.Fprintf(w, "Larger packets vanish without a word: a black hole on the way. A smaller MTU or MSS clamping helps.\n")
-		}
-	}
 }

@@ -51,15 +51,7 @@ func rollbackconfig(s rollbackService) *menu.Command {
 			if name != "number" {
 				return nil
 			}
-			var numbers []string
-			for _, c := range restorable(s.Commits()) {
-				if c.Number == a.Number {
-					return nil
-				}
-				numbers = append(numbers, fmt.Sprint(c.Number))
-			}
-			return &menu.Error{Kind: menu.NotFound, Argument: "number", Message: fmt.Sprintf("There is no earlier configuration of commit %d", a.Number),
-				Hint: "Kept are those of: " + strings.Join(numbers, ", ")}
+			return checkRestorable(s.Commits(), a.Number)
 		},
 		Run: func(_ context.Context, caller menu.Caller, a rollbackconfigArgs, out *menu.Out[config.Change]) error {
 			if err := s.RestoreCommit(caller, a.Number); err != nil {
@@ -88,6 +80,19 @@ func rollbackconfig(s rollbackService) *menu.Command {
 			changes.Tree(w, list)
 		},
 	}.Command()
+}
+
+// checkRestorable refuses a commit whose configuration is not kept, and names those that are.
+func checkRestorable(commits []config.Commit, number int) error {
+	var numbers []string
+	for _, c := range restorable(commits) {
+		if c.Number == number {
+			return nil
+		}
+		numbers = append(numbers, fmt.Sprint(c.Number))
+	}
+	return &menu.Error{Kind: menu.NotFound, Argument: "number", Message: fmt.Sprintf("There is no earlier configuration of commit %d", number),
+		Hint: "Kept are those of: " + strings.Join(numbers, ", ")}
 }
 
 // restorable are the commits, without the last one, whose configurations are kept.

@@ -74,7 +74,7 @@ func runTelnet(ctx context.Context, _ menu.Caller, a telnetArgs, out *menu.Out[t
 	if err != nil {
 		return err
 	}
-	addresses, err := probes.Addresses(ctx, a.Host, dns.Family(a.Family), from)
+	addresses, err := probes.Addresses(ctx, "host", a.Host, dns.Family(a.Family), from)
 	if err != nil {
 		return err
 	}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
-	"sync"
 	"time"
 
 	"diagsh/commands/shared/probes"
@@ -75,22 +74,22 @@ type traceRouter struct {
 	Name    string `json:"name,omitempty"`
 }
 
-// tracerouteCommand is the command for either version of IP, or for IPv6 alone.
-func tracerouteCommand(name, help string, family dns.Family, aliases ...string) *menu.Command {
+func tracerouteCommand() *menu.Command {
+	spec := tracerouteSpec("traceroute", "Display the network route to a remote host.", dns.Any)
+	spec.Aliases = []string{"tracert"}
+	return spec.Command()
+}
+
+// tracerouteSpec declares the command for a family of addresses.
+func tracerouteSpec(name, help string, family dns.Family) menu.Spec[traceArgs, traceHop] {
 	return menu.Spec[traceArgs, traceHop]{
-		Name:    name,
-		Aliases: aliases,
-		Help:    help,
+		Name: name,
+		Help: help,
 		Details: "Many hops are probed at a time, and all probes take one path where routers balance the load by flow. " +
 			"Marks: * no answer, !H host, !N network, !P protocol unreachable, !X !A !Z prohibited, !F-MTU too big for the next hop, !S source route, !<N> any other.",
-		Role:  menu.Operator,
-		Shape: menu.Stream,
-		Ask: func(_ context.Context, _ menu.Caller, _ traceArgs, q *menu.Question) error {
-			if q.Name == "source" {
-				probes.ChooseSource(q)
-			}
-			return nil
-		},
+		Role:    menu.Operator,
+		Shape:   menu.Stream,
+		Ask:     probes.AskSource[traceArgs],
 		Suggest: probes.SuggestHosts[traceArgs](family, "host"),
 		Check: func(_ context.Context, _ menu.Caller, a traceArgs, name string) error {
 			switch name {
@@ -108,7 +107,7 @@ func tracerouteCommand(name, help string, family dns.Family, aliases ...string) 
 			return runTrace(ctx, caller, a, family, out)
 		},
 		Text: traceText,
-	}.Command()
+	}
 }
 
 func runTrace(ctx context.Context, caller menu.Caller, a traceArgs, family dns.Family, out *menu.Out[traceHop]) error {
@@ -117,7 +116,7 @@ func runTrace(ctx context.Context, caller menu.Caller, a traceArgs, family dns.F
 		return err
 	}
 	out.Printf("%s", probes.StopHint)
-	target, err := probes.Address(ctx, a.Host, family, from)
+	target, err := probes.Address(ctx, "host", a.Host, family, from)
 	if err != nil {
 		return err
 	}
@@ -143,7 +142,7 @@ func runTrace(ctx context.Context, caller menu.Caller, a traceArgs, family dns.F
 	if errors.Is(err, context.Canceled) {
 		return err
 	}
-	return probes.Failure(err, target)
+	return probes.Failure(err, "Nothing could be sent to %s", target)
 }
 
 // A tracer is one run of the command.
@@ -230,100 +229,4 @@ func traceText(w io.Writer, h traceHop) {
 		}
 	}
 	fmt.Fprintln(w)
-}
-
-// watch shows the table in place while it runs, and as its last words.
-func (t tracer) watch(ctx context.Context, a traceArgs) error {
-	last := func() string { return "" }
-	show := func(round int, hops []traceroute.Watched) {
-		last = func() string { return t.table(round, hops, t.names.of) }
-		if ctx.Err() == nil {
-			t.out.Progress("%s", menu.Text(t.table(round, hops, t.names.now)))
-		}
-	}
-	err := traceroute.Watch(ctx, t.options, a.Interval, a.Rounds, show, func(round int, hops []traceroute.Watched) error {
-		show(round, hops)
-		for _, h := range hops {
-			if err := t.out.Record(t.watched(round, h)); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	t.out.Printf("%s", menu.Text(last()))
-	return err
-}
-
-func (t tracer) watched(round int, h traceroute.Watched) traceHop {
-	w := &watchedHop{Round: round, Routers: []traceRouter{}, Sent: h.Sent, Received: h.Received, LossPercent: h.Loss(), Last: probes.Seconds(h.Last),
-		Average: probes.Seconds(h.Average), Best: probes.Seconds(h.Best), Worst: probes.Seconds(h.Worst), Deviation: probes.Seconds(h.Deviation), Mark: h.Letter}
-	for _, r := range h.Routers {
-		w.Routers = append(w.Routers, traceRouter{r.String(), t.names.of(r)})
-	}
-	return traceHop{Host: t.host, Address: t.options.Target.String(), Hop: h.Number, watchedHop: w}
-}
-
-// nameTime is how long a router's name may take, counted from its first answer: a trace does not become slower by it than it may be.
-const nameTime = 900 * time.Millisecond
-
-// routerNames looks up the names of routers while the trace goes on.
-type routerNames struct {
-	ctx      context.Context // of the command
-	off      bool
-	resolver *names.Resolver
-
-	mu    sync.Mutex
-	found map[netip.Addr]*routerName
-}
-
-type routerName struct {
-	done chan struct{}
-	name string
-}
-
-// look begins to look a name up.
-func (n *routerNames) look(a netip.Addr) {
-	if n.off {
-		return
-	}
-	entry := &routerName{done: make(chan struct{})}
-	n.mu.Lock()
-	n.found[a] = entry
-	n.mu.Unlock()
-	go func() {
-		defer close(entry.done)
-		ctx, stop := context.WithTimeout(n.ctx, nameTime)
-		defer stop()
-		entry.name = n.resolver.Names(ctx, []netip.Addr{a})[a]
-	}()
-}
-
-func (n *routerNames) entry(a netip.Addr) *routerName {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.found[a]
-}
-
-// of is a router's name, empty if it has none or its time is over.
-func (n *routerNames) of(a netip.Addr) string {
-	entry := n.entry(a)
-	if entry == nil {
-		return ""
-	}
-	<-entry.done
-	return entry.name
-}
-
-// now is a router's name if it is known already.
-func (n *routerNames) now(a netip.Addr) string {
-	entry := n.entry(a)
-	if entry == nil {
-		return ""
-	}
-	select {
-	case <-entry.done:
-		return entry.name
-	default:
-		return ""
-	}
 }

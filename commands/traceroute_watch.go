@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"context"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -10,6 +11,37 @@ import (
 	"diagsh/diag/traceroute"
 	"diagsh/internal/menu"
 )
+
+// watch shows the table in place while it runs, and as its last words.
+func (t tracer) watch(ctx context.Context, a traceArgs) error {
+	last := func() string { return "" }
+	show := func(round int, hops []traceroute.Watched) {
+		last = func() string { return t.table(round, hops, t.names.of) }
+		if ctx.Err() == nil {
+			t.out.Progress("%s", menu.Text(t.table(round, hops, t.names.now)))
+		}
+	}
+	err := traceroute.Watch(ctx, t.options, a.Interval, a.Rounds, show, func(round int, hops []traceroute.Watched) error {
+		show(round, hops)
+		for _, h := range hops {
+			if err := t.out.Record(t.watched(round, h)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	t.out.Printf("%s", menu.Text(last()))
+	return err
+}
+
+func (t tracer) watched(round int, h traceroute.Watched) traceHop {
+	w := &watchedHop{Round: round, Routers: []traceRouter{}, Sent: h.Sent, Received: h.Received, LossPercent: h.Loss(), Last: probes.Seconds(h.Last),
+		Average: probes.Seconds(h.Average), Best: probes.Seconds(h.Best), Worst: probes.Seconds(h.Worst), Deviation: probes.Seconds(h.Deviation), Mark: h.Letter}
+	for _, r := range h.Routers {
+		w.Routers = append(w.Routers, traceRouter{r.String(), t.names.of(r)})
+	}
+	return traceHop{Host: t.host, Address: t.options.Target.String(), Hop: h.Number, watchedHop: w}
+}
 
 // A watchColumn is one figure of the hops in a watch.
 type watchColumn struct {

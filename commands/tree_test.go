@@ -5,7 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"unicode"
@@ -50,6 +54,42 @@ func TestEveryCommandIsDeclaredWhole(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A path leads to its file by one rule, docs/architecture.md, "A command".
+func TestEveryPathLeadsToItsFile(t *testing.T) {
+	tree().Walk(func(path []string, item menu.Item) {
+		want := fileOf(path)
+		if c, ok := item.(*menu.Command); ok {
+			if got := c.File; !strings.HasSuffix(filepath.ToSlash(got), "/commands/"+want) {
+				t.Errorf("%s is declared in %s, want commands/%s", strings.Join(path, " > "), got, want)
+			}
+			return
+		}
+		source, err := os.ReadFile(want)
+		if err != nil {
+			t.Errorf("the menu %s: %v", strings.Join(path, " > "), err)
+			return
+		}
+		declaration := regexp.MustCompile(`&menu\.Menu\{\s*Name: +` + strconv.Quote(item.Keyword()))
+		if !declaration.Match(source) {
+			t.Errorf("commands/%s does not declare the menu %s", want, strings.Join(path, " > "))
+		}
+	})
+}
+
+// fileOf returns the file of a path, from the folder commands on: menu.go of a menu that is a folder, otherwise the file named
+// for the first word that is no folder.
+func fileOf(path []string) string {
+	folder := "."
+	for _, word := range path {
+		below := filepath.Join(folder, word)
+		if info, err := os.Stat(below); err != nil || !info.IsDir() {
+			return below + ".go"
+		}
+		folder = below
+	}
+	return filepath.Join(folder, "menu.go")
 }
 
 // faultOf says what is wrong with a sentence for people.

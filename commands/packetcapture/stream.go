@@ -60,11 +60,10 @@ func streamCommand(s liveService) *menu.Command {
 			}
 			known := len(header.Interfaces)
 			introduce := func() error { // before their packets
-				for _, i := range source.Interfaces()[known:] {
-					if err := stream.AddInterface(i); err != nil {
+				for ; known < len(source.Interfaces()); known++ {
+					if err := stream.AddInterface(source.Interfaces()[known]); err != nil {
 						return err
 					}
-					known++
 				}
 				return nil
 			}

@@ -74,64 +74,84 @@ func watchCommand(s packetService) *menu.Command {
 			return checkLiveFilter(ctx, s, a.Filter, name)
 		},
 		Run: func(ctx context.Context, caller menu.Caller, a watchArgs, out *menu.Out[watched]) error {
-			most, err := howMany(a.Count, a.Packets)
-			if err != nil {
+			w := watcher{args: a, out: out}
+			var err error
+			if w.most, err = howMany(a.Count, a.Packets); err != nil {
 				return err
 			}
-			source, present, unfit, err := a.open(ctx, caller, s)
-			if err != nil {
+			if w.source, w.present, w.unfit, err = a.open(ctx, caller, s); err != nil {
 				return err
 			}
-			defer source.Close()
-			interfaces, shown, missed := present(), int64(0), uint64(0)
-			var chosen *replay.Filter
+			defer w.source.Close()
+			w.interfaces = w.present()
 			if a.Name != "" && a.Filter != nil && captures.Cleared(*a.Filter) != "" {
-				if chosen, err = s.MatchFilter(ctx, captures.Cleared(*a.Filter)); err != nil {
+				if w.chosen, err = s.MatchFilter(ctx, captures.Cleared(*a.Filter)); err != nil {
 					return err
 				}
-				if err := chosen.Fault(interfaces, true); err != nil {
+				if err := w.chosen.Fault(w.interfaces, true); err != nil {
 					return cannotFilter(err)
 				}
 			}
-			told := unfit()
-			out.Printf("%sWatching %s. Ctrl-C ends it.\n", menu.Text(captures.LeftOut(told)), a.what())
-			done := errors.New("enough")
-			_, err = follow(ctx, source, bounds{duration: a.Duration}, func(batch []capture.Packet) error {
-				dropped := total(source.Counters()).Dropped
-				for n := range batch {
-					p := &batch[n]
-					if int(p.Interface) >= len(interfaces) {
-						interfaces = present() // it joined
-					}
-					on := interfaces[p.Interface]
-					if chosen != nil && !chosen.Match(p, on) {
-						continue
-					}
-					shown++
-					record := decode.Decode(shown, p, on, decode.Detail(a.Detail))
-					record.Missed, missed = int64(dropped-missed), dropped
-					if err := out.Record(watched{Event: "packet", Packet: record}); err != nil {
-						return err
-					}
-					if shown == most {
-						return done
-					}
-				}
-				return nil
-			})
-			if errors.Is(err, done) {
-				err = nil
-			}
-			sayLeftOut(chosen, out.Printf)
-			out.Printf("%s", menu.Text(leftOut(nil, told, unfit(), capture.FileHeader{})))
-			sums := &watchedStatistics{PacketsShown: shown, PacketsNotShown: total(source.Counters()).Dropped, InterfacesLeftOut: unfit()}
-			if ending := out.Record(watched{Event: "statistics", watchedStatistics: sums}); err == nil {
-				err = ending
-			}
-			return err
+			return w.watch(ctx)
 		},
 		Text: watchedText,
 	}.Command()
+}
+
+// A watcher is one run of the command.
+type watcher struct {
+	args       watchArgs
+	out        *menu.Out[watched]
+	source     capture.Source
+	present    func() []capture.Interface
+	unfit      func() []capture.LeftOut // which of all interfaces the filter is of no use for
+	chosen     *replay.Filter           // of a capture's packets; nil: all of them
+	most       int64                    // packets to show; 0: no limit
+	interfaces []capture.Interface
+	shown      int64
+	missed     uint64 // packets that the source dropped, up to the last one shown
+}
+
+// watch shows packets until a limit, the end of the source or of ctx, and then the sums.
+func (w *watcher) watch(ctx context.Context) error {
+	told := w.unfit()
+	w.out.Printf("%sWatching %s. Ctrl-C ends it.\n", menu.Text(captures.LeftOut(told)), w.args.what())
+	_, err := follow(ctx, w.source, bounds{duration: w.args.Duration}, w.show)
+	if errors.Is(err, errEnough) {
+		err = nil
+	}
+	sayLeftOut(w.chosen, w.out.Printf)
+	w.out.Printf("%s", menu.Text(leftOut(nil, told, w.unfit(), capture.FileHeader{})))
+	sums := &watchedStatistics{PacketsShown: w.shown, PacketsNotShown: total(w.source.Counters()).Dropped, InterfacesLeftOut: w.unfit()}
+	if ending := w.out.Record(watched{Event: "statistics", watchedStatistics: sums}); err == nil {
+		err = ending
+	}
+	return err
+}
+
+// show writes the packets of a batch that the filter matches. It returns errEnough when the last one wanted is among them.
+func (w *watcher) show(batch []capture.Packet) error {
+	dropped := total(w.source.Counters()).Dropped
+	for n := range batch {
+		p := &batch[n]
+		if int(p.Interface) >= len(w.interfaces) {
+			w.interfaces = w.present() // it joined
+		}
+		on := w.interfaces[p.Interface]
+		if w.chosen != nil && !w.chosen.Match(p, on) {
+			continue
+		}
+		w.shown++
+		record := decode.Decode(w.shown, p, on, decode.Detail(w.args.Detail))
+		record.Missed, w.missed = int64(dropped-w.missed), dropped
+		if err := w.out.Record(watched{Event: "packet", Packet: record}); err != nil {
+			return err
+		}
+		if w.shown == w.most {
+			return errEnough
+		}
+	}
+	return nil
 }
 
 // what is watched, in words.

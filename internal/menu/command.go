@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"reflect"
+	"runtime"
 )
 
 // A Shape is what a command's JSON looks like.
@@ -71,6 +72,7 @@ type Command struct {
 
 	Interactive bool // takes lines while it runs
 	Hidden      func(ctx context.Context) bool
+	File        string // the source file that declares it
 
 	hidden  func(ctx context.Context, caller Caller) bool
 	argType reflect.Type
@@ -224,6 +226,7 @@ func (s Spec[A, R]) Command() *Command {
 		panic("menu: " + s.Name + ": one of Text and TextTable must be set, or the shape be Bytes")
 	}
 	c := &Command{Name: s.Name, Aliases: s.Aliases, Help: s.Help, Details: s.Details, Role: s.Role, Shape: s.Shape, Interactive: s.Interactive, argType: reflect.TypeFor[A]()}
+	_, c.File, _, _ = runtime.Caller(1)
 	c.Params = params(c.argType)
 	c.hidden = func(ctx context.Context, caller Caller) bool {
 		return s.Hidden != nil && s.Hidden(ctx) || s.HiddenFrom != nil && s.HiddenFrom(ctx, caller)

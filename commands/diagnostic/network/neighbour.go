@@ -3,15 +3,11 @@ package network
 import (
 	"cmp"
 	"context"
-	"fmt"
-	"io"
-	"math"
 	"net/netip"
 	"slices"
 
 	"golang.org/x/sys/unix"
 
-	"diagsh/commands/shared/tables"
 	"diagsh/diag/interfaces"
 	"diagsh/diag/neighbours"
 	"diagsh/internal/menu"
@@ -95,97 +91,4 @@ func yieldNeighbours(family uint8) func(context.Context, menu.Caller, menu.NoArg
 		}
 		return out.Records(rows)
 	}
-}
-
-// arpshow shows the ARP cache as arp(8) -an does on BSD.
-func arpshow() *menu.Command {
-	return menu.Spec[menu.NoArgs, neighbour]{
-		Name:    "arpshow",
-		Help:    "Show system ARP cache.",
-		Details: "An entry that expires is then asked again when it is needed; one that is stale will be asked at its next use.",
-		Role:    menu.ReadOnly,
-		Run:     yieldNeighbours(unix.AF_INET),
-		TextTable: func(w io.Writer, rows []neighbour) {
-			fmt.Fprintln(w, "ARP cache:")
-			for _, r := range rows {
-				at := r.LinkAddress
-				if at == "" {
-					at = "(incomplete)"
-				}
-				fmt.Fprintf(w, "(%s) at %s on %s %s [%s]\n", r.Address, at, menu.Clean(r.Interface), arpState(r), r.medium)
-			}
-			if len(rows) == 0 {
-				fmt.Fprintln(w, "It is empty.")
-			}
-		},
-	}.Command()
-}
-
-func arpState(r neighbour) string {
-	switch r.State {
-	case "PROXY":
-		return "permanent published (proxy)"
-	case "PERMANENT":
-		if r.remark != "" {
-			return "permanent " + r.remark
-		}
-		return "permanent"
-	case "REACHABLE":
-		return fmt.Sprintf("expires in %.0f seconds", math.Ceil(r.Expires))
-	case "INCOMPLETE":
-		return "expires soon"
-	case "FAILED":
-		return "failed"
-	case "STALE":
-		return "stale"
-	}
-	return "being asked" // DELAY, PROBE
-}
-
-// ndpshow shows the NDP cache as ndp(8) -an does on BSD.
-func ndpshow() *menu.Command {
-	return menu.Spec[menu.NoArgs, neighbour]{
-		Name: "ndpshow",
-		Help: "Show system NDP cache.",
-		Details: "State: R reachable, S stale, D delayed, P being asked, I incomplete, F failed. Flag R: the neighbour is a router; p: this appliance answers for the address. " +
-			"An own address that is duplicated, tentative or deprecated has that word there.",
-		Role: menu.ReadOnly,
-		Run:  yieldNeighbours(unix.AF_INET6),
-		TextTable: func(w io.Writer, rows []neighbour) {
-			t := tables.Table{Head: []string{"Neighbor", "Linklayer Address", "Netif", "Expire", "S", "Flags"}, Spare: []string{"Expire"}}
-			for _, r := range rows {
-				at, state, expire, flags := r.LinkAddress, r.State[:1], "-", ""
-				if at == "" {
-					at = "(incomplete)"
-				}
-				switch r.State {
-				case "PERMANENT":
-					expire, state = "permanent", "R"
-					if r.remark != "" {
-						state, flags = "-", r.remark
-					}
-				case "PROXY":
-					expire, state = "permanent", "-"
-				case "REACHABLE":
-					expire = fmt.Sprintf("%.0fs", math.Ceil(r.Expires))
-				}
-				if r.Router {
-					flags += "R"
-				}
-				if r.Proxy {
-					flags += "p"
-				}
-				t.Add(zoned(r), at, menu.Clean(r.Interface), expire, state, flags)
-			}
-			t.Write(w)
-		},
-	}.Command()
-}
-
-// zoned is an address with the interface that a link-local one needs.
-func zoned(r neighbour) string {
-	if r.Address.IsLinkLocalUnicast() {
-		return r.Address.String() + "%" + menu.Clean(r.Interface)
-	}
-	return r.Address.String()
 }

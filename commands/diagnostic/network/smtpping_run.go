@@ -22,10 +22,10 @@ func runSMTPPing(ctx context.Context, exchangers *dns.Exchangers, a smtppingArgs
 	if err != nil {
 		return err
 	}
-	server := dns.Unbracketed(a.Host)
+	argument, server := "host", dns.Unbracketed(a.Host)
 	switch {
 	case a.MX != "":
-		server = dns.Unbracketed(a.MX)
+		argument, server = "mx", dns.Unbracketed(a.MX)
 	case a.UseMX == nil || *a.UseMX:
 		list, err := exchangersOf(ctx, exchangers, a.Host)
 		if err != nil {
@@ -37,7 +37,7 @@ func runSMTPPing(ctx context.Context, exchangers *dns.Exchangers, a smtppingArgs
 	}
 	out.Printf("Starting SMTP test of host %s.\n", menu.Clean(server))
 	began := time.Now()
-	addresses, err := probes.Addresses(ctx, server, dns.Family(a.Family), from)
+	addresses, err := probes.Addresses(ctx, argument, server, dns.Family(a.Family), from)
 	if err != nil {
 		return err
 	}

@@ -18,12 +18,8 @@ func NameServers(ctx context.Context, text string, port int, from source.Source)
 	if text == "" {
 		return nil, nil
 	}
-	addresses, err := Addresses(ctx, strings.TrimPrefix(text, "@"), dns.Any, from)
+	addresses, err := Addresses(ctx, "server", strings.TrimPrefix(text, "@"), dns.Any, from)
 	if err != nil {
-		var wrong *menu.Error
-		if errors.As(err, &wrong) {
-			wrong.Argument = "server"
-		}
 		return nil, err
 	}
 	var list []netip.AddrPort
@@ -190,27 +186,27 @@ func wrongName(argument, name string, err error) *menu.Error {
 	return e
 }
 
-// NoAddress is the Error for a host whose address was not found.
-func NoAddress(err error, host string, family dns.Family) error {
+// noAddress returns the Error for a host whose address was not found. argument is the one that names the host.
+func noAddress(err error, argument, host string, family dns.Family) error {
 	var failure *dns.Failure
 	var code *dns.CodeError
 	name := BothNames(host, "")
 	switch {
 	case errors.Is(err, dns.ErrName):
-		return wrongName("host", host, err)
+		return wrongName(argument, host, err)
 	case errors.Is(err, dns.ErrNotFound):
-		return &menu.Error{Kind: menu.NotFound, Argument: "host", Message: "There is no host " + BothNames(host, `"`), Hint: "Give a name that the name servers know, or an address"}
+		return &menu.Error{Kind: menu.NotFound, Argument: argument, Message: "There is no host " + BothNames(host, `"`), Hint: "Give a name that the name servers know, or an address"}
 	case errors.Is(err, dns.ErrFamily) && family == dns.Any:
-		return &menu.Error{Kind: menu.NotFound, Argument: "host", Message: fmt.Sprintf("%s has no address", name), Hint: "dig shows what records it has"}
+		return &menu.Error{Kind: menu.NotFound, Argument: argument, Message: fmt.Sprintf("%s has no address", name), Hint: "dig shows what records it has"}
 	case errors.Is(err, dns.ErrFamily):
-		return &menu.Error{Kind: menu.NotFound, Argument: "host", Message: fmt.Sprintf("%s has no IPv%s address", name, family), Hint: "Use the other version of IP"}
+		return &menu.Error{Kind: menu.NotFound, Argument: argument, Message: fmt.Sprintf("%s has no IPv%s address", name, family), Hint: "Use the other version of IP"}
 	case errors.As(err, &code):
 		e := BadCode(code.Reply)
-		e.Argument, e.Message = "host", fmt.Sprintf("The address of %s is not known: %s%s", name, strings.ToLower(e.Message[:1]), e.Message[1:])
+		e.Argument, e.Message = argument, fmt.Sprintf("The address of %s is not known: %s%s", name, strings.ToLower(e.Message[:1]), e.Message[1:])
 		return e
 	case errors.As(err, &failure):
 		e := failed(failure)
-		e.Argument, e.Message = "host", fmt.Sprintf("The address of %s is not known: %s%s", name, strings.ToLower(e.Message[:1]), e.Message[1:])
+		e.Argument, e.Message = argument, fmt.Sprintf("The address of %s is not known: %s%s", name, strings.ToLower(e.Message[:1]), e.Message[1:])
 		return e
 	}
 	return err

@@ -59,8 +59,9 @@ func Source(text string) (source.Source, error) {
 	return s, nil
 }
 
-// Addresses are those of a host that can be sent to from a source, the preferred one first.
-func Addresses(ctx context.Context, host string, family dns.Family, from source.Source) ([]netip.Addr, error) {
+// Addresses returns those of a host that can be sent to from a source, the preferred one first.
+// argument is the one that names the host; an Error blames it.
+func Addresses(ctx context.Context, argument, host string, family dns.Family, from source.Source) ([]netip.Addr, error) {
 	if a := from.Address; a.IsValid() && family == dns.Any {
 		if family = dns.IPv4; a.Is6() {
 			family = dns.IPv6
@@ -71,17 +72,17 @@ func Addresses(ctx context.Context, host string, family dns.Family, from source.
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	case err != nil:
-		return nil, NoAddress(err, host, family)
+		return nil, noAddress(err, argument, host, family)
 	}
 	for i, a := range list {
 		scoped, ok := from.Scoped(a)
 		if !ok {
-			return nil, menu.Wrong("host", "%s is a link-local address, which every interface has a network for", a).WithHint("Say which with source INTERFACE, or as %s%%INTERFACE", a)
+			return nil, menu.Wrong(argument, "%s is a link-local address, which every interface has a network for", a).WithHint("Say which with source INTERFACE, or as %s%%INTERFACE", a)
 		}
 		if zone := interfaces.RealName(scoped.Zone()); zone != "" {
 			scoped = scoped.WithZone(zone)
 			if _, err := net.InterfaceByName(zone); err != nil {
-				return nil, menu.Wrong("host", "There is no interface %q", menu.Clean(zone)).WithHint("Behind the %% stands the name of an interface of this appliance")
+				return nil, menu.Wrong(argument, "There is no interface %q", menu.Clean(zone)).WithHint("After the %% write the name of an interface of this appliance")
 			}
 		}
 		list[i] = scoped
@@ -89,9 +90,9 @@ func Addresses(ctx context.Context, host string, family dns.Family, from source.
 	return list, nil
 }
 
-// Address is the first of Addresses.
-func Address(ctx context.Context, host string, family dns.Family, from source.Source) (netip.Addr, error) {
-	list, err := Addresses(ctx, host, family, from)
+// Address returns the first of Addresses.
+func Address(ctx context.Context, argument, host string, family dns.Family, from source.Source) (netip.Addr, error) {
+	list, err := Addresses(ctx, argument, host, family, from)
 	if err != nil {
 		return netip.Addr{}, err
 	}
@@ -138,15 +139,17 @@ func Reason(err error) (text string, ok bool) {
 	return "", false
 }
 
-// Failure is the Error for a target that could not be reached. Errors that say nothing of the network pass as they are.
-func Failure(err error, target netip.Addr) error {
+// Failure returns err as an Error that says in words what failed, as the format does, and the kernel's reason.
+// An error that says nothing of the network is returned as it is.
+func Failure(err error, format string, args ...any) error {
 	if err == nil {
 		return nil
 	}
-	if reason, ok := Reason(err); ok {
-		return menu.Errorf(menu.Failed, "Nothing could be sent to %s: %s", target, reason)
+	reason, ok := Reason(err)
+	if !ok {
+		return err
 	}
-	return err
+	return menu.Errorf(menu.Failed, format+": %s", append(args, reason)...)
 }
 
 // Milliseconds writes a time as ping and traceroute do.
@@ -154,3 +157,11 @@ func Milliseconds(d time.Duration) string { return fmt.Sprintf("%.3f", d.Seconds
 
 // Seconds is a time as JSON has it, to the microsecond.
 func Seconds(d time.Duration) float64 { return d.Round(time.Microsecond).Seconds() }
+
+// AskSource is menu.Spec.Ask for a command of whose questions only that for the argument source needs help.
+func AskSource[A any](_ context.Context, _ menu.Caller, _ A, q *menu.Question) error {
+	if q.Name == "source" {
+		ChooseSource(q)
+	}
+	return nil
+}
