@@ -8,7 +8,7 @@ COMMIT  := $(shell git describe --always --dirty --abbrev=12 2>/dev/null)
 TIME    := $(shell git log -1 --format=%cI 2>/dev/null)
 BUILD   := CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.buildCommit=$(COMMIT) -X main.buildTime=$(TIME)' -o bin/diagsh .
 
-.PHONY: help run build test check bench captures kills windows fuzz filter-score packages reference licenses crypto upstream
+.PHONY: help run build test check bench captures kills windows fuzz filter-score packages reference licenses crypto upstream former
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -51,6 +51,9 @@ filter-score: ## compare the filter compiler with libpcap on the corpus: verdict
 
 fuzz: ## fuzz what a stranger can send; FUZZTIME=10m for each target
 	@bench/fuzz.sh $${FUZZTIME:-1m}
+
+former: ## keep the data directory that the build of the commit FORMER=... makes, as a fixture that each later build must open
+	@sh internal/test/upgrade/former.sh $(FORMER)
 
 licenses: ## write assets/licenses.txt from the modules that the program is linked from
 	@mkdir -p bin && $(GO) run ./internal/licenses/write > bin/licenses.txt && mv bin/licenses.txt assets/licenses.txt

@@ -45,6 +45,8 @@ type Options struct {
 	// Bus is the address of the message bus where systemd answers; without it none does, whatever the machine has: the tests restart
 	// nothing of it.
 	Bus string
+	// Found fills the data folder before the first start, which then makes no accounts; nil is a folder with those of the bench.
+	Found func(data string)
 	// Fresh starts with nothing: no account but admin, whose password only the first start tells.
 	Fresh bool
 	// Under is a program, with its arguments, that becomes the appliance, such as setpriv(1).
@@ -78,7 +80,10 @@ type Appliance struct {
 func Start(t testing.TB, o Options) *Appliance {
 	t.Helper()
 	a := prepare(t, o)
-	if !o.Fresh {
+	switch {
+	case o.Found != nil:
+		o.Found(a.Data)
+	case !o.Fresh:
 		for name, content := range mould(t) {
 			write(t, filepath.Join(a.Data, name), content)
 		}

@@ -1,0 +1,33 @@
+// Package await waits in tests for what no event tells of: the state of another process, of the
+// kernel, of a file.
+package await
+
+import (
+	"testing"
+	"time"
+)
+
+// Patience bounds every wait of a test. Only a test that fails uses it up.
+const Patience = 45 * time.Second
+
+// pause is the time between two looks.
+const pause = 5 * time.Millisecond
+
+// Until returns when holds does, and ends the test if that takes longer than Patience. It must run
+// in the goroutine of the test.
+func Until(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	if !Within(Patience, holds) {
+		t.Fatalf("waited in vain for %s", what)
+	}
+}
+
+// Within reports whether holds became true within a time.
+func Within(limit time.Duration, holds func() bool) bool {
+	for deadline := time.Now().Add(limit); !holds(); time.Sleep(pause) {
+		if time.Now().After(deadline) {
+			return false
+		}
+	}
+	return true
+}
