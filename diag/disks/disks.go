@@ -1,4 +1,4 @@
-// Package disks says how full the file systems of this host are.
+// Package disks reports how full the file systems of this host are.
 package disks
 
 import (
@@ -15,21 +15,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A FileSystem is one that is mounted, with its room.
+// A FileSystem is a mounted file system and its free space.
 type FileSystem struct {
-	Mount       string `json:"mount"`
-	Device      string `json:"device"`
-	Type        string `json:"type"`
-	ReadOnly    bool   `json:"readOnly"`
-	Bytes       uint64 `json:"bytes"`
-	Used        uint64 `json:"used"`
-	Available   uint64 `json:"available"` // to those who are not root
-	Inodes      uint64 `json:"inodes"`    // 0: the file system has no fixed number
-	InodesUsed  uint64 `json:"inodesUsed"`
-	Unreachable bool   `json:"unreachable,omitempty"` // it did not answer in time: a network file system whose server is gone
+	Mount      string `json:"mount"`
+	Device     string `json:"device"`
+	Type       string `json:"type"`
+	ReadOnly   bool   `json:"readOnly"`
+	Bytes      uint64 `json:"bytes"`
+	Used       uint64 `json:"used"`
+	Available  uint64 `json:"available"` // to users other than root
+	Inodes     uint64 `json:"inodes"`    // 0: the file system has no fixed number
+	InodesUsed uint64 `json:"inodesUsed"`
+	// it did not answer in time, such as a network file system whose server is gone
+	Unreachable bool `json:"unreachable,omitempty"`
 }
 
-// UsedPercent is what df(1) shows: of what can be used by those who are not root, rounded up.
+// UsedPercent returns what df(1) shows: the share in use of what users other than root can use,
+// rounded up.
 func (f FileSystem) UsedPercent() int {
 	whole := f.Used + f.Available
 	if whole == 0 {
@@ -41,7 +43,8 @@ func (f FileSystem) UsedPercent() int {
 // patience is how long a file system may take to answer.
 const patience = 2 * time.Second
 
-// List lists the file systems that have room for files, each once however often it is mounted, by the place of the mount.
+// List returns the file systems that can hold files, sorted by mount point. A file system that is
+// mounted several times is listed once.
 func List(ctx context.Context) ([]FileSystem, error) {
 	f, err := os.Open("/proc/self/mountinfo")
 	if err != nil {
@@ -65,7 +68,7 @@ func List(ctx context.Context) ([]FileSystem, error) {
 	return list, nil
 }
 
-// Of is the room of the file system that a path is on.
+// Of returns the file system that path is on.
 func Of(path string) (FileSystem, error) {
 	var s unix.Statfs_t
 	if err := unix.Statfs(path, &s); err != nil {
@@ -76,14 +79,14 @@ func Of(path string) (FileSystem, error) {
 	return f, nil
 }
 
-// measure asks the file system. One that does not answer must not keep the others from being shown; the call that waits for it ends
-// when the kernel gives up.
+// measure asks the file system for its space. One that does not answer must not hold up the others.
+// The call that waits for it ends when the kernel gives up.
 func (f FileSystem) measure(ctx context.Context) (FileSystem, error) {
 	answer := make(chan unix.Statfs_t, 1)
 	go func() {
 		var s unix.Statfs_t
 		if unix.Statfs(f.Mount, &s) != nil {
-			s = unix.Statfs_t{} // gone meanwhile, or not ours to see
+			s = unix.Statfs_t{} // gone meanwhile, or hidden from this process
 		}
 		answer <- s
 	}()
@@ -109,20 +112,22 @@ func (f *FileSystem) fill(s *unix.Statfs_t) {
 	f.Inodes, f.InodesUsed = s.Files, s.Files-min(s.Ffree, s.Files)
 }
 
-// kernels are file systems that hold what the kernel knows, not files that somebody keeps.
-var kernels = []string{"autofs", "bpf", "cgroup", "cgroup2", "configfs", "debugfs", "devpts", "devtmpfs", "efivarfs", "fusectl", "hugetlbfs",
-	"mqueue", "nsfs", "proc", "pstore", "ramfs", "rpc_pipefs", "securityfs", "selinuxfs", "sysfs", "tracefs", "binfmt_misc"}
+// kernels lists file system types that show what the kernel knows and hold no files of users.
+var kernels = []string{"autofs", "binfmt_misc", "bpf", "cgroup", "cgroup2", "configfs", "debugfs", "devpts", "devtmpfs",
+	"efivarfs", "fusectl", "hugetlbfs", "mqueue", "nsfs", "proc", "pstore", "ramfs", "rpc_pipefs", "securityfs",
+	"selinuxfs", "sysfs", "tracefs"}
 
 // A mount is a line of mountinfo.
 type mount struct {
 	FileSystem
 	id, parent string
 	device     string // major:minor of the file system
-	root       string // what of the file system is mounted: / or, where a part is bound, the part
+	root       string // the mounted part of the file system: /, or the directory of a bind mount
 }
 
-// parse reads /proc/self/mountinfo (proc_pid_mountinfo(5)). Of several mounts of one file system the one that df(1) takes stands for it: the
-// shortest path, unless only a part of the file system is there.
+// parse reads /proc/self/mountinfo (proc_pid_mountinfo(5)). Of several mounts of one file system it
+// keeps the one that df(1) shows: the shortest path, unless that shows only a part of the file
+// system.
 func parse(r io.Reader) ([]FileSystem, error) {
 	var mounts []mount
 	lines := bufio.NewScanner(r)
@@ -133,12 +138,14 @@ func parse(r io.Reader) ([]FileSystem, error) {
 			continue
 		}
 		mounts = append(mounts, mount{id: place[0], parent: place[1], device: place[2], root: unescape(place[3]),
-			FileSystem: FileSystem{Mount: unescape(place[4]), Device: unescape(what[1]), Type: what[0], ReadOnly: slices.Contains(strings.Split(what[2], ","), "ro")}})
+			FileSystem: FileSystem{Mount: unescape(place[4]), Device: unescape(what[1]), Type: what[0],
+				ReadOnly: slices.Contains(strings.Split(what[2], ","), "ro")}})
 	}
 	byDevice := map[string]mount{}
 	for _, m := range visible(mounts) {
 		known, twice := byDevice[m.device]
-		if !slices.Contains(kernels, m.Type) && (!twice || len(m.Mount) < len(known.Mount) && len(m.root) <= len(known.root)) {
+		if !slices.Contains(kernels, m.Type) &&
+			(!twice || len(m.Mount) < len(known.Mount) && len(m.root) <= len(known.root)) {
 			byDevice[m.device] = m
 		}
 	}
@@ -150,7 +157,8 @@ func parse(r io.Reader) ([]FileSystem, error) {
 	return list, lines.Err()
 }
 
-// visible are the mounts that their paths lead to: another one may be mounted over them, or over a directory above them.
+// visible returns the mounts that their paths lead to. Another mount can hide one, at its path or
+// at a directory above it.
 func visible(mounts []mount) []mount {
 	children := map[string][]mount{}
 	parents := map[string]mount{}
@@ -180,13 +188,13 @@ func visible(mounts []mount) []mount {
 	return list
 }
 
-// below says that a path is a directory or in it.
+// below reports whether path is dir or inside it.
 func below(path, dir string) bool {
 	rest, ok := strings.CutPrefix(path, strings.TrimSuffix(dir, "/"))
 	return ok && (rest == "" || rest[0] == '/')
 }
 
-// unescape turns \040 and its like back into what they stand for.
+// unescape decodes octal escapes such as \040.
 func unescape(s string) string {
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {

@@ -52,7 +52,8 @@ func TestParse(t *testing.T) {
 	}
 }
 
-// Each file system is listed where df lists it, once: whether it is bound elsewhere, or another is mounted over it.
+// TestMountsOfDf compares the list with df: each file system is there once, at df's path, also with
+// bind mounts and mounts over mounts.
 func TestMountsOfDf(t *testing.T) {
 	df := netnstest.Tool(t, "df")
 	dir := t.TempDir()
@@ -104,7 +105,8 @@ func TestMountsOfDf(t *testing.T) {
 	}
 }
 
-// A file system that the test made and filled has the numbers that df shows.
+// TestAgainstDf compares the numbers of a file system that the test made and filled with those of
+// df.
 func TestAgainstDf(t *testing.T) {
 	df := netnstest.Tool(t, "df")
 	dir := filepath.Join(t.TempDir(), "with blank")
