@@ -1,5 +1,6 @@
-// Package dns asks name servers: for the addresses of a host as every command needs them, and whole questions with all that an answer
-// has. It asks as resolvers do (resolv.conf(5), hosts(5), nsswitch.conf(5)), and knows of each server how it fared.
+// Package dns asks name servers: for the addresses of a host as every command needs them, and whole
+// questions with everything that the answer has. It asks as resolvers do (resolv.conf(5), hosts(5),
+// nsswitch.conf(5)), and remembers how each server fared.
 package dns
 
 import (
@@ -28,20 +29,21 @@ var (
 	ErrNoAnswer = errors.New("no name server answered")
 )
 
-// A CodeError is that name servers answered, and not with what they know: SERVFAIL, REFUSED …
+// A CodeError reports that name servers answered with a response code instead of data: SERVFAIL,
+// REFUSED …
 type CodeError struct {
 	Reply Reply
 }
 
 func (e *CodeError) Error() string { return e.Reply.Server.String() + " answered " + e.Reply.Code }
 
-// Addresses is Client.Addresses of System.
+// Addresses calls Client.Addresses of System.
 func Addresses(ctx context.Context, host string, family Family) ([]netip.Addr, error) {
 	return System.Addresses(ctx, host, family)
 }
 
-// Unbracketed is the address of a host that is one in brackets, as in a URL (RFC 3986, section 3.2.2) or in mail (RFC 5321, section 4.1.3);
-// any other text is left as it is.
+// Unbracketed returns host without its brackets, as addresses have in URLs (RFC 3986, section
+// 3.2.2) and mail (RFC 5321, section 4.1.3). Any other text is returned unchanged.
 func Unbracketed(host string) string {
 	inner, ok := strings.CutPrefix(host, "[")
 	inner, closed := strings.CutSuffix(inner, "]")
@@ -57,16 +59,18 @@ func Unbracketed(host string) string {
 	return inner
 }
 
-// Addresses are those of a host, a name or itself an address, which may stand in brackets, IPv4 before IPv6, and of each version first those that there is a route to.
-// It asks as /etc/hosts and /etc/resolv.conf say. A name may be in the letters of any language. The error is ErrNotFound, ErrFamily, a
-// *NameError, a *Failure, a *CodeError or the context's.
+// Addresses returns the addresses of host, a name or itself an address, which may have brackets. A
+// name may have letters of any language. IPv4 comes before IPv6; in each version, addresses with a
+// route come first. It looks names up as /etc/hosts and /etc/resolv.conf say. The error is
+// ErrNotFound, ErrFamily, a *NameError, a *Failure, a *CodeError or the context's.
 func (c *Client) Addresses(ctx context.Context, host string, family Family) ([]netip.Addr, error) {
 	host, err := ASCII(Unbracketed(host))
 	if err != nil {
 		return nil, err
 	}
 	if strings.HasPrefix(host, "[") {
-		return nil, &NameError{host, "In brackets stands an address and nothing else, such as [192.0.2.25] or [2001:db8::25]"}
+		return nil, &NameError{host,
+			"In brackets stands an address and nothing else, such as [192.0.2.25] or [2001:db8::25]"}
 	}
 	if a, err := netip.ParseAddr(host); err == nil {
 		if !family.Has(a.Unmap()) {
@@ -120,7 +124,8 @@ func (c *Client) ask(ctx context.Context, host string, family Family) ([]netip.A
 	var failed error
 	for _, r := range results {
 		all = append(all, r.list...)
-		// What a server could not say counts more than that there is nothing, and that the name is there more than that it is not.
+		// A server's failure counts more than the absence of records, and an existing name more
+		// than a missing one.
 		if weight(r.err) > weight(failed) {
 			failed = r.err
 		}
@@ -165,7 +170,8 @@ func (c *Client) askFor(ctx context.Context, host, kind string) ([]netip.Addr, e
 	return list, nil
 }
 
-// Chain is the data of the records of a type that a reply has for the name that was asked for, or for one that it is an alias of.
+// Chain returns the data of the records of type kind for the name that was asked for, or for a name
+// that it is an alias of.
 func (r Reply) Chain(kind string) (list []string) {
 	names := []string{r.Name}
 	is := func(name string) bool {
@@ -187,7 +193,8 @@ func (r Reply) Chain(kind string) (list []string) {
 	return list
 }
 
-// preferred sorts addresses: IPv4 first, and of each version those that the kernel has a route to (RFC 6724, section 6, rule 1).
+// preferred sorts addresses: IPv4 first, and in each version those that the kernel has a route to
+// (RFC 6724, section 6, rule 1).
 func preferred(list []netip.Addr) []netip.Addr {
 	rank := func(a netip.Addr) (n int) {
 		if !a.Is4() {
@@ -206,8 +213,8 @@ func preferred(list []netip.Addr) []netip.Addr {
 	return slices.Compact(list)
 }
 
-// routed says that there is a route to an address: a datagram socket can be connected to it, which sends nothing. Who has no scope yet
-// gets one later.
+// routed reports whether there is a route to an address. It connects a datagram socket to it, which
+// sends nothing. A link-local address without a scope counts as routed: it gets one later.
 func routed(a netip.Addr) bool {
 	if a.IsLinkLocalUnicast() && a.Is6() {
 		return true
@@ -220,8 +227,8 @@ func routed(a netip.Addr) bool {
 	return true
 }
 
-// NamesOf are the names of an address, the first of which is its own. The error is ErrNotFound, a *Failure, a *CodeError or the
-// context's.
+// NamesOf returns the names of an address; the first is its canonical name. The error is
+// ErrNotFound, a *Failure, a *CodeError or the context's.
 func (c *Client) NamesOf(ctx context.Context, a netip.Addr) ([]string, error) {
 	a = a.Unmap().WithZone("")
 	for _, source := range c.order() {
@@ -246,7 +253,7 @@ func (c *Client) NamesOf(ctx context.Context, a netip.Addr) ([]string, error) {
 	return nil, ErrNotFound
 }
 
-// Has says that an address is of the family.
+// Has reports whether the address belongs to the family.
 func (f Family) Has(a netip.Addr) bool {
 	return f != IPv4 && f != IPv6 || a.Is4() == (f == IPv4)
 }

@@ -13,14 +13,16 @@ import (
 	"github.com/miekg/dns"
 )
 
-// payload of UDP that is asked for, as the flag day of 2020 agreed: no fragments on any path. Larger answers are read too.
+// payload is the UDP size that questions announce. The DNS flag day of 2020 agreed on it, as it
+// avoids fragments on any path. Larger answers are read too.
 const payload = 1232
 
-// Ask asks the servers until one answers: each in its turn, and those that were silent again, as often as is configured. An answer
-// that was cut off is fetched over TCP. What another server may know better (SERVFAIL, REFUSED …) is the reply only if none does.
+// Ask asks the servers in turn until one answers, in as many rounds as are configured. It fetches a
+// truncated answer over TCP. It returns an answer that another server may better (SERVFAIL, REFUSED
+// …) only if none does.
 //
-// Without a reply the error is a *Failure, a *NameError, ErrType, ErrClass or the context's. With an answer that was cut off and that
-// cannot be had whole, there are both.
+// Without a reply the error is a *Failure, a *NameError, ErrType, ErrClass or the context's. It
+// returns both a reply and an error if the answer was truncated and the whole cannot be had.
 func (c *Client) Ask(ctx context.Context, q Question) (Reply, error) {
 	kind, ok := typeOf(q.Type)
 	if !ok {
@@ -54,7 +56,8 @@ func (c *Client) Ask(ctx context.Context, q Question) (Reply, error) {
 	return c.search(ctx, q, names, kind, class)
 }
 
-// searched are the names that a name may stand for and that the DNS can have.
+// searched returns the candidates of a name from the search list, without those that the DNS cannot
+// have.
 func searched(config Config, name string) (list []string, err error) {
 	ascii, err := ASCII(name)
 	if err != nil {
@@ -73,8 +76,8 @@ func searched(config Config, name string) (list []string, err error) {
 	return list, err
 }
 
-// search asks for one name after the other until one has records. If none has, the reply is one of a server that failed, else one
-// about a name that exists, else the last.
+// search asks for one name after the other until one has records. If none has, it returns the reply
+// of a server that failed, else one about a name that exists, else the last.
 func (c *Client) search(ctx context.Context, q Question, names []string, kind, class uint16) (best Reply, err error) {
 	rank := -1
 	for _, name := range names {
@@ -96,7 +99,7 @@ func (c *Client) search(ctx context.Context, q Question, names []string, kind, c
 	return best, nil
 }
 
-// rotate begins a list at another place each time.
+// rotate makes the list start at a random place.
 func rotate(list []netip.AddrPort) {
 	n, err := rand.Int(rand.Reader, big.NewInt(int64(len(list))))
 	if err != nil {
@@ -107,17 +110,18 @@ func rotate(list []netip.AddrPort) {
 	slices.Reverse(list)
 }
 
-// An asking is one name being asked for.
+// An asking is the state of asking for one name.
 type asking struct {
 	Question
 	client      *Client
 	name        string
 	kind, class uint16
-	cookie      string // the client's, and the server's behind it once that is known; in hexadecimal
+	cookie      string // in hexadecimal: the client's, followed by the server's once that is known
 	tried       []Attempt
 }
 
-// all asks all servers, in rounds. The last round is without EDNS, if that is left to us: some firewalls drop what they do not know.
+// all asks all servers, in rounds. In EDNSAuto the last round is without EDNS, because some
+// firewalls drop it.
 func (a *asking) all(ctx context.Context) (Reply, error) {
 	if IsTransfer(a.Type) {
 		return a.transferred(ctx)
@@ -149,7 +153,8 @@ func (a *asking) all(ctx context.Context) (Reply, error) {
 				r.Tried = a.tried
 				return r, nil
 			case err == nil:
-				a.tried = append(a.tried, Attempt{Server: server, Protocol: r.Protocol, EDNS: r.EDNS != nil, Code: r.Code, Lame: r.Code == "NOERROR"})
+				a.tried = append(a.tried, Attempt{Server: server, Protocol: r.Protocol, EDNS: r.EDNS != nil,
+					Code: r.Code, Lame: r.Code == "NOERROR"})
 				if second == nil {
 					second = &r
 				}
@@ -165,7 +170,7 @@ func (a *asking) all(ctx context.Context) (Reply, error) {
 		cut.Tried = a.tried
 		return *cut, &Failure{a.tried}
 	case second != nil:
-		// The answer that is given is none that was tried beside it.
+		// Tried lists the other attempts only.
 		second.Tried = slices.DeleteFunc(a.tried, func(t Attempt) bool {
 			return t.Code == second.Code && t.Server == second.Server && t.Err == nil && !t.Cut
 		})
@@ -174,10 +179,10 @@ func (a *asking) all(ctx context.Context) (Reply, error) {
 	return Reply{}, &Failure{a.tried}
 }
 
-// explicit says that something of EDNS was asked for.
+// explicit reports whether the question asks for a feature of EDNS.
 func (a *asking) explicit() bool { return a.DNSSEC || a.NSID }
 
-// mayBeBettered says that another server may know what this one did not.
+// mayBeBettered reports whether another server may know what this one did not.
 func (a *asking) mayBeBettered(r Reply) bool {
 	switch r.Code {
 	case "SERVFAIL", "REFUSED", "NOTIMP", "FORMERR", "NOTAUTH", "BADVERS", "BADCOOKIE":
@@ -186,8 +191,9 @@ func (a *asking) mayBeBettered(r Reply) bool {
 	return r.Code == "NOERROR" && a.Recursive && len(r.Answer) == 0 && !r.Has("aa") && !r.Has("ra")
 }
 
-// server asks one server: without EDNS where it refuses that, with its own cookie where it wants that, over TCP where the answer was cut
-// off. With the error there may be an answer that was cut off.
+// server asks one server. It falls back to no EDNS if the server refuses EDNS, repeats with the
+// server's cookie if asked to, and uses TCP after truncation. It can return a truncated answer
+// along with an error.
 func (a *asking) server(ctx context.Context, server netip.AddrPort, plain bool) (r Reply, err error) {
 	tcp := a.TCP
 	cookies := 0
@@ -220,7 +226,7 @@ func (a *asking) server(ctx context.Context, server netip.AddrPort, plain bool) 
 	}
 }
 
-// once asks a server one time. Why that failed is in a.tried then.
+// once asks a server one time. It records a failure in a.tried.
 func (a *asking) once(ctx context.Context, server netip.AddrPort, plain, tcp bool) (Reply, error) {
 	m := a.message(plain)
 	e := &exchange{source: a.Source, server: server, timeout: a.Timeout}
@@ -231,7 +237,8 @@ func (a *asking) once(ctx context.Context, server netip.AddrPort, plain, tcp boo
 	got, err := ask(ctx, m)
 	if err != nil {
 		if !errors.Is(err, context.Canceled) {
-			a.tried = append(a.tried, Attempt{Server: server, Protocol: protocol, EDNS: !plain, Err: err, Ignored: e.ignored})
+			a.tried = append(a.tried, Attempt{Server: server, Protocol: protocol, EDNS: !plain, Err: err,
+				Ignored: e.ignored})
 			a.client.failed(server, err)
 		}
 		return Reply{}, err
@@ -242,7 +249,7 @@ func (a *asking) once(ctx context.Context, server netip.AddrPort, plain, tcp boo
 	return r, nil
 }
 
-// message is the question as it is sent.
+// message builds the question as it is sent.
 func (a *asking) message(plain bool) *dns.Msg {
 	m := new(dns.Msg)
 	m.SetQuestion(a.name, a.kind)
@@ -262,9 +269,10 @@ func (a *asking) message(plain bool) *dns.Msg {
 	return m
 }
 
-// reply is an answer as callers have it.
+// reply converts an answer to the form that callers get.
 func (a *asking) reply(m *dns.Msg, server netip.AddrPort, protocol string) Reply {
-	r := Reply{Server: server, Protocol: protocol, ID: int(m.Id), Opcode: dns.OpcodeToString[m.Opcode], Code: codeOf(m.Rcode),
+	r := Reply{Server: server, Protocol: protocol, ID: int(m.Id), Opcode: dns.OpcodeToString[m.Opcode],
+		Code: codeOf(m.Rcode),
 		Name: a.name, Type: dns.Type(a.kind).String(), Class: dns.Class(a.class).String()}
 	for _, f := range []struct {
 		name string

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -18,144 +17,8 @@ import (
 	"github.com/miekg/dns"
 )
 
-// A peer is a name server that does as a test says, on a port of the loopback that is the same for UDP and TCP.
-type peer struct {
-	t       *testing.T
-	address netip.AddrPort
-	asked   atomic.Int64 // over UDP
-}
-
-// samePort listens on one port of both protocols. What is free for one may be somebody's of the other.
-func samePort(t *testing.T) (*net.TCPListener, *net.UDPConn, int) {
-	t.Helper()
-	for range 100 {
-		listener, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		port := listener.Addr().(*net.TCPAddr).Port
-		packets, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port})
-		if err == nil {
-			return listener, packets, port
-		}
-		listener.Close()
-	}
-	t.Fatal("no port is free for both protocols")
-	return nil, nil, 0
-}
-
-// newPeer answers each datagram with the messages that answer makes of it, and each question over TCP with those of stream; without a
-// stream TCP is refused.
-func newPeer(t *testing.T, answer func(q *dns.Msg, n int64) [][]byte, stream func(q *dns.Msg) []byte) *peer {
-	t.Helper()
-	listener, packets, port := samePort(t)
-	p := &peer{t: t, address: netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(port))}
-	t.Cleanup(func() { packets.Close(); listener.Close() })
-	go func() {
-		buffer := make([]byte, 65535)
-		for {
-			n, from, err := packets.ReadFromUDPAddrPort(buffer)
-			if err != nil {
-				return
-			}
-			q := new(dns.Msg)
-			if q.Unpack(buffer[:n]) != nil {
-				continue
-			}
-			for _, m := range answer(q, p.asked.Add(1)) {
-				packets.WriteToUDPAddrPort(m, from)
-			}
-		}
-	}()
-	if stream == nil {
-		listener.Close()
-		return p
-	}
-	go func() {
-		for {
-			c, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			conn := &dns.Conn{Conn: c}
-			if q, err := conn.ReadMsg(); err == nil {
-				if m := stream(q); m != nil {
-					conn.Write(m)
-				}
-			}
-			c.Close()
-		}
-	}()
-	return p
-}
-
-// wire is an answer to a question, with records and whatever change makes of it.
-func wire(t testing.TB, q *dns.Msg, change func(m *dns.Msg), records ...string) []byte {
-	m := new(dns.Msg).SetReply(q)
-	m.RecursionAvailable = true
-	for _, text := range records {
-		rr, err := dns.NewRR(text)
-		if err != nil {
-			t.Error(err)
-			return nil
-		}
-		m.Answer = append(m.Answer, rr)
-	}
-	if change != nil {
-		change(m)
-	}
-	raw, err := m.Pack()
-	if err != nil {
-		t.Error(err)
-	}
-	return raw
-}
-
-// nobody is a port where nothing listens, of an address that no other test uses.
-func nobody(t *testing.T) *peer {
-	t.Helper()
-	packets, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 9)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	packets.Close()
-	return &peer{t: t, address: packets.LocalAddr().(*net.UDPAddr).AddrPort()}
-}
-
-const record = "a.test. 60 A 192.0.2.1"
-
-func good(t testing.TB) func(*dns.Msg, int64) [][]byte {
-	return func(q *dns.Msg, _ int64) [][]byte { return [][]byte{wire(t, q, nil, record)} }
-}
-
-func code(t testing.TB, code int) func(*dns.Msg, int64) [][]byte {
-	return func(q *dns.Msg, _ int64) [][]byte {
-		return [][]byte{wire(t, q, func(m *dns.Msg) { m.Rcode = code })}
-	}
-}
-
-func silent(*dns.Msg, int64) [][]byte { return nil }
-
-// patience is how long what should come is waited for; soon is how long what does not.
-const (
-	patience = 10 * time.Second
-	soon     = 500 * time.Millisecond
-)
-
-// question asks peers for a.test.
-func question(peers ...*peer) Question {
-	q := Question{Name: "a.test", Type: "A", Recursive: true, Timeout: soon, Attempts: 2}
-	for _, p := range peers {
-		q.Servers = append(q.Servers, p.address)
-	}
-	return q
-}
-
-func plainClient() *Client {
-	return &Client{Config: func() Config { return parseConfig(strings.NewReader("")) }}
-}
-
-// A datagram that is no answer to the question is ignored, and the answer behind it is taken. If there is none, what came is named.
+// TestWhatIsNoAnswer: a datagram that does not answer the question is ignored, and an answer after
+// it is taken. Without an answer, the error names what came.
 func TestWhatIsNoAnswer(t *testing.T) {
 	t.Parallel()
 	for what, junk := range map[string]func(q *dns.Msg) []byte{
@@ -176,7 +39,8 @@ func TestWhatIsNoAnswer(t *testing.T) {
 			return wire(t, q, func(m *dns.Msg) { m.Question = nil }, "a.test. 60 A 192.0.2.66")
 		},
 		"a message with 2 questions": func(q *dns.Msg) []byte {
-			return wire(t, q, func(m *dns.Msg) { m.Question = append(m.Question, m.Question[0]) }, "a.test. 60 A 192.0.2.66")
+			return wire(t, q, func(m *dns.Msg) { m.Question = append(m.Question, m.Question[0]) },
+				"a.test. 60 A 192.0.2.66")
 		},
 		"a malformed message": func(q *dns.Msg) []byte {
 			raw := wire(t, q, nil, "a.test. 60 A 192.0.2.66")
@@ -187,7 +51,9 @@ func TestWhatIsNoAnswer(t *testing.T) {
 			binary.BigEndian.PutUint16(raw[6:], 2)
 			return raw
 		},
-		"a message shorter than its header": func(q *dns.Msg) []byte { return []byte{byte(q.Id >> 8), byte(q.Id), 0x80} },
+		"a message shorter than its header": func(q *dns.Msg) []byte {
+			return []byte{byte(q.Id >> 8), byte(q.Id), 0x80}
+		},
 	} {
 		t.Run(what, func(t *testing.T) { noAnswer(t, what, junk) })
 	}
@@ -208,12 +74,13 @@ func noAnswer(t *testing.T, what string, junk func(q *dns.Msg) []byte) {
 	_, err = plainClient().Ask(t.Context(), q)
 	var failure *Failure
 	wanted, _, _ := strings.Cut(what, " (class")
-	if !errors.As(err, &failure) || !errors.Is(err, ErrReply) || !slices.Equal(failure.Tried[0].Ignored, []string{wanted}) || p.asked.Load() != 1 {
+	if !errors.As(err, &failure) || !errors.Is(err, ErrReply) ||
+		!slices.Equal(failure.Tried[0].Ignored, []string{wanted}) || p.asked.Load() != 1 {
 		t.Errorf("%s alone: %v after %d questions", what, err, p.asked.Load())
 	}
 }
 
-// An answer from another address is none, and is told of.
+// TestAnswerFromElsewhere: an answer from another address is not taken, and is reported.
 func TestAnswerFromElsewhere(t *testing.T) {
 	t.Parallel()
 	other, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 2)})
@@ -250,8 +117,8 @@ func TestAnswerFromElsewhere(t *testing.T) {
 	}
 }
 
-// A lost datagram is sent again, as often as is configured; a server that fails leaves the question to the next; who answered is not
-// asked again.
+// TestServersInTheirTurn: a lost datagram is sent again, as often as is configured. After a
+// server's failure the next is asked. A server that answered is not asked again.
 func TestServersInTheirTurn(t *testing.T) {
 	t.Parallel()
 	second := newPeer(t, func(q *dns.Msg, n int64) [][]byte {
@@ -260,15 +127,18 @@ func TestServersInTheirTurn(t *testing.T) {
 		}
 		return good(t)(q, n)
 	}, nil)
-	if r, err := plainClient().Ask(t.Context(), question(second)); err != nil || len(r.Answer) != 1 || second.asked.Load() != 2 || len(r.Tried) != 1 || !errors.Is(r.Tried[0].Err, ErrSilence) {
+	if r, err := plainClient().Ask(t.Context(), question(second)); err != nil || len(r.Answer) != 1 ||
+		second.asked.Load() != 2 || len(r.Tried) != 1 || !errors.Is(r.Tried[0].Err, ErrSilence) {
 		t.Errorf("the first datagram is lost: %+v, %v", r, err)
 	}
-	for _, n := range []int{dns.RcodeServerFailure, dns.RcodeRefused, dns.RcodeNotImplemented, dns.RcodeFormatError, dns.RcodeNotAuth} {
+	for _, n := range []int{dns.RcodeServerFailure, dns.RcodeRefused, dns.RcodeNotImplemented, dns.RcodeFormatError,
+		dns.RcodeNotAuth} {
 		t.Run(dns.RcodeToString[n], func(t *testing.T) {
 			t.Parallel()
 			bad, fine := newPeer(t, code(t, n), nil), newPeer(t, good(t), nil)
 			r, err := plainClient().Ask(t.Context(), question(bad, fine))
-			if err != nil || r.Server != fine.address || len(r.Answer) != 1 || r.Tried[len(r.Tried)-1].Code != dns.RcodeToString[n] {
+			if err != nil || r.Server != fine.address || len(r.Answer) != 1 ||
+				r.Tried[len(r.Tried)-1].Code != dns.RcodeToString[n] {
 				t.Errorf("of the first: %+v, %v", r, err)
 			}
 			r, err = plainClient().Ask(t.Context(), question(bad, newPeer(t, silent, nil)))
@@ -285,25 +155,29 @@ func TestServersInTheirTurn(t *testing.T) {
 	dead := newPeer(t, silent, nil)
 	_, err = plainClient().Ask(t.Context(), question(dead, gone))
 	var failure *Failure
-	if !errors.As(err, &failure) || len(failure.Tried) != 3 || dead.asked.Load() != 2 || !errors.Is(err, ErrSilence) || !errors.Is(err, syscall.ECONNREFUSED) {
+	if !errors.As(err, &failure) || len(failure.Tried) != 3 || dead.asked.Load() != 2 || !errors.Is(err, ErrSilence) ||
+		!errors.Is(err, syscall.ECONNREFUSED) {
 		t.Errorf("none answers: %v", err)
 	}
 	lame := newPeer(t, func(q *dns.Msg, _ int64) [][]byte {
 		return [][]byte{wire(t, q, func(m *dns.Msg) { m.RecursionAvailable = false })}
 	}, nil)
-	if r, err := plainClient().Ask(t.Context(), question(lame, newPeer(t, good(t), nil))); err != nil || len(r.Answer) != 1 || !r.Tried[0].Lame {
+	if r, err := plainClient().Ask(t.Context(), question(lame, newPeer(t, good(t), nil))); err != nil ||
+		len(r.Answer) != 1 || !r.Tried[0].Lame {
 		t.Errorf("the first knows nothing: %+v, %v", r, err)
 	}
 }
 
-// An answer that is cut off is fetched over TCP. Where that fails there is what came, and that it is not all.
+// TestCutAnswers: a truncated answer is fetched over TCP. If that fails, the caller gets the part
+// that came, and the error.
 func TestCutAnswers(t *testing.T) {
 	t.Parallel()
 	cut := func(q *dns.Msg, _ int64) [][]byte {
 		return [][]byte{wire(t, q, func(m *dns.Msg) { m.Truncated = true }, record)}
 	}
 	whole := newPeer(t, cut, func(q *dns.Msg) []byte { return wire(t, q, nil, record, "a.test. 60 A 192.0.2.2") })
-	if r, err := plainClient().Ask(t.Context(), question(whole)); err != nil || r.Protocol != "tcp" || len(r.Answer) != 2 {
+	if r, err := plainClient().Ask(t.Context(), question(whole)); err != nil || r.Protocol != "tcp" ||
+		len(r.Answer) != 2 {
 		t.Errorf("%+v, %v", r, err)
 	}
 	for what, c := range map[string]struct {
@@ -319,11 +193,12 @@ func TestCutAnswers(t *testing.T) {
 		if !errors.Is(err, c.why) || !r.Has("tc") || r.Protocol != "udp" || len(r.Answer) != 1 || !r.Tried[0].Cut {
 			t.Errorf("%s: %+v, %v", what, r, err)
 		}
-		if r, err := plainClient().Ask(t.Context(), question(p, newPeer(t, good(t), nil))); err != nil || r.Has("tc") || len(r.Answer) != 1 {
+		if r, err := plainClient().Ask(t.Context(), question(p, newPeer(t, good(t), nil))); err != nil || r.Has("tc") ||
+			len(r.Answer) != 1 {
 			t.Errorf("%s, and another server: %+v, %v", what, r, err)
 		}
 	}
-	// What is cut in the middle of a record is cut off too (RFC 2181, section 9).
+	// A message cut in the middle of a record is truncated too (RFC 2181, section 9).
 	middle := newPeer(t, func(q *dns.Msg, n int64) [][]byte { raw := cut(q, n)[0]; return [][]byte{raw[:len(raw)-2]} },
 		func(q *dns.Msg) []byte { return wire(t, q, nil, record) })
 	if r, err := plainClient().Ask(t.Context(), question(middle)); err != nil || r.Protocol != "tcp" {
@@ -331,7 +206,7 @@ func TestCutAnswers(t *testing.T) {
 	}
 }
 
-// Larger datagrams than were asked for are read.
+// TestLargeDatagram: datagrams larger than announced are read.
 func TestLargeDatagram(t *testing.T) {
 	t.Parallel()
 	var list []string
@@ -339,12 +214,14 @@ func TestLargeDatagram(t *testing.T) {
 		list = append(list, record)
 	}
 	p := newPeer(t, func(q *dns.Msg, _ int64) [][]byte { return [][]byte{wire(t, q, nil, list...)} }, nil)
-	if r, err := plainClient().Ask(t.Context(), question(p)); err != nil || len(r.Answer) != 200 || r.Bytes < 3*payload {
+	if r, err := plainClient().Ask(t.Context(), question(p)); err != nil || len(r.Answer) != 200 ||
+		r.Bytes < 3*payload {
 		t.Errorf("%d records, %v", len(r.Answer), err)
 	}
 }
 
-// A server that does not know EDNS, or something before it that drops it, is asked without; unless EDNS is what was asked for.
+// TestEDNSTrouble: where the server or a firewall does not take EDNS, the question is asked
+// without, unless EDNS is what was asked for.
 func TestEDNSTrouble(t *testing.T) {
 	t.Parallel()
 	for what, answer := range map[string]func(q *dns.Msg, n int64) [][]byte{
@@ -376,7 +253,8 @@ func TestEDNSTrouble(t *testing.T) {
 	}
 }
 
-// What EDNS says is there: extended errors, the server's name, its cookie, which is sent back where it is asked for.
+// TestOptions checks what EDNS carries: extended errors, the server's name, and its cookie, which
+// is sent back on request.
 func TestOptions(t *testing.T) {
 	t.Parallel()
 	p := newPeer(t, func(q *dns.Msg, n int64) [][]byte {
@@ -390,8 +268,10 @@ func TestOptions(t *testing.T) {
 			m.SetEdns0(4096, true)
 			opt := m.IsEdns0()
 			opt.SetVersion(1)
-			opt.Option = append(opt.Option, &dns.EDNS0_COOKIE{Code: dns.EDNS0COOKIE, Cookie: cookie[:16] + "0102030405060708"},
-				&dns.EDNS0_NSID{Code: dns.EDNS0NSID, Nsid: "6770"}, &dns.EDNS0_EDE{InfoCode: 7, ExtraText: "old\x1b[2J"}, &dns.EDNS0_EDE{InfoCode: 4242},
+			opt.Option = append(opt.Option,
+				&dns.EDNS0_COOKIE{Code: dns.EDNS0COOKIE, Cookie: cookie[:16] + "0102030405060708"},
+				&dns.EDNS0_NSID{Code: dns.EDNS0NSID, Nsid: "6770"},
+				&dns.EDNS0_EDE{InfoCode: 7, ExtraText: "old\x1b[2J"}, &dns.EDNS0_EDE{InfoCode: 4242},
 				&dns.EDNS0_LOCAL{Code: 65001, Data: []byte{1, 2, 0}})
 			switch n {
 			case 1:
@@ -411,7 +291,8 @@ func TestOptions(t *testing.T) {
 		t.Fatalf("%+v, %v", r, err)
 	}
 	o := r.EDNS
-	if o.Version != 1 || o.Payload != 4096 || !slices.Equal(o.Flags, []string{"do"}) || string(o.NSID) != "gp" || !o.CookieGood || len(o.Cookie) != 32 {
+	if o.Version != 1 || o.Payload != 4096 || !slices.Equal(o.Flags, []string{"do"}) || string(o.NSID) != "gp" ||
+		!o.CookieGood || len(o.Cookie) != 32 {
 		t.Errorf("%+v", o)
 	}
 	if !slices.Equal(o.Errors, []ExtendedError{{7, "Signature Expired", "old\x1b[2J"}, {4242, "", ""}}) {
@@ -422,7 +303,8 @@ func TestOptions(t *testing.T) {
 	}
 }
 
-// A short name is looked up in the search list, one with dots first as it is, a whole one as it is alone.
+// TestSearchList: a short name is looked up in the search list, a name with dots first as it is,
+// and an absolute name only as it is.
 func TestSearchList(t *testing.T) {
 	t.Parallel()
 	config := parseConfig(strings.NewReader("search one.test two.test.\noptions ndots:2\n"))
@@ -465,11 +347,13 @@ func TestSearchList(t *testing.T) {
 	}
 }
 
-// Whoever waits is let go when the context ends, and a deadline is told as what was tried.
+// TestAskLetsGo: a caller returns when its context ends. A deadline that passes is reported as the
+// attempts made.
 func TestAskLetsGo(t *testing.T) {
 	t.Parallel()
 	asked := make(chan bool, 8)
-	p := newPeer(t, func(*dns.Msg, int64) [][]byte { asked <- true; return nil }, func(*dns.Msg) []byte { asked <- true; select {} })
+	p := newPeer(t, func(*dns.Msg, int64) [][]byte { asked <- true; return nil },
+		func(*dns.Msg) []byte { asked <- true; select {} })
 	for _, tcp := range []bool{false, true} {
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() { <-asked; cancel() }()
@@ -487,7 +371,7 @@ func TestAskLetsGo(t *testing.T) {
 	}
 }
 
-// How a server fared is remembered, of a bounded number of servers.
+// TestSeen: the client remembers how servers fared, for a bounded number of servers.
 func TestSeen(t *testing.T) {
 	t.Parallel()
 	c := plainClient()
@@ -498,7 +382,8 @@ func TestSeen(t *testing.T) {
 	for _, s := range c.Seen() {
 		seen[s.Server] = s
 	}
-	if s := seen[p.address]; s.Answers != 1 || s.LastCode != "NOERROR" || s.LastTime <= 0 || time.Since(s.LastAnswer) > time.Minute || s.Failures != 0 {
+	if s := seen[p.address]; s.Answers != 1 || s.LastCode != "NOERROR" || s.LastTime <= 0 ||
+		time.Since(s.LastAnswer) > time.Minute || s.Failures != 0 {
 		t.Errorf("%+v", s)
 	}
 	if s := seen[dead.address]; s.Answers != 0 || s.Failures != 1 || !errors.Is(s.LastError, syscall.ECONNREFUSED) {
@@ -512,22 +397,24 @@ func TestSeen(t *testing.T) {
 	}
 }
 
-// Types and classes have names or numbers (RFC 3597).
+// TestTypesAndClasses: types and classes have names or numbers (RFC 3597).
 func TestTypesAndClasses(t *testing.T) {
-	for text, want := range map[string]bool{"A": true, "mx": true, "TYPE1": true, "type65400": true, "AXFR": true, "TYPE0": false, "TYPE65536": false,
+	for text, want := range map[string]bool{"A": true, "mx": true, "TYPE1": true, "type65400": true, "AXFR": true,
+		"TYPE0": false, "TYPE65536": false,
 		"TYPE+1": false, "OPT": false, "None": false, "": false, "nosuch": false} {
 		if IsType(text) != want {
 			t.Errorf("type %q: %v", text, !want)
 		}
 	}
-	for text, want := range map[string]bool{"IN": true, "ch": true, "chaos": true, "HS": true, "ANY": true, "CLASS3": true, "": true, "XX": false, "CLASS0": false} {
+	for text, want := range map[string]bool{"IN": true, "ch": true, "chaos": true, "HS": true, "ANY": true,
+		"CLASS3": true, "": true, "XX": false, "CLASS0": false} {
 		if IsClass(text) != want {
 			t.Errorf("class %q: %v", text, !want)
 		}
 	}
 }
 
-// FuzzMatch: whatever a server sends is an answer to the question, or is told as none.
+// FuzzMatch: any message either answers the question or is reported as no answer.
 func FuzzMatch(f *testing.F) {
 	q := new(dns.Msg).SetQuestion("a.test.", dns.TypeA)
 	q.Id = 7
@@ -539,7 +426,8 @@ func FuzzMatch(f *testing.F) {
 			t.Fatalf("%v, %q", m, wrong)
 		}
 		if m != nil {
-			r := (&asking{client: plainClient(), name: "a.test.", kind: dns.TypeA, class: dns.ClassINET}).reply(m, netip.AddrPort{}, "udp")
+			r := (&asking{client: plainClient(), name: "a.test.", kind: dns.TypeA, class: dns.ClassINET}).reply(m,
+				netip.AddrPort{}, "udp")
 			if !r.Has("qr") {
 				t.Errorf("%+v is an answer", r)
 			}

@@ -9,11 +9,12 @@ import (
 	"time"
 )
 
-// A Client asks the name servers of this host, and remembers how they fared. It is safe for several goroutines. The zero value is ready.
+// A Client asks the name servers of this host, and remembers how they fared. It is safe for
+// concurrent use. The zero value is ready.
 type Client struct {
-	// Config is whom to ask; nil is ReadConfig, each time anew.
+	// Config returns whom to ask. If nil, each question reads ReadConfig anew.
 	Config func() Config
-	// Files is where hosts and nsswitch.conf are; empty is /etc.
+	// Files is the directory of hosts and nsswitch.conf. If empty, it is /etc.
 	Files string
 
 	port uint16 // of the servers; 0 is 53
@@ -23,7 +24,8 @@ type Client struct {
 	hosts *hostsTable
 }
 
-// System is the Client of this host, one for all that ask: as its name servers are the host's, so is what is known of them.
+// System is the Client of this host, shared by all callers, because its name servers and what is
+// known of them belong to the host.
 var System = &Client{}
 
 // Seen is what is known of a server since the start.
@@ -31,17 +33,17 @@ type Seen struct {
 	Server      netip.AddrPort
 	Answers     int64
 	Failures    int64         // questions without an answer
-	LastAnswer  time.Time     // zero: there is none
+	LastAnswer  time.Time     // zero if it never answered
 	LastCode    string        // of that answer
-	LastTime    time.Duration // that it took
+	LastTime    time.Duration // from question to that answer
 	LastFailure time.Time
 	LastError   error
 }
 
-// seenLimit bounds how many servers are remembered: somebody may ask any number of them.
+// seenLimit bounds the number of remembered servers: a user may ask any number of them.
 const seenLimit = 64
 
-// Seen lists what is known of servers, sorted by address.
+// Seen returns what is known of servers, sorted by address.
 func (c *Client) Seen() (list []Seen) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -68,7 +70,8 @@ func (c *Client) failed(server netip.AddrPort, err error) {
 	s.LastFailure, s.LastError = time.Now(), err
 }
 
-// of is what is remembered of a server. Where there is no room, what is oldest goes.
+// of returns the entry of a server, and makes one if needed. Without room it drops the oldest
+// entry.
 func (c *Client) of(server netip.AddrPort) *Seen {
 	if s, ok := c.seen[server]; ok {
 		return s
@@ -83,7 +86,8 @@ func (c *Client) of(server netip.AddrPort) *Seen {
 			}
 			return s.LastFailure
 		}
-		oldest := slices.MinFunc(slices.Collect(maps.Values(c.seen)), func(a, b *Seen) int { return cmp.Or(last(a).Compare(last(b)), a.Server.Compare(b.Server)) })
+		oldest := slices.MinFunc(slices.Collect(maps.Values(c.seen)),
+			func(a, b *Seen) int { return cmp.Or(last(a).Compare(last(b)), a.Server.Compare(b.Server)) })
 		delete(c.seen, oldest.Server)
 	}
 	s := &Seen{Server: server}

@@ -11,18 +11,19 @@ import (
 	"time"
 )
 
-// A Config is whom this host asks, and how: /etc/resolv.conf as resolv.conf(5) of glibc 2.36 describes it.
+// A Config says whom this host asks, and how: /etc/resolv.conf as resolv.conf(5) of glibc 2.36
+// describes it.
 type Config struct {
-	Servers  []netip.Addr  // in their order; those of this host itself if none is named
-	Default  bool          // none is named
-	Unused   []netip.Addr  // named behind the third, which no resolver asks
-	Wrong    []string      // what is named as a server and is no address
+	Servers  []netip.Addr  // in file order; the loopback if the file names none
+	Default  bool          // the file names none
+	Unused   []netip.Addr  // those after the third, which no resolver asks
+	Wrong    []string      // values of nameserver lines that are no address
 	Search   []string      // domains that a short name is looked up in
-	Ndots    int           // a name with fewer dots is looked up in them first; 0 to 15
-	Timeout  time.Duration // that a server may take, 1 s to 30 s
-	Attempts int           // times that each server is asked, 1 to 5
-	Rotate   bool          // begin with another server each time
-	TCP      bool          // ask over TCP at once
+	Ndots    int           // a name with fewer dots is looked up in Search first; 0 to 15
+	Timeout  time.Duration // of one attempt, 1 s to 30 s
+	Attempts int           // of each server, 1 to 5
+	Rotate   bool          // start with a random server each time
+	TCP      bool          // use TCP from the start
 	Options  []string      // as they are written
 }
 
@@ -32,7 +33,8 @@ const (
 	maxServers  = 3 // MAXNS of resolv.h
 )
 
-// ReadConfig is the Config of this host. A file that cannot be read is one with nothing in it, as for every resolver.
+// ReadConfig returns the Config of this host. It treats an unreadable file as an empty one, as
+// every resolver does.
 func ReadConfig() Config {
 	f, err := os.Open(configPath)
 	if err != nil {
@@ -42,7 +44,8 @@ func ReadConfig() Config {
 	return parseConfig(io.LimitReader(f, configBytes))
 }
 
-// parseConfig reads a resolv.conf: a keyword begins its line, and of several lines with a search list the last counts.
+// parseConfig reads a resolv.conf. A keyword must start its line; of several search lines the last
+// counts.
 func parseConfig(r io.Reader) Config {
 	c := Config{Ndots: 1, Timeout: 5 * time.Second, Attempts: 2}
 	searched := false
@@ -78,7 +81,7 @@ func parseConfig(r io.Reader) Config {
 	return c
 }
 
-// server takes an address, of a link-local one also its scope, such as fe80::1%eth0.
+// server adds an address. A link-local one may have a scope, such as fe80::1%eth0.
 func (c *Config) server(text string) {
 	a, err := netip.ParseAddr(text)
 	switch {
@@ -110,7 +113,8 @@ func (c *Config) option(text string) {
 	}
 }
 
-// ownDomain is what the name of this host has behind its first dot: where no list is given, that is the list.
+// ownDomain returns the part of the host name after the first dot. It is the search list where none
+// is given.
 func ownDomain() []string {
 	host, err := os.Hostname()
 	if err != nil {
@@ -122,7 +126,8 @@ func ownDomain() []string {
 	return nil
 }
 
-// Names are the names that a name may stand for, in the order in which they are asked for. One that ends with a dot is whole.
+// Names returns the absolute names to ask for in order. A name that ends with a dot is absolute
+// already.
 func (c Config) Names(name string) []string {
 	if strings.HasSuffix(name, ".") {
 		return []string{name}
@@ -137,7 +142,7 @@ func (c Config) Names(name string) []string {
 	return append(list, name+".")
 }
 
-// Servers are the name servers of this host.
+// Servers returns the name servers of this host.
 func Servers() []netip.Addr {
 	c := ReadConfig()
 	if c.Default {

@@ -30,7 +30,8 @@ func TestParseConfig(t *testing.T) {
 			c.Servers, c.Default = addresses("127.0.0.1 ::1"), true
 		},
 		"nameserver 192.0.2.1 # office\nnameserver fe80::1%eth0\nnameserver 2001:db8::53\nnameserver 192.0.2.4\nnameserver ns.test\nnameserver 300.1.1.1": func(c *Config) {
-			c.Servers, c.Unused, c.Wrong = addresses("192.0.2.1 fe80::1%eth0 2001:db8::53"), addresses("192.0.2.4"), []string{"ns.test", "300.1.1.1"}
+			c.Servers, c.Unused, c.Wrong = addresses("192.0.2.1 fe80::1%eth0 2001:db8::53"), addresses("192.0.2.4"),
+				[]string{"ns.test", "300.1.1.1"}
 		},
 		"nameserver\t192.0.2.1\ndomain a.test\nsearch b.test  c.test\n": func(c *Config) {
 			c.Servers, c.Search = addresses("192.0.2.1"), []string{"b.test", "c.test"}
@@ -41,7 +42,8 @@ func TestParseConfig(t *testing.T) {
 		"nameserver 192.0.2.1\nsearch .\noptions rotate use-vc edns0 timeout:99 attempts:0 ndots:20 nosuch\noptions timeout:x\n": func(c *Config) {
 			c.Servers, c.Search = addresses("192.0.2.1"), []string{}
 			c.Rotate, c.TCP, c.Timeout, c.Attempts, c.Ndots = true, true, 30*time.Second, 1, 15
-			c.Options = []string{"rotate", "use-vc", "edns0", "timeout:99", "attempts:0", "ndots:20", "nosuch", "timeout:x"}
+			c.Options = []string{"rotate", "use-vc", "edns0", "timeout:99", "attempts:0", "ndots:20", "nosuch",
+				"timeout:x"}
 		},
 	} {
 		want := plain
@@ -56,10 +58,12 @@ func TestParseConfig(t *testing.T) {
 	}
 }
 
-// options rotate begins with each server in its turn, and use-vc asks over TCP at once.
+// TestConfigIsHeeded: with options rotate each server is sometimes asked first, and use-vc uses TCP
+// from the start.
 func TestConfigIsHeeded(t *testing.T) {
 	t.Parallel()
-	list := []netip.AddrPort{netip.MustParseAddrPort("192.0.2.1:53"), netip.MustParseAddrPort("192.0.2.2:53"), netip.MustParseAddrPort("192.0.2.3:53")}
+	list := []netip.AddrPort{netip.MustParseAddrPort("192.0.2.1:53"), netip.MustParseAddrPort("192.0.2.2:53"),
+		netip.MustParseAddrPort("192.0.2.3:53")}
 	first := map[netip.AddrPort]bool{}
 	for range 200 {
 		l := slices.Clone(list)
@@ -74,7 +78,7 @@ func TestConfigIsHeeded(t *testing.T) {
 	}
 }
 
-// files are an /etc.
+// files writes a directory that stands in for /etc.
 func files(t *testing.T, content map[string]string) string {
 	t.Helper()
 	folder := t.TempDir()
@@ -86,12 +90,11 @@ func files(t *testing.T, content map[string]string) string {
 	return folder
 }
 
-// Hosts are found in the file and by name servers, in the order of nsswitch.conf; both versions of IP are asked for, and aliases are
-// followed.
-func TestAddresses(t *testing.T) {
-	t.Parallel()
+// addressZone returns the answers of the name server that the tests of addresses ask.
+func addressZone(t *testing.T) func(q *dns.Msg, _ int64) [][]byte {
 	zone := map[string][]string{
-		"two.test. A":            {"two.test. 60 CNAME alias.test.", "alias.test. 60 A 127.0.0.2", "other.test. 60 A 127.0.0.9"},
+		"two.test. A": {"two.test. 60 CNAME alias.test.", "alias.test. 60 A 127.0.0.2",
+			"other.test. 60 A 127.0.0.9"},
 		"two.test. AAAA":         {"alias.test. 60 AAAA ::1", "two.test. 60 CNAME alias.test."},
 		"v6.test. A":             {},
 		"v6.test. AAAA":          {"v6.test. 60 AAAA ::1"},
@@ -101,7 +104,7 @@ func TestAddresses(t *testing.T) {
 		"half.test. A":           {"half.test. 60 A 127.0.0.8"},
 		"xn--mnchen-3ya.test. A": {"xn--mnchen-3ya.test. 60 A 127.0.0.5"},
 	}
-	answer := func(q *dns.Msg, _ int64) [][]byte {
+	return func(q *dns.Msg, _ int64) [][]byte {
 		asked := q.Question[0]
 		records, ok := zone[asked.Name+" "+dns.TypeToString[asked.Qtype]]
 		return [][]byte{wire(t, q, func(m *dns.Msg) {
@@ -113,15 +116,23 @@ func TestAddresses(t *testing.T) {
 			}
 		}, records...)}
 	}
-	p := newPeer(t, answer, nil)
-	client := func(nsswitch string) *Client {
-		c := &Client{Config: func() Config {
-			return Config{Servers: []netip.Addr{p.address.Addr()}, Ndots: 1, Timeout: patience, Attempts: 1}
-		}, port: p.address.Port()}
-		c.Files = files(t, map[string]string{"nsswitch.conf": nsswitch,
-			"hosts": "127.0.0.3 File.Test file # office\n::1 file.test\n127.0.0.4 münster.test\n127.0.0.6 six.test.\nbad line\n"})
-		return c
-	}
+}
+
+// addressClient returns a Client of the peer, with a file of hosts.
+func addressClient(t *testing.T, p *peer, nsswitch string) *Client {
+	c := &Client{Config: func() Config {
+		return Config{Servers: []netip.Addr{p.address.Addr()}, Ndots: 1, Timeout: patience, Attempts: 1}
+	}, port: p.address.Port()}
+	c.Files = files(t, map[string]string{"nsswitch.conf": nsswitch,
+		"hosts": "127.0.0.3 File.Test file # office\n::1 file.test\n127.0.0.4 münster.test\n127.0.0.6 six.test.\nbad line\n"})
+	return c
+}
+
+// TestAddresses: hosts are found in the file and by name servers in the order of nsswitch.conf, for
+// both versions of IP, through aliases.
+func TestAddresses(t *testing.T) {
+	t.Parallel()
+	p := newPeer(t, addressZone(t), nil)
 	failing := errors.New("a name server fails")
 	for _, c := range []struct {
 		nsswitch, host string
@@ -160,7 +171,7 @@ func TestAddresses(t *testing.T) {
 		{"", "[2001:db8::1]:25", Any, "", ErrName},
 		{"", "[2001:db8::1", Any, "", ErrName},
 	} {
-		list, err := client(c.nsswitch).Addresses(t.Context(), c.host, c.family)
+		list, err := addressClient(t, p, c.nsswitch).Addresses(t.Context(), c.host, c.family)
 		var got []string
 		for _, a := range list {
 			got = append(got, a.String())
@@ -176,8 +187,15 @@ func TestAddresses(t *testing.T) {
 			t.Errorf("%q %s with %q: %v, %v; want %q, %v", c.host, c.family, c.nsswitch, got, err, c.want, c.err)
 		}
 	}
-	c := client("")
-	if names, err := c.NamesOf(t.Context(), netip.MustParseAddr("127.0.0.3")); err != nil || strings.Join(names, " ") != "File.Test file" {
+}
+
+// TestNamesOfAddresses: the first name of an address is its own, and a changed file of hosts is read
+// again.
+func TestNamesOfAddresses(t *testing.T) {
+	t.Parallel()
+	c := addressClient(t, newPeer(t, addressZone(t), nil), "")
+	if names, err := c.NamesOf(t.Context(), netip.MustParseAddr("127.0.0.3")); err != nil ||
+		strings.Join(names, " ") != "File.Test file" {
 		t.Errorf("the names of 127.0.0.3: %v, %v", names, err)
 	}
 	if names, err := c.NamesOf(t.Context(), netip.MustParseAddr("127.0.0.99")); !errors.Is(err, ErrNotFound) {
@@ -186,12 +204,13 @@ func TestAddresses(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(c.Files, "hosts"), []byte("127.0.0.33 file.test\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if list, err := c.Addresses(t.Context(), "file.test", Any); err != nil || len(list) != 1 || list[0].String() != "127.0.0.33" {
+	if list, err := c.Addresses(t.Context(), "file.test", Any); err != nil || len(list) != 1 ||
+		list[0].String() != "127.0.0.33" {
 		t.Errorf("after the file changed: %v, %v", list, err)
 	}
 }
 
-// Whoever waits for the name or address of a host is let go when the context ends.
+// TestLookupsLetGo: lookups of names and addresses return when their context ends.
 func TestLookupsLetGo(t *testing.T) {
 	t.Parallel()
 	asked := make(chan bool, 8)

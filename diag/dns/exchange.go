@@ -21,15 +21,15 @@ import (
 const (
 	headerSize  = 12 // of a message (RFC 1035, section 4.1.1)
 	maxMessage  = 65535
-	ignoredKept = 5 // kinds of messages that are no answer, by name
+	ignoredKept = 5 // how many kinds of ignored messages are kept by name
 )
 
-// An exchange is one question to one server, in one protocol.
+// An exchange is one question to one server over one protocol.
 type exchange struct {
 	source  source.Source
 	server  netip.AddrPort
 	timeout time.Duration
-	ignored []string // what came and is no answer, each kind once
+	ignored []string // each kind of message that was no answer, once
 }
 
 // An answer is a message that answers a question.
@@ -39,8 +39,9 @@ type answer struct {
 	took time.Duration
 }
 
-// udp asks by a datagram. What comes and is no answer to the question is ignored for as long as the server has time: anybody can send it.
-// The socket is not connected, so that an answer from another address, of which the kernel would say nothing, can be told.
+// udp asks by a datagram. It ignores datagrams that do not answer the question until the server's
+// time is up: anyone can send them. The socket is not connected: on a connected one the kernel
+// hides answers from other addresses, which are worth reporting.
 func (e *exchange) udp(ctx context.Context, m *dns.Msg) (answer, error) {
 	ctx, stop := context.WithTimeout(ctx, e.timeout)
 	defer stop()
@@ -76,7 +77,7 @@ func (e *exchange) udp(ctx context.Context, m *dns.Msg) (answer, error) {
 	}
 }
 
-// listen opens a datagram socket that is told of what routers say (ip(7), IP_RECVERR).
+// listen opens a datagram socket with IP_RECVERR (ip(7)), so that it learns of ICMP errors.
 func (e *exchange) listen(ctx context.Context) (*net.UDPConn, error) {
 	network, level, option := "udp4", unix.IPPROTO_IP, unix.IP_RECVERR
 	local := netip.AddrPortFrom(netip.IPv4Unspecified(), 0)
@@ -106,7 +107,7 @@ func (e *exchange) listen(ctx context.Context) (*net.UDPConn, error) {
 	return conn.(*net.UDPConn), nil
 }
 
-// sameServer compares addresses; a server of which the scope is not said may answer from any.
+// sameServer compares addresses. A server without a scope may answer from any scope.
 func sameServer(a, b netip.AddrPort) bool {
 	if b.Addr().Zone() == "" {
 		a = netip.AddrPortFrom(a.Addr().WithZone(""), a.Port())
@@ -114,7 +115,8 @@ func sameServer(a, b netip.AddrPort) bool {
 	return a == b || sameScope(a.Addr(), b.Addr()) && a.Port() == b.Port()
 }
 
-// sameScope compares addresses whose scope may be a number in one and a name in the other (RFC 4007, section 11.2).
+// sameScope compares addresses whose scope may be a number in one and a name in the other (RFC
+// 4007, section 11.2).
 func sameScope(a, b netip.Addr) bool {
 	if a.WithZone("") != b.WithZone("") || a.Zone() == "" || b.Zone() == "" {
 		return false
@@ -128,7 +130,7 @@ func sameScope(a, b netip.Addr) bool {
 	return index(a.Zone()) == index(b.Zone())
 }
 
-// tcp asks over a connection. There each message is an answer; one to another question ends it.
+// tcp asks over a connection. On it, a message that answers another question ends the exchange.
 func (e *exchange) tcp(ctx context.Context, m *dns.Msg) (answer, error) {
 	ctx, stop := context.WithTimeout(ctx, e.timeout)
 	defer stop()
@@ -162,7 +164,8 @@ func (e *exchange) connect(ctx context.Context) (*dns.Conn, error) {
 	return &dns.Conn{Conn: conn}, nil
 }
 
-// fault is why nothing came: the context's end, which is no deadline of ours, or what the network said.
+// fault returns why nothing came: the end of the caller's context, but not of our own deadline, or
+// the network's error.
 func (e *exchange) fault(ctx context.Context, err error) error {
 	var network net.Error
 	switch {
@@ -185,8 +188,8 @@ func (e *exchange) ignore(what string) {
 	}
 }
 
-// match reads a message and says why it is no answer to a question, empty if it is one. Of an answer that says that it was cut off the
-// rest need not be well formed.
+// match unpacks a message and returns in wrong why it does not answer the question, or "". A
+// truncated answer need not be well-formed after its question.
 func match(m *dns.Msg, raw []byte) (reply *dns.Msg, wrong string) {
 	if len(raw) < headerSize {
 		return nil, "a message shorter than its header"

@@ -17,8 +17,8 @@ type Exchanger struct {
 	Preference int
 }
 
-// Exchangers knows the mail exchangers of domains, and remembers them for as long as a dialogue about them may last: a person chooses by
-// their order. The zero value asks as System does.
+// Exchangers looks up the mail exchangers of domains. It remembers them for as long as a dialogue
+// may last, because the user chooses by their order. The zero value asks as System does.
 type Exchangers struct {
 	client *Client // nil: System
 
@@ -33,26 +33,28 @@ type exchangers struct {
 }
 
 const (
-	exchangersTime   = 10 * time.Second // that the name servers may take
+	exchangersTime   = 10 * time.Second // limit for one lookup
 	exchangersMemory = time.Minute
-	failureMemory    = 15 * time.Second // so that a dialogue waits but once
+	failureMemory    = 15 * time.Second // so that a dialogue waits only once
 	exchangersLimit  = 1000
 )
 
-// ErrNoMail says that a domain takes no mail (RFC 7505, a null MX): not even the host of its name is to be tried.
+// ErrNoMail reports that a domain takes no mail (RFC 7505, a null MX). Even the host of that name
+// must not be tried.
 var ErrNoMail = errors.New("the domain takes no mail")
 
-// An ExchangersError says that nobody knows whether a domain has MX records, which is not that it has none (RFC 5321, section 5.1). It is
-// ErrNoAnswer.
+// An ExchangersError reports that it is unknown whether a domain has MX records. That differs from
+// having none (RFC 5321, section 5.1). It matches ErrNoAnswer.
 type ExchangersError struct{ Reason string }
 
 func (e *ExchangersError) Error() string { return e.Reason }
 
-// Is makes it ErrNoAnswer.
+// Is makes it match ErrNoAnswer.
 func (e *ExchangersError) Is(target error) bool { return target == ErrNoAnswer }
 
-// Of lists the exchangers of a domain, the preferred ones first; none if it has no MX records. The error is ErrNoMail, an *ExchangersError, an
-// ErrName, or the context's. A name may be in the letters of any language.
+// Of returns the exchangers of a domain, the preferred ones first. It returns none if the domain
+// has no MX records. A domain may have letters of any language. The error is ErrNoMail, an
+// *ExchangersError, an ErrName, or the context's.
 func (e *Exchangers) Of(ctx context.Context, domain string) ([]Exchanger, error) {
 	domain, err := ASCII(strings.ToLower(domain))
 	if err != nil {
@@ -90,7 +92,8 @@ func (e *Exchangers) Of(ctx context.Context, domain string) ([]Exchanger, error)
 	return known.list, known.err
 }
 
-// judge reads what name servers say. An answer that was cut off is none: who is in the rest may be preferred.
+// judge evaluates a reply. It rejects a truncated answer, because the missing part may name a
+// preferred exchanger.
 func judge(r Reply, failed error) (list []Exchanger, err error) {
 	server := r.Server.Addr().String()
 	switch {
@@ -132,7 +135,8 @@ func judge(r Reply, failed error) (list []Exchanger, err error) {
 	return nil, nil
 }
 
-// hostName says that a name has the characters of hosts alone, and the underscore that some have.
+// hostName reports whether a name has only the characters of host names, and the underscore that
+// some have.
 func hostName(name string) bool {
 	return !strings.ContainsFunc(name, func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_' && r != '.'

@@ -12,15 +12,15 @@ import (
 	"github.com/miekg/dns"
 )
 
-// exchangersOf asks a peer as a host with one name server does.
+// exchangersOf returns Exchangers that ask the peer as a host with one name server does.
 func exchangersOf(p *peer) *Exchangers {
 	return &Exchangers{client: &Client{port: p.address.Port(), Config: func() Config {
 		return Config{Servers: []netip.Addr{p.address.Addr()}, Timeout: soon, Attempts: 2, Ndots: 1}
 	}}}
 }
 
-// Exchangers are asked for as everything is: of a server that is silent again, cut answers over TCP, forged ones never. What a server
-// cannot say is not that there are none.
+// TestExchangers: questions follow the usual rules: repeats to a silent server, TCP after
+// truncation, no forged answers. A server's failure differs from an empty answer.
 func TestExchangers(t *testing.T) {
 	t.Parallel()
 	const one, two = "a.test. 60 MX 20 Second.test.", "a.test. 60 MX 10 first.test."
@@ -32,15 +32,18 @@ func TestExchangers(t *testing.T) {
 		stream func(*dns.Msg) []byte
 		want   string
 	}{
-		"sorted":            {answer: records(one, two), want: "[{first.test 10} {Second.test 20}] <nil>"},
-		"an alias":          {answer: records("a.test. 60 CNAME b.test.", "b.test. 60 MX 5 mx.test.", "c.test. 60 MX 1 other.test."), want: "[{mx.test 5}] <nil>"},
+		"sorted": {answer: records(one, two), want: "[{first.test 10} {Second.test 20}] <nil>"},
+		"an alias": {answer: records("a.test. 60 CNAME b.test.", "b.test. 60 MX 5 mx.test.",
+			"c.test. 60 MX 1 other.test."), want: "[{mx.test 5}] <nil>"},
 		"a null MX":         {answer: records("a.test. 60 MX 0 ."), want: "[] the domain takes no mail"},
 		"a null one beside": {answer: records("a.test. 60 MX 0 .", two), want: "[{first.test 10}] <nil>"},
-		"malformed":         {answer: records(`a.test. 60 MX 5 mx\032x.test.`), want: "[] what the name servers say of them is malformed"},
-		"malformed beside":  {answer: records(`a.test. 60 MX 5 m\010x.test.`, two), want: "[{first.test 10}] <nil>"},
-		"no such name":      {answer: code(t, dns.RcodeNameError), want: "[] <nil>"},
-		"no records":        {answer: records(), want: "[] <nil>"},
-		"a failure":         {answer: code(t, dns.RcodeServerFailure), want: "[] the name servers answered with a failure (127.0.0.1 with SERVFAIL)"},
+		"malformed": {answer: records(`a.test. 60 MX 5 mx\032x.test.`),
+			want: "[] what the name servers say of them is malformed"},
+		"malformed beside": {answer: records(`a.test. 60 MX 5 m\010x.test.`, two), want: "[{first.test 10}] <nil>"},
+		"no such name":     {answer: code(t, dns.RcodeNameError), want: "[] <nil>"},
+		"no records":       {answer: records(), want: "[] <nil>"},
+		"a failure": {answer: code(t, dns.RcodeServerFailure),
+			want: "[] the name servers answered with a failure (127.0.0.1 with SERVFAIL)"},
 		"no resolver": {answer: func(q *dns.Msg, _ int64) [][]byte {
 			return [][]byte{wire(t, q, func(m *dns.Msg) { m.RecursionAvailable = false })}
 		}, want: "[] the name server 127.0.0.1 knows nothing of them, and asks no other"},
@@ -56,7 +59,8 @@ func TestExchangers(t *testing.T) {
 		}, want: "[{first.test 10}] <nil>"},
 		"cut": {answer: func(q *dns.Msg, _ int64) [][]byte {
 			return [][]byte{wire(t, q, func(m *dns.Msg) { m.Truncated = true }, one)}
-		}, stream: func(q *dns.Msg) []byte { return wire(t, q, nil, one, two) }, want: "[{first.test 10} {Second.test 20}] <nil>"},
+		}, stream: func(q *dns.Msg) []byte { return wire(t, q, nil, one, two) },
+			want: "[{first.test 10} {Second.test 20}] <nil>"},
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
@@ -70,14 +74,16 @@ func TestExchangers(t *testing.T) {
 				t.Errorf("that nobody knows is %v", !unknown)
 			}
 			asked := p.asked.Load()
-			if again, failed := e.Of(t.Context(), "a.TEST"); fmt.Sprint(again, failed) != fmt.Sprint(list, err) || p.asked.Load() != asked {
+			if again, failed := e.Of(t.Context(), "a.TEST"); fmt.Sprint(again, failed) != fmt.Sprint(list, err) ||
+				p.asked.Load() != asked {
 				t.Errorf("asked again: %v %v", again, failed)
 			}
 		})
 	}
 }
 
-// Whoever waits for a silent name server is let go when the context ends, and nothing is remembered.
+// TestExchangersLetGo: a lookup at a silent server returns when its context ends, and remembers
+// nothing.
 func TestExchangersLetGo(t *testing.T) {
 	t.Parallel()
 	asked := make(chan bool, 10)
@@ -99,7 +105,7 @@ func TestExchangersLetGo(t *testing.T) {
 	case <-time.After(patience):
 		t.Error("it waits on")
 	}
-	// Who is not there any more has no question sent.
+	// A caller whose context has ended sends no question.
 	if _, err := e.Of(ctx, "b.test"); !errors.Is(err, context.Canceled) {
 		t.Errorf("asked for nobody: %v", err)
 	}

@@ -15,14 +15,14 @@ import (
 // fileBytes is how much of a file in /etc is read.
 const fileBytes = 1 << 20
 
-// Where names are looked up, in the words of nsswitch.conf(5).
+// Sources of names, in the words of nsswitch.conf(5).
 const (
 	fromFiles = "files"
 	fromDNS   = "dns"
 )
 
-// order is where hosts are looked up: as nsswitch.conf says, of which files and dns are heeded, systemd-resolved counting as dns. Without
-// it, it is files, then dns.
+// order returns where hosts are looked up. Of the words in nsswitch.conf it knows files, dns and
+// resolve (systemd-resolved, taken as dns). Without the file it is files, then dns.
 func (c *Client) order() (list []string) {
 	c.lines("nsswitch.conf", func(line string) {
 		rest, ok := strings.CutPrefix(line, "hosts:")
@@ -44,7 +44,7 @@ func (c *Client) order() (list []string) {
 	return list
 }
 
-// A hostsTable is /etc/hosts, as it was when it was read: names are in small letters.
+// A hostsTable is /etc/hosts as it was read. Names are in lower case.
 type hostsTable struct {
 	addresses map[string][]netip.Addr
 	names     map[netip.Addr][]string
@@ -52,7 +52,8 @@ type hostsTable struct {
 	bytes     int64
 }
 
-// hostsFile is the table, read anew if the file has changed: a list of connections asks for thousands of names.
+// hostsFile returns the table, and reads it again if the file has changed. A list of connections
+// asks for thousands of names.
 func (c *Client) hostsFile() *hostsTable {
 	var changed time.Time
 	var bytes int64
@@ -100,7 +101,8 @@ func (c *Client) readHosts() *hostsTable {
 	return t
 }
 
-// lines calls do with each line of a file in /etc, without its comment. A file that cannot be read has none, as for every resolver.
+// lines calls do with each line of a file in /etc, without its comment. It treats an unreadable
+// file as empty, as every resolver does.
 func (c *Client) lines(name string, do func(line string)) {
 	f, err := os.Open(c.file(name))
 	if err != nil {

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// The forms are those of Python's idna and of libidn2's idn2.
+// The expected forms are those of Python's idna and of libidn2's idn2.
 func TestNamesOfOtherLanguages(t *testing.T) {
 	for name, want := range map[string]string{
 		"example.test":           "example.test",
@@ -59,9 +59,11 @@ func TestNamesOfOtherLanguages(t *testing.T) {
 	}
 }
 
-// FuzzIDN: whatever is asked for, what goes to a name server is ASCII, and what a name server sent is shown as a name that leads to it.
+// FuzzIDN: any question reaches a name server as ASCII, and any name from a server is shown as a
+// name that leads back to it.
 func FuzzIDN(f *testing.F) {
-	for _, s := range []string{"münchen.test", "xn--mnchen-3ya.test", "a..b", "\xff.", "例え。テスト", "xn--\x00", "ü\u202e.test"} {
+	for _, s := range []string{"münchen.test", "xn--mnchen-3ya.test", "a..b", "\xff.", "例え。テスト", "xn--\x00",
+		"ü\u202e.test"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, name string) {

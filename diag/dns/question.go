@@ -14,26 +14,26 @@ import (
 	"diagsh/diag/source"
 )
 
-// A Question is what to ask, and whom, and how.
+// A Question is what to ask, whom, and how.
 type Question struct {
-	Name    string           // in the letters of any language
+	Name    string           // with letters of any language
 	Type    string           // such as MX or TYPE65400; AXFR and IXFR ask for a whole zone
 	Class   string           // empty: IN
-	Search  bool             // a short name may stand for one of a search list
-	Servers []netip.AddrPort // none: those of this host
+	Search  bool             // apply the search list to a short name
+	Servers []netip.AddrPort // empty: those of this host
 	Source  source.Source
 	TCP     bool
 	EDNS    EDNS
-	Serial  uint32 // of the zone that an IXFR begins with
+	Serial  uint32 // the zone's serial that an IXFR starts from
 
 	Recursive        bool
 	DNSSEC           bool // ask for signatures
-	CheckingDisabled bool // the server shall not check them
-	NSID             bool // ask for the server's own name (RFC 5001)
-	Cookie           bool // send one (RFC 7873)
+	CheckingDisabled bool // ask the server not to check them
+	NSID             bool // ask for the server's name (RFC 5001)
+	Cookie           bool // send a cookie (RFC 7873)
 
-	Timeout  time.Duration // that each server may take; 0: as this host is configured
-	Attempts int           // for each server; 0: as this host is configured
+	Timeout  time.Duration // of one attempt; 0: as this host is configured
+	Attempts int           // of each server; 0: as this host is configured
 }
 
 // EDNS says whether to ask with EDNS (RFC 6891).
@@ -45,29 +45,29 @@ const (
 	EDNSNever              // without it
 )
 
-// A Reply is what a name server answered. All names and data are what strangers wrote.
+// A Reply is what a name server answered. All names and data come from strangers.
 type Reply struct {
 	Server   netip.AddrPort
 	Protocol string // udp or tcp
 	Time     time.Duration
 	Bytes    int
-	Messages int // of a transfer; else 1
+	Messages int // messages of a transfer; else 1
 	ID       int
 	Opcode   string
 	Code     string   // NOERROR, NXDOMAIN …
 	Flags    []string // qr, aa, tc, rd, ra, ad, cd
 	EDNS     *Options // nil if the answer came without
 
-	Name, Type, Class string // as they were asked
+	Name, Type, Class string // as asked
 	Answer            []Record
 	Authority         []Record
 	Additional        []Record
 
-	Cut   bool      // a transfer was longer than what is kept of one
-	Tried []Attempt // what was asked before, and did not give this
+	Cut   bool      // a transfer was longer than transferLimit
+	Tried []Attempt // earlier attempts, which did not give this answer
 }
 
-// Has says that a reply has a flag.
+// Has reports whether a reply has a flag.
 func (r Reply) Has(flag string) bool {
 	for _, f := range r.Flags {
 		if f == flag {
@@ -77,7 +77,7 @@ func (r Reply) Has(flag string) bool {
 	return false
 }
 
-// A Record is a resource record; Data is in the form of a zone file (RFC 1035, section 5.1).
+// A Record is a resource record. Data has the form of a zone file (RFC 1035, section 5.1).
 type Record struct {
 	Name  string
 	TTL   time.Duration
@@ -86,19 +86,19 @@ type Record struct {
 	Data  string
 }
 
-// An Attempt is one question to one server that gave no final answer.
+// An Attempt is one question to one server without a final answer.
 type Attempt struct {
 	Server   netip.AddrPort
 	Protocol string
 	EDNS     bool
-	Code     string // the server's answer, if it is one that another server may better; else empty
-	Lame     bool   // the answer is empty, from a server that neither knows nor asks others
-	Cut      bool   // the answer was cut off, to be fetched over TCP
-	Err      error  // why there is none; of the network, or ErrSilence, ErrClosed, ErrReply
+	Code     string // the code of an answer that another server may better; else empty
+	Lame     bool   // the answer is empty, and the server neither knows nor asks others
+	Cut      bool   // the answer was truncated, to be fetched over TCP
+	Err      error  // why there is no answer: an error of the network, ErrSilence, ErrClosed or ErrReply
 	Ignored  []string
 }
 
-// Why there is no Reply.
+// Reasons for having no Reply.
 var (
 	ErrName    = errors.New("that is no name")
 	ErrType    = errors.New("there is no such type of record")
@@ -108,9 +108,9 @@ var (
 	ErrSilence = errors.New("the name server did not answer in time")
 )
 
-// A Failure is that no server gave an answer that can be used.
+// A Failure reports that no server gave a usable answer.
 type Failure struct {
-	Tried []Attempt // the last is why
+	Tried []Attempt // the last one is the reason
 }
 
 func (f *Failure) Error() string {
@@ -130,7 +130,7 @@ func (f *Failure) Error() string {
 	return b.String()
 }
 
-// Unwrap makes it the errors of its attempts, and ErrNoAnswer.
+// Unwrap returns the errors of its attempts, and ErrNoAnswer.
 func (f *Failure) Unwrap() []error {
 	list := []error{ErrNoAnswer}
 	for _, a := range f.Tried {
@@ -141,7 +141,8 @@ func (f *Failure) Unwrap() []error {
 	return list
 }
 
-// Reverse is the name under which the DNS has the name of an address, which may stand in brackets; other names are as they are.
+// Reverse returns the name under which the DNS has the name of an address, which may have brackets.
+// It returns any other name unchanged.
 func Reverse(name string) (string, bool) {
 	if a, err := netip.ParseAddr(Unbracketed(name)); err == nil {
 		if arpa, err := dns.ReverseAddr(a.WithZone("").Unmap().String()); err == nil {
@@ -151,19 +152,20 @@ func Reverse(name string) (string, bool) {
 	return name, false
 }
 
-// IsType says that a text names a type of record that can be asked for: its mnemonic, or TYPE and its number (RFC 3597, section 5).
+// IsType reports whether text names a record type: a mnemonic, or TYPE and its number (RFC 3597,
+// section 5).
 func IsType(text string) bool {
 	_, ok := typeOf(text)
 	return ok
 }
 
-// IsClass says that a text names a class: IN, CH, HS, ANY, or CLASS and its number.
+// IsClass reports whether text names a class: IN, CH, HS, ANY, or CLASS and its number.
 func IsClass(text string) bool {
 	_, ok := classOf(text)
 	return ok
 }
 
-// IsTransfer says that a type asks for a whole zone.
+// IsTransfer reports whether a type asks for a whole zone.
 func IsTransfer(text string) bool {
 	kind, _ := typeOf(text)
 	return kind == dns.TypeAXFR || kind == dns.TypeIXFR
@@ -192,14 +194,14 @@ func classOf(text string) (uint16, bool) {
 	return numbered(text, "CLASS")
 }
 
-// numbered reads a word and a number of 16 bits that is not 0.
+// numbered parses a word followed by a number of 16 bits other than 0.
 func numbered(text, word string) (uint16, bool) {
 	digits, ok := strings.CutPrefix(text, word)
 	n, err := strconv.ParseUint(digits, 10, 16)
 	return uint16(n), ok && err == nil && n > 0 && digits[0] != '+'
 }
 
-// whole is a name as it is asked for, with its last dot. The error is a *NameError.
+// whole returns a name as it is asked for, with its final dot. The error is a *NameError.
 func whole(name string) (string, error) {
 	ascii, err := ASCII(name)
 	if err != nil {
@@ -215,8 +217,8 @@ func whole(name string) (string, error) {
 	return fqdn, nil
 }
 
-// sameName compares names as they are on the wire, letters of ASCII of either case being equal (RFC 4343): a text may write one
-// character in several ways (RFC 1035, section 5.1).
+// sameName compares names as they are on the wire: a text may write one character in several ways
+// (RFC 1035, section 5.1). Case of ASCII letters does not count (RFC 4343).
 func sameName(a, b string) bool {
 	var wireA, wireB [255]byte
 	n, err := dns.PackDomainName(a, wireA[:], 0, nil, false)
@@ -224,7 +226,7 @@ func sameName(a, b string) bool {
 	return err == nil && failed == nil && bytes.Equal(lower(wireA[:n]), lower(wireB[:m]))
 }
 
-// lower makes letters of ASCII small, in place.
+// lower converts ASCII letters to lower case, in place.
 func lower(b []byte) []byte {
 	for i, c := range b {
 		if 'A' <= c && c <= 'Z' {

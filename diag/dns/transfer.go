@@ -9,11 +9,13 @@ import (
 	"github.com/miekg/dns"
 )
 
-// transferLimit is how many records of a zone are kept: what a person looks at, and no more memory than one command may have.
+// transferLimit is how many records of a zone are kept: as many as a user may look at, within the
+// memory of one command.
 const transferLimit = 20_000
 
-// transferred asks for a zone (RFC 5936), or for what changed in it since a serial number (RFC 1995), over TCP as both say or allow: the
-// servers one after the other until one gives it. A reply with a code other than NOERROR has no records.
+// transferred transfers a zone over TCP (RFC 5936), or its changes since a serial number (RFC
+// 1995). It asks the servers one after the other until one gives it. A reply with a code other than
+// NOERROR has no records.
 func (a *asking) transferred(ctx context.Context) (Reply, error) {
 	var refused *Reply
 	for _, server := range a.Servers {
@@ -39,7 +41,7 @@ func (a *asking) transferred(ctx context.Context) (Reply, error) {
 	return Reply{}, &Failure{a.tried}
 }
 
-// transfer reads a zone from one server: messages until its SOA record comes again.
+// transfer reads a zone from one server, message by message until its SOA record comes again.
 func (a *asking) transfer(ctx context.Context, server netip.AddrPort) (r Reply, err error) {
 	e := &exchange{source: a.Source, server: server, timeout: a.Timeout}
 	defer func() {
@@ -48,11 +50,6 @@ func (a *asking) transfer(ctx context.Context, server netip.AddrPort) (r Reply, 
 			a.client.failed(server, err)
 		}
 	}()
-	m := a.message(true)
-	m.RecursionDesired = false
-	if a.kind == dns.TypeIXFR {
-		m.Ns = []dns.RR{&dns.SOA{Hdr: dns.RR_Header{Name: a.name, Rrtype: dns.TypeSOA, Class: a.class}, Ns: ".", Mbox: ".", Serial: a.Serial}}
-	}
 	connecting, stop := context.WithTimeout(ctx, a.Timeout)
 	defer stop()
 	conn, err := e.connect(connecting)
@@ -63,12 +60,13 @@ func (a *asking) transfer(ctx context.Context, server netip.AddrPort) (r Reply, 
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
 	began := time.Now()
 	conn.SetDeadline(began.Add(a.Timeout))
+	m := a.transferMessage()
 	if err := conn.WriteMsg(m); err != nil {
 		return r, e.fault(ctx, err)
 	}
 	ends := zoneEnd{incremental: a.kind == dns.TypeIXFR, serial: a.Serial}
-	for {
-		conn.SetReadDeadline(time.Now().Add(a.Timeout)) // of each message
+	for over := false; !over; {
+		conn.SetReadDeadline(time.Now().Add(a.Timeout)) // one read
 		raw, err := conn.ReadMsgHeader(nil)
 		if err != nil {
 			return r, e.fault(ctx, err)
@@ -87,28 +85,36 @@ func (a *asking) transfer(ctx context.Context, server netip.AddrPort) (r Reply, 
 		r.Time = time.Since(began)
 		if one.Rcode != dns.RcodeSuccess {
 			r.Code, r.Answer = codeOf(one.Rcode), nil
-			a.client.answered(r)
-			return r, nil
+			break
 		}
-		over, ok := ends.in(one.Answer)
-		if !ok {
+		var ok bool
+		if over, ok = ends.in(one.Answer); !ok {
 			e.ignore("a zone that does not begin with an SOA record")
 			return r, ErrReply
 		}
 		r.Answer = append(r.Answer, records(one.Answer)...)
-		if over {
-			a.client.answered(r)
-			return r, nil
-		}
-		if len(r.Answer) >= transferLimit {
-			r.Answer, r.Cut = r.Answer[:transferLimit], true
-			a.client.answered(r)
-			return r, nil
+		if !over && len(r.Answer) >= transferLimit {
+			r.Answer, r.Cut, over = r.Answer[:transferLimit], true, true
 		}
 	}
+	a.client.answered(r)
+	return r, nil
 }
 
-// matchTransfer is match; messages behind the first may have no question (RFC 5936, section 2.2).
+// transferMessage builds the request for a zone. An IXFR carries the serial number to start from in
+// an SOA record (RFC 1995, section 3).
+func (a *asking) transferMessage() *dns.Msg {
+	m := a.message(true)
+	m.RecursionDesired = false
+	if a.kind == dns.TypeIXFR {
+		soa := dns.RR_Header{Name: a.name, Rrtype: dns.TypeSOA, Class: a.class}
+		m.Ns = []dns.RR{&dns.SOA{Hdr: soa, Ns: ".", Mbox: ".", Serial: a.Serial}}
+	}
+	return m
+}
+
+// matchTransfer is match for transfers: messages after the first may lack the question (RFC 5936,
+// section 2.2).
 func matchTransfer(m *dns.Msg, raw []byte, further bool) (*dns.Msg, string) {
 	if further && len(raw) >= headerSize && raw[4] == 0 && raw[5] == 0 {
 		one := new(dns.Msg)
@@ -120,19 +126,20 @@ func matchTransfer(m *dns.Msg, raw []byte, further bool) (*dns.Msg, string) {
 	return match(m, raw)
 }
 
-// A zoneEnd finds the end of a transfer: the SOA record of the beginning comes again. In an incremental one each difference begins with
-// two SOA records, the second of which may be that of the new zone (RFC 1995, section 4); one SOA record alone says that nothing
-// changed.
+// A zoneEnd finds the end of a transfer, where the SOA record of the beginning comes again. In an
+// incremental transfer each difference starts with two SOA records, and the second may be that of
+// the new zone (RFC 1995, section 4). A single SOA record says that nothing changed.
 type zoneEnd struct {
 	incremental bool
-	serial      uint32 // that an incremental one begins with
+	serial      uint32 // where an incremental transfer starts
 	newest      uint32
 	records     int
-	seen        int  // SOA records with the newest number behind the first
+	seen        int  // SOA records with the newest serial, after the first record
 	differences bool // the second record is an SOA record too
 }
 
-// in reads records; ok is false if the first of all is no SOA record.
+// in reads records. over reports the end of the transfer; ok is false if the very first record is
+// no SOA record.
 func (z *zoneEnd) in(list []dns.RR) (over, ok bool) {
 	for _, rr := range list {
 		soa, isSOA := rr.(*dns.SOA)
@@ -153,6 +160,6 @@ func (z *zoneEnd) in(list []dns.RR) (over, ok bool) {
 			return true, true
 		}
 	}
-	// A server that has nothing newer says so with its SOA record alone.
+	// A server without a newer version answers with its SOA record alone.
 	return z.incremental && z.records == 1 && int32(z.newest-z.serial) <= 0, z.records > 0
 }

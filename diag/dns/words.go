@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Words say why Addresses found none, in words that may be shown to anybody: who was asked is named, and nothing that a stranger wrote
-// is among them.
+// Words explains an error of Addresses in a text that anyone may see. It names the servers that
+// were asked, and contains nothing that came from strangers.
 func Words(err error) string {
 	var failure *Failure
 	var code *CodeError
