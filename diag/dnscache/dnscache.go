@@ -18,26 +18,26 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Cache is one that was found on this host.
+// A Cache is a cache that was found on this host.
 type Cache struct {
 	Name  string
 	Flush func(ctx context.Context) error
 }
 
-// signalled are name services that empty their cache at a signal, and the name of their process.
+// signalled lists name services that empty their cache on a signal, with the name of their process.
 var signalled = []struct {
 	name, process string
 	signal        unix.Signal
 }{
 	{"systemd-resolved", "systemd-resolve", unix.SIGUSR2}, // systemd-resolved.service(8)
 	{"dnsmasq", "dnsmasq", unix.SIGHUP},                   // dnsmasq(8)
-	{"unbound", "unbound", unix.SIGHUP},                   // unbound(8): reloads, without its cache
+	{"unbound", "unbound", unix.SIGHUP},                   // unbound(8): reloads, which drops its cache
 }
 
 // nscdSocket is where nscd(8) listens.
 const nscdSocket = "/var/run/nscd/socket"
 
-// Find lists the caches that exist here.
+// Find lists the caches on this host.
 func Find() []Cache { return find("/proc", nscdSocket) }
 
 func find(proc, nscd string) []Cache {
@@ -53,8 +53,9 @@ func find(proc, nscd string) []Cache {
 	return list
 }
 
-// running are the processes of a name that wait for a signal. Anybody can give a process that name, and a signal ends a process that
-// does not wait for it; one that waits comes to no harm.
+// running returns the processes with that name that handle the signal. Any user can give a process
+// that name, and a signal kills a process that does not handle it. One that does handle it comes to
+// no harm.
 func running(proc, name string, s unix.Signal) []int {
 	var pids []int
 	paths, _ := filepath.Glob(filepath.Join(proc, "[0-9]*"))
@@ -81,7 +82,7 @@ func statusField(status []byte, key string) string {
 	return ""
 }
 
-// catches reads the mask of signals that a process handles (SigCgt in proc(5)).
+// catches reads the mask of handled signals (SigCgt in proc(5)).
 func catches(status []byte, s unix.Signal) bool {
 	mask, err := strconv.ParseUint(statusField(status, "SigCgt"), 16, 64)
 	return err == nil && mask&(1<<(s-1)) != 0
@@ -97,13 +98,13 @@ func signal(pids []int, s unix.Signal) error {
 	return all
 }
 
-// Of nscd/nscd-client.h in the GNU C library, 2.36.
+// Constants of nscd/nscd-client.h in the GNU C library, 2.36.
 const (
 	nscdVersion    = 2
 	nscdInvalidate = 10
 )
 
-// invalidate asks nscd to forget the hosts that it knows.
+// invalidate makes nscd forget the hosts that it knows.
 func invalidate(ctx context.Context, socket string) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()

@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// TestFind makes a /proc of its own: one service that waits for its signal, one that would die of it, one that only has the name.
+// TestFind makes a /proc with a service that handles its signal, one that it would kill, and one
+// that only has the name.
 func TestFind(t *testing.T) {
 	proc := t.TempDir()
 	for pid, status := range map[string]string{
@@ -64,7 +65,8 @@ func TestNSCD(t *testing.T) {
 		if err := found[0].Flush(t.Context()); (err == nil) != works {
 			t.Errorf("the answer %q gives %v", answer, err)
 		}
-		if request := <-asked; !bytes.HasSuffix(request, []byte("hosts\x00")) || request[0] != nscdVersion && request[3] != nscdVersion {
+		if request := <-asked; !bytes.HasSuffix(request, []byte("hosts\x00")) ||
+			request[0] != nscdVersion && request[3] != nscdVersion {
 			t.Errorf("it asked %q", request)
 		}
 		l.Close()
