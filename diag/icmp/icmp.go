@@ -1,4 +1,5 @@
-// Package icmp says what ICMP error messages mean, in the words of the RFCs and in the letters of traceroute(8).
+// Package icmp explains ICMP error messages, in the words of the RFCs and the letters of
+// traceroute(8).
 package icmp
 
 import "fmt"
@@ -7,7 +8,7 @@ import "fmt"
 type Error struct {
 	IPv6       bool
 	Type, Code int
-	MTU        int // of the hop that a packet was too big for
+	MTU        int // of the next hop, which the packet was too big for
 }
 
 // Types (RFC 792, RFC 4443).
@@ -17,17 +18,18 @@ const (
 	codePort, codeFragment, codePort6, codeInWay = 3, 4, 4, 0
 )
 
-// Exceeded says that a router let the hop limit of a packet run out.
+// Exceeded reports whether the hop limit of the packet ran out at a router.
 func (e Error) Exceeded() bool {
 	return e.Code == codeInWay && (!e.IPv6 && e.Type == exceeded || e.IPv6 && e.Type == exceeded6)
 }
 
-// PortUnreachable says that a packet reached a host where no program has its port.
+// PortUnreachable reports whether the packet reached a host where no program has its port.
 func (e Error) PortUnreachable() bool {
-	return !e.IPv6 && e.Type == unreachable && e.Code == codePort || e.IPv6 && e.Type == unreachable6 && e.Code == codePort6
+	return !e.IPv6 && e.Type == unreachable && e.Code == codePort || e.IPv6 && e.Type == unreachable6 &&
+		e.Code == codePort6
 }
 
-// TooBig says that a packet may not be fragmented and does not fit the next hop.
+// TooBig reports whether the packet must not be fragmented and does not fit the next hop.
 func (e Error) TooBig() bool {
 	return !e.IPv6 && e.Type == unreachable && e.Code == codeFragment || e.IPv6 && e.Type == tooBig6
 }
@@ -76,12 +78,13 @@ func (e Error) reason() (r reason, ok bool) {
 	return r, ok
 }
 
-// Unreachable says that a router or the target cannot deliver what is sent.
+// Unreachable reports whether a router or the target cannot deliver the packet.
 func (e Error) Unreachable() bool {
 	return !e.IPv6 && e.Type == unreachable || e.IPv6 && e.Type == unreachable6
 }
 
-// Letter is the annotation of traceroute(8): !H, !N, !F-1400, !<7>; empty where a router did what was asked or the target was reached.
+// Letter returns the annotation of traceroute(8): !H, !N, !F-1400, !<7>. It is empty for an
+// exceeded hop limit and for the target's answer.
 func (e Error) Letter() string {
 	if e.TooBig() {
 		return fmt.Sprintf("!F-%d", e.MTU)
@@ -98,7 +101,7 @@ func (e Error) Letter() string {
 	return fmt.Sprintf("!<%d-%d>", e.Type, e.Code)
 }
 
-// String says it in words.
+// String describes the error in words.
 func (e Error) String() string {
 	if e.TooBig() {
 		return fmt.Sprintf("packet too big for the next hop, whose MTU is %d", e.MTU)

@@ -15,21 +15,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Message is what a raw socket heard: a packet, or an ICMP error about a packet that was sent from it.
+// A Message is what a raw socket received: a packet, or an ICMP error about a packet that was sent
+// from it.
 type Message struct {
-	From    netip.Addr // of the packet, or of who sent the error
-	To      netip.Addr // of the packet that an error is about
-	Data    []byte     // behind the IP header of the packet, or of the one that the error quotes; valid during the call
+	From    netip.Addr // source of the packet, or of the error
+	To      netip.Addr // destination of the packet that the error is about
+	Data    []byte     // payload after the IP header of the packet, or of the quoted one; valid during the call
 	Error   *Error     // nil for a packet
-	Arrived time.Time  // by the kernel's clock of the wall
-	TTL     int        // that it arrived with; 0: not known
+	Arrived time.Time  // by the wall clock of the kernel
+	TTL     int        // as received; 0: not known
 }
 
-// A Listener hears a raw socket until it is closed: its packets, and its error queue (ip(7), IP_RECVERR). It waits with poll(2) and not
-// with the runtime, which takes a socket that has nothing but an error for one that cannot be polled.
+// A Listener reads a raw socket until it is closed: packets, and the error queue (ip(7),
+// IP_RECVERR). It waits with poll(2) instead of the runtime, which treats a socket that only has an
+// error as one that cannot be polled.
 type Listener struct {
 	fd      int
-	wake    int // an eventfd(2): readable when the reader shall end
+	wake    int // an eventfd(2) that tells the reader to end
 	v6      bool
 	reading sync.WaitGroup
 }
@@ -37,7 +39,8 @@ type Listener struct {
 // option is a socket option and its value.
 type option struct{ level, name, value int }
 
-// Listen tells each what a raw, non-blocking socket hears, one message after the other, until Close. The socket stays the caller's.
+// Listen starts to read a raw, non-blocking socket. It calls each for one message after the other,
+// until Close. The caller keeps the socket.
 func Listen(fd int, v6 bool, each func(Message)) (*Listener, error) {
 	options := []option{
 		{unix.IPPROTO_IP, unix.IP_RECVERR, 1},
@@ -63,7 +66,7 @@ func Listen(fd int, v6 bool, each func(Message)) (*Listener, error) {
 	return l, nil
 }
 
-// Close ends the listening. Nothing is told any more when it returns.
+// Close stops the reader. After it returns, each is not called any more.
 func (l *Listener) Close() {
 	unix.Write(l.wake, binary.NativeEndian.AppendUint64(nil, 1))
 	l.reading.Wait()
@@ -87,7 +90,7 @@ func (l *Listener) read(each func(Message)) {
 					break
 				}
 				if err != nil {
-					continue // a pending error, of which the error queue tells too; reading has cleared it
+					continue // a pending error, which is in the error queue too; reading has cleared it
 				}
 				if m, ok := parseMessage(data[:n], control[:c], flags != 0, l.v6); ok {
 					if m.Error == nil {
@@ -102,10 +105,12 @@ func (l *Listener) read(each func(Message)) {
 	}
 }
 
-// burst is how many messages are read before the listener looks whether it shall end: a flood does not keep it.
+// burst is how many messages are read before the reader checks whether it must end, so that a flood
+// cannot keep it.
 const burst = 64
 
-// parseMessage reads a packet, or an error from the queue, and what the kernel says beside it. Anybody may have sent it.
+// parseMessage parses a packet, or an error from the queue, and its control messages. Anyone may
+// have sent it.
 func parseMessage(data, control []byte, failure, v6 bool) (m Message, ok bool) {
 	messages, err := unix.ParseSocketControlMessage(control)
 	if err != nil {
@@ -118,22 +123,24 @@ func parseMessage(data, control []byte, failure, v6 bool) (m Message, ok bool) {
 		case c.Header.Level == unix.SOL_SOCKET && c.Header.Type == unix.SO_TIMESTAMPNS && len(c.Data) >= 16:
 			t := (*unix.Timespec)(unsafe.Pointer(&c.Data[0]))
 			m.Arrived = time.Unix(t.Unix())
-		case (c.Header.Level == unix.IPPROTO_IP && c.Header.Type == unix.IP_TTL || c.Header.Level == unix.IPPROTO_IPV6 && c.Header.Type == unix.IPV6_HOPLIMIT) && len(c.Data) >= 4:
+		case (c.Header.Level == unix.IPPROTO_IP && c.Header.Type == unix.IP_TTL ||
+			c.Header.Level == unix.IPPROTO_IPV6 && c.Header.Type == unix.IPV6_HOPLIMIT) && len(c.Data) >= 4:
 			m.TTL = int(binary.NativeEndian.Uint32(c.Data))
-		case failure && (c.Header.Level == unix.IPPROTO_IP && c.Header.Type == unix.IP_RECVERR || c.Header.Level == unix.IPPROTO_IPV6 && c.Header.Type == unix.IPV6_RECVERR):
+		case failure && (c.Header.Level == unix.IPPROTO_IP && c.Header.Type == unix.IP_RECVERR ||
+			c.Header.Level == unix.IPPROTO_IPV6 && c.Header.Type == unix.IPV6_RECVERR):
 			m.From, m.Error, found = extended(c.Data, v6)
 		}
 	}
-	if !failure && !v6 { // raw sockets give the header of IPv4 too; in the error queue it is taken off
+	if !failure && !v6 { // raw sockets deliver the IPv4 header too; in the error queue it is removed
 		m.Data = behindHeader(data)
 	}
 	return m, found
 }
 
-// ipv4Header is the length of a header of IPv4 without options.
+// ipv4Header is the length of an IPv4 header without options.
 const ipv4Header = 20
 
-// behindHeader is what stands behind the header of an IPv4 packet.
+// behindHeader returns the payload of an IPv4 packet.
 func behindHeader(b []byte) []byte {
 	if len(b) < ipv4Header {
 		return nil
@@ -145,7 +152,8 @@ func behindHeader(b []byte) []byte {
 	return b[n:]
 }
 
-// extended reads struct sock_extended_err and the address of who sent the error behind it (ip(7), IP_RECVERR).
+// extended parses struct sock_extended_err and the address after it, of the sender of the error
+// (ip(7), IP_RECVERR).
 func extended(b []byte, v6 bool) (from netip.Addr, e *Error, ok bool) {
 	const size = int(unsafe.Sizeof(unix.SockExtendedErr{}))
 	if len(b) < size {
@@ -155,7 +163,7 @@ func extended(b []byte, v6 bool) (from netip.Addr, e *Error, ok bool) {
 	switch x.Origin {
 	case unix.SO_EE_ORIGIN_ICMP, unix.SO_EE_ORIGIN_ICMP6:
 	default:
-		return from, nil, false // the kernel's own, which send has returned
+		return from, nil, false // the kernel's own error, which send has returned
 	}
 	switch rest := b[size:]; {
 	case len(rest) >= unix.SizeofSockaddrInet4 && binary.NativeEndian.Uint16(rest) == unix.AF_INET:
@@ -172,7 +180,8 @@ func extended(b []byte, v6 bool) (from netip.Addr, e *Error, ok bool) {
 	return from, e, true
 }
 
-// AddressOf is the address of a socket address, with the zone that it needs; invalid if it is of another family.
+// AddressOf returns the address of sa, with its zone if link-local. It is invalid if sa is of
+// another family.
 func AddressOf(sa unix.Sockaddr) netip.Addr {
 	switch sa := sa.(type) {
 	case *unix.SockaddrInet4:
@@ -183,7 +192,7 @@ func AddressOf(sa unix.Sockaddr) netip.Addr {
 	return netip.Addr{}
 }
 
-// scoped gives a link-local address the name of the interface with an index.
+// scoped adds to a link-local address the name of the interface with that index.
 func scoped(a netip.Addr, index uint32) netip.Addr {
 	if index == 0 || !a.IsLinkLocalUnicast() {
 		return a

@@ -2,7 +2,7 @@ package icmp
 
 import "testing"
 
-// What the kernel and strangers hand over is understood or left, whatever it is.
+// FuzzParseMessage: any input from the kernel or strangers is either parsed or rejected.
 func FuzzParseMessage(f *testing.F) {
 	f.Add([]byte{0x45, 0, 0, 28}, []byte{}, false, false)
 	f.Add([]byte{0x4f}, []byte{20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 11, 0, 0, 0}, true, false)

@@ -2,8 +2,8 @@ package icmp
 
 import "encoding/binary"
 
-// Sum adds the words of b to a sum in one's complement (RFC 1071). The checksum of a message is the complement of its sum; the sum of a
-// message with its right checksum is 0xffff.
+// Sum adds the words of b to a one's complement sum (RFC 1071). The checksum of a message is the
+// complement of its sum. A message with a correct checksum has the sum 0xffff.
 func Sum(sum uint16, b []byte) uint16 {
 	total := uint32(sum)
 	for ; len(b) > 1; b = b[2:] {
