@@ -2,8 +2,9 @@ package interfaces
 
 import "github.com/vishvananda/netlink"
 
-// RealName is the name of the interface that has a name or an alternative name (ip-link(8), altname; Linux 5.5). Where none has it, the
-// name stays as it is: whoever looks for it says so.
+// RealName returns the name of the interface with that name or alternative name (ip-link(8),
+// altname; Linux 5.5). If there is none it returns name, for which the caller's own lookup then
+// fails.
 func RealName(name string) string {
 	link, err := netlink.LinkByName(name)
 	if err != nil {
@@ -12,7 +13,8 @@ func RealName(name string) string {
 	return link.Attrs().Name
 }
 
-// AltNames are the alternative names of this host's interfaces, each with the interface's number.
+// AltNames returns the alternative names of this host's interfaces, each with the interface's
+// index.
 func AltNames() map[string]int {
 	links, err := netlink.LinkList()
 	if err != nil {

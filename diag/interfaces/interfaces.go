@@ -20,25 +20,26 @@ import (
 type Interface struct {
 	Index     int
 	Name      string
-	Up        bool // it was brought up; Running says whether it has a carrier too
+	Up        bool // administratively up; Running reports a carrier too
 	Running   bool
 	Loopback  bool
 	Ethernet  bool
 	MTU       int
-	Address   net.HardwareAddr // empty where it has none
-	Addresses []netip.Prefix   // the IPv4 ones first, each as it is set
+	Address   net.HardwareAddr // empty if the interface has none
+	Addresses []netip.Prefix   // IPv4 first, then in the order they were set
 	flags     map[netip.Addr]uint32
 	Counters  Counters
 }
 
-// Counters are struct rtnl_link_stats64 (include/uapi/linux/if_link.h), all since the interface was made.
+// Counters is struct rtnl_link_stats64 (include/uapi/linux/if_link.h), counted since the interface
+// was made.
 type Counters struct {
 	RxPackets, TxPackets, RxBytes, TxBytes, RxErrors, TxErrors, RxDropped, TxDropped, Multicast, Collisions uint64
 	RxLength, RxOver, RxCRC, RxFrame, RxFIFO, RxMissed, TxAborted, TxCarrier, TxFIFO, TxHeartbeat, TxWindow uint64
 	RxCompressed, TxCompressed, RxNoHandler                                                                 uint64
 }
 
-// List returns the interfaces in the order of their numbers.
+// List returns the interfaces, sorted by index.
 func List(ctx context.Context) ([]Interface, error) {
 	list, err := Bare(ctx)
 	if err != nil {
@@ -59,12 +60,13 @@ func List(ctx context.Context) ([]Interface, error) {
 		}
 	})
 	for i := range list {
-		slices.SortStableFunc(list[i].Addresses, func(a, b netip.Prefix) int { return cmp.Compare(a.Addr().BitLen(), b.Addr().BitLen()) })
+		slices.SortStableFunc(list[i].Addresses,
+			func(a, b netip.Prefix) int { return cmp.Compare(a.Addr().BitLen(), b.Addr().BitLen()) })
 	}
 	return list, err
 }
 
-// Bare is List without the addresses: one question less.
+// Bare is List without addresses, which saves a request.
 func Bare(ctx context.Context) ([]Interface, error) {
 	var list []Interface
 	err := dump(ctx, unix.RTM_GETLINK, make([]byte, unix.SizeofIfInfomsg), func(b []byte) {
@@ -76,7 +78,8 @@ func Bare(ctx context.Context) ([]Interface, error) {
 	return list, err
 }
 
-// dump reads a table again when it changed meanwhile, since a row may have been missed; what the last attempt gave is taken.
+// dump reads a table, and reads it again if it changed meanwhile, because a row may be missing. It
+// accepts what the last attempt gave.
 func dump(ctx context.Context, kind uint16, request []byte, each func(body []byte)) error {
 	conn, err := netlink.Dial(unix.NETLINK_ROUTE)
 	if err != nil {
@@ -105,7 +108,7 @@ func dump(ctx context.Context, kind uint16, request []byte, each func(body []byt
 
 const attempts = 5
 
-// parseLink reads struct ifinfomsg and its attributes.
+// parseLink parses struct ifinfomsg and its attributes.
 func parseLink(b []byte) (Interface, bool) {
 	if len(b) < unix.SizeofIfInfomsg {
 		return Interface{}, false
@@ -133,7 +136,7 @@ func parseLink(b []byte) (Interface, bool) {
 	return l, l.Name != ""
 }
 
-// parseCounters takes what an older kernel's shorter struct has.
+// parseCounters parses what there is: an older kernel's struct is shorter.
 func parseCounters(b []byte) Counters {
 	next := func() (n uint64) {
 		if len(b) >= 8 {
@@ -143,8 +146,10 @@ func parseCounters(b []byte) Counters {
 	}
 	var c Counters
 	for _, field := range []*uint64{
-		&c.RxPackets, &c.TxPackets, &c.RxBytes, &c.TxBytes, &c.RxErrors, &c.TxErrors, &c.RxDropped, &c.TxDropped, &c.Multicast, &c.Collisions,
-		&c.RxLength, &c.RxOver, &c.RxCRC, &c.RxFrame, &c.RxFIFO, &c.RxMissed, &c.TxAborted, &c.TxCarrier, &c.TxFIFO, &c.TxHeartbeat, &c.TxWindow,
+		&c.RxPackets, &c.TxPackets, &c.RxBytes, &c.TxBytes, &c.RxErrors, &c.TxErrors, &c.RxDropped, &c.TxDropped,
+		&c.Multicast, &c.Collisions,
+		&c.RxLength, &c.RxOver, &c.RxCRC, &c.RxFrame, &c.RxFIFO, &c.RxMissed, &c.TxAborted, &c.TxCarrier, &c.TxFIFO,
+		&c.TxHeartbeat, &c.TxWindow,
 		&c.RxCompressed, &c.TxCompressed, &c.RxNoHandler,
 	} {
 		*field = next()
@@ -152,7 +157,8 @@ func parseCounters(b []byte) Counters {
 	return c
 }
 
-// parseAddress reads struct ifaddrmsg: IFA_LOCAL is the interface's own address, IFA_ADDRESS the peer's on a point-to-point one.
+// parseAddress parses struct ifaddrmsg. IFA_LOCAL is the interface's own address; on a
+// point-to-point link IFA_ADDRESS is the peer's.
 func parseAddress(b []byte) (index int, p netip.Prefix, flags uint32, ok bool) {
 	if len(b) < unix.SizeofIfAddrmsg {
 		return 0, p, 0, false
@@ -175,18 +181,18 @@ func parseAddress(b []byte) (index int, p netip.Prefix, flags uint32, ok bool) {
 	return int(binary.NativeEndian.Uint32(b[4:])), netip.PrefixFrom(own, int(b[1])), flags, own.IsValid()
 }
 
-// What may keep an address from being used, in the words of ip-address(8).
+// States that restrict the use of an address, in the words of ip-address(8).
 const (
 	Duplicate  = "dadfailed"  // another host on the link has it too (RFC 4862, section 5.4)
-	Tentative  = "tentative"  // it is not known yet whether another has it
-	Deprecated = "deprecated" // no new connection begins from it unless it is named
+	Tentative  = "tentative"  // duplicate address detection is not finished
+	Deprecated = "deprecated" // new connections do not use it unless it is named
 )
 
-// States are what may keep an address of the interface from being used; most have none.
+// States returns what restricts the use of one of the interface's addresses. Most have none.
 func (l Interface) States(a netip.Addr) (list []string) {
 	flags := l.flags[a]
 	if flags&unix.IFA_F_OPTIMISTIC != 0 {
-		flags &^= unix.IFA_F_TENTATIVE // it is used meanwhile (RFC 4429)
+		flags &^= unix.IFA_F_TENTATIVE // it is in use meanwhile (RFC 4429)
 	}
 	for _, s := range []struct {
 		flag uint32
@@ -199,13 +205,13 @@ func (l Interface) States(a netip.Addr) (list []string) {
 	return list
 }
 
-// StateText says in words what may keep an address of the interface from being used, empty if nothing does.
+// StateText explains in words what restricts the use of an address, or returns "".
 func (l Interface) StateText(a netip.Addr) string {
 	list := l.States(a)
 	switch {
 	case len(list) == 0:
 		return ""
-	case list[0] == Duplicate: // which is tentative for ever
+	case list[0] == Duplicate: // it stays tentative for ever
 		return "duplicated"
 	}
 	return list[0]

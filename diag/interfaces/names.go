@@ -2,11 +2,11 @@ package interfaces
 
 import "net"
 
-// Names are names of interfaces by their number.
+// Names maps interface indexes to names.
 type Names map[uint32]string
 
-// Of returns the name of an interface, or nothing if it is gone or the number is 0. One that is not in the list, as it may be newer, is
-// looked for once.
+// Of returns the name of an interface, or "" if it is gone or the index is 0. It looks up an index
+// that is not in the map once, because the interface may be newer.
 func (n Names) Of(index uint32) string {
 	name, known := n[index]
 	if known || index == 0 {
