@@ -25,26 +25,28 @@ import (
 	"diagsh/diag/sockets"
 )
 
-// A Host is one that was seen.
+// A Host is a host that this one knows.
 type Host struct {
-	Name    string // of /etc/hosts; else empty
+	Name    string // from /etc/hosts; else empty
 	Address netip.Addr
-	Why     []string // where from it is known, in words
+	Why     []string // how it is known, in words
 }
 
-// String is the host as it can be typed: an address or a name of letters, digits, dots, hyphens and underscores.
+// String returns the host as a user can type it: an address, or a name of letters, digits, dots,
+// hyphens and underscores.
 func (h Host) String() string { return cmp.Or(h.Name, h.Address.String()) }
 
-// Bounds: whoever waits is a person who pressed a key.
+// Limits. The caller is a user who pressed a key.
 const (
-	patience    = 500 * time.Millisecond // for all of it; what is known by then is listed
-	lookedAt    = 20_000                 // sockets
-	hostsBytes  = 256 << 10              // of /etc/hosts
+	patience    = 500 * time.Millisecond // for all sources; on a timeout, what is known by then is listed
+	lookedAt    = 20_000                 // sockets that are looked at
+	hostsBytes  = 256 << 10              // of /etc/hosts that are read
 	maxNameSize = 253                    // RFC 1035, section 2.3.4
 )
 
-// KnownHosts lists at most limit hosts of a family, the likeliest first: name servers, gateways of default routes, hosts with TCP connections to
-// this one (those with the most first), neighbours, names of /etc/hosts. This host itself is not among them.
+// KnownHosts returns at most limit hosts of a family, the likeliest first. They are name servers,
+// gateways of default routes, hosts with TCP connections to this one (most connections first),
+// neighbours, and names of /etc/hosts. This host itself is not listed.
 func KnownHosts(ctx context.Context, family dns.Family, limit int) []Host {
 	ctx, stop := context.WithTimeout(ctx, patience)
 	defer stop()
@@ -55,7 +57,7 @@ func KnownHosts(ctx context.Context, family dns.Family, limit int) []Host {
 	return l.hosts
 }
 
-// A list is what was found so far.
+// A list collects the hosts found so far.
 type list struct {
 	family dns.Family
 	limit  int
@@ -64,7 +66,7 @@ type list struct {
 	own    map[netip.Addr]bool
 }
 
-// add adds a host, or a reason to one that is there.
+// add adds a host, or adds a reason to a known one.
 func (l *list) add(name string, a netip.Addr, why string) {
 	if !l.family.Has(a) || a.IsUnspecified() || a.IsMulticast() || name == "" && l.own[a.WithZone("")] {
 		return
@@ -84,7 +86,7 @@ func (l *list) add(name string, a netip.Addr, why string) {
 
 func ownAddresses() map[netip.Addr]bool {
 	own := map[netip.Addr]bool{}
-	all, _ := net.InterfaceAddrs() // without them this host is offered too
+	all, _ := net.InterfaceAddrs() // without them this host is listed too
 	for _, i := range all {
 		if p, err := netip.ParsePrefix(i.String()); err == nil {
 			own[p.Addr()] = true
@@ -108,7 +110,7 @@ func gateways(ctx context.Context, l *list) {
 	}
 }
 
-// peers are counted over so many sockets at most.
+// peers adds the hosts with connections. It looks at no more than lookedAt sockets.
 func peers(ctx context.Context, l *list) {
 	enough := errors.New("enough sockets were looked at")
 	counts, seen := map[netip.Addr]int{}, 0
@@ -145,7 +147,7 @@ func neighbourCaches(ctx context.Context, l *list) {
 	}
 }
 
-// hostsFile reads names that somebody wrote down.
+// hostsFile adds the names of /etc/hosts.
 func hostsFile(_ context.Context, l *list) {
 	f, err := os.Open("/etc/hosts")
 	if err != nil {
@@ -174,14 +176,15 @@ func (l *list) readHosts(r io.Reader) {
 	}
 }
 
-// isName lets through what can stand in a line as it is, and on a screen.
+// isName reports whether s can be typed without quotes and is safe on a screen.
 func isName(s string) bool {
 	return len(s) <= maxNameSize && !strings.ContainsFunc(s, func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '.' && r != '-' && r != '_'
 	})
 }
 
-// zoned gives a link-local address the interface that it needs (RFC 4007), unless its name could not be typed.
+// zoned adds to a link-local address its interface (RFC 4007), unless the interface's name could
+// not be typed.
 func zoned(a netip.Addr, index int) netip.Addr {
 	if !a.Is6() || !a.IsLinkLocalUnicast() {
 		return a

@@ -12,13 +12,14 @@ import (
 )
 
 const (
-	atOnce      = 32              // questions to the name server
-	found       = 5 * time.Minute // for which a name is remembered,
-	missing     = time.Minute     // and that there is none
-	memoryLimit = 20_000          // addresses that are remembered
+	atOnce      = 32              // questions to the name servers at a time
+	found       = 5 * time.Minute // how long a name is remembered
+	missing     = time.Minute     // how long the absence of a name is remembered
+	memoryLimit = 20_000          // remembered addresses
 )
 
-// A Resolver finds names and remembers them. It is safe for several goroutines.
+// A Resolver finds names of addresses and remembers them. It sends many questions at once. It is
+// safe for concurrent use.
 type Resolver struct {
 	lookup func(ctx context.Context, a netip.Addr) ([]string, error)
 
@@ -26,19 +27,20 @@ type Resolver struct {
 	memory map[netip.Addr]entry
 }
 
-// An entry is what is known of an address; the empty name says that it has none.
+// An entry is what is known of an address. An empty name means that it has none.
 type entry struct {
 	name  string
 	until time.Time
 }
 
-// NewResolver is a Resolver that asks as /etc/hosts, /etc/resolv.conf and /etc/nsswitch.conf say.
+// NewResolver returns a Resolver that asks as /etc/hosts, /etc/resolv.conf and /etc/nsswitch.conf
+// say.
 func NewResolver() *Resolver {
 	return &Resolver{lookup: dns.System.NamesOf, memory: map[netip.Addr]entry{}}
 }
 
-// Names returns the names of those addresses that have one and whose name was known or came before ctx ended. Names are what
-// strangers wrote into the DNS.
+// Names returns the names that are remembered or arrive before ctx ends. Addresses without a name
+// are missing from the result. Names come from strangers.
 func (r *Resolver) Names(ctx context.Context, addresses []netip.Addr) map[netip.Addr]string {
 	names, unknown := r.remembered(addresses)
 	if len(unknown) == 0 || ctx.Err() != nil {
@@ -51,7 +53,7 @@ func (r *Resolver) Names(ctx context.Context, addresses []netip.Addr) map[netip.
 		asking.Go(func() {
 			for a := range questions {
 				if ctx.Err() != nil {
-					continue // it ended between the offer and the taking
+					continue // it ended between the offer and the receipt
 				}
 				if name := r.ask(ctx, a); name != "" {
 					mu.Lock()
@@ -74,7 +76,7 @@ hand:
 	return names
 }
 
-// Forget empties the memory and says how many addresses were in it.
+// Forget empties the memory and returns how many addresses were in it.
 func (r *Resolver) Forget() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -83,7 +85,8 @@ func (r *Resolver) Forget() int {
 	return n
 }
 
-// remembered divides addresses into those with a known name and those to ask for, each once.
+// remembered splits addresses into those with a known name and those to ask for, without
+// duplicates.
 func (r *Resolver) remembered(addresses []netip.Addr) (names map[netip.Addr]string, unknown []netip.Addr) {
 	names = map[netip.Addr]string{}
 	seen := map[netip.Addr]bool{}
@@ -106,7 +109,8 @@ func (r *Resolver) remembered(addresses []netip.Addr) (names map[netip.Addr]stri
 	return names, unknown
 }
 
-// ask asks for one name and remembers the answer, unless it was given up.
+// ask looks up one name and remembers the answer. It remembers nothing if the context ended or the
+// servers failed.
 func (r *Resolver) ask(ctx context.Context, a netip.Addr) string {
 	all, err := r.lookup(ctx, a)
 	e := entry{until: time.Now().Add(found)}

@@ -11,7 +11,7 @@ import (
 	"diagsh/diag/dns"
 )
 
-// asked is a Resolver whose name server is a function, and how often that was asked.
+// asked returns a Resolver that calls answer instead of a name server, and the number of calls.
 func asked(answer func(ctx context.Context, address netip.Addr) ([]string, error)) (*Resolver, *atomic.Int64) {
 	var n atomic.Int64
 	r := NewResolver()
@@ -54,7 +54,8 @@ func TestNamesAreRemembered(t *testing.T) {
 	}
 }
 
-// TestSlowServer gives up with the names that came, asks many at once, and remembers nothing of what it gave up.
+// TestSlowServer: Names returns the names that arrived before the end, asks many at once, and
+// remembers no question that was given up.
 func TestSlowServer(t *testing.T) {
 	waiting := make(chan struct{}, 100)
 	r, n := asked(func(ctx context.Context, a netip.Addr) ([]string, error) {
@@ -68,7 +69,7 @@ func TestSlowServer(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
 		for range atOnce {
-			<-waiting // so many questions are under way together
+			<-waiting // all of them are under way together
 		}
 		cancel()
 	}()
