@@ -1,4 +1,5 @@
-// Package neighbours lists and empties the kernel's neighbour caches: ARP for IPv4, NDP for IPv6. See arp(7), ip-neighbour(8).
+// Package neighbours lists and empties the kernel's neighbour caches: ARP for IPv4, NDP for IPv6.
+// See arp(7), ip-neighbour(8).
 package neighbours
 
 import (
@@ -20,15 +21,15 @@ import (
 // A Neighbour is an entry of a cache.
 type Neighbour struct {
 	Address     netip.Addr
-	LinkAddress net.HardwareAddr // empty while it is not known
+	LinkAddress net.HardwareAddr // empty until it is known
 	Index       int              // of the interface
 	State       uint16           // unix.NUD_REACHABLE, ...
 	Router      bool
-	Proxy       bool          // this host answers for the address: the entry says nothing else
-	Confirmed   time.Duration // ago; 0 and Used too where the kernel says nothing
+	Proxy       bool          // this host answers for the address; the entry says nothing else
+	Confirmed   time.Duration // age; 0, as Used, where the kernel does not say
 	Used        time.Duration
 	Updated     time.Duration
-	// Expires is for how long a reachable neighbour is taken for reachable without being asked again.
+	// Expires is how long a reachable neighbour stays reachable without confirmation.
 	Expires time.Duration
 }
 
@@ -36,11 +37,13 @@ var stateNames = []struct {
 	bit  uint16
 	name string
 }{
-	{unix.NUD_INCOMPLETE, "INCOMPLETE"}, {unix.NUD_REACHABLE, "REACHABLE"}, {unix.NUD_STALE, "STALE"}, {unix.NUD_DELAY, "DELAY"},
-	{unix.NUD_PROBE, "PROBE"}, {unix.NUD_FAILED, "FAILED"}, {unix.NUD_NOARP, "NOARP"}, {unix.NUD_PERMANENT, "PERMANENT"},
+	{unix.NUD_INCOMPLETE, "INCOMPLETE"}, {unix.NUD_REACHABLE, "REACHABLE"}, {unix.NUD_STALE, "STALE"},
+	{unix.NUD_DELAY, "DELAY"},
+	{unix.NUD_PROBE, "PROBE"}, {unix.NUD_FAILED, "FAILED"}, {unix.NUD_NOARP, "NOARP"},
+	{unix.NUD_PERMANENT, "PERMANENT"},
 }
 
-// StateName is what ip-neighbour(8) calls the state.
+// StateName returns the state in the words of ip-neighbour(8).
 func (n Neighbour) StateName() string {
 	if n.Proxy {
 		return "PROXY"
@@ -53,11 +56,12 @@ func (n Neighbour) StateName() string {
 	return "NONE"
 }
 
-// Permanent says that somebody set the entry: it does not expire and is not flushed.
+// Permanent reports whether the entry was set by hand: it does not expire and is not flushed.
 func (n Neighbour) Permanent() bool { return n.State&unix.NUD_PERMANENT != 0 }
 
-// List returns the entries of a family (unix.AF_INET, unix.AF_INET6) by interface and address. Entries for addresses that need no
-// neighbour, such as broadcast, are left out as ip-neighbour(8) does, unless a program learnt them elsewhere and told the kernel.
+// List returns the entries of a family (unix.AF_INET, unix.AF_INET6), sorted by interface and
+// address. Like ip-neighbour(8) it leaves out entries for addresses that need no neighbour, such as
+// broadcast, except those that a program learnt elsewhere and told the kernel.
 func List(ctx context.Context, family uint8) ([]Neighbour, error) {
 	conn, err := netlink.Dial(unix.NETLINK_ROUTE)
 	if err != nil {
@@ -98,8 +102,8 @@ func List(ctx context.Context, family uint8) ([]Neighbour, error) {
 	return list, nil
 }
 
-// appendProxies reads what this host answers for, which the kernel keeps in a table of its own (pneigh_dump_table in net/core/neighbour.c,
-// Linux 6.18).
+// appendProxies appends the addresses that this host answers for. The kernel keeps them in a
+// separate table (pneigh_dump_table in net/core/neighbour.c, Linux 6.18).
 func appendProxies(ctx context.Context, conn *netlink.Conn, family uint8, list []Neighbour) ([]Neighbour, error) {
 	before := len(list)
 	var err error
@@ -123,13 +127,13 @@ func appendProxies(ctx context.Context, conn *netlink.Conn, family uint8, list [
 	return list, nil
 }
 
-// attempts is how often a table that changes while it is read is read again.
+// attempts is how often a table is read if it changes meanwhile.
 const attempts = 5
 
-// tick is USER_HZ, in which the kernel tells times to programs.
+// tick is 1/USER_HZ, the kernel's unit of time for programs.
 const tick = time.Second / 100
 
-// parse reads struct ndmsg and its attributes.
+// parse parses struct ndmsg and its attributes.
 func parse(b []byte, family uint8) (Neighbour, bool) {
 	if len(b) < unix.SizeofNdMsg || b[0] != family {
 		return Neighbour{}, false
@@ -155,7 +159,7 @@ func parse(b []byte, family uint8) (Neighbour, bool) {
 	return n, n.Address.IsValid() && (n.State&^unix.NUD_NOARP != 0 || n.Proxy || b[10]&unix.NTF_EXT_LEARNED != 0)
 }
 
-// Of linux/neighbour.h, which x/sys/unix lacks.
+// Constants of linux/neighbour.h that x/sys/unix lacks.
 const (
 	rtmGetNeighTable   = 66
 	neighTableParms    = 6
@@ -164,8 +168,9 @@ const (
 	neighTableMsgSize  = 4
 )
 
-// reachableTimes are, for each interface, how long the kernel takes a neighbour for reachable now: a random time around
-// base_reachable_time (arp(7)) that it draws again every few minutes.
+// reachableTimes returns for each interface how long the kernel now considers a neighbour
+// reachable. It is a random time around base_reachable_time (arp(7)), which the kernel draws again
+// every few minutes.
 func reachableTimes(ctx context.Context, conn *netlink.Conn, family uint8) (map[int]time.Duration, error) {
 	times := map[int]time.Duration{}
 	request := make([]byte, neighTableMsgSize)
@@ -199,7 +204,7 @@ func reachableTimes(ctx context.Context, conn *netlink.Conn, family uint8) (map[
 	return times, nil
 }
 
-// Flush removes every entry of a family that was learnt, and calls removed for each. What somebody set stays.
+// Flush removes every learnt entry of a family, and calls removed for each. Permanent entries stay.
 func Flush(ctx context.Context, family uint8, removed func(Neighbour) error) error {
 	list, err := List(ctx, family)
 	if err != nil {
