@@ -1,5 +1,6 @@
-// Package netlink asks the kernel for its tables: sockets, links, addresses, routes, neighbours. It reads a dump message by message in
-// one buffer, so that a table of any length costs no memory, and it allocates nothing for a message. See netlink(7).
+// Package netlink reads the kernel's tables: sockets, links, addresses, routes, neighbours. It
+// reads a dump message by message into few buffers, so that a table of any length needs no more
+// memory. It allocates nothing per message. See netlink(7).
 package netlink
 
 import (
@@ -13,22 +14,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrChanged says that a table changed while it was read, so that a row may be missing or come twice. What was read is still right
-// row by row.
+// ErrChanged reports that a table changed while it was read, so that rows may be missing or
+// duplicate. Each row is valid by itself.
 var ErrChanged = errors.New("the table changed while it was read")
 
-// A dump is read into this many buffers of this size, which stay in a processor's cache: the kernel works out the next pieces while
-// those before are looked at. It makes a piece as large as the buffer that it saw in the last read, up to 32 KiB (netlink_recvmsg in
-// net/netlink/af_netlink.c, Linux 6.18).
+// Number and size of the buffers of a dump, which stay in a processor's cache. The kernel prepares
+// the next pieces while the previous ones are parsed. It makes a piece as large as the buffer of
+// the last read, up to 32 KiB (netlink_recvmsg in net/netlink/af_netlink.c, Linux 6.18).
 const (
 	bufferSize = 32 << 10
 	buffers    = 16
 )
 
-// patience bounds the wait for an answer of the kernel, which comes at once or never.
+// patience limits the wait for the kernel's answer, which comes at once or never.
 const patience = 10 * time.Second
 
-// A Conn is a netlink socket. It is for one goroutine.
+// A Conn is a netlink socket. It is for one goroutine at a time.
 type Conn struct {
 	fd       int
 	sequence uint32
@@ -56,15 +57,17 @@ func Dial(family int) (*Conn, error) {
 // Close frees the socket.
 func (c *Conn) Close() error { return unix.Close(c.fd) }
 
-// Dump asks for a table and calls each for every message of the answer; body is valid during the call. It ends early when ctx ends or
-// each fails; then the Conn is of no more use. ErrChanged comes after every row was read.
+// Dump requests a table and calls each for every message of the answer. body is valid during the
+// call. It stops early if ctx ends or each fails; the Conn cannot be used after that. It returns
+// ErrChanged after all rows were read.
 func (c *Conn) Dump(ctx context.Context, kind uint16, request []byte, each func(kind uint16, body []byte) error) error {
 	return DumpTogether(ctx, []*Conn{c}, kind, [][]byte{request}, each)
 }
 
-// DumpTogether is a Dump of several requests at once, each on a Conn of its own, so that the kernel works on them on as many CPUs. Their
-// messages come as they come; each is called by one goroutine all the same.
-func DumpTogether(ctx context.Context, conns []*Conn, kind uint16, requests [][]byte, each func(kind uint16, body []byte) error) error {
+// DumpTogether is Dump for several requests at once, each on its own Conn, so that the kernel works
+// on them on several CPUs. The order of their messages is not defined. One goroutine calls each.
+func DumpTogether(ctx context.Context, conns []*Conn, kind uint16, requests [][]byte,
+	each func(kind uint16, body []byte) error) error {
 	for i, c := range conns {
 		if err := c.send(kind, unix.NLM_F_REQUEST|unix.NLM_F_DUMP, requests[i]); err != nil {
 			return err
@@ -73,7 +76,7 @@ func DumpTogether(ctx context.Context, conns []*Conn, kind uint16, requests [][]
 	ctx, stop := context.WithCancel(ctx)
 	free, pieces := make(chan []byte, buffers), make(chan piece, buffers)
 	for range buffers {
-		free <- nil // made when it is needed: most tables are short
+		free <- nil // made on demand: most tables are short
 	}
 	var reading sync.WaitGroup
 	for _, c := range conns {
@@ -83,7 +86,7 @@ func DumpTogether(ctx context.Context, conns []*Conn, kind uint16, requests [][]
 		reading.Wait()
 		close(pieces)
 	}()
-	// The readers have ended before this does: nobody else may close the sockets under them.
+	// The readers must have ended before the caller closes the sockets.
 	defer func() {
 		stop()
 		for range pieces {
@@ -115,14 +118,14 @@ func DumpTogether(ctx context.Context, conns []*Conn, kind uint16, requests [][]
 	return context.Cause(ctx)
 }
 
-// A piece is what one read gave.
+// A piece is the result of one read.
 type piece struct {
 	conn *Conn
 	data []byte
 	err  error
 }
 
-// readPieces reads up to the end of a dump.
+// readPieces reads to the end of a dump.
 func (c *Conn) readPieces(ctx context.Context, free <-chan []byte, pieces chan<- piece) {
 	for {
 		var buffer []byte
@@ -138,16 +141,16 @@ func (c *Conn) readPieces(ctx context.Context, free <-chan []byte, pieces chan<-
 		last := err != nil
 		if !last {
 			done, err := c.messages(buffer[:n], func(header, []byte) error { return nil })
-			last = done || err != nil // which the other side finds too
+			last = done || err != nil // which the receiver finds too
 		}
-		pieces <- piece{c, buffer[:n], err} // there is room for every buffer
+		pieces <- piece{c, buffer[:n], err} // never blocks: there is room for every buffer
 		if last || ctx.Err() != nil {
 			return
 		}
 	}
 }
 
-// Do sends a request that changes something and waits for the kernel's answer.
+// Do sends a request for a change and waits for the kernel's answer.
 func (c *Conn) Do(kind, flags uint16, request []byte) error {
 	if err := c.send(kind, unix.NLM_F_REQUEST|unix.NLM_F_ACK|flags, request); err != nil {
 		return err
@@ -172,7 +175,8 @@ func (c *Conn) send(kind, flags uint16, request []byte) error {
 	binary.NativeEndian.PutUint16(message[4:], kind)
 	binary.NativeEndian.PutUint16(message[6:], flags)
 	binary.NativeEndian.PutUint32(message[8:], c.sequence)
-	if err := unix.Sendto(c.fd, append(message, request...), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+	if err := unix.Sendto(c.fd, append(message, request...), 0,
+		&unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 		return fmt.Errorf("ask the kernel: %w", err)
 	}
 	return nil
@@ -182,7 +186,7 @@ type header struct {
 	kind, flags uint16
 }
 
-// messages calls each for the messages of a piece. done says that the answer ends with it.
+// messages calls each for the messages of a piece. done reports the end of the answer.
 func (c *Conn) messages(piece []byte, each func(h header, body []byte) error) (done bool, err error) {
 	for rest := piece; len(rest) >= unix.NLMSG_HDRLEN; {
 		length := int(binary.NativeEndian.Uint32(rest))
@@ -193,7 +197,7 @@ func (c *Conn) messages(piece []byte, each func(h header, body []byte) error) (d
 		sequence, body := binary.NativeEndian.Uint32(rest[8:]), rest[unix.NLMSG_HDRLEN:length]
 		rest = rest[min(aligned(length), len(rest)):]
 		if sequence != c.sequence {
-			continue // of a dump that was given up
+			continue // of a dump that was abandoned
 		}
 		switch h.kind {
 		case unix.NLMSG_DONE, unix.NLMSG_ERROR:
@@ -215,7 +219,7 @@ func (c *Conn) messages(piece []byte, each func(h header, body []byte) error) (d
 
 func (c *Conn) read(buffer []byte) (int, error) {
 	for {
-		// Not unix.Recvfrom, which allocates the sender's address for each read.
+		// unix.Recvfrom would allocate the sender's address at each read.
 		n, err := unix.Read(c.fd, buffer)
 		switch err {
 		case nil:
@@ -231,15 +235,17 @@ func (c *Conn) read(buffer []byte) (int, error) {
 
 func aligned(n int) int { return (n + 3) &^ 3 }
 
-// Attributes calls each for every attribute in b (rtnetlink(7)); value is a part of b. A broken end of b is ignored.
+// Attributes calls each for every attribute in b (rtnetlink(7)). value is a part of b. An
+// incomplete attribute at the end is ignored.
 func Attributes(b []byte, each func(kind uint16, value []byte)) {
 	for len(b) >= unix.SizeofRtAttr {
 		length := int(binary.NativeEndian.Uint16(b))
 		if length < unix.SizeofRtAttr || length > len(b) {
 			return
 		}
-		// The two upper bits say "nested" and "network byte order" (linux/netlink.h).
-		each(binary.NativeEndian.Uint16(b[2:])&^(unix.NLA_F_NESTED|unix.NLA_F_NET_BYTEORDER), b[unix.SizeofRtAttr:length])
+		// The two upper bits mean "nested" and "network byte order" (linux/netlink.h).
+		each(binary.NativeEndian.Uint16(b[2:])&^(unix.NLA_F_NESTED|unix.NLA_F_NET_BYTEORDER),
+			b[unix.SizeofRtAttr:length])
 		b = b[min(aligned(length), len(b)):]
 	}
 }
@@ -252,7 +258,7 @@ func AppendAttribute(b []byte, kind uint16, value []byte) []byte {
 	return append(b, make([]byte, aligned(len(value))-len(value))...)
 }
 
-// Uint32 reads a number of an attribute, 0 if the attribute is too short for one.
+// Uint32 reads a number from an attribute. It returns 0 if the attribute is too short.
 func Uint32(value []byte) uint32 {
 	if len(value) < 4 {
 		return 0

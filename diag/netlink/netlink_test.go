@@ -16,8 +16,10 @@ func TestAttributes(t *testing.T) {
 		t.Errorf("%d bytes are not aligned", len(b))
 	}
 	got := map[uint16][]byte{}
-	Attributes(append(b, 200, 0, 1, 0), func(kind uint16, value []byte) { got[kind] = value }) // the last one claims more than there is
-	if len(got) != 2 || !bytes.Equal(got[3], []byte("eth0\x00")) || Uint32(got[4]) != 0x04030201 && Uint32(got[4]) != 0x01020304 {
+	// the last one claims to be longer than it is
+	Attributes(append(b, 200, 0, 1, 0), func(kind uint16, value []byte) { got[kind] = value })
+	if len(got) != 2 || !bytes.Equal(got[3], []byte("eth0\x00")) || Uint32(got[4]) != 0x04030201 &&
+		Uint32(got[4]) != 0x01020304 {
 		t.Errorf("%v", got)
 	}
 	if Uint32([]byte{1, 2}) != 0 {
@@ -44,7 +46,7 @@ func FuzzMessages(f *testing.F) {
 	})
 }
 
-// TestDumpEnds gives a dump up: by an error, by its context, and reads one to its end.
+// TestDumpEnds stops a dump by an error and by its context, and reads one to its end.
 func TestDumpEnds(t *testing.T) {
 	request := make([]byte, unix.SizeofIfInfomsg)
 	stop := errors.New("enough")
@@ -82,7 +84,8 @@ func TestDumpIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	err = conn.Dump(t.Context(), 20, []byte{unix.AF_INET, unix.IPPROTO_TCP, 0}, func(uint16, []byte) error { return nil })
+	err = conn.Dump(t.Context(), 20, []byte{unix.AF_INET, unix.IPPROTO_TCP, 0},
+		func(uint16, []byte) error { return nil })
 	if !errors.Is(err, unix.EINVAL) {
 		t.Errorf("half a request gives %v", err)
 	}
