@@ -13,22 +13,22 @@ import (
 	"diagsh/diag/source"
 )
 
-// A Step is one size that the search for the path MTU tried.
+// A Step is one size that FindMTU tried.
 type Step struct {
-	Size     int // of the packet, its headers counted
+	Size     int // of the packet with its headers
 	Answered bool
-	Router   netip.Addr // that said that the packet is too big; invalid if nobody did
-	MTU      int        // of the hop behind it, as the router says
+	Router   netip.Addr // the router that reported the packet as too big, if any
+	MTU      int        // of the next hop, as the router says
 }
 
-// A PathMTU is what the search found.
+// A PathMTU is the result of FindMTU.
 type PathMTU struct {
 	MTU       int  // the largest packet that was answered; 0 if none was
-	Link      int  // the MTU of the interface that the packets leave by
+	Link      int  // the MTU of the outgoing interface
 	BlackHole bool // a larger packet vanished and no router said why (RFC 2923)
 }
 
-// The search asks for each size three times at once, so that one lost packet does not pass for a packet too big.
+// Each size is sent three times at once, so that one lost packet does not look like one too big.
 const (
 	tries    = 3
 	tryEvery = 30 * time.Millisecond
@@ -36,11 +36,12 @@ const (
 	tryMost  = 2 * time.Second
 )
 
-// FindMTU searches for the size of the largest packet that reaches the target in one piece. A router's word says which size to try next; that
-// it is true is seen by an answer. Silence may be a path that was slow for a moment: the smallest packet that nobody answered is sent once
-// more, and waited for longer, before it counts.
+// FindMTU searches for the largest packet that reaches the target in one piece. A router's report
+// decides which size to try next; an answer confirms it. Silence may be a short slowness of the
+// path. So the smallest unanswered size is sent once more with a longer wait before it counts.
 func FindMTU(ctx context.Context, o Options, each func(Step) error) (PathMTU, error) {
-	// RFC 791: every link carries 68 bytes. Those of IPv6 carry 1280 (RFC 8200), which is what a path that is broken may not.
+	// Every IPv4 link carries 68 bytes (RFC 791). IPv6 links carry 1280 (RFC 8200), but a broken
+	// path may not.
 	headers, least := 20+icmpHeader, 68
 	if o.Target.Is6() {
 		headers = 40 + icmpHeader
@@ -53,8 +54,8 @@ func FindMTU(ctx context.Context, o Options, each func(Step) error) (PathMTU, er
 	o.Count, o.Fragments, o.Interval, o.Wait = tries, Forbidden, tryEvery, tryMost
 	top := min(found.Link, headers+MaxSize)
 	works, fails := 0, top+1
-	said := 0  // the MTU of which a router says that it is the next hop's
-	again := 0 // the size that is tried again because nobody answered
+	said := 0  // what a router reported as the MTU of the next hop
+	again := 0 // the size that is repeated because it was not answered
 	for size := min(least, top); fails-works > 1 || again != 0; {
 		o.Size = size - headers
 		step, slowest, err := try(ctx, o)
@@ -68,11 +69,12 @@ func FindMTU(ctx context.Context, o Options, each func(Step) error) (PathMTU, er
 		switch {
 		case step.Answered:
 			if works, found.MTU = size, size; size == again {
-				fails, found.BlackHole = top+1, false // what was larger and silent counts for nothing either
+				// earlier silence about larger sizes does not count either
+				fails, found.BlackHole = top+1, false
 			}
 			o.Wait = min(max(4*slowest, tryLeast), tryMost)
 		case works == 0:
-			return found, nil // not even the smallest: nothing is known
+			return found, nil // not even the smallest was answered: nothing is known
 		default:
 			fails = size
 			found.BlackHole = !step.Router.IsValid() && step.MTU == 0
@@ -120,8 +122,8 @@ func try(ctx context.Context, o Options) (s Step, slowest time.Duration, err err
 	return s, stats.Max, err
 }
 
-// A TooBigError says that the kernel did not send a request, because what it knows of the path does not carry it in one piece: it remembers
-// what routers said (ip(7), IP_MTU_DISCOVER).
+// A TooBigError reports that the kernel did not send a request: its path MTU is smaller, as it
+// remembers what routers said (ip(7), IP_MTU_DISCOVER).
 type TooBigError struct {
 	MTU int // of the path
 	err error
@@ -129,10 +131,10 @@ type TooBigError struct {
 
 func (e *TooBigError) Error() string { return e.err.Error() }
 
-// Unwrap is the kernel's refusal, EMSGSIZE.
+// Unwrap returns the kernel's error, EMSGSIZE.
 func (e *TooBigError) Unwrap() error { return e.err }
 
-// tooBig makes a refusal of the kernel a TooBigError where it is one.
+// tooBig converts EMSGSIZE to a TooBigError and returns other errors unchanged.
 func tooBig(err error, o Options) error {
 	if !errors.Is(err, syscall.EMSGSIZE) {
 		return err
@@ -144,8 +146,8 @@ func tooBig(err error, o Options) error {
 	return &TooBigError{mtu, err}
 }
 
-// linkMTU is the MTU of the interface by which packets to the target leave. To an address of this host that is the loopback one, whichever
-// has the address.
+// linkMTU returns the MTU of the interface that packets to the target leave by. For an address of
+// this host that is the loopback interface, whichever interface has the address.
 func linkMTU(target netip.Addr, from source.Source) (int, error) {
 	if _, err := holder(target); err == nil {
 		return loopbackMTU()
@@ -182,7 +184,7 @@ func loopbackMTU() (int, error) {
 	return 0, syscall.EADDRNOTAVAIL
 }
 
-// holder is the interface that has an address.
+// holder returns the interface that has the address.
 func holder(a netip.Addr) (string, error) {
 	all, err := net.Interfaces()
 	if err != nil {
@@ -201,7 +203,7 @@ func holder(a netip.Addr) (string, error) {
 	return "", syscall.EADDRNOTAVAIL
 }
 
-// pathMTU is what the kernel believes the path's MTU to be.
+// pathMTU returns the path MTU that the kernel remembers.
 func pathMTU(target netip.Addr, from source.Source) (int, error) {
 	c, err := from.Dialer(0, "udp").Dial("udp", netip.AddrPortFrom(target, 9).String())
 	if err != nil {

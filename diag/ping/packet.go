@@ -12,7 +12,8 @@ import (
 // icmpHeader is the length of an echo request or reply without data.
 const icmpHeader = 8
 
-// echo is the echo request with a sequence number. Its data are those of ping(8) of iputils: each byte has the number of its place.
+// echo builds an echo request. Like ping(8) of iputils it fills the data with the offset of each
+// byte.
 func echo(v6 bool, id, sequence uint16, size int) []byte {
 	b := make([]byte, icmpHeader+size)
 	b[0] = byte(ipv4.ICMPTypeEcho)
@@ -24,19 +25,19 @@ func echo(v6 bool, id, sequence uint16, size int) []byte {
 	for i := range size {
 		b[icmpHeader+i] = byte(i)
 	}
-	if !v6 { // the kernel does it for ICMPv6
+	if !v6 { // for ICMPv6 the kernel computes it
 		binary.BigEndian.PutUint16(b[2:], ^icmp.Sum(0, b))
 	}
 	return b
 }
 
-// A WrongByte is the first byte of an answer's data that is not what was sent.
+// A WrongByte is the first byte of an answer's data that differs from the request's.
 type WrongByte struct {
-	Offset    int // in the data, counted from 0
+	Offset    int // in the data, from 0
 	Sent, Got byte
 }
 
-// compare looks for what differs in an answer's data from what was sent. truncated says that there are fewer.
+// compare compares an answer's data with what was sent. truncated reports that there is less of it.
 func compare(data []byte, size int) (wrong *WrongByte, truncated bool) {
 	for i, got := range data[:min(len(data), size)] {
 		if got != byte(i) {
@@ -46,7 +47,7 @@ func compare(data []byte, size int) (wrong *WrongByte, truncated bool) {
 	return nil, len(data) < size
 }
 
-// isReply says that a message is an echo reply with an identifier.
+// isReply reports whether b is an echo reply with the identifier.
 func isReply(b []byte, v6 bool, id uint16) bool {
 	kind := byte(ipv4.ICMPTypeEchoReply)
 	if v6 {
@@ -55,7 +56,7 @@ func isReply(b []byte, v6 bool, id uint16) bool {
 	return len(b) >= icmpHeader && b[0] == kind && b[1] == 0 && identifier(b) == id
 }
 
-// isRequest says that what an error quotes is an echo request with an identifier.
+// isRequest reports whether the packet that an error quotes is an echo request with the identifier.
 func isRequest(b []byte, v6 bool, id uint16) bool {
 	kind := byte(ipv4.ICMPTypeEcho)
 	if v6 {

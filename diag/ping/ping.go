@@ -1,4 +1,5 @@
-// Package ping sends ICMP echo requests (RFC 792, RFC 4443) and tells what comes back: answers, and errors of routers on the way.
+// Package ping sends ICMP echo requests (RFC 792, RFC 4443) and reports answers and errors of
+// routers on the way.
 package ping
 
 import (
@@ -11,29 +12,30 @@ import (
 	"diagsh/diag/source"
 )
 
-// MaxSize is the largest number of bytes of data in an echo request: a packet of IPv4 has at most 65535.
+// MaxSize is the largest data of an echo request in bytes: an IPv4 packet has at most 65535.
 const MaxSize = 65535 - 20 - icmpHeader
 
-// Fragments says what becomes of a request that is too big for the path, by the words of ping(8) of iputils.
+// Fragments says how a request that is too big for the path is handled, in the words of ping(8) of
+// iputils.
 type Fragments string
 
 const (
-	Forbidden Fragments = "do"    // nobody may cut it; what the kernel knows of the path it refuses to send
-	AsKnown   Fragments = "want"  // this host cuts it as the kernel knows the path
-	Allowed   Fragments = "dont"  // everybody may cut it
-	Probing   Fragments = "probe" // nobody may cut it, and what the kernel knows of the path does not count
+	Forbidden Fragments = "do"    // never fragmented; the kernel refuses what exceeds its known path MTU
+	AsKnown   Fragments = "want"  // this host fragments to the kernel's known path MTU
+	Allowed   Fragments = "dont"  // any hop may fragment
+	Probing   Fragments = "probe" // never fragmented, and the kernel's known path MTU is ignored
 )
 
-// Options are what to send.
+// Options say what to send.
 type Options struct {
 	Target    netip.Addr
 	Source    source.Source
-	Size      int // bytes of data in each request
+	Size      int // data of each request in bytes
 	TTL       int
 	Count     int // of requests; 0: until the context ends
 	Interval  time.Duration
 	Wait      time.Duration // for answers to the last of Count requests
-	Fragments Fragments     // empty: as the kernel is set to
+	Fragments Fragments     // empty: the kernel's setting
 }
 
 // An Answer is what came back for a request.
@@ -42,22 +44,23 @@ type Answer struct {
 	Sequence  int
 	Bytes     int           // of the ICMP message
 	TTL       int           // 0: not known
-	Time      time.Duration // 0 where it is not known, as of an error
+	Time      time.Duration // 0 if not known, as for an error
 	Duplicate bool
 	Error     *Error // nil for an echo reply
 
-	// What is wrong with an echo reply.
-	Elsewhere   bool       // it comes from another address than the target's
-	Truncated   bool       // it has fewer bytes of data than the request
-	Wrong       *WrongByte // it has other data than the request; nil if not
-	BadChecksum bool       // its checksum is wrong, so it counts as no answer
-	Unsent      bool       // no request with its sequence number was sent, so it counts as no answer
+	// Faults of an echo reply.
+	Elsewhere   bool       // its source is not the target
+	Truncated   bool       // it has less data than the request
+	Wrong       *WrongByte // where its data differs from the request's; nil if equal
+	BadChecksum bool       // its checksum is wrong, so it does not count as an answer
+	Unsent      bool       // no such sequence number was sent, so it does not count as an answer
 }
 
-// An Error is what came instead of an answer: an ICMP error, or why the kernel did not send the request.
+// An Error is what came instead of an answer: an ICMP error, or the kernel's reason for not
+// sending.
 type Error struct {
 	icmp.Error
-	Send error // the other member is zero then
+	Send error // if set, the other member is zero
 }
 
 // Statistics are the sums over all requests and answers.
@@ -68,7 +71,7 @@ type Statistics struct {
 	Min, Average, Max, Deviation       time.Duration
 }
 
-// Loss is the share of requests without an answer, in percent.
+// Loss returns the share of requests without an answer in percent.
 func (s Statistics) Loss() float64 {
 	if s.Sent == 0 {
 		return 0
@@ -76,8 +79,9 @@ func (s Statistics) Loss() float64 {
 	return 100 * float64(s.Sent-s.Received) / float64(s.Sent)
 }
 
-// Run sends requests until Count of them have got an answer or an error, or the context ends, which is no error, or the first one cannot be
-// sent. It tells what comes back in the order in which it comes.
+// Run sends requests until Count of them were answered or failed, or the context ends, which is no
+// error. If the first one cannot be sent it returns the reason. It calls each in the order of
+// arrival.
 func Run(ctx context.Context, o Options, each func(Answer) error) (Statistics, error) {
 	s, err := open(o)
 	if err != nil {
@@ -99,46 +103,48 @@ func Run(ctx context.Context, o Options, each func(Answer) error) (Statistics, e
 	}
 	defer listener.Close()
 	defer close(ended)
-	r := &run{options: o, each: each, open: map[uint16]*request{}, send: func(sequence uint16) error { return tooBig(s.send(sequence, o.Size), o) }}
+	r := &run{options: o, each: each, open: map[uint16]*request{},
+		send: func(sequence uint16) error { return tooBig(s.send(sequence, o.Size), o) }}
 	err = r.loop(ctx, heard)
 	return r.stats, err
 }
 
-// A reply is an Answer and when it came, by the clock of the wall.
+// A reply is an Answer and its arrival by the wall clock.
 type reply struct {
 	Answer
 	arrived time.Time
 }
 
-// A run is one Run.
+// A run is the state of one Run.
 type run struct {
 	options Options
 	each    func(Answer) error
 	send    func(sequence uint16) error
-	open    map[uint16]*request // the last of them that were sent, by sequence number
+	open    map[uint16]*request // the latest requests sent, by sequence number
 
 	tried   int // requests that were sent or could not be
-	done    int // of these, those that got an answer or an error
+	done    int // of these, those with an answer or an error
 	stats   Statistics
 	mean    float64 // of the times, in seconds
-	squares float64 // sum of the squares of their distances from the mean
+	squares float64 // sum of the squared distances from the mean
 }
 
-// A request that was sent.
+// A request is a request that was sent.
 type request struct {
 	sent           time.Time
 	answered, done bool
 }
 
-// remembered is how many of the last requests are known by their sequence number: half of those that there are.
+// remembered is how many of the latest requests are known by sequence number: half of the number
+// space.
 const remembered = 1 << 15
 
-// pause is how long the kernel gets to have room for a packet.
+// pause is how long to wait for the kernel to have room for a packet.
 const pause = 10 * time.Millisecond
 
-// loop sends when it is time, and takes what comes.
+// loop sends requests when due and takes answers.
 func (r *run) loop(ctx context.Context, heard <-chan reply) error {
-	due := time.Now() // when the next request is to be sent
+	due := time.Now() // when to send the next request
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -165,7 +171,7 @@ func (r *run) loop(ctx context.Context, heard <-chan reply) error {
 			default:
 				due = due.Add(r.options.Interval)
 				if late := time.Since(due); late > 0 {
-					due = due.Add(late) // what could not be sent in time makes no burst
+					due = due.Add(late) // a delay must not cause a burst
 				}
 				timer.Reset(time.Until(due))
 			}
@@ -176,20 +182,21 @@ func (r *run) loop(ctx context.Context, heard <-chan reply) error {
 	}
 }
 
-// complete says that all requests were tried.
+// complete reports whether all requests were tried.
 func (r *run) complete() bool { return r.options.Count > 0 && r.tried >= r.options.Count }
 
-// patience is how long answers to the last request are waited for: twice the slowest so far, as ping(8) of iputils does, but at least
-// Wait.
+// patience returns how long to wait for answers to the last request: twice the slowest time so far,
+// as ping(8) of iputils does, but at least Wait.
 func (r *run) patience() time.Duration { return max(r.options.Wait, 2*r.stats.Max) }
 
-// request sends the next request. again says that the kernel had no room for it, and that it is to be tried once more; after an interval
-// that counts as an error. If nothing was sent yet, a refusal is the end: the next one would be the same.
+// request sends the next request. again reports that the kernel had no room and the request must be
+// repeated; after a whole interval that counts as an error. If nothing was sent yet, a refusal ends
+// the run: the next request would be refused too.
 func (r *run) request(due time.Time) (again bool, failed error) {
 	number := uint16(r.tried)
 	delete(r.open, number-remembered)
 	sent := &request{sent: time.Now()}
-	r.open[number] = sent // before it is sent: the answer may overtake this goroutine
+	r.open[number] = sent // before sending: the answer may overtake this goroutine
 	err := r.send(number)
 	if err == nil {
 		r.tried++
@@ -209,13 +216,13 @@ func (r *run) request(due time.Time) (again bool, failed error) {
 	return false, r.each(Answer{Sequence: int(number), Error: &Error{Send: err}})
 }
 
-// take counts an answer and tells it.
+// take counts an answer and reports it.
 func (r *run) take(h reply) error {
 	a := h.Answer
 	asked := r.open[uint16(a.Sequence)]
 	switch s := &r.stats; {
 	case a.Error != nil && asked == nil:
-		return nil // about nothing that was sent
+		return nil // about a request that was never sent
 	case a.Error != nil:
 		s.Errors++
 		r.finish(asked)
@@ -239,7 +246,7 @@ func (r *run) take(h reply) error {
 	return r.each(a)
 }
 
-// finish notes that nothing more is waited for.
+// finish notes that an answer is no longer awaited.
 func (r *run) finish(asked *request) {
 	if !asked.done {
 		asked.done = true
@@ -247,7 +254,8 @@ func (r *run) finish(asked *request) {
 	}
 }
 
-// took is how long an answer took. The kernel's clock is that of the wall, which may be set meanwhile; ours is not.
+// took returns how long an answer took. The kernel stamps arrivals with the wall clock, which may
+// be set meanwhile; our own clock is monotonic.
 func (q *request) took(arrived time.Time) time.Duration {
 	passed := time.Since(q.sent)
 	if d := arrived.Sub(q.sent.Round(0)); d >= 0 && d <= passed {
@@ -256,7 +264,7 @@ func (q *request) took(arrived time.Time) time.Duration {
 	return passed
 }
 
-// count brings the statistics up to date (Welford's method).
+// count updates the statistics (Welford's method).
 func (r *run) count(t time.Duration) {
 	s := &r.stats
 	s.Received++

@@ -27,14 +27,15 @@ type bench struct {
 	near, far *netnstest.Namespace
 }
 
-// The addresses of the far host, as netnstest.Chain gives them.
+// Addresses of the far host, as netnstest.Chain sets them.
 const far4, far6 = "10.77.0.2", "fd77::2"
 
 func newBench(t *testing.T) bench {
 	t.Helper()
 	c := netnstest.NewChain(t, 2, 0)
 	b := bench{c.Nodes[0], c.Nodes[1]}
-	// A first answer shows that both hosts and what carries their packets are there, so that nothing begins while a test counts.
+	// The first answer shows that both hosts and their link are ready, so that nothing starts while
+	// a test counts.
 	for _, target := range []string{far4, far6} {
 		if _, stats, err := b.run(t, t.Context(), options(target, 1)); err != nil || stats.Received != 1 {
 			t.Fatalf("%s: %v, %+v", target, err, stats)
@@ -65,10 +66,11 @@ func (b bench) run(t *testing.T, ctx context.Context, o Options) (answers []Answ
 }
 
 func options(target string, count int) Options {
-	return Options{Target: netip.MustParseAddr(target), Size: 56, TTL: 64, Count: count, Interval: 10 * time.Millisecond, Wait: 2 * time.Second}
+	return Options{Target: netip.MustParseAddr(target), Size: 56, TTL: 64, Count: count,
+		Interval: 10 * time.Millisecond, Wait: 2 * time.Second}
 }
 
-// left waits until there are no more goroutines and open files than before, and fails if that does not come.
+// left waits until there are no more goroutines and open files than before, and fails on a timeout.
 func left(t *testing.T, goroutines, files int) {
 	t.Helper()
 	for end := time.Now().Add(5 * time.Second); ; time.Sleep(5 * time.Millisecond) {
@@ -78,7 +80,8 @@ func left(t *testing.T, goroutines, files int) {
 		}
 		if time.Now().After(end) {
 			all := make([]byte, 1<<20)
-			t.Fatalf("%d goroutines and %d files; before %d and %d\n%s", g, f, goroutines, files, all[:runtime.Stack(all, true)])
+			t.Fatalf("%d goroutines and %d files; before %d and %d\n%s", g, f, goroutines, files,
+				all[:runtime.Stack(all, true)])
 		}
 	}
 }
@@ -97,7 +100,8 @@ func openFiles(t *testing.T) (n int) {
 	return n
 }
 
-// A destination that the kernel refuses ends the run at once, with the reason, and nothing of it is left: no goroutine, no socket, no work.
+// TestRefused: a destination that the kernel refuses ends the run at once, with the reason. No
+// goroutine, socket or work is left.
 func TestRefused(t *testing.T) {
 	b := newBench(t)
 	b.tool(t, "ip", "route", "add", "prohibit", "198.18.3.0/24")
@@ -105,11 +109,13 @@ func TestRefused(t *testing.T) {
 	b.tool(t, "ip", "-6", "route", "add", "prohibit", "fd99::/64")
 	b.tool(t, "ip", "rule", "add", "to", "198.18.6.0/24", "prohibit")
 	b.tool(t, "ip", "-6", "rule", "add", "to", "fd98::/64", "prohibit")
-	b.tool(t, "nft", "table inet t { chain c { type filter hook output priority 0; ip daddr 198.18.7.0/24 reject; ip daddr 198.18.8.0/24 drop; ip6 daddr fd97::/64 reject; }; }")
+	b.tool(t, "nft",
+		"table inet t { chain c { type filter hook output priority 0; ip daddr 198.18.7.0/24 reject; ip daddr 198.18.8.0/24 drop; ip6 daddr fd97::/64 reject; }; }")
 	b.tool(t, "ip", "route", "add", "default", "via", far4)
 	b.tool(t, "ip", "-6", "route", "add", "default", "via", far6)
 	for target, want := range map[string]error{
-		"198.18.3.1": syscall.EACCES, "198.18.4.1": syscall.EHOSTUNREACH, "fd99::1": syscall.EACCES, "198.18.6.1": syscall.EACCES, "fd98::1": syscall.EACCES,
+		"198.18.3.1": syscall.EACCES, "198.18.4.1": syscall.EHOSTUNREACH, "fd99::1": syscall.EACCES,
+		"198.18.6.1": syscall.EACCES, "fd98::1": syscall.EACCES,
 		"198.18.7.1": syscall.EPERM, "198.18.8.1": syscall.EPERM, "fd97::1": syscall.EPERM,
 	} {
 		for name, o := range map[string]Options{"one": options(target, 1), "without end": options(target, 0)} {
@@ -125,8 +131,8 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// A destination that is forbidden while the run goes on is told for each request, and the rest is sent when it is allowed again. What a run
-// has is given back when its context ends.
+// TestForbiddenMeanwhile: a destination that becomes forbidden is reported for each request, and
+// requests are sent again once it is allowed. The end of the context releases everything.
 func TestForbiddenMeanwhile(t *testing.T) {
 	b := newBench(t)
 	goroutines, files := runtime.NumGoroutine(), openFiles(t)
@@ -135,7 +141,8 @@ func TestForbiddenMeanwhile(t *testing.T) {
 	forbidden, allowed := false, false
 	ip := netnstest.Tool(t, "ip")
 	set := func(verb string) { // this goroutine is in the namespace
-		if out, err := exec.Command(ip, "rule", verb, "to", far4, "prohibit", "pref", "1").CombinedOutput(); err != nil {
+		if out, err := exec.Command(ip, "rule", verb, "to", far4, "prohibit", "pref",
+			"1").CombinedOutput(); err != nil {
 			t.Errorf("%v: %s", err, out)
 		}
 	}
@@ -162,7 +169,7 @@ func TestForbiddenMeanwhile(t *testing.T) {
 	left(t, goroutines, files)
 }
 
-// A broadcast is sent, and those who answer it are no surprise.
+// TestBroadcast: a broadcast is sent, and answers from any host are expected.
 func TestBroadcast(t *testing.T) {
 	b := newBench(t)
 	// A TUN interface knows no broadcasts, a pair of veth does.
@@ -172,12 +179,14 @@ func TestBroadcast(t *testing.T) {
 	b.tool(t, "ip", "address", "add", "10.78.0.1/24", "dev", "wire")
 	b.near.Set(t, "net/ipv4/icmp_echo_ignore_broadcasts", "0")
 	answers, stats, err := b.run(t, t.Context(), options("10.78.0.255", 1))
-	if err != nil || stats.Sent != 1 || stats.Received != 1 || answers[0].Elsewhere || answers[0].From.String() != "10.78.0.1" {
+	if err != nil || stats.Sent != 1 || stats.Received != 1 || answers[0].Elsewhere ||
+		answers[0].From.String() != "10.78.0.1" {
 		t.Errorf("%v, %+v, %+v", err, stats, answers)
 	}
 }
 
-// As many requests are on the wire as were asked for, however long answers are waited for.
+// TestCountOnTheWire: exactly the requested number of requests is on the wire, however long answers
+// are awaited.
 func TestCountOnTheWire(t *testing.T) {
 	for _, target := range []string{far4, far6} {
 		b := newBench(t)
@@ -198,7 +207,7 @@ func TestCountOnTheWire(t *testing.T) {
 	}
 }
 
-// raw is a raw ICMP socket of the far host.
+// raw opens a raw ICMP socket on the far host.
 func (b bench) raw(t *testing.T, target string) (fd int) {
 	t.Helper()
 	domain, protocol := unix.AF_INET, unix.IPPROTO_ICMP
@@ -215,7 +224,7 @@ func (b bench) raw(t *testing.T, target string) (fd int) {
 	return fd
 }
 
-// requests counts the echo requests that the far host has got since it was last asked.
+// requests returns a function that counts the echo requests at the far host since its last call.
 func (b bench) requests(t *testing.T, target string) func() int {
 	fd := b.raw(t, target)
 	v6 := netip.MustParseAddr(target).Is6()
@@ -238,7 +247,8 @@ func (b bench) requests(t *testing.T, target string) func() int {
 	}
 }
 
-// What comes back is looked at: each answer of a far host that does not answer as it should is marked as what it is.
+// TestStrangeAnswers: a far host answers wrongly in each way, and each answer is marked with its
+// fault.
 func TestStrangeAnswers(t *testing.T) {
 	for _, target := range []string{far4, far6} {
 		v6 := netip.MustParseAddr(target).Is6()
@@ -246,39 +256,51 @@ func TestStrangeAnswers(t *testing.T) {
 			name    string
 			answer  func(echo []byte) [][]byte // for the whole ICMP message of a request
 			badSum  bool
-			from    string // instead of the target
+			from    string // source address instead of the target's
 			looks   func(a Answer) bool
 			stats   Statistics
 			atLeast int
 		}{
-			{name: "as it should", answer: func(e []byte) [][]byte { return [][]byte{e} }, stats: Statistics{Sent: 1, Received: 1},
+			{name: "as it should", answer: func(e []byte) [][]byte { return [][]byte{e} },
+				stats: Statistics{Sent: 1, Received: 1},
 				looks: func(a Answer) bool {
 					return a.Wrong == nil && !a.Truncated && !a.Duplicate && a.Bytes == 64 && a.TTL > 0 && a.Time > 0
 				}},
-			{name: "a flipped byte", answer: func(e []byte) [][]byte { e[8+30] ^= 0xff; return [][]byte{e} }, stats: Statistics{Sent: 1, Received: 1},
+			{name: "a flipped byte", answer: func(e []byte) [][]byte { e[8+30] ^= 0xff; return [][]byte{e} },
+				stats: Statistics{Sent: 1, Received: 1},
 				looks: func(a Answer) bool { return a.Wrong != nil && *a.Wrong == WrongByte{30, 0x1e, 0xe1} }},
-			{name: "a flipped first byte", answer: func(e []byte) [][]byte { e[8] = 7; return [][]byte{e} }, stats: Statistics{Sent: 1, Received: 1},
+			{name: "a flipped first byte", answer: func(e []byte) [][]byte { e[8] = 7; return [][]byte{e} },
+				stats: Statistics{Sent: 1, Received: 1},
 				looks: func(a Answer) bool { return a.Wrong != nil && *a.Wrong == WrongByte{0, 0, 7} }},
-			{name: "cut", answer: func(e []byte) [][]byte { return [][]byte{e[:48]} }, stats: Statistics{Sent: 1, Received: 1},
+			{name: "cut", answer: func(e []byte) [][]byte { return [][]byte{e[:48]} },
+				stats: Statistics{Sent: 1, Received: 1},
 				looks: func(a Answer) bool { return a.Truncated && a.Bytes == 48 && a.Wrong == nil }},
-			{name: "no data", answer: func(e []byte) [][]byte { return [][]byte{e[:8]} }, stats: Statistics{Sent: 1, Received: 1},
+			{name: "no data", answer: func(e []byte) [][]byte { return [][]byte{e[:8]} },
+				stats: Statistics{Sent: 1, Received: 1},
 				looks: func(a Answer) bool { return a.Truncated && a.Bytes == 8 }},
-			{name: "twice", answer: func(e []byte) [][]byte { return [][]byte{e, e} }, stats: Statistics{Sent: 1, Received: 1},
+			{name: "twice", answer: func(e []byte) [][]byte { return [][]byte{e, e} },
+				stats: Statistics{Sent: 1, Received: 1},
 				looks: func(a Answer) bool { return !a.Duplicate }},
 			{name: "never sent, then as it should", answer: func(e []byte) [][]byte {
 				other := slices.Clone(e)
 				binary.BigEndian.PutUint16(other[6:], 500)
 				return [][]byte{other, e}
-			}, stats: Statistics{Sent: 1, Received: 1, Strays: 1}, looks: func(a Answer) bool { return a.Unsent && !a.Duplicate && a.Sequence == 500 && a.Time == 0 }},
+			}, stats: Statistics{Sent: 1, Received: 1, Strays: 1},
+				looks: func(a Answer) bool { return a.Unsent && !a.Duplicate && a.Sequence == 500 && a.Time == 0 }},
 			{name: "another identifier, then as it should", answer: func(e []byte) [][]byte {
 				other := slices.Clone(e)
 				other[4] ^= 0xff
 				return [][]byte{other, e}
-			}, stats: Statistics{Sent: 1, Received: 1}, looks: func(a Answer) bool { return a.Sequence == 0 && !a.Unsent }},
-			{name: "from another address", from: map[bool]string{false: "10.77.0.77", true: "fd77::77"}[v6], answer: func(e []byte) [][]byte { return [][]byte{e} },
-				stats: Statistics{Sent: 1, Received: 1}, looks: func(a Answer) bool { return a.Elsewhere && strings.HasSuffix(a.From.String(), "77") }},
-			{name: "a wrong checksum, then as it should", badSum: true, answer: func(e []byte) [][]byte { return [][]byte{e, e} },
-				stats: Statistics{Sent: 1, Received: 1, Corrupted: 1}, looks: func(a Answer) bool { return a.BadChecksum }},
+			}, stats: Statistics{Sent: 1, Received: 1},
+				looks: func(a Answer) bool { return a.Sequence == 0 && !a.Unsent }},
+			{name: "from another address", from: map[bool]string{false: "10.77.0.77", true: "fd77::77"}[v6],
+				answer: func(e []byte) [][]byte { return [][]byte{e} },
+				stats:  Statistics{Sent: 1, Received: 1},
+				looks:  func(a Answer) bool { return a.Elsewhere && strings.HasSuffix(a.From.String(), "77") }},
+			{name: "a wrong checksum, then as it should", badSum: true,
+				answer: func(e []byte) [][]byte { return [][]byte{e, e} },
+				stats:  Statistics{Sent: 1, Received: 1, Corrupted: 1},
+				looks:  func(a Answer) bool { return a.BadChecksum }},
 		} {
 			if v6 && c.badSum {
 				continue // the kernel drops those itself
@@ -297,7 +319,8 @@ func TestStrangeAnswers(t *testing.T) {
 	}
 }
 
-// answer makes the far host answer each echo request with what the function makes of it. badSum spoils the checksum of the first.
+// answer makes the far host answer each echo request with what answers returns. badSum spoils the
+// checksum of the first.
 func (b bench) answer(t *testing.T, target, from string, badSum bool, answers func(echo []byte) [][]byte) {
 	t.Helper()
 	fd := b.raw(t, target)
@@ -345,7 +368,7 @@ func (b bench) answer(t *testing.T, target, from string, badSum bool, answers fu
 	}()
 }
 
-// Ten thousand bytes of nothing sent are refused with the MTU that the kernel knows.
+// TestTooBig: 10,000 bytes are refused with the MTU that the kernel knows.
 func TestTooBig(t *testing.T) {
 	b := newBench(t)
 	b.near.MTU(t, "right", 1400)
@@ -369,7 +392,8 @@ func TestTooBig(t *testing.T) {
 	}
 }
 
-// A kernel that has no room for a packet gets time, and what it had none for in a whole interval is an error and not sent.
+// TestNoRoom: a kernel without room for a packet gets time. A packet that found no room for a whole
+// interval counts as an error and as not sent.
 func TestNoRoom(t *testing.T) {
 	for _, c := range []struct {
 		name            string
@@ -383,24 +407,28 @@ func TestNoRoom(t *testing.T) {
 		calls := 0
 		o := options(far4, c.count)
 		o.Interval, o.Wait = 50*time.Millisecond, time.Millisecond
-		r := &run{options: o, each: func(Answer) error { return nil }, open: map[uint16]*request{}, send: func(uint16) error {
-			if calls++; calls <= c.refusals {
-				return syscall.ENOBUFS
-			}
-			return nil
-		}}
+		r := &run{options: o, each: func(Answer) error { return nil }, open: map[uint16]*request{},
+			send: func(uint16) error {
+				if calls++; calls <= c.refusals {
+					return syscall.ENOBUFS
+				}
+				return nil
+			}}
 		err := r.loop(t.Context(), nil)
-		if r.stats.Sent != c.sent || r.stats.Errors != c.errors || errors.Is(err, syscall.ENOBUFS) != c.fails || calls > 50 {
+		if r.stats.Sent != c.sent || r.stats.Errors != c.errors || errors.Is(err, syscall.ENOBUFS) != c.fails ||
+			calls > 50 {
 			t.Errorf("%s: %v, %+v, %d calls", c.name, err, r.stats, calls)
 		}
 	}
 }
 
-// Sequence numbers begin again behind 65535, and an answer is to the request that had the number last.
+// TestSequenceWraps: after 65535 sequence numbers start again, and an answer belongs to the latest
+// request with its number.
 func TestSequenceWraps(t *testing.T) {
 	o := options(far4, 0)
 	o.Interval = time.Nanosecond
-	r := &run{options: o, each: func(Answer) error { return nil }, open: map[uint16]*request{}, send: func(uint16) error { return nil }}
+	r := &run{options: o, each: func(Answer) error { return nil }, open: map[uint16]*request{},
+		send: func(uint16) error { return nil }}
 	for range 1<<16 + 10 {
 		if _, err := r.request(time.Now()); err != nil {
 			t.Fatal(err)
@@ -418,7 +446,7 @@ func TestSequenceWraps(t *testing.T) {
 	}
 }
 
-// What strangers send is understood only if it is about a request of this run.
+// FuzzUnderstand: only messages about a request of this run are understood.
 func FuzzUnderstand(f *testing.F) {
 	f.Add(echo(false, 7, 1, 8), false, false)
 	f.Add(echo(true, 7, 1, 8), true, true)
@@ -429,7 +457,8 @@ func FuzzUnderstand(f *testing.F) {
 		if failure {
 			m.Error = &icmp.Error{Type: 11}
 		}
-		if a, ok := s.understand(m, target, 56); ok && (binary.BigEndian.Uint16(data[4:]) != 7 || a.Sequence != int(binary.BigEndian.Uint16(data[6:]))) {
+		if a, ok := s.understand(m, target, 56); ok &&
+			(binary.BigEndian.Uint16(data[4:]) != 7 || a.Sequence != int(binary.BigEndian.Uint16(data[6:]))) {
 			t.Errorf("%x is %+v", data, a)
 		}
 	})

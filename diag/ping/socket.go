@@ -19,13 +19,14 @@ const (
 	protocolICMPv6 = 58
 )
 
-// A socket sends echo requests. It is not connected, so that it hears those who answer from another address.
+// A socket sends echo requests. It is not connected, so that it receives answers from other
+// addresses too.
 type socket struct {
 	fd        int
 	v6        bool
 	id        uint16 // the identifier of its requests
 	to        unix.Sockaddr
-	broadcast atomic.Bool // SO_BROADCAST is set; the listener asks
+	broadcast atomic.Bool // SO_BROADCAST is set; the listener reads this
 }
 
 // option is a socket option and its value.
@@ -67,7 +68,7 @@ func (s *socket) prepare(o Options) error {
 			return os.NewSyscallError("setsockopt", err)
 		}
 	}
-	// Room for several answers of the largest size. Without the right to have it there is less.
+	// Room for several answers of the largest size. Without CAP_NET_ADMIN there is less.
 	unix.SetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 1<<20)
 	if err := s.filter(); err != nil {
 		return os.NewSyscallError("setsockopt", err)
@@ -78,10 +79,11 @@ func (s *socket) prepare(o Options) error {
 	return nil
 }
 
-// options are those of ip(7), IP_MTU_DISCOVER, and of RFC 3542, IPV6_DONTFRAG: IPv6 is cut by the sender alone, so only that one keeps it
-// whole.
+// options returns the socket options (ip(7), IP_MTU_DISCOVER; RFC 3542, IPV6_DONTFRAG). Only the
+// sender fragments IPv6, so IPV6_DONTFRAG alone keeps a packet whole.
 func (f Fragments) options(v6 bool) []option {
-	mode, ok := map[Fragments]int{Forbidden: unix.IP_PMTUDISC_DO, AsKnown: unix.IP_PMTUDISC_WANT, Allowed: unix.IP_PMTUDISC_DONT, Probing: unix.IP_PMTUDISC_PROBE}[f]
+	mode, ok := map[Fragments]int{Forbidden: unix.IP_PMTUDISC_DO, AsKnown: unix.IP_PMTUDISC_WANT,
+		Allowed: unix.IP_PMTUDISC_DONT, Probing: unix.IP_PMTUDISC_PROBE}[f]
 	switch {
 	case !ok:
 		return nil
@@ -95,7 +97,7 @@ func (f Fragments) options(v6 bool) []option {
 	return []option{{unix.IPPROTO_IPV6, unix.IPV6_MTU_DISCOVER, mode}, {unix.IPPROTO_IPV6, unix.IPV6_DONTFRAG, whole}}
 }
 
-// filter lets only echo replies pass. Errors come by another way, see icmp.Listener.
+// filter lets only echo replies pass. Errors arrive through the error queue, see icmp.Listener.
 func (s *socket) filter() error {
 	if !s.v6 { // raw(7), ICMP_FILTER: a set bit blocks the type
 		return unix.SetsockoptInt(s.fd, unix.SOL_RAW, icmpFilter, int(^uint32(1<<0)))
@@ -110,12 +112,13 @@ func (s *socket) filter() error {
 
 const icmpFilter = 1 // include/uapi/linux/icmp.h
 
-// send sends the request with a sequence number once, or says why it was not sent.
+// send sends the request with a sequence number once, or returns why it was not sent.
 func (s *socket) send(sequence uint16, size int) error {
 	packet := echo(s.v6, s.id, sequence, size)
 	for try := 1; ; try++ {
-		// An ICMP error about an earlier request waits to be told by the next call that sends, which then sends nothing (raw(7), "Error
-		// Handling"). The error queue has it too.
+		// A pending ICMP error about an earlier request would be returned by the next send, which
+		// then sends nothing (raw(7), "Error Handling"). Reading SO_ERROR clears it; the error
+		// queue has it too.
 		unix.GetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_ERROR)
 		err := unix.Sendto(s.fd, packet, 0, s.to)
 		switch {
@@ -123,7 +126,7 @@ func (s *socket) send(sequence uint16, size int) error {
 			return nil
 		case err == unix.EINTR:
 		case err == unix.EACCES && !s.v6 && !s.broadcast.Swap(true):
-			// A broadcast address, or a forbidden one: the second refuses again.
+			// A broadcast address, or a forbidden one: that is refused again.
 			if err := unix.SetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_BROADCAST, 1); err != nil {
 				return os.NewSyscallError("setsockopt", err)
 			}
@@ -134,22 +137,23 @@ func (s *socket) send(sequence uint16, size int) error {
 	}
 }
 
-// sendTries is how often a request is tried that may have met another one's error.
+// sendTries limits the attempts to send a request while errors of earlier ones interfere.
 const sendTries = 4
 
-// busy says that the kernel had no room for a packet just now.
+// busy reports whether the kernel had no room for a packet.
 func busy(err error) bool {
 	return errors.Is(err, unix.ENOBUFS) || errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.ENOMEM)
 }
 
-// understand is what a message says of one of the socket's requests; ok is false for any other. Anybody may have sent it.
+// understand interprets a message about one of the socket's requests. ok is false for any other
+// message; anyone may have sent it.
 func (s *socket) understand(m icmp.Message, target netip.Addr, size int) (a Answer, ok bool) {
 	a = Answer{From: m.From, TTL: m.TTL}
 	if m.Error != nil {
 		if m.To.WithZone("") != target.WithZone("") || !isRequest(m.Data, s.v6, s.id) {
 			return a, false
 		}
-		// As it came: with the header of the error, and that of the packet in it.
+		// The size on the wire: with the header of the error and the IP header in it.
 		a.Bytes, a.Error = icmpHeader+20+len(m.Data), &Error{Error: *m.Error}
 		if s.v6 {
 			a.Bytes += 20
@@ -161,8 +165,9 @@ func (s *socket) understand(m icmp.Message, target netip.Addr, size int) (a Answ
 		return a, false
 	}
 	a.Bytes, a.Sequence = len(m.Data), int(sequence(m.Data))
-	a.BadChecksum = !s.v6 && icmp.Sum(0, m.Data) != 0xffff // of ICMPv6 the kernel drops those
+	a.BadChecksum = !s.v6 && icmp.Sum(0, m.Data) != 0xffff // for ICMPv6 the kernel drops those
 	a.Wrong, a.Truncated = compare(m.Data[icmpHeader:], size)
-	a.Elsewhere = !target.IsUnspecified() && !target.IsMulticast() && !s.broadcast.Load() && m.From.WithZone("") != target.WithZone("")
+	a.Elsewhere = !target.IsUnspecified() && !target.IsMulticast() && !s.broadcast.Load() &&
+		m.From.WithZone("") != target.WithZone("")
 	return a, true
 }
