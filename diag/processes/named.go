@@ -9,8 +9,9 @@ import (
 	"strings"
 )
 
-// Named are the numbers of the processes that a text means: by number, by the name that a process chose (comm in proc(5), at most 15
-// bytes), or by that of its program, which may be longer: the end of the path of its file, or of the first word of its command line.
+// Named returns the PIDs that text means: a PID, a name that processes chose (comm in proc(5), at
+// most 15 bytes), or the name of their program. The last may be longer: it is the end of the path
+// of the executable, or of the first word of the command line.
 func Named(ctx context.Context, text string) (map[int]bool, error) { return named(ctx, "/proc", text) }
 
 func named(ctx context.Context, proc, text string) (map[int]bool, error) {
@@ -35,13 +36,15 @@ func named(ctx context.Context, proc, text string) (map[int]bool, error) {
 	return found, nil
 }
 
-// called says that a process has a name. What cannot be read of one that ends is not its name.
+// called reports whether a process has that name. What cannot be read, as of a process that ends,
+// does not match.
 func called(folder, text string) bool {
 	comm, _ := os.ReadFile(filepath.Join(folder, "comm"))
 	if strings.EqualFold(strings.TrimSuffix(string(comm), "\n"), text) {
 		return true
 	}
-	if program, err := os.Readlink(filepath.Join(folder, "exe")); err == nil && filepath.Base(strings.TrimSuffix(program, " (deleted)")) == text {
+	if program, err := os.Readlink(filepath.Join(folder, "exe")); err == nil &&
+		filepath.Base(strings.TrimSuffix(program, " (deleted)")) == text {
 		return true
 	}
 	line, _ := os.ReadFile(filepath.Join(folder, "cmdline"))

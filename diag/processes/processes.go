@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Process is one that runs.
+// A Process is a running process.
 type Process struct {
 	PID     int
 	Name    string // as the process chose it (comm); any bytes but NUL
@@ -22,7 +22,7 @@ type Process struct {
 	Memory  int64 // resident, in bytes
 }
 
-// List lists all processes. One that ends meanwhile is left out.
+// List returns all processes. One that ends meanwhile is left out.
 func List(ctx context.Context) ([]Process, error) { return list(ctx, "/proc") }
 
 func list(ctx context.Context, proc string) ([]Process, error) {
@@ -59,10 +59,12 @@ func list(ctx context.Context, proc string) ([]Process, error) {
 	return all, nil
 }
 
-// ticks is USER_HZ, in which the kernel counts for programs on every architecture that Go runs on (time(7)).
+// ticks is USER_HZ, the unit of times for programs on every architecture that Go supports
+// (time(7)).
 const ticks = 100
 
-// bootTime is the moment at which CLOCK_BOOTTIME was 0; the start of a process counts from there.
+// bootTime returns the moment at which CLOCK_BOOTTIME was 0. Start times of processes count from
+// it.
 func bootTime() (time.Time, error) {
 	var t unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &t); err != nil {
@@ -71,7 +73,8 @@ func bootTime() (time.Time, error) {
 	return time.Now().Add(-time.Duration(t.Nano())), nil
 }
 
-// parse reads /proc/PID/stat (proc_pid_stat(5)). The name stands in brackets and may hold brackets itself, so its end is the last one.
+// parse parses /proc/PID/stat (proc_pid_stat(5)). The name is in brackets and may contain brackets
+// itself, so it ends at the last one.
 func parse(text []byte, booted time.Time) (p Process, ok bool) {
 	open, closing := bytes.IndexByte(text, '('), bytes.LastIndexByte(text, ')')
 	if open < 1 || closing < open {
@@ -91,5 +94,7 @@ func parse(text []byte, booted time.Time) (p Process, ok bool) {
 		return p, false
 	}
 	return Process{PID: pid, Name: string(text[open+1 : closing]), State: rest[0][0],
-		Started: booted.Add(time.Duration(started) * (time.Second / ticks)), Memory: pages * int64(os.Getpagesize())}, true
+			Started: booted.Add(time.Duration(started) * (time.Second / ticks)),
+			Memory:  pages * int64(os.Getpagesize())},
+		true
 }

@@ -13,10 +13,12 @@ func TestParse(t *testing.T) {
 	boot := time.Unix(1000, 0)
 	const rest = " S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 1250 20 21 22"
 	p, ok := parse([]byte("42 (a) b) (c"+")"+rest), boot)
-	if !ok || p.Name != "a) b) (c" || p.PID != 42 || p.State != 'S' || p.Started != boot.Add(12500*time.Millisecond) || p.Memory != 21*int64(os.Getpagesize()) {
+	if !ok || p.Name != "a) b) (c" || p.PID != 42 || p.State != 'S' || p.Started != boot.Add(12500*time.Millisecond) ||
+		p.Memory != 21*int64(os.Getpagesize()) {
 		t.Errorf("%+v %v", p, ok)
 	}
-	for _, text := range []string{"", "42", "42 (", ") (", "(a)" + rest, "42 (a) S 1", "42 (a)" + strings.Replace(rest, "1250", "x", 1)} {
+	for _, text := range []string{"", "42", "42 (", ") (", "(a)" + rest, "42 (a) S 1",
+		"42 (a)" + strings.Replace(rest, "1250", "x", 1)} {
 		if p, ok := parse([]byte(text), boot); ok {
 			t.Errorf("%q: %+v", text, p)
 		}
@@ -28,7 +30,8 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) { parse([]byte(text), time.Time{}) })
 }
 
-// A process that the test starts is found, with its name and the moment of its start, and is gone when it has ended.
+// TestOwnChild: a process that the test starts is listed with its name and start time, and not any
+// more after its end.
 func TestOwnChild(t *testing.T) {
 	before := time.Now()
 	child := exec.Command("sleep", "60")
@@ -50,7 +53,8 @@ func TestOwnChild(t *testing.T) {
 	p := find()
 	child.Process.Kill()
 	child.Wait()
-	if p == nil || p.Name != "sleep" || p.Started.Before(before.Add(-time.Second)) || p.Started.After(time.Now().Add(time.Second)) {
+	if p == nil || p.Name != "sleep" || p.Started.Before(before.Add(-time.Second)) ||
+		p.Started.After(time.Now().Add(time.Second)) {
 		t.Errorf("%+v", p)
 	}
 	if p := find(); p != nil {
