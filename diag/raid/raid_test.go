@@ -11,7 +11,8 @@ import (
 	"testing"
 )
 
-// mdstat of a machine with three arrays, of which one is being checked, one lost a member and one has no redundancy.
+// mdstatText describes three arrays: one is being checked, one lost a member and one has no
+// redundancy.
 const mdstatText = `Personalities : [raid1] [raid6] [raid5] [raid4] [raid0]
 md1 : active raid5 sdd1[3] sdc1[1](F) sdb1[0]
       2095104 blocks super 1.2 level 5, 512k chunk, algorithm 2 [3/2] [U_U]
@@ -26,7 +27,7 @@ md_data : active raid0 sdf1[1] sde1[0]
 unused devices: <none>
 `
 
-// machine is a host with those arrays.
+// machine writes the files of a host with those arrays.
 func machine(t *testing.T) System {
 	t.Helper()
 	dir := t.TempDir()
@@ -43,13 +44,17 @@ func machine(t *testing.T) System {
 	}
 	put("mdstat", mdstatText)
 	for path, text := range map[string]string{
-		"md1/size": "4190208\n", "md1/md/level": "raid5\n", "md1/md/array_state": "clean\n", "md1/md/raid_disks": "3\n", "md1/md/degraded": "1\n",
-		"md1/md/sync_action": "idle\n", "md1/md/sync_completed": "none\n", "md1/md/mismatch_cnt": "8\n", "md1/md/last_sync_action": "check\n",
-		"md1/md/dev-sdb1/state": "in_sync\n", "md1/md/dev-sdb1/slot": "0\n", "md1/md/dev-sdb1/errors": "0\n",
+		"md1/size": "4190208\n", "md1/md/level": "raid5\n", "md1/md/array_state": "clean\n", "md1/md/raid_disks": "3\n",
+		"md1/md/degraded":    "1\n",
+		"md1/md/sync_action": "idle\n", "md1/md/sync_completed": "none\n", "md1/md/mismatch_cnt": "8\n",
+		"md1/md/last_sync_action": "check\n",
+		"md1/md/dev-sdb1/state":   "in_sync\n", "md1/md/dev-sdb1/slot": "0\n", "md1/md/dev-sdb1/errors": "0\n",
 		"md1/md/dev-sdc1/state": "faulty\n", "md1/md/dev-sdc1/slot": "none\n", "md1/md/dev-sdc1/errors": "17\n",
-		"md127/size": "2093056\n", "md127/md/level": "raid1\n", "md127/md/array_state": "active\n", "md127/md/raid_disks": "2\n", "md127/md/degraded": "0\n",
+		"md127/size": "2093056\n", "md127/md/level": "raid1\n", "md127/md/array_state": "active\n",
+		"md127/md/raid_disks": "2\n", "md127/md/degraded": "0\n",
 		"md127/md/sync_action": "check\n", "md127/md/sync_completed": "523264 / 2093056\n",
-		"md_data/size": "8380416\n", "md_data/md/level": "raid0\n", "md_data/md/array_state": "clean\n", "md_data/md/raid_disks": "2\n",
+		"md_data/size": "8380416\n", "md_data/md/level": "raid0\n", "md_data/md/array_state": "clean\n",
+		"md_data/md/raid_disks": "2\n",
 	} {
 		put("block/"+path, text)
 	}
@@ -62,9 +67,11 @@ func TestArrays(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []Array{
-		{Name: "md1", Level: "raid5", State: "clean", Bytes: 4190208 * 512, Disks: 3, Degraded: 1, Action: "idle", Mismatches: 8, LastAction: "check",
+		{Name: "md1", Level: "raid5", State: "clean", Bytes: 4190208 * 512, Disks: 3, Degraded: 1, Action: "idle",
+			Mismatches: 8, LastAction: "check",
 			Members: []Member{{"sdb1", "in_sync", "0", 0}, {"sdc1", "faulty", "none", 17}}},
-		{Name: "md127", Level: "raid1", State: "active", Bytes: 2093056 * 512, Disks: 2, Action: "check", Progress: 0.25, Finish: 90,
+		{Name: "md127", Level: "raid1", State: "active", Bytes: 2093056 * 512, Disks: 2, Action: "check",
+			Progress: 0.25, Finish: 90,
 			Speed: 88576 << 10, Members: []Member{}},
 		{Name: "md_data", Level: "raid0", State: "clean", Bytes: 8380416 * 512, Disks: 2, Members: []Member{}},
 	}
@@ -105,7 +112,8 @@ func TestVerify(t *testing.T) {
 		{"md1", "raid10", "clean", "1", nil},
 		{"md1", "raid10", "clean", "2", ErrDegraded},
 	} {
-		put(t, s, c.name, map[string]string{"level": c.level, "array_state": c.state, "degraded": c.degraded, "sync_action": "idle"})
+		put(t, s, c.name, map[string]string{"level": c.level, "array_state": c.state, "degraded": c.degraded,
+			"sync_action": "idle"})
 		if err := s.Verify(ctx, c.name); !errors.Is(err, c.want) {
 			t.Errorf("verify %+v: %v", c, err)
 		}
@@ -113,7 +121,8 @@ func TestVerify(t *testing.T) {
 			t.Errorf("after verify %+v it does %q", c, got)
 		}
 	}
-	for name, want := range map[string]error{"md_data": ErrCannot, "md9": ErrNoArray, "../md1": ErrNoArray, "": ErrNoArray} {
+	for name, want := range map[string]error{"md_data": ErrCannot, "md9": ErrNoArray, "../md1": ErrNoArray,
+		"": ErrNoArray} {
 		if err := s.Verify(ctx, name); !errors.Is(err, want) {
 			t.Errorf("verify %q: %v, want %v", name, err, want)
 		}
@@ -135,7 +144,8 @@ func TestVerify(t *testing.T) {
 	}
 }
 
-// A verification that was cancelled is begun anew, not from where it ended.
+// TestVerifyFromTheBeginning: a verification that was cancelled starts anew instead of at the point
+// of its end.
 func TestVerifyFromTheBeginning(t *testing.T) {
 	s := machine(t)
 	put(t, s, "md127", map[string]string{"sync_action": "idle", "sync_min": "4096"})
@@ -150,11 +160,11 @@ func TestVerifyFromTheBeginning(t *testing.T) {
 	}
 }
 
-// What this process may not do, another one is asked for; what it is asked for is what Carry takes.
+// TestVerifyByAnother: what this process may not do goes to Order, in the form that Carry takes.
 func TestVerifyByAnother(t *testing.T) {
 	s := machine(t)
 	put(t, s, "md127", map[string]string{"sync_action": "idle"})
-	// A sysctl that cannot be written is that for root too.
+	// A missing file cannot be written even by root.
 	if err := os.RemoveAll(filepath.Join(s.Block, "md127", "md", "sync_action")); err != nil {
 		t.Fatal(err)
 	}
@@ -172,7 +182,8 @@ func TestVerifyByAnother(t *testing.T) {
 	if !slices.Equal(asked, []string{"check:md127", "idle:md127"}) {
 		t.Errorf("asked for %q", asked)
 	}
-	for order, want := range map[string]string{"check:md_none": ErrNoArray.Error(), "idle:md_none": ErrNoArray.Error(), "repair:md1": `"repair:md1" is no order`, "": `"" is no order`} {
+	for order, want := range map[string]string{"check:md_none": ErrNoArray.Error(), "idle:md_none": ErrNoArray.Error(),
+		"repair:md1": `"repair:md1" is no order`, "": `"" is no order`} {
 		if err := Carry(order); err == nil || err.Error() != want {
 			t.Errorf("carry out %q: %v", order, err)
 		}
@@ -184,7 +195,8 @@ func TestWithoutArrays(t *testing.T) {
 	if err := os.WriteFile(empty, []byte("Personalities :\nunused devices: <none>\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, s := range []System{{Mdstat: empty, Block: "/nonexistent"}, {Mdstat: "/nonexistent", Block: "/nonexistent"}} {
+	for _, s := range []System{{Mdstat: empty, Block: "/nonexistent"},
+		{Mdstat: "/nonexistent", Block: "/nonexistent"}} {
 		list, err := s.List()
 		if err != nil || len(list) != 0 || s.Present() {
 			t.Errorf("%+v: %v %v", s, list, err)

@@ -15,7 +15,7 @@ import (
 	"diagsh/diag/systemd"
 )
 
-// Failures of Verify and Cancel.
+// Errors of Verify and Cancel.
 var (
 	ErrNoArray   = errors.New("there is no such array")
 	ErrCannot    = errors.New("an array of this level has nothing to compare")
@@ -26,7 +26,8 @@ var (
 	ErrNotBegun  = errors.New("the kernel took the order and did not begin")
 )
 
-// Verify begins to compare the members of an array, without changing anything; Cancel ends that. It returns when the kernel has begun.
+// Verify starts to compare the members of an array, which changes nothing. It returns when the
+// kernel has started. Cancel ends it.
 func (s System) Verify(ctx context.Context, name string) error {
 	a, err := s.Array(name)
 	switch {
@@ -58,14 +59,15 @@ func (s System) Cancel(ctx context.Context, name string) error {
 	return s.act(ctx, "idle", name)
 }
 
-// writable reports whether the kernel compares an array in this state. In the others, such as readonly, it takes the order and does
-// nothing; in read-auto the order would make the array writable, which nobody asked for (md(4), array_state).
+// writable reports whether the kernel compares an array in this state. In others, such as readonly,
+// it accepts the order and does nothing. In read-auto the order would make the array writable,
+// which nobody asked for (md(4), array_state).
 func (a Array) writable() bool {
 	return slices.Contains([]string{"clean", "active", "active-idle", "write-pending"}, a.State)
 }
 
-// comparable reports whether what is left of an array has something to be compared with: another copy, or its parity. Of a raid10 that
-// lacks members the others are compared.
+// comparable reports whether the remaining members have something to compare: another copy, or
+// parity. In a raid10 that lacks members the others are compared.
 func (a Array) comparable() bool {
 	switch a.Level {
 	case "raid4", "raid5":
@@ -76,12 +78,13 @@ func (a Array) comparable() bool {
 	return a.Disks-a.Degraded >= 2
 }
 
-// act gives an array something to do. Without CAP_SYS_ADMIN, which the kernel wants for every attribute of md, the order goes to System.Order.
+// act starts an action on an array. The kernel wants CAP_SYS_ADMIN for every attribute of md;
+// without it, the order goes to System.Order.
 func (s System) act(ctx context.Context, action, name string) error {
 	md := filepath.Join(s.Block, name, "md")
 	var err error
 	if action == "check" && number(md, "sync_min") > 0 {
-		// One that was cancelled would go on where it ended, and the verdict would be about the rest alone.
+		// A cancelled one would resume where it ended, and the result would cover only the rest.
 		err = os.WriteFile(filepath.Join(md, "sync_min"), []byte("0\n"), 0)
 	}
 	if err == nil {
@@ -103,10 +106,11 @@ func (s System) act(ctx context.Context, action, name string) error {
 	return nil
 }
 
-// unit is the template of the unit that carries out an order: assets/diagsh-raid@.service. systemd takes names of arrays as they are.
+// unit is the template unit that carries out an order: assets/diagsh-raid@.service. systemd accepts
+// the names of arrays unescaped.
 const unit = "diagsh-raid@%s.service"
 
-// orderUnit has systemd carry out an order, by a process that has the right.
+// orderUnit has systemd carry out an order, in a process with the right to.
 func orderUnit(ctx context.Context, order string) error {
 	m, err := systemd.Open(ctx)
 	if err != nil {
