@@ -16,30 +16,31 @@ import (
 	"diagsh/diag/netlink"
 )
 
-// A Route is one way to a destination. A route over several gateways is several of these.
+// A Route is one way to a destination. A route over several gateways becomes several Routes.
 type Route struct {
-	Destination netip.Prefix // of length 0 for the default
-	From        netip.Prefix // packets with such a source alone; invalid for all
-	TOS         uint8        // packets with this type of service alone; 0 for all
-	Encap       string       // what packets are wrapped into on this way, such as mpls
-	Gateway     netip.Addr   // invalid for a network that is reached directly
+	Destination netip.Prefix // of length 0 for the default route
+	From        netip.Prefix // only for packets from here; invalid: all
+	TOS         uint8        // only for packets with this type of service; 0: all
+	Encap       string       // encapsulation on this way, such as mpls
+	Gateway     netip.Addr   // invalid for a directly connected network
 	Index       int          // of the interface; 0 for a route that leads nowhere
-	Source      netip.Addr   // that packets get; invalid if the kernel chooses
+	Source      netip.Addr   // source address of packets; invalid if the kernel chooses
 	Table       uint32
 	Metric      uint32
 	Kind        uint8 // unix.RTN_UNICAST, ...
-	Protocol    uint8 // who set it: unix.RTPROT_STATIC, ...
+	Protocol    uint8 // origin: unix.RTPROT_STATIC, ...
 	Scope       uint8
-	Weight      int           // of several gateways
-	Expires     time.Duration // 0 for never
+	Weight      int           // among several gateways
+	Expires     time.Duration // 0: never
 	Down        bool          // its interface has no carrier
 }
 
-// Main is the table of routes that people set.
+// Main is the table that users' routes go to.
 const Main = unix.RT_TABLE_MAIN
 
-// Flags are the letters of netstat(1) on BSD: U usable, G over a gateway, H to a single host, R unreachable, B packets are dropped,
-// S set by hand, D made by a redirect, b a broadcast address, m multicast, L an address of this host, T the next table is looked in.
+// Flags returns the letters of netstat(1) on BSD: U usable, G over a gateway, H to a single host, R
+// unreachable, B packets are dropped, S set by hand, D made by a redirect, b a broadcast address, m
+// multicast, L an address of this host, T the next table is consulted.
 func (r Route) Flags() string {
 	var b strings.Builder
 	put := func(letter byte, on bool) {
@@ -61,28 +62,32 @@ func (r Route) Flags() string {
 	return b.String()
 }
 
-// KindName is what ip-route(8) calls the kind.
+// KindName returns the kind in the words of ip-route(8).
 func (r Route) KindName() string { return named(kinds, r.Kind) }
 
-// ProtocolName is who set the route, as in rt_protos of iproute2.
+// ProtocolName returns the origin of the route, as in rt_protos of iproute2.
 func (r Route) ProtocolName() string { return named(protocols, r.Protocol) }
 
-// ScopeName is how far the destination is, as in rt_scopes of iproute2.
+// ScopeName returns the scope of the destination, as in rt_scopes of iproute2.
 func (r Route) ScopeName() string { return named(scopes, r.Scope) }
 
 var (
 	kinds = map[uint8]string{
-		unix.RTN_UNICAST: "unicast", unix.RTN_LOCAL: "local", unix.RTN_BROADCAST: "broadcast", unix.RTN_ANYCAST: "anycast",
+		unix.RTN_UNICAST: "unicast", unix.RTN_LOCAL: "local", unix.RTN_BROADCAST: "broadcast",
+		unix.RTN_ANYCAST:   "anycast",
 		unix.RTN_MULTICAST: "multicast", unix.RTN_BLACKHOLE: "blackhole", unix.RTN_UNREACHABLE: "unreachable",
 		unix.RTN_PROHIBIT: "prohibit", unix.RTN_THROW: "throw", unix.RTN_NAT: "nat",
 	}
 	protocols = map[uint8]string{
-		unix.RTPROT_UNSPEC: "unspec", unix.RTPROT_REDIRECT: "redirect", unix.RTPROT_KERNEL: "kernel", unix.RTPROT_BOOT: "boot",
+		unix.RTPROT_UNSPEC: "unspec", unix.RTPROT_REDIRECT: "redirect", unix.RTPROT_KERNEL: "kernel",
+		unix.RTPROT_BOOT:   "boot",
 		unix.RTPROT_STATIC: "static", unix.RTPROT_GATED: "gated", unix.RTPROT_RA: "ra", unix.RTPROT_ZEBRA: "zebra",
-		unix.RTPROT_BIRD: "bird", unix.RTPROT_DHCP: "dhcp", unix.RTPROT_BGP: "bgp", unix.RTPROT_ISIS: "isis", unix.RTPROT_OSPF: "ospf",
+		unix.RTPROT_BIRD: "bird", unix.RTPROT_DHCP: "dhcp", unix.RTPROT_BGP: "bgp", unix.RTPROT_ISIS: "isis",
+		unix.RTPROT_OSPF: "ospf",
 	}
 	scopes = map[uint8]string{
-		unix.RT_SCOPE_UNIVERSE: "global", unix.RT_SCOPE_SITE: "site", unix.RT_SCOPE_LINK: "link", unix.RT_SCOPE_HOST: "host",
+		unix.RT_SCOPE_UNIVERSE: "global", unix.RT_SCOPE_SITE: "site", unix.RT_SCOPE_LINK: "link",
+		unix.RT_SCOPE_HOST:    "host",
 		unix.RT_SCOPE_NOWHERE: "nowhere",
 	}
 )
@@ -94,7 +99,7 @@ func named(names map[uint8]string, n uint8) string {
 	return strconv.Itoa(int(n))
 }
 
-// TableName is main, local, default, or the number.
+// TableName returns main, local, default, or the number.
 func TableName(table uint32) string {
 	switch table {
 	case unix.RT_TABLE_MAIN:
@@ -107,11 +112,11 @@ func TableName(table uint32) string {
 	return strconv.FormatUint(uint64(table), 10)
 }
 
-// attempts is how often a table that changes while it is read is read again.
+// attempts is how often a table is read if it changes meanwhile.
 const attempts = 5
 
-// List returns the routes of every table, IPv4 before IPv6, in the kernel's order. What the kernel remembers of single destinations
-// (redirects, path MTU) is not among them.
+// List returns the routes of every table, IPv4 before IPv6, in the kernel's order. It leaves out
+// the kernel's cache for single destinations (redirects, path MTU).
 func List(ctx context.Context) ([]Route, error) {
 	conn, err := netlink.Dial(unix.NETLINK_ROUTE)
 	if err != nil {
@@ -133,14 +138,15 @@ func List(ctx context.Context) ([]Route, error) {
 				break
 			}
 		}
-		if err != nil && !errors.Is(err, netlink.ErrChanged) && !(family == unix.AF_INET6 && errors.Is(err, unix.EOPNOTSUPP)) {
+		if err != nil && !errors.Is(err, netlink.ErrChanged) &&
+			!(family == unix.AF_INET6 && errors.Is(err, unix.EOPNOTSUPP)) {
 			return nil, fmt.Errorf("list the routes: %w", err)
 		}
 	}
 	return list, nil
 }
 
-// appendRoutes reads struct rtmsg and its attributes.
+// appendRoutes parses struct rtmsg and its attributes.
 func appendRoutes(list []Route, b []byte, family uint8) []Route {
 	if len(b) < unix.SizeofRtMsg || b[0] != family {
 		return list
@@ -149,7 +155,8 @@ func appendRoutes(list []Route, b []byte, family uint8) []Route {
 	if flags&unix.RTM_F_CLONED != 0 {
 		return list
 	}
-	r := Route{TOS: b[3], Table: uint32(b[4]), Protocol: b[5], Scope: b[6], Kind: b[7], Down: flags&(unix.RTNH_F_LINKDOWN|unix.RTNH_F_DEAD) != 0}
+	r := Route{TOS: b[3], Table: uint32(b[4]), Protocol: b[5], Scope: b[6], Kind: b[7],
+		Down: flags&(unix.RTNH_F_LINKDOWN|unix.RTNH_F_DEAD) != 0}
 	unspecified := netip.IPv4Unspecified()
 	if family == unix.AF_INET6 {
 		unspecified = netip.IPv6Unspecified()
@@ -188,10 +195,10 @@ func appendRoutes(list []Route, b []byte, family uint8) []Route {
 	return appendHops(list, r, hops)
 }
 
-// tick is USER_HZ, in which the kernel tells times to programs.
+// tick is 1/USER_HZ, the kernel's unit of time for programs.
 const tick = time.Second / 100
 
-// hop takes what each of several gateways has for itself.
+// hop reads the attributes that each of several gateways has of its own.
 func (r *Route) hop(kind uint16, value []byte) {
 	switch kind {
 	case unix.RTA_OIF:
@@ -209,7 +216,7 @@ func (r *Route) hop(kind uint16, value []byte) {
 	}
 }
 
-// encapName is what ip-route(8) calls a way to wrap packets (linux/lwtunnel.h).
+// encapName returns the name of an encapsulation as ip-route(8) has it (linux/lwtunnel.h).
 func encapName(n uint16) string {
 	names := []string{"", "mpls", "ip", "ila", "ip6", "seg6", "bpf", "seg6local", "rpl", "ioam6", "xfrm"}
 	if int(n) < len(names) {
@@ -218,7 +225,7 @@ func encapName(n uint16) string {
 	return strconv.Itoa(int(n))
 }
 
-// appendHops reads the struct rtnexthop that RTA_MULTIPATH consists of.
+// appendHops parses the struct rtnexthop entries of RTA_MULTIPATH.
 func appendHops(list []Route, r Route, b []byte) []Route {
 	for len(b) >= unix.SizeofRtNexthop {
 		length := int(binary.NativeEndian.Uint16(b))

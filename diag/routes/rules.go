@@ -14,32 +14,33 @@ import (
 	"diagsh/diag/netlink"
 )
 
-// A Rule says which packets look in which table (ip-rule(8)). The kernel goes through them in the order of their priorities.
+// A Rule says which packets use which table (ip-rule(8)). The kernel tries rules in the order of
+// their priorities.
 type Rule struct {
 	IPv6     bool
 	Priority uint32
-	Not      bool // it is for packets that are not as it says
+	Not      bool // the rule is for packets that do not match
 	From, To netip.Prefix
 	TOS      uint8
-	Mark     uint32 // of the firewall, in the bits of Mask; 0 with a mask of 0: any
+	Mark     uint32 // firewall mark, in the bits of Mask; 0 with a mask of 0: any
 	Mask     uint32
 	In, Out  string // interfaces
 	Users    *[2]uint32
 	Protocol uint8 // of IP; 0: any
 	SPorts   *[2]uint16
 	DPorts   *[2]uint16
-	L3MDev   bool // the table of the VRF that the packet belongs to
+	L3MDev   bool // use the table of the packet's VRF
 	Table    uint32
 	Action   uint8  // ruleToTable ...
-	Goto     uint32 // the priority that it goes on at
-	// SuppressPrefix is the length of prefixes that routes found must be longer than, -1 for any; SuppressGroup is a group of interfaces
-	// that they must not use, -1 for none.
+	Goto     uint32 // the priority to continue at
+	// SuppressPrefix is the length of prefixes that routes found must be longer than, or -1.
+	// SuppressGroup is a group of interfaces that they must not use, or -1.
 	SuppressPrefix int32
 	SuppressGroup  int32
 	SetBy          uint8 // unix.RTPROT_...
 }
 
-// Of linux/fib_rules.h.
+// Constants of linux/fib_rules.h.
 const (
 	ruleHeader = 12 // struct fib_rule_hdr
 	ruleInvert = 2
@@ -52,7 +53,7 @@ const (
 	ruleProhibit    = 8
 )
 
-// Rules lists the rules of both versions of IP, in the order in which the kernel goes through them.
+// Rules returns the rules of both versions of IP, in the kernel's order.
 func Rules(ctx context.Context) ([]Rule, error) {
 	conn, err := netlink.Dial(unix.NETLINK_ROUTE)
 	if err != nil {
@@ -77,16 +78,18 @@ func Rules(ctx context.Context) ([]Rule, error) {
 			}
 		}
 		// A kernel without policy routing has no rules.
-		if err != nil && !errors.Is(err, netlink.ErrChanged) && !errors.Is(err, unix.EOPNOTSUPP) && !errors.Is(err, unix.EAFNOSUPPORT) {
+		if err != nil && !errors.Is(err, netlink.ErrChanged) && !errors.Is(err, unix.EOPNOTSUPP) &&
+			!errors.Is(err, unix.EAFNOSUPPORT) {
 			return nil, fmt.Errorf("list the rules of routing: %w", err)
 		}
 	}
 	return list, nil
 }
 
-// readRule reads struct fib_rule_hdr and its attributes.
+// readRule parses struct fib_rule_hdr and its attributes.
 func readRule(b []byte) Rule {
-	r := Rule{IPv6: b[0] == unix.AF_INET6, TOS: b[3], Table: uint32(b[4]), Action: b[7], Not: binary.NativeEndian.Uint32(b[8:])&ruleInvert != 0,
+	r := Rule{IPv6: b[0] == unix.AF_INET6, TOS: b[3], Table: uint32(b[4]), Action: b[7],
+		Not:            binary.NativeEndian.Uint32(b[8:])&ruleInvert != 0,
 		SuppressPrefix: -1, SuppressGroup: -1}
 	prefix := func(value []byte, bits byte) netip.Prefix {
 		a, _ := netip.AddrFromSlice(value)
@@ -151,7 +154,7 @@ func ports(value []byte) *[2]uint16 {
 	return &[2]uint16{binary.NativeEndian.Uint16(value), binary.NativeEndian.Uint16(value[2:])}
 }
 
-// String is the rule in the words of ip-rule(8).
+// String returns the rule in the words of ip-rule(8).
 func (r Rule) String() string {
 	var b strings.Builder
 	put := func(format string, args ...any) {
@@ -190,17 +193,11 @@ func (r Rule) String() string {
 	if r.Protocol != 0 {
 		put("ipproto %s", protocolText(r.Protocol))
 	}
-	for _, word := range []struct {
-		name string
-		r    *[2]uint16
-	}{{"sport", r.SPorts}, {"dport", r.DPorts}} {
-		switch {
-		case word.r == nil:
-		case word.r[0] == word.r[1]:
-			put("%s %d", word.name, word.r[0])
-		default:
-			put("%s %d-%d", word.name, word.r[0], word.r[1])
-		}
+	if r.SPorts != nil {
+		put("sport %s", portsText(*r.SPorts))
+	}
+	if r.DPorts != nil {
+		put("dport %s", portsText(*r.DPorts))
 	}
 	if !r.L3MDev {
 		put("%s", r.does())
@@ -214,7 +211,15 @@ func (r Rule) String() string {
 	return b.String()
 }
 
-// does is what becomes of a packet that the rule is for.
+// portsText returns a range of ports, or the port if it is only one.
+func portsText(p [2]uint16) string {
+	if p[0] == p[1] {
+		return strconv.Itoa(int(p[0]))
+	}
+	return fmt.Sprintf("%d-%d", p[0], p[1])
+}
+
+// does returns what happens to a packet that matches.
 func (r Rule) does() string {
 	switch r.Action {
 	case ruleToTable:
@@ -243,7 +248,7 @@ func prefixText(p netip.Prefix) string {
 	return p.String()
 }
 
-// protocolText is the word of the protocols that people make rules for, or the number.
+// protocolText returns the word for protocols that are common in rules, or the number.
 func protocolText(n uint8) string {
 	switch n {
 	case unix.IPPROTO_TCP:
@@ -258,5 +263,5 @@ func protocolText(n uint8) string {
 	return strconv.Itoa(int(n))
 }
 
-// SetByName is who set the rule, as in rt_protos of iproute2.
+// SetByName returns the origin of the rule, as in rt_protos of iproute2.
 func (r Rule) SetByName() string { return named(protocols, r.SetBy) }

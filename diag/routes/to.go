@@ -7,14 +7,15 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// A Way is how packets go to an address.
+// A Way is how packets reach an address.
 type Way struct {
 	Interface string
-	Gateway   netip.Addr // invalid where the address is on the interface's own network
-	Source    netip.Addr // that packets have as theirs
+	Gateway   netip.Addr // invalid if the address is directly connected
+	Source    netip.Addr // source address of packets
 }
 
-// To asks the kernel for the way to an address, as `ip route get` does. The error is the kernel's refusal, such as ENETUNREACH.
+// To asks the kernel for the way to an address, as `ip route get` does. It returns the kernel's
+// error, such as ENETUNREACH.
 func To(a netip.Addr) (Way, error) {
 	var options netlink.RouteGetOptions
 	if zone := a.Zone(); zone != "" {
