@@ -1,4 +1,4 @@
-// Package services knows the services of an appliance by name.
+// Package services describes the services of an appliance by name.
 package services
 
 import (
@@ -16,15 +16,15 @@ import (
 type Service struct {
 	Name        string   `yaml:"name"`
 	Description string   `yaml:"description"`
-	System      bool     `yaml:"system"` // of the system; else a feature of the appliance
+	System      bool     `yaml:"system"` // of the system; otherwise a feature of the appliance
 	Processes   []string `yaml:"processes"`
-	Units       []string `yaml:"units"` // of systemd: the first that is installed is the service's
+	Units       []string `yaml:"units"` // of systemd: the first one installed is the service's
 }
 
-// A Catalogue lists services, each name once.
+// A Catalogue is a list of services with distinct names.
 type Catalogue []Service
 
-// Parse reads a catalogue. Its error names the line, or the entry, at fault.
+// Parse parses a catalogue. Its error names the line or the entry at fault.
 func Parse(text []byte) (Catalogue, error) {
 	var file struct {
 		Services Catalogue `yaml:"services"`
@@ -54,7 +54,7 @@ func Parse(text []byte) (Catalogue, error) {
 	return file.Services, nil
 }
 
-// With is the catalogue with the entries of another one, which take the place of those with the same name.
+// With returns the catalogue with the entries of more added. They replace entries of the same name.
 func (c Catalogue) With(more Catalogue) Catalogue {
 	merged := slices.Clone(more)
 	for _, s := range c {
@@ -66,10 +66,10 @@ func (c Catalogue) With(more Catalogue) Catalogue {
 	return merged
 }
 
-// commLength is what the kernel keeps of a process's name (TASK_COMM_LEN less the NUL).
+// commLength is how much of a process's name the kernel keeps (TASK_COMM_LEN less the NUL).
 const commLength = 15
 
-// Named is the service of a name, nil if the catalogue has none.
+// Named returns the service with a name, or nil.
 func (c Catalogue) Named(name string) *Service {
 	for i := range c {
 		if c[i].Name == name {
@@ -81,10 +81,11 @@ func (c Catalogue) Named(name string) *Service {
 
 // Has reports whether a process of this name belongs to the service.
 func (s *Service) Has(process string) bool {
-	return slices.ContainsFunc(s.Processes, func(name string) bool { return name[:min(len(name), commLength)] == process })
+	return slices.ContainsFunc(s.Processes,
+		func(name string) bool { return name[:min(len(name), commLength)] == process })
 }
 
-// Of is the service that a process belongs to, nil if the catalogue has none.
+// Of returns the service that a process belongs to, or nil.
 func (c Catalogue) Of(process string) *Service {
 	for i := range c {
 		if c[i].Has(process) {

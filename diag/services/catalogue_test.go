@@ -24,11 +24,13 @@ func TestParse(t *testing.T) {
 }
 
 func TestWithAndOf(t *testing.T) {
-	ours, err := Parse([]byte("services: [{name: sshd, description: old}, {name: resolved, description: d, processes: [systemd-resolved]}]"))
+	ours, err := Parse([]byte(
+		"services: [{name: sshd, description: old}, {name: resolved, description: d, processes: [systemd-resolved]}]"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	vendors, err := Parse([]byte("services: [{name: sshd, description: new}, {name: hermes, description: MGA, processes: [hermes, qmail]}]"))
+	vendors, err := Parse([]byte(
+		"services: [{name: sshd, description: new}, {name: hermes, description: MGA, processes: [hermes, qmail]}]"))
 	if err != nil {
 		t.Fatal(err)
 	}
