@@ -18,13 +18,14 @@ import (
 // A Message is a test message.
 type Message struct {
 	Subject, Body string
-	ID            string // for Message-ID and Date, so that whoever gets it can find it
+	ID            string // for Message-ID and Date, so that its recipient can identify it
 	Date          time.Time
 }
 
-// ASCIIAddress is an address as it stands in a command: the domain in the form that the DNS has (RFC 5891), which every server understands. Before
-// the @ other letters than ASCII's may be left, for which a server must offer SMTPUTF8 (RFC 6531). The error is ErrAddress or says what is
-// wrong with the domain (dns.NameError).
+// ASCIIAddress returns an address as a command has it, with the domain in the form of the DNS (RFC
+// 5891), which every server understands. The part before the @ may keep letters beyond ASCII, for
+// which a server must offer SMTPUTF8 (RFC 6531). The error is ErrAddress or a *dns.NameError about
+// the domain.
 func ASCIIAddress(address string) (string, error) {
 	if !utf8.ValidString(address) || strings.ContainsFunc(address, unsayable) {
 		return "", ErrAddress
@@ -43,20 +44,22 @@ func ASCIIAddress(address string) (string, error) {
 	return address[:at+1] + domain, nil
 }
 
-// unsayable tells the characters by which an address could become more than one command, or another one.
+// unsayable reports characters that could turn an address into another one or into a second
+// command.
 func unsayable(r rune) bool { return r <= ' ' || r >= 0x7f && r < 0xa0 || r == '<' || r == '>' }
 
-// A form is how addresses and message are handed over.
+// A form is how addresses and message are transmitted.
 type form struct {
-	utf8     bool // an address has other letters than ASCII's: SMTPUTF8, RFC 6531
-	eightBit bool // the body has, and goes as it is: 8BITMIME, RFC 6152
-	quoted   bool // the body goes as quoted-printable, RFC 2045
+	utf8     bool // an address has letters beyond ASCII: SMTPUTF8, RFC 6531
+	eightBit bool // the body has such letters and is sent as it is: 8BITMIME, RFC 6152
+	quoted   bool // the body is sent as quoted-printable, RFC 2045
 }
 
-// maxLine is how many bytes a line of a message has at most (RFC 5321, section 4.5.3.1.6), without its end.
+// maxLine is how many bytes a line of a message may have (RFC 5321, section 4.5.3.1.6), without its
+// end.
 const maxLine = 998
 
-// form is how addresses and message can be handed over to a server that offers what this one does.
+// form returns how addresses and message can be sent to this server, by what it offers.
 func (d *dialogue) form(from, to string) form {
 	f := form{utf8: !isASCII(from) || !isASCII(to)}
 	if d.options.Message == nil {
@@ -77,7 +80,7 @@ func (d *dialogue) form(from, to string) form {
 	return f
 }
 
-// parameters are those of MAIL.
+// parameters returns those of the MAIL command.
 func (f form) parameters() (text string) {
 	if f.eightBit {
 		text += " BODY=8BITMIME"
@@ -88,7 +91,8 @@ func (f form) parameters() (text string) {
 	return text
 }
 
-// text is the message with its dots doubled (RFC 5321, section 4.5.2) and the line that ends it.
+// text returns the message with leading dots doubled (RFC 5321, section 4.5.2) and the line that
+// ends it.
 func (m *Message) text(from, to string, f form) string {
 	var b strings.Builder
 	w := textproto.NewWriter(bufio.NewWriter(&b)).DotWriter()
@@ -106,7 +110,8 @@ func (m *Message) text(from, to string, f form) string {
 	case f.quoted:
 		encoding = "quoted-printable"
 	}
-	fmt.Fprintf(w, "MIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: %s\n\n", encoding)
+	fmt.Fprintf(w, "MIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: %s\n\n",
+		encoding)
 	body := strings.TrimRight(lines(m.Body), "\n") + "\n"
 	if f.quoted {
 		q := quotedprintable.NewWriter(w)
@@ -119,13 +124,13 @@ func (m *Message) text(from, to string, f form) string {
 	return b.String()
 }
 
-// lines ends each line of a text by a line feed: CR and LF stand together or not at all (RFC 5321, section 2.3.8), and any of the two alone, sent
-// on, is a line to one server and none to the next.
+// lines normalises line ends to LF. CR and LF must come as a pair (RFC 5321, section 2.3.8): either
+// alone would end a line for one server and not for the next.
 func lines(text string) string {
 	return strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(text)
 }
 
-// printable makes a line break in a header a blank.
+// printable replaces line breaks in a header by blanks.
 func printable(r rune) rune {
 	if r < ' ' || r == 0x7f {
 		return ' '

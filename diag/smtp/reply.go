@@ -8,14 +8,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A reply has at most 512 bytes a line (RFC 5321, section 4.5.3.1.5). Real ones are longer, but not without end.
+// A line of a reply has at most 512 bytes (RFC 5321, section 4.5.3.1.5). Real ones are longer, but
+// must have a limit.
 const (
 	maxReply = 64 << 10
 	maxLines = 500
 )
 
-// reply reads the lines of one reply. A server can send anything, so what has come is returned with the error, the last line being perhaps a part
-// of one: it is none before its end has come (RFC 5321, section 2.3.8).
+// reply reads the lines of one reply. A server can send anything, so with an error it returns what
+// has come. The last of those lines may be incomplete: a line counts only once its end has come
+// (RFC 5321, section 2.3.8).
 func (d *dialogue) reply() (code int, lines []string, err error) {
 	d.limit.N = maxReply
 	for {
@@ -46,7 +48,8 @@ func (d *dialogue) reply() (code int, lines []string, err error) {
 	}
 }
 
-// unasked says that the server has said something since its last reply. Below TLS there may be what TLS itself says.
+// unasked reports whether the server sent something after its last reply. Below TLS that can be a
+// message of TLS itself.
 func (d *dialogue) unasked() bool {
 	if d.read.Buffered() > 0 {
 		return true
@@ -67,7 +70,8 @@ func (d *dialogue) unasked() bool {
 	return waits
 }
 
-// parseLine reads the code of a line of a reply, and whether another line follows (RFC 5321, section 4.2).
+// parseLine parses the code of a line of a reply. more reports whether another line follows (RFC
+// 5321, section 4.2).
 func parseLine(line string) (code int, more, ok bool) {
 	if len(line) < 3 || line[0] < '2' || line[0] > '5' {
 		return 0, false, false

@@ -1,5 +1,6 @@
-// Package smtp tries out a mail server step by step (RFC 5321, STARTTLS of RFC 3207) and tells of each step what was said, what came
-// back and how long it took. It never sends DATA unless it is given a message.
+// Package smtp tests a mail server step by step (RFC 5321, STARTTLS of RFC 3207). For each step it
+// reports what was sent, what came back and how long it took. It never sends DATA unless it is
+// given a message.
 package smtp
 
 import (
@@ -17,11 +18,11 @@ import (
 	"diagsh/diag/source"
 )
 
-// A TLSMode is when a connection is encrypted.
+// A TLSMode says when a connection is encrypted.
 type TLSMode string
 
 const (
-	WhenOffered TLSMode = "offered" // STARTTLS if the server has it
+	WhenOffered TLSMode = "offered" // STARTTLS if the server offers it
 	Always      TLSMode = "always"  // STARTTLS, or the test ends
 	Never       TLSMode = "never"
 	Wrapped     TLSMode = "wrapped" // TLS from the first byte, as on port 465 (RFC 8314)
@@ -34,36 +35,37 @@ type Options struct {
 	Source  source.Source
 	Helo    string // our name
 	TLS     TLSMode
-	From    string // empty: MAIL is not said, unless Message is given
+	From    string // empty: no MAIL, unless Message is given
 	To      string
-	Message *Message      // nil: DATA is not said
+	Message *Message      // nil: no DATA
 	Timeout time.Duration // of each step
 }
 
 // A Step is a part of the dialogue.
 type Step struct {
 	Name    string   // connect, greeting, EHLO, STARTTLS, TLS, MAIL, RCPT, DATA, message, RSET, QUIT
-	Sent    string   // the line that was sent, without its end; empty where none was
-	Code    int      // of the reply, 0 where none came
+	Sent    string   // the line that was sent, without its end; empty if none was
+	Code    int      // of the reply; 0 if none came
 	Reply   []string // its lines with the code, as they came; without a code, what came of them
-	Wanted  []int    // the codes that agree
+	Wanted  []int    // the codes of success
 	Time    time.Duration
 	TLS     *TLS  // of the step TLS
-	Failure error // why it did not come to a reply; ErrProtocol and so on, or the network's
+	Failure error // why there is no reply: ErrProtocol and so on, or an error of the network
 }
 
-// Refused says that the server answered and did not agree.
+// Refused reports whether the server answered with an error.
 func (s Step) Refused() bool { return s.Code >= 400 }
 
-// Unexpected says that the server agreed to something else than was asked, so that what was asked for has not happened.
+// Unexpected reports whether the server's success code is not one of those wanted, so that the
+// request was not carried out.
 func (s Step) Unexpected() bool {
 	return s.Code > 0 && s.Code < 400 && !slices.Contains(s.Wanted, s.Code)
 }
 
-// Afterwards says that nothing depends on the step any more: it ends a dialogue that has been decided.
+// Afterwards reports whether the step only ends a dialogue whose result is known.
 func (s Step) Afterwards() bool { return s.Name == "RSET" || s.Name == "QUIT" }
 
-// What a server can do wrong.
+// Faults of a server.
 var (
 	ErrProtocol = errors.New("what came is no SMTP reply")
 	ErrTooLong  = errors.New("the reply is longer than any SMTP reply")
@@ -72,11 +74,13 @@ var (
 	ErrInjected = errors.New("the server sent more behind its consent to STARTTLS, which a stranger could have put in")
 	ErrAddress  = errors.New("the address cannot stand in a command")
 	ErrUnasked  = errors.New("the server said more than it was asked for, so its replies are of no known question")
-	ErrSMTPUTF8 = errors.New("the server does not offer SMTPUTF8 (RFC 6531), which an address of other letters than ASCII's needs before its @")
+	ErrSMTPUTF8 = errors.New(
+		"the server does not offer SMTPUTF8 (RFC 6531), which an address of other letters than ASCII's needs before its @")
 )
 
-// Run holds the dialogue and tells each step when it is over. A server that refuses, stalls or talks nonsense is no error: the last step
-// told says so, and the dialogue ends with it as politely as it can.
+// Run holds the dialogue and reports each step when it is over. A server that refuses, stalls or
+// violates the protocol is not an error: the last step reports it, and Run ends the dialogue as
+// politely as it can.
 func Run(ctx context.Context, o Options, each func(Step) error) error {
 	d := &dialogue{options: o, ctx: ctx, each: each}
 	err := d.run()
@@ -92,20 +96,20 @@ func Run(ctx context.Context, o Options, each func(Step) error) error {
 	return err
 }
 
-// errOver says that the dialogue has ended as a step told.
+// errOver ends the dialogue; the last step reported why.
 var errOver = errors.New("the dialogue is over")
 
-// A dialogue is one with a server.
+// A dialogue is the state of one with a server.
 type dialogue struct {
 	options Options
 	ctx     context.Context
 	each    func(Step) error
 
 	conn  net.Conn
-	limit *io.LimitedReader // of what is read for one reply
+	limit *io.LimitedReader // for what is read for one reply
 	read  *bufio.Reader
 	plain *net.TCPConn // the connection below TLS
-	ready bool         // the server has greeted, so QUIT is understood
+	ready bool         // the server has greeted, so it understands QUIT
 	hail  []string     // the reply to the last EHLO
 }
 
@@ -137,7 +141,8 @@ func (d *dialogue) connect() error {
 	if d.options.Server.Addr().Is6() {
 		network = "tcp6"
 	}
-	conn, err := d.options.Source.Dialer(d.options.Timeout, network).DialContext(d.ctx, network, d.options.Server.String())
+	conn, err := d.options.Source.Dialer(d.options.Timeout, network).DialContext(d.ctx, network,
+		d.options.Server.String())
 	if err != nil {
 		return d.fail(Step{Name: "connect", Time: time.Since(began)}, err)
 	}
@@ -146,14 +151,14 @@ func (d *dialogue) connect() error {
 	return d.each(Step{Name: "connect", Time: time.Since(began)})
 }
 
-// use makes a connection the one that is spoken on.
+// use makes c the connection of the dialogue.
 func (d *dialogue) use(c net.Conn) {
 	d.conn = c
 	d.limit = &io.LimitedReader{R: c}
 	d.read = bufio.NewReader(d.limit)
 }
 
-// hello says EHLO, HELO to a server that knows no better, and STARTTLS if it is wanted.
+// hello sends EHLO, or HELO to a server that only knows that, and STARTTLS if wanted.
 func (d *dialogue) hello() error {
 	reply, err := d.say("EHLO", "EHLO "+d.options.Helo, 250)
 	if err != nil {
@@ -190,7 +195,7 @@ func (d *dialogue) hello() error {
 	if err := d.secure(); err != nil {
 		return err
 	}
-	// What was offered without TLS counts no more (RFC 3207, section 4.2).
+	// What was offered before TLS no longer counts (RFC 3207, section 4.2).
 	reply, err = d.say("EHLO", "EHLO "+d.options.Helo, 250)
 	if d.hail = reply.Reply; err != nil || reply.Code == 250 {
 		return err
@@ -198,7 +203,7 @@ func (d *dialogue) hello() error {
 	return d.quit()
 }
 
-// offers says whether the reply to EHLO has a keyword.
+// offers reports whether the reply to EHLO has a keyword.
 func (d *dialogue) offers(keyword string) bool {
 	for _, line := range d.hail[min(1, len(d.hail)):] {
 		if len(line) > 4 {
@@ -210,19 +215,21 @@ func (d *dialogue) offers(keyword string) bool {
 	return false
 }
 
-// secure begins TLS. Any certificate will do, since it is what is asked about.
+// secure starts TLS. It accepts any certificate, because the certificate is what is tested.
 func (d *dialogue) secure() error {
 	began := time.Now()
-	client := tls.Client(d.conn, &tls.Config{ServerName: d.options.Name, InsecureSkipVerify: true, MinVersion: tls.VersionTLS10})
+	client := tls.Client(d.conn, &tls.Config{ServerName: d.options.Name, InsecureSkipVerify: true,
+		MinVersion: tls.VersionTLS10})
 	d.conn.SetDeadline(began.Add(d.options.Timeout))
 	if err := client.HandshakeContext(d.ctx); err != nil {
 		return d.fail(Step{Name: "TLS", Time: time.Since(began)}, handshakeFailure(err))
 	}
 	d.use(client)
-	return d.each(Step{Name: "TLS", Time: time.Since(began), TLS: examine(client.ConnectionState(), d.options.Name, time.Now())})
+	return d.each(Step{Name: "TLS", Time: time.Since(began),
+		TLS: examine(client.ConnectionState(), d.options.Name, time.Now())})
 }
 
-// mail says from whom and to whom, and sends the message if there is one.
+// mail sends the sender and the recipient, and the message if there is one.
 func (d *dialogue) mail() error {
 	o := d.options
 	if o.From == "" && o.To == "" && o.Message == nil {
@@ -264,7 +271,7 @@ func (d *dialogue) mail() error {
 	return d.quit()
 }
 
-// leave takes back what was begun and ends the dialogue.
+// leave resets the transaction and ends the dialogue.
 func (d *dialogue) leave() error {
 	if _, err := d.say("RSET", "RSET", 250); err != nil {
 		return err
@@ -280,7 +287,8 @@ func (d *dialogue) quit() error {
 	return errOver
 }
 
-// expect says something, or nothing where line is empty, and ends the dialogue if the reply has none of the codes.
+// expect sends a line, or nothing if line is empty. It ends the dialogue if the reply has none of
+// the codes.
 func (d *dialogue) expect(name, line string, codes ...int) error {
 	reply, err := d.say(name, line, codes...)
 	if err != nil || slices.Contains(codes, reply.Code) {
@@ -292,7 +300,7 @@ func (d *dialogue) expect(name, line string, codes ...int) error {
 	return d.quit()
 }
 
-// say sends a line and tells what is replied.
+// say sends a line and reports the reply.
 func (d *dialogue) say(name, line string, codes ...int) (Step, error) {
 	s := Step{Name: name, Sent: line, Wanted: codes}
 	if line == "" {
@@ -312,7 +320,8 @@ func (d *dialogue) exchange(s Step, text string) (Step, error) {
 	}
 	var err error
 	if text != "" && d.unasked() {
-		// A server may say unasked that it goes (RFC 5321, section 3.8). Whatever else it says belongs to no question, and nothing more is asked.
+		// A server may announce unasked that it closes (RFC 5321, section 3.8). Any other unasked
+		// text answers no request, and the dialogue ends.
 		s.Sent = ""
 		s.Code, s.Reply, err = d.reply()
 		if err == nil && s.Code != serviceEnds {
@@ -320,7 +329,7 @@ func (d *dialogue) exchange(s Step, text string) (Step, error) {
 		}
 	} else {
 		_, err = io.WriteString(d.conn, text)
-		reply, lines, failed := d.reply() // also of a server that refused while it was spoken to, and went
+		reply, lines, failed := d.reply() // also from a server that refused in the middle and closed
 		s.Reply = lines
 		if failed == nil && (err == nil || reply >= 400) {
 			s.Code, err = reply, nil
@@ -335,7 +344,7 @@ func (d *dialogue) exchange(s Step, text string) (Step, error) {
 	return s, d.each(s)
 }
 
-// fail tells a step that came to no reply. The dialogue is over with it.
+// fail reports a step without a reply and ends the dialogue.
 func (d *dialogue) fail(s Step, err error) error {
 	if d.ctx.Err() != nil {
 		return d.ctx.Err()

@@ -46,7 +46,7 @@ func TestReply(t *testing.T) {
 	}
 }
 
-// What a server sends takes no more memory than a reply may have.
+// FuzzReply: no input needs more memory than a reply may have.
 func FuzzReply(f *testing.F) {
 	f.Add("220 hello\r\n")
 	f.Add("250-a\r\n250 b\r\n")
@@ -58,7 +58,7 @@ func FuzzReply(f *testing.F) {
 	})
 }
 
-// A message is one message, whatever is in it.
+// TestMessage: any text is sent as one message.
 func TestMessage(t *testing.T) {
 	m := &Message{Subject: "Grüße\r\nBcc: all@d.example", Body: "one\n.\nQUIT\n..two", ID: "x@y", Date: time.Unix(0, 0)}
 	text := m.text("a@b.example", "c@d.example", form{})
@@ -75,7 +75,8 @@ func TestMessage(t *testing.T) {
 	}
 }
 
-// CR and LF stand together in what is sent, and what is not plain ASCII is sent as the server can take it.
+// TestMessageForms: line ends are CR LF pairs, and text beyond ASCII is sent in a form that the
+// server accepts.
 func TestMessageForms(t *testing.T) {
 	for _, c := range []struct {
 		name, body string
@@ -85,16 +86,21 @@ func TestMessageForms(t *testing.T) {
 		contains   string
 	}{
 		{"plain", "hello", nil, "", "7bit", "\r\n\r\nhello\r\n.\r\n"},
-		{"line ends of all kinds", "a\rb\r\nc\nd\r\n.\r.\n\re", nil, "", "7bit", "\r\n\r\na\r\nb\r\nc\r\nd\r\n..\r\n..\r\n\r\ne\r\n.\r\n"},
-		{"umlauts to a server that takes them", "grün", []string{"250-mx", "250 8BITMIME"}, " BODY=8BITMIME", "8bit", "grün\r\n"},
-		{"umlauts to one that does not", "grün", []string{"250-mx", "250 SIZE"}, "", "quoted-printable", "gr=C3=BCn\r\n"},
-		{"a control character", "a\x00b\x1b", []string{"250-mx", "250 8BITMIME"}, "", "quoted-printable", "a=00b=1B\r\n"},
+		{"line ends of all kinds", "a\rb\r\nc\nd\r\n.\r.\n\re", nil, "", "7bit",
+			"\r\n\r\na\r\nb\r\nc\r\nd\r\n..\r\n..\r\n\r\ne\r\n.\r\n"},
+		{"umlauts to a server that takes them", "grün", []string{"250-mx", "250 8BITMIME"}, " BODY=8BITMIME", "8bit",
+			"grün\r\n"},
+		{"umlauts to one that does not", "grün", []string{"250-mx", "250 SIZE"}, "", "quoted-printable",
+			"gr=C3=BCn\r\n"},
+		{"a control character", "a\x00b\x1b", []string{"250-mx", "250 8BITMIME"}, "", "quoted-printable",
+			"a=00b=1B\r\n"},
 		{"a long line", strings.Repeat("x", 2000), nil, "", "quoted-printable", "xxx=\r\nxxx"},
 	} {
 		d := &dialogue{options: Options{Message: &Message{Body: c.body}}, hail: c.hail}
 		f := d.form("a@b.example", "c@d.example")
 		text := d.options.Message.text("a@b.example", "c@d.example", f)
-		if f.parameters() != c.parameters || !strings.Contains(text, "Encoding: "+c.encoding+"\r\n") || !strings.Contains(text, c.contains) {
+		if f.parameters() != c.parameters || !strings.Contains(text, "Encoding: "+c.encoding+"\r\n") ||
+			!strings.Contains(text, c.contains) {
 			t.Errorf("%s: %q, %q", c.name, f.parameters(), text)
 		}
 		if rest := strings.ReplaceAll(text, "\r\n", ""); strings.ContainsAny(rest, "\r\n") {
@@ -110,7 +116,8 @@ func TestMessageForms(t *testing.T) {
 
 func TestASCIIAddress(t *testing.T) {
 	for address, want := range map[string]string{
-		"a@b.example": "a@b.example", "": "", "ü@münchen.test": "ü@xn--mnchen-3ya.test", "a@MÜNCHEN.test": "a@xn--mnchen-3ya.test", "a@[192.0.2.1]": "a@[192.0.2.1]",
+		"a@b.example": "a@b.example", "": "", "ü@münchen.test": "ü@xn--mnchen-3ya.test",
+		"a@MÜNCHEN.test": "a@xn--mnchen-3ya.test", "a@[192.0.2.1]": "a@[192.0.2.1]",
 		"a@[IPv6:2001:db8::1]": "a@[IPv6:2001:db8::1]", `"a@b"@c.example`: `"a@b"@c.example`,
 	} {
 		if got, err := ASCIIAddress(address); err != nil || got != want {

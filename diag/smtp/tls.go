@@ -15,16 +15,17 @@ import (
 	"time"
 )
 
-// TLS is what was agreed on and by what the server proved who it is. All texts but Version and Cipher are the server's own.
+// TLS is what was negotiated and how the server proved its identity. All texts but Version and
+// Cipher are the server's own.
 type TLS struct {
 	Version      string
 	Cipher       string
-	Certificates []Certificate // the server's first
-	Trusted      bool          // by the authorities that this appliance trusts, for the server's name, now
+	Certificates []Certificate // the server's own first
+	Trusted      bool          // by the authorities that this appliance trusts, for the server's name, at this time
 	Reasons      []string      // why not
 }
 
-// A Certificate is what a certificate says.
+// A Certificate is the content of a certificate.
 type Certificate struct {
 	Subject, Issuer     string
 	Names               []string // that it is for
@@ -35,7 +36,7 @@ type Certificate struct {
 	SHA256              string // fingerprint
 }
 
-// maxCertificates is how many of a chain are told.
+// maxCertificates is how many of a chain are reported.
 const maxCertificates = 10
 
 func examine(state tls.ConnectionState, name string, now time.Time) *TLS {
@@ -54,8 +55,10 @@ func describe(c *x509.Certificate) Certificate {
 	for _, ip := range c.IPAddresses {
 		names = append(names, ip.String())
 	}
-	return Certificate{Subject: c.Subject.String(), Issuer: c.Issuer.String(), Names: names, NotBefore: c.NotBefore, NotAfter: c.NotAfter,
-		Key: keyOf(c), Signature: c.SignatureAlgorithm.String(), SerialNumber: fmt.Sprintf("%X", c.SerialNumber), SHA256: fingerprint(c.Raw)}
+	return Certificate{Subject: c.Subject.String(), Issuer: c.Issuer.String(), Names: names, NotBefore: c.NotBefore,
+		NotAfter: c.NotAfter,
+		Key:      keyOf(c), Signature: c.SignatureAlgorithm.String(), SerialNumber: fmt.Sprintf("%X", c.SerialNumber),
+		SHA256: fingerprint(c.Raw)}
 }
 
 func keyOf(c *x509.Certificate) string {
@@ -75,7 +78,7 @@ func fingerprint(raw []byte) string {
 	return strings.TrimSuffix(strings.ReplaceAll(fmt.Sprintf("% X", sum[:]), " ", ":"), ":")
 }
 
-// distrust lists all reasons not to trust a chain: x509 stops at the first.
+// distrust returns all reasons not to trust a chain; x509 stops at the first.
 func distrust(chain []*x509.Certificate, name string, now time.Time) (reasons []string) {
 	if len(chain) == 0 {
 		return []string{"the server showed no certificate"}
@@ -89,12 +92,14 @@ func distrust(chain []*x509.Certificate, name string, now time.Time) (reasons []
 	}
 	switch {
 	case name == "" || leaf.VerifyHostname(name) == nil:
-	case strings.EqualFold(leaf.Subject.CommonName, name): // the name is read in the certificate, so "not for" would puzzle
+	// users see the name in the certificate, so "not for" would puzzle them
+	case strings.EqualFold(leaf.Subject.CommonName, name):
 		reasons = append(reasons, "it has the name "+name+" only as its common name, not as a subjectAltName")
 	default:
 		reasons = append(reasons, "it is not for the name "+name)
 	}
-	// Whether the chain leads to an authority is asked for a moment when the certificate was valid.
+	// The chain is verified for a moment when the certificate was valid, so that expiry does not
+	// hide a missing authority.
 	moment := now
 	if now.After(leaf.NotAfter) || now.Before(leaf.NotBefore) {
 		moment = leaf.NotBefore.Add(leaf.NotAfter.Sub(leaf.NotBefore) / 2)
@@ -124,7 +129,7 @@ func distrust(chain []*x509.Certificate, name string, now time.Time) (reasons []
 
 func day(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
 
-// What can go wrong before TLS begins.
+// Failures before TLS starts.
 var (
 	ErrNotTLS = errors.New("what came is no TLS")
 	ErrTLS    = errors.New("TLS could not be agreed on")
@@ -135,13 +140,13 @@ type Alert struct{ Description string }
 
 func (a Alert) Error() string { return "the server refused TLS: " + a.Description }
 
-// handshakeFailure says why a handshake failed.
+// handshakeFailure converts the error of a failed handshake.
 func handshakeFailure(err error) error {
 	var header tls.RecordHeaderError
 	var remote *net.OpError
 	var network net.Error
 	switch {
-	case errors.As(err, &remote) && remote.Op == "remote error": // how package tls marks an alert
+	case errors.As(err, &remote) && remote.Op == "remote error": // how crypto/tls marks an alert
 		return Alert{strings.TrimPrefix(remote.Err.Error(), "tls: ")}
 	case errors.As(err, &remote) && remote.Op == "local error":
 		return ErrTLS
