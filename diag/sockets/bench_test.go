@@ -7,7 +7,7 @@ import (
 	"diagsh/internal/test/netnstest"
 )
 
-// connections makes so many connections in the present namespace: twice as many sockets.
+// connections makes n connections in the current namespace, which are twice as many sockets.
 func connections(t testing.TB, network string, n int) {
 	t.Helper()
 	address := "127.0.0.1:0"
@@ -42,7 +42,8 @@ func BenchmarkEach(b *testing.B) {
 				n := 0
 				for b.Loop() {
 					n = 0
-					if err := Each(b.Context(), Query{Detail: detail}, func(*Socket) error { n++; return nil }); err != nil {
+					if err := Each(b.Context(), Query{Detail: detail},
+						func(*Socket) error { n++; return nil }); err != nil {
 						b.Fatal(err)
 					}
 				}

@@ -17,7 +17,8 @@ import (
 	"diagsh/internal/test/netnstest"
 )
 
-// TestParseLine reads lines as Linux 6.18 writes them where the least byte comes first, those of an older kernel, and broken ones.
+// TestParseLine parses lines as Linux 6.18 writes them on a little-endian machine, lines of an
+// older kernel, and broken ones.
 func TestParseLine(t *testing.T) {
 	at := netip.MustParseAddrPort
 	for _, c := range []struct {
@@ -26,21 +27,29 @@ func TestParseLine(t *testing.T) {
 		line   string
 		want   Socket
 	}{
-		{KindRaw, unix.AF_INET, " 103: 0100007F:0001 00000000:0000 07 00000010:00000D00 00:00000000 00000000    33        0 5805777 2 0000000047636a8a 5",
-			Socket{Kind: KindRaw, State: Closed, Protocol: 1, Local: at("127.0.0.1:0"), Remote: at("0.0.0.0:0"), SendQ: 16, RecvQ: 0xd00, UID: 33,
+		{KindRaw, unix.AF_INET,
+			" 103: 0100007F:0001 00000000:0000 07 00000010:00000D00 00:00000000 00000000    33        0 5805777 2 0000000047636a8a 5",
+			Socket{Kind: KindRaw, State: Closed, Protocol: 1, Local: at("127.0.0.1:0"), Remote: at("0.0.0.0:0"),
+				SendQ: 16, RecvQ: 0xd00, UID: 33,
 				Inode: 5805777, Drops: 5, DropsKnown: true, Unknown: UnknownDevice}},
-		{KindRaw, unix.AF_INET6, "  130: B80D0120000000000000000001000000:003A 00000000000000000000000001000000:0000 01 00000000:00000000 00:00000000 00000000     0        0 5805779 2 0000000057e20209 0",
-			Socket{Kind: KindRaw, IPv6: true, State: Established, Protocol: 58, Local: at("[2001:db8::1]:0"), Remote: at("[::1]:0"), Inode: 5805779,
+		{KindRaw, unix.AF_INET6,
+			"  130: B80D0120000000000000000001000000:003A 00000000000000000000000001000000:0000 01 00000000:00000000 00:00000000 00000000     0        0 5805779 2 0000000057e20209 0",
+			Socket{Kind: KindRaw, IPv6: true, State: Established, Protocol: 58, Local: at("[2001:db8::1]:0"),
+				Remote: at("[::1]:0"), Inode: 5805779,
 				DropsKnown: true, Unknown: UnknownDevice}},
-		{KindUDPLite, unix.AF_INET, "13255: 0100007F:B3D3 0200007F:0309 01 00000000:00000000 00:00000000 00000000     0        0 4294967298 2 00000000ddd56d29 0       ",
-			Socket{Kind: KindUDPLite, State: Established, Local: at("127.0.0.1:46035"), Remote: at("127.0.0.2:777"), Inode: 2, DropsKnown: true, Unknown: UnknownDevice}},
-		{KindUDP, unix.AF_INET, "   1: 00000000:0043 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 7 2 c1234567",
-			Socket{Kind: KindUDP, State: Closed, Local: at("0.0.0.0:67"), Remote: at("0.0.0.0:0"), Inode: 7, Unknown: UnknownDevice}},
+		{KindUDPLite, unix.AF_INET,
+			"13255: 0100007F:B3D3 0200007F:0309 01 00000000:00000000 00:00000000 00000000     0        0 4294967298 2 00000000ddd56d29 0       ",
+			Socket{Kind: KindUDPLite, State: Established, Local: at("127.0.0.1:46035"), Remote: at("127.0.0.2:777"),
+				Inode: 2, DropsKnown: true, Unknown: UnknownDevice}},
+		{KindUDP, unix.AF_INET,
+			"   1: 00000000:0043 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 7 2 c1234567",
+			Socket{Kind: KindUDP, State: Closed, Local: at("0.0.0.0:67"), Remote: at("0.0.0.0:0"), Inode: 7,
+				Unknown: UnknownDevice}},
 	} {
 		if got, ok := parseLine(c.kind, c.family, []byte(c.line)); !ok || got != c.want {
 			t.Errorf("%s\nis %+v, %v, not\n%+v", c.line, got, ok, c.want)
 		}
-		// Every field of it matters but those that are not read, and no address is that of the other family.
+		// Every field that is read matters, and no address parses as the other family's.
 		f := strings.Fields(c.line)
 		for i := range f {
 			if slices.Contains([]int{0, 5, 6, 8, 10, 11}, i) {
@@ -56,7 +65,8 @@ func TestParseLine(t *testing.T) {
 			t.Errorf("in the other family %s is %+v", c.line, got)
 		}
 	}
-	for _, line := range []string{"", "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops",
+	for _, line := range []string{"",
+		"  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops",
 		"0: 00000000 00000000 07 0:0 0:0 0 0 0 1 2 0 0", "0: 00000000:00001 00000000:0 07 0:0 0:0 0 0 0 1 2 0 0x",
 		"0: 00000000:FFFFF 00000000:0 07 0:0 0:0 0 0 0 1 2 0 0", "0: 0000000G:1 00000000:0 07 0:0 0:0 0 0 0 1 2 0 0",
 		"0: 00000000:1 00000000:0 100 0:0 0:0 0 0 0 1 2 0 0", "0: 00000000:1 00000000:0 07 00 0:0 0 0 0 1 2 0 0",
@@ -69,17 +79,21 @@ func TestParseLine(t *testing.T) {
 
 func TestParsePacketLine(t *testing.T) {
 	for line, want := range map[string]Socket{
-		"00000000aef9445e 3      3    0003   1     1 8320   7      5805781": {Kind: KindPacket, State: Closed, Type: PacketRaw, Protocol: 3, Device: 1, RecvQ: 8320,
+		"00000000aef9445e 3      3    0003   1     1 8320   7      5805781": {Kind: KindPacket, State: Closed,
+			Type: PacketRaw, Protocol: 3, Device: 1, RecvQ: 8320,
 			UID: 7, Inode: 5805781, Unknown: UnknownSendQ},
-		"000000008b4f4244 3      2    88cc   -1    0 0      0      5805784": {Kind: KindPacket, State: Closed, Type: PacketDatagram, Protocol: 0x88cc,
+		"000000008b4f4244 3      2    88cc   -1    0 0      0      5805784": {Kind: KindPacket, State: Closed,
+			Type: PacketDatagram, Protocol: 0x88cc,
 			DeviceGone: true, Inode: 5805784, Unknown: UnknownSendQ},
 	} {
 		if got, ok := parsePacketLine([]byte(line)); !ok || got != want {
 			t.Errorf("%s\nis %+v, %v, not\n%+v", line, got, ok, want)
 		}
 	}
-	for _, line := range []string{"", "sk               RefCnt Type Proto  Iface R Rmem   User   Inode", "0 3 3 0003 1 1 0 0", "0 3 3 10003 1 1 0 0 1",
-		"0 3 3 0003 x 1 0 0 1", "0 3 300 0003 1 1 0 0 1", "0 3 3 0003 1 1 -1 0 1", "0 3 3 0003 1 1 0 x 1", "0 3 3 0003 1 1 0 0 1x"} {
+	for _, line := range []string{"", "sk               RefCnt Type Proto  Iface R Rmem   User   Inode",
+		"0 3 3 0003 1 1 0 0", "0 3 3 10003 1 1 0 0 1",
+		"0 3 3 0003 x 1 0 0 1", "0 3 300 0003 1 1 0 0 1", "0 3 3 0003 1 1 -1 0 1", "0 3 3 0003 1 1 0 x 1",
+		"0 3 3 0003 1 1 0 0 1x"} {
 		if got, ok := parsePacketLine([]byte(line)); ok {
 			t.Errorf("%q is %+v", line, got)
 		}
@@ -87,11 +101,14 @@ func TestParsePacketLine(t *testing.T) {
 }
 
 func FuzzTables(f *testing.F) {
-	f.Add([]byte(" 103: 0100007F:0001 00000000:0000 07 00000010:00000D00 00:00000000 00000000    33        0 5805777 2 0000000047636a8a 5"))
+	f.Add(
+		[]byte(
+			" 103: 0100007F:0001 00000000:0000 07 00000010:00000D00 00:00000000 00000000    33        0 5805777 2 0000000047636a8a 5"))
 	f.Add([]byte("00000000aef9445e 3      3    0003   1     1 8320   7      5805781"))
 	f.Fuzz(func(t *testing.T, line []byte) {
 		for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
-			if s, ok := parseLine(KindRaw, family, line); ok && (!s.Local.IsValid() || !s.Remote.IsValid() || s.Local.Port() != 0) {
+			if s, ok := parseLine(KindRaw, family, line); ok &&
+				(!s.Local.IsValid() || !s.Remote.IsValid() || s.Local.Port() != 0) {
 				t.Errorf("%+v", s)
 			}
 		}
@@ -99,7 +116,7 @@ func FuzzTables(f *testing.F) {
 	})
 }
 
-// array is an attribute of numbers.
+// array encodes an attribute of numbers.
 func array(numbers ...uint32) (b []byte) {
 	for _, n := range numbers {
 		b = binary.NativeEndian.AppendUint32(b, n)
@@ -107,7 +124,8 @@ func array(numbers ...uint32) (b []byte) {
 	return b
 }
 
-// TestRawDiag reads what a kernel with raw_diag says, which sends every state, and an IP protocol where others have a port.
+// TestRawDiag parses answers of raw_diag, which sends every state, and has the IP protocol in place
+// of a port.
 func TestRawDiag(t *testing.T) {
 	message := make([]byte, messageSize)
 	message[0], message[1], message[5] = unix.AF_INET, byte(Closed), 89
@@ -118,7 +136,8 @@ func TestRawDiag(t *testing.T) {
 	binary.NativeEndian.PutUint32(message[56:], 512)
 	binary.NativeEndian.PutUint32(message[68:], 4711)
 	message = netlink.AppendAttribute(message, inetDiagMeminfo, array(1, 2, 3, 4, 5, 6, 7, 8, 9))
-	want := Socket{Kind: KindRaw, State: Closed, Protocol: 89, Local: netip.MustParseAddrPort("192.0.2.1:0"), Remote: netip.MustParseAddrPort("192.0.2.9:0"),
+	want := Socket{Kind: KindRaw, State: Closed, Protocol: 89, Local: netip.MustParseAddrPort("192.0.2.1:0"),
+		Remote: netip.MustParseAddrPort("192.0.2.9:0"),
 		Device: 3, RecvQ: 512, Inode: 4711, Drops: 9, DropsKnown: true}
 	for _, c := range []struct {
 		q    Query
@@ -134,12 +153,13 @@ func TestRawDiag(t *testing.T) {
 			t.Errorf("%v: %d sockets, %v", c.q.States, n, err)
 		}
 	}
-	if r := (Query{}).request(unix.AF_INET6, KindRaw); r[0] != unix.AF_INET6 || r[1] != unix.IPPROTO_RAW || r[2] != 1<<(inetDiagMeminfo-1) || r[3] != 0 {
+	if r := (Query{}).request(unix.AF_INET6, KindRaw); r[0] != unix.AF_INET6 || r[1] != unix.IPPROTO_RAW ||
+		r[2] != 1<<(inetDiagMeminfo-1) || r[3] != 0 {
 		t.Errorf("the request is % x", r[:8])
 	}
 }
 
-// TestPacketReader has answers with everything, with less, and broken ones.
+// TestPacketReader parses complete, partial and broken answers.
 func TestPacketReader(t *testing.T) {
 	message := func(kind byte, attributes ...[]byte) []byte {
 		b := make([]byte, packetMessageSize)
@@ -159,15 +179,21 @@ func TestPacketReader(t *testing.T) {
 		want    Socket
 	}{
 		{message(2, attribute(packetDiagInfo, 4, 0, 0, 0, 0, 0), attribute(packetDiagUID, 33), memory),
-			with(func(s *Socket) { s.Device, s.UID, s.RecvQ, s.SendQ, s.Drops, s.DropsKnown = 4, 33, 10, 30, 5, true })},
-		{message(2, attribute(packetDiagInfo, 4), attribute(packetDiagRXRing, 0, 0, 0, 0, 0, 0, 0), memory), // which counts its drops elsewhere
+			with(func(s *Socket) {
+				s.Device, s.UID, s.RecvQ, s.SendQ, s.Drops, s.DropsKnown = 4, 33, 10, 30, 5, true
+			})},
+		// which counts its drops elsewhere
+		{message(2, attribute(packetDiagInfo, 4), attribute(packetDiagRXRing, 0, 0, 0, 0, 0, 0, 0), memory),
 			with(func(s *Socket) { s.Device, s.RecvQ, s.SendQ = 4, 10, 30 })},
 		{message(2, attribute(packetDiagInfo, 0xffffffff), memory),
 			with(func(s *Socket) { s.DeviceGone, s.RecvQ, s.SendQ, s.Drops, s.DropsKnown = true, 10, 30, 5, true })},
-		{message(2, attribute(packetDiagInfo, 4), attribute(packetDiagMeminfo, 10)), with(func(s *Socket) { s.Device, s.RecvQ, s.Unknown = 4, 10, UnknownSendQ })},
+		{message(2, attribute(packetDiagInfo, 4), attribute(packetDiagMeminfo, 10)),
+			with(func(s *Socket) { s.Device, s.RecvQ, s.Unknown = 4, 10, UnknownSendQ })},
 		{message(2), with(func(s *Socket) { s.Unknown = UnknownDevice | UnknownRecvQ | UnknownSendQ })},
-		{message(2, []byte{200, 0, 0, 0}), with(func(s *Socket) { s.Unknown = UnknownDevice | UnknownRecvQ | UnknownSendQ })},
-		{message(2, netlink.AppendAttribute(nil, packetDiagInfo, []byte{1})), with(func(s *Socket) { s.Unknown = UnknownDevice | UnknownRecvQ | UnknownSendQ })},
+		{message(2, []byte{200, 0, 0, 0}),
+			with(func(s *Socket) { s.Unknown = UnknownDevice | UnknownRecvQ | UnknownSendQ })},
+		{message(2, netlink.AppendAttribute(nil, packetDiagInfo, []byte{1})),
+			with(func(s *Socket) { s.Unknown = UnknownDevice | UnknownRecvQ | UnknownSendQ })},
 	} {
 		n := 0
 		read := packetReader(func(s *Socket) error {
@@ -176,15 +202,17 @@ func TestPacketReader(t *testing.T) {
 			}
 			return nil
 		})
-		// Nothing of the one before may stay.
-		if err := errors.Join(read(0, message(10, attribute(packetDiagInfo, 0xffffffff), attribute(packetDiagRXRing, 1), memory)), read(0, c.message)); err != nil || n != 2 {
+		// No value of the previous message may stay.
+		if err := errors.Join(read(0, message(10, attribute(packetDiagInfo, 0xffffffff), attribute(packetDiagRXRing, 1),
+			memory)), read(0, c.message)); err != nil || n != 2 {
 			t.Errorf("%d sockets, %v", n, err)
 		}
 		if err := read(0, c.message[:packetMessageSize-1]); err == nil {
 			t.Error("a message that is cut off is taken")
 		}
 	}
-	if r := packetRequest(); len(r) != 20 || r[0] != unix.AF_PACKET || r[1] != 0 || binary.NativeEndian.Uint32(r[8:])&0x20 != 0 {
+	if r := packetRequest(); len(r) != 20 || r[0] != unix.AF_PACKET || r[1] != 0 ||
+		binary.NativeEndian.Uint32(r[8:])&0x20 != 0 {
 		t.Errorf("the request is % x, which asks for filters or for what the kernel refuses", r)
 	}
 }
@@ -201,7 +229,7 @@ func FuzzPacketReader(f *testing.F) {
 	})
 }
 
-// open makes a socket for the test's time.
+// open makes a socket that the end of the test closes.
 func open(t *testing.T, family, kind, protocol int) int {
 	t.Helper()
 	fd, err := unix.Socket(family, kind|unix.SOCK_CLOEXEC, protocol)
@@ -214,14 +242,15 @@ func open(t *testing.T, family, kind, protocol int) int {
 
 func networkOrder(n uint16) int { return int(n>>8 | n<<8) }
 
-// TestTablesEqualSockDiag asks this kernel in both ways for what it has in both: a kernel without packet_diag, or without udp_diag, shows
-// the same but for what its tables lack.
+// TestTablesEqualSockDiag reads this kernel in both ways. Without packet_diag or udp_diag the
+// result is the same, except for what the tables lack.
 func TestTablesEqualSockDiag(t *testing.T) {
 	ns := netnstest.New(t)
 	ns.Do(t, func() {
 		for n, kind := range []int{unix.SOCK_RAW, unix.SOCK_DGRAM, unix.SOCK_PACKET} {
 			open(t, unix.AF_PACKET, kind, networkOrder(unix.ETH_P_ALL))
-			if err := unix.Bind(open(t, unix.AF_PACKET, unix.SOCK_RAW, 0), &unix.SockaddrLinklayer{Protocol: uint16(networkOrder(uint16(0x88b5 + n))), Ifindex: 1}); err != nil {
+			if err := unix.Bind(open(t, unix.AF_PACKET, unix.SOCK_RAW, 0),
+				&unix.SockaddrLinklayer{Protocol: uint16(networkOrder(uint16(0x88b5 + n))), Ifindex: 1}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -253,10 +282,13 @@ func TestTablesEqualSockDiag(t *testing.T) {
 		}{
 			{KindPacket, 6, func(y func(*Socket) error) error { return eachInPacketTable(t.Context(), y) }},
 			{KindUDP, 40, func(y func(*Socket) error) error {
-				return errors.Join(eachInTable(t.Context(), Query{}, KindUDP, unix.AF_INET, y), eachInTable(t.Context(), Query{}, KindUDP, unix.AF_INET6, y))
+				return errors.Join(eachInTable(t.Context(), Query{}, KindUDP, unix.AF_INET, y),
+					eachInTable(t.Context(), Query{}, KindUDP, unix.AF_INET6, y))
 			}},
 		} {
-			diag := list(func(y func(*Socket) error) error { return Each(t.Context(), Query{Kinds: []Kind{c.kind}}, y) })
+			diag := list(func(y func(*Socket) error) error {
+				return Each(t.Context(), Query{Kinds: []Kind{c.kind}}, y)
+			})
 			if table := list(c.each); len(diag) != c.want || !slices.Equal(diag, table) {
 				t.Errorf("sock_diag has\n%s\nthe table\n%s", strings.Join(diag, "\n"), strings.Join(table, "\n"))
 			}
@@ -267,7 +299,8 @@ func TestTablesEqualSockDiag(t *testing.T) {
 		}
 		enough := errors.New("enough")
 		for _, kind := range []Kind{KindUDP, KindPacket} {
-			if err := Each(t.Context(), Query{Kinds: []Kind{kind}}, func(*Socket) error { return enough }); !errors.Is(err, enough) {
+			if err := Each(t.Context(), Query{Kinds: []Kind{kind}},
+				func(*Socket) error { return enough }); !errors.Is(err, enough) {
 				t.Errorf("an early end is %v", err)
 			}
 		}
@@ -286,7 +319,8 @@ func bindAny(t *testing.T, fd, family int) {
 	}
 }
 
-// TestInterfaceOfPacketSocketGoes: what was bound to an interface that is no more is not bound to all of them.
+// TestInterfaceOfPacketSocketGoes: a socket bound to an interface that was removed is not shown as
+// bound to all.
 func TestInterfaceOfPacketSocketGoes(t *testing.T) {
 	ns := netnstest.New(t)
 	ns.Veth(t, "left", "right")
@@ -297,11 +331,13 @@ func TestInterfaceOfPacketSocketGoes(t *testing.T) {
 		}
 		left := link.Attrs().Index
 		fd := open(t, unix.AF_PACKET, unix.SOCK_RAW, 0)
-		if err := unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: uint16(networkOrder(unix.ETH_P_ALL)), Ifindex: left}); err != nil {
+		if err := unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: uint16(networkOrder(unix.ETH_P_ALL)),
+			Ifindex: left}); err != nil {
 			t.Fatal(err)
 		}
 		one := func() (found Socket) {
-			if err := Each(t.Context(), Query{Kinds: []Kind{KindPacket}}, func(s *Socket) error { found = *s; return nil }); err != nil {
+			if err := Each(t.Context(), Query{Kinds: []Kind{KindPacket}},
+				func(s *Socket) error { found = *s; return nil }); err != nil {
 				t.Fatal(err)
 			}
 			return found

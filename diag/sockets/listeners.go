@@ -8,10 +8,10 @@ import (
 	"diagsh/diag/netlink"
 )
 
-// Listeners are the TCP sockets that wait for connections, by port.
+// Listeners are the listening TCP sockets, by port.
 type Listeners map[uint16][]Socket
 
-// FindListeners lists them.
+// FindListeners finds them.
 func FindListeners(ctx context.Context) (Listeners, error) {
 	l := Listeners{}
 	err := Each(ctx, Query{States: []State{Listen}}, func(s *Socket) error {
@@ -24,9 +24,10 @@ func FindListeners(ctx context.Context) (Listeners, error) {
 	return l, nil
 }
 
-// Of are the listeners that the kernel chooses from for a connection to an address, on a socket that is bound to an interface (0: to
-// none): those whose own address and interface fit best (compute_score in net/ipv4/inet_hashtables.c, Linux 6.18). They are several
-// with SO_REUSEPORT, and then the kernel does not say which it took.
+// Of returns the listeners that the kernel would choose from for a connection to local. device is
+// the interface that the connection's socket is bound to (0: none). They are the ones whose address
+// and interface fit best (compute_score in net/ipv4/inet_hashtables.c, Linux 6.18). With
+// SO_REUSEPORT there are several, and the kernel does not say which one it took.
 func (l Listeners) Of(local netip.AddrPort, device uint32) (best []*Socket) {
 	address, score := local.Addr().Unmap(), 0
 	list := l[local.Port()]
@@ -44,7 +45,7 @@ func (l Listeners) Of(local netip.AddrPort, device uint32) (best []*Socket) {
 	return best
 }
 
-// fit is how well a listener fits, 0 if it does not.
+// fit returns how well a listener fits, or 0 if it does not.
 func fit(s *Socket, address netip.Addr, device uint32) (n int) {
 	own := s.Local.Addr().Unmap()
 	switch {
@@ -67,8 +68,9 @@ func fit(s *Socket, address netip.Addr, device uint32) (n int) {
 	return n
 }
 
-// Waits says that a connection has no process yet: its handshake is not over, or nobody has accepted it. Only then has one in such a
-// state no inode: one that a process closed is on its way to the end (FIN_WAIT_1, LAST_ACK ... in RFC 9293, section 3.3.2).
+// Waits reports whether a connection has no process yet: its handshake is not finished, or it was
+// not accepted. In these states, no inode means that. A connection that a process has closed is in
+// a later state (FIN_WAIT_1, LAST_ACK ... in RFC 9293, section 3.3.2).
 func (s *Socket) Waits() bool {
 	return s.Kind == KindTCP && s.Inode == 0 && (s.State == Established || s.State == CloseWait || s.State == SynRcvd)
 }

@@ -2,7 +2,8 @@ package sockets
 
 import "golang.org/x/sys/unix"
 
-// IPProtocolName is the name of an IP protocol as /etc/protocols and IANA have it, in small letters, empty for one without.
+// IPProtocolName returns the name of an IP protocol as in /etc/protocols and IANA's list, in lower
+// case, or "".
 func IPProtocolName(number uint16) string {
 	if int(number) < len(ipProtocolNames) {
 		return ipProtocolNames[number]
@@ -10,21 +11,26 @@ func IPProtocolName(number uint16) string {
 	return ""
 }
 
-// ipProtocolNames are those that are in use (IANA's protocol numbers). 255 is raw(7)'s own: such a socket only sends, with headers that
-// its process writes.
+// ipProtocolNames has the protocols in use (IANA's protocol numbers). 255 is special in raw(7):
+// such a socket only sends, with headers that its process writes.
 var ipProtocolNames = [256]string{
-	0: "hopopt", 1: "icmp", 2: "igmp", 3: "ggp", 4: "ipencap", 5: "st", 6: "tcp", 8: "egp", 9: "igp", 12: "pup", 17: "udp", 27: "rdp", 33: "dccp",
-	36: "xtp", 41: "ipv6", 43: "ipv6-route", 44: "ipv6-frag", 46: "rsvp", 47: "gre", 50: "esp", 51: "ah", 58: "ipv6-icmp", 59: "ipv6-nonxt",
-	60: "ipv6-opts", 88: "eigrp", 89: "ospf", 94: "ipip", 97: "etherip", 98: "encap", 103: "pim", 108: "ipcomp", 112: "vrrp", 115: "l2tp", 124: "isis",
-	132: "sctp", 133: "fc", 135: "mobility-header", 136: "udplite", 137: "mpls-in-ip", 138: "manet", 139: "hip", 140: "shim6", 141: "wesp", 142: "rohc",
+	0: "hopopt", 1: "icmp", 2: "igmp", 3: "ggp", 4: "ipencap", 5: "st", 6: "tcp", 8: "egp", 9: "igp", 12: "pup",
+	17: "udp", 27: "rdp", 33: "dccp",
+	36: "xtp", 41: "ipv6", 43: "ipv6-route", 44: "ipv6-frag", 46: "rsvp", 47: "gre", 50: "esp", 51: "ah",
+	58: "ipv6-icmp", 59: "ipv6-nonxt",
+	60: "ipv6-opts", 88: "eigrp", 89: "ospf", 94: "ipip", 97: "etherip", 98: "encap", 103: "pim", 108: "ipcomp",
+	112: "vrrp", 115: "l2tp", 124: "isis",
+	132: "sctp", 133: "fc", 135: "mobility-header", 136: "udplite", 137: "mpls-in-ip", 138: "manet", 139: "hip",
+	140: "shim6", 141: "wesp", 142: "rohc",
 	143: "ethernet", unix.IPPROTO_RAW: "raw",
 }
 
-// EtherTypeName is the name of what a packet socket takes, in small letters, empty for what has none here.
+// EtherTypeName returns the name of the protocol that a packet socket receives, in lower case, or
+// "".
 func EtherTypeName(number uint16) string {
 	switch number {
 	case 0:
-		return "none" // packet(7): it gets no packets
+		return "none" // packet(7): it receives no packets
 	case unix.ETH_P_ALL:
 		return "all"
 	case unix.ETH_P_802_2:

@@ -13,26 +13,26 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Process holds sockets.
+// A Process is one that holds sockets.
 type Process struct {
 	PID  int
 	Name string // as the process chose it (comm in proc(5)); up to 15 bytes, any but NUL
-	UID  uint32 // the effective one
+	UID  uint32 // effective
 }
 
-// Owners knows which processes hold which socket.
+// Owners maps sockets to the processes that hold them.
 type Owners struct {
-	first map[uint32]int32 // by inode: the first of its holders
+	first map[uint32]int32 // by inode: index of its first holder
 	holds []holder
 }
 
-// A holder is one process that holds a socket; next is another one, or -1.
+// A holder is one process that holds a socket. next is the index of another one, or -1.
 type holder struct {
 	process *Process
 	next    int32
 }
 
-// Of calls yield for every process that holds the socket, the lowest number first.
+// Of calls yield for every process that holds the socket, in the order of their PIDs.
 func (o *Owners) Of(inode uint32, yield func(*Process)) {
 	if o == nil || inode == 0 {
 		return
@@ -44,11 +44,12 @@ func (o *Owners) Of(inode uint32, yield func(*Process)) {
 	}
 }
 
-// FindOwners looks through the descriptors of every process that it may see. All processes need CAP_SYS_PTRACE, else they are the
-// caller's own. A process that ends meanwhile is left out.
+// FindOwners reads the descriptors of every process that it may read. Without CAP_SYS_PTRACE that
+// is only those of its own user. A process that ends meanwhile is left out.
 //
-// Descriptors are links in /proc/PID/fd whose text has the inode. Each costs the kernel a microsecond or two, so they are read on all
-// processors, in pieces, because the one process that holds most of them is the one that is asked for.
+// Descriptors are links in /proc/PID/fd whose target has the inode. Each costs the kernel a
+// microsecond or two. So they are read on all processors, in pieces, because the process that holds
+// most of them is usually the one of interest.
 func FindOwners(ctx context.Context) (*Owners, error) {
 	proc, err := os.Open("/proc")
 	if err != nil {
@@ -71,7 +72,7 @@ func FindOwners(ctx context.Context) (*Owners, error) {
 			}
 		})
 	}
-	// The list of descriptors of the largest process is read while its first pieces are worked on.
+	// The descriptors of the largest process are listed while its first pieces are read.
 	for _, name := range names {
 		if pid, err := strconv.Atoi(name); err == nil && ctx.Err() == nil {
 			list(pid, pieces)
@@ -85,13 +86,13 @@ func FindOwners(ctx context.Context) (*Owners, error) {
 	return join(results), nil
 }
 
-// found is a socket among a process's descriptors.
+// A found is a socket among a process's descriptors.
 type found struct {
 	inode   uint32
 	process *Process
 }
 
-// join makes the index. A process that holds a socket by several descriptors holds it once.
+// join builds the index. A process that holds a socket by several descriptors is one holder.
 func join(results [][]found) *Owners {
 	total := 0
 	for _, r := range results {
@@ -108,7 +109,7 @@ func join(results [][]found) *Owners {
 
 func (o *Owners) add(f found) {
 	first, held := o.first[f.inode]
-	// Where to put it, so that processes come in the order of their numbers.
+	// Insert the process in the order of PIDs.
 	before, at := int32(-1), first
 	if !held {
 		at = -1
@@ -127,7 +128,7 @@ func (o *Owners) add(f found) {
 	}
 }
 
-// A folder is /proc/PID/fd, open until every piece of it was read.
+// A folder is /proc/PID/fd. It stays open until every piece was read.
 type folder struct {
 	fd   int
 	mu   sync.Mutex
@@ -152,20 +153,21 @@ func (f *folder) release() {
 	}
 }
 
-// A piece is some descriptors of a process: what getdents64(2) gave in one call.
+// A piece is a part of a process's descriptors: the result of one getdents64(2).
 type piece struct {
 	folder  *folder
 	entries []byte
 }
 
-// pieceSize is room for some thousand descriptors: much more than most processes have, a small part of those that have many.
+// pieceSize has room for some thousand descriptors: more than most processes have, and a small part
+// of those that have many.
 const pieceSize = 64 << 10
 
-// list reads the names of a process's descriptors and hands them on.
+// list lists the names of a process's descriptors and sends them on.
 func list(pid int, pieces chan<- piece) {
 	fd, err := unix.Open("/proc/"+strconv.Itoa(pid)+"/fd", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return // it has ended, or it is not ours to see
+		return // it has ended, or may not be read
 	}
 	f := &folder{fd: fd, pid: pid, uses: 1}
 	defer f.release()
@@ -175,7 +177,7 @@ func list(pid int, pieces chan<- piece) {
 		if err != nil || n <= 0 {
 			return
 		}
-		if n <= 2*24 { // . and .. alone: a kernel thread
+		if n <= 2*24 { // only . and ..: a kernel thread
 			continue
 		}
 		f.retain()
@@ -207,9 +209,11 @@ func (p piece) read(all []found) []found {
 	return all
 }
 
-// readlink is readlinkat(2) for a name that already ends in NUL; unix.Readlinkat would make a string of it and copy that again.
+// readlink calls readlinkat(2) with a name that already ends in NUL. unix.Readlinkat would make a
+// string of it and copy that again.
 func readlink(folder int, name, target []byte) int {
-	n, _, errno := unix.Syscall6(unix.SYS_READLINKAT, uintptr(folder), uintptr(unsafe.Pointer(&name[0])), uintptr(unsafe.Pointer(&target[0])),
+	n, _, errno := unix.Syscall6(unix.SYS_READLINKAT, uintptr(folder), uintptr(unsafe.Pointer(&name[0])),
+		uintptr(unsafe.Pointer(&target[0])),
 		uintptr(len(target)), 0, 0)
 	if errno != 0 {
 		return -1
@@ -225,7 +229,7 @@ func socketInode(target []byte) (uint32, bool) {
 	if !ok {
 		return 0, false
 	}
-	// sock_diag has 32 bits of the inode (idiag_inode), so that much is compared.
+	// sock_diag has only 32 bits of the inode (idiag_inode), so those are compared.
 	inode := uint32(0)
 	for _, c := range digits {
 		if c < '0' || c > '9' {
@@ -236,7 +240,7 @@ func socketInode(target []byte) (uint32, bool) {
 	return inode, true
 }
 
-// process reads who the process is, once.
+// process returns the process, which it reads once.
 func (f *folder) process() *Process {
 	f.once.Do(func() {
 		var status [1024]byte
@@ -254,7 +258,8 @@ func (f *folder) process() *Process {
 	return f.who
 }
 
-// parseStatus reads Name and the effective one of Uid. In Name the kernel writes a newline as \n and a backslash as \\ (proc(5)).
+// parseStatus parses Name and the effective ID in Uid. In Name the kernel writes a newline as \n
+// and a backslash as \\ (proc(5)).
 func parseStatus(pid int, status []byte) *Process {
 	p := &Process{PID: pid}
 	for line := range bytes.Lines(status) {
@@ -273,7 +278,7 @@ func parseStatus(pid int, status []byte) *Process {
 	return p
 }
 
-// unescape undoes the kernel's \n, \\ and octal \ooo (string_escape_mem in lib/string_helpers.c).
+// unescape decodes the kernel's \n, \\ and octal \ooo (string_escape_mem in lib/string_helpers.c).
 func unescape(b []byte) []byte {
 	if bytes.IndexByte(b, '\\') < 0 {
 		return b

@@ -11,7 +11,7 @@ import (
 	"diagsh/diag/netlink"
 )
 
-// Of linux/packet_diag.h.
+// Constants of linux/packet_diag.h.
 const (
 	packetShowInfo    = 1
 	packetShowRings   = 4
@@ -23,8 +23,8 @@ const (
 	packetDiagMeminfo = 6
 )
 
-// eachPacket lists packet sockets. ENOENT is a kernel without packet_diag, which then has them in /proc/net; one that cannot have packet
-// sockets has neither.
+// eachPacket lists packet sockets. ENOENT means a kernel without packet_diag: it has them in
+// /proc/net, or has no packet sockets at all.
 func eachPacket(ctx context.Context, conn *netlink.Conn, q Query, yield func(*Socket) error) error {
 	if q.mask()&(1<<Closed) == 0 {
 		return nil
@@ -39,7 +39,8 @@ func eachPacket(ctx context.Context, conn *netlink.Conn, q Query, yield func(*So
 	return err
 }
 
-// packetRequest is struct packet_diag_req. It does not ask for filters: what a capture looks for is not for everybody.
+// packetRequest encodes struct packet_diag_req. It does not ask for filters: what a capture looks
+// for is not public.
 func packetRequest() []byte {
 	r := make([]byte, 20)
 	r[0] = unix.AF_PACKET
@@ -47,10 +48,10 @@ func packetRequest() []byte {
 	return r
 }
 
-// packetMessageSize is that of struct packet_diag_msg.
+// packetMessageSize is the size of struct packet_diag_msg.
 const packetMessageSize = 16
 
-// packetReader reads struct packet_diag_msg and its attributes.
+// packetReader returns a function that parses struct packet_diag_msg and its attributes.
 func packetReader(yield func(*Socket) error) func(kind uint16, body []byte) error {
 	var s Socket
 	ring := false
@@ -95,7 +96,8 @@ func packetReader(yield func(*Socket) error) func(kind uint16, body []byte) erro
 	}
 }
 
-// boundTo takes the index of a packet socket's interface, which is -1 behind the end of that (packet_notifier in net/packet/af_packet.c).
+// boundTo sets the index of a packet socket's interface. The kernel has -1 after the interface was
+// removed (packet_notifier in net/packet/af_packet.c).
 func (s *Socket) boundTo(index uint32) {
 	s.Unknown &^= UnknownDevice
 	if s.DeviceGone = index == math.MaxUint32; !s.DeviceGone {

@@ -1,6 +1,7 @@
-// Package sockets lists this host's TCP, UDP, UDP-Lite, raw and packet sockets and the processes that hold them. The kernel is asked by
-// sock_diag(7), state by state, and a socket is handed on as soon as it was read, so a list of any length takes no memory. What sock_diag
-// does not have on a kernel is read from /proc/net.
+// Package sockets lists this host's TCP, UDP, UDP-Lite, raw and packet sockets and the processes
+// that hold them. It uses sock_diag(7), state by state, and yields each socket as soon as it was
+// read, so that a list of any length takes no memory. What sock_diag of a kernel lacks is read from
+// /proc/net.
 package sockets
 
 import (
@@ -19,7 +20,7 @@ import (
 	"diagsh/diag/netlink"
 )
 
-// A State of a socket, by the kernel's number (include/net/tcp_states.h).
+// A State is a socket's state by the kernel's number (include/net/tcp_states.h).
 type State uint8
 
 const (
@@ -36,8 +37,9 @@ const (
 	Closing
 )
 
-// stateNames are those of netstat(1) on BSD.
-var stateNames = [...]string{"", "ESTABLISHED", "SYN_SENT", "SYN_RCVD", "FIN_WAIT_1", "FIN_WAIT_2", "TIME_WAIT", "CLOSED", "CLOSE_WAIT",
+// stateNames has the names of netstat(1) on BSD.
+var stateNames = [...]string{"", "ESTABLISHED", "SYN_SENT", "SYN_RCVD", "FIN_WAIT_1", "FIN_WAIT_2", "TIME_WAIT",
+	"CLOSED", "CLOSE_WAIT",
 	"LAST_ACK", "LISTEN", "CLOSING"}
 
 func (s State) String() string {
@@ -47,12 +49,13 @@ func (s State) String() string {
 	return ""
 }
 
-// States are all that a socket can be in.
+// States returns all states of a socket.
 func States() []State {
-	return []State{Established, SynSent, SynRcvd, FinWait1, FinWait2, TimeWait, Closed, CloseWait, LastAck, Listen, Closing}
+	return []State{Established, SynSent, SynRcvd, FinWait1, FinWait2, TimeWait, Closed, CloseWait, LastAck,
+		Listen, Closing}
 }
 
-// A Kind of socket.
+// A Kind is a kind of socket.
 type Kind uint8
 
 const (
@@ -63,53 +66,59 @@ const (
 	KindPacket       // packet(7): what an interface carries
 )
 
-// Kinds are all of them, in the order in which Each lists them.
+// Kinds returns all of them, in the order in which Each lists them.
 func Kinds() []Kind { return []Kind{KindTCP, KindUDP, KindUDPLite, KindRaw, KindPacket} }
 
-// A Query is what to list. Its zero value is every TCP socket.
+// A Query says what to list. Its zero value selects all TCP sockets.
 type Query struct {
-	Kinds  []Kind  // of these; without any, of TCP
-	States []State // those only; a packet socket is Closed, as sockets begin (sock_init_data in net/core/sock.c, Linux 6.18)
-	Detail bool    // with what TCP measured: Socket.TCP
+	Kinds []Kind // empty: TCP
+	// empty: all; a packet socket is Closed, as sockets begin (sock_init_data in net/core/sock.c,
+	// Linux 6.18)
+	States []State
+	Detail bool // with TCP's measurements: Socket.TCP
 }
 
-// A Socket is one end of a connection, or one that waits for them.
+// A Socket is one end of a connection, or one that waits for connections.
 type Socket struct {
 	Kind   Kind
 	IPv6   bool
 	State  State
-	V6Only bool   // an IPv6 listener that takes no IPv4
-	Device uint32 // index of the interface that it is bound to, 0 for none
-	// DeviceGone says that the interface of a packet socket was removed: it is bound to nothing, and gets nothing.
+	V6Only bool   // an IPv6 listener that accepts no IPv4
+	Device uint32 // index of the interface that it is bound to; 0: none
+	// DeviceGone reports that the interface of a packet socket was removed: it is bound to nothing,
+	// and receives nothing.
 	DeviceGone bool
 	UID        uint32
-	Inode      uint32         // 0 when no process holds it: not any more, or not yet (Waits)
-	Local      netip.AddrPort // not valid of a packet socket; of a raw one without a port
+	Inode      uint32         // 0 if no process holds it any more, or not yet (Waits)
+	Local      netip.AddrPort // invalid for a packet socket; for a raw one without a port
 	Remote     netip.AddrPort // likewise
-	// Protocol is that of IP for a raw socket, and the EtherType for a packet socket, 0 if it takes no packets.
+	// Protocol is the IP protocol of a raw socket, or the EtherType of a packet socket (0 if it
+	// receives nothing).
 	Protocol uint16
 	Type     PacketType // of a packet socket
-	// RecvQ and SendQ are bytes that wait; of a listener, connections that wait for accept(2) and how many may.
+	// RecvQ and SendQ are bytes that wait. For a listener they are the connections that wait for
+	// accept(2), and their limit.
 	RecvQ uint32
 	SendQ uint32
-	// Drops are packets that the socket could not take, if DropsKnown: never of TCP, nor of a packet socket whose packets go into a ring,
-	// as the kernel counts those where only the socket's own process sees them (tpacket_rcv in net/packet/af_packet.c, Linux 6.18).
+	// Drops counts packets that found no room in the socket, if DropsKnown. It is never known for
+	// TCP, nor for a packet socket with a ring: only the socket's own process sees that count
+	// (tpacket_rcv in net/packet/af_packet.c, Linux 6.18).
 	Drops      uint32
 	DropsKnown bool
 	Unknown    Unknown
 	TCP        *TCP // nil without Query.Detail, and where the kernel has none: TIME_WAIT, SYN_RCVD
 }
 
-// A PacketType is how a packet socket was opened, by its number in socket(2).
+// A PacketType is the type of a packet socket, by its number in socket(2).
 type PacketType uint8
 
 const (
-	PacketDatagram PacketType = unix.SOCK_DGRAM  // packets without the header of their link
+	PacketDatagram PacketType = unix.SOCK_DGRAM  // packets without link header
 	PacketRaw      PacketType = unix.SOCK_RAW    // packets as they are on the link
 	PacketOld      PacketType = unix.SOCK_PACKET // as programs for Linux 2.0 do
 )
 
-// Unknown is what this kernel does not say of a socket. The members are 0 for that reason.
+// An Unknown is a set of members that this kernel does not report. They are 0 in the Socket.
 type Unknown uint8
 
 const (
@@ -118,17 +127,18 @@ const (
 	UnknownSendQ
 )
 
-// Mapped says that an IPv6 socket is an end of IPv4: its addresses are ::ffff:192.0.2.1 (RFC 4291, section 2.5.5.2).
+// Mapped reports whether an IPv6 socket is an end of an IPv4 connection: its addresses are
+// ::ffff:192.0.2.1 (RFC 4291, section 2.5.5.2).
 func (s *Socket) Mapped() bool {
 	return s.IPv6 && s.Local.Addr().Is4In6() && (s.Remote.Addr().Is4In6() || s.Remote.Addr().IsUnspecified())
 }
 
-// Dual says that an IPv6 socket takes IPv4 as well.
+// Dual reports whether an IPv6 socket accepts IPv4 too.
 func (s *Socket) Dual() bool {
 	return s.IPv6 && !s.V6Only && s.State == Listen && s.Local.Addr().IsUnspecified()
 }
 
-// TCP is what the kernel measured on a connection (struct tcp_info, include/uapi/linux/tcp.h).
+// TCP is what the kernel measured for a connection (struct tcp_info, include/uapi/linux/tcp.h).
 type TCP struct {
 	RTT              time.Duration
 	RTTVariance      time.Duration
@@ -140,8 +150,9 @@ type TCP struct {
 	PathMTU          uint32
 }
 
-// Each calls yield for every socket that q asks for. The socket is reused: yield copies what it keeps. An error of yield ends it.
-// netlink.ErrChanged says that sockets came and went meanwhile; every row is right all the same.
+// Each calls yield for every socket that q selects. The socket is reused: yield must copy what it
+// keeps. An error of yield ends the list. netlink.ErrChanged means that sockets came and went
+// meanwhile; each row is right all the same.
 func Each(ctx context.Context, q Query, yield func(*Socket) error) error {
 	conn, err := netlink.Dial(unix.NETLINK_INET_DIAG)
 	if err != nil {
@@ -174,9 +185,10 @@ func (q Query) wants(kind Kind) bool {
 	return slices.Contains(q.Kinds, kind) || len(q.Kinds) == 0 && kind == KindTCP
 }
 
-// eachTCP asks in the older way, whose one walk through the kernel's table finds IPv4 and IPv6 (inet_diag_dump_compat in
-// net/ipv4/inet_diag.c, Linux 6.18). A kernel that does not know it any more is asked in the newer one. Listeners come first, as the
-// kernel has them in a table of their own; of the others, which may be many, each half is asked for on a socket of its own.
+// eachTCP uses the older request, whose one walk through the kernel's table finds IPv4 and IPv6
+// (inet_diag_dump_compat in net/ipv4/inet_diag.c, Linux 6.18). It falls back to the newer one if
+// the kernel no longer knows that. Listeners come first; the kernel has them in a table of their
+// own. The others may be many, so each half of them is requested on its own netlink socket.
 func eachTCP(ctx context.Context, conn *netlink.Conn, q Query, yield func(*Socket) error) error {
 	read := reader(KindTCP, q, yield)
 	listeners, others := q.mask()&(1<<Listen), q.mask()&^(1<<Listen)
@@ -195,17 +207,19 @@ func eachTCP(ctx context.Context, conn *netlink.Conn, q Query, yield func(*Socke
 	}
 	err := cmp.Or(rest, first)
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EOPNOTSUPP) {
-		return eachFamily(ctx, conn, q, KindTCP, yield) // it was refused before the first socket
+		return eachFamily(ctx, conn, q, KindTCP, yield) // refused before the first socket
 	}
 	return err
 }
 
-// half is a filter for about half of all sockets, and with the other argument for the others: those of which one port is in the upper
-// half of the range that clients get theirs from, and not the other, or else those with none or both. Such a port is at one end of
-// most connections, and says nothing about who made it (ip_local_port_range in ip(7): 32768 to 60999).
+// half returns a filter for about half of all sockets, and for the others if one is false. One half
+// has exactly one port in the upper half of the range for clients, the other has none or both. Most
+// connections have such a port at one end, and it says nothing about who made them
+// (ip_local_port_range in ip(7): 32768 to 60999).
 //
-// A filter is a program of struct inet_diag_bc_op: code, how far to go on if it holds, and how far if not. To its end is yes, beyond it
-// is no (inet_diag_bc_run in net/ipv4/inet_diag.c, Linux 6.18).
+// A filter is a program of struct inet_diag_bc_op: code, offset if it holds, and offset if not.
+// Reaching its end accepts, beyond it rejects (inet_diag_bc_run in net/ipv4/inet_diag.c, Linux
+// 6.18).
 func half(one bool) []byte {
 	const (
 		jump, localAtLeast, localAtMost, remoteAtLeast = 1, 2, 3, 4
@@ -235,8 +249,8 @@ func half(one bool) []byte {
 	return program
 }
 
-// eachFamily asks for IPv4, then for IPv6. ENOENT is a kernel that lacks the protocol, or only sock_diag's part for it (raw_diag and
-// udp_diag are modules of their own), which then has a table in /proc/net.
+// eachFamily lists IPv4, then IPv6. ENOENT means a kernel without the protocol, or without its part
+// of sock_diag (raw_diag and udp_diag are separate modules). The latter has a table in /proc/net.
 func eachFamily(ctx context.Context, conn *netlink.Conn, q Query, kind Kind, yield func(*Socket) error) error {
 	var changed error
 	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
@@ -255,7 +269,7 @@ func eachFamily(ctx context.Context, conn *netlink.Conn, q Query, kind Kind, yie
 	return changed
 }
 
-// Of linux/sock_diag.h and linux/inet_diag.h.
+// Constants of linux/sock_diag.h and linux/inet_diag.h.
 const (
 	tcpDiagGetSock   = 18
 	sockDiagByFamily = 20
@@ -269,7 +283,7 @@ const (
 	meminfoDrops = 8 // SK_MEMINFO_DROPS
 )
 
-// meminfo is one number of the array that the kernel has of a socket's memory; older kernels have fewer.
+// meminfo returns one number of the array about a socket's memory. Older kernels have fewer.
 func meminfo(value []byte, index int) (n uint32, known bool) {
 	if len(value) < 4*(index+1) {
 		return 0, false
@@ -277,10 +291,11 @@ func meminfo(value []byte, index int) (n uint32, known bool) {
 	return binary.NativeEndian.Uint32(value[4*index:]), true
 }
 
-// allStates leaves out bit 12, the kernel's inner name for SYN_RECV, and bound sockets that do nothing.
+// allStates has every state but bit 12, which the kernel uses for SYN_RECV internally, and for
+// bound sockets that do nothing.
 const allStates = 1<<12 - 1
 
-// protocolOf is the number of IP by which sock_diag knows a kind.
+// protocolOf returns the IP protocol number by which sock_diag knows a kind.
 func protocolOf(kind Kind) uint8 {
 	switch kind {
 	case KindUDP:
@@ -293,7 +308,7 @@ func protocolOf(kind Kind) uint8 {
 	return unix.IPPROTO_TCP
 }
 
-// request is struct inet_diag_req_v2.
+// request encodes struct inet_diag_req_v2.
 func (q Query) request(family uint8, kind Kind) []byte {
 	r := make([]byte, 56)
 	r[0], r[1], r[2] = family, protocolOf(kind), q.extensions(kind)
@@ -301,7 +316,7 @@ func (q Query) request(family uint8, kind Kind) []byte {
 	return r
 }
 
-// olderRequest is struct inet_diag_req, and behind it the filter, if there is one.
+// olderRequest encodes struct inet_diag_req, followed by the filter if there is one.
 func (q Query) olderRequest(mask uint32, filter []byte) []byte {
 	r := make([]byte, 60)
 	r[0], r[3] = unix.AF_INET, q.extensions(KindTCP)
@@ -333,10 +348,11 @@ func (q Query) mask() uint32 {
 	return mask
 }
 
-// messageSize is that of struct inet_diag_msg.
+// messageSize is the size of struct inet_diag_msg.
 const messageSize = 72
 
-// reader reads struct inet_diag_msg and, where they matter, the attributes behind it.
+// reader returns a function that parses struct inet_diag_msg and, where needed, the attributes
+// after it.
 func reader(kind Kind, q Query, yield func(*Socket) error) func(_ uint16, body []byte) error {
 	var s Socket
 	var tcp TCP
@@ -370,7 +386,7 @@ func reader(kind Kind, q Query, yield func(*Socket) error) func(_ uint16, body [
 		}
 		if kind == KindRaw {
 			if mask&(1<<s.State) == 0 {
-				return nil // raw_diag_dump in net/ipv4/raw_diag.c looks at no state
+				return nil // raw_diag_dump in net/ipv4/raw_diag.c ignores states
 			}
 			s.takeProtocol()
 		}
@@ -381,8 +397,8 @@ func reader(kind Kind, q Query, yield func(*Socket) error) func(_ uint16, body [
 	}
 }
 
-// takeProtocol undoes what the kernel does with a raw socket: it stands in its tables as if the IP protocol were a port (inet_create in
-// net/ipv4/af_inet.c).
+// takeProtocol corrects a raw socket: the kernel's table has its IP protocol in place of a port
+// (inet_create in net/ipv4/af_inet.c).
 func (s *Socket) takeProtocol() {
 	s.Protocol = s.Local.Port()
 	s.Local, s.Remote = netip.AddrPortFrom(s.Local.Addr(), 0), netip.AddrPortFrom(s.Remote.Addr(), 0)
@@ -396,7 +412,7 @@ func endpoint(family uint8, address, port []byte) netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom4([4]byte(address[:4])), n)
 }
 
-// read takes what an older kernel's shorter struct has.
+// read parses what there is: an older kernel's struct is shorter.
 func (t *TCP) read(b []byte) {
 	var info unix.TCPInfo
 	copy((*[unsafe.Sizeof(info)]byte)(unsafe.Pointer(&info))[:], b)

@@ -32,10 +32,11 @@ func FuzzReader(f *testing.F) {
 	})
 }
 
-// check is for the fuzzer: any number has a name, or none, and no panic.
+// check is for the fuzzer: no number makes String panic.
 func (s State) check() error { _ = s.String(); return nil }
 
-// TestOlderKernel asks in the newer way, as where the older one is gone, and for what a shorter struct of an older kernel has.
+// TestOlderKernel uses the newer request, as on a kernel without the older one, and parses an older
+// kernel's shorter struct.
 func TestOlderKernel(t *testing.T) {
 	ns := netnstest.New(t)
 	ns.Do(t, func() {
@@ -43,7 +44,8 @@ func TestOlderKernel(t *testing.T) {
 		connections(t, "tcp6", 20)
 		count := func(each func(yield func(*Socket) error) error) map[State]int {
 			states := map[State]int{}
-			if err := each(func(s *Socket) error { states[s.State]++; return nil }); err != nil && !errors.Is(err, netlink.ErrChanged) {
+			if err := each(func(s *Socket) error { states[s.State]++; return nil }); err != nil &&
+				!errors.Is(err, netlink.ErrChanged) {
 				t.Fatal(err)
 			}
 			return states
@@ -71,7 +73,7 @@ func TestOlderKernel(t *testing.T) {
 	}
 }
 
-// TestStateMaskIsTheKernels counts what comes from the kernel, not what is left of it.
+// TestStateMaskIsTheKernels counts what the kernel sends, not what is left after filtering.
 func TestStateMaskIsTheKernels(t *testing.T) {
 	ns := netnstest.New(t)
 	ns.Do(t, func() {
@@ -82,7 +84,8 @@ func TestStateMaskIsTheKernels(t *testing.T) {
 		}
 		defer conn.Close()
 		n := 0
-		if err := conn.Dump(t.Context(), tcpDiagGetSock, Query{}.olderRequest(1<<Listen, nil), func(uint16, []byte) error { n++; return nil }); err != nil {
+		if err := conn.Dump(t.Context(), tcpDiagGetSock, Query{}.olderRequest(1<<Listen, nil),
+			func(uint16, []byte) error { n++; return nil }); err != nil {
 			t.Fatal(err)
 		}
 		if n != 1 {
@@ -91,7 +94,8 @@ func TestStateMaskIsTheKernels(t *testing.T) {
 	})
 }
 
-// TestHalves has connections with each kind of ports at each end, which both halves together must show once.
+// TestHalves makes connections with each kind of ports at each end. Both halves together must list
+// each once.
 func TestHalves(t *testing.T) {
 	ns := netnstest.New(t)
 	ns.Do(t, func() {
@@ -111,7 +115,9 @@ func TestHalves(t *testing.T) {
 						d.LocalAddr = &net.TCPAddr{IP: net.ParseIP(host), Port: from - 1}
 					}
 					d.Control = func(_, _ string, c syscall.RawConn) error {
-						return c.Control(func(fd uintptr) { unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEADDR, 1) })
+						return c.Control(func(fd uintptr) {
+							unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
+						})
 					}
 					c, err := d.Dial("tcp", l.Addr().String())
 					if err != nil {
@@ -149,7 +155,8 @@ func TestHalves(t *testing.T) {
 			}
 			defer conn.Close()
 			n := 0
-			if err := conn.Dump(t.Context(), tcpDiagGetSock, Query{}.olderRequest(1<<Established, half(one)), func(uint16, []byte) error { n++; return nil }); err != nil {
+			if err := conn.Dump(t.Context(), tcpDiagGetSock, Query{}.olderRequest(1<<Established, half(one)),
+				func(uint16, []byte) error { n++; return nil }); err != nil {
 				t.Fatal(err)
 			}
 			if n < 40 || n > 60 {
@@ -165,7 +172,8 @@ func TestEachEndsEarly(t *testing.T) {
 		connections(t, "tcp4", 1000)
 		enough := errors.New("enough")
 		n := 0
-		if err := Each(t.Context(), Query{}, func(*Socket) error { n++; return enough }); !errors.Is(err, enough) || n != 1 {
+		if err := Each(t.Context(), Query{}, func(*Socket) error { n++; return enough }); !errors.Is(err, enough) ||
+			n != 1 {
 			t.Errorf("%d sockets and %v", n, err)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
@@ -176,13 +184,14 @@ func TestEachEndsEarly(t *testing.T) {
 	})
 }
 
-// TestEachAllocatesNothingForASocket holds memory down, however many sockets there are.
+// TestEachAllocatesNothingForASocket: memory does not grow with the number of sockets.
 func TestEachAllocatesNothingForASocket(t *testing.T) {
 	ns := netnstest.New(t)
 	ns.Do(t, func() {
 		allocations := func() float64 {
 			return testing.AllocsPerRun(3, func() {
-				if err := Each(t.Context(), Query{Detail: true}, func(*Socket) error { return nil }); err != nil && !errors.Is(err, netlink.ErrChanged) {
+				if err := Each(t.Context(), Query{Detail: true}, func(*Socket) error { return nil }); err != nil &&
+					!errors.Is(err, netlink.ErrChanged) {
 					t.Fatal(err)
 				}
 			})
@@ -245,7 +254,8 @@ func FuzzParseStatus(f *testing.F) {
 }
 
 func TestSocketInode(t *testing.T) {
-	for text, want := range map[string]uint32{"socket:[12345]": 12345, "socket:[0]": 0, "pipe:[7]": 0, "/dev/null": 0, "socket:[4294967297]": 1} {
+	for text, want := range map[string]uint32{"socket:[12345]": 12345, "socket:[0]": 0, "pipe:[7]": 0, "/dev/null": 0,
+		"socket:[4294967297]": 1} {
 		n, ok := socketInode([]byte(text))
 		if n != want || ok != (text[:2] == "so") {
 			t.Errorf("%s: %d, %v", text, n, ok)

@@ -14,10 +14,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// tables is /proc/net of the network that the calling thread is in; /proc/net itself is that of the process's first thread.
+// tables is /proc/net of the calling thread's network namespace. /proc/net itself is that of the
+// process's first thread.
 const tables = "/proc/thread-self/net/"
 
-// tableOf is the name of the table that a kind has in /proc/net for IPv4.
+// tableOf returns the name of the IPv4 table of a kind in /proc/net.
 func tableOf(kind Kind) string {
 	switch kind {
 	case KindUDP:
@@ -28,8 +29,9 @@ func tableOf(kind Kind) string {
 	return "raw"
 }
 
-// eachInTable lists the sockets of a kind from /proc/net. ENOENT says that the kernel has no such table. The kernel writes it page by page,
-// and does not say when sockets came or went between two of them.
+// eachInTable lists the sockets of a kind from /proc/net. ENOENT means that the kernel has no such
+// table. The kernel writes it page by page, and does not report sockets that came or went in
+// between.
 func eachInTable(ctx context.Context, q Query, kind Kind, family uint8, yield func(*Socket) error) error {
 	name := tableOf(kind)
 	if family == unix.AF_INET6 {
@@ -59,10 +61,10 @@ func eachInPacketTable(ctx context.Context, yield func(*Socket) error) error {
 	})
 }
 
-// eachLine calls yield for the lines of a table behind its heading.
+// eachLine calls yield for the lines of a table after its heading.
 func eachLine(ctx context.Context, name string, yield func(line []byte) error) error {
 	if _, err := os.Stat(tables); err != nil {
-		return fmt.Errorf("/proc/net cannot be read: %v", err) // not %w: this is no table that the kernel lacks
+		return fmt.Errorf("/proc/net cannot be read: %v", err) // not %w: this is not a missing table
 	}
 	f, err := os.Open(tables + name)
 	if err != nil {
@@ -81,11 +83,12 @@ func eachLine(ctx context.Context, name string, yield func(line []byte) error) e
 	return lines.Err()
 }
 
-// parseLine reads a line as raw_sock_seq_show, udp4_format_sock and ip6_dgram_sock_seq_show write it (Linux 6.18):
+// parseLine parses a line of raw_sock_seq_show, udp4_format_sock or ip6_dgram_sock_seq_show (Linux
+// 6.18):
 //
 //	sl: local_address rem_address st tx_queue:rx_queue tr:tm->when retrnsmt uid timeout inode ref pointer drops
 //
-// Only drops are younger than the table (Linux 2.6.27). The interface is not there.
+// Only drops is younger than the table (Linux 2.6.27). The table does not have the interface.
 func parseLine(kind Kind, family uint8, line []byte) (s Socket, ok bool) {
 	f := bytes.Fields(line)
 	if len(f) < 12 {
@@ -116,7 +119,8 @@ func parseLine(kind Kind, family uint8, line []byte) (s Socket, ok bool) {
 	return s, true
 }
 
-// parsePacketLine reads a line of /proc/net/packet (packet_seq_show in net/packet/af_packet.c, Linux 6.18):
+// parsePacketLine parses a line of /proc/net/packet (packet_seq_show in net/packet/af_packet.c,
+// Linux 6.18):
 //
 //	sk RefCnt Type Proto Iface R Rmem User Inode
 func parsePacketLine(line []byte) (s Socket, ok bool) {
@@ -137,8 +141,8 @@ func parsePacketLine(line []byte) (s Socket, ok bool) {
 	return s, typed && known && err == nil && recvQ && uid && inode
 }
 
-// parseEndpoint reads ADDRESS:PORT in hexadecimal digits. The address is as it lies in memory, four bytes at a time as a number of this
-// machine.
+// parseEndpoint parses ADDRESS:PORT in hexadecimal. The address is printed as it is in memory, four
+// bytes at a time as a number of this machine's byte order.
 func parseEndpoint(family uint8, text []byte) (netip.AddrPort, bool) {
 	digits, port, _ := bytes.Cut(text, []byte(":"))
 	size := 4
@@ -161,7 +165,7 @@ func parseEndpoint(family uint8, text []byte) (netip.AddrPort, bool) {
 	return endpoint(family, b[:], ends[:]), ok
 }
 
-// parseInode takes as much of an inode as sock_diag has of it.
+// parseInode parses as many bits of an inode as sock_diag has.
 func parseInode(text []byte) (uint32, bool) {
 	n, ok := parseNumber(text, 10, 64)
 	return uint32(n), ok
