@@ -9,14 +9,16 @@ import (
 	"diagsh/internal/test/netnstest"
 )
 
-// An interface is known by its alternative names, however long, wherever it may be named; what is none stays unknown.
+// TestAlternativeNames: an interface is found by an alternative name of any length, wherever it may
+// be named. Other names stay unknown.
 func TestAlternativeNames(t *testing.T) {
 	t.Parallel()
 	const long = "enxtheoneontheleftofthem"
 	ns := netnstest.New(t)
 	ns.Veth(t, "left", "right")
 	ns.Do(t, func() {
-		add := exec.Command(netnstest.Tool(t, "ip"), "link", "property", "add", "dev", "left", "altname", long, "altname", "short0")
+		add := exec.Command(netnstest.Tool(t, "ip"), "link", "property", "add", "dev", "left", "altname", long,
+			"altname", "short0")
 		if out, err := add.CombinedOutput(); err != nil {
 			t.Fatalf("%s", out)
 		}

@@ -1,4 +1,5 @@
-// Package source says where from a probe is sent: an interface or an address of this host, or wherever the kernel's routes say.
+// Package source selects the source of a probe: an interface or an address of this host, or the
+// kernel's choice.
 package source
 
 import (
@@ -18,24 +19,25 @@ import (
 	"diagsh/diag/interfaces"
 )
 
-// A Source is where from to send. The zero value leaves it to the kernel.
+// A Source is where to send from. The zero value leaves it to the kernel.
 type Source struct {
 	Interface string
 	Address   netip.Addr
 }
 
-// ErrUnknown is that a text names neither an interface nor an address of this host.
+// ErrUnknown reports that a text names neither an interface nor an address of this host.
 var ErrUnknown = errors.New("neither an interface nor an address of this host")
 
-// An UnusableError is that an address of this host cannot be sent from.
+// An UnusableError reports that an address of this host cannot be a source now.
 type UnusableError struct {
 	Address   netip.Addr
-	Duplicate bool // another host on the link has it too; else that is not known yet
+	Duplicate bool // another host on the link has it too; otherwise that is not known yet
 }
 
 func (e *UnusableError) Error() string { return e.Address.String() + " cannot be sent from" }
 
-// Parse reads a Source: the name of an interface, an address of this host, or one of the words for the kernel's choice.
+// Parse parses a Source: the name of an interface, an address of this host, or one of the words for
+// the kernel's choice.
 func Parse(text string) (Source, error) {
 	if text == "" || strings.EqualFold(text, "auto") {
 		return Source{}, nil
@@ -53,7 +55,8 @@ func Parse(text string) (Source, error) {
 	return Source{Interface: text}, nil
 }
 
-// held is ErrUnknown for an address that no interface has, and an *UnusableError for one that is not, or not yet, this host's alone.
+// held returns ErrUnknown for an address that no interface has. It returns an *UnusableError for
+// one that another host has too, or may have.
 func held(a netip.Addr) error {
 	all, err := interfaces.List(context.Background()) // which waits for the kernel alone
 	if err != nil {
@@ -70,7 +73,8 @@ func held(a netip.Addr) error {
 			if p.Addr() != a {
 				continue
 			}
-			if states := i.States(a); slices.Contains(states, interfaces.Duplicate) || slices.Contains(states, interfaces.Tentative) {
+			if states := i.States(a); slices.Contains(states, interfaces.Duplicate) ||
+				slices.Contains(states, interfaces.Tentative) {
 				unusable = &UnusableError{a, slices.Contains(states, interfaces.Duplicate)}
 				continue
 			}
@@ -81,12 +85,12 @@ func held(a netip.Addr) error {
 		return unusable
 	}
 	if a.Is4() && a.IsLoopback() {
-		return nil // 127.0.0.0/8 is all of it this host
+		return nil // all of 127.0.0.0/8 is this host
 	}
 	return ErrUnknown
 }
 
-// An Interface is one that can be chosen.
+// An Interface is an interface that can be chosen.
 type Interface struct {
 	Name      string
 	Up        bool
@@ -111,7 +115,7 @@ func Interfaces() ([]Interface, error) {
 	return list, nil
 }
 
-// Bind makes a socket send from here. It is called before the socket is connected.
+// Bind makes a socket send from this source. Call it before connecting the socket.
 func (s Source) Bind(fd int) error {
 	if s.Interface != "" {
 		if err := unix.BindToDevice(fd, s.Interface); err != nil {
@@ -124,7 +128,7 @@ func (s Source) Bind(fd int) error {
 	return unix.Bind(fd, Sockaddr(netip.AddrPortFrom(s.Address, 0)))
 }
 
-// Dialer dials from here.
+// Dialer returns a dialer that uses this source.
 func (s Source) Dialer(timeout time.Duration, network string) *net.Dialer {
 	d := &net.Dialer{Timeout: timeout}
 	if s.Address.IsValid() {
@@ -146,7 +150,7 @@ func (s Source) Dialer(timeout time.Duration, network string) *net.Dialer {
 	return d
 }
 
-// Sockaddr is an address as the socket calls take it.
+// Sockaddr converts an address to the form that the socket calls take.
 func Sockaddr(a netip.AddrPort) unix.Sockaddr {
 	if a.Addr().Is4() {
 		return &unix.SockaddrInet4{Addr: a.Addr().As4(), Port: int(a.Port())}
@@ -158,8 +162,8 @@ func Sockaddr(a netip.AddrPort) unix.Sockaddr {
 	return sa
 }
 
-// Scoped gives a link-local address the interface that it needs (RFC 4007): its own, or that of the source. ok is false where there is
-// neither.
+// Scoped adds to a link-local address its interface (RFC 4007), by default that of the source. ok
+// is false if neither has one.
 func (s Source) Scoped(a netip.Addr) (scoped netip.Addr, ok bool) {
 	if !a.Is6() || !a.IsLinkLocalUnicast() && !a.IsLinkLocalMulticast() || a.Zone() != "" {
 		return a, true
