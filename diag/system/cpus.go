@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// CPUs are the numbers of those that this process may run on (sched_getaffinity(2)).
+// CPUs returns the numbers of the CPUs that this process may run on (sched_getaffinity(2)).
 func CPUs() ([]int, error) {
 	var set unix.CPUSet
 	if err := unix.SchedGetaffinity(os.Getpid(), &set); err != nil {

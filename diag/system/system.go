@@ -1,4 +1,4 @@
-// Package system says how long this host has been up and how busy it is.
+// Package system reports how long this host has been up and how busy it is.
 package system
 
 import (
@@ -11,22 +11,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Info is the host at one moment.
+// Info describes the host at one moment.
 type Info struct {
-	Up         time.Duration
-	Load       [3]float64 // means of 1, 5 and 15 minutes: processes that run or wait for a processor or a disk
-	Processors int        // that this process may use
+	Up time.Duration
+	// means of 1, 5 and 15 minutes: processes that run or wait for a processor or a disk
+	Load       [3]float64
+	Processors int // that this process may use
 	Memory     uint64
-	Available  uint64 // memory that can be had without swapping; 0 if the kernel does not say
+	Available  uint64 // memory that can be used without swapping; 0 if the kernel does not say
 }
 
-// Read asks the kernel (sysinfo(2), and proc_meminfo(5) for what sysinfo does not tell).
+// Read asks the kernel: sysinfo(2), and proc_meminfo(5) for the rest.
 func Read() (Info, error) {
 	var s unix.Sysinfo_t
 	if err := unix.Sysinfo(&s); err != nil {
 		return Info{}, err
 	}
-	i := Info{Up: time.Duration(s.Uptime) * time.Second, Memory: uint64(s.Totalram) * uint64(s.Unit), Available: available()}
+	i := Info{Up: time.Duration(s.Uptime) * time.Second, Memory: uint64(s.Totalram) * uint64(s.Unit),
+		Available: available()}
 	for n := range i.Load {
 		i.Load[n] = float64(s.Loads[n]) / (1 << 16) // SI_LOAD_SHIFT in linux/sysinfo.h
 	}

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// What sysinfo(2) says is what /proc says.
+// TestAgainstProc compares sysinfo(2) with /proc.
 func TestAgainstProc(t *testing.T) {
 	i, err := Read()
 	if err != nil {
