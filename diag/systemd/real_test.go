@@ -13,7 +13,7 @@ import (
 	"diagsh/internal/test/systemdtest"
 )
 
-// same compares what Find says of a unit with systemctl.
+// same compares the result of Find for a unit with systemctl.
 func same(t *testing.T, s *systemdtest.Systemd, m *Manager, name string) Unit {
 	t.Helper()
 	list, err := m.Find(t.Context(), []string{name, "nothing.service"})
@@ -30,7 +30,8 @@ func same(t *testing.T, s *systemdtest.Systemd, m *Manager, name string) Unit {
 	if u.Active != "active" {
 		since = properties["InactiveEnterTimestamp"]
 	}
-	want := []string{properties["Id"], properties["Description"], properties["ActiveState"], properties["SubState"], properties["NRestarts"], since}
+	want := []string{properties["Id"], properties["Description"], properties["ActiveState"], properties["SubState"],
+		properties["NRestarts"], since}
 	got := []string{u.Name, u.Description, u.Active, u.Sub, fmt.Sprint(u.Restarts), ""}
 	if !u.Since.IsZero() {
 		got[5] = fmt.Sprintf("@%d", u.Since.Unix())
@@ -41,7 +42,7 @@ func same(t *testing.T, s *systemdtest.Systemd, m *Manager, name string) Unit {
 	return u
 }
 
-// TestRealSystemd holds status and restart against a systemd that really runs.
+// TestRealSystemd compares status and restart with a real systemd.
 func TestRealSystemd(t *testing.T) {
 	s := systemdtest.Boot(t)
 	t.Setenv("DBUS_SYSTEM_BUS_ADDRESS", s.Bus)
@@ -51,7 +52,8 @@ func TestRealSystemd(t *testing.T) {
 	if first.Active != "active" || first.PID == 0 {
 		t.Fatalf("the service does not run: %+v", first)
 	}
-	if main := s.Systemctl(t, "show", "--value", "--property=MainPID", systemdtest.Runs); main != fmt.Sprint(first.PID) {
+	if main := s.Systemctl(t, "show", "--value", "--property=MainPID",
+		systemdtest.Runs); main != fmt.Sprint(first.PID) {
 		t.Errorf("its process is %d, systemctl says %s", first.PID, main)
 	}
 

@@ -1,4 +1,5 @@
-// Package units asks systemd about the services of this host, over D-Bus (org.freedesktop.systemd1(5)).
+// Package systemd asks systemd about the services of this host over D-Bus
+// (org.freedesktop.systemd1(5)), and restarts them.
 package systemd
 
 import (
@@ -12,10 +13,10 @@ import (
 	bus "github.com/godbus/dbus/v5"
 )
 
-// ErrNoSystemd says that no systemd answers on this host.
+// ErrNoSystemd reports that no systemd answers on this host.
 var ErrNoSystemd = errors.New("no systemd answers")
 
-// A Unit is one that systemd knows.
+// A Unit is a unit that systemd knows.
 type Unit struct {
 	Name        string
 	Description string
@@ -24,8 +25,8 @@ type Unit struct {
 	Since       time.Time
 	PID         int
 	Memory      int64  // bytes; 0 if systemd does not count
-	Restarts    int    // that systemd did by itself
-	Result      string // of the last run of a service: success, exit-code, signal, watchdog, start-limit-hit ...
+	Restarts    int    // by systemd itself
+	Result      string // of a service's last run: success, exit-code, signal, watchdog, start-limit-hit ...
 }
 
 // A Manager is a connection to systemd.
@@ -51,7 +52,8 @@ func (m *Manager) Close() { m.conn.Close() }
 // notLoaded is the load state of a unit that is not installed.
 const notLoaded = "not-found"
 
-// Find lists those of the units that are installed, in the order of the names. An alias and its unit are one.
+// Find returns those of the units that are installed, in the order of names. An alias and its unit
+// are listed once.
 func (m *Manager) Find(ctx context.Context, names []string) ([]Unit, error) {
 	if len(names) == 0 {
 		return nil, nil
@@ -76,8 +78,9 @@ func (m *Manager) Find(ctx context.Context, names []string) ([]Unit, error) {
 	return found, ctx.Err()
 }
 
-// fill takes what GetAll gives; a property that is missing or of another type stays empty. The states are those of the same moment as the
-// result: between the list and this answer a unit may have ended or been started again.
+// fill reads the properties of GetAll. A property that is missing or of another type stays empty.
+// It takes the states from here too, so that they fit the result: the unit may have ended or
+// started since the list.
 func (u *Unit) fill(p map[string]any) {
 	if active, ok := p["ActiveState"].(string); ok {
 		u.Active = active
@@ -109,39 +112,42 @@ func (u *Unit) fill(p map[string]any) {
 	}
 }
 
-// ErrForbidden says that systemd does not take this order from this process.
+// ErrForbidden reports that systemd does not accept this order from this process.
 var ErrForbidden = errors.New("systemd refuses this order")
 
-var forbidden = []string{"org.freedesktop.DBus.Error.AccessDenied", "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired"}
+var forbidden = []string{"org.freedesktop.DBus.Error.AccessDenied",
+	"org.freedesktop.DBus.Error.InteractiveAuthorizationRequired"}
 
-// A JobError is a job of systemd that did not end with done.
+// A JobError is a systemd job that ended with another result than "done".
 type JobError struct{ Result string } // canceled, timeout, failed, dependency, skipped
 
 func (e *JobError) Error() string { return fmt.Sprintf("the job ended with %q", e.Result) }
 
-// ErrNoUnit says that there is no unit of that name.
+// ErrNoUnit reports that there is no unit of that name.
 var ErrNoUnit = errors.New("there is no such unit")
 
-// ErrMasked says that a unit is masked: nobody may start it (systemctl(1)).
+// ErrMasked reports that a unit is masked, so that it cannot be started (systemctl(1)).
 var ErrMasked = errors.New("the unit is masked")
 
-// Restart restarts a unit, or starts one that does not run, and waits until systemd calls that done.
+// Restart restarts a unit, or starts one that does not run. It waits until the job is done.
 func (m *Manager) Restart(ctx context.Context, name string) error {
 	return job(ctx, name, m.conn.RestartUnitContext)
 }
 
-// Start starts a unit and waits until systemd calls that done: of a oneshot unit, until it has ended.
+// Start starts a unit and waits until the job is done: for a oneshot unit, until it has ended.
 func (m *Manager) Start(ctx context.Context, name string) error {
 	return job(ctx, name, m.conn.StartUnitContext)
 }
 
-// RestartLater has systemd restart a unit and does not wait: for a unit that this process belongs to.
+// RestartLater requests the restart of a unit and does not wait. It is for the unit that this
+// process belongs to.
 func (m *Manager) RestartLater(ctx context.Context, name string) error {
 	_, err := m.conn.RestartUnitContext(ctx, name, "replace", nil)
 	return refusal(err)
 }
 
-func job(ctx context.Context, name string, begin func(ctx context.Context, name, mode string, done chan<- string) (int, error)) error {
+func job(ctx context.Context, name string,
+	begin func(ctx context.Context, name, mode string, done chan<- string) (int, error)) error {
 	done := make(chan string, 1)
 	if _, err := begin(ctx, name, "replace", done); err != nil {
 		return refusal(err)
@@ -157,7 +163,7 @@ func job(ctx context.Context, name string, begin func(ctx context.Context, name,
 	}
 }
 
-// refusal tells what systemd means by an error, as far as somebody decides on it.
+// refusal maps the errors of systemd that callers distinguish.
 func refusal(err error) error {
 	var refused bus.Error
 	if !errors.As(err, &refused) {

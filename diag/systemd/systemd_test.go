@@ -17,7 +17,7 @@ import (
 	"diagsh/internal/test/netnstest"
 )
 
-// privateBus is a message bus of the test's own, on which this process looks for systemd.
+// privateBus starts a message bus for the test and makes this process look for systemd there.
 func privateBus(t *testing.T) (address string) {
 	t.Helper()
 	daemon := netnstest.Tool(t, "dbus-daemon")
@@ -45,7 +45,8 @@ func privateBus(t *testing.T) (address string) {
 	return address
 }
 
-// A systemd is what the tests have instead of it: it knows some units, and restarts them with the result that it is told.
+// A systemd stands in for the real one. It knows some units, and restarts them with the given
+// result.
 type systemd struct {
 	conn   *bus.Conn
 	result string
@@ -91,12 +92,12 @@ func (s *systemd) RestartUnit(name, mode string) (bus.ObjectPath, *bus.Error) {
 	return job, nil
 }
 
-// A unit answers for its properties.
+// A unit answers requests for its properties.
 type unit map[string]bus.Variant
 
 func (u unit) GetAll(string) (map[string]bus.Variant, *bus.Error) { return u, nil }
 
-// A manager answers for the version.
+// A manager answers requests for the version.
 type manager struct{}
 
 func (manager) Get(_, name string) (bus.Variant, *bus.Error) { return bus.MakeVariant("257"), nil }
@@ -112,16 +113,23 @@ func fake(t *testing.T) *systemd {
 	const properties = "org.freedesktop.DBus.Properties"
 	conn.Export(s, managerPath, "org.freedesktop.systemd1.Manager")
 	conn.Export(manager{}, managerPath, properties)
-	conn.Export(unit{"Id": bus.MakeVariant("ssh.service"), "ActiveEnterTimestamp": bus.MakeVariant(uint64(1_700_000_000_000_000)),
-		"MainPID": bus.MakeVariant(uint32(812)), "MemoryCurrent": bus.MakeVariant(uint64(5 << 20)), "NRestarts": bus.MakeVariant(uint32(2))},
+	conn.Export(unit{"Id": bus.MakeVariant("ssh.service"),
+		"ActiveEnterTimestamp": bus.MakeVariant(uint64(1_700_000_000_000_000)),
+		"MainPID":              bus.MakeVariant(uint32(812)), "MemoryCurrent": bus.MakeVariant(uint64(5 << 20)),
+		"NRestarts": bus.MakeVariant(uint32(2))},
 		managerPath+"/unit/ssh_2eservice", properties)
-	conn.Export(unit{"Id": bus.MakeVariant("exim4.service"), "InactiveEnterTimestamp": bus.MakeVariant(uint64(1_700_000_001_000_000)),
-		"MemoryCurrent": bus.MakeVariant(^uint64(0)), "MainPID": bus.MakeVariant("of another type")}, managerPath+"/unit/exim4_2eservice", properties)
-	// It is started again behind the list.
-	conn.Export(unit{"Id": bus.MakeVariant("cups.service"), "ActiveState": bus.MakeVariant("active"), "SubState": bus.MakeVariant("running"),
-		"Result": bus.MakeVariant("success"), "ActiveEnterTimestamp": bus.MakeVariant(uint64(1_700_000_002_000_000)), "NRestarts": bus.MakeVariant(uint32(3))},
+	conn.Export(unit{"Id": bus.MakeVariant("exim4.service"),
+		"InactiveEnterTimestamp": bus.MakeVariant(uint64(1_700_000_001_000_000)),
+		"MemoryCurrent":          bus.MakeVariant(^uint64(0)), "MainPID": bus.MakeVariant("of another type")},
+		managerPath+"/unit/exim4_2eservice", properties)
+	// It is started again after the list was made.
+	conn.Export(unit{"Id": bus.MakeVariant("cups.service"), "ActiveState": bus.MakeVariant("active"),
+		"SubState": bus.MakeVariant("running"),
+		"Result":   bus.MakeVariant("success"), "ActiveEnterTimestamp": bus.MakeVariant(uint64(1_700_000_002_000_000)),
+		"NRestarts": bus.MakeVariant(uint32(3))},
 		managerPath+"/unit/cups_2eservice", properties)
-	if reply, err := conn.RequestName("org.freedesktop.systemd1", bus.NameFlagDoNotQueue); err != nil || reply != bus.RequestNameReplyPrimaryOwner {
+	if reply, err := conn.RequestName("org.freedesktop.systemd1", bus.NameFlagDoNotQueue); err != nil ||
+		reply != bus.RequestNameReplyPrimaryOwner {
 		t.Fatal(reply, err)
 	}
 	return s
@@ -139,14 +147,17 @@ func open(t *testing.T) *Manager {
 
 func TestFind(t *testing.T) {
 	fake(t)
-	list, err := open(t).Find(t.Context(), []string{"ssh.service", "sshd.service", "nothing.service", "exim4.service", "cups.service"})
+	list, err := open(t).Find(t.Context(),
+		[]string{"ssh.service", "sshd.service", "nothing.service", "exim4.service", "cups.service"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := []Unit{
-		{Name: "ssh.service", Active: "active", Sub: "running", Since: time.Unix(1_700_000_000, 0), PID: 812, Memory: 5 << 20, Restarts: 2},
+		{Name: "ssh.service", Active: "active", Sub: "running", Since: time.Unix(1_700_000_000, 0), PID: 812,
+			Memory: 5 << 20, Restarts: 2},
 		{Name: "exim4.service", Active: "failed", Sub: "failed", Since: time.Unix(1_700_000_001, 0)},
-		{Name: "cups.service", Active: "active", Sub: "running", Since: time.Unix(1_700_000_002, 0), Restarts: 3, Result: "success"},
+		{Name: "cups.service", Active: "active", Sub: "running", Since: time.Unix(1_700_000_002, 0), Restarts: 3,
+			Result: "success"},
 	}
 	if fmt.Sprint(list) != fmt.Sprint(want) {
 		t.Errorf("%+v\nwant\n%+v", list, want)
@@ -179,7 +190,7 @@ func TestRestart(t *testing.T) {
 	}
 }
 
-// No bus, and a bus without systemd, are the same to who asks.
+// TestNoSystemd: no bus, and a bus without systemd, give the same error.
 func TestNoSystemd(t *testing.T) {
 	privateBus(t)
 	if _, err := Open(t.Context()); !errors.Is(err, ErrNoSystemd) {
