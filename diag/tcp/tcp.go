@@ -1,4 +1,4 @@
-// Package tcp connects to TCP ports and talks there, as telnet(1) does in its line mode.
+// Package tcp connects to TCP ports and exchanges lines, as telnet(1) does in its line mode.
 package tcp
 
 import (
@@ -13,7 +13,7 @@ import (
 	"diagsh/diag/source"
 )
 
-// A Conn is a connection that is listened to from its beginning.
+// A Conn is a connection that is read from its beginning.
 type Conn struct {
 	conn    net.Conn
 	said    chan Said
@@ -21,17 +21,19 @@ type Conn struct {
 	reading sync.WaitGroup
 }
 
-// Said is a piece of what the other side says, of which the last one has an error: io.EOF when the other side has closed the connection.
+// A Said is a piece of what the peer sent. The last one has an error: io.EOF after the peer closed
+// the connection.
 type Said struct {
-	Text []byte // anything; without the commands of the telnet protocol
+	Text []byte // any bytes; telnet commands are removed
 	Err  error
 }
 
-// maxPiece is how many bytes a piece has at most.
+// maxPiece is how many bytes a piece may have.
 const maxPiece = 4096
 
-// Dial connects within a time. It says how long that took, also when it failed.
-func Dial(ctx context.Context, to netip.AddrPort, from source.Source, timeout time.Duration) (*Conn, time.Duration, error) {
+// Dial connects within timeout. It returns how long that took, also on failure.
+func Dial(ctx context.Context, to netip.AddrPort, from source.Source, timeout time.Duration) (*Conn,
+	time.Duration, error) {
 	network := "tcp4"
 	if to.Addr().Is6() {
 		network = "tcp6"
@@ -47,7 +49,7 @@ func Dial(ctx context.Context, to netip.AddrPort, from source.Source, timeout ti
 	return c, took, nil
 }
 
-// Said is where what the other side says comes. It is not closed.
+// Said returns the channel of what the peer sends. It is not closed.
 func (c *Conn) Said() <-chan Said { return c.said }
 
 func (c *Conn) read() {
@@ -58,7 +60,7 @@ func (c *Conn) read() {
 		text, answer := n.take(buffer[:length])
 		if len(answer) > 0 {
 			c.conn.SetWriteDeadline(time.Now().Add(answerTime))
-			c.conn.Write(answer) // one that cannot be answered is heard all the same
+			c.conn.Write(answer) // if it cannot be sent, reading continues
 		}
 		if len(text) == 0 && err == nil {
 			continue
@@ -74,10 +76,11 @@ func (c *Conn) read() {
 	}
 }
 
-// answerTime is how long the other side may leave an answer to its negotiation unread.
+// answerTime is how long the peer may leave an answer to its negotiation unread.
 const answerTime = 5 * time.Second
 
-// Say sends a line, with the end that lines have on the network (RFC 854), and gives up after a time or when ctx ends.
+// Say sends a line with the network's line end (RFC 854). It gives up after timeout or when ctx
+// ends.
 func (c *Conn) Say(ctx context.Context, line string, timeout time.Duration) error {
 	stop := context.AfterFunc(ctx, func() { c.conn.SetWriteDeadline(time.Unix(1, 0)) })
 	defer stop()
@@ -89,7 +92,7 @@ func (c *Conn) Say(ctx context.Context, line string, timeout time.Duration) erro
 	return err
 }
 
-// End says that nothing more will be said. What the other side says is still heard.
+// End closes the sending side. What the peer sends is still read.
 func (c *Conn) End() error {
 	if half, ok := c.conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
@@ -97,7 +100,7 @@ func (c *Conn) End() error {
 	return errors.ErrUnsupported
 }
 
-// Close ends the connection and the listening.
+// Close closes the connection and ends the reading.
 func (c *Conn) Close() {
 	close(c.closing)
 	c.conn.Close()

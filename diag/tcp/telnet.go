@@ -2,21 +2,22 @@ package tcp
 
 // Commands and verbs of the telnet protocol (RFC 854, RFC 855).
 const (
-	iac  = 255 // what follows is a command
+	iac  = 255 // a command follows
 	dont = 254
 	do   = 253
 	wont = 252
 	will = 251
-	sb   = 250 // a subnegotiation begins
-	se   = 240 // and ends
+	sb   = 250 // starts a subnegotiation
+	se   = 240 // ends it
 )
 
-// A negotiator takes the telnet protocol out of what the other side says, and refuses every option: a peer that negotiates gets its answer, and
-// one that speaks another protocol loses nothing of its text. It is used by one goroutine.
+// A negotiator removes the telnet protocol from what the peer sends, and refuses every option. So a
+// peer that negotiates gets its answer, and one of another protocol loses none of its text. It is
+// for one goroutine.
 type negotiator struct {
 	state   int
 	verb    byte
-	refused map[[2]byte]bool // each is refused once, so that two who insist do not go on for ever (RFC 1143)
+	refused map[[2]byte]bool // each is refused once, so that two peers who insist do not loop (RFC 1143)
 }
 
 // States of a negotiator: what the next byte is.
@@ -29,7 +30,7 @@ const (
 	afterCR
 )
 
-// take returns the text in p, and what is to be answered.
+// take returns the text in p, and the answer to send.
 func (n *negotiator) take(p []byte) (text, answer []byte) {
 	text = make([]byte, 0, len(p)+1)
 	for i := 0; i < len(p); i++ {
@@ -38,7 +39,7 @@ func (n *negotiator) take(p []byte) (text, answer []byte) {
 		case afterCR:
 			n.state = inText
 			if b == 0 {
-				continue // CR NUL is CR alone (RFC 854)
+				continue // CR NUL means CR (RFC 854)
 			}
 			i--
 		case inText:
@@ -60,7 +61,7 @@ func (n *negotiator) take(p []byte) (text, answer []byte) {
 				n.state = inSub
 			case b >= will:
 				n.state, n.verb = inOption, b
-			case b < se: // no command: a byte of another protocol, which is shown
+			case b < se: // no command but a byte of another protocol, which is text
 				text = append(text, iac)
 				i--
 			}
@@ -81,7 +82,8 @@ func (n *negotiator) take(p []byte) (text, answer []byte) {
 	return text, answer
 }
 
-// refuse appends the answer to an offer or a wish. What the other side will not or shall not do is as it is from the beginning.
+// refuse appends the answer to an offer or request. WONT and DONT need none, because options are
+// off from the start.
 func (n *negotiator) refuse(answer []byte, option byte) []byte {
 	verb := byte(wont)
 	switch n.verb {

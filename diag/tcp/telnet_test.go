@@ -5,7 +5,8 @@ import "testing"
 func TestNegotiation(t *testing.T) {
 	for _, c := range []struct{ name, heard, text, answer string }{
 		{"text", "220 mx\r\n", "220 mx\r\n", ""},
-		{"wishes and offers", "\xff\xfd\x18\xff\xfd\x20\xff\xfb\x01login: ", "login: ", "\xff\xfc\x18\xff\xfc\x20\xff\xfe\x01"},
+		{"wishes and offers", "\xff\xfd\x18\xff\xfd\x20\xff\xfb\x01login: ", "login: ",
+			"\xff\xfc\x18\xff\xfc\x20\xff\xfe\x01"},
 		{"refusals need no answer", "\xff\xfc\x01\xff\xfe\x18x", "x", ""},
 		{"the same again", "\xff\xfb\x01\xff\xfb\x01\xff\xfd\x01", "", "\xff\xfe\x01\xff\xfc\x01"},
 		{"a subnegotiation", "a\xff\xfa\x18\x01x\xff\xff\xff\xf0b", "ab", ""},
@@ -14,7 +15,7 @@ func TestNegotiation(t *testing.T) {
 		{"no telnet", "a\xff\r\nb\xffc", "a\xff\r\nb\xffc", ""},
 		{"CR NUL", "a\r\x00b\r\n\r\rc", "a\rb\r\n\r\rc", ""},
 	} {
-		for cut := range len(c.heard) + 1 { // wherever the network cuts it
+		for cut := range len(c.heard) + 1 { // wherever the network splits it
 			var n negotiator
 			var text, answer []byte
 			for _, piece := range []string{c.heard[:cut], c.heard[cut:]} {
@@ -28,7 +29,7 @@ func TestNegotiation(t *testing.T) {
 	}
 }
 
-// Whatever comes, no more is answered than there are options, and there is no more text than came.
+// FuzzNegotiation: there are no more answers than options, and no more text than input.
 func FuzzNegotiation(f *testing.F) {
 	f.Add([]byte("\xff\xfd\x18a\xff"))
 	f.Fuzz(func(t *testing.T, heard []byte) {
