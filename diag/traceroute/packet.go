@@ -24,22 +24,23 @@ const (
 	numberICMPv6 = 58
 )
 
-// A flow is what all probes of a trace have in common, and how one is told from another: routers return only the first eight bytes
-// behind the IP header (RFC 792), and balance by ports, or by type, code, identifier and checksum of ICMP. So what differs is the checksum of
-// UDP, the sequence number of TCP, and the sequence number of ICMP with data that keeps the checksum the same.
+// A flow is what all probes of a trace share, and how probes are told apart. Routers return only
+// the first eight bytes after the IP header (RFC 792). They balance by ports, or for ICMP by type,
+// code, identifier and checksum. So probes differ in the checksum of UDP, in the sequence number of
+// TCP, and in the sequence number of ICMP with data that keeps the checksum the same.
 type flow struct {
 	protocol    Protocol
 	local       netip.Addr
 	remote      netip.Addr
 	port        uint16 // ours; the identifier of ICMP
 	destination uint16
-	length      int // behind the IP header
+	length      int // after the IP header
 }
 
-// Smallest is the length of the smallest probe with its headers.
+// Smallest returns the length of the smallest probe with its headers.
 func Smallest(p Protocol, target netip.Addr) int { return headers(p, target.Is6()) }
 
-// headers is the length of a packet without data beyond what tells probes apart.
+// headers returns the length of a packet with only the data that tells probes apart.
 func headers(p Protocol, v6 bool) int {
 	n := ipv4Header
 	if v6 {
@@ -51,7 +52,7 @@ func headers(p Protocol, v6 bool) int {
 	return n + udpHeader + 2
 }
 
-// probe is what stands behind the IP header of the probe with a number, which is not 0.
+// probe returns what follows the IP header of the probe with that number, which is not 0.
 func (f *flow) probe(number uint16) []byte {
 	b := make([]byte, f.length)
 	switch f.protocol {
@@ -59,7 +60,7 @@ func (f *flow) probe(number uint16) []byte {
 		binary.BigEndian.PutUint16(b[0:], f.port)
 		binary.BigEndian.PutUint16(b[2:], f.destination)
 		binary.BigEndian.PutUint16(b[4:], uint16(len(b)))
-		// Two bytes of data make the checksum that is wanted: in one's complement, sum + x = ^number.
+		// Two bytes of data produce the wanted checksum: in one's complement, sum + x = ^number.
 		binary.BigEndian.PutUint16(b[8:], onesAdd(^number, ^f.sum(b, numberUDP)))
 		binary.BigEndian.PutUint16(b[6:], number)
 	case ICMP:
@@ -70,7 +71,7 @@ func (f *flow) probe(number uint16) []byte {
 		binary.BigEndian.PutUint16(b[4:], f.port)
 		binary.BigEndian.PutUint16(b[6:], number)
 		binary.BigEndian.PutUint16(b[8:], ^number)
-		if !f.remote.Is6() { // the kernel does it for ICMPv6
+		if !f.remote.Is6() { // for ICMPv6 the kernel computes it
 			binary.BigEndian.PutUint16(b[2:], ^icmp.Sum(0, b))
 		}
 	case TCP:
@@ -85,10 +86,11 @@ func (f *flow) probe(number uint16) []byte {
 	return b
 }
 
-// sequence spreads the numbers of TCP probes, so that one segment's data does not lie in another's window.
+// sequence spaces the numbers of TCP probes, so that no segment's data is in another's window.
 func (f *flow) sequence(number uint16) uint32 { return uint32(f.port)<<16 ^ uint32(number)<<8 }
 
-// quoted finds the number of the probe that an ICMP error quotes, from what stood behind its IP header. Anybody may have sent it.
+// quoted returns the number of the probe that an ICMP error quotes, from what followed its IP
+// header. Anyone may have sent the error.
 func (f *flow) quoted(b []byte) (number uint16, ok bool) {
 	if len(b) < 8 {
 		return 0, false
@@ -116,8 +118,8 @@ const (
 	tcpACK = 0x10
 )
 
-// replied finds the number of the probe that the target answered with a packet, from what stands behind its IP header. An answer to UDP
-// does not say to which probe; any is true then.
+// replied returns the number of the probe that a packet of the target answers, from what follows
+// its IP header. any reports that the answer does not say which probe, as with UDP.
 func (f *flow) replied(b []byte) (number uint16, any, ok bool) {
 	if len(b) < 8 {
 		return 0, false, false
@@ -126,13 +128,14 @@ func (f *flow) replied(b []byte) (number uint16, any, ok bool) {
 	case UDP:
 		return 0, true, binary.BigEndian.Uint16(b[0:]) == f.destination && binary.BigEndian.Uint16(b[2:]) == f.port
 	case ICMP:
-		return binary.BigEndian.Uint16(b[6:]), false, (b[0] == 0 || b[0] == 129) && binary.BigEndian.Uint16(b[4:]) == f.port
+		return binary.BigEndian.Uint16(b[6:]), false, (b[0] == 0 || b[0] == 129) &&
+			binary.BigEndian.Uint16(b[4:]) == f.port
 	}
 	if len(b) < tcpHeader || b[13]&tcpACK == 0 || b[13]&(tcpSYN|tcpRST) == 0 {
 		return 0, false, false
 	}
 	ours := binary.BigEndian.Uint16(b[0:]) == f.destination && binary.BigEndian.Uint16(b[2:]) == f.port
-	// A SYN counts as one byte (RFC 9293); what refuses it acknowledges its data too.
+	// A SYN counts as one byte (RFC 9293); a refusal acknowledges its data too.
 	acknowledged := binary.BigEndian.Uint32(b[8:]) - 1
 	if number, ok = f.unsequenced(acknowledged); !ok {
 		number, ok = f.unsequenced(acknowledged - uint32(f.length-tcpHeader))
@@ -140,7 +143,8 @@ func (f *flow) replied(b []byte) (number uint16, any, ok bool) {
 	return number, false, ok && ours
 }
 
-// sum is the one's complement sum over pseudo header and packet (RFC 768, RFC 8200 section 8.1).
+// sum returns the one's complement sum over pseudo header and packet (RFC 768, RFC 8200 section
+// 8.1).
 func (f *flow) sum(b []byte, protocol byte) uint16 {
 	var pseudo [40]byte
 	n := copy(pseudo[:], f.local.AsSlice())

@@ -14,7 +14,8 @@ func flows() []flow {
 	for _, ends := range [][2]string{{"192.0.2.1", "198.51.100.7"}, {"2001:db8::1", "2001:db8:1::7"}} {
 		for _, p := range []Protocol{UDP, ICMP, TCP} {
 			for _, more := range []int{0, 1, 333, 1401} {
-				f := flow{protocol: p, local: netip.MustParseAddr(ends[0]), remote: netip.MustParseAddr(ends[1]), port: 51234, destination: 33434}
+				f := flow{protocol: p, local: netip.MustParseAddr(ends[0]), remote: netip.MustParseAddr(ends[1]),
+					port: 51234, destination: 33434}
 				ip := ipv4Header
 				if f.remote.Is6() {
 					ip = ipv6Header
@@ -27,8 +28,8 @@ func flows() []flow {
 	return list
 }
 
-// What routers choose a path by is the same in all probes of a flow, checksums are right, and each probe is known by the first eight bytes
-// that a router quotes.
+// TestProbesAreOneFlow: all probes of a flow are equal in what routers balance by, have correct
+// checksums, and are known by the first eight bytes that a router quotes.
 func TestProbesAreOneFlow(t *testing.T) {
 	for _, f := range flows() {
 		numbers := []uint16{1, 2, 255, 256, 0x7fff, 0x8000, 0xfffe, 0xffff}
@@ -65,7 +66,8 @@ func TestProbesAreOneFlow(t *testing.T) {
 	}
 }
 
-// The target's answers to TCP and ICMP say which probe they answer; those of others do not pass.
+// TestReplies: the target's answers to TCP and ICMP tell the probe, and answers to others are
+// rejected.
 func TestReplies(t *testing.T) {
 	for _, f := range flows() {
 		const number = 0xabc

@@ -13,27 +13,27 @@ import (
 	"diagsh/diag/source"
 )
 
-// A mark says which probe something is about.
+// A mark identifies a probe.
 type mark struct{ hop, probe int }
 
 // anyProbe is the probe of an answer that does not say which.
 const anyProbe = -1
 
-// heard is an answer with its probe.
+// A heard is an answer with its probe.
 type heard struct {
 	mark
 	Answer
 }
 
-// A prober sends probes from one raw socket and hears what comes back for them.
+// A prober sends probes from one raw socket and receives their answers.
 type prober struct {
 	flow
 	fd       int
-	ttl      int // that the socket has now
+	ttl      int // the socket's current one
 	answers  chan heard
 	ended    chan struct{}
 	listener *icmp.Listener
-	holder   int // a socket that holds our port, or -1
+	holder   int // a socket that reserves our port, or -1
 
 	mu     sync.Mutex
 	number uint16
@@ -41,14 +41,15 @@ type prober struct {
 	last   time.Time // when the last probe was sent
 }
 
-// An outgoing probe waits for its answer.
+// An outgoing is a probe that waits for its answer.
 type outgoing struct {
 	mark
 	sent time.Time
 }
 
 func newProber(o Options) (*prober, error) {
-	p := &prober{fd: -1, holder: -1, ended: make(chan struct{}), answers: make(chan heard, 64), open: map[uint16]outgoing{}, number: uint16(rand.N(1 << 16))}
+	p := &prober{fd: -1, holder: -1, ended: make(chan struct{}), answers: make(chan heard, 64),
+		open: map[uint16]outgoing{}, number: uint16(rand.N(1 << 16))}
 	p.protocol, p.remote, p.destination = o.Protocol, o.Target, o.Port
 	size := max(o.Size, headers(o.Protocol, o.Target.Is6()))
 	p.length = size - ipv4Header
@@ -73,7 +74,7 @@ func (p *prober) socket(o Options) error {
 	domain, protocol := unix.AF_INET, numberICMP
 	level, name, discovery := unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_DONT
 	if o.DontFragment {
-		// Sets the bit and does not look at what earlier packets found out about the path.
+		// This sets the DF bit, and ignores the path MTU that the kernel remembers.
 		discovery = unix.IP_PMTUDISC_PROBE
 	}
 	if p.remote.Is6() {
@@ -110,7 +111,7 @@ func (p *prober) socket(o Options) error {
 	return nil
 }
 
-// filter lets only echo replies pass where all ICMP would.
+// filter lets only echo replies pass where the socket would receive all ICMP.
 func (p *prober) filter(protocol int) error {
 	switch protocol {
 	case numberICMP: // raw(7), ICMP_FILTER: a set bit blocks the type
@@ -128,8 +129,8 @@ func (p *prober) filter(protocol int) error {
 
 const icmpFilter = 1 // include/uapi/linux/icmp.h
 
-// holdPort takes a port that nobody else has, so that no answer reaches another program and none of theirs reaches us. An identifier of
-// ICMP cannot be taken.
+// holdPort reserves a free port, so that answers of ours and of another program do not mix. An ICMP
+// identifier cannot be reserved.
 func (p *prober) holdPort() error {
 	if p.protocol == ICMP {
 		p.port = uint16(rand.N(1 << 16))
@@ -162,7 +163,7 @@ func (p *prober) holdPort() error {
 	return nil
 }
 
-// send sends the probe with a mark.
+// send sends the probe of a mark.
 func (p *prober) send(m mark) error {
 	if m.hop != p.ttl {
 		level, name := unix.IPPROTO_IP, unix.IP_TTL
@@ -187,12 +188,13 @@ func (p *prober) send(m mark) error {
 		err := unix.Send(p.fd, packet, 0)
 		switch {
 		case err == nil, try == sendTries && soft(err):
-			return nil // a packet that the queue has no room for is a lost one
+			return nil // a packet without room in the queue is a lost one
 		case err == unix.EINTR:
 		case try == sendTries:
 			return os.NewSyscallError("send", err)
 		}
-		// The error may be an earlier probe's, of which the error queue tells too (raw(7), "Error Handling").
+		// The error may be an earlier probe's; the error queue has it too (raw(7), "Error
+		// Handling").
 	}
 }
 
@@ -202,9 +204,11 @@ func soft(err error) bool {
 	return err == unix.ENOBUFS || err == unix.EAGAIN || err == unix.ENOMEM
 }
 
-// Bounds of the probes that are on their way. A router that must first learn the link-layer address of the next hop keeps packets meanwhile, and
-// drops the oldest when it has no room for more: those of the lowest hops, which count. traceroute(8) of Debian has 16 probes on their way
-// at most. Linux keeps 101 packets (neigh/default/unres_qlen, ip-sysctl.rst), and gives up after three seconds (mcast_solicit, retrans_time_ms).
+// Limits of outstanding probes. A router that must first learn the link-layer address of the next
+// hop queues packets meanwhile, and drops the oldest when the queue is full: those of the lowest
+// hops, which matter. traceroute(8) of Debian has at most 16 outstanding probes. Linux queues 101
+// packets (neigh/default/unres_qlen, ip-sysctl.rst), and gives up after three seconds
+// (mcast_solicit, retrans_time_ms).
 const (
 	freely        = 16
 	slowly        = 96
@@ -212,8 +216,8 @@ const (
 	neighbourTime = 3 * time.Second
 )
 
-// room says that another hop may be probed: not many probes of those sent since a moment wait for their answers, or they have waited for a
-// while, so that silent hops do not hold up the others.
+// room reports whether another hop may be probed: few probes sent after since are outstanding, or
+// they have waited for a while. So silent hops do not hold up the others.
 func (p *prober) room(since time.Time) bool {
 	now := time.Now()
 	if earliest := now.Add(-neighbourTime); since.Before(earliest) {
@@ -230,7 +234,7 @@ func (p *prober) room(since time.Time) bool {
 	return waiting < freely || waiting < slowly && now.Sub(p.last) >= slowPace
 }
 
-// drop forgets the probes of the hops behind one.
+// drop forgets the outstanding probes of all hops above behind.
 func (p *prober) drop(behind int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -241,7 +245,8 @@ func (p *prober) drop(behind int) {
 	}
 }
 
-// forget drops probes of which no answer is expected any more, and says which.
+// forget drops the probes sent before sentBefore, whose answers are no longer expected, and returns
+// them.
 func (p *prober) forget(sentBefore time.Time) (list []mark) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -268,7 +273,7 @@ func (p *prober) closeSockets() {
 	}
 }
 
-// hear passes on what a message says, until close.
+// hear passes on the answers until close.
 func (p *prober) hear(m icmp.Message) {
 	if h, ok := p.understand(m); ok {
 		select {
@@ -278,7 +283,7 @@ func (p *prober) hear(m icmp.Message) {
 	}
 }
 
-// understand finds the probe that a message is about.
+// understand returns the probe that a message is about.
 func (p *prober) understand(m icmp.Message) (h heard, ok bool) {
 	h.Answer = Answer{From: m.From, TTL: m.TTL, Error: m.Error}
 	var number uint16
@@ -307,11 +312,12 @@ func (p *prober) understand(m icmp.Message) (h heard, ok bool) {
 	}
 	delete(p.open, number)
 	h.mark = o.mark
-	h.Time = max(0, m.Arrived.Sub(o.sent.Round(0))) // both by the clock of the wall: the kernel's stamp has no other
+	// both by the wall clock: the kernel's timestamp has no other
+	h.Time = max(0, m.Arrived.Sub(o.sent.Round(0)))
 	return h, true
 }
 
-// oldest is the open probe of the lowest hop. Called with mu held.
+// oldest returns the outstanding probe of the lowest hop. The caller holds mu.
 func (p *prober) oldest() (found outgoing, ok bool) {
 	for _, o := range p.open {
 		if !ok || o.sent.Before(found.sent) {

@@ -1,8 +1,9 @@
-// Package traceroute finds the routers on the way to a host. It probes many hops at a time, and keeps what routers choose a path by the same
-// in all probes of a trace (Paris traceroute, Augustin et al., IMC 2006), so that all probes take one path where routers balance by flow.
+// Package traceroute finds the routers on the way to a host. It probes many hops at a time. All
+// probes of a trace are equal in what routers choose a path by (Paris traceroute, Augustin et al.,
+// IMC 2006), so that they take one path where routers balance by flow.
 //
-// The answers come as the kernel reports errors for a socket, IP_RECVERR (ip(7)): so it needs no socket that hears all ICMP, and what it
-// hears is about packets to the target.
+// Answers come through the error queue of the socket, IP_RECVERR (ip(7)). So it needs no socket
+// that receives all ICMP, and gets only what is about packets to the target.
 package traceroute
 
 import (
@@ -16,7 +17,7 @@ import (
 	"diagsh/diag/source"
 )
 
-// A Protocol is what probes are.
+// A Protocol is the protocol of probes.
 type Protocol string
 
 const (
@@ -31,43 +32,43 @@ type Options struct {
 	Source       source.Source
 	Protocol     Protocol
 	Port         uint16 // of UDP and TCP
-	Hops         int    // the longest way to look at
+	Hops         int    // the longest way to try
 	Probes       int    // of each hop
-	Size         int    // of the packet, its headers counted; 0: the smallest usual one
+	Size         int    // of the packet with its headers; 0: the smallest usual one
 	DontFragment bool
-	Wait         time.Duration // for answers when the target does not answer
+	Wait         time.Duration // for answers if the target does not answer
 
-	// Heard, if set, is told of each router when its first answer comes, before the hop is complete.
+	// Heard, if set, is called with each router at its first answer, before the hop is complete.
 	Heard func(netip.Addr)
 }
 
 // A Hop is one step of the way.
 type Hop struct {
 	Number  int
-	Answers []Answer // as many as there were probes
+	Answers []Answer // one for each probe
 }
 
-// An Answer is what a probe got.
+// An Answer is the result of a probe.
 type Answer struct {
 	From  netip.Addr // invalid: nothing came
 	Time  time.Duration
-	TTL   int         // that the answer arrived with; 0: not known
+	TTL   int         // as received; 0: not known
 	Error *icmp.Error // nil for an echo reply, a TCP segment or a datagram of the target
 }
 
-// Came says that there is an answer.
+// Came reports whether there is an answer.
 func (a Answer) Came() bool { return a.From.IsValid() }
 
-// Reached says that it is the target's answer, by which a trace ends as it should.
+// Reached reports whether it is the target's answer, which completes a trace.
 func (a Answer) Reached() bool { return a.Came() && (a.Error == nil || a.Error.PortUnreachable()) }
 
-// refused says that it is a router's word that it cannot deliver the probe.
+// refused reports whether a router said that it cannot deliver the probe.
 func (a Answer) refused() bool { return a.final() && a.Letter() != "" }
 
-// final says that no probe gets further than this answer's hop.
+// final reports whether no probe gets further than this answer's hop.
 func (a Answer) final() bool { return a.Came() && (a.Error == nil || !a.Error.Exceeded()) }
 
-// Letter is the annotation of the answer, empty where it is a hop as meant or the target.
+// Letter returns the annotation of the answer. It is empty for an ordinary hop and for the target.
 func (a Answer) Letter() string {
 	if a.Error == nil {
 		return ""
@@ -76,19 +77,21 @@ func (a Answer) Letter() string {
 }
 
 const (
-	pace = 3 * time.Millisecond // between hops; a burst is what rate limits of routers drop first
-	// grace is how long a trace that has reached its target waits for more, counted from the last answer: within the second that a
-	// full trace may take longer than its slowest answer.
+	pace = 3 * time.Millisecond // between hops; rate limits of routers drop bursts first
+	// grace is how long to wait for more after the last answer once the target has answered. A full
+	// trace may take a second longer than its slowest answer.
 	grace = 800 * time.Millisecond
-	// Silent hops right before the target are asked once more when no answer has come for doubt; then doubtGrace is the rest of that second.
+	// Silent hops right before the target are probed again when no answer has come for doubt. Then
+	// doubtGrace is the rest of that second.
 	doubt      = 200 * time.Millisecond
 	doubtGrace = 700 * time.Millisecond
-	// linuxLimit is how often a Linux target says that a port is unreachable when it has said so often (icmp_ratelimit, ip-sysctl.rst), with
-	// some time for the way.
+	// linuxLimit is how long a Linux target that has often reported an unreachable port stays
+	// silent (icmp_ratelimit, ip-sysctl.rst), with some time for the way.
 	linuxLimit = 1200 * time.Millisecond
 )
 
-// Run traces and yields the hops in their order, each as soon as it is known. When the context ends it yields what is known.
+// Run traces and yields the hops in order, each as soon as it is known. When the context ends it
+// yields what is known.
 func Run(ctx context.Context, o Options, each func(Hop) error) error {
 	p, err := newProber(o)
 	if err != nil {
@@ -106,7 +109,7 @@ func Run(ctx context.Context, o Options, each func(Hop) error) error {
 	for ttl := 1; ; {
 		select {
 		case <-ctx.Done():
-			t.last = t.answered() // of the others nothing is known
+			t.last = t.answered() // nothing is known of the others
 			return errors.Join(t.flush(), ctx.Err())
 		case <-ticker.C:
 			if ttl > t.last {
@@ -147,7 +150,7 @@ func Run(ctx context.Context, o Options, each func(Hop) error) error {
 	}
 }
 
-// sendAll sends so many probes of a hop.
+// sendAll sends that many probes of a hop.
 func (p *prober) sendAll(hop, probes int) error {
 	for n := range probes {
 		if err := p.send(mark{hop, n}); err != nil {
@@ -157,7 +160,7 @@ func (p *prober) sendAll(hop, probes int) error {
 	return nil
 }
 
-// A trace is one Run.
+// A trace is the state of one Run.
 type trace struct {
 	options Options
 	each    func(Hop) error
@@ -167,11 +170,11 @@ type trace struct {
 	reached bool
 	heard   map[netip.Addr]bool
 
-	doubts int // how far the silent hops before the target have been asked again: see doubtful
-	asked  int // the lowest hop that was asked again, 0 if none
+	doubts int // how far the silent hops before the target have been probed again: see doubtful
+	asked  int // the lowest hop that was probed again; 0: none
 }
 
-// take notes an answer.
+// take records an answer.
 func (t *trace) take(h heard) {
 	if h.probe == anyProbe {
 		h.mark = t.unanswered()
@@ -189,7 +192,7 @@ func (t *trace) take(h heard) {
 	}
 }
 
-// patience is how long more answers are waited for when the target has answered.
+// patience returns how long to wait for more answers once the target has answered.
 func (t *trace) patience() time.Duration {
 	switch {
 	case t.doubts > 0:
@@ -200,10 +203,11 @@ func (t *trace) patience() time.Duration {
 	return grace
 }
 
-// arrived says that the last hop is the target's, and not that of a router which refuses.
+// arrived reports whether the last hop is the target's, not that of a router that refuses.
 func (t *trace) arrived() bool { return slices.ContainsFunc(t.hops[t.last-1], Answer.Reached) }
 
-// silence is the first of the silent hops right before the last one; the last one if there is none.
+// silence returns the first of the silent hops right before the last hop, or the last hop if there
+// is none.
 func (t *trace) silence() int {
 	hop := t.last
 	for hop > 1 && !slices.ContainsFunc(t.hops[hop-2], Answer.Came) {
@@ -212,10 +216,11 @@ func (t *trace) silence() int {
 	return hop
 }
 
-// doubtful is which hops are to be asked again, and how often, before it is said that the target is behind silent hops: the smallest hop limit
-// that reaches it is its distance, and packets with a smaller one may have been lost where a router had to learn an address first. They are
-// asked twice: at once, and, where the answer's own way was shorter than that, when the target may have had a limit for what it says;
-// probes is 0 while that is waited for.
+// doubtful returns which hops to probe again, and how often, before concluding that the target is
+// behind silent hops. The target's distance is the smallest hop limit that reaches it. Packets with
+// a smaller one may have been lost while a router learnt an address. Hops are probed twice: at
+// once, and again after linuxLimit if the answer's own way was shorter, because the target may
+// limit its answers. probes is 0 while that time passes.
 func (t *trace) doubtful() (hops []int, probes int) {
 	first := t.silence()
 	if !t.reached || !t.arrived() || first == t.last || t.doubts == 3 {
@@ -234,19 +239,21 @@ func (t *trace) doubtful() (hops []int, probes int) {
 		}
 		return hops, 0
 	case 3:
-		probes = 1 // in their order: what may be said once shall be said of the lowest
+		probes = 1 // in order: what may be answered once is to be answered for the lowest
 	}
 	t.asked = first
 	return hops, probes
 }
 
-// asFar says that the target's answer has come as far as the target's hop is away.
+// asFar reports whether the target's answer came over as many hops as the target's hop is away.
 func (t *trace) asFar() bool {
-	return slices.ContainsFunc(t.hops[t.last-1], func(a Answer) bool { return a.Reached() && a.TTL > 0 && passed(a.TTL) >= t.last })
+	return slices.ContainsFunc(t.hops[t.last-1],
+		func(a Answer) bool { return a.Reached() && a.TTL > 0 && passed(a.TTL) >= t.last })
 }
 
-// unanswered is the probe that an answer which does not say its probe belongs to: the first without an answer behind the last hop that
-// let a probe's hop limit be reached, since probes arrive in about the order of their hops.
+// unanswered returns the probe for an answer that does not say its probe. It is the first
+// unanswered one after the last hop where a hop limit ran out, because probes arrive roughly in the
+// order of their hops.
 func (t *trace) unanswered() mark {
 	first := mark{}
 	for hop := t.last; hop > 0; hop-- {
@@ -262,7 +269,7 @@ func (t *trace) unanswered() mark {
 	return first
 }
 
-// yield yields the next hops for which all answers are there.
+// yield yields the next hops that have all answers.
 func (t *trace) yield() error {
 	for ; t.next <= t.last && complete(t.hops[t.next-1]); t.next++ {
 		if err := t.each(Hop{t.next, t.hops[t.next-1]}); err != nil {
@@ -288,8 +295,8 @@ func complete(answers []Answer) bool {
 	return !slices.ContainsFunc(answers, func(a Answer) bool { return !a.Came() })
 }
 
-// complement gives the target's hop, where it was asked again, the answers that the target gave to probes of higher hops, in place of those
-// that got none.
+// complement fills the unanswered probes of the target's hop, if it was probed again, with the
+// target's answers to probes of higher hops.
 func (t *trace) complement() {
 	if t.asked == 0 || t.last < t.asked || !t.arrived() {
 		return
@@ -309,9 +316,10 @@ func (t *trace) complement() {
 	}
 }
 
-// settle moves the answers of a router that refuses over the silent hops before them. A router that waits for the link-layer address of the
-// target keeps few packets meanwhile, on Linux the latest (neigh/default/unres_qlen_bytes), and those are of the highest hops, because
-// all hops are probed at once. traceroute(8) of Debian places such answers by the same rules.
+// settle moves the answers of a router that refuses over the silent hops before them. A router that
+// waits for the target's link-layer address queues few packets, on Linux the latest
+// (neigh/default/unres_qlen_bytes). Those are of the highest hops, because all hops are probed at
+// once. traceroute(8) of Debian places such answers by the same rules.
 func (t *trace) settle() {
 	if !t.reached || slices.ContainsFunc(t.hops[t.last-1], func(a Answer) bool { return a.Came() && !a.refused() }) {
 		return
@@ -333,7 +341,8 @@ func (t *trace) settle() {
 	t.last = hop
 }
 
-// routed is the last hop at which a router let a probe's hop limit be reached, 0 if none: what it refuses is of the next hop.
+// routed returns the last hop where this router let the hop limit run out, or 0. What it refuses
+// belongs to the next hop.
 func (t *trace) routed(router netip.Addr) int {
 	for hop := t.last; hop > 0; hop-- {
 		if slices.ContainsFunc(t.hops[hop-1], func(a Answer) bool { return a.From == router && !a.final() }) {
@@ -343,8 +352,9 @@ func (t *trace) routed(router netip.Addr) int {
 	return 0
 }
 
-// distance guesses from the TTL how many hops away an answer is from. A router before the silent hops, whose distance is known, shows how
-// much longer the way back is than the way there. An answer without a TTL stays where it is.
+// distance estimates from the TTL how many hops away an answer's sender is. A router before the
+// silent hops, whose distance is known, shows how much longer the way back is. An answer without a
+// TTL keeps its place.
 func (t *trace) distance(a Answer, silent int) int {
 	if a.TTL == 0 {
 		return t.last
@@ -360,7 +370,8 @@ func (t *trace) distance(a Answer, silent int) int {
 	return back
 }
 
-// passed is how many links a packet with a TTL has passed: systems begin with 64, 128 or 255.
+// passed returns how many links a packet with that TTL has passed. Systems start with 64, 128 or
+// 255.
 func passed(ttl int) int {
 	for _, first := range []int{64, 128} {
 		if ttl <= first {
@@ -370,7 +381,7 @@ func passed(ttl int) int {
 	return 255 - ttl + 1
 }
 
-// answered is the last hop that answered.
+// answered returns the last hop that answered.
 func (t *trace) answered() int {
 	for hop := t.last; hop > 0; hop-- {
 		if slices.ContainsFunc(t.hops[hop-1], Answer.Came) {

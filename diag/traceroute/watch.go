@@ -8,18 +8,19 @@ import (
 	"time"
 )
 
-// A Watched hop is what all probes of it have told so far.
+// A Watched is what all probes of a hop have shown so far.
 type Watched struct {
 	Number               int
-	Routers              []netip.Addr // in the order in which they first answered
-	Sent, Received, Lost int          // what is neither received nor lost is still on its way
+	Routers              []netip.Addr // in the order of their first answers
+	Sent, Received, Lost int          // the difference is still on its way
 	Last, Best, Worst    time.Duration
 	Average, Deviation   time.Duration
 	Letter               string // of the last answer, if it has one
 	mean, squares        float64
 }
 
-// Loss is the share of probes whose answer would have come by now but did not, in percent.
+// Loss returns the share of probes without an answer in percent. It does not count probes whose
+// answer may still come.
 func (w Watched) Loss() float64 {
 	if w.Received+w.Lost == 0 {
 		return 0
@@ -27,15 +28,18 @@ func (w Watched) Loss() float64 {
 	return 100 * float64(w.Lost) / float64(w.Received+w.Lost)
 }
 
-// Watch probes each hop once in every interval, and tells after each round what is known of all hops up to the target; show is told so
-// while answers come, too. It ends after so many rounds, or, with rounds 0, when the context ends, which is no error.
-func Watch(ctx context.Context, o Options, interval time.Duration, rounds int, show func(round int, hops []Watched), each func(round int, hops []Watched) error) error {
+// Watch probes each hop once per interval, and reports after each round what is known of all hops
+// up to the target. show is called while answers come, too. It ends after rounds rounds; if 0, when
+// the context ends, which is no error.
+func Watch(ctx context.Context, o Options, interval time.Duration, rounds int, show func(round int, hops []Watched),
+	each func(round int, hops []Watched) error) error {
 	p, err := newProber(o)
 	if err != nil {
 		return err
 	}
 	defer p.close()
-	w := &watch{trace: trace{options: o, heard: map[netip.Addr]bool{}}, prober: p, hops: make([]Watched, o.Hops), expired: map[netip.Addr]int{}}
+	w := &watch{trace: trace{options: o, heard: map[netip.Addr]bool{}}, prober: p, hops: make([]Watched, o.Hops),
+		expired: map[netip.Addr]int{}}
 	w.look()
 	next := time.NewTicker(interval)
 	defer next.Stop()
@@ -60,17 +64,17 @@ func Watch(ctx context.Context, o Options, interval time.Duration, rounds int, s
 	}
 }
 
-// A watch is one Watch.
+// A watch is the state of one Watch.
 type watch struct {
 	trace
 	prober  *prober
-	silent  int // how many of the target's hop's last probes got no answer
+	silent  int // how many of the last probes of the target's hop were not answered
 	hops    []Watched
-	expired map[netip.Addr]int // the hop at which a router let a probe's hop limit be reached
+	expired map[netip.Addr]int // by router: the hop where it let a hop limit run out
 	show    func()
 }
 
-// look begins to look for the target behind the last hop where it was, and knows nothing of the hops there.
+// look restarts the search for the target after its last known hop, and forgets the hops there.
 func (w *watch) look() {
 	w.prober.drop(w.last)
 	for i := w.last; i < len(w.hops); i++ {
@@ -79,11 +83,11 @@ func (w *watch) look() {
 	w.last, w.silent = len(w.hops), 0
 }
 
-// gone is after how many lost probes in a row the target is looked for behind its hop: the way to it may have become longer, with a router in
-// its place that says nothing.
+// gone is after how many lost probes in a row the target is searched further away. The way to it
+// may have become longer, with a silent router in its place.
 const gone = 3
 
-// lose counts a probe of a hop that got no answer.
+// lose counts a probe without an answer.
 func (w *watch) lose(hop int) {
 	w.hops[hop-1].Lost++
 	if hop != w.last || hop == len(w.hops) {
@@ -94,11 +98,11 @@ func (w *watch) lose(hop int) {
 	}
 }
 
-// showEvery is how often the view changes at most.
+// showEvery is the shortest time between two calls of show.
 const showEvery = 100 * time.Millisecond
 
-// round probes each hop once and takes answers until the next round is due. The last round, behind which none is due, ends when all
-// answers are there or have had their time.
+// round probes each hop once and takes answers until the next round is due. The last round ends
+// when all answers have come or timed out.
 func (w *watch) round(ctx context.Context, due <-chan time.Time) error {
 	began := time.Now()
 	ticker := time.NewTicker(pace)
@@ -159,14 +163,15 @@ func (w *watch) take(h heard) {
 	if !h.final() {
 		w.expired[h.From] = h.hop
 	}
-	// What a router refuses is of the hop behind it, whichever probe's answer says so, see settle. The next round asks that hop.
+	// A router's refusal belongs to the hop after it, whichever probe it answers, see settle. The
+	// next round probes that hop.
 	if known, ok := w.expired[h.From]; ok && h.refused() && known+1 < h.hop {
 		w.last = min(w.last, known+1)
 		return
 	}
 	switch {
 	case h.hop > w.last:
-		return // sent before it was known where the target is
+		return // sent before the target's place was known
 	case h.hop < w.last && h.final():
 		w.last = h.hop
 		w.prober.drop(w.last)
@@ -174,7 +179,7 @@ func (w *watch) take(h heard) {
 	case h.hop == w.last && h.final():
 		w.silent = 0
 	case h.hop == w.last && w.last < len(w.hops):
-		w.look() // a router where the target was: the way has become longer
+		w.look() // a router at the target's place: the way has become longer
 	}
 	hop := &w.hops[h.hop-1]
 	if !slices.Contains(hop.Routers, h.From) {
@@ -197,7 +202,8 @@ func (w *watch) take(h heard) {
 	hop.Deviation = time.Duration(math.Sqrt(hop.squares/float64(hop.Received)) * float64(time.Second))
 }
 
-// known are the hops up to the target; while that has not answered, up to the last one that did, and one more.
+// known returns the hops up to the target. While the target has not answered, it returns those up
+// to the last one that did, and one more.
 func (w *watch) known() []Watched {
 	last := w.last
 	if last == len(w.hops) {

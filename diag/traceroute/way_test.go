@@ -14,14 +14,15 @@ import (
 	"diagsh/internal/test/slowness"
 )
 
-// A way leads over routers to a last Ethernet on which the target is.
+// A way leads over routers to a last Ethernet with the target.
 type way struct {
 	*netnstest.Chain
 	target    *netnstest.Namespace
 	four, six string // the target's addresses
 }
 
-// newWay is a way over so many routers, whose last link delays each frame. The target limits what it says as Linux does by itself.
+// newWay makes a way over that many routers, with a delay of each frame on the last link. The
+// target limits its answers as Linux does by default.
 func newWay(t *testing.T, routers int, delay time.Duration) *way {
 	t.Helper()
 	w := &way{Chain: netnstest.NewChain(t, routers+1, 0), target: netnstest.New(t), four: "10.88.0.2", six: "fd88::2"}
@@ -54,7 +55,8 @@ func (w *way) trace(t *testing.T, target string, p Protocol) (hops []Hop, took t
 
 func wayOptions(target string, p Protocol) Options {
 	to := netip.MustParseAddr(target)
-	return Options{Target: to, Protocol: p, Port: 33434, Hops: 64, Probes: 3, Size: Smallest(p, to), Wait: 5 * time.Second}
+	return Options{Target: to, Protocol: p, Port: 33434, Hops: 64, Probes: 3, Size: Smallest(p, to),
+		Wait: 5 * time.Second}
 }
 
 func told(hops []Hop) string {
@@ -73,12 +75,12 @@ func told(hops []Hop) string {
 	return b.String()
 }
 
-// A router that must first learn the address of the target keeps some packets meanwhile and drops others. The target is where the smallest hop
-// limit reaches it all the same.
+// TestColdNeighbour: a router that must first learn the target's address queues some packets and
+// drops others. The target is still shown where the smallest hop limit reaches it.
 func TestColdNeighbour(t *testing.T) {
 	for _, c := range []struct {
 		name  string
-		queue string // packets that the router keeps
+		queue string // packets that the router queues
 		delay time.Duration
 	}{
 		{"a queue of 101 packets", "101", 150 * time.Millisecond},
@@ -96,7 +98,8 @@ func TestColdNeighbour(t *testing.T) {
 						target = w.six
 					}
 					hops, _ := w.trace(t, target, p)
-					if len(hops) != 2 || hops[1].Answers[0].From.String() != target || !hops[1].Answers[0].Reached() || slices.ContainsFunc(hops[1].Answers, func(a Answer) bool { return !a.Came() }) {
+					if len(hops) != 2 || hops[1].Answers[0].From.String() != target || !hops[1].Answers[0].Reached() ||
+						slices.ContainsFunc(hops[1].Answers, func(a Answer) bool { return !a.Came() }) {
 						t.Errorf("the target is two hops away: %s", told(hops))
 					}
 				})
@@ -105,7 +108,8 @@ func TestColdNeighbour(t *testing.T) {
 	}
 }
 
-// A router that says nothing right before the target stays a silent hop, and does not take the trace longer than a second behind its last answer.
+// TestSilentBeforeTheTarget: a silent router right before the target stays a silent hop, and the
+// trace ends within a second after its last answer.
 func TestSilentBeforeTheTarget(t *testing.T) {
 	for _, six := range []bool{false, true} {
 		t.Run(fmt.Sprint("IPv6 ", six), func(t *testing.T) {
@@ -120,7 +124,8 @@ func TestSilentBeforeTheTarget(t *testing.T) {
 			}
 			watch := slowness.Start(t)
 			hops, took := w.trace(t, target, UDP)
-			if len(hops) != 4 || hops[0].Answers[0].Reached() || hops[1].Answers[0].Came() || hops[2].Answers[0].Came() || !hops[3].Answers[0].Reached() {
+			if len(hops) != 4 || hops[0].Answers[0].Reached() || hops[1].Answers[0].Came() ||
+				hops[2].Answers[0].Came() || !hops[3].Answers[0].Reached() {
 				t.Errorf("two silent routers before a target four hops away: %s", told(hops))
 			}
 			if limit := watch.Limit(3 * time.Second); took > limit {
@@ -140,7 +145,8 @@ func (w *way) run(t *testing.T, node int, tool string, args ...string) {
 	})
 }
 
-// A view finds the target again when the way to it becomes longer, when a router in its place says nothing, and when it becomes shorter.
+// TestWatchFollowsTheWay: a view finds the target again when the way becomes longer, when a silent
+// router takes its place, and when the way becomes shorter.
 func TestWatchFollowsTheWay(t *testing.T) {
 	for _, p := range []Protocol{UDP, ICMP, TCP} {
 		for _, six := range []bool{false, true} {
@@ -180,7 +186,8 @@ func TestWatchFollowsTheWay(t *testing.T) {
 					case stage == 0 && at && len(hops) == 3:
 						stage++
 						via(longer)
-					case stage == 1 && at && len(hops) == 4 && last.Received > 2 && last.Lost <= last.Sent/10: // on a busy machine an answer may be late
+					// on a busy machine an answer may be late
+					case stage == 1 && at && len(hops) == 4 && last.Received > 2 && last.Lost <= last.Sent/10:
 						stage++
 						via(direct)
 					case stage == 2 && at && len(hops) == 3 && hops[2].Letter == "":
@@ -206,7 +213,8 @@ func TestWatchFollowsTheWay(t *testing.T) {
 	}
 }
 
-// silence makes a node say nothing of packets that it drops.
+// silence makes a node drop packets without reporting it.
 func (w *way) silence(t *testing.T, node int) {
-	w.run(t, node, "nft", "table inet t { chain c { type filter hook output priority 0; icmp type time-exceeded drop; icmpv6 type time-exceeded drop; }; }")
+	w.run(t, node, "nft",
+		"table inet t { chain c { type filter hook output priority 0; icmp type time-exceeded drop; icmpv6 type time-exceeded drop; }; }")
 }
