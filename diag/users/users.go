@@ -6,10 +6,11 @@ import (
 	"strconv"
 )
 
-// Names remembers the names of user numbers. Make one for each listing: an account may change between two.
+// Names remembers the names of user IDs. Make one for each listing, because an account may change
+// in between.
 type Names map[uint32]string
 
-// Of is the name of a user number, or the number where it has none.
+// Of returns the name of a user ID, or the number if it has none.
 func (n Names) Of(uid uint32) string {
 	if name, ok := n[uid]; ok {
 		return name
@@ -22,7 +23,7 @@ func (n Names) Of(uid uint32) string {
 	return name
 }
 
-// Number is the number of the user with a name.
+// Number returns the ID of the user with a name.
 func Number(name string) (uint32, error) {
 	u, err := user.Lookup(name)
 	if err != nil {
