@@ -1,33 +1,30 @@
-// Package afpacket takes packets from network interfaces by way of AF_PACKET
-// sockets with TPACKET_V3 rings: the kernel writes packets into blocks of memory
-// that it shares with this process and hands over whole blocks.
+// Package afpacket captures packets from network interfaces by AF_PACKET sockets with TPACKET_V3
+// rings. The kernel writes packets into blocks of shared memory and hands over whole blocks.
 //
 // # A packet's way
 //
-// Each interface has its own socket and ring, because each may have its own link
-// type and filter. A socket is opened for protocol 0, which receives nothing, gets
-// its ring and its filter, and is bound to interface and protocol last: no packet
-// that the filter does not want is ever in the ring. Of many interfaces the first is
-// bound when the last has its ring, and those that join later get theirs beside the
-// reader: see Source.Add.
+// Each interface has its own socket and ring, because each may have its own link type and filter. A
+// socket is opened for protocol 0, which receives nothing. It gets its ring and its filter, and is
+// bound to interface and protocol last: no packet that the filter rejects is ever in the ring. With
+// many interfaces, the first is bound when the last has its ring. Those that join later get theirs
+// in another goroutine than the reader's: see Source.Add.
 //
-// The kernel hands a block over when it is full, or 40 to 80 ms after its first
-// packet: a block must be seen by two ticks of its timer. Read copies nothing; the
-// packets it returns are in the ring, and their blocks go back to the kernel with
-// the next Read.
+// The kernel hands a block over when it is full, or 40 to 80 ms after its first packet: two ticks
+// of its timer must have seen the block. Read copies nothing. The packets it returns are in the
+// ring, and their blocks go back to the kernel with the next Read.
 //
-// # What is as on the wire, and what is not
+// # Differences to the wire
 //
 //   - VLAN tags, which the kernel keeps beside the packet, are put back in their place.
 //   - On a loopback interface every packet passes twice, going out and coming in.
-//     The filter begins with instructions that refuse the outgoing copy, so each
-//     packet is there once, as incoming.
+//     The filter begins with instructions that reject the outgoing copy, so each
+//     packet is captured once, as incoming.
 //   - Packets of several interfaces are in the order of time, if the kernel's blocks
 //     came within 100 ms of each other. When a ring fills, its packets are not held
-//     back for order's sake.
-//   - An interface that is taken down stays in the capture, which goes on when it
-//     comes up again, and so does one that gets another name. One that is removed, or
-//     moved to another network namespace, is gone.
+//     back to keep the order.
+//   - An interface that is taken down stays in the capture, which continues when the
+//     interface comes up again. The same is true of one that is renamed. One that is
+//     removed, or moved to another network namespace, is gone.
 package afpacket
 
 import (
@@ -41,8 +38,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Interfaces are all interfaces that can be captured, in the order of the kernel.
-// It leaves out those of a kind that Open would refuse.
+// Interfaces returns all interfaces that can be captured, in the order of the kernel. It leaves out
+// those of a kind that Open would refuse.
 func Interfaces() ([]capture.Interface, error) {
 	links, err := net.Interfaces()
 	if err != nil {
@@ -74,9 +71,8 @@ func Interfaces() ([]capture.Interface, error) {
 	return interfaces, nil
 }
 
-// Resolve finds the interfaces of a Spec: capture.All, or names. The error is a
-// *capture.NoSuchInterfaceError or *capture.UnsupportedInterfaceError where a name
-// is to blame.
+// Resolve returns the interfaces of a Spec: capture.All, or names. The error is a
+// *capture.NoSuchInterfaceError or *capture.UnsupportedInterfaceError if a name is to blame.
 func Resolve(names []string) ([]capture.Interface, error) {
 	all, err := Interfaces()
 	if err != nil {
@@ -96,7 +92,7 @@ func Resolve(names []string) ([]capture.Interface, error) {
 	return found, nil
 }
 
-// Present finds those interfaces of a Spec that there are.
+// Present returns those interfaces of a Spec that exist now.
 func Present(names []string) ([]capture.Interface, error) {
 	all, err := Interfaces()
 	if err != nil || (capture.Spec{Interfaces: names}).AllInterfaces() {
@@ -105,8 +101,9 @@ func Present(names []string) ([]capture.Interface, error) {
 	return slices.DeleteFunc(all, func(i capture.Interface) bool { return !slices.Contains(names, i.Name) }), nil
 }
 
-// Prepare makes the calling thread one that moves packets: one that stays on the given
-// CPUs, if there are any, and an urgent one. It goes without urgency: refused, which may be nil, is told why then.
+// Prepare makes the calling thread one that moves packets: pinned to the given CPUs, if any, and
+// with high priority. If the kernel refuses the priority it goes without, and calls refused, if not
+// nil, with the reason.
 func Prepare(cpus []int, refused func(error)) error {
 	if err := capture.Urge(); err != nil && refused != nil {
 		refused(err)
@@ -124,7 +121,7 @@ func Prepare(cpus []int, refused func(error)) error {
 	return nil
 }
 
-// whyNot says why an interface is not among those that can be captured.
+// whyNot returns why an interface cannot be captured.
 func whyNot(name string) error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -138,8 +135,7 @@ func whyNot(name string) error {
 	return &capture.UnsupportedInterfaceError{Name: name, HardwareType: int(hardware)}
 }
 
-// linkTypes are the kinds of interfaces, ARPHRD_ numbers, whose packets begin with
-// what capture files have a number for.
+// linkTypes maps the kinds of interfaces, ARPHRD_ numbers, to link types of capture files.
 var linkTypes = map[uint16]capture.LinkType{
 	unix.ARPHRD_ETHER:    capture.Ethernet,
 	unix.ARPHRD_LOOPBACK: capture.Ethernet,
@@ -150,8 +146,8 @@ var linkTypes = map[uint16]capture.LinkType{
 	unix.ARPHRD_SIT:      capture.Raw,
 }
 
-// hardwareType asks for an interface's kind. It does not use /sys, which shows the
-// namespace that was current when it was mounted.
+// hardwareType asks for an interface's kind. It does not use /sys, which shows the namespace that
+// was current when it was mounted.
 func hardwareType(fd int, name string) (uint16, error) {
 	request, err := unix.NewIfreq(name)
 	if err != nil {

@@ -33,7 +33,8 @@ func TestProgram(t *testing.T) {
 			[]unix.SockFilter{{Code: 0x28, K: 12}, {Code: 0x15, Jf: 1, K: 0x800}, accept, refuse}},
 		{"a filter on a loopback", true, []bpf.RawInstruction{{Op: 6, K: 1}}, append(slices.Clone(lo), accept)},
 	} {
-		got := program(capture.Tap{Interface: capture.Interface{Loopback: test.loopback}, Filter: test.filter, SnapLength: 100})
+		got := program(capture.Tap{Interface: capture.Interface{Loopback: test.loopback}, Filter: test.filter,
+			SnapLength: 100})
 		if !slices.Equal(got, test.want) {
 			t.Errorf("%s: %v, not %v", test.name, got, test.want)
 		}
@@ -43,7 +44,8 @@ func TestProgram(t *testing.T) {
 func TestMemoryOfRings(t *testing.T) {
 	const k, m = 1 << 10, 1 << 20
 	for _, test := range []struct{ ring, taps, size, number int }{
-		{0, 1, 4 * m, 8}, {0, 2, 2 * m, 8}, {0, 3, m, 10}, {0, 4, m, 8}, {0, 8, 512 * k, 8}, {0, 16, 256 * k, 8}, {0, 100, 256 * k, 8},
+		{0, 1, 4 * m, 8}, {0, 2, 2 * m, 8}, {0, 3, m, 10}, {0, 4, m, 8}, {0, 8, 512 * k, 8}, {0, 16, 256 * k, 8},
+		{0, 100, 256 * k, 8},
 		{64 * m, 1, 4 * m, 16}, {m, 1, 256 * k, 8},
 	} {
 		size, number := Options{RingBytes: test.ring}.blocks(test.taps)
@@ -53,13 +55,14 @@ func TestMemoryOfRings(t *testing.T) {
 	}
 }
 
-// fakeRing is a ring in ordinary memory; its blocks have one packet each.
+// fakeRing returns a ring in ordinary memory. Its blocks have one packet each.
 func fakeRing(position int, seen time.Duration, times ...int64) *ring {
 	const size = 4096
-	// Of words, for the alignment of the structures in it.
+	// uint64 aligns the structures in it.
 	words := make([]uint64, len(times)*size/8)
 	r := &ring{
-		tap:       capture.Tap{Interface: capture.Interface{LinkType: capture.Ethernet}, SnapLength: capture.MaxSnapLength},
+		tap: capture.Tap{Interface: capture.Interface{LinkType: capture.Ethernet},
+			SnapLength: capture.MaxSnapLength},
 		position:  uint32(position),
 		memory:    unsafe.Slice((*byte)(unsafe.Pointer(&words[0])), len(words)*8),
 		blockSize: size,
@@ -118,8 +121,8 @@ func TestMergeWaitsForOlderPackets(t *testing.T) {
 	}
 }
 
-// The kernel's word that another block is full ends the wait of packets for the window when their ring fills: else whatever comes
-// in the rest of the window finds no room.
+// TestWaitEndsWhenARingFills: a wait for the window ends when the kernel reports another full block
+// and the ring fills. Otherwise later packets of the window would find no room.
 func TestWaitEndsWhenARingFills(t *testing.T) {
 	for _, test := range []struct {
 		times []int64
@@ -166,7 +169,8 @@ func TestRestoreTag(t *testing.T) {
 		{unix.TP_STATUS_VLAN_VALID | unix.TP_STATUS_VLAN_TPID_VALID, "\x88\xa8"},
 	} {
 		b := []byte("....ABCDEFabcdef\x08\x00data")
-		restoreTag(b, &unix.Tpacket3Hdr{Status: test.status, Hv1: unix.TpacketHdrVariant1{Vlan_tci: 0x602a, Vlan_tpid: 0x88a8}})
+		restoreTag(b, &unix.Tpacket3Hdr{Status: test.status,
+			Hv1: unix.TpacketHdrVariant1{Vlan_tci: 0x602a, Vlan_tpid: 0x88a8}})
 		if want := "ABCDEFabcdef" + test.want + "\x60\x2a\x08\x00data"; string(b) != want {
 			t.Errorf("%q, not %q", b, want)
 		}
@@ -178,7 +182,8 @@ func TestResolve(t *testing.T) {
 	ns.Veth(t, "left", "right")
 	ns.Do(t, func() {
 		got, err := Resolve([]string{"right", "lo"})
-		if err != nil || len(got) != 2 || got[0].Name != "right" || got[0].LinkType != capture.Ethernet || got[0].Loopback || !got[1].Loopback {
+		if err != nil || len(got) != 2 || got[0].Name != "right" || got[0].LinkType != capture.Ethernet ||
+			got[0].Loopback || !got[1].Loopback {
 			t.Errorf("%+v, %v", got, err)
 		}
 		all, err := Resolve([]string{"all"})
@@ -191,7 +196,8 @@ func TestResolve(t *testing.T) {
 				t.Errorf("%q: %v", name, err)
 			}
 		}
-		if _, err := (Options{}).Open([]capture.Tap{{Interface: capture.Interface{Name: "gone", Index: 9999}, SnapLength: 1}}); !errors.As(err, &none) {
+		if _, err := (Options{}).Open([]capture.Tap{{Interface: capture.Interface{Name: "gone", Index: 9999},
+			SnapLength: 1}}); !errors.As(err, &none) {
 			t.Errorf("an interface that went since: %v", err)
 		}
 	})
@@ -205,7 +211,8 @@ func TestFilterThatTheKernelRefuses(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, filter := range [][]bpf.RawInstruction{{{Op: 0xffff}}, make([]bpf.RawInstruction, 5000)} {
-			if s, err := (Options{}).Open([]capture.Tap{{Interface: lo[0], Filter: filter, SnapLength: 1}}); err == nil {
+			if s, err := (Options{}).Open([]capture.Tap{{Interface: lo[0], Filter: filter,
+				SnapLength: 1}}); err == nil {
 				s.Close()
 				t.Error("it was taken")
 			}
@@ -241,7 +248,8 @@ func TestReadWaits(t *testing.T) {
 	batch := make([]capture.Packet, 10)
 
 	begin := time.Now()
-	if n, err := s.Read(batch, begin.Add(30*time.Millisecond)); n != 0 || err != nil || time.Since(begin) < 30*time.Millisecond {
+	if n, err := s.Read(batch, begin.Add(30*time.Millisecond)); n != 0 || err != nil ||
+		time.Since(begin) < 30*time.Millisecond {
 		t.Errorf("%d packets, %v after %v", n, err, time.Since(begin))
 	}
 	go func() {
@@ -274,7 +282,7 @@ func TestWaitingCostsNothing(t *testing.T) {
 	for _, names := range [][]string{{"right"}, {"right", "left"}} {
 		ns := netnstest.New(t)
 		ns.Veth(t, "left", "right")
-		sender := open(t, ns, "left").(*Source).all[0].fd // any socket that is bound will do
+		sender := open(t, ns, "left").(*Source).all[0].fd // any bound socket will do
 		s := open(t, ns, names...)
 		const packets = 10
 		go func() {
@@ -298,14 +306,15 @@ func TestWaitingCostsNothing(t *testing.T) {
 		if err := unix.Getrusage(unix.RUSAGE_SELF, &after); err != nil {
 			t.Fatal(err)
 		}
-		if used := time.Duration(after.Utime.Nano() + after.Stime.Nano() - before.Utime.Nano() - before.Stime.Nano()); used > 100*time.Millisecond {
+		if used := time.Duration(
+			after.Utime.Nano() + after.Stime.Nano() - before.Utime.Nano() - before.Stime.Nano()); used > 100*time.Millisecond {
 			t.Errorf("%v: %d packets in a second cost %v", names, packets, used)
 		}
 	}
 }
 
-// A ring that nobody reads fills; what was kept and what was dropped are all that
-// was sent, and what was kept is what was sent first.
+// TestCountersAddUp: a ring that nobody reads fills. Kept and dropped packets add up to those sent,
+// and the kept ones are the first sent.
 func TestCountersAddUp(t *testing.T) {
 	ns := netnstest.New(t)
 	ns.Veth(t, "left", "right")

@@ -11,19 +11,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// devices reads the packet counters of the interfaces of one network namespace: of the
-// one that the thread was in which opened it, as long as it is open (proc(5),
-// /proc/net/dev; dev_seq_start of net/core/net-procfs.c takes no lock that a change to an
-// interface could hold).
+// devices reads the packet counters of the interfaces of one network namespace, that of the thread
+// that opened it, for as long as it is open (proc(5), /proc/net/dev). The read takes no lock that a
+// change to an interface could hold (dev_seq_start of net/core/net-procfs.c).
 type devices struct {
 	file   *os.File
-	socket int // asks for the names of interfaces
+	socket int // for requests of interface names
 }
 
-// device is what an interface has counted since it is there.
+// device is what an interface has counted since it was created.
 type device struct{ received, sent uint64 }
 
-// openDevices is nil where the kernel does not tell: a capture goes without.
+// openDevices returns nil if the kernel does not offer the counters: a capture goes without.
 func openDevices() *devices {
 	f, err := os.Open("/proc/thread-self/net/dev")
 	if err != nil {
@@ -44,9 +43,9 @@ func (d *devices) close() {
 	}
 }
 
-// read reads the counters of interfaces, by their indices. It leaves out those that there
-// are not, and all if the kernel does not tell. The kernel lists counters by names, which
-// may change hands meanwhile: one that an interface has before and after was its own in between.
+// read returns the counters of interfaces by index. It leaves out missing interfaces, and all of
+// them on an error. The kernel lists counters by name, and names may change hands meanwhile. So it
+// asks for each name before and after: if it is the same, it was the interface's own in between.
 func (d *devices) read(indices []int) map[int]device {
 	if d == nil || len(indices) == 0 {
 		return nil
@@ -77,7 +76,7 @@ func (d *devices) read(indices []int) map[int]device {
 	return found
 }
 
-// name is that of an interface at the moment, empty if there is none of that index
+// name returns the current name of an interface, or "" if there is none with that index
 // (netdevice(7), SIOCGIFNAME).
 func (d *devices) name(index int) string {
 	request, err := unix.NewIfreq("")
@@ -91,7 +90,7 @@ func (d *devices) name(index int) string {
 	return request.Name()
 }
 
-// list is the counters by name.
+// list returns the counters by name.
 func (d *devices) list() map[string]device {
 	if _, err := d.file.Seek(0, 0); err != nil {
 		return nil
@@ -112,10 +111,11 @@ func (d *devices) list() map[string]device {
 	return all
 }
 
-// seenBy is what an interface has counted of the packets that a tap could want.
+// seenBy returns how many of the packets that an interface counted a tap could want.
 func (d device) seenBy(tap capture.Tap) uint64 {
 	switch {
-	case tap.Direction == capture.In || tap.Interface.Loopback: // where each is counted twice, and taken once
+	// where each is counted twice and captured once
+	case tap.Direction == capture.In || tap.Interface.Loopback:
 		return d.received
 	case tap.Direction == capture.Out:
 		return d.sent

@@ -37,7 +37,7 @@ func follow(t *testing.T, rings int) *following {
 	return f
 }
 
-// taps are those of interfaces, in their namespace.
+// taps returns taps of interfaces, in their namespace.
 func (f *following) taps(names ...string) (taps []capture.Tap) {
 	f.t.Helper()
 	all, err := Resolve(names)
@@ -57,7 +57,7 @@ func (f *following) add(names ...string) (errs []error) {
 	return errs
 }
 
-// changed reads until the source says that there are other interfaces.
+// changed reads until the source reports that there are other interfaces.
 func (f *following) changed() {
 	f.t.Helper()
 	batch := make([]capture.Packet, 10)
@@ -71,7 +71,7 @@ func (f *following) changed() {
 	f.t.Fatal("it does not say that there are other interfaces")
 }
 
-// ready reads until the rings of all interfaces on their way are made.
+// ready reads until the rings of all joining interfaces are made.
 func (f *following) ready() {
 	f.t.Helper()
 	for _, c := range f.coming {
@@ -81,7 +81,7 @@ func (f *following) ready() {
 	}
 }
 
-// sockets is how many packet sockets there are in the namespace.
+// sockets returns the number of packet sockets in the namespace.
 func (f *following) sockets() (n int) {
 	f.t.Helper()
 	f.ns.Do(f.t, func() {
@@ -110,7 +110,7 @@ func TestNewcomersAreMadeReadyBesideTheReader(t *testing.T) {
 			t.Fatalf("before the rings are there: %v", errs)
 		}
 		f.ready()
-		// The rings are taken by the interface's index, under its name and in the order of now.
+		// The rings are matched by the interface's index, under its current name.
 		f.ns.Do(t, func() {
 			left, err := netlink.LinkByName("left")
 			if err == nil {
@@ -131,12 +131,14 @@ func TestNewcomersAreMadeReadyBesideTheReader(t *testing.T) {
 		if errs := f.add("lo", "other"); errors.Join(errs...) != nil {
 			t.Fatalf("%d rings: when they are there: %v", rings, errs)
 		}
-		if len(f.places) != 3 || f.places[1].tap.Interface.Name != "lo" || f.places[2].tap.Interface.Name != "other" || len(f.rings) != 3*rings {
+		if len(f.places) != 3 || f.places[1].tap.Interface.Name != "lo" || f.places[2].tap.Interface.Name != "other" ||
+			len(f.rings) != 3*rings {
 			t.Errorf("%d rings of %+v", len(f.rings), f.places)
 		}
 		frame := make([]byte, 60)
 		copy(frame[12:], "\x88\xb5")
-		for _, r := range []*ring{f.rings[0], f.rings[2*rings]} { // any socket that is bound will do; it does not see its own
+		// any bound socket will do; it does not see its own packets
+		for _, r := range []*ring{f.rings[0], f.rings[2*rings]} {
 			if _, err := unix.Write(r.fd, frame); err != nil {
 				t.Fatal(err)
 			}
@@ -169,7 +171,8 @@ func TestNewcomersThatAreNotWantedAnyMore(t *testing.T) {
 	}
 }
 
-// The ring of an interface that went is not taken for the next one with its index.
+// TestNewcomerWithTheIndexOfAnother: the ring of a removed interface is not taken for the next one
+// with its index.
 func TestNewcomerWithTheIndexOfAnother(t *testing.T) {
 	f := follow(t, 1)
 	f.add("left")
@@ -217,7 +220,8 @@ func TestCloseWhileNewcomersAreMadeReady(t *testing.T) {
 	}
 }
 
-// An interface that goes between the list and the start has its position and is gone; the others are captured.
+// TestInterfaceThatGoesBeforeTheStart: an interface that goes between the list and the start has a
+// position and is reported gone. The others are captured.
 func TestInterfaceThatGoesBeforeTheStart(t *testing.T) {
 	for _, rings := range []int{1, 2} {
 		f := &following{t: t, ns: netnstest.New(t)}
@@ -245,9 +249,11 @@ func TestInterfaceThatGoesBeforeTheStart(t *testing.T) {
 				t.Error("a capture of nothing began")
 			}
 		})
-		for _, want := range []capture.InterfaceGoneError{{Name: "brief", Position: 0, Left: rings}, {Name: "short", Position: 2, Left: rings}} {
+		for _, want := range []capture.InterfaceGoneError{{Name: "brief", Position: 0, Left: rings},
+			{Name: "short", Position: 2, Left: rings}} {
 			var gone *capture.InterfaceGoneError
-			if _, err := f.Read(make([]capture.Packet, 9), time.Now().Add(10*time.Second)); !errors.As(err, &gone) || *gone != want {
+			if _, err := f.Read(make([]capture.Packet, 9), time.Now().Add(10*time.Second)); !errors.As(err, &gone) ||
+				*gone != want {
 				t.Errorf("with %d rings: %v, want %+v", rings, err, want)
 			}
 		}

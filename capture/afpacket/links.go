@@ -10,14 +10,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// links hears from rtnetlink(7) what becomes of interfaces. The kernel tells a packet
-// socket that its interface goes down, but not that it is removed after that, or renamed.
+// links receives news of interfaces from rtnetlink(7). The kernel tells a packet socket that its
+// interface goes down, but not that it is removed after that, or renamed.
 type links struct {
 	fd    int
-	names map[int]string // by index, as far as they are known
+	names map[int]string // by index, as far as known
 }
 
-// linksBuffer is room for the news of some thousand interfaces that go at once.
+// linksBuffer has room for the news of some thousand interfaces that go at once.
 const linksBuffer = 8 << 20
 
 func openLinks() (*links, error) {
@@ -28,7 +28,8 @@ func openLinks() (*links, error) {
 	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, linksBuffer) != nil {
 		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, linksBuffer) // as much as is permitted
 	}
-	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: 1 << (unix.RTNLGRP_LINK - 1)}); err != nil {
+	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK,
+		Groups: 1 << (unix.RTNLGRP_LINK - 1)}); err != nil {
 		unix.Close(fd)
 		return nil, fmt.Errorf("changes to interfaces cannot be watched: %w", err)
 	}
@@ -41,9 +42,9 @@ func (l *links) close() {
 	}
 }
 
-// hear takes all news from the socket. changed tells whether there may be an interface that
-// was not there before, or one has another name; removed is called with what the kernel
-// says that each had counted which went, or was moved to another network namespace.
+// hear reads all news from the socket. changed reports that there may be a new interface or a new
+// name. It calls removed with the last counters of each interface that was removed, or moved to
+// another network namespace.
 func (l *links) hear(removed func(index int, last device)) (changed bool) {
 	var news [16 << 10]byte
 	for {
@@ -51,7 +52,7 @@ func (l *links) hear(removed func(index int, last device)) (changed bool) {
 		switch {
 		case errors.Is(err, unix.EINTR):
 			continue
-		case errors.Is(err, unix.ENOBUFS): // some were lost
+		case errors.Is(err, unix.ENOBUFS): // some news were lost
 			clear(l.names)
 			changed = true
 			continue
@@ -79,7 +80,7 @@ func (l *links) hear(removed func(index int, last device)) (changed bool) {
 	}
 }
 
-// A link is what a message says of an interface.
+// A link is what a message says about an interface.
 type link struct {
 	index   int
 	name    string
@@ -87,10 +88,11 @@ type link struct {
 	counted bool // last is known
 }
 
-// linkOf reads a message about an interface. False is for one about something else: that a
-// bridge lost a port is told by RTM_DELLINK too, of the family AF_BRIDGE.
+// linkOf parses a message about an interface. It reports false for other messages: RTM_DELLINK with
+// family AF_BRIDGE says that a bridge lost a port.
 func linkOf(m *syscall.NetlinkMessage) (l link, ok bool) {
-	if m.Header.Type != unix.RTM_NEWLINK && m.Header.Type != unix.RTM_DELLINK || len(m.Data) < unix.SizeofIfInfomsg || m.Data[0] != unix.AF_UNSPEC {
+	if m.Header.Type != unix.RTM_NEWLINK && m.Header.Type != unix.RTM_DELLINK || len(m.Data) < unix.SizeofIfInfomsg ||
+		m.Data[0] != unix.AF_UNSPEC {
 		return l, false
 	}
 	attributes, err := syscall.ParseNetlinkRouteAttr(m)
@@ -102,8 +104,10 @@ func linkOf(m *syscall.NetlinkMessage) (l link, ok bool) {
 		switch {
 		case a.Attr.Type == unix.IFLA_IFNAME:
 			l.name = string(bytes.TrimRight(a.Value, "\x00"))
-		case a.Attr.Type == unix.IFLA_STATS64 && len(a.Value) >= 16: // struct rtnl_link_stats64 begins with rx_packets and tx_packets
-			l.last, l.counted = device{binary.NativeEndian.Uint64(a.Value), binary.NativeEndian.Uint64(a.Value[8:])}, true
+		// struct rtnl_link_stats64 begins with rx_packets and tx_packets
+		case a.Attr.Type == unix.IFLA_STATS64 && len(a.Value) >= 16:
+			l.last, l.counted = device{binary.NativeEndian.Uint64(a.Value), binary.NativeEndian.Uint64(a.Value[8:])},
+				true
 		}
 	}
 	return l, true

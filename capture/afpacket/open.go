@@ -17,16 +17,16 @@ import (
 
 // How interfaces join a source, and leave it.
 
-// groups counts the groups of rings in this process: each has its own number.
+// groups counts the groups of rings in this process, to give each its own number.
 var groups atomic.Uint32
 
-// A newcomer is an interface whose rings are made.
+// A newcomer is an interface whose rings are being made.
 //
-// For a socket to get its ring takes the kernel milliseconds: it waits for other processors
-// (packet_set_ring of net/packet/af_packet.c) and fills the memory with zeros. Who makes an
-// interface promiscuous waits for all others who change one. So that is done beside the
-// goroutine that reads, because there are rings already that take packets. The rest costs
-// microseconds each.
+// The kernel takes milliseconds to give a socket its ring: it waits for other processors
+// (packet_set_ring of net/packet/af_packet.c) and fills the memory with zeros. Making an interface
+// promiscuous waits for all other changes to interfaces. So that happens in another goroutine than
+// the reader's, because there are rings already that receive packets. The rest costs microseconds
+// each.
 type newcomer struct {
 	index int // of the interface
 	rings []*ring
@@ -35,14 +35,14 @@ type newcomer struct {
 	gone  bool        // the interface was removed since
 }
 
-// newcomer begins with an interface. Its sockets are made here, because a socket is of the
+// newcomer starts with an interface. It makes the sockets here, because a socket belongs to the
 // network namespace of the thread that makes it.
 func (s *Source) newcomer(tap capture.Tap) *newcomer {
 	each := max(s.options.Rings, 1)
 	s.shape, _ = shapeOf(s.size, s.number)
 	group := uint16(0)
 	if each > 1 {
-		// The process's number makes it differ from those of others.
+		// The PID makes it differ from the groups of other processes.
 		group = uint16(uint32(unix.Getpid())<<6+groups.Add(1))%math.MaxUint16 + 1
 	}
 	c := &newcomer{index: tap.Interface.Index}
@@ -57,7 +57,7 @@ func (s *Source) newcomer(tap capture.Tap) *newcomer {
 	return c
 }
 
-// makeReady makes the rings of newcomers side by side, unless the source is closed meanwhile.
+// makeReady makes the rings of newcomers in parallel, unless the source is closed meanwhile.
 func (s *Source) makeReady(newcomers []*newcomer) {
 	var rings []*ring
 	var whose []*newcomer
@@ -96,7 +96,7 @@ func (s *Source) Beside(work func()) {
 	})
 }
 
-// arrive has Read say that the interfaces are to be looked at.
+// arrive makes Read report that the interfaces must be looked at.
 func (s *Source) arrive() {
 	s.arrived.Store(true)
 	s.interrupt()
@@ -131,7 +131,7 @@ func (s *Source) Add(taps []capture.Tap) []error {
 	return s.join(taps, ready, false)
 }
 
-// prepare has newcomers made ready, as many at a time as gain from it.
+// prepare makes newcomers ready, as many at a time as is faster.
 func (s *Source) prepare(fresh []*newcomer) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
@@ -157,8 +157,9 @@ func (s *Source) dequeue() []*newcomer {
 	return some
 }
 
-// join has newcomers take packets, which bear the next positions: one for each tap, or nil for one that is not ready. The first ones, of a
-// source that follows, are no failure if they went since they were listed.
+// join binds newcomers, whose packets get the next positions: one for each tap, or nil for one that
+// is not ready. For the first taps of a source that follows, it is no error if an interface has
+// gone since it was listed.
 func (s *Source) join(taps []capture.Tap, ready []*newcomer, first bool) []error {
 	failures := make([]error, len(taps))
 	var indices []int
@@ -181,7 +182,8 @@ func (s *Source) join(taps []capture.Tap, ready []*newcomer, first bool) []error
 		}
 		var missing *capture.NoSuchInterfaceError
 		if first && s.options.Follow && errors.As(failures[i], &missing) {
-			// It has its position, for those behind it are known by theirs, and Read says that it is gone.
+			// It keeps its position, because later ones are counted from it, and Read reports that
+			// it is gone.
 			failures[i] = nil
 			s.vanished = append(s.vanished, len(s.places))
 			s.places = append(s.places, place{tap: tap, known: true, now: true, over: true})
@@ -208,9 +210,9 @@ func (s *Source) discard(rings []*ring) {
 	}
 }
 
-// ring is one for a tap, of an earlier capture if that left one, or else a new one.
+// ring returns a ring for a tap: a spare one of an earlier capture, or a new one.
 func (s *Source) ring(tap capture.Tap, group uint16) (*ring, error) {
-	if group == 0 { // what is in a group stays in it
+	if group == 0 { // a ring in a group cannot leave it
 		if r, ok := s.options.Spare.take(tap, s.shape); ok {
 			return r, nil
 		}
@@ -218,8 +220,8 @@ func (s *Source) ring(tap capture.Tap, group uint16) (*ring, error) {
 	return newRing(tap, s.size, s.number, group)
 }
 
-// bind has the rings of one interface take packets, which bear the next position. The interface may have got another name
-// since they were made.
+// bind binds the rings of one interface, whose packets get the next position. The interface may
+// have been renamed since they were made.
 func (s *Source) bind(tap capture.Tap, rings []*ring) error {
 	for _, r := range rings {
 		r.tap = tap
@@ -261,8 +263,8 @@ func (s *Source) Drop(position int) {
 // abreastMost is how many rings are made ready, or closed, at the same time.
 const abreastMost = 32
 
-// abreast calls f with 0 to n-1, some at the same time, each on a thread of its own. It
-// returns when all have returned, and so do the threads.
+// abreast calls f with 0 to n-1, some at the same time, each on a thread of its own. It returns
+// when all calls have returned, which ends the threads.
 func abreast(n int, f func(i int)) {
 	if n == 1 {
 		f(0)
@@ -281,10 +283,10 @@ func abreast(n int, f func(i int)) {
 	all.Wait()
 }
 
-// newRing makes a socket for a tap, which takes no packet yet. group is that of the rings
-// that share the packets of the tap; 0 is for one alone.
+// newRing makes a socket for a tap, which receives no packet yet. group is the number of the group
+// of rings that share the packets of the tap; 0: none.
 func newRing(tap capture.Tap, blockSize, blocks int, group uint16) (*ring, error) {
-	// Protocol 0 receives nothing. bind says which protocols, when all is ready.
+	// Protocol 0 receives nothing. bind sets the protocols when all is ready.
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	switch {
 	case errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES):
@@ -292,12 +294,14 @@ func newRing(tap capture.Tap, blockSize, blocks int, group uint16) (*ring, error
 	case err != nil:
 		return nil, fmt.Errorf("packets cannot be captured on this machine: %w", err)
 	}
-	return &ring{tap: tap, fd: fd, blockSize: blockSize, blocks: blocks, noted: make([]time.Duration, blocks), group: group, renamedAt: notRenamed}, nil
+	return &ring{tap: tap, fd: fd, blockSize: blockSize, blocks: blocks, noted: make([]time.Duration, blocks),
+		group: group, renamedAt: notRenamed}, nil
 }
 
-// makeReady does what takes the kernel its time before a ring takes packets.
+// makeReady does the slow part of setting up a ring.
 func (r *ring) makeReady(promiscuous bool) error {
-	// Until all is ready nothing passes, and before it is in its group a socket gets what is for all of them.
+	// Nothing passes until all is ready. A socket that is not yet in its group would receive the
+	// packets for all of it.
 	if err := attach(r.fd, refuseAll); err != nil {
 		return err
 	}
@@ -311,7 +315,7 @@ func (r *ring) makeReady(promiscuous bool) error {
 	if r.promiscuous = promiscuous && !r.tap.Interface.Loopback; !r.promiscuous {
 		return nil
 	}
-	// The kernel takes the membership back when the socket is closed.
+	// The kernel drops the membership when the socket is closed.
 	switch err := r.membership(unix.PACKET_ADD_MEMBERSHIP); {
 	case errors.Is(err, unix.ENODEV) || errors.Is(err, unix.ENXIO):
 		return &capture.NoSuchInterfaceError{Name: r.tap.Interface.Name}
@@ -349,7 +353,7 @@ func (r *ring) setUp() error {
 	return nil
 }
 
-// begin has a ring take packets: from its end on they are kept.
+// begin sets the ring's filter: from its return on, packets are kept.
 func (r *ring) begin() error {
 	if !r.parked {
 		if err := r.bindTo(r.tap.Interface); err != nil {
@@ -364,13 +368,14 @@ func (r *ring) begin() error {
 	return attach(r.fd, program(r.tap))
 }
 
-// share makes a ring one of its group, over which the kernel spreads the packets: each CPU
-// fills its own, so that none waits for another's, and the next one when it is full. See
-// packet(7), PACKET_FANOUT.
+// share adds a ring to its group, over which the kernel spreads the packets. Each CPU fills its own
+// ring, so that none waits for another's, and the next one when that is full. See packet(7),
+// PACKET_FANOUT.
 func (r *ring) share() error {
 	how := int(r.group) | (unix.PACKET_FANOUT_CPU|unix.PACKET_FANOUT_FLAG_ROLLOVER)<<16
 	if err := unix.SetsockoptInt(r.fd, unix.SOL_PACKET, unix.PACKET_FANOUT, how); err != nil {
-		return fmt.Errorf("the packets of interface %s cannot be spread over several rings: %w", r.tap.Interface.Name, err)
+		return fmt.Errorf("the packets of interface %s cannot be spread over several rings: %w",
+			r.tap.Interface.Name, err)
 	}
 	return nil
 }

@@ -4,21 +4,21 @@ import (
 	"diagsh/capture"
 )
 
-// A place is what the source knows of one position of its packets: the interface, and what
-// that and its rings have counted.
+// A place is what the source knows about one position of its packets: the interface, and the
+// counters of the interface and of its rings.
 type place struct {
 	tap    capture.Tap
-	before uint64 // the interface counted, until the tap was opened
-	known  bool   // before is
-	seen   uint64 // it counted since
-	now    bool   // seen is of this moment, or of the last one that the place had an interface
-	gone   bool   // the interface was removed, and the kernel is yet to say what it had counted
+	before uint64 // counted by the interface until the tap was opened
+	known  bool   // before is known
+	seen   uint64 // counted by the interface since
+	now    bool   // seen is current, or final if the place has no interface any more
+	gone   bool   // the interface was removed, and its last counters have not come yet
 	over   bool   // seen does not change any more
 
 	past capture.Counters // of rings whose packets have another position now
 }
 
-// look takes a look at the counters of all interfaces.
+// look updates the place from the counters of all interfaces.
 func (p *place) look(all map[int]device) {
 	if p.over || p.gone {
 		return
@@ -29,14 +29,14 @@ func (p *place) look(all map[int]device) {
 	}
 }
 
-// leave notes that the place gets no more packets. What the interface has counted is what
-// it has now, or, if it is not there any more, what the kernel says of it as its last.
+// leave notes that the place gets no more packets. The interface's counters are its current ones,
+// or the last that the kernel reports if it is gone.
 func (p *place) leave(all map[int]device) {
 	p.look(all)
 	p.over, p.gone = p.over || p.now, !p.over && !p.now
 }
 
-// end takes what the kernel said of the interface when it went.
+// end takes the kernel's last counters of a removed interface.
 func (p *place) end(last device) {
 	if !p.over {
 		p.now, p.over = true, true
@@ -47,16 +47,16 @@ func (p *place) end(last device) {
 func (p *place) count(now device) {
 	seen := now.seenBy(p.tap)
 	if seen < p.before+p.seen {
-		p.known = false // a counter that goes back is another interface's, or was set back
+		p.known = false // a smaller counter is another interface's, or was reset
 		return
 	}
 	p.seen = seen - p.before
 }
 
-// awaits tells whether the kernel is yet to say what a removed interface had counted.
+// awaits reports whether the last counters of a removed interface are still to come.
 func (p *place) awaits() bool { return p.known && !p.now && !p.over }
 
-// counters are those of the interface, and of rings that are not with the place any more.
+// counters returns those of the interface, and of rings that have left the place.
 func (p *place) counters() capture.Counters {
 	c := p.past
 	if p.known && p.now {

@@ -2,8 +2,8 @@
 
 package afpacket
 
-// prefetch asks for three lines of the processor's cache from p on, and waits for none. The
-// compiler has no word for it, and a load in its place holds up what comes after it.
+// prefetch requests three lines from p on for the processor's cache, and waits for none. Go has no
+// statement for it, and an ordinary load would stall what follows.
 //
 //go:noescape
 func prefetch(p *byte)

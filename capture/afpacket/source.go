@@ -1,7 +1,6 @@
 package afpacket
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -10,37 +9,36 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-	"unsafe"
 
 	"diagsh/capture"
 
 	"golang.org/x/sys/unix"
 )
 
-// Options are what the appliance decides about its rings.
+// Options are the appliance's decisions about its rings.
 type Options struct {
-	// RingBytes is the memory for all rings of a capture together: how much traffic
-	// the kernel can keep while nobody reads. 0 is DefaultRingBytes. Interfaces share
-	// it, but none gets less than 2 MiB.
+	// RingBytes is the memory for all rings of a capture together: how much traffic the kernel can
+	// keep while no reader runs. 0 is DefaultRingBytes. Interfaces share it, but none gets less
+	// than 2 MiB.
 	RingBytes int
 
-	// Rings is over how many rings the packets of an interface are spread; 0 is 1.
+	// Rings is how many rings share the packets of an interface; 0 is 1.
 	Rings int
 
 	// Follow makes Read wait for new interfaces when there are no others.
 	Follow bool
 
-	// Spare is where rings come from, and go to; nil: each capture makes its own.
+	// Spare is where rings come from and go to. If nil, each capture makes its own.
 	Spare *Spare
 
-	// Promiscuous also shows packets that are addressed to other machines.
+	// Promiscuous captures packets that are addressed to other machines too.
 	Promiscuous bool
 }
 
-// DefaultRingBytes keeps 8 blocks: at least 0.32 s of any traffic that fills less than a
-// block in 40 ms, as 100,000 small packets a second do. It is for moments without a reader;
-// those without a disk are for the buffers behind it, which get their pages as they are
-// needed, while a ring gets all at its start.
+// DefaultRingBytes keeps 8 blocks: at least 0.32 s of any traffic that fills less than a block in
+// 40 ms, as 100,000 small packets a second do. It bridges moments without a reader. A slow disk is
+// bridged by the buffers after the ring, which get their pages when needed, while a ring gets all
+// its pages at its start.
 const DefaultRingBytes = 32 << 20
 
 const (
@@ -49,10 +47,10 @@ const (
 	minBlocks    = 8
 )
 
-// Open begins to take packets from interfaces of the calling thread's network
-// namespace. Its error is capture.ErrNotPermitted, a *capture.NoSuchInterfaceError, or
-// a sentence for the user. A source that follows the machine's interfaces does without those
-// that went since they were listed, if there are others; Read says that they are gone.
+// Open starts to capture from interfaces of the calling thread's network namespace. Its error is
+// capture.ErrNotPermitted, a *capture.NoSuchInterfaceError, or a sentence for the user. A source
+// that follows the machine's interfaces accepts that some have gone since they were listed, if
+// others exist; Read reports those as gone.
 func (o Options) Open(taps []capture.Tap) (capture.Source, error) {
 	s := &Source{options: o, begin: time.Now(), wake: -1}
 	if err := s.open(taps); err != nil {
@@ -75,14 +73,14 @@ func (o Options) blocks(taps int) (size, number int) {
 	return size, bytes / size
 }
 
-// Source reads the rings of a capture: it is a capture.Source.
+// Source reads the rings of a capture. It is a capture.Source.
 type Source struct {
 	options      Options
 	begin        time.Time // where its clock starts
 	size, number int       // of the blocks of each ring
 	shape        shape
 
-	rings []*ring // those that may still give packets
+	rings []*ring // those that may still have packets
 	all   []*ring
 	wake  int // eventfd
 	links *links
@@ -93,22 +91,22 @@ type Source struct {
 	finished bool
 	changed  bool // there may be new interfaces, or new names
 
-	vanished []int // positions of those that were listed and gone before they could; Read is yet to say so
+	vanished []int // positions of interfaces that had gone before they were bound; Read has to report them
 
 	coming  []*newcomer    // whose rings are being made, or wait for the next Add
-	beside  sync.WaitGroup // what is done beside the reader
-	arrived atomic.Bool    // some of that is done
-	woken   atomic.Bool    // by somebody else
+	beside  sync.WaitGroup // work in other goroutines
+	arrived atomic.Bool    // some of that work is done
+	woken   atomic.Bool    // by Wake
 
-	asking sync.Mutex // guards asked; taken before mutex
+	asking sync.Mutex // guards asked; locked before mutex
 	asked  *devices   // for Counters: the kernel takes its time for many interfaces
 
-	devices *devices // of the goroutine that reads, which would else wait for who asks
+	devices *devices // for the goroutine that reads, which would otherwise wait for Counters
 
 	mutex     sync.Mutex  // guards what follows, the counters, and descriptors against Close
 	places    []place     // by position
 	queue     []*newcomer // whose rings are to be made
-	preparing bool        // somebody makes them
+	preparing bool        // a goroutine makes them
 	closed    bool
 }
 
@@ -147,7 +145,7 @@ func (s *Source) open(taps []capture.Tap) error {
 	return nil
 }
 
-// now is a clock that nobody can set.
+// now returns the time of a monotonic clock.
 func (s *Source) now() time.Duration { return time.Since(s.begin) }
 
 // Read implements capture.Source.
@@ -181,14 +179,13 @@ func (s *Source) fill(batch []capture.Packet) int {
 	return s.merge(batch)
 }
 
-// window is how long a block waits for blocks of other rings with earlier packets.
-// A packet is in a block that is handed over within two periods of the kernel's
-// timer; the rest is for timers that run late.
+// window is how long a block waits for blocks of other rings with earlier packets. A packet's block
+// is handed over within two periods of the kernel's timer; the rest is for timers that run late.
 const window = (2*retire + 20) * time.Millisecond
 
-// merge takes the packets that are there in the order of time. The oldest one may go
-// when the block of any packet as old or younger has waited for the window: nothing
-// older can come then. It may also go when a ring fills.
+// merge takes the packets that are there in the order of time. The oldest may go once the blocks of
+// all packets as old or younger have waited for the window: nothing older can come after that. It
+// may also go when a ring fills.
 func (s *Source) merge(batch []capture.Packet) int {
 	now := s.now()
 	n := 0
@@ -220,12 +217,13 @@ func (s *Source) merge(batch []capture.Packet) int {
 	return n
 }
 
-// end finds, when nothing is there to take, whether that remains so.
+// end returns, when there is no packet, whether it stays so.
 func (s *Source) end() error {
 	if len(s.vanished) > 0 {
 		position := s.vanished[0]
 		s.vanished = s.vanished[1:]
-		return &capture.InterfaceGoneError{Name: s.places[position].tap.Interface.Name, Position: position, Left: len(s.rings)}
+		return &capture.InterfaceGoneError{Name: s.places[position].tap.Interface.Name, Position: position,
+			Left: len(s.rings)}
 	}
 	allDrained := true
 	for i := 0; i < len(s.rings); i++ {
@@ -235,9 +233,10 @@ func (s *Source) end() error {
 			s.rings = slices.Concat(s.rings[:i], s.rings[i+1:])
 			s.free(r)
 			if !slices.ContainsFunc(s.rings, func(other *ring) bool { return other.position == r.position }) {
-				return &capture.InterfaceGoneError{Name: r.tap.Interface.Name, Position: int(r.position), Left: len(s.rings)}
+				return &capture.InterfaceGoneError{Name: r.tap.Interface.Name, Position: int(r.position),
+					Left: len(s.rings)}
 			}
-			i-- // the last of an interface's rings tells
+			i-- // the last of an interface's rings reports it
 			continue
 		}
 		allDrained = allDrained && drained
@@ -257,7 +256,7 @@ func (s *Source) end() error {
 	return nil
 }
 
-// free gives back the memory of a ring that gets no more packets. Its counters stay.
+// free frees the memory of a ring that gets no more packets. Its counters stay.
 func (s *Source) free(r *ring) {
 	p := &s.places[r.position]
 	all := s.devices.read([]int{p.tap.Interface.Index})
@@ -269,9 +268,9 @@ func (s *Source) free(r *ring) {
 	s.beside.Go(r.detach().close)
 }
 
-// drained tells whether a ring that gets no more packets has been read to its end.
-// The kernel's count says so at once; the time is there in case that it never does, and
-// has no say while there are packets that only wait for their turn.
+// drained reports whether a ring that gets no more packets was read to its end. The kernel's count
+// tells at once. drainBy is for the case that the count never matches; it is ignored while packets
+// only wait for their turn.
 func (s *Source) drained(r *ring) bool {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
@@ -281,109 +280,6 @@ func (s *Source) drained(r *ring) bool {
 
 // drainTime is far more than the kernel takes to hand over the last block.
 const drainTime = time.Second
-
-// wait blocks until something may have changed; again says that Read should look.
-func (s *Source) wait(until time.Time) (again bool, err error) {
-	now := s.now()
-	const never = time.Duration(math.MaxInt64)
-	deadline := never
-	if !until.IsZero() {
-		deadline = until.Sub(s.begin)
-	}
-	userDeadline := deadline
-
-	s.polls = s.polls[:2]
-	s.polls[0] = unix.PollFd{Fd: int32(s.wake), Events: unix.POLLIN}
-	s.polls[1] = unix.PollFd{Fd: int32(s.links.fd), Events: unix.POLLIN}
-	for _, r := range s.rings {
-		poll := unix.PollFd{Fd: int32(r.fd), Events: unix.POLLIN}
-		if r.open {
-			// It has packets that wait for the window, and would not let us wait.
-			poll.Fd = -1
-			deadline = min(deadline, r.seen+window)
-		}
-		if (r.gone || s.finished) && !r.open {
-			deadline = min(deadline, r.drainBy)
-		}
-		s.polls = append(s.polls, poll)
-	}
-
-	switch {
-	case deadline == never:
-		err = s.waiter.wait(time.Time{})
-	case deadline > now:
-		err = s.waiter.wait(s.begin.Add(deadline))
-	default:
-		s.ready()
-	}
-	if err != nil {
-		return false, fmt.Errorf("the wait for packets failed: %w", err)
-	}
-
-	if s.polls[1].Revents != 0 {
-		s.changed = s.hear() || s.changed
-		s.examine()
-	}
-	for _, poll := range s.polls[2:] {
-		if poll.Revents&(unix.POLLERR|unix.POLLHUP|unix.POLLNVAL) != 0 {
-			s.examine()
-			break
-		}
-	}
-	if s.polls[0].Revents != 0 {
-		var count [8]byte
-		unix.Read(s.wake, count[:])
-		if s.woken.Swap(false) {
-			return false, nil
-		}
-	}
-	return s.now() < userDeadline, nil
-}
-
-// ready asks the kernel which of the descriptors have something, and tells whether any has, or
-// whether a ring fills whose packets wait for the window: the kernel tells of each of its
-// blocks. It does not block, so the runtime, whose monitor looks after those who may, is not
-// told.
-func (s *Source) ready() bool {
-	var now unix.Timespec
-	n, _, _ := unix.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&s.polls[0])), uintptr(len(s.polls)), uintptr(unsafe.Pointer(&now)), 0, 0, 0)
-	fills := false
-	for _, r := range s.rings {
-		if r.open {
-			r.note(s.now())
-			fills = fills || r.pressed()
-		}
-	}
-	return n != 0 || fills
-}
-
-// hear takes the news of interfaces, and tells whether there may be new ones or new names.
-// examine finds out which were removed, also when some of the news were lost.
-func (s *Source) hear() (changed bool) {
-	s.mutex.Lock()
-	defer s.mutex.Unlock()
-	return s.links.hear(func(index int, last device) {
-		for i := range s.places {
-			if s.places[i].tap.Interface.Index == index {
-				s.places[i].end(last)
-			}
-		}
-		for _, c := range s.coming {
-			c.gone = c.gone || c.index == index // another one may get its index
-		}
-	})
-}
-
-// examine finds the rings whose interface was removed. Their last packets can still
-// be taken.
-func (s *Source) examine() {
-	for _, r := range s.rings {
-		if !r.gone && r.removed() {
-			r.gone = true
-			r.drainBy = s.now() + drainTime
-		}
-	}
-}
 
 // Finish implements capture.Source.
 func (s *Source) Finish() error {
@@ -395,21 +291,6 @@ func (s *Source) Finish() error {
 		}
 	}
 	return nil
-}
-
-// Wake implements capture.Source.
-func (s *Source) Wake() {
-	s.woken.Store(true)
-	s.interrupt()
-}
-
-// interrupt ends a wait of Read, or else the next one.
-func (s *Source) interrupt() {
-	s.mutex.Lock()
-	defer s.mutex.Unlock()
-	if !s.closed {
-		unix.Write(s.wake, binary.NativeEndian.AppendUint64(nil, 1))
-	}
 }
 
 // Counters implements capture.Source.
@@ -433,7 +314,7 @@ func (s *Source) Counters() []capture.Counters {
 	return counters
 }
 
-// look looks at the counters of the interfaces. Called with asking held, and without mutex.
+// look updates the counters of the interfaces. The caller holds asking, and not mutex.
 func (s *Source) look() {
 	s.mutex.Lock()
 	if s.closed {
@@ -494,14 +375,14 @@ func (s *Source) Close() error {
 	return nil
 }
 
-// lastNewsTime bounds the wait for what the kernel says of an interface that went, a moment
-// after it has told its sockets.
+// lastNewsTime limits the wait for the last counters of a removed interface. The kernel sends them
+// a moment after it told the sockets.
 const lastNewsTime = 200 * time.Millisecond
 
-// lastNews waits for what removed interfaces had counted.
+// lastNews waits for the last counters of removed interfaces.
 func (s *Source) lastNews() {
 	if s.links == nil {
-		return // it did not come that far
+		return // Open did not come that far
 	}
 	for end := time.Now().Add(lastNewsTime); ; {
 		s.hear()

@@ -12,12 +12,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Spare keeps rings of captures that have ended for captures that begin soon after. A ring
-// cannot be taken from its socket, so sockets are kept with them: bound to a protocol that
-// no packet is of, with a filter that refuses all.
+// Spare keeps rings of ended captures for captures that start soon after. A ring cannot be removed
+// from its socket, so their sockets are kept too: bound to a protocol without packets, with a
+// filter that rejects all.
 type Spare struct{ store *spare.Store[shape, *ring] }
 
-// NewSpare makes one that keeps the rings of one capture, each for so long.
+// NewSpare returns a Spare that keeps the rings of one capture, each for the given time.
 func NewSpare(keep time.Duration) *Spare {
 	return &Spare{spare.New[shape](DefaultRingBytes, keep, func(r *ring) {
 		go func() { // the kernel takes its time
@@ -27,7 +27,7 @@ func NewSpare(keep time.Duration) *Spare {
 	})}
 }
 
-// Bytes is how much is kept.
+// Bytes returns how much is kept.
 func (s *Spare) Bytes() int64 {
 	if s == nil {
 		return 0
@@ -35,16 +35,17 @@ func (s *Spare) Bytes() int64 {
 	return s.store.Bytes()
 }
 
-// Clear gives back what is kept.
+// Clear frees what is kept.
 func (s *Spare) Clear() { s.store.Clear() }
 
-// A shape is what two rings have in common of which one can serve as the other.
+// A shape is what two rings must have in common so that one can replace the other.
 type shape struct {
 	device, inode uint64 // of the network namespace (namespaces(7))
 	size, number  int    // of blocks
 }
 
-// shapeOf is the shape of rings that the calling thread makes. False: it cannot be told.
+// shapeOf returns the shape of rings that the calling thread makes. It reports false if that is
+// unknown.
 func shapeOf(size, number int) (shape, bool) {
 	var s unix.Stat_t
 	if unix.Stat("/proc/thread-self/ns/net", &s) != nil {
@@ -53,7 +54,7 @@ func shapeOf(size, number int) (shape, bool) {
 	return shape{uint64(s.Dev), s.Ino, size, number}, true
 }
 
-// take takes a ring for a tap. False: there is none.
+// take returns a ring for a tap. It reports false if there is none.
 func (s *Spare) take(tap capture.Tap, kind shape) (*ring, bool) {
 	if s == nil {
 		return nil, false
@@ -82,25 +83,25 @@ func (s *Spare) give(kind shape, rings []*ring) {
 }
 
 const (
-	// parked is a protocol that is reserved (RFC 1701), so that no interface has packets of it; whoever
-	// sends some all the same meets the filter.
+	// parked is a reserved protocol (RFC 1701), so that no interface has packets of it. A sender
+	// that uses it all the same meets the filter.
 	parked = 0xffff
 
 	// parkTime is far more than the kernel takes to hand over the last block.
 	parkTime = 4 * retire * time.Millisecond
 )
 
-// park makes a ring as it was before its first packet, on no interface. False: it cannot be
-// used again.
+// park resets a ring to its state before the first packet, on no interface. It reports false if the
+// ring cannot be reused.
 func (r *ring) park() bool {
 	if attach(r.fd, refuseAll) != nil {
 		return false
 	}
 	if r.promiscuous {
-		r.membership(unix.PACKET_DROP_MEMBERSHIP) // it is gone already where the interface is
+		r.membership(unix.PACKET_DROP_MEMBERSHIP) // it is gone already if the interface is
 	}
-	// When bind returns no processor is about to put a packet in any more
-	// (packet_do_bind of net/packet/af_packet.c waits for that).
+	// When bind returns, no processor is about to add a packet any more (packet_do_bind of
+	// net/packet/af_packet.c waits for that).
 	if unix.Bind(r.fd, &unix.SockaddrLinklayer{Protocol: networkOrder(parked)}) != nil {
 		return false
 	}
@@ -109,12 +110,13 @@ func (r *ring) park() bool {
 			return false
 		}
 	}
-	*r = ring{fd: r.fd, memory: r.memory, blockSize: r.blockSize, blocks: r.blocks, noted: r.noted, current: r.current, renamedAt: notRenamed, parked: true}
+	*r = ring{fd: r.fd, memory: r.memory, blockSize: r.blockSize, blocks: r.blocks, noted: r.noted, current: r.current,
+		renamedAt: notRenamed, parked: true}
 	return true
 }
 
-// skip passes over all packets that are there, and tells whether those are all that the
-// kernel has: then the block that it is at is empty.
+// skip skips all packets that are there. It reports whether those are all that the kernel has: then
+// the current block is empty.
 func (r *ring) skip() bool {
 	for ok := true; ok; ok = r.ready(0) {
 		r.taken += uint64(r.left)
@@ -125,15 +127,15 @@ func (r *ring) skip() bool {
 	return r.taken == r.received
 }
 
-// unpark has a ring that was kept be one for its tap.
+// unpark makes a kept ring one for its tap.
 func (r *ring) unpark() error {
-	r.removed() // takes the error that the kernel noted when an interface went
+	r.removed() // clears the error that the kernel noted when an interface went
 	r.count()
 	r.counters, r.received = capture.Counters{}, 0
 	return r.bindTo(r.tap.Interface)
 }
 
-// membership has the kernel make the interface promiscuous, or undo that.
+// membership makes the interface promiscuous, or undoes that.
 func (r *ring) membership(what int) error {
 	return unix.SetsockoptPacketMreq(r.fd, unix.SOL_PACKET, what, &unix.PacketMreq{
 		Ifindex: int32(r.tap.Interface.Index),
@@ -141,7 +143,7 @@ func (r *ring) membership(what int) error {
 	})
 }
 
-// bindTo has the packets of an interface come to a ring's filter.
+// bindTo makes the packets of an interface reach the ring's filter.
 func (r *ring) bindTo(in capture.Interface) error {
 	err := unix.Bind(r.fd, &unix.SockaddrLinklayer{Protocol: networkOrder(unix.ETH_P_ALL), Ifindex: in.Index})
 	switch {

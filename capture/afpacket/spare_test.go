@@ -15,7 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A ring that was kept serves the next capture as a new one would, whatever it was left with: nothing of it is in the next.
+// TestRingIsUsedAgain: a kept ring serves the next capture as a new one would, whatever its state
+// at the end of the last. Nothing of the old capture is in the new one.
 func TestRingIsUsedAgain(t *testing.T) {
 	ns := netnstest.New(t)
 	ns.Veth(t, "left", "right")
@@ -55,14 +56,15 @@ func TestRingIsUsedAgain(t *testing.T) {
 		var s capture.Source
 		ns.Do(t, func() {
 			var err error
-			s, err = Options{RingBytes: 2 << 20, Promiscuous: true, Spare: spare}.Open([]capture.Tap{{Interface: in, SnapLength: 9000}})
+			s, err = Options{RingBytes: 2 << 20, Promiscuous: true,
+				Spare: spare}.Open([]capture.Tap{{Interface: in, SnapLength: 9000}})
 			if err != nil {
 				t.Fatal(err)
 			}
 		})
 		return s
 	}
-	// check sends packets and reads them: these and no others.
+	// check sends packets, and expects to read these and no others.
 	check := func(s capture.Source, fd, packets int) {
 		t.Helper()
 		next := number + 1
@@ -125,7 +127,7 @@ func TestRingIsUsedAgain(t *testing.T) {
 		send(left, 100) // for nobody
 		t.Run("after: "+test.name, func(t *testing.T) { check(open(right), left, 700) })
 	}
-	// Of an interface that went it serves another.
+	// A ring of a removed interface serves another.
 	s := open(right)
 	ns.Do(t, func() {
 		link, err := netlink.LinkByName("right")
@@ -147,7 +149,7 @@ func TestRingIsUsedAgain(t *testing.T) {
 	check(s, near, 100)
 }
 
-// Neither of another network namespace nor of another size is a ring of use.
+// TestRingOfAnotherKindIsNotUsed: a ring of another network namespace or another size is not used.
 func TestRingOfAnotherKindIsNotUsed(t *testing.T) {
 	spare := NewSpare(time.Minute)
 	defer spare.Clear()

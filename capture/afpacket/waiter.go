@@ -10,24 +10,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// waiter waits for any of several descriptors by way of the poller that the Go runtime has
-// for connections. A thread that waits in poll(2) itself keeps the runtime's monitor at
-// work: for every wait it wakes about 60 times, which is a quarter of what a capture of
-// small packets costs.
+// waiter waits for any of several descriptors by the Go runtime's network poller. A thread that
+// waits in poll(2) itself keeps the runtime's monitor at work: it wakes about 60 times per wait, a
+// quarter of the cost of a capture of small packets.
 type waiter struct {
-	file     *os.File // an epoll(7) instance, which can be waited for as the descriptors in it
+	file     *os.File // an epoll(7) instance, which can be polled like the descriptors in it
 	conn     syscall.RawConn
 	deadline time.Time
 
 	ready func(uintptr) bool
 }
 
-// newWaiter makes one that waits until ready returns true, and asks it each time that a
-// descriptor gets something.
+// newWaiter returns a waiter that waits until ready returns true. It calls ready each time that a
+// descriptor gets ready.
 func newWaiter(ready func() bool) (*waiter, error) {
 	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err == nil {
-		err = unix.SetNonblock(fd, true) // so that os takes it for one that can be waited for
+		err = unix.SetNonblock(fd, true) // so that package os uses the poller for it
 	}
 	if err != nil {
 		return nil, fmt.Errorf("packets cannot be waited for: %w", err)
@@ -40,19 +39,20 @@ func newWaiter(ready func() bool) (*waiter, error) {
 	return w, nil
 }
 
-// add has one more descriptor waited for, until it is closed.
+// add adds a descriptor, until that is closed.
 func (w *waiter) add(fd int) error {
 	epoll := -1
 	if err := w.conn.Control(func(fd uintptr) { epoll = int(fd) }); err != nil {
 		return err
 	}
-	if err := unix.EpollCtl(epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)}); err != nil {
+	if err := unix.EpollCtl(epoll, unix.EPOLL_CTL_ADD, fd,
+		&unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)}); err != nil {
 		return fmt.Errorf("packets cannot be waited for: %w", err)
 	}
 	return nil
 }
 
-// wait waits until ready, or until the deadline, which the zero time is not.
+// wait waits until ready returns true, or until the deadline, which must not be zero.
 func (w *waiter) wait(deadline time.Time) error {
 	if !deadline.Equal(w.deadline) {
 		if err := w.file.SetReadDeadline(deadline); err != nil {
