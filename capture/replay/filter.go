@@ -8,48 +8,53 @@ import (
 	"diagsh/capture/filter"
 )
 
-// A Filter chooses packets of files, and of captures that run, as a filter expression says: each by the link type that it is of. Where a
-// packet's direction is known, as in the pcapng files of this appliance (the flags of their packets), inbound and outbound are
-// answered. A packet that the expression cannot be asked about is left out, which is told. A Filter is for one goroutine.
+// A Filter selects packets of files, and of running captures, by a filter expression, each by its
+// link type. It answers inbound and outbound where a packet's direction is known, as in the pcapng
+// files of this appliance (the flags of their packets). A packet that the expression does not apply
+// to is left out and counted. A Filter is for one goroutine.
 type Filter struct {
 	expression string
 	compile    func(filter.Target) (*filter.Program, error)
 	netmask    func(capture.Interface) uint32
 	masks      map[int]uint32 // by the index of the interface
 	programs   map[target]*program
-	asked      int64 // packets that could be
+	asked      int64 // packets that the expression applied to
 }
 
-// target is what decides over the program for a packet.
+// target is what selects the program for a packet.
 type target struct {
 	link     capture.LinkType
 	mask     uint32
 	directed bool
 }
 
-// program is that of a target, or why there is none.
+// program is the compiled program of a target, or why there is none.
 type program struct {
 	*filter.Program
 	err     error
 	leftOut int64 // packets for which there is none
 }
 
-// An UndirectedError is for packets whose direction a filter asks for, and that nobody noted.
+// An UndirectedError reports that a filter asks for directions that were not recorded.
 type UndirectedError struct{}
 
 func (*UndirectedError) Error() string { return "it is not known which way the packets went" }
 
-// NewFilter compiles an expression; nil names are those of this system. netmask is the mask of the network of an interface, for ip broadcast; 0 if there is none, and then
-// only 0.0.0.0 and 255.255.255.255 are broadcast addresses, as tcpdump has it for files. ctx bounds the look-up of names. The error is a
+// NewFilter compiles an expression. If names is nil, those of this system are used. netmask returns
+// the mask of an interface's network, for ip broadcast. If 0, only 0.0.0.0 and 255.255.255.255 are
+// broadcast addresses, as tcpdump has it for files. ctx limits the look-up of names. The error is a
 // *filter.Error if the expression is wrong for packets of any link type.
-func NewFilter(ctx context.Context, expression string, names filter.Names, netmask func(capture.Interface) uint32) (*Filter, error) {
-	f := &Filter{expression: expression, netmask: netmask, masks: make(map[int]uint32), programs: make(map[target]*program)}
+func NewFilter(ctx context.Context, expression string, names filter.Names,
+	netmask func(capture.Interface) uint32) (*Filter, error) {
+	f := &Filter{expression: expression, netmask: netmask, masks: make(map[int]uint32),
+		programs: make(map[target]*program)}
 	f.compile = func(t filter.Target) (*filter.Program, error) {
 		t.Names = names
 		return filter.CompileContext(ctx, expression, t)
 	}
 	var first error
-	for _, link := range []filter.LinkType{filter.EN10MB, filter.IEEE80211Radio, filter.LinuxSLL2} { // what is wrong for these is for all
+	// what is wrong for these is wrong for all
+	for _, link := range []filter.LinkType{filter.EN10MB, filter.IEEE80211Radio, filter.LinuxSLL2} {
 		_, err := f.compile(filter.Target{LinkType: link, Kind: filter.Savefile, Directions: true})
 		if err == nil {
 			return f, nil
@@ -61,7 +66,7 @@ func NewFilter(ctx context.Context, expression string, names filter.Names, netma
 	return nil, first
 }
 
-// Match tells whether a packet is wanted.
+// Match reports whether a packet is selected.
 func (f *Filter) Match(p *capture.Packet, i capture.Interface) bool {
 	known := f.programFor(i, p.Direction != capture.DirectionUnknown)
 	if known.err != nil {
@@ -69,7 +74,8 @@ func (f *Filter) Match(p *capture.Packet, i capture.Interface) bool {
 		return false
 	}
 	f.asked++
-	meta := filter.Metadata{Length: p.Length, Kernel: p.Direction != capture.DirectionUnknown, PacketType: packetType(p.Direction)}
+	meta := filter.Metadata{Length: p.Length, Kernel: p.Direction != capture.DirectionUnknown,
+		PacketType: packetType(p.Direction)}
 	return known.Match(p.Data, meta) != 0
 }
 
@@ -83,7 +89,8 @@ func (f *Filter) programFor(i capture.Interface, directed bool) *program {
 	if known, is := f.programs[t]; is {
 		return known
 	}
-	wanted := filter.Target{LinkType: filter.LinkType(t.link), Kind: filter.Savefile, Netmask: t.mask, Directions: directed}
+	wanted := filter.Target{LinkType: filter.LinkType(t.link), Kind: filter.Savefile, Netmask: t.mask,
+		Directions: directed}
 	made := &program{}
 	made.Program, made.err = f.compile(wanted)
 	if made.err != nil && !directed {
@@ -96,7 +103,7 @@ func (f *Filter) programFor(i capture.Interface, directed bool) *program {
 	return made
 }
 
-// packetType is a direction as a packet socket tells it (linux/if_packet.h).
+// packetType converts a direction to a packet type of packet sockets (linux/if_packet.h).
 func packetType(d capture.Direction) uint8 {
 	switch d {
 	case capture.IncomingBroadcast:
@@ -111,13 +118,13 @@ func packetType(d capture.Direction) uint8 {
 	return 0
 }
 
-// Left is packets that an expression could not be asked about.
+// Left counts packets that an expression does not apply to.
 type Left struct {
 	Packets int64
 	Err     error // an *UndirectedError, or a *filter.Error
 }
 
-// LeftOut are the packets that were left out so far, by the reasons.
+// LeftOut returns the packets that were left out so far, by reason.
 func (f *Filter) LeftOut() (list []Left) {
 	for _, p := range f.programs {
 		if p.leftOut > 0 {
@@ -128,9 +135,10 @@ func (f *Filter) LeftOut() (list []Left) {
 	return list
 }
 
-// Fault is why no packet at all could be asked about; nil if any could. interfaces are those of the packets: where there was no packet,
-// theirs is the answer. directed says that what there is may tell the directions of packets, which a classic pcap file has no place for
-// but in the headers of some link types.
+// Fault returns why the expression applied to no packet at all, or nil if it applied to any.
+// interfaces are those of the packets; if there was no packet, they decide. directed reports that
+// the source may know directions, which a classic pcap file can only have in the headers of some
+// link types.
 func (f *Filter) Fault(interfaces []capture.Interface, directed bool) error {
 	if f.asked > 0 {
 		return nil

@@ -24,7 +24,7 @@ import (
 
 func noNetwork(capture.Interface) uint32 { return 0 }
 
-// chosen counts the packets of a file that a filter wants.
+// chosen counts the packets of a file that a filter selects.
 func chosen(t *testing.T, path string, f *replay.Filter) (n int, s *replay.Source) {
 	t.Helper()
 	s, err := replay.Options{Match: f.Match}.Open(func() (io.ReadCloser, error) { return os.Open(path) })
@@ -42,15 +42,19 @@ func chosen(t *testing.T, path string, f *replay.Filter) (n int, s *replay.Sourc
 	}
 }
 
-// expressions are words of every kind. Which of them a link type has is the compiler's own test.
+// expressions has words of every kind. The compiler's own test covers which of them a link type
+// has.
 var expressions = []string{
-	"tcp", "udp port 53", "host 192.0.2.10", "net 10.0.0.0/8 and not icmp", "ip6", "arp", "less 60", "greater 1000", "portrange 1-1024", "ip broadcast", "ip multicast",
-	"tcp[tcpflags] & tcp-syn != 0", "vlan", "vlan 100 and ip", "ether host 02:00:00:00:00:0a", "ether multicast", "mpls", "ip proto 47", "icmp6", "llc",
+	"tcp", "udp port 53", "host 192.0.2.10", "net 10.0.0.0/8 and not icmp", "ip6", "arp", "less 60", "greater 1000",
+	"portrange 1-1024", "ip broadcast", "ip multicast",
+	"tcp[tcpflags] & tcp-syn != 0", "vlan", "vlan 100 and ip", "ether host 02:00:00:00:00:0a", "ether multicast",
+	"mpls", "ip proto 47", "icmp6", "llc",
 	"type mgt subtype beacon", "type data", "wlan addr2 02:00:00:00:00:0a", "inbound", "outbound", "ifindex 2",
 }
 
-// A filter on a file takes the packets that tcpdump takes, whatever link type they are of, and refuses what tcpdump refuses. CAPTURES
-// names a directory of other files (make captures).
+// TestFiltersOfFilesAreTcpdumps: a filter on a file selects the packets that tcpdump selects, for
+// any link type, and rejects what tcpdump rejects. CAPTURES names a directory of more files (make
+// captures).
 func TestFiltersOfFilesAreTcpdumps(t *testing.T) {
 	tcpdump := netnstest.Tool(t, "tcpdump")
 	root, words := os.Getenv("CAPTURES"), expressions
@@ -82,7 +86,7 @@ func TestFiltersOfFilesAreTcpdumps(t *testing.T) {
 			m := regexp.MustCompile(`^(\d+) packets?`).FindSubmatch(out)
 			switch {
 			case failed != nil && source.Torn() != nil:
-				continue // it says no number
+				continue // it prints no number
 			case failed != nil && fault == nil:
 				t.Errorf("%s, %s: tcpdump refuses it, and %d packets are taken", path, expression, got)
 			case failed != nil:
@@ -110,7 +114,8 @@ func TestFiltersOfFilesAreTcpdumps(t *testing.T) {
 func written(t *testing.T, format capture.Format, interfaces []capture.Interface, packets []capture.Packet) string {
 	t.Helper()
 	var content bytes.Buffer
-	stream, err := pcapfile.NewStream(&content, capture.FileHeader{Format: format, Interfaces: interfaces, SnapLength: capture.MaxSnapLength})
+	stream, err := pcapfile.NewStream(&content,
+		capture.FileHeader{Format: format, Interfaces: interfaces, SnapLength: capture.MaxSnapLength})
 	if err == nil {
 		err = stream.Write(packets)
 	}
@@ -124,23 +129,26 @@ func written(t *testing.T, format capture.Format, interfaces []capture.Interface
 	return path
 }
 
-// Where a file knows which way packets went, inbound and outbound are answered; where it does not, they are refused, also for a file
-// without a packet that matches.
+// TestDirectionsOfFiles: inbound and outbound are answered if a file has directions. Otherwise they
+// are rejected, also for a file without a matching packet.
 func TestDirectionsOfFiles(t *testing.T) {
 	ethernet := []capture.Interface{{Name: "eth0", LinkType: capture.Ethernet}}
 	data := make([]byte, 60)
 	var packets []capture.Packet
-	for _, d := range []capture.Direction{capture.Incoming, capture.Outgoing, capture.IncomingBroadcast, capture.Incoming, capture.IncomingOther} {
+	for _, d := range []capture.Direction{capture.Incoming, capture.Outgoing, capture.IncomingBroadcast,
+		capture.Incoming, capture.IncomingOther} {
 		packets = append(packets, capture.Packet{Data: data, Length: 60, Direction: d})
 	}
 	pcapng, pcap := written(t, capture.PCAPNG, ethernet, packets), written(t, capture.PCAP, ethernet, packets)
-	for expression, want := range map[string]int{"inbound": 4, "outbound": 1, "not inbound": 1, "inbound or outbound": 5, "inbound and greater 100": 0} {
+	for expression, want := range map[string]int{"inbound": 4, "outbound": 1, "not inbound": 1,
+		"inbound or outbound": 5, "inbound and greater 100": 0} {
 		f, err := replay.NewFilter(t.Context(), expression, nil, noNetwork)
 		if err != nil {
 			t.Fatal(err)
 		}
 		got, source := chosen(t, pcapng, f)
-		if fault := f.Fault(source.Interfaces(), source.Directed()); got != want || fault != nil || len(f.LeftOut()) != 0 {
+		if fault := f.Fault(source.Interfaces(), source.Directed()); got != want || fault != nil ||
+			len(f.LeftOut()) != 0 {
 			t.Errorf("pcapng, %s: %d packets, %v, %v", expression, got, fault, f.LeftOut())
 		}
 		f, _ = replay.NewFilter(t.Context(), expression, nil, noNetwork)
@@ -152,8 +160,9 @@ func TestDirectionsOfFiles(t *testing.T) {
 	}
 }
 
-// A file without a packet is refused as one with packets is, also where a time leaves no packet. A pcapng may tell directions, and a
-// header of Linux's cooked captures does.
+// TestDirectionsOfFilesWithoutPackets: a file without packets is rejected as one with packets is,
+// also if times select none. A pcapng may have directions, and so has a header of Linux's cooked
+// captures.
 func TestDirectionsOfFilesWithoutPackets(t *testing.T) {
 	for _, c := range []struct {
 		format  capture.Format
@@ -173,7 +182,8 @@ func TestDirectionsOfFilesWithoutPackets(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				source, err := replay.Options{From: time.Unix(1e9, 0), Match: f.Match}.Open(func() (io.ReadCloser, error) { return os.Open(path) })
+				source, err := replay.Options{From: time.Unix(1e9, 0),
+					Match: f.Match}.Open(func() (io.ReadCloser, error) { return os.Open(path) })
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -181,7 +191,8 @@ func TestDirectionsOfFilesWithoutPackets(t *testing.T) {
 					t.Fatalf("%d packets, %v", n, err)
 				}
 				var undirected *replay.UndirectedError
-				if fault := f.Fault(source.Interfaces(), source.Directed()); errors.As(fault, &undirected) != c.refused || !c.refused && fault != nil {
+				if fault := f.Fault(source.Interfaces(), source.Directed()); errors.As(fault,
+					&undirected) != c.refused || !c.refused && fault != nil {
 					t.Errorf("%s, link type %d, %d packets, %s: %v", c.format, c.link, len(packets), expression, fault)
 				}
 				source.Close()
@@ -190,19 +201,23 @@ func TestDirectionsOfFilesWithoutPackets(t *testing.T) {
 	}
 }
 
-// A file may have several link types. Those of its packets that a filter cannot be asked about are left out and told; it is refused if
-// it can be asked about none.
+// TestFilterThatSomePacketsCannotBeAskedAbout: in a file of several link types, packets that a
+// filter does not apply to are left out and reported. The filter is rejected if it applies to none.
 func TestFilterThatSomePacketsCannotBeAskedAbout(t *testing.T) {
-	interfaces := []capture.Interface{{Name: "eth0", LinkType: capture.Ethernet}, {Name: "tun0", LinkType: capture.Raw}, {Name: "ppi", LinkType: 192}}
+	interfaces := []capture.Interface{{Name: "eth0", LinkType: capture.Ethernet}, {Name: "tun0", LinkType: capture.Raw},
+		{Name: "ppi", LinkType: 192}}
 	data := make([]byte, 60)
-	path := written(t, capture.PCAPNG, interfaces, []capture.Packet{{Data: data, Length: 60}, {Data: data, Length: 60, Interface: 1}, {Data: data, Length: 60, Interface: 1}, {Data: data, Length: 60, Interface: 2}})
+	path := written(t, capture.PCAPNG, interfaces,
+		[]capture.Packet{{Data: data, Length: 60}, {Data: data, Length: 60, Interface: 1},
+			{Data: data, Length: 60, Interface: 1}, {Data: data, Length: 60, Interface: 2}})
 	f, err := replay.NewFilter(t.Context(), "ether host 00:00:00:00:00:00", nil, noNetwork)
 	if err != nil {
 		t.Fatal(err)
 	}
 	got, source := chosen(t, path, f)
 	left := f.LeftOut()
-	if got != 1 || f.Fault(source.Interfaces(), source.Directed()) != nil || len(left) != 2 || left[0].Packets != 2 || !strings.Contains(left[0].Err.Error(), "no Ethernet addresses on link type RAW") ||
+	if got != 1 || f.Fault(source.Interfaces(), source.Directed()) != nil || len(left) != 2 || left[0].Packets != 2 ||
+		!strings.Contains(left[0].Err.Error(), "no Ethernet addresses on link type RAW") ||
 		!strings.Contains(left[1].Err.Error(), "no filter can be compiled for link type 192") {
 		t.Errorf("%d packets, %v left out, %v", got, left, f.Fault(source.Interfaces(), source.Directed()))
 	}

@@ -1,5 +1,5 @@
-// Package replay makes packets of capture files a capture.Source, the same as those of
-// a live ring: whoever reads it need not know which of both it has.
+// Package replay reads packets of capture files as a capture.Source, in the same way as those of a
+// live ring.
 package replay
 
 import (
@@ -15,19 +15,19 @@ import (
 
 // Options say which packets are wanted.
 type Options struct {
-	// From and To are the times of the first and behind the last packet; the zero time
-	// is no bound. Files need not be in the order of time, so all of them are read.
+	// From is the time of the first packet, To the time after the last one; a zero time is no
+	// bound. Files may not be in the order of time, so all are read.
 	From, To time.Time
 
-	// Match chooses packets, as the filter program of the kernel does; nil takes all.
+	// Match selects packets, as the filter program of the kernel does; nil selects all.
 	Match func(*capture.Packet, capture.Interface) bool
 }
 
 // An Opener opens a file. It is called when the files before it have been read.
 type Opener func() (io.ReadCloser, error)
 
-// Open begins to read files, one after the other, as one capture. The first is opened at
-// once. The error is the opener's, pcapfile.ErrNoCapture or a *pcapfile.CorruptError.
+// Open starts to read files, one after the other, as one capture. It opens the first at once. The
+// error is the opener's, pcapfile.ErrNoCapture or a *pcapfile.CorruptError.
 func (o Options) Open(files ...Opener) (*Source, error) {
 	s := &Source{options: o, files: files, memory: make([]byte, 0, arena)}
 	if err := s.open(); err != nil {
@@ -36,7 +36,7 @@ func (o Options) Open(files ...Opener) (*Source, error) {
 	return s, nil
 }
 
-// Source reads the packets of files: it is a capture.Source. It never waits.
+// Source reads the packets of files. It is a capture.Source that never waits.
 type Source struct {
 	options Options
 	files   []Opener // those not yet opened
@@ -45,16 +45,16 @@ type Source struct {
 	reader *pcapfile.Reader
 
 	interfaces []capture.Interface // of the files read so far
-	base       int                 // where those of this file begin
+	base       int                 // index of the first one of this file
 	directed   bool                // see Directed
 
 	memory []byte // of the packets of a batch
 	held   capture.Packet
-	holds  bool // held has not been handed out, because memory was full
+	holds  bool // held was not returned yet, because memory was full
 
 	woken    atomic.Bool
 	finished atomic.Bool
-	torn     error // why the last file ended before its end
+	torn     error // why the last file ended early
 
 	mutex    sync.Mutex // guards what follows
 	counters capture.Counters
@@ -86,26 +86,25 @@ func (s *Source) open() error {
 	return nil
 }
 
-// learn takes over the interfaces that the file has brought.
+// learn adds the interfaces that the file has brought.
 func (s *Source) learn() {
 	if seen := len(s.interfaces) - s.base; s.reader.NumInterfaces() > seen {
 		s.interfaces = append(s.interfaces, s.reader.Interfaces()[seen:]...)
 	}
 }
 
-// Interfaces are those met so far, in the order of capture.Packet.Interface. A pcapng file
-// may bring more with any packet.
+// Interfaces returns those seen so far, in the order of capture.Packet.Interface. A pcapng file may
+// bring more with any packet.
 func (s *Source) Interfaces() []capture.Interface { return s.interfaces }
 
-// Directed tells whether any of the files read so far is of the format that has a place for the direction of a packet.
+// Directed reports whether the format of any file read so far can record the direction of a packet.
 func (s *Source) Directed() bool { return s.directed }
 
-// Torn is why a file could not be read to its end: io.ErrUnexpectedEOF for one that ends
-// in the middle of a packet, or a *pcapfile.CorruptError. Packets before that were read.
+// Torn returns why a file could not be read to its end: io.ErrUnexpectedEOF if it ends in the
+// middle of a packet, or a *pcapfile.CorruptError. The packets before that were read.
 func (s *Source) Torn() error { return s.torn }
 
-// Read implements capture.Source. What is corrupt ends its file and not the source, see
-// Torn.
+// Read implements capture.Source. Corrupt data ends its file but not the source, see Torn.
 func (s *Source) Read(batch []capture.Packet, _ time.Time) (int, error) {
 	s.memory = s.memory[:0]
 	n := 0
@@ -130,7 +129,7 @@ func (s *Source) Read(batch []capture.Packet, _ time.Time) (int, error) {
 			return s.count(n), err
 		}
 		if len(p.Data) > cap(s.memory)-len(s.memory) {
-			// The reader keeps its data until it is read again.
+			// The reader keeps the packet's data until its next read.
 			s.held, s.holds = p, true
 			break
 		}
@@ -157,8 +156,8 @@ func (s *Source) count(n int) int {
 
 // next finds the next packet that is wanted.
 func (s *Source) next(p *capture.Packet) error {
-	// A filter that wants nothing must not keep a reader from stopping: Wake is seen
-	// every so many packets.
+	// A filter that selects nothing must not keep a reader from stopping, so Wake is checked
+	// between packets.
 	for skipped := 0; ; skipped++ {
 		if s.finished.Load() || s.reader == nil {
 			return io.EOF
@@ -193,7 +192,7 @@ const wakeStep = 4096
 
 var errWoken = errors.New("woken")
 
-// tear tells whether an error is of the file's content, and not of reading it.
+// tear reports whether an error is about the file's content, not about reading it.
 func tear(err error) bool {
 	var corrupt *pcapfile.CorruptError
 	return errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &corrupt)
@@ -209,7 +208,7 @@ func (s *Source) wanted(p *capture.Packet) bool {
 	return s.options.Match == nil || s.options.Match(p, s.interfaces[p.Interface])
 }
 
-// Finish implements capture.Source: there is nothing that came before and was not read.
+// Finish implements capture.Source. It does nothing, because no packet is pending.
 func (s *Source) Finish() error {
 	s.finished.Store(true)
 	return nil
@@ -218,8 +217,8 @@ func (s *Source) Finish() error {
 // Wake implements capture.Source.
 func (s *Source) Wake() { s.woken.Store(true) }
 
-// Counters implements capture.Source. They are those of all interfaces together: a file
-// says only at its end how many it has.
+// Counters implements capture.Source. They are sums over all interfaces: only the end of a file
+// tells how many it has.
 func (s *Source) Counters() []capture.Counters {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()

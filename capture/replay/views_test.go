@@ -23,11 +23,12 @@ import (
 	"diagsh/internal/test/netnstest"
 )
 
-// deeply is of how many packets of a file every level is looked at.
+// deeply is the number of packets of a file that are decoded at every level.
 const deeply = 3000
 
-// Every file goes through every view: each level as text and as a record, and the summary. There are as many packets as capinfos counts,
-// or as it reads until it gives up, and the summary has all of them. CAPTURES names a directory of other files (make captures).
+// TestEveryViewOfEveryFile runs every file through every view: each level as text and as a record,
+// and the summary. There are as many packets as capinfos counts, or as it reads until it gives up,
+// and the summary has all of them. CAPTURES names a directory of more files (make captures).
 func TestEveryViewOfEveryFile(t *testing.T) {
 	capinfos := netnstest.Tool(t, "capinfos")
 	root := os.Getenv("CAPTURES")
@@ -64,7 +65,8 @@ func TestEveryViewOfEveryFile(t *testing.T) {
 					d := decode.Decode(n, p, on, level)
 					var text bytes.Buffer
 					decode.Text(&text, d)
-					if _, err := json.Marshal(d); err != nil || text.Len() == 0 || d.Info == "" || d.Length != int(p.Length) {
+					if _, err := json.Marshal(d); err != nil || text.Len() == 0 || d.Info == "" ||
+						d.Length != int(p.Length) {
 						t.Fatalf("%s, packet %d, level %d: %+v, %v", path, n, level, d, err)
 					}
 				}
@@ -77,7 +79,8 @@ func TestEveryViewOfEveryFile(t *testing.T) {
 		if s := counter.Summary(10, summary.Slowest); s.Packets != n {
 			t.Errorf("%s: %d packets, of which the summary has %d", path, n, s.Packets)
 		}
-		if m := regexp.MustCompile(`Number of packets: *(\d+)`).FindSubmatch(out); m != nil && refused == nil && source.Torn() == nil {
+		if m := regexp.MustCompile(`Number of packets: *(\d+)`).FindSubmatch(out); m != nil && refused == nil &&
+			source.Torn() == nil {
 			if want, _ := strconv.ParseInt(string(m[1]), 10, 64); want != n {
 				t.Errorf("%s: %d packets, and capinfos counts %d", path, n, want)
 			}
@@ -90,7 +93,8 @@ func TestEveryViewOfEveryFile(t *testing.T) {
 	}
 }
 
-// isPcap tells whether a file is of the formats that we read, of the many that capinfos does.
+// isPcap reports whether a file is of a format that this package reads, of the many that capinfos
+// does.
 func isPcap(capinfos, path string) bool {
 	out, _ := exec.Command(capinfos, "-t", path).Output()
 	return regexp.MustCompile(`File type: *.*(pcap|Wireshark|tcpdump)`).Match(out)
