@@ -1,6 +1,6 @@
-// Package spare keeps memory of captures that have ended for captures that begin soon
-// after: the first use of a page costs a virtual machine so much, whose hypervisor has to
-// find it, that a capture of two seconds would cost more to begin than to make.
+// Package spare keeps memory of ended captures for captures that start soon after. On a virtual
+// machine the first use of a page is expensive, because the hypervisor has to find it. A capture of
+// two seconds would cost more to start than to run.
 package spare
 
 import (
@@ -8,15 +8,15 @@ import (
 	"time"
 )
 
-// A Store keeps pieces of memory, each of a kind: only one of the very kind serves a
-// capture. It is for any number of goroutines.
+// A Store keeps pieces of memory by kind; a piece serves only a capture that asks for exactly its
+// kind. It is safe for concurrent use.
 type Store[K comparable, T any] struct {
 	most int64
 	keep time.Duration
 	free func(T)
 
 	mutex  sync.Mutex
-	pieces []piece[K, T] // those that came last are last
+	pieces []piece[K, T] // the newest is last
 	timer  *time.Timer
 }
 
@@ -27,13 +27,13 @@ type piece[K comparable, T any] struct {
 	T     T
 }
 
-// New makes a Store that has at most so many bytes, each for at most the time given. free
-// gives a piece back to the kernel.
+// New returns a Store of at most most bytes, each piece kept for at most keep. free gives a piece
+// back to the kernel.
 func New[K comparable, T any](most int64, keep time.Duration, free func(T)) *Store[K, T] {
 	return &Store[K, T]{most: most, keep: keep, free: free}
 }
 
-// Take takes the piece of a kind that came last. False: there is none.
+// Take returns the newest piece of a kind. It reports false if there is none.
 func (s *Store[K, T]) Take(kind K) (found T, ok bool) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
@@ -47,8 +47,8 @@ func (s *Store[K, T]) Take(kind K) (found T, ok bool) {
 	return found, false
 }
 
-// Give keeps a piece, in the place of those that came first if there is no room, or frees
-// it if there is none for it alone.
+// Give keeps a piece. It drops the oldest ones if there is no room, and frees the piece itself if
+// it does not fit alone.
 func (s *Store[K, T]) Give(kind K, bytes int64, p T) {
 	if bytes > s.most || s.keep <= 0 {
 		s.free(p)
@@ -62,7 +62,7 @@ func (s *Store[K, T]) Give(kind K, bytes int64, p T) {
 	s.freeAll(going)
 }
 
-// Bytes is how much is kept.
+// Bytes returns how much is kept.
 func (s *Store[K, T]) Bytes() (sum int64) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
@@ -72,7 +72,7 @@ func (s *Store[K, T]) Bytes() (sum int64) {
 	return sum
 }
 
-// Clear frees all.
+// Clear frees all pieces.
 func (s *Store[K, T]) Clear() {
 	s.mutex.Lock()
 	going := s.trim(0)
@@ -81,7 +81,7 @@ func (s *Store[K, T]) Clear() {
 	s.freeAll(going)
 }
 
-// trim takes out those that came first until no more than so many bytes are left. Called with mutex held.
+// trim removes the oldest pieces until at most most bytes are left. The caller holds mutex.
 func (s *Store[K, T]) trim(most int64) (going []piece[K, T]) {
 	var sum int64
 	for i := len(s.pieces) - 1; i >= 0; i-- {
@@ -93,7 +93,7 @@ func (s *Store[K, T]) trim(most int64) (going []piece[K, T]) {
 	return going
 }
 
-// wait has the time of the piece be noticed that came first. Called with mutex held.
+// wait starts the timer for the oldest piece. The caller holds mutex.
 func (s *Store[K, T]) wait() {
 	if s.timer != nil {
 		s.timer.Stop()
@@ -104,7 +104,7 @@ func (s *Store[K, T]) wait() {
 	}
 }
 
-// expire frees what has been kept for its time.
+// expire frees the pieces whose time is over.
 func (s *Store[K, T]) expire() {
 	s.mutex.Lock()
 	n, now := 0, time.Now()
