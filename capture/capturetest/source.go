@@ -1,5 +1,5 @@
-// Package capturetest holds what every capture.Source must do, wherever its packets come
-// from: one suite for live rings, views of running captures, and files.
+// Package capturetest has the tests that every capture.Source must pass: one suite for live rings,
+// views of running captures, and files.
 package capturetest
 
 import (
@@ -13,15 +13,14 @@ import (
 	"diagsh/capture"
 )
 
-// A Bench opens a source that gives these frames, in this order, and no others. send puts
-// them there, once the source is open; a source whose frames are there from the beginning
-// does nothing then.
+// A Bench opens a source that delivers these frames, in this order, and no others. send delivers
+// them once the source is open. A source that has its frames from the start does nothing then.
 type Bench func(t *testing.T, frames [][]byte) (source capture.Source, send func())
 
 // patience is how long a test waits for what must come.
 const patience = 10 * time.Second
 
-// Frames are so many different Ethernet frames: UDP from 192.0.2.1 to 192.0.2.2, port 9.
+// Frames returns count different Ethernet frames: UDP from 192.0.2.1 to 192.0.2.2, port 9.
 func Frames(count int) [][]byte {
 	list := make([][]byte, count)
 	for n := range list {
@@ -102,7 +101,8 @@ func Source(t *testing.T, bench Bench) {
 				t.Error("it was not woken")
 				source.Wake()
 			})
-			if n, err := source.Read(make([]capture.Packet, 5), time.Time{}); n != 0 || err != nil && !errors.Is(err, io.EOF) {
+			if n, err := source.Read(make([]capture.Packet, 5), time.Time{}); n != 0 ||
+				err != nil && !errors.Is(err, io.EOF) {
 				t.Errorf("%d packets, %v", n, err)
 			}
 			late.Stop()
@@ -138,7 +138,8 @@ func read(t *testing.T, source capture.Source, frames [][]byte, size int) {
 				t.Fatal("a packet too many")
 			}
 			if !bytes.Equal(p.Data, frames[next]) || int(p.Length) != len(frames[next]) || p.Interface != 0 {
-				t.Fatalf("packet %d is %d bytes of %d, %x, of interface %d", next, len(p.Data), p.Length, p.Data, p.Interface)
+				t.Fatalf("packet %d is %d bytes of %d, %x, of interface %d", next, len(p.Data), p.Length, p.Data,
+					p.Interface)
 			}
 			if p.Time < last {
 				t.Errorf("packet %d was earlier than the one before it", next)
@@ -150,7 +151,8 @@ func read(t *testing.T, source capture.Source, frames [][]byte, size int) {
 			t.Fatalf("it ended after %d packets of %d: %v", next, len(frames), err)
 		}
 	}
-	if n, err := source.Read(batch, time.Now().Add(50*time.Millisecond)); n != 0 || err != nil && !errors.Is(err, io.EOF) {
+	if n, err := source.Read(batch, time.Now().Add(50*time.Millisecond)); n != 0 ||
+		err != nil && !errors.Is(err, io.EOF) {
 		t.Errorf("behind the last packet: %d packets, %v", n, err)
 	}
 }
