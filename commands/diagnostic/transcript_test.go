@@ -7,5 +7,5 @@ import (
 )
 
 func TestTranscripts(t *testing.T) {
-	transcript.Run(t, "testdata", map[string]transcript.Scene{"services_systemd": {Systemd: true}})
+	transcript.Run(t, "testdata", map[string]transcript.Scene{"services-systemd": {Systemd: true}})
 }

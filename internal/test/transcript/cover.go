@@ -14,7 +14,7 @@ import (
 )
 
 // Cover fails for every menu and command of a tree that the transcripts below a folder do not show. A menu must be entered in a
-// dialogue. A command must stand in the transcripts of its place (README.md, "Adding a command") four times: typed in a dialogue, as
+// dialogue of its own transcript. A command must stand in the transcripts of its place (README.md, "Adding a command") four times: typed in a dialogue, as
 // one line, as one line with --json, and, if not every role may use it, refused to somebody. A command that writes bytes has no
 // output that a transcript could show.
 func Cover(t *testing.T, tree *menu.Menu, folder string) {
@@ -22,30 +22,35 @@ func Cover(t *testing.T, tree *menu.Menu, folder string) {
 	all := read(t, folder)
 	tree.Walk(func(path []string, item menu.Item) {
 		name := strings.Join(path, " ")
-		here := all
-		if _, isMenu := item.(*menu.Menu); !isMenu {
-			here = all.at(places(folder, path)...)
-		}
-		for _, missing := range here.missing(path, item) {
-			t.Errorf("%s has no transcript: %s; it belongs in %s", name, missing, places(folder, path)[0])
+		here := places(folder, path)
+		for _, missing := range all.at(here...).missing(path, item) {
+			t.Errorf("%s has no transcript: %s; it belongs in %s", name, missing, here[0])
 		}
 	})
 }
 
-// places are the beginnings of the transcripts' names for a path, in the testdata of the innermost menu that has a folder:
-// the next word, and the word of that menu, whose transcript shows its commands beside each other.
+// places are the beginnings of the transcripts' names for a path, the one that it should have first. They are in the testdata of
+// the innermost menu that has a folder: the next word, and the word of that menu, whose transcript shows its commands beside each other.
 func places(folder string, path []string) []string {
-	for n := len(path) - 1; n >= 0; n-- {
-		dir := filepath.Join(append([]string{folder}, path[:n]...)...)
-		if info, err := os.Stat(dir); err == nil && info.IsDir() {
-			here := []string{filepath.Join(dir, "testdata", path[n])}
-			if n > 0 {
-				here = append(here, filepath.Join(dir, "testdata", path[n-1]))
-			}
-			return here
-		}
+	n := 0
+	dir := folder
+	for n < len(path) && isFolder(filepath.Join(dir, path[n])) {
+		dir = filepath.Join(dir, path[n])
+		n++
 	}
-	return []string{folder}
+	var here []string
+	if n < len(path) {
+		here = append(here, filepath.Join(dir, "testdata", path[n]))
+	}
+	if n > 0 {
+		here = append(here, filepath.Join(dir, "testdata", path[n-1]))
+	}
+	return here
+}
+
+func isFolder(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
 }
 
 // A shown is a section of a transcript file.

@@ -198,7 +198,7 @@ func (d *dialogue) text(first int) []string {
 		}
 		lines = append(lines, strings.TrimRight(d.normal.line(rows[i]), " "))
 	}
-	lines = once(lines)
+	lines = d.menus.fold(once(lines))
 	for len(lines) > 0 && lines[len(lines)-1] == "" {
 		lines = lines[:len(lines)-1]
 	}

@@ -42,5 +42,5 @@ func (p *player) stream(mark, text string) []string {
 	if !whole {
 		lines[len(lines)-1] += "<no newline>"
 	}
-	return once(lines)
+	return p.menus.fold(once(lines))
 }

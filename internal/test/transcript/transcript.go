@@ -26,7 +26,8 @@
 //
 // `-- packets as UDP 3 --` is no section but puts three frames on eth1, which arrive at eth0: UDP from 192.0.2.1 to 192.0.2.2, port 9.
 //
-// What differs from run to run is replaced by its name: <time>, <session>, ... (normal.go). `go test ./commands/... -update` writes what
+// What differs from run to run is replaced by its name: <time>, <session>, ... (normal.go). The rows of a menu stand in the transcript
+// of that menu alone, which has its name; elsewhere <menu> stands for them (menus.go). `go test ./commands/... -update` writes what
 // came into the files, and never changes what is typed.
 package transcript
 
@@ -144,6 +145,11 @@ func play(t *testing.T, path string, scene Scene) {
 		}
 	}
 	p.normal = newNormal(p.appliance)
+	folder, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.menus = newMenus(p.appliance.Tree(), folder, strings.TrimSuffix(filepath.Base(path), ".txtar"))
 	for i, f := range archive.Files {
 		s, err := parseSection(f)
 		if err != nil {
@@ -183,6 +189,7 @@ type player struct {
 	t         *testing.T
 	appliance *appliance.Appliance
 	normal    normal
+	menus     menus
 }
 
 // compare reports the lines that differ, with a few around them that do not.
