@@ -72,6 +72,10 @@ type watch struct {
 	hops    []Watched
 	expired map[netip.Addr]int // by router: the hop where it let a hop limit run out
 	show    func()
+
+	// Hops from doubted on are not probed before resume, see doubt.
+	doubted int
+	resume  time.Time
 }
 
 // look restarts the search for the target after its last known hop, and forgets the hops there.
@@ -81,6 +85,24 @@ func (w *watch) look() {
 		w.hops[i] = Watched{Number: i + 1}
 	}
 	w.last, w.silent = len(w.hops), 0
+	w.resume = time.Time{}
+}
+
+// doubt delays the next probes of the silent hops before the target's, and of its own. A Linux
+// target says once a second that a port is closed (linuxLimit). If that answered a probe of a larger
+// hop limit than needed, it would do so again in each round of a second. After the delay the target
+// answers the lowest hop limit that reaches it.
+func (w *watch) doubt(h heard) {
+	if !h.Reached() || h.Error == nil || h.TTL > 0 && passed(h.TTL) >= h.hop {
+		return
+	}
+	silent := h.hop
+	for silent > 1 && w.hops[silent-2].Received == 0 {
+		silent--
+	}
+	if silent < h.hop {
+		w.doubted, w.resume = silent, time.Now().Add(linuxLimit)
+	}
 }
 
 // gone is after how many lost probes in a row the target is searched further away. The way to it
@@ -139,7 +161,7 @@ func (w *watch) round(ctx context.Context, due <-chan time.Time) error {
 				}
 				break
 			}
-			if !w.prober.room(began) {
+			if !w.prober.room(began) || ttl >= w.doubted && time.Now().Before(w.resume) {
 				break
 			}
 			if err := w.prober.send(mark{ttl, 0}); err != nil {
@@ -176,6 +198,7 @@ func (w *watch) take(h heard) {
 		w.last = h.hop
 		w.prober.drop(w.last)
 		w.silent = 0
+		w.doubt(h)
 	case h.hop == w.last && h.final():
 		w.silent = 0
 	case h.hop == w.last && w.last < len(w.hops):

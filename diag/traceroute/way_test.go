@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -18,7 +19,8 @@ import (
 type way struct {
 	*netnstest.Chain
 	target    *netnstest.Namespace
-	four, six string // the target's addresses
+	last      *netnstest.Link // to the target
+	four, six string          // the target's addresses
 }
 
 // newWay makes a way over that many routers, with a delay of each frame on the last link. The
@@ -27,7 +29,7 @@ func newWay(t *testing.T, routers int, delay time.Duration) *way {
 	t.Helper()
 	w := &way{Chain: netnstest.NewChain(t, routers+1, 0), target: netnstest.New(t), four: "10.88.0.2", six: "fd88::2"}
 	router := w.Nodes[routers]
-	netnstest.Ethernet(t, router, "lan", w.target, "eth0", delay)
+	w.last = netnstest.Ethernet(t, router, "lan", w.target, "eth0", delay)
 	router.Address(t, "lan", "10.88.0.1/24", "fd88::1/64")
 	w.target.Address(t, "eth0", "10.88.0.2/24", "fd88::2/64")
 	w.target.Route(t, "0.0.0.0/0", "10.88.0.1")
@@ -152,8 +154,11 @@ func TestWatchFollowsTheWay(t *testing.T) {
 		for _, six := range []bool{false, true} {
 			t.Run(fmt.Sprint(p, ", IPv6 ", six), func(t *testing.T) {
 				t.Parallel()
-				// Two more nodes lead to the target by a second way, longer by one router.
+				// One more node leads to the target by a second way, longer by one router. The target
+				// answers each round, ten times a second (see TestWatchOfATargetThatSaysLittle).
 				w := newWay(t, 2, 0)
+				w.target.Set(t, "net/ipv4/icmp_ratemask", "0")
+				w.target.Set(t, "net/ipv6/icmp/ratemask", "255")
 				detour := netnstest.New(t)
 				detour.Set(t, "net/ipv4/ip_forward", "1")
 				detour.Set(t, "net/ipv6/conf/all/forwarding", "1")
@@ -210,6 +215,68 @@ func TestWatchFollowsTheWay(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// limit makes the target ignore that many UDP probes, answer the next one, and then one each
+// second, as Linux limits what it says of closed ports (icmp_ratelimit in ip-sysctl.rst).
+func (w *way) limit(unanswered int) {
+	const ethernet, ipv4 = 14, 20
+	var mu sync.Mutex
+	var said time.Time
+	w.last.Decide(func(frame []byte) netnstest.Fate {
+		isICMP := len(frame) > ethernet+ipv4 && frame[12] == 8 && frame[13] == 0 && frame[ethernet+9] == 1
+		if !isICMP || frame[ethernet+ipv4] != 3 { // destination unreachable
+			return netnstest.Fate{}
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if unanswered > 0 {
+			unanswered--
+			return netnstest.Fate{Lost: true}
+		}
+		now := time.Now()
+		if now.Sub(said) < time.Second {
+			return netnstest.Fate{Lost: true}
+		}
+		said = now
+		return netnstest.Fate{}
+	})
+}
+
+// A target that answers once a second first answers a probe of a larger hop limit than it needs.
+// Rounds come once a second, too: without a delay it would answer that probe in each of them, and
+// stay hops too far away.
+func TestWatchOfATargetThatSaysLittle(t *testing.T) {
+	t.Parallel()
+	w := newWay(t, 2, 0)
+	w.target.Set(t, "net/ipv4/icmp_ratemask", "0")
+	w.limit(6)
+	ctx, stop := context.WithTimeout(t.Context(), 30*time.Second)
+	defer stop()
+	o := wayOptions(w.four, UDP)
+	o.Hops = 12
+	var far, seen []string
+	near := 0
+	follow := func(_ int, hops []Watched) error {
+		last := hops[len(hops)-1]
+		seen = append(seen, fmt.Sprintf("%d %v %d of %d", last.Number, last.Routers, last.Received, last.Sent))
+		if slices.Contains(last.Routers, netip.MustParseAddr(w.four)) {
+			if last.Number > 3 {
+				far = append(far, seen[len(seen)-1])
+			} else if near++; near == 3 {
+				stop()
+			}
+		}
+		return nil
+	}
+	w.Nodes[0].Do(t, func() {
+		if err := Watch(ctx, o, time.Second, 0, func(int, []Watched) {}, follow); err != nil {
+			t.Error(err)
+		}
+	})
+	if near < 3 || len(far) == 0 || len(far) > 2 {
+		t.Errorf("the target is three hops away; in each round it was at\n%s", strings.Join(seen, "\n"))
 	}
 }
 
