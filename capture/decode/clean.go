@@ -7,8 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// clean writes out what must not reach a screen: control and format characters, what
-// separates lines, and bytes that are no text. The result is one line.
+// clean returns text as one line that is safe on a screen. It escapes control and format
+// characters, line separators, and bytes that are no text.
 func clean(text string) string {
 	if plain(text) {
 		return text
@@ -47,7 +47,7 @@ func plain(text string) bool {
 	return true
 }
 
-// cut shortens a text to about so many bytes.
+// cut shortens a text to about most bytes.
 func cut(text string, most int) string {
 	if len(text) <= most {
 		return text

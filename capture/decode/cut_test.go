@@ -15,7 +15,8 @@ import (
 	"diagsh/capture/pcapfile"
 )
 
-// Of a packet that is cut anywhere nothing is said that the whole packet contradicts, on any level, in text and in records.
+// TestNothingIsSaidOfWhatIsCut: wherever a packet is cut, nothing is said about it that the whole
+// packet contradicts, on any level, in text and in records.
 func TestNothingIsSaidOfWhatIsCut(t *testing.T) {
 	check := func(name string, p *capture.Packet, i capture.Interface) {
 		whole := Decode(1, p, i, All)
@@ -24,7 +25,8 @@ func TestNothingIsSaidOfWhatIsCut(t *testing.T) {
 			short.Data = p.Data[:n:n]
 			got := Decode(1, &short, i, All)
 			if fault := contradiction(p, &short, i, whole, got); fault != "" {
-				t.Errorf("%s (%x) cut to %d bytes: %s\n%sand whole:\n%s", name, p.Data, n, fault, text(got), text(whole))
+				t.Errorf("%s (%x) cut to %d bytes: %s\n%sand whole:\n%s", name, p.Data, n, fault, text(got),
+					text(whole))
 				return
 			}
 		}
@@ -33,11 +35,12 @@ func TestNothingIsSaidOfWhatIsCut(t *testing.T) {
 		check(name, packet(data), ethernet)
 	}
 	for _, name := range []string{"en10mb", "raw", "sll", "sll2", "null", "ppp", "loop", "ieee802_11", "radiotap"} {
-		eachPacket(t, filepath.Join("..", "filter", "testdata", "corpus", "packets", name+".pcap"), func(n int, p *capture.Packet, i capture.Interface) {
-			if n%corpusStep == 0 {
-				check(fmt.Sprintf("%s, packet %d", name, n), p, i)
-			}
-		})
+		eachPacket(t, filepath.Join("..", "filter", "testdata", "corpus", "packets", name+".pcap"),
+			func(n int, p *capture.Packet, i capture.Interface) {
+				if n%corpusStep == 0 {
+					check(fmt.Sprintf("%s, packet %d", name, n), p, i)
+				}
+			})
 	}
 	if os.Getenv("CAPTURES") == "" {
 		return
@@ -51,7 +54,7 @@ func TestNothingIsSaidOfWhatIsCut(t *testing.T) {
 	}
 }
 
-// corpusStep is of how many packets of the filter's corpus one is cut everywhere.
+// corpusStep selects one of so many packets of the filter's corpus, which is cut everywhere.
 const corpusStep = 25
 
 // eachPacket reads a file of the corpus.
@@ -77,7 +80,7 @@ func eachPacket(t testing.TB, path string, see func(int, *capture.Packet, captur
 	}
 }
 
-// contradiction is a statement of a packet that is cut which the whole one does not make; empty if there is none.
+// contradiction returns a statement about a cut packet that is not made about the whole one, or "".
 func contradiction(p, short *capture.Packet, i capture.Interface, whole, got *Packet) string {
 	if got.Length != whole.Length || !strings.HasPrefix(whole.Bytes, got.Bytes) {
 		return "its length, or its bytes"
@@ -104,7 +107,7 @@ func contradiction(p, short *capture.Packet, i capture.Interface, whole, got *Pa
 			}
 		}
 	}
-	// The line is compared with that of the whole packet, described as far as the cut one is.
+	// The line is compared with that of the whole packet, described as deep as the cut one is.
 	full, part := &stack{packet: p}, &stack{packet: short}
 	full.decode(i.LinkType)
 	part.decode(i.LinkType)
@@ -118,7 +121,7 @@ func contradiction(p, short *capture.Packet, i capture.Interface, whole, got *Pa
 		deep = min(deep+1, len(full.layers)) // its ports
 	}
 	if part.cut == layers.LayerTypeDNS && got.Protocol == "DNS" && deep == len(part.layers) {
-		return "" // the whole one is too long to be looked at
+		return "" // the whole one is too long to be decoded
 	}
 	if full.cut != 0 && deep == len(full.layers) || full.bad != 0 && full.bad == part.cut {
 		return "" // the whole one is cut there, or wrong, too
@@ -134,7 +137,8 @@ func contradiction(p, short *capture.Packet, i capture.Interface, whole, got *Pa
 	if part.cut == 0 && got.Protocol != of.Protocol && got.Protocol != "unknown" {
 		return fmt.Sprintf("it is %s, and not %s", got.Protocol, of.Protocol)
 	}
-	for _, pair := range [][2]any{{got.Source, of.Source}, {got.Destination, of.Destination}, {got.SourcePort, of.SourcePort}, {got.DestinationPort, of.DestinationPort}} {
+	for _, pair := range [][2]any{{got.Source, of.Source}, {got.Destination, of.Destination},
+		{got.SourcePort, of.SourcePort}, {got.DestinationPort, of.DestinationPort}} {
 		if pair[0] != "" && pair[0] != 0 && pair[0] != pair[1] && whole.Fault == "" {
 			return fmt.Sprintf("it is from or to %v, and not %v", pair[0], pair[1])
 		}
@@ -142,7 +146,8 @@ func contradiction(p, short *capture.Packet, i capture.Interface, whole, got *Pa
 	if got.Protocol == "unknown" || part.cut != 0 && !part.kept && !optional[part.cut] {
 		return ""
 	}
-	// What a connection carries is shown if it is text: its beginning can be, and the whole of it not.
+	// Data of a connection are shown if they are text: their beginning may be text, and the whole
+	// not.
 	told, data, _ := strings.Cut(got.Info, ": ")
 	if part.bad != 0 {
 		told, data = got.Info, ""
@@ -165,7 +170,7 @@ func contradiction(p, short *capture.Packet, i capture.Interface, whole, got *Pa
 	return ""
 }
 
-// words tells whether all words of a clause stand in another.
+// words reports whether all words of a clause are in another one.
 func words(in, clause string) bool {
 	for _, w := range strings.Fields(clause) {
 		if !slices.Contains(strings.Fields(in), w) {

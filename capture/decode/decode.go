@@ -1,12 +1,12 @@
-// Package decode makes of a packet's bytes something for people: one line, or up to a
-// tree of every field with all bytes.
+// Package decode describes a packet for people: in one line, or up to a tree of every field with
+// all bytes.
 //
-// Packets come from strangers, so nothing in them is believed. What
-// github.com/google/gopacket decodes is chosen (allowed) and bounded; when a decoder
-// panics, which some do for packets that were made for it, the packet is shown as far as
-// it was decoded, with its bytes. No control character of a packet reaches a text.
+// Packets come from strangers, so nothing in them is believed. Only chosen layers are decoded by
+// github.com/google/gopacket (see allowed), within bounds. Some of its decoders panic for packets
+// made for that purpose; then the packet is shown as far as it was decoded, with its bytes. No
+// control character of a packet reaches a text.
 //
-// Nothing is said of bytes that are not there. A header that the packet ends in is shown as
+// Nothing is said about bytes that are not there. A header that the packet ends in is shown as
 // tcpdump shows it, [|tcp], and lengths are those on the wire, whatever was captured.
 package decode
 
@@ -18,20 +18,19 @@ import (
 	"diagsh/capture"
 )
 
-// Detail is how much is shown of a packet. Each level shows what the one before shows,
-// and more.
+// Detail is how much of a packet is shown. Each level shows what the one before shows, and more.
 type Detail int
 
 const (
 	Line   Detail = 1 + iota // one line
-	Link                     // with the addresses of the link, and the head of IP
-	Layers                   // and a line for each layer
-	Tree                     // and every field
-	Data                     // and the bytes behind the headers
-	All                      // and all bytes
+	Link                     // with the link addresses, and the head of IP
+	Layers                   // with a line for each layer
+	Tree                     // with every field
+	Data                     // with the bytes after the headers
+	All                      // with all bytes
 )
 
-// Packet is a packet for people. Its texts hold no control characters.
+// Packet is a packet for people. Its texts contain no control characters.
 type Packet struct {
 	Number          int64     `json:"number"`
 	Time            time.Time `json:"time"`
@@ -47,13 +46,15 @@ type Packet struct {
 	Info            string    `json:"info"`
 	Link            string    `json:"link,omitempty"`
 	Layers          []Layer   `json:"layers,omitempty"`
-	Bytes           string    `json:"bytes,omitempty"`  // hexadecimal
-	Missed          int64     `json:"missed,omitempty"` // packets between the one before and this that are not shown
-	CutIn           string    `json:"cutIn,omitempty"`  // the header that the bytes end in: nothing is said of what it lacks
-	Fault           string    `json:"fault,omitempty"`  // why it is not decoded to its end
+	Bytes           string    `json:"bytes,omitempty"` // hexadecimal
+	// packets between the previous one and this that are not shown
+	Missed int64 `json:"missed,omitempty"`
+	// the header that the bytes end in: nothing is said about what it lacks
+	CutIn string `json:"cutIn,omitempty"`
+	Fault string `json:"fault,omitempty"` // why it is not decoded to its end
 
-	family string // as tcpdump begins a line
-	ported bool   // the ports are known, one may be 0
+	family string // the word that tcpdump starts a line with
+	ported bool   // the ports are known; one may be 0
 	data   []byte // what is shown as bytes
 }
 
@@ -64,7 +65,7 @@ type Layer struct {
 	Fields  []Field `json:"fields,omitempty"`
 }
 
-// Field is one value of a header. Those of lists and structures have names such as
+// Field is one value of a header. Values of lists and structures have names such as
 // Questions[0].Name.
 type Field struct {
 	Name  string `json:"name"`
@@ -106,7 +107,7 @@ func Decode(number int64, p *capture.Packet, i capture.Interface, detail Detail)
 	return d
 }
 
-// guarded reports whether f came to its end.
+// guarded calls f and reports whether it returned without a panic.
 func guarded(f func()) (whole bool) {
 	defer func() {
 		if recover() != nil {

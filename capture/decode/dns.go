@@ -14,8 +14,9 @@ const (
 	dnsHeader = 12
 )
 
-// wholeMessage tells whether the bytes of a TCP connection begin with a message of the DNS, its length before it (RFC 1035, 4.2.2), and
-// all of it is there. In the middle of a longer message that is as good as never so.
+// wholeMessage reports whether the bytes of a TCP connection start with a complete DNS message,
+// after its length (RFC 1035, 4.2.2). Bytes in the middle of a longer message almost never look
+// like one.
 func wholeMessage(b []byte) bool {
 	return len(b) >= 2+dnsHeader && int(order.Uint16(b)) >= dnsHeader && len(b) >= 2+int(order.Uint16(b))
 }
@@ -39,7 +40,8 @@ func readDNS(s *stack, b []byte) (int, error) {
 	return -1, nil
 }
 
-// dnsType is the name of a type of records; of one without a name its number, as RFC 3597 writes it.
+// dnsType returns the name of a record type. One without a name is written by its number, as RFC
+// 3597 has it.
 func dnsType(t layers.DNSType) string {
 	if name, known := dnsnames.TypeToString[uint16(t)]; known {
 		return name
@@ -47,7 +49,7 @@ func dnsType(t layers.DNSType) string {
 	return fmt.Sprintf("TYPE%d", uint16(t))
 }
 
-// rcode is how a question went, in tcpdump's words.
+// rcode returns the result of a question in tcpdump's words.
 func rcode(c layers.DNSResponseCode) string {
 	switch c {
 	case layers.DNSResponseCodeFormErr:
@@ -67,8 +69,8 @@ func rcode(c layers.DNSResponseCode) string {
 	return fmt.Sprintf("Resp%d", c)
 }
 
-// cutDNS writes what is known of a message that is cut behind its header: how it went and how much it holds, of a query the first
-// question, if that is there.
+// cutDNS describes a message that is cut after its header: its result and its counts, and for a
+// query the first question if that is there.
 func cutDNS(b []byte, length int) string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "%d", order.Uint16(b))
@@ -76,13 +78,16 @@ func cutDNS(b []byte, length int) string {
 	if !answer && b[2]&1 != 0 {
 		text.WriteString("+")
 	}
-	if name, next, err := dnsnames.UnpackDomainName(b, dnsHeader); err == nil && order.Uint16(b[4:]) > 0 && len(b) >= next+4 {
+	if name, next, err := dnsnames.UnpackDomainName(b, dnsHeader); err == nil && order.Uint16(b[4:]) > 0 &&
+		len(b) >= next+4 {
 		fmt.Fprintf(&text, " %s? %s", dnsType(layers.DNSType(order.Uint16(b[next:]))), clean(name))
 	}
 	if answer {
-		// An additional record may make another code of one that is not among the first (RFC 6891, 6.1.3): BADCOOKIE of YXRRSET.
+		// An additional record may extend the code of those not in the first list (RFC 6891,
+		// 6.1.3): BADCOOKIE has the low bits of YXRRSET.
 		code := layers.DNSResponseCode(b[3] & 0xf)
-		if known := code <= layers.DNSResponseCodeRefused || order.Uint16(b[10:]) == 0; known && code != layers.DNSResponseCodeNoErr {
+		if known := code <= layers.DNSResponseCodeRefused || order.Uint16(b[10:]) == 0; known &&
+			code != layers.DNSResponseCodeNoErr {
 			fmt.Fprintf(&text, " %s", rcode(code))
 		}
 		fmt.Fprintf(&text, " %d/%d/%d", order.Uint16(b[6:]), order.Uint16(b[8:]), order.Uint16(b[10:]))
@@ -91,8 +96,7 @@ func cutDNS(b []byte, length int) string {
 	return text.String()
 }
 
-// dns writes a query or an answer nearly as tcpdump does: the number, the question, how
-// it went, the answers.
+// dns describes a query or an answer nearly as tcpdump does: ID, question, result and answers.
 func dns(l *layers.DNS, length int) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d", l.ID)

@@ -11,7 +11,7 @@ import (
 	"github.com/google/gopacket/layers"
 )
 
-// What is shown of one layer at most.
+// Limits of what is shown of one layer.
 const (
 	maxFields = 300
 	maxDepth  = 4
@@ -19,7 +19,7 @@ const (
 	maxBytes  = 64 // of a value
 )
 
-// fields lists the values of a layer, by the names that gopacket gives them.
+// fields returns the values of a layer, by the names that gopacket gives them.
 func fields(l gopacket.Layer) []Field {
 	f := &lister{}
 	f.structure("", reflect.Indirect(reflect.ValueOf(l)), 0)
@@ -69,14 +69,16 @@ func (f *lister) value(name string, v reflect.Value, depth int) {
 		}
 		return
 	case layers.EthernetType, layers.PPPType:
-		// These have names if gopacket knows them; Trim may have taken the word that says that it does not.
+		// These have names if gopacket knows them; Trim may have removed the word for an unknown
+		// one.
 		text := x.(fmt.Stringer).String()
 		if text == "" || strings.HasPrefix(text, "Unknown") {
 			text = fmt.Sprintf("0x%04x", v.Uint())
 		}
 		f.add(name, text)
 		return
-	case layers.DNSType, layers.DNSClass, layers.DNSResponseCode, layers.IPProtocol, layers.ICMPv4TypeCode, layers.ICMPv6TypeCode,
+	case layers.DNSType, layers.DNSClass, layers.DNSResponseCode, layers.IPProtocol, layers.ICMPv4TypeCode,
+		layers.ICMPv6TypeCode,
 		layers.IPv4Flag, layers.DHCPOpt, layers.TCPOptionKind, layers.LinkType:
 		// These are numbers with names.
 		f.add(name, x.(fmt.Stringer).String())
@@ -107,7 +109,7 @@ func (f *lister) value(name string, v reflect.Value, depth int) {
 	}
 }
 
-// byteText shows bytes as the text that they are, else in hexadecimal.
+// byteText returns bytes as text if they are text, else in hexadecimal.
 func byteText(b []byte) string {
 	if len(b) > 0 && plain(string(b)) {
 		return strconv.Quote(cut(string(b), maxBytes))

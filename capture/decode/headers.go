@@ -9,20 +9,24 @@ import (
 	"github.com/google/gopacket/layers"
 )
 
-// A reader reads one header into the stack, of which at least least bytes are there. See stack.header.
+// A reader reads one header into the stack. At least as many bytes are there as least returned. See
+// stack.header.
 type reader func(s *stack, b []byte) (inside int, err error)
 
-// readers read what gopacket 1.1.19 does not know, reads past the end of what was captured, or fills with something else than what
-// the packet says.
+// readers has the layers that gopacket 1.1.19 does not know, reads beyond the captured bytes, or
+// fills with something else than the packet says.
 var readers = map[gopacket.LayerType]reader{
-	layers.LayerTypeEthernet: readEthernet, layers.LayerTypeDot1Q: readDot1Q, layers.LayerTypeLinuxSLL: readSLL, layerSLL2: readSLL2,
-	layers.LayerTypePPP: readPPP, layers.LayerTypePPPoE: readPPPoE, layerCiscoHDLC: readCiscoHDLC, layerRadiotap: readRadiotap, layerWLAN: readWLAN, layers.LayerTypeARP: readARP,
+	layers.LayerTypeEthernet: readEthernet, layers.LayerTypeDot1Q: readDot1Q, layers.LayerTypeLinuxSLL: readSLL,
+	layerSLL2:           readSLL2,
+	layers.LayerTypePPP: readPPP, layers.LayerTypePPPoE: readPPPoE, layerCiscoHDLC: readCiscoHDLC,
+	layerRadiotap: readRadiotap, layerWLAN: readWLAN, layers.LayerTypeARP: readARP,
 	layers.LayerTypeIPv4: readIPv4, layers.LayerTypeIPv6: readIPv6, layers.LayerTypeIPv6Fragment: readIPv6Fragment,
-	layers.LayerTypeTCP: readTCP, layers.LayerTypeUDP: readUDP, layers.LayerTypeGRE: readGRE, layers.LayerTypeGeneve: readGeneve,
+	layers.LayerTypeTCP: readTCP, layers.LayerTypeUDP: readUDP, layers.LayerTypeGRE: readGRE,
+	layers.LayerTypeGeneve:   readGeneve,
 	layers.LayerTypeIPSecESP: readESP, layers.LayerTypeDNS: readDNS,
 }
 
-// split makes the bytes of a layer whose header is so long.
+// split returns the bytes of a layer whose header has that length.
 func split(b []byte, header int) layers.BaseLayer {
 	return layers.BaseLayer{Contents: b[:header:header], Payload: b[header:]}
 }
@@ -32,7 +36,7 @@ var order = binary.BigEndian
 const (
 	ethernetHeader = 14
 	tag            = 4
-	leastType      = 0x600 // of Ethernet; what is less is a length, and 802.2 follows
+	leastType      = 0x600 // of Ethernet; a smaller number is a length, and 802.2 follows
 
 	// oldQinQ is what some switches put before a second VLAN tag.
 	oldQinQ layers.EthernetType = 0x9100
@@ -44,7 +48,8 @@ func readEthernet(s *stack, b []byte) (int, error) {
 	if len(b) < ethernetHeader {
 		return -1, errCut
 	}
-	l := &layers.Ethernet{BaseLayer: split(b, ethernetHeader), DstMAC: net.HardwareAddr(b[:6]), SrcMAC: net.HardwareAddr(b[6:12])}
+	l := &layers.Ethernet{BaseLayer: split(b, ethernetHeader), DstMAC: net.HardwareAddr(b[:6]),
+		SrcMAC: net.HardwareAddr(b[6:12])}
 	number := order.Uint16(b[12:])
 	l.EthernetType = layers.EthernetType(number)
 	inside := -1
@@ -57,7 +62,7 @@ func readEthernet(s *stack, b []byte) (int, error) {
 	return inside, nil
 }
 
-// ofType is the decoder of what an Ethernet type names; it may be none that is decoded.
+// ofType returns the decoder for an Ethernet type, which may be one that is not decoded.
 func ofType(t layers.EthernetType) gopacket.Decoder {
 	switch t {
 	case oldQinQ:
@@ -95,15 +100,16 @@ func readSLL(s *stack, b []byte) (int, error) {
 	if len(b) < sllHeader {
 		return -1, errCut
 	}
-	l := &layers.LinuxSLL{BaseLayer: split(b, sllHeader), PacketType: layers.LinuxSLLPacketType(order.Uint16(b)), AddrType: order.Uint16(b[2:]),
-		AddrLen: order.Uint16(b[4:]), EthernetType: layers.EthernetType(order.Uint16(b[14:]))}
+	l := &layers.LinuxSLL{BaseLayer: split(b, sllHeader), PacketType: layers.LinuxSLLPacketType(order.Uint16(b)),
+		AddrType: order.Uint16(b[2:]),
+		AddrLen:  order.Uint16(b[4:]), EthernetType: layers.EthernetType(order.Uint16(b[14:]))}
 	l.Addr = net.HardwareAddr(b[6 : 6+min(int(l.AddrLen), sllAddress)])
 	s.AddLayer(l)
 	s.cooked(l.EthernetType)
 	return -1, nil
 }
 
-// cooked goes on behind a cooked header.
+// cooked continues after a cooked header.
 func (s *stack) cooked(t layers.EthernetType) {
 	s.next = ofType(t)
 	if t == cooked8022 {
@@ -111,13 +117,14 @@ func (s *stack) cooked(t layers.EthernetType) {
 	}
 }
 
-// Layers of our own. The numbers are of those that gopacket leaves to its users.
+// Layers that gopacket lacks. The numbers are from the range that it leaves to its users.
 var (
 	layerSLL2      = gopacket.RegisterLayerType(2276, gopacket.LayerTypeMetadata{Name: "LinuxSLL2"})
 	layerCiscoHDLC = gopacket.RegisterLayerType(2104, gopacket.LayerTypeMetadata{Name: "CiscoHDLC"})
 )
 
-// sll2 is the header of Linux "cooked" captures of version 2 (https://www.tcpdump.org/linktypes/LINKTYPE_LINUX_SLL2.html).
+// sll2 is the header of Linux "cooked" captures of version 2
+// (https://www.tcpdump.org/linktypes/LINKTYPE_LINUX_SLL2.html).
 type sll2 struct {
 	layers.BaseLayer
 	EthernetType   layers.EthernetType
@@ -134,14 +141,16 @@ func readSLL2(s *stack, b []byte) (int, error) {
 	if len(b) < sll2Header {
 		return -1, errCut
 	}
-	l := &sll2{BaseLayer: split(b, sll2Header), EthernetType: layers.EthernetType(order.Uint16(b)), InterfaceIndex: order.Uint32(b[4:]),
-		AddrType: order.Uint16(b[8:]), PacketType: layers.LinuxSLLPacketType(b[10]), Addr: net.HardwareAddr(b[12 : 12+min(int(b[11]), sllAddress)])}
+	l := &sll2{BaseLayer: split(b, sll2Header), EthernetType: layers.EthernetType(order.Uint16(b)),
+		InterfaceIndex: order.Uint32(b[4:]),
+		AddrType:       order.Uint16(b[8:]), PacketType: layers.LinuxSLLPacketType(b[10]),
+		Addr: net.HardwareAddr(b[12 : 12+min(int(b[11]), sllAddress)])}
 	s.AddLayer(l)
 	s.cooked(l.EthernetType)
 	return -1, nil
 }
 
-// Addresses that begin a frame of Cisco's HDLC.
+// Addresses that start a frame of Cisco's HDLC.
 const (
 	hdlcUnicast   = 0x0f
 	hdlcMulticast = 0x8f
@@ -163,13 +172,15 @@ func readCiscoHDLC(s *stack, b []byte) (int, error) {
 	if len(b) < header {
 		return -1, errCut
 	}
-	l := &cisco{BaseLayer: split(b, header), Address: b[0], Control: b[1], EthernetType: layers.EthernetType(order.Uint16(b[2:]))}
+	l := &cisco{BaseLayer: split(b, header), Address: b[0], Control: b[1],
+		EthernetType: layers.EthernetType(order.Uint16(b[2:]))}
 	s.AddLayer(l)
 	s.next = ofType(l.EthernetType)
 	return -1, nil
 }
 
-// readPPP reads PPP with or without HDLC's address and control before it, and with a protocol of one byte or two (RFC 1661, 2 and 6.5).
+// readPPP reads PPP with or without HDLC's address and control before it, and with a protocol of
+// one or two bytes (RFC 1661, 2 and 6.5).
 func readPPP(s *stack, b []byte) (int, error) {
 	l := &layers.PPP{}
 	at := 0
@@ -198,10 +209,11 @@ func readPPP(s *stack, b []byte) (int, error) {
 	return -1, nil
 }
 
-// readPPPoE reads PPPoE (RFC 2516), of which only sessions have something in them.
+// readPPPoE reads PPPoE (RFC 2516). Only its session packets have content.
 func readPPPoE(s *stack, b []byte) (int, error) {
 	const header = 6
-	l := &layers.PPPoE{BaseLayer: split(b, header), Version: b[0] >> 4, Type: b[0] & 0xf, Code: layers.PPPoECode(b[1]), SessionId: order.Uint16(b[2:]), Length: order.Uint16(b[4:])}
+	l := &layers.PPPoE{BaseLayer: split(b, header), Version: b[0] >> 4, Type: b[0] & 0xf, Code: layers.PPPoECode(b[1]),
+		SessionId: order.Uint16(b[2:]), Length: order.Uint16(b[4:])}
 	s.AddLayer(l)
 	if l.Code == layers.PPPoECodeSession {
 		s.next = layers.LayerTypePPP
@@ -215,35 +227,39 @@ func readARP(s *stack, b []byte) (int, error) {
 		return -1, errCut
 	}
 	hardware, protocol := int(b[4]), int(b[5])
-	l := &layers.ARP{BaseLayer: split(b, fixed+2*hardware+2*protocol), AddrType: layers.LinkType(order.Uint16(b)), Protocol: layers.EthernetType(order.Uint16(b[2:])),
+	l := &layers.ARP{BaseLayer: split(b, fixed+2*hardware+2*protocol), AddrType: layers.LinkType(order.Uint16(b)),
+		Protocol:      layers.EthernetType(order.Uint16(b[2:])),
 		HwAddressSize: b[4], ProtAddressSize: b[5], Operation: order.Uint16(b[6:])}
 	rest := b[fixed:]
 	for _, part := range []struct {
 		to     *[]byte
 		length int
-	}{{&l.SourceHwAddress, hardware}, {&l.SourceProtAddress, protocol}, {&l.DstHwAddress, hardware}, {&l.DstProtAddress, protocol}} {
+	}{{&l.SourceHwAddress, hardware}, {&l.SourceProtAddress, protocol}, {&l.DstHwAddress, hardware},
+		{&l.DstProtAddress, protocol}} {
 		*part.to, rest = rest[:part.length], rest[part.length:]
 	}
 	s.AddLayer(l)
 	return -1, nil
 }
 
-// readESP reads what is not encrypted.
+// readESP reads the part that is not encrypted.
 func readESP(s *stack, b []byte) (int, error) {
 	const header = 8
 	s.AddLayer(&layers.IPSecESP{BaseLayer: split(b, header), SPI: order.Uint32(b), Seq: order.Uint32(b[4:])})
 	return -1, nil
 }
 
-// readGRE reads GRE of version 0, with its key and its number (RFC 2890), and of version 1, that of PPTP (RFC 2637). What uses the
-// routing of RFC 1701 is not looked into.
+// readGRE reads GRE of version 0, with key and sequence number (RFC 2890), and of version 1, for
+// PPTP (RFC 2637). It does not look into packets with the routing of RFC 1701.
 func readGRE(s *stack, b []byte) (int, error) {
 	const fixed, routing = 4, 0x40
 	if len(b) < fixed {
 		return -1, errCut
 	}
-	l := &layers.GRE{ChecksumPresent: b[0]&0x80 != 0, RoutingPresent: b[0]&routing != 0, KeyPresent: b[0]&0x20 != 0, SeqPresent: b[0]&0x10 != 0,
-		StrictSourceRoute: b[0]&0x08 != 0, RecursionControl: b[0] & 7, AckPresent: b[1]&0x80 != 0, Flags: b[1] >> 3, Version: b[1] & 7,
+	l := &layers.GRE{ChecksumPresent: b[0]&0x80 != 0, RoutingPresent: b[0]&routing != 0, KeyPresent: b[0]&0x20 != 0,
+		SeqPresent:        b[0]&0x10 != 0,
+		StrictSourceRoute: b[0]&0x08 != 0, RecursionControl: b[0] & 7, AckPresent: b[1]&0x80 != 0, Flags: b[1] >> 3,
+		Version:  b[1] & 7,
 		Protocol: layers.EthernetType(order.Uint16(b[2:]))}
 	at := fixed
 	number := func(is bool) (n uint32) {
@@ -268,7 +284,7 @@ func readGRE(s *stack, b []byte) (int, error) {
 	case l.RoutingPresent && l.Version == 0:
 	case l.Protocol == layers.EthernetTypePPP && l.Version == 1:
 		s.next = layers.LayerTypePPP
-		return int(l.Key >> 16), nil // the upper half of its key is the length of what is inside
+		return int(l.Key >> 16), nil // the upper half of its key is the length of the content
 	default:
 		s.next = ofType(l.Protocol)
 	}
@@ -281,8 +297,9 @@ func readGeneve(s *stack, b []byte) (int, error) {
 	if len(b) < fixed {
 		return -1, errCut
 	}
-	l := &layers.Geneve{Version: b[0] >> 6, OptionsLength: b[0] & 0x3f * 4, OAMPacket: b[1]&0x80 != 0, CriticalOption: b[1]&0x40 != 0,
-		Protocol: layers.EthernetType(order.Uint16(b[2:])), VNI: order.Uint32(b[4:]) >> 8}
+	l := &layers.Geneve{Version: b[0] >> 6, OptionsLength: b[0] & 0x3f * 4, OAMPacket: b[1]&0x80 != 0,
+		CriticalOption: b[1]&0x40 != 0,
+		Protocol:       layers.EthernetType(order.Uint16(b[2:])), VNI: order.Uint32(b[4:]) >> 8}
 	end := fixed + int(l.OptionsLength)
 	if len(b) < end {
 		return -1, errCut
@@ -292,7 +309,8 @@ func readGeneve(s *stack, b []byte) (int, error) {
 		if length > len(list) {
 			return -1, fmt.Errorf("a Geneve option of %d bytes where %d are left", length, len(list))
 		}
-		l.Options = append(l.Options, &layers.GeneveOption{Class: order.Uint16(list), Type: list[2], Flags: list[3] >> 5, Length: uint8(min(length, 255)), Data: list[option:length]})
+		l.Options = append(l.Options, &layers.GeneveOption{Class: order.Uint16(list), Type: list[2],
+			Flags: list[3] >> 5, Length: uint8(min(length, 255)), Data: list[option:length]})
 		list = list[length:]
 	}
 	l.BaseLayer = split(b, end)

@@ -9,9 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What ICMP says, in tcpdump's words. An error says of what it is: it bears the beginning of the packet that met it.
+// ICMP in tcpdump's words. An error says what it is about: it contains the beginning of the packet
+// that caused it.
 
-// icmp4 describes a message of ICMP. What is not there is not said: [|icmp].
+// icmp4 describes an ICMP message. What is not there is not described: [|icmp].
 func icmp4(l *layers.ICMPv4, length int) string {
 	kind, code := l.TypeCode.Type(), l.TypeCode.Code()
 	text := ""
@@ -23,7 +24,8 @@ func icmp4(l *layers.ICMPv4, length int) string {
 	case layers.ICMPv4TypeDestinationUnreachable:
 		text = unreachable4(l, code)
 	case layers.ICMPv4TypeRedirect:
-		to, what := net.IP(l.Contents[4:8]).String(), [...]string{"redirect %s to net %s", "redirect %s to host %s", "redirect-tos %s to net %s", "redirect-tos %s to host %s"}
+		to, what := net.IP(l.Contents[4:8]).String(), [...]string{"redirect %s to net %s", "redirect %s to host %s",
+			"redirect-tos %s to net %s", "redirect-tos %s to host %s"}
 		if of := quoted(l.Payload).target; of == "" {
 			text = "redirect " + cutMark(layers.LayerTypeICMPv4)
 		} else if int(code) < len(what) {
@@ -49,10 +51,14 @@ func icmp4(l *layers.ICMPv4, length int) string {
 		text = fmt.Sprintf("time stamp query id %d seq %d", l.Id, l.Seq)
 	default:
 		text = fmt.Sprintf("type-#%d", kind)
-		if name, known := map[uint8]string{layers.ICMPv4TypeSourceQuench: "source quench", layers.ICMPv4TypeRouterAdvertisement: "router advertisement",
-			layers.ICMPv4TypeRouterSolicitation: "router solicitation",
-			layers.ICMPv4TypeTimestampReply:     "time stamp reply", layers.ICMPv4TypeInfoRequest: "information request", layers.ICMPv4TypeInfoReply: "information reply",
-			layers.ICMPv4TypeAddressMaskRequest: "address mask request", layers.ICMPv4TypeAddressMaskReply: "address mask reply"}[kind]; known {
+		if name, known := map[uint8]string{layers.ICMPv4TypeSourceQuench: "source quench",
+			layers.ICMPv4TypeRouterAdvertisement: "router advertisement",
+			layers.ICMPv4TypeRouterSolicitation:  "router solicitation",
+			layers.ICMPv4TypeTimestampReply:      "time stamp reply",
+			layers.ICMPv4TypeInfoRequest:         "information request",
+			layers.ICMPv4TypeInfoReply:           "information reply",
+			layers.ICMPv4TypeAddressMaskRequest:  "address mask request",
+			layers.ICMPv4TypeAddressMaskReply:    "address mask reply"}[kind]; known {
 			text = name
 		}
 	}
@@ -80,12 +86,17 @@ func unreachable4(l *layers.ICMPv4, code uint8) string {
 	}
 	form, known := map[uint8]string{
 		layers.ICMPv4CodeNet: "net %s unreachable", layers.ICMPv4CodeHost: "host %s unreachable",
-		layers.ICMPv4CodeSourceRoutingFailed: "%s unreachable - source route failed", layers.ICMPv4CodeNetUnknown: "net %s unreachable - unknown",
-		layers.ICMPv4CodeHostUnknown: "host %s unreachable - unknown", layers.ICMPv4CodeSourceIsolated: "%s unreachable - source host isolated",
-		layers.ICMPv4CodeNetAdminProhibited: "net %s unreachable - admin prohibited", layers.ICMPv4CodeHostAdminProhibited: "host %s unreachable - admin prohibited",
-		layers.ICMPv4CodeNetTOS: "net %s unreachable - tos prohibited", layers.ICMPv4CodeHostTOS: "host %s unreachable - tos prohibited",
-		layers.ICMPv4CodeCommAdminProhibited: "host %s unreachable - admin prohibited filter", layers.ICMPv4CodeHostPrecedence: "host %s unreachable - host precedence violation",
-		layers.ICMPv4CodePrecedenceCutoff: "host %s unreachable - precedence cutoff",
+		layers.ICMPv4CodeSourceRoutingFailed: "%s unreachable - source route failed",
+		layers.ICMPv4CodeNetUnknown:          "net %s unreachable - unknown",
+		layers.ICMPv4CodeHostUnknown:         "host %s unreachable - unknown",
+		layers.ICMPv4CodeSourceIsolated:      "%s unreachable - source host isolated",
+		layers.ICMPv4CodeNetAdminProhibited:  "net %s unreachable - admin prohibited",
+		layers.ICMPv4CodeHostAdminProhibited: "host %s unreachable - admin prohibited",
+		layers.ICMPv4CodeNetTOS:              "net %s unreachable - tos prohibited",
+		layers.ICMPv4CodeHostTOS:             "host %s unreachable - tos prohibited",
+		layers.ICMPv4CodeCommAdminProhibited: "host %s unreachable - admin prohibited filter",
+		layers.ICMPv4CodeHostPrecedence:      "host %s unreachable - host precedence violation",
+		layers.ICMPv4CodePrecedenceCutoff:    "host %s unreachable - precedence cutoff",
 	}[code]
 	if !known {
 		return fmt.Sprintf("%s unreachable - #%d", q.target, code)
@@ -93,14 +104,14 @@ func unreachable4(l *layers.ICMPv4, code uint8) string {
 	return fmt.Sprintf(form, q.target)
 }
 
-// A quotation is the packet that an error is about, as far as the error bears it.
+// A quotation is the packet that an error is about, as far as the error contains it.
 type quotation struct {
 	source, target string // empty: not there
 	protocol       uint8
 	port           int // -1: not there
 }
 
-// transport is how tcpdump writes what has the port.
+// transport returns how tcpdump writes the protocol that has the port.
 func (q quotation) transport() string {
 	switch q.protocol {
 	case unix.IPPROTO_TCP:
@@ -111,7 +122,7 @@ func (q quotation) transport() string {
 	return fmt.Sprintf("protocol %d", q.protocol)
 }
 
-// quoted reads the beginning of a packet of IPv4 or IPv6 that an error bears.
+// quoted reads the beginning of an IPv4 or IPv6 packet that an error contains.
 func quoted(b []byte) quotation {
 	q := quotation{port: -1}
 	switch {
@@ -119,7 +130,7 @@ func quoted(b []byte) quotation {
 		q.source, q.target, q.protocol = address(net.IP(b[12:16])), address(net.IP(b[16:20])), b[9]
 		fragment := order.Uint16(b[6:])&0x1fff != 0
 		if b = b[min(len(b), max(ipv4Header, int(b[0]&0xf)*4)):]; fragment {
-			b = nil // its ports are in another one
+			b = nil // its ports are in another fragment
 		}
 	case len(b) >= ipv6Header && b[0]>>4 == 6:
 		q.source, q.target, q.protocol = address(net.IP(b[8:24])), address(net.IP(b[24:40])), b[6]
@@ -150,26 +161,43 @@ func quoted(b []byte) quotation {
 	return q
 }
 
-// icmp6 describes a message of ICMPv6.
+// icmp6Kinds has tcpdump's names of ICMPv6 types.
+var icmp6Kinds = map[uint8]string{
+	layers.ICMPv6TypeDestinationUnreachable:                "destination unreachable",
+	layers.ICMPv6TypePacketTooBig:                          "packet too big",
+	layers.ICMPv6TypeTimeExceeded:                          "time exceeded in-transit",
+	layers.ICMPv6TypeParameterProblem:                      "parameter problem",
+	layers.ICMPv6TypeEchoRequest:                           "echo request",
+	layers.ICMPv6TypeEchoReply:                             "echo reply",
+	layers.ICMPv6TypeMLDv1MulticastListenerQueryMessage:    "multicast listener query",
+	layers.ICMPv6TypeMLDv1MulticastListenerReportMessage:   "multicast listener report",
+	layers.ICMPv6TypeMLDv1MulticastListenerDoneMessage:     "multicast listener done",
+	layers.ICMPv6TypeMLDv2MulticastListenerReportMessageV2: "multicast listener report v2",
+	layers.ICMPv6TypeRouterSolicitation:                    "router solicitation",
+	layers.ICMPv6TypeRouterAdvertisement:                   "router advertisement",
+	layers.ICMPv6TypeNeighborSolicitation:                  "neighbor solicitation",
+	layers.ICMPv6TypeNeighborAdvertisement:                 "neighbor advertisement",
+	layers.ICMPv6TypeRedirect:                              "redirect",
+	138:                                                    "router renumbering",
+	139:                                                    "node information query",
+	140:                                                    "node information reply",
+	141:                                                    "inverse neighbor solicitation",
+	142:                                                    "inverse neighbor advertisement",
+	144:                                                    "ha discovery request",
+	145:                                                    "ha discovery reply",
+	146:                                                    "mobile router solicitation",
+	147:                                                    "mobile router advertisement",
+}
+
+// icmp6 describes an ICMPv6 message.
 func icmp6(l *layers.ICMPv6, length int) string {
 	mark := " " + cutMark(layers.LayerTypeICMPv6)
 	kind, code, body := l.TypeCode.Type(), l.TypeCode.Code(), l.Payload
-	text, known := map[uint8]string{
-		layers.ICMPv6TypeDestinationUnreachable: "destination unreachable", layers.ICMPv6TypePacketTooBig: "packet too big",
-		layers.ICMPv6TypeTimeExceeded: "time exceeded in-transit", layers.ICMPv6TypeParameterProblem: "parameter problem",
-		layers.ICMPv6TypeEchoRequest: "echo request", layers.ICMPv6TypeEchoReply: "echo reply",
-		layers.ICMPv6TypeMLDv1MulticastListenerQueryMessage: "multicast listener query", layers.ICMPv6TypeMLDv1MulticastListenerReportMessage: "multicast listener report",
-		layers.ICMPv6TypeMLDv1MulticastListenerDoneMessage: "multicast listener done", layers.ICMPv6TypeMLDv2MulticastListenerReportMessageV2: "multicast listener report v2",
-		layers.ICMPv6TypeRouterSolicitation: "router solicitation", layers.ICMPv6TypeRouterAdvertisement: "router advertisement",
-		layers.ICMPv6TypeNeighborSolicitation: "neighbor solicitation", layers.ICMPv6TypeNeighborAdvertisement: "neighbor advertisement",
-		layers.ICMPv6TypeRedirect: "redirect", 138: "router renumbering", 139: "node information query", 140: "node information reply",
-		141: "inverse neighbor solicitation", 142: "inverse neighbor advertisement", 144: "ha discovery request", 145: "ha discovery reply",
-		146: "mobile router solicitation", 147: "mobile router advertisement",
-	}[kind]
+	text, known := icmp6Kinds[kind]
 	if !known {
 		text = fmt.Sprintf("unknown icmp6 type (%d)", kind)
 	}
-	// target is the address that stands so far behind the first four bytes.
+	// target returns the address at that offset after the first four bytes.
 	target := func(at int, before string) string {
 		if len(body) < at+net.IPv6len {
 			return mark
@@ -211,7 +239,7 @@ func icmp6(l *layers.ICMPv6, length int) string {
 	return fmt.Sprintf("ICMP6, %s, length %d", text, length)
 }
 
-// error6 says why there was an error, and of what.
+// error6 describes why there was an error, and about what.
 func error6(kind, code uint8, body []byte, mark string) string {
 	if len(body) < 4 {
 		return mark
@@ -234,7 +262,8 @@ func error6(kind, code uint8, body []byte, mark string) string {
 		}
 		return fmt.Sprintf(", unknown code (%d)", code)
 	case layers.ICMPv6TypeParameterProblem:
-		if what, known := map[uint8]string{layers.ICMPv6CodeErroneousHeaderField: "erroneous", layers.ICMPv6CodeUnrecognizedNextHeader: "next header",
+		if what, known := map[uint8]string{layers.ICMPv6CodeErroneousHeaderField: "erroneous",
+			layers.ICMPv6CodeUnrecognizedNextHeader: "next header",
 			layers.ICMPv6CodeUnrecognizedIPv6Option: "option", 3: "incomplete header chain"}[code]; known {
 			return fmt.Sprintf(", %s - octet %d", what, number)
 		}

@@ -7,8 +7,8 @@ import (
 	"github.com/google/gopacket/layers"
 )
 
-// IP, TCP and UDP. Lengths are those that the headers say. Where IP says 0, as in what the kernel or a hypervisor hands out in one
-// piece to cut it later (TSO, BIG TCP), they are what is on the wire.
+// IP, TCP and UDP. Lengths are those in the headers. If IP says 0, as in packets that the kernel or
+// a hypervisor cuts later (TSO, BIG TCP), they are those on the wire.
 
 const (
 	ipv4Header = 20
@@ -21,8 +21,10 @@ func readIPv4(s *stack, b []byte) (int, error) {
 	if len(b) < ipv4Header {
 		return -1, errCut
 	}
-	l := &layers.IPv4{Version: b[0] >> 4, IHL: b[0] & 0xf, TOS: b[1], Length: order.Uint16(b[2:]), Id: order.Uint16(b[4:]),
-		Flags: layers.IPv4Flag(b[6] >> 5), FragOffset: order.Uint16(b[6:]) & 0x1fff, TTL: b[8], Protocol: layers.IPProtocol(b[9]),
+	l := &layers.IPv4{Version: b[0] >> 4, IHL: b[0] & 0xf, TOS: b[1], Length: order.Uint16(b[2:]),
+		Id:    order.Uint16(b[4:]),
+		Flags: layers.IPv4Flag(b[6] >> 5), FragOffset: order.Uint16(b[6:]) & 0x1fff, TTL: b[8],
+		Protocol: layers.IPProtocol(b[9]),
 		Checksum: order.Uint16(b[10:]), SrcIP: net.IP(b[12:16]), DstIP: net.IP(b[16:20])}
 	header := int(l.IHL) * 4
 	switch {
@@ -50,7 +52,7 @@ func readIPv4(s *stack, b []byte) (int, error) {
 	return inside, nil
 }
 
-// ipOptions are the options that are there whole.
+// ipOptions returns the options that are complete.
 func ipOptions(b []byte) (list []layers.IPv4Option) {
 	for len(b) > 0 {
 		kind, length := b[0], 1
@@ -77,7 +79,8 @@ func readIPv6(s *stack, b []byte) (int, error) {
 		return -1, errCut
 	}
 	word := order.Uint32(b)
-	l := &layers.IPv6{BaseLayer: split(b, ipv6Header), Version: b[0] >> 4, TrafficClass: uint8(word >> 20), FlowLabel: word & 0xfffff, Length: order.Uint16(b[4:]),
+	l := &layers.IPv6{BaseLayer: split(b, ipv6Header), Version: b[0] >> 4, TrafficClass: uint8(word >> 20),
+		FlowLabel: word & 0xfffff, Length: order.Uint16(b[4:]),
 		NextHeader: layers.IPProtocol(b[6]), HopLimit: b[7], SrcIP: net.IP(b[8:24]), DstIP: net.IP(b[24:40])}
 	if l.Version != 6 {
 		return -1, fmt.Errorf("version error: %d != 6", l.Version)
@@ -92,12 +95,12 @@ func readIPv6(s *stack, b []byte) (int, error) {
 		return length, nil
 	}
 	if l.NextHeader != layers.IPProtocolTCP && l.NextHeader != layers.IPProtocolUDP || inside < udpHeader {
-		return 0, nil // it is empty: what follows is the padding of a frame
+		return 0, nil // it is empty: the padding of a frame follows
 	}
-	return inside, nil // BIG TCP, where the kernel leaves out the header of a jumbogram
+	return inside, nil // BIG TCP, where the kernel omits the header of a jumbogram
 }
 
-// jumbo is the length of a jumbogram (RFC 2675), which stands in the header behind that of IPv6.
+// jumbo returns the length of a jumbogram (RFC 2675), which is in the header after that of IPv6.
 func jumbo(l *layers.IPv6) (int, bool) {
 	const kind, length = 0xc2, 4
 	b := l.Payload
@@ -122,8 +125,9 @@ func readIPv6Fragment(s *stack, b []byte) (int, error) {
 	if len(b) < header {
 		return -1, errCut
 	}
-	l := &layers.IPv6Fragment{BaseLayer: split(b, header), NextHeader: layers.IPProtocol(b[0]), Reserved1: b[1], FragmentOffset: order.Uint16(b[2:]) >> 3,
-		Reserved2: b[3] >> 1 & 3, MoreFragments: b[3]&1 != 0, Identification: order.Uint32(b[4:])}
+	l := &layers.IPv6Fragment{BaseLayer: split(b, header), NextHeader: layers.IPProtocol(b[0]), Reserved1: b[1],
+		FragmentOffset: order.Uint16(b[2:]) >> 3,
+		Reserved2:      b[3] >> 1 & 3, MoreFragments: b[3]&1 != 0, Identification: order.Uint32(b[4:])}
 	s.AddLayer(l)
 	if l.FragmentOffset == 0 {
 		s.next = l.NextHeader
@@ -136,7 +140,8 @@ func readTCP(s *stack, b []byte) (int, error) {
 		return -1, errCut
 	}
 	l := flagsOf(b[13])
-	l.SrcPort, l.DstPort, l.Seq, l.Ack = layers.TCPPort(order.Uint16(b)), layers.TCPPort(order.Uint16(b[2:])), order.Uint32(b[4:]), order.Uint32(b[8:])
+	l.SrcPort, l.DstPort, l.Seq, l.Ack = layers.TCPPort(order.Uint16(b)), layers.TCPPort(order.Uint16(b[2:])),
+		order.Uint32(b[4:]), order.Uint32(b[8:])
 	l.DataOffset, l.NS = b[12]>>4, b[12]&1 != 0
 	l.Window, l.Checksum, l.Urgent = order.Uint16(b[14:]), order.Uint16(b[16:]), order.Uint16(b[18:])
 	header := int(l.DataOffset) * 4
@@ -158,7 +163,7 @@ func readTCP(s *stack, b []byte) (int, error) {
 	return -1, nil
 }
 
-// tcpOptions are the options that are there whole.
+// tcpOptions returns the options that are complete.
 func tcpOptions(b []byte) (list []layers.TCPOption) {
 	for len(b) > 0 {
 		kind, length := layers.TCPOptionKind(b[0]), 1
@@ -184,8 +189,9 @@ func readUDP(s *stack, b []byte) (int, error) {
 	if len(b) < udpHeader {
 		return -1, errCut
 	}
-	l := &layers.UDP{BaseLayer: split(b, udpHeader), SrcPort: layers.UDPPort(order.Uint16(b)), DstPort: layers.UDPPort(order.Uint16(b[2:])),
-		Length: order.Uint16(b[4:]), Checksum: order.Uint16(b[6:])}
+	l := &layers.UDP{BaseLayer: split(b, udpHeader), SrcPort: layers.UDPPort(order.Uint16(b)),
+		DstPort: layers.UDPPort(order.Uint16(b[2:])),
+		Length:  order.Uint16(b[4:]), Checksum: order.Uint16(b[6:])}
 	inside := s.wire - udpHeader
 	switch {
 	case l.Length == 0 && inside > 1<<16: // of a jumbogram (RFC 2675)

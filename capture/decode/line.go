@@ -13,103 +13,146 @@ import (
 	"github.com/google/gopacket/layers"
 )
 
-// describe says what stands in the line of a packet. Of packets in packets it is the
-// innermost.
+// describe fills in what the line of a packet shows. In nested packets it describes the innermost.
 func (d *Packet) describe(s *stack) {
 	d.Info = "length " + strconv.Itoa(d.Length)
-	for n, l := range s.layers {
-		length := s.lengths[n]
-		switch l := l.(type) {
-		case *layers.Ethernet:
-			d.Protocol, d.family = "Ethernet", ""
-			d.Source, d.Destination, d.SourcePort, d.DestinationPort, d.ported = l.SrcMAC.String(), l.DstMAC.String(), 0, 0, false
-			d.Info = fmt.Sprintf("ethertype %s (0x%04x), length %d", ethertype(l.EthernetType), uint16(l.EthernetType), length)
-		case *layers.Dot1Q:
-			d.Protocol = "802.1Q"
-			d.Info = fmt.Sprintf("vlan %d, ethertype %s (0x%04x), length %d", l.VLANIdentifier, ethertype(l.Type), uint16(l.Type), d.Length)
-		case *layers.LinuxSLL:
-			d.Protocol, d.Info = l.LayerType().String(), fmt.Sprintf("ethertype %s (0x%04x), length %d", ethertype(l.EthernetType), uint16(l.EthernetType), length)
-		case *sll2:
-			d.Protocol, d.Info = l.LayerType().String(), fmt.Sprintf("ethertype %s (0x%04x), length %d", ethertype(l.EthernetType), uint16(l.EthernetType), length)
-		case *wlan:
-			d.Protocol, d.Info = "802.11", fmt.Sprintf("802.11 %s, length %d", l.name(), length)
-			d.Source, d.Destination = l.Transmitter.String(), l.Receiver.String()
-		case *layers.ARP:
-			d.arp(l, length)
-		case *layers.IPv4:
-			d.ends("IPv4", "IP", l.SrcIP, l.DstIP)
-			inside := length - int(l.IHL)*4
-			if l.Length != 0 {
-				inside = int(l.Length) - int(l.IHL)*4
-			}
-			d.Info = fmt.Sprintf("%s, length %d", protocol(l.Protocol), inside)
-			if l.FragOffset != 0 {
-				d.Info = fmt.Sprintf("%s, fragment at %d, length %d", protocol(l.Protocol), int(l.FragOffset)*8, inside)
-			}
-		case *layers.IPv6:
-			d.ends("IPv6", "IP6", l.SrcIP, l.DstIP)
-			inside := int(l.Length)
-			if inside == 0 {
-				inside = s.behind(n)
-			}
-			d.Info = fmt.Sprintf("%s, length %d", protocol(l.NextHeader), inside)
-		case *layers.IPv6Fragment:
-			if l.FragmentOffset != 0 {
-				d.Info = fmt.Sprintf("%s, fragment at %d, length %d", protocol(l.NextHeader), int(l.FragmentOffset)*8, s.behind(n))
-			}
-		case *layers.IPv6HopByHop, *layers.IPv6Routing, *layers.IPv6Destination:
-		case *layers.TCP:
-			d.ported = true
-			d.Protocol, d.SourcePort, d.DestinationPort = "TCP", int(l.SrcPort), int(l.DstPort)
-			d.Info = tcp(l, length-int(l.DataOffset)*4, s.cut == layers.LayerTypeTCP)
-		case *layers.UDP:
-			d.ported = true
-			d.Protocol, d.SourcePort, d.DestinationPort = "UDP", int(l.SrcPort), int(l.DstPort)
-			inside := int(l.Length) - udpHeader // of all fragments
-			if l.Length == 0 {
-				inside = s.behind(n)
-			}
-			d.Info = fmt.Sprintf("UDP, length %d", inside)
-		case *layers.SCTP:
-			d.ported = true
-			d.Protocol, d.SourcePort, d.DestinationPort = "SCTP", int(l.SrcPort), int(l.DstPort)
-			d.Info = fmt.Sprintf("sctp, tag 0x%08x, length %d", l.VerificationTag, s.behind(n))
-		case *layers.ICMPv4:
-			d.Protocol, d.Info = "ICMP", icmp4(l, length)
-		case *layers.ICMPv6:
-			d.Protocol, d.Info = "ICMPv6", icmp6(l, length)
-		case *layers.ICMPv6Echo, *layers.ICMPv6NeighborSolicitation, *layers.ICMPv6NeighborAdvertisement,
-			*layers.ICMPv6RouterSolicitation, *layers.ICMPv6RouterAdvertisement, *layers.ICMPv6Redirect: // are in ICMPv6's line
-		case *layers.DNS:
-			d.Protocol = "DNS"
-			if text := dns(l, length); n > 0 && s.layers[n-1].LayerType() == layers.LayerTypeTCP {
-				d.Info += " " + dns(l, len(l.Contents))
-			} else {
-				d.Info = text
-			}
-		case *layers.DHCPv4:
-			d.Protocol, d.Info = "DHCP", dhcp(l, length)
-		case *layers.NTP:
-			d.Protocol, d.Info = "NTP", fmt.Sprintf("NTPv%d, stratum %d, length %d", l.Version, l.Stratum, length)
-		default:
-			d.Protocol = l.LayerType().String()
-			d.Info = fmt.Sprintf("%s, length %d", d.Protocol, length)
+	for n := range s.layers {
+		if !d.frame(s, n) && !d.network(s, n) && !d.transport(s, n) {
+			d.message(s, n)
 		}
 	}
 	d.ending(s)
 	d.Info = cut(d.Info, maxInfo)
 }
 
-// ethertype is the name of what Ethernet carries.
+// frame describes a layer of a link. It reports false for any other layer.
+func (d *Packet) frame(s *stack, n int) bool {
+	length := s.lengths[n]
+	switch l := s.layers[n].(type) {
+	case *layers.Ethernet:
+		d.Protocol, d.family = "Ethernet", ""
+		d.Source, d.Destination = l.SrcMAC.String(), l.DstMAC.String()
+		d.SourcePort, d.DestinationPort, d.ported = 0, 0, false
+		d.Info = fmt.Sprintf("ethertype %s (0x%04x), length %d", ethertype(l.EthernetType),
+			uint16(l.EthernetType), length)
+	case *layers.Dot1Q:
+		d.Protocol = "802.1Q"
+		d.Info = fmt.Sprintf("vlan %d, ethertype %s (0x%04x), length %d", l.VLANIdentifier, ethertype(l.Type),
+			uint16(l.Type), d.Length)
+	case *layers.LinuxSLL:
+		d.Protocol, d.Info = l.LayerType().String(), fmt.Sprintf("ethertype %s (0x%04x), length %d",
+			ethertype(l.EthernetType), uint16(l.EthernetType), length)
+	case *sll2:
+		d.Protocol, d.Info = l.LayerType().String(), fmt.Sprintf("ethertype %s (0x%04x), length %d",
+			ethertype(l.EthernetType), uint16(l.EthernetType), length)
+	case *wlan:
+		d.Protocol, d.Info = "802.11", fmt.Sprintf("802.11 %s, length %d", l.name(), length)
+		d.Source, d.Destination = l.Transmitter.String(), l.Receiver.String()
+	case *layers.ARP:
+		d.arp(l, length)
+	default:
+		return false
+	}
+	return true
+}
+
+// network describes a header of IP. It reports false for any other layer.
+func (d *Packet) network(s *stack, n int) bool {
+	length := s.lengths[n]
+	switch l := s.layers[n].(type) {
+	case *layers.IPv4:
+		d.ends("IPv4", "IP", l.SrcIP, l.DstIP)
+		inside := length - int(l.IHL)*4
+		if l.Length != 0 {
+			inside = int(l.Length) - int(l.IHL)*4
+		}
+		d.Info = fmt.Sprintf("%s, length %d", protocol(l.Protocol), inside)
+		if l.FragOffset != 0 {
+			d.Info = fmt.Sprintf("%s, fragment at %d, length %d", protocol(l.Protocol), int(l.FragOffset)*8, inside)
+		}
+	case *layers.IPv6:
+		d.ends("IPv6", "IP6", l.SrcIP, l.DstIP)
+		inside := int(l.Length)
+		if inside == 0 {
+			inside = s.behind(n)
+		}
+		d.Info = fmt.Sprintf("%s, length %d", protocol(l.NextHeader), inside)
+	case *layers.IPv6Fragment:
+		if l.FragmentOffset != 0 {
+			d.Info = fmt.Sprintf("%s, fragment at %d, length %d", protocol(l.NextHeader), int(l.FragmentOffset)*8,
+				s.behind(n))
+		}
+	case *layers.IPv6HopByHop, *layers.IPv6Routing, *layers.IPv6Destination:
+	default:
+		return false
+	}
+	return true
+}
+
+// transport describes a header with ports. It reports false for any other layer.
+func (d *Packet) transport(s *stack, n int) bool {
+	length := s.lengths[n]
+	switch l := s.layers[n].(type) {
+	case *layers.TCP:
+		d.ported = true
+		d.Protocol, d.SourcePort, d.DestinationPort = "TCP", int(l.SrcPort), int(l.DstPort)
+		d.Info = tcp(l, length-int(l.DataOffset)*4, s.cut == layers.LayerTypeTCP)
+	case *layers.UDP:
+		d.ported = true
+		d.Protocol, d.SourcePort, d.DestinationPort = "UDP", int(l.SrcPort), int(l.DstPort)
+		inside := int(l.Length) - udpHeader // of all fragments
+		if l.Length == 0 {
+			inside = s.behind(n)
+		}
+		d.Info = fmt.Sprintf("UDP, length %d", inside)
+	case *layers.SCTP:
+		d.ported = true
+		d.Protocol, d.SourcePort, d.DestinationPort = "SCTP", int(l.SrcPort), int(l.DstPort)
+		d.Info = fmt.Sprintf("sctp, tag 0x%08x, length %d", l.VerificationTag, s.behind(n))
+	default:
+		return false
+	}
+	return true
+}
+
+// message describes what IP or a transport carries.
+func (d *Packet) message(s *stack, n int) {
+	length := s.lengths[n]
+	switch l := s.layers[n].(type) {
+	case *layers.ICMPv4:
+		d.Protocol, d.Info = "ICMP", icmp4(l, length)
+	case *layers.ICMPv6:
+		d.Protocol, d.Info = "ICMPv6", icmp6(l, length)
+	case *layers.ICMPv6Echo, *layers.ICMPv6NeighborSolicitation, *layers.ICMPv6NeighborAdvertisement,
+		// ICMPv6's line has these
+		*layers.ICMPv6RouterSolicitation, *layers.ICMPv6RouterAdvertisement, *layers.ICMPv6Redirect:
+	case *layers.DNS:
+		d.Protocol = "DNS"
+		if text := dns(l, length); n > 0 && s.layers[n-1].LayerType() == layers.LayerTypeTCP {
+			d.Info += " " + dns(l, len(l.Contents))
+		} else {
+			d.Info = text
+		}
+	case *layers.DHCPv4:
+		d.Protocol, d.Info = "DHCP", dhcp(l, length)
+	case *layers.NTP:
+		d.Protocol, d.Info = "NTP", fmt.Sprintf("NTPv%d, stratum %d, length %d", l.Version, l.Stratum, length)
+	default:
+		d.Protocol = l.LayerType().String()
+		d.Info = fmt.Sprintf("%s, length %d", d.Protocol, length)
+	}
+}
+
+// ethertype returns the name of what Ethernet carries.
 func ethertype(t layers.EthernetType) string {
-	// Trim may have taken the word that says that there is none.
+	// Trim may have removed the word for an unknown one.
 	if name := t.String(); name != "" && !strings.HasPrefix(name, "Unknown") {
 		return name
 	}
 	return "Unknown"
 }
 
-// behind is how many bytes on the wire are in a layer.
+// behind returns how many bytes on the wire a layer contains.
 func (s *stack) behind(n int) int {
 	if n+1 < len(s.lengths) {
 		return s.lengths[n+1]
@@ -117,22 +160,29 @@ func (s *stack) behind(n int) int {
 	return s.wire
 }
 
-// ends takes the addresses of IP, whose ports are not known yet.
+// ends sets the addresses of IP; the ports are not known yet.
 func (d *Packet) ends(protocol, family string, source, destination net.IP) {
 	d.Protocol, d.family = protocol, family
-	d.Source, d.Destination, d.SourcePort, d.DestinationPort, d.ported = address(source), address(destination), 0, 0, false
+	d.Source, d.Destination, d.SourcePort, d.DestinationPort, d.ported = address(source), address(destination),
+		0, 0, false
 }
 
-// cutMark is what tcpdump writes of a header that is not whole.
+// cutMark returns what tcpdump writes for an incomplete header.
 func cutMark(kind gopacket.LayerType) string {
 	name, known := map[gopacket.LayerType]string{
-		layers.LayerTypeEthernet: "ether", layers.LayerTypeDot1Q: "vlan", layers.LayerTypeLinuxSLL: "sll", layerSLL2: "sll2", layers.LayerTypeLoopback: "null",
-		layerCiscoHDLC: "chdlc", layers.LayerTypeIPv4: "ip", layers.LayerTypeIPv6: "ip6", layers.LayerTypeIPv6HopByHop: "hbhopt",
-		layers.LayerTypeIPv6Destination: "dstopt", layers.LayerTypeIPv6Routing: "rt6", layers.LayerTypeIPv6Fragment: "frag6",
-		layers.LayerTypeIPSecAH: "ah", layers.LayerTypeIPSecESP: "esp", layers.LayerTypeICMPv4: "icmp", layers.LayerTypeICMPv6: "icmp6",
-		layers.LayerTypeICMPv6Echo: "icmp6", layers.LayerTypeICMPv6NeighborSolicitation: "icmp6", layers.LayerTypeICMPv6NeighborAdvertisement: "icmp6",
-		layers.LayerTypeICMPv6RouterSolicitation: "icmp6", layers.LayerTypeICMPv6RouterAdvertisement: "icmp6", layers.LayerTypeICMPv6Redirect: "icmp6",
-		layers.LayerTypeDNS: "domain", layers.LayerTypeDHCPv4: "bootp", layers.LayerTypeEAPOL: "eap",
+		layers.LayerTypeEthernet: "ether", layers.LayerTypeDot1Q: "vlan", layers.LayerTypeLinuxSLL: "sll",
+		layerSLL2: "sll2", layers.LayerTypeLoopback: "null",
+		layerCiscoHDLC: "chdlc", layers.LayerTypeIPv4: "ip", layers.LayerTypeIPv6: "ip6",
+		layers.LayerTypeIPv6HopByHop:    "hbhopt",
+		layers.LayerTypeIPv6Destination: "dstopt", layers.LayerTypeIPv6Routing: "rt6",
+		layers.LayerTypeIPv6Fragment: "frag6",
+		layers.LayerTypeIPSecAH:      "ah", layers.LayerTypeIPSecESP: "esp", layers.LayerTypeICMPv4: "icmp",
+		layers.LayerTypeICMPv6:     "icmp6",
+		layers.LayerTypeICMPv6Echo: "icmp6", layers.LayerTypeICMPv6NeighborSolicitation: "icmp6",
+		layers.LayerTypeICMPv6NeighborAdvertisement: "icmp6",
+		layers.LayerTypeICMPv6RouterSolicitation:    "icmp6", layers.LayerTypeICMPv6RouterAdvertisement: "icmp6",
+		layers.LayerTypeICMPv6Redirect: "icmp6",
+		layers.LayerTypeDNS:            "domain", layers.LayerTypeDHCPv4: "bootp", layers.LayerTypeEAPOL: "eap",
 	}[kind]
 	if !known {
 		name = strings.ToLower(kind.String())
@@ -140,7 +190,8 @@ func cutMark(kind gopacket.LayerType) string {
 	return "[|" + name + "]"
 }
 
-// ending says of the header that the packet ends in, or that is wrong, what is known: the ports, if they are there.
+// ending describes the header that the packet ends in, or that is wrong, as far as known: the
+// ports, if they are there.
 func (d *Packet) ending(s *stack) {
 	kind, mark := s.cut, cutMark(s.cut)
 	switch {
@@ -155,7 +206,8 @@ func (d *Packet) ending(s *stack) {
 	switch kind {
 	case layers.LayerTypeIPv4, layers.LayerTypeIPv6:
 		if !s.kept {
-			d.ends(kind.String(), map[gopacket.LayerType]string{layers.LayerTypeIPv4: "IP", layers.LayerTypeIPv6: "IP6"}[kind], nil, nil)
+			d.ends(kind.String(), map[gopacket.LayerType]string{layers.LayerTypeIPv4: "IP",
+				layers.LayerTypeIPv6: "IP6"}[kind], nil, nil)
 		}
 		d.Info = mark
 	case layers.LayerTypeTCP, layers.LayerTypeUDP, layers.LayerTypeSCTP:
@@ -173,8 +225,10 @@ func (d *Packet) ending(s *stack) {
 		if s.bad == layers.LayerTypeUDP {
 			d.Info = clean(s.fault)
 		}
-	case layers.LayerTypeICMPv6Echo, layers.LayerTypeICMPv6NeighborSolicitation, layers.LayerTypeICMPv6NeighborAdvertisement,
-		layers.LayerTypeICMPv6RouterSolicitation, layers.LayerTypeICMPv6RouterAdvertisement, layers.LayerTypeICMPv6Redirect:
+	case layers.LayerTypeICMPv6Echo, layers.LayerTypeICMPv6NeighborSolicitation,
+		layers.LayerTypeICMPv6NeighborAdvertisement,
+		layers.LayerTypeICMPv6RouterSolicitation, layers.LayerTypeICMPv6RouterAdvertisement,
+		layers.LayerTypeICMPv6Redirect:
 		// What is missing is not in the line, or icmp6 has said so.
 	case layers.LayerTypeARP:
 		d.Protocol, d.family, d.Info = "ARP", "ARP", mark
@@ -183,10 +237,11 @@ func (d *Packet) ending(s *stack) {
 		if optional[kind] {
 			switch {
 			case s.bad != 0:
-			case kind == layers.LayerTypeDNS && len(s.rest) >= dnsHeader && s.layers[len(s.layers)-1].LayerType() == layers.LayerTypeUDP:
+			case kind == layers.LayerTypeDNS && len(s.rest) >= dnsHeader &&
+				s.layers[len(s.layers)-1].LayerType() == layers.LayerTypeUDP:
 				d.Protocol, d.Info = "DNS", cutDNS(s.rest, s.wire)
 			default:
-				d.Info += " " + mark // behind what is known of the datagram
+				d.Info += " " + mark // after what is known of the datagram
 			}
 			return
 		}
@@ -197,7 +252,7 @@ func (d *Packet) ending(s *stack) {
 	}
 }
 
-// protocol is the name of one above IP, or as tcpdump writes its number.
+// protocol returns the name of a protocol above IP, or the number as tcpdump writes it.
 func protocol(p layers.IPProtocol) string {
 	switch p {
 	case layers.IPProtocolTCP:
@@ -229,7 +284,7 @@ func protocol(p layers.IPProtocol) string {
 	return fmt.Sprintf("ip-proto-%d", uint8(p))
 }
 
-// named is gopacket's name of a protocol above IP, if it has one.
+// named returns gopacket's name of a protocol above IP, or "".
 func named(p layers.IPProtocol) string {
 	if name := p.String(); p != layers.IPProtocolIPv6HopByHop && !strings.HasPrefix(name, "Unknown") {
 		return name
@@ -237,8 +292,7 @@ func named(p layers.IPProtocol) string {
 	return protocol(p)
 }
 
-// address writes an IPv6 address that holds an IPv4 one as what it is, which net.IP does
-// not.
+// address writes an IPv6 address that contains an IPv4 one in that form, which net.IP does not.
 func address(ip net.IP) string {
 	a, known := netip.AddrFromSlice(ip)
 	if !known {
@@ -247,10 +301,10 @@ func address(ip net.IP) string {
 	return a.String()
 }
 
-// maxInfo bounds a line.
+// maxInfo limits the length of a line.
 const maxInfo = 600
 
-// arp says what an ARP packet says; length is with the padding of its frame, as tcpdump has it.
+// arp describes an ARP packet. length includes the padding of its frame, as tcpdump has it.
 func (d *Packet) arp(l *layers.ARP, length int) {
 	d.Protocol, d.family = "ARP", "ARP"
 	source, target := protocolAddress(l.SourceProtAddress), protocolAddress(l.DstProtAddress)
@@ -275,7 +329,7 @@ func protocolAddress(b []byte) string {
 	return fmt.Sprintf("%x", b)
 }
 
-// tcp says what the header does. If not all of its options are there, the last of them is [|tcp].
+// tcp describes a TCP header. If not all of its options are there, the last one is [|tcp].
 func tcp(l *layers.TCP, length int, cutOptions bool) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Flags [%s], seq %d", flags(l), l.Seq)
@@ -303,12 +357,13 @@ func tcp(l *layers.TCP, length int, cutOptions bool) string {
 	return b.String()
 }
 
-// flagsOf are the flags of a TCP header that is wrong elsewhere.
+// flagsOf returns the flags of a TCP header that is wrong elsewhere.
 func flagsOf(b byte) *layers.TCP {
-	return &layers.TCP{FIN: b&1 != 0, SYN: b&2 != 0, RST: b&4 != 0, PSH: b&8 != 0, ACK: b&16 != 0, URG: b&32 != 0, ECE: b&64 != 0, CWR: b&128 != 0}
+	return &layers.TCP{FIN: b&1 != 0, SYN: b&2 != 0, RST: b&4 != 0, PSH: b&8 != 0, ACK: b&16 != 0, URG: b&32 != 0,
+		ECE: b&64 != 0, CWR: b&128 != 0}
 }
 
-// flags writes them as tcpdump does.
+// flags writes the flags as tcpdump does.
 func flags(l *layers.TCP) string {
 	var b strings.Builder
 	for _, f := range []struct {
@@ -325,7 +380,7 @@ func flags(l *layers.TCP) string {
 	return b.String()
 }
 
-// badOptions tells whether there are options behind those that could be read.
+// badOptions reports whether there are options after those that could be read.
 func badOptions(l *layers.TCP) bool {
 	read := tcpHeader
 	for _, o := range l.Options {
@@ -374,7 +429,7 @@ func optionWords(list []layers.TCPOption) string {
 	return strings.Join(words, ",")
 }
 
-// firstLine is the beginning of data that are text, as those of SMTP or HTTP.
+// firstLine returns the first line of data that are text, such as those of SMTP or HTTP.
 func firstLine(data []byte) string {
 	const least, most = 4, 100
 	line, _, _ := bytes.Cut(data[:min(len(data), 4*most)], []byte("\n"))
@@ -392,16 +447,18 @@ func dhcp(l *layers.DHCPv4, length int) string {
 			kind = "DHCP " + clean(layers.DHCPMsgType(o.Data[0]).String())
 		}
 	}
-	return fmt.Sprintf("%s, from %s, xid 0x%08x, your address %s, length %d", kind, l.ClientHWAddr, l.Xid, l.YourClientIP, length)
+	return fmt.Sprintf("%s, from %s, xid 0x%08x, your address %s, length %d", kind, l.ClientHWAddr, l.Xid,
+		l.YourClientIP, length)
 }
 
-// link is what the second level adds: the addresses of the link, VLANs, the head of IP.
+// link returns what the second level adds: link addresses, VLANs, the head of IP.
 func (s *stack) link() string {
 	var parts []string
 	for n, l := range s.layers {
 		switch l := l.(type) {
 		case *layers.Ethernet:
-			parts = append(parts, fmt.Sprintf("%s > %s, %s (0x%04x)", l.SrcMAC, l.DstMAC, ethertype(l.EthernetType), uint16(l.EthernetType)))
+			parts = append(parts, fmt.Sprintf("%s > %s, %s (0x%04x)", l.SrcMAC, l.DstMAC, ethertype(l.EthernetType),
+				uint16(l.EthernetType)))
 		case *layers.LinuxSLL:
 			parts = append(parts, fmt.Sprintf("from %s", l.Addr))
 		case *sll2:
@@ -422,13 +479,14 @@ func (s *stack) link() string {
 			}
 			parts = append(parts, fmt.Sprintf("(%s, length %d)", text, length))
 		case *layers.IPv6:
-			parts = append(parts, fmt.Sprintf("(class 0x%02x, hlim %d, flow 0x%05x, length %d)", l.TrafficClass, l.HopLimit, l.FlowLabel, l.Length))
+			parts = append(parts, fmt.Sprintf("(class 0x%02x, hlim %d, flow 0x%05x, length %d)", l.TrafficClass,
+				l.HopLimit, l.FlowLabel, l.Length))
 		}
 	}
 	return strings.Join(parts, " ")
 }
 
-// summary is a layer in one line.
+// summary describes a layer in one line.
 func summary(l gopacket.Layer) string {
 	switch l := l.(type) {
 	case *layers.Ethernet:
@@ -436,11 +494,14 @@ func summary(l gopacket.Layer) string {
 	case *layers.Dot1Q:
 		return fmt.Sprintf("vlan %d, priority %d, type %s", l.VLANIdentifier, l.Priority, ethertype(l.Type))
 	case *layers.IPv4:
-		return fmt.Sprintf("%s > %s, %s, ttl %d, id %d, length %d, checksum 0x%04x", l.SrcIP, l.DstIP, named(l.Protocol), l.TTL, l.Id, l.Length, l.Checksum)
+		return fmt.Sprintf("%s > %s, %s, ttl %d, id %d, length %d, checksum 0x%04x", l.SrcIP, l.DstIP,
+			named(l.Protocol), l.TTL, l.Id, l.Length, l.Checksum)
 	case *layers.IPv6:
-		return fmt.Sprintf("%s > %s, %s, hop limit %d, length %d", address(l.SrcIP), address(l.DstIP), named(l.NextHeader), l.HopLimit, l.Length)
+		return fmt.Sprintf("%s > %s, %s, hop limit %d, length %d", address(l.SrcIP), address(l.DstIP),
+			named(l.NextHeader), l.HopLimit, l.Length)
 	case *layers.TCP:
-		return fmt.Sprintf("%d > %d, [%s], seq %d, ack %d, win %d, checksum 0x%04x", l.SrcPort, l.DstPort, flags(l), l.Seq, l.Ack, l.Window, l.Checksum)
+		return fmt.Sprintf("%d > %d, [%s], seq %d, ack %d, win %d, checksum 0x%04x", l.SrcPort, l.DstPort, flags(l),
+			l.Seq, l.Ack, l.Window, l.Checksum)
 	case *layers.UDP:
 		return fmt.Sprintf("%d > %d, length %d, checksum 0x%04x", l.SrcPort, l.DstPort, l.Length, l.Checksum)
 	case *layers.DNS:

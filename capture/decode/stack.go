@@ -10,37 +10,37 @@ import (
 	"diagsh/capture"
 )
 
-// stack is the layers of a packet, outermost first. Those that are cheap to read wrong are read here, the others by gopacket's decoders,
-// whose builder it is.
+// stack is the layers of a packet, outermost first. Layers that gopacket easily reads wrong are
+// read here, the others by gopacket's decoders. It is the builder that those fill.
 type stack struct {
 	packet  *capture.Packet
 	layers  []gopacket.Layer
-	lengths []int  // of each layer: its bytes on the wire, with all that is in it
-	rest    []byte // behind the last layer, as far as it was captured
-	wire    int    // how long the rest is on the wire
+	lengths []int  // of each layer on the wire, with its content
+	rest    []byte // after the last layer, as far as captured
+	wire    int    // length of the rest on the wire
 	next    gopacket.Decoder
 
-	cut   gopacket.LayerType // the header that the captured bytes end in; 0 if there is none
-	kept  bool               // it is the last of layers nevertheless: only of its options some are missing
+	cut   gopacket.LayerType // the header that the captured bytes end in; 0: none
+	kept  bool               // it is the last of layers nevertheless: only some of its options are missing
 	bad   gopacket.LayerType // the header that is wrong
 	fault string             // what is wrong with it
 }
 
 const (
-	// maxLayers is more than any packet has that was not made to have many.
+	// maxLayers is more than any packet has, unless it was made to have many.
 	maxLayers = 24
 
-	// maxDNS bounds what names that refer to each other can grow to in the decoder.
+	// maxDNS limits what names that refer to each other can grow to in the decoder.
 	maxDNS = 4096
 )
 
-// Why there is no more of a packet.
+// Reasons why decoding stops.
 var (
 	errCut       = errors.New("the packet ends in a header")
 	errMalformed = errors.New("malformed")
 )
 
-// decode decodes layer after layer, until nothing is known of what follows, or the bytes end.
+// decode decodes layer after layer, until what follows is unknown or the bytes end.
 func (s *stack) decode(link capture.LinkType) {
 	s.rest, s.wire = slices.Clip(s.packet.Data), int(s.packet.Length)
 	s.next = first(link, s.rest)
@@ -71,13 +71,14 @@ func (s *stack) decode(link capture.LinkType) {
 			s.wire = inside
 		}
 		s.wire = max(s.wire, 0)
-		// What is behind it is padding, which no decoder is to find behind the end of its slice.
+		// What follows is padding, and no decoder may find it after the end of its slice.
 		end := min(len(s.rest), s.wire)
 		s.rest = s.rest[:end:end]
 	}
 }
 
-// header reads one header. It returns how many bytes the header says are in it; -1 for all that there are.
+// header reads one header. It returns how many bytes the header says it contains; -1 for all that
+// there are.
 func (s *stack) header(kind gopacket.LayerType) (inside int, err error) {
 	if len(s.rest) < least(kind, s.rest) {
 		return -1, errCut
@@ -96,12 +97,13 @@ func (s *stack) header(kind gopacket.LayerType) (inside int, err error) {
 	return inside, err
 }
 
-// decoded reads a header by gopacket's decoder. What that makes of a header with an error is not believed.
+// decoded reads a header by gopacket's decoder. It does not use the result if that reports an
+// error.
 func (s *stack) decoded(kind gopacket.LayerType) (inside int, err error) {
 	switch kind {
 	case layers.LayerTypeDHCPv4, layers.LayerTypeNTP, layers.LayerTypeIGMP, layers.LayerTypeVRRP:
 		if len(s.rest) < s.wire {
-			return -1, errCut // a message that is not whole, though it may look like a shorter one
+			return -1, errCut // an incomplete message, though it may look like a shorter one
 		}
 	}
 	before := len(s.layers)
@@ -122,7 +124,8 @@ func (s *stack) decoded(kind gopacket.LayerType) (inside int, err error) {
 	return -1, nil
 }
 
-// within is the decoder of what is in a layer, where the layer's own decoder does not name it, or does not know it; else nil.
+// within returns the decoder for the content of a layer whose own decoder does not name it, or
+// names the wrong one; else nil.
 func within(l gopacket.Layer) gopacket.Decoder {
 	switch l := l.(type) {
 	case *layers.MPLS:
@@ -141,7 +144,8 @@ func within(l gopacket.Layer) gopacket.Decoder {
 // sapIP is the service access point of IP in 802.2.
 const sapIP = 6
 
-// Link types of capture files that package capture has no name for (https://www.tcpdump.org/linktypes.html).
+// Link types of capture files that package capture has no name for
+// (https://www.tcpdump.org/linktypes.html).
 const (
 	bsdLoopback     capture.LinkType = 0
 	ppp             capture.LinkType = 9
@@ -155,7 +159,7 @@ const (
 	linuxSLL2       capture.LinkType = 276
 )
 
-// first is the decoder of the outermost layer.
+// first returns the decoder of the outermost layer.
 func first(link capture.LinkType, data []byte) gopacket.Decoder {
 	switch link {
 	case capture.Ethernet:
@@ -193,30 +197,36 @@ func first(link capture.LinkType, data []byte) gopacket.Decoder {
 	return nil
 }
 
-// allowed are the layers that are decoded. Those that gopacket 1.1.19 knows and that are
-// not here can be made to use memory or time without bounds, or are of no use here.
+// allowed has the layers that are decoded. The others that gopacket 1.1.19 knows can be made to use
+// memory or time without limit, or are of no use here.
 var allowed = map[gopacket.LayerType]bool{
 	layers.LayerTypeEthernet: true, layers.LayerTypeLoopback: true, layers.LayerTypeLinuxSLL: true, layerSLL2: true,
 	layers.LayerTypePPP: true, layerCiscoHDLC: true, layerWLAN: true, layerRadiotap: true,
 	layers.LayerTypeDot1Q: true, layers.LayerTypeLLC: true, layers.LayerTypeSNAP: true, layers.LayerTypeSTP: true,
 	layers.LayerTypeARP: true, layers.LayerTypeMPLS: true, layers.LayerTypePPPoE: true, layers.LayerTypeEAPOL: true,
-	layers.LayerTypeIPv4: true, layers.LayerTypeIPv6: true, layers.LayerTypeIPv6HopByHop: true, layers.LayerTypeIPv6Routing: true,
-	layers.LayerTypeIPv6Fragment: true, layers.LayerTypeIPv6Destination: true, layers.LayerTypeIPSecAH: true, layers.LayerTypeIPSecESP: true,
-	layers.LayerTypeICMPv4: true, layers.LayerTypeICMPv6: true, layers.LayerTypeICMPv6Echo: true,
+	layers.LayerTypeIPv4: true, layers.LayerTypeIPv6: true, layers.LayerTypeIPv6HopByHop: true,
+	layers.LayerTypeIPv6Routing:  true,
+	layers.LayerTypeIPv6Fragment: true, layers.LayerTypeIPv6Destination: true, layers.LayerTypeIPSecAH: true,
+	layers.LayerTypeIPSecESP: true,
+	layers.LayerTypeICMPv4:   true, layers.LayerTypeICMPv6: true, layers.LayerTypeICMPv6Echo: true,
 	layers.LayerTypeICMPv6NeighborSolicitation: true, layers.LayerTypeICMPv6NeighborAdvertisement: true,
-	layers.LayerTypeICMPv6RouterSolicitation: true, layers.LayerTypeICMPv6RouterAdvertisement: true, layers.LayerTypeICMPv6Redirect: true,
-	layers.LayerTypeIGMP: true, layers.LayerTypeVRRP: true, layers.LayerTypeGRE: true, layers.LayerTypeEtherIP: true,
-	layers.LayerTypeVXLAN: true, layers.LayerTypeGeneve: true,
+	layers.LayerTypeICMPv6RouterSolicitation: true, layers.LayerTypeICMPv6RouterAdvertisement: true,
+	layers.LayerTypeICMPv6Redirect: true,
+	layers.LayerTypeIGMP:           true, layers.LayerTypeVRRP: true, layers.LayerTypeGRE: true,
+	layers.LayerTypeEtherIP: true,
+	layers.LayerTypeVXLAN:   true, layers.LayerTypeGeneve: true,
 	layers.LayerTypeTCP: true, layers.LayerTypeUDP: true, layers.LayerTypeUDPLite: true, layers.LayerTypeSCTP: true,
 	layers.LayerTypeDNS: true, layers.LayerTypeDHCPv4: true, layers.LayerTypeNTP: true,
 }
 
-// optional are the layers that need not be where a port or the like leads to them: nothing is cut where there are none.
+// optional has the layers that may be absent where a port or the like leads to them: without them
+// nothing is cut.
 var optional = map[gopacket.LayerType]bool{
-	layers.LayerTypeDNS: true, layers.LayerTypeDHCPv4: true, layers.LayerTypeNTP: true, layers.LayerTypeVXLAN: true, layers.LayerTypeGeneve: true,
+	layers.LayerTypeDNS: true, layers.LayerTypeDHCPv4: true, layers.LayerTypeNTP: true, layers.LayerTypeVXLAN: true,
+	layers.LayerTypeGeneve: true,
 }
 
-// allow is the kind of layer that a decoder is for, if it is one that is decoded.
+// allow returns the kind of layer of a decoder, if that is decoded.
 func allow(next gopacket.Decoder, length int) (gopacket.LayerType, bool) {
 	kind, ok := next.(gopacket.LayerType)
 	if typed, has := next.(interface{ LayerType() gopacket.LayerType }); has && !ok {
@@ -225,7 +235,8 @@ func allow(next gopacket.Decoder, length int) (gopacket.LayerType, bool) {
 	return kind, ok && allowed[kind] && !(kind == layers.LayerTypeDNS && length > maxDNS)
 }
 
-// least is how many bytes a header has at least, as far as it can be read: what gopacket's decoders do not all ask.
+// least returns how many bytes a header has at least, as far as known. Not all of gopacket's
+// decoders check that.
 func least(kind gopacket.LayerType, b []byte) int {
 	at := func(i int) int {
 		if i < len(b) {
@@ -248,7 +259,8 @@ func least(kind gopacket.LayerType, b []byte) int {
 		return 5
 	case layers.LayerTypePPPoE:
 		return 6
-	case layers.LayerTypeIPSecESP, layers.LayerTypeICMPv4, layers.LayerTypeIGMP, layers.LayerTypeVRRP, layers.LayerTypeVXLAN, layers.LayerTypeUDPLite:
+	case layers.LayerTypeIPSecESP, layers.LayerTypeICMPv4, layers.LayerTypeIGMP, layers.LayerTypeVRRP,
+		layers.LayerTypeVXLAN, layers.LayerTypeUDPLite:
 		return 8
 	case layers.LayerTypeSCTP, layers.LayerTypeDNS, layers.LayerTypeICMPv6RouterAdvertisement:
 		return 12
@@ -268,7 +280,7 @@ func least(kind gopacket.LayerType, b []byte) int {
 	return 1
 }
 
-// list is the layers for people, with the one that the packet ends in.
+// list returns the layers for people, with the one that the packet ends in.
 func (s *stack) list(detail Detail) (list []Layer) {
 	for _, l := range s.layers {
 		layer := Layer{Name: l.LayerType().String()}
@@ -307,6 +319,6 @@ func (s *stack) SetErrorLayer(gopacket.ErrorLayer)             {}
 func (s *stack) DumpPacketData()                               {}
 func (s *stack) DecodeOptions() *gopacket.DecodeOptions        { return &options }
 
-// options say that nobody writes to the packet while it is decoded, nor keeps a layer
-// longer.
+// options tell gopacket that the packet does not change while it is decoded, and that no layer is
+// kept longer.
 var options = gopacket.DecodeOptions{NoCopy: true}

@@ -8,9 +8,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Trim gives memory back to the kernel, 5 MB: gopacket fills, whenever the program starts, two tables with a row for every number of 16
-// bits, of which it knows two dozen. The pages without one of these become zero, where a type has no name and no layer. It is called
-// when a process begins that stays.
+// Trim gives 5 MB of memory back to the kernel. At program start gopacket fills two tables with a
+// row for every number of 16 bits, of which it knows two dozen. Pages without a known one become
+// zero, so that their types have no name and no layer. Long-running processes call it at their
+// start.
 func Trim() {
 	trim(layers.EthernetTypeMetadata[:])
 	trim(layers.PPPTypeMetadata[:])
@@ -20,7 +21,8 @@ func trim(table []layers.EnumMetadata) {
 	page := os.Getpagesize()
 	row, unknown := int(unsafe.Sizeof(table[0])), table[len(table)-1].Name
 	start := unsafe.Pointer(&table[0])
-	free := int(-uintptr(start) & uintptr(page-1)) // where in the table a page begins, and all before it is kept or given back
+	// where a page of the table begins; all before it is kept or given back
+	free := int(-uintptr(start) & uintptr(page-1))
 	for i, r := range table {
 		if r.Name == unknown && i < len(table)-1 {
 			continue

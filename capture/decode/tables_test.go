@@ -6,7 +6,7 @@ import (
 	"github.com/google/gopacket/layers"
 )
 
-// TestTrim has the rows that gopacket knows as they were, and hardly any other.
+// TestTrim: the rows that gopacket knows stay as they were, and hardly any others.
 func TestTrim(t *testing.T) {
 	known := map[int]layers.EnumMetadata{}
 	for i, row := range layers.EthernetTypeMetadata {
@@ -17,7 +17,8 @@ func TestTrim(t *testing.T) {
 	Trim()
 	left := 0
 	for i, row := range layers.EthernetTypeMetadata {
-		if want, is := known[i]; is && (row.LayerType != want.LayerType || row.Name != want.Name || row.DecodeWith == nil) {
+		if want, is := known[i]; is && (row.LayerType != want.LayerType || row.Name != want.Name ||
+			row.DecodeWith == nil) {
 			t.Errorf("type %#x is now %+v, was %+v", i, row, want)
 		}
 		if row.Name != "" {

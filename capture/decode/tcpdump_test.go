@@ -17,7 +17,8 @@ import (
 	"diagsh/internal/test/netnstest"
 )
 
-// corpus are the files that views are tried on: those of the filter's corpus, or all below the directory CAPTURES (make captures).
+// corpus returns the files that views are tested with: those of the filter's corpus, or all below
+// the directory CAPTURES (make captures).
 func corpus(t testing.TB) (files []string) {
 	t.Helper()
 	root := os.Getenv("CAPTURES")
@@ -36,10 +37,13 @@ func corpus(t testing.TB) (files []string) {
 	return files
 }
 
-// What tcpdump and we both say of a packet is the same: what tcpdump has other words for than these is its own.
-var shared = regexp.MustCompile(`^(ARP, (Request|Reply) |IP6? \S+ > \S+: (\[\||Flags \[|UDP, length|ICMP |ICMP6, [^R]|truncated-udplength))`)
+// shared matches what tcpdump and this package both describe. Where tcpdump has other words than
+// these, the two differ.
+var shared = regexp.MustCompile(
+	`^(ARP, (Request|Reply) |IP6? \S+ > \S+: (\[\||Flags \[|UDP, length|ICMP |ICMP6, [^R]|truncated-udplength))`)
 
-// Lines are tcpdump's for every packet that both have words for, of every file of the corpus.
+// TestLinesOfTheCorpusAreTcpdumps: lines are tcpdump's for every packet that both have words for,
+// in every file of the corpus.
 func TestLinesOfTheCorpusAreTcpdumps(t *testing.T) {
 	tcpdump := netnstest.Tool(t, "tcpdump")
 	compared, files := 0, 0
@@ -76,7 +80,8 @@ func TestLinesOfTheCorpusAreTcpdumps(t *testing.T) {
 			i.Name, p.Direction = "", capture.DirectionUnknown
 			d := Decode(1, &p, i, Line)
 			got := strings.TrimSpace(text(d)[len("15:04:05.000000 "):])
-			if !shared.MatchString(line) || d.Protocol == "unknown" || strings.Contains(got, "(0x88e5)") { // link types and MACsec are tcpdump's
+			// these link types and MACsec are tcpdump's alone
+			if !shared.MatchString(line) || d.Protocol == "unknown" || strings.Contains(got, "(0x88e5)") {
 				continue
 			}
 			compared++
@@ -89,7 +94,7 @@ func TestLinesOfTheCorpusAreTcpdumps(t *testing.T) {
 	t.Logf("%d lines of %d files", compared, files)
 }
 
-// numbered are the lines of packets by their numbers.
+// numbered returns the lines of packets by their numbers.
 func numbered(out []byte) map[int]string {
 	lines := map[int]string{}
 	for line := range strings.Lines(string(out)) {
@@ -103,34 +108,39 @@ func numbered(out []byte) map[int]string {
 
 var mapped = regexp.MustCompile(`(^| )::\d+\.\d+\.\d+\.\d+`)
 
-// same tells whether tcpdump's line and ours say the same, as far as tcpdump goes on.
+// same reports whether tcpdump's line and ours say the same, up to tcpdump's end.
 func same(theirs, ours string) bool {
 	for _, end := range []string{"[|icmp6]", "[bad opt]"} {
 		if before, ends := strings.CutSuffix(theirs, end); ends {
 			return strings.HasPrefix(ours, strings.TrimSpace(before)) || strings.HasSuffix(ours, end)
 		}
 	}
-	// An address in which an IPv4 address may be meant can be written in two ways.
+	// An address that may contain an IPv4 address can be written in two ways.
 	if strings.Contains(theirs, "who-are-you") { // it has two names for one type
 		return strings.Contains(ours, "node information")
 	}
-	return theirs == ours || mapped.MatchString(theirs) || strings.HasSuffix(ours, ": [|icmp6]") || strings.Contains(ours, "[|icmp]")
+	return theirs == ours || mapped.MatchString(theirs) || strings.HasSuffix(ours, ": [|icmp6]") ||
+		strings.Contains(ours, "[|icmp]")
 }
 
-// comparable leaves out what is ours or tcpdump's alone: what it makes of the contents of a datagram or a segment by its port, and our
-// notes behind a line.
+// comparable removes what only one of us writes: what tcpdump makes of a datagram's or segment's
+// content by its port, and our notes after a line.
 func comparable(line string) string {
 	line = regexp.MustCompile(` \[cut to \d+\]$`).ReplaceAllString(line, "")
 	line = regexp.MustCompile(`(Flags \[.*, length \d+)[: ].*`).ReplaceAllString(line, "$1")
-	if strings.Contains(line, "[bad opt]") || strings.Contains(line, "options [") && strings.Contains(line, "[|tcp]") { // tcpdump stops there
+	// tcpdump stops there
+	if strings.Contains(line, "[bad opt]") || strings.Contains(line, "options [") && strings.Contains(line, "[|tcp]") {
 		line = line[:max(strings.Index(line, ", options"), 0)] + "[bad opt]"
 	}
 	line = regexp.MustCompile(`, options \[.*\]`).ReplaceAllString(line, "")
 	line = regexp.MustCompile(`(ICMP.*, length \d+) \[.*`).ReplaceAllString(line, "$1")
-	line = regexp.MustCompile(`ICMP (router advertisement|time stamp reply|address mask).*`).ReplaceAllString(line, "ICMP $1")
-	line = regexp.MustCompile(`ICMP6, (router renumbering|who-are-you|node information|ha discovery|mobile|multicast listener).*`).ReplaceAllString(line, "ICMP6, $1")
+	line = regexp.MustCompile(`ICMP (router advertisement|time stamp reply|address mask).*`).ReplaceAllString(line,
+		"ICMP $1")
+	line = regexp.MustCompile(
+		`ICMP6, (router renumbering|who-are-you|node information|ha discovery|mobile|multicast listener).*`).ReplaceAllString(line, "ICMP6, $1")
 	line = regexp.MustCompile(`, urg \d+|, RPKI-RTR`).ReplaceAllString(line, "")
-	line = regexp.MustCompile(`(Flags \[[^]]*\]), seq \d+,`).ReplaceAllString(line, "$1,") // which tcpdump writes only where there are data
+	// which tcpdump writes only if there are data
+	line = regexp.MustCompile(`(Flags \[[^]]*\]), seq \d+,`).ReplaceAllString(line, "$1,")
 	line = regexp.MustCompile(`(\[\|icmp6?\]), length \d+$`).ReplaceAllString(line, "$1")
 	return strings.TrimSpace(line)
 }

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Text writes a packet as the screen shows it: as much as it was decoded for.
+// Text writes a packet as the screen shows it, as deep as it was decoded.
 func Text(w io.Writer, d *Packet) {
 	var b strings.Builder
 	if d.Missed > 0 {
@@ -56,7 +56,7 @@ func Text(w io.Writer, d *Packet) {
 	io.WriteString(w, b.String())
 }
 
-// end is an address with its port, as tcpdump writes them.
+// end returns an address with its port, as tcpdump writes them.
 func (d *Packet) end(address string, port int) string {
 	if !d.ported {
 		return address

@@ -9,8 +9,9 @@ import (
 	"github.com/google/gopacket/layers"
 )
 
-// Frames of 802.11 as far as they lead to what they carry: management and control frames are named, of data frames that are not
-// encrypted the packet inside is decoded (IEEE 802.11-2020, 9.2 and 9.3; https://www.radiotap.org).
+// Frames of 802.11 as far as they lead to their content. Management and control frames are named;
+// in data frames that are not encrypted the packet inside is decoded (IEEE 802.11-2020, 9.2 and
+// 9.3; https://www.radiotap.org).
 
 const (
 	ieee80211      = 105 // link types
@@ -22,11 +23,11 @@ var (
 	layerWLAN     = gopacket.RegisterLayerType(2105, gopacket.LayerTypeMetadata{Name: "Dot11"})
 )
 
-// radiotap is what the receiver tells of a frame, before it.
+// radiotap is what the receiver says about a frame, before it.
 type radiotap struct {
 	layers.BaseLayer
 	Length uint16
-	FCS    bool // a frame check sequence ends the frame
+	FCS    bool // the frame ends with a frame check sequence
 	Padded bool // the header of the frame is padded to four bytes
 }
 
@@ -43,7 +44,8 @@ func readRadiotap(s *stack, b []byte) (int, error) {
 		return -1, fmt.Errorf("a header of %d bytes", l.Length)
 	}
 	l.BaseLayer = split(b, int(l.Length))
-	// The words that say what is present, then what is: the time in eight bytes, aligned, and the flags.
+	// Words that say what is present, followed by it: the time in eight bytes, aligned, and the
+	// flags.
 	const more, time, flags = 1 << 31, 1 << 0, 1 << 1
 	present, at := binary.LittleEndian.Uint32(b[4:]), fixed
 	for word := present; word&more != 0 && at+4 <= int(l.Length); at += 4 {
@@ -70,7 +72,7 @@ type wlan struct {
 	ToDS, FromDS     bool
 	Retry, Protected bool
 	Receiver         net.HardwareAddr
-	Transmitter      net.HardwareAddr // nil for what has none
+	Transmitter      net.HardwareAddr // nil if the frame has none
 }
 
 // LayerType implements gopacket.Layer.
@@ -88,8 +90,9 @@ func readWLAN(s *stack, b []byte) (int, error) {
 	if len(b) < short {
 		return -1, errCut
 	}
-	l := &wlan{Type: b[0] >> 2 & 3, Subtype: b[0] >> 4, ToDS: b[1]&1 != 0, FromDS: b[1]&2 != 0, Retry: b[1]&8 != 0, Protected: b[1]&0x40 != 0,
-		Receiver: net.HardwareAddr(b[4:10])}
+	l := &wlan{Type: b[0] >> 2 & 3, Subtype: b[0] >> 4, ToDS: b[1]&1 != 0, FromDS: b[1]&2 != 0, Retry: b[1]&8 != 0,
+		Protected: b[1]&0x40 != 0,
+		Receiver:  net.HardwareAddr(b[4:10])}
 	header := usual
 	qos := l.Type == wlanData && l.Subtype&8 != 0
 	switch {
@@ -129,15 +132,17 @@ func readWLAN(s *stack, b []byte) (int, error) {
 	return -1, nil
 }
 
-// name is what a frame is.
+// name returns the kind of a frame.
 func (l *wlan) name() string {
 	var names map[uint8]string
 	switch l.Type {
 	case wlanManagement:
-		names = map[uint8]string{0: "Assoc Request", 1: "Assoc Response", 2: "ReAssoc Request", 3: "ReAssoc Response", 4: "Probe Request", 5: "Probe Response",
+		names = map[uint8]string{0: "Assoc Request", 1: "Assoc Response", 2: "ReAssoc Request", 3: "ReAssoc Response",
+			4: "Probe Request", 5: "Probe Response",
 			8: "Beacon", 9: "ATIM", 10: "Disassociation", 11: "Authentication", 12: "DeAuthentication", 13: "Action"}
 	case wlanControl:
-		names = map[uint8]string{8: "BAR", 9: "BA", 10: "Power Save-Poll", 11: "Request-To-Send", 12: "Clear-To-Send", 13: "Acknowledgment", 14: "CF-End", 15: "CF-End+CF-Ack"}
+		names = map[uint8]string{8: "BAR", 9: "BA", 10: "Power Save-Poll", 11: "Request-To-Send", 12: "Clear-To-Send",
+			13: "Acknowledgment", 14: "CF-End", 15: "CF-End+CF-Ack"}
 	case wlanData:
 		switch {
 		case l.Subtype&4 != 0:
