@@ -8,7 +8,8 @@ import (
 	"diagsh/capture/headers"
 )
 
-// However many connections and name servers there are, no more are remembered than the bounds say; all are counted.
+// TestConnectionsAreBounded: of any number of connections and name servers, no more are remembered
+// than the bounds say, and all are counted.
 func TestConnectionsAreBounded(t *testing.T) {
 	c := NewCounter()
 	const opened = maxConnections + 5000
@@ -18,10 +19,12 @@ func TestConnectionsAreBounded(t *testing.T) {
 		c.Add(&capture.Packet{Time: int64(n), Data: data, Length: uint32(len(data))}, capture.Ethernet)
 	}
 	s := c.Summary(10, Earliest)
-	if c.connections.count > maxConnections || len(c.connections.index) > maxConnections || s.TCP.Connections != opened || s.TCP.Opened != opened || s.ForgottenConnections != opened-maxConnections {
-		t.Errorf("%d remembered, %d in the index; %+v, %d forgotten", c.connections.count, len(c.connections.index), s.TCP, s.ForgottenConnections)
+	if c.connections.count > maxConnections || len(c.connections.index) > maxConnections ||
+		s.TCP.Connections != opened || s.TCP.Opened != opened || s.ForgottenConnections != opened-maxConnections {
+		t.Errorf("%d remembered, %d in the index; %+v, %d forgotten", c.connections.count, len(c.connections.index),
+			s.TCP, s.ForgottenConnections)
 	}
-	// The one that was silent for longest went first.
+	// The connection that was silent for longest went first.
 	if first := s.Connections[0].First.UnixNano(); len(s.Connections) != 10 || first != opened-maxConnections {
 		t.Errorf("the earliest that is remembered came at %d", first)
 	}
@@ -39,12 +42,13 @@ func TestQuestionsAreBounded(t *testing.T) {
 		c.Add(&capture.Packet{Time: int64(n), Data: data, Length: uint32(len(data))}, capture.Ethernet)
 	}
 	s := c.Summary(10, OrderNone)
-	if len(c.names.pending) > maxQuestions || len(c.names.servers) > maxServers || s.DNS.Questions != asked || s.DNS.Unanswered != asked {
+	if len(c.names.pending) > maxQuestions || len(c.names.servers) > maxServers || s.DNS.Questions != asked ||
+		s.DNS.Unanswered != asked {
 		t.Errorf("%d wait, %d servers: %+v", len(c.names.pending), len(c.names.servers), s.DNS)
 	}
 }
 
-// A packet of what is known already allocates nothing.
+// TestAddAllocatesNothing: a packet of something known allocates nothing.
 func TestAddAllocatesNothing(t *testing.T) {
 	c := NewCounter()
 	seq := uint32(1)
@@ -73,12 +77,13 @@ func TestAddAllocatesNothing(t *testing.T) {
 	}
 }
 
-// BenchmarkAdd is of bytes on the wire.
+// BenchmarkAdd counts bytes on the wire.
 func BenchmarkAdd(b *testing.B) {
 	for _, size := range []int{10, 1388} {
 		var packets []capture.Packet
 		for n := range 1000 {
-			data := ethernet(wire{connection: uint16(n % 50), back: n%3 == 0, flags: headers.ACK, seq: uint32(n * size), data: size, window: 5, id: uint16(n)}.ip())
+			data := ethernet(wire{connection: uint16(n % 50), back: n%3 == 0, flags: headers.ACK, seq: uint32(n * size),
+				data: size, window: 5, id: uint16(n)}.ip())
 			packets = append(packets, capture.Packet{Time: int64(n) * 1e6, Data: data, Length: uint32(len(data))})
 		}
 		b.Run(map[int]string{10: "64", 1388: "1442"}[size], func(b *testing.B) {

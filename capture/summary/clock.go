@@ -5,13 +5,13 @@ import (
 	"time"
 )
 
-// clock counts packets and bytes by time, in parts that become longer as the whole does,
-// so that their number is bounded and no packet is looked at twice.
+// clock counts packets and bytes over time. Its parts become longer as the whole does, so that
+// their number is bounded and each packet is counted once.
 type clock struct {
 	begin int64 // of the first part
 	part  int64 // nanoseconds
 	count [parts]tally
-	last  int // the last part that was used
+	last  int // the last part in use
 	some  bool
 }
 
@@ -22,10 +22,10 @@ const (
 	columns = 128
 )
 
-// A span is a length of time that is easily said.
+// A span is a duration that is easily named.
 type span struct {
 	time.Duration
-	part bool // a part may be as long: it is a whole multiple of the one before that may
+	part bool // it may be the length of a part: a multiple of the previous one that may
 }
 
 var spans = []span{
@@ -35,8 +35,10 @@ var spans = []span{
 	{time.Millisecond, true}, {2 * time.Millisecond, true}, {5 * time.Millisecond, false},
 	{10 * time.Millisecond, true}, {20 * time.Millisecond, true}, {50 * time.Millisecond, false},
 	{100 * time.Millisecond, true}, {200 * time.Millisecond, true}, {500 * time.Millisecond, false},
-	{time.Second, true}, {2 * time.Second, true}, {5 * time.Second, false}, {10 * time.Second, true}, {20 * time.Second, true}, {30 * time.Second, false},
-	{time.Minute, true}, {2 * time.Minute, true}, {5 * time.Minute, false}, {10 * time.Minute, true}, {20 * time.Minute, true}, {30 * time.Minute, false},
+	{time.Second, true}, {2 * time.Second, true}, {5 * time.Second, false}, {10 * time.Second, true},
+	{20 * time.Second, true}, {30 * time.Second, false},
+	{time.Minute, true}, {2 * time.Minute, true}, {5 * time.Minute, false}, {10 * time.Minute, true},
+	{20 * time.Minute, true}, {30 * time.Minute, false},
 	{time.Hour, true}, {2 * time.Hour, true}, {4 * time.Hour, false}, {6 * time.Hour, true}, {12 * time.Hour, true},
 	{24 * time.Hour, true}, {48 * time.Hour, true}, {5 * 24 * time.Hour, false}, {10 * 24 * time.Hour, true},
 }
@@ -45,7 +47,8 @@ func (c *clock) add(at, length int64) {
 	if !c.some {
 		c.begin, c.part, c.some = at, int64(spans[0].Duration), true
 	}
-	// Packets before the first are rare, and come soon before it: of several interfaces.
+	// Packets before the first are rare and only a little earlier: they come from several
+	// interfaces.
 	n := max(at-c.begin, 0) / c.part
 	for n >= parts {
 		c.lengthen()
@@ -56,9 +59,9 @@ func (c *clock) add(at, length int64) {
 	c.count[n].bytes += length
 }
 
-// lengthen puts parts together to longer ones.
+// lengthen joins parts to longer ones.
 func (c *clock) lengthen() {
-	factor := int64(2) // behind all that have a name
+	factor := int64(2) // after all that have a name
 	for _, s := range spans {
 		if s.part && int64(s.Duration) > c.part {
 			factor = int64(s.Duration) / c.part
@@ -77,7 +80,7 @@ func (t *tally) add(other tally) {
 	t.bytes += other.bytes
 }
 
-// rate is the count in at most columns parts.
+// rate returns the counts in at most columns parts.
 func (c *clock) rate() Rate {
 	r := Rate{Packets: []int64{}, Bytes: []int64{}}
 	if !c.some {
@@ -90,26 +93,26 @@ func (c *clock) rate() Rate {
 	return r.Within(columns)
 }
 
-// Interval is how long each part is.
+// Interval returns the length of each part.
 func (r Rate) Interval() time.Duration {
 	return time.Duration(r.IntervalSeconds * float64(time.Second)).Round(spans[0].Duration)
 }
 
-// Within is the same in at most so many parts, as many as there are of a length that is
-// easily said.
+// Within returns the same in at most most parts of an easily named length.
 func (r Rate) Within(most int) Rate {
 	if len(r.Packets) <= most {
 		return r
 	}
 	interval := r.Interval()
 	factor := (len(r.Packets) + most - 1) / most
-	if i := slices.IndexFunc(spans, func(s span) bool { return s.Duration%interval == 0 && int(s.Duration/interval) >= factor }); i >= 0 {
+	if i := slices.IndexFunc(spans,
+		func(s span) bool { return s.Duration%interval == 0 && int(s.Duration/interval) >= factor }); i >= 0 {
 		factor = int(spans[i].Duration / interval)
 	}
 	return Rate{(interval * time.Duration(factor)).Seconds(), together(r.Packets, factor), together(r.Bytes, factor)}
 }
 
-// together adds up so many at a time.
+// together adds up counts in groups of factor.
 func together(counts []int64, factor int) []int64 {
 	sums := make([]int64, (len(counts)+factor-1)/factor)
 	for i, n := range counts {

@@ -6,13 +6,13 @@ import (
 	"diagsh/capture/headers"
 )
 
-// A connection of TCP, as far as it was seen. It begins anew when its ports are used again.
+// A connection is a TCP connection, as far as it was seen. The same ports used again are a new one.
 type connection struct {
 	key  ends
 	ways [2]way // from key.a to key.b, and back
 
 	first, last int64
-	client      int8 // the way that its opener sends on, -1: nobody knows
+	client      int8 // the way that its opener sends on; -1: not known
 	answered    bool // a SYN-ACK came after the SYN
 	fin, reset  [2]bool
 
@@ -20,21 +20,21 @@ type connection struct {
 	turns     turns
 	faults    faults
 
-	older, newer *connection // by the time of the last packet
+	older, newer *connection // in the order of their last packets
 }
 
-// ends are those of a connection, the smaller first.
+// ends is the key of a connection, the smaller end first.
 type ends struct {
 	a, b         headers.Address
 	aPort, bPort uint16
 }
 
-// faults are what was counted in one connection.
+// faults counts what happened in one connection.
 type faults struct {
 	retransmissions, outOfOrder, zeroWindows, lost int64
 }
 
-// endsOf says also whether the packet goes from b to a.
+// endsOf returns the ends, and whether the packet goes from b to a.
 func endsOf(network headers.Network, source, target uint16) (key ends, back bool) {
 	order := bytes.Compare(network.Source[:], network.Target[:])
 	if order > 0 || order == 0 && source > target {
@@ -43,17 +43,17 @@ func endsOf(network headers.Network, source, target uint16) (key ends, back bool
 	return ends{network.Source, network.Target, source, target}, false
 }
 
-// connections are those that are remembered: at most maxConnections, of which the one that
-// was silent for longest makes room for a new one.
+// connections remembers at most maxConnections. The one that was silent for longest makes room for
+// a new one.
 type connections struct {
 	index          map[ends]*connection
 	oldest, newest *connection
 	count          int
 	forgotten      int64
-	recent         *connection // of the last packet
+	recent         *connection // the one with the last packet
 }
 
-// find is the connection of these ends that the latest packet belonged to.
+// find returns the connection of these ends that their latest packet belonged to.
 func (c *connections) find(key ends) *connection {
 	if r := c.recent; r != nil && r.key == key {
 		return r
@@ -65,7 +65,7 @@ func (c *connections) find(key ends) *connection {
 	return f
 }
 
-// begin adds a connection. One of the same ends from before has ended, and stays in the list.
+// begin adds a connection. An earlier one of the same ends has ended, and stays in the list.
 func (c *connections) begin(key ends, at int64) *connection {
 	var f *connection
 	if c.count < maxConnections {
@@ -88,7 +88,7 @@ func (c *connections) begin(key ends, at int64) *connection {
 	return f
 }
 
-// touch says that a packet of the connection came.
+// touch records that a packet of the connection came.
 func (c *connections) touch(f *connection, at int64) {
 	f.first, f.last = min(f.first, at), max(f.last, at)
 	if f != c.newest {

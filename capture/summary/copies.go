@@ -8,9 +8,9 @@ import (
 	"diagsh/capture/headers"
 )
 
-// copies finds packets that were captured twice: on two interfaces, on both sides of a router,
-// or because a mirror port copies both ways. What is sent again has another identification in
-// its IP header, or came later.
+// copies finds packets that were captured twice: on two interfaces, on both sides of a router, or
+// because a mirror port copies both ways. A packet that is sent again has another identification in
+// its IP header, or comes later.
 type copies struct {
 	seed  maphash.Seed
 	seen  [copiesRemembered]seenPacket
@@ -34,9 +34,9 @@ const (
 	copyBehindRouter = 1e9
 )
 
-// is says whether the packet was there before. The hop limit, and what follows from it, do not
-// count. Two equal acknowledgements without data are what IPv6 looks like when a segment is
-// missing: they are copies only if they came from two interfaces.
+// is reports whether the packet was there before. It ignores the hop limit and what follows from
+// it. In IPv6, equal acknowledgements without data also mean a missing segment, so they are copies
+// only if they came from two interfaces.
 func (c *copies) is(h *headers.Headers, p *capture.Packet) bool {
 	if len(h.IP) < 20 {
 		return false
@@ -66,7 +66,8 @@ func (c *copies) is(h *headers.Headers, p *capture.Packet) bool {
 	entry := &c.seen[hash%copiesRemembered]
 	if before, since := *entry, p.Time-entry.time; before.hash == hash && since >= 0 {
 		switch {
-		case h.IP[0]>>4 == 6 && h.Transport == 6 && h.Length == 0 && h.Flags&(headers.SYN|headers.FIN|headers.RST) == 0 && before.port == p.Interface:
+		case h.IP[0]>>4 == 6 && h.Transport == 6 && h.Length == 0 &&
+			h.Flags&(headers.SYN|headers.FIN|headers.RST) == 0 && before.port == p.Interface:
 		case before.ttl == ttl && since <= copyWithin, before.ttl > ttl && since <= copyBehindRouter:
 			return true
 		}

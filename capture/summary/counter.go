@@ -11,8 +11,8 @@ import (
 	"diagsh/capture/headers"
 )
 
-// Counter adds packets up. It looks at no more than their headers and the questions of DNS,
-// and needs no more memory than its bounds say, whatever the packets are.
+// Counter adds packets up. It looks only at their headers and at DNS questions, and its memory is
+// bounded, whatever the packets are.
 type Counter struct {
 	packets, bytes, captured int64
 	first, last              int64
@@ -33,7 +33,7 @@ type Counter struct {
 	uncounted                int64
 }
 
-// Bounds of what is listed. A talker costs about 150 bytes and a connection 600.
+// Limits of the lists. A talker costs about 150 bytes and a connection 600.
 const (
 	maxTalkers     = 100_000
 	maxConnections = 100_000
@@ -46,19 +46,21 @@ type portKey struct {
 
 func (k portKey) String() string { return fmt.Sprintf("%s/%d", headers.IPName(k.protocol), k.port) }
 
-// NewCounter begins at nothing.
+// NewCounter returns an empty Counter.
 func NewCounter() *Counter {
 	return &Counter{
-		protocols: make(map[headers.Protocol]*tally), talkers: make(map[headers.Address]*Talker), ports: make(map[portKey]*tally),
+		protocols: make(map[headers.Protocol]*tally), talkers: make(map[headers.Address]*Talker),
+		ports:       make(map[portKey]*tally),
 		connections: connections{index: make(map[ends]*connection)},
 		names:       names{servers: make(map[headers.Address]*NameServer), pending: make(map[questionKey]*question)},
 		copies:      copies{seed: maphash.MakeSeed()},
 		unread:      make(map[capture.LinkType]int64),
-		sizes:       []Size{{From: 0, To: 63}, {From: 64, To: 127}, {From: 128, To: 255}, {From: 256, To: 511}, {From: 512, To: 1023}, {From: 1024, To: 1518}, {From: 1519}},
+		sizes: []Size{{From: 0, To: 63}, {From: 64, To: 127}, {From: 128, To: 255}, {From: 256, To: 511},
+			{From: 512, To: 1023}, {From: 1024, To: 1518}, {From: 1519}},
 	}
 }
 
-// Add counts a packet and returns how many there are now.
+// Add counts a packet and returns the number of packets.
 func (c *Counter) Add(p *capture.Packet, link capture.LinkType) int64 {
 	length := int64(p.Length)
 	if c.packets == 0 || p.Time < c.first {
@@ -103,8 +105,8 @@ func (c *Counter) Add(p *capture.Packet, link capture.LinkType) int64 {
 	return c.packets
 }
 
-// addTalkers counts who sent a packet and who got it, in each IP header that it has. One who
-// is in several of them has one packet all the same.
+// addTalkers counts the sender and the receiver in each IP header of a packet. A talker in several
+// of them counts one packet.
 func (c *Counter) addTalkers(networks []headers.Network, length int64) {
 	for n, network := range networks {
 		sent, received := true, true

@@ -11,30 +11,30 @@ import (
 	"diagsh/capture/headers"
 )
 
-// Bounds of what is remembered of DNS.
+// Limits of what is remembered about DNS.
 const (
-	maxQuestions = 20_000 // that wait for an answer, 400 bytes each
+	maxQuestions = 20_000 // questions that wait for an answer, 400 bytes each
 	maxServers   = 10_000
 	maxSlowest   = 1000
 
-	// slowAnswer is from when on an answer is slow.
+	// slowAnswer is the time from which an answer is slow.
 	slowAnswer = 500 * time.Millisecond
 
-	// answerWait is how long a resolver waits for an answer (resolv.conf(5), timeout): of what
-	// was asked so soon before the end nobody knows whether it was answered.
+	// answerWait is how long a resolver waits for an answer (resolv.conf(5), timeout). It is
+	// unknown whether a question in the last answerWait was answered.
 	answerWait = 5 * time.Second
 )
 
-// names is how DNS fares.
+// names counts how DNS works.
 type names struct {
 	dns     DNS
 	servers map[headers.Address]*NameServer
 	pending map[questionKey]*question
-	oldest  *question // of those that wait, which are a list in the order in which they were asked
+	oldest  *question // of those that wait, a list in the order of their questions
 	newest  *question
 	free    *question
 	slowest []Question
-	lost    int64 // questions of servers that were too many to list
+	lost    int64 // questions to servers that were too many to list
 }
 
 type questionKey struct {
@@ -49,22 +49,22 @@ type question struct {
 	questionKey
 	asked        int64
 	tries        int
-	name         [256]byte // as it stands in the message
+	name         [256]byte // as it is in the message
 	length       int
 	kind         uint16
 	older, newer *question
 }
 
-// dnsHeader is its length, and dnsAnswer the bit that tells an answer from a question
+// dnsHeader is the length of the header. dnsAnswer is the bit that tells an answer from a question
 // (RFC 1035, section 4.1.1).
 const (
 	dnsHeader = 12
 	dnsAnswer = 0x80
 )
 
-// addDNS counts a message of DNS to or from port 53. In TCP a question is known that fills its
-// segment, and an answer that begins with one; what goes on in the next looks like anything.
-// Some send the length of a message in a segment before it.
+// addDNS counts a DNS message to or from port 53. In TCP it recognises a question that fills its
+// segment, and an answer that starts one; a continuation looks like anything. Some hosts send the
+// length of a message in a segment before it.
 func (c *Counter) addDNS(h *headers.Headers, at int64) {
 	b, whole := h.Data, true
 	tcp := h.Transport == 6
@@ -97,8 +97,8 @@ func (c *Counter) addDNS(h *headers.Headers, at int64) {
 	}
 }
 
-// announced is the length of a message that the segment before said, if it said no more; and
-// notes that this one does so.
+// announced returns the length of a message if the previous segment had only that. It records
+// whether this one is of that kind.
 func (c *Counter) announced(h *headers.Headers) int {
 	network, _ := h.Network()
 	key, back := endsOf(network, h.SourcePort, h.TargetPort)
@@ -118,7 +118,7 @@ func (c *Counter) announced(h *headers.Headers) int {
 	return int(before)
 }
 
-// firstQuestion is the first name of a message, and what is asked of it.
+// firstQuestion returns the first name in a message, and the type that is asked for.
 func firstQuestion(b []byte) (name []byte, kind uint16) {
 	if binary.BigEndian.Uint16(b[4:]) == 0 {
 		return nil, 0
@@ -172,7 +172,7 @@ func (n *names) ask(key questionKey, b []byte, at int64) {
 	n.pending[key] = q
 }
 
-// drop counts a question that nobody answered.
+// drop counts a question without an answer.
 func (n *names) drop(q *question) {
 	n.dns.Unanswered++
 	if s := n.server(q.server); s != nil {
@@ -205,7 +205,8 @@ func (n *names) answer(key questionKey, b []byte, at int64) {
 		}
 		return
 	}
-	if name, _ := firstQuestion(b); name != nil && q.length > 0 && !strings.EqualFold(string(q.name[:q.length]), string(name)) {
+	if name, _ := firstQuestion(b); name != nil && q.length > 0 &&
+		!strings.EqualFold(string(q.name[:q.length]), string(name)) {
 		n.dns.Unasked++
 		return
 	}
@@ -235,7 +236,8 @@ func (n *names) answer(key questionKey, b []byte, at int64) {
 // remember keeps the slowest answers.
 func (n *names) remember(q *question, took time.Duration) {
 	seconds := took.Seconds()
-	at, _ := slices.BinarySearchFunc(n.slowest, seconds, func(a Question, seconds float64) int { return cmp.Compare(seconds, *a.Seconds) })
+	at, _ := slices.BinarySearchFunc(n.slowest, seconds,
+		func(a Question, seconds float64) int { return cmp.Compare(seconds, *a.Seconds) })
 	if at >= maxSlowest {
 		return
 	}
@@ -260,13 +262,14 @@ func (n *names) server(a headers.Address) *NameServer {
 
 func (q *question) record() Question {
 	return Question{
-		Name: nameText(q.name[:q.length]), Type: typeText(q.kind), Client: q.client.Addr().String(), Server: q.server.Addr().String(), Tries: q.tries,
+		Name: nameText(q.name[:q.length]), Type: typeText(q.kind), Client: q.client.Addr().String(),
+		Server: q.server.Addr().String(), Tries: q.tries,
 		Time: time.Unix(0, q.asked).UTC(),
 	}
 }
 
-// nameText writes a name as RFC 1035 has it (section 5.1): bytes that are no letters, digits,
-// hyphens or underscores as \DDD. So no control character of a stranger gets any further.
+// nameText writes a name as RFC 1035 has it (section 5.1): bytes other than letters, digits,
+// hyphens and underscores become \DDD. So no control character of a stranger gets any further.
 func nameText(b []byte) string {
 	var text strings.Builder
 	for len(b) > 0 && b[0] != 0 && len(b) > int(b[0]) {
@@ -295,11 +298,12 @@ func typeText(kind uint16) string {
 }
 
 var typeNames = map[uint16]string{
-	1: "A", 2: "NS", 5: "CNAME", 6: "SOA", 12: "PTR", 13: "HINFO", 15: "MX", 16: "TXT", 28: "AAAA", 33: "SRV", 35: "NAPTR", 43: "DS", 46: "RRSIG", 48: "DNSKEY", 52: "TLSA",
+	1: "A", 2: "NS", 5: "CNAME", 6: "SOA", 12: "PTR", 13: "HINFO", 15: "MX", 16: "TXT", 28: "AAAA", 33: "SRV",
+	35: "NAPTR", 43: "DS", 46: "RRSIG", 48: "DNSKEY", 52: "TLSA",
 	64: "SVCB", 65: "HTTPS", 99: "SPF", 251: "IXFR", 252: "AXFR", 255: "ANY", 257: "CAA",
 }
 
-// summary is what there is to say of DNS with packets up to last; nil if there was none.
+// summary returns the DNS part for packets up to last, or nil if there was no DNS.
 func (n *names) summary(last int64, top int) *DNS {
 	d := n.dns
 	if d.Questions == 0 && d.Unasked == 0 {
@@ -323,7 +327,8 @@ func (n *names) summary(last int64, top int) *DNS {
 		d.Servers = append(d.Servers, s)
 	}
 	slices.SortFunc(d.Servers, func(a, b NameServer) int {
-		return cmp.Or(cmp.Compare(b.Unanswered, a.Unanswered), cmp.Compare(b.Questions, a.Questions), cmp.Compare(a.Address, b.Address))
+		return cmp.Or(cmp.Compare(b.Unanswered, a.Unanswered), cmp.Compare(b.Questions, a.Questions),
+			cmp.Compare(a.Address, b.Address))
 	})
 	d.Servers = d.Servers[:min(top, len(d.Servers))]
 	d.SlowestAnswers = append(d.SlowestAnswers, n.slowest[:min(top, len(n.slowest))]...)

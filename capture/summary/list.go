@@ -12,16 +12,17 @@ import (
 type Order int
 
 const (
-	Slowest   Order = iota // those that waited longest for an answer
+	Slowest   Order = iota // the longest wait for an answer first
 	Largest                // by bytes
 	Worst                  // by retransmissions, and packets out of order
 	Earliest               // by the first packet
-	OrderNone              // no list is wanted
+	OrderNone              // no list
 )
 
-// Connection is one of TCP. What was not seen is not there.
+// Connection is a TCP connection. What was not seen is left out.
 type Connection struct {
-	Client          string    `json:"client"` // who opened it, or else who has the higher port
+	// the opener, or if that was not seen the end with the higher port
+	Client          string    `json:"client"`
 	ClientPort      int       `json:"clientPort"`
 	Server          string    `json:"server"`
 	ServerPort      int       `json:"serverPort"`
@@ -33,17 +34,17 @@ type Connection struct {
 	PacketsReceived int64     `json:"packetsReceived"`
 	BytesSent       int64     `json:"bytesSent"` // on the wire, with headers
 	BytesReceived   int64     `json:"bytesReceived"`
-	DataSent        int64     `json:"dataSent"` // bytes of TCP's data, those that were sent again too
+	DataSent        int64     `json:"dataSent"` // TCP payload in bytes, with retransmissions
 	DataReceived    int64     `json:"dataReceived"`
 
-	SYNsRepeated     int64    `json:"synsRepeated"`
-	AnsweredSeconds  *float64 `json:"answeredSeconds,omitempty"`  // from the first SYN to the SYN-ACK
-	HandshakeSeconds *float64 `json:"handshakeSeconds,omitempty"` // from the first SYN to the client's first packet behind the SYN-ACK
+	SYNsRepeated    int64    `json:"synsRepeated"`
+	AnsweredSeconds *float64 `json:"answeredSeconds,omitempty"` // from the first SYN to the SYN-ACK
+	// from the first SYN to the client's first packet after the SYN-ACK
+	HandshakeSeconds *float64 `json:"handshakeSeconds,omitempty"`
 	FirstByteSeconds *float64 `json:"firstByteSeconds,omitempty"` // from there to the server's first data
 
-	// Answers are how often the server said something after the client had, or was the first to
-	// speak; the seconds are from the client's last data, or from the end of the handshake, until
-	// then.
+	// Answers counts how often the server sent data after the client had, or was the first to send.
+	// The seconds are from the client's last data, or the end of the handshake, until then.
 	Answers            int64    `json:"answers"`
 	WaitedSeconds      *float64 `json:"waitedSeconds,omitempty"`
 	LongestWaitSeconds *float64 `json:"longestWaitSeconds,omitempty"`
@@ -54,16 +55,16 @@ type Connection struct {
 	ZeroWindows     int64 `json:"zeroWindows"`
 }
 
-// State is what became of a connection.
+// State is how a connection ended.
 type State string
 
 // States of connections.
 const (
 	Unanswered State = "unanswered" // nothing came back
-	Refused    State = "refused"    // a reset was the answer to the SYN
-	HalfOpen   State = "half open"  // a SYN-ACK, and nothing of the client after that
+	Refused    State = "refused"    // the answer to the SYN was a reset
+	HalfOpen   State = "half open"  // a SYN-ACK, and nothing from the client after it
 	Open       State = "open"
-	Closing    State = "closing" // one side has said that it ends
+	Closing    State = "closing" // one side has sent a FIN
 	Closed     State = "closed"
 	WasReset   State = "reset"
 )
@@ -87,9 +88,10 @@ func (f *connection) state() State {
 	return Open
 }
 
-// compare says by how much f comes before other in an order: less than 0 if it does.
+// compare orders connections. A negative result means that f comes before other.
 func (f *connection) compare(other *connection, order Order) int {
-	return cmp.Or(f.compareBy(other, order), cmp.Compare(f.first, other.first), cmp.Compare(f.key.aPort, other.key.aPort), cmp.Compare(f.key.bPort, other.key.bPort))
+	return cmp.Or(f.compareBy(other, order), cmp.Compare(f.first, other.first),
+		cmp.Compare(f.key.aPort, other.key.aPort), cmp.Compare(f.key.bPort, other.key.bPort))
 }
 
 func (f *connection) compareBy(other *connection, order Order) int {
@@ -99,12 +101,13 @@ func (f *connection) compareBy(other *connection, order Order) int {
 	case Largest:
 		return cmp.Compare(other.ways[0].bytes+other.ways[1].bytes, f.ways[0].bytes+f.ways[1].bytes)
 	case Worst:
-		return cmp.Compare(other.faults.retransmissions+other.faults.outOfOrder, f.faults.retransmissions+f.faults.outOfOrder)
+		return cmp.Compare(other.faults.retransmissions+other.faults.outOfOrder,
+			f.faults.retransmissions+f.faults.outOfOrder)
 	}
 	return 0
 }
 
-// slowness is the longest that the client waited: for the server to accept it, or for an answer.
+// slowness returns the client's longest wait: for the server to accept, or for an answer.
 func (f *connection) slowness() time.Duration {
 	d := f.turns.longest
 	if f.answered {
@@ -113,7 +116,7 @@ func (f *connection) slowness() time.Duration {
 	return d
 }
 
-// list is the top connections of those that are remembered.
+// list returns the top connections of those that are remembered.
 func (c *connections) list(top int, order Order) []Connection {
 	list := []Connection{}
 	if order == OrderNone {
@@ -136,7 +139,7 @@ func (c *connections) list(top int, order Order) []Connection {
 	return list
 }
 
-// chosen is a heap of connections, the one that comes last on top.
+// chosen is a heap of connections with the last one on top.
 type chosen struct {
 	list  []*connection
 	order Order
@@ -158,11 +161,15 @@ func (f *connection) record() Connection {
 	ports := [2]uint16{f.key.aPort, f.key.bPort}
 	addresses := [2]netip.Addr{f.key.a.Addr(), f.key.b.Addr()}
 	r := Connection{
-		Client: addresses[client].String(), ClientPort: int(ports[client]), Server: addresses[1-client].String(), ServerPort: int(ports[1-client]),
-		First: time.Unix(0, f.first).UTC(), Seconds: time.Duration(f.last - f.first).Seconds(), State: f.state(), OpeningSeen: f.handshake.seen,
-		PacketsSent: out.packets, PacketsReceived: in.packets, BytesSent: out.bytes, BytesReceived: in.bytes, DataSent: out.data, DataReceived: in.data,
+		Client: addresses[client].String(), ClientPort: int(ports[client]), Server: addresses[1-client].String(),
+		ServerPort: int(ports[1-client]),
+		First:      time.Unix(0, f.first).UTC(), Seconds: time.Duration(f.last - f.first).Seconds(), State: f.state(),
+		OpeningSeen: f.handshake.seen,
+		PacketsSent: out.packets, PacketsReceived: in.packets, BytesSent: out.bytes, BytesReceived: in.bytes,
+		DataSent: out.data, DataReceived: in.data,
 		SYNsRepeated: f.handshake.repeated, Answers: f.turns.waits,
-		Retransmissions: f.faults.retransmissions, OutOfOrder: f.faults.outOfOrder, LostSegments: f.faults.lost, ZeroWindows: f.faults.zeroWindows,
+		Retransmissions: f.faults.retransmissions, OutOfOrder: f.faults.outOfOrder, LostSegments: f.faults.lost,
+		ZeroWindows: f.faults.zeroWindows,
 	}
 	if f.answered {
 		r.AnsweredSeconds = seconds(f.handshake.synACK - f.handshake.asked)
@@ -184,24 +191,26 @@ func seconds(nanoseconds int64) *float64 {
 	return &s
 }
 
-// Timing is how long connections waited: for the network, and for servers.
+// Timing is how long connections waited for the network and for servers.
 type Timing struct {
-	Handshakes int64   `json:"handshakes"`          // connections whose handshake was seen whole
-	Handshake  *Spread `json:"handshake,omitempty"` // seconds from the SYN until it is over: a round trip, if nothing was lost
-	FirstBytes int64   `json:"firstBytes"`          // connections whose server said something after that
+	Handshakes int64 `json:"handshakes"` // connections whose complete handshake was seen
+	// seconds from the SYN to its end: a round trip, if nothing was lost
+	Handshake  *Spread `json:"handshake,omitempty"`
+	FirstBytes int64   `json:"firstBytes"`          // connections whose server sent data after that
 	FirstByte  *Spread `json:"firstByte,omitempty"` // seconds from there to the server's first data
 	Answers    int64   `json:"answers"`
-	Answered   int64   `json:"answered"`         // connections that these are of
-	Answer     *Spread `json:"answer,omitempty"` // seconds of the longest wait for an answer of each connection
+	Answered   int64   `json:"answered"` // connections with answers
+	// seconds of the longest wait for an answer of each connection
+	Answer *Spread `json:"answer,omitempty"`
 }
 
-// Spread is how values are spread.
+// Spread is the distribution of values.
 type Spread struct {
 	Median  float64 `json:"median"`
 	Longest float64 `json:"longest"`
 }
 
-// timing is of the connections that are remembered.
+// timing returns the Timing of the remembered connections.
 func (c *connections) timing() (t Timing) {
 	var handshake, first, answer []int64
 	for f := c.oldest; f != nil; f = f.newer {

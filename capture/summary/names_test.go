@@ -9,7 +9,7 @@ import (
 	"diagsh/capture/headers"
 )
 
-// message is one of DNS about a name of one label, from port 40000 to 53 or back.
+// message returns a DNS message about a name of one label, from port 40000 to 53 or back.
 func message(id byte, answer bool, code byte, label string) []byte {
 	b := join([]byte{0, id, 1, code, 0, 1, 0, 0, 0, 0, 0, 0, byte(len(label))}, []byte(label), []byte{0, 0, 12, 0, 1})
 	if !answer {
@@ -23,7 +23,8 @@ func message(id byte, answer bool, code byte, label string) []byte {
 	return packet
 }
 
-// A question that is sent again is one; an answer belongs to the question with its number and its name.
+// TestNames: a question that is sent again counts once, and an answer belongs to the question with
+// its number and name.
 func TestNames(t *testing.T) {
 	c := NewCounter()
 	add := func(after time.Duration, data []byte) {
@@ -46,7 +47,8 @@ func TestNames(t *testing.T) {
 	d.SlowestAnswers[0].Seconds = nil
 	got := *d
 	got.Servers, got.UnansweredQuestions, got.SlowestAnswers = nil, nil, nil
-	if want := (DNS{Questions: 7, Repeated: 1, Answered: 3, Unanswered: 4, UnansweredAtEnd: 1, Slow: 2, Failed: 1, Unasked: 2}); !equalDNS(got, want) {
+	if want := (DNS{Questions: 7, Repeated: 1, Answered: 3, Unanswered: 4, UnansweredAtEnd: 1, Slow: 2, Failed: 1,
+		Unasked: 2}); !equalDNS(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
 	names := func(list []Question) (names []string) {
@@ -58,20 +60,24 @@ func TestNames(t *testing.T) {
 	if got := names(d.UnansweredQuestions); !slices.Equal(got, []string{`never\027. PTR`, "reused. PTR", "late. PTR"}) {
 		t.Errorf("without an answer: %q", got)
 	}
-	if got := names(d.SlowestAnswers); !slices.Equal(got, []string{"again. PTR", "slow. PTR"}) || d.SlowestAnswers[0].Tries != 2 {
+	if got := names(d.SlowestAnswers); !slices.Equal(got, []string{"again. PTR", "slow. PTR"}) ||
+		d.SlowestAnswers[0].Tries != 2 {
 		t.Errorf("slow: %q", got)
 	}
-	if s := d.Servers; len(s) != 1 || s[0] != (NameServer{Address: "172.16.0.2", Questions: 7, Answered: 3, Unanswered: 4, Slow: 2, Failed: 1, LongestSeconds: 6}) {
+	if s := d.Servers; len(s) != 1 ||
+		s[0] != (NameServer{Address: "172.16.0.2", Questions: 7, Answered: 3, Unanswered: 4, Slow: 2, Failed: 1,
+			LongestSeconds: 6}) {
 		t.Errorf("%+v", s)
 	}
 }
 
 func equalDNS(a, b DNS) bool {
-	return a.Questions == b.Questions && a.Repeated == b.Repeated && a.Answered == b.Answered && a.Unanswered == b.Unanswered && a.UnansweredAtEnd == b.UnansweredAtEnd && a.Slow == b.Slow &&
+	return a.Questions == b.Questions && a.Repeated == b.Repeated && a.Answered == b.Answered &&
+		a.Unanswered == b.Unanswered && a.UnansweredAtEnd == b.UnansweredAtEnd && a.Slow == b.Slow &&
 		a.Failed == b.Failed && a.Unasked == b.Unasked
 }
 
-// A packet that is captured twice is told of, and not taken for one that was sent again.
+// TestCopies: a packet that is captured twice is reported as such, and not as a retransmission.
 func TestCopies(t *testing.T) {
 	const ms = int64(time.Millisecond)
 	segment := func(id uint16, v6 bool, data int) []byte {
@@ -79,7 +85,7 @@ func TestCopies(t *testing.T) {
 	}
 	ttl := func(data []byte, ttl byte) []byte {
 		data = slices.Clone(data)
-		data[22], data[24] = ttl, data[24]+1 // and the sum
+		data[22], data[24] = ttl, data[24]+1 // and the checksum
 		return data
 	}
 	for _, c := range []struct {
@@ -113,7 +119,8 @@ func TestCopies(t *testing.T) {
 	}
 }
 
-// In TCP a question is a segment, an answer may go on in others, and those are no questions.
+// TestNamesInTCP: in TCP a question is a segment; an answer may continue in further ones, which are
+// no questions.
 func TestNamesInTCP(t *testing.T) {
 	c := NewCounter()
 	add := func(back bool, data []byte) {
@@ -139,7 +146,8 @@ func TestNamesInTCP(t *testing.T) {
 	add(false, question)
 	add(false, framed(question)[:20]) // its beginning is no message
 	add(false, slices.Repeat([]byte{0, 40, 1}, 40))
-	if d := c.Summary(10, OrderNone).DNS; d == nil || d.Questions != 2 || d.Answered != 1 || d.Unanswered != 1 || d.Unasked != 0 || d.Slow != 1 {
+	if d := c.Summary(10, OrderNone).DNS; d == nil || d.Questions != 2 || d.Answered != 1 || d.Unanswered != 1 ||
+		d.Unasked != 0 || d.Slow != 1 {
 		t.Errorf("%+v", d)
 	}
 }

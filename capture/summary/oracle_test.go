@@ -18,7 +18,7 @@ import (
 	"diagsh/internal/test/netnstest"
 )
 
-// fields are what tshark calls the figures of TCP.
+// fields maps tshark's names to the figures of TCP.
 var fields = []struct {
 	name  string
 	count func(*TCP) int64
@@ -42,7 +42,7 @@ var fields = []struct {
 	{"tcp.srcport", func(t *TCP) int64 { return t.Packets }},
 }
 
-// A recording is packets on links of many kinds, and what each of them is about.
+// A recording is packets on links of many kinds, and a note on each.
 type recording struct {
 	links   []capture.Interface
 	packets []capture.Packet
@@ -56,7 +56,8 @@ func (r *recording) add(about string, link capture.LinkType, data []byte) *captu
 		at = len(r.links)
 		r.links = append(r.links, capture.Interface{Name: fmt.Sprint("link", link), Index: at + 1, LinkType: link})
 	}
-	r.packets = append(r.packets, capture.Packet{Time: 1_700_000_000e9 + r.now, Data: data, Length: uint32(len(data)), Interface: uint32(at)})
+	r.packets = append(r.packets, capture.Packet{Time: 1_700_000_000e9 + r.now, Data: data, Length: uint32(len(data)),
+		Interface: uint32(at)})
 	r.about = append(r.about, about)
 	return &r.packets[len(r.packets)-1]
 }
@@ -70,7 +71,8 @@ func (r *recording) write(t *testing.T) string {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	s, err := pcapfile.NewStream(f, capture.FileHeader{Format: capture.PCAPNG, Interfaces: r.links, SnapLength: capture.MaxSnapLength})
+	s, err := pcapfile.NewStream(f,
+		capture.FileHeader{Format: capture.PCAPNG, Interfaces: r.links, SnapLength: capture.MaxSnapLength})
 	if err == nil {
 		err = s.Write(r.packets)
 	}
@@ -80,7 +82,7 @@ func (r *recording) write(t *testing.T) string {
 	return path
 }
 
-// compare says of each packet on which figures we and tshark differ.
+// compare reports for each packet the figures on which tshark differs.
 func (r *recording) compare(t *testing.T, limit int) *Summary {
 	t.Helper()
 	arguments := []string{"-n", "-r", r.write(t), "-T", "fields", "-e", "frame.number", "-e", "tcp.stream"}
@@ -124,7 +126,7 @@ func (r *recording) compare(t *testing.T, limit int) *Summary {
 	return c.Summary(1000, Earliest)
 }
 
-// scenario is a little of everything that happens to a connection: packets, and the time
+// scenario returns packets with a little of everything that happens to a connection, and the time
 // before each.
 func scenario(connection uint16, v6 bool) (steps []struct {
 	wire
@@ -140,7 +142,7 @@ func scenario(connection uint16, v6 bool) (steps []struct {
 			after time.Duration
 		}{w, after})
 	}
-	base := uint32(0xffffff00) // numbers go round
+	base := uint32(0xffffff00) // numbers wrap around
 	from := base + 1
 	ack := byte(headers.ACK)
 	add(0, wire{flags: headers.SYN, seq: base, options: []byte{2, 4, 5, 180, 3, 3, 7}})
@@ -154,13 +156,14 @@ func scenario(connection uint16, v6 bool) (steps []struct {
 	for range 3 {
 		add(time.Millisecond, wire{back: true, flags: ack, seq: 6, ack: from + 600})
 	}
-	add(time.Millisecond, wire{flags: ack, seq: from + 3*200, ack: 6, data: 200})         // fast
-	add(50*time.Millisecond, wire{flags: ack, seq: from + 5*200, ack: 6, data: 200})      // late
-	add(time.Millisecond, wire{back: true, flags: ack, seq: 6, ack: from + 1400})         //
-	add(time.Millisecond, wire{flags: ack, seq: from, ack: 6, data: 200})                 // spurious
-	add(300*time.Millisecond, wire{flags: ack, seq: from + 1399, ack: 6})                 // keep-alive
-	add(time.Millisecond, wire{back: true, flags: ack, seq: 6, ack: from + 1400})         // its answer
-	add(time.Millisecond, wire{back: true, flags: ack, seq: 6, ack: 7})                   // an impossible acknowledgement, and no window
+	add(time.Millisecond, wire{flags: ack, seq: from + 3*200, ack: 6, data: 200})    // fast
+	add(50*time.Millisecond, wire{flags: ack, seq: from + 5*200, ack: 6, data: 200}) // late
+	add(time.Millisecond, wire{back: true, flags: ack, seq: 6, ack: from + 1400})    //
+	add(time.Millisecond, wire{flags: ack, seq: from, ack: 6, data: 200})            // spurious
+	add(300*time.Millisecond, wire{flags: ack, seq: from + 1399, ack: 6})            // keep-alive
+	add(time.Millisecond, wire{back: true, flags: ack, seq: 6, ack: from + 1400})    // its answer
+	// an impossible acknowledgement, and no window
+	add(time.Millisecond, wire{back: true, flags: ack, seq: 6, ack: 7})
 	add(time.Millisecond, wire{back: true, flags: headers.RST, seq: 6})                   //
 	add(time.Second, wire{flags: headers.SYN, seq: 77})                                   // again
 	add(time.Millisecond, wire{back: true, flags: headers.RST | ack, seq: 0, ack: 78})    // refused
@@ -168,8 +171,8 @@ func scenario(connection uint16, v6 bool) (steps []struct {
 	return steps
 }
 
-// On each link and in each tunnel, both families of addresses: what is said of TCP is what
-// tshark says.
+// TestTSharkAgreesOnEveryLink: on each link and in each tunnel, with both address families, TCP's
+// figures are tshark's.
 func TestTSharkAgreesOnEveryLink(t *testing.T) {
 	t.Parallel()
 	r := &recording{}
@@ -190,7 +193,8 @@ func TestTSharkAgreesOnEveryLink(t *testing.T) {
 	}
 }
 
-// Connections on which anything happens at any time: each packet is what tshark says.
+// TestTSharkAgreesOnAnything: in connections with random events, each packet's figures are
+// tshark's.
 func TestTSharkAgreesOnAnything(t *testing.T) {
 	t.Parallel()
 	r, dice := &recording{}, rand.New(rand.NewPCG(1, 2))
@@ -200,17 +204,17 @@ func TestTSharkAgreesOnAnything(t *testing.T) {
 	r.compare(t, 20)
 }
 
-// anything is a connection of an opener and a server that do what the dice say.
+// anything adds a connection with an opener and a server that act at random.
 func anything(r *recording, dice *rand.Rand, connection uint16) {
 	type side struct {
-		seq, acked, start uint32 // what it sends next, has acknowledged, and began with
+		seq, acked, start uint32 // sequence numbers: the next, the acknowledged, the first
 		window            uint16
 	}
 	sides := [2]side{{window: 500}, {window: 500}}
 	for n := range sides {
 		sides[n].seq = dice.Uint32()
 		if dice.IntN(4) == 0 {
-			sides[n].seq = -dice.Uint32N(3000) // goes round soon
+			sides[n].seq = -dice.Uint32N(3000) // wraps around soon
 		}
 		sides[n].start = sides[n].seq
 	}
@@ -218,7 +222,8 @@ func anything(r *recording, dice *rand.Rand, connection uint16) {
 	send := func(from int, flags byte, seq, ack uint32, data int, options ...byte) {
 		r.now += []int64{10e3, 100e3, 1e6, 2e6, 5e6, 25e6, 250e6}[dice.IntN(7)]
 		id++
-		w := wire{connection: connection, back: from == 1, v6: v6, flags: flags, seq: seq, ack: ack, window: sides[from].window, options: options, data: data, id: id}
+		w := wire{connection: connection, back: from == 1, v6: v6, flags: flags, seq: seq, ack: ack,
+			window: sides[from].window, options: options, data: data, id: id}
 		r.add(fmt.Sprint("connection ", connection), 1, ethernet(w.ip()))
 	}
 	scale := func() []byte {
@@ -252,7 +257,7 @@ func anything(r *recording, dice *rand.Rand, connection uint16) {
 			me.seq += uint32(size)
 		case 4, 5: // what was sent before
 			send(from, headers.ACK, me.seq-dice.Uint32N(min(me.seq-me.start, 1200)+1), me.acked, size)
-		case 6: // lost before it was captured
+		case 6: // lost before the capture
 			me.seq += uint32(size)
 		case 7, 8, 9:
 			me.acked = other.seq
@@ -261,7 +266,7 @@ func anything(r *recording, dice *rand.Rand, connection uint16) {
 			for range 1 + dice.IntN(4) {
 				send(from, headers.ACK, me.seq, me.acked, 0)
 			}
-		case 12: // right behind it, what it asks for
+		case 12: // right after it, what it asks for
 			send(1-from, headers.ACK, me.acked, other.acked, size)
 		case 13:
 			send(from, headers.ACK, me.seq-1, me.acked, dice.IntN(2))

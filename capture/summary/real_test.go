@@ -17,8 +17,8 @@ import (
 	"diagsh/internal/test/netnstest"
 )
 
-// cable records what passes a link that loses packets, delays some behind others, and doubles some: what was sent into it, and what
-// came out.
+// cable records the packets on a link that loses some, reorders some and doubles some: those sent,
+// and those that arrived.
 type cable struct {
 	mu      sync.Mutex
 	begin   time.Time
@@ -32,7 +32,7 @@ type arrival struct {
 	data []byte
 }
 
-// record has a packet arrive.
+// record handles the arrival of a packet.
 func (c *cable) record(packet []byte) netnstest.Fate {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -43,7 +43,7 @@ func (c *cable) record(packet []byte) netnstest.Fate {
 	return netnstest.Fate{}
 }
 
-// decide has it arrive or not.
+// decide decides whether it arrives.
 func (c *cable) decide(packet []byte) (fate netnstest.Fate) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -64,8 +64,8 @@ func (c *cable) decide(packet []byte) (fate netnstest.Fate) {
 	return fate
 }
 
-// Real programs on a bad network: what is said of their packets, before they are lost and after, is what tshark says, and there were as many
-// retransmissions as the kernels sent.
+// TestTSharkAgreesOnRealConnections: with real programs on a bad network, the figures are tshark's
+// before the loss and after it. There are as many retransmissions as the kernels sent.
 func TestTSharkAgreesOnRealConnections(t *testing.T) {
 	t.Parallel()
 	left, right := netnstest.New(t), netnstest.New(t)
@@ -91,7 +91,7 @@ func TestTSharkAgreesOnRealConnections(t *testing.T) {
 			resent.Store(conn.LocalAddr().String()+conn.RemoteAddr().String(), int64(info.Total_retrans))
 		})
 	}
-	read := make(chan struct{}) // closed when the server reads on
+	read := make(chan struct{}) // closed when the server is to read on
 	const connections = 6
 	var served sync.WaitGroup
 	served.Add(connections)
@@ -102,22 +102,24 @@ func TestTSharkAgreesOnRealConnections(t *testing.T) {
 			io.Copy(io.Discard, conn)
 			served.Done()
 			served.Wait()
-			link.Decide(c.record) // nothing that is counted here is sent again behind it
+			link.Decide(c.record) // nothing that is counted here is sent again after it
 			count(conn)
 		})
 	}
-	alive := net.Dialer{Timeout: 20 * time.Second, KeepAlive: -1, Control: func(_, _ string, raw syscall.RawConn) error {
-		return raw.Control(func(fd uintptr) {
-			unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1)
-			unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, 1)
-		})
-	}}
+	alive := net.Dialer{Timeout: 20 * time.Second, KeepAlive: -1,
+		Control: func(_, _ string, raw syscall.RawConn) error {
+			return raw.Control(func(fd uintptr) {
+				unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1)
+				unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, 1)
+			})
+		}}
 	var clients sync.WaitGroup
 	for n := range connections {
 		var conn net.Conn
 		var err error
 		left.Do(t, func() {
-			// On a busy machine the neighbour may not answer in time, and then nothing was sent to it.
+			// On a busy machine the neighbour may not answer in time, and then nothing was sent to
+			// it.
 			for end := time.Now().Add(20 * time.Second); conn == nil && time.Now().Before(end); {
 				conn, err = alive.DialContext(context.Background(), "tcp", []string{"10.9.0.2:80", "[fd09::2]:80"}[n%2])
 				if !errors.Is(err, unix.EHOSTUNREACH) {
@@ -131,7 +133,7 @@ func TestTSharkAgreesOnRealConnections(t *testing.T) {
 		clients.Go(func() {
 			defer conn.Close()
 			io.ReadFull(conn, make([]byte, 150_000))
-			if n < 4 { // fills the server's window; the others say nothing, and ask whether it is there
+			if n < 4 { // fills the server's window; the others send nothing, and probe it
 				conn.Write(make([]byte, 500_000))
 			} else {
 				<-read

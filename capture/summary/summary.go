@@ -1,4 +1,4 @@
-// Package summary sums up packets: who talks, how, how much and when, and how TCP fares.
+// Package summary sums up packets: who talks, how, how much and when, and how TCP and DNS work.
 package summary
 
 import (
@@ -9,7 +9,7 @@ import (
 	"diagsh/capture/headers"
 )
 
-// Summary is what is to be said about packets.
+// Summary sums up packets.
 type Summary struct {
 	Packets   int64     `json:"packets"`
 	Bytes     int64     `json:"bytes"`    // on the wire
@@ -18,37 +18,38 @@ type Summary struct {
 	Last      time.Time `json:"last,omitzero"`
 	Seconds   float64   `json:"seconds"`
 	Protocols []Count   `json:"protocols"` // each packet once, by its innermost protocol
-	Tunnels   []Count   `json:"tunnels"`   // what packets are wrapped in; one in two tunnels is in both
-	Talkers   []Talker  `json:"talkers"`   // of each IP header that a packet has
+	Tunnels   []Count   `json:"tunnels"`   // encapsulations of packets; a packet in two tunnels counts for both
+	Talkers   []Talker  `json:"talkers"`   // by each IP header that a packet has
 	Ports     []Count   `json:"ports"`     // the lower of both, such as tcp/25
 	Sizes     []Size    `json:"sizes"`
 	Rate      Rate      `json:"rate"`
 	TCP       TCP       `json:"tcp"`
 	Timing    Timing    `json:"timing"`
 
-	Connections          []Connection `json:"connections"`
-	ForgottenConnections int64        `json:"forgottenConnections,omitempty"` // that were too many to list
+	Connections []Connection `json:"connections"`
+	// connections that were too many to list
+	ForgottenConnections int64 `json:"forgottenConnections,omitempty"`
 
 	DNS       *DNS     `json:"dns,omitempty"`
 	Copies    int64    `json:"copies"`              // packets that were captured twice
-	Unread    []Unread `json:"unread"`              // packets of links whose headers are not known
+	Unread    []Unread `json:"unread"`              // packets of link types whose headers are not known
 	Uncounted int64    `json:"uncounted,omitempty"` // packets of talkers that were too many to list
 }
 
-// Unread is packets of a link type, by its number in capture files, that nothing is known of.
+// Unread counts the packets of an unknown link type, by its number in capture files.
 type Unread struct {
 	LinkType int   `json:"linkType"`
 	Packets  int64 `json:"packets"`
 }
 
-// Count is packets of one kind.
+// Count counts packets of one kind.
 type Count struct {
 	Name    string `json:"name"`
 	Packets int64  `json:"packets"`
 	Bytes   int64  `json:"bytes"`
 }
 
-// Talker is an address and what it sent and got.
+// Talker is an address with what it sent and received.
 type Talker struct {
 	Address         string `json:"address"`
 	PacketsSent     int64  `json:"packetsSent"`
@@ -57,10 +58,10 @@ type Talker struct {
 	BytesReceived   int64  `json:"bytesReceived"`
 }
 
-// Size is the packets of From to To bytes.
+// Size counts the packets of From to To bytes.
 type Size struct {
 	From    int   `json:"from"`
-	To      int   `json:"to"` // 0: and above
+	To      int   `json:"to"` // 0: no upper limit
 	Packets int64 `json:"packets"`
 }
 
@@ -71,20 +72,20 @@ type Rate struct {
 	Bytes           []int64 `json:"bytes"`
 }
 
-// TCP is how its connections fare. Numbers of packets are those of tshark's analysis.
+// TCP says how its connections work. Numbers of packets are those of tshark's analysis.
 type TCP struct {
 	Packets     int64 `json:"packets"`
-	Connections int64 `json:"connections"` // of the same ends again: another one
+	Connections int64 `json:"connections"` // the same ends again are another one
 	Opened      int64 `json:"opened"`      // connections whose SYN was seen
-	Answered    int64 `json:"answered"`    // of these, were accepted
-	PortsReused int64 `json:"portsReused"` // SYN packets of another connection of the same ends
+	Answered    int64 `json:"answered"`    // of these, accepted
+	PortsReused int64 `json:"portsReused"` // SYN packets of another connection with the same ends
 	Resets      int64 `json:"resets"`      // packets
 	Ends        int64 `json:"ends"`        // packets with FIN
 
-	// Retransmissions are packets whose data, SYN or FIN were sent before. Of these Fast came
-	// right behind duplicate acknowledgements, Spurious had been acknowledged before, and Timeout
-	// are those of the others whose sender had been silent for 200 ms or more, which is the least
-	// that Linux waits (TCP_RTO_MIN).
+	// Retransmissions are packets whose data, SYN or FIN were sent before. Fast ones came right
+	// after duplicate acknowledgements, and Spurious ones had been acknowledged before. Timeout
+	// counts the others whose sender had been silent for at least 200 ms, the least that Linux
+	// waits (TCP_RTO_MIN).
 	Retransmissions         int64 `json:"retransmissions"`
 	FastRetransmissions     int64 `json:"fastRetransmissions"`
 	SpuriousRetransmissions int64 `json:"spuriousRetransmissions"`
@@ -92,9 +93,9 @@ type TCP struct {
 
 	OutOfOrder                int64 `json:"outOfOrder"`
 	LostSegments              int64 `json:"lostSegments"`       // packets before which something is missing
-	UnseenAcknowledged        int64 `json:"unseenAcknowledged"` // acknowledgements of what is not there
+	UnseenAcknowledged        int64 `json:"unseenAcknowledged"` // acknowledgements of data that were not seen
 	DuplicateAcknowledgements int64 `json:"duplicateAcknowledgements"`
-	DuplicateSACKs            int64 `json:"duplicateSacks"` // that tell of data that came twice (RFC 2883)
+	DuplicateSACKs            int64 `json:"duplicateSacks"` // reports of data that came twice (RFC 2883)
 
 	KeepAlives                      int64 `json:"keepAlives"`
 	KeepAliveAcknowledgements       int64 `json:"keepAliveAcknowledgements"`
@@ -104,30 +105,29 @@ type TCP struct {
 	WindowUpdates                   int64 `json:"windowUpdates"`
 	WindowsFull                     int64 `json:"windowsFull"`
 
-	// Copies are packets that were captured twice. CopiesCounted of them are, as in tshark's
-	// analysis, among the retransmissions, those out of order or the duplicate acknowledgements,
-	// and are none.
+	// Copies are packets that were captured twice. CopiesCounted of them are counted wrongly, as in
+	// tshark's analysis, as retransmissions, as out of order or as duplicate acknowledgements.
 	Copies        int64 `json:"copies"`
 	CopiesCounted int64 `json:"copiesCounted"`
 }
 
-// DNS is how questions are answered.
+// DNS says how questions are answered.
 type DNS struct {
-	Questions       int64 `json:"questions"` // one that is sent again is the same
+	Questions       int64 `json:"questions"` // a repeated question counts once
 	Repeated        int64 `json:"repeated"`  // packets
 	Answered        int64 `json:"answered"`
 	Unanswered      int64 `json:"unanswered"`
-	UnansweredAtEnd int64 `json:"unansweredAtEnd"` // of these, were asked in the last 5 seconds
+	UnansweredAtEnd int64 `json:"unansweredAtEnd"` // of these, asked in the last 5 seconds
 	Slow            int64 `json:"slow"`            // answers after 500 ms or more
-	Failed          int64 `json:"failed"`          // answers that are neither one nor that there is no such name
-	Unasked         int64 `json:"unasked"`         // answers to what was not seen to be asked
+	Failed          int64 `json:"failed"`          // answers with an error other than NXDOMAIN
+	Unasked         int64 `json:"unasked"`         // answers whose question was not seen
 
 	Servers             []NameServer `json:"servers"`
 	UnansweredQuestions []Question   `json:"unansweredQuestions"`
 	SlowestAnswers      []Question   `json:"slowestAnswers"`
 }
 
-// NameServer is how one answers.
+// NameServer says how a name server answers.
 type NameServer struct {
 	Address        string  `json:"address"`
 	Questions      int64   `json:"questions"`
@@ -138,7 +138,7 @@ type NameServer struct {
 	LongestSeconds float64 `json:"longestSeconds"`
 }
 
-// Question is one of DNS.
+// Question is a DNS question.
 type Question struct {
 	Name    string    `json:"name"`
 	Type    string    `json:"type"`
@@ -149,8 +149,8 @@ type Question struct {
 	Seconds *float64  `json:"seconds,omitempty"` // until the answer
 }
 
-// Summary sums up what was added so far, with the top busiest of each list, and the top
-// connections that come first in this order.
+// Summary returns the sums so far, with the top entries of each list, and the top connections in
+// the given order.
 func (c *Counter) Summary(top int, order Order) *Summary {
 	s := &Summary{
 		Packets: c.packets, Bytes: c.bytes, Captured: c.captured, TCP: c.tcp, Copies: c.copied, Uncounted: c.uncounted,
@@ -180,7 +180,8 @@ func (c *Counter) Summary(top int, order Order) *Summary {
 		s.Talkers = append(s.Talkers, t)
 	}
 	slices.SortFunc(s.Talkers, func(a, b Talker) int {
-		return cmp.Or(cmp.Compare(b.BytesSent+b.BytesReceived, a.BytesSent+a.BytesReceived), cmp.Compare(a.Address, b.Address))
+		return cmp.Or(cmp.Compare(b.BytesSent+b.BytesReceived, a.BytesSent+a.BytesReceived),
+			cmp.Compare(a.Address, b.Address))
 	})
 	s.Talkers = s.Talkers[:min(top, len(s.Talkers))]
 	if c.packets > 0 {
@@ -198,6 +199,7 @@ func busiest[K comparable](counts map[K]*tally, name func(K) string, top int) []
 	for key, t := range counts {
 		list = append(list, Count{name(key), t.packets, t.bytes})
 	}
-	slices.SortFunc(list, func(a, b Count) int { return cmp.Or(cmp.Compare(b.Bytes, a.Bytes), cmp.Compare(a.Name, b.Name)) })
+	slices.SortFunc(list,
+		func(a, b Count) int { return cmp.Or(cmp.Compare(b.Bytes, a.Bytes), cmp.Compare(a.Name, b.Name)) })
 	return list[:min(top, len(list))]
 }

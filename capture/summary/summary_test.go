@@ -20,10 +20,11 @@ import (
 	"diagsh/internal/test/netnstest"
 )
 
-// segment is a packet of TCP from a client to port 25, or back.
+// segment returns a TCP packet from a client to port 25, or back.
 func segment(t testing.TB, back bool, client byte, l layers.TCP, data int) []byte {
 	t.Helper()
-	ip := &layers.IPv4{Version: 4, IHL: 5, TTL: 64, Protocol: layers.IPProtocolTCP, SrcIP: net.IP{192, 0, 2, client}, DstIP: net.IP{192, 0, 2, 200}}
+	ip := &layers.IPv4{Version: 4, IHL: 5, TTL: 64, Protocol: layers.IPProtocolTCP, SrcIP: net.IP{192, 0, 2, client},
+		DstIP: net.IP{192, 0, 2, 200}}
 	l.SrcPort, l.DstPort = 40000+layers.TCPPort(client), 25
 	if back {
 		ip.SrcIP, ip.DstIP = ip.DstIP, ip.SrcIP
@@ -32,25 +33,27 @@ func segment(t testing.TB, back bool, client byte, l layers.TCP, data int) []byt
 	l.SetNetworkLayerForChecksum(ip)
 	buffer := gopacket.NewSerializeBuffer()
 	err := gopacket.SerializeLayers(buffer, gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true},
-		&layers.Ethernet{SrcMAC: net.HardwareAddr{2, 0, 0, 0, 0, 1}, DstMAC: net.HardwareAddr{2, 0, 0, 0, 0, 2}, EthernetType: layers.EthernetTypeIPv4}, ip, &l, gopacket.Payload(make([]byte, data)))
+		&layers.Ethernet{SrcMAC: net.HardwareAddr{2, 0, 0, 0, 0, 1}, DstMAC: net.HardwareAddr{2, 0, 0, 0, 0, 2},
+			EthernetType: layers.EthernetTypeIPv4}, ip, &l, gopacket.Payload(make([]byte, data)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return slices.Clone(buffer.Bytes())
 }
 
-// A trace is packets a millisecond apart.
+// A trace collects packets a millisecond apart.
 type trace struct {
 	t       *testing.T
 	packets []capture.Packet
 	waited  int64
 }
 
-// wait lets a second pass: what comes sooner than a round trip tshark takes for out of order.
+// wait adds a second: tshark takes what comes within a round trip for out of order.
 func (tr *trace) wait() { tr.waited += 1e9 }
 
 func (tr *trace) add(data []byte) {
-	tr.packets = append(tr.packets, capture.Packet{Time: 1_700_000_000e9 + tr.waited + int64(len(tr.packets))*1e6, Data: data, Length: uint32(len(data))})
+	tr.packets = append(tr.packets, capture.Packet{Time: 1_700_000_000e9 + tr.waited + int64(len(tr.packets))*1e6,
+		Data: data, Length: uint32(len(data))})
 }
 
 func (tr *trace) summary() *Summary {
@@ -61,12 +64,12 @@ func (tr *trace) summary() *Summary {
 	return c.Summary(10, Slowest)
 }
 
-// connections are so many, with the given numbers of each thing in every one.
+// fares makes count connections, with known numbers of each event in every one.
 func fares(t *testing.T, count int) *trace {
 	tr := &trace{t: t}
 	for n := range count {
 		c := byte(n + 1)
-		base := uint32(0xfffff000) // numbers go round in the middle
+		base := uint32(0xfffff000) // numbers wrap around in the middle
 		tr.add(segment(t, false, c, layers.TCP{SYN: true, Seq: base, Window: 1000}, 0))
 		tr.wait()
 		tr.add(segment(t, false, c, layers.TCP{SYN: true, Seq: base, Window: 1000}, 0)) // retransmitted
@@ -93,13 +96,15 @@ func TestTCP(t *testing.T) {
 	const count = 20
 	tr := fares(t, count)
 	got := tr.summary().TCP
-	want := TCP{Packets: int64(len(tr.packets)), Connections: count, Opened: count, Answered: count, Resets: count / 2, Ends: count / 2, Retransmissions: 4 * count, TimeoutRetransmissions: 4 * count, KeepAlives: count, WindowsFull: count, ZeroWindows: count}
+	want := TCP{Packets: int64(len(tr.packets)), Connections: count, Opened: count, Answered: count, Resets: count / 2,
+		Ends: count / 2, Retransmissions: 4 * count, TimeoutRetransmissions: 4 * count, KeepAlives: count,
+		WindowsFull: count, ZeroWindows: count}
 	if got != want {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
 }
 
-// What fills a gap that was seen came in another order, and was not sent again.
+// TestOutOfOrder: packets that fill a gap are out of order, and no retransmissions.
 func TestOutOfOrder(t *testing.T) {
 	tr := &trace{t: t}
 	for _, i := range []uint32{0, 1, 3, 2, 4} {
@@ -110,7 +115,8 @@ func TestOutOfOrder(t *testing.T) {
 	}
 }
 
-// Talkers, protocols and ports are those that tshark counts in the filter's corpus.
+// TestCountsAreTsharks: talkers, protocols and ports are those that tshark counts in the filter's
+// corpus.
 func TestCountsAreTsharks(t *testing.T) {
 	path := filepath.Join("..", "filter", "testdata", "corpus", "packets", "en10mb.pcap")
 	in, err := os.Open(path)
@@ -153,7 +159,7 @@ func TestCountsAreTsharks(t *testing.T) {
 	}
 }
 
-// The parts of the time become longer with it; nothing is lost.
+// TestRate: the parts of the time become longer with it, and nothing is lost.
 func TestRate(t *testing.T) {
 	for _, step := range []int64{1e3, 1e6, 1e9, 3600e9} {
 		var c clock
@@ -180,18 +186,21 @@ func TestRate(t *testing.T) {
 				t.Errorf("step %d: within %d it is %+v", step, most, few)
 			}
 		}
-		if span := float64(len(r.Packets)) * r.IntervalSeconds; packets != 1000 || bytes != 10000 || len(r.Packets) > columns || span < float64(step)/1e9*999 || span > float64(step)/1e9*4000+1 {
-			t.Errorf("step %d: %d packets of %d bytes in %d parts of %v s", step, packets, bytes, len(r.Packets), r.IntervalSeconds)
+		if span := float64(len(r.Packets)) * r.IntervalSeconds; packets != 1000 || bytes != 10000 ||
+			len(r.Packets) > columns || span < float64(step)/1e9*999 || span > float64(step)/1e9*4000+1 {
+			t.Errorf("step %d: %d packets of %d bytes in %d parts of %v s", step, packets, bytes, len(r.Packets),
+				r.IntervalSeconds)
 		}
 	}
 }
 
-// However many talkers there are, no more are remembered than the bound says.
+// TestMemoryIsBounded: of any number of talkers, no more are remembered than the bound says.
 func TestMemoryIsBounded(t *testing.T) {
 	c := NewCounter()
 	data := segment(t, false, 1, layers.TCP{ACK: true}, 0)
 	for range maxTalkers + 20_000 {
-		*(*[4]byte)(data[26:]) = [4]byte{byte(rand.Uint32()), byte(rand.Uint32()), byte(rand.Uint32()), byte(rand.Uint32())}
+		*(*[4]byte)(data[26:]) = [4]byte{byte(rand.Uint32()), byte(rand.Uint32()), byte(rand.Uint32()),
+			byte(rand.Uint32())}
 		c.Add(&capture.Packet{Data: data, Length: uint32(len(data))}, capture.Ethernet)
 	}
 	if len(c.talkers) > maxTalkers || c.connections.count > maxConnections || c.Summary(1, Slowest).Uncounted == 0 {

@@ -7,29 +7,29 @@ import (
 )
 
 // What is said of TCP's packets is what tshark 4.0 says of them (tcp.analysis in
-// https://www.wireshark.org/docs/wsug_html_chunked/ChAdvTCPAnalysis.html), by the same rules:
-// so both can be laid side by side. docs/operators-guide/summary.md has the differences that remain.
+// https://www.wireshark.org/docs/wsug_html_chunked/ChAdvTCPAnalysis.html), by the same rules: so
+// both can be laid side by side. docs/operators-guide/summary.md has the differences that remain.
 
-// way is what was seen of one direction of a connection. A number that is 0 is not known, as
-// in tshark.
+// way is what was seen of one direction of a connection. As in tshark, a number of 0 means not
+// known.
 type way struct {
 	packets, bytes, data int64
 
-	next     uint32 // behind the highest byte that was seen
+	next     uint32 // after the highest byte seen
 	nextTime int64
-	whole    uint32 // behind the highest byte up to which nothing is missing
+	whole    uint32 // after the highest byte up to which nothing is missing
 	acked    uint32 // the last acknowledgement
 	time     int64  // of the last packet
 	window   uint32 // not scaled; unknownWindow before the first packet
 	scale    int8
-	repeats  int32 // of the last acknowledgement; -1: the other side acknowledged what was not seen
+	repeats  int32 // of the last acknowledgement; -1: the other side acknowledged data that were not seen
 
-	base             uint32 // the number of the SYN
+	base             uint32 // sequence number of the SYN
 	hasBase          bool
-	unscaled         bool   // the window of the next acknowledgement is the one of a SYN
-	keepAlive, probe bool   // what the last packet was
+	unscaled         bool   // the next acknowledgement's window is unscaled, as in a SYN
+	keepAlive, probe bool   // kind of the last packet
 	dataTime         int64  // of the last packet with data
-	announced        uint16 // the length of a message of DNS, sent alone in the last packet with data
+	announced        uint16 // the length of a DNS message, sent alone in the last packet with data
 }
 
 const (
@@ -38,20 +38,20 @@ const (
 	scaleUnknown = -1
 	scaleNone    = -2
 
-	// reorderWithin is how late data come in another order, in a connection whose round trip is not
-	// known; else that is a round trip.
+	// reorderWithin is how late reordered data come in a connection whose round trip is not known;
+	// else it is a round trip.
 	reorderWithin = 3e6
 
-	// fastWithin is how long behind a duplicate acknowledgement data are resent fast.
+	// fastWithin is how long after a duplicate acknowledgement a retransmission is fast.
 	fastWithin = 20e6
 
-	// leastTimeout is Linux's least RTO (TCP_RTO_MIN), in nanoseconds.
+	// leastTimeout is Linux's smallest RTO (TCP_RTO_MIN), in nanoseconds.
 	leastTimeout = 200e6
 )
 
 func (w *way) begin() { *w = way{window: unknownWindow, scale: scaleUnknown} }
 
-// verdict is what is said of one packet.
+// verdict is the set of statements about one packet.
 type verdict uint16
 
 const (
@@ -73,7 +73,7 @@ const (
 	portsReused
 )
 
-// addTCP counts a packet of TCP; at is its time.
+// addTCP counts a TCP packet; at is its time.
 func (c *Counter) addTCP(h *headers.Headers, at int64, length int64, copied bool) {
 	t := &c.tcp
 	t.Packets++
@@ -99,6 +99,32 @@ func (c *Counter) addTCP(h *headers.Headers, at int64, length int64, copied bool
 	if back {
 		to = 1
 	}
+	f, v := c.reused(f, key, h, to, at)
+	c.connections.touch(f, at)
+	w := &f.ways[to]
+	w.packets++
+	w.bytes += length
+	if h.Measured {
+		v = f.analyze(h, to, at, v)
+		w.data += int64(h.Length)
+	}
+	if h.HeaderLength < minHeader { // its numbers are followed, and nothing is stated about it
+		return
+	}
+	f.learnWindows(h, to)
+	c.open(f, h, to, at)
+	if h.Measured && h.Length > 0 && v&(retransmitted|keepAlive) == 0 {
+		f.turns.data(f, to, at)
+	}
+	if duplicateSACK(h) {
+		t.DuplicateSACKs++
+	}
+	c.judge(f, v, copied)
+}
+
+// reused judges a SYN on a known connection: with another number than its first one, the ports are
+// used again. For a SYN without ACK the packet then belongs to the connection that it returns.
+func (c *Counter) reused(f *connection, key ends, h *headers.Headers, to int, at int64) (*connection, verdict) {
 	var v verdict
 	switch h.Flags & (headers.SYN | headers.ACK) {
 	case headers.SYN:
@@ -114,26 +140,7 @@ func (c *Counter) addTCP(h *headers.Headers, at int64, length int64, copied bool
 			v |= portsReused
 		}
 	}
-	c.connections.touch(f, at)
-	w := &f.ways[to]
-	w.packets++
-	w.bytes += length
-	if h.Measured {
-		v = f.analyze(h, to, at, v)
-		w.data += int64(h.Length)
-	}
-	if h.HeaderLength < minHeader { // its numbers are followed, and nothing is said of it
-		return
-	}
-	f.learnWindows(h, to)
-	c.open(f, h, to, at)
-	if h.Measured && h.Length > 0 && v&(retransmitted|keepAlive) == 0 {
-		f.turns.data(f, to, at)
-	}
-	if duplicateSACK(h) {
-		t.DuplicateSACKs++
-	}
-	c.judge(f, v, copied)
+	return f, v
 }
 
 func (c *Counter) begin(key ends, at int64) *connection {
@@ -141,7 +148,7 @@ func (c *Counter) begin(key ends, at int64) *connection {
 	return c.connections.begin(key, at)
 }
 
-// judge counts what is said of a packet.
+// judge counts the statements about a packet.
 func (c *Counter) judge(f *connection, v verdict, copied bool) {
 	if v == 0 {
 		return
@@ -151,11 +158,14 @@ func (c *Counter) judge(f *connection, v verdict, copied bool) {
 		of    verdict
 		count *int64
 	}{
-		{retransmitted, &t.Retransmissions}, {fast, &t.FastRetransmissions}, {spurious, &t.SpuriousRetransmissions}, {timedOut, &t.TimeoutRetransmissions},
+		{retransmitted, &t.Retransmissions}, {fast, &t.FastRetransmissions}, {spurious, &t.SpuriousRetransmissions},
+		{timedOut, &t.TimeoutRetransmissions},
 		{outOfOrder, &t.OutOfOrder}, {lostBefore, &t.LostSegments}, {unseenAcked, &t.UnseenAcknowledged},
 		{keepAlive, &t.KeepAlives}, {keepAliveACK, &t.KeepAliveAcknowledgements},
-		{zeroWindow, &t.ZeroWindows}, {zeroWindowProbe, &t.ZeroWindowProbes}, {zeroWindowProbeACK, &t.ZeroWindowProbeAcknowledgements},
-		{windowUpdate, &t.WindowUpdates}, {windowFull, &t.WindowsFull}, {duplicateACK, &t.DuplicateAcknowledgements}, {portsReused, &t.PortsReused},
+		{zeroWindow, &t.ZeroWindows}, {zeroWindowProbe, &t.ZeroWindowProbes},
+		{zeroWindowProbeACK, &t.ZeroWindowProbeAcknowledgements},
+		{windowUpdate, &t.WindowUpdates}, {windowFull, &t.WindowsFull}, {duplicateACK, &t.DuplicateAcknowledgements},
+		{portsReused, &t.PortsReused},
 	} {
 		if v&n.of != 0 {
 			*n.count++
@@ -178,14 +188,13 @@ func (c *Counter) judge(f *connection, v verdict, copied bool) {
 	}
 }
 
-// before compares sequence numbers, which go round (RFC 9293, section 3.4).
+// before compares sequence numbers, which wrap around (RFC 9293, section 3.4).
 func before(a, b uint32) bool { return int32(a-b) < 0 }
 
-// analyze says what a packet is beside those of its connection that came before.
+// analyze judges a packet by the earlier ones of its connection.
 func (f *connection) analyze(h *headers.Headers, to int, at int64, v verdict) verdict {
 	w, other := &f.ways[to], &f.ways[1-to]
 	seq, ack, length, flags := h.Sequence, h.Acknowledged, uint32(h.Length), h.Flags
-	special := flags&(headers.SYN|headers.FIN|headers.RST) != 0
 	if !w.hasBase {
 		w.hasBase, w.base = true, seq-1
 		if flags&headers.SYN != 0 {
@@ -196,53 +205,12 @@ func (f *connection) analyze(h *headers.Headers, to int, at int64, v verdict) ve
 		other.hasBase, other.base = true, ack-1
 	}
 
-	same := seq == w.next && ack == w.acked && !special // as the packet before, for one without data
-	window := uint32(h.Window)
-	switch {
-	case length == 1 && seq == w.next && other.window == 0:
-		v |= zeroWindowProbe
-	default:
-		if window == 0 && !special {
-			v |= zeroWindow
-		}
-		if w.next != 0 && before(w.next, seq) && flags&headers.RST == 0 {
-			v |= lostBefore
-		}
-		if length <= 1 && seq == w.next-1 && !special {
-			v |= keepAlive
-		}
-		if length > 0 && !special && other.scale != scaleUnknown && seq+length == other.acked+other.window<<other.shift() {
-			v |= windowFull
-		}
-		if length > 0 || !same {
-			break
-		}
-		switch {
-		case window != 0 && window != w.window:
-			v |= windowUpdate
-		case window != 0 && other.keepAlive:
-			v |= keepAliveACK
-		case window != 0:
-			v |= duplicateACK
-			w.repeats = max(w.repeats, 0) + 1
-		case w.window == 0 && other.probe:
-			v |= zeroWindowProbeACK
-		}
-	}
+	v |= w.windows(other, h)
 	if ack != w.acked {
 		w.repeats = 0
 	}
-	if other.whole != 0 && flags&headers.ACK != 0 && before(other.whole, ack) {
-		switch {
-		case before(other.whole, other.next):
-			other.whole = other.next
-			v |= unseenAcked
-		default: // told once, until it is acknowledged again
-			if other.repeats == 0 {
-				v |= unseenAcked
-			}
-			other.repeats = -1
-		}
+	if flags&headers.ACK != 0 && other.unseen(ack) {
+		v |= unseenAcked
 	}
 	end := seq + length
 	if flags&(headers.SYN|headers.FIN) != 0 {
@@ -263,16 +231,74 @@ func (f *connection) analyze(h *headers.Headers, to int, at int64, v verdict) ve
 	if end != seq {
 		w.dataTime = at
 	}
-	w.window, w.acked, w.time = window, ack, at
+	w.window, w.acked, w.time = uint32(h.Window), ack, at
 	w.keepAlive, w.probe = v&keepAlive != 0, v&zeroWindowProbe != 0
 	return v
 }
 
-// again says whether what occupies the numbers from seq to before end was there before: sent
-// again, or in another order.
+// windows judges what a packet says about windows, and whether it repeats the last one. w is its
+// way, with the state before it.
+func (w *way) windows(other *way, h *headers.Headers) (v verdict) {
+	seq, ack, length := h.Sequence, h.Acknowledged, uint32(h.Length)
+	special := h.Flags&(headers.SYN|headers.FIN|headers.RST) != 0
+	same := seq == w.next && ack == w.acked && !special // like the packet before, without data
+	window := uint32(h.Window)
+	switch {
+	case length == 1 && seq == w.next && other.window == 0:
+		v |= zeroWindowProbe
+	default:
+		if window == 0 && !special {
+			v |= zeroWindow
+		}
+		if w.next != 0 && before(w.next, seq) && h.Flags&headers.RST == 0 {
+			v |= lostBefore
+		}
+		if length <= 1 && seq == w.next-1 && !special {
+			v |= keepAlive
+		}
+		if length > 0 && !special && other.scale != scaleUnknown &&
+			seq+length == other.acked+other.window<<other.shift() {
+			v |= windowFull
+		}
+		if length > 0 || !same {
+			break
+		}
+		switch {
+		case window != 0 && window != w.window:
+			v |= windowUpdate
+		case window != 0 && other.keepAlive:
+			v |= keepAliveACK
+		case window != 0:
+			v |= duplicateACK
+			w.repeats = max(w.repeats, 0) + 1
+		case w.window == 0 && other.probe:
+			v |= zeroWindowProbeACK
+		}
+	}
+	return v
+}
+
+// unseen reports whether ack acknowledges data of w that were not captured. A gap within the
+// captured data is reported each time, and data after all that was captured only once, until they
+// are acknowledged again.
+func (w *way) unseen(ack uint32) bool {
+	switch {
+	case w.whole == 0 || !before(w.whole, ack):
+		return false
+	case before(w.whole, w.next):
+		w.whole = w.next
+		return true
+	}
+	first := w.repeats == 0
+	w.repeats = -1
+	return first
+}
+
+// again judges a packet whose numbers from seq to before end were seen before: retransmitted, or
+// out of order.
 func (f *connection) again(w, other *way, seq, length, end uint32, at int64) verdict {
 	old := w.next != 0 && before(seq, w.next)
-	if length > 1 && w.next-1 == seq { // what is behind the byte of a probe is new
+	if length > 1 && w.next-1 == seq { // data after the byte of a probe are new
 		old = false
 	}
 	if length > 0 && other.acked != 0 && !before(other.acked, seq+length) {
@@ -286,7 +312,8 @@ func (f *connection) again(w, other *way, seq, length, end uint32, at int64) ver
 		within = uint64(f.handshake.roundTrip)
 	}
 	switch {
-	case (other.repeats >= 2 || other.repeats < 0) && other.acked == seq && uint64(at-other.time) < fastWithin: // also where acknowledgements are of what was not captured
+	// also if acknowledgements are of data that were not captured
+	case (other.repeats >= 2 || other.repeats < 0) && other.acked == seq && uint64(at-other.time) < fastWithin:
 		return retransmitted | fast
 	case uint64(at-w.nextTime) < within && w.next != end:
 		return outOfOrder
@@ -296,7 +323,7 @@ func (f *connection) again(w, other *way, seq, length, end uint32, at int64) ver
 	return retransmitted
 }
 
-// shift is how far the window is to be scaled.
+// shift returns the scale of the window.
 func (w *way) shift() uint32 {
 	if w.scale < 0 || w.unscaled {
 		return 0
@@ -304,7 +331,7 @@ func (w *way) shift() uint32 {
 	return uint32(w.scale)
 }
 
-// learnWindows reads what a packet says of windows: their scale holds if both sides gave one
+// learnWindows reads what a packet says about windows: their scale is valid if both sides gave one
 // (RFC 7323, section 2).
 func (f *connection) learnWindows(h *headers.Headers, to int) {
 	w, other := &f.ways[to], &f.ways[1-to]
@@ -326,10 +353,10 @@ func (f *connection) learnWindows(h *headers.Headers, to int) {
 	}
 }
 
-// minHeader is the least length that a header of TCP can have.
+// minHeader is the smallest length of a TCP header.
 const minHeader = 20
 
-// Options of TCP.
+// TCP options.
 const (
 	optionEnd         = 0
 	optionNone        = 1
@@ -337,7 +364,7 @@ const (
 	optionSACK        = 5
 )
 
-// option is the value of one of TCP's options.
+// option returns the value of a TCP option.
 func option(options []byte, kind byte) (value []byte, ok bool) {
 	for len(options) > 0 && options[0] != optionEnd {
 		if options[0] == optionNone {
@@ -363,8 +390,8 @@ func windowScale(options []byte) (shift int8, ok bool) {
 	return int8(min(value[0], 14)), true
 }
 
-// duplicateSACK says whether a packet tells of data that came twice (RFC 2883, section 4): its
-// first block is acknowledged already, or is within the second.
+// duplicateSACK reports whether a packet says that data came twice (RFC 2883, section 4): its first
+// block is acknowledged already, or is within the second.
 func duplicateSACK(h *headers.Headers) bool {
 	if len(h.Options) < 10 {
 		return false
@@ -377,5 +404,6 @@ func duplicateSACK(h *headers.Headers) bool {
 	if !before(h.Acknowledged, right) {
 		return true
 	}
-	return len(value) >= 16 && before(binary.BigEndian.Uint32(value[8:]), right) && !before(binary.BigEndian.Uint32(value[12:]), right)
+	return len(value) >= 16 && before(binary.BigEndian.Uint32(value[8:]), right) &&
+		!before(binary.BigEndian.Uint32(value[12:]), right)
 }

@@ -10,21 +10,23 @@ import (
 type handshake struct {
 	seen      bool  // a SYN
 	asked     int64 // the first SYN
-	repeated  int64 // how often it came again
+	repeated  int64 // how often it was repeated
 	synACK    int64 // if answered
 	done      bool
-	doneAt    int64 // the opener's first packet behind the SYN-ACK
+	doneAt    int64 // the opener's first packet after the SYN-ACK
 	latestSYN int64 // for roundTrip; 0: none
-	roundTrip int64 // from the latest SYN to the first packet with an ACK and without a SYN, as tshark measures it; 0: not known
-	refused   bool  // the answer to the SYN was a reset
+	// from the latest SYN to the first packet with an ACK and without a SYN, as tshark measures it;
+	// 0: not known
+	roundTrip int64
+	refused   bool // the answer to the SYN was a reset
 }
 
-// turns are questions and answers: what the opener says, and what is said to it next.
+// turns are questions and answers: the opener's data, and the next data sent to it.
 type turns struct {
 	some    bool
-	last    int8 // who said something last
+	last    int8 // the side that sent data last
 	lastAt  int64
-	first   bool // the server said something
+	first   bool // the server has sent data
 	firstAt int64
 	waits   int64
 	waited  time.Duration
@@ -71,8 +73,8 @@ func (c *Counter) open(f *connection, h *headers.Headers, to int, at int64) {
 	}
 }
 
-// opener is the way of who opened the connection. Where nobody saw that, it is taken to be
-// who has the higher port.
+// opener returns the way of the opener. If that was not seen, it is the one of the end with the
+// higher port.
 func (f *connection) opener() int {
 	switch {
 	case f.client >= 0:
@@ -83,7 +85,7 @@ func (f *connection) opener() int {
 	return 1
 }
 
-// data follows who says what. New data only: what comes again was said before.
+// data follows whose turn it is. It ignores retransmitted data.
 func (t *turns) data(f *connection, to int, at int64) {
 	client := f.opener()
 	if to != client {
@@ -93,7 +95,7 @@ func (t *turns) data(f *connection, to int, at int64) {
 		switch s := &f.handshake; {
 		case t.some && int(t.last) == client:
 			t.wait(t.lastAt, at)
-		case !t.some && s.done: // who is called speaks first, as in SMTP
+		case !t.some && s.done: // the server speaks first, as in SMTP
 			t.wait(s.doneAt, at)
 		}
 	}

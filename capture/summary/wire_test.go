@@ -6,9 +6,9 @@ import (
 	"diagsh/capture"
 )
 
-// A segment of TCP, as it is on the wire, of one connection of many.
+// A wire is a TCP segment of one connection, as it is on the wire.
 type wire struct {
-	connection uint16 // which also makes the addresses
+	connection uint16 // which also determines the addresses
 	back       bool   // from the server
 	v6         bool
 	flags      byte
@@ -19,7 +19,7 @@ type wire struct {
 	id         uint16 // of IPv4
 }
 
-// ip is its packet from the IP header on.
+// ip returns its packet from the IP header on.
 func (s wire) ip() []byte {
 	options := append([]byte(nil), s.options...)
 	for len(options)%4 != 0 {
@@ -69,7 +69,7 @@ func ipv6(next byte, source, target, inside []byte) []byte {
 	return append(b, inside...)
 }
 
-// join puts bytes behind each other.
+// join concatenates bytes.
 func join(parts ...[]byte) (all []byte) {
 	for _, p := range parts {
 		all = append(all, p...)
@@ -113,7 +113,7 @@ func inGRE(head []byte, inside []byte) []byte {
 
 func snap(ip []byte) []byte { return join([]byte{0xaa, 0xaa, 3, 0, 0, 0}, kind(ip), ip) }
 
-// wrapping is a link, or a tunnel in Ethernet, that packets of IP come in.
+// wrapping is a link, or a tunnel in Ethernet, that IP packets come in.
 type wrapping struct {
 	name string
 	link capture.LinkType
@@ -131,18 +131,22 @@ var wrappings = []wrapping{
 	}},
 	{"padding", 1, func(ip []byte) []byte { return join(ethernet(ip), make([]byte, 30)) }},
 	{"pppoe", 1, func(ip []byte) []byte {
-		return join(macs, []byte{0x88, 0x64, 0x11, 0, 0, 9, byte((len(ip) + 2) >> 8), byte(len(ip) + 2)}, pppKind(ip), ip)
+		return join(macs, []byte{0x88, 0x64, 0x11, 0, 0, 9, byte((len(ip) + 2) >> 8), byte(len(ip) + 2)},
+			pppKind(ip), ip)
 	}},
 	{"mpls", 1, func(ip []byte) []byte { return join(macs, []byte{0x88, 0x47, 0, 1, 1, 64}, ip) }},
 	{"mpls twice", 1, func(ip []byte) []byte { return join(macs, []byte{0x88, 0x47, 0, 1, 0, 64, 0, 2, 1, 64}, ip) }},
 	{"gre", 1, func(ip []byte) []byte { return inGRE(join([]byte{0, 0}, kind(ip)), ip) }},
-	{"gre with key, sum and number", 1, func(ip []byte) []byte { return inGRE(join([]byte{0xb0, 0}, kind(ip), make([]byte, 12)), ip) }},
+	{"gre with key, sum and number", 1,
+		func(ip []byte) []byte { return inGRE(join([]byte{0xb0, 0}, kind(ip), make([]byte, 12)), ip) }},
 	{"gre with ethernet", 1, func(ip []byte) []byte { return inGRE([]byte{0, 0, 0x65, 0x58}, ethernet(ip)) }},
 	{"gre with ppp", 1, func(ip []byte) []byte {
-		return inGRE(join([]byte{0x30, 0x81, 0x88, 0x0b}, []byte{byte((len(ip) + 4) >> 8), byte(len(ip) + 4), 0, 1}, make([]byte, 8), []byte{0xff, 3}, pppKind(ip)), ip)
+		return inGRE(join([]byte{0x30, 0x81, 0x88, 0x0b}, []byte{byte((len(ip) + 4) >> 8), byte(len(ip) + 4), 0, 1},
+			make([]byte, 8), []byte{0xff, 3}, pppKind(ip)), ip)
 	}},
 	{"erspan", 1, func(ip []byte) []byte {
-		return inGRE(join([]byte{0x10, 0, 0x88, 0xbe}, make([]byte, 4), []byte{0x10, 1, 0, 1, 0, 0, 0, 0}), ethernet(ip))
+		return inGRE(join([]byte{0x10, 0, 0x88, 0xbe}, make([]byte, 4), []byte{0x10, 1, 0, 1, 0, 0, 0, 0}),
+			ethernet(ip))
 	}},
 	{"ip in ip", 1, func(ip []byte) []byte {
 		if ip[0]>>4 == 6 {
@@ -183,11 +187,13 @@ var wrappings = []wrapping{
 		return ethernet(ipv4(97, 0, 0, outer, outer2, join([]byte{0x30, 0}, ethernet(ip))))
 	}},
 	{"vxlan", 1, func(ip []byte) []byte { return inUDP(4789, join([]byte{8, 0, 0, 0, 0, 0, 7, 0}, ethernet(ip))) }},
-	{"vxlan-gpe", 1, func(ip []byte) []byte { return inUDP(4790, join([]byte{12, 0, 0, 3, 0, 0, 7, 0}, ethernet(ip))) }},
+	{"vxlan-gpe", 1,
+		func(ip []byte) []byte { return inUDP(4790, join([]byte{12, 0, 0, 3, 0, 0, 7, 0}, ethernet(ip))) }},
 	{"geneve", 1, func(ip []byte) []byte {
 		return inUDP(6081, join([]byte{2, 0, 0x65, 0x58, 0, 0, 7, 0, 1, 2, 3, 1, 0, 0, 0, 0}, ethernet(ip)))
 	}},
-	{"geneve with ip", 1, func(ip []byte) []byte { return inUDP(6081, join([]byte{0, 0}, kind(ip), []byte{0, 0, 7, 0}, ip)) }},
+	{"geneve with ip", 1,
+		func(ip []byte) []byte { return inUDP(6081, join([]byte{0, 0}, kind(ip), []byte{0, 0, 7, 0}, ip)) }},
 	{"gtp", 1, func(ip []byte) []byte {
 		return inUDP(2152, join([]byte{0x30, 255, byte(len(ip) >> 8), byte(len(ip)), 0, 0, 0, 1}, ip))
 	}},
@@ -213,7 +219,8 @@ var wrappings = []wrapping{
 		return join([]byte{0, 0, 0, 2}, ip)
 	}},
 	{"raw", 101, func(ip []byte) []byte { return ip }},
-	{"cooked", 113, func(ip []byte) []byte { return join([]byte{0, 0, 0, 1, 0, 6, 2, 0, 0, 0, 0, 1, 0, 0}, kind(ip), ip) }},
+	{"cooked", 113,
+		func(ip []byte) []byte { return join([]byte{0, 0, 0, 1, 0, 6, 2, 0, 0, 0, 0, 1, 0, 0}, kind(ip), ip) }},
 	{"cooked 2", 276, func(ip []byte) []byte {
 		return join(kind(ip), []byte{0, 0, 0, 0, 0, 2, 0, 1, 0, 6, 2, 0, 0, 0, 0, 1, 0, 0}, ip)
 	}},
@@ -238,7 +245,8 @@ var wrappings = []wrapping{
 		n := len(ip) + 4
 		return join([]byte{2, 0, 0, 1, 8, 0, 1, 0, 8, 0, 3, 0, byte(n), byte(n >> 8), 9, 0}, ip, make([]byte, -n&3))
 	}},
-	{"802.11", 105, func(ip []byte) []byte { return join([]byte{8, 1, 0, 0}, macs, macs[:6], []byte{0x10, 0}, snap(ip)) }},
+	{"802.11", 105,
+		func(ip []byte) []byte { return join([]byte{8, 1, 0, 0}, macs, macs[:6], []byte{0x10, 0}, snap(ip)) }},
 	{"802.11 between access points, with quality", 105, func(ip []byte) []byte {
 		return join([]byte{0x88, 3, 0, 0}, macs, macs[:6], []byte{0x10, 0}, macs[6:], []byte{0, 0}, snap(ip))
 	}},
@@ -246,7 +254,8 @@ var wrappings = []wrapping{
 		return join([]byte{0, 0, 9, 0, 2, 0, 0, 0, 0}, []byte{8, 1, 0, 0}, macs, macs[:6], []byte{0x10, 0}, snap(ip))
 	}},
 	{"radiotap with padding", 127, func(ip []byte) []byte {
-		return join([]byte{0, 0, 17, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x20}, []byte{0x88, 1, 0, 0}, macs, macs[:6], []byte{0x10, 0, 0, 0, 0, 0}, snap(ip))
+		return join([]byte{0, 0, 17, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x20}, []byte{0x88, 1, 0, 0}, macs,
+			macs[:6], []byte{0x10, 0, 0, 0, 0, 0}, snap(ip))
 	}},
 	{"ppi", 192, func(ip []byte) []byte { return join([]byte{0, 0, 8, 0, 1, 0, 0, 0}, ethernet(ip)) }},
 }
