@@ -3,7 +3,6 @@ package daemon
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,6 +13,7 @@ import (
 	"time"
 
 	"diagsh/internal/access"
+	"diagsh/internal/daemon/store"
 	"diagsh/internal/menu"
 )
 
@@ -60,7 +60,7 @@ type keyOwner struct {
 
 // accounts keeps the roster and its file. Readers never wait for the disk.
 type accounts struct {
-	path   string
+	file   store.JSON[accountsFile]
 	now    atomic.Pointer[roster]
 	change sync.Mutex // held by whoever makes the next roster
 }
@@ -72,23 +72,18 @@ type accountsFile struct {
 
 // openAccounts reads the accounts. fresh says that there never were any.
 func openAccounts(path string) (a *accounts, fresh bool, err error) {
-	data, err := readIfPresent(path)
+	a = &accounts{file: store.JSON[accountsFile]{Path: path, Version: 1}}
+	var file accountsFile
+	known, err := a.file.Load(&file)
 	if err != nil {
 		return nil, false, err
-	}
-	a = &accounts{path: path}
-	var file accountsFile
-	if data != nil {
-		if err := json.Unmarshal(data, &file); err != nil {
-			return nil, false, fmt.Errorf("%s cannot be read: %w", path, err)
-		}
 	}
 	r, err := makeRoster(file.Users)
 	if err != nil {
 		return nil, false, fmt.Errorf("%s: %w", path, err)
 	}
 	a.now.Store(r)
-	return a, data == nil, nil
+	return a, !known, nil
 }
 
 // makeRoster checks accounts and indexes their keys.
@@ -170,11 +165,7 @@ func (a *accounts) update(edit func(users map[string]user) error) error {
 		return menu.Errorf(menu.State, "This would leave no administrator that can log in").
 			WithHint("Make another administrator with a password or a key first, one that does not expire")
 	}
-	data, err := json.MarshalIndent(accountsFile{Users: next.sorted()}, "", "  ")
-	if err != nil {
-		return err
-	}
-	if err := replaceFile(a.path, append(data, '\n')); err != nil {
+	if err := a.file.Store(accountsFile{Users: next.sorted()}); err != nil {
 		return err
 	}
 	a.now.Store(next)
@@ -216,7 +207,7 @@ const firstAdministrator = "admin"
 func (a *accounts) begin(h *hasher, file string) (menu.Secret, error) {
 	password := randomPassword()
 	hash := h.hash(password)
-	if err := replaceFile(file, []byte(password+"\n")); err != nil {
+	if err := store.Replace(file, []byte(password+"\n")); err != nil {
 		return "", err
 	}
 	return password, a.update(func(users map[string]user) error {

@@ -1,6 +1,8 @@
 package daemon
 
 import (
+	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,21 +11,25 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"diagsh/internal/access"
+	"diagsh/internal/daemon/store"
+	"diagsh/internal/menu"
 )
 
 // keptLogBytes is how large the appliance's log gets before another file is begun; the one before it is kept.
 const keptLogBytes = 4 << 20
 
-// An applianceLog keeps the appliance's own log, beside where it goes otherwise, so that it can be read from the menus and put into a
-// report. It is the writer below a handler of slog, which writes a line at a time.
+// An applianceLog keeps the appliance's own log, beside where it goes otherwise, so that it can be read
+// from the menus and put into a report. It is the writer below a handler of slog, which writes a line at
+// a time.
 type applianceLog struct {
-	path string
-	bell bell
+	path    string
+	changed store.Notifier
 
 	mu    sync.Mutex
-	file  *os.File
-	bytes int64
-	lost  int // lines, since the last one that is there
+	lines *store.Lines // nil: closed
+	lost  int          // lines, since the last one that is there
 }
 
 func openApplianceLog(dir string) (*applianceLog, error) {
@@ -31,23 +37,12 @@ func openApplianceLog(dir string) (*applianceLog, error) {
 		return nil, err
 	}
 	l := &applianceLog{path: filepath.Join(dir, "appliance.jsonl")}
-	return l, l.open()
+	var err error
+	l.lines, err = store.OpenLines(l.path)
+	return l, err
 }
 
-// open opens the file anew. When it cannot, the one that was open before stays.
-func (l *applianceLog) open() error {
-	f, bytes, err := openToAppend(l.path)
-	if err != nil {
-		return err
-	}
-	if l.file != nil {
-		l.file.Close()
-	}
-	l.file, l.bytes = f, bytes
-	return nil
-}
-
-// older is the file before the present one.
+// older returns the path of the file before the present one.
 func (l *applianceLog) older() string { return l.path + ".1" }
 
 // paths lists the files that exist, the oldest first.
@@ -67,37 +62,33 @@ func (l *applianceLog) paths() (list []string, err error) {
 func (l *applianceLog) Write(line []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.file == nil {
+	if l.lines == nil {
 		return 0, os.ErrClosed
 	}
-	if l.bytes > 0 && l.bytes+int64(len(line)) > keptLogBytes && os.Rename(l.path, l.older()) == nil {
-		if err := l.open(); err != nil {
-			return 0, err
-		}
+	if size := l.lines.Size(); size > 0 && size+int64(len(line)) > keptLogBytes {
+		l.lines.Rotate(l.older()) // if it fails, the file grows until it does not
 	}
 	data := line
 	if l.lost > 0 {
-		note := fmt.Sprintf(`{"time":%q,"level":"ERROR","msg":"lines are missing here: the disk did not take them","lines":%d}`, time.Now().Format(time.RFC3339Nano), l.lost)
+		note := fmt.Sprintf(`{"time":%q,"level":"ERROR","msg":"lines are missing here: the disk did not take them","lines":%d}`,
+			time.Now().Format(time.RFC3339Nano), l.lost)
 		data = append([]byte(note+"\n"), line...)
 	}
-	part, err := appendLine(l.file, data)
-	if err != nil {
-		l.bytes += int64(part)
+	if _, err := l.lines.Append(data); err != nil {
 		l.lost++
 		return 0, err
 	}
-	l.bytes += int64(len(data))
 	l.lost = 0
-	l.bell.ring()
+	l.changed.Notify()
 	return len(line), nil
 }
 
 func (l *applianceLog) close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	f := l.file
-	l.file = nil
-	return f.Close()
+	lines := l.lines
+	l.lines = nil
+	return lines.Close()
 }
 
 // keepLog makes the appliance's log go into the data directory too.
@@ -111,3 +102,63 @@ func (d *Daemon) keepLog(dir string) (err error) {
 
 // Logger is the appliance's log, for the parts around it.
 func (d *Daemon) Logger() *slog.Logger { return d.log }
+
+// TailLog yields the newest lines of a log, and with follow those that are written from then on, until
+// ctx ends.
+func (d *Daemon) TailLog(ctx context.Context, log string, count int, follow bool, yield func(access.LogLine) error) error {
+	var refused error // of yield: not an error of reading
+	tell := func(l access.LogLine) error {
+		refused = yield(l)
+		return refused
+	}
+	t := store.Tail{Paths: d.audit.paths, Changed: &d.audit.written, Yield: func(line []byte) error {
+		var e access.Event
+		if json.Unmarshal(line, &e) != nil || e.Act == "" {
+			return nil // VerifyAudit tells of such lines
+		}
+		return tell(access.LogLine{Log: log, Time: e.Time, Event: &e})
+	}}
+	if log == access.ApplianceLog {
+		t = store.Tail{Paths: d.kept.paths, Changed: &d.kept.changed, Yield: func(line []byte) error {
+			l, ok := parseLogLine(line)
+			if !ok {
+				return nil
+			}
+			return tell(l)
+		}}
+	}
+	if err := t.Run(ctx, count, follow); refused == nil {
+		return menu.Failing("read the log", err)
+	}
+	return refused
+}
+
+// parseLogLine reads what slog.JSONHandler writes.
+func parseLogLine(line []byte) (access.LogLine, bool) {
+	var members map[string]any
+	if json.Unmarshal(line, &members) != nil {
+		return access.LogLine{}, false
+	}
+	l := access.LogLine{Log: access.ApplianceLog}
+	for name, value := range members {
+		text, isText := value.(string)
+		if !isText {
+			encoded, _ := json.Marshal(value) // it was decoded a moment ago
+			text = string(encoded)
+		}
+		switch name {
+		case "time":
+			l.Time, _ = time.Parse(time.RFC3339Nano, text)
+		case "level":
+			l.Level = text
+		case "msg":
+			l.Message = text
+		default:
+			if l.Attributes == nil {
+				l.Attributes = map[string]string{}
+			}
+			l.Attributes[name] = text
+		}
+	}
+	return l, !l.Time.IsZero()
+}

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"diagsh/internal/access"
+	"diagsh/internal/daemon/store"
 	"diagsh/internal/menu"
 )
 
@@ -44,7 +45,7 @@ func lineHash(line []byte) string {
 
 // An auditLog appends events to DIR/audit/audit.jsonl.
 type auditLog struct {
-	bell bell // rings when a line was written
+	written store.Notifier // of lines
 
 	dir       string
 	log       *slog.Logger
@@ -52,8 +53,7 @@ type auditLog struct {
 	files     int
 
 	mu       sync.Mutex
-	file     *os.File
-	bytes    int64
+	file     *store.Lines
 	previous string // hash of the last line
 	torn     bool   // the last line has no newline: the disk was full, or the machine died
 	dirty    bool   // something is not on the disk yet
@@ -81,7 +81,7 @@ func openAudit(dir string, log *slog.Logger) (*auditLog, error) {
 		return nil, err
 	}
 	for _, path := range slices.Backward(paths) {
-		last, whole, err := lastLine(path)
+		last, whole, err := store.LastLine(path)
 		if err != nil {
 			return nil, err
 		}
@@ -102,12 +102,12 @@ func (a *auditLog) openFile() error {
 	if err := a.setAside(); err != nil {
 		return err
 	}
-	f, bytes, err := openToAppend(a.current())
+	f, err := store.OpenLines(a.current())
 	if err != nil {
 		return err
 	}
-	a.file, a.bytes = f, bytes
-	return syncDirectory(a.dir)
+	a.file = f
+	return store.SyncDirectory(a.dir)
 }
 
 // setAside renames what stands in the place of the current file and is none. Lines written through a symbolic link would be wherever it
@@ -123,26 +123,6 @@ func (a *auditLog) setAside() error {
 	aside := fmt.Sprintf("%s.aside-%d", a.current(), time.Now().UnixNano())
 	a.log.Error("what is in the place of the audit log is no file, and was set aside", "kind", there.Mode().Type().String(), "name", filepath.Base(aside))
 	return os.Rename(a.current(), aside)
-}
-
-// lastLine is the last line of a file, nil if it has none. whole says that it ends with a newline.
-func lastLine(path string) (last []byte, whole bool, err error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, false, err
-	}
-	defer f.Close()
-	lines := newLineReader(f)
-	for {
-		line, end, err := lines.next()
-		if err != nil {
-			return nil, false, err
-		}
-		if line == nil {
-			return last, whole, nil
-		}
-		last, whole = append(last[:0], line...), end
-	}
 }
 
 // closedFile makes the name of a closed file; they are numbered in the order in which they were closed.
@@ -215,7 +195,7 @@ func (a *auditLog) write(e access.Event) {
 		return
 	}
 	a.failing = nil
-	a.bell.ring()
+	a.written.Notify()
 }
 
 // confess has the log itself say that lines are missing, before the first one behind them.
@@ -240,7 +220,7 @@ func (a *auditLog) append(e access.Event) error {
 			return err
 		}
 	}
-	if a.bytes >= a.fileBytes {
+	if a.file.Size() >= a.fileBytes {
 		if err := a.rotate(); err != nil {
 			return err
 		}
@@ -254,12 +234,10 @@ func (a *auditLog) append(e access.Event) error {
 		data = append([]byte{'\n'}, data...)
 	}
 	a.dirty = true
-	if part, err := appendLine(a.file, data); err != nil {
-		a.bytes += int64(part)
-		a.tear(data[:part])
+	if partial, err := a.file.Append(data); err != nil {
+		a.tear(data[:partial])
 		return err
 	}
-	a.bytes += int64(len(data))
 	a.previous, a.torn = lineHash(line), false
 	return nil
 }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"diagsh/internal/access"
+	"diagsh/internal/daemon/store"
 	"diagsh/internal/menu"
 )
 
@@ -173,7 +174,7 @@ func TestAuditOnAFullDisk(t *testing.T) {
 	dir := prepare(t)
 	d := start(t, Options{Dir: dir, Log: slog.New(slog.DiscardHandler)})
 	healthy := d.audit.file
-	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	full, err := store.OpenLines("/dev/full")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -215,10 +216,9 @@ func TestAuditTears(t *testing.T) {
 		}
 		a.write(access.Event{Act: access.ActCommand, Message: "before"})
 		for _, p := range parts {
-			if _, err := a.file.WriteString(p); err != nil {
+			if _, err := a.file.Append([]byte(p)); err != nil {
 				t.Fatal(err)
 			}
-			a.bytes += int64(len(p))
 			a.tear([]byte(p))
 		}
 		a.write(access.Event{Act: access.ActCommand, Message: "after"})

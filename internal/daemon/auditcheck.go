@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"diagsh/internal/access"
+	"diagsh/internal/daemon/store"
 )
 
 // What another hand did to the audit log shows by three things: the chain of hashes in it (VerifyAudit), what this appliance remembers
@@ -51,8 +52,8 @@ func (a *auditLog) fault() string {
 		return "what is in the place of " + name + " is no file"
 	case !os.SameFile(there, ours):
 		return "another file was put in the place of " + name
-	case ours.Size() != a.bytes:
-		return fmt.Sprintf("%s has %d bytes, and %d were written", name, ours.Size(), a.bytes)
+	case ours.Size() != a.file.Size():
+		return fmt.Sprintf("%s has %d bytes, and %d were written", name, ours.Size(), a.file.Size())
 	}
 	return ""
 }
@@ -69,11 +70,11 @@ func (a *auditLog) repair() error {
 	if err := a.openFile(); err != nil {
 		return err
 	}
-	_, whole, err := lastLine(a.current())
+	_, whole, err := store.LastLine(a.current())
 	if err != nil {
 		return err
 	}
-	a.torn = a.bytes > 0 && !whole
+	a.torn = a.file.Size() > 0 && !whole
 	return a.accuse(fault)
 }
 
@@ -162,8 +163,8 @@ func findLine(path, hash string) (found bool, behind, first []byte, err error) {
 		return false, nil, nil, err
 	}
 	defer f.Close()
-	for lines := newLineReader(f); ; {
-		line, _, err := lines.next()
+	for lines := store.NewLineReader(f); ; {
+		line, _, err := lines.Next()
 		switch {
 		case err != nil || line == nil:
 			return found, nil, first, err
@@ -193,8 +194,8 @@ func (l *applianceLog) saidOfAudit() (last lastSaid, err error) {
 		if err != nil {
 			return last, err
 		}
-		for lines := newLineReader(f); ; {
-			line, _, err := lines.next()
+		for lines := store.NewLineReader(f); ; {
+			line, _, err := lines.Next()
 			if err != nil || line == nil {
 				f.Close()
 				if err != nil && !errors.Is(err, io.EOF) {

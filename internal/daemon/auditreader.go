@@ -1,8 +1,6 @@
 package daemon
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -15,33 +13,9 @@ import (
 	"strings"
 
 	"diagsh/internal/access"
+	"diagsh/internal/daemon/store"
 	"diagsh/internal/menu"
 )
-
-// maxLine is the longest line that a reader takes for one; we write none of a quarter of it. What is longer comes in pieces.
-const maxLine = 1 << 20
-
-// A lineReader cuts a stream into lines, in bounded memory.
-type lineReader struct{ r *bufio.Reader }
-
-func newLineReader(r io.Reader) lineReader { return lineReader{bufio.NewReaderSize(r, maxLine)} }
-
-// next returns a line without its newline; it is valid until the next call. nil is the end. whole is false for a line that ends
-// without a newline, or that is longer than maxLine.
-func (l lineReader) next() (line []byte, whole bool, err error) {
-	line, err = l.r.ReadSlice('\n')
-	switch {
-	case err == nil:
-		return line[:len(line)-1], true, nil
-	case errors.Is(err, bufio.ErrBufferFull):
-		return line, false, nil
-	case errors.Is(err, io.EOF) && len(line) > 0:
-		return line, false, nil
-	case errors.Is(err, io.EOF):
-		return nil, false, nil
-	}
-	return nil, false, err
-}
 
 // snapshot opens all files of the log as they are now, the oldest first: what is written or rotated from then on changes
 // nothing for the reader. The sizes say how far each is to be read.
@@ -126,9 +100,9 @@ type line struct {
 // eachLine yields the lines that the filter chooses of one file between two places, of which the first is the beginning of a line.
 func eachLine(ctx context.Context, file *os.File, from, to int64, f access.EventFilter, yield func(line) error) error {
 	chosen := chooser(f)
-	lines := newLineReader(io.NewSectionReader(file, from, to-from))
+	lines := store.NewLineReader(io.NewSectionReader(file, from, to-from))
 	for at := from; ; {
-		text, whole, err := lines.next()
+		text, whole, err := lines.Next()
 		if err != nil || text == nil {
 			return err
 		}
@@ -155,7 +129,7 @@ func newestLines(ctx context.Context, files []*os.File, sizes []int64, f access.
 	for i := len(files) - 1; i >= 0; i-- {
 		end := sizes[i]
 		for piece := int64(firstPiece); end > 0 && len(found) < f.Newest; piece *= 8 {
-			begin, err := lineBefore(files[i], end-piece)
+			begin, err := store.LineBefore(files[i], end-piece)
 			if err != nil {
 				return err
 			}
@@ -190,22 +164,6 @@ func newestLines(ctx context.Context, files []*os.File, sizes []int64, f access.
 
 // firstPiece is how much of the log's end is looked at first: some hundred lines.
 const firstPiece = 128 << 10
-
-// lineBefore is the beginning of the line that the place is in.
-func lineBefore(f *os.File, at int64) (int64, error) {
-	buffer := make([]byte, 4<<10)
-	for at > 0 {
-		n := min(at, int64(len(buffer)))
-		if _, err := f.ReadAt(buffer[:n], at-n); err != nil {
-			return 0, err
-		}
-		if i := bytes.LastIndexByte(buffer[:n], '\n'); i >= 0 {
-			return at - n + int64(i) + 1, nil
-		}
-		at -= n
-	}
-	return 0, nil
-}
 
 // chooser makes the test of a filter.
 func chooser(f access.EventFilter) func(access.Event) bool {
@@ -273,9 +231,9 @@ type auditReport struct {
 }
 
 func (r *auditReport) verify(ctx context.Context, name string, in io.Reader) error {
-	lines := newLineReader(in)
+	lines := store.NewLineReader(in)
 	for number := 1; ; number++ {
-		line, _, err := lines.next()
+		line, _, err := lines.Next()
 		if err != nil || line == nil {
 			return err
 		}

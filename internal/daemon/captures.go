@@ -18,6 +18,7 @@ import (
 	"diagsh/capture/afpacket"
 	"diagsh/capture/pcapfile"
 	"diagsh/internal/access"
+	"diagsh/internal/daemon/store"
 	"diagsh/internal/menu"
 )
 
@@ -25,8 +26,8 @@ import (
 type captures struct {
 	files    *os.Root
 	path     string // of the diagnostic directory
-	store    string // captures.json
-	settings string // settings.json
+	store    store.JSON[capturesFile]
+	settings store.JSON[capture.Settings]
 	volume   *pcapfile.Volume
 	rings    *afpacket.Spare
 

@@ -3,7 +3,6 @@ package daemon
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"net"
 	"slices"
 	"strings"
@@ -59,14 +58,10 @@ func (d *Daemon) SetCaptureSettings(caller menu.Caller, s capture.Settings) erro
 		return err
 	}
 	s.Interfaces, s.Limits = spec.Interfaces, spec.Limits
-	data, err := json.MarshalIndent(s, "", "  ")
-	if err != nil {
-		return err
-	}
 	c := d.captures
 	c.settingsMu.Lock()
 	defer c.settingsMu.Unlock()
-	if err := replaceFile(c.settings, append(data, '\n')); err != nil {
+	if err := c.settings.Store(s); err != nil {
 		return menu.Failing("keep the settings", err)
 	}
 	c.current = s

@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -16,6 +15,7 @@ import (
 	"diagsh/capture"
 	"diagsh/capture/afpacket"
 	"diagsh/capture/pcapfile"
+	"diagsh/internal/daemon/store"
 )
 
 // keptCaptures is how many captures that ended are kept in the table. The files of older ones stay; nothing is known about them
@@ -32,26 +32,18 @@ type capturesFile struct {
 
 // openCaptures reads the table as it was when the appliance ended. The memory of a capture that ends is kept for so long.
 func openCaptures(dir string, files *os.Root, tasks *sync.WaitGroup, keep time.Duration) (*captures, error) {
-	c := &captures{files: files, tasks: tasks, volume: pcapfile.NewVolume(keep), rings: afpacket.NewSpare(keep), path: filepath.Join(dir, "diagnostic"), store: filepath.Join(dir, "captures.json"), settings: filepath.Join(dir, "settings.json")}
-	data, err := readIfPresent(c.store)
-	if err != nil {
+	c := &captures{files: files, tasks: tasks, volume: pcapfile.NewVolume(keep), rings: afpacket.NewSpare(keep), path: filepath.Join(dir, "diagnostic"),
+		store:    store.JSON[capturesFile]{Path: filepath.Join(dir, "captures.json"), Version: 1},
+		settings: store.JSON[capture.Settings]{Path: filepath.Join(dir, "settings.json"), Version: 1},
+	}
+	var file capturesFile
+	if _, err := c.store.Load(&file); err != nil {
 		return nil, err
 	}
-	if data != nil {
-		var file capturesFile
-		if err := json.Unmarshal(data, &file); err != nil {
-			return nil, fmt.Errorf("%s cannot be read: %w", c.store, err)
-		}
-		c.records = slices.DeleteFunc(file.Captures, func(r *record) bool { return r == nil })
-	}
-	if data, err = readIfPresent(c.settings); err != nil {
-		return nil, err
-	}
+	c.records = slices.DeleteFunc(file.Captures, func(r *record) bool { return r == nil })
 	c.current = firstSettings()
-	if data != nil {
-		if err := json.Unmarshal(data, &c.current); err != nil {
-			return nil, fmt.Errorf("%s cannot be read: %w", c.settings, err)
-		}
+	if _, err := c.settings.Load(&c.current); err != nil {
+		return nil, err
 	}
 	return c, nil
 }
@@ -62,7 +54,7 @@ func (c *captures) keep() error {
 	defer c.storing.Unlock()
 	data, err := c.marshal()
 	if err == nil {
-		err = replaceFile(c.store, append(data, '\n'))
+		err = store.Replace(c.store.Path, data)
 	}
 	c.unkept.Store(err != nil)
 	return err
@@ -91,7 +83,7 @@ func (c *captures) marshal() ([]byte, error) {
 		now.Status = r.status()
 		file.Captures[i] = &now
 	}
-	return json.MarshalIndent(file, "", "  ")
+	return c.store.Encode(file)
 }
 
 // recover finishes what a crash left: captures that ran become Stopped for the reason Interrupted, and their files, trimmed to the
@@ -350,5 +342,5 @@ func (c *captures) finishFile(final string) (capture.FileInfo, error) {
 		return capture.FileInfo{}, err
 	}
 	info.Name = final
-	return info, syncDirectory(c.path)
+	return info, store.SyncDirectory(c.path)
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"diagsh/internal/config"
+	"diagsh/internal/daemon/store"
 	"diagsh/internal/menu"
 )
 
@@ -46,7 +47,7 @@ func (d *Daemon) SaveConfiguration(name string, replace bool) (config.Saved, err
 		return config.Saved{}, menu.Errorf(menu.State, "There are %d saved configurations already", len(saved)).WithHint("Save under the name of an older one to replace it")
 	}
 	text := c.view("").Running.YAML()
-	if err := replaceFile(filepath.Join(c.folder, name), text); err != nil {
+	if err := store.Replace(filepath.Join(c.folder, name), text); err != nil {
 		return config.Saved{}, menu.Failing("save the configuration", err)
 	}
 	return config.Saved{Name: name, Bytes: int64(len(text)), Time: time.Now().UTC().Truncate(time.Second)}, nil
@@ -85,7 +86,7 @@ func (d *Daemon) LoadSaved(caller menu.Caller, name string) error {
 	if checkSavedName(name) != nil {
 		return missing
 	}
-	text, err := readBounded(filepath.Join(d.configuration.folder, strings.TrimSuffix(name, config.SavedSuffix)+config.SavedSuffix), config.MaxBytes)
+	text, err := store.ReadBounded(filepath.Join(d.configuration.folder, strings.TrimSuffix(name, config.SavedSuffix)+config.SavedSuffix), config.MaxBytes)
 	if errors.Is(err, fs.ErrNotExist) {
 		return missing
 	}

@@ -1,8 +1,6 @@
 package daemon
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -10,6 +8,7 @@ import (
 	"time"
 
 	"diagsh/internal/config"
+	"diagsh/internal/daemon/store"
 	"diagsh/internal/netconf"
 )
 
@@ -19,7 +18,7 @@ const keptCommits = 10
 // A ledger is what of the configuration is on the disk. Its file is replaced as a whole, so all of it changes in one step. A ledger
 // that was given away is not changed any more: clone comes first.
 type ledger struct {
-	path string
+	file store.JSON[ledger]
 
 	// Commits are the last ones, the oldest first. The last one's configuration holds. There is at least one.
 	Commits []keptCommit `json:"commits"`
@@ -60,28 +59,21 @@ type baselineSetting struct {
 
 // readLedger reads the ledger. Where there is none, the factory's configuration holds.
 func readLedger(path string) (ledger, error) {
-	l := ledger{path: path}
-	data, err := readIfPresent(path)
-	if err != nil {
-		return l, err
-	}
-	if data == nil {
+	l := ledger{file: store.JSON[ledger]{Path: path, Version: 1}}
+	known, err := l.file.Load(&l)
+	if err == nil && !known {
 		l.Commits = []keptCommit{{Commit: config.Commit{Time: time.Now().UTC().Truncate(time.Second), User: "system", Comment: "Factory values", Changes: []config.Change{}, Kept: true}, Document: textOf(nil)}}
 		return l, nil
 	}
-	if err := json.Unmarshal(data, &l); err != nil || len(l.Commits) == 0 {
-		return l, fmt.Errorf("%s is damaged: %w", path, errors.Join(err, errors.New("it holds no commits")))
+	if err == nil && len(l.Commits) == 0 {
+		err = fmt.Errorf("%s is damaged: it holds no commits", path)
 	}
-	return l, nil
+	return l, err
 }
 
 // write replaces the file.
 func (l ledger) write() error {
-	data, err := json.MarshalIndent(l, "", "  ")
-	if err != nil {
-		return err
-	}
-	return replaceFile(l.path, append(data, '\n'))
+	return l.file.Store(l)
 }
 
 func (l ledger) clone() ledger {

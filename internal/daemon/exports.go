@@ -5,10 +5,8 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
-	"encoding/json"
 	"encoding/pem"
 	"errors"
-	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -20,14 +18,15 @@ import (
 	"diagsh/capture"
 	"diagsh/internal/access"
 	"diagsh/internal/daemon/export"
+	"diagsh/internal/daemon/store"
 	"diagsh/internal/menu"
 )
 
 // exports are the targets that captures are copied to, and the queue of copies. Both survive a restart; a copy that was under way
 // goes on where it was.
 type exports struct {
-	targetsFile string // targets.json: with the secrets, for the owner alone
-	queueFile   string // exports.json
+	targetsFile store.JSON[targetsFile] // with the secrets, for the owner alone
+	queueFile   store.JSON[exportsFile]
 	keyFile     string // the appliance's own SSH key
 
 	wake chan struct{} // the queue has changed
@@ -64,21 +63,19 @@ const (
 )
 
 func openExports(dir string) (*exports, error) {
-	x := &exports{targetsFile: filepath.Join(dir, "targets.json"), queueFile: filepath.Join(dir, "exports.json"), keyFile: filepath.Join(dir, "export.key"),
-		wake: make(chan struct{}, 1), resting: make(map[string]time.Time)}
+	x := &exports{
+		targetsFile: store.JSON[targetsFile]{Path: filepath.Join(dir, "targets.json"), Version: 1},
+		queueFile:   store.JSON[exportsFile]{Path: filepath.Join(dir, "exports.json"), Version: 1},
+		keyFile:     filepath.Join(dir, "export.key"),
+		wake:        make(chan struct{}, 1), resting: make(map[string]time.Time),
+	}
 	var targets targetsFile
 	var queue exportsFile
-	for path, v := range map[string]any{x.targetsFile: &targets, x.queueFile: &queue} {
-		data, err := readIfPresent(path)
-		if err != nil {
-			return nil, err
-		}
-		if data == nil {
-			continue
-		}
-		if err := json.Unmarshal(data, v); err != nil {
-			return nil, fmt.Errorf("%s cannot be read: %w", path, err)
-		}
+	if _, err := x.targetsFile.Load(&targets); err != nil {
+		return nil, err
+	}
+	if _, err := x.queueFile.Load(&queue); err != nil {
+		return nil, err
 	}
 	x.targets = targets.Targets
 	x.queue = slices.DeleteFunc(queue.Exports, func(e *capture.Export) bool { return e == nil })
@@ -93,11 +90,11 @@ func openExports(dir string) (*exports, error) {
 
 // keepTargets and keepQueue write what is in memory; they return when it is safe on the disk.
 func (x *exports) keepTargets() error {
-	return x.keep(x.targetsFile, func() any { return targetsFile{x.targets} })
+	return keepFile(x, x.targetsFile, func() targetsFile { return targetsFile{x.targets} })
 }
 
 func (x *exports) keepQueue() error {
-	return x.keep(x.queueFile, func() any {
+	return keepFile(x, x.queueFile, func() exportsFile {
 		over := 0
 		for i := len(x.queue) - 1; i >= 0; i-- {
 			if finished(x.queue[i]) {
@@ -110,16 +107,16 @@ func (x *exports) keepQueue() error {
 	})
 }
 
-func (x *exports) keep(path string, content func() any) error {
+func keepFile[T any](x *exports, file store.JSON[T], content func() T) error {
 	x.storing.Lock()
 	defer x.storing.Unlock()
 	x.mu.Lock()
-	data, err := json.MarshalIndent(content(), "", "  ")
+	data, err := file.Encode(content())
 	x.mu.Unlock()
 	if err != nil {
 		return err
 	}
-	return replaceFile(path, append(data, '\n'))
+	return store.Replace(file.Path, data)
 }
 
 func finished(e *capture.Export) bool {
@@ -252,7 +249,7 @@ func (d *Daemon) ExportKey() (string, error) {
 func (x *exports) key() (ssh.Signer, error) {
 	x.storing.Lock()
 	defer x.storing.Unlock()
-	data, err := readIfPresent(x.keyFile)
+	data, err := store.Read(x.keyFile)
 	if err != nil {
 		return nil, err
 	}
@@ -266,7 +263,7 @@ func (x *exports) key() (ssh.Signer, error) {
 			return nil, err
 		}
 		data = pem.EncodeToMemory(block)
-		if err := replaceFile(x.keyFile, data); err != nil {
+		if err := store.Replace(x.keyFile, data); err != nil {
 			return nil, err
 		}
 	}

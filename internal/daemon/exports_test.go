@@ -23,8 +23,8 @@ import (
 	"diagsh/internal/menu"
 )
 
-// A store is a target that takes files while it is open.
-type store struct {
+// A fakeTarget is a target that takes files while it is open.
+type fakeTarget struct {
 	*httptest.Server
 	mu    sync.Mutex
 	open  bool
@@ -34,14 +34,14 @@ type store struct {
 	takes func() // called when a file is there, before the answer; may be nil
 }
 
-func newStore(t *testing.T) *store {
-	s := &store{files: make(map[string][]byte)}
+func newFakeTarget(t *testing.T) *fakeTarget {
+	s := &fakeTarget{files: make(map[string][]byte)}
 	s.Server = httptest.NewTLSServer(s)
 	t.Cleanup(s.Close)
 	return s
 }
 
-func (s *store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (s *fakeTarget) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	content, err := io.ReadAll(r.Body)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -62,26 +62,26 @@ func (s *store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (s *store) opens() {
+func (s *fakeTarget) opens() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.open = true
 }
 
-func (s *store) has() (order []string) {
+func (s *fakeTarget) has() (order []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.order)
 }
 
-func (s *store) content(name string) []byte {
+func (s *fakeTarget) content(name string) []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.files[name]
 }
 
 // target makes it one of the appliance that gets everything.
-func (s *store) target(b *captureBed, name string) {
+func (s *fakeTarget) target(b *captureBed, name string) {
 	b.Helper()
 	t := capture.Target{Name: name, URL: s.URL + "/", HostKey: export.Fingerprint(s.Certificate().Raw), Auto: true}
 	if _, err := b.d.AddTarget(b.Context(), adminCaller, t, ""); err != nil {
@@ -135,7 +135,7 @@ func numberedPackets(t *testing.T, content []byte, want int) (next int) {
 func TestFilesOfARingAreCopiedAsTheyClose(t *testing.T) {
 	o := Options{Dir: prepare(t)}
 	b := newCaptureBed(t, o)
-	away := newStore(t)
+	away := newFakeTarget(t)
 	away.target(b, "away")
 	none := ""
 	ring := capture.Request{Name: "ring", Interfaces: []string{"right"}, Filter: &none, Mode: capture.Ring,
@@ -203,7 +203,7 @@ func TestFilesOfARingAreCopiedAsTheyClose(t *testing.T) {
 func TestARingThatIsNotCopiedEndsAtTheQuota(t *testing.T) {
 	t.Parallel()
 	b := newCaptureBed(t, Options{Dir: configured(t, prepare(t), "captures: {quota: 24MB, deleteOldest: true}")})
-	away := newStore(t)
+	away := newFakeTarget(t)
 	away.target(b, "away")
 	none := ""
 	b.mustStart(capture.Request{Name: "ring", Interfaces: []string{"right"}, Filter: &none, Mode: capture.Ring,
@@ -237,7 +237,7 @@ func TestARingThatIsNotCopiedEndsAtTheQuota(t *testing.T) {
 func TestWhatWaitsIsCopiedAfterARestart(t *testing.T) {
 	o := Options{Dir: prepare(t)}
 	b := newCaptureBed(t, o)
-	away := newStore(t)
+	away := newFakeTarget(t)
 	away.target(b, "away")
 	none := ""
 	b.mustStart(capture.Request{Name: "ring", Interfaces: []string{"right"}, Filter: &none, Mode: capture.Ring,
@@ -269,7 +269,7 @@ func TestWhatWaitsIsCopiedAfterARestart(t *testing.T) {
 // would look for a file that is gone, and say that it was not copied.
 func TestAFileStaysUntilItsCopyIsWrittenDown(t *testing.T) {
 	b := newCaptureBed(t, Options{Dir: prepare(t)})
-	there := newStore(t)
+	there := newFakeTarget(t)
 	there.opens()
 	b.mustStart(capture.Request{Name: "mail", Interfaces: []string{"right"}})
 	b.sendNumbered(0, 10)
@@ -295,7 +295,7 @@ func TestAFileStaysUntilItsCopyIsWrittenDown(t *testing.T) {
 func TestFilesThatCouldNotBeQueuedAreCopied(t *testing.T) {
 	o := Options{Dir: configured(t, prepare(t), "captures: {keepFor: 24h}")}
 	b := newCaptureBed(t, o)
-	there := newStore(t)
+	there := newFakeTarget(t)
 	there.opens()
 	there.target(b, "there")
 	b.mustStart(capture.Request{Name: "mail", Interfaces: []string{"right"}})
@@ -332,7 +332,7 @@ func TestFilesThatCouldNotBeQueuedAreCopied(t *testing.T) {
 // One target that is away keeps no file from another.
 func TestATargetThatIsAwayHoldsUpNoOther(t *testing.T) {
 	b := newCaptureBed(t, Options{Dir: prepare(t)})
-	away, there := newStore(t), newStore(t)
+	away, there := newFakeTarget(t), newFakeTarget(t)
 	away.target(b, "away")
 	there.opens()
 	for _, name := range []string{"one", "two", "three"} {
@@ -355,7 +355,7 @@ func TestATargetThatIsAwayHoldsUpNoOther(t *testing.T) {
 // What is appended to a file that was copied is copied too.
 func TestAnAppendedFileIsCopiedAgain(t *testing.T) {
 	b := newCaptureBed(t, Options{Dir: prepare(t)})
-	there := newStore(t)
+	there := newFakeTarget(t)
 	there.opens()
 	there.target(b, "there")
 	for round := 1; round <= 2; round++ {

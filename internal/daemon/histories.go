@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"unicode"
+
+	"diagsh/internal/daemon/store"
 )
 
 const (
@@ -42,7 +44,7 @@ func (h *histories) add(user, line string) error {
 	}
 	if len(lines) >= 2*keptLines || !whole {
 		lines = append(lines[max(0, len(lines)+1-keptLines):], line)
-		return replaceFile(h.path(user), []byte(strings.Join(lines, "\n")+"\n"))
+		return store.Replace(h.path(user), []byte(strings.Join(lines, "\n")+"\n"))
 	}
 	f, err := os.OpenFile(h.path(user), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
@@ -71,7 +73,7 @@ func (h *histories) lines(user string) []string {
 
 // read returns all lines of a user's file. whole is false when a crash tore the last one, which is left out.
 func (h *histories) read(user string) (lines []string, whole bool, err error) {
-	data, err := readIfPresent(h.path(user))
+	data, err := store.Read(h.path(user))
 	if err != nil {
 		return nil, false, err
 	}

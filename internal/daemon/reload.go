@@ -45,7 +45,7 @@ func (d *Daemon) ReloadLosses(files bool) ([]access.Loss, error) {
 		names = append(names, a.User)
 	}
 	add("accounts, with passwords, keys and histories", len(names), strings.Join(names, ", ")+"; "+firstAdministrator+" is made anew with another password")
-	if _, err := os.Stat(d.captures.settings); err == nil {
+	if _, err := os.Stat(d.captures.settings.Path); err == nil {
 		add("settings of captures", 1, "interfaces, filter and limits that captures begin with")
 	}
 	targets, copies, key := d.exports.kept()
@@ -133,7 +133,7 @@ func (d *Daemon) deleteSaved() error {
 func (c *captures) forgetSettings() error {
 	c.settingsMu.Lock()
 	defer c.settingsMu.Unlock()
-	if err := os.Remove(c.settings); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := os.Remove(c.settings.Path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	c.current = firstSettings()
@@ -175,7 +175,7 @@ func (d *Daemon) forgetTargets() error {
 	x.storing.Lock()
 	defer x.storing.Unlock()
 	var errs []error
-	for _, path := range []string{x.targetsFile, x.queueFile, x.keyFile} {
+	for _, path := range []string{x.targetsFile.Path, x.queueFile.Path, x.keyFile} {
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, err)
 		}

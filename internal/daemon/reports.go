@@ -3,6 +3,7 @@ package daemon
 import (
 	"archive/tar"
 	"bufio"
+	"bytes"
 	"compress/gzip"
 	"context"
 	"encoding/json"
@@ -19,6 +20,7 @@ import (
 
 	"diagsh/diag/disks"
 	"diagsh/internal/access"
+	"diagsh/internal/daemon/store"
 	"diagsh/internal/menu"
 )
 
@@ -41,7 +43,7 @@ const (
 // reports is the table of the reports that were made.
 type reports struct {
 	boundary Boundary
-	store    string
+	file     store.JSON[reportsFile]
 	making   sync.Mutex    // held while one is made
 	partTime time.Duration // that a part may take
 
@@ -49,18 +51,28 @@ type reports struct {
 	list []access.Report // the oldest first
 }
 
+// reportsFile is the content of reports.json.
+type reportsFile struct {
+	Reports []access.Report `json:"reports"`
+}
+
+// UnmarshalJSON reads version 0 too, which is the list alone.
+func (f *reportsFile) UnmarshalJSON(data []byte) error {
+	if bytes.HasPrefix(data, []byte("[")) {
+		return json.Unmarshal(data, &f.Reports)
+	}
+	type plain reportsFile
+	return json.Unmarshal(data, (*plain)(f))
+}
+
 // openReports reads the table, and removes what a crash left of reports that were being made.
 func openReports(dir string, files *os.Root) (*reports, error) {
-	r := &reports{store: filepath.Join(dir, "reports.json"), partTime: partTime}
-	data, err := readIfPresent(r.store)
-	if err != nil {
+	r := &reports{file: store.JSON[reportsFile]{Path: filepath.Join(dir, "reports.json"), Version: 1}, partTime: partTime}
+	var file reportsFile
+	if _, err := r.file.Load(&file); err != nil {
 		return nil, err
 	}
-	if data != nil {
-		if err := json.Unmarshal(data, &r.list); err != nil {
-			return nil, fmt.Errorf("%s cannot be read: %w", r.store, err)
-		}
-	}
+	r.list = file.Reports
 	left, err := filepath.Glob(filepath.Join(dir, "diagnostic", ".*"+makingSuffix))
 	for _, path := range left {
 		err = errors.Join(err, files.Remove(filepath.Base(path)))
@@ -88,11 +100,7 @@ func (r *reports) change(edit func([]access.Report) []access.Report) error {
 	defer r.mu.Unlock()
 	next := edit(slices.Clone(r.list))
 	next = next[max(0, len(next)-keptReports):]
-	data, err := json.MarshalIndent(next, "", "  ")
-	if err != nil {
-		return err
-	}
-	if err := replaceFile(r.store, append(data, '\n')); err != nil {
+	if err := r.file.Store(reportsFile{next}); err != nil {
 		return err
 	}
 	r.list = next
@@ -205,7 +213,7 @@ func (m *maker) make() (err error) {
 	if err := m.d.files.Rename(hidden, m.report.Name); err != nil {
 		return errors.Join(err, m.d.reports.forget(m.report.Name))
 	}
-	return syncDirectory(m.d.captures.path)
+	return store.SyncDirectory(m.d.captures.path)
 }
 
 // open opens a file for the report, if the caller may read it.

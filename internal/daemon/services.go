@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 
 	"diagsh/diag/services"
+	"diagsh/internal/daemon/store"
 	"diagsh/internal/menu"
 )
 
@@ -14,7 +15,7 @@ const catalogueName = "services.yaml"
 
 // Services is the catalogue: the embedded one and a vendor's. The vendor's file is read each time, so that a change holds at once.
 func (d *Daemon) Services() (services.Catalogue, error) {
-	text, err := readBounded(filepath.Join(d.configFolder, catalogueName), 1<<20)
+	text, err := store.ReadBounded(filepath.Join(d.configFolder, catalogueName), 1<<20)
 	if errors.Is(err, fs.ErrNotExist) {
 		return d.services, nil
 	}

@@ -16,6 +16,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"diagsh/internal/config"
+	"diagsh/internal/daemon/store"
 	"diagsh/internal/menu"
 )
 
@@ -103,7 +104,7 @@ func readConfig(path string) (startConfig, error) {
 	if path == "" {
 		return c, nil
 	}
-	data, err := readBounded(path, maxConfig)
+	data, err := store.ReadBounded(path, maxConfig)
 	if err != nil {
 		return c, fmt.Errorf("the configuration cannot be read: %w", err)
 	}
@@ -126,7 +127,7 @@ func (c *startConfig) finish() {
 		if f.path == "" {
 			continue
 		}
-		data, err := readBounded(f.path, maxTextFile)
+		data, err := store.ReadBounded(f.path, maxTextFile)
 		if err != nil {
 			c.ignore(f.setting, "the file cannot be read: "+withoutPath(err))
 			continue
@@ -364,18 +365,6 @@ func configPath(named, dir string) (string, error) {
 	default:
 		return path, err
 	}
-}
-
-// readBounded reads a file that must not be larger than so many bytes.
-func readBounded(path string, most int64) ([]byte, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() || info.Size() > most {
-		return nil, &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("it is not a file of at most %d bytes", most)}
-	}
-	return os.ReadFile(path)
 }
 
 // showable drops from a text what a terminal would obey, and ends it with a newline.

@@ -4,12 +4,12 @@ import (
 	"bytes"
 	"encoding/json"
 	"log/slog"
-	"os"
 	"slices"
 	"sync"
 	"time"
 
 	"diagsh/internal/access"
+	"diagsh/internal/daemon/store"
 )
 
 const (
@@ -32,7 +32,7 @@ type visitLog struct {
 	log *slog.Logger
 
 	mu     sync.Mutex
-	file   *os.File
+	file   *store.Lines
 	path   string
 	lines  int         // in the file
 	behind bool        // the file lacks something
@@ -42,7 +42,7 @@ type visitLog struct {
 // openVisits reads the file. Logins that had no end when the appliance died end at lastSign, the latest moment at which it is
 // known to have lived.
 func openVisits(path string, lastSign time.Time, log *slog.Logger) (*visitLog, error) {
-	data, err := readIfPresent(path)
+	data, err := store.Read(path)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +73,7 @@ func openVisits(path string, lastSign time.Time, log *slog.Logger) (*visitLog, e
 		// A full disk is no reason not to start. What is missing in the file is there with the first line that finds room.
 		log.Error("the log of logins cannot be written", "error", err)
 		v.behind = true
-		v.file, err = os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+		v.file, err = store.OpenLines(path)
 		return v, err
 	}
 	return v, nil
@@ -98,10 +98,10 @@ func (v *visitLog) rewrite() error {
 		b.Write(line)
 		b.WriteByte('\n')
 	}
-	if err := replaceFile(v.path, b.Bytes()); err != nil {
+	if err := store.Replace(v.path, b.Bytes()); err != nil {
 		return err
 	}
-	f, err := os.OpenFile(v.path, os.O_WRONLY|os.O_APPEND, 0o600)
+	f, err := store.OpenLines(v.path)
 	if err != nil {
 		return err
 	}
@@ -137,7 +137,7 @@ func (v *visitLog) write(l visitLine) {
 	if err == nil && (v.behind || v.lines > 4*keptVisits) {
 		err = v.rewrite() // with this one
 	} else if err == nil {
-		_, err = appendLine(v.file, append(line, '\n'))
+		_, err = v.file.Append(append(line, '\n'))
 		v.lines++
 	}
 	if err != nil {

@@ -1,16 +1,27 @@
-package daemon
+// Package store brings bytes onto the disk so that a crash at any moment leaves either what was there
+// or what was to be there.
+//
+//   - Replace changes a file as a whole, and JSON[T] keeps a value in such a file with a version.
+//   - Lines appends to a file, each line as a whole or not at all.
+//   - LineReader, LineBefore and LastLine read lines in bounded memory; Tail follows a log over every
+//     change of its files, and a Notifier wakes it.
+//
+// It knows nothing of what it stores.
+package store
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
 )
 
-// replaceFile puts data in the place of the file at path in one step: after a crash at any moment the file holds either what it
-// held before or all of data. It returns when the new content is safe on the disk. One goroutine at a time may replace a file.
-func replaceFile(path string, data []byte) error {
+// Replace puts data in the place of the file at path in one step: after a crash at any moment the file
+// holds either what it held before or all of data. It returns when the new content is safe on the disk.
+// One goroutine at a time may replace a file.
+func Replace(path string, data []byte) error {
 	// A fixed name, so that what a crash leaves behind is overwritten and does not pile up.
 	next := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".new")
 	f, err := os.OpenFile(next, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|syscall.O_NOFOLLOW, 0o600)
@@ -31,38 +42,11 @@ func replaceFile(path string, data []byte) error {
 		os.Remove(next)
 		return err
 	}
-	return syncDirectory(filepath.Dir(path))
+	return SyncDirectory(filepath.Dir(path))
 }
 
-// openToAppend opens a file for appendLine, or makes it, and says how large it is.
-func openToAppend(path string) (f *os.File, bytes int64, err error) {
-	f, err = os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
-	if err != nil {
-		return nil, 0, err
-	}
-	info, err := f.Stat()
-	if err != nil {
-		f.Close()
-		return nil, 0, err
-	}
-	return f, info.Size(), nil
-}
-
-// appendLine appends a line to a file that was opened for that (O_APPEND), all of it or nothing: of a line that the disk has no room
-// for, what it took is taken back, so that the next line does not stand behind a part of this one. part is what could not be.
-func appendLine(f *os.File, line []byte) (part int, err error) {
-	n, err := f.Write(line)
-	if err == nil || n == 0 {
-		return 0, err
-	}
-	if info, e := f.Stat(); e == nil && f.Truncate(info.Size()-int64(n)) == nil {
-		return 0, err
-	}
-	return n, err
-}
-
-// syncDirectory makes the names in a directory survive a power failure.
-func syncDirectory(path string) error {
+// SyncDirectory makes the names in a directory survive a power failure (fsync(2)).
+func SyncDirectory(path string) error {
 	dir, err := os.Open(path)
 	if err != nil {
 		return err
@@ -71,11 +55,23 @@ func syncDirectory(path string) error {
 	return dir.Sync()
 }
 
-// readIfPresent reads a whole file; one that does not exist is empty.
-func readIfPresent(path string) ([]byte, error) {
+// Read returns the content of a file, or nil if there is none.
+func Read(path string) ([]byte, error) {
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	return data, err
+}
+
+// ReadBounded returns the content of a regular file of at most most bytes. Somebody else wrote the file.
+func ReadBounded(path string, most int64) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() || info.Size() > most {
+		return nil, &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("it is not a file of at most %d bytes", most)}
+	}
+	return os.ReadFile(path)
 }

@@ -1,125 +1,62 @@
-package daemon
+package store
 
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"os"
 	"slices"
 	"sync"
-	"time"
-
-	"diagsh/internal/access"
-	"diagsh/internal/menu"
 )
 
-// A bell tells whoever waits that something was written. Nobody has to listen, and nobody who does is waited for.
-type bell struct {
+// A Notifier tells other goroutines that something was written. Its zero value is ready.
+type Notifier struct {
 	mu   sync.Mutex
-	rung chan struct{} // nil: nobody waits
+	next chan struct{} // nil: nobody waits
 }
 
-// next is closed when the bell rings the next time.
-func (b *bell) next() <-chan struct{} {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.rung == nil {
-		b.rung = make(chan struct{})
+// Next returns a channel that the next Notify closes.
+func (n *Notifier) Next() <-chan struct{} {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.next == nil {
+		n.next = make(chan struct{})
 	}
-	return b.rung
+	return n.next
 }
 
-func (b *bell) ring() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.rung != nil {
-		close(b.rung)
-		b.rung = nil
+// Notify wakes all who wait. It waits for none of them.
+func (n *Notifier) Notify() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.next != nil {
+		close(n.next)
+		n.next = nil
 	}
 }
 
-// TailLog yields the newest lines of a log, and with follow those that are written from then on, until ctx ends.
-func (d *Daemon) TailLog(ctx context.Context, log string, count int, follow bool, yield func(access.LogLine) error) error {
-	t := tail{paths: d.audit.paths, bell: &d.audit.bell, yield: func(line []byte) error {
-		var e access.Event
-		if json.Unmarshal(line, &e) != nil || e.Act == "" {
-			return nil // VerifyAudit tells of such lines
-		}
-		return yieldTo(yield, access.LogLine{Log: log, Time: e.Time, Event: &e})
-	}}
-	if log == access.ApplianceLog {
-		t = tail{paths: d.kept.paths, bell: &d.kept.bell, yield: func(line []byte) error {
-			l, ok := parseLogLine(line)
-			if !ok {
-				return nil
-			}
-			return yieldTo(yield, l)
-		}}
-	}
-	err := t.run(ctx, count, follow)
-	var theirs *yieldError
-	if errors.As(err, &theirs) {
-		return theirs.error
-	}
-	return menu.Failing("read the log", err)
-}
-
-func yieldTo(yield func(access.LogLine) error, l access.LogLine) error {
-	if err := yield(l); err != nil {
-		return &yieldError{err}
-	}
-	return nil
-}
-
-// parseLogLine reads what slog.JSONHandler writes.
-func parseLogLine(line []byte) (access.LogLine, bool) {
-	var members map[string]any
-	if json.Unmarshal(line, &members) != nil {
-		return access.LogLine{}, false
-	}
-	l := access.LogLine{Log: access.ApplianceLog}
-	for name, value := range members {
-		text, isText := value.(string)
-		if !isText {
-			encoded, _ := json.Marshal(value) // it was decoded a moment ago
-			text = string(encoded)
-		}
-		switch name {
-		case "time":
-			l.Time, _ = time.Parse(time.RFC3339Nano, text)
-		case "level":
-			l.Level = text
-		case "msg":
-			l.Message = text
-		default:
-			if l.Attributes == nil {
-				l.Attributes = map[string]string{}
-			}
-			l.Attributes[name] = text
-		}
-	}
-	return l, !l.Time.IsZero()
-}
-
-// A tail reads a log whose files are appended to and renamed.
-type tail struct {
-	paths func() ([]string, error) // the files of the log, the oldest first; the last is the one that is written
-	bell  *bell
-	yield func(line []byte) error
+// A Tail reads the end of a log whose files are appended to and renamed.
+type Tail struct {
+	Paths   func() ([]string, error) // the files of the log, the oldest first; the last is the one that is written
+	Changed *Notifier
+	// Yield takes a line without its newline; the line is valid until Yield returns. An error of it ends
+	// Run, which returns it as it is.
+	Yield func(line []byte) error
 
 	file *os.File
-	at   int64 // behind the last whole line that was yielded
+	at   int64 // after the last whole line that was yielded
 }
 
-func (t *tail) run(ctx context.Context, count int, follow bool) error {
+// Run yields the newest count lines, the oldest of them first. With follow it yields every line that is
+// written from then on, once, and returns nil when ctx ends. A Tail runs once.
+func (t *Tail) Run(ctx context.Context, count int, follow bool) error {
 	defer func() {
 		if t.file != nil {
 			t.file.Close()
 		}
 	}()
-	written := t.bell.next()
+	written := t.Changed.Next()
 	if err := t.begin(ctx, count); err != nil {
 		return err
 	}
@@ -129,7 +66,7 @@ func (t *tail) run(ctx context.Context, count int, follow bool) error {
 		case <-ctx.Done():
 			return nil // that is how following ends
 		}
-		written = t.bell.next()
+		written = t.Changed.Next()
 		if err := t.catchUp(ctx); err != nil {
 			return err
 		}
@@ -138,8 +75,8 @@ func (t *tail) run(ctx context.Context, count int, follow bool) error {
 }
 
 // begin yields the newest lines.
-func (t *tail) begin(ctx context.Context, count int) error {
-	paths, err := t.paths()
+func (t *Tail) begin(ctx context.Context, count int) error {
+	paths, err := t.Paths()
 	if err != nil || len(paths) == 0 {
 		return err
 	}
@@ -186,10 +123,10 @@ func (t *tail) begin(ctx context.Context, count int) error {
 }
 
 // catchUp yields what was written since. When the file has another name by now, the log goes on in the next one.
-func (t *tail) catchUp(ctx context.Context) error {
+func (t *Tail) catchUp(ctx context.Context) error {
 	for {
 		if t.file == nil {
-			if paths, err := t.paths(); err != nil || len(paths) == 0 {
+			if paths, err := t.Paths(); err != nil || len(paths) == 0 {
 				return err
 			} else if t.file, err = os.Open(paths[len(paths)-1]); err != nil {
 				return err
@@ -201,7 +138,7 @@ func (t *tail) catchUp(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		end, err := lineBefore(t.file, info.Size())
+		end, err := LineBefore(t.file, info.Size())
 		if err != nil {
 			return err
 		}
@@ -220,8 +157,8 @@ func (t *tail) catchUp(ctx context.Context) error {
 }
 
 // moved reports whether the log is written to another file. What was written to this one is all there then.
-func (t *tail) moved() bool {
-	paths, err := t.paths()
+func (t *Tail) moved() bool {
+	paths, err := t.Paths()
 	if err != nil || len(paths) == 0 {
 		return false
 	}
@@ -234,17 +171,17 @@ func (t *tail) moved() bool {
 }
 
 // lines yields the lines between two places.
-func (t *tail) lines(ctx context.Context, file *os.File, from, to int64) error {
-	lines := newLineReader(io.NewSectionReader(file, from, to-from))
+func (t *Tail) lines(ctx context.Context, file *os.File, from, to int64) error {
+	lines := NewLineReader(io.NewSectionReader(file, from, to-from))
 	for {
-		line, _, err := lines.next()
+		line, _, err := lines.Next()
 		if err != nil || line == nil {
 			return err
 		}
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := t.yield(line); err != nil {
+		if err := t.Yield(line); err != nil {
 			return err
 		}
 	}
@@ -256,7 +193,7 @@ func lastLines(f *os.File, count int) (from, to int64, lines int, err error) {
 	if err != nil {
 		return 0, 0, 0, err
 	}
-	if to, err = lineBefore(f, info.Size()); err != nil {
+	if to, err = LineBefore(f, info.Size()); err != nil {
 		return 0, 0, 0, err
 	}
 	from = to
