@@ -6,7 +6,7 @@ SSH     ?= :2222
 # What version names: Go stamps no commit in a git worktree.
 COMMIT  := $(shell git describe --always --dirty --abbrev=12 2>/dev/null)
 TIME    := $(shell git log -1 --format=%cI 2>/dev/null)
-BUILD   := CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.buildCommit=$(COMMIT) -X main.buildTime=$(TIME)' -o bin/diagsh .
+BUILD   := CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.buildCommit=$(COMMIT) -X main.buildTime=$(TIME)$(if $(VERSION), -X main.version=$(VERSION))' -o bin/diagsh .
 
 .PHONY: help run build test check bench captures kills windows fuzz filter-score packages reference licenses crypto upstream former
 

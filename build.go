@@ -9,7 +9,11 @@ import (
 	"time"
 )
 
-// What make build sets by -X: Go itself stamps no commit in a git worktree (cmd/go looks for a folder .git), nor with -buildvcs=false.
+// version is the release that this is, or that it comes after; make build VERSION=1.2.3 sets another.
+var version = "0.1.0"
+
+// What make build sets by -X. Go itself stamps no commit in a git worktree, where it finds no folder .git,
+// nor with -buildvcs=false.
 var (
 	buildCommit string // as git describe --always --dirty has it
 	buildTime   string // of that commit, RFC 3339

@@ -14,7 +14,6 @@ import (
 
 const (
 	product = "diagsh"
-	version = "0.1.0"
 
 	exitFailed = 1
 	exitUsage  = 2
