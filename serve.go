@@ -29,6 +29,7 @@ import (
 	"diagsh/internal/daemon"
 	sshfront "diagsh/internal/front/ssh"
 	"diagsh/internal/menu"
+	"diagsh/internal/spawn"
 )
 
 type serveFlags struct {
@@ -129,8 +130,13 @@ func appliance(f serveFlags) error {
 	if err != nil {
 		return errors.Join(err, d.Close(context.Background()))
 	}
+	sessions, err := spawn.New(spawn.Options{})
+	if err != nil {
+		return errors.Join(err, d.Close(context.Background()))
+	}
+	desk := boundary.NewFront(api.FrontOptions{Spawner: spawner{sessions}})
 	front, err := sshfront.New(sshfront.Options{
-		Listener: listener, HostKeyDir: filepath.Join(f.data, "hostkeys"), FrontEnd: frontEnd{api.NewFrontEnd(boundary.FrontDialer())}, Log: log,
+		Listener: listener, HostKeyDir: filepath.Join(f.data, "hostkeys"), FrontEnd: frontEnd{api.NewFrontEnd(desk.Dial)}, Log: log,
 	})
 	if err != nil {
 		return errors.Join(err, d.Close(context.Background()))
@@ -159,7 +165,9 @@ func appliance(f serveFlags) error {
 	ending, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	// Sessions first, so that nobody starts anything more; then the boundary; the captures end last and are published.
-	return errors.Join(err, front.Shutdown(ending), boundary.Close(), d.Close(ending))
+	err = errors.Join(err, front.Shutdown(ending))
+	desk.Close()
+	return errors.Join(err, boundary.Close(), d.Close(ending))
 }
 
 // announce tells how to come in. The first password is shown to a terminal only: what else standard output is, such as the journal, keeps it.

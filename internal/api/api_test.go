@@ -39,6 +39,7 @@ type desk struct {
 
 	whenRunning func() // called with mu held when something begins to run
 	listings    int    // that are open
+	logouts     []string
 }
 
 func newDesk(t testing.TB) *desk {
@@ -86,7 +87,16 @@ func (d *desk) Login(ctx context.Context, c access.Credentials) (access.Login, e
 	}
 	return access.Login{ID: "login-" + c.User, Caller: menu.Caller{User: c.User, Role: d.roles[c.User]}}, nil
 }
-func (d *desk) Logout(string) {}
+func (d *desk) Logout(login string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.logouts = append(d.logouts, login)
+}
+func (d *desk) loggedOut() []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.logouts)
+}
 func (d *desk) Attach(login, kind string) (menu.Caller, <-chan struct{}, func(), error) {
 	user, ok := strings.CutPrefix(login, "login-")
 	if !ok {
@@ -552,7 +562,8 @@ func TestInterruptIsForOnesOwnRuns(t *testing.T) {
 func TestSessionOfALogin(t *testing.T) {
 	d := newDesk(t)
 	s, _ := serve(t, d)
-	front := NewFrontEnd(s.FrontDialer())
+	f, spawner := newFront(t, s)
+	front := NewFrontEnd(f.Dial)
 	if banner, err := front.Banner(t.Context()); err != nil || banner != d.Banner() {
 		t.Errorf("banner %q, %v", banner, err)
 	}
@@ -566,11 +577,12 @@ func TestSessionOfALogin(t *testing.T) {
 	if err != nil || !login.MayFiles {
 		t.Fatal(login, err)
 	}
-	f, err := front.Attach(t.Context(), login.ID, "shell")
+	running, err := front.Spawn(t.Context(), login.ID, access.Program{Kind: "shell"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := Inherit(f)
+	defer running.Close()
+	c, err := Inherit((<-spawner.started).descriptor3(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -601,8 +613,8 @@ func TestSessionOfALogin(t *testing.T) {
 			break
 		}
 	}
-	if _, err := front.Attach(t.Context(), "nonsense", "shell"); menu.AsError(err) == nil || menu.AsError(err).Kind != menu.Denied {
-		t.Errorf("attached to no login: %v", err)
+	if _, err := front.Spawn(t.Context(), "nonsense", access.Program{Kind: "shell"}); menu.AsError(err) == nil || menu.AsError(err).Kind != menu.Denied {
+		t.Errorf("a program of no login: %v", err)
 	}
 }
 
@@ -612,7 +624,7 @@ func TestLoginIsGivenUpWithItsClient(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {
-		_, err := NewFrontEnd(s.FrontDialer()).Login(ctx, access.Credentials{User: "op", Password: "wait"})
+		_, err := frontOf(t, s).Login(ctx, access.Credentials{User: "op", Password: "wait"})
 		done <- err
 	}()
 	<-d.began
@@ -628,7 +640,7 @@ func TestLoginIsGivenUpWithItsClient(t *testing.T) {
 func TestFilesOfALogin(t *testing.T) {
 	d := newDesk(t)
 	s, _ := serve(t, d)
-	front := NewFrontEnd(s.FrontDialer())
+	front := frontOf(t, s)
 	session := func(user string) *FileSession {
 		t.Helper()
 		f, err := front.Files(t.Context(), "login-"+user)

@@ -6,123 +6,220 @@ import (
 	"io"
 	"net"
 	"os"
-
-	"golang.org/x/sys/unix"
+	"sync"
+	"time"
 
 	"diagsh/internal/access"
 	"diagsh/internal/menu"
 )
 
-// FrontDialer returns the dial function for NewFrontEnd when server and appliance are one process: each call makes a pair of
-// connected sockets and answers on one of them.
-func (s *Server) FrontDialer() func(context.Context) (*net.UnixConn, error) {
-	return func(context.Context) (*net.UnixConn, error) {
-		ours, theirs, err := pair()
-		if err != nil {
-			return nil, err
-		}
-		go s.serveFront(ours)
-		return theirs, nil
-	}
+// maxFrontConns bounds the connections that one front has open: one for each client and each session, and what they ask meanwhile.
+const maxFrontConns = 4096
+
+// firstQuestionTime is how long a connection of the front may be open before it asks for something.
+const firstQuestionTime = 10 * time.Second
+
+var errFrontEnded = errors.New("the front has ended")
+
+// FrontOptions are what a front can have done beside what the appliance does.
+type FrontOptions struct {
+	Spawner Spawner
 }
 
-// OwnConnection makes a connection for the shell that the appliance opens on its own terminal. A session process inherits it.
-func (s *Server) OwnConnection() (*os.File, error) {
+// A Front is the appliance's side of a front: what listens on the network, in a process of its own. Whatever that process becomes, it
+// acts only for logins that it made, and they end with it.
+type Front struct {
+	server  *Server
+	spawner Spawner
+	places  chan struct{} // holds an element for each connection
+
+	patience time.Duration // firstQuestionTime, but in tests
+
+	mu      sync.Mutex
+	ended   bool
+	faults  int // connections at fault
+	conns   map[net.Conn]struct{}
+	logins  map[string]struct{}
+	serving sync.WaitGroup
+}
+
+// NewFront returns the side of a front that begins. Its owner closes it when the front has ended.
+func (s *Server) NewFront(o FrontOptions) *Front {
+	return &Front{server: s, spawner: o.Spawner, places: make(chan struct{}, maxFrontConns), patience: firstQuestionTime,
+		conns: map[net.Conn]struct{}{}, logins: map[string]struct{}{}}
+}
+
+// Dial makes a pair of connected sockets, answers on one and returns the other. It waits while the front has too many connections.
+func (f *Front) Dial(ctx context.Context) (*net.UnixConn, error) {
+	select {
+	case f.places <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 	ours, theirs, err := pair()
-	if err != nil {
-		return nil, err
-	}
-	defer theirs.Close()
-	caller, ended, detach, err := s.appliance.Console()
-	if err != nil {
+	if err == nil && !f.enter(ours) {
 		ours.Close()
+		theirs.Close()
+		err = errFrontEnded
+	}
+	if err != nil {
+		<-f.places
 		return nil, err
 	}
-	s.handoff.give(identify(ours, caller, ended, detach))
-	return theirs.File()
+	go func() {
+		defer f.leave(ours)
+		f.serve(ours)
+	}()
+	return theirs, nil
 }
 
-// pair makes two connected sockets.
-func pair() (ours, theirs *net.UnixConn, err error) {
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return nil, nil, err
+func (f *Front) enter(c net.Conn) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.ended {
+		return false
 	}
-	ours, err = unixConn(fds[0])
-	theirs, err2 := unixConn(fds[1])
-	return ours, theirs, errors.Join(err, err2)
+	f.conns[c] = struct{}{}
+	f.serving.Add(1)
+	return true
 }
 
-func unixConn(fd int) (*net.UnixConn, error) {
-	f := os.NewFile(uintptr(fd), "front end")
-	defer f.Close()
-	c, err := net.FileConn(f)
-	if err != nil {
-		return nil, err
-	}
-	return c.(*net.UnixConn), nil
+func (f *Front) leave(c net.Conn) {
+	c.Close()
+	f.mu.Lock()
+	delete(f.conns, c)
+	f.mu.Unlock()
+	f.serving.Done()
+	<-f.places
 }
 
-// serveFront answers one connection of the front end.
-func (s *Server) serveFront(c *net.UnixConn) {
-	q, err := readQuestion(c, 0)
-	if err != nil {
+// Close ends the connections of a front that is gone, hangs up the sessions that it began and ends its logins. It returns when the
+// processes of the sessions have ended.
+func (f *Front) Close() {
+	f.mu.Lock()
+	f.ended = true
+	for c := range f.conns {
 		c.Close()
+	}
+	logins := f.logins
+	f.logins = nil
+	f.mu.Unlock()
+	for login := range logins {
+		f.server.appliance.Logout(login)
+	}
+	f.serving.Wait()
+}
+
+// adopt notes that the front made a login. It reports false when the front has ended.
+func (f *Front) adopt(login string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.ended {
+		f.logins[login] = struct{}{}
+	}
+	return !f.ended
+}
+
+// disown forgets a login, and reports whether the front had made it.
+func (f *Front) disown(login string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	_, own := f.logins[login]
+	delete(f.logins, login)
+	return own
+}
+
+var (
+	errForeignLogin    = menu.Errorf(menu.Denied, "There is no such login")
+	errUnknownQuestion = menu.Errorf(menu.Usage, "The front asked for something unknown")
+)
+
+// attach begins a session of a login that the front made.
+func (f *Front) attach(login, kind string) (caller menu.Caller, ended <-chan struct{}, detach func(), err error) {
+	f.mu.Lock()
+	_, own := f.logins[login]
+	f.mu.Unlock()
+	if !own {
+		return menu.Caller{}, nil, nil, errForeignLogin
+	}
+	return f.server.appliance.Attach(login, kind)
+}
+
+// serve answers one connection of the front.
+func (f *Front) serve(c *net.UnixConn) {
+	s := f.server
+	c.SetReadDeadline(time.Now().Add(f.patience))
+	q, err := readQuestion(c, 0, maxFirstFrame)
+	if err != nil {
+		f.fault(err)
 		return
 	}
+	c.SetReadDeadline(time.Time{})
 	switch q.Do {
-	case "attach", "files":
-		caller, ended, detach, err := s.appliance.Attach(q.Login, q.Kind)
+	case "files":
+		caller, ended, detach, err := f.attach(q.Login, "sftp")
 		if err != nil {
-			reply(c, q, frontReply{Error: bodyOf(s.asError("attach", err))}, nil)
-			c.Close()
+			reply(c, q, frontReply{Error: bodyOf(s.asError(q.Do, err))})
 			return
 		}
 		id := identify(c, caller, ended, detach)
-		if err := reply(c, q, frontReply{}, nil); err != nil {
-			id.Close()
-			return
-		}
-		if q.Do == "attach" {
-			s.handoff.give(id)
-			return
-		}
 		defer id.Close()
-		s.serveFiles(c, caller.Session)
+		if reply(c, q, frontReply{}) == nil {
+			f.fault(s.serveFiles(c, caller.Session))
+		}
+	case "spawn":
+		f.serveProgram(c, q)
 	default:
-		defer c.Close()
-		// The front end hangs up when its client does: then a login that waits for its delay is given up.
+		// The front hangs up when its client does: then a login that waits for its delay is given up.
 		ctx, cancel := context.WithCancel(context.Background())
 		defer cancel()
 		go func() {
 			io.Copy(io.Discard, c)
 			cancel()
 		}()
-		answer, err := s.front(ctx, q)
+		answer, err := f.answer(ctx, q)
 		if err != nil {
 			answer = frontReply{Error: bodyOf(s.asError(q.Do, err))}
 		}
-		reply(c, q, answer, nil)
+		if err := reply(c, q, answer); err != nil && answer.Login != nil && f.disown(answer.Login.ID) {
+			s.appliance.Logout(answer.Login.ID) // nobody will
+		}
 	}
 }
 
-// readQuestion reads the question behind the one with the number last.
-func readQuestion(c io.Reader, last uint64) (frontRequest, error) {
+// fault tells the log of a connection at fault, once a front: one that was taken over may have as many as it likes.
+func (f *Front) fault(err error) {
+	if !errors.Is(err, errOutOfStep) {
+		return
+	}
+	f.mu.Lock()
+	f.faults++
+	first := f.faults == 1
+	f.mu.Unlock()
+	if first {
+		f.server.log.Error("the front asks in a way that it should not", "error", err)
+	}
+}
+
+// readQuestion reads the question after the one with the number last, in a frame of at most so many bytes.
+func readQuestion(c io.Reader, last uint64, most uint32) (frontRequest, error) {
 	var q frontRequest
-	err := readFrame(c, &q)
+	err := readFrame(c, most, &q)
 	if err == nil && q.Number != last+1 {
-		err = outOfStep("question %d behind question %d", q.Number, last)
+		err = outOfStep("question %d after question %d", q.Number, last)
 	}
 	return q, err
 }
 
-// reply answers a question, with an open descriptor unless f is nil.
-func reply(c *net.UnixConn, q frontRequest, a frontReply, f *os.File) error {
+// reply answers a question, with open descriptors.
+func reply(c *net.UnixConn, q frontRequest, a frontReply, files ...*os.File) error {
 	a.Number = q.Number
-	return writeFrame(c, a, f)
+	return writeFrame(c, a, files...)
 }
 
-func (s *Server) front(ctx context.Context, q frontRequest) (frontReply, error) {
+// answer answers a question that is the only one of its connection.
+func (f *Front) answer(ctx context.Context, q frontRequest) (frontReply, error) {
+	s := f.server
 	switch q.Do {
 	case "banner":
 		return frontReply{Text: s.appliance.Banner()}, nil
@@ -140,19 +237,26 @@ func (s *Server) front(ctx context.Context, q frontRequest) (frontReply, error) 
 		if q.Credentials == nil {
 			break
 		}
-		return s.login(ctx, *q.Credentials)
+		return f.login(ctx, *q.Credentials)
 	case "logout":
+		if !f.disown(q.Login) {
+			return frontReply{}, errForeignLogin
+		}
 		s.appliance.Logout(q.Login)
 		return frontReply{}, nil
 	}
-	return frontReply{}, menu.Errorf(menu.Usage, "The front end asked for something unknown")
+	return frontReply{}, errUnknownQuestion
 }
 
-// login checks credentials; the appliance audits both outcomes, since it knows why a login failed and the front end must not.
-func (s *Server) login(ctx context.Context, c access.Credentials) (frontReply, error) {
-	login, err := s.appliance.Login(ctx, c)
+// login checks credentials. The appliance audits both outcomes: it knows why a login failed, and the front must not.
+func (f *Front) login(ctx context.Context, c access.Credentials) (frontReply, error) {
+	login, err := f.server.appliance.Login(ctx, c)
 	if err != nil {
 		return frontReply{}, err
+	}
+	if !f.adopt(login.ID) {
+		f.server.appliance.Logout(login.ID)
+		return frontReply{}, errFrontEnded
 	}
 	login.MayFiles = login.Caller.Role.Includes(roleListFiles)
 	return frontReply{Login: &login}, nil

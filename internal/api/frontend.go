@@ -10,12 +10,12 @@ import (
 	"diagsh/internal/access"
 )
 
-// A FrontEnd is the boundary as what listens on the network sees it.
+// A FrontEnd is the boundary as what listens on the network sees it: the asking side of a Front.
 type FrontEnd struct {
 	dial func(context.Context) (*net.UnixConn, error)
 }
 
-// NewFrontEnd makes the front end's side. dial opens a connection that the appliance trusts (Server.FrontDialer).
+// NewFrontEnd returns the asking side. dial opens a connection that a Front answers (Front.Dial).
 func NewFrontEnd(dial func(context.Context) (*net.UnixConn, error)) *FrontEnd { return &FrontEnd{dial} }
 
 // Banner is the text before a login.
@@ -56,16 +56,6 @@ func (f *FrontEnd) Logout(ctx context.Context, login string) error {
 func (f *FrontEnd) Knocked(ctx context.Context, k access.Knock) error {
 	_, err := f.once(ctx, frontRequest{Do: "knocked", Knock: &k})
 	return err
-}
-
-// Attach begins a session (kind shell or exec) and returns its connection, for the session process to inherit.
-func (f *FrontEnd) Attach(ctx context.Context, login, kind string) (*os.File, error) {
-	c, _, err := f.open(ctx, frontRequest{Do: "attach", Login: login, Kind: kind})
-	if err != nil {
-		return nil, err
-	}
-	defer c.close()
-	return c.conn.File()
 }
 
 // Files begins a session of kind sftp on the diagnostic directory.
@@ -112,9 +102,9 @@ type frontConn struct {
 	broken error // why nothing can be asked any more
 }
 
-// ask writes a question and reads the answer, with the descriptor that came along, if any. What the appliance refuses is a *menu.Error;
+// ask writes a question and reads the answer, with the descriptors that came along, if any. What the appliance refuses is a *menu.Error;
 // any other error has ended the connection, and everything that is asked later fails with the same.
-func (c *frontConn) ask(q frontRequest) (frontReply, *os.File, error) {
+func (c *frontConn) ask(q frontRequest) (frontReply, []*os.File, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.broken != nil {
@@ -122,7 +112,7 @@ func (c *frontConn) ask(q frontRequest) (frontReply, *os.File, error) {
 	}
 	c.asked++
 	q.Number = c.asked
-	a, file, err := c.exchange(q)
+	a, files, err := c.exchange(q)
 	if err != nil {
 		c.broken = err
 		c.conn.Close()
@@ -131,26 +121,24 @@ func (c *frontConn) ask(q frontRequest) (frontReply, *os.File, error) {
 	if a.Error != nil {
 		return frontReply{}, nil, a.Error.err()
 	}
-	return a, file, nil
+	return a, files, nil
 }
 
 // exchange is a question and its own answer.
-func (c *frontConn) exchange(q frontRequest) (frontReply, *os.File, error) {
-	if err := writeFrame(c.conn, q, nil); err != nil {
+func (c *frontConn) exchange(q frontRequest) (frontReply, []*os.File, error) {
+	if err := writeFrame(c.conn, q); err != nil {
 		return frontReply{}, nil, err
 	}
-	a, file, err := readReply(c.conn)
+	a, files, err := readReply(c.conn)
 	if err != nil {
 		return a, nil, err
 	}
-	refused := a.Error != nil && file == nil
-	if a.Number != q.Number || !refused && (a.Error != nil || !a.answers(q, file)) {
-		if file != nil {
-			file.Close()
-		}
+	refused := a.Error != nil && len(files) == 0
+	if a.Number != q.Number || !refused && (a.Error != nil || !a.answers(q, files)) {
+		closeAll(files)
 		return a, nil, outOfStep("answer %d does not fit question %d (%s %s)", a.Number, q.Number, q.Do, q.Name)
 	}
-	return a, file, nil
+	return a, files, nil
 }
 
 func (c *frontConn) close() error { return c.conn.Close() }
@@ -213,8 +201,11 @@ func (s *FileSession) Stat(name string) (access.File, error) {
 
 // Open opens a file for reading. The descriptor is the kernel's own: reading it costs no way through the boundary.
 func (s *FileSession) Open(name string) (*os.File, error) {
-	_, f, err := s.c.ask(frontRequest{Do: "open", Name: name})
-	return f, err
+	_, files, err := s.c.ask(frontRequest{Do: "open", Name: name})
+	if err != nil {
+		return nil, err
+	}
+	return files[0], nil
 }
 
 // Done closes a file and reports how many of its bytes were read, for the audit log.

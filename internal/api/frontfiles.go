@@ -29,17 +29,14 @@ type download struct {
 	name   string
 }
 
-// serveFiles answers until the session ends, or its connection is at fault.
-func (s *Server) serveFiles(c *net.UnixConn, session string) {
+// serveFiles answers until the session or its connection ends, and returns why that was.
+func (s *Server) serveFiles(c *net.UnixConn, session string) error {
 	d := &fileDesk{server: s, listings: map[uint64]FileListing{}}
 	defer d.close()
 	for last := uint64(1); ; last++ { // the question before was the one for this session
-		q, err := readQuestion(c, last)
+		q, err := readQuestion(c, last, maxQuestionFrame)
 		if err != nil {
-			if errors.Is(err, errOutOfStep) {
-				s.log.Error("a session of files has ended", "error", err)
-			}
-			return
+			return err
 		}
 		var a frontReply
 		var file *os.File
@@ -53,12 +50,14 @@ func (s *Server) serveFiles(c *net.UnixConn, session string) {
 		if err != nil {
 			a = frontReply{Error: bodyOf(s.asError(q.Do+" "+q.Name, err))}
 		}
-		err = reply(c, q, a, file)
 		if file != nil {
+			err = reply(c, q, a, file)
 			file.Close()
+		} else {
+			err = reply(c, q, a)
 		}
 		if err != nil {
-			return
+			return err
 		}
 	}
 }
@@ -87,7 +86,7 @@ func (d *fileDesk) answer(caller menu.Caller, q frontRequest) (frontReply, *os.F
 	case "remove":
 		return frontReply{}, nil, s.remove(caller, q.Name)
 	}
-	return frontReply{}, nil, menu.Errorf(menu.Usage, "The front end asked for something unknown")
+	return frontReply{}, nil, errUnknownQuestion
 }
 
 // list answers with the next files of a listing, or the first ones of a new listing if number is 0. The role is looked at each time.

@@ -8,26 +8,31 @@ import (
 	"io"
 	"net"
 	"os"
+	"runtime"
 
 	"golang.org/x/sys/unix"
 
 	"diagsh/internal/access"
 )
 
-// The front end's protocol. What listens on the network opens a connection per act and asks: a frame with a frontRequest, which a
-// frame with a frontReply answers. After "attach" the connection is the session's and speaks HTTP; after "files" it goes on with
-// further questions, and descriptors of files come along with the answers (SCM_RIGHTS, unix(7)).
+// The front's protocol. The front opens a connection per act and asks: a frame with a frontRequest, which a frame with a frontReply
+// answers. Some acts go on with further questions on their connection, and descriptors come along with some answers (SCM_RIGHTS,
+// unix(7)):
 //
-// A frame is its length in four bytes, the highest first, and so many bytes of JSON. So it is read to its end and not a byte further:
-// what follows may belong to another protocol. Questions are numbered from 1, and an answer has the number of its question. A frame
-// that is too long, broken off or no JSON, a number that is not the next one, and an answer to something else than was asked are
-// faults of the connection. It ends with them: what would follow could be taken for the answer to another question.
+//   - After "files" it asks for files, and gets them open.
+//   - After "spawn" it says by "start" which program, and gets the other ends of its descriptors. Then it may say "signal" and
+//     "hangUp", which are not answered. A second answer to "start" says how the program ended.
 //
-// Such connections come from whoever holds the dial function that main made, and from nobody else: the front end is believed when
-// it says that a signature was verified.
+// A frame is its length in four bytes, the highest first, and so many bytes of JSON. So it is read to its end and not a byte further.
+// Questions are numbered from 1, and an answer has the number of its question. A frame that is too long, broken off or no JSON, a
+// number that is not the next one, and an answer to something else than was asked are faults of the connection. It ends with them:
+// what would follow could be taken for the answer to another question.
+//
+// The front may be one that somebody took over. So it can act only for logins that it made itself (Front), and the appliance reads
+// what it sends as it reads any stranger's.
 type frontRequest struct {
 	Number      uint64              `json:"number"`
-	Do          string              `json:"do"` // banner, visitors, keyKnown, login, logout, knocked, attach, files; then list, unlist, stat, open, done, remove
+	Do          string              `json:"do"` // banner, visitors, keyKnown, login, logout, knocked, files, spawn; then what belongs to these
 	User        string              `json:"user,omitempty"`
 	Source      string              `json:"source,omitempty"`
 	Key         []byte              `json:"key,omitempty"`
@@ -38,6 +43,8 @@ type frontRequest struct {
 	Name        string              `json:"name,omitempty"`
 	Listing     uint64              `json:"listing,omitempty"` // that goes on; 0 begins one
 	Bytes       int64               `json:"bytes,omitempty"`
+	Program     *access.Program     `json:"program,omitempty"`
+	Signal      string              `json:"signal,omitempty"`
 }
 
 type frontReply struct {
@@ -50,13 +57,23 @@ type frontReply struct {
 	Listing uint64        `json:"listing,omitempty"` // to ask for the next files by; 0: there are no more
 	Files   []access.File `json:"files,omitempty"`
 	File    *access.File  `json:"file,omitempty"`
+	Ended   *access.Ended `json:"ended,omitempty"`
 }
 
-// maxFrontFrame bounds a frame. The longest are a page of a listing, and a public key as long as SSH can send one (256 KiB).
-const maxFrontFrame = 1 << 20
+// Bounds of a frame. Before a connection is about a login, whoever fills it may be anybody who took the front over: it holds a public
+// key or a signature, of RSA with 16384 bits at most. Then it holds a command line. Answers are the appliance's, and the longest is a
+// page of a listing.
+const (
+	maxFirstFrame    = 16 << 10
+	maxQuestionFrame = 64 << 10
+	maxAnswerFrame   = 1 << 20
+)
 
 // filesOfPage is how many files an answer lists: their names have up to 255 bytes, of which JSON may make six each.
 const filesOfPage = 256
+
+// maxDescriptors is how many come with one answer: those of a program without a terminal.
+const maxDescriptors = 3
 
 // errOutOfStep is a fault of a connection.
 var errOutOfStep = errors.New("the connection to the appliance is out of step")
@@ -65,18 +82,18 @@ func outOfStep(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", errOutOfStep, fmt.Sprintf(format, args...))
 }
 
-// writeFrame sends a message, with its first byte an open descriptor unless f is nil.
-func writeFrame(c *net.UnixConn, message any, f *os.File) error {
+// writeFrame sends a message, and open descriptors with its first byte.
+func writeFrame(c *net.UnixConn, message any, files ...*os.File) error {
 	body, err := json.Marshal(message)
 	if err != nil {
 		return err
 	}
-	if len(body) > maxFrontFrame {
+	if len(body) > maxAnswerFrame {
 		return outOfStep("a frame of %d bytes", len(body))
 	}
 	frame := append(binary.BigEndian.AppendUint32(make([]byte, 0, 4+len(body)), uint32(len(body))), body...)
-	if f != nil {
-		n, _, err := c.WriteMsgUnix(frame, unix.UnixRights(int(f.Fd())), nil)
+	if len(files) > 0 {
+		n, err := writeRights(c, frame, files)
 		if err != nil {
 			return err
 		}
@@ -86,18 +103,35 @@ func writeFrame(c *net.UnixConn, message any, f *os.File) error {
 	return err
 }
 
-// readFrame reads a frame into message. The end of the connection between two frames is io.EOF.
-func readFrame(r io.Reader, message any) error {
+// writeRights sends the beginning of a text with descriptors. These stay as they are, blocking or not: Fd would change that.
+func writeRights(c *net.UnixConn, text []byte, files []*os.File) (n int, err error) {
+	fds := make([]int, len(files))
+	for i, f := range files {
+		raw, err := f.SyscallConn()
+		if err == nil {
+			err = raw.Control(func(fd uintptr) { fds[i] = int(fd) })
+		}
+		if err != nil {
+			return 0, err
+		}
+	}
+	n, _, err = c.WriteMsgUnix(text, unix.UnixRights(fds...), nil)
+	runtime.KeepAlive(files)
+	return n, err
+}
+
+// readFrame reads a frame of at most so many bytes into message. The end of the connection between two frames is io.EOF.
+func readFrame(r io.Reader, most uint32, message any) error {
 	var length [4]byte
 	if _, err := io.ReadFull(r, length[:]); err != nil {
 		return err
 	}
-	return readBody(r, length, message)
+	return readBody(r, length, most, message)
 }
 
-func readBody(r io.Reader, length [4]byte, message any) error {
+func readBody(r io.Reader, length [4]byte, most uint32, message any) error {
 	n := binary.BigEndian.Uint32(length[:])
-	if n == 0 || n > maxFrontFrame {
+	if n == 0 || n > most {
 		return outOfStep("a frame of %d bytes", n)
 	}
 	body := make([]byte, n)
@@ -118,32 +152,32 @@ func owed(err error) error {
 	return err
 }
 
-// readReply reads an answer and the descriptor that came along with its first byte, if any.
-func readReply(c *net.UnixConn) (frontReply, *os.File, error) {
+// readReply reads an answer and the descriptors that came along with its first byte, if any.
+func readReply(c *net.UnixConn) (frontReply, []*os.File, error) {
 	var a frontReply
 	var length [4]byte
-	oob := make([]byte, unix.CmsgSpace(4))
+	oob := make([]byte, unix.CmsgSpace(4*maxDescriptors))
 	n, oobn, flags, _, err := c.ReadMsgUnix(length[:], oob)
 	if err != nil {
 		return a, nil, owed(err)
 	}
-	file, err := receivedFile(oob[:oobn], flags)
+	files, err := receivedFiles(oob[:oobn], flags)
 	if err == nil {
 		_, err = io.ReadFull(c, length[n:])
 		err = owed(err)
 	}
 	if err == nil {
-		err = readBody(c, length, &a)
+		err = readBody(c, length, maxAnswerFrame, &a)
 	}
-	if err != nil && file != nil {
-		file.Close()
-		file = nil
+	if err != nil {
+		closeAll(files)
+		files = nil
 	}
-	return a, file, err
+	return a, files, err
 }
 
-// receivedFile is the descriptor of a control message, nil if there is none. One answer brings one.
-func receivedFile(oob []byte, flags int) (*os.File, error) {
+// receivedFiles returns the descriptors of a control message.
+func receivedFiles(oob []byte, flags int) ([]*os.File, error) {
 	messages, err := unix.ParseSocketControlMessage(oob)
 	if err != nil {
 		return nil, err
@@ -155,24 +189,25 @@ func receivedFile(oob []byte, flags int) (*os.File, error) {
 			continue // it holds no descriptors
 		}
 		for _, fd := range fds {
-			files = append(files, os.NewFile(uintptr(fd), "diagnostic file"))
+			files = append(files, os.NewFile(uintptr(fd), "descriptor of the appliance"))
 		}
 	}
-	switch {
-	case len(files) == 0 && flags&unix.MSG_CTRUNC == 0:
-		return nil, nil
-	case len(files) == 1 && flags&unix.MSG_CTRUNC == 0:
-		return files[0], nil
+	if flags&unix.MSG_CTRUNC != 0 {
+		closeAll(files)
+		return nil, outOfStep("too many descriptors with one answer")
 	}
+	return files, nil
+}
+
+func closeAll(files []*os.File) {
 	for _, f := range files {
 		f.Close()
 	}
-	return nil, outOfStep("several descriptors with one answer")
 }
 
 // answers reports whether a reply without an error can be the one to a question.
-func (a frontReply) answers(q frontRequest, f *os.File) bool {
-	if (f != nil) != (q.Do == "open") {
+func (a frontReply) answers(q frontRequest, files []*os.File) bool {
+	if len(files) != q.descriptors() {
 		return false
 	}
 	switch q.Do {
@@ -184,4 +219,15 @@ func (a frontReply) answers(q frontRequest, f *os.File) bool {
 		return a.File != nil && a.File.Name == q.Name
 	}
 	return true
+}
+
+// descriptors is how many come with the answer.
+func (q frontRequest) descriptors() int {
+	switch {
+	case q.Do == "open" || q.Do == "start" && q.Program.Terminal != nil:
+		return 1
+	case q.Do == "start":
+		return maxDescriptors
+	}
+	return 0
 }

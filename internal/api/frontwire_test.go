@@ -61,7 +61,7 @@ func liar(t *testing.T, answers ...sent) *FileSession {
 		defer ours.Close()
 		for _, a := range append([]sent{{bytes: frame(`{"number":1}`)}}, answers...) {
 			var q frontRequest
-			if readFrame(ours, &q) != nil {
+			if readFrame(ours, maxQuestionFrame, &q) != nil {
 				return
 			}
 			var rights []byte
@@ -82,7 +82,7 @@ func liar(t *testing.T, answers ...sent) *FileSession {
 			}
 		}
 		var q frontRequest
-		readFrame(ours, &q)
+		readFrame(ours, maxQuestionFrame, &q)
 	}()
 	s, err := NewFrontEnd(func(context.Context) (*net.UnixConn, error) { return theirs, nil }).Files(t.Context(), "login")
 	if err != nil {
@@ -98,8 +98,8 @@ func TestAnswersOutOfStep(t *testing.T) {
 	stat := func(number int, name string) string {
 		return fmt.Sprintf(`{"number":%d,"file":{"name":%q,"bytes":6,"modified":"2026-01-01T00:00:00Z","payload":true}}`, number, name)
 	}
-	long := make([]byte, 4+maxFrontFrame+1)
-	binary.BigEndian.PutUint32(long, maxFrontFrame+1)
+	long := make([]byte, 4+maxAnswerFrame+1)
+	binary.BigEndian.PutUint32(long, maxAnswerFrame+1)
 	for what, first := range map[string]sent{
 		"too long":                      {bytes: append(long, frame(stat(2, "b.pcap"))...)},
 		"empty":                         {bytes: frame("")},
@@ -206,7 +206,7 @@ func TestLoginWithoutALogin(t *testing.T) {
 	defer ours.Close()
 	go func() {
 		var q frontRequest
-		readFrame(ours, &q)
+		readFrame(ours, maxQuestionFrame, &q)
 		ours.Write(frame(`{"number":1}`))
 	}()
 	front := NewFrontEnd(func(context.Context) (*net.UnixConn, error) { return theirs, nil })
@@ -219,17 +219,18 @@ func TestLoginWithoutALogin(t *testing.T) {
 func TestQuestionsOutOfStep(t *testing.T) {
 	d := newDesk(t)
 	s, _ := serve(t, d)
+	f, _ := newFront(t, s)
+	f.adopt("login-op")
 	begin := frame(`{"number":1,"do":"files","login":"login-op","kind":"sftp"}`)
 	for _, second := range []string{
 		string(frame(`{"number":1,"do":"remove","name":"a.pcap"}`)), string(frame(`{"number":3,"do":"remove","name":"a.pcap"}`)),
 		string(frame(`{"do":"remove","name":"a.pcap"}`)), `{"number":2,"do":"remove","name":"a.pcap"}` + "\n", "\x00\x20\x00\x00", "\xff\xff\xff\xff",
 		string(frame(`{"number":2,"do":"remove","name":"a.pcap"}`)[:20]),
 	} {
-		ours, theirs, err := pair()
+		theirs, err := f.Dial(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		go s.serveFront(ours)
 		theirs.Write(begin)
 		theirs.Write([]byte(second))
 		theirs.CloseWrite()
@@ -255,7 +256,7 @@ func TestListingByPages(t *testing.T) {
 		}
 	}
 	s, path := serve(t, d)
-	f, err := NewFrontEnd(s.FrontDialer()).Files(t.Context(), "login-op")
+	f, err := frontOf(t, s).Files(t.Context(), "login-op")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -326,7 +327,7 @@ func TestListingByPages(t *testing.T) {
 	}
 
 	// The role counts at every page, and half a list does not look like a whole one.
-	op, err := NewFrontEnd(s.FrontDialer()).Files(t.Context(), "login-op")
+	op, err := frontOf(t, s).Files(t.Context(), "login-op")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -427,7 +428,7 @@ func answerOf(path string) (int, error) {
 func TestDownloadsAreAuditedTwice(t *testing.T) {
 	d := newDesk(t)
 	s, path := serve(t, d)
-	f, err := NewFrontEnd(s.FrontDialer()).Files(t.Context(), "login-op")
+	f, err := frontOf(t, s).Files(t.Context(), "login-op")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -473,7 +474,7 @@ func FuzzFrontFrames(f *testing.F) {
 		r := bytes.NewReader(text)
 		for last := uint64(0); ; last++ {
 			before := r.Len()
-			q, err := readQuestion(r, last)
+			q, err := readQuestion(r, last, maxQuestionFrame)
 			if err != nil {
 				break
 			}
@@ -488,7 +489,7 @@ func FuzzFrontFrames(f *testing.F) {
 		defer theirs.Close()
 		go func() {
 			var q frontRequest
-			readFrame(ours, &q)
+			readFrame(ours, maxQuestionFrame, &q)
 			ours.Write(text)
 			ours.Close()
 		}()

@@ -4,49 +4,38 @@ import (
 	"encoding/binary"
 	"math"
 	"os"
-	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"diagsh/internal/access"
 )
 
-// A windowSize is in characters and in pixels, in the order of RFC 4254 section 6.2. Zero means unknown, and stays zero: what to
-// make of it is the program's affair.
-type windowSize struct{ Columns, Rows, Width, Height uint32 }
+// A terminal is a pseudo-terminal: the master, by which the front plays keyboard and screen, and the slave for the process.
+type terminal struct{ master, slave *os.File }
 
-// A terminal is a pseudo-terminal: the master, by which the server plays keyboard and screen, and the slave for the process.
-type terminal struct {
-	master *os.File
-
-	mu    sync.Mutex
-	slave *os.File // nil once a process has it
-}
-
-// openTerminal makes a terminal with the modes that the client's own one has.
-func openTerminal(size windowSize, modes []byte) (*terminal, error) {
-	// Non-blocking, so that it works with the runtime's poller: else a close would not end a read, and with it not the session.
+// openTerminal makes a terminal with the size and the modes that the client's own one has.
+func openTerminal(t access.Terminal) (*terminal, error) {
+	// Non-blocking, so that it works with the poller of the front's runtime: else a close would not end a read.
 	fd, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, os.NewSyscallError("open /dev/ptmx", err)
 	}
 	master := os.NewFile(uintptr(fd), "/dev/ptmx")
 	slave, err := openSlave(fd)
+	if err == nil {
+		err = setModes(fd, t.Modes)
+	}
+	if err == nil {
+		err = resize(fd, t.Size)
+	}
 	if err != nil {
-		master.Close()
+		closeAll(master, slave)
 		return nil, err
 	}
-	t := &terminal{master: master, slave: slave}
-	if err := t.setModes(modes); err != nil {
-		t.close()
-		return nil, err
-	}
-	if err := t.resize(size); err != nil {
-		t.close()
-		return nil, err
-	}
-	return t, nil
+	return &terminal{master: master, slave: slave}, nil
 }
 
-// openSlave takes the slave from the master and not by a name in /dev/pts, which may be another mount by now.
+// openSlave opens the slave by the master, and not by a name in /dev/pts, which may be another mount by now.
 func openSlave(master int) (*os.File, error) {
 	if err := unix.IoctlSetPointerInt(master, unix.TIOCSPTLCK, 0); err != nil {
 		return nil, os.NewSyscallError("TIOCSPTLCK", err)
@@ -60,7 +49,7 @@ func openSlave(master int) (*os.File, error) {
 }
 
 // giveTo makes the terminal the given user's own, and nobody else's: the file mode of new terminals depends on the mount. The mode
-// comes first, since it can be changed by the owner only.
+// comes first, since only the owner can change it.
 func (t *terminal) giveTo(user int) error {
 	if err := t.slave.Chmod(0o600); err != nil {
 		return err
@@ -68,46 +57,26 @@ func (t *terminal) giveTo(user int) error {
 	return t.slave.Chown(user, user)
 }
 
-// takeSlave returns the slave, once. The server must not keep it: while anybody has it open, the end of the process is not seen.
-func (t *terminal) takeSlave() *os.File {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	slave := t.slave
-	t.slave = nil
-	return slave
-}
-
-func (t *terminal) close() {
-	if slave := t.takeSlave(); slave != nil {
-		slave.Close()
-	}
-	t.master.Close()
-}
-
-// resize tells the process, too (SIGWINCH).
-func (t *terminal) resize(size windowSize) error {
+func resize(master int, size access.WindowSize) error {
 	short := func(n uint32) uint16 { return uint16(min(n, math.MaxUint16)) }
-	return t.control(func(fd int) error {
-		return unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{
-			Col: short(size.Columns), Row: short(size.Rows), Xpixel: short(size.Width), Ypixel: short(size.Height),
-		})
-	})
+	return os.NewSyscallError("TIOCSWINSZ", unix.IoctlSetWinsize(master, unix.TIOCSWINSZ, &unix.Winsize{
+		Col: short(size.Columns), Row: short(size.Rows), Xpixel: short(size.Width), Ypixel: short(size.Height),
+	}))
 }
 
-// setModes applies encoded terminal modes (RFC 4254 section 8): pairs of an opcode and a value. Opcodes that Linux has no equivalent
-// for are skipped; from 160 on the length of the value is unknown, which ends the list.
-func (t *terminal) setModes(encoded []byte) error {
-	return t.control(func(fd int) error {
-		modes, err := unix.IoctlGetTermios(fd, unix.TCGETS)
-		if err != nil {
-			return err
-		}
-		for len(encoded) >= 5 && encoded[0] != 0 && encoded[0] < 160 {
-			setMode(modes, encoded[0], binary.BigEndian.Uint32(encoded[1:]))
-			encoded = encoded[5:]
-		}
-		return unix.IoctlSetTermios(fd, unix.TCSETS, modes)
-	})
+// setModes applies encoded terminal modes (RFC 4254 section 8): pairs of an opcode and a value. The modes of a terminal are those of
+// both its ends. Opcodes that Linux has no equivalent for are skipped. From 160 on the length of the value is unknown, which ends the
+// list.
+func setModes(master int, encoded []byte) error {
+	modes, err := unix.IoctlGetTermios(master, unix.TCGETS)
+	if err != nil {
+		return os.NewSyscallError("TCGETS", err)
+	}
+	for len(encoded) >= 5 && encoded[0] != 0 && encoded[0] < 160 {
+		setMode(modes, encoded[0], binary.BigEndian.Uint32(encoded[1:]))
+		encoded = encoded[5:]
+	}
+	return os.NewSyscallError("TCSETS", unix.IoctlSetTermios(master, unix.TCSETS, modes))
 }
 
 func setMode(modes *unix.Termios, opcode byte, value uint32) {
@@ -191,17 +160,4 @@ func modeFlag(modes *unix.Termios, opcode byte) (flags *uint32, bits uint32) {
 		return &modes.Cflag, control[n-90]
 	}
 	return nil, 0
-}
-
-// control calls f with the master's descriptor; the modes of a terminal are those of both its ends.
-func (t *terminal) control(f func(fd int) error) error {
-	raw, err := t.master.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var failed error
-	if err := raw.Control(func(fd uintptr) { failed = f(int(fd)) }); err != nil {
-		return err
-	}
-	return failed
 }

@@ -6,17 +6,17 @@ import (
 	"sync"
 )
 
-// Session processes of an appliance that runs as root get users of their own from the range that systemd keeps for users without an
-// entry in passwd(5) ("dynamic users", its documentation UIDS-GIDS.md). No two live sessions share one, so that none can signal or
-// trace another.
+// Session processes of an appliance that runs as root get users of their own, from the range that systemd keeps for users without an
+// entry in passwd(5) ("dynamic users", its documentation UIDS-GIDS.md). No two live sessions share one, so none can signal or trace
+// another.
 const (
-	firstSessionUser = 61184
-	lastSessionUser  = 65519
+	FirstUser = 61184
+	LastUser  = 65519
 )
 
 var errNoUser = errors.New("all users for session processes are taken")
 
-// A userPool hands out user ids; the group has the same number.
+// A userPool hands out user ids. The group has the same number.
 type userPool struct {
 	first, last int
 
@@ -28,7 +28,8 @@ func newUserPool(first, last int) *userPool {
 	return &userPool{first: first, last: last, taken: map[int]bool{}}
 }
 
-// take begins at a random place, so that a user id is not given again at once and a second appliance on this host rarely meets it.
+// take returns a free user id. It begins at a random place: an id is not given again at once, and a second appliance on this host
+// rarely meets it.
 func (p *userPool) take() (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

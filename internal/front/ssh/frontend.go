@@ -28,11 +28,29 @@ type FrontEnd interface {
 	// Knocked reports a connection that ended without a login, for the audit log.
 	Knocked(ctx context.Context, k access.Knock) error
 
-	// Attach begins a session of kind "shell" or "exec". The connected socket that it returns carries the login's identity.
-	Attach(ctx context.Context, login, kind string) (*os.File, error)
+	// Spawn runs a program for a login, in a session process that the appliance starts.
+	Spawn(ctx context.Context, login string, program access.Program) (Running, error)
 
 	// Files begins a session of kind "sftp".
 	Files(ctx context.Context, login string) (Files, error)
+}
+
+// A Running is a session process that the appliance has started.
+type Running interface {
+	// Files returns the other ends of its descriptors: the master of its terminal, or its input, output and errors.
+	Files() []*os.File
+
+	// Signal sends it a signal by its name without SIG.
+	Signal(name string) error
+
+	// HangUp ends it, by force if need be.
+	HangUp() error
+
+	// Wait waits for its end. Called once.
+	Wait() (access.Ended, error)
+
+	// Close closes the files, and hangs it up if it runs.
+	Close() error
 }
 
 // Files is the diagnostic directory as one login may use it. Its methods may be called from any goroutine; the role is looked at

@@ -25,6 +25,7 @@ import (
 
 	"diagsh/internal/access"
 	"diagsh/internal/menu"
+	"diagsh/internal/spawn"
 )
 
 const (
@@ -107,6 +108,8 @@ func newRig(t testing.TB, limits Limits) *rig {
 	r.keyFile = filepath.Join(r.dir, "id")
 	check(t, os.WriteFile(r.keyFile, pem.EncodeToMemory(block), 0o600))
 	r.appliance.key = r.key.PublicKey().Marshal()
+	r.appliance.spawner, err = spawn.New(spawn.Options{Grace: limits.Grace})
+	check(t, err)
 
 	r.server, err = New(Options{
 		Addr:       "127.0.0.1:0",
@@ -185,11 +188,12 @@ func (r *rig) session(c *ssh.Client) *ssh.Session {
 
 // A fakeAppliance is the FrontEnd of the tests: one user, a folder with files, a record of what was asked.
 type fakeAppliance struct {
-	t     testing.TB
-	dir   string
-	key   []byte
-	text  string                                          // the banner
-	delay func(ctx context.Context, c access.Credentials) // before a login is answered
+	t       testing.TB
+	dir     string
+	key     []byte
+	spawner *spawn.Spawner
+	text    string                                          // the banner
+	delay   func(ctx context.Context, c access.Credentials) // before a login is answered
 
 	loggedOut chan string // logins as they end
 
@@ -278,7 +282,7 @@ func (f *fakeAppliance) open() int {
 	return len(f.logins)
 }
 
-func (f *fakeAppliance) Attach(_ context.Context, login, kind string) (*os.File, error) {
+func (f *fakeAppliance) Spawn(_ context.Context, login string, program access.Program) (Running, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if _, ok := f.logins[login]; !ok {
@@ -288,15 +292,33 @@ func (f *fakeAppliance) Attach(_ context.Context, login, kind string) (*os.File,
 	if err != nil {
 		return nil, err
 	}
-	ours := os.NewFile(uintptr(fds[0]), "appliance")
+	ours, theirs := os.NewFile(uintptr(fds[0]), "appliance"), os.NewFile(uintptr(fds[1]), "session")
 	defer ours.Close()
+	defer theirs.Close()
 	peer, err := net.FileConn(ours)
 	if err != nil {
 		return nil, err
 	}
-	fmt.Fprintf(peer, "%s %s\n", login, kind)
-	f.attached = append(f.attached, &attached{kind, peer})
-	return os.NewFile(uintptr(fds[1]), "session"), nil
+	fmt.Fprintf(peer, "%s %s\n", login, program.Kind)
+	p, err := f.spawner.Start(program, theirs)
+	if err != nil {
+		return nil, err
+	}
+	f.attached = append(f.attached, &attached{program.Kind, peer})
+	return fakeRunning{p}, nil
+}
+
+// fakeRunning is a process that the same process has started and speaks for.
+type fakeRunning struct{ *spawn.Process }
+
+func (r fakeRunning) HangUp() error {
+	r.Process.HangUp()
+	return nil
+}
+
+func (r fakeRunning) Close() error {
+	r.CloseFiles()
+	return nil
 }
 
 // lastAttachedWhen waits until so many sessions have begun.

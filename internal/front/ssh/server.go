@@ -1,9 +1,8 @@
-// Package server is what listens on the network for SSH: terminals, one-line commands, SFTP and SCP.
+// Package ssh listens on the network for SSH: terminals, one-line commands, SFTP and SCP.
 //
-// It decides nothing about people and keeps no files. Who may come in, what a role may read and what is written to the audit log
-// is asked of the appliance through FrontEnd. A shell or a command runs in a session process of its own (`diagsh session`), which
-// inherits one connection to the appliance as descriptor 3 and nothing else; SFTP and SCP are served in this process from
-// descriptors that the appliance hands over.
+// It decides nothing about people, keeps no files and starts no process. It asks the appliance through FrontEnd who may come in, what a
+// role may read and what is written to the audit log. A shell or a command runs in a session process that the appliance starts; this
+// package carries its bytes. SFTP and SCP are served here from descriptors that the appliance hands over.
 package ssh
 
 import (
@@ -12,7 +11,6 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"os"
 	"slices"
 	"sync"
 	"time"
@@ -26,7 +24,6 @@ type Options struct {
 	Addr       string       // where to listen, such as ":2222"
 	HostKeyDir string       // host keys live here; made at first start
 	FrontEnd   FrontEnd
-	Command    []string // the session process: path and arguments; empty: this program with the argument "session"
 	Log        *slog.Logger
 	Limits     Limits
 }
@@ -42,7 +39,7 @@ type Limits struct {
 	LoginTime        time.Duration // from connection to login (60 s)
 	Channels         int           // open channels of a connection (10)
 	KeepAlive        time.Duration // a client that was quiet for so long is asked for a sign of life; after three such times it is dead (30 s)
-	Grace            time.Duration // a session process whose client is gone is killed after so long (2 s)
+	Grace            time.Duration // that the appliance leaves a session process whose client is gone (2 s)
 }
 
 func (l Limits) withDefaults() Limits {
@@ -74,12 +71,10 @@ type Server struct {
 	listener net.Listener
 	hostKeys hostKeys
 	frontEnd FrontEnd
-	command  []string
 	log      *slog.Logger
 	limits   Limits
 	door     *door
 	doorLog  doorLog
-	users    *userPool // nil when the appliance does not run as root: session processes then have its own user
 
 	ctx     context.Context // done when the server stops
 	stop    context.CancelFunc
@@ -93,13 +88,6 @@ type Server struct {
 func New(o Options) (*Server, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
-	}
-	if len(o.Command) == 0 {
-		// The running program itself, even if its file has been replaced or lies in a folder that the session's user cannot enter.
-		o.Command = []string{"/proc/self/exe", "session"}
-	}
-	if err := keepInherited(); err != nil {
-		return nil, err
 	}
 	keys, err := loadHostKeys(o.HostKeyDir, o.Log)
 	if err != nil {
@@ -116,14 +104,10 @@ func New(o Options) (*Server, error) {
 		listener: listener,
 		hostKeys: keys,
 		frontEnd: o.FrontEnd,
-		command:  o.Command,
 		log:      o.Log,
 		limits:   limits,
 		door:     newDoor(limits),
 		conns:    map[net.Conn]struct{}{},
-	}
-	if os.Geteuid() == 0 {
-		s.users = newUserPool(firstSessionUser, lastSessionUser)
 	}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	return s, nil

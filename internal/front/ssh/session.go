@@ -5,20 +5,14 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"os"
 	"strings"
 	"sync"
-	"syscall"
 
 	"golang.org/x/crypto/ssh"
-	"golang.org/x/sys/unix"
 
+	"diagsh/internal/access"
 	"diagsh/internal/menu"
 )
-
-// maxCommandLine bounds an exec request. The line travels to the session process in one string of its environment, for which the
-// kernel takes 128 KiB.
-const maxCommandLine = 32 << 10
 
 // A session is one channel of type "session" (RFC 4254 section 6): requests that prepare it, one that starts a program, and what
 // goes on while that runs.
@@ -76,9 +70,6 @@ func (s *session) end(requests <-chan *ssh.Request) {
 		<-s.running
 	}
 	s.channel.Close()
-	if s.terminal != nil {
-		s.terminal.close()
-	}
 }
 
 // handle does what a channel request wants and reports whether it was done. What is unknown is refused; PuTTY, for one, measures the
@@ -88,7 +79,7 @@ func (s *session) handle(r *ssh.Request) bool {
 	case "pty-req":
 		return s.openTerminal(r.Payload)
 	case "window-change":
-		var size windowSize
+		var size access.WindowSize
 		return s.terminal != nil && ssh.Unmarshal(r.Payload, &size) == nil && s.terminal.resize(size) == nil
 	case "env":
 		var m struct{ Name, Value string }
@@ -111,22 +102,17 @@ func (s *session) handle(r *ssh.Request) bool {
 	return false
 }
 
-// openTerminal is RFC 4254 section 6.2.
+// openTerminal is RFC 4254 section 6.2. The appliance makes the terminal together with the program.
 func (s *session) openTerminal(payload []byte) bool {
 	var m struct {
 		Term                         string
 		Columns, Rows, Width, Height uint32
 		Modes                        string
 	}
-	if s.terminal != nil || s.started || ssh.Unmarshal(payload, &m) != nil {
+	if s.terminal != nil || s.started || ssh.Unmarshal(payload, &m) != nil || len(m.Modes) > access.MaxTerminalMode {
 		return false
 	}
-	t, err := openTerminal(windowSize{m.Columns, m.Rows, m.Width, m.Height}, []byte(m.Modes))
-	if err != nil {
-		s.log.Error("ssh: no terminal", "error", err)
-		return false
-	}
-	s.terminal = t
+	s.terminal = &terminal{size: access.WindowSize{Columns: m.Columns, Rows: m.Rows, Width: m.Width, Height: m.Height}, modes: []byte(m.Modes)}
 	s.environment.setTerm(m.Term)
 	return true
 }
@@ -148,8 +134,8 @@ func (s *session) exec(payload []byte) bool {
 // unfit says why a line is not for a session process, nil if it is.
 func unfit(line string) error {
 	switch {
-	case len(line) > maxCommandLine:
-		return menu.Errorf(menu.Usage, "This line has %d bytes; at most %d are possible", len(line), maxCommandLine).
+	case len(line) > access.MaxProgramLine:
+		return menu.Errorf(menu.Usage, "This line has %d bytes; at most %d are possible", len(line), access.MaxProgramLine).
 			WithHint("Send several lines on standard input instead")
 	case strings.ContainsRune(line, 0):
 		return menu.Errorf(menu.Usage, "This line contains a zero byte")
@@ -193,8 +179,9 @@ func (s *session) start(run func() exit) bool {
 // signal passes a signal to the program. QUIT ends it as TERM does: it asks for an image of the program's state, too, which is not for
 // users. One without a process ends by any of them.
 func (s *session) signal(name string) bool {
-	sig, ok := map[string]syscall.Signal{
-		"INT": unix.SIGINT, "TERM": unix.SIGTERM, "HUP": unix.SIGHUP, "QUIT": unix.SIGTERM, "KILL": unix.SIGKILL,
+	sig, ok := map[string]string{
+		"INT": access.SignalInterrupt, "TERM": access.SignalTerminate, "HUP": access.SignalHangUp, "QUIT": access.SignalTerminate,
+		"KILL": access.SignalKill,
 	}[name]
 	if ok && s.here {
 		s.cancel()
@@ -203,7 +190,7 @@ func (s *session) signal(name string) bool {
 	s.mu.Lock()
 	p := s.process
 	s.mu.Unlock()
-	return ok && p != nil && p.signal(sig) == nil
+	return ok && p != nil && p.Signal(sig) == nil
 }
 
 // unread ends the output of the program, of which the client says that nobody reads it any more, as `ssh HOST ping ... | head` does
@@ -259,14 +246,6 @@ func (s *session) complain(text string) {
 type exit struct {
 	status uint32
 	signal string
-}
-
-func exitOf(state *os.ProcessState) exit {
-	status := state.Sys().(syscall.WaitStatus)
-	if status.Signaled() {
-		return exit{signal: strings.TrimPrefix(unix.SignalName(status.Signal()), "SIG")}
-	}
-	return exit{status: uint32(status.ExitStatus())}
 }
 
 // report is RFC 4254 section 6.10.

@@ -20,6 +20,7 @@ import (
 
 	"diagsh/internal/access"
 	"diagsh/internal/menu"
+	"diagsh/internal/spawn"
 )
 
 // output runs a command line through a Go client.
@@ -95,7 +96,7 @@ func TestSessionProcessIsConfined(t *testing.T) {
 	}
 	sessions.Wait()
 	var user int
-	if _, err := fmt.Sscanf(users[0], "Uid: %d", &user); err != nil || user < firstSessionUser || user > lastSessionUser {
+	if _, err := fmt.Sscanf(users[0], "Uid: %d", &user); err != nil || user < spawn.FirstUser || user > spawn.LastUser {
 		t.Errorf("user %d (%v)", user, err)
 	}
 	if users[0] == users[1] {

@@ -1,0 +1,78 @@
+package api
+
+import (
+	"context"
+	"os"
+
+	"diagsh/internal/access"
+)
+
+// A Running is a session process as the front has it: the other ends of its descriptors, and how it ends.
+type Running struct {
+	c       *frontConn
+	started uint64 // the question that began it
+	files   []*os.File
+}
+
+// Spawn runs a program for a login. The appliance starts the process; the end of ctx before it has gives it up.
+func (f *FrontEnd) Spawn(ctx context.Context, login string, program access.Program) (*Running, error) {
+	c, _, err := f.open(ctx, frontRequest{Do: "spawn", Login: login, Kind: program.Kind})
+	if err != nil {
+		return nil, err
+	}
+	stop := context.AfterFunc(ctx, func() { c.close() })
+	_, files, err := c.ask(frontRequest{Do: "start", Program: &program})
+	if err == nil && !stop() {
+		err = ctx.Err()
+	}
+	r := &Running{c: c, started: 2, files: files}
+	if err != nil {
+		r.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
+// Files returns the other ends of the program's descriptors: the master of its terminal, or its input, output and errors.
+func (r *Running) Files() []*os.File { return r.files }
+
+// Signal sends the program a signal by its name without SIG.
+func (r *Running) Signal(name string) error {
+	return r.c.tell(frontRequest{Do: "signal", Signal: name})
+}
+
+// HangUp asks the appliance to end the program.
+func (r *Running) HangUp() error { return r.c.tell(frontRequest{Do: "hangUp"}) }
+
+// Wait waits for the end of the program. Called once.
+func (r *Running) Wait() (access.Ended, error) {
+	var a frontReply
+	if err := readFrame(r.c.conn, maxAnswerFrame, &a); err != nil {
+		return access.Ended{}, owed(err)
+	}
+	switch {
+	case a.Error != nil:
+		return access.Ended{}, a.Error.err()
+	case a.Number != r.started || a.Ended == nil:
+		return access.Ended{}, outOfStep("it says nothing about the end of a program")
+	}
+	return *a.Ended, nil
+}
+
+// Close closes all that the front has of the program, and hangs it up if it runs.
+func (r *Running) Close() error {
+	closeAll(r.files)
+	return r.c.close()
+}
+
+// tell writes a question that has no answer.
+func (c *frontConn) tell(q frontRequest) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.broken != nil {
+		return c.broken
+	}
+	c.asked++
+	q.Number = c.asked
+	return writeFrame(c.conn, q)
+}

@@ -1,0 +1,127 @@
+package api
+
+import (
+	"errors"
+	"net"
+	"os"
+
+	"diagsh/internal/access"
+)
+
+// A Spawner starts session processes.
+type Spawner interface {
+	// Start starts one with the connection as its descriptor 3. The caller closes the connection.
+	Start(program access.Program, connection *os.File) (Child, error)
+}
+
+// A Child is a session process that runs.
+type Child interface {
+	// Files returns the other ends of its descriptors: the master of its terminal, or its input, output and errors.
+	Files() []*os.File
+
+	// CloseFiles closes them in this process.
+	CloseFiles()
+
+	// Signal sends the process a signal by its name without SIG.
+	Signal(name string) error
+
+	// HangUp ends the process, by force if need be.
+	HangUp()
+
+	// Wait waits for the end. Called once.
+	Wait() (access.Ended, error)
+}
+
+// serveProgram runs a program for a login on a connection of the front. The end of that connection hangs the program up.
+func (f *Front) serveProgram(c *net.UnixConn, q frontRequest) {
+	child, q, err := f.startProgram(c, q)
+	if errors.Is(err, errHungUp) {
+		f.fault(err)
+		return
+	}
+	if err != nil {
+		reply(c, q, frontReply{Error: bodyOf(f.server.asError(q.Do, err))})
+		return
+	}
+	err = reply(c, q, frontReply{}, child.Files()...)
+	child.CloseFiles()
+	if err != nil {
+		child.HangUp()
+	}
+	heard := make(chan struct{})
+	go func() {
+		defer close(heard)
+		listen(c, child, q.Number)
+		child.HangUp()
+	}()
+	ended, err := child.Wait()
+	if err != nil {
+		reply(c, q, frontReply{Error: bodyOf(f.server.asError(q.Do, err))})
+	} else {
+		reply(c, q, frontReply{Ended: &ended})
+	}
+	c.Close()
+	<-heard
+}
+
+// errHungUp says that nobody waits for the answer.
+var errHungUp = errors.New("the front has hung up")
+
+// startProgram attaches the login, hears which program it is and starts it. The program has a connection of its own, which carries the
+// identity of the login, and which the front does not see. The question that it returns is the one to answer.
+func (f *Front) startProgram(c *net.UnixConn, q frontRequest) (Child, frontRequest, error) {
+	kind := q.Kind
+	if kind != "shell" && kind != "exec" {
+		return nil, q, errUnknownQuestion
+	}
+	caller, ended, detach, err := f.attach(q.Login, kind)
+	if err != nil {
+		return nil, q, err
+	}
+	ours, theirs, err := pair()
+	if err != nil {
+		detach()
+		return nil, q, err
+	}
+	defer theirs.Close()
+	id := identify(ours, caller, ended, detach)
+	err = reply(c, q, frontReply{})
+	if err == nil {
+		if q, err = readQuestion(c, q.Number, maxQuestionFrame); err != nil {
+			err = errors.Join(errHungUp, err)
+		}
+	}
+	if err == nil && (q.Do != "start" || q.Program == nil || q.Program.Kind != kind) {
+		err = errUnknownQuestion
+	}
+	var child Child
+	if err == nil {
+		child, err = f.start(*q.Program, theirs)
+	}
+	if err != nil {
+		id.Close()
+		return nil, q, err
+	}
+	f.server.handoff.give(id)
+	return child, q, nil
+}
+
+func (f *Front) start(program access.Program, connection *net.UnixConn) (Child, error) {
+	file, err := connection.File()
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return f.spawner.Start(program, file)
+}
+
+// listen obeys what the front says about a program that runs, until the connection ends or what it says does not fit.
+func listen(c *net.UnixConn, child Child, last uint64) {
+	for ; ; last++ {
+		q, err := readQuestion(c, last, maxFirstFrame)
+		if err != nil || q.Do != "signal" {
+			return // "hangUp", for one
+		}
+		child.Signal(q.Signal) // it may have ended meanwhile
+	}
+}
