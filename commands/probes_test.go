@@ -341,9 +341,10 @@ func (b *chainBench) nft(node int, rules string) {
 
 // A router that says nothing is a line of stars, and the trace ends within a second of its last answer.
 func TestTracerouteSilentHop(t *testing.T) {
-	b := newChainBench(t)
-	b.nft(3, "flush ruleset; table inet t { chain c { type filter hook output priority 0; icmp type time-exceeded drop; icmpv6 type time-exceeded drop; }; }")
-	for _, target := range []string{b.Address(7), b.Address6(7)} {
+	inEachFamily(t, func(t *testing.T, b *chainBench, address func(int) string) {
+		b.nft(3, "flush ruleset; table inet t { chain c { type filter hook output priority 0; "+
+			"icmp type time-exceeded drop; icmpv6 type time-exceeded drop; }; }")
+		target := address(7)
 		watch := slowness.Start(t)
 		ours, took := b.traced(target)
 		for range 2 { // a process may have to wait for its turn: the best of three counts
@@ -361,7 +362,21 @@ func TestTracerouteSilentHop(t *testing.T) {
 		if slowest := time.Duration(ours[6].best * float64(time.Millisecond)); took > slowest+second {
 			t.Errorf("%s: it took %v, its slowest answer %v, traceroute %v", target, took, slowest, their)
 		}
-	}
+	})
+}
+
+// inEachFamily runs a test over IPv4 and IPv6 at a time, each on a chain of its own. address is
+// Chain.Address or Chain.Address6.
+func inEachFamily(t *testing.T, test func(t *testing.T, b *chainBench, address func(node int) string)) {
+	t.Parallel()
+	t.Run("IPv4", func(t *testing.T) {
+		b := newChainBench(t)
+		test(t, b, b.Address)
+	})
+	t.Run("IPv6", func(t *testing.T) {
+		b := newChainBench(t)
+		test(t, b, b.Address6)
+	})
 }
 
 // Thirty silent hops take a fifth of what traceroute takes, or less.
@@ -383,32 +398,44 @@ func TestTracerouteOfSilence(t *testing.T) {
 	}
 }
 
+// searchMTU is what `ping mtu` finds, and whether it says that something swallows larger packets.
+func (b *chainBench) searchMTU(target string) (mtu int, blackHole bool) {
+	b.t.Helper()
+	r := b.a.Local("ping " + target + " mtu --json")
+	lines := strings.Split(strings.TrimSpace(r.Out), "\n")
+	var last struct {
+		Event     string
+		MTU       int
+		BlackHole bool
+	}
+	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &last); err != nil || r.Status != 0 || last.Event != "mtu" {
+		b.t.Fatalf("%s: %+v", target, r)
+	}
+	return last.MTU, last.BlackHole
+}
+
 // A link that swallows large packets is found by its size, and with a router that says so by the router's word.
 func TestPathMTU(t *testing.T) {
-	b := newChainBench(t)
-	search := func(target string) (mtu int, blackHole bool) {
-		r := b.a.Local("ping " + target + " mtu --json")
-		lines := strings.Split(strings.TrimSpace(r.Out), "\n")
-		var last struct {
-			Event     string
-			MTU       int
-			BlackHole bool
-		}
-		if err := json.Unmarshal([]byte(lines[len(lines)-1]), &last); err != nil || r.Status != 0 || last.Event != "mtu" {
-			t.Fatalf("%s: %+v", target, r)
-		}
-		return last.MTU, last.BlackHole
-	}
-	for _, target := range []string{b.Address(7), b.Address6(7)} {
-		if mtu, hole := search(target); mtu != 1500 || hole {
+	inEachFamily(t, func(t *testing.T, b *chainBench, address func(int) string) {
+		target := address(7)
+		if mtu, hole := b.searchMTU(target); mtu != 1500 || hole {
 			t.Errorf("%s: %d %v", target, mtu, hole)
 		}
 		b.Links[4].Lose(1413)
-		if mtu, hole := search(target); mtu != 1413 || !hole {
+		if mtu, hole := b.searchMTU(target); mtu != 1413 || !hole {
 			t.Errorf("%s through a black hole behind 1413 bytes: %d %v", target, mtu, hole)
 		}
 		b.Links[4].Lose(0)
-		// The answers to the first large packets come too late to be waited for.
+		b.Nodes[4].MTU(t, "right", 1400)
+		if mtu, hole := b.searchMTU(target); mtu != 1400 || hole {
+			t.Errorf("%s through a link of 1400 bytes: %d %v", target, mtu, hole)
+		}
+	})
+}
+
+// The answers to the first large packets come too late to be waited for.
+func TestPathMTUOfASlowWay(t *testing.T) {
+	inEachFamily(t, func(t *testing.T, b *chainBench, address func(int) string) {
 		for _, hole := range []int{0, 1413} {
 			var large atomic.Int64
 			b.Links[4].Lose(hole)
@@ -418,30 +445,27 @@ func TestPathMTU(t *testing.T) {
 				}
 				return f
 			})
-			if mtu, silent := search(target); mtu != cmp.Or(hole, 1500) || silent != (hole > 0) {
-				t.Errorf("%s, slow for a while, through a hole behind %d bytes: %d %v", target, hole, mtu, silent)
+			if mtu, silent := b.searchMTU(address(7)); mtu != cmp.Or(hole, 1500) || silent != (hole > 0) {
+				t.Errorf("%s, slow for a while, through a hole behind %d bytes: %d %v", address(7), hole, mtu, silent)
 			}
-			b.Links[4].Decide(func([]byte) netnstest.Fate { return netnstest.Fate{} })
 		}
-		b.Links[4].Lose(0)
-	}
-	// The way to an own address is the loopback interface, whichever has it. A way that does not carry what every link of IPv6 must is found too.
+	})
+}
+
+// The way to an own address is the loopback interface, whichever has it. A way that does not carry what every link of IPv6 must is found too.
+func TestPathMTUOfUnusualWays(t *testing.T) {
+	b := newChainBench(t)
 	for _, own := range []string{"10.77.0.1", "fd77::1"} {
-		if mtu, hole := search(own); mtu < 65535 || hole {
+		if mtu, hole := b.searchMTU(own); mtu < 65535 || hole {
 			t.Errorf("%s, an own address: %d %v", own, mtu, hole)
 		}
 	}
 	b.Links[4].Lose(1000)
-	if mtu, hole := search(b.Address6(7)); mtu != 1000 || !hole {
+	if mtu, hole := b.searchMTU(b.Address6(7)); mtu != 1000 || !hole {
 		t.Errorf("IPv6 through a hole behind 1000 bytes: %d %v", mtu, hole)
 	}
 	b.Links[4].Lose(0)
 	b.Nodes[4].MTU(t, "right", 1400)
-	for _, target := range []string{b.Address(7), b.Address6(7)} {
-		if mtu, hole := search(target); mtu != 1400 || hole {
-			t.Errorf("%s through a link of 1400 bytes: %d %v", target, mtu, hole)
-		}
-	}
 	ours, _ := b.traced(b.Address(7) + " size 1450 df")
 	if last := ours[len(ours)-1]; len(ours) != 5 || !slices.Equal(last.marks, []string{"!F-1400"}) {
 		t.Errorf("1450 bytes that may not be cut: %+v", ours)

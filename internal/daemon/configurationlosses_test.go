@@ -168,6 +168,7 @@ func TestIPv6ComesBack(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			n := newIPv6Network(t)
 			before := ipv6(n)
 			dir := prepare(t)

@@ -23,28 +23,35 @@ func refusalSentence(role, required menu.Role) string {
 func TestRoles(t *testing.T) {
 	t.Parallel()
 	a := start(t, appliance.Options{})
+	tree := a.Tree()
 	for _, role := range menu.Roles() {
-		user := appliance.User(role)
-		term := a.Terminal(user, 200, 50)
-		for _, node := range a.Tree() {
-			required := node.Role
-			if role.Includes(required) {
-				if node.Kind == "command" && node.Output != "bytes" { // which ends only when told to
-					allowed(t, a, user, node)
-				}
-				continue
+		t.Run(string(role), func(t *testing.T) {
+			t.Parallel()
+			rolesOf(t, a, tree, role)
+		})
+	}
+}
+
+func rolesOf(t *testing.T, a *appliance.Appliance, tree []menu.Node, role menu.Role) {
+	user := appliance.User(role)
+	term := a.Terminal(user, 200, 50)
+	for _, node := range tree {
+		if role.Includes(node.Role) {
+			if node.Kind == "command" && node.Output != "bytes" { // which ends only when told to
+				allowed(t, a, user, node)
 			}
-			before := refusals(a, user, node.Path)
-			ways := 1
-			refusedAtPrompt(t, term, role, node)
-			if node.Kind == "command" {
-				ways = 3
-				refusedAsLine(t, a, user, role, node)
-				refusedByAPI(t, a, user, role, node)
-			}
-			if got := refusals(a, user, node.Path) - before; got != ways {
-				t.Errorf("%s, %s: %d refusals left %d lines in the audit log", user, node.Path, ways, got)
-			}
+			continue
+		}
+		before := refusals(a, user, node.Path)
+		ways := 1
+		refusedAtPrompt(t, term, role, node)
+		if node.Kind == "command" {
+			ways = 3
+			refusedAsLine(t, a, user, role, node)
+			refusedByAPI(t, a, user, role, node)
+		}
+		if got := refusals(a, user, node.Path) - before; got != ways {
+			t.Errorf("%s, %s: %d refusals left %d lines in the audit log", user, node.Path, ways, got)
 		}
 	}
 }

@@ -15,6 +15,7 @@ import (
 
 // Exactly the packets that were asked for, in the file that every client gets, byte for byte what was sent.
 func TestCapturedIsWhatWasSent(t *testing.T) {
+	t.Parallel()
 	const packets = 1000
 	for _, c := range clients {
 		need(t, c.program, c.from)

@@ -177,6 +177,7 @@ func (b *bed) lftp(user, command string) appliance.Result {
 
 // Every client does what its user's role allows, is refused the rest, and finds no way out of the one folder that there is.
 func TestClients(t *testing.T) {
+	t.Parallel()
 	everybody := slices.Concat(clients, clientPrograms)
 	for _, c := range everybody {
 		need(t, c.program, c.from)

@@ -243,6 +243,7 @@ func TestKilledWhileItCopiesARing(t *testing.T) {
 	need(t, "capinfos", "wireshark-common")
 	need(t, "tshark", "tshark")
 	t.Run("sftp", func(t *testing.T) {
+		t.Parallel()
 		b := newBed(t)
 		host := newSshd(b)
 		host.start()
@@ -259,6 +260,7 @@ func TestKilledWhileItCopiesARing(t *testing.T) {
 		killWhileCopying(b, g, host)
 	})
 	t.Run("https", func(t *testing.T) {
+		t.Parallel()
 		b := newBed(t)
 		host := newWeb(b)
 		g := newGate(b, host.Listener.Addr().String())
@@ -397,21 +399,23 @@ func (b *bed) copiesAreWhole(v vault, s capture.Status, sent uint64, kills int) 
 	names := slices.DeleteFunc(slices.Collect(maps.Keys(copies)), func(name string) bool { return !strings.Contains(name, "-"+s.Name+"-") })
 	slices.Sort(names)
 	folder := t.TempDir()
-	next, total, gaps := uint64(0), uint64(0), 0
+	var paths []string
 	for i, name := range names {
 		if n := numberOf(t, name); n != i+1 {
 			t.Fatalf("%s: where file %d should be is %s", s.Name, i+1, name)
 		}
-		local := filepath.Join(folder, name)
-		if err := os.WriteFile(local, v.content(name), 0o600); err != nil {
+		paths = append(paths, filepath.Join(folder, name))
+		if err := os.WriteFile(paths[i], v.content(name), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		tool(t, "capinfos", "-Mc", local)
-		for j, p := range payloads(t, local) {
+	}
+	next, total, gaps := uint64(0), uint64(0), 0
+	for i, packets := range payloadsOf(t, paths) {
+		for j, p := range packets {
 			n, _ := stamp(t, p)
 			switch {
 			case n < next, n >= sent, n > next && j > 0:
-				t.Fatalf("%s: where packet %d should be is %d of %d", name, next, n, sent)
+				t.Fatalf("%s: where packet %d should be is %d of %d", names[i], next, n, sent)
 			case n > next && next > 0:
 				gaps++ // the appliance was not there
 			}

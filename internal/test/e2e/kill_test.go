@@ -55,10 +55,14 @@ func (b *bed) gone(what string, pid int) {
 
 // A capture survives its session and the client. What the death of the appliance interrupts is kept up to the last second.
 func TestKilled(t *testing.T) {
+	t.Parallel()
 	need(t, "ssh", "openssh-client")
 	need(t, "tshark", "tshark")
 	for _, format := range []string{"pcap", "pcapng"} {
-		t.Run(format, func(t *testing.T) { testKilled(t, format) })
+		t.Run(format, func(t *testing.T) {
+			t.Parallel()
+			testKilled(t, format)
+		})
 	}
 }
 

@@ -97,29 +97,36 @@ func (b *bed) size(name string) int64 {
 	return info.Size()
 }
 
-// payloadsOf are those of the packets of each of some files, by capinfos, mergecap and tshark: a process for each file takes minutes where
-// there are hundreds.
-func (b *bed) payloadsOf(files []capture.FileInfo) (packets [][]string) {
-	b.t.Helper()
-	var paths []string
-	for _, f := range files {
-		paths = append(paths, b.file(f.Name))
+// payloadsOf returns the payloads of the packets of each file, by capinfos, mergecap and tshark. A
+// process for each file would take minutes where there are hundreds.
+func payloadsOf(t *testing.T, paths []string) (packets [][]string) {
+	t.Helper()
+	if len(paths) == 0 {
+		return nil
 	}
-	all := filepath.Join(b.t.TempDir(), "all")
-	tool(b.t, "mergecap", append([]string{"-a", "-w", all}, paths...)...)
-	left := payloads(b.t, all)
-	for line := range strings.Lines(tool(b.t, "capinfos", append([]string{"-T", "-r", "-M", "-c"}, paths...)...)) {
+	all := filepath.Join(t.TempDir(), "all")
+	tool(t, "mergecap", append([]string{"-a", "-w", all}, paths...)...)
+	left := payloads(t, all)
+	for line := range strings.Lines(tool(t, "capinfos", append([]string{"-T", "-r", "-M", "-c"}, paths...)...)) {
 		path, count, _ := strings.Cut(strings.TrimSpace(line), "\t")
 		n, err := strconv.Atoi(count)
 		if err != nil || n > len(left) || path != paths[len(packets)] {
-			b.t.Fatalf("capinfos says %q of %s, of which %d packets are left", line, paths[len(packets)], len(left))
+			t.Fatalf("capinfos says %q of %s, of which %d packets are left", line, paths[len(packets)], len(left))
 		}
 		packets, left = append(packets, left[:n]), left[n:]
 	}
-	if len(packets) != len(files) || len(left) > 0 {
-		b.t.Fatalf("capinfos knows %d files of %d, and %d packets more", len(packets), len(files), len(left))
+	if len(packets) != len(paths) || len(left) > 0 {
+		t.Fatalf("capinfos knows %d files of %d, and %d packets more", len(packets), len(paths), len(left))
 	}
 	return packets
+}
+
+// paths are those of files of the diagnostic directory.
+func (b *bed) paths(files []capture.FileInfo) (paths []string) {
+	for _, f := range files {
+		paths = append(paths, b.file(f.Name))
+	}
+	return paths
 }
 
 // wentOn stops a capture that persisted and looks at its parts.
@@ -138,7 +145,7 @@ func (b *bed) wentOn(name string, before []capture.FileInfo, sent uint64) {
 		t.Errorf("%s ended as %+v", name, s)
 	}
 	next, total, gaps := uint64(0), uint64(0), 0
-	packets := b.payloadsOf(s.Files)
+	packets := payloadsOf(t, b.paths(s.Files))
 	for i, f := range s.Files {
 		got := packets[i]
 		if n := b.size(f.Name); n != f.Bytes {
