@@ -10,23 +10,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// disk takes a file's bytes in order into large buffers, and has the goroutine of Files
-// write them.
+// disk collects a file's bytes in large buffers, which the goroutine of Files writes in order.
 //
-// Full buffers are written with O_DIRECT: buffered writes stall the writer when the
-// kernel decides to clean its page cache, for so long that packets are lost. A flush
-// writes what a buffer holds so far: whole pages directly, and the rest, less than a
-// page, through the page cache, so that the file's size is true at every moment.
-// When the buffer is full that page is written again, directly; the kernel keeps
-// page cache and direct writes of one file in step (it writes dirty pages of the
-// range back and drops them before a direct write).
+// Full buffers are written with O_DIRECT: buffered writes stall the writer when the kernel decides
+// to clean its page cache, for so long that packets are lost. A flush writes what a buffer holds so
+// far: whole pages directly, and the rest, less than a page, through the page cache, so that the
+// file's size is right at every moment. When the buffer is full that page is written again,
+// directly. The kernel keeps page cache and direct writes of one file in step: before a direct
+// write it writes dirty pages of the range back and drops them.
 //
 // One goroutine at a time calls its methods, except failed.
 type disk struct {
 	files  *Files
 	dir    *os.Root
 	file   *os.File // writes through the page cache
-	direct *os.File // writes past it; nil where the file system refuses
+	direct *os.File // writes past it; nil if the file system refuses that
 
 	number int // of the buffer that is being filled
 	buffer []byte
@@ -34,36 +32,36 @@ type disk struct {
 	fill   int
 	begun  int // bytes of the buffer that are written or about to be
 
-	promised atomic.Int64 // bytes that the file has at most until free is asked for again
+	promised atomic.Int64 // the file has no more bytes than this until the next call of free
 	flushing atomic.Bool  // a flush is on its way
 	written  atomic.Int64 // bytes of the file that the kernel has
 	failure  atomic.Pointer[error]
 
 	// Of the writing goroutine.
-	allocated atomic.Int64 // how far disk space was taken ahead; -1: it cannot be
+	allocated atomic.Int64 // how far disk space is allocated ahead; -1: that is not possible
 	most      int64        // the file never has more bytes
 
 	finished chan struct{} // closed when the last bytes are written; nil before end
 
-	keeping sync.Mutex   // held while the disk's cache is waited for
-	kept    atomic.Int64 // bytes of the file that outlive a power cut
+	keeping sync.Mutex   // held while waiting for the disk's cache
+	kept    atomic.Int64 // bytes of the file that survive a power cut
 	named   bool         // and so does its name
 	closed  bool
 }
 
-// span is a part of a buffer for the goroutine to write.
+// span is a part of a buffer that the goroutine has to write.
 type span struct {
 	disk     *disk
 	buffer   int
 	from, to int
 	base     int64
 	last     bool // the buffer is empty after that
-	flush    bool // somebody waits for it to be safe
+	flush    bool // it must survive a power cut
 	finished chan struct{}
 }
 
-// openDisk creates a file that must not be there yet, or goes on in one behind its
-// first bytes. It never gets more than most bytes.
+// openDisk creates a file that must not exist, or continues one after its first bytes. The file
+// never gets more than most bytes.
 func openDisk(files *Files, dir *os.Root, name string, behind, most int64) (*disk, error) {
 	flags := os.O_RDWR | os.O_CREATE | os.O_EXCL
 	if behind > 0 {
@@ -92,10 +90,10 @@ func openDisk(files *Files, dir *os.Root, name string, behind, most int64) (*dis
 	return d, nil
 }
 
-// size is that of the file when all is written.
+// size returns the size of the file when all is written.
 func (d *disk) size() int64 { return d.base + int64(d.fill) }
 
-// room is where the next bytes go. There is always at least one.
+// room returns where the next bytes go. It always has at least one byte.
 func (d *disk) room() []byte { return d.buffer[d.fill:] }
 
 // used says that n bytes of room are filled. It waits when all buffers are full.
@@ -110,7 +108,7 @@ func (d *disk) used(n int) {
 	}
 }
 
-// append takes bytes over the end of a buffer.
+// append appends bytes, across the end of a buffer if needed.
 func (d *disk) append(b []byte) {
 	for len(b) > 0 {
 		n := copy(d.room(), b)
@@ -119,8 +117,8 @@ func (d *disk) append(b []byte) {
 	}
 }
 
-// flush has everything written, soon, unless the flush before is still on its way. It
-// tells whether something has not outlived a power cut yet.
+// flush starts to write everything, unless the previous flush is still on its way. It reports
+// whether something would not survive a power cut yet.
 func (d *disk) flush() (pending bool) {
 	if d.kept.Load() == d.size() {
 		return false
@@ -132,7 +130,7 @@ func (d *disk) flush() (pending bool) {
 	return true
 }
 
-// failed is why the file cannot be written, or nil.
+// failed returns why the file cannot be written, or nil.
 func (d *disk) failed() error {
 	if err := d.failure.Load(); err != nil {
 		return *err
@@ -140,13 +138,14 @@ func (d *disk) failed() error {
 	return nil
 }
 
-// free is the room for others than root on the disk when all is written, by the other captures
-// of the volume what they may write until they ask. This one may write ahead more until then.
+// free returns the space that users other than root will have on the disk when everything is
+// written. That counts what the other captures of the volume may write until they call free again.
+// ahead is how much this one may write until then.
 func (d *disk) free(ahead int64) (int64, error) {
-	// Before the others are looked at, so that of two that ask at once one sees the other.
+	// Before looking at the others, so that of two concurrent calls one sees the other.
 	d.files.ahead = ahead
 	d.promised.Store(d.size() + ahead)
-	// Before the disk is, so that what is written meanwhile counts twice and not never.
+	// Before asking the disk, so that what is written meanwhile counts twice instead of never.
 	coming := d.files.volume.coming()
 	var s unix.Statfs_t
 	if err := unix.Fstatfs(int(d.file.Fd()), &s); err != nil {
@@ -155,14 +154,15 @@ func (d *disk) free(ahead int64) (int64, error) {
 	return int64(s.Bavail)*s.Bsize - coming + ahead, nil
 }
 
-// taken is how much of the disk the file has, written or not.
+// taken returns how much of the disk the file uses, written or not.
 func (d *disk) taken() int64 { return max(d.written.Load(), d.allocated.Load()) }
 
-// end has what is left written. Nothing can be added then.
+// end starts to write the rest. Nothing can be added after that.
 func (d *disk) end() {
 	d.finished = make(chan struct{})
 	d.promised.Store(d.size())
-	d.files.work <- span{disk: d, buffer: d.number, base: d.base, from: d.begun, to: d.fill, last: true, finished: d.finished}
+	d.files.work <- span{disk: d, buffer: d.number, base: d.base, from: d.begun, to: d.fill, last: true,
+		finished: d.finished}
 }
 
 func (d *disk) ended() bool { return d.finished != nil }
@@ -174,7 +174,7 @@ func (d *disk) finish() error {
 	d.closed = true
 	d.keeping.Unlock()
 	if d.allocated.Load() > d.written.Load() {
-		// This gives back what was allocated behind the end.
+		// This frees what was allocated after the end.
 		if err := d.file.Truncate(d.written.Load()); err != nil && d.failed() == nil {
 			d.failure.Store(&err)
 		}
@@ -186,7 +186,7 @@ func (d *disk) finish() error {
 	return d.failed()
 }
 
-// write writes a span; only the writing goroutine calls it.
+// write writes a span. Only the writing goroutine calls it.
 func (d *disk) write(s span) error {
 	buffer := d.files.memory.buffer(s.buffer)
 	d.allocate(s.base + int64(s.to))
@@ -198,7 +198,7 @@ func (d *disk) write(s span) error {
 			case err == nil:
 				from = end
 			case errors.Is(err, syscall.EINVAL):
-				// A file system that opens with O_DIRECT and does not write with it.
+				// A file system that opens with O_DIRECT and fails to write with it.
 				d.direct.Close()
 				d.direct = nil
 			default:
@@ -215,15 +215,15 @@ func (d *disk) write(s span) error {
 	return nil
 }
 
-// allocateLeast and allocateMost are by how much the disk space of a file is
-// allocated ahead: as much as the file has, within these bounds.
+// allocateLeast and allocateMost bound how much disk space is allocated ahead: as much as the file
+// has.
 const (
 	allocateLeast = 4 << 20
 	allocateMost  = 64 << 20
 )
 
-// allocate takes disk space for what comes next, in long pieces, without changing the
-// size of the file. It is a help only: a file system that refuses is not asked again.
+// allocate reserves disk space for what comes next, in large pieces, without changing the file's
+// size. It is only an optimisation: a file system that refuses is not asked again.
 func (d *disk) allocate(until int64) {
 	begin := d.allocated.Load()
 	if begin < 0 || until < begin {
@@ -232,7 +232,7 @@ func (d *disk) allocate(until int64) {
 	step := min(max(until, allocateLeast), allocateMost)
 	end := min(max(begin, until)+step, d.most)
 	if end <= until || until < bufferSize {
-		return // nearly at its end, or a small file as yet
+		return // nearly at its end, or still a small file
 	}
 	var s unix.Statfs_t
 	if unix.Fstatfs(int(d.file.Fd()), &s) != nil || int64(s.Bavail)*s.Bsize < 4*step {
@@ -244,7 +244,7 @@ func (d *disk) allocate(until int64) {
 	d.allocated.Store(end)
 }
 
-// synchronise makes what was written outlive a power cut.
+// synchronise makes what was written survive a power cut.
 func (d *disk) synchronise() {
 	d.keeping.Lock()
 	defer d.keeping.Unlock()

@@ -8,29 +8,29 @@ import (
 	"diagsh/capture"
 )
 
-// Files makes the files of one capture. They share buffers and the goroutines that
-// write, so that a capture of many files needs no more of either than one of one, and a
-// file that is being finished does not hold up the next.
+// Files makes the files of one capture. They share buffers and the goroutines that write, so that a
+// capture of many files needs no more of either than one with a single file, and finishing a file
+// does not hold up the next.
 //
-// When one cannot be written, nothing is written behind it, to no file: what one file
-// lacks would else be missing in the middle of all, where the disk had room again.
+// When a file cannot be written, nothing more is written to any file. Otherwise packets would be
+// missing in the middle of all, if the disk had space again.
 type Files struct {
 	volume *Volume
 	ahead  int64 // bytes that the capture may write until it asks for the free disk again
 	memory *memory
-	work   chan span  // for the writing goroutine
-	sync   chan *disk // for the one that waits for the disk's cache
+	work   chan span  // to the writing goroutine
+	sync   chan *disk // to the goroutine that waits for the disk's cache
 	ended  sync.WaitGroup
 }
 
-// DefaultBuffers is how many bytes may wait for a disk that does not keep up. With the
-// largest ring that a capture gets unasked, the appliance stays below 120 MB.
+// DefaultBuffers is how many bytes may wait for a slow disk. With the largest default ring of a
+// capture, the appliance stays below 120 MB.
 const DefaultBuffers = 52 << 20
 
 // NewFiles makes the files of a capture that is alone on its disk.
 func NewFiles(bytes int64) (*Files, error) { return new(Volume).NewFiles(bytes) }
 
-// NewFiles takes so many bytes for buffers, DefaultBuffers if 0.
+// NewFiles allocates buffers of that many bytes, DefaultBuffers if 0.
 func (v *Volume) NewFiles(bytes int64) (*Files, error) {
 	if bytes == 0 {
 		bytes = DefaultBuffers
@@ -49,7 +49,7 @@ func (v *Volume) NewFiles(bytes int64) (*Files, error) {
 	return f, nil
 }
 
-// Close frees what the files share. All of them are closed before.
+// Close frees what the files share. All of them must be closed before.
 func (f *Files) Close() {
 	close(f.work)
 	close(f.memory.more)
@@ -57,11 +57,11 @@ func (f *Files) Close() {
 	f.volume.giveBack(f.memory)
 }
 
-// write writes what the files send, in its order.
+// write writes what the files send, in order.
 func (f *Files) write() {
 	defer close(f.sync)
-	// As urgent as the thread that fills the buffers, which else waits for this one. Whoever
-	// prepares that one hears if it is refused.
+	// As urgent as the thread that fills the buffers, which otherwise waits for this one. The
+	// caller of that Prepare is told if it is refused.
 	runtime.LockOSThread() // for good: the thread ends with the goroutine
 	capture.Urge()
 	var broken error
@@ -81,7 +81,7 @@ func (f *Files) write() {
 		if s.flush {
 			select {
 			case f.sync <- d:
-			default: // it is at it; the next flush asks again
+			default: // it is busy; the next flush asks again
 			}
 		}
 		if s.finished != nil {
@@ -90,31 +90,29 @@ func (f *Files) write() {
 	}
 }
 
-// synchronise makes the disk keep what it was given, for the case of a power cut. It is
-// a goroutine of its own because that can take long, and direct writes go on meanwhile.
+// synchronise makes the disk store what it was given, for the case of a power cut. It is a separate
+// goroutine because that can take long, and direct writes continue meanwhile.
 func (f *Files) synchronise() {
 	for d := range f.sync {
 		d.synchronise()
 	}
 }
 
-// Create begins a file that must not be there yet; its header is on its way to the
-// disk when Create returns. The error is a *capture.FileExistsError, a
-// *capture.SpecError for a size limit that is too small, capture.ErrMixedLinkTypes, or
-// says why the file cannot be created.
+// Create creates a file that must not exist. Its header is on its way to the disk when Create
+// returns. The error is a *capture.FileExistsError, a *capture.SpecError for a size limit that is
+// too small, capture.ErrMixedLinkTypes, or says why the file cannot be created.
 func (f *Files) Create(dir *os.Root, name string, h capture.FileHeader) (capture.File, error) {
 	return f.create(dir, name, h, capture.FileInfo{})
 }
 
-// Append goes on in a file of which before says what it holds, as Repair does. A pcapng
-// file gets another section. It must be of the same format and, if it is pcap, of the same
-// link type, precision and at most the same snap length; else the error is
-// *capture.SpecError.
+// Append continues a file whose content is described by before, as Repair does. A pcapng file gets
+// another section. The file must be of the same format and, if pcap, of the same link type,
+// precision and at most the same snap length; else the error is a *capture.SpecError.
 func (f *Files) Append(dir *os.Root, name string, h capture.FileHeader, before capture.FileInfo) (capture.File, error) {
 	return f.create(dir, name, h, before)
 }
 
-// Create begins a file as Files.Create does, with buffers of its own.
+// Create creates a file as Files.Create does, with buffers of its own.
 func Create(dir *os.Root, name string, h capture.FileHeader) (capture.File, error) {
 	files, err := NewFiles(0)
 	if err != nil {

@@ -12,7 +12,8 @@ import (
 	"diagsh/capture/pcapfile"
 )
 
-// classic is a file of the old format with so many bytes before each packet, whose lengths stand as lengths says.
+// classic returns a file of the old format with extra more bytes before each packet. lengths are
+// the two lengths of each packet, in their order in the file.
 func classic(order binary.AppendByteOrder, magic uint32, minor uint16, extra int, packets [][2]uint32) []byte {
 	b := order.AppendUint32(nil, magic)
 	b = order.AppendUint16(order.AppendUint16(b, 2), minor)
@@ -27,7 +28,7 @@ func classic(order binary.AppendByteOrder, magic uint32, minor uint16, extra int
 	return b
 }
 
-// packetsOf reads packets, and says how the file ended.
+// packetsOf reads packets, and returns how the file ended.
 func packetsOf(t *testing.T, file []byte) (list []capture.Packet, end error) {
 	t.Helper()
 	r, err := pcapfile.NewReader(bytes.NewReader(file))
@@ -44,7 +45,8 @@ func packetsOf(t *testing.T, file []byte) (list []capture.Packet, end error) {
 	}
 }
 
-// Files of other versions and variants are read as tcpdump and Wireshark read them.
+// TestForeignFiles: files of other versions and variants are read as tcpdump and Wireshark read
+// them.
 func TestForeignFiles(t *testing.T) {
 	kept, swapped := [][2]uint32{{60, 1000}, {96, 96}}, [][2]uint32{{1000, 60}, {96, 96}}
 	for name, file := range map[string][]byte{
@@ -65,7 +67,8 @@ func TestForeignFiles(t *testing.T) {
 				file = b.Bytes()
 			}
 			list, end := packetsOf(t, file)
-			if end != io.EOF || len(list) != 2 || list[0].Length != 1000 || len(list[0].Data) != 60 || list[1].Length != 96 || list[1].Data[0] != 2 || list[1].Time != 1001_000_005_000 {
+			if end != io.EOF || len(list) != 2 || list[0].Length != 1000 || len(list[0].Data) != 60 ||
+				list[1].Length != 96 || list[1].Data[0] != 2 || list[1].Time != 1001_000_005_000 {
 				t.Errorf("%s, packed %v: %d packets, %v: %+v", name, packed, len(list), end, list)
 			}
 			if packed { // cut in the middle, and damaged
@@ -80,7 +83,8 @@ func TestForeignFiles(t *testing.T) {
 			}
 		}
 	}
-	for by, magic := range map[string]string{"zstd": "\x28\xb5\x2f\xfd", "lz4": "\x04\x22\x4d\x18", "xz": "\xfd7zXZ", "bzip2": "BZh91"} {
+	for by, magic := range map[string]string{"zstd": "\x28\xb5\x2f\xfd", "lz4": "\x04\x22\x4d\x18", "xz": "\xfd7zXZ",
+		"bzip2": "BZh91"} {
 		_, err := pcapfile.NewReader(bytes.NewReader([]byte(magic + "some more bytes that are packed")))
 		var packed *pcapfile.PackedError
 		if !errors.As(err, &packed) || packed.By != by {
@@ -89,7 +93,8 @@ func TestForeignFiles(t *testing.T) {
 	}
 }
 
-// A packet of no length and no time is one, as for tcpdump; zeros without end are what a power cut left.
+// TestRecordOfZeros: a packet without length and time is a packet, as for tcpdump, and zeros
+// without end are what a power cut left.
 func TestRecordOfZeros(t *testing.T) {
 	file := classic(binary.LittleEndian, 0xa1b2c3d4, 4, 0, [][2]uint32{{60, 60}})
 	one := append(bytes.Clone(file), make([]byte, 16)...)
@@ -98,7 +103,8 @@ func TestRecordOfZeros(t *testing.T) {
 		t.Errorf("one such record: %d packets, %v", len(list), end)
 	}
 	var corrupt *pcapfile.CorruptError
-	if list, end := packetsOf(t, append(bytes.Clone(file), make([]byte, 4096)...)); len(list) != 1 || !errors.As(end, &corrupt) {
+	if list, end := packetsOf(t, append(bytes.Clone(file), make([]byte, 4096)...)); len(list) != 1 ||
+		!errors.As(end, &corrupt) {
 		t.Errorf("a page of zeros: %d packets, %v", len(list), end)
 	}
 }

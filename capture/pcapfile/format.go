@@ -12,8 +12,7 @@ const (
 	magicMicro = 0xa1b2c3d4
 	magicNano  = 0xa1b23c4d
 
-	// magicModified is of files that a patched libpcap wrote in 1999: more stands before each
-	// packet.
+	// magicModified marks files of a patched libpcap of 1999, which have more before each packet.
 	magicModified = 0xa1b2cd34
 
 	pcapHeaderSize     = 24
@@ -50,15 +49,15 @@ const (
 	statisticsOSDrop  = 7
 	statisticsDeliver = 8
 
-	blockFrameSize  = 12 // type and length before the body, length behind it
-	packetFixedSize = 20 // of the body of a packet block before the data
+	blockFrameSize  = 12 // type and length before the body, length after it
+	packetFixedSize = 20 // of a packet block's body before the data
 	packetTailSize  = 12 // the option with the flags, and the end of options
 	statisticsSize  = blockFrameSize + 12 + 7*12 + 4
 )
 
 var order = binary.LittleEndian
 
-// appendPcapHeader begins a classic file.
+// appendPcapHeader appends the header of a classic file.
 func appendPcapHeader(b []byte, h capture.FileHeader) []byte {
 	magic := uint32(magicNano)
 	if h.Precision == capture.Microsecond {
@@ -67,12 +66,12 @@ func appendPcapHeader(b []byte, h capture.FileHeader) []byte {
 	b = order.AppendUint32(b, magic)
 	b = order.AppendUint16(b, 2) // version 2.4
 	b = order.AppendUint16(b, 4)
-	b = order.AppendUint64(b, 0) // two fields that nobody ever used
+	b = order.AppendUint64(b, 0) // two fields that are always zero
 	b = order.AppendUint32(b, uint32(h.SnapLength))
 	return order.AppendUint32(b, uint32(h.Interfaces[0].LinkType))
 }
 
-// appendSection begins a pcapng file: what wrote it, and its interfaces.
+// appendSection starts a pcapng section: what wrote it, and its interfaces.
 func appendSection(b []byte, h capture.FileHeader) []byte {
 	b, start := beginBlock(b, blockSection)
 	b = order.AppendUint32(b, byteOrderMagic)
@@ -113,9 +112,9 @@ func appendInterface(b []byte, h capture.FileHeader, i capture.Interface) []byte
 	return endBlock(b, start)
 }
 
-// appendStatistics appends the counters of an interface, at most statisticsSize bytes.
-// unit is the length of the unit of its time stamps in nanoseconds, delivered how many of
-// its packets are in the section.
+// appendStatistics appends the counters of an interface, at most statisticsSize bytes. unit is the
+// length of the unit of its timestamps in nanoseconds. delivered is how many of its packets are in
+// the section.
 func appendStatistics(b []byte, id int, c capture.Counters, delivered uint64, start, end time.Time, unit int64) []byte {
 	b, begin := beginBlock(b, blockStatistics)
 	stamp := func(b []byte, t time.Time) []byte {
@@ -135,8 +134,8 @@ func appendStatistics(b []byte, id int, c capture.Counters, delivered uint64, st
 		code  uint16
 		value uint64
 	}{
-		// What the interface counted is before the filter; what it dropped for want of
-		// room is, as in the files of dumpcap, what was dropped on the way to us.
+		// What the interface counted is before the filter. What it dropped for lack of room was, as
+		// in the files of dumpcap, dropped on the way to us.
 		{statisticsReceive, c.Seen},
 		{statisticsDrop, c.Dropped},
 		{statisticsAccept, c.Received + c.Dropped},
@@ -165,7 +164,7 @@ func endBlock(b []byte, start int) []byte {
 	return order.AppendUint32(b, length)
 }
 
-// appendOption leaves out an empty value, and the end of one that is too long.
+// appendOption appends an option. It omits an empty value, and the end of one that is too long.
 func appendOption(b []byte, code uint16, value string) []byte {
 	if value == "" {
 		return b
@@ -177,10 +176,10 @@ func appendOption(b []byte, code uint16, value string) []byte {
 	return append(b, "\x00\x00\x00"[:padding(len(value))]...)
 }
 
-// padding is how many bytes fill n up to a multiple of four.
+// padding returns how many bytes fill n up to a multiple of four.
 func padding(n int) int { return -n & 3 }
 
-// flags says direction and kind of reception in a packet block's terms.
+// flags encodes direction and kind of reception for a packet block.
 func flags(d capture.Direction) uint32 {
 	const (
 		inbound  = 1
@@ -207,7 +206,7 @@ func flags(d capture.Direction) uint32 {
 	}
 }
 
-// direction undoes flags.
+// direction is the inverse of flags.
 func direction(flags uint32) capture.Direction {
 	switch flags & 3 {
 	case 1:

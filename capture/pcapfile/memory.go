@@ -13,44 +13,44 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// memory is the buffers of a capture's files. The one that was given back last is taken
-// first, so that a capture whose disk keeps up stays with two of many, which are in the
-// processor's cache; the many are for the moments when the disk does not keep up.
+// memory is the buffers of a capture's files. The one that was returned last is taken first. So a
+// capture whose disk keeps up uses only two of many, which are in the processor's cache; the many
+// are for when the disk does not keep up.
 //
-// Those moments are also when buffers get their pages that nobody has used yet. The first
-// use of a page costs milliseconds where a hypervisor has to find it, which would come just
-// when the disk falls behind: so some more have theirs at any time, and a goroutine beside the
-// capture sees to that. Pages that are there stay.
+// At those moments unused buffers would also get their pages. The first use of a page costs
+// milliseconds if a hypervisor has to find it, just when the disk falls behind. So a few more
+// buffers have their pages at any time, which another goroutine sees to. Pages that are there stay.
 type memory struct {
 	all    []byte
 	number int
 
 	mutex sync.Mutex
 	given sync.Cond
-	free  []int // a stack of numbers of buffers; those without pages are the lowest
-	paged int   // how many buffers have pages: those of the lowest numbers
+	free  []int // a stack of buffer numbers; those without pages are the lowest
+	paged int   // how many buffers have pages: those with the lowest numbers
 
-	more chan struct{} // asks for pages
+	more chan struct{} // requests pages
 }
 
 const (
-	// bufferSize is that of two huge pages: then a direct write pins those and not 1024
-	// small ones, and there are few enough writes that their wake-ups do not count.
+	// bufferSize is that of two huge pages: then a direct write pins those and not 1024 small ones,
+	// and writes are few enough that their wake-ups do not matter.
 	bufferSize = 4 << 20
 
-	// ahead is how many free buffers have pages at any time. While one is filled another gets
-	// its own; what that lasts longer, the ring holds.
+	// ahead is how many free buffers have pages at any time. While one is filled the next gets its
+	// pages; if that takes longer, the ring holds the packets.
 	ahead = 1
 
-	// page is what direct writes are aligned to, in memory and in the file. No disk
-	// or file system in use asks for more.
+	// page is the alignment of direct writes, in memory and in the file. No disk or file system in
+	// use needs more.
 	page = 4096
 )
 
-// newMemory takes memory for so many buffers, of which the first has its pages.
+// newMemory allocates that many buffers and gives the first its pages.
 func newMemory(buffers int) (*memory, error) {
 	// One more, for aligning.
-	all, err := unix.Mmap(-1, 0, (buffers+1)*bufferSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
+	all, err := unix.Mmap(-1, 0, (buffers+1)*bufferSize, unix.PROT_READ|unix.PROT_WRITE,
+		unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
 	if err != nil {
 		return nil, fmt.Errorf("there is no memory to write the file: %w", err)
 	}
@@ -67,21 +67,21 @@ func newMemory(buffers int) (*memory, error) {
 	return m, nil
 }
 
-// page has the kernel give a buffer its pages.
+// page makes the kernel give a buffer its pages.
 func (m *memory) page(number int) error {
 	b := m.buffer(number)
 	err := unix.Madvise(b, unix.MADV_POPULATE_WRITE)
 	if !errors.Is(err, unix.EINVAL) {
 		return err
 	}
-	// Before Linux 5.14: what is there stays, because somebody may have taken it already.
+	// Before Linux 5.14. Existing content stays, because the buffer may be in use already.
 	for i := 0; i < len(b); i += page {
 		atomic.AddUint32((*uint32)(unsafe.Pointer(&b[i])), 0)
 	}
 	return nil
 }
 
-// pageAhead gives pages to buffers as they become few, until nobody asks any more.
+// pageAhead gives pages to buffers as they become few, until the channel is closed.
 func (m *memory) pageAhead() {
 	runtime.LockOSThread() // for good: the thread ends with the goroutine
 	capture.Urge()
@@ -91,7 +91,7 @@ func (m *memory) pageAhead() {
 			next, enough := m.paged, m.enough()
 			m.mutex.Unlock()
 			if enough || m.page(next) != nil {
-				break // the kernel has no memory now: it is asked again with the next buffer
+				break // the kernel has no memory now; the next buffer asks again
 			}
 			m.mutex.Lock()
 			m.paged = max(m.paged, next+1)
@@ -100,23 +100,23 @@ func (m *memory) pageAhead() {
 	}
 }
 
-// enough tells whether no further buffer needs pages for now. Called with mutex held.
+// enough reports whether no further buffer needs pages for now. The caller holds mutex.
 func (m *memory) enough() bool {
 	return m.paged == m.number || len(m.free)-(m.number-m.paged) >= ahead
 }
 
-// aligned is all buffers, one after the other.
+// aligned returns all buffers, one after the other.
 func (m *memory) aligned() []byte {
 	return m.all[-uintptr(unsafe.Pointer(&m.all[0]))&(bufferSize-1):]
 }
 
-// buffer is one by its number.
+// buffer returns one by its number.
 func (m *memory) buffer(i int) []byte {
 	offset := i * bufferSize
 	return m.aligned()[offset : offset+bufferSize : offset+bufferSize]
 }
 
-// take waits until there is a buffer.
+// take waits for a free buffer.
 func (m *memory) take() int {
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
@@ -125,11 +125,11 @@ func (m *memory) take() int {
 	}
 	i := m.free[len(m.free)-1]
 	m.free = m.free[:len(m.free)-1]
-	m.paged = max(m.paged, i+1) // who fills it gives it pages
+	m.paged = max(m.paged, i+1) // filling it gives it pages
 	if !m.enough() {
 		select {
 		case m.more <- struct{}{}:
-		default: // it has been asked already
+		default: // a request is pending already
 		}
 	}
 	return i
@@ -142,7 +142,7 @@ func (m *memory) give(i int) {
 	m.given.Signal()
 }
 
-// bytes is how much of the machine's memory it has.
+// bytes returns how much of the machine's memory it uses.
 func (m *memory) bytes() int64 {
 	m.mutex.Lock()
 	defer m.mutex.Unlock()

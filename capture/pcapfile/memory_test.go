@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Buffers get their pages as they are needed, one ahead, and keep them.
+// TestBuffersArePagedAhead: buffers get their pages as they are needed, one ahead, and keep them.
 func TestBuffersArePagedAhead(t *testing.T) {
 	m, err := newMemory(6)
 	if err != nil {
@@ -32,7 +32,7 @@ func TestBuffersArePagedAhead(t *testing.T) {
 	second := m.take()
 	paged(3)
 	m.give(first)
-	m.give(m.take()) // the same again and again, as where the disk keeps up
+	m.give(m.take()) // the same again and again, as if the disk keeps up
 	paged(3)
 	taken := []int{second}
 	for range 5 {
@@ -49,7 +49,8 @@ func TestBuffersArePagedAhead(t *testing.T) {
 	<-done
 }
 
-// What a capture leaves serves the next one, of the same size, until it is given back.
+// TestBuffersAreUsedAgain: the buffers of a capture serve the next one of the same size, until they
+// are freed.
 func TestBuffersAreUsedAgain(t *testing.T) {
 	v := NewVolume(time.Minute)
 	defer v.ClearSpare()

@@ -9,20 +9,21 @@ import (
 	"io"
 )
 
-// PackedError: the file is packed in a way that is not read.
+// PackedError reports that the file is packed in a format that is not supported.
 type PackedError struct{ By string } // the program that packed it
 
 func (e *PackedError) Error() string {
 	return fmt.Sprintf("the file is packed by %s; unpack it first", e.By)
 }
 
-// packed is the error for a file that begins so and is no capture file.
+// packed returns the error for a file that starts like this and is no capture file.
 func packed(magic []byte) error {
 	for _, p := range []struct {
 		magic []byte
 		by    string
 	}{
-		{[]byte{0x28, 0xb5, 0x2f, 0xfd}, "zstd"}, {[]byte{0x04, 0x22, 0x4d, 0x18}, "lz4"}, {[]byte{0xfd, '7', 'z', 'X'}, "xz"},
+		{[]byte{0x28, 0xb5, 0x2f, 0xfd}, "zstd"}, {[]byte{0x04, 0x22, 0x4d, 0x18}, "lz4"},
+		{[]byte{0xfd, '7', 'z', 'X'}, "xz"},
 		{[]byte("BZh"), "bzip2"}, {[]byte{'P', 'K', 3, 4}, "zip"},
 	} {
 		if bytes.HasPrefix(magic, p.magic) {
@@ -32,7 +33,7 @@ func packed(magic []byte) error {
 	return ErrNoCapture
 }
 
-// unpacked reads what is packed by gzip. However much that is, it is read piece by piece.
+// unpacked unpacks gzip, piece by piece, however much that is.
 func unpacked(in io.Reader) (*bufio.Reader, error) {
 	z, err := gzip.NewReader(in)
 	if err != nil {
@@ -41,7 +42,7 @@ func unpacked(in io.Reader) (*bufio.Reader, error) {
 	return bufio.NewReaderSize(&unpacker{z}, buffer), nil
 }
 
-// An unpacker has the errors of files, and not those of gzip.
+// An unpacker converts the errors of gzip to those of files.
 type unpacker struct{ in *gzip.Reader }
 
 func (u *unpacker) Read(b []byte) (int, error) {

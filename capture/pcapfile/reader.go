@@ -12,21 +12,21 @@ import (
 	"diagsh/capture"
 )
 
-// Reader yields the packets of a capture file, of either format and byte order, of all
-// versions that tcpdump has written, and packed by gzip. It takes files from strangers: whatever they say, it needs no more memory than a few
-// of the longest packets.
+// Reader reads the packets of a capture file: both formats and byte orders, all versions that
+// tcpdump has written, also packed by gzip. It takes files from strangers: whatever they contain,
+// it needs no more memory than a few of the longest packets.
 //
-// A pcapng file may have several sections with their own interfaces; the Reader
-// numbers all interfaces of the file in one series.
+// A pcapng file may have several sections with their own interfaces; the Reader numbers all
+// interfaces of the file in one series.
 type Reader struct {
 	in     *bufio.Reader
-	offset int64 // behind the last whole record
+	offset int64 // after the last whole record
 	format capture.Format
 	order  binary.ByteOrder
 
-	nano    bool                           // classic: stamps are in nanoseconds
+	nano    bool                           // classic: timestamps are in nanoseconds
 	head    int                            // classic: bytes before a packet
-	swapped func(kept, length uint32) bool // classic: the two lengths stand the other way round
+	swapped func(kept, length uint32) bool // classic: whether the two lengths are in the other order
 
 	interfaces []fileInterface
 	section    int // pcapng: the first interface of this section
@@ -37,12 +37,12 @@ type Reader struct {
 type fileInterface struct {
 	capture.Interface
 	snapLength uint32
-	units      uint64 // of a time stamp, per second
-	offset     int64  // seconds to be added to it
+	units      uint64 // of a timestamp, per second
+	offset     int64  // seconds to add to it
 }
 
-// CorruptError says where a file is not what it should be. A file that just ends in
-// the middle of a record is reported as io.ErrUnexpectedEOF.
+// CorruptError says where a file is malformed. A file that just ends in the middle of a record is
+// reported as io.ErrUnexpectedEOF.
 type CorruptError struct {
 	Offset int64 // of the record
 	Text   string
@@ -52,7 +52,7 @@ func (e *CorruptError) Error() string {
 	return fmt.Sprintf("the capture file is corrupt at byte %d: %s", e.Offset, e.Text)
 }
 
-// ErrNoCapture: the file is not a capture file, or too short to be one.
+// ErrNoCapture reports that the file is not a capture file, or too short to be one.
 var ErrNoCapture = errors.New("this is not a pcap or pcapng file")
 
 const (
@@ -65,8 +65,8 @@ const (
 	buffer = 256 << 10
 )
 
-// NewReader reads the beginning of a file. The error is ErrNoCapture, a *PackedError,
-// a *CorruptError, or from in.
+// NewReader reads the beginning of a file. The error is ErrNoCapture, a *PackedError, a
+// *CorruptError, or from in.
 func NewReader(in io.Reader) (*Reader, error) {
 	r := &Reader{in: bufio.NewReaderSize(in, buffer)}
 	magic, err := r.in.Peek(4)
@@ -104,7 +104,8 @@ func NewReader(in io.Reader) (*Reader, error) {
 	if r.order.Uint32(header) == magicModified {
 		r.head = modifiedRecordSize
 	}
-	// Until version 2.3 the lengths stood the other way round, and in 2.3 either way (libpcap, sf-pcap.c).
+	// Until version 2.3 the lengths were in the other order, and in 2.3 in either (libpcap,
+	// sf-pcap.c).
 	switch minor := r.order.Uint16(header[6:]); {
 	case minor < 3:
 		r.swapped = func(uint32, uint32) bool { return true }
@@ -123,7 +124,8 @@ func NewReader(in io.Reader) (*Reader, error) {
 	return r, nil
 }
 
-// Begins reports whether a file that begins so may be a capture file, as far as its first four bytes tell: what gzip packed may be anything.
+// Begins reports whether a file with these first four bytes may be a capture file. A file of gzip
+// may contain anything.
 func Begins(magic []byte) bool {
 	return len(magic) >= 4 && (order.Uint32(magic) == blockSection || isMagic(binary.LittleEndian.Uint32(magic)) ||
 		isMagic(binary.BigEndian.Uint32(magic)) || bytes.HasPrefix(magic, []byte{0x1f, 0x8b}))
@@ -138,11 +140,11 @@ func noCapture(err error) error {
 	return err
 }
 
-// Format is that of the file.
+// Format returns the file's format.
 func (r *Reader) Format() capture.Format { return r.format }
 
-// Interfaces are those met so far: a pcapng file may bring more with any packet. A
-// classic file has one, without a name.
+// Interfaces returns those seen so far: a pcapng file may bring more with any packet. A classic
+// file has one, without a name.
 func (r *Reader) Interfaces() []capture.Interface {
 	interfaces := make([]capture.Interface, len(r.interfaces))
 	for i := range r.interfaces {
@@ -151,15 +153,15 @@ func (r *Reader) Interfaces() []capture.Interface {
 	return interfaces
 }
 
-// NumInterfaces is how many Interfaces there are.
+// NumInterfaces returns the number of Interfaces.
 func (r *Reader) NumInterfaces() int { return len(r.interfaces) }
 
-// Offset is where the last record that was read whole ends.
+// Offset returns where the last whole record ends.
 func (r *Reader) Offset() int64 { return r.offset }
 
-// Next reads a packet; its data are valid until the next call. The error is io.EOF at
-// the end, io.ErrUnexpectedEOF when that is in the middle of a record, a *CorruptError,
-// or from the underlying reader.
+// Next reads a packet. Its data are valid until the next call. The error is io.EOF at the end,
+// io.ErrUnexpectedEOF if that is in the middle of a record, a *CorruptError, or from the underlying
+// reader.
 func (r *Reader) Next(p *capture.Packet) error {
 	if r.format == capture.PCAP {
 		return r.readRecord(p)
@@ -179,8 +181,7 @@ func (r *Reader) corrupt(format string, arguments ...any) error {
 	return &CorruptError{r.offset, fmt.Sprintf(format, arguments...)}
 }
 
-// read reads n bytes, which are valid until the next call. io.EOF means that there
-// was none.
+// read reads n bytes, which are valid until the next call. io.EOF means that there was none.
 func (r *Reader) read(n int) ([]byte, error) {
 	if cap(r.body) < n {
 		r.body = make([]byte, n)
@@ -190,7 +191,7 @@ func (r *Reader) read(n int) ([]byte, error) {
 	return b, err
 }
 
-// rest is for what must follow what has been read.
+// rest converts the error of reading what must follow: io.EOF becomes io.ErrUnexpectedEOF.
 func rest(err error) error {
 	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
@@ -212,7 +213,8 @@ func (r *Reader) readRecord(p *capture.Packet) error {
 	case kept > capture.MaxSnapLength:
 		return r.corrupt("a packet of %d bytes", kept)
 	case seconds == 0 && fraction == 0 && kept == 0 && length == 0:
-		// One such record is a packet of no length. More are zeros of a file system after a power cut.
+		// One such record is a packet without length. More of them are zeros of a file system after
+		// a power cut.
 		if next, _ := r.in.Peek(pcapRecordSize); len(next) == pcapRecordSize && zeros(next) {
 			return r.corrupt("zeros in the place of a packet")
 		}
@@ -230,10 +232,10 @@ func (r *Reader) readRecord(p *capture.Packet) error {
 	return nil
 }
 
-// readBlock reads one block; when it is of a packet, p has data then.
+// readBlock reads one block. If it is a packet's, p has data after that.
 func (r *Reader) readBlock(p *capture.Packet) error {
-	// A block's byte order is that of its section, whose header says it in the four
-	// bytes behind the usual eight.
+	// A block's byte order is that of its section, whose header has it in the four bytes after the
+	// usual eight.
 	head, err := r.in.Peek(8)
 	switch {
 	case len(head) == 0:
@@ -290,7 +292,7 @@ func (r *Reader) readBlock(p *capture.Packet) error {
 	return nil
 }
 
-// skip passes over a block of a kind that does not matter here.
+// skip skips a block of a kind that does not matter here.
 func (r *Reader) skip(length uint32) error {
 	if _, err := r.in.Discard(int(length) - 4); err != nil {
 		return rest(err)
@@ -346,7 +348,7 @@ func (r *Reader) decodeInterface(block []byte, _ *capture.Packet) error {
 	return nil
 }
 
-// units is how many units of time a second has; 0 is for a resolution too fine.
+// units returns how many units of time a second has, or 0 for a resolution that is too fine.
 func units(resolution byte) uint64 {
 	if exponent := resolution & 0x7f; resolution&0x80 != 0 {
 		return uint64(1) << exponent // 0 from 64 on
@@ -360,7 +362,7 @@ func units(resolution byte) uint64 {
 	return 0
 }
 
-// decodePacket decodes a packet block, or one of the kind that it replaced.
+// decodePacket decodes a packet block, or the obsolete kind of block.
 func (r *Reader) decodePacket(block []byte, p *capture.Packet) error {
 	const data = 8 + packetFixedSize
 	if len(block) < data {
@@ -368,7 +370,7 @@ func (r *Reader) decodePacket(block []byte, p *capture.Packet) error {
 	}
 	id := r.order.Uint32(block[8:])
 	if r.order.Uint32(block) == blockOldPacket {
-		id = uint32(r.order.Uint16(block[8:])) // and a counter of drops
+		id = uint32(r.order.Uint16(block[8:])) // followed by a counter of drops
 	}
 	kept := r.order.Uint32(block[20:])
 	switch {
@@ -414,7 +416,7 @@ func (r *Reader) decodeSimple(block []byte, p *capture.Packet) error {
 	return nil
 }
 
-// options calls f for each option of a list. One that goes over the end is the last.
+// options calls f for each option of a list. One that crosses the end is the last.
 func (r *Reader) options(list []byte, f func(code uint16, value []byte)) {
 	for len(list) >= 4 {
 		code, length := r.order.Uint16(list), int(r.order.Uint16(list[2:]))
@@ -427,7 +429,7 @@ func (r *Reader) options(list []byte, f func(code uint16, value []byte)) {
 	}
 }
 
-// time turns an interface's stamp into nanoseconds.
+// time converts an interface's timestamp to nanoseconds.
 func (i *fileInterface) time(stamp uint64) int64 {
 	seconds, fraction := stamp/i.units, stamp%i.units
 	high, low := bits.Mul64(fraction, 1e9)

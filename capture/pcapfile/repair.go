@@ -13,12 +13,11 @@ import (
 	"diagsh/capture"
 )
 
-// Repair makes a whole file of one whose writer died: it trims what is behind the
-// last record that is whole, if there is anything, and says what the file holds.
-// Nothing behind such a place could be read by anybody.
+// Repair makes a file whole whose writer died. It cuts off what follows the last whole record,
+// which no program could read, and returns what the file contains.
 //
-// The error is ErrNoCapture when not even the file's header is whole; then the file
-// is left as it is. It must not be used on a file that is being written.
+// The error is ErrNoCapture if not even the file's header is whole; then the file is unchanged. It
+// must not be used on a file that is being written.
 func Repair(path string) (capture.FileInfo, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|syscall.O_NOFOLLOW, 0)
 	if err != nil {
@@ -53,7 +52,7 @@ func repair(f *os.File) (capture.FileInfo, error) {
 			return capture.FileInfo{}, err
 		}
 	}
-	// Also when there is nothing to trim: space may be allocated behind the end.
+	// Also if nothing is to be cut: space may be allocated after the end.
 	if info.Bytes <= stat.Size() {
 		if err := f.Truncate(info.Bytes); err != nil {
 			return capture.FileInfo{}, err
@@ -65,25 +64,25 @@ func repair(f *os.File) (capture.FileInfo, error) {
 	return info, nil
 }
 
-// beforeHole finds where the first hole of a file begins, or its end. A file is written
-// without any, so after a power cut a hole is a place that never reached the disk, be it
-// inside one packet. The file system tells it from zeros that were written (lseek(2),
-// SEEK_HOLE: blocks that are allocated and were never written are holes, except where the
-// page cache has them); one that cannot tell says that there is none.
+// beforeHole returns where the first hole of a file begins, or its end. A file is written without
+// holes, so after a power cut a hole is a place that never reached the disk, even inside one
+// packet. The file system tells it from zeros that were written (lseek(2), SEEK_HOLE): allocated
+// blocks that were never written are holes, except where the page cache has them. A file system
+// that cannot tell reports no hole.
 func beforeHole(f *os.File, size int64) (int64, error) {
 	if size == 0 {
 		return 0, nil
 	}
 	hole, err := unix.Seek(int(f.Fd()), 0, unix.SEEK_HOLE)
 	if errors.Is(err, unix.EINVAL) {
-		return size, nil // the file system does not even know the question
+		return size, nil // the file system does not support the question
 	}
 	return min(hole, size), err
 }
 
-// beforeZeros finds how much of the first bytes of a file can be trusted that a reader
-// took to be whole records, where the file system does not tell of holes: when the file is
-// torn at zeros, they may have begun inside the last record.
+// beforeZeros is for a file system that does not report holes. It returns how much of the whole
+// records of a file can be trusted: if the file ends in zeros, these may have begun inside the last
+// record.
 func beforeZeros(f *os.File, whole, size int64) (int64, error) {
 	var b [page]byte
 	n := min(size-whole, 8)
@@ -118,8 +117,7 @@ func zeros(b []byte) bool {
 	return true
 }
 
-// scan reads a file up to its end, or to where it is torn, and says what it holds up
-// to there.
+// scan reads a file to its end, or to where it is torn, and returns what it contains up to there.
 func scan(in io.Reader) (capture.FileInfo, error) {
 	r, err := NewReader(in)
 	if err != nil {
@@ -140,7 +138,7 @@ func scan(in io.Reader) (capture.FileInfo, error) {
 			return capture.FileInfo{}, err
 		}
 		if p.Time == 0 && p.Length == 0 && len(p.Data) == 0 {
-			// No packet, but a place in a classic file that was never written.
+			// Not a packet, but a part of a classic file that was never written.
 			info.Bytes = before
 			return info, nil
 		}

@@ -7,8 +7,7 @@ import (
 	"diagsh/capture"
 )
 
-// Stream writes a capture to somebody who reads it as it grows. Each Write hands over
-// whole records at once.
+// Stream writes a capture to a reader while it grows. Each Write passes on whole records at once.
 type Stream struct {
 	out    io.Writer
 	header capture.FileHeader
@@ -16,8 +15,8 @@ type Stream struct {
 	buffer []byte
 }
 
-// NewStream begins a capture that has no size limit. The error is
-// capture.ErrMixedLinkTypes, or from out.
+// NewStream starts a capture without a size limit. The error is capture.ErrMixedLinkTypes, or from
+// out.
 func NewStream(out io.Writer, h capture.FileHeader) (*Stream, error) {
 	s := &Stream{out: out, header: h, counts: make([]uint64, len(h.Interfaces))}
 	if h.Format == capture.PCAPNG {
@@ -31,8 +30,8 @@ func NewStream(out io.Writer, h capture.FileHeader) (*Stream, error) {
 	return s, s.send(appendPcapHeader(nil, h))
 }
 
-// AddInterface makes packets of one more interface possible: the one behind all that the
-// stream knows. The error is capture.ErrMixedLinkTypes, or from out.
+// AddInterface adds the next interface, for packets after this call. The error is
+// capture.ErrMixedLinkTypes, or from out.
 func (s *Stream) AddInterface(i capture.Interface) error {
 	if s.header.Format != capture.PCAPNG && i.LinkType != s.header.Interfaces[0].LinkType {
 		return capture.ErrMixedLinkTypes
@@ -59,7 +58,7 @@ func (s *Stream) Write(batch []capture.Packet) error {
 	return s.send(b)
 }
 
-// End ends the stream with the counters of its interfaces, which pcap has no place for.
+// End ends the stream with the counters of its interfaces, for which pcap has no place.
 func (s *Stream) End(counters []capture.Counters) error {
 	if s.header.Format != capture.PCAPNG {
 		return nil
@@ -71,7 +70,7 @@ func (s *Stream) End(counters []capture.Counters) error {
 	return s.send(b)
 }
 
-// streamPiece is about how much is handed over at a time.
+// streamPiece is about how much is written at a time.
 const streamPiece = 64 << 10
 
 func (s *Stream) send(b []byte) error {

@@ -7,25 +7,25 @@ import (
 	"diagsh/capture/spare"
 )
 
-// A Volume is the disk that the files of several captures are on. What each has in memory on
-// its way there is no room for the others, who would else all take the same last bytes. It is
-// asked between packets, as rarely as the kernel is asked for the free disk.
+// A Volume is the disk that the files of several captures are on. The data that each has in memory
+// for it reduce the space for the others; otherwise all would take the same last bytes. It is asked
+// between packets, as rarely as the kernel is asked for the free disk.
 //
-// A Volume also keeps the buffers of a capture that has ended for the next one. The zero
-// Volume is one without files, and keeps none.
+// A Volume also keeps the buffers of an ended capture for the next one. The zero Volume has no
+// files, and keeps no buffers.
 type Volume struct {
-	spare *spare.Store[int, *memory] // by how many buffers; nil: none are kept
+	spare *spare.Store[int, *memory] // by number of buffers; nil: none are kept
 
 	mutex sync.Mutex
 	open  map[*disk]struct{}
 }
 
-// NewVolume makes a Volume that keeps the buffers of one capture for so long.
+// NewVolume returns a Volume that keeps the buffers of one capture for the given time.
 func NewVolume(keep time.Duration) *Volume {
 	return &Volume{spare: spare.New[int](DefaultBuffers, keep, (*memory).close)}
 }
 
-// Spare is how many bytes are kept for the next capture.
+// Spare returns how many bytes are kept for the next capture.
 func (v *Volume) Spare() int64 {
 	if v.spare == nil {
 		return 0
@@ -33,14 +33,14 @@ func (v *Volume) Spare() int64 {
 	return v.spare.Bytes()
 }
 
-// ClearSpare gives back what is kept.
+// ClearSpare frees what is kept.
 func (v *Volume) ClearSpare() {
 	if v.spare != nil {
 		v.spare.Clear()
 	}
 }
 
-// memory takes so many buffers.
+// memory returns that many buffers.
 func (v *Volume) memory(buffers int) (*memory, error) {
 	if v.spare != nil {
 		if m, ok := v.spare.Take(buffers); ok {
@@ -50,7 +50,7 @@ func (v *Volume) memory(buffers int) (*memory, error) {
 	return newMemory(buffers)
 }
 
-// giveBack takes buffers that nobody uses any more.
+// giveBack takes back unused buffers.
 func (v *Volume) giveBack(m *memory) {
 	if v.spare == nil {
 		m.close()
@@ -74,8 +74,8 @@ func (v *Volume) remove(d *disk) {
 	delete(v.open, d)
 }
 
-// coming is how much more of the disk all files will have taken when each has what it may get
-// until its capture asks again. It is negative where more is allocated, which they give back.
+// coming returns how much more of the disk all files will use when each has what it may get until
+// its capture asks again. It is negative if more is allocated, which they will free.
 func (v *Volume) coming() (bytes int64) {
 	v.mutex.Lock()
 	defer v.mutex.Unlock()

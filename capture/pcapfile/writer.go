@@ -1,10 +1,9 @@
-// Package pcapfile writes and reads capture files: classic pcap with stamps in
-// nanoseconds, and pcapng.
+// Package pcapfile writes and reads capture files: classic pcap with timestamps in nanoseconds, and
+// pcapng.
 //
-// A Writer is fast enough to be behind the busiest ring: packets are encoded straight
-// into large buffers that a goroutine writes past the page cache. Whatever kills the
-// process, its file is a valid capture up to the last flush, perhaps with a torn
-// record behind it, which Repair trims.
+// A Writer is fast enough for the busiest ring: packets are encoded straight into large buffers
+// that a goroutine writes past the page cache. If the process is killed, its file is a valid
+// capture up to the last flush, perhaps followed by a torn record, which Repair cuts off.
 package pcapfile
 
 import (
@@ -17,21 +16,21 @@ import (
 	"diagsh/capture"
 )
 
-// Writer writes one capture file: it is a capture.File.
+// Writer writes one capture file. It is a capture.File.
 type Writer struct {
 	disk   *disk
-	own    *Files // that nobody else uses
+	own    *Files // not shared with other files
 	header capture.FileHeader
 	name   string
 
 	max     int64 // for packets: without the blocks at the end
-	unit    int64 // of time stamps, in nanoseconds
+	unit    int64 // of timestamps, in nanoseconds
 	packets int64
 	first   int64
 	last    int64
 	counts  []uint64 // of packets of this section, by interface
 
-	record [packetFixedSize + 8]byte // a record's header on its way over the end of a buffer
+	record [packetFixedSize + 8]byte // a record's header that crosses the end of a buffer
 }
 
 func (f *Files) create(dir *os.Root, name string, h capture.FileHeader, before capture.FileInfo) (capture.File, error) {
@@ -50,11 +49,12 @@ func (f *Files) create(dir *os.Root, name string, h capture.FileHeader, before c
 	size, max := int64(1<<63-1), int64(1<<63-1)
 	if h.MaxBytes != capture.Unlimited {
 		size, max = h.MaxBytes, h.MaxBytes-int64(end)
-		// A file that no packet fits in is not begun.
+		// A file that has no room for a packet is not created.
 		if least := before.Bytes + int64(len(begin)+recordSize(h.Format, 1)); max < least {
 			return nil, &capture.SpecError{
 				Member: "sizeBytes",
-				Text:   fmt.Sprintf("%d bytes are too few for the capture file; it needs at least %d", h.MaxBytes, least+int64(end)),
+				Text: fmt.Sprintf("%d bytes are too few for the capture file; it needs at least %d", h.MaxBytes,
+					least+int64(end)),
 			}
 		}
 	}
@@ -66,7 +66,8 @@ func (f *Files) create(dir *os.Root, name string, h capture.FileHeader, before c
 	case err != nil:
 		return nil, fmt.Errorf("the capture file cannot be created: %w", cause(err))
 	}
-	w := &Writer{disk: d, header: h, name: name, max: max, unit: 1, packets: before.Packets, counts: make([]uint64, len(h.Interfaces))}
+	w := &Writer{disk: d, header: h, name: name, max: max, unit: 1, packets: before.Packets,
+		counts: make([]uint64, len(h.Interfaces))}
 	if h.Precision == capture.Microsecond {
 		w.unit = 1000
 	}
@@ -78,7 +79,7 @@ func (f *Files) create(dir *os.Root, name string, h capture.FileHeader, before c
 	return w, nil
 }
 
-// beginning is that of a file, and how many bytes are kept for its end.
+// beginning returns the beginning of a file, and how many bytes are reserved for its end.
 func beginning(h capture.FileHeader) (begin []byte, end int, err error) {
 	switch h.Format {
 	case capture.PCAP:
@@ -94,7 +95,7 @@ func beginning(h capture.FileHeader) (begin []byte, end int, err error) {
 	return nil, 0, fmt.Errorf("%q is not a format of capture files", h.Format)
 }
 
-// fits tells whether packets under a header may follow those of a file.
+// fits reports why packets with this header cannot follow those of a file.
 func fits(dir *os.Root, name string, h capture.FileHeader) error {
 	file, err := dir.Open(name)
 	if err != nil {
@@ -106,7 +107,8 @@ func fits(dir *os.Root, name string, h capture.FileHeader) error {
 		return &capture.SpecError{Member: "mode", Text: "the file to append to is not a whole capture file"}
 	}
 	if r.format != h.Format {
-		return &capture.SpecError{Member: "format", Text: fmt.Sprintf("the file to append to is of the format %s", r.format)}
+		return &capture.SpecError{Member: "format",
+			Text: fmt.Sprintf("the file to append to is of the format %s", r.format)}
 	}
 	if h.Format == capture.PCAPNG {
 		return nil
@@ -116,14 +118,16 @@ func fits(dir *os.Root, name string, h capture.FileHeader) error {
 	case first.LinkType != h.Interfaces[0].LinkType:
 		return capture.ErrMixedLinkTypes
 	case r.nano != (h.Precision != capture.Microsecond):
-		return &capture.SpecError{Member: "timePrecision", Text: "the file to append to has time stamps of another precision"}
+		return &capture.SpecError{Member: "timePrecision",
+			Text: "the file to append to has time stamps of another precision"}
 	case int64(first.snapLength) < int64(h.SnapLength):
-		return &capture.SpecError{Member: "snapLength", Text: fmt.Sprintf("the file to append to has packets of at most %d bytes", first.snapLength)}
+		return &capture.SpecError{Member: "snapLength",
+			Text: fmt.Sprintf("the file to append to has packets of at most %d bytes", first.snapLength)}
 	}
 	return nil
 }
 
-// cause is an error of the file system without the path, which is the server's own.
+// cause removes the path, which is the server's own, from an error of the file system.
 func cause(err error) error {
 	var path *fs.PathError
 	if errors.As(err, &path) {
@@ -156,7 +160,7 @@ func (w *Writer) Write(batch []capture.Packet) (int, error) {
 	return len(batch), nil
 }
 
-// recordSize is that of the record of a packet of so many bytes.
+// recordSize returns the size of the record of a packet with that many bytes.
 func recordSize(format capture.Format, bytes int) int {
 	if format == capture.PCAP {
 		return pcapRecordSize + bytes
@@ -164,8 +168,8 @@ func recordSize(format capture.Format, bytes int) int {
 	return blockFrameSize + packetFixedSize + bytes + padding(bytes) + packetTailSize
 }
 
-// encode writes a packet's record where it goes. One in thousands goes over the end
-// of a buffer, and in pieces.
+// encode writes a packet's record. One in thousands crosses the end of a buffer, and is written in
+// pieces.
 func (w *Writer) encode(p *capture.Packet, size int) {
 	if room := w.disk.room(); size <= len(room) {
 		head := w.putHead(room, p, size)
@@ -182,7 +186,7 @@ func (w *Writer) encode(p *capture.Packet, size int) {
 	w.disk.append(tail)
 }
 
-// putHead writes what is before a packet's data and returns its length.
+// putHead writes what precedes a packet's data and returns its length.
 func (w *Writer) putHead(b []byte, p *capture.Packet, size int) int {
 	if w.header.Format == capture.PCAP {
 		b = b[:pcapRecordSize]
@@ -211,7 +215,7 @@ func (w *Writer) putHead(b []byte, p *capture.Packet, size int) int {
 	return len(b)
 }
 
-// putTail writes what is behind a packet's data, all of b.
+// putTail writes what follows a packet's data, all of b.
 func (w *Writer) putTail(b []byte, p *capture.Packet, size int) {
 	if w.header.Format == capture.PCAP {
 		return
@@ -300,8 +304,8 @@ func (w *Writer) Close(counters []capture.Counters) (capture.FileInfo, error) {
 	err := w.disk.finish()
 	info := w.Info()
 	if err != nil {
-		// What the disk has of the last records is torn, and may be less than was
-		// counted: the file itself says what is in it.
+		// The last records on the disk are torn, and may be fewer than were counted: the file
+		// itself says what is in it.
 		kept, repairErr := repair(w.disk.file)
 		if repairErr == nil || errors.Is(repairErr, ErrNoCapture) {
 			kept.Name = w.name
