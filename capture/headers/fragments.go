@@ -1,8 +1,7 @@
 package headers
 
-// fragments are datagrams of which not all pieces have come. There are at most
-// maxDatagrams; the oldest makes room for a new one. Of a datagram its beginning is kept,
-// where the headers are.
+// fragments has incomplete datagrams, at most maxDatagrams; the oldest makes room for a new one. It
+// keeps the beginning of each, where the headers are.
 type fragments struct {
 	index map[fragmentKey]*datagram
 	order []fragmentKey // a ring, the oldest at turn
@@ -21,7 +20,7 @@ type fragmentKey struct {
 	protocol uint8
 }
 
-// datagram is what is known of one.
+// datagram is what is known of an incomplete datagram.
 type datagram struct {
 	beginning [maxBeginning]byte
 	total     int // 0: the last piece has not come
@@ -29,11 +28,10 @@ type datagram struct {
 	count     int
 }
 
-// piece is bytes from begin to before end. Those of a datagram are sorted and do not touch.
+// piece is the bytes from begin to before end. Those of a datagram are sorted and do not touch.
 type piece struct{ begin, end int }
 
-// add puts a piece to its datagram. It returns the datagram, as far as it was kept, if that
-// is whole now.
+// add adds a piece to its datagram. It returns the kept part of the datagram once that is whole.
 func (f *fragments) add(key fragmentKey, b []byte, offset int, more bool) (whole view, ok bool) {
 	d := f.index[key]
 	if d == nil {
@@ -46,7 +44,7 @@ func (f *fragments) add(key fragmentKey, b []byte, offset int, more bool) (whole
 		d.total = offset + len(b)
 	}
 	if !d.cover(piece{offset, offset + len(b)}) {
-		delete(f.index, key) // nobody sends so many pieces
+		delete(f.index, key) // no sender makes so many pieces
 		return view{}, false
 	}
 	if d.total == 0 || d.count != 1 || d.pieces[0].begin != 0 || d.pieces[0].end < d.total {
@@ -72,13 +70,13 @@ func (f *fragments) begin(key fragmentKey) *datagram {
 	return d
 }
 
-// cover notes that a piece is there. It says no if there are too many with gaps between.
+// cover records that a piece is there. It reports false if there are too many gaps.
 func (d *datagram) cover(p piece) bool {
 	at := 0
 	for at < d.count && d.pieces[at].end < p.begin {
 		at++
 	}
-	last := at // behind those that touch p
+	last := at // after those that touch p
 	for last < d.count && d.pieces[last].begin <= p.end {
 		p.begin, p.end = min(p.begin, d.pieces[last].begin), max(p.end, d.pieces[last].end)
 		last++

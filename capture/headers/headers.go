@@ -1,10 +1,9 @@
-// Package headers reads the headers of packets: of the link, of whatever tunnels there are,
-// of IP, and of TCP, UDP and SCTP. It reads what is there and invents nothing: a packet that
-// ends before its headers do is what it is known to be up to there, and lengths are those of
-// the wire, not of what was captured.
+// Package headers reads the headers of packets: of the link, of tunnels, of IP, and of TCP, UDP and
+// SCTP. It reads what is there and invents nothing. A packet that ends in its headers is known up
+// to there, and lengths are those on the wire, not of what was captured.
 //
-// It is for those who look at every packet of a large file. Reading allocates nothing, and
-// whoever wants all fields of one packet asks package decode.
+// It is made to look at every packet of a large file, and allocates nothing. For all fields of one
+// packet, use package decode.
 package headers
 
 import (
@@ -13,11 +12,11 @@ import (
 	"diagsh/capture"
 )
 
-// Address is an IP address, in a form that is hashed and compared fast: 4 or 6, then the
-// bytes of the address; those of IPv4 are followed by zeros.
+// Address is an IP address, in a form that is hashed and compared fast: 4 or 6, then the bytes of
+// the address; those of IPv4 are followed by zeros.
 type Address [17]byte
 
-// Addr is the same for people.
+// Addr converts it.
 func (a Address) Addr() netip.Addr {
 	switch a[0] {
 	case 4:
@@ -45,10 +44,10 @@ type Network struct {
 	Source, Target Address
 }
 
-// maxNetworks is how many IP headers of a packet are told of; more are read, and not told.
+// maxNetworks is how many IP headers of a packet are returned; all are read.
 const maxNetworks = 4
 
-// Flags of TCP (RFC 9293, section 3.1).
+// TCP flags (RFC 9293, section 3.1).
 const (
 	FIN = 1 << iota
 	SYN
@@ -65,17 +64,16 @@ type Headers struct {
 	networks [maxNetworks]Network
 	count    int
 
-	// IP is what was captured from the innermost IP header on, and IPLength how long that is on
-	// the wire.
+	// IP is what was captured from the innermost IP header on, and IPLength its length on the wire.
 	IP       []byte
 	IPLength int
 
-	// Ports says that the ports below are known: of TCP, UDP, UDP-Lite, SCTP or DCCP.
+	// Ports reports that the ports below are known: of TCP, UDP, UDP-Lite, SCTP or DCCP.
 	Ports                  bool
 	Transport              uint8 // the protocol number in the innermost IP header
 	SourcePort, TargetPort uint16
 
-	// Of TCP, if Numbers says that they are known.
+	// Of TCP, if Numbers reports that they are known.
 	Numbers                bool
 	Sequence, Acknowledged uint32
 	Flags                  uint8
@@ -84,21 +82,21 @@ type Headers struct {
 	Options                []byte // as many as were captured
 	Cut                    bool   // the captured bytes end in the header
 
-	// Measured says that Length is known, which is how many bytes of TCP's or UDP's data the
-	// packet has on the wire. It is not known of the first fragment of a datagram that is not
-	// put together, and of a header that is longer than its packet.
+	// Measured reports that Length is known: how many bytes of TCP or UDP payload the packet has on
+	// the wire. It is not known for the first fragment of an incomplete datagram, and for a header
+	// that is longer than its packet.
 	Measured bool
 	Length   int
 
-	Data []byte // what was captured of them
+	Data []byte // the captured part of the payload
 
 	depth int
 }
 
-// Networks are the IP headers, the outermost first.
+// Networks returns the IP headers, the outermost first.
 func (h *Headers) Networks() []Network { return h.networks[:h.count] }
 
-// Network is the innermost IP header, if there is one.
+// Network returns the innermost IP header, if there is one.
 func (h *Headers) Network() (n Network, ok bool) {
 	if h.count == 0 {
 		return n, false
@@ -106,52 +104,52 @@ func (h *Headers) Network() (n Network, ok bool) {
 	return h.networks[h.count-1], true
 }
 
-// Reader reads the headers of one packet after the other. It remembers the fragments of
-// datagrams, so that the last of them to come has the headers of the whole.
+// Reader reads the headers of one packet after the other. It remembers the fragments of datagrams,
+// so that the last one to arrive yields the headers of the whole.
 type Reader struct {
 	fragments fragments
 }
 
-// Read reads a packet's headers. What is in h is valid as long as the packet's data.
+// Read reads a packet's headers. h is valid as long as the packet's data.
 func (r *Reader) Read(h *Headers, p *capture.Packet, link capture.LinkType) {
 	*h = Headers{Protocol: Other}
 	w := walk{h, r}
 	w.link(link, view{p.Data, max(int(p.Length), len(p.Data))})
 }
 
-// view is what is left of a packet: what was captured, and how long it is on the wire.
+// view is the rest of a packet: what was captured, and its length on the wire.
 type view struct {
 	b []byte
 	n int
 }
 
-// skip is what is behind so many bytes.
+// skip returns what follows the first count bytes.
 func (v view) skip(count int) view {
 	return view{v.b[min(count, len(v.b)):], max(v.n-count, 0)}
 }
 
-// only is the first count bytes.
+// only returns the first count bytes.
 func (v view) only(count int) view {
 	return view{v.b[:min(count, len(v.b))], min(v.n, count)}
 }
 
-// has says whether so many bytes were captured.
+// has reports whether that many bytes were captured.
 func (v view) has(count int) bool { return len(v.b) >= count }
 
 func (v view) uint16(at int) uint16 { return uint16(v.b[at])<<8 | uint16(v.b[at+1]) }
 
 func (v view) uint32(at int) uint32 { return uint32(v.uint16(at))<<16 | uint32(v.uint16(at+2)) }
 
-// walk goes through a packet's headers.
+// walk reads a packet's headers in order.
 type walk struct {
 	h *Headers
 	r *Reader
 }
 
-// maxDepth is more headers than any packet has that was not made to have many.
+// maxDepth is more headers than any packet has, unless it was made to have many.
 const maxDepth = 32
 
-// deeper says whether one more header may be read.
+// deeper reports whether one more header may be read.
 func (w walk) deeper() bool {
 	w.h.depth++
 	return w.h.depth <= maxDepth

@@ -6,13 +6,13 @@ import (
 	"diagsh/capture"
 )
 
-// Types of links, as https://www.tcpdump.org/linktypes.html has them.
+// Link types, as https://www.tcpdump.org/linktypes.html has them.
 const (
 	linkNull            capture.LinkType = 0
 	linkTokenRing       capture.LinkType = 6
 	linkPPP             capture.LinkType = 9
 	linkFDDI            capture.LinkType = 10
-	linkRaw12           capture.LinkType = 12 // DLT_RAW, where a program forgot to translate it
+	linkRaw12           capture.LinkType = 12 // DLT_RAW, if a program did not translate it
 	linkRaw14           capture.LinkType = 14
 	linkPPPHDLC         capture.LinkType = 50
 	linkPPPEther        capture.LinkType = 51
@@ -39,11 +39,13 @@ const (
 	linkCooked2         capture.LinkType = 276
 )
 
-// Known says whether the headers of such a link are read.
+// Known reports whether the headers of such a link are read.
 func Known(link capture.LinkType) bool {
 	switch link {
-	case capture.Ethernet, capture.Raw, linkNull, linkTokenRing, linkPPP, linkFDDI, linkRaw12, linkRaw14, linkPPPHDLC, linkPPPEther, linkATM, linkCiscoHDLC, link80211, linkFrameRelay, linkLoop, linkENC,
-		linkCooked, linkPFLog, linkPrism, linkRadiotap, linkIPOverFireWire, linkAVS, linkPPPD, linkPPI, linkPPPDirection, linkIPv4, linkIPv6, linkNFLog, linkIPoIB, linkEthernetMPacket, linkCooked2:
+	case capture.Ethernet, capture.Raw, linkNull, linkTokenRing, linkPPP, linkFDDI, linkRaw12, linkRaw14, linkPPPHDLC,
+		linkPPPEther, linkATM, linkCiscoHDLC, link80211, linkFrameRelay, linkLoop, linkENC,
+		linkCooked, linkPFLog, linkPrism, linkRadiotap, linkIPOverFireWire, linkAVS, linkPPPD, linkPPI,
+		linkPPPDirection, linkIPv4, linkIPv6, linkNFLog, linkIPoIB, linkEthernetMPacket, linkCooked2:
 		return true
 	}
 	return false
@@ -78,7 +80,7 @@ func (w walk) link(link capture.LinkType, v view) {
 		if v.has(2) {
 			w.family([]byte{v.b[1], 0, 0, 0}, v.skip((int(v.b[0])+3)&^3))
 		}
-	case linkIPoIB: // behind a global route header
+	case linkIPoIB: // after a global route header
 		if v.has(44) {
 			w.etherType(v.uint16(40), v.skip(44))
 		}
@@ -125,8 +127,8 @@ func (w walk) ethernet(v view) {
 	}
 }
 
-// typeOrLength is behind the addresses of Ethernet, or behind a VLAN's tag: an EtherType, or
-// the length of what follows.
+// typeOrLength reads what follows the addresses of Ethernet, or a VLAN tag: an EtherType, or the
+// length of what follows.
 func (w walk) typeOrLength(kind uint16, v view) {
 	switch {
 	case kind > 1500:
@@ -138,7 +140,7 @@ func (w walk) typeOrLength(kind uint16, v view) {
 	}
 }
 
-// cooked is behind the header that Linux makes up. Kinds below 1536 are Linux's own.
+// cooked reads what follows the header that Linux makes up. Kinds below 1536 are Linux's own.
 func (w walk) cooked(kind uint16, v view) {
 	switch {
 	case kind == 0x0004:
@@ -148,8 +150,8 @@ func (w walk) cooked(kind uint16, v view) {
 	}
 }
 
-// family is what BSD has before packets of its loopback, in the byte order of the machine
-// that captured. Each BSD has its own number for IPv6.
+// family reads what BSD puts before packets of its loopback, in the byte order of the capturing
+// machine. Each BSD has its own number for IPv6.
 func (w walk) family(b []byte, v view) {
 	family := binary.BigEndian.Uint32(b)
 	if family > 0xffff {
@@ -161,8 +163,8 @@ func (w walk) family(b []byte, v view) {
 	}
 }
 
-// nflog is what the kernel's packet filter logs: attributes in the byte order of the machine,
-// each with its length and type first, one of which is the packet.
+// nflog reads what the kernel's packet filter logs: attributes in the byte order of the machine,
+// each with its length and type first. One of them is the packet.
 func (w walk) nflog(v view) {
 	for v = v.skip(4); v.has(4); {
 		length, kind := int(binary.LittleEndian.Uint16(v.b)), binary.LittleEndian.Uint16(v.b[2:])
@@ -177,7 +179,7 @@ func (w walk) nflog(v view) {
 	}
 }
 
-// llc is IEEE 802.2 (RFC 1042).
+// llc reads IEEE 802.2 (RFC 1042).
 func (w walk) llc(v view) {
 	w.h.Protocol = LLC
 	if !v.has(3) {
@@ -193,7 +195,7 @@ func (w walk) llc(v view) {
 	}
 }
 
-// tokenRing is IEEE 802.5: access control, frame control, addresses, and a route if the first
+// tokenRing reads IEEE 802.5: access control, frame control, addresses, and a route if the first
 // bit of the sender's address says so.
 func (w walk) tokenRing(v view) {
 	if !v.has(15) || v.b[1]&0xc0 != 0x40 {
@@ -206,7 +208,7 @@ func (w walk) tokenRing(v view) {
 	w.llc(v.skip(head))
 }
 
-// pppFrame is PPP with or without the address and control of HDLC (RFC 1662), or with pppd's
+// pppFrame reads PPP with or without the address and control of HDLC (RFC 1662), or with pppd's
 // direction in place of the address.
 func (w walk) pppFrame(v view) {
 	if v.has(2) && (v.b[0] == 0xff || v.b[0] <= 1) && v.b[1] == 0x03 {
@@ -216,7 +218,7 @@ func (w walk) pppFrame(v view) {
 	w.ppp(v)
 }
 
-// ppp is RFC 1661; the protocol is one byte if that is odd.
+// ppp reads RFC 1661; the protocol is one byte if that is odd.
 func (w walk) ppp(v view) {
 	w.h.Protocol = PPP
 	if !w.deeper() || !v.has(1) {
@@ -237,7 +239,7 @@ func (w walk) ppp(v view) {
 	}
 }
 
-// hdlc is PPP in HDLC, or Cisco's own, which has an EtherType.
+// hdlc reads PPP in HDLC, or Cisco's own form, which has an EtherType.
 func (w walk) hdlc(v view) {
 	switch {
 	case !v.has(4):
@@ -250,7 +252,7 @@ func (w walk) hdlc(v view) {
 	}
 }
 
-// frameRelay is RFC 2427.
+// frameRelay reads RFC 2427.
 func (w walk) frameRelay(v view) {
 	at := 0
 	for at < len(v.b) && v.b[at]&1 == 0 {

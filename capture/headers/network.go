@@ -23,7 +23,7 @@ const (
 	typeQinQ92 = 0x9200
 )
 
-// etherType is what is behind an EtherType.
+// etherType reads what follows an EtherType.
 func (w walk) etherType(kind uint16, v view) {
 	w.h.Protocol = OfEtherType(kind)
 	if !w.deeper() {
@@ -65,9 +65,9 @@ func (w walk) etherType(kind uint16, v view) {
 	}
 }
 
-// mpls is RFC 3032. What is inside is not said: it is guessed by the first four bits, as
-// routers do (RFC 4928). Ethernet comes with a control word (RFC 4385) or without, and is told by
-// the type that it has.
+// mpls reads RFC 3032. The labels do not say what is inside, so it guesses by the first four bits,
+// as routers do (RFC 4928). Ethernet comes with a control word (RFC 4385) or without, and is
+// recognised by its type.
 func (w walk) mpls(v view) {
 	w.h.Tunnels |= MPLS
 	for v.has(4) && w.deeper() {
@@ -89,7 +89,7 @@ func (w walk) mpls(v view) {
 	}
 }
 
-// ethernetIn guesses whether bytes are Ethernet: what follows its type is what that says.
+// ethernetIn guesses whether bytes are Ethernet: the content matches the type.
 func ethernetIn(v view) bool {
 	if !v.has(16) {
 		return false
@@ -107,7 +107,7 @@ func ethernetIn(v view) bool {
 	return false
 }
 
-// pppoe is RFC 2516.
+// pppoe reads RFC 2516.
 func (w walk) pppoe(v view) {
 	w.h.Tunnels |= PPPoE
 	if !v.has(6) || v.b[1] != 0 {
@@ -118,7 +118,7 @@ func (w walk) pppoe(v view) {
 	w.ppp(v.skip(6).only(length))
 }
 
-// ip is a packet of IP, of whichever version its first byte says.
+// ip reads a packet of IP, of the version in its first byte.
 func (w walk) ip(v view) {
 	if !w.deeper() || !v.has(1) {
 		return
@@ -135,7 +135,7 @@ func (w walk) network(source, target Address) {
 	if w.h.count < maxNetworks {
 		w.h.count++
 	}
-	// Of more than are told of the innermost is told.
+	// If there are too many, the last place is for the innermost.
 	w.h.networks[w.h.count-1] = Network{source, target}
 }
 
@@ -150,7 +150,7 @@ func (w walk) ipv4(v view) {
 	}
 	w.network(address4(v.b[12:16]), address4(target))
 	head, length := int(v.b[0]&15)*4, int(v.uint16(2))
-	if length == 0 { // of a packet that is cut into those of the wire later (TSO, BIG TCP)
+	if length == 0 { // of a packet that is cut later into those of the wire (TSO)
 		length = v.n
 	}
 	if head < 20 || length < head {
@@ -169,8 +169,8 @@ func (w walk) ipv4(v view) {
 	w.fragment(key, inside, int(fragment&0x1fff)*8, fragment&0x2000 != 0, head+len(inside.b) == length)
 }
 
-// sourceRoute is where a packet goes in the end, if its options say so: the last address of a
-// route (RFC 791, section 3.1). On its way the address in the header is that of the next stop.
+// sourceRoute returns the final destination of a packet if its options have one: the last address
+// of a route (RFC 791, section 3.1). Until then the address in the header is that of the next stop.
 func sourceRoute(b []byte) []byte {
 	head := int(b[0]&15) * 4
 	if head <= 20 || len(b) < head {
@@ -196,8 +196,8 @@ func sourceRoute(b []byte) []byte {
 	return nil
 }
 
-// routing is what a routing header says of where a packet goes in the end: the last address of
-// type 0 (RFC 8200) and 2 (RFC 6275), the first of type 4 (RFC 8754).
+// routing reads the final destination from a routing header: the last address of type 0 (RFC 8200)
+// and 2 (RFC 6275), the first of type 4 (RFC 8754).
 func (w walk) routing(v view) {
 	if !v.has(24) || v.b[3] == 0 || int(v.b[1])*8+8 > len(v.b) || v.b[1] < 2 {
 		return
@@ -211,9 +211,8 @@ func (w walk) routing(v view) {
 	}
 }
 
-// fragment puts a piece to its datagram, and reads on if that is whole now. A piece that is
-// not whole itself cannot be put anywhere; where it is the first, what it has of the headers is
-// read.
+// fragment adds a piece to its datagram, and continues if that is whole now. A piece that was cut
+// cannot be added; of a first piece, the headers that are there are read.
 func (w walk) fragment(key fragmentKey, v view, offset int, more, whole bool) {
 	if !whole || v.n == 0 {
 		if offset == 0 {
@@ -242,7 +241,8 @@ func (w walk) ipv6(v view) {
 	for w.deeper() {
 		size := 8
 		switch protocol {
-		case unix.IPPROTO_HOPOPTS, unix.IPPROTO_ROUTING, unix.IPPROTO_DSTOPTS, 135, 139, 140: // the last: mobility, HIP, Shim6
+		// the last: mobility, HIP, Shim6
+		case unix.IPPROTO_HOPOPTS, unix.IPPROTO_ROUTING, unix.IPPROTO_DSTOPTS, 135, 139, 140:
 			if !v.has(2) {
 				return
 			}
@@ -255,7 +255,7 @@ func (w walk) ipv6(v view) {
 				return
 			}
 			fragment := v.uint16(2)
-			if fragment&^6 != 0 { // else the whole datagram is in it (RFC 6946)
+			if fragment&^6 != 0 { // else it is the whole datagram (RFC 6946)
 				w.h.Protocol = IPv6Fragment
 				key := fragmentKey{w.h.networks[w.h.count-1], v.uint32(4), v.b[0]}
 				w.fragment(key, v.skip(8), int(fragment&^7), fragment&1 != 0, whole)
@@ -272,8 +272,8 @@ func (w walk) ipv6(v view) {
 	}
 }
 
-// inIP is what an IP header has inside. torn says that it is the beginning of a datagram
-// whose length nobody knows.
+// inIP reads what follows an IP header. torn says that it is the beginning of a datagram of unknown
+// length.
 func (w walk) inIP(protocol uint8, v view, torn bool) {
 	w.h.Protocol, w.h.Transport = OfIP(protocol), protocol
 	if !w.deeper() {

@@ -2,19 +2,19 @@ package headers
 
 import "fmt"
 
-// Protocol is what a packet is, by its innermost header that is known.
+// Protocol is what a packet is, by its innermost known header.
 type Protocol uint32
 
-// Protocols that have no number of their own, and those that are told by an EtherType or a
-// number of IP, which are added to the class.
+// Protocols without a number of their own, and classes to which an EtherType or an IP protocol
+// number is added.
 const (
-	Other Protocol = iota // of which nothing is known
+	Other Protocol = iota // nothing is known
 	LLC
 	ARP
 	DNS
-	IPv4         // whose header is not whole
-	IPv6         // whose header is not whole
-	IPv4Fragment // of a datagram that is not put together
+	IPv4         // whose header is incomplete
+	IPv6         // whose header is incomplete
+	IPv4Fragment // of an incomplete datagram
 	IPv6Fragment
 	Management // of 802.11, and control frames
 	Encrypted  // data of 802.11
@@ -24,13 +24,13 @@ const (
 	classIP        Protocol = 0x20000
 )
 
-// OfEtherType is the protocol of an EtherType that is not looked into.
+// OfEtherType returns the protocol of an EtherType that is not looked into.
 func OfEtherType(kind uint16) Protocol { return classEtherType | Protocol(kind) }
 
-// OfIP is the protocol that has this number in an IP header.
+// OfIP returns the protocol with this number in an IP header.
 func OfIP(number uint8) Protocol { return classIP | Protocol(number) }
 
-// IPName is the name of a protocol by its number in an IP header.
+// IPName returns the name of a protocol by its number in an IP header.
 func IPName(number uint8) string {
 	if name := ipNames[number]; name != "" {
 		return name
@@ -38,10 +38,12 @@ func IPName(number uint8) string {
 	return fmt.Sprintf("ip protocol %d", number)
 }
 
-// ipNames are names as tcpdump's filter language and /etc/protocols have them.
+// ipNames has names as tcpdump's filter language and /etc/protocols have them.
 var ipNames = [256]string{
-	1: "icmp", 2: "igmp", 4: "ipip", 6: "tcp", 17: "udp", 33: "dccp", 41: "ipv6 in ip", 46: "rsvp", 47: "gre", 50: "esp", 51: "ah", 58: "icmp6", 59: "ipv6 without payload",
-	88: "eigrp", 89: "ospf", 97: "etherip", 103: "pim", 108: "ipcomp", 112: "vrrp", 115: "l2tp", 132: "sctp", 136: "udplite", 137: "mpls in ip",
+	1: "icmp", 2: "igmp", 4: "ipip", 6: "tcp", 17: "udp", 33: "dccp", 41: "ipv6 in ip", 46: "rsvp", 47: "gre",
+	50: "esp", 51: "ah", 58: "icmp6", 59: "ipv6 without payload",
+	88: "eigrp", 89: "ospf", 97: "etherip", 103: "pim", 108: "ipcomp", 112: "vrrp", 115: "l2tp", 132: "sctp",
+	136: "udplite", 137: "mpls in ip",
 }
 
 func (p Protocol) String() string {
@@ -65,13 +67,14 @@ func (p Protocol) String() string {
 		}
 		return fmt.Sprintf("0x%04x", uint16(p))
 	}
-	return [...]string{"other", "LLC", "ARP", "DNS", "IPv4", "IPv6", "IPv4 fragment", "IPv6 fragment", "802.11 management", "802.11 encrypted", "PPP control"}[p]
+	return [...]string{"other", "LLC", "ARP", "DNS", "IPv4", "IPv6", "IPv4 fragment", "IPv6 fragment",
+		"802.11 management", "802.11 encrypted", "PPP control"}[p]
 }
 
-// Tunnels is a set of what a packet is wrapped in.
+// Tunnels is the set of a packet's encapsulations.
 type Tunnels uint32
 
-// What wraps packets.
+// Encapsulations.
 const (
 	VLAN Tunnels = 1 << iota
 	MPLS
@@ -98,8 +101,9 @@ const (
 const TunnelKinds = 19
 
 var tunnelNames = [TunnelKinds]string{
-	"VLAN", "MPLS", "PPPoE", "PPP", "GRE", "IP in IP", "IPv6 in IP", "AH", "VXLAN", "Geneve", "GTP", "L2TP", "Teredo", "EtherIP", "ERSPAN", "LISP", "TZSP", "NSH", "PBB",
+	"VLAN", "MPLS", "PPPoE", "PPP", "GRE", "IP in IP", "IPv6 in IP", "AH", "VXLAN", "Geneve", "GTP", "L2TP", "Teredo",
+	"EtherIP", "ERSPAN", "LISP", "TZSP", "NSH", "PBB",
 }
 
-// TunnelName is the name of the kind 1<<n.
+// TunnelName returns the name of the kind 1<<n.
 func TunnelName(n int) string { return tunnelNames[n] }

@@ -14,7 +14,7 @@ const (
 	portTZSP     = 37008
 )
 
-// tunnel reads what is in UDP to or from a port of tunnels. It says whether the port is one.
+// tunnel reads what is in UDP to or from a port of tunnels. It reports whether the port is one.
 func (w walk) tunnel(port uint16, v view) bool {
 	switch port {
 	case portVXLAN: // RFC 7348
@@ -36,7 +36,7 @@ func (w walk) tunnel(port uint16, v view) bool {
 		w.gtp(v)
 	case portL2TP:
 		w.l2tp(v)
-	case portTeredo: // RFC 4380: with or without what says who sent it
+	case portTeredo: // RFC 4380: with or without information on the sender
 		if v.has(4) && v.uint16(0) == 1 {
 			v = v.skip(4 + int(v.b[2]) + int(v.b[3]) + 9)
 		}
@@ -70,14 +70,14 @@ func (w walk) tunnel(port uint16, v view) bool {
 	return true
 }
 
-// leave forgets the transport outside of a tunnel: what is inside has its own.
+// leave forgets the transport outside of a tunnel: the content has its own.
 func (w walk) leave(through Tunnels) {
 	h := w.h
 	h.Tunnels |= through
 	h.Ports, h.Measured, h.Length, h.Data = false, false, 0, nil
 }
 
-// next is what VXLAN-GPE and NSH have inside, by their common numbers.
+// next reads the content of VXLAN-GPE and NSH, by their common numbers.
 func (w walk) next(protocol byte, v view) {
 	switch protocol {
 	case 1, 2:
@@ -91,7 +91,7 @@ func (w walk) next(protocol byte, v view) {
 	}
 }
 
-// nsh is RFC 8300.
+// nsh reads RFC 8300.
 func (w walk) nsh(v view) {
 	w.h.Tunnels |= NSH
 	if w.deeper() && v.has(8) {
@@ -99,14 +99,15 @@ func (w walk) nsh(v view) {
 	}
 }
 
-// gtp is user data of GTP version 1 (3GPP TS 29.281); other messages have no packet inside.
+// gtp reads user data of GTP version 1 (3GPP TS 29.281); other messages contain no packet.
 func (w walk) gtp(v view) {
 	if !v.has(8) || v.b[0]>>5 != 1 || v.b[0]&0x10 == 0 || v.b[1] != 255 {
 		return
 	}
 	flags := v.b[0]
 	v = v.only(int(v.uint16(2)) + 8).skip(8)
-	if flags&7 != 0 { // a sequence number, a number of N-PDU, a type of what follows: all three are there if one is
+	// sequence number, N-PDU number and type of the next extension: all three are there if one is
+	if flags&7 != 0 {
 		if !v.has(4) {
 			return
 		}
@@ -130,7 +131,7 @@ func (w walk) gtp(v view) {
 	}
 }
 
-// l2tp is data of version 2 (RFC 2661), which is PPP.
+// l2tp reads data of version 2 (RFC 2661), which are PPP.
 func (w walk) l2tp(v view) {
 	if !v.has(6) || v.b[0]&0x80 != 0 || v.b[1]&15 != 2 {
 		return
@@ -155,13 +156,13 @@ func (w walk) l2tp(v view) {
 	w.ppp(v)
 }
 
-// tzsp is what wireless sensors and routers send to those who look at packets.
+// tzsp reads what wireless sensors and routers send to packet analysers.
 func (w walk) tzsp(v view) {
 	if !v.has(4) || v.b[0] != 1 || v.b[1] > 1 {
 		return
 	}
 	kind := v.uint16(2)
-	for v = v.skip(4); v.has(1) && v.b[0] != 1; { // fields, each with its length, but for padding and the end
+	for v = v.skip(4); v.has(1) && v.b[0] != 1; { // fields, each with its length, except padding and the end
 		switch {
 		case v.b[0] == 0:
 			v = v.skip(1)
@@ -180,14 +181,14 @@ func (w walk) tzsp(v view) {
 	}
 }
 
-// gre is RFC 2784 and 2890, and version 1 of RFC 2637 (PPTP).
+// gre reads RFC 2784 and 2890, and version 1 of RFC 2637 (PPTP).
 func (w walk) gre(v view) {
 	if !v.has(4) {
 		return
 	}
 	flags, kind, at := v.uint16(0), v.uint16(2), 4
 	w.h.Tunnels |= GRE
-	if flags&0xc000 != 0 { // a sum, or routes: both fields are there if one is
+	if flags&0xc000 != 0 { // checksum, or routes: both fields are there if one is
 		at += 4
 	}
 	if flags&0x2000 != 0 {
@@ -199,7 +200,7 @@ func (w walk) gre(v view) {
 	if flags&0x0087 == 0x0081 {
 		at += 4
 	}
-	if flags&0x4000 != 0 { // routes, of which nobody makes use
+	if flags&0x4000 != 0 { // routes, which are not in use
 		return
 	}
 	v = v.skip(at)

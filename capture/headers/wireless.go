@@ -6,8 +6,8 @@ import (
 	"diagsh/capture"
 )
 
-// radiotap is what drivers tell of a frame of 802.11 (https://www.radiotap.org). Of it
-// counts whether the frame's header is padded.
+// radiotap reads what drivers say about a frame of 802.11 (https://www.radiotap.org). Only whether
+// the frame's header is padded matters.
 func (w walk) radiotap(v view) {
 	if !v.has(8) {
 		return
@@ -17,7 +17,7 @@ func (w walk) radiotap(v view) {
 	for more := present; more&(1<<31) != 0 && v.has(at+4); at += 4 {
 		more = binary.LittleEndian.Uint32(v.b[at:])
 	}
-	if present&1 != 0 { // the time, which stands at a multiple of 8
+	if present&1 != 0 { // the time, which is aligned to 8 bytes
 		at = (at+7)&^7 + 8
 	}
 	if present&2 != 0 && v.has(at+1) && at < length {
@@ -26,10 +26,10 @@ func (w walk) radiotap(v view) {
 	w.wireless(v.skip(length), flags)
 }
 
-// flagPadded of radiotap says that the header of the frame is filled up to a multiple of 4.
+// flagPadded of radiotap says that the header of the frame is padded to a multiple of 4.
 const flagPadded = 0x20
 
-// ppi is CACE's header before frames of any type.
+// ppi reads CACE's header before frames of any type.
 func (w walk) ppi(v view) {
 	if !v.has(8) {
 		return
@@ -41,7 +41,7 @@ func (w walk) ppi(v view) {
 	w.link(capture.LinkType(link), v.skip(length))
 }
 
-// wirelessHead is Prism's header, or AVS's, which both say how long they are.
+// wirelessHead reads Prism's header, or AVS's, which both have their length.
 func (w walk) wirelessHead(v view) {
 	if !v.has(8) {
 		return
@@ -58,8 +58,7 @@ func (w walk) wirelessHead(v view) {
 	}
 }
 
-// wireless is a frame of 802.11. Of those that aggregate several (A-MSDU) only the first is
-// looked at.
+// wireless reads a frame of 802.11. Of an aggregate of several (A-MSDU) it reads only the first.
 func (w walk) wireless(v view, flags byte) {
 	if !v.has(2) {
 		return
