@@ -8,7 +8,7 @@ import (
 // maxBlocks bounds the size of a graph, and with it the memory and time that an expression costs.
 const maxBlocks = 12000
 
-// generator walks the tree from left to right and builds the graph.  The order matters: "vlan",
+// generator walks the tree from left to right and builds the graph. The order matters: "vlan",
 // "mpls", "pppoes", "geneve" and "vxlan" move the offsets for everything to their right, whatever
 // the tree says, and the leftmost error is the one to report.
 type generator struct {
@@ -48,8 +48,8 @@ type generator struct {
 	arena      []statement
 }
 
-// slabAfter is how many blocks or conditions to allocate at once after so many: few for a short
-// expression, and not too many for any.
+// slabAfter returns how many blocks or conditions to allocate at once after n of them: few for a
+// short expression, and not too many for any.
 func slabAfter(n int) int { return min(max(2*n, 8), 256) }
 
 // offset is a place in the packet: a constant plus, for headers of variable length, a scratch word.
@@ -198,13 +198,13 @@ func (g *generator) condition(c condition) *condition {
 	return &g.conditions[len(g.conditions)-1]
 }
 
-// test is a condition of one block: statements, then a comparison of A with k.
+// test returns a condition of one block: statements, then a comparison of A with k.
 func (g *generator) test(stmts []statement, op uint16, k uint32) *condition {
 	b := g.block(stmts, classJMP|op, k)
 	return g.condition(condition{head: b, yes: exitsOf(b, true), no: exitsOf(b, false)})
 }
 
-// constantly is a condition that is always true or always false.
+// constantly returns a condition that is always true or always false.
 func (g *generator) constantly(truth bool) *condition {
 	k := uint32(1)
 	if truth {
@@ -232,12 +232,13 @@ func (g *generator) allocate() int {
 		}
 		g.register = (g.register + 1) % memoryWords
 	}
-	g.fail("the expression needs more than the %d scratch words that a filter has; use less deeply nested arithmetic", memoryWords)
+	g.fail("the expression needs more than the %d scratch words that a filter has; use less deeply nested arithmetic",
+		memoryWords)
 	return 0
 }
 
-// reserve is allocate for a word that is set at the very beginning of the program: it must not be one
-// that arithmetic further left has used.
+// reserve is allocate for a word that is set at the very beginning of the program: it must not be
+// one that arithmetic further left has used.
 func (g *generator) reserve() int {
 	for r := memoryWords - 1; r >= 0; r-- {
 		if !g.written[r] {

@@ -8,14 +8,15 @@ type computed struct {
 	requires *condition // may be nil
 }
 
-// relation compares two numbers.  What they look into is tested before the comparison, so that
-// "not tcp[13] = 2" is also true for a packet that is not TCP.
+// relation compares two numbers. What they look into is tested before the comparison, so that "not
+// tcp[13] = 2" is also true for a packet that is not TCP.
 func (g *generator) relation(n *relation) *condition {
 	left := g.number(n.left)
 	right := g.number(n.right)
 	g.pos = n.position()
 	stmts := append(left.stmts, right.stmts...)
-	stmts = append(stmts, statement{codeLoadXMem, uint32(right.register)}, statement{codeLoadMem, uint32(left.register)})
+	stmts = append(stmts, statement{codeLoadXMem, uint32(right.register)},
+		statement{codeLoadMem, uint32(left.register)})
 	op := uint16(opJEQ)
 	switch n.op {
 	case tokenGT, tokenLE:

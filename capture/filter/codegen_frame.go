@@ -106,7 +106,9 @@ func (g *generator) llc(n *primitive) *condition {
 		return unnumbered(0x87)
 	}
 	g.pos = n.names[0].pos
-	g.fail("%q is no type of 802.2 frame; accepted are i, s, u, rr, rnr, rej, ui, ua, disc, dm, sabme, test, xid and frmr", n.names[0].text)
+	g.fail(
+		"%q is no type of 802.2 frame; accepted are i, s, u, rr, rnr, rej, ui, ua, disc, dm, sabme, test, xid and frmr",
+		n.names[0].text)
 	return nil
 }
 

@@ -83,14 +83,14 @@ func (g *generator) host6(address netip.Addr, bits uint32, q qualifiers) *condit
 	return g.eachEnd(q.dir, at(8), at(24))
 }
 
-// wordMask is the mask of the given 32-bit word of an IPv6 address for a prefix of some bits.
+// wordMask returns the mask of the given 32-bit word of an IPv6 address for a prefix of some bits.
 func wordMask(bits uint32, word int) uint32 {
 	inWord := min(max(int(bits)-32*word, 0), 32)
 	return uint32(uint64(0xffffffff00000000) >> inWord)
 }
 
-// hostDECnet tests a DECnet node address.  The header comes long or short, and after padding or
-// not, so the address has four possible places; it is little-endian.
+// hostDECnet tests a DECnet node address. The header comes long or short, and after padding or not,
+// so the address has four possible places; it is little-endian.
 func (g *generator) hostDECnet(address uint32, d direction) *condition {
 	address = address>>8&0xff | address&0xff<<8
 	at := func(short, long uint32) func() *condition {
@@ -203,7 +203,8 @@ func (g *generator) gateway(name string, q qualifiers) *condition {
 			continue
 		}
 		v4 := a.As4()
-		host := g.host(binary.BigEndian.Uint32(v4[:]), 0xffffffff, qualifiers{proto: q.proto, dir: dirSrcOrDst, typ: typeHost})
+		host := g.host(binary.BigEndian.Uint32(v4[:]), 0xffffffff,
+			qualifiers{proto: q.proto, dir: dirSrcOrDst, typ: typeHost})
 		if c == nil {
 			c = host
 		} else {

@@ -26,7 +26,7 @@ const (
 	maxEtherLength = 1500
 )
 
-// Service access points of 802.2.  They share one number space with the Ethernet types.
+// Service access points of 802.2. They share one number space with the Ethernet types.
 const (
 	sapIP      = 0x06
 	sapSTP     = 0x42
@@ -84,7 +84,8 @@ func (g *generator) begin() {
 		// The network layer follows 802.2 and SNAP.
 		variable, g.network, g.noSNAP = true, 8, 3
 	default:
-		g.fail("no filter can be compiled for link type %d; supported are EN10MB, RAW, LINUX_SLL, LINUX_SLL2, NULL, LOOP, PPP, PPP_SERIAL, C_HDLC, IPV4, IPV6, IEEE802_11 and IEEE802_11_RADIO", int(g.linkType))
+		g.fail(
+			"no filter can be compiled for link type %d; supported are EN10MB, RAW, LINUX_SLL, LINUX_SLL2, NULL, LOOP, PPP, PPP_SERIAL, C_HDLC, IPV4, IPV6, IEEE802_11 and IEEE802_11_RADIO", int(g.linkType))
 	}
 	g.link = &offset{variable: g.linkType == IEEE80211Radio, register: -1}
 	g.typeAt = &offset{constant: typeAt, variable: variable, register: -1}
@@ -147,7 +148,7 @@ func (g *generator) etherProtocol(p uint32) *condition {
 	case sapISO, sapIP, sapNetBEUI:
 		return and(g.isLength(), g.equal(fromPayload, 0, sizeH, p<<8|p))
 	case sapIPX:
-		// Ethernet II, 802.3 with nothing behind, 802.2, or SNAP.
+		// Ethernet II, 802.3 with nothing after, 802.2, or SNAP.
 		bare := or(g.equal(fromPayload, 0, sizeB, sapIPX), g.equal(fromPayload, 0, sizeH, 0xffff))
 		inside := or(g.snap(0, etherIPX), bare)
 		inside = and(g.isLength(), inside)
@@ -234,7 +235,7 @@ func (g *generator) familyProtocol(p uint32) *condition {
 }
 
 // family compares the address family: in network byte order for Loop, in that of the capturing
-// machine for Null.  All machines that this package is built for are little-endian.
+// machine for Null. All machines that this package is built for are little-endian.
 func (g *generator) family(f uint32) *condition {
 	if g.linkType == Null && !(g.target.Kind == Savefile && g.target.SwappedByteOrder) {
 		f <<= 24
@@ -242,7 +243,7 @@ func (g *generator) family(f uint32) *condition {
 	return g.equal(fromLink, 0, sizeW, f)
 }
 
-// pppProtocol is the PPP number of a protocol.
+// pppProtocol returns the PPP number of a protocol.
 func pppProtocol(p uint32) uint32 {
 	switch p {
 	case etherIP:
@@ -265,7 +266,7 @@ func pppProtocol(p uint32) uint32 {
 	return p
 }
 
-// hasAddresses tells whether frames of the link type carry Ethernet addresses.
+// hasAddresses reports whether frames of the link type carry Ethernet addresses.
 func (g *generator) hasAddresses() bool { return g.linkType == EN10MB || g.isWLAN() }
 
 func (g *generator) isWLAN() bool {

@@ -23,10 +23,11 @@ func (g *generator) loadXVariable(o *offset) []statement {
 	return g.list(statement{codeLoadXMem, uint32(g.registerOf(o))})
 }
 
-// registerOf is the scratch word with the variable part of an offset.
+// registerOf returns the scratch word with the variable part of an offset.
 func (g *generator) registerOf(o *offset) int {
 	if o.register < 0 {
-		// The program begins with setting it, so it must not be a word that arithmetic further left has used.
+		// The program begins with setting it, so it must not be a word that arithmetic further left
+		// has used.
 		o.register = g.reserve()
 	}
 	return o.register

@@ -52,8 +52,8 @@ func (g *generator) portOver(ip uint32, p ports, d direction) *condition {
 	return and(link, c)
 }
 
-// portOf tests for ports of one transport.  A later fragment has no ports.  Extension headers of
-// IPv6 are not skipped.
+// portOf tests for ports of one transport. A later fragment has no ports. Extension headers of IPv6
+// are not skipped.
 func (g *generator) portOf(ip, transport uint32, p ports, d direction) *condition {
 	var c *condition
 	from := fromIPv6Transport

@@ -113,7 +113,7 @@ func (g *generator) protocolNumber(n uint32, q qualifiers) *condition {
 	return nil
 }
 
-// ipProtocol tests for a protocol above IPv4, IPv6 or either.  In IPv6 a fragment header before it
+// ipProtocol tests for a protocol above IPv4, IPv6 or either. In IPv6 a fragment header before it
 // is looked behind, and no other extension header.
 func (g *generator) ipProtocol(n uint32, over protocol) *condition {
 	switch over {
@@ -151,7 +151,7 @@ func (g *generator) isisTypes(types ...uint32) *condition {
 	return c
 }
 
-// protocolChain follows the headers of a packet until it finds a protocol.  This is a loop, so the
+// protocolChain follows the headers of a packet until it finds a protocol. This is a loop, so the
 // kernel does not take such programs.
 func (g *generator) protocolChain(n uint32, over protocol) *condition {
 	switch over {

@@ -1,9 +1,9 @@
 package filter
 
-// Primitives that move the offsets for everything to their right.  What moves is the generator's
+// Primitives that move the offsets for everything to their right. What moves is the generator's
 // idea of the packet, so the effect follows the text: neither parentheses nor "or" end it.
 
-// vlan tests for a VLAN tag and moves behind it.
+// vlan tests for a VLAN tag and moves after it.
 func (g *generator) vlan(n *primitive) *condition {
 	if g.labels > 0 {
 		g.fail("vlan cannot follow mpls")
@@ -36,7 +36,7 @@ func (g *generator) vlanTag() *condition {
 	return or(c, g.linkProtocol(etherVLANOld))
 }
 
-// vlanLive tests for the outermost tag on a Linux packet socket.  The kernel takes that tag out of
+// vlanLive tests for the outermost tag on a Linux packet socket. The kernel takes that tag out of
 // the packet and keeps it as metadata, unless the driver or the path of the packet leaves it in.
 // Where the rest of the packet begins is therefore known only at run time: the offsets of type and
 // payload get a variable part, the same, which the prologue sets to 0 and the test for a tag in the
@@ -60,12 +60,13 @@ func (g *generator) vlanLive(n *primitive) *condition {
 		where := present()
 		where.yes.patch(inMeta.head)
 		where.no.patch(inPacket.head)
-		c = and(c, g.condition(condition{head: where.head, yes: inMeta.yes.join(inPacket.yes), no: inMeta.no.join(inPacket.no)}))
+		c = and(c, g.condition(condition{head: where.head, yes: inMeta.yes.join(inPacket.yes),
+			no: inMeta.no.join(inPacket.no)}))
 	}
 	return c
 }
 
-// mpls tests for an MPLS label and moves behind it.
+// mpls tests for an MPLS label and moves after it.
 func (g *generator) mpls(n *primitive) *condition {
 	var c *condition
 	if g.labels > 0 {
@@ -93,7 +94,7 @@ func (g *generator) mpls(n *primitive) *condition {
 	return c
 }
 
-// mplsProtocol tests for a protocol behind MPLS labels: the last label must be the bottom of the
+// mplsProtocol tests for a protocol after MPLS labels: the last label must be the bottom of the
 // stack, and IP tells its version itself.
 func (g *generator) mplsProtocol(p uint32) *condition {
 	version := uint32(0x40)
@@ -123,7 +124,8 @@ func (g *generator) pppoes(n *primitive) *condition {
 		register = g.registerOf(g.payload)
 	}
 	behind := func(n uint32) *offset {
-		return &offset{constant: g.payload.constant + g.network + header + n, variable: g.payload.variable, register: register}
+		return &offset{constant: g.payload.constant + g.network + header + n, variable: g.payload.variable,
+			register: register}
 	}
 	g.push(PPP, behind(0), behind(0), behind(2))
 	return c
@@ -166,7 +168,7 @@ func (g *generator) tunnel(port uint32, n *primitive, name string, flags func(fr
 	return or(c, over(etherIPv6, fromIPv6Transport, end6))
 }
 
-// always is a condition that only runs statements.  It has no way out for "false".
+// always returns a condition that only runs statements. It has no way out for "false".
 func (g *generator) always(stmts []statement) *condition {
 	b := g.block(stmts, codeJump, 0)
 	return g.condition(condition{head: b, yes: exitsOf(b, true)})
@@ -184,7 +186,7 @@ func (g *generator) geneve(n *primitive) *condition {
 	payload := fresh()
 	store := func(o *offset) statement { return statement{codeStore, uint32(o.register)} }
 
-	// The type field is that of Geneve as long as there is no Ethernet header.  The options are
+	// The type field is that of Geneve as long as there is no Ethernet header. The options are
 	// counted in words of 4 bytes.
 	header := g.always(g.list(
 		statement{codeTAX, 0},

@@ -78,7 +78,7 @@ func (g *generator) wlanPrologue(first *block) *block {
 }
 
 // radiotapPadding rounds the length of the 802.11 header up if the flags of radiotap say that it is
-// padded.  The flags are looked for only where they are without a second word of presence bits.
+// padded. The flags are looked for only where they are without a second word of presence bits.
 func (g *generator) radiotapPadding(next *block, at uint32) *block {
 	anySet := func(bits uint32, stmts ...statement) *block { return g.block(stmts, classJMP|opJSET, bits) }
 	round := g.block(g.list(
@@ -189,7 +189,7 @@ func (g *generator) requireWLAN(what string) {
 	}
 }
 
-// wlanFrameType is a type of frames with the names of its subtypes, by number.  Reserved ones have
+// wlanFrameType is a type of frames with the names of its subtypes, by number. Reserved ones have
 // an empty name.
 type wlanFrameType struct {
 	names    []string
@@ -201,15 +201,16 @@ func wlanFrameTypes() []wlanFrameType {
 	return []wlanFrameType{
 		{[]string{"mgt", "management"}, 0x00, []string{"assoc-req", "assoc-resp", "reassoc-req", "reassoc-resp",
 			"probe-req", "probe-resp", "", "", "beacon", "atim", "disassoc", "auth", "deauth"}},
-		{[]string{"ctl", "control"}, wlanControl, []string{"", "", "", "", "", "", "", "", "", "", "ps-poll", "rts", "cts",
-			"ack", "cf-end", "cf-end-ack"}},
+		{[]string{"ctl", "control"}, wlanControl,
+			[]string{"", "", "", "", "", "", "", "", "", "", "ps-poll", "rts", "cts",
+				"ack", "cf-end", "cf-end-ack"}},
 		{[]string{"data"}, wlanData, []string{"data", "data-cf-ack", "data-cf-poll", "data-cf-ack-poll", "null",
 			"cf-ack", "cf-poll", "cf-ack-poll", "qos-data", "qos-data-cf-ack", "qos-data-cf-poll",
 			"qos-data-cf-ack-poll", "qos", "", "qos-cf-poll", "qos-cf-ack-poll"}},
 	}
 }
 
-// alias is the name in the tables for another name of a subtype.
+// alias returns the name in the tables for another name of a subtype.
 func alias(name string) string {
 	switch name {
 	case "assocreq":

@@ -8,7 +8,7 @@ import (
 // fuzzLinkTypes are those that FuzzCompile compiles for.
 var fuzzLinkTypes = []LinkType{EN10MB, Raw, LinuxSLL, LinuxSLL2, IEEE80211Radio, IEEE80211, Null, PPP, IPv6}
 
-// FuzzCompile feeds arbitrary text to the compiler.  Whatever comes, it must return a program that
+// FuzzCompile feeds arbitrary text to the compiler. Whatever comes, it must return a program that
 // ends on any packet, or an *Error that points into the expression.
 func FuzzCompile(f *testing.F) {
 	for _, e := range []string{
@@ -16,7 +16,8 @@ func FuzzCompile(f *testing.F) {
 		"ip[((ip[0]&0xf)<<2)+13] & 2 != 0", "vlan 10 and mpls 5 and ip", "geneve 7 and vxlan and ip6",
 		"pppoes and host 2001:db8::1", "type mgt subtype beacon or dir tods", "protochain 51", "llc rnr",
 		"ether host 02:00:00:00:00:0a", "portrange 80-90-100", "len % 3 ^ 5 - -1 >= 1 << 33", "((((((((1))))))))",
-		"not not not tcp", "byte 0 & 1", "src or dst and port 5", "net 1.2.3.4 mask 255.255.255.0", "\\host", "$1f", "::1",
+		"not not not tcp", "byte 0 & 1", "src or dst and port 5", "net 1.2.3.4 mask 255.255.255.0", "\\host",
+		"$1f", "::1",
 		"gateway x", "decnet host 1.2", "iso proto \\esis", "ip proto 256 or l1", "1 = 1 / (1 - 1)",
 	} {
 		for kind := range byte(3) {

@@ -63,7 +63,8 @@ func TestErrorsPointAtTheMistake(t *testing.T) {
 
 func TestOtherLinkTypesAreRefused(t *testing.T) {
 	for _, l := range []LinkType{-1, 6, 51, 192, 4000} {
-		if _, err := Compile("tcp", Target{LinkType: l}); err == nil || !strings.Contains(err.Error(), "supported are EN10MB") {
+		if _, err := Compile("tcp", Target{LinkType: l}); err == nil ||
+			!strings.Contains(err.Error(), "supported are EN10MB") {
 			t.Errorf("link type %d: %v", l, err)
 		}
 	}

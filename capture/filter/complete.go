@@ -56,11 +56,12 @@ func fits(before, word string) bool {
 		return false
 	}
 	last, ok := p.done[len(p.done)-1].(*identifier)
-	return ok && last.pos == len(before) && (last.q.typ == typeDefault || last.q.typ == typeHost || last.q.typ == typeNet)
+	return ok && last.pos == len(before) &&
+		(last.q.typ == typeDefault || last.q.typ == typeHost || last.q.typ == typeNet)
 }
 
-// calculates tells whether the tokens end where arithmetic wants a number, rather
-// than where a number would be an address or a port.
+// calculates reports whether the tokens end where arithmetic wants a number, rather than where a
+// number would be an address or a port.
 func calculates(tokens []token) bool {
 	for len(tokens) > 0 && tokens[len(tokens)-1].kind == tokenOpen {
 		tokens = tokens[:len(tokens)-1]

@@ -1,16 +1,16 @@
 package filter
 
-// LooksBehindHeaders tells whether an expression reads more of a packet than its headers, which
+// LooksBehindHeaders reports whether an expression reads more of a packet than its headers, which
 // would make a filter an oracle of contents that are not shown: a count of the packets that match
 // answers one question about them. The *Error names the first place that does; nil is the answer
 // for an expression that reads headers only, and for one that is none, which Compile refuses.
 //
-// Headers are those of link and IP, the fixed ones of TCP, UDP, SCTP and ICMP, ARP, and one label of
-// MPLS or the session header of PPPoE. What is inside a tunnel counts as contents.
+// Headers are those of link and IP, the fixed ones of TCP, UDP, SCTP and ICMP, ARP, and one label
+// of MPLS or the session header of PPPoE. What is inside a tunnel counts as contents.
 //
-// Every vlan moves what stands behind it in the expression by four bytes, in packets without a tag
+// Every vlan moves what stands after it in the expression by four bytes, in packets without a tag
 // too: of those, "vlan or vlan or ... or ether proto 0x6b65" asks for bytes of their contents. So
-// only packets that have the tags may be asked anything behind a vlan.
+// only packets that have the tags may be asked anything after a vlan.
 func LooksBehindHeaders(expression string) *Error {
 	if len(expression) > maxExpression {
 		return nil
@@ -52,7 +52,8 @@ type contents struct {
 }
 
 // count notes for each term of a tree how many vlans a packet has for which the answer matters, and
-// returns how many one has that matches the tree. Of a packet that is asked about the tree it is has.
+// returns how many one has that matches the tree. Of a packet that is asked about the tree it is
+// has.
 func (c *contents) count(n node, has int) (matching int) {
 	switch n := n.(type) {
 	case *chain:
@@ -77,7 +78,7 @@ func (c *contents) count(n node, has int) (matching int) {
 	return matching
 }
 
-// moved tells whether a term is asked about bytes that are elsewhere in packets without a tag.
+// moved reports whether a term is asked about bytes that are elsewhere in packets without a tag.
 func (c *contents) moved(n node) bool { return c.has[n] < c.tags }
 
 // hint says what can be asked for instead of a term.
@@ -88,8 +89,8 @@ func (c *contents) hint(n node) string {
 	return "addresses, ports, protocols, lengths and bytes of a header, such as tcp[tcpflags] & tcp-syn != 0, can be asked for"
 }
 
-// portsOf is the protocols of ports that all packets have that match: the ports of a chain without
-// "or". Such a packet is no later fragment, if it is IPv4.
+// portsOf returns the protocols of ports that all packets have that match: the ports of a chain
+// without "or". Such a packet is no later fragment, if it is IPv4.
 func portsOf(tree node) map[protocol]bool {
 	terms := []node{tree}
 	if c, ok := tree.(*chain); ok {
@@ -140,7 +141,7 @@ func (c *contents) reads(n node) (at int, reads bool) {
 	return n.position(), c.tunnel || c.moved(n)
 }
 
-// readsPacket tells whether a number is computed from bytes of a packet.
+// readsPacket reports whether a number is computed from bytes of a packet.
 func readsPacket(n number) bool {
 	switch n := n.(type) {
 	case *packetData:
@@ -176,7 +177,8 @@ func (c *contents) readsNumber(n number, tested map[protocol]bool) (at int, read
 	case *packetData:
 		offset, fixed := n.offset.(*constant)
 		certain := n.proto == protoLink || tested[n.proto] || tested[protoIP] && c.ports[n.proto]
-		return n.pos, c.tunnel || !fixed || !certain || uint64(offset.value)+uint64(n.size) > uint64(accessible(n.proto))
+		return n.pos, c.tunnel || !fixed || !certain ||
+			uint64(offset.value)+uint64(n.size) > uint64(accessible(n.proto))
 	case *operation:
 		if at, reads = c.readsNumber(n.left, tested); !reads {
 			at, reads = c.readsNumber(n.right, tested)
@@ -188,8 +190,8 @@ func (c *contents) readsNumber(n number, tested map[protocol]bool) (at int, read
 	return n.at(), false
 }
 
-// accessible is how many bytes of a protocol belong to a header in every packet: the least length
-// of its header, and none where the header is not told from what follows.
+// accessible returns how many bytes of a protocol belong to a header in every packet: the least
+// length of its header, and none where the header is not told from what follows.
 func accessible(p protocol) uint32 {
 	switch p {
 	case protoLink:

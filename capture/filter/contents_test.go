@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// headersOf is how many bytes at the beginning of an Ethernet frame are headers, by the layouts of
-// RFC 791, 8200, 9293, 768, 792 and 9260: an oracle that knows nothing of the compiler.
+// headersOf returns how many bytes at the beginning of an Ethernet frame are headers, by the
+// layouts of RFC 791, 8200, 9293, 768, 792 and 9260: an oracle that knows nothing of the compiler.
 func headersOf(frame []byte) int {
 	at, left := 14, frame
 	if len(left) < at {
@@ -39,7 +39,7 @@ func headersOf(frame []byte) int {
 	return min(len(frame), at+n)
 }
 
-// A filter that passes must answer the same whatever is behind the headers: then no count of packets
+// A filter that passes must answer the same whatever is after the headers: then no count of packets
 // that match tells anything about contents.
 func TestHeaderFiltersSayNothingOfContents(t *testing.T) {
 	g := newChooser(*differentialSeed + 9)
@@ -47,7 +47,8 @@ func TestHeaderFiltersSayNothingOfContents(t *testing.T) {
 	for passed < 6000 {
 		expression := g.expression(EN10MB)
 		if g.chance(4) {
-			expression = strings.Repeat(pick(g, "vlan or ", "not vlan and ", "vlan and ", "(vlan or ip) and "), 1+g.IntN(9)) + expression
+			expression = strings.Repeat(pick(g, "vlan or ", "not vlan and ", "vlan and ", "(vlan or ip) and "),
+				1+g.IntN(9)) + expression
 		}
 		kind := pick(g, Live, Savefile)
 		program, err := Compile(expression, Target{LinkType: EN10MB, Kind: kind, Netmask: 0xffffff00})
@@ -62,7 +63,8 @@ func TestHeaderFiltersSayNothingOfContents(t *testing.T) {
 		for range 8 {
 			frame := append(g.packet(EN10MB), make([]byte, g.IntN(40))...)
 			headers := headersOf(frame)
-			meta := Metadata{Length: uint32(len(frame)), Kernel: kind == Live, VLANPresent: g.chance(3), VLANTCI: uint16(g.tag()), Protocol: 0x0800}
+			meta := Metadata{Length: uint32(len(frame)), Kernel: kind == Live, VLANPresent: g.chance(3),
+				VLANTCI: uint16(g.tag()), Protocol: 0x0800}
 			want := program.Match(frame, meta) != 0
 			if want {
 				matched++
@@ -73,26 +75,36 @@ func TestHeaderFiltersSayNothingOfContents(t *testing.T) {
 					other[i] = byte(g.Uint32())
 				}
 				if got := program.Match(other, meta) != 0; got != want {
-					t.Fatalf("%q matches by what is behind the headers (%d bytes of them):\n% x\n% x", expression, headers, frame, other)
+					t.Fatalf("%q matches by what is behind the headers (%d bytes of them):\n% x\n% x", expression,
+						headers, frame, other)
 				}
 			}
 		}
 	}
 	if matched < passed/4 || refused < passed/20 {
-		t.Errorf("of %d filters that passed and %d that were refused, %d matched: the test says too little", passed, refused, matched)
+		t.Errorf("of %d filters that passed and %d that were refused, %d matched: the test says too little", passed,
+			refused, matched)
 	}
 }
 
 func TestLooksBehindHeaders(t *testing.T) {
 	for _, expression := range []string{
-		"", "tcp", "port 25", "host 192.0.2.1 and (port 25 or 587)", "net 2001:db8::/32", "tcp[tcpflags] & (tcp-syn|tcp-fin) != 0", "tcp[13] = 2",
-		"tcp[0:2] > 1024", "udp[4:2] < 100", "ip[0] & 0xf != 5", "ip[8] < 5", "ip6[6] = 58", "icmp[icmptype] = icmp-echo", "icmp6[0] = 135",
-		"ether[0] & 1 = 1", "ether[12:2] = 0x88cc", "arp[6:2] = 1", "sctp[0:2] = 5060", "greater 1000", "less 60", "len > 100 and len < 200",
-		"vlan 7 and port 25", "vlan and vlan and tcp[13] & 2 != 0", "ether proto 0x88cc", "proto 89", "ip6 proto 17", "mpls", "mpls 7", "pppoes 5",
-		"mpls and greater 100", "inbound", "gateway router", "portrange 6000-6010", "tcp[tcpflags] & tcp-push != 0 and ip[2:2] - ((ip[0] & 0xf) << 2) > 40",
-		"tcp port 80 and (((ip[2:2] - ((ip[0]&0xf)<<2)) - ((tcp[12]&0xf0)>>2)) != 0)", "ip[2:2] - ((ip[0] & 0xf) << 2) != (tcp[12] & 0xf0) >> 2",
-		"not vlan", "port 25 and not vlan", "port 25 or (vlan and port 25)", "port 25 or (vlan and (port 25 or (vlan and port 25)))", "vlan and not port 25",
-		"not (vlan and port 25)", "vlan and (port 25 or udp)", "(vlan 7) and (tcp or udp) and not icmp", "not vlan and greater 100", "vlan 7 or len > 900",
+		"", "tcp", "port 25", "host 192.0.2.1 and (port 25 or 587)", "net 2001:db8::/32",
+		"tcp[tcpflags] & (tcp-syn|tcp-fin) != 0", "tcp[13] = 2",
+		"tcp[0:2] > 1024", "udp[4:2] < 100", "ip[0] & 0xf != 5", "ip[8] < 5", "ip6[6] = 58",
+		"icmp[icmptype] = icmp-echo", "icmp6[0] = 135",
+		"ether[0] & 1 = 1", "ether[12:2] = 0x88cc", "arp[6:2] = 1", "sctp[0:2] = 5060", "greater 1000", "less 60",
+		"len > 100 and len < 200",
+		"vlan 7 and port 25", "vlan and vlan and tcp[13] & 2 != 0", "ether proto 0x88cc", "proto 89", "ip6 proto 17",
+		"mpls", "mpls 7", "pppoes 5",
+		"mpls and greater 100", "inbound", "gateway router", "portrange 6000-6010",
+		"tcp[tcpflags] & tcp-push != 0 and ip[2:2] - ((ip[0] & 0xf) << 2) > 40",
+		"tcp port 80 and (((ip[2:2] - ((ip[0]&0xf)<<2)) - ((tcp[12]&0xf0)>>2)) != 0)",
+		"ip[2:2] - ((ip[0] & 0xf) << 2) != (tcp[12] & 0xf0) >> 2",
+		"not vlan", "port 25 and not vlan", "port 25 or (vlan and port 25)",
+		"port 25 or (vlan and (port 25 or (vlan and port 25)))", "vlan and not port 25",
+		"not (vlan and port 25)", "vlan and (port 25 or udp)", "(vlan 7) and (tcp or udp) and not icmp",
+		"not vlan and greater 100", "vlan 7 or len > 900",
 		"not vlan and byte 12 = 8", "byte 12 = 8", "not broadcast and not multicast", "ether host 00:11:22:33:44:55",
 	} {
 		if err := LooksBehindHeaders(expression); err != nil {

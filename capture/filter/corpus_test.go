@@ -50,7 +50,7 @@ var corpusContexts = []corpusContext{
 	{"compile-ipv6", "raw", Target{LinkType: IPv6}},
 }
 
-// corpusTarget is the target of a context with the names of the corpus.
+// corpusTarget returns the target of a context with the names of the corpus.
 func (c corpusContext) corpusTarget(names Names) Target {
 	t := c.target
 	t.Names = names
@@ -161,8 +161,8 @@ func readCorpusResults(tb testing.TB, context string) []corpusResult {
 	}
 }
 
-// accepted is the set of packets that libpcap's program accepts. The contexts
-// without packets have only the program itself, which is then run here.
+// accepted returns the set of packets that libpcap's program accepts. The contexts without packets
+// have only the program itself, which is then run here.
 func (r corpusResult) accepted(tb testing.TB, packets []corpusPacket) (accepted packetSet, disagree []int) {
 	tb.Helper()
 	if r.Bits != "" {
@@ -220,7 +220,8 @@ func readPcap(tb testing.TB, path string) []corpusPacket {
 	var packets []corpusPacket
 	for data = data[24:]; len(data) > 0; {
 		captured, length := endian.LittleEndian.Uint32(data[8:]), endian.LittleEndian.Uint32(data[12:])
-		packets = append(packets, corpusPacket{data: data[16 : 16+captured : 16+captured], meta: Metadata{Length: length}})
+		packets = append(packets, corpusPacket{data: data[16 : 16+captured : 16+captured],
+			meta: Metadata{Length: length}})
 		data = data[16+captured:]
 	}
 	return packets

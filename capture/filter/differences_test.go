@@ -32,7 +32,7 @@ var (
 	hostB = [4]byte{198, 51, 100, 7}
 )
 
-// radiotapFrame is an 802.11 data frame behind a radiotap header, with QoS and padding.
+// radiotapFrame returns an 802.11 data frame after a radiotap header, with QoS and padding.
 func radiotapFrame(proto uint16, payload []byte) []byte {
 	radiotap := []byte{0, 0, 12, 0, 0x02, 0, 0, 0, 0x20, 0, 0, 0} // flags present: the header is padded
 	frame := append([]byte{0x88, 0x01}, make([]byte, 22)...)
@@ -98,7 +98,8 @@ func TestGateway(t *testing.T) {
 		{"gateway alpha", past, false},
 		{"ip gateway alpha", through, true},
 	})
-	for _, e := range []string{"gateway 10", "gateway 1.2.3.4", "gateway both", "tcp gateway alpha", "src gateway alpha"} {
+	for _, e := range []string{"gateway 10", "gateway 1.2.3.4", "gateway both", "tcp gateway alpha",
+		"src gateway alpha"} {
 		if _, err := Compile(e, Target{LinkType: EN10MB, Names: fixedNames(t)}); err == nil {
 			t.Errorf("%q is accepted", e)
 		}
@@ -112,11 +113,13 @@ func TestVXLAN(t *testing.T) {
 	inner := frame(etherIP, v4Packet(ipTCP, hostA, hostB, tcpPacket(1000, 80)))
 	header := []byte{8, 0, 0, 0, 0, 0x12, 0x34, 0}
 	packet := frame(etherIP, v4Packet(ipUDP, hostB, hostB, udpPacket(5555, portVXLAN, layers(header, inner))))
-	v6 := frame(etherIPv6, layers([]byte{0x60, 0, 0, 0, 0, 0, ipUDP, 64}, make([]byte, 32), udpPacket(5555, portVXLAN, layers(header, inner))))
+	v6 := frame(etherIPv6, layers([]byte{0x60, 0, 0, 0, 0, 0, ipUDP, 64}, make([]byte, 32),
+		udpPacket(5555, portVXLAN, layers(header, inner))))
 	noFlag := slices.Clone(packet)
 	noFlag[14+20+8] = 0
 	tagged := frame(etherIP, v4Packet(ipUDP, hostB, hostB, udpPacket(5555, portVXLAN,
-		layers(header, frame(etherVLAN, layers(be16(7), be16(etherIP), v4Packet(ipTCP, hostA, hostB, tcpPacket(1, 2))))))))
+		layers(header, frame(etherVLAN,
+			layers(be16(7), be16(etherIP), v4Packet(ipTCP, hostA, hostB, tcpPacket(1, 2))))))))
 	checkMatches(t, Target{LinkType: EN10MB}, Metadata{}, []match{
 		{"vxlan", packet, true},
 		{"vxlan", v6, true},
@@ -143,7 +146,8 @@ func TestTunnelsBehindVariableHeaders(t *testing.T) {
 	inner := frame(etherIP, v4Packet(ipTCP, hostA, hostB, tcpPacket(1000, 80)))
 	geneve := layers([]byte{1, 0}, be16(etherTEB), []byte{0, 0, 5, 0}, []byte{1, 2, 3, 4}, inner)
 	tunnel := radiotapFrame(etherIP, v4Packet(ipUDP, hostB, hostB, udpPacket(5555, portGeneve, geneve)))
-	session := radiotapFrame(etherPPPoES, layers([]byte{0x11, 0}, be16(0x27), be16(100), be16(pppIP), v4Packet(ipTCP, hostA, hostB, tcpPacket(1000, 80))))
+	session := radiotapFrame(etherPPPoES,
+		layers([]byte{0x11, 0}, be16(0x27), be16(100), be16(pppIP), v4Packet(ipTCP, hostA, hostB, tcpPacket(1000, 80))))
 	checkMatches(t, Target{LinkType: IEEE80211Radio}, Metadata{}, []match{
 		{"tcp", tunnel, false},
 		{"geneve", tunnel, true},
@@ -157,7 +161,8 @@ func TestTunnelsBehindVariableHeaders(t *testing.T) {
 	})
 
 	live := Target{LinkType: EN10MB, Kind: Live}
-	ppp := layers([]byte{0x11, 0}, be16(0x27), be16(100), be16(pppIP), v4Packet(ipTCP, hostA, hostB, tcpPacket(1000, 80)))
+	ppp := layers([]byte{0x11, 0}, be16(0x27), be16(100), be16(pppIP),
+		v4Packet(ipTCP, hostA, hostB, tcpPacket(1000, 80)))
 	stripped := Metadata{Kernel: true, VLANPresent: true, VLANTCI: 9}
 	checkMatches(t, live, stripped, []match{
 		{"vlan and pppoes and ip", frame(etherPPPoES, ppp), true},
@@ -171,7 +176,7 @@ func TestTunnelsBehindVariableHeaders(t *testing.T) {
 	})
 }
 
-// Arithmetic before the first look behind the header leaves the header's length alone.
+// Arithmetic before the first look after the header leaves the header's length alone.
 func TestArithmeticBeforeVariableHeader(t *testing.T) {
 	short := radiotapFrame(etherIP, v4Packet(ipTCP, hostA, hostB, tcpPacket(1000, 80)))
 	checkMatches(t, Target{LinkType: IEEE80211Radio}, Metadata{}, []match{
@@ -217,11 +222,12 @@ func TestTestsTurnedRound(t *testing.T) {
 	})
 }
 
-// TestTruncatedBehindVariableHeaders compares optimised with unoptimised programs where libpcap does
-// not optimise: they must agree on truncated packets too.
+// TestTruncatedBehindVariableHeaders compares optimised with unoptimised programs where libpcap
+// does not optimise: they must agree on truncated packets too.
 func TestTruncatedBehindVariableHeaders(t *testing.T) {
 	packet := radiotapFrame(etherIP, v4Packet(ipTCP, hostA, hostB, tcpPacket(1000, 80)))
-	for _, e := range []string{"not ip or ip", "not port 80", "port 22 or port 80 or len > 20", "ip host 192.0.2.20 or 192.0.2.10",
+	for _, e := range []string{"not ip or ip", "not port 80", "port 22 or port 80 or len > 20",
+		"ip host 192.0.2.20 or 192.0.2.10",
 		"not (arp and tcp[13] & 2 != 0) or icmp", "ether proto 0x88cc or llc or not llc", "tcp[0:2] * 0 = 0 or udp"} {
 		optimised, err := Compile(e, Target{LinkType: IEEE80211Radio})
 		if err != nil {
@@ -240,10 +246,11 @@ func TestTruncatedBehindVariableHeaders(t *testing.T) {
 	}
 }
 
-// TestTunnelsThatAreNotThere holds programs that look behind a tunnel which was not found to the
+// TestTunnelsThatAreNotThere holds programs that look after a tunnel which was not found to the
 // rules of the kernel.
 func TestTunnelsThatAreNotThere(t *testing.T) {
-	for _, e := range []string{"geneve or ip", "vxlan or tcp port 80", "not geneve and ip6", "vlan or geneve or arp", "(geneve and ip) or (vxlan and ip6)"} {
+	for _, e := range []string{"geneve or ip", "vxlan or tcp port 80", "not geneve and ip6", "vlan or geneve or arp",
+		"(geneve and ip) or (vxlan and ip6)"} {
 		for _, unoptimised := range []bool{false, true} {
 			for _, kind := range []Kind{Dead, Live} {
 				p, err := Compile(e, Target{LinkType: EN10MB, Kind: kind, Unoptimised: unoptimised})

@@ -88,7 +88,7 @@ var explanations = []struct {
 	},
 }
 
-// generatedPackets are the padded packets of a link type, with their length on the wire.
+// generatedPackets returns the padded packets of a link type, with their length on the wire.
 func generatedPackets(g chooser, link LinkType, n int) []corpusPacket {
 	packets := make([]corpusPacket, n)
 	for i := range packets {
@@ -179,12 +179,13 @@ type difference struct {
 	accepted   bool   // by both
 	decisions  int
 	matches    int
-	// libpcapWrong: its optimised program decides otherwise than its unoptimised one, which
-	// agrees with ours, or it takes offsets from scratch words that it has not written, or on 802.11 from one that it has overwritten.
+	// libpcapWrong: its optimised program decides otherwise than its unoptimised one, which agrees
+	// with ours, or it takes offsets from scratch words that it has not written, or on 802.11 from
+	// one that it has overwritten.
 	libpcapWrong bool
 }
 
-// changesMeaning tells whether libpcap's optimiser decides otherwise on a packet than the
+// changesMeaning reports whether libpcap's optimiser decides otherwise on a packet than the
 // expression says; no optimised program is one that it thinks rejects all packets.
 func changesMeaning(optimised, unoptimised *Program, packets []corpusPacket) bool {
 	for _, p := range packets {
@@ -203,8 +204,9 @@ func writesBeforeReading(p *Program) bool {
 	return ready || !strings.Contains(why, "scratch word")
 }
 
-// headerFirst is the same expression with a look behind the header in front that changes nothing. On 802.11 libpcap then takes the
-// scratch word for the header's length before arithmetic does; where it does so afterwards, arithmetic overwrites it.
+// headerFirst returns the same expression with a look after the header in front that changes
+// nothing. On 802.11 libpcap then takes the scratch word for the header's length before arithmetic
+// does; where it does so afterwards, arithmetic overwrites it.
 func headerFirst(expression string) string { return "(ip or not ip) and (" + expression + ")" }
 
 func (h handle) compare(tb testing.TB, expression string, packets []corpusPacket) difference {
@@ -247,7 +249,8 @@ func (h handle) compare(tb testing.TB, expression string, packets []corpusPacket
 			continue
 		}
 		if link := h.target.LinkType; link == IEEE80211 || link == IEEE80211Radio {
-			if turned, _ := h.tcpdump(tb, headerFirst(expression), true); turned != nil && (turned.Match(p.data, p.meta) != 0) == (got != 0) {
+			if turned, _ := h.tcpdump(tb, headerFirst(expression), true); turned != nil &&
+				(turned.Match(p.data, p.meta) != 0) == (got != 0) {
 				d.libpcapWrong = true
 				continue
 			}
@@ -267,7 +270,8 @@ func (tally *differentialTally) report(t testing.TB) {
 	expressions := tally.accepted + tally.refused + tally.explained + tally.unexplained
 	t.Logf("%d expressions, %d accepted by both, %d refused by both, %d decisions on packets, %d of them to accept; "+
 		"libpcap is wrong by its own standard on %d expressions; %d other differences are explained, %d are not",
-		expressions, tally.accepted, tally.refused, tally.decisions, tally.matches, tally.libpcapWrong, tally.explained, tally.unexplained)
+		expressions, tally.accepted, tally.refused, tally.decisions, tally.matches, tally.libpcapWrong, tally.explained,
+		tally.unexplained)
 	if tally.accepted < expressions/4 || tally.matches < tally.decisions/100 {
 		t.Error("too few expressions are accepted, or match, to say much")
 	}
@@ -349,7 +353,8 @@ func TestOptimiserKeepsTheMeaning(t *testing.T) {
 				p := packets[i]
 				p.meta = g.kernelMetadata(p)
 				if got, want := optimised.Match(p.data, p.meta), unoptimised.Match(p.data, p.meta); got != want {
-					t.Errorf("%s: %s (kind %d)\n\toptimised %d, unoptimised %d on %s", link, expression, target.Kind, got, want, hexDump(&p))
+					t.Errorf("%s: %s (kind %d)\n\toptimised %d, unoptimised %d on %s", link, expression, target.Kind,
+						got, want, hexDump(&p))
 					break
 				}
 			}

@@ -13,15 +13,15 @@
 //   - optimise, flow, opt: the passes of the optimiser, one file each
 //   - emit: instructions
 //
-// Around the compiler: evaluate runs programs in user space, kernel tells whether the kernel takes
-// them, listing prints them, names has the name tables, structured makes expressions of filters in
-// fields, explain and complete help who types one.
+// Around the compiler: evaluate runs programs in user space, kernel reports whether the kernel
+// takes them, listing prints them, names has the name tables, structured makes expressions of
+// filters in fields, explain and complete help who types one.
 //
 // # Agreement with libpcap
 //
 // Expressions are accepted and refused, and packets matched, as libpcap 1.10.3 does, the version of
-// Debian 12.  Its test suite and its oddities count as the definition of the language where the manual
-// page is silent or wrong.  Kept are, among others:
+// Debian 12. Its test suite and its oddities count as the definition of the language where the
+// manual page is silent or wrong. Kept are, among others:
 //
 //   - "expression rejects all packets" is an error where libpcap's optimiser finds it out, and only there.
 //   - A load beyond the end of a truncated packet rejects it, under "not" too.  The optimiser leaves
@@ -49,7 +49,7 @@
 //     follows looks into the inner Ethernet frame.
 //   - "pppoes" and "geneve" on 802.11, and "vlan and pppoes" live: libpcap 1.10 mixes the scratch words
 //     of the outer and the inner offsets up and reads some that were never written.
-//   - "geneve or ip" and its like, which test behind a tunnel even if there is none, clear the scratch
+//   - "geneve or ip" and its like, which test after a tunnel even if there is none, clear the scratch
 //     words that they may not have set.  libpcap's programs do not, so that the kernel refuses them.
 //   - On 802.11, "len > 100 or tcp" matches what "tcp or len > 100" does.  libpcap keeps the length of the
 //     header in a scratch word that arithmetic further left overwrites.
@@ -57,8 +57,8 @@
 //     libpcap (its issue 1513) takes the offsets of one case for the other, and lets arithmetic to the
 //     left overwrite them: "ether[12:2] = 0x8100 or (vlan and tcp)".
 //   - "(ip6 src net 2001:db8::/125 and dst port 2) or (ip6 src net 2001:db8::/125 and src port 2)": when
-//     libpcap's optimiser turns a test round, it goes on with what it knew about the old sides.
-//   - Behind headers of variable length (802.11, Geneve) programs are optimised too.  They match the
+//     libpcap's optimiser turns a test round, it continues with what it knew about the old sides.
+//   - After headers of variable length (802.11, Geneve) programs are optimised too.  They match the
 //     same packets, truncated ones included, as libpcap's, which are not optimised there.
 //   - Long lists of alternatives for one value are searched by halves instead of one by one.
 //   - Compiled is for the link types listed with [LinkType]; all others are refused.

@@ -5,7 +5,7 @@ import "slices"
 // maxJump is the longest conditional jump: its distance is one byte.
 const maxJump = 255
 
-// emitter lays blocks out and turns them into instructions.  It works from the end of the program to
+// emitter lays blocks out and turns them into instructions. It works from the end of the program to
 // its beginning, so that wherever a jump forward leads is there already.
 type emitter struct {
 	reversed []Instruction // the program so far, last instruction first
@@ -17,7 +17,7 @@ type emitter struct {
 
 // emit returns the program.
 //
-// The order is depth first, the true side directly behind its block and the false side behind that,
+// The order is depth first, the true side directly after its block and the false side after that,
 // so that all jumps go forward except those of a loop.
 func (g *graph) emit() []Instruction {
 	g.number()
@@ -66,8 +66,8 @@ func (e *emitter) jump(to *block) {
 	}
 }
 
-// branch puts the conditional jump of a block.  A way that is too long goes through a relay, an
-// unconditional jump that later blocks have needed too or that is put behind the block.
+// branch puts the conditional jump of a block. A way that is too long goes through a relay, an
+// unconditional jump that later blocks have needed too or that is put after the block.
 func (e *emitter) branch(b *block) {
 	for {
 		yes, yesOK := e.distance(b.yes)
@@ -88,8 +88,8 @@ func (e *emitter) branch(b *block) {
 	}
 }
 
-// distance is how far the next instruction to be put has to jump to a block or to the nearest relay
-// to it, and whether it can.
+// distance returns how far the next instruction to be put has to jump to a block or to the nearest
+// relay to it, and whether it can.
 func (e *emitter) distance(to *block) (uint8, bool) {
 	if d := len(e.reversed) - e.start[to.id]; d <= maxJump {
 		return uint8(d), true
@@ -100,7 +100,7 @@ func (e *emitter) distance(to *block) (uint8, bool) {
 	return 0, false
 }
 
-// straight tells whether the block has one way on.
+// straight reports whether the block has one way on.
 func (b *block) straight() bool { return !b.returns() && (b.code == codeJump || b.yes == b.no) }
 
 // layout orders the blocks: every block before its successors, except for jumps back in a loop.

@@ -22,9 +22,12 @@ var encapsulations = []encapsulation{
 	{"mpls", EN10MB, Raw, func(_ chooser, inner []byte) []byte {
 		return ethernet(mac{2}, mac{4}, 0x8847, append([]byte{0, 1, 0x41, 64}, inner...))
 	}},
-	{"pppoes", EN10MB, PPP, func(_ chooser, inner []byte) []byte { return ethernet(mac{2}, mac{4}, 0x8864, pppoeSession(inner)) }},
+	{"pppoes", EN10MB, PPP, func(_ chooser, inner []byte) []byte {
+		return ethernet(mac{2}, mac{4}, 0x8864, pppoeSession(inner))
+	}},
 	{"pppoes", IEEE80211, PPP, func(_ chooser, inner []byte) []byte { return wlanFrame(0x8864, pppoeSession(inner)) }},
-	{"pppoes", IEEE80211Radio, PPP, func(_ chooser, inner []byte) []byte { return radiotap(wlanFrame(0x8864, pppoeSession(inner))) }},
+	{"pppoes", IEEE80211Radio, PPP,
+		func(_ chooser, inner []byte) []byte { return radiotap(wlanFrame(0x8864, pppoeSession(inner))) }},
 	{"geneve", EN10MB, EN10MB, onEthernet(geneveHeader, 6081)},
 	{"geneve", Raw, EN10MB, onIP(geneveHeader, 6081)},
 	{"geneve", LinuxSLL2, EN10MB, onCooked(geneveHeader, 6081)},
@@ -107,10 +110,12 @@ func wlanFrame(etherType uint16, payload []byte) []byte {
 func radiotap(frame []byte) []byte { return append([]byte{0, 0, 8, 0, 0, 0, 0, 0}, frame...) }
 
 // outsideWords are about the packet as a whole, or change what the rest means.
-var outsideWords = regexp.MustCompile(`\b(len|less|greater|inbound|outbound|ifindex|vlan|mpls|pppoed|pppoes|geneve|vxlan|protochain|byte|radio)\b`)
+var outsideWords = regexp.MustCompile(
+	`\b(len|less|greater|inbound|outbound|ifindex|vlan|mpls|pppoed|pppoes|geneve|vxlan|protochain|byte|radio)\b`)
 
 // linkWords are about what MPLS and PPP have no place for.
-var linkWords = regexp.MustCompile(`\b(ether|link|broadcast|multicast|llc|stp|ipx|iso|clnp|esis|isis|netbeui|atalk|aarp|decnet|lat|moprc|mopdl|l1|csnp|arp|rarp|type|subtype|dir|wlan)\b`)
+var linkWords = regexp.MustCompile(
+	`\b(ether|link|broadcast|multicast|llc|stp|ipx|iso|clnp|esis|isis|netbeui|atalk|aarp|decnet|lat|moprc|mopdl|l1|csnp|arp|rarp|type|subtype|dir|wlan)\b`)
 
 // frameBytes are counted from the first byte of the frame, tag or not.
 var frameBytes = regexp.MustCompile(`(ether|link)\[`)

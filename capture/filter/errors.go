@@ -24,7 +24,7 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// suggestion is a hint for a word that looks like a mistyped keyword.
+// suggestion returns a hint for a word that looks like a mistyped keyword.
 func suggestion(word string) string {
 	words := keywordList()
 	for _, n := range namedNumbers {
@@ -37,7 +37,7 @@ func suggestion(word string) string {
 }
 
 // nearest returns the candidate that word was most likely meant to be, or "" when none is close:
-// one slip in a short word, two in one of six letters or more.  Swapping two neighbours is one slip.
+// one slip in a short word, two in one of six letters or more. Swapping two neighbours is one slip.
 func nearest(word string, candidates []string) string {
 	limit := 1
 	if len(word) >= 6 {
@@ -68,7 +68,7 @@ func closer(word, c, best string) bool {
 	return best == "" || c[0] == word[0] && best[0] != word[0]
 }
 
-// slips is the restricted edit distance (insert, delete, replace, swap neighbours).
+// slips returns the restricted edit distance (insert, delete, replace, swap neighbours).
 func slips(a, b string) int {
 	rows := [3][]int{make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)}
 	for j := range rows[1] {
@@ -93,7 +93,7 @@ func slips(a, b string) int {
 	return rows[1][len(b)]
 }
 
-// Character is the place of the error counted in characters, the first being 1.
+// Character returns the place of the error counted in characters, the first being 1.
 func (e *Error) Character() int {
 	return utf8.RuneCountInString(e.Expression[:min(e.Position, len(e.Expression))]) + 1
 }

@@ -4,7 +4,7 @@ import endian "encoding/binary"
 
 // Metadata is what is known about a packet beside its captured bytes.
 type Metadata struct {
-	// Length of the packet on the wire; 0 stands for the number of captured bytes.
+	// Length of the packet on the wire; 0 means the number of captured bytes.
 	Length uint32
 	// Kernel says that the members below are known, as they are where the kernel
 	// runs the filter. Without it, a program that asks for one of them rejects.
@@ -215,7 +215,7 @@ func (m *Metadata) length(packet []byte) uint32 {
 	return m.Length
 }
 
-// ancillary is a load from one of the offsets beyond every packet.
+// ancillary returns a load from one of the offsets beyond every packet.
 func (m *Metadata) ancillary(k uint32) (value uint32, ok bool) {
 	if !m.Kernel {
 		return 0, false

@@ -96,7 +96,7 @@ func heading(or, sense bool) string {
 	return "does not do all of these:"
 }
 
-// phrase is a verb and what follows; all phrases begin with "is", "has" or "goes".
+// phrase returns a verb and what follows; all phrases begin with "is", "has" or "goes".
 func phrase(n node, sense bool) string {
 	var p string
 	switch n := n.(type) {
@@ -154,9 +154,11 @@ func identifierPhrase(i *identifier) string {
 	case typeProto:
 		return protocolNumberPhrase(i)
 	case typeProtoChain:
-		return "has the protocol " + identifierText(i) + " somewhere in the chain of its " + chainCarrier(i.q.proto) + " headers"
+		return "has the protocol " + identifierText(i) + " somewhere in the chain of its " + chainCarrier(i.q.proto) +
+			" headers"
 	case typeGateway:
-		return "goes through the gateway " + identifierText(i) + ": it has the hardware address of that host, but not its IP address"
+		return "goes through the gateway " + identifierText(i) +
+			": it has the hardware address of that host, but not its IP address"
 	}
 	return "has " + hostWords(i) + as + addressScope(i)
 }
@@ -199,7 +201,8 @@ func identifierText(i *identifier) string {
 	}
 	switch i.q.typ {
 	case typeDefault, typeHost:
-		return netip.AddrFrom4([4]byte{byte(i.number >> 24), byte(i.number >> 16), byte(i.number >> 8), byte(i.number)}).String()
+		return netip.AddrFrom4([4]byte{byte(i.number >> 24), byte(i.number >> 16), byte(i.number >> 8),
+			byte(i.number)}).String()
 	}
 	return fmt.Sprint(i.number)
 }
@@ -249,8 +252,7 @@ func protocolNumberPhrase(i *identifier) string {
 	return "is " + protocolWords(i.q.proto) + " with the protocol " + number
 }
 
-// protocolWords are the names people use where they differ from the keyword in
-// more than case.
+// protocolWords returns the names people use where they differ from the keyword in more than case.
 func protocolWords(p protocol) string {
 	switch p {
 	case protoLink:

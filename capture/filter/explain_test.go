@@ -34,8 +34,10 @@ func TestExplain(t *testing.T) {
     is ARP, or
     does not have at least 100 bytes
 `},
-		{"tcp[tcpflags] & (tcp-syn|tcp-ack) != 0", "every packet that\n  has the TCP flags & (2 | 16) not equal to 0\n"},
-		{"ip[2:2] - ((ip[0]&0xf)<<2) > len % 7", "every packet that\n  has the IPv4 packet length - ((the byte at 0 of the IPv4 header & 15) << 2) greater than the length of the packet % 7\n"},
+		{"tcp[tcpflags] & (tcp-syn|tcp-ack) != 0",
+			"every packet that\n  has the TCP flags & (2 | 16) not equal to 0\n"},
+		{"ip[2:2] - ((ip[0]&0xf)<<2) > len % 7",
+			"every packet that\n  has the IPv4 packet length - ((the byte at 0 of the IPv4 header & 15) << 2) greater than the length of the packet % 7\n"},
 		{"udp dst portrange 5000-5010", "every packet that\n  has a UDP port from 5000 to 5010 as destination\n"},
 		{"net 10.0.0.0/8 or src net 192.0.2", `every packet that
   does at least one of these:
@@ -52,14 +54,18 @@ func TestExplain(t *testing.T) {
   is an IPv4 broadcast
 `},
 		{"host 999", "every packet that\n  has the address 0.0.3.231 as source or destination, in IPv4, ARP or RARP\n"},
-		{"src host www.example", "every packet that\n  has an address of the host www.example as source, in IPv4, IPv6, ARP or RARP\n"},
-		{"net labnet", "every packet that\n  has an address in the network labnet as source or destination, in IPv4, ARP or RARP\n"},
+		{"src host www.example",
+			"every packet that\n  has an address of the host www.example as source, in IPv4, IPv6, ARP or RARP\n"},
+		{"net labnet",
+			"every packet that\n  has an address in the network labnet as source or destination, in IPv4, ARP or RARP\n"},
 		{"gateway router and ip", `every packet that
   goes through the gateway router: it has the hardware address of that host, but not its IP address, and
   is IPv4
 `},
-		{"not gateway router", "every packet that\n  does not go through the gateway router: it has the hardware address of that host, but not its IP address\n"},
-		{"wlan addr3 2:0:0:0:0:1", "every packet that\n  has the hardware address 2:0:0:0:0:1 as third 802.11 address\n"},
+		{"not gateway router",
+			"every packet that\n  does not go through the gateway router: it has the hardware address of that host, but not its IP address\n"},
+		{"wlan addr3 2:0:0:0:0:1",
+			"every packet that\n  has the hardware address 2:0:0:0:0:1 as third 802.11 address\n"},
 		{"ether multicast or vlan", `every packet that
   does at least one of these:
     is a link-layer multicast, or
@@ -87,7 +93,8 @@ func TestExplainKnowsTheWholeLanguage(t *testing.T) {
 			continue
 		}
 		for line := range strings.Lines(text) {
-			if strings.HasSuffix(strings.TrimSpace(line), " ") || strings.Contains(line, "  as") || strings.Contains(line, "?") {
+			if strings.HasSuffix(strings.TrimSpace(line), " ") || strings.Contains(line, "  as") ||
+				strings.Contains(line, "?") {
 				t.Errorf("%s: a word is missing: %s", e.text, line)
 			}
 		}

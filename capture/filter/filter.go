@@ -28,7 +28,7 @@ const (
 	rawInFile LinkType = 101 // what files call Raw
 )
 
-// String is the name that tcpdump -y takes.
+// String returns the name that tcpdump -y takes.
 func (l LinkType) String() string {
 	switch l {
 	case Null:
@@ -88,15 +88,16 @@ const DefaultSnapLength = 262144
 
 // Target is what a program is compiled for.
 type Target struct {
-	LinkType         LinkType
-	Kind             Kind
-	Netmask          uint32 // of the network captured on, host byte order; for "ip broadcast"
-	NetmaskUnknown   bool   // "ip broadcast" is then refused
-	SnapLength       uint32 // 0 means DefaultSnapLength
-	Directions       bool   // a savefile whose packets have their direction beside them, as pcapng can: Metadata.PacketType
-	SwappedByteOrder bool   // a savefile written by a machine of the other byte order
-	Names            Names  // nil means the tables of this system
-	Unoptimised      bool   // leave out the optimiser, as tcpdump -O does
+	LinkType       LinkType
+	Kind           Kind
+	Netmask        uint32 // of the network captured on, host byte order; for "ip broadcast"
+	NetmaskUnknown bool   // "ip broadcast" is then refused
+	SnapLength     uint32 // 0 means DefaultSnapLength
+	// a savefile whose packets have their direction beside them, as pcapng can: Metadata.PacketType
+	Directions       bool
+	SwappedByteOrder bool  // a savefile written by a machine of the other byte order
+	Names            Names // nil means the tables of this system
+	Unoptimised      bool  // leave out the optimiser, as tcpdump -O does
 }
 
 // Names resolves the names in an expression.
@@ -113,7 +114,7 @@ type Names interface {
 	Ether(name string) ([6]byte, bool)
 }
 
-// Compile translates an expression for a target.  A failure is always an *Error.
+// Compile translates an expression for a target. A failure is always an *Error.
 func Compile(expression string, t Target) (*Program, error) {
 	return CompileContext(context.Background(), expression, t)
 }
@@ -127,7 +128,8 @@ func CompileContext(ctx context.Context, expression string, t Target) (*Program,
 		return nil, &Error{
 			Expression: expression,
 			Position:   maxExpression,
-			Message:    fmt.Sprintf("the expression has %d bytes; at most %d are accepted", len(expression), maxExpression),
+			Message: fmt.Sprintf("the expression has %d bytes; at most %d are accepted", len(expression),
+				maxExpression),
 		}
 	}
 	tree, unparsed := parse(expression)

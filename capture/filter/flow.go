@@ -20,7 +20,7 @@ type atomSet uint32
 
 func setOf(a atom) atomSet { return 1 << a }
 
-// all are the atoms of a set.
+// all returns the atoms of a set.
 func (s atomSet) all() iter.Seq[atom] {
 	return func(yield func(atom) bool) {
 		for ; s != 0; s &= s - 1 {
@@ -42,8 +42,8 @@ type flow struct {
 
 	reads   atomSet         // used by the block before it sets them
 	defines atomSet         // set by the block
-	needs   atomSet         // used by the block or behind it before they are set
-	live    atomSet         // used behind the block
+	needs   atomSet         // used by the block or after it before they are set
+	live    atomSet         // used after the block
 	values  [atoms]number32 // at the end of the block
 	operand number32        // what the jump compares A with
 
@@ -169,7 +169,7 @@ func (o *optimiser) findInEdges() {
 	})
 }
 
-// uses are the atoms that an instruction reads.
+// uses returns the atoms that an instruction reads.
 func (s statement) uses() atomSet {
 	switch s.code & classMask {
 	case classLD:
@@ -204,7 +204,7 @@ func (s statement) uses() atomSet {
 	return 0
 }
 
-// sets is the atom that an instruction writes, or atomNone.
+// sets returns the atom that an instruction writes, or atomNone.
 func (s statement) sets() atom {
 	switch s.code & classMask {
 	case classLD, classALU:
@@ -222,10 +222,10 @@ func (s statement) sets() atom {
 	return atomNone
 }
 
-// jump is the jump at the end of a block as a statement.
+// jump returns the jump at the end of a block as a statement.
 func (b *block) jump() statement { return statement{b.code, b.k} }
 
-// findUses computes which atoms are read in and behind every block.
+// findUses computes which atoms are read in and after every block.
 func (o *optimiser) findUses() {
 	for level := range o.levels {
 		for b := o.levels[level]; b != nil; b = b.sameLevel {

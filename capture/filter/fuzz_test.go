@@ -9,7 +9,8 @@ import (
 
 // FuzzExplain looks for text that breaks the shell's help while it is typed.
 func FuzzExplain(f *testing.F) {
-	for _, e := range []string{"", "tcp port 80 and not (host 192.0.2.1 or 2001:db8::1)", "ip[0] & 0xf != 5", "vlan 10 and \\tcp", "type mgt subtype"} {
+	for _, e := range []string{"", "tcp port 80 and not (host 192.0.2.1 or 2001:db8::1)", "ip[0] & 0xf != 5",
+		"vlan 10 and \\tcp", "type mgt subtype"} {
 		f.Add(e, len(e)/2)
 	}
 	f.Fuzz(func(t *testing.T, expression string, cursor int) {
@@ -35,7 +36,8 @@ func FuzzMatch(f *testing.F) {
 	f.Fuzz(func(_ *testing.T, code, packet []byte, kernel bool) {
 		var p Program
 		for len(code) >= 8 && len(p.Instructions) < 64 {
-			p.Instructions = append(p.Instructions, Instruction{uint16(code[0]), code[2], code[3], endian.BigEndian.Uint32(code[4:])})
+			p.Instructions = append(p.Instructions,
+				Instruction{uint16(code[0]), code[2], code[3], endian.BigEndian.Uint32(code[4:])})
 			code = code[8:]
 		}
 		p.Match(packet, Metadata{Kernel: kernel})

@@ -26,7 +26,8 @@ var (
 		"192.0.2.10", "192.0.2.20", "192.0.2.255", "198.51.100.7", "10.0.0.1", "10.1.2.3", "172.16.5.4",
 		"192.168.1.1", "224.0.0.5", "239.1.2.3", "255.255.255.255", "0.0.0.0", "127.0.0.1",
 	}
-	generatedIPv6  = []string{"2001:db8::1", "2001:db8::10", "2001:db8::20", "2001:db8:1::7", "fe80::1", "::1", "ff02::1", "ff02::1:ff00:10"}
+	generatedIPv6 = []string{"2001:db8::1", "2001:db8::10", "2001:db8::20", "2001:db8:1::7", "fe80::1", "::1",
+		"ff02::1", "ff02::1:ff00:10"}
 	generatedPorts = []uint16{0, 20, 22, 53, 67, 80, 443, 1023, 1024, 4789, 6081, 8080, 65535}
 	generatedMACs  = []mac{
 		{2, 0, 0, 0, 0, 0x0a}, {2, 0, 0, 0, 0, 0x14}, {0, 0x11, 0x22, 0x33, 0x44, 0x55},
@@ -109,7 +110,7 @@ func (g chooser) related() string {
 	return "( " + e + " )"
 }
 
-// anyProtocol is a qualifier that goes with what follows only by chance.
+// anyProtocol returns a qualifier that goes with what follows only by chance.
 func (g chooser) anyProtocol() string {
 	return pick(g, "ip ", "ip6 ", "arp ", "rarp ", "tcp ", "udp ", "sctp ", "icmp ", "ether ")
 }
@@ -169,8 +170,10 @@ func (g chooser) primitive(link LinkType) string {
 	case 7:
 		return g.portQualifiers() + fmt.Sprintf("portrange %d-%d", g.port(), g.port())
 	case 8, 9:
-		return pick(g, "ip", "ip6", "arp", "rarp", "tcp", "udp", "sctp", "icmp", "icmp6", "igmp", "igrp", "pim", "vrrp", "carp",
-			"ah", "esp", "stp", "ipx", "iso", "clnp", "esis", "isis", "netbeui", "atalk", "aarp", "decnet", "lat", "moprc", "mopdl", "l1", "csnp")
+		return pick(g, "ip", "ip6", "arp", "rarp", "tcp", "udp", "sctp", "icmp", "icmp6", "igmp", "igrp", "pim",
+			"vrrp", "carp",
+			"ah", "esp", "stp", "ipx", "iso", "clnp", "esis", "isis", "netbeui", "atalk", "aarp", "decnet", "lat",
+			"moprc", "mopdl", "l1", "csnp")
 	case 10:
 		if !hasAddresses(link) && !g.chance(6) {
 			return g.host()
@@ -201,7 +204,8 @@ func (g chooser) primitive(link LinkType) string {
 
 func (g chooser) network() string {
 	if g.chance(3) {
-		return g.hostQualifiers("ip6 ") + "net " + pick(g, "2001:db8::/32", "fe80::/10", "2001:db8::10/128", "::/0", "2001:db8:1::/48")
+		return g.hostQualifiers("ip6 ") + "net " + pick(g, "2001:db8::/32", "fe80::/10", "2001:db8::10/128", "::/0",
+			"2001:db8:1::/48")
 	}
 	return g.hostQualifiers("ip ", "arp ") + "net " + pick(g,
 		"192.0.2", "10", "172.16", "192.0.2.0/24", "10.0.0.0/8", "192.0.2.8/29", "0.0.0.0/0", "192.0.2.10",
@@ -222,11 +226,14 @@ func hasAddresses(link LinkType) bool {
 // linkPrimitive makes what only some link types have.
 func (g chooser) linkPrimitive(link LinkType) string {
 	if (link == IEEE80211 || link == IEEE80211Radio) && !g.chance(4) {
-		return pick(g, "type mgt", "type data", "type ctl", "subtype beacon", "type mgt subtype probe-req", "subtype qos-data",
-			"dir fromds", "dir tods", "dir nods", "wlan addr1 "+g.mac(), "wlan ra "+g.mac(), "wlan host "+g.mac(), "wlan addr3 "+g.mac())
+		return pick(g, "type mgt", "type data", "type ctl", "subtype beacon", "type mgt subtype probe-req",
+			"subtype qos-data",
+			"dir fromds", "dir tods", "dir nods", "wlan addr1 "+g.mac(), "wlan ra "+g.mac(), "wlan host "+g.mac(),
+			"wlan addr3 "+g.mac())
 	}
 	return pick(g, "inbound", "outbound", fmt.Sprintf("ifindex %d", g.IntN(4)),
-		fmt.Sprintf("byte %d %s %d", g.IntN(40), pick(g, "=", "<", ">"), g.IntN(256)), "llc", "llc i", "llc u", "llc ui", "llc rr")
+		fmt.Sprintf("byte %d %s %d", g.IntN(40), pick(g, "=", "<", ">"), g.IntN(256)), "llc", "llc i", "llc u",
+		"llc ui", "llc rr")
 }
 
 // relation compares two arithmetic expressions.
@@ -234,9 +241,9 @@ func (g chooser) relation() string {
 	return g.arithmetic(2) + " " + pick(g, "=", "==", "!=", "<", ">", "<=", ">=") + " " + g.arithmetic(1)
 }
 
-// arithmetic takes care that no packet makes a divisor 0: a division by zero rejects
-// the packet, and like a load behind its end it may be optimised away. So divisions
-// stand in parentheses, lest "%", which takes all to its right, makes a divisor of them.
+// arithmetic takes care that no packet makes a divisor 0: a division by zero rejects the packet,
+// and like a load after its end it may be optimised away. So divisions stand in parentheses, lest
+// "%", which takes all to its right, makes a divisor of them.
 func (g chooser) arithmetic(depth int) string {
 	if depth == 0 {
 		return g.operand()
@@ -268,7 +275,8 @@ func (g chooser) operator() string {
 }
 
 func (g chooser) number() int {
-	return pick(g, 0, 1, 2, 4, 5, 6, 13, 16, 17, 0x0f, 0x1fff, 0x40, 20, 80, 443, 255, 256, 0x800, 65535, 0x7fffffff, 0xffffffff)
+	return pick(g, 0, 1, 2, 4, 5, 6, 13, 16, 17, 0x0f, 0x1fff, 0x40, 20, 80, 443, 255, 256, 0x800, 65535, 0x7fffffff,
+		0xffffffff)
 }
 
 func (g chooser) operand() string {
@@ -282,7 +290,8 @@ func (g chooser) operand() string {
 	case 3:
 		return pick(g, "tcp-syn", "tcp-ack", "icmp-echo", "icmp6-echo")
 	}
-	header := pick(g, "ether", "link", "ip", "ip", "ip", "ip6", "ip6", "arp", "tcp", "tcp", "tcp", "udp", "udp", "icmp", "icmp6", "igmp", "sctp")
+	header := pick(g, "ether", "link", "ip", "ip", "ip", "ip6", "ip6", "arp", "tcp", "tcp", "tcp", "udp", "udp", "icmp",
+		"icmp6", "igmp", "sctp")
 	if g.chance(40) {
 		header = "radio"
 	}
@@ -315,7 +324,8 @@ func (g chooser) packet(link LinkType) []byte {
 		b = append(b, g.macBytes()...)
 		return append(endian.BigEndian.AppendUint16(append(b, 0, 0), etherType), payload...)
 	case LinuxSLL2:
-		b := append(endian.BigEndian.AppendUint16(nil, etherType), 0, 0, 0, 0, 0, byte(g.IntN(4)), 0, 1, byte(g.IntN(5)), 6)
+		b := append(endian.BigEndian.AppendUint16(nil, etherType), 0, 0, 0, 0, 0, byte(g.IntN(4)), 0, 1,
+			byte(g.IntN(5)), 6)
 		return append(append(append(b, g.macBytes()...), 0, 0), payload...)
 	case Null, Loop:
 		b := make([]byte, 4)
@@ -356,8 +366,10 @@ func (g chooser) etherFrame() []byte {
 		etherType = pick[uint16](g, 0x8100, 0x8100, 0x88a8, 0x9100)
 	}
 	if g.chance(12) {
-		sap := pick(g, []byte{0x42, 0x42, 3}, []byte{0xe0, 0xe0, 3}, []byte{0xfe, 0xfe, 3, 0x83, 0x1b, 1, 0, 16}, []byte{0xff, 0xff, 0},
-			[]byte{0xf0, 0xf0, 0x3f}, []byte{0xaa, 0xaa, 3, 0, 0, 0, 0x81, 0x37}, []byte{6, 6, 1, 0}, []byte{0xaa, 0xaa, 3, 8, 0, 7, 0x80, 0x9b})
+		sap := pick(g, []byte{0x42, 0x42, 3}, []byte{0xe0, 0xe0, 3}, []byte{0xfe, 0xfe, 3, 0x83, 0x1b, 1, 0, 16},
+			[]byte{0xff, 0xff, 0},
+			[]byte{0xf0, 0xf0, 0x3f}, []byte{0xaa, 0xaa, 3, 0, 0, 0, 0x81, 0x37}, []byte{6, 6, 1, 0},
+			[]byte{0xaa, 0xaa, 3, 8, 0, 7, 0x80, 0x9b})
 		payload = append(append([]byte{}, sap...), make([]byte, 40)...)
 		etherType = uint16(len(payload))
 	}
@@ -392,7 +404,8 @@ func (g chooser) network3() (uint16, []byte) {
 		b = endian.BigEndian.AppendUint16(b, uint16(len(payload)+2))
 		return 0x8864, append(endian.BigEndian.AppendUint16(b, protocol), payload...)
 	case 9:
-		return pick[uint16](g, 0x8863, 0x88cc, 0x6003, 0x6004, 0x6001, 0x6002, 0x809b, 0x80f3, 0x8137), append([]byte{byte(g.IntN(256)), 0x42}, make([]byte, 44)...)
+		return pick[uint16](g, 0x8863, 0x88cc, 0x6003, 0x6004, 0x6001, 0x6002, 0x809b, 0x80f3,
+			0x8137), append([]byte{byte(g.IntN(256)), 0x42}, make([]byte, 44)...)
 	}
 	return 0x0800, g.ipv4Packet()
 }
@@ -405,7 +418,8 @@ func (g chooser) ipv4Packet() []byte {
 	if g.chance(5) {
 		options = []byte{1, 1, 1, 0}
 	}
-	return ipv4Packet(netip.MustParseAddr(g.ipv4()), netip.MustParseAddr(g.ipv4()), protocol, fragment, options, payload)
+	return ipv4Packet(netip.MustParseAddr(g.ipv4()), netip.MustParseAddr(g.ipv4()), protocol, fragment,
+		options, payload)
 }
 
 func (g chooser) ipv6Packet() []byte {
@@ -429,7 +443,8 @@ func (g chooser) transportPayload(protocol, inAuthentication uint8) []byte {
 	source, destination := pick(g, generatedPorts...), pick(g, generatedPorts...)
 	if protocol == 17 && g.chance(4) {
 		inner := ethernet(generatedMACs[0], generatedMACs[1], 0x0800,
-			ipv4Packet(netip.MustParseAddr(g.ipv4()), netip.MustParseAddr(g.ipv4()), 6, 0, nil, transport(6, source, 80, 2, body)))
+			ipv4Packet(netip.MustParseAddr(g.ipv4()), netip.MustParseAddr(g.ipv4()), 6, 0, nil,
+				transport(6, source, 80, 2, body)))
 		body = append([]byte{0, 0, 0x65, 0x58, 0, 0, byte(g.tag()), 0}, inner...)
 		destination = 6081
 	}

@@ -2,9 +2,9 @@ package filter
 
 import "slices"
 
-// The intermediate form is a graph of blocks.  A block is a list of statements, which do not jump,
+// The intermediate form is a graph of blocks. A block is a list of statements, which do not jump,
 // and one jump at the end: conditional, with two successors; unconditional, with one; or a return,
-// with none.  Scratch words, A and X live on from block to block as they do in BPF.
+// with none. Scratch words, A and X live on from block to block as they do in BPF.
 
 // statement is an instruction that does not jump.
 type statement struct {
@@ -31,7 +31,7 @@ type block struct {
 
 func (b *block) returns() bool { return b.code == codeReturn }
 
-// conditional tells whether the block chooses between two ways on.
+// conditional reports whether the block chooses between two ways on.
 func (b *block) conditional() bool {
 	return b.code&classMask == classJMP && b.code != codeJump
 }
@@ -76,7 +76,7 @@ func (l exits) join(m exits) exits {
 	return exits{l.first, m.last}
 }
 
-// nextExit is the link to the exit that follows one of the block's own in a list.
+// nextExit returns the link to the exit that follows one of the block's own in a list.
 func (b *block) nextExit(yes bool) *exit {
 	if yes {
 		return &b.afterYes
@@ -85,13 +85,13 @@ func (b *block) nextExit(yes bool) *exit {
 }
 
 // condition is a part of the graph that decides something: it is entered at head, and left through
-// one of the exits in yes or no.  Combining conditions uses them up.
+// one of the exits in yes or no. Combining conditions uses them up.
 type condition struct {
 	head    *block
 	yes, no exits
 }
 
-// and is true if a and then b are.  The tests of a come first.
+// and is true if a and then b are. The tests of a come first.
 func and(a, b *condition) *condition {
 	a.yes.patch(b.head)
 	b.head, b.no = a.head, a.no.join(b.no)
@@ -105,7 +105,7 @@ func or(a, b *condition) *condition {
 	return b
 }
 
-// not is the opposite of a.
+// not returns the opposite of a.
 func not(a *condition) *condition {
 	a.yes, a.no = a.no, a.yes
 	return a
@@ -116,8 +116,8 @@ type graph struct {
 	root           *block
 	accept, reject *block
 	blocks         []*block // all that can be reached, numbered depth first
-	// refusing is whether a program that can match nothing is an error.  It is not for programs
-	// that libpcap leaves unoptimised, since it does not notice there.
+	// refusing is whether a program that can match nothing is an error. It is not for programs that
+	// libpcap leaves unoptimised, since it does not notice there.
 	refusing bool
 	loops    bool // jumps backwards ("protochain"): not for the optimiser
 }

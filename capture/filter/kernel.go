@@ -5,10 +5,9 @@ import "fmt"
 // maxKernelInstructions is BPF_MAXINSNS, the longest classic program a socket takes.
 const maxKernelInstructions = 4096
 
-// KernelReady says whether SO_ATTACH_FILTER takes the program, and if not, why.
-// The rules are those of the kernel's bpf_check_classic(): a program that
-// KernelReady accepts is refused only for want of socket memory
-// (net.core.optmem_max). They say nothing about the packets: what the socket
+// KernelReady reports whether SO_ATTACH_FILTER takes the program, and if not, why. The rules are
+// those of the kernel's bpf_check_classic(): a program that KernelReady accepts is refused only for
+// want of socket memory (net.core.optmem_max). They say nothing about the packets: what the socket
 // sees has to begin as the link type of the program does.
 func (p *Program) KernelReady() (ready bool, why string) {
 	code := p.Instructions
@@ -16,7 +15,8 @@ func (p *Program) KernelReady() (ready bool, why string) {
 	case len(code) == 0:
 		return false, "the program is empty"
 	case len(code) > maxKernelInstructions:
-		return false, fmt.Sprintf("the program has %d instructions, the kernel takes %d", len(code), maxKernelInstructions)
+		return false, fmt.Sprintf("the program has %d instructions, the kernel takes %d", len(code),
+			maxKernelInstructions)
 	}
 	for n, in := range code {
 		if why := in.kernelRefusal(len(code) - n - 1); why != "" {
@@ -29,8 +29,8 @@ func (p *Program) KernelReady() (ready bool, why string) {
 	return scratchWrittenBeforeRead(code)
 }
 
-// kernelRefusal says why the kernel would not take the instruction; rest is the
-// number of instructions behind it.
+// kernelRefusal says why the kernel would not take the instruction; rest is the number of
+// instructions after it.
 func (in Instruction) kernelRefusal(rest int) string {
 	if _, known := mnemonics[in.Code]; !known && in.Code != codeJump && in.Code != codeLoadXLen {
 		return fmt.Sprintf("has the unknown operation code 0x%x", in.Code)
@@ -84,7 +84,8 @@ func scratchWrittenBeforeRead(code []Instruction) (bool, string) {
 			here |= 1 << in.K
 		case codeLoadMem, codeLoadXMem:
 			if here&(1<<in.K) == 0 {
-				return false, fmt.Sprintf("instruction %d reads the scratch word M[%d], which may not have been written", n, in.K)
+				return false,
+					fmt.Sprintf("instruction %d reads the scratch word M[%d], which may not have been written", n, in.K)
 			}
 		case codeJump:
 			written[n+1+int(in.K)] &= here

@@ -24,11 +24,14 @@ func TestKernelReady(t *testing.T) {
 		{[]Instruction{{Code: codeLshK, K: 32}, accept}, "instruction 0 shifts by 32 bits"},
 		{[]Instruction{{Code: codeModK}, accept}, "instruction 0 divides by 0"},
 		{[]Instruction{{Code: codeStore, K: 16}, accept}, "instruction 0 uses the scratch word M[16]"},
-		{[]Instruction{{Code: codeLoadWord, K: 0xfffff002}, accept}, "instruction 0 loads from the offset -4094, which has no meaning"},
+		{[]Instruction{{Code: codeLoadWord, K: 0xfffff002}, accept},
+			"instruction 0 loads from the offset -4094, which has no meaning"},
 		{[]Instruction{{Code: codeLoadWord, K: ancillaryVLANTag}, accept}, ""},
-		{[]Instruction{{Code: codeLoadMem, K: 3}, accept}, "instruction 0 reads the scratch word M[3], which may not have been written"},
+		{[]Instruction{{Code: codeLoadMem, K: 3}, accept},
+			"instruction 0 reads the scratch word M[3], which may not have been written"},
 		{[]Instruction{{Code: codeStoreX, K: 3}, {Code: codeLoadMem, K: 3}, accept}, ""},
-		{[]Instruction{{Code: codeJEQK, Jf: 1}, {Code: codeStore, K: 0}, {Code: codeLoadMem}, accept}, "instruction 2 reads the scratch word M[0], which may not have been written"},
+		{[]Instruction{{Code: codeJEQK, Jf: 1}, {Code: codeStore, K: 0}, {Code: codeLoadMem}, accept},
+			"instruction 2 reads the scratch word M[0], which may not have been written"},
 		{[]Instruction{{Code: codeStore}, {Code: codeJump, K: 1}, accept, {Code: codeLoadMem}, accept}, ""},
 	} {
 		p := Program{Instructions: test.program}

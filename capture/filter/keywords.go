@@ -97,7 +97,7 @@ const (
 	protoRadio
 )
 
-// String is the keyword of the protocol.
+// String returns the keyword of the protocol.
 func (p protocol) String() string {
 	return [...]string{"", "ether", "ip", "arp", "rarp", "sctp", "tcp", "udp", "icmp", "igmp", "igrp", "pim",
 		"vrrp", "carp", "atalk", "aarp", "decnet", "lat", "sca", "moprc", "mopdl", "ip6", "icmp6", "ah", "esp",
@@ -122,12 +122,12 @@ const (
 	dirTA
 )
 
-// String is the direction as written in an expression.
+// String returns the direction as written in an expression.
 func (d direction) String() string {
 	return [...]string{"", "src", "dst", "src or dst", "src and dst", "addr1", "addr2", "addr3", "addr4", "ra", "ta"}[d]
 }
 
-// addressType is a type qualifier: what the identifier after it stands for.
+// addressType is a type qualifier: what the identifier after it means.
 type addressType uint8
 
 const (
@@ -142,7 +142,7 @@ const (
 	typeUndefined // no qualifiers are in force
 )
 
-// String is the keyword of the type.
+// String returns the keyword of the type.
 func (t addressType) String() string {
 	return [...]string{"host", "host", "net", "port", "portrange", "proto", "protochain", "gateway", ""}[t]
 }
@@ -170,7 +170,7 @@ const (
 	primLLC
 )
 
-// String is the keyword of the primitive.
+// String returns the keyword of the primitive.
 func (k primitiveKind) String() string {
 	return [...]string{"broadcast", "multicast", "less", "greater", "inbound", "outbound", "ifindex", "vlan",
 		"mpls", "pppoed", "pppoes", "geneve", "vxlan", "type", "subtype", "dir", "llc"}[k]
@@ -186,7 +186,7 @@ func keywordList() []string {
 		"dir", "llc", "stp", "iso", "ipx", "atalk", "aarp", "decnet", "isis", "esis", "clnp", "radio"}
 }
 
-// keyword classifies a word.  Keywords are case-sensitive; what is none of them is a name.
+// keyword classifies a word. Keywords are case-sensitive; what is none of them is a name.
 func keyword(word string) token {
 	proto := func(p protocol) token { return token{kind: tokenProtocol, value: uint32(p)} }
 	dir := func(d direction) token { return token{kind: tokenDirection, value: uint32(d)} }
@@ -362,8 +362,8 @@ func keyword(word string) token {
 	return token{kind: tokenName}
 }
 
-// namedNumbers are the constants of pcap-filter(7): offsets and values of ICMP, ICMPv6 and TCP fields.
-// They are plain numbers, wherever they stand.
+// namedNumbers are the constants of pcap-filter(7): offsets and values of ICMP, ICMPv6 and TCP
+// fields. They are plain numbers everywhere.
 var namedNumbers = [...]struct {
 	name  string
 	value uint32
@@ -427,7 +427,7 @@ var namedNumbers = [...]struct {
 	{"tcp-cwr", 0x80},
 }
 
-// namedNumber is the value of a constant.
+// namedNumber returns the value of a constant.
 func namedNumber(word string) (uint32, bool) {
 	if !strings.HasPrefix(word, "icmp") && !strings.HasPrefix(word, "tcp") {
 		return 0, false

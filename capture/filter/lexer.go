@@ -15,8 +15,8 @@ type token struct {
 	text  string // as written; for an escaped name without the backslash
 }
 
-// lex splits an expression.  The rules are those of a longest-match scanner where, at equal length,
-// the first of address, keyword, name wins.  It never fails: a word that is wrong becomes a
+// lex splits an expression. The rules are those of a longest-match scanner where, at equal length,
+// the first of address, keyword, name wins. It never fails: a word that is wrong becomes a
 // tokenError that carries the message, so that errors further left are reported first.
 func lex(expression string) []token {
 	tokens := make([]token, 0, len(expression)/3+4)
@@ -174,8 +174,8 @@ func scanWord(s string) (token, int) {
 	return t, name
 }
 
-// nameLength is the length of the name at the start of s: letters of any language, digits, dots, and inside it
-// hyphens and underscores.
+// nameLength returns the length of the name at the start of s: letters of any language, digits,
+// dots, and inside it hyphens and underscores.
 func nameLength(s string) int {
 	end := 0
 	for i, r := range s {
@@ -188,13 +188,13 @@ func nameLength(s string) int {
 	return max(end, 1)
 }
 
-// isOtherLetter tells what names of hosts in other languages are made of, which libpcap does not know. What looks like
-// ASCII's quotation marks or dashes is none.
+// isOtherLetter tells what names of hosts in other languages are made of, which libpcap does not
+// know. What looks like ASCII's quotation marks or dashes is none.
 func isOtherLetter(r rune) bool {
 	return r >= utf8.RuneSelf && r != utf8.RuneError && (unicode.IsLetter(r) || unicode.IsMark(r) || unicode.IsDigit(r))
 }
 
-// numberLength is the length of the decimal, octal or 0x number at the start of s.
+// numberLength returns the length of the decimal, octal or 0x number at the start of s.
 func numberLength(s string) int {
 	n := 0
 	if len(s) > 2 && s[0] == '0' && (s[1] == 'x' || s[1] == 'X') && isHex(s[2]) {
@@ -208,7 +208,8 @@ func numberLength(s string) int {
 	return n
 }
 
-// quadLength is the length of two, three or four numbers joined by dots at the start of s, or 0.
+// quadLength returns the length of two, three or four numbers joined by dots at the start of s, or
+// 0.
 func quadLength(s string) int {
 	end := numberLength(s)
 	for parts := 1; parts < 4; parts++ {
@@ -274,17 +275,20 @@ func scanAddress(s string) (token, int) {
 	case v6 == longest:
 		return token{kind: tokenIPv6, text: s[:v6]}, v6
 	}
-	return lexError("%q is neither an Ethernet address (six bytes such as 02:00:00:00:00:0a) nor an IPv6 address", s[:bad]), bad
+	return lexError("%q is neither an Ethernet address (six bytes such as 02:00:00:00:00:0a) nor an IPv6 address",
+		s[:bad]), bad
 }
 
-// etherLength is the length of an Ethernet address at the start of s: twelve hexadecimal digits,
-// three groups of four joined by dots, or six of one or two joined by colons, hyphens or dots.
+// etherLength returns the length of an Ethernet address at the start of s: twelve hexadecimal
+// digits, three groups of four joined by dots, or six of one or two joined by colons, hyphens or
+// dots.
 func etherLength(s string) int {
 	best := 0
 	if n := hexRun(s, 12); n == 12 {
 		best = 12
 	}
-	if hexRun(s, 4) == 4 && len(s) >= 14 && s[4] == '.' && hexRun(s[5:], 4) == 4 && s[9] == '.' && hexRun(s[10:], 4) == 4 {
+	if hexRun(s, 4) == 4 && len(s) >= 14 && s[4] == '.' && hexRun(s[5:], 4) == 4 && s[9] == '.' &&
+		hexRun(s[10:], 4) == 4 {
 		best = 14
 	}
 	n := hexRun(s, 2)
@@ -314,8 +318,8 @@ func hexRun(s string, limit int) int {
 	return n
 }
 
-// colonsLength is the length of something that can only have been meant as an Ethernet address: at
-// least two groups of hexadecimal digits, each followed by colons.
+// colonsLength returns the length of something that can only have been meant as an Ethernet
+// address: at least two groups of hexadecimal digits, each followed by colons.
 func colonsLength(s string) int {
 	end, groups := 0, 0
 	for i := 0; ; {
@@ -338,7 +342,7 @@ func colonsLength(s string) int {
 	return end
 }
 
-// ipv6Length is the length of the longest IPv6 address at the start of s, or 0.
+// ipv6Length returns the length of the longest IPv6 address at the start of s, or 0.
 func ipv6Length(s string) int {
 	best, groups, i := 0, 0, 0
 	elided := false
@@ -374,7 +378,7 @@ func ipv6Length(s string) int {
 	return best
 }
 
-// fullQuad is the length of a dotted quad with all four numbers at the start of s, or 0.
+// fullQuad returns the length of a dotted quad with all four numbers at the start of s, or 0.
 func fullQuad(s string) int {
 	n := quadLength(s)
 	dots := 0

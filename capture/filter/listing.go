@@ -37,7 +37,7 @@ func (p *Program) ListingDecimal() string {
 	return b.String()
 }
 
-// listing is the line of one instruction, n its place in the program.
+// listing returns the line of one instruction, n its place in the program.
 func (in Instruction) listing(n int) string {
 	name, operand := in.mnemonic(n)
 	if in.Code&classMask == classJMP && in.Code&opMask != 0 {

@@ -29,8 +29,10 @@ func TestListings(t *testing.T) {
 		{Code: codeReturn},
 	}}
 	for _, test := range []struct{ name, got, want string }{
-		{"-d", p.Listing(), "(000) ldh      [12]\n(001) jeq      #0x800           jt 2\tjf 3\n(002) ret      #262144\n(003) ret      #0\n"},
-		{"-dd", p.ListingC(), "{ 0x28, 0, 0, 0x0000000c },\n{ 0x15, 0, 1, 0x00000800 },\n{ 0x6, 0, 0, 0x00040000 },\n{ 0x6, 0, 0, 0x00000000 },\n"},
+		{"-d", p.Listing(),
+			"(000) ldh      [12]\n(001) jeq      #0x800           jt 2\tjf 3\n(002) ret      #262144\n(003) ret      #0\n"},
+		{"-dd", p.ListingC(),
+			"{ 0x28, 0, 0, 0x0000000c },\n{ 0x15, 0, 1, 0x00000800 },\n{ 0x6, 0, 0, 0x00040000 },\n{ 0x6, 0, 0, 0x00000000 },\n"},
 		{"-ddd", p.ListingDecimal(), "4\n40 0 0 12\n21 0 1 2048\n6 0 0 262144\n6 0 0 0\n"},
 	} {
 		if test.got != test.want {

@@ -25,13 +25,20 @@ import (
 // live capture shows.
 var liveExpressions = []string{
 	"", "ip", "ip6", "arp", "tcp", "udp port 53", "host 192.0.2.10", "net 10.0.0.0/8", "not tcp",
-	"vlan", "not vlan", "vlan 10", "vlan 100", "vlan 4095", "vlan and ip", "vlan and tcp", "vlan and udp port 53", "vlan 10 and host 192.0.2.10",
-	"vlan 10 and not tcp", "vlan and vlan", "vlan 10 and vlan 20", "vlan and arp", "vlan and ip6", "vlan or ip", "ip or vlan", "vlan 10 or vlan 20",
-	"ip or (vlan and ip)", "tcp port 80 or (vlan and tcp port 80)", "(vlan 10 and tcp) or (vlan 20 and udp)", "vlan and ether src 02:00:00:00:00:0a",
-	"inbound", "outbound", "inbound and vlan", "ether broadcast", "ether multicast", "ip multicast", "ip broadcast", "broadcast and vlan 10",
-	"ether proto 0x8100", "ether proto 0x88a8", "ether proto 0x0800", "ether[12:2] = 0x8100", "ether[12:2] = 0x0800", "len > 100", "vlan and len > 100",
-	"greater 90", "tcp[tcpflags] & tcp-syn != 0", "vlan and tcp[tcpflags] & tcp-syn != 0", "ip[6:2] & 0x1fff != 0", "ip6[6] = 44", "mpls", "pppoes", "pppoes and ip",
-	"mpls and ip", "vlan and mpls", "geneve", "stp", "llc", "icmp or icmp6", "portrange 20-80", "vlan and portrange 20-80", "port (53 or 80 or 443)",
+	"vlan", "not vlan", "vlan 10", "vlan 100", "vlan 4095", "vlan and ip", "vlan and tcp", "vlan and udp port 53",
+	"vlan 10 and host 192.0.2.10",
+	"vlan 10 and not tcp", "vlan and vlan", "vlan 10 and vlan 20", "vlan and arp", "vlan and ip6", "vlan or ip",
+	"ip or vlan", "vlan 10 or vlan 20",
+	"ip or (vlan and ip)", "tcp port 80 or (vlan and tcp port 80)", "(vlan 10 and tcp) or (vlan 20 and udp)",
+	"vlan and ether src 02:00:00:00:00:0a",
+	"inbound", "outbound", "inbound and vlan", "ether broadcast", "ether multicast", "ip multicast", "ip broadcast",
+	"broadcast and vlan 10",
+	"ether proto 0x8100", "ether proto 0x88a8", "ether proto 0x0800", "ether[12:2] = 0x8100", "ether[12:2] = 0x0800",
+	"len > 100", "vlan and len > 100",
+	"greater 90", "tcp[tcpflags] & tcp-syn != 0", "vlan and tcp[tcpflags] & tcp-syn != 0", "ip[6:2] & 0x1fff != 0",
+	"ip6[6] = 44", "mpls", "pppoes", "pppoes and ip",
+	"mpls and ip", "vlan and mpls", "geneve", "stp", "llc", "icmp or icmp6", "portrange 20-80",
+	"vlan and portrange 20-80", "port (53 or 80 or 443)",
 }
 
 // optimisedWrong are expressions for which libpcap's optimiser takes the place of
@@ -109,21 +116,25 @@ func TestLiveCapturesAreTcpdumps(t *testing.T) {
 			captures++
 			captured += len(ours)
 			if !slices.Equal(ours, theirs) {
-				t.Errorf("%s on %s: we have %d packets, tcpdump %d; only ours %q, only tcpdump's %q\n%s", c.expression, c.device,
+				t.Errorf("%s on %s: we have %d packets, tcpdump %d; only ours %q, only tcpdump's %q\n%s",
+					c.expression, c.device,
 					len(ours), len(theirs), without(ours, theirs), without(theirs, ours), c.program.Listing())
 			}
 			if matched := c.matched(everything[c.device]); !slices.Equal(ours, matched) {
-				t.Errorf("%s on %s: the kernel takes %d packets, Match %d", c.expression, c.device, len(ours), len(matched))
+				t.Errorf("%s on %s: the kernel takes %d packets, Match %d", c.expression, c.device, len(ours),
+					len(matched))
 			}
 		}
 	}
-	t.Logf("%d captures of %d packets, %d packets captured; %d refused by both", captures, len(frames), captured, refused)
+	t.Logf("%d captures of %d packets, %d packets captured; %d refused by both", captures, len(frames),
+		captured, refused)
 	if captured < captures*len(frames)/20 {
 		t.Error("too few packets were captured to say much")
 	}
 }
 
-// realExpressions is every nth of the expressions that people write, as far as they need no host names.
+// realExpressions is every nth of the expressions that people write, as far as they need no host
+// names.
 func realExpressions(t *testing.T, n int) []string {
 	var all []string
 	for _, e := range readCorpusExpressions(t) {
@@ -220,7 +231,8 @@ func (c *liveCapture) listening(t *testing.T) bool {
 		if bytes.Contains(text, []byte("listening on")) {
 			return true
 		}
-		if bytes.Contains(text, []byte("tcpdump:")) && bytes.HasSuffix(text, []byte("\n")) && !bytes.Contains(text, []byte("WARNING")) {
+		if bytes.Contains(text, []byte("tcpdump:")) && bytes.HasSuffix(text, []byte("\n")) &&
+			!bytes.Contains(text, []byte("WARNING")) {
 			_ = c.tcpdump.Wait()
 			return false
 		}
@@ -278,7 +290,7 @@ func (c *liveCapture) matched(packets []corpusPacket) []string {
 	return distinct(marks)
 }
 
-// allPackets is a socket without a filter that tells what the kernel knows about each packet.
+// allPackets returns a socket without a filter that tells what the kernel knows about each packet.
 func allPackets(t *testing.T, device string) int {
 	t.Helper()
 	socket, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
@@ -308,7 +320,8 @@ func receiveAll(t *testing.T, socket int) []corpusPacket {
 		}
 		link := from.(*unix.SockaddrLinklayer)
 		p := corpusPacket{data: data[:n], meta: Metadata{
-			Length: uint32(n), Kernel: true, PacketType: link.Pkttype, Interface: uint32(link.Ifindex), Protocol: hostToNetwork(link.Protocol),
+			Length: uint32(n), Kernel: true, PacketType: link.Pkttype, Interface: uint32(link.Ifindex),
+			Protocol: hostToNetwork(link.Protocol),
 		}}
 		messages, err := unix.ParseSocketControlMessage(control[:controlled])
 		if err != nil {
@@ -338,7 +351,8 @@ func bind(t *testing.T, socket int, device string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := unix.Bind(socket, &unix.SockaddrLinklayer{Protocol: hostToNetwork(unix.ETH_P_ALL), Ifindex: i.Index}); err != nil {
+	if err := unix.Bind(socket, &unix.SockaddrLinklayer{Protocol: hostToNetwork(unix.ETH_P_ALL),
+		Ifindex: i.Index}); err != nil {
 		t.Fatalf("bind to %s: %v", device, err)
 	}
 }

@@ -16,8 +16,8 @@ import (
 	"time"
 )
 
-// resolveTimeout bounds a question to the system's resolver. Somebody waits at a
-// prompt for the answer, and a dead name server must not hold a capture up.
+// resolveTimeout limits a question to the system's resolver. A user waits at a prompt
+// for the answer, and a dead name server must not hold a capture up.
 const resolveTimeout = 3 * time.Second
 
 // ReadNames reads the tables hosts, services, protocols, networks and ethers
@@ -53,8 +53,8 @@ func SystemNames() Names { return system }
 
 var system = &systemNames{}
 
-// NamesWith are SystemNames with another way to look hosts up, which is given no more than the same time. Its errors reach
-// whoever wrote the expression as a HostFault says.
+// NamesWith returns SystemNames with another look-up of hosts, under the same time limit. A
+// HostFault decides how its errors are worded for the user who wrote the expression.
 func NamesWith(hosts func(ctx context.Context, name string) ([]netip.Addr, error)) Names {
 	return otherHosts{system, hosts}
 }
@@ -90,8 +90,9 @@ type systemNames struct {
 	services, protocols, networks, ethers sync.Once
 }
 
-// resolver leaves nothing behind when a context ends: that of package net goes on waiting for a silent name server (exchange in
-// net/dnsclient_unix.go, Go 1.26, heeds a context's deadline and not its end).
+// resolver leaves nothing running when a context ends: that of package net goes on waiting for a
+// silent name server (exchange in net/dnsclient_unix.go, Go 1.26, heeds a context's deadline and
+// not its end).
 var resolver = &net.Resolver{
 	PreferGo: true,
 	Dial: func(ctx context.Context, network, server string) (net.Conn, error) {

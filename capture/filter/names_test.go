@@ -54,7 +54,8 @@ func TestReadNames(t *testing.T) {
 			t.Errorf("Protocol(%q) = %d, %v", name, got, ok)
 		}
 	}
-	for name, want := range map[string]uint32{"labnet": 0xc0000200, "bignet": 0x0a000000, "default": 0, "onenet": 0xc6336400} {
+	for name, want := range map[string]uint32{"labnet": 0xc0000200, "bignet": 0x0a000000, "default": 0,
+		"onenet": 0xc6336400} {
 		if got, ok := names.Network(name); got != want || !ok {
 			t.Errorf("Network(%q) = %#x, %v", name, got, ok)
 		}
@@ -87,7 +88,8 @@ func TestReadNamesPassesOverWhatIsNotWellFormed(t *testing.T) {
 	if _, err := names.Hosts(context.Background(), "a"); err == nil {
 		t.Error("a is a host")
 	}
-	if got, _ := names.Hosts(context.Background(), "b"); !slices.Equal(got, []netip.Addr{netip.MustParseAddr("192.0.2.2"), netip.MustParseAddr("fe80::1")}) {
+	if got, _ := names.Hosts(context.Background(), "b"); !slices.Equal(got,
+		[]netip.Addr{netip.MustParseAddr("192.0.2.2"), netip.MustParseAddr("fe80::1")}) {
 		t.Errorf("Hosts(b) = %v", got)
 	}
 	for name, want := range map[string]uint16{"a": 0, "b": 0, "c": 0, "d": 81, "e": 81} {
@@ -135,7 +137,8 @@ func TestSystemNamesKnowLocalhost(t *testing.T) {
 	}
 }
 
-// A host may have a name in the letters of any language, and why it is not found is said in the words of whoever looked it up.
+// A host may have a name in the letters of any language, and why it is not found is said in the
+// words of whoever looked it up.
 func TestHostsOfOtherLanguages(t *testing.T) {
 	names := NamesWith(func(_ context.Context, name string) ([]netip.Addr, error) {
 		switch name {

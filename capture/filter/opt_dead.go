@@ -1,8 +1,8 @@
 package filter
 
-// dropDeadStores removes statements whose result nothing reads.  It does so even for loads from the
-// packet, which reject a packet that is too short for them: so does libpcap, and the programs are to
-// accept the same packets.  Only where libpcap does not optimise do these loads stay.
+// dropDeadStores removes statements whose result nothing reads. It does so even for loads from the
+// packet, which reject a packet that is too short for them: so does libpcap, and the programs are
+// to accept the same packets. Only where libpcap does not optimise do these loads stay.
 func (o *optimiser) dropDeadStores(b *block) {
 	// last holds, plus 1, the index of the last write of an atom that nothing has read yet.
 	var last [atoms]int

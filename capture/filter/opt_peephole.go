@@ -1,6 +1,6 @@
 package filter
 
-// following is the index of the first statement from i on that has not been removed, or -1.
+// following returns the index of the first statement from i on that has not been removed, or -1.
 func following(stmts []statement, i int) int {
 	for ; i < len(stmts); i++ {
 		if stmts[i].code != codeNone {
@@ -84,7 +84,7 @@ func (o *optimiser) mergeIndex(st []statement, i, n int) {
 	o.changed()
 }
 
-// mergeIntoTest moves a subtraction or a mask before a test for equality into the test.  A must not
+// mergeIntoTest moves a subtraction or a mask before a test for equality into the test. A must not
 // be used later.
 func (o *optimiser) mergeIntoTest(b *block, last *statement) {
 	switch {

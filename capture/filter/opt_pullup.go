@@ -1,7 +1,7 @@
 package filter
 
 // pullUp moves tests in chains of or'ed or and'ed tests: a test of a value that an earlier test of
-// the chain has looked at goes up behind that one, so that the value need not be loaded again.
+// the chain has looked at goes up after that one, so that the value need not be loaded again.
 func (o *optimiser) pullUp() {
 	if o.turned || o.redirected {
 		o.findLevels()
@@ -13,9 +13,9 @@ func (o *optimiser) pullUp() {
 	})
 }
 
-// pullUpTo looks for tests that can go up to b, where A holds a value that b does not test, or is the
-// last in a row to test.  The chain is of blocks that share their way for yes (either, an "or") or for
-// no, and that can be reached through the chain alone.
+// pullUpTo looks for tests that can go up to b, where A holds a value that b does not test, or is
+// the last in a row to test. The chain is of blocks that share their way for yes (either, an "or")
+// or for no, and that can be reached through the chain alone.
 func (o *optimiser) pullUpTo(b *block, either bool) {
 	if !b.conditional() || len(b.in) == 0 {
 		return
@@ -81,8 +81,8 @@ func (o *optimiser) pullUpTo(b *block, either bool) {
 	}
 }
 
-// movable tells whether a test can go up past blocks that set some atoms: what any of them reads, and
-// what is read behind them, must not be set sooner or later than it was.
+// movable reports whether a test can go up past blocks that set some atoms: what any of them reads,
+// and what is read after them, must not be set sooner or later than it was.
 func movable(test *block, passed atomSet, first, rest, exit *block) bool {
 	return test.reads&(passed|setOf(atomA)|setOf(atomX)) == 0 &&
 		test.defines&(first.needs|rest.needs) == 0 &&

@@ -1,11 +1,11 @@
 package filter
 
 // A load beyond the end of the packet makes the program reject it, whatever the rest of the program
-// says.  So a load may only be left out where another one is sure to reject the same packets.  This
+// says. So a load may only be left out where another one is sure to reject the same packets. This
 // matters where libpcap does not optimise (see graph.refusing); where it does, it leaves such loads
 // out, and so do we, in order to accept the same packets.
 
-// extent says that the packet has at least end bytes behind a base.
+// extent says that the packet has at least end bytes after a base.
 type extent struct {
 	base number32 // value of X, or 0 for the start of the packet
 	end  uint64
@@ -30,7 +30,7 @@ func (o *optimiser) enterReach(b *block) {
 	}
 }
 
-// reached is how far the packet is known to go behind a base.
+// reached returns how far the packet is known to go after a base.
 func (b *block) reached(base number32) uint64 {
 	for _, x := range b.reach {
 		if x.base == base {
@@ -53,7 +53,7 @@ func (b *block) extend(n extent) {
 	}
 }
 
-// bytes is the width of a load.
+// bytes returns the width of a load.
 func (s statement) bytes() uint64 {
 	switch s.code & sizeMask {
 	case sizeW:
@@ -64,8 +64,8 @@ func (s statement) bytes() uint64 {
 	return 1
 }
 
-// loadsPacket tells whether a statement reads bytes of the packet, or metadata that may be missing, and
-// so may reject it.
+// loadsPacket reports whether a statement reads bytes of the packet, or metadata that may be
+// missing, and so may reject it.
 func (s statement) loadsPacket() bool {
 	switch s.code & classMask {
 	case classLD:
@@ -76,8 +76,8 @@ func (s statement) loadsPacket() bool {
 	return false
 }
 
-// extentOf is what the packet must have for a statement to succeed; its end is 0 for one that does
-// not read the packet.
+// extentOf returns what the packet must have for a statement to succeed; its end is 0 for one that
+// does not read the packet.
 func (s statement) extentOf(x number32) extent {
 	if !s.loadsPacket() {
 		return extent{}
@@ -89,7 +89,7 @@ func (s statement) extentOf(x number32) extent {
 	return e
 }
 
-// divides tells whether a statement rejects the packet if X is 0.
+// divides reports whether a statement rejects the packet if X is 0.
 func (s statement) divides() bool {
 	if s.code&classMask != classALU || s.code&srcMask != srcX {
 		return false
@@ -98,8 +98,8 @@ func (s statement) divides() bool {
 	return op == opDIV || op == opMOD
 }
 
-// sureAfter tells whether all that could reject the packet in b, where the statements need the given
-// extents, has been tried at the end of from.
+// sureAfter reports whether all that could reject the packet in b, where the statements need the
+// given extents, has been tried at the end of from.
 func (b *block) sureAfter(loads []extent, from *block) bool {
 	for i, s := range b.stmts {
 		if s.code == codeNone {
@@ -112,8 +112,8 @@ func (b *block) sureAfter(loads []extent, from *block) bool {
 	return true
 }
 
-// sureWithout tells whether the statement with index i can be left out: what it reads has been read
-// before, or is read in the block anyway.
+// sureWithout reports whether the statement with index i can be left out: what it reads has been
+// read before, or is read in the block anyway.
 func (b *block) sureWithout(i int) bool {
 	if b.stmts[i].divides() {
 		return false

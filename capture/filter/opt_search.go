@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// minSearch is the length from which on a list of alternatives is searched by halves.  Below, the
+// minSearch is the length from which on a list of alternatives is searched by halves. Below, the
 // additional tests cost more than they save.
 const minSearch = 16
 
@@ -18,8 +18,8 @@ type alternative struct {
 	to        *block
 }
 
-// searchLists replaces long lists of tests for equality of one value, as "host A or B or C ..." gives
-// them, by a search by halves.  Neighbouring values with the same outcome become one range.
+// searchLists replaces long lists of tests for equality of one value, as "host A or B or C ..."
+// gives them, by a search by halves. Neighbouring values with the same outcome become one range.
 func (o *optimiser) searchLists() {
 	o.findLevels()
 	o.findInEdges()

@@ -2,11 +2,11 @@ package filter
 
 import "slices"
 
-// Threading of jumps.  A way through the graph that reaches a test after an equal test knows its
-// outcome, and can go straight on to what comes behind it.  What is known on an edge are the
-// outcomes on the edges that dominate it: those that every way to it takes.
+// Threading of jumps. A way through the graph that reaches a test after an equal test knows its
+// outcome, and can go straight on to what comes after it. What is known on an edge are the outcomes
+// on the edges that dominate it: those that every way to it takes.
 
-// edgeIndex is the tree of edge dominators.  Edges are numbered: the edge for yes of the block with
+// edgeIndex is the tree of edge dominators. Edges are numbered: the edge for yes of the block with
 // number n is n, the one for no is n plus the number of blocks.
 type edgeIndex struct {
 	nodes   []edgeNode
@@ -79,7 +79,8 @@ func (o *optimiser) threadEdge(e edge) {
 	}
 }
 
-// passage is a block as it is on one of the edges to it, where more may be known than on all of them.
+// passage is a block as it is on one of the edges to it, where more may be known than on all of
+// them.
 type passage struct {
 	*block
 	values  *[atoms]number32 // at the end of the block
@@ -87,7 +88,8 @@ type passage struct {
 	loads   []extent
 }
 
-// enterOver is the block that an edge leads to, with the values that it computes when entered so.
+// enterOver returns the block that an edge leads to, with the values that it computes when entered
+// so.
 func (o *optimiser) enterOver(e edge) passage {
 	b := e.target()
 	p := passage{b, &b.values, b.operand, b.loads}
@@ -116,9 +118,9 @@ func (o *optimiser) enterOver(e edge) passage {
 	return p
 }
 
-// canSkip tells whether a way from one block can go straight on to a successor of the next: no atom
-// that is read there may have been set by the next block to something else than it is without it,
-// and no packet may pass that the next block would have rejected.
+// canSkip reports whether a way from one block can go straight on to a successor of the next: no
+// atom that is read there may have been set by the next block to something else than it is without
+// it, and no packet may pass that the next block would have rejected.
 func (o *optimiser) canSkip(from *block, skipped passage, to *block) bool {
 	for a := range (to.needs & skipped.defines).all() {
 		if from.values[a] != skipped.values[a] || from.values[a] == 0 {
@@ -128,8 +130,8 @@ func (o *optimiser) canSkip(from *block, skipped passage, to *block) bool {
 	return !o.exact || skipped.sureAfter(skipped.loads, from)
 }
 
-// outcome is where the test leads that an edge goes to, or nil if that is not known or the block
-// does something that is needed.
+// outcome returns where the test leads that an edge goes to, or nil if that is not known or the
+// block does something that is needed.
 func (o *optimiser) outcome(e edge) *block {
 	if !e.target().conditional() {
 		return nil
@@ -176,8 +178,8 @@ func (x *edgeIndex) hash(code uint16, a, operand number32) int {
 	return int((h ^ h>>15) & uint32(len(x.last)-1))
 }
 
-// nearest is the edge with this hash that dominates the edge with this pre and is nearest to it, or
-// -1 if there is none.
+// nearest returns the edge with this hash that dominates the edge with this pre and is nearest to
+// it, or -1 if there is none.
 func (x *edgeIndex) nearest(hash int, pre int32) int32 {
 	entries := x.entries[x.buckets[hash]:x.buckets[hash+1]]
 	n, _ := slices.BinarySearchFunc(entries, pre+1, func(e, want int32) int { return int(x.nodes[e].pre - want) })
@@ -279,7 +281,7 @@ func (o *optimiser) addEdge(e edge, parent int32) {
 	x.order = append(x.order, n)
 }
 
-// common is the nearest edge that dominates both, -1 for none.
+// common returns the nearest edge that dominates both, -1 for none.
 func (x *edgeIndex) common(a, b int32) int32 {
 	for a != b {
 		if a < 0 || b < 0 {

@@ -1,8 +1,8 @@
 package filter
 
-// Value numbering: every value that a program computes gets a number, and two computations that give
-// the same value get the same.  On the way down the graph, a block starts with the numbers on which
-// all its predecessors agree.
+// Value numbering: every value that a program computes gets a number, and two computations that
+// give the same value get the same. On the way down the graph, a block starts with the numbers on
+// which all its predecessors agree.
 
 // valueTable numbers computations.
 type valueTable struct {
@@ -31,7 +31,7 @@ func (t *valueTable) reset(n int) {
 	t.nodes = append(t.nodes[:0], valueNode{})
 }
 
-// of is the number of the value that an instruction computes from v0 and v1.
+// of returns the number of the value that an instruction computes from v0 and v1.
 func (t *valueTable) of(code uint16, v0, v1 uint32) number32 {
 	bucket := t.bucket(code, v0, v1)
 	for i := *bucket; i != 0; i = t.nodes[i].next {
@@ -67,21 +67,21 @@ func (t *valueTable) grow() {
 	}
 }
 
-// literal is the number of a constant.
+// literal returns the number of a constant.
 func (t *valueTable) literal(k uint32) number32 { return t.of(codeLoadImm, k, 0) }
 
-// fresh is a number that no other value has.
+// fresh returns a number that no other value has.
 func (t *valueTable) fresh() number32 {
 	t.nodes = append(t.nodes, valueNode{code: codeNone})
 	return uint32(len(t.nodes) - 1)
 }
 
-// constant tells whether a number is that of a constant, and which.
+// constant reports whether a number is that of a constant, and which.
 func (t *valueTable) constant(n number32) (uint32, bool) {
 	return t.nodes[n].v0, t.nodes[n].constant
 }
 
-// numberValues numbers the values of all blocks.  With rewrite, statements are simplified by what is
+// numberValues numbers the values of all blocks. With rewrite, statements are simplified by what is
 // known about their operands, and left out where they change nothing.
 func (o *optimiser) numberValues(rewrite bool) {
 	o.values.reset(2 * len(o.blocks))
@@ -295,7 +295,7 @@ func (o *optimiser) numberArithmetic(s *statement, v *[atoms]number32, rewrite b
 	v[atomA] = t.of(s.code, a, t.literal(s.k))
 }
 
-// mustStay tells whether an operation is to be left as it is because what it does depends on its
+// mustStay reports whether an operation is to be left as it is because what it does depends on its
 // being done at run time, and libpcap would not have refused it.
 func (o *optimiser) mustStay(op uint16, right uint32) bool {
 	if !o.exact {
@@ -304,7 +304,7 @@ func (o *optimiser) mustStay(op uint16, right uint32) bool {
 	return (op == opDIV || op == opMOD) && right == 0 || (op == opLSH || op == opRSH) && right > 31
 }
 
-// withZero simplifies an operation with the constant 0, and tells whether it did.
+// withZero simplifies an operation with the constant 0, and reports whether it did.
 func (o *optimiser) withZero(s *statement, v *[atoms]number32, op uint16) bool {
 	switch op {
 	case opADD, opLSH, opRSH, opOR, opXOR:
@@ -323,9 +323,9 @@ func (o *optimiser) withZero(s *statement, v *[atoms]number32, op uint16) bool {
 	return true
 }
 
-// foldable tells whether an indexed load with a constant index may become an absolute one.  The sum
-// of both wraps around in libpcap's optimiser: ip[-1] is the byte before the header.  Where that is
-// off, the load goes beyond the end of the packet.
+// foldable reports whether an indexed load with a constant index may become an absolute one. The
+// sum of both wraps around in libpcap's optimiser: ip[-1] is the byte before the header. Where that
+// is off, the load goes beyond the end of the packet.
 func (o *optimiser) foldable(offset, index uint32) bool {
 	return !o.exact || uint64(offset)+uint64(index) < ancillaryBase
 }

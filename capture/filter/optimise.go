@@ -6,7 +6,7 @@ import "slices"
 //
 // The passes are those that the BPF papers describe (McCanne and Jacobson 1993; Begel, McCanne and
 // Graham, "BPF+", 1999): value numbering, removal of dead stores, threading of jumps whose outcome
-// is known, pulling equal tests together, sharing of equal blocks.  Their strength up to and
+// is known, pulling equal tests together, sharing of equal blocks. Their strength up to and
 // including sharing is deliberately that of libpcap, no more: whether an expression "rejects all
 // packets" is decided by what is left of it then, and is to be decided as libpcap decides it.
 type optimiser struct {
@@ -45,7 +45,8 @@ func (g *graph) optimise(expression string) *Error {
 	o.share()
 	o.trimRoot()
 	if g.refusing && g.root.returns() && g.root.k == 0 {
-		return &Error{Expression: expression, Message: "the expression rejects all packets: its parts contradict each other or cannot occur on this link type"}
+		return &Error{Expression: expression,
+			Message: "the expression rejects all packets: its parts contradict each other or cannot occur on this link type"}
 	}
 	o.searchLists()
 	return nil
@@ -99,7 +100,7 @@ func (o *optimiser) changed() {
 	o.moved = true
 }
 
-// trimRoot drops leading blocks whose outcome does not matter.  The statements of the first stay, as
+// trimRoot drops leading blocks whose outcome does not matter. The statements of the first stay, as
 // they do in libpcap, and of the others those that set up something.
 func (o *optimiser) trimRoot() {
 	if o.exact || o.root.returns() || !o.root.straight() {
@@ -118,9 +119,9 @@ func (o *optimiser) trimRoot() {
 	}
 }
 
-// initialise clears the scratch words that a program may read without having written them.  That
-// happens where a tunnel has not been found and what stands behind it is tested for all the same, as
-// in "geneve or ip".  The kernel refuses programs that do so.
+// initialise clears the scratch words that a program may read without having written them. That
+// happens where a tunnel has not been found and what stands after it is tested for all the same, as
+// in "geneve or ip". The kernel refuses programs that do so.
 func (g *graph) initialise() {
 	if g.refusing || g.loops || g.root.returns() {
 		return

@@ -25,7 +25,10 @@ func TestLongLists(t *testing.T) {
 		expression string
 		longest    int // instructions
 	}{
-		{listed(400, func(i int) string { a := address(i); return fmt.Sprintf("host %d.%d.%d.%d", a[0], a[1], a[2], a[3]) }), 1700},
+		{listed(400, func(i int) string {
+			a := address(i)
+			return fmt.Sprintf("host %d.%d.%d.%d", a[0], a[1], a[2], a[3])
+		}), 1700},
 		{"tcp dst port (" + listed(300, func(i int) string { return fmt.Sprint(2000 + i) }) + ")", 30},
 		{"not (" + listed(200, func(i int) string { return fmt.Sprintf("tcp port %d", 1000+3*i) }) + ")", 820},
 		{"ip[8] = 1 or " + listed(40, func(i int) string { return fmt.Sprintf("ip[8] = %d", 7*i%41) }), 12},
@@ -70,15 +73,16 @@ func TestLongLists(t *testing.T) {
 func TestRanges(t *testing.T) {
 	yes, other := &block{}, &block{}
 	at := func(k uint32, to *block) alternative { return alternative{k, k, to} }
-	got := ranges([]alternative{at(5, yes), at(3, yes), at(4, yes), at(4, other), at(9, yes), at(10, other), at(0xffffffff, yes), at(0, yes)})
+	got := ranges([]alternative{at(5, yes), at(3, yes), at(4, yes), at(4, other), at(9, yes), at(10, other),
+		at(0xffffffff, yes), at(0, yes)})
 	want := []alternative{{0, 0, yes}, {3, 5, yes}, {9, 9, yes}, {10, 10, other}, {0xffffffff, 0xffffffff, yes}}
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("ranges: %v, want %v", got, want)
 	}
 }
 
-// TestOptimiserDecidesWhatMatchesNothing holds the verdict "rejects all packets" to that of libpcap,
-// which sees some contradictions and not others.
+// TestOptimiserDecidesWhatMatchesNothing holds the verdict "rejects all packets" to that of
+// libpcap, which sees some contradictions and not others.
 func TestOptimiserDecidesWhatMatchesNothing(t *testing.T) {
 	for expression, refused := range map[string]bool{
 		"arp and ip":                            true,

@@ -15,7 +15,7 @@ func ethernet(dst, src mac, etherType uint16, payload []byte) []byte {
 	return append(endian.BigEndian.AppendUint16(b, etherType), payload...)
 }
 
-// vlanTag is the payload of an Ethernet frame with the type of a tag, 0x8100 or the like.
+// vlanTag returns the payload of an Ethernet frame with the type of a tag, 0x8100 or the like.
 func vlanTag(tci, etherType uint16, payload []byte) []byte {
 	b := endian.BigEndian.AppendUint16(nil, tci)
 	return append(endian.BigEndian.AppendUint16(b, etherType), payload...)

@@ -2,7 +2,6 @@ package filter
 
 import (
 	"fmt"
-	"slices"
 )
 
 // maxDepth bounds how deep parentheses, brackets, "not" and operators may nest.
@@ -13,22 +12,22 @@ var undefined = qualifiers{typ: typeUndefined}
 
 // parser turns words into a tree.
 //
-// The one subtlety of the language is where the qualifiers of a bare identifier come from.  They are
-// those of the term to its left: `host A or B` looks for two hosts.  Terms without an identifier
+// The one subtlety of the language is where the qualifiers of a bare identifier come from. They are
+// those of the term to its left: `host A or B` looks for two hosts. Terms without an identifier
 // ("tcp", relations, "vlan") leave nothing in force, and a closing parenthesis brings back what was
-// in force before the opening one.  So every parsing function gets the qualifiers in force at its
+// in force before the opening one. So every parsing function gets the qualifiers in force at its
 // left end and returns those in force after it.
 type parser struct {
 	expression string
 	tokens     []token
 	next       int
 	depth      int
-	// done holds the primitives in textual order.  When parsing fails, those before the failure are
+	// done holds the primitives in textual order. When parsing fails, those before the failure are
 	// still compiled, since the leftmost error is the one to report.
 	done []node
 }
 
-// parse returns the tree of an expression, nil for the empty one.  On an error the tree is a chain
+// parse returns the tree of an expression, nil for the empty one. On an error the tree is a chain
 // of the primitives before it.
 func parse(expression string) (node, *Error) {
 	p := &parser{expression: expression, tokens: lex(expression)}
@@ -204,7 +203,7 @@ func (p *parser) chainFrom(first unit) node {
 	return c
 }
 
-// unit parses one unit.  Identifiers are accepted only where the grammar has a left neighbour that
+// unit parses one unit. Identifiers are accepted only where the grammar has a left neighbour that
 // could qualify them.
 func (p *parser) unit(q qualifiers, identifiers bool) unit {
 	p.enter()
@@ -428,7 +427,8 @@ func (p *parser) protocolTerm() unit {
 		if after.kind == tokenName {
 			hint = suggestion(after.text)
 		}
-		p.fail(after.pos, hint, "%q cannot follow %q directly; put host, net, port, src, dst or proto between them", after.text, t.text)
+		p.fail(after.pos, hint, "%q cannot follow %q directly; put host, net, port, src, dst or proto between them",
+			after.text, t.text)
 	}
 	return unit{kind: unitTerm, node: p.complete(&bareProtocol{pos: t.pos, proto: proto}), q: undefined}
 }
@@ -471,66 +471,4 @@ func (p *parser) direction() direction {
 	p.take()
 	p.take()
 	return d
-}
-
-// primitive parses a primitive that stands for itself.
-func (p *parser) primitive(pos int, proto protocol) node {
-	t := p.take()
-	if t.kind == tokenByte {
-		index := p.expect(tokenNumber, "the offset of a byte").value
-		op := p.peek()
-		if !slices.Contains([]tokenKind{tokenAmp, tokenBar, tokenLT, tokenGT, tokenEQ}, op.kind) {
-			p.unexpected("one of & | < > =")
-		}
-		p.take()
-		return &byteTest{pos: pos, index: index, op: op.kind, value: p.expect(tokenNumber, "a number").value}
-	}
-	n := &primitive{pos: pos, kind: primitiveKind(t.value), proto: proto}
-	switch n.kind {
-	case primLess, primGreater:
-		n.number, n.hasNumber = p.expect(tokenNumber, "a length in bytes").value, true
-	case primIfindex:
-		n.number, n.hasNumber = p.expect(tokenNumber, "the number of an interface").value, true
-	case primVLAN, primMPLS, primPPPoES, primGeneve, primVXLAN:
-		n.number, n.hasNumber = p.optionalNumber()
-	case primWLANType:
-		n.names = append(n.names, p.numberOrName("an 802.11 type: mgt, ctl or data"))
-		if next := p.peek(); next.kind == tokenPrimitive && primitiveKind(next.value) == primWLANSubtype {
-			p.take()
-			n.names = append(n.names, p.numberOrName("an 802.11 subtype such as beacon"))
-		}
-	case primWLANSubtype:
-		n.names = append(n.names, p.expect(tokenName, "an 802.11 subtype such as beacon"))
-	case primWLANDir:
-		n.names = append(n.names, p.numberOrName("an 802.11 direction: nods, tods, fromds or dstods"))
-	case primLLC:
-		if k := p.peek().kind; k == tokenName || k == tokenRNR {
-			n.names = append(n.names, p.take())
-		}
-	}
-	return n
-}
-
-func (p *parser) numberOrName(wanted string) token {
-	if k := p.peek().kind; k != tokenNumber && k != tokenName {
-		p.unexpected(wanted)
-	}
-	return p.take()
-}
-
-// optionalNumber parses a number in any number of parentheses, if there is one.
-func (p *parser) optionalNumber() (uint32, bool) {
-	open := 0
-	for p.peek().kind == tokenOpen {
-		p.take()
-		open++
-	}
-	if open == 0 && p.peek().kind != tokenNumber {
-		return 0, false
-	}
-	v := p.expect(tokenNumber, "a number").value
-	for ; open > 0; open-- {
-		p.expect(tokenClose, `")"`)
-	}
-	return v, true
 }

@@ -1,6 +1,6 @@
 package filter
 
-// Precedence of the arithmetic operators, lowest first.  "&" and "|" bind tighter than comparisons,
+// Precedence of the arithmetic operators, lowest first. "&" and "|" bind tighter than comparisons,
 // which makes `tcp[13] & 2 != 0` mean what it looks like.
 const (
 	precedenceLowest = iota
@@ -12,7 +12,7 @@ const (
 	precedenceUnary
 )
 
-// precedence of a binary operator.  "%" and "^" have none in the reference grammar, and what it does
+// precedence of a binary operator. "%" and "^" have none in the reference grammar, and what it does
 // with them instead (see operators) has to be kept.
 func precedence(k tokenKind) (level int, shifting, ok bool) {
 	switch k {
@@ -37,7 +37,7 @@ func (p *parser) arithmetic() number {
 	return p.operators(p.operand(), precedenceLowest)
 }
 
-// operators continues left with all operators that bind tighter than the given level.  "%" and "^"
+// operators continues left with all operators that bind tighter than the given level. "%" and "^"
 // always bind to the operand directly before them and take everything to their right.
 func (p *parser) operators(left number, above int) number {
 	p.enter()

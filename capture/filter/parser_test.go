@@ -36,7 +36,8 @@ func sketch(n node) string {
 		if n.q.typ == typeUndefined {
 			return "?:" + text
 		}
-		q := strings.Join(strings.Fields(strings.Join([]string{n.q.proto.String(), n.q.dir.String(), n.q.typ.String()}, " ")), ".")
+		q := strings.Join(strings.Fields(strings.Join([]string{n.q.proto.String(), n.q.dir.String(), n.q.typ.String()},
+			" ")), ".")
 		return q + ":" + text
 	case *primitive:
 		return n.kind.String()
@@ -57,8 +58,9 @@ func sketchNumber(n number) string {
 	case *negative:
 		return "-" + sketchNumber(n.operand)
 	case *operation:
-		word := map[tokenKind]string{tokenPlus: "+", tokenMinus: "-", tokenStar: "*", tokenSlash: "/", tokenPercent: "%",
-			tokenCaret: "^", tokenAmp: "&", tokenBar: "|", tokenLsh: "<<", tokenRsh: ">>"}[n.op]
+		word := map[tokenKind]string{tokenPlus: "+", tokenMinus: "-", tokenStar: "*", tokenSlash: "/",
+			tokenPercent: "%",
+			tokenCaret:   "^", tokenAmp: "&", tokenBar: "|", tokenLsh: "<<", tokenRsh: ">>"}[n.op]
 		return "(" + sketchNumber(n.left) + word + sketchNumber(n.right) + ")"
 	}
 	return "?"
@@ -113,7 +115,8 @@ func TestParserRefuses(t *testing.T) {
 	for _, in := range []string{
 		"host", "tcp 80", "192.0.2.1", "alpha", "ip 192.0.2.1", "host ((A))", "port (80 or tcp)",
 		"host (A or port 80)", "src not host A", "ip[1", "1 + = 2", "5", "(5)", "tcp and", "and tcp", "net 10/8",
-		"ip[0:2:3] = 1", "vlan (10 or 20)", "src proto 6", "less", "byte 0 ! 5", "()", "(tcp", "tcp)", "host A and ((B) or C)",
+		"ip[0:2:3] = 1", "vlan (10 or 20)", "src proto 6", "less", "byte 0 ! 5", "()", "(tcp", "tcp)",
+		"host A and ((B) or C)",
 	} {
 		if tree, err := parse(in); err == nil {
 			t.Errorf("parse(%q) = %s, want an error", in, sketch(tree))

@@ -177,7 +177,8 @@ func (s *contextScore) compareLength(want corpusResult, length int, class string
 
 // comparePackets leaves out the packets on which libpcap's optimised and
 // unoptimised programs disagree: either decision will do there.
-func (s *contextScore) comparePackets(tb testing.TB, want corpusResult, program *Program, packets []corpusPacket, snapLength uint32) {
+func (s *contextScore) comparePackets(tb testing.TB, want corpusResult, program *Program, packets []corpusPacket,
+	snapLength uint32) {
 	accepted, disagree := want.accepted(tb, packets)
 	differ := make(map[findingKind]bool)
 	for i, p := range packets {
@@ -221,7 +222,8 @@ func (s *contextScore) merge(other *contextScore) {
 
 // writeScores prints the three tables of the score (verdicts, packets, lengths),
 // then what differs and why, and at the end what differs without a reason.
-func writeScores(w io.Writer, scores []*contextScore, expressions map[string]corpusExpression, known *deviationAccount) {
+func writeScores(w io.Writer, scores []*contextScore, expressions map[string]corpusExpression,
+	known *deviationAccount) {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "\naccepted and refused as by libpcap\treal\tedge\tsuite\tgen\tinvalid")
 	for _, s := range scores {
@@ -239,19 +241,22 @@ func writeScores(w io.Writer, scores []*contextScore, expressions map[string]cor
 		}
 		fmt.Fprintln(table)
 	}
-	fmt.Fprintln(table, "\nlength of programs\tno longer than libpcap's\treal ones longer\tinstructions\tlibpcap's\tratio")
+	fmt.Fprintln(table,
+		"\nlength of programs\tno longer than libpcap's\treal ones longer\tinstructions\tlibpcap's\tratio")
 	for _, s := range scores {
 		if s.lengths.all == 0 {
 			continue
 		}
-		fmt.Fprintf(table, "%s\t%.2f %%\t%d\t%d\t%d\t%.3f\n", s.context, 100*float64(s.lengths.good)/float64(s.lengths.all),
+		fmt.Fprintf(table, "%s\t%.2f %%\t%d\t%d\t%d\t%.3f\n", s.context,
+			100*float64(s.lengths.good)/float64(s.lengths.all),
 			s.longReal, s.ours, s.libpcaps, float64(s.ours)/float64(s.libpcaps))
 	}
 	table.Flush()
 	writeDifferences(w, scores, expressions, known)
 }
 
-func writeDifferences(w io.Writer, scores []*contextScore, expressions map[string]corpusExpression, known *deviationAccount) {
+func writeDifferences(w io.Writer, scores []*contextScore, expressions map[string]corpusExpression,
+	known *deviationAccount) {
 	reasons := make(map[string]int)
 	var unexplained, longerToo []string
 	for _, s := range scores {

@@ -171,7 +171,8 @@ func etherTypeClause(value string) (clause, *FieldError) {
 		if !known {
 			var err error
 			if number, err = strconv.ParseUint(i.text, 0, 16); err != nil || number < 0x600 {
-				return clause{}, &FieldError{Message: "an Ethernet type is IPv4, IPv6, ARP or a number from 0x600 to 0xffff"}
+				return clause{},
+					&FieldError{Message: "an Ethernet type is IPv4, IPv6, ARP or a number from 0x600 to 0xffff"}
 			}
 		}
 		return clause{text: fmt.Sprintf("ether proto 0x%04x", number)}, nil
@@ -208,8 +209,10 @@ func protocolClause(value string) (clause, *FieldError) {
 		low, errLow := strconv.ParseUint(i.low, 0, 8)
 		high, errHigh := strconv.ParseUint(i.high, 0, 8)
 		if errLow != nil || errHigh != nil || low > high {
-			return clause{}, &FieldError{Message: "a protocol is TCP, UDP, SCTP, ICMP, ICMPv6, IGMP, ESP, AH, GRE, OSPF, PIM, VRRP, " +
-				"a number from 0 to 255 or a range of numbers, or Any"}
+			return clause{},
+				&FieldError{
+					Message: "a protocol is TCP, UDP, SCTP, ICMP, ICMPv6, IGMP, ESP, AH, GRE, OSPF, PIM, VRRP, " +
+						"a number from 0 to 255 or a range of numbers, or Any"}
 		}
 		var numbers []string
 		for n := low; n <= high; n++ {

@@ -21,7 +21,7 @@ func familyOf(a netip.Addr) family {
 	return ipv6
 }
 
-// carrier is the clause for the packets that have addresses of the families.
+// carrier returns the clause for the packets that have addresses of the families.
 func (f family) carrier() clause {
 	switch f {
 	case ipv4:

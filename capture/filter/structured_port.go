@@ -55,7 +55,7 @@ func (s *portSet) add(i item) *FieldError {
 	return nil
 }
 
-// words are the ports as the language writes them: alone, and in ranges.
+// words returns the ports as the language writes them: alone, and in ranges.
 func (s *portSet) words() (single, ranges []string) {
 	for low := 0; low < len(s); low++ {
 		if !s[low] {

@@ -123,7 +123,8 @@ func (g structuredGenerator) mac() mac { return mac{2, 0, 0, 0, 0, byte(g.IntN(3
 func (g structuredGenerator) macs() valueSet[mac] {
 	return randomSet(g.Rand, func() (string, func(mac) bool) {
 		m := g.mac()
-		return fmt.Sprintf("%02X-%02X-%02X-%02X-%02X-%02X", m[0], m[1], m[2], m[3], m[4], m[5]), func(x mac) bool { return x == m }
+		return fmt.Sprintf("%02X-%02X-%02X-%02X-%02X-%02X", m[0], m[1], m[2], m[3], m[4],
+			m[5]), func(x mac) bool { return x == m }
 	})
 }
 
@@ -260,7 +261,8 @@ func TestStructuredFiltersMeanWhatTheySay(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("%d sets of filters matched %d times in %d packets; %d left no port", rounds, matched, rounds*len(packets), refused)
+	t.Logf("%d sets of filters matched %d times in %d packets; %d left no port", rounds, matched,
+		rounds*len(packets), refused)
 	if matched < rounds || refused > rounds/5 {
 		t.Error("the filters and packets are too far apart to say much")
 	}

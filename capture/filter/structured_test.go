@@ -24,7 +24,8 @@ func TestStructuredExpression(t *testing.T) {
 		{[]Structured{{Protocol: "!(TCP,UDP)"}}, "(ip or ip6) and not (tcp or udp)"},
 		{[]Structured{{Protocol: "(4-6)"}}, "proto (4 or 5 or 6)"},
 		{
-			[]Structured{{Protocol: "TCP", LocalIPAddress: "10.0.0.4", LocalPort: "443", RemoteIPAddress: "10.0.0.5-10.0.0.8", RemotePort: "80;443;"}},
+			[]Structured{{Protocol: "TCP", LocalIPAddress: "10.0.0.4", LocalPort: "443",
+				RemoteIPAddress: "10.0.0.5-10.0.0.8", RemotePort: "80;443;"}},
 			"tcp and ((ip src host 10.0.0.4 and src port 443 and ip dst net (10.0.0.5 or 10.0.0.6/31 or 10.0.0.8) and dst port (80 or 443))" +
 				" or (ip dst host 10.0.0.4 and dst port 443 and ip src net (10.0.0.5 or 10.0.0.6/31 or 10.0.0.8) and src port (80 or 443)))",
 		},

@@ -47,7 +47,7 @@ func (w *nameWatch) Ether(string) ([6]byte, bool) {
 	return [6]byte{}, false
 }
 
-// timedExpressions are the expressions of the corpus without names of hosts, and on one line.
+// timedExpressions returns the expressions of the corpus without names of hosts, and on one line.
 func timedExpressions(t *testing.T) []string {
 	var timed []string
 	for _, e := range readCorpusExpressions(t) {
@@ -61,8 +61,8 @@ func timedExpressions(t *testing.T) []string {
 	return timed
 }
 
-// compileTime is the fastest of some compilations, as all that makes one slower
-// is not the compiler.
+// compileTime returns the fastest of some compilations, as all that makes one slower is not the
+// compiler.
 func compileTime(expression string, target Target, budget time.Duration) time.Duration {
 	fastest, spent := time.Hour, time.Duration(0)
 	for i := 0; i < compileTimeRounds && spent < budget; i++ {
@@ -113,7 +113,8 @@ func TestCompileTime(t *testing.T) {
 				slower++
 			}
 		}
-		fmt.Printf("compile time of %d expressions: %v, libpcap %v; %d are slower than with libpcap; %d or'ed hosts: %v, libpcap %v\n",
+		fmt.Printf(
+			"compile time of %d expressions: %v, libpcap %v; %d are slower than with libpcap; %d or'ed hosts: %v, libpcap %v\n",
 			len(times), total, libpcapTotal, slower, longListHosts, long, libpcapLong)
 		if total > libpcapTotal {
 			t.Errorf("compiling takes %v, libpcap %v", total, libpcapTotal)
