@@ -42,8 +42,7 @@ compiles one expression a line and prints one JSON object a line.
 // defaultSnapLength is tcpdump's, and what it makes of 0.
 const defaultSnapLength = 262144
 
-// Main runs the command with the arguments behind `diagsh filter` and returns
-// its exit status.
+// Main runs the command with the arguments after `diagsh filter` and returns its exit status.
 func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	o, err := parse(args)
 	if errors.Is(err, flag.ErrHelp) {
@@ -172,7 +171,8 @@ func parseNetmask(s string) (uint32, error) {
 // showPlace repeats the expression with a mark where the error is.
 func showPlace(w io.Writer, err error) {
 	var e *filter.Error
-	if errors.As(err, &e) && e.Expression != "" && e.Position >= 0 && e.Position <= len(e.Expression) && !strings.ContainsFunc(e.Expression, unicode.IsControl) {
+	if errors.As(err, &e) && e.Expression != "" && e.Position >= 0 && e.Position <= len(e.Expression) &&
+		!strings.ContainsFunc(e.Expression, unicode.IsControl) {
 		fmt.Fprintf(w, "  %s\n  %*s\n", e.Expression, e.Position+1, "^")
 	}
 }

@@ -23,7 +23,8 @@ func TestListings(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"ip"}, "(000) ldh      [12]\n(001) jeq      #0x800           jt 2\tjf 3\n(002) ret      #262144\n(003) ret      #0\n"},
+		{[]string{"ip"},
+			"(000) ldh      [12]\n(001) jeq      #0x800           jt 2\tjf 3\n(002) ret      #262144\n(003) ret      #0\n"},
 		{[]string{"-dd", ""}, "{ 0x6, 0, 0, 0x00040000 },\n"},
 		{[]string{"-y", "linux_sll2", "-s", "96", "-ddd", "ip"}, "4\n40 0 0 0\n21 0 1 2048\n6 0 0 96\n6 0 0 0\n"},
 		{[]string{"-y", "101", "-ddd", "ip"}, "5\n48 0 0 0\n84 0 0 240\n21 0 1 64\n6 0 0 262144\n6 0 0 0\n"},
@@ -41,7 +42,8 @@ func TestListings(t *testing.T) {
 func TestListingsAreTcpdumps(t *testing.T) {
 	tcpdump := netnstest.Tool(t, "tcpdump")
 	for _, args := range [][]string{
-		{"-d", "ip"}, {"-dd", "ip6"}, {"-ddd", "arp"}, {"-d", "-y", "LINUX_SLL", "ip"}, {"-d", "-s", "77", "ip"}, {"-d", "len > 100"},
+		{"-d", "ip"}, {"-dd", "ip6"}, {"-ddd", "arp"}, {"-d", "-y", "LINUX_SLL", "ip"}, {"-d", "-s", "77", "ip"},
+		{"-d", "len > 100"},
 	} {
 		want, err := exec.Command(tcpdump, append([]string{"-y", "EN10MB"}, args...)...).Output()
 		if err != nil {
