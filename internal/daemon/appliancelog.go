@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"diagsh/internal/access"
+	"diagsh/internal/daemon/audit"
 	"diagsh/internal/daemon/store"
 	"diagsh/internal/menu"
 )
@@ -106,27 +107,20 @@ func (d *Daemon) Logger() *slog.Logger { return d.log }
 // TailLog yields the newest lines of a log, and with follow those that are written from then on, until
 // ctx ends.
 func (d *Daemon) TailLog(ctx context.Context, log string, count int, follow bool, yield func(access.LogLine) error) error {
+	if log == access.AuditLog {
+		return d.Follow(ctx, count, follow, func(e access.Event) error {
+			return yield(access.LogLine{Log: log, Time: e.Time, Event: &e})
+		})
+	}
 	var refused error // of yield: not an error of reading
-	tell := func(l access.LogLine) error {
+	t := store.Tail{Paths: d.kept.paths, Changed: &d.kept.changed, Yield: func(line []byte) error {
+		l, ok := parseLogLine(line)
+		if !ok {
+			return nil
+		}
 		refused = yield(l)
 		return refused
-	}
-	t := store.Tail{Paths: d.audit.paths, Changed: &d.audit.written, Yield: func(line []byte) error {
-		var e access.Event
-		if json.Unmarshal(line, &e) != nil || e.Act == "" {
-			return nil // VerifyAudit tells of such lines
-		}
-		return tell(access.LogLine{Log: log, Time: e.Time, Event: &e})
 	}}
-	if log == access.ApplianceLog {
-		t = store.Tail{Paths: d.kept.paths, Changed: &d.kept.changed, Yield: func(line []byte) error {
-			l, ok := parseLogLine(line)
-			if !ok {
-				return nil
-			}
-			return tell(l)
-		}}
-	}
 	if err := t.Run(ctx, count, follow); refused == nil {
 		return menu.Failing("read the log", err)
 	}
@@ -161,4 +155,33 @@ func parseLogLine(line []byte) (access.LogLine, bool) {
 		}
 	}
 	return l, !l.Time.IsZero()
+}
+
+// saidOfAudit reads what the log says of the audit log.
+func (l *applianceLog) saidOfAudit() (said audit.Said, err error) {
+	paths, err := l.paths()
+	if err != nil {
+		return said, err
+	}
+	for _, path := range paths {
+		f, err := os.Open(path)
+		if err != nil {
+			return audit.Said{}, err
+		}
+		for lines := store.NewLineReader(f); ; {
+			line, _, err := lines.Next()
+			if err != nil {
+				f.Close()
+				return audit.Said{}, err
+			}
+			if line == nil {
+				break
+			}
+			if parsed, ok := parseLogLine(line); ok {
+				said.Observe(parsed)
+			}
+		}
+		f.Close()
+	}
+	return said, nil
 }

@@ -1,14 +1,18 @@
 package daemon
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"diagsh/internal/access"
+	"diagsh/internal/daemon/audit"
+	"diagsh/internal/test/disktest"
 )
 
 // Who follows a log misses no line and sees none twice, over every change of files, however fast it is written.
@@ -21,7 +25,7 @@ func TestTailOverRotations(t *testing.T) {
 	log := slog.New(slog.NewJSONHandler(l, nil))
 	// Several lines to a file, so that the reader, which is told of each, is never two files behind.
 	filler := strings.Repeat("y", keptLogBytes/8)
-	d := &Daemon{kept: l, audit: &auditLog{}, log: slog.New(slog.DiscardHandler)}
+	d := &Daemon{kept: l}
 	for i := range 3 {
 		log.Info("line", "n", i)
 	}
@@ -73,4 +77,61 @@ func TestTailOverRotations(t *testing.T) {
 func FuzzParseLogLine(f *testing.F) {
 	f.Add(`{"time":"2026-03-01T10:15:02Z","level":"INFO","msg":"x","n":7,"group":{"a":[1]}}`)
 	f.Fuzz(func(t *testing.T, text string) { parseLogLine([]byte(text)) })
+}
+
+// What the appliance's own log says of the audit log reaches it over a restart.
+func TestAuditLogThatIsCutMeanwhile(t *testing.T) {
+	for name, cut := range map[string]bool{"as it was": false, "cut": true} {
+		dir := prepare(t)
+		d := start(t, Options{Dir: dir})
+		d.Record(access.Event{Act: access.ActCommand, User: "ops", Message: "of interest"})
+		if err := d.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if cut {
+			path := filepath.Join(dir, "audit", audit.FileName)
+			data, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			lines := bytes.SplitAfter(data, []byte("\n"))
+			if err := os.WriteFile(path, bytes.Join(lines[:len(lines)-3], nil), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		again := start(t, Options{Dir: dir})
+		r, err := again.VerifyAudit(t.Context())
+		if err != nil || (len(r.Faults) > 0) != cut {
+			t.Errorf("%s: %+v %v", name, r, err)
+		}
+		if got := again.Trouble(); strings.Contains(got, "another hand") != cut {
+			t.Errorf("%s: administrators are told %q", name, got)
+		}
+	}
+}
+
+// An audit log that cannot be written keeps no user out, and administrators are told.
+func TestLoginWhileTheAuditLogIsFull(t *testing.T) {
+	dir := prepare(t)
+	folder := filepath.Join(dir, "audit")
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	disktest.Tmpfs(t, folder, "16k")
+	d := start(t, Options{Dir: dir, Log: slog.New(slog.DiscardHandler)})
+	for n := 0; d.AuditTrouble() == ""; n++ {
+		if n == 1000 {
+			t.Fatal("1000 lines are on a disk of 16 KiB")
+		}
+		d.Record(access.Event{Act: access.ActCommand}) // shorter than the line of a login
+	}
+	l := logIn(t, d, "admin", "192.0.2.1")
+	caller, _, detach, err := d.Attach(l.ID, "shell")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer detach()
+	if g := d.Greeting(caller); !strings.Contains(g.Notice, "The audit log cannot be written") {
+		t.Errorf("an administrator is told %q", g.Notice)
+	}
 }

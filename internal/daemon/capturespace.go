@@ -244,7 +244,7 @@ func (d *Daemon) deleteAgreed(name string, f capture.FileInfo, why string) bool 
 		d.log.Error("a file that may go cannot be deleted", "file", f.Name, "error", err)
 		return false
 	}
-	d.system(name, "The file "+f.Name+" was deleted "+why, nil)
+	d.System(name, "The file "+f.Name+" was deleted "+why, nil)
 	return true
 }
 

@@ -209,7 +209,7 @@ func (d *Daemon) goOn(r *record, before *capture.Status, said string) {
 	err := d.tryToGoOn(r, before)
 	if err == nil {
 		d.keepCaptures()
-		d.system(r.Spec.Name, said, nil)
+		d.System(r.Spec.Name, said, nil)
 		return
 	}
 	s := r.Status

@@ -293,7 +293,7 @@ func (d *Daemon) recoverStrays() {
 			d.log.Error("the file of an interrupted capture cannot be finished", "file", name, "error", err)
 			continue
 		}
-		d.system(name, "A file of an interrupted capture was finished", nil)
+		d.System(name, "A file of an interrupted capture was finished", nil)
 	}
 }
 

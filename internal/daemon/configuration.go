@@ -61,12 +61,12 @@ func (d *Daemon) recoverConfiguration() {
 	next, stale := c.ledger.clone(), config.Document{}
 	if next.Applying != nil {
 		maps.Copy(stale, next.Applying.document())
-		d.system("", "A commit was interrupted by the end of the appliance; it is undone", nil)
+		d.System("", "A commit was interrupted by the end of the appliance; it is undone", nil)
 	}
 	if last := next.last(); last.Until != nil {
 		maps.Copy(stale, last.document())
 		next.rollBack("Commit %d was not confirmed before the appliance ended")
-		d.system("", fmt.Sprintf("Commit %d was not confirmed before the appliance ended; it is rolled back", last.Number), nil)
+		d.System("", fmt.Sprintf("Commit %d was not confirmed before the appliance ended; it is rolled back", last.Number), nil)
 	}
 	if len(stale) == 0 && len(next.running()) == 0 && len(next.Lost) == 0 {
 		return
@@ -92,7 +92,7 @@ func (d *Daemon) force(next ledger, stale config.Document) {
 	for _, s := range steps {
 		if err := s.do(); err != nil {
 			d.log.Error("a step of the configuration failed", "step", s.what, "error", err)
-			d.systemFailed("", "The configuration could not be applied: "+s.what+": "+reason(err))
+			d.SystemFailed("", "The configuration could not be applied: "+s.what+": "+reason(err))
 		}
 	}
 	next = next.clone()
@@ -423,7 +423,7 @@ func (d *Daemon) notConfirmed(number int) {
 	next := c.ledger.clone()
 	next.rollBack("Commit %d was not confirmed in time")
 	d.force(next, last.document())
-	d.system("", fmt.Sprintf("Commit %d was not confirmed in time; it is rolled back", number), nil)
+	d.System("", fmt.Sprintf("Commit %d was not confirmed in time; it is rolled back", number), nil)
 }
 
 // close waits for a transaction to end and lets none begin any more. A commit that is not confirmed is rolled back by the next start.

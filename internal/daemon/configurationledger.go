@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"diagsh/internal/access"
 	"diagsh/internal/config"
 	"diagsh/internal/daemon/store"
 	"diagsh/internal/netconf"
@@ -62,7 +63,7 @@ func readLedger(path string) (ledger, error) {
 	l := ledger{file: store.JSON[ledger]{Path: path, Version: 1}}
 	known, err := l.file.Load(&l)
 	if err == nil && !known {
-		l.Commits = []keptCommit{{Commit: config.Commit{Time: time.Now().UTC().Truncate(time.Second), User: "system", Comment: "Factory values", Changes: []config.Change{}, Kept: true}, Document: textOf(nil)}}
+		l.Commits = []keptCommit{{Commit: config.Commit{Time: time.Now().UTC().Truncate(time.Second), User: access.System, Comment: "Factory values", Changes: []config.Change{}, Kept: true}, Document: textOf(nil)}}
 		return l, nil
 	}
 	if err == nil && len(l.Commits) == 0 {
@@ -99,7 +100,7 @@ func (l *ledger) rollBack(comment string) {
 	last := l.last()
 	before := l.Commits[len(l.Commits)-2].document()
 	last.Until = nil
-	l.append(config.Commit{Number: last.Number + 1, Time: time.Now().UTC().Truncate(time.Second), User: "system",
+	l.append(config.Commit{Number: last.Number + 1, Time: time.Now().UTC().Truncate(time.Second), User: access.System,
 		Comment: fmt.Sprintf(comment, last.Number), Changes: config.Changes(last.document(), before), Kept: true}, before)
 }
 

@@ -147,7 +147,7 @@ func (l *ledger) restoreLosses(m netconf.Network) []notRestored {
 // notRestored tells what a commit or a rollback could not give back.
 func (d *Daemon) notRestored(f notRestored) {
 	d.log.Error("what the kernel forgot could not be restored", "step", f.what, "error", f.err)
-	d.systemFailed("", "The appliance could not "+f.what+": "+reason(f.err))
+	d.SystemFailed("", "The appliance could not "+f.what+": "+reason(f.err))
 }
 
 // warnings are what the changes of a view do to IPv6, and to the MTU of other interfaces.

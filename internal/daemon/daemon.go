@@ -17,6 +17,7 @@ import (
 	"diagsh/diag/services"
 	"diagsh/internal/api"
 	"diagsh/internal/config"
+	"diagsh/internal/daemon/audit"
 	"diagsh/internal/menu"
 	"diagsh/internal/netconf"
 )
@@ -42,6 +43,8 @@ type Options struct {
 
 // A Daemon is the running appliance. Its methods may be called from any goroutine.
 type Daemon struct {
+	*audit.Log
+
 	config  startConfig
 	product string
 	log     *slog.Logger
@@ -52,8 +55,6 @@ type Daemon struct {
 	guard     *guard
 	registry  *registry
 	visits    *visitLog
-	audit     *auditLog
-	budgets   *auditBudgets
 	histories *histories
 	files     *os.Root
 	captures  *captures
@@ -110,11 +111,11 @@ func Open(o Options) (*Daemon, error) {
 	ctx, stop := context.WithCancel(context.Background())
 	d.stop = stop
 	d.tasks.Go(func() { d.sweep(ctx) })
-	if err := d.checkAudit(); err != nil {
-		d.log.Error("the audit log cannot be compared with what was said of it", "error", err)
+	said, err := d.kept.saidOfAudit()
+	if err != nil {
+		d.log.Error("the appliance's log cannot be read as a whole", "error", err)
 	}
-	d.log.Info(auditGoesOn, "lastLine", d.audit.previous, "oldestFile", d.audit.oldest)
-	d.system("", startedMessage, nil)
+	d.Begin(said)
 	d.recoverConfiguration()
 	d.recover()
 	d.tasks.Go(func() { d.runExports(ctx) })
@@ -155,17 +156,16 @@ func (d *Daemon) open(o Options) error {
 	if err := d.keepLog(filepath.Join(o.Dir, "log")); err != nil {
 		return err
 	}
-	d.lastSign = lastChange(filepath.Join(o.Dir, "audit", "audit.jsonl"), filepath.Join(o.Dir, "visits.jsonl"))
+	d.lastSign = lastChange(filepath.Join(o.Dir, "audit", audit.FileName), filepath.Join(o.Dir, "visits.jsonl"))
 	var err error
-	if d.audit, err = openAudit(filepath.Join(o.Dir, "audit"), d.log); err != nil {
+	if d.Log, err = audit.Open(audit.Options{Dir: filepath.Join(o.Dir, "audit"), Log: d.log}); err != nil {
 		return err
 	}
 	if d.visits, err = openVisits(filepath.Join(o.Dir, "visits.jsonl"), d.lastSign, d.log); err != nil {
 		return err
 	}
 	d.guard = newGuard(d.config.Login)
-	d.budgets = newAuditBudgets(d.audit.write)
-	d.registry = newRegistry(d.config.Limits, d.visits, d.budgets.record)
+	d.registry = newRegistry(d.config.Limits, d.visits, d.Record)
 	if d.histories, err = openHistories(filepath.Join(o.Dir, "history")); err != nil {
 		return err
 	}
@@ -292,8 +292,7 @@ func (d *Daemon) sweep(ctx context.Context) {
 		d.exportUnqueued()
 		d.deleteOld(time.Now())
 		d.captures.keepAgain()
-		d.budgets.tell(leftOutEvery)
-		d.audit.sync()
+		d.Log.Sweep(time.Now())
 	}
 }
 
@@ -327,8 +326,6 @@ func (d *Daemon) Close(ctx context.Context) error {
 			err = errors.New("some captures have not finished their files; the next start does")
 		}
 		d.captures.clearSpare()
-		d.budgets.tell(0)
-		d.system("", "The appliance stopped", nil)
 		err = errors.Join(err, d.release())
 	})
 	return err
@@ -337,10 +334,8 @@ func (d *Daemon) Close(ctx context.Context) error {
 // release closes what is open.
 func (d *Daemon) release() error {
 	var errs []error
-	if d.audit != nil {
-		last, err := d.audit.close()
-		d.log.Info(auditEnds, "lastLine", last, "oldestFile", d.audit.oldest)
-		errs = append(errs, err)
+	if d.Log != nil {
+		errs = append(errs, d.Log.Close())
 	}
 	if d.visits != nil {
 		errs = append(errs, d.visits.close())

@@ -524,7 +524,7 @@ func (d *Daemon) export(ctx context.Context, e *capture.Export) {
 		if now.State == capture.ExportFailed {
 			message = "The file was not copied to the target " + now.Target + ": " + now.Error
 		}
-		d.system(now.File, message, map[string]string{"target": now.Target, "sha256": now.SHA256, "owner": now.Owner})
+		d.System(now.File, message, map[string]string{"target": now.Target, "sha256": now.SHA256, "owner": now.Owner})
 		d.released(now.File)
 	}
 }

@@ -58,7 +58,7 @@ func (d *Daemon) Knocked(k access.Knock) {
 	if leftOut > 0 {
 		message += fmt.Sprintf(" (%d more such connections since the last such line)", leftOut)
 	}
-	d.budgets.refuse(d.known(k.User), access.Event{Act: access.ActRefused, User: nameForAudit(k.User), Source: k.Source, Result: menu.Denied.String(), Exit: int(menu.Denied), Message: message})
+	d.Refused(d.known(k.User), access.Event{Act: access.ActRefused, User: nameForAudit(k.User), Source: k.Source, Result: menu.Denied.String(), Exit: int(menu.Denied), Message: message})
 }
 
 func plural(n int, one, many string) string {

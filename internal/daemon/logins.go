@@ -78,7 +78,7 @@ func (d *Daemon) Login(ctx context.Context, c access.Credentials) (access.Login,
 
 // recordRefusal writes a login that failed into the audit log.
 func (d *Daemon) recordRefusal(c access.Credentials, method, reason string) {
-	d.budgets.refuse(d.known(c.User), access.Event{Act: access.ActRefused, User: nameForAudit(c.User), Source: c.Source, Arguments: map[string]string{"method": method},
+	d.Refused(d.known(c.User), access.Event{Act: access.ActRefused, User: nameForAudit(c.User), Source: c.Source, Arguments: map[string]string{"method": method},
 		Result: menu.Denied.String(), Exit: int(menu.Denied), Message: "Login refused: " + reason})
 }
 
@@ -152,7 +152,7 @@ func (d *Daemon) tryPassword(ctx context.Context, u user, name, from string, pas
 		return false, err
 	}
 	if locked := a.done(ok); locked > 0 {
-		d.budgets.refuse(d.known(name), access.Event{Act: access.ActSystem, User: name, Source: from, Result: "locked",
+		d.Refused(d.known(name), access.Event{Act: access.ActSystem, User: name, Source: from, Result: "locked",
 			Message: fmt.Sprintf("Too many passwords for %s from %s were wrong; none from there is looked at for %s", menu.Quoted(name), from, menu.FormatDuration(locked))})
 	}
 	return ok, nil
@@ -185,7 +185,7 @@ func (d *Daemon) Local(uid uint32) (menu.Caller, <-chan struct{}, func(), error)
 	if name == "" {
 		user := fmt.Sprintf("uid %d", uid)
 		if count, due := d.strangers.add(user); due {
-			d.budgets.refuse("", access.Event{Act: access.ActRefused, User: user, Source: access.Local, Result: menu.Denied.String(), Exit: int(menu.Denied),
+			d.Refused("", access.Event{Act: access.ActRefused, User: user, Source: access.Local, Result: menu.Denied.String(), Exit: int(menu.Denied),
 				Message: fmt.Sprintf("Login refused: no account is configured for this user of the machine (%d refused since the last such line)", count)})
 		}
 		return menu.Caller{}, nil, nil, menu.Errorf(menu.Denied, "The user id %d of this machine has no account on the appliance", uid).
@@ -256,7 +256,7 @@ func (d *Daemon) Greeting(caller menu.Caller) access.Greeting {
 	if s, ok := d.registry.session(caller.Session); ok && s.login.before != nil && !s.login.before.Began.Before(u.Created) {
 		g.LastLogin, g.LastFrom = &s.login.before.Began, s.login.before.Source
 	}
-	switch trouble := d.audit.trouble(); {
+	switch trouble := d.AuditTrouble(); {
 	case trouble != "" && caller.Role == menu.Administrator:
 		g.Notice = trouble
 	case u.First:

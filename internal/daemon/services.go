@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"path/filepath"
+	"strings"
 
 	"diagsh/diag/services"
 	"diagsh/internal/daemon/store"
@@ -38,4 +39,13 @@ func (d *Daemon) openServices(o Options) (err error) {
 	}
 	d.services, err = services.Parse(o.ServiceCatalogue)
 	return err
+}
+
+// Trouble says in full sentences what an administrator should mend; empty if nothing.
+func (d *Daemon) Trouble() string {
+	sentences := d.config.ignored
+	if s := d.AuditTrouble(); s != "" {
+		sentences = append([]string{s}, sentences...)
+	}
+	return strings.Join(sentences, " ")
 }

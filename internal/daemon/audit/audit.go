@@ -1,4 +1,13 @@
-package daemon
+// Package audit keeps the audit log: who did what, from where, and what became of it.
+//
+// The log is DIR/audit.jsonl and the older audit-NNNNNN.jsonl. Lines are appended and never edited. Each
+// line has the SHA-256 of the line before it, so that a line that was changed or taken out shows. What
+// was cut off at the end shows by what the appliance's own log said of the last line (Said).
+//
+// Who may write how much is bounded (budget.go), so that nobody can push others' lines out. A failure to
+// write reaches nobody who acts, because what was done was done: it is logged, counted, noted in the log
+// when that can be written again, and told to administrators (Trouble).
+package audit
 
 import (
 	"cmp"
@@ -23,18 +32,20 @@ import (
 )
 
 const (
-	auditFileBytes = 16 << 20 // a file of the audit log is closed when it is larger
-	auditFiles     = 20       // so many closed files are kept
-	// maxAuditText bounds each text of an event: whoever is refused chooses some of them.
-	maxAuditText = 2 << 10
+	maxFileBytes = 16 << 20 // a file is closed when it is larger
+	maxFiles     = 20       // so many closed files are kept
+	// maxText bounds each text of an event: a client that is refused chooses some of them.
+	maxText      = 2 << 10
+	maxArguments = 100 // several times what any command has
 )
 
-// An auditLine is one line of the audit log. Previous is the SHA-256 of the line before it, so that a line that was changed or
-// taken out shows. What it cannot show is that the newest lines were cut off; the appliance's own log has the hash of the last
-// line of each run for that (checkAudit).
-type auditLine struct {
+// FileName is the file in the folder of the log that is written.
+const FileName = "audit.jsonl"
+
+// A chained is one line of the log.
+type chained struct {
 	access.Event
-	Previous string `json:"previous"`
+	Previous string `json:"previous"` // SHA-256 of the line before it
 }
 
 // lineHash is what the next line says of this one, which comes without its newline.
@@ -43,8 +54,15 @@ func lineHash(line []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// An auditLog appends events to DIR/audit/audit.jsonl.
-type auditLog struct {
+// Options are what a Log is opened with.
+type Options struct {
+	Dir string // the folder of the log; made if it does not exist
+	Log *slog.Logger
+}
+
+// A Log is the audit log. Its methods may be called from any goroutine.
+type Log struct {
+	budgets *budgets
 	written store.Notifier // of lines
 
 	dir       string
@@ -55,7 +73,7 @@ type auditLog struct {
 	mu       sync.Mutex
 	file     *store.Lines
 	previous string // hash of the last line
-	torn     bool   // the last line has no newline: the disk was full, or the machine died
+	partial  bool   // the last line has no newline: the disk was full, or the machine died
 	dirty    bool   // something is not on the disk yet
 	failing  error  // why the last event is not in the log
 	since    time.Time
@@ -64,18 +82,21 @@ type auditLog struct {
 	oldest   int // the numbers of the closed files that there are, 0 if there are none
 	newest   int
 	changed  bool // another hand was in it, as far as this run has seen
-	closed   bool // for good
+	started  bool
+	closed   bool
 }
 
-func openAudit(dir string, log *slog.Logger) (*auditLog, error) {
-	a := &auditLog{dir: dir, log: log, fileBytes: auditFileBytes, files: auditFiles}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+// Open opens the log and writes nothing yet.
+func Open(o Options) (*Log, error) {
+	a := &Log{dir: o.Dir, log: o.Log, fileBytes: maxFileBytes, files: maxFiles}
+	a.budgets = newBudgets(a.write)
+	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, err
 	}
 	if err := a.setAside(); err != nil {
 		return nil, err
 	}
-	// The chain goes on from the last line that there is, which is in an older file when the newest is empty.
+	// The chain continues from the last line, which is in an older file when the newest is empty.
 	paths, err := a.paths()
 	if err != nil {
 		return nil, err
@@ -86,7 +107,7 @@ func openAudit(dir string, log *slog.Logger) (*auditLog, error) {
 			return nil, err
 		}
 		if last != nil {
-			a.previous, a.torn = lineHash(last), !whole && path == a.current()
+			a.previous, a.partial = lineHash(last), !whole && path == a.current()
 			break
 		}
 	}
@@ -96,9 +117,90 @@ func openAudit(dir string, log *slog.Logger) (*auditLog, error) {
 	return a, a.openFile()
 }
 
-func (a *auditLog) current() string { return filepath.Join(a.dir, "audit.jsonl") }
+// Begin compares the log with what the appliance's own log said of it last, and records that the
+// appliance started. Called once, before anything else is recorded.
+func (a *Log) Begin(last Said) {
+	if err := a.compare(last); err != nil {
+		a.log.Error("the audit log cannot be compared with what was said of it", "error", err)
+	}
+	a.mu.Lock()
+	a.started = true
+	a.log.Info(beginsWith, "lastLine", a.previous, "oldestFile", a.oldest)
+	a.mu.Unlock()
+	a.System("", startedMessage, nil)
+}
 
-func (a *auditLog) openFile() error {
+// Close writes what was counted and brings everything onto the disk. Further events are lost.
+func (a *Log) Close() error {
+	if a.started {
+		a.budgets.tell(0)
+		a.System("", "The appliance stopped", nil)
+	}
+	a.sync()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	f := a.file
+	a.file, a.closed = nil, true
+	a.log.Info(endsWith, "lastLine", a.previous, "oldestFile", a.oldest)
+	if f == nil {
+		return nil
+	}
+	return f.Close()
+}
+
+// Sweep writes what is due of the lines that were left out, and brings the log onto the disk.
+func (a *Log) Sweep(time.Time) {
+	a.budgets.tell(leftOutEvery)
+	a.sync()
+}
+
+// Record writes an event of a user who is logged in, as far as the user's budget goes. It implements
+// api.Appliance.
+func (a *Log) Record(e access.Event) { a.budgets.record(e) }
+
+// Refused writes an event of a client that is not logged in, as far as the budget of all of them goes.
+// account is the one that was wanted, empty if there is none of that name.
+func (a *Log) Refused(account string, e access.Event) { a.budgets.refuse(account, e) }
+
+// System records what the appliance did by itself. path is that of a command, or the name of what it is
+// about; it may be empty.
+func (a *Log) System(path, message string, arguments map[string]string) {
+	a.SystemEvent(access.Event{Path: path, Message: message, Arguments: arguments})
+}
+
+// SystemFailed records what the appliance tried by itself and could not do.
+func (a *Log) SystemFailed(path, message string) {
+	a.SystemEvent(access.Event{Path: path, Message: message, Result: menu.Failed.String(), Exit: int(menu.Failed)})
+}
+
+// SystemEvent records an event of the appliance itself, and fills in its act, user, source and result.
+func (a *Log) SystemEvent(e access.Event) {
+	e.Act, e.User, e.Source = access.ActSystem, access.System, access.Local
+	e.Result = cmp.Or(e.Result, "ok")
+	a.write(e)
+}
+
+// AuditTrouble returns a sentence about events that could not be written since the start, or about
+// another hand in the log; empty if all is well.
+func (a *Log) AuditTrouble() string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.lost == 0 && a.changed {
+		return "The audit log was changed by another hand; auditverify says where."
+	}
+	if a.lost == 0 {
+		return ""
+	}
+	when := a.since.Format("2 January 15:04:05")
+	if a.failing == nil {
+		return fmt.Sprintf("The audit log lacks %d lines since %s; they are in the journal, or where else the appliance's log goes.", a.lost, when)
+	}
+	return fmt.Sprintf("The audit log cannot be written since %s, and lacks %d lines. Is the disk full?", when, a.lost)
+}
+
+func (a *Log) current() string { return filepath.Join(a.dir, FileName) }
+
+func (a *Log) openFile() error {
 	if err := a.setAside(); err != nil {
 		return err
 	}
@@ -110,9 +212,10 @@ func (a *auditLog) openFile() error {
 	return store.SyncDirectory(a.dir)
 }
 
-// setAside renames what stands in the place of the current file and is none. Lines written through a symbolic link would be wherever it
-// points, /dev/null included, and a named pipe would stop everybody until somebody reads it.
-func (a *auditLog) setAside() error {
+// setAside renames what is in the place of the current file and is no regular file. Lines written through
+// a symbolic link would be wherever it points, /dev/null included. A named pipe would block all writers
+// until somebody reads it.
+func (a *Log) setAside() error {
 	there, err := os.Lstat(a.current())
 	if errors.Is(err, fs.ErrNotExist) || err == nil && there.Mode().IsRegular() {
 		return nil
@@ -125,13 +228,13 @@ func (a *auditLog) setAside() error {
 	return os.Rename(a.current(), aside)
 }
 
-// closedFile makes the name of a closed file; they are numbered in the order in which they were closed.
-func (a *auditLog) closedFile(number int) string {
+// closedFile returns the path of a closed file. They are numbered in the order in which they were closed.
+func (a *Log) closedFile(number int) string {
 	return filepath.Join(a.dir, fmt.Sprintf("audit-%06d.jsonl", number))
 }
 
-// closedNumbers lists the closed files, the oldest first. What has such a name and is no file counts as missing.
-func (a *auditLog) closedNumbers() ([]int, error) {
+// closedNumbers lists the closed files, the oldest first. A folder or link of such a name counts as missing.
+func (a *Log) closedNumbers() ([]int, error) {
 	entries, err := os.ReadDir(a.dir)
 	if err != nil {
 		return nil, err
@@ -149,7 +252,7 @@ func (a *auditLog) closedNumbers() ([]int, error) {
 }
 
 // paths lists all files of the log that exist, the oldest first.
-func (a *auditLog) paths() ([]string, error) {
+func (a *Log) paths() ([]string, error) {
 	numbers, err := a.closedNumbers()
 	if err != nil {
 		return nil, err
@@ -168,9 +271,8 @@ func (a *auditLog) paths() ([]string, error) {
 	return paths, nil
 }
 
-// write appends an event. A failure does not reach whoever acts, because what was done was done; it is logged, counted and told
-// to every administrator that logs in.
-func (a *auditLog) write(e access.Event) {
+// write appends an event. A failure is logged and counted.
+func (a *Log) write(e access.Event) {
 	bound(&e)
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -179,7 +281,7 @@ func (a *auditLog) write(e access.Event) {
 	}
 	err := a.repair()
 	if err == nil {
-		err = a.confess()
+		err = a.noteGap()
 	}
 	if err == nil {
 		err = a.append(e)
@@ -198,8 +300,8 @@ func (a *auditLog) write(e access.Event) {
 	a.written.Notify()
 }
 
-// confess has the log itself say that lines are missing, before the first one behind them.
-func (a *auditLog) confess() error {
+// noteGap records how many events were lost before the next event is written. Called with mu held.
+func (a *Log) noteGap() error {
 	if a.missing == 0 {
 		return nil
 	}
@@ -211,7 +313,7 @@ func (a *auditLog) confess() error {
 	return err
 }
 
-func (a *auditLog) append(e access.Event) error {
+func (a *Log) append(e access.Event) error {
 	if a.closed {
 		return errors.New("the audit log is closed")
 	}
@@ -225,38 +327,38 @@ func (a *auditLog) append(e access.Event) error {
 			return err
 		}
 	}
-	line, err := json.Marshal(auditLine{e, a.previous})
+	line, err := json.Marshal(chained{e, a.previous})
 	if err != nil {
 		return err
 	}
 	data := append(slices.Clone(line), '\n')
-	if a.torn {
+	if a.partial {
 		data = append([]byte{'\n'}, data...)
 	}
 	a.dirty = true
 	if partial, err := a.file.Append(data); err != nil {
-		a.tear(data[:partial])
+		a.notePartial(data[:partial])
 		return err
 	}
-	a.previous, a.torn = lineHash(line), false
+	a.previous, a.partial = lineHash(line), false
 	return nil
 }
 
-// tear notes that only a part of a line reached the file: the rest of the log has to begin behind it.
-func (a *auditLog) tear(part []byte) {
-	if a.torn {
+// notePartial notes that only a part of a line reached the file: the next line has to begin after it.
+func (a *Log) notePartial(part []byte) {
+	if a.partial {
 		if len(part) == 0 {
 			return
 		}
-		part, a.torn = part[1:], false // its newline ended the line that was torn before
+		part, a.partial = part[1:], false // its newline ended the part before
 	}
 	if len(part) > 0 {
-		a.previous, a.torn = lineHash(part), true
+		a.previous, a.partial = lineHash(part), true
 	}
 }
 
 // rotate closes the file and begins the next one.
-func (a *auditLog) rotate() error {
+func (a *Log) rotate() error {
 	numbers, err := a.closedNumbers()
 	if err != nil {
 		return err
@@ -269,7 +371,7 @@ func (a *auditLog) rotate() error {
 		return err
 	}
 	a.file.Close()
-	a.file, a.torn = nil, false
+	a.file, a.partial = nil, false
 	if err := a.openFile(); err != nil {
 		return err
 	}
@@ -286,7 +388,7 @@ func (a *auditLog) rotate() error {
 }
 
 // sync brings what was written onto the disk, and looks whether the file is still there.
-func (a *auditLog) sync() {
+func (a *Log) sync() {
 	a.mu.Lock()
 	if err := a.repair(); err != nil {
 		a.log.Error("the audit log cannot be opened", "error", err)
@@ -302,88 +404,24 @@ func (a *auditLog) sync() {
 	}
 }
 
-// trouble is a sentence about events that could not be written, for people; empty if there is none.
-func (a *auditLog) trouble() string {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.lost == 0 && a.changed {
-		return "The audit log was changed by another hand; auditverify says where."
-	}
-	if a.lost == 0 {
-		return ""
-	}
-	when := a.since.Format("2 January 15:04:05")
-	if a.failing == nil {
-		return fmt.Sprintf("The audit log lacks %d lines since %s; they are in the journal, or where else the appliance's log goes.", a.lost, when)
-	}
-	return fmt.Sprintf("The audit log cannot be written since %s, and lacks %d lines. Is the disk full?", when, a.lost)
-}
-
-// close brings everything onto the disk. It returns the hash of the last line.
-func (a *auditLog) close() (string, error) {
-	a.sync()
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	f := a.file
-	a.file, a.closed = nil, true
-	if f == nil {
-		return a.previous, nil
-	}
-	return a.previous, f.Close()
-}
-
-// bound cuts the texts of an event to a size that a line can have.
+// bound cuts the texts of an event so that a line has a bounded size.
 func bound(e *access.Event) {
 	for _, s := range []*string{&e.User, &e.Source, &e.Session, &e.Path, &e.Result, &e.Message} {
-		*s = auditText(*s)
+		*s = boundText(*s)
 	}
 	if e.Arguments != nil {
 		arguments := make(map[string]string, len(e.Arguments))
 		for name, text := range e.Arguments {
-			if len(arguments) == maxAuditArguments {
+			if len(arguments) == maxArguments {
 				break
 			}
-			arguments[auditText(name)] = auditText(text)
+			arguments[boundText(name)] = boundText(text)
 		}
 		e.Arguments = arguments
 	}
 }
 
-const maxAuditArguments = 100 // several times what any command has
-
-// auditText returns a text as a line of the log may have it: bounded, and of valid UTF-8.
-func auditText(text string) string {
-	return strings.ToValidUTF8(menu.Bounded(text, maxAuditText), "\uFFFD")
-}
-
-// Record implements api.Appliance.
-func (d *Daemon) Record(e access.Event) { d.budgets.record(e) }
-
-// system records something that the appliance did by itself. The path is that of a command, or the name of what it is about.
-func (d *Daemon) system(path, message string, arguments map[string]string) {
-	d.systemEvent(access.Event{Path: path, Message: message, Arguments: arguments})
-}
-
-// systemFailed records something that the appliance tried by itself, and could not do.
-func (d *Daemon) systemFailed(path, message string) {
-	d.systemEvent(access.Event{Path: path, Message: message, Result: menu.Failed.String(), Exit: int(menu.Failed)})
-}
-
-// systemEvent records an event of the appliance itself, and fills in whose it is.
-func (d *Daemon) systemEvent(e access.Event) {
-	e.Act, e.User, e.Source = access.ActSystem, access.System, access.Local
-	e.Result = cmp.Or(e.Result, "ok")
-	d.audit.write(e)
-}
-
-// AuditTrouble says in a sentence that events could not be written to the audit log since the start; empty if all are in it.
-func (d *Daemon) AuditTrouble() string { return d.audit.trouble() }
-
-// Trouble says in full sentences what an administrator should mend; empty if nothing.
-func (d *Daemon) Trouble() string {
-	sentences := d.config.ignored
-	if s := d.AuditTrouble(); s != "" {
-		sentences = append([]string{s}, sentences...)
-	}
-	return strings.Join(sentences, " ")
+// boundText returns a text as a line may have it: bounded, and of valid UTF-8.
+func boundText(text string) string {
+	return strings.ToValidUTF8(menu.Bounded(text, maxText), "\uFFFD")
 }

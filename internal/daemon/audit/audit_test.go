@@ -1,4 +1,4 @@
-package daemon
+package audit
 
 import (
 	"bytes"
@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -21,8 +22,79 @@ import (
 )
 
 // small makes the files of the audit log so small that it rotates all the time.
-func small(a *auditLog) {
+func small(a *Log) {
 	a.fileBytes, a.files = 2<<10, 5
+}
+
+// A run is the log during one run of an appliance, and what the appliance's own log says of it.
+type run struct {
+	*Log
+	own *ownLog
+}
+
+// An ownLog stands for the appliance's own log, which outlives runs.
+type ownLog struct {
+	t     testing.TB
+	mu    sync.Mutex
+	lines []access.LogLine
+}
+
+func (o *ownLog) Write(line []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var l struct {
+		Msg, LastLine string
+		OldestFile    int
+	}
+	if err := json.Unmarshal(line, &l); err != nil {
+		o.t.Error(err)
+	}
+	o.lines = append(o.lines, access.LogLine{Message: l.Msg, Attributes: map[string]string{"lastLine": l.LastLine, "oldestFile": strconv.Itoa(l.OldestFile)}})
+	return len(line), nil
+}
+
+func (o *ownLog) said() (s Said) {
+	for _, l := range o.lines {
+		s.Observe(l)
+	}
+	return s
+}
+
+// start opens the log of a folder and begins a run. It ends with the test if it did not before.
+func start(t testing.TB, dir string, own *ownLog) *run {
+	t.Helper()
+	if own == nil {
+		own = &ownLog{t: t}
+	}
+	a, err := Open(Options{Dir: dir, Log: slog.New(slog.NewJSONHandler(own, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Begin(own.said())
+	r := &run{a, own}
+	t.Cleanup(func() { r.end(t) })
+	return r
+}
+
+// end ends the run as an appliance that is told to stop does.
+func (r *run) end(t testing.TB) *ownLog {
+	t.Helper()
+	if r.Log != nil {
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+		r.Log = nil
+	}
+	return r.own
+}
+
+func events(t testing.TB, a *run, f access.EventFilter) []access.Event {
+	t.Helper()
+	var list []access.Event
+	if err := a.Events(t.Context(), f, func(e access.Event) error { list = append(list, e); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	return list
 }
 
 func messages(list []access.Event) []string {
@@ -33,14 +105,14 @@ func messages(list []access.Event) []string {
 	return texts
 }
 
-func TestAuditRotates(t *testing.T) {
-	dir := prepare(t)
-	d := start(t, Options{Dir: dir})
-	small(d.audit)
+func TestRotates(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "audit")
+	d := start(t, dir, nil)
+	small(d.Log)
 	for n := range 200 {
 		d.Record(access.Event{Act: access.ActCommand, User: "ops", Path: "x", Result: "ok", Message: fmt.Sprint(n)})
 	}
-	entries, err := os.ReadDir(filepath.Join(dir, "audit"))
+	entries, err := os.ReadDir(dir)
 	if err != nil || len(entries) != 6 {
 		t.Errorf("the log has %d files, %v; want 5 and the newest", len(entries), err)
 	}
@@ -64,10 +136,8 @@ func TestAuditRotates(t *testing.T) {
 	}
 
 	// The chain goes on over a restart.
-	if err := d.Close(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	again := start(t, Options{Dir: dir})
+	own := d.end(t)
+	again := start(t, dir, own)
 	if r, err := again.VerifyAudit(t.Context()); err != nil || len(r.Faults) != 0 {
 		t.Errorf("after a restart: %+v, %v", r, err)
 	}
@@ -76,8 +146,8 @@ func TestAuditRotates(t *testing.T) {
 	}
 }
 
-func TestAuditFilter(t *testing.T) {
-	d := start(t, Options{Dir: prepare(t)})
+func TestFilter(t *testing.T) {
+	d := start(t, t.TempDir(), nil)
 	base := time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC)
 	for i, e := range []access.Event{
 		{Act: access.ActCommand, User: "ops", Path: "packetcapture/start"},
@@ -111,7 +181,7 @@ func TestAuditFilter(t *testing.T) {
 	}
 }
 
-func TestAuditShowsChanges(t *testing.T) {
+func TestShowsChanges(t *testing.T) {
 	for name, change := range map[string]func([]byte) []byte{
 		"changed": func(b []byte) []byte { return bytes.Replace(b, []byte("line 3"), []byte("line 9"), 1) },
 		"taken out": func(b []byte) []byte {
@@ -126,12 +196,12 @@ func TestAuditShowsChanges(t *testing.T) {
 		"torn": func(b []byte) []byte { return slices.Concat(b[:300], b[310:]) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			dir := prepare(t)
-			d := start(t, Options{Dir: dir})
+			dir := filepath.Join(t.TempDir(), "audit")
+			d := start(t, dir, nil)
 			for n := range 8 {
 				d.Record(access.Event{Act: access.ActCommand, User: "ops", Message: fmt.Sprint("line ", n)})
 			}
-			path := filepath.Join(dir, "audit", "audit.jsonl")
+			path := filepath.Join(dir, FileName)
 			before, err := os.ReadFile(path)
 			if err != nil {
 				t.Fatal(err)
@@ -146,21 +216,19 @@ func TestAuditShowsChanges(t *testing.T) {
 	}
 }
 
-func TestAuditAfterATornLine(t *testing.T) {
-	dir := prepare(t)
-	d := start(t, Options{Dir: dir})
+func TestAfterATornLine(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "audit")
+	d := start(t, dir, nil)
 	d.Record(access.Event{Act: access.ActCommand, User: "ops", Message: "before"})
-	if err := d.Close(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(dir, "audit", "audit.jsonl")
+	own := d.end(t)
+	path := filepath.Join(dir, FileName)
 	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	f.WriteString(`{"time":"2026-`)
 	f.Close()
-	again := start(t, Options{Dir: dir})
+	again := start(t, dir, own)
 	again.Record(access.Event{Act: access.ActCommand, User: "ops", Message: "after"})
 	if got := strings.Join(messages(events(t, again, access.EventFilter{User: "ops"})), " "); got != "before after" {
 		t.Errorf("the log has %q", got)
@@ -170,29 +238,21 @@ func TestAuditAfterATornLine(t *testing.T) {
 	}
 }
 
-func TestAuditOnAFullDisk(t *testing.T) {
-	dir := prepare(t)
-	d := start(t, Options{Dir: dir, Log: slog.New(slog.DiscardHandler)})
-	healthy := d.audit.file
+func TestOnAFullDisk(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "audit")
+	d := start(t, dir, nil)
+	healthy := d.file
 	full, err := store.OpenLines("/dev/full")
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.audit.file = full
+	d.file = full
 	d.Record(access.Event{Act: access.ActCommand, User: "ops", Message: "lost"})
+	d.System("", "lost too", nil)
 	if s := d.AuditTrouble(); !strings.Contains(s, "cannot be written") {
 		t.Errorf("the trouble is %q", s)
 	}
-	l := logIn(t, d, "admin", "192.0.2.1") // A full disk keeps nobody out.
-	caller, _, detach, err := d.Attach(l.ID, "shell")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer detach()
-	if g := d.Greeting(caller); g.Notice != d.AuditTrouble() {
-		t.Errorf("an administrator is told %q", g.Notice)
-	}
-	d.audit.file = healthy
+	d.file = healthy
 	full.Close()
 	d.Record(access.Event{Act: access.ActCommand, User: "ops", Message: "kept"})
 	if s := d.AuditTrouble(); !strings.Contains(s, "lacks 2 lines") {
@@ -206,11 +266,11 @@ func TestAuditOnAFullDisk(t *testing.T) {
 	}
 }
 
-func TestAuditTears(t *testing.T) {
+func TestPartialLines(t *testing.T) {
 	// Each row is what of a line reached the file when the write failed.
 	for _, parts := range [][]string{{"{"}, {""}, {"{\"a\"", ""}, {"{\"a\"", "\n"}, {"{\"a\"", "\n{\"b"}} {
 		dir := t.TempDir()
-		a, err := openAudit(dir, slog.New(slog.DiscardHandler))
+		a, err := Open(Options{Dir: dir, Log: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -219,15 +279,15 @@ func TestAuditTears(t *testing.T) {
 			if _, err := a.file.Append([]byte(p)); err != nil {
 				t.Fatal(err)
 			}
-			a.tear([]byte(p))
+			a.notePartial([]byte(p))
 		}
 		a.write(access.Event{Act: access.ActCommand, Message: "after"})
-		a.close()
+		a.Close()
 		data, err := os.ReadFile(a.current())
 		if err != nil {
 			t.Fatal(err)
 		}
-		var r auditReport
+		var r report
 		if err := r.verify(t.Context(), "log", bytes.NewReader(data)); err != nil {
 			t.Fatal(err)
 		}
@@ -239,18 +299,18 @@ func TestAuditTears(t *testing.T) {
 	}
 }
 
-func TestAuditTextsAreBounded(t *testing.T) {
-	d := start(t, Options{Dir: prepare(t)})
+func TestTextsAreBounded(t *testing.T) {
+	d := start(t, t.TempDir(), nil)
 	long := strings.Repeat("ä", 1<<20)
 	d.Record(access.Event{Act: access.ActRefused, User: long, Path: long, Arguments: map[string]string{"x": long, "bad": "\xff\n"}, Message: "m"})
 	list := events(t, d, access.EventFilter{Act: access.ActRefused})
-	if len(list) != 1 || len(list[0].User) > maxAuditText+3 || len(list[0].Arguments["x"]) > maxAuditText+3 || list[0].Arguments["bad"] != "\uFFFD\n" {
+	if len(list) != 1 || len(list[0].User) > maxText+3 || len(list[0].Arguments["x"]) > maxText+3 || list[0].Arguments["bad"] != "\uFFFD\n" {
 		t.Errorf("the line is %d long", len(list[0].User))
 	}
 }
 
 func TestEventsStops(t *testing.T) {
-	d := start(t, Options{Dir: prepare(t)})
+	d := start(t, t.TempDir(), nil)
 	for range 10 {
 		d.Record(access.Event{Act: access.ActCommand})
 	}
@@ -262,12 +322,14 @@ func TestEventsStops(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	wantKind(t, d.Events(ctx, access.EventFilter{}, func(access.Event) error { return nil }), menu.Interrupted)
+	if err := d.Events(ctx, access.EventFilter{}, func(access.Event) error { return nil }); menu.AsError(err).Kind != menu.Interrupted {
+		t.Errorf("what was interrupted is %v", err)
+	}
 }
 
-func TestAuditWhileItIsRead(t *testing.T) {
-	d := start(t, Options{Dir: prepare(t)})
-	small(d.audit)
+func TestWhileItIsRead(t *testing.T) {
+	d := start(t, t.TempDir(), nil)
+	small(d.Log)
 	var writers sync.WaitGroup
 	for range 4 {
 		writers.Go(func() {
@@ -285,9 +347,42 @@ func TestAuditWhileItIsRead(t *testing.T) {
 	writers.Wait()
 }
 
+// Follow yields the newest lines, then what is written from then on, and returns the error of yield as it
+// is.
+func TestFollow(t *testing.T) {
+	a := start(t, t.TempDir(), nil)
+	small(a.Log)
+	record := func(n int) { a.Record(access.Event{Act: access.ActCommand, User: "ops", Message: fmt.Sprint(n)}) }
+	for n := range 3 {
+		record(n)
+	}
+	got, mine := make(chan string), errors.New("mine")
+	ended := make(chan error)
+	go func() {
+		ended <- a.Follow(t.Context(), 2, true, func(e access.Event) error {
+			got <- e.Message
+			if e.Message == "30" {
+				return mine
+			}
+			return nil
+		})
+	}()
+	for n := 1; n <= 30; n++ {
+		if n > 2 {
+			record(n)
+		}
+		if m := <-got; m != fmt.Sprint(n) {
+			t.Fatalf("line %s, want %d", m, n)
+		}
+	}
+	if err := <-ended; err != mine {
+		t.Errorf("%v", err)
+	}
+}
+
 // FuzzAuditReader reads any bytes as an audit log: nothing may crash it, the newest are the end of all, and verifying ends.
 func FuzzAuditReader(f *testing.F) {
-	line, _ := json.Marshal(auditLine{Event: access.Event{Act: access.ActLogin, User: "ops"}, Previous: "x"})
+	line, _ := json.Marshal(chained{Event: access.Event{Act: access.ActLogin, User: "ops"}, Previous: "x"})
 	f.Add(slices.Concat(line, []byte("\n"), line, []byte("\n{\"time\":\n\n\x00\xff\n"), line), uint8(2))
 	f.Add([]byte("null\n[]\n1\n{}\n"), uint8(1))
 	f.Fuzz(func(t *testing.T, data []byte, n uint8) {
@@ -295,12 +390,12 @@ func FuzzAuditReader(f *testing.F) {
 		if err := os.WriteFile(filepath.Join(dir, "audit.jsonl"), data, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		a, err := openAudit(dir, slog.New(slog.DiscardHandler))
+		a, err := Open(Options{Dir: dir, Log: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Fatal(err)
 		}
 		a.write(access.Event{Act: access.ActSystem, Message: "the last"})
-		d := &Daemon{audit: a, log: a.log}
+		d := &run{Log: a}
 		all := events(t, d, access.EventFilter{})
 		if len(all) == 0 || all[len(all)-1].Message != "the last" {
 			t.Fatalf("a line behind %q is lost", data)
@@ -312,6 +407,6 @@ func FuzzAuditReader(f *testing.F) {
 		if _, err := d.VerifyAudit(t.Context()); err != nil {
 			t.Error(err)
 		}
-		a.close()
+		a.Close()
 	})
 }

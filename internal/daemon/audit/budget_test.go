@@ -1,4 +1,4 @@
-package daemon
+package audit
 
 import (
 	"fmt"
@@ -13,7 +13,7 @@ import (
 // One user who sends lines without limit leaves the others' lines in the log, and each line that is left out is counted in one that
 // is there.
 func TestNobodyTurnsTheAuditLogOver(t *testing.T) {
-	d := start(t, Options{Dir: prepare(t)})
+	d := start(t, t.TempDir(), nil)
 	now := time.Now()
 	d.budgets.now = func() time.Time { return now }
 	bytes, written, counted, told := 0, 0, 0, 0
@@ -31,7 +31,7 @@ func TestNobodyTurnsTheAuditLogOver(t *testing.T) {
 			written++
 		}
 		bytes += len(fmt.Sprint(e))
-		d.audit.write(e)
+		d.write(e)
 	}
 	d.Record(access.Event{Act: access.ActCommand, User: "victim", Path: "userconfig new", Result: "ok"})
 	const lines, seconds = 100_000, 600
@@ -50,7 +50,7 @@ func TestNobodyTurnsTheAuditLogOver(t *testing.T) {
 	if written == 0 || counted == 0 || written+counted != lines {
 		t.Errorf("of %d lines %d were written and %d counted", lines, written, counted)
 	}
-	if most := auditBurst + auditRate*(seconds+10) + told*4<<10; bytes > most || told > seconds/60+2 {
+	if most := burst + rate*(seconds+10) + told*4<<10; bytes > most || told > seconds/60+2 {
 		t.Errorf("%d bytes were written, %d times something was left out", bytes, told)
 	}
 	if list := events(t, d, access.EventFilter{User: "victim"}); len(list) != 2 {

@@ -1,10 +1,9 @@
-package daemon
+package audit
 
 import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -16,9 +15,10 @@ import (
 	"diagsh/internal/daemon/store"
 )
 
-// What another hand did to the audit log shows by three things: the chain of hashes in it (VerifyAudit), what this appliance remembers
-// of the file that it writes, and what its own log says of the last line at each start and end. Whoever may write all of the data
-// directory can make all three agree; only a copy elsewhere is an answer to that.
+// What another hand did to the log shows by three things: the chain of hashes in it (VerifyAudit), what
+// this process remembers of the file that it writes, and what the appliance's own log says of the last
+// line at each start and end (Said). An attacker who may write all of the data directory can make all
+// three agree; only a copy elsewhere is an answer to that.
 
 // resultChanged is the result of the lines that say that the log was changed, and startedMessage what the first line of each run says.
 const (
@@ -26,14 +26,15 @@ const (
 	startedMessage = "The appliance started"
 )
 
-// What the appliance's own log says of the audit log, with the hash of its last line as lastLine.
+// Messages of the appliance's own log about this one. Former builds wrote the same words.
 const (
-	auditGoesOn = "the audit log goes on"
-	auditEnds   = "the audit log ends"
+	beginsWith = "the audit log goes on"
+	endsWith   = "the audit log ends"
 )
 
-// fault says what is wrong with the file that is written; empty if it is as it was left. Called with mu held.
-func (a *auditLog) fault() string {
+// fault returns what is wrong with the file that is written; empty if it is as it was left. Called with
+// mu held.
+func (a *Log) fault() string {
 	if a.file == nil {
 		return ""
 	}
@@ -58,9 +59,10 @@ func (a *auditLog) fault() string {
 	return ""
 }
 
-// repair has the log itself say what is wrong with its file, if anything is, and goes on in the file that is in its place. The chain
-// goes on from the last line that was written, so that what is missing shows for good. Called with mu held.
-func (a *auditLog) repair() error {
+// repair records what is wrong with the file, if anything is, in the file that is in its place. The chain
+// continues from the last line that was written, so that what is missing shows for good. Called with mu
+// held.
+func (a *Log) repair() error {
 	fault := a.fault()
 	if fault == "" {
 		return nil
@@ -74,20 +76,20 @@ func (a *auditLog) repair() error {
 	if err != nil {
 		return err
 	}
-	a.torn = a.file.Size() > 0 && !whole
+	a.partial = a.file.Size() > 0 && !whole
 	return a.accuse(fault)
 }
 
-// accuse writes that the log was changed, and has every administrator told who logs in. Called with mu held.
-func (a *auditLog) accuse(fault string) error {
+// accuse records that the log was changed; AuditTrouble tells it from then on. Called with mu held.
+func (a *Log) accuse(fault string) error {
 	a.log.Error("the audit log was changed by another hand", "fault", fault, "lastLine", a.previous)
 	a.changed = true
 	return a.append(access.Event{Time: time.Now(), Act: access.ActSystem, User: access.System, Source: access.Local, Result: resultChanged,
 		Message: "The audit log was changed by another hand: " + fault})
 }
 
-// count notes which closed files there are. Called with mu held, or by who opens the log.
-func (a *auditLog) count() error {
+// count notes which closed files there are. Called with mu held, or by Open.
+func (a *Log) count() error {
 	numbers, err := a.closedNumbers()
 	if len(numbers) > 0 {
 		a.oldest, a.newest = numbers[0], numbers[len(numbers)-1]
@@ -95,8 +97,8 @@ func (a *auditLog) count() error {
 	return err
 }
 
-// gaps says which of the closed files are missing. Called with mu held.
-func (a *auditLog) gaps() (faults []string, err error) {
+// gaps returns which of the closed files are missing. Called with mu held.
+func (a *Log) gaps() (faults []string, err error) {
 	numbers, err := a.closedNumbers()
 	if err != nil || a.newest == 0 {
 		return nil, err
@@ -116,13 +118,13 @@ func (a *auditLog) gaps() (faults []string, err error) {
 	return faults, nil
 }
 
-// follows says what is wrong with the log as this start found it, by what the appliance's own log said last of it. The last line of then is
-// still there, and behind it there is nothing or the start of another run.
-func (a *auditLog) follows(said lastSaid) (fault string, err error) {
+// follows returns what is wrong with the log as this start found it, by what was said of it last; empty
+// if it is right. The last line of then must be there, with nothing or the start of a run after it.
+func (a *Log) follows(said Said) (fault string, err error) {
 	if a.oldest > said.oldest && said.oldest > 0 && said.ended {
 		return fmt.Sprintf("files before %s are missing", filepath.Base(a.closedFile(a.oldest))), nil
 	}
-	hash := said.hash
+	hash := said.last
 	if hash == "" || hash == a.previous {
 		return "", nil
 	}
@@ -130,18 +132,18 @@ func (a *auditLog) follows(said lastSaid) (fault string, err error) {
 	if err != nil {
 		return "", err
 	}
-	next := []byte(nil) // the line behind, which may be in the next file
+	next := []byte(nil) // the line after, which may be in the next file
 	for _, path := range slices.Backward(paths) {
-		found, behind, first, err := findLine(path, hash)
+		found, after, first, err := findLine(path, hash)
 		if err != nil {
 			return "", err
 		}
-		if behind == nil {
-			behind = next
+		if after == nil {
+			after = next
 		}
 		if found {
 			var e access.Event
-			if behind != nil && json.Unmarshal(behind, &e) == nil && (e.Act != access.ActSystem || e.Message != startedMessage) {
+			if after != nil && json.Unmarshal(after, &e) == nil && (e.Act != access.ActSystem || e.Message != startedMessage) {
 				return "lines were added while the appliance did not run", nil
 			}
 			return "", nil
@@ -156,8 +158,9 @@ func (a *auditLog) follows(said lastSaid) (fault string, err error) {
 	return "the last line that the appliance knows of is not in it", nil
 }
 
-// findLine looks in a file for the line of a hash, and returns the line behind it, and the file's first line.
-func findLine(path, hash string) (found bool, behind, first []byte, err error) {
+// findLine looks in a file for the line with the hash. It returns the line after it, and the first line
+// of the file.
+func findLine(path, hash string) (found bool, after, first []byte, err error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return false, nil, nil, err
@@ -177,56 +180,33 @@ func findLine(path, hash string) (found bool, behind, first []byte, err error) {
 	}
 }
 
-// A lastSaid is what the appliance's own log said last of the audit log.
-type lastSaid struct {
-	hash   string // of its last line
-	oldest int    // the number of its oldest closed file, 0 if there was none
-	ended  bool   // the appliance ended then, as against began
+// Said is what the appliance's own log said last of the audit log. Its zero value is a log that says
+// nothing of it.
+type Said struct {
+	last   string // hash of the last line
+	oldest int    // the number of the oldest closed file, 0 if there was none
+	ended  bool   // said at the end of a run, not at the start of one
 }
 
-func (l *applianceLog) saidOfAudit() (last lastSaid, err error) {
-	paths, err := l.paths()
-	if err != nil {
-		return last, err
+// Observe takes the next line of the appliance's own log.
+func (s *Said) Observe(l access.LogLine) {
+	if l.Message != beginsWith && l.Message != endsWith {
+		return
 	}
-	for _, path := range paths {
-		f, err := os.Open(path)
-		if err != nil {
-			return last, err
-		}
-		for lines := store.NewLineReader(f); ; {
-			line, _, err := lines.Next()
-			if err != nil || line == nil {
-				f.Close()
-				if err != nil && !errors.Is(err, io.EOF) {
-					return last, err
-				}
-				break
-			}
-			if said, ok := parseLogLine(line); ok && (said.Message == auditGoesOn || said.Message == auditEnds) {
-				last = lastSaid{hash: said.Attributes["lastLine"], ended: said.Message == auditEnds}
-				last.oldest, _ = strconv.Atoi(said.Attributes["oldestFile"]) // older versions said nothing of it
-			}
-		}
-	}
-	return last, nil
+	*s = Said{last: l.Attributes["lastLine"], ended: l.Message == endsWith}
+	s.oldest, _ = strconv.Atoi(l.Attributes["oldestFile"]) // older builds did not say it
 }
 
-// checkAudit compares the audit log with what the appliance's own log said of it last, and has the one say it if they differ.
-func (d *Daemon) checkAudit() error {
-	said, err := d.kept.saidOfAudit()
-	if err != nil {
-		return err
-	}
-	a := d.audit
+// compare has the log itself say so if it differs from what was said of it last.
+func (a *Log) compare(last Said) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	fault, err := a.follows(said)
+	fault, err := a.follows(last)
 	if err == nil && fault != "" {
 		err = a.accuse(fault)
 	}
 	if err == nil {
-		err = a.file.Sync() // before the other log says which line is the last
+		err = a.file.Sync() // before the appliance's own log says which line is the last
 	}
 	return err
 }

@@ -1,11 +1,10 @@
-package daemon
+package audit
 
 import (
 	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -32,7 +31,7 @@ func forged(t *testing.T, path string, lines [][]byte) {
 	var out bytes.Buffer
 	previous := ""
 	for _, line := range lines {
-		var l auditLine
+		var l chained
 		if err := json.Unmarshal(line, &l); err != nil {
 			t.Fatal(err)
 		}
@@ -49,7 +48,7 @@ func forged(t *testing.T, path string, lines [][]byte) {
 	}
 }
 
-func faultsOf(t *testing.T, d *Daemon) string {
+func faultsOf(t *testing.T, d *run) string {
 	t.Helper()
 	r, err := d.VerifyAudit(t.Context())
 	if err != nil {
@@ -59,7 +58,7 @@ func faultsOf(t *testing.T, d *Daemon) string {
 }
 
 // What is done to the log while the appliance runs shows at once and for good, and no line goes where nobody finds it.
-func TestAuditLogThatIsTakenAway(t *testing.T) {
+func TestLogThatIsTakenAway(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		do    func(t *testing.T, path string)
@@ -132,15 +131,15 @@ func TestAuditLogThatIsTakenAway(t *testing.T) {
 		for _, asked := range []bool{true, false} { // auditverify comes first, or the next line
 			t.Run(fmt.Sprint(name, asked), func(t *testing.T) {
 				t.Parallel()
-				dir := prepare(t)
-				d := start(t, Options{Dir: dir})
+				dir := filepath.Join(t.TempDir(), "audit")
+				d := start(t, dir, nil)
 				for n := range 8 {
 					d.Record(access.Event{Act: access.ActCommand, User: "ops", Message: fmt.Sprint("line ", n)})
 				}
 				if faults := faultsOf(t, d); faults != "" || d.AuditTrouble() != "" {
 					t.Fatalf("before: %s, %s", faults, d.AuditTrouble())
 				}
-				c.do(t, filepath.Join(dir, "audit", "audit.jsonl"))
+				c.do(t, filepath.Join(dir, FileName))
 				if asked {
 					if faults := faultsOf(t, d); !strings.Contains(faults, c.fault) {
 						t.Errorf("auditverify says %q; want %q", faults, c.fault)
@@ -169,10 +168,8 @@ func TestAuditLogThatIsTakenAway(t *testing.T) {
 				if !strings.Contains(d.AuditTrouble(), "auditverify") {
 					t.Errorf("administrators are told %q", d.AuditTrouble())
 				}
-				if err := d.Close(t.Context()); err != nil {
-					t.Fatal(err)
-				}
-				d = start(t, Options{Dir: dir})
+				own := d.end(t)
+				d = start(t, dir, own)
 				check("behind a restart")
 			})
 		}
@@ -180,7 +177,7 @@ func TestAuditLogThatIsTakenAway(t *testing.T) {
 }
 
 // What is done while the appliance does not run shows by what it said itself of the last line.
-func TestAuditLogThatIsForgedMeanwhile(t *testing.T) {
+func TestLogThatIsForgedMeanwhile(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		do    func(t *testing.T, path string)
@@ -207,27 +204,18 @@ func TestAuditLogThatIsForgedMeanwhile(t *testing.T) {
 		for _, killed := range []bool{false, true} {
 			t.Run(fmt.Sprint(name, killed), func(t *testing.T) {
 				t.Parallel()
-				dir := prepare(t)
-				d := start(t, Options{Dir: dir})
+				dir := filepath.Join(t.TempDir(), "audit")
+				d := start(t, dir, nil)
 				for n := range 8 {
 					d.Record(access.Event{Act: access.ActCommand, User: "ops", Message: fmt.Sprint("line ", n)})
 				}
-				if err := d.Close(t.Context()); err != nil {
-					t.Fatal(err)
-				}
+				own := d.end(t)
 				if killed { // it ran once more, and its end was said of nowhere
-					d = start(t, Options{Dir: dir})
-					if err := d.Close(t.Context()); err != nil {
-						t.Fatal(err)
-					}
-					log := filepath.Join(dir, "log", "appliance.jsonl")
-					lines := slices.DeleteFunc(linesOf(t, log), func(line []byte) bool { return bytes.Contains(line, []byte(auditEnds)) })
-					if err := os.WriteFile(log, append(bytes.Join(lines, []byte("\n")), '\n'), 0o600); err != nil {
-						t.Fatal(err)
-					}
+					start(t, dir, own).end(t)
+					own.lines = slices.DeleteFunc(own.lines, func(l access.LogLine) bool { return l.Message == endsWith })
 				}
-				c.do(t, filepath.Join(dir, "audit", "audit.jsonl"))
-				d = start(t, Options{Dir: dir})
+				c.do(t, filepath.Join(dir, FileName))
+				d = start(t, dir, own)
 				// What was added behind a start that was cut off looks as what that run wrote.
 				want := c.fault && !(killed && (name == "a line added"))
 				if killed && name == "the last lines taken out" { // they were of the run that was cut off
@@ -242,26 +230,26 @@ func TestAuditLogThatIsForgedMeanwhile(t *testing.T) {
 }
 
 // Files that are taken out of the middle, or from the beginning before the appliance would, are missing.
-func TestAuditFilesThatAreMissing(t *testing.T) {
+func TestFilesThatAreMissing(t *testing.T) {
 	t.Parallel()
-	dir := prepare(t)
-	d := start(t, Options{Dir: dir, Log: slog.New(slog.DiscardHandler)})
-	small(d.audit)
+	dir := filepath.Join(t.TempDir(), "audit")
+	d := start(t, dir, nil)
+	small(d.Log)
 	for n := range 200 {
 		d.Record(access.Event{Act: access.ActCommand, User: "ops", Path: "x", Result: "ok", Message: fmt.Sprint(n)})
 	}
 	if faults := faultsOf(t, d); faults != "" {
 		t.Fatalf("before: %s", faults)
 	}
-	numbers, err := d.audit.closedNumbers()
+	numbers, err := d.closedNumbers()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, n := range []int{numbers[2], numbers[0]} {
-		if err := os.Remove(d.audit.closedFile(n)); err != nil {
+		if err := os.Remove(d.closedFile(n)); err != nil {
 			t.Fatal(err)
 		}
-		if faults := faultsOf(t, d); !strings.Contains(faults, filepath.Base(d.audit.closedFile(n))+" is missing") {
+		if faults := faultsOf(t, d); !strings.Contains(faults, filepath.Base(d.closedFile(n))+" is missing") {
 			t.Errorf("without number %d of %v: %q", n, numbers, faults)
 		}
 	}

@@ -1,4 +1,4 @@
-package daemon
+package audit
 
 import (
 	"context"
@@ -17,16 +17,16 @@ import (
 	"diagsh/internal/menu"
 )
 
-// snapshot opens all files of the log as they are now, the oldest first: what is written or rotated from then on changes
-// nothing for the reader. The sizes say how far each is to be read.
-func (a *auditLog) snapshot() (files []*os.File, sizes []int64, err error) {
+// snapshot opens all files of the log, the oldest first, and returns how far each is to be read. What is
+// written or rotated from then on changes nothing for the reader.
+func (a *Log) snapshot() (files []*os.File, sizes []int64, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.openAll()
 }
 
 // openAll is snapshot, called with mu held.
-func (a *auditLog) openAll() (files []*os.File, sizes []int64, err error) {
+func (a *Log) openAll() (files []*os.File, sizes []int64, err error) {
 	paths, err := a.paths()
 	if err != nil {
 		return nil, nil, err
@@ -56,10 +56,10 @@ func closeAll(files []*os.File) {
 	}
 }
 
-// Events yields the lines of the audit log that the filter chooses, the newest last. Lines that cannot be read are left out:
-// VerifyAudit tells of them. An error of yield ends it and is returned.
-func (d *Daemon) Events(ctx context.Context, f access.EventFilter, yield func(access.Event) error) error {
-	files, sizes, err := d.audit.snapshot()
+// Events yields the lines that the filter chooses, the newest last. Lines that cannot be read are left
+// out: VerifyAudit reports them. An error of yield ends it and is returned.
+func (a *Log) Events(ctx context.Context, f access.EventFilter, yield func(access.Event) error) error {
+	files, sizes, err := a.snapshot()
 	if err != nil {
 		return menu.Failing("read the audit log", err)
 	}
@@ -79,17 +79,37 @@ func (d *Daemon) Events(ctx context.Context, f access.EventFilter, yield func(ac
 			}
 		}
 	}
-	var theirs *yieldError
-	if errors.As(err, &theirs) {
+	return failing(err)
+}
+
+// A yieldError is an error of yield, not one of reading.
+type yieldError struct{ error }
+
+// Follow yields the newest count lines, and with follow those that are written from then on, until ctx
+// ends. An error of yield ends it and is returned.
+func (a *Log) Follow(ctx context.Context, count int, follow bool, yield func(access.Event) error) error {
+	t := store.Tail{Paths: a.paths, Changed: &a.written, Yield: func(line []byte) error {
+		var e access.Event
+		if json.Unmarshal(line, &e) != nil || e.Act == "" {
+			return nil
+		}
+		if err := yield(e); err != nil {
+			return &yieldError{err}
+		}
+		return nil
+	}}
+	return failing(t.Run(ctx, count, follow))
+}
+
+// failing returns an error of yield as it is, and makes any other one that is fit for a user.
+func failing(err error) error {
+	if theirs, ok := errors.AsType[*yieldError](err); ok {
 		return theirs.error
 	}
 	return menu.Failing("read the audit log", err)
 }
 
-// A yieldError is an error of whoever listens, as against one of reading.
-type yieldError struct{ error }
-
-// A line is an event and where it stands.
+// A line is an event and its place.
 type line struct {
 	event  access.Event
 	file   *os.File
@@ -193,8 +213,7 @@ const maxFaults = 20
 // VerifyAudit reads the whole audit log and checks that each line is the one that the next line says came before it, that no file is
 // missing, and that the last line is the one that this appliance wrote last. The line before the oldest file is not there any more once
 // files have been taken out, so nothing can be said about it.
-func (d *Daemon) VerifyAudit(ctx context.Context) (access.AuditReport, error) {
-	a := d.audit
+func (a *Log) VerifyAudit(ctx context.Context) (access.AuditReport, error) {
 	a.mu.Lock()
 	err := a.repair()
 	written := a.previous
@@ -206,7 +225,7 @@ func (d *Daemon) VerifyAudit(ctx context.Context) (access.AuditReport, error) {
 		return access.AuditReport{}, menu.Failing("read the audit log", err)
 	}
 	defer closeAll(files)
-	report := auditReport{AuditReport: access.AuditReport{Files: len(files), Faults: []string{}}}
+	report := report{AuditReport: access.AuditReport{Files: len(files), Faults: []string{}}}
 	for _, f := range faults {
 		report.fault("%s", f)
 	}
@@ -224,13 +243,13 @@ func (d *Daemon) VerifyAudit(ctx context.Context) (access.AuditReport, error) {
 	return report.AuditReport, nil
 }
 
-// auditReport is one that is being made.
-type auditReport struct {
+// report is one that is being made.
+type report struct {
 	access.AuditReport
 	first bool // the first file that is read is the first that there ever was
 }
 
-func (r *auditReport) verify(ctx context.Context, name string, in io.Reader) error {
+func (r *report) verify(ctx context.Context, name string, in io.Reader) error {
 	lines := store.NewLineReader(in)
 	for number := 1; ; number++ {
 		line, _, err := lines.Next()
@@ -240,7 +259,7 @@ func (r *auditReport) verify(ctx context.Context, name string, in io.Reader) err
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		var l auditLine
+		var l chained
 		switch {
 		case json.Unmarshal(line, &l) != nil || l.Act == "":
 			r.fault("%s line %d is no event", name, number)
@@ -257,7 +276,7 @@ func (r *auditReport) verify(ctx context.Context, name string, in io.Reader) err
 	}
 }
 
-func (r *auditReport) fault(format string, args ...any) {
+func (r *report) fault(format string, args ...any) {
 	if len(r.Faults) < maxFaults {
 		r.Faults = append(r.Faults, fmt.Sprintf(format, args...))
 	}
