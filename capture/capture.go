@@ -111,6 +111,9 @@ type Spec struct {
 	// CPUs are those that the capture may run on; none leaves it to the kernel.
 	CPUs []int `json:"cpus"`
 
+	// Management keeps the packets of the appliance's own management sessions in the capture.
+	Management bool `json:"management"`
+
 	// ReserveBytes of disk stay free: the capture does not start, or ends with
 	// DiskLow, before they are touched. With 0 it ends when the disk is full.
 	ReserveBytes int64 `json:"reserveBytes"`
@@ -450,6 +453,7 @@ type Status struct {
 	RingBytes       int64      `json:"ringBytes"`
 	Rings           int        `json:"rings"`
 	CPUs            []int      `json:"cpus"`
+	Management      bool       `json:"management"`
 	StartTime       time.Time  `json:"startTime,omitzero"`
 	EndTime         time.Time  `json:"endTime,omitzero"`
 	Owner           string     `json:"owner"`
@@ -515,6 +519,7 @@ func (s Spec) Status() Status {
 		RingBytes:       s.RingBytes,
 		Rings:           max(s.Rings, 1),
 		CPUs:            append([]int{}, s.CPUs...),
+		Management:      s.Management,
 
 		PacketsMatched: new(uint64),
 		PacketsDropped: new(uint64),

@@ -37,10 +37,8 @@ func startCommand(s captureService) *menu.Command {
 			}
 			return nil
 		},
-		Check: func(ctx context.Context, _ menu.Caller, a startArgs, name string) error {
-			if name == "filter" {
-				return s.CheckFilter(ctx, captures.Cleared(*a.Filter))
-			}
+		// The filter is checked by the start itself, which looks its host names up once.
+		Check: func(_ context.Context, _ menu.Caller, a startArgs, name string) error {
 			if name == "at" {
 				return notPast(*a.At)
 			}

@@ -10,7 +10,7 @@ import (
 
 type statusArgs struct {
 	Name   string `arg:"name,main" help:"Name of a capture; without it, those that run, else the last one."`
-	Detail bool   `arg:"detail" default:"no" help:"Say yes to see the filter in full, with what leaves management sessions out."`
+	Detail bool   `arg:"detail" default:"no" help:"Say yes to see the filter in full, with the addresses found for host names and what leaves management sessions out."`
 }
 
 func statusCommand(s captureService) *menu.Command {

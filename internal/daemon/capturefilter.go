@@ -27,38 +27,51 @@ type captureFilter struct {
 	spec       capture.Spec
 	expression string              // the effective filter
 	interfaces []capture.Interface // those that it can be asked about, of those that there were
-	programs   map[int][]bpf.RawInstruction
+	names      filter.Names        // of this capture: a host has the same addresses on all interfaces
 
-	mu   sync.Mutex // guards what follows
-	left []capture.LeftOut
+	mu       sync.Mutex // guards what follows
+	programs map[target]compiled
+	left     []capture.LeftOut
 }
 
-// buildFilter makes the filter of a capture. Unless management is wanted, the packets of this machine's own management ports are
-// left out, whoever may be logged in now or later.
+// A target is all that a program depends on.
+type target struct {
+	layer   capture.LinkType
+	mask    uint32
+	unknown bool // the mask
+}
+
+type compiled struct {
+	program []bpf.RawInstruction
+	err     error
+}
+
+// buildFilter makes the filter of a capture. It looks up each host name once, and the effective filter has the addresses in
+// its place. Unless management is wanted, it leaves out the packets of this machine's own management ports, whoever is
+// logged in now or later.
 //
-// Of all interfaces those are left out that the filter is of no use for, such as ether host for a tunnel without Ethernet; of those
-// that were named each must be one that it can be asked about.
+// Of all interfaces it leaves out those that the filter is of no use for, such as ether host for a tunnel without Ethernet.
+// An interface that was named must be one that the filter can be asked about.
 //
-// The user's expression stands behind what is left out, because words such as vlan change the meaning of everything that follows
-// them.
+// The user's expression comes last, because words such as vlan change the meaning of everything that follows them.
 func (d *Daemon) buildFilter(ctx context.Context, spec capture.Spec, interfaces []capture.Interface, management bool) (*captureFilter, error) {
-	f := &captureFilter{spec: spec, expression: spec.Filter, programs: make(map[int][]bpf.RawInstruction)}
+	f := &captureFilter{spec: spec, names: filter.Remember(filterNames), programs: make(map[target]compiled)}
+	f.expression = filter.WithAddresses(ctx, spec.Filter, f.names)
 	var own string
 	if !management {
 		own = managementFilter(d.config.ManagementPorts, ownAddresses())
 	}
 	switch {
 	case own != "" && spec.Filter != "":
-		f.expression = own + " and (" + spec.Filter + ")"
+		f.expression = own + " and (" + f.expression + ")"
 	case own != "":
 		f.expression = own
 	}
 	var fault error
 	for _, i := range interfaces {
-		p, err := f.build(ctx, i)
+		_, err := f.program(ctx, i)
 		switch {
 		case err == nil:
-			f.programs[i.Index] = p
 			f.interfaces = append(f.interfaces, i)
 		case !spec.AllInterfaces():
 			return nil, filterError(err, i)
@@ -79,10 +92,8 @@ func (f *captureFilter) leftOut() []capture.LeftOut {
 	return slices.Clone(f.left)
 }
 
-// leave notes whether an interface of all is left out, and why.
+// leave notes whether an interface of all is left out, and why. The caller holds f.mu.
 func (f *captureFilter) leave(i capture.Interface, err error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
 	f.left = slices.DeleteFunc(f.left, func(l capture.LeftOut) bool { return l.Interface == i.Name })
 	if err == nil {
 		return
@@ -95,47 +106,56 @@ func (f *captureFilter) leave(i capture.Interface, err error) {
 	f.left = append(f.left, capture.LeftOut{Interface: i.Name, Reason: menu.Clean(reason)})
 }
 
-// build makes the program for an interface. A capture of headers gets one that cuts packets behind them. The error is a *filter.Error
-// if the filter is of no use for the interface, or a *menu.Error.
-func (f *captureFilter) build(ctx context.Context, i capture.Interface) ([]bpf.RawInstruction, error) {
-	p, err := programFor(ctx, f.spec.Filter, f.expression, i)
+// program returns the program for an interface; nil takes every packet. It compiles once for all interfaces that are alike.
+// The error is a *filter.Error if the filter is of no use for the interface, or a *menu.Error.
+func (f *captureFilter) program(ctx context.Context, i capture.Interface) ([]bpf.RawInstruction, error) {
+	t := targetOf(i)
+	ctx, cancel := context.WithTimeout(ctx, startWait)
+	defer cancel()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	c, known := f.programs[t]
+	if !known {
+		c.program, c.err = f.build(ctx, t)
+		if ctx.Err() == nil {
+			f.programs[t] = c
+		}
+	}
 	if f.spec.AllInterfaces() {
-		f.leave(i, err)
+		f.leave(i, c.err)
 	}
-	if err != nil {
-		return nil, err
-	}
-	if f.spec.HeadersOnly {
-		p = cutBehindHeaders(p, i.LinkType, f.spec.SnapLength)
-	}
-	if len(p) > maxInstructions {
-		return nil, menu.Wrong("filter", "The filter is too long: the kernel takes %d instructions and this one needs %d", maxInstructions, len(p)).
-			WithHint("Use nets instead of single hosts")
-	}
-	return p, nil
+	return c.program, c.err
 }
 
-// programFor compiles the effective filter for an interface. The user's part is compiled by itself first: its errors are about what
-// the user typed, and parentheses in it cannot reach out of it.
-func programFor(ctx context.Context, expression, effective string, i capture.Interface) ([]bpf.RawInstruction, error) {
-	if effective == "" {
-		return nil, nil
-	}
-	if expression != "" {
-		if _, err := compile(ctx, expression, i); err != nil {
+// build compiles the effective filter. It compiles the user's part by itself first: then errors are about what the user
+// typed, and parentheses in it cannot reach out of it. A capture of headers gets a program that cuts packets after them.
+func (f *captureFilter) build(ctx context.Context, t target) (program []bpf.RawInstruction, err error) {
+	if f.spec.Filter != "" {
+		if _, err := compile(ctx, f.spec.Filter, t, f.names); err != nil {
 			return nil, err
 		}
 	}
-	return compile(ctx, effective, i)
+	if f.expression != "" {
+		if program, err = compile(ctx, f.expression, t, f.names); err != nil {
+			return nil, err
+		}
+	}
+	if f.spec.HeadersOnly {
+		program = cutBehindHeaders(program, t.layer, f.spec.SnapLength)
+	}
+	if n := len(program); n > maxInstructions {
+		return nil, menu.Wrong("filter", "The filter is too long: the kernel takes %d instructions and this one needs %d", maxInstructions, n).
+			WithHint("Use nets instead of single hosts")
+	}
+	return program, nil
 }
 
-func compile(ctx context.Context, expression string, i capture.Interface) ([]bpf.RawInstruction, error) {
-	target := filter.Target{LinkType: filter.EN10MB, Kind: filter.Live, Names: filterNames}
-	if i.LinkType == capture.Raw {
-		target.LinkType = filter.Raw
+func compile(ctx context.Context, expression string, t target, names filter.Names) ([]bpf.RawInstruction, error) {
+	to := filter.Target{LinkType: filter.EN10MB, Kind: filter.Live, Names: names, Netmask: t.mask, NetmaskUnknown: t.unknown}
+	if t.layer == capture.Raw {
+		to.LinkType = filter.Raw
 	}
-	target.Netmask, target.NetmaskUnknown = netmask(i)
-	program, err := filter.CompileContext(ctx, expression, target)
+	program, err := filter.CompileContext(ctx, expression, to)
 	if err != nil {
 		return nil, err
 	}
@@ -150,11 +170,15 @@ func compile(ctx context.Context, expression string, i capture.Interface) ([]bpf
 	return raw, nil
 }
 
-// netmask is the mask of an interface's first IPv4 address, which `ip broadcast` needs.
+// targetOf returns what a program for an interface depends on.
+func targetOf(i capture.Interface) target {
+	t := target{layer: i.LinkType}
+	t.mask, t.unknown = netmask(i)
+	return t
+}
+
+// netmask returns the mask of an interface's first IPv4 address, which `ip broadcast` needs.
 func netmask(i capture.Interface) (mask uint32, unknown bool) {
-	if i.Index == 0 {
-		return 0xffffff00, false // no interface yet: an expression is being checked
-	}
 	link, err := net.InterfaceByIndex(i.Index)
 	if err != nil {
 		return 0, true
@@ -168,15 +192,17 @@ func netmask(i capture.Interface) (mask uint32, unknown bool) {
 	return 0, true
 }
 
+// anyLink is what an expression is checked for as long as no interface is chosen.
+var anyLink = target{layer: capture.Ethernet, mask: 0xffffff00}
+
 // CheckFilter says what is wrong with a filter expression, as far as that can be said before an interface is chosen. The error
 // names the place.
 func (d *Daemon) CheckFilter(ctx context.Context, expression string) error {
 	if strings.TrimSpace(expression) == "" {
 		return nil
 	}
-	ethernet := capture.Interface{LinkType: capture.Ethernet}
-	_, err := compile(ctx, expression, ethernet)
-	return menu.Failing("check the filter", filterError(err, ethernet))
+	_, err := compile(ctx, expression, anyLink, d.checked.names())
+	return menu.Failing("check the filter", filterError(err, capture.Interface{}))
 }
 
 // filterError tells a user what is wrong with a filter, and where.

@@ -35,7 +35,7 @@ func connection(t testing.TB, from, to string) []byte {
 func TestManagementIsLeftOut(t *testing.T) {
 	own := []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")}
 	expression := managementFilter([]uint16{8443, 2222, 2222}, own)
-	program, err := compile(t.Context(), expression, capture.Interface{LinkType: capture.Ethernet})
+	program, err := compile(t.Context(), expression, target{layer: capture.Ethernet}, filterNames)
 	if err != nil {
 		t.Fatalf("%s: %v", expression, err)
 	}
@@ -57,7 +57,7 @@ func TestManagementIsLeftOut(t *testing.T) {
 		}
 	}
 	// Without addresses the ports alone count.
-	program, err = compile(t.Context(), managementFilter([]uint16{22}, nil), capture.Interface{LinkType: capture.Ethernet})
+	program, err = compile(t.Context(), managementFilter([]uint16{22}, nil), target{layer: capture.Ethernet}, filterNames)
 	if err != nil || kept(t, program, connection(t, "198.51.100.9:40000", "192.0.2.1:22")) > 0 || kept(t, program, connection(t, "198.51.100.9:40000", "192.0.2.1:25")) == 0 {
 		t.Errorf("without addresses it is wrong, %v", err)
 	}
@@ -91,7 +91,7 @@ func TestRuntsAreCaptured(t *testing.T) {
 			if c.filter != "" {
 				expression += " and (" + c.filter + ")"
 			}
-			program, err := compile(t.Context(), expression, capture.Interface{LinkType: c.link})
+			program, err := compile(t.Context(), expression, target{layer: c.link}, filterNames)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -132,8 +132,8 @@ func TestEffectiveFilter(t *testing.T) {
 		if !strings.HasPrefix(f.expression, c.begins) || !strings.HasSuffix(f.expression, c.ends) {
 			t.Errorf("%q becomes %q", c.filter, f.expression)
 		}
-		if (f.programs[0] == nil) != (f.expression == "") {
-			t.Errorf("%q has a program of %d instructions", f.expression, len(f.programs[0]))
+		if p, err := f.program(t.Context(), lan); err != nil || (p == nil) != (f.expression == "") {
+			t.Errorf("%q has a program of %d instructions, %v", f.expression, len(p), err)
 		}
 	}
 }

@@ -98,6 +98,7 @@ func (d *Daemon) specOf(r capture.Request) (spec capture.Spec, management bool, 
 	given(&spec.Comment, trimmed(r.Comment))
 	given(&spec.CaseNumber, trimmed(r.CaseNumber))
 	given(&management, r.Management)
+	spec.Management = management
 	spec.OnInterfaceGone = cmp.Or(r.OnInterfaceGone, spec.OnInterfaceGone)
 	spec.Direction = cmp.Or(r.Direction, spec.Direction)
 	spec.Format = cmp.Or(r.Format, spec.Format)

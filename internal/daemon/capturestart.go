@@ -276,16 +276,6 @@ func (d *Daemon) resume(r *record) {
 	}
 }
 
-// program is the program for an interface; nil takes every packet. One that joined later gets its own.
-func (f *captureFilter) program(ctx context.Context, i capture.Interface) ([]bpf.RawInstruction, error) {
-	if p, ok := f.programs[i.Index]; ok {
-		return p, nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, startWait)
-	defer cancel()
-	return f.build(ctx, i)
-}
-
 // has tells whether there is a capture of a name.
 func (c *captures) has(name string) bool {
 	c.mu.Lock()

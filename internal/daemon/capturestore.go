@@ -41,6 +41,9 @@ func openCaptures(dir string, files *os.Root, tasks *sync.WaitGroup, keep time.D
 		return nil, err
 	}
 	c.records = slices.DeleteFunc(file.Captures, func(r *record) bool { return r == nil })
+	for _, r := range c.records {
+		r.Spec.Management, r.Status.Management = r.Management, r.Management
+	}
 	c.current = firstSettings()
 	if _, err := c.settings.Load(&c.current); err != nil {
 		return nil, err

@@ -71,6 +71,7 @@ type Daemon struct {
 	effective     atomic.Pointer[effective]
 	exports       *exports
 	live          atomic.Int32 // who watches the network now
+	checked       checkedNames
 
 	kept              *applianceLog
 	adminKeyFile      string

@@ -3,6 +3,8 @@ package daemon
 import (
 	"context"
 	"net/netip"
+	"sync"
+	"time"
 
 	"diagsh/capture/filter"
 	"diagsh/diag/dns"
@@ -19,3 +21,23 @@ var filterNames = filter.NamesWith(func(ctx context.Context, name string) ([]net
 
 // FilterNames are the names that filters may have.
 func (d *Daemon) FilterNames() filter.Names { return filterNames }
+
+// checkedNames remembers the hosts of filters that are checked. A dialogue checks a filter again at each of its questions,
+// which shall not ask the name server again.
+type checkedNames struct {
+	mu    sync.Mutex
+	known filter.Names
+	since time.Time
+}
+
+// checkedFor is how long an answer is remembered.
+const checkedFor = 10 * time.Second
+
+func (c *checkedNames) names() filter.Names {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if now := time.Now(); c.known == nil || now.Sub(c.since) > checkedFor {
+		c.known, c.since = filter.Remember(filterNames), now
+	}
+	return c.known
+}

@@ -11,6 +11,7 @@ import (
 
 	"diagsh/capture"
 	"diagsh/capture/afpacket"
+	"diagsh/capture/filter"
 	"diagsh/capture/pcapfile"
 	"diagsh/capture/replay"
 	"diagsh/internal/access"
@@ -246,7 +247,7 @@ func (d *Daemon) openerOfPart(name string) replay.Opener {
 
 // MatchFilter makes of a filter expression one that chooses packets of files and of running captures. It is for one goroutine.
 func (d *Daemon) MatchFilter(ctx context.Context, expression string) (*replay.Filter, error) {
-	f, err := replay.NewFilter(ctx, expression, filterNames, func(i capture.Interface) uint32 {
+	f, err := replay.NewFilter(ctx, expression, filter.Remember(filterNames), func(i capture.Interface) uint32 {
 		if i.Index == 0 {
 			return 0 // of a file: it does not say what network it is from
 		}

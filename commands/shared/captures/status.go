@@ -70,7 +70,7 @@ func Status(w io.Writer, s capture.Status) {
 	}
 	extras(w, s)
 	line("Filter:", "%s", Filter(s.Filter))
-	line("Management:", "%s", management(s.EffectiveFilter == s.Filter))
+	line("Management:", "%s", management(s.Management))
 }
 
 // management says in a word what becomes of the packets of management sessions.
@@ -81,7 +81,8 @@ func management(kept bool) string {
 	return "left out"
 }
 
-// EffectiveFilter writes what the kernel runs for a capture: its own filter, and what leaves management sessions out.
+// EffectiveFilter writes what the kernel runs for a capture: its filter with addresses in the place of host names, and what
+// leaves management sessions out.
 func EffectiveFilter(s capture.Status) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "The filter of %s in full:\n", s.Name)
