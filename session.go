@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"diagsh/internal/api"
-	"diagsh/shell"
+	"diagsh/internal/confine"
 )
 
 // session runs the process of one login. Descriptor 3 is its connection to the appliance, and its only way out.
@@ -23,7 +23,7 @@ func session() int {
 		fmt.Fprintln(os.Stderr, "diagsh: session is started by diagsh serve, for a login.")
 		return exitUsage
 	}
-	if err := shell.Confine(own); err != nil {
+	if err := confine.Session(own); err != nil {
 		fmt.Fprintln(os.Stderr, "diagsh: The session could not be confined, so it does not begin.")
 		return exitFailed
 	}

@@ -16,8 +16,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// confinedEnv makes this test binary a session process, as far as its confinement goes.
+// confinedEnv makes this test binary a process of the kind that it names, as far as its confinement goes.
 const confinedEnv = "DIAGSH_CONFINED"
+
+var profiles = map[string]profile{"session": session, "front": front}
 
 // A forbidden call has arguments with which an unconfined root gets something else than EPERM.
 type forbidden struct {
@@ -26,6 +28,31 @@ type forbidden struct {
 	args [4]uintptr
 }
 
+// forbiddenTo are the calls that only one kind of process may make.
+func forbiddenTo(kind string) []forbidden {
+	nobody := ^uintptr(0)
+	if kind == "session" {
+		return []forbidden{
+			{"accept4", unix.SYS_ACCEPT4, [4]uintptr{nobody}},
+			{"sendmsg", unix.SYS_SENDMSG, [4]uintptr{nobody}},
+			{"recvmsg", unix.SYS_RECVMSG, [4]uintptr{nobody}},
+			{"size of a terminal", unix.SYS_IOCTL, [4]uintptr{nobody, unix.TIOCSWINSZ}},
+		}
+	}
+	return []forbidden{
+		{"openat", unix.SYS_OPENAT, [4]uintptr{nobody}},
+		{"pipe2", unix.SYS_PIPE2, [4]uintptr{0, nobody}},
+		{"shutdown", unix.SYS_SHUTDOWN, [4]uintptr{nobody}},
+		{"mode of a terminal", unix.SYS_IOCTL, [4]uintptr{nobody, unix.TCSETS}},
+		{"other end of a terminal", unix.SYS_IOCTL, [4]uintptr{nobody, unix.TIOCGPTPEER}},
+		{"filter on a socket", unix.SYS_SETSOCKOPT, [4]uintptr{nobody, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER}},
+		{"SO_DEBUG, which is the number of TCP_NODELAY", unix.SYS_SETSOCKOPT, [4]uintptr{nobody, unix.SOL_SOCKET, unix.SO_DEBUG}},
+		{"TCP_DEFER_ACCEPT, which is the number of SO_KEEPALIVE", unix.SYS_SETSOCKOPT, [4]uintptr{nobody, unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT}},
+		{"TCP_ULP", unix.SYS_SETSOCKOPT, [4]uintptr{nobody, unix.IPPROTO_TCP, unix.TCP_ULP}},
+	}
+}
+
+// forbiddenCalls are forbidden to both kinds.
 func forbiddenCalls() []forbidden {
 	nobody := ^uintptr(0) // no descriptor
 	calls := []forbidden{
@@ -37,10 +64,7 @@ func forbiddenCalls() []forbidden {
 		{"connect", unix.SYS_CONNECT, [4]uintptr{nobody}},
 		{"bind", unix.SYS_BIND, [4]uintptr{nobody}},
 		{"listen", unix.SYS_LISTEN, [4]uintptr{nobody}},
-		{"accept4", unix.SYS_ACCEPT4, [4]uintptr{nobody}},
 		{"sendto", unix.SYS_SENDTO, [4]uintptr{nobody}},
-		{"sendmsg", unix.SYS_SENDMSG, [4]uintptr{nobody}},
-		{"recvmsg", unix.SYS_RECVMSG, [4]uintptr{nobody}},
 		{"execve", unix.SYS_EXECVE, [4]uintptr{}},
 		{"execveat", unix.SYS_EXECVEAT, [4]uintptr{nobody}},
 		{"clone of a process", unix.SYS_CLONE, [4]uintptr{unix.CLONE_SIGHAND}},
@@ -93,19 +117,19 @@ func forbiddenCalls() []forbidden {
 	return calls
 }
 
-// confined is the session process of TestForbiddenCalls: it says what came of each call, made by a thread that was there before.
-func confined() int {
+// confined is the process of TestForbiddenCalls: it says what came of each call, made by a thread that was there before.
+func confined(kind string) int {
 	begin, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
 		runtime.LockOSThread()
 		<-begin
-		for _, f := range forbiddenCalls() {
+		for _, f := range append(forbiddenCalls(), forbiddenTo(kind)...) {
 			_, _, errno := syscall.RawSyscall6(f.call, f.args[0], f.args[1], f.args[2], f.args[3], 0, 0)
 			fmt.Printf("%s: %v\n", f.name, errno)
 		}
 	}()
-	if err := Confine(os.Geteuid() != 0); err != nil {
+	if err := profiles[kind].confine(os.Geteuid() != 0); err != nil {
 		fmt.Println(err)
 		return 1
 	}
@@ -115,8 +139,8 @@ func confined() int {
 }
 
 func TestMain(m *testing.M) {
-	if os.Getenv(confinedEnv) != "" {
-		os.Exit(confined())
+	if kind := os.Getenv(confinedEnv); kind != "" {
+		os.Exit(confined(kind))
 	}
 	os.Exit(m.Run())
 }
@@ -126,30 +150,32 @@ func TestForbiddenCalls(t *testing.T) {
 	if os.Geteuid() == 0 {
 		users["nobody"] = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 	}
-	for name, attributes := range users {
-		t.Run(name, func(t *testing.T) {
-			cmd := exec.Command("/proc/self/exe") // by its path, which is in a folder of whoever runs the test, nobody could not
-			cmd.Dir, cmd.Env, cmd.SysProcAttr = "/", []string{confinedEnv + "=1", "GOMAXPROCS=1"}, attributes
-			out, err := cmd.CombinedOutput()
-			if err != nil {
-				t.Fatalf("%v\n%s", err, out)
-			}
-			var want strings.Builder
-			for _, f := range forbiddenCalls() {
-				refusal := unix.EPERM
-				if f.call == unix.SYS_CLONE3 {
-					refusal = unix.ENOSYS
+	for kind := range profiles {
+		for name, attributes := range users {
+			t.Run(kind+", "+name, func(t *testing.T) {
+				cmd := exec.Command("/proc/self/exe") // by its path, which is in a folder of whoever runs the test, nobody could not
+				cmd.Dir, cmd.Env, cmd.SysProcAttr = "/", []string{confinedEnv + "=" + kind, "GOMAXPROCS=1"}, attributes
+				out, err := cmd.CombinedOutput()
+				if err != nil {
+					t.Fatalf("%v\n%s", err, out)
 				}
-				fmt.Fprintf(&want, "%s: %v\n", f.name, refusal)
-			}
-			if string(out) != want.String() {
-				t.Errorf("the session process says\n%s", out)
-			}
-		})
+				var want strings.Builder
+				for _, f := range append(forbiddenCalls(), forbiddenTo(kind)...) {
+					refusal := unix.EPERM
+					if f.call == unix.SYS_CLONE3 {
+						refusal = unix.ENOSYS
+					}
+					fmt.Fprintf(&want, "%s: %v\n", f.name, refusal)
+				}
+				if string(out) != want.String() {
+					t.Errorf("the process says\n%s", out)
+				}
+			})
+		}
 	}
 }
 
-// Go's runtime makes no call that a session may not make. What it makes only before main, for profiles or on Android is left out.
+// Go's runtime makes no call that a confined process may not make. What it makes only before main, for profiles or on Android is left out.
 func TestRuntimeMayCall(t *testing.T) {
 	root, err := exec.Command("go", "env", "GOROOT").Output()
 	if err != nil {
@@ -161,10 +187,10 @@ func TestRuntimeMayCall(t *testing.T) {
 		t.Fatalf("the calls of Go's runtime: %v", err)
 	}
 	unneeded := []string{
-		"arch_prctl", "timer_create", "timer_settime", "timer_delete", "setittimer", "setitimer", "socket", "connect", "faccessat",
+		"arch_prctl", "timer_create", "timer_settime", "timer_delete", "setittimer", "setitimer", "socket", "connect", "faccessat", "openat", "pipe2",
 	}
-	may := slices.Concat(allowedCalls, architectureCalls)
-	for _, c := range conditionalCalls() {
+	may := slices.Concat(runtimeCalls, architectureCalls)
+	for _, c := range runtimeConditions() {
 		may = append(may, c.call)
 	}
 	defined := regexp.MustCompile(`(?m)^#define SYS_(\w+)\s+(\d+)`).FindAllStringSubmatch(string(text), -1)

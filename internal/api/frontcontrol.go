@@ -1,0 +1,134 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// The control connection joins the appliance and a front that is a process of its own. It is a pair of sockets that keep the bounds of
+// messages (SOCK_SEQPACKET), whose one end the front inherits. A message of the front, whatever is in it, asks for a connection. The
+// answer is one byte with one descriptor: the other end of a new pair that a Front answers.
+//
+// The appliance makes these pairs. If the front did, it could keep the appliance's end too, and make it block.
+
+// ControlPair makes a control connection: the appliance's end, and the front's to inherit.
+func ControlPair() (ours *net.UnixConn, theirs *os.File, err error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, os.NewSyscallError("socketpair", err)
+	}
+	theirs = os.NewFile(uintptr(fds[1]), "control connection")
+	if ours, err = unixConn(fds[0]); err != nil {
+		theirs.Close()
+	}
+	return ours, theirs, err
+}
+
+// Answer makes a connection whenever the front asks for one, until the control connection ends or ctx is done.
+func (f *Front) Answer(ctx context.Context, control *net.UnixConn) error {
+	defer context.AfterFunc(ctx, func() { control.Close() })()
+	for {
+		// A plain read: descriptors that the front sends along are closed by the kernel.
+		if _, err := control.Read(make([]byte, 1)); err != nil {
+			return err
+		}
+		theirs, err := f.Dial(ctx)
+		if err != nil {
+			return err
+		}
+		if err := hand(control, theirs); err != nil {
+			return err
+		}
+	}
+}
+
+// hand gives a connection away.
+func hand(control, theirs *net.UnixConn) error {
+	defer theirs.Close()
+	file, err := theirs.File()
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	_, err = writeRights(control, []byte{0}, []*os.File{file})
+	return err
+}
+
+// A Control is the front's end of the control connection.
+type Control struct {
+	conn   *net.UnixConn
+	dialed chan *net.UnixConn
+	gone   chan struct{} // closed when the appliance is
+}
+
+// InheritControl takes over the front's end of a control connection. It calls gone when the appliance is.
+func InheritControl(f *os.File, gone func()) (*Control, error) {
+	defer f.Close()
+	conn, err := net.FileConn(f)
+	if err != nil {
+		return nil, err
+	}
+	control, ok := conn.(*net.UnixConn)
+	if !ok {
+		conn.Close()
+		return nil, errors.New("this is no control connection")
+	}
+	c := &Control{conn: control, dialed: make(chan *net.UnixConn), gone: make(chan struct{})}
+	go func() {
+		c.receive()
+		close(c.gone)
+		gone()
+	}()
+	return c, nil
+}
+
+// receive hands connections to those who asked, until the appliance is gone.
+func (c *Control) receive() {
+	defer c.conn.Close()
+	for {
+		var text [1]byte
+		oob := make([]byte, unix.CmsgSpace(4))
+		n, oobn, flags, _, err := c.conn.ReadMsgUnix(text[:], oob)
+		if err != nil || n == 0 {
+			return
+		}
+		files, err := receivedFiles(oob[:oobn], flags)
+		if err != nil || len(files) != 1 {
+			closeAll(files)
+			return
+		}
+		conn, err := net.FileConn(files[0])
+		closeAll(files)
+		if err != nil {
+			return
+		}
+		c.dialed <- conn.(*net.UnixConn)
+	}
+}
+
+// Dial asks for a connection. It is the dial function of a FrontEnd.
+func (c *Control) Dial(ctx context.Context) (*net.UnixConn, error) {
+	if _, err := c.conn.Write([]byte{0}); err != nil {
+		return nil, err
+	}
+	select {
+	case conn := <-c.dialed:
+		return conn, nil
+	case <-c.gone:
+		return nil, io.ErrUnexpectedEOF
+	case <-ctx.Done():
+		go func() { // it comes all the same
+			select {
+			case conn := <-c.dialed:
+				conn.Close()
+			case <-c.gone:
+			}
+		}()
+		return nil, ctx.Err()
+	}
+}
