@@ -8,7 +8,7 @@ COMMIT  := $(shell git describe --always --dirty --abbrev=12 2>/dev/null)
 TIME    := $(shell git log -1 --format=%cI 2>/dev/null)
 BUILD   := CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.buildCommit=$(COMMIT) -X main.buildTime=$(TIME)$(if $(VERSION), -X main.version=$(VERSION))' -o bin/diagsh .
 
-.PHONY: help run build test check bench captures kills windows fuzz filter-score packages reference licenses crypto upstream former
+.PHONY: help run build test check bench captures kills windows fuzz filter-score packages reference new licenses crypto upstream former
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -64,8 +64,16 @@ crypto: ## write internal/third_party/crypto from the module cache and the patch
 upstream: ## look whether the newest golang.org/x/crypto has what internal/third_party/patches adds
 	$(GO) test -count=1 -v -run '^TestUpstreamLacksThePatches$$' ./internal/third_party -args -upstream latest
 
-reference: ## write docs/reference.md from the tree of commands
-	$(GO) test -run 'TestReference|TestArrowsOnPaper' . -update
+# Menus are shown as an appliance shows them, so this needs what the tests need.
+reference: ## write what the tree of commands decides: docs/reference.md, the menus in menu.txtar, the README's session
+	$(GO) test -count=1 -run TestReference . -update
+	@root=; [ "$$(id -u)" = 0 ] || root="-exec=sudo -n env PATH=$$PATH"; \
+	for menu in $$(git ls-files -co --exclude-standard 'commands/*menu.go'); do \
+	$(GO) test -count=1 $${root:+"$$root"} -run 'TestTranscripts/menu$$' ./$${menu%/menu.go} -update || exit 1; done; \
+	$(GO) test -count=1 $${root:+"$$root"} -run TestReadmeSession ./internal/test/automation -update
+
+new: ## write the skeleton of a command: make new COMMAND='diagnostic network routeget' (CONTRIBUTING.md)
+	@$(GO) run ./internal/scaffold "$(COMMAND)"
 
 packages: ## install what the tests need where that is possible, else name it
 	@sh internal/test/packages.sh

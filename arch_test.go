@@ -72,6 +72,8 @@ var rooms = []room{
 		why: "what faces the network holds no privilege: it asks through the connections that main hands it"},
 	{name: "internal/licenses", imports: []string{"internal/licenses"},
 		why: "it writes what assets embeds"},
+	{name: "internal/scaffold",
+		why: "it writes the skeleton of a command"},
 	{name: "internal/test", imports: []string{"*"}, modules: []string{"*"},
 		why: "test benches"},
 	{name: "bench", modules: []string{"*"},

@@ -14,7 +14,7 @@ import (
 )
 
 // Cover fails for every menu and command of a tree that the transcripts below a folder do not show. A menu must be entered in a
-// dialogue of its own transcript. A command must stand in the transcripts of its place (README.md, "Adding a command") four times: typed in a dialogue, as
+// dialogue of its own transcript. A command must stand in the transcripts of its place (CONTRIBUTING.md) four times: typed in a dialogue, as
 // one line, as one line with --json, and, if not every role may use it, refused to somebody. A command that writes bytes has no
 // output that a transcript could show.
 func Cover(t *testing.T, tree *menu.Menu, folder string) {
@@ -30,7 +30,7 @@ func Cover(t *testing.T, tree *menu.Menu, folder string) {
 }
 
 // places are the beginnings of the transcripts' names for a path, the one that it should have first. They are in the testdata of
-// the innermost menu that has a folder: the next word, and the word of that menu, whose transcript shows its commands beside each other.
+// the innermost menu that has a folder: the next word, and the word of that menu, for several of its commands beside each other.
 func places(folder string, path []string) []string {
 	n := 0
 	dir := folder
@@ -38,10 +38,10 @@ func places(folder string, path []string) []string {
 		dir = filepath.Join(dir, path[n])
 		n++
 	}
-	var here []string
-	if n < len(path) {
-		here = append(here, filepath.Join(dir, "testdata", path[n]))
+	if n == len(path) {
+		return []string{filepath.Join(dir, "testdata", menuTranscript)}
 	}
+	here := []string{filepath.Join(dir, "testdata", path[n])}
 	if n > 0 {
 		here = append(here, filepath.Join(dir, "testdata", path[n-1]))
 	}

@@ -12,6 +12,9 @@ import (
 // menuRow stands for the rows of a menu in the transcripts of others, so that a new command changes none of them.
 const menuRow = "<menu>"
 
+// menuTranscript is the name of the transcript of a menu that is a folder, beside its menu.go. A menu that is a file has its name.
+const menuTranscript = "menu"
+
 // menus knows the rows of all menus of a tree, and the menus that a transcript is about.
 type menus struct {
 	rows map[string][]string // of a row in its plain form, the paths of the menus that list it
@@ -38,7 +41,7 @@ func newMenus(tree []menu.Node, folder, name string) menus {
 	words := strings.FieldsFunc(below, func(r rune) bool { return r == '/' })
 	word, _, _ := strings.Cut(name, "-") // a menu that is a file can have several transcripts
 	m.own = []string{strings.Join(append(slices.Clone(words), word), " ")}
-	if name == filepath.Base(folder) {
+	if name == menuTranscript {
 		m.own = append(m.own, strings.Join(words, " "))
 	}
 	return m
@@ -47,7 +50,7 @@ func newMenus(tree []menu.Node, folder, name string) menus {
 var (
 	columnGap = regexp.MustCompile(`^ *(\S+) {2,}`)
 	rowNumber = regexp.MustCompile(`^\d+\. `)
-	begunWord = regexp.MustCompile(`\S(?:<Tab>|<\?>)$`)                // typed, and then completed
+	begunWord = regexp.MustCompile(`\S(?:<Tab>|<\?>)$`)                  // typed, and then completed
 	shellRow  = regexp.MustCompile(`^  (?:help|terminal|exit|quit) +\S`) // after the rows of a menu
 )
 

@@ -26,9 +26,9 @@ func TestMenusAreFolded(t *testing.T) {
 	}{
 		{"/x/commands", "take", append(rows[:2:2], "[]>"), []string{"<menu>", "[]>"}},
 		{"/x/commands", "look", rows, rows},
-		{"/x/commands/look", "look", []string{"near  Look at what is near."}, []string{"near  Look at what is near."}},
+		{"/x/commands/look", "menu", []string{"near  Look at what is near."}, []string{"near  Look at what is near."}},
 		{"/x/commands/look", "far", []string{"near  Look at what is near."}, []string{"<menu>"}},
-		{"/x/commands", "commands", []string{"look  Look at things.", "", "near   Look at what is near."}, []string{"look  Look at things.", "", "<menu>"}},
+		{"/x/commands", "menu", []string{"look  Look at things.", "", "near   Look at what is near."}, []string{"look  Look at things.", "", "<menu>"}},
 		{"/x/commands", "take", []string{"- FAR - Look at what is", "  far away from here.", "- NEAR - Look at what is near."}, []string{"<menu>"}},
 		{"/x/commands", "take", []string{"! look  Look at things.", "! take  Take things.", "= 2"}, []string{"! <menu>", "= 2"}},
 		{"/x/commands", "look", []string{"1. Look at what is near.", "2. Take all."}, []string{"<menu>"}},

@@ -27,7 +27,7 @@
 // `-- packets as UDP 3 --` is no section but puts three frames on eth1, which arrive at eth0: UDP from 192.0.2.1 to 192.0.2.2, port 9.
 //
 // What differs from run to run is replaced by its name: <time>, <session>, ... (normal.go). The rows of a menu stand in the transcript
-// of that menu alone, which has its name; elsewhere <menu> stands for them (menus.go). `go test ./commands/... -update` writes what
+// of that menu alone, menu.txtar; elsewhere <menu> stands for them (menus.go). `go test ./commands/... -update` writes what
 // came into the files, and never changes what is typed.
 package transcript
 
