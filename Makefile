@@ -8,7 +8,7 @@ COMMIT  := $(shell git describe --always --dirty --abbrev=12 2>/dev/null)
 TIME    := $(shell git log -1 --format=%cI 2>/dev/null)
 BUILD   := CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.buildCommit=$(COMMIT) -X main.buildTime=$(TIME)$(if $(VERSION), -X main.version=$(VERSION))' -o bin/diagsh .
 
-.PHONY: help run build test check bench captures kills windows fuzz filter-score packages reference new licenses crypto upstream former
+.PHONY: help run build test check bench captures kills windows fuzz filter-score packages reference menus new licenses crypto upstream former
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -64,9 +64,11 @@ crypto: ## write internal/third_party/crypto from the module cache and the patch
 upstream: ## look whether the newest golang.org/x/crypto has what internal/third_party/patches adds
 	$(GO) test -count=1 -v -run '^TestUpstreamLacksThePatches$$' ./internal/third_party -args -upstream latest
 
-# Menus are shown as an appliance shows them, so this needs what the tests need.
-reference: ## write what the tree of commands decides: docs/reference.md, the menus in menu.txtar, the README's session
-	$(GO) test -count=1 -run TestReference . -update
+reference: ## write docs/reference.md from the tree of commands, and the arrows in docs/architecture.md
+	$(GO) test -run 'TestReference|TestArrowsOnPaper' . -update
+
+# Menus are written as an appliance shows them, so this needs what the tests need.
+menus: ## write the menus in menu.txtar and the README's session from the tree of commands
 	@root=; [ "$$(id -u)" = 0 ] || root="-exec=sudo -n env PATH=$$PATH"; \
 	for menu in $$(git ls-files -co --exclude-standard 'commands/*menu.go'); do \
 	$(GO) test -count=1 $${root:+"$$root"} -run 'TestTranscripts/menu$$' ./$${menu%/menu.go} -update || exit 1; done; \

@@ -35,7 +35,7 @@ func main() {
 	for _, file := range written {
 		fmt.Println(file)
 	}
-	fmt.Printf("Write %s and its transcript, then: make reference\n", c.word)
+	fmt.Printf("Write %s and its transcript, then: make reference menus\n", c.word)
 }
 
 func fail(err error) {
