@@ -1,5 +1,6 @@
-// Package access holds the words for people on the appliance: accounts, logins, sessions, what was done. It decides nothing:
-// package daemon keeps these, package api enforces them, commands show them.
+// Package access has the types for people on the appliance: accounts, logins, sessions, and what
+// was done. It decides nothing: package daemon keeps these, package api enforces them, and commands
+// show them.
 package access
 
 import (
@@ -13,13 +14,13 @@ type Account struct {
 	User      string     `json:"user"`
 	FullName  string     `json:"fullName"`
 	Role      menu.Role  `json:"role"`
-	Payload   bool       `json:"payload"`           // a Support account may capture packet contents
+	Payload   bool       `json:"payload"`           // a Support account may capture payload
 	Expires   *time.Time `json:"expires,omitempty"` // no login from then on
 	Password  bool       `json:"password"`          // one is set
 	Keys      []Key      `json:"keys"`
 	LastLogin *time.Time `json:"lastLogin,omitempty"`
 	LastFrom  string     `json:"lastFrom,omitempty"`
-	Locked    *time.Time `json:"locked,omitempty"` // too many failed logins: refused until then
+	Locked    *time.Time `json:"locked,omitempty"` // refused until then, after too many failed logins
 }
 
 // A Key is a public key that may log in, in the form of authorized_keys(5) without options.
@@ -30,15 +31,15 @@ type Key struct {
 	Text        string `json:"key"`
 }
 
-// Methods by which somebody proves who they are.
+// Methods of authentication.
 const (
 	Password  = "password"
 	PublicKey = "publickey"
-	Socket    = "socket" // the kernel said so (SO_PEERCRED)
+	Socket    = "socket" // the kernel's word (SO_PEERCRED)
 )
 
-// Credentials are what somebody offers to log in. Exactly one of Password and Key is set; Key (SSH wire format) means that the
-// front end has verified a signature by it.
+// Credentials are what a client offers to log in. Exactly one of Password and Key is set. Key (SSH
+// wire format) means that the front end has verified a signature by it.
 type Credentials struct {
 	User     string      `json:"user"`
 	Source   string      `json:"source"` // the client's address without port
@@ -46,17 +47,19 @@ type Credentials struct {
 	Key      []byte      `json:"key,omitempty"`
 }
 
-// A Login is one successful login: an SSH connection, or one connection to the appliance's own socket. Sessions attach to it.
+// A Login is one successful login: an SSH connection, or one connection to the appliance's own
+// socket. Sessions attach to it.
 type Login struct {
-	ID       string      `json:"id"`
-	Caller   menu.Caller `json:"caller"`
-	Method   string      `json:"method"`
-	Began    time.Time   `json:"began"`
-	Idle     int         `json:"idleSeconds"` // a session without a key pressed for so long ends; 0: never
-	MayFiles bool        `json:"mayFiles"`    // the role may read files, so that SFTP is worth offering
+	ID     string      `json:"id"`
+	Caller menu.Caller `json:"caller"`
+	Method string      `json:"method"`
+	Began  time.Time   `json:"began"`
+	// a session ends after that time without a key pressed; 0: never
+	Idle     int  `json:"idleSeconds"`
+	MayFiles bool `json:"mayFiles"` // the role may read files, so that SFTP is worth offering
 }
 
-// A Session is somebody who is logged in, as `who` lists them.
+// A Session is a current session, as `who` lists them.
 type Session struct {
 	ID       string    `json:"session"`
 	User     string    `json:"user"`
@@ -65,10 +68,10 @@ type Session struct {
 	Kind     string    `json:"kind"` // shell, exec, sftp, api
 	Began    time.Time `json:"began"`
 	IdleFrom time.Time `json:"idleSince"`
-	Running  []string  `json:"running"` // paths of the commands that run
+	Running  []string  `json:"running"` // paths of the running commands
 }
 
-// A Visit is a login of the past, as `last` lists them.
+// A Visit is a past login, as `last` lists them.
 type Visit struct {
 	User   string     `json:"user"`
 	Source string     `json:"source"`
@@ -78,15 +81,16 @@ type Visit struct {
 	Reason string     `json:"reason,omitempty"`
 }
 
-// A Knock is a connection that ended without a login after some of its credentials were refused that no line of the audit log is about.
+// A Knock is a connection that ended without a login, after attempts that no line of the audit log
+// reports.
 type Knock struct {
-	User   string `json:"user"` // whom it last wanted to be
+	User   string `json:"user"` // the user name of the last attempt
 	Source string `json:"source"`
 	Keys   int    `json:"keys"`  // public keys that were offered and do not open the account
-	Other  int    `json:"other"` // further attempts that were not looked at
+	Other  int    `json:"other"` // further attempts that were not checked
 }
 
-// What stands in an event in place of a user and an address.
+// Values of an event's user and source that name no user and no address.
 const (
 	System = "system" // the user of what the appliance does by itself
 	Local  = "local"  // the source of what comes by the appliance's own socket, and of System
@@ -97,7 +101,7 @@ const (
 	ActCommand  = "command"
 	ActLogin    = "login"
 	ActLogout   = "logout"
-	ActRefused  = "refused" // a login that failed, or a command that the role may not run
+	ActRefused  = "refused" // a failed login, or a command that the role may not run
 	ActDownload = "download"
 	ActDelete   = "delete"
 	ActSystem   = "system" // the appliance itself: started, stopped, captures that it ended
@@ -119,7 +123,7 @@ type Event struct {
 	Seconds   float64           `json:"seconds,omitempty"`
 }
 
-// A Greeting is what somebody who logs in is told.
+// A Greeting is what a user is shown at login.
 type Greeting struct {
 	Host      string      `json:"host"`    // in the prompt
 	Product   string      `json:"product"` // name and version
@@ -128,9 +132,11 @@ type Greeting struct {
 	LastLogin *time.Time  `json:"lastLogin,omitempty"`
 	LastFrom  string      `json:"lastFrom,omitempty"`
 	Idle      int         `json:"idleSeconds"`
-	Console   bool        `json:"console,omitempty"` // it is the terminal that the appliance was started on: leaving ends the appliance
-	Notice    string      `json:"notice,omitempty"`  // something that this user must know, such as a first password that should be changed
-	History   []string    `json:"history"`
+	// it is the terminal that the appliance was started on: leaving ends the appliance
+	Console bool `json:"console,omitempty"`
+	// something that this user must know, such as an initial password to change
+	Notice  string   `json:"notice,omitempty"`
+	History []string `json:"history"`
 }
 
 // A File is a finished file of the diagnostic directory.
@@ -138,16 +144,17 @@ type File struct {
 	Name     string    `json:"name"`
 	Bytes    int64     `json:"bytes"`
 	Modified time.Time `json:"modified"`
-	Payload  bool      `json:"payload"`        // holds more than packet headers: a Support account without that permission cannot read it
-	Role     menu.Role `json:"role,omitempty"` // that reading it takes, where that is more than for other files
+	// contains more than packet headers: a Support account without that permission cannot read it
+	Payload bool      `json:"payload"`
+	Role    menu.Role `json:"role,omitempty"` // that reading it takes, if that is more than for other files
 }
 
-// An EventFilter chooses lines of the audit log. Empty members choose everything.
+// An EventFilter selects lines of the audit log. Empty members select everything.
 type EventFilter struct {
 	User   string
 	From   time.Time
 	To     time.Time
 	Path   string // a command path or the beginning of one ("packetcapture"), or a file name
 	Act    string
-	Newest int // only so many, the newest; 0: all
+	Newest int // at most that many, the newest; 0: all
 }

@@ -1,9 +1,10 @@
 package access
 
-// An AuditReport is what reading the whole audit log found: whether a line was changed or taken out.
+// An AuditReport is the result of checking the whole audit log for changed or removed lines.
 type AuditReport struct {
-	Files  int      `json:"files"`
-	Lines  int64    `json:"lines"`
-	Last   string   `json:"last"`   // hash of the last line, by which a copy of the log can be compared
-	Faults []string `json:"faults"` // what was changed, taken out or torn, as sentences without a full stop; the first few
+	Files int    `json:"files"`
+	Lines int64  `json:"lines"`
+	Last  string `json:"last"` // hash of the last line, to compare a copy of the log with
+	// what was changed, removed or torn, as sentences without a full stop; the first few
+	Faults []string `json:"faults"`
 }

@@ -5,11 +5,12 @@ import (
 	"strings"
 )
 
-// A Program is what a login has run for it. Whoever asks for it may be a listener that somebody took over, so Check says what can be
-// a program at all.
+// A Program is what a login has run for it. Whoever asks for it may be a listener that somebody
+// took over, so Check says what can be a program at all.
 type Program struct {
-	Kind        string            `json:"kind"`                  // shell or exec
-	Line        []byte            `json:"line,omitempty"`        // of exec; bytes, since JSON would change what is no UTF-8
+	Kind string `json:"kind"` // shell or exec
+	// of exec; bytes, since JSON would change what is no UTF-8
+	Line        []byte            `json:"line,omitempty"`
 	Environment map[string]string `json:"environment,omitempty"` // the user's terminal type and language
 	Terminal    *Terminal         `json:"terminal,omitempty"`    // nil: pipes
 }
@@ -20,8 +21,8 @@ type Terminal struct {
 	Modes []byte     `json:"modes,omitempty"` // as RFC 4254 section 8 encodes them
 }
 
-// A WindowSize is in characters and in pixels, in the order of RFC 4254 section 6.2. Zero means unknown, and stays zero: what to make
-// of it is the program's affair.
+// A WindowSize is in characters and in pixels, in the order of RFC 4254 section 6.2. Zero means
+// unknown, and stays zero: what to make of it is the program's affair.
 type WindowSize struct{ Columns, Rows, Width, Height uint32 }
 
 // An Ended says how a program ended: with a status, or by a signal.
@@ -38,8 +39,9 @@ const (
 	SignalKill      = "KILL"
 )
 
-// Bounds of a program. The line travels in one string of the environment, for which the kernel takes 128 KiB. 24 variables are all
-// categories of locale(7) with room to spare. Modes are at most 159 opcodes with a value of four bytes.
+// Bounds of a program. The line travels in one string of the environment, for which the kernel
+// takes 128 KiB. 24 variables are all categories of locale(7) with room to spare. Modes are at most
+// 159 opcodes with a value of four bytes.
 const (
 	MaxProgramLine  = 32 << 10
 	MaxVariables    = 24
@@ -70,19 +72,21 @@ func (p Program) Check() error {
 	return nil
 }
 
-// FitsEnvironment reports whether a client may set a variable: terminal type and language, with plain values. What else it sends would
-// reach into the session process.
+// FitsEnvironment reports whether a client may set a variable: terminal type and language, with
+// plain values. What else it sends would reach into the session process.
 func FitsEnvironment(name, value string) bool {
 	return (name == "TERM" || name == "LANG" || localeCategory(name)) && plainValue(value)
 }
 
 func localeCategory(name string) bool {
 	category, isCategory := strings.CutPrefix(name, "LC_")
-	return isCategory && category != "" && len(category) <= 20 && strings.Trim(category, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_") == ""
+	return isCategory && category != "" && len(category) <= 20 &&
+		strings.Trim(category, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_") == ""
 }
 
 func plainValue(value string) bool {
 	return len(value) <= 64 && strings.IndexFunc(value, func(r rune) bool {
-		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("._-+@:", r))
+		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' ||
+			strings.ContainsRune("._-+@:", r))
 	}) < 0
 }

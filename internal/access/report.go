@@ -6,7 +6,8 @@ import (
 	"diagsh/internal/menu"
 )
 
-// A ReportRequest is what somebody wants to have in a report: a bundle for a support engineer, in one file of the diagnostic directory.
+// A ReportRequest describes a report: a bundle for a support engineer, in one file of the
+// diagnostic directory.
 type ReportRequest struct {
 	Case        string
 	Contact     string
@@ -22,7 +23,7 @@ type ReportPart struct {
 	Arguments map[string]string
 }
 
-// A Report is one that was made.
+// A Report is a finished report.
 type Report struct {
 	Name        string    `json:"name"` // of its file
 	Time        time.Time `json:"time"`
@@ -32,17 +33,17 @@ type Report struct {
 	Contact     string    `json:"contact,omitempty"`
 	Description string    `json:"description,omitempty"`
 	Files       []File    `json:"files"`
-	Payload     bool      `json:"payload"` // one of the files holds packet contents
-	Role        menu.Role `json:"role"`    // the least that may read it: that of the part that asks for most
+	Payload     bool      `json:"payload"` // one of the files contains payload
+	Role        menu.Role `json:"role"`    // the least role that may read it: the highest of its parts
 	Contents    []Content `json:"contents"`
 }
 
-// A Content is what became of a part.
+// A Content is the result of a part.
 type Content struct {
 	Title   string  `json:"title"`
 	Command string  `json:"command"`
 	Result  string  `json:"result"`         // ok, or the kind of the failure
-	Reason  string  `json:"reason"`         // why it failed, or is not whole
+	Reason  string  `json:"reason"`         // why it failed, or is incomplete
 	Page    string  `json:"page,omitempty"` // its files in the bundle
 	Data    string  `json:"data,omitempty"`
 	Records int     `json:"records"`
