@@ -8,43 +8,44 @@ import (
 	"diagsh/internal/menu"
 )
 
-// A Commit is a configuration that came to hold.
+// A Commit is a configuration that was committed.
 type Commit struct {
 	Number  int       `json:"commit"`
 	Time    time.Time `json:"time"`
 	User    string    `json:"user"`
 	Comment string    `json:"comment"`
 	Changes []Change  `json:"changes"`
-	// Kept says that rollbackconfig can bring this configuration back.
+	// Kept reports whether rollbackconfig can restore this configuration.
 	Kept bool `json:"kept"`
 	// Until is when the commit is rolled back unless it is confirmed.
 	Until *time.Time `json:"confirmUntil,omitempty"`
 }
 
-// A Request is how a commit is to be done.
+// A Request says how to commit.
 type Request struct {
 	Comment string
-	Confirm time.Duration // rolled back after so long unless it is confirmed; 0: it stays
-	Forget  bool          // the configuration that held until now is not kept for rollbackconfig
+	Confirm time.Duration // roll back after this time unless confirmed; 0: never
+	Forget  bool          // do not keep the previous configuration for rollbackconfig
 	Merge   bool          // the caller knows what others committed meanwhile, and commits on top of it
 }
 
 // A View is the configuration as one user sees it.
 type View struct {
-	Running   Document // what was committed last
+	Running   Document // the last commit's
 	Candidate Document // with the user's own changes
 	Changes   []Change // from Running to Candidate
 	Last      Commit   // the commit that made Running
-	// Underneath are the commits of others since the user began to change something, the oldest first.
+	// Underneath has the commits of others since the user's first change, the oldest first.
 	Underneath []Commit
-	// Elsewhere is what other sessions of the same user have changed in Candidate since this one did.
+	// Elsewhere has the changes that other sessions of the same user made to Candidate since this
+	// session's last one.
 	Elsewhere []Change
-	// Waiting is the commit that has to be confirmed, nil if none has.
+	// Waiting is the commit that must be confirmed, or nil.
 	Waiting  *Commit
 	Warnings []Warning
 }
 
-// A Warning is a sentence about what a change does beside what it says.
+// A Warning is a sentence about a side effect of a change.
 type Warning struct {
 	Path Path // of the change
 	Text string
@@ -60,7 +61,7 @@ type Saved struct {
 // SavedSuffix ends the name of each.
 const SavedSuffix = ".yaml"
 
-// Is reports whether the file is meant by a name, which may lack the suffix.
+// Is reports whether name, with or without the suffix, means the file.
 func (s Saved) Is(name string) bool {
 	return name != "" && strings.TrimSuffix(name, SavedSuffix)+SavedSuffix == s.Name
 }
@@ -101,7 +102,7 @@ func (c Change) String() string {
 	return fmt.Sprintf("%s: %s -> %s", c.Setting, shown(c.Before), shown(c.After))
 }
 
-// shown is a value in one line.
+// shown returns a value in one line.
 func shown(value string) string {
 	if first, _, more := strings.Cut(value, "\n"); more {
 		return first + " ..."

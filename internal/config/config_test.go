@@ -34,11 +34,13 @@ func TestDocument(t *testing.T) {
 	if text := string(d.YAML()); text != whole {
 		t.Errorf("it is written as\n%s", text)
 	}
-	if v, ok := d.VLAN("eth0.34"); !ok || v.Parent != "eth0" || v.ID != 34 || d.MTU("eth0") != 9000 || lines[MTUOf("eth0.34")] != 12 {
+	if v, ok := d.VLAN("eth0.34"); !ok || v.Parent != "eth0" || v.ID != 34 || d.MTU("eth0") != 9000 ||
+		lines[MTUOf("eth0.34")] != 12 {
 		t.Errorf("%+v, mtu %d, line %d", v, d.MTU("eth0"), lines[MTUOf("eth0.34")])
 	}
 	tree := d.Tree()
-	if got := tree["interfaces"].(map[string]any)["eth0"]; !reflect.DeepEqual(got, map[string]any{"media": "autoselect", "mtu": 9000}) {
+	if got := tree["interfaces"].(map[string]any)["eth0"]; !reflect.DeepEqual(got,
+		map[string]any{"media": "autoselect", "mtu": 9000}) {
 		t.Errorf("as JSON, eth0 is %v", got)
 	}
 	for _, k := range schema {
@@ -52,7 +54,7 @@ func TestDocument(t *testing.T) {
 	}
 }
 
-// Every fault is told, each with its line.
+// TestFaults: every fault is reported with its line.
 func TestFaults(t *testing.T) {
 	_, _, faults := Parse([]byte(`hostname: a b
 idletimeout: 5m
@@ -117,7 +119,8 @@ func TestChanges(t *testing.T) {
 	for _, c := range changes {
 		got = append(got, c.String())
 	}
-	if want := []string{"hostname: a -> b", "interfaces.eth0.mtu: 1400 -> not set", "multicastARP: reject"}; !reflect.DeepEqual(got, want) {
+	if want := []string{"hostname: a -> b", "interfaces.eth0.mtu: 1400 -> not set",
+		"multicastARP: reject"}; !reflect.DeepEqual(got, want) {
 		t.Errorf("the changes are %q", got)
 	}
 	if !from.With(changes).Equal(to) || len(Changes(to, to)) != 0 {
@@ -125,7 +128,7 @@ func TestChanges(t *testing.T) {
 	}
 }
 
-// FuzzParse reads any text: it never crashes, and what it takes is read back from what it writes.
+// FuzzParse reads any text: it never crashes, and what it accepts is read back from what it writes.
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(whole))
 	f.Add([]byte("banner: \"a\\n \\n#\\tb: |\\n\"\nwelcome: '- x'"))

@@ -1,5 +1,6 @@
-// Package config is the vocabulary of the configuration that people change by commits: the document, what a change and a fault of it
-// are, and what a commit is. It reads and writes the document's text and knows its schema; it changes nothing of the machine.
+// Package config has the types of the configuration that users change by commits: the document, its
+// changes and faults, and the commit. It reads and writes the document's text and knows its schema.
+// It changes nothing on the machine.
 package config
 
 import (
@@ -13,11 +14,11 @@ import (
 // A Path names a setting: hostname, or mtu of eth0 in interfaces.
 type Path struct {
 	Section string
-	Name    string // of the object in a section that has named ones
+	Name    string // of the object, in a section with named ones
 	Field   string // of the object
 }
 
-// String writes the path as messages have it: interfaces.eth0.mtu.
+// String returns the path as messages have it: interfaces.eth0.mtu.
 func (p Path) String() string {
 	if p.Name == "" {
 		return p.Section
@@ -25,7 +26,7 @@ func (p Path) String() string {
 	return p.Section + "." + p.Name + "." + p.Field
 }
 
-// Word is the setting's own word, the last of its path.
+// Word returns the setting's own word, the last of its path.
 func (p Path) Word() string {
 	if p.Field != "" {
 		return p.Field
@@ -33,7 +34,7 @@ func (p Path) Word() string {
 	return p.Section
 }
 
-// Argument is the parameter of a command that changes the setting.
+// Argument returns the parameter of a command that changes the setting.
 func (p Path) Argument() string {
 	switch p {
 	case ParentOf(p.Name):
@@ -46,8 +47,9 @@ func (p Path) Argument() string {
 	return p.Word()
 }
 
-// A Document is a configuration: the settings that somebody has made, in the form that the schema gives them. What is not there is as
-// the machine, or the file of its owner, has it. The empty document is the factory's.
+// A Document is a configuration: the settings that users have made, in the form of the schema.
+// Missing settings are as the machine, or the host configuration, has them. The empty document is
+// the factory's.
 type Document map[Path]string
 
 // Clone copies a document.
@@ -58,19 +60,20 @@ func (d Document) Clone() Document {
 	return maps.Clone(d)
 }
 
-// Equal reports whether two documents say the same.
+// Equal reports whether two documents have the same settings.
 func (d Document) Equal(o Document) bool { return maps.Equal(d, o) }
 
-// Paths lists the settings in the order of the schema, objects by name.
+// Paths returns the settings in the order of the schema, objects by name.
 func (d Document) Paths() []Path {
 	return slices.SortedFunc(maps.Keys(d), comparePaths)
 }
 
 func comparePaths(a, b Path) int {
-	return cmp.Or(cmp.Compare(place(a), place(b)), strings.Compare(a.Name, b.Name), cmp.Compare(fieldPlace(a), fieldPlace(b)))
+	return cmp.Or(cmp.Compare(place(a), place(b)), strings.Compare(a.Name, b.Name),
+		cmp.Compare(fieldPlace(a), fieldPlace(b)))
 }
 
-// Set gives a setting a value, or with an empty one takes it away.
+// Set sets a setting, or removes it if value is empty.
 func (d Document) Set(p Path, value string) {
 	if value == "" {
 		delete(d, p)
@@ -79,7 +82,7 @@ func (d Document) Set(p Path, value string) {
 	d[p] = value
 }
 
-// MTUOf, MediaOf and the others are the paths of settings.
+// MTUOf, MediaOf and the others return the paths of settings.
 func MTUOf(name string) Path   { return Path{"interfaces", name, "mtu"} }
 func MediaOf(name string) Path { return Path{"interfaces", name, "media"} }
 func ParentOf(vlan string) Path {
@@ -102,20 +105,20 @@ const (
 	Reject = "reject"
 )
 
-// MTU is the MTU that the document gives a link; 0 if none.
+// MTU returns the MTU that the document sets for a link, or 0.
 func (d Document) MTU(name string) int {
 	n, _ := strconv.Atoi(d[MTUOf(name)])
 	return n
 }
 
-// A VLAN is one that the document makes.
+// A VLAN is a VLAN that the document defines.
 type VLAN struct {
 	Name   string `json:"name"`
 	Parent string `json:"interface"`
 	ID     int    `json:"vlan"`
 }
 
-// VLANs lists those that the document makes, by name.
+// VLANs returns the VLANs of the document, sorted by name.
 func (d Document) VLANs() []VLAN {
 	var list []VLAN
 	for p, parent := range d {
@@ -128,39 +131,42 @@ func (d Document) VLANs() []VLAN {
 	return list
 }
 
-// VLAN is the one of a name.
+// VLAN returns the one with a name.
 func (d Document) VLAN(name string) (VLAN, bool) {
 	parent, ok := d[ParentOf(name)]
 	id, _ := strconv.Atoi(d[IDOf(name)])
 	return VLAN{name, parent, id}, ok
 }
 
-// SetVLAN makes a VLAN, or changes it.
+// SetVLAN adds a VLAN, or changes it.
 func (d Document) SetVLAN(v VLAN) {
 	d[ParentOf(v.Name)], d[IDOf(v.Name)] = v.Parent, strconv.Itoa(v.ID)
 }
 
-// DeleteVLAN takes a VLAN away with what is set for its interface.
+// DeleteVLAN removes a VLAN and the settings of its interface.
 func (d Document) DeleteVLAN(name string) {
 	maps.DeleteFunc(d, func(p Path, _ string) bool { return p.Name == name })
 }
 
-// A Change is what a document sets otherwise than another one.
+// A Change is a setting that differs between two documents.
 type Change struct {
-	Path    Path   `json:"-"` // lost where a change went through JSON
+	Path    Path   `json:"-"` // lost if a change went through JSON
 	Setting string `json:"setting"`
 	Before  string `json:"before,omitempty"` // empty: it was not set
 	After   string `json:"after,omitempty"`  // empty: it is not set any more
-	// TakenBack says, of a change of what is pending, that the setting is as it was committed: nothing of it is pending any more.
+	// TakenBack says, of a pending change, that the setting is back at its committed value, so that
+	// nothing is pending any more.
 	TakenBack bool `json:"takenBack,omitempty"`
 }
 
-// Is reports whether a change is of a setting, or of an object whose settings it is among: vlans.eth0.34. Empty means all.
+// Is reports whether a change is to a setting, or to an object's setting: vlans.eth0.34. Empty
+// means all.
 func (c Change) Is(setting string) bool {
-	return setting == "" || strings.EqualFold(c.Setting, setting) || len(c.Setting) > len(setting) && strings.EqualFold(c.Setting[:len(setting)+1], setting+".")
+	return setting == "" || strings.EqualFold(c.Setting, setting) || len(c.Setting) > len(setting) &&
+		strings.EqualFold(c.Setting[:len(setting)+1], setting+".")
 }
 
-// Changes lists what has to be changed in one document to make it the other.
+// Changes returns what must change in one document to make it the other.
 func Changes(from, to Document) []Change {
 	all := from.Clone()
 	maps.Copy(all, to)
@@ -173,7 +179,7 @@ func Changes(from, to Document) []Change {
 	return list
 }
 
-// With is the document with changes made on top of it.
+// With returns the document with changes applied.
 func (d Document) With(changes []Change) Document {
 	changed := d.Clone()
 	for _, c := range changes {

@@ -13,16 +13,17 @@ import (
 	"diagsh/internal/menu"
 )
 
-// A kind is a setting that there can be.
+// A kind is a setting that the schema has.
 type kind struct {
 	section string
 	field   string // empty: the section is the setting itself
 	number  bool   // written without quotes
-	// read brings a value into the one form in which documents keep it, or says what is accepted.
+	// read normalises a value to the form of documents, or returns an error that says what is
+	// accepted.
 	read func(text string) (string, error)
 }
 
-// schema is all of them, in the order in which they are written.
+// schema has all of them, in the order in which they are written.
 var schema = []kind{
 	{"hostname", "", false, readHostname},
 	{"banner", "", false, readText},
@@ -36,7 +37,7 @@ var schema = []kind{
 	{"multicastARP", "", false, readChoice(Accept, Reject)},
 }
 
-// place is where a setting's section stands in the schema, fieldPlace where its field does.
+// place returns the position of a setting's section in the schema, fieldPlace that of its field.
 func place(p Path) int {
 	return slices.IndexFunc(schema, func(k kind) bool { return k.section == p.Section })
 }
@@ -45,7 +46,8 @@ func fieldPlace(p Path) int {
 	return slices.IndexFunc(schema, func(k kind) bool { return k.section == p.Section && k.field == p.Field })
 }
 
-// Read brings a value of a setting into the form of a document, or says what is accepted.
+// Read normalises a value of a setting to the form of a document, or returns an error that says
+// what is accepted.
 func Read(p Path, text string) (string, error) {
 	i := fieldPlace(p)
 	if i < 0 {
@@ -61,7 +63,8 @@ func readHostname(text string) (string, error) {
 	return text, CheckHostname(text)
 }
 
-// CheckHostname accepts what can stand in a prompt and at the beginning of a file name: a host name as in RFC 1123, section 2.1.
+// CheckHostname accepts what may be in a prompt and at the beginning of a file name: a host name as
+// in RFC 1123, section 2.1.
 func CheckHostname(host string) error {
 	const first = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 	if host == "" || len(host) > 63 || strings.Trim(host, first+".-") != "" || strings.IndexByte(first, host[0]) < 0 {
@@ -70,12 +73,13 @@ func CheckHostname(host string) error {
 	return nil
 }
 
-// maxText bounds the texts before and after a login, in bytes.
+// maxText limits the texts before and after a login, in bytes.
 const maxText = 16 << 10
 
 func readText(text string) (string, error) {
 	text = strings.TrimRight(strings.ReplaceAll(text, "\r\n", "\n"), "\n")
-	if text == "" || len(text) > maxText || strings.ContainsFunc(text, func(r rune) bool { return r != '\n' && r != '\t' && !unicode.IsPrint(r) }) {
+	if text == "" || len(text) > maxText ||
+		strings.ContainsFunc(text, func(r rune) bool { return r != '\n' && r != '\t' && !unicode.IsPrint(r) }) {
 		return "", fmt.Errorf("it is a text of at most %d bytes without control characters", maxText)
 	}
 	return text, nil
@@ -115,16 +119,20 @@ func readInterface(text string) (string, error) {
 	return text, nil
 }
 
-// PlainInterface reports whether Linux can give an interface this name (dev_valid_name in net/core/dev.c) and it is plain to read.
+// PlainInterface reports whether Linux accepts this interface name (dev_valid_name in
+// net/core/dev.c) and it is plain to read.
 func PlainInterface(name string) bool {
 	return name != "" && len(name) <= 15 && name != "." && name != ".." &&
-		!strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`/:'"\;,%`, r) })
+		!strings.ContainsFunc(name,
+			func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`/:'"\;,%`, r) })
 }
 
 func readAddress(text string) (string, error) {
 	a, err := netip.ParseAddr(text)
-	if err != nil || a.Zone() != "" || a.IsLoopback() || a.IsUnspecified() || a.IsMulticast() || a.IsLinkLocalUnicast() || a.Is4In6() {
-		return "", errors.New("it is an IPv4 or IPv6 address of one host, such as 192.0.2.10, and none of 127.0.0.0/8 or ::1")
+	if err != nil || a.Zone() != "" || a.IsLoopback() || a.IsUnspecified() || a.IsMulticast() ||
+		a.IsLinkLocalUnicast() || a.Is4In6() {
+		return "",
+			errors.New("it is an IPv4 or IPv6 address of one host, such as 192.0.2.10, and none of 127.0.0.0/8 or ::1")
 	}
 	return a.String(), nil
 }

@@ -16,12 +16,12 @@ import (
 	"diagsh/internal/menu"
 )
 
-// MaxBytes bounds the text of a document.
+// MaxBytes limits the text of a document.
 const MaxBytes = 256 << 10
 
-// A Fault is what is wrong with a document.
+// A Fault is an error in a document.
 type Fault struct {
-	Line    int    `json:"line,omitempty"` // of the text that was read; 0 if it came from none
+	Line    int    `json:"line,omitempty"` // of the text that was read; 0 if there was none
 	Path    Path   `json:"-"`
 	Setting string `json:"setting,omitempty"`
 	Message string `json:"message"`
@@ -38,15 +38,16 @@ func (f Fault) String() string {
 	return b.String() + f.Message
 }
 
-// Lines are where the settings of a text stand.
+// Lines maps settings to their lines in a text.
 type Lines map[Path]int
 
-// Parse reads the text of a document and checks it against the schema. It lists every fault, each with its line; what it could read is
-// in the document all the same.
+// Parse parses the text of a document and checks it against the schema. It returns every fault with
+// its line. The document has everything that could be read, also if there are faults.
 func Parse(text []byte) (Document, Lines, []Fault) {
 	r := reader{document: Document{}, lines: Lines{}}
 	if len(text) > MaxBytes {
-		return r.document, r.lines, []Fault{{Line: 1, Message: fmt.Sprintf("the document is longer than %d bytes", MaxBytes)}}
+		return r.document, r.lines, []Fault{{Line: 1,
+			Message: fmt.Sprintf("the document is longer than %d bytes", MaxBytes)}}
 	}
 	roots, err := nodes(text)
 	if err != nil {
@@ -63,7 +64,7 @@ func Parse(text []byte) (Document, Lines, []Fault) {
 	return r.document, r.lines, r.faults
 }
 
-// nodes reads the first two documents of a text, of which there may be one.
+// nodes reads the first two documents of a text; there may be only one.
 func nodes(text []byte) ([]*yaml.Node, error) {
 	var list []*yaml.Node
 	for d := yaml.NewDecoder(bytes.NewReader(text)); len(list) < 2; {
@@ -81,9 +82,9 @@ func nodes(text []byte) ([]*yaml.Node, error) {
 
 var yamlLine = regexp.MustCompile(`^yaml: (?:line \d+: )?`)
 
-// syntaxFault finds the line of an error of the YAML reader. The line that the reader names is where the mapping or list around the fault
-// begins, or the one before the fault (parser.fail in its decode.go). The fault is in the first line with which the text up to it is
-// refused in the same words.
+// syntaxFault finds the line of an error of the YAML reader. The reader names the line where the
+// mapping or list around the fault begins, or the one before the fault (parser.fail in its
+// decode.go). The fault is in the first line with which the text up to it fails in the same words.
 func syntaxFault(text []byte, err error) Fault {
 	ends := []int{0}
 	for line := range bytes.Lines(text) {
@@ -93,7 +94,8 @@ func syntaxFault(text []byte, err error) Fault {
 		_, other := nodes(text[:ends[i+1]])
 		return other != nil && other.Error() == err.Error()
 	})
-	return Fault{Line: line, Message: "this is not YAML: " + strings.ToValidUTF8(yamlLine.ReplaceAllString(err.Error(), ""), "?")}
+	return Fault{Line: line, Message: "this is not YAML: " +
+		strings.ToValidUTF8(yamlLine.ReplaceAllString(err.Error(), ""), "?")}
 }
 
 type reader struct {
@@ -103,13 +105,14 @@ type reader struct {
 }
 
 func (r *reader) fault(at *yaml.Node, setting, format string, args ...any) {
-	r.faults = append(r.faults, Fault{Line: at.Line, Setting: menu.Clean(menu.Bounded(setting, 64)), Message: fmt.Sprintf(format, args...)})
+	r.faults = append(r.faults, Fault{Line: at.Line, Setting: menu.Clean(menu.Bounded(setting, 64)),
+		Message: fmt.Sprintf(format, args...)})
 }
 
-// pairs walks through a mapping, whose keys must be plain and there once.
+// pairs walks through a mapping, whose keys must be plain and unique.
 func (r *reader) pairs(mapping *yaml.Node, above string, each func(key, value *yaml.Node)) {
 	if isNull(mapping) {
-		return // Nothing stands there, or comments only.
+		return // It is empty, or has only comments.
 	}
 	if mapping.Kind != yaml.MappingNode {
 		r.fault(mapping, strings.TrimSuffix(above, "."), `lines of the form "name: value" belong here`)
@@ -155,7 +158,8 @@ func (r *reader) objects(section string, value *yaml.Node) {
 			return
 		}
 		if object.Kind != yaml.MappingNode {
-			r.fault(name, section+"."+name.Value, "its settings belong below it: %s", strings.Join(fields(section), ", "))
+			r.fault(name, section+"."+name.Value, "its settings belong below it: %s",
+				strings.Join(fields(section), ", "))
 			return
 		}
 		r.pairs(object, above, func(key, value *yaml.Node) {
@@ -191,7 +195,7 @@ func (r *reader) unknown(at *yaml.Node, setting string, known []string) {
 	r.fault(at, setting, "there is no such setting; there are %s", strings.Join(known, ", "))
 }
 
-// completeVLANs wants both parts of a VLAN.
+// completeVLANs requires both parts of a VLAN.
 func (r *reader) completeVLANs() {
 	for _, p := range r.document.Paths() {
 		other := ParentOf(p.Name)
@@ -226,7 +230,7 @@ func fields(section string) []string {
 	return list
 }
 
-// YAML writes the document. Parse reads it back as it was.
+// YAML returns the document's text. Parse restores the document from it.
 func (d Document) YAML() []byte {
 	root := &yaml.Node{Kind: yaml.MappingNode}
 	for _, p := range d.Paths() {
@@ -255,7 +259,7 @@ func (d Document) YAML() []byte {
 	return b.Bytes()
 }
 
-// below is the mapping under a key, which is the last one or a new one: paths come in order.
+// below returns the mapping under a key, which is the last one or a new one: paths come in order.
 func below(mapping *yaml.Node, key string) *yaml.Node {
 	if n := len(mapping.Content); n > 0 && mapping.Content[n-2].Value == key {
 		return mapping.Content[n-1]
@@ -269,7 +273,7 @@ func plainNode(word string) *yaml.Node {
 	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: word}
 }
 
-// Tree is the document as JSON has it: numbers are numbers, the rest texts.
+// Tree returns the document as JSON has it: numbers are numbers, the rest texts.
 func (d Document) Tree() map[string]any {
 	root := map[string]any{}
 	for _, p := range d.Paths() {
