@@ -2,21 +2,24 @@ package netconf
 
 import "slices"
 
-// A Follower is a link whose MTU the kernel makes smaller with that of another one.
+// A Follower is a link whose MTU the kernel lowers with that of another one.
 type Follower struct {
 	Link     // as it is
 	Then int // the MTU that it gets
 }
 
-// Followers are the links whose MTU becomes smaller when that of a link becomes mtu, and those whose MTU becomes smaller with theirs; a
-// link comes behind the one that it follows. Linux 6.18 makes smaller
+// Followers returns the links whose MTU falls when that of a link becomes mtu, and those whose MTU
+// falls with theirs. A link comes after the one that it follows. Linux 6.18 lowers the MTU of
 //
-//   - what stands on a link and may not have a greater MTU (NETDEV_CHANGEMTU in vlan_device_event in net/8021q/vlan.c, macvlan_device_event
-//     in drivers/net/macvlan.c, macsec_notify in drivers/net/macsec.c) or has the same one (ipvlan_adjust_mtu in
+//   - what is on top of a link and may not have a greater MTU (NETDEV_CHANGEMTU in
+//     vlan_device_event in net/8021q/vlan.c, macvlan_device_event in drivers/net/macvlan.c,
+//     macsec_notify in drivers/net/macsec.c) or has the same one (ipvlan_adjust_mtu in
 //     drivers/net/ipvlan/ipvlan_main.c),
-//   - a bridge, to the least of its ports, unless somebody gave it an MTU of its own (br_mtu_auto_adjust in net/bridge/br_if.c), which the
-//     kernel does not tell: then one of the list keeps its MTU,
-//   - the ports of a bond or a team (bond_change_mtu in drivers/net/bonding/bond_main.c, team_change_mtu in drivers/net/team/team_core.c).
+//   - a bridge, to the least of its ports, unless it was given an MTU of its own
+//     (br_mtu_auto_adjust in net/bridge/br_if.c), which the kernel does not tell: then one of the
+//     list keeps its MTU,
+//   - the ports of a bond or a team (bond_change_mtu in drivers/net/bonding/bond_main.c,
+//     team_change_mtu in drivers/net/team/team_core.c).
 func (s State) Followers(name string, mtu int) []Follower {
 	then := map[string]int{name: mtu}
 	var list []Follower
@@ -35,7 +38,7 @@ func (s State) Followers(name string, mtu int) []Follower {
 	return list
 }
 
-// follow is the MTU that a link gets when another one's changes. then is what MTUs become.
+// follow returns the MTU that a link gets when that of another one changes. then has the new MTUs.
 func (s State) follow(l, of Link, then map[string]int) (mtu int, follows bool) {
 	switch {
 	case l.Lower == of.Name && l.BelowItsLower():
@@ -62,13 +65,14 @@ func (s State) follow(l, of Link, then map[string]int) (mtu int, follows bool) {
 	return 0, false
 }
 
-// BelowItsLower says that a link may not have a greater MTU than the one that it stands on, but a smaller one, which it keeps.
+// BelowItsLower reports whether a link may not have a greater MTU than the link below it, but keeps
+// a smaller one.
 func (l Link) BelowItsLower() bool {
 	return l.Lower != "" && slices.Contains([]string{"vlan", "macvlan", "macvtap", "macsec"}, l.Kind)
 }
 
-// overhead is by how much its MTU must be smaller: what MACsec adds to a frame (IEEE 802.1AE: a SecTAG of 16 bytes with its EtherType and
-// an ICV of 16 bytes).
+// overhead returns by how much its MTU must be smaller: what MACsec adds to a frame (IEEE 802.1AE:
+// a SecTAG of 16 bytes with its EtherType and an ICV of 16 bytes).
 func (l Link) overhead() int {
 	if l.Kind == "macsec" {
 		return 32
@@ -76,7 +80,7 @@ func (l Link) overhead() int {
 	return 0
 }
 
-// Room is the greatest MTU that a link can have on the one that it stands on.
+// Room returns the greatest MTU that a link can have on top of the link below it.
 func (s State) Room(l Link) int {
 	lower, _ := s.Link(l.Lower)
 	return lower.MTU - l.overhead()

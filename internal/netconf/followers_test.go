@@ -7,7 +7,8 @@ import (
 	"diagsh/internal/netconf"
 )
 
-// Which links follow another one's MTU depends on their kind, and on what else they stand on.
+// TestFollowers: which links follow another one's MTU depends on their kind, and on what else they
+// are on top of.
 func TestFollowers(t *testing.T) {
 	state := netconf.State{Links: []netconf.Link{
 		{Name: "eth0", MTU: 1500, Master: "br0"},
@@ -54,7 +55,8 @@ func TestFollowers(t *testing.T) {
 	}
 }
 
-// A macvlan, a bridge and its port know what they stand on or belong to; the other end of a veth is no follower.
+// TestFollowersOfTheKernel: a macvlan, a bridge and its port know the link below them or the one
+// that they belong to; the other end of a veth is no follower.
 func TestFollowersOfTheKernel(t *testing.T) {
 	inside(t, func() {
 		tool(t, "ip", "link", "add", "mv0", "link", "left", "type", "macvlan")

@@ -12,21 +12,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// LeastIPv6MTU is the least MTU of a link with IPv6 (RFC 8200, section 5). Below it the kernel takes IPv6 off the link: addresses, routes,
-// neighbours and the link's settings below /proc/sys/net/ipv6. A greater MTU brings the link-local address back, with the settings of
-// new links, and nothing more (addrconf_notify, NETDEV_CHANGEMTU, in net/ipv6/addrconf.c).
+// LeastIPv6MTU is the least MTU of a link with IPv6 (RFC 8200, section 5). Below it the kernel
+// removes IPv6 from the link: addresses, routes, neighbours and the link's settings below
+// /proc/sys/net/ipv6. A greater MTU only brings back the link-local address, with the settings of
+// new links (addrconf_notify, NETDEV_CHANGEMTU, in net/ipv6/addrconf.c).
 const LeastIPv6MTU = 1280
 
-// Forgotten is what the kernel forgets with a change of a link or of an address: all IPv6 of a link whose MTU falls below LeastIPv6MTU,
-// everything of a link that goes, and the routes whose preferred source is an address that goes. The messages are the kernel's own, as
-// `ip address save` and `ip route save` keep them: so nothing is lost that this package does not know. They are of use until the machine
-// restarts.
+// Forgotten is what the kernel forgets with a change of a link or of an address: all IPv6 of a link
+// whose MTU falls below LeastIPv6MTU, everything of a link that is removed, and the routes whose
+// preferred source is an address that is removed. The messages are the kernel's own, as `ip address
+// save` and `ip route save` keep them, so that nothing is lost that this package does not know.
+// They are valid until the machine restarts.
 //
-// What a router advertised is not in it. It comes back by itself: when duplicate address detection of the new link-local address has
-// ended, the kernel solicits routers (addrconf_dad_completed in net/ipv6/addrconf.c). Multicast groups that programs have joined do
-// not come back, and routes through nexthop objects (ip-nexthop(8)) of a link that went are refused, because those went with it.
+// It does not contain what a router advertised, which comes back by itself: when duplicate address
+// detection of the new link-local address has ended, the kernel solicits routers
+// (addrconf_dad_completed in net/ipv6/addrconf.c). Multicast groups that programs have joined do
+// not come back. Routes through nexthop objects (ip-nexthop(8)) of a removed link are refused,
+// because those went with it.
 type Forgotten struct {
-	Boot       string            `json:"boot"`  // the kernel's name for the time since it started
+	Boot       string            `json:"boot"`  // the kernel's ID of its current start
 	Index      int               `json:"index"` // of the link
 	Taken      int64             `json:"taken"` // seconds since the start of the machine
 	Settings   map[string]string `json:"settings,omitempty"`
@@ -49,13 +53,14 @@ func (Kernel) ReadIPv6(name string) (Forgotten, error) {
 	return ofLink(name, family{"ipv6", unix.AF_INET6})
 }
 
-// ReadLink reads what goes with a link.
+// ReadLink reads what is lost with a link.
 func (Kernel) ReadLink(name string) (Forgotten, error) {
 	return ofLink(name, family{"ipv4", unix.AF_INET}, family{"ipv6", unix.AF_INET6})
 }
 
-// ReadSourced reads the routes, of any table and through any link, that lose an address of the loopback interface as their preferred
-// source. The kernel deletes those of IPv4 in the main table (fib_sync_down_addr in net/ipv4/fib_semantics.c) and takes the source from those of IPv6
+// ReadSourced reads the routes, of any table and through any link, that lose an address of the
+// loopback interface as their preferred source. The kernel deletes those of IPv4 in the main table
+// (fib_sync_down_addr in net/ipv4/fib_semantics.c) and removes the source from those of IPv6
 // (rt6_remove_prefsrc in net/ipv6/route.c).
 func (Kernel) ReadSourced(address netip.Addr) (Forgotten, error) {
 	f, err := record(loopback)
@@ -78,7 +83,7 @@ type family struct {
 	number byte
 }
 
-// record begins one of a link.
+// record starts the record of a link.
 func record(name string) (Forgotten, error) {
 	link, err := netlink.LinkByName(name)
 	if err != nil {
@@ -101,7 +106,8 @@ func ofLink(name string, families ...family) (Forgotten, error) {
 			keep  func(body []byte, a attributes) bool
 		}{
 			{addressTable, &f.Addresses, func(body []byte, a attributes) bool {
-				if int(nl.DeserializeIfAddrmsg(body).Index) != f.Index || of.number == unix.AF_INET6 && learntAddress(body, a) {
+				if int(nl.DeserializeIfAddrmsg(body).Index) != f.Index ||
+					of.number == unix.AF_INET6 && learntAddress(body, a) {
 					return false
 				}
 				address := a[unix.IFA_LOCAL]
@@ -112,7 +118,8 @@ func ofLink(name string, families ...family) (Forgotten, error) {
 				return true
 			}},
 			{neighbourTable, &f.Neighbours, func(body []byte, _ attributes) bool {
-				return int(nl.NativeEndian().Uint32(body[4:])) == f.Index && nl.NativeEndian().Uint16(body[8:])&unix.NUD_PERMANENT != 0
+				return int(nl.NativeEndian().Uint32(body[4:])) == f.Index &&
+					nl.NativeEndian().Uint16(body[8:])&unix.NUD_PERMANENT != 0
 			}},
 			{routeTable, &f.Routes, func(body []byte, a attributes) bool {
 				return !learntRoute(body) && (a.through(f.Index) || own[string(a[unix.RTA_PREFSRC])])
@@ -128,7 +135,8 @@ func ofLink(name string, families ...family) (Forgotten, error) {
 	return f, nil
 }
 
-// A table of the kernel is had by a request, in messages of a kind that begin with a header.
+// A table is one of the kernel's tables: the request for it, and the kind and header of its
+// messages.
 type table struct {
 	ask, answer uint16
 	header      int
@@ -140,7 +148,7 @@ var (
 	routeTable     = table{unix.RTM_GETROUTE, unix.RTM_NEWROUTE, unix.SizeofRtMsg}
 )
 
-// saved reads those messages of a table that are to be kept.
+// saved reads the messages of a table that keep selects.
 func saved(t table, family byte, keep func(body []byte, a attributes) bool) (kept [][]byte, err error) {
 	messages, err := whole(func() ([][]byte, error) {
 		request := nl.NewNetlinkRequest(int(t.ask), unix.NLM_F_DUMP)
@@ -168,10 +176,10 @@ func saved(t table, family byte, keep func(body []byte, a attributes) bool) (kep
 // sizeofNdmsg is the size of struct ndmsg in linux/neighbour.h.
 const sizeofNdmsg = 12
 
-// typeMask takes the flags off the type of an attribute (NLA_TYPE_MASK in linux/netlink.h).
+// typeMask removes the flags from the type of an attribute (NLA_TYPE_MASK in linux/netlink.h).
 const typeMask = 1<<14 - 1
 
-// attributes are those of a message by their types.
+// attributes are those of a message by type.
 type attributes map[uint16][]byte
 
 func attributesOf(data []byte) (attributes, error) {
@@ -191,7 +199,8 @@ func (a attributes) through(index int) bool {
 	return len(hopsThrough(a[unix.RTA_MULTIPATH], index)) > 0
 }
 
-// hopsThrough is the part of a route's next hops (struct rtnexthop in linux/rtnetlink.h) that leave by a link.
+// hopsThrough returns those of a route's next hops (struct rtnexthop in linux/rtnetlink.h) that
+// leave by a link.
 func hopsThrough(hops []byte, index int) []byte {
 	var own []byte
 	for len(hops) >= unix.SizeofRtNexthop {
@@ -214,24 +223,28 @@ const (
 	ifaProtoKernelLL = 3
 )
 
-// learntAddress reports whether an address comes by itself: from an advertised prefix, or as the kernel's own link-local one. Kernels
-// before 5.18 do not say of whom an address is; they give it back as it was, which does no harm.
+// learntAddress reports whether an address comes back by itself: from an advertised prefix, or as
+// the kernel's own link-local one. Kernels before 5.18 do not report an address's origin; then it
+// is restored as it was, which does no harm.
 func learntAddress(body []byte, a attributes) bool {
 	by := a[ifaProto]
 	return body[2]&unix.IFA_F_TEMPORARY != 0 || len(by) == 1 && (by[0] == ifaProtoKernelRA || by[0] == ifaProtoKernelLL)
 }
 
-// learntRoute reports whether a route comes by itself: with an address, from a router, or as an entry of a cache.
+// learntRoute reports whether a route comes back by itself: with an address, from a router, or as
+// an entry of a cache.
 func learntRoute(body []byte) bool {
 	protocol, flags := body[5], nl.NativeEndian().Uint32(body[8:])
-	return protocol == unix.RTPROT_KERNEL || protocol == unix.RTPROT_RA || protocol == unix.RTPROT_REDIRECT || flags&unix.RTM_F_CLONED != 0
+	return protocol == unix.RTPROT_KERNEL || protocol == unix.RTPROT_RA || protocol == unix.RTPROT_REDIRECT ||
+		flags&unix.RTM_F_CLONED != 0
 }
 
-// settings reads those of a link below /proc/sys/net/ipv4 or ipv6. What cannot be read is not set, as stable_secret.
+// settings reads those of a link below /proc/sys/net/ipv4 or ipv6. What cannot be read, such as
+// stable_secret, is not set.
 func settings(family, name string) map[string]string {
 	values := map[string]string{}
 	for _, kind := range []string{"conf", "neigh"} {
-		entries, _ := os.ReadDir(filepath.Join("/proc/sys/net", family, kind, name)) // none where IPv6 is off
+		entries, _ := os.ReadDir(filepath.Join("/proc/sys/net", family, kind, name)) // none if IPv6 is off
 		for _, e := range entries {
 			if text, err := os.ReadFile(filepath.Join("/proc/sys/net", family, kind, name, e.Name())); err == nil {
 				values[family+"/"+kind+"/"+e.Name()] = strings.TrimSpace(string(text))
@@ -246,7 +259,7 @@ func bootID() string {
 	return strings.TrimSpace(string(text))
 }
 
-// uptime is the time since the machine started, sleep included.
+// uptime returns the time since the machine started, including sleep.
 func uptime() int64 {
 	var t unix.Timespec
 	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &t) != nil {

@@ -1,5 +1,6 @@
-// Package netconf reads and changes the machine's network interfaces: MTU, VLANs, media, the loopback address, and whether ARP replies
-// with multicast addresses are believed. A change that the kernel refuses is an error that holds the kernel's reason (Reason).
+// Package netconf reads and changes the machine's network interfaces: MTU, VLANs, media, the
+// loopback address, and whether ARP replies with multicast addresses are accepted. If the kernel
+// refuses a change, the error has the kernel's reason (Reason).
 package netconf
 
 import (
@@ -21,30 +22,32 @@ type Link struct {
 	Up       bool   `json:"up"`
 	Loopback bool   `json:"loopback"`
 	MTU      int    `json:"mtu"`
-	// MinMTU and MaxMTU are what the driver allows; 0 where it does not say.
+	// MinMTU and MaxMTU are the driver's limits; 0 if it does not report any.
 	MinMTU int    `json:"minMTU"`
 	MaxMTU int    `json:"maxMTU"`
 	Parent string `json:"parent,omitempty"` // the interface below a VLAN
-	Lower  string `json:"lower,omitempty"`  // the interface below one of any kind (IFLA_LINK); of a veth its other end
+	// the interface below one of any kind (IFLA_LINK); the other end of a veth
+	Lower  string `json:"lower,omitempty"`
 	Master string `json:"master,omitempty"` // the bridge, bond or the like that it is a port of
 	VLAN   int    `json:"vlan,omitempty"`
-	Media  *Media `json:"media,omitempty"` // nil where the driver knows none
-	// Addresses are those of the link; addresses of the link alone (fe80::/10, 169.254.0.0/16) are left out.
+	Media  *Media `json:"media,omitempty"` // nil if the driver knows none
+	// Addresses are those of the link, without those of link scope (fe80::/10, 169.254.0.0/16).
 	Addresses []netip.Prefix `json:"addresses"`
 }
 
-// Ethernet reports whether the link can carry VLANs and has media: one with a hardware address that is none of the machine's own
-// making on top of others.
+// Ethernet reports whether the link can carry VLANs and has media: it has a hardware address, and
+// is neither the loopback interface nor a VLAN itself.
 func (l Link) Ethernet() bool { return l.MAC != "" && !l.Loopback && l.VLAN == 0 }
 
-// A State is everything of the machine that this package changes.
+// A State is everything on the machine that this package changes.
 type State struct {
 	Links []Link
-	// RejectsMulticast says that ARP replies with a multicast hardware address are dropped by this package's rule.
+	// RejectsMulticast reports whether this package's rule drops ARP replies with a multicast
+	// hardware address.
 	RejectsMulticast bool
 }
 
-// Link finds one by its name.
+// Link returns the link with a name.
 func (s State) Link(name string) (Link, bool) {
 	for _, l := range s.Links {
 		if l.Name == name {
@@ -54,7 +57,7 @@ func (s State) Link(name string) (Link, bool) {
 	return Link{}, false
 }
 
-// Loopback are the addresses of the loopback interface beside 127.0.0.0/8 and ::1.
+// Loopback returns the addresses of the loopback interface other than 127.0.0.0/8 and ::1.
 func (s State) Loopback() []netip.Addr {
 	var list []netip.Addr
 	for _, l := range s.Links {
@@ -67,7 +70,7 @@ func (s State) Loopback() []netip.Addr {
 	return list
 }
 
-// Kernel is the running machine: the network namespace that the process is in.
+// Kernel is the running machine: the network namespace of the process.
 type Kernel struct{}
 
 // Read reads everything.
@@ -81,10 +84,10 @@ func (Kernel) Read() (State, error) {
 	return s, err
 }
 
-// List lists the interfaces in the order of their indexes.
+// List returns the interfaces in the order of their indexes.
 //
-// The library's LinkList leaves out the driver's limits of the MTU (IFLA_MIN_MTU and IFLA_MAX_MTU, Linux 4.20), so the messages are
-// asked for here and their common part is left to it.
+// The library's LinkList leaves out the driver's limits of the MTU (IFLA_MIN_MTU and IFLA_MAX_MTU,
+// Linux 4.20), so the messages are requested here and the library parses their common part.
 func List() ([]Link, error) {
 	request := nl.NewNetlinkRequest(unix.RTM_GETLINK, unix.NLM_F_DUMP)
 	request.AddData(nl.NewIfInfomsg(unix.AF_UNSPEC))
@@ -109,7 +112,7 @@ func List() ([]Link, error) {
 		if vlan, ok := link.(*netlink.Vlan); ok {
 			l.VLAN = vlan.VlanId
 		}
-		if a.NetNsID < 0 { // else the number is that of another namespace
+		if a.NetNsID < 0 { // otherwise the number is that of another namespace
 			below[l.Name] = a.ParentIndex
 		}
 		above[l.Name] = a.MasterIndex
@@ -152,8 +155,8 @@ func readAddresses(list []Link, names map[int]string) error {
 	return nil
 }
 
-// whole asks for a table until the kernel could give it without a change in between (NLM_F_DUMP_INTR). Where changes never end, the
-// last answer has to do.
+// whole reads a table until the kernel delivers it without a change in between (NLM_F_DUMP_INTR).
+// If changes never end, it returns the last answer.
 func whole[T any](dump func() ([]T, error)) (list []T, err error) {
 	for range 5 {
 		if list, err = dump(); !errors.Is(err, netlink.ErrDumpInterrupted) {
@@ -163,7 +166,7 @@ func whole[T any](dump func() ([]T, error)) (list []T, err error) {
 	return list, nil
 }
 
-// limits are the least and greatest MTU in a message about a link.
+// limits returns the least and greatest MTU in a message about a link.
 func limits(message []byte) (least, most int, err error) {
 	attributes, err := nl.ParseRouteAttr(message[unix.SizeofIfInfomsg:])
 	if err != nil {
@@ -189,13 +192,15 @@ func (Kernel) SetMTU(name string, mtu int) error {
 	return netlink.LinkSetMTU(link, mtu)
 }
 
-// AddVLAN makes a VLAN on a parent and brings it up. A kernel without 8021q refuses with EOPNOTSUPP.
+// AddVLAN makes a VLAN on a parent and brings it up. A kernel without 8021q refuses with
+// EOPNOTSUPP.
 func (Kernel) AddVLAN(name, parent string, id int) error {
 	below, err := netlink.LinkByName(parent)
 	if err != nil {
 		return gone(err)
 	}
-	vlan := &netlink.Vlan{LinkAttrs: netlink.LinkAttrs{Name: name, ParentIndex: below.Attrs().Index}, VlanId: id, VlanProtocol: netlink.VLAN_PROTOCOL_8021Q}
+	vlan := &netlink.Vlan{LinkAttrs: netlink.LinkAttrs{Name: name, ParentIndex: below.Attrs().Index}, VlanId: id,
+		VlanProtocol: netlink.VLAN_PROTOCOL_8021Q}
 	if err := netlink.LinkAdd(vlan); err != nil {
 		return err
 	}
@@ -203,7 +208,7 @@ func (Kernel) AddVLAN(name, parent string, id int) error {
 	if err == nil {
 		err = netlink.LinkSetUp(link)
 	}
-	// A parent that is down refuses its VLANs to be up (ENETDOWN); they are when it is.
+	// On a parent that is down a VLAN cannot be up (ENETDOWN); it comes up with the parent.
 	if err != nil && !errors.Is(err, unix.ENETDOWN) {
 		return errors.Join(err, netlink.LinkDel(vlan))
 	}
@@ -222,7 +227,7 @@ func (Kernel) DeleteVLAN(name string) error {
 	return netlink.LinkDel(link)
 }
 
-// gone is ENODEV for a link that is not there.
+// gone returns ENODEV for a link that does not exist.
 func gone(err error) error {
 	var missing netlink.LinkNotFoundError
 	if errors.As(err, &missing) {
@@ -231,7 +236,8 @@ func gone(err error) error {
 	return err
 }
 
-// Reason is the kernel's reason for a refusal, in its own words (errno(3)). Empty where the error is not the kernel's.
+// Reason returns the kernel's reason for a refusal, in its own words (errno(3)), or "" if the error
+// is not the kernel's.
 func Reason(err error) string {
 	var errno syscall.Errno
 	if !errors.As(err, &errno) {

@@ -30,7 +30,7 @@ func inside(t *testing.T, f func()) {
 	ns.Do(t, f)
 }
 
-// tool runs a peer in this namespace.
+// tool runs a program in this namespace.
 func tool(t *testing.T, name string, args ...string) string {
 	t.Helper()
 	out, err := exec.Command(netnstest.Tool(t, name), args...).CombinedOutput()
@@ -56,7 +56,8 @@ func TestMTU(t *testing.T) {
 		}
 		l, ok := read(t).Link("left")
 		said := tool(t, "ip", "-d", "link", "show", "left")
-		if !ok || l.MTU != 9000 || l.MinMTU != 68 || l.MaxMTU != 65535 || !strings.Contains(said, " mtu 9000 ") || !strings.Contains(said, "minmtu 68 maxmtu 65535") {
+		if !ok || l.MTU != 9000 || l.MinMTU != 68 || l.MaxMTU != 65535 || !strings.Contains(said, " mtu 9000 ") ||
+			!strings.Contains(said, "minmtu 68 maxmtu 65535") {
 			t.Errorf("%+v, and ip says\n%s", l, said)
 		}
 		if err := kernel.SetMTU("left", 5); !errors.Is(err, unix.EINVAL) || netconf.Reason(err) != "invalid argument" {
@@ -68,7 +69,8 @@ func TestMTU(t *testing.T) {
 	})
 }
 
-// What a link had as IPv6's MTU is not asked for again where the link has a smaller one now.
+// TestRestoreBelowTheOldMTU: the old IPv6 MTU of a link is not restored if the link has a smaller
+// MTU now.
 func TestRestoreBelowTheOldMTU(t *testing.T) {
 	inside(t, func() {
 		must := func(err error) {
@@ -104,7 +106,8 @@ func TestLoopback(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if s, said := read(t).Loopback(), tool(t, "ip", "-br", "addr", "show", "lo"); !slices.Equal(s, []netip.Addr{a}) || !strings.Contains(said, netip.PrefixFrom(a, a.BitLen()).String()) {
+			if s, said := read(t).Loopback(), tool(t, "ip", "-br", "addr", "show", "lo"); !slices.Equal(s,
+				[]netip.Addr{a}) || !strings.Contains(said, netip.PrefixFrom(a, a.BitLen()).String()) {
 				t.Errorf("it reads %v, and ip says %s", s, said)
 			}
 			for range 2 {
@@ -119,12 +122,14 @@ func TestLoopback(t *testing.T) {
 	})
 }
 
-// Where the kernel has 8021q the VLAN is there, up, and goes again; else the kernel's refusal comes back and nothing is left.
+// TestVLAN: on a kernel with 8021q the VLAN is made, up, and removed again; otherwise the kernel's
+// refusal is returned and nothing is left.
 func TestVLAN(t *testing.T) {
 	inside(t, func() {
 		err := kernel.AddVLAN("left.34", "left", 34)
 		if errors.Is(err, unix.EOPNOTSUPP) {
-			probe := exec.Command(netnstest.Tool(t, "ip"), "link", "add", "link", "left", "name", "probe", "type", "vlan", "id", "5")
+			probe := exec.Command(netnstest.Tool(t, "ip"), "link", "add", "link", "left", "name", "probe", "type",
+				"vlan", "id", "5")
 			if out, err := probe.CombinedOutput(); err == nil {
 				t.Errorf("ip can make a VLAN on this kernel: %s", out)
 			}
@@ -137,7 +142,8 @@ func TestVLAN(t *testing.T) {
 			t.Fatal(err)
 		}
 		l, _ := read(t).Link("left.34")
-		if said := tool(t, "ip", "-d", "link", "show", "left.34"); l.VLAN != 34 || l.Parent != "left" || !l.Up || !strings.Contains(said, "vlan protocol 802.1Q id 34") {
+		if said := tool(t, "ip", "-d", "link", "show", "left.34"); l.VLAN != 34 || l.Parent != "left" || !l.Up ||
+			!strings.Contains(said, "vlan protocol 802.1Q id 34") {
 			t.Errorf("%+v, and ip says\n%s", l, said)
 		}
 		if err := kernel.DeleteVLAN("left"); err == nil {
@@ -152,11 +158,12 @@ func TestVLAN(t *testing.T) {
 	})
 }
 
-// A tap device takes any media that it is told it supports, so a driver can be had that supports what the test wants (tun_set_link_ksettings
-// in drivers/net/tun.c).
+// TestMedia uses a tap device, which accepts any list of supported media, to get a driver that
+// supports what the test needs (tun_set_link_ksettings in drivers/net/tun.c).
 func TestMedia(t *testing.T) {
 	inside(t, func() {
-		if err := netlink.LinkAdd(&netlink.Tuntap{LinkAttrs: netlink.LinkAttrs{Name: "tap0"}, Mode: netlink.TUNTAP_MODE_TAP}); err != nil {
+		if err := netlink.LinkAdd(&netlink.Tuntap{LinkAttrs: netlink.LinkAttrs{Name: "tap0"},
+			Mode: netlink.TUNTAP_MODE_TAP}); err != nil {
 			netnstest.Missing(t, "a tap device cannot be made: "+err.Error())
 		}
 		set, err := ethtool.NewEthtool()
@@ -165,19 +172,22 @@ func TestMedia(t *testing.T) {
 		}
 		defer set.Close()
 		const supported = 0b1101111 // 10 and 100 half and full, 1000 full, negotiation
-		if _, err := set.CmdSet(&ethtool.EthtoolCmd{Supported: supported, Advertising: supported, Autoneg: 1, Speed: 1000, Duplex: 1}, "tap0"); err != nil {
+		if _, err := set.CmdSet(&ethtool.EthtoolCmd{Supported: supported, Advertising: supported, Autoneg: 1,
+			Speed: 1000, Duplex: 1}, "tap0"); err != nil {
 			t.Fatal(err)
 		}
 		l, _ := read(t).Link("tap0")
-		want := []string{"autoselect", "10baseT/Half", "10baseT/Full", "100baseT/Half", "100baseT/Full", "1000baseT/Full"}
+		want := []string{"autoselect", "10baseT/Half", "10baseT/Full", "100baseT/Half", "100baseT/Full",
+			"1000baseT/Full"}
 		if l.Media == nil || l.Media.Current != netconf.Autoselect || !slices.Equal(l.Media.Supported, want) {
 			t.Fatalf("a tap that negotiates is %+v", l.Media)
 		}
 		for medium, said := range map[string][]string{
-			"100baseT/Half":  {"Speed: 100Mb/s", "Duplex: Half", "Auto-negotiation: off"},
-			"10baseT/Full":   {"Speed: 10Mb/s", "Duplex: Full", "Auto-negotiation: off"},
-			"1000baseT/Full": {"Speed: 1000Mb/s", "Duplex: Full", "Auto-negotiation: on", "Advertised link modes:  1000baseT/Full\n"},
-			"autoselect":     {"Auto-negotiation: on", "Advertised link modes:  10baseT/Half 10baseT/Full"},
+			"100baseT/Half": {"Speed: 100Mb/s", "Duplex: Half", "Auto-negotiation: off"},
+			"10baseT/Full":  {"Speed: 10Mb/s", "Duplex: Full", "Auto-negotiation: off"},
+			"1000baseT/Full": {"Speed: 1000Mb/s", "Duplex: Full", "Auto-negotiation: on",
+				"Advertised link modes:  1000baseT/Full\n"},
+			"autoselect": {"Auto-negotiation: on", "Advertised link modes:  10baseT/Half 10baseT/Full"},
 		} {
 			if err := kernel.SetMedia("tap0", medium); err != nil {
 				t.Errorf("%s: %v", medium, err)
@@ -198,7 +208,8 @@ func TestMedia(t *testing.T) {
 	})
 }
 
-// The rule is as nft shows it, and the kernel does what it says: a reply with a multicast address is not believed.
+// TestMulticast: the rule is as nft shows it, and the kernel obeys it: a reply with a multicast
+// address is ignored.
 func TestMulticast(t *testing.T) {
 	inside(t, func() {
 		tool(t, "ip", "addr", "add", "10.0.0.1/24", "dev", "left")
@@ -215,7 +226,7 @@ func TestMulticast(t *testing.T) {
 		if rules != want || !read(t).RejectsMulticast {
 			t.Errorf("nft says %s", rules)
 		}
-		// Both replies arrive in their order; the first one would be believed.
+		// Both replies arrive in order; without the rule the first one would be accepted.
 		if got := wire.resolves(t, "10.0.0.2", group, single); !bytes.Equal(got, single) {
 			t.Errorf("with the rule, 10.0.0.2 is at %v", got)
 		}
@@ -248,7 +259,8 @@ func openWire(t *testing.T, name string) wire {
 	return wire{fd, link.Index}
 }
 
-// resolves makes the kernel ask for an address, gives the answers and returns the one that it believes.
+// resolves makes the kernel ask for an address, sends the answers and returns the one that it
+// accepts.
 func (w wire) resolves(t *testing.T, address string, answers ...net.HardwareAddr) net.HardwareAddr {
 	t.Helper()
 	left, err := net.InterfaceByName("left")
@@ -262,7 +274,8 @@ func (w wire) resolves(t *testing.T, address string, answers ...net.HardwareAddr
 	defer c.Close()
 	c.Write([]byte("who is there?"))
 	for _, sender := range answers {
-		frame := slices.Concat[[]byte](left.HardwareAddr, net.HardwareAddr{2, 0, 0, 0, 0, 9}, []byte{0x08, 0x06, 0, 1, 8, 0, 6, 4, 0, 2},
+		frame := slices.Concat[[]byte](left.HardwareAddr, net.HardwareAddr{2, 0, 0, 0, 0, 9},
+			[]byte{0x08, 0x06, 0, 1, 8, 0, 6, 4, 0, 2},
 			sender, net.ParseIP(address).To4(), left.HardwareAddr, net.IPv4(10, 0, 0, 1).To4())
 		if err := unix.Sendto(w.fd, frame, 0, &unix.SockaddrLinklayer{Ifindex: w.index, Protocol: 0x0608}); err != nil {
 			t.Fatal(err)

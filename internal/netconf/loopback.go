@@ -12,7 +12,8 @@ import (
 // loopback is the name that Linux gives the loopback interface.
 const loopback = "lo"
 
-// AddLoopback gives the loopback interface an address, for itself alone: /32 or /128. One that it has is no error.
+// AddLoopback adds an address to the loopback interface, as /32 or /128. An existing address is not
+// an error.
 func (Kernel) AddLoopback(address netip.Addr) error {
 	err := changeLoopback(address, netlink.AddrAdd)
 	if errors.Is(err, unix.EEXIST) {
@@ -21,7 +22,7 @@ func (Kernel) AddLoopback(address netip.Addr) error {
 	return err
 }
 
-// RemoveLoopback takes the address away. One that it has not is no error.
+// RemoveLoopback removes the address. A missing address is not an error.
 func (Kernel) RemoveLoopback(address netip.Addr) error {
 	err := changeLoopback(address, netlink.AddrDel)
 	if errors.Is(err, unix.EADDRNOTAVAIL) {

@@ -11,16 +11,16 @@ import (
 // Autoselect is the medium that the two ends of the cable negotiate.
 const Autoselect = "autoselect"
 
-// Media is how a link speaks on its cable.
+// Media is how a link transmits on its cable.
 type Media struct {
 	Current   string   `json:"current"`   // Autoselect, or the one mode that is fixed
-	Supported []string `json:"supported"` // what Current may become; empty where the driver lets nobody choose
-	SpeedMbit int      `json:"speedMbit"` // as it is now; 0 where the link is down or the driver does not say
+	Supported []string `json:"supported"` // possible values of Current; empty if the driver offers no choice
+	SpeedMbit int      `json:"speedMbit"` // as it is now; 0 if the link is down or the driver does not say
 	Duplex    string   `json:"duplex"`    // full, half, or empty
 }
 
-// A mode is a speed and duplex that can be fixed, by its bit in the masks of ethtool (linux/ethtool.h, SUPPORTED_*), its name as
-// ethtool(8) writes it.
+// A mode is a speed and duplex that can be fixed: its bit in the masks of ethtool (linux/ethtool.h,
+// SUPPORTED_*), and its name as ethtool(8) writes it.
 type mode struct {
 	name   string
 	bit    uint
@@ -34,7 +34,7 @@ const (
 	fullDuplex   = 1
 	autonegBit   = 6
 	speedUnknown = 1<<32 - 1
-	// modeBits are the bits of a mask that stand for speeds; the others are ports and pauses.
+	// modeBits has the bits of a mask that are speeds; the others are ports and pauses.
 	modeBits = 1<<0 | 1<<1 | 1<<2 | 1<<3 | 1<<4 | 1<<5 | 1<<12 | 1<<15 | 1<<17 | 1<<18 | 1<<19
 )
 
@@ -47,9 +47,10 @@ var modes = []mode{
 
 // readMedia fills in the media of the links whose drivers know any.
 //
-// The library's GetLinkSettings and SetLinkSettings (0.7.0) cannot be used: they know of three words of link modes, and on a kernel with
-// more (6.18 has four) the one prints a warning on standard output and the other fails. The older calls reach the modes of the first
-// word, among them all that AsyncOS offers.
+// The library's GetLinkSettings and SetLinkSettings (0.7.0) cannot be used: they know three words
+// of link modes. On a kernel with more (6.18 has four) the one prints a warning on standard output
+// and the other fails. The older calls reach the modes of the first word, including all that
+// AsyncOS offers.
 func readMedia(list []Link) {
 	tool, err := ethtool.NewEthtool()
 	if err != nil {
@@ -97,8 +98,9 @@ func mediaOf(s ethtool.EthtoolCmd, speed uint32) *Media {
 	return m
 }
 
-// SetMedia fixes the speed and duplex of a link, or lets it negotiate. From 1000baseT on negotiation is part of the standard
-// (IEEE 802.3 clause 40), so where the driver can negotiate, such a mode is fixed by offering no other.
+// SetMedia fixes the speed and duplex of a link, or lets it negotiate. From 1000baseT on
+// negotiation is part of the standard (IEEE 802.3 clause 40). So if the driver can negotiate, such
+// a mode is fixed by offering no other.
 func (Kernel) SetMedia(name, medium string) error {
 	tool, err := ethtool.NewEthtool()
 	if err != nil {

@@ -18,20 +18,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Restore gives a link back what it does not have any more; it may have been made anew. It can be done again at any time, and tries
-// everything; the error is of what the kernel refused.
+// Restore restores what a link lacks now; the link may have been made anew. It can be repeated at
+// any time. It tries everything, and the error reports what the kernel refused.
 func (Kernel) Restore(name string, f Forgotten) error {
 	link, err := netlink.LinkByName(name)
 	if err != nil {
 		return gone(err)
 	}
-	// Notices of addresses that end their duplicate address detection, asked for before they begin it.
+	// Notices of the end of duplicate address detection, requested before it begins.
 	notices, err := nl.Subscribe(unix.NETLINK_ROUTE, unix.RTNLGRP_IPV6_IFADDR)
 	if err != nil {
 		return err
 	}
 	defer notices.Close()
-	r := restorer{was: f.Index, is: link.Attrs().Index, elapsed: max(0, uptime()-f.Taken), indexes: map[int]bool{f.Index: true}}
+	r := restorer{was: f.Index, is: link.Attrs().Index, elapsed: max(0, uptime()-f.Taken),
+		indexes: map[int]bool{f.Index: true}}
 	present, err := whole(netlink.LinkList)
 	if err != nil {
 		return err
@@ -48,7 +49,7 @@ func (Kernel) Restore(name string, f Forgotten) error {
 	for _, m := range f.Neighbours {
 		failed = append(failed, add(unix.RTM_NEWNEIGH, unix.NLM_F_REPLACE, r.ofLink(m)))
 	}
-	// The kernel takes no route from an address that it still examines.
+	// The kernel accepts no route from an address whose detection is not finished.
 	if slices.ContainsFunc(f.Routes, hasSource) {
 		if err := examined(notices, link); err != nil {
 			failed = append(failed, err)
@@ -57,22 +58,22 @@ func (Kernel) Restore(name string, f Forgotten) error {
 	return errors.Join(append(failed, r.routes(f.Routes)...)...)
 }
 
-// A restorer gives a link back what it had when its index was another one.
+// A restorer restores what a link had when its index was another one.
 type restorer struct {
 	was, is int
 	elapsed int64        // seconds since then
-	indexes map[int]bool // of the links that there are, and was
+	indexes map[int]bool // of the existing links, and was
 }
 
-// ofLink is a message about an address or a neighbour with the index that the link has now: both headers have it in the same place
-// (struct ifaddrmsg, struct ndmsg).
+// ofLink returns a message about an address or a neighbour with the link's current index: both
+// headers have it in the same place (struct ifaddrmsg, struct ndmsg).
 func (r restorer) ofLink(message []byte) []byte {
 	message = bytes.Clone(message)
 	nl.NativeEndian().PutUint32(message[4:], uint32(r.is))
 	return message
 }
 
-// add sends a message; that there is the same already is no error.
+// add sends a message. If the same exists already, that is not an error.
 func add(kind, flags int, body []byte) error {
 	request := nl.NewNetlinkRequest(kind, unix.NLM_F_CREATE|unix.NLM_F_ACK|flags)
 	request.AddRawData(body)
@@ -83,7 +84,8 @@ func add(kind, flags int, body []byte) error {
 	return err
 }
 
-// aged takes the time that has passed from the lifetimes of an address. nil: it is over.
+// aged subtracts the elapsed time from the lifetimes of an address. It returns nil if the address
+// has expired.
 func aged(body []byte, elapsed int64) []byte {
 	body = bytes.Clone(body)
 	for rest := body[unix.SizeofIfAddrmsg:]; len(rest) >= unix.SizeofRtAttr; {
@@ -106,7 +108,7 @@ func aged(body []byte, elapsed int64) []byte {
 	return body
 }
 
-// infinite is the lifetime of what stays (INFINITY_LIFE_TIME in net/addrconf.h).
+// infinite is the lifetime of permanent addresses (INFINITY_LIFE_TIME in net/addrconf.h).
 const infinite = 1<<32 - 1
 
 // hasSource reports whether a route of IPv6 has a preferred source.
@@ -115,8 +117,8 @@ func hasSource(body []byte) bool {
 	return err == nil && body[0] == unix.AF_INET6 && a[unix.RTA_PREFSRC] != nil
 }
 
-// examination bounds the wait for duplicate address detection, which takes about two seconds on a link that works and does not end
-// on one without a carrier.
+// examination limits the wait for duplicate address detection, which takes about two seconds on a
+// working link and does not end on one without a carrier.
 const examination = 5 * time.Second
 
 // examined waits until no address of a link is tentative.
@@ -130,7 +132,7 @@ func examined(notices *nl.NetlinkSocket, link netlink.Link) error {
 		if left <= 0 || !slices.ContainsFunc(list, func(a netlink.Addr) bool {
 			return a.Flags&unix.IFA_F_TENTATIVE != 0 && a.Flags&unix.IFA_F_DADFAILED == 0
 		}) {
-			return nil // A route that the kernel does not take all the same says so.
+			return nil // If the kernel still refuses a route, that is reported.
 		}
 		timeout := unix.NsecToTimeval(int64(left) + 1000)
 		if err := notices.SetReceiveTimeout(&timeout); err != nil {
@@ -142,7 +144,8 @@ func examined(notices *nl.NetlinkSocket, link netlink.Link) error {
 	}
 }
 
-// routes adds routes. One may need another before it, so those that fail are tried again while others succeed.
+// routes adds routes. One may need another first, so those that fail are tried again while others
+// succeed.
 func (r restorer) routes(routes [][]byte) []error {
 	for {
 		var failed [][]byte
@@ -162,10 +165,12 @@ func (r restorer) routes(routes [][]byte) []error {
 // rtaNHID is RTA_NH_ID of linux/rtnetlink.h (Linux 5.3).
 const rtaNHID = 30
 
-// ofObject are the attributes that the kernel copies out of a nexthop object, and takes from nobody beside it.
-var ofObject = []uint16{unix.RTA_OIF, unix.RTA_GATEWAY, unix.RTA_VIA, unix.RTA_MULTIPATH, unix.RTA_ENCAP, unix.RTA_ENCAP_TYPE}
+// ofObject has the attributes that the kernel copies out of a nexthop object, and does not accept
+// beside it.
+var ofObject = []uint16{unix.RTA_OIF, unix.RTA_GATEWAY, unix.RTA_VIA, unix.RTA_MULTIPATH, unix.RTA_ENCAP,
+	unix.RTA_ENCAP_TYPE}
 
-// route adds a route. One through another link that is not there any more went with that link, and is in its record.
+// route adds a route. One through another missing link went with that link, and is in its record.
 func (r restorer) route(body []byte) error {
 	list, err := nl.ParseRouteAttr(body[unix.SizeofRtMsg:])
 	if err != nil {
@@ -173,11 +178,12 @@ func (r restorer) route(body []byte) error {
 	}
 	flags, isIPv6 := unix.NLM_F_APPEND, body[0] == unix.AF_INET6
 	message := bytes.Clone(body[:unix.SizeofRtMsg])
-	// Of the flags only RTNH_F_ONLINK is asked for; the others say how the route was doing.
+	// Of the flags only RTNH_F_ONLINK is set; the others report the route's state.
 	nl.NativeEndian().PutUint32(message[8:], nl.NativeEndian().Uint32(message[8:])&unix.RTNH_F_ONLINK)
-	byObject := slices.ContainsFunc(list, func(attr syscall.NetlinkRouteAttr) bool { return attr.Attr.Type&typeMask == rtaNHID })
+	byObject := slices.ContainsFunc(list,
+		func(attr syscall.NetlinkRouteAttr) bool { return attr.Attr.Type&typeMask == rtaNHID })
 	if byObject && isIPv6 {
-		flags = unix.NLM_F_REPLACE // It is there without its source, or its object is gone too.
+		flags = unix.NLM_F_REPLACE // It exists without its source, or its object is gone too.
 	}
 	for _, attr := range list {
 		kind, value := attr.Attr.Type&typeMask, bytes.Clone(attr.Value)
@@ -186,7 +192,8 @@ func (r restorer) route(body []byte) error {
 		}
 		switch kind {
 		case unix.RTA_MULTIPATH:
-			// A route of IPv4 goes with the first of its hops. In IPv6 those through other links are still there, and these join them.
+			// A route of IPv4 goes with the first of its hops. In IPv6 those through other links
+			// are still there, and these join them.
 			if own := hopsThrough(value, r.was); isIPv6 && len(own) > 0 {
 				value = own
 			} else if isIPv6 {
@@ -202,7 +209,9 @@ func (r restorer) route(body []byte) error {
 			case index == r.was:
 				nl.NativeEndian().PutUint32(value, uint32(r.is))
 			case isIPv6:
-				flags = unix.NLM_F_REPLACE // It is there and has lost its source address (rt6_remove_prefsrc in net/ipv6/route.c).
+				// It exists and has lost its source address (rt6_remove_prefsrc in
+				// net/ipv6/route.c).
+				flags = unix.NLM_F_REPLACE
 			}
 		case unix.RTA_CACHEINFO:
 			expires := int64(0)
@@ -222,8 +231,8 @@ func (r restorer) route(body []byte) error {
 	return add(unix.RTM_NEWROUTE, flags, message)
 }
 
-// hops gives next hops (struct rtnexthop) the index that the link has now, and of their flags RTNH_F_ONLINK alone. It reports whether
-// all their links are there.
+// hops sets in next hops (struct rtnexthop) the link's current index, and of their flags
+// RTNH_F_ONLINK alone. It reports whether all their links exist.
 func (r restorer) hops(hops []byte) bool {
 	for len(hops) >= unix.SizeofRtNexthop {
 		n := (int(nl.NativeEndian().Uint16(hops)) + 3) &^ 3
@@ -243,11 +252,12 @@ func (r restorer) hops(hops []byte) bool {
 	return true
 }
 
-// ticks are the kernel's for programs in a second (USER_HZ).
+// ticks is how many of the kernel's ticks for programs are in a second (USER_HZ).
 const ticks = 100
 
-// restoreSettings writes what is different. disable_ipv6 comes last: the others say what happens when IPv6 begins. IPv6 cannot have a
-// greater MTU than its link has now, whatever it had, and has the link's already.
+// restoreSettings writes the settings that differ. disable_ipv6 comes last: the others decide what
+// happens when IPv6 begins. The MTU of IPv6 cannot exceed that of the link, whatever it was, and
+// has the link's already.
 func restoreSettings(name string, values map[string]string, linkMTU int) []error {
 	const disable = "ipv6/conf/disable_ipv6"
 	now := settings("ipv6", name)
@@ -277,7 +287,7 @@ func restoreSettings(name string, values map[string]string, linkMTU int) []error
 	return failed
 }
 
-// Toward is the link by which packets to an address leave; empty if none does.
+// Toward returns the link by which packets to an address leave, or "".
 func (Kernel) Toward(address netip.Addr) string {
 	routes, err := netlink.RouteGet(address.AsSlice())
 	if err != nil || len(routes) == 0 {
