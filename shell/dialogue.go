@@ -1,6 +1,7 @@
 package shell
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,84 +16,115 @@ import (
 	"diagsh/shell/term"
 )
 
-// command asks what the command still wants to know and runs it. Ctrl-C in the dialogue is errTop; the command's own failure is
-// shown and is no error.
+// A dialogue collects the arguments of one command.
+type dialogue struct {
+	shell *shell
+	call  menu.Call
+	args  menu.Arguments
+	mode  menu.Mode
+	asked map[string]bool   // arguments that were answered here
+	told  map[string]string // by argument: the text that preceded its question
+}
+
+// command asks for what the command still needs and runs it. Ctrl-C in the dialogue is errTop. A
+// failure of the command is shown and is not an error.
 func (s *shell) command(ctx context.Context, call menu.Call) error {
-	args := menu.Arguments{}
+	d := dialogue{shell: s, call: call, args: menu.Arguments{}, mode: menu.AskAll,
+		asked: map[string]bool{}, told: map[string]string{}}
 	for name, text := range call.Arguments {
-		args[name] = text
+		d.args[name] = text
 	}
-	mode := menu.AskAll
-	if len(args) > 0 || call.JSON || call.Bytes {
-		mode = menu.AskNeeded
-	}
-	asked, told := map[string]bool{}, map[string]string{}
-	// again says whether a failure blames an answer given here: then its question is asked once more, the others keep their answers.
-	again := func(e *menu.Error) bool {
-		if e.Argument == "" || !asked[e.Argument] {
-			return false
-		}
-		delete(args, e.Argument)
-		delete(asked, e.Argument)
-		return true
+	if len(d.args) > 0 || call.JSON || call.Bytes {
+		d.mode = menu.AskNeeded
 	}
 	for {
-		q, err := s.ask(ctx, call.Path, api.AskRequest{Arguments: args, Mode: mode})
-		var refused *menu.Error
-		if errors.As(err, &refused) {
-			if err := s.report(refused); err != nil {
-				return err
-			}
-			if !again(refused) {
+		failure, err := d.step(ctx)
+		if failure == nil {
+			if errors.Is(err, errDone) {
 				return nil
 			}
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		if q != nil {
-			// What is to be known first, such as a table, is told once and not at every wrong answer.
-			if i := strings.LastIndexByte(q.Text, '\n') + 1; i > 0 {
-				if told[q.Name] != q.Text[:i] {
-					s.print(q.Text[:i])
-				}
-				told[q.Name], q.Text = q.Text[:i], q.Text[i:]
-			}
-			answer, err := s.question(q, func(text string) menu.Completion { return s.assist(ctx, call.Path, args, q.Name, text) })
 			if err != nil {
 				return err
 			}
-			if answer == "" && enterLeaves(q) {
-				return s.print("Nothing was done.\n")
-			}
-			args[q.Name], asked[q.Name] = answer, true
 			continue
-		}
-		if call.Bytes {
-			return s.report(errBytesOnTerminal())
-		}
-		failure, err := s.run(ctx, call, args)
-		if err != nil {
-			return err
-		}
-		if failure == nil {
-			return nil
 		}
 		if err := s.report(failure); err != nil {
 			return err
 		}
-		if !again(failure) {
+		if !d.again(failure) {
 			return nil
 		}
 	}
 }
 
-// enterLeaves reports whether Enter alone goes back to the menu or prompt that a dialogue was begun at: where an answer is needed and none
-// is offered, as in a menu.
+// errDone ends a dialogue: the command has run, or the user has left.
+var errDone = errors.New("the dialogue is over")
+
+// step asks one question, or runs the command if there is none. The failure is the appliance's or
+// the command's; an error ends the dialogue.
+func (d *dialogue) step(ctx context.Context) (*menu.Error, error) {
+	s := d.shell
+	q, err := s.ask(ctx, d.call.Path, api.AskRequest{Arguments: d.args, Mode: d.mode})
+	var refused *menu.Error
+	switch {
+	case errors.As(err, &refused):
+		return refused, nil
+	case err != nil:
+		return nil, err
+	case q != nil:
+		return nil, d.answer(ctx, q)
+	case d.call.Bytes:
+		return nil, cmp.Or(s.report(errBytesOnTerminal()), errDone)
+	}
+	failure, err := s.run(ctx, d.call, d.args)
+	if failure == nil && err == nil {
+		err = errDone
+	}
+	if err != nil {
+		return nil, err
+	}
+	return failure, nil
+}
+
+// answer asks a question and keeps its answer.
+func (d *dialogue) answer(ctx context.Context, q *menu.Question) error {
+	// What precedes the question, such as a table, is shown once and not after every wrong answer.
+	if i := strings.LastIndexByte(q.Text, '\n') + 1; i > 0 {
+		if d.told[q.Name] != q.Text[:i] {
+			d.shell.print(q.Text[:i])
+		}
+		d.told[q.Name], q.Text = q.Text[:i], q.Text[i:]
+	}
+	answer, err := d.shell.question(q, func(text string) menu.Completion {
+		return d.shell.assist(ctx, d.call.Path, d.args, q.Name, text)
+	})
+	if err != nil {
+		return err
+	}
+	if answer == "" && enterLeaves(q) {
+		return cmp.Or(d.shell.print("Nothing was done.\n"), errDone)
+	}
+	d.args[q.Name], d.asked[q.Name] = answer, true
+	return nil
+}
+
+// again reports whether a failure blames an answer of this dialogue. Then only that question is
+// asked again.
+func (d *dialogue) again(e *menu.Error) bool {
+	if e.Argument == "" || !d.asked[e.Argument] {
+		return false
+	}
+	delete(d.args, e.Argument)
+	delete(d.asked, e.Argument)
+	return true
+}
+
+// enterLeaves reports whether Enter alone returns to the menu or prompt where a dialogue began: the
+// answer is required and has no default, as in a menu.
 func enterLeaves(q *menu.Question) bool { return q.Required && q.Default == "" }
 
-// ask asks for the next question. The appliance may have to wait for others to know it, as for a name server, so Ctrl-C ends this too.
+// ask requests the next question. The appliance may have to wait for others, such as a name server,
+// so Ctrl-C ends this too.
 func (s *shell) ask(ctx context.Context, path []string, request api.AskRequest) (*menu.Question, error) {
 	asking, stop := s.terminal.Running(ctx)
 	defer stop()
@@ -103,7 +135,7 @@ func (s *shell) ask(ctx context.Context, path []string, request api.AskRequest) 
 	return q, err
 }
 
-// assist says what may follow in the text begun for an answer.
+// assist returns what may follow in an answer begun with text.
 func (s *shell) assist(ctx context.Context, path []string, args menu.Arguments, name, text string) menu.Completion {
 	ctx, cancel := context.WithTimeout(ctx, completeTime)
 	defer cancel()
@@ -114,7 +146,8 @@ func (s *shell) assist(ctx context.Context, path []string, args menu.Arguments, 
 	return found
 }
 
-// question asks one question and returns the answer as the argument's text. assist is asked for questions that are assisted.
+// question asks one question and returns the answer as the argument's text. It calls assist for
+// questions that are assisted.
 func (s *shell) question(q *menu.Question, assist func(text string) menu.Completion) (string, error) {
 	switch {
 	case q.Type == "secret":
@@ -155,7 +188,7 @@ func yesOrNo(text string) string {
 	return "N"
 }
 
-// numbered writes the default of a list of choices by its numbers, as the list shows them.
+// numbered returns the default of a list of choices as the numbers that the list shows.
 func numbered(q *menu.Question) string {
 	var numbers []string
 	for _, value := range menu.SplitList(q.Default) {
@@ -168,8 +201,9 @@ func numbered(q *menu.Question) string {
 	return strings.Join(numbers, ",")
 }
 
-// answer reads a line; an empty one takes the default.
-func (s *shell) answer(q *menu.Question, prompt, otherwise string, assist func(text string) menu.Completion) (string, error) {
+// answer reads a line; an empty one means the default.
+func (s *shell) answer(q *menu.Question, prompt, otherwise string,
+	assist func(text string) menu.Completion) (string, error) {
 	line, err := s.terminal.ReadLine(term.Line{
 		Prompt: prompt,
 		Complete: func(text string, cursor int) []term.Suggestion {
@@ -194,7 +228,7 @@ func (s *shell) answer(q *menu.Question, prompt, otherwise string, assist func(t
 	return line, nil
 }
 
-// left turns the end of a read into what it means for a dialogue.
+// left converts the end of a read to what it means for a dialogue.
 func (s *shell) left(err error) error {
 	switch {
 	case errors.Is(err, term.ErrInterrupted):
@@ -231,13 +265,15 @@ func (s *shell) secret(q *menu.Question) (string, error) {
 	}
 }
 
-// lines reads a text of several lines, up to Ctrl-D or a line with a single full stop. Ctrl-D before the first line leaves, as at any
-// question; a connection that is cut ends no text.
+// lines reads a text of several lines, up to Ctrl-D or a line with a single full stop. Ctrl-D
+// before the first line leaves, as at any question. A cut connection does not complete a text.
 func (s *shell) lines(q *menu.Question) (string, error) {
 	s.printf("%s (end with Ctrl-D or a line that holds only a full stop)\n", q.Text)
 	var all []string
 	for {
-		line, err := s.terminal.ReadLine(term.Line{Prompt: "> ", Help: func(string, int) string { return s.fitted(explainQuestion(q)) }})
+		line, err := s.terminal.ReadLine(term.Line{Prompt: "> ", Help: func(string, int) string {
+			return s.fitted(explainQuestion(q))
+		}})
 		if err != nil && (len(all) == 0 || err != term.ErrEnd) {
 			return "", s.left(err)
 		}
@@ -267,7 +303,7 @@ func suggest(q *menu.Question, text string) []term.Suggestion {
 	return list
 }
 
-// explainQuestion is what `?` prints at a question.
+// explainQuestion returns what `?` prints at a question.
 func explainQuestion(q *menu.Question) string {
 	var b strings.Builder
 	if q.Help != "" {

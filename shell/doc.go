@@ -1,3 +1,4 @@
-// Package shell is the terminal side of a session: the prompt, the menus, the dialogues, the pager, and the one-line form. It is a
-// thin client of the API and holds the position in the menus and no other state: killing it loses nothing.
+// Package shell is the terminal side of a session: the prompt, the menus, the dialogues, the pager,
+// and the one-line form. It is a thin client of the API. Its only state is the position in the
+// menus, so killing it loses nothing.
 package shell

@@ -8,15 +8,16 @@ import (
 	"diagsh/internal/menu"
 )
 
-// A part is one command of a line. Typed at a prompt or sent as one line it is divided and understood here, in the one way: the words that
-// are the shell's own are told from those that are for the appliance.
+// A part is one command of a line. A line typed at a prompt and one sent as a whole are split and
+// understood by the same code: it tells the shell's own words from those for the appliance.
 type part struct {
-	text string   // as it stands in the line
-	own  string   // help, ? (what may follow text), terminal or exit; empty: it is the appliance's
-	args []string // behind an own word
+	text string   // as it is in the line
+	own  string   // help, ? (what may follow text), terminal or exit; empty: a command of the appliance
+	args []string // after an own word
 }
 
-// parts are the commands of a line. A line that cannot be split, as one with an open quote, is one, and for the appliance to refuse.
+// parts splits a line into its commands. A line that cannot be split, such as one with an open
+// quote, is one part, for the appliance to refuse.
 func parts(line string) (list []part) {
 	commands, err := menu.Split(line)
 	if err != nil {
@@ -42,14 +43,15 @@ func understood(text string) part {
 	case len(word) >= len("term") && strings.HasPrefix("terminal", word):
 		p.own, p.args = "terminal", words[1:]
 	case word == "set" && len(words) > 2 && strings.EqualFold(words[1], "cli"):
-		if name, ok := strings.CutPrefix(strings.ToLower(words[2]), "screen-"); ok { // what drivers for Junos send unasked
+		// which drivers for Junos send unasked
+		if name, ok := strings.CutPrefix(strings.ToLower(words[2]), "screen-"); ok {
 			p.own, p.args = "terminal", append([]string{name}, words[3:]...)
 		}
 	}
 	return p
 }
 
-// theirs is what of a line is the appliance's, as a line.
+// theirs returns the appliance's commands of a line, as a line.
 func theirs(list []part) string {
 	var texts []string
 	for _, p := range list {
@@ -65,7 +67,7 @@ func endsInSpace(text string) bool {
 	return unicode.IsSpace(r)
 }
 
-// standsAlone refuses words behind exit and quit.
+// standsAlone refuses words after exit and quit.
 func (p part) standsAlone() error {
 	if len(p.args) == 1 {
 		return nil

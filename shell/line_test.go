@@ -9,8 +9,8 @@ import (
 	"diagsh/internal/menu"
 )
 
-// Every character that Go calls white space divides words, here and on the appliance's side: what is pasted from a page or a chat has
-// no-break spaces, and a line of nothing else is empty.
+// TestWhiteSpace: every character that Go calls white space separates words, here and in the
+// appliance. Pasted text has no-break spaces, and a line of only white space is empty.
 func TestWhiteSpace(t *testing.T) {
 	spaces := 0
 	for r := rune(0); r <= unicode.MaxRune; r++ {
@@ -27,15 +27,19 @@ func TestWhiteSpace(t *testing.T) {
 				t.Errorf("%q is split into %v (%v)", line, commands, err)
 			}
 		}
-		if got := fmt.Sprint(parts(space + "help" + space + "version" + space + ";" + space + "whoami" + space + "--json" + space)); got != fmt.Sprint([]part{
-			{text: "help" + space + "version", own: "help", args: []string{"version"}}, {text: "whoami" + space + "--json"}}) {
+		if got := fmt.Sprint(parts(space + "help" + space + "version" + space + ";" + space + "whoami" + space +
+			"--json" + space)); got != fmt.Sprint([]part{
+			{text: "help" + space + "version", own: "help", args: []string{"version"}},
+			{text: "whoami" + space + "--json"}}) {
 			t.Errorf("%q divides a line into %s", space, got)
 		}
 		commands, err := menu.Split("a" + space + "'b" + space + "c'" + space + `d\` + space + "e")
-		if err != nil || len(commands) != 1 || len(commands[0]) != 3 || commands[0][1].Text != "b"+space+"c" || commands[0][2].Text != "d"+space+"e" {
+		if err != nil || len(commands) != 1 || len(commands[0]) != 3 || commands[0][1].Text != "b"+space+"c" ||
+			commands[0][2].Text != "d"+space+"e" {
 			t.Errorf("%q in quotes and behind a backslash: %v (%v)", space, commands, err)
 		}
-		if again, err := menu.Split(menu.Quote("a" + space + "b")); err != nil || len(again) != 1 || len(again[0]) != 1 || again[0][0].Text != "a"+space+"b" {
+		if again, err := menu.Split(menu.Quote("a" + space + "b")); err != nil || len(again) != 1 ||
+			len(again[0]) != 1 || again[0][0].Text != "a"+space+"b" {
 			t.Errorf("a word with %q is quoted as %s", space, menu.Quote("a"+space+"b"))
 		}
 		if p := parts("exit" + space); len(p) != 1 || p[0].own != "exit" || p[0].standsAlone() != nil {
@@ -49,7 +53,8 @@ func TestWhiteSpace(t *testing.T) {
 
 func TestOwnWords(t *testing.T) {
 	for _, c := range []struct{ line, own, args string }{
-		{"exit", "exit", "exit"}, {"EXIT ", "exit", "EXIT"}, {" Quit", "exit", "Quit"}, {"exit now", "exit", "exit now"},
+		{"exit", "exit", "exit"}, {"EXIT ", "exit", "EXIT"}, {" Quit", "exit", "Quit"},
+		{"exit now", "exit", "exit now"},
 		{"HELP Version", "help", "version"}, {"?", "?", ""}, {"version ?", "?", ""},
 		{"terminal length 0", "terminal", "length 0"}, {"term len 0", "terminal", "len 0"},
 		{"set cli screen-length 0", "terminal", "length 0"}, {"set cli screen-width 511", "terminal", "width 511"},
@@ -70,16 +75,20 @@ func TestWindowSettings(t *testing.T) {
 		line string
 		want windowSetting
 	}{
-		{"length 0", windowSetting{"length", 0}}, {"len 0", windowSetting{"length", 0}}, {"length 1000", windowSetting{"length", 1000}},
-		{"length auto", windowSetting{"length", windowItself}}, {"pager 0", windowSetting{"length", 0}}, {"pager off", windowSetting{"length", 0}},
+		{"length 0", windowSetting{"length", 0}}, {"len 0", windowSetting{"length", 0}},
+		{"length 1000", windowSetting{"length", 1000}},
+		{"length auto", windowSetting{"length", windowItself}}, {"pager 0", windowSetting{"length", 0}},
+		{"pager off", windowSetting{"length", 0}},
 		{"pager on", windowSetting{"length", windowItself}}, {"pager 24", windowSetting{"length", 24}},
-		{"width 511", windowSetting{"width", 511}}, {"WIDTH 0", windowSetting{"width", 0}}, {"width auto", windowSetting{"width", windowItself}},
+		{"width 511", windowSetting{"width", 511}}, {"WIDTH 0", windowSetting{"width", 0}},
+		{"width auto", windowSetting{"width", windowItself}},
 	} {
 		if got, err := parseWindow(strings.Fields(c.line)); err != nil || got != c.want {
 			t.Errorf("terminal %s is %v (%v), not %v", c.line, got, err, c.want)
 		}
 	}
-	for _, line := range []string{"", "length", "length x", "length -1", "length 65536", "width on", "length 0 0", "monitor", "length 99999999999999999999"} {
+	for _, line := range []string{"", "length", "length x", "length -1", "length 65536", "width on", "length 0 0",
+		"monitor", "length 99999999999999999999"} {
 		if got, err := parseWindow(strings.Fields(line)); err == nil {
 			t.Errorf("terminal %s is taken for %v", line, got)
 		}

@@ -12,7 +12,8 @@ import (
 	"diagsh/shell/term"
 )
 
-// localWords are what the shell itself understands, at every prompt. Everything else is the appliance's.
+// localWords are the words that the shell itself understands, at every prompt. All others are the
+// appliance's.
 var localWords = []menu.Candidate{
 	{Text: "help", Help: "List the commands, or explain one: help COMMAND."},
 	{Text: "terminal", Help: "Set the pager and the window: length 0|ROWS, width COLUMNS."},
@@ -25,7 +26,9 @@ func (s *shell) obeyOwn(ctx context.Context, p part) error {
 	switch p.own {
 	case "help":
 		return s.help(ctx, p.args)
-	case "?": // from a script, whose line comes in one piece: the key alone is answered while the line is edited
+	// from a script, whose line comes in one piece: only a typed key is answered while the line is
+	// edited
+	case "?":
 		return s.print(s.explain(ctx, p.text, len(p.text)))
 	case "terminal":
 		return s.setTerminal(p.args)
@@ -61,7 +64,7 @@ func indent(text string) string {
 	return "  " + strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "\n  ") + "\n"
 }
 
-// setTerminal is `terminal`.
+// setTerminal carries out `terminal`.
 func (s *shell) setTerminal(words []string) error {
 	w, err := parseWindow(words)
 	if err != nil {
@@ -75,10 +78,10 @@ func (s *shell) setTerminal(words []string) error {
 	return s.printf("%s\n", w.said())
 }
 
-// completeTime bounds how long Tab and ? may take: no key is seen meanwhile, Ctrl-C neither.
+// completeTime limits the time of Tab and ?: no key is read meanwhile, not even Ctrl-C.
 const completeTime = 2 * time.Second
 
-// complete lists what may stand at the cursor.
+// complete returns what may be at the cursor.
 func (s *shell) complete(ctx context.Context, text string, cursor int) []term.Suggestion {
 	ctx, cancel := context.WithTimeout(ctx, completeTime)
 	defer cancel()
@@ -93,8 +96,8 @@ func (s *shell) complete(ctx context.Context, text string, cursor int) []term.Su
 	return suggestions(found, text[:cursor])
 }
 
-// suggestions are candidates as the terminal takes them: in place of everything behind the last blank, so that what stands between
-// it and the candidate (an opening quote, a parenthesis) stays.
+// suggestions converts candidates to the terminal's form. They replace everything after the last
+// blank, so it repeats what is between that and the candidate (an opening quote, a parenthesis).
 func suggestions(found menu.Completion, text string) []term.Suggestion {
 	kept := ""
 	if word := term.WordStart(text); found.Start > word && found.Start <= len(text) {
@@ -107,7 +110,7 @@ func suggestions(found menu.Completion, text string) []term.Suggestion {
 	return list
 }
 
-// explain is what `?` prints.
+// explain returns what `?` prints.
 func (s *shell) explain(ctx context.Context, text string, cursor int) string {
 	return s.fitted(s.explanation(ctx, text, cursor))
 }
@@ -128,7 +131,8 @@ func (s *shell) explanation(ctx context.Context, text string, cursor int) string
 	}
 	if len(candidates) == 0 {
 		var wrong *menu.Error
-		if _, err := s.client.Parse(ctx, api.LineRequest{At: s.at, Line: text[:cursor], Abbreviate: true, Explain: true}); errors.As(err, &wrong) {
+		if _, err := s.client.Parse(ctx,
+			api.LineRequest{At: s.at, Line: text[:cursor], Abbreviate: true, Explain: true}); errors.As(err, &wrong) {
 			return wrong.Error() + "\n"
 		}
 		return "Nothing more is needed: Enter runs it.\n"
@@ -136,7 +140,7 @@ func (s *shell) explanation(ctx context.Context, text string, cursor int) string
 	return columns(candidates)
 }
 
-// columns lists words with their help beside them.
+// columns formats words with their help beside them.
 func columns(list []menu.Candidate) string {
 	width := 0
 	for _, c := range list {
@@ -149,7 +153,7 @@ func columns(list []menu.Candidate) string {
 	return b.String()
 }
 
-// withLocal adds the shell's own words where a command may stand.
+// withLocal adds the shell's own words where a command may be.
 func (s *shell) withLocal(found menu.Completion, line string) []menu.Candidate {
 	list := found.Candidates
 	if strings.TrimSpace(line[:min(found.Start, len(line))]) == "" {

@@ -5,9 +5,10 @@ import (
 	"strings"
 )
 
-// ASCIIOnly tells from its environment that a terminal shows no characters but those of ASCII: its locale (locale(7), of which the first
-// that is set counts) is C or POSIX, or has another codeset than UTF-8, or else its type is dumb. Where nothing is known, as without a
-// terminal or from a client that sends no locale, UTF-8 is understood.
+// ASCIIOnly reports whether a terminal shows only ASCII characters, judged by its environment: its
+// locale (locale(7); the first variable that is set counts) is C or POSIX, or has another codeset
+// than UTF-8, or its type is dumb. If nothing is known, as without a terminal or from a client that
+// sends no locale, it assumes UTF-8.
 func ASCIIOnly(environment func(name string) string) bool {
 	locale := cmp.Or(environment("LC_ALL"), environment("LC_CTYPE"), environment("LANG"))
 	if locale == "" {

@@ -15,16 +15,18 @@ import (
 	"diagsh/shell/term"
 )
 
-// OneLine runs a line of commands without a question and without a pager: output to out, failures to errs. The commands run in
-// their order, each whatever became of those before; the exit status is that of the first that failed. Wrong words anywhere in
-// the line are found before anything runs. in, if there is one, is what a command may read.
+// OneLine runs a line of commands without questions and without a pager: output goes to out,
+// failures to errs. It runs all commands in order, even after failures. The exit status is that of
+// the first failure. Wrong words anywhere in the line are found before anything runs. Commands may
+// read from in, if not nil.
 func OneLine(ctx context.Context, client *api.Client, line string, in io.Reader, out, errs io.Writer) int {
 	status, _ := oneLine(ctx, client, line, in, out, errs)
 	return status
 }
 
-// oneLine is OneLine. left says that the line ended in exit: what would follow it is not to run.
-func oneLine(ctx context.Context, client *api.Client, line string, in io.Reader, out, errs io.Writer) (status int, left bool) {
+// oneLine is OneLine. left reports that the line ended in exit, so that later lines must not run.
+func oneLine(ctx context.Context, client *api.Client, line string, in io.Reader, out, errs io.Writer) (status int,
+	left bool) {
 	list := parts(line)
 	commands, err := remoteCapture(theirs(list))
 	if err != nil {
@@ -63,7 +65,8 @@ func oneLine(ctx context.Context, client *api.Client, line string, in io.Reader,
 	return status, false
 }
 
-// windowLine is `terminal`. Without a terminal there is no pager; a width is how wide tables and help may be.
+// windowLine carries out `terminal`. Without a terminal there is no pager, and a width limits
+// tables and help.
 func windowLine(client *api.Client, words []string, out, errs io.Writer) int {
 	w, err := parseWindow(words)
 	if err != nil {
@@ -79,13 +82,13 @@ func windowLine(client *api.Client, words []string, out, errs io.Writer) int {
 	return exitOK
 }
 
-// maxInput bounds in bytes what a command reads. As JSON it fits a request whatever is in it.
+// maxInput limits in bytes what a command reads. As JSON it fits a request whatever it contains.
 const maxInput = 128 << 10
 
-// quietInput is how long nothing is said while a command waits for its input.
+// quietInput is how long a command waits for its input before a message says so.
 const quietInput = 2 * time.Second
 
-// readInput is what standard input has. It ends with the context, too.
+// readInput reads standard input. It ends with the context, too.
 func readInput(ctx context.Context, in io.Reader, errs io.Writer) (string, error) {
 	type read struct {
 		text []byte
@@ -96,7 +99,8 @@ func readInput(ctx context.Context, in io.Reader, errs io.Writer) (string, error
 		text, err := io.ReadAll(io.LimitReader(in, maxInput+1))
 		done <- read{text, err}
 	}()
-	hint := time.AfterFunc(quietInput, func() { fmt.Fprintln(errs, "Standard input is read to its end: Ctrl-D, if it is typed.") })
+	hint := time.AfterFunc(quietInput,
+		func() { fmt.Fprintln(errs, "Standard input is read to its end: Ctrl-D, if it is typed.") })
 	defer hint.Stop()
 	select {
 	case <-ctx.Done():
@@ -112,7 +116,7 @@ func readInput(ctx context.Context, in io.Reader, errs io.Writer) (string, error
 	}
 }
 
-// helpLine is `help [COMMAND]`.
+// helpLine carries out `help [COMMAND]`.
 func helpLine(ctx context.Context, client *api.Client, path []string, out, errs io.Writer) int {
 	text, err := client.Help(ctx, path)
 	if err != nil {
@@ -122,7 +126,7 @@ func helpLine(ctx context.Context, client *api.Client, path []string, out, errs 
 	return exitOK
 }
 
-// fitted breaks the lines of a text at their blanks where a width was set.
+// fitted breaks the lines of a text at blanks if a width was set.
 func fitted(client *api.Client, text string) string {
 	if client.Columns == nil {
 		return text
@@ -130,7 +134,8 @@ func fitted(client *api.Client, text string) string {
 	return term.Wrapped(text, client.Columns())
 }
 
-// followsLine is `?` behind the words of a line: the help of the command that they name, else what may follow.
+// followsLine carries out `?` after the words of a line: it prints the help of the command that
+// they name, else what may follow.
 func followsLine(ctx context.Context, client *api.Client, line string, out, errs io.Writer) int {
 	text, err := client.Help(ctx, strings.Fields(line))
 	if err == nil {
@@ -159,20 +164,13 @@ func followsLine(ctx context.Context, client *api.Client, line string, out, errs
 	return exitOK
 }
 
-// errReaderGone ends a run whose output nobody takes any more.
+// errReaderGone ends a run whose output is not read any more.
 var errReaderGone = errors.New("nobody reads the output any more")
 
+// runOne runs one command of a line and returns its exit status.
 func runOne(ctx context.Context, client *api.Client, call menu.Call, in io.Reader, out, errs io.Writer) int {
 	if call.Menu {
-		if _, err := client.Menu(ctx, call.Path); err != nil {
-			return fail(errs, err)
-		}
-		text, err := client.Help(ctx, call.Path)
-		if err != nil {
-			return fail(errs, err)
-		}
-		fmt.Fprint(errs, "This is a menu; add one of its commands:\n", fitted(client, text))
-		return int(menu.Usage)
+		return menuLine(ctx, client, call.Path, errs)
 	}
 	if call.Input != "" && in != nil {
 		text, err := readInput(ctx, in, errs)
@@ -183,10 +181,6 @@ func runOne(ctx context.Context, client *api.Client, call menu.Call, in io.Reade
 			call.Arguments = menu.Arguments{}
 		}
 		call.Arguments[call.Input] = text
-	}
-	form := menu.TextForm
-	if call.JSON {
-		form = menu.JSONForm
 	}
 	words := out
 	if call.Bytes {
@@ -212,22 +206,47 @@ func runOne(ctx context.Context, client *api.Client, call menu.Call, in io.Reade
 			return conversation(ctx, client, call, errs)
 		}
 	}
-	failure, err := client.Converse(ctx, context.Background(), call.Path, call.Arguments, form, said, func(f api.Frame) error {
-		if len(f.Data) > 0 {
-			if _, err := out.Write(f.Data); err != nil {
-				return errReaderGone
+	return finished(ctx, client, call, said, out, words, errs)
+}
+
+// menuLine explains that a line names a menu and not a command.
+func menuLine(ctx context.Context, client *api.Client, path []string, errs io.Writer) int {
+	if _, err := client.Menu(ctx, path); err != nil {
+		return fail(errs, err)
+	}
+	text, err := client.Help(ctx, path)
+	if err != nil {
+		return fail(errs, err)
+	}
+	fmt.Fprint(errs, "This is a menu; add one of its commands:\n", fitted(client, text))
+	return int(menu.Usage)
+}
+
+// finished runs a command to its end and returns its exit status. Bytes go to out, and text to
+// words. If out is a pipe that is not read any more, the command ends without a failure.
+func finished(ctx context.Context, client *api.Client, call menu.Call, said api.Conversation, out, words,
+	errs io.Writer) int {
+	form := menu.TextForm
+	if call.JSON {
+		form = menu.JSONForm
+	}
+	failure, err := client.Converse(ctx, context.Background(), call.Path, call.Arguments, form, said,
+		func(f api.Frame) error {
+			if len(f.Data) > 0 {
+				if _, err := out.Write(f.Data); err != nil {
+					return errReaderGone
+				}
 			}
-		}
-		if len(f.Text) > 0 {
-			if _, err := words.Write(f.Text); err != nil {
-				return errReaderGone
+			if len(f.Text) > 0 {
+				if _, err := words.Write(f.Text); err != nil {
+					return errReaderGone
+				}
 			}
-		}
-		return nil
-	})
+			return nil
+		})
 	ended := failure != nil && failure.Kind == menu.Interrupted && errors.Is(context.Cause(ctx), errReaderGone)
 	if ended || errors.Is(err, errReaderGone) {
-		return exitOK // whoever read has had enough
+		return exitOK // the reader has had enough
 	}
 	if failure != nil {
 		err = failure
@@ -238,8 +257,8 @@ func runOne(ctx context.Context, client *api.Client, call menu.Call, in io.Reade
 	return 0
 }
 
-// Script runs lines read from a session without a terminal (`ssh -T`), one after the other, as OneLine does. They have nothing to read: what
-// follows a line are the next ones.
+// Script runs lines read from a session without a terminal (`ssh -T`), one after the other, as
+// OneLine does. Their commands have nothing to read: what follows a line is the next one.
 func Script(ctx context.Context, client *api.Client, in io.Reader, out, errs io.Writer) int {
 	status := exitOK
 	lines := bufio.NewScanner(in)
@@ -260,7 +279,7 @@ func Script(ctx context.Context, client *api.Client, in io.Reader, out, errs io.
 	return status
 }
 
-// fail writes a failure: what is wrong, then what to do. The result is its exit status.
+// fail writes a failure: what is wrong, then what to do. It returns the exit status.
 func fail(errs io.Writer, err error) int {
 	var known *menu.Error
 	if errors.As(err, &known) {

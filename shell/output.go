@@ -10,8 +10,9 @@ import (
 	"diagsh/shell/term"
 )
 
-// run runs a command and shows its output as it comes: through the pager, unless it is a stream that a person watches. Ctrl-C asks
-// the command to end, a second one gives it up. The command's failure is the first result; an error is what ends the session.
+// run runs a command and shows its output as it comes: through the pager, unless it is a stream
+// that a user watches. Ctrl-C asks the command to end, a second one aborts it. The first result is
+// the command's failure; an error ends the session.
 func (s *shell) run(ctx context.Context, call menu.Call, args menu.Arguments) (*menu.Error, error) {
 	form := menu.TextForm
 	if call.JSON {
@@ -30,19 +31,20 @@ func (s *shell) run(ctx context.Context, call menu.Call, args menu.Arguments) (*
 		out = pager
 	}
 	view := &view{terminal: s.terminal}
-	failure, err := s.client.Converse(running, term.HardContext(running), call.Path, args, form, said, func(f api.Frame) error {
-		if f.Progress != "" {
-			s.terminal.Progress(f.Progress)
-		}
-		if view.take(f) {
-			return nil
-		}
-		_, err := out.Write(f.Text)
-		if errors.Is(err, term.ErrInterrupted) {
-			return nil // the command has been asked to end; its last words are still shown
-		}
-		return err
-	})
+	failure, err := s.client.Converse(running, term.HardContext(running), call.Path, args, form, said,
+		func(f api.Frame) error {
+			if f.Progress != "" {
+				s.terminal.Progress(f.Progress)
+			}
+			if view.take(f) {
+				return nil
+			}
+			_, err := out.Write(f.Text)
+			if errors.Is(err, term.ErrInterrupted) {
+				return nil // the command was asked to end; its last output is still shown
+			}
+			return err
+		})
 	if call.Converses {
 		stop()
 		if ended := typist.end(); err == nil && ended != nil {
@@ -57,12 +59,12 @@ func (s *shell) run(ctx context.Context, call menu.Call, args menu.Arguments) (*
 	case errors.Is(err, term.ErrPagerQuit):
 		return nil, nil
 	case failure != nil && failure.Kind == menu.Interrupted:
-		return nil, err // whoever pressed Ctrl-C knows it
+		return nil, err // the user who pressed Ctrl-C knows it
 	}
 	return failure, s.ended(err)
 }
 
-// ended turns what ends a wait inside a command's output into what it means for the session.
+// ended converts what ends a wait inside a command's output to what it means for the session.
 func (s *shell) ended(err error) error {
 	if err == nil || errors.Is(err, term.ErrInterrupted) {
 		return nil

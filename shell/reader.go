@@ -13,10 +13,11 @@ import (
 	"diagsh/internal/menu"
 )
 
-// errBytesOnTerminal refuses to write on a terminal what is for a program.
+// errBytesOnTerminal refuses to write bytes for a program on a terminal.
 func errBytesOnTerminal() error {
 	return menu.Errorf(menu.Usage, "This writes a capture file to standard output, which is a terminal here").
-		WithHint("Send it to a program or into a file, such as: ssh HOST 'packetcapture stream interface eth0' | wireshark -k -i -; to see packets here, use packetcapture watch")
+		WithHint(
+			"Send it to a program or into a file, such as: ssh HOST 'packetcapture stream interface eth0' | wireshark -k -i -; to see packets here, use packetcapture watch")
 }
 
 func isTerminal(w io.Writer) bool {
@@ -24,8 +25,8 @@ func isTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// whileRead is a context that ends, by errReaderGone, when nobody reads the other end of a pipe any more. Otherwise a stream that has
-// nothing to say would not find out.
+// whileRead returns a context that ends, by errReaderGone, when the other end of a pipe is closed.
+// Otherwise a silent stream would not notice.
 func whileRead(ctx context.Context, out io.Writer) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	go func() {
@@ -46,7 +47,7 @@ func whileRead(ctx context.Context, out io.Writer) (context.Context, context.Can
 	return ctx, func() { cancel(nil) }
 }
 
-// readerGone reports whether out is a pipe that nobody reads any more.
+// readerGone reports whether out is a pipe without a reader.
 func readerGone(out io.Writer) (gone bool) {
 	f, ok := out.(syscall.Conn)
 	if !ok {
@@ -57,7 +58,7 @@ func readerGone(out io.Writer) (gone bool) {
 		return false
 	}
 	raw.Control(func(fd uintptr) {
-		// A pipe reports POLLERR when its last reader has gone, asked for or not (poll(2)).
+		// A pipe reports POLLERR once its last reader has gone, requested or not (poll(2)).
 		polls := []unix.PollFd{{Fd: int32(fd)}}
 		n, err := unix.Poll(polls, 0)
 		gone = err == nil && n > 0 && polls[0].Revents&(unix.POLLERR|unix.POLLHUP) != 0

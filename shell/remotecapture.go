@@ -6,15 +6,16 @@ import (
 	"diagsh/internal/menu"
 )
 
-// remoteCapture understands the command lines by which Wireshark's sshdump has packets captured (extcap/sshdump.c, Wireshark 4.x):
+// remoteCapture understands the command lines of Wireshark's sshdump (extcap/sshdump.c, Wireshark
+// 4.x):
 //
 //	tcpdump -U [-i 'IF'] [-p] -w - [-c N] 'FILTER'
 //	dumpcap [-p] [-i 'IF' ...] -w - [-c N] -f 'FILTER'
 //
-// and those that stand in recipes beside them, such as tcpdump -nni IF -s0 -U -w -,
-// with nothing, sudo, or doas before them. It returns the line of ours that does the same. A line that begins in another way is
-// left as it is, to the tree of commands. Anything else in such a line is refused: no shell reads it, so what a shell would make of
-// it must not be guessed.
+// and those in recipes for it, such as tcpdump -nni IF -s0 -U -w -, with nothing, sudo, or doas
+// before them. It returns the equivalent command line of this shell. Lines that begin in another
+// way are returned unchanged, for the tree of commands. Anything else in such a line is refused: no
+// shell reads it, so what a shell would make of it must not be guessed.
 func remoteCapture(line string) (string, error) {
 	words := strings.Fields(line)
 	if len(words) == 0 {
@@ -48,19 +49,21 @@ type remote struct {
 	filters    []string
 	snaplen    string
 	alone      bool // -p
-	dumpcap    bool // it is dumpcap, and not tcpdump
+	dumpcap    bool // dumpcap, not tcpdump
 	pcapng     bool
 }
 
 func refused(word string) error {
 	return menu.Errorf(menu.Usage, "%q is not understood in this place", menu.Quote(word)).
-		WithHint("Of tcpdump and dumpcap the appliance takes what Wireshark's sshdump sends, and recipes: -i, -c, -s, -p, -w -, a filter, and -n, -l, -q and -U, which change nothing here")
+		WithHint(
+			"Of tcpdump and dumpcap the appliance takes what Wireshark's sshdump sends, and recipes: -i, -c, -s, -p, -w -, a filter, and -n, -l, -q and -U, which change nothing here")
 }
 
-// next takes a word. One that a shell would not take as it stands is refused.
+// next takes a word. It refuses one that a shell would change.
 func (r *remote) next() (string, error) {
 	if len(r.words) == 0 {
-		return "", menu.Errorf(menu.Usage, "The line ends too early").WithHint("A value is missing behind the last option")
+		return "", menu.Errorf(menu.Usage,
+			"The line ends too early").WithHint("A value is missing behind the last option")
 	}
 	w := r.words[0]
 	r.words = r.words[1:]
@@ -94,17 +97,19 @@ func (r *remote) parse() error {
 		}
 	}
 	if r.output != "-" {
-		return menu.Errorf(menu.Usage, "Only a capture to standard output is possible in this way").WithHint("Write: -w -")
+		return menu.Errorf(menu.Usage,
+			"Only a capture to standard output is possible in this way").WithHint("Write: -w -")
 	}
 	return nil
 }
 
-// options takes a word of options: letters without values, and at most one with a value, which is the rest of the word or the next.
+// options takes a word of options: letters without values, and at most one with a value, which is
+// the rest of the word or the next one.
 func (r *remote) options(word string) error {
 	for n, letter := range word[1:] {
 		var value *string
 		switch letter {
-		case 'U', 'n', 'l', 'q': // packets are written as they come, and nothing is looked up or said beside
+		case 'U', 'n', 'l', 'q': // packets are written as they come, without lookups and messages
 		case 'p':
 			r.alone = true
 		case 'i':
@@ -143,7 +148,8 @@ func (r *remote) options(word string) error {
 	return nil
 }
 
-// program steps over sudo [-u USER] and doas [-n], which are without meaning here, and takes the name of the program.
+// program skips sudo [-u USER] and doas [-n], which have no meaning here, and takes the name of the
+// program.
 func (r *remote) program() (string, error) {
 	word, err := r.next()
 	if err != nil {
@@ -170,7 +176,7 @@ func (r *remote) program() (string, error) {
 	return word, nil
 }
 
-// line is the same capture in our words.
+// line returns the same capture in our words.
 func (r *remote) line() string {
 	var interfaces []string
 	for _, i := range r.interfaces {
@@ -192,7 +198,7 @@ func (r *remote) line() string {
 	if len(filters) > 0 {
 		joined := strings.Join(filters, " ")
 		if r.dumpcap {
-			// dumpcap has one for each -i; ours is for all, and sshdump sends the same each time.
+			// dumpcap has one for each -i; ours is for all, and sshdump repeats the same
 			joined = filters[0]
 		}
 		line += " filter " + menu.Quote(joined)

@@ -30,7 +30,7 @@ func TestRemoteCapture(t *testing.T) {
 	}
 }
 
-// Whatever the line is, what comes of it is the one command, with arguments, and no second one.
+// FuzzRemoteCapture: from any line comes only that one command with arguments, and no second one.
 func FuzzRemoteCapture(f *testing.F) {
 	f.Add(" tcpdump -U -i 'eth0' -w - -c 5 'port 25'")
 	f.Add("sudo -u x dumpcap -p -i 'a' -i \"b\" -w - -f 'udp; version'")

@@ -21,50 +21,52 @@ const (
 	exitFail = 1
 )
 
-// A shell is one person at the menus.
+// A shell is one user's session at the menus.
 type shell struct {
 	client   *api.Client
 	terminal *term.Terminal
 	greeting access.Greeting
-	at       []string // the menu that the prompt belongs to; empty: the top
-	choice   bool     // that menu is a question: its items are numbered, and it is left when one has run
+	at       []string // the menu of the prompt; empty: the top
+	choice   bool     // that menu is a question: its items are numbered, and after running one it is left
 	history  []string
 }
 
 var (
-	// errTop unwinds to the top prompt: Ctrl-C in a dialogue.
+	// errTop returns to the top prompt: Ctrl-C in a dialogue.
 	errTop = errors.New("back to the top")
-	// errQuit is the person's wish to leave: exit, Ctrl-D. The appliance may have something to say before.
+	// errQuit requests the end of the session: exit, Ctrl-D. mayLeave can refuse it.
 	errQuit = errors.New("the person wants to leave")
-	// errLeave ends the session: after errQuit, the terminal or the appliance is gone.
+	// errLeave ends the session: after errQuit, or because the terminal or the appliance is gone.
 	errLeave = errors.New("leave")
-	// errIdle ends the session too: no key for too long, as was said.
+	// errIdle ends the session too: no key for too long, as was announced.
 	errIdle = errors.New("no key was pressed")
 )
 
-// Interactive runs the menus on the process's controlling terminal until the person leaves. The result is the exit status.
+// Interactive runs the menus on the process's controlling terminal until the user leaves. It
+// returns the exit status.
 func Interactive(ctx context.Context, client *api.Client) int {
 	greeting, err := client.Greeting(ctx)
 	if err != nil {
 		return complain(err)
 	}
-	terminal, err := term.Open(term.Options{Idle: time.Duration(greeting.Idle) * time.Second, Dumb: term.Dumb(os.Getenv("TERM"))})
+	terminal, err := term.Open(term.Options{Idle: time.Duration(greeting.Idle) * time.Second,
+		Dumb: term.Dumb(os.Getenv("TERM"))})
 	if err != nil {
 		return complain(err)
 	}
 	defer terminal.Close()
 	go func() {
 		<-client.Ended()
-		terminal.HangUp() // nobody answers any more, so nothing more need be typed
+		terminal.HangUp() // the appliance is gone, so nothing more can be typed
 	}()
 	client.Columns = func() int {
 		columns, _ := terminal.Size()
-		return columns % term.NoLimit // to the appliance 0 is no limit
+		return columns % term.NoLimit // for the appliance, 0 is no limit
 	}
 	s := &shell{client: client, terminal: terminal, greeting: greeting, history: greeting.History}
 	s.welcome()
 	if err = s.loop(ctx); errors.Is(err, errIdle) {
-		return exitOK // and not because the appliance, which has the same clock, ends the session as well
+		return exitOK // not because the appliance, which has the same clock, ends the session as well
 	}
 	select {
 	case <-client.Ended():
@@ -77,19 +79,22 @@ func Interactive(ctx context.Context, client *api.Client) int {
 	return exitFail
 }
 
-// welcome tells what a login is told, in the order of AsyncOS: last login, product, welcome text, what to know about the session.
+// welcome prints what a login shows, in the order of AsyncOS: last login, product, welcome text,
+// notices about the session.
 func (s *shell) welcome() {
 	g := s.greeting
 	var b strings.Builder
 	if g.LastLogin != nil {
-		fmt.Fprintf(&b, "Last login: %s from %s\n", g.LastLogin.UTC().Format("Mon Jan _2 15:04:05 2006 UTC"), g.LastFrom)
+		fmt.Fprintf(&b, "Last login: %s from %s\n", g.LastLogin.UTC().Format("Mon Jan _2 15:04:05 2006 UTC"),
+			g.LastFrom)
 	}
 	fmt.Fprintf(&b, "%s\n", g.Product)
 	if g.Welcome != "" {
 		fmt.Fprintf(&b, "\n%s\n", strings.TrimRight(g.Welcome, "\n"))
 	}
 	if g.Idle > 0 {
-		fmt.Fprintf(&b, "\nNOTE: This session ends after %s without a key pressed. Captures go on.\n", spoken(time.Duration(g.Idle)*time.Second))
+		fmt.Fprintf(&b, "\nNOTE: This session ends after %s without a key pressed. Captures go on.\n",
+			spoken(time.Duration(g.Idle)*time.Second))
 	}
 	if g.Console {
 		b.WriteString("\nNOTE: Leaving this window ends the appliance, with its captures and sessions.\n")
@@ -101,7 +106,7 @@ func (s *shell) welcome() {
 	s.print(b.String())
 }
 
-// spoken writes a duration as a sentence has it.
+// spoken returns a duration in words for a sentence.
 func spoken(d time.Duration) string {
 	unit, n := "second", int64(d/time.Second)
 	if d%time.Minute == 0 {
@@ -113,7 +118,7 @@ func spoken(d time.Duration) string {
 	return fmt.Sprintf("%d %ss", n, unit)
 }
 
-// loop reads and obeys lines until the person leaves.
+// loop reads and obeys lines until the user leaves.
 func (s *shell) loop(ctx context.Context) error {
 	for {
 		line, err := s.terminal.ReadLine(term.Line{
@@ -144,7 +149,8 @@ func (s *shell) loop(ctx context.Context) error {
 	}
 }
 
-// mayLeave asks once more if something would be left unfinished. The end of the input is a yes: nobody is there, or it was meant.
+// mayLeave asks for confirmation if something would be left unfinished. The end of the input counts
+// as a yes: the user is gone, or meant it.
 func (s *shell) mayLeave(ctx context.Context) bool {
 	notice, err := s.client.Leaving(ctx)
 	if err != nil || notice == "" {
@@ -168,7 +174,7 @@ func (s *shell) mayLeave(ctx context.Context) bool {
 	}
 }
 
-// prompt is asked for anew before each line: the host may have got another name.
+// prompt asks the appliance for the host name before each line, because it may have changed.
 func (s *shell) prompt(ctx context.Context) string {
 	if len(s.at) == 0 {
 		if name, err := s.client.Hostname(ctx); err == nil {
@@ -182,7 +188,7 @@ func (s *shell) prompt(ctx context.Context) string {
 	return "[]> "
 }
 
-// obey does what a line says. Only what ends the session, or unwinds to the top, is an error.
+// obey carries out a line. It returns only errors that end the session or return to the top.
 func (s *shell) obey(ctx context.Context, line string) error {
 	switch empty := strings.TrimSpace(line) == ""; {
 	case empty && s.choice:
@@ -195,7 +201,8 @@ func (s *shell) obey(ctx context.Context, line string) error {
 	list := parts(line)
 	calls, err := s.client.Parse(ctx, api.LineRequest{At: s.at, Line: theirs(list), Abbreviate: true})
 	if err != nil {
-		// Only here, to be corrected: in a line that is not understood, nobody can tell a secret from another word.
+		// Only for this session, to be corrected: in a line that is not understood, a secret cannot
+		// be told from another word.
 		s.recall(line)
 		return s.report(err)
 	}
@@ -240,7 +247,7 @@ func (s *shell) follow(ctx context.Context, call menu.Call) error {
 	case s.choice:
 		return s.up(ctx)
 	case len(s.at) > 0:
-		// What the command did may have changed what the menu shows and which verbs can work.
+		// The command may have changed what the menu shows and which verbs can work.
 		return s.show(ctx)
 	}
 	return nil
@@ -253,7 +260,8 @@ func (s *shell) remember(ctx context.Context, line string) {
 	}
 }
 
-// recall keeps a line for the arrow keys of this session. It reports whether the line is another one than the last.
+// recall keeps a line for the arrow keys of this session. It reports whether the line differs from
+// the last.
 func (s *shell) recall(line string) bool {
 	line = strings.TrimSpace(line)
 	if n := len(s.history); n > 0 && s.history[n-1] == line {
@@ -263,13 +271,13 @@ func (s *shell) recall(line string) bool {
 	return true
 }
 
-// up goes to the menu above.
+// up moves to the parent menu.
 func (s *shell) up(ctx context.Context) error {
 	s.at = s.at[:len(s.at)-1]
 	return s.show(ctx)
 }
 
-// show prints the menu that the prompt now belongs to. At the top there is nothing to print: `help` lists the commands.
+// show prints the menu of the prompt. At the top it prints nothing: `help` lists the commands.
 func (s *shell) show(ctx context.Context) error {
 	s.choice = false
 	if len(s.at) == 0 {
@@ -298,7 +306,7 @@ func (s *shell) show(ctx context.Context) error {
 	return s.print(b.String())
 }
 
-// report shows a failure. It passes on what ends the session.
+// report shows a failure. It returns the errors that end the session.
 func (s *shell) report(err error) error {
 	var known *menu.Error
 	if errors.As(err, &known) {
@@ -307,8 +315,8 @@ func (s *shell) report(err error) error {
 	return err
 }
 
-// fitted breaks the lines of a text at their blanks where the window would break them in a word. A terminal without abilities gets them as
-// they are: a program reads there.
+// fitted breaks the lines of a text at blanks where the window would break them in a word. A
+// terminal without abilities gets them unchanged, because a program reads them.
 func (s *shell) fitted(text string) string {
 	if s.terminal.Dumb() {
 		return text
@@ -317,7 +325,7 @@ func (s *shell) fitted(text string) string {
 	return term.Wrapped(text, width)
 }
 
-// print shows what the shell itself says: menus, questions, sentences.
+// print shows the shell's own texts: menus, questions, messages.
 func (s *shell) print(text string) error {
 	_, err := s.terminal.WriteString(s.fitted(text))
 	return err

@@ -17,15 +17,16 @@ import (
 // escapeKey leaves a command that takes lines: Ctrl-], as in telnet(1).
 const escapeKey = "\x1d"
 
-// A typist has lines typed for a command that runs, with an arrow key for those before.
+// A typist reads lines for a running command, with the arrow keys for earlier ones.
 type typist struct {
 	terminal *term.Terminal
 	typing   sync.WaitGroup
 	leave    context.CancelFunc
-	ended    error // what is to end the session, if anything
+	ended    error // why the session must end, if at all
 }
 
-// begin has lines typed until the context of a running command ends. The one that it returns also ends by the escape key.
+// begin reads lines until the context of a running command ends. The context that it returns also
+// ends by the escape key.
 func (t *typist) begin(running context.Context) (context.Context, api.Conversation) {
 	ctx, leave := context.WithCancel(running)
 	t.leave = leave
@@ -62,14 +63,15 @@ func (t *typist) begin(running context.Context) (context.Context, api.Conversati
 	return ctx, api.Conversation{Lines: lines, Person: true}
 }
 
-// end waits for the typing to be over, when the running command's context has ended. The error is what is to end the session.
+// end waits until the reading is over, after the running command's context has ended. Its error
+// ends the session.
 func (t *typist) end() error {
 	t.leave()
 	t.typing.Wait()
 	return t.ended
 }
 
-// piped says the lines of a reader to a command until ctx ends. A line that is too long is cut into several.
+// piped sends the lines of a reader to a command until ctx ends. It splits lines that are too long.
 func piped(ctx context.Context, in io.Reader) api.Conversation {
 	lines := make(chan menu.Input)
 	say := func(said menu.Input) bool {
@@ -94,7 +96,8 @@ func piped(ctx context.Context, in io.Reader) api.Conversation {
 	return api.Conversation{Lines: lines}
 }
 
-// conversation runs a command that takes lines on the process's controlling terminal, without menus. The result is its exit status.
+// conversation runs a command that takes lines on the process's controlling terminal, without
+// menus. It returns the exit status.
 func conversation(ctx context.Context, client *api.Client, call menu.Call, errs io.Writer) int {
 	terminal, err := term.Open(term.Options{Dumb: term.Dumb(os.Getenv("TERM"))})
 	if err != nil {
@@ -120,10 +123,11 @@ func converse(ctx context.Context, client *api.Client, call menu.Call, terminal 
 	defer stop()
 	t := &typist{terminal: terminal}
 	running, said := t.begin(running)
-	failure, err := client.Converse(running, term.HardContext(running), call.Path, call.Arguments, form, said, func(f api.Frame) error {
-		_, err := terminal.Write(f.Text)
-		return err
-	})
+	failure, err := client.Converse(running, term.HardContext(running), call.Path, call.Arguments, form, said,
+		func(f api.Frame) error {
+			_, err := terminal.Write(f.Text)
+			return err
+		})
 	stop()
 	t.end()
 	return failure, err

@@ -8,18 +8,18 @@ import (
 	"diagsh/shell/term"
 )
 
-// A view is what a command shows again and again in one place. Of a table that is longer than the window the first rows are kept, and
-// how many more there are.
+// A view is what a command shows again and again in one place. If a table is longer than the
+// window, it keeps the first rows and counts the others.
 type view struct {
 	terminal *term.Terminal
-	open     bool   // it comes now
-	coming   []byte // its rows so far, those that are kept
-	rows     int    // all of them
-	last     string // the last one that came as a whole
+	open     bool   // a frame is being received
+	coming   []byte // its kept rows so far
+	rows     int    // number of all rows
+	last     string // the last complete one
 }
 
-// take takes a frame that belongs to a view. A terminal without abilities has no place that could show another: there one view comes
-// behind the other, all its rows.
+// take takes a frame that belongs to a view. A terminal without abilities cannot replace a view: it
+// shows one after the other, with all rows.
 func (v *view) take(f api.Frame) bool {
 	switch {
 	case v.terminal.Dumb():
@@ -51,7 +51,7 @@ func (v *view) add(text []byte) {
 	}
 }
 
-// fitted is the view as the window has room for it, with the row that the cursor stands in below.
+// fitted returns as much of the view as fits the window, with the row of the cursor below.
 func (v *view) fitted() string {
 	_, height := v.terminal.Size()
 	room := max(1, height-1)
@@ -70,7 +70,7 @@ func (v *view) fitted() string {
 	return b.String()
 }
 
-// leave lets the last view stand when the command has ended.
+// leave keeps the last view on the screen when the command has ended.
 func (v *view) leave() {
 	if v.last != "" {
 		v.terminal.WriteString(v.last)

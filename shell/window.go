@@ -8,20 +8,23 @@ import (
 	"diagsh/internal/menu"
 )
 
-// A windowSetting is what `terminal` sets for the session: whether output stops at each page, how long a page is, how wide a row.
+// A windowSetting is what `terminal` sets for the session: whether output stops at each page, the
+// rows of a page, or the columns of a row.
 type windowSetting struct {
 	what string // pager, length or width
-	n    int    // rows or columns; 0: no stops, no limit; windowItself: what the window has
+	n    int    // rows or columns; 0: no stops, no limit; windowItself: those of the window
 }
 
-// windowItself takes a setting back.
+// windowItself undoes a setting.
 const windowItself = -1
 
-// maxWindow bounds rows and columns: pseudo terminals count them in 16 bits (ioctl_tty(2), struct winsize).
+// maxWindow limits rows and columns: pseudo terminals count them in 16 bits (ioctl_tty(2), struct
+// winsize).
 const maxWindow = 65535
 
-// parseWindow understands `terminal pager on|off`, and `terminal length N` and `terminal width N` as Cisco gear has them, which is what
-// programs that drive such gear send unasked. Keywords may be shortened. ASA writes `terminal pager N` for the length.
+// parseWindow parses `terminal pager on|off`, and `terminal length N` and `terminal width N` as
+// Cisco's devices have them, which programs that drive such devices send unasked. Keywords may be
+// shortened. ASA writes `terminal pager N` for the length.
 func parseWindow(words []string) (windowSetting, error) {
 	wrong := menu.Errorf(menu.Usage, "Write terminal length 0|ROWS|auto, width COLUMNS|auto, or pager on|off")
 	if len(words) != 2 {
@@ -47,7 +50,7 @@ func parseWindow(words []string) (windowSetting, error) {
 	return windowSetting{}, wrong
 }
 
-// said is what the person or program is told.
+// said returns the message about the setting.
 func (w windowSetting) said() string {
 	switch {
 	case w.what == "length" && w.n == 0:
