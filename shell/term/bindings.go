@@ -6,7 +6,7 @@ import (
 	prompt "github.com/c-bata/go-prompt"
 )
 
-// bindings are the keys that go-prompt does not have, or has wrong.
+// bindings are the keys that go-prompt lacks or gets wrong.
 func (e *editor) bindings() map[string]prompt.KeyBindFunc {
 	return map[string]prompt.KeyBindFunc{
 		keyTab:      e.complete,
@@ -32,7 +32,8 @@ func forwardWord(b *prompt.Buffer)    { b.CursorRight(wordAfter(b)) }
 func deleteBackWord(b *prompt.Buffer) { b.DeleteBeforeCursor(wordBefore(b)) }
 func deleteWord(b *prompt.Buffer)     { b.Delete(wordAfter(b)) }
 
-// wordBefore counts the characters back to the start of a word. go-prompt's own count mixes bytes and characters.
+// wordBefore counts the characters back to the start of a word. go-prompt's own count mixes bytes
+// and characters.
 func wordBefore(b *prompt.Buffer) int {
 	text := []rune(b.Document().TextBeforeCursor())
 	i := len(text)

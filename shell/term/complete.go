@@ -9,7 +9,8 @@ import (
 	prompt "github.com/c-bata/go-prompt"
 )
 
-// complete is Tab: it writes what all suggestions agree on, and lists them if that is nothing new.
+// complete handles Tab: it writes what all suggestions have in common, and lists them if that is
+// nothing new.
 func (e *editor) complete(b *prompt.Buffer) {
 	if e.line.Complete == nil {
 		return
@@ -39,12 +40,12 @@ func (e *editor) complete(b *prompt.Buffer) {
 	}
 }
 
-// WordStart is the byte offset of the word that a text ends in: behind its last white space.
+// WordStart returns the byte offset of the word that a text ends in: after its last white space.
 func WordStart(text string) int {
 	return len(strings.TrimRightFunc(text, func(r rune) bool { return !unicode.IsSpace(r) }))
 }
 
-// help is ?: it shows what may follow.
+// help handles ?: it shows what may follow.
 func (e *editor) help(b *prompt.Buffer) {
 	text := ""
 	if e.line.Help != nil {
@@ -58,7 +59,7 @@ func (e *editor) help(b *prompt.Buffer) {
 	e.screen.above(text)
 }
 
-// agreed is what all suggestions begin with.
+// agreed returns the common beginning of all suggestions.
 func agreed(found []Suggestion) string {
 	word := found[0].Text
 	for _, s := range found[1:] {
@@ -75,8 +76,8 @@ func agreed(found []Suggestion) string {
 	return word
 }
 
-// candidates lists suggestions: each with its help if the window has the rows, cut where it has not all of them, else in columns, else as
-// many as fit.
+// candidates formats suggestions: each with its help if the window has the rows, cut to the
+// window's width, else in columns, else as many as fit.
 func (e *editor) candidates(found []Suggestion) string {
 	width, height := e.screen.size()
 	rows := max(height-2, 1)

@@ -13,7 +13,8 @@ import (
 	"diagsh/internal/test/vt"
 )
 
-// switches counts how often the scene's threads gave up a processor, which is how often they had woken up.
+// switches counts how often the scene's threads gave up a processor, which is how often they had
+// woken up.
 func (p *person) switches() int {
 	p.t.Helper()
 	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", p.cmd.Process.Pid))
@@ -36,7 +37,7 @@ func (p *person) switches() int {
 	return sum
 }
 
-// rests waits until the scene has become quiet.
+// rests waits until the scene is quiet.
 func (p *person) rests() {
 	p.t.Helper()
 	deadline := time.Now().Add(patience)
@@ -52,7 +53,8 @@ func (p *person) rests() {
 	}
 }
 
-// A session at the prompt does nothing until a key comes, whether the line is empty or begun.
+// TestIdleSessionsRest: a session at the prompt does nothing until a key comes, whether the line is
+// empty or begun.
 func TestIdleSessionsRest(t *testing.T) {
 	for _, keys := range []string{"", "abc", "abc\r", "hold\r", "page 99\r", "secret\r", "\x12"} {
 		t.Run(strings.TrimSpace(keys), func(t *testing.T) {
@@ -70,7 +72,7 @@ func TestIdleSessionsRest(t *testing.T) {
 	}
 }
 
-// A line that was left alone goes on as if nothing had been.
+// TestALineLeftAloneGoesOn: editing of a line that was left alone continues normally.
 func TestALineLeftAloneGoesOn(t *testing.T) {
 	t.Parallel()
 	p := sit(t, "helpful", 40, 6)
@@ -140,7 +142,8 @@ func BenchmarkPaste(b *testing.B) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// BenchmarkIdle reports what each of some sessions at the prompt holds and does. The child is this test binary.
+// BenchmarkIdle reports what each of some sessions at the prompt holds and does. The child is this
+// test binary.
 func BenchmarkIdle(b *testing.B) {
 	for _, n := range []int{1, 100} {
 		b.Run(fmt.Sprintf("sessions=%d", n), func(b *testing.B) { benchmarkIdle(b, n) })
@@ -178,7 +181,7 @@ func benchmarkIdle(b *testing.B, n int) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// cpu is the processor time that the scene used, in seconds.
+// cpu returns the processor time that the scene used, in seconds.
 func cpu(p *person) (seconds float64) {
 	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", p.cmd.Process.Pid))
 	for _, task := range tasks {

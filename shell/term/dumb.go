@@ -5,8 +5,9 @@ import (
 	"strings"
 )
 
-// Dumb tells a terminal type that has no ability but to print, such as terminfo(5)'s dumb, from one that takes the sequences that all of
-// today's have. A client that names no type has none either, as a program that reads what is printed.
+// Dumb reports whether a terminal type can only print, such as terminfo(5)'s dumb. All other
+// current types understand the sequences that this package uses. A client that names no type counts
+// as dumb, because it is a program that reads the output.
 func Dumb(terminalType string) bool {
 	switch terminalType {
 	case "", "dumb", "unknown", "network", "dialup", "su":
@@ -15,14 +16,15 @@ func Dumb(terminalType string) bool {
 	return false
 }
 
-// dumbRow is the line below the output on a terminal without abilities. There text can only be added, and rubbed out with backspaces; where
-// the terminal breaks a long line is its own affair. So a program that reads the echo of its own line reads the line, and no byte between.
+// dumbRow is the line below the output on a terminal without abilities. There text can only be
+// appended, and removed by backspaces; the terminal breaks long lines as it likes. So a program
+// that reads the echo of its own line reads exactly that line.
 type dumbRow struct {
 	text string
 	x    int // the cursor's column, as if the row had no end
 }
 
-// change brings the row to a text and the cursor to a column, and appends to buf what does that.
+// change changes the row to a text and the cursor to a column. It appends the needed bytes to buf.
 func (d *dumbRow) change(buf []byte, text string, x int) []byte {
 	same := commonStart(text, d.text)
 	buf = d.moveTo(buf, columns(text[:same]))
@@ -35,7 +37,7 @@ func (d *dumbRow) change(buf []byte, text string, x int) []byte {
 	return d.moveTo(buf, x)
 }
 
-// moveTo goes to a column: back over what stands there, forth by writing it once more.
+// moveTo moves to a column: back by backspaces, forward by writing the text again.
 func (d *dumbRow) moveTo(buf []byte, x int) []byte {
 	if x < d.x {
 		buf = append(buf, bytes.Repeat([]byte{'\b'}, d.x-x)...)

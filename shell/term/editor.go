@@ -11,36 +11,40 @@ import (
 	prompt "github.com/c-bata/go-prompt"
 )
 
-// Line is one line to be asked for. Keys wait while Complete and Help think, Ctrl-C among them, so these must bound what they
-// ask elsewhere.
+// Line is one line to ask for. While Complete and Help run, no key is read, not even Ctrl-C, so
+// they must limit their time.
 type Line struct {
-	// Prompt stands before the text. If it has several lines, those above the last are output.
+	// Prompt precedes the text. If it has several lines, those above the last are output.
 	Prompt string
-	// History is what the arrow keys and Ctrl-R offer, the newest last. Only the last thousand lines are used.
+	// History is for the arrow keys and Ctrl-R, the newest last. Only the last thousand lines are
+	// used.
 	History []string
-	// Complete returns what may stand in place of the word that ends at cursor, a byte offset in text. Words are
-	// separated by blanks.
+	// Complete returns the suggestions for the word that ends at cursor, a byte offset in text.
+	// Words are separated by blanks.
 	Complete func(text string, cursor int) []Suggestion
-	// Help is asked when ? is typed, and its answer shown above the line. If it has none (""), the ? is text. So it is
-	// where more was typed behind it already, by a paste or a script, whose lines may therefore end with a ?.
+	// Help is called when ? is typed, and its result is shown above the line. If that is "", the ?
+	// is text. A ? is also text if more was typed after it already, by a paste or a script, whose
+	// lines may therefore end with a ?.
 	Help func(text string, cursor int) string
-	// Escape, if it is not empty, is a control character that ends the line with ErrEscape.
+	// Escape, if not empty, is a control character that ends the line with ErrEscape.
 	Escape string
-	// Idle is Options.Idle for this line, if it is not 0.
+	// Idle replaces Options.Idle for this line, if not 0.
 	Idle time.Duration
 }
 
-// Suggestion is a word that may stand at the cursor. A single one without Text is a remark: its Help is shown, where nothing may stand.
+// Suggestion is a word that may be at the cursor. A single one without Text is a remark: its Help
+// is shown, where no word is possible.
 type Suggestion struct{ Text, Help string }
 
 const historyLimit = 1000
 
-// ReadLine lets a line be edited and returns it without its end. Errors are ErrInterrupted (Ctrl-C), ErrEnd (Ctrl-D on an
-// empty line), ErrEscape (Line.Escape), io.EOF (the terminal is gone), ErrIdle, and the cause of a running command's end.
+// ReadLine lets the user edit a line and returns it without its end. Errors are ErrInterrupted
+// (Ctrl-C), ErrEnd (Ctrl-D on an empty line), ErrEscape (Line.Escape), io.EOF (the terminal is
+// gone), ErrIdle, and the cause of a running command's end.
 //
-// Tab completes as far as the suggestions agree and lists them where they do not. Lines pasted or typed ahead are taken
-// one by one and appear as if typed. A line that cannot be taken (it is longer than 16 KiB, or a part of the editor
-// failed) is lost with one sentence and asked for again.
+// Tab completes as far as the suggestions agree and lists them where they do not. Lines pasted or
+// typed ahead are taken one by one and appear as if typed. A line that cannot be taken (longer than
+// 16 KiB, or a part of the editor failed) is lost with one message, and the prompt returns.
 func (t *Terminal) ReadLine(l Line) (string, error) {
 	for {
 		text, err := t.editor.read(l)
@@ -52,7 +56,8 @@ func (t *Terminal) ReadLine(l Line) (string, error) {
 	}
 }
 
-// editor edits one line after the other with one go-prompt, which cannot be disposed of: each leaves a descriptor open.
+// editor edits one line after the other with one go-prompt, which cannot be disposed of: each
+// leaves a descriptor open.
 type editor struct {
 	keys   *queue
 	screen *screen
@@ -83,8 +88,9 @@ func (e *editor) read(l Line) (string, error) {
 	e.begin(l)
 	e.rendered()
 	for {
-		// While the line is empty, go-prompt is not needed to say what a key means, and most lines are whole when they are
-		// seen. A line begun and left alone waits here too, but then any news are for go-prompt.
+		// While the line is empty, go-prompt is not needed to interpret a key, and most lines are
+		// complete when they are seen. A line that was begun and left alone waits here too, but
+		// then go-prompt handles any news.
 		if err := e.wait(time.Time{}); e.text == "" && !e.tooLong {
 			if err != nil {
 				return "", e.finish(err)
@@ -118,7 +124,7 @@ func (e *editor) begin(l Line) {
 	e.touched()
 }
 
-// touched starts the time for the next key.
+// touched restarts the time for the next key.
 func (e *editor) touched() {
 	e.deadline = time.Time{}
 	if e.line.Idle > 0 {
@@ -126,7 +132,8 @@ func (e *editor) touched() {
 	}
 }
 
-// wait waits for a key, at most until pause (errTimeout; zero is never). Any other error ends the line.
+// wait waits for a key, at most until pause (errTimeout; zero is never). Any other error ends the
+// line.
 func (e *editor) wait(pause time.Time) error {
 	until := e.deadline
 	if !pause.IsZero() && (until.IsZero() || pause.Before(until)) {
@@ -139,7 +146,8 @@ func (e *editor) wait(pause time.Time) error {
 	return err
 }
 
-// edit runs go-prompt until Enter, or the line was left (the reason), or nobody types (errPaused).
+// edit runs go-prompt until Enter, the line was left (it returns the reason), or typing pauses
+// (errPaused).
 func (e *editor) edit() (err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -157,7 +165,8 @@ func (e *editor) edit() (err error) {
 	return e.parser.result
 }
 
-// load gives go-prompt the history of this line. It is shown like output, and may come from a file.
+// load gives go-prompt the history of this line. It is made safe like output, because it may come
+// from a file.
 func (e *editor) load() {
 	recent := e.line.History[max(0, len(e.line.History)-historyLimit):]
 	e.history = make([]string, len(recent))
@@ -167,7 +176,8 @@ func (e *editor) load() {
 	prompt.OptionHistory(slices.Clone(e.history))(e.prompt)
 }
 
-// start makes a go-prompt. Its own completion stays empty: the popup needs seven rows and panics when its list shrinks.
+// start makes a go-prompt. Its own completion stays empty: the popup needs seven rows and panics
+// when its list shrinks.
 func (e *editor) start() {
 	e.parser = newParser(e)
 	var codes []prompt.ASCIICodeBind
@@ -189,7 +199,8 @@ func (e *editor) start() {
 	)
 }
 
-// observe is go-prompt's completer. It is called with the line before each rendering, and with an empty one between.
+// observe is go-prompt's completer. It is called with the line before each rendering, and with an
+// empty one in between.
 func (e *editor) observe(d prompt.Document) []prompt.Suggest {
 	e.text, e.cursor = d.Text, len(d.TextBeforeCursor())
 	return nil
@@ -203,14 +214,14 @@ func (e *editor) rendered() {
 	}
 }
 
-// finish ends the line on the screen and passes err on.
+// finish ends the line on the screen and returns err.
 func (e *editor) finish(err error) error {
 	text := e.text
 	if err == ErrInterrupted {
 		text += "^C"
 	}
 	if err != nil && e.line.Prompt+text == "" {
-		e.screen.clear() // a row of its own for nothing
+		e.screen.clear() // an empty text needs no row of its own
 	} else {
 		e.screen.keep(line{prompt: e.line.Prompt, text: text})
 	}
@@ -218,7 +229,7 @@ func (e *editor) finish(err error) error {
 	return err
 }
 
-// rescue gives up the go-prompt that panicked.
+// rescue drops the go-prompt that panicked.
 func (e *editor) rescue(cause any) error {
 	close(e.parser.dead)
 	e.text = e.parser.text // stays on the screen, to be read while it is typed again
@@ -226,7 +237,7 @@ func (e *editor) rescue(cause any) error {
 	return &lostLine{fmt.Sprintf("The line is lost, please type it again: the editor failed (%v).", cause)}
 }
 
-// lostLine is why a line could not be taken.
+// lostLine says why a line could not be taken.
 type lostLine struct{ sentence string }
 
 func (l *lostLine) Error() string { return l.sentence }

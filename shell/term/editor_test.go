@@ -75,110 +75,6 @@ func TestClearScreenKeepsTheLine(t *testing.T) {
 	p.sees("h> two|")
 }
 
-// pasted is a list of commands, and what the shell makes of them.
-func pasted(n int) (paste, last string) {
-	var b strings.Builder
-	for i := range n {
-		fmt.Fprintf(&b, "set interface eth%d address 10.0.0.%d description 'line %d'\r", i, i, i)
-	}
-	return b.String(), fmt.Sprintf("line %d']", n-1)
-}
-
-func (p *person) answers(t *testing.T, n int) {
-	t.Helper()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	all := p.screen.All()
-	for i := range n {
-		command := fmt.Sprintf("set interface eth%d address 10.0.0.%d description 'line %d'", i, i, i)
-		if got := strings.Count(all, "h> "+command+"\n"); got != 1 {
-			t.Fatalf("line %d is echoed %d times", i, got)
-		}
-		if got := strings.Count(all, "["+command+"]"); got != 1 {
-			t.Fatalf("line %d is answered %d times", i, got)
-		}
-	}
-}
-
-func TestPasteLosesNoLine(t *testing.T) {
-	for _, n := range []int{30, 300} {
-		t.Run(fmt.Sprint(n), func(t *testing.T) {
-			p := sit(t, "shell", 100, 24)
-			p.sees("h> |")
-			paste, last := pasted(n)
-			p.types(paste)
-			p.reads(last)
-			p.answers(t, n)
-		})
-	}
-}
-
-func TestPasteWhileACommandRuns(t *testing.T) {
-	p := sit(t, "shell", 100, 24)
-	p.types("hold\r")
-	p.reads("holding")
-	paste, last := pasted(300)
-	p.types(paste)
-	p.signals(syscall.SIGUSR1)
-	p.reads(last)
-	p.answers(t, 300)
-}
-
-func TestPasteBehindATypedLine(t *testing.T) {
-	p := sit(t, "shell", 100, 24)
-	p.types("st")
-	p.endsWith("h> st|")
-	p.types("atus\rone\rtwo\rthree")
-	p.endsWith("[status]\nh> one\n[one]\nh> two\n[two]\nh> three|")
-	p.types(" and\rfour\r")
-	p.endsWith("[three and]\nh> four\n[four]\nh> |")
-}
-
-// More is pasted than the queue and the kernel hold together, so the paste itself has to wait.
-func TestPasteBeyondTheQueue(t *testing.T) {
-	p := sit(t, "shell", 100, 24)
-	p.types("hold\r")
-	p.reads("holding")
-	const n = 8000
-	paste, last := pasted(n)
-	sent := make(chan error, 1)
-	go func() {
-		_, err := p.master.WriteString(paste)
-		sent <- err
-	}()
-	p.signals(syscall.SIGUSR1)
-	p.reads(last)
-	if err := <-sent; err != nil {
-		t.Fatal(err)
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if got := strings.Count(p.screen.All(), "\n[set"); got != n {
-		t.Fatalf("%d of %d lines were answered", got, n)
-	}
-}
-
-func TestBracketedPaste(t *testing.T) {
-	p := sit(t, "helpful", 60, 12)
-	p.sees("h> |")
-	p.types("\x1b[200~one\ttab?\r\ntwo\x1b[31m ?\nthree\x1b[201~?")
-	p.endsWith("h> three\nafter \"three\" come words\nh> three|")
-	p.reads("[one tab?]\nh> two ?\n[two ?]\n")
-}
-
-func TestNewlinesOfEveryKindAreOneEnter(t *testing.T) {
-	p := sit(t, "shell", 40, 12)
-	p.types("a\nb\r\nc\rd")
-	p.sees("h> a\n[a]\nh> b\n[b]\nh> c\n[c]\nh> d|")
-}
-
-func TestTooLongALineIsRefused(t *testing.T) {
-	p := sit(t, "shell", 80, 24)
-	p.sees("h> |")
-	go p.master.WriteString(strings.Repeat("x", lineLimit+1) + "\rstatus\r")
-	p.endsWith("The line is lost: it is longer than 16384 bytes.\nh> status\n[status]\nh> |")
-}
-
 func TestWindows(t *testing.T) {
 	for _, c := range []struct {
 		name, scene   string
@@ -190,7 +86,8 @@ func TestWindows(t *testing.T) {
 		{"5x3 beyond", "shell", 5, 3, "abcdefghijklmnop", "cdefg\nhijkl\nmnop|"},
 		{"5x3 back to the start", "shell", 5, 3, "abcdefghijklmnopq\x01", "h> |ab\ncdefg\nhijkl"},
 		{"20x5", "long prompt", 20, 5, "status all", "mail.example.com> st\natus all|"},
-		{"20x5 insert before the margin", "long prompt", 20, 5, "status\x01\x06\x06\x06X", "mail.example.com> st\naX|tus"},
+		{"20x5 insert before the margin", "long prompt", 20, 5, "status\x01\x06\x06\x06X",
+			"mail.example.com> st\naX|tus"},
 		{"full row", "long prompt", 20, 5, "st", "mail.example.com> s|t"},
 		{"full row and back", "long prompt", 20, 5, "sta\x7f\x7f", "mail.example.com> s|"},
 		{"wide at the margin", "wide prompt", 8, 5, "a日本", "日本> a\n日本|"},
@@ -211,14 +108,16 @@ func TestWindows(t *testing.T) {
 	}
 }
 
-// Every key in windows that hold next to nothing: whatever is shown, the shell goes on.
+// TestTinyWindowsSurviveEveryKey: in windows with almost no room every key works, whatever is
+// shown.
 func TestTinyWindowsSurviveEveryKey(t *testing.T) {
 	for _, size := range [][2]int{{1, 1}, {1, 5}, {2, 2}, {3, 1}, {5, 3}, {0, 0}} {
 		t.Run(fmt.Sprintf("%dx%d", size[0], size[1]), func(t *testing.T) {
 			t.Parallel()
 			p := sit(t, "helpful", size[0], size[1])
 			for _, keys := range []string{
-				"n\t\t", "?", "日本😀", "\x01", "\x1b[A", "\x1b[B", "\x12pi", "\x12", "\x07", "\x1bb", "\x15\x0b", "raw 日本\\x1b\r", "\t", "\x0c",
+				"n\t\t", "?", "日本😀", "\x01", "\x1b[A", "\x1b[B", "\x12pi", "\x12", "\x07", "\x1bb", "\x15\x0b",
+				"raw 日本\\x1b\r", "\t", "\x0c",
 				"page 9\r", "  /9\r", "G", "progress\r", "\x03", "secret\r", "abc\r", "size\r",
 			} {
 				p.types(keys)
@@ -277,7 +176,7 @@ func TestInterruptWhileEditing(t *testing.T) {
 	p.endsWith("h> x\n[x]\nh> |")
 }
 
-// Ctrl-C drops what was typed before it and not read.
+// TestInterruptDropsWhatWasTypedAhead: Ctrl-C drops what was typed before it and not read.
 func TestInterruptDropsWhatWasTypedAhead(t *testing.T) {
 	p := sit(t, "shell", 40, 12)
 	p.types("hold\r")
@@ -323,7 +222,7 @@ func TestWithoutATerminal(t *testing.T) {
 }
 
 func TestCloseGivesTheTerminalBack(t *testing.T) {
-	// Looked at before the shell starts, which changes it at once.
+	// Read before the shell starts, which changes it at once.
 	var before unix.Termios
 	cooked := func(m unix.Termios) unix.Termios { before = m; return m }
 	p := sitBefore(t, "shell", 40, 12, cooked)

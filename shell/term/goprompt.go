@@ -13,34 +13,37 @@ import (
 )
 
 const (
-	// quiet is how long go-prompt goes on polling after the last key. It can be short: coming back costs one poll.
+	// quiet is how long go-prompt continues to poll after the last key. It can be short: returning
+	// to it costs one poll.
 	quiet = time.Second
 
-	// keyNothing is a key that go-prompt knows and that does nothing, for a reason to look at the exit checker.
+	// keyNothing is a key that go-prompt knows and that does nothing, so that go-prompt calls the
+	// exit checker.
 	keyNothing = "\x1b[E"
 
-	// keyHelp is what a question mark becomes when it asks for help and is not text.
+	// keyHelp replaces a question mark that asks for help.
 	keyHelp = "\x00?"
 
-	// lineLimit is the longest line in bytes. go-prompt copies the line several times for every key.
+	// lineLimit is the longest line in bytes. go-prompt copies the line several times for every
+	// key.
 	lineLimit = 16 << 10
 )
 
 var errLineEnded = errors.New("the line has ended")
 
-// parser is go-prompt's keyboard: it hands out the keys of the queue one at a time, each when the one before it was
-// dealt with. So nothing is taken from the queue that go-prompt would lose when it returns, and what the line holds is known
-// when a key is judged.
+// parser is go-prompt's keyboard. It returns the keys of the queue one at a time, each when the
+// previous one was handled. So go-prompt, which loses keys when it returns, never holds one that
+// was not handled, and the content of the line is known when a key is judged.
 //
-// go-prompt calls Read in a goroutine of its own, the rest in that of ReadLine.
+// go-prompt calls Read in its own goroutine, the other methods in that of ReadLine.
 type parser struct {
 	editor  *editor
-	painted chan struct{} // the key handed out last was dealt with
-	dead    chan struct{} // go-prompt panicked; its goroutine has nobody to stop it
+	painted chan struct{} // the last key was handled
+	dead    chan struct{} // go-prompt panicked, and its goroutine must end
 
 	ended  bool   // no more keys until the next Setup
-	result error  // why, nil after Enter
-	text   string // the line when the last key was handed out; go-prompt forgets it in most cases
+	result error  // why; nil after Enter
+	text   string // the line at the time of the last key; go-prompt forgets it in most cases
 	cursor int
 }
 
@@ -61,12 +64,13 @@ func (p *parser) Setup() error {
 // TearDown ends an Input. The terminal keeps its mode for the whole session.
 func (p *parser) TearDown() error { return nil }
 
-// GetWinSize says that there is room for everything: fitting the line to the window is not go-prompt's business here.
+// GetWinSize says that there is room for everything: fitting the line to the window is not left to
+// go-prompt.
 func (p *parser) GetWinSize() *prompt.WinSize {
 	return &prompt.WinSize{Row: math.MaxUint16, Col: math.MaxUint16}
 }
 
-// Read gives the next key.
+// Read returns the next key.
 func (p *parser) Read() ([]byte, error) {
 	if p.ended {
 		select {
@@ -85,7 +89,7 @@ func (p *parser) Read() ([]byte, error) {
 	return []byte(p.next()), nil
 }
 
-// errPaused is the result of an Input that left its line standing because no keys came.
+// errPaused is the result of an Input that left its line unfinished because no keys came.
 var errPaused = errors.New("paused")
 
 func (p *parser) next() string {
@@ -107,7 +111,8 @@ func (p *parser) next() string {
 		}
 		switch {
 		case k.seq == keyEnter && e.tooLong:
-			return p.end(&lostLine{fmt.Sprintf("The line is lost: it is longer than %d bytes.", lineLimit)}, keyInterrupt)
+			return p.end(&lostLine{fmt.Sprintf("The line is lost: it is longer than %d bytes.", lineLimit)},
+				keyInterrupt)
 		case k.seq == keyEnter:
 			return p.end(nil, keyEnter)
 		case k.seq == keyInterrupt:
@@ -128,17 +133,17 @@ func (p *parser) next() string {
 	}
 }
 
-// end hands out the last key of this Input. The interrupt key empties go-prompt's line.
+// end returns the last key of this Input. The interrupt key empties go-prompt's line.
 func (p *parser) end(result error, last string) string {
 	p.ended, p.result = true, result
 	return last
 }
 
-// leave is go-prompt's exit checker, asked after most keys.
+// leave is go-prompt's exit checker, called after most keys.
 func (p *parser) leave(string, bool) bool { return p.ended }
 
-// run decides what a run of text is. A question mark asks for help if somebody waits for it, that is, if nothing was typed
-// behind it yet; in a paste or a script it is text.
+// run interprets a run of text. A question mark asks for help if nothing was typed after it yet; in
+// a paste or a script it is text.
 func (p *parser) run(k key) string {
 	if len(p.editor.text)+len(k.seq) > lineLimit {
 		p.editor.tooLong = true
@@ -157,8 +162,9 @@ func (p *parser) run(k key) string {
 	}
 }
 
-// ahead paints what was typed at the end of the line before go-prompt has seen it, which looks for keys every ten milliseconds and
-// then has the same line painted. A paste is no person waiting for an echo.
+// ahead paints what was typed at the end of the line before go-prompt has seen it. go-prompt looks
+// for keys every ten milliseconds and then paints the same line. It does not do this for a paste,
+// where no user waits for an echo.
 func (p *parser) ahead(text string) {
 	e := p.editor
 	if text != keyHelp && len(text) <= utf8.UTFMax && e.cursor == len(e.text) {
@@ -166,8 +172,8 @@ func (p *parser) ahead(text string) {
 	}
 }
 
-// console is go-prompt's screen. It takes two things from what go-prompt draws: that it has dealt with a key, which ShowCursor
-// ends, and that the screen shall be cleared.
+// console is go-prompt's screen. It uses two things of what go-prompt draws: that a key was
+// handled, which ShowCursor ends, and that the screen must be cleared.
 type console struct{ editor *editor }
 
 func (c console) ShowCursor() { c.editor.rendered() }

@@ -8,7 +8,8 @@ import (
 // key is one thing typed: a run of printable text, one control byte, or one escape sequence.
 type key struct {
 	seq string
-	// pasted text came between the markers of a bracketed paste, so none of it is a command to the editor.
+	// pasted text came between the markers of a bracketed paste, so none of it is an editor
+	// command.
 	pasted bool
 }
 
@@ -22,15 +23,16 @@ const (
 	pasteStart = "\x1b[200~"
 	pasteEnd   = "\x1b[201~"
 
-	// maxSequence bounds an escape sequence; the longest that a keyboard sends has eight bytes.
+	// maxSequence limits an escape sequence; the longest that a keyboard sends has eight bytes.
 	maxSequence = 32
 )
 
 func (k key) isText() bool { return k.seq[0] >= ' ' && k.seq[0] != 0x7f }
 
-// decoder cuts the bytes of the terminal into keys, whatever their boundaries were on the way here.
+// decoder splits the bytes of the terminal into keys, independent of how they were split on the
+// way.
 type decoder struct {
-	pending []byte // the beginning of a sequence or character whose rest has not come yet
+	pending []byte // the beginning of a sequence or character that is not complete yet
 	pasting bool
 	afterCR bool // a newline that follows is the second half of CR LF
 }
@@ -48,13 +50,14 @@ func (d *decoder) feed(b []byte, emit func(key)) {
 	d.pending = bytes.Clone(b)
 }
 
-// waiting tells whether a started sequence needs more bytes.
+// waiting reports whether a started sequence needs more bytes.
 func (d *decoder) waiting() bool { return len(d.pending) > 0 }
 
 // giveUp drops a started sequence, which was Escape pressed alone, or line noise.
 func (d *decoder) giveUp() { d.pending = nil }
 
-// next emits the key at the start of b, if it is one, and returns its length. 0 means that more bytes are needed.
+// next emits the key at the start of b, if it is complete, and returns its length. 0 means that
+// more bytes are needed.
 func (d *decoder) next(b []byte, emit func(key)) int {
 	switch c := b[0]; {
 	case c == escape:
@@ -85,8 +88,8 @@ func (d *decoder) control(c byte, emit func(key)) {
 	}
 }
 
-// text takes the run of printable characters at the start of b. What could drive the terminal when shown again, and what
-// is not UTF-8, is left out.
+// text takes the run of printable characters at the start of b. It leaves out what could control
+// the terminal when shown again, and what is not UTF-8.
 func (d *decoder) text(b []byte, emit func(key)) int {
 	d.afterCR = false
 	run := make([]byte, 0, len(b))
@@ -122,8 +125,8 @@ func (d *decoder) sequence(b []byte, emit func(key)) int {
 	return n
 }
 
-// measure finds the end of the escape sequence at the start of b. If it is broken, whole is false and n bytes are to be
-// dropped; n = 0 says that its end has not come yet.
+// measure finds the end of the escape sequence at the start of b. If it is broken, whole is false
+// and n bytes must be dropped. n = 0 means that its end has not come yet.
 func measure(b []byte) (n int, whole bool) {
 	if len(b) < 2 {
 		return 0, false

@@ -7,18 +7,20 @@ import (
 	"github.com/mattn/go-runewidth"
 )
 
-// Ambiguous characters are narrow in every UTF-8 terminal of today; go-runewidth's own default would follow LANG.
+// Ambiguous characters are narrow in every current UTF-8 terminal; go-runewidth's own default would
+// follow LANG.
 var widths = &runewidth.Condition{StrictEmojiNeutral: true}
 
-// line is what stands below the output: the prompt with the text being edited, or a status line.
+// line is what is below the output: the prompt with the text being edited, or a status line.
 type line struct {
 	prompt string
 	text   string
-	cursor int  // byte offset in text
-	fixed  bool // each row of the text is one of the screen, cut to its width; the cursor is behind the last
+	cursor int // byte offset in text
+	// each row of the text is one of the screen, cut to its width; the cursor is after the last one
+	fixed bool
 }
 
-// frame is a line as it lies on the screen: the rows that fit the window, and where the cursor is.
+// frame is a line as laid out on the screen: the rows that fit the window, and the cursor.
 type frame struct {
 	width, height int // of the window
 	top           int // rows above, which do not fit
@@ -26,8 +28,8 @@ type frame struct {
 	x, y          int // the cursor, counted from the first row shown
 }
 
-// lay breaks a line into rows of the window, as the terminal would, and keeps as many as the window holds, the cursor among
-// them.
+// lay breaks a line into rows of the window, as the terminal would. It keeps as many as the window
+// holds, including that of the cursor.
 func lay(l line, width, height int) frame {
 	if l.fixed {
 		return layFixed(l.text, width, height)
@@ -54,12 +56,13 @@ func lay(l line, width, height int) frame {
 	return frame{width: width, height: height, top: top, rows: rows, x: min(x, width-1), y: y - top}
 }
 
-// layFixed cuts the rows of a text to the width of the window, and keeps the first ones that fit its height.
+// layFixed cuts the rows of a text to the width of the window, and keeps the first ones that fit
+// its height.
 func layFixed(text string, width, height int) frame {
 	rows := strings.Split(text, "\n")
 	rows = rows[:min(len(rows), height)]
 	for i, row := range rows {
-		rows[i] = fit(row, width-1) // the last column stays free, or the cursor would have to go to the next row
+		rows[i] = fit(row, width-1) // the last column stays free, or the cursor would move to the next row
 	}
 	y := len(rows) - 1
 	return frame{width: width, height: height, rows: rows, x: columns(rows[y]), y: y}
@@ -88,7 +91,8 @@ func (b *rowBuilder) add(r rune) {
 	b.x += w
 }
 
-// settle moves the cursor from behind a full row to the start of the next one, where it will be when something is typed.
+// settle moves the cursor from the end of a full row to the start of the next one, where the next
+// typed character puts it.
 func (b *rowBuilder) settle() {
 	if b.x == b.width {
 		b.endRow()
@@ -101,7 +105,7 @@ func (b *rowBuilder) endRow() {
 	b.x = 0
 }
 
-// columns is the width of a text without newlines.
+// columns returns the width of a text without newlines.
 func columns(text string) int {
 	n := 0
 	for _, r := range text {
@@ -121,8 +125,8 @@ func fit(text string, limit int) string {
 	return text
 }
 
-// commonStart is the length of what two rows begin with alike, cut where neither goes on with a character that joins the
-// one before it.
+// commonStart returns the length of the common beginning of two rows, cut where the next character
+// of either would combine with the one before it.
 func commonStart(a, b string) int {
 	n, solid := 0, 0
 	for n < len(a) && n < len(b) {

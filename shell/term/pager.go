@@ -10,19 +10,20 @@ import (
 	"unicode/utf8"
 )
 
-// ErrPagerQuit is what a Pager's Write returns once the reader has had enough.
+// ErrPagerQuit is what a Pager's Write returns after the user quit.
 var ErrPagerQuit = errors.New("the reader quit")
 
-// heldLimit is how many bytes a search passes over before the oldest are forgotten.
+// heldLimit is how many bytes a search skips before the oldest are forgotten.
 const heldLimit = 1 << 20
 
 const stopLine = "-- more -- (space: page, Enter: line, /: search, G: all, q: quit)"
 
-// Pager shows the output of one command a windowful at a time. It is for one goroutine.
+// Pager shows the output of one command a page at a time. It is for one goroutine.
 //
-// At a stop, space shows the next page, Enter the next line, G or End the rest, / goes on to a line with some text (in any
-// case, unless typed with capitals), n to the next such line, q ends. Text that waits in one piece, pasted or sent by a
-// script, is for the next prompt: nobody is at the pager then, and the output goes on without a stop.
+// At a stop, space shows the next page, Enter the next line, G or End the rest, / searches for a
+// line with some text (ignoring case, unless typed with capitals), n for the next such line, and q
+// ends. Text that waits in one piece, pasted or sent by a script, is for the next prompt: no user
+// is at the pager then, and the output continues without a stop.
 type Pager struct {
 	t     *Terminal
 	ctx   context.Context // of the command
@@ -34,11 +35,12 @@ type Pager struct {
 
 	sought    string
 	searching bool
-	held      []byte // passed over by the search
+	held      []byte // skipped by the search
 	skipped   int    // lines of it that were forgotten
 }
 
-// Page is a pager for the output of the command that runs now. Close it when the output is complete.
+// Page returns a pager for the output of the command that runs now. Close it when the output is
+// complete.
 func (t *Terminal) Page() *Pager {
 	width, height := t.pageSize()
 	return &Pager{
@@ -49,7 +51,8 @@ func (t *Terminal) Page() *Pager {
 	}
 }
 
-// SetLength sets after how many rows every Page from now on stops: 0 is never, less than 0 is when the window is full, as at first.
+// SetLength sets after how many rows every later Page stops: 0 is never, less than 0 is when the
+// window is full, the default.
 func (t *Terminal) SetLength(rows int) {
 	t.pagerOff.Store(rows == 0)
 	t.length.Store(int32(max(0, rows)))
@@ -64,8 +67,9 @@ func (t *Terminal) pageSize() (width, height int) {
 	return width, height
 }
 
-// Write shows output and returns when all of it was seen. Its errors are ErrPagerQuit, always from then on; ErrInterrupted,
-// once: what is written later are the command's last words, shown without stops; and ErrIdle or io.EOF.
+// Write shows output and returns when all of it was seen. Its errors are ErrPagerQuit, always from
+// then on; ErrInterrupted, once: later output is the command's last and is shown without stops; and
+// ErrIdle or io.EOF.
 func (p *Pager) Write(b []byte) (int, error) {
 	if p.ended != nil {
 		return 0, p.ended
@@ -79,7 +83,7 @@ func (p *Pager) Write(b []byte) (int, error) {
 // WriteString is Write for a string.
 func (p *Pager) WriteString(s string) (int, error) { return p.Write([]byte(s)) }
 
-// Close shows what is left. That the reader quits here is no error, since the output is complete.
+// Close shows the rest. That the user quits here is not an error, since the output is complete.
 func (p *Pager) Close() error {
 	if p.ended != nil {
 		return nil
@@ -94,7 +98,7 @@ func (p *Pager) Close() error {
 	return err
 }
 
-// show passes safe text on, stopping where the window is full.
+// show passes safe text on, and stops when the window is full.
 func (p *Pager) show(text []byte) error {
 	for len(text) > 0 {
 		if p.searching {
@@ -121,13 +125,13 @@ func (p *Pager) show(text []byte) error {
 	return nil
 }
 
-// stop waits for the reader.
+// stop waits for the user.
 func (p *Pager) stop() error {
 	defer p.t.screen.clear()
 	status := stopLine
 	for {
 		if p.ctx.Err() != nil {
-			p.free = true // last words
+			p.free = true // last output
 			return nil
 		}
 		if p.forNextPrompt() {
@@ -178,13 +182,13 @@ func (p *Pager) stop() error {
 	}
 }
 
-// page allows a windowful, as the window is now.
+// page allows a windowful, of the window's current size.
 func (p *Pager) page() {
 	p.rows.resize(p.t.pageSize())
 	p.rows.page()
 }
 
-// end makes the pager useless to its command, or transparent if the command is to end by itself.
+// end makes the pager useless for its command, or transparent if the command is to end by itself.
 func (p *Pager) end(err error) error {
 	if err == ErrInterrupted {
 		p.free = true
@@ -194,14 +198,15 @@ func (p *Pager) end(err error) error {
 	return err
 }
 
-// forNextPrompt tells whether what waits to be read is text that came in one piece and is neither a search nor one key held
-// down.
+// forNextPrompt reports whether the waiting input is text that came in one piece and is neither a
+// search nor one key held down.
 func (p *Pager) forNextPrompt() bool {
 	k, ok := p.t.keys.peek()
 	return ok && k.isText() && k.seq[0] != '/' && strings.Trim(k.seq, k.seq[:1]) != ""
 }
 
-// ask reads what to search for; "" is a change of mind, or Enter alone when nothing was searched for before.
+// ask reads what to search for. "" means that the user changed their mind, or pressed Enter without
+// an earlier search.
 func (p *Pager) ask() (string, error) {
 	text := ""
 	for {
@@ -231,8 +236,8 @@ func (p *Pager) ask() (string, error) {
 	}
 }
 
-// seek passes over lines up to one with the text sought, and returns what is to be shown from there on. Half a line at the
-// end is held until its rest comes.
+// seek skips lines up to one with the searched text, and returns what is to be shown from there on.
+// It holds half a line at the end until its rest comes.
 func (p *Pager) seek(text []byte) []byte {
 	start := bytes.LastIndexByte(p.held, '\n') + 1 // of the line being held
 	p.held = append(p.held, text...)
@@ -249,7 +254,7 @@ func (p *Pager) seek(text []byte) []byte {
 	}
 }
 
-// matches ignores case for a text sought in small letters.
+// matches ignores case if the searched text is in lower case.
 func (p *Pager) matches(row []byte) bool {
 	if strings.IndexFunc(p.sought, unicode.IsUpper) < 0 {
 		row = bytes.ToLower(row)
@@ -268,7 +273,7 @@ func (p *Pager) found(start int) []byte {
 	return rest
 }
 
-// forget drops the oldest lines that the search passed over, when they are many.
+// forget drops the oldest of many skipped lines.
 func (p *Pager) forget() {
 	if len(p.held) <= heldLimit {
 		return
@@ -281,7 +286,7 @@ func (p *Pager) forget() {
 	p.held = bytes.Clone(p.held[cut:])
 }
 
-// notFound ends a search that met the end of the output, and shows what it passed over.
+// notFound ends a search that reached the end of the output, and shows what it skipped.
 func (p *Pager) notFound() error {
 	rest := p.held
 	if p.matches(rest[bytes.LastIndexByte(rest, '\n')+1:]) { // the last line, which has no end
@@ -296,12 +301,12 @@ func (p *Pager) notFound() error {
 	return p.show(append([]byte(notice), rest...))
 }
 
-// rowCounter follows output through the rows of a window.
+// rowCounter counts output in rows of a window.
 type rowCounter struct {
 	width, height int
 	x             int
 	fresh         bool // the cursor is at the start of a row that was not counted yet
-	left          int  // rows that may still be begun
+	left          int  // rows that may still begin
 }
 
 func newRowCounter(width, height int) rowCounter {
@@ -327,7 +332,7 @@ func (c *rowCounter) fill(text []byte) int {
 		w := widths.RuneWidth(r)
 		if c.fresh || r != '\n' && w > 0 && c.x+w > c.width {
 			if c.left == 0 {
-				c.fresh = true // the stop begins a row of its own, and the text goes on in it
+				c.fresh = true // the stop begins a row of its own, and the text continues in it
 				return i
 			}
 			c.left--

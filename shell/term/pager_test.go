@@ -51,7 +51,7 @@ func TestPagerQuit(t *testing.T) {
 	p.sees("line 2\nline 3\nline 4\nquit\nh> |")
 }
 
-// Ctrl-C ends the command, and its last words are shown.
+// TestPagerInterrupt: Ctrl-C ends the command, and its last output is shown.
 func TestPagerInterrupt(t *testing.T) {
 	p := sit(t, "shell", 70, 5)
 	p.types("page 100\r")
@@ -176,8 +176,8 @@ func TestProgress(t *testing.T) {
 	}
 }
 
-// A terminal without abilities gets what is typed and what is printed, and not one control character beside the line feeds: no stop, no
-// redrawn line, no progress.
+// TestDumbTerminal: a terminal without abilities gets what is typed and printed, and no control
+// character but line feeds: no stop, no redrawn line, no progress.
 func TestDumbTerminal(t *testing.T) {
 	p := sit(t, "helpful", 20, 5, "TERM=dumb")
 	long := "echo " + strings.Repeat("0123456789", 9)
@@ -208,7 +208,8 @@ func TestDumbTerminal(t *testing.T) {
 	}
 }
 
-// A line longer than the window is echoed as it was typed: the terminal itself goes to the next row.
+// TestEchoOfALongLine: a line longer than the window is echoed as it was typed, and the terminal
+// itself moves to the next row.
 func TestEchoOfALongLine(t *testing.T) {
 	p := sit(t, "shell", 20, 5)
 	long := strings.Repeat("0123456789", 9)

@@ -16,8 +16,8 @@ import (
 	"diagsh/internal/test/vt"
 )
 
-// childEnv names the scene that this test binary plays on its controlling terminal instead of running tests, idleEnv its
-// Options.Idle.
+// childEnv names the scene that this test binary plays on its controlling terminal instead of
+// running tests, idleEnv its Options.Idle.
 const (
 	childEnv = "DIAGSH_TERM_SCENE"
 	idleEnv  = "DIAGSH_TERM_IDLE"
@@ -46,7 +46,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// person sits before a terminal on which a scene is played.
+// A person uses a terminal on which a scene is played.
 type person struct {
 	t      testing.TB
 	cmd    *exec.Cmd
@@ -59,18 +59,19 @@ type person struct {
 	gone    chan struct{} // closed when the terminal ends
 }
 
-// patience is only ever used up by a test that fails.
+// patience is only used up by a test that fails.
 const patience = 10 * time.Second
 
-// sit starts a scene in a window of the given size. As a server does it, the terminal is without echo from the beginning, or
-// what is typed before the child takes over would show twice.
+// sit starts a scene in a window of the given size. As under a server, the terminal is without echo
+// from the start; otherwise what is typed before the child takes over would show twice.
 func sit(t testing.TB, scene string, width, height int, env ...string) *person {
 	t.Helper()
 	return sitBefore(t, scene, width, height, sessionMode, env...)
 }
 
-// sitBefore is sit with a terminal in some other mode at first.
-func sitBefore(t testing.TB, scene string, width, height int, mode func(unix.Termios) unix.Termios, env ...string) *person {
+// sitBefore is sit with a terminal that starts in another mode.
+func sitBefore(t testing.TB, scene string, width, height int, mode func(unix.Termios) unix.Termios,
+	env ...string) *person {
 	t.Helper()
 	exe, err := os.Executable()
 	if err != nil {
@@ -120,7 +121,7 @@ func start(t testing.TB, cmd *exec.Cmd, width, height int, mode func(unix.Termio
 	if err := pty.Setsize(slave, &pty.Winsize{Cols: uint16(width), Rows: uint16(height)}); err != nil {
 		t.Fatal(err)
 	}
-	// Non-blocking, so that Close ends a Read, as a client does that goes away.
+	// Non-blocking, so that Close ends a Read, like a client that goes away.
 	master, err := unix.Dup(int(blocking.Fd()))
 	if err != nil {
 		t.Fatal(err)
@@ -189,19 +190,19 @@ func (p *person) until(what string, ok func(*vt.Screen) bool) {
 	}
 }
 
-// sees waits until the window shows exactly this, the cursor marked by |.
+// sees waits until the window shows exactly this, with the cursor marked by |.
 func (p *person) sees(want string) {
 	p.t.Helper()
 	p.until(fmt.Sprintf("%q", want), func(v *vt.Screen) bool { return v.Marked() == want })
 }
 
-// reads waits until the text is somewhere on the screen or scrolled away from it.
+// reads waits until the text is somewhere on the screen or has scrolled away.
 func (p *person) reads(text string) {
 	p.t.Helper()
 	p.until(fmt.Sprintf("%q", text), func(v *vt.Screen) bool { return strings.Contains(v.All(), text) })
 }
 
-// endsWith waits until the window's text ends with this, the cursor marked by |.
+// endsWith waits until the window's text ends with this, with the cursor marked by |.
 func (p *person) endsWith(text string) {
 	p.t.Helper()
 	p.until(fmt.Sprintf("%q at the end", text), func(v *vt.Screen) bool { return strings.HasSuffix(v.Marked(), text) })
@@ -225,7 +226,7 @@ func (p *person) resize(width, height int) {
 	})
 }
 
-// mode is that of the terminal now.
+// mode returns the terminal's current mode.
 func (p *person) mode() (mode unix.Termios) {
 	p.t.Helper()
 	p.control(func(fd int) error {
@@ -238,7 +239,7 @@ func (p *person) mode() (mode unix.Termios) {
 	return mode
 }
 
-// control does something with the descriptor of the master; Fd would make it blocking.
+// control uses the descriptor of the master; Fd would make it blocking.
 func (p *person) control(do func(fd int) error) {
 	p.t.Helper()
 	conn, err := p.master.SyscallConn()

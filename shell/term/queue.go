@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// queueLimit is how many bytes may be typed ahead, about five thousand lines. Beyond it the terminal is not read: the
-// kernel, sshd and the client hold the rest back, and nothing is lost.
+// queueLimit is how many bytes may be typed ahead, about five thousand lines. Beyond it the
+// terminal is not read: the kernel, sshd and the client hold the rest, and nothing is lost.
 const queueLimit = 256 << 10
 
 var errTimeout = errors.New("no key in time")
@@ -30,7 +30,7 @@ func newQueue() *queue {
 	return &queue{ready: make(chan struct{}, 1), room: make(chan struct{}, 1)}
 }
 
-// put appends a key, waiting while the queue is full.
+// put appends a key. It waits while the queue is full.
 func (q *queue) put(k key) {
 	for {
 		q.mu.Lock()
@@ -47,7 +47,7 @@ func (q *queue) put(k key) {
 	}
 }
 
-// add appends a key. Text joins the text before it, so that a line which came in pieces is one run again.
+// add appends a key. Text joins the text before it, so that a line in pieces becomes one run again.
 func (q *queue) add(k key) {
 	q.size += len(k.seq)
 	if last := len(q.keys) - 1; last >= 0 && k.isText() && q.keys[last].isText() && q.keys[last].pasted == k.pasted {
@@ -65,7 +65,8 @@ func (q *queue) flush() {
 	wake(q.room)
 }
 
-// close ends the queue: its taker sees the end at once, since nobody is there any more to see what the rest would do.
+// close ends the queue. Its reader sees the end at once: the user who would see the effects of the
+// rest has gone.
 func (q *queue) close() {
 	q.mu.Lock()
 	q.closed = true
@@ -75,8 +76,8 @@ func (q *queue) close() {
 	wake(q.room)
 }
 
-// wait returns when a key can be taken (nil), at hang-up (io.EOF), at the deadline (errTimeout; zero is never), or when
-// ctx ends (its cause).
+// wait returns when a key can be taken (nil), at hang-up (io.EOF), at the deadline (errTimeout;
+// zero is never), or when ctx ends (its cause).
 func (q *queue) wait(ctx context.Context, deadline time.Time) error {
 	var expired <-chan time.Time
 	if !deadline.IsZero() {
@@ -104,7 +105,7 @@ func (q *queue) wait(ctx context.Context, deadline time.Time) error {
 	}
 }
 
-// peek shows the next key without taking it.
+// peek returns the next key without taking it.
 func (q *queue) peek() (k key, ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -124,7 +125,7 @@ func (q *queue) take() (key, bool) {
 	return q.pop(), true
 }
 
-// takeRune removes the next key, of a run of text only its first character.
+// takeRune removes the next key; of a run of text, only its first character.
 func (q *queue) takeRune() (string, bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -144,7 +145,8 @@ func (q *queue) takeRune() (string, bool) {
 	return k.seq, true
 }
 
-// takeLine removes the next line if all of it was typed already, plain text and Enter, and it is no longer than limit.
+// takeLine removes the next line if all of it was typed already, plain text and Enter, and it is no
+// longer than limit.
 func (q *queue) takeLine(limit int) (string, bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -165,7 +167,8 @@ func (q *queue) takeLine(limit int) (string, bool) {
 	return text.String(), true
 }
 
-// line counts the runs of text before the next Enter; whole is false if something else or nothing stands there.
+// line counts the runs of text before the next Enter. whole is false if there is nothing, or
+// something other than text.
 func (q *queue) line() (n int, whole bool) {
 	for n < len(q.keys) && q.keys[n].isText() {
 		n++
@@ -199,7 +202,7 @@ func (q *queue) pop() key {
 	return k
 }
 
-// wake wakes the one who waits at c, or leaves word if nobody does.
+// wake wakes the goroutine that waits at c, or the next one that will.
 func wake(c chan struct{}) {
 	select {
 	case c <- struct{}{}:

@@ -7,10 +7,10 @@ import (
 	"slices"
 )
 
-// errKilled is the cause of HardContext's end: Ctrl-C a second time.
+// errKilled is the cause of HardContext's end: a second Ctrl-C.
 var errKilled = errors.New("interrupted twice")
 
-// run is a command that runs, for Ctrl-C.
+// run is a running command that Ctrl-C can interrupt.
 type run struct {
 	ctx        context.Context
 	soft, hard context.CancelCauseFunc
@@ -33,9 +33,10 @@ func (r *run) end(cause error) {
 
 type hardKey struct{}
 
-// Running tells that a command runs until stop is called. The first Ctrl-C ends the context with the cause ErrInterrupted: the
-// command is asked to come to its end and may still print its last words. The second ends HardContext of it with
-// errKilled: nobody wants to wait for them. A hang-up ends both, with io.EOF.
+// Running declares that a command runs until stop is called. The first Ctrl-C ends the context with
+// the cause ErrInterrupted: the command should end and may still print its last output. The second
+// ends its HardContext with errKilled: the user does not want to wait for that. A hang-up ends
+// both, with io.EOF.
 func (t *Terminal) Running(parent context.Context) (ctx context.Context, stop func()) {
 	hardCtx, hard := context.WithCancelCause(parent)
 	ctx, soft := context.WithCancelCause(context.WithValue(hardCtx, hardKey{}, hardCtx))
@@ -60,8 +61,8 @@ func (t *Terminal) Running(parent context.Context) (ctx context.Context, stop fu
 	}
 }
 
-// HardContext is the context that ends when a command which was already interrupted is interrupted again. ctx is one
-// of Running or derived from it.
+// HardContext returns the context that ends when an interrupted command is interrupted again. ctx
+// must be one of Running or derived from it.
 func HardContext(ctx context.Context) context.Context {
 	if hard, ok := ctx.Value(hardKey{}).(context.Context); ok {
 		return hard
@@ -69,7 +70,7 @@ func HardContext(ctx context.Context) context.Context {
 	return ctx
 }
 
-// interrupt is Ctrl-C.
+// interrupt handles Ctrl-C.
 func (t *Terminal) interrupt() {
 	t.keys.flush()
 	t.mu.Lock()
@@ -81,8 +82,8 @@ func (t *Terminal) interrupt() {
 	t.keys.put(key{seq: keyInterrupt})
 }
 
-// runningContext is the context of the command that runs, and one that never ends if none does. A wait for a key inside
-// a command ends with it.
+// runningContext returns the context of the running command, or one that never ends. A wait for a
+// key inside a command ends with it.
 func (t *Terminal) runningContext() context.Context {
 	t.mu.Lock()
 	defer t.mu.Unlock()

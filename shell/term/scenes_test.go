@@ -12,7 +12,7 @@ import (
 	"syscall"
 )
 
-// scenes are what a child plays for the tests.
+// scenes has what a child plays for the tests.
 var scenes = map[string]func(*Terminal){
 	"shell": func(t *Terminal) { play(t, Line{Prompt: "h> "}) },
 	"long prompt": func(t *Terminal) {
@@ -20,7 +20,8 @@ var scenes = map[string]func(*Terminal){
 	},
 	"wide prompt": func(t *Terminal) { play(t, Line{Prompt: "日本> "}) },
 	"helpful": func(t *Terminal) {
-		play(t, Line{Prompt: "h> ", History: []string{"ping one", "status", "ping two"}, Complete: keywords, Help: explain})
+		play(t, Line{Prompt: "h> ", History: []string{"ping one", "status", "ping two"}, Complete: keywords,
+			Help: explain})
 	},
 	"hostile history": func(t *Terminal) {
 		play(t, Line{Prompt: "h> ", History: []string{"\x1b[2Jold\ntwo"}})

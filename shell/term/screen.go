@@ -8,9 +8,9 @@ import (
 	"sync"
 )
 
-// screen is everything that is shown: output, which scrolls away, and below it at most one line that is repainted in
-// place (a prompt with its text, progress, the pager's stop). All positions are relative to that line, since where on the
-// screen it is cannot be known.
+// screen is everything that is shown: output, which scrolls away, and below it at most one line
+// that is repainted in place (a prompt with its text, progress, the pager's stop). All positions
+// are relative to that line, because its place on the screen cannot be known.
 type screen struct {
 	mu   sync.Mutex
 	out  io.Writer
@@ -20,9 +20,11 @@ type screen struct {
 	scrub   scrubber
 	midLine bool // the output so far did not end with a newline
 
-	shown  *frame // of the line below the output, nil if there is none
-	line   line
-	ahead  bool // the cursor is behind the last column of the row above the one that shown has it in: the next character begins that one
+	shown *frame // of the line below the output; nil if there is none
+	line  line
+	// the cursor is after the last column of the row above the one that shown has it in: the next
+	// character begins that one
+	ahead  bool
 	dumb   bool // the terminal has no abilities
 	row    dumbRow
 	sticky bool // the line returns below new output; others are cleared by it
@@ -32,7 +34,7 @@ type screen struct {
 func (s *screen) write(p []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	// The line stays as it is while no output is complete enough to be shown.
+	// The line stays unchanged until output is complete enough to be shown.
 	safe := s.scrub.clean(nil, p)
 	if len(safe) == 0 {
 		return nil
@@ -52,7 +54,8 @@ func (s *screen) output(safe []byte) {
 	}
 }
 
-// show puts a line below the output or brings the one there up to date. It stays until it is kept or cleared.
+// show paints a line below the output or updates the one there. It stays until it is kept or
+// cleared.
 func (s *screen) show(l line) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -127,7 +130,7 @@ func (s *screen) clear() {
 	s.flush()
 }
 
-// wipe empties the whole window; a line that stays is then in its first row.
+// wipe empties the whole window; a line that stays moves to its first row.
 func (s *screen) wipe() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -162,9 +165,9 @@ func (s *screen) resized() {
 	s.flush()
 }
 
-// lift is erase for a line that was painted in a window of another size. Some terminals break the rows anew, some leave
-// them. It goes up by the smaller count: a piece of the old line may stay above the new one, but nothing of the output
-// is lost.
+// lift is erase for a line that was painted in a window of another size. Some terminals break the
+// rows anew, some do not. It moves up by the smaller count: a piece of the old line may stay above
+// the new one, but no output is lost.
 func (s *screen) lift(width, height int) {
 	before := s.line
 	if !before.fixed {
@@ -184,7 +187,7 @@ func (s *screen) flush() error {
 	_, err := s.out.Write(s.buf)
 	s.buf = s.buf[:0]
 	if cap(s.buf) > 64<<10 {
-		s.buf = nil // one long output shall not stay in memory for the whole session
+		s.buf = nil // one long output must not stay in memory for the whole session
 	}
 	return err
 }
@@ -204,7 +207,7 @@ func (s *screen) erase() {
 	s.shown, s.ahead = nil, false
 }
 
-// cursor is a brush where the cursor is.
+// cursor returns a brush at the cursor.
 func (s *screen) cursor() brush {
 	b := brush{screen: s, width: s.shown.width, x: s.shown.x, y: s.shown.y}
 	if s.ahead {
@@ -213,7 +216,7 @@ func (s *screen) cursor() brush {
 	return b
 }
 
-// beginRow begins a row for a line, behind output that did not end with one.
+// beginRow begins a row for a line, after output that did not end with one.
 func (s *screen) beginRow() {
 	if s.scrub.rest != nil {
 		s.buf = s.scrub.flush(s.buf)
@@ -225,7 +228,7 @@ func (s *screen) beginRow() {
 	}
 }
 
-// paint brings the line on the screen to what it shall be, writing no more than what differs.
+// paint updates the line on the screen, and writes only what differs.
 func (s *screen) paint(l line) {
 	if s.dumb {
 		s.paintDumb(l)
@@ -276,7 +279,8 @@ func (s *screen) paint(l line) {
 	s.shown, s.line = &now, l
 }
 
-// move appends a cursor movement: n rows or columns in the direction of forth, or of back if n is negative.
+// move appends a cursor movement: n rows or columns in the direction of forth, or of back if n is
+// negative.
 func (s *screen) move(n int, back, forth byte) {
 	if n == 0 {
 		return
@@ -307,8 +311,9 @@ func (b *brush) put(text string) {
 	b.full = b.x == b.width
 }
 
-// wrap goes from behind the last column to the next row as typing does: the next character takes the cursor there. So the terminal knows
-// the rows as one line when it is copied, and a program that reads the echo of a long line finds nothing in it but the line.
+// wrap moves from the last column to the next row as typing does: by the next character. So the
+// terminal treats the rows as one line when copied, and a program that reads the echo of a long
+// line finds only that line.
 func (b *brush) wrap() {
 	if b.full {
 		b.x, b.y, b.full = 0, b.y+1, false

@@ -10,7 +10,8 @@ import (
 	"diagsh/internal/test/vt"
 )
 
-// Painted step by step, a line looks as if it had been painted at once, in any window, and what stands above stays.
+// TestPaintingInSteps: a line that was painted step by step looks as if painted at once, in any
+// window, and what is above stays.
 func TestPaintingInSteps(t *testing.T) {
 	letters := []string{"a", "b", "-", " ", "日", "本", "é", "e\u0301", "😀", "\u0301"}
 	random := rand.New(rand.NewPCG(1, 2))
@@ -64,8 +65,8 @@ func TestPaintingInSteps(t *testing.T) {
 	}
 }
 
-// A table that is brought up to date in place looks as if it had been painted once, in any window, and the next output stands where it
-// stood.
+// TestRowsThatUpdateInPlace: a table that is updated in place looks as if painted once, in any
+// window, and the next output replaces it.
 func TestRowsThatUpdateInPlace(t *testing.T) {
 	tables := []string{"", "hop  ms", "hop  ms\n1  0.5\n2  1.5", "hop  ms\n1  10.5\n\n3  2.5", "hop  ms\n1  0.5"}
 	for width := 1; width < 10; width++ {
@@ -75,7 +76,8 @@ func TestRowsThatUpdateInPlace(t *testing.T) {
 				steps.screen.status(table)
 				once := newPainter(width, height)
 				once.screen.status(table)
-				if got, want := strings.TrimRight(steps.window.All(), "\n"), strings.TrimRight(once.window.All(), "\n"); got != want {
+				if got, want := strings.TrimRight(steps.window.All(), "\n"),
+					strings.TrimRight(once.window.All(), "\n"); got != want {
 					t.Fatalf("in %dx%d after %q:\n%s\nwant:\n%s", width, height, table, got, want)
 				}
 			}
@@ -107,7 +109,8 @@ func (o onlcr) Write(p []byte) (int, error) {
 	return o.Writer.Write(bytes.ReplaceAll(p, []byte("\n"), []byte("\r\n")))
 }
 
-// below is the window from the painted line on, with the cursor. Behind a full row it is where the next character will be.
+// below returns the window from the painted line on, with the cursor. After a full row that is
+// where the next character will be.
 func (p painter) below() string {
 	f := p.screen.shown
 	y := f.y
@@ -127,8 +130,8 @@ func (p painter) below() string {
 	return strings.Join(rows, "\n")
 }
 
-// On a terminal without abilities a line that is added to is sent as it is, whatever the width; one that is changed is brought up to date
-// by backspaces; and no sequence is ever sent.
+// TestDumbPainting: on a terminal without abilities a line that grows is sent as it is, at any
+// width; one that is changed is updated by backspaces; and no sequence is ever sent.
 func TestDumbPainting(t *testing.T) {
 	letters := []string{"a", "b", "-", " ", "日", "é", "e\u0301"}
 	random := rand.New(rand.NewPCG(3, 4))
@@ -170,7 +173,8 @@ func TestDumbPainting(t *testing.T) {
 			end := l
 			end.cursor = len(l.text)
 			s.show(end)
-			if got, want := strings.TrimRight(window.All(), " \n"), strings.TrimRight(end.prompt+end.text, " "); got != want {
+			if got, want := strings.TrimRight(window.All(), " \n"),
+				strings.TrimRight(end.prompt+end.text, " "); got != want {
 				t.Fatalf("the screen shows %q, not %q", got, want)
 			}
 			s.show(l)

@@ -7,9 +7,10 @@ import (
 	"unicode/utf8"
 )
 
-// harmless tells whether a character may go to the screen as it is. Control characters of both sets move the cursor or
-// begin a command to the terminal. Format characters (the bidirectional overrides, invisible spaces, tags) make a line
-// read as something that it is not; only the two joiners, without which words of some scripts and emoji fall apart, pass.
+// harmless reports whether a character may go to the screen unchanged. Control characters of both
+// sets move the cursor or begin a terminal command. Format characters (bidirectional overrides,
+// invisible spaces, tags) make a line read as something else. Only the two joiners pass, without
+// which words of some scripts and emoji fall apart.
 func harmless(r rune) bool {
 	switch {
 	case r == '\u200c' || r == '\u200d':
@@ -20,8 +21,9 @@ func harmless(r rune) bool {
 	return !unicode.In(r, unicode.Cc, unicode.Cf, unicode.Cs)
 }
 
-// scrubber makes bytes that anybody may have sent safe for the screen. Newline and tab pass, CR LF becomes a newline,
-// everything else that is not harmless is shown in writing: ^[ for Escape, \x9b for a byte, \u202e for a character.
+// scrubber makes bytes from strangers safe for the screen. Newline and tab pass, CR LF becomes a
+// newline, and everything else that is not harmless is spelled: ^[ for Escape, \x9b for a byte,
+// \u202e for a character.
 type scrubber struct {
 	rest []byte // of the last write: half a character, or a CR whose LF may follow
 }
@@ -57,7 +59,7 @@ func (s *scrubber) clean(dst, p []byte) []byte {
 	return dst
 }
 
-// plain counts the bytes at the start of p that pass as they are without a look at what they mean.
+// plain counts the bytes at the start of p that are safe without decoding.
 func plain(p []byte) int {
 	for i, c := range p {
 		if (c < ' ' || c > '~') && c != '\n' && c != '\t' {
@@ -80,7 +82,7 @@ func (s *scrubber) flush(dst []byte) []byte {
 	return dst
 }
 
-// spell writes the name of a character that is not shown as itself.
+// spell appends the name of a character that is not shown as itself.
 func spell(dst []byte, r rune) []byte {
 	switch {
 	case r < ' ' || r == 0x7f:
@@ -94,7 +96,7 @@ func spell(dst []byte, r rune) []byte {
 	}
 }
 
-// scrubbed is the safe form of a whole text that stays on one line.
+// scrubbed returns the safe form of a text that stays on one line.
 func scrubbed(text string) string {
 	var s scrubber
 	safe := s.flush(s.clean(nil, []byte(text)))

@@ -26,7 +26,7 @@ func TestScrub(t *testing.T) {
 		if got := string(s.flush(s.clean(nil, []byte(c.in)))); got != c.want {
 			t.Errorf("%q: %q, want %q", c.in, got, c.want)
 		}
-		// Cut anywhere, it is the same.
+		// Wherever it is cut, the result is the same.
 		for i := range len(c.in) {
 			var s scrubber
 			got := s.clean(nil, []byte(c.in[:i]))
@@ -55,7 +55,7 @@ func FuzzScrub(f *testing.F) {
 	})
 }
 
-// What strangers sent, on its way through a whole session.
+// TestHostileOutput sends the output of strangers through a whole session.
 func TestHostileOutput(t *testing.T) {
 	p := sit(t, "shell", 80, 6)
 	p.types(`raw \x1b[2J\x1b[31mred\x1b]0;t\x07\u009b5A\xff\x9b\u202eevil\rx` + "\r")

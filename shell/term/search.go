@@ -15,11 +15,12 @@ const (
 	keyCtrlH     = "\x08"
 )
 
-// search is Ctrl-R: it looks in the history, backwards, for the text typed next. Ctrl-R again finds the one before,
-// Ctrl-G goes back to the line as it was, any other key takes the line found and does what it always does.
+// search handles Ctrl-R: it searches the history, backwards, for the text typed next. Ctrl-R again
+// finds the previous one, Ctrl-G returns to the original line, and any other key takes the line
+// found and does what it always does.
 //
-// It runs inside go-prompt's handling of the key, and takes the keys itself meanwhile: go-prompt asks for the next one
-// only when this one is done.
+// It runs inside go-prompt's handling of the key, and takes the keys itself meanwhile: go-prompt
+// asks for the next one only after this one.
 func (e *editor) search(b *prompt.Buffer) {
 	history := e.history
 	query, at := "", len(history)
@@ -40,7 +41,8 @@ func (e *editor) search(b *prompt.Buffer) {
 	}
 	for {
 		text := found()
-		e.screen.show(line{prompt: "(search) '" + query + "': ", text: text, cursor: max(0, strings.Index(text, query))})
+		e.screen.show(line{prompt: "(search) '" + query + "': ", text: text,
+			cursor: max(0, strings.Index(text, query))})
 		if e.wait(time.Time{}) != nil {
 			return // and the parser, which waits next, finds the same reason
 		}
@@ -68,7 +70,7 @@ func (e *editor) search(b *prompt.Buffer) {
 	}
 }
 
-// replace makes text the whole line, the cursor behind it.
+// replace makes text the whole line, with the cursor at its end.
 func replace(b *prompt.Buffer, text string) {
 	b.CursorRight(utf8.RuneCountInString(b.Document().TextAfterCursor()))
 	b.DeleteBeforeCursor(utf8.RuneCountInString(b.Text()))

@@ -55,7 +55,7 @@ func (t *Terminal) secret() (string, error) {
 	}
 }
 
-// idleDeadline is when a wait for a key that begins now ends; zero is never.
+// idleDeadline returns when a wait for a key that begins now ends; zero is never.
 func (t *Terminal) idleDeadline() time.Time {
 	if t.opts.Idle == 0 {
 		return time.Time{}
@@ -63,7 +63,7 @@ func (t *Terminal) idleDeadline() time.Time {
 	return time.Now().Add(t.opts.Idle)
 }
 
-// idle gives the end of a wait its name outside.
+// idle converts the end of a wait to the exported error.
 func idle(err error) error {
 	if err == errTimeout {
 		return ErrIdle

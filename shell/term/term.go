@@ -1,18 +1,20 @@
 // Package term is the terminal of one login: line editing, secrets, a pager, progress, Ctrl-C.
 //
-// The process must have a controlling terminal, which Open takes over until Close: raw keys, no echo, no signals from keys.
-// One goroutine reads the keys into a queue, at all times, so that nothing typed ahead or pasted is lost while a command
-// runs, and Ctrl-C is seen at once. ReadLine, ReadSecret and the pager take from the queue, one of them at a time; everything
-// else may be called from several goroutines.
+// The process must have a controlling terminal, which Open takes over until Close: raw keys, no
+// echo, no signals from keys. One goroutine reads the keys into a queue, at all times. So nothing
+// typed ahead or pasted is lost while a command runs, and Ctrl-C is seen at once. ReadLine,
+// ReadSecret and the pager take from the queue, one of them at a time; everything else may be
+// called from several goroutines.
 //
-// Keys while a line is edited are handled by go-prompt, which knows neither when to stop polling nor how to draw in
-// a small window. So it runs only while keys come, and what it draws is dropped: the screen is painted here.
+// Keys while a line is edited are handled by go-prompt, which knows neither when to stop polling
+// nor how to draw in a small window. So it runs only while keys come, and its drawing is discarded:
+// the screen is painted here.
 //
-// Ctrl-C drops what was typed before it and not yet read, as the terminal driver of the kernel does: lines pasted behind
-// a command that is then interrupted were meant for another place.
+// Ctrl-C drops what was typed before it and not yet read, as the terminal driver of the kernel
+// does: lines pasted after a command that is then interrupted were meant for another place.
 //
-// What starts the process should open its terminal without echo: until Open, the kernel would echo what is typed, and
-// ReadLine shows it again.
+// The parent process should open the terminal without echo: until Open, the kernel would echo what
+// is typed, and ReadLine shows it again.
 package term
 
 import (
@@ -31,21 +33,24 @@ import (
 )
 
 var (
-	// ErrInterrupted is the answer of a read that Ctrl-C ended, and the cause of a running command's context.
+	// ErrInterrupted is the error of a read that Ctrl-C ended, and the cause of a running command's
+	// context.
 	ErrInterrupted = errors.New("interrupted")
-	// ErrEnd is Ctrl-D: an end of input after which, unlike after any other io.EOF, there still is somebody.
+	// ErrEnd is Ctrl-D: an end of input after which, unlike after any other io.EOF, the user is
+	// still there.
 	ErrEnd = fmt.Errorf("Ctrl-D: %w", io.EOF)
-	// ErrEscape is the answer of a read that Line.Escape ended.
+	// ErrEscape is the error of a read that Line.Escape ended.
 	ErrEscape = errors.New("escaped")
-	// ErrIdle is the answer of a read to which nobody typed for too long.
+	// ErrIdle is the error of a read without a key for too long.
 	ErrIdle = errors.New("no key was pressed for too long")
 )
 
-// Options are what a terminal is opened with.
+// Options configure a terminal.
 type Options struct {
 	// Idle ends any wait for a key with ErrIdle. 0 waits forever.
 	Idle time.Duration
-	// Dumb says that the terminal has no abilities but to print (see the function Dumb): no sequence is sent, and output does not stop.
+	// Dumb says that the terminal can only print (see the function Dumb): no sequence is sent, and
+	// output does not stop.
 	Dumb bool
 }
 
@@ -58,8 +63,8 @@ type Terminal struct {
 	editor *editor
 
 	pagerOff atomic.Bool
-	length   atomic.Int32 // rows of a page, if they are not the window's
-	width    atomic.Int32 // columns of a row, if they are not the window's
+	length   atomic.Int32 // rows of a page, if not the window's
+	width    atomic.Int32 // columns of a row, if not the window's
 
 	mu      sync.Mutex
 	running []*run // the innermost last
@@ -95,12 +100,14 @@ func Open(opts Options) (*Terminal, error) {
 	return t, nil
 }
 
-// Close clears what is no output from the screen and gives the terminal back as it was found.
+// Close clears what is no output from the screen and restores the terminal's mode.
 //
-// It does not give SIGHUP back. When the other end of a terminal closes, the kernel wakes who reads it before it sends the signal
-// (pty_close in drivers/tty/pty.c, Linux 6.18), which so may come while the process is ending in order because of that end of file.
-// Nor could it be ignored from here on: a signal that was caught already when signal.Ignore takes the handler away, or signal.Stop
-// does, is one without a handler to Go's runtime (sigfwdgo and sighandler in runtime/signal_unix.go, Go 1.26), which dies of it.
+// It keeps catching SIGHUP. When the other end of a terminal closes, the kernel wakes its reader
+// before it sends the signal (pty_close in drivers/tty/pty.c, Linux 6.18). So the signal may come
+// while the process is ending in order because of that end of file. It cannot be ignored from here
+// on, either: a signal that was caught already when signal.Ignore or signal.Stop removes the
+// handler has no handler for Go's runtime (sigfwdgo and sighandler in runtime/signal_unix.go, Go
+// 1.26), which dies of it.
 func (t *Terminal) Close() error {
 	t.screen.clear()
 	signal.Stop(t.resizes)
@@ -111,13 +118,14 @@ func (t *Terminal) Close() error {
 	}
 	t.keys.close()
 	t.watching.Wait()
-	if err != nil && !errors.Is(err, syscall.EIO) { // there is nothing to give back after a hang-up
+	if err != nil && !errors.Is(err, syscall.EIO) { // nothing can be restored after a hang-up
 		return fmt.Errorf("give the terminal back: %w", err)
 	}
 	return nil
 }
 
-// Size is the window in columns and rows, 80x24 where it is unknown. SetWidth counts in it.
+// Size returns the window's columns and rows, 80x24 if unknown. A width of SetWidth replaces the
+// columns.
 func (t *Terminal) Size() (width, height int) {
 	width, height = t.tty.size()
 	if w := t.width.Load(); w > 0 {
@@ -126,10 +134,11 @@ func (t *Terminal) Size() (width, height int) {
 	return width, height
 }
 
-// NoLimit is the width of a row that no window bounds.
+// NoLimit is the width of an unlimited row.
 const NoLimit = 1 << 20
 
-// SetWidth sets how many columns a row has, from now on and whatever the window has: 0 is NoLimit, less than 0 is the window's own.
+// SetWidth sets how many columns a row has from now on, whatever the window has: 0 is NoLimit, less
+// than 0 is the window's own.
 func (t *Terminal) SetWidth(columns int) {
 	switch {
 	case columns < 0:
@@ -140,11 +149,12 @@ func (t *Terminal) SetWidth(columns int) {
 	t.width.Store(int32(columns))
 }
 
-// Dumb reports whether the terminal has no abilities but to print.
+// Dumb reports whether the terminal can only print.
 func (t *Terminal) Dumb() bool { return t.opts.Dumb }
 
-// Write shows output. Whatever could drive the terminal is shown in writing instead (ESC as ^[), so output may contain
-// bytes from anywhere. It clears a progress line, and comes above a line that is being edited.
+// Write shows output. What could control the terminal is spelled instead (ESC as ^[), so output may
+// contain bytes from anywhere. It clears a progress line, and appears above a line that is being
+// edited.
 func (t *Terminal) Write(p []byte) (int, error) {
 	if err := t.screen.write(p); err != nil {
 		return 0, fmt.Errorf("write to the terminal: %w", err)
@@ -155,8 +165,8 @@ func (t *Terminal) Write(p []byte) (int, error) {
 // WriteString is Write for a string.
 func (t *Terminal) WriteString(s string) (int, error) { return t.Write([]byte(s)) }
 
-// Progress shows text, each row of it cut to one of the window, in a place that the next Progress updates and the next output
-// clears. "" clears it. While a line is edited there is no progress.
+// Progress shows text, each row of it cut to the window's width, in a place that the next Progress
+// updates and the next output clears. "" clears it. While a line is edited there is no progress.
 func (t *Terminal) Progress(text string) {
 	rows := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 	for i, row := range rows {
@@ -168,7 +178,7 @@ func (t *Terminal) Progress(text string) {
 // Clear empties the screen.
 func (t *Terminal) Clear() { t.screen.wipe() }
 
-// watchSignals follows the window's size and the line's end.
+// watchSignals follows changes of the window's size and the hang-up.
 func (t *Terminal) watchSignals() {
 	for {
 		select {
@@ -182,7 +192,8 @@ func (t *Terminal) watchSignals() {
 	}
 }
 
-// escapeTime is how long the rest of an escape sequence may take. Long enough to type Escape and b for Alt-b.
+// escapeTime is how long the rest of an escape sequence may take: long enough to type Escape and b
+// for Alt-b.
 const escapeTime = 500 * time.Millisecond
 
 // readKeys fills the queue until the terminal is closed or gone.
@@ -215,7 +226,7 @@ func (t *Terminal) typed(k key) {
 	t.keys.put(k)
 }
 
-// HangUp ends all reading with io.EOF, and whatever runs: nobody is there any more, at the one end or the other.
+// HangUp ends all reading with io.EOF, and the running command: the user or the appliance is gone.
 func (t *Terminal) HangUp() {
 	t.keys.close()
 	t.mu.Lock()

@@ -7,15 +7,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// tty is the controlling terminal of the process. It has its own open file description, so that switching it to
-// non-blocking mode does not touch whatever standard input and output are.
+// tty is the controlling terminal of the process. It has its own open file description, so that its
+// non-blocking mode does not affect standard input and output.
 type tty struct {
 	*os.File
 	fd    int
 	saved unix.Termios
 }
 
-// openTTY opens the controlling terminal and puts it in the session's mode. Bytes typed before stay readable.
+// openTTY opens the controlling terminal and sets the session's mode. Bytes typed before stay
+// readable.
 func openTTY() (*tty, error) {
 	fd, err := unix.Open("/dev/tty", unix.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -35,8 +36,8 @@ func openTTY() (*tty, error) {
 	return t, nil
 }
 
-// sessionMode passes every key through as it is typed, without echo and signals. Output processing stays on: a bare
-// newline starts a new line at the left.
+// sessionMode passes every key through as it is typed, without echo and signals. Output processing
+// stays on: a bare newline starts a new line at the left.
 func sessionMode(m unix.Termios) unix.Termios {
 	m.Iflag &^= unix.BRKINT | unix.PARMRK | unix.ISTRIP | unix.INLCR | unix.IGNCR | unix.ICRNL | unix.IXON | unix.IXOFF
 	m.Lflag &^= unix.ECHO | unix.ECHONL | unix.ICANON | unix.ISIG | unix.IEXTEN
@@ -46,13 +47,13 @@ func sessionMode(m unix.Termios) unix.Termios {
 	return m
 }
 
-// restore gives the terminal back in the mode in which it was found.
+// restore restores the terminal's original mode.
 func (t *tty) restore() error {
 	return unix.IoctlSetTermios(t.fd, unix.TCSETS, &t.saved)
 }
 
-// size is the window in columns and rows. Clients without a window of their own (ssh -tt from a script) report 0x0, which
-// means "unknown"; 80x24 is what such clients expect.
+// size returns the window in columns and rows. Clients without a window of their own (ssh -tt from
+// a script) report 0x0, which means "unknown"; such clients expect 80x24.
 func (t *tty) size() (width, height int) {
 	width, height = 80, 24
 	ws, err := unix.IoctlGetWinsize(t.fd, unix.TIOCGWINSZ)

@@ -2,10 +2,11 @@ package term
 
 import "strings"
 
-// Wrapped breaks the lines of a text that are wider than the window at their blanks. What follows stands under the second column if the
-// line has two, as lists of words with their help have, else under the line's beginning, in a list behind the mark; a word that is too wide for that place stands
-// further left. One that is wider than the window, such as the choices of an argument (a|b|c), is broken behind a bar, or left to the
-// terminal if it has none.
+// Wrapped breaks the lines of a text that are wider than the window at blanks. Continuations are
+// indented to the second column if the line has two, as lists of words with their help have, else
+// to the line's beginning, after the mark of a list. A word that is too wide for that place moves
+// further left. One that is wider than the window, such as the choices of an argument (a|b|c), is
+// broken after a bar, or left to the terminal if it has none.
 func Wrapped(text string, width int) string {
 	var b strings.Builder
 	for line := range strings.Lines(text) {
@@ -35,19 +36,21 @@ func Wrapped(text string, width int) string {
 	return b.String()
 }
 
-// mark is what a line of a list begins with: "- " in a menu, "12. " among choices.
+// mark returns the beginning of a list item: "- " in a menu, "12. " among choices.
 func mark(line string) string {
 	if strings.HasPrefix(line, "- ") {
 		return "- "
 	}
-	if behind, is := strings.CutPrefix(strings.TrimLeft(line, "0123456789"), ". "); is && !strings.HasPrefix(line, ".") {
+	if behind, is := strings.CutPrefix(strings.TrimLeft(line, "0123456789"), ". "); is &&
+		!strings.HasPrefix(line, ".") {
 		return line[:len(line)-len(behind)]
 	}
 	return ""
 }
 
-// breakAt is where a line that does not fit the width is broken, behind the bytes that stay: at the last blank by which it fits, else behind
-// the last bar, else before the second column, else at the first blank of all; -1 if there is none.
+// breakAt returns where to break a line that does not fit the width, after the first stay bytes: at
+// the last blank where it fits, else after the last bar, else before the second column, else at the
+// first blank; -1 if there is none.
 func breakAt(line string, stay, width int) int {
 	blank, bar, gap, column := -1, -1, -1, 0
 	for i, r := range line {
