@@ -22,6 +22,8 @@ func (f frontEnd) Files(ctx context.Context, login string) (sshfront.Files, erro
 	return fileSession{session}, err
 }
 
+func (f frontEnd) Client(ctx context.Context) (sshfront.Client, error) { return f.FrontEnd.Client(ctx) }
+
 type fileSession struct{ *api.FileSession }
 
 func (s fileSession) List() (sshfront.Listing, error) { return s.FileSession.List() }

@@ -28,6 +28,7 @@ import (
 	"diagsh/internal/api"
 	"diagsh/internal/daemon"
 	sshfront "diagsh/internal/front/ssh"
+	"diagsh/internal/hostkeys"
 	"diagsh/internal/menu"
 	"diagsh/internal/spawn"
 )
@@ -126,6 +127,10 @@ func appliance(f serveFlags) error {
 	log = d.Logger()
 	boundary := api.NewServer(d, commands.Tree(d, runningVersion(d.Hostname())), log)
 	d.ReportWith(boundary)
+	keys, err := hostkeys.Open(filepath.Join(f.data, "hostkeys"), log)
+	if err != nil {
+		return errors.Join(err, d.Close(context.Background()))
+	}
 	socket, err := listenSocket(cmp.Or(f.socket, filepath.Join(f.data, "api.sock")))
 	if err != nil {
 		return errors.Join(err, d.Close(context.Background()))
@@ -134,9 +139,9 @@ func appliance(f serveFlags) error {
 	if err != nil {
 		return errors.Join(err, d.Close(context.Background()))
 	}
-	desk := boundary.NewFront(api.FrontOptions{Spawner: spawner{sessions}})
-	front, err := sshfront.New(sshfront.Options{
-		Listener: listener, HostKeyDir: filepath.Join(f.data, "hostkeys"), FrontEnd: frontEnd{api.NewFrontEnd(desk.Dial)}, Log: log,
+	desk := boundary.NewFront(api.FrontOptions{Spawner: spawner{sessions}, HostKeys: keys})
+	front, err := sshfront.New(context.Background(), sshfront.Options{
+		Listener: listener, FrontEnd: frontEnd{api.NewFrontEnd(desk.Dial)}, Log: log,
 	})
 	if err != nil {
 		return errors.Join(err, d.Close(context.Background()))

@@ -38,13 +38,18 @@ const (
 	Socket    = "socket" // the kernel's word (SO_PEERCRED)
 )
 
-// Credentials are what a client offers to log in. Exactly one of Password and Key is set. Key (SSH
-// wire format) means that the front end has verified a signature by it.
+// Credentials are what a client offers to log in: Password, or Key with a signature by it.
 type Credentials struct {
 	User     string      `json:"user"`
 	Source   string      `json:"source"` // the client's address without port
 	Password menu.Secret `json:"password,omitempty"`
-	Key      []byte      `json:"key,omitempty"`
+
+	Key       []byte `json:"key,omitempty"`       // SSH wire format
+	Algorithm string `json:"algorithm,omitempty"` // of the request that was signed (RFC 4252 section 7)
+	Signature []byte `json:"signature,omitempty"` // SSH wire format
+
+	// SessionID is that of the SSH session that Signature is for. Whoever signed it knows it: it is in no message.
+	SessionID []byte `json:"-"`
 }
 
 // A Login is one successful login: an SSH connection, or one connection to the appliance's own

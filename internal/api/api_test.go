@@ -37,6 +37,8 @@ type desk struct {
 	running []string
 	began   chan string // the path of each command that begins to wait
 
+	offered []access.Credentials
+
 	whenRunning func() // called with mu held when something begins to run
 	listings    int    // that are open
 	logouts     []string
@@ -76,6 +78,9 @@ func (d *desk) KeyKnown(_ context.Context, user, _ string, key []byte) bool {
 	return user == "op" && string(key) == "opkey"
 }
 func (d *desk) Login(ctx context.Context, c access.Credentials) (access.Login, error) {
+	d.mu.Lock()
+	d.offered = append(d.offered, c)
+	d.mu.Unlock()
 	if c.Password == "wait" {
 		d.began <- "login"
 		<-ctx.Done()
@@ -570,10 +575,11 @@ func TestSessionOfALogin(t *testing.T) {
 	if known, err := front.KeyKnown(t.Context(), "op", "192.0.2.1", []byte("opkey")); err != nil || !known {
 		t.Error("the key of op is not known:", err)
 	}
-	if _, err := front.Login(t.Context(), access.Credentials{User: "op", Password: "wrong"}); menu.AsError(err) == nil || menu.AsError(err).Kind != menu.Denied {
+	client := beginClient(t, f)
+	if _, err := client.Login(access.Credentials{User: "op", Password: "wrong"}); menu.AsError(err) == nil || menu.AsError(err).Kind != menu.Denied {
 		t.Errorf("a wrong password: %v", err)
 	}
-	login, err := front.Login(t.Context(), access.Credentials{User: "op", Password: "right"})
+	login, err := client.Login(access.Credentials{User: "op", Password: "right"})
 	if err != nil || !login.MayFiles {
 		t.Fatal(login, err)
 	}
@@ -623,8 +629,12 @@ func TestLoginIsGivenUpWithItsClient(t *testing.T) {
 	s, _ := serve(t, d)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
+	client, err := frontOf(t, s).Client(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
 	go func() {
-		_, err := frontOf(t, s).Login(ctx, access.Credentials{User: "op", Password: "wait"})
+		_, err := client.Login(access.Credentials{User: "op", Password: "wait"})
 		done <- err
 	}()
 	<-d.began

@@ -9,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"diagsh/internal/access"
 	"diagsh/internal/menu"
 )
 
@@ -23,15 +22,17 @@ var errFrontEnded = errors.New("the front has ended")
 
 // FrontOptions are what a front can have done beside what the appliance does.
 type FrontOptions struct {
-	Spawner Spawner
+	Spawner  Spawner
+	HostKeys HostKeys
 }
 
 // A Front is the appliance's side of a front: what listens on the network, in a process of its own. Whatever that process becomes, it
 // acts only for logins that it made, and they end with it.
 type Front struct {
-	server  *Server
-	spawner Spawner
-	places  chan struct{} // holds an element for each connection
+	server   *Server
+	spawner  Spawner
+	hostKeys HostKeys
+	places   chan struct{} // holds an element for each connection
 
 	patience time.Duration // firstQuestionTime, but in tests
 
@@ -45,7 +46,7 @@ type Front struct {
 
 // NewFront returns the side of a front that begins. Its owner closes it when the front has ended.
 func (s *Server) NewFront(o FrontOptions) *Front {
-	return &Front{server: s, spawner: o.Spawner, places: make(chan struct{}, maxFrontConns), patience: firstQuestionTime,
+	return &Front{server: s, spawner: o.Spawner, hostKeys: o.HostKeys, places: make(chan struct{}, maxFrontConns), patience: firstQuestionTime,
 		conns: map[net.Conn]struct{}{}, logins: map[string]struct{}{}}
 }
 
@@ -169,8 +170,12 @@ func (f *Front) serve(c *net.UnixConn) {
 		}
 	case "spawn":
 		f.serveProgram(c, q)
+	case "client":
+		if reply(c, q, frontReply{}) == nil {
+			f.serveClient(c)
+		}
 	default:
-		// The front hangs up when its client does: then a login that waits for its delay is given up.
+		// The front hangs up when its client does: then what waits for it is given up.
 		ctx, cancel := context.WithCancel(context.Background())
 		defer cancel()
 		go func() {
@@ -181,9 +186,7 @@ func (f *Front) serve(c *net.UnixConn) {
 		if err != nil {
 			answer = frontReply{Error: bodyOf(s.asError(q.Do, err))}
 		}
-		if err := reply(c, q, answer); err != nil && answer.Login != nil && f.disown(answer.Login.ID) {
-			s.appliance.Logout(answer.Login.ID) // nobody will
-		}
+		reply(c, q, answer)
 	}
 }
 
@@ -233,31 +236,8 @@ func (f *Front) answer(ctx context.Context, q frontRequest) (frontReply, error) 
 		return frontReply{}, nil
 	case "keyKnown":
 		return frontReply{Known: s.appliance.KeyKnown(ctx, q.User, q.Source, q.Key)}, nil
-	case "login":
-		if q.Credentials == nil {
-			break
-		}
-		return f.login(ctx, *q.Credentials)
-	case "logout":
-		if !f.disown(q.Login) {
-			return frontReply{}, errForeignLogin
-		}
-		s.appliance.Logout(q.Login)
-		return frontReply{}, nil
+	case "hostKeys":
+		return frontReply{Keys: f.hostKeys.Public()}, nil
 	}
 	return frontReply{}, errUnknownQuestion
-}
-
-// login checks credentials. The appliance audits both outcomes: it knows why a login failed, and the front must not.
-func (f *Front) login(ctx context.Context, c access.Credentials) (frontReply, error) {
-	login, err := f.server.appliance.Login(ctx, c)
-	if err != nil {
-		return frontReply{}, err
-	}
-	if !f.adopt(login.ID) {
-		f.server.appliance.Logout(login.ID)
-		return frontReply{}, errFrontEnded
-	}
-	login.MayFiles = login.Caller.Role.Includes(roleListFiles)
-	return frontReply{Login: &login}, nil
 }

@@ -119,7 +119,7 @@ func TestProgramOfALogin(t *testing.T) {
 	s, _ := serve(t, d)
 	f, spawner := newFront(t, s)
 	front := NewFrontEnd(f.Dial)
-	login, err := front.Login(t.Context(), access.Credentials{User: "op", Password: "right"})
+	login, err := beginClient(t, f).Login(access.Credentials{User: "op", Password: "right"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,7 +230,7 @@ func TestForeignLogins(t *testing.T) {
 	denied("spawn", err)
 	_, err = front.Files(t.Context(), "login-op")
 	denied("files", err)
-	denied("logout", front.Logout(t.Context(), "login-op"))
+	beginClient(t, foreign).Close()
 	if len(spawner.started) != 0 || d.has("op") {
 		t.Error("a session began")
 	}
@@ -244,13 +244,12 @@ func TestLoginsEndWithTheirFront(t *testing.T) {
 	d := newDesk(t)
 	s, _ := serve(t, d)
 	f, _ := newFront(t, s)
-	front := NewFrontEnd(f.Dial)
-	if _, err := front.Login(t.Context(), access.Credentials{User: "op", Password: "right"}); err != nil {
+	if _, err := beginClient(t, f).Login(access.Credentials{User: "op", Password: "right"}); err != nil {
 		t.Fatal(err)
 	}
-	waits := make(chan error, 1)
+	waits, second := make(chan error, 1), beginClient(t, f)
 	go func() {
-		_, err := front.Login(t.Context(), access.Credentials{User: "op", Password: "wait"})
+		_, err := second.Login(access.Credentials{User: "op", Password: "wait"})
 		waits <- err
 	}()
 	<-d.began

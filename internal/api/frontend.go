@@ -2,10 +2,12 @@ package api
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"os"
 	"sync"
+	"time"
 
 	"diagsh/internal/access"
 )
@@ -36,20 +38,21 @@ func (f *FrontEnd) Visitors(ctx context.Context) ([]string, error) {
 	return a.Sources, err
 }
 
-// Login checks credentials; it takes as long as the delay for earlier failures demands. A refusal is a *menu.Error: of kind Denied where
-// they are not right, of another where it is not about them.
-func (f *FrontEnd) Login(ctx context.Context, c access.Credentials) (access.Login, error) {
-	a, err := f.once(ctx, frontRequest{Do: "login", Credentials: &c})
-	if err != nil {
-		return access.Login{}, err
-	}
-	return *a.Login, nil
+// HostKeys returns the public halves of the appliance's host keys in SSH wire format.
+func (f *FrontEnd) HostKeys(ctx context.Context) ([][]byte, error) {
+	a, err := f.once(ctx, frontRequest{Do: "hostKeys"})
+	return a.Keys, err
 }
 
-// Logout ends a login and its sessions.
-func (f *FrontEnd) Logout(ctx context.Context, login string) error {
-	_, err := f.once(ctx, frontRequest{Do: "logout", Login: login})
-	return err
+// Client begins what one client's connection needs. It is over when ctx is done; Close waits for its end.
+func (f *FrontEnd) Client(ctx context.Context) (*ClientSession, error) {
+	c, _, err := f.open(ctx, frontRequest{Do: "client"})
+	if err != nil {
+		return nil, err
+	}
+	s := &ClientSession{c: c}
+	s.stop = context.AfterFunc(ctx, s.hangUp)
+	return s, nil
 }
 
 // Knocked reports a connection that ended without a login, for the audit log.
@@ -142,6 +145,55 @@ func (c *frontConn) exchange(q frontRequest) (frontReply, []*os.File, error) {
 }
 
 func (c *frontConn) close() error { return c.conn.Close() }
+
+// A ClientSession is what the connection of one client needs of the appliance. Its methods may be called from any goroutine.
+type ClientSession struct {
+	c    *frontConn
+	stop func() bool
+}
+
+// endTime is how long the appliance has to end what was begun for a client.
+const endTime = 5 * time.Second
+
+// Sign has the hash of a key exchange signed by a host key, and returns the signature in SSH wire format.
+func (s *ClientSession) Sign(keyType, algorithm string, hash []byte) ([]byte, error) {
+	a, _, err := s.c.ask(frontRequest{Do: "sign", KeyType: keyType, Algorithm: algorithm, Hash: hash})
+	return a.Signature, err
+}
+
+// Login checks credentials; it takes as long as the delay for earlier failures demands. A refusal is a *menu.Error: of kind Denied
+// where they are not right, of another where it is not about them. The login ends with the session.
+func (s *ClientSession) Login(c access.Credentials) (access.Login, error) {
+	a, _, err := s.c.ask(frontRequest{Do: "login", Credentials: &c})
+	if err != nil {
+		return access.Login{}, err
+	}
+	return *a.Login, nil
+}
+
+// hangUp tells the appliance that nothing more is asked. It gives up what it does, and ends the login.
+func (s *ClientSession) hangUp() {
+	s.c.conn.CloseWrite()
+	s.c.conn.SetReadDeadline(time.Now().Add(endTime))
+}
+
+// Close ends the session and waits until the appliance has ended the login.
+func (s *ClientSession) Close() error {
+	if s.stop() {
+		s.hangUp()
+	}
+	s.c.mu.Lock() // nobody reads an answer
+	defer s.c.mu.Unlock()
+	defer s.c.conn.Close()
+	if s.c.broken != nil {
+		return nil
+	}
+	s.c.broken = net.ErrClosed
+	if _, err := io.Copy(io.Discard, s.c.conn); errors.Is(err, os.ErrDeadlineExceeded) {
+		return err
+	}
+	return nil
+}
 
 // A FileSession is the diagnostic directory as one login may use it. Its methods may be called from any goroutine.
 type FileSession struct{ c *frontConn }

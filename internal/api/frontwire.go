@@ -20,6 +20,7 @@ import (
 // unix(7)):
 //
 //   - After "files" it asks for files, and gets them open.
+//   - After "client" it asks for what the connection of one client needs: "sign" and "login". The login ends with this connection.
 //   - After "spawn" it says by "start" which program, and gets the other ends of its descriptors. Then it may say "signal" and
 //     "hangUp", which are not answered. A second answer to "start" says how the program ended.
 //
@@ -29,13 +30,16 @@ import (
 // what would follow could be taken for the answer to another question.
 //
 // The front may be one that somebody took over. So it can act only for logins that it made itself (Front), and the appliance reads
-// what it sends as it reads any stranger's.
+// what it sends as it reads any stranger's. It is believed when it says from which address somebody comes, and not when it says who.
 type frontRequest struct {
 	Number      uint64              `json:"number"`
-	Do          string              `json:"do"` // banner, visitors, keyKnown, login, logout, knocked, files, spawn; then what belongs to these
+	Do          string              `json:"do"` // banner, hostKeys, visitors, keyKnown, knocked, client, files, spawn; then what belongs to these
 	User        string              `json:"user,omitempty"`
 	Source      string              `json:"source,omitempty"`
 	Key         []byte              `json:"key,omitempty"`
+	KeyType     string              `json:"keyType,omitempty"`   // of the host key to sign with
+	Algorithm   string              `json:"algorithm,omitempty"` // to sign by
+	Hash        []byte              `json:"hash,omitempty"`      // to be signed
 	Credentials *access.Credentials `json:"credentials,omitempty"`
 	Knock       *access.Knock       `json:"knock,omitempty"`
 	Login       string              `json:"login,omitempty"`
@@ -48,16 +52,18 @@ type frontRequest struct {
 }
 
 type frontReply struct {
-	Number  uint64        `json:"number"`
-	Error   *errorBody    `json:"error,omitempty"`
-	Text    string        `json:"text,omitempty"`
-	Sources []string      `json:"sources,omitempty"`
-	Known   bool          `json:"known,omitempty"`
-	Login   *access.Login `json:"login,omitempty"`
-	Listing uint64        `json:"listing,omitempty"` // to ask for the next files by; 0: there are no more
-	Files   []access.File `json:"files,omitempty"`
-	File    *access.File  `json:"file,omitempty"`
-	Ended   *access.Ended `json:"ended,omitempty"`
+	Number    uint64        `json:"number"`
+	Error     *errorBody    `json:"error,omitempty"`
+	Text      string        `json:"text,omitempty"`
+	Keys      [][]byte      `json:"keys,omitempty"` // in SSH wire format
+	Sources   []string      `json:"sources,omitempty"`
+	Known     bool          `json:"known,omitempty"`
+	Signature []byte        `json:"signature,omitempty"` // in SSH wire format
+	Login     *access.Login `json:"login,omitempty"`
+	Listing   uint64        `json:"listing,omitempty"` // to ask for the next files by; 0: there are no more
+	Files     []access.File `json:"files,omitempty"`
+	File      *access.File  `json:"file,omitempty"`
+	Ended     *access.Ended `json:"ended,omitempty"`
 }
 
 // Bounds of a frame. Before a connection is about a login, whoever fills it may be anybody who took the front over: it holds a public
@@ -211,6 +217,10 @@ func (a frontReply) answers(q frontRequest, files []*os.File) bool {
 		return false
 	}
 	switch q.Do {
+	case "hostKeys":
+		return len(a.Keys) > 0
+	case "sign":
+		return len(a.Signature) > 0
 	case "login":
 		return a.Login != nil && a.Login.ID != ""
 	case "list":

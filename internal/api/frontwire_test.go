@@ -206,11 +206,15 @@ func TestLoginWithoutALogin(t *testing.T) {
 	defer ours.Close()
 	go func() {
 		var q frontRequest
-		readFrame(ours, maxQuestionFrame, &q)
-		ours.Write(frame(`{"number":1}`))
+		for n := 1; readFrame(ours, maxQuestionFrame, &q) == nil; n++ {
+			ours.Write(frame(fmt.Sprintf(`{"number":%d}`, n)))
+		}
 	}()
-	front := NewFrontEnd(func(context.Context) (*net.UnixConn, error) { return theirs, nil })
-	if l, err := front.Login(t.Context(), access.Credentials{User: "op", Password: "right"}); err == nil {
+	client, err := NewFrontEnd(func(context.Context) (*net.UnixConn, error) { return theirs, nil }).Client(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l, err := client.Login(access.Credentials{User: "op", Password: "right"}); err == nil {
 		t.Errorf("logged in as %+v", l)
 	}
 }
@@ -470,6 +474,8 @@ func FuzzFrontFrames(f *testing.F) {
 	f.Add([]byte("\xff\xff\xff\xff{}"))
 	f.Add([]byte("{\"do\":\"banner\"}\n"))
 	f.Add(frame("null"))
+	f.Add(append(frame(`{"number":1,"do":"client"}`), frame(`{"number":2,"do":"sign","keyType":"k","algorithm":"a","hash":"AAAA"}`)...))
+	f.Add(frame(`{"number":2,"do":"login","credentials":{"user":"op","key":"AAAA","algorithm":"a","signature":"AAAA"}}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		r := bytes.NewReader(text)
 		for last := uint64(0); ; last++ {

@@ -36,6 +36,12 @@ func (d *Daemon) Login(ctx context.Context, c access.Credentials) (access.Login,
 	method, refusal := access.Password, menu.Errorf(menu.Denied, "User name or password is wrong")
 	if c.Key != nil {
 		method, refusal = access.PublicKey, menu.Errorf(menu.Denied, "This key does not open this account")
+		if unproven := checkProof(c); unproven != nil {
+			// The front end has verified the signature, or should have.
+			d.log.Error("a login by key came without a proof", "source", c.Source, "error", unproven)
+			d.recordRefusal(c, method, "the signature is not by this key, or not for this login")
+			return access.Login{}, refusal
+		}
 		ok = d.KeyKnown(ctx, c.User, c.Source, c.Key)
 	} else {
 		ok, err = d.tryPassword(ctx, u, c.User, c.Source, c.Password)

@@ -48,7 +48,7 @@ func TestDelayGrows(t *testing.T) {
 
 func TestLockBindsSourceAndName(t *testing.T) {
 	dir := prepare(t)
-	key, line := ed25519Key(t)
+	signer, line := userKey(t)
 	synctest.Test(t, func(t *testing.T) {
 		d := start(t, Options{Dir: dir})
 		if _, err := d.AddKey("admin", line); err != nil {
@@ -68,7 +68,7 @@ func TestLockBindsSourceAndName(t *testing.T) {
 		if took, err := guess(t, d, "admin", "192.0.2.2", "admin-secret"); err != nil || took > 2*time.Second {
 			t.Errorf("another source: %v after %v", err, took)
 		}
-		_, err = d.Login(t.Context(), access.Credentials{User: "admin", Source: "192.0.2.1", Key: key.Marshal()})
+		_, err = d.Login(t.Context(), proof(t, "admin", "192.0.2.1", signer))
 		wantKind(t, err, 0)
 
 		time.Sleep(5 * time.Minute)

@@ -134,7 +134,8 @@ func TestLimits(t *testing.T) {
 
 func TestExpiry(t *testing.T) {
 	dir := prepare(t)
-	key, line := ed25519Key(t)
+	signer, line := userKey(t)
+	key := signer.PublicKey()
 	synctest.Test(t, func(t *testing.T) {
 		d := start(t, Options{Dir: dir})
 		a, _ := d.Account("help")
@@ -161,7 +162,7 @@ func TestExpiry(t *testing.T) {
 		}
 		_, err = d.Login(t.Context(), access.Credentials{User: "help", Source: "192.0.2.1", Password: "help-secret"})
 		wantKind(t, err, menu.Denied)
-		_, err = d.Login(t.Context(), access.Credentials{User: "help", Source: "192.0.2.1", Key: key.Marshal()})
+		_, err = d.Login(t.Context(), proof(t, "help", "192.0.2.1", signer))
 		wantKind(t, err, menu.Denied)
 		if d.KeyKnown(t.Context(), "help", "192.0.2.1", key.Marshal()) {
 			t.Error("the key of an account that expired is known")
@@ -286,17 +287,17 @@ func TestAccountChangesEndSessions(t *testing.T) {
 // A key that is removed ends what was begun with it, and nothing else; fewer rights end what is being done with the greater ones.
 func TestTakenKeysAndRightsEndLogins(t *testing.T) {
 	d := start(t, Options{Dir: prepare(t)})
-	stolen, line := ed25519Key(t)
+	stolen, line := userKey(t)
 	k, err := d.AddKey("ops", line)
 	wantKind(t, err, 0)
-	kept, line := ed25519Key(t)
+	kept, line := userKey(t)
 	_, err = d.AddKey("ops", line)
 	wantKind(t, err, 0)
-	begin := func(kind string, key ssh.PublicKey) (string, <-chan struct{}) {
+	begin := func(kind string, key ssh.Signer) (string, <-chan struct{}) {
 		t.Helper()
 		c := access.Credentials{User: "ops", Source: "192.0.2.1", Password: "ops-secret"}
 		if key != nil {
-			c.Key, c.Password = key.Marshal(), ""
+			c = proof(t, "ops", "192.0.2.1", key)
 		}
 		l, err := d.Login(t.Context(), c)
 		wantKind(t, err, 0)

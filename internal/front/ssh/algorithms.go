@@ -44,14 +44,15 @@ func userKeys() []string {
 	}
 }
 
-// offer puts into config what this client is offered. hello is nil if it has not shown its lists.
-func offer(config *ssh.ServerConfig, keys hostKeys, hello *kexInit) {
+// offer puts into config what this client is offered. hello is nil if it has not shown its lists. client is asked for when there is
+// something to sign.
+func offer(config *ssh.ServerConfig, keys hostKeys, client func() (Client, error), hello *kexInit) {
 	config.KeyExchanges = preferredKex()
 	config.Ciphers = append(gcmCiphers(), otherCiphers()...)
 	config.MACs = etmMACs()
 	config.PublicKeyAuthAlgorithms = userKeys()
-	config.AddHostKey(keys.ed25519)
-	config.AddHostKey(keys.rsa)
+	config.AddHostKey(keys.signer(ssh.KeyAlgoED25519, client))
+	config.AddHostKey(keys.signer(ssh.KeyAlgoRSA, client))
 	if hello == nil {
 		return
 	}
@@ -71,7 +72,7 @@ func offer(config *ssh.ServerConfig, keys hostKeys, hello *kexInit) {
 	ours := []string{ssh.KeyAlgoECDSA256, ssh.KeyAlgoED25519, ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256}
 	first := slices.IndexFunc(hello.HostKeyAlgos, func(name string) bool { return slices.Contains(ours, name) })
 	if first >= 0 && hello.HostKeyAlgos[first] == ssh.KeyAlgoECDSA256 {
-		config.AddHostKey(keys.ecdsa)
+		config.AddHostKey(keys.signer(ssh.KeyAlgoECDSA256, client))
 	}
 }
 

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"strings"
+	"sync"
 
 	"golang.org/x/crypto/ssh"
 
@@ -35,8 +37,11 @@ type authenticator struct {
 	source   string
 	place    *place
 	log      *slog.Logger
-	logins   []string // what succeeded, so that it is ended with the connection even if the client vanishes before it learns so
-	begun    func()   // called once, when keys are exchanged
+	begun    func() // called once, when keys are exchanged
+
+	mu     sync.Mutex
+	opened Client // what the appliance does for the connection; nil before it is needed
+	left   bool
 
 	// What was tried, for the logs:
 	user  string       // the latest
@@ -57,7 +62,7 @@ func (a *authenticator) config() *ssh.ServerConfig {
 		AuthLogCallback:             a.attempted,
 		BannerCallback:              a.banner,
 		PublicKeyCallback:           a.keyOffered,
-		VerifiedPublicKeyCallback:   a.keyVerified,
+		PublicKeyProofCallback:      a.keyProved,
 		PasswordCallback:            a.password,
 		KeyboardInteractiveCallback: a.keyboardInteractive,
 	}
@@ -104,9 +109,11 @@ func (a *authenticator) attempted(c ssh.ConnMetadata, method string, err error) 
 	}
 }
 
-// keyVerified is called once the signature has been checked.
-func (a *authenticator) keyVerified(c ssh.ConnMetadata, key ssh.PublicKey, _ *ssh.Permissions, _ string) (*ssh.Permissions, error) {
-	return a.login(access.Credentials{User: c.User(), Source: a.source, Key: key.Marshal()})
+// keyProved is called once the signature has been checked. The appliance checks it again: it does not believe this process.
+func (a *authenticator) keyProved(c ssh.ConnMetadata, key ssh.PublicKey, _ *ssh.Permissions, proof ssh.PublicKeyProof) (*ssh.Permissions, error) {
+	return a.login(access.Credentials{
+		User: c.User(), Source: a.source, Key: key.Marshal(), Algorithm: proof.Algorithm, Signature: ssh.Marshal(proof.Signature),
+	})
 }
 
 func (a *authenticator) password(c ssh.ConnMetadata, password []byte) (*ssh.Permissions, error) {
@@ -125,16 +132,52 @@ func (a *authenticator) keyboardInteractive(c ssh.ConnMetadata, ask ssh.Keyboard
 	return a.password(c, []byte(answers[0]))
 }
 
+// client is what the appliance does for the connection: signs for it, and logs it in.
+func (a *authenticator) client() (Client, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.left {
+		return nil, net.ErrClosed
+	}
+	if a.opened == nil {
+		client, err := a.frontEnd.Client(a.ctx)
+		if err != nil {
+			return nil, err
+		}
+		a.opened = client
+	}
+	return a.opened, nil
+}
+
+// leave ends what the appliance does for the connection, and with it the login, whether or not the client learned of that.
+func (a *authenticator) leave() {
+	a.mu.Lock()
+	client := a.opened
+	a.left = true
+	a.mu.Unlock()
+	if client == nil {
+		return
+	}
+	if err := client.Close(); err != nil {
+		a.log.Warn("ssh: logout failed", "error", err)
+	}
+}
+
 func (a *authenticator) login(c access.Credentials) (*ssh.Permissions, error) {
 	var login access.Login
 	var err error
-	if turn := a.place.check(a.ctx, func() { login, err = a.frontEnd.Login(a.ctx, c) }); turn != nil {
+	turn := a.place.check(a.ctx, func() {
+		var client Client
+		if client, err = a.client(); err == nil {
+			login, err = client.Login(c)
+		}
+	})
+	if turn != nil {
 		return nil, turn
 	}
 	if err != nil {
 		return nil, a.refusal(err)
 	}
-	a.logins = append(a.logins, login.ID)
 	return &ssh.Permissions{ExtraData: map[any]any{loginKey{}: login}}, nil
 }
 

@@ -18,8 +18,8 @@ import (
 	"diagsh/internal/menu"
 )
 
-// logoutTime bounds how long the end of a connection waits for the appliance.
-const logoutTime = 5 * time.Second
+// reportTime bounds how long the end of a connection waits until its attempts are recorded.
+const reportTime = 5 * time.Second
 
 // serveConn leads one connection from its first byte to its last.
 func (s *Server) serveConn(raw net.Conn) {
@@ -34,7 +34,7 @@ func (s *Server) serveConn(raw net.Conn) {
 	}
 	wire := &clientConn{Conn: raw, onLost: cancel}
 	auth := &authenticator{ctx: ctx, frontEnd: s.frontEnd, source: address.String(), place: place, log: log}
-	defer auth.logout()
+	defer auth.leave()
 	conn, channels, requests, err := s.handshake(wire, auth)
 	if madeRoom := place.leave(); err != nil {
 		if madeRoom {
@@ -78,7 +78,7 @@ func (s *Server) handshake(wire *clientConn, auth *authenticator) (*ssh.ServerCo
 		auth.place.exchanged()
 	}
 	config := auth.config()
-	offer(config, s.hostKeys, hello)
+	offer(config, s.hostKeys, auth.client, hello)
 	return ssh.NewServerConn(wire, config)
 }
 
@@ -104,7 +104,7 @@ func (s *Server) noLogin(a *authenticator, err error) {
 		return
 	}
 	a.knock.User, a.knock.Source = a.user, a.source
-	ctx, cancel := context.WithTimeout(s.ctx, logoutTime)
+	ctx, cancel := context.WithTimeout(s.ctx, reportTime)
 	defer cancel()
 	if err := s.frontEnd.Knocked(ctx, a.knock); err != nil && s.ctx.Err() == nil {
 		a.log.Warn("ssh: attempts were not recorded", "error", err)
@@ -124,17 +124,6 @@ func reasonOf(err error) string {
 		reason = cmp.Or(strings.Join(reasons, ", "), "the client left before it tried to log in")
 	}
 	return menu.Bounded(menu.CleanLines(reason), maxReason)
-}
-
-// logout ends what the connection logged in, whether or not the client learned of it.
-func (a *authenticator) logout() {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(a.ctx), logoutTime)
-	defer cancel()
-	for _, id := range a.logins {
-		if err := a.frontEnd.Logout(ctx, id); err != nil {
-			a.log.Warn("ssh: logout failed", "error", err)
-		}
-	}
 }
 
 // A client is a connection that has logged in.

@@ -18,12 +18,11 @@ type FrontEnd interface {
 	// Visitors are the addresses that somebody has logged in from lately.
 	Visitors(ctx context.Context) ([]string, error)
 
-	// Login checks credentials and takes as long as the delay for earlier failures demands. A refusal is of kind Denied where they
-	// are not right, of another where it is not about them.
-	Login(ctx context.Context, c access.Credentials) (access.Login, error)
+	// HostKeys returns the public halves of the keys by which clients recognise the appliance, in SSH wire format.
+	HostKeys(ctx context.Context) ([][]byte, error)
 
-	// Logout ends a login and its sessions.
-	Logout(ctx context.Context, login string) error
+	// Client begins what one client's connection needs. It is over when ctx is done. Whoever began it closes it.
+	Client(ctx context.Context) (Client, error)
 
 	// Knocked reports a connection that ended without a login, for the audit log.
 	Knocked(ctx context.Context, k access.Knock) error
@@ -50,6 +49,20 @@ type Running interface {
 	Wait() (access.Ended, error)
 
 	// Close closes the files, and hangs it up if it runs.
+	Close() error
+}
+
+// A Client is what the connection of one client needs of the appliance. Its methods may be called from any goroutine.
+type Client interface {
+	// Sign has the hash of a key exchange signed by the host key of a type, by an algorithm of that key. It returns the
+	// signature in SSH wire format. The first hash is the identifier of the session.
+	Sign(keyType, algorithm string, hash []byte) ([]byte, error)
+
+	// Login checks credentials and takes as long as the delay for earlier failures demands. A refusal is of kind Denied where they
+	// are not right, of another where it is not about them. A signature must be for the session that the appliance knows by Sign.
+	Login(c access.Credentials) (access.Login, error)
+
+	// Close ends the login, and returns when it has ended.
 	Close() error
 }
 

@@ -14,14 +14,10 @@ import (
 )
 
 func TestOffer(t *testing.T) {
-	files, err := sharedHostKeys()
+	appliance := newFakeAppliance(t)
+	keys, err := askHostKeys(t.Context(), appliance)
 	check(t, err)
-	parse := func(name string) ssh.Signer {
-		key, err := ssh.ParsePrivateKey(files[name])
-		check(t, err)
-		return key
-	}
-	keys := hostKeys{parse("ssh_host_ed25519_key"), parse("ssh_host_ecdsa_key"), parse("ssh_host_rsa_key")}
+	signs := func() (Client, error) { return appliance.Client(t.Context()) }
 	ctr, old, etm := []string{ssh.CipherAES256CTR}, []string{ssh.HMACSHA256, ssh.InsecureHMACSHA196, ssh.HMACSHA1}, []string{ssh.HMACSHA512ETM}
 	openSSH := []string{ssh.CipherChaCha20Poly1305, ssh.CipherAES128CTR, ssh.CipherAES128GCM}
 	for _, c := range []struct {
@@ -55,7 +51,7 @@ func TestOffer(t *testing.T) {
 			CiphersServerClient: append(ctr, ssh.CipherChaCha20Poly1305), MACsClientServer: old, MACsServerClient: old}, false, false, false, true, false},
 	} {
 		var config ssh.ServerConfig
-		offer(&config, keys, c.hello)
+		offer(&config, keys, signs, c.hello)
 		if got := slices.Contains(config.KeyExchanges, "ecdh-sha2-nistp256"); got != c.nist {
 			t.Errorf("%s: key exchanges %v", c.client, config.KeyExchanges)
 		}

@@ -25,7 +25,20 @@ func TestMain(m *testing.M) {
 		// Under nohup(1) the programs that the tests hang up would inherit that. A signal that is caught is as it always is for them (execve(2)).
 		signal.Notify(make(chan os.Signal, 1), unix.SIGHUP)
 	}
-	os.Exit(m.Run())
+	os.Exit(runTests(m))
+}
+
+var hostKeyDir string // of all tests
+
+func runTests(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "diagsh-hostkeys-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	hostKeyDir = dir
+	return m.Run()
 }
 
 // fakeSession executes the line of an exec request, or lines that it reads, as the table in fakeCommand says. It shows the identity

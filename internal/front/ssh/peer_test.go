@@ -33,7 +33,7 @@ func (r *rig) startSSHD() string {
 	r.file("authorized_keys", string(ssh.MarshalAuthorizedKey(r.key.PublicKey())))
 	config := r.file("sshd_config", strings.Join([]string{
 		"ListenAddress 127.0.0.1:" + port,
-		"HostKey " + filepath.Join(r.dir, "host", "ssh_host_ed25519_key"),
+		"HostKey " + filepath.Join(hostKeyDir, "host", "ssh_host_ed25519_key"),
 		"AuthorizedKeysFile " + filepath.Join(r.dir, "authorized_keys"),
 		"StrictModes no", "PermitRootLogin yes", "UsePAM no", "PidFile none",
 		"Subsystem sftp /usr/lib/openssh/sftp-server",

@@ -24,6 +24,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"diagsh/internal/access"
+	"diagsh/internal/hostkeys"
 	"diagsh/internal/menu"
 	"diagsh/internal/spawn"
 )
@@ -67,38 +68,14 @@ func (b *lockedBuffer) String() string {
 	return b.text.String()
 }
 
-// sharedHostKeys are made once: the RSA key takes a while.
-var sharedHostKeys = sync.OnceValues(func() (map[string][]byte, error) {
-	dir, err := os.MkdirTemp("", "diagsh-hostkeys-")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(dir)
-	if _, err := loadHostKeys(dir, slog.New(slog.DiscardHandler)); err != nil {
-		return nil, err
-	}
-	files := map[string][]byte{}
-	entries, err := os.ReadDir(dir)
-	for _, e := range entries {
-		text, err := os.ReadFile(filepath.Join(dir, e.Name()))
-		if err != nil {
-			return nil, err
-		}
-		files[e.Name()] = text
-	}
-	return files, err
+// sharedHostKeys are made once: the RSA key takes a while. Their folder is of the tests as a whole.
+var sharedHostKeys = sync.OnceValues(func() (*hostkeys.Keys, error) {
+	return hostkeys.Open(filepath.Join(hostKeyDir, "host"), slog.New(slog.DiscardHandler))
 })
 
 func newRig(t testing.TB, limits Limits) *rig {
 	t.Helper()
 	r := &rig{t: t, dir: t.TempDir(), appliance: newFakeAppliance(t)}
-	hostKeys := filepath.Join(r.dir, "host")
-	files, err := sharedHostKeys()
-	check(t, err)
-	check(t, os.Mkdir(hostKeys, 0o700))
-	for name, text := range files {
-		check(t, os.WriteFile(filepath.Join(hostKeys, name), text, 0o600))
-	}
 	_, private, err := ed25519.GenerateKey(rand.Reader)
 	check(t, err)
 	r.key, err = ssh.NewSignerFromKey(private)
@@ -111,12 +88,11 @@ func newRig(t testing.TB, limits Limits) *rig {
 	r.appliance.spawner, err = spawn.New(spawn.Options{Grace: limits.Grace})
 	check(t, err)
 
-	r.server, err = New(Options{
-		Addr:       "127.0.0.1:0",
-		HostKeyDir: hostKeys,
-		FrontEnd:   r.appliance,
-		Limits:     limits,
-		Log:        slog.New(slog.NewTextHandler(io.MultiWriter(testLog{t}, &r.log), &slog.HandlerOptions{Level: slog.LevelDebug})),
+	r.server, err = New(t.Context(), Options{
+		Addr:     "127.0.0.1:0",
+		FrontEnd: r.appliance,
+		Limits:   limits,
+		Log:      slog.New(slog.NewTextHandler(io.MultiWriter(testLog{t}, &r.log), &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	check(t, err)
 	r.address = r.server.Addr().String()
@@ -189,6 +165,7 @@ func (r *rig) session(c *ssh.Client) *ssh.Session {
 // A fakeAppliance is the FrontEnd of the tests: one user, a folder with files, a record of what was asked.
 type fakeAppliance struct {
 	t       testing.TB
+	keys    *hostkeys.Keys
 	dir     string
 	key     []byte
 	spawner *spawn.Spawner
@@ -206,6 +183,7 @@ type fakeAppliance struct {
 	downloads []string
 	count     int
 	asked     int
+	signed    int
 	listed    int
 
 	visitors []string
@@ -229,7 +207,10 @@ func (a *attached) awaitEnd(t testing.TB, within time.Duration) {
 }
 
 func newFakeAppliance(t testing.TB) *fakeAppliance {
-	return &fakeAppliance{t: t, dir: t.TempDir(), text: "Authorised users only.\n", role: menu.Administrator, logins: map[string]access.Login{}, loggedOut: make(chan string, 1000), knocks: make(chan access.Knock, 1000)}
+	t.Helper()
+	keys, err := sharedHostKeys()
+	check(t, err)
+	return &fakeAppliance{t: t, keys: keys, dir: t.TempDir(), text: "Authorised users only.\n", role: menu.Administrator, logins: map[string]access.Login{}, loggedOut: make(chan string, 1000), knocks: make(chan access.Knock, 1000)}
 }
 
 func (f *fakeAppliance) Banner(context.Context) (string, error) { return f.text, nil }
@@ -238,7 +219,72 @@ func (f *fakeAppliance) KeyKnown(_ context.Context, user, _ string, key []byte) 
 	return user == testUser && bytes.Equal(key, f.key), nil
 }
 
-func (f *fakeAppliance) Login(ctx context.Context, c access.Credentials) (access.Login, error) {
+func (f *fakeAppliance) HostKeys(context.Context) ([][]byte, error) { return f.keys.Public(), nil }
+
+func (f *fakeAppliance) Client(ctx context.Context) (Client, error) {
+	return &fakeClient{fakeAppliance: f, ctx: ctx}, nil
+}
+
+// A fakeClient is what a connection needs of the appliance.
+type fakeClient struct {
+	*fakeAppliance
+	ctx     context.Context
+	session []byte // the first hash that was signed
+	login   string
+}
+
+func (c *fakeClient) Sign(keyType, algorithm string, hash []byte) ([]byte, error) {
+	if c.session == nil {
+		c.session = slices.Clone(hash)
+	}
+	c.mu.Lock()
+	c.signed++
+	c.mu.Unlock()
+	return c.keys.Sign(c.ctx, keyType, algorithm, hash)
+}
+
+func (c *fakeClient) Login(credentials access.Credentials) (access.Login, error) {
+	l, err := c.logIn(c.ctx, credentials, c.session)
+	if err == nil {
+		c.login = l.ID
+	}
+	return l, err
+}
+
+func (c *fakeClient) Close() error {
+	if c.login != "" {
+		c.logOut(c.login)
+	}
+	return nil
+}
+
+// signatures counts those that were made.
+func (f *fakeAppliance) signatures() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.signed
+}
+
+// proves reports whether credentials hold a signature for the session (RFC 4252 section 7).
+func proves(c access.Credentials, session []byte) bool {
+	key, err := ssh.ParsePublicKey(c.Key)
+	var signature ssh.Signature
+	if err != nil || ssh.Unmarshal(c.Signature, &signature) != nil {
+		return false
+	}
+	return key.Verify(ssh.Marshal(struct {
+		Session   []byte
+		Message   byte
+		User      string
+		Service   string
+		Method    string
+		Signed    bool
+		Algorithm string
+		Key       []byte
+	}{session, 50, c.User, "ssh-connection", "publickey", true, c.Algorithm, c.Key}), &signature) == nil
+}
+
+func (f *fakeAppliance) logIn(ctx context.Context, c access.Credentials, session []byte) (access.Login, error) {
 	if f.delay != nil {
 		f.delay(ctx, c)
 	}
@@ -248,7 +294,7 @@ func (f *fakeAppliance) Login(ctx context.Context, c access.Credentials) (access
 	if f.refusal != nil {
 		return access.Login{}, f.refusal
 	}
-	if c.User != testUser || c.Key == nil && string(c.Password) != testPassword || c.Key != nil && !bytes.Equal(c.Key, f.key) {
+	if c.User != testUser || c.Key == nil && string(c.Password) != testPassword || c.Key != nil && (!bytes.Equal(c.Key, f.key) || !proves(c, session)) {
 		f.refused = append(f.refused, c)
 		return access.Login{}, menu.Errorf(menu.Denied, "Login refused")
 	}
@@ -265,7 +311,7 @@ func (f *fakeAppliance) Knocked(_ context.Context, k access.Knock) error {
 	return nil
 }
 
-func (f *fakeAppliance) Logout(_ context.Context, login string) error {
+func (f *fakeAppliance) logOut(login string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if _, ok := f.logins[login]; !ok {
@@ -273,7 +319,6 @@ func (f *fakeAppliance) Logout(_ context.Context, login string) error {
 	}
 	delete(f.logins, login)
 	f.loggedOut <- login
-	return nil
 }
 
 func (f *fakeAppliance) open() int {

@@ -1,7 +1,7 @@
 // Package ssh listens on the network for SSH: terminals, one-line commands, SFTP and SCP.
 //
 // It decides nothing about people, keeps no files and starts no process. It asks the appliance through FrontEnd who may come in, what a
-// role may read and what is written to the audit log. A shell or a command runs in a session process that the appliance starts; this
+// role may read and what is written to the audit log; the appliance also signs with the host keys. A shell or a command runs in a session process that the appliance starts; this
 // package carries its bytes. SFTP and SCP are served here from descriptors that the appliance hands over.
 package ssh
 
@@ -20,12 +20,11 @@ import (
 
 // Options say how to serve.
 type Options struct {
-	Listener   net.Listener // or
-	Addr       string       // where to listen, such as ":2222"
-	HostKeyDir string       // host keys live here; made at first start
-	FrontEnd   FrontEnd
-	Log        *slog.Logger
-	Limits     Limits
+	Listener net.Listener // or
+	Addr     string       // where to listen, such as ":2222"
+	FrontEnd FrontEnd
+	Log      *slog.Logger
+	Limits   Limits
 }
 
 // Limits bound what strangers and users can hold of the appliance. A zero member means its default.
@@ -84,12 +83,12 @@ type Server struct {
 	conns map[net.Conn]struct{} // nil once the server stops
 }
 
-// New makes missing host keys and begins to listen; Serve answers.
-func New(o Options) (*Server, error) {
+// New asks the appliance for its host keys and begins to listen; Serve answers.
+func New(ctx context.Context, o Options) (*Server, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	keys, err := loadHostKeys(o.HostKeyDir, o.Log)
+	keys, err := askHostKeys(ctx, o.FrontEnd)
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +116,7 @@ func New(o Options) (*Server, error) {
 func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 
 // HostKeys are the public halves of the host keys, for whoever prints their fingerprints.
-func (s *Server) HostKeys() []ssh.PublicKey { return s.hostKeys.public() }
+func (s *Server) HostKeys() []ssh.PublicKey { return s.hostKeys }
 
 // Serve answers connections until ctx is done or Shutdown is called; then it returns nil. When ctx is done it ends all sessions
 // first, in an orderly way.

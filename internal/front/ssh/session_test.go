@@ -373,7 +373,7 @@ func TestManySessions(t *testing.T) {
 func TestAttachRefused(t *testing.T) {
 	r := newRig(t, Limits{})
 	c := r.dial()
-	r.appliance.Logout(t.Context(), "login-1")
+	r.appliance.logOut("login-1")
 	<-r.appliance.loggedOut
 	for _, start := range [][]string{{"exec", "echo"}, {"exec", "scp -f diagnostic/x"}, {"subsystem", "sftp"}, {"shell"}} {
 		channel, requests, err := c.OpenChannel("session", nil)
