@@ -8,7 +8,7 @@ COMMIT  := $(shell git describe --always --dirty --abbrev=12 2>/dev/null)
 TIME    := $(shell git log -1 --format=%cI 2>/dev/null)
 BUILD   := CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.buildCommit=$(COMMIT) -X main.buildTime=$(TIME)$(if $(VERSION), -X main.version=$(VERSION))' -o bin/diagsh .
 
-.PHONY: help run build test check bench captures kills windows fuzz filter-score packages reference menus new licenses crypto upstream former
+.PHONY: help run build test quick check bench captures kills windows fuzz filter-score packages reference menus new licenses crypto upstream former
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -22,11 +22,15 @@ run: build ## build, start the appliance with its data in ./var, open the menus;
 build: ## one static binary, bin/diagsh
 	@$(BUILD)
 
-# Most tests need root, which a user with sudo has for them alone: go builds as the user. Tests wait more than they compute, so packages run
-# side by side. All of them run the program that was built once.
+# Most tests need root, which a user with sudo has for them alone: go builds as the user. Tests wait more than they compute, so packages and
+# tests run side by side, those that take longest first. All of them run the program that was built once. Nobody debugs them: -w.
 test: packages build ## install what the tests need, then run all tests, those with real clients included
 	@root=; [ "$$(id -u)" = 0 ] || root="-exec=sudo -n env PATH=$$PATH DIAGSH_BINARY=$(CURDIR)/bin/diagsh CI=$$CI"; \
-	DIAGSH_BINARY=$(CURDIR)/bin/diagsh $(GO) test -p 4 -timeout 13m $${root:+"$$root"} ./internal/test/e2e ./commands ./...
+	DIAGSH_BINARY=$(CURDIR)/bin/diagsh $(GO) test -p 6 -parallel 8 -ldflags=-w -timeout 13m $${root:+"$$root"} \
+		./internal/test/e2e ./commands ./capture/filter ./internal/test/appliance ./internal/test/automation ./capture ./...
+
+quick: ## run the tests that need no namespace, no root and no long comparison, for the edit loop
+	@$(GO) test -short -p 4 -ldflags=-w ./...
 
 check: ## gofmt, vet, staticcheck, arrows between packages, generated files
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "gofmt would change: $$unformatted"; exit 1; }

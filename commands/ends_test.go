@@ -177,9 +177,7 @@ func TestEveryCommandEnds(t *testing.T) {
 		return
 	}
 	t.Parallel()
-	if os.Geteuid() != 0 {
-		netnstest.Missing(t, "a network namespace needs root")
-	}
+	netnstest.NeedsRoot(t, "a network namespace")
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)

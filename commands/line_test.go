@@ -13,6 +13,7 @@ import (
 // beginnings of keywords, and flags, in any order. At a prompt more is understood, never something else.
 func TestTypedAndSentLinesAreUnderstoodAlike(t *testing.T) {
 	tree := tree()
+	tree.Others = nil // words of other systems change what a refusal says, and refusals are not compared
 	random := rand.New(rand.NewPCG(9, 9))
 	understood, total := 0, 0
 	tree.Walk(func(path []string, item menu.Item) {

@@ -18,6 +18,9 @@ import (
 // TestNothingIsSaidOfWhatIsCut: wherever a packet is cut, nothing is said about it that the whole
 // packet contradicts, on any level, in text and in records.
 func TestNothingIsSaidOfWhatIsCut(t *testing.T) {
+	if testing.Short() {
+		t.Skip("thousands of cases, or a peer for each")
+	}
 	check := func(name string, p *capture.Packet, i capture.Interface) {
 		whole := Decode(1, p, i, All)
 		for n := range min(len(p.Data), 300) {

@@ -218,6 +218,9 @@ func harmless(t *testing.T, name string, d *Packet) {
 // TestAddressesAreTsharks: packets of every link type in the filter's corpus are decoded, with the
 // addresses that tshark finds in them.
 func TestAddressesAreTsharks(t *testing.T) {
+	if testing.Short() {
+		t.Skip("thousands of cases, or a peer for each")
+	}
 	tshark := netnstest.Tool(t, "tshark")
 	for _, file := range []string{"en10mb", "raw", "sll", "sll2"} {
 		path := filepath.Join("..", "filter", "testdata", "corpus", "packets", file+".pcap")

@@ -105,6 +105,9 @@ func generatedPackets(g chooser, link LinkType, n int) []corpusPacket {
 // TestDifferential compares verdicts and programs with those of tcpdump, which
 // are those of the libpcap it was linked with.
 func TestDifferential(t *testing.T) {
+	if testing.Short() {
+		t.Skip("thousands of cases, or a peer for each")
+	}
 	netnstest.Tool(t, "tcpdump")
 	g := newChooser(*differentialSeed)
 	packets := make(map[LinkType][]corpusPacket)
@@ -323,6 +326,9 @@ var optimiserTraps = []string{
 // TestOptimiserKeepsTheMeaning compares the package with itself: the optimised and the
 // unoptimised program decide the same on every complete packet with all its metadata.
 func TestOptimiserKeepsTheMeaning(t *testing.T) {
+	if testing.Short() {
+		t.Skip("thousands of cases, or a peer for each")
+	}
 	g := newChooser(*differentialSeed + 1)
 	const rounds = 400
 	compared := 0

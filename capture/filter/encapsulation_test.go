@@ -123,6 +123,9 @@ var frameBytes = regexp.MustCompile(`(ether|link)\[`)
 // TestEncapsulations compares "vxlan and (E)" on a packet in VXLAN with E on that
 // packet, and so on. Most of this libpcap either does not have or does wrong.
 func TestEncapsulations(t *testing.T) {
+	if testing.Short() {
+		t.Skip("thousands of cases, or a peer for each")
+	}
 	g := newChooser(*differentialSeed + 3)
 	for _, c := range encapsulations {
 		t.Run(c.primitive+" on "+c.outer.String(), func(t *testing.T) {

@@ -8,6 +8,9 @@ import (
 // The evaluator must do with libpcap's own programs exactly what libpcap's
 // interpreter does: the same packets, in the same number of steps.
 func TestMatchRunsLibpcapsPrograms(t *testing.T) {
+	if testing.Short() {
+		t.Skip("thousands of cases, or a peer for each")
+	}
 	for _, c := range corpusContexts {
 		t.Run(c.name, func(t *testing.T) {
 			packets := readCorpusPackets(t, c)

@@ -379,6 +379,9 @@ func inject(t *testing.T, device string, frames [][]byte) {
 
 // Every program that is said to be for the kernel is taken by the kernel.
 func TestKernelTakesRealExpressions(t *testing.T) {
+	if testing.Short() {
+		t.Skip("thousands of cases, or a peer for each")
+	}
 	socket := newSocket(t)
 	names := corpusNames(t)
 	var attached, forUserSpace int

@@ -80,6 +80,9 @@ var (
 // libpcap made of it. All differences must stand in the table of deviations, and
 // everything in the table must still differ.
 func TestCorpus(t *testing.T) {
+	if testing.Short() {
+		t.Skip("thousands of cases, or a peer for each")
+	}
 	expressions := readCorpusExpressions(t)
 	names := corpusNames(t)
 	known := newDeviationAccount()

@@ -215,6 +215,9 @@ func (g structuredGenerator) netsh(f *Structured, azure func(structuredPacket) b
 }
 
 func TestStructuredFiltersMeanWhatTheySay(t *testing.T) {
+	if testing.Short() {
+		t.Skip("thousands of cases, or a peer for each")
+	}
 	g := structuredGenerator{rand.New(rand.NewPCG(13, *differentialSeed))}
 	packets := make([]structuredPacket, 500)
 	frames := make([][]byte, len(packets))

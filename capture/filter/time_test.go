@@ -84,6 +84,9 @@ func longHostList() string {
 }
 
 func TestCompileTime(t *testing.T) {
+	if testing.Short() {
+		t.Skip("thousands of cases, or a peer for each")
+	}
 	target := Target{LinkType: EN10MB, Names: SystemNames()}
 	expressions := timedExpressions(t)
 	if !*printScore {

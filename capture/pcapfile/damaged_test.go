@@ -124,6 +124,9 @@ func TestCorruptFiles(t *testing.T) {
 }
 
 func TestRepairWhereverAFileIsTorn(t *testing.T) {
+	if testing.Short() {
+		t.Skip("thousands of cases, or a peer for each")
+	}
 	for _, format := range formats {
 		all := packets(4, 40)
 		whole, err := os.ReadFile(write(t, header(format), all))

@@ -56,6 +56,9 @@ var expressions = []string{
 // any link type, and rejects what tcpdump rejects. CAPTURES names a directory of more files (make
 // captures).
 func TestFiltersOfFilesAreTcpdumps(t *testing.T) {
+	if testing.Short() {
+		t.Skip("thousands of cases, or a peer for each")
+	}
 	tcpdump := netnstest.Tool(t, "tcpdump")
 	root, words := os.Getenv("CAPTURES"), expressions
 	if root == "" {

@@ -30,6 +30,9 @@ const deeply = 3000
 // and the summary. There are as many packets as capinfos counts, or as it reads until it gives up,
 // and the summary has all of them. CAPTURES names a directory of more files (make captures).
 func TestEveryViewOfEveryFile(t *testing.T) {
+	if testing.Short() {
+		t.Skip("thousands of cases, or a peer for each")
+	}
 	capinfos := netnstest.Tool(t, "capinfos")
 	root := os.Getenv("CAPTURES")
 	if root == "" {

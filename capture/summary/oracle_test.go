@@ -196,6 +196,9 @@ func TestTSharkAgreesOnEveryLink(t *testing.T) {
 // TestTSharkAgreesOnAnything: in connections with random events, each packet's figures are
 // tshark's.
 func TestTSharkAgreesOnAnything(t *testing.T) {
+	if testing.Short() {
+		t.Skip("thousands of cases, or a peer for each")
+	}
 	t.Parallel()
 	r, dice := &recording{}, rand.New(rand.NewPCG(1, 2))
 	for connection := range uint16(400) {

@@ -95,9 +95,7 @@ func Start(t testing.TB, o Options) *Appliance {
 // prepare makes the folder of an appliance.
 func prepare(t testing.TB, o Options) *Appliance {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		netnstest.Missing(t, "an appliance that captures packets and gives every session a user of its own needs root")
-	}
+	netnstest.NeedsRoot(t, "an appliance that captures packets and gives every session a user of its own")
 	// Short, because the name of a socket has at most 107 bytes; open, because users of other numbers must reach the socket.
 	dir, err := os.MkdirTemp("", "diagsh-")
 	if err != nil {

@@ -29,6 +29,7 @@ type Disk struct {
 // Tmpfs mounts a disk of so many bytes over a folder. It takes every byte that it is said to have.
 func Tmpfs(t testing.TB, path string, bytes string) *Disk {
 	t.Helper()
+	netnstest.NeedsRoot(t, "a disk of its own")
 	d := &Disk{t: t, path: path}
 	if err := mountTmpfs(path, bytes); err != nil {
 		netnstest.Missing(t, err.Error())
@@ -47,6 +48,7 @@ func mountTmpfs(path, bytes string) error {
 // Ext4 mounts a disk of so many bytes over a folder, made as disks of appliances are: with a journal, and direct writes.
 func Ext4(t testing.TB, path string, bytes int64) *Disk {
 	t.Helper()
+	netnstest.NeedsRoot(t, "a disk of its own")
 	medium := t.TempDir() // in memory, so that the speed of the machine's own disk does not matter
 	if err := mountTmpfs(medium, strconv.FormatInt(2*bytes+1<<20, 10)); err != nil {
 		netnstest.Missing(t, err.Error())

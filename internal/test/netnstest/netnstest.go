@@ -20,9 +20,7 @@ type Namespace struct{ fd int }
 // New makes a namespace with its loopback interface up.
 func New(t testing.TB) *Namespace {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		Missing(t, "a network namespace needs root")
-	}
+	NeedsRoot(t, "a network namespace")
 	ns := make(chan int, 1)
 	failed := make(chan error, 1)
 	go func() {
@@ -173,6 +171,18 @@ func Tool(t testing.TB, name string) string {
 		Missing(t, name+" is not installed; it is in the Debian package "+pkg)
 	}
 	return path
+}
+
+// NeedsRoot ends a test whose bench needs root, where it is missing, and with -short (make quick),
+// which makes no namespaces, mounts and appliances.
+func NeedsRoot(t testing.TB, what string) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("not with -short: " + what)
+	}
+	if os.Geteuid() != 0 {
+		Missing(t, what+" needs root")
+	}
 }
 
 // Missing ends a test that this machine cannot run. On a developer's machine the

@@ -35,11 +35,9 @@ type Systemd struct {
 // Boot starts systemd, waits until it takes orders, and ends it with the test.
 func Boot(t testing.TB) *Systemd {
 	t.Helper()
+	netnstest.NeedsRoot(t, "systemd in namespaces")
 	for _, tool := range []string{"unshare", "nsenter", "systemctl", "dbus-daemon"} {
 		netnstest.Tool(t, tool)
-	}
-	if os.Geteuid() != 0 {
-		netnstest.Missing(t, "root, to start systemd in namespaces")
 	}
 	cmd := exec.Command("unshare", "--mount", "--pid", "--ipc", "--uts", "--net", "--cgroup", "--fork", "--kill-child", "sh", "-c", boot)
 	var said strings.Builder
