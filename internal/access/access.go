@@ -4,6 +4,7 @@
 package access
 
 import (
+	"strings"
 	"time"
 
 	"diagsh/internal/menu"
@@ -21,6 +22,18 @@ type Account struct {
 	LastLogin *time.Time `json:"lastLogin,omitempty"`
 	LastFrom  string     `json:"lastFrom,omitempty"`
 	Locked    *time.Time `json:"locked,omitempty"` // refused until then, after too many failed logins
+}
+
+// maxUserName is as long as Linux allows a user name to be (useradd(8)).
+const maxUserName = 32
+
+// PlainUserName reports whether a name has the form of an account's: at most 32 lower-case letters, digits,
+// dots, hyphens and underscores, the first one a letter and the last one no dot.
+func PlainUserName(user string) bool {
+	if user == "" || len(user) > maxUserName || user[0] < 'a' || user[0] > 'z' || strings.HasSuffix(user, ".") {
+		return false
+	}
+	return strings.Trim(user, "abcdefghijklmnopqrstuvwxyz0123456789._-") == ""
 }
 
 // A Key is a public key that may log in, in the form of authorized_keys(5) without options.

@@ -16,28 +16,18 @@ func reservedUsers() []string {
 	return []string{"root", "operator", "system", "local", "daemon", "nobody", "unknown"}
 }
 
-// maxUserName is as long as Linux allows a user name to be.
-const maxUserName = 32
-
 // checkUserName says what is wrong with the name of a new account.
 func checkUserName(user string) error {
 	const accepted = "A user name begins with a lower-case letter and has at most 32 lower-case letters, digits, dots, hyphens and underscores"
 	switch {
 	case user == "":
 		return menu.Wrong("user", "The user name is missing").WithHint(accepted)
-	case !plainUserName(user):
+	case !access.PlainUserName(user):
 		return menu.Wrong("user", "%s is not a user name", menu.Quoted(user)).WithHint(accepted)
 	case slices.Contains(reservedUsers(), user):
 		return menu.Wrong("user", "The name %s is reserved", user).WithHint("Choose another name")
 	}
 	return nil
-}
-
-func plainUserName(user string) bool {
-	if user == "" || len(user) > maxUserName || user[0] < 'a' || user[0] > 'z' || strings.HasSuffix(user, ".") {
-		return false
-	}
-	return strings.Trim(user, "abcdefghijklmnopqrstuvwxyz0123456789._-") == ""
 }
 
 const (

@@ -59,7 +59,7 @@ func (d *Daemon) buildFilter(ctx context.Context, spec capture.Spec, interfaces 
 	f.expression = filter.WithAddresses(ctx, spec.Filter, f.names)
 	var own string
 	if !management {
-		own = managementFilter(d.config.ManagementPorts, ownAddresses())
+		own = managementFilter(d.ManagementPorts(), ownAddresses())
 	}
 	switch {
 	case own != "" && spec.Filter != "":

@@ -3,6 +3,7 @@ package daemon
 import (
 	"encoding/binary"
 	"errors"
+	"log/slog"
 	"net/netip"
 	"strings"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	"golang.org/x/net/bpf"
 
 	"diagsh/capture"
+	"diagsh/internal/daemon/settings"
 	"diagsh/internal/menu"
 )
 
@@ -86,8 +88,8 @@ func TestRuntsAreCaptured(t *testing.T) {
 			{capture.Ethernet, "", options, true}, {capture.Ethernet, "", fragment, true}, {capture.Ethernet, "", ether(0x8100, append([]byte{0, 5, 8, 0}, options[14:]...)), true},
 			{capture.Raw, "", connection(t, "198.51.100.9:40000", "192.0.2.1:2222")[14:], false}, {capture.Raw, "less 100", connection(t, "[2001:db8::9]:40000", "[2001:db8::1]:2222")[14:], false},
 		} {
-			d := &Daemon{config: startConfig{ManagementPorts: []uint16{2222}}}
-			expression := managementFilter(d.config.ManagementPorts, addresses)
+			d := managed(t, 2222)
+			expression := managementFilter(d.ManagementPorts(), addresses)
 			if c.filter != "" {
 				expression += " and (" + c.filter + ")"
 			}
@@ -112,7 +114,7 @@ func TestRuntsAreCaptured(t *testing.T) {
 }
 
 func TestEffectiveFilter(t *testing.T) {
-	d := &Daemon{config: startConfig{ManagementPorts: []uint16{2222}}}
+	d := managed(t, 2222)
 	lan := capture.Interface{Name: "lan", LinkType: capture.Ethernet}
 	for _, c := range []struct {
 		filter     string
@@ -139,7 +141,7 @@ func TestEffectiveFilter(t *testing.T) {
 }
 
 func TestFilterErrors(t *testing.T) {
-	d := &Daemon{config: startConfig{ManagementPorts: []uint16{2222}}}
+	d := managed(t, 2222)
 	for _, expression := range []string{"hosst 192.0.2.1", "port", "port 25) or (port 26", "tcp and", "(", "port 99999", "\x1b[2J"} {
 		err := d.CheckFilter(t.Context(), expression)
 		var e *menu.Error
@@ -169,7 +171,7 @@ func TestHeadersProgramIsValid(t *testing.T) {
 
 // Of all interfaces those are left out, and told, that a filter is of no use for: also one that appears later. One that is named is refused.
 func TestInterfacesThatAFilterIsOfNoUseFor(t *testing.T) {
-	d := &Daemon{config: startConfig{ManagementPorts: []uint16{2222}}}
+	d := managed(t, 2222)
 	lan, tun := capture.Interface{Name: "lan", Index: 1, LinkType: capture.Ethernet}, capture.Interface{Name: "tun0", Index: 2, LinkType: capture.Raw}
 	for _, expression := range []string{"ether host 02:00:00:00:00:01", "vlan 100", "not ether broadcast", "port 25 and ether multicast"} {
 		all := capture.Spec{Filter: expression, Interfaces: []string{capture.All}}
@@ -194,4 +196,14 @@ func TestInterfacesThatAFilterIsOfNoUseFor(t *testing.T) {
 			t.Errorf("%s with nothing but tun0: %v", expression, err)
 		}
 	}
+}
+
+// managed returns an appliance that has no more than ports of its own.
+func managed(t *testing.T, ports ...uint16) *Daemon {
+	t.Helper()
+	s, err := settings.Open(settings.Options{Dir: t.TempDir(), ManagementPorts: ports, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &Daemon{Settings: s}
 }

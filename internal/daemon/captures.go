@@ -18,6 +18,7 @@ import (
 	"diagsh/capture/afpacket"
 	"diagsh/capture/pcapfile"
 	"diagsh/internal/access"
+	"diagsh/internal/daemon/settings"
 	"diagsh/internal/daemon/store"
 	"diagsh/internal/menu"
 )
@@ -112,7 +113,7 @@ const (
 
 // reserve takes a name and writes down that the capture is about to run, so that its file is known even if the appliance dies in
 // the next moment. Whoever reserves ends the task that this adds.
-func (c *captures) reserve(spec capture.Spec, management bool, caller menu.Caller, expression string, conf startConfig, interfaces []capture.Interface) (*record, error) {
+func (c *captures) reserve(spec capture.Spec, management bool, caller menu.Caller, expression string, conf *settings.Settings, interfaces []capture.Interface) (*record, error) {
 	spec.Format = spec.FileFormat(len(interfaces))
 	r := &record{Payload: !spec.HeadersOnly, busy: true, Spec: spec, Management: management, Status: spec.Status()}
 	s := &r.Status
@@ -132,7 +133,7 @@ func (c *captures) reserve(spec capture.Spec, management bool, caller menu.Calle
 }
 
 // add puts a capture into the table, with a name and a name for its file.
-func (c *captures) add(r *record, conf startConfig) error {
+func (c *captures) add(r *record, conf *settings.Settings) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err := c.room(conf); err != nil {
@@ -146,14 +147,14 @@ func (c *captures) add(r *record, conf startConfig) error {
 			Hint: "Choose another name, or delete that one"}
 	}
 	r.Spec.Name = s.Name
-	r.File = c.freeFileName(conf.Hostname, s.Name, s.StartTime, s.Format)
+	r.File = c.freeFileName(conf.Hostname(), s.Name, s.StartTime, s.Format)
 	c.records = append(c.records, r)
 	c.tasks.Add(1)
 	return nil
 }
 
 // room tells whether one more capture may run.
-func (c *captures) room(conf startConfig) error {
+func (c *captures) room(conf *settings.Settings) error {
 	if c.closed {
 		return menu.Errorf(menu.State, "The appliance is stopping")
 	}
@@ -163,7 +164,7 @@ func (c *captures) room(conf startConfig) error {
 			running++
 		}
 	}
-	if running >= conf.Captures.Running {
+	if running >= conf.CaptureRules().Running {
 		return menu.Errorf(menu.State, "%d captures are running, which is the most", running).WithHint("Stop one of them first")
 	}
 	return nil

@@ -26,7 +26,7 @@ func (d *Daemon) CaptureSettings() capture.Settings {
 func (d *Daemon) settled(s capture.Settings) capture.Settings {
 	s.Interfaces = slices.Clone(s.Interfaces)
 	if s.Limits.SizeBytes == 0 {
-		s.Limits.SizeBytes = d.config.Captures.SizeBytes
+		s.Limits.SizeBytes = d.CaptureRules().SizeBytes
 	}
 	return s
 }
@@ -44,7 +44,7 @@ func (d *Daemon) SetCaptureSettings(caller menu.Caller, s capture.Settings) erro
 		}
 	}
 	if spec.Limits.SizeBytes == 0 {
-		spec.Limits.SizeBytes = d.config.Captures.SizeBytes
+		spec.Limits.SizeBytes = d.CaptureRules().SizeBytes
 	}
 	if err := spec.Check(); err != nil {
 		return captureError("keep the settings", err)
@@ -171,7 +171,7 @@ func (d *Daemon) mode(spec *capture.Spec, r capture.Request) {
 	}
 	spec.Rotation = rotation
 	if rotation.FileBytes == 0 && rotation.FileSeconds == 0 {
-		spec.Rotation.FileBytes = d.config.Captures.SizeBytes
+		spec.Rotation.FileBytes = d.CaptureRules().SizeBytes
 	}
 	// The settings' size is that of a single file; a ring that deletes its oldest file is bounded by its files.
 	if r.Limits.SizeBytes == 0 && rotation.KeepFiles > 0 {
@@ -233,7 +233,7 @@ func withoutUnlimited(l capture.Limits) capture.Limits {
 // reserve is how much of the disk captures leave free: as configured, else a tenth of it, within 1 and 10 GiB; of a disk so small
 // that 1 GiB is more than a quarter, a quarter.
 func (d *Daemon) reserve() int64 {
-	if n := d.config.Captures.ReserveBytes; n > 0 {
+	if n := d.CaptureRules().ReserveBytes; n > 0 {
 		return n
 	}
 	var s unix.Statfs_t

@@ -97,7 +97,7 @@ func memory() (total, available int64) {
 // allowance is nil while captures may write on: the diagnostic directory is below its quota, or can be brought there by deleting
 // what somebody agreed to lose.
 func (d *Daemon) allowance() error {
-	quota := d.config.Captures.Quota
+	quota := d.CaptureRules().Quota
 	if quota == 0 {
 		return nil
 	}
@@ -105,7 +105,7 @@ func (d *Daemon) allowance() error {
 	if err != nil {
 		return nil // there is the reserve of the disk still
 	}
-	deletes := d.config.Captures.DeleteOldest
+	deletes := d.CaptureRules().DeleteOldest
 	if deletes && used+quota/quotaMargin > quota && d.captures.trimming.CompareAndSwap(false, true) {
 		// Ahead of the need, because deleting takes time that a busy capture does not have.
 		d.tasks.Go(func() {
@@ -201,7 +201,7 @@ func (d *Daemon) deleteOldest() bool {
 
 // deleteOld deletes the files of captures that ended longer ago than files are kept.
 func (d *Daemon) deleteOld(now time.Time) {
-	keep := d.config.Captures.KeepFor
+	keep := d.CaptureRules().KeepFor
 	if keep == 0 {
 		return
 	}

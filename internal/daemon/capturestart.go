@@ -10,6 +10,7 @@ import (
 
 	"diagsh/capture"
 	"diagsh/capture/afpacket"
+	"diagsh/internal/daemon/settings"
 	"diagsh/internal/menu"
 )
 
@@ -38,9 +39,7 @@ func (d *Daemon) StartCapture(caller menu.Caller, request capture.Request) (capt
 	if spec.Mode == capture.Append && d.captures.has(spec.Name) {
 		return d.appendCapture(request, spec, management, interfaces, f)
 	}
-	conf := d.config
-	conf.Hostname = d.Hostname() // as it is now
-	r, err := d.captures.reserve(spec, management, caller, f.expression, conf, interfaces)
+	r, err := d.captures.reserve(spec, management, caller, f.expression, d.Settings, interfaces)
 	if err != nil {
 		return capture.Status{}, captureError("start the capture", err)
 	}
@@ -61,7 +60,7 @@ func (d *Daemon) StartCapture(caller menu.Caller, request capture.Request) (capt
 func (d *Daemon) launch(r *record, interfaces []capture.Interface, f *captureFilter, before *capture.Status) (*capture.Job, error) {
 	spec := r.Spec
 	d.captures.filters(r, f)
-	ring, buffers, err := d.captures.grant(r, d.config.Captures.Memory, spec.RingBytes)
+	ring, buffers, err := d.captures.grant(r, d.CaptureRules().Memory, spec.RingBytes)
 	if err != nil {
 		return nil, err
 	}
@@ -153,7 +152,7 @@ func (d *Daemon) comments(r *record) []string {
 
 // appendCapture goes on with a capture that has ended, in its last file.
 func (d *Daemon) appendCapture(request capture.Request, spec capture.Spec, management bool, interfaces []capture.Interface, f *captureFilter) (capture.Status, error) {
-	r, before, err := d.captures.reopen(request, spec, management, d.config)
+	r, before, err := d.captures.reopen(request, spec, management, d.Settings)
 	if err != nil {
 		return capture.Status{}, captureError("start the capture", err)
 	}
@@ -285,7 +284,7 @@ func (c *captures) has(name string) bool {
 }
 
 // reopen makes a capture that has ended one that is about to run.
-func (c *captures) reopen(request capture.Request, spec capture.Spec, management bool, conf startConfig) (*record, capture.Status, error) {
+func (c *captures) reopen(request capture.Request, spec capture.Spec, management bool, conf *settings.Settings) (*record, capture.Status, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r, ok := c.find(spec.Name)

@@ -101,7 +101,7 @@ func (d *Daemon) force(next ledger, stale config.Document) {
 	}
 	next.Applying = nil
 	d.keepAnyway(next)
-	d.settle()
+	d.Apply(d.configuration.view("").Running)
 }
 
 // keepAnyway makes a ledger hold, also while the disk cannot take it: then the next start does this once more.
@@ -365,7 +365,7 @@ func (d *Daemon) transact(caller menu.Caller, view config.View, r config.Request
 		return config.Commit{}, d.undone(before, view.Changes, undo(steps, &stepError{what: "keep the configuration on the disk", err: err}))
 	}
 	c.dropCandidate(caller.User)
-	d.settle()
+	d.Apply(d.configuration.view("").Running)
 	if c.timer != nil {
 		c.timer.Stop()
 	}

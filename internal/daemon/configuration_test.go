@@ -87,6 +87,9 @@ multicast rejected false
 	if c.Number != 1 || c.User != "anna" || c.Comment != "why" || len(c.Changes) != 7 || d.Hostname() != "one" {
 		t.Errorf("the commit is %+v, the host %s", c, d.Hostname())
 	}
+	if key, err := d.ExportKey(); err != nil || !strings.HasSuffix(key, " diagsh@one") {
+		t.Errorf("the key for targets is %q, %v", key, err)
+	}
 	if _, err := d.CommitConfiguration(anna, config.Request{}); menu.AsError(err).Kind != menu.State {
 		t.Errorf("a commit of nothing: %v", err)
 	}

@@ -16,8 +16,8 @@ import (
 	"diagsh/diag/names"
 	"diagsh/diag/services"
 	"diagsh/internal/api"
-	"diagsh/internal/config"
 	"diagsh/internal/daemon/audit"
+	"diagsh/internal/daemon/settings"
 	"diagsh/internal/menu"
 	"diagsh/internal/netconf"
 )
@@ -43,9 +43,9 @@ type Options struct {
 
 // A Daemon is the running appliance. Its methods may be called from any goroutine.
 type Daemon struct {
+	*settings.Settings
 	*audit.Log
 
-	config  startConfig
 	product string
 	log     *slog.Logger
 	lock    *os.File
@@ -68,7 +68,6 @@ type Daemon struct {
 	configFolder string
 
 	configuration *configuration
-	effective     atomic.Pointer[effective]
 	exports       *exports
 	live          atomic.Int32 // who watches the network now
 	checked       checkedNames
@@ -99,7 +98,10 @@ func Open(o Options) (*Daemon, error) {
 	if d.log == nil {
 		d.log = slog.New(slog.DiscardHandler)
 	}
-	if err := d.configure(o); err != nil {
+	var err error
+	if d.Settings, err = settings.Open(settings.Options{
+		Dir: o.Dir, ConfigFile: o.ConfigFile, Hostname: o.Hostname, ManagementPorts: o.ManagementPorts, Log: d.log,
+	}); err != nil {
 		return nil, err
 	}
 	if err := d.openServices(o); err != nil {
@@ -123,29 +125,6 @@ func Open(o Options) (*Daemon, error) {
 	return d, nil
 }
 
-// configure reads the configuration.
-func (d *Daemon) configure(o Options) error {
-	path, err := configPath(o.ConfigFile, o.Dir)
-	if err != nil {
-		return err
-	}
-	if d.config, err = readConfig(path); err != nil {
-		return err
-	}
-	if o.Hostname != "" {
-		if err := config.CheckHostname(o.Hostname); err != nil {
-			return fmt.Errorf("the host name %s: %w", menu.Quoted(o.Hostname), err)
-		}
-		d.config.Hostname = o.Hostname
-	}
-	d.config.ManagementPorts = append(d.config.ManagementPorts, o.ManagementPorts...)
-	d.config.finish()
-	for _, sentence := range d.config.ignored {
-		d.log.Warn("the configuration is not obeyed in full", "file", path, "what", sentence)
-	}
-	return nil
-}
-
 // open opens everything in the data directory.
 func (d *Daemon) open(o Options) error {
 	if err := MakeDirectory(o.Dir); err != nil {
@@ -165,15 +144,15 @@ func (d *Daemon) open(o Options) error {
 	if d.visits, err = openVisits(filepath.Join(o.Dir, "visits.jsonl"), d.lastSign, d.log); err != nil {
 		return err
 	}
-	d.guard = newGuard(d.config.Login)
-	d.registry = newRegistry(d.config.Limits, d.visits, d.Record)
+	d.guard = newGuard(d.LoginRules())
+	d.registry = newRegistry(d.SessionLimits(), d.visits, d.Record)
 	if d.histories, err = openHistories(filepath.Join(o.Dir, "history")); err != nil {
 		return err
 	}
 	if d.files, err = openDiagnostic(filepath.Join(o.Dir, "diagnostic")); err != nil {
 		return err
 	}
-	if d.captures, err = openCaptures(o.Dir, d.files, &d.tasks, d.config.Captures.KeepMemory); err != nil {
+	if d.captures, err = openCaptures(o.Dir, d.files, &d.tasks, d.CaptureRules().KeepMemory); err != nil {
 		return err
 	}
 	if o.network == nil {
@@ -182,7 +161,7 @@ func (d *Daemon) open(o Options) error {
 	if d.configuration, err = openConfiguration(o.Dir, o.network); err != nil {
 		return err
 	}
-	d.settle()
+	d.Apply(d.configuration.view("").Running)
 	if d.exports, err = openExports(o.Dir); err != nil {
 		return err
 	}
@@ -275,9 +254,6 @@ func (d *Daemon) forgetFirstPassword() {
 // Started is when the appliance was started.
 func (d *Daemon) Started() time.Time { return d.started }
 
-// Hostname is the name of the appliance.
-func (d *Daemon) Hostname() string { return d.effective.Load().hostname }
-
 // sweep does what has to be done again and again.
 func (d *Daemon) sweep(ctx context.Context) {
 	ticks := time.NewTicker(sweepEvery)
@@ -288,7 +264,7 @@ func (d *Daemon) sweep(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		d.registry.endIdle(d.effective.Load().idle)
+		d.registry.endIdle(d.IdleTimeout())
 		d.endExpired()
 		d.exportUnqueued()
 		d.deleteOld(time.Now())

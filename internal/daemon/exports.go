@@ -243,7 +243,7 @@ func (d *Daemon) ExportKey() (string, error) {
 	if err != nil {
 		return "", menu.Failing("make the key for targets", err)
 	}
-	return strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key.PublicKey()))) + " diagsh@" + d.config.Hostname, nil
+	return strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key.PublicKey()))) + " diagsh@" + d.Hostname(), nil
 }
 
 func (x *exports) key() (ssh.Signer, error) {

@@ -7,16 +7,9 @@ import (
 	"sync"
 	"time"
 
+	"diagsh/internal/daemon/settings"
 	"diagsh/internal/menu"
 )
-
-// guardRules are the numbers of the guard; the package comment says what they are for.
-type guardRules struct {
-	LongestDelay time.Duration // between two passwords of one source
-	LockAfter    int           // failures of one source with one name
-	Lock         time.Duration // the first lock; each further one lasts twice as long
-	LongestLock  time.Duration
-}
 
 const (
 	// forgetFailures is how long a source or a name must be quiet until its failures are forgotten.
@@ -38,7 +31,7 @@ const (
 
 // A guard slows down the guessing of passwords.
 type guard struct {
-	rules guardRules
+	rules settings.LoginRules
 
 	mu      sync.Mutex
 	sources map[string]*list.Element // of *source
@@ -66,7 +59,7 @@ type pair struct {
 	last     time.Time // the latest failure
 }
 
-func newGuard(rules guardRules) *guard {
+func newGuard(rules settings.LoginRules) *guard {
 	return &guard{rules: rules, sources: make(map[string]*list.Element), order: list.New(), names: newCrowds(maxNames, crowd), networks: newCrowds(maxNetworks, crowd)}
 }
 

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"unicode"
 
+	"diagsh/internal/access"
 	"diagsh/internal/daemon/store"
 )
 
@@ -95,6 +96,6 @@ func (h *histories) forget(user string) {
 }
 
 // mayHaveHistory keeps names that no account can have out of the file system.
-func mayHaveHistory(user string) bool { return user == localRoot || plainUserName(user) }
+func mayHaveHistory(user string) bool { return user == localRoot || access.PlainUserName(user) }
 
 func (h *histories) path(user string) string { return filepath.Join(h.dir, user) }

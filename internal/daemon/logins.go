@@ -11,9 +11,6 @@ import (
 	"diagsh/internal/menu"
 )
 
-// Banner is the configured text before a login.
-func (d *Daemon) Banner() string { return d.effective.Load().banner }
-
 // Visitors implements api.Logins.
 func (d *Daemon) Visitors() []string { return d.visits.sources(maxVisitors) }
 
@@ -78,7 +75,7 @@ func (d *Daemon) Login(ctx context.Context, c access.Credentials) (access.Login,
 		d.Logout(l.id)
 		return access.Login{}, refusal
 	}
-	return access.Login{ID: l.id, Caller: caller, Method: method, Began: l.began, Idle: int(d.effective.Load().idle / time.Second),
+	return access.Login{ID: l.id, Caller: caller, Method: method, Began: l.began, Idle: int(d.IdleTimeout() / time.Second),
 		MayFiles: caller.Role != menu.ReadOnly}, nil
 }
 
@@ -90,7 +87,7 @@ func (d *Daemon) recordRefusal(c access.Credentials, method, reason string) {
 
 // nameForAudit is a user name as the audit log may have it. What cannot be one may be a password, typed in the wrong place.
 func nameForAudit(name string) string {
-	if !plainUserName(name) {
+	if !access.PlainUserName(name) {
 		return "(not a user name)"
 	}
 	return name
@@ -144,7 +141,7 @@ func (d *Daemon) recordUnchecked(c access.Credentials, err error) {
 
 // tryPassword checks a password after the delay that earlier failures demand. u is the zero user if there is none of that name.
 func (d *Daemon) tryPassword(ctx context.Context, u user, name, from string, password menu.Secret) (bool, error) {
-	if !plainUserName(name) {
+	if !access.PlainUserName(name) {
 		name = "" // All names that cannot exist are one, so that their length costs nothing.
 	}
 	trusted := u.User != "" && d.visits.trusted(u.User, sourceKey(from), u.Created)
@@ -217,7 +214,7 @@ func (d *Daemon) attachLocal(name string, role menu.Role, console bool) (menu.Ca
 
 // localAccount is the account of a user of this machine, empty if there is none.
 func (d *Daemon) localAccount(uid uint32) (string, menu.Role) {
-	u, ok := d.accounts.get(d.config.localUsers[uid])
+	u, ok := d.accounts.get(d.LocalAccount(uid))
 	if !ok || u.expired(time.Now()) {
 		return "", ""
 	}
@@ -253,8 +250,8 @@ func (d *Daemon) callerOf(l *login, session string) (menu.Caller, error) {
 // Greeting implements api.Appliance.
 func (d *Daemon) Greeting(caller menu.Caller) access.Greeting {
 	d.registry.greeted(caller.Session)
-	g := access.Greeting{Host: d.Hostname(), Product: d.product, Welcome: d.effective.Load().welcome, Caller: caller,
-		Idle: int(d.effective.Load().idle / time.Second), History: d.histories.lines(caller.User)}
+	g := access.Greeting{Host: d.Hostname(), Product: d.product, Welcome: d.Welcome(), Caller: caller,
+		Idle: int(d.IdleTimeout() / time.Second), History: d.histories.lines(caller.User)}
 	u, _ := d.accounts.get(caller.User)
 	if d.onConsole(caller) {
 		g.Idle, g.Console = 0, true

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"diagsh/internal/access"
+	"diagsh/internal/daemon/settings"
 	"diagsh/internal/menu"
 )
 
@@ -176,7 +177,7 @@ func TestBotnet(t *testing.T) {
 
 func TestGuardForgets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newGuard(defaultConfig().Login)
+		g := newGuard(settings.LoginRules{LongestDelay: 30 * time.Second, LockAfter: 10, Lock: 5 * time.Minute, LongestLock: time.Hour})
 		for i := range maxSources + 100 {
 			a, err := g.admit(t.Context(), fmt.Sprintf("u%d", i), fmt.Sprintf("10.%d.%d.1", i>>8, i&255), false)
 			if err != nil {

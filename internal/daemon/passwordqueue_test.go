@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"diagsh/internal/access"
+	"diagsh/internal/daemon/settings"
 	"diagsh/internal/menu"
 )
 
@@ -147,7 +148,7 @@ func TestFailuresOfLargerNetworksCount(t *testing.T) {
 		{"2001:db8:1:%x::1", "2001:db8:1:ffff::1", "2001:db8:2::1"},
 		{"2001:db8:1:7%02x::1", "2001:db8:1:7ff::1", "2001:db8:2::1"},
 	} {
-		g := newGuard(guardRules{LongestDelay: time.Second, LockAfter: 5, Lock: time.Minute, LongestLock: time.Hour})
+		g := newGuard(settings.LoginRules{LongestDelay: time.Second, LockAfter: 5, Lock: time.Minute, LongestLock: time.Hour})
 		for n := range crowd {
 			a, err := g.admit(t.Context(), fmt.Sprint("user", n), fmt.Sprintf(c.format, n), false)
 			if err != nil {

@@ -260,12 +260,12 @@ func (m *maker) room(more, reserve int64) error {
 // quota makes sure that so many bytes more stay within what the diagnostic directory may have; as for a capture, old files go first where
 // that was agreed to. What is written so far counts.
 func (m *maker) quota(more int64) error {
-	quota := m.d.config.Captures.Quota
+	quota := m.d.CaptureRules().Quota
 	if quota == 0 {
 		return nil
 	}
 	used, err := m.d.captures.used()
-	if err != nil || used+more <= quota || m.d.config.Captures.DeleteOldest && m.d.trim(quota-more) {
+	if err != nil || used+more <= quota || m.d.CaptureRules().DeleteOldest && m.d.trim(quota-more) {
 		return err
 	}
 	return menu.Errorf(menu.State, "The diagnostic directory may have %s, and the report does not fit into what is left of it", menu.Size(quota)).

@@ -30,9 +30,8 @@ func (b boundary) RunWithin(ctx context.Context, _ menu.Caller, path []string, _
 
 func (b boundary) OpenWithin(_ menu.Caller, name string) (*os.File, error) { return b.d.OpenFile(name) }
 
-func withCommands(t *testing.T, commands map[string]func(context.Context, menu.Sink) error) (*Daemon, func(context.Context) (access.Report, error)) {
-	dir := prepare(t)
-	d := start(t, Options{Dir: dir})
+func withCommands(t *testing.T, conf string, commands map[string]func(context.Context, menu.Sink) error) (*Daemon, func(context.Context) (access.Report, error)) {
+	d := start(t, Options{Dir: configured(t, prepare(t), conf)})
 	d.ReportWith(boundary{d, commands})
 	var request access.ReportRequest
 	for _, name := range []string{"endless", "last"} {
@@ -55,7 +54,7 @@ func TestReportIsBounded(t *testing.T) {
 	row := map[string]string{"text": strings.Repeat("<&>", 20<<10)}
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	d, create := withCommands(t, map[string]func(context.Context, menu.Sink) error{"last": last, "endless": func(_ context.Context, sink menu.Sink) error {
+	d, create := withCommands(t, "", map[string]func(context.Context, menu.Sink) error{"last": last, "endless": func(_ context.Context, sink menu.Sink) error {
 		for {
 			if err := sink.Record(row, menu.Table); err != nil {
 				return err
@@ -108,7 +107,7 @@ func TestReportIsBounded(t *testing.T) {
 // One at a time, and an interrupt leaves nothing.
 func TestReportOneAtATime(t *testing.T) {
 	began := make(chan struct{})
-	d, create := withCommands(t, map[string]func(context.Context, menu.Sink) error{"endless": func(ctx context.Context, _ menu.Sink) error {
+	d, create := withCommands(t, "", map[string]func(context.Context, menu.Sink) error{"endless": func(ctx context.Context, _ menu.Sink) error {
 		close(began)
 		<-ctx.Done()
 		return ctx.Err()
@@ -134,7 +133,7 @@ func TestReportOneAtATime(t *testing.T) {
 
 // A report whose file somebody deletes by SFTP is no report any more.
 func TestReportDeletedAsFile(t *testing.T) {
-	d, create := withCommands(t, map[string]func(context.Context, menu.Sink) error{"last": last})
+	d, create := withCommands(t, "", map[string]func(context.Context, menu.Sink) error{"last": last})
 	first, err := create(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -172,7 +171,7 @@ func FuzzEscapeText(f *testing.F) {
 // A part that takes too long is given up and named with the reason; the others are there.
 func TestReportPartTakesTooLong(t *testing.T) {
 	t.Parallel()
-	d, create := withCommands(t, map[string]func(context.Context, menu.Sink) error{"last": last, "endless": func(ctx context.Context, sink menu.Sink) error {
+	d, create := withCommands(t, "", map[string]func(context.Context, menu.Sink) error{"last": last, "endless": func(ctx context.Context, sink menu.Sink) error {
 		if err := sink.Text([]byte("the beginning\n")); err != nil {
 			return err
 		}
@@ -196,8 +195,7 @@ func TestReportPartTakesTooLong(t *testing.T) {
 // written; what was written of it is gone.
 func TestReportStaysWithinTheQuota(t *testing.T) {
 	const quota = 16 << 20
-	d, create := withCommands(t, map[string]func(context.Context, menu.Sink) error{"last": last})
-	d.config.Captures.Quota = quota
+	d, create := withCommands(t, "captures: {quota: 16MB}", map[string]func(context.Context, menu.Sink) error{"last": last})
 	for _, free := range []int64{0, 10} {
 		if err := os.Truncate(fileOf(t, d, "capture.pcap"), quota-free); err != nil {
 			t.Fatal(err)

@@ -43,7 +43,7 @@ func (d *Daemon) openServices(o Options) (err error) {
 
 // Trouble says in full sentences what an administrator should mend; empty if nothing.
 func (d *Daemon) Trouble() string {
-	sentences := d.config.ignored
+	sentences := d.Ignored()
 	if s := d.AuditTrouble(); s != "" {
 		sentences = append([]string{s}, sentences...)
 	}

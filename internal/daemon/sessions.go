@@ -8,12 +8,13 @@ import (
 	"time"
 
 	"diagsh/internal/access"
+	"diagsh/internal/daemon/settings"
 	"diagsh/internal/menu"
 )
 
 // A registry is who is logged in. Logins have sessions; both have an end.
 type registry struct {
-	limits limits
+	limits settings.SessionLimits
 	visits *visitLog
 	record func(access.Event)
 
@@ -63,7 +64,7 @@ type session struct {
 	over     bool
 }
 
-func newRegistry(l limits, visits *visitLog, record func(access.Event)) *registry {
+func newRegistry(l settings.SessionLimits, visits *visitLog, record func(access.Event)) *registry {
 	return &registry{limits: l, visits: visits, record: record, logins: make(map[string]*login), sessions: make(map[string]*session)}
 }
 

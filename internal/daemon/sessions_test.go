@@ -214,7 +214,14 @@ func TestLocal(t *testing.T) {
 }
 
 func TestGreeting(t *testing.T) {
-	d := start(t, Options{Dir: prepare(t), ConfigFile: "testdata/config.yaml", Product: "diagsh 1.0"})
+	texts := t.TempDir()
+	for name, text := range map[string]string{"banner": "Authorised use only.\n", "welcome": "Welcome.\n"} {
+		if err := os.WriteFile(filepath.Join(texts, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dir := configured(t, prepare(t), fmt.Sprintf("hostname: mx1\nbannerFile: %s/banner\nwelcomeFile: %s/welcome\nidleTimeout: 45m\n", texts, texts))
+	d := start(t, Options{Dir: dir, Product: "diagsh 1.0"})
 	if b := d.Banner(); !strings.HasPrefix(b, "Authorised") {
 		t.Errorf("the banner is %q", b)
 	}

@@ -22,7 +22,7 @@ func (d *Daemon) DiagnosticUsage() (access.Usage, error) {
 	if err != nil {
 		return access.Usage{}, err
 	}
-	u := access.Usage{Largest: list, ReserveBytes: d.reserve(), QuotaBytes: d.config.Captures.Quota}
+	u := access.Usage{Largest: list, ReserveBytes: d.reserve(), QuotaBytes: d.CaptureRules().Quota}
 	kinds := make([]access.KindUsage, len(fileKinds))
 	for i, name := range fileKinds {
 		kinds[i].Kind = name

@@ -1,4 +1,4 @@
-package daemon
+package settings
 
 import (
 	"errors"
@@ -15,21 +15,22 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"diagsh/internal/access"
 	"diagsh/internal/config"
 	"diagsh/internal/daemon/store"
 	"diagsh/internal/menu"
 )
 
-// A startConfig is what the owner of the machine writes. It is read once, at the start; what is changed in the file counts from the next start on.
-type startConfig struct {
+// A host is the host configuration.
+type host struct {
 	Hostname        string        // in prompts and file names
 	BannerFile      string        // text before a login
 	WelcomeFile     string        // text after it
 	IdleTimeout     time.Duration // 0: sessions never end for idleness
-	Limits          limits
-	Login           guardRules
+	Limits          SessionLimits
+	Login           LoginRules
 	LocalUsers      map[string]string // a user of this machine, by name or number: the account it has by the socket
-	Captures        captureDefaults
+	Captures        CaptureRules
 	ManagementPorts []uint16 // TCP ports beside those of Options whose packets captures leave out
 
 	banner, welcome string
@@ -37,17 +38,25 @@ type startConfig struct {
 	ignored         []string // what refers to something that is not there any more, in sentences
 }
 
-// limits bound what users take.
-type limits struct {
+// SessionLimits bound what users take.
+type SessionLimits struct {
 	SessionsPerUser int
 	Logins          int // of all users together; administrators come in nevertheless
 }
 
-// captureDefaults bound captures whose owners say nothing.
-type captureDefaults struct {
+// LoginRules are the numbers by which guessing of passwords is slowed down.
+type LoginRules struct {
+	LongestDelay time.Duration // between two passwords of one source
+	LockAfter    int           // failures of one source with one name
+	Lock         time.Duration // the first lock; each further one lasts twice as long
+	LongestLock  time.Duration
+}
+
+// CaptureRules bound captures whose owners say nothing.
+type CaptureRules struct {
 	SizeBytes    int64
 	Running      int           // captures at the same time
-	ReserveBytes int64         // of the disk stay free; 0: as Daemon.reserve has it
+	ReserveBytes int64         // of the disk stay free; 0: by the size of the disk
 	Memory       int64         // of all captures together; 0: a quarter of the machine's
 	KeepMemory   time.Duration // of a capture that ended, for the next one; 0: not at all
 	Quota        int64         // of everything in the diagnostic directory; 0: none
@@ -57,104 +66,104 @@ type captureDefaults struct {
 	KeepFor      time.Duration // 0: for ever
 }
 
-func defaultConfig() startConfig {
-	return startConfig{
+func defaultHost() host {
+	return host{
 		IdleTimeout: 30 * time.Minute,
-		Limits:      limits{SessionsPerUser: 16, Logins: 256},
-		Login:       guardRules{LongestDelay: 30 * time.Second, LockAfter: 10, Lock: 5 * time.Minute, LongestLock: time.Hour},
-		Captures:    captureDefaults{SizeBytes: 200 << 20, Running: 16, KeepMemory: 10 * time.Minute},
+		Limits:      SessionLimits{SessionsPerUser: 16, Logins: 256},
+		Login:       LoginRules{LongestDelay: 30 * time.Second, LockAfter: 10, Lock: 5 * time.Minute, LongestLock: time.Hour},
+		Captures:    CaptureRules{SizeBytes: 200 << 20, Running: 16, KeepMemory: 10 * time.Minute},
 	}
 }
 
 // settings is every line that a configuration file may have.
-func (c *startConfig) settings() map[string]setting {
+func (h *host) settings() map[string]setting {
 	return map[string]setting{
-		"hostname":               text(&c.Hostname, config.CheckHostname),
-		"bannerFile":             text(&c.BannerFile, nil),
-		"welcomeFile":            text(&c.WelcomeFile, nil),
-		"idleTimeout":            duration(&c.IdleTimeout, 0, 30*24*time.Hour),
-		"limits.sessionsPerUser": number(&c.Limits.SessionsPerUser, 1, 10_000),
-		"limits.logins":          number(&c.Limits.Logins, 1, 100_000),
-		"login.longestDelay":     duration(&c.Login.LongestDelay, 0, 10*time.Minute),
-		"login.lockAfter":        number(&c.Login.LockAfter, 1, 1000),
-		"login.lock":             duration(&c.Login.Lock, time.Second, 24*time.Hour),
-		"login.longestLock":      duration(&c.Login.LongestLock, time.Second, 7*24*time.Hour),
-		"localUsers":             userMap(&c.LocalUsers),
-		"captures.defaultSize":   size(&c.Captures.SizeBytes, 1<<20),
-		"captures.running":       number(&c.Captures.Running, 1, 256),
-		"captures.diskReserve":   size(&c.Captures.ReserveBytes, 1<<20),
-		"captures.memory":        size(&c.Captures.Memory, 32<<20),
-		"captures.keepMemory":    duration(&c.Captures.KeepMemory, 0, 24*time.Hour),
-		"captures.quota":         size(&c.Captures.Quota, 16<<20),
-		"captures.deleteOldest":  yesNo(&c.Captures.DeleteOldest),
-		"captures.keepFor":       duration(&c.Captures.KeepFor, 0, 10*365*24*time.Hour),
-		"managementPorts":        ports(&c.ManagementPorts),
+		"hostname":               text(&h.Hostname, config.CheckHostname),
+		"bannerFile":             text(&h.BannerFile, nil),
+		"welcomeFile":            text(&h.WelcomeFile, nil),
+		"idleTimeout":            duration(&h.IdleTimeout, 0, 30*24*time.Hour),
+		"limits.sessionsPerUser": number(&h.Limits.SessionsPerUser, 1, 10_000),
+		"limits.logins":          number(&h.Limits.Logins, 1, 100_000),
+		"login.longestDelay":     duration(&h.Login.LongestDelay, 0, 10*time.Minute),
+		"login.lockAfter":        number(&h.Login.LockAfter, 1, 1000),
+		"login.lock":             duration(&h.Login.Lock, time.Second, 24*time.Hour),
+		"login.longestLock":      duration(&h.Login.LongestLock, time.Second, 7*24*time.Hour),
+		"localUsers":             userMap(&h.LocalUsers),
+		"captures.defaultSize":   size(&h.Captures.SizeBytes, 1<<20),
+		"captures.running":       number(&h.Captures.Running, 1, 256),
+		"captures.diskReserve":   size(&h.Captures.ReserveBytes, 1<<20),
+		"captures.memory":        size(&h.Captures.Memory, 32<<20),
+		"captures.keepMemory":    duration(&h.Captures.KeepMemory, 0, 24*time.Hour),
+		"captures.quota":         size(&h.Captures.Quota, 16<<20),
+		"captures.deleteOldest":  yesNo(&h.Captures.DeleteOldest),
+		"captures.keepFor":       duration(&h.Captures.KeepFor, 0, 10*365*24*time.Hour),
+		"managementPorts":        ports(&h.ManagementPorts),
 	}
 }
 
-// maxConfig and maxTextFile bound the files in bytes.
+// maxHostFile and maxTextFile bound the files in bytes.
 const (
-	maxConfig   = 1 << 20
+	maxHostFile = 1 << 20
 	maxTextFile = 64 << 10
 )
 
-// readConfig reads a configuration file. An empty name is no file: the defaults. Errors name the file, the line and the setting.
-func readConfig(path string) (startConfig, error) {
-	c := defaultConfig()
+// readHost reads a configuration file. An empty name is no file: the defaults. Errors name the file, the line and the setting.
+func readHost(path string) (host, error) {
+	h := defaultHost()
 	if path == "" {
-		return c, nil
+		return h, nil
 	}
-	data, err := store.ReadBounded(path, maxConfig)
+	data, err := store.ReadBounded(path, maxHostFile)
 	if err != nil {
-		return c, fmt.Errorf("the configuration cannot be read: %w", err)
+		return h, fmt.Errorf("the configuration cannot be read: %w", err)
 	}
-	if err := c.parse(data); err != nil {
-		return c, fmt.Errorf("%s %w", path, err)
+	if err := h.parse(data); err != nil {
+		return h, fmt.Errorf("%s %w", path, err)
 	}
-	return c, nil
+	return h, nil
 }
 
 // finish reads what the configuration refers to. What the machine has lost meanwhile, such as a user that was deleted, is no reason to
 // keep the appliance down at its next start: the setting is ignored, which is said.
-func (c *startConfig) finish() {
-	if c.Hostname == "" {
-		c.Hostname = ownHostname()
+func (h *host) finish() {
+	if h.Hostname == "" {
+		h.Hostname = ownHostname()
 	}
 	for _, f := range []struct {
 		setting, path string
 		text          *string
-	}{{"bannerFile", c.BannerFile, &c.banner}, {"welcomeFile", c.WelcomeFile, &c.welcome}} {
+	}{{"bannerFile", h.BannerFile, &h.banner}, {"welcomeFile", h.WelcomeFile, &h.welcome}} {
 		if f.path == "" {
 			continue
 		}
 		data, err := store.ReadBounded(f.path, maxTextFile)
 		if err != nil {
-			c.ignore(f.setting, "the file cannot be read: "+withoutPath(err))
+			h.ignore(f.setting, "the file cannot be read: "+withoutPath(err))
 			continue
 		}
 		*f.text = showable(string(data))
 	}
-	c.localUsers = make(map[uint32]string)
-	for who, account := range c.LocalUsers {
+	h.localUsers = make(map[uint32]string)
+	for who, account := range h.LocalUsers {
 		number, err := strconv.ParseUint(who, 10, 32)
 		if err != nil {
 			u, err := osuser.Lookup(who)
 			if err != nil {
-				c.ignore("localUsers", fmt.Sprintf("this machine has no user %s", who))
+				h.ignore("localUsers", fmt.Sprintf("this machine has no user %s", who))
 				continue
 			}
 			if number, err = strconv.ParseUint(u.Uid, 10, 32); err != nil {
-				c.ignore("localUsers", fmt.Sprintf("the user id of %s is no number", who))
+				h.ignore("localUsers", fmt.Sprintf("the user id of %s is no number", who))
 				continue
 			}
 		}
-		c.localUsers[uint32(number)] = account
+		h.localUsers[uint32(number)] = account
 	}
-	slices.Sort(c.ignored)
+	slices.Sort(h.ignored)
 }
 
-func (c *startConfig) ignore(setting, why string) {
-	c.ignored = append(c.ignored, fmt.Sprintf("The configuration's %s is ignored in part: %s.", setting, why))
+func (h *host) ignore(setting, why string) {
+	h.ignored = append(h.ignored, fmt.Sprintf("The configuration's %s is ignored in part: %s.", setting, why))
 }
 
 // withoutPath is what an error of the file system says without the path.
@@ -167,7 +176,7 @@ func withoutPath(err error) string {
 }
 
 // parse reads the text of a configuration.
-func (c *startConfig) parse(data []byte) error {
+func (h *host) parse(data []byte) error {
 	var document yaml.Node
 	if err := yaml.Unmarshal(data, &document); err != nil {
 		text := strings.TrimPrefix(err.Error(), "yaml: ")
@@ -179,7 +188,7 @@ func (c *startConfig) parse(data []byte) error {
 	if document.Kind == 0 {
 		return nil
 	}
-	return readSettings(document.Content[0], "", c.settings(), make(map[string]bool))
+	return readSettings(document.Content[0], "", h.settings(), make(map[string]bool))
 }
 
 // A setting takes the value that the file gives it. Its error says what is accepted.
@@ -335,7 +344,7 @@ func userMap(to *map[string]string) setting {
 		m := make(map[string]string)
 		for i := 0; i+1 < len(value.Content); i += 2 {
 			who, account := value.Content[i], value.Content[i+1]
-			if who.Kind != yaml.ScalarNode || account.Kind != yaml.ScalarNode || who.Value == "" || !plainUserName(account.Value) || m[who.Value] != "" {
+			if who.Kind != yaml.ScalarNode || account.Kind != yaml.ScalarNode || who.Value == "" || !access.PlainUserName(account.Value) || m[who.Value] != "" {
 				return wrong
 			}
 			m[who.Value] = account.Value
@@ -353,8 +362,8 @@ func ownHostname() string {
 	return "diagsh"
 }
 
-// configPath is the file to read: the one that was named, else the one in the data directory if it is there.
-func configPath(named, dir string) (string, error) {
+// hostPath is the file to read: the one that was named, else the one in the data directory if it is there.
+func hostPath(named, dir string) (string, error) {
 	if named != "" {
 		return named, nil
 	}

@@ -1,6 +1,7 @@
-package daemon
+package settings
 
 import (
+	"log/slog"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -11,18 +12,30 @@ import (
 	"diagsh/internal/config"
 )
 
+func open(o Options) (*Settings, error) {
+	o.Log = slog.New(slog.DiscardHandler)
+	return Open(o)
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestConfigWithEverySetting(t *testing.T) {
-	got, err := readConfig("testdata/config.yaml")
+	got, err := readHost("testdata/config.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
 	got.finish()
-	want := startConfig{
+	want := host{
 		Hostname: "mx1", BannerFile: "testdata/banner.txt", WelcomeFile: "testdata/welcome.txt", IdleTimeout: 45 * time.Minute,
-		Limits:          limits{SessionsPerUser: 8, Logins: 100},
-		Login:           guardRules{LongestDelay: 10 * time.Second, LockAfter: 5, Lock: time.Minute, LongestLock: 30 * time.Minute},
+		Limits:          SessionLimits{SessionsPerUser: 8, Logins: 100},
+		Login:           LoginRules{LongestDelay: 10 * time.Second, LockAfter: 5, Lock: time.Minute, LongestLock: 30 * time.Minute},
 		LocalUsers:      map[string]string{"root": "ops", "1000": "view"},
-		Captures:        captureDefaults{SizeBytes: 50 << 20, Running: 4, ReserveBytes: 2 << 30, Memory: 512 << 20, KeepMemory: time.Minute, Quota: 50 << 30, DeleteOldest: true, KeepFor: 30 * 24 * time.Hour},
+		Captures:        CaptureRules{SizeBytes: 50 << 20, Running: 4, ReserveBytes: 2 << 30, Memory: 512 << 20, KeepMemory: time.Minute, Quota: 50 << 30, DeleteOldest: true, KeepFor: 30 * 24 * time.Hour},
 		ManagementPorts: []uint16{22, 443},
 		banner:          "Authorised use only.\n[31mRed.\n", welcome: "Welcome.\n",
 		localUsers: map[uint32]string{0: "ops", 1000: "view"},
@@ -35,7 +48,7 @@ func TestConfigWithEverySetting(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name := range new(startConfig).settings() {
+	for name := range new(host).settings() {
 		if last := name[strings.LastIndexByte(name, '.')+1:]; !strings.Contains(string(text), last+":") {
 			t.Errorf("the example lacks %s", name)
 		}
@@ -62,60 +75,61 @@ func TestConfigErrors(t *testing.T) {
 		"a: &x {b: 1}\nhostname: *x":                   `line 1: "a": there is no such setting`,
 		"x: &a [1,1]\ny: &b [*a,*a]\nz: &c [*b,*b,*b]": `line 1: "x": there is no such setting`,
 	} {
-		c := defaultConfig()
+		c := defaultHost()
 		err := c.parse([]byte(text))
 		if err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%q: %v; want %s", text, err, want)
 		}
 	}
 	for _, empty := range []string{"", "# nothing\n", "---\n", "limits: {}\n"} {
-		c := defaultConfig()
-		if err := c.parse([]byte(empty)); err != nil || !reflect.DeepEqual(c, defaultConfig()) {
+		c := defaultHost()
+		if err := c.parse([]byte(empty)); err != nil || !reflect.DeepEqual(c, defaultHost()) {
 			t.Errorf("%q: %v, %+v", empty, err, c)
 		}
 	}
 }
 
 func TestConfigThatCannotBeUsed(t *testing.T) {
-	dir := prepare(t)
+	dir := t.TempDir()
+	path := filepath.Join(dir, "config.yaml")
 	for text, want := range map[string]string{
 		"hostname:\n\thost: x": "line 2",
 	} {
-		path := filepath.Join(configured(t, dir, text), "config.yaml")
-		if _, err := Open(Options{Dir: dir}); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path) {
+		write(t, path, text)
+		if _, err := open(Options{Dir: dir}); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path) {
 			t.Errorf("%q: %v", text, err)
 		}
 	}
-	if _, err := Open(Options{Dir: dir, ConfigFile: filepath.Join(dir, "missing.yaml")}); err == nil {
+	if _, err := open(Options{Dir: dir, ConfigFile: filepath.Join(dir, "missing.yaml")}); err == nil {
 		t.Error("a configuration that was named and is missing is no error")
 	}
-	if _, err := Open(Options{Dir: dir, ConfigFile: "testdata/welcome.txt", Hostname: "x"}); err == nil {
+	if _, err := open(Options{Dir: dir, ConfigFile: "testdata/welcome.txt", Hostname: "x"}); err == nil {
 		t.Error("a text is read as a configuration")
 	}
-	if _, err := Open(Options{Dir: dir, Hostname: "a/b"}); err == nil {
+	if _, err := open(Options{Dir: dir, Hostname: "a/b"}); err == nil {
 		t.Error("a host name with a slash is taken")
 	}
 }
 
 // What the machine has lost since the last start does not keep the appliance down.
 func TestConfigThatNamesWhatIsGone(t *testing.T) {
-	dir := prepare(t)
+	dir := t.TempDir()
 	for text, want := range map[string]string{
 		"bannerFile: /nowhere/banner":                       "The configuration's bannerFile is ignored in part: the file cannot be read: no such file or directory.",
 		"welcomeFile: /dev/zero":                            "The configuration's welcomeFile is ignored in part: the file cannot be read: it is not a file of at most 65536 bytes.",
 		"localUsers: {no.such: ops, other.one: x, 4711: y}": "The configuration's localUsers is ignored in part: this machine has no user no.such. The configuration's localUsers is ignored in part: this machine has no user other.one.",
 	} {
-		d, err := Open(Options{Dir: configured(t, dir, text)})
+		write(t, filepath.Join(dir, "config.yaml"), text)
+		s, err := open(Options{Dir: dir})
 		if err != nil {
 			t.Fatalf("%q: %v", text, err)
 		}
-		if got := d.Trouble(); got != want {
+		if got := strings.Join(s.Ignored(), " "); got != want {
 			t.Errorf("%q: %s\nwant %s", text, got, want)
 		}
-		if account := d.config.localUsers[4711]; strings.Contains(text, "4711") && account != "y" {
+		if account := s.LocalAccount(4711); strings.Contains(text, "4711") && account != "y" {
 			t.Errorf("%q: a user that is there has the account %q", text, account)
 		}
-		d.Close(t.Context())
 	}
 }
 
@@ -128,7 +142,7 @@ func FuzzConfig(f *testing.F) {
 	f.Add(example)
 	f.Add([]byte("? {a: b}\n: c\nlimits: !!binary x\n<<: *y"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		c := defaultConfig()
+		c := defaultHost()
 		if c.parse(data) != nil {
 			return
 		}
