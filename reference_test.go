@@ -76,9 +76,21 @@ func writeNode(b *strings.Builder, tree *menu.Menu, n menu.Node) {
 	}
 	b.WriteString("| Argument | Type | |\n|---|---|---|\n")
 	for _, p := range n.Params {
-		fmt.Fprintf(b, "| %s | %s | %s |\n", p.Name, typeOf(p), strings.ReplaceAll(p.Help, "|", "\\|"))
+		fmt.Fprintf(b, "| %s | %s | %s |\n", p.Name, typeOf(p), strings.ReplaceAll(p.Help, "|", "\\|")+also(p))
 	}
 	b.WriteString("\n")
+}
+
+// also names what a parameter was called before.
+func also(p menu.Param) string {
+	var names []string
+	for _, a := range p.Aliases {
+		names = append(names, "`"+a.Name+"`")
+	}
+	if names == nil {
+		return ""
+	}
+	return " Also " + strings.Join(names, ", ") + "."
 }
 
 // typeOf says what values a parameter takes.

@@ -104,7 +104,7 @@ func (d *dialogue) answer(ctx context.Context, q *menu.Question) error {
 	if answer == "" && enterLeaves(q) {
 		return cmp.Or(d.shell.print("Nothing was done.\n"), errDone)
 	}
-	d.args[q.Name], d.asked[q.Name] = answer, true
+	d.args[q.Name], d.asked[q.Name] = q.Answer(answer), true
 	return nil
 }
 

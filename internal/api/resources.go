@@ -124,7 +124,7 @@ func (s *Server) notUnderstood(caller menu.Caller, q LineRequest, err error) {
 		if known {
 			path = below
 		} else if c, ok := s.tree.Find(path).(*menu.Command); ok {
-			known = slices.ContainsFunc(c.Params, func(p menu.Param) bool { return strings.EqualFold(p.Name, word) })
+			known = slices.ContainsFunc(c.Params, func(p menu.Param) bool { return p.Called(word) })
 		}
 		if !known {
 			word = menu.Asterisks

@@ -6,6 +6,7 @@ import (
 	"io"
 	"reflect"
 	"runtime"
+	"slices"
 )
 
 // A Shape is what a command's JSON looks like.
@@ -42,6 +43,9 @@ type Spec[A, R any] struct {
 	// Ask fits one question to the present state and to the answers before it: default, choices, whether it is asked at all.
 	// It is called for given arguments too, so that numbers and names of choices are understood everywhere.
 	Ask func(ctx context.Context, caller Caller, args A, q *Question) error
+	// Dialogue is what a dialogue asks, in this order and before all else, about arguments whose declaration has no question: those of a
+	// struct that several commands embed.
+	Dialogue []Asked
 	// Suggest lists answers for one argument that is about to be completed or asked; every other answer is as right. begun is what was typed of
 	// it: only what begins so (without regard to case) is offered, so where there are many the others may be left out. May be nil.
 	Suggest func(ctx context.Context, caller Caller, args A, name, begun string) []Choice
@@ -57,6 +61,13 @@ type Spec[A, R any] struct {
 	// Exactly one of them is set, and none if the shape is Bytes. TextTable is also called with no records.
 	Text      func(w io.Writer, r R)
 	TextTable func(w io.Writer, rs []R)
+}
+
+// Asked is the question of a dialogue for one argument.
+type Asked struct {
+	Name string
+	Text string
+	Unit string // what a bare number in the answer counts
 }
 
 // A Command is a Spec whose types are erased: what the tree holds.
@@ -227,7 +238,7 @@ func (s Spec[A, R]) Command() *Command {
 	}
 	c := &Command{Name: s.Name, Aliases: s.Aliases, Help: s.Help, Details: s.Details, Role: s.Role, Shape: s.Shape, Interactive: s.Interactive, argType: reflect.TypeFor[A]()}
 	_, c.File, _, _ = runtime.Caller(1)
-	c.Params = params(c.argType)
+	c.Params = asked(params(c.argType), s.Dialogue)
 	c.hidden = func(ctx context.Context, caller Caller) bool {
 		return s.Hidden != nil && s.Hidden(ctx) || s.HiddenFrom != nil && s.HiddenFrom(ctx, caller)
 	}
@@ -270,6 +281,20 @@ func (s Spec[A, R]) Command() *Command {
 		return out.err
 	}
 	return c
+}
+
+// asked puts the questions of a dialogue to their parameters, and these first.
+func asked(all []Param, dialogue []Asked) (list []Param) {
+	for _, a := range dialogue {
+		i := slices.IndexFunc(all, func(p Param) bool { return p.Name == a.Name })
+		if i < 0 {
+			panic("menu: a dialogue asks for " + a.Name + ", which is no parameter")
+		}
+		all[i].Ask, all[i].askUnit = a.Text, a.Unit
+		list = append(list, all[i])
+		all = slices.Delete(all, i, i+1)
+	}
+	return append(list, all...)
 }
 
 // Next works through the arguments given so far and returns the next question, or nil when the command can run. An Error names

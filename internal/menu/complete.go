@@ -146,7 +146,7 @@ func (c *Command) complete(ctx context.Context, caller Caller, words []Word, par
 		if c.switchedOn(p, words[1:]) {
 			take(p, "yes", 1)
 		} else {
-			take(p, words[1].Text, 2)
+			take(p, p.underAlias(word.Text, words[1].Text), 2)
 		}
 	}
 	if main := c.main(); first && main != nil {
@@ -169,6 +169,11 @@ func (c *Command) keywords(given Arguments, partial string, found *Completion) {
 		p := &c.Params[i]
 		if _, ok := given[p.Name]; !ok {
 			found.add(partial, p.Name, p.Help)
+			for _, a := range p.Aliases {
+				if partial != "" {
+					found.add(partial, a.Name, "The same as "+p.Name+".")
+				}
+			}
 			for _, f := range p.Flags {
 				if name, _, _ := strings.Cut(f, "="); partial != "" && !begun(name) {
 					found.add(partial, name, p.Help)

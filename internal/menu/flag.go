@@ -66,16 +66,15 @@ func (c *Command) flags(args Arguments, words []Word) ([]Word, error) {
 		if p == nil {
 			break
 		}
-		if _, twice := args[p.Name]; twice {
-			return nil, Wrong(p.Name, "%s is given twice", p.Name)
-		}
 		if !carried {
 			if len(words) == 1 || begun(words[0].Text) {
 				return nil, Wrong(p.Name, "The value of %s is missing", words[0].Text).WithHint("Write %s", p.flagForm(words[0].Text))
 			}
 			value, words = words[1].Text, words[1:]
 		}
-		args[p.Name] = value
+		if err := p.give(args, value); err != nil {
+			return nil, err
+		}
 		words = words[1:]
 	}
 	return words, nil
@@ -177,7 +176,7 @@ func (c *Command) input(args Arguments) string {
 
 // looksLikePair is for `telnet HOST prot 25`: prot is meant to be a keyword, and not a value before one that is too many.
 func (c *Command) looksLikePair(words []Word) bool {
-	if len(words) == 1 || words[0].Quoted || Nearest(words[0].Text, c.paramNames()) == "" {
+	if len(words) == 1 || words[0].Quoted || c.nearestParam(words[0].Text) == "" {
 		return false
 	}
 	flag, _, _ := c.flag(words[1])

@@ -67,8 +67,8 @@ func (c *Command) help(b *strings.Builder, path []string) {
 		if len(p.Choices) > 0 {
 			notes = append(notes, or(p.Choices))
 		}
-		if flags := p.flagForms(); len(flags) > 0 {
-			notes = append(notes, "also "+strings.Join(flags, ", "))
+		if others := append(p.flagForms(), p.names()[1:]...); len(others) > 0 {
+			notes = append(notes, "also "+strings.Join(others, ", "))
 		}
 		if p.Default != "" && p.Type != "confirm" {
 			notes = append(notes, "default "+p.Default)

@@ -1,9 +1,9 @@
 package menu
 
 import (
-	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -25,12 +25,21 @@ import (
 // The option before lets the value stand without its keyword before the main one, where it can be nothing else: y or n of a yes or no, a choice
 // or its number. The option input lets a line without this value and without the main one take it from standard input.
 //
+// A tag without a name takes that of the field's JSON member, in lower case. The tag alias has other names of the argument, divided by
+// blanks: old ones that lines still have. Under "size=MB" a bare number counts that unit.
+//
+// The option zero lets the value also be 0, or the empty text of a list, which is none of those that the bounds allow: not set. The options
+// size and seconds make an int64 a Size in bytes or a duration in whole seconds.
+//
 // The option unlimited lets a number, size or duration also be the word unlimited. The option stream says that the command, given
 // this argument, yields a Stream whatever its Shape is otherwise. The option alone says that an interactive command, given this argument, takes no
 // lines while it runs.
 //
-// Types: string, int, int64, bool, time.Duration, time.Time, []string (a comma list), Size, Secret, Text, Packets, Confirm, and
-// pointers to them. An embedded struct adds its own parameters in its place.
+// Types: string, int, int64, bool, time.Duration, time.Time, []string and []int (comma lists), Size, Secret, Text, Packets, Confirm, and
+// pointers to them. An embedded struct adds its own parameters in its place, and so does a field that is a struct and has a JSON name:
+// JSON may give those as an object of that name.
+//
+// A field of type []string with the tag arg:"*" is given the names of the arguments that were given.
 type Param struct {
 	Name     string   `json:"name"`
 	Type     string   `json:"type"`
@@ -39,6 +48,7 @@ type Param struct {
 	Before   bool     `json:"before,omitempty"`   // before the main one, too
 	Input    bool     `json:"input,omitempty"`    // a line takes it from standard input
 	Flags    []string `json:"flags,omitempty"`    // other forms of keyword or of keyword and value
+	Aliases  []Alias  `json:"aliases,omitempty"`  // other names of the argument
 	Required bool     `json:"required,omitempty"` // the one-line form and the API must give it
 	Ask      string   `json:"question,omitempty"` // what a dialogue asks; empty: a dialogue does not ask
 	Default  string   `json:"default,omitempty"`
@@ -47,6 +57,7 @@ type Param struct {
 	Help     string   `json:"help"`
 	Min      *int64   `json:"min,omitempty"`
 	Max      *int64   `json:"max,omitempty"`
+	Zero     bool     `json:"zero,omitempty"`      // also takes 0, or the empty text, for not set
 	Limit    bool     `json:"unlimited,omitempty"` // also takes the word unlimited, which is -1
 	Assisted bool     `json:"assisted,omitempty"`  // has a language of its own: the command says what may follow (Spec.Assist)
 	Stream   bool     `json:"stream,omitempty"`    // given, the output is a stream
@@ -55,6 +66,9 @@ type Param struct {
 	field   []int
 	pointer bool
 	typ     reflect.Type
+	group   string // the JSON object that has it, if it is in one
+	noted   []int  // the field that takes the names of the arguments given; nil if there is none
+	askUnit string // what a bare number counts in the answer to its question
 }
 
 // NoArgs is the argument struct of a command that takes none.
@@ -71,6 +85,7 @@ var paramTypes = map[reflect.Type]string{
 	reflect.TypeFor[time.Duration](): "duration",
 	reflect.TypeFor[time.Time]():     "time",
 	reflect.TypeFor[[]string]():      "list",
+	reflect.TypeFor[[]int]():         "list",
 	reflect.TypeFor[Size]():          "size",
 	reflect.TypeFor[Secret]():        "secret",
 	reflect.TypeFor[Text]():          "lines",
@@ -82,60 +97,112 @@ var paramTypes = map[reflect.Type]string{
 // walk over the whole tree in the tests meets it.
 func params(t reflect.Type) []Param {
 	var list []Param
-	for i := range t.NumField() {
-		f := t.Field(i)
-		tag, ok := f.Tag.Lookup("arg")
-		if !ok && f.Anonymous && f.Type.Kind() == reflect.Struct {
-			// Parameters that several commands share.
-			for _, p := range params(f.Type) {
-				p.field = append([]int{i}, p.field...)
-				list = append(list, p)
+	given := []int(nil)
+	walkParams(t, nil, "", func(f reflect.StructField, group string) {
+		if f.Tag.Get("arg") == "*" {
+			given = f.Index
+			return
+		}
+		list = append(list, paramOf(f, group))
+	})
+	names := make(map[string]bool)
+	for i := range list {
+		list[i].noted = given
+		for _, name := range list[i].names() {
+			if names[name] {
+				panic(fmt.Sprintf("menu: two parameters have the name %s", name))
 			}
+			names[name] = true
 		}
-		if !ok {
-			continue
-		}
-		name, options, _ := strings.Cut(tag, ",")
-		p := Param{Name: name, Ask: f.Tag.Get("ask"), Default: f.Tag.Get("default"), Unit: f.Tag.Get("unit"), Help: f.Tag.Get("help"), Flags: strings.Fields(f.Tag.Get("flag")), field: f.Index, typ: f.Type}
-		if f.Type.Kind() == reflect.Pointer {
-			p.pointer, p.typ = true, f.Type.Elem()
-		}
-		p.Type, ok = paramTypes[p.typ]
-		if !ok {
-			panic(fmt.Sprintf("menu: parameter %s has type %s, which no argument can have", name, f.Type))
-		}
-		for _, o := range strings.Split(options, ",") {
-			switch o {
-			case "":
-			case "main":
-				p.Main = true
-			case "next":
-				p.Next = true
-			case "before":
-				p.Before = true
-			case "input":
-				p.Input = true
-			case "required":
-				p.Required = true
-			case "unlimited":
-				p.Limit = true
-			case "assisted":
-				p.Assisted = true
-			case "stream":
-				p.Stream = true
-			case "alone":
-				p.Alone = true
-			default:
-				panic(fmt.Sprintf("menu: parameter %s has the unknown option %q", name, o))
-			}
-		}
-		if c := f.Tag.Get("choices"); c != "" {
-			p.Choices = strings.Split(c, "|")
-		}
-		p.Min, p.Max = bound(f, "min"), bound(f, "max")
-		list = append(list, p)
 	}
 	return list
+}
+
+// walkParams calls do for each field with an argument, with its index from the outermost struct, also those of embedded structs and of
+// groups.
+func walkParams(t reflect.Type, index []int, group string, do func(f reflect.StructField, group string)) {
+	for i := range t.NumField() {
+		f := t.Field(i)
+		f.Index = append(slices.Clone(index), i)
+		_, argument := f.Tag.Lookup("arg")
+		switch {
+		case argument:
+			do(f, group)
+		case f.Type.Kind() != reflect.Struct:
+		case f.Anonymous:
+			walkParams(f.Type, f.Index, group, do)
+		case f.Tag.Get("json") != "":
+			walkParams(f.Type, f.Index, memberName(f), do)
+		}
+	}
+}
+
+// memberName returns the name of a field in JSON.
+func memberName(f reflect.StructField) string {
+	name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+	return name
+}
+
+func paramOf(f reflect.StructField, group string) Param {
+	name, options, _ := strings.Cut(f.Tag.Get("arg"), ",")
+	if name == "" {
+		name = strings.ToLower(memberName(f))
+	}
+	p := Param{
+		Name: name, Ask: f.Tag.Get("ask"), Default: f.Tag.Get("default"), Unit: f.Tag.Get("unit"), Help: f.Tag.Get("help"),
+		Flags: strings.Fields(f.Tag.Get("flag")), Aliases: aliases(f.Tag.Get("alias")), field: f.Index, typ: f.Type, group: group,
+	}
+	if f.Type.Kind() == reflect.Pointer {
+		p.pointer, p.typ = true, f.Type.Elem()
+	}
+	p.Type = paramTypes[p.typ]
+	if p.Type == "" && p.typ.Kind() == reflect.String {
+		p.Type = "text" // a word of a type of its own
+	}
+	for _, o := range strings.Split(options, ",") {
+		p.option(o)
+	}
+	if p.Type == "" {
+		panic(fmt.Sprintf("menu: parameter %s has type %s, which no argument can have", name, f.Type))
+	}
+	if c := f.Tag.Get("choices"); c != "" {
+		p.Choices = strings.Split(c, "|")
+	}
+	p.Min, p.Max = bound(f, "min"), bound(f, "max")
+	return p
+}
+
+// option notes an option of the tag arg.
+func (p *Param) option(o string) {
+	switch o {
+	case "":
+	case "main":
+		p.Main = true
+	case "next":
+		p.Next = true
+	case "before":
+		p.Before = true
+	case "input":
+		p.Input = true
+	case "required":
+		p.Required = true
+	case "zero":
+		p.Zero = true
+	case "unlimited":
+		p.Limit = true
+	case "assisted":
+		p.Assisted = true
+	case "stream":
+		p.Stream = true
+	case "alone":
+		p.Alone = true
+	case "size":
+		p.Type = "size"
+	case "seconds":
+		p.Type = "duration"
+	default:
+		panic(fmt.Sprintf("menu: parameter %s has the unknown option %q", p.Name, o))
+	}
 }
 
 func bound(f reflect.StructField, key string) *int64 {
@@ -150,8 +217,20 @@ func bound(f reflect.StructField, key string) *int64 {
 	return &n
 }
 
-// set parses text into the parameter's field of the argument struct.
+// set parses text into the parameter's field of the argument struct, and notes that the argument is given.
 func (p *Param) set(args reflect.Value, text string) error {
+	if err := p.put(args, text); err != nil {
+		return err
+	}
+	if p.noted != nil {
+		names := args.FieldByIndex(p.noted)
+		names.Set(reflect.Append(names, reflect.ValueOf(p.Name)))
+	}
+	return nil
+}
+
+// put parses text into the parameter's field.
+func (p *Param) put(args reflect.Value, text string) error {
 	field := args.FieldByIndex(p.field)
 	value := reflect.New(p.typ).Elem()
 	if err := p.parse(value, text); err != nil {
@@ -201,10 +280,7 @@ func (p *Param) parse(v reflect.Value, text string) error {
 		v.SetString(text)
 	case "number":
 		n, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64)
-		if err != nil || v.OverflowInt(n) {
-			return p.rangeError()
-		}
-		if p.Min != nil && n < *p.Min || p.Max != nil && n > *p.Max {
+		if err != nil || v.OverflowInt(n) || p.outside(n, 1) {
 			return p.rangeError()
 		}
 		v.SetInt(n)
@@ -222,8 +298,11 @@ func (p *Param) parse(v reflect.Value, text string) error {
 		if err != nil {
 			return err
 		}
-		if p.Min != nil && d < time.Duration(*p.Min)*time.Second || p.Max != nil && d > time.Duration(*p.Max)*time.Second {
+		if p.outside(int64(d), int64(time.Second)) {
 			return p.rangeError()
+		}
+		if p.typ != durationType {
+			d = (d + time.Second - 1) / time.Second
 		}
 		v.SetInt(int64(d))
 	case "size":
@@ -231,7 +310,7 @@ func (p *Param) parse(v reflect.Value, text string) error {
 		if err != nil {
 			return err
 		}
-		if p.Min != nil && int64(s) < *p.Min || p.Max != nil && int64(s) > *p.Max {
+		if p.outside(int64(s), 1) {
 			return p.rangeError()
 		}
 		v.SetInt(int64(s))
@@ -242,9 +321,37 @@ func (p *Param) parse(v reflect.Value, text string) error {
 		}
 		v.Set(reflect.ValueOf(t))
 	case "list":
-		v.Set(reflect.ValueOf(SplitList(text)))
+		return p.parseList(v, text)
 	}
 	return nil
+}
+
+var durationType = reflect.TypeFor[time.Duration]()
+
+func (p *Param) parseList(v reflect.Value, text string) error {
+	parts := SplitList(text)
+	if v.Type().Elem().Kind() == reflect.String {
+		v.Set(reflect.ValueOf(parts))
+		return nil
+	}
+	numbers := make([]int, len(parts))
+	for i, part := range parts {
+		n, err := strconv.Atoi(part)
+		if err != nil || p.outside(int64(n), 1) {
+			return fmt.Errorf("it is whole numbers %s, separated by commas", p.Range())
+		}
+		numbers[i] = n
+	}
+	v.Set(reflect.ValueOf(numbers))
+	return nil
+}
+
+// outside reports whether a value is beyond the bounds, which count a unit.
+func (p *Param) outside(n, unit int64) bool {
+	if n == 0 && p.Zero {
+		return false
+	}
+	return p.Min != nil && n < *p.Min*unit || p.Max != nil && n > *p.Max*unit
 }
 
 // parseTime takes RFC 3339, or a date with or without a time of day in UTC.
@@ -268,13 +375,17 @@ func (p *Param) Range() string {
 		}
 		return strconv.FormatInt(n, 10)
 	}
+	or := ""
+	if p.Zero {
+		or = ", or 0"
+	}
 	switch {
 	case p.Min != nil && p.Max != nil:
-		return fmt.Sprintf("from %s to %s", form(*p.Min), form(*p.Max))
+		return fmt.Sprintf("from %s to %s%s", form(*p.Min), form(*p.Max), or)
 	case p.Min != nil:
-		return "of at least " + form(*p.Min)
+		return "of at least " + form(*p.Min) + or
 	case p.Max != nil:
-		return "of at most " + form(*p.Max)
+		return "of at most " + form(*p.Max) + or
 	}
 	return ""
 }
@@ -285,66 +396,6 @@ func (p *Param) rangeError() error {
 		what = "a " + p.Type
 	}
 	return fmt.Errorf("%s", strings.TrimSpace("it is "+what+" "+p.Range()))
-}
-
-// FromJSON turns a decoded JSON object into arguments. A number for a size counts bytes and for a duration seconds, whatever the
-// parameter's text unit is; a list may be an array.
-func (c *Command) FromJSON(object map[string]any) (Arguments, error) {
-	args := Arguments{}
-	for name, value := range object {
-		p := c.param(name)
-		if p == nil {
-			return nil, c.unknownArgument(name)
-		}
-		text, err := jsonText(p, value)
-		if err != nil {
-			return nil, err
-		}
-		args[p.Name] = text
-	}
-	return args, nil
-}
-
-func jsonText(p *Param, value any) (string, error) {
-	switch v := value.(type) {
-	case string:
-		return v, nil
-	case bool:
-		if v {
-			return "yes", nil
-		}
-		return "no", nil
-	case json.Number:
-		switch {
-		case p.Type == "size":
-			return v.String() + "B", nil
-		case p.Type == "duration" && p.Unit != "":
-			return v.String() + "s", nil
-		}
-		return v.String(), nil
-	case []any:
-		if p.Type == "list" {
-			var parts []string
-			for _, e := range v {
-				s, ok := e.(string)
-				if !ok || strings.Contains(s, ",") {
-					return "", Wrong(p.Name, "%s is a list of texts", p.Name)
-				}
-				parts = append(parts, s)
-			}
-			return strings.Join(parts, ","), nil
-		}
-	}
-	return "", Wrong(p.Name, "%s cannot have that JSON value", p.Name).WithHint("It takes a %s", p.Type)
-}
-
-func (c *Command) param(name string) *Param {
-	for i := range c.Params {
-		if strings.EqualFold(c.Params[i].Name, name) {
-			return &c.Params[i]
-		}
-	}
-	return nil
 }
 
 // Sentence makes a phrase what Message and Hint of an Error hold: it begins with a capital letter and has no full stop.

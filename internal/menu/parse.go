@@ -202,14 +202,13 @@ func (c *Command) pair(args Arguments, p *Param, words []Word) ([]Word, error) {
 	switch {
 	case c.switchedOn(p, words[1:]):
 	case len(words) > 1:
-		value, used = words[1].Text, 2
+		value, used = p.underAlias(words[0].Text, words[1].Text), 2
 	default:
 		return nil, Wrong(p.Name, "The value of %s is missing", p.Name).WithHint("Write %s", p.pair())
 	}
-	if _, twice := args[p.Name]; twice {
-		return nil, Wrong(p.Name, "%s is given twice", p.Name)
+	if err := p.give(args, value); err != nil {
+		return nil, err
 	}
-	args[p.Name] = value
 	return words[used:], nil
 }
 
@@ -273,7 +272,7 @@ func (c *Command) mistypedKeyword(args Arguments, rest []Word) *Error {
 	if p := c.abbreviated(word); p != nil {
 		return c.unknownArgument(rest[0].Text).WithHint("%s was taken for the %s; keywords are written whole here: %s %s", Bounded(word, maxQuoted), main.Name, p.Name, Quote(Bounded(rest[0].Text, maxQuoted)))
 	}
-	if len(rest) != 1 || Nearest(word, c.paramNames()) == "" {
+	if len(rest) != 1 || c.nearestParam(word) == "" {
 		return nil
 	}
 	return c.unknownArgument(word)
@@ -296,9 +295,15 @@ func (c *Command) main() *Param {
 	return nil
 }
 
+// abbreviated returns the one parameter whose present name begins so, else the one that has such an old name.
 func (c *Command) abbreviated(word string) *Param {
-	if found := begins(c.paramNames(), word); len(found) == 1 {
-		return c.param(found[0])
+	for _, names := range [][]string{c.paramNames(), c.allNames()} {
+		if found := begins(names, word); len(found) > 0 {
+			if len(found) == 1 {
+				return c.param(found[0])
+			}
+			return nil
+		}
 	}
 	return nil
 }
@@ -312,7 +317,7 @@ func (c *Command) unknownArgument(word string) *Error {
 	if p := c.abbreviated(word); p != nil {
 		return e.WithHint("Did you mean %s?", p.Name)
 	}
-	if near := Nearest(word, names); near != "" {
+	if near := c.nearestParam(word); near != "" {
 		return e.WithHint("Did you mean %s?", near)
 	}
 	return e.WithHint("It takes %s", strings.Join(names, ", "))

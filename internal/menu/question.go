@@ -32,6 +32,16 @@ type Question struct {
 	Open bool `json:"open,omitempty"`
 	// Assisted says that the command tells what may follow while the answer is typed (Command.Assist).
 	Assisted bool `json:"assisted,omitempty"`
+	// Unit is what a bare number in the answer counts, such as MB; whoever asks adds it.
+	Unit string `json:"unit,omitempty"`
+}
+
+// Answer returns the argument that an answer is.
+func (q *Question) Answer(text string) string {
+	if q.Unit == "" {
+		return text
+	}
+	return withUnit(text, q.Unit)
 }
 
 // A Mode is how much a dialogue asks.
@@ -46,10 +56,9 @@ const (
 // work goes through the parameters in order: it sets and checks those that are given and stops at the first that the mode wants
 // asked. What it returns is that question, or the filled struct, or the Error that names the argument at fault.
 func (c *Command) work(ctx context.Context, caller Caller, given Arguments, mode Mode) (reflect.Value, *Question, error) {
-	for name := range given {
-		if c.param(name) == nil {
-			return reflect.Value{}, nil, c.unknownArgument(name)
-		}
+	given, err := c.present(given)
+	if err != nil {
+		return reflect.Value{}, nil, err
 	}
 	args := reflect.New(c.argType).Elem()
 	for i := range c.Params {
@@ -72,7 +81,7 @@ func (c *Command) work(ctx context.Context, caller Caller, given Arguments, mode
 		case p.Type == "confirm" && !q.Skip:
 			return args, nil, Wrong(p.Name, "This needs a confirmation").WithHint("Add: %s yes", p.Name)
 		case p.Default != "":
-			if err := p.set(args, p.Default); err != nil {
+			if err := p.put(args, p.Default); err != nil {
 				return args, nil, err
 			}
 		}
@@ -81,7 +90,7 @@ func (c *Command) work(ctx context.Context, caller Caller, given Arguments, mode
 }
 
 func (p *Param) question() Question {
-	q := Question{Name: p.Name, Type: p.Type, Text: p.Ask, Default: p.Default, Help: p.Help, Required: p.Required, Assisted: p.Assisted}
+	q := Question{Name: p.Name, Type: p.Type, Text: p.Ask, Default: p.Default, Help: p.Help, Required: p.Required, Assisted: p.Assisted, Unit: p.askUnit}
 	for _, c := range p.Choices {
 		q.Choices = append(q.Choices, Choice{Value: c})
 	}

@@ -1,0 +1,101 @@
+package menu
+
+import (
+	"encoding/json"
+	"strings"
+)
+
+// FromJSON turns a decoded JSON object into arguments. A number for a size counts bytes and for a duration seconds, whatever the
+// parameter's text unit is; -1 is unlimited; a list may be an array. Arguments that records have in an object of their own, such as the
+// limits of a capture, may come in that object.
+func (c *Command) FromJSON(object map[string]any) (Arguments, error) {
+	args := Arguments{}
+	for name, value := range object {
+		group, nested := value.(map[string]any)
+		if !nested || c.param(name) != nil || !c.hasGroup(name) {
+			if err := c.addJSON(args, name, value); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		for member, value := range group {
+			if p := c.param(member); p == nil || p.group != name {
+				return nil, c.unknownArgument(name + "." + member)
+			}
+			if err := c.addJSON(args, member, value); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return args, nil
+}
+
+func (c *Command) hasGroup(name string) bool {
+	for i := range c.Params {
+		if c.Params[i].group == name {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *Command) addJSON(args Arguments, name string, value any) error {
+	p := c.param(name)
+	if p == nil {
+		return c.unknownArgument(name)
+	}
+	text, err := jsonText(p, value)
+	if err != nil {
+		return err
+	}
+	if _, number := value.(json.Number); !number {
+		text = p.underAlias(name, text)
+	}
+	return p.give(args, text)
+}
+
+func jsonText(p *Param, value any) (string, error) {
+	switch v := value.(type) {
+	case string:
+		return v, nil
+	case bool:
+		if v {
+			return "yes", nil
+		}
+		return "no", nil
+	case json.Number:
+		switch {
+		case p.Limit && v == "-1":
+			return "unlimited", nil
+		case p.Type == "size":
+			return v.String() + "B", nil
+		case p.Type == "duration" && p.Unit != "":
+			return v.String() + "s", nil
+		}
+		return v.String(), nil
+	case []any:
+		if p.Type == "list" {
+			return jsonList(p, v)
+		}
+	}
+	return "", Wrong(p.Name, "%s cannot have that JSON value", p.Name).WithHint("It takes a %s", p.Type)
+}
+
+// jsonList writes an array of texts or numbers as a comma list.
+func jsonList(p *Param, list []any) (string, error) {
+	var parts []string
+	for _, e := range list {
+		switch e := e.(type) {
+		case json.Number:
+			parts = append(parts, e.String())
+			continue
+		case string:
+			if !strings.Contains(e, ",") {
+				parts = append(parts, e)
+				continue
+			}
+		}
+		return "", Wrong(p.Name, "%s is a list of texts", p.Name)
+	}
+	return strings.Join(parts, ","), nil
+}
