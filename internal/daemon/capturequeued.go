@@ -1,8 +1,6 @@
 package daemon
 
 import (
-	"slices"
-
 	"diagsh/capture"
 )
 
@@ -74,22 +72,4 @@ func (c *captures) forgetTarget(name string) {
 	for _, r := range c.records {
 		delete(r.Queued, name)
 	}
-}
-
-// released tells the ring of a file that the file is held no more.
-func (d *Daemon) released(file string) {
-	c := d.captures
-	c.mu.Lock()
-	i := slices.IndexFunc(c.records, func(r *record) bool { return r.has(file) })
-	if i < 0 {
-		c.mu.Unlock()
-		return
-	}
-	r, job := c.records[i], c.records[i].job
-	c.mu.Unlock()
-	if job != nil {
-		job.Prune() // if it ends meanwhile, its end looks too
-		return
-	}
-	d.trimRing(r)
 }

@@ -122,9 +122,9 @@ func (d *Daemon) specOf(r capture.Request) (spec capture.Spec, management bool, 
 	spec.Limits = withoutUnlimited(spec.Limits)
 	spec.ReserveBytes = d.reserve()
 	switch {
-	case spec.Name != "" && !plainCaptureName(spec.Name):
+	case spec.Name != "" && !capture.PlainName(spec.Name):
 		return spec, management, menu.Wrong("name", "%s is not a name for a capture", menu.Quoted(spec.Name)).
-			WithHint("A name has at most 64 letters, digits, dots, hyphens and underscores, and begins with a letter or digit")
+			WithHint("%s", capture.PlainNameHint)
 	case spec.Name == "" && spec.Mode == capture.Append:
 		return spec, management, menu.Wrong("name", "A capture that appends needs the name of the one to append to")
 	}
@@ -192,14 +192,6 @@ func trimmed(s *string) *string {
 	}
 	t := strings.TrimSpace(*s)
 	return &t
-}
-
-// plainCaptureName reports whether a capture may have this name: it can stand in a file name and is none of the words that mean
-// all captures, or none.
-func plainCaptureName(name string) bool {
-	const first = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-	return name != "" && len(name) <= 64 && strings.Trim(name, first+"._-") == "" && strings.ContainsRune(first, rune(name[0])) &&
-		!strings.EqualFold(name, capture.All) && !strings.EqualFold(name, "CLEAR")
 }
 
 // interfaceNames writes interfaces as the engine knows them: the word for all, and the names of those that were given by alternative ones.

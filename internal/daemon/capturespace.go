@@ -168,11 +168,11 @@ func (c *captures) used() (int64, error) {
 // kept or has a target wait for them. Files that belong to no capture never are.
 func (d *Daemon) expendable(r *record) bool {
 	for _, f := range r.Status.Files {
-		if d.AwaitsExport(f.Name) {
+		if d.Waiting(f.Name) {
 			return false
 		}
 	}
-	if r.Unqueued && slices.ContainsFunc(d.Targets(), func(t capture.Target) bool { return t.Auto }) {
+	if r.Unqueued && len(d.Auto()) > 0 {
 		return false
 	}
 	return r.ended() && r.Status.State != capture.NotStarted && !r.Spec.Keep && len(r.Status.Files) > 0
@@ -255,7 +255,7 @@ func (d *Daemon) trimRing(r *record) {
 	for {
 		c.mu.Lock()
 		s, keep := &r.Status, int(r.Spec.KeptFiles())
-		if !r.ended() || r.Unqueued || keep == 0 || len(s.Files) <= keep || d.AwaitsExport(s.Files[0].Name) {
+		if !r.ended() || r.Unqueued || keep == 0 || len(s.Files) <= keep || d.Waiting(s.Files[0].Name) {
 			c.mu.Unlock()
 			break
 		}

@@ -100,7 +100,7 @@ func (d *Daemon) launch(r *record, interfaces []capture.Interface, f *captureFil
 		NextFile:    next,
 		Allowance:   d.allowance,
 		Closed:      func(f capture.FileInfo) { d.exportFile(r, spec.Name, f.Name) },
-		Held:        d.AwaitsExport,
+		Held:        d.Waiting,
 		Turned:      d.keepCaptures,
 		Machine:     machine,
 		System:      system,

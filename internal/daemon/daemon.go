@@ -17,6 +17,7 @@ import (
 	"diagsh/diag/services"
 	"diagsh/internal/api"
 	"diagsh/internal/daemon/audit"
+	"diagsh/internal/daemon/exports"
 	"diagsh/internal/daemon/settings"
 	"diagsh/internal/menu"
 	"diagsh/internal/netconf"
@@ -45,6 +46,7 @@ type Options struct {
 type Daemon struct {
 	*settings.Settings
 	*audit.Log
+	*exports.Queue
 
 	product string
 	log     *slog.Logger
@@ -68,7 +70,6 @@ type Daemon struct {
 	configFolder string
 
 	configuration *configuration
-	exports       *exports
 	live          atomic.Int32 // who watches the network now
 	checked       checkedNames
 
@@ -121,7 +122,7 @@ func Open(o Options) (*Daemon, error) {
 	d.Begin(said)
 	d.recoverConfiguration()
 	d.recover()
-	d.tasks.Go(func() { d.runExports(ctx) })
+	d.Queue.Start()
 	return d, nil
 }
 
@@ -162,7 +163,10 @@ func (d *Daemon) open(o Options) error {
 		return err
 	}
 	d.Apply(d.configuration.view("").Running)
-	if d.exports, err = openExports(o.Dir); err != nil {
+	d.Queue, err = exports.Open(exports.Options{
+		Dir: o.Dir, Log: d.log, OpenFile: d.OpenFile, Hostname: d.Hostname, System: d.System, OnDone: d.released, OnTargetGone: d.targetGone,
+	})
+	if err != nil {
 		return err
 	}
 	if d.reports, err = openReports(o.Dir, d.files); err != nil {
@@ -302,6 +306,7 @@ func (d *Daemon) Close(ctx context.Context) error {
 		case <-ctx.Done():
 			err = errors.New("some captures have not finished their files; the next start does")
 		}
+		err = errors.Join(err, d.Queue.Close(ctx))
 		d.captures.clearSpare()
 		err = errors.Join(err, d.release())
 	})

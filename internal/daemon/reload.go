@@ -48,12 +48,7 @@ func (d *Daemon) ReloadLosses(files bool) ([]access.Loss, error) {
 	if _, err := os.Stat(d.captures.settings.Path); err == nil {
 		add("settings of captures", 1, "interfaces, filter and limits that captures begin with")
 	}
-	targets, copies, key := d.exports.kept()
-	add("targets of captures, with their secrets", len(targets), strings.Join(targets, ", "))
-	add("copies that wait", copies, "files that are to be copied to a target")
-	if key {
-		add("keys of the appliance", 1, "the one that it logs in at targets by")
-	}
+	list = append(list, d.Queue.Losses()...)
 	if files {
 		usage, err := d.DiagnosticUsage()
 		if err != nil {
@@ -78,7 +73,7 @@ func (d *Daemon) Reload(caller menu.Caller, files bool) (access.Reload, error) {
 		{"reset the configuration", func() error { return d.reloadConfiguration(caller) }},
 		{"delete the saved configurations", d.deleteSaved},
 		{"reset the settings of captures", d.captures.forgetSettings},
-		{"forget the targets of captures", d.forgetTargets},
+		{"forget the targets of captures", d.Queue.Reset},
 		{"empty the diagnostic directory", func() error {
 			if !files {
 				return nil
@@ -138,49 +133,6 @@ func (c *captures) forgetSettings() error {
 	}
 	c.current = firstSettings()
 	return nil
-}
-
-// kept is what Reload takes away of the copies to other hosts.
-func (x *exports) kept() (targets []string, copies int, key bool) {
-	_, err := os.Stat(x.keyFile)
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	for _, t := range x.targets {
-		targets = append(targets, t.Name)
-	}
-	for _, e := range x.queue {
-		if !finished(e) {
-			copies++
-		}
-	}
-	return targets, copies, err == nil
-}
-
-// forgetTargets takes away where files of the appliance were copied to, with the copies that wait or are under way, and the key that it
-// logged in there by: captures of the next owner are not the last one's.
-func (d *Daemon) forgetTargets() error {
-	x := d.exports
-	x.mu.Lock()
-	targets := x.targets
-	x.targets, x.queue = nil, nil
-	clear(x.resting)
-	if x.giveUp != nil {
-		x.giveUp()
-	}
-	x.mu.Unlock()
-	for _, t := range targets {
-		d.captures.forgetTarget(t.Name)
-	}
-	d.keepCaptures()
-	x.storing.Lock()
-	defer x.storing.Unlock()
-	var errs []error
-	for _, path := range []string{x.targetsFile.Path, x.queueFile.Path, x.keyFile} {
-		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			errs = append(errs, err)
-		}
-	}
-	return errors.Join(errs...)
 }
 
 // deleteFiles ends all captures and empties the diagnostic directory.

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"diagsh/capture"
-	"diagsh/internal/daemon/export"
+	"diagsh/internal/daemon/exports"
 )
 
 // An owner's server takes the beginning of a file, and tells when that is there and when no more comes.
@@ -47,7 +47,7 @@ func TestFactoryValuesForgetTargets(t *testing.T) {
 	}
 	fileOf(t, d, "small.pcap")
 	server, began, ended := ownersServer(t)
-	target := capture.Target{Name: "owner1", URL: server.URL + "/", HostKey: export.Fingerprint(server.Certificate().Raw), Auto: true}
+	target := capture.Target{Name: "owner1", URL: server.URL + "/", HostKey: exports.Fingerprint(server.Certificate().Raw), Auto: true}
 	if _, err := d.AddTarget(t.Context(), adminCaller, target, "the-last-owners-token"); err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +110,7 @@ func TestDeletedTargetGetsNoMore(t *testing.T) {
 		t.Fatal(err)
 	}
 	server, began, ended := ownersServer(t)
-	target := capture.Target{Name: "owner1", URL: server.URL + "/", HostKey: export.Fingerprint(server.Certificate().Raw)}
+	target := capture.Target{Name: "owner1", URL: server.URL + "/", HostKey: exports.Fingerprint(server.Certificate().Raw)}
 	if _, err := d.AddTarget(t.Context(), adminCaller, target, ""); err != nil {
 		t.Fatal(err)
 	}

@@ -19,7 +19,7 @@ import (
 
 	"diagsh/capture"
 	"diagsh/capture/pcapfile"
-	"diagsh/internal/daemon/export"
+	"diagsh/internal/daemon/exports"
 	"diagsh/internal/menu"
 )
 
@@ -83,7 +83,7 @@ func (s *fakeTarget) content(name string) []byte {
 // target makes it one of the appliance that gets everything.
 func (s *fakeTarget) target(b *captureBed, name string) {
 	b.Helper()
-	t := capture.Target{Name: name, URL: s.URL + "/", HostKey: export.Fingerprint(s.Certificate().Raw), Auto: true}
+	t := capture.Target{Name: name, URL: s.URL + "/", HostKey: exports.Fingerprint(s.Certificate().Raw), Auto: true}
 	if _, err := b.d.AddTarget(b.Context(), adminCaller, t, ""); err != nil {
 		b.Fatal(err)
 	}
@@ -165,7 +165,7 @@ func TestFilesOfARingAreCopiedAsTheyClose(t *testing.T) {
 		}
 	}
 	away.opens()
-	b.d.exports.hurry()
+	b.d.Hurry()
 	until(t, "what is more than is kept is gone", func() bool { s := status(); return len(s.Files) == 2 && s.FilesAwaitingExport == 0 })
 	if s := status(); s.State != capture.Running || s.FilesRemoved != 7 || len(away.has()) != 8 {
 		t.Errorf("%d files were copied; it is %+v", len(away.has()), s)
@@ -221,7 +221,7 @@ func TestARingThatIsNotCopiedEndsAtTheQuota(t *testing.T) {
 	}
 	kept := len(s.Files)
 	away.opens()
-	b.d.exports.hurry()
+	b.d.Hurry()
 	until(t, "what is more than is kept is gone", func() bool { s, _ = b.d.Capture("ring"); return len(s.Files) == 2 })
 	next := 0
 	for _, name := range away.has() {
@@ -251,7 +251,7 @@ func TestWhatWaitsIsCopiedAfterARestart(t *testing.T) {
 		t.Fatalf("after the restart it is %+v, %v; the queue is %+v", s, err, b.d.Exports())
 	}
 	away.opens()
-	b.d.exports.hurry()
+	b.d.Hurry()
 	until(t, "all is copied, and the oldest is gone", func() bool {
 		s, _ = b.d.Capture("ring")
 		return len(s.Files) == 2 && s.FilesAwaitingExport == 0
@@ -263,31 +263,6 @@ func TestWhatWaitsIsCopiedAfterARestart(t *testing.T) {
 	if next != packets || len(away.has()) != 5 || len(b.d.Exports()) != 5 {
 		t.Errorf("%d packets in %q; the queue is %+v", next, away.has(), b.d.Exports())
 	}
-}
-
-// A file whose copy is confirmed goes when the queue that says so is on the disk, and not before: else an appliance that dies in between
-// would look for a file that is gone, and say that it was not copied.
-func TestAFileStaysUntilItsCopyIsWrittenDown(t *testing.T) {
-	b := newCaptureBed(t, Options{Dir: prepare(t)})
-	there := newFakeTarget(t)
-	there.opens()
-	b.mustStart(capture.Request{Name: "mail", Interfaces: []string{"right"}})
-	b.sendNumbered(0, 10)
-	if _, err := b.d.StopCapture(adminCaller, "mail"); err != nil {
-		t.Fatal(err)
-	}
-	there.target(b, "there")
-	file := b.d.captures.records[0].Status.Files[0].Name
-	there.takes = b.d.exports.storing.Lock // The queue cannot be written for a while.
-	if _, err := b.d.ExportPackets(adminCaller, "mail", "there"); err != nil {
-		t.Fatal(err)
-	}
-	until(t, "the copy is confirmed", func() bool { return b.d.Exports()[0].State == capture.ExportDone })
-	if !b.d.AwaitsExport(file) {
-		t.Error("the file may go, and the queue on the disk says that it is still to be copied")
-	}
-	b.d.exports.storing.Unlock()
-	until(t, "the file may go", func() bool { return !b.d.AwaitsExport(file) })
 }
 
 // Files that could not be queued when they closed are queued as soon as the queue can be written: by the appliance that runs, and by
@@ -391,7 +366,7 @@ func TestFilesThatWaitForTheirCopyStay(t *testing.T) {
 	b.d.deleteOld(later) // also before the file is queued
 	until("a try", func() bool { list := b.d.Exports(); return len(list) == 1 && list[0].Tries > 0 })
 	b.d.deleteOld(later)
-	if _, err := b.d.StatFile(file); err != nil || !b.d.AwaitsExport(file) {
+	if _, err := b.d.StatFile(file); err != nil || !b.d.Waiting(file) {
 		t.Fatalf("a file that waits for its copy is gone: %v", err)
 	}
 	if err := b.d.DeleteTarget(adminCaller, "away"); err != nil {
@@ -401,7 +376,7 @@ func TestFilesThatWaitForTheirCopyStay(t *testing.T) {
 		t.Errorf("a copy to no target: %v", err)
 	}
 	// It is over for retention when the disk knows it too.
-	until("the end of the copy", func() bool { return b.d.Exports()[0].State == capture.ExportFailed && !b.d.AwaitsExport(file) })
+	until("the end of the copy", func() bool { return b.d.Exports()[0].State == capture.ExportFailed && !b.d.Waiting(file) })
 	b.d.deleteOld(later)
 	_, err := b.d.StatFile(file)
 	wantKind(t, err, menu.NotFound)

@@ -1,4 +1,4 @@
-package export
+package exports
 
 import (
 	"bufio"
@@ -25,10 +25,10 @@ func TestPutBelievesNoOtherSuccess(t *testing.T) {
 			w.WriteHeader(status)
 		}))
 		f, _ := randomFile(10)
-		target := Target{URL: server.URL, HostKey: Fingerprint(server.Certificate().Raw)}
-		err := target.Copy(t.Context(), f, func(int64) {})
-		var known *Error
-		if (err == nil) != want || err != nil && (!errors.As(err, &known) || !strings.Contains(known.Text, fmt.Sprint(status))) {
+		to := destination{url: mustParse(t, server.URL), hostKey: Fingerprint(server.Certificate().Raw)}
+		err := https.send(t.Context(), to, f, func(int64) {})
+		var known *sendError
+		if (err == nil) != want || err != nil && (!errors.As(err, &known) || !strings.Contains(known.text, fmt.Sprint(status))) {
 			t.Errorf("status %d: %v", status, err)
 		}
 		server.Close()
@@ -36,7 +36,7 @@ func TestPutBelievesNoOtherSuccess(t *testing.T) {
 }
 
 // newStrange is a server whose connections a test has in its hands: talk is told the method of each request whose headers have come.
-func newStrange(t *testing.T, talk func(c net.Conn, method string)) Target {
+func newStrange(t *testing.T, talk func(c net.Conn, method string)) destination {
 	t.Helper()
 	s := httptest.NewTLSServer(nil) // for its certificate
 	listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: s.TLS.Certificates})
@@ -65,13 +65,13 @@ func newStrange(t *testing.T, talk func(c net.Conn, method string)) Target {
 			}()
 		}
 	}()
-	return Target{URL: "https://" + listener.Addr().String(), HostKey: Fingerprint(s.Certificate().Raw)}
+	return destination{url: mustParse(t, "https://"+listener.Addr().String()), hostKey: Fingerprint(s.Certificate().Raw)}
 }
 
 // What a server says beside the answer to one request is no answer to the next: here its HEAD is answered twice, the second time as if by a
 // PUT that has not come.
 func TestPutTakesNoAnswerTwice(t *testing.T) {
-	target := newStrange(t, func(c net.Conn, method string) {
+	to := newStrange(t, func(c net.Conn, method string) {
 		if method == http.MethodHead {
 			io.WriteString(c, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\nHTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n")
 			return
@@ -80,8 +80,8 @@ func TestPutTakesNoAnswerTwice(t *testing.T) {
 	})
 	for range 20 {
 		f, _ := randomFile(10)
-		var known *Error
-		if err := target.Copy(t.Context(), f, func(int64) {}); !errors.As(err, &known) || !strings.Contains(known.Text, "507") {
+		var known *sendError
+		if err := https.send(t.Context(), to, f, func(int64) {}); !errors.As(err, &known) || !strings.Contains(known.text, "507") {
 			t.Fatalf("a file that was refused: %v", err)
 		}
 	}
@@ -97,7 +97,7 @@ func TestPutTakesNoPartOfAnAnswer(t *testing.T) {
 		"no HTTP":            "250 ok\r\n",
 		"too early":          "HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n",
 	} {
-		target := newStrange(t, func(c net.Conn, method string) {
+		to := newStrange(t, func(c net.Conn, method string) {
 			if method == http.MethodHead {
 				io.WriteString(c, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
 				return
@@ -105,7 +105,7 @@ func TestPutTakesNoPartOfAnAnswer(t *testing.T) {
 			io.WriteString(c, answer)
 			c.Close()
 		})
-		if err := target.Copy(t.Context(), f, func(int64) {}); err == nil {
+		if err := https.send(t.Context(), to, f, func(int64) {}); err == nil {
 			t.Errorf("%s counts as a copy", name)
 		}
 	}

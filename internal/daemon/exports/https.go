@@ -1,4 +1,4 @@
-package export
+package exports
 
 import (
 	"context"
@@ -13,27 +13,47 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"path"
 	"strings"
 	"sync/atomic"
 	"time"
 )
 
-// put copies by PUT (RFC 9110, section 9.3.4), and goes on where a copy before broke off only as far as what is there is known to be
-// the file: by the server's own sum of it (Repr-Digest, RFC 9530), or by reading it back. The rest goes with Content-Range (RFC 9110,
-// section 14.5), and then the whole is proven in the same way. Where one of these cannot be, or is refused, the file is sent anew from
-// its first byte, in one request that TLS keeps whole; its sum goes along as Repr-Digest, for the server to check.
-func (t Target) put(ctx context.Context, u *url.URL, f File, sent Sent) error {
-	client, key := t.client()
+// A httpsSender copies by PUT (RFC 9110, section 9.3.4). It resumes a broken copy only as far as what is there is proven to be the
+// file: by the server's own sum of it (Repr-Digest, RFC 9530), or by reading it back. The rest goes with Content-Range (RFC 9110,
+// section 14.5), and then the whole is proven in the same way. Where one of these is not possible, or is refused, the file is sent
+// again from its first byte, in one request that TLS keeps whole. Its sum goes along as Repr-Digest, for the server to check.
+type httpsSender struct{ silence time.Duration }
+
+func (httpsSender) scheme() string { return "https" }
+
+func (httpsSender) form() string { return "https://HOST/FOLDER" }
+
+func (httpsSender) check(*url.URL) error { return nil }
+
+func (httpsSender) login(u *url.URL, secret string) string {
+	switch {
+	case secret == "":
+		return loginNone
+	case u.User.Username() == "":
+		return loginToken
+	}
+	return loginPassword
+}
+
+// send implements sender.
+func (s httpsSender) send(ctx context.Context, to destination, f file, sent progress) error {
+	client, key := s.client(to)
 	defer client.CloseIdleConnections()
-	to := *u
-	to.User, to.Path = nil, place(u, f.Name)
-	w := &web{t, client, u.User.Username(), to.String()}
+	at := *to.url
+	at.User, at.Path = nil, path.Join(to.url.Path, f.name)
+	w := &web{to, client, at.String()}
 
 	found, err := w.look(ctx)
 	if err != nil {
-		return firstError(*key, unreachable(err, "the host %s does not answer", u.Hostname()))
+		return firstError(*key, unreachable(err, "the host %s does not answer", to.url.Hostname()))
 	}
-	if at := found.bytes; at > 0 && at <= f.Bytes {
+	if at := found.bytes; at > 0 && at <= f.bytes {
 		if done, err := w.resume(ctx, f, found, sent); done || ctx.Err() != nil {
 			return err
 		}
@@ -57,23 +77,23 @@ func (t Target) put(ctx context.Context, u *url.URL, f File, sent Sent) error {
 	switch {
 	case err != nil:
 		return failed(err, "the connection to the target broke off")
-	case found.bytes >= 0 && found.bytes != f.Bytes:
+	case found.bytes >= 0 && found.bytes != f.bytes:
 		return failed(nil, "the file at the target has not the length that was sent")
-	case found.sum != "" && found.sum != f.SHA256:
+	case found.sum != "" && found.sum != f.sum:
 		return failed(nil, "the file at the target is not the one that was sent")
 	}
-	sent(f.Bytes)
+	sent(f.bytes)
 	return nil
 }
 
 // resume sends what is missing behind what the server has. It is done when the server is proven to have the file.
-func (w *web) resume(ctx context.Context, f File, found there, sent Sent) (done bool, err error) {
-	here, err := Sum(ctx, f.Content, found.bytes)
+func (w *web) resume(ctx context.Context, f file, found there, sent progress) (done bool, err error) {
+	here, err := sumOf(ctx, f.content, found.bytes)
 	if err != nil || !w.has(ctx, found, here) {
 		return false, nil
 	}
 	sent(found.bytes)
-	if found.bytes < f.Bytes {
+	if found.bytes < f.bytes {
 		status, err := w.put(ctx, f, found.bytes, sent)
 		if err != nil {
 			return true, failed(err, "the connection to the target broke off")
@@ -81,11 +101,11 @@ func (w *web) resume(ctx context.Context, f File, found there, sent Sent) (done 
 		if !stored(status) {
 			return false, nil // it does not know partial PUT, as it must say then
 		}
-		if found, err = w.look(ctx); err != nil || found.bytes != f.Bytes || !w.has(ctx, found, f.SHA256) {
+		if found, err = w.look(ctx); err != nil || found.bytes != f.bytes || !w.has(ctx, found, f.sum) {
 			return false, nil
 		}
 	}
-	sent(f.Bytes)
+	sent(f.bytes)
 	return true, nil
 }
 
@@ -104,7 +124,7 @@ func (w *web) has(ctx context.Context, found there, sum string) bool {
 }
 
 // firstError is the wrong key, if that is what broke the connection.
-func firstError(key *HostKeyError, err error) error {
+func firstError(key *hostKeyError, err error) error {
 	if key != nil {
 		return key
 	}
@@ -112,18 +132,18 @@ func firstError(key *HostKeyError, err error) error {
 }
 
 // client trusts the pinned certificate alone, or whom the machine trusts.
-func (t Target) client() (*http.Client, **HostKeyError) {
-	other := new(*HostKeyError)
+func (s httpsSender) client(to destination) (*http.Client, **hostKeyError) {
+	other := new(*hostKeyError)
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
-	if t.HostKey != "" {
+	if to.hostKey != "" {
 		// The pin takes the place of authorities and names.
 		config.InsecureSkipVerify = true
 		config.VerifyPeerCertificate = func(raw [][]byte, _ [][]*x509.Certificate) error {
 			if len(raw) == 0 {
 				return errors.New("no certificate")
 			}
-			if found := Fingerprint(raw[0]); found != t.HostKey {
-				*other = &HostKeyError{found}
+			if found := Fingerprint(raw[0]); found != to.hostKey {
+				*other = &hostKeyError{found}
 				return *other
 			}
 			return nil
@@ -131,7 +151,7 @@ func (t Target) client() (*http.Client, **HostKeyError) {
 	}
 	dialer := net.Dialer{Timeout: dialTime}
 	transport := &http.Transport{
-		TLSClientConfig: config, TLSHandshakeTimeout: dialTime, ResponseHeaderTimeout: silence, DisableCompression: true,
+		TLSClientConfig: config, TLSHandshakeTimeout: dialTime, ResponseHeaderTimeout: s.silence, DisableCompression: true,
 		ExpectContinueTimeout: time.Second, // servers that do not know it say nothing
 		// A connection for each request: what a server says beyond its answer is then never taken for the answer to the next.
 		DisableKeepAlives: true,
@@ -140,7 +160,7 @@ func (t Target) client() (*http.Client, **HostKeyError) {
 			if err != nil {
 				return nil, err
 			}
-			return quietConn{conn}, nil
+			return quietConn{conn, s.silence}, nil
 		},
 	}
 	// A redirect would take the secret to another place.
@@ -155,9 +175,8 @@ func Fingerprint(certificate []byte) string {
 
 // A web is a file's place on a server.
 type web struct {
-	target Target
+	to     destination
 	client *http.Client
-	user   string
 	url    string
 }
 
@@ -167,11 +186,11 @@ func (w *web) request(ctx context.Context, method string, body io.Reader) (*http
 		return nil, err
 	}
 	switch {
-	case w.target.Secret == "":
-	case w.user != "":
-		r.SetBasicAuth(w.user, w.target.Secret)
+	case w.to.secret == "":
+	case w.to.url.User.Username() != "":
+		r.SetBasicAuth(w.to.url.User.Username(), w.to.secret)
 	default:
-		r.Header.Set("Authorization", "Bearer "+w.target.Secret)
+		r.Header.Set("Authorization", "Bearer "+w.to.secret)
 	}
 	return r, nil
 }
@@ -236,7 +255,7 @@ func (w *web) readBack(ctx context.Context, bytes int64) string {
 
 // put sends a file from a place in it. It asks first whether the server takes it (Expect, RFC 9110, section 10.1.1): one that refuses and
 // closes the connection while the file is on its way would not be heard. A server that does not know how to answer that is not asked.
-func (w *web) put(ctx context.Context, f File, at int64, sent Sent) (status int, err error) {
+func (w *web) put(ctx context.Context, f file, at int64, sent progress) (status int, err error) {
 	status, err = w.send(ctx, f, at, sent, true)
 	if err == nil && status == http.StatusExpectationFailed {
 		return w.send(ctx, f, at, sent, false)
@@ -244,14 +263,14 @@ func (w *web) put(ctx context.Context, f File, at int64, sent Sent) (status int,
 	return status, err
 }
 
-func (w *web) send(ctx context.Context, f File, at int64, sent Sent, ask bool) (status int, err error) {
-	body := &told{Reader: io.NewSectionReader(f.Content, at, f.Bytes-at), sent: sent}
+func (w *web) send(ctx context.Context, f file, at int64, sent progress, ask bool) (status int, err error) {
+	body := &told{Reader: io.NewSectionReader(f.content, at, f.bytes-at), sent: sent}
 	body.at.Store(at)
 	r, err := w.request(ctx, http.MethodPut, body)
 	if err != nil {
 		return 0, err
 	}
-	r.ContentLength = f.Bytes - at
+	r.ContentLength = f.bytes - at
 	if r.ContentLength == 0 {
 		r.Body = http.NoBody
 	}
@@ -259,11 +278,11 @@ func (w *web) send(ctx context.Context, f File, at int64, sent Sent, ask bool) (
 		r.Header.Set("Expect", "100-continue")
 	}
 	r.Header.Set("Content-Type", "application/vnd.tcpdump.pcap")
-	if sum, err := hex.DecodeString(f.SHA256); err == nil {
+	if sum, err := hex.DecodeString(f.sum); err == nil {
 		r.Header.Set("Repr-Digest", "sha-256=:"+base64.StdEncoding.EncodeToString(sum)+":")
 	}
 	if at > 0 {
-		r.Header.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", at, f.Bytes-1, f.Bytes))
+		r.Header.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", at, f.bytes-1, f.bytes))
 	}
 	response, err := w.client.Do(r)
 	if err != nil {
@@ -271,7 +290,7 @@ func (w *web) send(ctx context.Context, f File, at int64, sent Sent, ask bool) (
 	}
 	defer response.Body.Close()
 	io.Copy(io.Discard, io.LimitReader(response.Body, 64<<10))
-	if response.StatusCode < 300 && body.at.Load() < f.Bytes {
+	if response.StatusCode < 300 && body.at.Load() < f.bytes {
 		return 0, errEarly
 	}
 	return response.StatusCode, nil
@@ -284,7 +303,7 @@ var errEarly = errors.New("the target answered before it had the file")
 type told struct {
 	io.Reader
 	at   atomic.Int64 // the transport may go on reading while its answer is there
-	sent Sent
+	sent progress
 }
 
 func (t *told) Read(p []byte) (int, error) {

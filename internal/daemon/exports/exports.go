@@ -1,0 +1,255 @@
+// Package exports copies files of the diagnostic directory to other hosts. A Queue keeps the targets, the appliance's own key and
+// the copies, and sends one file at a time: by a sender for each scheme of a URL. A copy resumes where an earlier one broke off,
+// and counts as done only when the target is known to have the whole file. It knows files by their names and no capture.
+package exports
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/pem"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"diagsh/capture"
+	"diagsh/internal/access"
+	"diagsh/internal/daemon/store"
+	"diagsh/internal/menu"
+)
+
+// Options are what a Queue needs of the rooms around it. Its functions are called without a lock of the Queue.
+type Options struct {
+	Dir string // the data directory
+	Log *slog.Logger
+
+	// OpenFile opens a finished file. An error of the kind NotFound ends its copy for good.
+	OpenFile func(name string) (*os.File, error)
+	// Hostname names the appliance in the comment of its key.
+	Hostname func() string
+	// System writes into the audit log.
+	System func(path, message string, arguments map[string]string)
+
+	// OnDone is told that the copy of a file is over, done or failed for good, when the disk knows it too.
+	OnDone func(file string)
+	// OnTargetGone is told that a target was deleted. Another one of its name has no file yet.
+	OnTargetGone func(target string)
+}
+
+// A Queue is the targets that files are copied to, and the copies. Both survive a restart. Its methods may be called from any
+// goroutine.
+type Queue struct {
+	o           Options
+	targetsFile store.JSON[targetsFile] // with the secrets
+	queueFile   store.JSON[queueFile]
+	keyFile     string // the appliance's own SSH key
+
+	wake chan struct{} // has room for one: the queue has changed
+	stop context.CancelFunc
+	over sync.WaitGroup // the goroutine that copies
+
+	storing sync.Mutex // held while a file is written; taken before mu
+	mu      sync.Mutex
+	targets []storedTarget
+	queue   []*capture.Export
+	resting map[string]time.Time // when targets that were not reachable are tried again
+	ending  *capture.Export      // is over, but the disk does not know yet
+	sending string               // the target that a file is being copied to
+	giveUp  context.CancelFunc   // ends that copy
+}
+
+// A storedTarget is a target with its secret.
+type storedTarget struct {
+	capture.Target
+	Secret string `json:"secret,omitempty"`
+}
+
+type targetsFile struct {
+	Targets []storedTarget `json:"targets"`
+}
+
+type queueFile struct {
+	Exports []*capture.Export `json:"exports"`
+}
+
+// keptExports is how many copies that are over stay in the queue.
+const keptExports = 1000
+
+// Open reads the targets and the queue. Nothing is copied before Start.
+func Open(o Options) (*Queue, error) {
+	q := &Queue{
+		o:           o,
+		targetsFile: store.JSON[targetsFile]{Path: filepath.Join(o.Dir, "targets.json"), Version: 1},
+		queueFile:   store.JSON[queueFile]{Path: filepath.Join(o.Dir, "exports.json"), Version: 1},
+		keyFile:     filepath.Join(o.Dir, "export.key"),
+		wake:        make(chan struct{}, 1),
+		stop:        func() {},
+		resting:     make(map[string]time.Time),
+	}
+	var targets targetsFile
+	var queue queueFile
+	if _, err := q.targetsFile.Load(&targets); err != nil {
+		return nil, err
+	}
+	if _, err := q.queueFile.Load(&queue); err != nil {
+		return nil, err
+	}
+	q.targets = targets.Targets
+	q.queue = slices.DeleteFunc(queue.Exports, func(e *capture.Export) bool { return e == nil })
+	for _, e := range q.queue {
+		if !finished(e) {
+			// The oldest comes first again, even if it was tried in vain.
+			e.State, e.NextTry = capture.ExportWaiting, time.Time{}
+		}
+	}
+	return q, nil
+}
+
+// Start begins to copy. It is called once, when what the functions of Options belong to is open.
+func (q *Queue) Start() {
+	ctx, stop := context.WithCancel(context.Background())
+	q.stop = stop
+	q.over.Go(func() { q.run(ctx) })
+}
+
+// Close ends the copy that is under way, which the next start resumes, and waits for that until ctx ends. Copies can still be added
+// afterwards, for the next start.
+func (q *Queue) Close(ctx context.Context) error {
+	q.stop()
+	over := make(chan struct{})
+	go func() {
+		q.over.Wait()
+		close(over)
+	}()
+	select {
+	case <-over:
+		return nil
+	case <-ctx.Done():
+		return errors.New("a copy to a target has not ended")
+	}
+}
+
+// saveTargets returns when the disk has the targets, and saveQueue when it has the queue.
+func (q *Queue) saveTargets() error {
+	return save(q, q.targetsFile, func() targetsFile { return targetsFile{q.targets} })
+}
+
+func (q *Queue) saveQueue() error {
+	return save(q, q.queueFile, func() queueFile {
+		over := 0
+		for i := len(q.queue) - 1; i >= 0; i-- {
+			if finished(q.queue[i]) {
+				if over++; over > keptExports {
+					q.queue = slices.Delete(q.queue, i, i+1)
+				}
+			}
+		}
+		return queueFile{q.queue}
+	})
+}
+
+func save[T any](q *Queue, file store.JSON[T], content func() T) error {
+	q.storing.Lock()
+	defer q.storing.Unlock()
+	q.mu.Lock()
+	data, err := file.Encode(content())
+	q.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	return store.Replace(file.Path, data)
+}
+
+// ExportKey returns the public key by which the appliance logs in at targets, in the form of authorized_keys(5). The first call
+// makes it.
+func (q *Queue) ExportKey() (string, error) {
+	key, err := q.key()
+	if err != nil {
+		return "", menu.Failing("make the key for targets", err)
+	}
+	return strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key.PublicKey()))) + " diagsh@" + q.o.Hostname(), nil
+}
+
+func (q *Queue) key() (ssh.Signer, error) {
+	q.storing.Lock()
+	defer q.storing.Unlock()
+	data, err := store.Read(q.keyFile)
+	if err != nil {
+		return nil, err
+	}
+	if data == nil {
+		_, private, err := ed25519.GenerateKey(rand.Reader)
+		if err != nil {
+			return nil, err
+		}
+		block, err := ssh.MarshalPrivateKey(private, "")
+		if err != nil {
+			return nil, err
+		}
+		data = pem.EncodeToMemory(block)
+		if err := store.Replace(q.keyFile, data); err != nil {
+			return nil, err
+		}
+	}
+	return ssh.ParsePrivateKey(data)
+}
+
+// Losses lists what Reset takes away.
+func (q *Queue) Losses() []access.Loss {
+	var list []access.Loss
+	q.mu.Lock()
+	var targets []string
+	for _, t := range q.targets {
+		targets = append(targets, t.Name)
+	}
+	copies := 0
+	for _, e := range q.queue {
+		if !finished(e) {
+			copies++
+		}
+	}
+	q.mu.Unlock()
+	if len(targets) > 0 {
+		list = append(list, access.Loss{What: "targets of captures, with their secrets", Count: len(targets), Detail: strings.Join(targets, ", ")})
+	}
+	if copies > 0 {
+		list = append(list, access.Loss{What: "copies that wait", Count: copies, Detail: "files that are to be copied to a target"})
+	}
+	if _, err := os.Stat(q.keyFile); err == nil {
+		list = append(list, access.Loss{What: "keys of the appliance", Count: 1, Detail: "the one that it logs in at targets by"})
+	}
+	return list
+}
+
+// Reset takes away the targets, the copies that wait or are under way, and the key: captures of the next owner are not the last
+// one's.
+func (q *Queue) Reset() error {
+	q.mu.Lock()
+	targets := q.targets
+	q.targets, q.queue = nil, nil
+	clear(q.resting)
+	if q.giveUp != nil {
+		q.giveUp()
+	}
+	q.mu.Unlock()
+	for _, t := range targets {
+		q.o.OnTargetGone(t.Name)
+	}
+	q.storing.Lock()
+	defer q.storing.Unlock()
+	var errs []error
+	for _, path := range []string{q.targetsFile.Path, q.queueFile.Path, q.keyFile} {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}

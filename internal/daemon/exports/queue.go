@@ -1,0 +1,124 @@
+package exports
+
+import (
+	"slices"
+	"time"
+
+	"diagsh/capture"
+	"diagsh/internal/access"
+	"diagsh/internal/menu"
+)
+
+func finished(e *capture.Export) bool {
+	return e.State == capture.ExportDone || e.State == capture.ExportFailed
+}
+
+// Add adds copies of files to a target, and returns when the disk has them. of is the capture of the files, or "". A file that waits
+// for the target already waits once. If a user asks for it, its turn comes at once; access.System is the owner of copies that the
+// target's own setting asks for.
+func (q *Queue) Add(of string, files []string, target, owner string) ([]capture.Export, error) {
+	var added []capture.Export
+	q.mu.Lock()
+	if owner != access.System {
+		delete(q.resting, target)
+	}
+	for _, f := range files {
+		i := slices.IndexFunc(q.queue, func(e *capture.Export) bool { return e.File == f && e.Target == target && !finished(e) })
+		if i < 0 {
+			i = len(q.queue)
+			q.queue = append(q.queue, &capture.Export{File: f, Capture: of, Target: target, State: capture.ExportWaiting,
+				Queued: time.Now(), Owner: owner})
+		}
+		if owner != access.System {
+			q.queue[i].NextTry = time.Time{}
+		}
+		added = append(added, *q.queue[i])
+	}
+	q.mu.Unlock()
+	if err := q.saveQueue(); err != nil {
+		return nil, menu.Failing("keep the queue of copies", err)
+	}
+	q.changed()
+	return added, nil
+}
+
+// Waiting reports whether a file is still to be copied, or the disk does not know yet that it was. Until then only a user may delete
+// it.
+func (q *Queue) Waiting(file string) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return slices.ContainsFunc(q.queue, func(e *capture.Export) bool { return e.File == file && (!finished(e) || e == q.ending) })
+}
+
+// Pending returns the files that are still to be copied.
+func (q *Queue) Pending() map[string]bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	files := make(map[string]bool)
+	for _, e := range q.queue {
+		if !finished(e) {
+			files[e.File] = true
+		}
+	}
+	return files
+}
+
+// Exports lists the copies, the newest first.
+func (q *Queue) Exports() []capture.Export {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	list := []capture.Export{}
+	for _, e := range slices.Backward(q.queue) {
+		now := *e
+		if !finished(e) {
+			now.NextTry = q.nextTry(e)
+		}
+		list = append(list, now)
+	}
+	return list
+}
+
+// nextTry returns when a copy that waits is tried: not before its target. Called with mu held.
+func (q *Queue) nextTry(e *capture.Export) time.Time {
+	if rest := q.resting[e.Target]; rest.After(e.NextTry) {
+		return rest
+	}
+	return e.NextTry
+}
+
+// Hurry makes every copy that waits be tried at once.
+func (q *Queue) Hurry() {
+	q.mu.Lock()
+	for _, e := range q.queue {
+		e.NextTry = time.Time{}
+	}
+	clear(q.resting)
+	q.mu.Unlock()
+	q.changed()
+}
+
+func (q *Queue) changed() {
+	select {
+	case q.wake <- struct{}{}:
+	default:
+	}
+}
+
+// due takes the copy whose turn it is. If there is none, wait is the time until there may be one.
+func (q *Queue) due(now time.Time) (_ *capture.Export, wait time.Duration) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	wait = time.Hour
+	for _, e := range q.queue {
+		if finished(e) {
+			continue
+		}
+		if until := q.nextTry(e).Sub(now); until > 0 {
+			wait = min(wait, until)
+			continue
+		}
+		e.State = capture.ExportSending
+		return e, 0
+	}
+	return nil, wait
+}

@@ -1,0 +1,374 @@
+package exports
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+const secret = "correct horse"
+
+// A bed is a host that a sender copies to.
+type bed struct {
+	sender  sender
+	to      destination
+	line    *line
+	content func(name string) []byte // what the host has under a file's own name
+	spoil   func(name string)        // changes what the host has of a file that is not whole
+	secrets func() int               // how many secrets the host was told
+}
+
+// beds has one for each sender. A new sender adds its own, and TestSenders holds it to what all promise.
+var beds = map[string]func(*testing.T) *bed{
+	"sftp": func(t *testing.T) *bed {
+		h := newHost(t)
+		return &bed{sender: sftpSender{silence}, to: h.destination(t), line: h.line, content: h.content, spoil: h.spoil,
+			secrets: func() int { return int(h.passwords.Load()) }}
+	},
+	"https": func(t *testing.T) *bed {
+		s := &webHost{files: map[string][]byte{}, digest: true, partial: true, keeps: true}
+		return &bed{sender: httpsSender{silence}, to: s.listen(t, s), line: s.line, content: s.content, spoil: s.spoil,
+			secrets: func() int { return int(s.told.Load()) }}
+	},
+}
+
+func TestEverySenderHasABed(t *testing.T) {
+	for _, s := range senders {
+		if beds[s.scheme()] == nil {
+			t.Errorf("%s has no bed", s.scheme())
+		}
+	}
+}
+
+func TestSenders(t *testing.T) {
+	for scheme, newBed := range beds {
+		for name, check := range map[string]func(*testing.T, *bed){
+			"copies":                      copies,
+			"resumes":                     resumes,
+			"trusts no beginning":         trustsNoBeginning,
+			"sends nothing twice":         sendsNothingTwice,
+			"tells a stranger nothing":    tellsAStrangerNothing,
+			"wrong secret":                wrongSecret,
+			"no host":                     noHost,
+			"a host that falls silent":    silentHost,
+			"ends with its context":       endsWithItsContext,
+			"a file that becomes shorter": shorterFile,
+		} {
+			t.Run(scheme+" "+name, func(t *testing.T) {
+				t.Parallel()
+				check(t, newBed(t))
+			})
+		}
+	}
+}
+
+func copies(t *testing.T, b *bed) {
+	for _, size := range []int{0, 1, piece, 2*piece + 12345} {
+		f, content := randomFile(size)
+		last := int64(-1)
+		if err := b.sender.send(t.Context(), b.to, f, func(n int64) { last = n }); err != nil {
+			t.Fatalf("%d bytes: %v", size, err)
+		}
+		if last != f.bytes {
+			t.Errorf("of %d bytes %d are said to be safe", f.bytes, last)
+		}
+		b.check(t, f, content)
+	}
+}
+
+func resumes(t *testing.T, b *bed) {
+	f, content := randomFile(5*piece + 12345)
+	b.line.breakAfter(3*piece + piece/2)
+	var known *sendError
+	if err := b.sender.send(t.Context(), b.to, f, func(int64) {}); !errors.As(err, &known) {
+		t.Fatalf("a copy that broke off: %v", err)
+	}
+	b.line.breakAfter(0)
+	var first int64 = -1
+	if err := b.sender.send(t.Context(), b.to, f, func(n int64) {
+		if first < 0 {
+			first = n
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if taken := b.line.taken.Load(); first < 2*piece || taken > f.bytes-2*piece+1<<20 {
+		t.Errorf("it went on from %d, and %d of %d bytes were sent again", first, taken, f.bytes)
+	}
+	b.check(t, f, content)
+}
+
+// What a broken copy left may have holes.
+func trustsNoBeginning(t *testing.T, b *bed) {
+	f, content := randomFile(3 * piece)
+	b.line.breakAfter(2*piece + piece/2)
+	if err := b.sender.send(t.Context(), b.to, f, func(int64) {}); err == nil {
+		t.Fatal("a copy that broke off succeeded")
+	}
+	b.line.breakAfter(0)
+	b.spoil(f.name)
+	if err := b.sender.send(t.Context(), b.to, f, func(int64) {}); err != nil {
+		t.Fatal(err)
+	}
+	b.check(t, f, content)
+}
+
+func sendsNothingTwice(t *testing.T, b *bed) {
+	f, content := randomFile(2 * piece)
+	for range 2 {
+		b.line.breakAfter(0)
+		safe := int64(0)
+		if err := b.sender.send(t.Context(), b.to, f, func(n int64) { safe = n }); err != nil || safe != f.bytes {
+			t.Fatalf("%d bytes are safe, %v", safe, err)
+		}
+	}
+	if taken := b.line.taken.Load(); taken > 1<<20 {
+		t.Errorf("%d bytes were sent of a file that is there", taken)
+	}
+	b.check(t, f, content)
+}
+
+func tellsAStrangerNothing(t *testing.T, b *bed) {
+	f, _ := randomFile(10)
+	right := b.to.hostKey
+	b.to.hostKey = "SHA256:" + strings.Repeat("A", 43)
+	var key *hostKeyError
+	err := b.sender.send(t.Context(), b.to, f, func(int64) {})
+	if !errors.As(err, &key) || key.hostKey != right || !isUnreachable(err) {
+		t.Errorf("another key: %v", err)
+	}
+	if b.secrets() != 0 || b.content(f.name) != nil {
+		t.Errorf("a host with another key was told %d secrets, and has %d bytes", b.secrets(), len(b.content(f.name)))
+	}
+}
+
+func wrongSecret(t *testing.T, b *bed) {
+	f, _ := randomFile(10)
+	b.to.secret = "wrong"
+	if err := b.sender.send(t.Context(), b.to, f, func(int64) {}); err == nil || !isUnreachable(err) {
+		t.Errorf("a wrong secret: %v", err)
+	}
+	if b.content(f.name) != nil {
+		t.Error("the file was taken")
+	}
+}
+
+func noHost(t *testing.T, b *bed) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener.Close()
+	there := *b.to.url
+	there.Host = listener.Addr().String()
+	b.to.url = &there
+	f, _ := randomFile(10)
+	if err := b.sender.send(t.Context(), b.to, f, func(int64) {}); err == nil || !isUnreachable(err) {
+		t.Errorf("a host that is not there: %v", err)
+	}
+}
+
+// A host that says nothing more must not hold up the copies to other targets for ever.
+func silentHost(t *testing.T, b *bed) {
+	const short = 200 * time.Millisecond
+	switch b.sender.(type) {
+	case sftpSender:
+		b.sender = sftpSender{short}
+	case httpsSender:
+		b.sender = httpsSender{short}
+	}
+	f, _ := randomFile(3 * piece)
+	b.line.stallAfter(piece + piece/2)
+	var known *sendError
+	if err := b.sender.send(t.Context(), b.to, f, func(int64) {}); !errors.As(err, &known) {
+		t.Errorf("a host that falls silent: %v", err)
+	}
+}
+
+func endsWithItsContext(t *testing.T, b *bed) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	f, _ := randomFile(3 * piece)
+	b.line.stallAfter(piece + piece/2)
+	go func() {
+		<-b.line.stalled
+		cancel()
+	}()
+	b.sender.send(ctx, b.to, f, func(int64) {}) // would wait for a minute
+	if ctx.Err() == nil {
+		t.Error("it ended before its context")
+	}
+}
+
+// What is read is not what the sum is of, and that is no success.
+func shorterFile(t *testing.T, b *bed) {
+	f, content := randomFile(piece)
+	f.content = bytes.NewReader(content[:piece/2])
+	if err := b.sender.send(t.Context(), b.to, f, func(int64) {}); err == nil {
+		t.Error("half a file is a copy")
+	}
+}
+
+func (b *bed) check(t *testing.T, f file, content []byte) {
+	t.Helper()
+	if got := b.content(f.name); !bytes.Equal(got, content) {
+		t.Errorf("the host has %d bytes, and not the %d that were sent", len(got), len(content))
+	}
+}
+
+var seed = rand.NewChaCha8([32]byte{})
+
+var seeding sync.Mutex
+
+func randomFile(size int) (file, []byte) {
+	seeding.Lock()
+	defer seeding.Unlock()
+	content := make([]byte, size)
+	seed.Read(content)
+	sum := sha256.Sum256(content)
+	return file{name: "mx1-a-20260301-101500.pcap", content: bytes.NewReader(content), bytes: int64(size), sum: hex.EncodeToString(sum[:])}, content
+}
+
+// A line is what all connections of a host go over. It counts what comes, and may break or fall silent after so many bytes.
+type line struct {
+	net.Listener
+	mu      sync.Mutex
+	taken   atomic.Int64
+	breaks  int64 // 0: never
+	stalls  int64 // 0: never
+	stalled chan struct{}
+	closing chan struct{}
+}
+
+func newLine(t *testing.T) *line {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &line{Listener: listener, stalled: make(chan struct{}), closing: make(chan struct{})}
+	t.Cleanup(func() { close(l.closing) })
+	return l
+}
+
+// breakAfter breaks connections when so many bytes came from now on; 0: never.
+func (l *line) breakAfter(bytes int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.breaks = bytes
+	l.taken.Store(0)
+}
+
+// stallAfter takes nothing more after so many bytes from now on, and closes stalled then.
+func (l *line) stallAfter(bytes int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.stalls = bytes
+	l.taken.Store(0)
+}
+
+func (l *line) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &lineConn{Conn: c, line: l}, nil
+}
+
+type lineConn struct {
+	net.Conn
+	line *line
+}
+
+func (c *lineConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	l := c.line
+	taken := l.taken.Add(int64(n))
+	l.mu.Lock()
+	broken, stalled := l.breaks > 0 && taken > l.breaks, l.stalls > 0 && taken > l.stalls
+	if stalled && taken-int64(n) <= l.stalls {
+		close(l.stalled)
+	}
+	l.mu.Unlock()
+	switch {
+	case stalled:
+		<-l.closing
+		return 0, io.ErrUnexpectedEOF
+	case broken:
+		c.Conn.Close()
+		return 0, io.ErrUnexpectedEOF
+	}
+	return n, err
+}
+
+// A host may have a name in the letters of any language: what is connected to is what the DNS has.
+func TestHostsOfOtherLanguages(t *testing.T) {
+	for text, want := range map[string]string{
+		"sftp://backup@münchen.example/folder":             "xn--mnchen-3ya.example:22",
+		"sftp://backup@m%C3%BCnchen.example:2222/~/folder": "xn--mnchen-3ya.example:2222",
+		"sftp://backup@[2001:db8::1]/folder":               "[2001:db8::1]:22",
+	} {
+		u, _, err := parseURL(text)
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+		} else if got := address(u, "22"); got != want {
+			t.Errorf("%s connects to %s, not to %s", text, got, want)
+		}
+	}
+	if _, _, err := parseURL("sftp://backup@aא.example/"); err == nil {
+		t.Error("a part in two directions of writing is a host")
+	}
+}
+
+func TestParseURL(t *testing.T) {
+	for _, wrong := range []string{"", "x", "ftp://a/b", "http://a/b", "sftp://host/folder", "sftp://user:secret@host/folder",
+		"https://u:p@host/x", "https:///x", "sftp://a@/b", "https://h/x#y", "https://h/x?sig=y", "https://h\x00/"} {
+		if _, _, err := parseURL(wrong); err == nil {
+			t.Errorf("%q is accepted", wrong)
+		}
+	}
+	for right, login := range map[string][2]string{ // without and with a secret
+		"sftp://user@host/folder":         {loginKey, loginPassword},
+		"sftp://user@[2001:db8::1]:2222/": {loginKey, loginPassword},
+		"https://host/folder":             {loginNone, loginToken},
+		"https://user@host:8443/a/b":      {loginNone, loginPassword},
+	} {
+		u, s, err := parseURL(right)
+		if err != nil {
+			t.Errorf("%q: %v", right, err)
+			continue
+		}
+		if got := [2]string{s.login(u, ""), s.login(u, "x")}; got != login {
+			t.Errorf("%q logs in by %q, not by %q", right, got, login)
+		}
+	}
+}
+
+func mustParse(t *testing.T, text string) *url.URL {
+	t.Helper()
+	u, _, err := parseURL(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+func sumOfText(t *testing.T, text string) string {
+	t.Helper()
+	sum, err := sumOf(t.Context(), strings.NewReader(text), int64(len(text)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sum
+}

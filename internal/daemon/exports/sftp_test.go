@@ -1,0 +1,151 @@
+package exports
+
+import (
+	"crypto/ed25519"
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/pkg/sftp"
+	"golang.org/x/crypto/ssh"
+)
+
+// A host is an SFTP server.
+type host struct {
+	line      *line
+	url, key  string
+	folder    string
+	passwords atomic.Int64 // that were tried
+}
+
+func newHost(t *testing.T) *host {
+	t.Helper()
+	h := &host{folder: t.TempDir(), line: newLine(t)}
+	_, private, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := ssh.NewSignerFromKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.key = ssh.FingerprintSHA256(signer.PublicKey())
+	config := &ssh.ServerConfig{PasswordCallback: func(_ ssh.ConnMetadata, password []byte) (*ssh.Permissions, error) {
+		h.passwords.Add(1)
+		if string(password) != secret {
+			return nil, errors.New("wrong")
+		}
+		return nil, nil
+	}}
+	config.AddHostKey(signer)
+	var served sync.WaitGroup
+	t.Cleanup(func() { h.line.Close() })
+	h.url = "sftp://somebody@" + h.line.Addr().String() + h.folder
+	served.Go(func() {
+		for {
+			conn, err := h.line.Accept()
+			if err != nil {
+				return
+			}
+			served.Go(func() { serve(conn, config) })
+		}
+	})
+	return h
+}
+
+func serve(conn net.Conn, config *ssh.ServerConfig) {
+	defer conn.Close()
+	c, channels, requests, err := ssh.NewServerConn(conn, config)
+	if err != nil {
+		return
+	}
+	defer c.Close()
+	go ssh.DiscardRequests(requests)
+	for n := range channels {
+		channel, requests, err := n.Accept()
+		if err != nil {
+			return
+		}
+		go func() {
+			for r := range requests {
+				r.Reply(r.Type == "subsystem", nil)
+			}
+		}()
+		server, err := sftp.NewServer(channel)
+		if err != nil {
+			return
+		}
+		server.Serve()
+		channel.Close()
+	}
+}
+
+func (h *host) destination(t *testing.T) destination {
+	return destination{url: mustParse(t, h.url), hostKey: h.key, secret: secret}
+}
+
+func (h *host) content(name string) []byte {
+	content, _ := os.ReadFile(filepath.Join(h.folder, name))
+	return content
+}
+
+func (h *host) spoil(name string) {
+	hidden := filepath.Join(h.folder, "."+name+".part")
+	content, _ := os.ReadFile(hidden)
+	content[piece/2] ^= 1
+	os.WriteFile(hidden, content, 0o600)
+}
+
+// A file has no name before it is whole, and a note of its sum then.
+func TestSFTPHidesWhatIsNotWhole(t *testing.T) {
+	h := newHost(t)
+	f, _ := randomFile(3 * piece)
+	names := func() (list []string) {
+		entries, _ := os.ReadDir(h.folder)
+		for _, e := range entries {
+			list = append(list, e.Name())
+		}
+		return list
+	}
+	h.line.breakAfter(2 * piece)
+	if err := (sftpSender{silence}).send(t.Context(), h.destination(t), f, func(int64) {}); err == nil {
+		t.Fatal("a copy that broke off succeeded")
+	}
+	if got := names(); !slices.Equal(got, []string{"." + f.name + ".part"}) {
+		t.Errorf("while it is not whole there is %q", got)
+	}
+	h.line.breakAfter(0)
+	if err := (sftpSender{silence}).send(t.Context(), h.destination(t), f, func(int64) {}); err != nil {
+		t.Fatal(err)
+	}
+	if got := names(); !slices.Equal(got, []string{f.name, f.name + ".sha256"}) {
+		t.Errorf("in the end there is %q", got)
+	}
+	if note := h.content(f.name + ".sha256"); string(note) != f.sum+"  "+f.name+"\n" {
+		t.Errorf("the note is %q", note)
+	}
+}
+
+func TestSFTPHostKey(t *testing.T) {
+	h := newHost(t)
+	if found, err := (sftpSender{silence}).hostKey(t.Context(), mustParse(t, h.url)); err != nil || found != h.key || h.passwords.Load() != 0 {
+		t.Errorf("the key is %q, %v; %d passwords were tried", found, err, h.passwords.Load())
+	}
+}
+
+func TestSFTPTellsWhatFailed(t *testing.T) {
+	h := newHost(t)
+	f, _ := randomFile(10)
+	to := h.destination(t)
+	to.secret = "wrong"
+	var known *sendError
+	if err := (sftpSender{silence}).send(t.Context(), to, f, func(int64) {}); !errors.As(err, &known) || !strings.Contains(known.text, "login") {
+		t.Errorf("a wrong password: %v", err)
+	}
+}

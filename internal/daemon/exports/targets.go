@@ -1,0 +1,121 @@
+package exports
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"diagsh/capture"
+	"diagsh/internal/menu"
+)
+
+// Targets lists the targets, without their secrets.
+func (q *Queue) Targets() []capture.Target {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	list := []capture.Target{}
+	for _, t := range q.targets {
+		list = append(list, t.Target)
+	}
+	return list
+}
+
+// Auto returns the names of the targets that get every file of a capture.
+func (q *Queue) Auto() (names []string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, t := range q.targets {
+		if t.Auto {
+			names = append(names, t.Name)
+		}
+	}
+	return names
+}
+
+// CheckTarget returns an error for users if there is no target of that name.
+func (q *Queue) CheckTarget(name string) error {
+	var names []string
+	for _, t := range q.Targets() {
+		if t.Name == name {
+			return nil
+		}
+		names = append(names, t.Name)
+	}
+	e := &menu.Error{Kind: menu.NotFound, Argument: "target", Message: "There is no target " + menu.Quoted(name),
+		Hint: "packetcapture target list shows them"}
+	if near := menu.Nearest(name, names); near != "" {
+		return e.WithHint("Did you mean %s?", near)
+	}
+	return e
+}
+
+// AddTarget keeps a target. Without a secret, the appliance logs in at one for SFTP by its own key.
+func (q *Queue) AddTarget(ctx context.Context, _ menu.Caller, t capture.Target, secret menu.Secret) (capture.Target, error) {
+	if !capture.PlainName(t.Name) {
+		return t, menu.Wrong("name", "%s is not a name for a target", menu.Quoted(t.Name)).WithHint("%s", capture.PlainNameHint)
+	}
+	u, s, err := parseURL(t.URL)
+	if err != nil {
+		return t, menu.Wrong("url", "%s", menu.Sentence(err.Error()))
+	}
+	if asks, ok := s.(keyAsker); ok && t.HostKey == "" {
+		found, err := asks.hostKey(ctx, u)
+		if err != nil {
+			return t, menu.Wrong("hostkey", "The fingerprint of the host's key is missing, and %s", err).
+				WithHint("Give hostkey SHA256:..., as ssh-keygen -l prints it")
+		}
+		return t, menu.Wrong("hostkey", "The host's key has the fingerprint %s", found).
+			WithHint("Make sure that it is right, and give: hostkey %s", found)
+	}
+	if t.HostKey != "" && (!strings.HasPrefix(t.HostKey, "SHA256:") || len(t.HostKey) != len("SHA256:")+43) {
+		return t, menu.Wrong("hostkey", "%s is not a fingerprint", menu.Quoted(t.HostKey)).
+			WithHint("It is SHA256: and 43 characters, as ssh-keygen -l prints it")
+	}
+	t.Login = s.login(u, string(secret))
+	q.mu.Lock()
+	taken := slices.ContainsFunc(q.targets, func(other storedTarget) bool { return other.Name == t.Name })
+	if !taken {
+		q.targets = append(q.targets, storedTarget{t, string(secret)})
+	}
+	q.mu.Unlock()
+	if taken {
+		return t, &menu.Error{Kind: menu.State, Argument: "name", Message: "There is a target " + t.Name + " already",
+			Hint: "Choose another name, or delete that one"}
+	}
+	if err := q.saveTargets(); err != nil {
+		q.removeTarget(t.Name)
+		return t, menu.Failing("keep the target", err)
+	}
+	return t, nil
+}
+
+func (q *Queue) removeTarget(name string) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	before := len(q.targets)
+	q.targets = slices.DeleteFunc(q.targets, func(t storedTarget) bool { return t.Name == name })
+	return len(q.targets) < before
+}
+
+// DeleteTarget forgets a target. Copies to it that wait, or are under way, fail.
+func (q *Queue) DeleteTarget(_ menu.Caller, name string) error {
+	if !q.removeTarget(name) {
+		return q.CheckTarget(name)
+	}
+	q.giveUpOn(name)
+	if err := q.saveTargets(); err != nil {
+		return menu.Failing("keep the targets", err)
+	}
+	q.o.OnTargetGone(name)
+	q.Hurry() // Copies to it fail now.
+	return nil
+}
+
+// giveUpOn ends the copy that is under way if it is to that target.
+func (q *Queue) giveUpOn(target string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.giveUp != nil && q.sending == target {
+		q.giveUp()
+	}
+}
