@@ -2,13 +2,64 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"log/slog"
+	"net"
 	"os"
+	"os/signal"
+	"syscall"
 
 	"diagsh/internal/access"
 	"diagsh/internal/api"
+	"diagsh/internal/confine"
 	sshfront "diagsh/internal/front/ssh"
 	"diagsh/internal/spawn"
 )
+
+// The descriptors that the front inherits: its control connection, and from firstListener on the listeners that its arguments name.
+const (
+	controlDescriptor = 3
+	firstListener     = 4
+)
+
+// sshListener is the name of the listener for SSH.
+const sshListener = "ssh"
+
+// front runs the process that faces the network. It has no rights but those that it inherits by descriptors, and ends with the
+// appliance.
+func front(names []string) int {
+	nameProcess("diagsh-front")
+	log := slog.New(slog.NewJSONHandler(os.Stderr, nil))
+	inherited := os.NewFile(controlDescriptor, "appliance")
+	own := ownUser(inherited)
+	control, err := api.InheritControl(inherited, func() { os.Exit(exitFailed) })
+	if err != nil || len(names) != 1 || names[0] != sshListener {
+		fmt.Fprintln(os.Stderr, "diagsh: front is started by diagsh serve, for its listeners.")
+		return exitUsage
+	}
+	handed := os.NewFile(firstListener, names[0])
+	listener, err := net.FileListener(handed)
+	handed.Close()
+	if err == nil {
+		err = confine.Front(own)
+	}
+	if err != nil {
+		log.Error("what listens on the network could not be confined, so it does not begin", "error", err)
+		return exitFailed
+	}
+	signal.Ignore(syscall.SIGHUP, syscall.SIGINT, syscall.SIGPIPE)
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	server, err := sshfront.New(ctx, sshfront.Options{Listener: listener, FrontEnd: frontEnd{api.NewFrontEnd(control.Dial)}, Log: log})
+	if err == nil {
+		err = server.Serve(ctx)
+	}
+	if err != nil {
+		log.Error("what listens on the network failed", "error", err)
+		return exitFailed
+	}
+	return 0
+}
 
 // frontEnd is api's front end as front/ssh declares it.
 type frontEnd struct{ *api.FrontEnd }

@@ -27,7 +27,6 @@ import (
 	"diagsh/commands"
 	"diagsh/internal/api"
 	"diagsh/internal/daemon"
-	sshfront "diagsh/internal/front/ssh"
 	"diagsh/internal/hostkeys"
 	"diagsh/internal/menu"
 	"diagsh/internal/spawn"
@@ -56,7 +55,7 @@ func serve(args []string) int {
 	case err != nil:
 		return wrongFlags(flags, err)
 	case flags.NArg() > 0:
-		fmt.Fprintf(os.Stderr, "diagsh serve: unexpected argument %q.\n", flags.Arg(0))
+		fmt.Fprintf(os.Stderr, "diagsh serve: %q is one word too many.\n", flags.Arg(0))
 		return exitUsage
 	}
 	if missing := missingCapabilities(); missing != "" {
@@ -101,17 +100,15 @@ func appliance(f serveFlags) error {
 	if err := daemon.MakeDirectory(f.data); err != nil {
 		return err
 	}
-	logTo := io.Writer(os.Stderr)
-	if f.log != "" {
-		file, err := os.OpenFile(f.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-		if err != nil {
-			return err
-		}
-		defer file.Close()
-		logTo = file
+	log, closeLog, err := openLog(f.log)
+	if err != nil {
+		return err
 	}
-	log := slog.New(slog.NewTextHandler(logTo, nil))
-
+	defer closeLog()
+	sessions, err := spawn.New(spawn.Options{}) // before anything else is started
+	if err != nil {
+		return err
+	}
 	listener, err := net.Listen("tcp", f.ssh)
 	if err != nil {
 		return fmt.Errorf("the SSH address %s cannot be used: %w", f.ssh, err)
@@ -127,35 +124,65 @@ func appliance(f serveFlags) error {
 	log = d.Logger()
 	boundary := api.NewServer(d, commands.Tree(d, runningVersion(d.Hostname())), log)
 	d.ReportWith(boundary)
-	keys, err := hostkeys.Open(filepath.Join(f.data, "hostkeys"), log)
-	if err != nil {
-		return errors.Join(err, d.Close(context.Background()))
-	}
 	socket, err := listenSocket(cmp.Or(f.socket, filepath.Join(f.data, "api.sock")))
 	if err != nil {
 		return errors.Join(err, d.Close(context.Background()))
 	}
-	sessions, err := spawn.New(spawn.Options{})
+	front, err := startFront(f, boundary, sessions, listener.(*net.TCPListener), log)
 	if err != nil {
 		return errors.Join(err, d.Close(context.Background()))
 	}
-	desk := boundary.NewFront(api.FrontOptions{Spawner: spawner{sessions}, HostKeys: keys})
-	front, err := sshfront.New(context.Background(), sshfront.Options{
-		Listener: listener, FrontEnd: frontEnd{api.NewFrontEnd(desk.Dial)}, Log: log,
-	})
-	if err != nil {
-		return errors.Join(err, d.Close(context.Background()))
-	}
+	err = runUntilEnd(f, d, boundary, socket, port)
+	// The front first, so that nobody starts anything more, and with it the sessions that it began; then the boundary. The captures
+	// end last and are published.
+	front.Close()
+	ending, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	return errors.Join(err, boundary.Close(), d.Close(ending))
+}
 
+// openLog opens the appliance's own log: a file, or standard error.
+func openLog(path string) (log *slog.Logger, end func() error, err error) {
+	to, end := os.Stderr, func() error { return nil }
+	if path != "" {
+		if to, err = os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600); err != nil {
+			return nil, nil, err
+		}
+		end = to.Close
+	}
+	return slog.New(slog.NewTextHandler(to, nil)), end, nil
+}
+
+// startFront starts what listens on the network, with the listener, which is its own from then on.
+func startFront(f serveFlags, boundary *api.Server, sessions *spawn.Spawner, ssh *net.TCPListener, log *slog.Logger) (*spawn.Front, error) {
+	defer ssh.Close()
+	keys, err := hostkeys.Open(filepath.Join(f.data, "hostkeys"), log)
+	if err != nil {
+		return nil, err
+	}
+	listener, err := spawn.ListenerOf(sshListener, ssh)
+	if err != nil {
+		return nil, err
+	}
+	return spawn.StartFront(spawn.FrontOptions{
+		Listeners: []spawn.Listener{listener},
+		Control:   api.ControlPair,
+		Desk: func() spawn.Desk {
+			return boundary.NewFront(api.FrontOptions{Spawner: spawner{sessions}, HostKeys: keys})
+		},
+		Log: log,
+	}), nil
+}
+
+// runUntilEnd serves until a signal, until the own shell is left, or until the boundary fails.
+func runUntilEnd(f serveFlags, d *daemon.Daemon, boundary *api.Server, socket *net.UnixListener, port int) (err error) {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	ended := make(chan error, 2)
+	ended := make(chan error, 1)
 	go func() { ended <- boundary.Serve(socket) }()
-	go func() { ended <- front.Serve(ctx) }()
 	announce(d, port)
 	systemd.SdNotify(false, systemd.SdNotifyReady)
 	go tellSystemd(ctx, d, port)
-
 	if f.shell && term.IsTerminal(0) && term.IsTerminal(1) {
 		signal.Ignore(syscall.SIGINT) // Ctrl-C is the shell's
 		err = ownShell(ctx, boundary)
@@ -166,13 +193,7 @@ func appliance(f serveFlags) error {
 		}
 	}
 	systemd.SdNotify(false, systemd.SdNotifyStopping)
-	stop()
-	ending, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-	defer cancel()
-	// Sessions first, so that nobody starts anything more; then the boundary; the captures end last and are published.
-	err = errors.Join(err, front.Shutdown(ending))
-	desk.Close()
-	return errors.Join(err, boundary.Close(), d.Close(ending))
+	return err
 }
 
 // announce tells how to come in. The first password is shown to a terminal only: what else standard output is, such as the journal, keeps it.
@@ -236,7 +257,7 @@ func listenSocket(path string) (*net.UnixListener, error) {
 
 func runningVersion(host string) commands.Version {
 	b := thisBuild()
-	v := commands.Version{Product: product, Version: version, Commit: b.source, CommitTime: b.time, Go: runtime.Version(), Hostname: host,
+	v := commands.Version{Product: product, Version: version, Commit: b.source, CommitTime: b.time, Go: runtime.Version(), Host: host,
 		Licenses: menu.Text(assets.Licenses)}
 	var u unix.Utsname
 	if unix.Uname(&u) == nil {

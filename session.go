@@ -13,9 +13,7 @@ import (
 
 // session runs the process of one login. Descriptor 3 is its connection to the appliance, and its only way out.
 func session() int {
-	// It was started as /proc/self/exe, so top and ps would show "exe" (prctl(2)).
-	name, _ := unix.BytePtrFromString("diagsh-session")
-	unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(name)), 0, 0, 0)
+	nameProcess("diagsh-session")
 	connection := os.NewFile(3, "appliance")
 	own := ownUser(connection)
 	client, err := api.Inherit(connection)
@@ -31,7 +29,13 @@ func session() int {
 	return run(client, line, given)
 }
 
-// ownUser reports whether this session has a user of its own. The appliance made the connection, and has another one then.
+// nameProcess sets what top and ps show: of a process that was started as /proc/self/exe they would show "exe" (prctl(2)).
+func nameProcess(name string) {
+	text, _ := unix.BytePtrFromString(name)
+	unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(text)), 0, 0, 0)
+}
+
+// ownUser reports whether this process has a user of its own. The appliance made the connection, and has another one then.
 func ownUser(connection *os.File) (own bool) {
 	raw, err := connection.SyscallConn()
 	if err != nil {

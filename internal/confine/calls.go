@@ -85,6 +85,8 @@ func frontConditions() []conditionalCall {
 	return []conditionalCall{
 		// The size of a program's terminal, which is the client's to say.
 		only(unix.SYS_IOCTL, 1, unix.TIOCSWINSZ),
+		// The end of what it has to say on a connection. On a listener, any other form would end that, for the next front too.
+		only(unix.SYS_SHUTDOWN, 1, unix.SHUT_WR),
 		// What package net sets on a connection that it accepts. A filter or a timeout on a listener would stay for the next front.
 		{unix.SYS_SETSOCKOPT, []condition{{1, allBits, []uint32{unix.SOL_SOCKET}}, {2, allBits, []uint32{unix.SO_KEEPALIVE}}}},
 		{unix.SYS_SETSOCKOPT, []condition{{1, allBits, []uint32{unix.IPPROTO_TCP}},

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"runtime"
+	"strconv"
 
 	"github.com/landlock-lsm/go-landlock/landlock"
 	"golang.org/x/sys/unix"
@@ -16,11 +17,12 @@ import (
 
 // A profile is what processes of one kind keep.
 type profile struct {
-	files   []landlock.Rule // that they may open
-	limits  map[int]uint64  // setrlimit(2)
-	threads uint64          // where the user is theirs alone, since those of all processes of a user count (RLIMIT_NPROC)
-	calls   []uint32        // system calls, whatever their arguments
-	some    func() []conditionalCall
+	files    []landlock.Rule // that they may open
+	niceness int
+	limits   map[int]uint64 // setrlimit(2)
+	threads  uint64         // where the user is theirs alone, since those of all processes of a user count (RLIMIT_NPROC)
+	calls    []uint32       // system calls, whatever their arguments
+	some     func() []conditionalCall
 }
 
 // Session confines this process as that of a login. Call it once, before the first byte from the user is read. ownUser says that no
@@ -42,11 +44,13 @@ var session = profile{
 
 // front keeps room for some thousand clients with four descriptors each. Its user is that of all fronts on the machine, so their
 // threads count together.
+// It does the work of strangers, so it gets the processor time that the appliance and the sessions leave.
 var front = profile{
-	limits:  map[int]uint64{unix.RLIMIT_NOFILE: 16384, unix.RLIMIT_DATA: 1 << 30, unix.RLIMIT_MEMLOCK: 0},
-	threads: 2048,
-	calls:   frontCalls,
-	some:    frontConditions,
+	niceness: 5,
+	limits:   map[int]uint64{unix.RLIMIT_NOFILE: 16384, unix.RLIMIT_DATA: 1 << 30, unix.RLIMIT_MEMLOCK: 0},
+	threads:  2048,
+	calls:    frontCalls,
+	some:     frontConditions,
 }
 
 // confine applies the profile:
@@ -75,6 +79,11 @@ func (p profile) confine(ownUser bool) error {
 	if err := p.limit(ownUser); err != nil {
 		return err
 	}
+	if p.niceness != 0 {
+		if err := renice(p.niceness); err != nil {
+			return fmt.Errorf("niceness: %w", err)
+		}
+	}
 	if err := landlock.V6.BestEffort().Restrict(p.files...); err != nil {
 		return fmt.Errorf("landlock: %w", err)
 	}
@@ -89,6 +98,32 @@ func (p profile) limit(ownUser bool) error {
 	for _, all := range []map[int]uint64{limits, p.limits} {
 		for resource, limit := range all {
 			if err := lower(resource, limit); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// renice sets the niceness of every thread of this process: on Linux each has its own (setpriority(2)). Later ones inherit it.
+func renice(niceness int) error {
+	done := map[string]bool{}
+	for another := true; another; {
+		another = false
+		threads, err := os.ReadDir("/proc/self/task")
+		if err != nil {
+			return err
+		}
+		for _, t := range threads {
+			if done[t.Name()] {
+				continue
+			}
+			done[t.Name()], another = true, true
+			tid, err := strconv.Atoi(t.Name())
+			if err == nil {
+				err = unix.Setpriority(unix.PRIO_PROCESS, tid, niceness)
+			}
+			if err != nil && !errors.Is(err, unix.ESRCH) { // it has ended
 				return err
 			}
 		}

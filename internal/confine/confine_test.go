@@ -42,7 +42,8 @@ func forbiddenTo(kind string) []forbidden {
 	return []forbidden{
 		{"openat", unix.SYS_OPENAT, [4]uintptr{nobody}},
 		{"pipe2", unix.SYS_PIPE2, [4]uintptr{0, nobody}},
-		{"shutdown", unix.SYS_SHUTDOWN, [4]uintptr{nobody}},
+		{"shutdown, to read", unix.SYS_SHUTDOWN, [4]uintptr{nobody, unix.SHUT_RD}},
+		{"shutdown of all", unix.SYS_SHUTDOWN, [4]uintptr{nobody, unix.SHUT_RDWR}},
 		{"mode of a terminal", unix.SYS_IOCTL, [4]uintptr{nobody, unix.TCSETS}},
 		{"other end of a terminal", unix.SYS_IOCTL, [4]uintptr{nobody, unix.TIOCGPTPEER}},
 		{"filter on a socket", unix.SYS_SETSOCKOPT, [4]uintptr{nobody, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER}},

@@ -25,21 +25,18 @@ func keepInherited() error {
 }
 
 // startConfined starts a process that cannot gain what it does not have. It gets no_new_privs, and no ambient capabilities where the
-// appliance has some as an ordinary user (capabilities(7)). Both belong to the thread that forks, and are inherited; so does the
-// niceness. The thread ends with its goroutine, because that never unlocks it.
+// appliance has some as an ordinary user (capabilities(7)). Both belong to the thread that forks, and are inherited. The thread ends
+// with its goroutine, because that never unlocks it.
 //
 // For the same reason there is no Pdeathsig: it would fire when this thread ends. A process whose appliance has died notices by its
 // connection, which closes.
-func startConfined(cmd *exec.Cmd, nicer int) error {
+func startConfined(cmd *exec.Cmd) error {
 	started := make(chan error)
 	go func() {
 		runtime.LockOSThread()
 		err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 		if err == nil {
 			err = unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
-		}
-		if err == nil && nicer != 0 {
-			err = unix.Setpriority(unix.PRIO_PROCESS, 0, nicer) // of this thread
 		}
 		if err == nil {
 			err = cmd.Start()

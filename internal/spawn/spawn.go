@@ -65,7 +65,7 @@ func (s *Spawner) Start(program access.Program, connection *os.File) (*Process, 
 	theirs, err := p.open(program.Terminal)
 	if err == nil {
 		cmd.Stdin, cmd.Stdout, cmd.Stderr = theirs[0], theirs[1], theirs[2]
-		err = startConfined(cmd, 0)
+		err = startConfined(cmd)
 	}
 	closeAll(theirs[:]...)
 	if err != nil {

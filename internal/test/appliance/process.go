@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -11,8 +12,30 @@ import (
 // PID is the appliance's process.
 func (a *Appliance) PID() int { return a.process.Process.Pid }
 
-// Sessions are the session processes: the appliance's children, whichever of its threads started them (proc(5)).
+// Sessions are the session processes.
 func (a *Appliance) Sessions() []int {
+	a.t.Helper()
+	return slices.DeleteFunc(a.children(), isFront)
+}
+
+// Front is the process that listens on the network, or 0 when there is none.
+func (a *Appliance) Front() int {
+	a.t.Helper()
+	for _, pid := range a.children() {
+		if isFront(pid) {
+			return pid
+		}
+	}
+	return 0
+}
+
+func isFront(pid int) bool {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	return strings.HasPrefix(string(text), "diagsh\x00front\x00")
+}
+
+// children are the processes that the appliance has started, whichever of its threads that was (proc(5)).
+func (a *Appliance) children() []int {
 	a.t.Helper()
 	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", a.PID()))
 	if err != nil {
