@@ -10,6 +10,7 @@ import (
 
 	"diagsh/commands/shared/probes"
 	"diagsh/diag/dns"
+	"diagsh/diag/interfaces"
 	"diagsh/diag/routes"
 	"diagsh/internal/menu"
 )
@@ -82,7 +83,10 @@ func dnsServerOf(a netip.Addr, seen dns.Seen) dnsServer {
 	if !seen.LastFailure.IsZero() {
 		s.LastFailureTime, s.LastFailure = &seen.LastFailure, probes.FaultText(seen.LastError, nil)
 	}
-	way, err := routes.To(a)
+	route, err := routes.Get(routes.Query{To: a})
+	if err == nil {
+		err = route.Err()
+	}
 	if err != nil {
 		var ok bool
 		if s.RouteError, ok = probes.Reason(err); !ok {
@@ -90,12 +94,12 @@ func dnsServerOf(a netip.Addr, seen dns.Seen) dnsServer {
 		}
 		return s
 	}
-	s.Interface = way.Interface
-	if way.Gateway.IsValid() {
-		s.Gateway = way.Gateway.String()
+	s.Interface = interfaces.Names{}.Of(uint32(route.Index))
+	if route.Gateway.IsValid() {
+		s.Gateway = route.Gateway.String()
 	}
-	if way.Source.IsValid() {
-		s.Source = way.Source.String()
+	if route.Source.IsValid() {
+		s.Source = route.Source.String()
 	}
 	return s
 }

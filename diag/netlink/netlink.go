@@ -152,6 +152,12 @@ func (c *Conn) readPieces(ctx context.Context, free <-chan []byte, pieces chan<-
 
 // Do sends a request for a change and waits for the kernel's answer.
 func (c *Conn) Do(kind, flags uint16, request []byte) error {
+	return c.Ask(kind, flags, request, func(uint16, []byte) error { return nil })
+}
+
+// Ask sends a request for one thing and calls each for every message of the answer. body is valid
+// during the call.
+func (c *Conn) Ask(kind, flags uint16, request []byte, each func(kind uint16, body []byte) error) error {
 	if err := c.send(kind, unix.NLM_F_REQUEST|unix.NLM_F_ACK|flags, request); err != nil {
 		return err
 	}
@@ -161,7 +167,7 @@ func (c *Conn) Do(kind, flags uint16, request []byte) error {
 		if err != nil {
 			return err
 		}
-		done, err := c.messages(buffer[:n], func(header, []byte) error { return nil })
+		done, err := c.messages(buffer[:n], func(h header, body []byte) error { return each(h.kind, body) })
 		if done || err != nil {
 			return err
 		}

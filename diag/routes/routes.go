@@ -27,6 +27,7 @@ type Route struct {
 	Source      netip.Addr   // source address of packets; invalid if the kernel chooses
 	Table       uint32
 	Metric      uint32
+	MTU         int   // 0: that of the interface
 	Kind        uint8 // unix.RTN_UNICAST, ...
 	Protocol    uint8 // origin: unix.RTPROT_STATIC, ...
 	Scope       uint8
@@ -146,23 +147,28 @@ func List(ctx context.Context) ([]Route, error) {
 	return list, nil
 }
 
-// appendRoutes parses struct rtmsg and its attributes.
+// appendRoutes appends the routes of a message, none for an entry of the kernel's cache.
 func appendRoutes(list []Route, b []byte, family uint8) []Route {
-	if len(b) < unix.SizeofRtMsg || b[0] != family {
+	if len(b) < unix.SizeofRtMsg || b[0] != family || binary.NativeEndian.Uint32(b[8:])&unix.RTM_F_CLONED != 0 {
 		return list
 	}
+	r, hops := parse(b)
+	if hops == nil {
+		return append(list, r)
+	}
+	return appendHops(list, r, hops)
+}
+
+// parse reads struct rtmsg, which b is long enough for, and its attributes. hops are those of RTA_MULTIPATH.
+func parse(b []byte) (r Route, hops []byte) {
 	flags := binary.NativeEndian.Uint32(b[8:])
-	if flags&unix.RTM_F_CLONED != 0 {
-		return list
-	}
-	r := Route{TOS: b[3], Table: uint32(b[4]), Protocol: b[5], Scope: b[6], Kind: b[7],
+	r = Route{TOS: b[3], Table: uint32(b[4]), Protocol: b[5], Scope: b[6], Kind: b[7],
 		Down: flags&(unix.RTNH_F_LINKDOWN|unix.RTNH_F_DEAD) != 0}
 	unspecified := netip.IPv4Unspecified()
-	if family == unix.AF_INET6 {
+	if b[0] == unix.AF_INET6 {
 		unspecified = netip.IPv6Unspecified()
 	}
 	r.Destination = netip.PrefixFrom(unspecified, int(b[1]))
-	var hops []byte
 	netlink.Attributes(b[unix.SizeofRtMsg:], func(kind uint16, value []byte) {
 		switch kind {
 		case unix.RTA_DST:
@@ -183,16 +189,19 @@ func appendRoutes(list []Route, b []byte, family uint8) []Route {
 			if len(value) >= 12 {
 				r.Expires = time.Duration(int32(netlink.Uint32(value[8:]))) * tick
 			}
+		case unix.RTA_METRICS:
+			netlink.Attributes(value, func(kind uint16, value []byte) {
+				if kind == unix.RTAX_MTU {
+					r.MTU = int(netlink.Uint32(value))
+				}
+			})
 		case unix.RTA_MULTIPATH:
 			hops = value
 		default:
 			r.hop(kind, value)
 		}
 	})
-	if hops == nil {
-		return append(list, r)
-	}
-	return appendHops(list, r, hops)
+	return r, hops
 }
 
 // tick is 1/USER_HZ, the kernel's unit of time for programs.

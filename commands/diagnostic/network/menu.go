@@ -21,6 +21,7 @@ func Menu(s Services) *menu.Menu {
 			ndpshow(),
 			smtpping(s),
 			tcpdump(s),
+			routeget(),
 		},
 	}
 }

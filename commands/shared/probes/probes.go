@@ -77,7 +77,7 @@ func Addresses(ctx context.Context, argument, host string, family dns.Family, fr
 	for i, a := range list {
 		scoped, ok := from.Scoped(a)
 		if !ok {
-			return nil, menu.Wrong(argument, "%s is a link-local address, which every interface has a network for", a).WithHint("Say which with source INTERFACE, or as %s%%INTERFACE", a)
+			return nil, menu.Wrong(argument, "%s is a link-local address, which every interface has a network for", a).WithHint("Say which: %s%%INTERFACE", a)
 		}
 		if zone := interfaces.RealName(scoped.Zone()); zone != "" {
 			scoped = scoped.WithZone(zone)

@@ -53,6 +53,21 @@ func isFolder(path string) bool {
 	return err == nil && info.IsDir()
 }
 
+// Lines returns the one-line forms of a command in its transcripts below a folder, but for those of several commands.
+func Lines(t *testing.T, folder string, path []string) (lines []string) {
+	t.Helper()
+	for _, s := range read(t, folder).at(places(folder, path)...) {
+		for _, line := range s.lines {
+			typed, isLine := strings.CutPrefix(line, "$ ")
+			own := typed == strings.Join(path, " ") || strings.HasPrefix(typed, strings.Join(path, " ")+" ")
+			if s.kind == "line" && isLine && own && !strings.Contains(typed, ";") {
+				lines = append(lines, typed)
+			}
+		}
+	}
+	return lines
+}
+
 // A shown is a section of a transcript file.
 type shown struct {
 	file string

@@ -24,6 +24,9 @@
 // A line is the one-line form over SSH: `$ LINE`, what came on standard output, `! ` and what came on standard error, `= ` and the exit
 // status. Any number of them may follow each other. `as root` is diagsh -c on the machine itself.
 //
+// Two kinds of section come before the appliance starts, wherever they stand: `-- network --` has lines for `ip -batch`, and `-- names --`
+// the records of a zone, which a name server of the network then answers from; other names do not exist.
+//
 // `-- packets as UDP 3 --` is no section but puts three frames on eth1, which arrive at eth0: UDP from 192.0.2.1 to 192.0.2.2, port 9.
 //
 // What differs from run to run is replaced by its name: <time>, <session>, ... (normal.go). The rows of a menu stand in the transcript
@@ -37,6 +40,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -44,6 +48,7 @@ import (
 	"golang.org/x/tools/txtar"
 
 	"diagsh/internal/test/appliance"
+	"diagsh/internal/test/nameserver"
 	"diagsh/internal/test/netnstest"
 	"diagsh/internal/test/systemdtest"
 )
@@ -52,18 +57,27 @@ var update = flag.Bool("update", false, "write what came into the transcripts")
 
 // A section of a transcript.
 type section struct {
-	kind          string // dialogue or line
+	kind          string // dialogue, line, or what it makes
 	user          string
 	width, height int
 	packets       int // frames to send; else 0
 	lines         []string
 }
 
+// The kinds of section that make the surroundings of the appliance.
+const (
+	networkKind = "network"
+	namesKind   = "names"
+)
+
 // parseSection reads a heading and splits the text.
 func parseSection(f txtar.File) (section, error) {
 	s := section{width: 132, height: 200, lines: strings.Split(strings.TrimRight(string(f.Data), "\n"), "\n")}
 	if len(s.lines) == 1 && s.lines[0] == "" {
 		s.lines = nil
+	}
+	if s.kind = f.Name; s.kind == networkKind || s.kind == namesKind {
+		return s, nil
 	}
 	words := strings.Fields(f.Name)
 	if _, err := fmt.Sscanf(f.Name, "packets as UDP %d", &s.packets); err == nil {
@@ -130,6 +144,7 @@ func play(t *testing.T, path string, scene Scene) {
 	if scene.Setup != nil {
 		scene.Setup(t, network)
 	}
+	scene.make(t, archive, network)
 	options := appliance.Options{Network: network, Files: scene.Files}
 	if scene.Systemd {
 		options.Bus = systemdtest.Boot(t).Bus
@@ -155,6 +170,9 @@ func play(t *testing.T, path string, scene Scene) {
 		if err != nil {
 			t.Fatalf("%s: %v", path, err)
 		}
+		if s.kind == networkKind || s.kind == namesKind {
+			continue
+		}
 		if s.packets > 0 {
 			appliance.Send(t, network, "eth1", s.packets)
 			continue
@@ -173,6 +191,29 @@ func play(t *testing.T, path string, scene Scene) {
 	if now := txtar.Format(archive); *update && !t.Failed() && !bytes.Equal(now, text) {
 		if err := os.WriteFile(path, now, 0o644); err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+// make does what the sections network and names of a transcript say.
+func (scene *Scene) make(t *testing.T, archive *txtar.Archive, network *netnstest.Namespace) {
+	for _, f := range archive.Files {
+		switch f.Name {
+		case networkKind:
+			ip := exec.Command(netnstest.Tool(t, "ip"), "-batch", "-")
+			ip.Stdin = bytes.NewReader(f.Data)
+			network.Do(t, func() {
+				if out, err := ip.CombinedOutput(); err != nil {
+					t.Fatalf("the section network: %v: %s", err, out)
+				}
+			})
+		case namesKind:
+			nameserver.Start(t, network, strings.Split(strings.TrimSpace(string(f.Data)), "\n")...)
+			scene.Files = maps.Clone(scene.Files)
+			if scene.Files == nil {
+				scene.Files = map[string]string{}
+			}
+			scene.Files["/etc/resolv.conf"], scene.Files["/etc/hosts"] = nameserver.ResolvConf, "127.0.0.1 localhost\n"
 		}
 	}
 }
