@@ -5,13 +5,14 @@ import (
 	"strings"
 )
 
-// An Alias is another name of an argument, which it had before. Lines and programs may use it; help names it once.
+// An Alias is a former name of an argument. Lines and programs may still use it; help names it
+// once.
 type Alias struct {
 	Name string `json:"name"`
-	Unit string `json:"unit,omitempty"` // what a bare number counts under this name
+	Unit string `json:"unit,omitempty"` // unit of a bare number under this name
 }
 
-// aliases reads the tag alias: names divided by blanks, each with its unit after a sign.
+// aliases parses the tag alias: names separated by blanks, each with its unit after a sign.
 func aliases(tag string) (list []Alias) {
 	for _, word := range strings.Fields(tag) {
 		name, unit, _ := strings.Cut(word, "=")
@@ -20,7 +21,7 @@ func aliases(tag string) (list []Alias) {
 	return list
 }
 
-// names returns all names of an argument, the present one first.
+// names returns all names of an argument, the current one first.
 func (p *Param) names() []string {
 	names := []string{p.Name}
 	for _, a := range p.Aliases {
@@ -34,7 +35,7 @@ func (p *Param) Called(word string) bool {
 	return slices.ContainsFunc(p.names(), func(n string) bool { return strings.EqualFold(n, word) })
 }
 
-// param returns the parameter of a name, in any case; nil if there is none.
+// param returns the parameter with a name, in any case, or nil.
 func (c *Command) param(name string) *Param {
 	for i := range c.Params {
 		if c.Params[i].Called(name) {
@@ -44,8 +45,8 @@ func (c *Command) param(name string) *Param {
 	return nil
 }
 
-// underAlias returns a value that was given under a name as one for the argument's present name: with the unit that a bare number counts
-// under the other.
+// underAlias converts a value that was given under a name to one for the argument's current name:
+// it adds the unit of a bare number under that name.
 func (p *Param) underAlias(name, value string) string {
 	for _, a := range p.Aliases {
 		if strings.EqualFold(a.Name, name) {
@@ -55,7 +56,7 @@ func (p *Param) underAlias(name, value string) string {
 	return value
 }
 
-// withUnit gives a bare number its unit.
+// withUnit adds a unit to a bare number.
 func withUnit(value, unit string) string {
 	if bare := strings.TrimSpace(value); bare != "" && strings.Trim(bare, "0123456789") == "" {
 		return bare + unit
@@ -63,7 +64,7 @@ func withUnit(value, unit string) string {
 	return value
 }
 
-// give adds the argument to others. It may be given once, under whichever of its names.
+// give adds the argument to others. It may be given once, under any of its names.
 func (p *Param) give(args Arguments, value string) error {
 	if _, twice := args[p.Name]; twice {
 		return Wrong(p.Name, "%s is given twice", p.Name)
@@ -72,7 +73,7 @@ func (p *Param) give(args Arguments, value string) error {
 	return nil
 }
 
-// present returns arguments under their present names.
+// present returns arguments under their current names.
 func (c *Command) present(given Arguments) (Arguments, error) {
 	args := make(Arguments, len(given))
 	for name, value := range given {
@@ -87,7 +88,7 @@ func (c *Command) present(given Arguments) (Arguments, error) {
 	return args, nil
 }
 
-// allNames returns the names of all arguments, old ones too.
+// allNames returns the names of all arguments, former ones too.
 func (c *Command) allNames() (names []string) {
 	for i := range c.Params {
 		names = append(names, c.Params[i].names()...)
@@ -95,7 +96,8 @@ func (c *Command) allNames() (names []string) {
 	return names
 }
 
-// nearestParam returns the present name of the argument that a word most likely meant, empty when none is near.
+// nearestParam returns the current name of the argument that a word most likely meant, or "" if
+// none is near.
 func (c *Command) nearestParam(word string) string {
 	if p := c.param(Nearest(word, c.allNames())); p != nil {
 		return p.Name

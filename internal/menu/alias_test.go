@@ -30,9 +30,10 @@ type aliasArgs struct {
 	sharedOptions
 }
 
-// aliasCommand keeps what it was run with.
+// aliasCommand returns a command that keeps what it was run with.
 func aliasCommand(got *aliasArgs) *Command {
-	return Spec[aliasArgs, string]{Name: "act", Help: "Act.", Role: ReadOnly, Shape: Object, Text: func(io.Writer, string) {},
+	return Spec[aliasArgs, string]{Name: "act", Help: "Act.", Role: ReadOnly, Shape: Object,
+		Text: func(io.Writer, string) {},
 		Run: func(_ context.Context, _ Caller, a aliasArgs, _ *Out[string]) error {
 			*got = a
 			return nil
@@ -73,7 +74,8 @@ func TestAliasesOfArguments(t *testing.T) {
 	}
 }
 
-// What a command writes as JSON it takes again, in the object that it writes it in, under its old names too.
+// TestArgumentsOfRecords: what a command writes as JSON it accepts again, in the same object, and
+// under its former names too.
 func TestArgumentsOfRecords(t *testing.T) {
 	for object, want := range map[string]string{
 		`{"onGone":"wait","limits":{"sizeBytes":5000,"seconds":90},"cpus":[0,2]}`: `{"name":"","onGone":"wait","limits":{"sizeBytes":5000,"seconds":90},"cpus":[0,2]}`,
@@ -125,11 +127,13 @@ func TestAliasesAreNamedModestly(t *testing.T) {
 	c := aliasCommand(nil)
 	m := &Menu{Items: []Item{c}}
 	help, err := m.HelpText([]string{"act"}, func(Role) bool { return true })
-	if err != nil || strings.Count(help, "gone, left") != 1 || !strings.Contains(help, "also gone, left") || strings.Contains(c.Usage(nil), "[gone") {
+	if err != nil || strings.Count(help, "gone, left") != 1 || !strings.Contains(help, "also gone, left") ||
+		strings.Contains(c.Usage(nil), "[gone") {
 		t.Errorf("help is\n%s, %v", help, err)
 	}
 	offered := func(line string) (texts []string) {
-		for _, found := range m.Complete(t.Context(), Caller{Role: Administrator}, nil, line, func(Role) bool { return true }).Candidates {
+		for _, found := range m.Complete(t.Context(), Caller{Role: Administrator}, nil, line,
+			func(Role) bool { return true }).Candidates {
 			texts = append(texts, found.Text)
 		}
 		return texts
@@ -147,7 +151,8 @@ func TestAliasesAreNamedModestly(t *testing.T) {
 
 func TestDialogueOfSharedArguments(t *testing.T) {
 	c := Spec[aliasArgs, string]{Name: "act", Role: ReadOnly, Text: func(io.Writer, string) {},
-		Dialogue: []Asked{{Name: "sizebytes", Text: "How large, in MB?", Unit: "MB"}, {Name: "ongone", Text: "What then?"}}}.Command()
+		Dialogue: []Asked{{Name: "sizebytes", Text: "How large, in MB?", Unit: "MB"},
+			{Name: "ongone", Text: "What then?"}}}.Command()
 	given := Arguments{}
 	for _, want := range []struct{ name, answer string }{{"sizebytes", "3"}, {"ongone", "end"}} {
 		q, err := c.Next(t.Context(), Caller{}, given, AskAll)

@@ -8,7 +8,7 @@ import (
 	"diagsh/internal/menu"
 )
 
-// choice is a menu that is a question, with a command whose argument makes it a stream.
+// choice returns a menu that is a question, with a command whose argument makes it a stream.
 func choice() *menu.Menu {
 	type args struct {
 		Every int    `arg:"every,stream" help:"Seconds."`
@@ -33,14 +33,16 @@ func choice() *menu.Menu {
 		}.Command()
 	}
 	return &menu.Menu{Items: []menu.Item{
-		&menu.Menu{Name: "netstat", Help: "Help.", Choice: "Choose", Items: []menu.Item{command("sockets"), command("routes")}},
+		&menu.Menu{Name: "netstat", Help: "Help.", Choice: "Choose",
+			Items: []menu.Item{command("sockets"), command("routes")}},
 		&menu.Menu{Name: "plain", Help: "Help.", Items: []menu.Item{command("one")}},
 	}}
 }
 
 func TestNumbersInAChoice(t *testing.T) {
 	m := choice()
-	for line, want := range map[string]string{"netstat 2": "routes", "netstat routes": "routes", "netstat 3": "", "netstat 0": "", "plain 1": ""} {
+	for line, want := range map[string]string{"netstat 2": "routes", "netstat routes": "routes", "netstat 3": "",
+		"netstat 0": "", "plain 1": ""} {
 		calls, err := m.Parse(nil, line, false, nil)
 		switch {
 		case want == "" && err == nil:
@@ -66,7 +68,8 @@ func TestAnArgumentMakesAStream(t *testing.T) {
 
 func TestSuggestions(t *testing.T) {
 	m := choice()
-	found := m.Complete(t.Context(), menu.Caller{}, nil, "netstat sockets host 10.0.0.1", func(menu.Role) bool { return true })
+	found := m.Complete(t.Context(), menu.Caller{}, nil, "netstat sockets host 10.0.0.1",
+		func(menu.Role) bool { return true })
 	if len(found.Candidates) != 1 || found.Candidates[0].Text != "10.0.0.10" {
 		t.Errorf("completed to %+v", found.Candidates)
 	}
@@ -78,7 +81,8 @@ func TestSuggestions(t *testing.T) {
 	// The beginning of a suggestion is an answer of its own.
 	var p page
 	p.form = menu.JSONForm
-	if err := c.Run(t.Context(), menu.Caller{}, menu.Arguments{"host": "10.0.0.1"}, nil, &p); err != nil || len(p.rows) != 1 || p.rows[0] != 1 {
+	if err := c.Run(t.Context(), menu.Caller{}, menu.Arguments{"host": "10.0.0.1"}, nil, &p); err != nil ||
+		len(p.rows) != 1 || p.rows[0] != 1 {
 		t.Errorf("%v, %v", p.rows, err)
 	}
 }

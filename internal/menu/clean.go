@@ -9,9 +9,10 @@ import (
 	"unicode/utf8"
 )
 
-// Clean makes a text that a stranger chose (the name of a process or host, a banner) fit for one line of a command's text form: what
-// could move a cursor, hide text or begin another line is written out, as \x1b or \u202e. A terminal does the same once more; this is
-// for whoever reads the text form through a pipe.
+// Clean makes a text from a stranger (the name of a process or host, a banner) safe for one line of
+// a command's text form. It escapes what could move a cursor, hide text or begin another line, as
+// \x1b or \u202e. A terminal does the same once more; this is for readers of the text form through
+// a pipe.
 func Clean(s string) string {
 	if strings.IndexFunc(s, harmful) < 0 {
 		return s
@@ -32,18 +33,21 @@ func Clean(s string) string {
 	return b.String()
 }
 
-// harmful tells control and format characters, line separators, and bytes that are no UTF-8.
+// harmful reports control and format characters, line separators, and bytes that are no UTF-8.
 func harmful(r rune) bool {
-	return r == unicode.ReplacementChar || r == '\u2028' || r == '\u2029' || unicode.In(r, unicode.Cc, unicode.Cf, unicode.Cs)
+	return r == unicode.ReplacementChar || r == '\u2028' || r == '\u2029' ||
+		unicode.In(r, unicode.Cc, unicode.Cf, unicode.Cs)
 }
 
-// maxQuoted bounds what a message repeats of a user's text.
+// maxQuoted limits what a message repeats of a user's text.
 const maxQuoted = 60
 
-// Quoted returns a user's text as a message repeats it: bounded, in double quotes, control characters written out.
+// Quoted returns a user's text as a message repeats it: bounded, in double quotes, with control
+// characters escaped.
 func Quoted(text string) string { return strconv.Quote(Bounded(text, maxQuoted)) }
 
-// Bounded returns text if it has at most most bytes, else its beginning with "..." after it. It cuts no character.
+// Bounded returns text if it has at most most bytes, else its beginning followed by "...". It cuts
+// no character.
 func Bounded(text string, most int) string {
 	if len(text) <= most {
 		return text

@@ -9,56 +9,64 @@ import (
 	"slices"
 )
 
-// A Shape is what a command's JSON looks like.
+// A Shape is the form of a command's JSON.
 type Shape int
 
 const (
 	Table  Shape = iota // one array of records
 	Object              // one object
-	Stream              // one line a record, as they come
+	Stream              // one line per record, as they come
 	Bytes               // no records: bytes for a program, such as a capture file as it grows
 )
 
 func (s Shape) String() string { return [...]string{"table", "object", "stream", "bytes"}[s] }
 
-// A Spec declares a command: A is its argument struct (see Param), R the record that it yields.
+// A Spec declares a command. A is its argument struct (see Param), R the record that it yields.
 type Spec[A, R any] struct {
 	Name    string   // the keyword, lower case
 	Aliases []string // other keywords for the same command; not listed
 	Help    string   // one sentence for the menu, with its full stop
 	Details string   // further sentences for help; may be empty
-	Role    Role     // what the caller must be at least; empty: Administrator
+	Role    Role     // the least role of the caller; empty: Administrator
 	Shape   Shape
 
-	// Interactive says that Run takes lines while it runs, see Out.Typing. An argument with the option alone says everything beforehand.
+	// Interactive says that Run takes lines while it runs, see Out.Typing. An argument with the
+	// option alone says everything beforehand.
 	Interactive bool
 
-	// Record is a record as most are, where R is an interface: the reference names its members.
+	// Record is an example of a record if R is an interface: the reference names its members.
 	Record any
 
-	// Hidden says that the command cannot work now, so the menu does not list it. It can still be typed, and Run says why not.
+	// Hidden reports that the command cannot work now, so that the menu does not list it. It can
+	// still be typed, and Run says why not.
 	Hidden func(ctx context.Context) bool
-	// HiddenFrom is Hidden where it depends on who looks, as on changes that only they have made so far.
+	// HiddenFrom is Hidden where it depends on the caller, as for changes that only they have made
+	// so far.
 	HiddenFrom func(ctx context.Context, caller Caller) bool
-	// Ask fits one question to the present state and to the answers before it: default, choices, whether it is asked at all.
-	// It is called for given arguments too, so that numbers and names of choices are understood everywhere.
+	// Ask fits one question to the current state and to the answers before it: default, choices,
+	// whether to ask it at all. It is called for given arguments too, so that numbers and names of
+	// choices are understood everywhere.
 	Ask func(ctx context.Context, caller Caller, args A, q *Question) error
-	// Dialogue is what a dialogue asks, in this order and before all else, about arguments whose declaration has no question: those of a
-	// struct that several commands embed.
+	// Dialogue has the questions that a dialogue asks first, in this order, about arguments whose
+	// declaration has no question: those of a struct that several commands embed.
 	Dialogue []Asked
-	// Suggest lists answers for one argument that is about to be completed or asked; every other answer is as right. begun is what was typed of
-	// it: only what begins so (without regard to case) is offered, so where there are many the others may be left out. May be nil.
+	// Suggest returns suggestions for one argument that is being completed or asked for; other
+	// answers are valid too. begun is what was typed of it: only what begins so (ignoring case) is
+	// offered, so with many suggestions the others may be left out. May be nil.
 	Suggest func(ctx context.Context, caller Caller, args A, name, begun string) []Choice
-	// Check looks at the argument just set, before the next is asked.
+	// Check checks the argument that was just set, before the next is asked.
 	Check func(ctx context.Context, caller Caller, args A, name string) error
-	// Assist says what may stand at the end of the text begun for the argument name, which has the option assisted: a language of its own.
-	// Start counts in text.
+	// Assist returns what may follow at the end of text, the beginning of the argument name. It is
+	// for arguments with the option assisted, which have a language of their own. Start counts in
+	// text.
 	Assist func(ctx context.Context, caller Caller, args A, name, text string) Completion
-	// Run does it. It returns when ctx ends: then what was asked for is an early end, and last words may still be written.
+	// Run runs the command. It returns when ctx ends, which asks it for an early end; it may still
+	// write its last output.
 	Run func(ctx context.Context, caller Caller, args A, out *Out[R]) error
 
-	// Text writes one record as the screen shows it; TextTable writes all of them at once, for columns that fit their contents.
-	// Exactly one of them is set, and none if the shape is Bytes. TextTable is also called with no records.
+	// Text writes one record as the screen shows it. TextTable writes all of them at once, for
+	// columns that fit their contents, and is also called without records. Exactly one of them is
+	// set, and none if the shape is Bytes.
 	Text      func(w io.Writer, r R)
 	TextTable func(w io.Writer, rs []R)
 }
@@ -67,10 +75,10 @@ type Spec[A, R any] struct {
 type Asked struct {
 	Name string
 	Text string
-	Unit string // what a bare number in the answer counts
+	Unit string // unit of a bare number in the answer
 }
 
-// A Command is a Spec whose types are erased: what the tree holds.
+// A Command is a Spec without its types: what the tree holds.
 type Command struct {
 	Name    string
 	Aliases []string
@@ -94,34 +102,35 @@ type Command struct {
 	run     func(ctx context.Context, caller Caller, args reflect.Value, shape Shape, sink Sink) error
 }
 
-// A Sink takes what a running command has to say. Its methods are called from one goroutine at a time.
+// A Sink takes the output of a running command. Its methods are called from one goroutine at a
+// time.
 type Sink interface {
-	// Form says which of Text and Record the reader wants, or both.
+	// Form returns which of Text and Record the reader wants, or both.
 	Form() Form
-	// Text writes a piece of the text form; it is valid during the call.
+	// Text writes a piece of the text form, which is valid during the call.
 	Text(b []byte) error
 	// Record writes one record of the JSON form.
 	Record(v any, shape Shape) error
 	// Data writes a piece of the output of a command whose shape is Bytes, and sends it at once.
 	Data(p []byte) error
-	// Progress shows how far long work has got, or a table of several rows that the next one takes the place of; a reader that is no
-	// terminal ignores it.
+	// Progress shows how far long work has got, or a table of several rows that the next call
+	// replaces. Readers that are no terminal ignore it.
 	Progress(s string)
-	// View says that the text from here on takes the place of the view before, up to View(false); a reader that is no terminal has one
-	// behind the other.
+	// View(true) says that the text from here to View(false) replaces the previous view. Readers
+	// that are no terminal get one after the other.
 	View(begins bool)
 }
 
-// A Form is how output is wanted.
+// A Form says which form of output is wanted.
 type Form int
 
 const (
 	TextForm Form = iota
 	JSONForm
-	BothForms // of each record, so that the two tell of the same moment
+	BothForms // of each record, so that both describe the same moment
 )
 
-// Out is where a running command puts its records.
+// Out takes the records of a running command.
 type Out[R any] struct {
 	sink  Sink
 	shape Shape
@@ -132,13 +141,14 @@ type Out[R any] struct {
 	err   error
 }
 
-// A page is what a text form is written on. It knows the columns of the terminal that it is for, 0 if there is none or nobody knows.
+// A page is what a text form is written to. It knows the columns of its terminal; 0 if there is
+// none or they are unknown.
 type page struct {
 	bytes.Buffer
 	columns int
 }
 
-// Columns is how many columns the text has.
+// Columns returns how many columns the text has.
 func (p *page) Columns() int {
 	if p.columns == 0 {
 		return DefaultColumns
@@ -146,10 +156,10 @@ func (p *page) Columns() int {
 	return p.columns
 }
 
-// DefaultColumns is how wide a text form is where nobody knows the terminal.
+// DefaultColumns is the width of a text form without a known terminal.
 const DefaultColumns = 80
 
-// Columns is how many columns a text form has that is written to w; 0 is no limit.
+// Columns returns how many columns a text form written to w has; 0 is no limit.
 func Columns(w io.Writer) int {
 	if p, ok := w.(interface{ Columns() int }); ok {
 		return p.Columns()
@@ -157,7 +167,7 @@ func Columns(w io.Writer) int {
 	return DefaultColumns
 }
 
-// Record yields one record. An error means that nobody listens any more; Run then returns it.
+// Record yields one record. An error means that the reader has gone; Run then returns it.
 func (o *Out[R]) Record(r R) error {
 	form := o.sink.Form()
 	if form != TextForm && o.keep(o.sink.Record(r, o.shape)) != nil {
@@ -193,11 +203,12 @@ func (o *Out[R]) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Object says that the one record to come is the whole document, as when a table was asked for a single row by its name.
-// Called before Record.
+// Object says that the one record to come is the whole document, as when a table was asked for a
+// single row by its name. Call it before Record.
 func (o *Out[R]) Object() { o.shape = Object }
 
-// Printf writes words that stand only in the text form: a hint, a summary. Texts among its arguments are of one line, but a Text.
+// Printf writes words that are only in the text form: a hint, a summary. Texts among its arguments
+// become one line, except a Text.
 func (o *Out[R]) Printf(format string, args ...any) error {
 	if o.sink.Form() == JSONForm {
 		return o.err
@@ -205,13 +216,13 @@ func (o *Out[R]) Printf(format string, args ...any) error {
 	return o.keep(o.sink.Text([]byte(cleanf(format, args))))
 }
 
-// Progress shows how far it has got, on a terminal only.
+// Progress shows how far the work has got, on a terminal only.
 func (o *Out[R]) Progress(format string, args ...any) {
 	o.sink.Progress(cleanf(format, args))
 }
 
-// View writes, by what do writes, the present state of something that is looked at again and again: a terminal shows it in the place of
-// the view before. A view that fails is not shown.
+// View writes, by what do writes, the current state of something that is shown again and again: a
+// terminal replaces the previous view. If do fails, the view is not shown.
 func (o *Out[R]) View(do func() error) error {
 	if o.sink.Form() == JSONForm {
 		return do()
@@ -231,12 +242,13 @@ func (o *Out[R]) keep(err error) error {
 	return o.err
 }
 
-// Command erases the types.
+// Command converts the Spec to a Command, without its types.
 func (s Spec[A, R]) Command() *Command {
 	if texts := (s.Text != nil) != (s.TextTable != nil); texts == (s.Shape == Bytes) {
 		panic("menu: " + s.Name + ": one of Text and TextTable must be set, or the shape be Bytes")
 	}
-	c := &Command{Name: s.Name, Aliases: s.Aliases, Help: s.Help, Details: s.Details, Role: s.Role, Shape: s.Shape, Interactive: s.Interactive, argType: reflect.TypeFor[A]()}
+	c := &Command{Name: s.Name, Aliases: s.Aliases, Help: s.Help, Details: s.Details, Role: s.Role, Shape: s.Shape,
+		Interactive: s.Interactive, argType: reflect.TypeFor[A]()}
 	_, c.File, _, _ = runtime.Caller(1)
 	c.Params = asked(params(c.argType), s.Dialogue)
 	c.hidden = func(ctx context.Context, caller Caller) bool {
@@ -269,7 +281,8 @@ func (s Spec[A, R]) Command() *Command {
 		}
 	}
 	c.run = func(ctx context.Context, caller Caller, args reflect.Value, shape Shape, sink Sink) error {
-		out := &Out[R]{sink: sink, shape: shape, text: s.Text, table: s.TextTable != nil, piece: page{columns: caller.Columns}}
+		out := &Out[R]{sink: sink, shape: shape, text: s.Text, table: s.TextTable != nil,
+			piece: page{columns: caller.Columns}}
 		if err := s.Run(ctx, caller, args.Interface().(A), out); err != nil {
 			return err
 		}
@@ -283,7 +296,7 @@ func (s Spec[A, R]) Command() *Command {
 	return c
 }
 
-// asked puts the questions of a dialogue to their parameters, and these first.
+// asked sets the questions of a dialogue in their parameters, and puts these first.
 func asked(all []Param, dialogue []Asked) (list []Param) {
 	for _, a := range dialogue {
 		i := slices.IndexFunc(all, func(p Param) bool { return p.Name == a.Name })
@@ -297,16 +310,17 @@ func asked(all []Param, dialogue []Asked) (list []Param) {
 	return append(list, all...)
 }
 
-// Next works through the arguments given so far and returns the next question, or nil when the command can run. An Error names
-// the argument at fault; the dialogue asks for that one again.
+// Next works through the given arguments and returns the next question, or nil when the command can
+// run. An Error names the argument at fault; the dialogue asks for that one again.
 func (c *Command) Next(ctx context.Context, caller Caller, given Arguments, mode Mode) (*Question, error) {
 	_, q, err := c.work(ctx, caller, given, mode)
 	return q, err
 }
 
-// Run checks the arguments and runs the command. It compares no roles: package api has done that, and mayRead is how it does so for
-// what an argument of type Packets names, once it is known which that is.
-func (c *Command) Run(ctx context.Context, caller Caller, given Arguments, mayRead func(packets string) error, sink Sink) error {
+// Run checks the arguments and runs the command. It compares no roles: package api has done that.
+// mayRead is package api's check for what an argument of type Packets names, once that is known.
+func (c *Command) Run(ctx context.Context, caller Caller, given Arguments, mayRead func(packets string) error,
+	sink Sink) error {
 	args, _, err := c.work(ctx, caller, given, AskNothing)
 	if err != nil {
 		return err
@@ -331,7 +345,7 @@ func (c *Command) Run(ctx context.Context, caller Caller, given Arguments, mayRe
 	return c.run(ctx, caller, args, c.ShapeOf(given), sink)
 }
 
-// ShapeOf is what the output is like with these arguments.
+// ShapeOf returns the shape of the output with these arguments.
 func (c *Command) ShapeOf(given Arguments) Shape {
 	for name := range given {
 		if p := c.param(name); p != nil && p.Stream {

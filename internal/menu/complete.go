@@ -9,7 +9,7 @@ import (
 	"unicode/utf8"
 )
 
-// A Candidate is what may stand at the cursor.
+// A Candidate is a word that may be at the cursor.
 type Candidate struct {
 	Text string `json:"text"`
 	Help string `json:"help"`
@@ -19,13 +19,16 @@ type Candidate struct {
 type Completion struct {
 	Start      int         `json:"start"` // byte offset in the line of the word that candidates replace
 	Candidates []Candidate `json:"candidates"`
-	Remark     string      `json:"remark,omitempty"` // where there are none: what another system's words are here, in lines
-	Value      *Candidate  `json:"value,omitempty"`  // a value may stand here that is none of the candidates: what stands for it, and its help
+	// if there are no candidates: what another system's words are here, in lines
+	Remark string `json:"remark,omitempty"`
+	// a value other than the candidates is possible: its placeholder and its help
+	Value *Candidate `json:"value,omitempty"`
 }
 
-// Complete lists what may stand at the end of the line (the part left of the cursor), typed in the menu at the path `at`, for
-// somebody who may use what allowed says.
-func (m *Menu) Complete(ctx context.Context, caller Caller, at []string, line string, allowed func(Role) bool) Completion {
+// Complete returns what may be at the end of line (the part left of the cursor), typed in the menu
+// at the path at. allowed reports which roles the caller may use.
+func (m *Menu) Complete(ctx context.Context, caller Caller, at []string, line string,
+	allowed func(Role) bool) Completion {
 	c := m.candidates(ctx, caller, at, line, allowed)
 	if len(c.Candidates) > 0 || c.Value != nil {
 		return c
@@ -39,7 +42,7 @@ func (m *Menu) Complete(ctx context.Context, caller Caller, at []string, line st
 		texts = append(texts, w.Text)
 	}
 	if here, ok := m.Find(at).(*Menu); ok && len(texts) == 0 && here.beginsAny(partial) {
-		return c // somebody else may use it
+		return c // another caller may use it
 	}
 	c.Remark = m.remark(at, texts, partial)
 	return c
@@ -50,7 +53,8 @@ func (m *Menu) beginsAny(text string) bool {
 	return slices.ContainsFunc(m.Items, func(i Item) bool { return len(begins(i.names(), text)) > 0 })
 }
 
-func (m *Menu) candidates(ctx context.Context, caller Caller, at []string, line string, allowed func(Role) bool) Completion {
+func (m *Menu) candidates(ctx context.Context, caller Caller, at []string, line string,
+	allowed func(Role) bool) Completion {
 	empty := Completion{Start: len(line), Candidates: []Candidate{}}
 	here, ok := m.Find(at).(*Menu)
 	if !ok || len(line) > maxLine {
@@ -95,11 +99,11 @@ func (m *Menu) candidates(ctx context.Context, caller Caller, at []string, line 
 	return c
 }
 
-// complete lists the values of the argument whose keyword stands before the cursor, or the keywords still to give. In a quote that
-// is not closed only an assisted argument has something to say.
-func (c *Command) complete(ctx context.Context, caller Caller, words []Word, partial string, quoted bool, found *Completion) {
-	given := Arguments{}
-	args := reflect.New(c.argType).Elem()
+// complete returns the values of the argument whose keyword precedes the cursor, or the keywords
+// that are left. In a quote that is not closed it only helps with assisted arguments.
+func (c *Command) complete(ctx context.Context, caller Caller, words []Word, partial string, quoted bool,
+	found *Completion) {
+	given, args := Arguments{}, reflect.New(c.argType).Elem()
 	first := true // the main parameter's bare value may still come
 	words = c.leading(given, words)
 	for name, value := range given {
@@ -149,21 +153,26 @@ func (c *Command) complete(ctx context.Context, caller Caller, words []Word, par
 			take(p, p.underAlias(word.Text, words[1].Text), 2)
 		}
 	}
-	if main := c.main(); first && main != nil {
-		c.values(ctx, caller, args, main, partial, quoted, found)
-		if main.Assisted && partial != "" {
-			return
-		}
-	} else if next := c.next(given); next != nil {
-		c.values(ctx, caller, args, next, partial, quoted, found)
+	p, alone := c.bare(given, first)
+	if p != nil {
+		c.values(ctx, caller, args, p, partial, quoted, found)
 	}
-	if quoted {
-		return
+	if !quoted && (!alone || partial == "") {
+		c.keywords(given, partial, found)
 	}
-	c.keywords(given, partial, found)
 }
 
-// keywords lists those still to give.
+// bare returns the parameter that a word without keyword is for now, or nil. first says that the
+// main one's value may still come. alone reports that the word can be no keyword, because the main
+// parameter has a language of its own.
+func (c *Command) bare(given Arguments, first bool) (p *Param, alone bool) {
+	if main := c.main(); first && main != nil {
+		return main, main.Assisted
+	}
+	return c.next(given), false
+}
+
+// keywords returns those that are left.
 func (c *Command) keywords(given Arguments, partial string, found *Completion) {
 	for i := range c.Params {
 		p := &c.Params[i]
@@ -183,8 +192,9 @@ func (c *Command) keywords(given Arguments, partial string, found *Completion) {
 	}
 }
 
-// values lists the choices of one parameter. In a comma list the last member is completed.
-func (c *Command) values(ctx context.Context, caller Caller, args reflect.Value, p *Param, partial string, quoted bool, found *Completion) {
+// values returns the choices of one parameter. In a comma list it completes the last member.
+func (c *Command) values(ctx context.Context, caller Caller, args reflect.Value, p *Param, partial string, quoted bool,
+	found *Completion) {
 	if p.Assisted && c.assist != nil {
 		if len(partial) > maxAssisted {
 			return
@@ -238,7 +248,7 @@ func (c *Completion) add(partial, text, help string) {
 	}
 }
 
-// lastCommand is the offset behind the last `;` that separates commands.
+// lastCommand returns the offset after the last `;` that separates commands.
 func lastCommand(line string) int {
 	last, quote := 0, byte(0)
 	for i := 0; i < len(line); i++ {
@@ -258,8 +268,8 @@ func lastCommand(line string) int {
 	return last
 }
 
-// unfinished splits a line into its finished words and the one that the cursor stands in. quoted says that this one is in a quote that
-// is not closed; then start is behind the quote.
+// unfinished splits a line into its finished words and the one with the cursor. quoted reports that
+// this one is in a quote that is not closed; start is then after the quote.
 func unfinished(line string) (words []Word, partial string, start int, quoted bool, err error) {
 	if open := openQuote(line); open >= 0 {
 		partial, start, quoted, line = line[open+1:], open+1, true, line[:open]
@@ -281,7 +291,7 @@ func unfinished(line string) (words []Word, partial string, start int, quoted bo
 	return words[:len(words)-1], last.Text, last.Start, false, nil
 }
 
-// openQuote is the offset of a quote that begins a word and is not closed, -1 if there is none.
+// openQuote returns the offset of a quote that begins a word and is not closed, or -1.
 func openQuote(line string) int {
 	open := -1
 	for i := 0; i < len(line); i++ {
@@ -304,11 +314,12 @@ func endsInSpace(text string) bool {
 	return unicode.IsSpace(r)
 }
 
-// maxAssisted bounds a text in bytes that has a language of its own and is to be completed. To find what may follow, all before it is
-// looked at once for each word of the language, which takes some milliseconds for so much.
+// maxAssisted limits in bytes the text of an assisted argument that is completed. To find what may
+// follow, the text is parsed once for each word of the language, which takes some milliseconds for
+// this length.
 const maxAssisted = 4 << 10
 
-// Assist is what may stand at the end of the text begun for one argument, given those before it.
+// Assist returns what may follow at the end of text for one argument, given those before it.
 func (c *Command) Assist(ctx context.Context, caller Caller, given Arguments, name, text string) Completion {
 	empty := Completion{Start: len(text), Candidates: []Candidate{}}
 	p := c.param(name)

@@ -15,7 +15,7 @@ type waitArgs struct {
 	Wait time.Duration `arg:"wait,main,required" unit:"m" min:"1" max:"3600" help:"Minutes."`
 }
 
-// waiting is a command whose bare numbers are minutes, and which only anna sees in its menu.
+// waiting returns a command whose bare numbers are minutes, and which only anna sees in its menu.
 func waiting(got *time.Duration) *menu.Menu {
 	c := menu.Spec[waitArgs, struct{}]{
 		Name: "wait", Help: "Wait.", Role: menu.ReadOnly,
@@ -32,8 +32,10 @@ func waiting(got *time.Duration) *menu.Menu {
 func TestDurationWithUnit(t *testing.T) {
 	var got time.Duration
 	c := waiting(&got).Find([]string{"wait"}).(*menu.Command)
-	for text, want := range map[string]time.Duration{"5": 5 * time.Minute, "5s": 5 * time.Second, "1m30s": 90 * time.Second} {
-		if err := c.Run(t.Context(), menu.Caller{}, menu.Arguments{"wait": text}, nil, &page{}); err != nil || got != want {
+	for text, want := range map[string]time.Duration{"5": 5 * time.Minute, "5s": 5 * time.Second,
+		"1m30s": 90 * time.Second} {
+		if err := c.Run(t.Context(), menu.Caller{}, menu.Arguments{"wait": text}, nil, &page{}); err != nil ||
+			got != want {
 			t.Errorf("%q is %v, %v", text, got, err)
 		}
 	}
@@ -46,7 +48,8 @@ func TestDurationWithUnit(t *testing.T) {
 		t.Errorf("90 in JSON is %v, %v", got, err)
 	}
 	for _, wrong := range []string{"", "61", "0", "m"} {
-		if err := c.Run(t.Context(), menu.Caller{}, menu.Arguments{"wait": wrong}, nil, &page{}); menu.AsError(err) == nil || menu.AsError(err).Argument != "wait" {
+		if err := c.Run(t.Context(), menu.Caller{}, menu.Arguments{"wait": wrong}, nil,
+			&page{}); menu.AsError(err) == nil || menu.AsError(err).Argument != "wait" {
 			t.Errorf("%q: %v", wrong, err)
 		}
 	}
@@ -56,13 +59,14 @@ func TestHiddenFrom(t *testing.T) {
 	m := waiting(new(time.Duration))
 	everybody := func(menu.Role) bool { return true }
 	for user, want := range map[string]int{"anna": 1, "bert": 0} {
-		if found := m.Complete(t.Context(), menu.Caller{User: user}, nil, "", everybody); len(found.Candidates) != want {
+		if found := m.Complete(t.Context(), menu.Caller{User: user}, nil, "",
+			everybody); len(found.Candidates) != want {
 			t.Errorf("%s is offered %+v", user, found.Candidates)
 		}
 	}
 }
 
-// A message that ends in a list has what to do on a line of its own.
+// TestErrorWithAList: after a message that ends in a list, the hint is on a line of its own.
 func TestErrorWithAList(t *testing.T) {
 	err := menu.Errorf(menu.State, "It changed:\n  a: 1").WithHint("Look at it")
 	if got := err.Error(); got != "It changed:\n  a: 1\nLook at it." || strings.Contains(got, "1.") {

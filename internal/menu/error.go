@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// A Kind is what went wrong, as a caller has to react to it. Its number is the exit status of the one-line form.
+// A Kind is the kind of a failure. Its number is the exit status of the one-line form.
 type Kind int
 
 const (
@@ -38,11 +38,12 @@ func (k Kind) String() string {
 	return "failed"
 }
 
-// An Error is the one form in which a failure reaches a user: what was wrong, which argument, what to do. Its texts are shown
-// as they are, so they hold neither Go error texts nor paths of the server.
+// An Error is the only form in which a failure reaches a user: what was wrong, which argument, what
+// to do. Its texts are shown as they are, so they must contain neither Go error texts nor paths of
+// the server.
 type Error struct {
 	Kind     Kind
-	Argument string // the parameter at fault, if one is; a dialogue asks that question again
+	Argument string // the parameter at fault, if any; a dialogue asks that question again
 	Message  string // what is wrong: a sentence without its full stop
 	Hint     string // what to do, or what is accepted: a sentence without its full stop; may be empty
 
@@ -69,7 +70,7 @@ func (e *Error) Error() string {
 	return stopped(e.Message) + " " + stopped(e.Hint)
 }
 
-// stopped ends a sentence.
+// stopped ends a sentence with a full stop.
 func stopped(s string) string {
 	if strings.HasSuffix(s, "?") || strings.HasSuffix(s, ".") {
 		return s
@@ -77,13 +78,14 @@ func stopped(s string) string {
 	return s + "."
 }
 
-// Errorf makes an Error of the given kind that blames no argument.
+// Errorf returns an Error of the given kind that blames no argument.
 func Errorf(kind Kind, format string, args ...any) *Error {
 	return &Error{Kind: kind, Message: cleanf(format, args)}
 }
 
-// Failing gives err the form in which it may reach a user, and keeps err as the cause for the log; what says what was
-// tried, as in "keep the settings". An *Error is returned as it is. The end of a context becomes an interruption.
+// Failing converts err to a form for users, and keeps it as the cause for the log. what says what
+// was tried, as in "keep the settings". It returns an *Error unchanged. The end of a context
+// becomes an interruption.
 func Failing(what string, err error) error {
 	var forUsers *Error
 	switch {
@@ -96,13 +98,14 @@ func Failing(what string, err error) error {
 	}
 	failing := Errorf(Failed, "The appliance could not %s", what).WithHint("Its log says why")
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-		failing = Errorf(Failed, "The appliance could not %s: its disk is full", what).WithHint("Delete files of the diagnostic directory first")
+		failing = Errorf(Failed, "The appliance could not %s: its disk is full",
+			what).WithHint("Delete files of the diagnostic directory first")
 	}
 	failing.cause = err
 	return failing
 }
 
-// Wrong makes the Usage error for one argument.
+// Wrong returns the Usage error for one argument.
 func Wrong(argument, format string, args ...any) *Error {
 	return &Error{Kind: Usage, Argument: argument, Message: cleanf(format, args)}
 }
@@ -113,7 +116,7 @@ func (e *Error) WithHint(format string, args ...any) *Error {
 	return e
 }
 
-// nothingRun adds that the commands beside the one at fault were not run either.
+// nothingRun adds that the other commands of the line were not run either.
 func (e *Error) nothingRun() *Error {
 	with, hint := *e, ""
 	if e.Hint != "" {
@@ -123,8 +126,8 @@ func (e *Error) nothingRun() *Error {
 	return &with
 }
 
-// AsError returns err as an *Error. Any other error is a fault of the appliance: its text stays on the server (the caller logs
-// it) and the user gets a plain sentence.
+// AsError returns err as an *Error. Any other error is a fault of the appliance: its text stays on
+// the server (the caller logs it) and the user gets a plain sentence.
 func AsError(err error) *Error {
 	if err == nil {
 		return nil

@@ -12,12 +12,13 @@ import (
 	"unicode/utf8"
 )
 
-// A Failing error tells a user nothing of its cause, and its log all of it.
+// TestFailing: a Failing error tells a user nothing of its cause, and its log all of it.
 func TestFailing(t *testing.T) {
 	cause := &fs.PathError{Op: "open", Path: "/var/lib/secret", Err: syscall.EACCES}
 	err := Failing("keep the settings", cause)
 	e, ok := errors.AsType[*Error](err)
-	if !ok || e.Kind != Failed || e.Message != "The appliance could not keep the settings" || e.Hint != "Its log says why" {
+	if !ok || e.Kind != Failed || e.Message != "The appliance could not keep the settings" ||
+		e.Hint != "Its log says why" {
 		t.Fatalf("%#v", err)
 	}
 	if !errors.Is(err, syscall.EACCES) {
@@ -31,7 +32,8 @@ func TestFailing(t *testing.T) {
 		t.Errorf("without its cause it is %v, of %v; and then %v, of %v", without, without.Unwrap(), e, e.Unwrap())
 	}
 	full := Failing("keep the settings", &fs.PathError{Op: "write", Path: "x", Err: syscall.ENOSPC})
-	if got, want := full.Error(), "The appliance could not keep the settings: its disk is full. Delete files of the diagnostic directory first."; got != want {
+	if got, want := full.Error(),
+		"The appliance could not keep the settings: its disk is full. Delete files of the diagnostic directory first."; got != want {
 		t.Errorf("on a full disk: %s", got)
 	}
 	if err := Failing("read", fmt.Errorf("read: %w", context.Canceled)); AsError(err).Kind != Interrupted {

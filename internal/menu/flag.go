@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// flag finds the parameter that a word is a flag of, and its value if the flag carries that: "-4" may be a flag, and "-c4" one with its value.
+// flag returns the parameter that a word is a flag of, and its value if the flag carries one: "-4"
+// may be a flag, and "-c4" one with its value.
 func (c *Command) flag(w Word) (p *Param, value string, carried bool) {
 	if w.Quoted {
 		return nil, "", false
@@ -42,8 +43,9 @@ func (c *Command) wholeFlag(w Word) (p *Param, value string, carried bool) {
 	return nil, "", false
 }
 
-// numberedFlag finds the flag of one letter whose value, which begins with a digit, stands right behind it, as getopt(3) takes it and recipes
-// have it: "-c3". Other values stand in a word of their own, so that a longer word, such as "-count", is not taken for a short flag.
+// numberedFlag returns the one-letter flag whose value, which begins with a digit, directly follows
+// it, as getopt(3) accepts it and recipes have it: "-c3". Other values are separate words, so that
+// a longer word, such as "-count", is not taken for a short flag.
 func (c *Command) numberedFlag(text string) (p *Param, value string, carried bool) {
 	if len(text) < 3 || text[0] != '-' || text[2] < '0' || text[2] > '9' {
 		return nil, "", false
@@ -56,10 +58,11 @@ func (c *Command) numberedFlag(text string) (p *Param, value string, carried boo
 	return nil, "", false
 }
 
-// begun says that a flag begins the word that has the value: a single character, or one that ends with a sign, such as "+time=".
+// begun reports whether a flag begins the word that has the value: a single character, or one that
+// ends with a sign, such as "+time=".
 func begun(flag string) bool { return len(flag) == 1 || strings.HasSuffix(flag, "=") }
 
-// flags reads those that the words begin with.
+// flags reads the flags at the beginning of the words.
 func (c *Command) flags(args Arguments, words []Word) ([]Word, error) {
 	for len(words) > 0 {
 		p, value, carried := c.flag(words[0])
@@ -68,7 +71,8 @@ func (c *Command) flags(args Arguments, words []Word) ([]Word, error) {
 		}
 		if !carried {
 			if len(words) == 1 || begun(words[0].Text) {
-				return nil, Wrong(p.Name, "The value of %s is missing", words[0].Text).WithHint("Write %s", p.flagForm(words[0].Text))
+				return nil, Wrong(p.Name, "The value of %s is missing", words[0].Text).WithHint("Write %s",
+					p.flagForm(words[0].Text))
 			}
 			value, words = words[1].Text, words[1:]
 		}
@@ -80,7 +84,7 @@ func (c *Command) flags(args Arguments, words []Word) ([]Word, error) {
 	return words, nil
 }
 
-// likeFlag says that a word is meant to be a flag of a command that has such.
+// likeFlag reports whether a word is meant to be a flag, in a command that has flags.
 func (c *Command) likeFlag(word string) bool {
 	for i := range c.Params {
 		for _, f := range c.Params[i].Flags {
@@ -97,10 +101,11 @@ func (c *Command) unknownFlag(word string) *Error {
 	for i := range c.Params {
 		forms = append(forms, c.Params[i].flagForms()...)
 	}
-	return Wrong(Bounded(word, maxQuoted), "%s has no flag %s", c.Name, Quoted(word)).WithHint("It takes %s, and what help %s lists", strings.Join(forms, ", "), c.Name)
+	return Wrong(Bounded(word, maxQuoted), "%s has no flag %s", c.Name,
+		Quoted(word)).WithHint("It takes %s, and what help %s lists", strings.Join(forms, ", "), c.Name)
 }
 
-// flagForms are the parameter's flags as one writes them.
+// flagForms returns the parameter's flags as a user writes them.
 func (p *Param) flagForms() (forms []string) {
 	for _, f := range p.Flags {
 		forms = append(forms, p.flagForm(f))
@@ -118,8 +123,9 @@ func (p *Param) flagForm(flag string) string {
 	return flag + " " + p.value()
 }
 
-// next is the parameter that a value without keyword fills behind those given, nil if there is none. The main one may stand behind others, as
-// the usage has it, where it must be given: no word that is left over can be one that was meant otherwise.
+// next returns the parameter that a value without keyword fills after those given, or nil. If the
+// main one is required it may come after others, as in the one-line form: then no word that is left
+// over can have been meant otherwise.
 func (c *Command) next(args Arguments) *Param {
 	switch main := c.main(); {
 	case main == nil:
@@ -150,7 +156,7 @@ func (c *Command) leading(args Arguments, words []Word) []Word {
 	return words
 }
 
-// leads says that a text before the main value can only be the parameter's.
+// leads reports whether a text before the main value can only be the parameter's.
 func (p *Param) leads(text string) bool {
 	text = strings.ToLower(text)
 	if p.Type == "yes/no" {
@@ -160,7 +166,7 @@ func (p *Param) leads(text string) bool {
 	return slices.Contains(p.Choices, text) || err == nil && number >= 1 && number <= len(p.Choices)
 }
 
-// input is the parameter that a line with these arguments takes from standard input, empty if it takes none.
+// input returns the parameter that a line with these arguments takes from standard input, or "".
 func (c *Command) input(args Arguments) string {
 	if main := c.main(); main != nil && args[main.Name] != "" {
 		return ""
@@ -174,7 +180,8 @@ func (c *Command) input(args Arguments) string {
 	return ""
 }
 
-// looksLikePair is for `telnet HOST prot 25`: prot is meant to be a keyword, and not a value before one that is too many.
+// looksLikePair recognises `telnet HOST prot 25`: prot is meant to be a keyword, and not a value
+// before an unexpected one.
 func (c *Command) looksLikePair(words []Word) bool {
 	if len(words) == 1 || words[0].Quoted || c.nearestParam(words[0].Text) == "" {
 		return false
@@ -183,7 +190,7 @@ func (c *Command) looksLikePair(words []Word) bool {
 	return flag == nil && c.param(words[1].Text) == nil
 }
 
-// fits says that a text can be the parameter's value and is not just any text.
+// fits reports whether a text can be the parameter's value and is not just any text.
 func (p *Param) fits(text string) bool {
 	if len(p.Choices) > 0 {
 		q := p.question()

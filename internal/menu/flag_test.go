@@ -27,7 +27,8 @@ func lookTree() *menu.Menu {
 	}.Command()}}
 }
 
-// Values behind the main one stand without their keywords in the order of the questions, and flags stand for keywords.
+// TestNextAndFlags: values after the main one need no keywords in the order of the questions, and
+// flags replace keywords.
 func TestNextAndFlags(t *testing.T) {
 	for line, want := range map[string]menu.Arguments{
 		"look h mx":                 {"name": "h", "type": "mx"},
@@ -95,11 +96,13 @@ func TestNextAndFlagsInCompletionAndHelp(t *testing.T) {
 			t.Errorf("%q: %v, want %s", line, words, want)
 		}
 	}
-	if c := lookTree().Complete(t.Context(), menu.Caller{}, nil, "look h mx ", everybody); c.Value == nil || c.Value.Text != "PORT" {
+	if c := lookTree().Complete(t.Context(), menu.Caller{}, nil, "look h mx ", everybody); c.Value == nil ||
+		c.Value.Text != "PORT" {
 		t.Errorf("the value behind is not named: %+v", c.Value)
 	}
 	text, _ := lookTree().HelpText([]string{"look"}, everybody)
-	for _, part := range []string{"look [name] NAME [[type] TYPE] [[port] PORT] [server SERVER]", "also -t TYPE", "also @SERVER", "also -T"} {
+	for _, part := range []string{"look [name] NAME [[type] TYPE] [[port] PORT] [server SERVER]", "also -t TYPE",
+		"also @SERVER", "also -T"} {
 		if !strings.Contains(text, part) {
 			t.Errorf("the help lacks %q:\n%s", part, text)
 		}
@@ -113,7 +116,8 @@ type keepArgs struct {
 	Text string `arg:"text,input" help:"Text."`
 }
 
-// Answers in the order of the questions stand before the main value where they can be nothing else.
+// TestBefore: answers in the order of the questions precede the main value if they can be nothing
+// else.
 func TestBefore(t *testing.T) {
 	tree := &menu.Menu{Items: []menu.Item{menu.Spec[keepArgs, echo]{
 		Name: "keep", Help: "Keep.", Role: menu.Operator,

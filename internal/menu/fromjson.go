@@ -5,9 +5,10 @@ import (
 	"strings"
 )
 
-// FromJSON turns a decoded JSON object into arguments. A number for a size counts bytes and for a duration seconds, whatever the
-// parameter's text unit is; -1 is unlimited; a list may be an array. Arguments that records have in an object of their own, such as the
-// limits of a capture, may come in that object.
+// FromJSON converts a decoded JSON object to arguments. A number for a size counts bytes and for a
+// duration seconds, whatever the parameter's text unit is; -1 is unlimited; a list may be an array.
+// Arguments that records have in an object of their own, such as the limits of a capture, may come
+// in that object.
 func (c *Command) FromJSON(object map[string]any) (Arguments, error) {
 	args := Arguments{}
 	for name, value := range object {
@@ -81,7 +82,7 @@ func jsonText(p *Param, value any) (string, error) {
 	return "", Wrong(p.Name, "%s cannot have that JSON value", p.Name).WithHint("It takes a %s", p.Type)
 }
 
-// jsonList writes an array of texts or numbers as a comma list.
+// jsonList converts an array of texts or numbers to a comma list.
 func jsonList(p *Param, list []any) (string, error) {
 	var parts []string
 	for _, e := range list {

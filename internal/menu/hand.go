@@ -6,12 +6,15 @@ import (
 	"reflect"
 )
 
-// Every text form of every command passes this file on its way to a screen or a pipe (Out), and so do failures (Errorf, Wrong,
-// WithHint): most of what they say was chosen by strangers, such as the peers of a connection, other users, or whoever named a process.
+// Every text form of every command passes this file on its way to a screen or a pipe (Out), and so
+// do failures (Errorf, Wrong, WithHint). Most of their content was chosen by strangers, such as the
+// peers of a connection, other users, or the owners of processes.
 
-// cleanLines is Clean for a text of several lines, whose line feeds and tabs stay. The line ends of network protocols become ours.
+// cleanLines is Clean for a text of several lines. It keeps line feeds and tabs, and converts the
+// line ends of network protocols.
 func cleanLines(text []byte) []byte {
-	if bytes.IndexFunc(text, func(r rune) bool { return r != '\n' && r != '\t' && (r < ' ' || r >= 0x7f) && harmful(r) }) < 0 {
+	if bytes.IndexFunc(text,
+		func(r rune) bool { return r != '\n' && r != '\t' && (r < ' ' || r >= 0x7f) && harmful(r) }) < 0 {
 		return text
 	}
 	var b bytes.Buffer
@@ -29,10 +32,11 @@ func cleanLines(text []byte) []byte {
 	return b.Bytes()
 }
 
-// CleanLines is Clean for a text of several lines, whose line feeds and tabs stay. The line ends of network protocols become ours.
+// CleanLines is Clean for a text of several lines. It keeps line feeds and tabs, and converts the
+// line ends of network protocols.
 func CleanLines(text string) string { return string(cleanLines([]byte(text))) }
 
-// ascii tells most texts that there is nothing to do about: those of printable ASCII.
+// ascii reports printable ASCII, as most texts are, which needs no change.
 func ascii(text string) bool {
 	for i := range len(text) {
 		if c := text[i]; c < ' ' || c >= 0x7f {
@@ -42,8 +46,9 @@ func ascii(text string) bool {
 	return true
 }
 
-// Cleaned is v with every text in it as Clean makes it: in fields that are exported, in lists, maps and behind pointers. Of a Text the
-// lines stay. v itself is not changed; where nothing is to be changed it is returned.
+// Cleaned returns v with every text in it as Clean makes it: in exported fields, in lists, maps and
+// through pointers. A Text keeps its lines. It does not change v itself, and returns it if nothing
+// needs to change.
 func Cleaned[T any](v T) T {
 	value := reflect.ValueOf(&v).Elem()
 	if !dirty(value) {
@@ -54,10 +59,10 @@ func Cleaned[T any](v T) T {
 	return copied.Interface().(T)
 }
 
-// textType is of texts whose lines stay.
+// textType is the type of texts that keep their lines.
 var textType = reflect.TypeFor[Text]()
 
-// cleanText is how a text of such a type is shown.
+// cleanText returns a text of such a type as it is shown.
 func cleanText(t reflect.Type, s string) string {
 	if t == textType {
 		return CleanLines(s)
@@ -65,7 +70,7 @@ func cleanText(t reflect.Type, s string) string {
 	return Clean(s)
 }
 
-// dirty tells whether Cleaned changes anything.
+// dirty reports whether Cleaned changes anything.
 func dirty(v reflect.Value) bool {
 	switch v.Kind() {
 	case reflect.String:
@@ -75,7 +80,7 @@ func dirty(v reflect.Value) bool {
 		return !v.IsNil() && dirty(v.Elem())
 	case reflect.Struct:
 		for i := range v.NumField() {
-			if f := v.Field(i); f.CanInterface() && dirty(f) { // which one that is not exported cannot
+			if f := v.Field(i); f.CanInterface() && dirty(f) { // only an exported field can
 				return true
 			}
 		}
@@ -98,7 +103,7 @@ func dirty(v reflect.Value) bool {
 	return false
 }
 
-// holdsText tells the types of list members that are not worth a look.
+// holdsText reports whether a type of list members can contain texts.
 func holdsText(t reflect.Type) bool {
 	switch t.Kind() {
 	case reflect.String, reflect.Pointer, reflect.Interface, reflect.Struct, reflect.Slice, reflect.Array, reflect.Map:
@@ -155,8 +160,8 @@ func cleanInto(to, from reflect.Value) {
 	}
 }
 
-// cleanf is fmt.Sprintf with the texts among its arguments as Clean makes them; of a Text the lines stay. What is quoted by the verb q
-// is clean by that.
+// cleanf is fmt.Sprintf with the texts among its arguments as Clean makes them. A Text keeps its
+// lines. What is quoted by the verb q is clean by that.
 func cleanf(format string, args []any) string {
 	verbs := verbsOf(format)
 	clean := make([]any, len(args))
@@ -181,7 +186,7 @@ func cleanf(format string, args []any) string {
 	return string(cleanLines(fmt.Appendf(nil, format, clean...)))
 }
 
-// verbsOf lists the verbs of a format in the order of its arguments. A star has an argument too.
+// verbsOf returns the verbs of a format in the order of its arguments. A star has an argument too.
 func verbsOf(format string) (verbs []byte) {
 	for i := 0; i < len(format); i++ {
 		if format[i] != '%' {

@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// hostile is what a stranger would like to have on a screen: a cursor that moves, a control of eight bits, text that runs backwards,
-// line ends of every kind, and a line that looks like ours.
+// hostile is what a stranger would like to have on a screen: cursor movement, an 8-bit control,
+// text that runs backwards, line ends of every kind, and a line that looks like ours.
 const hostile = "a\x1b[2J\x07\x9b\u009b31m\x7f\u202e\u2028\u2029b\r\nFORGED\n"
 
 const harmless = `a\x1b[2J\x07\x9b\x9b31m\x7f\u202e\u2028\u2029b\x0d\x0aFORGED\x0a`
@@ -36,15 +36,18 @@ type outer struct {
 
 func TestCleaned(t *testing.T) {
 	text := hostile
-	dirty := outer{hostile, "one\r\ntwo\x1b\n", &text, []string{"x", hostile}, inner{hostile, map[string]any{hostile: hostile, "n": 7}}, []*inner{{Name: hostile}, nil},
+	dirty := outer{hostile, "one\r\ntwo\x1b\n", &text, []string{"x", hostile},
+		inner{hostile, map[string]any{hostile: hostile, "n": 7}}, []*inner{{Name: hostile}, nil},
 		inner{Name: hostile}, []byte(hostile), "kept"}
 	clean := Cleaned(dirty)
-	want := outer{harmless, "one\ntwo\\x1b\n", clean.Pointer, []string{"x", harmless}, inner{harmless, map[string]any{harmless: harmless, "n": 7}},
+	want := outer{harmless, "one\ntwo\\x1b\n", clean.Pointer, []string{"x", harmless},
+		inner{harmless, map[string]any{harmless: harmless, "n": 7}},
 		[]*inner{{Name: harmless}, nil}, inner{Name: harmless}, []byte(hostile), "kept"}
 	if !reflect.DeepEqual(clean, want) || *clean.Pointer != harmless {
 		t.Errorf("%+v\nwant %+v", clean, want)
 	}
-	if dirty.Text != hostile || text != hostile || dirty.List[1] != hostile || dirty.Deep[0].Name != hostile || dirty.Inner.Map[hostile] != hostile {
+	if dirty.Text != hostile || text != hostile || dirty.List[1] != hostile || dirty.Deep[0].Name != hostile ||
+		dirty.Inner.Map[hostile] != hostile {
 		t.Error("what was given was changed")
 	}
 	plain := outer{Text: "münchen", List: []string{"日本"}, Deep: []*inner{{Name: "x"}}}
@@ -68,12 +71,14 @@ func (s *textSink) Data([]byte) error       { return nil }
 func (s *textSink) Progress(text string)    { s.WriteString(text) }
 func (s *textSink) View(bool)               {}
 
-// Whatever a command does with what strangers chose, in a record, a table, a hint, progress or a failure, its text form has no control
-// character and no line that the command did not begin.
+// TestTextFormsAreClean: whatever a command does with strangers' texts, in a record, a table, a
+// hint, progress or a failure, its text form has no control character and no line that the command
+// did not begin.
 func TestTextFormsAreClean(t *testing.T) {
 	type args struct{}
 	run := func(ctx context.Context, _ Caller, _ args, out *Out[outer]) error {
-		out.Printf("Hint: %s, %v, %s, %s, %q\n", hostile, errors.New(hostile), []string{hostile}, Text("x\x1b\ny"), hostile)
+		out.Printf("Hint: %s, %v, %s, %s, %q\n", hostile, errors.New(hostile), []string{hostile},
+			Text("x\x1b\ny"), hostile)
 		out.Progress("At %s\n", hostile)
 		out.View(func() error { return out.Record(outer{Text: hostile, hidden: "\x1b[31mred"}) })
 		return Wrong("name", "%s is wrong\n  %s", hostile, hostile).WithHint("%s", hostile)
@@ -81,14 +86,15 @@ func TestTextFormsAreClean(t *testing.T) {
 	row := func(w io.Writer, r outer) { fmt.Fprintf(w, "%s %s %d\n", r.Text, r.hidden, len(r.Bytes)) }
 	for _, c := range []*Command{
 		Spec[args, outer]{Name: "one", Role: ReadOnly, Run: run, Text: row}.Command(),
-		Spec[args, outer]{Name: "all", Role: ReadOnly, Run: func(ctx context.Context, c Caller, a args, out *Out[outer]) error {
-			run(ctx, c, a, out)
-			return nil
-		}, TextTable: func(w io.Writer, rows []outer) {
-			for _, r := range rows {
-				row(w, r)
-			}
-		}}.Command(),
+		Spec[args, outer]{Name: "all", Role: ReadOnly,
+			Run: func(ctx context.Context, c Caller, a args, out *Out[outer]) error {
+				run(ctx, c, a, out)
+				return nil
+			}, TextTable: func(w io.Writer, rows []outer) {
+				for _, r := range rows {
+					row(w, r)
+				}
+			}}.Command(),
 	} {
 		var sink textSink
 		err := c.Run(t.Context(), Caller{}, nil, nil, &sink)
@@ -101,7 +107,8 @@ func TestTextFormsAreClean(t *testing.T) {
 				t.Errorf("%s: %q", c.Name, line)
 			}
 		}
-		if want := "Hint: " + harmless + ", " + harmless + ", [" + harmless + "], x\\x1b\ny, "; !strings.HasPrefix(said, want) {
+		if want := "Hint: " + harmless + ", " + harmless + ", [" + harmless +
+			"], x\\x1b\ny, "; !strings.HasPrefix(said, want) {
 			t.Errorf("%s begins with %q; want %q", c.Name, said, want)
 		}
 	}

@@ -12,7 +12,8 @@ func (m *Menu) HelpText(path []string, allowed func(Role) bool) (string, error) 
 		if o, n := m.otherWords(path); o != nil {
 			return "", notHere(path[:n], o.sentence(true))
 		}
-		return "", Errorf(Usage, "There is no command %s", Quoted(strings.Join(path, " "))).WithHint("Type help to see all")
+		return "", Errorf(Usage, "There is no command %s",
+			Quoted(strings.Join(path, " "))).WithHint("Type help to see all")
 	}
 	var b strings.Builder
 	switch item := item.(type) {
@@ -83,7 +84,7 @@ func (c *Command) help(b *strings.Builder, path []string) {
 	}
 }
 
-// Usage is the one-line form: path, main value, keyword and value pairs.
+// Usage returns the one-line form: path, main value, keyword and value pairs.
 func (c *Command) Usage(path []string) string {
 	parts := []string{strings.Join(path, " ")}
 	for i := range c.Params {

@@ -1,26 +1,26 @@
 package menu
 
-// An Input is what somebody says to a command that runs: a line, or that no more come.
+// An Input is what is sent to a running command: a line, or the end.
 type Input struct {
 	Line string `json:"line"` // without its end
 	Ends bool   `json:"ends,omitempty"`
 }
 
-// MaxInputLine bounds a line of Input in bytes.
+// MaxInputLine limits a line of Input in bytes.
 const MaxInputLine = 16 << 10
 
-// Typing is the other direction of Out: lines for a command that runs.
+// Typing is the other direction of Out: lines for a running command.
 type Typing struct {
-	Lines  <-chan Input // nil if nobody says anything
-	Person bool         // they are typed as they come, by somebody who sees the output; else they come from a program
+	Lines  <-chan Input // nil if there is no input
+	Person bool         // a user who sees the output types them as they come; otherwise a program sends them
 }
 
-// A Typist is a Sink whose reader also says something.
+// A Typist is a Sink whose reader also sends lines.
 type Typist interface {
 	Typing() Typing
 }
 
-// Typing is what is said to the command, if it was declared Interactive.
+// Typing returns what is sent to the command, if it was declared Interactive.
 func (o *Out[R]) Typing() Typing {
 	if t, ok := o.sink.(Typist); ok {
 		return t.Typing()
@@ -28,7 +28,7 @@ func (o *Out[R]) Typing() Typing {
 	return Typing{}
 }
 
-// Converses says that the command, given these arguments, takes lines while it runs.
+// Converses reports whether the command takes lines while it runs, given these arguments.
 func (c *Command) Converses(given Arguments) bool {
 	if !c.Interactive {
 		return false

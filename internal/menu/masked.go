@@ -5,18 +5,19 @@ import (
 	"strings"
 )
 
-// Asterisks stand for what nobody is to read.
+// Asterisks replace secrets.
 const Asterisks = "******"
 
-// address is a URL within a text, up to a blank.
+// address matches a URL within a text, up to a blank.
 var address = regexp.MustCompile(`(?i)[a-z][a-z0-9+.-]*://\S*`)
 
-// addressed is a text that is one URL, blanks in its password included.
+// addressed matches a text that is one URL, blanks in its password included.
 var addressed = regexp.MustCompile(`(?is)^\s*"?[a-z][a-z0-9+.-]*://.*$`)
 
-// MaskedURLs is a text with the passwords and the queries of the URLs in it as asterisks. Whoever types a URL may put a secret in it,
-// wherever it goes and whether or not it is accepted there. What is masked rather reaches too far than not far enough: a password can
-// hold a colon, a slash or an at sign that its writer did not escape.
+// MaskedURLs returns a text with the passwords and the queries of the URLs in it as asterisks. A
+// URL that a user types may contain a secret, in any argument, accepted or not. It masks too much
+// rather than too little: a password can contain a colon, a slash or an at sign that was not
+// escaped.
 func MaskedURLs(text string) string {
 	if !strings.Contains(text, "://") {
 		return text
@@ -39,7 +40,7 @@ func maskedURL(url string) string {
 	return scheme + "://" + rest
 }
 
-// Masked returns the arguments as an audit log may keep them: secrets as asterisks.
+// Masked returns the arguments for an audit log: secrets as asterisks.
 func (c *Command) Masked(args Arguments) Arguments {
 	masked := make(Arguments, len(args))
 	for name, text := range args {
@@ -51,7 +52,8 @@ func (c *Command) Masked(args Arguments) Arguments {
 	return masked
 }
 
-// HasSecret reports whether the arguments hold a secret, so that a history must not keep the line.
+// HasSecret reports whether the arguments contain a secret, so that a history must not keep the
+// line.
 func (c *Command) HasSecret(args Arguments) bool {
 	for name, text := range args {
 		if c.secret(name) || MaskedURLs(text) != text {
@@ -61,7 +63,7 @@ func (c *Command) HasSecret(args Arguments) bool {
 	return false
 }
 
-// secret says that an argument is for no log: a secret, or one of which nothing is known.
+// secret reports whether an argument must not be logged: a secret, or an unknown one.
 func (c *Command) secret(name string) bool {
 	p := c.param(name)
 	return p == nil || p.Type == "secret"

@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// members names the members that a record has in JSON, those of structs and lists inside it in braces: name, files{name, bytes}.
+// members returns the names of a record's members in JSON, those of structs and lists inside it in
+// braces: name, files{name, bytes}.
 func members(t reflect.Type) []string {
 	if t.Kind() != reflect.Struct {
 		return nil
@@ -31,7 +32,7 @@ func members(t reflect.Type) []string {
 	return names
 }
 
-// element is what a list or pointer holds.
+// element returns the type that a list or pointer holds.
 func element(t reflect.Type) reflect.Type {
 	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice || t.Kind() == reflect.Array {
 		t = t.Elem()

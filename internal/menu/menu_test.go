@@ -1,12 +1,9 @@
 package menu_test
 
 import (
-	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"reflect"
 	"strings"
 	"testing"
@@ -14,103 +11,6 @@ import (
 
 	"diagsh/internal/menu"
 )
-
-// A bench is a small tree with one of everything, and what its command was run with.
-type bench struct {
-	tree *menu.Menu
-	got  pingArgs
-	ran  int
-}
-
-type pingArgs struct {
-	Host string `arg:"host,main,required" ask:"Host to ping" help:"Name or address."`
-	amount
-	Wait     *time.Duration `arg:"wait" help:"How long."`
-	Via      []string       `arg:"interface" ask:"Interfaces" help:"From where."`
-	Family   string         `arg:"family" choices:"ip4|ip6" help:"Which protocol."`
-	Password menu.Secret    `arg:"password" help:"For nothing."`
-	Names    bool           `arg:"names" help:"With names."`
-	Sure     menu.Confirm   `arg:"confirm" ask:"Ping?" help:"Say yes."`
-}
-
-// An amount is parameters that several commands could share.
-type amount struct {
-	Count int        `arg:"count" default:"4" min:"1" max:"10" help:"How many."`
-	Size  *menu.Size `arg:"size,unlimited" unit:"MB" ask:"Size" default:"2" help:"How large."`
-}
-
-type echo struct {
-	Host string `json:"host"`
-	N    int    `json:"n"`
-}
-
-func newBench() *bench {
-	b := &bench{}
-	ping := menu.Spec[pingArgs, echo]{
-		Name: "ping", Aliases: []string{"echo"}, Help: "Ping a host.", Role: menu.Operator,
-		Ask: func(_ context.Context, _ menu.Caller, a pingArgs, q *menu.Question) error {
-			switch q.Name {
-			case "interface":
-				q.Choices = []menu.Choice{{Value: "eth0", Label: "eth0 (up)"}, {Value: "eth1"}, {Value: "ALL"}}
-				q.Skip = a.Host == "localhost"
-			case "confirm":
-				q.Text = "Ping " + a.Host + "?"
-			}
-			return nil
-		},
-		Check: func(_ context.Context, _ menu.Caller, a pingArgs, name string) error {
-			if name == "host" && strings.Contains(a.Host, "!") {
-				return menu.Wrong("host", "%q is no host", a.Host)
-			}
-			return nil
-		},
-		Run: func(_ context.Context, _ menu.Caller, a pingArgs, out *menu.Out[echo]) error {
-			b.got, b.ran = a, b.ran+1
-			for n := range a.Count {
-				if err := out.Record(echo{a.Host, n}); err != nil {
-					return err
-				}
-			}
-			return nil
-		},
-		Text: func(w io.Writer, e echo) { fmt.Fprintf(w, "%s %d\n", e.Host, e.N) },
-	}.Command()
-	list := menu.Spec[struct{}, echo]{
-		Name: "list", Help: "List.", Role: menu.ReadOnly,
-		Run:       func(context.Context, menu.Caller, struct{}, *menu.Out[echo]) error { return nil },
-		TextTable: func(w io.Writer, rs []echo) { fmt.Fprintf(w, "%d rows\n", len(rs)) },
-	}.Command()
-	closed := menu.Spec[struct{}, echo]{
-		Name: "closed", Help: "Nobody said for whom.",
-		Run:  func(context.Context, menu.Caller, struct{}, *menu.Out[echo]) error { return nil },
-		Text: func(io.Writer, echo) {},
-	}.Command()
-	b.tree = &menu.Menu{Items: []menu.Item{
-		&menu.Menu{Name: "network", Help: "Network.", Items: []menu.Item{ping, list}},
-		&menu.Menu{Name: "netflow", Help: "Flows.", Items: []menu.Item{closed}},
-	}}
-	return b
-}
-
-func (b *bench) ping() *menu.Command { return b.tree.Find([]string{"network", "ping"}).(*menu.Command) }
-
-// A page is a Sink that keeps what it is told.
-type page struct {
-	form menu.Form
-	text bytes.Buffer
-	rows []any
-	kind menu.Shape
-}
-
-func (p *page) Form() menu.Form     { return p.form }
-func (p *page) Text(b []byte) error { p.text.Write(b); return nil }
-func (p *page) Data(b []byte) error { return p.Text(b) }
-func (p *page) Progress(string)     {}
-func (p *page) View(bool)           {}
-func (p *page) Record(v any, s menu.Shape) error {
-	p.rows, p.kind = append(p.rows, v), s
-	return nil
-}
 
 func TestSplit(t *testing.T) {
 	for line, want := range map[string][][]string{
@@ -189,19 +89,26 @@ func TestParse(t *testing.T) {
 		want       string // the calls as JSON, or the error
 	}{
 		{"", "network", false, `[{"path":["network"],"menu":true}]`},
-		{"", "NETWORK Ping example.net count 3", false, `[{"path":["network","ping"],"arguments":{"count":"3","host":"example.net"}}]`},
-		{"", "network ECHO host example.net", false, `[{"path":["network","echo"],"arguments":{"host":"example.net"}}]`},
-		{"", "--json network list; network list", false, `[{"path":["network","list"],"json":true},{"path":["network","list"]}]`},
+		{"", "NETWORK Ping example.net count 3", false,
+			`[{"path":["network","ping"],"arguments":{"count":"3","host":"example.net"}}]`},
+		{"", "network ECHO host example.net", false,
+			`[{"path":["network","echo"],"arguments":{"host":"example.net"}}]`},
+		{"", "--json network list; network list", false,
+			`[{"path":["network","list"],"json":true},{"path":["network","list"]}]`},
 		{"", "network ping '--json'", false, `[{"path":["network","ping"],"arguments":{"host":"--json"}}]`},
-		{"", "network ping x password s3cret", false, `[{"path":["network","ping"],"arguments":{"host":"x","password":"s3cret"},"secret":true}]`},
-		{"network", "ping 'count' count 2", false, `[{"path":["network","ping"],"arguments":{"count":"2","host":"count"}}]`},
+		{"", "network ping x password s3cret", false,
+			`[{"path":["network","ping"],"arguments":{"host":"x","password":"s3cret"},"secret":true}]`},
+		{"network", "ping 'count' count 2", false,
+			`[{"path":["network","ping"],"arguments":{"count":"2","host":"count"}}]`},
 		{"", "netw pi x cou 2", true, `[{"path":["network","ping"],"arguments":{"count":"2","host":"x"}}]`},
 		{"", "netw", false, `"netw" is not known here. Type ? or help to see what is.`},
 		{"", "net", true, `"net" is not unique here. It could be network or netflow.`},
 		{"", "netwrok", true, `"netwrok" is not known here. Did you mean network?`},
-		{"", "network ping x y", false, `ping has no argument "y". It takes host, count, size, wait, interface, family, password, names, confirm.`},
+		{"", "network ping x y", false,
+			`ping has no argument "y". It takes host, count, size, wait, interface, family, password, names, confirm.`},
 		{"", "network ping count 2 x", false, `[{"path":["network","ping"],"arguments":{"count":"2","host":"x"}}]`},
-		{"", "network ping count 2 x y", false, `ping has no argument "y". It takes host, count, size, wait, interface, family, password, names, confirm.`},
+		{"", "network ping count 2 x y", false,
+			`ping has no argument "y". It takes host, count, size, wait, interface, family, password, names, confirm.`},
 		{"", "network ping count 2 siz 3", false, `ping has no argument "siz". Did you mean size?`},
 		{"", "network ping cout 3", false, `ping has no argument "cout". Did you mean count?`},
 		{"", "network ping x cout 3", false, `ping has no argument "cout". Did you mean count?`},
@@ -223,14 +130,16 @@ func TestParse(t *testing.T) {
 	}
 }
 
-// What is suggested in place of a mistyped word is something that the caller can use.
+// TestSuggestsWhatIsUsable: the suggestion for a mistyped word is something that the caller can
+// use.
 func TestSuggestsWhatIsUsable(t *testing.T) {
 	b := newBench()
 	for role, want := range map[menu.Role]string{
 		menu.Administrator: `"lsit" is not known here. Did you mean list?`,
 		"nobody":           `"lsit" is not known here. Type ? or help to see what is.`,
 	} {
-		usable := menu.Usable(t.Context(), menu.Caller{Role: role}, func(menu.Role) bool { return role == menu.Administrator })
+		usable := menu.Usable(t.Context(), menu.Caller{Role: role},
+			func(menu.Role) bool { return role == menu.Administrator })
 		_, err := b.tree.Parse([]string{"network"}, "lsit", false, usable)
 		if err == nil || err.Error() != want {
 			t.Errorf("%s: %v", role, err)
@@ -238,7 +147,7 @@ func TestSuggestsWhatIsUsable(t *testing.T) {
 	}
 }
 
-// A keyword of a yes or no that stands alone means yes.
+// TestKeywordAlone: a keyword of a yes or no without a value means yes.
 func TestKeywordAlone(t *testing.T) {
 	b := newBench()
 	for line, want := range map[string]menu.Arguments{
@@ -263,7 +172,8 @@ func TestKeywordAlone(t *testing.T) {
 			t.Errorf("%s was understood", line)
 		}
 	}
-	found := b.tree.Complete(t.Context(), menu.Caller{}, []string{"network"}, "ping 192.0.2.1 names ", func(menu.Role) bool { return true })
+	found := b.tree.Complete(t.Context(), menu.Caller{}, []string{"network"}, "ping 192.0.2.1 names ",
+		func(menu.Role) bool { return true })
 	var words []string
 	for _, c := range found.Candidates {
 		words = append(words, c.Text)
@@ -286,16 +196,19 @@ func TestDialogue(t *testing.T) {
 			break
 		}
 		asked = append(asked, q.Name+" "+q.Text+" ["+q.Default+"]")
-		given[q.Name] = map[string]string{"host": "example.net", "size": "3", "interface": "1,eth1", "confirm": "y"}[q.Name]
+		given[q.Name] = map[string]string{"host": "example.net", "size": "3", "interface": "1,eth1",
+			"confirm": "y"}[q.Name]
 	}
-	want := []string{"host Host to ping []", "size Size [2]", "interface Interfaces []", "confirm Ping example.net? [N]"}
+	want := []string{"host Host to ping []", "size Size [2]", "interface Interfaces []",
+		"confirm Ping example.net? [N]"}
 	if !reflect.DeepEqual(asked, want) {
 		t.Fatalf("asked %q, want %q", asked, want)
 	}
 	if err := b.ping().Run(t.Context(), menu.Caller{}, given, nil, &page{}); err != nil {
 		t.Fatal(err)
 	}
-	if b.got.Host != "example.net" || *b.got.Size != 3<<20 || b.got.Count != 4 || !reflect.DeepEqual(b.got.Via, []string{"eth0", "eth1"}) || b.got.Wait != nil {
+	if b.got.Host != "example.net" || *b.got.Size != 3<<20 || b.got.Count != 4 ||
+		!reflect.DeepEqual(b.got.Via, []string{"eth0", "eth1"}) || b.got.Wait != nil {
 		t.Errorf("ran with %+v", b.got)
 	}
 }
@@ -330,7 +243,8 @@ func TestRefusedArguments(t *testing.T) {
 	} {
 		err := b.ping().Run(t.Context(), menu.Caller{}, c.args, nil, &page{})
 		var e *menu.Error
-		if !errors.As(err, &e) || e.Kind != menu.Usage || e.Argument != c.argument || !strings.Contains(e.Error(), c.says) {
+		if !errors.As(err, &e) || e.Kind != menu.Usage || e.Argument != c.argument ||
+			!strings.Contains(e.Error(), c.says) {
 			t.Errorf("%v: %+v, want %q blamed with %q", c.args, err, c.argument, c.says)
 		}
 	}
@@ -372,17 +286,20 @@ func TestFormsOfOutput(t *testing.T) {
 func TestJSONArguments(t *testing.T) {
 	c := newBench().ping()
 	var object map[string]any
-	decoder := json.NewDecoder(strings.NewReader(`{"host":"x","count":3,"size":4096,"wait":90,"interface":["eth0","ALL"],"confirm":true}`))
+	decoder := json.NewDecoder(strings.NewReader(
+		`{"host":"x","count":3,"size":4096,"wait":90,"interface":["eth0","ALL"],"confirm":true}`))
 	decoder.UseNumber()
 	if err := decoder.Decode(&object); err != nil {
 		t.Fatal(err)
 	}
 	got, err := c.FromJSON(object)
-	want := menu.Arguments{"host": "x", "count": "3", "size": "4096B", "wait": "90", "interface": "eth0,ALL", "confirm": "yes"}
+	want := menu.Arguments{"host": "x", "count": "3", "size": "4096B", "wait": "90", "interface": "eth0,ALL",
+		"confirm": "yes"}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%v, %v; want %v", got, err, want)
 	}
-	for _, wrong := range []map[string]any{{"host": map[string]any{}}, {"nosuch": "x"}, {"count": []any{"1"}}, {"interface": []any{"a,b"}}, {"host": nil}} {
+	for _, wrong := range []map[string]any{{"host": map[string]any{}}, {"nosuch": "x"}, {"count": []any{"1"}},
+		{"interface": []any{"a,b"}}, {"host": nil}} {
 		if _, err := c.FromJSON(wrong); err == nil {
 			t.Errorf("%v was taken", wrong)
 		}
@@ -400,7 +317,8 @@ func TestSecretsAreMasked(t *testing.T) {
 	}
 }
 
-// A secret in a URL is one in whatever argument it stands, also when its writer escaped nothing.
+// TestSecretsOfURLsAreMasked: a secret in a URL is masked in any argument, also if nothing was
+// escaped.
 func TestSecretsOfURLsAreMasked(t *testing.T) {
 	c := newBench().ping()
 	for text, want := range map[string]string{
@@ -427,12 +345,15 @@ func TestSecretsOfURLsAreMasked(t *testing.T) {
 }
 
 func TestRoles(t *testing.T) {
-	want := map[menu.Role]string{ // what a role includes: administrator, operator, support, readonly, undeclared, unknown
-		menu.Administrator: "yyyyyy", menu.Operator: "nyyynn", menu.Support: "nyyynn", menu.ReadOnly: "nnnynn", "": "nnnnnn", "root": "nnnnnn",
+	// what a role includes: administrator, operator, support, readonly, undeclared, unknown
+	want := map[menu.Role]string{
+		menu.Administrator: "yyyyyy", menu.Operator: "nyyynn", menu.Support: "nyyynn", menu.ReadOnly: "nnnynn",
+		"": "nnnnnn", "root": "nnnnnn",
 	}
 	for role, answers := range want {
 		got := ""
-		for _, required := range []menu.Role{menu.Administrator, menu.Operator, menu.Support, menu.ReadOnly, "", "bogus"} {
+		for _, required := range []menu.Role{menu.Administrator, menu.Operator, menu.Support, menu.ReadOnly, "",
+			"bogus"} {
 			got += map[bool]string{true: "y", false: "n"}[role.Includes(required)]
 		}
 		if got != answers {
@@ -487,7 +408,8 @@ func TestHelp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, part := range []string{"NETWORK > PING - Ping a host.", "operator and above", "network ping [host] HOST", "[size SIZE]", "default 4", "ip4 or ip6", "confirm yes|no"} {
+	for _, part := range []string{"NETWORK > PING - Ping a host.", "operator and above", "network ping [host] HOST",
+		"[size SIZE]", "default 4", "ip4 or ip6", "confirm yes|no"} {
 		if !strings.Contains(text, part) {
 			t.Errorf("the help lacks %q:\n%s", part, text)
 		}
@@ -495,7 +417,8 @@ func TestHelp(t *testing.T) {
 }
 
 func TestValues(t *testing.T) {
-	for text, want := range map[string]menu.Size{"0": 0, "7": 7 << 20, "7B": 7, "2KB": 2048, "2k": 2048, "1GB": 1 << 30, "3 MB": 3 << 20} {
+	for text, want := range map[string]menu.Size{"0": 0, "7": 7 << 20, "7B": 7, "2KB": 2048, "2k": 2048, "1GB": 1 << 30,
+		"3 MB": 3 << 20} {
 		if got, err := menu.ParseSize(text, "MB"); err != nil || got != want {
 			t.Errorf("ParseSize(%q) = %d, %v; want %d", text, got, err, want)
 		}
@@ -505,8 +428,10 @@ func TestValues(t *testing.T) {
 			t.Errorf("ParseSize(%q) = %d", text, got)
 		}
 	}
-	for text, want := range map[string]time.Duration{"60": time.Minute, "5m 30s": 330 * time.Second, "4h": 4 * time.Hour, "2d": 48 * time.Hour, "250ms": 250 * time.Millisecond,
-		"0.2": 200 * time.Millisecond, ".5s": 500 * time.Millisecond, "1.5h": 90 * time.Minute, "2.": 2 * time.Second, "1m0.25s": 60250 * time.Millisecond} {
+	for text, want := range map[string]time.Duration{"60": time.Minute, "5m 30s": 330 * time.Second,
+		"4h": 4 * time.Hour, "2d": 48 * time.Hour, "250ms": 250 * time.Millisecond,
+		"0.2": 200 * time.Millisecond, ".5s": 500 * time.Millisecond, "1.5h": 90 * time.Minute, "2.": 2 * time.Second,
+		"1m0.25s": 60250 * time.Millisecond} {
 		got, err := menu.ParseDuration(text)
 		if err != nil || got != want {
 			t.Errorf("ParseDuration(%q) = %s, %v", text, got, err)
@@ -515,7 +440,8 @@ func TestValues(t *testing.T) {
 			t.Errorf("%s written as %s reads as %s", got, menu.FormatDuration(got), back)
 		}
 	}
-	for _, text := range []string{"", "s", "5x", "-5", ".", ".s", "1.2.3", "1,5", "1e3", strings.Repeat("9", 12) + "d"} {
+	for _, text := range []string{"", "s", "5x", "-5", ".", ".s", "1.2.3", "1,5", "1e3",
+		strings.Repeat("9", 12) + "d"} {
 		if got, err := menu.ParseDuration(text); err == nil {
 			t.Errorf("ParseDuration(%q) = %s", text, got)
 		}

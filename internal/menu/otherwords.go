@@ -5,19 +5,20 @@ import (
 	"strings"
 )
 
-// OtherWords is what people of other systems type, and what does that here. It is looked at only for a line that is not understood, so it
-// can take nothing from the tree.
+// OtherWords is what users of other systems type, and its equivalent here. It is used only for a
+// line that is not understood, so it takes nothing from the tree.
 type OtherWords struct {
-	// Lines are the other systems' lines, or their beginnings. A bar stands behind what of a word may not be left out, as in "sh|ow ver|sion";
-	// a word such as "-a" stands for flags that this letter is among.
+	// Lines are the other systems' lines, or their beginnings. A bar follows the part of a word
+	// that may not be left out, as in "sh|ow ver|sion". A word such as "-a" means flags that
+	// include this letter.
 	Lines []string
-	// Here are lines that do it, the likeliest first. May be empty.
+	// Here are the equivalent lines, the likeliest first. May be empty.
 	Here []string
 	// Note is one more sentence without its full stop, or the only one.
 	Note string
 }
 
-// sentence tells somebody in a menu, or at the top, what to write instead.
+// sentence says what to write instead, in a menu or at the top.
 func (o OtherWords) sentence(atTop bool) string {
 	if len(o.Here) == 0 {
 		return o.Note
@@ -32,7 +33,7 @@ func (o OtherWords) sentence(atTop bool) string {
 	return text
 }
 
-// otherWords finds what the words of a line are elsewhere: the entry of which most words are there. n is how many.
+// otherWords returns the entry that most words of a line match, and their number.
 func (m *Menu) otherWords(words []string) (found *OtherWords, n int) {
 	for i := range m.Others {
 		for _, line := range m.Others[i].Lines {
@@ -63,7 +64,8 @@ func matchesWord(pattern, word string) bool {
 	return strings.HasPrefix(word, least) && strings.HasPrefix(least+rest, word)
 }
 
-// elsewhere turns the refusal of a line into what the line is here, if it is known from another system.
+// elsewhere replaces the refusal of a line by its equivalent here, if it is known from another
+// system.
 func (m *Menu) elsewhere(at []string, words []Word, refusal error) error {
 	texts := make([]string, len(words))
 	for i, w := range words {
@@ -93,10 +95,11 @@ func notHere(words []string, sentence string) error {
 	return Errorf(Usage, "%s is not known here", Quoted(strings.Join(words, " "))).WithHint("%s", sentence)
 }
 
-// maxRemarks is how many lines of other systems are told apart for who completes one.
+// maxRemarks is how many lines of other systems are listed for completion.
 const maxRemarks = 5
 
-// remark says of a line being typed, of which nothing here can come, what lines of other systems it may be the beginning of.
+// remark returns, for a line being typed that nothing here can complete, the lines of other systems
+// that it may begin.
 func (m *Menu) remark(at []string, words []string, partial string) string {
 	if o, _ := m.otherWords(words); o != nil && partial == "" {
 		return o.sentence(len(at) == 0) + ".\n"

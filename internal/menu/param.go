@@ -17,64 +17,72 @@ import (
 //	Format string        `arg:"format" choices:"pcap|pcapng"`
 //	Count  int           `arg:"packets" min:"1" max:"1000000"`
 //
-// The option next lets the value stand without its keyword behind the main one, as a dialogue asks for it behind that one; several fill in
-// the order of the fields. The tag flag names other forms, divided by blanks: "-c" takes the next word (a yes or no takes none), "-I=icmp"
-// stands for the value behind the sign, and a single character such as "@", or one that ends with a sign such as "+time=", begins the word that
-// has the value.
+// The option next lets the value stand without its keyword behind the main one, as a dialogue asks
+// for it behind that one; several fill in the order of the fields. The tag flag names other forms,
+// divided by blanks: "-c" takes the next word (a yes or no takes none), "-I=icmp" stands for the
+// value behind the sign, and a single character such as "@", or one that ends with a sign such as
+// "+time=", begins the word that has the value.
 //
-// The option before lets the value stand without its keyword before the main one, where it can be nothing else: y or n of a yes or no, a choice
-// or its number. The option input lets a line without this value and without the main one take it from standard input.
+// The option before lets the value stand without its keyword before the main one, where it can be
+// nothing else: y or n of a yes or no, a choice or its number. The option input lets a line without
+// this value and without the main one take it from standard input.
 //
-// A tag without a name takes that of the field's JSON member, in lower case. The tag alias has other names of the argument, divided by
-// blanks: old ones that lines still have. Under "size=MB" a bare number counts that unit.
+// A tag without a name takes that of the field's JSON member, in lower case. The tag alias has
+// other names of the argument, divided by blanks: old ones that lines still have. Under "size=MB" a
+// bare number counts that unit.
 //
-// The option zero lets the value also be 0, or the empty text of a list, which is none of those that the bounds allow: not set. The options
-// size and seconds make an int64 a Size in bytes or a duration in whole seconds.
+// The option zero lets the value also be 0, or the empty text of a list, which is none of those
+// that the bounds allow: not set. The options size and seconds make an int64 a Size in bytes or a
+// duration in whole seconds.
 //
-// The option unlimited lets a number, size or duration also be the word unlimited. The option stream says that the command, given
-// this argument, yields a Stream whatever its Shape is otherwise. The option alone says that an interactive command, given this argument, takes no
-// lines while it runs.
+// The option unlimited lets a number, size or duration also be the word unlimited. The option
+// stream says that the command, given this argument, yields a Stream whatever its Shape is
+// otherwise. The option alone says that an interactive command, given this argument, takes no lines
+// while it runs.
 //
-// Types: string, int, int64, bool, time.Duration, time.Time, []string and []int (comma lists), Size, Secret, Text, Packets, Confirm, and
-// pointers to them. An embedded struct adds its own parameters in its place, and so does a field that is a struct and has a JSON name:
-// JSON may give those as an object of that name.
+// Types: string, int, int64, bool, time.Duration, time.Time, []string and []int (comma lists),
+// Size, Secret, Text, Packets, Confirm, and pointers to them. An embedded struct adds its own
+// parameters in its place, and so does a field that is a struct and has a JSON name: JSON may give
+// those as an object of that name.
 //
-// A field of type []string with the tag arg:"*" is given the names of the arguments that were given.
+// A field of type []string with the tag arg:"*" is given the names of the arguments that were
+// given.
 type Param struct {
 	Name     string   `json:"name"`
 	Type     string   `json:"type"`
 	Main     bool     `json:"main,omitempty"`     // may be given without its keyword
-	Next     bool     `json:"next,omitempty"`     // behind the main one, too
-	Before   bool     `json:"before,omitempty"`   // before the main one, too
+	Next     bool     `json:"next,omitempty"`     // may follow the main one without its keyword
+	Before   bool     `json:"before,omitempty"`   // may precede the main one without its keyword
 	Input    bool     `json:"input,omitempty"`    // a line takes it from standard input
 	Flags    []string `json:"flags,omitempty"`    // other forms of keyword or of keyword and value
 	Aliases  []Alias  `json:"aliases,omitempty"`  // other names of the argument
-	Required bool     `json:"required,omitempty"` // the one-line form and the API must give it
-	Ask      string   `json:"question,omitempty"` // what a dialogue asks; empty: a dialogue does not ask
+	Required bool     `json:"required,omitempty"` // required in the one-line form and the API
+	Ask      string   `json:"question,omitempty"` // a dialogue's question; empty: a dialogue does not ask
 	Default  string   `json:"default,omitempty"`
 	Choices  []string `json:"choices,omitempty"`
-	Unit     string   `json:"unit,omitempty"` // what a bare number of a size or duration counts, such as MB or m
+	Unit     string   `json:"unit,omitempty"` // unit of a bare number of a size or duration, such as MB or m
 	Help     string   `json:"help"`
 	Min      *int64   `json:"min,omitempty"`
 	Max      *int64   `json:"max,omitempty"`
 	Zero     bool     `json:"zero,omitempty"`      // also takes 0, or the empty text, for not set
 	Limit    bool     `json:"unlimited,omitempty"` // also takes the word unlimited, which is -1
-	Assisted bool     `json:"assisted,omitempty"`  // has a language of its own: the command says what may follow (Spec.Assist)
-	Stream   bool     `json:"stream,omitempty"`    // given, the output is a stream
-	Alone    bool     `json:"alone,omitempty"`     // given, no lines are taken while it runs
+	Assisted bool     `json:"assisted,omitempty"`  // has a language of its own: Spec.Assist completes it
+	Stream   bool     `json:"stream,omitempty"`    // if given, the output is a stream
+	Alone    bool     `json:"alone,omitempty"`     // if given, no lines are taken while it runs
 
 	field   []int
 	pointer bool
 	typ     reflect.Type
-	group   string // the JSON object that has it, if it is in one
-	noted   []int  // the field that takes the names of the arguments given; nil if there is none
-	askUnit string // what a bare number counts in the answer to its question
+	group   string // the JSON object that contains it, if any
+	noted   []int  // index of the field that takes the names of the given arguments; nil if there is none
+	askUnit string // unit of a bare number in the answer to its question
 }
 
-// NoArgs is the argument struct of a command that takes none.
+// NoArgs is the argument struct of a command without arguments.
 type NoArgs struct{}
 
-// Arguments are a command's arguments as text, by parameter name. Text is the one form that dialogue, line and API share.
+// Arguments are a command's arguments as text, by parameter name. Dialogue, line and API share the
+// text form.
 type Arguments map[string]string
 
 var paramTypes = map[reflect.Type]string{
@@ -93,8 +101,8 @@ var paramTypes = map[reflect.Type]string{
 	reflect.TypeFor[Confirm]():       "confirm",
 }
 
-// params reads the parameters of an argument struct. A fault in a declaration is a fault of the program, so it panics, and the
-// walk over the whole tree in the tests meets it.
+// params reads the parameters of an argument struct. A faulty declaration is a fault of the
+// program, so it panics; the tests walk over the whole tree and find it.
 func params(t reflect.Type) []Param {
 	var list []Param
 	given := []int(nil)
@@ -118,8 +126,8 @@ func params(t reflect.Type) []Param {
 	return list
 }
 
-// walkParams calls do for each field with an argument, with its index from the outermost struct, also those of embedded structs and of
-// groups.
+// walkParams calls do for each field with an argument, with its index from the outermost struct,
+// also those of embedded structs and of groups.
 func walkParams(t reflect.Type, index []int, group string, do func(f reflect.StructField, group string)) {
 	for i := range t.NumField() {
 		f := t.Field(i)
@@ -149,8 +157,10 @@ func paramOf(f reflect.StructField, group string) Param {
 		name = strings.ToLower(memberName(f))
 	}
 	p := Param{
-		Name: name, Ask: f.Tag.Get("ask"), Default: f.Tag.Get("default"), Unit: f.Tag.Get("unit"), Help: f.Tag.Get("help"),
-		Flags: strings.Fields(f.Tag.Get("flag")), Aliases: aliases(f.Tag.Get("alias")), field: f.Index, typ: f.Type, group: group,
+		Name: name, Ask: f.Tag.Get("ask"), Default: f.Tag.Get("default"), Unit: f.Tag.Get("unit"),
+		Help:  f.Tag.Get("help"),
+		Flags: strings.Fields(f.Tag.Get("flag")), Aliases: aliases(f.Tag.Get("alias")), field: f.Index, typ: f.Type,
+		group: group,
 	}
 	if f.Type.Kind() == reflect.Pointer {
 		p.pointer, p.typ = true, f.Type.Elem()
@@ -172,7 +182,7 @@ func paramOf(f reflect.StructField, group string) Param {
 	return p
 }
 
-// option notes an option of the tag arg.
+// option reads an option of the tag arg.
 func (p *Param) option(o string) {
 	switch o {
 	case "":
@@ -217,7 +227,8 @@ func bound(f reflect.StructField, key string) *int64 {
 	return &n
 }
 
-// set parses text into the parameter's field of the argument struct, and notes that the argument is given.
+// set parses text into the parameter's field of the argument struct, and records that the argument
+// is given.
 func (p *Param) set(args reflect.Value, text string) error {
 	if err := p.put(args, text); err != nil {
 		return err
@@ -247,7 +258,7 @@ func (p *Param) put(args reflect.Value, text string) error {
 	return nil
 }
 
-// text is the value of a parameter that is a text; empty if it is not given.
+// text returns the value of a parameter that is a text, or "" if it is not given.
 func (p *Param) text(args reflect.Value) string {
 	field := args.FieldByIndex(p.field)
 	if p.pointer {
@@ -259,7 +270,7 @@ func (p *Param) text(args reflect.Value) string {
 	return field.String()
 }
 
-// shown is how the value may be repeated in a message.
+// shown returns the value as a message may repeat it.
 func (p *Param) shown(text string) string {
 	if p.Type == "secret" {
 		return "******"
@@ -346,7 +357,7 @@ func (p *Param) parseList(v reflect.Value, text string) error {
 	return nil
 }
 
-// outside reports whether a value is beyond the bounds, which count a unit.
+// outside reports whether a value is beyond the limits, which count in unit.
 func (p *Param) outside(n, unit int64) bool {
 	if n == 0 && p.Zero {
 		return false
@@ -354,17 +365,19 @@ func (p *Param) outside(n, unit int64) bool {
 	return p.Min != nil && n < *p.Min*unit || p.Max != nil && n > *p.Max*unit
 }
 
-// parseTime takes RFC 3339, or a date with or without a time of day in UTC.
+// parseTime parses RFC 3339, or a date with or without a time of day in UTC.
 func parseTime(text string) (time.Time, error) {
-	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02 15:04", "2006-01-02"} {
+	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02 15:04",
+		"2006-01-02"} {
 		if t, err := time.Parse(layout, strings.TrimSpace(text)); err == nil {
 			return t, nil
 		}
 	}
-	return time.Time{}, fmt.Errorf("a time is such as 2026-03-01, \"2026-03-01 10:15\" (UTC) or 2026-03-01T10:15:02+01:00")
+	return time.Time{},
+		fmt.Errorf("a time is such as 2026-03-01, \"2026-03-01 10:15\" (UTC) or 2026-03-01T10:15:02+01:00")
 }
 
-// Range is what a value is held to, such as "from 24 to 65507"; empty if nothing bounds it.
+// Range returns the limits of a value, such as "from 24 to 65507", or "".
 func (p *Param) Range() string {
 	form := func(n int64) string {
 		switch p.Type {
@@ -398,7 +411,8 @@ func (p *Param) rangeError() error {
 	return fmt.Errorf("%s", strings.TrimSpace("it is "+what+" "+p.Range()))
 }
 
-// Sentence makes a phrase what Message and Hint of an Error hold: it begins with a capital letter and has no full stop.
+// Sentence converts a phrase to the form of an Error's Message and Hint: with a capital letter and
+// without a full stop.
 func Sentence(s string) string {
 	s = strings.TrimSuffix(strings.TrimSpace(s), ".")
 	if s == "" {

@@ -6,22 +6,23 @@ import (
 	"strings"
 )
 
-// A Call is a line understood: which item, with which arguments.
+// A Call is a line that was understood: an item, with arguments.
 type Call struct {
 	Path      []string  `json:"path"`
 	Menu      bool      `json:"menu,omitempty"` // the path ends at a menu: enter it
 	Arguments Arguments `json:"arguments,omitempty"`
-	JSON      bool      `json:"json,omitempty"`      // --json stood in the line
-	Secret    bool      `json:"secret,omitempty"`    // an argument is a secret: the line is for no history
+	JSON      bool      `json:"json,omitempty"`      // the line had --json
+	Secret    bool      `json:"secret,omitempty"`    // an argument is a secret: keep the line in no history
 	Stream    bool      `json:"stream,omitempty"`    // the output comes as it happens: not for a pager
 	Bytes     bool      `json:"bytes,omitempty"`     // the output is for a program: not for a terminal
 	Input     string    `json:"input,omitempty"`     // the argument that standard input is
 	Converses bool      `json:"converses,omitempty"` // it takes lines while it runs
 }
 
-// Parse understands one line typed in the menu at the path `at` (empty: at the top). With abbreviate, unique beginnings of
-// keywords are taken for the whole; that is for people at a prompt, never for scripts. What is suggested in place of a word that is
-// not known is usable (nil: everything is). Of a line of several commands all are understood, or none.
+// Parse parses one line typed in the menu at the path at (empty: at the top). With abbreviate it
+// accepts unique beginnings of keywords; that is for users at a prompt, never for scripts. It
+// suggests only usable items for an unknown word (nil: all are usable). It accepts all commands of
+// a line, or none.
 func (m *Menu) Parse(at []string, line string, abbreviate bool, usable func(Item) bool) ([]Call, error) {
 	start, ok := m.Find(at).(*Menu)
 	if !ok {
@@ -84,7 +85,7 @@ func (m *Menu) parse(top *Menu, at []string, words []Word, abbreviate bool, usab
 	return call, nil
 }
 
-// called is the keyword of an item, or the alias that a word is.
+// called returns the keyword of an item, or the alias that a word is.
 func called(item Item, word string) string {
 	for _, name := range item.names() {
 		if strings.EqualFold(name, word) {
@@ -94,7 +95,7 @@ func called(item Item, word string) string {
 	return item.Keyword()
 }
 
-// withoutJSON takes an unquoted --json out of the line, wherever it stands.
+// withoutJSON removes an unquoted --json from any place in the line.
 func withoutJSON(words []Word) ([]Word, bool) {
 	kept, found := make([]Word, 0, len(words)), false
 	for _, w := range words {
@@ -107,7 +108,8 @@ func withoutJSON(words []Word) ([]Word, bool) {
 	return kept, found
 }
 
-// lookup finds the item that a word names here. What is not here may be elsewhere below the top.
+// lookup returns the item that a word names here. If it is not here, it may be elsewhere below the
+// top.
 func (m *Menu) lookup(top *Menu, w Word, abbreviate bool, usable func(Item) bool) (Item, error) {
 	if item := m.find(w.Text); item != nil {
 		return item, nil
@@ -126,7 +128,8 @@ func (m *Menu) lookup(top *Menu, w Word, abbreviate bool, usable func(Item) bool
 		}
 	}
 	if _, err := strconv.Atoi(w.Text); err == nil && m.Choice != "" {
-		return nil, Errorf(Usage, "%s is not one of the choices", Quoted(w.Text)).WithHint("Choose 1 to %d, or %s", len(m.Items), or(names))
+		return nil, Errorf(Usage, "%s is not one of the choices", Quoted(w.Text)).WithHint("Choose 1 to %d, or %s",
+			len(m.Items), or(names))
 	}
 	e := Errorf(Usage, "%s is not known here", Quoted(w.Text))
 	var suggested []string
@@ -148,7 +151,7 @@ func (m *Menu) lookup(top *Menu, w Word, abbreviate bool, usable func(Item) bool
 	}
 }
 
-// placeOf is the path of the one usable item below the menu that has this keyword, nil if there is none or several.
+// placeOf returns the path of the only usable item below the menu with this keyword, or nil.
 func (m *Menu) placeOf(word string, usable func(Item) bool) (place []string) {
 	found := 0
 	m.Walk(func(path []string, item Item) {
@@ -162,8 +165,8 @@ func (m *Menu) placeOf(word string, usable func(Item) bool) (place []string) {
 	return place
 }
 
-// arguments reads `{VALUE} {KEYWORD VALUE}`; the value of a yes or no that is yes may be left out. Flags may stand anywhere, also
-// before the main value.
+// arguments parses `{VALUE} {KEYWORD VALUE}`. The value yes of a yes or no may be left out. Flags
+// may be anywhere, also before the main value.
 func (c *Command) arguments(words []Word, abbreviate bool) (Arguments, error) {
 	args := Arguments{}
 	words = c.leading(args, words)
@@ -212,10 +215,11 @@ func (c *Command) pair(args Arguments, p *Param, words []Word) ([]Word, error) {
 	return words[used:], nil
 }
 
-// place is the parameter that a word is for, and whether it is its keyword or its value; nil if it is for none. The rule is one for lines
-// that are typed and lines that are sent: a whole keyword is a keyword; else a value that may stand here is that value; and only where
-// none may, the beginning of a keyword is taken for the keyword, if a person typed it. So what a sent line means, it means when it is typed.
-// What is quoted is a value.
+// place returns the parameter that a word is for, and whether it is its keyword or its value; nil
+// if it is for none. One rule holds for typed and for sent lines. A whole keyword is a keyword;
+// else a value that is possible here is that value. Only if none is possible, a typed beginning of
+// a keyword is the keyword. So a sent line means the same when it is typed. A quoted word is a
+// value.
 func (c *Command) place(args Arguments, word Word, first, abbreviate bool) (p *Param, keyword bool) {
 	if !word.Quoted {
 		if p := c.param(word.Text); p != nil {
@@ -233,12 +237,12 @@ func (c *Command) place(args Arguments, word Word, first, abbreviate bool) (p *P
 		if abbreviate {
 			return p, true
 		}
-		return nil, false // what a person means by it is not what is left over
+		return nil, false // a user does not mean what is left over by it
 	}
 	return next, false
 }
 
-// notUnderstood says what is wrong with a word that is neither a keyword nor a value that may stand here.
+// notUnderstood says what is wrong with a word that is neither a keyword nor a possible value.
 func (c *Command) notUnderstood(args Arguments, words []Word) error {
 	e := c.mistypedKeyword(args, words)
 	if e == nil {
@@ -252,14 +256,15 @@ func (c *Command) notUnderstood(args Arguments, words []Word) error {
 	return e
 }
 
-// switchedOn says that the keyword of a yes or no stands alone, at the end or before another keyword: then it means yes. A confirmation
-// never stands alone.
+// switchedOn reports whether the keyword of a yes or no has no value, at the end or before another
+// keyword: then it means yes. A confirmation always needs its value.
 func (c *Command) switchedOn(p *Param, rest []Word) bool {
 	return p.Type == "yes/no" && (len(rest) == 0 || !rest[0].Quoted && c.param(rest[0].Text) != nil)
 }
 
-// mistypedKeyword is for `start sizee 3` and `start du 10s`: sizee and du were taken for the main value, so that what follows looks like
-// the mistake. It is nil unless the main value is all that was given, and is nearly a keyword or the beginning of one.
+// mistypedKeyword recognises `start sizee 3` and `start du 10s`: sizee and du were taken for the
+// main value, so that what follows looks like the mistake. It returns nil unless the main value is
+// all that was given, and is nearly a keyword or the beginning of one.
 func (c *Command) mistypedKeyword(args Arguments, rest []Word) *Error {
 	main := c.main()
 	if main == nil || len(args) != 1 {
@@ -270,7 +275,9 @@ func (c *Command) mistypedKeyword(args Arguments, rest []Word) *Error {
 		return nil
 	}
 	if p := c.abbreviated(word); p != nil {
-		return c.unknownArgument(rest[0].Text).WithHint("%s was taken for the %s; keywords are written whole here: %s %s", Bounded(word, maxQuoted), main.Name, p.Name, Quote(Bounded(rest[0].Text, maxQuoted)))
+		return c.unknownArgument(rest[0].Text).WithHint(
+			"%s was taken for the %s; keywords are written whole here: %s %s", Bounded(word, maxQuoted), main.Name,
+			p.Name, Quote(Bounded(rest[0].Text, maxQuoted)))
 	}
 	if len(rest) != 1 || c.nearestParam(word) == "" {
 		return nil
@@ -295,7 +302,8 @@ func (c *Command) main() *Param {
 	return nil
 }
 
-// abbreviated returns the one parameter whose present name begins so, else the one that has such an old name.
+// abbreviated returns the only parameter whose current name begins so, else the one with such a
+// former name.
 func (c *Command) abbreviated(word string) *Param {
 	for _, names := range [][]string{c.paramNames(), c.allNames()} {
 		if found := begins(names, word); len(found) > 0 {
@@ -334,8 +342,8 @@ func begins(names []string, word string) []string {
 	return found
 }
 
-// Nearest returns the name that word most likely meant, empty when none is near: at most two letters (one in short words) left
-// out, added, changed or swapped.
+// Nearest returns the name that word most likely meant, or "" if none is near: at most two letters
+// (one in short words) left out, added, changed or swapped.
 func Nearest(word string, names []string) string {
 	word = strings.ToLower(word)
 	limit := 2
@@ -354,7 +362,7 @@ func Nearest(word string, names []string) string {
 	return at
 }
 
-// distance is the optimal string alignment distance.
+// distance returns the optimal string alignment distance.
 func distance(a, b string) int {
 	prev2 := make([]int, len(b)+1)
 	prev := make([]int, len(b)+1)

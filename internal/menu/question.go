@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// A Choice is one thing that a question offers.
+// A Choice is one of the choices of a question.
 type Choice struct {
 	Value string `json:"value"` // what the answer becomes
 	Label string `json:"label"` // what the screen shows, if not the value
@@ -26,17 +26,18 @@ type Question struct {
 	Help     string   `json:"help,omitempty"`
 	Required bool     `json:"required,omitempty"`
 	Skip     bool     `json:"-"` // not asked, given what was answered before
-	// Suggestions are offered to who completes the answer. They are not listed, and every other answer is as right.
+	// Suggestions are for completing the answer. They are not listed, and other answers are valid
+	// too.
 	Suggestions []Choice `json:"suggestions,omitempty"`
-	// Open says that an answer outside Choices is right too; the command checks it.
+	// Open says that an answer outside Choices is valid too; the command checks it.
 	Open bool `json:"open,omitempty"`
-	// Assisted says that the command tells what may follow while the answer is typed (Command.Assist).
+	// Assisted says that the command completes the answer while it is typed (Command.Assist).
 	Assisted bool `json:"assisted,omitempty"`
-	// Unit is what a bare number in the answer counts, such as MB; whoever asks adds it.
+	// Unit is the unit of a bare number in the answer, such as MB; the caller that asks adds it.
 	Unit string `json:"unit,omitempty"`
 }
 
-// Answer returns the argument that an answer is.
+// Answer converts an answer to the argument.
 func (q *Question) Answer(text string) string {
 	if q.Unit == "" {
 		return text
@@ -49,13 +50,15 @@ type Mode int
 
 const (
 	AskNothing Mode = iota // the one-line form and the API
-	AskNeeded              // at a prompt, with some arguments given: what is required or wants confirmation
+	AskNeeded              // at a prompt, with some arguments given: what is required or needs confirmation
 	AskAll                 // at a prompt, without arguments
 )
 
-// work goes through the parameters in order: it sets and checks those that are given and stops at the first that the mode wants
-// asked. What it returns is that question, or the filled struct, or the Error that names the argument at fault.
-func (c *Command) work(ctx context.Context, caller Caller, given Arguments, mode Mode) (reflect.Value, *Question, error) {
+// work sets and checks the given parameters in order and stops at the first that the mode wants to
+// ask for. It returns that question, or the filled struct, or the Error that names the argument at
+// fault.
+func (c *Command) work(ctx context.Context, caller Caller, given Arguments, mode Mode) (reflect.Value,
+	*Question, error) {
 	given, err := c.present(given)
 	if err != nil {
 		return reflect.Value{}, nil, err
@@ -77,7 +80,8 @@ func (c *Command) work(ctx context.Context, caller Caller, given Arguments, mode
 			q.Suggestions = c.suggest(ctx, caller, args, p.Name, "")
 			return args, &q, nil
 		case q.Required && !q.Skip:
-			return args, nil, Wrong(p.Name, "%s is missing", p.Name).WithHint("Give %s: %s", p.given(), lowerFirst(p.Help))
+			return args, nil, Wrong(p.Name, "%s is missing", p.Name).WithHint("Give %s: %s", p.given(),
+				lowerFirst(p.Help))
 		case p.Type == "confirm" && !q.Skip:
 			return args, nil, Wrong(p.Name, "This needs a confirmation").WithHint("Add: %s yes", p.Name)
 		case p.Default != "":
@@ -90,7 +94,8 @@ func (c *Command) work(ctx context.Context, caller Caller, given Arguments, mode
 }
 
 func (p *Param) question() Question {
-	q := Question{Name: p.Name, Type: p.Type, Text: p.Ask, Default: p.Default, Help: p.Help, Required: p.Required, Assisted: p.Assisted, Unit: p.askUnit}
+	q := Question{Name: p.Name, Type: p.Type, Text: p.Ask, Default: p.Default, Help: p.Help, Required: p.Required,
+		Assisted: p.Assisted, Unit: p.askUnit}
 	for _, c := range p.Choices {
 		q.Choices = append(q.Choices, Choice{Value: c})
 	}
@@ -100,10 +105,12 @@ func (p *Param) question() Question {
 	return q
 }
 
-// take sets one given argument: choices first (number or name, abbreviations too where they are unique), then the type, then
-// the command's own check.
-func (c *Command) take(ctx context.Context, caller Caller, args reflect.Value, p *Param, q *Question, text string) error {
-	if text == "" && p.Type != "text" && p.Type != "packets" && p.Type != "list" && p.Type != "secret" && p.Type != "lines" || text == "" && q.Required {
+// take sets one given argument: first by choices (number or name, unique abbreviations too), then
+// by type, then by the command's own check.
+func (c *Command) take(ctx context.Context, caller Caller, args reflect.Value, p *Param, q *Question,
+	text string) error {
+	if text == "" && p.Type != "text" && p.Type != "packets" && p.Type != "list" && p.Type != "secret" &&
+		p.Type != "lines" || text == "" && q.Required {
 		if q.Required {
 			return Wrong(p.Name, "An answer is needed here").WithHint("%s", strings.TrimSuffix(Sentence(q.Help), "."))
 		}
@@ -125,7 +132,7 @@ func (c *Command) take(ctx context.Context, caller Caller, args reflect.Value, p
 	return c.check(ctx, caller, args, p.Name)
 }
 
-// choose turns numbers and names of choices into their values.
+// choose converts numbers and names of choices to their values.
 func (q *Question) choose(text string) (string, error) {
 	if q.Type != "list" {
 		return q.chooseOne(text)
@@ -180,7 +187,7 @@ func (q *Question) chooseOne(text string) (string, error) {
 	return "", Wrong(q.Name, "%q is not one of the choices", text).WithHint("Choose %s", or(names))
 }
 
-// value is what stands for the value in a line: NAME, yes|no.
+// value returns the placeholder of the value in a line: NAME, yes|no.
 func (p *Param) value() string {
 	switch {
 	case len(p.Choices) > 0:
@@ -191,10 +198,10 @@ func (p *Param) value() string {
 	return strings.ToUpper(p.Name)
 }
 
-// pair is keyword and value.
+// pair returns keyword and value.
 func (p *Param) pair() string { return p.Name + " " + p.value() }
 
-// given is how the parameter is given in the shortest way.
+// given returns the shortest way to give the parameter.
 func (p *Param) given() string {
 	if p.Main {
 		return p.value()
@@ -202,7 +209,7 @@ func (p *Param) given() string {
 	return p.pair()
 }
 
-// usage is the parameter in the one-line form, the part that may be left out in brackets.
+// usage returns the parameter in the one-line form, the optional part in brackets.
 func (p *Param) usage() string {
 	if p.Main || p.Next || p.Before {
 		return "[" + p.Name + "] " + p.value()

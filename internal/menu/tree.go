@@ -11,27 +11,29 @@ import (
 type Menu struct {
 	Name string // the keyword, lower case; empty for the top
 	Help string // one sentence, with its full stop
-	// Status writes what stands above the choices: the state or the list of objects that the menu owns. May be nil.
+	// Status writes what is above the choices: the state or the list of objects that the menu owns.
+	// May be nil.
 	Status func(ctx context.Context, caller Caller, w io.Writer) error
-	// Hidden says that nothing in the menu can work on this machine, so that it is not listed. It can still be typed, and its Status
-	// and its commands say why not. May be nil.
+	// Hidden reports that nothing in the menu can work on this machine, so that it is not listed.
+	// It can still be typed, and its Status and its commands say why not. May be nil.
 	Hidden func(ctx context.Context) bool
-	// Choice makes the menu a question with this text: its items are numbered, also in a line (netstat 2), the first is the default,
-	// and when the one chosen has run, the menu is left. Empty: an ordinary menu, which stays until it is left.
+	// Choice makes the menu a question with this text: its items are numbered, also in a line
+	// (netstat 2), the first is the default, and after running one the menu is left. Empty: an
+	// ordinary menu, which stays until it is left.
 	Choice string
 	// Items in the order of the screen.
 	Items []Item
-	// Others are words of other systems. Those of the top menu count.
+	// Others has words of other systems. Only those of the top menu are used.
 	Others []OtherWords
 }
 
 // An Item is a *Menu or a *Command.
 type Item interface {
-	// Keyword is the item's name, in lower case.
+	// Keyword returns the item's name, in lower case.
 	Keyword() string
-	// Summary is the sentence beside the keyword.
+	// Summary returns the sentence beside the keyword.
 	Summary() string
-	// Required is the least role that can use the item; for a menu, any item in it.
+	// Required returns the least role that can use the item; for a menu, any item in it.
 	Required() Role
 	names() []string
 }
@@ -66,7 +68,8 @@ func hiddenFrom(ctx context.Context, i Item, caller Caller) bool {
 	return false
 }
 
-// Listed are the items that the menu shows a caller now: those that the role may use and that are not hidden.
+// Listed returns the items that the menu shows a caller now: those that the role may use and that
+// are not hidden.
 func (m *Menu) Listed(ctx context.Context, caller Caller, allowed func(Role) bool) (items []Item) {
 	usable := Usable(ctx, caller, allowed)
 	for _, i := range m.Items {
@@ -77,7 +80,7 @@ func (m *Menu) Listed(ctx context.Context, caller Caller, allowed func(Role) boo
 	return items
 }
 
-// Usable tells of an item of the tree whether a caller could do something with it now.
+// Usable returns a function that reports whether a caller could use an item now.
 func Usable(ctx context.Context, caller Caller, allowed func(Role) bool) func(Item) bool {
 	return func(i Item) bool { return allowed(i.Required()) && !hiddenFrom(ctx, i, caller) }
 }
@@ -97,7 +100,8 @@ func (m *Menu) find(word string) Item {
 	return nil
 }
 
-// Find returns the item at a path of exact keywords from this menu on, nil if there is none. The empty path is the menu itself.
+// Find returns the item at a path of exact keywords from this menu on, or nil. The empty path is
+// the menu itself.
 func (m *Menu) Find(path []string) Item {
 	var at Item = m
 	for _, word := range path {
@@ -125,7 +129,7 @@ func (m *Menu) walk(above []string, visit func([]string, Item)) {
 	}
 }
 
-// A Node is an item of the tree as JSON has it.
+// A Node is an item of the tree in JSON.
 type Node struct {
 	Path    string   `json:"path"` // words joined by blanks
 	Kind    string   `json:"kind"` // menu, command
@@ -138,13 +142,14 @@ type Node struct {
 	Params  []Param  `json:"parameters,omitempty"`
 }
 
-// Nodes lists the whole tree below the menu.
+// Nodes returns the whole tree below the menu.
 func (m *Menu) Nodes() []Node {
 	var list []Node
 	m.Walk(func(path []string, item Item) {
 		n := Node{Path: strings.Join(path, " "), Kind: "menu", Help: item.Summary(), Role: item.Required()}
 		if c, ok := item.(*Command); ok {
-			n.Kind, n.Details, n.Output, n.Members, n.Aliases, n.Params = "command", c.Details, c.Shape.String(), c.Members, c.Aliases, c.Params
+			n.Kind, n.Details, n.Output, n.Members, n.Aliases, n.Params = "command", c.Details, c.Shape.String(),
+				c.Members, c.Aliases, c.Params
 			if !n.Role.Valid() {
 				n.Role = Administrator
 			}

@@ -9,22 +9,23 @@ import (
 	"time"
 )
 
-// Size is a number of bytes. Text form: a whole number with an optional unit B, KB, MB, GB, TB, where 1 KB = 1024 bytes as on
-// AsyncOS; without a unit the parameter's own unit counts (tag unit, bytes if there is none).
+// Size is a number of bytes. Its text form is a whole number with an optional unit B, KB, MB, GB,
+// TB, where 1 KB = 1024 bytes as on AsyncOS. Without a unit the parameter's own applies (tag unit,
+// bytes if there is none).
 type Size int64
 
-// Unlimited is the value of a parameter with the option unlimited when that word is given.
+// Unlimited is the value of a parameter with the option unlimited for that word.
 const Unlimited = -1
 
 // Secret is a text that is never echoed, never kept in a history and masked in the audit log.
 type Secret string
 
-// Confirm is the yes that a command wants before it removes something. A dialogue asks for it; the one-line form and the API
-// must say `confirm yes`.
+// Confirm is the confirmation that a command needs before it removes something. A dialogue asks for
+// it; the one-line form and the API must say `confirm yes`.
 type Confirm bool
 
-// Packets names something that holds packets whose contents the command will read: a capture, or a file of the diagnostic
-// directory. Package api lets only those do so who may read such a file.
+// Packets names something with packet contents that the command will read: a capture, or a file of
+// the diagnostic directory. Package api only lets callers run it who may read such a file.
 type Packets string
 
 // Text is a text of several lines, ended in a dialogue by a line with a single full stop.
@@ -35,7 +36,7 @@ var sizeUnits = []struct {
 	bytes int64
 }{{"TB", 1 << 40}, {"GB", 1 << 30}, {"MB", 1 << 20}, {"KB", 1 << 10}, {"B", 1}}
 
-// ParseSize reads a Size. unit is what a bare number counts ("MB"), empty for bytes.
+// ParseSize parses a Size. unit is the unit of a bare number ("MB"), empty for bytes.
 func ParseSize(text, unit string) (Size, error) {
 	s := strings.ToUpper(strings.TrimSpace(text))
 	factor := int64(1)
@@ -65,7 +66,7 @@ func ParseSize(text, unit string) (Size, error) {
 	return Size(n * factor), nil
 }
 
-// String gives the shortest exact form: 200MB, 1500B as 1500B.
+// String returns the shortest exact form: 200MB, 1500B as 1500B.
 func (s Size) String() string {
 	if s == 0 {
 		return "0"
@@ -78,8 +79,8 @@ func (s Size) String() string {
 	return strconv.FormatInt(int64(s), 10) + "B"
 }
 
-// ParseDuration reads a span of time: 60, 60s, 5m, 4h, 2d, or several together such as "5m 30s". A bare number is seconds. A number may
-// have a fraction: 0.2 and .2 are 200ms.
+// ParseDuration parses a duration: 60, 60s, 5m, 4h, 2d, or several together such as "5m 30s". A
+// bare number is seconds. A number may have a fraction: 0.2 and .2 are 200ms.
 func ParseDuration(text string) (time.Duration, error) {
 	form := errors.New("a duration is such as 60s, 5m, 4h or \"5m 30s\"")
 	s := strings.ToLower(strings.ReplaceAll(text, " ", ""))
@@ -93,7 +94,7 @@ func ParseDuration(text string) (time.Duration, error) {
 		if whole+fraction == "" || len(whole) > 12 || len(fraction) > 12 {
 			return 0, form
 		}
-		value, err := strconv.ParseFloat(s[:n], 64) // two points are none
+		value, err := strconv.ParseFloat(s[:n], 64) // two points are invalid
 		if err != nil {
 			return 0, form
 		}
@@ -140,7 +141,7 @@ func FormatDuration(d time.Duration) string {
 	return b.String()
 }
 
-// parseBool reads a yes or no.
+// parseBool parses a yes or no.
 func parseBool(text string) (bool, error) {
 	switch strings.ToLower(strings.TrimSpace(text)) {
 	case "y", "yes", "on", "true", "1":
@@ -151,7 +152,8 @@ func parseBool(text string) (bool, error) {
 	return false, fmt.Errorf("the answer is yes or no")
 }
 
-// SplitList splits a comma list and drops the blanks around its members; empty members vanish.
+// SplitList splits a comma list and removes the blanks around its members; empty members are
+// dropped.
 func SplitList(text string) []string {
 	var list []string
 	for _, part := range strings.Split(text, ",") {

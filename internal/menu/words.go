@@ -10,16 +10,18 @@ import (
 type Word struct {
 	Text   string
 	Start  int  // byte offset of its first character (a quote counts) in the line
-	End    int  // byte offset behind its last
-	Quoted bool // some of it stood in quotes or behind a backslash: never a keyword to abbreviate
+	End    int  // byte offset after its last
+	Quoted bool // part of it was in quotes or after a backslash: never an abbreviated keyword
 }
 
-// maxLine bounds a line of input in bytes: far above any filter that a kernel takes, far below what could hurt.
+// maxLine limits a line of input in bytes: far above any filter that a kernel accepts, far below
+// what could hurt.
 const maxLine = 64 << 10
 
-// Split cuts a line at `;` into commands and each command into words, which white space of any kind divides (unicode.IsSpace, as
-// strings.Fields has it): what is pasted from a page or a chat has no-break spaces. Quotes are the shell's: everything is literal in
-// single quotes; in double quotes a backslash escapes `"` and `\`; outside both it escapes any character.
+// Split cuts a line at `;` into commands and each command into words. Any white space separates
+// words (unicode.IsSpace, as strings.Fields has it): text pasted from a page or a chat has no-break
+// spaces. Quotes are the shell's: everything is literal in single quotes; in double quotes a
+// backslash escapes `"` and `\`; outside both it escapes any character.
 func Split(line string) ([][]Word, error) {
 	if len(line) > maxLine {
 		return nil, Errorf(Usage, "The line is longer than %d characters", maxLine)
@@ -51,7 +53,8 @@ func Split(line string) ([][]Word, error) {
 	return kept, nil
 }
 
-// leadingSpace is the length in bytes of the white space character that a text begins with, 0 if it begins with none.
+// leadingSpace returns the length in bytes of the white space character at the beginning of a text,
+// or 0.
 func leadingSpace(text string) int {
 	if r, size := utf8.DecodeRuneInString(text); unicode.IsSpace(r) {
 		return size
@@ -117,7 +120,7 @@ func scanDouble(line string, start int, b *strings.Builder) (int, error) {
 	return start, Errorf(Usage, "The quote \" at character %d is not closed", start+1)
 }
 
-// Quote writes a word so that Split reads it back as one.
+// Quote quotes a word so that Split reads it back as one.
 func Quote(word string) string {
 	if word != "" && !strings.ContainsAny(word, ";'\"\\") && strings.IndexFunc(word, unicode.IsSpace) < 0 {
 		return word
