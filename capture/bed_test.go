@@ -14,6 +14,7 @@ import (
 	"diagsh/capture"
 	"diagsh/capture/afpacket"
 	"diagsh/capture/pcapfile"
+	"diagsh/internal/test/await"
 	"diagsh/internal/test/netnstest"
 
 	"github.com/google/gopacket"
@@ -112,13 +113,12 @@ func (b *bed) wait(job *capture.Job) capture.Status {
 	return job.Status()
 }
 
-// await waits until something is true of a capture's status.
-func await(t testing.TB, job *capture.Job, what string, holds func(capture.Status) bool) {
+// awaitStatus waits until something is true of a capture's status.
+func awaitStatus(t testing.TB, job *capture.Job, what string, holds func(capture.Status) bool) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !holds(job.Status()); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain until %s: %+v", what, job.Status())
-		}
+	var s capture.Status
+	if !await.Within(await.Patience, func() bool { s = job.Status(); return holds(s) }) {
+		t.Fatalf("waited in vain until %s: %+v", what, s)
 	}
 }
 

@@ -323,7 +323,7 @@ func TestInterfaceDownAndUpAndRemoved(t *testing.T) {
 	b.change("right", netlink.LinkSetUp)
 	b.ns.Do(t, func() { netnstest.Operates(t, "left") })
 	b.wire("left").send(sent[50:]...)
-	await(t, job, "all are received", func(s capture.Status) bool { return s.PacketsReceived == 100 })
+	awaitStatus(t, job, "all are received", func(s capture.Status) bool { return s.PacketsReceived == 100 })
 	b.change("right", netlink.LinkSetDown)
 	time.Sleep(50 * time.Millisecond)
 	b.remove("right")

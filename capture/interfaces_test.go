@@ -84,12 +84,12 @@ func TestWireIsCountedByInterfaceNotByName(t *testing.T) {
 			b := newBed(t)
 			job := b.start(spec("right"), b.present)
 			b.wire("left").send(frames(50)...)
-			await(t, job, "the packets are there", func(s capture.Status) bool { return s.PacketsReceived >= 50 })
+			awaitStatus(t, job, "the packets are there", func(s capture.Status) bool { return s.PacketsReceived >= 50 })
 			before := *job.Status().PacketsSeen
 			test.change(b)
 			if !test.ends {
 				b.wire("left").send(frames(20)...)
-				await(t, job, "the name is known", func(s capture.Status) bool { return slices.Equal(s.Interfaces, []string{"other"}) })
+				awaitStatus(t, job, "the name is known", func(s capture.Status) bool { return slices.Equal(s.Interfaces, []string{"other"}) })
 				b.stop(job)
 			}
 			status := b.wait(job)
@@ -127,7 +127,7 @@ func TestWireOfARemovedInterface(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	await(t, job, "the packets are there", func(s capture.Status) bool { return s.PacketsReceived >= 50 })
+	awaitStatus(t, job, "the packets are there", func(s capture.Status) bool { return s.PacketsReceived >= 50 })
 	b.remove("tap7")
 	if status := b.wait(job); status.PacketsSeen == nil || *status.PacketsSeen < 50 {
 		t.Errorf("50 packets came before the interface went: %+v", status)
@@ -153,9 +153,9 @@ func TestRenamedInterfaceOfAll(t *testing.T) {
 	view := job.Watch()
 	left := b.wire("left")
 	left.send(frame(1, 100), frame(2, 100))
-	await(t, job, "the packets are there", func(s capture.Status) bool { return s.PacketsWritten >= 4 })
+	awaitStatus(t, job, "the packets are there", func(s capture.Status) bool { return s.PacketsWritten >= 4 })
 	b.rename("right", "other")
-	await(t, job, "the name is known", func(s capture.Status) bool {
+	awaitStatus(t, job, "the name is known", func(s capture.Status) bool {
 		return slices.Contains(s.Interfaces, "other") && !slices.Contains(s.Interfaces, "right")
 	})
 	left.send(frame(3, 100), frame(4, 100))
@@ -179,12 +179,12 @@ func TestWaitingForANameThatAnotherInterfaceGets(t *testing.T) {
 		job := b.start(s, b.follow(s))
 		left := b.wire("left")
 		left.send(frame(1, 100))
-		await(t, job, "the packet is there", func(s capture.Status) bool { return s.PacketsWritten >= 1 })
+		awaitStatus(t, job, "the packet is there", func(s capture.Status) bool { return s.PacketsWritten >= 1 })
 		b.rename("right", "old")
 		b.ns.Veth(t, "new", "right")
 		far := b.wire("new")
 		received := job.Status().PacketsReceived
-		await(t, job, "the new interface has joined", func(s capture.Status) bool {
+		awaitStatus(t, job, "the new interface has joined", func(s capture.Status) bool {
 			far.send(frame(2, 100))
 			return s.PacketsReceived > received+10
 		})
@@ -212,7 +212,7 @@ func TestInterfaceThatIsThereAgainAtOnce(t *testing.T) {
 		b.ns.Veth(t, "left", "right")
 		left := b.wire("left")
 		received := job.Status().PacketsReceived
-		await(t, job, "it has joined", func(s capture.Status) bool {
+		awaitStatus(t, job, "it has joined", func(s capture.Status) bool {
 			left.send(frame(0, 100))
 			return s.PacketsReceived > received+10
 		})

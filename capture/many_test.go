@@ -69,13 +69,13 @@ func TestManyInterfaces(t *testing.T) {
 	stop := b.numberedSender("left")
 	job := b.start(s, b.follow(s), func(c *capture.Config) { c.Prepare = func() error { return afpacket.Prepare(nil, nil) } })
 	running := time.Now()
-	await(t, job, "packets come", func(s capture.Status) bool { return s.PacketsWritten > 0 })
+	awaitStatus(t, job, "packets come", func(s capture.Status) bool { return s.PacketsWritten > 0 })
 
 	b.manyLinks(true, "late", more/2)
-	await(t, job, "the new interfaces have joined", func(s capture.Status) bool { return len(s.Interfaces) == there+more+3 })
+	awaitStatus(t, job, "the new interfaces have joined", func(s capture.Status) bool { return len(s.Interfaces) == there+more+3 })
 	b.manyLinks(false, "late", more/2)
 	written := job.Status().PacketsWritten
-	await(t, job, "packets come after they went", func(s capture.Status) bool { return s.PacketsWritten > written+100 })
+	awaitStatus(t, job, "packets come after they went", func(s capture.Status) bool { return s.PacketsWritten > written+100 })
 	sent := stop()
 	status := b.stop(job)
 	if *status.PacketsDropped != 0 || status.PacketsWritten != status.PacketsReceived {

@@ -286,7 +286,7 @@ func TestHeldFilesStay(t *testing.T) {
 		defer mutex.Unlock()
 		return len(closed)
 	}
-	await(t, job, "all is written", func(s capture.Status) bool { return s.PacketsWritten == 20_000 && numbers() == len(s.Files)-1 })
+	awaitStatus(t, job, "all is written", func(s capture.Status) bool { return s.PacketsWritten == 20_000 && numbers() == len(s.Files)-1 })
 	if s := job.Status(); s.FilesRemoved != 0 || len(s.Files) < 10 {
 		t.Errorf("it kept %d files and removed %d", len(s.Files), s.FilesRemoved)
 	}
@@ -299,12 +299,12 @@ func TestHeldFilesStay(t *testing.T) {
 	delete(held, closed[0])
 	mutex.Unlock()
 	job.Prune()
-	await(t, job, "two files are gone", func(s capture.Status) bool { return s.FilesRemoved == 2 && s.Files[0].Name == closed[2] })
+	awaitStatus(t, job, "two files are gone", func(s capture.Status) bool { return s.FilesRemoved == 2 && s.Files[0].Name == closed[2] })
 	mutex.Lock()
 	clear(held)
 	mutex.Unlock()
 	job.Prune()
-	await(t, job, "the window is the last one", func(s capture.Status) bool { return len(s.Files) == 3 })
+	awaitStatus(t, job, "the window is the last one", func(s capture.Status) bool { return len(s.Files) == 3 })
 	job.Stop(capture.StoppedByUser)
 	<-job.Done()
 	s := job.Status()

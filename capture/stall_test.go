@@ -58,7 +58,7 @@ func TestStallingDisk(t *testing.T) {
 	part, most := filepath.Join(b.path, capture.PartName("capture.pcap")), int64(0)
 	for range stalls {
 		written := job.Status().PacketsWritten
-		await(t, job, "packets come", func(s capture.Status) bool { return s.PacketsWritten > written+1000 })
+		awaitStatus(t, job, "packets come", func(s capture.Status) bool { return s.PacketsWritten > written+1000 })
 		disk.Stall(100*time.Millisecond, func() {
 			if info, err := os.Stat(part); err == nil {
 				most = max(most, job.Status().BytesWritten-info.Size())

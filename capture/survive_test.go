@@ -253,7 +253,7 @@ func TestDiskThatAnotherFills(t *testing.T) {
 					})
 				}
 				stop := left.traffic()
-				await(t, jobs["ring"], "all captures have begun to write", func(ring capture.Status) bool {
+				awaitStatus(t, jobs["ring"], "all captures have begun to write", func(ring capture.Status) bool {
 					for mode := range jobs {
 						name := mode + format.Extension()
 						if info, err := os.Stat(filepath.Join(b.path, capture.PartName(name))); err == nil && info.Size() < 64<<10 {

@@ -21,6 +21,7 @@ import (
 	"diagsh/capture/pcapfile"
 	"diagsh/internal/daemon/exports"
 	"diagsh/internal/menu"
+	"diagsh/internal/test/await"
 )
 
 // A fakeTarget is a target that takes files while it is open.
@@ -150,11 +151,11 @@ func TestFilesOfARingAreCopiedAsTheyClose(t *testing.T) {
 		}
 		return s
 	}
-	until(t, "all is written and queued", func() bool {
+	await.Until(t, "all is written and queued", func() bool {
 		s := status()
 		return s.PacketsWritten == packets && int(s.FilesAwaitingExport) == len(s.Files)-1
 	})
-	until(t, "a try", func() bool { return b.d.Exports()[len(b.d.Exports())-1].Tries > 0 })
+	await.Until(t, "a try", func() bool { return b.d.Exports()[len(b.d.Exports())-1].Tries > 0 })
 	if s := status(); len(s.Files) != 9 || s.FilesRemoved != 0 || s.State != capture.Running {
 		t.Fatalf("while the target is away it is %+v", s)
 	}
@@ -166,14 +167,14 @@ func TestFilesOfARingAreCopiedAsTheyClose(t *testing.T) {
 	}
 	away.opens()
 	b.d.Hurry()
-	until(t, "what is more than is kept is gone", func() bool { s := status(); return len(s.Files) == 2 && s.FilesAwaitingExport == 0 })
+	await.Until(t, "what is more than is kept is gone", func() bool { s := status(); return len(s.Files) == 2 && s.FilesAwaitingExport == 0 })
 	if s := status(); s.State != capture.Running || s.FilesRemoved != 7 || len(away.has()) != 8 {
 		t.Errorf("%d files were copied; it is %+v", len(away.has()), s)
 	}
 	if _, err := b.d.StopCapture(adminCaller, "ring"); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "the last file is copied", func() bool { return len(away.has()) == 9 })
+	await.Until(t, "the last file is copied", func() bool { return len(away.has()) == 9 })
 	order, next := away.has(), 0
 	if !slices.IsSorted(order) {
 		t.Errorf("copied in the order %q", order)
@@ -184,7 +185,7 @@ func TestFilesOfARingAreCopiedAsTheyClose(t *testing.T) {
 	if next != packets {
 		t.Errorf("the copies have %d packets", next)
 	}
-	until(t, "the queue is done", func() bool {
+	await.Until(t, "the queue is done", func() bool {
 		return !slices.ContainsFunc(b.d.Exports(), func(e capture.Export) bool { return e.State != capture.ExportDone })
 	})
 	b.again(o)
@@ -192,7 +193,7 @@ func TestFilesOfARingAreCopiedAsTheyClose(t *testing.T) {
 	if _, err := b.d.StopCapture(adminCaller, "next"); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "the next capture is copied", func() bool { return len(away.has()) == 10 })
+	await.Until(t, "the next capture is copied", func() bool { return len(away.has()) == 10 })
 	if len(b.d.Exports()) != 10 {
 		t.Errorf("after a restart the queue is %+v", b.d.Exports())
 	}
@@ -210,7 +211,7 @@ func TestARingThatIsNotCopiedEndsAtTheQuota(t *testing.T) {
 		Rotation: capture.Rotation{FileBytes: 1 << 20, KeepFiles: 2}, Limits: capture.Limits{SizeBytes: capture.Unlimited}})
 	sent := 0
 	var s capture.Status
-	until(t, "the capture ends", func() bool {
+	await.Until(t, "the capture ends", func() bool {
 		b.sendNumbered(sent, sent+500)
 		sent += 500
 		s, _ = b.d.Capture("ring")
@@ -222,12 +223,12 @@ func TestARingThatIsNotCopiedEndsAtTheQuota(t *testing.T) {
 	kept := len(s.Files)
 	away.opens()
 	b.d.Hurry()
-	until(t, "what is more than is kept is gone", func() bool { s, _ = b.d.Capture("ring"); return len(s.Files) == 2 })
+	await.Until(t, "what is more than is kept is gone", func() bool { s, _ = b.d.Capture("ring"); return len(s.Files) == 2 })
 	next := 0
 	for _, name := range away.has() {
 		next = numberedPackets(t, away.content(name), next)
 	}
-	until(t, "all is copied", func() bool { return len(away.has()) == kept })
+	await.Until(t, "all is copied", func() bool { return len(away.has()) == kept })
 	if int(s.FilesRemoved) != kept-2 || next == 0 {
 		t.Errorf("%d packets were copied; it is %+v", next, s)
 	}
@@ -244,7 +245,7 @@ func TestWhatWaitsIsCopiedAfterARestart(t *testing.T) {
 		Rotation: capture.Rotation{FileBytes: 1 << 20, KeepFiles: 2}, Limits: capture.Limits{SizeBytes: capture.Unlimited}})
 	const packets = 3000
 	b.sendNumbered(0, packets)
-	until(t, "all is written", func() bool { s, _ := b.d.Capture("ring"); return s.PacketsWritten == packets })
+	await.Until(t, "all is written", func() bool { s, _ := b.d.Capture("ring"); return s.PacketsWritten == packets })
 	b.again(o)
 	s, err := b.d.Capture("ring")
 	if err != nil || s.StopReason != capture.Shutdown || len(s.Files) != 5 || s.FilesAwaitingExport != 5 || len(b.d.Exports()) != 5 {
@@ -252,7 +253,7 @@ func TestWhatWaitsIsCopiedAfterARestart(t *testing.T) {
 	}
 	away.opens()
 	b.d.Hurry()
-	until(t, "all is copied, and the oldest is gone", func() bool {
+	await.Until(t, "all is copied, and the oldest is gone", func() bool {
 		s, _ = b.d.Capture("ring")
 		return len(s.Files) == 2 && s.FilesAwaitingExport == 0
 	})
@@ -283,7 +284,7 @@ func TestFilesThatCouldNotBeQueuedAreCopied(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	until(t, "the table says that it ended", func() bool {
+	await.Until(t, "the table says that it ended", func() bool {
 		table, err := os.ReadFile(filepath.Join(o.Dir, "captures.json"))
 		return err == nil && bytes.Contains(table, []byte(capture.StoppedByUser))
 	})
@@ -296,9 +297,9 @@ func TestFilesThatCouldNotBeQueuedAreCopied(t *testing.T) {
 		}
 	}
 	b.d.exportUnqueued()
-	until(t, "the copy", func() bool { return len(there.has()) == 1 })
+	await.Until(t, "the copy", func() bool { return len(there.has()) == 1 })
 	b.ns.Do(t, func() { start(t, Options{Dir: left}) })
-	until(t, "the copy by the next one", func() bool { return len(there.has()) == 2 })
+	await.Until(t, "the copy by the next one", func() bool { return len(there.has()) == 2 })
 	if n := numberedPackets(t, there.content(s.Files[0].Name), 0); n != 10 {
 		t.Errorf("the copy has %d packets", n)
 	}
@@ -319,7 +320,7 @@ func TestATargetThatIsAwayHoldsUpNoOther(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	until(t, "the copies to the other", func() bool { return len(there.has()) == 2 })
+	await.Until(t, "the copies to the other", func() bool { return len(there.has()) == 2 })
 	away.mu.Lock()
 	defer away.mu.Unlock()
 	if away.puts != 1 {
@@ -339,7 +340,7 @@ func TestAnAppendedFileIsCopiedAgain(t *testing.T) {
 		if _, err := b.d.StopCapture(adminCaller, "mail"); err != nil {
 			t.Fatal(err)
 		}
-		until(t, "the copy", func() bool { return len(there.has()) == round })
+		await.Until(t, "the copy", func() bool { return len(there.has()) == round })
 	}
 	if n := numberedPackets(t, there.content(there.has()[0]), 0); n != 20 {
 		t.Errorf("the copy has %d packets", n)

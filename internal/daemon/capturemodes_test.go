@@ -13,6 +13,7 @@ import (
 
 	"diagsh/capture"
 	"diagsh/internal/menu"
+	"diagsh/internal/test/await"
 )
 
 func yes() *bool { b := true; return &b }
@@ -67,7 +68,7 @@ func TestPersistentCaptureGoesOn(t *testing.T) {
 		}
 		if round < 2 {
 			restart()
-			until(t, "it goes on", func() bool { s, _ := b.d.Capture("mail"); return s.State == capture.Running && len(s.Files) == round+2 })
+			await.Until(t, "it goes on", func() bool { s, _ := b.d.Capture("mail"); return s.State == capture.Running && len(s.Files) == round+2 })
 		}
 	}
 	s, err := b.d.StopCapture(adminCaller, "mail")
@@ -113,17 +114,17 @@ func TestPersistentCaptureThatHasMetItsLimit(t *testing.T) {
 				sender.Write([]byte("packet"))
 			}
 			file := s.Files[0].Name
-			until(t, "all is on the disk", func() bool {
+			await.Until(t, "all is on the disk", func() bool {
 				info, err := os.Stat(filepath.Join(o.Dir, "diagnostic", capture.PartName(file)))
 				return err == nil && info.Size() == 24+packets*(16+packet)
 			})
 			o.Dir = dead(t, o.Dir)
 			d = start(t, o)
 			if c.more {
-				until(t, "it goes on", func() bool { s, _ := d.Capture("mail"); return s.State == capture.Running && len(s.Files) == 2 })
+				await.Until(t, "it goes on", func() bool { s, _ := d.Capture("mail"); return s.State == capture.Running && len(s.Files) == 2 })
 				sender.Write([]byte("packet"))
 			}
-			until(t, "it ends", func() bool {
+			await.Until(t, "it ends", func() bool {
 				s, _ := d.Capture("mail")
 				return s.State != capture.Running && s.StopReason != capture.Interrupted
 			})
@@ -152,7 +153,7 @@ func TestInterruptedOnADiskThatIsLow(t *testing.T) {
 			o := Options{Dir: prepare(t)}
 			b := newCaptureBed(t, o)
 			file := b.mustStart(capture.Request{Name: "mail", Interfaces: []string{"right"}}).Files[0].Name
-			until(t, "the file has its header", func() bool {
+			await.Until(t, "the file has its header", func() bool {
 				text, err := os.ReadFile(filepath.Join(o.Dir, "diagnostic", capture.PartName(file)))
 				return err == nil && len(text) >= 24 && text[0] != 0
 			})
@@ -213,7 +214,7 @@ func TestPlannedCapture(t *testing.T) {
 
 	// The appliance's goroutines are not in the network of the test, so only lo is there for what begins by itself.
 	b.mustStart(capture.Request{Name: "soon", Interfaces: []string{"lo"}, StartAt: time.Now().Add(200 * time.Millisecond)})
-	until(t, "it begins", func() bool { s, _ := b.d.Capture("soon"); return len(s.Files) == 1 })
+	await.Until(t, "it begins", func() bool { s, _ := b.d.Capture("soon"); return len(s.Files) == 1 })
 	if s, err := b.d.StopCapture(adminCaller, "soon"); err != nil || len(s.Files) != 1 {
 		t.Errorf("it is %+v, %v", s, err)
 	}
@@ -223,7 +224,7 @@ func TestPlannedCaptureThatCannotBegin(t *testing.T) {
 	b := newCaptureBed(t, Options{Dir: prepare(t)})
 	b.mustStart(capture.Request{Name: "soon", Interfaces: []string{"right"}, StartAt: time.Now().Add(100 * time.Millisecond)})
 	// Where the appliance's goroutines are there is no such interface.
-	until(t, "it fails", func() bool { s, _ := b.d.Capture("soon"); return s.State == capture.Error })
+	await.Until(t, "it fails", func() bool { s, _ := b.d.Capture("soon"); return s.State == capture.Error })
 	if s, _ := b.d.Capture("soon"); s.StopReason != capture.StartFailed || s.Error == "" {
 		t.Errorf("it is %+v", s)
 	}
@@ -287,7 +288,7 @@ func TestLimitsOfAnAppendedCaptureAreItsOwn(t *testing.T) {
 		t.Fatalf("it began as %+v", s)
 	}
 	send(t, b.ns, testPacket, 20)
-	until(t, "it ends", func() bool { s, _ := b.d.Capture("mail"); return s.State != capture.Running })
+	await.Until(t, "it ends", func() bool { s, _ := b.d.Capture("mail"); return s.State != capture.Running })
 	s, err := b.d.Capture("mail")
 	if err != nil || s.StopReason != capture.PacketCountReached || s.PacketsWritten != 10 || len(s.Files) != 1 {
 		t.Fatalf("it ended as %+v, %v", s, err)

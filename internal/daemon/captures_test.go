@@ -22,6 +22,7 @@ import (
 	"diagsh/capture/pcapfile"
 	"diagsh/internal/access"
 	"diagsh/internal/menu"
+	"diagsh/internal/test/await"
 	"diagsh/internal/test/netnstest"
 )
 
@@ -78,16 +79,6 @@ func send(t *testing.T, ns *netnstest.Namespace, packet []byte, count int) {
 			}
 		}
 	})
-}
-
-// until waits until a condition that another goroutine or process makes true holds.
-func until(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !holds(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("it did not happen: " + what)
-		}
-	}
 }
 
 // packetsOf counts the packets of a finished file and the bytes of the largest.
@@ -175,13 +166,13 @@ func TestCaptureEndsByItself(t *testing.T) {
 	b := newCaptureBed(t, Options{Dir: prepare(t)})
 	b.mustStart(capture.Request{Name: "few", Interfaces: []string{"right"}, Limits: capture.Limits{Packets: 10}})
 	send(t, b.ns, testPacket, 25)
-	until(t, "the capture ends", func() bool { s, _ := b.d.Capture("few"); return s.State == capture.Stopped })
+	await.Until(t, "the capture ends", func() bool { s, _ := b.d.Capture("few"); return s.State == capture.Stopped })
 	s, _ := b.d.Capture("few")
 	if s.StopReason != capture.PacketCountReached || s.PacketsWritten != 10 {
 		t.Errorf("it ended as %+v", s)
 	}
 	var ends []access.Event
-	until(t, "the end is in the audit log", func() bool {
+	await.Until(t, "the end is in the audit log", func() bool {
 		ends = events(t, b.d, access.EventFilter{Act: access.ActSystem, Path: "few"})
 		return len(ends) > 0
 	})
@@ -418,7 +409,7 @@ func TestKillDuringACapture(t *testing.T) {
 		info, _ := os.Stat(names[0])
 		return info
 	}
-	until(t, "the packets are in the file", func() bool { i := part(); return i != nil && i.Size() >= int64(24+300*(16+len(testPacket))) })
+	await.Until(t, "the packets are in the file", func() bool { i := part(); return i != nil && i.Size() >= int64(24+300*(16+len(testPacket))) })
 	v.kill()
 
 	d := start(t, Options{Dir: dir})

@@ -15,6 +15,7 @@ import (
 
 	"diagsh/internal/config"
 	"diagsh/internal/menu"
+	"diagsh/internal/test/await"
 	"diagsh/internal/test/netconftest"
 	"diagsh/internal/test/netnstest"
 )
@@ -59,12 +60,10 @@ func ipv6(n *netconftest.Namespace) string {
 // settled waits until the addresses are examined and those of the links are there.
 func settled(n *netconftest.Namespace) {
 	n.T.Helper()
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-		if text := n.Run("ip", "-6", "addr"); strings.Count(text, "fe80") >= 2 && !strings.Contains(text, "tentative") {
-			return
-		}
-	}
-	n.T.Fatal("the addresses stay tentative")
+	await.Until(n.T, "addresses that are not tentative", func() bool {
+		text := n.Run("ip", "-6", "addr")
+		return strings.Count(text, "fe80") >= 2 && !strings.Contains(text, "tentative")
+	})
 }
 
 func newIPv6Network(t *testing.T) *netconftest.Namespace {

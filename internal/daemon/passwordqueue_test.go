@@ -14,6 +14,7 @@ import (
 	"diagsh/internal/access"
 	"diagsh/internal/daemon/settings"
 	"diagsh/internal/menu"
+	"diagsh/internal/test/await"
 )
 
 // queue puts waiters in a turnstile whose one turn is taken, in this order, and returns from where they were let through.
@@ -47,7 +48,7 @@ func queue(t *testing.T, places int, from ...string) (served, refused []string) 
 			}
 		})
 		<-came
-		until(t, "it waits or is refused", func() bool {
+		await.Until(t, "it waits or is refused", func() bool {
 			mu.Lock()
 			defer mu.Unlock()
 			return waits()+len(refused) == n+1
@@ -120,7 +121,7 @@ func TestFloodLeavesTrustedSourcesIn(t *testing.T) {
 	for n := range hashingQueue {
 		waiting.Go(func() { d.hasher.strangers.enter(flood, fmt.Sprintf("10.%d.0.1", n)) })
 	}
-	until(t, "every place is taken", func() bool {
+	await.Until(t, "every place is taken", func() bool {
 		d.hasher.strangers.mu.Lock()
 		defer d.hasher.strangers.mu.Unlock()
 		return len(d.hasher.strangers.waiting) == hashingQueue

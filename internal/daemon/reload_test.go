@@ -12,6 +12,7 @@ import (
 
 	"diagsh/capture"
 	"diagsh/internal/daemon/exports"
+	"diagsh/internal/test/await"
 )
 
 // An owner's server takes the beginning of a file, and tells when that is there and when no more comes.
@@ -126,7 +127,7 @@ func TestDeletedTargetGetsNoMore(t *testing.T) {
 	case <-time.After(20 * time.Second):
 		t.Fatal("the copy goes on")
 	}
-	until(t, "the copy has failed", func() bool { return d.Exports()[0].State == capture.ExportFailed })
+	await.Until(t, "the copy has failed", func() bool { return d.Exports()[0].State == capture.ExportFailed })
 }
 
 // filesWith lists the files below a folder that hold a text.

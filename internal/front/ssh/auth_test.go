@@ -14,6 +14,7 @@ import (
 
 	"diagsh/internal/access"
 	"diagsh/internal/menu"
+	"diagsh/internal/test/await"
 )
 
 // Offering somebody's public key is not enough: the login is for the key that signed (CVE-2024-45337).
@@ -170,7 +171,7 @@ func TestKnocks(t *testing.T) {
 	raw.Close()
 	config.Config.MACs, config.Config.Ciphers = []string{ssh.HMACSHA1}, []string{ssh.CipherAES128CTR}
 	ssh.Dial("tcp", r.address, config)
-	awaitTrue(t, "the log", func() bool { return strings.Contains(r.log.String(), "no common algorithm") })
+	await.Until(t, "the log", func() bool { return strings.Contains(r.log.String(), "no common algorithm") })
 	for _, part := range []string{
 		`level=INFO msg="ssh: no login" source=127.0.0.1 error="the key does not open this account`,
 		`level=INFO msg="ssh: no login" source=127.0.0.1 error="ssh: no common algorithm for client to server MAC`, "refused=3",
@@ -217,7 +218,7 @@ func TestLoginOfVanishedClient(t *testing.T) {
 	raw := rawDial(t, r, "127.0.0.1")
 	r.appliance.delay = func(context.Context, access.Credentials) { raw.Close() }
 	ssh.NewClientConn(raw, r.address, r.config())
-	awaitTrue(t, "an answer to the login", func() bool {
+	await.Until(t, "an answer to the login", func() bool {
 		r.appliance.mu.Lock()
 		defer r.appliance.mu.Unlock()
 		return r.appliance.asked > 0

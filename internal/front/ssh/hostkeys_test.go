@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"golang.org/x/crypto/ssh"
+
+	"diagsh/internal/test/await"
 )
 
 func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
@@ -65,7 +67,7 @@ func TestRemoteSigners(t *testing.T) {
 			if text := r.output(c, "flood 200000", nil); len(text) != 200000 {
 				t.Errorf("%s: %d bytes", algorithm, len(text))
 			}
-			awaitTrue(t, "a second key exchange", func() bool { return r.appliance.signatures()-before >= 2 })
+			await.Until(t, "a second key exchange", func() bool { return r.appliance.signatures()-before >= 2 })
 			c.Close()
 		}
 		if _, err := signer.SignWithAlgorithm(nil, hash[:], ssh.KeyAlgoRSA); err == nil {

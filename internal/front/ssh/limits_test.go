@@ -17,6 +17,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"diagsh/internal/access"
+	"diagsh/internal/test/await"
 	"diagsh/internal/test/slowness"
 )
 
@@ -70,7 +71,7 @@ func TestFloodFromOneAddress(t *testing.T) {
 			}
 		})
 	}
-	awaitTrue(t, "the address to fill its share", func() bool {
+	await.Until(t, "the address to fill its share", func() bool {
 		r.server.door.mu.Lock()
 		defer r.server.door.mu.Unlock()
 		s := r.server.door.sources[prefix("127.0.0.2")]
@@ -226,7 +227,7 @@ func TestSlowLoris(t *testing.T) {
 		c := rawDial(t, r, fmt.Sprintf("127.0.1.%d", 1+i%8))
 		io.WriteString(c, "SSH-2.0-slow\r\n")
 	}
-	awaitTrue(t, "a full house", func() bool {
+	await.Until(t, "a full house", func() bool {
 		r.server.door.mu.Lock()
 		defer r.server.door.mu.Unlock()
 		return r.server.door.inside >= 48
@@ -262,7 +263,7 @@ func TestPlacesForVisitors(t *testing.T) {
 	for i := range 40 { // some meet the chance of being refused
 		guests.Go(func() { r.dialFrom(ctx, fmt.Sprintf("127.0.4.%d", 1+i%10), waits) })
 	}
-	awaitTrue(t, "a full house", func() bool {
+	await.Until(t, "a full house", func() bool {
 		r.server.door.mu.Lock()
 		defer r.server.door.mu.Unlock()
 		return r.server.door.inside >= 8 && r.server.door.oldestOfMost() == nil

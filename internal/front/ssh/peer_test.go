@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"golang.org/x/crypto/ssh"
+
+	"diagsh/internal/test/await"
 )
 
 // These compare with OpenSSH's own server in one run, by OpenSSH's client with its default settings:
@@ -44,7 +46,7 @@ func (r *rig) startSSHD() string {
 		cmd.Process.Kill()
 		cmd.Wait()
 	})
-	awaitTrue(r.t, "OpenSSH's server", func() bool {
+	await.Until(r.t, "OpenSSH's server", func() bool {
 		c, err := net.Dial("tcp", "127.0.0.1:"+port)
 		if err == nil {
 			c.Close()

@@ -27,6 +27,7 @@ import (
 	"diagsh/internal/hostkeys"
 	"diagsh/internal/menu"
 	"diagsh/internal/spawn"
+	"diagsh/internal/test/await"
 )
 
 const (
@@ -369,7 +370,7 @@ func (r fakeRunning) Close() error {
 // lastAttachedWhen waits until so many sessions have begun.
 func (f *fakeAppliance) lastAttachedWhen(t testing.TB, count int) *attached {
 	t.Helper()
-	awaitTrue(t, "a session", func() bool {
+	await.Until(t, "a session", func() bool {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		return len(f.attached) >= count

@@ -21,6 +21,7 @@ import (
 	"diagsh/internal/access"
 	"diagsh/internal/menu"
 	"diagsh/internal/spawn"
+	"diagsh/internal/test/await"
 )
 
 // output runs a command line through a Go client.
@@ -243,24 +244,13 @@ func TestChannelsOfAConnection(t *testing.T) {
 	check(t, open[0].Signal(ssh.SIGTERM))
 	open[0].Wait()
 	open[0].Close()
-	awaitTrue(t, "a place for another channel", func() bool {
+	await.Until(t, "a place for another channel", func() bool {
 		s, err := c.NewSession()
 		if err == nil {
 			s.Close()
 		}
 		return err == nil
 	})
-}
-
-// awaitTrue asks again and again what gives no event.
-func awaitTrue(t testing.TB, what string, ask func() bool) {
-	t.Helper()
-	for end := time.Now().Add(patience); !ask(); {
-		if time.Now().After(end) {
-			t.Fatalf("there never was %s", what)
-		}
-		time.Sleep(time.Millisecond)
-	}
 }
 
 // A program whose client is gone is hung up; one that does not mind is killed.
@@ -422,7 +412,7 @@ func TestShutdown(t *testing.T) {
 	_, err = unread.StdoutPipe()
 	check(t, err)
 	check(t, unread.Start("flood 100000000"))
-	awaitTrue(t, "a full window", func() bool { return counted.read.Load() > 2<<20 })
+	await.Until(t, "a full window", func() bool { return counted.read.Load() > 2<<20 })
 	processes = append(processes, r.appliance.lastAttached())
 	sftp := r.session(r.dial())
 	check(t, sftp.RequestSubsystem("sftp"))

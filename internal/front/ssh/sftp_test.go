@@ -16,6 +16,7 @@ import (
 	"github.com/pkg/sftp"
 
 	"diagsh/internal/menu"
+	"diagsh/internal/test/await"
 )
 
 func TestLocate(t *testing.T) {
@@ -98,7 +99,7 @@ func TestSFTPAudit(t *testing.T) {
 	check(t, err)
 	conn.Close()
 	<-r.appliance.loggedOut
-	awaitTrue(t, "a record of all downloads", func() bool { return len(r.appliance.downloaded()) == 3 })
+	await.Until(t, "a record of all downloads", func() bool { return len(r.appliance.downloaded()) == 3 })
 	got := r.appliance.downloaded()
 	slices.Sort(got)
 	if want := []string{"a.pcap 1000", "a.pcap 200", "a.pcap 300"}; !slices.Equal(got, want) {

@@ -21,13 +21,14 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"diagsh/internal/test/await"
 	"diagsh/internal/test/disktest"
 	"diagsh/internal/test/netnstest"
 	"diagsh/internal/test/vt"
 )
 
 // Patience is how long a bench waits for what should come. It is only ever used up by a test that fails.
-const Patience = 45 * time.Second
+const Patience = await.Patience
 
 // Host is the appliance's name, in its prompt and in the names of its files.
 const Host = "mx1"

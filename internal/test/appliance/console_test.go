@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"diagsh/internal/test/appliance"
+	"diagsh/internal/test/await"
 	"diagsh/internal/test/vt"
 )
 
@@ -48,12 +49,6 @@ func TestConsole(t *testing.T) {
 		t.Fatal(r)
 	}
 	watch.Ended()
-	ending := time.Now()
 	a.Console.Type("exit\r") // nobody else is there
-	for a.Alive() {
-		if time.Since(ending) > appliance.Patience {
-			t.Fatal("the appliance did not end")
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
+	await.Until(t, "the end of the appliance", func() bool { return !a.Alive() })
 }

@@ -13,6 +13,7 @@ import (
 	"diagsh/capture"
 	"diagsh/internal/access"
 	"diagsh/internal/test/appliance"
+	"diagsh/internal/test/await"
 	"diagsh/internal/test/netnstest"
 )
 
@@ -37,15 +38,11 @@ func statusOf(t *testing.T, a *appliance.Appliance, name string) capture.Status 
 // until asks for a capture's status until it is as wanted.
 func until(t *testing.T, a *appliance.Appliance, name, what string, ok func(capture.Status) bool) capture.Status {
 	t.Helper()
-	for deadline := time.Now().Add(appliance.Patience); ; time.Sleep(5 * time.Millisecond) {
-		s := statusOf(t, a, name)
-		if ok(s) {
-			return s
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%s never came: %+v", what, s)
-		}
+	var s capture.Status
+	if !await.Within(await.Patience, func() bool { s = statusOf(t, a, name); return ok(s) }) {
+		t.Fatalf("%s never came: %+v", what, s)
 	}
+	return s
 }
 
 // packetsIn is how many packets two independent readers find in a file, which must be sound for both.

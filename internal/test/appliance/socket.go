@@ -12,12 +12,12 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
 
 	"diagsh/internal/access"
 	"diagsh/internal/menu"
+	"diagsh/internal/test/await"
 	"diagsh/internal/test/netnstest"
 )
 
@@ -108,11 +108,7 @@ func (a *Appliance) Logouts(user string) (n int) {
 // but the audit log does.
 func (a *Appliance) WaitLogouts(user string, n int) {
 	a.t.Helper()
-	for deadline := time.Now().Add(Patience); a.Logouts(user) < n; time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			a.t.Fatalf("the appliance does not see that %s has gone", user)
-		}
-	}
+	await.Until(a.t, "the appliance to see that "+user+" has gone", func() bool { return a.Logouts(user) >= n })
 }
 
 // Audit is the audit log as it stands in its file, the oldest line first.

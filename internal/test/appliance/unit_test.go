@@ -9,9 +9,9 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"diagsh/internal/test/appliance"
+	"diagsh/internal/test/await"
 	"diagsh/internal/test/netnstest"
 )
 
@@ -83,11 +83,7 @@ func TestUnitLetsCapturesBeUrgent(t *testing.T) {
 	if r := a.Local("packetcapture start name c interface eth0"); r.Status != 0 {
 		t.Fatalf("%+v", r)
 	}
-	for end := time.Now().Add(appliance.Patience); urgent(t, a.PID()) < 2; time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("%d threads of a capture are urgent\n%s", urgent(t, a.PID()), a.Log())
-		}
-	}
+	await.Until(t, "two urgent threads of the capture", func() bool { return urgent(t, a.PID()) >= 2 })
 	if log := a.Log(); strings.Contains(log, "no urgent threads") {
 		t.Errorf("the log says otherwise:\n%s", log)
 	}

@@ -11,7 +11,7 @@ import (
 const Patience = 45 * time.Second
 
 // pause is the time between two looks.
-const pause = 5 * time.Millisecond
+const pause = 2 * time.Millisecond
 
 // Until returns when holds does, and ends the test if that takes longer than Patience. It must run
 // in the goroutine of the test.

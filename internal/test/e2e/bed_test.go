@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/creack/pty"
 
@@ -124,16 +123,6 @@ func (b *bed) capture(name string) capture.Status {
 		b.t.Fatalf("the state of %s: %+v, %v", name, r, err)
 	}
 	return s
-}
-
-// await waits until something is so that tells nobody when it becomes so.
-func (b *bed) await(what string, ok func() bool) {
-	b.t.Helper()
-	for deadline := time.Now().Add(appliance.Patience); !ok(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			b.t.Fatalf("waited in vain for %s", what)
-		}
-	}
 }
 
 // tool runs a program that judges files and must succeed.

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"diagsh/capture"
+	"diagsh/internal/test/await"
 )
 
 // Exactly the packets that were asked for, in the file that every client gets, byte for byte what was sent.
@@ -40,7 +41,7 @@ func TestCapturedIsWhatWasSent(t *testing.T) {
 			t.Fatal("a packet could not be sent")
 		}
 	}
-	b.await("the end of the capture", func() bool { return b.capture("exact").State != capture.Running })
+	await.Until(b.t, "the end of the capture", func() bool { return b.capture("exact").State != capture.Running })
 	s := b.capture("exact")
 	if s.State != capture.Stopped || s.StopReason != capture.PacketCountReached || s.PacketsWritten != packets || *s.PacketsDropped != 0 || len(s.Files) != 1 {
 		t.Fatalf("the capture ended so: %+v", s)

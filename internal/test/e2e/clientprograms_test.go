@@ -16,6 +16,7 @@ import (
 	"github.com/creack/pty"
 
 	"diagsh/internal/test/appliance"
+	"diagsh/internal/test/await"
 	"diagsh/internal/test/netnstest"
 )
 
@@ -246,7 +247,7 @@ func midnightCommander(t *testing.T, b *bed) {
 	}()
 	shows := func(text string) {
 		t.Helper()
-		b.await(text, func() bool { return strings.Contains(screen.String(), text) })
+		await.Until(b.t, text, func() bool { return strings.Contains(screen.String(), text) })
 	}
 	const down, f5, f10 = "\x1bOB", "\x1b[15~", "\x1b[21~"
 	shows("Enter password for op")
@@ -256,12 +257,12 @@ func midnightCommander(t *testing.T, b *bed) {
 	shows("with source mask")
 	keys.WriteString("\r")
 	copied := filepath.Join(to, "mx1-mc-20260101-000000.pcap")
-	b.await("a copy", func() bool {
+	await.Until(b.t, "a copy", func() bool {
 		text, _ := os.ReadFile(copied)
 		return string(text) == content
 	})
 	// A key is lost on mc while it takes the picture of the copy away.
-	b.await("the end of mc", func() bool {
+	await.Until(b.t, "the end of mc", func() bool {
 		keys.WriteString(f10)
 		select {
 		case <-gone:

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"diagsh/internal/test/appliance"
+	"diagsh/internal/test/await"
 )
 
 // line runs a line as the administrator, which must end with a status, and returns all that it says.
@@ -143,7 +144,7 @@ func TestCommitNotConfirmed(t *testing.T) {
 		t.Errorf("committed: %s", now)
 	}
 	person.Close()
-	b.await("the rollback", func() bool { return b.network() == untouched })
+	await.Until(b.t, "the rollback", func() bool { return b.network() == untouched })
 	if said := b.line("commitdetail", 0); !strings.Contains(said, "by system") || !strings.Contains(said, "Commit 1 was not confirmed in time") {
 		t.Errorf("commitdetail says\n%s", said)
 	}
@@ -230,7 +231,7 @@ func TestRoutesComeBack(t *testing.T) {
 	if now := routes(); now != "" {
 		t.Fatalf("without the address there is %s", now)
 	}
-	b.await("the rollback", func() bool { return routes() == before })
+	await.Until(b.t, "the rollback", func() bool { return routes() == before })
 
 	b.line("etherconfig loopback enable 192.0.2.11; commit", 0)
 	if now := routes(); now != "" {
@@ -326,7 +327,7 @@ func TestConfigurationPasted(t *testing.T) {
 	paste(cut, "hostname: mx4\r")
 	cut.Prompted("> ")
 	cut.Close()
-	b.await("the end of the session that was cut", func() bool { return len(b.Sessions()) == 1 })
+	await.Until(b.t, "the end of the session that was cut", func() bool { return len(b.Sessions()) == 1 })
 	if said := b.line("showchanges", 0); !strings.Contains(said, "mx3") {
 		t.Errorf("after a cut connection pending is\n%s", said)
 	}

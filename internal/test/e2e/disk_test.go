@@ -14,6 +14,7 @@ import (
 
 	"diagsh/capture"
 	"diagsh/internal/test/appliance"
+	"diagsh/internal/test/await"
 	"diagsh/internal/test/disktest"
 	"diagsh/internal/test/netnstest"
 )
@@ -43,7 +44,7 @@ func TestFullDisk(t *testing.T) {
 	for range packets {
 		right.send(datagram(9999, make([]byte, 1400)))
 	}
-	b.await("all packets", func() bool {
+	await.Until(b.t, "all packets", func() bool {
 		return b.capture("large").PacketsWritten == packets && b.capture("round").PacketsWritten == packets
 	})
 	traffic := startStream(right)
@@ -51,7 +52,7 @@ func TestFullDisk(t *testing.T) {
 	taken, release := b.Disk.Fill()
 
 	for _, name := range captures {
-		b.await("the end of "+name, func() bool { return b.capture(name).State == capture.Stopped })
+		await.Until(b.t, "the end of "+name, func() bool { return b.capture(name).State == capture.Stopped })
 		b.fullDiskEnded(name)
 	}
 	b.worksOnAFullDisk()
@@ -62,20 +63,20 @@ func TestFullDisk(t *testing.T) {
 		t.Errorf("it is deleted: %q", out)
 	}
 	b.do("op", "packetcapture start name fresh interface left filter 'udp port 9999' packets 1000")
-	b.await("a capture after that", func() bool { return b.capture("fresh").State == capture.Stopped })
+	await.Until(b.t, "a capture after that", func() bool { return b.capture("fresh").State == capture.Stopped })
 	if s := b.capture("fresh"); s.StopReason != capture.PacketCountReached || s.PacketsWritten != 1000 {
 		t.Errorf("it ended as %+v", s)
 	}
 	b.auditTellsOfTheGap()
 
 	// The appliance dies on a disk that is full again, and starts on it.
-	b.await("the table on the disk", func() bool {
+	await.Until(b.t, "the table on the disk", func() bool {
 		table := string(read(t, filepath.Join(b.Data, "captures.json")))
 		return strings.Count(table, `"stopReason": "DiskLow"`) == 2 && strings.Contains(table, `"stopReason": "PacketCountReached"`)
 	})
 	b.do("op", "packetcapture start name cut interface left filter 'udp port 9999'")
 	_, release = b.Disk.Fill()
-	b.await("the end of the last capture", func() bool { return b.capture("cut").State == capture.Stopped })
+	await.Until(b.t, "the end of the last capture", func() bool { return b.capture("cut").State == capture.Stopped })
 	b.Kill()
 	if table := string(read(t, filepath.Join(b.Data, "captures.json"))); strings.Count(table, `"stopReason": "DiskLow"`) != 2 {
 		t.Errorf("the disk was not full to the brim: the table knows of the end\n%s", table)
@@ -91,7 +92,7 @@ func TestFullDisk(t *testing.T) {
 	}
 	b.do("op", "packetcapture delete ALL confirm yes")
 	b.do("op", "packetcapture start name last interface left filter 'udp port 9999' packets 10")
-	b.await("a capture after the restart", func() bool { return b.capture("last").PacketsWritten == 10 })
+	await.Until(b.t, "a capture after the restart", func() bool { return b.capture("last").PacketsWritten == 10 })
 	b.auditTellsOfTheGap()
 }
 
@@ -146,7 +147,7 @@ func (b *bed) worksOnAFullDisk() {
 		paths, _ := filepath.Glob(filepath.Join(b.Data, pattern))
 		for _, path := range paths {
 			// A line that the disk takes only a part of is taken back a moment later.
-			b.await("whole lines in "+path, func() bool {
+			await.Until(b.t, "whole lines in "+path, func() bool {
 				for line := range strings.Lines(string(read(b.t, path))) {
 					if !json.Valid([]byte(line)) {
 						return false
@@ -186,7 +187,7 @@ func TestPowerCut(t *testing.T) {
 	begin("name whole packets 500")
 	begin("name single")
 	begin("name round mode ring filesize 1MB keepfiles 3 format pcapng")
-	b.await("files that went", func() bool { return b.capture("round").FilesRemoved > 1 })
+	await.Until(b.t, "files that went", func() bool { return b.capture("round").FilesRemoved > 1 })
 	whole := b.capture("whole")
 	if whole.StopReason != capture.PacketCountReached {
 		t.Fatalf("it is %+v", whole)

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"diagsh/capture"
+	"diagsh/internal/test/await"
 )
 
 // An sshd is OpenSSH's server in the network of the bed.
@@ -58,7 +59,7 @@ func (s *sshd) start() {
 	if err != nil {
 		s.b.t.Fatal(err)
 	}
-	s.b.await("sshd", func() bool { return s.b.Exec("", "ssh-keyscan", "-p", fmt.Sprint(sshdPort), "127.0.0.1").Out != "" })
+	await.Until(s.b.t, "sshd", func() bool { return s.b.Exec("", "ssh-keyscan", "-p", fmt.Sprint(sshdPort), "127.0.0.1").Out != "" })
 }
 
 func (s *sshd) stop() {
@@ -105,7 +106,7 @@ func TestExportToOpenSSH(t *testing.T) {
 	b.do("op", "packetcapture start first interface left filter 'udp port 9999'")
 	load(t, right, 500)
 	b.do("op", "packetcapture stop first")
-	b.await("a try that fails", func() bool {
+	await.Until(b.t, "a try that fails", func() bool {
 		list := b.exports()
 		return len(list) == 1 && list[0].State == capture.ExportWaiting && list[0].Tries > 0 && list[0].Error != ""
 	})
@@ -117,7 +118,7 @@ func TestExportToOpenSSH(t *testing.T) {
 	host.start()
 	name := b.capture("first").Files[0].Name
 	b.SSH("op", "packetcapture export first target vault") // its turn comes at once
-	b.await("the copy", func() bool { return b.exports()[0].State == capture.ExportDone })
+	await.Until(b.t, "the copy", func() bool { return b.exports()[0].State == capture.ExportDone })
 	e := b.exports()[0]
 	copied, here := read(t, filepath.Join(host.path("to"), name)), read(t, b.file(name))
 	if !bytes.Equal(copied, here) || e.Bytes != int64(len(here)) || e.Sent != e.Bytes || e.Error != "" || len(b.exports()) != 1 {
@@ -134,7 +135,7 @@ func TestExportToOpenSSH(t *testing.T) {
 
 	// The next one is copied without being asked for.
 	b.do("op", "packetcapture start second interface left; packetcapture stop second")
-	b.await("the second copy", func() bool { list := b.exports(); return len(list) == 2 && list[0].State == capture.ExportDone })
+	await.Until(b.t, "the second copy", func() bool { list := b.exports(); return len(list) == 2 && list[0].State == capture.ExportDone })
 
 	// Secrets are for the appliance alone.
 	for _, file := range []string{"targets.json", "export.key", "exports.json"} {
@@ -148,7 +149,7 @@ func TestExportToOpenSSH(t *testing.T) {
 	tool(t, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", host.path("host.key"))
 	host.start()
 	b.do("op", "packetcapture start third interface left; packetcapture stop third")
-	b.await("a refusal of the other host", func() bool { return strings.Contains(b.exports()[0].Error, "another key") })
+	await.Until(b.t, "a refusal of the other host", func() bool { return strings.Contains(b.exports()[0].Error, "another key") })
 	if entries, _ := os.ReadDir(host.path("to")); len(entries) != 4 {
 		t.Errorf("the other host has %v", entries)
 	}
@@ -169,7 +170,7 @@ func TestSecretOfATargetStaysSecret(t *testing.T) {
 		t.Fatalf("%+v", r)
 	}
 	b.do("op", "packetcapture start a interface left; packetcapture stop a; packetcapture export a target web")
-	b.await("a try", func() bool { return b.exports()[0].Tries > 0 })
+	await.Until(b.t, "a try", func() bool { return b.exports()[0].Tries > 0 })
 	said := b.do("op", "packetcapture target list; packetcapture target list --json; packetcapture exports --json") + b.SSH("admin", "auditlog --json").Out + b.Log()
 	if strings.Contains(said, hidden) {
 		t.Error("the secret was said")

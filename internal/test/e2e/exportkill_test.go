@@ -25,6 +25,7 @@ import (
 	"diagsh/capture"
 	"diagsh/internal/daemon/exports"
 	"diagsh/internal/test/appliance"
+	"diagsh/internal/test/await"
 )
 
 // A gate is between the appliance and a target. It lets so many bytes pass on their way to the target and then holds what comes.
@@ -306,7 +307,7 @@ func killWhileCopying(b *bed, g *gate, v vault) {
 		case <-time.After(appliance.Patience):
 			t.Fatal("waited in vain for a copy")
 		}
-		b.await("files that wait", func() bool { return b.capture("lasting").FilesAwaitingExport > kept })
+		await.Until(b.t, "files that wait", func() bool { return b.capture("lasting").FilesAwaitingExport > kept })
 		kill()
 	}
 	g.open()
@@ -317,14 +318,14 @@ func killWhileCopying(b *bed, g *gate, v vault) {
 	const moments = 5
 	for range moments {
 		before := len(v.whole())
-		b.await("another copy", func() bool { return len(v.whole()) > before })
+		await.Until(b.t, "another copy", func() bool { return len(v.whole()) > before })
 		time.Sleep(time.Duration(random.IntN(400)) * time.Millisecond) // the moment is what is chosen here
 		kill()
 	}
 
 	b.do("op", "packetcapture stop lasting")
 	stop()
-	b.await("all copies", func() bool {
+	await.Until(b.t, "all copies", func() bool {
 		return !slices.ContainsFunc(b.exports(), func(e capture.Export) bool { return e.State != capture.ExportDone && e.State != capture.ExportFailed })
 	})
 	copies := v.whole()
@@ -334,7 +335,7 @@ func killWhileCopying(b *bed, g *gate, v vault) {
 		}
 	}
 	for _, name := range rings {
-		b.await("the ring "+name+" as small as it should be", func() bool { return len(b.capture(name).Files) <= kept })
+		await.Until(b.t, "the ring "+name+" as small as it should be", func() bool { return len(b.capture(name).Files) <= kept })
 		b.nothingIsLost(v, name)
 		s := b.capture(name)
 		want := capture.StoppedByUser

@@ -17,6 +17,7 @@ import (
 
 	"diagsh/internal/menu"
 	"diagsh/internal/test/appliance"
+	"diagsh/internal/test/await"
 )
 
 // The judge of SSH servers finds nothing that fails.
@@ -68,7 +69,7 @@ func TestFlood(t *testing.T) {
 			for n := range f.idlers {
 				flood.keep(ctx, func() { flood.hang(ctx, n) })
 			}
-			(&bed{Appliance: a, t: t}).await("the flood", func() bool { return flood.tried.Load() >= int64(f.guessers+f.idlers) })
+			await.Until(t, "the flood", func() bool { return flood.tried.Load() >= int64(f.guessers+f.idlers) })
 			for _, method := range loginMethods {
 				took := loginsFrom(t, "127.0.0.3", a, method)
 				t.Logf("logins by %s took %v, and %v before the flood, which made %d connections", method, took, before[method], flood.tried.Load())

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"diagsh/capture"
+	"diagsh/internal/test/await"
 )
 
 // A stream is traffic that goes on until it is stopped: datagrams to port 9999 with a number and the time.
@@ -50,7 +51,7 @@ func startStream(w *wire) *stream {
 // gone waits for the end of a process that is not this one's child.
 func (b *bed) gone(what string, pid int) {
 	b.t.Helper()
-	b.await("the end of "+what, func() bool { return unix.Kill(pid, 0) == unix.ESRCH })
+	await.Until(b.t, "the end of "+what, func() bool { return unix.Kill(pid, 0) == unix.ESRCH })
 }
 
 // A capture survives its session and the client. What the death of the appliance interrupts is kept up to the last second.
@@ -84,7 +85,7 @@ func testKilled(t *testing.T, format string) {
 	b.goesOn()
 
 	_, session = b.person("packetcapture status survivor")
-	b.await("two seconds of traffic", func() bool { return b.capture("survivor").PacketsWritten > 10_000 })
+	await.Until(b.t, "two seconds of traffic", func() bool { return b.capture("survivor").PacketsWritten > 10_000 })
 	killed := time.Now()
 	b.Kill()
 	b.gone("the session of the appliance that was killed", session)
@@ -135,7 +136,7 @@ func (b *bed) goesOn() {
 	if before.State != capture.Running {
 		b.t.Fatalf("the capture is %+v", before)
 	}
-	b.await("more packets", func() bool { return b.capture("survivor").PacketsWritten > before.PacketsWritten })
+	await.Until(b.t, "more packets", func() bool { return b.capture("survivor").PacketsWritten > before.PacketsWritten })
 }
 
 // stamp is the number and the time in a payload.

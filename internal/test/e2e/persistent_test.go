@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"diagsh/capture"
+	"diagsh/internal/test/await"
 )
 
 // The whole appliance dies while captures run. Those that persist go on as a new part, with their counters; what they had before is
@@ -40,13 +41,13 @@ func TestKilledApplianceGoesOn(t *testing.T) {
 	}
 	at := time.Now().Add(4 * time.Second).UTC().Truncate(time.Second)
 	begin("later", "persistent yes at '"+at.Format(time.RFC3339)+"'")
-	b.await("a file that is full and one that had its time", func() bool {
+	await.Until(b.t, "a file that is full and one that had its time", func() bool {
 		return len(b.capture("sized").Files) >= 2 && len(b.capture("timed").Files) >= 2
 	})
 	for name := range persistent {
-		b.await(name+" to have packets on the disk", func() bool { return b.reached(b.capture(name)) })
+		await.Until(b.t, name+" to have packets on the disk", func() bool { return b.reached(b.capture(name)) })
 	}
-	b.await("once to have packets on the disk", func() bool { return b.reached(b.capture("once")) })
+	await.Until(b.t, "once to have packets on the disk", func() bool { return b.reached(b.capture("once")) })
 
 	before := map[string][]capture.FileInfo{}
 	for range 2 {
@@ -54,7 +55,7 @@ func TestKilledApplianceGoesOn(t *testing.T) {
 		b.Kill()
 		b.Restart()
 		for name := range persistent {
-			b.await(name+" to go on", func() bool {
+			await.Until(b.t, name+" to go on", func() bool {
 				s := b.capture(name)
 				return s.State == capture.Running && len(s.Files) > 0 && s.Files[len(s.Files)-1].Last.After(killed) && b.reached(s)
 			})
@@ -67,7 +68,7 @@ func TestKilledApplianceGoesOn(t *testing.T) {
 	if s := b.capture("once"); s.State != capture.Stopped || s.StopReason != capture.Interrupted || s.PacketsWritten == 0 || len(s.Files) != 1 || s.EndTime.IsZero() {
 		t.Errorf("what does not persist is %+v", s)
 	}
-	b.await("the planned capture", func() bool { return b.capture("later").PacketsWritten > 0 })
+	await.Until(b.t, "the planned capture", func() bool { return b.capture("later").PacketsWritten > 0 })
 	later := b.capture("later")
 	// A file in which a kill left no packet has no first one.
 	full := slices.DeleteFunc(slices.Clone(later.Files), func(f capture.FileInfo) bool { return f.Packets == 0 })
@@ -75,7 +76,7 @@ func TestKilledApplianceGoesOn(t *testing.T) {
 		t.Errorf("what was planned for %v began at %v: %+v", at, later.StartTime, later.Files)
 	}
 	stop()
-	b.await("the last packets", func() bool { return b.capture("single").PacketsWritten == b.capture("single").PacketsReceived })
+	await.Until(b.t, "the last packets", func() bool { return b.capture("single").PacketsWritten == b.capture("single").PacketsReceived })
 	for name := range persistent {
 		b.wentOn(name, before[name], traffic.sent.Load())
 	}

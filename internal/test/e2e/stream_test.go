@@ -22,6 +22,7 @@ import (
 
 	"diagsh/internal/menu"
 	"diagsh/internal/test/appliance"
+	"diagsh/internal/test/await"
 	"diagsh/internal/test/slowness"
 )
 
@@ -205,7 +206,7 @@ func TestStreamIsPromptAndEndsWithItsReader(t *testing.T) {
 		t.Errorf("who does not show the stream: %s", who())
 	}
 	client.Close()
-	b.await("the end of a stream whose reader hung up", func() bool { return !strings.Contains(who(), "packetcapture stream") })
+	await.Until(b.t, "the end of a stream whose reader hung up", func() bool { return !strings.Contains(who(), "packetcapture stream") })
 
 	// On this machine the reader is the other end of a pipe.
 	reader, writer, err := os.Pipe()
@@ -298,7 +299,7 @@ func TestCommandsEndWithTheirReader(t *testing.T) {
 				}
 			}
 			word, _, _ := strings.Cut(c.line, " ")
-			b.await("the end of the login", func() bool { return !strings.Contains(b.SSH("admin", "who --json").Out, word) })
+			await.Until(b.t, "the end of the login", func() bool { return !strings.Contains(b.SSH("admin", "who --json").Out, word) })
 		})
 	}
 	if strings.Contains(b.Log(), "level=ERROR") {
@@ -536,7 +537,7 @@ func TestInterfacesJoinAStream(t *testing.T) {
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}
-			b.await("the beginning of the stream", func() bool { return len(out.content()) > 0 })
+			await.Until(b.t, "the beginning of the stream", func() bool { return len(out.content()) > 0 })
 			b.ns.Do(t, func() {
 				if err := netlink.LinkAdd(&netlink.Tuntap{LinkAttrs: netlink.LinkAttrs{Name: "tunnel"}, Mode: netlink.TUNTAP_MODE_TUN}); err != nil {
 					t.Fatal(err)
@@ -546,7 +547,7 @@ func TestInterfacesJoinAStream(t *testing.T) {
 			far := openWire(t, b.ns, "far")
 			payload := func(n int) []byte { return fmt.Appendf(nil, "datagram %06d", n) }
 			sent := 0
-			b.await("a packet on both interfaces that appeared", func() bool {
+			await.Until(b.t, "a packet on both interfaces that appeared", func() bool {
 				far.send(datagram(9999, payload(sent)))
 				sent++
 				content := out.content()

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"diagsh/capture/decode"
+	"diagsh/internal/test/await"
 )
 
 // Who watches a running capture sees what it writes, from then on; Ctrl-C ends the watching, and not the capture.
@@ -67,7 +68,7 @@ func TestWatchARunningCapture(t *testing.T) {
 		t.Errorf("the capture is %s", s.State)
 	}
 	// What is on the disk so far can be looked at, too.
-	b.await("the packets on the disk", func() bool {
+	await.Until(b.t, "the packets on the disk", func() bool {
 		return strings.Count(b.SSH("op", "packetcapture show job").Out, "UDP, length 15") == len(sent)
 	})
 
@@ -118,7 +119,7 @@ func TestWatchingSlowlyLosesNoPackets(t *testing.T) {
 		}
 		sent++
 	}
-	b.await("the first packet", func() bool {
+	await.Until(b.t, "the first packet", func() bool {
 		send()
 		select {
 		case <-begun:
@@ -130,7 +131,7 @@ func TestWatchingSlowlyLosesNoPackets(t *testing.T) {
 	for range packets {
 		send()
 	}
-	b.await("the packets", func() bool { return b.capture("job").PacketsReceived == uint64(sent) })
+	await.Until(b.t, "the packets", func() bool { return b.capture("job").PacketsReceived == uint64(sent) })
 	b.do("op", "packetcapture stop job")
 	// They read only now.
 	leftOut := uint64(0)
@@ -215,7 +216,7 @@ func TestWatchNamesAnInterfaceThatJoined(t *testing.T) {
 	said := b.watchJob("")
 	b.ns.Veth(t, "late", "far")
 	far := openWire(t, b.ns, "far")
-	b.await("a packet of the interface that joined", func() bool {
+	await.Until(b.t, "a packet of the interface that joined", func() bool {
 		load(t, far, 1)
 		s := b.capture("job")
 		return slices.Contains(s.Interfaces, "late") && s.PacketsWritten > 0
@@ -251,7 +252,7 @@ func TestWatchOfAllNamesAnInterfaceThatJoined(t *testing.T) {
 	ended := make(chan []byte, 1)
 	go func() { text, _ := io.ReadAll(lines); ended <- text }()
 	var text []byte
-	b.await("40 packets of the interfaces that joined", func() bool {
+	await.Until(b.t, "40 packets of the interfaces that joined", func() bool {
 		load(t, far, 1)
 		select {
 		case text = <-ended:
@@ -282,7 +283,7 @@ func TestHeadersAloneForSupport(t *testing.T) {
 			got <- out
 		}()
 		var out []byte
-		b.await("a packet", func() bool {
+		await.Until(b.t, "a packet", func() bool {
 			load(t, right, 1)
 			select {
 			case out = <-got:
