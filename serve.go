@@ -257,7 +257,7 @@ func listenSocket(path string) (*net.UnixListener, error) {
 
 func runningVersion(host string) commands.Version {
 	b := thisBuild()
-	v := commands.Version{Product: product, Version: version, Commit: b.source, CommitTime: b.time, Go: runtime.Version(), Host: host,
+	v := commands.Version{Product: product, Version: version, Commit: b.source, CommitTime: b.time, Go: runtime.Version(), Hostname: host,
 		Licenses: menu.Text(assets.Licenses)}
 	var u unix.Utsname
 	if unix.Uname(&u) == nil {

@@ -43,7 +43,7 @@ type pingReply struct {
 	Bytes            int            `json:"bytes,omitempty"` // of the ICMP message
 	Sequence         int            `json:"sequence"`
 	TTL              int            `json:"ttl,omitempty"`
-	Time             float64        `json:"time,omitempty"`
+	RTT              float64        `json:"rttSeconds,omitempty"`
 	DifferentAddress bool           `json:"differentAddress,omitempty"` // it is not the host's
 	Truncated        bool           `json:"truncated,omitempty"`        // it has fewer bytes of data than were sent
 	WrongByte        *pingWrongByte `json:"wrongByte,omitempty"`
@@ -191,7 +191,7 @@ func tooBigText(e *ping.TooBigError) string {
 }
 
 func pingAnswer(host string, a ping.Answer) pingRecord {
-	r := pingRecord{Event: "reply", Host: host, pingReply: &pingReply{Bytes: a.Bytes, Sequence: a.Sequence, TTL: a.TTL, Time: probes.Seconds(a.Time), DifferentAddress: a.Elsewhere, Truncated: a.Truncated}}
+	r := pingRecord{Event: "reply", Host: host, pingReply: &pingReply{Bytes: a.Bytes, Sequence: a.Sequence, TTL: a.TTL, RTT: probes.Seconds(a.Time), DifferentAddress: a.Elsewhere, Truncated: a.Truncated}}
 	if w := a.Wrong; w != nil {
 		r.WrongByte = &pingWrongByte{Offset: w.Offset, Sent: int(w.Sent), Got: int(w.Got)}
 	}

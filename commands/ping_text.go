@@ -31,7 +31,7 @@ func pingText(w io.Writer, r pingRecord) {
 			fmt.Fprintf(w, " ttl=%d", r.pingReply.TTL)
 		}
 		if r.Event != "stray" { // of what was not sent nobody knows how long the answer took
-			fmt.Fprintf(w, " time=%.3f ms", r.Time*1000)
+			fmt.Fprintf(w, " time=%.3f ms", r.RTT*1000)
 		}
 		fmt.Fprintf(w, "%s\n", pingMarks(r))
 		if b := r.WrongByte; b != nil {

@@ -28,7 +28,7 @@ type statusService interface {
 // An applianceStatus is the appliance on one screen.
 type applianceStatus struct {
 	Time             time.Time        `json:"time"`
-	Host             string           `json:"host"`
+	Hostname         string           `json:"hostname"`
 	Product          string           `json:"product"`
 	MachineSeconds   int64            `json:"machineSeconds"`   // since the machine was started
 	ApplianceSeconds int64            `json:"applianceSeconds"` // since the appliance was
@@ -74,7 +74,7 @@ func status(s statusService, v Version) *menu.Command {
 				running = []capture.Status{}
 			}
 			return out.Record(applianceStatus{
-				Time: now, Host: s.Hostname(), Product: v.Product + " " + v.Version,
+				Time: now, Hostname: s.Hostname(), Product: v.Product + " " + v.Version,
 				MachineSeconds: int64(machine.Up.Seconds()), ApplianceSeconds: int64(time.Since(s.Started()).Seconds()),
 				Load: machine.Load, Processors: machine.Processors, Memory: machine.Memory, MemoryAvailable: machine.Available,
 				Captures: running, CapturesEnded: len(all) - len(running),
@@ -90,7 +90,7 @@ func statusText(w io.Writer, s applianceStatus) {
 	line := func(name, format string, args ...any) {
 		tables.Line(w, 11, "%-11s%s", name+":", fmt.Sprintf(format, args...))
 	}
-	line("Status", "%s, %s, as of %s", s.Host, s.Product, menu.UTC(s.Time))
+	line("Status", "%s, %s, as of %s", s.Hostname, s.Product, menu.UTC(s.Time))
 	line("Up", "machine %s, appliance %s", span(s.MachineSeconds), span(s.ApplianceSeconds))
 	line("Load", "%.2f %.2f %.2f (1, 5, 15 minutes), processors: %d", s.Load[0], s.Load[1], s.Load[2], s.Processors)
 	line("Memory", "%s available of %s", captures.Bytes(int64(s.MemoryAvailable)), captures.Bytes(int64(s.Memory)))

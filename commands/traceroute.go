@@ -48,7 +48,7 @@ type tracedHop struct {
 type traceProbe struct {
 	Address string  `json:"address,omitempty"` // of who answered; no member but lost is there if nobody did
 	Name    string  `json:"name,omitempty"`
-	Time    float64 `json:"time,omitempty"`
+	RTT     float64 `json:"rttSeconds,omitempty"`
 	Mark    string  `json:"mark,omitempty"`  // !H, !N, !X …
 	Error   string  `json:"error,omitempty"` // the same in words
 	Reached bool    `json:"reached,omitempty"`
@@ -190,7 +190,7 @@ func (t tracer) traced(h traceroute.Hop) traceHop {
 	for _, a := range h.Answers {
 		p := traceProbe{Lost: !a.Came()}
 		if a.Came() {
-			p = traceProbe{Address: a.From.String(), Name: t.names.of(a.From), Time: probes.Seconds(a.Time), Mark: a.Letter(), Reached: a.Reached()}
+			p = traceProbe{Address: a.From.String(), Name: t.names.of(a.From), RTT: probes.Seconds(a.Time), Mark: a.Letter(), Reached: a.Reached()}
 		}
 		if p.Mark != "" {
 			p.Error = a.Error.String()
@@ -223,7 +223,7 @@ func traceText(w io.Writer, h traceHop) {
 			fmt.Fprintf(w, " %s (%s)", menu.Clean(name), p.Address)
 			before = p.Address
 		}
-		fmt.Fprintf(w, "  %.3f ms", p.Time*1000)
+		fmt.Fprintf(w, "  %.3f ms", p.RTT*1000)
 		if p.Mark != "" {
 			fmt.Fprintf(w, " %s", p.Mark)
 		}

@@ -17,7 +17,7 @@ type Version struct {
 	CommitTime string `json:"commitTime,omitempty"` // RFC 3339; of the program's file where no commit is known
 	Go         string `json:"go"`
 	Kernel     string `json:"kernel"`
-	Host       string `json:"host"`
+	Hostname   string `json:"hostname"`
 
 	Licenses menu.Text `json:"licenses,omitempty"` // of what the program is linked from; only where they are asked for
 }
@@ -48,7 +48,7 @@ func version(v Version) *menu.Command {
 			if at, err := time.Parse(time.RFC3339, v.CommitTime); err == nil {
 				of = " of " + menu.UTC(at)
 			}
-			fmt.Fprintf(w, "%s version %s\nBuilt from: %s%s with %s\nKernel:     %s\nHost:       %s\n", v.Product, v.Version, v.Commit, of, v.Go, v.Kernel, v.Host)
+			fmt.Fprintf(w, "%s version %s\nBuilt from: %s%s with %s\nKernel:     %s\nHost:       %s\n", v.Product, v.Version, v.Commit, of, v.Go, v.Kernel, v.Hostname)
 		},
 	}.Command()
 }

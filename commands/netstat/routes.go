@@ -31,8 +31,8 @@ type routeRow struct {
 	Encap       string  `json:"encap,omitempty"` // what packets are wrapped into
 	Gateway     string  `json:"gateway"`         // empty for a network that is reached directly
 	Flags       string  `json:"flags"`
-	Interface   string  `json:"interface"`         // empty for a route that leads nowhere
-	Expires     float64 `json:"expires,omitempty"` // seconds from now
+	Interface   string  `json:"interface"` // empty for a route that leads nowhere
+	Expires     float64 `json:"expiresInSeconds,omitempty"`
 	Table       string  `json:"table"`
 	Metric      uint32  `json:"metric"`
 	Type        string  `json:"type"`

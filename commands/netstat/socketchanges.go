@@ -110,8 +110,8 @@ func (v *socketsView) changed(was, is *diag.Socket) bool {
 // A countRow is how many sockets are in a state, or have one remote host.
 type countRow struct {
 	State   string      `json:"state,omitempty"`
-	Address *netip.Addr `json:"foreignAddress,omitempty"`
-	Name    string      `json:"foreignName,omitempty"`
+	Address *netip.Addr `json:"remoteAddress,omitempty"`
+	Name    string      `json:"remoteName,omitempty"`
 	Count   int         `json:"count"`
 
 	full bool

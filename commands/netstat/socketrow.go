@@ -23,9 +23,9 @@ type socketRow struct {
 	LocalAddress   netip.Addr `json:"localAddress,omitzero"`
 	LocalPort      *uint16    `json:"localPort,omitempty"` // of protocols that have ports
 	LocalName      string     `json:"localName,omitempty"`
-	ForeignAddress netip.Addr `json:"foreignAddress,omitzero"`
-	ForeignPort    *uint16    `json:"foreignPort,omitempty"`
-	ForeignName    string     `json:"foreignName,omitempty"`
+	RemoteAddress  netip.Addr `json:"remoteAddress,omitzero"`
+	RemotePort     *uint16    `json:"remotePort,omitempty"`
+	RemoteName     string     `json:"remoteName,omitempty"`
 	IPProtocol     uint16     `json:"ipProtocol,omitempty"` // of a raw socket
 	IPProtocolName string     `json:"ipProtocolName,omitempty"`
 	EtherType      *uint16    `json:"etherType,omitempty"` // of a packet socket; 0 if it takes nothing
@@ -77,7 +77,7 @@ type measured struct {
 func (r *socketRow) fill(v *socketsView, s *diag.Socket, names map[netip.Addr]string) {
 	local, remote := ends(s)
 	*r = socketRow{
-		Protocol: protocolOf(s), LocalAddress: local, ForeignAddress: remote, InterfaceGone: s.DeviceGone,
+		Protocol: protocolOf(s), LocalAddress: local, RemoteAddress: remote, InterfaceGone: s.DeviceGone,
 		InterfaceUnknown: s.Unknown&diag.UnknownDevice != 0,
 		State:            s.State.String(), Others: r.Others[:0], Listeners: r.Listeners[:0], text: r.text[:0], kind: s.Kind,
 		full: v.Full, processes: v.Processes, measures: v.measures(), drops: v.drops(),
@@ -87,7 +87,7 @@ func (r *socketRow) fill(v *socketsView, s *diag.Socket, names map[netip.Addr]st
 	}
 	r.number(s)
 	if names != nil {
-		r.LocalName, r.ForeignName = names[r.LocalAddress], names[r.ForeignAddress]
+		r.LocalName, r.RemoteName = names[r.LocalAddress], names[r.RemoteAddress]
 	}
 	if s.Device != 0 {
 		r.Interface = v.devices.Of(s.Device)
@@ -96,7 +96,7 @@ func (r *socketRow) fill(v *socketsView, s *diag.Socket, names map[netip.Addr]st
 			r.LocalAddress = r.LocalAddress.WithZone(r.Interface)
 		}
 		if s.Remote.Addr().IsLinkLocalUnicast() && s.IPv6 {
-			r.ForeignAddress = r.ForeignAddress.WithZone(r.Interface)
+			r.RemoteAddress = r.RemoteAddress.WithZone(r.Interface)
 		}
 	}
 	if t := s.TCP; t != nil && s.State != diag.Listen {
@@ -146,7 +146,7 @@ func (r *socketRow) number(s *diag.Socket) {
 		r.EtherType, r.EtherTypeName, r.Type = &r.etherType, diag.EtherTypeName(s.Protocol), packetType(s.Type)
 	default:
 		r.ports = [2]uint16{s.Local.Port(), s.Remote.Port()}
-		r.LocalPort, r.ForeignPort = &r.ports[0], &r.ports[1]
+		r.LocalPort, r.RemotePort = &r.ports[0], &r.ports[1]
 	}
 }
 
@@ -278,7 +278,7 @@ func (r *socketRow) line() []byte {
 	b = append(known(append(b, ' '), r.RecvQ, queueWidth), ' ')
 	b = append(known(b, r.SendQ, queueWidth), ' ')
 	b = append(pad(r.localEnd(b), len(b), addressWidth), ' ')
-	b = append(pad(appendEndpoint(b, r.ForeignAddress, r.ForeignName, "", r.ports[1], r.full), len(b), addressWidth), ' ')
+	b = append(pad(appendEndpoint(b, r.RemoteAddress, r.RemoteName, "", r.ports[1], r.full), len(b), addressWidth), ' ')
 	start = len(b)
 	b = append(b, r.State...)
 	if r.measures || r.drops || r.processes {

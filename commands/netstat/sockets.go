@@ -43,7 +43,7 @@ func socketsCommand(s Services) *menu.Command {
 		Details: "A raw socket shows its IP protocol where others have their port, a packet socket its EtherType (all, or none) behind the interface that it is bound to; " +
 			"p_raw is one that takes the header of the link too, p_dgr one without. What a capture has in its ring is in no queue, and its drops are only in packetcapture status. " +
 			"With every, + marks a socket that is new, - one that has gone, * one that changed: its state, queues or drops, or what it is bound to. " +
-			"Counts have the members state, or foreignAddress and foreignName, and count.",
+			"Counts have the members state, or remoteAddress and remoteName, and count.",
 		Record:  socketRow{},
 		Role:    menu.ReadOnly,
 		Suggest: suggestSockets,

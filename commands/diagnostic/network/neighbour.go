@@ -19,9 +19,9 @@ type neighbour struct {
 	Address     netip.Addr `json:"address"`
 	LinkAddress string     `json:"linkAddress"` // empty while it is not known
 	Interface   string     `json:"interface"`
-	State       string     `json:"state"`             // as ip-neighbour(8) names it
-	Expires     float64    `json:"expires,omitempty"` // seconds for which a reachable one is not asked again
-	Confirmed   float64    `json:"confirmed"`         // seconds since it answered last
+	State       string     `json:"state"`                      // as ip-neighbour(8) names it
+	Expires     float64    `json:"expiresInSeconds,omitempty"` // seconds for which a reachable one is not asked again
+	Confirmed   float64    `json:"confirmed"`                  // seconds since it answered last
 	Used        float64    `json:"used"`
 	Updated     float64    `json:"updated"`
 	Own         bool       `json:"own"`              // an address of this host

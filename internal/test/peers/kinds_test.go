@@ -106,7 +106,7 @@ func TestOtherSocketsEqualSS(t *testing.T) {
 	var mine []string
 	for _, r := range raw {
 		if r.Protocol == "raw6" && r.LocalAddress == "::" {
-			r.LocalAddress, r.ForeignAddress = "*", "*" // as ss writes the wildcard of a socket that is not for IPv6 only, also of a raw one
+			r.LocalAddress, r.RemoteAddress = "*", "*" // as ss writes the wildcard of a socket that is not for IPv6 only, also of a raw one
 		}
 		mine = append(mine, r.canonical())
 	}
@@ -115,8 +115,8 @@ func TestOtherSocketsEqualSS(t *testing.T) {
 	if len(raw) != 306 {
 		t.Errorf("%d raw sockets, not 306", len(raw))
 	}
-	for protocol, members := range map[string][]string{"raw": {"localPort", "foreignPort", "etherType"},
-		"packet": {"localPort", "foreignPort", "localAddress", "foreignAddress", "ipProtocol"}} {
+	for protocol, members := range map[string][]string{"raw": {"localPort", "remotePort", "etherType"},
+		"packet": {"localPort", "remotePort", "localAddress", "remoteAddress", "ipProtocol"}} {
 		for _, r := range ours[map[string]any](b, "netstat sockets protocol "+protocol) {
 			for _, member := range members {
 				if value, there := r[member]; there {
@@ -271,5 +271,5 @@ func tableEnd(text string) string {
 func (r socketRow) tableLine() string {
 	state := map[string]int{"ESTABLISHED": 1, "": 7}[r.State]
 	local := max(r.LocalPort, r.IPProtocol) // which stands there as the port
-	return row(fmt.Sprint(withoutZone(r.LocalAddress), " ", local), fmt.Sprint(withoutZone(r.ForeignAddress), " ", r.ForeignPort), state, r.RecvQ, r.SendQ, *r.Drops)
+	return row(fmt.Sprint(withoutZone(r.LocalAddress), " ", local), fmt.Sprint(withoutZone(r.RemoteAddress), " ", r.RemotePort), state, r.RecvQ, r.SendQ, *r.Drops)
 }

@@ -103,7 +103,7 @@ func (b *bed) traffic() (stop func()) {
 type routeRow struct {
 	Destination, Gateway, Flags, Interface, Table, Type, Protocol, Scope, Source, Family string
 	Metric                                                                               uint32
-	Expires                                                                              float64
+	Expires                                                                              float64 `json:"expiresInSeconds"`
 	Weight                                                                               int
 	From, Encap                                                                          string
 	TOS                                                                                  int
@@ -322,7 +322,8 @@ func (b *bed) routeChurn() (stop func()) {
 type neighbourRow struct {
 	Address, LinkAddress, Interface, State string
 	Own, Router                            bool
-	Confirmed, Used, Updated, Expires      float64
+	Confirmed, Used, Updated               float64
+	Expires                                float64 `json:"expiresInSeconds"`
 }
 
 func (b *bed) ipNeighbours(family string) []string {

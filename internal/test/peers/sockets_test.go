@@ -29,8 +29,8 @@ type socketRow struct {
 	SendQ          int    `json:"sendQ"`
 	LocalAddress   string `json:"localAddress"`
 	LocalPort      int    `json:"localPort"`
-	ForeignAddress string `json:"foreignAddress"`
-	ForeignPort    int    `json:"foreignPort"`
+	RemoteAddress string `json:"remoteAddress"`
+	RemotePort    int    `json:"remotePort"`
 	State          string `json:"state"`
 	PID            int    `json:"pid"`
 	Process        string `json:"process"`
@@ -59,7 +59,7 @@ type socketRow struct {
 
 func (r socketRow) canonical() string {
 	// ss writes * for the wildcard of a listener of both families, which ours calls tcp46.
-	local, foreign := r.LocalAddress, r.ForeignAddress
+	local, foreign := r.LocalAddress, r.RemoteAddress
 	if strings.HasSuffix(r.Protocol, "46") {
 		local, foreign = "*", "*"
 	}
@@ -83,7 +83,7 @@ func (r socketRow) canonical() string {
 	if r.IPProtocol != 0 {
 		r.LocalPort = r.IPProtocol // where ss has it
 	}
-	return row(r.Protocol[:3], state, r.RecvQ, r.SendQ, local, r.LocalPort, foreign, r.ForeignPort, held)
+	return row(r.Protocol[:3], state, r.RecvQ, r.SendQ, local, r.LocalPort, foreign, r.RemotePort, held)
 }
 
 func withoutZone(address string) string {
@@ -112,11 +112,11 @@ func (b *bed) ss(protocol string, args ...string) []string {
 		}
 		slices.Sort(held)
 		local, localPort := ssEndpoint(f[3])
-		foreign, foreignPort := ssEndpoint(f[4])
+		foreign, remotePort := ssEndpoint(f[4])
 		if foreign == "0.0.0.0" && local != "*" && strings.Contains(local, ":") {
 			foreign = "::"
 		}
-		rows = append(rows, row(protocol, ssStates[f[0]], f[1], f[2], local, localPort, foreign, foreignPort, held))
+		rows = append(rows, row(protocol, ssStates[f[0]], f[1], f[2], local, localPort, foreign, remotePort, held))
 	}
 	return rows
 }
@@ -346,8 +346,8 @@ func (r socketRow) likeLsof() string {
 		kind, bracket = "IPv6", func(a string) string { return "[" + a + "]" }
 	}
 	name := fmt.Sprintf("%s:%d", bracket(r.LocalAddress), r.LocalPort)
-	if r.ForeignPort != 0 {
-		name += fmt.Sprintf("->%s:%d", bracket(r.ForeignAddress), r.ForeignPort)
+	if r.RemotePort != 0 {
+		name += fmt.Sprintf("->%s:%d", bracket(r.RemoteAddress), r.RemotePort)
 	}
 	return row(r.Process, r.PID, r.User, kind, "UDP", name)
 }
@@ -428,7 +428,7 @@ func TestDetailsEqualSS(t *testing.T) {
 		}
 	})
 	for _, r := range ours[socketRow](b, "netstat sockets numeric yes details yes state ESTABLISHED port "+port(l)) {
-		m := ssDetail.FindStringSubmatch(b.run("ss", "-tinH", "sport", "=", ":"+strconv.Itoa(r.LocalPort), "and", "dport", "=", ":"+strconv.Itoa(r.ForeignPort)))
+		m := ssDetail.FindStringSubmatch(b.run("ss", "-tinH", "sport", "=", ":"+strconv.Itoa(r.LocalPort), "and", "dport", "=", ":"+strconv.Itoa(r.RemotePort)))
 		if m == nil || r.TCP == nil {
 			t.Fatalf("no details: %v, %+v", m, r)
 		}
@@ -476,10 +476,10 @@ func TestSocketFilters(t *testing.T) {
 		t.Errorf("counts per state: %+v", counts)
 	}
 	hosts := ours[struct {
-		ForeignAddress string
+		RemoteAddress string
 		Count          int
 	}](b, "netstat sockets numeric yes count host process "+self)
-	if len(hosts) != 2 || hosts[0].ForeignAddress != "127.0.0.1" || hosts[0].Count != 6 || hosts[1].ForeignAddress != "::1" || hosts[1].Count != 2 {
+	if len(hosts) != 2 || hosts[0].RemoteAddress != "127.0.0.1" || hosts[0].Count != 6 || hosts[1].RemoteAddress != "::1" || hosts[1].Count != 2 {
 		t.Errorf("counts per host: %+v", hosts)
 	}
 }

@@ -71,7 +71,7 @@ var replacements = normal{
 	{regexp.MustCompile(`(queued as |id=)[0-9A-Za-z-]+`), "${1}<id>"},
 	{regexp.MustCompile(`= [\d.]+/[\d.]+/[\d.]+/[\d.]+ ms`), "= <min/avg/max/stddev> ms"},
 	{regexp.MustCompile(`\b\d+\.\d{3} ms\b`), "<ms>"},
-	{regexp.MustCompile(`("(?:time|minimum|average|deviation|last|best|worst)": ?)[\d.e-]+`), "${1}<duration>"},
+	{regexp.MustCompile(`("(?:rttSeconds|minimum|average|deviation|last|best|worst)": ?)[\d.e-]+`), "${1}<duration>"},
 	{regexp.MustCompile(`("average": ?<duration>,"maximum": ?)[\d.e-]+`), "${1}<duration>"}, // a queue has a maximum too
 	{regexp.MustCompile(`("median": ?)[\d.e-]+(,"maximum": ?)[\d.e-]+`), "${1}<duration>${2}<duration>"},
 	{regexp.MustCompile(`^([A-Za-z]+ +\d+)(?: +\d+\.\d{3}){3}$`), "$1  <ms>"}, // steps of smtpping
