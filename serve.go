@@ -55,7 +55,7 @@ func serve(args []string) int {
 	case err != nil:
 		return wrongFlags(flags, err)
 	case flags.NArg() > 0:
-		fmt.Fprintf(os.Stderr, "diagsh serve: %q is one word too many.\n", flags.Arg(0))
+		fmt.Fprintf(os.Stderr, "diagsh serve: unexpected argument %q.\n", flags.Arg(0))
 		return exitUsage
 	}
 	if missing := missingCapabilities(); missing != "" {

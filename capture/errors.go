@@ -79,5 +79,5 @@ func (e *FileExistsError) Error() string { return fmt.Sprintf("the file %s exist
 type QuotaError struct{ QuotaBytes int64 }
 
 func (e *QuotaError) Error() string {
-	return fmt.Sprintf("the diagnostic directory has the %d bytes that it is allowed; delete files first", e.QuotaBytes)
+	return fmt.Sprintf("the diagnostic directory is at its quota of %d bytes; delete files first", e.QuotaBytes)
 }

@@ -18,7 +18,7 @@ type editArgs struct {
 func editCommand(s Services) *menu.Command {
 	return menu.Spec[editArgs, changedAccount]{
 		Name:  "edit",
-		Help:  "Change a user's name, end and rights to packet contents.",
+		Help:  "Change a user's name, expiry and access to payload.",
 		Role:  menu.Administrator,
 		Shape: menu.Object,
 		Ask: func(_ context.Context, _ menu.Caller, a editArgs, q *menu.Question) error {

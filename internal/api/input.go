@@ -35,7 +35,7 @@ func (s *Server) input(w http.ResponseWriter, r *http.Request, caller menu.Calle
 	running := s.runs[r.PathValue("run")]
 	s.mu.Unlock()
 	if running == nil || running.session != caller.Session {
-		return menu.Errorf(menu.NotFound, "Nothing runs under that name in this session")
+		return menu.Errorf(menu.NotFound, "No such run in this session")
 	}
 	if _, err := s.find(caller, running.path); err != nil {
 		return err

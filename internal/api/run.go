@@ -205,7 +205,7 @@ func (s *Server) interrupt(w http.ResponseWriter, r *http.Request, caller menu.C
 	running := s.runs[r.PathValue("run")]
 	s.mu.Unlock()
 	if running == nil || running.session != caller.Session {
-		return menu.Errorf(menu.NotFound, "Nothing runs under that name in this session")
+		return menu.Errorf(menu.NotFound, "No such run in this session")
 	}
 	running.cancel(errInterrupt)
 	return writeJSON(w, struct{}{})

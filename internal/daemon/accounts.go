@@ -346,7 +346,7 @@ func (d *Daemon) checkExpiry(a access.Account) error {
 	case a.Expires == nil && a.Role == menu.Support:
 		return menu.Wrong("expires", "A support account must expire").WithHint("Give it a time, such as 7d")
 	case a.Expires != nil && !a.Expires.After(time.Now()):
-		return menu.Wrong("expires", "That moment has passed").WithHint("Give a date that lies ahead")
+		return menu.Wrong("expires", "The expiry time is in the past").WithHint("Give a date that lies ahead")
 	}
 	return nil
 }

@@ -409,7 +409,7 @@ func (c *captures) takeFiles(name string) (*record, []capture.FileInfo, error) {
 	case r.job != nil || r.busy && r.Status.State == capture.Running:
 		return nil, nil, &menu.Error{Kind: menu.State, Argument: "name", Message: "The capture " + name + " is running", Hint: "Stop it first"}
 	case r.busy:
-		return nil, nil, &menu.Error{Kind: menu.State, Argument: "name", Message: "The files of " + name + " are being worked on", Hint: "Try again in a moment"}
+		return nil, nil, &menu.Error{Kind: menu.State, Argument: "name", Message: "The capture " + name + " is busy", Hint: "Try again in a moment"}
 	}
 	files := r.Status.Files
 	r.Status.Files, r.busy = nil, true
@@ -504,7 +504,7 @@ func captureError(what string, err error) error {
 		return menu.Errorf(menu.State, "The disk is low: %s are free and %s are kept in reserve", menu.Size(low.FreeBytes>>20<<20), menu.Size(low.ReserveBytes>>20<<20)).
 			WithHint("Delete files of the diagnostic directory first")
 	case errors.As(err, &quota):
-		return menu.Errorf(menu.State, "The diagnostic directory has the %s that it is allowed", menu.Size(quota.QuotaBytes)).WithHint("Delete files of it first")
+		return menu.Errorf(menu.State, "The diagnostic directory is at its quota of %s", menu.Size(quota.QuotaBytes)).WithHint("Delete files of it first")
 	case errors.Is(err, capture.ErrMixedLinkTypes):
 		return menu.Wrong("format", "%s", menu.Sentence(err.Error()))
 	case errors.Is(err, capture.ErrNotPermitted):

@@ -49,7 +49,7 @@ func (c *captures) grant(r *record, budget, asked int64) (ring, buffers int64, e
 	}
 	buffers = min(pcapfile.DefaultBuffers, max(left-ring, leastBuffers), max(free/ringShare*2, leastBuffers))
 	if ring+buffers > left {
-		e := menu.Errorf(menu.State, "The captures that run have the memory for captures: %s of %s are left", menu.Size(max(left, 0)>>20<<20), menu.Size(budget>>20<<20))
+		e := menu.Errorf(menu.State, "Not enough capture memory: %s of %s free", menu.Size(max(left, 0)>>20<<20), menu.Size(budget>>20<<20))
 		if asked > 0 {
 			e.Argument = "ring"
 		}

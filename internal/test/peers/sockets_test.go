@@ -29,8 +29,8 @@ type socketRow struct {
 	SendQ          int    `json:"sendQ"`
 	LocalAddress   string `json:"localAddress"`
 	LocalPort      int    `json:"localPort"`
-	RemoteAddress string `json:"remoteAddress"`
-	RemotePort    int    `json:"remotePort"`
+	RemoteAddress  string `json:"remoteAddress"`
+	RemotePort     int    `json:"remotePort"`
 	State          string `json:"state"`
 	PID            int    `json:"pid"`
 	Process        string `json:"process"`
@@ -477,7 +477,7 @@ func TestSocketFilters(t *testing.T) {
 	}
 	hosts := ours[struct {
 		RemoteAddress string
-		Count          int
+		Count         int
 	}](b, "netstat sockets numeric yes count host process "+self)
 	if len(hosts) != 2 || hosts[0].RemoteAddress != "127.0.0.1" || hosts[0].Count != 6 || hosts[1].RemoteAddress != "::1" || hosts[1].Count != 2 {
 		t.Errorf("counts per host: %+v", hosts)
