@@ -214,7 +214,7 @@ func (d *Daemon) setCandidate(caller menu.Caller, wanted config.Document) {
 	}
 	mine.seen = map[string]config.Document{caller.Session: mine.mine}
 	for session, document := range before {
-		if _, open := d.registry.session(session); open && session != caller.Session {
+		if d.SessionOpen(session) && session != caller.Session {
 			mine.seen[session] = document
 		}
 	}
@@ -507,25 +507,4 @@ func faulty(faults []config.Fault) *menu.Error {
 		fmt.Fprintf(&b, "\n  %s", f)
 	}
 	return menu.Errorf(menu.Usage, "The configuration was not loaded:%s", menu.Text(b.String())).WithHint("Nothing was changed")
-}
-
-// Leaving is what somebody should know who is about to leave the menus; empty if nothing.
-func (d *Daemon) Leaving(caller menu.Caller) string {
-	view := d.configuration.view(caller.User)
-	var sentences []string
-	switch n := len(view.Changes); {
-	case n == 1:
-		sentences = append(sentences, "You have 1 change that is not committed.")
-	case n > 1:
-		sentences = append(sentences, fmt.Sprintf("You have %d changes that are not committed.", n))
-	}
-	if w := view.Waiting; w != nil && w.User == caller.User {
-		sentences = append(sentences, fmt.Sprintf("Commit %d is not confirmed and will be rolled back at %s.", w.Number, menu.UTC(*w.Until)))
-	}
-	if d.onConsole(caller) {
-		if text := d.goesWithConsole(caller); text != "" {
-			sentences = append(sentences, text)
-		}
-	}
-	return strings.Join(sentences, " ")
 }

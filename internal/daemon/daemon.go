@@ -18,8 +18,8 @@ import (
 	"diagsh/internal/api"
 	"diagsh/internal/daemon/audit"
 	"diagsh/internal/daemon/exports"
+	"diagsh/internal/daemon/people"
 	"diagsh/internal/daemon/settings"
-	"diagsh/internal/menu"
 	"diagsh/internal/netconf"
 )
 
@@ -46,25 +46,17 @@ type Options struct {
 type Daemon struct {
 	*settings.Settings
 	*audit.Log
+	*people.People
 	*exports.Queue
 
 	product string
 	log     *slog.Logger
 	lock    *os.File
 
-	accounts  *accounts
-	hasher    *hasher
-	guard     *guard
-	registry  *registry
-	visits    *visitLog
-	histories *histories
-	files     *os.Root
-	captures  *captures
-	unchecked tally // passwords refused unseen
-	strangers tally // users of the machine without an account
-	knocks    knocks
-	reports   *reports
-	names     *names.Resolver
+	files    *os.Root
+	captures *captures
+	reports  *reports
+	names    *names.Resolver
 
 	services     services.Catalogue
 	configFolder string
@@ -73,15 +65,12 @@ type Daemon struct {
 	live          atomic.Int32 // who watches the network now
 	checked       checkedNames
 
-	kept              *applianceLog
-	adminKeyFile      string
-	started           time.Time
-	firstPassword     menu.Secret
-	firstPasswordFile string
-	lastSign          time.Time // when the appliance that ran before was last seen to do something
-	stop              context.CancelFunc
-	tasks             sync.WaitGroup
-	closing           sync.Once
+	kept     *applianceLog
+	started  time.Time
+	lastSign time.Time // when the appliance that ran before was last seen to do something
+	stop     context.CancelFunc
+	tasks    sync.WaitGroup
+	closing  sync.Once
 }
 
 var _ api.Appliance = (*Daemon)(nil)
@@ -95,7 +84,7 @@ func Open(o Options) (*Daemon, error) {
 	if o.Dir == "" {
 		return nil, errors.New("no data directory is given")
 	}
-	d := &Daemon{started: time.Now(), adminKeyFile: o.AdminKeyFile, product: o.Product, log: o.Log, hasher: newHasher(), names: names.NewResolver()}
+	d := &Daemon{started: time.Now(), product: o.Product, log: o.Log, names: names.NewResolver()}
 	if d.log == nil {
 		d.log = slog.New(slog.DiscardHandler)
 	}
@@ -137,17 +126,15 @@ func (d *Daemon) open(o Options) error {
 	if err := d.keepLog(filepath.Join(o.Dir, "log")); err != nil {
 		return err
 	}
-	d.lastSign = lastChange(filepath.Join(o.Dir, "audit", audit.FileName), filepath.Join(o.Dir, "visits.jsonl"))
+	d.lastSign = lastChange(filepath.Join(o.Dir, "audit", audit.FileName), filepath.Join(o.Dir, people.VisitsFile))
 	var err error
 	if d.Log, err = audit.Open(audit.Options{Dir: filepath.Join(o.Dir, "audit"), Log: d.log}); err != nil {
 		return err
 	}
-	if d.visits, err = openVisits(filepath.Join(o.Dir, "visits.jsonl"), d.lastSign, d.log); err != nil {
-		return err
-	}
-	d.guard = newGuard(d.LoginRules())
-	d.registry = newRegistry(d.SessionLimits(), d.visits, d.Record)
-	if d.histories, err = openHistories(filepath.Join(o.Dir, "history")); err != nil {
+	if d.People, err = people.Open(people.Options{
+		Dir: o.Dir, AdminKeyFile: o.AdminKeyFile, LastSign: d.lastSign, Settings: d.Settings, Audit: d.Log, Log: d.log,
+		OnDeleted: func(user string) { d.configuration.dropCandidate(user) },
+	}); err != nil {
 		return err
 	}
 	if d.files, err = openDiagnostic(filepath.Join(o.Dir, "diagnostic")); err != nil {
@@ -171,25 +158,6 @@ func (d *Daemon) open(o Options) error {
 	}
 	if d.reports, err = openReports(o.Dir, d.files); err != nil {
 		return err
-	}
-	return d.openAccounts(o)
-}
-
-// openAccounts reads the accounts, or makes the first one.
-func (d *Daemon) openAccounts(o Options) error {
-	var fresh bool
-	var err error
-	d.firstPasswordFile = filepath.Join(o.Dir, "first-password")
-	if d.accounts, fresh, err = openAccounts(filepath.Join(o.Dir, "users.json")); err != nil {
-		return err
-	}
-	if fresh {
-		if d.firstPassword, err = d.accounts.begin(d.hasher, d.firstPasswordFile); err != nil {
-			return err
-		}
-	}
-	if o.AdminKeyFile != "" {
-		return d.accounts.install(o.AdminKeyFile)
 	}
 	return nil
 }
@@ -237,24 +205,6 @@ func lastChange(paths ...string) (last time.Time) {
 	return last
 }
 
-// FirstPassword is the password of the user admin if this start made it, to be shown once on a terminal; else empty.
-func (d *Daemon) FirstPassword() string { return string(d.firstPassword) }
-
-// FirstPasswordFile is the file that the first password stands in, for the appliance's own user alone, until somebody logs in with it or it
-// is changed; else empty. So whatever keeps what the appliance prints, such as the journal, need not have the password.
-func (d *Daemon) FirstPasswordFile() string {
-	if _, err := os.Stat(d.firstPasswordFile); err != nil {
-		return ""
-	}
-	return d.firstPasswordFile
-}
-
-func (d *Daemon) forgetFirstPassword() {
-	if err := os.Remove(d.firstPasswordFile); err != nil && !errors.Is(err, os.ErrNotExist) {
-		d.log.Error("the file of the first password cannot be removed", "error", err)
-	}
-}
-
 // Started is when the appliance was started.
 func (d *Daemon) Started() time.Time { return d.started }
 
@@ -268,22 +218,11 @@ func (d *Daemon) sweep(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		d.registry.endIdle(d.IdleTimeout())
-		d.endExpired()
+		d.People.Sweep(time.Now())
 		d.exportUnqueued()
 		d.deleteOld(time.Now())
 		d.captures.keepAgain()
 		d.Log.Sweep(time.Now())
-	}
-}
-
-// endExpired ends the sessions of accounts that have expired.
-func (d *Daemon) endExpired() {
-	now := time.Now()
-	for _, u := range d.accounts.now.Load().users {
-		if u.expired(now) {
-			d.registry.endUser(u.User, "account expired")
-		}
 	}
 }
 
@@ -292,7 +231,7 @@ func (d *Daemon) endExpired() {
 func (d *Daemon) Close(ctx context.Context) error {
 	var err error
 	d.closing.Do(func() {
-		d.registry.close()
+		d.People.Stop()
 		d.configuration.close()
 		d.captures.stop()
 		d.stop()
@@ -319,8 +258,8 @@ func (d *Daemon) release() error {
 	if d.Log != nil {
 		errs = append(errs, d.Log.Close())
 	}
-	if d.visits != nil {
-		errs = append(errs, d.visits.close())
+	if d.People != nil {
+		errs = append(errs, d.People.Close())
 	}
 	if d.files != nil {
 		errs = append(errs, d.files.Close())

@@ -11,6 +11,7 @@ import (
 	"diagsh/capture"
 	"diagsh/internal/access"
 	"diagsh/internal/config"
+	"diagsh/internal/daemon/people"
 	"diagsh/internal/menu"
 )
 
@@ -44,7 +45,7 @@ func (d *Daemon) ReloadLosses(files bool) ([]access.Loss, error) {
 	for _, a := range d.Accounts() {
 		names = append(names, a.User)
 	}
-	add("accounts, with passwords, keys and histories", len(names), strings.Join(names, ", ")+"; "+firstAdministrator+" is made anew with another password")
+	add("accounts, with passwords, keys and histories", len(names), strings.Join(names, ", ")+"; "+people.FirstAdministrator+" is made anew with another password")
 	if _, err := os.Stat(d.captures.settings.Path); err == nil {
 		add("settings of captures", 1, "interfaces, filter and limits that captures begin with")
 	}
@@ -85,11 +86,11 @@ func (d *Daemon) Reload(caller menu.Caller, files bool) (access.Reload, error) {
 			return access.Reload{}, d.halfway(step.what, err)
 		}
 	}
-	password, err := d.reloadAccounts(caller)
+	password, err := d.People.Reset(caller)
 	if err != nil {
 		return access.Reload{}, d.halfway("reset the accounts", err)
 	}
-	return access.Reload{Lost: lost, User: firstAdministrator, Password: password}, nil
+	return access.Reload{Lost: lost, User: people.FirstAdministrator, Password: password}, nil
 }
 
 // halfway says that the appliance is between its values and the factory's, and how to go on.
@@ -157,32 +158,4 @@ func (d *Daemon) deleteFiles(caller menu.Caller) error {
 		}
 	}
 	return nil
-}
-
-// reloadAccounts leaves admin alone, with a new password. The sessions of all others end; the caller's own connection stays until it has
-// the answer, and can do nothing more if its account is gone.
-func (d *Daemon) reloadAccounts(caller menu.Caller) (menu.Secret, error) {
-	password := randomPassword()
-	hash := d.hasher.hash(password)
-	before := d.accounts.now.Load().sorted()
-	err := d.accounts.update(func(users map[string]user) error {
-		clear(users)
-		users[firstAdministrator] = firstAccount(hash)
-		return nil
-	})
-	if err != nil {
-		return "", err
-	}
-	d.forgetFirstPassword()
-	for _, u := range before {
-		d.guard.unlock(u.User)
-		d.histories.forget(u.User)
-		if u.User != caller.User {
-			d.registry.endUser(u.User, "factory values")
-		}
-	}
-	if d.adminKeyFile == "" {
-		return password, nil
-	}
-	return password, d.accounts.install(d.adminKeyFile)
 }

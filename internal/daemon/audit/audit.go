@@ -198,6 +198,14 @@ func (a *Log) AuditTrouble() string {
 	return fmt.Sprintf("The audit log cannot be written since %s, and lacks %d lines. Is the disk full?", when, a.lost)
 }
 
+// Notice returns AuditTrouble for an administrator, who can mend it.
+func (a *Log) Notice(caller menu.Caller) string {
+	if caller.Role != menu.Administrator {
+		return ""
+	}
+	return a.AuditTrouble()
+}
+
 func (a *Log) current() string { return filepath.Join(a.dir, FileName) }
 
 func (a *Log) openFile() error {

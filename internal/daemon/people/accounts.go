@@ -1,4 +1,4 @@
-package daemon
+package people
 
 import (
 	"context"
@@ -200,8 +200,8 @@ func noSuchUser(name string, users map[string]user) error {
 	return e
 }
 
-// firstAdministrator is the name of the account that the first start makes.
-const firstAdministrator = "admin"
+// FirstAdministrator is the name of the account that the first start makes.
+const FirstAdministrator = "admin"
 
 // begin makes the first administrator, whose password it writes into a file, and returns the password.
 func (a *accounts) begin(h *hasher, file string) (menu.Secret, error) {
@@ -211,14 +211,14 @@ func (a *accounts) begin(h *hasher, file string) (menu.Secret, error) {
 		return "", err
 	}
 	return password, a.update(func(users map[string]user) error {
-		users[firstAdministrator] = firstAccount(hash)
+		users[FirstAdministrator] = firstAccount(hash)
 		return nil
 	})
 }
 
 // firstAccount is that administrator, with the hash of the first password.
 func firstAccount(hash string) user {
-	return user{User: firstAdministrator, FullName: "Administrator", Role: menu.Administrator, Payload: true, Password: hash, First: true, Created: time.Now()}
+	return user{User: FirstAdministrator, FullName: "Administrator", Role: menu.Administrator, Payload: true, Password: hash, First: true, Created: time.Now()}
 }
 
 // install adds the keys of a file in the form of authorized_keys(5) to the first administrator; those that are there already
@@ -239,15 +239,15 @@ func (a *accounts) install(keyFile string) error {
 		}
 		keys = append(keys, k)
 	}
-	admin, ok := a.get(firstAdministrator)
+	admin, ok := a.get(FirstAdministrator)
 	if !ok {
-		return fmt.Errorf("%s is for the user %s, who was deleted", filepath.Base(keyFile), firstAdministrator)
+		return fmt.Errorf("%s is for the user %s, who was deleted", filepath.Base(keyFile), FirstAdministrator)
 	}
 	keys = slices.DeleteFunc(keys, func(k access.Key) bool { return admin.hasKey(k.Fingerprint) })
 	if len(keys) == 0 {
 		return nil
 	}
-	return a.updateUser(firstAdministrator, func(u *user) error {
+	return a.updateUser(FirstAdministrator, func(u *user) error {
 		for _, k := range keys {
 			u.Keys = append(u.Keys, k.Text)
 		}
@@ -260,29 +260,29 @@ func (u user) hasKey(fingerprint string) bool {
 }
 
 // Accounts lists all accounts by name.
-func (d *Daemon) Accounts() []access.Account {
-	locks := d.guard.locks()
+func (p *People) Accounts() []access.Account {
+	locks := p.guard.locks()
 	var list []access.Account
-	for _, u := range d.accounts.now.Load().sorted() {
-		list = append(list, d.complete(u, locks))
+	for _, u := range p.accounts.now.Load().sorted() {
+		list = append(list, p.complete(u, locks))
 	}
 	return list
 }
 
 // Account finds one account.
-func (d *Daemon) Account(name string) (access.Account, error) {
-	r := d.accounts.now.Load()
+func (p *People) Account(name string) (access.Account, error) {
+	r := p.accounts.now.Load()
 	u, ok := r.users[name]
 	if !ok {
 		return access.Account{}, noSuchUser(name, r.users)
 	}
-	return d.complete(u, d.guard.locks()), nil
+	return p.complete(u, p.guard.locks()), nil
 }
 
 // complete adds to an account what is kept elsewhere.
-func (d *Daemon) complete(u user, locks map[string]time.Time) access.Account {
+func (p *People) complete(u user, locks map[string]time.Time) access.Account {
 	a := u.account()
-	if v, ok := d.visits.last(u.User); ok && !v.Began.Before(u.Created) {
+	if v, ok := p.visits.last(u.User); ok && !v.Began.Before(u.Created) {
 		a.LastLogin, a.LastFrom = &v.Began, v.Source
 	}
 	if until, ok := locks[u.User]; ok {
@@ -292,25 +292,25 @@ func (d *Daemon) complete(u user, locks map[string]time.Time) access.Account {
 }
 
 // CheckNewUser says why a new account cannot have this name.
-func (d *Daemon) CheckNewUser(name string) error {
+func (p *People) CheckNewUser(name string) error {
 	if err := checkUserName(name); err != nil {
 		return err
 	}
-	if _, exists := d.accounts.get(name); exists {
+	if _, exists := p.accounts.get(name); exists {
 		return userExists(name)
 	}
 	return nil
 }
 
 // CreateAccount makes an account. Without a password it can log in only once it has a key.
-func (d *Daemon) CreateAccount(a access.Account, password menu.Secret) error {
-	if err := d.CheckNewUser(a.User); err != nil {
+func (p *People) CreateAccount(a access.Account, password menu.Secret) error {
+	if err := p.CheckNewUser(a.User); err != nil {
 		return err
 	}
 	if err := checkAccount(a); err != nil {
 		return err
 	}
-	if err := d.checkExpiry(a); err != nil {
+	if err := p.checkExpiry(a); err != nil {
 		return err
 	}
 	u := user{User: a.User, FullName: a.FullName, Role: a.Role, Payload: a.Payload || a.Role != menu.Support, Expires: a.Expires, Created: time.Now()}
@@ -325,9 +325,9 @@ func (d *Daemon) CreateAccount(a access.Account, password menu.Secret) error {
 		if err := checkPassword(a.User, password); err != nil {
 			return err
 		}
-		u.Password = d.hasher.hash(password)
+		u.Password = p.hasher.hash(password)
 	}
-	return menu.Failing("create the user", d.accounts.update(func(users map[string]user) error {
+	return menu.Failing("create the user", p.accounts.update(func(users map[string]user) error {
 		if _, exists := users[a.User]; exists {
 			return userExists(a.User)
 		}
@@ -341,7 +341,7 @@ func userExists(name string) error {
 }
 
 // checkExpiry wants the date of an account that ends to lie ahead, and one for every Support account.
-func (d *Daemon) checkExpiry(a access.Account) error {
+func (p *People) checkExpiry(a access.Account) error {
 	switch {
 	case a.Expires == nil && a.Role == menu.Support:
 		return menu.Wrong("expires", "A support account must expire").WithHint("Give it a time, such as 7d")
@@ -355,15 +355,15 @@ func (d *Daemon) checkExpiry(a access.Account) error {
 // not changed may lie in the past; a new one may too, which ends the account's sessions. Whoever may do less than before is cut off in the
 // middle of what runs, which nobody asks for the role any more; not the login that the session by belongs to. It returns how many
 // logins were ended.
-func (d *Daemon) UpdateAccount(a access.Account, by string) (ended int, err error) {
+func (p *People) UpdateAccount(a access.Account, by string) (ended int, err error) {
 	if err := checkAccount(a); err != nil {
 		return 0, err
 	}
 	if a.Expires == nil && a.Role == menu.Support {
-		return 0, d.checkExpiry(a)
+		return 0, p.checkExpiry(a)
 	}
 	var before, after user
-	if err := d.accounts.updateUser(a.User, func(u *user) error {
+	if err := p.accounts.updateUser(a.User, func(u *user) error {
 		before = *u
 		u.FullName, u.Role, u.Expires = a.FullName, a.Role, a.Expires
 		u.Payload = a.Payload || a.Role != menu.Support
@@ -374,17 +374,17 @@ func (d *Daemon) UpdateAccount(a access.Account, by string) (ended int, err erro
 	}
 	switch {
 	case after.expired(time.Now()):
-		return d.registry.endUser(a.User, "account expired"), nil
+		return p.registry.endUser(a.User, "account expired"), nil
 	case !after.Role.Includes(before.Role) || before.Payload && !after.Payload:
-		return d.registry.endOthers(by, "rights taken away", func(l *login) bool { return l.user == a.User && d.registry.busy(l) }), nil
+		return p.registry.endOthers(by, "rights taken away", func(l *login) bool { return l.user == a.User && p.registry.busy(l) }), nil
 	}
 	return 0, nil
 }
 
 // DeleteAccount removes an account and ends its logins, of which it returns the number. The files of its captures stay; so does what the
 // audit log says.
-func (d *Daemon) DeleteAccount(name string) (ended int, err error) {
-	err = d.accounts.update(func(users map[string]user) error {
+func (p *People) DeleteAccount(name string) (ended int, err error) {
+	err = p.accounts.update(func(users map[string]user) error {
 		if _, ok := users[name]; !ok {
 			return noSuchUser(name, users)
 		}
@@ -392,47 +392,47 @@ func (d *Daemon) DeleteAccount(name string) (ended int, err error) {
 		return nil
 	})
 	if err == nil {
-		if name == firstAdministrator {
-			d.forgetFirstPassword()
+		if name == FirstAdministrator {
+			p.forgetFirstPassword()
 		}
-		ended = d.registry.endUser(name, "account deleted")
-		d.guard.unlock(name)
-		d.histories.forget(name)
-		d.configuration.dropCandidate(name)
+		ended = p.registry.endUser(name, "account deleted")
+		p.guard.unlock(name)
+		p.histories.forget(name)
+		p.onDeleted(name)
 	}
 	return ended, menu.Failing("delete the user", err)
 }
 
 // SetPassword gives an account another password and ends its logins: whoever is in by the old one may be why it is changed. The login that
 // the session by belongs to goes on, which is that of somebody who changes their own. It returns how many were ended.
-func (d *Daemon) SetPassword(name string, password menu.Secret, by string) (ended int, err error) {
-	if _, err := d.Account(name); err != nil {
+func (p *People) SetPassword(name string, password menu.Secret, by string) (ended int, err error) {
+	if _, err := p.Account(name); err != nil {
 		return 0, err
 	}
 	if err := checkPassword(name, password); err != nil {
 		return 0, err
 	}
-	hash := d.hasher.hash(password)
-	if err := d.accounts.updateUser(name, func(u *user) error {
+	hash := p.hasher.hash(password)
+	if err := p.accounts.updateUser(name, func(u *user) error {
 		u.Password, u.First = hash, false
 		return nil
 	}); err != nil {
 		return 0, menu.Failing("set the password", err)
 	}
-	if name == firstAdministrator {
-		d.forgetFirstPassword()
+	if name == FirstAdministrator {
+		p.forgetFirstPassword()
 	}
-	return d.registry.endOthers(by, "password changed", func(l *login) bool { return l.user == name }), nil
+	return p.registry.endOthers(by, "password changed", func(l *login) bool { return l.user == name }), nil
 }
 
 // CheckPassword reports whether password is the account's, for somebody who is logged in and must prove it again. Guessing
 // here is slowed as it is at a login, and does not count against the account's logins.
-func (d *Daemon) CheckPassword(ctx context.Context, name string, password menu.Secret) error {
+func (p *People) CheckPassword(ctx context.Context, name string, password menu.Secret) error {
 	if name == localRoot {
 		return menu.Errorf(menu.State, "root is a user of the machine and has no password here")
 	}
-	u, _ := d.accounts.get(name)
-	ok, err := d.tryPassword(ctx, u, name, "session of "+name, password)
+	u, _ := p.accounts.get(name)
+	ok, err := p.tryPassword(ctx, u, name, "session of "+name, password)
 	switch {
 	case err != nil:
 		return menu.Failing("check the password", err)
@@ -443,12 +443,12 @@ func (d *Daemon) CheckPassword(ctx context.Context, name string, password menu.S
 }
 
 // AddKey gives an account one more public key, a line in the form of authorized_keys(5) without options.
-func (d *Daemon) AddKey(name, line string) (access.Key, error) {
+func (p *People) AddKey(name, line string) (access.Key, error) {
 	k, _, err := parseKey(line)
 	if err != nil {
 		return k, err
 	}
-	err = d.accounts.updateUser(name, func(u *user) error {
+	err = p.accounts.updateUser(name, func(u *user) error {
 		if u.hasKey(k.Fingerprint) {
 			return &menu.Error{Kind: menu.State, Argument: "key", Message: "The user " + name + " has this key already"}
 		}
@@ -463,8 +463,8 @@ func (d *Daemon) AddKey(name, line string) (access.Key, error) {
 
 // RemoveKey takes a public key from an account, by its fingerprint as access.Key has it, and ends the logins that began with it: whoever
 // has that key may be why it goes. The login that the session by belongs to goes on. It returns how many were ended.
-func (d *Daemon) RemoveKey(name, fingerprint, by string) (ended int, err error) {
-	if err := d.accounts.updateUser(name, func(u *user) error {
+func (p *People) RemoveKey(name, fingerprint, by string) (ended int, err error) {
+	if err := p.accounts.updateUser(name, func(u *user) error {
 		i := slices.IndexFunc(u.keys, func(k access.Key) bool {
 			return k.Fingerprint == fingerprint || k.Fingerprint == "SHA256:"+fingerprint
 		})
@@ -477,14 +477,14 @@ func (d *Daemon) RemoveKey(name, fingerprint, by string) (ended int, err error) 
 	}); err != nil {
 		return 0, menu.Failing("remove the key", err)
 	}
-	return d.registry.endOthers(by, "key removed", func(l *login) bool { return l.user == name && l.key == fingerprint }), nil
+	return p.registry.endOthers(by, "key removed", func(l *login) bool { return l.user == name && l.key == fingerprint }), nil
 }
 
 // UnlockAccount forgets the failed logins of an account.
-func (d *Daemon) UnlockAccount(name string) error {
-	if _, err := d.Account(name); err != nil {
+func (p *People) UnlockAccount(name string) error {
+	if _, err := p.Account(name); err != nil {
 		return err
 	}
-	d.guard.unlock(name)
+	p.guard.unlock(name)
 	return nil
 }

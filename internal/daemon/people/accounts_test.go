@@ -1,4 +1,4 @@
-package daemon
+package people
 
 import (
 	"bytes"
@@ -10,6 +10,7 @@ import (
 	"crypto/rsa"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -104,22 +105,14 @@ func TestAdminKeyFileThatCannotBeRead(t *testing.T) {
 	dir := prepare(t)
 	keyFile := filepath.Join(dir, "keys")
 	os.WriteFile(keyFile, []byte("\nssh-ed25519 nonsense\n"), 0o600)
-	if _, err := Open(Options{Dir: dir, AdminKeyFile: keyFile}); err == nil || !strings.Contains(err.Error(), "keys line 2") {
+	if _, err := open(Options{Dir: dir, AdminKeyFile: keyFile}); err == nil || !strings.Contains(err.Error(), "keys line 2") {
 		t.Errorf("error %v names no line", err)
 	}
 	os.Remove(keyFile)
-	if _, err := Open(Options{Dir: dir, AdminKeyFile: keyFile}); err == nil {
+	if _, err := open(Options{Dir: dir, AdminKeyFile: keyFile}); err == nil {
 		t.Error("a missing file is no error")
 	}
 	start(t, Options{Dir: dir}) // What failed must not hold the directory.
-}
-
-func TestOneApplianceADirectory(t *testing.T) {
-	dir := prepare(t)
-	start(t, Options{Dir: dir})
-	if _, err := Open(Options{Dir: dir}); err == nil || !strings.Contains(err.Error(), "another appliance") {
-		t.Errorf("error %v", err)
-	}
 }
 
 func TestUserNames(t *testing.T) {
@@ -312,5 +305,23 @@ func TestPHC(t *testing.T) {
 		if _, err := parsePHC(bad); err == nil {
 			t.Errorf("%q passes", bad)
 		}
+	}
+}
+
+// What a deleted account leaves elsewhere is told once it is gone, and not when nothing was deleted.
+func TestOnDeleted(t *testing.T) {
+	var b *bed
+	var told []string
+	b = start(t, Options{Dir: prepare(t), OnDeleted: func(user string) {
+		if _, err := b.Account(user); err == nil {
+			t.Errorf("%s is told as deleted and is there", user)
+		}
+		told = append(told, user)
+	}})
+	wantKind(t, errorOf(b.DeleteAccount("nosuch")), menu.NotFound)
+	wantKind(t, errorOf(b.DeleteAccount("admin")), menu.State) // the last administrator
+	wantKind(t, errorOf(b.DeleteAccount("ops")), 0)
+	if !slices.Equal(told, []string{"ops"}) {
+		t.Errorf("deleted are %v", told)
 	}
 }

@@ -1,4 +1,4 @@
-package daemon
+package people
 
 import (
 	"fmt"
@@ -42,8 +42,8 @@ func (k *knocks) due(now time.Time) (leftOut int, ok bool) {
 }
 
 // Knocked implements api.Logins.
-func (d *Daemon) Knocked(k access.Knock) {
-	leftOut, ok := d.knocks.due(time.Now())
+func (p *People) Knocked(k access.Knock) {
+	leftOut, ok := p.knocks.due(time.Now())
 	if !ok {
 		return
 	}
@@ -58,7 +58,7 @@ func (d *Daemon) Knocked(k access.Knock) {
 	if leftOut > 0 {
 		message += fmt.Sprintf(" (%d more such connections since the last such line)", leftOut)
 	}
-	d.Refused(d.known(k.User), access.Event{Act: access.ActRefused, User: nameForAudit(k.User), Source: k.Source, Result: menu.Denied.String(), Exit: int(menu.Denied), Message: message})
+	p.audit.Refused(p.known(k.User), access.Event{Act: access.ActRefused, User: nameForAudit(k.User), Source: k.Source, Result: menu.Denied.String(), Exit: int(menu.Denied), Message: message})
 }
 
 func plural(n int, one, many string) string {

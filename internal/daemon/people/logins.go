@@ -1,4 +1,4 @@
-package daemon
+package people
 
 import (
 	"context"
@@ -12,22 +12,22 @@ import (
 )
 
 // Visitors implements api.Logins.
-func (d *Daemon) Visitors() []string { return d.visits.sources(maxVisitors) }
+func (p *People) Visitors() []string { return p.visits.sources(maxVisitors) }
 
 // maxVisitors is how many sources Visitors names, the latest.
 const maxVisitors = 500
 
 // KeyKnown implements api.Logins.
-func (d *Daemon) KeyKnown(_ context.Context, name, _ string, key []byte) bool {
-	r := d.accounts.now.Load()
+func (p *People) KeyKnown(_ context.Context, name, _ string, key []byte) bool {
+	r := p.accounts.now.Load()
 	known := r.keys[keyOwner{name, sha256.Sum256(key)}]
 	expired := r.users[name].expired(time.Now())
 	return known && !expired
 }
 
 // Login implements api.Logins. Both outcomes are recorded, a refusal with the reason that the client is not told.
-func (d *Daemon) Login(ctx context.Context, c access.Credentials) (access.Login, error) {
-	u, exists := d.accounts.get(c.User)
+func (p *People) Login(ctx context.Context, c access.Credentials) (access.Login, error) {
+	u, exists := p.accounts.get(c.User)
 	var ok bool
 	var err error
 	method, refusal := access.Password, menu.Errorf(menu.Denied, "User name or password is wrong")
@@ -35,53 +35,53 @@ func (d *Daemon) Login(ctx context.Context, c access.Credentials) (access.Login,
 		method, refusal = access.PublicKey, menu.Errorf(menu.Denied, "This key does not open this account")
 		if unproven := checkProof(c); unproven != nil {
 			// The front end has verified the signature, or should have.
-			d.log.Error("a login by key came without a proof", "source", c.Source, "error", unproven)
-			d.recordRefusal(c, method, "the signature is not by this key, or not for this login")
+			p.log.Error("a login by key came without a proof", "source", c.Source, "error", unproven)
+			p.recordRefusal(c, method, "the signature is not by this key, or not for this login")
 			return access.Login{}, refusal
 		}
-		ok = d.KeyKnown(ctx, c.User, c.Source, c.Key)
+		ok = p.KeyKnown(ctx, c.User, c.Source, c.Key)
 	} else {
-		ok, err = d.tryPassword(ctx, u, c.User, c.Source, c.Password)
+		ok, err = p.tryPassword(ctx, u, c.User, c.Source, c.Password)
 	}
 	switch {
 	case err != nil:
-		d.recordUnchecked(c, err)
+		p.recordUnchecked(c, err)
 		return access.Login{}, menu.Failing("check the login", err)
 	case !exists:
-		d.recordRefusal(c, method, "there is no such user")
+		p.recordRefusal(c, method, "there is no such user")
 		return access.Login{}, refusal
 	case ok && u.expired(time.Now()):
-		d.recordRefusal(c, method, "the account has expired")
+		p.recordRefusal(c, method, "the account has expired")
 		return access.Login{}, refusal
 	case !ok:
-		d.recordRefusal(c, method, "the "+method+" is not the user's")
+		p.recordRefusal(c, method, "the "+method+" is not the user's")
 		return access.Login{}, refusal
 	}
 	if u.First && method == access.Password {
-		d.forgetFirstPassword()
+		p.forgetFirstPassword()
 	}
-	l, err := d.registry.login(u.User, u.Role, c.Source, method, fingerprintOf(c.Key))
+	l, err := p.registry.login(u.User, u.Role, c.Source, method, fingerprintOf(c.Key))
 	if err != nil {
-		d.recordRefusal(c, method, err.Error())
+		p.recordRefusal(c, method, err.Error())
 		return access.Login{}, err
 	}
 	// What opened the account may have been taken from it in this moment, when there was no login yet to end.
-	if now, _ := d.accounts.get(u.User); c.Key != nil && !now.hasKey(l.key) || c.Key == nil && now.Password != u.Password {
-		d.registry.logout(l.id, "the "+method+" was changed")
+	if now, _ := p.accounts.get(u.User); c.Key != nil && !now.hasKey(l.key) || c.Key == nil && now.Password != u.Password {
+		p.registry.logout(l.id, "the "+method+" was changed")
 		return access.Login{}, refusal
 	}
-	caller, err := d.callerOf(l, l.id)
+	caller, err := p.callerOf(l, l.id)
 	if err != nil { // The account went away in this moment.
-		d.Logout(l.id)
+		p.Logout(l.id)
 		return access.Login{}, refusal
 	}
-	return access.Login{ID: l.id, Caller: caller, Method: method, Began: l.began, Idle: int(d.IdleTimeout() / time.Second),
+	return access.Login{ID: l.id, Caller: caller, Method: method, Began: l.began, Idle: int(p.settings.IdleTimeout() / time.Second),
 		MayFiles: caller.Role != menu.ReadOnly}, nil
 }
 
 // recordRefusal writes a login that failed into the audit log.
-func (d *Daemon) recordRefusal(c access.Credentials, method, reason string) {
-	d.Refused(d.known(c.User), access.Event{Act: access.ActRefused, User: nameForAudit(c.User), Source: c.Source, Arguments: map[string]string{"method": method},
+func (p *People) recordRefusal(c access.Credentials, method, reason string) {
+	p.audit.Refused(p.known(c.User), access.Event{Act: access.ActRefused, User: nameForAudit(c.User), Source: c.Source, Arguments: map[string]string{"method": method},
 		Result: menu.Denied.String(), Exit: int(menu.Denied), Message: "Login refused: " + reason})
 }
 
@@ -94,8 +94,8 @@ func nameForAudit(name string) string {
 }
 
 // known is the name of an account, and empty for all names of none.
-func (d *Daemon) known(name string) string {
-	if _, ok := d.accounts.get(name); !ok {
+func (p *People) known(name string) string {
+	if _, ok := p.accounts.get(name); !ok {
 		return ""
 	}
 	return name
@@ -124,97 +124,108 @@ func (t *tally) add(kind string) (count int, due bool) {
 	return count, due
 }
 
-func (d *Daemon) recordUnchecked(c access.Credentials, err error) {
+func (p *People) recordUnchecked(c access.Credentials, err error) {
 	switch err {
 	case errLocked:
-		d.recordRefusal(c, access.Password, "too many have failed, so the password was not looked at")
+		p.recordRefusal(c, access.Password, "too many have failed, so the password was not looked at")
 	case errCrowded, errBusy:
-		if d.known(c.User) != "" { // its owner should find out
-			d.recordRefusal(c, access.Password, "too many passwords wait to be checked, so the password was not looked at")
+		if p.known(c.User) != "" { // its owner should find out
+			p.recordRefusal(c, access.Password, "too many passwords wait to be checked, so the password was not looked at")
 			return
 		}
-		if count, due := d.unchecked.add(""); due {
-			d.recordRefusal(c, access.Password, fmt.Sprintf("too many passwords wait to be checked (%d refused since the last such line)", count))
+		if count, due := p.unchecked.add(""); due {
+			p.recordRefusal(c, access.Password, fmt.Sprintf("too many passwords wait to be checked (%d refused since the last such line)", count))
 		}
 	}
 }
 
 // tryPassword checks a password after the delay that earlier failures demand. u is the zero user if there is none of that name.
-func (d *Daemon) tryPassword(ctx context.Context, u user, name, from string, password menu.Secret) (bool, error) {
+func (p *People) tryPassword(ctx context.Context, u user, name, from string, password menu.Secret) (bool, error) {
 	if !access.PlainUserName(name) {
 		name = "" // All names that cannot exist are one, so that their length costs nothing.
 	}
-	trusted := u.User != "" && d.visits.trusted(u.User, sourceKey(from), u.Created)
-	a, err := d.guard.admit(ctx, name, from, trusted)
+	trusted := u.User != "" && p.visits.trusted(u.User, sourceKey(from), u.Created)
+	a, err := p.guard.admit(ctx, name, from, trusted)
 	if err != nil {
 		return false, err
 	}
-	ok, err := d.hasher.verify(ctx, password, u.Password, from, trusted)
+	ok, err := p.hasher.verify(ctx, password, u.Password, from, trusted)
 	if err != nil { // Nothing was found out about the password, so it is no failure.
 		a.end()
 		return false, err
 	}
 	if locked := a.done(ok); locked > 0 {
-		d.Refused(d.known(name), access.Event{Act: access.ActSystem, User: name, Source: from, Result: "locked",
+		p.audit.Refused(p.known(name), access.Event{Act: access.ActSystem, User: name, Source: from, Result: "locked",
 			Message: fmt.Sprintf("Too many passwords for %s from %s were wrong; none from there is looked at for %s", menu.Quoted(name), from, menu.FormatDuration(locked))})
 	}
 	return ok, nil
 }
 
 // Logout implements api.Logins.
-func (d *Daemon) Logout(login string) { d.registry.logout(login, "logged out") }
+func (p *People) Logout(login string) { p.registry.logout(login, "logged out") }
 
 // Attach implements api.Logins.
-func (d *Daemon) Attach(login, kind string) (menu.Caller, <-chan struct{}, func(), error) {
-	s, err := d.registry.attach(login, kind)
+func (p *People) Attach(login, kind string) (menu.Caller, <-chan struct{}, func(), error) {
+	s, err := p.registry.attach(login, kind)
 	if err != nil {
 		return menu.Caller{}, nil, nil, err
 	}
-	caller, err := d.callerOf(s.login, s.id)
+	caller, err := p.callerOf(s.login, s.id)
 	if err != nil {
-		d.registry.detach(s)
+		p.registry.detach(s)
 		return menu.Caller{}, nil, nil, err
 	}
-	return caller, s.ended, func() { d.registry.detach(s) }, nil
+	return caller, s.ended, func() { p.registry.detach(s) }, nil
 }
 
 // Local implements api.Logins. Root is administrator under its own name; anybody else is the account that the configuration
 // names.
-func (d *Daemon) Local(uid uint32) (menu.Caller, <-chan struct{}, func(), error) {
+func (p *People) Local(uid uint32) (menu.Caller, <-chan struct{}, func(), error) {
 	name, role := localRoot, menu.Administrator
 	if uid != 0 {
-		name, role = d.localAccount(uid)
+		name, role = p.localAccount(uid)
 	}
 	if name == "" {
 		user := fmt.Sprintf("uid %d", uid)
-		if count, due := d.strangers.add(user); due {
-			d.Refused("", access.Event{Act: access.ActRefused, User: user, Source: access.Local, Result: menu.Denied.String(), Exit: int(menu.Denied),
+		if count, due := p.strangers.add(user); due {
+			p.audit.Refused("", access.Event{Act: access.ActRefused, User: user, Source: access.Local, Result: menu.Denied.String(), Exit: int(menu.Denied),
 				Message: fmt.Sprintf("Login refused: no account is configured for this user of the machine (%d refused since the last such line)", count)})
 		}
 		return menu.Caller{}, nil, nil, menu.Errorf(menu.Denied, "The user id %d of this machine has no account on the appliance", uid).
 			WithHint("Name it under localUsers in the configuration, or use sudo")
 	}
-	return d.attachLocal(name, role, false)
+	return p.attachLocal(name, role, false)
+}
+
+// Console implements api.Logins.
+func (p *People) Console() (menu.Caller, <-chan struct{}, func(), error) {
+	return p.attachLocal(localRoot, menu.Administrator, true)
+}
+
+// OnConsole reports whether a session is that of the terminal which the appliance was started on.
+func (p *People) OnConsole(caller menu.Caller) bool {
+	s, ok := p.registry.session(caller.Session)
+	return ok && s.login.console
 }
 
 // attachLocal begins a login of somebody on the machine, and its one session.
-func (d *Daemon) attachLocal(name string, role menu.Role, console bool) (menu.Caller, <-chan struct{}, func(), error) {
-	l, err := d.registry.login(name, role, access.Local, access.Socket, "")
+func (p *People) attachLocal(name string, role menu.Role, console bool) (menu.Caller, <-chan struct{}, func(), error) {
+	l, err := p.registry.login(name, role, access.Local, access.Socket, "")
 	if err != nil {
 		return menu.Caller{}, nil, nil, err
 	}
 	l.console = console
-	caller, ended, detach, err := d.Attach(l.id, "api")
+	caller, ended, detach, err := p.Attach(l.id, "api")
 	if err != nil {
-		d.Logout(l.id)
+		p.Logout(l.id)
 		return menu.Caller{}, nil, nil, err
 	}
-	return caller, ended, func() { detach(); d.Logout(l.id) }, nil
+	return caller, ended, func() { detach(); p.Logout(l.id) }, nil
 }
 
 // localAccount is the account of a user of this machine, empty if there is none.
-func (d *Daemon) localAccount(uid uint32) (string, menu.Role) {
-	u, ok := d.accounts.get(d.LocalAccount(uid))
+func (p *People) localAccount(uid uint32) (string, menu.Role) {
+	u, ok := p.accounts.get(p.settings.LocalAccount(uid))
 	if !ok || u.expired(time.Now()) {
 		return "", ""
 	}
@@ -225,70 +236,80 @@ func (d *Daemon) localAccount(uid uint32) (string, menu.Role) {
 const localRoot = "root"
 
 // Current implements api.Logins.
-func (d *Daemon) Current(session string) (menu.Caller, error) {
-	s, ok := d.registry.session(session)
+func (p *People) Current(session string) (menu.Caller, error) {
+	s, ok := p.registry.session(session)
 	if !ok {
 		return menu.Caller{}, errSessionEnded
 	}
-	return d.callerOf(s.login, s.id)
+	return p.callerOf(s.login, s.id)
 }
 
 var errSessionEnded = menu.Errorf(menu.Denied, "The session has ended").WithHint("Log in again")
 
 // callerOf is the owner of a login as of now.
-func (d *Daemon) callerOf(l *login, session string) (menu.Caller, error) {
+func (p *People) callerOf(l *login, session string) (menu.Caller, error) {
 	if l.user == localRoot {
 		return menu.Caller{User: localRoot, Role: menu.Administrator, Source: l.source, Session: session, Payload: true}, nil
 	}
-	u, ok := d.accounts.get(l.user)
+	u, ok := p.accounts.get(l.user)
 	if !ok || u.expired(time.Now()) {
 		return menu.Caller{}, errSessionEnded
 	}
 	return menu.Caller{User: u.User, Role: u.Role, Source: l.source, Session: session, Payload: u.Payload || u.Role != menu.Support}, nil
 }
 
-// Greeting implements api.Appliance.
-func (d *Daemon) Greeting(caller menu.Caller) access.Greeting {
-	d.registry.greeted(caller.Session)
-	g := access.Greeting{Host: d.Hostname(), Product: d.product, Welcome: d.Welcome(), Caller: caller,
-		Idle: int(d.IdleTimeout() / time.Second), History: d.histories.lines(caller.User)}
-	u, _ := d.accounts.get(caller.User)
-	if d.onConsole(caller) {
+// Greet notes that a person uses the session and returns the part of the greeting that is about the
+// person: history, last login, idle time, console.
+func (p *People) Greet(caller menu.Caller) access.Greeting {
+	p.registry.greeted(caller.Session)
+	g := access.Greeting{Caller: caller, Idle: int(p.settings.IdleTimeout() / time.Second), History: p.histories.lines(caller.User)}
+	u, _ := p.accounts.get(caller.User)
+	if p.OnConsole(caller) {
 		g.Idle, g.Console = 0, true
 	}
-	if s, ok := d.registry.session(caller.Session); ok && s.login.before != nil && !s.login.before.Began.Before(u.Created) {
+	if s, ok := p.registry.session(caller.Session); ok && s.login.before != nil && !s.login.before.Began.Before(u.Created) {
 		g.LastLogin, g.LastFrom = &s.login.before.Began, s.login.before.Source
-	}
-	switch trouble := d.AuditTrouble(); {
-	case trouble != "" && caller.Role == menu.Administrator:
-		g.Notice = trouble
-	case u.First:
-		g.Notice = "Your password is the one of the first start. Change it with passwd."
-	case u.Expires != nil && time.Until(*u.Expires) < 7*24*time.Hour:
-		g.Notice = "Your account expires on " + u.Expires.Format("2 January 2006 at 15:04 MST") + "."
 	}
 	return g
 }
 
+// Notice returns what the caller must know about the own account, in full sentences; empty if nothing.
+func (p *People) Notice(caller menu.Caller) string {
+	u, _ := p.accounts.get(caller.User)
+	switch {
+	case u.First:
+		return "Your password is the one of the first start. Change it with passwd."
+	case u.Expires != nil && time.Until(*u.Expires) < 7*24*time.Hour:
+		return "Your account expires on " + u.Expires.Format("2 January 2006 at 15:04 MST") + "."
+	}
+	return ""
+}
+
 // Remember implements api.Appliance.
-func (d *Daemon) Remember(user, line string) {
-	if err := d.histories.add(user, line); err != nil {
-		d.log.Error("a line could not be added to a history", "user", user, "error", err)
+func (p *People) Remember(user, line string) {
+	if err := p.histories.add(user, line); err != nil {
+		p.log.Error("a line could not be added to a history", "user", user, "error", err)
 	}
 }
 
+// SessionOpen reports whether a session has not ended.
+func (p *People) SessionOpen(id string) bool {
+	_, open := p.registry.session(id)
+	return open
+}
+
 // Running implements api.Logins.
-func (d *Daemon) Running(session, path string) func() { return d.registry.running(session, path) }
+func (p *People) Running(session, path string) func() { return p.registry.running(session, path) }
 
 // Alive implements api.Logins.
-func (d *Daemon) Alive(session string) { d.registry.alive(session) }
+func (p *People) Alive(session string) { p.registry.alive(session) }
 
 // Sessions lists who is logged in, the longest first.
-func (d *Daemon) Sessions() []access.Session {
-	list := d.registry.list()
+func (p *People) Sessions() []access.Session {
+	list := p.registry.list()
 	for i := range list {
 		list[i].Role = menu.Administrator
-		if u, ok := d.accounts.get(list[i].User); ok {
+		if u, ok := p.accounts.get(list[i].User); ok {
 			list[i].Role = u.Role
 		}
 	}
@@ -296,4 +317,4 @@ func (d *Daemon) Sessions() []access.Session {
 }
 
 // Visits lists logins, the newest first: at most so many, or all that are kept if newest is 0.
-func (d *Daemon) Visits(newest int) []access.Visit { return d.visits.list(newest) }
+func (p *People) Visits(newest int) []access.Visit { return p.visits.list(newest) }

@@ -1,4 +1,4 @@
-package daemon
+package people
 
 import (
 	"context"
@@ -15,7 +15,7 @@ import (
 )
 
 // guess tries a password and returns how long the answer took.
-func guess(t *testing.T, d *Daemon, name, source, password string) (time.Duration, error) {
+func guess(t *testing.T, d *bed, name, source, password string) (time.Duration, error) {
 	t.Helper()
 	began := time.Now()
 	_, err := d.Login(t.Context(), access.Credentials{User: name, Source: source, Password: menu.Secret(password)})

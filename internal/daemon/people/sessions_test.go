@@ -1,4 +1,4 @@
-package daemon
+package people
 
 import (
 	"fmt"
@@ -210,39 +210,6 @@ func TestLocal(t *testing.T) {
 	}
 	if n := len(events(t, d, access.EventFilter{Act: access.ActRefused})); n != 2 {
 		t.Errorf("%d refusals are in the audit log", n)
-	}
-}
-
-func TestGreeting(t *testing.T) {
-	texts := t.TempDir()
-	for name, text := range map[string]string{"banner": "Authorised use only.\n", "welcome": "Welcome.\n"} {
-		if err := os.WriteFile(filepath.Join(texts, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	dir := configured(t, prepare(t), fmt.Sprintf("hostname: mx1\nbannerFile: %s/banner\nwelcomeFile: %s/welcome\nidleTimeout: 45m\n", texts, texts))
-	d := start(t, Options{Dir: dir, Product: "diagsh 1.0"})
-	if b := d.Banner(); !strings.HasPrefix(b, "Authorised") {
-		t.Errorf("the banner is %q", b)
-	}
-	first := logIn(t, d, "ops", "192.0.2.1")
-	caller, _, _, _ := d.Attach(first.ID, "shell")
-	if g := d.Greeting(caller); g.LastLogin != nil || g.Host != "mx1" || g.Product != "diagsh 1.0" || g.Welcome != "Welcome.\n" || g.Idle != 45*60 {
-		t.Errorf("the first greeting is %+v", g)
-	}
-	second := logIn(t, d, "ops", "192.0.2.2")
-	caller, _, _, _ = d.Attach(second.ID, "shell")
-	if g := d.Greeting(caller); g.LastFrom != "192.0.2.1" || !g.LastLogin.Equal(first.Began) {
-		t.Errorf("the second greeting is %+v", g)
-	}
-	if a, _ := d.Account("ops"); a.LastFrom != "192.0.2.2" {
-		t.Errorf("the account is %+v", a)
-	}
-	// Whoever gets the name later has not logged in yet.
-	wantKind(t, errorOf(d.DeleteAccount("ops")), 0)
-	wantKind(t, d.CreateAccount(access.Account{User: "ops", Role: menu.ReadOnly}, "long enough!"), 0)
-	if a, _ := d.Account("ops"); a.LastLogin != nil {
-		t.Errorf("a new account has logged in: %+v", a)
 	}
 }
 

@@ -1,0 +1,79 @@
+package daemon
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"diagsh/capture"
+	"diagsh/internal/access"
+	"diagsh/internal/menu"
+)
+
+// Greeting implements api.Appliance.
+func (d *Daemon) Greeting(caller menu.Caller) access.Greeting {
+	g := d.Greet(caller)
+	g.Host, g.Product, g.Welcome = d.Hostname(), d.product, d.Welcome()
+	g.Notice = cmp.Or(d.Log.Notice(caller), d.People.Notice(caller))
+	return g
+}
+
+// Leaving is what somebody should know who is about to leave the menus; empty if nothing.
+func (d *Daemon) Leaving(caller menu.Caller) string {
+	view := d.configuration.view(caller.User)
+	var sentences []string
+	switch n := len(view.Changes); {
+	case n == 1:
+		sentences = append(sentences, "You have 1 change that is not committed.")
+	case n > 1:
+		sentences = append(sentences, fmt.Sprintf("You have %d changes that are not committed.", n))
+	}
+	if w := view.Waiting; w != nil && w.User == caller.User {
+		sentences = append(sentences, fmt.Sprintf("Commit %d is not confirmed and will be rolled back at %s.", w.Number, menu.UTC(*w.Until)))
+	}
+	if d.OnConsole(caller) {
+		if text := d.goesWithConsole(caller); text != "" {
+			sentences = append(sentences, text)
+		}
+	}
+	return strings.Join(sentences, " ")
+}
+
+// goesWithConsole says what ends beside the caller's own session when the appliance does; empty if nothing.
+func (d *Daemon) goesWithConsole(caller menu.Caller) string {
+	var what []string
+	running := 0
+	for _, c := range d.Captures() {
+		if c.State == capture.Running {
+			running++
+		}
+	}
+	if running > 0 {
+		what = append(what, counted(running, "running capture"))
+	}
+	var users []string
+	others := 0
+	for _, s := range d.Sessions() {
+		if s.ID != caller.Session {
+			others++
+			users = append(users, s.User)
+		}
+	}
+	if others > 0 {
+		slices.Sort(users)
+		what = append(what, fmt.Sprintf("%s of %s", counted(others, "session"), strings.Join(slices.Compact(users), ", ")))
+	}
+	if len(what) == 0 {
+		return ""
+	}
+	return "Leaving this window ends the appliance, and with it " + strings.Join(what, " and ") + "."
+}
+
+// counted writes a number of things: 1 session, 2 sessions.
+func counted(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
