@@ -50,6 +50,8 @@ type Options struct {
 	Found func(data string)
 	// Fresh starts with nothing: no account but admin, whose password only the first start tells.
 	Fresh bool
+	// Program is the program to run; without it, the one that these sources make.
+	Program string
 	// Under is a program, with its arguments, that becomes the appliance, such as setpriv(1).
 	Under []string
 	// Console starts it on a terminal, with the menus there.
@@ -108,7 +110,11 @@ func prepare(t testing.TB, o Options) *Appliance {
 	}
 	a := &Appliance{t: t, options: o, dir: dir, Data: filepath.Join(dir, "data"), Socket: filepath.Join(dir, "api.sock"), clients: map[string]*ssh.Client{}}
 	// A process is called as the file that was executed, and commands that list processes show that.
-	if err := os.Symlink(Binary(t), a.Program()); err != nil {
+	program := o.Program
+	if program == "" {
+		program = Binary(t)
+	}
+	if err := os.Symlink(program, a.Program()); err != nil {
 		t.Fatal(err)
 	}
 	if o.Disk != nil {
