@@ -25,6 +25,7 @@ import (
 	"diagsh/capture"
 	"diagsh/internal/access"
 	"diagsh/internal/test/appliance"
+	"diagsh/internal/test/await"
 )
 
 // attacking builds a program whose front attacks the appliance as soon as it is confined, before it serves.
@@ -79,8 +80,7 @@ var attackSaid = regexp.MustCompile(`msg=attack what=("(?:[^"\\]|\\.)*"|\S+) got
 func TestAttackFromTheFront(t *testing.T) {
 	t.Parallel()
 	a := appliance.Start(t, appliance.Options{Program: attacking(t)})
-	b := &bed{Appliance: a, t: t}
-	b.await("the end of the attack", func() bool { return strings.Contains(a.Log(), "what=over") })
+	await.Until(t, "the end of the attack", func() bool { return strings.Contains(a.Log(), "what=over") })
 	log := a.Log()
 	tries := attackSaid.FindAllStringSubmatch(log, -1)
 	if len(tries) < 60 {
@@ -171,7 +171,7 @@ func (b *bed) nothingLost(traffic *stream, from uint64) {
 		}
 		return s
 	}
-	b.await("the last packets", func() bool { return status().PacketsWritten >= sent-from })
+	await.Until(b.t, "the last packets", func() bool { return status().PacketsWritten >= sent-from })
 	if r := b.Local("packetcapture stop survivor"); r.Status != 0 {
 		b.t.Fatalf("%+v", r)
 	}
@@ -184,7 +184,7 @@ func (b *bed) nothingLost(traffic *stream, from uint64) {
 // loginsEnded makes sure that everybody who logged in over the network has logged out.
 func (b *bed) loginsEnded() {
 	b.t.Helper()
-	b.await("the ends of all logins", func() bool {
+	await.Until(b.t, "the ends of all logins", func() bool {
 		in := map[string]bool{}
 		for _, e := range b.Audit() {
 			switch e.Act {
@@ -205,19 +205,19 @@ func (b *bed) loginsEnded() {
 // ended then.
 func (b *bed) killFront() (away time.Duration) {
 	b.t.Helper()
-	b.await("a front", func() bool { return b.Front() != 0 })
+	await.Until(b.t, "a front", func() bool { return b.Front() != 0 })
 	front, sessions := b.Front(), b.Sessions()
 	if err := unix.Kill(front, unix.SIGKILL); err != nil {
 		b.t.Fatal(err)
 	}
 	killed := time.Now()
-	b.await("the next front", func() bool { return b.Front() != front && b.greets() })
+	await.Until(b.t, "the next front", func() bool { return b.Front() != front && b.greets() })
 	away = time.Since(killed)
 	for _, pid := range sessions {
 		b.gone("a session of the front that was killed", pid)
 	}
 	// One that dies within a second of its start is left out for a while, on purpose.
-	b.await("a front that stays", func() bool { return time.Since(killed) > away+time.Second })
+	await.Until(b.t, "a front that stays", func() bool { return time.Since(killed) > away+time.Second })
 	return away
 }
 
@@ -228,7 +228,7 @@ func (b *bed) greets() bool {
 		return false
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(appliance.Patience))
+	c.SetDeadline(time.Now().Add(await.Patience))
 	line, err := bufio.NewReader(c).ReadString('\n')
 	return err == nil && strings.HasPrefix(line, "SSH-2.0-")
 }
@@ -253,7 +253,7 @@ func startCrowd(b *bed) *crowd {
 			}
 		})
 	}
-	b.await("people at work", func() bool { return l.logins.Load() >= 5 })
+	await.Until(b.t, "people at work", func() bool { return l.logins.Load() >= 5 })
 	return l
 }
 
@@ -273,7 +273,7 @@ func (l *crowd) visit(do func(*ssh.Client) error) {
 		return
 	}
 	defer wire.Close()
-	wire.SetDeadline(time.Now().Add(appliance.Patience))
+	wire.SetDeadline(time.Now().Add(await.Patience))
 	l.mu.Lock()
 	l.wires[wire] = struct{}{}
 	l.mu.Unlock()
@@ -345,7 +345,7 @@ func (b *bed) settled(l *crowd) (descriptors, threads int) {
 	}
 	l.mu.Unlock()
 	l.all.Wait()
-	b.await("the end of all sessions", func() bool { return len(b.Sessions()) == 0 })
+	await.Until(b.t, "the end of all sessions", func() bool { return len(b.Sessions()) == 0 })
 	b.loginsEnded()
 	count := func(folder string) int {
 		entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/%s", b.PID(), folder))
