@@ -171,9 +171,7 @@ func (f *Front) serve(c *net.UnixConn) {
 	case "spawn":
 		f.serveProgram(c, q)
 	case "client":
-		if reply(c, q, frontReply{}) == nil {
-			f.serveClient(c)
-		}
+		f.serveClient(c, q)
 	default:
 		// The front hangs up when its client does: then what waits for it is given up.
 		ctx, cancel := context.WithCancel(context.Background())

@@ -1,7 +1,9 @@
 package api
 
 import (
+	"bytes"
 	"context"
+	"crypto/rand"
 	"net"
 	"slices"
 	"time"
@@ -15,29 +17,37 @@ type HostKeys interface {
 	// Public returns the public halves in SSH wire format.
 	Public() [][]byte
 
-	// Sign signs the hash of a key exchange with the host key of that type and by that algorithm. It returns the
-	// signature in SSH wire format, and waits for its turn until ctx is done.
+	// Sign signs the hash of a key exchange with the host key of that type and by that algorithm.
+	// It returns the signature in SSH wire format, and waits for its turn until ctx is done.
 	Sign(ctx context.Context, keyType, algorithm string, hash []byte) ([]byte, error)
 }
 
-// hashSizes are those of an exchange hash: SHA-256, SHA-384, SHA-512 (RFC 4253 section 8, RFC 5656, RFC 8731). Nothing else is
-// signed, so that no message that means something elsewhere can be put in its place.
-var hashSizes = []int{32, 48, 64}
+// clientTime is how long after its beginning a client may log in: the front's own limit is shorter.
+// So whoever took the front over cannot keep a proof for later.
+const clientTime = 2 * time.Minute
 
-// A clientDesk answers what one client's connection needs. Its login belongs to it: it ends with the connection, however that ends.
+// A clientDesk answers what one client's connection needs. Its login belongs to it: it ends with
+// the connection, however that ends.
 type clientDesk struct {
 	front     *Front
-	sessionID []byte // the first hash that was signed (RFC 4253 section 7.2)
+	begun     time.Time
+	cookie    [16]byte // that the first key exchange has to have, so that it is none that was signed before
+	sessionID []byte   // the hash of the first key exchange (RFC 4253 section 7.2)
 	pace      pace
 	login     string
 }
 
-// serveClient answers until the front hangs up, or the connection is at fault. Then the login has ended.
-func (f *Front) serveClient(c *net.UnixConn) {
-	d := &clientDesk{front: f, pace: pace{left: signBurst, last: time.Now()}}
+// serveClient answers until the front hangs up, or the connection is at fault. Then the login has
+// ended.
+func (f *Front) serveClient(c *net.UnixConn, first frontRequest) {
+	d := &clientDesk{front: f, begun: time.Now(), pace: pace{left: signBurst, last: time.Now()}}
+	rand.Read(d.cookie[:])
 	defer d.logout()
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
+	if reply(c, first, frontReply{Cookie: d.cookie[:]}) != nil {
+		return
+	}
 	for q := range f.questions(ctx, c, cancel) {
 		a, err := d.answer(ctx, q)
 		if err != nil {
@@ -49,15 +59,15 @@ func (f *Front) serveClient(c *net.UnixConn) {
 	}
 }
 
-// questions reads what is asked on a connection after its first question, until ctx is done. It calls hungUp when there is no more to
-// come: what waits is given up then.
+// questions reads what is asked on a connection after its first question, until ctx is done. It
+// calls hungUp when there is no more to come: what waits is given up then.
 func (f *Front) questions(ctx context.Context, c *net.UnixConn, hungUp func()) <-chan frontRequest {
 	questions := make(chan frontRequest)
 	go func() {
 		defer close(questions)
 		defer hungUp()
 		for last := uint64(1); ; last++ {
-			q, err := readQuestion(c, last, maxFirstFrame)
+			q, err := readQuestion(c, last, maxQuestionFrame)
 			if err != nil {
 				f.fault(err)
 				return
@@ -82,27 +92,49 @@ func (d *clientDesk) answer(ctx context.Context, q frontRequest) (frontReply, er
 	return frontReply{}, errUnknownQuestion
 }
 
+// sign signs the hash of a key exchange. It computes the hash itself, of an exchange with one of
+// the host keys in it, and for the first one with the cookie of this connection. So nothing is
+// signed that means something elsewhere, or meant something before.
 func (d *clientDesk) sign(ctx context.Context, q frontRequest) (frontReply, error) {
-	if !slices.Contains(hashSizes, len(q.Hash)) {
-		return frontReply{}, menu.Errorf(menu.Usage, "The front asked for a signature of %d bytes, which are no hash", len(q.Hash))
+	e, err := parseExchange(q.Exchange)
+	newHash, known := exchangeHashes[q.Hash]
+	switch {
+	case err != nil:
+	case !known:
+		err = outOfStep("a signature of an exchange by the hash %q", q.Hash)
+	case !slices.ContainsFunc(d.front.hostKeys.Public(), func(key []byte) bool { return bytes.Equal(key, e.hostKey) }):
+		err = outOfStep("a signature for a host key of type %q that is not ours", e.keyType)
+	case d.sessionID == nil && e.cookie != d.cookie:
+		err = outOfStep("a signature of an exchange that is not this connection's")
+	}
+	if err != nil {
+		d.front.fault(err)
+		return frontReply{}, errUnknownQuestion
 	}
 	if err := d.pace.wait(ctx); err != nil {
 		return frontReply{}, err
 	}
-	signature, err := d.front.hostKeys.Sign(ctx, q.KeyType, q.Algorithm, q.Hash)
+	h := newHash()
+	h.Write(q.Exchange)
+	sum := h.Sum(nil)
+	signature, err := d.front.hostKeys.Sign(ctx, e.keyType, q.Algorithm, sum)
 	if err != nil {
 		return frontReply{}, err
 	}
 	if d.sessionID == nil {
-		d.sessionID = q.Hash
+		d.sessionID = sum
 	}
 	return frontReply{Signature: signature}, nil
 }
 
-// logIn checks credentials. The appliance audits both outcomes, since it knows why a login failed and the front must not.
+// logIn checks credentials. The appliance audits both outcomes, since it knows why a login failed
+// and the front must not.
 func (d *clientDesk) logIn(ctx context.Context, c access.Credentials) (frontReply, error) {
 	if d.login != "" {
 		return frontReply{}, menu.Errorf(menu.State, "This connection has logged in already")
+	}
+	if time.Since(d.begun) > clientTime {
+		return frontReply{}, menu.Errorf(menu.State, "The time to log in is over").WithHint("Connect again")
 	}
 	c.SessionID = d.sessionID
 	login, err := d.front.server.appliance.Login(ctx, c)
@@ -124,8 +156,8 @@ func (d *clientDesk) logout() {
 	}
 }
 
-// A connection may ask for signBurst signatures at once, and for one more in each signEvery after that. It needs one, and another
-// for each gigabyte or hour (RFC 4253 section 9).
+// A connection may ask for signBurst signatures at once, and for one more in each signEvery after
+// that. It needs one, and another for each gigabyte or hour (RFC 4253 section 9).
 const (
 	signBurst = 16
 	signEvery = 250 * time.Millisecond

@@ -3,6 +3,8 @@ package api
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"io"
 	"log/slog"
@@ -26,10 +28,27 @@ type stamp struct {
 	gaveUp chan error
 }
 
-func (s *stamp) Public() [][]byte { return [][]byte{[]byte("public key")} }
+// ourKey is a host key of type key.
+var ourKey = sshStrings("key", "public half")
+
+// sshStrings is the SSH wire format of strings (RFC 4251 section 5).
+func sshStrings(texts ...string) []byte {
+	var b []byte
+	for _, text := range texts {
+		b = append(binary.BigEndian.AppendUint32(b, uint32(len(text))), text...)
+	}
+	return b
+}
+
+// exchangeOf is what the hash of a key exchange is of.
+func exchangeOf(cookie [16]byte, hostKey []byte, secret string) []byte {
+	return append(sshStrings("SSH-2.0-client", "SSH-2.0-server", "\x14client's lists", "\x14"+string(cookie[:])+"server's lists", string(hostKey)), secret...)
+}
+
+func (s *stamp) Public() [][]byte { return [][]byte{[]byte("another"), ourKey} }
 
 func (s *stamp) Sign(ctx context.Context, keyType, algorithm string, hash []byte) ([]byte, error) {
-	if keyType != "key" {
+	if keyType != "key" || algorithm != "algorithm" {
 		return nil, errors.New("no such key")
 	}
 	if s.began != nil {
@@ -62,33 +81,61 @@ func beginClient(t testing.TB, f *Front) *ClientSession {
 	return c
 }
 
-// Only what can be an exchange hash is signed.
-func TestOnlyHashesAreSigned(t *testing.T) {
+// Only the hash of a key exchange is signed: with one of the host keys in it, and at first with the
+// cookie of this connection.
+func TestOnlyExchangesAreSigned(t *testing.T) {
 	keys := &stamp{}
 	f := stampFront(t, newDesk(t), keys)
-	for size := range 130 {
-		c := beginClient(t, f)
-		signature, err := c.Sign("key", "algorithm", make([]byte, size))
-		if wanted := size == 32 || size == 48 || size == 64; (err == nil) != wanted || wanted && len(signature) != 9+size {
-			t.Errorf("%d bytes: a signature of %d, %v", size, len(signature), err)
+	right := func(c *ClientSession) []byte { return exchangeOf(c.Cookie(), ourKey, "secret") }
+	earlier := exchangeOf(beginClient(t, f).Cookie(), ourKey, "secret")
+	for what, try := range map[string]func(*ClientSession) ([]byte, error){
+		"nothing":  func(c *ClientSession) ([]byte, error) { return c.Sign("algorithm", "SHA-256", nil) },
+		"20 bytes": func(c *ClientSession) ([]byte, error) { return c.Sign("algorithm", "SHA-256", make([]byte, 20)) },
+		"33 bytes": func(c *ClientSession) ([]byte, error) { return c.Sign("algorithm", "SHA-256", make([]byte, 33)) },
+		"a hash": func(c *ClientSession) ([]byte, error) {
+			return c.Sign("algorithm", "SHA-256", bytes.Repeat([]byte{1}, 32))
+		},
+		"no hash function": func(c *ClientSession) ([]byte, error) { return c.Sign("algorithm", "", right(c)) },
+		"SHA-1":            func(c *ClientSession) ([]byte, error) { return c.Sign("algorithm", "SHA-1", right(c)) },
+		"no secret": func(c *ClientSession) ([]byte, error) {
+			return c.Sign("algorithm", "SHA-256", exchangeOf(c.Cookie(), ourKey, ""))
+		},
+		"another's host key": func(c *ClientSession) ([]byte, error) {
+			return c.Sign("algorithm", "SHA-256", exchangeOf(c.Cookie(), sshStrings("key", "theirs"), "secret"))
+		},
+		"another algorithm":   func(c *ClientSession) ([]byte, error) { return c.Sign("ssh-rsa", "SHA-256", right(c)) },
+		"an earlier exchange": func(c *ClientSession) ([]byte, error) { return c.Sign("algorithm", "SHA-256", earlier) },
+		"a cookie of its own": func(c *ClientSession) ([]byte, error) {
+			return c.Sign("algorithm", "SHA-256", exchangeOf([16]byte{}, ourKey, "secret"))
+		},
+		"half": func(c *ClientSession) ([]byte, error) { return c.Sign("algorithm", "SHA-256", right(c)[:60]) },
+	} {
+		if signature, err := try(beginClient(t, f)); err == nil {
+			t.Errorf("%s: signed %q", what, signature)
 		}
-		c.Close()
 	}
-	if len(keys.signed) != 3 {
+	if len(keys.signed) != 0 {
 		t.Errorf("%d signatures", len(keys.signed))
 	}
-	if public, err := NewFrontEnd(f.Dial).HostKeys(t.Context()); err != nil || len(public) != 1 || string(public[0]) != "public key" {
+	for name, size := range map[string]int{"SHA-256": 32, "SHA-384": 48, "SHA-512": 64} {
+		c := beginClient(t, f)
+		if signature, err := c.Sign("algorithm", name, right(c)); err != nil || len(signature) != len("algorithm")+size {
+			t.Errorf("%s: %q, %v", name, signature, err)
+		}
+	}
+	if public, err := NewFrontEnd(f.Dial).HostKeys(t.Context()); err != nil || len(public) != 2 || !bytes.Equal(public[1], ourKey) {
 		t.Errorf("host keys: %q, %v", public, err)
 	}
 }
 
-// The session of a connection is the first hash that was signed on it, whatever else the front end says and asks.
-func TestSessionIsTheFirstHash(t *testing.T) {
+// The session of a connection is the hash of its first key exchange, whatever else the front says
+// and asks.
+func TestSessionIsTheFirstExchange(t *testing.T) {
 	d := newDesk(t)
 	f := stampFront(t, d, &stamp{})
 	offered := func(c *ClientSession) []byte {
 		t.Helper()
-		c.Login(access.Credentials{User: "op", Key: []byte("k"), SessionID: []byte("chosen by the front end")})
+		c.Login(access.Credentials{User: "op", Key: []byte("k"), SessionID: []byte("chosen by the front")})
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		return d.offered[len(d.offered)-1].SessionID
@@ -97,35 +144,40 @@ func TestSessionIsTheFirstHash(t *testing.T) {
 	if id := offered(c); id != nil {
 		t.Errorf("before a key exchange it is %q", id)
 	}
-	first, second := bytes.Repeat([]byte{1}, 32), bytes.Repeat([]byte{2}, 64)
-	for _, try := range []func() ([]byte, error){
-		func() ([]byte, error) { return c.Sign("no key", "algorithm", second) },
-		func() ([]byte, error) { return c.Sign("key", "algorithm", second[:20]) },
-	} {
-		if signature, err := try(); err == nil {
-			t.Errorf("signed: %q", signature)
-		}
-		if id := offered(c); id != nil {
-			t.Errorf("without a signature it is %q", id)
-		}
+	first := exchangeOf(c.Cookie(), ourKey, "first")
+	if signature, err := c.Sign("no algorithm", "SHA-512", first); err == nil {
+		t.Errorf("signed: %q", signature)
 	}
-	for _, hash := range [][]byte{first, second} {
-		if _, err := c.Sign("key", "algorithm", hash); err != nil {
+	if id := offered(c); id != nil {
+		t.Errorf("without a signature it is %q", id)
+	}
+	want := sha256.Sum256(first)
+	for _, exchange := range [][]byte{first, exchangeOf(c.Cookie(), ourKey, "second"), exchangeOf([16]byte{9}, ourKey, "third")} {
+		if _, err := c.Sign("algorithm", "SHA-256", exchange); err != nil {
 			t.Fatal(err)
 		}
-		if id := offered(c); !bytes.Equal(id, first) {
-			t.Errorf("after %v it is %v", hash, id)
+		if id := offered(c); !bytes.Equal(id, want[:]) {
+			t.Errorf("after %q it is %x", exchange, id)
 		}
 	}
 	other := beginClient(t, f)
 	if id := offered(other); id != nil {
-		t.Errorf("another connection has %q", id)
+		t.Errorf("another connection has %x", id)
 	}
-	if _, err := other.Sign("key", "algorithm", second); err != nil {
-		t.Fatal(err)
+	if other.Cookie() == c.Cookie() {
+		t.Error("two connections have one cookie")
 	}
-	if id := offered(other); !bytes.Equal(id, second) {
-		t.Errorf("another connection has %v", id)
+}
+
+// A proof is not kept for later: who has not logged in after some time has to connect again.
+func TestTimeOfAClient(t *testing.T) {
+	d := newDesk(t)
+	desk := &clientDesk{front: stampFront(t, d, &stamp{}), begun: time.Now().Add(-clientTime - time.Second)}
+	if _, err := desk.logIn(t.Context(), access.Credentials{User: "op", Password: "right"}); menu.AsError(err) == nil || menu.AsError(err).Kind != menu.State {
+		t.Errorf("too late: %v", err)
+	}
+	if len(d.offered) != 0 {
+		t.Error("the credentials were looked at")
 	}
 }
 
@@ -206,7 +258,7 @@ func TestSignatureIsGivenUpWithItsClient(t *testing.T) {
 	}
 	done := make(chan error, 1)
 	go func() {
-		_, err := c.Sign("key", "algorithm", make([]byte, 32))
+		_, err := c.Sign("algorithm", "SHA-256", exchangeOf(c.Cookie(), ourKey, "secret"))
 		done <- err
 	}()
 	<-keys.began
@@ -219,14 +271,15 @@ func TestSignatureIsGivenUpWithItsClient(t *testing.T) {
 	}
 }
 
-// Signatures and logins are asked for on a client's connection and nowhere else, and nothing else is asked there.
+// Signatures and logins are asked for on a client's connection and nowhere else, and nothing else
+// is asked there.
 func TestOnlyOnAClientsConnection(t *testing.T) {
 	d := newDesk(t)
 	keys := &stamp{}
 	f := stampFront(t, d, keys)
 	front := NewFrontEnd(f.Dial)
 	right := &access.Credentials{User: "op", Password: "right"}
-	for _, q := range []frontRequest{{Do: "sign", KeyType: "key", Algorithm: "a", Hash: make([]byte, 32)}, {Do: "login", Credentials: right}, {Do: "logout", Login: "login-op"}} {
+	for _, q := range []frontRequest{{Do: "sign", Algorithm: "algorithm", Hash: "SHA-256", Exchange: exchangeOf([16]byte{}, ourKey, "secret")}, {Do: "login", Credentials: right}, {Do: "logout", Login: "login-op"}} {
 		if a, err := front.once(t.Context(), q); err == nil {
 			t.Errorf("%s: %+v", q.Do, a)
 		}
@@ -243,7 +296,7 @@ func TestOnlyOnAClientsConnection(t *testing.T) {
 			t.Errorf("on a client's connection %q: %+v, %v", q.Do, a, err)
 		}
 	}
-	if _, _, err := files.c.ask(frontRequest{Do: "sign", KeyType: "key", Algorithm: "a", Hash: make([]byte, 32)}); err == nil {
+	if _, _, err := files.c.ask(frontRequest{Do: "sign", Algorithm: "algorithm", Hash: "SHA-256", Exchange: exchangeOf([16]byte{}, ourKey, "secret")}); err == nil {
 		t.Error("signed in a session of files")
 	}
 	if len(keys.signed) != 0 || len(d.offered) != 0 {
@@ -251,7 +304,8 @@ func TestOnlyOnAClientsConnection(t *testing.T) {
 	}
 }
 
-// A connection that asks for one signature after the other gets some at once and then one now and then.
+// A connection that asks for one signature after the other gets some at once and then one now and
+// then.
 func TestPaceOfSignatures(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := pace{left: signBurst, last: time.Now()}
@@ -299,9 +353,23 @@ func TestClientBrokenOff(t *testing.T) {
 		theirs.Write(then)
 		theirs.CloseWrite()
 		theirs.SetReadDeadline(time.Now().Add(10 * time.Second))
-		if text, err := io.ReadAll(theirs); err != nil && !errors.Is(err, unix.ECONNRESET) || err == nil && !bytes.Equal(text, frame(`{"number":1}`)) {
+		if text, err := io.ReadAll(theirs); err != nil && !errors.Is(err, unix.ECONNRESET) || err == nil && (len(text) < 4 || !bytes.HasPrefix(text[4:], []byte(`{"number":1,"cookie":"`))) {
 			t.Errorf("after %q it answers %q, %v", then, text, err)
 		}
 		theirs.Close()
 	}
+}
+
+// Whatever is to be signed, reading it ends, and what is taken for a key exchange has a host key
+// and a cookie in it.
+func FuzzExchange(f *testing.F) {
+	f.Add(exchangeOf([16]byte{1}, ourKey, "secret"))
+	f.Add(sshStrings("a", "b", "\x14", "\x14", "key"))
+	f.Add([]byte("\xff\xff\xff\xff"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		e, err := parseExchange(text)
+		if err == nil && (!bytes.Contains(text, e.hostKey) || !bytes.Contains(text, e.cookie[:]) || len(e.hostKey) < 4+len(e.keyType)) {
+			t.Fatalf("%+v", e)
+		}
+	})
 }

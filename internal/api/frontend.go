@@ -44,13 +44,14 @@ func (f *FrontEnd) HostKeys(ctx context.Context) ([][]byte, error) {
 	return a.Keys, err
 }
 
-// Client begins what one client's connection needs. It is over when ctx is done; Close waits for its end.
+// Client begins what one client's connection needs. It is over when ctx is done; Close waits for
+// its end.
 func (f *FrontEnd) Client(ctx context.Context) (*ClientSession, error) {
-	c, _, err := f.open(ctx, frontRequest{Do: "client"})
+	c, a, err := f.open(ctx, frontRequest{Do: "client"})
 	if err != nil {
 		return nil, err
 	}
-	s := &ClientSession{c: c}
+	s := &ClientSession{c: c, cookie: [16]byte(a.Cookie)}
 	s.stop = context.AfterFunc(ctx, s.hangUp)
 	return s, nil
 }
@@ -96,7 +97,8 @@ func (f *FrontEnd) open(ctx context.Context, q frontRequest) (*frontConn, frontR
 	return c, a, err
 }
 
-// A frontConn is the asking end of a connection to the appliance. Its methods may be called from any goroutine.
+// A frontConn is the asking end of a connection to the appliance. Its methods may be called from
+// any goroutine.
 type frontConn struct {
 	conn *net.UnixConn
 
@@ -105,8 +107,9 @@ type frontConn struct {
 	broken error // why nothing can be asked any more
 }
 
-// ask writes a question and reads the answer, with the descriptors that came along, if any. What the appliance refuses is a *menu.Error;
-// any other error has ended the connection, and everything that is asked later fails with the same.
+// ask writes a question and reads the answer, with the descriptors that came along, if any. What
+// the appliance refuses is a *menu.Error; any other error has ended the connection, and everything
+// that is asked later fails with the same.
 func (c *frontConn) ask(q frontRequest) (frontReply, []*os.File, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -146,23 +149,31 @@ func (c *frontConn) exchange(q frontRequest) (frontReply, []*os.File, error) {
 
 func (c *frontConn) close() error { return c.conn.Close() }
 
-// A ClientSession is what the connection of one client needs of the appliance. Its methods may be called from any goroutine.
+// A ClientSession is what the connection of one client needs of the appliance. Its methods may be
+// called from any goroutine.
 type ClientSession struct {
-	c    *frontConn
-	stop func() bool
+	c      *frontConn
+	cookie [16]byte
+	stop   func() bool
 }
+
+// Cookie returns the one that the first SSH_MSG_KEXINIT has to have.
+func (s *ClientSession) Cookie() [16]byte { return s.cookie }
 
 // endTime is how long the appliance has to end what was begun for a client.
 const endTime = 5 * time.Second
 
-// Sign has the hash of a key exchange signed by a host key, and returns the signature in SSH wire format.
-func (s *ClientSession) Sign(keyType, algorithm string, hash []byte) ([]byte, error) {
-	a, _, err := s.c.ask(frontRequest{Do: "sign", KeyType: keyType, Algorithm: algorithm, Hash: hash})
+// Sign has the hash of a key exchange signed with the host key that is in it, and returns the
+// signature in SSH wire format. hash is SHA-256, SHA-384 or SHA-512, and exchange what the hash is
+// of.
+func (s *ClientSession) Sign(algorithm, hash string, exchange []byte) ([]byte, error) {
+	a, _, err := s.c.ask(frontRequest{Do: "sign", Algorithm: algorithm, Hash: hash, Exchange: exchange})
 	return a.Signature, err
 }
 
-// Login checks credentials; it takes as long as the delay for earlier failures demands. A refusal is a *menu.Error: of kind Denied
-// where they are not right, of another where it is not about them. The login ends with the session.
+// Login checks credentials; it takes as long as the delay for earlier failures demands. A refusal
+// is a *menu.Error: of kind Denied where they are not right, of another where it is not about them.
+// The login ends with the session.
 func (s *ClientSession) Login(c access.Credentials) (access.Login, error) {
 	a, _, err := s.c.ask(frontRequest{Do: "login", Credentials: &c})
 	if err != nil {
@@ -171,7 +182,8 @@ func (s *ClientSession) Login(c access.Credentials) (access.Login, error) {
 	return *a.Login, nil
 }
 
-// hangUp tells the appliance that nothing more is asked. It gives up what it does, and ends the login.
+// hangUp tells the appliance that nothing more is asked. It gives up what it does, and ends the
+// login.
 func (s *ClientSession) hangUp() {
 	s.c.conn.CloseWrite()
 	s.c.conn.SetReadDeadline(time.Now().Add(endTime))
@@ -195,7 +207,8 @@ func (s *ClientSession) Close() error {
 	return nil
 }
 
-// A FileSession is the diagnostic directory as one login may use it. Its methods may be called from any goroutine.
+// A FileSession is the diagnostic directory as one login may use it. Its methods may be called from
+// any goroutine.
 type FileSession struct{ c *frontConn }
 
 // List begins to list the finished files.
@@ -207,8 +220,8 @@ func (s *FileSession) List() (*Listing, error) {
 	return &Listing{c: s.c, files: a.Files, number: a.Listing}, nil
 }
 
-// A Listing goes through the finished files, some at a time, so that it takes no more memory for many than for a few. It is for one
-// goroutine.
+// A Listing goes through the finished files, some at a time, so that it takes no more memory for
+// many than for a few. It is for one goroutine.
 type Listing struct {
 	c      *frontConn
 	files  []access.File // that came and were not handed on
@@ -251,7 +264,8 @@ func (s *FileSession) Stat(name string) (access.File, error) {
 	return *a.File, nil
 }
 
-// Open opens a file for reading. The descriptor is the kernel's own: reading it costs no way through the boundary.
+// Open opens a file for reading. The descriptor is the kernel's own: reading it costs no way
+// through the boundary.
 func (s *FileSession) Open(name string) (*os.File, error) {
 	_, files, err := s.c.ask(frontRequest{Do: "open", Name: name})
 	if err != nil {

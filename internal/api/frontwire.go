@@ -37,9 +37,9 @@ type frontRequest struct {
 	User        string              `json:"user,omitempty"`
 	Source      string              `json:"source,omitempty"`
 	Key         []byte              `json:"key,omitempty"`
-	KeyType     string              `json:"keyType,omitempty"`   // of the host key to sign with
 	Algorithm   string              `json:"algorithm,omitempty"` // to sign by
-	Hash        []byte              `json:"hash,omitempty"`      // to be signed
+	Hash        string              `json:"hash,omitempty"`      // SHA-256, SHA-384 or SHA-512, of Exchange
+	Exchange    []byte              `json:"exchange,omitempty"`
 	Credentials *access.Credentials `json:"credentials,omitempty"`
 	Knock       *access.Knock       `json:"knock,omitempty"`
 	Login       string              `json:"login,omitempty"`
@@ -58,6 +58,7 @@ type frontReply struct {
 	Keys      [][]byte      `json:"keys,omitempty"` // in SSH wire format
 	Sources   []string      `json:"sources,omitempty"`
 	Known     bool          `json:"known,omitempty"`
+	Cookie    []byte        `json:"cookie,omitempty"`    // for the first SSH_MSG_KEXINIT
 	Signature []byte        `json:"signature,omitempty"` // in SSH wire format
 	Login     *access.Login `json:"login,omitempty"`
 	Listing   uint64        `json:"listing,omitempty"` // to ask for the next files by; 0: there are no more
@@ -219,6 +220,8 @@ func (a frontReply) answers(q frontRequest, files []*os.File) bool {
 	switch q.Do {
 	case "hostKeys":
 		return len(a.Keys) > 0
+	case "client":
+		return len(a.Cookie) == 16
 	case "sign":
 		return len(a.Signature) > 0
 	case "login":

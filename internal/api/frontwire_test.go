@@ -207,7 +207,7 @@ func TestLoginWithoutALogin(t *testing.T) {
 	go func() {
 		var q frontRequest
 		for n := 1; readFrame(ours, maxQuestionFrame, &q) == nil; n++ {
-			ours.Write(frame(fmt.Sprintf(`{"number":%d}`, n)))
+			ours.Write(frame(fmt.Sprintf(`{"number":%d,"cookie":"AAAAAAAAAAAAAAAAAAAAAA=="}`, n)))
 		}
 	}()
 	client, err := NewFrontEnd(func(context.Context) (*net.UnixConn, error) { return theirs, nil }).Client(t.Context())
@@ -474,7 +474,7 @@ func FuzzFrontFrames(f *testing.F) {
 	f.Add([]byte("\xff\xff\xff\xff{}"))
 	f.Add([]byte("{\"do\":\"banner\"}\n"))
 	f.Add(frame("null"))
-	f.Add(append(frame(`{"number":1,"do":"client"}`), frame(`{"number":2,"do":"sign","keyType":"k","algorithm":"a","hash":"AAAA"}`)...))
+	f.Add(append(frame(`{"number":1,"do":"client"}`), frame(`{"number":2,"do":"sign","algorithm":"a","hash":"SHA-256","exchange":"AAAA"}`)...))
 	f.Add(frame(`{"number":2,"do":"login","credentials":{"user":"op","key":"AAAA","algorithm":"a","signature":"AAAA"}}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		r := bytes.NewReader(text)

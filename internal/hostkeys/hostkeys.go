@@ -1,5 +1,5 @@
-// Package hostkeys holds the keys by which SSH clients recognise the appliance, and signs with them.
-// What speaks SSH is another process: it asks for signatures and never sees a key.
+// Package hostkeys holds the keys by which SSH clients recognise the appliance, and signs with
+// them. What speaks SSH is another process: it asks for signatures and never sees a key.
 package hostkeys
 
 import (
@@ -54,15 +54,14 @@ func kinds() []kind {
 		{ssh.KeyAlgoECDSA256, "ssh_host_ecdsa_key", []string{ssh.KeyAlgoECDSA256}, func() (crypto.PrivateKey, error) {
 			return ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 		}},
-		{ssh.KeyAlgoRSA, "ssh_host_rsa_key", []string{ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256}, func() (crypto.PrivateKey, error) {
-			return rsa.GenerateKey(rand.Reader, rsaBits)
-		}},
+		{ssh.KeyAlgoRSA, "ssh_host_rsa_key", []string{ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256},
+			func() (crypto.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, rsaBits) }},
 	}
 }
 
-// signaturesAtATime bounds the signatures of one key. Strangers cause them: half of the machine is left to captures and
-// users. The bound is that of a key and not of all, since a signature by RSA takes a hundred times as long as one by
-// Ed25519, which most clients ask for.
+// signaturesAtATime bounds the signatures of one key. Strangers cause them: half of the machine is
+// left to captures and users. The bound is that of a key and not of all, since a signature by RSA
+// takes a hundred times as long as one by Ed25519, which most clients ask for.
 func signaturesAtATime() int { return max(1, runtime.NumCPU()/2) }
 
 // Open reads the host keys from dir and makes those that are missing.
@@ -94,9 +93,10 @@ func (k *Keys) Public() [][]byte {
 
 var errNoSuchKey = errors.New("there is no host key of this type that signs by this algorithm")
 
-// Sign signs the hash of a key exchange and returns the signature in SSH wire format (RFC 4253 section 8).
-// keyType is that of one of the keys, algorithm one that it signs by. Sign waits for its turn until ctx is done.
-// The caller must make sure that hash is one and not a message: whatever it is gets signed.
+// Sign signs the hash of a key exchange and returns the signature in SSH wire format (RFC 4253
+// section 8). keyType is that of one of the keys, algorithm one that it signs by. Sign waits for
+// its turn until ctx is done. The caller must make sure that hash is one and not a message:
+// whatever it is gets signed.
 func (k *Keys) Sign(ctx context.Context, keyType, algorithm string, hash []byte) ([]byte, error) {
 	i := slices.IndexFunc(k.keys, func(key hostKey) bool { return key.signer.PublicKey().Type() == keyType })
 	if i < 0 || !slices.Contains(k.keys[i].algorithms, algorithm) {
@@ -136,8 +136,8 @@ func (k kind) load(dir string, log *slog.Logger) (ssh.AlgorithmSigner, error) {
 	return signer, nil
 }
 
-// read refuses nothing that it can mend. An appliance that does not start for the mode of a file keeps out
-// the one who would put it right.
+// read refuses nothing that it can mend. An appliance that does not start for the mode of a file
+// keeps out the one who would put it right.
 func read(file string, log *slog.Logger) (ssh.Signer, error) {
 	info, err := os.Stat(file)
 	if err != nil {
@@ -156,7 +156,8 @@ func read(file string, log *slog.Logger) (ssh.Signer, error) {
 	return ssh.ParsePrivateKey(text)
 }
 
-// create writes a new key so that its file is there whole or not at all: half a key would keep the appliance from starting.
+// create writes a new key so that its file is there whole or not at all: half a key would keep the
+// appliance from starting.
 func create(file string, generate func() (crypto.PrivateKey, error)) (ssh.Signer, error) {
 	key, err := generate()
 	if err != nil {

@@ -118,7 +118,8 @@ func (s waitingSigner) SignWithAlgorithm(r io.Reader, data []byte, algorithm str
 	return s.AlgorithmSigner.SignWithAlgorithm(r, data, algorithm)
 }
 
-// No more signatures of a key than it has slots are made at a time; who waits for one can give up, and other keys go on.
+// No more signatures of a key than it has slots are made at a time; who waits for one can give up,
+// and other keys go on.
 func TestSignaturesAtATime(t *testing.T) {
 	k, err := Open(t.TempDir(), discard())
 	check(t, err)

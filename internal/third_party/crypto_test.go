@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -75,10 +76,11 @@ func TestPatches(t *testing.T) {
 	}
 }
 
-const patchTests = "^(TestRepeatedServiceRequest|TestRepeatedServiceRequestCounts|TestServiceRequestsAreBounded|TestAnotherServiceBeforeAuthentication|TestPublicKeyProof)$"
+const patchTests = "^(TestRepeatedServiceRequest|TestRepeatedServiceRequestCounts|TestServiceRequestsAreBounded|" +
+	"TestAnotherServiceBeforeAuthentication|TestPublicKeyProof|TestExchangeSigner)$"
 
-// TestUpstreamLacksThePatches fails for a release of upstream that makes a patch superfluous. `make upstream` runs it on
-// the newest one.
+// TestUpstreamLacksThePatches fails for a release of upstream that makes a patch superfluous. `make
+// upstream` runs it on the newest one.
 func TestUpstreamLacksThePatches(t *testing.T) {
 	t.Parallel()
 	tree := t.TempDir()
@@ -92,20 +94,23 @@ func TestUpstreamLacksThePatches(t *testing.T) {
 	} else if !strings.Contains(out, "--- FAIL: TestRepeatedServiceRequest") {
 		t.Errorf("%v\n%s", err, out)
 	}
-	if got := callbacks(t, filepath.Join(release, "ssh", "server.go")); !slices.Equal(got, knownCallbacks) {
-		t.Errorf("ServerConfig of %s@%s has the callbacks\n%s\nand not\n%s\nDoes one have the signature of a public key? Then patch 0002 can go.",
-			module, *upstream, strings.Join(got, "\n"), strings.Join(knownCallbacks, "\n"))
+	if got := configFields(t, filepath.Join(release, "ssh", "server.go")); !slices.Equal(got, knownFields) {
+		t.Errorf("ServerConfig of %s@%s has the fields\n%s\nand not\n%s\nDoes one have the signature of a public key, "+
+			"or the key exchange? Then patch 0002 or 0003 can go.",
+			module, *upstream, strings.Join(got, "\n"), strings.Join(knownFields, "\n"))
 	}
 }
 
-// knownCallbacks are those that have been looked at: none has the signature.
-var knownCallbacks = []string{
-	"AuthLogCallback 3", "BannerCallback 1", "KeyboardInteractiveCallback 2", "NoClientAuthCallback 1", "PasswordCallback 2",
-	"PreAuthConnCallback 1", "PublicKeyCallback 2", "VerifiedPublicKeyCallback 4",
+// knownFields are those that have been looked at: none has the signature of a user's key or what a
+// host key signs.
+var knownFields = []string{
+	"AuthLogCallback/3", "BannerCallback/1", "GSSAPIWithMICConfig", "KeyboardInteractiveCallback/2", "MaxAuthTries", "NoClientAuth",
+	"NoClientAuthCallback/1", "PasswordCallback/2", "PreAuthConnCallback/1", "PublicKeyAuthAlgorithms", "PublicKeyCallback/2",
+	"ServerVersion", "VerifiedPublicKeyCallback/4", "hostKeys",
 }
 
-// callbacks returns the functions of ServerConfig, each with the number of its parameters.
-func callbacks(t *testing.T, file string) (found []string) {
+// configFields returns the fields of ServerConfig, functions with the number of their parameters.
+func configFields(t *testing.T, file string) (found []string) {
 	parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -116,8 +121,12 @@ func callbacks(t *testing.T, file string) (found []string) {
 			return true
 		}
 		for _, field := range spec.Type.(*ast.StructType).Fields.List {
-			if f, ok := field.Type.(*ast.FuncType); ok {
-				found = append(found, field.Names[0].Name+" "+string(rune('0'+f.Params.NumFields())))
+			for _, name := range field.Names {
+				text := name.Name
+				if f, ok := field.Type.(*ast.FuncType); ok {
+					text = fmt.Sprintf("%s/%d", text, f.Params.NumFields())
+				}
+				found = append(found, text)
 			}
 		}
 		return false
@@ -126,14 +135,15 @@ func callbacks(t *testing.T, file string) (found []string) {
 	return found
 }
 
-// TestReplaced holds go.mod to the copy's release: a replacement of another one would not take place, and nobody would
-// know what the copy is of.
+// TestReplaced holds go.mod to the copy's release: a replacement of another one would not take
+// place, and nobody would know what the copy is of.
 func TestReplaced(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join("..", "..", "go.mod"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, line := range []string{module + " " + pinned + "\n", "replace " + module + " " + pinned + " => ./internal/third_party/" + copied + "\n"} {
+	replaced := "replace " + module + " " + pinned + " => ./internal/third_party/" + copied + "\n"
+	for _, line := range []string{"\t" + module + " " + pinned + "\n", replaced} {
 		if !strings.Contains(string(text), line) {
 			t.Errorf("go.mod lacks the line %q", line)
 		}
@@ -149,8 +159,8 @@ func patched(t *testing.T) string {
 	return tree
 }
 
-// download returns the folder of the module cache with a release of upstream. The pinned one is compared with the sums in
-// crypto.sum, as go.sum would have them if go.mod replaced nothing.
+// download returns the folder of the module cache with a release of upstream. The pinned one is
+// compared with the sums in crypto.sum, as go.sum would have them if go.mod replaced nothing.
 func download(t *testing.T, version string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -174,7 +184,8 @@ func download(t *testing.T, version string) string {
 	return m.Dir
 }
 
-// take copies the packages, without their tests, and what says under what terms they may be passed on.
+// take copies the packages, without their tests, and what says under what terms they may be passed
+// on.
 func take(t *testing.T, from, to string) {
 	t.Helper()
 	for _, name := range []string{"go.mod", "LICENSE", "PATENTS"} {
@@ -214,8 +225,8 @@ func apply(t *testing.T, tree string, options ...string) {
 	}
 }
 
-// makeModule gives a folder with the packages a go.mod with what these alone need, in the versions of the program: the
-// module cache has them.
+// makeModule gives a folder with the packages a go.mod with what these alone need, in the versions
+// of the program: the module cache has them.
 func makeModule(t *testing.T, tree string) {
 	t.Helper()
 	main := string(get(t, filepath.Join("..", "..", "go.mod")))

@@ -12,8 +12,8 @@ import (
 // maxProvenUser bounds the user name that a signature is for, in bytes. No account has one as long.
 const maxProvenUser = 256
 
-// signatures says by which algorithms users prove who they are, and with keys of which type. SHA-1 (ssh-rsa) is not
-// among them. Nor are certificates: no authority is trusted.
+// signatures says by which algorithms users prove who they are, and with keys of which type. SHA-1
+// (ssh-rsa) is not among them. Nor are certificates: no authority is trusted.
 var signatures = map[string]string{
 	ssh.KeyAlgoED25519:    ssh.KeyAlgoED25519,
 	ssh.KeyAlgoSKED25519:  ssh.KeyAlgoSKED25519,
@@ -39,8 +39,9 @@ type signedLogin struct {
 
 const messageUserAuth = 50 // SSH_MSG_USERAUTH_REQUEST
 
-// checkProof returns nil if the credentials hold a signature by their key, for a login as their user, in their session.
-// It believes nothing that the front end says: what faces the network may have been broken into.
+// checkProof returns nil if the credentials hold a signature by their key, for a login as their
+// user, in their session. It believes nothing that the front end says: what faces the network may
+// have been broken into.
 func checkProof(c access.Credentials) error {
 	if len(c.SessionID) == 0 {
 		return errors.New("no keys were exchanged on the connection")
@@ -66,7 +67,8 @@ func checkProof(c access.Credentials) error {
 	if len(signature.Rest) > 0 && keyType != ssh.KeyAlgoSKED25519 && keyType != ssh.KeyAlgoSKECDSA256 {
 		return errors.New("something stands after the signature")
 	}
-	// gpg-agent before 2.2.6 signs by the other of the two hash functions that RSA has here: package ssh accepts that, too.
+	// gpg-agent before 2.2.6 signs by the other of the two hash functions that RSA has here:
+	// package ssh accepts that, too.
 	if signature.Format != c.Algorithm && (keyType != ssh.KeyAlgoRSA || signatures[signature.Format] != ssh.KeyAlgoRSA) {
 		return fmt.Errorf("a signature by %q is not one by %s", signature.Format, c.Algorithm)
 	}

@@ -60,7 +60,8 @@ func proofBy(t testing.TB, user, source string, signer ssh.Signer, algorithm, fo
 	return access.Credentials{User: user, Source: source, Key: key, Algorithm: algorithm, Signature: ssh.Marshal(signature), SessionID: testSession}
 }
 
-// signedText is written out by hand from RFC 4252 section 7, so that it does not share a fault with signedLogin.
+// signedText is written out by hand from RFC 4252 section 7, so that it does not share a fault with
+// signedLogin.
 func signedText(session []byte, user, algorithm string, key []byte) []byte {
 	var b []byte
 	text := func(s string) { b = append(binary.BigEndian.AppendUint32(b, uint32(len(s))), s...) }
@@ -228,7 +229,8 @@ func TestProofsThatAreNone(t *testing.T) {
 	}
 }
 
-// A proof costs no delay, and its failure takes none of the guesses that a name has: keys cannot be guessed.
+// A proof costs no delay, and its failure takes none of the guesses that a name has: keys cannot be
+// guessed.
 func TestProofsTakeNoTries(t *testing.T) {
 	d := start(t, Options{Dir: prepare(t)})
 	signer, line := userKey(t)

@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net"
 	"strings"
-	"sync"
 
 	"golang.org/x/crypto/ssh"
 
@@ -14,7 +12,8 @@ import (
 	"diagsh/internal/menu"
 )
 
-// maxAuthTries is how many credentials a connection may try, keys that the appliance does not know included, as with sshd.
+// maxAuthTries is how many credentials a connection may try, keys that the appliance does not know
+// included, as with sshd.
 const maxAuthTries = 6
 
 // Longer ones are refused unseen, so that nobody can make the appliance hash or log megabytes.
@@ -37,11 +36,8 @@ type authenticator struct {
 	source   string
 	place    *place
 	log      *slog.Logger
+	client   Client // signs for the connection and logs it in; nil before its keys are exchanged
 	begun    func() // called once, when keys are exchanged
-
-	mu     sync.Mutex
-	opened Client // what the appliance does for the connection; nil before it is needed
-	left   bool
 
 	// What was tried, for the logs:
 	user  string       // the latest
@@ -78,7 +74,8 @@ func (a *authenticator) banner(ssh.ConnMetadata) string {
 	return networkText(text)
 }
 
-// keyOffered answers whether a signature by this key would help. It proves nothing: anybody can offer anybody's public key.
+// keyOffered answers whether a signature by this key would help. It proves nothing: anybody can
+// offer anybody's public key.
 func (a *authenticator) keyOffered(c ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
 	if len(c.User()) > maxUserName {
 		return nil, errTooLong
@@ -93,7 +90,8 @@ func (a *authenticator) keyOffered(c ssh.ConnMetadata, key ssh.PublicKey) (*ssh.
 	return nil, nil
 }
 
-// attempted is told of every attempt by the library, those included that it does not ask about, such as signatures by SHA-1.
+// attempted is told of every attempt by the library, those included that it does not ask about,
+// such as signatures by SHA-1.
 func (a *authenticator) attempted(c ssh.ConnMetadata, method string, err error) {
 	a.user = c.User()
 	if err == nil || method == "none" || errors.Is(err, errNoAnswer) {
@@ -109,7 +107,8 @@ func (a *authenticator) attempted(c ssh.ConnMetadata, method string, err error) 
 	}
 }
 
-// keyProved is called once the signature has been checked. The appliance checks it again: it does not believe this process.
+// keyProved is called once the signature has been checked. The appliance checks it again: it does
+// not believe this process.
 func (a *authenticator) keyProved(c ssh.ConnMetadata, key ssh.PublicKey, _ *ssh.Permissions, proof ssh.PublicKeyProof) (*ssh.Permissions, error) {
 	return a.login(access.Credentials{
 		User: c.User(), Source: a.source, Key: key.Marshal(), Algorithm: proof.Algorithm, Signature: ssh.Marshal(proof.Signature),
@@ -132,33 +131,13 @@ func (a *authenticator) keyboardInteractive(c ssh.ConnMetadata, ask ssh.Keyboard
 	return a.password(c, []byte(answers[0]))
 }
 
-// client is what the appliance does for the connection: signs for it, and logs it in.
-func (a *authenticator) client() (Client, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.left {
-		return nil, net.ErrClosed
-	}
-	if a.opened == nil {
-		client, err := a.frontEnd.Client(a.ctx)
-		if err != nil {
-			return nil, err
-		}
-		a.opened = client
-	}
-	return a.opened, nil
-}
-
-// leave ends what the appliance does for the connection, and with it the login, whether or not the client learned of that.
+// leave ends what the appliance does for the connection, and with it the login, whether or not the
+// client learned of that.
 func (a *authenticator) leave() {
-	a.mu.Lock()
-	client := a.opened
-	a.left = true
-	a.mu.Unlock()
-	if client == nil {
+	if a.client == nil {
 		return
 	}
-	if err := client.Close(); err != nil {
+	if err := a.client.Close(); err != nil {
 		a.log.Warn("ssh: logout failed", "error", err)
 	}
 }
@@ -166,13 +145,7 @@ func (a *authenticator) leave() {
 func (a *authenticator) login(c access.Credentials) (*ssh.Permissions, error) {
 	var login access.Login
 	var err error
-	turn := a.place.check(a.ctx, func() {
-		var client Client
-		if client, err = a.client(); err == nil {
-			login, err = client.Login(c)
-		}
-	})
-	if turn != nil {
+	if turn := a.place.check(a.ctx, func() { login, err = a.client.Login(c) }); turn != nil {
 		return nil, turn
 	}
 	if err != nil {
@@ -181,7 +154,8 @@ func (a *authenticator) login(c access.Credentials) (*ssh.Permissions, error) {
 	return &ssh.Permissions{ExtraData: map[any]any{loginKey{}: login}}, nil
 }
 
-// refusal keeps quiet about why credentials were refused, and says so when it is not about the credentials at all.
+// refusal keeps quiet about why credentials were refused, and says so when it is not about the
+// credentials at all.
 func (a *authenticator) refusal(err error) error {
 	var e *menu.Error
 	if !errors.As(err, &e) {
@@ -196,5 +170,6 @@ func (a *authenticator) refusal(err error) error {
 	return &ssh.BannerError{Err: errDenied, Message: networkText(e.Error() + "\n")}
 }
 
-// networkText makes a configured text fit for a stranger's terminal, with lines that end as RFC 4252 section 5.4 wants.
+// networkText makes a configured text fit for a stranger's terminal, with lines that end as RFC
+// 4252 section 5.4 wants.
 func networkText(text string) string { return strings.ReplaceAll(menu.CleanLines(text), "\n", "\r\n") }

@@ -77,7 +77,12 @@ func (s *Server) handshake(wire *clientConn, auth *authenticator) (*ssh.ServerCo
 		wire.SetDeadline(forLogin)
 		auth.place.exchanged()
 	}
+	if auth.client, err = s.frontEnd.Client(auth.ctx); err != nil {
+		return nil, nil, nil, err
+	}
 	config := auth.config()
+	cookie := auth.client.Cookie()
+	config.FirstKexCookie = &cookie
 	offer(config, s.hostKeys, auth.client, hello)
 	return ssh.NewServerConn(wire, config)
 }

@@ -17,7 +17,6 @@ func TestOffer(t *testing.T) {
 	appliance := newFakeAppliance(t)
 	keys, err := askHostKeys(t.Context(), appliance)
 	check(t, err)
-	signs := func() (Client, error) { return appliance.Client(t.Context()) }
 	ctr, old, etm := []string{ssh.CipherAES256CTR}, []string{ssh.HMACSHA256, ssh.InsecureHMACSHA196, ssh.HMACSHA1}, []string{ssh.HMACSHA512ETM}
 	openSSH := []string{ssh.CipherChaCha20Poly1305, ssh.CipherAES128CTR, ssh.CipherAES128GCM}
 	for _, c := range []struct {
@@ -51,7 +50,11 @@ func TestOffer(t *testing.T) {
 			CiphersServerClient: append(ctr, ssh.CipherChaCha20Poly1305), MACsClientServer: old, MACsServerClient: old}, false, false, false, true, false},
 	} {
 		var config ssh.ServerConfig
-		offer(&config, keys, signs, c.hello)
+		client, err := appliance.Client(t.Context())
+		check(t, err)
+		cookie := client.Cookie()
+		config.FirstKexCookie = &cookie
+		offer(&config, keys, client, c.hello)
 		if got := slices.Contains(config.KeyExchanges, "ecdh-sha2-nistp256"); got != c.nist {
 			t.Errorf("%s: key exchanges %v", c.client, config.KeyExchanges)
 		}

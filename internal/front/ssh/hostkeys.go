@@ -2,6 +2,7 @@ package ssh
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -9,7 +10,8 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// hostKeys are the public halves of the keys by which clients recognise the appliance. It has the private ones, and signs.
+// hostKeys are the public halves of the keys by which clients recognise the appliance. It has the
+// private ones, and signs.
 type hostKeys []ssh.PublicKey
 
 // askHostKeys asks the appliance for its host keys.
@@ -43,14 +45,15 @@ func (k hostKeys) of(keyType string) ssh.PublicKey {
 	return k[i]
 }
 
-// A remoteSigner is a host key for one connection. It is an ssh.MultiAlgorithmSigner.
+// A remoteSigner is a host key for one connection. It is an ssh.MultiAlgorithmSigner and an
+// ssh.ExchangeSigner.
 type remoteSigner struct {
 	public ssh.PublicKey
-	client func() (Client, error)
+	client Client
 }
 
-// signer returns the key of a type for a connection, whose client is asked for when there is something to sign.
-func (k hostKeys) signer(keyType string, client func() (Client, error)) remoteSigner {
+// signer returns the key of a type for a connection.
+func (k hostKeys) signer(keyType string, client Client) remoteSigner {
 	return remoteSigner{k.of(keyType), client}
 }
 
@@ -64,17 +67,22 @@ func (s remoteSigner) Algorithms() []string {
 	return []string{s.public.Type()}
 }
 
-func (s remoteSigner) Sign(rand io.Reader, hash []byte) (*ssh.Signature, error) {
-	return s.SignWithAlgorithm(rand, hash, s.Algorithms()[0])
+var errOnlyExchanges = errors.New("a host key signs key exchanges only")
+
+// Sign fails: what is not known to be a key exchange is not signed.
+func (s remoteSigner) Sign(io.Reader, []byte) (*ssh.Signature, error) { return nil, errOnlyExchanges }
+
+// SignWithAlgorithm fails as Sign does.
+func (s remoteSigner) SignWithAlgorithm(io.Reader, []byte, string) (*ssh.Signature, error) {
+	return nil, errOnlyExchanges
 }
 
-// SignWithAlgorithm has the appliance sign. The library calls it with the hash of each key exchange.
-func (s remoteSigner) SignWithAlgorithm(_ io.Reader, hash []byte, algorithm string) (*ssh.Signature, error) {
-	c, err := s.client()
-	if err != nil {
-		return nil, err
-	}
-	text, err := c.Sign(s.public.Type(), algorithm, hash)
+// hashNames are the hash functions of the key exchanges that are offered, by the length of a hash.
+var hashNames = map[int]string{32: "SHA-256", 48: "SHA-384", 64: "SHA-512"}
+
+// SignExchange has the appliance sign. The library calls it for each key exchange.
+func (s remoteSigner) SignExchange(_ io.Reader, exchange, hash []byte, algorithm string) (*ssh.Signature, error) {
+	text, err := s.client.Sign(algorithm, hashNames[len(hash)], exchange)
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package ssh
 import (
 	"bytes"
 	"context"
+	"crypto"
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/pem"
@@ -223,25 +224,43 @@ func (f *fakeAppliance) KeyKnown(_ context.Context, user, _ string, key []byte) 
 func (f *fakeAppliance) HostKeys(context.Context) ([][]byte, error) { return f.keys.Public(), nil }
 
 func (f *fakeAppliance) Client(ctx context.Context) (Client, error) {
-	return &fakeClient{fakeAppliance: f, ctx: ctx}, nil
+	c := &fakeClient{fakeAppliance: f, ctx: ctx}
+	rand.Read(c.cookie[:])
+	return c, nil
 }
 
 // A fakeClient is what a connection needs of the appliance.
 type fakeClient struct {
 	*fakeAppliance
 	ctx     context.Context
+	cookie  [16]byte
 	session []byte // the first hash that was signed
 	login   string
 }
 
-func (c *fakeClient) Sign(keyType, algorithm string, hash []byte) ([]byte, error) {
+func (c *fakeClient) Cookie() [16]byte { return c.cookie }
+
+func (c *fakeClient) Sign(algorithm, hash string, exchange []byte) ([]byte, error) {
+	var parts struct {
+		ClientVersion, ServerVersion, ClientInit, ServerInit, HostKey []byte
+		Rest                                                          []byte `ssh:"rest"`
+	}
+	check(c.t, ssh.Unmarshal(exchange, &parts))
+	key, err := ssh.ParsePublicKey(parts.HostKey)
+	check(c.t, err)
+	h := map[string]crypto.Hash{"SHA-256": crypto.SHA256, "SHA-384": crypto.SHA384, "SHA-512": crypto.SHA512}[hash].New()
+	h.Write(exchange)
+	sum := h.Sum(nil)
 	if c.session == nil {
-		c.session = slices.Clone(hash)
+		c.session = sum
+		if !bytes.Equal(parts.ServerInit[1:17], c.cookie[:]) {
+			c.t.Errorf("the first SSH_MSG_KEXINIT has the cookie %x, not %x", parts.ServerInit[1:17], c.cookie)
+		}
 	}
 	c.mu.Lock()
 	c.signed++
 	c.mu.Unlock()
-	return c.keys.Sign(c.ctx, keyType, algorithm, hash)
+	return c.keys.Sign(c.ctx, key.Type(), algorithm, sum)
 }
 
 func (c *fakeClient) Login(credentials access.Credentials) (access.Login, error) {

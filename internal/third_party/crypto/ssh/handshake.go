@@ -5,6 +5,7 @@
 package ssh
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -122,6 +123,9 @@ type handshakeTransport struct {
 	readPacketsLeft uint32
 	readBytesLeft   int64
 
+	// The cookie of the first msgKexInit, nil for a random one.
+	firstCookie *[16]byte
+
 	// The session ID or nil if first kex did not complete yet.
 	sessionID []byte
 
@@ -176,6 +180,7 @@ func newServerTransport(conn keyingTransport, clientVersion, serverVersion []byt
 	t := newHandshakeTransport(conn, &config.Config, clientVersion, serverVersion)
 	t.hostKeys = config.hostKeys
 	t.publicKeyAuthAlgorithms = config.PublicKeyAuthAlgorithms
+	t.firstCookie = config.FirstKexCookie
 	go t.readLoop()
 	go t.kexLoop()
 	return t
@@ -505,7 +510,12 @@ func (t *handshakeTransport) sendKexInit() error {
 		CompressionClientServer: supportedCompressions,
 		CompressionServerClient: supportedCompressions,
 	}
-	io.ReadFull(t.config.Rand, msg.Cookie[:])
+	if t.firstCookie != nil {
+		msg.Cookie = *t.firstCookie
+		t.firstCookie = nil
+	} else {
+		io.ReadFull(t.config.Rand, msg.Cookie[:])
+	}
 
 	// We mutate the KexAlgos slice, in order to add the kex-strict extension algorithm,
 	// and possibly to add the ext-info extension algorithm. Since the slice may be the
@@ -819,8 +829,43 @@ func (t *handshakeTransport) server(kex kexAlgorithm, magics *handshakeMagics) (
 		return nil, errors.New("ssh: internal error: negotiated unsupported signature type")
 	}
 
+	if s, ok := exchangeSignerOf(hostKey); ok {
+		magics.exchange = new(bytes.Buffer)
+		hostKey = keptExchange{s, magics.exchange}
+	}
+
 	r, err := kex.Server(t.conn, t.config.Rand, magics, hostKey, t.algorithms.HostKey)
 	return r, err
+}
+
+// An ExchangeSigner is a host key that is told what the exchange hash that it
+// signs is of, instead of believing that it is one.
+type ExchangeSigner interface {
+	Signer
+
+	// SignExchange is called in the place of Sign and SignWithAlgorithm.
+	// exchange is what hash is of: see RFC 4253 section 8 and the RFC of the
+	// key exchange method. It ends with the shared secret.
+	SignExchange(rand io.Reader, exchange, hash []byte, algorithm string) (*Signature, error)
+}
+
+func exchangeSignerOf(hostKey AlgorithmSigner) (ExchangeSigner, bool) {
+	if w, ok := hostKey.(algorithmSignerWrapper); ok {
+		s, ok := w.Signer.(ExchangeSigner)
+		return s, ok
+	}
+	s, ok := hostKey.(ExchangeSigner)
+	return s, ok
+}
+
+// A keptExchange is a host key for one key exchange.
+type keptExchange struct {
+	ExchangeSigner
+	exchange *bytes.Buffer
+}
+
+func (k keptExchange) SignWithAlgorithm(rand io.Reader, hash []byte, algorithm string) (*Signature, error) {
+	return k.SignExchange(rand, k.exchange.Bytes(), hash, algorithm)
 }
 
 func (t *handshakeTransport) client(kex kexAlgorithm, magics *handshakeMagics) (*kexResult, error) {

@@ -5,6 +5,7 @@
 package ssh
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -13,6 +14,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"math/big"
 	"slices"
@@ -65,6 +67,27 @@ type kexResult struct {
 type handshakeMagics struct {
 	clientVersion, serverVersion []byte
 	clientKexInit, serverKexInit []byte
+
+	exchange *bytes.Buffer // what the exchange hash is of, if somebody wants it
+}
+
+// keep returns h, and keeps what is written to it if somebody wants that.
+func (m *handshakeMagics) keep(h hash.Hash) hash.Hash {
+	if m.exchange == nil {
+		return h
+	}
+	return keptHash{h, m.exchange}
+}
+
+// A keptHash is a hash that keeps what it is of.
+type keptHash struct {
+	hash.Hash
+	text *bytes.Buffer
+}
+
+func (h keptHash) Write(p []byte) (int, error) {
+	h.text.Write(p)
+	return h.Hash.Write(p)
 }
 
 func (m *handshakeMagics) write(w io.Writer) {
@@ -180,7 +203,7 @@ func (group *dhGroup) Server(c packetConn, randSource io.Reader, magics *handsha
 
 	hostKeyBytes := priv.PublicKey().Marshal()
 
-	h := group.hashFunc.New()
+	h := magics.keep(group.hashFunc.New())
 	magics.write(h)
 	writeString(h, hostKeyBytes)
 	writeInt(h, kexDHInit.X)
@@ -346,7 +369,7 @@ func (kex *ecdh) Server(c packetConn, rand io.Reader, magics *handshakeMagics, p
 	// generate shared secret
 	secret, _ := kex.curve.ScalarMult(clientX, clientY, ephKey.D.Bytes())
 
-	h := ecHash(kex.curve).New()
+	h := magics.keep(ecHash(kex.curve).New())
 	magics.write(h)
 	writeString(h, hostKeyBytes)
 	writeString(h, kexECDHInit.ClientPubKey)
@@ -555,7 +578,7 @@ func (kex *curve25519sha256) Server(c packetConn, rand io.Reader, magics *handsh
 
 	hostKeyBytes := priv.PublicKey().Marshal()
 
-	h := crypto.SHA256.New()
+	h := magics.keep(crypto.SHA256.New())
 	magics.write(h)
 	writeString(h, hostKeyBytes)
 	writeString(h, kexInit.ClientPubKey)
@@ -759,7 +782,7 @@ func (gex *dhGEXSHA) Server(c packetConn, randSource io.Reader, magics *handshak
 
 	hostKeyBytes := priv.PublicKey().Marshal()
 
-	h := gex.hashFunc.New()
+	h := magics.keep(gex.hashFunc.New())
 	magics.write(h)
 	writeString(h, hostKeyBytes)
 	binary.Write(h, binary.BigEndian, kexDHGexRequest.MinBits)

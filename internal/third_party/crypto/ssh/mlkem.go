@@ -133,7 +133,7 @@ func (kex *mlkem768WithCurve25519sha256) Server(c packetConn, rand io.Reader, ma
 
 	hostKeyBytes := priv.PublicKey().Marshal()
 
-	h.Reset()
+	h = magics.keep(sha256.New())
 	magics.write(h)
 	writeString(h, hostKeyBytes)
 	writeString(h, kexInit.ClientPubKey)

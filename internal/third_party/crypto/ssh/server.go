@@ -180,6 +180,12 @@ type ServerConfig struct {
 	// Config contains configuration shared between client and server.
 	Config
 
+	// FirstKexCookie, if non-nil, is the cookie of the server's first
+	// SSH_MSG_KEXINIT. It is random otherwise, and in later key exchanges.
+	// The session identifier depends on it, so whoever chose it knows by an
+	// ExchangeSigner that a session is no other than the present one.
+	FirstKexCookie *[16]byte
+
 	// PublicKeyAuthAlgorithms specifies the supported client public key
 	// authentication algorithms. Note that this should not include certificate
 	// types since those use the underlying algorithm. This list is sent to the
