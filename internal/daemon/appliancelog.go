@@ -106,7 +106,8 @@ func (d *Daemon) Logger() *slog.Logger { return d.log }
 
 // TailLog yields the newest lines of a log, and with follow those that are written from then on, until
 // ctx ends.
-func (d *Daemon) TailLog(ctx context.Context, log string, count int, follow bool, yield func(access.LogLine) error) error {
+func (d *Daemon) TailLog(ctx context.Context, log string, count int, follow bool,
+	yield func(access.LogLine) error) error {
 	if log == access.AuditLog {
 		return d.Follow(ctx, count, follow, func(e access.Event) error {
 			return yield(access.LogLine{Log: log, Time: e.Time, Event: &e})

@@ -30,7 +30,8 @@ func (d *Daemon) Leaving(caller menu.Caller) string {
 		sentences = append(sentences, fmt.Sprintf("You have %d changes that are not committed.", n))
 	}
 	if w := view.Waiting; w != nil && w.User == caller.User {
-		sentences = append(sentences, fmt.Sprintf("Commit %d is not confirmed and will be rolled back at %s.", w.Number, menu.UTC(*w.Until)))
+		sentences = append(sentences, fmt.Sprintf("Commit %d is not confirmed and will be rolled back at %s.", w.Number,
+			menu.UTC(*w.Until)))
 	}
 	if d.OnConsole(caller) {
 		if text := d.goesWithConsole(caller); text != "" {
@@ -62,7 +63,8 @@ func (d *Daemon) goesWithConsole(caller menu.Caller) string {
 	}
 	if others > 0 {
 		slices.Sort(users)
-		what = append(what, fmt.Sprintf("%s of %s", counted(others, "session"), strings.Join(slices.Compact(users), ", ")))
+		what = append(what, fmt.Sprintf("%s of %s", counted(others, "session"), strings.Join(slices.Compact(users),
+			", ")))
 	}
 	if len(what) == 0 {
 		return ""

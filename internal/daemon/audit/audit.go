@@ -1,12 +1,13 @@
 // Package audit keeps the audit log: who did what, from where, and what became of it.
 //
-// The log is DIR/audit.jsonl and the older audit-NNNNNN.jsonl. Lines are appended and never edited. Each
-// line has the SHA-256 of the line before it, so that a line that was changed or taken out shows. What
-// was cut off at the end shows by what the appliance's own log said of the last line (Said).
+// The log is DIR/audit.jsonl and the older audit-NNNNNN.jsonl. Lines are appended and never edited.
+// Each line has the SHA-256 of the line before it, so that a line that was changed or taken out
+// shows. What was cut off at the end shows by what the appliance's own log said of the last line
+// (Said).
 //
-// Who may write how much is bounded (budget.go), so that nobody can push others' lines out. A failure to
-// write reaches nobody who acts, because what was done was done: it is logged, counted, noted in the log
-// when that can be written again, and told to administrators (Trouble).
+// Who may write how much is bounded (budget.go), so that nobody can push others' lines out. A
+// failure to write reaches nobody who acts, because what was done was done: it is logged, counted,
+// noted in the log when that can be written again, and told to administrators (Trouble).
 package audit
 
 import (
@@ -154,16 +155,16 @@ func (a *Log) Sweep(time.Time) {
 	a.sync()
 }
 
-// Record writes an event of a user who is logged in, as far as the user's budget goes. It implements
-// api.Appliance.
+// Record writes an event of a user who is logged in, as far as the user's budget goes. It
+// implements api.Appliance.
 func (a *Log) Record(e access.Event) { a.budgets.record(e) }
 
-// Refused writes an event of a client that is not logged in, as far as the budget of all of them goes.
-// account is the one that was wanted, empty if there is none of that name.
+// Refused writes an event of a client that is not logged in, as far as the budget of all of them
+// goes. account is the one that was wanted, empty if there is none of that name.
 func (a *Log) Refused(account string, e access.Event) { a.budgets.refuse(account, e) }
 
-// System records what the appliance did by itself. path is that of a command, or the name of what it is
-// about; it may be empty.
+// System records what the appliance did by itself. path is that of a command, or the name of what
+// it is about; it may be empty.
 func (a *Log) System(path, message string, arguments map[string]string) {
 	a.SystemEvent(access.Event{Path: path, Message: message, Arguments: arguments})
 }
@@ -173,7 +174,8 @@ func (a *Log) SystemFailed(path, message string) {
 	a.SystemEvent(access.Event{Path: path, Message: message, Result: menu.Failed.String(), Exit: int(menu.Failed)})
 }
 
-// SystemEvent records an event of the appliance itself, and fills in its act, user, source and result.
+// SystemEvent records an event of the appliance itself, and fills in its act, user, source and
+// result.
 func (a *Log) SystemEvent(e access.Event) {
 	e.Act, e.User, e.Source = access.ActSystem, access.System, access.Local
 	e.Result = cmp.Or(e.Result, "ok")
@@ -220,9 +222,9 @@ func (a *Log) openFile() error {
 	return store.SyncDirectory(a.dir)
 }
 
-// setAside renames what is in the place of the current file and is no regular file. Lines written through
-// a symbolic link would be wherever it points, /dev/null included. A named pipe would block all writers
-// until somebody reads it.
+// setAside renames what is in the place of the current file and is no regular file. Lines written
+// through a symbolic link would be wherever it points, /dev/null included. A named pipe would block
+// all writers until somebody reads it.
 func (a *Log) setAside() error {
 	there, err := os.Lstat(a.current())
 	if errors.Is(err, fs.ErrNotExist) || err == nil && there.Mode().IsRegular() {
@@ -232,16 +234,19 @@ func (a *Log) setAside() error {
 		return err
 	}
 	aside := fmt.Sprintf("%s.aside-%d", a.current(), time.Now().UnixNano())
-	a.log.Error("what is in the place of the audit log is no file, and was set aside", "kind", there.Mode().Type().String(), "name", filepath.Base(aside))
+	a.log.Error("what is in the place of the audit log is no file, and was set aside", "kind",
+		there.Mode().Type().String(), "name", filepath.Base(aside))
 	return os.Rename(a.current(), aside)
 }
 
-// closedFile returns the path of a closed file. They are numbered in the order in which they were closed.
+// closedFile returns the path of a closed file. They are numbered in the order in which they were
+// closed.
 func (a *Log) closedFile(number int) string {
 	return filepath.Join(a.dir, fmt.Sprintf("audit-%06d.jsonl", number))
 }
 
-// closedNumbers lists the closed files, the oldest first. A folder or link of such a name counts as missing.
+// closedNumbers lists the closed files, the oldest first. A folder or link of such a name counts as
+// missing.
 func (a *Log) closedNumbers() ([]int, error) {
 	entries, err := os.ReadDir(a.dir)
 	if err != nil {
@@ -301,7 +306,8 @@ func (a *Log) write(e access.Event) {
 		a.failing = err
 		a.lost++
 		a.missing++
-		a.log.Error("the audit log cannot be written", "error", err, "act", e.Act, "user", e.User, "source", e.Source, "path", e.Path, "result", e.Result)
+		a.log.Error("the audit log cannot be written", "error", err, "act", e.Act, "user", e.User, "source", e.Source,
+			"path", e.Path, "result", e.Result)
 		return
 	}
 	a.failing = nil
@@ -313,8 +319,10 @@ func (a *Log) noteGap() error {
 	if a.missing == 0 {
 		return nil
 	}
-	err := a.append(access.Event{Time: time.Now(), Act: access.ActSystem, User: access.System, Source: access.Local, Result: "failed",
-		Message: fmt.Sprintf("%d lines are missing here, since %s: the audit log could not be written", a.missing, a.since.UTC().Format(time.RFC3339))})
+	err := a.append(access.Event{Time: time.Now(), Act: access.ActSystem, User: access.System, Source: access.Local,
+		Result: "failed",
+		Message: fmt.Sprintf("%d lines are missing here, since %s: the audit log could not be written", a.missing,
+			a.since.UTC().Format(time.RFC3339))})
 	if err == nil {
 		a.missing = 0
 	}
@@ -352,7 +360,8 @@ func (a *Log) append(e access.Event) error {
 	return nil
 }
 
-// notePartial notes that only a part of a line reached the file: the next line has to begin after it.
+// notePartial notes that only a part of a line reached the file: the next line has to begin after
+// it.
 func (a *Log) notePartial(part []byte) {
 	if a.partial {
 		if len(part) == 0 {

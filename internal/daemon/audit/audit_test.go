@@ -347,8 +347,8 @@ func TestWhileItIsRead(t *testing.T) {
 	writers.Wait()
 }
 
-// Follow yields the newest lines, then what is written from then on, and returns the error of yield as it
-// is.
+// Follow yields the newest lines, then what is written from then on, and returns the error of yield
+// as it is.
 func TestFollow(t *testing.T) {
 	a := start(t, t.TempDir(), nil)
 	small(a.Log)
@@ -380,7 +380,8 @@ func TestFollow(t *testing.T) {
 	}
 }
 
-// FuzzAuditReader reads any bytes as an audit log: nothing may crash it, the newest are the end of all, and verifying ends.
+// FuzzAuditReader reads any bytes as an audit log: nothing may crash it, the newest are the end of
+// all, and verifying ends.
 func FuzzAuditReader(f *testing.F) {
 	line, _ := json.Marshal(chained{Event: access.Event{Act: access.ActLogin, User: "ops"}, Previous: "x"})
 	f.Add(slices.Concat(line, []byte("\n"), line, []byte("\n{\"time\":\n\n\x00\xff\n"), line), uint8(2))

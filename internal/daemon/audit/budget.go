@@ -10,9 +10,9 @@ import (
 	"diagsh/internal/menu"
 )
 
-// A user may write 4 MiB at once and 512 bytes a second from then on, which is two lines. So no user turns
-// the whole log over (320 MiB) in less than a week. A program that asks for something every second for
-// hours stays below it.
+// A user may write 4 MiB at once and 512 bytes a second from then on, which is two lines. So no
+// user turns the whole log over (320 MiB) in less than a week. A program that asks for something
+// every second for hours stays below it.
 const (
 	burst = 4 << 20
 	rate  = 512 // bytes a second
@@ -25,9 +25,9 @@ const (
 // strangers is the budget of all clients that are not logged in: no user has this name.
 const strangers = ""
 
-// budgets keep a user from pushing other users' lines out of the log. They are per user and not per login,
-// since a user can log in again. Lines over the budget are counted by act and path, and one line reports
-// their number.
+// budgets keep a user from pushing other users' lines out of the log. They are per user and not per
+// login, since a user can log in again. Lines over the budget are counted by act and path, and one
+// line reports their number.
 type budgets struct {
 	write func(access.Event)
 	now   func() time.Time
@@ -62,9 +62,9 @@ func (a *budgets) record(e access.Event) {
 	a.spend(e.User, act, e)
 }
 
-// refuse writes an event of a client that is not logged in, or counts it. They share one budget, so that
-// guesses from however many sources leave what users did in the log. account is the one that was wanted,
-// empty if there is none of that name.
+// refuse writes an event of a client that is not logged in, or counts it. They share one budget, so
+// that guesses from however many sources leave what users did in the log. account is the one that
+// was wanted, empty if there is none of that name.
 func (a *budgets) refuse(account string, e access.Event) {
 	if account == "" {
 		account = "names that no account has"
@@ -119,8 +119,10 @@ func (a *budgets) say(b *budget, now time.Time, every time.Duration) {
 	for act, n := range b.acts {
 		acts[act] = fmt.Sprint(n)
 	}
-	a.write(access.Event{Act: access.ActSystem, User: b.event.User, Role: b.event.Role, Source: b.event.Source, Session: b.event.Session,
-		Arguments: acts, Result: "left out", Message: fmt.Sprintf("%d further lines of %s were left out: they came faster than %d bytes a second",
+	a.write(access.Event{Act: access.ActSystem, User: b.event.User, Role: b.event.Role, Source: b.event.Source,
+		Session:   b.event.Session,
+		Arguments: acts, Result: "left out",
+		Message: fmt.Sprintf("%d further lines of %s were left out: they came faster than %d bytes a second",
 			b.left, b.event.User, rate)})
 	b.left, b.said = 0, now
 	clear(b.acts)

@@ -10,8 +10,8 @@ import (
 	"diagsh/internal/menu"
 )
 
-// One user who sends lines without limit leaves the others' lines in the log, and each line that is left out is counted in one that
-// is there.
+// One user who sends lines without limit leaves the others' lines in the log, and each line that is
+// left out is counted in one that is there.
 func TestNobodyTurnsTheAuditLogOver(t *testing.T) {
 	d := start(t, t.TempDir(), nil)
 	now := time.Now()

@@ -15,12 +15,13 @@ import (
 	"diagsh/internal/daemon/store"
 )
 
-// What another hand did to the log shows by three things: the chain of hashes in it (VerifyAudit), what
-// this process remembers of the file that it writes, and what the appliance's own log says of the last
-// line at each start and end (Said). An attacker who may write all of the data directory can make all
-// three agree; only a copy elsewhere is an answer to that.
+// What another hand did to the log shows by three things: the chain of hashes in it (VerifyAudit),
+// what this process remembers of the file that it writes, and what the appliance's own log says of
+// the last line at each start and end (Said). An attacker who may write all of the data directory
+// can make all three agree; only a copy elsewhere is an answer to that.
 
-// resultChanged is the result of the lines that say that the log was changed, and startedMessage what the first line of each run says.
+// resultChanged is the result of the lines that say that the log was changed, and startedMessage
+// what the first line of each run says.
 const (
 	resultChanged  = "changed"
 	startedMessage = "The appliance started"
@@ -32,8 +33,8 @@ const (
 	endsWith   = "the audit log ends"
 )
 
-// fault returns what is wrong with the file that is written; empty if it is as it was left. Called with
-// mu held.
+// fault returns what is wrong with the file that is written; empty if it is as it was left. Called
+// with mu held.
 func (a *Log) fault() string {
 	if a.file == nil {
 		return ""
@@ -59,9 +60,9 @@ func (a *Log) fault() string {
 	return ""
 }
 
-// repair records what is wrong with the file, if anything is, in the file that is in its place. The chain
-// continues from the last line that was written, so that what is missing shows for good. Called with mu
-// held.
+// repair records what is wrong with the file, if anything is, in the file that is in its place. The
+// chain continues from the last line that was written, so that what is missing shows for good.
+// Called with mu held.
 func (a *Log) repair() error {
 	fault := a.fault()
 	if fault == "" {
@@ -84,7 +85,8 @@ func (a *Log) repair() error {
 func (a *Log) accuse(fault string) error {
 	a.log.Error("the audit log was changed by another hand", "fault", fault, "lastLine", a.previous)
 	a.changed = true
-	return a.append(access.Event{Time: time.Now(), Act: access.ActSystem, User: access.System, Source: access.Local, Result: resultChanged,
+	return a.append(access.Event{Time: time.Now(), Act: access.ActSystem, User: access.System, Source: access.Local,
+		Result:  resultChanged,
 		Message: "The audit log was changed by another hand: " + fault})
 }
 
@@ -107,7 +109,8 @@ func (a *Log) gaps() (faults []string, err error) {
 		if from == to {
 			faults = append(faults, filepath.Base(a.closedFile(from))+" is missing")
 		} else if from < to {
-			faults = append(faults, fmt.Sprintf("%s to %s are missing", filepath.Base(a.closedFile(from)), filepath.Base(a.closedFile(to))))
+			faults = append(faults, fmt.Sprintf("%s to %s are missing", filepath.Base(a.closedFile(from)),
+				filepath.Base(a.closedFile(to))))
 		}
 	}
 	before := a.oldest - 1
@@ -118,8 +121,9 @@ func (a *Log) gaps() (faults []string, err error) {
 	return faults, nil
 }
 
-// follows returns what is wrong with the log as this start found it, by what was said of it last; empty
-// if it is right. The last line of then must be there, with nothing or the start of a run after it.
+// follows returns what is wrong with the log as this start found it, by what was said of it last;
+// empty if it is right. The last line of then must be there, with nothing or the start of a run
+// after it.
 func (a *Log) follows(said Said) (fault string, err error) {
 	if a.oldest > said.oldest && said.oldest > 0 && said.ended {
 		return fmt.Sprintf("files before %s are missing", filepath.Base(a.closedFile(a.oldest))), nil
@@ -143,7 +147,8 @@ func (a *Log) follows(said Said) (fault string, err error) {
 		}
 		if found {
 			var e access.Event
-			if after != nil && json.Unmarshal(after, &e) == nil && (e.Act != access.ActSystem || e.Message != startedMessage) {
+			if after != nil && json.Unmarshal(after, &e) == nil &&
+				(e.Act != access.ActSystem || e.Message != startedMessage) {
 				return "lines were added while the appliance did not run", nil
 			}
 			return "", nil
@@ -158,8 +163,8 @@ func (a *Log) follows(said Said) (fault string, err error) {
 	return "the last line that the appliance knows of is not in it", nil
 }
 
-// findLine looks in a file for the line with the hash. It returns the line after it, and the first line
-// of the file.
+// findLine looks in a file for the line with the hash. It returns the line after it, and the first
+// line of the file.
 func findLine(path, hash string) (found bool, after, first []byte, err error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -180,8 +185,8 @@ func findLine(path, hash string) (found bool, after, first []byte, err error) {
 	}
 }
 
-// Said is what the appliance's own log said last of the audit log. Its zero value is a log that says
-// nothing of it.
+// Said is what the appliance's own log said last of the audit log. Its zero value is a log that
+// says nothing of it.
 type Said struct {
 	last   string // hash of the last line
 	oldest int    // the number of the oldest closed file, 0 if there was none

@@ -16,7 +16,8 @@ import (
 	"diagsh/internal/access"
 )
 
-// linesOf reads a file of the audit log; forged writes lines with hashes that agree with each other, as whoever knows how can.
+// linesOf reads a file of the audit log; forged writes lines with hashes that agree with each
+// other, as whoever knows how can.
 func linesOf(t *testing.T, path string) [][]byte {
 	t.Helper()
 	data, err := os.ReadFile(path)
@@ -57,7 +58,8 @@ func faultsOf(t *testing.T, d *run) string {
 	return strings.Join(r.Faults, "\n")
 }
 
-// What is done to the log while the appliance runs shows at once and for good, and no line goes where nobody finds it.
+// What is done to the log while the appliance runs shows at once and for good, and no line goes
+// where nobody finds it.
 func TestLogThatIsTakenAway(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -229,7 +231,8 @@ func TestLogThatIsForgedMeanwhile(t *testing.T) {
 	}
 }
 
-// Files that are taken out of the middle, or from the beginning before the appliance would, are missing.
+// Files that are taken out of the middle, or from the beginning before the appliance would, are
+// missing.
 func TestFilesThatAreMissing(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "audit")

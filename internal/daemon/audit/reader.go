@@ -17,8 +17,8 @@ import (
 	"diagsh/internal/menu"
 )
 
-// snapshot opens all files of the log, the oldest first, and returns how far each is to be read. What is
-// written or rotated from then on changes nothing for the reader.
+// snapshot opens all files of the log, the oldest first, and returns how far each is to be read.
+// What is written or rotated from then on changes nothing for the reader.
 func (a *Log) snapshot() (files []*os.File, sizes []int64, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -56,8 +56,8 @@ func closeAll(files []*os.File) {
 	}
 }
 
-// Events yields the lines that the filter chooses, the newest last. Lines that cannot be read are left
-// out: VerifyAudit reports them. An error of yield ends it and is returned.
+// Events yields the lines that the filter chooses, the newest last. Lines that cannot be read are
+// left out: VerifyAudit reports them. An error of yield ends it and is returned.
 func (a *Log) Events(ctx context.Context, f access.EventFilter, yield func(access.Event) error) error {
 	files, sizes, err := a.snapshot()
 	if err != nil {
@@ -85,8 +85,8 @@ func (a *Log) Events(ctx context.Context, f access.EventFilter, yield func(acces
 // A yieldError is an error of yield, not one of reading.
 type yieldError struct{ error }
 
-// Follow yields the newest count lines, and with follow those that are written from then on, until ctx
-// ends. An error of yield ends it and is returned.
+// Follow yields the newest count lines, and with follow those that are written from then on, until
+// ctx ends. An error of yield ends it and is returned.
 func (a *Log) Follow(ctx context.Context, count int, follow bool, yield func(access.Event) error) error {
 	t := store.Tail{Paths: a.paths, Changed: &a.written, Yield: func(line []byte) error {
 		var e access.Event
@@ -117,7 +117,8 @@ type line struct {
 	length int
 }
 
-// eachLine yields the lines that the filter chooses of one file between two places, of which the first is the beginning of a line.
+// eachLine yields the lines that the filter chooses of one file between two places, of which the
+// first is the beginning of a line.
 func eachLine(ctx context.Context, file *os.File, from, to int64, f access.EventFilter, yield func(line) error) error {
 	chosen := chooser(f)
 	lines := store.NewLineReader(io.NewSectionReader(file, from, to-from))
@@ -142,9 +143,10 @@ func eachLine(ctx context.Context, file *os.File, from, to int64, f access.Event
 	}
 }
 
-// newestLines yields the newest f.Newest lines. It looks for them from the end, in pieces that grow, and keeps only their places, so
-// that neither a long log nor a large number costs much.
-func newestLines(ctx context.Context, files []*os.File, sizes []int64, f access.EventFilter, yield func(line) error) error {
+// newestLines yields the newest f.Newest lines. It looks for them from the end, in pieces that
+// grow, and keeps only their places, so that neither a long log nor a large number costs much.
+func newestLines(ctx context.Context, files []*os.File, sizes []int64, f access.EventFilter,
+	yield func(line) error) error {
 	var found []line // the newest first
 	for i := len(files) - 1; i >= 0; i-- {
 		end := sizes[i]
@@ -201,8 +203,8 @@ func chooser(f access.EventFilter) func(access.Event) bool {
 	}
 }
 
-// pathWords takes a command path apart, whether its words are separated by slashes, as in the API, or by blanks, as they are
-// typed. A file name is one word.
+// pathWords takes a command path apart, whether its words are separated by slashes, as in the API,
+// or by blanks, as they are typed. A file name is one word.
 func pathWords(path string) []string {
 	return strings.FieldsFunc(path, func(r rune) bool { return r == '/' || r == ' ' || r == '>' })
 }
@@ -210,9 +212,10 @@ func pathWords(path string) []string {
 // maxFaults is how many faults of the audit log are told.
 const maxFaults = 20
 
-// VerifyAudit reads the whole audit log and checks that each line is the one that the next line says came before it, that no file is
-// missing, and that the last line is the one that this appliance wrote last. The line before the oldest file is not there any more once
-// files have been taken out, so nothing can be said about it.
+// VerifyAudit reads the whole audit log and checks that each line is the one that the next line
+// says came before it, that no file is missing, and that the last line is the one that this
+// appliance wrote last. The line before the oldest file is not there any more once files have been
+// taken out, so nothing can be said about it.
 func (a *Log) VerifyAudit(ctx context.Context) (access.AuditReport, error) {
 	a.mu.Lock()
 	err := a.repair()
@@ -230,7 +233,8 @@ func (a *Log) VerifyAudit(ctx context.Context) (access.AuditReport, error) {
 		report.fault("%s", f)
 	}
 	if len(files) > 0 {
-		report.first = slices.Contains([]string{filepath.Base(a.current()), filepath.Base(a.closedFile(1))}, filepath.Base(files[0].Name()))
+		report.first = slices.Contains([]string{filepath.Base(a.current()), filepath.Base(a.closedFile(1))},
+			filepath.Base(files[0].Name()))
 	}
 	for i, f := range files {
 		if err := report.verify(ctx, filepath.Base(f.Name()), io.LimitReader(f, sizes[i])); err != nil {

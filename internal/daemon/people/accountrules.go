@@ -10,8 +10,9 @@ import (
 	"diagsh/internal/menu"
 )
 
-// reservedUsers are names that already mean somebody: root is whoever is root on this machine, operator is the appliance's own
-// word for a role on systems that people come from, the others stand in the audit log for the appliance itself.
+// reservedUsers returns names that have a meaning already. root is the superuser of this machine.
+// operator is a role on systems that users come from. The others are in the audit log for the
+// appliance itself.
 func reservedUsers() []string {
 	return []string{"root", "operator", "system", "local", "daemon", "nobody", "unknown"}
 }
@@ -35,12 +36,13 @@ const (
 	maxPasswordBytes = 1024
 )
 
-// checkPassword says why a password cannot be set for user. The rules are those of NIST SP 800-63B, section 5.1.1.2: a length,
-// no composition, and none of the words that every guesser tries first.
+// checkPassword says why a password cannot be set for user. The rules are those of NIST SP 800-63B,
+// section 5.1.1.2: a length, no composition, and none of the words that every guesser tries first.
 func checkPassword(user string, password menu.Secret) error {
 	p := string(password)
 	wrong := func(message string) error {
-		return menu.Wrong("password", "%s", message).WithHint("A password has 8 to 1024 characters and is neither the user name nor a common word")
+		return menu.Wrong("password", "%s", message).
+			WithHint("A password has 8 to 1024 characters and is neither the user name nor a common word")
 	}
 	switch {
 	case utf8.RuneCountInString(p) < minPasswordRunes:
@@ -55,10 +57,12 @@ func checkPassword(user string, password menu.Secret) error {
 	return nil
 }
 
-// easilyGuessed knows the user's own name, one character or one short piece repeated, runs of the keyboard, and the words that
-// lead every published list of leaked passwords and have at least 8 characters.
+// easilyGuessed knows the user's own name, one character or one short piece repeated, runs of the
+// keyboard, and the words that lead every published list of leaked passwords and have at least 8
+// characters.
 func easilyGuessed(user, password string) bool {
-	if strings.Trim(strings.ReplaceAll(password, user, ""), "0123456789!.-_ ") == "" && strings.Contains(password, user) {
+	if strings.Trim(strings.ReplaceAll(password, user, ""), "0123456789!.-_ ") == "" &&
+		strings.Contains(password, user) {
 		return true
 	}
 	for n := 1; n <= 4; n++ {
@@ -66,14 +70,17 @@ func easilyGuessed(user, password string) bool {
 			return true
 		}
 	}
-	for _, run := range []string{"12345678901234567890", "abcdefghijklmnopqrstuvwxyz", "qwertyuiopasdfghjklzxcvbnm", "qwertzuiopasdfghjklyxcvbnm", "1q2w3e4r5t6y7u8i9o0p"} {
+	for _, run := range []string{"12345678901234567890", "abcdefghijklmnopqrstuvwxyz", "qwertyuiopasdfghjklzxcvbnm",
+		"qwertzuiopasdfghjklyxcvbnm", "1q2w3e4r5t6y7u8i9o0p"} {
 		if strings.Contains(run, password) {
 			return true
 		}
 	}
 	switch strings.TrimRight(password, "0123456789!.") {
-	case "password", "passw", "passwort", "p@ssw", "p@ssword", "admin", "administrator", "root", "welcome", "letmein", "changeme", "iloveyou", "sunshine",
-		"princess", "football", "baseball", "superman", "trustno", "qwerty", "qwertyuiop", "dragon", "monkey", "ironport", "cisco", "diagsh", "secret", "default":
+	case "password", "passw", "passwort", "p@ssw", "p@ssword", "admin", "administrator", "root", "welcome", "letmein",
+		"changeme", "iloveyou", "sunshine",
+		"princess", "football", "baseball", "superman", "trustno", "qwerty", "qwertyuiop", "dragon", "monkey",
+		"ironport", "cisco", "diagsh", "secret", "default":
 		return true
 	}
 	return false
@@ -87,9 +94,12 @@ func checkAccount(a access.Account) error {
 		for _, r := range menu.Roles() {
 			names = append(names, string(r))
 		}
-		return menu.Wrong("role", "There is no role %s", menu.Quoted(string(a.Role))).WithHint("The roles are %s", strings.Join(names, ", "))
-	case utf8.RuneCountInString(a.FullName) > 100 || !utf8.ValidString(a.FullName) || strings.ContainsFunc(a.FullName, unicode.IsControl):
-		return menu.Wrong("fullName", "That is not a name that can be shown").WithHint("A full name has at most 100 printable characters")
+		return menu.Wrong("role", "There is no role %s", menu.Quoted(string(a.Role))).
+			WithHint("The roles are %s", strings.Join(names, ", "))
+	case utf8.RuneCountInString(a.FullName) > 100 || !utf8.ValidString(a.FullName) ||
+		strings.ContainsFunc(a.FullName, unicode.IsControl):
+		return menu.Wrong("fullName", "That is not a name that can be shown").
+			WithHint("A full name has at most 100 printable characters")
 	}
 	return nil
 }

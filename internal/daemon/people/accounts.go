@@ -17,7 +17,8 @@ import (
 	"diagsh/internal/menu"
 )
 
-// A user is an account as users.json keeps it. What can be had from elsewhere (last login, lock) is not in it.
+// A user is an account as users.json keeps it. What can be had from elsewhere (last login, lock) is
+// not in it.
 type user struct {
 	User     string     `json:"user"`
 	FullName string     `json:"fullName"`
@@ -35,7 +36,8 @@ type user struct {
 // expired reports whether the account may no longer log in.
 func (u user) expired(now time.Time) bool { return u.Expires != nil && !now.Before(*u.Expires) }
 
-// lasting reports whether the account is an administrator that can log in today and on any later day.
+// lasting reports whether the account is an administrator that can log in today and on any later
+// day.
 func (u user) lasting() bool {
 	return u.Role == menu.Administrator && u.Expires == nil && (u.Password != "" || len(u.Keys) > 0)
 }
@@ -45,24 +47,24 @@ func (u user) account() access.Account {
 		Password: u.Password != "", Keys: append([]access.Key{}, u.keys...)}
 }
 
-// A roster is all accounts at one moment. It is never changed: a change makes another one.
-type roster struct {
+// A snapshot is all accounts at one moment. It is never changed: a change makes another one.
+type snapshot struct {
 	users map[string]user
 	keys  map[keyOwner]bool
 }
 
-// A keyOwner is an account and one of its keys (SHA-256 of the SSH wire format). Looking one up takes the same time whether or
-// not the user exists.
+// A keyOwner is an account and one of its keys (SHA-256 of the SSH wire format). Looking one up
+// takes the same time whether or not the user exists.
 type keyOwner struct {
 	user string
 	key  [sha256.Size]byte
 }
 
-// accounts keeps the roster and its file. Readers never wait for the disk.
+// accounts keeps the present snapshot and its file. Readers never wait for the disk.
 type accounts struct {
 	file   store.JSON[accountsFile]
-	now    atomic.Pointer[roster]
-	change sync.Mutex // held by whoever makes the next roster
+	now    atomic.Pointer[snapshot]
+	change sync.Mutex // held while the next snapshot is made
 }
 
 // accountsFile is the content of users.json.
@@ -70,7 +72,7 @@ type accountsFile struct {
 	Users []user `json:"users"`
 }
 
-// openAccounts reads the accounts. fresh says that there never were any.
+// openAccounts reads the accounts. fresh reports whether there never were any.
 func openAccounts(path string) (a *accounts, fresh bool, err error) {
 	a = &accounts{file: store.JSON[accountsFile]{Path: path, Version: 1}}
 	var file accountsFile
@@ -78,7 +80,7 @@ func openAccounts(path string) (a *accounts, fresh bool, err error) {
 	if err != nil {
 		return nil, false, err
 	}
-	r, err := makeRoster(file.Users)
+	r, err := makeSnapshot(file.Users)
 	if err != nil {
 		return nil, false, fmt.Errorf("%s: %w", path, err)
 	}
@@ -86,9 +88,9 @@ func openAccounts(path string) (a *accounts, fresh bool, err error) {
 	return a, !known, nil
 }
 
-// makeRoster checks accounts and indexes their keys.
-func makeRoster(users []user) (*roster, error) {
-	r := &roster{users: make(map[string]user, len(users)), keys: make(map[keyOwner]bool)}
+// makeSnapshot checks accounts and indexes their keys.
+func makeSnapshot(users []user) (*snapshot, error) {
+	r := &snapshot{users: make(map[string]user, len(users)), keys: make(map[keyOwner]bool)}
 	for _, u := range users {
 		if err := checkUserName(u.User); err != nil {
 			return nil, err
@@ -119,7 +121,7 @@ func makeRoster(users []user) (*roster, error) {
 }
 
 // sorted lists the users by name.
-func (r *roster) sorted() []user {
+func (r *snapshot) sorted() []user {
 	list := make([]user, 0, len(r.users))
 	for _, u := range r.users {
 		list = append(list, u)
@@ -128,7 +130,7 @@ func (r *roster) sorted() []user {
 	return list
 }
 
-func (r *roster) lasting() (n int) {
+func (r *snapshot) lasting() (n int) {
 	for _, u := range r.users {
 		if u.lasting() {
 			n++
@@ -143,8 +145,8 @@ func (a *accounts) get(name string) (user, bool) {
 	return u, ok
 }
 
-// update makes and writes the next roster. edit changes the map in place; its error, or that of the disk, leaves all as it was.
-// No edit may take away the last administrator that can log in.
+// update makes and writes the next snapshot. edit changes the map in place; its error, or that of
+// the disk, leaves all as it was. No edit may take away the last administrator that can log in.
 func (a *accounts) update(edit func(users map[string]user) error) error {
 	a.change.Lock()
 	defer a.change.Unlock()
@@ -157,7 +159,7 @@ func (a *accounts) update(edit func(users map[string]user) error) error {
 	if err := edit(users); err != nil {
 		return err
 	}
-	next, err := makeRoster((&roster{users: users}).sorted())
+	next, err := makeSnapshot((&snapshot{users: users}).sorted())
 	if err != nil {
 		return err
 	}
@@ -203,7 +205,7 @@ func noSuchUser(name string, users map[string]user) error {
 // FirstAdministrator is the name of the account that the first start makes.
 const FirstAdministrator = "admin"
 
-// begin makes the first administrator, whose password it writes into a file, and returns the password.
+// begin makes FirstAdministrator, writes its password into a file and returns it.
 func (a *accounts) begin(h *hasher, file string) (menu.Secret, error) {
 	password := randomPassword()
 	hash := h.hash(password)
@@ -218,11 +220,12 @@ func (a *accounts) begin(h *hasher, file string) (menu.Secret, error) {
 
 // firstAccount is that administrator, with the hash of the first password.
 func firstAccount(hash string) user {
-	return user{User: FirstAdministrator, FullName: "Administrator", Role: menu.Administrator, Payload: true, Password: hash, First: true, Created: time.Now()}
+	return user{User: FirstAdministrator, FullName: "Administrator", Role: menu.Administrator, Payload: true,
+		Password: hash, First: true, Created: time.Now()}
 }
 
-// install adds the keys of a file in the form of authorized_keys(5) to the first administrator; those that are there already
-// stay as they are.
+// install adds the keys of a file in the form of authorized_keys(5) to FirstAdministrator. Keys
+// that the account has stay as they are.
 func (a *accounts) install(keyFile string) error {
 	data, err := os.ReadFile(keyFile)
 	if err != nil {
@@ -269,7 +272,7 @@ func (p *People) Accounts() []access.Account {
 	return list
 }
 
-// Account finds one account.
+// Account returns the account of a name.
 func (p *People) Account(name string) (access.Account, error) {
 	r := p.accounts.now.Load()
 	u, ok := r.users[name]
@@ -279,7 +282,7 @@ func (p *People) Account(name string) (access.Account, error) {
 	return p.complete(u, p.guard.locks()), nil
 }
 
-// complete adds to an account what is kept elsewhere.
+// complete returns the account of a user with last login and lock, which are kept elsewhere.
 func (p *People) complete(u user, locks map[string]time.Time) access.Account {
 	a := u.account()
 	if v, ok := p.visits.last(u.User); ok && !v.Began.Before(u.Created) {
@@ -291,7 +294,7 @@ func (p *People) complete(u user, locks map[string]time.Time) access.Account {
 	return a
 }
 
-// CheckNewUser says why a new account cannot have this name.
+// CheckNewUser returns why a new account cannot have this name, or nil.
 func (p *People) CheckNewUser(name string) error {
 	if err := checkUserName(name); err != nil {
 		return err
@@ -302,7 +305,7 @@ func (p *People) CheckNewUser(name string) error {
 	return nil
 }
 
-// CreateAccount makes an account. Without a password it can log in only once it has a key.
+// CreateAccount adds an account. Without a password it needs a key to log in.
 func (p *People) CreateAccount(a access.Account, password menu.Secret) error {
 	if err := p.CheckNewUser(a.User); err != nil {
 		return err
@@ -313,7 +316,8 @@ func (p *People) CreateAccount(a access.Account, password menu.Secret) error {
 	if err := p.checkExpiry(a); err != nil {
 		return err
 	}
-	u := user{User: a.User, FullName: a.FullName, Role: a.Role, Payload: a.Payload || a.Role != menu.Support, Expires: a.Expires, Created: time.Now()}
+	u := user{User: a.User, FullName: a.FullName, Role: a.Role, Payload: a.Payload || a.Role != menu.Support,
+		Expires: a.Expires, Created: time.Now()}
 	for _, k := range a.Keys {
 		parsed, _, err := parseKey(k.Text)
 		if err != nil {
@@ -337,10 +341,11 @@ func (p *People) CreateAccount(a access.Account, password menu.Secret) error {
 }
 
 func userExists(name string) error {
-	return &menu.Error{Kind: menu.State, Argument: "user", Message: "There is a user " + name + " already", Hint: "Choose another name"}
+	return &menu.Error{Kind: menu.State, Argument: "user", Message: "There is a user " + name + " already",
+		Hint: "Choose another name"}
 }
 
-// checkExpiry wants the date of an account that ends to lie ahead, and one for every Support account.
+// checkExpiry returns an error if the expiry is in the past, or missing for a Support account.
 func (p *People) checkExpiry(a access.Account) error {
 	switch {
 	case a.Expires == nil && a.Role == menu.Support:
@@ -351,10 +356,10 @@ func (p *People) checkExpiry(a access.Account) error {
 	return nil
 }
 
-// UpdateAccount changes full name, role, payload and the end of an account. Its sessions have the new role at once. An end that has
-// not changed may lie in the past; a new one may too, which ends the account's sessions. Whoever may do less than before is cut off in the
-// middle of what runs, which nobody asks for the role any more; not the login that the session by belongs to. It returns how many
-// logins were ended.
+// UpdateAccount changes full name, role, payload access and expiry of an account. Its sessions have
+// the new role at once. An expiry in the past ends them. If the account has fewer rights than
+// before, its logins that are busy end, because what runs is not checked again. The login that the
+// session by belongs to stays. It returns how many logins were ended.
 func (p *People) UpdateAccount(a access.Account, by string) (ended int, err error) {
 	if err := checkAccount(a); err != nil {
 		return 0, err
@@ -376,13 +381,15 @@ func (p *People) UpdateAccount(a access.Account, by string) (ended int, err erro
 	case after.expired(time.Now()):
 		return p.registry.endUser(a.User, "account expired"), nil
 	case !after.Role.Includes(before.Role) || before.Payload && !after.Payload:
-		return p.registry.endOthers(by, "rights taken away", func(l *login) bool { return l.user == a.User && p.registry.busy(l) }), nil
+		return p.registry.endOthers(by, "rights taken away", func(l *login) bool {
+			return l.user == a.User && p.registry.busy(l)
+		}), nil
 	}
 	return 0, nil
 }
 
-// DeleteAccount removes an account and ends its logins, of which it returns the number. The files of its captures stay; so does what the
-// audit log says.
+// DeleteAccount removes an account, ends its logins and returns their number. The files of its
+// captures and its lines in the audit log stay.
 func (p *People) DeleteAccount(name string) (ended int, err error) {
 	err = p.accounts.update(func(users map[string]user) error {
 		if _, ok := users[name]; !ok {
@@ -403,8 +410,9 @@ func (p *People) DeleteAccount(name string) (ended int, err error) {
 	return ended, menu.Failing("delete the user", err)
 }
 
-// SetPassword gives an account another password and ends its logins: whoever is in by the old one may be why it is changed. The login that
-// the session by belongs to goes on, which is that of somebody who changes their own. It returns how many were ended.
+// SetPassword changes the password of an account and ends its logins, because an attacker may be in
+// by the old one. The login that the session by belongs to stays: it is of a user who changes the
+// own password. It returns how many were ended.
 func (p *People) SetPassword(name string, password menu.Secret, by string) (ended int, err error) {
 	if _, err := p.Account(name); err != nil {
 		return 0, err
@@ -425,8 +433,8 @@ func (p *People) SetPassword(name string, password menu.Secret, by string) (ende
 	return p.registry.endOthers(by, "password changed", func(l *login) bool { return l.user == name }), nil
 }
 
-// CheckPassword reports whether password is the account's, for somebody who is logged in and must prove it again. Guessing
-// here is slowed as it is at a login, and does not count against the account's logins.
+// CheckPassword returns nil if password is that of the account. A user who is logged in proves it
+// again so. Guessing is slowed down as at a login, and does not count against the account's logins.
 func (p *People) CheckPassword(ctx context.Context, name string, password menu.Secret) error {
 	if name == localRoot {
 		return menu.Errorf(menu.State, "root is a user of the machine and has no password here")
@@ -442,7 +450,7 @@ func (p *People) CheckPassword(ctx context.Context, name string, password menu.S
 	return nil
 }
 
-// AddKey gives an account one more public key, a line in the form of authorized_keys(5) without options.
+// AddKey adds a public key to an account: a line in the form of authorized_keys(5) without options.
 func (p *People) AddKey(name, line string) (access.Key, error) {
 	k, _, err := parseKey(line)
 	if err != nil {
@@ -453,7 +461,8 @@ func (p *People) AddKey(name, line string) (access.Key, error) {
 			return &menu.Error{Kind: menu.State, Argument: "key", Message: "The user " + name + " has this key already"}
 		}
 		if len(u.Keys) >= maxKeys {
-			return menu.Errorf(menu.State, "The user %s has %d keys, which is the most", name, maxKeys).WithHint("Remove one first")
+			return menu.Errorf(menu.State, "The user %s has %d keys, which is the most", name, maxKeys).
+				WithHint("Remove one first")
 		}
 		u.Keys = append(u.Keys, k.Text)
 		return nil
@@ -461,15 +470,17 @@ func (p *People) AddKey(name, line string) (access.Key, error) {
 	return k, menu.Failing("add the key", err)
 }
 
-// RemoveKey takes a public key from an account, by its fingerprint as access.Key has it, and ends the logins that began with it: whoever
-// has that key may be why it goes. The login that the session by belongs to goes on. It returns how many were ended.
+// RemoveKey removes a public key from an account, by its fingerprint as in access.Key. It ends the
+// logins that began with that key, because an attacker may have it. The login that the session by
+// belongs to stays. It returns how many were ended.
 func (p *People) RemoveKey(name, fingerprint, by string) (ended int, err error) {
 	if err := p.accounts.updateUser(name, func(u *user) error {
 		i := slices.IndexFunc(u.keys, func(k access.Key) bool {
 			return k.Fingerprint == fingerprint || k.Fingerprint == "SHA256:"+fingerprint
 		})
 		if i < 0 {
-			return &menu.Error{Kind: menu.NotFound, Argument: "key", Message: "The user " + name + " has no key with that fingerprint"}
+			return &menu.Error{Kind: menu.NotFound, Argument: "key",
+				Message: "The user " + name + " has no key with that fingerprint"}
 		}
 		fingerprint = u.keys[i].Fingerprint
 		u.Keys = slices.Delete(u.Keys, i, i+1)
@@ -477,10 +488,12 @@ func (p *People) RemoveKey(name, fingerprint, by string) (ended int, err error) 
 	}); err != nil {
 		return 0, menu.Failing("remove the key", err)
 	}
-	return p.registry.endOthers(by, "key removed", func(l *login) bool { return l.user == name && l.key == fingerprint }), nil
+	return p.registry.endOthers(by, "key removed", func(l *login) bool {
+		return l.user == name && l.key == fingerprint
+	}), nil
 }
 
-// UnlockAccount forgets the failed logins of an account.
+// UnlockAccount forgets the failed logins for an account.
 func (p *People) UnlockAccount(name string) error {
 	if _, err := p.Account(name); err != nil {
 		return err

@@ -308,7 +308,8 @@ func TestPHC(t *testing.T) {
 	}
 }
 
-// What a deleted account leaves elsewhere is told once it is gone, and not when nothing was deleted.
+// What a deleted account leaves elsewhere is told once it is gone, and not when nothing was
+// deleted.
 func TestOnDeleted(t *testing.T) {
 	var b *bed
 	var told []string

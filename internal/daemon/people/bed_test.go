@@ -28,7 +28,8 @@ func cheapHash(password string) string {
 	return fmt.Sprintf("$argon2id$v=19$m=8,t=1,p=1$%s$%s", b64(salt), b64(argon2.IDKey([]byte(password), salt, 1, 8, 1, 16)))
 }
 
-// prepare makes a data directory with the users admin, ops, view and help, whose passwords are their names and "-secret".
+// prepare makes a data directory with the users admin, ops, view and help, whose passwords are
+// their names and "-secret".
 func prepare(t testing.TB) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -64,7 +65,8 @@ type bed struct {
 // sweepEvery is how often a bed sweeps, as the appliance does.
 const sweepEvery = 5 * time.Second
 
-// open opens people and what they need. Their settings are those of config.yaml in the data directory.
+// open opens people and what they need. Their settings are those of config.yaml in the data
+// directory.
 func open(o Options) (*bed, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)

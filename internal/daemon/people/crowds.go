@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// crowds counts failures of things that many sources have in common, the latest of so many of them. Of one with many failures passwords
-// are looked at one after the other.
+// crowds counts failures by what many sources have in common: a user name, or a network. It keeps
+// the most recent of them. For one with many failures, passwords are checked one after the other.
 type crowds struct {
 	most  int // that are kept
 	crowd int // from how many failures on there is a line
@@ -35,7 +35,7 @@ func (c *crowds) find(key string) *crowdedLine {
 	return nil
 }
 
-// wait is how long whoever comes now stands in line; false if the line is too long. It takes a place in it.
+// wait takes a place in the line and returns how long it waits; false if the line is too long.
 func (l *crowdedLine) wait(now time.Time) (time.Duration, bool) {
 	if l == nil {
 		return 0, true
@@ -82,8 +82,8 @@ func (c *crowds) forget(key string) {
 	}
 }
 
-// networksAbove are the networks of IPv6 that a source, which is a /64, is a part of and that one site or household may have whole: its
-// /48 and its /56. Without them whoever has a /48 has 65536 sources.
+// networksAbove returns the /48 and the /56 of IPv6 that a source, a /64, is a part of. One site or
+// household may have a whole one (RFC 6177), and a /48 has 65536 sources.
 func networksAbove(source string) []string {
 	prefix, err := netip.ParsePrefix(source)
 	if err != nil {

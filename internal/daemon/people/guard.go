@@ -14,17 +14,18 @@ import (
 const (
 	// forgetFailures is how long a source or a name must be quiet until its failures are forgotten.
 	forgetFailures = 15 * time.Minute
-	// forgetLocks is how long a source must leave a name alone until its next lock is a first one again.
+	// forgetLocks is how long a source must leave a name alone until its next lock is a first one
+	// again.
 	forgetLocks = 24 * time.Hour
-	// Sources and names that exist only in the words of whoever guesses are kept up to so many, the latest seen.
+	// An attacker chooses sources and names, so only the most recent are kept.
 	maxSources      = 8192
 	maxNames        = 4096
 	maxNetworks     = 4096
 	maxNamesASource = 64
 	// maxWaiting is how many passwords of one source may wait to be checked.
 	maxWaiting = 100
-	// crowd is the number of failures for one name over all sources, or of one /48 or /56 of IPv6 over all names, from which on unknown
-	// sources stand in line for it, and longestLine how long that line may be.
+	// crowd is a number of failures for one name over all sources, or of one /48 or /56 of IPv6
+	// over all names. From then on, unknown sources wait in one line, at most longestLine.
 	crowd       = 20
 	longestLine = 30 * time.Second
 )
@@ -60,10 +61,12 @@ type pair struct {
 }
 
 func newGuard(rules settings.LoginRules) *guard {
-	return &guard{rules: rules, sources: make(map[string]*list.Element), order: list.New(), names: newCrowds(maxNames, crowd), networks: newCrowds(maxNetworks, crowd)}
+	return &guard{rules: rules, sources: make(map[string]*list.Element), order: list.New(), names: newCrowds(maxNames,
+		crowd), networks: newCrowds(maxNetworks, crowd)}
 }
 
-// sourceKey is what counts as one source: an IPv4 address, the /64 of an IPv6 address, or the text itself.
+// sourceKey returns what counts as one source: an IPv4 address, the /64 of an IPv6 address, or the
+// text itself.
 func sourceKey(text string) string {
 	addr, err := netip.ParseAddr(text)
 	if err != nil {
@@ -85,14 +88,18 @@ type attempt struct {
 	trusted bool
 }
 
-// Refusals without a look at the password. They hold for names that no account has, too, so that they may be told.
+// Refusals without a look at the password. They hold for names that no account has, too, so that
+// they may be told.
 var (
-	errLocked  = menu.Errorf(menu.State, "Too many logins have failed").WithHint("Try again in some minutes, or log in with a key")
-	errCrowded = menu.Errorf(menu.State, "Too many logins from this address wait to be checked").WithHint("Try again in a minute")
+	errLocked = menu.Errorf(menu.State, "Too many logins have failed").
+			WithHint("Try again in some minutes, or log in with a key")
+	errCrowded = menu.Errorf(menu.State, "Too many logins from this address wait to be checked").
+			WithHint("Try again in a minute")
 )
 
-// admit waits until a password for user from that source may be checked. trusted says that the user has logged in from there
-// lately. The error is errLocked, errCrowded or the context's; then nothing is to be checked.
+// admit waits until a password for user from that source may be checked. trusted reports whether
+// the user logged in from there lately. The error is errLocked, errCrowded or the context's; then
+// no password may be checked.
 func (g *guard) admit(ctx context.Context, user, from string, trusted bool) (*attempt, error) {
 	s, ok := g.enter(sourceKey(from))
 	if !ok {
@@ -105,7 +112,7 @@ func (g *guard) admit(ctx context.Context, user, from string, trusted bool) (*at
 		g.leave(s)
 		return nil, ctx.Err()
 	}
-	wait, refusal := g.sentence(s, user, trusted)
+	wait, refusal := g.delay(s, user, trusted)
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
@@ -141,7 +148,7 @@ func (g *guard) enter(key string) (*source, bool) {
 	return s, true
 }
 
-// forgetSources makes room for one more source. Those with somebody waiting stay.
+// forgetSources makes room for one more source. A source with a password that waits stays.
 func (g *guard) forgetSources() {
 	for e := g.order.Back(); e != nil && len(g.sources) >= maxSources; {
 		before := e.Prev()
@@ -159,8 +166,9 @@ func (g *guard) leave(s *source) {
 	s.waiting--
 }
 
-// sentence is how long the source has to wait for the answer to this password, and whether it will be refused unseen.
-func (g *guard) sentence(s *source, user string, trusted bool) (time.Duration, error) {
+// delay returns how long to wait, and errLocked if the password must not be checked. Called with a
+// turn of the source.
+func (g *guard) delay(s *source, user string, trusted bool) (time.Duration, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := time.Now()
@@ -188,7 +196,7 @@ func (g *guard) sentence(s *source, user string, trusted bool) (time.Duration, e
 	return wait, nil
 }
 
-// growing is 0 for n <= 0, then first, doubled with each further n, and never more than most.
+// growing returns 0 for n <= 0, else first doubled n-1 times, at most most.
 func growing(n int, first, most time.Duration) time.Duration {
 	if n <= 0 {
 		return 0
@@ -200,8 +208,8 @@ func growing(n int, first, most time.Duration) time.Duration {
 	return min(d, most)
 }
 
-// done says how the check went and lets the source's next password have its turn. The result is the length of a lock that begins
-// with this failure, else 0.
+// done takes the result of the check and lets the next password of the source have its turn. It
+// returns the length of a lock that begins with this failure, else 0.
 func (a *attempt) done(right bool) (locked time.Duration) {
 	defer a.end()
 	g, s := a.guard, a.source
@@ -209,7 +217,8 @@ func (a *attempt) done(right bool) (locked time.Duration) {
 	defer g.mu.Unlock()
 	now := time.Now()
 	if right {
-		// Only the failures with this name are forgiven: whoever has one account must not wipe out the guesses at another.
+		// Only the failures with this name are forgiven: the owner of one account must not erase
+		// guesses at another.
 		if p := s.pairs[a.user]; p != nil {
 			s.failures = max(0, s.failures-p.failures)
 			delete(s.pairs, a.user)
@@ -239,7 +248,8 @@ func (a *attempt) done(right bool) (locked time.Duration) {
 	return locked
 }
 
-// forgetPairs makes room for one more name that the source has tried: the one that failed longest ago goes.
+// forgetPairs makes room for one more name that the source has tried: the one that failed longest
+// ago goes.
 func (s *source) forgetPairs(now time.Time) {
 	for len(s.pairs) >= maxNamesASource {
 		oldest, at := now.Add(time.Hour), ""

@@ -17,8 +17,8 @@ const (
 	maxHistoryLine = 4 << 10 // bytes
 )
 
-// histories keeps the lines that users typed, a file for each. A user's file may hold twice as many lines as are kept before it
-// is rewritten, so that a new line is one append.
+// histories keeps the lines that users typed, a file for each. A user's file may hold twice as many
+// lines as are kept before it is rewritten, so that a new line is one append.
 type histories struct {
 	dir string
 	mu  sync.Mutex
@@ -28,10 +28,12 @@ func openHistories(dir string) (*histories, error) {
 	return &histories{dir: dir}, os.MkdirAll(dir, 0o700)
 }
 
-// add keeps one line. A line that repeats the one before it, is empty or cannot be shown again as it was typed is not kept.
+// add keeps one line. A line that repeats the one before it, is empty or cannot be shown again as
+// it was typed is not kept.
 func (h *histories) add(user, line string) error {
 	line = strings.TrimSpace(line)
-	if line == "" || len(line) > maxHistoryLine || strings.ContainsFunc(line, unicode.IsControl) || !mayHaveHistory(user) {
+	if line == "" || len(line) > maxHistoryLine || strings.ContainsFunc(line, unicode.IsControl) ||
+		!mayHaveHistory(user) {
 		return nil
 	}
 	h.mu.Lock()
@@ -72,7 +74,8 @@ func (h *histories) lines(user string) []string {
 	return lines[max(0, len(lines)-keptLines):]
 }
 
-// read returns all lines of a user's file. whole is false when a crash tore the last one, which is left out.
+// read returns all lines of a user's file. whole is false when a crash tore the last one, which is
+// left out.
 func (h *histories) read(user string) (lines []string, whole bool, err error) {
 	data, err := store.Read(h.path(user))
 	if err != nil {

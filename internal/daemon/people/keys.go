@@ -42,7 +42,8 @@ func parseKey(line string) (access.Key, ssh.PublicKey, error) {
 		return wrong("A key with options is not accepted")
 	}
 	switch key.Type() {
-	case ssh.KeyAlgoED25519, ssh.KeyAlgoECDSA256, ssh.KeyAlgoECDSA384, ssh.KeyAlgoECDSA521, ssh.KeyAlgoSKED25519, ssh.KeyAlgoSKECDSA256:
+	case ssh.KeyAlgoED25519, ssh.KeyAlgoECDSA256, ssh.KeyAlgoECDSA384, ssh.KeyAlgoECDSA521, ssh.KeyAlgoSKED25519,
+		ssh.KeyAlgoSKECDSA256:
 	case ssh.KeyAlgoRSA:
 		public, ok := key.(ssh.CryptoPublicKey).CryptoPublicKey().(*rsa.PublicKey)
 		if !ok || public.N.BitLen() < minRSABits || public.N.BitLen() > maxRSABits {
@@ -67,7 +68,8 @@ func parseKey(line string) (access.Key, ssh.PublicKey, error) {
 	return access.Key{Type: key.Type(), Fingerprint: ssh.FingerprintSHA256(key), Comment: comment, Text: text}, key, nil
 }
 
-// fingerprintOf is the fingerprint of a key in the SSH wire format, as access.Key has it; empty where there is none.
+// fingerprintOf is the fingerprint of a key in the SSH wire format, as access.Key has it; empty
+// where there is none.
 func fingerprintOf(key []byte) string {
 	if key == nil {
 		return ""

@@ -10,9 +10,9 @@ import (
 	"diagsh/internal/menu"
 )
 
-// How many connections that ended without a login have a line of their own in the audit log: so many at once, and from then on one in
-// knockEvery. To offer keys costs nothing, so this is less than those who are not logged in may write together: lines about passwords
-// that were wrong must not be left out for it.
+// Connections that ended without a login have a line each in the audit log: knockBurst at once,
+// then one in knockEvery. To offer keys costs a client nothing. So this is less than the budget of
+// all that are not logged in: no line about a wrong password may be left out for it.
 const (
 	knockBurst = 100
 	knockEvery = 10 * time.Second
@@ -58,7 +58,8 @@ func (p *People) Knocked(k access.Knock) {
 	if leftOut > 0 {
 		message += fmt.Sprintf(" (%d more such connections since the last such line)", leftOut)
 	}
-	p.audit.Refused(p.known(k.User), access.Event{Act: access.ActRefused, User: nameForAudit(k.User), Source: k.Source, Result: menu.Denied.String(), Exit: int(menu.Denied), Message: message})
+	p.audit.Refused(p.known(k.User), access.Event{Act: access.ActRefused, User: nameForAudit(k.User), Source: k.Source,
+		Result: menu.Denied.String(), Exit: int(menu.Denied), Message: message})
 }
 
 func plural(n int, one, many string) string {

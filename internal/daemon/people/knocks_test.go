@@ -43,7 +43,8 @@ func TestKnocks(t *testing.T) {
 	}
 }
 
-// The addresses of logins are known after a restart, those of the machine's own users are not among them.
+// The addresses of logins are known after a restart, those of the machine's own users are not among
+// them.
 func TestVisitors(t *testing.T) {
 	dir := prepare(t)
 	d := start(t, Options{Dir: dir})

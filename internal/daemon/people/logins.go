@@ -14,7 +14,7 @@ import (
 // Visitors implements api.Logins.
 func (p *People) Visitors() []string { return p.visits.sources(maxVisitors) }
 
-// maxVisitors is how many sources Visitors names, the latest.
+// maxVisitors is how many sources Visitors returns, the most recent.
 const maxVisitors = 500
 
 // KeyKnown implements api.Logins.
@@ -25,7 +25,8 @@ func (p *People) KeyKnown(_ context.Context, name, _ string, key []byte) bool {
 	return known && !expired
 }
 
-// Login implements api.Logins. Both outcomes are recorded, a refusal with the reason that the client is not told.
+// Login implements api.Logins. Both outcomes are recorded, a refusal with the reason that the
+// client is not told.
 func (p *People) Login(ctx context.Context, c access.Credentials) (access.Login, error) {
 	u, exists := p.accounts.get(c.User)
 	var ok bool
@@ -65,8 +66,10 @@ func (p *People) Login(ctx context.Context, c access.Credentials) (access.Login,
 		p.recordRefusal(c, method, err.Error())
 		return access.Login{}, err
 	}
-	// What opened the account may have been taken from it in this moment, when there was no login yet to end.
-	if now, _ := p.accounts.get(u.User); c.Key != nil && !now.hasKey(l.key) || c.Key == nil && now.Password != u.Password {
+	// What opened the account may have been taken from it in this moment, when there was no login
+	// yet to end.
+	now, _ := p.accounts.get(u.User)
+	if c.Key != nil && !now.hasKey(l.key) || c.Key == nil && now.Password != u.Password {
 		p.registry.logout(l.id, "the "+method+" was changed")
 		return access.Login{}, refusal
 	}
@@ -75,17 +78,20 @@ func (p *People) Login(ctx context.Context, c access.Credentials) (access.Login,
 		p.Logout(l.id)
 		return access.Login{}, refusal
 	}
-	return access.Login{ID: l.id, Caller: caller, Method: method, Began: l.began, Idle: int(p.settings.IdleTimeout() / time.Second),
+	return access.Login{ID: l.id, Caller: caller, Method: method, Began: l.began,
+		Idle:     int(p.settings.IdleTimeout() / time.Second),
 		MayFiles: caller.Role != menu.ReadOnly}, nil
 }
 
-// recordRefusal writes a login that failed into the audit log.
+// recordRefusal records a login that failed.
 func (p *People) recordRefusal(c access.Credentials, method, reason string) {
-	p.audit.Refused(p.known(c.User), access.Event{Act: access.ActRefused, User: nameForAudit(c.User), Source: c.Source, Arguments: map[string]string{"method": method},
-		Result: menu.Denied.String(), Exit: int(menu.Denied), Message: "Login refused: " + reason})
+	p.audit.Refused(p.known(c.User), access.Event{Act: access.ActRefused, User: nameForAudit(c.User), Source: c.Source,
+		Arguments: map[string]string{"method": method},
+		Result:    menu.Denied.String(), Exit: int(menu.Denied), Message: "Login refused: " + reason})
 }
 
-// nameForAudit is a user name as the audit log may have it. What cannot be one may be a password, typed in the wrong place.
+// nameForAudit returns a user name as the audit log may have it. What cannot be one may be a
+// password that was typed in the wrong place.
 func nameForAudit(name string) string {
 	if !access.PlainUserName(name) {
 		return "(not a user name)"
@@ -93,7 +99,7 @@ func nameForAudit(name string) string {
 	return name
 }
 
-// known is the name of an account, and empty for all names of none.
+// known returns name if an account has it, else "".
 func (p *People) known(name string) string {
 	if _, ok := p.accounts.get(name); !ok {
 		return ""
@@ -101,8 +107,9 @@ func (p *People) known(name string) string {
 	return name
 }
 
-// A tally counts refusals that cost whoever is refused nothing: passwords that are not looked at, users of the machine without an
-// account. Nobody may push the older lines out of the audit log with these, so that one line stands for all of one kind within tallyTime.
+// A tally counts refusals that cost the client nothing: passwords that are not checked, users of
+// the machine without an account. One line in the audit log reports all of one kind within
+// tallyTime, so that they push no older lines out.
 type tally struct {
 	mu    sync.Mutex
 	kind  string
@@ -112,7 +119,7 @@ type tally struct {
 
 const tallyTime = 10 * time.Second
 
-// add counts a refusal. due says that a line is to be written, which stands for count of them.
+// add counts a refusal. due reports whether a line is to be written, which is about count of them.
 func (t *tally) add(kind string) (count int, due bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -130,16 +137,19 @@ func (p *People) recordUnchecked(c access.Credentials, err error) {
 		p.recordRefusal(c, access.Password, "too many have failed, so the password was not looked at")
 	case errCrowded, errBusy:
 		if p.known(c.User) != "" { // its owner should find out
-			p.recordRefusal(c, access.Password, "too many passwords wait to be checked, so the password was not looked at")
+			p.recordRefusal(c, access.Password,
+				"too many passwords wait to be checked, so the password was not looked at")
 			return
 		}
 		if count, due := p.unchecked.add(""); due {
-			p.recordRefusal(c, access.Password, fmt.Sprintf("too many passwords wait to be checked (%d refused since the last such line)", count))
+			p.recordRefusal(c, access.Password,
+				fmt.Sprintf("too many passwords wait to be checked (%d refused since the last such line)", count))
 		}
 	}
 }
 
-// tryPassword checks a password after the delay that earlier failures demand. u is the zero user if there is none of that name.
+// tryPassword checks a password after the delay that earlier failures demand. u is the zero user if
+// there is none of that name.
 func (p *People) tryPassword(ctx context.Context, u user, name, from string, password menu.Secret) (bool, error) {
 	if !access.PlainUserName(name) {
 		name = "" // All names that cannot exist are one, so that their length costs nothing.
@@ -156,7 +166,8 @@ func (p *People) tryPassword(ctx context.Context, u user, name, from string, pas
 	}
 	if locked := a.done(ok); locked > 0 {
 		p.audit.Refused(p.known(name), access.Event{Act: access.ActSystem, User: name, Source: from, Result: "locked",
-			Message: fmt.Sprintf("Too many passwords for %s from %s were wrong; none from there is looked at for %s", menu.Quoted(name), from, menu.FormatDuration(locked))})
+			Message: fmt.Sprintf("Too many passwords for %s from %s were wrong; none from there is looked at for %s",
+				menu.Quoted(name), from, menu.FormatDuration(locked))})
 	}
 	return ok, nil
 }
@@ -178,8 +189,8 @@ func (p *People) Attach(login, kind string) (menu.Caller, <-chan struct{}, func(
 	return caller, s.ended, func() { p.registry.detach(s) }, nil
 }
 
-// Local implements api.Logins. Root is administrator under its own name; anybody else is the account that the configuration
-// names.
+// Local implements api.Logins. Root is administrator under its own name. Another user has the
+// account that the host configuration names.
 func (p *People) Local(uid uint32) (menu.Caller, <-chan struct{}, func(), error) {
 	name, role := localRoot, menu.Administrator
 	if uid != 0 {
@@ -188,10 +199,12 @@ func (p *People) Local(uid uint32) (menu.Caller, <-chan struct{}, func(), error)
 	if name == "" {
 		user := fmt.Sprintf("uid %d", uid)
 		if count, due := p.strangers.add(user); due {
-			p.audit.Refused("", access.Event{Act: access.ActRefused, User: user, Source: access.Local, Result: menu.Denied.String(), Exit: int(menu.Denied),
+			p.audit.Refused("", access.Event{Act: access.ActRefused, User: user, Source: access.Local,
+				Result: menu.Denied.String(), Exit: int(menu.Denied),
 				Message: fmt.Sprintf("Login refused: no account is configured for this user of the machine (%d refused since the last such line)", count)})
 		}
-		return menu.Caller{}, nil, nil, menu.Errorf(menu.Denied, "The user id %d of this machine has no account on the appliance", uid).
+		return menu.Caller{}, nil, nil, menu.Errorf(menu.Denied,
+			"The user id %d of this machine has no account on the appliance", uid).
 			WithHint("Name it under localUsers in the configuration, or use sudo")
 	}
 	return p.attachLocal(name, role, false)
@@ -208,7 +221,7 @@ func (p *People) OnConsole(caller menu.Caller) bool {
 	return ok && s.login.console
 }
 
-// attachLocal begins a login of somebody on the machine, and its one session.
+// attachLocal begins a login of a user of the machine, and its one session.
 func (p *People) attachLocal(name string, role menu.Role, console bool) (menu.Caller, <-chan struct{}, func(), error) {
 	l, err := p.registry.login(name, role, access.Local, access.Socket, "")
 	if err != nil {
@@ -223,7 +236,7 @@ func (p *People) attachLocal(name string, role menu.Role, console bool) (menu.Ca
 	return caller, ended, func() { detach(); p.Logout(l.id) }, nil
 }
 
-// localAccount is the account of a user of this machine, empty if there is none.
+// localAccount returns the account of a user of this machine, empty if there is none.
 func (p *People) localAccount(uid uint32) (string, menu.Role) {
 	u, ok := p.accounts.get(p.settings.LocalAccount(uid))
 	if !ok || u.expired(time.Now()) {
@@ -246,34 +259,39 @@ func (p *People) Current(session string) (menu.Caller, error) {
 
 var errSessionEnded = menu.Errorf(menu.Denied, "The session has ended").WithHint("Log in again")
 
-// callerOf is the owner of a login as of now.
+// callerOf returns the owner of a login with the present role.
 func (p *People) callerOf(l *login, session string) (menu.Caller, error) {
 	if l.user == localRoot {
-		return menu.Caller{User: localRoot, Role: menu.Administrator, Source: l.source, Session: session, Payload: true}, nil
+		return menu.Caller{User: localRoot, Role: menu.Administrator, Source: l.source, Session: session,
+			Payload: true}, nil
 	}
 	u, ok := p.accounts.get(l.user)
 	if !ok || u.expired(time.Now()) {
 		return menu.Caller{}, errSessionEnded
 	}
-	return menu.Caller{User: u.User, Role: u.Role, Source: l.source, Session: session, Payload: u.Payload || u.Role != menu.Support}, nil
+	return menu.Caller{User: u.User, Role: u.Role, Source: l.source, Session: session,
+		Payload: u.Payload || u.Role != menu.Support}, nil
 }
 
 // Greet notes that a person uses the session and returns the part of the greeting that is about the
 // person: history, last login, idle time, console.
 func (p *People) Greet(caller menu.Caller) access.Greeting {
 	p.registry.greeted(caller.Session)
-	g := access.Greeting{Caller: caller, Idle: int(p.settings.IdleTimeout() / time.Second), History: p.histories.lines(caller.User)}
+	g := access.Greeting{Caller: caller, Idle: int(p.settings.IdleTimeout() / time.Second),
+		History: p.histories.lines(caller.User)}
 	u, _ := p.accounts.get(caller.User)
 	if p.OnConsole(caller) {
 		g.Idle, g.Console = 0, true
 	}
-	if s, ok := p.registry.session(caller.Session); ok && s.login.before != nil && !s.login.before.Began.Before(u.Created) {
+	if s, ok := p.registry.session(caller.Session); ok && s.login.before != nil &&
+		!s.login.before.Began.Before(u.Created) {
 		g.LastLogin, g.LastFrom = &s.login.before.Began, s.login.before.Source
 	}
 	return g
 }
 
-// Notice returns what the caller must know about the own account, in full sentences; empty if nothing.
+// Notice returns what the caller must know about the own account, in full sentences; empty if
+// nothing.
 func (p *People) Notice(caller menu.Caller) string {
 	u, _ := p.accounts.get(caller.User)
 	switch {
@@ -304,7 +322,7 @@ func (p *People) Running(session, path string) func() { return p.registry.runnin
 // Alive implements api.Logins.
 func (p *People) Alive(session string) { p.registry.alive(session) }
 
-// Sessions lists who is logged in, the longest first.
+// Sessions lists the sessions, the oldest first.
 func (p *People) Sessions() []access.Session {
 	list := p.registry.list()
 	for i := range list {
@@ -316,5 +334,6 @@ func (p *People) Sessions() []access.Session {
 	return list
 }
 
-// Visits lists logins, the newest first: at most so many, or all that are kept if newest is 0.
+// Visits lists logins of the past, the newest first: at most newest, or all that are kept if newest
+// is 0.
 func (p *People) Visits(newest int) []access.Visit { return p.visits.list(newest) }

@@ -6,8 +6,9 @@ import (
 	"sync"
 )
 
-// A turnstile lets so many through at a time and keeps a bounded number waiting. Whose turn is next is decided between networks, then
-// between the networks within them: whoever has many addresses has no more turns than whoever has one.
+// A turnstile lets a bounded number through at a time and keeps a bounded number waiting. The next
+// turn is chosen among the largest networks, then among the networks within the chosen one. So a
+// client with many addresses has no more turns than one with a single address.
 type turnstile struct {
 	places int // that wait at most
 
@@ -15,10 +16,10 @@ type turnstile struct {
 	free    int       // how many may pass at once
 	waiting []*waiter // in the order in which they came
 	turns   int
-	last    map[string]int // of networks with somebody waiting: the number of their last turn
+	last    map[string]int // of networks that wait: the number of their last turn
 }
 
-// A waiter stands in the line.
+// A waiter is one that waits.
 type waiter struct {
 	networks [3]string
 	answer   chan bool // true: it is its turn; false: it had to make room
@@ -28,8 +29,9 @@ func newTurnstile(slots, places int) *turnstile {
 	return &turnstile{places: places, free: slots, last: make(map[string]int)}
 }
 
-// networksOf is what counts as one origin, the largest first: the /48, /56 and /64 of an IPv6 address, which are what providers give to
-// a site, a household and a link (RFC 6177); the /16, /24 and the whole of an IPv4 address; else the text itself.
+// networksOf returns what counts as one origin, the largest first: the /48, /56 and /64 of an IPv6
+// address, which are what providers give to a site, a household and a link (RFC 6177); the /16, /24
+// and the whole of an IPv4 address; else the text itself.
 func networksOf(text string) [3]string {
 	addr, err := netip.ParseAddr(text)
 	if err != nil {
@@ -48,8 +50,9 @@ func networksOf(text string) [3]string {
 	return networks
 }
 
-// enter waits for a turn, which ends with leave. It is errBusy when all places are taken and no network has more of them than the one that
-// asks would have; else the latest of that network makes room. The other error is the context's.
+// enter waits for a turn, which ends with leave. It is errBusy when all places are taken and no
+// network has more of them than the one that asks would have; else the latest of that network makes
+// room. The other error is the context's.
 func (t *turnstile) enter(ctx context.Context, from string) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -84,8 +87,8 @@ func (t *turnstile) enter(ctx context.Context, from string) error {
 	return ctx.Err()
 }
 
-// makeRoom sends the latest waiter of the network away that has most places, if that is more than the network of w would have. Called
-// with mu held.
+// makeRoom sends the latest waiter of the network away that has most places, if that is more than
+// the network of w would have. Called with mu held.
 func (t *turnstile) makeRoom(w *waiter) bool {
 	count := make(map[string]int)
 	for _, other := range t.waiting {
@@ -105,8 +108,8 @@ func (t *turnstile) makeRoom(w *waiter) bool {
 	return true
 }
 
-// remove takes a waiter out of the line, and forgets the networks of which nobody waits any more. It tells whether it was there. Called
-// with mu held.
+// remove takes a waiter out of the line, and forgets networks that no longer wait. It reports
+// whether the waiter was there. Called with mu held.
 func (t *turnstile) remove(w *waiter) bool {
 	found := false
 	kept := t.waiting[:0]
@@ -131,8 +134,8 @@ func (t *turnstile) remove(w *waiter) bool {
 	return found
 }
 
-// leave ends a turn and gives it to who is next: the network whose last turn is longest ago, within it the smaller network likewise, and
-// so on.
+// leave ends a turn and gives it to who is next: the network whose last turn is longest ago, within
+// it the smaller network likewise, and so on.
 func (t *turnstile) leave() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -163,7 +166,7 @@ func (t *turnstile) before(a, b *waiter) bool {
 	return false
 }
 
-// idle tells that nobody has a turn or waits for one.
+// idle reports whether all turns are free and none waits.
 func (t *turnstile) idle(slots int) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -17,7 +17,8 @@ import (
 	"diagsh/internal/test/await"
 )
 
-// queue puts waiters in a turnstile whose one turn is taken, in this order, and returns from where they were let through.
+// queue puts waiters in a turnstile whose one turn is taken, in this order, and returns from where
+// they were let through.
 func queue(t *testing.T, places int, from ...string) (served, refused []string) {
 	t.Helper()
 	s := newTurnstile(1, places)
@@ -93,8 +94,8 @@ func TestTurnsAreByNetwork(t *testing.T) {
 	}
 }
 
-// Guesses from more sources than there are places shut strangers out, and not who has logged in from where they are now. What becomes of
-// the owner's login elsewhere is in the log, by name.
+// Guesses from more sources than there are places shut strangers out, and not who has logged in
+// from where they are now. What becomes of the owner's login elsewhere is in the log, by name.
 func TestFloodLeavesTrustedSourcesIn(t *testing.T) {
 	t.Parallel()
 	d := start(t, Options{Dir: prepare(t)})
@@ -140,7 +141,8 @@ func TestFloodLeavesTrustedSourcesIn(t *testing.T) {
 	}
 }
 
-// A network of IPv6 whose /64s come one after the other, each without a failure of its own, has a line like a name that many guess at.
+// A network of IPv6 whose /64s come one after the other, each without a failure of its own, has a
+// line like a name that many guess at.
 func TestFailuresOfLargerNetworksCount(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -160,7 +162,7 @@ func TestFailuresOfLargerNetworksCount(t *testing.T) {
 		sentence := func(from string, trusted bool) (wait time.Duration, refusal error) {
 			s, _ := g.enter(sourceKey(from))
 			defer g.leave(s)
-			return g.sentence(s, "somebody", trusted)
+			return g.delay(s, "somebody", trusted)
 		}
 		var waits []time.Duration
 		for {
@@ -183,8 +185,8 @@ func TestFailuresOfLargerNetworksCount(t *testing.T) {
 	}
 }
 
-// However many guesses there are, they turn the log over no faster than one user may, and each is counted
-// by the account that it was for.
+// However many guesses there are, they turn the log over no faster than one user may, and each is
+// counted by the account that it was for.
 func TestRefusalsBeforeALoginHaveABudget(t *testing.T) {
 	t.Parallel()
 	dir := prepare(t)

@@ -16,7 +16,8 @@ import (
 	"diagsh/internal/menu"
 )
 
-// The costs of new hashes: the second recommendation of RFC 9106, section 4, for machines that have no 2 GiB to spend.
+// The costs of new hashes: the second recommendation of RFC 9106, section 4, for machines that have
+// no 2 GiB to spend.
 const (
 	argonMemoryKiB = 64 << 10
 	argonPasses    = 3
@@ -25,8 +26,9 @@ const (
 	argonKeyBytes  = 32
 )
 
-// Bounds of the hashing: so many at once, which is 64 MiB each, and so many that wait for their turn, which is some 30 seconds of work.
-// Whoever logs in from where the same user has logged in lately has a slot and places of its own, which no stranger can take.
+// Bounds of the hashing: slots at once, 64 MiB each, and a queue of about 30 seconds of work. A
+// client at a source that the same user logged in from lately has a slot and places of its own,
+// which no stranger can take.
 const (
 	hashingSlots = 2
 	hashingQueue = 256
@@ -50,10 +52,11 @@ func newHasher() *hasher {
 }
 
 // errBusy is the answer when the queue is full. Nothing was checked.
-var errBusy = menu.Errorf(menu.State, "Too many logins are being checked at this moment").WithHint("Try again in a few seconds")
+var errBusy = menu.Errorf(menu.State, "Too many logins are being checked at this moment").
+	WithHint("Try again in a few seconds")
 
-// hash returns the PHC string of a password. One is made at a time, and none waits for those that are checked: only somebody who is
-// logged in already makes hashes.
+// hash returns the PHC string of a password. One is made at a time, and it does not wait for checks
+// of logins: only a user who is logged in makes hashes.
 func (h *hasher) hash(password menu.Secret) string {
 	h.making.Lock()
 	defer h.making.Unlock()
@@ -62,8 +65,9 @@ func (h *hasher) hash(password menu.Secret) string {
 	return phcString(salt, argon2.IDKey([]byte(password), salt, argonPasses, argonMemoryKiB, argonLanes, argonKeyBytes))
 }
 
-// verify reports whether password is the one of a PHC string. With an empty string it takes as long and says no. from is where it comes
-// from; trusted says that the user has logged in from there lately.
+// verify reports whether password is the one of a PHC string. With an empty string it takes as long
+// and returns false. from is the source; trusted reports whether the user logged in from there
+// lately.
 func (h *hasher) verify(ctx context.Context, password menu.Secret, phc, from string, trusted bool) (bool, error) {
 	known := phc != ""
 	if !known {
@@ -86,8 +90,8 @@ func (h *hasher) verify(ctx context.Context, password menu.Secret, phc, from str
 	return subtle.ConstantTimeCompare(key, p.key) == 1 && known, nil
 }
 
-// tidy gives the memory back to the machine when nobody needs it now: an appliance that idles should not hold 128 MiB because somebody
-// logged in.
+// tidy gives memory back to the machine when no hash is computed. An appliance that idles should
+// not hold 128 MiB because a user logged in.
 func (h *hasher) tidy() {
 	if h.strangers.idle(hashingSlots) && h.trusted.idle(trustedSlots) {
 		go debug.FreeOSMemory()
@@ -102,15 +106,16 @@ type phc struct {
 	salt, key []byte
 }
 
-// phcString writes a hash in the form of https://github.com/P-H-C/phc-string-format, which other argon2 programs read too.
+// phcString writes a hash in the form of https://github.com/P-H-C/phc-string-format, which other
+// argon2 programs read too.
 func phcString(salt, key []byte) string {
 	b64 := base64.RawStdEncoding
 	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, argonMemoryKiB, argonPasses, argonLanes,
 		b64.EncodeToString(salt), b64.EncodeToString(key))
 }
 
-// parsePHC takes such a string apart. It refuses costs above ours by more than a factor of four, so that a damaged file cannot
-// make a login use up the machine.
+// parsePHC takes such a string apart. It refuses costs above ours by more than a factor of four, so
+// that a damaged file cannot make a login use up the machine.
 func parsePHC(text string) (phc, error) {
 	var p phc
 	parts := strings.Split(text, "$")
@@ -120,7 +125,8 @@ func parsePHC(text string) (phc, error) {
 	if n, err := fmt.Sscanf(parts[3]+"$", "m=%d,t=%d,p=%d$", &p.memoryKiB, &p.passes, &p.lanes); n != 3 || err != nil {
 		return p, errors.New("the costs of the password hash cannot be read")
 	}
-	if p.memoryKiB < 8*uint32(p.lanes) || p.memoryKiB > 4*argonMemoryKiB || p.passes < 1 || p.passes > 4*argonPasses || p.lanes < 1 || p.lanes > 4*argonLanes {
+	if p.memoryKiB < 8*uint32(p.lanes) || p.memoryKiB > 4*argonMemoryKiB || p.passes < 1 || p.passes > 4*argonPasses ||
+		p.lanes < 1 || p.lanes > 4*argonLanes {
 		return p, errors.New("the costs of the password hash are out of range")
 	}
 	var err error
@@ -139,7 +145,8 @@ func randomBytes(n int) []byte {
 	return b
 }
 
-// randomText returns n characters of the alphabet, each equally likely. The alphabet has at most 256 characters.
+// randomText returns n characters of the alphabet, each equally likely. The alphabet has at most
+// 256 characters.
 func randomText(alphabet string, n int) string {
 	limit := 256 - 256%len(alphabet)
 	text := make([]byte, 0, n)
@@ -151,8 +158,8 @@ func randomText(alphabet string, n int) string {
 	return string(text)
 }
 
-// randomPassword is one that can be read out on a phone: four groups of four characters, none of which looks or sounds like
-// another (no i, l, o, 0, 1). 79 bits.
+// randomPassword is one that can be read out on a phone: four groups of four characters, none of
+// which looks or sounds like another (no i, l, o, 0, 1). 79 bits.
 func randomPassword() menu.Secret {
 	const alphabet = "abcdefghjkmnpqrstuvwxyz23456789"
 	t := randomText(alphabet, 16)

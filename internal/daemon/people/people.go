@@ -3,28 +3,35 @@
 //
 // # How guessing a password is made slow
 //
-// The aim is that guessing does not pay, and that nobody can lock somebody else out by guessing badly. So failures are counted
-// against the one who fails, not against the account that is aimed at:
+// Guessing must not pay, and an attacker must not lock a user out by guessing. So failures count
+// against the source that fails, not against the account:
 //
-//   - A source is an IPv4 address, or an IPv6 /64, which is what one customer of a network gets. The passwords that one source
-//     sends are checked one after the other, and after each failure the next answer takes longer: 0, 0, 1, 2, 4 ... 30 s. The
-//     delay holds no hashing slot, so that a flood from one source takes nothing from another.
-//   - A source that fails ten times with one user name is refused for that name for five minutes without a look at the
-//     password, then for ten, up to an hour. The lock binds the pair of source and name. A flood can therefore not shut out the
-//     account's owner, who comes from elsewhere (compare OWASP, "Slow Down Online Guessing Attacks with Device Cookies": a
-//     source that the user has logged in from before stands where the cookie stands).
-//   - A botnet has many sources. From twenty failures for one name on, over all sources, the account takes one password per
-//     second from sources that its user never logged in from; then one in two, four, eight seconds. Sources that the user has
-//     logged in from lately do not wait in that line.
-//   - Whoever has a /48 of IPv6 has 65536 sources. So failures are counted for the /48 and the /56 too, and from twenty on these have such
-//     a line as well. Turns at the hashing are given by network, /48 before /56 before source, and where all places are taken the
-//     network with most of them makes room. A source that the user has logged in from lately has a hashing slot and places that strangers
-//     have no part in.
-//   - Public keys cannot be guessed: they are never delayed, never locked and count as no failure. The way in for an
-//     administrator whose password is under attack is a key, or root on the machine itself.
-//   - Names that do not exist are treated the same in all of this, hash included, so that nobody learns which names do.
+//   - A source is an IPv4 address, or an IPv6 /64, which is what one customer of a network gets.
+//     The passwords that one source sends are checked one after the other, and after each failure
+//     the next answer takes longer: 0, 0, 1, 2, 4 ... 30 s. The delay holds no hashing slot, so
+//     that a flood from one source takes nothing from another.
+//   - A source that fails ten times with one user name is refused for that name for five minutes
+//     without a look at the password, then for ten, up to an hour. The lock binds the pair of
+//     source and name. A flood can therefore not shut out the account's owner, who comes from
+//     elsewhere (compare OWASP, "Slow Down Online Guessing Attacks with Device Cookies": a source
+//     that the user has logged in from before stands where the cookie stands).
+//   - A botnet has many sources. From twenty failures for one name on, over all sources, the
+//     account takes one password per second from sources that its user never logged in from; then
+//     one in two, four, eight seconds. Sources that the user has logged in from lately do not wait
+//     in that line.
+//   - A /48 of IPv6 has 65536 sources. So failures are counted for the /48 and the /56 too, and
+//     from twenty on these have such a line as well. Turns at the hashing are given by network, /48
+//     before /56 before source, and where all places are taken the network with most of them makes
+//     room. A source that the user has logged in from lately has a hashing slot and places that
+//     strangers have no part in.
+//   - Public keys cannot be guessed: they are never delayed, never locked and count as no failure.
+//     The way in for an administrator whose password is under attack is a key, or root on the
+//     machine itself.
+//   - Names that do not exist are treated the same in all of this, hash included, so that a client
+//     cannot learn which names exist.
 //
-// All of it is forgotten when the appliance restarts; it is kept in bounded memory, the least recently seen source first to go.
+// All of it is forgotten when the appliance restarts; it is kept in bounded memory, the least
+// recently seen source first to go.
 package people
 
 import (
@@ -40,7 +47,8 @@ import (
 	"diagsh/internal/menu"
 )
 
-// VisitsFile is the log of logins in the data directory. It is appended to at each login and logout.
+// VisitsFile is the log of logins in the data directory. It is appended to at each login and
+// logout.
 const VisitsFile = "visits.jsonl"
 
 // Options are what People are opened with.
@@ -54,8 +62,8 @@ type Options struct {
 	Log          *slog.Logger
 }
 
-// People are the users of the appliance. They implement api.Logins but for the banner. Their methods may be
-// called from any goroutine.
+// People are the users of the appliance. They implement api.Logins but for the banner. Their
+// methods may be called from any goroutine.
 type People struct {
 	settings *settings.Settings
 	audit    *audit.Log
@@ -77,7 +85,8 @@ type People struct {
 	firstPasswordFile string
 }
 
-// Open reads the accounts, or makes the first one. Logins that had no end when the appliance died get one.
+// Open reads the accounts, or makes the first one. Logins that had no end when the appliance died
+// get one.
 func Open(o Options) (*People, error) {
 	p := &People{
 		settings: o.Settings, audit: o.Audit, log: o.Log, hasher: newHasher(), guard: newGuard(o.Settings.LoginRules()),
@@ -135,13 +144,13 @@ func (p *People) Stop() { p.registry.close() }
 // Close closes the log of logins.
 func (p *People) Close() error { return p.visits.close() }
 
-// FirstPassword returns the password of FirstAdministrator if this start made it, to be shown once on a
-// terminal; else "".
+// FirstPassword returns the password of FirstAdministrator if this start made it, to be shown once
+// on a terminal; else "".
 func (p *People) FirstPassword() string { return string(p.firstPassword) }
 
-// FirstPasswordFile returns the path of the file with the initial password, or "" once it was used or
-// changed. Only the appliance's own user can read it. So what keeps the output of the appliance, such as
-// the journal, need not have the password.
+// FirstPasswordFile returns the path of the file with the initial password, or "" once it was used
+// or changed. Only the appliance's own user can read it. So what keeps the output of the appliance,
+// such as the journal, need not have the password.
 func (p *People) FirstPasswordFile() string {
 	if _, err := os.Stat(p.firstPasswordFile); err != nil {
 		return ""
@@ -155,8 +164,9 @@ func (p *People) forgetFirstPassword() {
 	}
 }
 
-// Reset leaves FirstAdministrator alone, with a new password, which it returns. The sessions of all others end; the caller's own connection stays until it has
-// the answer, and can do nothing more if its account is gone.
+// Reset deletes all accounts, makes FirstAdministrator anew and returns its password. The sessions
+// of all others end. The caller's own connection stays until it has the answer, and can do nothing
+// more if its account is gone.
 func (p *People) Reset(caller menu.Caller) (menu.Secret, error) {
 	password := randomPassword()
 	hash := p.hasher.hash(password)

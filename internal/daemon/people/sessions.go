@@ -12,14 +12,15 @@ import (
 	"diagsh/internal/menu"
 )
 
-// A registry is who is logged in. Logins have sessions; both have an end.
+// A registry knows the logins and their sessions.
 type registry struct {
 	limits settings.SessionLimits
 	visits *visitLog
 	record func(access.Event)
 
-	// writing is held while the beginning or end of a login is made and written down, so that these come in order. It is taken
-	// before mu, and mu is never held while something is written: a slow disk must not hold up every session.
+	// writing is held while the beginning or end of a login is made and written down, so that these
+	// come in order. It is taken before mu, and mu is never held while something is written: a slow
+	// disk must not hold up every session.
 	writing sync.Mutex
 
 	mu       sync.Mutex
@@ -65,11 +66,12 @@ type session struct {
 }
 
 func newRegistry(l settings.SessionLimits, visits *visitLog, record func(access.Event)) *registry {
-	return &registry{limits: l, visits: visits, record: record, logins: make(map[string]*login), sessions: make(map[string]*session)}
+	return &registry{limits: l, visits: visits, record: record, logins: make(map[string]*login),
+		sessions: make(map[string]*session)}
 }
 
-// login begins one. Administrators are not bound by the limit on all logins, so that nobody can keep them out; no user has more
-// logins than sessions. Root on the machine is bound by neither.
+// login begins a login. The limit on all logins does not bind administrators, so that others cannot
+// keep them out. No user has more logins than sessions. Neither limit binds root of the machine.
 func (r *registry) login(user string, role menu.Role, source, method, key string) (*login, error) {
 	r.writing.Lock()
 	defer r.writing.Unlock()
@@ -104,7 +106,8 @@ func (r *registry) add(l *login) error {
 			return r.tooMany(l.user)
 		}
 		if len(r.logins) >= r.limits.Logins && l.role != menu.Administrator {
-			return menu.Errorf(menu.State, "%d users are logged in, which is the most", len(r.logins)).WithHint("Try again later")
+			return menu.Errorf(menu.State, "%d users are logged in, which is the most", len(r.logins)).
+				WithHint("Try again later")
 		}
 	}
 	l.id = r.newID()
@@ -112,14 +115,16 @@ func (r *registry) add(l *login) error {
 	return nil
 }
 
-// What follows is said to whoever logs in: by then it is known that it is the user, and the refusal is not about that.
+// Refusals of clients whose credentials are right: they are told the reason.
 var errStopping = menu.Errorf(menu.State, "The appliance is stopping").WithHint("Try again later")
 
 func (r *registry) tooMany(user string) error {
-	return menu.Errorf(menu.State, "%s has %d sessions, which is the most", user, r.limits.SessionsPerUser).WithHint("End one of them first")
+	return menu.Errorf(menu.State, "%s has %d sessions, which is the most", user, r.limits.SessionsPerUser).
+		WithHint("End one of them first")
 }
 
-// newID makes an identifier that is short enough to read out and that the audit log will not see twice.
+// newID makes an identifier that is short enough to read out and that the audit log will not see
+// twice.
 func (r *registry) newID() string {
 	for {
 		id := randomText("abcdefghjkmnpqrstuvwxyz23456789", 8)
@@ -129,10 +134,11 @@ func (r *registry) newID() string {
 	}
 }
 
-// visit writes down that somebody is here, for `last` and the audit log. Called with writing held.
+// visit records a login for `last` and the audit log. Called with writing held.
 func (r *registry) visit(l *login) {
 	l.visit = true
-	r.record(access.Event{Time: l.began, Act: access.ActLogin, User: l.user, Role: l.role, Source: l.source, Session: l.id,
+	r.record(access.Event{Time: l.began, Act: access.ActLogin, User: l.user, Role: l.role, Source: l.source,
+		Session:   l.id,
 		Arguments: map[string]string{"method": l.method}, Result: "ok"})
 	r.visits.begin(l.id, access.Visit{User: l.user, Source: l.source, Method: l.method, Began: l.began})
 }
@@ -157,7 +163,8 @@ func (r *registry) attach(loginID, kind string) (*session, error) {
 	l.sessions++
 	l.attached++
 	now := time.Now()
-	s := &session{id: l.id + "-" + strconv.Itoa(l.attached), login: l, kind: kind, began: now, idleFrom: now, ended: make(chan struct{})}
+	s := &session{id: l.id + "-" + strconv.Itoa(l.attached), login: l, kind: kind, began: now, idleFrom: now,
+		ended: make(chan struct{})}
 	r.sessions[s.id] = s
 	return s, nil
 }
@@ -198,7 +205,8 @@ func (r *registry) endOthers(by, reason string, chosen func(*login) bool) int {
 	return r.endWhere(reason, func(l *login) bool { return l.id != keep && chosen(l) })
 }
 
-// busy reports whether a login is in the middle of something: a command runs, or files are read. Called under mu.
+// busy reports whether a login is in the middle of something: a command runs, or files are read.
+// Called under mu.
 func (r *registry) busy(l *login) bool {
 	for _, s := range r.sessions {
 		if s.login == l && (s.kind == "sftp" || len(s.running) > 0) {
@@ -208,7 +216,8 @@ func (r *registry) busy(l *login) bool {
 	return false
 }
 
-// endWhere ends logins, writes it down and counts them. A reason that a login was given earlier stands.
+// endWhere ends the chosen logins, records it and returns their number. A login keeps a reason that
+// it was given earlier.
 func (r *registry) endWhere(reason string, chosen func(*login) bool) int {
 	r.writing.Lock()
 	defer r.writing.Unlock()
@@ -218,7 +227,8 @@ func (r *registry) endWhere(reason string, chosen func(*login) bool) int {
 			continue
 		}
 		r.visits.end(l.id, time.Now(), l.reason)
-		r.record(access.Event{Act: access.ActLogout, User: l.user, Role: l.role, Source: l.source, Session: l.id, Result: "ok",
+		r.record(access.Event{Act: access.ActLogout, User: l.user, Role: l.role, Source: l.source, Session: l.id,
+			Result:  "ok",
 			Message: l.reason, Seconds: time.Since(l.began).Seconds()})
 	}
 	return len(ended)
@@ -246,7 +256,7 @@ func (r *registry) take(reason string, chosen func(*login) bool) (ended []*login
 	return ended
 }
 
-// endIdle ends the shells in which nobody pressed a key and nothing ran for so long.
+// endIdle ends the shells in which no key was pressed and no command ran for limit.
 func (r *registry) endIdle(limit time.Duration) {
 	if limit == 0 {
 		return
@@ -279,7 +289,8 @@ func (r *registry) session(id string) (*session, bool) {
 	return s, ok
 }
 
-// running notes that the session runs a command, until done is called. The idle time begins anew at its end.
+// running notes that the session runs a command, until done is called. The idle time begins anew at
+// its end.
 func (r *registry) running(id, path string) (done func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -308,8 +319,8 @@ func (r *registry) alive(id string) {
 	}
 }
 
-// greeted notes that a session asked for its greeting. Over the socket that is what the shell of a person does and a program does
-// not: it makes a visit of the login.
+// greeted notes that a session asked for its greeting. Over the socket that is what the shell of a
+// person does and a program does not: it makes a visit of the login.
 func (r *registry) greeted(id string) {
 	r.mu.Lock()
 	s, ok := r.sessions[id]
@@ -327,7 +338,7 @@ func (r *registry) greeted(id string) {
 	}
 }
 
-// list is who is logged in, without roles, the longest first.
+// list returns the sessions without roles, the oldest first.
 func (r *registry) list() []access.Session {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -337,7 +348,8 @@ func (r *registry) list() []access.Session {
 		for _, p := range s.running {
 			paths = append(paths, *p)
 		}
-		list = append(list, access.Session{ID: s.id, User: s.login.user, Source: s.login.source, Kind: s.kind, Began: s.began, IdleFrom: s.idleFrom, Running: paths})
+		list = append(list, access.Session{ID: s.id, User: s.login.user, Source: s.login.source, Kind: s.kind,
+			Began: s.began, IdleFrom: s.idleFrom, Running: paths})
 	}
 	slices.SortFunc(list, func(a, b access.Session) int {
 		if c := a.Began.Compare(b.Began); c != 0 {

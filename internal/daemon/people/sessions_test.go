@@ -213,8 +213,8 @@ func TestLocal(t *testing.T) {
 	}
 }
 
-// Another password ends what was begun with the old one, but not the session in which somebody changes their own; a deletion or the
-// end of the account ends all.
+// Another password ends what was begun with the old one, but not the session in which somebody
+// changes their own; a deletion or the end of the account ends all.
 func TestAccountChangesEndSessions(t *testing.T) {
 	t.Parallel()
 	d := start(t, Options{Dir: prepare(t)})
@@ -258,7 +258,8 @@ func TestAccountChangesEndSessions(t *testing.T) {
 	}
 }
 
-// A key that is removed ends what was begun with it, and nothing else; fewer rights end what is being done with the greater ones.
+// A key that is removed ends what was begun with it, and nothing else; fewer rights end what is
+// being done with the greater ones.
 func TestTakenKeysAndRightsEndLogins(t *testing.T) {
 	d := start(t, Options{Dir: prepare(t)})
 	stolen, line := userKey(t)

@@ -15,8 +15,8 @@ import (
 const (
 	// keptVisits is how many logins of the past are kept, beside the latest of each user.
 	keptVisits = 5000
-	// trustFor is how long after a login from a source that source is one of the user's own, and trustedSources how many a
-	// user has of them.
+	// trustFor is how long after a login from a source that source is one of the user's own, and
+	// trustedSources how many a user has of them.
 	trustFor       = 90 * 24 * time.Hour
 	trustedSources = 16
 )
@@ -39,8 +39,8 @@ type visitLog struct {
 	visits []visitLine // the oldest first
 }
 
-// openVisits reads the file. Logins that had no end when the appliance died end at lastSign, the latest moment at which it is
-// known to have lived.
+// openVisits reads the file. Logins that had no end when the appliance died end at lastSign, the
+// latest moment at which it is known to have lived.
 func openVisits(path string, lastSign time.Time, log *slog.Logger) (*visitLog, error) {
 	data, err := store.Read(path)
 	if err != nil {
@@ -70,7 +70,8 @@ func openVisits(path string, lastSign time.Time, log *slog.Logger) (*visitLog, e
 		}
 	}
 	if err := v.rewrite(); err != nil {
-		// A full disk is no reason not to start. What is missing in the file is there with the first line that finds room.
+		// A full disk is no reason not to start. What is missing in the file is there with the
+		// first line that finds room.
 		log.Error("the log of logins cannot be written", "error", err)
 		v.behind = true
 		v.file, err = store.OpenLines(path)
@@ -86,7 +87,8 @@ func (v *visitLog) rewrite() error {
 		for _, l := range v.visits {
 			latest[l.User] = l.Login
 		}
-		kept := slices.DeleteFunc(slices.Clone(v.visits[:extra]), func(l visitLine) bool { return latest[l.User] != l.Login })
+		kept := slices.DeleteFunc(slices.Clone(v.visits[:extra]),
+			func(l visitLine) bool { return latest[l.User] != l.Login })
 		v.visits = append(kept, v.visits[extra:]...)
 	}
 	var b bytes.Buffer
@@ -131,7 +133,8 @@ func (v *visitLog) end(login string, when time.Time, reason string) {
 	}
 }
 
-// write appends a line. A log that cannot be written stops no login; the appliance's own log says so.
+// write appends a line. A log that cannot be written stops no login; the appliance's own log says
+// so.
 func (v *visitLog) write(l visitLine) {
 	line, err := json.Marshal(l)
 	if err == nil && (v.behind || v.lines > 4*keptVisits) {
@@ -146,7 +149,7 @@ func (v *visitLog) write(l visitLine) {
 	}
 }
 
-// last is the latest login of a user.
+// last returns the latest login of a user.
 func (v *visitLog) last(user string) (access.Visit, bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -158,7 +161,8 @@ func (v *visitLog) last(user string) (access.Visit, bool) {
 	return access.Visit{}, false
 }
 
-// trusted reports whether the user has lately logged in from a source (a sourceKey), and not before the account was made.
+// trusted reports whether the user has lately logged in from a source (a sourceKey), and not before
+// the account was made.
 func (v *visitLog) trusted(user, key string, created time.Time) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -179,7 +183,7 @@ func (v *visitLog) trusted(user, key string, created time.Time) bool {
 	return false
 }
 
-// sources are the addresses of the visits that trustFor has not passed since, the latest first and at most so many.
+// sources returns the addresses of the visits of the last trustFor, the latest first, at most most.
 func (v *visitLog) sources(most int) []string {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -197,7 +201,7 @@ func (v *visitLog) sources(most int) []string {
 	return list
 }
 
-// list is the newest so many visits, or all if newest is 0, the newest first.
+// list returns the newest visits, the newest first; all if newest is 0.
 func (v *visitLog) list(newest int) []access.Visit {
 	v.mu.Lock()
 	defer v.mu.Unlock()

@@ -61,7 +61,8 @@ type CaptureRules struct {
 	KeepMemory   time.Duration // of a capture that ended, for the next one; 0: not at all
 	Quota        int64         // of everything in the diagnostic directory; 0: none
 
-	// What may be deleted without asking: the oldest files of captures that ended, when the quota is met; those that are older.
+	// What may be deleted without asking: the oldest files of captures that ended, when the quota
+	// is met; those that are older.
 	DeleteOldest bool
 	KeepFor      time.Duration // 0: for ever
 }
@@ -70,8 +71,9 @@ func defaultHost() host {
 	return host{
 		IdleTimeout: 30 * time.Minute,
 		Limits:      SessionLimits{SessionsPerUser: 16, Logins: 256},
-		Login:       LoginRules{LongestDelay: 30 * time.Second, LockAfter: 10, Lock: 5 * time.Minute, LongestLock: time.Hour},
-		Captures:    CaptureRules{SizeBytes: 200 << 20, Running: 16, KeepMemory: 10 * time.Minute},
+		Login: LoginRules{LongestDelay: 30 * time.Second, LockAfter: 10, Lock: 5 * time.Minute,
+			LongestLock: time.Hour},
+		Captures: CaptureRules{SizeBytes: 200 << 20, Running: 16, KeepMemory: 10 * time.Minute},
 	}
 }
 
@@ -107,7 +109,8 @@ const (
 	maxTextFile = 64 << 10
 )
 
-// readHost reads a configuration file. An empty name is no file: the defaults. Errors name the file, the line and the setting.
+// readHost reads a configuration file. An empty name is no file: the defaults. Errors name the
+// file, the line and the setting.
 func readHost(path string) (host, error) {
 	h := defaultHost()
 	if path == "" {
@@ -123,8 +126,9 @@ func readHost(path string) (host, error) {
 	return h, nil
 }
 
-// finish reads what the configuration refers to. What the machine has lost meanwhile, such as a user that was deleted, is no reason to
-// keep the appliance down at its next start: the setting is ignored, which is said.
+// finish reads what the configuration refers to. What the machine has lost meanwhile, such as a
+// user that was deleted, is no reason to keep the appliance down at its next start: the setting is
+// ignored, which is said.
 func (h *host) finish() {
 	if h.Hostname == "" {
 		h.Hostname = ownHostname()
@@ -194,13 +198,15 @@ func (h *host) parse(data []byte) error {
 // A setting takes the value that the file gives it. Its error says what is accepted.
 type setting func(value *yaml.Node) error
 
-// readSettings walks through a mapping whose keys begin with prefix. Each must be known and stand there once.
+// readSettings walks through a mapping whose keys begin with prefix. Each must be known and stand
+// there once.
 func readSettings(mapping *yaml.Node, prefix string, known map[string]setting, seen map[string]bool) error {
 	if mapping.Kind == yaml.ScalarNode && mapping.Tag == "!!null" {
 		return nil // Nothing stands there, or comments only.
 	}
 	if mapping.Kind != yaml.MappingNode {
-		return atLine(mapping, strings.TrimSuffix(prefix, "."), errors.New("settings are lines of the form \"name: value\""))
+		return atLine(mapping, strings.TrimSuffix(prefix, "."),
+			errors.New("settings are lines of the form \"name: value\""))
 	}
 	for i := 0; i+1 < len(mapping.Content); i += 2 {
 		key, value := mapping.Content[i], mapping.Content[i+1]
@@ -285,7 +291,8 @@ func duration(to *time.Duration, least, most time.Duration) setting {
 	return func(value *yaml.Node) error {
 		d, err := menu.ParseDuration(value.Value)
 		if value.Kind != yaml.ScalarNode || err != nil || d < least || d > most {
-			return fmt.Errorf("it is a duration from %s to %s, such as 90s, 30m or 4h", menu.FormatDuration(least), menu.FormatDuration(most))
+			return fmt.Errorf("it is a duration from %s to %s, such as 90s, 30m or 4h", menu.FormatDuration(least),
+				menu.FormatDuration(most))
 		}
 		*to = d
 		return nil
@@ -344,7 +351,8 @@ func userMap(to *map[string]string) setting {
 		m := make(map[string]string)
 		for i := 0; i+1 < len(value.Content); i += 2 {
 			who, account := value.Content[i], value.Content[i+1]
-			if who.Kind != yaml.ScalarNode || account.Kind != yaml.ScalarNode || who.Value == "" || !access.PlainUserName(account.Value) || m[who.Value] != "" {
+			if who.Kind != yaml.ScalarNode || account.Kind != yaml.ScalarNode || who.Value == "" ||
+				!access.PlainUserName(account.Value) || m[who.Value] != "" {
 				return wrong
 			}
 			m[who.Value] = account.Value
@@ -362,7 +370,8 @@ func ownHostname() string {
 	return "diagsh"
 }
 
-// hostPath is the file to read: the one that was named, else the one in the data directory if it is there.
+// hostPath is the file to read: the one that was named, else the one in the data directory if it is
+// there.
 func hostPath(named, dir string) (string, error) {
 	if named != "" {
 		return named, nil

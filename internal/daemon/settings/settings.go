@@ -1,8 +1,8 @@
 // Package settings knows what holds: the host configuration, and what is committed on top of it.
 //
-// The host configuration is a file that the administrator of the machine writes. It is read once, at the
-// start; a change in the file counts from the next start on. A commit that sets a host name, banner,
-// welcome or idle timeout goes before the file, from the moment that Apply is called.
+// The host configuration is a file that the administrator of the machine writes. It is read once,
+// at the start; a change in the file counts from the next start on. A commit that sets a host name,
+// banner, welcome or idle timeout goes before the file, from the moment that Apply is called.
 package settings
 
 import (
@@ -36,8 +36,8 @@ type applied struct {
 	idle                      time.Duration
 }
 
-// Open reads the host configuration. Its error is for the administrator of the machine: it names the
-// file, the line and the setting.
+// Open reads the host configuration. Its error is for the administrator of the machine: it names
+// the file, the line and the setting.
 func Open(o Options) (*Settings, error) {
 	path, err := hostPath(o.ConfigFile, o.Dir)
 	if err != nil {
@@ -63,11 +63,12 @@ func Open(o Options) (*Settings, error) {
 	return s, nil
 }
 
-// Apply makes a committed document hold on top of the host configuration. Members that it does not set
-// are again those of the file.
+// Apply makes a committed document hold on top of the host configuration. Members that it does not
+// set are again those of the file.
 func (s *Settings) Apply(committed config.Document) {
 	a := applied{s.host.Hostname, s.host.banner, s.host.welcome, s.host.IdleTimeout}
-	for path, to := range map[config.Path]*string{config.Hostname: &a.hostname, config.Banner: &a.banner, config.Welcome: &a.welcome} {
+	for path, to := range map[config.Path]*string{config.Hostname: &a.hostname, config.Banner: &a.banner,
+		config.Welcome: &a.welcome} {
 		if text := committed[path]; text != "" {
 			*to = text
 		}
@@ -99,11 +100,13 @@ func (s *Settings) SessionLimits() SessionLimits { return s.host.Limits }
 // LoginRules returns how guessing of passwords is slowed down.
 func (s *Settings) LoginRules() LoginRules { return s.host.Login }
 
-// ManagementPorts returns the TCP ports whose packets captures leave out unless they are told otherwise.
+// ManagementPorts returns the TCP ports whose packets captures leave out unless they are told
+// otherwise.
 func (s *Settings) ManagementPorts() []uint16 { return s.host.ManagementPorts }
 
 // LocalAccount returns the account that a user of this machine has by the socket, or "".
 func (s *Settings) LocalAccount(uid uint32) string { return s.host.localUsers[uid] }
 
-// Ignored returns what the host configuration refers to and is not there any more, in full sentences.
+// Ignored returns what the host configuration refers to and is not there any more, in full
+// sentences.
 func (s *Settings) Ignored() []string { return s.host.ignored }

@@ -9,7 +9,8 @@ import (
 	"diagsh/internal/config"
 )
 
-// What is committed goes before the file, and the file holds again where nothing is committed any more.
+// What is committed goes before the file, and the file holds again where nothing is committed any
+// more.
 func TestApply(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "banner"), "of the file\n")

@@ -6,12 +6,12 @@ import (
 	"fmt"
 )
 
-// JSON is a file that holds one T, which marshals to a JSON object. The member "version" of the object
-// says its form.
+// JSON is a file that holds one T, which marshals to a JSON object. The member "version" of the
+// object says its form.
 type JSON[T any] struct {
 	Path string
-	// Version is the form that Store writes, 1 or more. A file that says none has the version 0. T reads
-	// every form from 0 to Version; Load refuses a newer one.
+	// Version is the form that Store writes, 1 or more. A file that says none has the version 0. T
+	// reads every form from 0 to Version; Load refuses a newer one.
 	Version int
 }
 
@@ -41,7 +41,8 @@ func (f JSON[T]) Load(v *T) (found bool, err error) {
 	return true, nil
 }
 
-// Store replaces the file. It returns when v is safe on the disk. One goroutine at a time may store.
+// Store replaces the file. It returns when v is safe on the disk. One goroutine at a time may
+// store.
 func (f JSON[T]) Store(v T) error {
 	data, err := f.Encode(v)
 	if err != nil {
@@ -50,8 +51,8 @@ func (f JSON[T]) Store(v T) error {
 	return Replace(f.Path, data)
 }
 
-// Encode returns what Store writes, for a caller who holds a lock on v and must not wait for the disk:
-// Replace(f.Path, data) follows without the lock.
+// Encode returns what Store writes, for a caller who holds a lock on v and must not wait for the
+// disk: Replace(f.Path, data) follows without the lock.
 func (f JSON[T]) Encode(v T) ([]byte, error) {
 	body, err := json.Marshal(v)
 	if err != nil {

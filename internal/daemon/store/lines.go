@@ -22,8 +22,8 @@ func OpenLines(path string) (*Lines, error) {
 	return l, l.Reopen()
 }
 
-// Reopen opens the file that is at the path now, or makes it. If it fails, the file that was open stays
-// open.
+// Reopen opens the file that is at the path now, or makes it. If it fails, the file that was open
+// stays open.
 func (l *Lines) Reopen() error {
 	f, err := os.OpenFile(l.path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
@@ -41,8 +41,8 @@ func (l *Lines) Reopen() error {
 	return nil
 }
 
-// Rotate renames the file and begins a new one at its path. If it fails, Append writes to the file that
-// was open before, whatever its name is now, and Rotate can be tried again.
+// Rotate renames the file and begins a new one at its path. If it fails, Append writes to the file
+// that was open before, whatever its name is now, and Rotate can be tried again.
 func (l *Lines) Rotate(to string) error {
 	// A rename that did its work before, when no new file could be opened, finds nothing.
 	if err := os.Rename(l.path, to); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -51,9 +51,9 @@ func (l *Lines) Rotate(to string) error {
 	return l.Reopen()
 }
 
-// Append appends lines, each with its newline: all of data or nothing. On a short write, such as on a
-// full disk, it truncates the file again. partial is how many bytes it could not remove: the file ends
-// with that part of data.
+// Append appends lines, each with its newline: all of data or nothing. On a short write, such as on
+// a full disk, it truncates the file again. partial is how many bytes it could not remove: the file
+// ends with that part of data.
 func (l *Lines) Append(data []byte) (partial int, err error) {
 	n, err := l.file.Write(data)
 	if err == nil {
@@ -70,7 +70,8 @@ func (l *Lines) Append(data []byte) (partial int, err error) {
 	return n, err
 }
 
-// Size returns how many bytes the file has as far as l wrote them. Another hand may have changed that.
+// Size returns how many bytes the file has as far as l wrote them. Another hand may have changed
+// that.
 func (l *Lines) Size() int64 { return l.size }
 
 // Stat describes the file that is open, which may no longer be the one at the path.
@@ -91,8 +92,8 @@ type LineReader struct{ r *bufio.Reader }
 // NewLineReader returns a reader of the lines of r.
 func NewLineReader(r io.Reader) LineReader { return LineReader{bufio.NewReaderSize(r, maxLine)} }
 
-// Next returns a line without its newline; it is valid until the next call. nil is the end. whole is
-// false for a line that ends without a newline, or that is longer than 1 MiB.
+// Next returns a line without its newline; it is valid until the next call. nil is the end. whole
+// is false for a line that ends without a newline, or that is longer than 1 MiB.
 func (l LineReader) Next() (line []byte, whole bool, err error) {
 	line, err = l.r.ReadSlice('\n')
 	switch {
@@ -108,7 +109,8 @@ func (l LineReader) Next() (line []byte, whole bool, err error) {
 	return nil, false, err
 }
 
-// LastLine returns the last line of a file, nil if it has none. whole reports whether a newline ends it.
+// LastLine returns the last line of a file, nil if it has none. whole reports whether a newline
+// ends it.
 func LastLine(path string) (last []byte, whole bool, err error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -128,8 +130,8 @@ func LastLine(path string) (last []byte, whole bool, err error) {
 	}
 }
 
-// LineBefore returns where the line begins that the byte before at belongs to, or the line at at if a
-// newline is before it.
+// LineBefore returns where the line begins that the byte before at belongs to, or the line at at if
+// a newline is before it.
 func LineBefore(f io.ReaderAt, at int64) (int64, error) {
 	buffer := make([]byte, 4<<10)
 	for at > 0 {

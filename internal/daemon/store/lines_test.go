@@ -98,7 +98,8 @@ func TestLinesOnAFullDisk(t *testing.T) {
 	}
 }
 
-// Nothing of a rotation is lost: if no new file can be made, lines go on in the old one until one can.
+// Nothing of a rotation is lost: if no new file can be made, lines go on in the old one until one
+// can.
 func TestRotate(t *testing.T) {
 	folder := t.TempDir()
 	path, older := filepath.Join(folder, "log"), filepath.Join(folder, "log.1")
@@ -176,7 +177,8 @@ func TestLineReader(t *testing.T) {
 	}
 }
 
-// An error of Yield ends a Tail and is what Run returns, so that a caller can tell it from one of reading.
+// An error of Yield ends a Tail and is what Run returns, so that a caller can tell it from one of
+// reading.
 func TestTailReturnsTheErrorOfYield(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	os.WriteFile(path, []byte("a\nb\n"), 0o600)

@@ -1,5 +1,5 @@
-// Package store brings bytes onto the disk so that a crash at any moment leaves either what was there
-// or what was to be there.
+// Package store brings bytes onto the disk so that a crash at any moment leaves either what was
+// there or what was to be there.
 //
 //   - Replace changes a file as a whole, and JSON[T] keeps a value in such a file with a version.
 //   - Lines appends to a file, each line as a whole or not at all.
@@ -18,9 +18,9 @@ import (
 	"syscall"
 )
 
-// Replace puts data in the place of the file at path in one step: after a crash at any moment the file
-// holds either what it held before or all of data. It returns when the new content is safe on the disk.
-// One goroutine at a time may replace a file.
+// Replace puts data in the place of the file at path in one step: after a crash at any moment the
+// file holds either what it held before or all of data. It returns when the new content is safe on
+// the disk. One goroutine at a time may replace a file.
 func Replace(path string, data []byte) error {
 	// A fixed name, so that what a crash leaves behind is overwritten and does not pile up.
 	next := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".new")
@@ -64,7 +64,8 @@ func Read(path string) ([]byte, error) {
 	return data, err
 }
 
-// ReadBounded returns the content of a regular file of at most most bytes. Somebody else wrote the file.
+// ReadBounded returns the content of a regular file of at most most bytes. Somebody else wrote the
+// file.
 func ReadBounded(path string, most int64) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {

@@ -40,16 +40,16 @@ func (n *Notifier) Notify() {
 type Tail struct {
 	Paths   func() ([]string, error) // the files of the log, the oldest first; the last is the one that is written
 	Changed *Notifier
-	// Yield takes a line without its newline; the line is valid until Yield returns. An error of it ends
-	// Run, which returns it as it is.
+	// Yield takes a line without its newline; the line is valid until Yield returns. An error of it
+	// ends Run, which returns it as it is.
 	Yield func(line []byte) error
 
 	file *os.File
 	at   int64 // after the last whole line that was yielded
 }
 
-// Run yields the newest count lines, the oldest of them first. With follow it yields every line that is
-// written from then on, once, and returns nil when ctx ends. A Tail runs once.
+// Run yields the newest count lines, the oldest of them first. With follow it yields every line
+// that is written from then on, once, and returns nil when ctx ends. A Tail runs once.
 func (t *Tail) Run(ctx context.Context, count int, follow bool) error {
 	defer func() {
 		if t.file != nil {
@@ -122,7 +122,8 @@ func (t *Tail) begin(ctx context.Context, count int) error {
 	return nil
 }
 
-// catchUp yields what was written since. When the file has another name by now, the log goes on in the next one.
+// catchUp yields what was written since. When the file has another name by now, the log goes on in
+// the next one.
 func (t *Tail) catchUp(ctx context.Context) error {
 	for {
 		if t.file == nil {
@@ -156,7 +157,8 @@ func (t *Tail) catchUp(ctx context.Context) error {
 	}
 }
 
-// moved reports whether the log is written to another file. What was written to this one is all there then.
+// moved reports whether the log is written to another file. What was written to this one is all
+// there then.
 func (t *Tail) moved() bool {
 	paths, err := t.Paths()
 	if err != nil || len(paths) == 0 {
@@ -187,7 +189,8 @@ func (t *Tail) lines(ctx context.Context, file *os.File, from, to int64) error {
 	}
 }
 
-// lastLines finds the newest lines of a file: from where to where, and how many. A line that is not whole yet is none.
+// lastLines finds the newest lines of a file: from where to where, and how many. A line that is not
+// whole yet is none.
 func lastLines(f *os.File, count int) (from, to int64, lines int, err error) {
 	info, err := f.Stat()
 	if err != nil {
@@ -203,14 +206,16 @@ func lastLines(f *os.File, count int) (from, to int64, lines int, err error) {
 		if _, err := f.ReadAt(buffer[:n], end-n); err != nil {
 			return 0, 0, 0, err
 		}
-		for i := bytes.LastIndexByte(buffer[:n], '\n'); i >= 0 && lines <= count; i = bytes.LastIndexByte(buffer[:i], '\n') {
+		for i := bytes.LastIndexByte(buffer[:n], '\n'); i >= 0 && lines <= count; i = bytes.LastIndexByte(buffer[:i],
+			'\n') {
 			if lines++; lines <= count+1 {
 				from = end - n + int64(i) + 1
 			}
 		}
 		end -= n
 	}
-	// So many newlines were counted: that at the end closes the last line, each other one is the end of the line before.
+	// So many newlines were counted: that at the end closes the last line, each other one is the
+	// end of the line before.
 	if lines <= count {
 		return 0, to, lines, nil
 	}
