@@ -167,6 +167,14 @@ type File struct {
 	Role    menu.Role `json:"role,omitempty"` // that reading it takes, if that is more than for other files
 }
 
+// A FileListing goes through the finished files. It takes no more memory for many files than for some.
+type FileListing interface {
+	// Next returns the next files, at least one and at most so many, or io.EOF after the last.
+	Next(most int) ([]File, error)
+
+	Close() error
+}
+
 // An EventFilter selects lines of the audit log. Empty members select everything.
 type EventFilter struct {
 	User   string

@@ -89,10 +89,5 @@ type Files interface {
 	Packets(name string) (f access.File, known bool)
 }
 
-// A FileListing goes through the finished files. It takes no more memory for many files than for some.
-type FileListing interface {
-	// Next returns the next files, at least one and at most so many, or io.EOF behind the last.
-	Next(most int) ([]access.File, error)
-
-	Close() error
-}
+// A FileListing goes through the finished files.
+type FileListing = access.FileListing

@@ -17,7 +17,7 @@ func (d *Daemon) ExportPackets(caller menu.Caller, name, target string) ([]captu
 	}
 	var files []string
 	of := ""
-	if _, err := d.regularFile(name); err == nil {
+	if _, err := d.FileInfo(name); err == nil {
 		files = []string{name}
 	} else {
 		status, err := d.Capture(name)

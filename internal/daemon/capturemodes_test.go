@@ -366,7 +366,7 @@ func (b *captureBed) filled(name string, bytes int64, keep bool) string {
 	if err != nil {
 		b.Fatal(err)
 	}
-	if err := os.Truncate(filepath.Join(b.d.captures.path, s.Files[0].Name), bytes); err != nil {
+	if err := os.Truncate(filepath.Join(b.d.Path(), s.Files[0].Name), bytes); err != nil {
 		b.Fatal(err)
 	}
 	return s.Files[0].Name
@@ -380,7 +380,7 @@ func TestQuota(t *testing.T) {
 		}
 		b := newCaptureBed(t, Options{Dir: configured(t, prepare(t), text)})
 		kept, old := b.filled("kept", 30<<20, true), b.filled("old", 40<<20, false)
-		stranger := filepath.Join(b.d.captures.path, "notes.pcap")
+		stranger := filepath.Join(b.d.Path(), "notes.pcap")
 		if err := os.WriteFile(stranger, nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -389,7 +389,7 @@ func TestQuota(t *testing.T) {
 		}
 		_, err := b.start(adminCaller, capture.Request{Name: "new", Interfaces: []string{"right"}})
 		exists := func(name string) bool {
-			_, err := os.Stat(filepath.Join(b.d.captures.path, name))
+			_, err := os.Stat(filepath.Join(b.d.Path(), name))
 			return !errors.Is(err, os.ErrNotExist)
 		}
 		if !exists(kept) || !exists("notes.pcap") {
@@ -411,11 +411,11 @@ func TestQuota(t *testing.T) {
 func TestOldFilesGo(t *testing.T) {
 	b := newCaptureBed(t, Options{Dir: configured(t, prepare(t), "captures: {keepFor: 24h}")})
 	kept, old := b.filled("kept", 1<<20, true), b.filled("old", 1<<20, false)
-	b.d.deleteOld(time.Now().Add(23 * time.Hour))
+	b.d.DeleteOld(time.Now().Add(23 * time.Hour))
 	if _, err := b.d.StatFile(old); err != nil {
 		t.Error("a file is gone too early")
 	}
-	b.d.deleteOld(time.Now().Add(25 * time.Hour))
+	b.d.DeleteOld(time.Now().Add(25 * time.Hour))
 	_, err := b.d.StatFile(old)
 	wantKind(t, err, menu.NotFound)
 	if _, err := b.d.StatFile(kept); err != nil {

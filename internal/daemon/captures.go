@@ -40,8 +40,6 @@ type captures struct {
 
 	unhurried sync.Once // that threads are not urgent was said
 
-	trimming atomic.Bool // old files are being deleted
-
 	unkept  atomic.Bool // the table could not be written as it is
 	storing sync.Mutex  // held while the table is written; taken before mu, which is not held meanwhile
 
@@ -436,12 +434,12 @@ func (r *record) has(file string) bool {
 	return ok
 }
 
-// removed notes that a file is gone; its capture stays in the table.
-func (c *captures) removed(file string) {
+// removed notes that files are gone; their captures stay in the table.
+func (c *captures) removed(names []string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, r := range c.records {
-		r.Status.Files = slices.DeleteFunc(r.Status.Files, func(f capture.FileInfo) bool { return f.Name == file })
+		r.Status.Files = slices.DeleteFunc(r.Status.Files, func(f capture.FileInfo) bool { return slices.Contains(names, f.Name) })
 	}
 }
 

@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"diagsh/capture"
 	"diagsh/capture/afpacket"
 	"diagsh/diag/interfaces"
@@ -120,7 +118,7 @@ func (d *Daemon) specOf(r capture.Request) (spec capture.Spec, management bool, 
 	spec.Limits.Files = cmp.Or(r.Limits.Files, spec.Limits.Files)
 	d.mode(&spec, r)
 	spec.Limits = withoutUnlimited(spec.Limits)
-	spec.ReserveBytes = d.reserve()
+	spec.ReserveBytes = d.Reserve()
 	switch {
 	case spec.Name != "" && !capture.PlainName(spec.Name):
 		return spec, management, menu.Wrong("name", "%s is not a name for a capture", menu.Quoted(spec.Name)).
@@ -220,20 +218,6 @@ func withoutUnlimited(l capture.Limits) capture.Limits {
 		l.Files = 0
 	}
 	return l
-}
-
-// reserve is how much of the disk captures leave free: as configured, else a tenth of it, within 1 and 10 GiB; of a disk so small
-// that 1 GiB is more than a quarter, a quarter.
-func (d *Daemon) reserve() int64 {
-	if n := d.CaptureRules().ReserveBytes; n > 0 {
-		return n
-	}
-	var s unix.Statfs_t
-	if err := unix.Statfs(d.captures.path, &s); err != nil {
-		return 1 << 30
-	}
-	total := int64(s.Blocks) * s.Bsize
-	return min(max(total/10, 1<<30), 10<<30, total/4)
 }
 
 // resolve finds interfaces.

@@ -2,12 +2,10 @@ package daemon
 
 import (
 	"bufio"
-	"errors"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"diagsh/capture"
 	"diagsh/capture/pcapfile"
@@ -94,76 +92,6 @@ func memory() (total, available int64) {
 	return total, available
 }
 
-// allowance is nil while captures may write on: the diagnostic directory is below its quota, or can be brought there by deleting
-// what somebody agreed to lose.
-func (d *Daemon) allowance() error {
-	quota := d.CaptureRules().Quota
-	if quota == 0 {
-		return nil
-	}
-	used, err := d.captures.used()
-	if err != nil {
-		return nil // there is the reserve of the disk still
-	}
-	deletes := d.CaptureRules().DeleteOldest
-	if deletes && used+quota/quotaMargin > quota && d.captures.trimming.CompareAndSwap(false, true) {
-		// Ahead of the need, because deleting takes time that a busy capture does not have.
-		d.tasks.Go(func() {
-			defer d.captures.trimming.Store(false)
-			d.trim(quota - quota/quotaMargin)
-		})
-	}
-	if used+quotaStep <= quota || deletes && d.trim(quota-quotaStep) {
-		return nil
-	}
-	return &capture.QuotaError{QuotaBytes: quota}
-}
-
-const (
-	// quotaStep is what a capture may write until it asks again, with what waits for the disk then.
-	quotaStep = 8 << 20
-
-	// quotaMargin is the part of the quota that is kept free when old files may be deleted.
-	quotaMargin = 10
-)
-
-// trim deletes the oldest files that may go until no more than so many bytes are left. False: that cannot be.
-func (d *Daemon) trim(most int64) bool {
-	deleted := false
-	defer func() {
-		if deleted {
-			d.keepCaptures()
-		}
-	}()
-	for {
-		used, err := d.captures.used()
-		if err != nil || used <= most {
-			return true
-		}
-		if !d.deleteOldest() {
-			return false
-		}
-		deleted = true
-	}
-}
-
-// used is the size of everything in the diagnostic directory, files being written included.
-func (c *captures) used() (int64, error) {
-	dir, err := c.files.Open(".")
-	if err != nil {
-		return 0, err
-	}
-	defer dir.Close()
-	entries, err := dir.ReadDir(-1)
-	var sum int64
-	for _, e := range entries {
-		if info, err := e.Info(); err == nil && info.Mode().IsRegular() {
-			sum += info.Size()
-		}
-	}
-	return sum, err
-}
-
 // expendable tells whether the files of a capture may be deleted without asking: it has ended, and nobody said that they are to be
 // kept or has a target wait for them. Files that belong to no capture never are.
 func (d *Daemon) expendable(r *record) bool {
@@ -178,57 +106,6 @@ func (d *Daemon) expendable(r *record) bool {
 	return r.ended() && r.Status.State != capture.NotStarted && !r.Spec.Keep && len(r.Status.Files) > 0
 }
 
-// deleteOldest deletes the oldest file that may go. False: there is none.
-func (d *Daemon) deleteOldest() bool {
-	c := d.captures
-	c.mu.Lock()
-	var oldest *record
-	for _, r := range c.records {
-		if d.expendable(r) && (oldest == nil || r.Status.EndTime.Before(oldest.Status.EndTime)) {
-			oldest = r
-		}
-	}
-	if oldest == nil {
-		c.mu.Unlock()
-		return false
-	}
-	file := oldest.Status.Files[0]
-	name := oldest.Status.Name
-	c.takeOut(oldest, file)
-	c.mu.Unlock()
-	return d.deleteAgreed(name, file, "to stay below the quota")
-}
-
-// deleteOld deletes the files of captures that ended longer ago than files are kept.
-func (d *Daemon) deleteOld(now time.Time) {
-	keep := d.CaptureRules().KeepFor
-	if keep == 0 {
-		return
-	}
-	type old struct {
-		name string
-		file capture.FileInfo
-	}
-	var going []old
-	c := d.captures
-	c.mu.Lock()
-	for _, r := range c.records {
-		if d.expendable(r) && now.Sub(r.Status.EndTime) > keep {
-			for _, f := range slices.Clone(r.Status.Files) {
-				going = append(going, old{r.Status.Name, f})
-				c.takeOut(r, f)
-			}
-		}
-	}
-	c.mu.Unlock()
-	for _, o := range going {
-		d.deleteAgreed(o.name, o.file, "because it was older than files are kept")
-	}
-	if len(going) > 0 {
-		d.keepCaptures()
-	}
-}
-
 // takeOut takes a file out of the status of its capture.
 func (c *captures) takeOut(r *record, f capture.FileInfo) {
 	s := &r.Status
@@ -236,16 +113,6 @@ func (c *captures) takeOut(r *record, f capture.FileInfo) {
 	s.FilesRemoved++
 	s.PacketsRemoved += f.Packets
 	s.BytesRemoved += f.Bytes
-}
-
-// deleteAgreed deletes a file and has the audit log say so.
-func (d *Daemon) deleteAgreed(name string, f capture.FileInfo, why string) bool {
-	if err := d.files.Remove(f.Name); err != nil && !errors.Is(err, os.ErrNotExist) {
-		d.log.Error("a file that may go cannot be deleted", "file", f.Name, "error", err)
-		return false
-	}
-	d.System(name, "The file "+f.Name+" was deleted "+why, nil)
-	return true
 }
 
 // trimRing deletes the files of a ring that has ended which are more than it keeps. They stayed only until they were copied.
@@ -262,7 +129,7 @@ func (d *Daemon) trimRing(r *record) {
 		name, oldest := s.Name, s.Files[0]
 		c.takeOut(r, oldest)
 		c.mu.Unlock()
-		deleted = d.deleteAgreed(name, oldest, "as it is copied and its ring keeps newer ones") || deleted
+		deleted = d.Discard(oldest.Name, name, "as it is copied and its ring keeps newer ones") || deleted
 	}
 	if deleted {
 		d.keepCaptures()

@@ -18,6 +18,7 @@ import (
 	"diagsh/internal/api"
 	"diagsh/internal/daemon/audit"
 	"diagsh/internal/daemon/exports"
+	"diagsh/internal/daemon/files"
 	"diagsh/internal/daemon/people"
 	"diagsh/internal/daemon/settings"
 	"diagsh/internal/netconf"
@@ -47,13 +48,13 @@ type Daemon struct {
 	*settings.Settings
 	*audit.Log
 	*people.People
+	*files.Directory
 	*exports.Queue
 
 	product string
 	log     *slog.Logger
 	lock    *os.File
 
-	files    *os.Root
 	captures *captures
 	reports  *reports
 	names    *names.Resolver
@@ -137,10 +138,17 @@ func (d *Daemon) open(o Options) error {
 	}); err != nil {
 		return err
 	}
-	if d.files, err = openDiagnostic(filepath.Join(o.Dir, "diagnostic")); err != nil {
+	rules := d.CaptureRules()
+	d.Directory, err = files.Open(files.Options{
+		Path: filepath.Join(o.Dir, "diagnostic"), Log: d.log, System: d.System,
+		QuotaBytes: rules.Quota, DeleteOldest: rules.DeleteOldest, ReserveBytes: rules.ReserveBytes, KeepFor: rules.KeepFor,
+	})
+	if err != nil {
 		return err
 	}
-	if d.captures, err = openCaptures(o.Dir, d.files, &d.tasks, d.CaptureRules().KeepMemory); err != nil {
+	d.Register(captureFiles{d})
+	d.Register(reportFiles{d})
+	if d.captures, err = openCaptures(o.Dir, d.Root(), &d.tasks, d.CaptureRules().KeepMemory); err != nil {
 		return err
 	}
 	if o.network == nil {
@@ -156,7 +164,7 @@ func (d *Daemon) open(o Options) error {
 	if err != nil {
 		return err
 	}
-	if d.reports, err = openReports(o.Dir, d.files); err != nil {
+	if d.reports, err = openReports(o.Dir, d.Root()); err != nil {
 		return err
 	}
 	return nil
@@ -220,7 +228,7 @@ func (d *Daemon) sweep(ctx context.Context) {
 		}
 		d.People.Sweep(time.Now())
 		d.exportUnqueued()
-		d.deleteOld(time.Now())
+		d.DeleteOld(time.Now())
 		d.captures.keepAgain()
 		d.Log.Sweep(time.Now())
 	}
@@ -261,8 +269,8 @@ func (d *Daemon) release() error {
 	if d.People != nil {
 		errs = append(errs, d.People.Close())
 	}
-	if d.files != nil {
-		errs = append(errs, d.files.Close())
+	if d.Directory != nil {
+		errs = append(errs, d.Directory.Close())
 	}
 	if d.kept != nil {
 		errs = append(errs, d.kept.close())

@@ -15,6 +15,7 @@ import (
 	"diagsh/capture/pcapfile"
 	"diagsh/capture/replay"
 	"diagsh/internal/access"
+	"diagsh/internal/daemon/files"
 	"diagsh/internal/menu"
 )
 
@@ -145,13 +146,13 @@ func (d *Daemon) Packets(name string) (f access.File, known bool) {
 // PacketFiles finds the files of packets that a name stands for: a file of the diagnostic directory, or the files of a capture, with
 // the one that is being written as far as it has got.
 func (d *Daemon) PacketFiles(name string) ([]replay.Opener, error) {
-	_, missing := d.regularFile(name)
+	_, missing := d.FileInfo(name)
 	if missing == nil {
 		return []replay.Opener{d.opener(name)}, nil
 	}
 	status, err := d.Capture(name)
 	if err != nil {
-		if _, growing := d.files.Lstat(capture.PartName(name)); growing == nil && plainFileName(name) {
+		if d.Growing(name) {
 			return nil, missing
 		}
 		return nil, &menu.Error{Kind: menu.NotFound, Argument: "name", Message: "There is no capture and no file " + menu.Quoted(name),
@@ -180,7 +181,7 @@ func (d *Daemon) FileNames(begun string, most int) []string {
 // PacketFileNames are those of FileNames that may hold packets, as they begin.
 func (d *Daemon) PacketFileNames(begun string, most int) []string {
 	return d.fileNames(begun, most, func(name string) bool {
-		if fileKind(name) == "reports" {
+		if strings.HasSuffix(name, reportSuffix) {
 			return false
 		}
 		f, err := d.OpenFile(name)
@@ -196,7 +197,7 @@ func (d *Daemon) PacketFileNames(begun string, most int) []string {
 
 // fileNames are names of finished files that begin so and are wanted. A directory that cannot be read has none to offer; who lists it is told why.
 func (d *Daemon) fileNames(begun string, most int, wanted func(string) bool) []string {
-	dir, err := d.files.Open(".")
+	dir, err := d.Root().Open(".")
 	if err != nil {
 		return nil
 	}
@@ -209,7 +210,7 @@ func (d *Daemon) fileNames(begun string, most int, wanted func(string) bool) []s
 	var own, others []string
 	for _, e := range entries {
 		switch name := e.Name(); {
-		case !plainFileName(name) || !e.Type().IsRegular() || len(name) < len(begun) || !strings.EqualFold(name[:len(begun)], begun):
+		case !files.PlainName(name) || !e.Type().IsRegular() || len(name) < len(begun) || !strings.EqualFold(name[:len(begun)], begun):
 		case captured[name]:
 			own = append(own, name)
 		default:
@@ -237,7 +238,7 @@ func (d *Daemon) opener(name string) replay.Opener {
 // openerOfPart opens a file that was being written a moment ago; it may have got its name since.
 func (d *Daemon) openerOfPart(name string) replay.Opener {
 	return func() (io.ReadCloser, error) {
-		f, err := d.files.OpenFile(capture.PartName(name), os.O_RDONLY, 0)
+		f, err := d.Root().OpenFile(capture.PartName(name), os.O_RDONLY, 0)
 		if err != nil {
 			return d.OpenFile(name)
 		}

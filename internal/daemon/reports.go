@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,8 +17,8 @@ import (
 	"sync"
 	"time"
 
-	"diagsh/diag/disks"
 	"diagsh/internal/access"
+	"diagsh/internal/daemon/files"
 	"diagsh/internal/daemon/store"
 	"diagsh/internal/menu"
 )
@@ -119,7 +118,7 @@ func (d *Daemon) Reports() []access.Report {
 	list := slices.Clone(d.reports.list)
 	d.reports.mu.Unlock()
 	return slices.DeleteFunc(list, func(r access.Report) bool {
-		_, err := d.regularFile(r.Name)
+		_, err := d.FileInfo(r.Name)
 		return err != nil
 	})
 }
@@ -142,7 +141,7 @@ func (d *Daemon) CreateReport(ctx context.Context, caller menu.Caller, request a
 	m.report = access.Report{Time: time.Now().UTC().Truncate(time.Second), Owner: caller.User, Case: request.Case, Contact: request.Contact,
 		Description: request.Description, Files: []access.File{}, Role: menu.Operator}
 	m.folder = d.Hostname() + "-report-" + m.report.Time.Format("20060102-150405")
-	for n := 2; d.exists(m.folder + reportSuffix); n++ {
+	for n := 2; d.Exists(m.folder + reportSuffix); n++ {
 		m.folder = fmt.Sprintf("%s-report-%s-%04d", d.Hostname(), m.report.Time.Format("20060102-150405"), n)
 	}
 	m.report.Name = m.folder + reportSuffix
@@ -150,11 +149,6 @@ func (d *Daemon) CreateReport(ctx context.Context, caller menu.Caller, request a
 		return access.Report{}, menu.Failing("make the report", err)
 	}
 	return m.report, nil
-}
-
-func (d *Daemon) exists(name string) bool {
-	_, err := d.files.Lstat(name)
-	return err == nil
 }
 
 // A maker makes one report.
@@ -178,17 +172,17 @@ func (m *maker) make() (err error) {
 		}
 		f.Close()
 	}
-	if err := m.room(m.bytes(), m.d.reserve()); err != nil {
+	if err := m.room(m.bytes(), m.d.Reserve()); err != nil {
 		return err
 	}
 	hidden := "." + m.report.Name + makingSuffix
-	file, err := m.d.files.OpenFile(hidden, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	file, err := m.d.CreateFile(hidden)
 	if err != nil {
 		return err
 	}
 	defer func() {
 		if err != nil {
-			m.d.files.Remove(hidden)
+			m.d.Root().Remove(hidden)
 		}
 	}()
 	err = m.write(file)
@@ -202,7 +196,7 @@ func (m *maker) make() (err error) {
 	if err = errors.Join(err, statErr, file.Close()); err != nil {
 		return err
 	}
-	if m.d.exists(m.report.Name) {
+	if m.d.Exists(m.report.Name) {
 		return fmt.Errorf("there is a file %s already", m.report.Name)
 	}
 	// The table knows first who may read it.
@@ -210,10 +204,11 @@ func (m *maker) make() (err error) {
 	if err := m.d.reports.change(func(list []access.Report) []access.Report { return append(list, m.report) }); err != nil {
 		return err
 	}
-	if err := m.d.files.Rename(hidden, m.report.Name); err != nil {
-		return errors.Join(err, m.d.reports.forget(m.report.Name))
+	err = m.d.RenameFile(hidden, m.report.Name)
+	if err != nil && !m.d.Exists(m.report.Name) {
+		err = errors.Join(err, m.d.reports.forget(m.report.Name))
 	}
-	return store.SyncDirectory(m.d.captures.path)
+	return err
 }
 
 // open opens a file for the report, if the caller may read it.
@@ -241,35 +236,12 @@ func (m *maker) bytes() (total int64) {
 	return total
 }
 
-// room makes sure that so many bytes more leave enough of the disk free.
+// room makes sure that so many bytes more leave enough of the disk free. A report without captures leaves little.
 func (m *maker) room(more, reserve int64) error {
 	if more == 0 {
 		reserve = min(reserve, reportRoom)
 	}
-	disk, err := disks.Of(m.d.captures.path)
-	if err != nil {
-		return err
-	}
-	if free := int64(disk.Available); free-more < reserve {
-		return menu.Errorf(menu.State, "The disk is low: %s are free and %s are kept in reserve", menu.Size(free>>20<<20), menu.Size(reserve>>20<<20)).
-			WithHint("Delete files of the diagnostic directory first, or leave the captures out")
-	}
-	return m.quota(more)
-}
-
-// quota makes sure that so many bytes more stay within what the diagnostic directory may have; as for a capture, old files go first where
-// that was agreed to. What is written so far counts.
-func (m *maker) quota(more int64) error {
-	quota := m.d.CaptureRules().Quota
-	if quota == 0 {
-		return nil
-	}
-	used, err := m.d.captures.used()
-	if err != nil || used+more <= quota || m.d.CaptureRules().DeleteOldest && m.d.trim(quota-more) {
-		return err
-	}
-	return menu.Errorf(menu.State, "The diagnostic directory may have %s, and the report does not fit into what is left of it", menu.Size(quota)).
-		WithHint("Delete files of it first, or leave the captures out")
+	return m.d.Room(more, reserve)
 }
 
 // write writes the archive.
@@ -445,14 +417,40 @@ func (m *maker) index() error {
 	return m.add("report.json", int64(len(data)), m.report.Time, strings.NewReader(string(data)))
 }
 
-// reportFile describes a file of the diagnostic directory that is a report. What is not known of one is taken for the worst.
-func (d *Daemon) reportFile(info fs.FileInfo) access.File {
-	f := access.File{Name: info.Name(), Bytes: info.Size(), Modified: info.ModTime(), Payload: true, Role: menu.Administrator}
-	if r, ok := d.reports.of(info.Name()); ok {
-		f.Payload, f.Role = r.Payload, ""
-		if r.Role == menu.Administrator {
-			f.Role = r.Role
+// reportFiles owns the files of the diagnostic directory that are reports.
+type reportFiles struct{ d *Daemon }
+
+func (reportFiles) Kind() string { return "reports" }
+
+// Describe implements files.Owner. What is not known of a report is taken for the worst.
+func (o reportFiles) Describe() func(string) (files.Facts, bool) {
+	return func(name string) (files.Facts, bool) {
+		if !strings.HasSuffix(name, reportSuffix) {
+			return files.Facts{}, false
+		}
+		r, ok := o.d.reports.of(name)
+		switch {
+		case !ok:
+			return files.Facts{Payload: true, Role: menu.Administrator}, true
+		case r.Role == menu.Administrator:
+			return files.Facts{Payload: r.Payload, Role: r.Role}, true
+		}
+		return files.Facts{Payload: r.Payload}, true
+	}
+}
+
+func (reportFiles) MayRemove(string) error { return nil }
+
+// Removed implements files.Owner.
+func (o reportFiles) Removed(names ...string) {
+	for _, name := range names {
+		if _, known := o.d.reports.of(name); known {
+			if err := o.d.reports.forget(name); err != nil {
+				o.d.log.Error("the table of reports cannot be written", "error", err)
+			}
 		}
 	}
-	return f
 }
+
+// Expendable implements files.Owner: somebody made a report on purpose.
+func (reportFiles) Expendable() []files.Expendable { return nil }

@@ -126,7 +126,7 @@ func TestReportOneAtATime(t *testing.T) {
 	if list := d.Reports(); len(list) > 0 {
 		t.Errorf("%+v", list)
 	}
-	if left, _ := filepath.Glob(filepath.Join(d.captures.path, ".*")); len(left) > 0 {
+	if left, _ := filepath.Glob(filepath.Join(d.Path(), ".*")); len(left) > 0 {
 		t.Errorf("left behind: %q", left)
 	}
 }
@@ -205,7 +205,7 @@ func TestReportStaysWithinTheQuota(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "may have 16MB") {
 			t.Errorf("%d bytes are free: %v", free, err)
 		}
-		if used, err := d.captures.used(); err != nil || used != quota-free || len(d.Reports()) > 0 {
+		if used, err := d.Used(); err != nil || used != quota-free || len(d.Reports()) > 0 {
 			t.Errorf("%d bytes are used, %d reports, %v", used, len(d.Reports()), err)
 		}
 	}
@@ -220,7 +220,7 @@ func TestReportStaysWithinTheQuota(t *testing.T) {
 // fileOf is the path of a file in the diagnostic directory, which is made if need be.
 func fileOf(t *testing.T, d *Daemon, name string) string {
 	t.Helper()
-	path := filepath.Join(d.captures.path, name)
+	path := filepath.Join(d.Path(), name)
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		t.Fatal(err)

@@ -123,11 +123,11 @@ type spoolFile struct {
 
 func (m *maker) newSpoolFile(kind string) (*spoolFile, error) {
 	name := "." + m.folder + "." + kind + makingSuffix
-	f, err := m.d.files.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := m.d.CreateFile(name)
 	if err != nil {
 		return nil, err
 	}
-	if err := m.d.files.Remove(name); err != nil {
+	if err := m.d.Root().Remove(name); err != nil {
 		f.Close()
 		return nil, err
 	}

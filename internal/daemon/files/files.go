@@ -1,12 +1,17 @@
-package daemon
+// Package files keeps the diagnostic directory: flat names of finished files, of whatever wrote them. A Directory lists, opens and
+// deletes them and knows how much of the disk is left. What a file is, and whether it may go, its Owner knows.
+package files
 
 import (
 	"errors"
-	"io"
 	"io/fs"
+	"log/slog"
 	"os"
-	"slices"
+	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -14,21 +19,99 @@ import (
 
 	"diagsh/capture"
 	"diagsh/internal/access"
-	"diagsh/internal/api"
+	"diagsh/internal/daemon/store"
 	"diagsh/internal/menu"
 )
 
-// openDiagnostic opens the diagnostic directory. Nothing is reached through the *os.Root that is not below it, whatever links
-// somebody puts there.
-func openDiagnostic(path string) (*os.Root, error) {
-	if err := os.MkdirAll(path, 0o700); err != nil {
-		return nil, err
-	}
-	return os.OpenRoot(path)
+// An Owner is a room whose files are in the directory. Its methods are called without a lock of the Directory.
+type Owner interface {
+	// Kind returns what the owner's files are called, in the plural.
+	Kind() string
+
+	// Describe returns a function that reports what the owner knows of a finished file now, and whether it is one of the owner's.
+	// One call serves a whole listing.
+	Describe() func(name string) (Facts, bool)
+
+	// MayRemove returns an error for users while the owner needs a file. It is asked for every file.
+	MayRemove(name string) error
+
+	// Removed is told which files were deleted, whoever did it. It is told of every file.
+	Removed(names ...string)
+
+	// Expendable returns the files that may be deleted without asking, in the order in which they go.
+	Expendable() []Expendable
 }
 
-// plainFileName reports whether a name is one of a finished file: flat, without a leading dot, and fit to be shown.
-func plainFileName(name string) bool {
+// Facts are what an owner knows of a file.
+type Facts struct {
+	Payload bool      // it may hold packet contents
+	Role    menu.Role // that reading it takes; empty: whoever may read files
+}
+
+// Expendable is a file that may be deleted without asking.
+type Expendable struct {
+	Name  string
+	Of    string    // what it belongs to, for the audit log
+	Since time.Time // that it may go; the oldest goes first
+
+	// Take makes the owner forget the file, which is deleted then. It reports false if the file may not go any more.
+	Take func() bool
+}
+
+// Options are what a Directory needs of the rooms around it.
+type Options struct {
+	Path string // made if it does not exist
+	Log  *slog.Logger
+
+	// System writes into the audit log.
+	System func(path, message string, arguments map[string]string)
+
+	QuotaBytes   int64 // that all files together may have; 0: no limit but the disk's
+	DeleteOldest bool  // expendable files make room below the quota
+	ReserveBytes int64 // of the disk that captures leave free; 0: chosen by its size
+	KeepFor      time.Duration
+}
+
+// A Directory is the diagnostic directory. Its methods may be called from any goroutine.
+type Directory struct {
+	o      Options
+	root   *os.Root
+	owners []Owner
+
+	trimming sync.Mutex  // held while a file is deleted to stay below the quota
+	ahead    atomic.Bool // that is done ahead of the need
+	tasks    sync.WaitGroup
+}
+
+// Open opens the directory. Nothing is reached through it that is not below Path, whatever links somebody puts there.
+func Open(o Options) (*Directory, error) {
+	if err := os.MkdirAll(o.Path, 0o700); err != nil {
+		return nil, err
+	}
+	root, err := os.OpenRoot(o.Path)
+	if err != nil {
+		return nil, err
+	}
+	return &Directory{o: o, root: root}, nil
+}
+
+// Register adds an owner. The first one that describes a file owns it. It is called before anything else.
+func (d *Directory) Register(owner Owner) { d.owners = append(d.owners, owner) }
+
+// Close waits for files that are being deleted and closes the directory.
+func (d *Directory) Close() error {
+	d.tasks.Wait()
+	return d.root.Close()
+}
+
+// Root returns the directory for owners that write files of their own. Path is its name.
+func (d *Directory) Root() *os.Root { return d.root }
+
+// Path returns the name of the directory.
+func (d *Directory) Path() string { return d.o.Path }
+
+// PlainName reports whether a name is one of a finished file: flat, without a leading dot, and fit to be shown.
+func PlainName(name string) bool {
 	return name != "" && len(name) <= 255 && name[0] != '.' && utf8.ValidString(name) && !strings.ContainsRune(name, '/') &&
 		!strings.ContainsFunc(name, unicode.IsControl)
 }
@@ -40,126 +123,99 @@ func noSuchFile(name string) error {
 // stillWritten is noSuchFile for a file that there will be.
 func stillWritten(name string) error {
 	return &menu.Error{Kind: menu.NotFound, Argument: "file", Message: "The file " + menu.Quoted(name) + " is still being written",
-		Hint: "It is to be had when the capture is stopped or goes on in its next file"}
+		Hint: "It can be read when the capture is stopped or goes on in its next file"}
 }
 
-// ListFiles returns all finished files, in the order of their names.
-func (d *Daemon) ListFiles() ([]access.File, error) {
-	listing, err := d.OpenListing()
-	if err != nil {
-		return nil, err
+func fileError(name, what string, err error) error {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ELOOP) {
+		return noSuchFile(name)
 	}
-	defer listing.Close()
-	list := []access.File{}
-	for {
-		files, err := listing.Next(sortedNames)
-		if errors.Is(err, io.EOF) {
-			slices.SortFunc(list, func(a, b access.File) int { return strings.Compare(a.Name, b.Name) })
-			return list, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, files...)
-	}
+	return menu.Failing(what, err)
 }
 
-// sortedNames is how many names of a listing are held and sorted at a time: as many files as the settings of a capture let it keep.
-const sortedNames = 10_000
-
-// A fileListing implements api.FileListing. Up to sortedNames files come in the order of their names; of more, each such part does.
-type fileListing struct {
-	daemon      *Daemon
-	dir         *os.File
-	names       []string // that were read and not looked at
-	headersOnly map[string]bool
-}
-
-// OpenListing implements api.Files.
-func (d *Daemon) OpenListing() (api.FileListing, error) {
-	dir, err := d.files.Open(".")
-	if err != nil {
-		return nil, menu.Failing("list the files", err)
-	}
-	return &fileListing{daemon: d, dir: dir, headersOnly: d.captures.headersOnly()}, nil
-}
-
-// Next implements api.FileListing.
-func (l *fileListing) Next(most int) ([]access.File, error) {
-	for {
-		if len(l.names) == 0 {
-			var err error
-			if l.names, err = l.dir.Readdirnames(sortedNames); errors.Is(err, io.EOF) {
-				return nil, io.EOF
-			} else if err != nil {
-				return nil, menu.Failing("list the files", err)
-			}
-			slices.Sort(l.names)
-		}
-		some := l.names[:min(most, len(l.names))]
-		l.names = l.names[len(some):]
-		var files []access.File
-		for _, name := range some {
-			info, err := l.daemon.regularFile(name)
-			var known *menu.Error
-			switch {
-			case err == nil:
-				files = append(files, l.daemon.describe(info, l.headersOnly))
-			case !errors.As(err, &known) || known.Kind != menu.NotFound: // it is there and cannot be looked at
-				return nil, err
-			}
-		}
-		if len(files) > 0 {
-			return files, nil
-		}
-	}
-}
-
-// Close implements api.FileListing.
-func (l *fileListing) Close() error { return l.dir.Close() }
-
-// StatFile implements api.Files.
-func (d *Daemon) StatFile(name string) (access.File, error) {
-	info, err := d.regularFile(name)
-	if err != nil {
-		return access.File{}, err
-	}
-	return d.describe(info, d.captures.headersOnly()), nil
-}
-
-// describe makes a File. Only of a file that a capture of headers wrote is it known that it holds no packet contents.
-func (d *Daemon) describe(info fs.FileInfo, headersOnly map[string]bool) access.File {
-	if fileKind(info.Name()) == "reports" {
-		return d.reportFile(info)
-	}
-	return access.File{Name: info.Name(), Bytes: info.Size(), Modified: info.ModTime(), Payload: !headersOnly[info.Name()]}
-}
-
-// regularFile looks at a finished file. Anything else, links included, is none.
-func (d *Daemon) regularFile(name string) (fs.FileInfo, error) {
-	if !plainFileName(name) {
+// FileInfo looks at a finished file. Anything else, links included, is none.
+func (d *Directory) FileInfo(name string) (fs.FileInfo, error) {
+	if !PlainName(name) {
 		return nil, noSuchFile(name)
 	}
-	info, err := d.files.Lstat(name)
+	info, err := d.root.Lstat(name)
 	if err == nil && !info.Mode().IsRegular() {
 		err = fs.ErrNotExist
 	}
-	if errors.Is(err, fs.ErrNotExist) {
-		if _, growing := d.files.Lstat(capture.PartName(name)); growing == nil {
-			return nil, stillWritten(name)
-		}
+	if errors.Is(err, fs.ErrNotExist) && d.Growing(name) {
+		return nil, stillWritten(name)
 	}
 	return info, fileError(name, "look at the file", err)
 }
 
+// Growing reports whether a capture writes a file that gets this name when it is whole.
+func (d *Directory) Growing(name string) bool {
+	if !PlainName(name) {
+		return false
+	}
+	_, err := d.root.Lstat(capture.PartName(name))
+	return err == nil
+}
+
+// Exists reports whether the directory has anything of this name.
+func (d *Directory) Exists(name string) bool {
+	_, err := d.root.Lstat(name)
+	return err == nil
+}
+
+// StatFile implements api.Files.
+func (d *Directory) StatFile(name string) (access.File, error) {
+	info, err := d.FileInfo(name)
+	if err != nil {
+		return access.File{}, err
+	}
+	return d.describer().file(info), nil
+}
+
+// A describer knows files as their owners know them at one moment.
+type describer struct {
+	owners []Owner
+	facts  []func(name string) (Facts, bool)
+}
+
+func (d *Directory) describer() describer {
+	known := describer{owners: d.owners}
+	for _, owner := range d.owners {
+		known.facts = append(known.facts, owner.Describe())
+	}
+	return known
+}
+
+// file describes a file. What is in one that nobody owns is not known, so it counts as packets.
+func (known describer) file(info fs.FileInfo) access.File {
+	f := access.File{Name: info.Name(), Bytes: info.Size(), Modified: info.ModTime(), Payload: true}
+	for _, describe := range known.facts {
+		if facts, ok := describe(f.Name); ok {
+			f.Payload, f.Role = facts.Payload, facts.Role
+			break
+		}
+	}
+	return f
+}
+
+// kind returns the kind of a file's owner.
+func (known describer) kind(name string) string {
+	for i, describe := range known.facts {
+		if _, ok := describe(name); ok {
+			return known.owners[i].Kind()
+		}
+	}
+	return kindOther
+}
+
 // OpenFile implements api.Files.
-func (d *Daemon) OpenFile(name string) (*os.File, error) {
-	before, err := d.regularFile(name)
+func (d *Directory) OpenFile(name string) (*os.File, error) {
+	before, err := d.FileInfo(name)
 	if err != nil {
 		return nil, err
 	}
 	// Not blocking, in case a pipe took the file's place meanwhile.
-	f, err := d.files.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	f, err := d.root.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, fileError(name, "open the file", err)
 	}
@@ -176,29 +232,41 @@ func (d *Daemon) OpenFile(name string) (*os.File, error) {
 }
 
 // RemoveFile implements api.Files.
-func (d *Daemon) RemoveFile(_ menu.Caller, name string) error {
-	if d.captures.writing(name) {
-		return &menu.Error{Kind: menu.State, Argument: "file", Message: "The file " + name + " is being written by a capture", Hint: "Stop the capture first"}
-	}
-	if _, err := d.regularFile(name); err != nil {
-		return err
-	}
-	if err := d.files.Remove(name); err != nil {
-		return fileError(name, "delete the file", err)
-	}
-	if _, isReport := d.reports.of(name); isReport {
-		if err := d.reports.forget(name); err != nil {
-			d.log.Error("the table of reports cannot be written", "error", err)
+func (d *Directory) RemoveFile(_ menu.Caller, name string) error {
+	for _, owner := range d.owners {
+		if err := owner.MayRemove(name); err != nil {
+			return err
 		}
 	}
-	d.captures.removed(name)
-	d.keepCaptures()
+	if _, err := d.FileInfo(name); err != nil {
+		return err
+	}
+	if err := d.root.Remove(name); err != nil {
+		return fileError(name, "delete the file", err)
+	}
+	d.removed(name)
 	return nil
 }
 
-func fileError(name, what string, err error) error {
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ELOOP) {
-		return noSuchFile(name)
+func (d *Directory) removed(names ...string) {
+	for _, owner := range d.owners {
+		owner.Removed(names...)
 	}
-	return menu.Failing(what, err)
+}
+
+// CreateFile makes a file that is not there yet, to be read and written. A name that begins with a dot hides it until RenameFile
+// gives it another.
+func (d *Directory) CreateFile(name string) (*os.File, error) {
+	return d.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+}
+
+// RenameFile gives a hidden file its name, and returns when the disk knows that. No file of the name may be there.
+func (d *Directory) RenameFile(hidden, name string) error {
+	if d.Exists(name) {
+		return &fs.PathError{Op: "rename", Path: filepath.Join(d.o.Path, name), Err: fs.ErrExist}
+	}
+	if err := d.root.Rename(hidden, name); err != nil {
+		return err
+	}
+	return store.SyncDirectory(d.o.Path)
 }

@@ -1,4 +1,4 @@
-package daemon
+package files
 
 import (
 	"errors"
@@ -17,15 +17,16 @@ import (
 )
 
 func TestDiagnosticDirectory(t *testing.T) {
-	dir := prepare(t)
-	d := start(t, Options{Dir: dir})
-	at := func(name string) string { return filepath.Join(dir, "diagnostic", name) }
+	d, _ := newDirectory(t, Options{})
+	at := func(name string) string { return filepath.Join(d.Path(), name) }
 	os.WriteFile(at("report.txt"), []byte("report"), 0o600)
 	os.WriteFile(at("a b.pcap"), []byte("x"), 0o600)
 	os.WriteFile(at(".mx1-x.pcap.part"), []byte("x"), 0o600)
 	os.Mkdir(at("folder"), 0o700)
 	os.WriteFile(at("folder/inside"), []byte("x"), 0o600)
-	os.Symlink("../users.json", at("out"))
+	outside := filepath.Join(t.TempDir(), "users.json")
+	os.WriteFile(outside, nil, 0o600)
+	os.Symlink(outside, at("out"))
 	os.Symlink("report.txt", at("in"))
 	os.WriteFile(at("bell\a"), []byte("x"), 0o600)
 	if err := unix.Mkfifo(at("pipe"), 0o600); err != nil {
@@ -52,7 +53,7 @@ func TestDiagnosticDirectory(t *testing.T) {
 		wantKind(t, err, menu.NotFound)
 		_, err = d.OpenFile(name)
 		wantKind(t, err, menu.NotFound)
-		wantKind(t, d.RemoveFile(adminCaller, name), menu.NotFound)
+		wantKind(t, d.RemoveFile(menu.Caller{}, name), menu.NotFound)
 	}
 	f, err := d.OpenFile("report.txt")
 	if err != nil {
@@ -62,38 +63,37 @@ func TestDiagnosticDirectory(t *testing.T) {
 	if text, err := io.ReadAll(f); err != nil || string(text) != "report" {
 		t.Errorf("it reads as %q, %v", text, err)
 	}
-	wantKind(t, d.RemoveFile(adminCaller, "report.txt"), 0)
-	wantKind(t, d.RemoveFile(adminCaller, "report.txt"), menu.NotFound)
-	if _, err := os.Stat(filepath.Join(dir, "users.json")); err != nil {
+	wantKind(t, d.RemoveFile(menu.Caller{}, "report.txt"), 0)
+	wantKind(t, d.RemoveFile(menu.Caller{}, "report.txt"), menu.NotFound)
+	if _, err := os.Stat(outside); err != nil {
 		t.Errorf("a file outside is gone: %v", err)
 	}
 	var e *menu.Error
-	if err := d.RemoveFile(adminCaller, "x\x1b[2J"); !errors.As(err, &e) || e.Argument != "file" || !plainFileName(e.Message) {
+	if err := d.RemoveFile(menu.Caller{}, "x\x1b[2J"); !errors.As(err, &e) || e.Argument != "file" || !PlainName(e.Message) {
 		t.Errorf("the refusal is %q", err)
 	}
 }
 
 // A folder of more files than a listing holds at a time is listed whole, each file once, with memory that does not grow with it.
 func TestLongListing(t *testing.T) {
-	dir := prepare(t)
-	d := start(t, Options{Dir: dir})
+	d, _ := newDirectory(t, Options{})
 	const many = 2*sortedNames + 500
-	first := filepath.Join(dir, "diagnostic", "first.pcap")
+	first := filepath.Join(d.Path(), "first.pcap")
 	os.WriteFile(first, []byte("x"), 0o600)
 	for i := range many - 1 {
-		name := filepath.Join(dir, "diagnostic", fmt.Sprintf("mx1-%s-%06d.pcap", strings.Repeat("long", 20), i))
+		name := filepath.Join(d.Path(), fmt.Sprintf("mx1-%s-%06d.pcap", strings.Repeat("long", 20), i))
 		if err := os.Link(first, name); err != nil {
 			t.Fatal(err)
 		}
 	}
-	listing, err := d.OpenListing()
+	all, err := d.OpenListing()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer listing.Close()
+	defer all.Close()
 	seen := make(map[string]bool, many)
 	for {
-		files, err := listing.Next(100)
+		files, err := all.Next(100)
 		if errors.Is(err, io.EOF) {
 			break
 		}
@@ -106,7 +106,7 @@ func TestLongListing(t *testing.T) {
 			}
 			seen[f.Name] = true
 		}
-		if held := len(listing.(*fileListing).names); held > sortedNames {
+		if held := len(all.(*listing).names); held > sortedNames {
 			t.Fatalf("%d names are held", held)
 		}
 	}
@@ -120,9 +120,8 @@ func TestLongListing(t *testing.T) {
 
 // Files that are there all the time are listed, each once, whatever comes and goes meanwhile.
 func TestListingWhileFilesComeAndGo(t *testing.T) {
-	dir := prepare(t)
-	d := start(t, Options{Dir: dir})
-	at := func(name string) string { return filepath.Join(dir, "diagnostic", name) }
+	d, _ := newDirectory(t, Options{})
+	at := func(name string) string { return filepath.Join(d.Path(), name) }
 	os.WriteFile(at("stays"), []byte("x"), 0o600)
 	const many = sortedNames + 500 // so that the directory is read in two parts
 	for i := range many {
@@ -174,21 +173,15 @@ func TestListingWhileFilesComeAndGo(t *testing.T) {
 	}
 }
 
-func TestOnlyTheOwnerReadsTheData(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "data")
-	d := start(t, Options{Dir: dir})
-	d.Remember("admin", "who")
-	err := filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
+func wantKind(t *testing.T, err error, kind menu.Kind) {
+	t.Helper()
+	if kind == 0 {
 		if err != nil {
-			return err
+			t.Errorf("it fails: %v", err)
 		}
-		info, err := e.Info()
-		if err == nil && path != dir && info.Mode().Perm()&0o077 != 0 {
-			t.Errorf("%s is %v", path, info.Mode())
-		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
+		return
+	}
+	if got := menu.AsError(err); got == nil || got.Kind != kind {
+		t.Errorf("the error is %v, and not of the kind %v", err, kind)
 	}
 }

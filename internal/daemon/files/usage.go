@@ -1,11 +1,10 @@
-package daemon
+package files
 
 import (
 	"cmp"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"diagsh/capture"
 	"diagsh/diag/disks"
@@ -13,31 +12,41 @@ import (
 	"diagsh/internal/menu"
 )
 
-// Kinds of files in the diagnostic directory, in the order in which they are shown.
-var fileKinds = []string{"captures", "captures being written", "reports", "other"}
+// Kinds of files that have no owner.
+const (
+	kindWriting = "captures being written"
+	kindOther   = "other"
+)
 
-// DiagnosticUsage says what is in the diagnostic directory, what is being written included.
-func (d *Daemon) DiagnosticUsage() (access.Usage, error) {
-	list, err := d.ListFiles()
-	if err != nil {
-		return access.Usage{}, err
+// DiagnosticUsage says what is in the directory, what is being written included. The kinds are those of the owners in their order,
+// with files being written after the first.
+func (d *Directory) DiagnosticUsage() (access.Usage, error) {
+	var kinds []access.KindUsage
+	for i, owner := range d.owners {
+		kinds = append(kinds, access.KindUsage{Kind: owner.Kind()})
+		if i == 0 {
+			kinds = append(kinds, access.KindUsage{Kind: kindWriting})
+		}
 	}
-	u := access.Usage{Largest: list, ReserveBytes: d.reserve(), QuotaBytes: d.CaptureRules().Quota}
-	kinds := make([]access.KindUsage, len(fileKinds))
-	for i, name := range fileKinds {
-		kinds[i].Kind = name
-	}
+	kinds = append(kinds, access.KindUsage{Kind: kindOther})
+	u := access.Usage{Largest: []access.File{}, ReserveBytes: d.Reserve(), QuotaBytes: d.o.QuotaBytes, Kinds: kinds}
 	count := func(kind string, bytes int64) {
-		k := &kinds[slices.Index(fileKinds, kind)]
+		k := &kinds[slices.IndexFunc(kinds, func(k access.KindUsage) bool { return k.Kind == kind })]
 		k.Files++
 		k.Bytes += bytes
 		u.Files++
 		u.Bytes += bytes
 	}
-	for _, f := range list {
-		count(fileKind(f.Name), f.Bytes)
+	list, err := d.ListFiles()
+	if err != nil {
+		return u, err
 	}
-	hidden, err := filepath.Glob(filepath.Join(d.captures.path, ".*"))
+	u.Largest = list
+	describe := d.describer()
+	for _, f := range list {
+		count(describe.kind(f.Name), f.Bytes)
+	}
+	hidden, err := filepath.Glob(filepath.Join(d.o.Path, ".*"))
 	if err != nil {
 		return u, menu.Failing("list the files", err)
 	}
@@ -46,29 +55,17 @@ func (d *Daemon) DiagnosticUsage() (access.Usage, error) {
 		if err != nil || !info.Mode().IsRegular() {
 			continue
 		}
-		kind := "other"
+		kind := kindOther
 		if _, writing := capture.FinalName(info.Name()); writing {
-			kind = "captures being written"
+			kind = kindWriting
 		}
 		count(kind, info.Size())
 	}
-	u.Kinds = kinds
 	slices.SortStableFunc(u.Largest, func(a, b access.File) int { return cmp.Compare(b.Bytes, a.Bytes) })
-	disk, err := disks.Of(d.captures.path)
+	disk, err := disks.Of(d.o.Path)
 	if err != nil {
 		return u, menu.Failing("look at the disk", err)
 	}
 	u.FreeBytes = int64(disk.Available)
 	return u, nil
-}
-
-// fileKind tells the kind of a finished file by its name.
-func fileKind(name string) string {
-	switch {
-	case strings.HasSuffix(name, ".pcap"), strings.HasSuffix(name, ".pcapng"):
-		return "captures"
-	case strings.HasSuffix(name, reportSuffix):
-		return "reports"
-	}
-	return "other"
 }
