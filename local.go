@@ -29,7 +29,7 @@ func local(args []string) int {
 	licenses := flags.Bool("licenses", false, "")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
-		io.WriteString(os.Stdout, assets.Usage)
+		io.WriteString(os.Stdout, assets.Help)
 		return 0
 	case err != nil:
 		return wrongFlags(flags, err)

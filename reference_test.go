@@ -66,7 +66,7 @@ func writeNode(b *strings.Builder, tree *menu.Menu, n menu.Node) {
 	if !ok {
 		return
 	}
-	fmt.Fprintf(b, "- For: %s\n- Line: `%s`\n- JSON: %s", n.Role, command.Usage(path), n.Output)
+	fmt.Fprintf(b, "- For: %s\n- Line: `%s`\n- JSON: %s", n.Role, command.Synopsis(path), n.Output)
 	if len(n.Members) > 0 {
 		fmt.Fprintf(b, " of `%s`", strings.Join(n.Members, ", "))
 	}

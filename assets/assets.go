@@ -3,10 +3,10 @@ package assets
 
 import _ "embed"
 
-// Usage is the help of the command diagsh.
+// Help is the help of the command diagsh.
 //
 //go:embed usage.txt
-var Usage string
+var Help string
 
 // ServeUsage is the help of diagsh serve.
 //

@@ -24,12 +24,12 @@ type auditlogArgs struct {
 	To    time.Time `arg:"to" help:"Only up to this time."`
 	Path  string    `arg:"path" help:"Only this command or those below it, such as packetcapture, or a file name."`
 	Act   string    `arg:"act" choices:"command|login|logout|refused|download|delete|system" help:"Only this kind of act."`
-	Count int       `arg:"count,main" default:"100" min:"1" max:"1000000" help:"So many lines, the newest."`
+	Count int       `arg:"count,positional:1" default:"100" min:"1" max:"1000000" help:"So many lines, the newest."`
 }
 
 // auditlog shows who did what. It yields lines as they are found, the oldest first.
 func auditlog(s auditService) *menu.Command {
-	return menu.Spec[auditlogArgs, access.Event]{
+	return menu.Decl[auditlogArgs, access.Event]{
 		Name: "auditlog",
 		Help: "Show who did what, from where, with which result.",
 		Role: menu.Administrator,

@@ -17,7 +17,7 @@ type auditVerifier interface {
 
 // auditverify says whether the audit log is what was written: each line tells the hash of the one before it.
 func auditverify(s auditVerifier) *menu.Command {
-	return menu.Spec[menu.NoArgs, access.AuditReport]{
+	return menu.Decl[menu.NoArgs, access.AuditReport]{
 		Name:  "auditverify",
 		Help:  "Check that no line of the audit log was changed or taken out.",
 		Role:  menu.Administrator,
@@ -31,7 +31,7 @@ func auditverify(s auditVerifier) *menu.Command {
 				return err
 			}
 			if len(report.Faults) > 0 {
-				return &menu.Error{Kind: menu.Failed, Message: "The audit log is not as it was written."}
+				return &menu.Error{Code: menu.Failed, Message: "The audit log is not as it was written."}
 			}
 			return nil
 		},

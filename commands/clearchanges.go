@@ -16,13 +16,13 @@ type clearService interface {
 }
 
 type clearchangesArgs struct {
-	Setting string       `arg:"setting,main" help:"Only this one, or those of one object, such as interfaces.eth0.mtu or vlans.eth0.34; all, if not given."`
+	Setting string       `arg:"setting,positional:1" help:"Only this one, or those of one object, such as interfaces.eth0.mtu or vlans.eth0.34; all, if not given."`
 	Confirm menu.Confirm `arg:"confirm" ask:"Drop all changes since the last commit?" default:"yes" help:"Say yes: your pending changes are dropped."`
 }
 
 // clearchanges drops the caller's pending changes.
 func clearchanges(s clearService) *menu.Command {
-	return menu.Spec[clearchangesArgs, config.Change]{
+	return menu.Decl[clearchangesArgs, config.Change]{
 		Name:    "clearchanges",
 		Aliases: []string{"clear"},
 		Help:    "Drop your pending changes, all or of one setting.",
@@ -46,7 +46,7 @@ func clearchanges(s clearService) *menu.Command {
 		},
 		Check: func(_ context.Context, caller menu.Caller, a clearchangesArgs, name string) error {
 			if name == "setting" && !slices.ContainsFunc(s.Configuration(caller).Changes, func(c config.Change) bool { return c.Is(a.Setting) }) {
-				return &menu.Error{Kind: menu.NotFound, Argument: "setting", Message: fmt.Sprintf("No change of %q is pending", a.Setting), Hint: "showchanges lists what is"}
+				return &menu.Error{Code: menu.NotFound, Argument: "setting", Message: fmt.Sprintf("No change of %q is pending", a.Setting), Hint: "showchanges lists what is"}
 			}
 			return nil
 		},

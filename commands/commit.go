@@ -18,7 +18,7 @@ type commitService interface {
 }
 
 type commitArgs struct {
-	Comment string         `arg:"comment,main" ask:"Comment describing your changes" help:"What was changed and why."`
+	Comment string         `arg:"comment,positional:1" ask:"Comment describing your changes" help:"What was changed and why."`
 	Keep    *bool          `arg:"keep" ask:"Keep the current configuration for rollback?" default:"yes" help:"Keep what held before, so that rollbackconfig can bring it back."`
 	Confirm *time.Duration `arg:"confirm" unit:"m" min:"1" max:"86400" help:"Minutes until the commit is rolled back by itself, unless you commit once more; a number in JSON is seconds."`
 	Merge   *bool          `arg:"merge" ask:"Commit your changes on top of it?" default:"no" help:"Commit also where others committed, or another session of yours changed something, since you began."`
@@ -26,7 +26,7 @@ type commitArgs struct {
 
 // commit makes pending changes hold, all of them or none.
 func commit(s commitService) *menu.Command {
-	return menu.Spec[commitArgs, config.Commit]{
+	return menu.Decl[commitArgs, config.Commit]{
 		Name: "commit",
 		Help: "Make your pending changes hold.",
 		Details: "All of a commit holds or nothing of it. After `commit confirm 5` the changes are taken back in five minutes unless you commit " +
@@ -38,7 +38,7 @@ func commit(s commitService) *menu.Command {
 		},
 		Check: func(_ context.Context, _ menu.Caller, a commitArgs, name string) error {
 			if name == "comment" && (len(a.Comment) > 200 || strings.ContainsFunc(a.Comment, func(r rune) bool { return !unicode.IsPrint(r) })) {
-				return menu.Wrong("comment", "The comment is not right").WithHint("It is one line of at most 200 bytes")
+				return menu.BadArgument("comment", "The comment is not right").WithHint("It is one line of at most 200 bytes")
 			}
 			return nil
 		},

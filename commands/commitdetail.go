@@ -13,12 +13,12 @@ type commitsService interface {
 }
 
 type commitdetailArgs struct {
-	Commit *int `arg:"commit,main" min:"0" help:"Number of one of the last commits; the last one, if not given."`
+	Commit *int `arg:"commit,positional:1" min:"0" help:"Number of one of the last commits; the last one, if not given."`
 }
 
 // commitdetail shows who changed what, and why.
 func commitdetail(s commitsService) *menu.Command {
-	return menu.Spec[commitdetailArgs, config.Commit]{
+	return menu.Decl[commitdetailArgs, config.Commit]{
 		Name:  "commitdetail",
 		Help:  "Show the last commit.",
 		Role:  menu.Operator,
@@ -29,7 +29,7 @@ func commitdetail(s commitsService) *menu.Command {
 					return out.Record(c)
 				}
 			}
-			return &menu.Error{Kind: menu.NotFound, Argument: "commit", Message: "The commit is not among the last ones", Hint: "commitdetail alone shows the last one"}
+			return &menu.Error{Code: menu.NotFound, Argument: "commit", Message: "The commit is not among the last ones", Hint: "commitdetail alone shows the last one"}
 		},
 		Text: changes.Commit,
 	}.Command()

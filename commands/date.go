@@ -15,7 +15,7 @@ type dateRecord struct {
 
 // date shows the appliance's clock.
 func date() *menu.Command {
-	return menu.Spec[menu.NoArgs, dateRecord]{
+	return menu.Decl[menu.NoArgs, dateRecord]{
 		Name:  "date",
 		Help:  "Show the date and time.",
 		Role:  menu.ReadOnly,

@@ -22,9 +22,9 @@ import (
 var fromAnywhere = source.Source{}
 
 type digArgs struct {
-	Name     string        `arg:"name,main,required" flag:"-x" ask:"Name to look up" help:"Name, in the letters of any language, or an address whose name is asked for."`
-	Type     string        `arg:"type,next" flag:"-t" ask:"Type of the records" default:"A" help:"Type of the records, such as A, AAAA, MX, TXT, SOA, SRV, TLSA, ANY, TYPE65; PTR for an address; AXFR, or IXFR=SERIAL, for a zone."`
-	Class    string        `arg:"class,next" flag:"-c" default:"IN" help:"Class of the records: IN, CH, HS, ANY, or CLASS and a number."`
+	Name     string        `arg:"name,positional:1,required" flag:"-x" ask:"Name to look up" help:"Name, in the letters of any language, or an address whose name is asked for."`
+	Type     string        `arg:"type,positional:2" flag:"-t" ask:"Type of the records" default:"A" help:"Type of the records, such as A, AAAA, MX, TXT, SOA, SRV, TLSA, ANY, TYPE65; PTR for an address; AXFR, or IXFR=SERIAL, for a zone."`
+	Class    string        `arg:"class,positional:3" flag:"-c" default:"IN" help:"Class of the records: IN, CH, HS, ANY, or CLASS and a number."`
 	Server   string        `arg:"server" flag:"@" help:"Name server to ask; those of the appliance, if not given."`
 	Port     int           `arg:"port" flag:"-p" default:"53" min:"1" max:"65535" help:"Port of the name server."`
 	Source   string        `arg:"source" flag:"-b" default:"auto" help:"Interface or own address to send from; auto leaves it to the routes."`
@@ -109,7 +109,7 @@ type digAttempt struct {
 
 // dig asks a name server and shows all of its answer.
 func dig() *menu.Command {
-	return menu.Spec[digArgs, digReply]{
+	return menu.Decl[digArgs, digReply]{
 		Name: "dig",
 		Help: "Look up a record on a nameserver, and show the whole answer.",
 		Details: "An answer that was cut off is asked for again over TCP. A name server that fails leaves the question to the next. " +
@@ -134,11 +134,11 @@ func dig() *menu.Command {
 				return err
 			case "type":
 				if !dns.IsClass(a.Type) && !reordered(&a) {
-					return menu.Wrong("type", "There is no type of record %q", menu.Clean(a.Type)).WithHint("It is such as A, AAAA, MX, TXT, or TYPE and a number")
+					return menu.BadArgument("type", "There is no type of record %q", menu.Clean(a.Type)).WithHint("It is such as A, AAAA, MX, TXT, or TYPE and a number")
 				}
 			case "class":
 				if !dns.IsClass(a.Class) && !reordered(&a) {
-					return menu.Wrong("class", "There is no class %q", menu.Clean(a.Class)).WithHint("It is IN, CH, HS, ANY, or CLASS and a number")
+					return menu.BadArgument("class", "There is no class %q", menu.Clean(a.Class)).WithHint("It is IN, CH, HS, ANY, or CLASS and a number")
 				}
 			}
 			return nil
@@ -196,7 +196,7 @@ func transferFrom(word string) (kind string, serial uint32, err error) {
 
 func runDig(ctx context.Context, _ menu.Caller, a digArgs, out *menu.Out[digReply]) error {
 	if !reordered(&a) {
-		return menu.Wrong("type", "%s, %s and %s are no name, type and class", menu.Clean(a.Name), menu.Clean(a.Type), menu.Clean(a.Class)).
+		return menu.BadArgument("type", "%s, %s and %s are no name, type and class", menu.Clean(a.Name), menu.Clean(a.Type), menu.Clean(a.Class)).
 			WithHint("Write dig NAME TYPE CLASS")
 	}
 	from, err := probes.Source(a.Source)
@@ -215,7 +215,7 @@ func runDig(ctx context.Context, _ menu.Caller, a digArgs, out *menu.Out[digRepl
 		EDNS:      map[string]dns.EDNS{"yes": dns.EDNSAlways, "no": dns.EDNSNever}[a.EDNS],
 		Recursive: a.Recurse, DNSSEC: a.DNSSEC, CheckingDisabled: a.CD, NSID: a.NSID, Cookie: a.Cookie, Timeout: a.Timeout, Attempts: a.Attempts}
 	if q.Type, q.Serial, err = transferFrom(a.Type); err != nil {
-		return menu.Wrong("type", "%q is no type of record", menu.Clean(a.Type)).WithHint("A zone's changes are asked for by IXFR=SERIAL")
+		return menu.BadArgument("type", "%q is no type of record", menu.Clean(a.Type)).WithHint("A zone's changes are asked for by IXFR=SERIAL")
 	}
 	r, err := dns.System.Ask(ctx, q)
 	if err != nil && r.Code == "" {

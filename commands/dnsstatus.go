@@ -48,7 +48,7 @@ type dnsServer struct {
 
 // dnsstatus shows the name servers in use.
 func dnsstatus() *menu.Command {
-	return menu.Spec[menu.NoArgs, dnsState]{
+	return menu.Decl[menu.NoArgs, dnsState]{
 		Name: "dnsstatus",
 		Help: "Show the name servers in use and how they fared.",
 		Details: "It asks nothing itself: answers and failures are those of all questions since the appliance's start, of dig and nslookup, " +

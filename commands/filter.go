@@ -45,18 +45,18 @@ type explained struct {
 }
 
 type filterExplainArgs struct {
-	Expression string `arg:"expression,main,required,assisted" ask:"Filter expression as tcpdump takes it" help:"A tcpdump filter such as \"host 192.0.2.1 and port 25\"; in a line of commands, in quotes."`
+	Expression string `arg:"expression,positional:1,required,assisted" ask:"Filter expression as tcpdump takes it" help:"A tcpdump filter such as \"host 192.0.2.1 and port 25\"; in a line of commands, in quotes."`
 	LinkType   string `arg:"linktype" choices:"ethernet|raw" default:"ethernet" help:"What the packets begin with."`
 }
 
 func filterExplain(s filterService) *menu.Command {
-	return menu.Spec[filterExplainArgs, explained]{
+	return menu.Decl[filterExplainArgs, explained]{
 		Name:    "explain",
 		Help:    "Say in words what a filter matches, and show its program.",
 		Details: "The program is what the kernel runs on each packet, listed as tcpdump -d does.",
 		Role:    menu.ReadOnly,
 		Shape:   menu.Object,
-		Assist: func(_ context.Context, _ menu.Caller, _ filterExplainArgs, _, text string) menu.Completion {
+		CompleteValue: func(_ context.Context, _ menu.Caller, _ filterExplainArgs, _, text string) menu.Completion {
 			return captures.SuggestFilter(text, s.CaptureInterfaces())
 		},
 		Run: func(ctx context.Context, _ menu.Caller, a filterExplainArgs, out *menu.Out[explained]) error {
@@ -93,7 +93,7 @@ func filterFault(err error) error {
 	if !errors.As(err, &f) {
 		return err
 	}
-	e := menu.Wrong("expression", "The filter is wrong at character %d: %s", f.Character(), strings.TrimSuffix(f.Message, "."))
+	e := menu.BadArgument("expression", "The filter is wrong at character %d: %s", f.Character(), strings.TrimSuffix(f.Message, "."))
 	e.Hint = menu.Sentence(f.Hint)
 	return e
 }
@@ -116,7 +116,7 @@ type filterBuildArgs struct {
 }
 
 func filterBuild(s filterService) *menu.Command {
-	return menu.Spec[filterBuildArgs, built]{
+	return menu.Decl[filterBuildArgs, built]{
 		Name:    "build",
 		Help:    "Write a filter from protocol, addresses and ports of both sides.",
 		Details: "Local and remote are relative to this host, so both directions of a conversation match.",
@@ -134,7 +134,7 @@ func filterBuild(s filterService) *menu.Command {
 				if argument, ok := argumentOf[name]; ok && a.Filters == "" {
 					name = argument
 				}
-				e := menu.Wrong(name, "%s %q: %s", name, field.Value, field.Message)
+				e := menu.BadArgument(name, "%s %q: %s", name, field.Value, field.Message)
 				if field.Replacement != "" {
 					e.Hint = "Try " + field.Replacement
 				}
@@ -165,7 +165,7 @@ func (a filterBuildArgs) structured() ([]filter.Structured, error) {
 	decoder.DisallowUnknownFields()
 	var list []filter.Structured
 	if err := decoder.Decode(&list); err != nil {
-		return nil, menu.Wrong("filters", "That is not a JSON array of filters").WithHint(`It is such as [{"protocol":"TCP","remotePort":"443"},{"protocol":"UDP"}]`)
+		return nil, menu.BadArgument("filters", "That is not a JSON array of filters").WithHint(`It is such as [{"protocol":"TCP","remotePort":"443"},{"protocol":"UDP"}]`)
 	}
 	return list, nil
 }

@@ -16,7 +16,7 @@ type hostnameRecord struct {
 
 // hostname shows the appliance's name: that of its prompts and files.
 func hostname(s hostnameService) *menu.Command {
-	return menu.Spec[menu.NoArgs, hostnameRecord]{
+	return menu.Decl[menu.NoArgs, hostnameRecord]{
 		Name:  "hostname",
 		Help:  "Show the appliance's host name.",
 		Role:  menu.ReadOnly,

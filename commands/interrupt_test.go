@@ -19,7 +19,7 @@ import (
 // asked), and how it ends then: with the exit status for what was interrupted, or well where Ctrl-C is the end that it has.
 type interruption struct {
 	line, shown, last string
-	status            menu.Kind
+	status            menu.Code
 }
 
 // interruptions are all that run until Ctrl-C or wait for the network. The name server of their network says nothing, 192.0.2.2 is a black

@@ -16,12 +16,12 @@ type visitService interface {
 }
 
 type lastArgs struct {
-	Count int `arg:"count,main" default:"30" min:"1" max:"10000" help:"So many logins, the newest."`
+	Count int `arg:"count,positional:1" default:"30" min:"1" max:"10000" help:"So many logins, the newest."`
 }
 
 // last lists the logins of the past, the newest first.
 func last(s visitService) *menu.Command {
-	return menu.Spec[lastArgs, access.Visit]{
+	return menu.Decl[lastArgs, access.Visit]{
 		Name: "last",
 		Help: "List the logins of the past.",
 		Role: menu.ReadOnly,

@@ -17,13 +17,13 @@ type loadService interface {
 
 type loadconfigArgs struct {
 	From string    `arg:"from" choices:"paste|file" ask:"Choose where the configuration comes from" default:"paste" help:"Typed or pasted here, or a file that saveconfig made."`
-	File string    `arg:"file,main" ask:"File to load" help:"A file of the configuration directory."`
-	Text menu.Text `arg:"text,input" ask:"The configuration" help:"The configuration itself, in YAML; a line without it and without a file reads it from standard input."`
+	File string    `arg:"file,positional:1" ask:"File to load" help:"A file of the configuration directory."`
+	Text menu.Text `arg:"text,stdin" ask:"The configuration" help:"The configuration itself, in YAML; a line without it and without a file reads it from standard input."`
 }
 
 // loadconfig makes a whole document the pending configuration.
 func loadconfig(s loadService) *menu.Command {
-	return menu.Spec[loadconfigArgs, config.Change]{
+	return menu.Decl[loadconfigArgs, config.Change]{
 		Name:    "loadconfig",
 		Help:    "Load a configuration, from here or from a file.",
 		Details: "What is loaded is pending: it replaces your pending changes, and commit makes it hold. A fault is told with its line, and then nothing is loaded.",

@@ -13,8 +13,8 @@ import (
 )
 
 type nslookupArgs struct {
-	Name   string `arg:"name,main,required" ask:"Please enter the host or IP address to resolve." help:"Name, in the letters of any language, or an address whose name is asked for."`
-	Type   string `arg:"type,next" ask:"Choose the query type:" default:"A" choices:"A|AAAA|CNAME|MX|NS|PTR|SOA|TXT" help:"Type of the records."`
+	Name   string `arg:"name,positional:1,required" ask:"Please enter the host or IP address to resolve." help:"Name, in the letters of any language, or an address whose name is asked for."`
+	Type   string `arg:"type,positional:2" ask:"Choose the query type:" default:"A" choices:"A|AAAA|CNAME|MX|NS|PTR|SOA|TXT" help:"Type of the records."`
 	Server string `arg:"server" help:"Name server to ask; those of the appliance, if not given."`
 	Search bool   `arg:"search" default:"yes" help:"Look a short name up in the appliance's search list; a name that ends with a dot is whole."`
 }
@@ -33,7 +33,7 @@ type nslookupRecord struct {
 
 // nslookup asks for the records of a name.
 func nslookup() *menu.Command {
-	return menu.Spec[nslookupArgs, nslookupRecord]{
+	return menu.Decl[nslookupArgs, nslookupRecord]{
 		Name: "nslookup",
 		Help: "Query a nameserver.",
 		Role: menu.Operator,
@@ -84,9 +84,9 @@ func runNslookup(ctx context.Context, _ menu.Caller, a nslookupArgs, out *menu.O
 	}
 	switch {
 	case reply.Code == "NXDOMAIN":
-		return &menu.Error{Kind: menu.NotFound, Argument: "name", Message: "There is no name " + probes.BothNames(a.Name, `"`)}
+		return &menu.Error{Code: menu.NotFound, Argument: "name", Message: "There is no name " + probes.BothNames(a.Name, `"`)}
 	case records == 0:
-		return &menu.Error{Kind: menu.NotFound, Argument: "type", Message: fmt.Sprintf("%s has no %s record", probes.BothNames(a.Name, ""), a.Type)}
+		return &menu.Error{Code: menu.NotFound, Argument: "type", Message: fmt.Sprintf("%s has no %s record", probes.BothNames(a.Name, ""), a.Type)}
 	}
 	return nil
 }

@@ -27,7 +27,7 @@ type passwdResult struct {
 
 // passwd changes the caller's own password.
 func passwd(s passwordService) *menu.Command {
-	return menu.Spec[passwdArgs, passwdResult]{
+	return menu.Decl[passwdArgs, passwdResult]{
 		Name:    "passwd",
 		Help:    "Change your own password.",
 		Details: "Your other logins end; this one goes on.",

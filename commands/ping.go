@@ -15,7 +15,7 @@ import (
 
 type pingArgs struct {
 	Source    string        `arg:"source" flag:"-S -I" ask:"Which interface do you want to send the pings from?" default:"auto" help:"Interface or own address to send from; auto leaves it to the routes."`
-	Host      string        `arg:"host,main,required" ask:"Please enter the host you wish to ping." help:"Name or address of the host."`
+	Host      string        `arg:"host,positional:1,required" ask:"Please enter the host you wish to ping." help:"Name or address of the host."`
 	Count     int           `arg:"count" flag:"-c" min:"1" max:"1000000" help:"Number of pings; without it, until Ctrl-C."`
 	Interval  time.Duration `arg:"interval" flag:"-i" default:"1s" max:"3600" help:"Time between pings, at least 10ms."`
 	Size      int           `arg:"size" flag:"-s" default:"56" min:"0" max:"65507" help:"Bytes of data in each ping."`
@@ -93,8 +93,8 @@ func pingCommand() *menu.Command {
 }
 
 // pingSpec declares the command for a family of addresses.
-func pingSpec(name, help string, family dns.Family) menu.Spec[pingArgs, pingRecord] {
-	return menu.Spec[pingArgs, pingRecord]{
+func pingSpec(name, help string, family dns.Family) menu.Decl[pingArgs, pingRecord] {
+	return menu.Decl[pingArgs, pingRecord]{
 		Name: name,
 		Help: help,
 		Details: "With mtu it searches for the path MTU: the largest packet that reaches the host in one piece. " +
@@ -121,23 +121,23 @@ func (a pingArgs) check(name string, family dns.Family, argument string) error {
 		return err
 	case "interval":
 		if a.Interval < leastTime {
-			return menu.Wrong("interval", "The interval is too short").WithHint("It is at least 10ms")
+			return menu.BadArgument("interval", "The interval is too short").WithHint("It is at least 10ms")
 		}
 	case "wait":
 		if a.Wait < leastTime {
-			return menu.Wrong("wait", "The time to wait is too short").WithHint("It is at least 10ms")
+			return menu.BadArgument("wait", "The time to wait is too short").WithHint("It is at least 10ms")
 		}
 	case "numeric":
 		if !a.Numeric {
-			return menu.Wrong("numeric", "%s shows no names", name).WithHint("Use nslookup")
+			return menu.BadArgument("numeric", "%s shows no names", name).WithHint("Use nslookup")
 		}
 	case "family":
 		if family != dns.Any && a.Family != string(dns.Any) && a.Family != string(family) {
-			return menu.Wrong("family", "%s is for IPv%s alone", name, family).WithHint("Use ping")
+			return menu.BadArgument("family", "%s is for IPv%s alone", name, family).WithHint("Use ping")
 		}
 	case "fragments":
 		if a.DF && a.Fragments != "" && a.Fragments != string(ping.Forbidden) {
-			return menu.Wrong("fragments", "df forbids fragments, and fragments %s does not say the same", a.Fragments).WithHint("Leave out one of the two")
+			return menu.BadArgument("fragments", "df forbids fragments, and fragments %s does not say the same", a.Fragments).WithHint("Leave out one of the two")
 		}
 	}
 	return nil

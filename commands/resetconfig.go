@@ -19,7 +19,7 @@ type resetconfigArgs struct {
 
 // resetconfig makes the factory's configuration pending. Accounts, captures and the audit log are no part of it.
 func resetconfig(s resetService) *menu.Command {
-	return menu.Spec[resetconfigArgs, config.Change]{
+	return menu.Decl[resetconfigArgs, config.Change]{
 		Name:    "resetconfig",
 		Help:    "Take all settings back to factory values.",
 		Details: "The factory values are pending, and replace your pending changes; commit makes them hold. Users and captures are kept.",

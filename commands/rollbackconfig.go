@@ -19,14 +19,14 @@ type rollbackService interface {
 }
 
 type rollbackconfigArgs struct {
-	Number  int          `arg:"number,main,required" ask:"Number of the commit to go back to" min:"0" help:"Number of one of the last ten commits."`
+	Number  int          `arg:"number,positional:1,required" ask:"Number of the commit to go back to" min:"0" help:"Number of one of the last ten commits."`
 	Confirm menu.Confirm `arg:"confirm" ask:"Roll back the configuration?" help:"Say yes: your pending changes, if there are any, are replaced."`
 	Commit  bool         `arg:"commit" ask:"Commit this configuration now?" default:"no" help:"Make it hold at once; else it is pending."`
 }
 
 // rollbackconfig goes back to what held after an earlier commit.
 func rollbackconfig(s rollbackService) *menu.Command {
-	return menu.Spec[rollbackconfigArgs, config.Change]{
+	return menu.Decl[rollbackconfigArgs, config.Change]{
 		Name: "rollbackconfig",
 		Help: "Go back to the configuration of one of the last ten commits.",
 		Role: menu.Administrator,
@@ -91,7 +91,7 @@ func checkRestorable(commits []config.Commit, number int) error {
 		}
 		numbers = append(numbers, fmt.Sprint(c.Number))
 	}
-	return &menu.Error{Kind: menu.NotFound, Argument: "number", Message: fmt.Sprintf("There is no earlier configuration of commit %d", number),
+	return &menu.Error{Code: menu.NotFound, Argument: "number", Message: fmt.Sprintf("There is no earlier configuration of commit %d", number),
 		Hint: "Kept are those of: " + strings.Join(numbers, ", ")}
 }
 

@@ -16,15 +16,15 @@ type saveService interface {
 }
 
 type saveconfigArgs struct {
-	Mask    bool   `arg:"mask,before" help:"Yes or no before the naming, as scripts for AsyncOS have it; nothing in the configuration has to be masked."`
-	Naming  string `arg:"naming,before" choices:"system|own" default:"system" ask:"Choose how the file is named" help:"By the system, from host name and time, or with a name of your own."`
-	Name    string `arg:"name,main" ask:"Name of the file" help:"Name of the file in the configuration directory."`
+	Mask    bool   `arg:"mask,positional:0?" help:"Yes or no before the naming, as scripts for AsyncOS have it; nothing in the configuration has to be masked."`
+	Naming  string `arg:"naming,positional:0?" choices:"system|own" default:"system" ask:"Choose how the file is named" help:"By the system, from host name and time, or with a name of your own."`
+	Name    string `arg:"name,positional:1" ask:"Name of the file" help:"Name of the file in the configuration directory."`
 	Replace bool   `arg:"replace" ask:"Replace it?" default:"no" help:"Say yes: a file that has the name already is lost."`
 }
 
 // saveconfig writes the committed configuration into the configuration directory.
 func saveconfig(s saveService) *menu.Command {
-	return menu.Spec[saveconfigArgs, config.Saved]{
+	return menu.Decl[saveconfigArgs, config.Saved]{
 		Name:  "saveconfig",
 		Help:  "Save the committed configuration to a file.",
 		Role:  menu.Administrator,

@@ -9,12 +9,12 @@ import (
 )
 
 type sethostnameArgs struct {
-	Hostname string `arg:"hostname,main,required" ask:"Host name of the appliance" help:"A name such as mx1.example.com."`
+	Hostname string `arg:"hostname,positional:1,required" ask:"Host name of the appliance" help:"A name such as mx1.example.com."`
 }
 
 // sethostname changes it, from the next commit on.
 func sethostname(s changes.Editor) *menu.Command {
-	return menu.Spec[sethostnameArgs, config.Change]{
+	return menu.Decl[sethostnameArgs, config.Change]{
 		Name:    "sethostname",
 		Help:    "Change the appliance's host name.",
 		Details: "The name stands in prompts and in the names of files. It is pending until commit, and in prompts from the next login on.",

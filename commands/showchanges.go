@@ -16,7 +16,7 @@ type configurationViewer interface {
 
 // showchanges shows what the caller has not committed yet.
 func showchanges(s configurationViewer) *menu.Command {
-	return menu.Spec[menu.NoArgs, config.Change]{
+	return menu.Decl[menu.NoArgs, config.Change]{
 		Name: "showchanges",
 		Help: "Show your pending changes.",
 		Role: menu.Administrator,

@@ -27,7 +27,7 @@ type shownConfig struct {
 
 // showconfig shows the configuration document, which loadconfig reads back. It holds no secrets, so there is nothing to mask.
 func showconfig(s configurationViewer) *menu.Command {
-	return menu.Spec[showconfigArgs, shownConfig]{
+	return menu.Decl[showconfigArgs, shownConfig]{
 		Name:  "showconfig",
 		Help:  "Show the configuration.",
 		Role:  menu.Operator,

@@ -21,7 +21,7 @@ type statusService interface {
 	Started() time.Time
 	Captures() []capture.Status
 	Sessions() []access.Session
-	DiagnosticUsage() (access.Usage, error)
+	DirectoryUse() (access.DiskUse, error)
 	Trouble() string
 }
 
@@ -53,7 +53,7 @@ type diskState struct {
 
 // status shows how the appliance is.
 func status(s statusService, v Version) *menu.Command {
-	return menu.Spec[menu.NoArgs, applianceStatus]{
+	return menu.Decl[menu.NoArgs, applianceStatus]{
 		Name:  "status",
 		Help:  "Show how the appliance is: load, captures, disk, sessions.",
 		Role:  menu.ReadOnly,
@@ -63,7 +63,7 @@ func status(s statusService, v Version) *menu.Command {
 			if err != nil {
 				return err
 			}
-			usage, err := s.DiagnosticUsage()
+			usage, err := s.DirectoryUse()
 			if err != nil {
 				return err
 			}

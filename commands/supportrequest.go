@@ -10,7 +10,7 @@ import (
 )
 
 type supportrequestArgs struct {
-	Case        string    `arg:"case,main" ask:"Case number (Enter for none yet)" help:"Number of the case at the support."`
+	Case        string    `arg:"case,positional:1" ask:"Case number (Enter for none yet)" help:"Number of the case at the support."`
 	Contact     string    `arg:"contact,required" ask:"Contact: name, telephone or mail address" help:"Whom the support can reach."`
 	Description menu.Text `arg:"description,required" ask:"Describe the problem" help:"What is wrong, since when, and what was tried."`
 	Files       []string  `arg:"files" ask:"Captures to put into the report, names or numbers separated by commas" help:"Files of the diagnostic directory, separated by commas, or NONE."`
@@ -24,7 +24,7 @@ const (
 
 // supportrequest makes a report that says what it is about.
 func supportrequest(s reports.Service) *menu.Command {
-	return menu.Spec[supportrequestArgs, access.Report]{
+	return menu.Decl[supportrequestArgs, access.Report]{
 		Name:    "supportrequest",
 		Help:    "Make a report for a case at the support.",
 		Details: "The report is a file in the diagnostic directory; nothing is sent. Fetch it by SFTP and give it to the support.",
@@ -39,7 +39,7 @@ func supportrequest(s reports.Service) *menu.Command {
 		Check: func(_ context.Context, _ menu.Caller, a supportrequestArgs, name string) error {
 			long := map[string]bool{"case": len(a.Case) > maxCaseText, "contact": len(a.Contact) > maxCaseText, "description": len(a.Description) > maxDescription}
 			if long[name] {
-				return menu.Wrong(name, "%s is too long", name).WithHint("A line has at most %d bytes, the description %d", maxCaseText, maxDescription)
+				return menu.BadArgument(name, "%s is too long", name).WithHint("A line has at most %d bytes, the description %d", maxCaseText, maxDescription)
 			}
 			return nil
 		},

@@ -16,14 +16,14 @@ type tailService interface {
 }
 
 type tailArgs struct {
-	Log    string `arg:"log,main" ask:"Choose the log" choices:"audit|appliance" default:"audit" help:"The audit log, or the appliance's own."`
+	Log    string `arg:"log,positional:1" ask:"Choose the log" choices:"audit|appliance" default:"audit" help:"The audit log, or the appliance's own."`
 	Count  int    `arg:"count" default:"10" min:"0" max:"100000" help:"Begin with so many lines, the newest."`
 	Follow bool   `arg:"follow" default:"yes" help:"Go on with the lines that are written, until Ctrl-C."`
 }
 
 // tail follows a log.
 func tail(s tailService) *menu.Command {
-	return menu.Spec[tailArgs, access.LogLine]{
+	return menu.Decl[tailArgs, access.LogLine]{
 		Name:    "tail",
 		Help:    "Follow the audit log or the appliance's own log.",
 		Details: "To search the audit log, see auditlog.",

@@ -53,7 +53,7 @@ type listener struct {
 
 // tcpservices lists who waits for connections.
 func tcpservices(s catalogueService) *menu.Command {
-	return menu.Spec[tcpservicesArgs, listener]{
+	return menu.Decl[tcpservicesArgs, listener]{
 		Name:    "tcpservices",
 		Help:    "Show which processes wait for connections.",
 		Details: "Services are described by a catalogue, to which a vendor can add. A process that it does not have is listed all the same.",

@@ -16,8 +16,8 @@ import (
 
 type telnetArgs struct {
 	Source  string        `arg:"source" ask:"Please select which interface you want to telnet from." default:"auto" help:"Interface or own address to connect from; auto leaves it to the routes."`
-	Host    string        `arg:"host,main,required" ask:"Enter the remote hostname or IP address." help:"Name or address of the host."`
-	Port    int           `arg:"port,next" ask:"Enter the remote port." default:"25" min:"1" max:"65535" help:"Port to connect to."`
+	Host    string        `arg:"host,positional:1,required" ask:"Enter the remote hostname or IP address." help:"Name or address of the host."`
+	Port    int           `arg:"port,positional:2" ask:"Enter the remote port." default:"25" min:"1" max:"65535" help:"Port to connect to."`
 	Say     string        `arg:"say,alone" help:"Line to say when the other side has spoken, or several with \\n between them; then it ends by itself."`
 	Family  string        `arg:"family" choices:"any|4|6" default:"any" help:"Version of IP."`
 	Timeout time.Duration `arg:"timeout" default:"10s" min:"1" max:"600" help:"Time that each address of the host may take."`
@@ -42,7 +42,7 @@ type telnetTry struct {
 
 // telnet tries whether a port can be reached, and talks there line by line.
 func telnet() *menu.Command {
-	return menu.Spec[telnetArgs, telnetTry]{
+	return menu.Decl[telnetArgs, telnetTry]{
 		Name: "telnet",
 		Help: "Connect to a remote host, and talk to it line by line.",
 		Details: "At a terminal each line that is typed is sent; Ctrl-] or Ctrl-C leaves, Ctrl-D ends what is said. Without a terminal the lines of standard input are sent, " +

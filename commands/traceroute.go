@@ -18,7 +18,7 @@ import (
 
 type traceArgs struct {
 	Source   string        `arg:"source" flag:"-s -i" ask:"Which interface do you want to trace from?" default:"auto" help:"Interface or own address to send from; auto leaves it to the routes."`
-	Host     string        `arg:"host,main,required" ask:"Please enter the host to which you want to trace the route." help:"Name or address of the host."`
+	Host     string        `arg:"host,positional:1,required" ask:"Please enter the host to which you want to trace the route." help:"Name or address of the host."`
 	Protocol string        `arg:"protocol" flag:"-P -I=icmp -T=tcp" choices:"udp|icmp|tcp" default:"udp" help:"What the probes are."`
 	Port     int           `arg:"port" flag:"-p" min:"1" max:"65535" help:"Destination port of the probes; 33434 for udp and 80 for tcp, if not given."`
 	TTL      int           `arg:"ttl" flag:"-m" default:"64" min:"1" max:"255" help:"Number of hops to look at."`
@@ -81,8 +81,8 @@ func tracerouteCommand() *menu.Command {
 }
 
 // tracerouteSpec declares the command for a family of addresses.
-func tracerouteSpec(name, help string, family dns.Family) menu.Spec[traceArgs, traceHop] {
-	return menu.Spec[traceArgs, traceHop]{
+func tracerouteSpec(name, help string, family dns.Family) menu.Decl[traceArgs, traceHop] {
+	return menu.Decl[traceArgs, traceHop]{
 		Name: name,
 		Help: help,
 		Details: "Many hops are probed at a time, and all probes take one path where routers balance the load by flow. " +
@@ -98,7 +98,7 @@ func tracerouteSpec(name, help string, family dns.Family) menu.Spec[traceArgs, t
 				return err
 			case "port":
 				if a.Protocol == "icmp" {
-					return menu.Wrong("port", "Probes of ICMP have no port").WithHint("Leave it out, or use protocol udp or tcp")
+					return menu.BadArgument("port", "Probes of ICMP have no port").WithHint("Leave it out, or use protocol udp or tcp")
 				}
 			}
 			return nil

@@ -27,7 +27,7 @@ type versionArgs struct {
 }
 
 func version(v Version) *menu.Command {
-	return menu.Spec[versionArgs, Version]{
+	return menu.Decl[versionArgs, Version]{
 		Name:  "version",
 		Help:  "Show what is running.",
 		Role:  menu.ReadOnly,

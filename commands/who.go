@@ -18,7 +18,7 @@ type sessionService interface {
 
 // who lists who is logged in, and what they run.
 func who(s sessionService) *menu.Command {
-	return menu.Spec[menu.NoArgs, access.Session]{
+	return menu.Decl[menu.NoArgs, access.Session]{
 		Name: "who",
 		Help: "List who is logged in, and what they run.",
 		Role: menu.ReadOnly,

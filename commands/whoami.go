@@ -10,7 +10,7 @@ import (
 
 // whoami shows the caller as the appliance sees it.
 func whoami() *menu.Command {
-	return menu.Spec[menu.NoArgs, menu.Caller]{
+	return menu.Decl[menu.NoArgs, menu.Caller]{
 		Name:  "whoami",
 		Help:  "Show who you are here.",
 		Role:  menu.ReadOnly,

@@ -244,7 +244,7 @@ func finished(ctx context.Context, client *api.Client, call menu.Call, said api.
 			}
 			return nil
 		})
-	ended := failure != nil && failure.Kind == menu.Interrupted && errors.Is(context.Cause(ctx), errReaderGone)
+	ended := failure != nil && failure.Code == menu.Interrupted && errors.Is(context.Cause(ctx), errReaderGone)
 	if ended || errors.Is(err, errReaderGone) {
 		return exitOK // the reader has had enough
 	}
@@ -284,7 +284,7 @@ func fail(errs io.Writer, err error) int {
 	var known *menu.Error
 	if errors.As(err, &known) {
 		fmt.Fprintf(errs, "diagsh: %s\n", known.Error())
-		return int(known.Kind)
+		return int(known.Code)
 	}
 	fmt.Fprintln(errs, "diagsh: The connection to the appliance is gone.")
 	return exitFail

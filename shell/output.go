@@ -58,7 +58,7 @@ func (s *shell) run(ctx context.Context, call menu.Call, args menu.Arguments) (*
 	switch {
 	case errors.Is(err, term.ErrPagerQuit):
 		return nil, nil
-	case failure != nil && failure.Kind == menu.Interrupted:
+	case failure != nil && failure.Code == menu.Interrupted:
 		return nil, err // the user who pressed Ctrl-C knows it
 	}
 	return failure, s.ended(err)

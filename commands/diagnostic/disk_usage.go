@@ -16,7 +16,7 @@ import (
 
 // usageService knows what is in the diagnostic directory.
 type usageService interface {
-	DiagnosticUsage() (access.Usage, error)
+	DirectoryUse() (access.DiskUse, error)
 }
 
 type diskUsageArgs struct {
@@ -26,12 +26,12 @@ type diskUsageArgs struct {
 // A diskUsage is all that the command shows.
 type diskUsage struct {
 	FileSystems []disks.FileSystem `json:"fileSystems"`
-	Diagnostic  access.Usage       `json:"diagnosticDirectory"`
+	Diagnostic  access.DiskUse     `json:"diagnosticDirectory"`
 }
 
 // diskUsageCommand is diagnostic > disk_usage.
 func diskUsageCommand(s usageService) *menu.Command {
-	return menu.Spec[diskUsageArgs, diskUsage]{
+	return menu.Decl[diskUsageArgs, diskUsage]{
 		Name:    "disk_usage",
 		Help:    "Check Disk Usage.",
 		Details: "Captures end before less of the disk is free than the reserve.",
@@ -42,7 +42,7 @@ func diskUsageCommand(s usageService) *menu.Command {
 			if err != nil {
 				return err
 			}
-			usage, err := s.DiagnosticUsage()
+			usage, err := s.DirectoryUse()
 			if err != nil {
 				return err
 			}

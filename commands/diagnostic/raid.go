@@ -37,13 +37,13 @@ func raidMenu(system raid.System) *menu.Menu {
 }
 
 type raidVerifyArgs struct {
-	Array   string       `arg:"array,main" ask:"Choose the array to verify" help:"Name of the array; may be left out when there is only one."`
+	Array   string       `arg:"array,positional:1" ask:"Choose the array to verify" help:"Name of the array; may be left out when there is only one."`
 	Confirm menu.Confirm `arg:"confirm" ask:"Verifying slows the disks down. Begin?" help:"Say yes: all disks are read from end to end."`
 	Wait    bool         `arg:"wait" default:"yes" help:"Show the progress until it ends; Ctrl-C leaves it running."`
 }
 
 func raidVerify(system raid.System) *menu.Command {
-	return menu.Spec[raidVerifyArgs, raid.Array]{
+	return menu.Decl[raidVerifyArgs, raid.Array]{
 		Name:    "verify",
 		Help:    "Run verify: compare the members of an array.",
 		Details: "Nothing is changed. Status shows the verdict, cancel ends it early.",
@@ -127,7 +127,7 @@ func raidVerdict(w io.Writer, a raid.Array) {
 
 // raidTasks shows the arrays that do something.
 func raidTasks(system raid.System) *menu.Command {
-	return menu.Spec[menu.NoArgs, raid.Array]{
+	return menu.Decl[menu.NoArgs, raid.Array]{
 		Name: "tasks",
 		Help: "Watch tasks: what the arrays are doing.",
 		Role: menu.ReadOnly,
@@ -150,7 +150,7 @@ func raidTasks(system raid.System) *menu.Command {
 }
 
 func raidStatus(system raid.System) *menu.Command {
-	return menu.Spec[menu.NoArgs, raid.Array]{
+	return menu.Decl[menu.NoArgs, raid.Array]{
 		Name: "status",
 		Help: "Show verdict: the state of the arrays and their members.",
 		Role: menu.ReadOnly,
@@ -199,11 +199,11 @@ func raidTable(w io.Writer, list []raid.Array) {
 }
 
 type raidCancelArgs struct {
-	Array string `arg:"array,main" ask:"Choose the array" help:"Name of the array; may be left out when there is only one."`
+	Array string `arg:"array,positional:1" ask:"Choose the array" help:"Name of the array; may be left out when there is only one."`
 }
 
 func raidCancel(system raid.System) *menu.Command {
-	return menu.Spec[raidCancelArgs, raid.Array]{
+	return menu.Decl[raidCancelArgs, raid.Array]{
 		Name:  "cancel",
 		Help:  "End a verification early.",
 		Role:  menu.Operator,
@@ -267,9 +267,9 @@ func raidError(name string, err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, raid.ErrNoArray):
-		return &menu.Error{Kind: menu.NotFound, Argument: "array", Message: fmt.Sprintf("There is no array %q", menu.Clean(name))}
+		return &menu.Error{Code: menu.NotFound, Argument: "array", Message: fmt.Sprintf("There is no array %q", menu.Clean(name))}
 	case errors.Is(err, raid.ErrCannot):
-		return &menu.Error{Kind: menu.Unsupported, Argument: "array", Message: name + " has no redundancy, so there is nothing to compare"}
+		return &menu.Error{Code: menu.Unsupported, Argument: "array", Message: name + " has no redundancy, so there is nothing to compare"}
 	case errors.Is(err, raid.ErrBusy):
 		return menu.Errorf(menu.State, "%s is not in the state for that", name).WithHint("See what it does with: diagnostic raid tasks")
 	case errors.Is(err, raid.ErrReadOnly):

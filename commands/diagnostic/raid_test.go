@@ -96,7 +96,7 @@ func TestVerifyInterruptedAndCancelled(t *testing.T) {
 		t.Errorf("%q", s)
 	}
 	var refused *menu.Error
-	if err := m.run(t.Context(), s, "verify", menu.Arguments{"confirm": "yes"}); !errors.As(err, &refused) || refused.Kind != menu.State {
+	if err := m.run(t.Context(), s, "verify", menu.Arguments{"confirm": "yes"}); !errors.As(err, &refused) || refused.Code != menu.State {
 		t.Errorf("a second verification: %v", err)
 	}
 	s.Reset()
@@ -110,7 +110,7 @@ func TestVerifyInterruptedAndCancelled(t *testing.T) {
 	if a, err := m.Array("md0"); err != nil || a.Action != "idle" {
 		t.Errorf("%+v %v", a, err)
 	}
-	if err := m.run(t.Context(), s, "verify", menu.Arguments{"array": "md7", "confirm": "yes"}); !errors.As(err, &refused) || refused.Kind != menu.NotFound {
+	if err := m.run(t.Context(), s, "verify", menu.Arguments{"array": "md7", "confirm": "yes"}); !errors.As(err, &refused) || refused.Code != menu.NotFound {
 		t.Errorf("an array that is not there: %v", err)
 	}
 }
@@ -133,7 +133,7 @@ func TestNoVerdict(t *testing.T) {
 			}
 		}}
 		var refused *menu.Error
-		if err := m.run(t.Context(), s, "verify", menu.Arguments{"confirm": "yes"}); !errors.As(err, &refused) || refused.Kind != menu.Failed || refused.Message != c.want {
+		if err := m.run(t.Context(), s, "verify", menu.Arguments{"confirm": "yes"}); !errors.As(err, &refused) || refused.Code != menu.Failed || refused.Message != c.want {
 			t.Errorf("%s: %v", what, err)
 		}
 		if strings.Contains(s.String(), "alike") || strings.Contains(s.String(), "differ") {
@@ -144,7 +144,7 @@ func TestNoVerdict(t *testing.T) {
 		m := newMachine(t)
 		m.set(set[0], set[1])
 		var refused *menu.Error
-		if err := m.run(t.Context(), &screen{}, "verify", menu.Arguments{"confirm": "yes"}); !errors.As(err, &refused) || refused.Kind != menu.State {
+		if err := m.run(t.Context(), &screen{}, "verify", menu.Arguments{"confirm": "yes"}); !errors.As(err, &refused) || refused.Code != menu.State {
 			t.Errorf("%s: %v", state, err)
 		}
 	}

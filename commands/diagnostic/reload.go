@@ -24,7 +24,7 @@ type reloadArgs struct {
 
 // reload is diagnostic > reload.
 func reload(s reloadService) *menu.Command {
-	return menu.Spec[reloadArgs, access.Reload]{
+	return menu.Decl[reloadArgs, access.Reload]{
 		Name: "reload",
 		Help: "Reset configuration to the initial manufacturer values.",
 		Details: "Configuration, saved configurations, accounts and settings of captures are lost; captures and reports are kept unless you say otherwise. " +

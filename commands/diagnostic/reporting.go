@@ -32,7 +32,7 @@ type reportNewArgs struct {
 }
 
 func reportNew(s reports.Service) *menu.Command {
-	return menu.Spec[reportNewArgs, access.Report]{
+	return menu.Decl[reportNewArgs, access.Report]{
 		Name: "new",
 		Help: "Make a report: network, services, configuration and logs in one file.",
 		Details: "The file is a .tar.gz with an index.html to begin with; SFTP fetches it. What your role may not see is left out. " +
@@ -50,7 +50,7 @@ func reportNew(s reports.Service) *menu.Command {
 }
 
 func reportList(s reports.Service) *menu.Command {
-	return menu.Spec[menu.NoArgs, access.Report]{
+	return menu.Decl[menu.NoArgs, access.Report]{
 		Name: "list",
 		Help: "List the reports.",
 		Role: menu.ReadOnly,
@@ -62,12 +62,12 @@ func reportList(s reports.Service) *menu.Command {
 }
 
 type reportDeleteArgs struct {
-	Name    string       `arg:"name,main,required" ask:"Report to delete, or ALL" help:"File name of the report, or ALL of them."`
+	Name    string       `arg:"name,positional:1,required" ask:"Report to delete, or ALL" help:"File name of the report, or ALL of them."`
 	Confirm menu.Confirm `arg:"confirm" ask:"Delete it?" help:"Say yes: the file is removed."`
 }
 
 func reportDelete(s reports.Service) *menu.Command {
-	return menu.Spec[reportDeleteArgs, access.Report]{
+	return menu.Decl[reportDeleteArgs, access.Report]{
 		Name:   "delete",
 		Help:   "Delete reports.",
 		Role:   menu.Operator,
@@ -120,5 +120,5 @@ func reportsNamed(s reports.Service, name string) ([]access.Report, error) {
 			return []access.Report{r}, nil
 		}
 	}
-	return nil, &menu.Error{Kind: menu.NotFound, Argument: "name", Message: fmt.Sprintf("There is no report %q", menu.Clean(name))}
+	return nil, &menu.Error{Code: menu.NotFound, Argument: "name", Message: fmt.Sprintf("There is no report %q", menu.Clean(name))}
 }

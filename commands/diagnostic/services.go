@@ -52,12 +52,12 @@ type serviceState struct {
 }
 
 type serviceStatusArgs struct {
-	Service string `arg:"service,main" help:"Name of a service; without it, those that are there."`
+	Service string `arg:"service,positional:1" help:"Name of a service; without it, those that are there."`
 	All     bool   `arg:"all" default:"no" help:"Those too that are neither installed nor running."`
 }
 
 func serviceStatus(s catalogueService) *menu.Command {
-	return menu.Spec[serviceStatusArgs, serviceState]{
+	return menu.Decl[serviceStatusArgs, serviceState]{
 		Name:    "status",
 		Help:    "Show the state of the services.",
 		Details: "Where systemd runs, the state is that of the service's unit; elsewhere it is that of the processes of its name.",
@@ -99,7 +99,7 @@ func named(catalogue services.Catalogue, name string) (*services.Service, error)
 	for _, s := range catalogue {
 		names = append(names, s.Name)
 	}
-	e := &menu.Error{Kind: menu.NotFound, Argument: "service", Message: fmt.Sprintf("There is no service %q in the catalogue", menu.Clean(name))}
+	e := &menu.Error{Code: menu.NotFound, Argument: "service", Message: fmt.Sprintf("There is no service %q in the catalogue", menu.Clean(name))}
 	if near := menu.Nearest(name, names); near != "" {
 		return nil, e.WithHint("Did you mean %s?", near)
 	}
@@ -194,12 +194,12 @@ func servicesTable(w io.Writer, list []serviceState) {
 }
 
 type serviceRestartArgs struct {
-	Service string       `arg:"service,main,required" ask:"Choose the service to restart" help:"Name of the service."`
+	Service string       `arg:"service,positional:1,required" ask:"Choose the service to restart" help:"Name of the service."`
 	Confirm menu.Confirm `arg:"confirm" ask:"Restart it?" help:"Say yes: whoever uses the service is cut off."`
 }
 
 func serviceRestart(s catalogueService) *menu.Command {
-	return menu.Spec[serviceRestartArgs, serviceState]{
+	return menu.Decl[serviceRestartArgs, serviceState]{
 		Name:    "restart",
 		Help:    "Restart a service.",
 		Details: "Only systemd can do that; where it does not run, services are not the appliance's to restart.",
@@ -279,7 +279,7 @@ func restartUnit(ctx context.Context, manager unitManager, one *services.Service
 		return err
 	}
 	if len(found) == 0 {
-		return &menu.Error{Kind: menu.NotFound, Argument: "service", Message: "The service " + one.Name + " is not installed as a unit of systemd"}
+		return &menu.Error{Code: menu.NotFound, Argument: "service", Message: "The service " + one.Name + " is not installed as a unit of systemd"}
 	}
 	unit := found[0].Name
 	if found[0].PID == os.Getpid() {

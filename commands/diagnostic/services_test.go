@@ -36,7 +36,7 @@ func TestRestartOfTheApplianceIsAnswered(t *testing.T) {
 	logger := slog.New(slog.NewTextHandler(writer(func(line []byte) { log.Write(line); close(ended) }), nil))
 	ctx, end := context.WithCancel(t.Context())
 	s := &screen{}
-	command := menu.Spec[menu.NoArgs, serviceState]{
+	command := menu.Decl[menu.NoArgs, serviceState]{
 		Name: "restart", Help: "Restart.", Role: menu.Administrator, Shape: menu.Object, TextTable: servicesTable,
 		Run: func(ctx context.Context, _ menu.Caller, _ menu.NoArgs, out *menu.Out[serviceState]) error {
 			return restartUnit(ctx, m, &services.Service{Name: "diagsh", Units: []string{"diagsh.service"}}, logger, out)

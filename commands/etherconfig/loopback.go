@@ -40,11 +40,11 @@ func loopbackText(w io.Writer, l loopbackState) {
 }
 
 type loopbackEnableArgs struct {
-	Address string `arg:"address,main,required" ask:"Address of the loopback interface" help:"An IPv4 or IPv6 address, such as the one that a load balancer serves."`
+	Address string `arg:"address,positional:1,required" ask:"Address of the loopback interface" help:"An IPv4 or IPv6 address, such as the one that a load balancer serves."`
 }
 
 func loopbackEnable(s Services) *menu.Command {
-	return menu.Spec[loopbackEnableArgs, config.Change]{
+	return menu.Decl[loopbackEnableArgs, config.Change]{
 		Name:    "enable",
 		Help:    "Give the loopback interface an address.",
 		Details: "The address is for direct server return: packets to it that a load balancer passes on are taken.",

@@ -96,12 +96,12 @@ func mediaTable(w io.Writer, rows []mediaRow) {
 }
 
 type mediaEditArgs struct {
-	Interface string `arg:"interface,main,required" ask:"Interface to edit" help:"Name of the interface."`
-	Media     string `arg:"media,next,required" ask:"Media" help:"One of the modes that the driver offers, or autoselect; default for an interface that is gone."`
+	Interface string `arg:"interface,positional:1,required" ask:"Interface to edit" help:"Name of the interface."`
+	Media     string `arg:"media,positional:2,required" ask:"Media" help:"One of the modes that the driver offers, or autoselect; default for an interface that is gone."`
 }
 
 func mediaEdit(s Services) *menu.Command {
-	return menu.Spec[mediaEditArgs, config.Change]{
+	return menu.Decl[mediaEditArgs, config.Change]{
 		Name: "edit",
 		Help: "Change the speed and duplex of an interface.",
 		Role: menu.Administrator,
@@ -119,7 +119,7 @@ func mediaEdit(s Services) *menu.Command {
 					q.Default = "default"
 					q.Choices = append(q.Choices, menu.Choice{Value: "default", Label: "default (the setting is taken back)"})
 				case len(r.Supported) == 0:
-					return &menu.Error{Kind: menu.Unsupported, Argument: "interface", Message: "The driver of " + r.Interface + " lets nobody choose its media"}
+					return &menu.Error{Code: menu.Unsupported, Argument: "interface", Message: "The driver of " + r.Interface + " lets nobody choose its media"}
 				default:
 					q.Default = r.Media
 					for _, m := range r.Supported {

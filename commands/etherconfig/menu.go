@@ -87,8 +87,8 @@ func listStatus[R any](rows func(menu.Caller) ([]R, error), line func(R) string,
 }
 
 // listSpec declares the list of a menu as a command, so that a line and a program can have it.
-func listSpec[R any](help string, rows func(menu.Caller) ([]R, error), table func(io.Writer, []R)) menu.Spec[menu.NoArgs, R] {
-	return menu.Spec[menu.NoArgs, R]{
+func listSpec[R any](help string, rows func(menu.Caller) ([]R, error), table func(io.Writer, []R)) menu.Decl[menu.NoArgs, R] {
+	return menu.Decl[menu.NoArgs, R]{
 		Name: "list",
 		Help: help,
 		Role: menu.ReadOnly,
@@ -112,8 +112,8 @@ func statusAbove[R any](s Services, now func(config.View) R, text func(io.Writer
 }
 
 // statusSpec declares the status of a menu that is about one setting.
-func statusSpec[R any](s Services, help string, now func(config.View) R, text func(io.Writer, R)) menu.Spec[menu.NoArgs, R] {
-	return menu.Spec[menu.NoArgs, R]{
+func statusSpec[R any](s Services, help string, now func(config.View) R, text func(io.Writer, R)) menu.Decl[menu.NoArgs, R] {
+	return menu.Decl[menu.NoArgs, R]{
 		Name:  "status",
 		Help:  help,
 		Role:  menu.ReadOnly,
@@ -126,8 +126,8 @@ func statusSpec[R any](s Services, help string, now func(config.View) R, text fu
 }
 
 // setSpec declares a verb that gives a setting one value. It is hidden where is reports that the setting has that value already.
-func setSpec(s Services, name, help string, path config.Path, value string, is func(config.View) bool) menu.Spec[menu.NoArgs, config.Change] {
-	return menu.Spec[menu.NoArgs, config.Change]{
+func setSpec(s Services, name, help string, path config.Path, value string, is func(config.View) bool) menu.Decl[menu.NoArgs, config.Change] {
+	return menu.Decl[menu.NoArgs, config.Change]{
 		Name:       name,
 		Help:       help,
 		Role:       menu.Administrator,

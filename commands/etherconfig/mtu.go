@@ -95,12 +95,12 @@ func mtuTable(w io.Writer, rows []mtuRow) {
 }
 
 type mtuEditArgs struct {
-	Interface string `arg:"interface,main,required" ask:"Interface to edit" help:"Name of the interface."`
-	MTU       string `arg:"mtu,next,required" ask:"New MTU, or default" help:"The largest packet in bytes; default for the machine's own."`
+	Interface string `arg:"interface,positional:1,required" ask:"Interface to edit" help:"Name of the interface."`
+	MTU       string `arg:"mtu,positional:2,required" ask:"New MTU, or default" help:"The largest packet in bytes; default for the machine's own."`
 }
 
 func mtuEdit(s Services) *menu.Command {
-	return menu.Spec[mtuEditArgs, config.Change]{
+	return menu.Decl[mtuEditArgs, config.Change]{
 		Name: "edit",
 		Help: "Change the MTU of an interface.",
 		Role: menu.Administrator,
@@ -116,7 +116,7 @@ func mtuEdit(s Services) *menu.Command {
 		},
 		Check: func(_ context.Context, _ menu.Caller, a mtuEditArgs, name string) error {
 			if n, err := strconv.Atoi(a.MTU); name == "mtu" && a.MTU != "default" && (err != nil || n < 1) {
-				return menu.Wrong("mtu", "%q is no MTU", a.MTU).WithHint("It is a whole number of bytes, such as 1500, or default")
+				return menu.BadArgument("mtu", "%q is no MTU", a.MTU).WithHint("It is a whole number of bytes, such as 1500, or default")
 			}
 			return nil
 		},

@@ -89,12 +89,12 @@ func noVLANs(s Services) func(context.Context, menu.Caller) bool {
 }
 
 type vlanNewArgs struct {
-	VLAN      int    `arg:"vlan,main,required" ask:"VLAN ID for the interface, such as 34" min:"1" max:"4094" help:"The number in the packets' tags, from 1 to 4094."`
-	Interface string `arg:"interface,next,required" ask:"Ethernet interface for the VLAN" help:"The interface that carries it."`
+	VLAN      int    `arg:"vlan,positional:1,required" ask:"VLAN ID for the interface, such as 34" min:"1" max:"4094" help:"The number in the packets' tags, from 1 to 4094."`
+	Interface string `arg:"interface,positional:2,required" ask:"Ethernet interface for the VLAN" help:"The interface that carries it."`
 }
 
 func vlanNew(s Services) *menu.Command {
-	return menu.Spec[vlanNewArgs, config.Change]{
+	return menu.Decl[vlanNewArgs, config.Change]{
 		Name: "new",
 		Help: "Create a new VLAN.",
 		Role: menu.Administrator,
@@ -118,22 +118,22 @@ func vlanNew(s Services) *menu.Command {
 // freeName makes sure that a VLAN's interface can have its name.
 func freeName(d config.Document, name string) error {
 	if _, exists := d.VLAN(name); exists {
-		return menu.Wrong("vlan", "The VLAN %s is there already", name)
+		return menu.BadArgument("vlan", "The VLAN %s is there already", name)
 	}
 	if !config.PlainInterface(name) {
-		return menu.Wrong("vlan", "The name %s is longer than the 15 characters that Linux gives an interface", name).WithHint("loadconfig can give it another name")
+		return menu.BadArgument("vlan", "The name %s is longer than the 15 characters that Linux gives an interface", name).WithHint("loadconfig can give it another name")
 	}
 	return nil
 }
 
 type vlanEditArgs struct {
-	Name      string `arg:"name,main,required" ask:"VLAN to edit" help:"Name of the VLAN's interface, such as eth0.34."`
-	VLAN      int    `arg:"vlan,next,required" ask:"VLAN ID for the interface" min:"1" max:"4094" help:"The number in the packets' tags, from 1 to 4094."`
-	Interface string `arg:"interface,next,required" ask:"Ethernet interface for the VLAN" help:"The interface that carries it."`
+	Name      string `arg:"name,positional:1,required" ask:"VLAN to edit" help:"Name of the VLAN's interface, such as eth0.34."`
+	VLAN      int    `arg:"vlan,positional:2,required" ask:"VLAN ID for the interface" min:"1" max:"4094" help:"The number in the packets' tags, from 1 to 4094."`
+	Interface string `arg:"interface,positional:3,required" ask:"Ethernet interface for the VLAN" help:"The interface that carries it."`
 }
 
 func vlanEdit(s Services) *menu.Command {
-	return menu.Spec[vlanEditArgs, config.Change]{
+	return menu.Decl[vlanEditArgs, config.Change]{
 		Name:       "edit",
 		Help:       "Change a VLAN.",
 		Role:       menu.Administrator,
@@ -171,11 +171,11 @@ func vlanEdit(s Services) *menu.Command {
 }
 
 type vlanDeleteArgs struct {
-	Name string `arg:"name,main,required" ask:"VLAN to delete" help:"Name of the VLAN's interface, such as eth0.34."`
+	Name string `arg:"name,positional:1,required" ask:"VLAN to delete" help:"Name of the VLAN's interface, such as eth0.34."`
 }
 
 func vlanDelete(s Services) *menu.Command {
-	return menu.Spec[vlanDeleteArgs, config.Change]{
+	return menu.Decl[vlanDeleteArgs, config.Change]{
 		Name:       "delete",
 		Help:       "Remove a VLAN.",
 		Role:       menu.Administrator,

@@ -28,7 +28,7 @@ func findFiltered(ctx context.Context, process, user string) (f filteredBy, err 
 			return f, err
 		}
 		if len(f.processes) == 0 {
-			return f, &menu.Error{Kind: menu.NotFound, Argument: "process", Message: fmt.Sprintf("There is no process \"%s\"", menu.Clean(process)),
+			return f, &menu.Error{Code: menu.NotFound, Argument: "process", Message: fmt.Sprintf("There is no process \"%s\"", menu.Clean(process)),
 				Hint: "A process is named by its number, by its name, or by the name of its program"}
 		}
 	}
@@ -37,7 +37,7 @@ func findFiltered(ctx context.Context, process, user string) (f filteredBy, err 
 		if n, err := strconv.ParseUint(user, 10, 32); err == nil {
 			f.user = uint32(n)
 		} else if f.user, err = users.Number(user); err != nil {
-			return f, &menu.Error{Kind: menu.NotFound, Argument: "user", Message: fmt.Sprintf("There is no user \"%s\" on this machine", menu.Clean(user)),
+			return f, &menu.Error{Code: menu.NotFound, Argument: "user", Message: fmt.Sprintf("There is no user \"%s\" on this machine", menu.Clean(user)),
 				Hint: "A user is named by name or number; those of the appliance's own accounts are others"}
 		}
 	}

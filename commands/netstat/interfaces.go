@@ -18,7 +18,7 @@ import (
 const allInterfaces = "ALL"
 
 type interfacesArgs struct {
-	Interface string `arg:"interface,main" ask:"Choose the interface" default:"ALL" help:"Name of an interface, or ALL."`
+	Interface string `arg:"interface,positional:1" ask:"Choose the interface" default:"ALL" help:"Name of an interface, or ALL."`
 	Bytes     bool   `arg:"bytes" ask:"Show the number of bytes in and out?" default:"no" help:"Show bytes too."`
 	Dropped   bool   `arg:"dropped" ask:"Show the number of dropped packets?" default:"no" help:"Show dropped packets too."`
 }
@@ -78,7 +78,7 @@ type delivered struct {
 }
 
 func interfacesCommand() *menu.Command {
-	return menu.Spec[interfacesArgs, interfaceRow]{
+	return menu.Decl[interfacesArgs, interfaceRow]{
 		Name: "interfaces",
 		Help: "State of network interfaces.",
 		Details: "The kernel counts per interface, not per address, so the lines of the addresses have no counters. An address that is duplicated is another " +
@@ -97,7 +97,7 @@ func interfacesCommand() *menu.Command {
 			}
 			a.Interface = interfaces.RealName(a.Interface)
 			if a.Interface != allInterfaces && !slices.ContainsFunc(list, func(l interfaces.Interface) bool { return l.Name == a.Interface }) {
-				return &menu.Error{Kind: menu.NotFound, Argument: "interface", Message: fmt.Sprintf("There is no interface %q", menu.Clean(a.Interface)),
+				return &menu.Error{Code: menu.NotFound, Argument: "interface", Message: fmt.Sprintf("There is no interface %q", menu.Clean(a.Interface)),
 					Hint: "netstat interfaces lists them"}
 			}
 			for _, l := range list {

@@ -34,7 +34,7 @@ type queueRow struct {
 }
 
 func queuesCommand(s Services) *menu.Command {
-	return menu.Spec[queuesArgs, queueRow]{
+	return menu.Decl[queuesArgs, queueRow]{
 		Name:    "queues",
 		Help:    "Size of the listen queues.",
 		Details: "Of each listener: qlen connections wait for the program to accept them, at most maxqlen may; of incqlen the handshake is not over.",

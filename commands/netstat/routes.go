@@ -62,7 +62,7 @@ func (routeRow) isRow() {}
 func (ruleRow) isRow()  {}
 
 func routesCommand(s Services) *menu.Command {
-	return menu.Spec[routesArgs, routesRow]{
+	return menu.Decl[routesArgs, routesRow]{
 		Record: routeRow{},
 		Name:   "routes",
 		Help:   "Contents of routing tables.",

@@ -37,7 +37,7 @@ type socketsArgs struct {
 type socketsRow interface{ line() []byte }
 
 func socketsCommand(s Services) *menu.Command {
-	return menu.Spec[socketsArgs, socketsRow]{
+	return menu.Decl[socketsArgs, socketsRow]{
 		Name: "sockets",
 		Help: "List of active sockets.",
 		Details: "A raw socket shows its IP protocol where others have their port, a packet socket its EtherType (all, or none) behind the interface that it is bound to; " +
@@ -66,7 +66,7 @@ func checkSockets(_ context.Context, _ menu.Caller, a socketsArgs, name string) 
 		}
 	}
 	if name == "count" && a.Processes {
-		return menu.Wrong("count", "Counts have no process").WithHint("Leave out processes, or count")
+		return menu.BadArgument("count", "Counts have no process").WithHint("Leave out processes, or count")
 	}
 	return nil
 }
@@ -80,7 +80,7 @@ func parseNetwork(text string) (network netip.Prefix, zone string, err error) {
 		if zone = a.Zone(); zone != "" {
 			i, err := net.InterfaceByName(interfaces.RealName(zone))
 			if err != nil {
-				return netip.Prefix{}, "", &menu.Error{Kind: menu.NotFound, Argument: "address", Message: fmt.Sprintf("There is no interface \"%s\"", menu.Clean(zone)),
+				return netip.Prefix{}, "", &menu.Error{Code: menu.NotFound, Argument: "address", Message: fmt.Sprintf("There is no interface \"%s\"", menu.Clean(zone)),
 					Hint: "netstat interfaces lists them"}
 			}
 			zone = i.Name
@@ -91,7 +91,7 @@ func parseNetwork(text string) (network netip.Prefix, zone string, err error) {
 	if p, err := netip.ParsePrefix(text); err == nil {
 		return p.Masked(), "", nil
 	}
-	return netip.Prefix{}, "", menu.Wrong("address", "\"%s\" is no address", menu.Clean(text)).WithHint("It is such as 192.0.2.7, 2001:db8::1 or 192.0.2.0/24")
+	return netip.Prefix{}, "", menu.BadArgument("address", "\"%s\" is no address", menu.Clean(text)).WithHint("It is such as 192.0.2.7, 2001:db8::1 or 192.0.2.0/24")
 }
 
 // A socketsView is one run of the command.

@@ -16,7 +16,7 @@ import (
 type trafficArgs struct {
 	Every     time.Duration `arg:"every" ask:"Enter the number of seconds between displays" default:"1" min:"1" max:"3600" help:"Seconds between two lines."`
 	OtherWord time.Duration `arg:"seconds" min:"1" max:"3600" help:"Another word for every."`
-	Interface string        `arg:"interface,main" ask:"Choose the interface" default:"ALL" help:"Name of an interface, or ALL for the sum of all."`
+	Interface string        `arg:"interface,positional:1" ask:"Choose the interface" default:"ALL" help:"Name of an interface, or ALL for the sum of all."`
 	Dropped   bool          `arg:"dropped" ask:"Show the number of dropped packets?" default:"yes" help:"Show dropped packets too."`
 	Count     int           `arg:"count" min:"1" max:"1000000" help:"So many lines, then end; until Ctrl-C otherwise."`
 }
@@ -44,7 +44,7 @@ type rates struct {
 const headingEvery = 20
 
 func trafficCommand() *menu.Command {
-	return menu.Spec[trafficArgs, trafficRow]{
+	return menu.Decl[trafficArgs, trafficRow]{
 		Name:    "traffic",
 		Help:    "Packet traffic information.",
 		Details: "Every number is per second, the mean since the line before. It runs until Ctrl-C.",
@@ -71,7 +71,7 @@ func runTraffic(ctx context.Context, _ menu.Caller, a trafficArgs, out *menu.Out
 	a.Every, a.Interface = cmp.Or(a.OtherWord, a.Every), interfaces.RealName(a.Interface)
 	before, err := read(ctx, a.Interface)
 	if before.links != nil && err != nil {
-		return &menu.Error{Kind: menu.NotFound, Argument: "interface", Message: fmt.Sprintf("There is no interface %q", menu.Clean(a.Interface)),
+		return &menu.Error{Code: menu.NotFound, Argument: "interface", Message: fmt.Sprintf("There is no interface %q", menu.Clean(a.Interface)),
 			Hint: "netstat interfaces lists them"}
 	}
 	if err != nil {

@@ -10,12 +10,12 @@ import (
 )
 
 type deleteArgs struct {
-	Name    string       `arg:"name,main,required" ask:"Capture to delete, or ALL" help:"Name of a capture that has ended, or ALL of them."`
+	Name    string       `arg:"name,positional:1,required" ask:"Capture to delete, or ALL" help:"Name of a capture that has ended, or ALL of them."`
 	Confirm menu.Confirm `arg:"confirm" ask:"Delete it and its files?" help:"Say yes: files are removed."`
 }
 
 func deleteCommand(s captureService) *menu.Command {
-	return menu.Spec[deleteArgs, captures.Removed]{
+	return menu.Decl[deleteArgs, captures.Removed]{
 		Name:   "delete",
 		Help:   "Delete captures that have ended, with their files.",
 		Role:   menu.Operator,
@@ -38,7 +38,7 @@ func deleteCommand(s captureService) *menu.Command {
 				return menu.Blame("name", err)
 			}
 			if status.State == capture.Running {
-				return &menu.Error{Kind: menu.State, Argument: "name", Message: "The capture " + a.Name + " is running", Hint: "Stop it first"}
+				return &menu.Error{Code: menu.State, Argument: "name", Message: "The capture " + a.Name + " is running", Hint: "Stop it first"}
 			}
 			q.Text = fmt.Sprintf("Delete %s with all files?", a.Name)
 			return nil

@@ -8,12 +8,12 @@ import (
 )
 
 type exportArgs struct {
-	Name   menu.Packets `arg:"name,main,required" ask:"Capture or file" help:"Name of a capture that has ended, or of a file of the diagnostic directory."`
-	Target string       `arg:"target,next,required" ask:"Target" help:"Name of the target (target list)."`
+	Name   menu.Packets `arg:"name,positional:1,required" ask:"Capture or file" help:"Name of a capture that has ended, or of a file of the diagnostic directory."`
+	Target string       `arg:"target,positional:2,required" ask:"Target" help:"Name of the target (target list)."`
 }
 
 func exportCommand(s exportService) *menu.Command {
-	return menu.Spec[exportArgs, captures.Queued]{
+	return menu.Decl[exportArgs, captures.Queued]{
 		Name:    "export",
 		Help:    "Copy a capture to a target.",
 		Details: "The appliance copies while you do something else, and tries again until it is done, also after a restart; exports shows how far it is.",

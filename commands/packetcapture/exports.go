@@ -9,7 +9,7 @@ import (
 )
 
 func exportsCommand(s exportService) *menu.Command {
-	return menu.Spec[menu.NoArgs, capture.Export]{
+	return menu.Decl[menu.NoArgs, capture.Export]{
 		Name:   "exports",
 		Help:   "List the copies to targets, those that wait too.",
 		Role:   menu.ReadOnly,

@@ -31,10 +31,10 @@ func checkLiveFilter(ctx context.Context, s liveService, expression *string, nam
 func cannotFilter(err error) error {
 	var undirected *replay.UndirectedError
 	if errors.As(err, &undirected) {
-		return menu.Wrong("filter", "The filter asks which way packets went, and these do not tell it").
+		return menu.BadArgument("filter", "The filter asks which way packets went, and these do not tell it").
 			WithHint("Captures in the format pcapng do, as those on several interfaces are; pcap has no place for it")
 	}
-	return menu.Wrong("filter", "These packets cannot be filtered so: %s", why(err))
+	return menu.BadArgument("filter", "These packets cannot be filtered so: %s", why(err))
 }
 
 // why is what is wrong with a filter, without the place.

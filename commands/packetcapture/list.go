@@ -9,7 +9,7 @@ import (
 )
 
 func listCommand(s captureService) *menu.Command {
-	return menu.Spec[menu.NoArgs, capture.Status]{
+	return menu.Decl[menu.NoArgs, capture.Status]{
 		Name:   "list",
 		Help:   "List all captures, those that ended too.",
 		Role:   menu.ReadOnly,

@@ -38,7 +38,7 @@ func howMany(count, packets int64) (int64, error) {
 }
 
 func errBothCounts() error {
-	return menu.Wrong("packets", "count and packets are two words for the same, and both are given").WithHint("Give one of them")
+	return menu.BadArgument("packets", "count and packets are two words for the same, and both are given").WithHint("Give one of them")
 }
 
 // errEnough ends a look at packets before they end.
@@ -54,7 +54,7 @@ func askPackets(s packetService, q *menu.Question) {
 // suggestedFiles is how many files are offered at most.
 const suggestedFiles = 1000
 
-// suggestFiles is menu.Spec.Suggest for a command whose name may be that of a file. A name that would have to be quoted, or would be taken
+// suggestFiles is menu.Decl.Suggest for a command whose name may be that of a file. A name that would have to be quoted, or would be taken
 // for a flag, is left out: Tab completes words.
 func suggestFiles[A any](names func(begun string, most int) []string) func(context.Context, menu.Caller, A, string, string) []menu.Choice {
 	return func(_ context.Context, _ menu.Caller, _ A, argument, begun string) (list []menu.Choice) {
@@ -70,7 +70,7 @@ func suggestFiles[A any](names func(begun string, most int) []string) func(conte
 	}
 }
 
-// noPackets is menu.Spec.Hidden for what shows packets of captures and files.
+// noPackets is menu.Decl.Hidden for what shows packets of captures and files.
 func noPackets(s packetService) func(context.Context) bool {
 	return func(context.Context) bool { return len(s.Captures()) == 0 && len(s.PacketFileNames("", 1)) == 0 }
 }
@@ -79,10 +79,10 @@ func notPackets(name menu.Packets, err error) error {
 	var corrupt *pcapfile.CorruptError
 	var packed *pcapfile.PackedError
 	if errors.As(err, &packed) {
-		return (&menu.Error{Kind: menu.Failed, Argument: "name", Message: string(name) + " is packed by " + packed.By}).WithHint("Unpack it first; what gzip has packed can be read as it is")
+		return (&menu.Error{Code: menu.Failed, Argument: "name", Message: string(name) + " is packed by " + packed.By}).WithHint("Unpack it first; what gzip has packed can be read as it is")
 	}
 	if errors.Is(err, pcapfile.ErrNoCapture) || errors.As(err, &corrupt) {
-		return &menu.Error{Kind: menu.Failed, Argument: "name", Message: string(name) + " is not a pcap or pcapng file"}
+		return &menu.Error{Code: menu.Failed, Argument: "name", Message: string(name) + " is not a pcap or pcapng file"}
 	}
 	return err
 }

@@ -26,7 +26,7 @@ type setupArgs struct {
 }
 
 func setupCommand(s captureService) *menu.Command {
-	return menu.Spec[setupArgs, capture.Settings]{
+	return menu.Decl[setupArgs, capture.Settings]{
 		Name:    "setup",
 		Help:    "Change what captures start with.",
 		Details: "The settings hold at once, for captures to come; no commit is needed.",
@@ -49,7 +49,7 @@ func setupCommand(s captureService) *menu.Command {
 			}
 			return a.Options.Check(name)
 		},
-		Assist: func(_ context.Context, _ menu.Caller, _ setupArgs, _, text string) menu.Completion {
+		CompleteValue: func(_ context.Context, _ menu.Caller, _ setupArgs, _, text string) menu.Completion {
 			return captures.SuggestFilter(text, s.CaptureInterfaces())
 		},
 		Run: func(_ context.Context, caller menu.Caller, a setupArgs, out *menu.Out[capture.Settings]) error {
@@ -69,7 +69,7 @@ func setupCommand(s captureService) *menu.Command {
 func checkEach(ctx context.Context, s captureService, name string, values []string, primitive, fault, hint string) error {
 	for _, v := range values {
 		if strings.ContainsAny(v, " \t()") || s.CheckFilter(ctx, primitive+" "+v) != nil {
-			return menu.Wrong(name, "%q %s", v, fault).WithHint("%s", hint)
+			return menu.BadArgument(name, "%q %s", v, fault).WithHint("%s", hint)
 		}
 	}
 	return nil

@@ -15,7 +15,7 @@ import (
 )
 
 type showArgs struct {
-	Name   menu.Packets `arg:"name,main,required" ask:"Capture or file" help:"Name of a capture or of a file of the diagnostic directory."`
+	Name   menu.Packets `arg:"name,positional:1,required" ask:"Capture or file" help:"Name of a capture or of a file of the diagnostic directory."`
 	Filter string       `arg:"filter" help:"A tcpdump filter such as \"host 192.0.2.1 and port 25\"."`
 	From   *time.Time   `arg:"from" help:"The first moment, such as \"2026-03-01 10:15\" (UTC)."`
 	To     *time.Time   `arg:"to" help:"The moment behind the last."`
@@ -26,7 +26,7 @@ type showArgs struct {
 }
 
 func showCommand(s packetService) *menu.Command {
-	return menu.Spec[showArgs, *decode.Packet]{
+	return menu.Decl[showArgs, *decode.Packet]{
 		Name: "show",
 		Help: "Show the packets of a capture or a file.",
 		Details: "Of a capture that runs it shows what is on the disk so far. A filter is asked of each packet by its own link type; inbound and outbound need a file " +

@@ -10,7 +10,7 @@ import (
 )
 
 type startArgs struct {
-	Name       string         `arg:"name,main" help:"Name of the capture; one is made if none is given."`
+	Name       string         `arg:"name,positional:1" help:"Name of the capture; one is made if none is given."`
 	Interfaces []string       `arg:"interface" help:"Names of interfaces separated by commas, or ALL."`
 	Filter     *string        `arg:"filter,assisted" help:"A tcpdump filter such as \"host 192.0.2.1 and port 25\"; CLEAR for none."`
 	Size       *menu.Size     `arg:"size,unlimited" unit:"MB" min:"4096" help:"Ends at this file size; unlimited still ends before the disk is full."`
@@ -24,7 +24,7 @@ type startArgs struct {
 }
 
 func startCommand(s captureService) *menu.Command {
-	return menu.Spec[startArgs, capture.Status]{
+	return menu.Decl[startArgs, capture.Status]{
 		Name: "start",
 		Help: "Begin a capture.",
 		Details: "What is not given is taken from the settings (setup). The capture goes on when you leave the menu or the session. " +
@@ -44,7 +44,7 @@ func startCommand(s captureService) *menu.Command {
 			}
 			return a.Options.Check(name)
 		},
-		Assist: func(_ context.Context, _ menu.Caller, _ startArgs, _, text string) menu.Completion {
+		CompleteValue: func(_ context.Context, _ menu.Caller, _ startArgs, _, text string) menu.Completion {
 			return captures.SuggestFilter(text, s.CaptureInterfaces())
 		},
 		Run: func(_ context.Context, caller menu.Caller, a startArgs, out *menu.Out[capture.Status]) error {
@@ -71,7 +71,7 @@ const clockSkew = 10 * time.Second
 
 func notPast(at time.Time) error {
 	if now := time.Now(); at.Before(now.Add(-clockSkew)) {
-		return menu.Wrong("at", "%s is in the past", menu.UTC(at)).
+		return menu.BadArgument("at", "%s is in the past", menu.UTC(at)).
 			WithHint("It is %s now; leave at out to begin at once", menu.UTC(now))
 	}
 	return nil

@@ -9,12 +9,12 @@ import (
 )
 
 type statusArgs struct {
-	Name   string `arg:"name,main" help:"Name of a capture; without it, those that run, else the last one."`
+	Name   string `arg:"name,positional:1" help:"Name of a capture; without it, those that run, else the last one."`
 	Detail bool   `arg:"detail" default:"no" help:"Say yes to see the filter in full, with the addresses found for host names and what leaves management sessions out."`
 }
 
 func statusCommand(s captureService) *menu.Command {
-	return menu.Spec[statusArgs, capture.Status]{
+	return menu.Decl[statusArgs, capture.Status]{
 		Name:   "status",
 		Help:   "Show the captures that run, or the last one.",
 		Role:   menu.ReadOnly,

@@ -9,11 +9,11 @@ import (
 )
 
 type stopArgs struct {
-	Name string `arg:"name,main" ask:"Name of the capture" help:"Name of the capture; may be left out when there is only one."`
+	Name string `arg:"name,positional:1" ask:"Name of the capture" help:"Name of the capture; may be left out when there is only one."`
 }
 
 func stopCommand(s captureService) *menu.Command {
-	return menu.Spec[stopArgs, capture.Status]{
+	return menu.Decl[stopArgs, capture.Status]{
 		Name:   "stop",
 		Help:   "End a capture.",
 		Role:   menu.Operator,

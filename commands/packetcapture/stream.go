@@ -14,7 +14,7 @@ import (
 )
 
 type streamArgs struct {
-	Interfaces  []string       `arg:"interface,main" ask:"Interfaces, names or numbers separated by commas" help:"Names of interfaces separated by commas, or ALL."`
+	Interfaces  []string       `arg:"interface,positional:1" ask:"Interfaces, names or numbers separated by commas" help:"Names of interfaces separated by commas, or ALL."`
 	Filter      *string        `arg:"filter" help:"A tcpdump filter such as \"host 192.0.2.1 and port 25\"."`
 	Packets     int64          `arg:"packets" min:"1" help:"Ends after so many packets that match the filter."`
 	Count       int64          `arg:"count" min:"1" help:"The same as packets."`
@@ -28,7 +28,7 @@ type streamArgs struct {
 // streamCommand is for `ssh HOST 'packetcapture stream interface eth0' | wireshark -k -i -`. package shell makes such lines of those
 // that Wireshark's sshdump sends.
 func streamCommand(s liveService) *menu.Command {
-	return menu.Spec[streamArgs, struct{}]{
+	return menu.Decl[streamArgs, struct{}]{
 		Name: "stream",
 		Help: "Write packets to standard output as they come, for Wireshark.",
 		Details: "On your own machine: ssh HOST 'packetcapture stream interface eth0 filter \"port 25\"' | wireshark -k -i -. " +

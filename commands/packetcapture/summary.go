@@ -12,7 +12,7 @@ import (
 )
 
 type summaryArgs struct {
-	Name   menu.Packets `arg:"name,main,required" ask:"Capture or file" help:"Name of a capture or of a file of the diagnostic directory."`
+	Name   menu.Packets `arg:"name,positional:1,required" ask:"Capture or file" help:"Name of a capture or of a file of the diagnostic directory."`
 	By     string       `arg:"by" choices:"connection" help:"Shows the connections of TCP instead, each with its times and faults."`
 	Order  string       `arg:"order" choices:"slowest|largest|worst|earliest" default:"slowest" help:"Which connections come first: those that waited longest for the server, with most bytes, with most packets sent again, or those that began first."`
 	Filter string       `arg:"filter" help:"A tcpdump filter such as \"host 192.0.2.1 and port 25\"."`
@@ -32,7 +32,7 @@ type summed struct {
 }
 
 func summaryCommand(s packetService) *menu.Command {
-	return menu.Spec[summaryArgs, summed]{
+	return menu.Decl[summaryArgs, summed]{
 		Name: "summary",
 		Help: "Sum up the packets of a capture or a file.",
 		Details: "Talkers, protocols, tunnels, ports, sizes, the rate over time; for TCP retransmissions and the like, as tshark counts them, and how long clients waited " +

@@ -30,15 +30,15 @@ func targetMenu(s exportService) *menu.Menu {
 }
 
 type targetNewArgs struct {
-	Name    string      `arg:"name,main,required" ask:"Name of the target" help:"Name of the new target."`
-	URL     string      `arg:"url,next,required" ask:"Where, such as sftp://user@host/folder or https://host/folder" help:"A URL: sftp://USER@HOST[:PORT]/FOLDER, below the user's own folder with /~/FOLDER, or https://[USER@]HOST[:PORT]/FOLDER."`
+	Name    string      `arg:"name,positional:1,required" ask:"Name of the target" help:"Name of the new target."`
+	URL     string      `arg:"url,positional:2,required" ask:"Where, such as sftp://user@host/folder or https://host/folder" help:"A URL: sftp://USER@HOST[:PORT]/FOLDER, below the user's own folder with /~/FOLDER, or https://[USER@]HOST[:PORT]/FOLDER."`
 	HostKey string      `arg:"hostkey" ask:"Fingerprint of the host's key (SHA256:...); Enter to ask the host, or for HTTPS to trust authorities" help:"Fingerprint of the only key that the host may have, SHA256:...; without it a host of SFTP is asked for its key, and it must be given then."`
 	Secret  menu.Secret `arg:"secret" ask:"Password or token; Enter for none, with SFTP for the appliance's own key" help:"Password, or for HTTPS without a user a token; without it the appliance logs in at SFTP by its own key, which target list shows."`
 	Auto    bool        `arg:"auto" default:"no" ask:"Copy every capture there as it closes?" help:"Say yes and every file of a capture is copied there as it closes."`
 }
 
 func targetNewCommand(s exportService) *menu.Command {
-	return menu.Spec[targetNewArgs, capture.Target]{
+	return menu.Decl[targetNewArgs, capture.Target]{
 		Name: "new",
 		Help: "Add a target.",
 		Details: "With auto yes each file is copied as it closes, those of rings while the capture goes on. A file that waits for its copy is deleted by nobody but a user: " +
@@ -76,7 +76,7 @@ func sayKey(s exportService, targets []capture.Target, out *menu.Out[capture.Tar
 }
 
 func targetListCommand(s exportService) *menu.Command {
-	return menu.Spec[menu.NoArgs, capture.Target]{
+	return menu.Decl[menu.NoArgs, capture.Target]{
 		Name: "list",
 		Help: "List the targets.",
 		Role: menu.Operator,
@@ -95,12 +95,12 @@ func targetListCommand(s exportService) *menu.Command {
 }
 
 type targetDeleteArgs struct {
-	Name    string       `arg:"name,main,required" ask:"Target to delete" help:"Name of the target."`
+	Name    string       `arg:"name,positional:1,required" ask:"Target to delete" help:"Name of the target."`
 	Confirm menu.Confirm `arg:"confirm" ask:"Delete it? Copies to it that wait are given up" help:"Say yes: copies that wait are given up."`
 }
 
 func targetDeleteCommand(s exportService) *menu.Command {
-	return menu.Spec[targetDeleteArgs, capture.Target]{
+	return menu.Decl[targetDeleteArgs, capture.Target]{
 		Name:   "delete",
 		Help:   "Delete a target.",
 		Role:   menu.Administrator,

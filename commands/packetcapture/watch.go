@@ -16,7 +16,7 @@ import (
 )
 
 type watchArgs struct {
-	Name       menu.Packets   `arg:"name,main" ask:"Capture to watch" help:"Name of a running capture."`
+	Name       menu.Packets   `arg:"name,positional:1" ask:"Capture to watch" help:"Name of a running capture."`
 	Interfaces []string       `arg:"interface" ask:"Interfaces to watch, names or numbers separated by commas" help:"Names of interfaces, or ALL, to watch without a capture."`
 	Filter     *string        `arg:"filter" help:"A tcpdump filter such as \"host 192.0.2.1 and port 25\"."`
 	Detail     int            `arg:"detail" default:"1" min:"1" max:"6" help:"From 1, a line a packet, to 6, every field and all bytes."`
@@ -50,7 +50,7 @@ func watchedText(w io.Writer, r watched) {
 
 // watchCommand shows packets as they come. What it is too slow to show is left out, and counted; the capture keeps it all the same.
 func watchCommand(s packetService) *menu.Command {
-	return menu.Spec[watchArgs, watched]{
+	return menu.Decl[watchArgs, watched]{
 		Name:    "watch",
 		Help:    "Show packets as they come, a line each or in detail.",
 		Details: "Of a running capture, or of interfaces without one. Ctrl-C ends it. A reader that is too slow loses lines, and is told how many: where they are missing and, of all, at the end; the capture loses nothing.",
@@ -166,7 +166,7 @@ func (a watchArgs) what() string {
 func (a watchArgs) open(ctx context.Context, caller menu.Caller, s packetService) (capture.Source, func() []capture.Interface, func() []capture.LeftOut, error) {
 	switch {
 	case a.Name != "" && len(a.Interfaces) > 0:
-		return nil, nil, nil, menu.Wrong("interface", "A capture has its own interfaces").WithHint("Give the name of a capture or interfaces, and not both")
+		return nil, nil, nil, menu.BadArgument("interface", "A capture has its own interfaces").WithHint("Give the name of a capture or interfaces, and not both")
 	case a.Name != "":
 		source, present, err := s.WatchCapture(string(a.Name))
 		return source, present, func() []capture.LeftOut { return nil }, err
@@ -178,5 +178,5 @@ func (a watchArgs) open(ctx context.Context, caller menu.Caller, s packetService
 		}
 		return source, source.Interfaces, unfit, nil
 	}
-	return nil, nil, nil, menu.Wrong("name", "Neither a capture nor an interface is named").WithHint("Give the name of a running capture, or: interface NAME")
+	return nil, nil, nil, menu.BadArgument("name", "Neither a capture nor an interface is named").WithHint("Give the name of a running capture, or: interface NAME")
 }

@@ -9,12 +9,12 @@ import (
 )
 
 type deleteArgs struct {
-	User    string       `arg:"user,main,required" ask:"User to delete" help:"Name of the account."`
+	User    string       `arg:"user,positional:1,required" ask:"User to delete" help:"Name of the account."`
 	Confirm menu.Confirm `arg:"confirm" ask:"Delete this user?" help:"Say yes: the account is removed and its sessions end."`
 }
 
 func deleteCommand(s Services) *menu.Command {
-	return menu.Spec[deleteArgs, changedAccount]{
+	return menu.Decl[deleteArgs, changedAccount]{
 		Name:  "delete",
 		Help:  "Remove a user; sessions of the user end.",
 		Role:  menu.Administrator,

@@ -9,14 +9,14 @@ import (
 )
 
 type editArgs struct {
-	User     string         `arg:"user,main,required" ask:"User to edit" help:"Name of the account."`
+	User     string         `arg:"user,positional:1,required" ask:"User to edit" help:"Name of the account."`
 	FullName *string        `arg:"fullname" ask:"Full name" help:"Who it is."`
 	Expires  *time.Duration `arg:"expires,unlimited" ask:"Expires after, such as 7d or 12h, or unlimited" min:"60" help:"The account ends after this time from now; unlimited for never."`
 	Payload  *bool          `arg:"payload" ask:"May this support account see packet contents?" help:"A support account may capture and read packet contents."`
 }
 
 func editCommand(s Services) *menu.Command {
-	return menu.Spec[editArgs, changedAccount]{
+	return menu.Decl[editArgs, changedAccount]{
 		Name:  "edit",
 		Help:  "Change a user's name, expiry and access to payload.",
 		Role:  menu.Administrator,

@@ -7,13 +7,13 @@ import (
 )
 
 type keyArgs struct {
-	User   string `arg:"user,main,required" ask:"User" help:"Name of the account."`
-	Action string `arg:"action,next,required" ask:"Add or remove a key" choices:"new|delete" help:"What to do with the user's public keys."`
-	Key    string `arg:"key,next,required" ask:"Public key" help:"A public key as in authorized_keys (in a line of commands, in quotes); to delete, its fingerprint."`
+	User   string `arg:"user,positional:1,required" ask:"User" help:"Name of the account."`
+	Action string `arg:"action,positional:2,required" ask:"Add or remove a key" choices:"new|delete" help:"What to do with the user's public keys."`
+	Key    string `arg:"key,positional:3,required" ask:"Public key" help:"A public key as in authorized_keys (in a line of commands, in quotes); to delete, its fingerprint."`
 }
 
 func keyCommand(s Services) *menu.Command {
-	return menu.Spec[keyArgs, changedAccount]{
+	return menu.Decl[keyArgs, changedAccount]{
 		Name:    "key",
 		Help:    "Add or remove a user's public keys.",
 		Details: "Who logged in by a key that is removed is logged out; the login by which you do this goes on.",
@@ -33,7 +33,7 @@ func keyCommand(s Services) *menu.Command {
 				q.Default = "new"
 			case a.Action == "delete":
 				if len(account.Keys) == 0 {
-					return menu.Wrong("action", "%s has no public key", a.User).WithHint("Add one with new")
+					return menu.BadArgument("action", "%s has no public key", a.User).WithHint("Add one with new")
 				}
 				q.Text = "Key to remove"
 				for _, k := range account.Keys {

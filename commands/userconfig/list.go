@@ -8,7 +8,7 @@ import (
 )
 
 func listCommand(s Services) *menu.Command {
-	return menu.Spec[menu.NoArgs, access.Account]{
+	return menu.Decl[menu.NoArgs, access.Account]{
 		Name: "list",
 		Help: "List the users with their last login.",
 		Role: menu.Administrator,

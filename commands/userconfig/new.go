@@ -10,7 +10,7 @@ import (
 )
 
 type newArgs struct {
-	User     string         `arg:"user,main,required" ask:"User name" help:"Name of the account, of lower-case letters, digits, dots, hyphens and underscores."`
+	User     string         `arg:"user,positional:1,required" ask:"User name" help:"Name of the account, of lower-case letters, digits, dots, hyphens and underscores."`
 	FullName string         `arg:"fullname" ask:"Full name" help:"Who it is."`
 	Role     string         `arg:"role" ask:"Role" default:"operator" choices:"administrator|operator|readonly|support" help:"What the user may do."`
 	Expires  *time.Duration `arg:"expires,unlimited" ask:"Expires after, such as 7d or 12h" min:"60" help:"The account ends after this time; unlimited for never."`
@@ -20,7 +20,7 @@ type newArgs struct {
 }
 
 func newCommand(s Services) *menu.Command {
-	return menu.Spec[newArgs, access.Account]{
+	return menu.Decl[newArgs, access.Account]{
 		Name:  "new",
 		Help:  "Add a user.",
 		Role:  menu.Administrator,

@@ -9,12 +9,12 @@ import (
 )
 
 type passwordArgs struct {
-	User     string      `arg:"user,main,required" ask:"User" help:"Name of the account."`
+	User     string      `arg:"user,positional:1,required" ask:"User" help:"Name of the account."`
 	Password menu.Secret `arg:"password,required" ask:"New password" help:"At least 8 characters."`
 }
 
 func passwordCommand(s Services) *menu.Command {
-	return menu.Spec[passwordArgs, changedAccount]{
+	return menu.Decl[passwordArgs, changedAccount]{
 		Name:    "password",
 		Help:    "Give a user a new password; sessions of the user end.",
 		Details: "If it is your own account, the login by which you do this goes on.",

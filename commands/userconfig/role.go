@@ -8,12 +8,12 @@ import (
 )
 
 type roleArgs struct {
-	User string `arg:"user,main,required" ask:"User" help:"Name of the account."`
-	Role string `arg:"role,next,required" ask:"Role" choices:"administrator|operator|readonly|support" help:"What the user may do."`
+	User string `arg:"user,positional:1,required" ask:"User" help:"Name of the account."`
+	Role string `arg:"role,positional:2,required" ask:"Role" choices:"administrator|operator|readonly|support" help:"What the user may do."`
 }
 
 func roleCommand(s Services) *menu.Command {
-	return menu.Spec[roleArgs, changedAccount]{
+	return menu.Decl[roleArgs, changedAccount]{
 		Name: "role",
 		Help: "Change what a user may do.",
 		Details: "It holds at once, in sessions that are open too. Whoever may do less than before is logged out where a command of theirs runs, " +

@@ -11,11 +11,11 @@ import (
 )
 
 type unlockArgs struct {
-	User string `arg:"user,main,required" ask:"User" help:"Name of the account."`
+	User string `arg:"user,positional:1,required" ask:"User" help:"Name of the account."`
 }
 
 func unlockCommand(s Services) *menu.Command {
-	return menu.Spec[unlockArgs, access.Account]{
+	return menu.Decl[unlockArgs, access.Account]{
 		Name:  "unlock",
 		Help:  "Let a user log in again who was locked after failed logins.",
 		Role:  menu.Administrator,

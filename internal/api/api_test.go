@@ -235,14 +235,14 @@ type row struct {
 }
 
 type countArgs struct {
-	Count    int         `arg:"count,main" default:"2" help:"How many."`
+	Count    int         `arg:"count,positional:1" default:"2" help:"How many."`
 	Password menu.Secret `arg:"password" help:"For nothing."`
 }
 
 // tree has a table, a stream that waits to be interrupted, a failure, a fault and something for administrators alone.
 func (d *desk) tree() *menu.Menu {
 	rows := func(name string, shape menu.Shape, role menu.Role, run func(context.Context, countArgs, *menu.Out[row]) error) *menu.Command {
-		return menu.Spec[countArgs, row]{Name: name, Help: "Help.", Role: role, Shape: shape,
+		return menu.Decl[countArgs, row]{Name: name, Help: "Help.", Role: role, Shape: shape,
 			Run: func(ctx context.Context, _ menu.Caller, a countArgs, out *menu.Out[row]) error {
 				return run(ctx, a, out)
 			},
@@ -273,15 +273,15 @@ func (d *desk) tree() *menu.Menu {
 		}),
 		rows("half", menu.Table, menu.ReadOnly, func(ctx context.Context, a countArgs, out *menu.Out[row]) error {
 			count(ctx, a, out)
-			return menu.Wrong("count", "It broke")
+			return menu.BadArgument("count", "It broke")
 		}),
 		rows("fault", menu.Object, menu.ReadOnly, func(context.Context, countArgs, *menu.Out[row]) error {
 			return errors.New("open /var/lib/diagsh/secret: permission denied")
 		}),
 		rows("reload", menu.Object, menu.Administrator, count),
 		echoing(d),
-		menu.Spec[bytesArgs, struct{}]{Name: "bytes", Help: "Help.", Role: menu.Operator, Shape: menu.Bytes, Run: writeBytes}.Command(),
-		menu.Spec[peekArgs, row]{Name: "peek", Help: "Help.", Role: menu.Operator, Shape: menu.Object,
+		menu.Decl[bytesArgs, struct{}]{Name: "bytes", Help: "Help.", Role: menu.Operator, Shape: menu.Bytes, Run: writeBytes}.Command(),
+		menu.Decl[peekArgs, row]{Name: "peek", Help: "Help.", Role: menu.Operator, Shape: menu.Object,
 			Ask: func(_ context.Context, _ menu.Caller, _ peekArgs, q *menu.Question) error {
 				q.Choices, q.Open = []menu.Choice{{Value: "a.pcap"}, {Value: "b.pcap"}}, true
 				return nil
@@ -455,7 +455,7 @@ func TestFrames(t *testing.T) {
 	var out strings.Builder
 	show := func(f Frame) error { out.Write(f.Text); return nil }
 	failure, err := c.Run(t.Context(), t.Context(), []string{"half"}, menu.Arguments{"count": "3"}, menu.TextForm, show)
-	if err != nil || failure == nil || failure.Argument != "count" || failure.Kind != menu.Usage {
+	if err != nil || failure == nil || failure.Argument != "count" || failure.Code != menu.Usage {
 		t.Errorf("failure %+v, %v", failure, err)
 	}
 	if out.String() != "row 0\nrow 1\nrow 2\n" {
@@ -485,7 +485,7 @@ func TestInterruptLeavesLastWords(t *testing.T) {
 		progress += f.Progress
 		return nil
 	})
-	if err != nil || failure == nil || failure.Kind != menu.Interrupted {
+	if err != nil || failure == nil || failure.Code != menu.Interrupted {
 		t.Errorf("%v, %v; want interrupted", failure, err)
 	}
 	if text != "row 0\nrow 1\nlast words\n" || progress != "half way" {
@@ -533,7 +533,7 @@ func TestACommandThatSaysNothingCanBeInterrupted(t *testing.T) {
 		interrupt()
 	}()
 	failure, err := c.Run(ctx, t.Context(), []string{"silent"}, nil, menu.TextForm, func(Frame) error { return nil })
-	if err != nil || failure == nil || failure.Kind != menu.Interrupted {
+	if err != nil || failure == nil || failure.Code != menu.Interrupted {
 		t.Errorf("%v, %v; want interrupted", failure, err)
 	}
 }
@@ -555,11 +555,11 @@ func TestInterruptIsForOnesOwnRuns(t *testing.T) {
 	}
 	s.mu.Unlock()
 	err := other.call(t.Context(), "POST", "interrupt/"+id, nil, nil)
-	if e := menu.AsError(err); e == nil || e.Kind != menu.NotFound {
+	if e := menu.AsError(err); e == nil || e.Code != menu.NotFound {
 		t.Errorf("another session's interrupt: %v", err)
 	}
 	cancel()
-	if failure := <-done; failure == nil || failure.Kind != menu.Interrupted {
+	if failure := <-done; failure == nil || failure.Code != menu.Interrupted {
 		t.Errorf("given up: %v", failure)
 	}
 }
@@ -576,7 +576,7 @@ func TestSessionOfALogin(t *testing.T) {
 		t.Error("the key of op is not known:", err)
 	}
 	client := beginClient(t, f)
-	if _, err := client.Login(access.Credentials{User: "op", Password: "wrong"}); menu.AsError(err) == nil || menu.AsError(err).Kind != menu.Denied {
+	if _, err := client.Login(access.Credentials{User: "op", Password: "wrong"}); menu.AsError(err) == nil || menu.AsError(err).Code != menu.Denied {
 		t.Errorf("a wrong password: %v", err)
 	}
 	login, err := client.Login(access.Credentials{User: "op", Password: "right"})
@@ -607,7 +607,7 @@ func TestSessionOfALogin(t *testing.T) {
 	d.mu.Lock()
 	d.roles["op"] = menu.ReadOnly
 	d.mu.Unlock()
-	if failure, _ := c.Run(t.Context(), t.Context(), []string{"stream"}, nil, menu.TextForm, func(Frame) error { return nil }); failure == nil || failure.Kind != menu.Denied {
+	if failure, _ := c.Run(t.Context(), t.Context(), []string{"stream"}, nil, menu.TextForm, func(Frame) error { return nil }); failure == nil || failure.Code != menu.Denied {
 		t.Errorf("a demoted operator ran stream: %v", failure)
 	}
 	// A session that must end is cut.
@@ -619,7 +619,7 @@ func TestSessionOfALogin(t *testing.T) {
 			break
 		}
 	}
-	if _, err := front.Spawn(t.Context(), "nonsense", access.Program{Kind: "shell"}); menu.AsError(err) == nil || menu.AsError(err).Kind != menu.Denied {
+	if _, err := front.Spawn(t.Context(), "nonsense", access.Program{Kind: "shell"}); menu.AsError(err) == nil || menu.AsError(err).Code != menu.Denied {
 		t.Errorf("a program of no login: %v", err)
 	}
 }
@@ -707,7 +707,7 @@ func TestFilesOfALogin(t *testing.T) {
 		t.Errorf("audited as %+v", e)
 	}
 	op = session("op")
-	if _, err := op.Open("../../etc/passwd"); menu.AsError(err).Kind != menu.NotFound {
+	if _, err := op.Open("../../etc/passwd"); menu.AsError(err).Code != menu.NotFound {
 		t.Errorf("an escape: %v", err)
 	}
 
@@ -735,7 +735,7 @@ func TestFilesOfALogin(t *testing.T) {
 	if list, err := listing.Next(); err != io.EOF {
 		t.Errorf("then it lists %v, %v", list, err)
 	}
-	if err := session("ro").Remove("a.pcap"); menu.AsError(err).Kind != menu.Denied {
+	if err := session("ro").Remove("a.pcap"); menu.AsError(err).Code != menu.Denied {
 		t.Errorf("readonly removes: %v", err)
 	}
 	if err := op.Remove("a.pcap"); err != nil {

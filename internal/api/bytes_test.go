@@ -14,12 +14,12 @@ import (
 )
 
 type bytesArgs struct {
-	Blocks int    `arg:"blocks,main" default:"3" help:"How many blocks of 64 KiB."`
+	Blocks int    `arg:"blocks,positional:1" default:"3" help:"How many blocks of 64 KiB."`
 	Fails  string `arg:"fails" choices:"before|behind" help:"When it fails."`
 }
 
 type peekArgs struct {
-	Name menu.Packets `arg:"name,main" help:"What to look into."`
+	Name menu.Packets `arg:"name,positional:1" help:"What to look into."`
 }
 
 // block is nothing that JSON or UTF-8 could carry as it is.
@@ -49,7 +49,7 @@ func TestBytesComeAsTheyAre(t *testing.T) {
 		fails string
 		bytes int
 		text  string
-		kind  menu.Kind
+		kind  menu.Code
 	}{{"", 3 * len(block), "3 blocks.\n", 0}, {"before", 0, "", menu.State}, {"behind", 3 * len(block), "3 blocks.\n", menu.Failed}} {
 		args := menu.Arguments{}
 		if test.fails != "" {
@@ -62,9 +62,9 @@ func TestBytesComeAsTheyAre(t *testing.T) {
 			text += string(f.Text)
 			return nil
 		})
-		var kind menu.Kind
+		var kind menu.Code
 		if failure != nil {
-			kind = failure.Kind
+			kind = failure.Code
 		}
 		if err != nil || kind != test.kind || text != test.text || got.Len() != test.bytes || !bytes.Equal(got.Bytes(), bytes.Repeat(block, test.bytes/len(block))) {
 			t.Errorf("fails %q: %d bytes, %q, %v, %v", test.fails, got.Len(), text, failure, err)

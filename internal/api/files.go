@@ -40,8 +40,8 @@ func fileEvent(caller menu.Caller, act, name string, err error) access.Event {
 	e := access.Event{Act: act, User: caller.User, Role: caller.Role, Source: caller.Source, Session: caller.Session, Path: shown(name), Result: "ok"}
 	if err != nil {
 		known := menu.AsError(err)
-		e.Result, e.Exit, e.Message = known.Kind.String(), int(known.Kind), known.Error()
-		if known.Kind == menu.Denied {
+		e.Result, e.Exit, e.Message = known.Code.String(), int(known.Code), known.Error()
+		if known.Code == menu.Denied {
 			e.Act = access.ActRefused
 		}
 	}

@@ -50,7 +50,7 @@ func lastFrame(err error) Frame {
 	last := Frame{Exit: new(int)}
 	if err != nil {
 		e := menu.AsError(err)
-		last.Error, *last.Exit = bodyOf(e), int(e.Kind)
+		last.Error, *last.Exit = bodyOf(e), int(e.Code)
 	}
 	return last
 }

@@ -171,7 +171,7 @@ func TestProgramOfALogin(t *testing.T) {
 		t.Errorf("%d files of a terminal", len(one.files))
 	}
 	spawner.refusal = menu.Errorf(menu.State, "No more of them")
-	if _, err := front.Spawn(t.Context(), login.ID, access.Program{Kind: "shell"}); menu.AsError(err) == nil || menu.AsError(err).Kind != menu.State {
+	if _, err := front.Spawn(t.Context(), login.ID, access.Program{Kind: "shell"}); menu.AsError(err) == nil || menu.AsError(err).Code != menu.State {
 		t.Errorf("a program that cannot be started: %v", err)
 	}
 }
@@ -222,7 +222,7 @@ func TestForeignLogins(t *testing.T) {
 	front := NewFrontEnd(foreign.Dial)
 	denied := func(what string, err error) {
 		t.Helper()
-		if e := menu.AsError(err); e == nil || e.Kind != menu.Denied {
+		if e := menu.AsError(err); e == nil || e.Code != menu.Denied {
 			t.Errorf("%s: %v", what, err)
 		}
 	}

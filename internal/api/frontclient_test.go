@@ -173,7 +173,7 @@ func TestSessionIsTheFirstExchange(t *testing.T) {
 func TestTimeOfAClient(t *testing.T) {
 	d := newDesk(t)
 	desk := &clientDesk{front: stampFront(t, d, &stamp{}), begun: time.Now().Add(-clientTime - time.Second)}
-	if _, err := desk.logIn(t.Context(), access.Credentials{User: "op", Password: "right"}); menu.AsError(err) == nil || menu.AsError(err).Kind != menu.State {
+	if _, err := desk.logIn(t.Context(), access.Credentials{User: "op", Password: "right"}); menu.AsError(err) == nil || menu.AsError(err).Code != menu.State {
 		t.Errorf("too late: %v", err)
 	}
 	if len(d.offered) != 0 {
@@ -217,7 +217,7 @@ func TestLoginEndsWithItsConnection(t *testing.T) {
 		if _, err := c.Login(access.Credentials{User: "op", Password: "right"}); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := c.Login(access.Credentials{User: "admin", Password: "right"}); menu.AsError(err) == nil || menu.AsError(err).Kind != menu.State {
+		if _, err := c.Login(access.Credentials{User: "admin", Password: "right"}); menu.AsError(err) == nil || menu.AsError(err).Code != menu.State {
 			t.Errorf("a second login on one connection: %v", err)
 		}
 		return c
@@ -292,7 +292,7 @@ func TestOnlyOnAClientsConnection(t *testing.T) {
 	defer files.Close()
 	client := beginClient(t, f)
 	for _, q := range []frontRequest{{Do: "login"}, {Do: "client"}, {Do: "files", Login: "login-op", Kind: "sftp"}, {Do: "spawn", Login: "login-op", Kind: "shell"}, {Do: "hostKeys"}, {}} {
-		if a, _, err := client.c.ask(q); menu.AsError(err) == nil || menu.AsError(err).Kind != menu.Usage {
+		if a, _, err := client.c.ask(q); menu.AsError(err) == nil || menu.AsError(err).Code != menu.Usage {
 			t.Errorf("on a client's connection %q: %+v, %v", q.Do, a, err)
 		}
 	}

@@ -314,7 +314,7 @@ func TestListingByPages(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := f.List(); menu.AsError(err).Kind != menu.State {
+	if _, err := f.List(); menu.AsError(err).Code != menu.State {
 		t.Errorf("one listing more: %v", err)
 	}
 	f.Close()
@@ -343,7 +343,7 @@ func TestListingByPages(t *testing.T) {
 	d.mu.Lock()
 	d.roles["op"] = "nobody"
 	d.mu.Unlock()
-	if files, err := listing.Next(); menu.AsError(err) == nil || menu.AsError(err).Kind != menu.Denied {
+	if files, err := listing.Next(); menu.AsError(err) == nil || menu.AsError(err).Code != menu.Denied {
 		t.Errorf("without a role: %d files, %v", len(files), err)
 	}
 	os.WriteFile(filepath.Join(d.dir, "broken.pcap"), nil, 0o600)
@@ -382,7 +382,7 @@ func TestRefusalOnTheSocket(t *testing.T) {
 	d.as("")
 	_, err := dial(t, path).Greeting(t.Context())
 	var refusal *menu.Error
-	if !errors.As(err, &refusal) || refusal.Kind != menu.Denied || refusal.Message != "You have no account" || Gone(err) {
+	if !errors.As(err, &refusal) || refusal.Code != menu.Denied || refusal.Message != "You have no account" || Gone(err) {
 		t.Errorf("HTTP/2: %v", err)
 	}
 	if status, text := curl(t, path, "GET", "session", ""); status != http.StatusForbidden || !strings.Contains(text, `"message":"You have no account"`) {
@@ -461,8 +461,8 @@ func TestDownloadsAreAuditedTwice(t *testing.T) {
 
 // An error of no kind is none of success.
 func TestErrorsHaveAKind(t *testing.T) {
-	for exit, want := range map[int]menu.Kind{0: menu.Failed, -1: menu.Failed, 7: menu.Failed, 3: menu.Denied, 130: menu.Interrupted} {
-		if got := (&errorBody{Exit: exit, Message: "x"}).err().Kind; got != want {
+	for exit, want := range map[int]menu.Code{0: menu.Failed, -1: menu.Failed, 7: menu.Failed, 3: menu.Denied, 130: menu.Interrupted} {
+		if got := (&errorBody{Exit: exit, Message: "x"}).err().Code; got != want {
 			t.Errorf("exit %d is %d, not %d", exit, got, want)
 		}
 	}

@@ -153,7 +153,7 @@ func TestRunsOfASessionAreBounded(t *testing.T) {
 	d.as("op")
 	c := dial(t, path)
 	type end struct {
-		kind menu.Kind
+		kind menu.Code
 		err  error
 	}
 	ended := make(chan end, maxRuns+1)
@@ -161,9 +161,9 @@ func TestRunsOfASessionAreBounded(t *testing.T) {
 	defer stop()
 	run := func() {
 		failure, err := c.Run(t.Context(), interrupt, []string{"silent"}, nil, menu.TextForm, func(Frame) error { return nil })
-		var kind menu.Kind
+		var kind menu.Code
 		if failure != nil {
-			kind = failure.Kind
+			kind = failure.Code
 		}
 		ended <- end{kind, err}
 	}

@@ -10,12 +10,12 @@ import (
 )
 
 type echoArgs struct {
-	Text string `arg:"text,main,alone" help:"Help."`
+	Text string `arg:"text,positional:1,alone" help:"Help."`
 }
 
 // echoing repeats what is said to it, until that ends.
 func echoing(d *desk) *menu.Command {
-	return menu.Spec[echoArgs, row]{Name: "echo", Help: "Help.", Role: menu.Operator, Shape: menu.Stream, Interactive: true,
+	return menu.Decl[echoArgs, row]{Name: "echo", Help: "Help.", Role: menu.Operator, Shape: menu.Stream, Interactive: true,
 		Run: func(ctx context.Context, _ menu.Caller, a echoArgs, out *menu.Out[row]) error {
 			typing := out.Typing()
 			out.Printf("person %v, lines %v\n", typing.Person, typing.Lines != nil)
@@ -66,13 +66,13 @@ func TestInput(t *testing.T) {
 	for _, c := range []struct {
 		client *Client
 		said   menu.Input
-		want   menu.Kind
+		want   menu.Code
 	}{
 		{other, menu.Input{Line: "stranger"}, menu.NotFound},
 		{mine, menu.Input{Line: "two\nlines"}, menu.Usage},
 		{mine, menu.Input{Line: strings.Repeat("x", menu.MaxInputLine+1)}, menu.Usage},
 	} {
-		if e := menu.AsError(c.client.call(t.Context(), "POST", "input/"+id, c.said, nil)); e == nil || e.Kind != c.want {
+		if e := menu.AsError(c.client.call(t.Context(), "POST", "input/"+id, c.said, nil)); e == nil || e.Code != c.want {
 			t.Errorf("%.20q: %v", c.said.Line, e)
 		}
 	}
@@ -83,7 +83,7 @@ func TestInput(t *testing.T) {
 	if failure := <-done; failure != nil || text.String() != "person true, lines true\n<one>\n<>\n<\\x1b[2J>\nthe end\n" {
 		t.Errorf("%v: %q", failure, text.String())
 	}
-	if e := menu.AsError(mine.call(t.Context(), "POST", "input/"+id, menu.Input{Line: "late"}, nil)); e == nil || e.Kind != menu.NotFound {
+	if e := menu.AsError(mine.call(t.Context(), "POST", "input/"+id, menu.Input{Line: "late"}, nil)); e == nil || e.Code != menu.NotFound {
 		t.Errorf("said to a command that has ended: %v", e)
 	}
 }
@@ -109,7 +109,7 @@ func TestInputNeedsTheRole(t *testing.T) {
 	d.mu.Lock()
 	d.roles["op"] = menu.ReadOnly
 	d.mu.Unlock()
-	if e := menu.AsError(c.call(t.Context(), "POST", "input/"+id, menu.Input{Line: "x"}, nil)); e == nil || e.Kind != menu.Denied {
+	if e := menu.AsError(c.call(t.Context(), "POST", "input/"+id, menu.Input{Line: "x"}, nil)); e == nil || e.Code != menu.Denied {
 		t.Errorf("after the role has changed: %v", e)
 	}
 	stop()

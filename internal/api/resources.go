@@ -133,7 +133,7 @@ func (s *Server) notUnderstood(caller menu.Caller, q LineRequest, err error) {
 	}
 	e := s.asError("parse", err)
 	s.appliance.Record(access.Event{Act: access.ActRefused, User: caller.User, Role: caller.Role, Source: caller.Source, Session: caller.Session,
-		Path: strings.Join(path, " "), Arguments: map[string]string{"line": strings.Join(line, " ")}, Result: e.Kind.String(), Exit: int(e.Kind),
+		Path: strings.Join(path, " "), Arguments: map[string]string{"line": strings.Join(line, " ")}, Result: e.Code.String(), Exit: int(e.Code),
 		Message: "The line was not understood"})
 }
 
@@ -195,7 +195,7 @@ func (s *Server) assist(w http.ResponseWriter, r *http.Request, caller menu.Call
 	if err := readJSON(r, &q); err != nil {
 		return err
 	}
-	return writeJSON(w, typeable(c.Assist(r.Context(), caller, q.Arguments, q.Argument, q.Text)))
+	return writeJSON(w, typeable(c.CompleteValue(r.Context(), caller, q.Arguments, q.Argument, q.Text)))
 }
 
 func (s *Server) history(w http.ResponseWriter, r *http.Request, caller menu.Caller) error {

@@ -53,9 +53,9 @@ func (s *Server) command(r *http.Request, caller menu.Caller) (*menu.Command, []
 
 // refused audits a refusal of an act that led to no run: a dialogue that did not begin, a menu that was not shown. It passes err on.
 func (s *Server) refused(caller menu.Caller, path []string, err error) error {
-	if e := menu.AsError(err); err != nil && e.Kind == menu.Denied {
+	if e := menu.AsError(err); err != nil && e.Code == menu.Denied {
 		s.appliance.Record(access.Event{Act: access.ActRefused, User: caller.User, Role: caller.Role, Source: caller.Source, Session: caller.Session,
-			Path: shown(strings.Join(path, " ")), Result: e.Kind.String(), Exit: int(e.Kind), Message: menu.MaskedURLs(e.Error())})
+			Path: shown(strings.Join(path, " ")), Result: e.Code.String(), Exit: int(e.Code), Message: menu.MaskedURLs(e.Error())})
 	}
 	return err
 }
@@ -152,8 +152,8 @@ type act struct {
 // failed notes the failure of the act and returns it as the caller is told.
 func (a *act) failed(err error) error {
 	e := a.server.asError(a.event.Path, err)
-	a.event.Result, a.event.Exit, a.event.Message = e.Kind.String(), int(e.Kind), menu.MaskedURLs(e.Error())
-	if e.Kind == menu.Denied {
+	a.event.Result, a.event.Exit, a.event.Message = e.Code.String(), int(e.Code), menu.MaskedURLs(e.Error())
+	if e.Code == menu.Denied {
 		a.event.Act = access.ActRefused
 	}
 	return e

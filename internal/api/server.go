@@ -212,19 +212,19 @@ type errorBody struct {
 }
 
 func bodyOf(e *menu.Error) *errorBody {
-	return &errorBody{Kind: e.Kind.String(), Exit: int(e.Kind), Argument: e.Argument, Message: menu.CleanLines(e.Message), Hint: menu.CleanLines(e.Hint)}
+	return &errorBody{Kind: e.Code.String(), Exit: int(e.Code), Argument: e.Argument, Message: menu.CleanLines(e.Message), Hint: menu.CleanLines(e.Hint)}
 }
 
 // err is the error that was sent. One of no kind is a failure all the same: its number must not come out as the exit status of success.
 func (b *errorBody) err() *menu.Error {
-	kind := menu.Kind(b.Exit)
+	kind := menu.Code(b.Exit)
 	if _, known := statusOf[kind]; !known {
 		kind = menu.Failed
 	}
-	return &menu.Error{Kind: kind, Argument: b.Argument, Message: b.Message, Hint: b.Hint}
+	return &menu.Error{Code: kind, Argument: b.Argument, Message: b.Message, Hint: b.Hint}
 }
 
-var statusOf = map[menu.Kind]int{
+var statusOf = map[menu.Code]int{
 	menu.Failed: http.StatusInternalServerError, menu.Usage: http.StatusBadRequest, menu.Denied: http.StatusForbidden,
 	menu.NotFound: http.StatusNotFound, menu.State: http.StatusConflict, menu.Unsupported: http.StatusNotImplemented,
 	menu.Interrupted: http.StatusRequestTimeout,
@@ -232,7 +232,7 @@ var statusOf = map[menu.Kind]int{
 
 func writeError(w http.ResponseWriter, e *menu.Error) {
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(statusOf[e.Kind])
+	w.WriteHeader(statusOf[e.Code])
 	json.NewEncoder(w).Encode(map[string]any{"error": bodyOf(e)})
 }
 

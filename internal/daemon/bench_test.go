@@ -88,7 +88,7 @@ func logIn(t testing.TB, d *Daemon, name, source string) access.Login {
 func errorOf[T any](_ T, err error) error { return err }
 
 // kindOf is the kind of an error that is for users; 0 for none.
-func kindOf(t testing.TB, err error) menu.Kind {
+func kindOf(t testing.TB, err error) menu.Code {
 	t.Helper()
 	if err == nil {
 		return 0
@@ -98,10 +98,10 @@ func kindOf(t testing.TB, err error) menu.Kind {
 		t.Errorf("an error reached a user that is not for users: %v", err)
 		return menu.Failed
 	}
-	return e.Kind
+	return e.Code
 }
 
-func wantKind(t testing.TB, err error, want menu.Kind) {
+func wantKind(t testing.TB, err error, want menu.Code) {
 	t.Helper()
 	if got := kindOf(t, err); got != want {
 		t.Errorf("error %v is of kind %v; want %v", err, got, want)

@@ -25,9 +25,9 @@ func (d *Daemon) ExportPackets(caller menu.Caller, name, target string) ([]captu
 		case err != nil:
 			return nil, err
 		case status.State == capture.Running:
-			return nil, &menu.Error{Kind: menu.State, Argument: "name", Message: "The capture " + name + " is running", Hint: "Stop it first"}
+			return nil, &menu.Error{Code: menu.State, Argument: "name", Message: "The capture " + name + " is running", Hint: "Stop it first"}
 		case len(status.Files) == 0:
-			return nil, &menu.Error{Kind: menu.State, Argument: "name", Message: "The capture " + name + " has no file any more"}
+			return nil, &menu.Error{Code: menu.State, Argument: "name", Message: "The capture " + name + " has no file any more"}
 		}
 		of = name
 		for _, f := range status.Files {

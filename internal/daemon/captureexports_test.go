@@ -373,7 +373,7 @@ func TestFilesThatWaitForTheirCopyStay(t *testing.T) {
 	if err := b.d.DeleteTarget(adminCaller, "away"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.d.ExportPackets(adminCaller, file, "away"); menu.AsError(err).Kind != menu.NotFound {
+	if _, err := b.d.ExportPackets(adminCaller, file, "away"); menu.AsError(err).Code != menu.NotFound {
 		t.Errorf("a copy to no target: %v", err)
 	}
 	// It is over for retention when the disk knows it too.

@@ -144,7 +144,7 @@ func (f *captureFilter) build(ctx context.Context, t target) (program []bpf.RawI
 		program = cutBehindHeaders(program, t.layer, f.spec.SnapLength)
 	}
 	if n := len(program); n > maxInstructions {
-		return nil, menu.Wrong("filter", "The filter is too long: the kernel takes %d instructions and this one needs %d", maxInstructions, n).
+		return nil, menu.BadArgument("filter", "The filter is too long: the kernel takes %d instructions and this one needs %d", maxInstructions, n).
 			WithHint("Use nets instead of single hosts")
 	}
 	return program, nil
@@ -160,7 +160,7 @@ func compile(ctx context.Context, expression string, t target, names filter.Name
 		return nil, err
 	}
 	if ready, why := program.KernelReady(); !ready {
-		return nil, &menu.Error{Kind: menu.Unsupported, Argument: "filter", Message: "The kernel cannot run this filter: " + why,
+		return nil, &menu.Error{Code: menu.Unsupported, Argument: "filter", Message: "The kernel cannot run this filter: " + why,
 			Hint: "filter explain shows its program"}
 	}
 	raw := make([]bpf.RawInstruction, len(program.Instructions))
@@ -215,7 +215,7 @@ func filterError(err error, i capture.Interface) error {
 	if i.Name != "" && i.LinkType != capture.Ethernet {
 		on = " on interface " + i.Name
 	}
-	e := menu.Wrong("filter", "The filter is wrong%s at character %d: %s", on, f.Character(), strings.TrimSuffix(f.Message, "."))
+	e := menu.BadArgument("filter", "The filter is wrong%s at character %d: %s", on, f.Character(), strings.TrimSuffix(f.Message, "."))
 	if f.Hint != "" {
 		e.Hint = menu.Clean(menu.Sentence(f.Hint))
 	}

@@ -311,7 +311,7 @@ func TestCommentsThatPcapHasNoPlaceFor(t *testing.T) {
 	refused := func(argument string, r capture.Request) {
 		t.Helper()
 		_, err := b.start(adminCaller, r)
-		if e := menu.AsError(err); err == nil || e.Kind != menu.Usage || e.Argument != argument {
+		if e := menu.AsError(err); err == nil || e.Code != menu.Usage || e.Argument != argument {
 			t.Errorf("it is %v, and not refused for %s", err, argument)
 		}
 	}

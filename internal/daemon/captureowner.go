@@ -27,7 +27,7 @@ func (o captureFiles) Describe() func(string) (files.Facts, bool) {
 
 func (o captureFiles) MayRemove(name string) error {
 	if o.d.captures.writing(name) {
-		return &menu.Error{Kind: menu.State, Argument: "file", Message: "The file " + name + " is being written by a capture", Hint: "Stop the capture first"}
+		return &menu.Error{Code: menu.State, Argument: "file", Message: "The file " + name + " is being written by a capture", Hint: "Stop the capture first"}
 	}
 	return nil
 }

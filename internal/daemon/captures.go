@@ -141,7 +141,7 @@ func (c *captures) add(r *record, conf *settings.Settings) error {
 	if s.Name == "" {
 		s.Name = c.nextName()
 	} else if _, taken := c.find(s.Name); taken {
-		return &menu.Error{Kind: menu.State, Argument: "name", Message: "There is a capture " + s.Name + " already",
+		return &menu.Error{Code: menu.State, Argument: "name", Message: "There is a capture " + s.Name + " already",
 			Hint: "Choose another name, or delete that one"}
 	}
 	r.Spec.Name = s.Name
@@ -326,15 +326,15 @@ func (c *captures) runningJob(name string) (*record, *capture.Job, error) {
 	case !ok:
 		return nil, nil, c.noSuch(name)
 	case r.job == nil && r.busy && r.Status.State == capture.Running:
-		return nil, nil, &menu.Error{Kind: menu.State, Argument: "name", Message: "The capture " + name + " is just beginning", Hint: "Try again in a moment"}
+		return nil, nil, &menu.Error{Code: menu.State, Argument: "name", Message: "The capture " + name + " is just beginning", Hint: "Try again in a moment"}
 	case r.job == nil:
-		return nil, nil, &menu.Error{Kind: menu.State, Argument: "name", Message: "The capture " + name + " is not running"}
+		return nil, nil, &menu.Error{Code: menu.State, Argument: "name", Message: "The capture " + name + " is not running"}
 	}
 	return r, r.job, nil
 }
 
 func (c *captures) noSuch(name string) error {
-	e := &menu.Error{Kind: menu.NotFound, Argument: "name", Message: "There is no capture " + menu.Quoted(name)}
+	e := &menu.Error{Code: menu.NotFound, Argument: "name", Message: "There is no capture " + menu.Quoted(name)}
 	var names []string
 	for _, r := range c.records {
 		names = append(names, r.Status.Name)
@@ -403,11 +403,11 @@ func (c *captures) takeFiles(name string) (*record, []capture.FileInfo, error) {
 	case !ok:
 		return nil, nil, c.noSuch(name)
 	case r.Status.State == capture.NotStarted:
-		return nil, nil, &menu.Error{Kind: menu.State, Argument: "name", Message: "The capture " + name + " waits for its time", Hint: "Stop it first"}
+		return nil, nil, &menu.Error{Code: menu.State, Argument: "name", Message: "The capture " + name + " waits for its time", Hint: "Stop it first"}
 	case r.job != nil || r.busy && r.Status.State == capture.Running:
-		return nil, nil, &menu.Error{Kind: menu.State, Argument: "name", Message: "The capture " + name + " is running", Hint: "Stop it first"}
+		return nil, nil, &menu.Error{Code: menu.State, Argument: "name", Message: "The capture " + name + " is running", Hint: "Stop it first"}
 	case r.busy:
-		return nil, nil, &menu.Error{Kind: menu.State, Argument: "name", Message: "The capture " + name + " is busy", Hint: "Try again in a moment"}
+		return nil, nil, &menu.Error{Code: menu.State, Argument: "name", Message: "The capture " + name + " is busy", Hint: "Try again in a moment"}
 	}
 	files := r.Status.Files
 	r.Status.Files, r.busy = nil, true
@@ -492,19 +492,19 @@ func captureError(what string, err error) error {
 	var quota *capture.QuotaError
 	switch {
 	case errors.As(err, &spec):
-		return menu.Wrong(argumentOf(spec.Member), "%s", menu.Sentence(spec.Text))
+		return menu.BadArgument(argumentOf(spec.Member), "%s", menu.Sentence(spec.Text))
 	case errors.As(err, &missing):
-		e := &menu.Error{Kind: menu.NotFound, Argument: "interface", Message: "There is no interface " + menu.Quoted(missing.Name)}
+		e := &menu.Error{Code: menu.NotFound, Argument: "interface", Message: "There is no interface " + menu.Quoted(missing.Name)}
 		return e.WithHint("%s", interfaceHint(missing.Name))
 	case errors.As(err, &unsupported):
-		return &menu.Error{Kind: menu.Unsupported, Argument: "interface", Message: menu.Sentence(unsupported.Error())}
+		return &menu.Error{Code: menu.Unsupported, Argument: "interface", Message: menu.Sentence(unsupported.Error())}
 	case errors.As(err, &low):
 		return menu.Errorf(menu.State, "The disk is low: %s are free and %s are kept in reserve", menu.Size(low.FreeBytes>>20<<20), menu.Size(low.ReserveBytes>>20<<20)).
 			WithHint("Delete files of the diagnostic directory first")
 	case errors.As(err, &quota):
 		return menu.Errorf(menu.State, "The diagnostic directory is at its quota of %s", menu.Size(quota.QuotaBytes)).WithHint("Delete files of it first")
 	case errors.Is(err, capture.ErrMixedLinkTypes):
-		return menu.Wrong("format", "%s", menu.Sentence(err.Error()))
+		return menu.BadArgument("format", "%s", menu.Sentence(err.Error()))
 	case errors.Is(err, capture.ErrNotPermitted):
 		return menu.Errorf(menu.Unsupported, "%s", menu.Sentence(err.Error()))
 	}

@@ -221,7 +221,7 @@ func TestCaptureRequests(t *testing.T) {
 	bad, negative := "hosst x", -1
 	for _, c := range []struct {
 		request  capture.Request
-		kind     menu.Kind
+		kind     menu.Code
 		argument string
 		hint     string
 	}{

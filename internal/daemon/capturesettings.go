@@ -121,10 +121,10 @@ func (d *Daemon) specOf(r capture.Request) (spec capture.Spec, management bool, 
 	spec.ReserveBytes = d.Reserve()
 	switch {
 	case spec.Name != "" && !capture.PlainName(spec.Name):
-		return spec, management, menu.Wrong("name", "%s is not a name for a capture", menu.Quoted(spec.Name)).
+		return spec, management, menu.BadArgument("name", "%s is not a name for a capture", menu.Quoted(spec.Name)).
 			WithHint("%s", capture.PlainNameHint)
 	case spec.Name == "" && spec.Mode == capture.Append:
-		return spec, management, menu.Wrong("name", "A capture that appends needs the name of the one to append to")
+		return spec, management, menu.BadArgument("name", "A capture that appends needs the name of the one to append to")
 	}
 	if err := spec.Check(); err != nil {
 		return spec, management, captureError("start the capture", err)
@@ -139,9 +139,9 @@ func fitsIn(format capture.Format, r capture.Request, hint string) error {
 	case format != capture.PCAP:
 		return nil
 	case given(r.Comment):
-		return menu.Wrong("comment", "A pcap file has no place for a comment").WithHint("%s", hint)
+		return menu.BadArgument("comment", "A pcap file has no place for a comment").WithHint("%s", hint)
 	case given(r.CaseNumber):
-		return menu.Wrong("case", "A pcap file has no place for a case number").WithHint("%s", hint)
+		return menu.BadArgument("case", "A pcap file has no place for a case number").WithHint("%s", hint)
 	}
 	return nil
 }

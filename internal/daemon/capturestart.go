@@ -292,9 +292,9 @@ func (c *captures) reopen(request capture.Request, spec capture.Spec, management
 	case !ok:
 		return nil, capture.Status{}, c.noSuch(spec.Name)
 	case !r.ended():
-		return nil, capture.Status{}, &menu.Error{Kind: menu.State, Argument: "name", Message: "The capture " + spec.Name + " has not ended", Hint: "Stop it first"}
+		return nil, capture.Status{}, &menu.Error{Code: menu.State, Argument: "name", Message: "The capture " + spec.Name + " has not ended", Hint: "Stop it first"}
 	case spec.HeadersOnly == r.Payload:
-		return nil, capture.Status{}, &menu.Error{Kind: menu.State, Argument: "name",
+		return nil, capture.Status{}, &menu.Error{Code: menu.State, Argument: "name",
 			Message: "The files of " + spec.Name + " and what would be appended are not both headers only", Hint: "Choose another name"}
 	}
 	before := r.status()

@@ -183,7 +183,7 @@ func (d *Daemon) EditConfiguration(caller menu.Caller, edit func(config.Document
 		}
 		value, err := config.Read(change.Path, change.After)
 		if err != nil {
-			return menu.Wrong(change.Path.Argument(), "%s is not right", menu.Quoted(change.After)).WithHint("%s", menu.Sentence(err.Error()))
+			return menu.BadArgument(change.Path.Argument(), "%s is not right", menu.Quoted(change.After)).WithHint("%s", menu.Sentence(err.Error()))
 		}
 		changed[change.Path] = value
 	}
@@ -193,7 +193,7 @@ func (d *Daemon) EditConfiguration(caller menu.Caller, edit func(config.Document
 	}
 	if faults := check(changed, view.Running, state); len(faults) > 0 {
 		f := faults[0]
-		return &menu.Error{Kind: menu.Usage, Argument: f.Path.Argument(), Message: menu.Sentence(f.Setting + ": " + f.Message)}
+		return &menu.Error{Code: menu.Usage, Argument: f.Path.Argument(), Message: menu.Sentence(f.Setting + ": " + f.Message)}
 	}
 	d.setCandidate(caller, changed)
 	return nil
@@ -260,7 +260,7 @@ func (d *Daemon) ClearChanges(caller menu.Caller, setting string) ([]config.Chan
 		}
 	}
 	if len(dropped) == 0 {
-		return nil, &menu.Error{Kind: menu.NotFound, Argument: "setting", Message: fmt.Sprintf("No change of %s is pending", menu.Quoted(setting)),
+		return nil, &menu.Error{Code: menu.NotFound, Argument: "setting", Message: fmt.Sprintf("No change of %s is pending", menu.Quoted(setting)),
 			Hint: "showchanges lists what is"}
 	}
 	if len(kept) == 0 {
@@ -460,7 +460,7 @@ func (d *Daemon) RestoreCommit(caller menu.Caller, number int) error {
 	}
 	c.mu.Unlock()
 	if earlier == nil {
-		return &menu.Error{Kind: menu.NotFound, Argument: "commit", Message: fmt.Sprintf("There is no earlier configuration of commit %d", number), Hint: "commitdetail and rollbackconfig list those that are kept"}
+		return &menu.Error{Code: menu.NotFound, Argument: "commit", Message: fmt.Sprintf("There is no earlier configuration of commit %d", number), Hint: "commitdetail and rollbackconfig list those that are kept"}
 	}
 	return d.replaceCandidate(caller, earlier, nil)
 }

@@ -90,7 +90,7 @@ multicast rejected false
 	if key, err := d.ExportKey(); err != nil || !strings.HasSuffix(key, " diagsh@one") {
 		t.Errorf("the key for targets is %q, %v", key, err)
 	}
-	if _, err := d.CommitConfiguration(anna, config.Request{}); menu.AsError(err).Kind != menu.State {
+	if _, err := d.CommitConfiguration(anna, config.Request{}); menu.AsError(err).Code != menu.State {
 		t.Errorf("a commit of nothing: %v", err)
 	}
 	loads(t, d, anna, second)
@@ -141,7 +141,7 @@ func TestCommitThatFails(t *testing.T) {
 		if refused == "" {
 			t.Fatalf("step %d of %d was never done", k+1, steps)
 		}
-		if e := menu.AsError(err); e.Kind != menu.Failed || !strings.Contains(e.Message, fmt.Sprintf("Step %d of %d failed", k+1, steps)) ||
+		if e := menu.AsError(err); e.Code != menu.Failed || !strings.Contains(e.Message, fmt.Sprintf("Step %d of %d failed", k+1, steps)) ||
 			!strings.Contains(e.Message, "device or resource busy") {
 			t.Errorf("%s: %v", refused, err)
 		}
@@ -319,7 +319,7 @@ func TestCommitConfirm(t *testing.T) {
 	loads(t, d, anna, second)
 	c = commits(t, d, anna, config.Request{Confirm: time.Hour})
 	loads(t, d, bert, first)
-	if _, err := d.CommitConfiguration(bert, config.Request{Merge: true}); menu.AsError(err).Kind != menu.State || !strings.Contains(err.Error(), "of anna waits") {
+	if _, err := d.CommitConfiguration(bert, config.Request{Merge: true}); menu.AsError(err).Code != menu.State || !strings.Contains(err.Error(), "of anna waits") {
 		t.Errorf("a commit on top of one that waits: %v", err)
 	}
 	if notice := d.Leaving(anna); !strings.Contains(notice, "Commit 4 is not confirmed") {
@@ -380,7 +380,7 @@ func TestCommitOnTopOfAnother(t *testing.T) {
 
 	_, err := d.CommitConfiguration(bert, config.Request{})
 	for _, part := range []string{"commit 1 by anna", "mine first", "interfaces.eth1.mtu: 5000", "hostname: anna", "merge yes"} {
-		if err == nil || menu.AsError(err).Kind != menu.State || !strings.Contains(err.Error(), part) {
+		if err == nil || menu.AsError(err).Code != menu.State || !strings.Contains(err.Error(), part) {
 			t.Errorf("bert's commit is told %v, without %q", err, part)
 		}
 	}
@@ -419,7 +419,7 @@ func TestConfigurationFaults(t *testing.T) {
 		"vlans: {eth0.34: {parent: eth0, id: 34}}\ninterfaces: {eth0: {mtu: 1400}}":    "the MTU 1500 of the VLAN eth0.34 would be above the 1400 of eth0",
 	} {
 		err := d.LoadConfiguration(anna, text)
-		if err == nil || menu.AsError(err).Kind != menu.Usage || !strings.Contains(err.Error(), want) {
+		if err == nil || menu.AsError(err).Code != menu.Usage || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v; want %s", text, err, want)
 		}
 	}
@@ -453,7 +453,7 @@ func TestSavedConfigurations(t *testing.T) {
 		if _, err := d.SaveConfiguration(name, false); menu.AsError(err) == nil || menu.AsError(err).Argument != "name" {
 			t.Errorf("saved as %q: %v", name, err)
 		}
-		if err := d.LoadSaved(anna, name); menu.AsError(err) == nil || menu.AsError(err).Kind != menu.NotFound {
+		if err := d.LoadSaved(anna, name); menu.AsError(err) == nil || menu.AsError(err).Code != menu.NotFound {
 			t.Errorf("loaded %q: %v", name, err)
 		}
 	}

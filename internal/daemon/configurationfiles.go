@@ -41,7 +41,7 @@ func (d *Daemon) SaveConfiguration(name string, replace bool) (config.Saved, err
 	}
 	switch i := slices.IndexFunc(saved, func(s config.Saved) bool { return s.Is(name) }); {
 	case i >= 0 && !replace:
-		return config.Saved{}, &menu.Error{Kind: menu.State, Argument: "name", Message: fmt.Sprintf("There is %s of %s already", name, menu.UTC(saved[i].Time)),
+		return config.Saved{}, &menu.Error{Code: menu.State, Argument: "name", Message: fmt.Sprintf("There is %s of %s already", name, menu.UTC(saved[i].Time)),
 			Hint: "Choose another name, or add: replace yes"}
 	case i < 0 && len(saved) >= savedFiles:
 		return config.Saved{}, menu.Errorf(menu.State, "There are %d saved configurations already", len(saved)).WithHint("Save under the name of an older one to replace it")
@@ -57,7 +57,7 @@ func (d *Daemon) SaveConfiguration(name string, replace bool) (config.Saved, err
 func checkSavedName(name string) error {
 	const first = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 	if name == "" || len(name) > savedNames || strings.Trim(name, first+"._-") != "" || !strings.ContainsRune(first, rune(name[0])) {
-		return menu.Wrong("name", "%s is not a name for a configuration", menu.Quoted(name)).
+		return menu.BadArgument("name", "%s is not a name for a configuration", menu.Quoted(name)).
 			WithHint("A name has at most %d letters, digits, dots, hyphens and underscores, and begins with a letter or digit", savedNames)
 	}
 	return nil
@@ -82,7 +82,7 @@ func (d *Daemon) SavedConfigurations() ([]config.Saved, error) {
 
 // LoadSaved makes a file of the configuration directory the caller's candidate.
 func (d *Daemon) LoadSaved(caller menu.Caller, name string) error {
-	missing := &menu.Error{Kind: menu.NotFound, Argument: "file", Message: "There is no saved configuration " + menu.Quoted(name), Hint: "saveconfig makes one"}
+	missing := &menu.Error{Code: menu.NotFound, Argument: "file", Message: "There is no saved configuration " + menu.Quoted(name), Hint: "saveconfig makes one"}
 	if checkSavedName(name) != nil {
 		return missing
 	}

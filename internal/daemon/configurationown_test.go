@@ -26,10 +26,10 @@ func TestCommitWithoutWhatFails(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "clearchanges vlans.eth0.34 confirm yes, then commit") {
 		t.Fatalf("a commit of which one step fails: %v", err)
 	}
-	if _, err := d.ClearChanges(anna, "vlans.eth0.35"); menu.AsError(err).Kind != menu.NotFound {
+	if _, err := d.ClearChanges(anna, "vlans.eth0.35"); menu.AsError(err).Code != menu.NotFound {
 		t.Errorf("a setting that is not pending: %v", err)
 	}
-	if _, err := d.ClearChanges(anna, "vlans.eth0.34.parent"); menu.AsError(err).Kind != menu.State || len(d.Configuration(anna).Changes) != 4 {
+	if _, err := d.ClearChanges(anna, "vlans.eth0.34.parent"); menu.AsError(err).Code != menu.State || len(d.Configuration(anna).Changes) != 4 {
 		t.Errorf("half a VLAN: %v", err)
 	}
 	dropped, err := d.ClearChanges(anna, "vlans.eth0.34")
@@ -82,7 +82,7 @@ func TestChangesFromAnotherSession(t *testing.T) {
 			t.Errorf("a session that knows it, or began nothing, is told %v", e)
 		}
 	}
-	if _, err := d.CommitConfiguration(one, config.Request{}); menu.AsError(err).Kind != menu.State || !strings.Contains(err.Error(), "interfaces.eth0.mtu: 1450 -> 1300") {
+	if _, err := d.CommitConfiguration(one, config.Request{}); menu.AsError(err).Code != menu.State || !strings.Contains(err.Error(), "interfaces.eth0.mtu: 1450 -> 1300") {
 		t.Errorf("a commit of what another session changed: %v", err)
 	}
 	if err := d.LoadConfiguration(other, "interfaces: {eth0: {mtu: 1400}}\n"); err != nil {

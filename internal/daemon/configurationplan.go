@@ -199,7 +199,7 @@ func (e *stepError) sentence() string {
 	return fmt.Sprintf("Step %d of %d failed: the appliance could not %s: %s", e.number, e.total, e.what, reason(e.err))
 }
 
-func (e *stepError) kind() menu.Kind {
+func (e *stepError) kind() menu.Code {
 	if errors.Is(e.err, unix.EOPNOTSUPP) || errors.Is(e.err, unix.EPROTONOSUPPORT) || errors.Is(e.err, unix.EAFNOSUPPORT) {
 		return menu.Unsupported
 	}

@@ -17,7 +17,7 @@ func permitFilter(caller menu.Caller, expression string) error {
 	if found == nil {
 		return nil
 	}
-	return &menu.Error{Kind: menu.Denied, Argument: "filter",
+	return &menu.Error{Code: menu.Denied, Argument: "filter",
 		Message: fmt.Sprintf("This account sees the headers of packets only, and the filter looks behind them at character %d", found.Character()),
 		Hint:    menu.Sentence(found.Hint)}
 }

@@ -155,7 +155,7 @@ func (d *Daemon) PacketFiles(name string) ([]replay.Opener, error) {
 		if d.Growing(name) {
 			return nil, missing
 		}
-		return nil, &menu.Error{Kind: menu.NotFound, Argument: "name", Message: "There is no capture and no file " + menu.Quoted(name),
+		return nil, &menu.Error{Code: menu.NotFound, Argument: "name", Message: "There is no capture and no file " + menu.Quoted(name),
 			Hint: "packetcapture list shows the captures"}
 	}
 	var files []replay.Opener
@@ -167,7 +167,7 @@ func (d *Daemon) PacketFiles(name string) ([]replay.Opener, error) {
 		}
 	}
 	if len(files) == 0 {
-		return nil, &menu.Error{Kind: menu.State, Argument: "name", Message: "The capture " + name + " has no file any more"}
+		return nil, &menu.Error{Code: menu.State, Argument: "name", Message: "The capture " + name + " has no file any more"}
 	}
 	return files, nil
 }

@@ -51,7 +51,7 @@ func (d *Daemon) ReloadLosses(files bool) ([]access.Loss, error) {
 	}
 	list = append(list, d.Queue.Losses()...)
 	if files {
-		usage, err := d.DiagnosticUsage()
+		usage, err := d.DirectoryUse()
 		if err != nil {
 			return nil, err
 		}

@@ -126,7 +126,7 @@ func (d *Daemon) Reports() []access.Report {
 // DeleteReport removes a report.
 func (d *Daemon) DeleteReport(caller menu.Caller, name string) error {
 	if _, ok := d.reports.of(name); !ok {
-		return &menu.Error{Kind: menu.NotFound, Argument: "name", Message: "There is no report " + menu.Quoted(name)}
+		return &menu.Error{Code: menu.NotFound, Argument: "name", Message: "There is no report " + menu.Quoted(name)}
 	}
 	return d.RemoveFile(caller, name)
 }
@@ -218,7 +218,7 @@ func (m *maker) open(name string) (*os.File, error) {
 	if errors.As(err, &known) {
 		blamed := *known
 		blamed.Argument = "files"
-		if known.Kind == menu.Denied {
+		if known.Code == menu.Denied {
 			blamed.Message = name + ": " + known.Message
 		}
 		return nil, &blamed
@@ -369,7 +369,7 @@ func (m *maker) part(number int, p access.ReportPart) error {
 	case s.full():
 		c.Reason = fmt.Sprintf("It is larger than %s; the rest is left out", menu.Size(partBytes))
 	case err != nil:
-		c.Result, c.Reason = known.Kind.String(), known.Error()
+		c.Result, c.Reason = known.Code.String(), known.Error()
 	}
 	c.Records = s.records
 	if s.wrote() {

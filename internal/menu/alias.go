@@ -67,7 +67,7 @@ func withUnit(value, unit string) string {
 // give adds the argument to others. It may be given once, under any of its names.
 func (p *Param) give(args Arguments, value string) error {
 	if _, twice := args[p.Name]; twice {
-		return Wrong(p.Name, "%s is given twice", p.Name)
+		return BadArgument(p.Name, "%s is given twice", p.Name)
 	}
 	args[p.Name] = value
 	return nil

@@ -25,14 +25,14 @@ type sharedOptions struct {
 }
 
 type aliasArgs struct {
-	Name  string   `arg:"name,main"`
+	Name  string   `arg:"name,positional:1"`
 	Given []string `arg:"*"`
 	sharedOptions
 }
 
 // aliasCommand returns a command that keeps what it was run with.
 func aliasCommand(got *aliasArgs) *Command {
-	return Spec[aliasArgs, string]{Name: "act", Help: "Act.", Role: ReadOnly, Shape: Object,
+	return Decl[aliasArgs, string]{Name: "act", Help: "Act.", Role: ReadOnly, Shape: Object,
 		Text: func(io.Writer, string) {},
 		Run: func(_ context.Context, _ Caller, a aliasArgs, _ *Out[string]) error {
 			*got = a
@@ -128,7 +128,7 @@ func TestAliasesAreNamedModestly(t *testing.T) {
 	m := &Menu{Items: []Item{c}}
 	help, err := m.HelpText([]string{"act"}, func(Role) bool { return true })
 	if err != nil || strings.Count(help, "gone, left") != 1 || !strings.Contains(help, "also gone, left") ||
-		strings.Contains(c.Usage(nil), "[gone") {
+		strings.Contains(c.Synopsis(nil), "[gone") {
 		t.Errorf("help is\n%s, %v", help, err)
 	}
 	offered := func(line string) (texts []string) {
@@ -150,7 +150,7 @@ func TestAliasesAreNamedModestly(t *testing.T) {
 }
 
 func TestDialogueOfSharedArguments(t *testing.T) {
-	c := Spec[aliasArgs, string]{Name: "act", Role: ReadOnly, Text: func(io.Writer, string) {},
+	c := Decl[aliasArgs, string]{Name: "act", Role: ReadOnly, Text: func(io.Writer, string) {},
 		Dialogue: []Asked{{Name: "sizebytes", Text: "How large, in MB?", Unit: "MB"},
 			{Name: "ongone", Text: "What then?"}}}.Command()
 	given := Arguments{}

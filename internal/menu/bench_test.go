@@ -19,7 +19,7 @@ type bench struct {
 }
 
 type pingArgs struct {
-	Host string `arg:"host,main,required" ask:"Host to ping" help:"Name or address."`
+	Host string `arg:"host,positional:1,required" ask:"Host to ping" help:"Name or address."`
 	amount
 	Wait     *time.Duration `arg:"wait" help:"How long."`
 	Via      []string       `arg:"interface" ask:"Interfaces" help:"From where."`
@@ -42,7 +42,7 @@ type echo struct {
 
 func newBench() *bench {
 	b := &bench{}
-	ping := menu.Spec[pingArgs, echo]{
+	ping := menu.Decl[pingArgs, echo]{
 		Name: "ping", Aliases: []string{"echo"}, Help: "Ping a host.", Role: menu.Operator,
 		Ask: func(_ context.Context, _ menu.Caller, a pingArgs, q *menu.Question) error {
 			switch q.Name {
@@ -56,7 +56,7 @@ func newBench() *bench {
 		},
 		Check: func(_ context.Context, _ menu.Caller, a pingArgs, name string) error {
 			if name == "host" && strings.Contains(a.Host, "!") {
-				return menu.Wrong("host", "%q is no host", a.Host)
+				return menu.BadArgument("host", "%q is no host", a.Host)
 			}
 			return nil
 		},
@@ -71,12 +71,12 @@ func newBench() *bench {
 		},
 		Text: func(w io.Writer, e echo) { fmt.Fprintf(w, "%s %d\n", e.Host, e.N) },
 	}.Command()
-	list := menu.Spec[struct{}, echo]{
+	list := menu.Decl[struct{}, echo]{
 		Name: "list", Help: "List.", Role: menu.ReadOnly,
 		Run:       func(context.Context, menu.Caller, struct{}, *menu.Out[echo]) error { return nil },
 		TextTable: func(w io.Writer, rs []echo) { fmt.Fprintf(w, "%d rows\n", len(rs)) },
 	}.Command()
-	closed := menu.Spec[struct{}, echo]{
+	closed := menu.Decl[struct{}, echo]{
 		Name: "closed", Help: "Nobody said for whom.",
 		Run:  func(context.Context, menu.Caller, struct{}, *menu.Out[echo]) error { return nil },
 		Text: func(io.Writer, echo) {},

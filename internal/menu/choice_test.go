@@ -15,7 +15,7 @@ func choice() *menu.Menu {
 		Host  string `arg:"host" ask:"Which host" help:"A host."`
 	}
 	command := func(name string) *menu.Command {
-		return menu.Spec[args, int]{
+		return menu.Decl[args, int]{
 			Name: name, Help: "Help.", Role: menu.ReadOnly,
 			Suggest: func(_ context.Context, _ menu.Caller, _ args, argument, _ string) []menu.Choice {
 				if argument == "host" {

@@ -21,8 +21,8 @@ const (
 
 func (s Shape) String() string { return [...]string{"table", "object", "stream", "bytes"}[s] }
 
-// A Spec declares a command. A is its argument struct (see Param), R the record that it yields.
-type Spec[A, R any] struct {
+// A Decl declares a command. A is its argument struct (see Param), R the record that it yields.
+type Decl[A, R any] struct {
 	Name    string   // the keyword, lower case
 	Aliases []string // other keywords for the same command; not listed
 	Help    string   // one sentence for the menu, with its full stop
@@ -56,10 +56,10 @@ type Spec[A, R any] struct {
 	Suggest func(ctx context.Context, caller Caller, args A, name, begun string) []Choice
 	// Check checks the argument that was just set, before the next is asked.
 	Check func(ctx context.Context, caller Caller, args A, name string) error
-	// Assist returns what may follow at the end of text, the beginning of the argument name. It is
+	// CompleteValue returns what may follow at the end of text, the beginning of the argument name. It is
 	// for arguments with the option assisted, which have a language of their own. Start counts in
 	// text.
-	Assist func(ctx context.Context, caller Caller, args A, name, text string) Completion
+	CompleteValue func(ctx context.Context, caller Caller, args A, name, text string) Completion
 	// Run runs the command. It returns when ctx ends, which asks it for an early end; it may still
 	// write its last output.
 	Run func(ctx context.Context, caller Caller, args A, out *Out[R]) error
@@ -78,7 +78,7 @@ type Asked struct {
 	Unit string // unit of a bare number in the answer
 }
 
-// A Command is a Spec without its types: what the tree holds.
+// A Command is a Decl without its types: what the tree holds.
 type Command struct {
 	Name    string
 	Aliases []string
@@ -242,8 +242,8 @@ func (o *Out[R]) keep(err error) error {
 	return o.err
 }
 
-// Command converts the Spec to a Command, without its types.
-func (s Spec[A, R]) Command() *Command {
+// Command converts the Decl to a Command, without its types.
+func (s Decl[A, R]) Command() *Command {
 	if texts := (s.Text != nil) != (s.TextTable != nil); texts == (s.Shape == Bytes) {
 		panic("menu: " + s.Name + ": one of Text and TextTable must be set, or the shape be Bytes")
 	}
@@ -275,9 +275,9 @@ func (s Spec[A, R]) Command() *Command {
 			return s.Check(ctx, caller, args.Interface().(A), name)
 		}
 	}
-	if s.Assist != nil {
+	if s.CompleteValue != nil {
 		c.assist = func(ctx context.Context, caller Caller, args reflect.Value, name, text string) Completion {
-			return s.Assist(ctx, caller, args.Interface().(A), name, text)
+			return s.CompleteValue(ctx, caller, args.Interface().(A), name, text)
 		}
 	}
 	c.run = func(ctx context.Context, caller Caller, args reflect.Value, shape Shape, sink Sink) error {

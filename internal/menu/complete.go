@@ -319,8 +319,8 @@ func endsInSpace(text string) bool {
 // this length.
 const maxAssisted = 4 << 10
 
-// Assist returns what may follow at the end of text for one argument, given those before it.
-func (c *Command) Assist(ctx context.Context, caller Caller, given Arguments, name, text string) Completion {
+// CompleteValue returns what may follow at the end of text for one argument, given those before it.
+func (c *Command) CompleteValue(ctx context.Context, caller Caller, given Arguments, name, text string) Completion {
 	empty := Completion{Start: len(text), Candidates: []Candidate{}}
 	p := c.param(name)
 	if p == nil || !p.Assisted || c.assist == nil || len(text) > maxAssisted {

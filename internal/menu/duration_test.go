@@ -12,12 +12,12 @@ import (
 )
 
 type waitArgs struct {
-	Wait time.Duration `arg:"wait,main,required" unit:"m" min:"1" max:"3600" help:"Minutes."`
+	Wait time.Duration `arg:"wait,positional:1,required" unit:"m" min:"1" max:"3600" help:"Minutes."`
 }
 
 // waiting returns a command whose bare numbers are minutes, and which only anna sees in its menu.
 func waiting(got *time.Duration) *menu.Menu {
-	c := menu.Spec[waitArgs, struct{}]{
+	c := menu.Decl[waitArgs, struct{}]{
 		Name: "wait", Help: "Wait.", Role: menu.ReadOnly,
 		HiddenFrom: func(_ context.Context, caller menu.Caller) bool { return caller.User != "anna" },
 		Run: func(_ context.Context, _ menu.Caller, a waitArgs, _ *menu.Out[struct{}]) error {

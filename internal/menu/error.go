@@ -7,21 +7,21 @@ import (
 	"syscall"
 )
 
-// A Kind is the kind of a failure. Its number is the exit status of the one-line form.
-type Kind int
+// A Code is the kind of a failure. Its number is the exit status of the one-line form.
+type Code int
 
 const (
-	Failed      Kind = 1   // it was tried and did not work
-	Usage       Kind = 2   // wrong words
-	Denied      Kind = 3   // not allowed for this role
-	NotFound    Kind = 4   // no such thing
-	State       Kind = 5   // not in this state
-	Unsupported Kind = 6   // not on this kernel or machine
-	Interrupted Kind = 130 // ended by Ctrl-C
+	Failed      Code = 1   // it was tried and did not work
+	Usage       Code = 2   // wrong words
+	Denied      Code = 3   // not allowed for this role
+	NotFound    Code = 4   // no such thing
+	State       Code = 5   // not in this state
+	Unsupported Code = 6   // not on this kernel or machine
+	Interrupted Code = 130 // ended by Ctrl-C
 )
 
-func (k Kind) String() string {
-	switch k {
+func (c Code) String() string {
+	switch c {
 	case Usage:
 		return "usage"
 	case Denied:
@@ -42,7 +42,7 @@ func (k Kind) String() string {
 // to do. Its texts are shown as they are, so they must contain neither Go error texts nor paths of
 // the server.
 type Error struct {
-	Kind     Kind
+	Code     Code
 	Argument string // the parameter at fault, if any; a dialogue asks that question again
 	Message  string // what is wrong: a sentence without its full stop
 	Hint     string // what to do, or what is accepted: a sentence without its full stop; may be empty
@@ -78,9 +78,9 @@ func stopped(s string) string {
 	return s + "."
 }
 
-// Errorf returns an Error of the given kind that blames no argument.
-func Errorf(kind Kind, format string, args ...any) *Error {
-	return &Error{Kind: kind, Message: cleanf(format, args)}
+// Errorf returns an Error of the given code that blames no argument.
+func Errorf(code Code, format string, args ...any) *Error {
+	return &Error{Code: code, Message: cleanf(format, args)}
 }
 
 // Failing converts err to a form for users, and keeps it as the cause for the log. what says what
@@ -105,9 +105,9 @@ func Failing(what string, err error) error {
 	return failing
 }
 
-// Wrong returns the Usage error for one argument.
-func Wrong(argument, format string, args ...any) *Error {
-	return &Error{Kind: Usage, Argument: argument, Message: cleanf(format, args)}
+// BadArgument returns the Usage error for one argument.
+func BadArgument(argument, format string, args ...any) *Error {
+	return &Error{Code: Usage, Argument: argument, Message: cleanf(format, args)}
 }
 
 // WithHint adds what to do about it.
@@ -136,7 +136,7 @@ func AsError(err error) *Error {
 	if errors.As(err, &e) {
 		return e
 	}
-	return &Error{Kind: Failed, Message: "The appliance could not do this", Hint: "Its log says why"}
+	return &Error{Code: Failed, Message: "The appliance could not do this", Hint: "Its log says why"}
 }
 
 // Blame returns err as an Error that names the argument at fault.

@@ -17,7 +17,7 @@ func TestFailing(t *testing.T) {
 	cause := &fs.PathError{Op: "open", Path: "/var/lib/secret", Err: syscall.EACCES}
 	err := Failing("keep the settings", cause)
 	e, ok := errors.AsType[*Error](err)
-	if !ok || e.Kind != Failed || e.Message != "The appliance could not keep the settings" ||
+	if !ok || e.Code != Failed || e.Message != "The appliance could not keep the settings" ||
 		e.Hint != "Its log says why" {
 		t.Fatalf("%#v", err)
 	}
@@ -36,7 +36,7 @@ func TestFailing(t *testing.T) {
 		"The appliance could not keep the settings: its disk is full. Delete files of the diagnostic directory first."; got != want {
 		t.Errorf("on a full disk: %s", got)
 	}
-	if err := Failing("read", fmt.Errorf("read: %w", context.Canceled)); AsError(err).Kind != Interrupted {
+	if err := Failing("read", fmt.Errorf("read: %w", context.Canceled)); AsError(err).Code != Interrupted {
 		t.Errorf("an end of the context is %v", err)
 	}
 	if known := Errorf(NotFound, "There is none"); Failing("read", fmt.Errorf("read: %w", known)) != error(known) {

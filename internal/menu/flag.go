@@ -71,7 +71,7 @@ func (c *Command) flags(args Arguments, words []Word) ([]Word, error) {
 		}
 		if !carried {
 			if len(words) == 1 || begun(words[0].Text) {
-				return nil, Wrong(p.Name, "The value of %s is missing", words[0].Text).WithHint("Write %s",
+				return nil, BadArgument(p.Name, "The value of %s is missing", words[0].Text).WithHint("Write %s",
 					p.flagForm(words[0].Text))
 			}
 			value, words = words[1].Text, words[1:]
@@ -101,7 +101,7 @@ func (c *Command) unknownFlag(word string) *Error {
 	for i := range c.Params {
 		forms = append(forms, c.Params[i].flagForms()...)
 	}
-	return Wrong(Bounded(word, maxQuoted), "%s has no flag %s", c.Name,
+	return BadArgument(Bounded(word, maxQuoted), "%s has no flag %s", c.Name,
 		Quoted(word)).WithHint("It takes %s, and what help %s lists", strings.Join(forms, ", "), c.Name)
 }
 

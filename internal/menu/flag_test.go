@@ -11,16 +11,16 @@ import (
 )
 
 type lookArgs struct {
-	Name   string `arg:"name,main,required" flag:"-x" ask:"Name" help:"Name."`
-	Type   string `arg:"type,next" flag:"-t" ask:"Type" help:"Type."`
-	Port   int    `arg:"port,next" flag:"-p" ask:"Port" min:"1" help:"Port."`
+	Name   string `arg:"name,positional:1,required" flag:"-x" ask:"Name" help:"Name."`
+	Type   string `arg:"type,positional:2" flag:"-t" ask:"Type" help:"Type."`
+	Port   int    `arg:"port,positional:3" flag:"-p" ask:"Port" min:"1" help:"Port."`
 	Server string `arg:"server" flag:"@" help:"Server."`
 	Short  bool   `arg:"short" flag:"+short" help:"Short."`
 	Way    string `arg:"protocol" choices:"udp|tcp" flag:"-T=tcp" help:"Protocol."`
 }
 
 func lookTree() *menu.Menu {
-	return &menu.Menu{Items: []menu.Item{menu.Spec[lookArgs, echo]{
+	return &menu.Menu{Items: []menu.Item{menu.Decl[lookArgs, echo]{
 		Name: "look", Help: "Look up.", Role: menu.Operator,
 		Run:  func(context.Context, menu.Caller, lookArgs, *menu.Out[echo]) error { return nil },
 		Text: func(io.Writer, echo) {},
@@ -110,16 +110,16 @@ func TestNextAndFlagsInCompletionAndHelp(t *testing.T) {
 }
 
 type keepArgs struct {
-	Mask bool   `arg:"mask,before" help:"Mask."`
-	Way  string `arg:"way,before" choices:"system|own" help:"Way."`
-	Name string `arg:"name,main" help:"Name."`
-	Text string `arg:"text,input" help:"Text."`
+	Mask bool   `arg:"mask,positional:0?" help:"Mask."`
+	Way  string `arg:"way,positional:0?" choices:"system|own" help:"Way."`
+	Name string `arg:"name,positional:1" help:"Name."`
+	Text string `arg:"text,stdin" help:"Text."`
 }
 
 // TestBefore: answers in the order of the questions precede the main value if they can be nothing
 // else.
 func TestBefore(t *testing.T) {
-	tree := &menu.Menu{Items: []menu.Item{menu.Spec[keepArgs, echo]{
+	tree := &menu.Menu{Items: []menu.Item{menu.Decl[keepArgs, echo]{
 		Name: "keep", Help: "Keep.", Role: menu.Operator,
 		Run:  func(context.Context, menu.Caller, keepArgs, *menu.Out[echo]) error { return nil },
 		Text: func(io.Writer, echo) {},

@@ -79,7 +79,7 @@ func jsonText(p *Param, value any) (string, error) {
 			return jsonList(p, v)
 		}
 	}
-	return "", Wrong(p.Name, "%s cannot have that JSON value", p.Name).WithHint("It takes a %s", p.Type)
+	return "", BadArgument(p.Name, "%s cannot have that JSON value", p.Name).WithHint("It takes a %s", p.Type)
 }
 
 // jsonList converts an array of texts or numbers to a comma list.
@@ -96,7 +96,7 @@ func jsonList(p *Param, list []any) (string, error) {
 				continue
 			}
 		}
-		return "", Wrong(p.Name, "%s is a list of texts", p.Name)
+		return "", BadArgument(p.Name, "%s is a list of texts", p.Name)
 	}
 	return strings.Join(parts, ","), nil
 }

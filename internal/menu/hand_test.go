@@ -81,12 +81,12 @@ func TestTextFormsAreClean(t *testing.T) {
 			Text("x\x1b\ny"), hostile)
 		out.Progress("At %s\n", hostile)
 		out.View(func() error { return out.Record(outer{Text: hostile, hidden: "\x1b[31mred"}) })
-		return Wrong("name", "%s is wrong\n  %s", hostile, hostile).WithHint("%s", hostile)
+		return BadArgument("name", "%s is wrong\n  %s", hostile, hostile).WithHint("%s", hostile)
 	}
 	row := func(w io.Writer, r outer) { fmt.Fprintf(w, "%s %s %d\n", r.Text, r.hidden, len(r.Bytes)) }
 	for _, c := range []*Command{
-		Spec[args, outer]{Name: "one", Role: ReadOnly, Run: run, Text: row}.Command(),
-		Spec[args, outer]{Name: "all", Role: ReadOnly,
+		Decl[args, outer]{Name: "one", Role: ReadOnly, Run: run, Text: row}.Command(),
+		Decl[args, outer]{Name: "all", Role: ReadOnly,
 			Run: func(ctx context.Context, c Caller, a args, out *Out[outer]) error {
 				run(ctx, c, a, out)
 				return nil

@@ -49,7 +49,7 @@ func (c *Command) help(b *strings.Builder, path []string) {
 	if role != Administrator {
 		least += " and above"
 	}
-	fmt.Fprintf(b, "\nFor:      %s\nOne line: %s\n", least, c.Usage(path))
+	fmt.Fprintf(b, "\nFor:      %s\nOne line: %s\n", least, c.Synopsis(path))
 	if len(c.Params) == 0 {
 		return
 	}
@@ -84,12 +84,12 @@ func (c *Command) help(b *strings.Builder, path []string) {
 	}
 }
 
-// Usage returns the one-line form: path, main value, keyword and value pairs.
-func (c *Command) Usage(path []string) string {
+// Synopsis returns the one-line form: path, main value, keyword and value pairs.
+func (c *Command) Synopsis(path []string) string {
 	parts := []string{strings.Join(path, " ")}
 	for i := range c.Params {
 		p := &c.Params[i]
-		u := p.usage()
+		u := p.synopsis()
 		if !p.Required && p.Type != "confirm" {
 			u = "[" + u + "]"
 		}

@@ -40,7 +40,7 @@ func TestSplit(t *testing.T) {
 		}
 	}
 	for _, line := range []string{`a 'b`, `a "b`, `a \`, strings.Repeat("x", 1<<17)} {
-		if _, err := menu.Split(line); menu.AsError(err) == nil || menu.AsError(err).Kind != menu.Usage {
+		if _, err := menu.Split(line); menu.AsError(err) == nil || menu.AsError(err).Code != menu.Usage {
 			t.Errorf("Split(%.10q) took it: %v", line, err)
 		}
 	}
@@ -243,7 +243,7 @@ func TestRefusedArguments(t *testing.T) {
 	} {
 		err := b.ping().Run(t.Context(), menu.Caller{}, c.args, nil, &page{})
 		var e *menu.Error
-		if !errors.As(err, &e) || e.Kind != menu.Usage || e.Argument != c.argument ||
+		if !errors.As(err, &e) || e.Code != menu.Usage || e.Argument != c.argument ||
 			!strings.Contains(e.Error(), c.says) {
 			t.Errorf("%v: %+v, want %q blamed with %q", c.args, err, c.argument, c.says)
 		}
@@ -256,7 +256,7 @@ func TestRefusedArguments(t *testing.T) {
 func TestUnconfirmedChangesNothing(t *testing.T) {
 	b := newBench()
 	err := b.ping().Run(t.Context(), menu.Caller{}, menu.Arguments{"host": "x", "confirm": "no"}, nil, &page{})
-	if e := menu.AsError(err); e == nil || e.Kind != menu.Failed || e.Argument != "" || b.ran != 0 {
+	if e := menu.AsError(err); e == nil || e.Code != menu.Failed || e.Argument != "" || b.ran != 0 {
 		t.Errorf("ran %d times, %v", b.ran, err)
 	}
 }

@@ -11,29 +11,28 @@ import (
 
 // A Param is one argument of a command, read from a field of its argument struct:
 //
-//	Name   string        `arg:"name,main,required" ask:"Name of the capture" help:"…"`
+//	Name   string        `arg:"name,positional:1,required" ask:"Name of the capture" help:"…"`
 //	Size   menu.Size     `arg:"size" unit:"MB" default:"200MB"`
 //	Wanted *bool         `arg:"dropped"`      a pointer stays nil when the argument is not given
 //	Format string        `arg:"format" choices:"pcap|pcapng"`
 //	Count  int           `arg:"packets" min:"1" max:"1000000"`
 //
-// The option next lets the value stand without its keyword behind the main one, as a dialogue asks
-// for it behind that one; several fill in the order of the fields. The tag flag names other forms,
-// divided by blanks: "-c" takes the next word (a yes or no takes none), "-I=icmp" stands for the
-// value behind the sign, and a single character such as "@", or one that ends with a sign such as
-// "+time=", begins the word that has the value.
+// A value needs no keyword if it is positional. The options are positional:1 for the main value,
+// and positional:2 and so on for those after it, in the order of the fields and of the questions.
+// positional:0? is for a value before the main one that can be nothing else: y or n of a yes or no,
+// a choice or its number. The option stdin lets a line without this value and without the main one
+// take it from standard input.
 //
-// The option before lets the value stand without its keyword before the main one, where it can be
-// nothing else: y or n of a yes or no, a choice or its number. The option input lets a line without
-// this value and without the main one take it from standard input.
+// The tag flag names other forms, separated by blanks: "-c" takes the next word (a yes or no takes
+// none), and "-I=icmp" means the value after the sign. A single character such as "@", or a form
+// that ends with a sign such as "+time=", begins the word that has the value.
 //
 // A tag without a name takes that of the field's JSON member, in lower case. The tag alias has
-// other names of the argument, divided by blanks: old ones that lines still have. Under "size=MB" a
-// bare number counts that unit.
+// former names of the argument, separated by blanks, which lines may still use. "size=MB" gives a
+// bare number under that name a unit.
 //
-// The option zero lets the value also be 0, or the empty text of a list, which is none of those
-// that the bounds allow: not set. The options size and seconds make an int64 a Size in bytes or a
-// duration in whole seconds.
+// The option zero lets the value also be 0, or the empty text of a list, outside its limits: not
+// set. The options size and seconds make an int64 a Size in bytes or a duration in whole seconds.
 //
 // The option unlimited lets a number, size or duration also be the word unlimited. The option
 // stream says that the command, given this argument, yields a Stream whatever its Shape is
@@ -66,7 +65,7 @@ type Param struct {
 	Max      *int64   `json:"max,omitempty"`
 	Zero     bool     `json:"zero,omitempty"`      // also takes 0, or the empty text, for not set
 	Limit    bool     `json:"unlimited,omitempty"` // also takes the word unlimited, which is -1
-	Assisted bool     `json:"assisted,omitempty"`  // has a language of its own: Spec.Assist completes it
+	Assisted bool     `json:"assisted,omitempty"`  // has a language of its own: Decl.CompleteValue completes it
 	Stream   bool     `json:"stream,omitempty"`    // if given, the output is a stream
 	Alone    bool     `json:"alone,omitempty"`     // if given, no lines are taken while it runs
 
@@ -186,13 +185,13 @@ func paramOf(f reflect.StructField, group string) Param {
 func (p *Param) option(o string) {
 	switch o {
 	case "":
-	case "main":
-		p.Main = true
-	case "next":
-		p.Next = true
-	case "before":
+	case "positional:0?":
 		p.Before = true
-	case "input":
+	case "positional:1":
+		p.Main = true
+	case "positional:2", "positional:3", "positional:4":
+		p.Next = true
+	case "stdin":
 		p.Input = true
 	case "required":
 		p.Required = true
@@ -246,9 +245,9 @@ func (p *Param) put(args reflect.Value, text string) error {
 	value := reflect.New(p.typ).Elem()
 	if err := p.parse(value, text); err != nil {
 		if p.Type == "confirm" || p.Type == "yes/no" {
-			return Wrong(p.Name, "%q is neither yes nor no", p.shown(text))
+			return BadArgument(p.Name, "%q is neither yes nor no", p.shown(text))
 		}
-		return Wrong(p.Name, "%s %q is not right", p.Name, p.shown(text)).WithHint("%s", Sentence(err.Error()))
+		return BadArgument(p.Name, "%s %q is not right", p.Name, p.shown(text)).WithHint("%s", Sentence(err.Error()))
 	}
 	if p.pointer {
 		field.Set(value.Addr())

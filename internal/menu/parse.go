@@ -207,7 +207,7 @@ func (c *Command) pair(args Arguments, p *Param, words []Word) ([]Word, error) {
 	case len(words) > 1:
 		value, used = p.underAlias(words[0].Text, words[1].Text), 2
 	default:
-		return nil, Wrong(p.Name, "The value of %s is missing", p.Name).WithHint("Write %s", p.pair())
+		return nil, BadArgument(p.Name, "The value of %s is missing", p.Name).WithHint("Write %s", p.pair())
 	}
 	if err := p.give(args, value); err != nil {
 		return nil, err
@@ -318,7 +318,7 @@ func (c *Command) abbreviated(word string) *Param {
 
 func (c *Command) unknownArgument(word string) *Error {
 	names := c.paramNames()
-	e := Wrong(Bounded(word, maxQuoted), "%s has no argument %s", c.Name, Quoted(word))
+	e := BadArgument(Bounded(word, maxQuoted), "%s has no argument %s", c.Name, Quoted(word))
 	if len(names) == 0 {
 		return e.WithHint("It takes none")
 	}

@@ -31,7 +31,7 @@ type Question struct {
 	Suggestions []Choice `json:"suggestions,omitempty"`
 	// Open says that an answer outside Choices is valid too; the command checks it.
 	Open bool `json:"open,omitempty"`
-	// Assisted says that the command completes the answer while it is typed (Command.Assist).
+	// Assisted says that the command completes the answer while it is typed (Command.CompleteValue).
 	Assisted bool `json:"assisted,omitempty"`
 	// Unit is the unit of a bare number in the answer, such as MB; the caller that asks adds it.
 	Unit string `json:"unit,omitempty"`
@@ -80,10 +80,10 @@ func (c *Command) work(ctx context.Context, caller Caller, given Arguments, mode
 			q.Suggestions = c.suggest(ctx, caller, args, p.Name, "")
 			return args, &q, nil
 		case q.Required && !q.Skip:
-			return args, nil, Wrong(p.Name, "%s is missing", p.Name).WithHint("Give %s: %s", p.given(),
+			return args, nil, BadArgument(p.Name, "%s is missing", p.Name).WithHint("Give %s: %s", p.given(),
 				lowerFirst(p.Help))
 		case p.Type == "confirm" && !q.Skip:
-			return args, nil, Wrong(p.Name, "This needs a confirmation").WithHint("Add: %s yes", p.Name)
+			return args, nil, BadArgument(p.Name, "This needs a confirmation").WithHint("Add: %s yes", p.Name)
 		case p.Default != "":
 			if err := p.put(args, p.Default); err != nil {
 				return args, nil, err
@@ -112,7 +112,7 @@ func (c *Command) take(ctx context.Context, caller Caller, args reflect.Value, p
 	if text == "" && p.Type != "text" && p.Type != "packets" && p.Type != "list" && p.Type != "secret" &&
 		p.Type != "lines" || text == "" && q.Required {
 		if q.Required {
-			return Wrong(p.Name, "An answer is needed here").WithHint("%s", strings.TrimSuffix(Sentence(q.Help), "."))
+			return BadArgument(p.Name, "An answer is needed here").WithHint("%s", strings.TrimSuffix(Sentence(q.Help), "."))
 		}
 		return nil
 	}
@@ -139,7 +139,7 @@ func (q *Question) choose(text string) (string, error) {
 	}
 	var values []string
 	if len(SplitList(text)) == 0 {
-		return "", Wrong(q.Name, "%s is empty", q.Name).WithHint("%s", strings.TrimSuffix(q.Help, "."))
+		return "", BadArgument(q.Name, "%s is empty", q.Name).WithHint("%s", strings.TrimSuffix(q.Help, "."))
 	}
 	for _, part := range SplitList(text) {
 		v, err := q.chooseOne(part)
@@ -174,7 +174,7 @@ func (q *Question) chooseOne(text string) (string, error) {
 		return text, nil
 	}
 	if len(found) > 1 {
-		return "", Wrong(q.Name, "%q is not unique here", text).WithHint("It could be %s", or(found))
+		return "", BadArgument(q.Name, "%q is not unique here", text).WithHint("It could be %s", or(found))
 	}
 	var names []string
 	for i, c := range q.Choices {
@@ -184,7 +184,7 @@ func (q *Question) chooseOne(text string) (string, error) {
 		}
 		names = append(names, c.Value)
 	}
-	return "", Wrong(q.Name, "%q is not one of the choices", text).WithHint("Choose %s", or(names))
+	return "", BadArgument(q.Name, "%q is not one of the choices", text).WithHint("Choose %s", or(names))
 }
 
 // value returns the placeholder of the value in a line: NAME, yes|no.
@@ -209,8 +209,8 @@ func (p *Param) given() string {
 	return p.pair()
 }
 
-// usage returns the parameter in the one-line form, the optional part in brackets.
-func (p *Param) usage() string {
+// synopsis returns the parameter in the one-line form, the optional part in brackets.
+func (p *Param) synopsis() string {
 	if p.Main || p.Next || p.Before {
 		return "[" + p.Name + "] " + p.value()
 	}

@@ -224,7 +224,7 @@ import (
 )
 
 type {{.Name}}Args struct {
-	Name string ` + "`" + `arg:"name,main" help:"Not written yet."` + "`" + `
+	Name string ` + "`" + `arg:"name,positional:1" help:"Not written yet."` + "`" + `
 }
 
 // A {{.Name}}Record is what {{.Word}} yields.
@@ -233,7 +233,7 @@ type {{.Name}}Record struct {
 }
 
 func {{.Name}}() *menu.Command {
-	return menu.Spec[{{.Name}}Args, {{.Name}}Record]{
+	return menu.Decl[{{.Name}}Args, {{.Name}}Record]{
 		Name:  "{{.Word}}",
 		Help:  "Not written yet.",
 		Role:  menu.Operator,

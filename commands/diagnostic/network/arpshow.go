@@ -12,7 +12,7 @@ import (
 
 // arpshow shows the ARP cache as arp(8) -an does on BSD.
 func arpshow() *menu.Command {
-	return menu.Spec[menu.NoArgs, neighbour]{
+	return menu.Decl[menu.NoArgs, neighbour]{
 		Name:    "arpshow",
 		Help:    "Show system ARP cache.",
 		Details: "An entry that expires is then asked again when it is needed; one that is stale will be asked at its next use.",

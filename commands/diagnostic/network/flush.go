@@ -30,7 +30,7 @@ type flushed struct {
 
 // flush empties every cache of the network that this host has.
 func flush(s nameService) *menu.Command {
-	return menu.Spec[menu.NoArgs, flushed]{
+	return menu.Decl[menu.NoArgs, flushed]{
 		Name:    "flush",
 		Help:    "Flush all network related caches.",
 		Details: "What somebody entered into the ARP or NDP cache by hand stays.",

@@ -13,7 +13,7 @@ import (
 
 // ndpshow shows the NDP cache as ndp(8) -an does on BSD.
 func ndpshow() *menu.Command {
-	return menu.Spec[menu.NoArgs, neighbour]{
+	return menu.Decl[menu.NoArgs, neighbour]{
 		Name: "ndpshow",
 		Help: "Show system NDP cache.",
 		Details: "State: R reachable, S stale, D delayed, P being asked, I incomplete, F failed. Flag R: the neighbour is a router; p: this appliance answers for the address. " +

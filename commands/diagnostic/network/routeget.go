@@ -20,7 +20,7 @@ import (
 )
 
 type routegetArgs struct {
-	Host      string `arg:"host,main,required" ask:"Host to which the route is asked for" help:"Name or address of the host."`
+	Host      string `arg:"host,positional:1,required" ask:"Host to which the route is asked for" help:"Name or address of the host."`
 	From      string `arg:"from" help:"Own address that packets have as their source; chosen by the route, if not given."`
 	Interface string `arg:"interface" help:"Interface that packets must leave by."`
 	Mark      string `arg:"mark" help:"Mark that a firewall gives to packets, for rules with fwmark: a number such as 7 or 0x10."`
@@ -41,7 +41,7 @@ type routegetRecord struct {
 }
 
 func routeget() *menu.Command {
-	return menu.Spec[routegetArgs, routegetRecord]{
+	return menu.Decl[routegetArgs, routegetRecord]{
 		Name: "routeget",
 		Help: "Show the route to a host.",
 		Details: "It asks the kernel and sends nothing to the host. Types are those of ip-route(8): unreachable, prohibit and blackhole routes drop packets, " +
@@ -63,12 +63,12 @@ func routeget() *menu.Command {
 				return err
 			}
 			if query.From.IsValid() && query.From.Is4() != query.To.Is4() {
-				return menu.Wrong("from", "%s and %s are of different versions of IP", query.From, query.To)
+				return menu.BadArgument("from", "%s and %s are of different versions of IP", query.From, query.To)
 			}
 			route, err := routes.Get(query)
 			switch {
 			case errors.Is(err, routes.ErrFrom):
-				return menu.Wrong("from", "%s is no address of this appliance", query.From).WithHint("netstat interfaces lists its addresses")
+				return menu.BadArgument("from", "%s is no address of this appliance", query.From).WithHint("netstat interfaces lists its addresses")
 			case err != nil && !errors.Is(err, unix.ENETUNREACH):
 				return probes.Failure(err, "The route to %s is not known", query.To)
 			}
@@ -85,20 +85,20 @@ func routeget() *menu.Command {
 func (a routegetArgs) query() (q routes.Query, err error) {
 	if a.From != "" {
 		if q.From, err = netip.ParseAddr(a.From); err != nil {
-			return q, menu.Wrong("from", "%q is not an address", menu.Clean(a.From)).WithHint("Give an IPv4 or IPv6 address of this appliance")
+			return q, menu.BadArgument("from", "%q is not an address", menu.Clean(a.From)).WithHint("Give an IPv4 or IPv6 address of this appliance")
 		}
 		q.From = q.From.Unmap()
 	}
 	if a.Interface != "" {
 		q.Interface = interfaces.RealName(a.Interface)
 		if _, err := net.InterfaceByName(q.Interface); err != nil {
-			return q, menu.Wrong("interface", "There is no interface %q", menu.Clean(a.Interface)).WithHint("netstat interfaces lists them")
+			return q, menu.BadArgument("interface", "There is no interface %q", menu.Clean(a.Interface)).WithHint("netstat interfaces lists them")
 		}
 	}
 	if a.Mark != "" {
 		mark, err := strconv.ParseUint(a.Mark, 0, 32)
 		if err != nil {
-			return q, menu.Wrong("mark", "%q is not a mark", menu.Clean(a.Mark)).WithHint("It is a number from 0 to 4294967295, such as 7 or 0x10")
+			return q, menu.BadArgument("mark", "%q is not a mark", menu.Clean(a.Mark)).WithHint("It is a number from 0 to 4294967295, such as 7 or 0x10")
 		}
 		q.Mark = uint32(mark)
 	}

@@ -21,7 +21,7 @@ type hostService interface {
 }
 
 type smtppingArgs struct {
-	Host    string        `arg:"host,main,required" ask:"Enter the hostname or IP address of the SMTP server:" help:"Name or address of the mail server, or a domain that has one."`
+	Host    string        `arg:"host,positional:1,required" ask:"Enter the hostname or IP address of the SMTP server:" help:"Name or address of the mail server, or a domain that has one."`
 	UseMX   *bool         `arg:"usemx" ask:"The host has MX records. Would you like to test an MX host instead?" default:"yes" help:"Test a mail exchanger of the domain instead of the host of its name."`
 	MX      string        `arg:"mx" ask:"Select an MX host to test." help:"The mail exchanger to test; the preferred one, if not given."`
 	Source  string        `arg:"source" ask:"Select a network interface to use for the test." default:"auto" help:"Interface or own address to send from; auto leaves it to the routes."`
@@ -89,7 +89,7 @@ type smtpCertificate struct {
 // smtpping is diagnostic > network > smtpping.
 func smtpping(s hostService) *menu.Command {
 	exchangers := &dns.Exchangers{}
-	return menu.Spec[smtppingArgs, smtpStep]{
+	return menu.Decl[smtppingArgs, smtpStep]{
 		Name: "smtpping",
 		Help: "Test a remote SMTP server.",
 		Details: "It connects, greets and, where the server offers it, begins TLS; a certificate is shown whether it is trusted or not. " +
@@ -164,7 +164,7 @@ func checkSMTPPing(a smtppingArgs, name string) error {
 		}
 		ascii, err := smtp.ASCIIAddress(value)
 		if err != nil || at < 1 || strings.HasSuffix(ascii, "@") {
-			return menu.Wrong(name, "%q is no e-mail address", menu.Clean(value)).WithHint("It is such as user@example.com")
+			return menu.BadArgument(name, "%q is no e-mail address", menu.Clean(value)).WithHint("It is such as user@example.com")
 		}
 		return nil
 	}
@@ -174,11 +174,11 @@ func checkSMTPPing(a smtppingArgs, name string) error {
 		return err
 	case "host":
 		if strings.HasPrefix(a.Host, "[") && dns.Unbracketed(a.Host) == a.Host {
-			return menu.Wrong("host", "%q is no address in brackets", menu.Clean(a.Host)).WithHint("It is such as [192.0.2.25] or [2001:db8::25]")
+			return menu.BadArgument("host", "%q is no address in brackets", menu.Clean(a.Host)).WithHint("It is such as [192.0.2.25] or [2001:db8::25]")
 		}
 	case "mx":
 		if _, err := strconv.Atoi(a.MX); err == nil {
-			return menu.Wrong("mx", "There is no MX host %s", a.MX).WithHint("Choose one that is listed, or give the name of a host")
+			return menu.BadArgument("mx", "There is no MX host %s", a.MX).WithHint("Choose one that is listed, or give the name of a host")
 		}
 	case "from":
 		return address(a.From)
@@ -186,7 +186,7 @@ func checkSMTPPing(a smtppingArgs, name string) error {
 		return address(a.To)
 	case "helo":
 		if strings.ContainsFunc(a.Helo, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
-			return menu.Wrong("helo", "%q is no name to greet with", menu.Clean(a.Helo)).WithHint("It is a host name, or an address in brackets")
+			return menu.BadArgument("helo", "%q is no name to greet with", menu.Clean(a.Helo)).WithHint("It is a host name, or an address in brackets")
 		}
 	}
 	return nil

@@ -74,7 +74,7 @@ func noExchangers(ctx context.Context, host string, err error) error {
 	case errors.As(err, &unknown):
 		return menu.Errorf(menu.Failed, "Which hosts take the mail of %s is not known: %s", name, unknown.Reason).WithHint("The host of that name is tested with usemx no; look at the name servers with dig")
 	case errors.Is(err, dns.ErrName):
-		return menu.Wrong("host", "%q is no name that the DNS can have", name).WithHint("Give a host name, a domain or an address")
+		return menu.BadArgument("host", "%q is no name that the DNS can have", name).WithHint("Give a host name, a domain or an address")
 	}
 	return err
 }

@@ -43,11 +43,11 @@ func tcpdump(s captureService) *menu.Menu {
 }
 
 type startArgs struct {
-	Name string `arg:"name,main" help:"Name of the capture; one is made if none is given."`
+	Name string `arg:"name,positional:1" help:"Name of the capture; one is made if none is given."`
 }
 
 func tcpdumpStart(s captureService) *menu.Command {
-	return menu.Spec[startArgs, capture.Status]{
+	return menu.Decl[startArgs, capture.Status]{
 		Name:    "start",
 		Help:    "Start packet capture.",
 		Details: "It uses the filter, the interfaces and the limits that are set, and goes on when you leave the menu or the session.",
@@ -66,11 +66,11 @@ func tcpdumpStart(s captureService) *menu.Command {
 }
 
 type nameArgs struct {
-	Name string `arg:"name,main" ask:"Name of the capture" help:"Name of the capture; may be left out when there is only one."`
+	Name string `arg:"name,positional:1" ask:"Name of the capture" help:"Name of the capture; may be left out when there is only one."`
 }
 
 func tcpdumpStop(s captureService) *menu.Command {
-	return menu.Spec[nameArgs, capture.Status]{
+	return menu.Decl[nameArgs, capture.Status]{
 		Name:   "stop",
 		Help:   "Stop packet capture.",
 		Role:   menu.Operator,
@@ -93,7 +93,7 @@ func tcpdumpStop(s captureService) *menu.Command {
 }
 
 func tcpdumpStatus(s captureService) *menu.Command {
-	return menu.Spec[menu.NoArgs, capture.Status]{
+	return menu.Decl[menu.NoArgs, capture.Status]{
 		Name: "status",
 		Help: "Status capture.",
 		Role: menu.ReadOnly,
@@ -105,11 +105,11 @@ func tcpdumpStatus(s captureService) *menu.Command {
 }
 
 type filterArgs struct {
-	Filter string `arg:"filter,main,assisted" ask:"Filter expression as tcpdump takes it, or CLEAR for none" help:"A tcpdump filter such as \"host 192.0.2.1 and port 25\"; CLEAR for none."`
+	Filter string `arg:"filter,positional:1,assisted" ask:"Filter expression as tcpdump takes it, or CLEAR for none" help:"A tcpdump filter such as \"host 192.0.2.1 and port 25\"; CLEAR for none."`
 }
 
 func tcpdumpFilter(s captureService) *menu.Command {
-	return menu.Spec[filterArgs, capture.Settings]{
+	return menu.Decl[filterArgs, capture.Settings]{
 		Name:  "filter",
 		Help:  "Set packet capture filter.",
 		Role:  menu.Operator,
@@ -124,7 +124,7 @@ func tcpdumpFilter(s captureService) *menu.Command {
 		Check: func(ctx context.Context, _ menu.Caller, a filterArgs, _ string) error {
 			return s.CheckFilter(ctx, captures.Cleared(a.Filter))
 		},
-		Assist: func(_ context.Context, _ menu.Caller, _ filterArgs, _, text string) menu.Completion {
+		CompleteValue: func(_ context.Context, _ menu.Caller, _ filterArgs, _, text string) menu.Completion {
 			return captures.SuggestFilter(text, s.CaptureInterfaces())
 		},
 		Run: func(_ context.Context, caller menu.Caller, a filterArgs, out *menu.Out[capture.Settings]) error {
@@ -137,11 +137,11 @@ func tcpdumpFilter(s captureService) *menu.Command {
 }
 
 type interfaceArgs struct {
-	Interfaces []string `arg:"interface,main" ask:"Interfaces to capture on, names or numbers separated by commas" help:"Names of interfaces separated by commas, or ALL."`
+	Interfaces []string `arg:"interface,positional:1" ask:"Interfaces to capture on, names or numbers separated by commas" help:"Names of interfaces separated by commas, or ALL."`
 }
 
 func tcpdumpInterface(s captureService) *menu.Command {
-	return menu.Spec[interfaceArgs, capture.Settings]{
+	return menu.Decl[interfaceArgs, capture.Settings]{
 		Name:  "interface",
 		Help:  "Set packet capture interface.",
 		Role:  menu.Operator,
@@ -172,7 +172,7 @@ type clearArgs struct {
 }
 
 func tcpdumpClear(s captureService) *menu.Command {
-	return menu.Spec[clearArgs, captures.Removed]{
+	return menu.Decl[clearArgs, captures.Removed]{
 		Name:   "clear",
 		Help:   "Remove previous packet captures.",
 		Role:   menu.Operator,

@@ -92,7 +92,7 @@ func onlyActive(list []capture.Status, name string) (string, error) {
 	case len(active) == 0:
 		return "", menu.Errorf(menu.State, "No capture is running").WithHint("Start one with start")
 	}
-	return "", menu.Wrong("name", "%d captures are running", len(active)).WithHint("Name the one that is meant")
+	return "", menu.BadArgument("name", "%d captures are running", len(active)).WithHint("Name the one that is meant")
 }
 
 // ChooseInterfaces offers the interfaces and ALL; the present ones are the default.

@@ -46,7 +46,7 @@ func (o Options) Check(name string) error {
 			given, what = o.Case, "case number"
 		}
 		if o.Format == "pcap" && *given != "" {
-			return menu.Wrong(name, "A pcap file has no place for a %s", what).WithHint("Leave format out, or write format pcapng")
+			return menu.BadArgument(name, "A pcap file has no place for a %s", what).WithHint("Leave format out, or write format pcapng")
 		}
 	}
 	return nil
@@ -64,7 +64,7 @@ func (o Options) checkCPUs() error {
 	}
 	for _, n := range list {
 		if !slices.Contains(usable, n) {
-			return menu.Wrong("cpus", "There is no CPU %d for the appliance", n).WithHint("It may use %s", strings.Trim(strings.ReplaceAll(fmt.Sprint(usable), " ", ","), "[]"))
+			return menu.BadArgument("cpus", "There is no CPU %d for the appliance", n).WithHint("It may use %s", strings.Trim(strings.ReplaceAll(fmt.Sprint(usable), " ", ","), "[]"))
 		}
 	}
 	return nil
@@ -75,7 +75,7 @@ func (o Options) cpus() ([]int, error) {
 	for _, text := range o.CPUs {
 		n, err := strconv.Atoi(text)
 		if err != nil || n < 0 {
-			return nil, menu.Wrong("cpus", "%q is not the number of a CPU", text).WithHint("CPUs are counted from 0")
+			return nil, menu.BadArgument("cpus", "%q is not the number of a CPU", text).WithHint("CPUs are counted from 0")
 		}
 		list = append(list, n)
 	}

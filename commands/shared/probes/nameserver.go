@@ -41,9 +41,9 @@ func NoReply(err error, name string) error {
 	case errors.Is(err, dns.ErrName):
 		return wrongName("name", name, err)
 	case errors.Is(err, dns.ErrType):
-		return menu.Wrong("type", "There is no such type of record").WithHint("It is such as A, AAAA, MX, TXT, or TYPE and a number")
+		return menu.BadArgument("type", "There is no such type of record").WithHint("It is such as A, AAAA, MX, TXT, or TYPE and a number")
 	case errors.Is(err, dns.ErrClass):
-		return menu.Wrong("class", "There is no such class of records").WithHint("It is IN, CH, HS, ANY, or CLASS and a number")
+		return menu.BadArgument("class", "There is no such class of records").WithHint("It is IN, CH, HS, ANY, or CLASS and a number")
 	case errors.As(err, &failure):
 		return failed(failure)
 	}
@@ -178,7 +178,7 @@ func ExtendedErrorText(e dns.ExtendedError) string {
 
 // wrongName is the Error for a text that is no name, given as an argument.
 func wrongName(argument, name string, err error) *menu.Error {
-	e := menu.Wrong(argument, "\"%s\" is no name that the DNS can have", menu.Clean(name))
+	e := menu.BadArgument(argument, "\"%s\" is no name that the DNS can have", menu.Clean(name))
 	var wrong *dns.NameError
 	if errors.As(err, &wrong) {
 		e.Hint = wrong.Reason
@@ -195,11 +195,11 @@ func noAddress(err error, argument, host string, family dns.Family) error {
 	case errors.Is(err, dns.ErrName):
 		return wrongName(argument, host, err)
 	case errors.Is(err, dns.ErrNotFound):
-		return &menu.Error{Kind: menu.NotFound, Argument: argument, Message: "There is no host " + BothNames(host, `"`), Hint: "Give a name that the name servers know, or an address"}
+		return &menu.Error{Code: menu.NotFound, Argument: argument, Message: "There is no host " + BothNames(host, `"`), Hint: "Give a name that the name servers know, or an address"}
 	case errors.Is(err, dns.ErrFamily) && family == dns.Any:
-		return &menu.Error{Kind: menu.NotFound, Argument: argument, Message: fmt.Sprintf("%s has no address", name), Hint: "dig shows what records it has"}
+		return &menu.Error{Code: menu.NotFound, Argument: argument, Message: fmt.Sprintf("%s has no address", name), Hint: "dig shows what records it has"}
 	case errors.Is(err, dns.ErrFamily):
-		return &menu.Error{Kind: menu.NotFound, Argument: argument, Message: fmt.Sprintf("%s has no IPv%s address", name, family), Hint: "Use the other version of IP"}
+		return &menu.Error{Code: menu.NotFound, Argument: argument, Message: fmt.Sprintf("%s has no IPv%s address", name, family), Hint: "Use the other version of IP"}
 	case errors.As(err, &code):
 		e := BadCode(code.Reply)
 		e.Argument, e.Message = argument, fmt.Sprintf("The address of %s is not known: %s%s", name, strings.ToLower(e.Message[:1]), e.Message[1:])

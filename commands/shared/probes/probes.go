@@ -54,7 +54,7 @@ func Source(text string) (source.Source, error) {
 		e.Argument = "source"
 		return s, e.WithHint("netstat interfaces shows it as tentative; that takes a second or two")
 	case err != nil:
-		return s, menu.Wrong("source", "%q is neither an interface nor an address of this appliance", menu.Clean(text)).WithHint("Leave it out, or give one that the question for it lists")
+		return s, menu.BadArgument("source", "%q is neither an interface nor an address of this appliance", menu.Clean(text)).WithHint("Leave it out, or give one that the question for it lists")
 	}
 	return s, nil
 }
@@ -77,12 +77,12 @@ func Addresses(ctx context.Context, argument, host string, family dns.Family, fr
 	for i, a := range list {
 		scoped, ok := from.Scoped(a)
 		if !ok {
-			return nil, menu.Wrong(argument, "%s is a link-local address, which every interface has a network for", a).WithHint("Say which: %s%%INTERFACE", a)
+			return nil, menu.BadArgument(argument, "%s is a link-local address, which every interface has a network for", a).WithHint("Say which: %s%%INTERFACE", a)
 		}
 		if zone := interfaces.RealName(scoped.Zone()); zone != "" {
 			scoped = scoped.WithZone(zone)
 			if _, err := net.InterfaceByName(zone); err != nil {
-				return nil, menu.Wrong(argument, "There is no interface %q", menu.Clean(zone)).WithHint("After the %% write the name of an interface of this appliance")
+				return nil, menu.BadArgument(argument, "There is no interface %q", menu.Clean(zone)).WithHint("After the %% write the name of an interface of this appliance")
 			}
 		}
 		list[i] = scoped
@@ -158,7 +158,7 @@ func Milliseconds(d time.Duration) string { return fmt.Sprintf("%.3f", d.Seconds
 // Seconds is a time as JSON has it, to the microsecond.
 func Seconds(d time.Duration) float64 { return d.Round(time.Microsecond).Seconds() }
 
-// AskSource is menu.Spec.Ask for a command of whose questions only that for the argument source needs help.
+// AskSource is menu.Decl.Ask for a command of whose questions only that for the argument source needs help.
 func AskSource[A any](_ context.Context, _ menu.Caller, _ A, q *menu.Question) error {
 	if q.Name == "source" {
 		ChooseSource(q)

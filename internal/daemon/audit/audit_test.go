@@ -322,7 +322,7 @@ func TestEventsStops(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := d.Events(ctx, access.EventFilter{}, func(access.Event) error { return nil }); menu.AsError(err).Kind != menu.Interrupted {
+	if err := d.Events(ctx, access.EventFilter{}, func(access.Event) error { return nil }); menu.AsError(err).Code != menu.Interrupted {
 		t.Errorf("what was interrupted is %v", err)
 	}
 }

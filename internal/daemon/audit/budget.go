@@ -53,7 +53,7 @@ func newBudgets(write func(access.Event)) *budgets {
 func (a *budgets) record(e access.Event) {
 	bound(&e)
 	act := e.Act + " " + e.Path
-	switch kind := menu.Kind(e.Exit); {
+	switch kind := menu.Code(e.Exit); {
 	case kind == menu.Usage || kind == menu.NotFound: // the user chose the path
 		act = e.Act + ", " + e.Result
 	case len(act) > maxLeftOutText:

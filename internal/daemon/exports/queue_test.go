@@ -298,13 +298,13 @@ func TestTargets(t *testing.T) {
 		}
 	}
 	r.target("vault", destination{url: mustParse(t, "https://host/"), hostKey: fingerprint}, false)
-	if _, err := r.q.AddTarget(t.Context(), menu.Caller{}, capture.Target{Name: "vault", URL: "https://host/"}, ""); menu.AsError(err).Kind != menu.State {
+	if _, err := r.q.AddTarget(t.Context(), menu.Caller{}, capture.Target{Name: "vault", URL: "https://host/"}, ""); menu.AsError(err).Code != menu.State {
 		t.Errorf("a second one of its name: %v", err)
 	}
-	if err := r.q.CheckTarget("valut"); menu.AsError(err).Kind != menu.NotFound || !strings.Contains(err.Error(), "Did you mean vault?") {
+	if err := r.q.CheckTarget("valut"); menu.AsError(err).Code != menu.NotFound || !strings.Contains(err.Error(), "Did you mean vault?") {
 		t.Errorf("a target that is not there: %v", err)
 	}
-	if err := r.q.DeleteTarget(menu.Caller{}, "valut"); menu.AsError(err).Kind != menu.NotFound {
+	if err := r.q.DeleteTarget(menu.Caller{}, "valut"); menu.AsError(err).Code != menu.NotFound {
 		t.Errorf("a target that is not there is deleted: %v", err)
 	}
 	if got := r.q.Targets(); len(got) != 1 || got[0].Login != loginNone {
@@ -386,7 +386,7 @@ func TestQueueThatCannotBeWritten(t *testing.T) {
 	if _, err := r.q.AddTarget(t.Context(), menu.Caller{}, capture.Target{Name: "vault", URL: "https://host/"}, ""); err == nil || len(r.q.Targets()) != 0 {
 		t.Errorf("a target that is not on the disk: %v; the targets are %+v", err, r.q.Targets())
 	}
-	if _, err := r.q.Add("", []string{"a.pcap"}, "vault", "anna"); menu.AsError(err).Kind != menu.Failed {
+	if _, err := r.q.Add("", []string{"a.pcap"}, "vault", "anna"); menu.AsError(err).Code != menu.Failed {
 		t.Errorf("a copy that is not on the disk: %v", err)
 	}
 }

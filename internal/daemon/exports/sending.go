@@ -92,7 +92,7 @@ func (q *Queue) tried(e *capture.Export, err error) capture.Export {
 	case err == nil:
 		e.State, e.Error, e.Finished, e.Sent = capture.ExportDone, "", time.Now(), e.Bytes
 		delete(q.resting, e.Target)
-	case errors.As(err, &gone) && gone.Kind == menu.NotFound:
+	case errors.As(err, &gone) && gone.Code == menu.NotFound:
 		e.State, e.Error, e.Finished = capture.ExportFailed, gone.Message, time.Now()
 	default:
 		e.State, e.Error, e.NextTry = capture.ExportWaiting, menu.Sentence(textOf(err)), time.Now().Add(retryAfter(e.Tries))

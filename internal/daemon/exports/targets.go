@@ -41,7 +41,7 @@ func (q *Queue) CheckTarget(name string) error {
 		}
 		names = append(names, t.Name)
 	}
-	e := &menu.Error{Kind: menu.NotFound, Argument: "target", Message: "There is no target " + menu.Quoted(name),
+	e := &menu.Error{Code: menu.NotFound, Argument: "target", Message: "There is no target " + menu.Quoted(name),
 		Hint: "packetcapture target list shows them"}
 	if near := menu.Nearest(name, names); near != "" {
 		return e.WithHint("Did you mean %s?", near)
@@ -52,23 +52,23 @@ func (q *Queue) CheckTarget(name string) error {
 // AddTarget keeps a target. Without a secret, the appliance logs in at one for SFTP by its own key.
 func (q *Queue) AddTarget(ctx context.Context, _ menu.Caller, t capture.Target, secret menu.Secret) (capture.Target, error) {
 	if !capture.PlainName(t.Name) {
-		return t, menu.Wrong("name", "%s is not a name for a target", menu.Quoted(t.Name)).WithHint("%s", capture.PlainNameHint)
+		return t, menu.BadArgument("name", "%s is not a name for a target", menu.Quoted(t.Name)).WithHint("%s", capture.PlainNameHint)
 	}
 	u, s, err := parseURL(t.URL)
 	if err != nil {
-		return t, menu.Wrong("url", "%s", menu.Sentence(err.Error()))
+		return t, menu.BadArgument("url", "%s", menu.Sentence(err.Error()))
 	}
 	if asks, ok := s.(keyAsker); ok && t.HostKey == "" {
 		found, err := asks.hostKey(ctx, u)
 		if err != nil {
-			return t, menu.Wrong("hostkey", "The fingerprint of the host's key is missing, and %s", err).
+			return t, menu.BadArgument("hostkey", "The fingerprint of the host's key is missing, and %s", err).
 				WithHint("Give hostkey SHA256:..., as ssh-keygen -l prints it")
 		}
-		return t, menu.Wrong("hostkey", "The host's key has the fingerprint %s", found).
+		return t, menu.BadArgument("hostkey", "The host's key has the fingerprint %s", found).
 			WithHint("Make sure that it is right, and give: hostkey %s", found)
 	}
 	if t.HostKey != "" && (!strings.HasPrefix(t.HostKey, "SHA256:") || len(t.HostKey) != len("SHA256:")+43) {
-		return t, menu.Wrong("hostkey", "%s is not a fingerprint", menu.Quoted(t.HostKey)).
+		return t, menu.BadArgument("hostkey", "%s is not a fingerprint", menu.Quoted(t.HostKey)).
 			WithHint("It is SHA256: and 43 characters, as ssh-keygen -l prints it")
 	}
 	t.Login = s.login(u, string(secret))
@@ -79,7 +79,7 @@ func (q *Queue) AddTarget(ctx context.Context, _ menu.Caller, t capture.Target, 
 	}
 	q.mu.Unlock()
 	if taken {
-		return t, &menu.Error{Kind: menu.State, Argument: "name", Message: "There is a target " + t.Name + " already",
+		return t, &menu.Error{Code: menu.State, Argument: "name", Message: "There is a target " + t.Name + " already",
 			Hint: "Choose another name, or delete that one"}
 	}
 	if err := q.saveTargets(); err != nil {

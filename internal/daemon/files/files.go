@@ -117,12 +117,12 @@ func PlainName(name string) bool {
 }
 
 func noSuchFile(name string) error {
-	return &menu.Error{Kind: menu.NotFound, Argument: "file", Message: "There is no file " + menu.Quoted(name) + " in the diagnostic directory"}
+	return &menu.Error{Code: menu.NotFound, Argument: "file", Message: "There is no file " + menu.Quoted(name) + " in the diagnostic directory"}
 }
 
 // stillWritten is noSuchFile for a file that there will be.
 func stillWritten(name string) error {
-	return &menu.Error{Kind: menu.NotFound, Argument: "file", Message: "The file " + menu.Quoted(name) + " is still being written",
+	return &menu.Error{Code: menu.NotFound, Argument: "file", Message: "The file " + menu.Quoted(name) + " is still being written",
 		Hint: "It can be read when the capture is stopped or goes on in its next file"}
 }
 

@@ -173,7 +173,7 @@ func TestListingWhileFilesComeAndGo(t *testing.T) {
 	}
 }
 
-func wantKind(t *testing.T, err error, kind menu.Kind) {
+func wantKind(t *testing.T, err error, kind menu.Code) {
 	t.Helper()
 	if kind == 0 {
 		if err != nil {
@@ -181,7 +181,7 @@ func wantKind(t *testing.T, err error, kind menu.Kind) {
 		}
 		return
 	}
-	if got := menu.AsError(err); got == nil || got.Kind != kind {
+	if got := menu.AsError(err); got == nil || got.Code != kind {
 		t.Errorf("the error is %v, and not of the kind %v", err, kind)
 	}
 }

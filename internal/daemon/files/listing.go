@@ -73,7 +73,7 @@ func (l *listing) Next(most int) ([]access.File, error) {
 			switch {
 			case err == nil:
 				files = append(files, l.known.file(info))
-			case !errors.As(err, &known) || known.Kind != menu.NotFound: // it is there and cannot be looked at
+			case !errors.As(err, &known) || known.Code != menu.NotFound: // it is there and cannot be looked at
 				return nil, err
 			}
 		}

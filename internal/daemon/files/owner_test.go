@@ -128,7 +128,7 @@ func TestOwnersDescribe(t *testing.T) {
 			t.Errorf("%+v, and alone %+v, %v", f, stat, err)
 		}
 	}
-	u, err := d.DiagnosticUsage()
+	u, err := d.DirectoryUse()
 	if got := fmt.Sprint(u.Kinds); err != nil || got != "[{files of .pcap 1 1} {captures being written 1 1} {files of p 1 1} {other 2 2}]" || u.Files != 5 {
 		t.Errorf("in use are %+v, %v", u, err)
 	}
@@ -246,7 +246,7 @@ func TestCreateAndRename(t *testing.T) {
 	}
 	d.put(t, 1, capture.PartName("mail.pcap"))
 	_, err := d.OpenFile("mail.pcap")
-	if e := menu.AsError(err); e.Kind != menu.NotFound || !strings.Contains(e.Message, "still being written") {
+	if e := menu.AsError(err); e.Code != menu.NotFound || !strings.Contains(e.Message, "still being written") {
 		t.Errorf("a file that is being written: %v", err)
 	}
 }

@@ -18,20 +18,20 @@ const (
 	kindOther   = "other"
 )
 
-// DiagnosticUsage says what is in the directory, what is being written included. The kinds are those of the owners in their order,
+// DirectoryUse says what is in the directory, what is being written included. The kinds are those of the owners in their order,
 // with files being written after the first.
-func (d *Directory) DiagnosticUsage() (access.Usage, error) {
-	var kinds []access.KindUsage
+func (d *Directory) DirectoryUse() (access.DiskUse, error) {
+	var kinds []access.DiskUseOfKind
 	for i, owner := range d.owners {
-		kinds = append(kinds, access.KindUsage{Kind: owner.Kind()})
+		kinds = append(kinds, access.DiskUseOfKind{Kind: owner.Kind()})
 		if i == 0 {
-			kinds = append(kinds, access.KindUsage{Kind: kindWriting})
+			kinds = append(kinds, access.DiskUseOfKind{Kind: kindWriting})
 		}
 	}
-	kinds = append(kinds, access.KindUsage{Kind: kindOther})
-	u := access.Usage{Largest: []access.File{}, ReserveBytes: d.Reserve(), QuotaBytes: d.o.QuotaBytes, Kinds: kinds}
+	kinds = append(kinds, access.DiskUseOfKind{Kind: kindOther})
+	u := access.DiskUse{Largest: []access.File{}, ReserveBytes: d.Reserve(), QuotaBytes: d.o.QuotaBytes, Kinds: kinds}
 	count := func(kind string, bytes int64) {
-		k := &kinds[slices.IndexFunc(kinds, func(k access.KindUsage) bool { return k.Kind == kind })]
+		k := &kinds[slices.IndexFunc(kinds, func(k access.DiskUseOfKind) bool { return k.Kind == kind })]
 		k.Files++
 		k.Bytes += bytes
 		u.Files++

@@ -22,11 +22,11 @@ func checkUserName(user string) error {
 	const accepted = "A user name begins with a lower-case letter and has at most 32 lower-case letters, digits, dots, hyphens and underscores"
 	switch {
 	case user == "":
-		return menu.Wrong("user", "The user name is missing").WithHint(accepted)
+		return menu.BadArgument("user", "The user name is missing").WithHint(accepted)
 	case !access.PlainUserName(user):
-		return menu.Wrong("user", "%s is not a user name", menu.Quoted(user)).WithHint(accepted)
+		return menu.BadArgument("user", "%s is not a user name", menu.Quoted(user)).WithHint(accepted)
 	case slices.Contains(reservedUsers(), user):
-		return menu.Wrong("user", "The name %s is reserved", user).WithHint("Choose another name")
+		return menu.BadArgument("user", "The name %s is reserved", user).WithHint("Choose another name")
 	}
 	return nil
 }
@@ -41,7 +41,7 @@ const (
 func checkPassword(user string, password menu.Secret) error {
 	p := string(password)
 	wrong := func(message string) error {
-		return menu.Wrong("password", "%s", message).
+		return menu.BadArgument("password", "%s", message).
 			WithHint("A password has 8 to 1024 characters and is neither the user name nor a common word")
 	}
 	switch {
@@ -94,11 +94,11 @@ func checkAccount(a access.Account) error {
 		for _, r := range menu.Roles() {
 			names = append(names, string(r))
 		}
-		return menu.Wrong("role", "There is no role %s", menu.Quoted(string(a.Role))).
+		return menu.BadArgument("role", "There is no role %s", menu.Quoted(string(a.Role))).
 			WithHint("The roles are %s", strings.Join(names, ", "))
 	case utf8.RuneCountInString(a.FullName) > 100 || !utf8.ValidString(a.FullName) ||
 		strings.ContainsFunc(a.FullName, unicode.IsControl):
-		return menu.Wrong("fullName", "That is not a name that can be shown").
+		return menu.BadArgument("fullName", "That is not a name that can be shown").
 			WithHint("A full name has at most 100 printable characters")
 	}
 	return nil

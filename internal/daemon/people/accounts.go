@@ -195,7 +195,7 @@ func noSuchUser(name string, users map[string]user) error {
 		names = append(names, n)
 	}
 	slices.Sort(names)
-	e := &menu.Error{Kind: menu.NotFound, Argument: "user", Message: "There is no user " + menu.Quoted(name)}
+	e := &menu.Error{Code: menu.NotFound, Argument: "user", Message: "There is no user " + menu.Quoted(name)}
 	if near := menu.Nearest(name, names); near != "" {
 		return e.WithHint("Did you mean %s?", near)
 	}
@@ -341,7 +341,7 @@ func (p *People) CreateAccount(a access.Account, password menu.Secret) error {
 }
 
 func userExists(name string) error {
-	return &menu.Error{Kind: menu.State, Argument: "user", Message: "There is a user " + name + " already",
+	return &menu.Error{Code: menu.State, Argument: "user", Message: "There is a user " + name + " already",
 		Hint: "Choose another name"}
 }
 
@@ -349,9 +349,9 @@ func userExists(name string) error {
 func (p *People) checkExpiry(a access.Account) error {
 	switch {
 	case a.Expires == nil && a.Role == menu.Support:
-		return menu.Wrong("expires", "A support account must expire").WithHint("Give it a time, such as 7d")
+		return menu.BadArgument("expires", "A support account must expire").WithHint("Give it a time, such as 7d")
 	case a.Expires != nil && !a.Expires.After(time.Now()):
-		return menu.Wrong("expires", "The expiry time is in the past").WithHint("Give a date that lies ahead")
+		return menu.BadArgument("expires", "The expiry time is in the past").WithHint("Give a date that lies ahead")
 	}
 	return nil
 }
@@ -445,7 +445,7 @@ func (p *People) CheckPassword(ctx context.Context, name string, password menu.S
 	case err != nil:
 		return menu.Failing("check the password", err)
 	case !ok:
-		return &menu.Error{Kind: menu.Denied, Argument: "password", Message: "That is not the present password"}
+		return &menu.Error{Code: menu.Denied, Argument: "password", Message: "That is not the present password"}
 	}
 	return nil
 }
@@ -458,7 +458,7 @@ func (p *People) AddKey(name, line string) (access.Key, error) {
 	}
 	err = p.accounts.updateUser(name, func(u *user) error {
 		if u.hasKey(k.Fingerprint) {
-			return &menu.Error{Kind: menu.State, Argument: "key", Message: "The user " + name + " has this key already"}
+			return &menu.Error{Code: menu.State, Argument: "key", Message: "The user " + name + " has this key already"}
 		}
 		if len(u.Keys) >= maxKeys {
 			return menu.Errorf(menu.State, "The user %s has %d keys, which is the most", name, maxKeys).
@@ -479,7 +479,7 @@ func (p *People) RemoveKey(name, fingerprint, by string) (ended int, err error) 
 			return k.Fingerprint == fingerprint || k.Fingerprint == "SHA256:"+fingerprint
 		})
 		if i < 0 {
-			return &menu.Error{Kind: menu.NotFound, Argument: "key",
+			return &menu.Error{Code: menu.NotFound, Argument: "key",
 				Message: "The user " + name + " has no key with that fingerprint"}
 		}
 		fingerprint = u.keys[i].Fingerprint

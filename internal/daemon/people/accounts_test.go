@@ -116,7 +116,7 @@ func TestAdminKeyFileThatCannotBeRead(t *testing.T) {
 }
 
 func TestUserNames(t *testing.T) {
-	for name, want := range map[string]menu.Kind{
+	for name, want := range map[string]menu.Code{
 		"alice": 0, "a": 0, "a.b-c_d9": 0, strings.Repeat("a", 32): 0,
 		"": menu.Usage, "Alice": menu.Usage, "1st": menu.Usage, "-x": menu.Usage, "a b": menu.Usage, "a/b": menu.Usage, "..": menu.Usage, "a.": menu.Usage,
 		"\x1b[2J": menu.Usage, "root": menu.Usage, "operator": menu.Usage, "system": menu.Usage, "ä": menu.Usage, strings.Repeat("a", 33): menu.Usage,

@@ -25,7 +25,7 @@ const (
 func parseKey(line string) (access.Key, ssh.PublicKey, error) {
 	const accepted = "Paste the one line of a file such as id_ed25519.pub; the types are ed25519, ecdsa, rsa from 2048 bits, and their sk- forms"
 	wrong := func(format string, args ...any) (access.Key, ssh.PublicKey, error) {
-		return access.Key{}, nil, menu.Wrong("key", format, args...).WithHint(accepted)
+		return access.Key{}, nil, menu.BadArgument("key", format, args...).WithHint(accepted)
 	}
 	line = strings.TrimSpace(line)
 	switch {

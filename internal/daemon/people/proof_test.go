@@ -211,7 +211,7 @@ func TestProofsThatAreNone(t *testing.T) {
 	} {
 		before := len(events(t, d, access.EventFilter{Act: access.ActRefused}))
 		l, err := d.Login(t.Context(), c)
-		if menu.AsError(err) == nil || menu.AsError(err).Kind != menu.Denied {
+		if menu.AsError(err) == nil || menu.AsError(err).Code != menu.Denied {
 			t.Errorf("%s: logged in as %+v, %v", what, l, err)
 		}
 		refused := events(t, d, access.EventFilter{Act: access.ActRefused})

@@ -164,7 +164,7 @@ func (a *authenticator) refusal(err error) error {
 		}
 		e = menu.AsError(err)
 	}
-	if e.Kind == menu.Denied {
+	if e.Code == menu.Denied {
 		return errDenied
 	}
 	return &ssh.BannerError{Err: errDenied, Message: networkText(e.Error() + "\n")}

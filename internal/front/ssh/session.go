@@ -230,7 +230,7 @@ func (s *session) fail(err error) exit {
 		e = menu.AsError(err)
 	}
 	s.complain(e.Error())
-	return exit{status: uint32(e.Kind)}
+	return exit{status: uint32(e.Code)}
 }
 
 // complain writes a line on standard error, with the line end that the client's terminal needs.

@@ -562,7 +562,7 @@ func (s *sftpServer) fail(id uint32, err error) {
 		e = menu.AsError(err)
 	}
 	code := uint32(fxFailure)
-	switch e.Kind {
+	switch e.Code {
 	case menu.Denied:
 		code = fxPermissionDenied
 	case menu.NotFound:

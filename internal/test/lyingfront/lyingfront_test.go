@@ -156,7 +156,7 @@ func (b *bed) denied(what string, c *api.ClientSession, offered access.Credentia
 	b.Helper()
 	before := len(b.refused())
 	l, err := c.Login(offered)
-	if e := menu.AsError(err); e == nil || e.Kind != menu.Denied {
+	if e := menu.AsError(err); e == nil || e.Code != menu.Denied {
 		b.Errorf("%s: logged in as %+v, %v", what, l, err)
 	}
 	if n := len(b.refused()) - before; n != 1 {
@@ -182,7 +182,7 @@ func TestStolenProofs(t *testing.T) {
 	if l, err := c.Login(proof); err != nil || l.Caller.User != "admin" {
 		t.Fatalf("an honest login: %+v, %v", l, err)
 	}
-	if l, err := c.Login(proof); menu.AsError(err) == nil || menu.AsError(err).Kind != menu.State {
+	if l, err := c.Login(proof); menu.AsError(err) == nil || menu.AsError(err).Code != menu.State {
 		t.Errorf("twice on one connection: %+v, %v", l, err)
 	}
 	check(t, c.Close())
