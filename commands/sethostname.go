@@ -12,7 +12,8 @@ type sethostnameArgs struct {
 	Hostname string `arg:"hostname,positional:1,required" ask:"Host name of the appliance" help:"A name such as mx1.example.com."`
 }
 
-// sethostname changes it, from the next commit on.
+// sethostname changes the host name, from the next commit on. It is not an argument of hostname,
+// which is for every role, because a command has one role.
 func sethostname(s changes.Editor) *menu.Command {
 	return menu.Decl[sethostnameArgs, config.Change]{
 		Name:    "sethostname",

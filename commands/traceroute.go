@@ -76,6 +76,7 @@ type traceRouter struct {
 
 func tracerouteCommand() *menu.Command {
 	spec := tracerouteSpec("traceroute", "Display the network route to a remote host.", dns.Any)
+	// The output begins with "traceroute to" under this name too: path, audit and API have one name.
 	spec.Aliases = []string{"tracert"}
 	return spec.Command()
 }

@@ -15,7 +15,8 @@ type Services interface {
 	HostNames(ctx context.Context, addresses []netip.Addr) map[netip.Addr]string
 }
 
-// Menu is netstat.
+// Menu returns netstat. Where AsyncOS asks which table is wanted and leaves again, the tables are
+// commands with arguments of their own, and the question numbers them: netstat 1 works too.
 func Menu(s Services) *menu.Menu {
 	return &menu.Menu{
 		Name:   "netstat",

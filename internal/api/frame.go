@@ -8,7 +8,7 @@ const FramesType = "application/vnd.diagsh.frames"
 
 // BytesType is the media type of the output of a command that writes bytes for a program. They are the body as they are; whoever
 // asked for frames gets the last one, with what the command had to say beside them, in the trailer LastTrailer, base64 of its JSON.
-// So a stream of packets costs neither base64 nor JSON on its way: docs/decisions.md has the figures.
+// So a stream of packets costs neither base64 nor JSON on its way: docs/adr/0004 has the figures.
 const BytesType = "application/octet-stream"
 
 // LastTrailer is where the last frame stands behind bytes.

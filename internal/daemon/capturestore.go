@@ -202,7 +202,8 @@ type numbered struct {
 	name   string
 }
 
-// numbers lists the files of a capture that are there, finished or not, in the order of their numbers.
+// numbers lists the files of a capture that are there, finished or not, in the order of their
+// numbers. It knows them by their names, so no second list can be wrong after a death.
 func (c *captures) numbers(r *record) ([]numbered, error) {
 	dir, err := c.files.Open(".")
 	if err != nil {

@@ -35,8 +35,10 @@ var (
 	ascii  = ink{full: "#", half: ".", tick: "|", corner: "+", line: "-", micro: "us"}
 )
 
-// graph draws how many packets there were over the time, if there is a time: a bar for each part of it, all within so many columns of
-// a terminal. It shows numbers and no rates: one packet is none a second for most of its time.
+// graph draws how many packets there were over the time, if there is a time: a bar for each part of
+// it, all within so many columns of a terminal. It shows numbers and no rates: one packet is none a
+// second for most of its time. Half and full blocks are in the fonts of every terminal program;
+// finer ones are not.
 func graph(w io.Writer, s *summary.Summary, columns int, chart Chart) {
 	if len(s.Rate.Packets) < 2 || chart == NoChart {
 		return
