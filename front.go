@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"diagsh/capture/decode"
 	"diagsh/internal/access"
 	"diagsh/internal/api"
 	"diagsh/internal/confine"
@@ -29,6 +30,7 @@ const sshListener = "ssh"
 // appliance.
 func front(names []string) int {
 	nameProcess("diagsh-front")
+	decode.Trim()
 	log := slog.New(slog.NewJSONHandler(os.Stderr, nil))
 	inherited := os.NewFile(controlDescriptor, "appliance")
 	own := ownUser(inherited)

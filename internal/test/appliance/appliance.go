@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -52,6 +53,8 @@ type Options struct {
 	Fresh bool
 	// Program is the program to run; without it, the one that these sources make.
 	Program string
+	// User is the user that runs it, with the capabilities that it cannot do without; 0 is root.
+	User int
 	// Under is a program, with its arguments, that becomes the appliance, such as setpriv(1).
 	Under []string
 	// Console starts it on a terminal, with the menus there.
@@ -91,6 +94,9 @@ func Start(t testing.TB, o Options) *Appliance {
 			write(t, filepath.Join(a.Data, name), content)
 		}
 	}
+	if o.User != 0 {
+		a.giveTo(o.User)
+	}
 	a.start()
 	return a
 }
@@ -129,6 +135,23 @@ func prepare(t testing.TB, o Options) *Appliance {
 	return a
 }
 
+// giveTo makes a user the owner of everything that the appliance has, and of the appliance.
+func (a *Appliance) giveTo(user int) {
+	a.t.Helper()
+	err := filepath.WalkDir(a.dir, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return os.Lchown(path, user, user)
+	})
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	id := strconv.Itoa(user)
+	a.options.Under = append([]string{netnstest.Tool(a.t, "setpriv"), "--reuid", id, "--regid", id, "--clear-groups",
+		"--inh-caps", "+net_raw,+net_admin", "--ambient-caps", "+net_raw,+net_admin", "--"}, a.options.Under...)
+}
+
 // Program is the path of the appliance's own diagsh, under its own name.
 func (a *Appliance) Program() string { return filepath.Join(a.dir, "diagsh") }
 
@@ -160,6 +183,9 @@ func (a *Appliance) start() {
 		a.t.Fatal(err)
 	}
 	defer ready.Close()
+	if err := os.Chmod(notify, 0o777); err != nil { // whoever the appliance runs as
+		a.t.Fatal(err)
+	}
 
 	cmd := a.command()
 	bus := cmp.Or(a.options.Bus, "unix:path="+filepath.Join(a.dir, "no-bus"))
