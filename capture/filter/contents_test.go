@@ -45,6 +45,7 @@ func TestHeaderFiltersSayNothingOfContents(t *testing.T) {
 	if testing.Short() {
 		t.Skip("thousands of cases, or a peer for each")
 	}
+	t.Parallel()
 	g := newChooser(*differentialSeed + 9)
 	passed, refused, matched := 0, 0, 0
 	for passed < 6000 {

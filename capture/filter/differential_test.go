@@ -108,6 +108,7 @@ func TestDifferential(t *testing.T) {
 	if testing.Short() {
 		t.Skip("thousands of cases, or a peer for each")
 	}
+	t.Parallel()
 	netnstest.Tool(t, "tcpdump")
 	g := newChooser(*differentialSeed)
 	packets := make(map[LinkType][]corpusPacket)
@@ -329,6 +330,7 @@ func TestOptimiserKeepsTheMeaning(t *testing.T) {
 	if testing.Short() {
 		t.Skip("thousands of cases, or a peer for each")
 	}
+	t.Parallel()
 	g := newChooser(*differentialSeed + 1)
 	const rounds = 400
 	compared := 0

@@ -126,6 +126,7 @@ func TestEncapsulations(t *testing.T) {
 	if testing.Short() {
 		t.Skip("thousands of cases, or a peer for each")
 	}
+	t.Parallel()
 	g := newChooser(*differentialSeed + 3)
 	for _, c := range encapsulations {
 		t.Run(c.primitive+" on "+c.outer.String(), func(t *testing.T) {

@@ -11,8 +11,10 @@ func TestMatchRunsLibpcapsPrograms(t *testing.T) {
 	if testing.Short() {
 		t.Skip("thousands of cases, or a peer for each")
 	}
+	t.Parallel()
 	for _, c := range corpusContexts {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			packets := readCorpusPackets(t, c)
 			for _, want := range readCorpusResults(t, c.name) {
 				if want.Bits == "" {

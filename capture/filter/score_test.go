@@ -83,6 +83,7 @@ func TestCorpus(t *testing.T) {
 	if testing.Short() {
 		t.Skip("thousands of cases, or a peer for each")
 	}
+	t.Parallel()
 	expressions := readCorpusExpressions(t)
 	names := corpusNames(t)
 	known := newDeviationAccount()

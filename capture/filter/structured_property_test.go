@@ -218,6 +218,7 @@ func TestStructuredFiltersMeanWhatTheySay(t *testing.T) {
 	if testing.Short() {
 		t.Skip("thousands of cases, or a peer for each")
 	}
+	t.Parallel()
 	g := structuredGenerator{rand.New(rand.NewPCG(13, *differentialSeed))}
 	packets := make([]structuredPacket, 500)
 	frames := make([][]byte, len(packets))
