@@ -13,29 +13,16 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/crypto/ssh"
 
-	"diagsh/internal/menu"
 	"diagsh/internal/test/appliance"
 	"diagsh/internal/test/await"
 	"diagsh/internal/test/slowness"
 )
-
-// sshdump is where Debian's wireshark-common puts it; extcap programs are in no PATH.
-func sshdump(t *testing.T) string {
-	t.Helper()
-	found, _ := filepath.Glob("/usr/lib/*/wireshark/extcap/sshdump")
-	if len(found) == 0 {
-		need(t, "/usr/lib/wireshark/extcap/sshdump", "wireshark-common")
-		return ""
-	}
-	return found[0]
-}
 
 // load sends so many datagrams whose payloads tell their number, and returns those as tshark shows them.
 func load(t *testing.T, w *wire, count int) (sent []string) {
@@ -48,120 +35,6 @@ func load(t *testing.T, w *wire, count int) (sent []string) {
 		sent = append(sent, fmt.Sprintf("%x", payload))
 	}
 	return sent
-}
-
-// A growing collects a stream and tells when it has begun.
-type growing struct {
-	bytes.Buffer
-	begun chan struct{}
-}
-
-// fill reads everything; the stream has begun when there is a whole header of a pcap file, the shorter one.
-func (g *growing) fill(r io.Reader) error {
-	buffer := make([]byte, 64<<10)
-	begun := false
-	for {
-		n, err := r.Read(buffer)
-		g.Write(buffer[:n])
-		if !begun && g.Len() >= 24 {
-			begun = true
-			close(g.begun)
-		}
-		if err != nil {
-			return err
-		}
-	}
-}
-
-// Wireshark's own program, by the command lines that Wireshark calls it with, gets every packet of a known load, in both of the forms
-// that it knows.
-func TestSshdump(t *testing.T) {
-	t.Parallel()
-	program := sshdump(t)
-	need(t, "tshark", "tshark")
-	need(t, "capinfos", "wireshark-common")
-	const packets = 3000
-	b := newBed(t)
-	right := openWire(t, b.ns, "right")
-	for _, c := range []struct {
-		name, kind string
-		options    []string
-	}{
-		{"tcpdump", "pcap", []string{"--remote-capture-command-select", "tcpdump", "--remote-interface", "left"}},
-		{"tcpdump sudo", "pcap", []string{"--remote-capture-command-select", "tcpdump", "--remote-interface", "left", "--remote-sudo", "--remote-noprom"}},
-		{"dumpcap", "pcapng", []string{"--remote-capture-command-select", "dumpcap", "--remote-interface", "left"}},
-		{"our own words", "pcap", []string{"--remote-capture-command", "packetcapture stream left packets " + strconv.Itoa(packets) + " filter 'udp port 9999'"}},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			b := b.of(t)
-			folder := t.TempDir()
-			fifo, file := filepath.Join(folder, "fifo"), filepath.Join(folder, "file")
-			if err := syscall.Mkfifo(fifo, 0o600); err != nil {
-				t.Fatal(err)
-			}
-			args := append([]string{"--extcap-interface=sshdump", "--capture", "--fifo", fifo, "--remote-host", "127.0.0.1", "--remote-port", strconv.Itoa(b.Port),
-				"--remote-username", "op", "--sshkey", b.KeyFile("op"), "--remote-filter", "udp port 9999", "--remote-count", strconv.Itoa(packets)}, c.options...)
-			ended := make(chan appliance.Result, 1)
-			go func() { ended <- b.Exec("", program, args...) }()
-			reader, err := os.Open(fifo)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer reader.Close()
-			g := &growing{begun: make(chan struct{})}
-			read := make(chan error, 1)
-			go func() { read <- g.fill(reader) }()
-			select {
-			case <-g.begun:
-			case r := <-ended:
-				t.Fatalf("sshdump ended: %+v", r)
-			case <-time.After(appliance.Patience):
-				t.Fatal("nothing came")
-			}
-			sent := load(t, right, packets)
-			select {
-			case <-read:
-			case <-time.After(appliance.Patience):
-				t.Fatalf("the stream did not end; it has %d bytes", g.Len())
-			}
-			if r := <-ended; r.Status != 0 {
-				t.Errorf("sshdump: %+v", r)
-			}
-			if err := os.WriteFile(file, g.Bytes(), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			if got := payloads(t, file); !slices.Equal(got, sent) {
-				t.Errorf("tshark sees %d packets, which are not the %d that were sent", len(got), len(sent))
-			}
-			if out := tool(t, "capinfos", "-tc", "-M", file); !strings.Contains(out, c.kind+"\n") && !strings.Contains(out, "- "+c.kind) || !strings.Contains(out, strconv.Itoa(packets)) {
-				t.Errorf("capinfos says:\n%s", out)
-			}
-		})
-	}
-}
-
-// What a shell would do must not be guessed.
-func TestRemoteCaptureRefusesTheRest(t *testing.T) {
-	t.Parallel()
-	b := newBed(t)
-	for _, line := range []string{
-		"tcpdump -i left -w /tmp/x", "tcpdump -i left -w - -r x", "tcpdump -i left -w - | cat", "tcpdump -i left -w - > x", "dumpcap -i left -w - -f 'udp' $(id)",
-		"tcpdump -i left -w - ; version", "sudo id", "tcpdump -i left -w - -z reboot -G 1", "dumpcap -i left -w - udp", "tcpdump -i", "tcpdump -D", "tcpdump -i 'left",
-	} {
-		if r := b.SSH("op", line); r.Status != int(menu.Usage) || r.Out != "" || r.Err == "" {
-			t.Errorf("%s: %+v", line, r)
-		}
-	}
-	if r := b.SSH("ro", " tcpdump -U -i 'left' -w -  'udp'"); r.Status != int(menu.Denied) || r.Out != "" {
-		t.Errorf("readonly: %+v", r)
-	}
-	if r := b.SSH("op", "tcpdump -U -i nosuch -w -"); r.Status != int(menu.Usage) || r.Out != "" {
-		t.Errorf("no such interface: %+v", r)
-	}
-	args := slices.Insert(b.OpenSSH("op"), 0, "-tt")
-	if r := b.Exec("", "ssh", append(args, "packetcapture stream left")...); r.Status != int(menu.Usage) || !strings.Contains(r.Out+r.Err, "is a terminal here") {
-		t.Errorf("on a terminal: %+v", r)
-	}
 }
 
 // A packet is seen soon after it was on the wire, and the stream ends with its reader, also while no packet comes.
@@ -230,122 +103,6 @@ func TestStreamIsPromptAndEndsWithItsReader(t *testing.T) {
 	case <-time.After(appliance.Patience):
 		local.Process.Kill()
 		t.Error("the stream went on without a reader")
-	}
-}
-
-// A command ends when whoever read its output has had enough, as in `ssh HOST ping X | head -2`: the client ends too, the login is gone,
-// and nothing of it is an error, to the client or in the log.
-func TestCommandsEndWithTheirReader(t *testing.T) {
-	t.Parallel()
-	need(t, "plink", "putty-tools")
-	b := newBed(t)
-	right := openWire(t, b.ns, "right")
-	if r := b.SSH("op", "packetcapture start name watched interface left"); r.Status != 0 {
-		t.Fatalf("%+v", r)
-	}
-	for _, c := range []struct {
-		name    string
-		program []string
-		line    string
-		silent  bool // the client ends without a word
-	}{
-		{"ssh", append([]string{"ssh"}, b.OpenSSH("op")...), "packetcapture stream left filter 'udp port 9999'", true},
-		{"ssh", append([]string{"ssh"}, b.OpenSSH("op")...), "packetcapture watch watched", true},
-		{"ssh", append([]string{"ssh"}, b.OpenSSH("op")...), "ping 127.0.0.1", true},
-		{"plink", append([]string{"env"}, b.puttyArguments("plink", "op")...), "ping 127.0.0.1", false},
-	} {
-		t.Run(c.name+" "+c.line, func(t *testing.T) {
-			b := b.of(t)
-			reader, writer, err := os.Pipe()
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer reader.Close()
-			cmd := exec.Command(c.program[0], append(c.program[1:], c.line)...)
-			var errs bytes.Buffer
-			cmd.Stdout, cmd.Stderr = writer, &errs
-			if err := b.Launch(cmd); err != nil {
-				t.Fatal(err)
-			}
-			writer.Close()
-			ended := make(chan error, 1)
-			go func() { ended <- cmd.Wait() }()
-			// A client finds out when it next has something to write.
-			traffic := time.NewTicker(20 * time.Millisecond)
-			defer traffic.Stop()
-			read := make(chan error, 1)
-			go func() {
-				_, err := io.ReadFull(reader, make([]byte, 24))
-				reader.Close()
-				read <- err
-			}()
-			late := time.After(appliance.Patience)
-			for running := true; running; {
-				select {
-				case <-traffic.C:
-					load(t, right, 1)
-				case err := <-read:
-					if err != nil {
-						t.Errorf("nothing came: %v", err)
-					}
-				case err := <-ended:
-					running = false
-					if c.silent && (err != nil || errs.Len() > 0) {
-						t.Errorf("%v, %s", err, errs.String())
-					}
-				case <-late:
-					cmd.Process.Kill()
-					t.Fatal("the client went on without a reader")
-				}
-			}
-			word, _, _ := strings.Cut(c.line, " ")
-			await.Until(b.t, "the end of the login", func() bool { return !strings.Contains(b.SSH("admin", "who --json").Out, word) })
-		})
-	}
-	if strings.Contains(b.Log(), "level=ERROR") {
-		t.Errorf("the log has errors:\n%s", b.Log())
-	}
-}
-
-// Who asks for a file that is not finished is told so, and what makes it one.
-func TestFileStillWritten(t *testing.T) {
-	t.Parallel()
-	need(t, "scp", "openssh-client")
-	b := newBed(t)
-	if r := b.SSH("op", "packetcapture start name growing interface left"); r.Status != 0 {
-		t.Fatalf("%+v", r)
-	}
-	name := b.capture("growing").Files[0].Name
-	want := "The file " + menu.Quote(name) + " is still being written"
-	for client, r := range map[string]appliance.Result{
-		"show":    b.SSH("op", "packetcapture show "+name),
-		"summary": b.SSH("op", "packetcapture summary "+name),
-		"scp -O":  b.scp("op", true, "diagnostic/"+name, filepath.Join(t.TempDir(), "x"), "-O"),
-	} {
-		if r.Status == 0 || !strings.Contains(strings.ReplaceAll(r.Err, `"`, ""), strings.ReplaceAll(want, `"`, "")) {
-			t.Errorf("%s: %+v", client, r)
-		}
-	}
-}
-
-// What stands behind a command whose reader is gone is done all the same.
-func TestTheLineGoesOnWithoutAReader(t *testing.T) {
-	t.Parallel()
-	b := newBed(t)
-	reader, writer, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	reader.Close()
-	defer writer.Close()
-	var errs bytes.Buffer
-	cmd := exec.Command(appliance.Binary(t), "--socket", b.Socket, "-c", "date; ping 127.0.0.1; packetcapture start name later interface left")
-	cmd.Stdout, cmd.Stderr = writer, &errs
-	if err := cmd.Run(); err != nil || errs.Len() > 0 {
-		t.Errorf("%v, %s", err, errs.String())
-	}
-	if s := b.capture("later"); s.Name != "later" {
-		t.Errorf("%+v", s)
 	}
 }
 

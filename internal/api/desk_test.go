@@ -1,0 +1,356 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"diagsh/internal/access"
+	"diagsh/internal/menu"
+)
+
+// A desk is an appliance made of maps: enough to hold the boundary to its promises.
+type desk struct {
+	dir string
+
+	mu      sync.Mutex
+	roles   map[string]menu.Role // of users
+	local   string               // the user that the socket's peer is
+	ended   map[string]chan struct{}
+	session map[string]string // session to user
+	events  []access.Event
+	running []string
+	began   chan string // the path of each command that begins to wait
+
+	offered []access.Credentials
+
+	whenRunning func() // called with mu held when something begins to run
+	listings    int    // that are open
+	logouts     []string
+}
+
+func newDesk(t testing.TB) *desk {
+	d := &desk{dir: t.TempDir(), roles: map[string]menu.Role{"admin": menu.Administrator, "op": menu.Operator, "ro": menu.ReadOnly, "sup": menu.Support},
+		local: "admin", ended: map[string]chan struct{}{}, session: map[string]string{}, began: make(chan string, 10)}
+	for name, text := range map[string]string{"a.pcap": "contents of a", "headers.pcap": "headers only"} {
+		if err := os.WriteFile(filepath.Join(d.dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return d
+}
+
+// has reports whether a user has a session.
+func (d *desk) has(user string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Contains(slices.Collect(maps.Values(d.session)), user)
+}
+
+// as makes the socket's peer that user.
+func (d *desk) as(user string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.local = user
+}
+
+func (d *desk) Banner() string     { return "authorised people only\n" }
+func (d *desk) Visitors() []string { return []string{"192.0.2.9"} }
+func (d *desk) Knocked(k access.Knock) {
+	d.Record(access.Event{Act: access.ActRefused, User: k.User, Source: k.Source, Message: fmt.Sprint(k.Keys, " ", k.Other)})
+}
+
+func (d *desk) KeyKnown(_ context.Context, user, _ string, key []byte) bool {
+	return user == "op" && string(key) == "opkey"
+}
+
+func (d *desk) Login(ctx context.Context, c access.Credentials) (access.Login, error) {
+	d.mu.Lock()
+	d.offered = append(d.offered, c)
+	d.mu.Unlock()
+	if c.Password == "wait" {
+		d.began <- "login"
+		<-ctx.Done()
+		d.began <- "login given up"
+		return access.Login{}, ctx.Err()
+	}
+	if c.Password != "right" {
+		return access.Login{}, menu.Errorf(menu.Denied, "Login refused")
+	}
+	return access.Login{ID: "login-" + c.User, Caller: menu.Caller{User: c.User, Role: d.roles[c.User]}}, nil
+}
+
+func (d *desk) Logout(login string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.logouts = append(d.logouts, login)
+}
+
+func (d *desk) loggedOut() []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.logouts)
+}
+
+func (d *desk) Attach(login, kind string) (menu.Caller, <-chan struct{}, func(), error) {
+	user, ok := strings.CutPrefix(login, "login-")
+	if !ok {
+		return menu.Caller{}, nil, nil, menu.Errorf(menu.Denied, "This login has ended")
+	}
+	return d.open(user)
+}
+
+func (d *desk) Console() (menu.Caller, <-chan struct{}, func(), error) { return d.open("admin") }
+func (d *desk) Local(uint32) (menu.Caller, <-chan struct{}, func(), error) {
+	d.mu.Lock()
+	user := d.local
+	d.mu.Unlock()
+	if user == "" {
+		return menu.Caller{}, nil, nil, menu.Errorf(menu.Denied, "You have no account")
+	}
+	return d.open(user)
+}
+
+func (d *desk) open(user string) (menu.Caller, <-chan struct{}, func(), error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	id := fmt.Sprintf("%s-%d", user, len(d.ended)+1) // of those that have ended too
+	d.session[id], d.ended[id] = user, make(chan struct{})
+	return menu.Caller{User: user, Session: id}, d.ended[id], func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		delete(d.session, id)
+	}, nil
+}
+
+func (d *desk) Current(session string) (menu.Caller, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	user, ok := d.session[session]
+	if !ok {
+		return menu.Caller{}, menu.Errorf(menu.Denied, "This session has ended")
+	}
+	return menu.Caller{User: user, Role: d.roles[user], Session: session, Source: "192.0.2.9", Payload: user != "sup"}, nil
+}
+
+func (d *desk) Running(_, path string) func() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.whenRunning != nil {
+		d.whenRunning()
+	}
+	d.running = append(d.running, path)
+	return func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.running = slices.DeleteFunc(d.running, func(p string) bool { return p == path })
+	}
+}
+
+func (d *desk) Alive(string) {}
+func (d *desk) Record(e access.Event) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.events = append(d.events, e)
+}
+
+func (d *desk) Hostname() string { return "mx1" }
+
+func (d *desk) Leaving(c menu.Caller) string { return "Nothing of " + c.User + "'s is committed." }
+
+func (d *desk) Greeting(c menu.Caller) access.Greeting {
+	return access.Greeting{Host: "mx1", Caller: c}
+}
+
+func (d *desk) Remember(string, string) {}
+func (d *desk) OpenListing() (FileListing, error) {
+	entries, err := os.ReadDir(d.dir)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.listings++
+	return &deskListing{d, entries}, err
+}
+
+type deskListing struct {
+	desk    *desk
+	entries []os.DirEntry
+}
+
+func (l *deskListing) Next(most int) (files []access.File, err error) {
+	if len(l.entries) == 0 {
+		return nil, io.EOF
+	}
+	some := l.entries[:min(most, len(l.entries))]
+	l.entries = l.entries[len(some):]
+	for _, e := range some {
+		if e.Name() == "broken.pcap" {
+			return nil, errors.New("readdir: input/output error")
+		}
+		f, err := l.desk.StatFile(e.Name())
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, f)
+	}
+	return files, nil
+}
+
+func (l *deskListing) Close() error {
+	l.desk.mu.Lock()
+	defer l.desk.mu.Unlock()
+	l.desk.listings--
+	return nil
+}
+
+func (d *desk) StatFile(name string) (access.File, error) {
+	info, err := os.Stat(filepath.Join(d.dir, name))
+	if err != nil || strings.Contains(name, "/") {
+		return access.File{}, menu.Errorf(menu.NotFound, "There is no file %q", name)
+	}
+	return access.File{Name: name, Bytes: info.Size(), Modified: info.ModTime(), Payload: name == "a.pcap"}, nil
+}
+
+func (d *desk) OpenFile(name string) (*os.File, error) { return os.Open(filepath.Join(d.dir, name)) }
+func (d *desk) Packets(name string) (access.File, bool) {
+	return access.File{Name: name, Payload: name == "a.pcap"}, name == "a.pcap" || name == "b.pcap"
+}
+
+func (d *desk) RemoveFile(_ menu.Caller, name string) error {
+	return os.Remove(filepath.Join(d.dir, name))
+}
+
+// last is the newest audit line.
+func (d *desk) last() access.Event {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.events) == 0 {
+		return access.Event{}
+	}
+	return d.events[len(d.events)-1]
+}
+
+type row struct {
+	N int `json:"n"`
+}
+
+type countArgs struct {
+	Count    int         `arg:"count,positional:1" default:"2" help:"How many."`
+	Password menu.Secret `arg:"password" help:"For nothing."`
+}
+
+// tree has a table, a stream that waits to be interrupted, a failure, a fault and something for administrators alone.
+func (d *desk) tree() *menu.Menu {
+	rows := func(name string, shape menu.Shape, role menu.Role, run func(context.Context, countArgs, *menu.Out[row]) error) *menu.Command {
+		return menu.Decl[countArgs, row]{Name: name, Help: "Help.", Role: role, Shape: shape,
+			Run: func(ctx context.Context, _ menu.Caller, a countArgs, out *menu.Out[row]) error {
+				return run(ctx, a, out)
+			},
+			Text: func(w io.Writer, r row) { fmt.Fprintf(w, "row %d\n", r.N) }}.Command()
+	}
+	count := func(_ context.Context, a countArgs, out *menu.Out[row]) error {
+		for n := range a.Count {
+			if err := out.Record(row{n}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return &menu.Menu{Items: []menu.Item{
+		rows("table", menu.Table, menu.ReadOnly, count),
+		rows("stream", menu.Stream, menu.Operator, func(ctx context.Context, a countArgs, out *menu.Out[row]) error {
+			count(ctx, a, out)
+			out.Progress("half way")
+			d.began <- "stream"
+			<-ctx.Done()
+			out.Printf("last words\n")
+			return ctx.Err()
+		}),
+		rows("silent", menu.Stream, menu.ReadOnly, func(ctx context.Context, a countArgs, out *menu.Out[row]) error {
+			d.began <- "silent"
+			<-ctx.Done()
+			return ctx.Err()
+		}),
+		rows("half", menu.Table, menu.ReadOnly, func(ctx context.Context, a countArgs, out *menu.Out[row]) error {
+			count(ctx, a, out)
+			return menu.BadArgument("count", "It broke")
+		}),
+		rows("fault", menu.Object, menu.ReadOnly, func(context.Context, countArgs, *menu.Out[row]) error {
+			return errors.New("open /var/lib/diagsh/secret: permission denied")
+		}),
+		rows("reload", menu.Object, menu.Administrator, count),
+		echoing(d),
+		menu.Decl[bytesArgs, struct{}]{Name: "bytes", Help: "Help.", Role: menu.Operator, Shape: menu.Bytes, Run: writeBytes}.Command(),
+		menu.Decl[peekArgs, row]{Name: "peek", Help: "Help.", Role: menu.Operator, Shape: menu.Object,
+			Ask: func(_ context.Context, _ menu.Caller, _ peekArgs, q *menu.Question) error {
+				q.Choices, q.Open = []menu.Choice{{Value: "a.pcap"}, {Value: "b.pcap"}}, true
+				return nil
+			},
+			Run: func(_ context.Context, _ menu.Caller, _ peekArgs, out *menu.Out[row]) error {
+				return out.Record(row{1})
+			},
+			Text: func(w io.Writer, r row) { fmt.Fprintf(w, "row %d\n", r.N) }}.Command(),
+	}}
+}
+
+// serve starts a boundary around the desk and returns its socket.
+func serve(t testing.TB, d *desk) (*Server, string) {
+	t.Helper()
+	s := NewServer(d, d.tree(), slog.New(slog.DiscardHandler))
+	path := filepath.Join(t.TempDir(), "api.sock")
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(l) }()
+	t.Cleanup(func() {
+		s.Close()
+		if err := <-done; err != nil {
+			t.Error("Serve:", err)
+		}
+	})
+	return s, path
+}
+
+func dial(t testing.TB, path string) *Client {
+	t.Helper()
+	c, err := Dial(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// curl is an ordinary HTTP/1.1 client on the socket.
+func curl(t *testing.T, path, method, resource, body string) (int, string) {
+	t.Helper()
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", path)
+	}}}
+	request, err := http.NewRequestWithContext(t.Context(), method, "http://appliance/v1/"+resource, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		return response.StatusCode, "broken off: " + string(text)
+	}
+	return response.StatusCode, string(text)
+}
