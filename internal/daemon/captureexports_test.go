@@ -288,7 +288,7 @@ func TestFilesThatCouldNotBeQueuedAreCopied(t *testing.T) {
 		table, err := os.ReadFile(filepath.Join(o.Dir, "captures.json"))
 		return err == nil && bytes.Contains(table, []byte(capture.StoppedByUser))
 	})
-	b.d.DeleteOld(time.Now().Add(48 * time.Hour)) // which leaves the file
+	b.d.Directory.Sweep(time.Now().Add(48 * time.Hour)) // which leaves the file
 
 	left := dead(t, o.Dir)
 	for _, dir := range []string{o.Dir, left} {
@@ -364,9 +364,9 @@ func TestFilesThatWaitForTheirCopyStay(t *testing.T) {
 		}
 	}
 	later := time.Now().Add(48 * time.Hour)
-	b.d.DeleteOld(later) // also before the file is queued
+	b.d.Directory.Sweep(later) // also before the file is queued
 	until("a try", func() bool { list := b.d.Exports(); return len(list) == 1 && list[0].Tries > 0 })
-	b.d.DeleteOld(later)
+	b.d.Directory.Sweep(later)
 	if _, err := b.d.StatFile(file); err != nil || !b.d.Waiting(file) {
 		t.Fatalf("a file that waits for its copy is gone: %v", err)
 	}
@@ -378,7 +378,7 @@ func TestFilesThatWaitForTheirCopyStay(t *testing.T) {
 	}
 	// It is over for retention when the disk knows it too.
 	until("the end of the copy", func() bool { return b.d.Exports()[0].State == capture.ExportFailed && !b.d.Waiting(file) })
-	b.d.DeleteOld(later)
+	b.d.Directory.Sweep(later)
 	_, err := b.d.StatFile(file)
 	wantKind(t, err, menu.NotFound)
 }

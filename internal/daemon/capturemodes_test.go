@@ -411,11 +411,11 @@ func TestQuota(t *testing.T) {
 func TestOldFilesGo(t *testing.T) {
 	b := newCaptureBed(t, Options{Dir: configured(t, prepare(t), "captures: {keepFor: 24h}")})
 	kept, old := b.filled("kept", 1<<20, true), b.filled("old", 1<<20, false)
-	b.d.DeleteOld(time.Now().Add(23 * time.Hour))
+	b.d.Directory.Sweep(time.Now().Add(23 * time.Hour))
 	if _, err := b.d.StatFile(old); err != nil {
 		t.Error("a file is gone too early")
 	}
-	b.d.DeleteOld(time.Now().Add(25 * time.Hour))
+	b.d.Directory.Sweep(time.Now().Add(25 * time.Hour))
 	_, err := b.d.StatFile(old)
 	wantKind(t, err, menu.NotFound)
 	if _, err := b.d.StatFile(kept); err != nil {

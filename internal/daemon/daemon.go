@@ -66,6 +66,7 @@ type Daemon struct {
 	live          atomic.Int32 // who watches the network now
 	checked       checkedNames
 
+	rooms    []room // that are open, from the ground up
 	kept     *applianceLog
 	started  time.Time
 	lastSign time.Time // when the appliance that ran before was last seen to do something
@@ -99,7 +100,7 @@ func Open(o Options) (*Daemon, error) {
 		return nil, err
 	}
 	if err := d.open(o); err != nil {
-		d.release()
+		d.release(context.Background())
 		return nil, err
 	}
 	ctx, stop := context.WithCancel(context.Background())
@@ -112,7 +113,7 @@ func Open(o Options) (*Daemon, error) {
 	d.Begin(said)
 	d.recoverConfiguration()
 	d.recover()
-	d.Queue.Start()
+	d.startRooms()
 	return d, nil
 }
 
@@ -132,12 +133,14 @@ func (d *Daemon) open(o Options) error {
 	if d.Log, err = audit.Open(audit.Options{Dir: filepath.Join(o.Dir, "audit"), Log: d.log}); err != nil {
 		return err
 	}
+	d.opened(d.Log)
 	if d.People, err = people.Open(people.Options{
 		Dir: o.Dir, AdminKeyFile: o.AdminKeyFile, LastSign: d.lastSign, Settings: d.Settings, Audit: d.Log, Log: d.log,
 		OnDeleted: func(user string) { d.configuration.dropCandidate(user) },
 	}); err != nil {
 		return err
 	}
+	d.opened(d.People)
 	rules := d.CaptureRules()
 	d.Directory, err = files.Open(files.Options{
 		Path: filepath.Join(o.Dir, "diagnostic"), Log: d.log, System: d.System,
@@ -146,6 +149,7 @@ func (d *Daemon) open(o Options) error {
 	if err != nil {
 		return err
 	}
+	d.opened(d.Directory)
 	d.Register(captureFiles{d})
 	d.Register(reportFiles{d})
 	if d.captures, err = openCaptures(o.Dir, d.Root(), &d.tasks, d.CaptureRules().KeepMemory); err != nil {
@@ -164,6 +168,7 @@ func (d *Daemon) open(o Options) error {
 	if err != nil {
 		return err
 	}
+	d.opened(d.Queue)
 	if d.reports, err = openReports(o.Dir, d.Root()); err != nil {
 		return err
 	}
@@ -226,11 +231,9 @@ func (d *Daemon) sweep(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		d.People.Sweep(time.Now())
 		d.exportUnqueued()
-		d.DeleteOld(time.Now())
 		d.captures.keepAgain()
-		d.Log.Sweep(time.Now())
+		d.sweepRooms(time.Now())
 	}
 }
 
@@ -239,7 +242,7 @@ func (d *Daemon) sweep(ctx context.Context) {
 func (d *Daemon) Close(ctx context.Context) error {
 	var err error
 	d.closing.Do(func() {
-		d.People.Stop()
+		d.stopRooms()
 		d.configuration.close()
 		d.captures.stop()
 		d.stop()
@@ -253,25 +256,15 @@ func (d *Daemon) Close(ctx context.Context) error {
 		case <-ctx.Done():
 			err = errors.New("some captures have not finished their files; the next start does")
 		}
-		err = errors.Join(err, d.Queue.Close(ctx))
 		d.captures.clearSpare()
-		err = errors.Join(err, d.release())
+		err = errors.Join(err, d.release(ctx))
 	})
 	return err
 }
 
 // release closes what is open.
-func (d *Daemon) release() error {
-	var errs []error
-	if d.Log != nil {
-		errs = append(errs, d.Log.Close())
-	}
-	if d.People != nil {
-		errs = append(errs, d.People.Close())
-	}
-	if d.Directory != nil {
-		errs = append(errs, d.Directory.Close())
-	}
+func (d *Daemon) release(ctx context.Context) error {
+	errs := []error{d.closeRooms(ctx)}
 	if d.kept != nil {
 		errs = append(errs, d.kept.close())
 	}

@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -15,7 +14,7 @@ import (
 func (d *Daemon) Greeting(caller menu.Caller) access.Greeting {
 	g := d.Greet(caller)
 	g.Host, g.Product, g.Welcome = d.Hostname(), d.product, d.Welcome()
-	g.Notice = cmp.Or(d.Log.Notice(caller), d.People.Notice(caller))
+	g.Notice = d.notice(caller)
 	return g
 }
 

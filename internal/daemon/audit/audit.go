@@ -12,6 +12,7 @@ package audit
 
 import (
 	"cmp"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -132,7 +133,7 @@ func (a *Log) Begin(last Said) {
 }
 
 // Close writes what was counted and brings everything onto the disk. Further events are lost.
-func (a *Log) Close() error {
+func (a *Log) Close(context.Context) error {
 	if a.started {
 		a.budgets.tell(0)
 		a.System("", "The appliance stopped", nil)

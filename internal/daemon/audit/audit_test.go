@@ -80,7 +80,7 @@ func start(t testing.TB, dir string, own *ownLog) *run {
 func (r *run) end(t testing.TB) *ownLog {
 	t.Helper()
 	if r.Log != nil {
-		if err := r.Close(); err != nil {
+		if err := r.Close(context.Background()); err != nil {
 			t.Error(err)
 		}
 		r.Log = nil
@@ -282,7 +282,7 @@ func TestPartialLines(t *testing.T) {
 			a.notePartial([]byte(p))
 		}
 		a.write(access.Event{Act: access.ActCommand, Message: "after"})
-		a.Close()
+		a.Close(t.Context())
 		data, err := os.ReadFile(a.current())
 		if err != nil {
 			t.Fatal(err)
@@ -408,6 +408,6 @@ func FuzzAuditReader(f *testing.F) {
 		if _, err := d.VerifyAudit(t.Context()); err != nil {
 			t.Error(err)
 		}
-		a.Close()
+		a.Close(t.Context())
 	})
 }

@@ -3,6 +3,7 @@
 package files
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"log/slog"
@@ -99,7 +100,7 @@ func Open(o Options) (*Directory, error) {
 func (d *Directory) Register(owner Owner) { d.owners = append(d.owners, owner) }
 
 // Close waits for files that are being deleted and closes the directory.
-func (d *Directory) Close() error {
+func (d *Directory) Close(context.Context) error {
 	d.tasks.Wait()
 	return d.root.Close()
 }

@@ -1,6 +1,7 @@
 package files
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -87,7 +88,7 @@ func newDirectory(t *testing.T, o Options, owners ...Owner) (*Directory, func() 
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { d.Close() })
+	t.Cleanup(func() { d.Close(context.Background()) })
 	for _, owner := range owners {
 		d.Register(owner)
 	}
@@ -211,12 +212,12 @@ func TestTwoTrimAtOnce(t *testing.T) {
 	}
 }
 
-func TestDeleteOld(t *testing.T) {
+func TestSweep(t *testing.T) {
 	now := time.Now()
 	s := &shelf{suffix: ".a", old: map[string]time.Time{"1.a": now.Add(-3 * time.Hour), "2.a": now.Add(-time.Hour)}}
 	d, events := newDirectory(t, Options{KeepFor: 2 * time.Hour}, s)
 	d.put(t, 1, "1.a", "2.a", "3.a")
-	d.DeleteOld(now)
+	d.Sweep(now)
 	if d.Exists("1.a") || !d.Exists("2.a") || !d.Exists("3.a") || !slices.Equal(s.told(), []string{"1.a"}) {
 		t.Errorf("the owner is told of %q", s.told())
 	}

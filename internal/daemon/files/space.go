@@ -157,8 +157,8 @@ func (d *Directory) expendable() (list []Expendable) {
 	return list
 }
 
-// DeleteOld deletes the expendable files that are older than files are kept.
-func (d *Directory) DeleteOld(now time.Time) {
+// Sweep deletes the expendable files that are older than files are kept.
+func (d *Directory) Sweep(now time.Time) {
 	if d.o.KeepFor == 0 {
 		return
 	}

@@ -90,7 +90,7 @@ func open(o Options) (*bed, error) {
 	}
 	o.Settings, o.Audit = b.Settings, b.Log
 	if b.People, err = Open(o); err != nil {
-		b.Log.Close()
+		b.Log.Close(context.Background())
 		return nil, err
 	}
 	b.Begin(audit.Said{})
@@ -119,7 +119,7 @@ func (b *bed) Greeting(caller menu.Caller) access.Greeting {
 }
 
 // Close ends all as an appliance does that is told to stop.
-func (b *bed) Close(context.Context) error {
+func (b *bed) Close(ctx context.Context) error {
 	if b.closed {
 		return nil
 	}
@@ -127,7 +127,7 @@ func (b *bed) Close(context.Context) error {
 	b.Stop()
 	b.stop()
 	b.sweeping.Wait()
-	return errors.Join(b.Log.Close(), b.People.Close())
+	return errors.Join(b.People.Close(ctx), b.Log.Close(ctx))
 }
 
 // start opens people and closes them when the test ends.

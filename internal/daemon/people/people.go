@@ -35,6 +35,7 @@
 package people
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"log/slog"
@@ -104,7 +105,7 @@ func Open(o Options) (*People, error) {
 		err = p.openAccounts(filepath.Join(o.Dir, "users.json"))
 	}
 	if err != nil {
-		p.Close()
+		p.visits.close()
 		return nil, err
 	}
 	return p, nil
@@ -142,7 +143,7 @@ func (p *People) Sweep(now time.Time) {
 func (p *People) Stop() { p.registry.close() }
 
 // Close closes the log of logins.
-func (p *People) Close() error { return p.visits.close() }
+func (p *People) Close(context.Context) error { return p.visits.close() }
 
 // FirstPassword returns the password of FirstAdministrator if this start made it, to be shown once
 // on a terminal; else "".
