@@ -41,86 +41,108 @@ func Frames(count int) [][]byte {
 
 // Source runs the suite.
 func Source(t *testing.T, bench Bench) {
-	t.Run("gives every packet once and in order", func(t *testing.T) {
-		for _, size := range []int{1, 7, 256} {
-			frames := Frames(300)
-			source, send := bench(t, frames)
-			send()
-			read(t, source, frames, size)
-			counters(t, source, uint64(len(frames)))
-		}
-	})
-	t.Run("ends after Finish, with what came before", func(t *testing.T) {
-		frames := Frames(20)
+	for _, test := range []struct {
+		name string
+		run  func(*testing.T, Bench)
+	}{
+		{"gives every packet once and in order", order},
+		{"ends after Finish, with what came before", end},
+		{"does not wait past its time", deadline},
+		{"is woken, also before it waits", wake},
+		{"keeps its counters when it is closed", closed},
+	} {
+		t.Run(test.name, func(t *testing.T) { test.run(t, bench) })
+	}
+}
+
+// order checks that every packet comes once and in order.
+func order(t *testing.T, bench Bench) {
+	for _, size := range []int{1, 7, 256} {
+		frames := Frames(300)
 		source, send := bench(t, frames)
 		send()
-		batch := make([]capture.Packet, 5)
-		deadline := time.Now().Add(patience)
-		n, err := source.Read(batch, deadline)
-		for n == 0 && err == nil && time.Now().Before(deadline) {
-			n, err = source.Read(batch, deadline)
-		}
-		if n == 0 || err != nil {
-			t.Fatalf("%d packets, %v", n, err)
-		}
-		if err := source.Finish(); err != nil {
-			t.Fatal(err)
-		}
-		for range 2 {
-			for err = nil; err == nil; {
-				n, err = source.Read(batch, deadline)
-				if time.Now().After(deadline) {
-					t.Fatal("it does not end")
-				}
-			}
-			if n != 0 || !errors.Is(err, io.EOF) {
-				t.Fatalf("the end is %d packets and %v", n, err)
-			}
-		}
-	})
-	t.Run("does not wait past its time", func(t *testing.T) {
-		source, _ := bench(t, nil)
-		began := time.Now()
-		n, err := source.Read(make([]capture.Packet, 5), began.Add(50*time.Millisecond))
-		if n != 0 || err != nil && !errors.Is(err, io.EOF) || time.Since(began) > patience {
-			t.Errorf("%d packets, %v, after %v", n, err, time.Since(began))
-		}
-		if n, err := source.Read(make([]capture.Packet, 5), began); n != 0 || err != nil && !errors.Is(err, io.EOF) {
-			t.Errorf("a time that is over: %d packets, %v", n, err)
-		}
-	})
-	t.Run("is woken, also before it waits", func(t *testing.T) {
-		for _, early := range []bool{true, false} {
-			source, _ := bench(t, nil)
-			if early {
-				source.Wake()
-			} else {
-				time.AfterFunc(20*time.Millisecond, source.Wake)
-			}
-			late := time.AfterFunc(patience, func() {
-				t.Error("it was not woken")
-				source.Wake()
-			})
-			if n, err := source.Read(make([]capture.Packet, 5), time.Time{}); n != 0 ||
-				err != nil && !errors.Is(err, io.EOF) {
-				t.Errorf("%d packets, %v", n, err)
-			}
-			late.Stop()
-		}
-	})
-	t.Run("keeps its counters when it is closed", func(t *testing.T) {
-		frames := Frames(10)
-		source, send := bench(t, frames)
-		send()
-		read(t, source, frames, 10)
-		for range 2 {
-			if err := source.Close(); err != nil {
-				t.Error(err)
-			}
-		}
-		source.Wake()
+		read(t, source, frames, size)
 		counters(t, source, uint64(len(frames)))
-	})
+	}
+}
+
+// end checks that a source ends after Finish, with the packets from before.
+func end(t *testing.T, bench Bench) {
+	frames := Frames(20)
+	source, send := bench(t, frames)
+	send()
+	batch := make([]capture.Packet, 5)
+	deadline := time.Now().Add(patience)
+	n, err := source.Read(batch, deadline)
+	for n == 0 && err == nil && time.Now().Before(deadline) {
+		n, err = source.Read(batch, deadline)
+	}
+	if n == 0 || err != nil {
+		t.Fatalf("%d packets, %v", n, err)
+	}
+	if err := source.Finish(); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		for err = nil; err == nil; {
+			n, err = source.Read(batch, deadline)
+			if time.Now().After(deadline) {
+				t.Fatal("it does not end")
+			}
+		}
+		if n != 0 || !errors.Is(err, io.EOF) {
+			t.Fatalf("the end is %d packets and %v", n, err)
+		}
+	}
+}
+
+// deadline checks that Read does not wait past its time.
+func deadline(t *testing.T, bench Bench) {
+	source, _ := bench(t, nil)
+	began := time.Now()
+	n, err := source.Read(make([]capture.Packet, 5), began.Add(50*time.Millisecond))
+	if n != 0 || err != nil && !errors.Is(err, io.EOF) || time.Since(began) > patience {
+		t.Errorf("%d packets, %v, after %v", n, err, time.Since(began))
+	}
+	if n, err := source.Read(make([]capture.Packet, 5), began); n != 0 || err != nil && !errors.Is(err, io.EOF) {
+		t.Errorf("a time that is over: %d packets, %v", n, err)
+	}
+}
+
+// wake checks that Wake ends a Read, also before it waits.
+func wake(t *testing.T, bench Bench) {
+	for _, early := range []bool{true, false} {
+		source, _ := bench(t, nil)
+		if early {
+			source.Wake()
+		} else {
+			time.AfterFunc(20*time.Millisecond, source.Wake)
+		}
+		late := time.AfterFunc(patience, func() {
+			t.Error("it was not woken")
+			source.Wake()
+		})
+		if n, err := source.Read(make([]capture.Packet, 5), time.Time{}); n != 0 ||
+			err != nil && !errors.Is(err, io.EOF) {
+			t.Errorf("%d packets, %v", n, err)
+		}
+		late.Stop()
+	}
+}
+
+// closed checks that the counters survive Close.
+func closed(t *testing.T, bench Bench) {
+	frames := Frames(10)
+	source, send := bench(t, frames)
+	send()
+	read(t, source, frames, 10)
+	for range 2 {
+		if err := source.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	source.Wake()
+	counters(t, source, uint64(len(frames)))
 }
 
 func read(t *testing.T, source capture.Source, frames [][]byte, size int) {

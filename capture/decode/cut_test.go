@@ -88,27 +88,8 @@ func contradiction(p, short *capture.Packet, i capture.Interface, whole, got *Pa
 	if got.Length != whole.Length || !strings.HasPrefix(whole.Bytes, got.Bytes) {
 		return "its length, or its bytes"
 	}
-	for n, l := range got.Layers {
-		if n == len(whole.Layers) {
-			if l.Name != got.CutIn && whole.Fault == "" {
-				return "the layer " + l.Name
-			}
-			continue
-		}
-		of := whole.Layers[n]
-		summary, _, _ := strings.Cut(l.Summary, "[|")
-		if l.Name != of.Name || !strings.HasPrefix(of.Summary, strings.TrimSpace(summary)) {
-			return fmt.Sprintf("the layer %s: %s, and not %s: %s", l.Name, l.Summary, of.Name, of.Summary)
-		}
-		said := map[string]string{}
-		for _, f := range of.Fields {
-			said[f.Name] = f.Value
-		}
-		for _, f := range l.Fields {
-			if value, is := said[f.Name]; !is || value != f.Value {
-				return fmt.Sprintf("%s.%s is %q, and not %q", l.Name, f.Name, f.Value, value)
-			}
-		}
+	if what := layersContradict(whole, got); what != "" {
+		return what
 	}
 	// The line is compared with that of the whole packet, described as deep as the cut one is.
 	full, part := &stack{packet: p}, &stack{packet: short}
@@ -149,16 +130,49 @@ func contradiction(p, short *capture.Packet, i capture.Interface, whole, got *Pa
 	if got.Protocol == "unknown" || part.cut != 0 && !part.kept && !optional[part.cut] {
 		return ""
 	}
+	return lineContradicts(of.Info, got.Info, part.bad != 0, p.Data)
+}
+
+// layersContradict compares the layers and fields of a cut packet with those of the whole one.
+func layersContradict(whole, got *Packet) string {
+	for n, l := range got.Layers {
+		if n == len(whole.Layers) {
+			if l.Name != got.CutIn && whole.Fault == "" {
+				return "the layer " + l.Name
+			}
+			continue
+		}
+		of := whole.Layers[n]
+		summary, _, _ := strings.Cut(l.Summary, "[|")
+		if l.Name != of.Name || !strings.HasPrefix(of.Summary, strings.TrimSpace(summary)) {
+			return fmt.Sprintf("the layer %s: %s, and not %s: %s", l.Name, l.Summary, of.Name, of.Summary)
+		}
+		said := map[string]string{}
+		for _, f := range of.Fields {
+			said[f.Name] = f.Value
+		}
+		for _, f := range l.Fields {
+			if value, is := said[f.Name]; !is || value != f.Value {
+				return fmt.Sprintf("%s.%s is %q, and not %q", l.Name, f.Name, f.Value, value)
+			}
+		}
+	}
+	return ""
+}
+
+// lineContradicts compares the line of a cut packet with that of the whole one, clause by clause. bad
+// reports that a header is wrong, so that no data follow.
+func lineContradicts(whole, line string, bad bool, packet []byte) string {
 	// Data of a connection are shown if they are text: their beginning may be text, and the whole
 	// not.
-	told, data, _ := strings.Cut(got.Info, ": ")
-	if part.bad != 0 {
-		told, data = got.Info, ""
+	told, data, _ := strings.Cut(line, ": ")
+	if bad {
+		told, data = line, ""
 	}
-	if !bytes.Contains(p.Data, []byte(strings.TrimSuffix(data, "..."))) {
+	if !bytes.Contains(packet, []byte(strings.TrimSuffix(data, "..."))) {
 		return "it does not carry " + data
 	}
-	clauses := strings.Split(of.Info, ", ")
+	clauses := strings.Split(whole, ", ")
 	for _, clause := range strings.Split(told, ", ") {
 		clause, _, _ = strings.Cut(clause, "[|")
 		clause = strings.TrimSpace(clause)
@@ -167,7 +181,7 @@ func contradiction(p, short *capture.Packet, i capture.Interface, whole, got *Pa
 			said = said || strings.HasPrefix(c, clause) || words(c, clause)
 		}
 		if !said {
-			return fmt.Sprintf("its line says %q; whole it is: %s", clause, of.Info)
+			return fmt.Sprintf("its line says %q; whole it is: %s", clause, whole)
 		}
 	}
 	return ""

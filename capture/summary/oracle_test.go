@@ -207,102 +207,121 @@ func TestTSharkAgreesOnAnything(t *testing.T) {
 	r.compare(t, 20)
 }
 
-// anything adds a connection with an opener and a server that act at random.
+// A talk is a connection with an opener and a server that act at random.
+type talk struct {
+	r          *recording
+	dice       *rand.Rand
+	connection uint16
+	sides      [2]side
+	id         uint16
+}
+
+type side struct {
+	seq, acked, start uint32 // sequence numbers: the next, the acknowledged, the first
+	window            uint16
+}
+
+// anything adds a talk to the recording.
 func anything(r *recording, dice *rand.Rand, connection uint16) {
-	type side struct {
-		seq, acked, start uint32 // sequence numbers: the next, the acknowledged, the first
-		window            uint16
-	}
-	sides := [2]side{{window: 500}, {window: 500}}
-	for n := range sides {
-		sides[n].seq = dice.Uint32()
+	t := talk{r: r, dice: dice, connection: connection, sides: [2]side{{window: 500}, {window: 500}}}
+	for n := range t.sides {
+		t.sides[n].seq = dice.Uint32()
 		if dice.IntN(4) == 0 {
-			sides[n].seq = -dice.Uint32N(3000) // wraps around soon
+			t.sides[n].seq = -dice.Uint32N(3000) // wraps around soon
 		}
-		sides[n].start = sides[n].seq
-	}
-	v6, id := connection%2 == 1, uint16(0)
-	send := func(from int, flags byte, seq, ack uint32, data int, options ...byte) {
-		r.now += []int64{10e3, 100e3, 1e6, 2e6, 5e6, 25e6, 250e6}[dice.IntN(7)]
-		id++
-		w := wire{connection: connection, back: from == 1, v6: v6, flags: flags, seq: seq, ack: ack,
-			window: sides[from].window, options: options, data: data, id: id}
-		r.add(fmt.Sprint("connection ", connection), 1, ethernet(w.ip()))
-	}
-	scale := func() []byte {
-		if dice.IntN(2) == 0 {
-			return nil
-		}
-		return []byte{3, 3, byte(dice.IntN(9))}
-	}
-	open := func() {
-		a, b := &sides[0], &sides[1]
-		send(0, headers.SYN, a.seq, 0, 0, scale()...)
-		for dice.IntN(3) == 0 {
-			send(0, headers.SYN, a.seq, 0, 0)
-		}
-		send(1, headers.SYN|headers.ACK, b.seq, a.seq+1, 0, scale()...)
-		a.seq, b.seq = a.seq+1, b.seq+1
-		a.acked, b.acked = b.seq, a.seq
-		send(0, headers.ACK, a.seq, b.seq, 0)
+		t.sides[n].start = t.sides[n].seq
 	}
 	if dice.IntN(3) > 0 { // else it began before the capture
-		open()
+		t.open()
 	}
-	sides[0].acked, sides[1].acked = sides[1].seq, sides[0].seq
+	t.sides[0].acked, t.sides[1].acked = t.sides[1].seq, t.sides[0].seq
 	for range 10 + dice.IntN(40) {
-		from := dice.IntN(2)
-		me, other := &sides[from], &sides[1-from]
-		size := []int{0, 1, 2, 100, 500}[dice.IntN(5)]
-		switch dice.IntN(20) {
-		case 0, 1, 2, 3:
-			send(from, headers.ACK|headers.PSH, me.seq, me.acked, size)
-			me.seq += uint32(size)
-		case 4, 5: // what was sent before
-			send(from, headers.ACK, me.seq-dice.Uint32N(min(me.seq-me.start, 1200)+1), me.acked, size)
-		case 6: // lost before the capture
-			me.seq += uint32(size)
-		case 7, 8, 9:
-			me.acked = other.seq
-			send(from, headers.ACK, me.seq, me.acked, 0)
-		case 10, 11:
-			for range 1 + dice.IntN(4) {
-				send(from, headers.ACK, me.seq, me.acked, 0)
-			}
-		case 12: // right after it, what it asks for
-			send(1-from, headers.ACK, me.acked, other.acked, size)
-		case 13:
-			send(from, headers.ACK, me.seq-1, me.acked, dice.IntN(2))
-		case 14:
-			me.window = 0
-			send(from, headers.ACK, me.seq, me.acked, 0)
-			send(1-from, headers.ACK, other.seq, other.acked, 1)
-			send(from, headers.ACK, me.seq, me.acked, 0)
-		case 15:
-			me.window = uint16(100 * dice.IntN(10))
-			send(from, headers.ACK, me.seq, me.acked, 0)
-		case 16: // up to the edge of the window
-			send(from, headers.ACK, me.seq, me.acked, int(other.window))
-			me.seq += uint32(other.window)
-		case 17:
-			left := me.acked + dice.Uint32N(300)
-			send(from, headers.ACK, me.seq, me.acked, 0, sack(left-100, left+100, me.acked, left+200)...)
-		case 18:
-			send(from, headers.FIN|headers.ACK, me.seq, me.acked, 0)
-			if dice.IntN(2) == 0 {
-				me.seq++
-			}
-		case 19:
-			switch dice.IntN(3) {
-			case 0:
-				send(from, headers.RST|headers.ACK, me.seq, me.acked, 0)
-			case 1:
-				send(from, headers.RST, me.seq, 0, 0)
-			case 2: // the ports are used again
-				sides[0].seq, sides[1].seq = dice.Uint32(), dice.Uint32()
-				sides[0].start, sides[1].start = sides[0].seq, sides[1].seq
-				open()
-			}
+		t.step()
+	}
+}
+
+func (t *talk) send(from int, flags byte, seq, ack uint32, data int, options ...byte) {
+	t.r.now += []int64{10e3, 100e3, 1e6, 2e6, 5e6, 25e6, 250e6}[t.dice.IntN(7)]
+	t.id++
+	w := wire{connection: t.connection, back: from == 1, v6: t.connection%2 == 1, flags: flags, seq: seq, ack: ack,
+		window: t.sides[from].window, options: options, data: data, id: t.id}
+	t.r.add(fmt.Sprint("connection ", t.connection), 1, ethernet(w.ip()))
+}
+
+// scale returns an option with a window scale, or nothing.
+func (t *talk) scale() []byte {
+	if t.dice.IntN(2) == 0 {
+		return nil
+	}
+	return []byte{3, 3, byte(t.dice.IntN(9))}
+}
+
+// open does the handshake.
+func (t *talk) open() {
+	a, b := &t.sides[0], &t.sides[1]
+	t.send(0, headers.SYN, a.seq, 0, 0, t.scale()...)
+	for t.dice.IntN(3) == 0 {
+		t.send(0, headers.SYN, a.seq, 0, 0)
+	}
+	t.send(1, headers.SYN|headers.ACK, b.seq, a.seq+1, 0, t.scale()...)
+	a.seq, b.seq = a.seq+1, b.seq+1
+	a.acked, b.acked = b.seq, a.seq
+	t.send(0, headers.ACK, a.seq, b.seq, 0)
+}
+
+// step sends the packets of one random event.
+func (t *talk) step() {
+	from := t.dice.IntN(2)
+	me, other := &t.sides[from], &t.sides[1-from]
+	size := []int{0, 1, 2, 100, 500}[t.dice.IntN(5)]
+	switch t.dice.IntN(20) {
+	case 0, 1, 2, 3:
+		t.send(from, headers.ACK|headers.PSH, me.seq, me.acked, size)
+		me.seq += uint32(size)
+	case 4, 5: // what was sent before
+		t.send(from, headers.ACK, me.seq-t.dice.Uint32N(min(me.seq-me.start, 1200)+1), me.acked, size)
+	case 6: // lost before the capture
+		me.seq += uint32(size)
+	case 7, 8, 9:
+		me.acked = other.seq
+		t.send(from, headers.ACK, me.seq, me.acked, 0)
+	case 10, 11:
+		for range 1 + t.dice.IntN(4) {
+			t.send(from, headers.ACK, me.seq, me.acked, 0)
+		}
+	case 12: // right after it, what it asks for
+		t.send(1-from, headers.ACK, me.acked, other.acked, size)
+	case 13:
+		t.send(from, headers.ACK, me.seq-1, me.acked, t.dice.IntN(2))
+	case 14:
+		me.window = 0
+		t.send(from, headers.ACK, me.seq, me.acked, 0)
+		t.send(1-from, headers.ACK, other.seq, other.acked, 1)
+		t.send(from, headers.ACK, me.seq, me.acked, 0)
+	case 15:
+		me.window = uint16(100 * t.dice.IntN(10))
+		t.send(from, headers.ACK, me.seq, me.acked, 0)
+	case 16: // up to the edge of the window
+		t.send(from, headers.ACK, me.seq, me.acked, int(other.window))
+		me.seq += uint32(other.window)
+	case 17:
+		left := me.acked + t.dice.Uint32N(300)
+		t.send(from, headers.ACK, me.seq, me.acked, 0, sack(left-100, left+100, me.acked, left+200)...)
+	case 18:
+		t.send(from, headers.FIN|headers.ACK, me.seq, me.acked, 0)
+		if t.dice.IntN(2) == 0 {
+			me.seq++
+		}
+	case 19:
+		switch t.dice.IntN(3) {
+		case 0:
+			t.send(from, headers.RST|headers.ACK, me.seq, me.acked, 0)
+		case 1:
+			t.send(from, headers.RST, me.seq, 0, 0)
+		case 2: // the ports are used again
+			t.sides[0].seq, t.sides[1].seq = t.dice.Uint32(), t.dice.Uint32()
+			t.sides[0].start, t.sides[1].start = t.sides[0].seq, t.sides[1].seq
+			t.open()
 		}
 	}
 }
