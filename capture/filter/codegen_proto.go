@@ -17,81 +17,75 @@ const (
 	isisL2PSNP  = 27
 )
 
+// linkProtocols maps the protocols above the link to Ethernet types or service access points.
+var linkProtocols = map[protocol]uint32{
+	protoIP:      etherIP,
+	protoIPv6:    etherIPv6,
+	protoARP:     etherARP,
+	protoRARP:    etherRARP,
+	protoATalk:   etherATalk,
+	protoAARP:    etherAARP,
+	protoDECnet:  etherDECnet,
+	protoLAT:     etherLAT,
+	protoSCA:     etherSCA,
+	protoMOPRC:   etherMOPRC,
+	protoMOPDL:   etherMOPDL,
+	protoISO:     sapISO,
+	protoSTP:     sapSTP,
+	protoIPX:     sapIPX,
+	protoNetBEUI: sapNetBEUI,
+}
+
+// ipProtocols maps the protocols above IP to their numbers, and to the version of IP that has them.
+var ipProtocols = map[protocol]struct {
+	number uint32
+	over   protocol
+}{
+	protoTCP:    {ipTCP, protoDefault},
+	protoUDP:    {ipUDP, protoDefault},
+	protoSCTP:   {ipSCTP, protoDefault},
+	protoPIM:    {ipPIM, protoDefault},
+	protoAH:     {ipAH, protoDefault},
+	protoESP:    {ipESP, protoDefault},
+	protoICMP:   {ipICMP, protoIP},
+	protoIGMP:   {ipIGMP, protoIP},
+	protoIGRP:   {ipIGRP, protoIP},
+	protoVRRP:   {ipVRRP, protoIP},
+	protoCARP:   {ipVRRP, protoIP},
+	protoICMPv6: {ipICMPv6, protoIPv6},
+}
+
+// osiProtocols maps the protocols of the OSI stack to their network-layer identifiers.
+var osiProtocols = map[protocol]uint32{
+	protoCLNP: osiCLNP,
+	protoESIS: osiESIS,
+	protoISIS: osiISIS,
+}
+
+// isisProtocols maps the names for parts of IS-IS to their PDU types.
+var isisProtocols = map[protocol][]uint32{
+	protoISISL1:   {isisL1PSNP, isisL1CSNP, isisL1LSP, isisL1Hello, isisPtP},
+	protoISISL2:   {isisL2PSNP, isisL2CSNP, isisL2LSP, isisL2Hello, isisPtP},
+	protoISISIIH:  {isisPtP, isisL1Hello, isisL2Hello},
+	protoISISLSP:  {isisL1LSP, isisL2LSP},
+	protoISISSNP:  {isisL2PSNP, isisL1PSNP, isisL1CSNP, isisL2CSNP},
+	protoISISCSNP: {isisL1CSNP, isisL2CSNP},
+	protoISISPSNP: {isisL1PSNP, isisL2PSNP},
+}
+
 // bareProtocol tests for a protocol that stands alone.
 func (g *generator) bareProtocol(p protocol) *condition {
-	switch p {
-	case protoIP:
-		return g.linkProtocol(etherIP)
-	case protoIPv6:
-		return g.linkProtocol(etherIPv6)
-	case protoARP:
-		return g.linkProtocol(etherARP)
-	case protoRARP:
-		return g.linkProtocol(etherRARP)
-	case protoATalk:
-		return g.linkProtocol(etherATalk)
-	case protoAARP:
-		return g.linkProtocol(etherAARP)
-	case protoDECnet:
-		return g.linkProtocol(etherDECnet)
-	case protoLAT:
-		return g.linkProtocol(etherLAT)
-	case protoSCA:
-		return g.linkProtocol(etherSCA)
-	case protoMOPRC:
-		return g.linkProtocol(etherMOPRC)
-	case protoMOPDL:
-		return g.linkProtocol(etherMOPDL)
-	case protoISO:
-		return g.linkProtocol(sapISO)
-	case protoSTP:
-		return g.linkProtocol(sapSTP)
-	case protoIPX:
-		return g.linkProtocol(sapIPX)
-	case protoNetBEUI:
-		return g.linkProtocol(sapNetBEUI)
-	case protoTCP:
-		return g.ipProtocol(ipTCP, protoDefault)
-	case protoUDP:
-		return g.ipProtocol(ipUDP, protoDefault)
-	case protoSCTP:
-		return g.ipProtocol(ipSCTP, protoDefault)
-	case protoPIM:
-		return g.ipProtocol(ipPIM, protoDefault)
-	case protoAH:
-		return g.ipProtocol(ipAH, protoDefault)
-	case protoESP:
-		return g.ipProtocol(ipESP, protoDefault)
-	case protoICMP:
-		return g.ipProtocol(ipICMP, protoIP)
-	case protoIGMP:
-		return g.ipProtocol(ipIGMP, protoIP)
-	case protoIGRP:
-		return g.ipProtocol(ipIGRP, protoIP)
-	case protoVRRP, protoCARP:
-		return g.ipProtocol(ipVRRP, protoIP)
-	case protoICMPv6:
-		return g.ipProtocol(ipICMPv6, protoIPv6)
-	case protoCLNP:
-		return g.osiProtocol(osiCLNP)
-	case protoESIS:
-		return g.osiProtocol(osiESIS)
-	case protoISIS:
-		return g.osiProtocol(osiISIS)
-	case protoISISL1:
-		return g.isisTypes(isisL1PSNP, isisL1CSNP, isisL1LSP, isisL1Hello, isisPtP)
-	case protoISISL2:
-		return g.isisTypes(isisL2PSNP, isisL2CSNP, isisL2LSP, isisL2Hello, isisPtP)
-	case protoISISIIH:
-		return g.isisTypes(isisPtP, isisL1Hello, isisL2Hello)
-	case protoISISLSP:
-		return g.isisTypes(isisL1LSP, isisL2LSP)
-	case protoISISSNP:
-		return g.isisTypes(isisL2PSNP, isisL1PSNP, isisL1CSNP, isisL2CSNP)
-	case protoISISCSNP:
-		return g.isisTypes(isisL1CSNP, isisL2CSNP)
-	case protoISISPSNP:
-		return g.isisTypes(isisL1PSNP, isisL2PSNP)
+	if number, ok := linkProtocols[p]; ok {
+		return g.linkProtocol(number)
+	}
+	if ip, ok := ipProtocols[p]; ok {
+		return g.ipProtocol(ip.number, ip.over)
+	}
+	if number, ok := osiProtocols[p]; ok {
+		return g.osiProtocol(number)
+	}
+	if types, ok := isisProtocols[p]; ok {
+		return g.isisTypes(types...)
 	}
 	g.fail("%q cannot stand alone; it qualifies an address or is indexed, as in %s[0]", p, p)
 	return nil
@@ -195,16 +189,7 @@ func (g *generator) protocolChain(n uint32, over protocol) *condition {
 	authentication.no = end
 	none.no = authentication
 	if over == protoIPv6 {
-		// Extension headers: the next protocol, then the length in units of 8 bytes less one.
-		skip := g.block(g.list(
-			statement{classLD | modeIND | sizeB, at},
-			statement{codeStore, word},
-			statement{classLD | modeIND | sizeB, at + 1},
-			statement{classALU | opADD, 1},
-			statement{classALU | opMUL, 8},
-			statement{classALU | opADD | srcX, 0},
-			statement{codeTAX, 0},
-			statement{codeLoadMem, word}), codeJump, 0)
+		skip := g.skipExtension(at, word)
 		skip.yes = again
 		before := none
 		for _, extension := range []uint32{0, ipDestOpts, ipRouting, ipFragment} {
@@ -214,8 +199,32 @@ func (g *generator) protocolChain(n uint32, over protocol) *condition {
 		}
 		before.no = authentication
 	}
-	// The authentication header: the next protocol, then the length in words of 4 bytes less two.
-	authentication.yes = g.block(g.list(
+	authentication.yes = g.skipAuthentication(at, word)
+	authentication.yes.yes = again
+
+	g.free(int(word))
+	return and(link, g.condition(condition{head: begin, yes: exitsOf(end, true), no: exitsOf(end, false)}))
+}
+
+// skipExtension moves X to the header after an extension header of IPv6, and loads its protocol into A.
+// An extension header begins with the next protocol, followed by the length in units of 8 bytes less
+// one.
+func (g *generator) skipExtension(at, word uint32) *block {
+	return g.block(g.list(
+		statement{classLD | modeIND | sizeB, at},
+		statement{codeStore, word},
+		statement{classLD | modeIND | sizeB, at + 1},
+		statement{classALU | opADD, 1},
+		statement{classALU | opMUL, 8},
+		statement{classALU | opADD | srcX, 0},
+		statement{codeTAX, 0},
+		statement{codeLoadMem, word}), codeJump, 0)
+}
+
+// skipAuthentication is skipExtension for the authentication header, whose length is in words of 4
+// bytes less two.
+func (g *generator) skipAuthentication(at, word uint32) *block {
+	return g.block(g.list(
 		statement{codeTXA, 0},
 		statement{classLD | modeIND | sizeB, at},
 		statement{codeStore, word},
@@ -227,8 +236,4 @@ func (g *generator) protocolChain(n uint32, over protocol) *condition {
 		statement{classALU | opMUL, 4},
 		statement{codeTAX, 0},
 		statement{codeLoadMem, word}), codeJump, 0)
-	authentication.yes.yes = again
-
-	g.free(int(word))
-	return and(link, g.condition(condition{head: begin, yes: exitsOf(end, true), no: exitsOf(end, false)}))
 }

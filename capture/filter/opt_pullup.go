@@ -17,17 +17,9 @@ func (o *optimiser) pullUp() {
 // the last in a row to test. The chain is of blocks that share their way for yes (either, an "or")
 // or for no, and that can be reached through the chain alone.
 func (o *optimiser) pullUpTo(b *block, either bool) {
-	if !b.conditional() || len(b.in) == 0 {
+	value := b.valueBefore()
+	if !b.conditional() || value == 0 {
 		return
-	}
-	value := b.in[0].from.values[atomA]
-	if value == 0 {
-		return
-	}
-	for _, e := range b.in[1:] {
-		if e.from.values[atomA] != value {
-			return
-		}
 	}
 	exit := edge{b, either}.target()
 	along := func(c *block) edge { return edge{c, !either} }
@@ -79,6 +71,18 @@ func (o *optimiser) pullUpTo(b *block, either bool) {
 		different.in = append(different.in[:0], at)
 		o.done = false
 	}
+}
+
+// valueBefore returns the value that A holds on all edges to the block, or 0 if they differ.
+func (b *block) valueBefore() (value number32) {
+	for i, e := range b.in {
+		v := e.from.values[atomA]
+		if i > 0 && v != value {
+			return 0
+		}
+		value = v
+	}
+	return value
 }
 
 // movable reports whether a test can go up past blocks that set some atoms: what any of them reads,

@@ -238,13 +238,7 @@ func (o *optimiser) numberArithmetic(s *statement, v *[atoms]number32, rewrite b
 	left, leftKnown := t.constant(a)
 	op := s.code & opMask
 	if op == opNEG {
-		if leftKnown && rewrite {
-			*s = statement{codeLoadImm, -left}
-			v[atomA] = t.literal(s.k)
-			o.changed()
-			return
-		}
-		v[atomA] = t.of(s.code, a, 0)
+		o.numberNegation(s, v, rewrite)
 		return
 	}
 	if s.code&srcMask == srcX {
@@ -293,6 +287,18 @@ func (o *optimiser) numberArithmetic(s *statement, v *[atoms]number32, rewrite b
 		}
 	}
 	v[atomA] = t.of(s.code, a, t.literal(s.k))
+}
+
+// numberNegation numbers and simplifies the negation of A.
+func (o *optimiser) numberNegation(s *statement, v *[atoms]number32, rewrite bool) {
+	a := o.known(&v[atomA])
+	if value, known := o.values.constant(a); known && rewrite {
+		*s = statement{codeLoadImm, -value}
+		v[atomA] = o.values.literal(s.k)
+		o.changed()
+		return
+	}
+	v[atomA] = o.values.of(s.code, a, 0)
 }
 
 // mustStay reports whether an operation is to be left as it is because what it does depends on its

@@ -242,6 +242,24 @@ func open(t *testing.T, family, kind, protocol int) int {
 
 func networkOrder(n uint16) int { return int(n>>8 | n<<8) }
 
+// listed returns the sockets of each, without what the tables lack.
+func listed(t *testing.T, each func(yield func(*Socket) error) error) (all []string) {
+	if err := each(func(s *Socket) error {
+		if s.Kind == KindUDP {
+			s.V6Only = false
+		} else {
+			s.Drops, s.DropsKnown, s.SendQ = 0, false, 0
+		}
+		s.Unknown = 0
+		all = append(all, fmt.Sprintf("%+v", *s))
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(all)
+	return all
+}
+
 // TestTablesEqualSockDiag reads this kernel in both ways. Without packet_diag or udp_diag the
 // result is the same, except for what the tables lack.
 func TestTablesEqualSockDiag(t *testing.T) {
@@ -259,22 +277,6 @@ func TestTablesEqualSockDiag(t *testing.T) {
 				bindAny(t, open(t, family, unix.SOCK_DGRAM, unix.IPPROTO_UDP), family)
 			}
 		}
-		list := func(each func(yield func(*Socket) error) error) (all []string) {
-			if err := each(func(s *Socket) error {
-				if s.Kind == KindUDP {
-					s.V6Only = false
-				} else {
-					s.Drops, s.DropsKnown, s.SendQ = 0, false, 0
-				}
-				s.Unknown = 0
-				all = append(all, fmt.Sprintf("%+v", *s))
-				return nil
-			}); err != nil {
-				t.Fatal(err)
-			}
-			slices.Sort(all)
-			return all
-		}
 		for _, c := range []struct {
 			kind Kind
 			want int
@@ -286,10 +288,10 @@ func TestTablesEqualSockDiag(t *testing.T) {
 					eachInTable(t.Context(), Query{}, KindUDP, unix.AF_INET6, y))
 			}},
 		} {
-			diag := list(func(y func(*Socket) error) error {
+			diag := listed(t, func(y func(*Socket) error) error {
 				return Each(t.Context(), Query{Kinds: []Kind{c.kind}}, y)
 			})
-			if table := list(c.each); len(diag) != c.want || !slices.Equal(diag, table) {
+			if table := listed(t, c.each); len(diag) != c.want || !slices.Equal(diag, table) {
 				t.Errorf("sock_diag has\n%s\nthe table\n%s", strings.Join(diag, "\n"), strings.Join(table, "\n"))
 			}
 		}

@@ -94,46 +94,52 @@ func TestStateMaskIsTheKernels(t *testing.T) {
 	})
 }
 
+// connectAll makes connections between all ports, and returns the sockets that Each should list.
+func connectAll(t *testing.T, ports []int) map[string]int {
+	want := map[string]int{}
+	for _, host := range []string{"127.0.0.1", "::1"} {
+		for _, port := range ports {
+			l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { l.Close() })
+			want[l.Addr().String()+" LISTEN"] = 1
+			for _, from := range ports {
+				d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(host), Port: from + 1}}
+				if from == 60999 || from == 46883 {
+					d.LocalAddr = &net.TCPAddr{IP: net.ParseIP(host), Port: from - 1}
+				}
+				d.Control = func(_, _ string, c syscall.RawConn) error {
+					return c.Control(func(fd uintptr) {
+						unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
+					})
+				}
+				c, err := d.Dial("tcp", l.Addr().String())
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { c.Close() })
+				a, err := l.Accept()
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { a.Close() })
+				want[c.LocalAddr().String()+c.RemoteAddr().String()] = 1
+				want[c.RemoteAddr().String()+c.LocalAddr().String()] = 1
+			}
+		}
+	}
+	return want
+}
+
 // TestHalves makes connections with each kind of ports at each end. Both halves together must list
 // each once.
 func TestHalves(t *testing.T) {
 	ns := netnstest.New(t)
 	ns.Do(t, func() {
 		ports := []int{20000, 32768, 46883, 46884, 60999}
-		want := map[string]int{}
-		for _, host := range []string{"127.0.0.1", "::1"} {
-			for _, port := range ports {
-				l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer l.Close()
-				want[l.Addr().String()+" LISTEN"] = 1
-				for _, from := range ports {
-					d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(host), Port: from + 1}}
-					if from == 60999 || from == 46883 {
-						d.LocalAddr = &net.TCPAddr{IP: net.ParseIP(host), Port: from - 1}
-					}
-					d.Control = func(_, _ string, c syscall.RawConn) error {
-						return c.Control(func(fd uintptr) {
-							unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
-						})
-					}
-					c, err := d.Dial("tcp", l.Addr().String())
-					if err != nil {
-						t.Fatal(err)
-					}
-					defer c.Close()
-					a, err := l.Accept()
-					if err != nil {
-						t.Fatal(err)
-					}
-					defer a.Close()
-					want[c.LocalAddr().String()+c.RemoteAddr().String()] = 1
-					want[c.RemoteAddr().String()+c.LocalAddr().String()] = 1
-				}
-			}
-		}
+		want := connectAll(t, ports)
 		got := map[string]int{}
 		if err := Each(t.Context(), Query{}, func(s *Socket) error {
 			if s.State == Listen {
