@@ -53,9 +53,8 @@ func (b *bed) in(path string) {
 // spec is a capture of interfaces without limits.
 func spec(interfaces ...string) capture.Spec {
 	return capture.Spec{
-		Name:       "test",
-		Interfaces: interfaces,
-		Limits:     capture.Limits{SizeBytes: capture.Unlimited},
+		Name:    "test",
+		Options: capture.Options{Interfaces: interfaces, Limits: capture.Limits{SizeBytes: capture.Unlimited}},
 	}
 }
 

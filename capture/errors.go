@@ -28,6 +28,7 @@ var (
 type SpecError struct {
 	Member string // the member's JSON name
 	Text   string
+	Hint   string // what to do; may be empty
 }
 
 func (e *SpecError) Error() string { return e.Text }

@@ -127,7 +127,7 @@ func start(c Config) (*Job, error) {
 		return nil, err
 	}
 	if len(c.Interfaces) == 0 {
-		return nil, &SpecError{"interfaces", "there is no interface to capture"}
+		return nil, &SpecError{Member: "interfaces", Text: "there is no interface to capture"}
 	}
 	if strings.ContainsRune(c.FileName, '/') || strings.HasPrefix(c.FileName, ".") || c.FileName == "" {
 		return nil, fmt.Errorf("%q cannot be the name of a capture file", c.FileName)

@@ -298,16 +298,16 @@ func TestMet(t *testing.T) {
 		before capture.Status
 		want   capture.StopReason
 	}{
-		"nothing":              {capture.Spec{Limits: size}, capture.Status{BytesWritten: 999}, ""},
-		"size":                 {capture.Spec{Limits: size}, capture.Status{BytesWritten: 1000}, capture.SizeExceeded},
-		"size that is kept":    {capture.Spec{Limits: size, Mode: capture.Circular}, capture.Status{BytesWritten: 1000}, ""},
-		"no limit":             {capture.Spec{Limits: capture.Limits{SizeBytes: capture.Unlimited, Packets: capture.Unlimited}}, capture.Status{BytesWritten: 1 << 40, PacketsWritten: 1 << 40}, ""},
-		"packets":              {capture.Spec{Limits: capture.Limits{SizeBytes: 1000, Packets: 10}}, capture.Status{PacketsWritten: 10}, capture.PacketCountReached},
-		"one packet is wanted": {capture.Spec{Limits: capture.Limits{SizeBytes: 1000, Packets: 10}}, capture.Status{PacketsWritten: 9}, ""},
-		"files, of which some went": {capture.Spec{Limits: capture.Limits{SizeBytes: 1000, Files: 3}, Mode: capture.Ring},
+		"nothing":              {capture.Spec{Options: capture.Options{Limits: size}}, capture.Status{BytesWritten: 999}, ""},
+		"size":                 {capture.Spec{Options: capture.Options{Limits: size}}, capture.Status{BytesWritten: 1000}, capture.SizeExceeded},
+		"size that is kept":    {capture.Spec{Options: capture.Options{Limits: size, Mode: capture.Circular}}, capture.Status{BytesWritten: 1000}, ""},
+		"no limit":             {capture.Spec{Options: capture.Options{Limits: capture.Limits{SizeBytes: capture.Unlimited, Packets: capture.Unlimited}}}, capture.Status{BytesWritten: 1 << 40, PacketsWritten: 1 << 40}, ""},
+		"packets":              {capture.Spec{Options: capture.Options{Limits: capture.Limits{SizeBytes: 1000, Packets: 10}}}, capture.Status{PacketsWritten: 10}, capture.PacketCountReached},
+		"one packet is wanted": {capture.Spec{Options: capture.Options{Limits: capture.Limits{SizeBytes: 1000, Packets: 10}}}, capture.Status{PacketsWritten: 9}, ""},
+		"files, of which some went": {capture.Spec{Options: capture.Options{Limits: capture.Limits{SizeBytes: 1000, Files: 3}, Mode: capture.Ring}},
 			capture.Status{FilesRemoved: 1, Files: make([]capture.FileInfo, 2)}, capture.FileCountReached},
-		"time":         {capture.Spec{Limits: capture.Limits{SizeBytes: 1000, DurationSeconds: 60}}, capture.Status{StartTime: now.Add(-time.Minute)}, capture.TimeExceeded},
-		"time is left": {capture.Spec{Limits: capture.Limits{SizeBytes: 1000, DurationSeconds: 60}}, capture.Status{StartTime: now.Add(-59 * time.Second)}, ""},
+		"time":         {capture.Spec{Options: capture.Options{Limits: capture.Limits{SizeBytes: 1000, DurationSeconds: 60}}}, capture.Status{StartTime: now.Add(-time.Minute)}, capture.TimeExceeded},
+		"time is left": {capture.Spec{Options: capture.Options{Limits: capture.Limits{SizeBytes: 1000, DurationSeconds: 60}}}, capture.Status{StartTime: now.Add(-59 * time.Second)}, ""},
 	} {
 		if got := c.spec.Met(c.before, now); got != c.want {
 			t.Errorf("%s: %q, want %q", name, got, c.want)

@@ -78,7 +78,7 @@ func Resolve(names []string) ([]capture.Interface, error) {
 	if err != nil {
 		return nil, err
 	}
-	if (capture.Spec{Interfaces: names}).AllInterfaces() {
+	if (capture.Options{Interfaces: names}).AllInterfaces() {
 		return all, nil
 	}
 	found := make([]capture.Interface, 0, len(names))
@@ -95,7 +95,7 @@ func Resolve(names []string) ([]capture.Interface, error) {
 // Present returns those interfaces of a Spec that exist now.
 func Present(names []string) ([]capture.Interface, error) {
 	all, err := Interfaces()
-	if err != nil || (capture.Spec{Interfaces: names}).AllInterfaces() {
+	if err != nil || (capture.Options{Interfaces: names}).AllInterfaces() {
 		return all, err
 	}
 	return slices.DeleteFunc(all, func(i capture.Interface) bool { return !slices.Contains(names, i.Name) }), nil

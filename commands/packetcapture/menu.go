@@ -18,7 +18,7 @@ type captureService interface {
 	Capture(name string) (capture.Status, error)
 	Captures() []capture.Status
 	CaptureSettings() capture.Settings
-	SetCaptureSettings(caller menu.Caller, s capture.Settings) error
+	SetCaptureSettings(caller menu.Caller, given capture.Partial) error
 	CheckFilter(ctx context.Context, expression string) error
 	CaptureInterfaces() []capture.InterfaceInfo
 }

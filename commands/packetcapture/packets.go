@@ -23,7 +23,7 @@ type packetService interface {
 
 // liveService takes packets from the network for those who watch, and for no file of the appliance.
 type liveService interface {
-	OpenLive(ctx context.Context, caller menu.Caller, request capture.Request, promiscuous bool) (*capture.Live, capture.FileHeader, func() []capture.LeftOut, error)
+	OpenLive(ctx context.Context, caller menu.Caller, request capture.Request) (*capture.Live, capture.FileHeader, func() []capture.LeftOut, error)
 	WatchCapture(name string) (capture.Source, func() []capture.Interface, error)
 	CheckFilter(ctx context.Context, expression string) error
 	CaptureInterfaces() []capture.InterfaceInfo

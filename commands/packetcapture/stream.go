@@ -14,24 +14,25 @@ import (
 )
 
 type streamArgs struct {
-	Interfaces  []string       `arg:"interface,positional:1" ask:"Interfaces, names or numbers separated by commas" help:"Names of interfaces separated by commas, or ALL."`
+	Given       []string       `arg:"*"`
+	Interfaces  []string       `arg:"interfaces,positional:1" alias:"interface" ask:"Interfaces, names or numbers separated by commas" help:"Names of interfaces separated by commas, or ALL."`
 	Filter      *string        `arg:"filter" help:"A tcpdump filter such as \"host 192.0.2.1 and port 25\"."`
 	Packets     int64          `arg:"packets" min:"1" help:"Ends after so many packets that match the filter."`
 	Count       int64          `arg:"count" min:"1" help:"The same as packets."`
 	Duration    *time.Duration `arg:"duration" min:"1" max:"31536000" help:"Ends after this time, such as 60s or 5m."`
-	SnapLength  *int           `arg:"snaplen" min:"0" max:"262144" help:"Bytes kept of each packet; 0 keeps all."`
+	SnapLength  int            `arg:"snaplength" alias:"snaplen" min:"0" max:"262144" help:"Bytes kept of each packet; 0 keeps all."`
 	Format      string         `arg:"format" choices:"pcap|pcapng" help:"Format; pcap for one interface, pcapng for several, if not given."`
 	Promiscuous bool           `arg:"promiscuous" default:"yes" help:"Show packets too that are addressed to other machines."`
-	Management  *bool          `arg:"management" help:"Show the packets of management sessions too, this one among them."`
+	Management  bool           `arg:"management" help:"Show the packets of management sessions too, this one among them."`
 }
 
-// streamCommand is for `ssh HOST 'packetcapture stream interface eth0' | wireshark -k -i -`. package shell makes such lines of those
+// streamCommand is for `ssh HOST 'packetcapture stream interfaces eth0' | wireshark -k -i -`. package shell makes such lines of those
 // that Wireshark's sshdump sends.
 func streamCommand(s liveService) *menu.Command {
 	return menu.Decl[streamArgs, struct{}]{
 		Name: "stream",
 		Help: "Write packets to standard output as they come, for Wireshark.",
-		Details: "On your own machine: ssh HOST 'packetcapture stream interface eth0 filter \"port 25\"' | wireshark -k -i -. " +
+		Details: "On your own machine: ssh HOST 'packetcapture stream interfaces eth0 filter \"port 25\"' | wireshark -k -i -. " +
 			"It ends when the reader ends. Interfaces that appear meanwhile join ALL, in pcap those of the same link type. The packets go into no file of the appliance. A reader that is too slow loses packets, and is told how many: " +
 			"on standard error and, in pcapng, in the statistics of the interfaces behind the last packet.",
 		Role:  menu.Operator,
@@ -47,7 +48,7 @@ func streamCommand(s liveService) *menu.Command {
 			if err != nil {
 				return err
 			}
-			source, header, unfit, err := s.OpenLive(ctx, caller, a.request(), a.Promiscuous)
+			source, header, unfit, err := s.OpenLive(ctx, caller, a.request())
 			if err != nil {
 				return err
 			}
@@ -123,16 +124,17 @@ func leftOut(interfaces []capture.Interface, told, unfit []capture.LeftOut, head
 }
 
 func (a streamArgs) request() capture.Request {
-	r := capture.Request{Interfaces: a.Interfaces, SnapLength: a.SnapLength, Format: capture.Format(a.Format), Management: a.Management}
-	if a.Filter != nil {
-		expression := captures.Cleared(*a.Filter)
-		r.Filter = &expression
+	o := capture.Options{
+		Interfaces: a.Interfaces, SnapLength: a.SnapLength, Format: capture.Format(a.Format), Promiscuous: a.Promiscuous, Management: a.Management,
 	}
-	return r
+	if a.Filter != nil {
+		o.Filter = captures.Cleared(*a.Filter)
+	}
+	return capture.Request{Partial: capture.Partial{Options: o, Given: append(a.Given, "promiscuous")}}
 }
 
 func askLive(s liveService, q *menu.Question) error {
-	if q.Name == "interface" {
+	if q.Name == "interfaces" {
 		captures.ChooseInterfaces(q, s.CaptureInterfaces(), nil)
 	}
 	return nil

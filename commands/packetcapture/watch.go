@@ -17,7 +17,7 @@ import (
 
 type watchArgs struct {
 	Name       menu.Packets   `arg:"name,positional:1" ask:"Capture to watch" help:"Name of a running capture."`
-	Interfaces []string       `arg:"interface" ask:"Interfaces to watch, names or numbers separated by commas" help:"Names of interfaces, or ALL, to watch without a capture."`
+	Interfaces []string       `arg:"interfaces" alias:"interface" ask:"Interfaces to watch, names or numbers separated by commas" help:"Names of interfaces, or ALL, to watch without a capture."`
 	Filter     *string        `arg:"filter" help:"A tcpdump filter such as \"host 192.0.2.1 and port 25\"."`
 	Detail     int            `arg:"detail" default:"1" min:"1" max:"6" help:"From 1, a line a packet, to 6, every field and all bytes."`
 	Count      int64          `arg:"count" min:"1" help:"Ends after so many packets."`
@@ -61,7 +61,7 @@ func watchCommand(s packetService) *menu.Command {
 			case "name":
 				captures.ChoosePackets(q, running)
 				q.Skip, q.Required = len(running) == 0 || len(a.Interfaces) > 0, false
-			case "interface":
+			case "interfaces":
 				captures.ChooseInterfaces(q, s.CaptureInterfaces(), []string{capture.All})
 				q.Skip = a.Name != ""
 			}
@@ -166,17 +166,17 @@ func (a watchArgs) what() string {
 func (a watchArgs) open(ctx context.Context, caller menu.Caller, s packetService) (capture.Source, func() []capture.Interface, func() []capture.LeftOut, error) {
 	switch {
 	case a.Name != "" && len(a.Interfaces) > 0:
-		return nil, nil, nil, menu.BadArgument("interface", "A capture has its own interfaces").WithHint("Give the name of a capture or interfaces, and not both")
+		return nil, nil, nil, menu.BadArgument("interfaces", "A capture has its own interfaces").WithHint("Give the name of a capture or interfaces, and not both")
 	case a.Name != "":
 		source, present, err := s.WatchCapture(string(a.Name))
 		return source, present, func() []capture.LeftOut { return nil }, err
 	case len(a.Interfaces) > 0:
-		live := streamArgs{Interfaces: a.Interfaces, Filter: a.Filter, Format: string(capture.PCAPNG)}
-		source, _, unfit, err := s.OpenLive(ctx, caller, live.request(), true)
+		live := streamArgs{Interfaces: a.Interfaces, Filter: a.Filter, Format: string(capture.PCAPNG), Promiscuous: true}
+		source, _, unfit, err := s.OpenLive(ctx, caller, live.request())
 		if err != nil {
 			return nil, nil, nil, err
 		}
 		return source, source.Interfaces, unfit, nil
 	}
-	return nil, nil, nil, menu.BadArgument("name", "Neither a capture nor an interface is named").WithHint("Give the name of a running capture, or: interface NAME")
+	return nil, nil, nil, menu.BadArgument("name", "Neither a capture nor an interface is named").WithHint("Give the name of a running capture, or: interfaces NAME")
 }

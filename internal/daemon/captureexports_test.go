@@ -139,8 +139,7 @@ func TestFilesOfARingAreCopiedAsTheyClose(t *testing.T) {
 	away := newFakeTarget(t)
 	away.target(b, "away")
 	none := ""
-	ring := capture.Request{Name: "ring", Interfaces: []string{"right"}, Filter: &none, Mode: capture.Ring,
-		Rotation: capture.Rotation{FileBytes: 1 << 20, KeepFiles: 2}, Limits: capture.Limits{SizeBytes: capture.Unlimited}}
+	ring := capture.Request{Name: "ring", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}, Filter: none, Mode: capture.Ring, Rotation: capture.Rotation{FileBytes: 1 << 20, KeepFiles: 2}, Limits: capture.Limits{SizeBytes: capture.Unlimited}}, Given: []string{"filter"}}}
 	b.mustStart(ring)
 	const packets = 6000 // 749 fit in a file
 	b.sendNumbered(0, packets)
@@ -189,7 +188,7 @@ func TestFilesOfARingAreCopiedAsTheyClose(t *testing.T) {
 		return !slices.ContainsFunc(b.d.Exports(), func(e capture.Export) bool { return e.State != capture.ExportDone })
 	})
 	b.again(o)
-	b.mustStart(capture.Request{Name: "next", Interfaces: []string{"right"}})
+	b.mustStart(capture.Request{Name: "next", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}}}})
 	if _, err := b.d.StopCapture(adminCaller, "next"); err != nil {
 		t.Fatal(err)
 	}
@@ -207,8 +206,7 @@ func TestARingThatIsNotCopiedEndsAtTheQuota(t *testing.T) {
 	away := newFakeTarget(t)
 	away.target(b, "away")
 	none := ""
-	b.mustStart(capture.Request{Name: "ring", Interfaces: []string{"right"}, Filter: &none, Mode: capture.Ring,
-		Rotation: capture.Rotation{FileBytes: 1 << 20, KeepFiles: 2}, Limits: capture.Limits{SizeBytes: capture.Unlimited}})
+	b.mustStart(capture.Request{Name: "ring", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}, Filter: none, Mode: capture.Ring, Rotation: capture.Rotation{FileBytes: 1 << 20, KeepFiles: 2}, Limits: capture.Limits{SizeBytes: capture.Unlimited}}, Given: []string{"filter"}}})
 	sent := 0
 	var s capture.Status
 	await.Until(t, "the capture ends", func() bool {
@@ -241,8 +239,7 @@ func TestWhatWaitsIsCopiedAfterARestart(t *testing.T) {
 	away := newFakeTarget(t)
 	away.target(b, "away")
 	none := ""
-	b.mustStart(capture.Request{Name: "ring", Interfaces: []string{"right"}, Filter: &none, Mode: capture.Ring,
-		Rotation: capture.Rotation{FileBytes: 1 << 20, KeepFiles: 2}, Limits: capture.Limits{SizeBytes: capture.Unlimited}})
+	b.mustStart(capture.Request{Name: "ring", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}, Filter: none, Mode: capture.Ring, Rotation: capture.Rotation{FileBytes: 1 << 20, KeepFiles: 2}, Limits: capture.Limits{SizeBytes: capture.Unlimited}}, Given: []string{"filter"}}})
 	const packets = 3000
 	b.sendNumbered(0, packets)
 	await.Until(t, "all is written", func() bool { s, _ := b.d.Capture("ring"); return s.PacketsWritten == packets })
@@ -274,7 +271,7 @@ func TestFilesThatCouldNotBeQueuedAreCopied(t *testing.T) {
 	there := newFakeTarget(t)
 	there.opens()
 	there.target(b, "there")
-	b.mustStart(capture.Request{Name: "mail", Interfaces: []string{"right"}})
+	b.mustStart(capture.Request{Name: "mail", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}}}})
 	b.sendNumbered(0, 10)
 	obstacle := filepath.Join(o.Dir, ".exports.json.new")
 	if err := os.Mkdir(obstacle, 0o700); err != nil {
@@ -312,7 +309,7 @@ func TestATargetThatIsAwayHoldsUpNoOther(t *testing.T) {
 	away.target(b, "away")
 	there.opens()
 	for _, name := range []string{"one", "two", "three"} {
-		b.mustStart(capture.Request{Name: name, Interfaces: []string{"right"}})
+		b.mustStart(capture.Request{Name: name, Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}}}})
 		if name == "two" {
 			there.target(b, "there")
 		}
@@ -335,7 +332,7 @@ func TestAnAppendedFileIsCopiedAgain(t *testing.T) {
 	there.opens()
 	there.target(b, "there")
 	for round := 1; round <= 2; round++ {
-		b.mustStart(capture.Request{Name: "mail", Interfaces: []string{"right"}, Mode: capture.Append})
+		b.mustStart(capture.Request{Name: "mail", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}, Mode: capture.Append}}})
 		b.sendNumbered((round-1)*10, round*10)
 		if _, err := b.d.StopCapture(adminCaller, "mail"); err != nil {
 			t.Fatal(err)

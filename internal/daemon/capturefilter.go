@@ -47,18 +47,18 @@ type compiled struct {
 }
 
 // buildFilter makes the filter of a capture. It looks up each host name once, and the effective filter has the addresses in
-// its place. Unless management is wanted, it leaves out the packets of this machine's own management ports, whoever is
-// logged in now or later.
+// its place. It leaves out the packets of this machine's own management ports, whoever is logged in now or later, unless
+// they are wanted.
 //
 // Of all interfaces it leaves out those that the filter is of no use for, such as ether host for a tunnel without Ethernet.
 // An interface that was named must be one that the filter can be asked about.
 //
 // The user's expression comes last, because words such as vlan change the meaning of everything that follows them.
-func (d *Daemon) buildFilter(ctx context.Context, spec capture.Spec, interfaces []capture.Interface, management bool) (*captureFilter, error) {
+func (d *Daemon) buildFilter(ctx context.Context, spec capture.Spec, interfaces []capture.Interface) (*captureFilter, error) {
 	f := &captureFilter{spec: spec, names: filter.Remember(filterNames), programs: make(map[target]compiled)}
 	f.expression = filter.WithAddresses(ctx, spec.Filter, f.names)
 	var own string
-	if !management {
+	if !spec.Management {
 		own = managementFilter(d.ManagementPorts(), ownAddresses())
 	}
 	switch {

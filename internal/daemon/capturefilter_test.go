@@ -127,7 +127,7 @@ func TestEffectiveFilter(t *testing.T) {
 		{"", false, "not ((len >= 38 and ", ")"},
 		{"", true, "", ""},
 	} {
-		f, err := d.buildFilter(t.Context(), capture.Spec{Filter: c.filter}, []capture.Interface{lan}, c.management)
+		f, err := d.buildFilter(t.Context(), capture.Spec{Options: capture.Options{Filter: c.filter, Management: c.management}}, []capture.Interface{lan})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -148,7 +148,7 @@ func TestFilterErrors(t *testing.T) {
 		if !errors.As(err, &e) || e.Code != menu.Usage || e.Argument != "filter" || !strings.Contains(e.Message, "at character") || strings.ContainsRune(e.Error(), 0x1b) {
 			t.Errorf("%q: %v", expression, err)
 		}
-		if _, err := d.buildFilter(t.Context(), capture.Spec{Filter: expression}, []capture.Interface{{LinkType: capture.Ethernet}}, false); kindOf(t, err) != menu.Usage {
+		if _, err := d.buildFilter(t.Context(), capture.Spec{Options: capture.Options{Filter: expression}}, []capture.Interface{{LinkType: capture.Ethernet}}); kindOf(t, err) != menu.Usage {
 			t.Errorf("%q is refused when checked and taken when started", expression)
 		}
 	}
@@ -174,8 +174,8 @@ func TestInterfacesThatAFilterIsOfNoUseFor(t *testing.T) {
 	d := managed(t, 2222)
 	lan, tun := capture.Interface{Name: "lan", Index: 1, LinkType: capture.Ethernet}, capture.Interface{Name: "tun0", Index: 2, LinkType: capture.Raw}
 	for _, expression := range []string{"ether host 02:00:00:00:00:01", "vlan 100", "not ether broadcast", "port 25 and ether multicast"} {
-		all := capture.Spec{Filter: expression, Interfaces: []string{capture.All}}
-		f, err := d.buildFilter(t.Context(), all, []capture.Interface{tun, lan}, false)
+		all := capture.Spec{Options: capture.Options{Filter: expression, Interfaces: []string{capture.All}}}
+		f, err := d.buildFilter(t.Context(), all, []capture.Interface{tun, lan})
 		if err != nil || len(f.interfaces) != 1 || f.interfaces[0] != lan {
 			t.Fatalf("%s: %+v, %v", expression, f, err)
 		}
@@ -188,11 +188,11 @@ func TestInterfacesThatAFilterIsOfNoUseFor(t *testing.T) {
 			t.Errorf("%s: one that appears later: %v, %+v", expression, err, f.leftOut())
 		}
 		all.Interfaces = []string{"tun0", "lan"}
-		if _, err := d.buildFilter(t.Context(), all, []capture.Interface{tun, lan}, false); kindOf(t, err) != menu.Usage {
+		if _, err := d.buildFilter(t.Context(), all, []capture.Interface{tun, lan}); kindOf(t, err) != menu.Usage {
 			t.Errorf("%s on tun0 by name: %v", expression, err)
 		}
 		all.Interfaces = []string{capture.All}
-		if _, err := d.buildFilter(t.Context(), all, []capture.Interface{tun}, false); kindOf(t, err) != menu.Usage {
+		if _, err := d.buildFilter(t.Context(), all, []capture.Interface{tun}); kindOf(t, err) != menu.Usage {
 			t.Errorf("%s with nothing but tun0: %v", expression, err)
 		}
 	}

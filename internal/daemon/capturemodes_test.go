@@ -16,8 +16,6 @@ import (
 	"diagsh/internal/test/await"
 )
 
-func yes() *bool { b := true; return &b }
-
 // again ends the appliance in order and starts it anew, in the same network.
 func (b *captureBed) again(o Options) {
 	b.Helper()
@@ -49,9 +47,9 @@ func TestPersistentCaptureGoesOn(t *testing.T) {
 	b := &captureBed{T: t, d: start(t, o)}
 	sender, filter := loopbackSender(t)
 	for _, r := range []capture.Request{
-		{Name: "mail", Persistent: yes(), Mode: capture.Ring, Rotation: capture.Rotation{FileSeconds: 3600}}, {Name: "once"},
+		{Name: "mail", Partial: capture.Partial{Options: capture.Options{Persistent: true, Mode: capture.Ring, Rotation: capture.Rotation{FileSeconds: 3600}}}}, {Name: "once"},
 	} {
-		r.Interfaces, r.Filter = []string{"lo"}, &filter
+		r.Interfaces, r.Filter = []string{"lo"}, filter
 		if _, err := b.d.StartCapture(adminCaller, r); err != nil {
 			t.Fatal(err)
 		}
@@ -106,7 +104,7 @@ func TestPersistentCaptureThatHasMetItsLimit(t *testing.T) {
 			o := Options{Dir: prepare(t), Hostname: "mx1"}
 			d := start(t, o)
 			sender, filter := loopbackSender(t)
-			s, err := d.StartCapture(adminCaller, capture.Request{Name: "mail", Interfaces: []string{"lo"}, Filter: &filter, Persistent: yes(), Limits: capture.Limits{SizeBytes: c.size}})
+			s, err := d.StartCapture(adminCaller, capture.Request{Name: "mail", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"lo"}, Filter: filter, Persistent: true, Limits: capture.Limits{SizeBytes: c.size}}, Given: []string{"filter"}}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -152,7 +150,7 @@ func TestInterruptedOnADiskThatIsLow(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			o := Options{Dir: prepare(t)}
 			b := newCaptureBed(t, o)
-			file := b.mustStart(capture.Request{Name: "mail", Interfaces: []string{"right"}}).Files[0].Name
+			file := b.mustStart(capture.Request{Name: "mail", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}}}}).Files[0].Name
 			await.Until(t, "the file has its header", func() bool {
 				text, err := os.ReadFile(filepath.Join(o.Dir, "diagnostic", capture.PartName(file)))
 				return err == nil && len(text) >= 24 && text[0] != 0
@@ -198,8 +196,8 @@ func TestPlannedCapture(t *testing.T) {
 	o := Options{Dir: prepare(t)}
 	b := newCaptureBed(t, o)
 	at := time.Now().Add(time.Hour)
-	s := b.mustStart(capture.Request{Name: "later", Interfaces: []string{"right"}, StartAt: at})
-	if s.State != capture.NotStarted || !s.StartTime.IsZero() || len(s.Files) != 0 || !s.StartAt.Equal(at) {
+	s := b.mustStart(capture.Request{Name: "later", Start: at, Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}}}})
+	if s.State != capture.NotStarted || !s.StartTime.IsZero() || len(s.Files) != 0 || !s.Start.Equal(at) {
 		t.Errorf("it is %+v", s)
 	}
 	wantKind(t, b.d.DeleteCapture(adminCaller, "later"), menu.State)
@@ -213,7 +211,7 @@ func TestPlannedCapture(t *testing.T) {
 	wantKind(t, b.d.DeleteCapture(adminCaller, "later"), 0)
 
 	// The appliance's goroutines are not in the network of the test, so only lo is there for what begins by itself.
-	b.mustStart(capture.Request{Name: "soon", Interfaces: []string{"lo"}, StartAt: time.Now().Add(200 * time.Millisecond)})
+	b.mustStart(capture.Request{Name: "soon", Start: time.Now().Add(200 * time.Millisecond), Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"lo"}}}})
 	await.Until(t, "it begins", func() bool { s, _ := b.d.Capture("soon"); return len(s.Files) == 1 })
 	if s, err := b.d.StopCapture(adminCaller, "soon"); err != nil || len(s.Files) != 1 {
 		t.Errorf("it is %+v, %v", s, err)
@@ -222,7 +220,7 @@ func TestPlannedCapture(t *testing.T) {
 
 func TestPlannedCaptureThatCannotBegin(t *testing.T) {
 	b := newCaptureBed(t, Options{Dir: prepare(t)})
-	b.mustStart(capture.Request{Name: "soon", Interfaces: []string{"right"}, StartAt: time.Now().Add(100 * time.Millisecond)})
+	b.mustStart(capture.Request{Name: "soon", Start: time.Now().Add(100 * time.Millisecond), Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}}}})
 	// Where the appliance's goroutines are there is no such interface.
 	await.Until(t, "it fails", func() bool { s, _ := b.d.Capture("soon"); return s.State == capture.Error })
 	if s, _ := b.d.Capture("soon"); s.StopReason != capture.StartFailed || s.Error == "" {
@@ -234,8 +232,8 @@ func TestPlannedCaptureThatCannotBegin(t *testing.T) {
 func TestAppendingToACapture(t *testing.T) {
 	b := newCaptureBed(t, Options{Dir: prepare(t)})
 	for round := range 3 {
-		b.mustStart(capture.Request{Name: "mail", Interfaces: []string{"right"}, Mode: capture.Append})
-		_, err := b.start(adminCaller, capture.Request{Name: "mail", Interfaces: []string{"right"}, Mode: capture.Append})
+		b.mustStart(capture.Request{Name: "mail", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}, Mode: capture.Append}}})
+		_, err := b.start(adminCaller, capture.Request{Name: "mail", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}, Mode: capture.Append}}})
 		wantKind(t, err, menu.State)
 		send(t, b.ns, testPacket, 50)
 		s, err := b.d.StopCapture(adminCaller, "mail")
@@ -246,7 +244,7 @@ func TestAppendingToACapture(t *testing.T) {
 			t.Errorf("the file has %d packets", n)
 		}
 	}
-	_, err := b.start(supportCaller, capture.Request{Name: "mail", Interfaces: []string{"right"}, Mode: capture.Append})
+	_, err := b.start(supportCaller, capture.Request{Name: "mail", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}, Mode: capture.Append}}})
 	wantKind(t, err, menu.State)
 	if list := b.d.Captures(); len(list) != 1 {
 		t.Errorf("there are %d captures", len(list))
@@ -258,14 +256,14 @@ func TestDefaultsAreThoseOfANewAppliance(t *testing.T) {
 	b := newCaptureBed(t, Options{Dir: prepare(t), ManagementPorts: []uint16{2222}})
 	settings := b.d.CaptureSettings()
 	settings.Filter, settings.Limits.DurationSeconds, settings.SnapLength, settings.Comment, settings.Management = "port 25", 3600, 96, "slow mail", true
-	if err := b.d.SetCaptureSettings(adminCaller, settings); err != nil {
+	if err := b.d.SetCaptureSettings(adminCaller, capture.Partial{Options: settings.Options}); err != nil {
 		t.Fatal(err)
 	}
-	of := b.mustStart(capture.Request{Name: "settings", Interfaces: []string{"right"}})
+	of := b.mustStart(capture.Request{Name: "settings", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}}}})
 	if of.Filter != "port 25" || of.SnapLength != 96 || of.Limits.DurationSeconds != 3600 {
 		t.Errorf("the settings make %+v", of)
 	}
-	s := b.mustStart(capture.Request{Name: "defaults", Interfaces: []string{"right"}, Defaults: true, Limits: capture.Limits{Packets: 7}})
+	s := b.mustStart(capture.Request{Name: "defaults", Defaults: true, Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}, Limits: capture.Limits{Packets: 7}}}})
 	if s.Filter != "" || s.EffectiveFilter == "" || s.SnapLength != 0 || s.Comment != "" || s.Limits != (capture.Limits{SizeBytes: settings.Limits.SizeBytes, Packets: 7}) || s.Format != capture.PCAP {
 		t.Errorf("the defaults make %+v", s)
 	}
@@ -274,7 +272,7 @@ func TestDefaultsAreThoseOfANewAppliance(t *testing.T) {
 // A limit of a start that appends is of that start: neither the time since the first one counts, nor do the packets of before.
 func TestLimitsOfAnAppendedCaptureAreItsOwn(t *testing.T) {
 	b := newCaptureBed(t, Options{Dir: prepare(t)})
-	request := capture.Request{Name: "mail", Interfaces: []string{"right"}, Mode: capture.Append, Limits: capture.Limits{DurationSeconds: 3600}}
+	request := capture.Request{Name: "mail", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}, Mode: capture.Append, Limits: capture.Limits{DurationSeconds: 3600}}}}
 	first := b.mustStart(request)
 	send(t, b.ns, testPacket, 5)
 	if _, err := b.d.StopCapture(adminCaller, "mail"); err != nil {
@@ -304,7 +302,7 @@ func TestCommentsThatPcapHasNoPlaceFor(t *testing.T) {
 	b := newCaptureBed(t, Options{Dir: prepare(t)})
 	text, none := "slow mail", " "
 	request := func(name string, change func(*capture.Request)) capture.Request {
-		r := capture.Request{Name: name, Interfaces: []string{"right"}, Format: capture.PCAP}
+		r := capture.Request{Name: name, Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}, Format: capture.PCAP}}}
 		change(&r)
 		return r
 	}
@@ -315,27 +313,29 @@ func TestCommentsThatPcapHasNoPlaceFor(t *testing.T) {
 			t.Errorf("it is %v, and not refused for %s", err, argument)
 		}
 	}
-	refused("comment", request("no", func(r *capture.Request) { r.Comment = &text }))
-	refused("case", request("no", func(r *capture.Request) { r.CaseNumber = &text }))
-	if s := b.mustStart(request("cleared", func(r *capture.Request) { r.Comment = &none })); s.NotInFile != nil {
+	refused("comment", request("no", func(r *capture.Request) { r.Comment = text }))
+	refused("casenumber", request("no", func(r *capture.Request) { r.CaseNumber = text }))
+	if s := b.mustStart(request("cleared", func(r *capture.Request) { r.Comment = none })); s.NotInFile != nil {
 		t.Errorf("without a comment it is %+v", s)
 	}
 
 	b.ns.Do(t, func() {
 		settings := b.d.CaptureSettings()
 		settings.Comment, settings.CaseNumber = text, "4711"
-		if err := b.d.SetCaptureSettings(adminCaller, settings); err != nil {
+		if err := b.d.SetCaptureSettings(adminCaller, capture.Partial{Options: settings.Options}); err != nil {
 			t.Fatal(err)
 		}
 	})
-	if s := b.mustStart(capture.Request{Name: "both", Interfaces: []string{"right"}}); s.NotInFile != nil || s.Format != capture.PCAPNG {
+	if s := b.mustStart(capture.Request{Name: "both", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}}}}); s.NotInFile != nil || s.Format != capture.PCAPNG {
 		t.Errorf("a capture that leaves the format open is %+v", s)
 	}
 	lacking := []string{"comment", "caseNumber"}
 	if s := b.mustStart(request("plain", func(*capture.Request) {})); !slices.Equal(s.NotInFile, lacking) {
 		t.Errorf("of a pcap file it says %v", s.NotInFile)
 	}
-	planned := b.mustStart(request("later", func(r *capture.Request) { r.StartAt, r.CaseNumber = time.Now().Add(time.Hour), &none }))
+	planned := b.mustStart(request("later", func(r *capture.Request) {
+		r.Start, r.CaseNumber, r.Given = time.Now().Add(time.Hour), none, []string{"caseNumber"}
+	}))
 	if !slices.Equal(planned.NotInFile, lacking[:1]) {
 		t.Errorf("of a planned one it says %v", planned.NotInFile)
 	}
@@ -346,9 +346,9 @@ func TestCommentsThatPcapHasNoPlaceFor(t *testing.T) {
 	if s, _ := b.d.Capture("plain"); !slices.Equal(s.NotInFile, lacking) {
 		t.Errorf("of one that ended it says %v", s.NotInFile)
 	}
-	again := capture.Request{Name: "plain", Interfaces: []string{"right"}, Mode: capture.Append, Comment: &text}
+	again := capture.Request{Name: "plain", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}, Mode: capture.Append, Comment: text}, Given: []string{"comment"}}}
 	refused("comment", again)
-	again.Comment = nil
+	again.Comment, again.Given = "", nil
 	if s := b.mustStart(again); !slices.Equal(s.NotInFile, lacking) {
 		t.Errorf("of one that appends it says %v", s.NotInFile)
 	}
@@ -357,9 +357,9 @@ func TestCommentsThatPcapHasNoPlaceFor(t *testing.T) {
 // filled makes a capture of the table that has ended, with a file of so many bytes.
 func (b *captureBed) filled(name string, bytes int64, keep bool) string {
 	b.Helper()
-	request := capture.Request{Name: name, Interfaces: []string{"right"}}
+	request := capture.Request{Name: name, Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}}}}
 	if keep {
-		request.Keep = yes()
+		request.Protect = true
 	}
 	b.mustStart(request)
 	s, err := b.d.StopCapture(adminCaller, name)
@@ -387,7 +387,7 @@ func TestQuota(t *testing.T) {
 		if err := os.Truncate(stranger, 28<<20); err != nil {
 			t.Fatal(err)
 		}
-		_, err := b.start(adminCaller, capture.Request{Name: "new", Interfaces: []string{"right"}})
+		_, err := b.start(adminCaller, capture.Request{Name: "new", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}}}})
 		exists := func(name string) bool {
 			_, err := os.Stat(filepath.Join(b.d.Path(), name))
 			return !errors.Is(err, os.ErrNotExist)
@@ -425,14 +425,14 @@ func TestOldFilesGo(t *testing.T) {
 
 func TestMemoryOfAllCaptures(t *testing.T) {
 	b := newCaptureBed(t, Options{Dir: configured(t, prepare(t), "captures: {memory: 64MB}")})
-	_, err := b.start(adminCaller, capture.Request{Interfaces: []string{"right"}, RingBytes: 128 << 20})
+	_, err := b.start(adminCaller, capture.Request{Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}, RingBytes: 128 << 20}}})
 	wantKind(t, err, menu.State)
 	if e := menu.AsError(err); e.Argument != "ring" {
 		t.Errorf("the argument at fault is %q", e.Argument)
 	}
 	started := 0
 	for ; started < 10; started++ {
-		s, err := b.start(adminCaller, capture.Request{Interfaces: []string{"right"}})
+		s, err := b.start(adminCaller, capture.Request{Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}}}})
 		if err != nil {
 			wantKind(t, err, menu.State)
 			break
@@ -447,5 +447,5 @@ func TestMemoryOfAllCaptures(t *testing.T) {
 	if _, err := b.d.StopCapture(adminCaller, "capture-1"); err != nil {
 		t.Fatal(err)
 	}
-	b.mustStart(capture.Request{Interfaces: []string{"right"}})
+	b.mustStart(capture.Request{Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}}}})
 }

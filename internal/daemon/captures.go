@@ -28,7 +28,7 @@ type captures struct {
 	files    *os.Root
 	path     string // of the diagnostic directory
 	store    store.JSON[capturesFile]
-	settings store.JSON[capture.Settings]
+	settings store.JSON[settingsFile]
 	volume   *pcapfile.Volume
 	rings    *afpacket.Spare
 
@@ -43,24 +43,24 @@ type captures struct {
 	unkept  atomic.Bool // the table could not be written as it is
 	storing sync.Mutex  // held while the table is written; taken before mu, which is not held meanwhile
 
+	changing   sync.Mutex // held while the settings are changed, which can take a look-up of names; taken before settingsMu
 	settingsMu sync.Mutex
 	current    capture.Settings
 }
 
 // A record is one capture, running or ended.
 type record struct {
-	Status     capture.Status `json:"status"`             // as it ended; while it runs, as it was when the table was written
-	Spec       capture.Spec   `json:"spec"`               // what it was begun with
-	Management bool           `json:"management"`         // the packets of management sessions are in it
-	File       string         `json:"file"`               // the name that its file gets; those of several have numbers in it
-	Payload    bool           `json:"payload"`            // the files hold more than headers
-	Queued     map[string]int `json:"queued,omitempty"`   // by target that wants all: the number of the last file that was queued for it
-	Unqueued   bool           `json:"unqueued,omitempty"` // its files are not queued yet for the targets that want all
-	filter     *captureFilter // of its last run; nil if there was none since the appliance began
-	job        *capture.Job   // nil: it does not run
-	busy       bool           // somebody works on it: its job is being made, or its files are finished or removed
-	cancelled  chan struct{}  // closed when it is not to begin any more; nil unless it waits for its time
-	memory     int64          // that it has
+	Status    capture.Status `json:"status"`             // as it ended; while it runs, as it was when the table was written
+	Spec      capture.Spec   `json:"spec"`               // what it was begun with
+	File      string         `json:"file"`               // the name that its file gets; those of several have numbers in it
+	Payload   bool           `json:"payload"`            // the files hold more than headers
+	Queued    map[string]int `json:"queued,omitempty"`   // by target that wants all: the number of the last file that was queued for it
+	Unqueued  bool           `json:"unqueued,omitempty"` // its files are not queued yet for the targets that want all
+	filter    *captureFilter // of its last run; nil if there was none since the appliance began
+	job       *capture.Job   // nil: it does not run
+	busy      bool           // somebody works on it: its job is being made, or its files are finished or removed
+	cancelled chan struct{}  // closed when it is not to begin any more; nil unless it waits for its time
+	memory    int64          // that it has
 }
 
 // status is the capture as it is now.
@@ -111,9 +111,9 @@ const (
 
 // reserve takes a name and writes down that the capture is about to run, so that its file is known even if the appliance dies in
 // the next moment. Whoever reserves ends the task that this adds.
-func (c *captures) reserve(spec capture.Spec, management bool, caller menu.Caller, expression string, conf *settings.Settings, interfaces []capture.Interface) (*record, error) {
+func (c *captures) reserve(spec capture.Spec, caller menu.Caller, expression string, conf *settings.Settings, interfaces []capture.Interface) (*record, error) {
 	spec.Format = spec.FileFormat(len(interfaces))
-	r := &record{Payload: !spec.HeadersOnly, busy: true, Spec: spec, Management: management, Status: spec.Status()}
+	r := &record{Payload: !spec.HeadersOnly, busy: true, Spec: spec, Status: spec.Status()}
 	s := &r.Status
 	s.State, s.EffectiveFilter, s.StartTime, s.Owner, s.Interfaces = capture.Running, expression, time.Now(), caller.User, nil
 	for _, i := range interfaces {
@@ -492,12 +492,12 @@ func captureError(what string, err error) error {
 	var quota *capture.QuotaError
 	switch {
 	case errors.As(err, &spec):
-		return menu.BadArgument(argumentOf(spec.Member), "%s", menu.Sentence(spec.Text))
+		return menu.BadArgument(strings.ToLower(spec.Member), "%s", menu.Sentence(spec.Text)).WithHint("%s", spec.Hint)
 	case errors.As(err, &missing):
-		e := &menu.Error{Code: menu.NotFound, Argument: "interface", Message: "There is no interface " + menu.Quoted(missing.Name)}
+		e := &menu.Error{Code: menu.NotFound, Argument: "interfaces", Message: "There is no interface " + menu.Quoted(missing.Name)}
 		return e.WithHint("%s", interfaceHint(missing.Name))
 	case errors.As(err, &unsupported):
-		return &menu.Error{Code: menu.Unsupported, Argument: "interface", Message: menu.Sentence(unsupported.Error())}
+		return &menu.Error{Code: menu.Unsupported, Argument: "interfaces", Message: menu.Sentence(unsupported.Error())}
 	case errors.As(err, &low):
 		return menu.Errorf(menu.State, "The disk is low: %s are free and %s are kept in reserve", menu.Size(low.FreeBytes>>20<<20), menu.Size(low.ReserveBytes>>20<<20)).
 			WithHint("Delete files of the diagnostic directory first")
@@ -509,37 +509,6 @@ func captureError(what string, err error) error {
 		return menu.Errorf(menu.Unsupported, "%s", menu.Sentence(err.Error()))
 	}
 	return menu.Failing(what, err)
-}
-
-// argumentOf is the parameter of the commands that a member of a Spec comes from.
-func argumentOf(member string) string {
-	switch member {
-	case "interfaces":
-		return "interface"
-	case "snapLength":
-		return "snaplen"
-	case "sizeBytes":
-		return "size"
-	case "durationSeconds":
-		return "duration"
-	case "headersOnly":
-		return "headersonly"
-	case "timePrecision":
-		return "precision"
-	case "onInterfaceGone":
-		return "gone"
-	case "fileBytes":
-		return "filesize"
-	case "fileSeconds":
-		return "filetime"
-	case "keepFiles":
-		return "keepfiles"
-	case "caseNumber":
-		return "case"
-	case "ringBytes":
-		return "ring"
-	}
-	return member
 }
 
 // machine names the machine and its system for the headers of capture files.

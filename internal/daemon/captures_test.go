@@ -111,7 +111,7 @@ func TestCaptureLife(t *testing.T) {
 	b := newCaptureBed(t, Options{Dir: prepare(t), Hostname: "mx1", ManagementPorts: []uint16{2222}})
 	none := ""
 	began := time.Now().UTC().Truncate(time.Second)
-	s := b.mustStart(capture.Request{Name: "smtp", Interfaces: []string{"right"}, Filter: &none})
+	s := b.mustStart(capture.Request{Name: "smtp", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}, Filter: none}, Given: []string{"filter"}}})
 	if s.State != capture.Running || s.Owner != "admin" || s.Limits.SizeBytes != 200<<20 || !strings.Contains(s.EffectiveFilter, "port 2222") {
 		t.Errorf("it began as %+v", s)
 	}
@@ -127,10 +127,10 @@ func TestCaptureLife(t *testing.T) {
 	wantKind(t, err, menu.NotFound)
 	wantKind(t, b.d.RemoveFile(adminCaller, file), menu.State)
 	wantKind(t, b.d.DeleteCapture(adminCaller, "smtp"), menu.State)
-	_, err = b.start(adminCaller, capture.Request{Name: "smtp", Interfaces: []string{"right"}})
+	_, err = b.start(adminCaller, capture.Request{Name: "smtp", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}}}})
 	wantKind(t, err, menu.State)
 
-	second := b.mustStart(capture.Request{Interfaces: []string{"right"}})
+	second := b.mustStart(capture.Request{Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}}}})
 	if second.Name != "capture-1" {
 		t.Errorf("a capture without a name is %s", second.Name)
 	}
@@ -164,7 +164,7 @@ func TestCaptureLife(t *testing.T) {
 
 func TestCaptureEndsByItself(t *testing.T) {
 	b := newCaptureBed(t, Options{Dir: prepare(t)})
-	b.mustStart(capture.Request{Name: "few", Interfaces: []string{"right"}, Limits: capture.Limits{Packets: 10}})
+	b.mustStart(capture.Request{Name: "few", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}, Limits: capture.Limits{Packets: 10}}}})
 	send(t, b.ns, testPacket, 25)
 	await.Until(t, "the capture ends", func() bool { s, _ := b.d.Capture("few"); return s.State == capture.Stopped })
 	s, _ := b.d.Capture("few")
@@ -184,11 +184,11 @@ func TestCaptureEndsByItself(t *testing.T) {
 func TestCaptureOfHeaders(t *testing.T) {
 	dir := prepare(t)
 	b := newCaptureBed(t, Options{Dir: dir})
-	s, err := b.start(supportCaller, capture.Request{Name: "headers", Interfaces: []string{"right"}})
+	s, err := b.start(supportCaller, capture.Request{Name: "headers", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}}}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	whole := b.mustStart(capture.Request{Name: "whole", Interfaces: []string{"right"}})
+	whole := b.mustStart(capture.Request{Name: "whole", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}}}})
 	send(t, b.ns, testPacket, 20)
 	for _, name := range []string{"headers", "whole"} {
 		if _, err := b.d.StopCapture(adminCaller, name); err != nil {
@@ -225,16 +225,16 @@ func TestCaptureRequests(t *testing.T) {
 		argument string
 		hint     string
 	}{
-		{capture.Request{Interfaces: []string{"rigth"}}, menu.NotFound, "interface", "right"},
-		{capture.Request{Interfaces: []string{"right", "ALL"}}, menu.Usage, "interface", ""},
-		{capture.Request{Interfaces: []string{"right"}, Filter: &bad}, menu.Usage, "filter", ""},
-		{capture.Request{Interfaces: []string{"right"}, SnapLength: &negative}, menu.Usage, "snaplen", ""},
-		{capture.Request{Interfaces: []string{"right"}, Format: "zip"}, menu.Usage, "format", ""},
-		{capture.Request{Interfaces: []string{"right"}, Limits: capture.Limits{SizeBytes: -7}}, menu.Usage, "size", ""},
-		{capture.Request{Interfaces: []string{"right"}, Limits: capture.Limits{DurationSeconds: -7}}, menu.Usage, "duration", ""},
-		{capture.Request{Name: "../x", Interfaces: []string{"right"}}, menu.Usage, "name", ""},
-		{capture.Request{Name: "all", Interfaces: []string{"right"}}, menu.Usage, "name", ""},
-		{capture.Request{Name: strings.Repeat("x", 65), Interfaces: []string{"right"}}, menu.Usage, "name", ""},
+		{capture.Request{Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"rigth"}}}}, menu.NotFound, "interfaces", "right"},
+		{capture.Request{Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right", "ALL"}}}}, menu.Usage, "interfaces", ""},
+		{capture.Request{Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}, Filter: bad}, Given: []string{"filter"}}}, menu.Usage, "filter", ""},
+		{capture.Request{Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}, SnapLength: negative}, Given: []string{"snapLength"}}}, menu.Usage, "snaplength", ""},
+		{capture.Request{Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}, Format: "zip"}}}, menu.Usage, "format", ""},
+		{capture.Request{Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}, Limits: capture.Limits{SizeBytes: -7}}}}, menu.Usage, "sizebytes", ""},
+		{capture.Request{Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}, Limits: capture.Limits{DurationSeconds: -7}}}}, menu.Usage, "durationseconds", ""},
+		{capture.Request{Name: "../x", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}}}}, menu.Usage, "name", ""},
+		{capture.Request{Name: "all", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}}}}, menu.Usage, "name", ""},
+		{capture.Request{Name: strings.Repeat("x", 65), Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}}}}, menu.Usage, "name", ""},
 	} {
 		_, err := b.start(adminCaller, c.request)
 		wantKind(t, err, c.kind)
@@ -245,15 +245,15 @@ func TestCaptureRequests(t *testing.T) {
 	if list := b.d.Captures(); len(list) != 0 {
 		t.Errorf("what could not start is in the table: %+v", list)
 	}
-	unlimited := b.mustStart(capture.Request{Interfaces: []string{"right"}, Limits: capture.Limits{SizeBytes: capture.Unlimited, DurationSeconds: capture.Unlimited}})
+	unlimited := b.mustStart(capture.Request{Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}, Limits: capture.Limits{SizeBytes: capture.Unlimited, DurationSeconds: capture.Unlimited}}}})
 	if unlimited.Limits.SizeBytes != capture.Unlimited || unlimited.Limits.DurationSeconds != 0 {
 		t.Errorf("unlimited is %+v", unlimited.Limits)
 	}
-	all := b.mustStart(capture.Request{Interfaces: []string{"all"}})
+	all := b.mustStart(capture.Request{Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"all"}}}})
 	if all.Format != capture.PCAPNG || len(all.Interfaces) != 3 {
 		t.Errorf("a capture of all is %+v", all)
 	}
-	_, err := b.start(adminCaller, capture.Request{Interfaces: []string{"right"}})
+	_, err := b.start(adminCaller, capture.Request{Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}}}})
 	wantKind(t, err, menu.State)
 }
 
@@ -265,7 +265,7 @@ func TestCaptureSettings(t *testing.T) {
 		t.Errorf("the first settings are %+v", s)
 	}
 	set := func(s capture.Settings) (err error) {
-		b.ns.Do(t, func() { err = b.d.SetCaptureSettings(adminCaller, s) })
+		b.ns.Do(t, func() { err = b.d.SetCaptureSettings(adminCaller, capture.Partial{Options: s.Options}) })
 		return err
 	}
 	wrong := s
@@ -282,7 +282,7 @@ func TestCaptureSettings(t *testing.T) {
 		t.Errorf("with the settings it began as %+v", began)
 	}
 	none, left := "", false
-	began = b.mustStart(capture.Request{Filter: &none, Management: &left})
+	began = b.mustStart(capture.Request{Partial: capture.Partial{Options: capture.Options{Filter: none, Management: left}, Given: []string{"filter", "management"}}})
 	if began.Filter != "" || !strings.HasPrefix(began.EffectiveFilter, "not (") {
 		t.Errorf("against the settings it began as %+v", began)
 	}
@@ -332,7 +332,7 @@ func child(role, dir string) {
 	}
 	switch role {
 	case "capture":
-		_, err := d.StartCapture(adminCaller, capture.Request{Name: "torn", Interfaces: []string{"right"}})
+		_, err := d.StartCapture(adminCaller, capture.Request{Name: "torn", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}}}})
 		fmt.Println("started", err)
 		d.Login(context.Background(), access.Credentials{User: "ops", Source: "192.0.2.1", Password: "ops-secret"})
 		fmt.Println("logged in")

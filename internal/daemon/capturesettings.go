@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"cmp"
 	"context"
 	"net"
 	"slices"
@@ -13,7 +12,7 @@ import (
 	"diagsh/internal/menu"
 )
 
-// CaptureSettings is what a capture starts with when its request says nothing else.
+// CaptureSettings returns what a capture starts with when its request says nothing else.
 func (d *Daemon) CaptureSettings() capture.Settings {
 	d.captures.settingsMu.Lock()
 	defer d.captures.settingsMu.Unlock()
@@ -22,6 +21,7 @@ func (d *Daemon) CaptureSettings() capture.Settings {
 
 // settled fills in what the settings leave to the appliance.
 func (d *Daemon) settled(s capture.Settings) capture.Settings {
+	s.Options = s.Normal()
 	s.Interfaces = slices.Clone(s.Interfaces)
 	if s.Limits.SizeBytes == 0 {
 		s.Limits.SizeBytes = d.CaptureRules().SizeBytes
@@ -29,195 +29,106 @@ func (d *Daemon) settled(s capture.Settings) capture.Settings {
 	return s
 }
 
-// firstSettings are those of a new appliance.
-func firstSettings() capture.Settings { return capture.Settings{Interfaces: []string{capture.All}} }
+// firstSettings returns those of a new appliance.
+func firstSettings() capture.Settings {
+	return capture.Settings{Options: capture.Options{Interfaces: []string{capture.All}, Promiscuous: true}}
+}
 
-// SetCaptureSettings changes it, for captures to come.
-func (d *Daemon) SetCaptureSettings(caller menu.Caller, s capture.Settings) error {
-	spec := specOfSettings(s)
+// SetCaptureSettings changes what is given, for captures to come.
+func (d *Daemon) SetCaptureSettings(caller menu.Caller, given capture.Partial) error {
+	if err := given.CheckFormat(given.Format, leaveFormatOut); err != nil {
+		return captureError("save the settings", err)
+	}
+	c := d.captures
+	c.changing.Lock()
+	defer c.changing.Unlock()
+	present := d.CaptureSettings()
+	s := capture.Settings{Options: withNames(given).Over(present.Options).Normal()}
 	// Others capture with it, whose counts everybody sees. A filter that stays is not the caller's.
-	if s.Filter != d.CaptureSettings().Filter {
+	if s.Filter != present.Filter {
 		if err := permitFilter(caller, s.Filter); err != nil {
 			return err
 		}
 	}
-	if spec.Limits.SizeBytes == 0 {
-		spec.Limits.SizeBytes = d.CaptureRules().SizeBytes
-	}
+	spec := capture.Spec{Options: d.settled(s).Options}
 	if err := spec.Check(); err != nil {
-		return captureError("keep the settings", err)
+		return captureError("save the settings", err)
 	}
 	if _, err := resolve(spec.Interfaces); err != nil {
-		return captureError("keep the settings", err)
+		return captureError("save the settings", err)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), startWait)
 	defer cancel()
 	if err := d.CheckFilter(ctx, s.Filter); err != nil {
 		return err
 	}
-	s.Interfaces, s.Limits = spec.Interfaces, spec.Limits
-	c := d.captures
+	if err := c.settings.Store(settingsFile{s}); err != nil {
+		return menu.Failing("save the settings", err)
+	}
 	c.settingsMu.Lock()
 	defer c.settingsMu.Unlock()
-	if err := c.settings.Store(s); err != nil {
-		return menu.Failing("keep the settings", err)
-	}
 	c.current = s
 	return nil
 }
 
-func specOfSettings(s capture.Settings) capture.Spec {
-	return capture.Spec{
-		Interfaces: interfaceNames(s.Interfaces), OnInterfaceGone: s.OnInterfaceGone, Filter: strings.TrimSpace(s.Filter), Direction: s.Direction,
-		Promiscuous: !s.NotPromiscuous, SnapLength: s.SnapLength, HeadersOnly: s.HeadersOnly, Format: s.Format, Precision: s.Precision,
-		Mode: s.Mode, Limits: withoutUnlimited(s.Limits), Rotation: s.Rotation, Persistent: s.Persistent, Keep: s.Keep,
-		Comment: s.Comment, CaseNumber: s.CaseNumber, RingBytes: s.RingBytes, Rings: s.Rings, CPUs: s.CPUs,
-	}
-}
+const leaveFormatOut = "Leave format out, or write format pcapng"
 
-// specOf puts settings and defaults in the place of what a request leaves out. management says whether the packets of management
-// sessions are kept.
-func (d *Daemon) specOf(r capture.Request) (spec capture.Spec, management bool, err error) {
+// specOf puts settings and defaults in the place of what a request leaves out.
+func (d *Daemon) specOf(r capture.Request) (capture.Spec, error) {
 	settings := d.CaptureSettings()
 	if r.Defaults {
 		settings = d.settled(firstSettings())
 	}
-	spec, management = specOfSettings(settings), settings.Management
-	spec.Name, spec.StartAt = r.Name, r.StartAt
-	if len(r.Interfaces) > 0 {
-		spec.Interfaces = interfaceNames(r.Interfaces)
-	}
-	given(&spec.Filter, trimmed(r.Filter))
-	given(&spec.Promiscuous, r.Promiscuous)
-	given(&spec.SnapLength, r.SnapLength)
-	given(&spec.HeadersOnly, r.HeadersOnly)
-	given(&spec.Persistent, r.Persistent)
-	given(&spec.Keep, r.Keep)
-	given(&spec.Comment, trimmed(r.Comment))
-	given(&spec.CaseNumber, trimmed(r.CaseNumber))
-	given(&management, r.Management)
-	spec.Management = management
-	spec.OnInterfaceGone = cmp.Or(r.OnInterfaceGone, spec.OnInterfaceGone)
-	spec.Direction = cmp.Or(r.Direction, spec.Direction)
-	spec.Format = cmp.Or(r.Format, spec.Format)
-	if err := fitsIn(r.Format, r, "Leave format out, or write format pcapng"); err != nil {
-		return spec, management, err
+	spec := capture.Spec{Name: r.Name, Start: r.Start, Options: withNames(r.Partial).Over(settings.Options), ReserveBytes: d.Reserve()}
+	if err := r.CheckFormat(r.Format, leaveFormatOut); err != nil {
+		return spec, captureError("start the capture", err)
 	}
 	if r.Format == "" && (spec.Comment != "" || spec.CaseNumber != "") {
 		spec.Format = capture.PCAPNG // a pcap file has no place for them
 	}
-	spec.Precision = cmp.Or(r.Precision, spec.Precision)
-	spec.RingBytes = cmp.Or(r.RingBytes, spec.RingBytes)
-	spec.Rings = cmp.Or(r.Rings, spec.Rings)
-	if r.CPUs != nil {
-		spec.CPUs = r.CPUs
+	if spec.Limits.SizeBytes == 0 {
+		spec.Limits.SizeBytes = d.CaptureRules().SizeBytes
 	}
-	spec.Limits.SizeBytes = cmp.Or(r.Limits.SizeBytes, spec.Limits.SizeBytes)
-	spec.Limits.DurationSeconds = cmp.Or(r.Limits.DurationSeconds, spec.Limits.DurationSeconds)
-	spec.Limits.Packets = cmp.Or(r.Limits.Packets, spec.Limits.Packets)
-	spec.Limits.Files = cmp.Or(r.Limits.Files, spec.Limits.Files)
-	d.mode(&spec, r)
-	spec.Limits = withoutUnlimited(spec.Limits)
-	spec.ReserveBytes = d.Reserve()
+	if spec.Mode == capture.Ring {
+		d.ring(&spec, r)
+	}
 	switch {
 	case spec.Name != "" && !capture.PlainName(spec.Name):
-		return spec, management, menu.BadArgument("name", "%s is not a name for a capture", menu.Quoted(spec.Name)).
+		return spec, menu.BadArgument("name", "%s is not a name for a capture", menu.Quoted(spec.Name)).
 			WithHint("%s", capture.PlainNameHint)
 	case spec.Name == "" && spec.Mode == capture.Append:
-		return spec, management, menu.BadArgument("name", "A capture that appends needs the name of the one to append to")
+		return spec, menu.BadArgument("name", "A capture that appends needs the name of the one to append to")
 	}
 	if err := spec.Check(); err != nil {
-		return spec, management, captureError("start the capture", err)
+		return spec, captureError("start the capture", err)
 	}
-	return spec, management, nil
+	spec.Options = spec.Normal()
+	return spec, nil
 }
 
-// fitsIn refuses the comment or the case number of a request for a file that has no place for it. One of the settings is for files
-// that have.
-func fitsIn(format capture.Format, r capture.Request, hint string) error {
-	switch given := func(s *string) bool { return s != nil && strings.TrimSpace(*s) != "" }; {
-	case format != capture.PCAP:
-		return nil
-	case given(r.Comment):
-		return menu.BadArgument("comment", "A pcap file has no place for a comment").WithHint("%s", hint)
-	case given(r.CaseNumber):
-		return menu.BadArgument("case", "A pcap file has no place for a case number").WithHint("%s", hint)
-	}
-	return nil
-}
-
-// mode puts together what belongs to a mode. A mode that is asked for takes the place of the settings' own, with what belongs to
-// that; and what belongs to rings only asks for one.
-func (d *Daemon) mode(spec *capture.Spec, r capture.Request) {
-	rotation := capture.Rotation{
-		FileBytes:   cmp.Or(r.Rotation.FileBytes, spec.Rotation.FileBytes),
-		FileSeconds: cmp.Or(r.Rotation.FileSeconds, spec.Rotation.FileSeconds),
-		KeepFiles:   cmp.Or(r.Rotation.KeepFiles, spec.Rotation.KeepFiles),
-	}
-	switch {
-	case r.Mode != "":
-		spec.Mode = r.Mode
-	case r.Rotation != (capture.Rotation{}):
-		spec.Mode = capture.Ring
-	}
-	if spec.Mode != capture.Ring {
-		spec.Rotation = r.Rotation // which Check finds wrong unless it is empty
-		if spec.Mode != capture.Circular && r.Limits.Files == 0 {
-			spec.Limits.Files = 0
-		}
-		return
-	}
-	spec.Rotation = rotation
-	if rotation.FileBytes == 0 && rotation.FileSeconds == 0 {
+// ring bounds a ring of files where the request does not.
+func (d *Daemon) ring(spec *capture.Spec, r capture.Request) {
+	if spec.Rotation.FileBytes == 0 && spec.Rotation.FileSeconds == 0 {
 		spec.Rotation.FileBytes = d.CaptureRules().SizeBytes
 	}
 	// The settings' size is that of a single file; a ring that deletes its oldest file is bounded by its files.
-	if r.Limits.SizeBytes == 0 && rotation.KeepFiles > 0 {
+	if r.Limits.SizeBytes == 0 && spec.Rotation.KeepFiles > 0 {
 		spec.Limits.SizeBytes = capture.Unlimited
 	}
 }
 
-// given puts a value that a request has in the place of another.
-func given[T any](to *T, value *T) {
-	if value != nil {
-		*to = *value
-	}
-}
-
-func trimmed(s *string) *string {
-	if s == nil {
-		return nil
-	}
-	t := strings.TrimSpace(*s)
-	return &t
-}
-
-// interfaceNames writes interfaces as the engine knows them: the word for all, and the names of those that were given by alternative ones.
-func interfaceNames(names []string) []string {
-	names = slices.Clone(names)
-	for i, n := range names {
+// withNames returns options whose interfaces have the names that the engine knows: the word for all, and not alternative
+// names.
+func withNames(p capture.Partial) capture.Partial {
+	p.Interfaces = slices.Clone(p.Interfaces)
+	for i, n := range p.Interfaces {
 		if strings.EqualFold(n, capture.All) {
-			names[i] = capture.All
+			p.Interfaces[i] = capture.All
 		} else {
-			names[i] = interfaces.RealName(n)
+			p.Interfaces[i] = interfaces.RealName(n)
 		}
 	}
-	return names
-}
-
-// withoutUnlimited writes "no limit" of time and packets as the engine does. A size keeps the difference between no limit, which
-// somebody must have asked for, and nothing said.
-func withoutUnlimited(l capture.Limits) capture.Limits {
-	if l.DurationSeconds == capture.Unlimited {
-		l.DurationSeconds = 0
-	}
-	if l.Packets == capture.Unlimited {
-		l.Packets = 0
-	}
-	if l.Files == capture.Unlimited {
-		l.Files = 0
-	}
-	return l
+	return p
 }
 
 // resolve finds interfaces.

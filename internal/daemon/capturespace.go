@@ -103,7 +103,7 @@ func (d *Daemon) expendable(r *record) bool {
 	if r.Unqueued && len(d.Auto()) > 0 {
 		return false
 	}
-	return r.ended() && r.Status.State != capture.NotStarted && !r.Spec.Keep && len(r.Status.Files) > 0
+	return r.ended() && r.Status.State != capture.NotStarted && !r.Spec.Protect && len(r.Status.Files) > 0
 }
 
 // takeOut takes a file out of the status of its capture.

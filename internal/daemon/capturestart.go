@@ -17,7 +17,7 @@ import (
 // StartCapture begins a capture, or plans it for the time that the request names. What the request leaves out comes from the
 // settings. A caller who may not see packet contents gets the headers of packets only.
 func (d *Daemon) StartCapture(caller menu.Caller, request capture.Request) (capture.Status, error) {
-	spec, management, err := d.specOf(request)
+	spec, err := d.specOf(request)
 	if err != nil {
 		return capture.Status{}, err
 	}
@@ -31,19 +31,19 @@ func (d *Daemon) StartCapture(caller menu.Caller, request capture.Request) (capt
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), startWait)
 	defer cancel()
-	f, err := d.buildFilter(ctx, spec, interfaces, management)
+	f, err := d.buildFilter(ctx, spec, interfaces)
 	if err != nil {
 		return capture.Status{}, captureError("start the capture", err)
 	}
 	interfaces = f.interfaces
 	if spec.Mode == capture.Append && d.captures.has(spec.Name) {
-		return d.appendCapture(request, spec, management, interfaces, f)
+		return d.appendCapture(request, spec, interfaces, f)
 	}
-	r, err := d.captures.reserve(spec, management, caller, f.expression, d.Settings, interfaces)
+	r, err := d.captures.reserve(spec, caller, f.expression, d.Settings, interfaces)
 	if err != nil {
 		return capture.Status{}, captureError("start the capture", err)
 	}
-	if spec.StartAt.After(time.Now()) {
+	if spec.Start.After(time.Now()) {
 		return d.plan(r), nil
 	}
 	job, err := d.launch(r, interfaces, f, nil)
@@ -151,8 +151,8 @@ func (d *Daemon) comments(r *record) []string {
 }
 
 // appendCapture goes on with a capture that has ended, in its last file.
-func (d *Daemon) appendCapture(request capture.Request, spec capture.Spec, management bool, interfaces []capture.Interface, f *captureFilter) (capture.Status, error) {
-	r, before, err := d.captures.reopen(request, spec, management, d.Settings)
+func (d *Daemon) appendCapture(request capture.Request, spec capture.Spec, interfaces []capture.Interface, f *captureFilter) (capture.Status, error) {
+	r, before, err := d.captures.reopen(request, spec, d.Settings)
 	if err != nil {
 		return capture.Status{}, captureError("start the capture", err)
 	}
@@ -182,7 +182,7 @@ const lookAtClock = 10 * time.Second
 // startLater waits for the time of a capture. It ends the capture's task, or passes it on to the job.
 func (d *Daemon) startLater(r *record) {
 	for {
-		left := time.Until(r.Spec.StartAt)
+		left := time.Until(r.Spec.Start)
 		if left <= 0 {
 			break
 		}
@@ -252,7 +252,7 @@ func (d *Daemon) tryToGoOn(r *record, before *capture.Status) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), startWait)
 	defer cancel()
-	f, err := d.buildFilter(ctx, r.Spec, interfaces, r.Management)
+	f, err := d.buildFilter(ctx, r.Spec, interfaces)
 	if err != nil {
 		return err
 	}
@@ -284,7 +284,7 @@ func (c *captures) has(name string) bool {
 }
 
 // reopen makes a capture that has ended one that is about to run.
-func (c *captures) reopen(request capture.Request, spec capture.Spec, management bool, conf *settings.Settings) (*record, capture.Status, error) {
+func (c *captures) reopen(request capture.Request, spec capture.Spec, conf *settings.Settings) (*record, capture.Status, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r, ok := c.find(spec.Name)
@@ -298,14 +298,14 @@ func (c *captures) reopen(request capture.Request, spec capture.Spec, management
 			Message: "The files of " + spec.Name + " and what would be appended are not both headers only", Hint: "Choose another name"}
 	}
 	before := r.status()
-	if err := fitsIn(before.Format, request, "The file that is appended to is pcap"); err != nil {
+	if err := request.CheckFormat(before.Format, "The file that is appended to is pcap"); err != nil {
 		return nil, capture.Status{}, err
 	}
 	if err := c.room(conf); err != nil {
 		return nil, capture.Status{}, err
 	}
 	spec.Format = before.Format
-	r.Spec, r.Management, r.busy = spec, management, true
+	r.Spec, r.busy = spec, true
 	c.tasks.Add(1)
 	return r, before, nil
 }

@@ -33,21 +33,19 @@ type capturesFile struct {
 // openCaptures reads the table as it was when the appliance ended. The memory of a capture that ends is kept for so long.
 func openCaptures(dir string, files *os.Root, tasks *sync.WaitGroup, keep time.Duration) (*captures, error) {
 	c := &captures{files: files, tasks: tasks, volume: pcapfile.NewVolume(keep), rings: afpacket.NewSpare(keep), path: filepath.Join(dir, "diagnostic"),
-		store:    store.JSON[capturesFile]{Path: filepath.Join(dir, "captures.json"), Version: 1},
-		settings: store.JSON[capture.Settings]{Path: filepath.Join(dir, "settings.json"), Version: 1},
+		store:    store.JSON[capturesFile]{Path: filepath.Join(dir, "captures.json"), Version: 2},
+		settings: store.JSON[settingsFile]{Path: filepath.Join(dir, "settings.json"), Version: 2},
 	}
 	var file capturesFile
 	if _, err := c.store.Load(&file); err != nil {
 		return nil, err
 	}
 	c.records = slices.DeleteFunc(file.Captures, func(r *record) bool { return r == nil })
-	for _, r := range c.records {
-		r.Spec.Management, r.Status.Management = r.Management, r.Management
-	}
-	c.current = firstSettings()
-	if _, err := c.settings.Load(&c.current); err != nil {
+	stored := settingsFile{firstSettings()}
+	if _, err := c.settings.Load(&stored); err != nil {
 		return nil, err
 	}
+	c.current = stored.Settings
 	return c, nil
 }
 

@@ -164,14 +164,14 @@ func TestHeadersOnlyDropsNothing(t *testing.T) {
 
 func TestHeadersOnlyKeepsTheFilter(t *testing.T) {
 	d := &Daemon{}
-	spec := capture.Spec{Filter: "tcp dst port 25 or udp or vlan 7"}
+	spec := capture.Spec{Options: capture.Options{Filter: "tcp dst port 25 or udp or vlan 7", Management: true}}
 	ethernet := []capture.Interface{{LinkType: capture.Ethernet}}
-	whole, err := d.buildFilter(t.Context(), spec, ethernet, true)
+	whole, err := d.buildFilter(t.Context(), spec, ethernet)
 	if err != nil {
 		t.Fatal(err)
 	}
 	spec.HeadersOnly = true
-	cut, err := d.buildFilter(t.Context(), spec, ethernet, true)
+	cut, err := d.buildFilter(t.Context(), spec, ethernet)
 	if err != nil {
 		t.Fatal(err)
 	}

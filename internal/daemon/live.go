@@ -32,14 +32,12 @@ const (
 // FileHeader is what a file of these packets begins with.
 //
 // The function tells which interfaces of all were left out so far, because the filter is of no use for them.
-func (d *Daemon) OpenLive(ctx context.Context, caller menu.Caller, request capture.Request, promiscuous bool) (*capture.Live, capture.FileHeader, func() []capture.LeftOut, error) {
-	if request.Filter == nil {
-		request.Filter = new(string)
-	}
+func (d *Daemon) OpenLive(ctx context.Context, caller menu.Caller, request capture.Request) (*capture.Live, capture.FileHeader, func() []capture.LeftOut, error) {
+	request.Given = append(request.Given, "filter")
 	fail := func(err error) (*capture.Live, capture.FileHeader, func() []capture.LeftOut, error) {
 		return nil, capture.FileHeader{}, nil, captureError("watch the interfaces", err)
 	}
-	spec, management, err := d.specOf(request)
+	spec, err := d.specOf(request)
 	if err != nil {
 		return nil, capture.FileHeader{}, nil, err
 	}
@@ -53,7 +51,7 @@ func (d *Daemon) OpenLive(ctx context.Context, caller menu.Caller, request captu
 	starting, cancel := context.WithTimeout(ctx, startWait)
 	defer cancel()
 	spec.HeadersOnly = spec.HeadersOnly || !caller.Payload
-	f, err := d.buildFilter(starting, spec, interfaces, management)
+	f, err := d.buildFilter(starting, spec, interfaces)
 	if err != nil {
 		return fail(err)
 	}
@@ -77,7 +75,7 @@ func (d *Daemon) OpenLive(ctx context.Context, caller menu.Caller, request captu
 			return capture.Tap{Interface: i, Filter: program, SnapLength: snap}, err
 		},
 		Open: func(taps []capture.Tap) (capture.Source, error) {
-			return d.openLiveSource(afpacket.Options{RingBytes: liveRing, Promiscuous: promiscuous, Follow: spec.AllInterfaces()}, taps)
+			return d.openLiveSource(afpacket.Options{RingBytes: liveRing, Promiscuous: spec.Promiscuous, Follow: spec.AllInterfaces()}, taps)
 		},
 	}
 	if spec.AllInterfaces() {

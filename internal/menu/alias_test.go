@@ -21,7 +21,7 @@ type word string
 type sharedOptions struct {
 	OnGone word   `json:"onGone" arg:"" alias:"gone left" choices:"end|wait"`
 	Limits bounds `json:"limits"`
-	CPUs   []int  `json:"cpus" arg:",zero" min:"0"`
+	CPUs   []int  `json:"cpus" arg:""`
 }
 
 type aliasArgs struct {
@@ -79,7 +79,7 @@ func TestAliasesOfArguments(t *testing.T) {
 func TestArgumentsOfRecords(t *testing.T) {
 	for object, want := range map[string]string{
 		`{"onGone":"wait","limits":{"sizeBytes":5000,"seconds":90},"cpus":[0,2]}`: `{"name":"","onGone":"wait","limits":{"sizeBytes":5000,"seconds":90},"cpus":[0,2]}`,
-		`{"ongone":"","limits":{"sizeBytes":0,"seconds":0},"cpus":[]}`:            `{"name":"","onGone":"","limits":{"sizeBytes":0,"seconds":0},"cpus":[]}`,
+		`{"ongone":"","limits":{"sizeBytes":0,"seconds":0},"cpus":[]}`:            `{"name":"","onGone":"","limits":{"sizeBytes":-1,"seconds":-1},"cpus":[]}`,
 		`{"limits":{"sizeBytes":-1}}`:                                             `{"name":"","onGone":"","limits":{"sizeBytes":-1,"seconds":0},"cpus":null}`,
 		`{"size":5000,"duration":"2m"}`:                                           `{"name":"","onGone":"","limits":{"sizeBytes":5000,"seconds":120},"cpus":null}`,
 		`{"size":"2","gone":"wait"}`:                                              `{"name":"","onGone":"wait","limits":{"sizeBytes":2097152,"seconds":0},"cpus":null}`,
@@ -87,8 +87,8 @@ func TestArgumentsOfRecords(t *testing.T) {
 		`{"limits":{"onGone":"wait"}}`:                                            `has no argument "limits.onGone"`,
 		`{"limits":{"nothing":1}}`:                                                `has no argument "limits.nothing"`,
 		`{"bounds":{"sizeBytes":5000}}`:                                           `has no argument "bounds"`,
-		`{"sizeBytes":100}`:                                                       "It is a size of at least 4KB, or 0",
-		`{"cpus":["a"]}`:                                                          "It is whole numbers",
+		`{"sizeBytes":100}`:                                                       "It is a size of at least 4KB",
+		`{"cpus":["a"]}`:                                                          "It is numbers from 0",
 		`{"limits":{"sizeBytes":5000},"x":{}}`:                                    `has no argument "x"`,
 	} {
 		var got aliasArgs

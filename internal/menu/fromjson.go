@@ -6,8 +6,8 @@ import (
 )
 
 // FromJSON converts a decoded JSON object to arguments. A number for a size counts bytes and for a
-// duration seconds, whatever the parameter's text unit is; -1 is unlimited; a list may be an array.
-// Arguments that records have in an object of their own, such as the limits of a capture, may come
+// duration seconds, whatever the parameter's text unit is; -1 is unlimited, and so
+// is 0 where a record says so; a list may be an array. Arguments that records have in an object of their own, such as the limits of a capture, may come
 // in that object.
 func (c *Command) FromJSON(object map[string]any) (Arguments, error) {
 	args := Arguments{}
@@ -66,7 +66,7 @@ func jsonText(p *Param, value any) (string, error) {
 		return "no", nil
 	case json.Number:
 		switch {
-		case p.Limit && v == "-1":
+		case p.Limit && (v == "-1" || v == "0" && p.Zero):
 			return "unlimited", nil
 		case p.Type == "size":
 			return v.String() + "B", nil

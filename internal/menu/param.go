@@ -1,6 +1,7 @@
 package menu
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -31,8 +32,9 @@ import (
 // former names of the argument, separated by blanks, which lines may still use. "size=MB" gives a
 // bare number under that name a unit.
 //
-// The option zero lets the value also be 0, or the empty text of a list, outside its limits: not
-// set. The options size and seconds make an int64 a Size in bytes or a duration in whole seconds.
+// The option zero lets the value also be 0, which the bounds do not allow, for not set. Where the
+// value may be unlimited, a line has that word and only JSON has 0. The options size and seconds
+// make an int64 a Size in bytes or a duration in whole seconds.
 //
 // The option unlimited lets a number, size or duration also be the word unlimited. The option
 // stream says that the command, given this argument, yields a Stream whatever its Shape is
@@ -63,7 +65,7 @@ type Param struct {
 	Help     string   `json:"help"`
 	Min      *int64   `json:"min,omitempty"`
 	Max      *int64   `json:"max,omitempty"`
-	Zero     bool     `json:"zero,omitempty"`      // also takes 0, or the empty text, for not set
+	Zero     bool     `json:"zero,omitempty"`      // also takes 0 for not set
 	Limit    bool     `json:"unlimited,omitempty"` // also takes the word unlimited, which is -1
 	Assisted bool     `json:"assisted,omitempty"`  // has a language of its own: Decl.CompleteValue completes it
 	Stream   bool     `json:"stream,omitempty"`    // if given, the output is a stream
@@ -347,8 +349,8 @@ func (p *Param) parseList(v reflect.Value, text string) error {
 	numbers := make([]int, len(parts))
 	for i, part := range parts {
 		n, err := strconv.Atoi(part)
-		if err != nil || p.outside(int64(n), 1) {
-			return fmt.Errorf("it is whole numbers %s, separated by commas", p.Range())
+		if err != nil || n < 0 {
+			return errors.New("it is numbers from 0, separated by commas")
 		}
 		numbers[i] = n
 	}
@@ -358,7 +360,7 @@ func (p *Param) parseList(v reflect.Value, text string) error {
 
 // outside reports whether a value is beyond the limits, which count in unit.
 func (p *Param) outside(n, unit int64) bool {
-	if n == 0 && p.Zero {
+	if n == 0 && p.Zero && !p.Limit {
 		return false
 	}
 	return p.Min != nil && n < *p.Min*unit || p.Max != nil && n > *p.Max*unit
@@ -388,7 +390,7 @@ func (p *Param) Range() string {
 		return strconv.FormatInt(n, 10)
 	}
 	or := ""
-	if p.Zero {
+	if p.Zero && !p.Limit {
 		or = ", or 0"
 	}
 	switch {

@@ -17,7 +17,7 @@ type captureService interface {
 	DeleteCapture(caller menu.Caller, name string) error
 	Captures() []capture.Status
 	CaptureSettings() capture.Settings
-	SetCaptureSettings(caller menu.Caller, s capture.Settings) error
+	SetCaptureSettings(caller menu.Caller, given capture.Partial) error
 	CheckFilter(ctx context.Context, expression string) error
 	CaptureInterfaces() []capture.InterfaceInfo
 }
@@ -128,16 +128,15 @@ func tcpdumpFilter(s captureService) *menu.Command {
 			return captures.SuggestFilter(text, s.CaptureInterfaces())
 		},
 		Run: func(_ context.Context, caller menu.Caller, a filterArgs, out *menu.Out[capture.Settings]) error {
-			settings := s.CaptureSettings()
-			settings.Filter = captures.Cleared(a.Filter)
-			return keep(s, caller, settings, out)
+			given := capture.Partial{Options: capture.Options{Filter: captures.Cleared(a.Filter)}, Given: []string{"filter"}}
+			return set(s, caller, given, out)
 		},
 		Text: captures.Settings,
 	}.Command()
 }
 
 type interfaceArgs struct {
-	Interfaces []string `arg:"interface,positional:1" ask:"Interfaces to capture on, names or numbers separated by commas" help:"Names of interfaces separated by commas, or ALL."`
+	Interfaces []string `arg:"interfaces,positional:1" alias:"interface" ask:"Interfaces to capture on, names or numbers separated by commas" help:"Names of interfaces separated by commas, or ALL."`
 }
 
 func tcpdumpInterface(s captureService) *menu.Command {
@@ -152,16 +151,14 @@ func tcpdumpInterface(s captureService) *menu.Command {
 			return nil
 		},
 		Run: func(_ context.Context, caller menu.Caller, a interfaceArgs, out *menu.Out[capture.Settings]) error {
-			settings := s.CaptureSettings()
-			settings.Interfaces = a.Interfaces
-			return keep(s, caller, settings, out)
+			return set(s, caller, capture.Partial{Options: capture.Options{Interfaces: a.Interfaces}}, out)
 		},
 		Text: captures.Settings,
 	}.Command()
 }
 
-func keep(s captureService, caller menu.Caller, settings capture.Settings, out *menu.Out[capture.Settings]) error {
-	if err := s.SetCaptureSettings(caller, settings); err != nil {
+func set(s captureService, caller menu.Caller, given capture.Partial, out *menu.Out[capture.Settings]) error {
+	if err := s.SetCaptureSettings(caller, given); err != nil {
 		return err
 	}
 	return out.Record(s.CaptureSettings())

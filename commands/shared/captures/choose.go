@@ -122,11 +122,7 @@ func Settings(w io.Writer, s capture.Settings) {
 	if s.SnapLength > 0 {
 		line("Snap length:", "%d bytes of each packet", s.SnapLength)
 	}
-	extras(w, capture.Status{
-		Mode: s.Mode, Rotation: s.Rotation, Limits: s.Limits, HeadersOnly: s.HeadersOnly, Direction: s.Direction, Promiscuous: !s.NotPromiscuous,
-		OnInterfaceGone: s.OnInterfaceGone, Precision: s.Precision, Persistent: s.Persistent, Keep: s.Keep, Rings: s.Rings, CPUs: s.CPUs,
-		Comment: s.Comment, CaseNumber: s.CaseNumber,
-	})
+	extras(w, capture.Status{Options: s.Options})
 	switch {
 	case s.Format == capture.PCAP && (s.Comment != "" || s.CaseNumber != ""):
 		line("Format:", "pcapng, because of the comment or case number; else pcap")

@@ -1,9 +1,13 @@
 package captures
 
-import "testing"
+import (
+	"testing"
+
+	"diagsh/capture"
+)
 
 func TestCPUsThatAreNotThere(t *testing.T) {
-	if err := (Options{CPUs: []string{"9999"}}).Check("cpus"); err == nil {
+	if err := CheckOption(capture.Options{CPUs: []int{9999}}, "cpus"); err == nil {
 		t.Error("a CPU that no machine has was taken")
 	}
 }

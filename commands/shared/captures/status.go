@@ -21,7 +21,7 @@ func Status(w io.Writer, s capture.Status) {
 		line("Error:", "%s", s.Error)
 	}
 	if s.StartTime.IsZero() {
-		line("Planned:", "%s by %s", menu.UTC(s.StartAt), s.Owner)
+		line("Planned:", "%s by %s", menu.UTC(s.Start), s.Owner)
 	} else {
 		line("Started:", "%s by %s", menu.UTC(s.StartTime), s.Owner)
 	}
@@ -151,7 +151,7 @@ func extras(w io.Writer, s capture.Status) {
 	line(s.OnInterfaceGone == capture.GoneWaits, "Interface", "when one is removed the capture waits for it")
 	line(s.Precision == capture.Microsecond, "Precision", "microseconds")
 	line(s.Persistent, "Persistent", "goes on when the appliance starts again")
-	line(s.Keep, "Keep", "the files are not deleted to make room")
+	line(s.Protect, "Protected", "the files are not deleted to make room")
 	line(s.Rings > 1, "Rings", "%d for each interface", s.Rings)
 	line(len(s.CPUs) > 0, "CPUs", "%s", strings.Trim(fmt.Sprint(s.CPUs), "[]"))
 	line(s.CaseNumber != "", "Case", "%s%s", s.CaseNumber, notInFile(s, "caseNumber"))
@@ -257,7 +257,7 @@ func Brief(w io.Writer, list []capture.Status, settings capture.Settings) {
 func State(s capture.Status) string {
 	switch s.State {
 	case capture.NotStarted:
-		return "begins at " + menu.UTC(s.StartAt)
+		return "begins at " + menu.UTC(s.Start)
 	case capture.Running:
 		return "running " + menu.FormatDuration(time.Since(s.StartTime).Truncate(time.Second))
 	case capture.Stopped, capture.Error:

@@ -91,7 +91,7 @@ func TestWhatIsNotSeenIsNotInferred(t *testing.T) {
 		if filtered >= 0 && named < 0 {
 			ask("sup", map[string]string{"filter": oracle}, "the filter asks for contents")
 		}
-		if filtered >= 0 && named >= 0 && slices.ContainsFunc(node.Params, func(p menu.Param) bool { return p.Name == "interface" }) {
+		if filtered >= 0 && named >= 0 && slices.ContainsFunc(node.Params, func(p menu.Param) bool { return p.Name == "interfaces" }) {
 			ask("sup", map[string]string{"filter": oracle, "interface": "eth0"}, "the filter asks for contents")
 		}
 		if node.Kind == "command" && !menu.ReadOnly.Includes(node.Role) {
