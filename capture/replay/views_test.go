@@ -26,6 +26,39 @@ import (
 // deeply is the number of packets of a file that are decoded at every level.
 const deeply = 3000
 
+// allViews decodes the packets of a file at every level, sums them up, and returns their number.
+func allViews(t *testing.T, path string, source *replay.Source) int64 {
+	t.Helper()
+	counter := summary.NewCounter()
+	n := int64(0)
+	batch := make([]capture.Packet, 256)
+	for {
+		got, err := source.Read(batch, time.Time{})
+		for i := range batch[:got] {
+			p := &batch[i]
+			on := source.Interfaces()[p.Interface]
+			n++
+			counter.Add(p, on.LinkType)
+			for level := decode.Line; level <= decode.All && n <= deeply; level++ {
+				d := decode.Decode(n, p, on, level)
+				var text bytes.Buffer
+				decode.Text(&text, d)
+				if _, err := json.Marshal(d); err != nil || text.Len() == 0 || d.Info == "" ||
+					d.Length != int(p.Length) {
+					t.Fatalf("%s, packet %d, level %d: %+v, %v", path, n, level, d, err)
+				}
+			}
+		}
+		if err != nil {
+			break
+		}
+	}
+	if s := counter.Summary(10, summary.Slowest); s.Packets != n {
+		t.Errorf("%s: %d packets, of which the summary has %d", path, n, s.Packets)
+	}
+	return n
+}
+
 // TestEveryViewOfEveryFile runs every file through every view: each level as text and as a record,
 // and the summary. There are as many packets as capinfos counts, or as it reads until it gives up,
 // and the summary has all of them. CAPTURES names a directory of more files (make captures).
@@ -54,34 +87,8 @@ func TestEveryViewOfEveryFile(t *testing.T) {
 		}
 		defer source.Close()
 		files++
-		counter := summary.NewCounter()
-		n := int64(0)
-		batch := make([]capture.Packet, 256)
-		for {
-			got, err := source.Read(batch, time.Time{})
-			for i := range batch[:got] {
-				p := &batch[i]
-				on := source.Interfaces()[p.Interface]
-				n++
-				counter.Add(p, on.LinkType)
-				for level := decode.Line; level <= decode.All && n <= deeply; level++ {
-					d := decode.Decode(n, p, on, level)
-					var text bytes.Buffer
-					decode.Text(&text, d)
-					if _, err := json.Marshal(d); err != nil || text.Len() == 0 || d.Info == "" ||
-						d.Length != int(p.Length) {
-						t.Fatalf("%s, packet %d, level %d: %+v, %v", path, n, level, d, err)
-					}
-				}
-			}
-			if err != nil {
-				break
-			}
-		}
+		n := allViews(t, path, source)
 		packets += n
-		if s := counter.Summary(10, summary.Slowest); s.Packets != n {
-			t.Errorf("%s: %d packets, of which the summary has %d", path, n, s.Packets)
-		}
 		if m := regexp.MustCompile(`Number of packets: *(\d+)`).FindSubmatch(out); m != nil && refused == nil &&
 			source.Torn() == nil {
 			if want, _ := strconv.ParseInt(string(m[1]), 10, 64); want != n {

@@ -64,6 +64,71 @@ func (c *cable) decide(packet []byte) (fate netnstest.Fate) {
 	return fate
 }
 
+// connect opens a connection with keep-alive probes from a namespace.
+func connect(t *testing.T, from *netnstest.Namespace, address string) net.Conn {
+	t.Helper()
+	alive := net.Dialer{Timeout: 20 * time.Second, KeepAlive: -1,
+		Control: func(_, _ string, raw syscall.RawConn) error {
+			return raw.Control(func(fd uintptr) {
+				unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1)
+				unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, 1)
+			})
+		}}
+	var conn net.Conn
+	var err error
+	from.Do(t, func() {
+		// On a busy machine the neighbour may not answer in time, and then nothing was sent to
+		// it.
+		for end := time.Now().Add(20 * time.Second); conn == nil && time.Now().Before(end); {
+			conn, err = alive.DialContext(context.Background(), "tcp", address)
+			if !errors.Is(err, unix.EHOSTUNREACH) {
+				break
+			}
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
+// retransmissions returns how often the kernel sent segments of a connection again.
+func retransmissions(conn net.Conn) (n int64, err error) {
+	raw, err := conn.(*net.TCPConn).SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	var failed error
+	err = raw.Control(func(fd uintptr) {
+		info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
+		if failed = err; err == nil {
+			n = int64(info.Total_retrans)
+		}
+	})
+	return n, errors.Join(err, failed)
+}
+
+// check compares the figures of the packets before and after the loss with tshark's, and the
+// retransmissions with those that the kernels counted.
+func (c *cable) check(t *testing.T, kernels int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	sent := c.sent.compare(t, 10).TCP
+	var behind recording
+	slices.SortStableFunc(c.arrived, func(a, b arrival) int { return int(a.at - b.at) })
+	for _, a := range c.arrived {
+		behind.now = int64(a.at)
+		behind.add("arrived", 1, a.data)
+	}
+	arrived := behind.compare(t, 10).TCP
+	if got := sent.Retransmissions + sent.OutOfOrder; got != kernels || kernels == 0 {
+		t.Errorf("%d packets were sent again, and the kernels count %d: %+v", got, kernels, sent)
+	}
+	if arrived.LostSegments == 0 || arrived.Copies == 0 || sent.Copies > 0 || sent.LostSegments > 0 {
+		t.Errorf("sent: %+v\narrived: %+v", sent, arrived)
+	}
+}
+
 // TestTSharkAgreesOnRealConnections: with real programs on a bad network, the figures are tshark's
 // before the loss and after it. There are as many retransmissions as the kernels sent.
 func TestTSharkAgreesOnRealConnections(t *testing.T) {
@@ -77,19 +142,11 @@ func TestTSharkAgreesOnRealConnections(t *testing.T) {
 
 	var resent sync.Map // by connection and end
 	count := func(conn net.Conn) {
-		raw, err := conn.(*net.TCPConn).SyscallConn()
-		if err != nil {
+		if n, err := retransmissions(conn); err != nil {
 			t.Error(err)
-			return
+		} else {
+			resent.Store(conn.LocalAddr().String()+conn.RemoteAddr().String(), n)
 		}
-		raw.Control(func(fd uintptr) {
-			info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			resent.Store(conn.LocalAddr().String()+conn.RemoteAddr().String(), int64(info.Total_retrans))
-		})
 	}
 	read := make(chan struct{}) // closed when the server is to read on
 	const connections = 6
@@ -106,30 +163,9 @@ func TestTSharkAgreesOnRealConnections(t *testing.T) {
 			count(conn)
 		})
 	}
-	alive := net.Dialer{Timeout: 20 * time.Second, KeepAlive: -1,
-		Control: func(_, _ string, raw syscall.RawConn) error {
-			return raw.Control(func(fd uintptr) {
-				unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1)
-				unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, 1)
-			})
-		}}
 	var clients sync.WaitGroup
 	for n := range connections {
-		var conn net.Conn
-		var err error
-		left.Do(t, func() {
-			// On a busy machine the neighbour may not answer in time, and then nothing was sent to
-			// it.
-			for end := time.Now().Add(20 * time.Second); conn == nil && time.Now().Before(end); {
-				conn, err = alive.DialContext(context.Background(), "tcp", []string{"10.9.0.2:80", "[fd09::2]:80"}[n%2])
-				if !errors.Is(err, unix.EHOSTUNREACH) {
-					break
-				}
-			}
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
+		conn := connect(t, left, []string{"10.9.0.2:80", "[fd09::2]:80"}[n%2])
 		clients.Go(func() {
 			defer conn.Close()
 			io.ReadFull(conn, make([]byte, 150_000))
@@ -146,22 +182,7 @@ func TestTSharkAgreesOnRealConnections(t *testing.T) {
 	time.AfterFunc(1500*time.Millisecond, func() { close(read) })
 	clients.Wait()
 
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	sent := c.sent.compare(t, 10).TCP
-	var behind recording
-	slices.SortStableFunc(c.arrived, func(a, b arrival) int { return int(a.at - b.at) })
-	for _, a := range c.arrived {
-		behind.now = int64(a.at)
-		behind.add("arrived", 1, a.data)
-	}
-	arrived := behind.compare(t, 10).TCP
 	var kernels int64
 	resent.Range(func(_, n any) bool { kernels += n.(int64); return true })
-	if got := sent.Retransmissions + sent.OutOfOrder; got != kernels || kernels == 0 {
-		t.Errorf("%d packets were sent again, and the kernels count %d: %+v", got, kernels, sent)
-	}
-	if arrived.LostSegments == 0 || arrived.Copies == 0 || sent.Copies > 0 || sent.LostSegments > 0 {
-		t.Errorf("sent: %+v\narrived: %+v", sent, arrived)
-	}
+	c.check(t, kernels)
 }

@@ -147,6 +147,23 @@ func (w *way) run(t *testing.T, node int, tool string, args ...string) {
 	})
 }
 
+// detour makes a second way to the target, longer by one router, which is not used yet.
+func (w *way) detour(t *testing.T) {
+	detour := netnstest.New(t)
+	detour.Set(t, "net/ipv4/ip_forward", "1")
+	detour.Set(t, "net/ipv6/conf/all/forwarding", "1")
+	netnstest.Ethernet(t, w.Nodes[1], "out", detour, "in", 0)
+	netnstest.Ethernet(t, detour, "on", w.Nodes[2], "back", 0)
+	w.Nodes[1].Address(t, "out", "10.90.0.1/24", "fd90::1/64")
+	detour.Address(t, "in", "10.90.0.2/24", "fd90::2/64")
+	detour.Address(t, "on", "10.91.0.1/24", "fd91::1/64")
+	w.Nodes[2].Address(t, "back", "10.91.0.2/24", "fd91::2/64")
+	detour.Route(t, "0.0.0.0/0", "10.91.0.2")
+	detour.Route(t, "::/0", "fd91::2")
+	detour.Route(t, "10.77.0.0/24", "10.90.0.1")
+	detour.Route(t, "fd77::/64", "fd90::1")
+}
+
 // TestWatchFollowsTheWay: a view finds the target again when the way becomes longer, when a silent
 // router takes its place, and when the way becomes shorter.
 func TestWatchFollowsTheWay(t *testing.T) {
@@ -159,19 +176,7 @@ func TestWatchFollowsTheWay(t *testing.T) {
 				w := newWay(t, 2, 0)
 				w.target.Set(t, "net/ipv4/icmp_ratemask", "0")
 				w.target.Set(t, "net/ipv6/icmp/ratemask", "255")
-				detour := netnstest.New(t)
-				detour.Set(t, "net/ipv4/ip_forward", "1")
-				detour.Set(t, "net/ipv6/conf/all/forwarding", "1")
-				netnstest.Ethernet(t, w.Nodes[1], "out", detour, "in", 0)
-				netnstest.Ethernet(t, detour, "on", w.Nodes[2], "back", 0)
-				w.Nodes[1].Address(t, "out", "10.90.0.1/24", "fd90::1/64")
-				detour.Address(t, "in", "10.90.0.2/24", "fd90::2/64")
-				detour.Address(t, "on", "10.91.0.1/24", "fd91::1/64")
-				w.Nodes[2].Address(t, "back", "10.91.0.2/24", "fd91::2/64")
-				detour.Route(t, "0.0.0.0/0", "10.91.0.2")
-				detour.Route(t, "::/0", "fd91::2")
-				detour.Route(t, "10.77.0.0/24", "10.90.0.1")
-				detour.Route(t, "fd77::/64", "fd90::1")
+				w.detour(t)
 				target, network, family, direct, longer := w.four, "10.88.0.0/24", "-4", "10.77.1.2", "10.90.0.2"
 				if six {
 					target, network, family, direct, longer = w.six, "fd88::/64", "-6", "fd77:0:0:1::2", "fd90::2"
