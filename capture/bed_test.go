@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"io"
 	"math/rand/v2"
-	"net"
 	"os"
 	"path/filepath"
 	"testing"
@@ -19,7 +18,6 @@ import (
 
 	"github.com/google/gopacket"
 	"github.com/google/gopacket/pcapgo"
-	"golang.org/x/sys/unix"
 )
 
 // bed is a namespace with a pair of interfaces, left and right, and a directory for
@@ -121,35 +119,21 @@ func awaitStatus(t testing.TB, job *capture.Job, what string, holds func(capture
 	}
 }
 
-// wire sends frames on an interface.
+// wire sends frames on an interface, and fails the test where it cannot.
 type wire struct {
 	*bed
-	fd int
+	frames *netnstest.Frames
 }
 
 func (b *bed) wire(name string) *wire {
 	b.Helper()
-	w := &wire{b, -1}
-	b.ns.Do(b, func() {
-		link, err := net.InterfaceByName(name)
-		if err != nil {
-			b.Fatal(err)
-		}
-		if w.fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0); err != nil {
-			b.Fatal(err)
-		}
-		if err := unix.Bind(w.fd, &unix.SockaddrLinklayer{Ifindex: link.Index}); err != nil {
-			b.Fatal(err)
-		}
-	})
-	b.Cleanup(func() { unix.Close(w.fd) })
-	return w
+	return &wire{b, b.ns.Frames(b, name)}
 }
 
 func (w *wire) send(frames ...[]byte) {
 	w.Helper()
 	for _, f := range frames {
-		if _, err := unix.Write(w.fd, f); err != nil {
+		if err := w.frames.Send(f); err != nil {
 			w.Fatal(err)
 		}
 	}

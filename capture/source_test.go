@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"net"
 	"testing"
 	"time"
 
@@ -28,22 +27,12 @@ var udpOnly = []bpf.RawInstruction{
 // frames puts frames on an interface.
 func (b *bed) frames(name string, list [][]byte) {
 	b.Helper()
-	b.ns.Do(b, func() {
-		link, err := net.InterfaceByName(name)
-		if err != nil {
+	out := b.ns.Frames(b, name)
+	for _, f := range list {
+		if err := out.Send(f); err != nil {
 			b.Fatal(err)
 		}
-		fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
-		if err != nil {
-			b.Fatal(err)
-		}
-		defer unix.Close(fd)
-		for _, f := range list {
-			if err := unix.Sendto(fd, f, 0, &unix.SockaddrLinklayer{Ifindex: link.Index}); err != nil {
-				b.Fatal(err)
-			}
-		}
-	})
+	}
 }
 
 func (b *bed) interfaces(names ...string) (list []capture.Interface) {

@@ -208,7 +208,7 @@ func (w *wire) traffic() (stop func() int) {
 		defer func() { ended <- n }()
 		for {
 			for range 20 {
-				if _, err := unix.Write(w.fd, killedFrame(n)); err != nil {
+				if err := w.frames.Send(killedFrame(n)); err != nil {
 					w.Error(err)
 					return
 				}

@@ -2,7 +2,6 @@ package appliance
 
 import (
 	"encoding/binary"
-	"net"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -13,23 +12,12 @@ import (
 // Send puts so many Ethernet frames of 100 bytes on an interface of the network, each numbered: UDP from 192.0.2.1 to 192.0.2.2, port 9.
 func Send(t testing.TB, network *netnstest.Namespace, iface string, count int) {
 	t.Helper()
-	network.Do(t, func() {
-		link, err := net.InterfaceByName(iface)
-		if err != nil {
-			t.Fatal(err)
+	frames := network.Frames(t, iface)
+	for n := range count {
+		if err := frames.Send(frame(uint32(n))); err != nil {
+			t.Fatalf("frame %d: %v", n, err)
 		}
-		fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0) // protocol 0: it only sends
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer unix.Close(fd)
-		to := &unix.SockaddrLinklayer{Ifindex: link.Index}
-		for n := range count {
-			if err := unix.Sendto(fd, frame(uint32(n)), 0, to); err != nil {
-				t.Fatalf("frame %d: %v", n, err)
-			}
-		}
-	})
+	}
 }
 
 // frame is Ethernet, IPv4 (RFC 791) and UDP (RFC 768) without checksum, and the number.

@@ -12,6 +12,7 @@ import (
 
 	"diagsh/capture"
 	"diagsh/internal/test/await"
+	"diagsh/internal/test/netnstest"
 )
 
 // Exactly the packets that were asked for, in the file that every client gets, byte for byte what was sent.
@@ -26,7 +27,7 @@ func TestCapturedIsWhatWasSent(t *testing.T) {
 	b := newBed(t)
 	b.do("op", "packetcapture start name exact interface left filter 'udp port 9999' packets "+strconv.Itoa(packets))
 
-	right := openWire(t, b.ns, "right")
+	right := b.ns.Frames(t, "right")
 	var sent []string
 	for n := range packets + 50 {
 		payload := make([]byte, 1+rand.IntN(1400))
@@ -37,7 +38,7 @@ func TestCapturedIsWhatWasSent(t *testing.T) {
 			sent = append(sent, hex.EncodeToString(payload))
 		}
 		// What the filter does not want is among them, and more than is wanted comes after them.
-		if !right.send(datagram(9999, payload)) || n%3 == 0 && !right.send(datagram(9998, payload)) {
+		if right.Send(netnstest.UDP(9999, payload)) != nil || n%3 == 0 && right.Send(netnstest.UDP(9998, payload)) != nil {
 			t.Fatal("a packet could not be sent")
 		}
 	}

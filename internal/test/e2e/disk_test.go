@@ -34,7 +34,7 @@ func TestFullDisk(t *testing.T) {
 	need(t, "ssh", "openssh-client")
 	need(t, "tshark", "tshark")
 	b := newBedOn(t, func(path string) *disktest.Disk { return disktest.Tmpfs(t, path, "64m") })
-	right := openWire(t, b.ns, "right")
+	right := b.ns.Frames(t, "right")
 
 	captures := []string{"large", "round", "circle"}
 	b.do("op", "packetcapture start name large interface left filter 'udp port 9999'")
@@ -42,7 +42,7 @@ func TestFullDisk(t *testing.T) {
 	b.do("op", "packetcapture start name circle interface left filter 'udp port 9999' mode circular size 10MB")
 	const packets = 8000 // of 1442 bytes
 	for range packets {
-		right.send(datagram(9999, make([]byte, 1400)))
+		right.Send(netnstest.UDP(9999, make([]byte, 1400)))
 	}
 	await.Until(b.t, "all packets", func() bool {
 		return b.capture("large").PacketsWritten == packets && b.capture("round").PacketsWritten == packets
@@ -175,7 +175,7 @@ func TestPowerCut(t *testing.T) {
 	need(t, "tshark", "tshark")
 	b := newBedOn(t, func(path string) *disktest.Disk { return disktest.Ext4(t, path, 128<<20) })
 	b.Disk.Sync() // what the bench wrote before the appliance was there
-	traffic := startStream(openWire(t, b.ns, "right"))
+	traffic := startStream(b.ns.Frames(t, "right"))
 	stop := sync.OnceFunc(traffic.stop)
 	defer stop()
 	begin := func(line string) {

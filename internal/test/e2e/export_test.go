@@ -102,7 +102,7 @@ func TestExportToOpenSSH(t *testing.T) {
 	}
 	host.stop()
 
-	right := openWire(t, b.ns, "right")
+	right := b.ns.Frames(t, "right")
 	b.do("op", "packetcapture start first interface left filter 'udp port 9999'")
 	load(t, right, 500)
 	b.do("op", "packetcapture stop first")

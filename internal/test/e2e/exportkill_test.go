@@ -277,13 +277,13 @@ func killWhileCopying(b *bed, g *gate, v vault) {
 	t := b.t
 	t.Helper()
 	const kept = 2
-	traffic := startStream(openWire(t, b.ns, "right"))
+	traffic := startStream(b.ns.Frames(t, "right"))
 	stop := sync.OnceFunc(traffic.stop)
 	defer stop()
 	// One goes on after each kill, the other ends with the first.
 	rings := []string{"lasting", "once"}
 	for _, name := range rings {
-		line := fmt.Sprintf("packetcapture start name %s interface left filter 'udp port 9999' ring 2MB mode ring filesize 1MB keepfiles %d format pcapng", name, kept)
+		line := fmt.Sprintf("packetcapture start name %s interface left filter 'udp port 9999' ring 16MB mode ring filesize 1MB keepfiles %d format pcapng", name, kept)
 		if name == "lasting" {
 			line += " persistent yes"
 		}

@@ -13,6 +13,7 @@ import (
 
 	"diagsh/capture"
 	"diagsh/internal/test/await"
+	"diagsh/internal/test/netnstest"
 )
 
 // A stream is traffic that goes on until it is stopped: datagrams to port 9999 with a number and the time.
@@ -21,7 +22,7 @@ type stream struct {
 	stop func()
 }
 
-func startStream(w *wire) *stream {
+func startStream(w *netnstest.Frames) *stream {
 	s := &stream{}
 	quit, ended := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -33,7 +34,7 @@ func startStream(w *wire) *stream {
 			for range 10 {
 				binary.BigEndian.PutUint64(payload, s.sent.Load())
 				binary.BigEndian.PutUint64(payload[8:], uint64(time.Now().UnixNano()))
-				if w.send(datagram(9999, payload)) {
+				if w.Send(netnstest.UDP(9999, payload)) == nil {
 					s.sent.Add(1)
 				}
 			}
@@ -69,7 +70,7 @@ func TestKilled(t *testing.T) {
 
 func testKilled(t *testing.T, format string) {
 	b := newBed(t)
-	traffic := startStream(openWire(t, b.ns, "right"))
+	traffic := startStream(b.ns.Frames(t, "right"))
 	defer traffic.stop()
 
 	// A person starts the capture and loses first the session, then the client of a second one.

@@ -26,12 +26,13 @@ func TestKilledApplianceGoesOn(t *testing.T) {
 		"single": "mode single", "circular": "mode circular size 100MB", "sized": "mode ring filesize 1MB format pcapng",
 		"timed": "mode ring filetime 1s", "appended": "mode append format pcapng",
 	}
-	traffic := startStream(openWire(t, b.ns, "right"))
+	traffic := startStream(b.ns.Frames(t, "right"))
 	stop := sync.OnceFunc(traffic.stop)
 	defer stop()
+	// The ring holds seconds of the traffic: where this machine starves the appliance, that is no gap.
 	begin := func(name, how string) {
 		t.Helper()
-		if r := b.SSH("op", "packetcapture start name "+name+" interface left filter 'udp port 9999' ring 2MB "+how); r.Status != 0 {
+		if r := b.SSH("op", "packetcapture start name "+name+" interface left filter 'udp port 9999' ring 16MB "+how); r.Status != 0 {
 			t.Fatalf("%+v", r)
 		}
 	}

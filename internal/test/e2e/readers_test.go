@@ -21,7 +21,7 @@ func TestCommandsEndWithTheirReader(t *testing.T) {
 	t.Parallel()
 	need(t, "plink", "putty-tools")
 	b := newBed(t)
-	right := openWire(t, b.ns, "right")
+	right := b.ns.Frames(t, "right")
 	if r := b.SSH("op", "packetcapture start name watched interface left"); r.Status != 0 {
 		t.Fatalf("%+v", r)
 	}

@@ -59,7 +59,7 @@ func TestSshdump(t *testing.T) {
 	need(t, "capinfos", "wireshark-common")
 	const packets = 3000
 	b := newBed(t)
-	right := openWire(t, b.ns, "right")
+	right := b.ns.Frames(t, "right")
 	for _, c := range []struct {
 		name, kind string
 		options    []string

@@ -21,15 +21,16 @@ import (
 
 	"diagsh/internal/test/appliance"
 	"diagsh/internal/test/await"
+	"diagsh/internal/test/netnstest"
 	"diagsh/internal/test/slowness"
 )
 
 // load sends so many datagrams whose payloads tell their number, and returns those as tshark shows them.
-func load(t *testing.T, w *wire, count int) (sent []string) {
+func load(t *testing.T, w *netnstest.Frames, count int) (sent []string) {
 	t.Helper()
 	for n := range count {
 		payload := fmt.Appendf(nil, "datagram %06d", n)
-		if !w.send(datagram(9999, payload)) {
+		if w.Send(netnstest.UDP(9999, payload)) != nil {
 			t.Fatal("a packet could not be sent")
 		}
 		sent = append(sent, fmt.Sprintf("%x", payload))
@@ -41,7 +42,7 @@ func load(t *testing.T, w *wire, count int) (sent []string) {
 func TestStreamIsPromptAndEndsWithItsReader(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)
-	right := openWire(t, b.ns, "right")
+	right := b.ns.Frames(t, "right")
 	client := b.Login("op")
 	session, err := client.NewSession()
 	if err != nil {
@@ -58,7 +59,7 @@ func TestStreamIsPromptAndEndsWithItsReader(t *testing.T) {
 	if _, err := io.ReadFull(out, header); err != nil {
 		t.Fatal(err)
 	}
-	record := make([]byte, 16+len(datagram(9999, []byte("datagram 000000"))))
+	record := make([]byte, 16+len(netnstest.UDP(9999, []byte("datagram 000000"))))
 	var delays []time.Duration
 	watch := slowness.Start(t)
 	for range 20 {
@@ -151,14 +152,14 @@ func TestFileHasTheNumbersOfItsStatus(t *testing.T) {
 	t.Parallel()
 	need(t, "tshark", "tshark")
 	b := newBed(t)
-	right := openWire(t, b.ns, "right")
+	right := b.ns.Frames(t, "right")
 	b.do("op", "packetcapture start numbers interface left filter 'udp port 9999' format pcapng")
 	for n := range 3000 {
 		port := uint16(9999)
 		if n%3 > 0 {
 			port = 1234
 		}
-		if !right.send(datagram(port, make([]byte, 100))) {
+		if right.Send(netnstest.UDP(port, make([]byte, 100))) != nil {
 			t.Fatal("a packet could not be sent")
 		}
 	}
@@ -177,8 +178,8 @@ func TestNoPacketOfAStreamIsLostSilently(t *testing.T) {
 	need(t, "tshark", "tshark")
 	need(t, "capinfos", "wireshark-common")
 	b := newBed(t)
-	right := openWire(t, b.ns, "right")
-	frame := datagram(9999, bytes.Repeat([]byte("x"), 1400))
+	right := b.ns.Frames(t, "right")
+	frame := netnstest.UDP(9999, bytes.Repeat([]byte("x"), 1400))
 	said := regexp.MustCompile(`(\d+) packets matched: (\d+) written, (\d+) dropped by the kernel( because the reader was too slow)?(?:, (\d+) behind the end of the stream)?\.`)
 	for _, c := range []struct {
 		name, bound string
@@ -212,7 +213,7 @@ func TestNoPacketOfAStreamIsLostSilently(t *testing.T) {
 				go all()
 			}
 			for range c.packets {
-				if !right.send(frame) {
+				if right.Send(frame) != nil {
 					t.Fatal("a packet could not be sent")
 				}
 			}
@@ -301,11 +302,11 @@ func TestInterfacesJoinAStream(t *testing.T) {
 				}
 			})
 			b.ns.Veth(t, "late", "far")
-			far := openWire(t, b.ns, "far")
+			far := b.ns.Frames(t, "far")
 			payload := func(n int) []byte { return fmt.Appendf(nil, "datagram %06d", n) }
 			sent := 0
 			await.Until(b.t, "a packet on both interfaces that appeared", func() bool {
-				far.send(datagram(9999, payload(sent)))
+				far.Send(netnstest.UDP(9999, payload(sent)))
 				sent++
 				content := out.content()
 				for n := range sent {

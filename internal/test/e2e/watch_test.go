@@ -15,13 +15,14 @@ import (
 
 	"diagsh/capture/decode"
 	"diagsh/internal/test/await"
+	"diagsh/internal/test/netnstest"
 )
 
 // Who watches a running capture sees what it writes, from then on; Ctrl-C ends the watching, and not the capture.
 func TestWatchARunningCapture(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)
-	right := openWire(t, b.ns, "right")
+	right := b.ns.Frames(t, "right")
 	b.do("op", "packetcapture start job interface left filter 'udp port 9999'")
 	session, out := b.Stream("op", "packetcapture watch job count 3 detail 6 --json filter 'udp'")
 	// JSON tells nothing before the first packet.
@@ -35,7 +36,7 @@ func TestWatchARunningCapture(t *testing.T) {
 				return
 			case <-time.After(20 * time.Millisecond):
 				payload := fmt.Appendf(nil, "datagram %06d", n)
-				right.send(datagram(9999, payload))
+				right.Send(netnstest.UDP(9999, payload))
 				sent = append(sent, fmt.Sprintf("%x", payload))
 			}
 		}
@@ -101,7 +102,7 @@ func TestWatchingSlowlyLosesNoPackets(t *testing.T) {
 	t.Parallel()
 	const packets = 60_000
 	b := newBed(t)
-	right := openWire(t, b.ns, "right")
+	right := b.ns.Frames(t, "right")
 	b.do("op", "packetcapture start job interface left filter 'udp port 9999'")
 	text := b.watchJob("detail 6")
 	_, out := b.Stream("op", "packetcapture watch job detail 6 --json")
@@ -114,7 +115,7 @@ func TestWatchingSlowlyLosesNoPackets(t *testing.T) {
 	}()
 	sent := 0
 	send := func() {
-		if !right.send(datagram(9999, fmt.Appendf(nil, "datagram %06d", sent))) {
+		if right.Send(netnstest.UDP(9999, fmt.Appendf(nil, "datagram %06d", sent))) != nil {
 			t.Fatal("a packet could not be sent")
 		}
 		sent++
@@ -215,7 +216,7 @@ func TestWatchNamesAnInterfaceThatJoined(t *testing.T) {
 	b.do("op", "packetcapture start job interface ALL filter 'udp port 9999'")
 	said := b.watchJob("")
 	b.ns.Veth(t, "late", "far")
-	far := openWire(t, b.ns, "far")
+	far := b.ns.Frames(t, "far")
 	await.Until(b.t, "a packet of the interface that joined", func() bool {
 		load(t, far, 1)
 		s := b.capture("job")
@@ -248,7 +249,7 @@ func TestWatchOfAllNamesAnInterfaceThatJoined(t *testing.T) {
 		t.Fatalf("%q, %v", line, err)
 	}
 	b.ns.Veth(t, "late", "far")
-	far := openWire(t, b.ns, "far")
+	far := b.ns.Frames(t, "far")
 	ended := make(chan []byte, 1)
 	go func() { text, _ := io.ReadAll(lines); ended <- text }()
 	var text []byte
@@ -270,7 +271,7 @@ func TestWatchOfAllNamesAnInterfaceThatJoined(t *testing.T) {
 func TestHeadersAloneForSupport(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)
-	right := openWire(t, b.ns, "right")
+	right := b.ns.Frames(t, "right")
 	client := b.Login("sup")
 	for _, line := range []string{"packetcapture watch interface left filter 'udp port 9999' count 1 detail 6", "packetcapture stream left filter 'udp port 9999' packets 1"} {
 		session, err := client.NewSession()

@@ -1,4 +1,4 @@
-package e2e_test
+package netnstest
 
 import (
 	"encoding/binary"
@@ -6,44 +6,41 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
-
-	"diagsh/internal/test/netnstest"
 )
 
-// A wire sends frames out of an interface.
-type wire struct {
-	t  *testing.T
-	fd int
-}
+// Frames sends Ethernet frames out of an interface.
+type Frames struct{ fd int }
 
-func openWire(t *testing.T, ns *netnstest.Namespace, name string) *wire {
+// Frames opens an interface of the namespace for sending, until the test ends.
+func (n *Namespace) Frames(t testing.TB, name string) *Frames {
 	t.Helper()
-	w := &wire{t: t}
-	ns.Do(t, func() {
+	f := &Frames{-1}
+	n.Do(t, func() {
 		link, err := net.InterfaceByName(name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		// Protocol 0: this socket sends only.
-		if w.fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0); err != nil {
+		// Of protocol 0, it receives nothing (packet(7)).
+		if f.fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0); err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { unix.Close(w.fd) })
-		if err := unix.Bind(w.fd, &unix.SockaddrLinklayer{Ifindex: link.Index}); err != nil {
+		t.Cleanup(func() { unix.Close(f.fd) })
+		if err := unix.Bind(f.fd, &unix.SockaddrLinklayer{Ifindex: link.Index}); err != nil {
 			t.Fatal(err)
 		}
 	})
-	return w
+	return f
 }
 
-// send reports false when the frame could not be sent.
-func (w *wire) send(frame []byte) bool {
-	_, err := unix.Write(w.fd, frame)
-	return err == nil
+// Send sends a frame.
+func (f *Frames) Send(frame []byte) error {
+	_, err := unix.Write(f.fd, frame)
+	return err
 }
 
-// datagram is an Ethernet frame with a UDP datagram in IPv4.
-func datagram(port uint16, payload []byte) []byte {
+// UDP returns an Ethernet frame with a UDP datagram from 192.0.2.1, port 40000, to a port of 192.0.2.2. It
+// has no UDP checksum (RFC 768).
+func UDP(port uint16, payload []byte) []byte {
 	const ethernet, ip, udp = 14, 20, 8
 	f := make([]byte, ethernet+ip+udp, ethernet+ip+udp+len(payload))
 	copy(f, []byte{2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x08, 0x00})
