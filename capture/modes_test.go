@@ -285,7 +285,7 @@ func TestQuotaEndsACapture(t *testing.T) {
 		return nil
 	}
 	status := run(t, c)
-	if status.StopReason != capture.DiskLow || !strings.Contains(status.Error, "allowed") || status.PacketsWritten == 0 {
+	if status.StopReason != capture.DiskLow || !strings.Contains(status.Error, "at its quota") || status.PacketsWritten == 0 {
 		t.Errorf("it ended as %+v", status)
 	}
 }
