@@ -17,6 +17,7 @@ import (
 	"diagsh/diag/services"
 	"diagsh/internal/api"
 	"diagsh/internal/daemon/audit"
+	"diagsh/internal/daemon/commits"
 	"diagsh/internal/daemon/exports"
 	"diagsh/internal/daemon/files"
 	"diagsh/internal/daemon/people"
@@ -49,6 +50,7 @@ type Daemon struct {
 	*audit.Log
 	*people.People
 	*files.Directory
+	*commitsRoom
 	*exports.Queue
 
 	product string
@@ -62,9 +64,8 @@ type Daemon struct {
 	services     services.Catalogue
 	configFolder string
 
-	configuration *configuration
-	live          atomic.Int32 // who watches the network now
-	checked       checkedNames
+	live    atomic.Int32 // who watches the network now
+	checked checkedNames
 
 	rooms    []room // that are open, from the ground up
 	kept     *applianceLog
@@ -76,6 +77,9 @@ type Daemon struct {
 }
 
 var _ api.Appliance = (*Daemon)(nil)
+
+// These rooms are named for what a method of theirs lists. Embedded under another name, they do not hide it.
+type commitsRoom = commits.Commits
 
 // sweepEvery is how often the appliance looks for accounts that have expired and sessions that are idle, and brings onto the disk what
 // is not there yet.
@@ -111,7 +115,7 @@ func Open(o Options) (*Daemon, error) {
 		d.log.Error("the appliance's log cannot be read as a whole", "error", err)
 	}
 	d.Begin(said)
-	d.recoverConfiguration()
+	d.Recover()
 	d.recover()
 	d.startRooms()
 	return d, nil
@@ -136,7 +140,7 @@ func (d *Daemon) open(o Options) error {
 	d.opened(d.Log)
 	if d.People, err = people.Open(people.Options{
 		Dir: o.Dir, AdminKeyFile: o.AdminKeyFile, LastSign: d.lastSign, Settings: d.Settings, Audit: d.Log, Log: d.log,
-		OnDeleted: func(user string) { d.configuration.dropCandidate(user) },
+		OnDeleted: func(user string) { d.Drop(user) },
 	}); err != nil {
 		return err
 	}
@@ -158,10 +162,15 @@ func (d *Daemon) open(o Options) error {
 	if o.network == nil {
 		o.network = netconf.Kernel{}
 	}
-	if d.configuration, err = openConfiguration(o.Dir, o.network); err != nil {
+	d.commitsRoom, err = commits.Open(commits.Options{
+		Dir: o.Dir, Network: o.network, Log: d.log, Hostname: d.Hostname, SessionOpen: d.SessionOpen,
+		System: d.System, SystemFailed: d.SystemFailed, OnApplied: d.Apply,
+	})
+	if err != nil {
 		return err
 	}
-	d.Apply(d.configuration.view("").Running)
+	d.opened(d.commitsRoom)
+	d.Apply(d.RunningDocument())
 	d.Queue, err = exports.Open(exports.Options{
 		Dir: o.Dir, Log: d.log, OpenFile: d.OpenFile, Hostname: d.Hostname, System: d.System, OnDone: d.released, OnTargetGone: d.targetGone,
 	})
@@ -243,7 +252,6 @@ func (d *Daemon) Close(ctx context.Context) error {
 	var err error
 	d.closing.Do(func() {
 		d.stopRooms()
-		d.configuration.close()
 		d.captures.stop()
 		d.stop()
 		finished := make(chan struct{})

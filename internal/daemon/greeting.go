@@ -20,17 +20,9 @@ func (d *Daemon) Greeting(caller menu.Caller) access.Greeting {
 
 // Leaving is what somebody should know who is about to leave the menus; empty if nothing.
 func (d *Daemon) Leaving(caller menu.Caller) string {
-	view := d.configuration.view(caller.User)
 	var sentences []string
-	switch n := len(view.Changes); {
-	case n == 1:
-		sentences = append(sentences, "You have 1 change that is not committed.")
-	case n > 1:
-		sentences = append(sentences, fmt.Sprintf("You have %d changes that are not committed.", n))
-	}
-	if w := view.Waiting; w != nil && w.User == caller.User {
-		sentences = append(sentences, fmt.Sprintf("Commit %d is not confirmed and will be rolled back at %s.", w.Number,
-			menu.UTC(*w.Until)))
+	if text := d.commitsRoom.Leaving(caller); text != "" {
+		sentences = append(sentences, text)
 	}
 	if d.OnConsole(caller) {
 		if text := d.goesWithConsole(caller); text != "" {

@@ -5,12 +5,10 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"diagsh/capture"
 	"diagsh/internal/access"
-	"diagsh/internal/config"
 	"diagsh/internal/daemon/people"
 	"diagsh/internal/menu"
 )
@@ -26,22 +24,12 @@ func (d *Daemon) ReloadLosses(files bool) ([]access.Loss, error) {
 			list = append(list, access.Loss{What: what, Count: count, Detail: detail})
 		}
 	}
-	view := d.configuration.view("")
-	var settings []string
-	for _, p := range view.Running.Paths() {
-		settings = append(settings, p.String())
-	}
-	add("settings of the configuration", len(settings), strings.Join(settings, ", "))
-	saved, err := d.SavedConfigurations()
+	changed, err := d.commitsRoom.Losses()
 	if err != nil {
 		return nil, err
 	}
+	list = append(list, changed...)
 	var names []string
-	for _, s := range saved {
-		names = append(names, s.Name)
-	}
-	add("saved configurations", len(saved), strings.Join(names, ", "))
-	names = nil
 	for _, a := range d.Accounts() {
 		names = append(names, a.User)
 	}
@@ -71,8 +59,8 @@ func (d *Daemon) Reload(caller menu.Caller, files bool) (access.Reload, error) {
 		what string
 		do   func() error
 	}{
-		{"reset the configuration", func() error { return d.reloadConfiguration(caller) }},
-		{"delete the saved configurations", d.deleteSaved},
+		{"reset the configuration", func() error { return d.commitsRoom.Reset(caller) }},
+		{"delete the saved configurations", d.DeleteSaved},
 		{"reset the settings of captures", d.captures.forgetSettings},
 		{"forget the targets of captures", d.Queue.Reset},
 		{"empty the diagnostic directory", func() error {
@@ -98,31 +86,6 @@ func (d *Daemon) halfway(step string, err error) error {
 	failure := *menu.AsError(menu.Failing(step, err))
 	failure.Hint = "Accounts and passwords are as before, what comes before this step is reset already. Remove the cause, which the log tells, and reload again"
 	return &failure
-}
-
-// reloadConfiguration commits the empty document, and drops what anybody had pending.
-func (d *Daemon) reloadConfiguration(caller menu.Caller) error {
-	c := d.configuration
-	if len(c.view("").Running) > 0 {
-		if err := d.ResetConfiguration(caller); err != nil {
-			return err
-		}
-		if _, err := d.CommitConfiguration(caller, config.Request{Comment: "Factory values", Merge: true}); err != nil {
-			return err
-		}
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	clear(c.candidates)
-	return nil
-}
-
-func (d *Daemon) deleteSaved() error {
-	saved, err := d.SavedConfigurations()
-	for _, s := range saved {
-		err = errors.Join(err, os.Remove(filepath.Join(d.configuration.folder, s.Name)))
-	}
-	return err
 }
 
 // forgetSettings makes captures begin as on a new appliance.

@@ -1,4 +1,4 @@
-package daemon
+package commits
 
 import (
 	"strings"
@@ -14,7 +14,7 @@ import (
 // The changes that wait for one that fails can be committed without it, and the failure says how.
 func TestCommitWithoutWhatFails(t *testing.T) {
 	n := netconftest.NewFake()
-	d := start(t, Options{Dir: prepare(t), network: n})
+	d := start(t, t.TempDir(), n)
 	loads(t, d, anna, "hostname: one\ninterfaces: {eth0: {mtu: 3000}}\nvlans: {eth0.34: {parent: eth0, id: 34}}\n")
 	n.Around = func(change string, done bool) error {
 		if strings.Contains(change, "34") && !done {
@@ -50,14 +50,10 @@ func TestCommitWithoutWhatFails(t *testing.T) {
 
 // What another session of the same user changes is told to the one that began, and not committed unseen.
 func TestChangesFromAnotherSession(t *testing.T) {
-	d := start(t, Options{Dir: prepare(t), network: netconftest.NewFake()})
-	attach := func() menu.Caller {
-		caller, _, detach, err := d.Local(0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(detach)
-		return caller
+	d := start(t, t.TempDir(), netconftest.NewFake())
+	attach := func(session string) menu.Caller {
+		d.open = append(d.open, session)
+		return menu.Caller{User: "admin", Session: session, Role: menu.Administrator}
 	}
 	set := func(caller menu.Caller, mtu string) {
 		t.Helper()
@@ -68,7 +64,7 @@ func TestChangesFromAnotherSession(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	one, other, third := attach(), attach(), attach()
+	one, other, third := attach("one"), attach("other"), attach("third")
 	set(one, "1450")
 	if e := d.Configuration(one).Elsewhere; len(e) != 0 {
 		t.Errorf("its own change comes from elsewhere: %v", e)

@@ -1,7 +1,6 @@
-package daemon
+package commits
 
 import (
-	"context"
 	"fmt"
 	"net/netip"
 	"os"
@@ -18,28 +17,6 @@ import (
 	"diagsh/internal/netconf"
 	"diagsh/internal/test/netconftest"
 )
-
-var (
-	anna = menu.Caller{User: "anna", Role: menu.Administrator}
-	bert = menu.Caller{User: "bert", Role: menu.Administrator}
-)
-
-// loads makes a document somebody's candidate.
-func loads(t *testing.T, d *Daemon, who menu.Caller, text string) {
-	t.Helper()
-	if err := d.LoadConfiguration(who, text); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func commits(t *testing.T, d *Daemon, who menu.Caller, r config.Request) config.Commit {
-	t.Helper()
-	c, err := d.CommitConfiguration(who, r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
 
 // Two configurations between which every kind of step is needed.
 const (
@@ -68,7 +45,7 @@ multicastARP: reject
 
 func TestCommit(t *testing.T) {
 	n := netconftest.NewFake()
-	d := start(t, Options{Dir: prepare(t), network: n})
+	d := start(t, t.TempDir(), n)
 	bare := n.Summary()
 	loads(t, d, anna, first)
 	if now := n.Summary(); now != bare {
@@ -86,9 +63,6 @@ multicast rejected false
 	}
 	if c.Number != 1 || c.User != "anna" || c.Comment != "why" || len(c.Changes) != 7 || d.Hostname() != "one" {
 		t.Errorf("the commit is %+v, the host %s", c, d.Hostname())
-	}
-	if key, err := d.ExportKey(); err != nil || !strings.HasSuffix(key, " diagsh@one") {
-		t.Errorf("the key for targets is %q, %v", key, err)
 	}
 	if _, err := d.CommitConfiguration(anna, config.Request{}); menu.AsError(err).Code != menu.State {
 		t.Errorf("a commit of nothing: %v", err)
@@ -120,8 +94,8 @@ func TestCommitThatFails(t *testing.T) {
 	steps := 0
 	for k := 0; k == 0 || k < steps; k++ {
 		n := netconftest.NewFake()
-		dir := prepare(t)
-		d := start(t, Options{Dir: dir, network: n})
+		dir := t.TempDir()
+		d := start(t, dir, n)
 		loads(t, d, anna, first)
 		commits(t, d, anna, config.Request{})
 		before := n.Summary()
@@ -167,8 +141,8 @@ func TestCommitThatFails(t *testing.T) {
 func TestCommitThatCannotBeUndone(t *testing.T) {
 	for _, restart := range []bool{true, false} {
 		n := netconftest.NewFake()
-		dir := prepare(t)
-		d := start(t, Options{Dir: dir, network: n})
+		dir := t.TempDir()
+		d := start(t, dir, n)
 		loads(t, d, anna, first)
 		commits(t, d, anna, config.Request{})
 		before := n.Summary()
@@ -186,8 +160,8 @@ func TestCommitThatCannotBeUndone(t *testing.T) {
 		}
 		n.Around = nil
 		if restart {
-			d.Close(context.Background())
-			start(t, Options{Dir: dir, network: n})
+			d.Stop()
+			start(t, dir, n)
 		} else {
 			loads(t, d, anna, first+"multicastARP: accept\n")
 			commits(t, d, anna, config.Request{})
@@ -201,8 +175,8 @@ func TestCommitThatCannotBeUndone(t *testing.T) {
 // Whenever the appliance dies in a commit: the next one has the old configuration or the new one, and its network is that one's.
 func TestCommitKilled(t *testing.T) {
 	n := netconftest.NewFake()
-	dir := prepare(t)
-	d := start(t, Options{Dir: dir, network: n})
+	dir := t.TempDir()
+	d := start(t, dir, n)
 	loads(t, d, anna, first)
 	commits(t, d, anna, config.Request{})
 	old := n.Summary()
@@ -233,7 +207,7 @@ func TestCommitKilled(t *testing.T) {
 	olds := 0
 	for _, c := range corpses {
 		half := c.n.Summary()
-		again := start(t, Options{Dir: c.dir, network: c.n})
+		again := start(t, c.dir, c.n)
 		v, now := again.Configuration(anna), c.n.Summary()
 		switch {
 		case v.Last.Number == 1 && now == old && again.Hostname() == "one":
@@ -254,21 +228,21 @@ func TestCommitKilled(t *testing.T) {
 // A machine that was restarted has what was committed again, the links that it still has.
 func TestConfigurationAfterRestart(t *testing.T) {
 	n := netconftest.NewFake()
-	dir := prepare(t)
-	d := start(t, Options{Dir: dir, network: n})
+	dir := t.TempDir()
+	d := start(t, dir, n)
 	loads(t, d, anna, second)
 	commits(t, d, anna, config.Request{})
 	want := n.Summary()
-	d.Close(context.Background())
+	d.Stop()
 
 	fresh := netconftest.NewFake()
-	start(t, Options{Dir: dir, network: fresh}).Close(context.Background())
+	start(t, dir, fresh).Stop()
 	if now := fresh.Summary(); now != want {
 		t.Errorf("after a restart of the machine the network is\n%s\nwant\n%s", now, want)
 	}
 	fresh = netconftest.NewFake()
 	delete(fresh.Links, "eth1")
-	d = start(t, Options{Dir: dir, network: fresh})
+	d = start(t, dir, fresh)
 	if l := fresh.Links["eth0"]; l.MTU != 4000 || !fresh.Reject {
 		t.Errorf("without eth1 the network is\n%s", fresh.Summary())
 	}
@@ -280,8 +254,8 @@ func TestConfigurationAfterRestart(t *testing.T) {
 
 func TestCommitConfirm(t *testing.T) {
 	n := netconftest.NewFake()
-	dir := prepare(t)
-	d := start(t, Options{Dir: dir, network: n})
+	dir := t.TempDir()
+	d := start(t, dir, n)
 	loads(t, d, anna, first)
 	commits(t, d, anna, config.Request{})
 	old := n.Summary()
@@ -305,9 +279,9 @@ func TestCommitConfirm(t *testing.T) {
 	case <-time.After(10 * time.Second):
 		t.Fatal("it was not rolled back")
 	}
-	d.configuration.transaction.Lock() // waits for the end of the rollback
+	d.transaction.Lock() // waits for the end of the rollback
 	n.Around = nil
-	d.configuration.transaction.Unlock()
+	d.transaction.Unlock()
 	if now := n.Summary(); now != old || d.Hostname() != "one" {
 		t.Errorf("rolled back, the network of %s is\n%s", d.Hostname(), now)
 	}
@@ -355,8 +329,8 @@ func TestCommitConfirm(t *testing.T) {
 	// Killed meanwhile: the next start rolls back.
 	loads(t, d, anna, first)
 	commits(t, d, anna, config.Request{Confirm: time.Hour})
-	d.Close(context.Background())
-	d = start(t, Options{Dir: dir, network: n})
+	d.Stop()
+	d = start(t, dir, n)
 	if now := n.Summary(); now != renewed || d.Hostname() != "two" || d.Commits()[0].Number != 9 {
 		t.Errorf("after a restart, commit %d of %s has\n%s", d.Commits()[0].Number, d.Hostname(), now)
 	}
@@ -365,7 +339,7 @@ func TestCommitConfirm(t *testing.T) {
 // Two people edit at once: the second commit says what changed underneath, and takes nothing back of it.
 func TestCommitOnTopOfAnother(t *testing.T) {
 	n := netconftest.NewFake()
-	d := start(t, Options{Dir: prepare(t), network: n})
+	d := start(t, t.TempDir(), n)
 	sets := func(who menu.Caller, p config.Path, value string) {
 		t.Helper()
 		if err := d.EditConfiguration(who, func(doc config.Document) error { doc.Set(p, value); return nil }); err != nil {
@@ -399,7 +373,7 @@ func TestCommitOnTopOfAnother(t *testing.T) {
 func TestConfigurationFaults(t *testing.T) {
 	n := netconftest.NewFake()
 	n.Links["eth0.35"] = netconf.Link{Name: "eth0.35", Kind: "vlan", MAC: "02:00:00:00:00:01", Parent: "eth0", Lower: "eth0", VLAN: 35, MTU: 1500}
-	d := start(t, Options{Dir: prepare(t), network: n})
+	d := start(t, t.TempDir(), n)
 	loads(t, d, anna, "vlans: {eth0.34: {parent: eth0, id: 34}}")
 	commits(t, d, anna, config.Request{})
 	l := n.Links["eth0.34"]
@@ -433,52 +407,9 @@ func TestConfigurationFaults(t *testing.T) {
 	}
 }
 
-func TestSavedConfigurations(t *testing.T) {
-	d := start(t, Options{Dir: prepare(t), network: netconftest.NewFake(), Hostname: "mx1"})
-	loads(t, d, anna, "hostname: saved\n")
-	commits(t, d, anna, config.Request{})
-	if s, err := d.SaveConfiguration("mine", false); err != nil || s.Name != "mine.yaml" || s.Bytes == 0 {
-		t.Fatal(s, err)
-	}
-	if s, err := d.SaveConfiguration("", false); err != nil || !strings.HasPrefix(s.Name, "saved-20") {
-		t.Fatal(s, err)
-	}
-	if _, err := d.SaveConfiguration("mine.yaml", false); err == nil || !strings.Contains(err.Error(), "There is mine.yaml of ") {
-		t.Errorf("a file is replaced unasked: %v", err)
-	}
-	if _, err := d.SaveConfiguration("mine.yaml", true); err != nil {
-		t.Error(err)
-	}
-	for _, name := range []string{"../users", ".hidden", "a/b", strings.Repeat("x", 65), "a\nb"} {
-		if _, err := d.SaveConfiguration(name, false); menu.AsError(err) == nil || menu.AsError(err).Argument != "name" {
-			t.Errorf("saved as %q: %v", name, err)
-		}
-		if err := d.LoadSaved(anna, name); menu.AsError(err) == nil || menu.AsError(err).Code != menu.NotFound {
-			t.Errorf("loaded %q: %v", name, err)
-		}
-	}
-	if err := d.ResetConfiguration(anna); err != nil {
-		t.Fatal(err)
-	}
-	commits(t, d, anna, config.Request{})
-	if d.Hostname() != "mx1" {
-		t.Errorf("reset, the host is %s", d.Hostname())
-	}
-	if err := d.LoadSaved(anna, "mine"); err != nil {
-		t.Fatal(err)
-	}
-	if v := d.Configuration(anna); len(v.Changes) != 1 || v.Candidate[config.Hostname] != "saved" {
-		t.Errorf("loaded is %+v", v)
-	}
-	list, err := d.SavedConfigurations()
-	if err != nil || len(list) != 2 || list[0].Name != "mine.yaml" {
-		t.Errorf("saved are %+v, %v", list, err)
-	}
-}
-
 // Ten commits can be brought back, beside the one that holds; one that was not to be kept cannot.
 func TestKeptCommits(t *testing.T) {
-	d := start(t, Options{Dir: prepare(t), network: netconftest.NewFake()})
+	d := start(t, t.TempDir(), netconftest.NewFake())
 	for i := range 14 {
 		loads(t, d, anna, fmt.Sprintf("hostname: h%d\n", i+1))
 		commits(t, d, anna, config.Request{Forget: i == 12})
@@ -495,25 +426,69 @@ func TestKeptCommits(t *testing.T) {
 }
 
 // Nobody inherits the changes of a user of the same name.
-func TestChangesGoWithTheirUser(t *testing.T) {
-	d := start(t, Options{Dir: prepare(t), network: netconftest.NewFake()})
+func TestDrop(t *testing.T) {
+	d := start(t, t.TempDir(), netconftest.NewFake())
 	ops := menu.Caller{User: "ops"}
 	loads(t, d, ops, "hostname: theirs\n")
-	if _, err := d.DeleteAccount("ops"); err != nil {
+	if notice := d.Leaving(ops); notice != "You have 1 change that is not committed." {
+		t.Errorf("who leaves is told %q", notice)
+	}
+	d.Drop("ops")
+	if v := d.Configuration(ops); len(v.Changes) != 0 || d.Leaving(ops) != "" {
+		t.Errorf("left behind are %v; who leaves is told %q", v.Changes, d.Leaving(ops))
+	}
+}
+
+// Reset takes away what Losses lists, and what anybody has pending; saved configurations have their own.
+func TestReset(t *testing.T) {
+	n := netconftest.NewFake()
+	bare := n.Summary()
+	d := start(t, t.TempDir(), n)
+	if l, err := d.Losses(); err != nil || len(l) > 0 {
+		t.Errorf("a new ledger loses %+v, %v", l, err)
+	}
+	loads(t, d, anna, first)
+	commits(t, d, anna, config.Request{})
+	if _, err := d.SaveConfiguration("mine", false); err != nil {
 		t.Fatal(err)
 	}
-	if v := d.Configuration(ops); len(v.Changes) != 0 {
-		t.Errorf("left behind are %v", v.Changes)
+	loads(t, d, bert, second)
+	if l, err := d.Losses(); err != nil || len(l) != 2 || l[0].Count != 7 || l[1].Detail != "mine.yaml" {
+		t.Errorf("it would lose %+v, %v", l, err)
+	}
+	if err := d.Reset(anna); err != nil {
+		t.Fatal(err)
+	}
+	if now := n.Summary(); now != bare || len(d.RunningDocument()) > 0 || len(d.Configuration(bert).Changes) > 0 || d.Hostname() != "mx1" {
+		t.Errorf("the network is\n%s\nwhat holds is %v, bert has %v", now, d.RunningDocument(), d.Configuration(bert).Changes)
+	}
+	if err := d.DeleteSaved(); err != nil {
+		t.Fatal(err)
+	}
+	if l, err := d.Losses(); err != nil || len(l) > 0 {
+		t.Errorf("left is %+v, %v", l, err)
+	}
+}
+
+// The appliance that stops lets no commit begin.
+func TestCloseEndsCommits(t *testing.T) {
+	n := netconftest.NewFake()
+	d := start(t, t.TempDir(), n)
+	loads(t, d, anna, first)
+	d.Stop()
+	before := n.Summary()
+	if _, err := d.CommitConfiguration(anna, config.Request{}); menu.AsError(err).Code != menu.State || n.Summary() != before {
+		t.Errorf("a commit of an appliance that stops: %v", err)
 	}
 }
 
 func TestDamagedLedger(t *testing.T) {
-	dir := prepare(t)
+	dir := t.TempDir()
 	for _, text := range []string{"{", "{}", `{"commits":[]}`} {
 		if err := os.WriteFile(filepath.Join(dir, "commits.json"), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Open(Options{Dir: dir, network: netconftest.NewFake()}); err == nil || !strings.Contains(err.Error(), "commits.json is damaged") {
+		if _, err := open(dir, netconftest.NewFake()); err == nil || !strings.Contains(err.Error(), "commits.json is damaged") {
 			t.Errorf("%s: %v", text, err)
 		}
 	}

@@ -1,7 +1,6 @@
-package daemon
+package commits
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -76,18 +75,6 @@ func stack(n *netconftest.Namespace) string {
 	return b.String()
 }
 
-// restarted is the appliance after it ended. Its folder is a copy: a program that another test begins at that moment may hold the lock of
-// the old one until exec(2).
-func restarted(t *testing.T, n *netconftest.Namespace, d *Daemon, dir string) *Daemon {
-	t.Helper()
-	d.Close(context.Background())
-	after := t.TempDir()
-	if err := os.CopyFS(after, os.DirFS(dir)); err != nil {
-		t.Fatal(err)
-	}
-	return start(t, Options{Dir: after, network: n})
-}
-
 // What stands on an interface follows its MTU downwards, and has its own MTU and its IPv6 again with it, whichever way that comes back.
 func TestFollowersComeBack(t *testing.T) {
 	t.Parallel()
@@ -101,8 +88,8 @@ func TestFollowersComeBack(t *testing.T) {
 			}
 		}
 	}
-	for name, act := range map[string]func(t *testing.T, n *netconftest.Namespace, d *Daemon, dir string){
-		"failed later step": func(t *testing.T, n *netconftest.Namespace, d *Daemon, _ string) {
+	for name, act := range map[string]func(t *testing.T, n *netconftest.Namespace, d *rig, dir string){
+		"failed later step": func(t *testing.T, n *netconftest.Namespace, d *rig, _ string) {
 			n.Multicast = func() error {
 				followed(t, n)
 				return unix.EBUSY
@@ -112,13 +99,13 @@ func TestFollowersComeBack(t *testing.T) {
 				t.Errorf("the commit: %v", err)
 			}
 		},
-		"not confirmed": func(t *testing.T, n *netconftest.Namespace, d *Daemon, _ string) {
+		"not confirmed": func(t *testing.T, n *netconftest.Namespace, d *rig, _ string) {
 			loads(t, d, anna, small)
 			commits(t, d, anna, config.Request{Confirm: time.Hour})
 			followed(t, n)
 			d.notConfirmed(1)
 		},
-		"step by step": func(t *testing.T, n *netconftest.Namespace, d *Daemon, dir string) {
+		"step by step": func(t *testing.T, n *netconftest.Namespace, d *rig, dir string) {
 			loads(t, d, anna, small)
 			commits(t, d, anna, config.Request{})
 			loads(t, d, anna, "interfaces: {left: {mtu: 1100}, third: {mtu: 1100}}\n")
@@ -135,12 +122,12 @@ func TestFollowersComeBack(t *testing.T) {
 			loads(t, d, anna, "hostname: whole\n")
 			commits(t, d, anna, config.Request{})
 		},
-		"restart before the confirmation": func(t *testing.T, n *netconftest.Namespace, d *Daemon, dir string) {
+		"restart before the confirmation": func(t *testing.T, n *netconftest.Namespace, d *rig, dir string) {
 			loads(t, d, anna, small)
 			commits(t, d, anna, config.Request{Confirm: time.Hour})
 			restarted(t, n, d, dir)
 		},
-		"said by the configuration meanwhile": func(t *testing.T, n *netconftest.Namespace, d *Daemon, _ string) {
+		"said by the configuration meanwhile": func(t *testing.T, n *netconftest.Namespace, d *rig, _ string) {
 			loads(t, d, anna, small)
 			commits(t, d, anna, config.Request{})
 			loads(t, d, anna, "interfaces: {left: {mtu: 1270}, third: {mtu: 1000}, mv0: {mtu: 1270}}\n")
@@ -156,9 +143,9 @@ func TestFollowersComeBack(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			n, dir := newStack(t), prepare(t)
+			n, dir := newStack(t), t.TempDir()
 			before := stack(n)
-			act(t, n, start(t, Options{Dir: dir, network: n}), dir)
+			act(t, n, start(t, dir, n), dir)
 			if now := stack(n); now != before {
 				t.Errorf("there is\n%s\nand was\n%s", now, before)
 			}
@@ -171,7 +158,7 @@ func TestFollowersComeBack(t *testing.T) {
 func TestFollowersAreNamed(t *testing.T) {
 	t.Parallel()
 	n := newStack(t)
-	d := start(t, Options{Dir: prepare(t), network: n})
+	d := start(t, t.TempDir(), n)
 	loads(t, d, anna, "interfaces: {left: {mtu: 1270}, third: {mtu: 1400}}\n")
 	var texts []string
 	for _, w := range d.Configuration(anna).Warnings {

@@ -1,4 +1,4 @@
-package daemon
+package commits
 
 import (
 	"fmt"
@@ -145,17 +145,17 @@ func (l *ledger) restoreLosses(m netconf.Network) []notRestored {
 }
 
 // notRestored tells what a commit or a rollback could not give back.
-func (d *Daemon) notRestored(f notRestored) {
-	d.log.Error("what the kernel forgot could not be restored", "step", f.what, "error", f.err)
-	d.SystemFailed("", "The appliance could not "+f.what+": "+reason(f.err))
+func (c *Commits) notRestored(f notRestored) {
+	c.o.Log.Error("what the kernel forgot could not be restored", "step", f.what, "error", f.err)
+	c.o.SystemFailed("", "The appliance could not "+f.what+": "+reason(f.err))
 }
 
 // warnings are what the changes of a view do to IPv6, and to the MTU of other interfaces.
-func (c *configuration) warnings(v config.View) []config.Warning {
+func (c *Commits) warnings(v config.View) []config.Warning {
 	if !slices.ContainsFunc(v.Changes, func(change config.Change) bool { return change.Path.Field == "mtu" }) {
 		return nil
 	}
-	state, err := c.network.Read()
+	state, err := c.o.Network.Read()
 	if err != nil {
 		return nil // The commit says so.
 	}
@@ -163,7 +163,7 @@ func (c *configuration) warnings(v config.View) []config.Warning {
 	baseline := c.ledger.Baseline
 	c.mu.Unlock()
 	var list []config.Warning
-	for _, s := range plan(c.network, v.Running, v.Candidate, state, baseline) {
+	for _, s := range plan(c.o.Network, v.Running, v.Candidate, state, baseline) {
 		for _, forgets := range s.forgets {
 			if w, ok := forgets.warning(state); ok {
 				list = append(list, w)

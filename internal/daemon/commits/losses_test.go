@@ -1,7 +1,6 @@
-package daemon
+package commits
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -109,14 +108,14 @@ const (
 // Whatever takes an MTU below the least of IPv6 back gives the interface its addresses and routes back as well.
 func TestIPv6ComesBack(t *testing.T) {
 	t.Parallel()
-	for name, act := range map[string]func(t *testing.T, n *netconftest.Namespace, d *Daemon, dir string){
-		"failed commit": func(t *testing.T, _ *netconftest.Namespace, d *Daemon, _ string) {
+	for name, act := range map[string]func(t *testing.T, n *netconftest.Namespace, d *rig, dir string){
+		"failed commit": func(t *testing.T, _ *netconftest.Namespace, d *rig, _ string) {
 			loads(t, d, anna, lowWithVLAN)
 			if _, err := d.CommitConfiguration(anna, config.Request{}); err == nil || !strings.Contains(err.Error(), "make VLAN 34") || strings.Contains(err.Error(), "not everything") {
 				t.Errorf("the commit: %v", err)
 			}
 		},
-		"not confirmed": func(t *testing.T, n *netconftest.Namespace, d *Daemon, _ string) {
+		"not confirmed": func(t *testing.T, n *netconftest.Namespace, d *rig, _ string) {
 			loads(t, d, anna, low)
 			commits(t, d, anna, config.Request{Confirm: time.Hour})
 			if now := ipv6(n); strings.Contains(now, "2001:db8:1::5") {
@@ -124,7 +123,7 @@ func TestIPv6ComesBack(t *testing.T) {
 			}
 			d.notConfirmed(1)
 		},
-		"rollbackconfig": func(t *testing.T, _ *netconftest.Namespace, d *Daemon, _ string) {
+		"rollbackconfig": func(t *testing.T, _ *netconftest.Namespace, d *rig, _ string) {
 			loads(t, d, anna, low)
 			commits(t, d, anna, config.Request{})
 			if err := d.RestoreCommit(anna, 0); err != nil {
@@ -132,20 +131,20 @@ func TestIPv6ComesBack(t *testing.T) {
 			}
 			commits(t, d, anna, config.Request{})
 		},
-		"reload": func(t *testing.T, _ *netconftest.Namespace, d *Daemon, _ string) {
+		"reload": func(t *testing.T, _ *netconftest.Namespace, d *rig, _ string) {
 			loads(t, d, anna, low)
 			commits(t, d, anna, config.Request{})
-			if err := d.reloadConfiguration(anna); err != nil {
+			if err := d.Reset(anna); err != nil {
 				t.Fatal(err)
 			}
 		},
-		"restart before the confirmation": func(t *testing.T, n *netconftest.Namespace, d *Daemon, dir string) {
+		"restart before the confirmation": func(t *testing.T, n *netconftest.Namespace, d *rig, dir string) {
 			loads(t, d, anna, low)
 			commits(t, d, anna, config.Request{Confirm: time.Hour})
-			d.Close(context.Background())
-			start(t, Options{Dir: dir, network: n})
+			d.Stop()
+			start(t, dir, n)
 		},
-		"killed in the middle": func(t *testing.T, n *netconftest.Namespace, d *Daemon, dir string) {
+		"killed in the middle": func(t *testing.T, n *netconftest.Namespace, d *rig, dir string) {
 			dead := t.TempDir()
 			reached, release := make(chan error), make(chan struct{})
 			n.VLAN = func() error {
@@ -163,15 +162,15 @@ func TestIPv6ComesBack(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { close(release); <-done })
-			start(t, Options{Dir: dead, network: n})
+			start(t, dead, n)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			n := newIPv6Network(t)
 			before := ipv6(n)
-			dir := prepare(t)
-			act(t, n, start(t, Options{Dir: dir, network: n}), dir)
+			dir := t.TempDir()
+			act(t, n, start(t, dir, n), dir)
 			settled(n)
 			if now := ipv6(n); now != before {
 				t.Errorf("there is\n%s\nand was\n%s", now, before)
@@ -182,7 +181,7 @@ func TestIPv6ComesBack(t *testing.T) {
 
 // routed is a network with a VLAN and an address of the loopback interface that a commit made, and with routes that the kernel forgets
 // when they go, in several tables, with several hops, from that address.
-func routed(t *testing.T, d *Daemon, n *netconftest.Namespace, loopback string) {
+func routed(t *testing.T, d *rig, n *netconftest.Namespace, loopback string) {
 	t.Helper()
 	n.VLAN = nil
 	loads(t, d, anna, "vlans: {left.34: {parent: left, id: 34}}\nloopback: "+loopback+"\n")
@@ -249,8 +248,8 @@ func state(n *netconftest.Namespace) string {
 // Whatever brings a VLAN or an address of the loopback interface back brings the routes back that the kernel took away with it.
 func TestRoutesComeBack(t *testing.T) {
 	const without = "multicastARP: reject\n"
-	for name, act := range map[string]func(t *testing.T, n *netconftest.Namespace, d *Daemon, dir string){
-		"failed later step": func(t *testing.T, n *netconftest.Namespace, d *Daemon, _ string) {
+	for name, act := range map[string]func(t *testing.T, n *netconftest.Namespace, d *rig, dir string){
+		"failed later step": func(t *testing.T, n *netconftest.Namespace, d *rig, _ string) {
 			gone := ""
 			n.Multicast = func() error {
 				gone = state(n)
@@ -266,12 +265,12 @@ func TestRoutesComeBack(t *testing.T) {
 				}
 			}
 		},
-		"not confirmed": func(t *testing.T, _ *netconftest.Namespace, d *Daemon, _ string) {
+		"not confirmed": func(t *testing.T, _ *netconftest.Namespace, d *rig, _ string) {
 			loads(t, d, anna, without)
 			commits(t, d, anna, config.Request{Confirm: time.Hour})
 			d.notConfirmed(2)
 		},
-		"rollbackconfig": func(t *testing.T, _ *netconftest.Namespace, d *Daemon, _ string) {
+		"rollbackconfig": func(t *testing.T, _ *netconftest.Namespace, d *rig, _ string) {
 			loads(t, d, anna, without)
 			commits(t, d, anna, config.Request{})
 			loads(t, d, anna, without+"hostname: between\n")
@@ -281,14 +280,14 @@ func TestRoutesComeBack(t *testing.T) {
 			}
 			commits(t, d, anna, config.Request{})
 		},
-		"killed in the middle": func(t *testing.T, n *netconftest.Namespace, d *Daemon, dir string) {
+		"killed in the middle": func(t *testing.T, n *netconftest.Namespace, d *rig, dir string) {
 			dead := t.TempDir()
 			n.Multicast = func() error {
 				n.Multicast = nil
 				if err := os.CopyFS(dead, os.DirFS(dir)); err != nil {
 					t.Error(err)
 				}
-				start(t, Options{Dir: dead, network: n})
+				start(t, dead, n)
 				return nil
 			}
 			loads(t, d, anna, without)
@@ -298,8 +297,8 @@ func TestRoutesComeBack(t *testing.T) {
 		for _, loopback := range []string{"192.0.2.10", "2001:db8:ff::10"} {
 			t.Run(name+" "+loopback, func(t *testing.T) {
 				t.Parallel()
-				n, dir := newIPv6Network(t), prepare(t)
-				d := start(t, Options{Dir: dir, network: n})
+				n, dir := newIPv6Network(t), t.TempDir()
+				d := start(t, dir, n)
 				routed(t, d, n, loopback)
 				before := state(n)
 				act(t, n, d, dir)
@@ -316,7 +315,7 @@ func TestRoutesComeBack(t *testing.T) {
 func TestIPv6IsNotLostUnaware(t *testing.T) {
 	t.Parallel()
 	n := newIPv6Network(t)
-	d := start(t, Options{Dir: prepare(t), network: n})
+	d := start(t, t.TempDir(), n)
 	far := menu.Caller{User: "anna", Role: menu.Administrator, Source: "2001:db8:1::77"}
 	loads(t, d, far, low)
 	if w := fmt.Sprint(d.Configuration(far).Warnings); !strings.Contains(w, "switches IPv6 off on left") || !strings.Contains(w, "2001:db8:1::5/64") {

@@ -1,4 +1,4 @@
-package daemon
+package commits
 
 import (
 	"errors"
@@ -23,11 +23,10 @@ const (
 
 // SaveConfiguration writes the committed configuration into the configuration directory, where it takes no file's place unless it is to
 // replace it. An empty name becomes one of host and time.
-func (d *Daemon) SaveConfiguration(name string, replace bool) (config.Saved, error) {
-	c := d.configuration
+func (c *Commits) SaveConfiguration(name string, replace bool) (config.Saved, error) {
 	if name == "" {
 		replace = true // The same moment's is the same.
-		name = d.Hostname() + "-" + time.Now().UTC().Format("20060102-150405")
+		name = c.o.Hostname() + "-" + time.Now().UTC().Format("20060102-150405")
 	}
 	if err := checkSavedName(name); err != nil {
 		return config.Saved{}, err
@@ -35,7 +34,7 @@ func (d *Daemon) SaveConfiguration(name string, replace bool) (config.Saved, err
 	name = strings.TrimSuffix(name, config.SavedSuffix) + config.SavedSuffix
 	c.transaction.Lock() // one goroutine at a time replaces a file
 	defer c.transaction.Unlock()
-	saved, err := d.SavedConfigurations()
+	saved, err := c.SavedConfigurations()
 	if err != nil {
 		return config.Saved{}, err
 	}
@@ -64,8 +63,8 @@ func checkSavedName(name string) error {
 }
 
 // SavedConfigurations lists the files of the configuration directory, by name.
-func (d *Daemon) SavedConfigurations() ([]config.Saved, error) {
-	entries, err := os.ReadDir(d.configuration.folder)
+func (c *Commits) SavedConfigurations() ([]config.Saved, error) {
+	entries, err := os.ReadDir(c.folder)
 	if err != nil {
 		return nil, menu.Failing("list the configuration directory", err)
 	}
@@ -81,26 +80,26 @@ func (d *Daemon) SavedConfigurations() ([]config.Saved, error) {
 }
 
 // LoadSaved makes a file of the configuration directory the caller's candidate.
-func (d *Daemon) LoadSaved(caller menu.Caller, name string) error {
+func (c *Commits) LoadSaved(caller menu.Caller, name string) error {
 	missing := &menu.Error{Code: menu.NotFound, Argument: "file", Message: "There is no saved configuration " + menu.Quoted(name), Hint: "saveconfig makes one"}
 	if checkSavedName(name) != nil {
 		return missing
 	}
-	text, err := store.ReadBounded(filepath.Join(d.configuration.folder, strings.TrimSuffix(name, config.SavedSuffix)+config.SavedSuffix), config.MaxBytes)
+	text, err := store.ReadBounded(filepath.Join(c.folder, strings.TrimSuffix(name, config.SavedSuffix)+config.SavedSuffix), config.MaxBytes)
 	if errors.Is(err, fs.ErrNotExist) {
 		return missing
 	}
 	if err != nil {
 		return menu.Failing("read the saved configuration", err)
 	}
-	return d.LoadConfiguration(caller, string(text))
+	return c.LoadConfiguration(caller, string(text))
 }
 
 // LoadConfiguration makes a text the caller's candidate, if nothing is wrong with it.
-func (d *Daemon) LoadConfiguration(caller menu.Caller, text string) error {
+func (c *Commits) LoadConfiguration(caller menu.Caller, text string) error {
 	document, lines, faults := config.Parse([]byte(text))
 	if len(faults) > 0 {
 		return faulty(faults)
 	}
-	return d.replaceCandidate(caller, document, lines)
+	return c.replaceCandidate(caller, document, lines)
 }
