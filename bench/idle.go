@@ -64,7 +64,7 @@ func idle(ctx context.Context, b *bed) ([]figure, error) {
 	}
 	slices.Sort(memory)
 	most := memory[len(memory)-1]
-	var own int64
+	own := int64(0)
 	for _, pid := range holders {
 		bytes, err := proportionalSet(pid)
 		if err != nil {
@@ -72,6 +72,11 @@ func idle(ctx context.Context, b *bed) ([]figure, error) {
 		}
 		own += bytes
 	}
+	return idleFigures(took, ofSessions, ofAppliance, memory[len(memory)/2], most, own), nil
+}
+
+// idleFigures names what was measured: shares of a core, and bytes of memory.
+func idleFigures(took time.Duration, ofSessions, ofAppliance float64, middle, most, own int64) []figure {
 	return []figure{
 		{
 			what: fmt.Sprintf("CPU of %d idle sessions, the appliance and its front, %.0f s", idleSessions, took.Seconds()),
@@ -80,11 +85,11 @@ func idle(ctx context.Context, b *bed) ([]figure, error) {
 		},
 		{
 			what: fmt.Sprintf("memory of each of %d idle sessions (PSS)", idleSessions),
-			ours: fmt.Sprintf("%.2f MB median, %.2f MB at most", megabytes(memory[len(memory)/2]), megabytes(most)),
+			ours: fmt.Sprintf("%.2f MB median, %.2f MB at most", megabytes(middle), megabytes(most)),
 			peer: "-", goal: "at most 5 MB", met: most <= idleMemory,
 		},
 		{what: "memory of the appliance and its front then (PSS)", ours: fmt.Sprintf("%.1f MB", megabytes(own)), peer: "-"},
-	}, nil
+	}
 }
 
 // busyShares returns what share of a processor each group of processes used during a time, and how

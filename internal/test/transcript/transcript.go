@@ -151,13 +151,7 @@ func play(t *testing.T, path string, scene Scene) {
 	}
 	p := &player{t: t, appliance: appliance.Start(t, options)}
 	for _, path := range scene.Captures {
-		content, err := os.ReadFile(path)
-		if err == nil {
-			err = os.WriteFile(filepath.Join(p.appliance.Data, "diagnostic", filepath.Base(path)), content, 0o600)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
+		p.giveFile(path)
 	}
 	p.normal = newNormal(p.appliance)
 	folder, err := os.Getwd()
@@ -192,6 +186,17 @@ func play(t *testing.T, path string, scene Scene) {
 		if err := os.WriteFile(path, now, 0o644); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// giveFile copies a capture file into the appliance's diagnostic directory.
+func (p *player) giveFile(path string) {
+	content, err := os.ReadFile(path)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(p.appliance.Data, "diagnostic", filepath.Base(path)), content, 0o600)
+	}
+	if err != nil {
+		p.t.Fatal(err)
 	}
 }
 
