@@ -1,6 +1,9 @@
 package capture
 
-import "time"
+import (
+	"encoding/json"
+	"time"
+)
 
 // Target is a place that captures are copied to.
 type Target struct {
@@ -40,8 +43,28 @@ type Export struct {
 	SHA256   string      `json:"sha256"` // of the file, hexadecimal
 	Tries    int         `json:"tries"`
 	Error    string      `json:"error,omitempty"` // of the last try
-	Queued   time.Time   `json:"queued"`
-	NextTry  time.Time   `json:"nextTry,omitzero"`
-	Finished time.Time   `json:"finished,omitzero"`
+	Queued   time.Time   `json:"queuedTime"`
+	NextTry  time.Time   `json:"nextTryTime,omitzero"`
+	Finished time.Time   `json:"finishedTime,omitzero"`
 	Owner    string      `json:"owner"` // who asked for it; system: the target's own setting
+}
+
+// UnmarshalJSON also takes the names that the times had in queues of builds before 0.1.
+func (e *Export) UnmarshalJSON(b []byte) error {
+	type members Export
+	former := struct {
+		*members
+		Queued   time.Time `json:"queued"`
+		NextTry  time.Time `json:"nextTry"`
+		Finished time.Time `json:"finished"`
+	}{members: (*members)(e)}
+	if err := json.Unmarshal(b, &former); err != nil {
+		return err
+	}
+	for _, t := range []struct{ to, from *time.Time }{{&e.Queued, &former.Queued}, {&e.NextTry, &former.NextTry}, {&e.Finished, &former.Finished}} {
+		if t.to.IsZero() {
+			*t.to = *t.from
+		}
+	}
+	return nil
 }

@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -110,8 +111,8 @@ type filterBuildArgs struct {
 	RemoteAddress string `arg:"remoteaddress" ask:"Remote address (Enter for any)" help:"Addresses of the other side: single, a-b, a/len, several with ;, not with !."`
 	RemotePort    string `arg:"remoteport" ask:"Remote port (Enter for any)" help:"Ports of the other side: single, a-b, several with ;, not with !."`
 	EthernetType  string `arg:"ethernettype" help:"IPv4, IPv6, ARP or a number."`
-	MAC           string `arg:"mac" help:"An Ethernet address at either end."`
-	Interface     string `arg:"interface" help:"The interface, in captures on several."`
+	MAC           string `arg:"ethernetaddress" alias:"mac" help:"An Ethernet address at either end."`
+	Interface     string `arg:"captureinterface" alias:"interface" help:"The interface, in captures on several."`
 	Filters       string `arg:"filters" help:"Several such filters as a JSON array of objects; a packet that any of them matches is taken."`
 }
 
@@ -131,8 +132,8 @@ func filterBuild(s filterService) *menu.Command {
 			var field *filter.FieldError
 			if errors.As(err, &field) {
 				name := field.Field
-				if argument, ok := argumentOf[name]; ok && a.Filters == "" {
-					name = argument
+				if a.Filters == "" {
+					name = strings.ToLower(name) // the argument
 				}
 				e := menu.BadArgument(name, "%s %q: %s", name, field.Value, field.Message)
 				if field.Replacement != "" {
@@ -152,20 +153,28 @@ func filterBuild(s filterService) *menu.Command {
 	}.Command()
 }
 
-// argumentOf is the argument that sets a field of a structured filter.
-var argumentOf = map[string]string{"protocol": "protocol", "localIPAddress": "localaddress", "localPort": "localport", "remoteIPAddress": "remoteaddress",
-	"remotePort": "remoteport", "ethernetType": "ethernettype", "ethernetAddress": "mac", "captureInterface": "interface"}
+// A givenFilter is a structured filter as JSON gives it. Azure Network Watcher has other names for the two addresses.
+type givenFilter struct {
+	filter.Structured
+	LocalIPAddress  string `json:"localIPAddress"`
+	RemoteIPAddress string `json:"remoteIPAddress"`
+}
 
 func (a filterBuildArgs) structured() ([]filter.Structured, error) {
 	if a.Filters == "" {
-		return []filter.Structured{{Protocol: a.Protocol, LocalIPAddress: a.LocalAddress, LocalPort: a.LocalPort, RemoteIPAddress: a.RemoteAddress,
+		return []filter.Structured{{Protocol: a.Protocol, LocalAddress: a.LocalAddress, LocalPort: a.LocalPort, RemoteAddress: a.RemoteAddress,
 			RemotePort: a.RemotePort, EthernetType: a.EthernetType, EthernetAddress: a.MAC, CaptureInterface: a.Interface}}, nil
 	}
 	decoder := json.NewDecoder(strings.NewReader(a.Filters))
 	decoder.DisallowUnknownFields()
-	var list []filter.Structured
-	if err := decoder.Decode(&list); err != nil {
+	var given []givenFilter
+	if err := decoder.Decode(&given); err != nil {
 		return nil, menu.BadArgument("filters", "That is not a JSON array of filters").WithHint(`It is such as [{"protocol":"TCP","remotePort":"443"},{"protocol":"UDP"}]`)
+	}
+	list := make([]filter.Structured, len(given))
+	for i, g := range given {
+		list[i] = g.Structured
+		list[i].LocalAddress, list[i].RemoteAddress = cmp.Or(g.LocalAddress, g.LocalIPAddress), cmp.Or(g.RemoteAddress, g.RemoteIPAddress)
 	}
 	return list, nil
 }

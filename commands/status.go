@@ -111,7 +111,7 @@ func statusText(w io.Writer, s applianceStatus) {
 	}
 	line("Sessions", "%d", len(s.Sessions))
 	for _, one := range s.Sessions {
-		tables.Line(w, 4, "  %s (%s) from %s, %s, runs %s", one.User, one.Role, one.Source, one.Kind, tables.OrDash(strings.Join(one.Running, ", ")))
+		tables.Line(w, 4, "  %s (%s) from %s, %s, runs %s", one.User, one.Role, one.Source, one.Type, tables.OrDash(strings.Join(one.Running, ", ")))
 	}
 	if s.Trouble != "" {
 		line("Trouble", "%s", s.Trouble)

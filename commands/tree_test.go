@@ -92,6 +92,41 @@ func fileOf(path []string) string {
 	return filepath.Join(folder, "menu.go")
 }
 
+// formerMembers are names that members of records had, beside another name for the same thing elsewhere.
+var formerMembers = map[string]string{
+	"began": "startTime", "ended": "endTime", "finished": "finishedTime", "nextTry": "nextTryTime", "idleSince": "idleSinceTime",
+	"kind": "type", "kinds": "types", "localIPAddress": "localAddress", "remoteIPAddress": "remoteAddress",
+	"foreignAddress": "remoteAddress", "foreignPort": "remotePort",
+}
+
+// One thing has one name in the records of all commands, and the keyword of an argument is the name of the member that it sets.
+func TestOneNameForOneThing(t *testing.T) {
+	word := regexp.MustCompile(`\w+`)
+	tree().Walk(func(path []string, item menu.Item) {
+		c, ok := item.(*menu.Command)
+		if !ok {
+			return
+		}
+		for _, member := range word.FindAllString(strings.Join(c.Members, " "), -1) {
+			if now := formerMembers[member]; now != "" {
+				t.Errorf("%s has the member %s, which is called %s", strings.Join(path, " "), member, now)
+			}
+		}
+	})
+	for line, keyword := range map[string]string{
+		"diagnostic raid verify array": "name", "diagnostic raid cancel array": "name", "diagnostic services status service": "name",
+		"diagnostic services restart service": "name", "filter build mac": "ethernetaddress",
+		"filter build interface": "captureinterface", "diagnostic network routeget from": "source",
+	} {
+		words := strings.Fields(line)
+		former := words[len(words)-1]
+		c := tree().Find(words[:len(words)-1]).(*menu.Command)
+		if !slices.ContainsFunc(c.Params, func(p menu.Param) bool { return p.Name == keyword && p.Called(former) }) {
+			t.Errorf("%s is no longer another word for %s", line, keyword)
+		}
+	}
+}
+
 // faultOf says what is wrong with a sentence for people.
 func faultOf(sentence string) string {
 	switch {

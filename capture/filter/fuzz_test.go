@@ -52,8 +52,8 @@ func FuzzStructured(f *testing.F) {
 	f.Add("!(TCP,UDP)", "2001:db8::/32", "1-9", "0x86dd", "", "7")
 	f.Fuzz(func(t *testing.T, protocol, address, port, etherType, ether, device string) {
 		filters := []Structured{
-			{Protocol: protocol, LocalIPAddress: address, RemotePort: port},
-			{RemoteIPAddress: address, LocalPort: port, EthernetType: etherType},
+			{Protocol: protocol, LocalAddress: address, RemotePort: port},
+			{RemoteAddress: address, LocalPort: port, EthernetType: etherType},
 			{IPv4SourceAddress: address, EthernetAddress: ether, CaptureInterface: device},
 		}
 		for _, s := range filters {

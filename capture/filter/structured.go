@@ -25,8 +25,8 @@ import (
 // of a fragmented packet the first fragment.
 type Structured struct {
 	Protocol        string `json:"protocol,omitempty"` // TCP, UDP, ICMP (both families), … or a number; Any
-	LocalIPAddress  string `json:"localIPAddress,omitempty"`
-	RemoteIPAddress string `json:"remoteIPAddress,omitempty"`
+	LocalAddress    string `json:"localAddress,omitempty"`
+	RemoteAddress   string `json:"remoteAddress,omitempty"`
 	LocalPort       string `json:"localPort,omitempty"`
 	RemotePort      string `json:"remotePort,omitempty"`
 
@@ -117,21 +117,21 @@ func (f *Structured) clause(host Host) (clause, *FieldError) {
 
 // conversation matches a packet from local to remote, or its mirror image.
 func (f *Structured) conversation(host Host) (clause, *FieldError) {
-	if f.LocalIPAddress == "" && f.RemoteIPAddress == "" && f.LocalPort == "" && f.RemotePort == "" {
+	if f.LocalAddress == "" && f.RemoteAddress == "" && f.LocalPort == "" && f.RemotePort == "" {
 		return clause{}, nil
 	}
 	from := func(local, remote string) (clause, *FieldError) {
 		var parts [4]clause
 		var err *FieldError
-		if f.LocalIPAddress == "" {
+		if f.LocalAddress == "" {
 			parts[0] = addressesClause(local, hostPrefixes(host.Addresses))
-		} else if parts[0], err = addressClause("localIPAddress", local, f.LocalIPAddress, ipv4|ipv6); err != nil {
+		} else if parts[0], err = addressClause("localAddress", local, f.LocalAddress, ipv4|ipv6); err != nil {
 			return clause{}, err
 		}
 		if parts[1], err = portClause("localPort", local, f.LocalPort); err != nil {
 			return clause{}, err
 		}
-		if parts[2], err = addressClause("remoteIPAddress", remote, f.RemoteIPAddress, ipv4|ipv6); err != nil {
+		if parts[2], err = addressClause("remoteAddress", remote, f.RemoteAddress, ipv4|ipv6); err != nil {
 			return clause{}, err
 		}
 		if parts[3], err = portClause("remotePort", remote, f.RemotePort); err != nil {

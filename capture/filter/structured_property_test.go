@@ -179,7 +179,7 @@ func (g structuredGenerator) azure(host Host) (Structured, func(structuredPacket
 	localPort, remotePort := g.ports(), g.ports()
 	protocol := g.protocols()
 	f := Structured{
-		Protocol: protocol.text, LocalIPAddress: local.text, RemoteIPAddress: remote.text,
+		Protocol: protocol.text, LocalAddress: local.text, RemoteAddress: remote.text,
 		LocalPort: localPort.text, RemotePort: remotePort.text,
 	}
 	if local.text == "" && len(host.Addresses) > 0 {
@@ -189,7 +189,7 @@ func (g structuredGenerator) azure(host Host) (Structured, func(structuredPacket
 		if f.Protocol != "" && !(p.isIP() && protocol.match(p)) {
 			return false
 		}
-		if f.LocalIPAddress+f.RemoteIPAddress+f.LocalPort+f.RemotePort == "" {
+		if f.LocalAddress+f.RemoteAddress+f.LocalPort+f.RemotePort == "" {
 			return true
 		}
 		if !p.isIP() || f.LocalPort+f.RemotePort != "" && !p.hasPorts() {

@@ -24,8 +24,8 @@ func TestStructuredExpression(t *testing.T) {
 		{[]Structured{{Protocol: "!(TCP,UDP)"}}, "(ip or ip6) and not (tcp or udp)"},
 		{[]Structured{{Protocol: "(4-6)"}}, "proto (4 or 5 or 6)"},
 		{
-			[]Structured{{Protocol: "TCP", LocalIPAddress: "10.0.0.4", LocalPort: "443",
-				RemoteIPAddress: "10.0.0.5-10.0.0.8", RemotePort: "80;443;"}},
+			[]Structured{{Protocol: "TCP", LocalAddress: "10.0.0.4", LocalPort: "443",
+				RemoteAddress: "10.0.0.5-10.0.0.8", RemotePort: "80;443;"}},
 			"tcp and ((ip src host 10.0.0.4 and src port 443 and ip dst net (10.0.0.5 or 10.0.0.6/31 or 10.0.0.8) and dst port (80 or 443))" +
 				" or (ip dst host 10.0.0.4 and dst port 443 and ip src net (10.0.0.5 or 10.0.0.6/31 or 10.0.0.8) and src port (80 or 443)))",
 		},
@@ -34,7 +34,7 @@ func TestStructuredExpression(t *testing.T) {
 			"((ip src host 192.0.2.1 or ip6 src host 2001:db8::1) and dst port 53) or ((ip dst host 192.0.2.1 or ip6 dst host 2001:db8::1) and src port 53)",
 		},
 		{
-			[]Structured{{LocalIPAddress: "192.0.2.1", LocalPort: "1-9;20;!5"}, {Protocol: "UDP"}},
+			[]Structured{{LocalAddress: "192.0.2.1", LocalPort: "1-9;20;!5"}, {Protocol: "UDP"}},
 			"((ip src host 192.0.2.1 and (src port 20 or src portrange (1-4 or 6-9))) or (ip dst host 192.0.2.1 and (dst port 20 or dst portrange (1-4 or 6-9)))) or udp",
 		},
 		{[]Structured{{IPv4Address: "!192.0.2.9"}}, "ip and not ip host 192.0.2.9"},
@@ -66,12 +66,12 @@ func TestStructuredExpressionRefuses(t *testing.T) {
 	}{
 		{Structured{Protocol: "TPC"}, "protocol", ""},
 		{Structured{Protocol: "256"}, "protocol", ""},
-		{Structured{LocalIPAddress: "1.1.1.1-255.255.255"}, "localIPAddress", "1.1.1.1-255.255.255.255"},
-		{Structured{LocalIPAddress: "10.0.0.9-10.0.0.1"}, "localIPAddress", "10.0.0.1-10.0.0.9"},
-		{Structured{RemoteIPAddress: "10.0.0.1-2001:db8::1"}, "remoteIPAddress", ""},
-		{Structured{RemoteIPAddress: "10.0.0.1/8"}, "remoteIPAddress", "10.0.0.0/8"},
-		{Structured{RemoteIPAddress: "host.example"}, "remoteIPAddress", ""},
-		{Structured{RemoteIPAddress: "fe80::1%eth0"}, "remoteIPAddress", ""},
+		{Structured{LocalAddress: "1.1.1.1-255.255.255"}, "localAddress", "1.1.1.1-255.255.255.255"},
+		{Structured{LocalAddress: "10.0.0.9-10.0.0.1"}, "localAddress", "10.0.0.1-10.0.0.9"},
+		{Structured{RemoteAddress: "10.0.0.1-2001:db8::1"}, "remoteAddress", ""},
+		{Structured{RemoteAddress: "10.0.0.1/8"}, "remoteAddress", "10.0.0.0/8"},
+		{Structured{RemoteAddress: "host.example"}, "remoteAddress", ""},
+		{Structured{RemoteAddress: "fe80::1%eth0"}, "remoteAddress", ""},
 		{Structured{IPv4Address: "2001:db8::1"}, "ipv4Address", ""},
 		{Structured{LocalPort: "65536"}, "localPort", ""},
 		{Structured{LocalPort: "90-80"}, "localPort", "80-90"},

@@ -37,7 +37,7 @@ func raidMenu(system raid.System) *menu.Menu {
 }
 
 type raidVerifyArgs struct {
-	Array   string       `arg:"array,positional:1" ask:"Choose the array to verify" help:"Name of the array; may be left out when there is only one."`
+	Array   string       `arg:"name,positional:1" alias:"array" ask:"Choose the array to verify" help:"Name of the array; may be left out when there is only one."`
 	Confirm menu.Confirm `arg:"confirm" ask:"Verifying slows the disks down. Begin?" help:"Say yes: all disks are read from end to end."`
 	Wait    bool         `arg:"wait" default:"yes" help:"Show the progress until it ends; Ctrl-C leaves it running."`
 }
@@ -199,7 +199,7 @@ func raidTable(w io.Writer, list []raid.Array) {
 }
 
 type raidCancelArgs struct {
-	Array string `arg:"array,positional:1" ask:"Choose the array" help:"Name of the array; may be left out when there is only one."`
+	Array string `arg:"name,positional:1" alias:"array" ask:"Choose the array" help:"Name of the array; may be left out when there is only one."`
 }
 
 func raidCancel(system raid.System) *menu.Command {
@@ -230,7 +230,7 @@ func raidCancel(system raid.System) *menu.Command {
 
 // chooseArray offers the arrays; one alone is not asked for.
 func chooseArray(system raid.System, q *menu.Question) error {
-	if q.Name != "array" {
+	if q.Name != "name" {
 		return nil
 	}
 	list, err := arrays(system)
@@ -267,9 +267,9 @@ func raidError(name string, err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, raid.ErrNoArray):
-		return &menu.Error{Code: menu.NotFound, Argument: "array", Message: fmt.Sprintf("There is no array %q", menu.Clean(name))}
+		return &menu.Error{Code: menu.NotFound, Argument: "name", Message: fmt.Sprintf("There is no array %q", menu.Clean(name))}
 	case errors.Is(err, raid.ErrCannot):
-		return &menu.Error{Code: menu.Unsupported, Argument: "array", Message: name + " has no redundancy, so there is nothing to compare"}
+		return &menu.Error{Code: menu.Unsupported, Argument: "name", Message: name + " has no redundancy, so there is nothing to compare"}
 	case errors.Is(err, raid.ErrBusy):
 		return menu.Errorf(menu.State, "%s is not in the state for that", name).WithHint("See what it does with: diagnostic raid tasks")
 	case errors.Is(err, raid.ErrReadOnly):

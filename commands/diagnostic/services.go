@@ -52,7 +52,7 @@ type serviceState struct {
 }
 
 type serviceStatusArgs struct {
-	Service string `arg:"service,positional:1" help:"Name of a service; without it, those that are there."`
+	Service string `arg:"name,positional:1" alias:"service" help:"Name of a service; without it, those that are there."`
 	All     bool   `arg:"all" default:"no" help:"Those too that are neither installed nor running."`
 }
 
@@ -99,7 +99,7 @@ func named(catalogue services.Catalogue, name string) (*services.Service, error)
 	for _, s := range catalogue {
 		names = append(names, s.Name)
 	}
-	e := &menu.Error{Code: menu.NotFound, Argument: "service", Message: fmt.Sprintf("There is no service %q in the catalogue", menu.Clean(name))}
+	e := &menu.Error{Code: menu.NotFound, Argument: "name", Message: fmt.Sprintf("There is no service %q in the catalogue", menu.Clean(name))}
 	if near := menu.Nearest(name, names); near != "" {
 		return nil, e.WithHint("Did you mean %s?", near)
 	}
@@ -109,7 +109,7 @@ func named(catalogue services.Catalogue, name string) (*services.Service, error)
 func suggestServices(s catalogueService) func(context.Context, menu.Caller, serviceStatusArgs, string, string) []menu.Choice {
 	return func(_ context.Context, _ menu.Caller, _ serviceStatusArgs, name, _ string) (list []menu.Choice) {
 		catalogue, err := s.Services()
-		if name != "service" || err != nil {
+		if name != "name" || err != nil {
 			return nil
 		}
 		for _, one := range catalogue {
@@ -194,7 +194,7 @@ func servicesTable(w io.Writer, list []serviceState) {
 }
 
 type serviceRestartArgs struct {
-	Service string       `arg:"service,positional:1,required" ask:"Choose the service to restart" help:"Name of the service."`
+	Service string       `arg:"name,positional:1,required" alias:"service" ask:"Choose the service to restart" help:"Name of the service."`
 	Confirm menu.Confirm `arg:"confirm" ask:"Restart it?" help:"Say yes: whoever uses the service is cut off."`
 }
 
@@ -279,7 +279,7 @@ func restartUnit(ctx context.Context, manager unitManager, one *services.Service
 		return err
 	}
 	if len(found) == 0 {
-		return &menu.Error{Code: menu.NotFound, Argument: "service", Message: "The service " + one.Name + " is not installed as a unit of systemd"}
+		return &menu.Error{Code: menu.NotFound, Argument: "name", Message: "The service " + one.Name + " is not installed as a unit of systemd"}
 	}
 	unit := found[0].Name
 	if found[0].PID == os.Getpid() {

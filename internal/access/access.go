@@ -83,9 +83,9 @@ type Session struct {
 	User     string    `json:"user"`
 	Role     menu.Role `json:"role"`
 	Source   string    `json:"source"`
-	Kind     string    `json:"kind"` // shell, exec, sftp, api
-	Began    time.Time `json:"began"`
-	IdleFrom time.Time `json:"idleSince"`
+	Type     string    `json:"type"` // shell, exec, sftp, api
+	Began    time.Time `json:"startTime"`
+	IdleFrom time.Time `json:"idleSinceTime"`
 	Running  []string  `json:"running"` // paths of the running commands
 }
 
@@ -94,8 +94,8 @@ type Visit struct {
 	User   string     `json:"user"`
 	Source string     `json:"source"`
 	Method string     `json:"method"`
-	Began  time.Time  `json:"began"`
-	Ended  *time.Time `json:"ended,omitempty"` // nil: still logged in
+	Began  time.Time  `json:"startTime"`
+	Ended  *time.Time `json:"endTime,omitempty"` // nil: still logged in
 	Reason string     `json:"reason,omitempty"`
 }
 

@@ -4,7 +4,7 @@ package access
 type DiskUse struct {
 	Files        int             `json:"files"`
 	Bytes        int64           `json:"bytes"`
-	Kinds        []DiskUseOfKind `json:"kinds"`
+	Kinds        []DiskUseOfKind `json:"types"`
 	Largest      []File          `json:"largest"` // finished files, the largest first
 	FreeBytes    int64           `json:"freeBytes"`
 	ReserveBytes int64           `json:"reserveBytes"` // of the disk that must stay free
@@ -13,7 +13,7 @@ type DiskUse struct {
 
 // A DiskUseOfKind is the space of files of one kind.
 type DiskUseOfKind struct {
-	Kind  string `json:"kind"` // captures, captures being written, reports, other
+	Kind  string `json:"type"` // captures, captures being written, reports, other
 	Files int    `json:"files"`
 	Bytes int64  `json:"bytes"`
 }

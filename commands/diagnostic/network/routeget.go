@@ -21,7 +21,7 @@ import (
 
 type routegetArgs struct {
 	Host      string `arg:"host,positional:1,required" ask:"Host to which the route is asked for" help:"Name or address of the host."`
-	From      string `arg:"from" help:"Own address that packets have as their source; chosen by the route, if not given."`
+	Source    string `arg:"source" alias:"from" help:"Own address that packets have as their source; chosen by the route, if not given."`
 	Interface string `arg:"interface" help:"Interface that packets must leave by."`
 	Mark      string `arg:"mark" help:"Mark that a firewall gives to packets, for rules with fwmark: a number such as 7 or 0x10."`
 	Family    string `arg:"family" flag:"-4=4 -6=6" choices:"any|4|6" default:"any" help:"Version of IP."`
@@ -63,12 +63,12 @@ func routeget() *menu.Command {
 				return err
 			}
 			if query.From.IsValid() && query.From.Is4() != query.To.Is4() {
-				return menu.BadArgument("from", "%s and %s are of different versions of IP", query.From, query.To)
+				return menu.BadArgument("source", "%s and %s are of different versions of IP", query.From, query.To)
 			}
 			route, err := routes.Get(query)
 			switch {
 			case errors.Is(err, routes.ErrFrom):
-				return menu.BadArgument("from", "%s is no address of this appliance", query.From).WithHint("netstat interfaces lists its addresses")
+				return menu.BadArgument("source", "%s is no address of this appliance", query.From).WithHint("netstat interfaces lists its addresses")
 			case err != nil && !errors.Is(err, unix.ENETUNREACH):
 				return probes.Failure(err, "The route to %s is not known", query.To)
 			}
@@ -83,9 +83,9 @@ func routeget() *menu.Command {
 
 // query returns what is asked of the kernel, without the address of the host.
 func (a routegetArgs) query() (q routes.Query, err error) {
-	if a.From != "" {
-		if q.From, err = netip.ParseAddr(a.From); err != nil {
-			return q, menu.BadArgument("from", "%q is not an address", menu.Clean(a.From)).WithHint("Give an IPv4 or IPv6 address of this appliance")
+	if a.Source != "" {
+		if q.From, err = netip.ParseAddr(a.Source); err != nil {
+			return q, menu.BadArgument("source", "%q is not an address", menu.Clean(a.Source)).WithHint("Give an IPv4 or IPv6 address of this appliance")
 		}
 		q.From = q.From.Unmap()
 	}

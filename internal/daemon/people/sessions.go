@@ -348,8 +348,7 @@ func (r *registry) list() []access.Session {
 		for _, p := range s.running {
 			paths = append(paths, *p)
 		}
-		list = append(list, access.Session{ID: s.id, User: s.login.user, Source: s.login.source, Kind: s.kind,
-			Began: s.began, IdleFrom: s.idleFrom, Running: paths})
+		list = append(list, access.Session{ID: s.id, User: s.login.user, Source: s.login.source, Type: s.kind, Began: s.began, IdleFrom: s.idleFrom, Running: paths})
 	}
 	slices.SortFunc(list, func(a, b access.Session) int {
 		if c := a.Began.Compare(b.Began); c != 0 {

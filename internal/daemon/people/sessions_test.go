@@ -43,7 +43,7 @@ func TestSessions(t *testing.T) {
 		d.Alive(caller.Session)
 		time.Sleep(time.Second)
 		list := d.Sessions()
-		if len(list) != 1 || list[0].User != "ops" || list[0].Role != menu.Operator || list[0].Kind != "shell" || len(list[0].Running) != 2 ||
+		if len(list) != 1 || list[0].User != "ops" || list[0].Role != menu.Operator || list[0].Type != "shell" || len(list[0].Running) != 2 ||
 			time.Since(list[0].IdleFrom) != time.Second || time.Since(list[0].Began) != 2*time.Second {
 			t.Errorf("the sessions are %+v", list)
 		}

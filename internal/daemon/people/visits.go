@@ -27,6 +27,22 @@ type visitLine struct {
 	access.Visit
 }
 
+// readVisitLine reads a line. Lines of builds before 0.1 have other names for the two times.
+func readVisitLine(line []byte) (visitLine, error) {
+	var read struct {
+		visitLine
+		FormerBegan *time.Time `json:"began"`
+		FormerEnded *time.Time `json:"ended"`
+	}
+	if err := json.Unmarshal(line, &read); err != nil {
+		return visitLine{}, err
+	}
+	if read.FormerBegan != nil {
+		read.Began, read.Ended = *read.FormerBegan, read.FormerEnded
+	}
+	return read.visitLine, nil
+}
+
 // A visitLog keeps the logins of the past in memory and in a file that is appended to.
 type visitLog struct {
 	log *slog.Logger
@@ -49,8 +65,8 @@ func openVisits(path string, lastSign time.Time, log *slog.Logger) (*visitLog, e
 	v := &visitLog{path: path, log: log}
 	at := make(map[string]int)
 	for line := range bytes.Lines(data) {
-		var l visitLine
-		if json.Unmarshal(line, &l) != nil || l.Login == "" {
+		l, err := readVisitLine(line)
+		if err != nil || l.Login == "" {
 			continue // A crash tore this line.
 		}
 		if i, known := at[l.Login]; known {
