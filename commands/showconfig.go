@@ -47,7 +47,7 @@ func showconfig(s configurationViewer) *menu.Command {
 				fmt.Fprintf(w, "# with changes that are not committed: %d\n", c.Pending)
 			}
 			if len(c.document) == 0 {
-				fmt.Fprint(w, "# It is empty: everything is as the machine and the owner's file have it.\n")
+				fmt.Fprint(w, "# It is empty: everything is as the machine and the host configuration have it.\n")
 			}
 			w.Write(c.document.YAML())
 		},

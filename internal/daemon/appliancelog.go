@@ -18,12 +18,13 @@ import (
 	"diagsh/internal/menu"
 )
 
-// keptLogBytes is how large the appliance's log gets before another file is begun; the one before it is kept.
+// keptLogBytes is how large the appliance's log gets before another file is begun; the one before
+// it is kept.
 const keptLogBytes = 4 << 20
 
-// An applianceLog keeps the appliance's own log, beside where it goes otherwise, so that it can be read
-// from the menus and put into a report. It is the writer below a handler of slog, which writes a line at
-// a time.
+// An applianceLog keeps the appliance's own log, beside where it goes otherwise, so that it can be
+// read from the menus and put into a report. It is the writer below a handler of slog, which writes
+// a line at a time.
 type applianceLog struct {
 	path    string
 	changed store.Notifier
@@ -104,8 +105,8 @@ func (d *Daemon) keepLog(dir string) (err error) {
 // Logger is the appliance's log, for the parts around it.
 func (d *Daemon) Logger() *slog.Logger { return d.log }
 
-// TailLog yields the newest lines of a log, and with follow those that are written from then on, until
-// ctx ends.
+// TailLog yields the newest lines of a log, and with follow those that are written from then on,
+// until ctx ends.
 func (d *Daemon) TailLog(ctx context.Context, log string, count int, follow bool,
 	yield func(access.LogLine) error) error {
 	if log == access.AuditLog {

@@ -1,14 +1,21 @@
-// Package daemon is the running appliance: accounts, logins and sessions, the audit log, the configuration, the diagnostic
-// directory and the captures. What must outlive a session lives here and nowhere else. *Daemon implements api.Appliance; commands
-// reach it through the small interfaces that they declare themselves.
+// Package daemon is the running appliance. What must outlive a session lives in its rooms and nowhere
+// else. *Daemon embeds the rooms and opens, orders and closes them: rooms.go has the order. It implements
+// api.Appliance; commands reach it through the small interfaces that they declare themselves.
+//
+//	store      how bytes get on the disk
+//	settings   what holds: the host configuration, and what is committed on top of it
+//	audit      who did what
+//	people     who may come in, and who is in
+//	files      the diagnostic directory, whose files have owners
+//	exports    copies of files to other hosts
 //
 // # What is in the data directory
 //
 //	lock              held by the one appliance that uses the directory (flock)
 //	api.sock          the appliance's own socket, if no other is named
 //	hostkeys/         the host keys of the SSH server
-//	config.yaml       the owner's file, if no other file is named; read once, at the start
-//	services.yaml     the vendor's part of the catalogue of services, beside the owner's file
+//	config.yaml       the host configuration, if no other file is named; read once, at the start
+//	services.yaml     the vendor's part of the catalogue of services, beside the host configuration
 //	users.json        the accounts; replaced as a whole, never edited in place
 //	first-password    the first password of admin, until the first login with it
 //	visits.jsonl      logins and their ends
@@ -27,7 +34,8 @@
 //
 // # What survives what
 //
-// Accounts, settings and the capture table are written with fsync before an operation succeeds. Lines of the audit log, visits
-// and histories have reached the kernel when the call returns, so that they survive the death of the process; the audit log is
-// on the disk within five seconds.
+// Accounts, settings and the capture table are written with fsync before an operation succeeds. Each says
+// its version, and one of a newer build is refused. Lines of the audit log, visits and histories have
+// reached the kernel when the call returns, so that they survive the death of the process; the audit log
+// is on the disk within five seconds.
 package daemon

@@ -32,7 +32,8 @@ func (d *Daemon) Leaving(caller menu.Caller) string {
 	return strings.Join(sentences, " ")
 }
 
-// goesWithConsole says what ends beside the caller's own session when the appliance does; empty if nothing.
+// goesWithConsole says what ends beside the caller's own session when the appliance does; empty if
+// nothing.
 func (d *Daemon) goesWithConsole(caller menu.Caller) string {
 	var what []string
 	running := 0
