@@ -63,27 +63,50 @@ func front(names []string) int {
 	return 0
 }
 
-// frontEnd is api's front end as front/ssh declares it.
+// frontEnd is api's front end as front/ssh declares it. What could not be had is nil, and no interface that holds a nil pointer.
 type frontEnd struct{ *api.FrontEnd }
 
 func (f frontEnd) Spawn(ctx context.Context, login string, program access.Program) (sshfront.Running, error) {
-	return f.FrontEnd.Spawn(ctx, login, program)
+	running, err := f.FrontEnd.Spawn(ctx, login, program)
+	if err != nil {
+		return nil, err
+	}
+	return running, nil
 }
 
 func (f frontEnd) Files(ctx context.Context, login string) (sshfront.Files, error) {
 	session, err := f.FrontEnd.Files(ctx, login)
-	return fileSession{session}, err
+	if err != nil {
+		return nil, err
+	}
+	return fileSession{session}, nil
 }
 
-func (f frontEnd) Client(ctx context.Context) (sshfront.Client, error) { return f.FrontEnd.Client(ctx) }
+func (f frontEnd) Client(ctx context.Context) (sshfront.Client, error) {
+	client, err := f.FrontEnd.Client(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return client, nil
+}
 
 type fileSession struct{ *api.FileSession }
 
-func (s fileSession) List() (sshfront.Listing, error) { return s.FileSession.List() }
+func (s fileSession) List() (sshfront.Listing, error) {
+	listing, err := s.FileSession.List()
+	if err != nil {
+		return nil, err
+	}
+	return listing, nil
+}
 
 // spawner is spawn's spawner as api declares it.
 type spawner struct{ *spawn.Spawner }
 
 func (s spawner) Start(program access.Program, connection *os.File) (api.Child, error) {
-	return s.Spawner.Start(program, connection)
+	process, err := s.Spawner.Start(program, connection)
+	if err != nil {
+		return nil, err
+	}
+	return process, nil
 }
