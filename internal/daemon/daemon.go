@@ -21,6 +21,7 @@ import (
 	"diagsh/internal/daemon/exports"
 	"diagsh/internal/daemon/files"
 	"diagsh/internal/daemon/people"
+	"diagsh/internal/daemon/reports"
 	"diagsh/internal/daemon/settings"
 	"diagsh/internal/netconf"
 )
@@ -52,13 +53,13 @@ type Daemon struct {
 	*files.Directory
 	*commitsRoom
 	*exports.Queue
+	*reportsRoom
 
 	product string
 	log     *slog.Logger
 	lock    *os.File
 
 	captures *captures
-	reports  *reports
 	names    *names.Resolver
 
 	services     services.Catalogue
@@ -79,7 +80,10 @@ type Daemon struct {
 var _ api.Appliance = (*Daemon)(nil)
 
 // These rooms are named for what a method of theirs lists. Embedded under another name, they do not hide it.
-type commitsRoom = commits.Commits
+type (
+	commitsRoom = commits.Commits
+	reportsRoom = reports.Reports
+)
 
 // sweepEvery is how often the appliance looks for accounts that have expired and sessions that are idle, and brings onto the disk what
 // is not there yet.
@@ -155,7 +159,6 @@ func (d *Daemon) open(o Options) error {
 	}
 	d.opened(d.Directory)
 	d.Register(captureFiles{d})
-	d.Register(reportFiles{d})
 	if d.captures, err = openCaptures(o.Dir, d.Root(), &d.tasks, d.CaptureRules().KeepMemory); err != nil {
 		return err
 	}
@@ -178,7 +181,8 @@ func (d *Daemon) open(o Options) error {
 		return err
 	}
 	d.opened(d.Queue)
-	if d.reports, err = openReports(o.Dir, d.Root()); err != nil {
+	d.reportsRoom, err = reports.Open(reports.Options{Dir: o.Dir, Files: d.Directory, Product: o.Product, Hostname: d.Hostname, Log: d.log})
+	if err != nil {
 		return err
 	}
 	return nil

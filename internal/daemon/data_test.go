@@ -24,3 +24,15 @@ func TestOnlyTheOwnerReadsTheData(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// fileOf returns the path of a file in the diagnostic directory, which is made if need be.
+func fileOf(t *testing.T, d *Daemon, name string) string {
+	t.Helper()
+	path := filepath.Join(d.Path(), name)
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	return path
+}

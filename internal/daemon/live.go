@@ -16,6 +16,7 @@ import (
 	"diagsh/capture/replay"
 	"diagsh/internal/access"
 	"diagsh/internal/daemon/files"
+	"diagsh/internal/daemon/reports"
 	"diagsh/internal/menu"
 )
 
@@ -179,7 +180,7 @@ func (d *Daemon) FileNames(begun string, most int) []string {
 // PacketFileNames are those of FileNames that may hold packets, as they begin.
 func (d *Daemon) PacketFileNames(begun string, most int) []string {
 	return d.fileNames(begun, most, func(name string) bool {
-		if strings.HasSuffix(name, reportSuffix) {
+		if strings.HasSuffix(name, reports.Suffix) {
 			return false
 		}
 		f, err := d.OpenFile(name)

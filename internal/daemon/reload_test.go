@@ -12,6 +12,7 @@ import (
 
 	"diagsh/capture"
 	"diagsh/internal/daemon/exports"
+	"diagsh/internal/menu"
 	"diagsh/internal/test/await"
 )
 
@@ -147,4 +148,36 @@ func filesWith(t *testing.T, dir, text string) (list []string) {
 		t.Fatal(err)
 	}
 	return list
+}
+
+// Factory values that cannot be reached in one go: the step is named, everybody can still come in, and the second try succeeds.
+func TestReloadFailsMidway(t *testing.T) {
+	d := start(t, Options{Dir: prepare(t)})
+	file := fileOf(t, d, "kept.pcap")
+	obstacle := filepath.Join(d.captures.settings.Path, "obstacle")
+	if err := os.MkdirAll(obstacle, 0o700); err != nil { // a folder that is not empty cannot be removed as a file is
+		t.Fatal(err)
+	}
+	before := d.Accounts()
+	_, err := d.Reload(adminCaller, true)
+	wantKind(t, err, menu.Failed)
+	if err == nil || !strings.Contains(err.Error(), "reset the settings of captures") || !strings.Contains(err.Error(), "reload again") {
+		t.Errorf("%v", err)
+	}
+	if now := d.Accounts(); len(now) != len(before) {
+		t.Errorf("%d accounts, there were %d", len(now), len(before))
+	}
+	if _, err := os.Stat(file); err != nil {
+		t.Errorf("a step behind the one that failed was done: %v", err)
+	}
+	if err := os.RemoveAll(d.captures.settings.Path); err != nil {
+		t.Fatal(err)
+	}
+	done, err := d.Reload(adminCaller, true)
+	if err != nil || done.Password == "" || len(d.Accounts()) != 1 {
+		t.Errorf("%v, %d accounts", err, len(d.Accounts()))
+	}
+	if _, err := os.Stat(file); err == nil {
+		t.Error("the files are still there")
+	}
 }

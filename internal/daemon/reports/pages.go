@@ -1,4 +1,4 @@
-package daemon
+package reports
 
 import (
 	"bytes"
@@ -52,7 +52,7 @@ func escapeText(text []byte) []byte {
 
 func pageBegin(r access.Report, p access.ReportPart) string {
 	return head(p.Title) + fmt.Sprintf("<p><a href=\"../index.html\">%s</a></p>\n<h1>%s</h1>\n<p class=\"dim\">%s</p>\n<pre>\n",
-		escape(strings.TrimSuffix(r.Name, reportSuffix)), escape(p.Title), escape(commandLine(p)))
+		escape(strings.TrimSuffix(r.Name, Suffix)), escape(p.Title), escape(commandLine(p)))
 }
 
 func pageEnd(c access.Content) string {

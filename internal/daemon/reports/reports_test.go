@@ -1,4 +1,4 @@
-package daemon
+package reports
 
 import (
 	"archive/tar"
@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -15,12 +16,13 @@ import (
 	"time"
 
 	"diagsh/internal/access"
+	"diagsh/internal/daemon/files"
 	"diagsh/internal/menu"
 )
 
 // A boundary of the tests: commands are functions, by the first word of their path.
 type boundary struct {
-	d        *Daemon
+	files    *files.Directory
 	commands map[string]func(ctx context.Context, sink menu.Sink) error
 }
 
@@ -28,11 +30,38 @@ func (b boundary) RunWithin(ctx context.Context, _ menu.Caller, path []string, _
 	return menu.ReadOnly, b.commands[path[0]](ctx, sink)
 }
 
-func (b boundary) OpenWithin(_ menu.Caller, name string) (*os.File, error) { return b.d.OpenFile(name) }
+func (b boundary) OpenWithin(_ menu.Caller, name string) (*os.File, error) {
+	return b.files.OpenFile(name)
+}
 
-func withCommands(t *testing.T, conf string, commands map[string]func(context.Context, menu.Sink) error) (*Daemon, func(context.Context) (access.Report, error)) {
-	d := start(t, Options{Dir: configured(t, prepare(t), conf)})
-	d.ReportWith(boundary{d, commands})
+// A rig is Reports with their directory.
+type rig struct {
+	*room
+	*files.Directory
+}
+
+type room = Reports // so that its method of that name is not hidden
+
+var admin = menu.Caller{User: "admin", Role: menu.Administrator}
+
+func open(t *testing.T, dir string, quota int64) rig {
+	t.Helper()
+	log := slog.New(slog.DiscardHandler)
+	directory, err := files.Open(files.Options{Path: filepath.Join(dir, "diagnostic"), Log: log, QuotaBytes: quota, ReserveBytes: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { directory.Close(context.Background()) })
+	r, err := Open(Options{Dir: dir, Files: directory, Product: "diagsh", Hostname: func() string { return "mx1" }, Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rig{r, directory}
+}
+
+func withCommands(t *testing.T, quota int64, commands map[string]func(context.Context, menu.Sink) error) (rig, func(context.Context) (access.Report, error)) {
+	d := open(t, t.TempDir(), quota)
+	d.ReportWith(boundary{d.Directory, commands})
 	var request access.ReportRequest
 	for _, name := range []string{"endless", "last"} {
 		if commands[name] != nil {
@@ -40,7 +69,7 @@ func withCommands(t *testing.T, conf string, commands map[string]func(context.Co
 		}
 	}
 	return d, func(ctx context.Context) (access.Report, error) {
-		return d.CreateReport(ctx, adminCaller, request, func(string) {})
+		return d.CreateReport(ctx, admin, request, func(string) {})
 	}
 }
 
@@ -54,7 +83,7 @@ func TestReportIsBounded(t *testing.T) {
 	row := map[string]string{"text": strings.Repeat("<&>", 20<<10)}
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	d, create := withCommands(t, "", map[string]func(context.Context, menu.Sink) error{"last": last, "endless": func(_ context.Context, sink menu.Sink) error {
+	d, create := withCommands(t, 0, map[string]func(context.Context, menu.Sink) error{"last": last, "endless": func(_ context.Context, sink menu.Sink) error {
 		for {
 			if err := sink.Record(row, menu.Table); err != nil {
 				return err
@@ -107,7 +136,7 @@ func TestReportIsBounded(t *testing.T) {
 // One at a time, and an interrupt leaves nothing.
 func TestReportOneAtATime(t *testing.T) {
 	began := make(chan struct{})
-	d, create := withCommands(t, "", map[string]func(context.Context, menu.Sink) error{"endless": func(ctx context.Context, _ menu.Sink) error {
+	d, create := withCommands(t, 0, map[string]func(context.Context, menu.Sink) error{"endless": func(ctx context.Context, _ menu.Sink) error {
 		close(began)
 		<-ctx.Done()
 		return ctx.Err()
@@ -133,7 +162,7 @@ func TestReportOneAtATime(t *testing.T) {
 
 // A report whose file somebody deletes by SFTP is no report any more.
 func TestReportDeletedAsFile(t *testing.T) {
-	d, create := withCommands(t, "", map[string]func(context.Context, menu.Sink) error{"last": last})
+	d, create := withCommands(t, 0, map[string]func(context.Context, menu.Sink) error{"last": last})
 	first, err := create(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -142,14 +171,14 @@ func TestReportDeletedAsFile(t *testing.T) {
 	if err != nil || second.Name == first.Name {
 		t.Fatal(second.Name, err)
 	}
-	if err := d.RemoveFile(adminCaller, first.Name); err != nil {
+	if err := d.RemoveFile(admin, first.Name); err != nil {
 		t.Fatal(err)
 	}
 	if list := d.Reports(); len(list) != 1 || list[0].Name != second.Name {
 		t.Errorf("%+v", list)
 	}
-	wantKind(t, d.DeleteReport(adminCaller, first.Name), menu.NotFound)
-	if err := d.DeleteReport(adminCaller, second.Name); err != nil || len(d.Reports()) > 0 {
+	wantKind(t, d.DeleteReport(admin, first.Name), menu.NotFound)
+	if err := d.DeleteReport(admin, second.Name); err != nil || len(d.Reports()) > 0 {
 		t.Error(err)
 	}
 }
@@ -171,14 +200,14 @@ func FuzzEscapeText(f *testing.F) {
 // A part that takes too long is given up and named with the reason; the others are there.
 func TestReportPartTakesTooLong(t *testing.T) {
 	t.Parallel()
-	d, create := withCommands(t, "", map[string]func(context.Context, menu.Sink) error{"last": last, "endless": func(ctx context.Context, sink menu.Sink) error {
+	d, create := withCommands(t, 0, map[string]func(context.Context, menu.Sink) error{"last": last, "endless": func(ctx context.Context, sink menu.Sink) error {
 		if err := sink.Text([]byte("the beginning\n")); err != nil {
 			return err
 		}
 		<-ctx.Done()
 		return ctx.Err()
 	}})
-	d.reports.partTime = time.Second
+	d.partTime = time.Second
 	report, err := create(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -195,7 +224,7 @@ func TestReportPartTakesTooLong(t *testing.T) {
 // written; what was written of it is gone.
 func TestReportStaysWithinTheQuota(t *testing.T) {
 	const quota = 16 << 20
-	d, create := withCommands(t, "captures: {quota: 16MB}", map[string]func(context.Context, menu.Sink) error{"last": last})
+	d, create := withCommands(t, quota, map[string]func(context.Context, menu.Sink) error{"last": last})
 	for _, free := range []int64{0, 10} {
 		if err := os.Truncate(fileOf(t, d, "capture.pcap"), quota-free); err != nil {
 			t.Fatal(err)
@@ -218,7 +247,7 @@ func TestReportStaysWithinTheQuota(t *testing.T) {
 }
 
 // fileOf is the path of a file in the diagnostic directory, which is made if need be.
-func fileOf(t *testing.T, d *Daemon, name string) string {
+func fileOf(t *testing.T, d rig, name string) string {
 	t.Helper()
 	path := filepath.Join(d.Path(), name)
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o600)
@@ -229,34 +258,48 @@ func fileOf(t *testing.T, d *Daemon, name string) string {
 	return path
 }
 
-// Factory values that cannot be reached in one go: the step is named, everybody can still come in, and the second try succeeds.
-func TestReloadFailsMidway(t *testing.T) {
-	d := start(t, Options{Dir: prepare(t)})
-	file := fileOf(t, d, "kept.pcap")
-	obstacle := filepath.Join(d.captures.settings.Path, "obstacle")
-	if err := os.MkdirAll(obstacle, 0o700); err != nil { // a folder that is not empty cannot be removed as a file is
+func wantKind(t *testing.T, err error, code menu.Code) {
+	t.Helper()
+	if err == nil || menu.AsError(err).Code != code {
+		t.Errorf("the error is %v, and not of the kind %v", err, code)
+	}
+}
+
+// What is in a report says who may read it, also after a restart. Of one that is not in the table the worst is taken. What a crash
+// left of one that was being made goes.
+func TestWhoMayReadAReport(t *testing.T) {
+	dir := t.TempDir()
+	d := open(t, dir, 0)
+	d.ReportWith(boundary{d.Directory, map[string]func(context.Context, menu.Sink) error{"last": last}})
+	fileOf(t, d, "a.pcap")
+	request := access.ReportRequest{Parts: []access.ReportPart{{Title: "last", Path: []string{"last"}}}}
+	plain, err := d.CreateReport(t.Context(), admin, request, func(string) {})
+	if err != nil {
 		t.Fatal(err)
 	}
-	before := d.Accounts()
-	_, err := d.Reload(adminCaller, true)
-	wantKind(t, err, menu.Failed)
-	if err == nil || !strings.Contains(err.Error(), "reset the settings of captures") || !strings.Contains(err.Error(), "reload again") {
-		t.Errorf("%v", err)
-	}
-	if now := d.Accounts(); len(now) != len(before) {
-		t.Errorf("%d accounts, there were %d", len(now), len(before))
-	}
-	if _, err := os.Stat(file); err != nil {
-		t.Errorf("a step behind the one that failed was done: %v", err)
-	}
-	if err := os.RemoveAll(d.captures.settings.Path); err != nil {
+	request.Files = []string{"a.pcap"} // which nobody owns here, so it counts as packets
+	packets, err := d.CreateReport(t.Context(), admin, request, func(string) {})
+	if err != nil {
 		t.Fatal(err)
 	}
-	done, err := d.Reload(adminCaller, true)
-	if err != nil || done.Password == "" || len(d.Accounts()) != 1 {
-		t.Errorf("%v, %d accounts", err, len(d.Accounts()))
+	fileOf(t, d, "stranger"+Suffix)
+	hidden := fileOf(t, d, ".mx1-report-1"+Suffix+makingSuffix)
+	for _, d := range []rig{d, open(t, dir, 0)} {
+		for name, want := range map[string]access.File{
+			plain.Name:          {},
+			packets.Name:        {Payload: true},
+			"stranger" + Suffix: {Payload: true, Role: menu.Administrator},
+		} {
+			f, err := d.StatFile(name)
+			if err != nil || f.Payload != want.Payload || f.Role != want.Role {
+				t.Errorf("%+v, %v", f, err)
+			}
+		}
+		if list := d.Reports(); len(list) != 2 {
+			t.Errorf("the reports are %+v", list)
+		}
 	}
-	if _, err := os.Stat(file); err == nil {
-		t.Error("the files are still there")
+	if _, err := os.Stat(hidden); err == nil {
+		t.Error("what a crash left is still there")
 	}
 }

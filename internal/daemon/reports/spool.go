@@ -1,4 +1,4 @@
-package daemon
+package reports
 
 import (
 	"bufio"
@@ -123,11 +123,11 @@ type spoolFile struct {
 
 func (m *maker) newSpoolFile(kind string) (*spoolFile, error) {
 	name := "." + m.folder + "." + kind + makingSuffix
-	f, err := m.d.CreateFile(name)
+	f, err := m.dir.CreateFile(name)
 	if err != nil {
 		return nil, err
 	}
-	if err := m.d.Root().Remove(name); err != nil {
+	if err := m.dir.Root().Remove(name); err != nil {
 		f.Close()
 		return nil, err
 	}
