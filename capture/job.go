@@ -57,13 +57,12 @@ type Config struct {
 	// kind when that is nothing; nil is no quota.
 	Allowance func() error
 
-	// Closed is called when a file has its name and gets no more packets, before an older
-	// one is deleted for it. Held tells of a file whether it has to stay for now; when that
-	// changes, call Prune. Turned is called when a file is finished and another one goes
-	// on. Each may be nil.
-	Closed func(FileInfo)
-	Held   func(name string) bool
-	Turned func()
+	// OnClose is called when a file has its name and gets no more packets, before an older one is
+	// deleted for it. Retain reports whether a file has to stay for now; when that changes, call
+	// Prune. OnRotate is called when a file is finished and another one goes on. Each may be nil.
+	OnClose  func(FileInfo)
+	Retain   func(name string) bool
+	OnRotate func()
 
 	// Machine, System, Application and Comments are for the FileHeader.
 	Machine, System, Application string
@@ -73,11 +72,11 @@ type Config struct {
 // Job is a capture that runs, or has ended. Its methods may be called by anyone at
 // any time.
 type Job struct {
-	config Config
-	format Format
-	start  time.Time
-	source Source
-	keeper keeper
+	config   Config
+	format   Format
+	start    time.Time
+	source   Source
+	finisher finisher
 
 	// Of the goroutine that moves packets.
 	file          File
@@ -191,7 +190,7 @@ func start(c Config) (*Job, error) {
 		}
 		return nil, err
 	}
-	j.keeper.start(j)
+	j.finisher.start(j)
 	opened <- nil
 	return j, nil
 }
@@ -233,7 +232,7 @@ func (j *Job) Stop(reason StopReason) {
 // Prune deletes the files that are more than are kept, and are held no more.
 func (j *Job) Prune() {
 	select {
-	case j.keeper.freed <- struct{}{}:
+	case j.finisher.freed <- struct{}{}:
 	default: // it is about to look anyhow
 	}
 }
@@ -264,8 +263,8 @@ func (j *Job) run(prepared chan<- struct{}, opened <-chan error) {
 		reason, err = failure(err)
 	}
 	j.source.Close()
-	j.hand(j.file, j.name)
-	if kept := j.keeper.end(); kept != nil && err == nil {
+	j.enqueue(j.file, j.name)
+	if kept := j.finisher.end(); kept != nil && err == nil {
 		reason, err = failure(kept)
 	}
 

@@ -91,8 +91,8 @@ func (j *Job) took(file File, name string, now time.Time) {
 	j.status.Files = append(j.status.Files, info)
 }
 
-// hand gives a file to the keeper, with the counters of its time.
-func (j *Job) hand(file File, name string) {
+// enqueue gives a file to the finisher, with the counters of its time.
+func (j *Job) enqueue(file File, name string) {
 	now := j.source.Counters()
 	counters := slices.Clone(now)
 	for i, base := range j.base {
@@ -106,11 +106,11 @@ func (j *Job) hand(file File, name string) {
 		e.End(counters)
 		counters = nil
 	}
-	j.keeper.files <- finished{file, name, counters}
+	j.finisher.files <- finished{file, name, counters}
 }
 
-// turn begins the next file. There is a reason if there is none to begin.
-func (j *Job) turn() (StopReason, error) {
+// rotate begins the next file. There is a reason if there is none to begin.
+func (j *Job) rotate() (StopReason, error) {
 	limits := j.config.Spec.Limits
 	switch {
 	case limits.Files > 0 && j.began >= limits.Files:
@@ -124,8 +124,8 @@ func (j *Job) turn() (StopReason, error) {
 		j.closed = closed
 		return failure(err)
 	}
-	j.hand(file, name)
-	return "", j.keeper.failed()
+	j.enqueue(file, name)
+	return "", j.finisher.failed()
 }
 
 // bare is an error of the file system without the path, which is the server's own.

@@ -75,7 +75,7 @@ func (j *Job) introduce(in Interface) (StopReason, error) {
 		if !j.config.Spec.Rotates() {
 			return SizeExceeded, nil
 		}
-		return j.turn() // the next file begins with all interfaces
+		return j.rotate() // the next file begins with all interfaces
 	}
 	return "", nil
 }

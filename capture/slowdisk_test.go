@@ -120,7 +120,7 @@ func TestHeldFilesStay(t *testing.T) {
 	c.Create, c.Release = files.Create, files.Close
 	var mutex sync.Mutex
 	held, closed := map[string]bool{}, []string{}
-	c.Closed = func(f capture.FileInfo) {
+	c.OnClose = func(f capture.FileInfo) {
 		mutex.Lock()
 		defer mutex.Unlock()
 		if _, err := c.Dir.Stat(f.Name); err != nil || f.Packets == 0 {
@@ -129,7 +129,7 @@ func TestHeldFilesStay(t *testing.T) {
 		held[f.Name] = true
 		closed = append(closed, f.Name)
 	}
-	c.Held = func(name string) bool {
+	c.Retain = func(name string) bool {
 		mutex.Lock()
 		defer mutex.Unlock()
 		return held[name]

@@ -7,10 +7,10 @@ import (
 	"sync/atomic"
 )
 
-// keeper closes the files of a capture that are full, gives them their names, and
+// finisher closes the files of a capture that are full, gives them their names, and
 // deletes those that have to go. It does so beside the capture, because the disk may
 // take its time.
-type keeper struct {
+type finisher struct {
 	job   *Job
 	files chan finished
 	freed chan struct{} // a file that was held may not be any more
@@ -50,7 +50,7 @@ func (s Spec) waiting() int {
 	return int(min(n, closing))
 }
 
-func (k *keeper) start(j *Job) {
+func (k *finisher) start(j *Job) {
 	k.job, k.files, k.freed, k.ended = j, make(chan finished, j.config.Spec.waiting()), make(chan struct{}, 1), make(chan struct{})
 	go func() {
 		defer close(k.ended)
@@ -73,20 +73,20 @@ func (k *keeper) start(j *Job) {
 }
 
 // end waits for all files, and returns the first error.
-func (k *keeper) end() error {
+func (k *finisher) end() error {
 	close(k.files)
 	<-k.ended
 	return k.failed()
 }
 
-func (k *keeper) failed() error {
+func (k *finisher) failed() error {
 	if err := k.err.Load(); err != nil {
 		return *err
 	}
 	return nil
 }
 
-func (k *keeper) keep(f finished) error {
+func (k *finisher) keep(f finished) error {
 	info, err := f.file.Close(f.counters)
 	// Without a packet a file stays as the only one, or for its time in a ring.
 	if info.Packets == 0 && (err != nil || !k.job.config.Spec.Rotates()) && k.forget(f.name, info.Bytes) {
@@ -109,21 +109,21 @@ func (k *keeper) keep(f finished) error {
 	}
 	j.mutex.Unlock()
 	k.last = name
-	if j.config.Closed != nil && name == f.name {
-		j.config.Closed(info)
+	if j.config.OnClose != nil && name == f.name {
+		j.config.OnClose(info)
 	}
 	if err == nil {
 		err = k.prune()
 	}
-	if j.config.Turned != nil && j.config.Spec.Rotates() {
-		j.config.Turned()
+	if j.config.OnRotate != nil && j.config.Spec.Rotates() {
+		j.config.OnRotate()
 	}
 	return err
 }
 
 // forget removes a file that holds no packet. The only file stays if it can be read, for
 // what its header says.
-func (k *keeper) forget(name string, bytes int64) bool {
+func (k *finisher) forget(name string, bytes int64) bool {
 	j := k.job
 	j.mutex.Lock()
 	defer j.mutex.Unlock()
@@ -136,7 +136,7 @@ func (k *keeper) forget(name string, bytes int64) bool {
 }
 
 // publish gives a finished file its name.
-func (k *keeper) publish(name string) error {
+func (k *finisher) publish(name string) error {
 	dir := k.job.config.Dir
 	if _, err := dir.Lstat(name); err == nil {
 		return &FileExistsError{name}
@@ -161,7 +161,7 @@ func (k *keeper) publish(name string) error {
 // that the capture dies now. So while the disk is slow there are more files than are
 // kept: those that wait, the one that is closed, and two of the capture that waits then.
 // And there are more while the oldest is held, which all that are younger wait for.
-func (k *keeper) prune() error {
+func (k *finisher) prune() error {
 	if k.failed() != nil {
 		return nil // nothing goes for a file that is not whole
 	}
@@ -171,7 +171,7 @@ func (k *keeper) prune() error {
 		j.mutex.Lock()
 		s := &j.status
 		closed := 1 + slices.IndexFunc(s.Files, func(f FileInfo) bool { return f.Name == k.last })
-		if closed < keep || len(s.Files) <= keep || j.config.Held != nil && j.config.Held(s.Files[0].Name) {
+		if closed < keep || len(s.Files) <= keep || j.config.Retain != nil && j.config.Retain(s.Files[0].Name) {
 			j.mutex.Unlock()
 			return nil
 		}
