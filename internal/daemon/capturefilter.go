@@ -15,6 +15,7 @@ import (
 
 	"diagsh/capture"
 	"diagsh/capture/filter"
+	"diagsh/capture/headers"
 	"diagsh/internal/menu"
 )
 
@@ -141,7 +142,7 @@ func (f *captureFilter) build(ctx context.Context, t target) (program []bpf.RawI
 		}
 	}
 	if f.spec.HeadersOnly {
-		program = cutBehindHeaders(program, t.layer, f.spec.SnapLength)
+		program = headers.Cut(program, t.layer, f.spec.SnapLength)
 	}
 	if n := len(program); n > maxInstructions {
 		return nil, menu.BadArgument("filter", "The filter is too long: the kernel takes %d instructions and this one needs %d", maxInstructions, n).

@@ -9,8 +9,10 @@ import (
 	"testing"
 
 	"golang.org/x/net/bpf"
+	"golang.org/x/sys/unix"
 
 	"diagsh/capture"
+	"diagsh/capture/headers"
 	"diagsh/internal/daemon/settings"
 	"diagsh/internal/menu"
 )
@@ -160,9 +162,9 @@ func TestFilterErrors(t *testing.T) {
 func TestHeadersProgramIsValid(t *testing.T) {
 	var all []bpf.RawInstruction
 	for _, link := range []capture.LinkType{capture.Ethernet, capture.Raw} {
-		all = cutBehindHeaders(nil, link, 96)
+		all = headers.Cut(nil, link, 96)
 		for i, in := range all {
-			if in.Op == jump && int(in.K) >= len(all)-i-1 {
+			if in.Op == unix.BPF_JMP|unix.BPF_JA && int(in.K) >= len(all)-i-1 {
 				t.Errorf("instruction %d jumps out of the program", i)
 			}
 		}

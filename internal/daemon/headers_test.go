@@ -8,8 +8,10 @@ import (
 	"testing"
 
 	"golang.org/x/net/bpf"
+	"golang.org/x/sys/unix"
 
 	"diagsh/capture"
+	"diagsh/capture/headers"
 )
 
 // kept is how many bytes of a packet a program keeps, by the virtual machine of golang.org/x/net/bpf.
@@ -71,10 +73,13 @@ type headerCase struct {
 	want   int
 }
 
+// headerExtensions is how many headers of extensions headers.Cut follows.
+const headerExtensions = 6
+
 func ipCases() []headerCase {
 	udp := append(make([]byte, 8), payload...)
 	tooMany := [][]byte{}
-	for range extensions + 1 {
+	for range headerExtensions + 1 {
 		tooMany = append(tooMany, extension(60, 0))
 	}
 	return []headerCase{
@@ -94,7 +99,7 @@ func ipCases() []headerCase {
 		{"ipv6 hop-by-hop, destination, tcp", ipv6Packet(0, extension(60, 0), extension(6, 2), tcpSegment(0, payload)), 40 + 8 + 24 + 20},
 		{"ipv6 first fragment", ipv6Packet(44, []byte{17, 0, 0, 1, 0, 0, 0, 9}, udp), 56},
 		{"ipv6 later fragment", ipv6Packet(44, []byte{17, 0, 0, 8, 0, 0, 0, 9}, payload), 48},
-		{"ipv6 with too many extensions", ipv6Packet(60, append(tooMany, payload)...), 40 + extensions*8},
+		{"ipv6 with too many headerExtensions", ipv6Packet(60, append(tooMany, payload)...), 40 + headerExtensions*8},
 	}
 }
 
@@ -120,11 +125,11 @@ func ethernetCases() []headerCase {
 
 func TestHeadersOnly(t *testing.T) {
 	for link, cases := range map[capture.LinkType][]headerCase{capture.Ethernet: ethernetCases(), capture.Raw: ipCases()} {
-		program := cutBehindHeaders(nil, link, 0)
+		program := headers.Cut(nil, link, 0)
 		if len(program) > 1000 {
 			t.Errorf("the program has %d instructions", len(program))
 		}
-		short := cutBehindHeaders(nil, link, 30)
+		short := headers.Cut(nil, link, 30)
 		for _, c := range cases {
 			if got := min(kept(t, program, c.packet), len(c.packet)); got != c.want {
 				t.Errorf("%s: %d bytes are kept; want %d", c.name, got, c.want)
@@ -145,7 +150,7 @@ func TestHeadersOnly(t *testing.T) {
 func TestHeadersOnlyDropsNothing(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for _, link := range []capture.LinkType{capture.Ethernet, capture.Raw} {
-		program := cutBehindHeaders(nil, link, 0)
+		program := headers.Cut(nil, link, 0)
 		cases := ethernetCases()
 		if link == capture.Raw {
 			cases = ipCases()
@@ -187,7 +192,7 @@ func TestHeadersOnlyKeepsTheFilter(t *testing.T) {
 		p = slices.Clone(p)
 		for i := range p {
 			if p[i].Op == 0x30 && p[i].K >= 0xfffff000 || p[i].Op == 0x28 && p[i].K >= 0xfffff000 {
-				p[i] = bpf.RawInstruction{Op: loadImmediate}
+				p[i] = bpf.RawInstruction{Op: unix.BPF_LD | unix.BPF_IMM}
 			}
 		}
 		return p

@@ -1,4 +1,4 @@
-package daemon
+package headers
 
 import (
 	"fmt"
@@ -48,11 +48,12 @@ const (
 	ipv6Extension = 8 // the least
 )
 
-// cutBehindHeaders makes of a filter program one that accepts the same packets but keeps only their headers: what a classic BPF
-// program returns is the number of bytes that the kernel keeps, so that contents never reach this process. Kept are the headers of
-// link, IP with its extensions, and TCP, UDP, SCTP or ICMP; of fragments and other protocols the header of IP; of what is not IP
-// 64 bytes. Never more than snapLength is kept, unless that is 0. nil is the program that takes every packet.
-func cutBehindHeaders(program []bpf.RawInstruction, link capture.LinkType, snapLength int) []bpf.RawInstruction {
+// Cut returns a program that accepts the same packets as a filter program but keeps only their
+// headers. A classic BPF program returns the number of bytes that the kernel keeps, so contents never
+// reach this process. Kept are the headers of link, IP with its extensions, and TCP, UDP, SCTP or ICMP;
+// of fragments and other protocols the header of IP; of what is not IP 64 bytes. Never more than
+// snapLength is kept, unless that is 0. An empty program takes every packet.
+func Cut(program []bpf.RawInstruction, link capture.LinkType, snapLength int) []bpf.RawInstruction {
 	epilogue := headerProgram(link, snapLength)
 	if len(program) == 0 {
 		return epilogue
