@@ -59,7 +59,7 @@ func (b *chainBench) traced(args string) ([]hop, time.Duration) {
 			Hop    int
 			Probes []struct {
 				Address, Mark string
-				Time          float64
+				RTT           float64 `json:"rttSeconds"`
 				Lost          bool
 			}
 		}
@@ -68,7 +68,7 @@ func (b *chainBench) traced(args string) ([]hop, time.Duration) {
 		}
 		var h hop
 		for _, p := range record.Probes {
-			h.add(p.Address, p.Mark, p.Time*1000, p.Lost)
+			h.add(p.Address, p.Mark, p.RTT*1000, p.Lost)
 		}
 		hops = append(hops, h)
 	}

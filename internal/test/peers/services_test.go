@@ -46,7 +46,7 @@ func (b *bed) lsofUDP() []string { return b.lsof("-iUDP") }
 func (b *bed) lsof(which ...string) []string {
 	b.t.Helper()
 	// lsof looks at one process of the test's host after the other; those of other namespaces have other sockets.
-	text := b.run("lsof", append([]string{"+c0", "-nP", "-w", "-FpcLtPnd"}, which...)...)
+	text := b.run("lsof", append([]string{"+c0", "-nP", "-w", "-FpcuLtPnd"}, which...)...)
 	var pid, command, user, kind, node string
 	seen := map[string]bool{}
 	var rows []string
@@ -57,7 +57,7 @@ func (b *bed) lsof(which ...string) []string {
 			pid = value
 		case 'c':
 			command = value
-		case 'L':
+		case 'u', 'L': // the name follows the number, where there is one
 			user = value
 		case 't':
 			kind = value
