@@ -42,18 +42,18 @@ func tcpdump(s captureService) *menu.Menu {
 	}
 }
 
-type startArgs struct {
+type tcpdumpStartArgs struct {
 	Name string `arg:"name,positional:1" help:"Name of the capture; one is made if none is given."`
 }
 
 func tcpdumpStart(s captureService) *menu.Command {
-	return menu.Decl[startArgs, capture.Status]{
+	return menu.Decl[tcpdumpStartArgs, capture.Status]{
 		Name:    "start",
 		Help:    "Start packet capture.",
 		Details: "It uses the filter, the interfaces and the limits that are set, and goes on when you leave the menu or the session.",
 		Role:    menu.Operator,
 		Shape:   menu.Object,
-		Run: func(_ context.Context, caller menu.Caller, a startArgs, out *menu.Out[capture.Status]) error {
+		Run: func(_ context.Context, caller menu.Caller, a tcpdumpStartArgs, out *menu.Out[capture.Status]) error {
 			status, err := s.StartCapture(caller, capture.Request{Name: a.Name})
 			if err != nil {
 				return err
@@ -65,31 +65,8 @@ func tcpdumpStart(s captureService) *menu.Command {
 	}.Command()
 }
 
-type nameArgs struct {
-	Name string `arg:"name,positional:1" ask:"Name of the capture" help:"Name of the capture; may be left out when there is only one."`
-}
-
 func tcpdumpStop(s captureService) *menu.Command {
-	return menu.Decl[nameArgs, capture.Status]{
-		Name:   "stop",
-		Help:   "Stop packet capture.",
-		Role:   menu.Operator,
-		Shape:  menu.Object,
-		Hidden: func(context.Context) bool { return len(captures.Active(s.Captures())) == 0 },
-		Ask: func(_ context.Context, _ menu.Caller, _ nameArgs, q *menu.Question) error {
-			captures.Choose(q, captures.Active(s.Captures()))
-			return nil
-		},
-		Run: func(_ context.Context, caller menu.Caller, a nameArgs, out *menu.Out[capture.Status]) error {
-			status, err := captures.Stop(s, caller, a.Name)
-			if err != nil {
-				return err
-			}
-			out.Printf("Capture stopped.\n")
-			return out.Record(status)
-		},
-		Text: captures.Status,
-	}.Command()
+	return captures.StopDecl(s, "Stop packet capture.", func(string) string { return "Capture stopped." }).Command()
 }
 
 func tcpdumpStatus(s captureService) *menu.Command {
@@ -104,30 +81,30 @@ func tcpdumpStatus(s captureService) *menu.Command {
 	}.Command()
 }
 
-type filterArgs struct {
+type tcpdumpFilterArgs struct {
 	Filter string `arg:"filter,positional:1,assisted" ask:"Filter expression as tcpdump takes it, or CLEAR for none" help:"A tcpdump filter such as \"host 192.0.2.1 and port 25\"; CLEAR for none."`
 }
 
 func tcpdumpFilter(s captureService) *menu.Command {
-	return menu.Decl[filterArgs, capture.Settings]{
+	return menu.Decl[tcpdumpFilterArgs, capture.Settings]{
 		Name:  "filter",
 		Help:  "Set packet capture filter.",
 		Role:  menu.Operator,
 		Shape: menu.Object,
-		Ask: func(_ context.Context, _ menu.Caller, _ filterArgs, q *menu.Question) error {
+		Ask: func(_ context.Context, _ menu.Caller, _ tcpdumpFilterArgs, q *menu.Question) error {
 			q.Required, q.Default = true, s.CaptureSettings().Filter
 			if q.Default == "" {
 				q.Default = captures.Clear
 			}
 			return nil
 		},
-		Check: func(ctx context.Context, _ menu.Caller, a filterArgs, _ string) error {
+		Check: func(ctx context.Context, _ menu.Caller, a tcpdumpFilterArgs, _ string) error {
 			return s.CheckFilter(ctx, captures.Cleared(a.Filter))
 		},
-		CompleteValue: func(_ context.Context, _ menu.Caller, _ filterArgs, _, text string) menu.Completion {
+		CompleteValue: func(_ context.Context, _ menu.Caller, _ tcpdumpFilterArgs, _, text string) menu.Completion {
 			return captures.SuggestFilter(text, s.CaptureInterfaces())
 		},
-		Run: func(_ context.Context, caller menu.Caller, a filterArgs, out *menu.Out[capture.Settings]) error {
+		Run: func(_ context.Context, caller menu.Caller, a tcpdumpFilterArgs, out *menu.Out[capture.Settings]) error {
 			given := capture.Partial{Options: capture.Options{Filter: captures.Cleared(a.Filter)}, Given: []string{"filter"}}
 			return set(s, caller, given, out)
 		},
@@ -135,22 +112,22 @@ func tcpdumpFilter(s captureService) *menu.Command {
 	}.Command()
 }
 
-type interfaceArgs struct {
+type tcpdumpInterfaceArgs struct {
 	Interfaces []string `arg:"interfaces,positional:1" alias:"interface" ask:"Interfaces to capture on, names or numbers separated by commas" help:"Names of interfaces separated by commas, or ALL."`
 }
 
 func tcpdumpInterface(s captureService) *menu.Command {
-	return menu.Decl[interfaceArgs, capture.Settings]{
+	return menu.Decl[tcpdumpInterfaceArgs, capture.Settings]{
 		Name:  "interface",
 		Help:  "Set packet capture interface.",
 		Role:  menu.Operator,
 		Shape: menu.Object,
-		Ask: func(_ context.Context, _ menu.Caller, _ interfaceArgs, q *menu.Question) error {
+		Ask: func(_ context.Context, _ menu.Caller, _ tcpdumpInterfaceArgs, q *menu.Question) error {
 			q.Required = true
 			captures.ChooseInterfaces(q, s.CaptureInterfaces(), s.CaptureSettings().Interfaces)
 			return nil
 		},
-		Run: func(_ context.Context, caller menu.Caller, a interfaceArgs, out *menu.Out[capture.Settings]) error {
+		Run: func(_ context.Context, caller menu.Caller, a tcpdumpInterfaceArgs, out *menu.Out[capture.Settings]) error {
 			return set(s, caller, capture.Partial{Options: capture.Options{Interfaces: a.Interfaces}}, out)
 		},
 		Text: captures.Settings,
@@ -164,23 +141,23 @@ func set(s captureService, caller menu.Caller, given capture.Partial, out *menu.
 	return out.Record(s.CaptureSettings())
 }
 
-type clearArgs struct {
+type tcpdumpClearArgs struct {
 	Confirm menu.Confirm `arg:"confirm" ask:"Remove all ended captures and their files?" help:"Say yes: files are removed."`
 }
 
 func tcpdumpClear(s captureService) *menu.Command {
-	return menu.Decl[clearArgs, captures.Removed]{
+	return menu.Decl[tcpdumpClearArgs, captures.Removed]{
 		Name:   "clear",
 		Help:   "Remove previous packet captures.",
 		Role:   menu.Operator,
 		Hidden: func(context.Context) bool { return len(captures.Ended(s.Captures())) == 0 },
-		Ask: func(_ context.Context, _ menu.Caller, _ clearArgs, q *menu.Question) error {
+		Ask: func(_ context.Context, _ menu.Caller, _ tcpdumpClearArgs, q *menu.Question) error {
 			n := len(captures.Ended(s.Captures()))
 			q.Skip = n == 0
 			q.Text = fmt.Sprintf("Remove %s with all files?", captures.Count(n, "ended capture"))
 			return nil
 		},
-		Run: func(_ context.Context, caller menu.Caller, _ clearArgs, out *menu.Out[captures.Removed]) error {
+		Run: func(_ context.Context, caller menu.Caller, _ tcpdumpClearArgs, out *menu.Out[captures.Removed]) error {
 			return captures.Delete(s, caller, captures.Ended(s.Captures()), out)
 		},
 		TextTable: captures.RemovedTable,

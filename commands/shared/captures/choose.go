@@ -135,33 +135,6 @@ func Settings(w io.Writer, s capture.Settings) {
 	line("Management:", "the packets of management sessions are %s", management(s.Management))
 }
 
-// Removed is a capture that was removed.
-type Removed struct {
-	Name  string   `json:"name"`
-	Files []string `json:"files"`
-	Bytes int64    `json:"bytes"`
-}
-
-// removedOf says what goes with a capture.
-func removedOf(s capture.Status) Removed {
-	r := Removed{Name: s.Name, Files: []string{}}
-	for _, f := range s.Files {
-		r.Files = append(r.Files, f.Name)
-		r.Bytes += f.Bytes
-	}
-	return r
-}
-
-// RemovedTable writes what was removed.
-func RemovedTable(w io.Writer, list []Removed) {
-	if len(list) == 0 {
-		fmt.Fprintln(w, "There was nothing to remove.")
-	}
-	for _, r := range list {
-		fmt.Fprintf(w, "Removed %s (%s, %s).\n", r.Name, Count(len(r.Files), "file"), Bytes(r.Bytes))
-	}
-}
-
 // Count writes a number with its noun: 1 file, 2 files.
 func Count(n int, noun string) string {
 	if n == 1 {

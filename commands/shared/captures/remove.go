@@ -1,0 +1,54 @@
+package captures
+
+import (
+	"fmt"
+	"io"
+
+	"diagsh/capture"
+	"diagsh/internal/menu"
+)
+
+// Removed is a capture that was removed.
+type Removed struct {
+	Name  string   `json:"name"`
+	Files []string `json:"files"`
+	Bytes int64    `json:"bytes"`
+}
+
+// removedOf says what goes with a capture.
+func removedOf(s capture.Status) Removed {
+	r := Removed{Name: s.Name, Files: []string{}}
+	for _, f := range s.Files {
+		r.Files = append(r.Files, f.Name)
+		r.Bytes += f.Bytes
+	}
+	return r
+}
+
+// RemovedTable writes what was removed.
+func RemovedTable(w io.Writer, list []Removed) {
+	if len(list) == 0 {
+		fmt.Fprintln(w, "There was nothing to remove.")
+	}
+	for _, r := range list {
+		fmt.Fprintf(w, "Removed %s (%s, %s).\n", r.Name, Count(len(r.Files), "file"), Bytes(r.Bytes))
+	}
+}
+
+// deleter is what removing captures needs of the table of captures.
+type deleter interface {
+	DeleteCapture(caller menu.Caller, name string) error
+}
+
+// Delete removes captures with their files, and yields what was removed.
+func Delete(s deleter, caller menu.Caller, list []capture.Status, out *menu.Out[Removed]) error {
+	for _, status := range list {
+		if err := s.DeleteCapture(caller, status.Name); err != nil {
+			return err
+		}
+		if err := out.Record(removedOf(status)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
