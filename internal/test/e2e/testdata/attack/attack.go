@@ -87,27 +87,25 @@ func askedFor(control *api.Control, say func(string, error)) {
 	defer cancel()
 	front := api.NewFrontEnd(control.Dial)
 	key, _ := base64.StdEncoding.DecodeString(adminKey)
-	client, err := front.Client(ctx)
-	if err != nil {
-		say("no client", err)
-		return
-	}
-	defer client.Close()
-	login := func(c access.Credentials) error {
-		_, err := client.Login(c)
-		return err
-	}
 	admin := access.Credentials{User: "admin", Source: "192.0.2.1", Key: key, Algorithm: "ssh-ed25519"}
-	say("log in by a key alone", login(admin))
-	admin.Signature = append(binary.BigEndian.AppendUint32(nil, 11), "ssh-ed25519\x00\x00\x00\x40"+string(make([]byte, 64))...)
-	say("log in by a signature of zeros", login(admin))
-	_, err = client.Sign("ssh-ed25519", "ssh-ed25519", []byte("anything else"))
-	say("have a text signed", err)
-	if _, err = client.Sign("ssh-ed25519", "ssh-ed25519", make([]byte, 32)); err != nil {
-		say("no hash signed", err)
-		return
+	forged := admin
+	forged.Signature = append(binary.BigEndian.AppendUint32(nil, 11), "ssh-ed25519\x00\x00\x00\x40"+string(make([]byte, 64))...)
+	for what, ask := range map[string]func(*api.ClientSession) error{
+		"log in by a key alone":          func(c *api.ClientSession) error { return second(c.Login(admin)) },
+		"log in by a signature of zeros": func(c *api.ClientSession) error { return second(c.Login(forged)) },
+		"have a text signed": func(c *api.ClientSession) error {
+			return second(c.Sign("ssh-ed25519", "sha256", []byte("anything else")))
+		},
+		"have what may be a hash signed":      func(c *api.ClientSession) error { return second(c.Sign("ssh-ed25519", "sha256", make([]byte, 32))) },
+		"have a key exchange of zeros signed": func(c *api.ClientSession) error { return second(c.Sign("ssh-ed25519", "sha512", make([]byte, 2000))) },
+	} {
+		client, err := front.Client(ctx)
+		if err == nil {
+			err = ask(client)
+			client.Close()
+		}
+		say(what, err)
 	}
-	say("log in by a signature of zeros, with a session", login(admin))
 	for _, id := range []string{"", "root", "admin", "abcdefgh"} {
 		_, err := front.Spawn(ctx, id, access.Program{Kind: "shell"})
 		say("a program of "+id, err)
