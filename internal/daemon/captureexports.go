@@ -44,9 +44,10 @@ func (d *Daemon) exportFile(r *record, name, file string) {
 	}
 }
 
-// exportCapture queues the files of a capture that has just ended, for the targets that want all, unless that was done as they
-// closed. If somebody goes on with the capture already, its next end is time enough. The table is to be written after it: as long as
-// the disk does not know that the files are queued, the table on it says that they are not.
+// exportCapture queues the files of a capture that has just ended, for the targets that want all,
+// unless that was done as they closed. If somebody goes on with the capture already, its next end
+// is time enough. The table is to be written after it: as long as the disk does not know that the
+// files are queued, the table on it says that they are not.
 func (d *Daemon) exportCapture(r *record, s capture.Status) {
 	queued := true
 	for _, target := range d.Auto() {
@@ -115,7 +116,8 @@ func (d *Daemon) released(file string) {
 	d.trimRing(r)
 }
 
-// targetGone notes that a target was deleted. The disk knows it before another one of the name can be added.
+// targetGone notes that a target was deleted. The disk knows it before another one of the name can
+// be added.
 func (d *Daemon) targetGone(name string) {
 	d.captures.forgetTarget(name)
 	d.keepCaptures()

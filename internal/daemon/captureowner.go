@@ -9,14 +9,16 @@ import (
 	"diagsh/internal/menu"
 )
 
-// captureFiles owns the files of the diagnostic directory that are packets, whichever appliance or program wrote them.
+// captureFiles owns the files of the diagnostic directory that are packets, whichever appliance or
+// program wrote them.
 type captureFiles struct{ d *Daemon }
 
 var _ files.Owner = captureFiles{}
 
 func (captureFiles) Kind() string { return "captures" }
 
-// Describe implements files.Owner. Only of a file that a capture of headers wrote is it known that it holds no packet contents.
+// Describe implements files.Owner. Only of a file that a capture of headers wrote is it known that
+// it holds no packet contents.
 func (o captureFiles) Describe() func(string) (files.Facts, bool) {
 	headersOnly := o.d.captures.headersOnly()
 	return func(name string) (files.Facts, bool) {
@@ -37,7 +39,8 @@ func (o captureFiles) Removed(names ...string) {
 	o.d.keepCaptures()
 }
 
-// Expendable implements files.Owner: the files of captures that have ended, unless they are to be kept or wait for a copy.
+// Expendable implements files.Owner: the files of captures that have ended, unless they are to be
+// kept or wait for a copy.
 func (o captureFiles) Expendable() (list []files.Expendable) {
 	c := o.d.captures
 	c.mu.Lock()
@@ -53,7 +56,8 @@ func (o captureFiles) Expendable() (list []files.Expendable) {
 	return list
 }
 
-// take takes an expendable file out of its capture, unless it went, or somebody needs it, since it was listed.
+// take takes an expendable file out of its capture, unless it went, or somebody needs it, since it
+// was listed.
 func (o captureFiles) take(r *record, f capture.FileInfo) bool {
 	c := o.d.captures
 	c.mu.Lock()

@@ -9,8 +9,8 @@ import (
 	"diagsh/internal/menu"
 )
 
-// A candidate is what a user changed and did not commit yet. It lives until it is committed or cleared, whichever sessions come and
-// go, and ends with the process.
+// A candidate is what a user changed and did not commit yet. It lives until it is committed or
+// cleared, whichever sessions come and go, and ends with the process.
 type candidate struct {
 	base   config.Document // what held when the user began
 	number int             // of its commit
@@ -18,8 +18,9 @@ type candidate struct {
 	seen   map[string]config.Document // what mine was when a session of the user changed it last, by session
 }
 
-// EditConfiguration changes the caller's candidate by edit. The whole is checked: against the schema, against the machine, against
-// itself. A fault is an error that names the parameter to ask again, and changes nothing.
+// EditConfiguration changes the caller's candidate by edit. The whole is checked: against the
+// schema, against the machine, against itself. A fault is an error that names the parameter to ask
+// again, and changes nothing.
 func (c *Commits) EditConfiguration(caller menu.Caller, edit func(config.Document) error) error {
 	view := c.view(caller.User)
 	changed := view.Candidate.Clone()
@@ -69,7 +70,8 @@ func (c *Commits) setCandidate(caller menu.Caller, wanted config.Document) {
 	c.candidates[caller.User] = mine
 }
 
-// setCandidate keeps what a user wants to have. What others committed since the user's first change stays underneath it.
+// setCandidate keeps what a user wants to have. What others committed since the user's first change
+// stays underneath it.
 func (c *Commits) keepCandidate(user string, wanted config.Document) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -82,7 +84,8 @@ func (c *Commits) keepCandidate(user string, wanted config.Document) {
 	if !ok {
 		mine = candidate{base: running, number: c.ledger.last().Number}
 	}
-	// The user edited the candidate on top of what holds now; kept is the same on top of what held at the beginning.
+	// The user edited the candidate on top of what holds now; kept is the same on top of what held
+	// at the beginning.
 	mine.mine = mine.base.With(config.Changes(running, wanted))
 	c.candidates[user] = mine
 }
@@ -94,7 +97,8 @@ func (c *Commits) Drop(user string) {
 	delete(c.candidates, user)
 }
 
-// ClearChanges drops the caller's candidate, or what in it is about one setting or one object, and returns what was dropped.
+// ClearChanges drops the caller's candidate, or what in it is about one setting or one object, and
+// returns what was dropped.
 func (c *Commits) ClearChanges(caller menu.Caller, setting string) ([]config.Change, error) {
 	view := c.view(caller.User)
 	if len(view.Changes) == 0 {

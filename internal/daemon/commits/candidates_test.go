@@ -48,7 +48,8 @@ func TestCommitWithoutWhatFails(t *testing.T) {
 	}
 }
 
-// What another session of the same user changes is told to the one that began, and not committed unseen.
+// What another session of the same user changes is told to the one that began, and not committed
+// unseen.
 func TestChangesFromAnotherSession(t *testing.T) {
 	d := start(t, t.TempDir(), netconftest.NewFake())
 	attach := func(session string) menu.Caller {

@@ -10,8 +10,9 @@ import (
 	"diagsh/internal/netconf"
 )
 
-// check lists what of a document this machine cannot do. What was committed before and stands unchanged is not held against the
-// machine: an interface that was taken out must not keep everything else from being committed.
+// check lists what of a document this machine cannot do. What was committed before and stands
+// unchanged is not held against the machine: an interface that was taken out must not keep
+// everything else from being committed.
 func check(wanted, running config.Document, state netconf.State) []config.Fault {
 	c := checker{wanted: wanted, running: running, state: state}
 	for _, p := range wanted.Paths() {
@@ -106,9 +107,10 @@ func (c *checker) free(v config.VLAN) {
 	}
 }
 
-// stacked checks that no VLAN has a greater MTU than the interface that it stands on, those included that nobody committed, nor a macvlan
-// or the like of which the configuration says the MTU. The kernel would make it smaller without a word (vlan_device_event in
-// net/8021q/vlan.c); others get theirs back when there is room (follower).
+// stacked checks that no VLAN has a greater MTU than the interface that it stands on, those
+// included that nobody committed, nor a macvlan or the like of which the configuration says the
+// MTU. The kernel would make it smaller without a word (vlan_device_event in net/8021q/vlan.c);
+// others get theirs back when there is room (follower).
 func (c *checker) stacked() {
 	above := map[string]string{}
 	for _, l := range c.state.Links {

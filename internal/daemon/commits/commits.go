@@ -1,6 +1,7 @@
-// Package commits makes the configuration hold that people commit. A commit is a transaction: what is to be done is in the ledger on
-// the disk before the first step, and the new configuration is there when the last one is done. So after a crash at any moment the
-// next start knows which configuration holds, and what of another one may be left on the machine.
+// Package commits makes the configuration hold that people commit. A commit is a transaction: what
+// is to be done is in the ledger on the disk before the first step, and the new configuration is
+// there when the last one is done. So after a crash at any moment the next start knows which
+// configuration holds, and what of another one may be left on the machine.
 package commits
 
 import (
@@ -34,16 +35,19 @@ type Options struct {
 	// System and SystemFailed write into the audit log.
 	System       func(path, message string, arguments map[string]string)
 	SystemFailed func(path, message string)
-	// OnApplied is told what holds from now on, at the end of Recover too. It is called while a transaction is held.
+	// OnApplied is told what holds from now on, at the end of Recover too. It is called while a
+	// transaction is held.
 	OnApplied func(config.Document)
 }
 
-// Commits are the candidates, the ledger and the machine. Their methods may be called from any goroutine.
+// Commits are the candidates, the ledger and the machine. Their methods may be called from any
+// goroutine.
 type Commits struct {
 	o      Options
 	folder string // of saved documents
 
-	// transaction is held by whoever changes the machine and the ledger. Neither is waited for under mu.
+	// transaction is held by whoever changes the machine and the ledger. Neither is waited for
+	// under mu.
 	transaction sync.Mutex
 	// timer rolls back the last commit unless it is confirmed. Guarded by transaction.
 	timer  *time.Timer
@@ -64,7 +68,8 @@ func Open(o Options) (*Commits, error) {
 	return c, makeFolder(c.folder)
 }
 
-// Stop waits for a transaction to end and lets none begin any more. A commit that is not confirmed is rolled back by the next start.
+// Stop waits for a transaction to end and lets none begin any more. A commit that is not confirmed
+// is rolled back by the next start.
 func (c *Commits) Stop() {
 	c.transaction.Lock()
 	defer c.transaction.Unlock()

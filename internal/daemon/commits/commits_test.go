@@ -89,7 +89,8 @@ multicast rejected true
 	}
 }
 
-// Whichever step the kernel refuses: everything is as before, the step is named, the candidate is kept.
+// Whichever step the kernel refuses: everything is as before, the step is named, the candidate is
+// kept.
 func TestCommitThatFails(t *testing.T) {
 	steps := 0
 	for k := 0; k == 0 || k < steps; k++ {
@@ -172,7 +173,8 @@ func TestCommitThatCannotBeUndone(t *testing.T) {
 	}
 }
 
-// Whenever the appliance dies in a commit: the next one has the old configuration or the new one, and its network is that one's.
+// Whenever the appliance dies in a commit: the next one has the old configuration or the new one,
+// and its network is that one's.
 func TestCommitKilled(t *testing.T) {
 	n := netconftest.NewFake()
 	dir := t.TempDir()
@@ -336,7 +338,8 @@ func TestCommitConfirm(t *testing.T) {
 	}
 }
 
-// Two people edit at once: the second commit says what changed underneath, and takes nothing back of it.
+// Two people edit at once: the second commit says what changed underneath, and takes nothing back
+// of it.
 func TestCommitOnTopOfAnother(t *testing.T) {
 	n := netconftest.NewFake()
 	d := start(t, t.TempDir(), n)
@@ -439,7 +442,8 @@ func TestDrop(t *testing.T) {
 	}
 }
 
-// Reset takes away what Losses lists, and what anybody has pending; saved configurations have their own.
+// Reset takes away what Losses lists, and what anybody has pending; saved configurations have their
+// own.
 func TestReset(t *testing.T) {
 	n := netconftest.NewFake()
 	bare := n.Summary()

@@ -16,8 +16,8 @@ import (
 	"diagsh/internal/test/netnstest"
 )
 
-// newStack is a network with interfaces on others: two macvlans on left, one of which has a smaller MTU, and a macvlan on a bridge that
-// third is a port of.
+// newStack is a network with interfaces on others: two macvlans on left, one of which has a smaller
+// MTU, and a macvlan on a bridge that third is a port of.
 func newStack(t *testing.T) *netconftest.Namespace {
 	ns := netnstest.New(t)
 	ns.Veth(t, "left", "right")
@@ -51,7 +51,8 @@ func newStack(t *testing.T) *netconftest.Namespace {
 	return n
 }
 
-// stack is what stands on other interfaces: MTUs, addresses, routes and settings, in an order that does not change.
+// stack is what stands on other interfaces: MTUs, addresses, routes and settings, in an order that
+// does not change.
 func stack(n *netconftest.Namespace) string {
 	n.T.Helper()
 	var b strings.Builder
@@ -75,7 +76,8 @@ func stack(n *netconftest.Namespace) string {
 	return b.String()
 }
 
-// What stands on an interface follows its MTU downwards, and has its own MTU and its IPv6 again with it, whichever way that comes back.
+// What stands on an interface follows its MTU downwards, and has its own MTU and its IPv6 again
+// with it, whichever way that comes back.
 func TestFollowersComeBack(t *testing.T) {
 	t.Parallel()
 	const small = "interfaces: {left: {mtu: 1270}, third: {mtu: 1000}}\n"
@@ -153,8 +155,8 @@ func TestFollowersComeBack(t *testing.T) {
 	}
 }
 
-// Somebody is told before what happens to what stands on an interface; an MTU that others gave it meanwhile stays; and the configuration
-// does not ask for what the kernel would take back.
+// Somebody is told before what happens to what stands on an interface; an MTU that others gave it
+// meanwhile stays; and the configuration does not ask for what the kernel would take back.
 func TestFollowersAreNamed(t *testing.T) {
 	t.Parallel()
 	n := newStack(t)

@@ -16,20 +16,22 @@ import (
 // keptCommits are those whose configurations can be brought back, beside the one that holds.
 const keptCommits = 10
 
-// A ledger is what of the configuration is on the disk. Its file is replaced as a whole, so all of it changes in one step. A ledger
-// that was given away is not changed any more: clone comes first.
+// A ledger is what of the configuration is on the disk. Its file is replaced as a whole, so all of
+// it changes in one step. A ledger that was given away is not changed any more: clone comes first.
 type ledger struct {
 	file store.JSON[ledger]
 
-	// Commits are the last ones, the oldest first. The last one's configuration holds. There is at least one.
+	// Commits are the last ones, the oldest first. The last one's configuration holds. There is at
+	// least one.
 	Commits []keptCommit `json:"commits"`
-	// Applying is there from before the first step of a commit until after its last: a configuration of which something may be on
-	// the machine although another one holds.
+	// Applying is there from before the first step of a commit until after its last: a
+	// configuration of which something may be on the machine although another one holds.
 	Applying *documentText `json:"applying,omitempty"`
-	// Baseline is what settings of the machine were before the first commit that changed them, and become when none says otherwise.
+	// Baseline is what settings of the machine were before the first commit that changed them, and
+	// become when none says otherwise.
 	Baseline []baselineSetting `json:"baseline"`
-	// Lost is what the kernel forgot with changes that commits made. It is here before the kernel forgets it, and until the machine
-	// has it again.
+	// Lost is what the kernel forgot with changes that commits made. It is here before the kernel
+	// forgets it, and until the machine has it again.
 	Lost []loss `json:"lost,omitempty"`
 }
 
@@ -38,7 +40,8 @@ type documentText string
 
 func textOf(d config.Document) documentText { return documentText(d.YAML()) }
 
-// document reads a text that this package wrote. What an older version wrote and this one does not know any more is left out.
+// document reads a text that this package wrote. What an older version wrote and this one does not
+// know any more is left out.
 func (t documentText) document() config.Document {
 	d, _, _ := config.Parse([]byte(t))
 	return d
@@ -95,7 +98,8 @@ func (l *ledger) append(c config.Commit, d config.Document) {
 	}
 }
 
-// rollBack makes the configuration before the last commit hold, by a commit of the appliance itself. comment has the number in it.
+// rollBack makes the configuration before the last commit hold, by a commit of the appliance
+// itself. comment has the number in it.
 func (l *ledger) rollBack(comment string) {
 	last := l.last()
 	before := l.Commits[len(l.Commits)-2].document()
@@ -132,8 +136,9 @@ func (l *ledger) remember(changes []config.Change, state netconf.State) {
 	}
 }
 
-// presentSettings is the machine's state as a document would have it. Whether the loopback interface has an address or ARP replies are
-// rejected is nothing to come back to: the machine has neither by itself.
+// presentSettings is the machine's state as a document would have it. Whether the loopback
+// interface has an address or ARP replies are rejected is nothing to come back to: the machine has
+// neither by itself.
 func presentSettings(state netconf.State) config.Document {
 	d := config.Document{}
 	for _, l := range state.Links {

@@ -11,8 +11,9 @@ import (
 	"diagsh/internal/netconf"
 )
 
-// A loss is what the kernel forgets with a step: the IPv6 of an interface, the MTU of one that follows it, a VLAN with its routes, or the
-// routes that have an address of the loopback interface as their preferred source. One of the four is set.
+// A loss is what the kernel forgets with a step: the IPv6 of an interface, the MTU of one that
+// follows it, a VLAN with its routes, or the routes that have an address of the loopback interface
+// as their preferred source. One of the four is set.
 type loss struct {
 	IPv6Of   string       `json:"ipv6Of,omitempty"`
 	Follower *follower    `json:"follower,omitempty"`
@@ -48,13 +49,15 @@ func (l loss) read(m netconf.Network) (netconf.Forgotten, error) {
 	return m.ReadIPv6(l.IPv6Of)
 }
 
-// past reports whether nobody can have it again: the machine was restarted since, or the interface is another one.
+// past reports whether nobody can have it again: the machine was restarted since, or the interface
+// is another one.
 func (l loss) past(m netconf.Network) bool {
 	return !m.Recent(l.Forgotten) || l.IPv6Of != "" && !m.SameLink(l.IPv6Of, l.Forgotten) ||
 		l.Follower != nil && !m.SameLink(l.Follower.Name, l.Forgotten)
 }
 
-// where is the interface that can have it again in this state of the network, and what it is for people.
+// where is the interface that can have it again in this state of the network, and what it is for
+// people.
 func (l loss) where(state netconf.State) (name, what string, ok bool) {
 	switch {
 	case l.VLAN != nil:
@@ -71,8 +74,8 @@ func (l loss) where(state netconf.State) (name, what string, ok bool) {
 	return link.Name, "give " + l.IPv6Of + " its IPv6 addresses and routes back", there && link.MTU >= netconf.LeastIPv6MTU
 }
 
-// rememberLosses keeps what steps make the kernel forget. After an interrupted transaction the machine may have only a part of what was
-// remembered before, which then stays.
+// rememberLosses keeps what steps make the kernel forget. After an interrupted transaction the
+// machine may have only a part of what was remembered before, which then stays.
 func (l *ledger) rememberLosses(m netconf.Network, steps []step, interrupted bool) error {
 	var forgets []loss
 	for _, s := range steps {
@@ -105,8 +108,8 @@ type notRestored struct {
 	err  error
 }
 
-// restoreLosses gives the machine again what was remembered, where it can have it. What it has got is forgotten, and what can be given
-// back to nobody.
+// restoreLosses gives the machine again what was remembered, where it can have it. What it has got
+// is forgotten, and what can be given back to nobody.
 func (l *ledger) restoreLosses(m netconf.Network) []notRestored {
 	if len(l.Lost) == 0 {
 		return nil
@@ -206,7 +209,8 @@ func (l loss) losesIPv6(name string) bool {
 	return name != "" && (l.IPv6Of == name || l.Follower != nil && l.Follower.Name == name && !l.Follower.HasIPv6)
 }
 
-// reachable refuses steps that cut the caller's own connection: one by IPv6 through an interface that loses it.
+// reachable refuses steps that cut the caller's own connection: one by IPv6 through an interface
+// that loses it.
 func reachable(m netconf.Network, caller menu.Caller, steps []step) error {
 	source, err := sourceAddress(caller.Source)
 	if err != nil || !source.Is6() {

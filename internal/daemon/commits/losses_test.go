@@ -19,8 +19,9 @@ import (
 	"diagsh/internal/test/netnstest"
 )
 
-// ipv6 is what ip says of addresses, routes, neighbours and settings, without what runs by itself: the rest of lifetimes may be three
-// seconds less, and the order of the kernel's lists is that of their making.
+// ipv6 is what ip says of addresses, routes, neighbours and settings, without what runs by itself:
+// the rest of lifetimes may be three seconds less, and the order of the kernel's lists is that of
+// their making.
 func ipv6(n *netconftest.Namespace) string {
 	n.T.Helper()
 	var lines []string
@@ -105,7 +106,8 @@ const (
 	lowWithVLAN = low + "vlans: {left.34: {parent: left, id: 34}}\n"
 )
 
-// Whatever takes an MTU below the least of IPv6 back gives the interface its addresses and routes back as well.
+// Whatever takes an MTU below the least of IPv6 back gives the interface its addresses and routes
+// back as well.
 func TestIPv6ComesBack(t *testing.T) {
 	t.Parallel()
 	for name, act := range map[string]func(t *testing.T, n *netconftest.Namespace, d *rig, dir string){
@@ -179,8 +181,9 @@ func TestIPv6ComesBack(t *testing.T) {
 	}
 }
 
-// routed is a network with a VLAN and an address of the loopback interface that a commit made, and with routes that the kernel forgets
-// when they go, in several tables, with several hops, from that address.
+// routed is a network with a VLAN and an address of the loopback interface that a commit made, and
+// with routes that the kernel forgets when they go, in several tables, with several hops, from that
+// address.
 func routed(t *testing.T, d *rig, n *netconftest.Namespace, loopback string) {
 	t.Helper()
 	n.VLAN = nil
@@ -245,7 +248,8 @@ func state(n *netconftest.Namespace) string {
 	return strings.Join(lines, "\n")
 }
 
-// Whatever brings a VLAN or an address of the loopback interface back brings the routes back that the kernel took away with it.
+// Whatever brings a VLAN or an address of the loopback interface back brings the routes back that
+// the kernel took away with it.
 func TestRoutesComeBack(t *testing.T) {
 	const without = "multicastARP: reject\n"
 	for name, act := range map[string]func(t *testing.T, n *netconftest.Namespace, d *rig, dir string){

@@ -26,7 +26,8 @@ type step struct {
 	forgets []loss
 }
 
-// The order of steps: a VLAN is never above its parent's MTU, nor a macvlan or the like, and its parent is there before it and longer.
+// The order of steps: a VLAN is never above its parent's MTU, nor a macvlan or the like, and its
+// parent is there before it and longer.
 const (
 	deleteVLANs = iota
 	changeVLANs // MTUs of VLANs, and of what else stands on another interface, that become smaller
@@ -38,9 +39,10 @@ const (
 	changeMulticast
 )
 
-// plan lists the steps that bring the machine from its state to a configuration. stale is what may be on it beside: settings of stale
-// that the configuration does not have go back to the baseline. A setting that the machine has already takes no step, so a plan can be
-// made and done again at any time.
+// plan lists the steps that bring the machine from its state to a configuration. stale is what may
+// be on it beside: settings of stale that the configuration does not have go back to the baseline.
+// A setting that the machine has already takes no step, so a plan can be made and done again at any
+// time.
 func plan(m netconf.Network, stale, wanted config.Document, state netconf.State, baseline []baselineSetting) []step {
 	p := planner{m: m, stale: stale, wanted: wanted, state: state, baseline: ledger{Baseline: baseline}.baseline()}
 	p.vlans()
@@ -117,7 +119,8 @@ func (p *planner) interfaces() {
 	}
 }
 
-// value is what a setting becomes; empty if the configurations do not say, or nobody knows what it was.
+// value is what a setting becomes; empty if the configurations do not say, or nobody knows what it
+// was.
 func (p *planner) value(at config.Path) string {
 	if value := p.wanted[at]; value != "" {
 		return value

@@ -7,9 +7,10 @@ import (
 	"diagsh/internal/config"
 )
 
-// Recover brings the machine to what was committed: after a restart of the machine, of the appliance, and after the
-// appliance was killed during a commit or before one was confirmed. What cannot be done is logged and does not keep the appliance from
-// starting: an interface may be missing for good reason.
+// Recover brings the machine to what was committed: after a restart of the machine, of the
+// appliance, and after the appliance was killed during a commit or before one was confirmed. What
+// cannot be done is logged and does not keep the appliance from starting: an interface may be
+// missing for good reason.
 func (c *Commits) Recover() {
 	c.transaction.Lock()
 	defer c.transaction.Unlock()
@@ -29,8 +30,8 @@ func (c *Commits) Recover() {
 	c.force(next, stale)
 }
 
-// force makes a ledger hold whose running configuration may not stand for what the machine has: each step is tried, whatever became of
-// the others. Called with transaction held.
+// force makes a ledger hold whose running configuration may not stand for what the machine has:
+// each step is tried, whatever became of the others. Called with transaction held.
 func (c *Commits) force(next ledger, stale config.Document) {
 	state, err := c.o.Network.Read()
 	if err != nil {
@@ -58,7 +59,8 @@ func (c *Commits) force(next ledger, stale config.Document) {
 	c.o.OnApplied(c.view("").Running)
 }
 
-// keepAnyway makes a ledger hold, also while the disk cannot take it: then the next start does this once more.
+// keepAnyway makes a ledger hold, also while the disk cannot take it: then the next start does this
+// once more.
 func (c *Commits) keepAnyway(next ledger) {
 	if err := next.write(); err != nil {
 		c.o.Log.Error("the ledger of commits could not be written", "error", err)

@@ -24,7 +24,8 @@ type rig struct {
 	open    []string // sessions
 }
 
-// start opens Commits and brings the network to what was committed, as an appliance does that starts.
+// start opens Commits and brings the network to what was committed, as an appliance does that
+// starts.
 func start(t *testing.T, dir string, n netconf.Network) *rig {
 	t.Helper()
 	r, err := open(dir, n)
@@ -67,7 +68,8 @@ func (r *rig) Hostname() string {
 	return cmp.Or(r.applied[config.Hostname], "mx1")
 }
 
-// restarted returns Commits as they are after the appliance ended. Their folder is a copy, as after a kill.
+// restarted returns Commits as they are after the appliance ended. Their folder is a copy, as after
+// a kill.
 func restarted(t *testing.T, n netconf.Network, r *rig, dir string) *rig {
 	t.Helper()
 	r.Stop()

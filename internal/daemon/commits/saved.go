@@ -21,8 +21,8 @@ const (
 	savedFiles = 100
 )
 
-// SaveConfiguration writes the committed configuration into the configuration directory, where it takes no file's place unless it is to
-// replace it. An empty name becomes one of host and time.
+// SaveConfiguration writes the committed configuration into the configuration directory, where it
+// takes no file's place unless it is to replace it. An empty name becomes one of host and time.
 func (c *Commits) SaveConfiguration(name string, replace bool) (config.Saved, error) {
 	if name == "" {
 		replace = true // The same moment's is the same.

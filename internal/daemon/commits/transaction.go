@@ -45,8 +45,8 @@ func (c *Commits) CommitConfiguration(caller menu.Caller, r config.Request) (con
 	return c.transact(caller, view, r)
 }
 
-// transact does a commit, which also confirms one of the same user that waits for it: neither of the two if a step fails. Called with
-// transaction held.
+// transact does a commit, which also confirms one of the same user that waits for it: neither of
+// the two if a step fails. Called with transaction held.
 func (c *Commits) transact(caller menu.Caller, view config.View, r config.Request) (config.Commit, error) {
 	state, err := c.o.Network.Read()
 	if err != nil {
@@ -113,7 +113,8 @@ func (c *Commits) undone(before ledger, pending []config.Change, failure *stepEr
 	}
 	c.o.Log.Error("a commit failed", "step", failure.what, "error", failure.err, "undo", failure.undo)
 	if len(failure.undo) > 0 {
-		// The ledger still says what was being applied, so the next start puts right what could not be put back now.
+		// The ledger still says what was being applied, so the next start puts right what could not
+		// be put back now.
 		return menu.Errorf(menu.Failed, "%s, and not everything could be put back: %s", failure.sentence(), strings.Join(failure.undo, "; ")).
 			WithHint("The appliance tries again when it starts")
 	}

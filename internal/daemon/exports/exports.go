@@ -1,6 +1,7 @@
-// Package exports copies files of the diagnostic directory to other hosts. A Queue keeps the targets, the appliance's own key and
-// the copies, and sends one file at a time: by a sender for each scheme of a URL. A copy resumes where an earlier one broke off,
-// and counts as done only when the target is known to have the whole file. It knows files by their names and no capture.
+// Package exports copies files of the diagnostic directory to other hosts. A Queue keeps the
+// targets, the appliance's own key and the copies, and sends one file at a time: by a sender for
+// each scheme of a URL. A copy resumes where an earlier one broke off, and counts as done only when
+// the target is known to have the whole file. It knows files by their names and no capture.
 package exports
 
 import (
@@ -26,7 +27,8 @@ import (
 	"diagsh/internal/menu"
 )
 
-// Options are what a Queue needs of the rooms around it. Its functions are called without a lock of the Queue.
+// Options are what a Queue needs of the rooms around it. Its functions are called without a lock of
+// the Queue.
 type Options struct {
 	Dir string // the data directory
 	Log *slog.Logger
@@ -38,14 +40,15 @@ type Options struct {
 	// System writes into the audit log.
 	System func(path, message string, arguments map[string]string)
 
-	// OnDone is told that the copy of a file is over, done or failed for good, when the disk knows it too.
+	// OnDone is told that the copy of a file is over, done or failed for good, when the disk knows
+	// it too.
 	OnDone func(file string)
 	// OnTargetGone is told that a target was deleted. Another one of its name has no file yet.
 	OnTargetGone func(target string)
 }
 
-// A Queue is the targets that files are copied to, and the copies. Both survive a restart. Its methods may be called from any
-// goroutine.
+// A Queue is the targets that files are copied to, and the copies. Both survive a restart. Its
+// methods may be called from any goroutine.
 type Queue struct {
 	o           Options
 	targetsFile store.JSON[targetsFile] // with the secrets
@@ -120,8 +123,8 @@ func (q *Queue) Start() {
 	q.over.Go(func() { q.run(ctx) })
 }
 
-// Close ends the copy that is under way, which the next start resumes, and waits for that until ctx ends. Copies can still be added
-// afterwards, for the next start.
+// Close ends the copy that is under way, which the next start resumes, and waits for that until ctx
+// ends. Copies can still be added afterwards, for the next start.
 func (q *Queue) Close(ctx context.Context) error {
 	q.stop()
 	over := make(chan struct{})
@@ -168,8 +171,8 @@ func save[T any](q *Queue, file store.JSON[T], content func() T) error {
 	return store.Replace(file.Path, data)
 }
 
-// ExportKey returns the public key by which the appliance logs in at targets, in the form of authorized_keys(5). The first call
-// makes it.
+// ExportKey returns the public key by which the appliance logs in at targets, in the form of
+// authorized_keys(5). The first call makes it.
 func (q *Queue) ExportKey() (string, error) {
 	key, err := q.key()
 	if err != nil {
@@ -229,8 +232,8 @@ func (q *Queue) Losses() []access.Loss {
 	return list
 }
 
-// Reset takes away the targets, the copies that wait or are under way, and the key: captures of the next owner are not the last
-// one's.
+// Reset takes away the targets, the copies that wait or are under way, and the key: captures of the
+// next owner are not the last one's.
 func (q *Queue) Reset() error {
 	q.mu.Lock()
 	targets := q.targets

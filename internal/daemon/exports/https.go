@@ -19,10 +19,12 @@ import (
 	"time"
 )
 
-// A httpsSender copies by PUT (RFC 9110, section 9.3.4). It resumes a broken copy only as far as what is there is proven to be the
-// file: by the server's own sum of it (Repr-Digest, RFC 9530), or by reading it back. The rest goes with Content-Range (RFC 9110,
-// section 14.5), and then the whole is proven in the same way. Where one of these is not possible, or is refused, the file is sent
-// again from its first byte, in one request that TLS keeps whole. Its sum goes along as Repr-Digest, for the server to check.
+// A httpsSender copies by PUT (RFC 9110, section 9.3.4). It resumes a broken copy only as far as
+// what is there is proven to be the file: by the server's own sum of it (Repr-Digest, RFC 9530), or
+// by reading it back. The rest goes with Content-Range (RFC 9110, section 14.5), and then the whole
+// is proven in the same way. Where one of these is not possible, or is refused, the file is sent
+// again from its first byte, in one request that TLS keeps whole. Its sum goes along as
+// Repr-Digest, for the server to check.
 type httpsSender struct{ silence time.Duration }
 
 func (httpsSender) scheme() string { return "https" }
@@ -86,7 +88,8 @@ func (s httpsSender) send(ctx context.Context, to destination, f file, sent prog
 	return nil
 }
 
-// resume sends what is missing behind what the server has. It is done when the server is proven to have the file.
+// resume sends what is missing behind what the server has. It is done when the server is proven to
+// have the file.
 func (w *web) resume(ctx context.Context, f file, found there, sent progress) (done bool, err error) {
 	here, err := sumOf(ctx, f.content, found.bytes)
 	if err != nil || !w.has(ctx, found, here) {
@@ -109,8 +112,8 @@ func (w *web) resume(ctx context.Context, f file, found there, sent progress) (d
 	return true, nil
 }
 
-// stored says that a status is a server's word that it has what was put (RFC 9110, section 9.3.4). Others of success say something else, such as 202:
-// that it may have it one day.
+// stored says that a status is a server's word that it has what was put (RFC 9110, section 9.3.4).
+// Others of success say something else, such as 202: that it may have it one day.
 func stored(status int) bool {
 	return status == http.StatusOK || status == http.StatusCreated || status == http.StatusNoContent
 }
@@ -153,7 +156,8 @@ func (s httpsSender) client(to destination) (*http.Client, **hostKeyError) {
 	transport := &http.Transport{
 		TLSClientConfig: config, TLSHandshakeTimeout: dialTime, ResponseHeaderTimeout: s.silence, DisableCompression: true,
 		ExpectContinueTimeout: time.Second, // servers that do not know it say nothing
-		// A connection for each request: what a server says beyond its answer is then never taken for the answer to the next.
+		// A connection for each request: what a server says beyond its answer is then never taken
+		// for the answer to the next.
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 			conn, err := dialer.DialContext(ctx, network, address)
@@ -219,7 +223,8 @@ func (w *web) look(ctx context.Context) (there, error) {
 	return there{response.ContentLength, digest(response.Header)}, nil
 }
 
-// digest is the SHA-256 of a Repr-Digest, empty if it has none (a dictionary of byte sequences, RFC 9530 and RFC 9651).
+// digest is the SHA-256 of a Repr-Digest, empty if it has none (a dictionary of byte sequences, RFC
+// 9530 and RFC 9651).
 func digest(h http.Header) string {
 	for _, member := range strings.Split(strings.Join(h.Values("Repr-Digest"), ","), ",") {
 		value, is := strings.CutPrefix(strings.TrimSpace(member), "sha-256=:")
@@ -253,8 +258,9 @@ func (w *web) readBack(ctx context.Context, bytes int64) string {
 	return hex.EncodeToString(hash.Sum(nil))
 }
 
-// put sends a file from a place in it. It asks first whether the server takes it (Expect, RFC 9110, section 10.1.1): one that refuses and
-// closes the connection while the file is on its way would not be heard. A server that does not know how to answer that is not asked.
+// put sends a file from a place in it. It asks first whether the server takes it (Expect, RFC 9110,
+// section 10.1.1): one that refuses and closes the connection while the file is on its way would
+// not be heard. A server that does not know how to answer that is not asked.
 func (w *web) put(ctx context.Context, f file, at int64, sent progress) (status int, err error) {
 	status, err = w.send(ctx, f, at, sent, true)
 	if err == nil && status == http.StatusExpectationFailed {

@@ -35,7 +35,8 @@ func TestPutBelievesNoOtherSuccess(t *testing.T) {
 	}
 }
 
-// newStrange is a server whose connections a test has in its hands: talk is told the method of each request whose headers have come.
+// newStrange is a server whose connections a test has in its hands: talk is told the method of each
+// request whose headers have come.
 func newStrange(t *testing.T, talk func(c net.Conn, method string)) destination {
 	t.Helper()
 	s := httptest.NewTLSServer(nil) // for its certificate
@@ -68,8 +69,8 @@ func newStrange(t *testing.T, talk func(c net.Conn, method string)) destination 
 	return destination{url: mustParse(t, "https://"+listener.Addr().String()), hostKey: Fingerprint(s.Certificate().Raw)}
 }
 
-// What a server says beside the answer to one request is no answer to the next: here its HEAD is answered twice, the second time as if by a
-// PUT that has not come.
+// What a server says beside the answer to one request is no answer to the next: here its HEAD is
+// answered twice, the second time as if by a PUT that has not come.
 func TestPutTakesNoAnswerTwice(t *testing.T) {
 	to := newStrange(t, func(c net.Conn, method string) {
 		if method == http.MethodHead {

@@ -96,6 +96,11 @@ func (s *webHost) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		return
 	}
+	s.put(w, r, content)
+}
+
+// put takes a file, or the rest of one. Called with mu held.
+func (s *webHost) put(w http.ResponseWriter, r *http.Request, content []byte) {
 	if s.old && r.Header.Get("Expect") != "" {
 		w.WriteHeader(http.StatusExpectationFailed)
 		return
@@ -131,8 +136,8 @@ func (s *webHost) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusCreated)
 }
 
-// A server that refuses the rest of a file, and closes the connection before it has it, is understood: the file is sent anew. One that knows
-// no Expect gets it too.
+// A server that refuses the rest of a file, and closes the connection before it has it, is
+// understood: the file is sent anew. One that knows no Expect gets it too.
 func TestPutThatIsRefused(t *testing.T) {
 	for _, old := range []bool{false, true} {
 		s := &webHost{digest: true, old: old, partial: old}
@@ -157,8 +162,8 @@ func TestPutThatIsRefused(t *testing.T) {
 	}
 }
 
-// A copy over HTTPS goes on where it broke off, if the server is proven to have the beginning; and what counts as copied is the file,
-// whatever the server did.
+// A copy over HTTPS goes on where it broke off, if the server is proven to have the beginning; and
+// what counts as copied is the file, whatever the server did.
 func TestPut(t *testing.T) {
 	const half = "bytes 300000-999999/1000000"
 	for name, c := range map[string]struct {

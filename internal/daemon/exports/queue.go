@@ -13,9 +13,9 @@ func finished(e *capture.Export) bool {
 	return e.State == capture.ExportDone || e.State == capture.ExportFailed
 }
 
-// Add adds copies of files to a target, and returns when the disk has them. of is the capture of the files, or "". A file that waits
-// for the target already waits once. If a user asks for it, its turn comes at once; access.System is the owner of copies that the
-// target's own setting asks for.
+// Add adds copies of files to a target, and returns when the disk has them. of is the capture of
+// the files, or "". A file that waits for the target already waits once. If a user asks for it, its
+// turn comes at once; access.System is the owner of copies that the target's own setting asks for.
 func (q *Queue) Add(of string, files []string, target, owner string) ([]capture.Export, error) {
 	var added []capture.Export
 	q.mu.Lock()
@@ -42,8 +42,8 @@ func (q *Queue) Add(of string, files []string, target, owner string) ([]capture.
 	return added, nil
 }
 
-// Waiting reports whether a file is still to be copied, or the disk does not know yet that it was. Until then only a user may delete
-// it.
+// Waiting reports whether a file is still to be copied, or the disk does not know yet that it was.
+// Until then only a user may delete it.
 func (q *Queue) Waiting(file string) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()

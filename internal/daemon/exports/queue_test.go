@@ -82,7 +82,8 @@ func (r *rig) file(names ...string) {
 	}
 }
 
-// await waits until something is so, which the queue tells of. It looks at what was told with mu held.
+// await waits until something is so, which the queue tells of. It looks at what was told with mu
+// held.
 func (r *rig) await(what string, is func() bool) {
 	r.t.Helper()
 	limit := time.After(20 * time.Second)
@@ -158,7 +159,8 @@ func (g *gate) has() []string {
 	return slices.Clone(g.order)
 }
 
-// What waits is copied after a restart, the oldest first, by the secret of its target; what was copied is not copied again.
+// What waits is copied after a restart, the oldest first, by the secret of its target; what was
+// copied is not copied again.
 func TestQueueSurvivesARestart(t *testing.T) {
 	r := newRig(t)
 	g, to := newGate(t)
@@ -198,8 +200,8 @@ func TestQueueSurvivesARestart(t *testing.T) {
 	}
 }
 
-// A file whose copy is confirmed waits until the queue on the disk says so: else an appliance that dies in between would look for a
-// file that is gone, and say that it was not copied.
+// A file whose copy is confirmed waits until the queue on the disk says so: else an appliance that
+// dies in between would look for a file that is gone, and say that it was not copied.
 func TestAFileWaitsUntilItsCopyIsWrittenDown(t *testing.T) {
 	r := newRig(t)
 	g, to := newGate(t)
@@ -257,7 +259,8 @@ func TestCopiesThatFailForGood(t *testing.T) {
 	}
 }
 
-// A target that is away rests, and keeps no file from another; what a user asks for is tried at once.
+// A target that is away rests, and keeps no file from another; what a user asks for is tried at
+// once.
 func TestATargetThatRests(t *testing.T) {
 	r := newRig(t)
 	away, toAway := newGate(t)

@@ -25,20 +25,23 @@ type sender interface {
 	// form returns what a URL looks like, for people.
 	form() string
 
-	// check returns what is wrong with a URL of the scheme. What all URLs have in common is checked already.
+	// check returns what is wrong with a URL of the scheme. What all URLs have in common is checked
+	// already.
 	check(u *url.URL) error
 
-	// login returns how the appliance proves who it is, given a secret or "": one of the words of capture.Target.Login.
+	// login returns how the appliance proves who it is, given a secret or "": one of the words of
+	// capture.Target.Login.
 	login(u *url.URL, secret string) string
 
-	// send copies f, and tells sent how many bytes are safe at the target. Bytes of an earlier try are not sent again if they are
-	// proven to be the beginning of f. If send returns nil, the target has the whole of f. Any other error than that of ctx is a
-	// *sendError or a *hostKeyError.
+	// send copies f, and tells sent how many bytes are safe at the target. Bytes of an earlier try
+	// are not sent again if they are proven to be the beginning of f. If send returns nil, the
+	// target has the whole of f. Any other error than that of ctx is a *sendError or a
+	// *hostKeyError.
 	send(ctx context.Context, to destination, f file, sent progress) error
 }
 
-// A keyAsker is a sender that trusts only hosts whose key the target names. hostKey returns the fingerprint of the key that the
-// host has, without a login.
+// A keyAsker is a sender that trusts only hosts whose key the target names. hostKey returns the
+// fingerprint of the key that the host has, without a login.
 type keyAsker interface {
 	hostKey(ctx context.Context, u *url.URL) (string, error)
 }
@@ -73,7 +76,8 @@ type file struct {
 // A progress is told how many bytes are safe at the target.
 type progress func(bytes int64)
 
-// A sendError is a failed copy, for users. Its text holds nothing that the other host said, except numbers.
+// A sendError is a failed copy, for users. Its text holds nothing that the other host said, except
+// numbers.
 type sendError struct {
 	text        string
 	unreachable bool  // the fault is the target's, so that the next file fares no better
@@ -96,7 +100,8 @@ type hostKeyError struct{ hostKey string }
 
 func (e *hostKeyError) Error() string { return "the host has the key " + e.hostKey }
 
-// isUnreachable reports whether a copy failed for a reason that is the target's: no other file would fare better now.
+// isUnreachable reports whether a copy failed for a reason that is the target's: no other file
+// would fare better now.
 func isUnreachable(err error) bool {
 	var known *sendError
 	var key *hostKeyError

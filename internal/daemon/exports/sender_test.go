@@ -29,7 +29,8 @@ type bed struct {
 	secrets func() int               // how many secrets the host was told
 }
 
-// beds has one for each sender. A new sender adds its own, and TestSenders holds it to what all promise.
+// beds has one for each sender. A new sender adds its own, and TestSenders holds it to what all
+// promise.
 var beds = map[string]func(*testing.T) *bed{
 	"sftp": func(t *testing.T) *bed {
 		h := newHost(t)
@@ -240,7 +241,8 @@ func randomFile(size int) (file, []byte) {
 	return file{name: "mx1-a-20260301-101500.pcap", content: bytes.NewReader(content), bytes: int64(size), sum: hex.EncodeToString(sum[:])}, content
 }
 
-// A line is what all connections of a host go over. It counts what comes, and may break or fall silent after so many bytes.
+// A line is what all connections of a host go over. It counts what comes, and may break or fall
+// silent after so many bytes.
 type line struct {
 	net.Listener
 	mu      sync.Mutex

@@ -11,7 +11,8 @@ import (
 	"diagsh/internal/menu"
 )
 
-// A copy that failed is tried again after firstRetry, then after twice as long each time, up to lastRetry.
+// A copy that failed is tried again after firstRetry, then after twice as long each time, up to
+// lastRetry.
 const (
 	firstRetry = 5 * time.Second
 	lastRetry  = 10 * time.Minute
@@ -97,7 +98,8 @@ func (q *Queue) tried(e *capture.Export, err error) capture.Export {
 	default:
 		e.State, e.Error, e.NextTry = capture.ExportWaiting, menu.Sentence(textOf(err)), time.Now().Add(retryAfter(e.Tries))
 		if isUnreachable(err) {
-			// Other files for it wait too, so that those for other targets need not wait for them all.
+			// Other files for it wait too, so that those for other targets need not wait for them
+			// all.
 			q.resting[e.Target] = e.NextTry
 		}
 	}

@@ -17,14 +17,14 @@ import (
 )
 
 const (
-	// piece is how much is sent before it is known to be there. Many requests of a piece are on their way at a time, so that a
-	// long way is no slow way.
+	// piece is how much is sent before it is known to be there. Many requests of a piece are on
+	// their way at a time, so that a long way is no slow way.
 	piece    = 8 << 20
 	requests = 32
 )
 
-// A sftpSender copies by SFTP. A file has a hidden name at the target until all of it is there. Beside it goes NAME.sha256, in
-// the form of sha256sum(1).
+// A sftpSender copies by SFTP. A file has a hidden name at the target until all of it is there.
+// Beside it goes NAME.sha256, in the form of sha256sum(1).
 type sftpSender struct{ silence time.Duration }
 
 func (sftpSender) scheme() string { return "sftp" }
@@ -198,8 +198,9 @@ func copied(ctx context.Context, client *sftp.Client, final string, f file) (boo
 	return err == nil && sum == f.sum, ctx.Err()
 }
 
-// resumeAt returns up to where the target has the file, in whole pieces. What is there is read back, because the end of a broken
-// copy can have holes. The two are read in turn, so that the connection is not idle while a large file is read here.
+// resumeAt returns up to where the target has the file, in whole pieces. What is there is read
+// back, because the end of a broken copy can have holes. The two are read in turn, so that the
+// connection is not idle while a large file is read here.
 func resumeAt(ctx context.Context, client *sftp.Client, hidden string, f file) (at int64, err error) {
 	info, err := client.Stat(hidden)
 	if err != nil {

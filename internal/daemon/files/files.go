@@ -1,5 +1,6 @@
-// Package files keeps the diagnostic directory: flat names of finished files, of whatever wrote them. A Directory lists, opens and
-// deletes them and knows how much of the disk is left. What a file is, and whether it may go, its Owner knows.
+// Package files keeps the diagnostic directory: flat names of finished files, of whatever wrote
+// them. A Directory lists, opens and deletes them and knows how much of the disk is left. What a
+// file is, and whether it may go, its Owner knows.
 package files
 
 import (
@@ -24,22 +25,25 @@ import (
 	"diagsh/internal/menu"
 )
 
-// An Owner is a room whose files are in the directory. Its methods are called without a lock of the Directory.
+// An Owner is a room whose files are in the directory. Its methods are called without a lock of the
+// Directory.
 type Owner interface {
 	// Kind returns what the owner's files are called, in the plural.
 	Kind() string
 
-	// Describe returns a function that reports what the owner knows of a finished file now, and whether it is one of the owner's.
-	// One call serves a whole listing.
+	// Describe returns a function that reports what the owner knows of a finished file now, and
+	// whether it is one of the owner's. One call serves a whole listing.
 	Describe() func(name string) (Facts, bool)
 
-	// MayRemove returns an error for users while the owner needs a file. It is asked for every file.
+	// MayRemove returns an error for users while the owner needs a file. It is asked for every
+	// file.
 	MayRemove(name string) error
 
 	// Removed is told which files were deleted, whoever did it. It is told of every file.
 	Removed(names ...string)
 
-	// Expendable returns the files that may be deleted without asking, in the order in which they go.
+	// Expendable returns the files that may be deleted without asking, in the order in which they
+	// go.
 	Expendable() []Expendable
 }
 
@@ -55,7 +59,8 @@ type Expendable struct {
 	Of    string    // what it belongs to, for the audit log
 	Since time.Time // that it may go; the oldest goes first
 
-	// Take makes the owner forget the file, which is deleted then. It reports false if the file may not go any more.
+	// Take makes the owner forget the file, which is deleted then. It reports false if the file may
+	// not go any more.
 	Take func() bool
 }
 
@@ -84,7 +89,8 @@ type Directory struct {
 	tasks    sync.WaitGroup
 }
 
-// Open opens the directory. Nothing is reached through it that is not below Path, whatever links somebody puts there.
+// Open opens the directory. Nothing is reached through it that is not below Path, whatever links
+// somebody puts there.
 func Open(o Options) (*Directory, error) {
 	if err := os.MkdirAll(o.Path, 0o700); err != nil {
 		return nil, err
@@ -96,7 +102,8 @@ func Open(o Options) (*Directory, error) {
 	return &Directory{o: o, root: root}, nil
 }
 
-// Register adds an owner. The first one that describes a file owns it. It is called before anything else.
+// Register adds an owner. The first one that describes a file owns it. It is called before anything
+// else.
 func (d *Directory) Register(owner Owner) { d.owners = append(d.owners, owner) }
 
 // Close waits for files that are being deleted and closes the directory.
@@ -111,7 +118,8 @@ func (d *Directory) Root() *os.Root { return d.root }
 // Path returns the name of the directory.
 func (d *Directory) Path() string { return d.o.Path }
 
-// PlainName reports whether a name is one of a finished file: flat, without a leading dot, and fit to be shown.
+// PlainName reports whether a name is one of a finished file: flat, without a leading dot, and fit
+// to be shown.
 func PlainName(name string) bool {
 	return name != "" && len(name) <= 255 && name[0] != '.' && utf8.ValidString(name) && !strings.ContainsRune(name, '/') &&
 		!strings.ContainsFunc(name, unicode.IsControl)
@@ -255,13 +263,14 @@ func (d *Directory) removed(names ...string) {
 	}
 }
 
-// CreateFile makes a file that is not there yet, to be read and written. A name that begins with a dot hides it until RenameFile
-// gives it another.
+// CreateFile makes a file that is not there yet, to be read and written. A name that begins with a
+// dot hides it until RenameFile gives it another.
 func (d *Directory) CreateFile(name string) (*os.File, error) {
 	return d.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 }
 
-// RenameFile gives a hidden file its name, and returns when the disk knows that. No file of the name may be there.
+// RenameFile gives a hidden file its name, and returns when the disk knows that. No file of the
+// name may be there.
 func (d *Directory) RenameFile(hidden, name string) error {
 	if d.Exists(name) {
 		return &fs.PathError{Op: "rename", Path: filepath.Join(d.o.Path, name), Err: fs.ErrExist}

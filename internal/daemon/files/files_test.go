@@ -74,7 +74,8 @@ func TestDiagnosticDirectory(t *testing.T) {
 	}
 }
 
-// A folder of more files than a listing holds at a time is listed whole, each file once, with memory that does not grow with it.
+// A folder of more files than a listing holds at a time is listed whole, each file once, with
+// memory that does not grow with it.
 func TestLongListing(t *testing.T) {
 	d, _ := newDirectory(t, Options{})
 	const many = 2*sortedNames + 500

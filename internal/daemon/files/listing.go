@@ -11,7 +11,8 @@ import (
 	"diagsh/internal/menu"
 )
 
-// sortedNames is how many names of a listing are held and sorted at a time: as many files as the settings of a capture let it keep.
+// sortedNames is how many names of a listing are held and sorted at a time: as many files as the
+// settings of a capture let it keep.
 const sortedNames = 10_000
 
 // ListFiles returns all finished files, in the order of their names.
@@ -35,7 +36,8 @@ func (d *Directory) ListFiles() ([]access.File, error) {
 	}
 }
 
-// A listing implements access.FileListing. Up to sortedNames files come in the order of their names; of more, each such part does.
+// A listing implements access.FileListing. Up to sortedNames files come in the order of their
+// names; of more, each such part does.
 type listing struct {
 	d     *Directory
 	dir   *os.File

@@ -151,7 +151,8 @@ func TestOwnersAreAskedAndTold(t *testing.T) {
 	}
 }
 
-// Below the quota comes by deleting what may go, the oldest first whoever owns it, and no more than is needed.
+// Below the quota comes by deleting what may go, the oldest first whoever owns it, and no more than
+// is needed.
 func TestQuota(t *testing.T) {
 	const mib = 1 << 20
 	at := func(n int) time.Time { return time.Unix(int64(n), 0) }

@@ -22,8 +22,8 @@ const (
 	quotaMargin = 10
 )
 
-// Reserve returns how much of the disk captures leave free: as configured, else a tenth of it, within 1 and 10 GiB; of a disk so
-// small that 1 GiB is more than a quarter, a quarter.
+// Reserve returns how much of the disk captures leave free: as configured, else a tenth of it,
+// within 1 and 10 GiB; of a disk so small that 1 GiB is more than a quarter, a quarter.
 func (d *Directory) Reserve() int64 {
 	if d.o.ReserveBytes > 0 {
 		return d.o.ReserveBytes
@@ -36,8 +36,9 @@ func (d *Directory) Reserve() int64 {
 	return min(max(total/10, 1<<30), 10<<30, total/4)
 }
 
-// Room returns an error for users unless so many bytes more leave so much of the disk free, and stay within the quota. As for a
-// capture, old files go first where that was agreed to. What is being written counts.
+// Room returns an error for users unless so many bytes more leave so much of the disk free, and
+// stay within the quota. As for a capture, old files go first where that was agreed to. What is
+// being written counts.
 func (d *Directory) Room(more, reserve int64) error {
 	disk, err := disks.Of(d.o.Path)
 	if err != nil {
@@ -62,8 +63,8 @@ func (d *Directory) Room(more, reserve int64) error {
 		WithHint("Delete files of it first, or leave the captures out")
 }
 
-// Allowance returns nil while captures may write on: the directory is below its quota, or gets there by deleting expendable files.
-// Else it returns a *capture.QuotaError.
+// Allowance returns nil while captures may write on: the directory is below its quota, or gets
+// there by deleting expendable files. Else it returns a *capture.QuotaError.
 func (d *Directory) Allowance() error {
 	quota := d.o.QuotaBytes
 	if quota == 0 {
@@ -103,8 +104,8 @@ func (d *Directory) Used() (int64, error) {
 	return sum, err
 }
 
-// trim deletes expendable files, the oldest first, until no more than so many bytes are left. It reports false if that is not
-// possible.
+// trim deletes expendable files, the oldest first, until no more than so many bytes are left. It
+// reports false if that is not possible.
 func (d *Directory) trim(most int64) bool {
 	var deleted []string
 	defer func() {
@@ -127,8 +128,9 @@ func (d *Directory) trim(most int64) bool {
 	}
 }
 
-// trimOne deletes the first of the candidates that may go still, unless there is room enough. ok is false if none may. One caller at
-// a time: a file that another one took and did not delete yet is missed by both, here as a candidate and there as room.
+// trimOne deletes the first of the candidates that may go still, unless there is room enough. ok is
+// false if none may. One caller at a time: a file that another one took and did not delete yet is
+// missed by both, here as a candidate and there as room.
 func (d *Directory) trimOne(most int64, candidates *[]Expendable) (name string, enough, ok bool) {
 	d.trimming.Lock()
 	defer d.trimming.Unlock()
@@ -173,7 +175,8 @@ func (d *Directory) Sweep(now time.Time) {
 	}
 }
 
-// Discard deletes a file that its owner has forgotten, and has the audit log say so. It reports false if the file is still there.
+// Discard deletes a file that its owner has forgotten, and has the audit log say so. It reports
+// false if the file is still there.
 func (d *Directory) Discard(name, of, why string) bool {
 	if err := d.root.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
 		d.o.Log.Error("a file that may go cannot be deleted", "file", name, "error", err)

@@ -18,8 +18,8 @@ const (
 	kindOther   = "other"
 )
 
-// DirectoryUse says what is in the directory, what is being written included. The kinds are those of the owners in their order,
-// with files being written after the first.
+// DirectoryUse says what is in the directory, what is being written included. The kinds are those
+// of the owners in their order, with files being written after the first.
 func (d *Directory) DirectoryUse() (access.DiskUse, error) {
 	var kinds []access.DiskUseOfKind
 	for i, owner := range d.owners {

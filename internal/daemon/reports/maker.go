@@ -105,7 +105,8 @@ func (m *maker) bytes() (total int64) {
 	return total
 }
 
-// room makes sure that so many bytes more leave enough of the disk free. A report without captures leaves little.
+// room makes sure that so many bytes more leave enough of the disk free. A report without captures
+// leaves little.
 func (m *maker) room(more, reserve int64) error {
 	if more == 0 {
 		reserve = min(reserve, reportRoom)
@@ -215,8 +216,8 @@ func (m *maker) require(role menu.Role) {
 // partTime is how long a part may take.
 const partTime = 30 * time.Second
 
-// part runs a command and puts what it says into the archive: a page for people and JSON for programs. A part that fails is noted, and
-// the report goes on.
+// part runs a command and puts what it says into the archive: a page for people and JSON for
+// programs. A part that fails is noted, and the report goes on.
 func (m *maker) part(number int, p access.ReportPart) error {
 	s, err := m.newSpool(p)
 	if err != nil {

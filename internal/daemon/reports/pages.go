@@ -11,7 +11,8 @@ import (
 	"diagsh/internal/menu"
 )
 
-// The pages of a report are read from a disk, by a browser: no scripts, nothing from elsewhere, every text escaped.
+// The pages of a report are read from a disk, by a browser: no scripts, nothing from elsewhere,
+// every text escaped.
 
 const pageStyle = `<style>
 body { font: 15px/1.45 system-ui, "Segoe UI", sans-serif; margin: 2em auto; max-width: 72em; padding: 0 1em; color: #1b1f24; background: #fff }
@@ -34,7 +35,8 @@ func head(title string) string {
 <title>` + escape(title) + "</title>\n" + pageStyle + "</head>\n<body>\n"
 }
 
-// escape is a text in a page. What no page may hold, or what could hide or turn text, is written out.
+// escape is a text in a page. What no page may hold, or what could hide or turn text, is written
+// out.
 func escape(text string) string { return html.EscapeString(menu.Clean(text)) }
 
 // escapeText is escape for text of several lines.

@@ -1,5 +1,6 @@
-// Package reports makes reports: archives of what commands say and of files, which the boundary runs and opens for their caller. A
-// report is there as a whole or not at all. Who may read one is what its parts demand.
+// Package reports makes reports: archives of what commands say and of files, which the boundary
+// runs and opens for their caller. A report is there as a whole or not at all. Who may read one is
+// what its parts demand.
 package reports
 
 import (
@@ -22,7 +23,8 @@ import (
 	"diagsh/internal/menu"
 )
 
-// A Boundary is what a report needs of package api: its parts are commands and files that the caller may run and read.
+// A Boundary is what a report needs of package api: its parts are commands and files that the
+// caller may run and read.
 type Boundary interface {
 	RunWithin(ctx context.Context, caller menu.Caller, path []string, args map[string]string, sink menu.Sink) (menu.Role, error)
 	OpenWithin(caller menu.Caller, name string) (*os.File, error)
@@ -33,8 +35,8 @@ const (
 	makingSuffix = ".making" // of hidden files, until the report is whole
 	keptReports  = 1000      // in the table
 
-	// reportRoom is what a report leaves free of the disk. It is less than the reserve, because a report is wanted most when things go
-	// wrong; copies of captures leave the reserve free.
+	// reportRoom is what a report leaves free of the disk. It is less than the reserve, because a
+	// report is wanted most when things go wrong; copies of captures leave the reserve free.
 	reportRoom = 64 << 20
 )
 
@@ -47,7 +49,8 @@ type Options struct {
 	Log      *slog.Logger
 }
 
-// Reports are the table of what was made, and the making. Their methods may be called from any goroutine.
+// Reports are the table of what was made, and the making. Their methods may be called from any
+// goroutine.
 type Reports struct {
 	o        Options
 	boundary Boundary
@@ -73,7 +76,8 @@ func (f *reportsFile) UnmarshalJSON(data []byte) error {
 	return json.Unmarshal(data, (*plain)(f))
 }
 
-// Open reads the table, removes what a crash left of reports that were being made, and registers the owner of the files.
+// Open reads the table, removes what a crash left of reports that were being made, and registers
+// the owner of the files.
 func Open(o Options) (*Reports, error) {
 	r := &Reports{o: o, file: store.JSON[reportsFile]{Path: filepath.Join(o.Dir, "reports.json"), Version: 1}, partTime: partTime}
 	var file reportsFile
@@ -89,7 +93,8 @@ func Open(o Options) (*Reports, error) {
 	return r, err
 }
 
-// ReportWith gives the boundary by which reports run commands. Called once, before anybody can ask for a report.
+// ReportWith gives the boundary by which reports run commands. Called once, before anybody can ask
+// for a report.
 func (r *Reports) ReportWith(b Boundary) { r.boundary = b }
 
 // of finds the report in a file.
@@ -141,7 +146,8 @@ func (r *Reports) DeleteReport(caller menu.Caller, name string) error {
 	return r.o.Files.RemoveFile(caller, name)
 }
 
-// CreateReport makes a report. progress is told what is being done. Whatever happens, a report is there as a whole or not at all.
+// CreateReport makes a report. progress is told what is being done. Whatever happens, a report is
+// there as a whole or not at all.
 func (r *Reports) CreateReport(ctx context.Context, caller menu.Caller, request access.ReportRequest, progress func(string)) (access.Report, error) {
 	if !r.making.TryLock() {
 		return access.Report{}, menu.Errorf(menu.State, "Another report is being made").WithHint("Try again when it is done")

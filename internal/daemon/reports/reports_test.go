@@ -77,8 +77,9 @@ func last(_ context.Context, sink menu.Sink) error {
 	return errors.Join(sink.Record(map[string]int{"n": 1}, menu.Object), sink.Text([]byte("one\n")))
 }
 
-// A part that never ends is cut where it is too large: its data is whole, what follows is there, and memory is not where it went. It measures
-// the memory of the process, so no other test runs beside it.
+// A part that never ends is cut where it is too large: its data is whole, what follows is there,
+// and memory is not where it went. It measures the memory of the process, so no other test runs
+// beside it.
 func TestReportIsBounded(t *testing.T) {
 	row := map[string]string{"text": strings.Repeat("<&>", 20<<10)}
 	var before, after runtime.MemStats
@@ -220,8 +221,8 @@ func TestReportPartTakesTooLong(t *testing.T) {
 	}
 }
 
-// A report that does not fit into the quota of the diagnostic directory is not made, whether that is known before it begins or when it is
-// written; what was written of it is gone.
+// A report that does not fit into the quota of the diagnostic directory is not made, whether that
+// is known before it begins or when it is written; what was written of it is gone.
 func TestReportStaysWithinTheQuota(t *testing.T) {
 	const quota = 16 << 20
 	d, create := withCommands(t, quota, map[string]func(context.Context, menu.Sink) error{"last": last})
@@ -265,8 +266,8 @@ func wantKind(t *testing.T, err error, code menu.Code) {
 	}
 }
 
-// What is in a report says who may read it, also after a restart. Of one that is not in the table the worst is taken. What a crash
-// left of one that was being made goes.
+// What is in a report says who may read it, also after a restart. Of one that is not in the table
+// the worst is taken. What a crash left of one that was being made goes.
 func TestWhoMayReadAReport(t *testing.T) {
 	dir := t.TempDir()
 	d := open(t, dir, 0)

@@ -18,8 +18,8 @@ const partBytes = 64 << 20
 
 var errPartFull = errors.New("the part is full")
 
-// A spool takes what a command says, in both forms, on the disk: an archive wants to know how long a file is before the first byte,
-// and memory is for captures. It is a menu.Sink.
+// A spool takes what a command says, in both forms, on the disk: an archive wants to know how long
+// a file is before the first byte, and memory is for captures. It is a menu.Sink.
 type spool struct {
 	page, data *spoolFile
 	shape      menu.Shape
@@ -70,7 +70,8 @@ func (s *spool) Data([]byte) error {
 	return menu.Errorf(menu.Unsupported, "The output of this command is not for a report")
 }
 
-// Record implements menu.Sink. Data has whole records only, so that it can be read also when some are left out.
+// Record implements menu.Sink. Data has whole records only, so that it can be read also when some
+// are left out.
 func (s *spool) Record(v any, shape menu.Shape) error {
 	s.shape = shape
 	s.line.Reset()

@@ -1,4 +1,5 @@
-// Package netconftest has networks that tests commit to: one without a kernel, and the kernel's in a namespace.
+// Package netconftest has networks that tests commit to: one without a kernel, and the kernel's in
+// a namespace.
 package netconftest
 
 import (
@@ -15,13 +16,15 @@ import (
 
 var _ netconf.Network = (*Fake)(nil)
 
-// A Fake is a network without a kernel: lo, eth0 and eth1, and the VLANs eth0.34, eth0.35 and eth1.34.
+// A Fake is a network without a kernel: lo, eth0 and eth1, and the VLANs eth0.34, eth0.35 and
+// eth1.34.
 type Fake struct {
 	Mu    sync.Mutex // held during each change, Around included
 	Links map[string]netconf.Link
 	// Reject is whether ARP replies with multicast addresses are dropped.
 	Reject bool
-	// Around, unless nil, is called before and after each change; an error of the call before is the kernel's refusal.
+	// Around, unless nil, is called before and after each change; an error of the call before is
+	// the kernel's refusal.
 	Around func(change string, done bool) error
 }
 
