@@ -60,8 +60,8 @@ func TestMainValueThatBeginsAKeyword(t *testing.T) {
 		want menu.Arguments
 	}{
 		{"userconfig new ro role readonly", menu.Arguments{"user": "ro", "role": "readonly"}},
-		{"packetcapture start du duration 1s", menu.Arguments{"name": "du", "duration": "1s"}},
-		{"packetcapture start i interface lo", menu.Arguments{"name": "i", "interface": "lo"}},
+		{"packetcapture start du duration 1s", menu.Arguments{"name": "du", "durationseconds": "1s"}},
+		{"packetcapture start i interface lo", menu.Arguments{"name": "i", "interfaces": "lo"}},
 		{"userconfig key admin new 'ssh-ed25519 AAAA'", menu.Arguments{"user": "admin", "action": "new", "key": "ssh-ed25519 AAAA"}},
 		{"userconfig key k delete SHA256:x", menu.Arguments{"user": "k", "action": "delete", "key": "SHA256:x"}},
 		{"userconfig key admin action new key 'ssh-ed25519 AAAA'", menu.Arguments{"user": "admin", "action": "new", "key": "ssh-ed25519 AAAA"}},
@@ -76,7 +76,7 @@ func TestMainValueThatBeginsAKeyword(t *testing.T) {
 	}
 	for _, typed := range []bool{false, true} {
 		_, err := tree().Parse(nil, "packetcapture start du 10s", typed, nil)
-		if err == nil || !strings.Contains(err.Error(), `du was taken for the name; keywords are written whole here: duration 10s`) {
+		if err == nil || !strings.Contains(err.Error(), `du was taken for the name; keywords are written whole here: durationseconds 10s`) {
 			t.Errorf("a keyword that was not written whole (typed: %v): %v", typed, err)
 		}
 	}
