@@ -11,16 +11,16 @@ import (
 // The copies of what captures write: what is queued, and what may go when it is copied.
 
 // ExportPackets queues the files of a capture that has ended, or a file.
-func (d *Daemon) ExportPackets(caller menu.Caller, name, target string) ([]capture.Export, error) {
-	if err := d.CheckTarget(target); err != nil {
+func (t *Table) ExportPackets(caller menu.Caller, name, target string) ([]capture.Export, error) {
+	if err := t.CheckTarget(target); err != nil {
 		return nil, err
 	}
 	var files []string
 	of := ""
-	if _, err := d.FileInfo(name); err == nil {
+	if _, err := t.FileInfo(name); err == nil {
 		files = []string{name}
 	} else {
-		status, err := d.Capture(name)
+		status, err := t.Capture(name)
 		switch {
 		case err != nil:
 			return nil, err
@@ -34,13 +34,13 @@ func (d *Daemon) ExportPackets(caller menu.Caller, name, target string) ([]captu
 			files = append(files, f.Name)
 		}
 	}
-	return d.Queue.Add(of, files, target, caller.User)
+	return t.Queue.Add(of, files, target, caller.User)
 }
 
 // exportFile queues a file that a running capture has just closed, for the targets that want all.
-func (d *Daemon) exportFile(r *record, name, file string) {
-	for _, target := range d.Auto() {
-		d.enqueueAuto(r, name, []string{file}, target)
+func (t *Table) exportFile(r *entry, name, file string) {
+	for _, target := range t.Auto() {
+		t.enqueueAuto(r, name, []string{file}, target)
 	}
 }
 
@@ -48,46 +48,46 @@ func (d *Daemon) exportFile(r *record, name, file string) {
 // unless that was done as they closed. If somebody goes on with the capture already, its next end
 // is time enough. The table is to be written after it: as long as the disk does not know that the
 // files are queued, the table on it says that they are not.
-func (d *Daemon) exportCapture(r *record, s capture.Status) {
+func (t *Table) exportCapture(r *entry, s capture.Status) {
 	queued := true
-	for _, target := range d.Auto() {
-		queued = d.enqueueAuto(r, s.Name, d.captures.unqueuedFor(r, target, s.Files), target) && queued
+	for _, target := range t.Auto() {
+		queued = t.enqueueAuto(r, s.Name, t.unqueuedFor(r, target, s.Files), target) && queued
 	}
-	d.captures.mu.Lock()
+	t.mu.Lock()
 	if r.ended() && queued {
 		r.Unqueued = false
 	}
-	d.captures.mu.Unlock()
-	d.trimRing(r)
+	t.mu.Unlock()
+	t.trimRing(r)
 }
 
 // exportUnqueued queues the files of captures that ended while that was not possible.
-func (d *Daemon) exportUnqueued() {
-	unqueued := d.captures.unqueued()
+func (t *Table) exportUnqueued() {
+	unqueued := t.unqueued()
 	for r, status := range unqueued {
-		d.exportCapture(r, status)
+		t.exportCapture(r, status)
 	}
 	if len(unqueued) > 0 {
-		d.keepCaptures()
+		t.saveCaptures()
 	}
 }
 
 // enqueueAuto reports whether the disk knows that the files are queued.
-func (d *Daemon) enqueueAuto(r *record, name string, files []string, target string) bool {
+func (t *Table) enqueueAuto(r *entry, name string, files []string, target string) bool {
 	if len(files) == 0 {
 		return true
 	}
-	if _, err := d.Queue.Add(name, files, target, access.System); err != nil {
-		d.log.Error("the files of a capture cannot be queued for their target", "name", name, "target", target, "error", err)
+	if _, err := t.Queue.Add(name, files, target, access.System); err != nil {
+		t.log.Error("the files of a capture cannot be queued for their target", "name", name, "target", target, "error", err)
 		return false
 	}
-	d.captures.wasQueued(r, target, files[len(files)-1])
+	t.wasQueued(r, target, files[len(files)-1])
 	return true
 }
 
 // countExports says in statuses how many of their files still have to be copied.
-func (d *Daemon) countExports(list []capture.Status) {
-	pending := d.Pending()
+func (t *Table) countExports(list []capture.Status) {
+	pending := t.Pending()
 	for i := range list {
 		list[i].FilesAwaitingExport = 0
 		for _, f := range list[i].Files {
@@ -99,26 +99,25 @@ func (d *Daemon) countExports(list []capture.Status) {
 }
 
 // released tells the ring of a file that the file is held no more.
-func (d *Daemon) released(file string) {
-	c := d.captures
-	c.mu.Lock()
-	i := slices.IndexFunc(c.records, func(r *record) bool { return r.has(file) })
+func (t *Table) released(file string) {
+	t.mu.Lock()
+	i := slices.IndexFunc(t.records, func(r *entry) bool { return r.has(file) })
 	if i < 0 {
-		c.mu.Unlock()
+		t.mu.Unlock()
 		return
 	}
-	r, job := c.records[i], c.records[i].job
-	c.mu.Unlock()
+	r, job := t.records[i], t.records[i].job
+	t.mu.Unlock()
 	if job != nil {
 		job.Prune() // if it ends meanwhile, its end looks too
 		return
 	}
-	d.trimRing(r)
+	t.trimRing(r)
 }
 
 // targetGone notes that a target was deleted. The disk knows it before another one of the name can
 // be added.
-func (d *Daemon) targetGone(name string) {
-	d.captures.forgetTarget(name)
-	d.keepCaptures()
+func (t *Table) targetGone(name string) {
+	t.forgetTarget(name)
+	t.saveCaptures()
 }

@@ -55,12 +55,12 @@ type compiled struct {
 // An interface that was named must be one that the filter can be asked about.
 //
 // The user's expression comes last, because words such as vlan change the meaning of everything that follows them.
-func (d *Daemon) buildFilter(ctx context.Context, spec capture.Spec, interfaces []capture.Interface) (*captureFilter, error) {
+func (t *Table) buildFilter(ctx context.Context, spec capture.Spec, interfaces []capture.Interface) (*captureFilter, error) {
 	f := &captureFilter{spec: spec, names: filter.Remember(filterNames), programs: make(map[target]compiled)}
 	f.expression = filter.WithAddresses(ctx, spec.Filter, f.names)
 	var own string
 	if !spec.Management {
-		own = managementFilter(d.ManagementPorts(), ownAddresses())
+		own = managementFilter(t.ManagementPorts(), ownAddresses())
 	}
 	switch {
 	case own != "" && spec.Filter != "":
@@ -198,11 +198,11 @@ var anyLink = target{layer: capture.Ethernet, mask: 0xffffff00}
 
 // CheckFilter says what is wrong with a filter expression, as far as that can be said before an interface is chosen. The error
 // names the place.
-func (d *Daemon) CheckFilter(ctx context.Context, expression string) error {
+func (t *Table) CheckFilter(ctx context.Context, expression string) error {
 	if strings.TrimSpace(expression) == "" {
 		return nil
 	}
-	_, err := compile(ctx, expression, anyLink, d.checked.names())
+	_, err := compile(ctx, expression, anyLink, t.checked.names())
 	return menu.Failing("check the filter", filterError(err, capture.Interface{}))
 }
 

@@ -207,5 +207,5 @@ func managed(t *testing.T, ports ...uint16) *Daemon {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &Daemon{Settings: s}
+	return &Daemon{Settings: s, Table: &Table{Settings: s}}
 }

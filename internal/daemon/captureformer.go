@@ -32,8 +32,8 @@ func (f *settingsFile) UnmarshalJSON(data []byte) error {
 }
 
 // UnmarshalJSON reads both forms of a capture in captures.json.
-func (r *record) UnmarshalJSON(data []byte) error {
-	type present record // without this method
+func (r *entry) UnmarshalJSON(data []byte) error {
+	type present entry // without this method
 	if err := json.Unmarshal(data, (*present)(r)); err != nil {
 		return err
 	}

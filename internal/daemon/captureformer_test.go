@@ -42,14 +42,14 @@ func TestFormerFilesOfCaptures(t *testing.T) {
 		if err != nil || later.State != capture.NotStarted || !later.Start.Equal(time.Date(2099, 1, 1, 0, 0, 0, 0, time.UTC)) || later.Protect {
 			t.Errorf("the planned one is %+v, %v", later, err)
 		}
-		r, _ := d.captures.find("kept")
+		r, _ := d.Table.find("kept")
 		if !r.Spec.Protect || !r.Spec.Management || !slices.Equal(r.Spec.Interfaces, []string{capture.All}) {
 			t.Errorf("it was begun with %+v", r.Spec)
 		}
 		if err := d.SetCaptureSettings(adminCaller, capture.Partial{Options: capture.Options{SnapLength: 96}}); err != nil {
 			t.Fatal(err)
 		}
-		d.keepCaptures()
+		d.saveCaptures()
 		if err := d.Close(t.Context()); err != nil {
 			t.Fatal(err)
 		}

@@ -15,7 +15,7 @@ func TestMemoryThatIsKeptIsInTheBudget(t *testing.T) {
 		budget int64
 		stays  bool
 	}{{1 << 30, true}, {asked + pcapfile.DefaultBuffers + 1<<20, false}} {
-		c := &captures{volume: pcapfile.NewVolume(time.Minute), rings: afpacket.NewSpare(time.Minute)}
+		c := &Table{volume: pcapfile.NewVolume(time.Minute), rings: afpacket.NewSpare(time.Minute)}
 		files, err := c.volume.NewFiles(0)
 		if err != nil {
 			t.Fatal(err)
@@ -25,7 +25,7 @@ func TestMemoryThatIsKeptIsInTheBudget(t *testing.T) {
 		if before == 0 {
 			t.Fatal("nothing is kept")
 		}
-		if _, _, err := c.grant(&record{}, test.budget, asked); err != nil {
+		if _, _, err := c.grant(&entry{}, test.budget, asked); err != nil {
 			t.Fatal(err)
 		}
 		if after := c.volume.Spare(); (after == before) != test.stays {

@@ -133,7 +133,7 @@ func TestPersistentCaptureThatHasMetItsLimit(t *testing.T) {
 			if n, _ := packetsOf(t, d, file); n != packets {
 				t.Errorf("its file has %d packets", n)
 			}
-			if left, err := d.captures.partNames(); err != nil || len(left) != 0 {
+			if left, err := d.Table.partNames(); err != nil || len(left) != 0 {
 				t.Errorf("%q are left, %v", left, err)
 			}
 		})
@@ -278,7 +278,7 @@ func TestLimitsOfAnAppendedCaptureAreItsOwn(t *testing.T) {
 	if _, err := b.d.StopCapture(adminCaller, "mail"); err != nil {
 		t.Fatal(err)
 	}
-	r, _ := b.d.captures.find("mail")
+	r, _ := b.d.Table.find("mail")
 	r.Status.StartTime = first.StartTime.Add(-2 * time.Hour) // it is long ago
 	again := time.Now()
 	request.Limits.Packets = 5

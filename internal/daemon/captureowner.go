@@ -11,7 +11,7 @@ import (
 
 // captureFiles owns the files of the diagnostic directory that are packets, whichever appliance or
 // program wrote them.
-type captureFiles struct{ d *Daemon }
+type captureFiles struct{ table *Table }
 
 var _ files.Owner = captureFiles{}
 
@@ -20,7 +20,7 @@ func (captureFiles) Kind() string { return "captures" }
 // Describe implements files.Owner. Only of a file that a capture of headers wrote is it known that
 // it holds no packet contents.
 func (o captureFiles) Describe() func(string) (files.Facts, bool) {
-	headersOnly := o.d.captures.headersOnly()
+	headersOnly := o.table.headersOnly()
 	return func(name string) (files.Facts, bool) {
 		ours := headersOnly[name] || strings.HasSuffix(name, ".pcap") || strings.HasSuffix(name, ".pcapng")
 		return files.Facts{Payload: !headersOnly[name]}, ours
@@ -28,25 +28,25 @@ func (o captureFiles) Describe() func(string) (files.Facts, bool) {
 }
 
 func (o captureFiles) MayRemove(name string) error {
-	if o.d.captures.writing(name) {
+	if o.table.writing(name) {
 		return &menu.Error{Code: menu.State, Argument: "file", Message: "The file " + name + " is being written by a capture", Hint: "Stop the capture first"}
 	}
 	return nil
 }
 
 func (o captureFiles) Removed(names ...string) {
-	o.d.captures.removed(names)
-	o.d.keepCaptures()
+	o.table.removed(names)
+	o.table.saveCaptures()
 }
 
 // Expendable implements files.Owner: the files of captures that have ended, unless they are to be
 // kept or wait for a copy.
 func (o captureFiles) Expendable() (list []files.Expendable) {
-	c := o.d.captures
+	c := o.table
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, r := range c.records {
-		if !o.d.expendable(r) {
+		if !o.table.expendable(r) {
 			continue
 		}
 		for _, f := range r.Status.Files {
@@ -58,11 +58,11 @@ func (o captureFiles) Expendable() (list []files.Expendable) {
 
 // take takes an expendable file out of its capture, unless it went, or somebody needs it, since it
 // was listed.
-func (o captureFiles) take(r *record, f capture.FileInfo) bool {
-	c := o.d.captures
+func (o captureFiles) take(r *entry, f capture.FileInfo) bool {
+	c := o.table
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !o.d.expendable(r) || !slices.ContainsFunc(r.Status.Files, func(other capture.FileInfo) bool { return other.Name == f.Name }) {
+	if !o.table.expendable(r) || !slices.ContainsFunc(r.Status.Files, func(other capture.FileInfo) bool { return other.Name == f.Name }) {
 		return false
 	}
 	c.takeOut(r, f)

@@ -8,13 +8,13 @@ import (
 // that one number a target says it, also after a restart and when the queue has forgotten its oldest copies.
 
 // wasQueued notes that a file is in the queue for a target, which is safe on the disk.
-func (c *captures) wasQueued(r *record, target, file string) {
+func (t *Table) wasQueued(r *entry, target, file string) {
 	number, ok := capture.FileNumber(r.File, file)
 	if !ok {
 		return
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	if r.Queued == nil {
 		r.Queued = make(map[string]int)
 	}
@@ -22,9 +22,9 @@ func (c *captures) wasQueued(r *record, target, file string) {
 }
 
 // unqueuedFor are those of an ended capture's files that were never queued for a target.
-func (c *captures) unqueuedFor(r *record, target string, files []capture.FileInfo) (names []string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+func (t *Table) unqueuedFor(r *entry, target string, files []capture.FileInfo) (names []string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	if !r.ended() {
 		return nil
 	}
@@ -37,11 +37,11 @@ func (c *captures) unqueuedFor(r *record, target string, files []capture.FileInf
 }
 
 // unqueued are the captures that have ended and whose files are not queued yet, as they are now.
-func (c *captures) unqueued() map[*record]capture.Status {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	found := map[*record]capture.Status{}
-	for _, r := range c.records {
+func (t *Table) unqueued() map[*entry]capture.Status {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	found := map[*entry]capture.Status{}
+	for _, r := range t.records {
 		if r.Unqueued && r.ended() {
 			found[r] = r.status()
 		}
@@ -50,7 +50,7 @@ func (c *captures) unqueued() map[*record]capture.Status {
 }
 
 // lastGrows notes that the last file of a capture gets more packets, so that it has to be copied anew.
-func (c *captures) lastGrows(r *record, before capture.Status) {
+func (t *Table) lastGrows(r *entry, before capture.Status) {
 	if len(before.Files) == 0 {
 		return
 	}
@@ -58,18 +58,18 @@ func (c *captures) lastGrows(r *record, before capture.Status) {
 	if !ok {
 		return
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	for target, n := range r.Queued {
 		r.Queued[target] = min(n, last-1)
 	}
 }
 
 // forgetTarget notes that a target is no more: another one of its name has nothing yet.
-func (c *captures) forgetTarget(name string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, r := range c.records {
+func (t *Table) forgetTarget(name string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, r := range t.records {
 		delete(r.Queued, name)
 	}
 }

@@ -3,6 +3,7 @@ package daemon
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"runtime/debug"
 	"slices"
@@ -18,13 +19,28 @@ import (
 	"diagsh/capture/afpacket"
 	"diagsh/capture/pcapfile"
 	"diagsh/internal/access"
+	"diagsh/internal/daemon/audit"
+	"diagsh/internal/daemon/exports"
+	"diagsh/internal/daemon/files"
 	"diagsh/internal/daemon/settings"
 	"diagsh/internal/daemon/store"
 	"diagsh/internal/menu"
 )
 
-// captures is the one table of captures, for all users and front ends.
-type captures struct {
+// A Table is the one table of captures, for all users and front ends.
+type Table struct {
+	*settings.Settings
+	*audit.Log
+	*files.Directory
+	*exports.Queue
+
+	product  string
+	log      *slog.Logger
+	lastSign time.Time // when the appliance that ran before was last seen to do something
+
+	live    atomic.Int32 // who watches the network now
+	checked checkedNames
+
 	files    *os.Root
 	path     string // of the diagnostic directory
 	store    store.JSON[capturesFile]
@@ -32,15 +48,15 @@ type captures struct {
 	volume   *pcapfile.Volume
 	rings    *afpacket.Spare
 
-	tasks *sync.WaitGroup // of the appliance; each capture that is reserved is one
+	tasks sync.WaitGroup // each capture that is reserved is one
 
 	mu      sync.Mutex
-	records []*record // in the order of their starts
+	records []*entry // in the order of their starts
 	closed  bool
 
 	unhurried sync.Once // that threads are not urgent was said
 
-	unkept  atomic.Bool // the table could not be written as it is
+	dirty   atomic.Bool // the table could not be written as it is
 	storing sync.Mutex  // held while the table is written; taken before mu, which is not held meanwhile
 
 	changing   sync.Mutex // held while the settings are changed, which can take a look-up of names; taken before settingsMu
@@ -48,8 +64,8 @@ type captures struct {
 	current    capture.Settings
 }
 
-// A record is one capture, running or ended.
-type record struct {
+// An entry is one capture, running or ended.
+type entry struct {
 	Status    capture.Status `json:"status"`             // as it ended; while it runs, as it was when the table was written
 	Spec      capture.Spec   `json:"spec"`               // what it was begun with
 	File      string         `json:"file"`               // the name that its file gets; those of several have numbers in it
@@ -64,7 +80,7 @@ type record struct {
 }
 
 // status is the capture as it is now.
-func (r *record) status() capture.Status {
+func (r *entry) status() capture.Status {
 	s := r.Status
 	if r.job != nil {
 		s = r.statusOf(r.job)
@@ -78,7 +94,7 @@ func (r *record) status() capture.Status {
 }
 
 // statusOf is the status of the capture's job, with what the filter has left out.
-func (r *record) statusOf(job *capture.Job) capture.Status {
+func (r *entry) statusOf(job *capture.Job) capture.Status {
 	s := job.Status()
 	if r.filter != nil {
 		s.InterfacesLeftOut = r.filter.leftOut()
@@ -87,21 +103,21 @@ func (r *record) statusOf(job *capture.Job) capture.Status {
 }
 
 // statusOf is that of a record for who does not hold the table.
-func (c *captures) statusOf(r *record, job *capture.Job) capture.Status {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+func (t *Table) statusOf(r *entry, job *capture.Job) capture.Status {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	return r.statusOf(job)
 }
 
 // filters notes by which filter a capture is about to run.
-func (c *captures) filters(r *record, f *captureFilter) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+func (t *Table) filters(r *entry, f *captureFilter) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	r.filter = f
 }
 
 // ended reports whether the capture needs its file no more.
-func (r *record) ended() bool { return r.job == nil && !r.busy }
+func (r *entry) ended() bool { return r.job == nil && !r.busy }
 
 // stopWait is how long StopCapture waits for a file to be finished, and startWait how long a filter's host names may take.
 const (
@@ -111,53 +127,53 @@ const (
 
 // reserve takes a name and writes down that the capture is about to run, so that its file is known even if the appliance dies in
 // the next moment. Whoever reserves ends the task that this adds.
-func (c *captures) reserve(spec capture.Spec, caller menu.Caller, expression string, conf *settings.Settings, interfaces []capture.Interface) (*record, error) {
+func (t *Table) reserve(spec capture.Spec, caller menu.Caller, expression string, conf *settings.Settings, interfaces []capture.Interface) (*entry, error) {
 	spec.Format = spec.FileFormat(len(interfaces))
-	r := &record{Payload: !spec.HeadersOnly, busy: true, Spec: spec, Status: spec.Status()}
+	r := &entry{Payload: !spec.HeadersOnly, busy: true, Spec: spec, Status: spec.Status()}
 	s := &r.Status
 	s.State, s.EffectiveFilter, s.StartTime, s.Owner, s.Interfaces = capture.Running, expression, time.Now(), caller.User, nil
 	for _, i := range interfaces {
 		r.Status.Interfaces = append(r.Status.Interfaces, i.Name)
 	}
-	if err := c.add(r, conf); err != nil {
+	if err := t.add(r, conf); err != nil {
 		return nil, err
 	}
-	if err := c.keep(); err != nil {
-		c.drop(r)
-		c.tasks.Done()
+	if err := t.keep(); err != nil {
+		t.drop(r)
+		t.tasks.Done()
 		return nil, err
 	}
 	return r, nil
 }
 
 // add puts a capture into the table, with a name and a name for its file.
-func (c *captures) add(r *record, conf *settings.Settings) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if err := c.room(conf); err != nil {
+func (t *Table) add(r *entry, conf *settings.Settings) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err := t.room(conf); err != nil {
 		return err
 	}
 	s := &r.Status
 	if s.Name == "" {
-		s.Name = c.nextName()
-	} else if _, taken := c.find(s.Name); taken {
+		s.Name = t.nextName()
+	} else if _, taken := t.find(s.Name); taken {
 		return &menu.Error{Code: menu.State, Argument: "name", Message: "There is a capture " + s.Name + " already",
 			Hint: "Choose another name, or delete that one"}
 	}
 	r.Spec.Name = s.Name
-	r.File = c.freeFileName(conf.Hostname(), s.Name, s.StartTime, s.Format)
-	c.records = append(c.records, r)
-	c.tasks.Add(1)
+	r.File = t.freeFileName(conf.Hostname(), s.Name, s.StartTime, s.Format)
+	t.records = append(t.records, r)
+	t.tasks.Add(1)
 	return nil
 }
 
 // room tells whether one more capture may run.
-func (c *captures) room(conf *settings.Settings) error {
-	if c.closed {
+func (t *Table) room(conf *settings.Settings) error {
+	if t.closed {
 		return menu.Errorf(menu.State, "The appliance is stopping")
 	}
 	running := 0
-	for _, other := range c.records {
+	for _, other := range t.records {
 		if !other.ended() {
 			running++
 		}
@@ -169,17 +185,17 @@ func (c *captures) room(conf *settings.Settings) error {
 }
 
 // drop takes a capture out of the table.
-func (c *captures) drop(r *record) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.records = slices.DeleteFunc(c.records, func(other *record) bool { return other == r })
+func (t *Table) drop(r *entry) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.records = slices.DeleteFunc(t.records, func(other *entry) bool { return other == r })
 }
 
 // nextName is capture-N with the number after the highest in the table.
-func (c *captures) nextName() string {
+func (t *Table) nextName() string {
 	const prefix = "capture-"
 	highest := 0
-	for _, r := range c.records {
+	for _, r := range t.records {
 		if digits, ok := strings.CutPrefix(r.Status.Name, prefix); ok {
 			if n, err := strconv.Atoi(digits); err == nil && n > highest && n < 1<<30 {
 				highest = n
@@ -191,99 +207,99 @@ func (c *captures) nextName() string {
 
 // freeFileName is HOST-NAME-YYYYMMDD-HHMMSS in UTC with its extension. A capture that follows another of its name within the
 // second gets the next free second: a number behind that would say that it is a part of the other.
-func (c *captures) freeFileName(host, name string, now time.Time, format capture.Format) string {
+func (t *Table) freeFileName(host, name string, now time.Time, format capture.Format) string {
 	for {
 		file := host + "-" + name + "-" + now.UTC().Format("20060102-150405") + format.Extension()
-		if !c.taken(file) {
+		if !t.taken(file) {
 			return file
 		}
 		now = now.Add(time.Second)
 	}
 }
 
-func (c *captures) taken(file string) bool {
+func (t *Table) taken(file string) bool {
 	for _, name := range []string{file, capture.NumberedName(file, 1)} {
 		for _, name := range []string{name, capture.PartName(name)} {
-			if _, err := c.files.Lstat(name); err == nil {
+			if _, err := t.files.Lstat(name); err == nil {
 				return true
 			}
 		}
 	}
-	return slices.ContainsFunc(c.records, func(r *record) bool { return r.File == file })
+	return slices.ContainsFunc(t.records, func(r *entry) bool { return r.File == file })
 }
 
-func (c *captures) find(name string) (*record, bool) {
-	i := slices.IndexFunc(c.records, func(r *record) bool { return r.Status.Name == name })
+func (t *Table) find(name string) (*entry, bool) {
+	i := slices.IndexFunc(t.records, func(r *entry) bool { return r.Status.Name == name })
 	if i < 0 {
 		return nil, false
 	}
-	return c.records[i], true
+	return t.records[i], true
 }
 
 // began notes that the capture runs.
-func (c *captures) began(r *record, job *capture.Job) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+func (t *Table) began(r *entry, job *capture.Job) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	r.job, r.busy = job, false
 	r.Unqueued = true
-	if c.closed { // The appliance began to stop meanwhile.
+	if t.closed { // The appliance began to stop meanwhile.
 		job.Stop(capture.Shutdown)
 	}
 }
 
 // await waits for the end of a capture and keeps it. An end that no user asked for goes into the audit log; the command of a user
 // is there already.
-func (d *Daemon) await(r *record, job *capture.Job) {
+func (t *Table) await(r *entry, job *capture.Job) {
 	<-job.Done()
-	s := d.captures.statusOf(r, job)
-	d.captures.ended(r, job, s)
-	d.exportCapture(r, s)
-	d.keepCaptures()
+	s := t.statusOf(r, job)
+	t.ended(r, job, s)
+	t.exportCapture(r, s)
+	t.saveCaptures()
 	if err := job.Err(); err != nil {
-		d.log.Error("a capture ended", "name", s.Name, "reason", s.StopReason, "error", err)
+		t.log.Error("a capture ended", "name", s.Name, "reason", s.StopReason, "error", err)
 	}
 	if s.StopReason != capture.StoppedByUser {
-		d.recordEnd(s)
+		t.recordEnd(s)
 	}
 	debug.FreeOSMemory() // a capture's end is rare, and an appliance that idles should be small
 }
 
-func (d *Daemon) recordEnd(s capture.Status) {
-	d.SystemEvent(access.Event{Path: s.Name, Message: "The capture " + s.Name + " of " + s.Owner + " ended: " + s.StopReason.Text(),
+func (t *Table) recordEnd(s capture.Status) {
+	t.SystemEvent(access.Event{Path: s.Name, Message: "The capture " + s.Name + " of " + s.Owner + " ended: " + s.StopReason.Text(),
 		Arguments: map[string]string{"stopReason": string(s.StopReason), "packets": fmt.Sprint(s.PacketsWritten)}, Seconds: s.EndTime.Sub(s.StartTime).Seconds()})
 }
 
 // ended keeps how a capture ended. It is called by whoever notices first, and again by the others: then somebody may have gone on
 // with the record.
-func (c *captures) ended(r *record, job *capture.Job, s capture.Status) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+func (t *Table) ended(r *entry, job *capture.Job, s capture.Status) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	if r.job == job {
 		r.Status, r.job, r.memory = s, nil, 0
 	}
 }
 
 // notBegun keeps that a capture, reserved before, could not begin.
-func (c *captures) notBegun(r *record, s capture.Status) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+func (t *Table) notBegun(r *entry, s capture.Status) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	r.Status, r.busy, r.memory = s, false, 0
 }
 
-// keepCaptures writes the table. If that fails it is right in memory nevertheless, and what is running goes on.
-func (d *Daemon) keepCaptures() {
-	if err := d.captures.keep(); err != nil {
-		d.log.Error("the table of captures cannot be written", "error", err)
+// saveCaptures writes the table. If that fails it is right in memory nevertheless, and what is running goes on.
+func (t *Table) saveCaptures() {
+	if err := t.keep(); err != nil {
+		t.log.Error("the table of captures cannot be written", "error", err)
 	}
 }
 
 // StopCapture ends a running capture and returns when its file is finished.
-func (d *Daemon) StopCapture(_ menu.Caller, name string) (capture.Status, error) {
-	if s, ok := d.captures.cancel(name); ok {
-		d.keepCaptures()
+func (t *Table) StopCapture(_ menu.Caller, name string) (capture.Status, error) {
+	if s, ok := t.cancel(name); ok {
+		t.saveCaptures()
 		return s, nil
 	}
-	r, job, err := d.captures.runningJob(name)
+	r, job, err := t.runningJob(name)
 	if err != nil {
 		return capture.Status{}, err
 	}
@@ -293,21 +309,21 @@ func (d *Daemon) StopCapture(_ menu.Caller, name string) (capture.Status, error)
 	select {
 	case <-job.Done():
 	case <-limit.C:
-		return d.captures.statusOf(r, job), menu.Errorf(menu.Failed, "The capture %s is stopping, but its file is not finished yet", name).WithHint("Its status will tell when it is")
+		return t.statusOf(r, job), menu.Errorf(menu.Failed, "The capture %s is stopping, but its file is not finished yet", name).WithHint("Its status will tell when it is")
 	}
 	// The table says so too before the caller is told, so that what comes next finds a capture that has ended.
-	s := d.captures.statusOf(r, job)
-	d.captures.ended(r, job, s)
+	s := t.statusOf(r, job)
+	t.ended(r, job, s)
 	list := []capture.Status{s}
-	d.countExports(list)
+	t.countExports(list)
 	return list[0], nil
 }
 
 // cancel ends a capture that waits for its time.
-func (c *captures) cancel(name string) (capture.Status, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	r, ok := c.find(name)
+func (t *Table) cancel(name string) (capture.Status, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r, ok := t.find(name)
 	if !ok || r.Status.State != capture.NotStarted {
 		return capture.Status{}, false
 	}
@@ -318,13 +334,13 @@ func (c *captures) cancel(name string) (capture.Status, bool) {
 }
 
 // runningJob is the running capture of a name.
-func (c *captures) runningJob(name string) (*record, *capture.Job, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	r, ok := c.find(name)
+func (t *Table) runningJob(name string) (*entry, *capture.Job, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r, ok := t.find(name)
 	switch {
 	case !ok:
-		return nil, nil, c.noSuch(name)
+		return nil, nil, t.noSuch(name)
 	case r.job == nil && r.busy && r.Status.State == capture.Running:
 		return nil, nil, &menu.Error{Code: menu.State, Argument: "name", Message: "The capture " + name + " is just beginning", Hint: "Try again in a moment"}
 	case r.job == nil:
@@ -333,10 +349,10 @@ func (c *captures) runningJob(name string) (*record, *capture.Job, error) {
 	return r, r.job, nil
 }
 
-func (c *captures) noSuch(name string) error {
+func (t *Table) noSuch(name string) error {
 	e := &menu.Error{Code: menu.NotFound, Argument: "name", Message: "There is no capture " + menu.Quoted(name)}
 	var names []string
-	for _, r := range c.records {
+	for _, r := range t.records {
 		names = append(names, r.Status.Name)
 	}
 	if near := menu.Nearest(name, names); near != "" {
@@ -346,24 +362,24 @@ func (c *captures) noSuch(name string) error {
 }
 
 // Capture finds one capture, running or ended.
-func (d *Daemon) Capture(name string) (capture.Status, error) {
-	d.captures.mu.Lock()
-	defer d.captures.mu.Unlock()
-	r, ok := d.captures.find(name)
+func (t *Table) Capture(name string) (capture.Status, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r, ok := t.find(name)
 	if !ok {
-		return capture.Status{}, d.captures.noSuch(name)
+		return capture.Status{}, t.noSuch(name)
 	}
 	list := []capture.Status{r.status()}
-	d.countExports(list)
+	t.countExports(list)
 	return list[0], nil
 }
 
 // Captures lists all captures: those that run first, each part the newest first.
-func (d *Daemon) Captures() []capture.Status {
-	d.captures.mu.Lock()
-	defer d.captures.mu.Unlock()
+func (t *Table) Captures() []capture.Status {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	running, ended := []capture.Status{}, []capture.Status{}
-	for _, r := range slices.Backward(d.captures.records) {
+	for _, r := range slices.Backward(t.records) {
 		if s := r.status(); s.State == capture.Running || s.State == capture.NotStarted {
 			running = append(running, s)
 		} else {
@@ -371,37 +387,36 @@ func (d *Daemon) Captures() []capture.Status {
 		}
 	}
 	list := append(running, ended...)
-	d.countExports(list)
+	t.countExports(list)
 	return list
 }
 
 // DeleteCapture removes a capture that has ended, with its files.
-func (d *Daemon) DeleteCapture(_ menu.Caller, name string) error {
-	c := d.captures
-	r, files, err := c.takeFiles(name)
+func (t *Table) DeleteCapture(_ menu.Caller, name string) error {
+	r, files, err := t.takeFiles(name)
 	if err != nil {
 		return err
 	}
 	for i, f := range files {
-		if err := c.files.Remove(f.Name); err != nil && !errors.Is(err, os.ErrNotExist) {
-			c.putBack(r, files[i:])
-			d.keepCaptures()
+		if err := t.files.Remove(f.Name); err != nil && !errors.Is(err, os.ErrNotExist) {
+			t.putBack(r, files[i:])
+			t.saveCaptures()
 			return menu.Failing("delete the file", err)
 		}
 	}
-	c.drop(r)
-	d.keepCaptures()
+	t.drop(r)
+	t.saveCaptures()
 	return nil
 }
 
 // takeFiles takes its files from a capture that has ended and keeps everybody else from it.
-func (c *captures) takeFiles(name string) (*record, []capture.FileInfo, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	r, ok := c.find(name)
+func (t *Table) takeFiles(name string) (*entry, []capture.FileInfo, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r, ok := t.find(name)
 	switch {
 	case !ok:
-		return nil, nil, c.noSuch(name)
+		return nil, nil, t.noSuch(name)
 	case r.Status.State == capture.NotStarted:
 		return nil, nil, &menu.Error{Code: menu.State, Argument: "name", Message: "The capture " + name + " waits for its time", Hint: "Stop it first"}
 	case r.job != nil || r.busy && r.Status.State == capture.Running:
@@ -415,49 +430,49 @@ func (c *captures) takeFiles(name string) (*record, []capture.FileInfo, error) {
 }
 
 // putBack gives back the files that could not be removed.
-func (c *captures) putBack(r *record, files []capture.FileInfo) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+func (t *Table) putBack(r *entry, files []capture.FileInfo) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	r.Status.Files, r.busy = files, false
 }
 
 // writing reports whether a running capture will have this file.
-func (c *captures) writing(file string) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return slices.ContainsFunc(c.records, func(r *record) bool { return !r.ended() && r.has(file) })
+func (t *Table) writing(file string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.ContainsFunc(t.records, func(r *entry) bool { return !r.ended() && r.has(file) })
 }
 
 // has tells whether a file is one of the capture, by its name.
-func (r *record) has(file string) bool {
+func (r *entry) has(file string) bool {
 	_, ok := capture.FileNumber(r.File, file)
 	return ok
 }
 
 // removed notes that files are gone; their captures stay in the table.
-func (c *captures) removed(names []string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, r := range c.records {
+func (t *Table) removed(names []string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, r := range t.records {
 		r.Status.Files = slices.DeleteFunc(r.Status.Files, func(f capture.FileInfo) bool { return slices.Contains(names, f.Name) })
 	}
 }
 
 // headersOnly lists the files that are known to hold no more than headers.
-func (c *captures) headersOnly() map[string]bool {
-	return c.filesOf(func(r *record) bool { return !r.Payload })
+func (t *Table) headersOnly() map[string]bool {
+	return t.filesOf(func(r *entry) bool { return !r.Payload })
 }
 
-// fileNames are the names of the files of all captures of the table.
-func (c *captures) fileNames() map[string]bool {
-	return c.filesOf(func(*record) bool { return true })
+// capturedFiles returns the names of the files of all captures of the table.
+func (t *Table) capturedFiles() map[string]bool {
+	return t.filesOf(func(*entry) bool { return true })
 }
 
-func (c *captures) filesOf(wanted func(*record) bool) map[string]bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+func (t *Table) filesOf(wanted func(*entry) bool) map[string]bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	files := make(map[string]bool)
-	for _, r := range c.records {
+	for _, r := range t.records {
 		if !wanted(r) {
 			continue
 		}
@@ -469,11 +484,11 @@ func (c *captures) filesOf(wanted func(*record) bool) map[string]bool {
 }
 
 // stop ends all captures and takes no more.
-func (c *captures) stop() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.closed = true
-	for _, r := range c.records {
+func (t *Table) stop() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.closed = true
+	for _, r := range t.records {
 		if r.job != nil {
 			r.job.Stop(capture.Shutdown)
 		}

@@ -475,7 +475,7 @@ func TestStrayFilesAreFinished(t *testing.T) {
 		t.Fatal(err)
 	}
 	os.WriteFile(filepath.Join(diagnostic, capture.PartName("empty.pcap")), []byte{1, 2}, 0o600)
-	table, _ := json.Marshal(capturesFile{[]*record{
+	table, _ := json.Marshal(capturesFile{[]*entry{
 		{File: "empty.pcap", Payload: true, Status: capture.Status{Name: "empty", State: capture.Running, StartTime: time.Now()}},
 		{File: "never.pcap", Payload: true, Status: capture.Status{Name: "never", State: capture.Running, StartTime: time.Now()}},
 	}})

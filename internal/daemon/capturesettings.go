@@ -13,18 +13,18 @@ import (
 )
 
 // CaptureSettings returns what a capture starts with when its request says nothing else.
-func (d *Daemon) CaptureSettings() capture.Settings {
-	d.captures.settingsMu.Lock()
-	defer d.captures.settingsMu.Unlock()
-	return d.settled(d.captures.current)
+func (t *Table) CaptureSettings() capture.Settings {
+	t.settingsMu.Lock()
+	defer t.settingsMu.Unlock()
+	return t.settled(t.current)
 }
 
 // settled fills in what the settings leave to the appliance.
-func (d *Daemon) settled(s capture.Settings) capture.Settings {
+func (t *Table) settled(s capture.Settings) capture.Settings {
 	s.Options = s.Normal()
 	s.Interfaces = slices.Clone(s.Interfaces)
 	if s.Limits.SizeBytes == 0 {
-		s.Limits.SizeBytes = d.CaptureRules().SizeBytes
+		s.Limits.SizeBytes = t.CaptureRules().SizeBytes
 	}
 	return s
 }
@@ -35,14 +35,13 @@ func firstSettings() capture.Settings {
 }
 
 // SetCaptureSettings changes what is given, for captures to come.
-func (d *Daemon) SetCaptureSettings(caller menu.Caller, given capture.Partial) error {
+func (t *Table) SetCaptureSettings(caller menu.Caller, given capture.Partial) error {
 	if err := given.CheckFormat(given.Format, leaveFormatOut); err != nil {
 		return captureError("save the settings", err)
 	}
-	c := d.captures
-	c.changing.Lock()
-	defer c.changing.Unlock()
-	present := d.CaptureSettings()
+	t.changing.Lock()
+	defer t.changing.Unlock()
+	present := t.CaptureSettings()
 	s := capture.Settings{Options: withNames(given).Over(present.Options).Normal()}
 	// Others capture with it, whose counts everybody sees. A filter that stays is not the caller's.
 	if s.Filter != present.Filter {
@@ -50,7 +49,7 @@ func (d *Daemon) SetCaptureSettings(caller menu.Caller, given capture.Partial) e
 			return err
 		}
 	}
-	spec := capture.Spec{Options: d.settled(s).Options}
+	spec := capture.Spec{Options: t.settled(s).Options}
 	if err := spec.Check(); err != nil {
 		return captureError("save the settings", err)
 	}
@@ -59,27 +58,27 @@ func (d *Daemon) SetCaptureSettings(caller menu.Caller, given capture.Partial) e
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), startWait)
 	defer cancel()
-	if err := d.CheckFilter(ctx, s.Filter); err != nil {
+	if err := t.CheckFilter(ctx, s.Filter); err != nil {
 		return err
 	}
-	if err := c.settings.Store(settingsFile{s}); err != nil {
+	if err := t.settings.Store(settingsFile{s}); err != nil {
 		return menu.Failing("save the settings", err)
 	}
-	c.settingsMu.Lock()
-	defer c.settingsMu.Unlock()
-	c.current = s
+	t.settingsMu.Lock()
+	defer t.settingsMu.Unlock()
+	t.current = s
 	return nil
 }
 
 const leaveFormatOut = "Leave format out, or write format pcapng"
 
 // specOf puts settings and defaults in the place of what a request leaves out.
-func (d *Daemon) specOf(r capture.Request) (capture.Spec, error) {
-	settings := d.CaptureSettings()
+func (t *Table) specOf(r capture.Request) (capture.Spec, error) {
+	settings := t.CaptureSettings()
 	if r.Defaults {
-		settings = d.settled(firstSettings())
+		settings = t.settled(firstSettings())
 	}
-	spec := capture.Spec{Name: r.Name, Start: r.Start, Options: withNames(r.Partial).Over(settings.Options), ReserveBytes: d.Reserve()}
+	spec := capture.Spec{Name: r.Name, Start: r.Start, Options: withNames(r.Partial).Over(settings.Options), ReserveBytes: t.Reserve()}
 	if err := r.CheckFormat(r.Format, leaveFormatOut); err != nil {
 		return spec, captureError("start the capture", err)
 	}
@@ -87,10 +86,10 @@ func (d *Daemon) specOf(r capture.Request) (capture.Spec, error) {
 		spec.Format = capture.PCAPNG // a pcap file has no place for them
 	}
 	if spec.Limits.SizeBytes == 0 {
-		spec.Limits.SizeBytes = d.CaptureRules().SizeBytes
+		spec.Limits.SizeBytes = t.CaptureRules().SizeBytes
 	}
 	if spec.Mode == capture.Ring {
-		d.ring(&spec, r)
+		t.ring(&spec, r)
 	}
 	switch {
 	case spec.Name != "" && !capture.PlainName(spec.Name):
@@ -107,9 +106,9 @@ func (d *Daemon) specOf(r capture.Request) (capture.Spec, error) {
 }
 
 // ring bounds a ring of files where the request does not.
-func (d *Daemon) ring(spec *capture.Spec, r capture.Request) {
+func (t *Table) ring(spec *capture.Spec, r capture.Request) {
 	if spec.Rotation.FileBytes == 0 && spec.Rotation.FileSeconds == 0 {
-		spec.Rotation.FileBytes = d.CaptureRules().SizeBytes
+		spec.Rotation.FileBytes = t.CaptureRules().SizeBytes
 	}
 	// The settings' size is that of a single file; a ring that deletes its oldest file is bounded by its files.
 	if r.Limits.SizeBytes == 0 && spec.Rotation.KeepFiles > 0 {
@@ -163,10 +162,10 @@ func interfaceHint(name string) string {
 }
 
 // CaptureInterfaces lists the interfaces that can be captured on.
-func (d *Daemon) CaptureInterfaces() []capture.InterfaceInfo {
+func (t *Table) CaptureInterfaces() []capture.InterfaceInfo {
 	list, err := afpacket.Interfaces()
 	if err != nil {
-		d.log.Error("the interfaces cannot be listed", "error", err)
+		t.log.Error("the interfaces cannot be listed", "error", err)
 	}
 	infos := make([]capture.InterfaceInfo, 0, len(list))
 	for _, i := range list {

@@ -28,15 +28,15 @@ const (
 
 // grant gives a capture its memory: for rings, and for what waits for the disk. When there is little left of the budget it gets
 // less than usual. What captures left that have ended is given back where it and the new one's would be more than the budget.
-func (c *captures) grant(r *record, budget, asked int64) (ring, buffers int64, err error) {
+func (t *Table) grant(r *entry, budget, asked int64) (ring, buffers int64, err error) {
 	total, free := memory()
 	if budget == 0 {
 		budget = total / budgetShare
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	left := budget
-	for _, other := range c.records {
+	for _, other := range t.records {
 		if other != r {
 			left -= other.memory
 		}
@@ -54,16 +54,16 @@ func (c *captures) grant(r *record, budget, asked int64) (ring, buffers int64, e
 		return 0, 0, e.WithHint("Stop a capture, or give this one a smaller ring")
 	}
 	r.memory = ring + buffers
-	if r.memory+c.rings.Bytes()+c.volume.Spare() > left {
-		c.clearSpare()
+	if r.memory+t.rings.Bytes()+t.volume.Spare() > left {
+		t.clearSpare()
 	}
 	return ring, buffers, nil
 }
 
 // clearSpare gives back the memory that captures left which have ended.
-func (c *captures) clearSpare() {
-	c.rings.Clear()
-	c.volume.ClearSpare()
+func (t *Table) clearSpare() {
+	t.rings.Clear()
+	t.volume.ClearSpare()
 }
 
 // memory is the machine's, and what is free of it or can be made so, in bytes (proc(5), /proc/meminfo).
@@ -94,20 +94,20 @@ func memory() (total, available int64) {
 
 // expendable tells whether the files of a capture may be deleted without asking: it has ended, and nobody said that they are to be
 // kept or has a target wait for them. Files that belong to no capture never are.
-func (d *Daemon) expendable(r *record) bool {
+func (t *Table) expendable(r *entry) bool {
 	for _, f := range r.Status.Files {
-		if d.Waiting(f.Name) {
+		if t.Waiting(f.Name) {
 			return false
 		}
 	}
-	if r.Unqueued && len(d.Auto()) > 0 {
+	if r.Unqueued && len(t.Auto()) > 0 {
 		return false
 	}
 	return r.ended() && r.Status.State != capture.NotStarted && !r.Spec.Protect && len(r.Status.Files) > 0
 }
 
 // takeOut takes a file out of the status of its capture.
-func (c *captures) takeOut(r *record, f capture.FileInfo) {
+func (t *Table) takeOut(r *entry, f capture.FileInfo) {
 	s := &r.Status
 	s.Files = slices.DeleteFunc(slices.Clone(s.Files), func(other capture.FileInfo) bool { return other.Name == f.Name })
 	s.FilesRemoved++
@@ -116,22 +116,21 @@ func (c *captures) takeOut(r *record, f capture.FileInfo) {
 }
 
 // trimRing deletes the files of a ring that has ended which are more than it keeps. They stayed only until they were copied.
-func (d *Daemon) trimRing(r *record) {
+func (t *Table) trimRing(r *entry) {
 	deleted := false
-	c := d.captures
 	for {
-		c.mu.Lock()
+		t.mu.Lock()
 		s, keep := &r.Status, int(r.Spec.KeptFiles())
-		if !r.ended() || r.Unqueued || keep == 0 || len(s.Files) <= keep || d.Waiting(s.Files[0].Name) {
-			c.mu.Unlock()
+		if !r.ended() || r.Unqueued || keep == 0 || len(s.Files) <= keep || t.Waiting(s.Files[0].Name) {
+			t.mu.Unlock()
 			break
 		}
 		name, oldest := s.Name, s.Files[0]
-		c.takeOut(r, oldest)
-		c.mu.Unlock()
-		deleted = d.Discard(oldest.Name, name, "as it is copied and its ring keeps newer ones") || deleted
+		t.takeOut(r, oldest)
+		t.mu.Unlock()
+		deleted = t.Discard(oldest.Name, name, "as it is copied and its ring keeps newer ones") || deleted
 	}
 	if deleted {
-		d.keepCaptures()
+		t.saveCaptures()
 	}
 }

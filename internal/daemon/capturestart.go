@@ -16,8 +16,8 @@ import (
 
 // StartCapture begins a capture, or plans it for the time that the request names. What the request leaves out comes from the
 // settings. A caller who may not see packet contents gets the headers of packets only.
-func (d *Daemon) StartCapture(caller menu.Caller, request capture.Request) (capture.Status, error) {
-	spec, err := d.specOf(request)
+func (t *Table) StartCapture(caller menu.Caller, request capture.Request) (capture.Status, error) {
+	spec, err := t.specOf(request)
 	if err != nil {
 		return capture.Status{}, err
 	}
@@ -31,49 +31,49 @@ func (d *Daemon) StartCapture(caller menu.Caller, request capture.Request) (capt
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), startWait)
 	defer cancel()
-	f, err := d.buildFilter(ctx, spec, interfaces)
+	f, err := t.buildFilter(ctx, spec, interfaces)
 	if err != nil {
 		return capture.Status{}, captureError("start the capture", err)
 	}
 	interfaces = f.interfaces
-	if spec.Mode == capture.Append && d.captures.has(spec.Name) {
-		return d.appendCapture(request, spec, interfaces, f)
+	if spec.Mode == capture.Append && t.has(spec.Name) {
+		return t.appendCapture(request, spec, interfaces, f)
 	}
-	r, err := d.captures.reserve(spec, caller, f.expression, d.Settings, interfaces)
+	r, err := t.reserve(spec, caller, f.expression, t.Settings, interfaces)
 	if err != nil {
 		return capture.Status{}, captureError("start the capture", err)
 	}
 	if spec.Start.After(time.Now()) {
-		return d.plan(r), nil
+		return t.plan(r), nil
 	}
-	job, err := d.launch(r, interfaces, f, nil)
+	job, err := t.launch(r, interfaces, f, nil)
 	if err != nil {
-		d.captures.drop(r)
-		d.keepCaptures()
-		d.tasks.Done()
+		t.drop(r)
+		t.saveCaptures()
+		t.tasks.Done()
 		return capture.Status{}, captureError("start the capture", err)
 	}
-	return d.captures.statusOf(r, job), nil
+	return t.statusOf(r, job), nil
 }
 
 // launch begins the capture of a record that is reserved, whose task goes on until it has ended. before is what it goes on with.
-func (d *Daemon) launch(r *record, interfaces []capture.Interface, f *captureFilter, before *capture.Status) (*capture.Job, error) {
+func (t *Table) launch(r *entry, interfaces []capture.Interface, f *captureFilter, before *capture.Status) (*capture.Job, error) {
 	spec := r.Spec
-	d.captures.filters(r, f)
-	ring, buffers, err := d.captures.grant(r, d.CaptureRules().Memory, spec.RingBytes)
+	t.filters(r, f)
+	ring, buffers, err := t.grant(r, t.CaptureRules().Memory, spec.RingBytes)
 	if err != nil {
 		return nil, err
 	}
 	spec.RingBytes = ring
-	files, err := d.captures.volume.NewFiles(buffers)
+	files, err := t.volume.NewFiles(buffers)
 	if err != nil {
 		return nil, err
 	}
 	next := 1
 	if before != nil {
-		next = d.captures.nextNumber(r)
+		next = t.nextNumber(r)
 		if spec.Mode == capture.Append {
-			d.captures.lastGrows(r, *before)
+			t.lastGrows(r, *before)
 		}
 	}
 	machine, system := machine()
@@ -86,54 +86,54 @@ func (d *Daemon) launch(r *record, interfaces []capture.Interface, f *captureFil
 		Compile:         func(i capture.Interface) ([]bpf.RawInstruction, error) { return f.program(context.Background(), i) },
 		Open: func(taps []capture.Tap) (capture.Source, error) {
 			return afpacket.Options{
-				RingBytes: int(ring), Rings: spec.Rings, Promiscuous: spec.Promiscuous, Spare: d.captures.rings,
+				RingBytes: int(ring), Rings: spec.Rings, Promiscuous: spec.Promiscuous, Spare: t.rings,
 				Follow: spec.AllInterfaces() || spec.OnInterfaceGone == capture.GoneWaits,
 			}.Open(taps)
 		},
 		Create:      files.Create,
 		Append:      files.Append,
 		Release:     files.Close,
-		Prepare:     func() error { return afpacket.Prepare(spec.CPUs, d.notUrgent) },
-		Dir:         d.Root(),
+		Prepare:     func() error { return afpacket.Prepare(spec.CPUs, t.notUrgent) },
+		Dir:         t.Root(),
 		FileName:    r.File,
 		Before:      before,
 		NextFile:    next,
-		Allowance:   d.Allowance,
-		OnClose:     func(f capture.FileInfo) { d.exportFile(r, spec.Name, f.Name) },
-		Retain:      d.Waiting,
-		OnRotate:    d.keepCaptures,
+		Allowance:   t.Allowance,
+		OnClose:     func(f capture.FileInfo) { t.exportFile(r, spec.Name, f.Name) },
+		Retain:      t.Waiting,
+		OnRotate:    t.saveCaptures,
 		Machine:     machine,
 		System:      system,
-		Application: d.product,
-		Comments:    d.comments(r),
+		Application: t.product,
+		Comments:    t.comments(r),
 	})
 	if err != nil {
 		return nil, err
 	}
-	d.captures.began(r, job)
+	t.began(r, job)
 	go func() {
-		defer d.tasks.Done()
-		d.await(r, job)
+		defer t.tasks.Done()
+		t.await(r, job)
 	}()
 	return job, nil
 }
 
 // notUrgent notes that the threads which move packets get no urgency. It is the same for all captures, so it is said once.
-func (d *Daemon) notUrgent(err error) {
-	d.captures.unhurried.Do(func() {
-		d.log.Warn("captures have no urgent threads, so a busy machine costs them packets: the appliance lacks CAP_SYS_NICE, or LimitNICE=-10 in its unit", "error", err)
+func (t *Table) notUrgent(err error) {
+	t.unhurried.Do(func() {
+		t.log.Warn("captures have no urgent threads, so a busy machine costs them packets: the appliance lacks CAP_SYS_NICE, or LimitNICE=-10 in its unit", "error", err)
 	})
 }
 
 // comments are what a capture file says about itself to people.
-func (d *Daemon) comments(r *record) []string {
+func (t *Table) comments(r *entry) []string {
 	s := r.Spec
 	filter := s.Filter
 	if filter == "" {
 		filter = "none"
 	}
 	lines := []string{
-		"Appliance: " + d.Hostname() + ", " + d.product,
+		"Appliance: " + t.Hostname() + ", " + t.product,
 		"Capture: " + s.Name,
 		"Operator: " + r.Status.Owner,
 		"Filter: " + filter,
@@ -151,28 +151,28 @@ func (d *Daemon) comments(r *record) []string {
 }
 
 // appendCapture goes on with a capture that has ended, in its last file.
-func (d *Daemon) appendCapture(request capture.Request, spec capture.Spec, interfaces []capture.Interface, f *captureFilter) (capture.Status, error) {
-	r, before, err := d.captures.reopen(request, spec, d.Settings)
+func (t *Table) appendCapture(request capture.Request, spec capture.Spec, interfaces []capture.Interface, f *captureFilter) (capture.Status, error) {
+	r, before, err := t.reopen(request, spec, t.Settings)
 	if err != nil {
 		return capture.Status{}, captureError("start the capture", err)
 	}
 	anew := before
 	anew.StartTime = time.Time{} // its duration is of this start, and not of the first
-	job, err := d.launch(r, interfaces, f, &anew)
+	job, err := t.launch(r, interfaces, f, &anew)
 	if err != nil {
-		d.captures.notBegun(r, before)
-		d.tasks.Done()
+		t.notBegun(r, before)
+		t.tasks.Done()
 		return capture.Status{}, captureError("start the capture", err)
 	}
-	d.keepCaptures()
-	return d.captures.statusOf(r, job), nil
+	t.saveCaptures()
+	return t.statusOf(r, job), nil
 }
 
 // plan has a capture begin when its time has come.
-func (d *Daemon) plan(r *record) capture.Status {
-	status := d.captures.planned(r)
-	d.keepCaptures()
-	go d.startLater(r)
+func (t *Table) plan(r *entry) capture.Status {
+	status := t.planned(r)
+	t.saveCaptures()
+	go t.startLater(r)
 	return status
 }
 
@@ -180,7 +180,7 @@ func (d *Daemon) plan(r *record) capture.Status {
 const lookAtClock = 10 * time.Second
 
 // startLater waits for the time of a capture. It ends the capture's task, or passes it on to the job.
-func (d *Daemon) startLater(r *record) {
+func (t *Table) startLater(r *entry) {
 	for {
 		left := time.Until(r.Spec.Start)
 		if left <= 0 {
@@ -191,24 +191,24 @@ func (d *Daemon) startLater(r *record) {
 		case <-wait.C:
 		case <-r.cancelled:
 			wait.Stop()
-			d.tasks.Done()
+			t.tasks.Done()
 			return
 		}
 	}
-	if !d.captures.due(r) {
-		d.tasks.Done()
+	if !t.due(r) {
+		t.tasks.Done()
 		return
 	}
-	d.goOn(r, nil, "The capture "+r.Spec.Name+" of "+r.Status.Owner+" began as planned")
+	t.goOn(r, nil, "The capture "+r.Spec.Name+" of "+r.Status.Owner+" began as planned")
 }
 
 // goOn begins a capture that nobody waits for: one that was planned, or one that goes on after a restart. Its failure is kept in
 // its status.
-func (d *Daemon) goOn(r *record, before *capture.Status, said string) {
-	err := d.tryToGoOn(r, before)
+func (t *Table) goOn(r *entry, before *capture.Status, said string) {
+	err := t.tryToGoOn(r, before)
 	if err == nil {
-		d.keepCaptures()
-		d.System(r.Spec.Name, said, nil)
+		t.saveCaptures()
+		t.System(r.Spec.Name, said, nil)
 		return
 	}
 	s := r.Status
@@ -219,14 +219,14 @@ func (d *Daemon) goOn(r *record, before *capture.Status, said string) {
 	if errors.As(err, &met) {
 		s.State, s.StopReason = met.reason.State(), met.reason // and it ended when the appliance did
 	} else {
-		d.log.Error("a capture could not begin again", "name", r.Spec.Name, "error", err)
+		t.log.Error("a capture could not begin again", "name", r.Spec.Name, "error", err)
 		e := menu.AsError(captureError("start the capture", err))
 		s.State, s.StopReason, s.Error, s.EndTime = capture.Error, capture.StartFailed, e.Message, time.Now()
 	}
-	d.captures.notBegun(r, s)
-	d.keepCaptures()
-	d.recordEnd(s)
-	d.tasks.Done()
+	t.notBegun(r, s)
+	t.saveCaptures()
+	t.recordEnd(s)
+	t.tasks.Done()
 }
 
 // limitMetError: a capture that was to go on has met a limit already.
@@ -234,7 +234,7 @@ type limitMetError struct{ reason capture.StopReason }
 
 func (e *limitMetError) Error() string { return e.reason.Text() }
 
-func (d *Daemon) tryToGoOn(r *record, before *capture.Status) error {
+func (t *Table) tryToGoOn(r *entry, before *capture.Status) error {
 	if before != nil {
 		if reason := r.Spec.Met(*before, time.Now()); reason != "" {
 			return &limitMetError{reason}
@@ -252,11 +252,11 @@ func (d *Daemon) tryToGoOn(r *record, before *capture.Status) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), startWait)
 	defer cancel()
-	f, err := d.buildFilter(ctx, r.Spec, interfaces)
+	f, err := t.buildFilter(ctx, r.Spec, interfaces)
 	if err != nil {
 		return err
 	}
-	_, err = d.launch(r, f.interfaces, f, before)
+	_, err = t.launch(r, f.interfaces, f, before)
 	var spec *capture.SpecError
 	if before != nil && errors.As(err, &spec) && spec.Member == "sizeBytes" {
 		// The size was enough for the capture once: what is too little is what is left of it.
@@ -266,31 +266,31 @@ func (d *Daemon) tryToGoOn(r *record, before *capture.Status) error {
 }
 
 // resume begins the captures again that were planned, or persist, when the appliance ended.
-func (d *Daemon) resume(r *record) {
-	switch before, how := d.captures.resumable(r); how {
+func (t *Table) resume(r *entry) {
+	switch before, how := t.resumable(r); how {
 	case capture.NotStarted:
-		go d.startLater(r)
+		go t.startLater(r)
 	case capture.Running:
-		d.goOn(r, &before, "The capture "+r.Spec.Name+" of "+before.Owner+" goes on")
+		t.goOn(r, &before, "The capture "+r.Spec.Name+" of "+before.Owner+" goes on")
 	}
 }
 
 // has tells whether there is a capture of a name.
-func (c *captures) has(name string) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	_, ok := c.find(name)
+func (t *Table) has(name string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	_, ok := t.find(name)
 	return ok
 }
 
 // reopen makes a capture that has ended one that is about to run.
-func (c *captures) reopen(request capture.Request, spec capture.Spec, conf *settings.Settings) (*record, capture.Status, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	r, ok := c.find(spec.Name)
+func (t *Table) reopen(request capture.Request, spec capture.Spec, conf *settings.Settings) (*entry, capture.Status, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r, ok := t.find(spec.Name)
 	switch {
 	case !ok:
-		return nil, capture.Status{}, c.noSuch(spec.Name)
+		return nil, capture.Status{}, t.noSuch(spec.Name)
 	case !r.ended():
 		return nil, capture.Status{}, &menu.Error{Code: menu.State, Argument: "name", Message: "The capture " + spec.Name + " has not ended", Hint: "Stop it first"}
 	case spec.HeadersOnly == r.Payload:
@@ -301,32 +301,32 @@ func (c *captures) reopen(request capture.Request, spec capture.Spec, conf *sett
 	if err := request.CheckFormat(before.Format, "The file that is appended to is pcap"); err != nil {
 		return nil, capture.Status{}, err
 	}
-	if err := c.room(conf); err != nil {
+	if err := t.room(conf); err != nil {
 		return nil, capture.Status{}, err
 	}
 	spec.Format = before.Format
 	r.Spec, r.busy = spec, true
-	c.tasks.Add(1)
+	t.tasks.Add(1)
 	return r, before, nil
 }
 
 // planned notes that a capture waits for its time.
-func (c *captures) planned(r *record) capture.Status {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+func (t *Table) planned(r *entry) capture.Status {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	r.Status.State, r.Status.StartTime = capture.NotStarted, time.Time{}
 	r.cancelled = make(chan struct{})
-	if c.closed {
+	if t.closed {
 		close(r.cancelled)
 	}
 	return r.status()
 }
 
 // due tells whether a planned capture is still wanted, and has it be about to run.
-func (c *captures) due(r *record) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed || r.Status.State != capture.NotStarted {
+func (t *Table) due(r *entry) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed || r.Status.State != capture.NotStarted {
 		return false
 	}
 	r.Status.State, r.Status.StartTime = capture.Running, time.Now()
@@ -335,21 +335,21 @@ func (c *captures) due(r *record) bool {
 
 // resumable tells whether a capture of an appliance that ended is to be begun, and makes it so: NotStarted if it waits for its time,
 // Running if it goes on with what it was.
-func (c *captures) resumable(r *record) (before capture.Status, how capture.State) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+func (t *Table) resumable(r *entry) (before capture.Status, how capture.State) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	s := &r.Status
 	switch {
-	case c.closed || r.job != nil:
+	case t.closed || r.job != nil:
 		return before, ""
 	case s.State == capture.NotStarted:
 		r.busy, r.cancelled = true, make(chan struct{})
-		c.tasks.Add(1)
+		t.tasks.Add(1)
 		return before, capture.NotStarted
 	case r.Spec.Persistent && slices.Contains([]capture.StopReason{capture.Interrupted, capture.Shutdown}, s.StopReason):
 		before = r.status()
 		r.busy = true
-		c.tasks.Add(1)
+		t.tasks.Add(1)
 		return before, capture.Running
 	}
 	return before, ""

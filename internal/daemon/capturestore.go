@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -27,121 +26,124 @@ const recoverWait = 10 * time.Second
 
 // capturesFile is the content of captures.json.
 type capturesFile struct {
-	Captures []*record `json:"captures"`
+	Captures []*entry `json:"captures"`
 }
 
-// openCaptures reads the table as it was when the appliance ended. The memory of a capture that ends is kept for so long.
-func openCaptures(dir string, files *os.Root, tasks *sync.WaitGroup, keep time.Duration) (*captures, error) {
-	c := &captures{files: files, tasks: tasks, volume: pcapfile.NewVolume(keep), rings: afpacket.NewSpare(keep), path: filepath.Join(dir, "diagnostic"),
+// openTable reads the table as it was when the appliance ended, in the rooms that it stands on. The queue of copies is opened
+// after it, and given then.
+func openTable(dir string, d *Daemon) (*Table, error) {
+	keep := d.CaptureRules().KeepMemory // of a capture that ends
+	t := &Table{
+		Settings: d.Settings, Log: d.Log, Directory: d.Directory, product: d.product, log: d.log, lastSign: d.lastSign,
+		files: d.Root(), volume: pcapfile.NewVolume(keep), rings: afpacket.NewSpare(keep), path: filepath.Join(dir, "diagnostic"),
 		store:    store.JSON[capturesFile]{Path: filepath.Join(dir, "captures.json"), Version: 2},
 		settings: store.JSON[settingsFile]{Path: filepath.Join(dir, "settings.json"), Version: 2},
 	}
 	var file capturesFile
-	if _, err := c.store.Load(&file); err != nil {
+	if _, err := t.store.Load(&file); err != nil {
 		return nil, err
 	}
-	c.records = slices.DeleteFunc(file.Captures, func(r *record) bool { return r == nil })
+	t.records = slices.DeleteFunc(file.Captures, func(r *entry) bool { return r == nil })
 	stored := settingsFile{firstSettings()}
-	if _, err := c.settings.Load(&stored); err != nil {
+	if _, err := t.settings.Load(&stored); err != nil {
 		return nil, err
 	}
-	c.current = stored.Settings
-	return c, nil
+	t.current = stored.Settings
+	return t, nil
 }
 
 // keep writes the table as it is now. It returns when that is safe on the disk.
-func (c *captures) keep() error {
-	c.storing.Lock()
-	defer c.storing.Unlock()
-	data, err := c.marshal()
+func (t *Table) keep() error {
+	t.storing.Lock()
+	defer t.storing.Unlock()
+	data, err := t.marshal()
 	if err == nil {
-		err = store.Replace(c.store.Path, data)
+		err = store.Replace(t.store.Path, data)
 	}
-	c.unkept.Store(err != nil)
+	t.dirty.Store(err != nil)
 	return err
 }
 
-// keepAgain writes the table when that was not possible before: the disk was full, and may have room now.
-func (c *captures) keepAgain() {
-	if c.unkept.Load() {
-		c.keep()
+// saveIfDirty retries a failed write of the table, usually after a full disk.
+func (t *Table) saveIfDirty() {
+	if t.dirty.Load() {
+		t.keep()
 	}
 }
 
-func (c *captures) marshal() ([]byte, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if extra := len(c.records) - keptCaptures; extra > 0 {
-		c.records = slices.DeleteFunc(c.records, func(r *record) bool {
+func (t *Table) marshal() ([]byte, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if extra := len(t.records) - keptCaptures; extra > 0 {
+		t.records = slices.DeleteFunc(t.records, func(r *entry) bool {
 			extra--
 			return extra >= 0 && r.ended()
 		})
 	}
-	file := capturesFile{make([]*record, len(c.records))}
-	for i, r := range c.records {
+	file := capturesFile{make([]*entry, len(t.records))}
+	for i, r := range t.records {
 		// What runs is written as it is now, so that after a crash its finished files are known.
 		now := *r
 		now.Status = r.status()
 		file.Captures[i] = &now
 	}
-	return c.store.Encode(file)
+	return t.store.Encode(file)
 }
 
 // recover finishes what a crash left: captures that ran become Stopped for the reason Interrupted, and their files, trimmed to the
 // last whole packet, get their names. So do files of which nothing is known. Captures that persist go on then, and those that were
 // planned wait for their time.
-func (d *Daemon) recover() {
+func (t *Table) recover() {
 	done := make(chan struct{})
-	c := d.captures
-	for _, r := range c.records {
+	for _, r := range t.records {
 		if r.Status.State == capture.Running {
 			r.Status.State, r.Status.StopReason = capture.Stopped, capture.Interrupted
 			r.Unqueued = true
 			r.busy = true // Nobody deletes it before its files are finished.
 		}
 	}
-	d.tasks.Go(func() {
+	t.tasks.Go(func() {
 		defer close(done)
-		c.mu.Lock()
-		records := slices.Clone(c.records)
-		c.mu.Unlock()
+		t.mu.Lock()
+		records := slices.Clone(t.records)
+		t.mu.Unlock()
 		for _, r := range records {
 			if r.busy {
-				d.recoverRecord(r)
+				t.recoverRecord(r)
 			}
 		}
-		d.recoverStrays()
-		d.exportUnqueued()
+		t.recoverStrays()
+		t.exportUnqueued()
 		for _, r := range records {
-			d.resume(r)
+			t.resume(r)
 		}
 	})
 	select {
 	case <-done:
 	case <-time.After(recoverWait):
-		d.log.Info("files of captures that were interrupted are still being finished")
+		t.log.Info("files of captures that were interrupted are still being finished")
 	}
 }
 
-func (d *Daemon) recoverRecord(r *record) {
-	low := d.captures.low(r.Spec)
-	files, closed, err := d.captures.finishFiles(r)
+func (t *Table) recoverRecord(r *entry) {
+	low := t.low(r.Spec)
+	files, closed, err := t.finishFiles(r)
 	if err != nil {
-		d.log.Error("the files of an interrupted capture cannot be finished", "file", r.File, "error", err)
+		t.log.Error("the files of an interrupted capture cannot be finished", "file", r.File, "error", err)
 	}
-	status := d.captures.recovered(r, files, err, d.lastSign)
+	status := t.recovered(r, files, err, t.lastSign)
 	if low != nil {
-		status = d.captures.ranOut(r, closed, low)
+		status = t.ranOut(r, closed, low)
 	}
-	d.exportCapture(r, status)
-	d.keepCaptures()
-	d.recordEnd(status)
+	t.exportCapture(r, status)
+	t.saveCaptures()
+	t.recordEnd(status)
 }
 
 // low is why a capture could not write now for want of disk, or nil.
-func (c *captures) low(spec capture.Spec) error {
+func (t *Table) low(spec capture.Spec) error {
 	var s unix.Statfs_t
-	if err := unix.Statfs(c.path, &s); err != nil {
+	if err := unix.Statfs(t.path, &s); err != nil {
 		return nil
 	}
 	return spec.CheckReserve(int64(s.Bavail) * s.Bsize)
@@ -149,9 +151,9 @@ func (c *captures) low(spec capture.Spec) error {
 
 // ranOut notes that a capture of an appliance that ended is found on a disk that is low. If all its files were closed it had ended
 // before, and as the disk was low the table could not say so. If not, it is not known which was first, and both are said.
-func (c *captures) ranOut(r *record, closed bool, low error) capture.Status {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+func (t *Table) ranOut(r *entry, closed bool, low error) capture.Status {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	s := &r.Status
 	if closed {
 		s.StopReason = capture.DiskLow
@@ -164,8 +166,8 @@ func (c *captures) ranOut(r *record, closed bool, low error) capture.Status {
 
 // finishFiles finishes the files of a capture that was interrupted, and says what they hold, in the order of their numbers. Those
 // that were finished before are known. closed says that all were, so that the capture had ended.
-func (c *captures) finishFiles(r *record) (files []capture.FileInfo, closed bool, err error) {
-	numbers, err := c.numbers(r)
+func (t *Table) finishFiles(r *entry) (files []capture.FileInfo, closed bool, err error) {
+	numbers, err := t.numbers(r)
 	if err != nil {
 		return nil, false, err
 	}
@@ -173,22 +175,22 @@ func (c *captures) finishFiles(r *record) (files []capture.FileInfo, closed bool
 	closed = len(numbers) > 0
 	for _, n := range numbers {
 		name := n.name
-		if _, err := c.files.Lstat(capture.PartName(name)); err == nil {
+		if _, err := t.files.Lstat(capture.PartName(name)); err == nil {
 			closed = false
 		}
 		known := slices.IndexFunc(r.Status.Files, func(f capture.FileInfo) bool { return f.Name == name })
-		if info, err := c.files.Lstat(name); err == nil && known >= 0 && info.Size() == r.Status.Files[known].Bytes {
+		if info, err := t.files.Lstat(name); err == nil && known >= 0 && info.Size() == r.Status.Files[known].Bytes {
 			files = append(files, r.Status.Files[known])
 			continue
 		}
-		info, err := c.finishFile(name)
+		info, err := t.finishFile(name)
 		switch {
 		case err != nil:
 			first = cmp.Or(first, err)
 		case info.Name != "" && (info.Packets > 0 || len(numbers) == 1):
 			files = append(files, info)
 		case info.Name != "":
-			c.files.Remove(info.Name) // it was begun, and nothing more
+			t.files.Remove(info.Name) // it was begun, and nothing more
 		}
 	}
 	return files, closed, first
@@ -202,8 +204,8 @@ type numbered struct {
 
 // numbers lists the files of a capture that are there, finished or not, in the order of their
 // numbers. It knows them by their names, so no second list can be wrong after a death.
-func (c *captures) numbers(r *record) ([]numbered, error) {
-	dir, err := c.files.Open(".")
+func (t *Table) numbers(r *entry) ([]numbered, error) {
+	dir, err := t.files.Open(".")
 	if err != nil {
 		return nil, err
 	}
@@ -226,13 +228,13 @@ func (c *captures) numbers(r *record) ([]numbered, error) {
 }
 
 // nextNumber is that of the file after all that a capture has, or had.
-func (c *captures) nextNumber(r *record) int {
+func (t *Table) nextNumber(r *entry) int {
 	next := 1
-	if list, err := c.numbers(r); err == nil && len(list) > 0 {
+	if list, err := t.numbers(r); err == nil && len(list) > 0 {
 		next = list[len(list)-1].number + 1
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	for _, f := range r.Status.Files {
 		if n, ok := capture.FileNumber(r.File, f.Name); ok {
 			next = max(next, n+1)
@@ -242,15 +244,15 @@ func (c *captures) nextNumber(r *record) int {
 }
 
 // number is that of a file of the capture.
-func (r *record) number(f capture.FileInfo) int {
+func (r *entry) number(f capture.FileInfo) int {
 	n, _ := capture.FileNumber(r.File, f.Name)
 	return n
 }
 
 // recovered notes what a capture that was interrupted has left; lastSign is when its appliance was last known to live.
-func (c *captures) recovered(r *record, files []capture.FileInfo, err error, lastSign time.Time) capture.Status {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+func (t *Table) recovered(r *entry, files []capture.FileInfo, err error, lastSign time.Time) capture.Status {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	s := &r.Status
 	for _, f := range s.Files {
 		// In a ring the oldest files may have been deleted after the table was written. What is missing behind those that are there is
@@ -285,23 +287,23 @@ func (c *captures) recovered(r *record, files []capture.FileInfo, err error, las
 }
 
 // recoverStrays finishes the files of captures that are not in the table.
-func (d *Daemon) recoverStrays() {
-	names, err := d.captures.partNames()
+func (t *Table) recoverStrays() {
+	names, err := t.partNames()
 	if err != nil {
-		d.log.Error("the diagnostic directory cannot be read", "error", err)
+		t.log.Error("the diagnostic directory cannot be read", "error", err)
 	}
 	for _, name := range names {
-		if _, err := d.captures.finishFile(name); err != nil {
-			d.log.Error("the file of an interrupted capture cannot be finished", "file", name, "error", err)
+		if _, err := t.finishFile(name); err != nil {
+			t.log.Error("the file of an interrupted capture cannot be finished", "file", name, "error", err)
 			continue
 		}
-		d.System(name, "A file of an interrupted capture was finished", nil)
+		t.System(name, "A file of an interrupted capture was finished", nil)
 	}
 }
 
 // partNames lists the final names of files that were being written and belong to no capture of the table that runs.
-func (c *captures) partNames() ([]string, error) {
-	dir, err := c.files.Open(".")
+func (t *Table) partNames() ([]string, error) {
+	dir, err := t.files.Open(".")
 	if err != nil {
 		return nil, err
 	}
@@ -312,7 +314,7 @@ func (c *captures) partNames() ([]string, error) {
 	}
 	var names []string
 	for _, e := range entries {
-		if final, ok := capture.FinalName(e.Name()); ok && e.Type().IsRegular() && !c.writing(final) {
+		if final, ok := capture.FinalName(e.Name()); ok && e.Type().IsRegular() && !t.writing(final) {
 			names = append(names, final)
 		}
 	}
@@ -321,28 +323,28 @@ func (c *captures) partNames() ([]string, error) {
 
 // finishFile trims a file that was being written and gives it its final name. A file without a single whole header holds nothing
 // and is removed: then, as when there is no file at all, the FileInfo is empty.
-func (c *captures) finishFile(final string) (capture.FileInfo, error) {
+func (t *Table) finishFile(final string) (capture.FileInfo, error) {
 	part := capture.PartName(final)
-	info, err := pcapfile.Repair(filepath.Join(c.path, part))
+	info, err := pcapfile.Repair(filepath.Join(t.path, part))
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 		// It had its name already when the appliance died, or was never made.
-		info, err = pcapfile.Repair(filepath.Join(c.path, final))
+		info, err = pcapfile.Repair(filepath.Join(t.path, final))
 		if errors.Is(err, os.ErrNotExist) {
 			return capture.FileInfo{}, nil
 		}
 		return info, err
 	case errors.Is(err, pcapfile.ErrNoCapture):
-		return capture.FileInfo{}, c.files.Remove(part)
+		return capture.FileInfo{}, t.files.Remove(part)
 	case err != nil:
 		return capture.FileInfo{}, err
 	}
-	if _, err := c.files.Lstat(final); err == nil {
+	if _, err := t.files.Lstat(final); err == nil {
 		return capture.FileInfo{}, fmt.Errorf("there is a file %s already", final)
 	}
-	if err := c.files.Rename(part, final); err != nil {
+	if err := t.files.Rename(part, final); err != nil {
 		return capture.FileInfo{}, err
 	}
 	info.Name = final
-	return info, store.SyncDirectory(c.path)
+	return info, store.SyncDirectory(t.path)
 }

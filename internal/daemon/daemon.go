@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -53,20 +52,17 @@ type Daemon struct {
 	*files.Directory
 	*commitsRoom
 	*exports.Queue
+	*Table
 	*reportsRoom
 
 	product string
 	log     *slog.Logger
 	lock    *os.File
 
-	captures *captures
-	names    *names.Resolver
+	names *names.Resolver
 
 	services     services.Catalogue
 	configFolder string
-
-	live    atomic.Int32 // who watches the network now
-	checked checkedNames
 
 	rooms    []room // that are open, from the ground up
 	kept     *applianceLog
@@ -158,10 +154,10 @@ func (d *Daemon) open(o Options) error {
 		return err
 	}
 	d.opened(d.Directory)
-	d.Register(captureFiles{d})
-	if d.captures, err = openCaptures(o.Dir, d.Root(), &d.tasks, d.CaptureRules().KeepMemory); err != nil {
+	if d.Table, err = openTable(o.Dir, d); err != nil {
 		return err
 	}
+	d.Register(captureFiles{d.Table})
 	if o.network == nil {
 		o.network = netconf.Kernel{}
 	}
@@ -181,6 +177,7 @@ func (d *Daemon) open(o Options) error {
 		return err
 	}
 	d.opened(d.Queue)
+	d.Table.Queue = d.Queue
 	d.reportsRoom, err = reports.Open(reports.Options{Dir: o.Dir, Files: d.Directory, Product: o.Product, Hostname: d.Hostname, Log: d.log})
 	if err != nil {
 		return err
@@ -245,7 +242,7 @@ func (d *Daemon) sweep(ctx context.Context) {
 			return
 		}
 		d.exportUnqueued()
-		d.captures.keepAgain()
+		d.Table.saveIfDirty()
 		d.sweepRooms(time.Now())
 	}
 }
@@ -256,11 +253,12 @@ func (d *Daemon) Close(ctx context.Context) error {
 	var err error
 	d.closing.Do(func() {
 		d.stopRooms()
-		d.captures.stop()
+		d.Table.stop()
 		d.stop()
 		finished := make(chan struct{})
 		go func() {
 			d.tasks.Wait()
+			d.Table.tasks.Wait()
 			close(finished)
 		}()
 		select {
@@ -268,7 +266,7 @@ func (d *Daemon) Close(ctx context.Context) error {
 		case <-ctx.Done():
 			err = errors.New("some captures have not finished their files; the next start does")
 		}
-		d.captures.clearSpare()
+		d.Table.clearSpare()
 		err = errors.Join(err, d.release(ctx))
 	})
 	return err

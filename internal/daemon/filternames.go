@@ -20,7 +20,7 @@ var filterNames = filter.NamesWith(func(ctx context.Context, name string) ([]net
 })
 
 // FilterNames are the names that filters may have.
-func (d *Daemon) FilterNames() filter.Names { return filterNames }
+func (t *Table) FilterNames() filter.Names { return filterNames }
 
 // checkedNames remembers the hosts of filters that are checked. A dialogue checks a filter again at each of its questions,
 // which shall not ask the name server again.

@@ -168,7 +168,7 @@ func TestHeadersOnlyDropsNothing(t *testing.T) {
 }
 
 func TestHeadersOnlyKeepsTheFilter(t *testing.T) {
-	d := &Daemon{}
+	d := &Table{}
 	spec := capture.Spec{Options: capture.Options{Filter: "tcp dst port 25 or udp or vlan 7", Management: true}}
 	ethernet := []capture.Interface{{LinkType: capture.Ethernet}}
 	whole, err := d.buildFilter(t.Context(), spec, ethernet)

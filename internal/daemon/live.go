@@ -33,12 +33,12 @@ const (
 // FileHeader is what a file of these packets begins with.
 //
 // The function tells which interfaces of all were left out so far, because the filter is of no use for them.
-func (d *Daemon) OpenLive(ctx context.Context, caller menu.Caller, request capture.Request) (*capture.Live, capture.FileHeader, func() []capture.LeftOut, error) {
+func (t *Table) OpenLive(ctx context.Context, caller menu.Caller, request capture.Request) (*capture.Live, capture.FileHeader, func() []capture.LeftOut, error) {
 	request.Given = append(request.Given, "filter")
 	fail := func(err error) (*capture.Live, capture.FileHeader, func() []capture.LeftOut, error) {
 		return nil, capture.FileHeader{}, nil, captureError("watch the interfaces", err)
 	}
-	spec, err := d.specOf(request)
+	spec, err := t.specOf(request)
 	if err != nil {
 		return nil, capture.FileHeader{}, nil, err
 	}
@@ -52,7 +52,7 @@ func (d *Daemon) OpenLive(ctx context.Context, caller menu.Caller, request captu
 	starting, cancel := context.WithTimeout(ctx, startWait)
 	defer cancel()
 	spec.HeadersOnly = spec.HeadersOnly || !caller.Payload
-	f, err := d.buildFilter(starting, spec, interfaces)
+	f, err := t.buildFilter(starting, spec, interfaces)
 	if err != nil {
 		return fail(err)
 	}
@@ -76,7 +76,7 @@ func (d *Daemon) OpenLive(ctx context.Context, caller menu.Caller, request captu
 			return capture.Tap{Interface: i, Filter: program, SnapLength: snap}, err
 		},
 		Open: func(taps []capture.Tap) (capture.Source, error) {
-			return d.openLiveSource(afpacket.Options{RingBytes: liveRing, Promiscuous: spec.Promiscuous, Follow: spec.AllInterfaces()}, taps)
+			return t.openLiveSource(afpacket.Options{RingBytes: liveRing, Promiscuous: spec.Promiscuous, Follow: spec.AllInterfaces()}, taps)
 		},
 	}
 	if spec.AllInterfaces() {
@@ -89,7 +89,7 @@ func (d *Daemon) OpenLive(ctx context.Context, caller menu.Caller, request captu
 	machine, system := machine()
 	return live, capture.FileHeader{
 		Format: format, Interfaces: interfaces, SnapLength: snap, Filter: f.expression, MaxBytes: capture.Unlimited,
-		Machine: machine, System: system, Application: d.product, Start: time.Now(),
+		Machine: machine, System: system, Application: t.product, Start: time.Now(),
 	}, f.leftOut, nil
 }
 
@@ -97,31 +97,31 @@ func (d *Daemon) OpenLive(ctx context.Context, caller menu.Caller, request captu
 type liveSource struct {
 	capture.Source
 	capture.Follower
-	daemon *Daemon
-	once   sync.Once
+	table *Table
+	once  sync.Once
 }
 
-func (d *Daemon) openLiveSource(o afpacket.Options, taps []capture.Tap) (capture.Source, error) {
-	if d.live.Add(1) > liveSources {
-		d.live.Add(-1)
+func (t *Table) openLiveSource(o afpacket.Options, taps []capture.Tap) (capture.Source, error) {
+	if t.live.Add(1) > liveSources {
+		t.live.Add(-1)
 		return nil, menu.Errorf(menu.State, "%d users watch the network already, which is the most", liveSources).WithHint("Start a capture instead, or try again later")
 	}
 	source, err := o.Open(taps)
 	if err != nil {
-		d.live.Add(-1)
+		t.live.Add(-1)
 		return nil, err
 	}
-	return &liveSource{Source: source, Follower: source.(capture.Follower), daemon: d}, nil
+	return &liveSource{Source: source, Follower: source.(capture.Follower), table: t}, nil
 }
 
 func (s *liveSource) Close() error {
-	s.once.Do(func() { s.daemon.live.Add(-1) })
+	s.once.Do(func() { s.table.live.Add(-1) })
 	return s.Source.Close()
 }
 
 // WatchCapture shows the packets of a running capture as they are written. The function tells its interfaces, to which others may join.
-func (d *Daemon) WatchCapture(name string) (capture.Source, func() []capture.Interface, error) {
-	_, job, err := d.captures.runningJob(name)
+func (t *Table) WatchCapture(name string) (capture.Source, func() []capture.Interface, error) {
+	_, job, err := t.runningJob(name)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -129,14 +129,13 @@ func (d *Daemon) WatchCapture(name string) (capture.Source, func() []capture.Int
 }
 
 // Packets implements api.Files.
-func (d *Daemon) Packets(name string) (f access.File, known bool) {
-	if f, err := d.StatFile(name); err == nil {
+func (t *Table) Packets(name string) (f access.File, known bool) {
+	if f, err := t.StatFile(name); err == nil {
 		return f, true
 	}
-	c := d.captures
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if r, ok := c.find(name); ok {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if r, ok := t.find(name); ok {
 		return access.File{Name: name, Payload: r.Payload}, true
 	}
 	return access.File{}, false
@@ -144,14 +143,14 @@ func (d *Daemon) Packets(name string) (f access.File, known bool) {
 
 // PacketFiles finds the files of packets that a name stands for: a file of the diagnostic directory, or the files of a capture, with
 // the one that is being written as far as it has got.
-func (d *Daemon) PacketFiles(name string) ([]replay.Opener, error) {
-	_, missing := d.FileInfo(name)
+func (t *Table) PacketFiles(name string) ([]replay.Opener, error) {
+	_, missing := t.FileInfo(name)
 	if missing == nil {
-		return []replay.Opener{d.opener(name)}, nil
+		return []replay.Opener{t.opener(name)}, nil
 	}
-	status, err := d.Capture(name)
+	status, err := t.Capture(name)
 	if err != nil {
-		if d.Growing(name) {
+		if t.Growing(name) {
 			return nil, missing
 		}
 		return nil, &menu.Error{Code: menu.NotFound, Argument: "name", Message: "There is no capture and no file " + menu.Quoted(name),
@@ -160,9 +159,9 @@ func (d *Daemon) PacketFiles(name string) ([]replay.Opener, error) {
 	var files []replay.Opener
 	for n, f := range status.Files {
 		if status.State == capture.Running && n == len(status.Files)-1 {
-			files = append(files, d.openerOfPart(f.Name))
+			files = append(files, t.openerOfPart(f.Name))
 		} else {
-			files = append(files, d.opener(f.Name))
+			files = append(files, t.opener(f.Name))
 		}
 	}
 	if len(files) == 0 {
@@ -173,17 +172,17 @@ func (d *Daemon) PacketFiles(name string) ([]replay.Opener, error) {
 
 // FileNames are names of finished files that begin so, without regard to case, for who types one: at most so many, and first those that no
 // capture of the table has, as they were put there by others.
-func (d *Daemon) FileNames(begun string, most int) []string {
-	return d.fileNames(begun, most, func(string) bool { return true })
+func (t *Table) FileNames(begun string, most int) []string {
+	return t.fileNames(begun, most, func(string) bool { return true })
 }
 
 // PacketFileNames are those of FileNames that may hold packets, as they begin.
-func (d *Daemon) PacketFileNames(begun string, most int) []string {
-	return d.fileNames(begun, most, func(name string) bool {
+func (t *Table) PacketFileNames(begun string, most int) []string {
+	return t.fileNames(begun, most, func(name string) bool {
 		if strings.HasSuffix(name, reports.Suffix) {
 			return false
 		}
-		f, err := d.OpenFile(name)
+		f, err := t.OpenFile(name)
 		if err != nil {
 			return false
 		}
@@ -195,8 +194,8 @@ func (d *Daemon) PacketFileNames(begun string, most int) []string {
 }
 
 // fileNames are names of finished files that begin so and are wanted. A directory that cannot be read has none to offer; who lists it is told why.
-func (d *Daemon) fileNames(begun string, most int, wanted func(string) bool) []string {
-	dir, err := d.Root().Open(".")
+func (t *Table) fileNames(begun string, most int, wanted func(string) bool) []string {
+	dir, err := t.Root().Open(".")
 	if err != nil {
 		return nil
 	}
@@ -205,7 +204,7 @@ func (d *Daemon) fileNames(begun string, most int, wanted func(string) bool) []s
 	if err != nil {
 		return nil
 	}
-	captured := d.captures.fileNames()
+	captured := t.capturedFiles()
 	var own, others []string
 	for _, e := range entries {
 		switch name := e.Name(); {
@@ -230,23 +229,23 @@ func (d *Daemon) fileNames(begun string, most int, wanted func(string) bool) []s
 	return list
 }
 
-func (d *Daemon) opener(name string) replay.Opener {
-	return func() (io.ReadCloser, error) { return d.OpenFile(name) }
+func (t *Table) opener(name string) replay.Opener {
+	return func() (io.ReadCloser, error) { return t.OpenFile(name) }
 }
 
 // openerOfPart opens a file that was being written a moment ago; it may have got its name since.
-func (d *Daemon) openerOfPart(name string) replay.Opener {
+func (t *Table) openerOfPart(name string) replay.Opener {
 	return func() (io.ReadCloser, error) {
-		f, err := d.Root().OpenFile(capture.PartName(name), os.O_RDONLY, 0)
+		f, err := t.Root().OpenFile(capture.PartName(name), os.O_RDONLY, 0)
 		if err != nil {
-			return d.OpenFile(name)
+			return t.OpenFile(name)
 		}
 		return f, nil
 	}
 }
 
 // MatchFilter makes of a filter expression one that chooses packets of files and of running captures. It is for one goroutine.
-func (d *Daemon) MatchFilter(ctx context.Context, expression string) (*replay.Filter, error) {
+func (t *Table) MatchFilter(ctx context.Context, expression string) (*replay.Filter, error) {
 	f, err := replay.NewFilter(ctx, expression, filter.Remember(filterNames), func(i capture.Interface) uint32 {
 		if i.Index == 0 {
 			return 0 // of a file: it does not say what network it is from

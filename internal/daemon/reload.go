@@ -34,7 +34,7 @@ func (d *Daemon) ReloadLosses(files bool) ([]access.Loss, error) {
 		names = append(names, a.User)
 	}
 	add("accounts, with passwords, keys and histories", len(names), strings.Join(names, ", ")+"; "+people.FirstAdministrator+" is made anew with another password")
-	if _, err := os.Stat(d.captures.settings.Path); err == nil {
+	if _, err := os.Stat(d.settings.Path); err == nil {
 		add("settings of captures", 1, "interfaces, filter and limits that captures begin with")
 	}
 	list = append(list, d.Queue.Losses()...)
@@ -61,7 +61,7 @@ func (d *Daemon) Reload(caller menu.Caller, files bool) (access.Reload, error) {
 	}{
 		{"reset the configuration", func() error { return d.commitsRoom.Reset(caller) }},
 		{"delete the saved configurations", d.DeleteSaved},
-		{"reset the settings of captures", d.captures.forgetSettings},
+		{"reset the settings of captures", d.forgetSettings},
 		{"forget the targets of captures", d.Queue.Reset},
 		{"empty the diagnostic directory", func() error {
 			if !files {
@@ -89,13 +89,13 @@ func (d *Daemon) halfway(step string, err error) error {
 }
 
 // forgetSettings makes captures begin as on a new appliance.
-func (c *captures) forgetSettings() error {
-	c.settingsMu.Lock()
-	defer c.settingsMu.Unlock()
-	if err := os.Remove(c.settings.Path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+func (t *Table) forgetSettings() error {
+	t.settingsMu.Lock()
+	defer t.settingsMu.Unlock()
+	if err := os.Remove(t.settings.Path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	c.current = firstSettings()
+	t.current = firstSettings()
 	return nil
 }
 

@@ -154,7 +154,7 @@ func filesWith(t *testing.T, dir, text string) (list []string) {
 func TestReloadFailsMidway(t *testing.T) {
 	d := start(t, Options{Dir: prepare(t)})
 	file := fileOf(t, d, "kept.pcap")
-	obstacle := filepath.Join(d.captures.settings.Path, "obstacle")
+	obstacle := filepath.Join(d.Table.settings.Path, "obstacle")
 	if err := os.MkdirAll(obstacle, 0o700); err != nil { // a folder that is not empty cannot be removed as a file is
 		t.Fatal(err)
 	}
@@ -170,7 +170,7 @@ func TestReloadFailsMidway(t *testing.T) {
 	if _, err := os.Stat(file); err != nil {
 		t.Errorf("a step behind the one that failed was done: %v", err)
 	}
-	if err := os.RemoveAll(d.captures.settings.Path); err != nil {
+	if err := os.RemoveAll(d.Table.settings.Path); err != nil {
 		t.Fatal(err)
 	}
 	done, err := d.Reload(adminCaller, true)
