@@ -113,7 +113,7 @@ func dig() *menu.Command {
 		Name: "dig",
 		Help: "Look up a record on a nameserver, and show the whole answer.",
 		Details: "An answer that was cut off is asked for again over TCP. A name server that fails leaves the question to the next. " +
-			"As with others' dig, name, type and class may stand in any order.",
+			"As with others' dig, name, type and class may be in any order.",
 		Role:  menu.Operator,
 		Shape: menu.Object,
 		Ask: func(_ context.Context, _ menu.Caller, a digArgs, q *menu.Question) error {

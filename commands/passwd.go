@@ -30,7 +30,7 @@ func passwd(s passwordService) *menu.Command {
 	return menu.Decl[passwdArgs, passwdResult]{
 		Name:    "passwd",
 		Help:    "Change your own password.",
-		Details: "Your other logins end; this one goes on.",
+		Details: "Your other logins end; this one stays.",
 		Role:    menu.ReadOnly,
 		Shape:   menu.Object,
 		Ask: func(_ context.Context, _ menu.Caller, _ passwdArgs, q *menu.Question) error {

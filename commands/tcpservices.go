@@ -202,7 +202,7 @@ func listenersTable(w io.Writer, list []listener) {
 		}
 	}
 	if unseen > 0 {
-		fmt.Fprintf(w, "- stands for the kernel, or a process that the appliance may not see: %s.\n", captures.Count(unseen, "socket"))
+		fmt.Fprintf(w, "- means the kernel, or a process that the appliance may not see: %s.\n", captures.Count(unseen, "socket"))
 	}
 	if len(list) > 0 {
 		describe(w, list)

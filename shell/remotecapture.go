@@ -63,7 +63,7 @@ func refused(word string) error {
 func (r *remote) next() (string, error) {
 	if len(r.words) == 0 {
 		return "", menu.Errorf(menu.Usage,
-			"The line ends too early").WithHint("A value is missing behind the last option")
+			"The line ends too early").WithHint("A value is missing after the last option")
 	}
 	w := r.words[0]
 	r.words = r.words[1:]

@@ -78,7 +78,7 @@ func (g *generator) ipv6Identifier(id *identifier) *condition {
 	}
 	a = netip.AddrFrom16(a.As16())
 	if p, err := a.Prefix(int(id.bits)); err != nil || p.Addr().As16() != a.As16() {
-		g.fail("%s/%d has bits set behind the first %d", id.text, id.bits, id.bits)
+		g.fail("%s/%d has bits set after the first %d", id.text, id.bits, id.bits)
 	}
 	switch id.q.typ {
 	case typeDefault, typeHost:
@@ -123,7 +123,7 @@ func (g *generator) maskedIdentifier(id *identifier) *condition {
 		}
 		mask = uint32(uint64(0xffffffff00000000) >> id.bits)
 		if address&^mask != 0 {
-			g.fail("%s/%d has bits set behind the first %d", id.text, id.bits, id.bits)
+			g.fail("%s/%d has bits set after the first %d", id.text, id.bits, id.bits)
 		}
 	}
 	if id.q.typ != typeNet {

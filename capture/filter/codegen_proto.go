@@ -157,7 +157,7 @@ func (g *generator) protocolChain(n uint32, over protocol) *condition {
 		g.fail("%q has no chain of headers; use protochain alone or after ip or ip6", over)
 	}
 	if g.payload.variable {
-		g.fail("protochain is not possible behind a header of variable length, as on 802.11 or after geneve or vxlan")
+		g.fail("protochain is not possible after a header of variable length, as on 802.11 or after geneve or vxlan")
 	}
 	g.plain, g.loops = false, true
 	at := g.payload.constant + g.network

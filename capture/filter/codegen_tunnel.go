@@ -103,7 +103,7 @@ func (g *generator) mplsProtocol(p uint32) *condition {
 	case etherIPv6:
 		version = 0x60
 	default:
-		g.fail("behind mpls only ip and ip6 can be tested for")
+		g.fail("after mpls only ip and ip6 can be tested for")
 	}
 	bottom := g.equalMasked(fromNetwork, 0xfffffffe, sizeB, 1, 1)
 	return and(bottom, g.equalMasked(fromNetwork, 0, sizeB, version, 0xf0))

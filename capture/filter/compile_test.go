@@ -25,7 +25,7 @@ func TestErrorsPointAtTheMistake(t *testing.T) {
 		{"tcp port 80 or or udp", "or udp", "primitive"},
 		{"port nosuch )", "nosuch", `port "nosuch" is not known`},
 		{"host 1.2.3.256", "1.2.3.256", "not an IPv4 address"},
-		{"net 10.1.2.3/8", "10.1.2.3", "bits set behind the first 8"},
+		{"net 10.1.2.3/8", "10.1.2.3", "bits set after the first 8"},
 		{"port 65536", "65536", "above 65535"},
 		{"tcp and vlan 5000", "vlan", "above 4095"},
 		{"ip[0:3] = 1", "ip[", "1, 2 and 4"},

@@ -27,7 +27,7 @@ func LooksBehindHeaders(expression string) *Error {
 			return &Error{
 				Expression: expression,
 				Position:   at,
-				Message:    "this looks behind the headers of packets",
+				Message:    "this reads beyond the headers of packets",
 				Hint:       c.hint(n),
 			}
 		}
@@ -84,7 +84,7 @@ func (c *contents) moved(n node) bool { return c.has[n] < c.tags }
 // hint says what can be asked for instead of a term.
 func (c *contents) hint(n node) string {
 	if c.moved(n) {
-		return "what stands behind vlan is asked four bytes further on, in packets without a tag too: write it before, as in port 25 or (vlan and port 25)"
+		return "what follows vlan is read four bytes further on, in packets without a tag too: write it before, as in port 25 or (vlan and port 25)"
 	}
 	return "addresses, ports, protocols, lengths and bytes of a header, such as tcp[tcpflags] & tcp-syn != 0, can be asked for"
 }

@@ -290,9 +290,9 @@ func protocolWords(p protocol) string {
 func primitivePhrase(n *primitive) string {
 	with := func(what, label string) string {
 		if n.hasNumber {
-			return fmt.Sprintf("has %s with the %s %d; all that follows is looked for behind it", what, label, n.number)
+			return fmt.Sprintf("has %s with the %s %d; all that follows is looked for after it", what, label, n.number)
 		}
-		return "has " + what + "; all that follows is looked for behind it"
+		return "has " + what + "; all that follows is looked for after it"
 	}
 	switch n.kind {
 	case primBroadcast, primMulticast:

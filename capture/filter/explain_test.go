@@ -21,7 +21,7 @@ func TestExplain(t *testing.T) {
       does at least one of these:
         has the address 192.0.2.1 as source or destination, in IPv4, ARP or RARP, or
         has the address 2001:db8::1 as source or destination, or
-    has a VLAN tag with the number 10; all that follows is looked for behind it, and
+    has a VLAN tag with the number 10; all that follows is looked for after it, and
   is IPv6
 `},
 		{"not (tcp and port 80)", `every packet that
@@ -69,7 +69,7 @@ func TestExplain(t *testing.T) {
 		{"ether multicast or vlan", `every packet that
   does at least one of these:
     is a link-layer multicast, or
-    has a VLAN tag; all that follows is looked for behind it
+    has a VLAN tag; all that follows is looked for after it
 `},
 		{"ip protochain 51", "every packet that\n  has the protocol 51 somewhere in the chain of its IPv4 headers\n"},
 		{"type mgt subtype beacon", "every packet that\n  is an 802.11 frame of type mgt, subtype beacon\n"},

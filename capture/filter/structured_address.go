@@ -102,7 +102,7 @@ func parseAddresses(i item, families family) ([]netip.Prefix, *FieldError) {
 		case err != nil:
 			return nil, &FieldError{Message: "this is not a network; one is written 192.0.2.0/24"}
 		case p != p.Masked():
-			return nil, &FieldError{Message: "the address has bits behind the prefix", Replacement: p.Masked().String()}
+			return nil, &FieldError{Message: "the address has bits after the prefix", Replacement: p.Masked().String()}
 		}
 		return []netip.Prefix{p}, wrongFamily(p.Addr(), families)
 	}

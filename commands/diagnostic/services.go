@@ -195,7 +195,7 @@ func servicesTable(w io.Writer, list []serviceState) {
 
 type serviceRestartArgs struct {
 	Service string       `arg:"name,positional:1,required" alias:"service" ask:"Choose the service to restart" help:"Name of the service."`
-	Confirm menu.Confirm `arg:"confirm" ask:"Restart it?" help:"Say yes: whoever uses the service is cut off."`
+	Confirm menu.Confirm `arg:"confirm" ask:"Restart it?" help:"Say yes: users of the service are cut off."`
 }
 
 func serviceRestart(s catalogueService) *menu.Command {
@@ -391,7 +391,7 @@ func restartError(name string, err error) error {
 	case errors.Is(err, systemd.ErrForbidden):
 		return menu.Errorf(menu.Failed, "systemd does not let the appliance restart services").WithHint("The appliance must run as root for that")
 	case errors.Is(err, systemd.ErrMasked):
-		return menu.Errorf(menu.State, "%s is masked: nobody may start it", name).WithHint("Whoever runs this machine unmasks it with: systemctl unmask")
+		return menu.Errorf(menu.State, "%s is masked: it cannot be started", name).WithHint("The administrator of this machine unmasks it with: systemctl unmask")
 	case errors.Is(err, systemd.ErrNoUnit):
 		return menu.Errorf(menu.NotFound, "%s is not installed as a unit of systemd", name)
 	case errors.As(err, &job):

@@ -119,7 +119,7 @@ func mediaEdit(s Services) *menu.Command {
 					q.Default = "default"
 					q.Choices = append(q.Choices, menu.Choice{Value: "default", Label: "default (the setting is taken back)"})
 				case len(r.Supported) == 0:
-					return &menu.Error{Code: menu.Unsupported, Argument: "interface", Message: "The driver of " + r.Interface + " lets nobody choose its media"}
+					return &menu.Error{Code: menu.Unsupported, Argument: "interface", Message: "The driver of " + r.Interface + " offers no choice of media"}
 				default:
 					q.Default = r.Media
 					for _, m := range r.Supported {

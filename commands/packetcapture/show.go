@@ -18,8 +18,8 @@ type showArgs struct {
 	Name   menu.Packets `arg:"name,positional:1,required" ask:"Capture or file" help:"Name of a capture or of a file of the diagnostic directory."`
 	Filter string       `arg:"filter" help:"A tcpdump filter such as \"host 192.0.2.1 and port 25\"."`
 	From   *time.Time   `arg:"from" help:"The first moment, such as \"2026-03-01 10:15\" (UTC)."`
-	To     *time.Time   `arg:"to" help:"The moment behind the last."`
-	Count  int64        `arg:"count" min:"1" help:"Shows so many packets."`
+	To     *time.Time   `arg:"to" help:"The time after the last packet."`
+	Count  int64        `arg:"count" min:"1" help:"Shows this many packets."`
 	Detail int          `arg:"detail" default:"1" min:"1" max:"6" help:"From 1, a line a packet, to 6, every field and all bytes."`
 
 	Packets int64 `arg:"packets" min:"1" help:"The same as count."`
@@ -116,7 +116,7 @@ func (a showArgs) look(ctx context.Context, s packetService, hand func(*capture.
 	var corrupt *pcapfile.CorruptError
 	switch {
 	case errors.As(source.Torn(), &corrupt):
-		say("[A file is corrupt at byte %d; what is behind that is not read.]\n", corrupt.Offset)
+		say("[A file is corrupt at byte %d; what follows is not read.]\n", corrupt.Offset)
 	case source.Torn() != nil:
 		say("[A file ends in the middle of a packet.]\n")
 	}

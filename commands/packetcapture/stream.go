@@ -17,7 +17,7 @@ type streamArgs struct {
 	Given       []string       `arg:"*"`
 	Interfaces  []string       `arg:"interfaces,positional:1" alias:"interface" ask:"Interfaces, names or numbers separated by commas" help:"Names of interfaces separated by commas, or ALL."`
 	Filter      *string        `arg:"filter" help:"A tcpdump filter such as \"host 192.0.2.1 and port 25\"."`
-	Packets     int64          `arg:"packets" min:"1" help:"Ends after so many packets that match the filter."`
+	Packets     int64          `arg:"packets" min:"1" help:"Ends after this many packets that match the filter."`
 	Count       int64          `arg:"count" min:"1" help:"The same as packets."`
 	Duration    *time.Duration `arg:"duration" min:"1" max:"31536000" help:"Ends after this time, such as 60s or 5m."`
 	SnapLength  int            `arg:"snaplength" alias:"snaplen" min:"0" max:"262144" help:"Bytes kept of each packet; 0 keeps all."`

@@ -17,7 +17,7 @@ type summaryArgs struct {
 	Order  string       `arg:"order" choices:"slowest|largest|worst|earliest" default:"slowest" help:"Which connections come first: those that waited longest for the server, with most bytes, with most packets sent again, or those that began first."`
 	Filter string       `arg:"filter" help:"A tcpdump filter such as \"host 192.0.2.1 and port 25\"."`
 	From   *time.Time   `arg:"from" help:"The first moment, such as \"2026-03-01 10:15\" (UTC)."`
-	To     *time.Time   `arg:"to" help:"The moment behind the last."`
+	To     *time.Time   `arg:"to" help:"The time after the last packet."`
 	Top    int          `arg:"top" default:"10" min:"1" max:"1000" help:"So many of each: talkers, ports, connections, name servers, questions."`
 	Chart  string       `arg:"chart" choices:"blocks|ascii|none" help:"How the chart of the rate is drawn. By default as the terminal can."`
 }

@@ -20,7 +20,7 @@ type watchArgs struct {
 	Interfaces []string       `arg:"interfaces" alias:"interface" ask:"Interfaces to watch, names or numbers separated by commas" help:"Names of interfaces, or ALL, to watch without a capture."`
 	Filter     *string        `arg:"filter" help:"A tcpdump filter such as \"host 192.0.2.1 and port 25\"."`
 	Detail     int            `arg:"detail" default:"1" min:"1" max:"6" help:"From 1, a line a packet, to 6, every field and all bytes."`
-	Count      int64          `arg:"count" min:"1" help:"Ends after so many packets."`
+	Count      int64          `arg:"count" min:"1" help:"Ends after this many packets."`
 	Packets    int64          `arg:"packets" min:"1" help:"The same as count."`
 	Duration   *time.Duration `arg:"duration" min:"1" max:"31536000" help:"Ends after this time, such as 60s or 5m."`
 }

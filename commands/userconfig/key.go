@@ -16,7 +16,7 @@ func keyCommand(s Services) *menu.Command {
 	return menu.Decl[keyArgs, changedAccount]{
 		Name:    "key",
 		Help:    "Add or remove a user's public keys.",
-		Details: "Who logged in by a key that is removed is logged out; the login by which you do this goes on.",
+		Details: "A user who logged in by a removed key is logged out; the login by which you do this stays.",
 		Role:    menu.Administrator,
 		Shape:   menu.Object,
 		Ask: func(_ context.Context, _ menu.Caller, a keyArgs, q *menu.Question) error {

@@ -17,7 +17,7 @@ func passwordCommand(s Services) *menu.Command {
 	return menu.Decl[passwordArgs, changedAccount]{
 		Name:    "password",
 		Help:    "Give a user a new password; sessions of the user end.",
-		Details: "If it is your own account, the login by which you do this goes on.",
+		Details: "If it is your own account, the login by which you do this stays.",
 		Role:    menu.Administrator,
 		Shape:   menu.Object,
 		Ask: func(_ context.Context, _ menu.Caller, a passwordArgs, q *menu.Question) error {

@@ -70,7 +70,7 @@ func (c *Client) Addresses(ctx context.Context, host string, family Family) ([]n
 	}
 	if strings.HasPrefix(host, "[") {
 		return nil, &NameError{host,
-			"In brackets stands an address and nothing else, such as [192.0.2.25] or [2001:db8::25]"}
+			"Only an address can be in brackets, such as [192.0.2.25] or [2001:db8::25]"}
 	}
 	if a, err := netip.ParseAddr(host); err == nil {
 		if !family.Has(a.Unmap()) {

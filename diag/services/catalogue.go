@@ -41,7 +41,7 @@ func Parse(text []byte) (Catalogue, error) {
 			return nil, fmt.Errorf("service %d needs a name without blanks and a description", i+1)
 		}
 		if seen[s.Name] {
-			return nil, fmt.Errorf("the service %q stands twice", s.Name)
+			return nil, fmt.Errorf("the service %q is listed twice", s.Name)
 		}
 		seen[s.Name] = true
 		if len(s.Processes) == 0 {

@@ -12,7 +12,7 @@ func TestParse(t *testing.T) {
 		"services: [{name: a, description: b, system: true, processes: [x, y]}]": "",
 		"services: [{name: a}]":                                            "service 1 needs",
 		"services: [{name: a b, description: c}]":                          "service 1 needs",
-		"services: [{name: a, description: b}, {name: a, description: c}]": "stands twice",
+		"services: [{name: a, description: b}, {name: a, description: c}]": "listed twice",
 		"services:\n- name: a\n  description: b\n  colour: red":            "line 4",
 		"services: 7": "line 1",
 	} {

@@ -71,7 +71,7 @@ var (
 	ErrTooLong  = errors.New("the reply is longer than any SMTP reply")
 	ErrClosed   = errors.New("the server closed the connection")
 	ErrNoTLS    = errors.New("the server does not offer STARTTLS")
-	ErrInjected = errors.New("the server sent more behind its consent to STARTTLS, which a stranger could have put in")
+	ErrInjected = errors.New("the server sent more after its consent to STARTTLS, which an attacker could have injected")
 	ErrAddress  = errors.New("the address cannot stand in a command")
 	ErrUnasked  = errors.New("the server said more than it was asked for, so its replies are of no known question")
 	ErrSMTPUTF8 = errors.New(

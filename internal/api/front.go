@@ -202,7 +202,7 @@ func (f *Front) fault(err error) {
 	}
 }
 
-// readQuestion reads the question after the one with the number last, in a frame of at most so many bytes.
+// readQuestion reads the question after the one with the number last, in a frame of at most that many bytes.
 func readQuestion(c io.Reader, last uint64, most uint32) (frontRequest, error) {
 	var q frontRequest
 	err := readFrame(c, most, &q)

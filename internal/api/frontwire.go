@@ -127,7 +127,7 @@ func writeRights(c *net.UnixConn, text []byte, files []*os.File) (n int, err err
 	return n, err
 }
 
-// readFrame reads a frame of at most so many bytes into message. The end of the connection between two frames is io.EOF.
+// readFrame reads a frame of at most that many bytes into message. The end of the connection between two frames is io.EOF.
 func readFrame(r io.Reader, most uint32, message any) error {
 	var length [4]byte
 	if _, err := io.ReadFull(r, length[:]); err != nil {

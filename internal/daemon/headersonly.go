@@ -18,6 +18,6 @@ func permitFilter(caller menu.Caller, expression string) error {
 		return nil
 	}
 	return &menu.Error{Code: menu.Denied, Argument: "filter",
-		Message: fmt.Sprintf("This account sees the headers of packets only, and the filter looks behind them at character %d", found.Character()),
+		Message: fmt.Sprintf("This account sees the headers of packets only, and the filter reads beyond them at character %d", found.Character()),
 		Hint:    menu.Sentence(found.Hint)}
 }

@@ -33,7 +33,7 @@ func flush(s nameService) *menu.Command {
 	return menu.Decl[menu.NoArgs, flushed]{
 		Name:    "flush",
 		Help:    "Flush all network related caches.",
-		Details: "What somebody entered into the ARP or NDP cache by hand stays.",
+		Details: "Entries that were made by hand stay in the ARP or NDP cache.",
 		Role:    menu.Operator,
 		Run: func(ctx context.Context, _ menu.Caller, _ menu.NoArgs, out *menu.Out[flushed]) error {
 			failed := false

@@ -94,7 +94,7 @@ func smtpping(s hostService) *menu.Command {
 		Help: "Test a remote SMTP server.",
 		Details: "It connects, greets and, where the server offers it, begins TLS; a certificate is shown whether it is trusted or not. " +
 			"Given from and to it asks whether they would be taken. Only with message a mail is sent. " +
-			"An address may stand in brackets, as in mail: [192.0.2.25], [IPv6:2001:db8::25].",
+			"An address may be in brackets, as in mail: [192.0.2.25], [IPv6:2001:db8::25].",
 		Role:  menu.Operator,
 		Shape: menu.Stream,
 		Ask: func(ctx context.Context, _ menu.Caller, a smtppingArgs, q *menu.Question) error {

@@ -50,7 +50,7 @@ func tcpdumpStart(s captureService) *menu.Command {
 	return menu.Decl[tcpdumpStartArgs, capture.Status]{
 		Name:    "start",
 		Help:    "Start packet capture.",
-		Details: "It uses the filter, the interfaces and the limits that are set, and goes on when you leave the menu or the session.",
+		Details: "It uses the filter, the interfaces and the limits that are set, and continues when you leave the menu or the session.",
 		Role:    menu.Operator,
 		Shape:   menu.Object,
 		Run: func(_ context.Context, caller menu.Caller, a tcpdumpStartArgs, out *menu.Out[capture.Status]) error {

@@ -150,7 +150,7 @@ func extras(w io.Writer, s capture.Status) {
 	line(!s.Promiscuous, "Promiscuous", "no")
 	line(s.OnInterfaceGone == capture.GoneWaits, "Interface", "when one is removed the capture waits for it")
 	line(s.Precision == capture.Microsecond, "Precision", "microseconds")
-	line(s.Persistent, "Persistent", "goes on when the appliance starts again")
+	line(s.Persistent, "Persistent", "resumes when the appliance starts again")
 	line(s.Protect, "Protected", "the files are not deleted to make room")
 	line(s.Rings > 1, "Rings", "%d for each interface", s.Rings)
 	line(len(s.CPUs) > 0, "CPUs", "%s", strings.Trim(fmt.Sprint(s.CPUs), "[]"))

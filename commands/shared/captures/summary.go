@@ -155,7 +155,7 @@ func waiting(w io.Writer, s *summary.Summary, order string) {
 		of     string
 	}{
 		{"network: handshake", t.Handshake, Count(int(t.Handshakes), "connection")},
-		{"server: first byte behind it", t.FirstByte, Count(int(t.FirstBytes), "connection")},
+		{"server: first byte after it", t.FirstByte, Count(int(t.FirstBytes), "connection")},
 		{"server: slowest answer of each", t.Answer, Count(int(t.Answered), "connection") + ", " + Count(int(t.Answers), "answer")},
 	}
 	if t.Handshake != nil || t.FirstByte != nil || t.Answer != nil {

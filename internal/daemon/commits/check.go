@@ -55,7 +55,7 @@ func (c *checker) setting(p config.Path) {
 			c.fault(p, "the driver of %s takes an MTU from %d to %d", p.Name, l.MinMTU, l.MaxMTU)
 		}
 	case p.Field == "media" && (l.Media == nil || len(l.Media.Supported) == 0):
-		c.fault(p, "the driver of %s lets nobody choose its media", p.Name)
+		c.fault(p, "the driver of %s offers no choice of media", p.Name)
 	case p.Field == "media" && !slices.Contains(l.Media.Supported, c.wanted[p]):
 		c.fault(p, "the driver of %s takes %s", p.Name, strings.Join(l.Media.Supported, ", "))
 	}
@@ -86,7 +86,7 @@ func (c *checker) vlan(p config.Path) {
 		c.fault(config.ParentOf(v.Name), "this machine has no interface %s", v.Parent)
 		return
 	case !parent.Ethernet():
-		c.fault(config.ParentOf(v.Name), "%s is no Ethernet interface that a VLAN can stand on", v.Parent)
+		c.fault(config.ParentOf(v.Name), "%s is no Ethernet interface that can carry a VLAN", v.Parent)
 		return
 	}
 	for _, l := range c.state.Links {

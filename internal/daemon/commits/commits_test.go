@@ -386,7 +386,7 @@ func TestConfigurationFaults(t *testing.T) {
 		"\ninterfaces:\n  eth7: {mtu: 1500}":                          "line 3: interfaces.eth7.mtu: this machine has no interface eth7",
 		"interfaces: {eth0: {mtu: 9001}}":                             "line 1: interfaces.eth0.mtu: the driver of eth0 takes an MTU from 68 to 9000",
 		"interfaces: {eth0: {media: 10baseT/Half}}":                   "the driver of eth0 takes autoselect, 100baseT/Full",
-		"interfaces: {lo: {media: autoselect}}":                       "the driver of lo lets nobody choose",
+		"interfaces: {lo: {media: autoselect}}":                       "the driver of lo offers no choice",
 		"vlans:\n  x: {parent: lo, id: 5}":                            "line 2: vlans.x.parent: lo is no Ethernet interface",
 		"vlans:\n  x:\n    parent: eth0\n    id: 35":                  "line 4: vlans.x.id: eth0 has VLAN 35 already, as eth0.35",
 		"vlans: {a: {parent: eth1, id: 5}, b: {parent: eth1, id: 5}}": "vlans.b.id: eth1 has VLAN 5 already, as a",

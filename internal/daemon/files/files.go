@@ -132,7 +132,7 @@ func noSuchFile(name string) error {
 // stillWritten is noSuchFile for a file that there will be.
 func stillWritten(name string) error {
 	return &menu.Error{Code: menu.NotFound, Argument: "file", Message: "The file " + menu.Quoted(name) + " is still being written",
-		Hint: "It can be read when the capture is stopped or goes on in its next file"}
+		Hint: "It can be read when the capture is stopped or continues in its next file"}
 }
 
 func fileError(name, what string, err error) error {

@@ -52,7 +52,7 @@ func checkPassword(user string, password menu.Secret) error {
 	case !utf8.ValidString(p) || strings.ContainsFunc(p, unicode.IsControl):
 		return wrong("The password holds a character that cannot be typed")
 	case easilyGuessed(user, strings.ToLower(p)):
-		return wrong("The password is among the first that somebody would try")
+		return wrong("The password is among the first that an attacker would try")
 	}
 	return nil
 }

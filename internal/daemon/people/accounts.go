@@ -351,7 +351,7 @@ func (p *People) checkExpiry(a access.Account) error {
 	case a.Expires == nil && a.Role == menu.Support:
 		return menu.BadArgument("expires", "A support account must expire").WithHint("Give it a time, such as 7d")
 	case a.Expires != nil && !a.Expires.After(time.Now()):
-		return menu.BadArgument("expires", "The expiry time is in the past").WithHint("Give a date that lies ahead")
+		return menu.BadArgument("expires", "The expiry time is in the past").WithHint("Give a future date")
 	}
 	return nil
 }

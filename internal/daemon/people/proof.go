@@ -65,7 +65,7 @@ func checkProof(c access.Credentials) error {
 		return err
 	}
 	if len(signature.Rest) > 0 && keyType != ssh.KeyAlgoSKED25519 && keyType != ssh.KeyAlgoSKECDSA256 {
-		return errors.New("something stands after the signature")
+		return errors.New("there is data after the signature")
 	}
 	// gpg-agent before 2.2.6 signs by the other of the two hash functions that RSA has here:
 	// package ssh accepts that, too.
