@@ -27,7 +27,19 @@ import (
 
 // formers are the data folders of former builds. Each of them must open in the present one.
 var formers = []former{
-	{file: "aa8447a.tar.gz"},
+	{
+		file: "aa8447a.tar.gz",
+		renamed: map[string]map[string]string{
+			"logins":   {"began": "startTime", "ended": "endTime"},
+			"captures": {"keep": "protect", "startAt": "start"},
+			"settings": {"keep": "protect"},
+			"exports":  {"queued": "queuedTime"},
+		},
+		// The settings name what a capture would have, where they were empty for it (see defaults).
+		changed: map[string][]string{"settings": {
+			"cpus", "direction", "mode", "notPromiscuous", "onInterfaceGone", "rings", "timePrecision",
+		}},
+	},
 }
 
 // A former is a former build, and what the present one calls otherwise.
@@ -200,7 +212,7 @@ func recovered(t *testing.T, a *appliance.Appliance) {
 	for name, want := range map[string][]string{
 		"killed":  {`"state":"Stopped"`, `"stopReason":"Interrupted"`, `"packetsWritten":60,`},
 		"lasting": {`"state":"Running"`},
-		"planned": {`"state":"NotStarted"`, `"startAt":"2099-01-02T03:04:05Z"`},
+		"planned": {`"state":"NotStarted"`, `"start":"2099-01-02T03:04:05Z"`},
 	} {
 		r := a.Local("packetcapture status " + name + " --json")
 		for _, w := range want {
@@ -212,6 +224,7 @@ func recovered(t *testing.T, a *appliance.Appliance) {
 	if r := a.Local("packetcapture show killed count 100 --json"); strings.Count(r.Out, `"number":`) != 60 {
 		t.Errorf("the interrupted capture has not its 60 packets: %+v", r)
 	}
+	defaults(t, a)
 	if said := ask(t, a, "showconfig"); !strings.Contains(said, `"mtu":4000`) || strings.Contains(said, "eth1") {
 		t.Errorf("the configuration is %s", said)
 	}
@@ -222,6 +235,20 @@ func recovered(t *testing.T, a *appliance.Appliance) {
 	}
 	if r := a.Exec("", "ip", "addr", "show", "dev", "lo"); !strings.Contains(r.Out, "192.0.2.10/32") {
 		t.Errorf("the loopback interface has not its address: %+v", r)
+	}
+}
+
+// defaults makes sure that what the former settings left to captures is what captures had.
+func defaults(t *testing.T, a *appliance.Appliance) {
+	t.Helper()
+	said := ask(t, a, "packetcapture setup")
+	for _, want := range []string{
+		`"cpus":[]`, `"direction":"both"`, `"mode":"single"`, `"promiscuous":true`, `"onInterfaceGone":"end"`, `"rings":1`,
+		`"timePrecision":"nanosecond"`,
+	} {
+		if !strings.Contains(said, want) {
+			t.Errorf("the settings have not %s: %s", want, said)
+		}
 	}
 }
 
