@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"golang.org/x/net/bpf"
+	"golang.org/x/sys/unix"
 
 	"diagsh/capture"
 	"diagsh/capture/afpacket"
@@ -353,4 +354,13 @@ func (t *Table) resumable(r *entry) (before capture.Status, how capture.State) {
 		return before, capture.Running
 	}
 	return before, ""
+}
+
+// machine names the machine and its system for the headers of capture files.
+func machine() (machine, system string) {
+	var u unix.Utsname
+	if unix.Uname(&u) != nil {
+		return "", ""
+	}
+	return unix.ByteSliceToString(u.Machine[:]), unix.ByteSliceToString(u.Sysname[:]) + " " + unix.ByteSliceToString(u.Release[:])
 }

@@ -1,0 +1,37 @@
+package daemon
+
+import (
+	"errors"
+	"strings"
+
+	"diagsh/capture"
+	"diagsh/internal/menu"
+)
+
+// captureError gives an error of the engine the form that users get, and the name of the argument that is at fault.
+func captureError(what string, err error) error {
+	var spec *capture.SpecError
+	var missing *capture.NoSuchInterfaceError
+	var unsupported *capture.UnsupportedInterfaceError
+	var low *capture.DiskLowError
+	var quota *capture.QuotaError
+	switch {
+	case errors.As(err, &spec):
+		return menu.BadArgument(strings.ToLower(spec.Member), "%s", menu.Sentence(spec.Text)).WithHint("%s", spec.Hint)
+	case errors.As(err, &missing):
+		e := &menu.Error{Code: menu.NotFound, Argument: "interfaces", Message: "There is no interface " + menu.Quoted(missing.Name)}
+		return e.WithHint("%s", interfaceHint(missing.Name))
+	case errors.As(err, &unsupported):
+		return &menu.Error{Code: menu.Unsupported, Argument: "interfaces", Message: menu.Sentence(unsupported.Error())}
+	case errors.As(err, &low):
+		return menu.Errorf(menu.State, "The disk is low: %s are free and %s are kept in reserve", menu.Size(low.FreeBytes>>20<<20), menu.Size(low.ReserveBytes>>20<<20)).
+			WithHint("Delete files of the diagnostic directory first")
+	case errors.As(err, &quota):
+		return menu.Errorf(menu.State, "The diagnostic directory is at its quota of %s", menu.Size(quota.QuotaBytes)).WithHint("Delete files of it first")
+	case errors.Is(err, capture.ErrMixedLinkTypes):
+		return menu.BadArgument("format", "%s", menu.Sentence(err.Error()))
+	case errors.Is(err, capture.ErrNotPermitted):
+		return menu.Errorf(menu.Unsupported, "%s", menu.Sentence(err.Error()))
+	}
+	return menu.Failing(what, err)
+}
