@@ -68,7 +68,7 @@ crypto: ## write internal/third_party/crypto from the module cache and the patch
 upstream: ## look whether the newest golang.org/x/crypto has what internal/third_party/patches adds
 	$(GO) test -count=1 -v -run '^TestUpstreamLacksThePatches$$' ./internal/third_party -args -upstream latest
 
-reference: ## write docs/reference.md from the tree of commands, and the arrows in docs/architecture.md
+reference: ## write docs/reference.md from the tree of commands, and the arrows in docs/internals/map.md
 	$(GO) test -run 'TestReference|TestArrowsOnPaper' . -update
 
 # Menus are written as an appliance shows them, so this needs what the tests need.

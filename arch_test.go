@@ -313,12 +313,12 @@ func (h house) chain(name, module string) []string {
 }
 
 const (
-	mapFile  = "docs/architecture.md"
+	mapFile  = "docs/internals/map.md"
 	mapBegin = "<!-- arrows: written by make reference -->\n"
 	mapEnd   = "<!-- end of arrows -->\n"
 )
 
-// TestArrowsOnPaper holds the table of docs/architecture.md to the one that the build checks.
+// TestArrowsOnPaper holds the table of docs/internals/map.md to the one that the build checks.
 func TestArrowsOnPaper(t *testing.T) {
 	text, err := os.ReadFile(mapFile)
 	if err != nil {

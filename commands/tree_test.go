@@ -56,7 +56,7 @@ func TestEveryCommandIsDeclaredWhole(t *testing.T) {
 	})
 }
 
-// A path leads to its file by one rule, docs/architecture.md, "A command".
+// A path leads to its file by one rule, docs/internals/map.md, "A command".
 func TestEveryPathLeadsToItsFile(t *testing.T) {
 	tree().Walk(func(path []string, item menu.Item) {
 		want := fileOf(path)
