@@ -24,11 +24,11 @@ import (
 // Addresses match IP packets only, never ARP; ports match TCP, UDP and SCTP, and
 // of a fragmented packet the first fragment.
 type Structured struct {
-	Protocol        string `json:"protocol,omitempty"` // TCP, UDP, ICMP (both families), … or a number; Any
-	LocalAddress    string `json:"localAddress,omitempty"`
-	RemoteAddress   string `json:"remoteAddress,omitempty"`
-	LocalPort       string `json:"localPort,omitempty"`
-	RemotePort      string `json:"remotePort,omitempty"`
+	Protocol      string `json:"protocol,omitempty"` // TCP, UDP, ICMP (both families), … or a number; Any
+	LocalAddress  string `json:"localAddress,omitempty"`
+	RemoteAddress string `json:"remoteAddress,omitempty"`
+	LocalPort     string `json:"localPort,omitempty"`
+	RemotePort    string `json:"remotePort,omitempty"`
 
 	EthernetType               string `json:"ethernetType,omitempty"` // IPv4, IPv6, ARP or a number
 	EthernetAddress            string `json:"ethernetAddress,omitempty"`
