@@ -138,30 +138,7 @@ func start(c Config) (*Job, error) {
 			return nil, err
 		}
 	}
-	c.Spec.Format = c.Spec.FileFormat(len(c.Interfaces))
-	j := &Job{
-		config:     c,
-		format:     c.Spec.Format,
-		start:      time.Now(),
-		next:       max(c.NextFile, 1),
-		interfaces: newRoster(c.Spec.Format, c.Interfaces),
-		lookout:    lookout{present: c.Present, joins: c.Spec.joins, tap: c.tap},
-		stride:     diskStride,
-		base:       make([]Counters, len(c.Interfaces)),
-		done:       make(chan struct{}),
-
-		seenBefore:    new(uint64),
-		droppedBefore: new(uint64),
-	}
-	for i := range j.base {
-		j.base[i].SeenKnown = true // nothing yet
-	}
-	j.known.Store(&c.Interfaces)
-	j.status = c.Spec.Status()
-	j.status.Interfaces = j.interfaces.names()
-	if before := c.Before; before != nil {
-		j.goOn(*before)
-	}
+	j := newJob(c)
 	appends := c.Spec.Mode == Append && len(j.status.Files) > 0
 	begin := j.create
 	if appends {
@@ -193,6 +170,35 @@ func start(c Config) (*Job, error) {
 	j.finisher.start(j)
 	opened <- nil
 	return j, nil
+}
+
+// newJob returns the job of a configuration that was checked. It has no file and no source yet.
+func newJob(c Config) *Job {
+	c.Spec.Format = c.Spec.FileFormat(len(c.Interfaces))
+	j := &Job{
+		config:     c,
+		format:     c.Spec.Format,
+		start:      time.Now(),
+		next:       max(c.NextFile, 1),
+		interfaces: newRoster(c.Spec.Format, c.Interfaces),
+		lookout:    lookout{present: c.Present, joins: c.Spec.joins, tap: c.tap},
+		stride:     diskStride,
+		base:       make([]Counters, len(c.Interfaces)),
+		done:       make(chan struct{}),
+
+		seenBefore:    new(uint64),
+		droppedBefore: new(uint64),
+	}
+	for i := range j.base {
+		j.base[i].SeenKnown = true // nothing yet
+	}
+	j.known.Store(&c.Interfaces)
+	j.status = c.Spec.Status()
+	j.status.Interfaces = j.interfaces.names()
+	if before := c.Before; before != nil {
+		j.goOn(*before)
+	}
+	return j
 }
 
 // goOn takes over what a capture was before. Its limits of time and packets go on too, unless

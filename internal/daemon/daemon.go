@@ -158,6 +158,20 @@ func (d *Daemon) open(o Options) error {
 		return err
 	}
 	d.Register(captureFiles{d.Table})
+	if err := d.openChanges(o); err != nil {
+		return err
+	}
+	d.opened(d.Queue)
+	d.Table.Queue = d.Queue
+	d.reportsRoom, err = reports.Open(reports.Options{Dir: o.Dir, Files: d.Directory, Product: o.Product, Hostname: d.Hostname, Log: d.log})
+	if err != nil {
+		return err
+	}
+	return nil
+}
+
+// openChanges opens what commits change the machine by, and the queue of copies.
+func (d *Daemon) openChanges(o Options) (err error) {
 	if o.network == nil {
 		o.network = netconf.Kernel{}
 	}
@@ -173,12 +187,6 @@ func (d *Daemon) open(o Options) error {
 	d.Queue, err = exports.Open(exports.Options{
 		Dir: o.Dir, Log: d.log, OpenFile: d.OpenFile, Hostname: d.Hostname, System: d.System, OnDone: d.released, OnTargetGone: d.targetGone,
 	})
-	if err != nil {
-		return err
-	}
-	d.opened(d.Queue)
-	d.Table.Queue = d.Queue
-	d.reportsRoom, err = reports.Open(reports.Options{Dir: o.Dir, Files: d.Directory, Product: o.Product, Hostname: d.Hostname, Log: d.log})
 	if err != nil {
 		return err
 	}
