@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"os/signal"
 	"strings"
 	"sync"
 	"testing"
@@ -24,11 +25,14 @@ func TestMain(m *testing.M) {
 		os.Exit(fakeFront(os.Args[2]))
 	}
 	if len(os.Args) == 2 && os.Args[1] == "session" {
+		if os.Getenv("SSH_ORIGINAL_COMMAND") == "ignore" {
+			signal.Ignore(unix.SIGHUP)
+		}
 		fmt.Println("here")
 		switch os.Getenv("SSH_ORIGINAL_COMMAND") {
 		case "wait":
 			io.Copy(io.Discard, os.Stdin)
-		case "stay":
+		case "stay", "ignore":
 			io.ReadAll(os.NewFile(3, "appliance"))
 		}
 		os.Exit(7)
@@ -63,7 +67,7 @@ func heard(t *testing.T, p *Process) {
 
 func TestProgramsEnd(t *testing.T) {
 	t.Parallel()
-	s, err := New(Options{Grace: 50 * time.Millisecond})
+	s, err := New(Options{Grace: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,6 +101,21 @@ func TestProgramsEnd(t *testing.T) {
 	}
 	if s.users != nil && len(s.users.taken) != 0 {
 		t.Errorf("users are kept: %v", s.users.taken)
+	}
+}
+
+// A program that ignores the hang-up is killed after the grace.
+func TestHangUpThatIsIgnored(t *testing.T) {
+	t.Parallel()
+	s, err := New(Options{Grace: 50 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := start(t, s, access.Program{Kind: "exec", Line: []byte("ignore")})
+	heard(t, p)
+	p.HangUp()
+	if e, err := p.Wait(); err != nil || e != (access.Ended{Signal: "KILL"}) {
+		t.Errorf("ended %+v, %v", e, err)
 	}
 }
 
