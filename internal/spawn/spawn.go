@@ -8,8 +8,11 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"diagsh/internal/access"
 )
@@ -29,6 +32,11 @@ type Spawner struct {
 
 // New returns a spawner. It keeps the descriptors that this process inherited from every process that it starts.
 func New(o Options) (*Spawner, error) {
+	// An ignored signal stays ignored in what is started, a caught one does not (execve(2)). So what an
+	// appliance under nohup(1) starts can still be hung up.
+	if signal.Ignored(unix.SIGHUP) {
+		signal.Notify(make(chan os.Signal, 1), unix.SIGHUP)
+	}
 	if err := keepInherited(); err != nil {
 		return nil, err
 	}

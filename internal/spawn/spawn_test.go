@@ -67,7 +67,7 @@ func heard(t *testing.T, p *Process) {
 
 func TestProgramsEnd(t *testing.T) {
 	t.Parallel()
-	s, err := New(Options{Grace: time.Minute})
+	s, err := New(Options{Grace: 10 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
