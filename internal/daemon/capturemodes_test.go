@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"encoding/json"
 	"errors"
 	"net"
 	"os"
@@ -215,6 +216,41 @@ func TestPlannedCapture(t *testing.T) {
 	await.Until(t, "it begins", func() bool { s, _ := b.d.Capture("soon"); return len(s.Files) == 1 })
 	if s, err := b.d.StopCapture(adminCaller, "soon"); err != nil || len(s.Files) != 1 {
 		t.Errorf("it is %+v, %v", s, err)
+	}
+}
+
+// A planned capture that was killed after its file was made, and before the table said that it had
+// begun, goes on where it persists. It failed for its own file.
+func TestPlannedCaptureThatIsKilledAsItBegins(t *testing.T) {
+	dir := prepare(t)
+	diagnostic := filepath.Join(dir, "diagnostic")
+	if err := os.MkdirAll(diagnostic, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	root, err := os.OpenRoot(diagnostic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	var records []*entry
+	for _, name := range []string{"persists", "once"} {
+		writePart(t, root, name+".pcap")
+		options := capture.Options{Interfaces: []string{"lo"}, Persistent: name == "persists", Limits: capture.Limits{SizeBytes: 1 << 20}}
+		spec := capture.Spec{Name: name, Start: time.Now().Add(-time.Minute), Options: options}
+		records = append(records, &entry{File: name + ".pcap", Payload: true, Spec: spec, Status: spec.Status()})
+	}
+	table, _ := json.Marshal(capturesFile{records})
+	os.WriteFile(filepath.Join(dir, "captures.json"), table, 0o600)
+	d := start(t, Options{Dir: dir})
+	await.Until(t, "it goes on", func() bool { s, _ := d.Capture("persists"); return s.State != capture.NotStarted && len(s.Files) == 2 })
+	if s, _ := d.Capture("persists"); s.State != capture.Running || s.Files[0].Packets != 1 || s.Error != "" {
+		t.Errorf("what persists is %+v", s)
+	}
+	if s, _ := d.Capture("once"); s.StopReason != capture.Interrupted || len(s.Files) != 1 || s.Files[0].Packets != 1 || s.StartTime.IsZero() {
+		t.Errorf("what does not is %+v", s)
+	}
+	if _, err := d.StopCapture(adminCaller, "persists"); err != nil {
+		t.Error(err)
 	}
 }
 

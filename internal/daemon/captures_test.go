@@ -454,6 +454,22 @@ func TestKillWhileAccountsAreWritten(t *testing.T) {
 	}
 }
 
+// writePart leaves a file with one packet as a capture that was killed leaves it.
+func writePart(t *testing.T, root *os.Root, name string) {
+	t.Helper()
+	f, err := pcapfile.Create(root, capture.PartName(name), capture.FileHeader{
+		Format: capture.PCAP, Interfaces: []capture.Interface{{LinkType: capture.Ethernet}},
+		SnapLength: capture.MaxSnapLength, MaxBytes: capture.Unlimited,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Write([]capture.Packet{{Time: 1, Data: testPacket, Length: uint32(len(testPacket))}})
+	if _, err := f.Close(nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestStrayFilesAreFinished(t *testing.T) {
 	dir := prepare(t)
 	diagnostic := filepath.Join(dir, "diagnostic")
@@ -465,15 +481,7 @@ func TestStrayFilesAreFinished(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer root.Close()
-	f, err := pcapfile.Create(root, capture.PartName("stray.pcap"), capture.FileHeader{Format: capture.PCAP, Interfaces: []capture.Interface{{LinkType: capture.Ethernet}},
-		SnapLength: capture.MaxSnapLength, MaxBytes: capture.Unlimited})
-	if err != nil {
-		t.Fatal(err)
-	}
-	f.Write([]capture.Packet{{Time: 1, Data: testPacket, Length: uint32(len(testPacket))}})
-	if _, err := f.Close(nil); err != nil {
-		t.Fatal(err)
-	}
+	writePart(t, root, "stray.pcap")
 	os.WriteFile(filepath.Join(diagnostic, capture.PartName("empty.pcap")), []byte{1, 2}, 0o600)
 	table, _ := json.Marshal(capturesFile{[]*entry{
 		{File: "empty.pcap", Payload: true, Status: capture.Status{Name: "empty", State: capture.Running, StartTime: time.Now()}},

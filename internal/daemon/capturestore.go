@@ -96,7 +96,10 @@ func (t *Table) marshal() ([]byte, error) {
 func (t *Table) recover() {
 	done := make(chan struct{})
 	for _, r := range t.records {
-		if r.Status.State == capture.Running {
+		if r.Status.State == capture.Running || t.hadBegun(r) {
+			if r.Status.State == capture.NotStarted {
+				r.Status.StartTime = r.Spec.Start
+			}
 			r.Status.State, r.Status.StopReason = capture.Stopped, capture.Interrupted
 			r.Unqueued = true
 			r.busy = true // Nobody deletes it before its files are finished.
@@ -123,6 +126,21 @@ func (t *Table) recover() {
 	case <-time.After(recoverWait):
 		t.log.Info("files of captures that were interrupted are still being finished")
 	}
+}
+
+// hadBegun reports whether a capture that was planned, or was to be resumed, had begun when the
+// appliance died, although the table does not say so yet: it has a file that is still being written.
+func (t *Table) hadBegun(r *entry) bool {
+	persists := r.Spec.Persistent &&
+		(r.Status.StopReason == capture.Interrupted || r.Status.StopReason == capture.Shutdown)
+	if r.Status.State != capture.NotStarted && !persists {
+		return false
+	}
+	files, err := t.numbers(r)
+	return err == nil && slices.ContainsFunc(files, func(f numbered) bool {
+		_, err := t.files.Lstat(capture.PartName(f.name))
+		return err == nil
+	})
 }
 
 func (t *Table) recoverRecord(r *entry) {
