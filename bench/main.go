@@ -2,6 +2,8 @@
 //
 //	go run ./bench                every figure (about fifteen minutes)
 //	go run ./bench login idle     these
+//	go run ./bench -page docs/performance.md login
+//	                              and puts their rows into the page
 //
 // bench/README.md says what each figure means and how it is taken.
 package main
@@ -26,6 +28,8 @@ type figure struct {
 	peer string // "-" where there is none
 	goal string // "" for a figure that is shown for information
 	met  bool   // with a goal only
+
+	command string // takes it again
 }
 
 func (f figure) verdict() string {
@@ -42,6 +46,14 @@ func (f figure) verdict() string {
 type measurement struct {
 	name string
 	take func(context.Context, *bed) ([]figure, error)
+}
+
+// command returns what takes m again, with rounds if they are not as the figure needs them.
+func (m measurement) command(rounds int) string {
+	if rounds > 0 {
+		return fmt.Sprintf("go run ./bench -rounds %d %s", rounds, m.name)
+	}
+	return "go run ./bench " + m.name
 }
 
 var measurements = []measurement{
@@ -62,6 +74,7 @@ func main() {
 	binary := flag.String("binary", "", "the program that is measured; the one of this tree, built now, if none is given")
 	dir := flag.String("dir", os.TempDir(), "where the appliance keeps its data, 1 GiB for the download")
 	rounds := flag.Int("rounds", 0, "how often each thing is done (0: as the figure needs it)")
+	page := flag.String("page", "", "the page whose rows of these measurements are replaced, such as docs/performance.md")
 	flag.Parse()
 	if flag.Arg(0) == holdWord {
 		if err := holdSockets(flag.Arg(1)); err != nil {
@@ -70,16 +83,25 @@ func main() {
 		}
 		return
 	}
-	if err := run(*binary, *dir, *rounds, flag.Args()); err != nil {
+	figures, err := run(*binary, *dir, *rounds, flag.Args())
+	if err == nil {
+		fmt.Printf("$ %s\n\n", strings.Join(append([]string{"go run ./bench"}, os.Args[1:]...), " "))
+		err = printTable(figures)
+	}
+	if err == nil && *page != "" {
+		err = writePage(*page, figures)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(binary, dir string, rounds int, names []string) error {
+// run takes the figures of the named measurements, of all if none is named.
+func run(binary, dir string, rounds int, names []string) ([]figure, error) {
 	for _, name := range names {
 		if !slices.ContainsFunc(measurements, func(m measurement) bool { return m.name == name }) {
-			return fmt.Errorf("there is no measurement %q", name)
+			return nil, fmt.Errorf("there is no measurement %q", name)
 		}
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -87,12 +109,12 @@ func run(binary, dir string, rounds int, names []string) error {
 	if binary == "" {
 		binary = "bin/diagsh"
 		if err := silent(exec.CommandContext(ctx, "make", "build")); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	b, err := newBed(ctx, binary, dir, rounds)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer b.close()
 
@@ -104,12 +126,14 @@ func run(binary, dir string, rounds int, names []string) error {
 		fmt.Fprintf(os.Stderr, "%s ...\n", m.name)
 		figures, err := m.take(ctx, b)
 		if err != nil {
-			return fmt.Errorf("%s: %w", m.name, err)
+			return nil, fmt.Errorf("%s: %w", m.name, err)
 		}
-		all = append(all, figures...)
+		for _, f := range figures {
+			f.command = m.command(rounds)
+			all = append(all, f)
+		}
 	}
-	fmt.Printf("$ %s\n\n", strings.Join(append([]string{"go run ./bench"}, os.Args[1:]...), " "))
-	return printTable(all)
+	return all, nil
 }
 
 func printTable(figures []figure) error {
