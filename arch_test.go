@@ -24,8 +24,8 @@ type room struct {
 	why     string
 }
 
-// rooms is the plan of the house, from the ground up: a room imports only rooms that stand before it.
-// Each entry is needed: what nothing uses any more fails the test, too.
+// rooms is the plan of the house, from the ground up: a room imports only rooms that stand before
+// it. Each entry is needed: what nothing uses any more fails the test, too.
 var rooms = []room{
 	{name: "internal/menu", tests: []string{"internal/menu"},
 		why: "the ground floor knows no packet, socket or terminal"},
@@ -39,31 +39,33 @@ var rooms = []room{
 		why: "others import the compiler, so it stands alone"},
 	{name: "capture", imports: []string{"capture/"}, modules: []string{modGopacket, modDns, modNet, modSys},
 		why: "the engine knows nothing of the people and commands above it"},
-	{name: "diag", imports: []string{"diag/"}, modules: []string{modDns, modNetlink, modSystemd, modDbus, modYaml, modNet, modSys},
-		why: "what is true of the host depends on no command"},
+	{name: "diag", imports: []string{"diag/"},
+		modules: []string{modDns, modNetlink, modSystemd, modDbus, modYaml, modNet, modSys},
+		why:     "what is true of the host depends on no command"},
 	{name: "internal/netconf", modules: []string{modNetlink, modEthtool, modNftables, modSys},
 		tests: []string{"internal/netconf"},
 		why:   "it changes what diag reads, for whoever commits"},
-	{name: "commands",
-		imports: []string{"commands/", "internal/menu", "internal/access", "internal/config", "internal/netconf", "capture/", "diag/"},
-		modules: []string{modRunewidth, modSys},
-		tests:   []string{"assets", "internal/api", "internal/daemon"},
-		why:     "commands get the daemon's services through interfaces that they declare"},
+	{name: "commands", imports: []string{"commands/", "internal/menu", "internal/access", "internal/config",
+		"internal/netconf", "capture/", "diag/"}, modules: []string{modRunewidth, modSys},
+		tests: []string{"assets", "internal/api", "internal/daemon"},
+		why:   "commands get the daemon's services through interfaces that they declare"},
 	{name: "internal/api", imports: []string{"internal/access", "internal/menu"}, modules: []string{modSys},
 		why: "the boundary is handed the tree and the appliance by main"},
 	{name: "internal/daemon/store",
 		why: "it brings bytes onto the disk, whatever they are"},
-	{name: "internal/daemon/settings", imports: []string{"internal/daemon/store", "internal/access", "internal/config", "internal/menu"}, modules: []string{modYaml},
-		why: "it knows what holds, and asks no room for it"},
+	{name: "internal/daemon/settings",
+		imports: []string{"internal/daemon/store", "internal/access", "internal/config", "internal/menu"},
+		modules: []string{modYaml}, why: "it knows what holds, and asks no room for it"},
 	{name: "internal/daemon/audit", imports: []string{"internal/daemon/store", "internal/access", "internal/menu"},
 		why: "it records what others did, and decides nothing"},
 	{name: "internal/daemon/people",
-		imports: []string{"internal/daemon/store", "internal/daemon/settings", "internal/daemon/audit", "internal/access", "internal/menu"}, modules: []string{modCrypto},
+		imports: []string{"internal/daemon/store", "internal/daemon/settings", "internal/daemon/audit",
+			"internal/access", "internal/menu"}, modules: []string{modCrypto},
 		why: "who may come in, and who is in; what a deleted account leaves elsewhere is told upward"},
 	{name: "internal/daemon/commits",
-		imports: []string{"internal/daemon/store", "internal/access", "internal/config", "internal/netconf", "internal/menu"},
-		modules: []string{modSys},
-		why:     "it changes the machine for whoever commits; what holds is told upward"},
+		imports: []string{"internal/daemon/store", "internal/access", "internal/config", "internal/netconf",
+			"internal/menu"}, modules: []string{modSys},
+		why: "it changes the machine for whoever commits; what holds is told upward"},
 	{name: "internal/daemon/files",
 		imports: []string{"internal/daemon/store", "internal/access", "internal/menu", "capture", "diag/disks"},
 		modules: []string{modSys},
@@ -76,10 +78,11 @@ var rooms = []room{
 		imports: []string{"internal/daemon/store", "internal/daemon/files", "internal/access", "internal/menu"},
 		why:     "what a report says, the boundary runs and opens for its caller"},
 	{name: "internal/daemon",
-		imports: []string{"internal/daemon/store", "internal/daemon/settings", "internal/daemon/audit", "internal/daemon/people", "internal/daemon/commits", "internal/daemon/files", "internal/daemon/exports", "internal/daemon/reports", "internal/api", "internal/access", "internal/netconf", "internal/menu", "capture/", "diag/"},
-		modules: []string{modNet, modSys},
-		tests:   []string{"internal/config"},
-		why:     "the appliance does not know its commands: main hands the tree to the boundary"},
+		imports: []string{"internal/daemon/store", "internal/daemon/settings", "internal/daemon/audit",
+			"internal/daemon/people", "internal/daemon/commits", "internal/daemon/files", "internal/daemon/exports",
+			"internal/daemon/reports", "internal/api", "internal/access", "internal/netconf", "internal/menu",
+			"capture/", "diag/"}, modules: []string{modNet, modSys}, tests: []string{"internal/config"},
+		why: "the appliance does not know its commands: main hands the tree to the boundary"},
 	{name: "shell", imports: []string{"shell/", "internal/api", "internal/access", "internal/menu"},
 		modules: []string{modGoPrompt, modRunewidth, modSys, modXterm},
 		why:     "a session can do what the API offers and nothing else"},
@@ -89,9 +92,9 @@ var rooms = []room{
 		why: "it starts processes with fewer rights than the appliance has, whatever asks for them"},
 	{name: "internal/hostkeys", modules: []string{modCrypto},
 		why: "the keys stay in the process that decides who comes in"},
-	{name: "internal/front", imports: []string{"internal/access", "internal/menu"}, modules: []string{modCrypto, modSys},
-		tests: []string{"internal/hostkeys", "internal/spawn"},
-		why:   "what faces the network holds no privilege: it asks through the connections that main hands it"},
+	{name: "internal/front", imports: []string{"internal/access", "internal/menu"},
+		modules: []string{modCrypto, modSys}, tests: []string{"internal/hostkeys", "internal/spawn"},
+		why: "what faces the network holds no privilege: it asks through the connections that main hands it"},
 	{name: "internal/licenses", imports: []string{"internal/licenses"},
 		why: "it writes what assets embeds"},
 	{name: "internal/scaffold",
@@ -173,7 +176,8 @@ func checkTable(t *testing.T) {
 			if entry == "*" {
 				continue
 			}
-			below := slices.ContainsFunc(rooms[:n+1], func(lower room) bool { return lower.name == roomOf(strings.TrimSuffix(entry, "/")).name })
+			below := slices.ContainsFunc(rooms[:n+1],
+				func(lower room) bool { return lower.name == roomOf(strings.TrimSuffix(entry, "/")).name })
 			if !below {
 				t.Errorf("The row of %q allows %s, which stands above it: arrows go down", r.name, entry)
 			}

@@ -13,15 +13,16 @@ import (
 	"diagsh/internal/test/netnstest"
 )
 
-// However the program is built, version names what from: by make as it stamps it, in a plain clone as Go does, and without a repository
-// by the program itself.
+// However the program is built, version names what from: by make as it stamps it, in a plain clone
+// as Go does, and without a repository by the program itself.
 func TestVersionNamesTheBuild(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "program")
 	if err := os.WriteFile(path, []byte("a program"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	b := programBuild(path)
-	if want := fmt.Sprintf("program %x", sha256.Sum256([]byte("a program")))[:len("program ")+12]; b.source != want || b.time == "" {
+	if want := fmt.Sprintf("program %x",
+		sha256.Sum256([]byte("a program")))[:len("program ")+12]; b.source != want || b.time == "" {
 		t.Errorf("a program is named %+v, not %s", b, want)
 	}
 	if b := programBuild(path + ".none"); b.source == "" {
@@ -38,7 +39,8 @@ func TestVersionNamesTheBuild(t *testing.T) {
 	if err != nil {
 		netnstest.Missing(t, "these sources are in no repository")
 	}
-	want := regexp.MustCompile(`-X main\.buildCommit=` + regexp.QuoteMeta(strings.TrimSpace(string(commit))) + ` -X main\.buildTime=20\d\d-\d\d-\d\dT\S+`)
+	want := regexp.MustCompile(`-X main\.buildCommit=` + regexp.QuoteMeta(strings.TrimSpace(string(commit))) +
+		` -X main\.buildTime=20\d\d-\d\d-\d\dT\S+`)
 	if !want.Match(out) {
 		t.Errorf("make build does not stamp the commit %s: %s", commit, out)
 	}

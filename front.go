@@ -17,7 +17,8 @@ import (
 	"diagsh/internal/spawn"
 )
 
-// The descriptors that the front inherits: its control connection, and from firstListener on the listeners that its arguments name.
+// The descriptors that the front inherits: its control connection, and from firstListener on the
+// listeners that its arguments name.
 const (
 	controlDescriptor = 3
 	firstListener     = 4
@@ -26,8 +27,8 @@ const (
 // sshListener is the name of the listener for SSH.
 const sshListener = "ssh"
 
-// front runs the process that faces the network. It has no rights but those that it inherits by descriptors, and ends with the
-// appliance.
+// front runs the process that faces the network. It has no rights but those that it inherits by
+// descriptors, and ends with the appliance.
 func front(names []string) int {
 	nameProcess("diagsh-front")
 	decode.Trim()
@@ -52,7 +53,8 @@ func front(names []string) int {
 	signal.Ignore(syscall.SIGHUP, syscall.SIGINT, syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	server, err := sshfront.New(ctx, sshfront.Options{Listener: listener, FrontEnd: frontEnd{api.NewFrontEnd(control.Dial)}, Log: log})
+	server, err := sshfront.New(ctx,
+		sshfront.Options{Listener: listener, FrontEnd: frontEnd{api.NewFrontEnd(control.Dial)}, Log: log})
 	if err == nil {
 		err = server.Serve(ctx)
 	}
@@ -63,7 +65,8 @@ func front(names []string) int {
 	return 0
 }
 
-// frontEnd is api's front end as front/ssh declares it. What could not be had is nil, and no interface that holds a nil pointer.
+// frontEnd is api's front end as front/ssh declares it. What could not be had is nil, and no
+// interface that holds a nil pointer.
 type frontEnd struct{ *api.FrontEnd }
 
 func (f frontEnd) Spawn(ctx context.Context, login string, program access.Program) (sshfront.Running, error) {

@@ -21,7 +21,8 @@ import (
 	"diagsh/shell"
 )
 
-// local runs the shell of this machine's appliance: the menus, or one line with -c, as a login shell is called.
+// local runs the shell of this machine's appliance: the menus, or one line with -c, as a login
+// shell is called.
 func local(args []string) int {
 	flags := newFlags("diagsh")
 	socket := flags.String("socket", "", "")
@@ -37,13 +38,15 @@ func local(args []string) int {
 		io.WriteString(os.Stdout, assets.Licenses)
 		return 0
 	case flags.NArg() > 0:
-		fmt.Fprintf(os.Stderr, "diagsh: %q is not known here. To run one line, write: diagsh -c 'LINE'.\n", flags.Arg(0))
+		fmt.Fprintf(os.Stderr, "diagsh: %q is not known here. To run one line, write: diagsh -c 'LINE'.\n",
+			flags.Arg(0))
 		return exitUsage
 	}
 	path := cmp.Or(*socket, os.Getenv("DIAGSH_SOCKET"), "/var/lib/diagsh/api.sock")
 	client, err := api.Dial(context.Background(), path)
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "diagsh: No appliance answers at %s. Start one with diagsh serve, or name its socket with --socket.\n", path)
+		fmt.Fprintf(os.Stderr, "diagsh: No appliance answers at %s. Start one with diagsh serve, or name its socket "+
+			"with --socket.\n", path)
 		return exitFailed
 	}
 	given := false
@@ -51,8 +54,8 @@ func local(args []string) int {
 	return run(client, *line, given)
 }
 
-// raidOrder carries out one order for an md array, ACTION:ARRAY. The unit diagsh-raid@.service starts it, with the right that the
-// appliance lacks.
+// raidOrder carries out one order for an md array, ACTION:ARRAY. The unit diagsh-raid@.service
+// starts it, with the right that the appliance lacks.
 func raidOrder(args []string) int {
 	if len(args) != 1 {
 		fmt.Fprintln(os.Stderr, "diagsh: raid takes one order, and is started by the unit diagsh-raid@.service.")
@@ -67,7 +70,8 @@ func raidOrder(args []string) int {
 
 // run serves a person at a terminal, a line, or lines from standard input.
 func run(client *api.Client, line string, given bool) int {
-	// A write to a pipe that nobody reads fails, which is told from a wish to end: commands later in the line still run.
+	// A write to a pipe that nobody reads fails, which is told from a wish to end: commands later
+	// in the line still run.
 	signal.Ignore(syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()

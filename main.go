@@ -1,5 +1,6 @@
-// Command diagsh is the command line of a network appliance. The one binary is, as asked, the appliance, what listens on the
-// network for it, the session of a login, the shell on this machine, or the filter compiler. This file decides which; serve.go joins the parts.
+// Command diagsh is the command line of a network appliance. The one binary is, as asked, the
+// appliance, what listens on the network for it, the session of a login, the shell on this machine,
+// or the filter compiler. This file decides which; serve.go joins the parts.
 package main
 
 import (

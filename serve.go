@@ -60,8 +60,8 @@ func serve(args []string) int {
 	}
 	if missing := missingCapabilities(); missing != "" {
 		self, _ := os.Executable()
-		fmt.Fprintf(os.Stderr, "diagsh serve: It lacks the capabilities %s; run it as root, or give them once with: sudo setcap %s+ep %s\n",
-			missing, strings.ReplaceAll(missing, " ", ","), self)
+		fmt.Fprintf(os.Stderr, "diagsh serve: It lacks the capabilities %s; run it as root, or give them once with: "+
+			"sudo setcap %s+ep %s\n", missing, strings.ReplaceAll(missing, " ", ","), self)
 		return exitFailed
 	}
 	if err := appliance(f); err != nil {
@@ -92,9 +92,10 @@ func missingCapabilities() string {
 
 // appliance joins the parts and serves until a signal, or until its own shell is left.
 func appliance(f serveFlags) error {
-	// A capture's reader and writer, and who asks the kernel for its tables, spend their time in system calls, and keep one of Go's
-	// processors there until its monitor takes it away. With no more of them than CPUs, others would wait for that: a busy ring
-	// overflows, and a long netstat takes a tenth longer.
+	// A capture's reader and writer, and who asks the kernel for its tables, spend their time in
+	// system calls, and keep one of Go's processors there until its monitor takes it away. With no
+	// more of them than CPUs, others would wait for that: a busy ring overflows, and a long netstat
+	// takes a tenth longer.
 	runtime.GOMAXPROCS(2 * runtime.GOMAXPROCS(0))
 	decode.Trim()
 	if err := daemon.MakeDirectory(f.data); err != nil {
@@ -133,8 +134,8 @@ func appliance(f serveFlags) error {
 		return errors.Join(err, d.Close(context.Background()))
 	}
 	err = runUntilEnd(f, d, boundary, socket, port)
-	// The front first, so that nobody starts anything more, and with it the sessions that it began; then the boundary. The captures
-	// end last and are published.
+	// The front first, so that nobody starts anything more, and with it the sessions that it began;
+	// then the boundary. The captures end last and are published.
 	front.Close()
 	ending, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
@@ -154,7 +155,8 @@ func openLog(path string) (log *slog.Logger, end func() error, err error) {
 }
 
 // startFront starts what listens on the network, with the listener, which is its own from then on.
-func startFront(f serveFlags, boundary *api.Server, sessions *spawn.Spawner, ssh *net.TCPListener, log *slog.Logger) (*spawn.Front, error) {
+func startFront(f serveFlags, boundary *api.Server, sessions *spawn.Spawner, ssh *net.TCPListener,
+	log *slog.Logger) (*spawn.Front, error) {
 	defer ssh.Close()
 	keys, err := hostkeys.Open(filepath.Join(f.data, "hostkeys"), log)
 	if err != nil {
@@ -196,20 +198,24 @@ func runUntilEnd(f serveFlags, d *daemon.Daemon, boundary *api.Server, socket *n
 	return err
 }
 
-// announce tells how to come in. The first password is shown to a terminal only: what else standard output is, such as the journal, keeps it.
+// announce tells how to come in. The first password is shown to a terminal only: what else standard
+// output is, such as the journal, keeps it.
 func announce(d *daemon.Daemon, port int) {
 	fmt.Printf("diagsh %s is running. Log in with:\n\n    ssh -p %d admin@localhost\n\n", version, port)
 	password, file := d.FirstPassword(), d.FirstPasswordFile()
 	switch {
 	case password != "" && file != "" && term.IsTerminal(1):
-		fmt.Printf("The first password of admin is: %s\nIt stands in %s until the first login with it; change it with passwd.\n\n", password, file)
+		fmt.Printf("The first password of admin is: %s\nIt stands in %s until the first login with it; change it "+
+			"with passwd.\n\n", password, file)
 	case file != "":
-		fmt.Printf("The first password of admin stands in %s until the first login with it; change it with passwd.\n\n", file)
+		fmt.Printf("The first password of admin stands in %s until the first login with it; change it with passwd.\n\n",
+			file)
 	}
 }
 
-// ownShell opens the menus on this terminal until they are left, as a session process with a connection of its own: on the socket the
-// user of an appliance that is not root would be as little as that of its sessions, who may be anybody.
+// ownShell opens the menus on this terminal until they are left, as a session process with a
+// connection of its own: on the socket the user of an appliance that is not root would be as little
+// as that of its sessions, who may be anybody.
 func ownShell(ctx context.Context, boundary *api.Server) error {
 	connection, err := boundary.OwnConnection()
 	if err != nil {
@@ -230,8 +236,9 @@ func ownShell(ctx context.Context, boundary *api.Server) error {
 	return err
 }
 
-// listenSocket makes the appliance's own socket. Who may use it is decided by who the kernel says the peer is, so everybody may
-// connect. A socket outlives its server: one that nobody answers on is replaced, one in use is not.
+// listenSocket makes the appliance's own socket. Who may use it is decided by who the kernel says
+// the peer is, so everybody may connect. A socket outlives its server: one that nobody answers on
+// is replaced, one in use is not.
 func listenSocket(path string) (*net.UnixListener, error) {
 	if c, err := net.Dial("unix", path); err == nil {
 		c.Close()
@@ -257,8 +264,8 @@ func listenSocket(path string) (*net.UnixListener, error) {
 
 func runningVersion(host string) commands.Version {
 	b := thisBuild()
-	v := commands.Version{Product: product, Version: version, Commit: b.source, CommitTime: b.time, Go: runtime.Version(), Hostname: host,
-		Licenses: menu.Text(assets.Licenses)}
+	v := commands.Version{Product: product, Version: version, Commit: b.source, CommitTime: b.time,
+		Go: runtime.Version(), Hostname: host, Licenses: menu.Text(assets.Licenses)}
 	var u unix.Utsname
 	if unix.Uname(&u) == nil {
 		v.Kernel = unix.ByteSliceToString(u.Release[:])

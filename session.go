@@ -11,7 +11,8 @@ import (
 	"diagsh/internal/confine"
 )
 
-// session runs the process of one login. Descriptor 3 is its connection to the appliance, and its only way out.
+// session runs the process of one login. Descriptor 3 is its connection to the appliance, and its
+// only way out.
 func session() int {
 	nameProcess("diagsh-session")
 	connection := os.NewFile(3, "appliance")
@@ -29,13 +30,15 @@ func session() int {
 	return run(client, line, given)
 }
 
-// nameProcess sets what top and ps show: of a process that was started as /proc/self/exe they would show "exe" (prctl(2)).
+// nameProcess sets what top and ps show: of a process that was started as /proc/self/exe they would
+// show "exe" (prctl(2)).
 func nameProcess(name string) {
 	text, _ := unix.BytePtrFromString(name)
 	unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(text)), 0, 0, 0)
 }
 
-// ownUser reports whether this process has a user of its own. The appliance made the connection, and has another one then.
+// ownUser reports whether this process has a user of its own. The appliance made the connection,
+// and has another one then.
 func ownUser(connection *os.File) (own bool) {
 	raw, err := connection.SyscallConn()
 	if err != nil {

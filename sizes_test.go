@@ -21,8 +21,8 @@ const (
 	maxPackageLines  = 3500 // without tests
 )
 
-// longFunctions are longer for a reason: a table, or a machine whose instructions read best one after
-// the other.
+// longFunctions are longer for a reason: a table, or a machine whose instructions read best one
+// after the other.
 var longFunctions = map[string]string{
 	"capture/filter Program.run": "a virtual machine",
 	"capture/filter keyword":     "a table of words",
@@ -33,7 +33,8 @@ var longFunctions = map[string]string{
 var longPackages = map[string]string{
 	"capture/filter": "one language: scanner, grammar, code and optimizer know each other",
 	"commands":       "the top menu: a file a command, which do not know each other",
-	"internal/api":   "the boundary, and the protocol by which the front asks; the latter will have a package of its own",
+	"internal/api": "the boundary, and the protocol by which the front asks; the latter will have a package of its " +
+		"own",
 }
 
 // TestSizes fails for what has grown too large, and for an exception that is none any more.
@@ -118,7 +119,8 @@ func goFiles(t *testing.T) map[string][]byte {
 			return err
 		}
 		if d.IsDir() {
-			if d.Name() != "." && strings.HasPrefix(d.Name(), ".") || slices.Contains([]string{"testdata", "var", "bin", "third_party"}, d.Name()) {
+			if d.Name() != "." && strings.HasPrefix(d.Name(), ".") ||
+				slices.Contains([]string{"testdata", "var", "bin", "third_party"}, d.Name()) {
 				return filepath.SkipDir
 			}
 			return nil

@@ -14,15 +14,15 @@ import (
 // stateEvery is how often systemd is told what the appliance does.
 const stateEvery = 5 * time.Second
 
-// A runner is what tellSystemd asks. Its answers take the locks that every command takes, so an appliance that hangs gives none, and
-// the watchdog ends it.
+// A runner is what tellSystemd asks. Its answers take the locks that every command takes, so an
+// appliance that hangs gives none, and the watchdog ends it.
 type runner interface {
 	Captures() []capture.Status
 	Sessions() []access.Session
 }
 
-// tellSystemd tells systemd what the appliance does (STATUS) and, where the unit has a watchdog, that it lives (WATCHDOG), until ctx ends
-// (sd_notify(3)). Without systemd it returns at once.
+// tellSystemd tells systemd what the appliance does (STATUS) and, where the unit has a watchdog,
+// that it lives (WATCHDOG), until ctx ends (sd_notify(3)). Without systemd it returns at once.
 func tellSystemd(ctx context.Context, r runner, port int) {
 	every := stateEvery
 	// Half of what the unit allows, as sd_watchdog_enabled(3) advises.
@@ -32,7 +32,8 @@ func tellSystemd(ctx context.Context, r runner, port int) {
 	ticks := time.NewTicker(every)
 	defer ticks.Stop()
 	for {
-		if sent, err := systemd.SdNotify(false, systemd.SdNotifyWatchdog+"\nSTATUS="+state(r, port)); !sent && err == nil {
+		if sent, err := systemd.SdNotify(false,
+			systemd.SdNotifyWatchdog+"\nSTATUS="+state(r, port)); !sent && err == nil {
 			return
 		}
 		select {

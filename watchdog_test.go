@@ -38,7 +38,8 @@ func TestSystemdIsToldWhileTheApplianceLives(t *testing.T) {
 		h <- struct{}{}
 		socket.SetReadDeadline(time.Now().Add(10 * time.Second))
 		n, err := socket.Read(message)
-		if want := "WATCHDOG=1\nSTATUS=SSH on port 2222, 3 logged in, 2 captures running"; err != nil || string(message[:n]) != want {
+		if want := "WATCHDOG=1\nSTATUS=SSH on port 2222, 3 logged in, 2 captures running"; err != nil ||
+			string(message[:n]) != want {
 			t.Fatalf("systemd is told %q, %v", message[:n], err)
 		}
 	}

@@ -24,7 +24,8 @@ const user = "admin"
 // patience bounds the wait for anything that should happen at once.
 const patience = 30 * time.Second
 
-// A bed is an appliance, OpenSSH's servers with the same key let in, and the options by which OpenSSH's clients reach them.
+// A bed is an appliance, OpenSSH's servers with the same key let in, and the options by which
+// OpenSSH's clients reach them.
 type bed struct {
 	dir    string // everything that the benchmark writes
 	data   string // of the appliance
@@ -162,7 +163,8 @@ func (b *bed) startSSHD(ctx context.Context, pam bool) (*server, error) {
 	if err := command(ctx, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", hostKey); err != nil {
 		return nil, err
 	}
-	if err := os.WriteFile(config, fmt.Appendf(nil, sshdConfig, port, hostKey, b.key()+".pub", answer), 0o600); err != nil {
+	if err := os.WriteFile(config, fmt.Appendf(nil, sshdConfig, port, hostKey, b.key()+".pub", answer),
+		0o600); err != nil {
 		return nil, err
 	}
 	cmd := exec.CommandContext(ctx, "/usr/sbin/sshd", "-D", "-e", "-f", config)

@@ -43,7 +43,8 @@ type capturer struct {
 // Cold is the first capture after the appliance's start, warm one that has the memory of another.
 const cold, warm = "diagsh, first", "diagsh"
 
-var capturers = []capturer{{cold, (*wire).withDiagshAnew}, {"tcpdump", (*wire).withTcpdump}, {warm, (*wire).withDiagsh}, {"dumpcap", (*wire).withDumpcap}}
+var capturers = []capturer{{cold, (*wire).withDiagshAnew}, {"tcpdump", (*wire).withTcpdump}, {warm, (*wire).withDiagsh},
+	{"dumpcap", (*wire).withDumpcap}}
 
 // settle is how long after the load's end nothing is on its way any more.
 const settle = 1500 * time.Millisecond
@@ -58,7 +59,8 @@ type status struct {
 // pid is the appliance's: ip and taskset become what they start.
 func (w *wire) pid() int { return w.server.Process.Pid }
 
-// givenBack is more than a machine takes to give its hypervisor back the memory that a process had (page_reporting of Linux: 2 s).
+// givenBack is more than a machine takes to give its hypervisor back the memory that a process had
+// (page_reporting of Linux: 2 s).
 const givenBack = 4 * time.Second
 
 // withDiagshAnew starts the appliance again before.
@@ -81,7 +83,8 @@ func (w *wire) withDiagsh(ctx context.Context, l load, filters []string) (r resu
 	look(0)
 	for i, filter := range filters {
 		var s status
-		line, asked := fmt.Sprintf("packetcapture start bench%d interface %s size unlimited management yes filter %q", i, w.on, filter), time.Now()
+		line, asked := fmt.Sprintf("packetcapture start bench%d interface %s size unlimited management yes filter %q",
+			i, w.on, filter), time.Now()
 		if err := w.line(ctx, line, &s); err != nil {
 			return r, err
 		}
@@ -135,7 +138,8 @@ var (
 
 func (w *wire) withTcpdump(ctx context.Context, l load, filters []string) (result, error) {
 	return w.withPeer(ctx, l, filters, "listening on", tcpdumpCaptured, func(file, filter string) []string {
-		return append([]string{"tcpdump", "-i", w.peerOn(), "-n", "-Z", "root", "-B", "65536", "-w", file}, strings.Fields(filter)...)
+		return append([]string{"tcpdump", "-i", w.peerOn(), "-n", "-Z", "root", "-B", "65536", "-w", file},
+			strings.Fields(filter)...)
 	})
 }
 
@@ -146,7 +150,8 @@ func (w *wire) withDumpcap(ctx context.Context, l load, filters []string) (resul
 }
 
 // withPeer runs a program for each filter. It is ready when it has said so on its standard error.
-func (w *wire) withPeer(ctx context.Context, l load, filters []string, ready string, captured *regexp.Regexp, args func(file, filter string) []string) (result, error) {
+func (w *wire) withPeer(ctx context.Context, l load, filters []string, ready string, captured *regexp.Regexp,
+	args func(file, filter string) []string) (result, error) {
 	var r result
 	var all []peer
 	defer func() {
@@ -222,8 +227,9 @@ func (p peer) begin() error {
 	}
 }
 
-// processTime is what a process has had since its beginning, ended threads included, as ProcessState counts it. The clock of another
-// process has its number in its own, as MAKE_PROCESS_CPUCLOCK of include/linux/posix-timers.h does it; 2 is CPUCLOCK_SCHED.
+// processTime is what a process has had since its beginning, ended threads included, as
+// ProcessState counts it. The clock of another process has its number in its own, as
+// MAKE_PROCESS_CPUCLOCK of include/linux/posix-timers.h does it; 2 is CPUCLOCK_SCHED.
 func processTime(pid int) (time.Duration, error) {
 	var t unix.Timespec
 	if err := unix.ClockGettime(int32(^pid<<3|2), &t); err != nil {
@@ -238,7 +244,8 @@ func (w *wire) rounds(ctx context.Context, number int, l load, filters []string)
 	for round := range number {
 		fmt.Fprintf(os.Stderr, "  round %d: load average %s\n", round+1, loadAverage())
 		for _, c := range capturers {
-			// Before each, so that all find the same machine: one whose memory was given back a moment ago would find it warm.
+			// Before each, so that all find the same machine: one whose memory was given back a
+			// moment ago would find it warm.
 			speed, longest, err := w.probe()
 			if err != nil {
 				return nil, err
@@ -251,8 +258,9 @@ func (w *wire) rounds(ctx context.Context, number int, l load, filters []string)
 			if r.until > 0 { // of the peers nothing says
 				until = " (packets after " + milliseconds(r.until) + ")"
 			}
-			fmt.Fprintf(os.Stderr, "    %-13s %d of %d lost, %.3f µs a packet: start %.1f ms%s, packets %.1f ms, end %.1f ms; disk %.0f MB/s, longest write %s\n",
-				c.name, r.lost(), r.sent, micros(r.perPacket()), millis(r.start), until, millis(r.packets), millis(r.end), speed/1e6, milliseconds(longest))
+			fmt.Fprintf(os.Stderr, "    %-13s %d of %d lost, %.3f µs a packet: start %.1f ms%s, packets %.1f ms, end "+
+				"%.1f ms; disk %.0f MB/s, longest write %s\n", c.name, r.lost(), r.sent, micros(r.perPacket()),
+				millis(r.start), until, millis(r.packets), millis(r.end), speed/1e6, milliseconds(longest))
 			results[c.name] = append(results[c.name], r)
 		}
 	}
@@ -268,8 +276,8 @@ func loadAverage() string {
 func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
 func millis(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
-// goals are what a capture may cost beside tcpdump: with the memory of another one, and without. start says that what it takes to begin is a
-// figure of its own.
+// goals are what a capture may cost beside tcpdump: with the memory of another one, and without.
+// start says that what it takes to begin is a figure of its own.
 type goals struct {
 	warm, cold float64
 	start      bool
@@ -293,7 +301,9 @@ func figuresOf(what string, results map[string][]result, g goals) []figure {
 	figures := []figure{{
 		what: what + ": lost", ours: losses(results[warm]) + "; first " + losses(results[cold]),
 		peer: fmt.Sprintf("tcpdump %s, dumpcap %s", losses(results["tcpdump"]), losses(results["dumpcap"])),
-		goal: "none in any round", met: !slices.ContainsFunc(slices.Concat(results[warm], results[cold]), func(r result) bool { return r.lost() != 0 }),
+		goal: "none in any round",
+		met: !slices.ContainsFunc(slices.Concat(results[warm], results[cold]),
+			func(r result) bool { return r.lost() != 0 }),
 	}}
 	for _, ours := range []struct {
 		name  string
@@ -307,16 +317,20 @@ func figuresOf(what string, results map[string][]result, g goals) []figure {
 		figures = append(figures, figure{
 			what: what + ": CPU a packet written, " + ours.name, ours: parts,
 			peer: fmt.Sprintf("tcpdump %.3f µs (start %.0f ms), dumpcap %.3f µs", micros(peer),
-				millis(middle("tcpdump", func(r result) time.Duration { return r.start })), micros(middle("dumpcap", result.perPacket))),
-			goal: fmt.Sprintf("at most %.2f of tcpdump's: %.2f", ours.ratio, float64(each)/float64(peer)), met: float64(each) <= ours.ratio*float64(peer),
+				millis(middle("tcpdump", func(r result) time.Duration { return r.start })),
+				micros(middle("dumpcap", result.perPacket))),
+			goal: fmt.Sprintf("at most %.2f of tcpdump's: %.2f", ours.ratio, float64(each)/float64(peer)),
+			met:  float64(each) <= ours.ratio*float64(peer),
 		})
 	}
 	if !g.start {
 		return figures
 	}
-	start, until := middle(warm, func(r result) time.Duration { return r.start }), middle(warm, func(r result) time.Duration { return r.until })
+	start, until := middle(warm, func(r result) time.Duration { return r.start }),
+		middle(warm, func(r result) time.Duration { return r.until })
 	return append(figures, figure{
-		what: what + ": start", ours: fmt.Sprintf("%.1f ms of CPU, packets after %s", millis(start), milliseconds(until)), peer: "-",
+		what: what + ": start", ours: fmt.Sprintf("%.1f ms of CPU, packets after %s", millis(start),
+			milliseconds(until)), peer: "-",
 		goal: "at most 40 ms and 50 ms", met: start <= warmStart && until <= warmUntil,
 	})
 }
@@ -332,7 +346,8 @@ func losses(results []result) string {
 		}
 	}
 	slices.Sort(shares)
-	return fmt.Sprintf("%.2f %% (worst %.2f), none in %d of %d", shares[len(shares)/2], shares[len(shares)-1], none, len(results))
+	return fmt.Sprintf("%.2f %% (worst %.2f), none in %d of %d", shares[len(shares)/2], shares[len(shares)-1],
+		none, len(results))
 }
 
 func captureLarge(ctx context.Context, b *bed) ([]figure, error) {
@@ -346,7 +361,8 @@ func captureLarge(ctx context.Context, b *bed) ([]figure, error) {
 	})
 }
 
-// captureAll is the large load on one of all interfaces, whose packets wait for those of the others, to be in order.
+// captureAll is the large load on one of all interfaces, whose packets wait for those of the
+// others, to be in order.
 func captureAll(ctx context.Context, b *bed) ([]figure, error) {
 	return onWire(ctx, b, func(w *wire) ([]figure, error) {
 		w.on = "ALL"
@@ -373,8 +389,8 @@ func captureLong(ctx context.Context, b *bed) ([]figure, error) {
 
 func captureSmall(ctx context.Context, b *bed) ([]figure, error) {
 	return onWire(ctx, b, func(w *wire) ([]figure, error) {
-		// Ten seconds, as 10 M packets of this size take: where a hypervisor has to find memory anew for what a capture takes at
-		// its start, that alone is 0.15 s.
+		// Ten seconds, as 10 M packets of this size take: where a hypervisor has to find memory
+		// anew for what a capture takes at its start, that alone is 0.15 s.
 		l := load{length: 64, number: 10_000_000}
 		results, err := w.rounds(ctx, b.often(5), l, []string{"udp"})
 		if err != nil {
@@ -401,7 +417,8 @@ const (
 	captureMemory       = 120_000_000
 )
 
-// memory is that of an appliance that has just started, and of one with a capture of default settings under load.
+// memory is that of an appliance that has just started, and of one with a capture of default
+// settings under load.
 func memory(ctx context.Context, b *bed) ([]figure, error) {
 	return onWire(ctx, b, func(w *wire) ([]figure, error) {
 		pause(ctx, time.Second)
@@ -440,9 +457,12 @@ func memory(ctx context.Context, b *bed) ([]figure, error) {
 			return nil, err
 		}
 		return []figure{
-			{what: "memory for ten minutes after a capture (PSS)", ours: fmt.Sprintf("%.1f MB", float64(kept)/1e6), peer: "-"},
-			{what: "memory of the appliance, idle (PSS)", ours: fmt.Sprintf("%.1f MB", float64(own)/1e6), peer: "-", goal: "at most 30 MB", met: own <= idleApplianceMemory},
-			{what: "memory with one default capture (PSS)", ours: fmt.Sprintf("%.1f MB, at most %.1f under load", float64(quiet)/1e6, float64(most)/1e6), peer: "-",
+			{what: "memory for ten minutes after a capture (PSS)",
+				ours: fmt.Sprintf("%.1f MB", float64(kept)/1e6), peer: "-"},
+			{what: "memory of the appliance, idle (PSS)", ours: fmt.Sprintf("%.1f MB", float64(own)/1e6), peer: "-",
+				goal: "at most 30 MB", met: own <= idleApplianceMemory},
+			{what: "memory with one default capture (PSS)",
+				ours: fmt.Sprintf("%.1f MB, at most %.1f under load", float64(quiet)/1e6, float64(most)/1e6), peer: "-",
 				goal: "at most 120 MB", met: most <= captureMemory},
 		}, nil
 	})

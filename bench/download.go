@@ -35,14 +35,16 @@ var downloaders = []downloader{
 		return exec.CommandContext(ctx, "scp", append(b.options(), "-q", "-P", s.port, s.target()+":"+remote, local)...)
 	}},
 	{"scp -O", false, func(ctx context.Context, b *bed, s *server, remote, local string) *exec.Cmd {
-		return exec.CommandContext(ctx, "scp", append(b.options(), "-O", "-q", "-P", s.port, s.target()+":"+remote, local)...)
+		return exec.CommandContext(ctx, "scp",
+			append(b.options(), "-O", "-q", "-P", s.port, s.target()+":"+remote, local)...)
 	}},
 	{"psftp", false, psftp},
 }
 
 // psftp logs in with a key in PuTTY's own form, and needs to be told the host key.
 func psftp(ctx context.Context, b *bed, s *server, remote, local string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, "psftp", "-batch", "-P", s.port, "-hostkey", b.fingerprint(ctx, s), "-i", b.key()+".ppk", "-b", "/dev/stdin", s.target())
+	cmd := exec.CommandContext(ctx, "psftp", "-batch", "-P", s.port, "-hostkey", b.fingerprint(ctx, s), "-i",
+		b.key()+".ppk", "-b", "/dev/stdin", s.target())
 	cmd.Env = append(os.Environ(), "HOME="+b.dir)
 	cmd.Stdin = strings.NewReader("get " + remote + " " + local + "\n")
 	return cmd

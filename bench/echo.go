@@ -13,11 +13,12 @@ const (
 	echoPause = 100 * time.Millisecond // at most, between a key here and the next one there
 )
 
-// letters are what is typed: each once in a line, so that its appearance is its echo and not another picture of an old one; none
-// that stands in a prompt.
+// letters are what is typed: each once in a line, so that its appearance is its echo and not
+// another picture of an old one; none that stands in a prompt.
 const letters = "bcfghijkqvwyz"
 
-// echo is the time from a key to its picture on the client's terminal. The peer is bash's line editor behind OpenSSH's server.
+// echo is the time from a key to its picture on the client's terminal. The peer is bash's line
+// editor behind OpenSSH's server.
 func echo(ctx context.Context, b *bed) ([]figure, error) {
 	ours, err := open(b.ssh(ctx, b.appliance))
 	if err != nil {
@@ -62,7 +63,8 @@ func echo(ctx context.Context, b *bed) ([]figure, error) {
 		}
 	}
 	describe := func(of []time.Duration) string {
-		return fmt.Sprintf("%s, 95 %% within %s, worst %s", milliseconds(median(of)), milliseconds(quantile(of, 0.95)), milliseconds(quantile(of, 1)))
+		return fmt.Sprintf("%s, 95 %% within %s, worst %s", milliseconds(median(of)), milliseconds(quantile(of, 0.95)),
+			milliseconds(quantile(of, 1)))
 	}
 	return []figure{{
 		what: fmt.Sprintf("echo of a key, %d keys | bash behind sshd", len(times)),

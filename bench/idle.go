@@ -79,8 +79,10 @@ func idle(ctx context.Context, b *bed) ([]figure, error) {
 func idleFigures(took time.Duration, ofSessions, ofAppliance float64, middle, most, own int64) []figure {
 	return []figure{
 		{
-			what: fmt.Sprintf("CPU of %d idle sessions, the appliance and its front, %.0f s", idleSessions, took.Seconds()),
-			ours: fmt.Sprintf("%.2f %% of a core (sessions %.2f, appliance %.2f)", 100*(ofSessions+ofAppliance), 100*ofSessions, 100*ofAppliance),
+			what: fmt.Sprintf("CPU of %d idle sessions, the appliance and its front, %.0f s",
+				idleSessions, took.Seconds()),
+			ours: fmt.Sprintf("%.2f %% of a core (sessions %.2f, appliance %.2f)", 100*(ofSessions+ofAppliance),
+				100*ofSessions, 100*ofAppliance),
 			peer: "-", goal: "at most 10 %", met: ofSessions+ofAppliance <= idleCPU,
 		},
 		{
@@ -88,13 +90,16 @@ func idleFigures(took time.Duration, ofSessions, ofAppliance float64, middle, mo
 			ours: fmt.Sprintf("%.2f MB median, %.2f MB at most", megabytes(middle), megabytes(most)),
 			peer: "-", goal: "at most 5 MB", met: most <= idleMemory,
 		},
-		{what: "memory of the appliance and its front then (PSS)", ours: fmt.Sprintf("%.1f MB", megabytes(own)), peer: "-"},
+		{what: "memory of the appliance and its front then (PSS)",
+			ours: fmt.Sprintf("%.1f MB", megabytes(own)), peer: "-"},
 	}
 }
 
 // busyShares returns what share of a processor each group of processes used during a time, and how
 // long that really was.
-func busyShares(ctx context.Context, during time.Duration, groups ...[]int) (took time.Duration, shares []float64, err error) {
+func busyShares(
+	ctx context.Context, during time.Duration, groups ...[]int,
+) (took time.Duration, shares []float64, err error) {
 	used := func() ([]time.Duration, error) {
 		sums := make([]time.Duration, len(groups))
 		for i, group := range groups {
@@ -137,7 +142,8 @@ func (b *bed) crowd(n int) ([]*ssh.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	config := &ssh.ClientConfig{User: user, Auth: []ssh.AuthMethod{ssh.PublicKeys(key)}, HostKeyCallback: ssh.InsecureIgnoreHostKey(), Timeout: patience}
+	config := &ssh.ClientConfig{User: user, Auth: []ssh.AuthMethod{ssh.PublicKeys(key)},
+		HostKeyCallback: ssh.InsecureIgnoreHostKey(), Timeout: patience}
 	var all []*ssh.Client
 	for range n {
 		c, err := ssh.Dial("tcp", "127.0.0.1:"+b.appliance.port, config)
@@ -246,7 +252,8 @@ func proportionalSet(pid int) (int64, error) {
 	}
 	for line := range strings.Lines(string(text)) {
 		if value, ok := strings.CutPrefix(line, "Pss:"); ok {
-			kilobytes, err := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(value), "kB")), 10, 64)
+			kilobytes, err := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(value), "kB")),
+				10, 64)
 			return kilobytes << 10, err
 		}
 	}

@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// login is the time from the start of OpenSSH's client to the first prompt, beside a whole `ssh HOST true` at OpenSSH's server.
+// login is the time from the start of OpenSSH's client to the first prompt, beside a whole `ssh
+// HOST true` at OpenSSH's server.
 func login(ctx context.Context, b *bed) ([]figure, error) {
 	var prompts, pam, plain []time.Duration
 	for round := range b.often(40) + 1 {

@@ -1,4 +1,5 @@
-// Command bench measures what diagsh promises in figures, each beside a peer where there is one, and prints a table.
+// Command bench measures what diagsh promises in figures, each beside a peer where there is one,
+// and prints a table.
 //
 //	go run ./bench                every figure (about fifteen minutes)
 //	go run ./bench login idle     these
@@ -71,7 +72,8 @@ var measurements = []measurement{
 }
 
 func main() {
-	binary := flag.String("binary", "", "the program that is measured; the one of this tree, built now, if none is given")
+	binary := flag.String("binary", "",
+		"the program that is measured; the one of this tree, built now, if none is given")
 	dir := flag.String("dir", os.TempDir(), "where the appliance keeps its data, 1 GiB for the download")
 	rounds := flag.Int("rounds", 0, "how often each thing is done (0: as the figure needs it)")
 	page := flag.String("page", "", "the page whose rows of these measurements are replaced, such as docs/performance.md")

@@ -55,7 +55,8 @@ func (s *screen) typed(keys string) error {
 	return err
 }
 
-// escapes are the sequences that move, erase and colour, and the beginning of one that is not complete yet.
+// escapes are the sequences that move, erase and colour, and the beginning of one that is not
+// complete yet.
 var escapes = regexp.MustCompile(`\x1b\[[0-9;?]*[@-~]|\x1b\][^\a]*\a|\x1b[^\[\]]|\x1b(\[[0-9;?]*)?$`)
 
 // await waits until the text shown since the last forget contains part, and returns when that was.

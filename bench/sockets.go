@@ -22,8 +22,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The list of 72,000 TCP sockets: half of them the ends of the other half, on the loopback interface of a namespace, held by
-// several processes.
+// The list of 72,000 TCP sockets: half of them the ends of the other half, on the loopback
+// interface of a namespace, held by several processes.
 const (
 	socketCount   = 72_000
 	socketHolders = 6
@@ -32,8 +32,8 @@ const (
 // holdWord makes this program a holder of connections: bench hold-sockets N.
 const holdWord = "hold-sockets"
 
-// sockets compares netstat with ss over the same sockets: numeric, and with the process of each. Both ends of a pair are measured one
-// after the other, many times.
+// sockets compares netstat with ss over the same sockets: numeric, and with the process of each.
+// Both ends of a pair are measured one after the other, many times.
 func sockets(ctx context.Context, b *bed) ([]figure, error) {
 	ns, err := newNamespace()
 	if err != nil {
@@ -70,11 +70,13 @@ func sockets(ctx context.Context, b *bed) ([]figure, error) {
 		{"netstat sockets as JSON", "netstat sockets numeric yes --json", []string{"-tan"}, 0},
 		{"netstat sockets, filtered: state LISTEN", "netstat sockets numeric yes state LISTEN", []string{"-tln"}, 0},
 	} {
-		ours, theirs, err := ns.beside(ctx, b.often(15), []string{b.binary, "--socket", socket, "-c", c.line}, append([]string{"ss"}, c.ss...))
+		ours, theirs, err := ns.beside(ctx, b.often(15), []string{b.binary, "--socket", socket, "-c", c.line},
+			append([]string{"ss"}, c.ss...))
 		if err != nil {
 			return nil, err
 		}
-		f := figure{what: fmt.Sprintf("%s, %d sockets (ss %s)", c.what, socketCount, c.ss[0]), ours: spread(ours), peer: spread(theirs)}
+		f := figure{what: fmt.Sprintf("%s, %d sockets (ss %s)", c.what, socketCount, c.ss[0]), ours: spread(ours),
+			peer: spread(theirs)}
 		if c.share > 0 {
 			share := float64(median(ours)) / float64(median(theirs))
 			f.goal, f.met = fmt.Sprintf("<= %.2f of ss (%.2f)", c.share, share), share <= c.share
@@ -85,13 +87,16 @@ func sockets(ctx context.Context, b *bed) ([]figure, error) {
 	if err != nil {
 		return nil, err
 	}
-	figures = append(figures, figure{what: "memory that the appliance needed more at its highest", ours: fmt.Sprintf("%d MiB", (after-before)>>10), peer: "-",
-		goal: "<= 64 MiB", met: after-before <= 64<<10})
+	figures = append(figures,
+		figure{what: "memory that the appliance needed more at its highest",
+			ours: fmt.Sprintf("%d MiB", (after-before)>>10), peer: "-", goal: "<= 64 MiB", met: after-before <= 64<<10})
 	return figures, nil
 }
 
 // beside times our command and the peer's in turn, which must not have more lines.
-func (n *namespace) beside(ctx context.Context, times int, our, their []string) (ours, theirs []time.Duration, err error) {
+func (n *namespace) beside(
+	ctx context.Context, times int, our, their []string,
+) (ours, theirs []time.Duration, err error) {
 	for range times {
 		d, lines, err := n.time(exec.CommandContext(ctx, our[0], our[1:]...))
 		if err != nil {
@@ -113,7 +118,8 @@ func (n *namespace) beside(ctx context.Context, times int, our, their []string) 
 func (b *bed) applianceIn(ctx context.Context, ns *namespace) (*server, string, error) {
 	data := b.path("sockets")
 	socket := filepath.Join(data, "api.sock")
-	cmd := exec.CommandContext(ctx, b.binary, "serve", "--data", data, "--ssh", "127.0.0.1:0", "--log", b.path("sockets-log"))
+	cmd := exec.CommandContext(ctx, b.binary, "serve", "--data", data, "--ssh", "127.0.0.1:0", "--log",
+		b.path("sockets-log"))
 	output, err := cmd.StdoutPipe()
 	if err != nil {
 		return nil, "", err
@@ -183,8 +189,9 @@ func (ns *namespace) start(cmd *exec.Cmd) error {
 	return <-started
 }
 
-// time runs a program in the namespace and counts the lines that it writes. They go to a file in memory and are counted afterwards:
-// somebody who read them meanwhile would take a part of the two cores from whoever uses both.
+// time runs a program in the namespace and counts the lines that it writes. They go to a file in
+// memory and are counted afterwards: somebody who read them meanwhile would take a part of the two
+// cores from whoever uses both.
 func (ns *namespace) time(cmd *exec.Cmd) (time.Duration, int, error) {
 	fd, err := unix.MemfdCreate("lines", unix.MFD_CLOEXEC)
 	if err != nil {
@@ -236,7 +243,8 @@ func holdSockets(count string) error {
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		return err
 	}
-	// No keep-alive: the probes of so many at once overflow the loopback interface, and connections die of that.
+	// No keep-alive: the probes of so many at once overflow the loopback interface, and connections
+	// die of that.
 	listen, dialer := net.ListenConfig{KeepAlive: -1}, net.Dialer{KeepAlive: -1}
 	l, err := listen.Listen(context.Background(), "tcp4", "127.0.0.1:0")
 	if err != nil {

@@ -17,8 +17,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Two network namespaces joined by a veth pair: trafgen sends from one on core 0, and whoever captures does so in the other on
-// core 1.
+// Two network namespaces joined by a veth pair: trafgen sends from one on core 0, and whoever
+// captures does so in the other on core 1.
 const (
 	sender, receiver = "diagsh-bench-tx", "diagsh-bench-rx"
 	near, far        = "va", "vb"
@@ -78,16 +78,18 @@ func (w *wire) peerOn() string {
 
 // inside runs a program in a namespace on a core.
 func inside(ctx context.Context, ns string, cpu int, args ...string) *exec.Cmd {
-	return exec.CommandContext(ctx, "ip", append([]string{"netns", "exec", ns, "taskset", "-c", strconv.Itoa(cpu)}, args...)...)
+	return exec.CommandContext(ctx, "ip",
+		append([]string{"netns", "exec", ns, "taskset", "-c", strconv.Itoa(cpu)}, args...)...)
 }
 
 func (w *wire) startAppliance(ctx context.Context) error {
 	config := w.b.path("wire.yaml")
-	if err := os.WriteFile(config, []byte("hostname: "+hostname+"\ncaptures: {diskReserve: 1GB}\n"), 0o600); err != nil {
+	if err := os.WriteFile(config, []byte("hostname: "+hostname+"\ncaptures: {diskReserve: 1GB}\n"),
+		0o600); err != nil {
 		return err
 	}
-	w.server = inside(ctx, receiver, receiverCPU, w.b.binary, "serve", "--data", w.data, "--ssh", "127.0.0.1:0", "--config", config,
-		"--admin-key", w.b.key()+".pub", "--log", w.b.path("wire.log"))
+	w.server = inside(ctx, receiver, receiverCPU, w.b.binary, "serve", "--data", w.data, "--ssh", "127.0.0.1:0",
+		"--config", config, "--admin-key", w.b.key()+".pub", "--log", w.b.path("wire.log"))
 	output, err := w.server.StdoutPipe()
 	if err != nil {
 		return err
@@ -158,8 +160,9 @@ func (l load) String() string {
 // send sends a load.
 func (w *wire) send(ctx context.Context, l load) error {
 	const headers = 14 + 20 + 8
-	frame := fmt.Sprintf("{ 2,0,0,0,0,2, 2,0,0,0,0,1, c16(0x0800), 0x45,0, c16(%d), 0,0,0,0, 64,17, csumip(14,33), 192,0,2,1, 192,0,2,2, c16(4000), c16(5000), c16(%d), 0,0, fill(0x42,%d) }",
-		l.length-14, l.length-34, l.length-headers)
+	frame := fmt.Sprintf("{ 2,0,0,0,0,2, 2,0,0,0,0,1, c16(0x0800), 0x45,0, c16(%d), 0,0,0,0, 64,17, csumip(14,33), "+
+		"192,0,2,1, 192,0,2,2, c16(4000), c16(5000), c16(%d), 0,0, fill(0x42,%d) }", l.length-14,
+		l.length-34, l.length-headers)
 	conf := w.b.path("frame")
 	if err := os.WriteFile(conf, []byte(frame), 0o644); err != nil {
 		return err
@@ -190,8 +193,8 @@ func (w *wire) sent(ctx context.Context) (int64, error) {
 	return links[0].Stats64.RX.Packets, nil
 }
 
-// probe writes past the page cache for a second, as the engine does, and says how fast the disk takes it and what the longest write
-// took: nobody can capture faster.
+// probe writes past the page cache for a second, as the engine does, and says how fast the disk
+// takes it and what the longest write took: nobody can capture faster.
 func (w *wire) probe() (perSecond float64, longest time.Duration, err error) {
 	path := filepath.Join(w.dir, "probe")
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|unix.O_DIRECT, 0o600)

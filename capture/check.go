@@ -15,13 +15,18 @@ func (s Spec) Check() error {
 	case len(s.Interfaces) == 0:
 		return &SpecError{Member: "interfaces", Text: "no interface is named; give names, or ALL"}
 	case s.SnapLength < 0 || s.SnapLength > MaxSnapLength:
-		return &SpecError{Member: "snapLength", Text: fmt.Sprintf("%d is not a snap length; it is 0 (the whole packet) to %d bytes", s.SnapLength, MaxSnapLength)}
+		return &SpecError{Member: "snapLength",
+			Text: fmt.Sprintf("%d is not a snap length; it is 0 (the whole packet) to %d bytes",
+				s.SnapLength, MaxSnapLength)}
 	case s.Format != "" && s.Format != PCAP && s.Format != PCAPNG:
 		return &SpecError{Member: "format", Text: fmt.Sprintf("%q is not a format; it is pcap or pcapng", s.Format)}
 	case s.Limits.SizeBytes == 0 || s.Limits.SizeBytes < Unlimited:
-		return &SpecError{Member: "sizeBytes", Text: fmt.Sprintf("%d is not a size limit; it is a number of bytes, or unlimited", s.Limits.SizeBytes)}
+		return &SpecError{Member: "sizeBytes",
+			Text: fmt.Sprintf("%d is not a size limit; it is a number of bytes, or unlimited", s.Limits.SizeBytes)}
 	case s.Limits.DurationSeconds < Unlimited || s.Limits.DurationSeconds > maxDurationSeconds:
-		return &SpecError{Member: "durationSeconds", Text: fmt.Sprintf("%d is not a duration; it is a number of seconds up to %d", s.Limits.DurationSeconds, int64(maxDurationSeconds))}
+		return &SpecError{Member: "durationSeconds",
+			Text: fmt.Sprintf("%d is not a duration; it is a number of seconds up to %d", s.Limits.DurationSeconds,
+				int64(maxDurationSeconds))}
 	case s.Limits.Packets < Unlimited:
 		return &SpecError{Member: "packets", Text: fmt.Sprintf("%d is not a number of packets", s.Limits.Packets)}
 	case s.Limits.Files < Unlimited:
@@ -63,7 +68,8 @@ func (s Spec) checkWords() error {
 		{"timePrecision", string(s.Precision), []string{string(Nanosecond), string(Microsecond)}},
 	} {
 		if w.value != "" && !slices.Contains(w.accepted, w.value) {
-			return &SpecError{Member: w.member, Text: fmt.Sprintf("%q is not accepted; it is one of %s", w.value, strings.Join(w.accepted, ", "))}
+			return &SpecError{Member: w.member,
+				Text: fmt.Sprintf("%q is not accepted; it is one of %s", w.value, strings.Join(w.accepted, ", "))}
 		}
 	}
 	for member, text := range map[string]string{"comment": s.Comment, "caseNumber": s.CaseNumber} {
@@ -79,19 +85,25 @@ func (s Spec) checkMode() error {
 	r := s.Rotation
 	switch {
 	case s.Mode != Ring && r != (Rotation{}):
-		return &SpecError{Member: "mode", Text: "files are begun anew by size or time, and counted, in the mode ring only"}
+		return &SpecError{Member: "mode",
+			Text: "files are begun anew by size or time, and counted, in the mode ring only"}
 	case s.Mode == Circular && s.Limits.SizeBytes == Unlimited:
 		return &SpecError{Member: "sizeBytes", Text: "a circular capture needs a size: that much is kept"}
 	case s.Mode == Circular && s.Limits.SizeBytes < CircularParts*minFileBytes:
-		return &SpecError{Member: "sizeBytes", Text: fmt.Sprintf("a circular capture needs at least %d MB", CircularParts*minFileBytes>>20)}
+		return &SpecError{Member: "sizeBytes",
+			Text: fmt.Sprintf("a circular capture needs at least %d MB", CircularParts*minFileBytes>>20)}
 	case s.Mode == Ring && r.FileBytes == 0 && r.FileSeconds == 0:
 		return &SpecError{Member: "fileBytes", Text: "a ring of files needs the size of a file, or the time for one"}
 	case r.FileBytes < 0 || r.FileBytes > 0 && r.FileBytes < minFileBytes:
-		return &SpecError{Member: "fileBytes", Text: fmt.Sprintf("%d is not a size for the files of a ring; it is at least %d bytes", r.FileBytes, minFileBytes)}
+		return &SpecError{Member: "fileBytes",
+			Text: fmt.Sprintf("%d is not a size for the files of a ring; it is at least %d bytes",
+				r.FileBytes, minFileBytes)}
 	case r.FileSeconds < 0 || r.FileSeconds > maxDurationSeconds:
-		return &SpecError{Member: "fileSeconds", Text: fmt.Sprintf("%d is not a time for one file; it is a number of seconds", r.FileSeconds)}
+		return &SpecError{Member: "fileSeconds",
+			Text: fmt.Sprintf("%d is not a time for one file; it is a number of seconds", r.FileSeconds)}
 	case r.KeepFiles < 0 || r.KeepFiles == 1 || r.KeepFiles > maxFiles:
-		return &SpecError{Member: "keepFiles", Text: fmt.Sprintf("%d is not a number of files to keep; it is 2 to %d", r.KeepFiles, maxFiles)}
+		return &SpecError{Member: "keepFiles",
+			Text: fmt.Sprintf("%d is not a number of files to keep; it is 2 to %d", r.KeepFiles, maxFiles)}
 	case s.Limits.Files > 0 && !s.Rotates():
 		return &SpecError{Member: "files", Text: "the number of files is a limit in the modes ring and circular only"}
 	}
@@ -102,9 +114,12 @@ func (s Spec) checkMode() error {
 func (s Spec) checkMachine() error {
 	switch {
 	case s.RingBytes != 0 && (s.RingBytes < MinRingBytes || s.RingBytes > MaxRingBytes):
-		return &SpecError{Member: "ringBytes", Text: fmt.Sprintf("%d is not a size for the ring; it is %d to %d bytes", s.RingBytes, MinRingBytes, MaxRingBytes)}
+		return &SpecError{Member: "ringBytes",
+			Text: fmt.Sprintf("%d is not a size for the ring; it is %d to %d bytes", s.RingBytes,
+				MinRingBytes, MaxRingBytes)}
 	case s.Rings < 0 || s.Rings > maxRings:
-		return &SpecError{Member: "rings", Text: fmt.Sprintf("%d is not a number of rings; it is 1 to %d", s.Rings, maxRings)}
+		return &SpecError{Member: "rings",
+			Text: fmt.Sprintf("%d is not a number of rings; it is 1 to %d", s.Rings, maxRings)}
 	}
 	for _, cpu := range s.CPUs {
 		if cpu < 0 || cpu > maxCPU {

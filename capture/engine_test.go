@@ -47,7 +47,8 @@ func TestEveryPacketIsInTheFileOnce(t *testing.T) {
 					t.Fatal(err)
 				}
 				f := status.Files[0]
-				if f.Name != name || f.Bytes != info.Size() || f.Packets != 3000 || status.BytesWritten != info.Size() ||
+				if f.Name != name || f.Bytes != info.Size() || f.Packets != 3000 ||
+					status.BytesWritten != info.Size() ||
 					f.First.Before(status.StartTime.Round(0)) || f.Last.After(status.EndTime) || f.Last.Before(f.First) {
 					t.Errorf("the file is of %d bytes, status is %+v", info.Size(), status)
 				}
@@ -61,7 +62,8 @@ func TestEveryPacketIsInTheFileOnce(t *testing.T) {
 func wireshark(t testing.TB, path string, packets int) {
 	t.Helper()
 	out, err := exec.Command(netnstest.Tool(t, "capinfos"), "-Mcm", path).CombinedOutput()
-	if err != nil || !strings.Contains(string(out), fmt.Sprintf(",%d", packets)) && !strings.Contains(string(out), fmt.Sprintf(" %d\n", packets)) {
+	if err != nil || !strings.Contains(string(out), fmt.Sprintf(",%d", packets)) &&
+		!strings.Contains(string(out), fmt.Sprintf(" %d\n", packets)) {
 		t.Errorf("capinfos, for %d packets: %v\n%s", packets, err, out)
 	}
 	out, err = exec.Command(netnstest.Tool(t, "tcpdump"), "-r", path, "-n", "-c", "1").CombinedOutput()
@@ -151,7 +153,8 @@ func TestSeveralInterfaces(t *testing.T) {
 
 	// What gopacket does not read: directions, names, the filter, statistics.
 	path := filepath.Join(b.path, "capture.pcapng")
-	out, err := exec.Command(netnstest.Tool(t, "tshark"), "-r", path, "-T", "fields", "-e", "frame.interface_name", "-e", "frame.packet_flags_direction").Output()
+	out, err := exec.Command(netnstest.Tool(t, "tshark"), "-r", path, "-T", "fields", "-e", "frame.interface_name",
+		"-e", "frame.packet_flags_direction").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,7 +172,8 @@ func TestSeveralInterfaces(t *testing.T) {
 	}
 	for _, want := range []string{
 		"Capture application: diagsh test", "Capture oper-sys:    Linux", "Capture hardware:    a machine",
-		"Name = right", "Filter string = ether proto 0x88b5", "Time precision = nanoseconds (9)", "Number of stat entries = 1",
+		"Name = right", "Filter string = ether proto 0x88b5", "Time precision = nanoseconds (9)",
+		"Number of stat entries = 1",
 	} {
 		if !strings.Contains(string(details), want) {
 			t.Errorf("capinfos does not say %q:\n%s", want, details)
@@ -271,7 +275,8 @@ func TestSizeLimitIsNotExceeded(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if status.StopReason != capture.SizeExceeded || info.Size() > limit || info.Size() < limit-1600 || status.BytesWritten != info.Size() {
+				if status.StopReason != capture.SizeExceeded || info.Size() > limit || info.Size() < limit-1600 ||
+					status.BytesWritten != info.Size() {
 					t.Errorf("the file has %d bytes of %d, status is %+v", info.Size(), limit, status)
 				}
 				same(t, b.read(name), sent[:status.PacketsWritten], capture.MaxSnapLength)
@@ -291,7 +296,8 @@ func TestTimeLimit(t *testing.T) {
 	b.wire("left").send(sent...)
 	status := b.wait(job)
 	took := status.EndTime.Sub(status.StartTime)
-	if status.StopReason != capture.TimeExceeded || took < time.Second || took > time.Second+watch.Limit(300*time.Millisecond) {
+	if status.StopReason != capture.TimeExceeded || took < time.Second ||
+		took > time.Second+watch.Limit(300*time.Millisecond) {
 		t.Errorf("after %v status is %+v", took, status)
 	}
 	same(t, b.read("capture.pcap"), sent, capture.MaxSnapLength)
@@ -401,7 +407,8 @@ func TestTunnelWithoutEthernet(t *testing.T) {
 	b := newBed(t)
 	var tun *netlink.Tuntap
 	b.ns.Do(t, func() {
-		tun = &netlink.Tuntap{LinkAttrs: netlink.LinkAttrs{Name: "tun7"}, Mode: netlink.TUNTAP_MODE_TUN, Queues: 1, Flags: netlink.TUNTAP_NO_PI}
+		tun = &netlink.Tuntap{LinkAttrs: netlink.LinkAttrs{Name: "tun7"}, Mode: netlink.TUNTAP_MODE_TUN, Queues: 1,
+			Flags: netlink.TUNTAP_NO_PI}
 		if err := netlink.LinkAdd(tun); err != nil {
 			netnstest.Missing(t, "a tun interface cannot be made: "+err.Error())
 		}
@@ -419,7 +426,8 @@ func TestTunnelWithoutEthernet(t *testing.T) {
 	b.wire("tun7").send(in)
 	b.stop(job)
 	same(t, b.read("capture.pcap"), [][]byte{in, in}, capture.MaxSnapLength)
-	out, err := exec.Command(netnstest.Tool(t, "tshark"), "-r", filepath.Join(b.path, "capture.pcap"), "-T", "fields", "-e", "ip.dst").Output()
+	out, err := exec.Command(netnstest.Tool(t, "tshark"), "-r", filepath.Join(b.path, "capture.pcap"), "-T", "fields",
+		"-e", "ip.dst").Output()
 	if err != nil || string(out) != "192.0.2.2\n192.0.2.2\n" {
 		t.Errorf("tshark: %v, %q", err, out)
 	}
@@ -457,7 +465,8 @@ func TestNoLoss(t *testing.T) {
 	took := time.Since(begin)
 	status := b.stop(job)
 	if status.PacketsWritten != rate*seconds || *status.PacketsDropped != 0 {
-		t.Errorf("%d packets written and %d dropped of %d in %v", status.PacketsWritten, *status.PacketsDropped, rate*seconds, took)
+		t.Errorf("%d packets written and %d dropped of %d in %v", status.PacketsWritten, *status.PacketsDropped,
+			rate*seconds, took)
 	}
 	if took > 4*time.Second {
 		t.Logf("this machine sent at only %.0f packets/s", float64(rate*seconds)/took.Seconds())

@@ -7,7 +7,8 @@ import (
 
 var (
 	// ErrNotPermitted: this process may not capture packets.
-	ErrNotPermitted = errors.New("capturing packets is not permitted; the appliance needs root, or the capability CAP_NET_RAW")
+	ErrNotPermitted = errors.New("capturing packets is not permitted; the appliance needs root, or the capability " +
+		"CAP_NET_RAW")
 
 	// ErrSizeLimit is returned by File.Write for a packet that would exceed the limit.
 	ErrSizeLimit = errors.New("the size limit of the file is reached")
@@ -68,7 +69,8 @@ type DiskLowError struct {
 }
 
 func (e *DiskLowError) Error() string {
-	return fmt.Sprintf("the disk is low: %d bytes are free and %d are kept in reserve; delete files first", e.FreeBytes, e.ReserveBytes)
+	return fmt.Sprintf("the disk is low: %d bytes are free and %d are kept in reserve; delete files first",
+		e.FreeBytes, e.ReserveBytes)
 }
 
 // FileExistsError: there is already a file where the capture would be written.

@@ -61,7 +61,8 @@ func (e *Export) UnmarshalJSON(b []byte) error {
 	if err := json.Unmarshal(b, &former); err != nil {
 		return err
 	}
-	for _, t := range []struct{ to, from *time.Time }{{&e.Queued, &former.Queued}, {&e.NextTry, &former.NextTry}, {&e.Finished, &former.Finished}} {
+	for _, t := range []struct{ to, from *time.Time }{{&e.Queued, &former.Queued}, {&e.NextTry, &former.NextTry},
+		{&e.Finished, &former.Finished}} {
 		if t.to.IsZero() {
 			*t.to = *t.from
 		}

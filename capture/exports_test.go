@@ -14,7 +14,8 @@ func TestExportOfFormerBuilds(t *testing.T) {
 	if err := json.Unmarshal([]byte(former), &e); err != nil {
 		t.Fatal(err)
 	}
-	if e.File != "a.pcap" || e.Bytes != 5 || e.Owner != "op" || !e.Queued.Equal(at) || !e.NextTry.Equal(at.Add(time.Minute)) || !e.Finished.Equal(at.Add(2*time.Minute)) {
+	if e.File != "a.pcap" || e.Bytes != 5 || e.Owner != "op" || !e.Queued.Equal(at) ||
+		!e.NextTry.Equal(at.Add(time.Minute)) || !e.Finished.Equal(at.Add(2*time.Minute)) {
 		t.Errorf("%+v", e)
 	}
 	text, err := json.Marshal(&e)

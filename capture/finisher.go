@@ -51,7 +51,8 @@ func (s Spec) waiting() int {
 }
 
 func (k *finisher) start(j *Job) {
-	k.job, k.files, k.freed, k.ended = j, make(chan finished, j.config.Spec.waiting()), make(chan struct{}, 1), make(chan struct{})
+	k.job, k.files, k.freed, k.ended = j, make(chan finished, j.config.Spec.waiting()), make(chan struct{}, 1),
+		make(chan struct{})
 	go func() {
 		defer close(k.ended)
 		for {

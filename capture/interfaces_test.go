@@ -89,7 +89,8 @@ func TestWireIsCountedByInterfaceNotByName(t *testing.T) {
 			test.change(b)
 			if !test.ends {
 				b.wire("left").send(frames(20)...)
-				awaitStatus(t, job, "the name is known", func(s capture.Status) bool { return slices.Equal(s.Interfaces, []string{"other"}) })
+				awaitStatus(t, job, "the name is known",
+					func(s capture.Status) bool { return slices.Equal(s.Interfaces, []string{"other"}) })
 				b.stop(job)
 			}
 			status := b.wait(job)
@@ -99,7 +100,8 @@ func TestWireIsCountedByInterfaceNotByName(t *testing.T) {
 			case status.PacketsSeen == nil:
 				t.Error("what was on the wire is not known")
 			case before < 50 || *status.PacketsSeen < before || *status.PacketsSeen < *status.PacketsMatched:
-				t.Errorf("%d packets on the wire, %d before, and %d matched", *status.PacketsSeen, before, *status.PacketsMatched)
+				t.Errorf("%d packets on the wire, %d before, and %d matched", *status.PacketsSeen, before,
+					*status.PacketsMatched)
 			}
 			if !test.ends && *status.PacketsMatched < 70 {
 				t.Errorf("the capture of an interface that was renamed: %+v", status)
@@ -111,7 +113,8 @@ func TestWireIsCountedByInterfaceNotByName(t *testing.T) {
 // The kernel's last word on an interface counts.
 func TestWireOfARemovedInterface(t *testing.T) {
 	b := newBed(t)
-	tap := &netlink.Tuntap{LinkAttrs: netlink.LinkAttrs{Name: "tap7"}, Mode: netlink.TUNTAP_MODE_TAP, Queues: 1, Flags: netlink.TUNTAP_NO_PI}
+	tap := &netlink.Tuntap{LinkAttrs: netlink.LinkAttrs{Name: "tap7"}, Mode: netlink.TUNTAP_MODE_TAP, Queues: 1,
+		Flags: netlink.TUNTAP_NO_PI}
 	b.ns.Do(t, func() {
 		if err := netlink.LinkAdd(tap); err != nil {
 			netnstest.Missing(t, "a tap interface cannot be made: "+err.Error())
@@ -161,7 +164,8 @@ func TestRenamedInterfaceOfAll(t *testing.T) {
 	left.send(frame(3, 100), frame(4, 100))
 	status := b.stop(job)
 	got := b.numbersByName(status.Files[0].Name)
-	if !slices.Equal(got["right"], []int{1, 2}) || !slices.Equal(got["other"], []int{3, 4}) || !slices.Equal(got["left"], []int{1, 2, 3, 4}) {
+	if !slices.Equal(got["right"], []int{1, 2}) || !slices.Equal(got["other"], []int{3, 4}) ||
+		!slices.Equal(got["left"], []int{1, 2, 3, 4}) {
 		t.Errorf("the packets are %v", got)
 	}
 	if status.PacketsWritten != status.PacketsReceived || *status.PacketsSeen < *status.PacketsMatched {
@@ -195,7 +199,8 @@ func TestWaitingForANameThatAnotherInterfaceGets(t *testing.T) {
 				t.Errorf("%s: the capture of right has packets of the interface that is named old now", format)
 			}
 		}
-		if status.PacketsWritten != status.PacketsReceived || !slices.Equal(status.Interfaces, []string{"right"}) || status.PacketsSeen == nil {
+		if status.PacketsWritten != status.PacketsReceived || !slices.Equal(status.Interfaces, []string{"right"}) ||
+			status.PacketsSeen == nil {
 			t.Errorf("%s: %+v", format, status)
 		}
 	}

@@ -246,7 +246,8 @@ func (j *Job) Prune() {
 // Done is closed when the capture has ended and its files have their names.
 func (j *Job) Done() <-chan struct{} { return j.done }
 
-// run is the goroutine that moves packets. It says when its thread is prepared, and waits to hear of the source.
+// run is the goroutine that moves packets. It says when its thread is prepared, and waits to hear
+// of the source.
 func (j *Job) run(prepared chan<- struct{}, opened <-chan error) {
 	var reason StopReason
 	var err error

@@ -65,7 +65,8 @@ func (s *fakeSource) Wake() {
 }
 
 func (s *fakeSource) Counters() []capture.Counters {
-	return []capture.Counters{{Received: 10, Dropped: 1, SeenKnown: true}, {Received: 20, Dropped: 2, SeenKnown: !s.unknown}}
+	return []capture.Counters{{Received: 10, Dropped: 1, SeenKnown: true},
+		{Received: 20, Dropped: 2, SeenKnown: !s.unknown}}
 }
 
 func (s *fakeSource) Close() error { s.closed = true; return nil }
@@ -104,13 +105,14 @@ func fakeConfig(t *testing.T, source *fakeSource) capture.Config {
 	}
 	t.Cleanup(func() { dir.Close() })
 	return capture.Config{
-		Spec:       spec("eth0", "eth1"),
-		Owner:      "anna",
-		Interfaces: []capture.Interface{{Name: "eth0", LinkType: capture.Ethernet}, {Name: "eth1", LinkType: capture.Ethernet}},
-		Open:       func([]capture.Tap) (capture.Source, error) { return source, nil },
-		Create:     pcapfile.Create,
-		Dir:        dir,
-		FileName:   "file.pcapng",
+		Spec:  spec("eth0", "eth1"),
+		Owner: "anna",
+		Interfaces: []capture.Interface{{Name: "eth0", LinkType: capture.Ethernet},
+			{Name: "eth1", LinkType: capture.Ethernet}},
+		Open:     func([]capture.Tap) (capture.Source, error) { return source, nil },
+		Create:   pcapfile.Create,
+		Dir:      dir,
+		FileName: "file.pcapng",
 	}
 }
 
@@ -223,7 +225,8 @@ func TestDurationIsOfTakingPackets(t *testing.T) {
 		return source, nil
 	}
 	status := run(t, c)
-	if took := source.finished.Sub(opened); status.StopReason != capture.TimeExceeded || took < time.Second || status.StartTime.Before(opened) {
+	if took := source.finished.Sub(opened); status.StopReason != capture.TimeExceeded || took < time.Second ||
+		status.StartTime.Before(opened) {
 		t.Errorf("it took packets for %v from %v: %+v", took, opened, status)
 	}
 }
@@ -271,7 +274,8 @@ func TestStatusWhileRunningAndAfter(t *testing.T) {
 		t.Fatal(err)
 	}
 	status := job.Status()
-	if status.State != capture.Running || status.StopReason != "" || status.PacketsReceived != 30 || *status.PacketsDropped != 3 ||
+	if status.State != capture.Running || status.StopReason != "" || status.PacketsReceived != 30 ||
+		*status.PacketsDropped != 3 ||
 		status.Owner != "anna" || status.Format != capture.PCAPNG || status.Files[0].Name != "file.pcapng" || !status.EndTime.IsZero() {
 		t.Errorf("running: %+v", status)
 	}
@@ -308,7 +312,8 @@ func TestSpecCheck(t *testing.T) {
 		{"", func(*capture.Spec) {}},
 		{"", func(s *capture.Spec) { s.Interfaces = []string{"all"} }},
 		{"", func(s *capture.Spec) {
-			s.Limits = capture.Limits{SizeBytes: capture.Unlimited, DurationSeconds: capture.Unlimited, Packets: capture.Unlimited}
+			s.Limits = capture.Limits{SizeBytes: capture.Unlimited, DurationSeconds: capture.Unlimited,
+				Packets: capture.Unlimited}
 		}},
 		{"interfaces", func(s *capture.Spec) { s.Interfaces = nil }},
 		{"interfaces", func(s *capture.Spec) { s.Interfaces = []string{"eth0", "ALL"} }},
@@ -347,8 +352,10 @@ func TestPartName(t *testing.T) {
 
 func TestEveryStopReasonHasASentence(t *testing.T) {
 	for _, r := range []capture.StopReason{
-		capture.StoppedByUser, capture.TimeExceeded, capture.SizeExceeded, capture.PacketCountReached, capture.FileCountReached,
-		capture.DiskLow, capture.InterfaceGone, capture.FileError, capture.Interrupted, capture.Shutdown, capture.StartFailed,
+		capture.StoppedByUser, capture.TimeExceeded, capture.SizeExceeded, capture.PacketCountReached,
+		capture.FileCountReached,
+		capture.DiskLow, capture.InterfaceGone, capture.FileError, capture.Interrupted, capture.Shutdown,
+		capture.StartFailed,
 	} {
 		if text := r.Text(); !strings.HasSuffix(text, ".") {
 			t.Errorf("%s: %q", r, text)
@@ -390,15 +397,18 @@ type narrowFile struct{ capture.File }
 
 func (narrowFile) AddInterface(capture.Interface) error { return capture.ErrSizeLimit }
 
-// The next file begins with the first of several interfaces that join at once, when the file before it has no room for them.
+// The next file begins with the first of several interfaces that join at once, when the file before
+// it has no room for them.
 func TestInterfacesJoinAFileThatIsFull(t *testing.T) {
 	source := &joinedSource{fakeSource: newFakeSource(), changes: 1}
 	source.idle = true
 	c := fakeConfig(t, source.fakeSource)
 	c.Open = func([]capture.Tap) (capture.Source, error) { return source, nil }
-	c.Spec.Interfaces, c.Spec.Mode, c.Spec.Rotation = []string{capture.All}, capture.Ring, capture.Rotation{FileBytes: 1 << 20}
+	c.Spec.Interfaces, c.Spec.Mode, c.Spec.Rotation = []string{capture.All}, capture.Ring,
+		capture.Rotation{FileBytes: 1 << 20}
 	c.Present = func() ([]capture.Interface, error) {
-		return []capture.Interface{{Name: "eth2", Index: 2, LinkType: capture.Ethernet}, {Name: "eth3", Index: 3, LinkType: capture.Ethernet}}, nil
+		return []capture.Interface{{Name: "eth2", Index: 2, LinkType: capture.Ethernet},
+			{Name: "eth3", Index: 3, LinkType: capture.Ethernet}}, nil
 	}
 	narrow := true
 	c.Create = func(dir *os.Root, name string, h capture.FileHeader) (capture.File, error) {

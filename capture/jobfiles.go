@@ -38,7 +38,8 @@ func (j *Job) append() error {
 	s := &j.status
 	last := s.Files[len(s.Files)-1]
 	if err := c.Dir.Rename(last.Name, PartName(last.Name)); err != nil {
-		return &SpecError{Member: "mode", Text: fmt.Sprintf("the file %s, which was to be appended to, is not there", last.Name)}
+		return &SpecError{Member: "mode",
+			Text: fmt.Sprintf("the file %s, which was to be appended to, is not there", last.Name)}
 	}
 	h := j.header()
 	if h.MaxBytes != Unlimited {

@@ -32,7 +32,8 @@ func (j *Job) follow() (StopReason, error) {
 		return "", nil
 	}
 	spec := j.config.Spec
-	changes := j.interfaces.compare(found.present, spec.joins, !spec.AllInterfaces() && spec.OnInterfaceGone == GoneWaits)
+	changes := j.interfaces.compare(found.present, spec.joins,
+		!spec.AllInterfaces() && spec.OnInterfaceGone == GoneWaits)
 	for _, position := range changes.left {
 		source.Drop(position)
 	}

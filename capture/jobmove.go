@@ -49,8 +49,8 @@ func (j *Job) move() (StopReason, error) {
 	}
 }
 
-// wished returns why the capture is to end now: a user's wish or its time; empty if it is not, or is
-// about to end anyway.
+// wished returns why the capture is to end now: a user's wish or its time; empty if it is not, or
+// is about to end anyway.
 func (j *Job) wished(p *pacer, now time.Time) StopReason {
 	if p.finished != "" {
 		return ""
@@ -70,8 +70,8 @@ func (j *Job) finish(p *pacer, reason StopReason) error {
 	return j.source.Finish()
 }
 
-// flush brings what waits in memory nearer to the disk, and looks at the disk, to which others write
-// too.
+// flush brings what waits in memory nearer to the disk, and looks at the disk, to which others
+// write too.
 func (j *Job) flush(p *pacer, now time.Time) (StopReason, error) {
 	pending, err := j.file.Flush()
 	if err == nil {

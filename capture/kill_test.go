@@ -33,7 +33,8 @@ const (
 )
 
 func TestMain(m *testing.M) {
-	// As the appliance has it: a capture's threads keep one of Go's processors each while they are in the kernel.
+	// As the appliance has it: a capture's threads keep one of Go's processors each while they are
+	// in the kernel.
 	runtime.GOMAXPROCS(2 * runtime.GOMAXPROCS(0))
 	if path := os.Getenv(childDir); path != "" {
 		captureUntilKilled(path, os.Getenv(childSpec))
@@ -52,7 +53,8 @@ func captureUntilKilled(path, text string) {
 	files, err := pcapfile.NewFiles(0)
 	must(err)
 	config := capture.Config{
-		Spec: s, Interfaces: interfaces, Open: afpacket.Options{}.Open, Create: files.Create, Append: files.Append, Dir: dir, FileName: "capture." + string(s.Format),
+		Spec: s, Interfaces: interfaces, Open: afpacket.Options{}.Open, Create: files.Create, Append: files.Append,
+		Dir: dir, FileName: "capture." + string(s.Format),
 		Prepare: func() error { return afpacket.Prepare(nil, nil) },
 	}
 	entries, err := os.ReadDir(path)
@@ -167,7 +169,8 @@ func (b *bed) kill(t *testing.T, s capture.Spec, random *rand.Rand) {
 		b.repaired(base)
 		next := b.lookAt(base, -1, nil).next
 		if next < must(killed) || next > len(sent) {
-			t.Errorf("the last packet of the first life is %d; %d were sent, %d of them a second before its end", next, len(sent), must(killed))
+			t.Errorf("the last packet of the first life is %d; %d were sent, %d of them a second before its end", next,
+				len(sent), must(killed))
 		}
 		lost = []int{next, len(sent)}
 	}
@@ -175,16 +178,20 @@ func (b *bed) kill(t *testing.T, s capture.Spec, random *rand.Rand) {
 
 	names := b.repaired(base)
 	left := b.lookAt(base, -1, lost)
-	t.Logf("%d packets in %d files, of %d sent, up to %d; up to %d had to be there", left.packets, len(names), len(sent), left.next, must(killed))
+	t.Logf("%d packets in %d files, of %d sent, up to %d; up to %d had to be there", left.packets, len(names),
+		len(sent), left.next, must(killed))
 	if left.next < must(killed) || left.next > len(sent) {
-		t.Errorf("the last packet is %d; %d were sent, %d of them a second before the end", left.next, len(sent), must(killed))
+		t.Errorf("the last packet is %d; %d were sent, %d of them a second before the end", left.next,
+			len(sent), must(killed))
 	}
 	// What is kept begins at the first packet, or as much is kept as was asked for.
-	asked := map[capture.Mode]int64{capture.Circular: s.Limits.SizeBytes * 8 / 10, capture.Ring: (s.Rotation.KeepFiles - 1) * s.Rotation.FileBytes * 9 / 10}[s.Mode]
+	asked := map[capture.Mode]int64{capture.Circular: s.Limits.SizeBytes * 8 / 10,
+		capture.Ring: (s.Rotation.KeepFiles - 1) * s.Rotation.FileBytes * 9 / 10}[s.Mode]
 	switch {
 	case left.first <= 0, len(lost) == 2 && lost[0] == 0 && left.first == lost[1]:
 	case s.Rotation.FileSeconds > 0:
-		if kept, least := sent[left.next-1].Sub(sent[left.first]), time.Duration(s.Rotation.FileSeconds)*time.Second*9/10; kept < least {
+		if kept, least := sent[left.next-1].Sub(sent[left.first]),
+			time.Duration(s.Rotation.FileSeconds)*time.Second*9/10; kept < least {
 			t.Errorf("of a ring of %d files of a second %v are kept", s.Rotation.KeepFiles, kept)
 		}
 	case left.bytes < asked || asked == 0:
@@ -237,8 +244,9 @@ type remains struct {
 	first, next int // number of the first frame, and of the one behind the last
 }
 
-// lookAt reads the files of a capture, whose frames must follow each other from the one that is wanted, or any if that is negative.
-// lost are the first of those that may be missing in the middle, and the one behind them.
+// lookAt reads the files of a capture, whose frames must follow each other from the one that is
+// wanted, or any if that is negative. lost are the first of those that may be missing in the
+// middle, and the one behind them.
 func (b *bed) lookAt(base string, want int, lost []int) remains {
 	b.Helper()
 	r := remains{first: want, next: want}
@@ -272,7 +280,8 @@ func (b *bed) lookAt(base string, want int, lost []int) remains {
 	return r
 }
 
-// repaired does with what captures left what the appliance does when it starts, and returns the files of one in their order.
+// repaired does with what captures left what the appliance does when it starts, and returns the
+// files of one in their order.
 func (b *bed) repaired(base string) []string {
 	b.Helper()
 	entries, err := os.ReadDir(b.path)
@@ -378,7 +387,8 @@ func TestPowerCutLeavesNoTornPacket(t *testing.T) {
 			}
 			got := b.read(name)
 			if int64(len(got)) != info.Packets || info.Bytes > int64(from) || info.Bytes < int64(from)-2*4096 {
-				t.Fatalf("%s: of a file cut from %d to %d there are %d packets in %d bytes", format, from, to, len(got), info.Bytes)
+				t.Fatalf("%s: of a file cut from %d to %d there are %d packets in %d bytes", format, from, to,
+					len(got), info.Bytes)
 			}
 			for i, p := range got {
 				if !sameFrame(p.data, i) {
@@ -399,7 +409,8 @@ func TestFileNumbers(t *testing.T) {
 	if n, ok := capture.FileNumber("a.pcap", "a.pcap"); n != 1 || !ok {
 		t.Errorf("a name without a number is %d, %v", n, ok)
 	}
-	for _, name := range strings.Fields("a-1.pcap a-0000.pcap a--001.pcap a-0001.pcapng b-0001.pcap a-00001.pcap a-0001x.pcap") {
+	for _, name := range strings.Fields("a-1.pcap a-0000.pcap a--001.pcap a-0001.pcapng b-0001.pcap a-00001.pcap " +
+		"a-0001x.pcap") {
 		if n, ok := capture.FileNumber("a.pcap", name); ok {
 			t.Errorf("%s is taken for number %d", name, n)
 		}

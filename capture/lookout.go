@@ -33,8 +33,8 @@ type answer struct {
 	err error
 }
 
-// look is called each time that Read says that there are other interfaces than before, as it does when a sight is there. It
-// returns that, or nil if there is none yet.
+// look is called each time that Read says that there are other interfaces than before, as it does
+// when a sight is there. It returns that, or nil if there is none yet.
 func (l *lookout) look(source Follower, r roster) *sight {
 	found := l.found.Swap(nil)
 	switch {

@@ -35,7 +35,8 @@ func (b *bed) manyLinks(add bool, prefix string, pairs int) {
 	})
 }
 
-// numberedSender sends numbered frames, 200 a second, until it is told to stop, and then tells how many.
+// numberedSender sends numbered frames, 200 a second, until it is told to stop, and then tells how
+// many.
 func (b *bed) numberedSender(name string) (stop func() (sent int)) {
 	w, end, count := b.wire(name), make(chan struct{}), make(chan int)
 	go func() {
@@ -57,8 +58,8 @@ func (b *bed) numberedSender(name string) (stop func() (sent int)) {
 	}
 }
 
-// Nothing is lost of a thin stream of packets while more than a hundred rings are opened, while interfaces join and go at once, and
-// until the end.
+// Nothing is lost of a thin stream of packets while more than a hundred rings are opened, while
+// interfaces join and go at once, and until the end.
 func TestManyInterfaces(t *testing.T) {
 	b := newBed(t)
 	const there, more = 120, 40
@@ -67,15 +68,18 @@ func TestManyInterfaces(t *testing.T) {
 	s.Format = capture.PCAPNG
 
 	stop := b.numberedSender("left")
-	job := b.start(s, b.follow(s), func(c *capture.Config) { c.Prepare = func() error { return afpacket.Prepare(nil, nil) } })
+	job := b.start(s, b.follow(s),
+		func(c *capture.Config) { c.Prepare = func() error { return afpacket.Prepare(nil, nil) } })
 	running := time.Now()
 	awaitStatus(t, job, "packets come", func(s capture.Status) bool { return s.PacketsWritten > 0 })
 
 	b.manyLinks(true, "late", more/2)
-	awaitStatus(t, job, "the new interfaces have joined", func(s capture.Status) bool { return len(s.Interfaces) == there+more+3 })
+	awaitStatus(t, job, "the new interfaces have joined",
+		func(s capture.Status) bool { return len(s.Interfaces) == there+more+3 })
 	b.manyLinks(false, "late", more/2)
 	written := job.Status().PacketsWritten
-	awaitStatus(t, job, "packets come after they went", func(s capture.Status) bool { return s.PacketsWritten > written+100 })
+	awaitStatus(t, job, "packets come after they went",
+		func(s capture.Status) bool { return s.PacketsWritten > written+100 })
 	sent := stop()
 	status := b.stop(job)
 	if *status.PacketsDropped != 0 || status.PacketsWritten != status.PacketsReceived {
@@ -91,7 +95,8 @@ func TestManyInterfaces(t *testing.T) {
 			continue // of both ends one will do
 		}
 		if next >= 0 && number != next {
-			t.Fatalf("the capture has packet %d behind packet %d, %v after its start", number, next-1, p.time.Sub(running))
+			t.Fatalf("the capture has packet %d behind packet %d, %v after its start", number, next-1,
+				p.time.Sub(running))
 		}
 		next = number + 1
 	}
@@ -100,8 +105,9 @@ func TestManyInterfaces(t *testing.T) {
 	}
 }
 
-// Rings are made and closed side by side: many take a fraction of the time that as many take one after the other. Each costs waits
-// for other processors, which go on at the same time, and some work, which does not.
+// Rings are made and closed side by side: many take a fraction of the time that as many take one
+// after the other. Each costs waits for other processors, which go on at the same time, and some
+// work, which does not.
 func TestManyRingsSideBySide(t *testing.T) {
 	b := newBed(t)
 	const together, rounds = 63, 3
@@ -138,8 +144,10 @@ func TestManyRingsSideBySide(t *testing.T) {
 	slices.Sort(single)
 	slices.Sort(all)
 	one, many := single[len(single)/2], all[len(all)/2]
-	t.Logf("%v for one, %v for %d: %.2f of as many one after the other", one, many, together, float64(many)/float64(one*together))
+	t.Logf("%v for one, %v for %d: %.2f of as many one after the other", one, many, together,
+		float64(many)/float64(one*together))
 	if many > one*together/3 {
-		t.Errorf("%d interfaces took %v to open and close, and one %v: they were not opened side by side", together, many, one)
+		t.Errorf("%d interfaces took %v to open and close, and one %v: they were not opened side by side",
+			together, many, one)
 	}
 }

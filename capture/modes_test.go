@@ -22,9 +22,11 @@ import (
 func TestFileCountEndsACapture(t *testing.T) {
 	source := newFakeSource()
 	c := fakeConfig(t, source)
-	c.Spec.Mode, c.Spec.Rotation, c.Spec.Limits.Files = capture.Ring, capture.Rotation{FileBytes: 1 << 20, KeepFiles: 2}, 3
+	c.Spec.Mode, c.Spec.Rotation, c.Spec.Limits.Files = capture.Ring,
+		capture.Rotation{FileBytes: 1 << 20, KeepFiles: 2}, 3
 	status := run(t, c)
-	if status.StopReason != capture.FileCountReached || len(status.Files) != 2 || status.FilesRemoved != 1 || status.Files[1].Name != "file-0003.pcapng" {
+	if status.StopReason != capture.FileCountReached || len(status.Files) != 2 || status.FilesRemoved != 1 ||
+		status.Files[1].Name != "file-0003.pcapng" {
 		t.Errorf("it ended as %+v", status)
 	}
 }
@@ -34,7 +36,8 @@ func TestSizeOfAllFilesEndsARing(t *testing.T) {
 	c := fakeConfig(t, source)
 	c.Spec.Mode, c.Spec.Rotation, c.Spec.Limits.SizeBytes = capture.Ring, capture.Rotation{FileBytes: 2 << 20}, 5<<20
 	status := run(t, c)
-	if status.StopReason != capture.SizeExceeded || len(status.Files) != 3 || status.BytesWritten > 5<<20 || status.BytesWritten < 5<<20-1000 {
+	if status.StopReason != capture.SizeExceeded || len(status.Files) != 3 || status.BytesWritten > 5<<20 ||
+		status.BytesWritten < 5<<20-1000 {
 		t.Errorf("it ended as %+v", status)
 	}
 }
@@ -87,7 +90,8 @@ func TestGoingOn(t *testing.T) {
 						t.Fatal(err)
 					}
 					job := b.start(s, func(c *capture.Config) {
-						c.Create, c.Append, c.Release, c.Before, c.NextFile = files.Create, files.Append, files.Close, before, round+1
+						c.Create, c.Append, c.Release, c.Before, c.NextFile = files.Create, files.Append,
+							files.Close, before, round+1
 					})
 					for i := range 1000 {
 						left.send(killedFrame(round*1000 + i))
@@ -149,7 +153,8 @@ func TestSeenIsBeforeTheFilter(t *testing.T) {
 	})
 	b.wire("left").send(frames(500)...)
 	status := b.stop(job)
-	if *status.PacketsSeen < 500 || *status.PacketsMatched != 0 || status.PacketsReceived != 0 || *status.PacketsDropped != 0 {
+	if *status.PacketsSeen < 500 || *status.PacketsMatched != 0 || status.PacketsReceived != 0 ||
+		*status.PacketsDropped != 0 {
 		t.Errorf("the counters are %+v", status)
 	}
 	before := *status.PacketsSeen
@@ -235,7 +240,8 @@ func TestInterfacesJoinAndCome(t *testing.T) {
 		}
 		far.send(frame(1, 100)) // those before came perhaps before it had joined
 		status := b.stop(job)
-		out, err := exec.Command(netnstest.Tool(t, "tshark"), "-r", filepath.Join(b.path, status.Files[0].Name), "-T", "fields", "-e", "frame.interface_name").Output()
+		out, err := exec.Command(netnstest.Tool(t, "tshark"), "-r", filepath.Join(b.path, status.Files[0].Name), "-T",
+			"fields", "-e", "frame.interface_name").Output()
 		if err != nil || !strings.Contains(string(out), "late") {
 			t.Errorf("%v: tshark reads %q, %v; the status is %+v", names, out, err, status)
 		}
@@ -256,7 +262,8 @@ func TestInterfacesJoinAndCome(t *testing.T) {
 			}
 		}
 		if shown == 0 {
-			t.Errorf("%v: no packet of the interface that joined was shown by its name, of %+v", names, job.Interfaces())
+			t.Errorf("%v: no packet of the interface that joined was shown by its name, of %+v",
+				names, job.Interfaces())
 		}
 	}
 }
@@ -285,7 +292,8 @@ func TestQuotaEndsACapture(t *testing.T) {
 		return nil
 	}
 	status := run(t, c)
-	if status.StopReason != capture.DiskLow || !strings.Contains(status.Error, "at its quota") || status.PacketsWritten == 0 {
+	if status.StopReason != capture.DiskLow || !strings.Contains(status.Error, "at its quota") ||
+		status.PacketsWritten == 0 {
 		t.Errorf("it ended as %+v", status)
 	}
 }
@@ -298,16 +306,25 @@ func TestMet(t *testing.T) {
 		before capture.Status
 		want   capture.StopReason
 	}{
-		"nothing":              {capture.Spec{Options: capture.Options{Limits: size}}, capture.Status{BytesWritten: 999}, ""},
-		"size":                 {capture.Spec{Options: capture.Options{Limits: size}}, capture.Status{BytesWritten: 1000}, capture.SizeExceeded},
-		"size that is kept":    {capture.Spec{Options: capture.Options{Limits: size, Mode: capture.Circular}}, capture.Status{BytesWritten: 1000}, ""},
-		"no limit":             {capture.Spec{Options: capture.Options{Limits: capture.Limits{SizeBytes: capture.Unlimited, Packets: capture.Unlimited}}}, capture.Status{BytesWritten: 1 << 40, PacketsWritten: 1 << 40}, ""},
-		"packets":              {capture.Spec{Options: capture.Options{Limits: capture.Limits{SizeBytes: 1000, Packets: 10}}}, capture.Status{PacketsWritten: 10}, capture.PacketCountReached},
-		"one packet is wanted": {capture.Spec{Options: capture.Options{Limits: capture.Limits{SizeBytes: 1000, Packets: 10}}}, capture.Status{PacketsWritten: 9}, ""},
-		"files, of which some went": {capture.Spec{Options: capture.Options{Limits: capture.Limits{SizeBytes: 1000, Files: 3}, Mode: capture.Ring}},
-			capture.Status{FilesRemoved: 1, Files: make([]capture.FileInfo, 2)}, capture.FileCountReached},
-		"time":         {capture.Spec{Options: capture.Options{Limits: capture.Limits{SizeBytes: 1000, DurationSeconds: 60}}}, capture.Status{StartTime: now.Add(-time.Minute)}, capture.TimeExceeded},
-		"time is left": {capture.Spec{Options: capture.Options{Limits: capture.Limits{SizeBytes: 1000, DurationSeconds: 60}}}, capture.Status{StartTime: now.Add(-59 * time.Second)}, ""},
+		"nothing": {capture.Spec{Options: capture.Options{Limits: size}},
+			capture.Status{BytesWritten: 999}, ""},
+		"size": {capture.Spec{Options: capture.Options{Limits: size}},
+			capture.Status{BytesWritten: 1000}, capture.SizeExceeded},
+		"size that is kept": {capture.Spec{Options: capture.Options{Limits: size, Mode: capture.Circular}},
+			capture.Status{BytesWritten: 1000}, ""},
+		"no limit": {capture.Spec{Options: capture.Options{Limits: capture.Limits{SizeBytes: capture.Unlimited,
+			Packets: capture.Unlimited}}}, capture.Status{BytesWritten: 1 << 40, PacketsWritten: 1 << 40}, ""},
+		"packets": {capture.Spec{Options: capture.Options{Limits: capture.Limits{SizeBytes: 1000,
+			Packets: 10}}}, capture.Status{PacketsWritten: 10}, capture.PacketCountReached},
+		"one packet is wanted": {capture.Spec{Options: capture.Options{Limits: capture.Limits{SizeBytes: 1000,
+			Packets: 10}}}, capture.Status{PacketsWritten: 9}, ""},
+		"files, of which some went": {capture.Spec{Options: capture.Options{Limits: capture.Limits{SizeBytes: 1000,
+			Files: 3}, Mode: capture.Ring}}, capture.Status{FilesRemoved: 1, Files: make([]capture.FileInfo, 2)},
+			capture.FileCountReached},
+		"time": {capture.Spec{Options: capture.Options{Limits: capture.Limits{SizeBytes: 1000,
+			DurationSeconds: 60}}}, capture.Status{StartTime: now.Add(-time.Minute)}, capture.TimeExceeded},
+		"time is left": {capture.Spec{Options: capture.Options{Limits: capture.Limits{SizeBytes: 1000,
+			DurationSeconds: 60}}}, capture.Status{StartTime: now.Add(-59 * time.Second)}, ""},
 	} {
 		if got := c.spec.Met(c.before, now); got != c.want {
 			t.Errorf("%s: %q, want %q", name, got, c.want)

@@ -5,13 +5,16 @@ import (
 	"strings"
 )
 
-// Options are all that a user can say about a capture: the one schema of it. Spec, Settings, Request and Status have
-// them, with the same names in JSON, and commands have them as arguments: package menu reads the tags, and the name of an
-// argument is that of its member in JSON, in lower case. The tag alias has the names that lines had before.
+// Options are all that a user can say about a capture: the one schema of it. Spec, Settings,
+// Request and Status have them, with the same names in JSON, and commands have them as arguments:
+// package menu reads the tags, and the name of an argument is that of its member in JSON, in lower
+// case. The tag alias has the names that lines had before.
 //
-// A new option is a member here, a line in commands/shared/captures that shows it, and the place that obeys it.
+// A new option is a member here, a line in commands/shared/captures that shows it, and the place
+// that obeys it.
 type Options struct {
-	// Interfaces are the names of interfaces, or All alone. Interfaces that appear while a capture of All runs join it.
+	// Interfaces are the names of interfaces, or All alone. Interfaces that appear while a capture
+	// of All runs join it.
 	Interfaces []string `json:"interfaces" arg:"" alias:"interface" help:"Names of interfaces separated by commas, or ALL."`
 
 	// Filter is the expression as the user wrote it.
@@ -22,8 +25,8 @@ type Options struct {
 	// Management keeps the packets of the appliance's own management sessions in the capture.
 	Management bool `json:"management" arg:"" help:"Keep the packets of management sessions too."`
 
-	// SnapLength is how many bytes of each packet are kept; 0 keeps all. HeadersOnly keeps no more than the headers,
-	// whatever their length.
+	// SnapLength is how many bytes of each packet are kept; 0 keeps all. HeadersOnly keeps no more
+	// than the headers, whatever their length.
 	SnapLength  int  `json:"snapLength" arg:"" alias:"snaplen" min:"0" max:"262144" help:"Bytes kept of each packet; 0 keeps all."`
 	HeadersOnly bool `json:"headersOnly" arg:"" help:"Keep only the headers of packets, whatever their length."`
 
@@ -48,8 +51,9 @@ type Options struct {
 	// Protect forbids the retention to delete the capture's files.
 	Protect bool `json:"protect" arg:"" alias:"keep" help:"Never delete the files to make room, or because they are old."`
 
-	// RingBytes is the memory that the kernel puts packets into while nobody reads them; 0 leaves it to the appliance.
-	// Rings is over how many rings the packets of an interface are spread, one for each CPU that receives them; 0 is one.
+	// RingBytes is the memory that the kernel puts packets into while nobody reads them; 0 leaves
+	// it to the appliance. Rings is over how many rings the packets of an interface are spread, one
+	// for each CPU that receives them; 0 is one.
 	RingBytes int64 `json:"ringBytes" arg:",size,zero" alias:"ring=MB" min:"2097152" help:"Memory for packets that wait to be read, such as 64MB; 0 has it chosen from what is free."`
 	Rings     int   `json:"rings" arg:",zero" min:"1" max:"64" help:"Over how many rings an interface is spread, when one CPU cannot fill or read it."`
 
@@ -63,9 +67,9 @@ type Options struct {
 
 // Limits end a capture; the first that is met wins.
 //
-// SizeBytes 0 asks for the default, which whoever takes the options from the user puts in its place: Start refuses it. The
-// others 0 are no limit. In the mode Circular SizeBytes is no limit but how much is kept; in the mode Ring it is of all
-// files together, deleted ones included.
+// SizeBytes 0 asks for the default, which whoever takes the options from the user puts in its
+// place: Start refuses it. The others 0 are no limit. In the mode Circular SizeBytes is no limit
+// but how much is kept; in the mode Ring it is of all files together, deleted ones included.
 type Limits struct {
 	SizeBytes       int64 `json:"sizeBytes" arg:",size,unlimited" alias:"size=MB" min:"4096" help:"A capture ends at this file size, such as 200MB; unlimited still ends before the disk is full."`
 	DurationSeconds int64 `json:"durationSeconds" arg:",seconds,unlimited,zero" alias:"duration" min:"1" max:"31536000" help:"A capture ends after this time, such as 60s or 5m."`
@@ -73,9 +77,10 @@ type Limits struct {
 	Files           int64 `json:"files" arg:",unlimited,zero" min:"1" help:"A capture ends after so many files."`
 }
 
-// Rotation says when a capture in the mode Ring begins its next file, whichever comes first, and how many files are kept:
-// the oldest goes. 0 is never, and all. While the disk is slow there are more files than are kept: up to twice as many and
-// three, or WaitingBytes more if that is more. In the mode Circular it is the same.
+// Rotation says when a capture in the mode Ring begins its next file, whichever comes first, and
+// how many files are kept: the oldest goes. 0 is never, and all. While the disk is slow there are
+// more files than are kept: up to twice as many and three, or WaitingBytes more if that is more. In
+// the mode Circular it is the same.
 type Rotation struct {
 	FileBytes   int64 `json:"fileBytes" arg:",size,zero" alias:"filesize=MB" min:"1048576" help:"A ring begins its next file at this size, such as 100MB."`
 	FileSeconds int64 `json:"fileSeconds" arg:",seconds,zero" alias:"filetime" min:"1" max:"31536000" help:"A ring begins its next file after this time, such as 10m."`
@@ -136,15 +141,16 @@ const (
 	Append Mode = "append"
 )
 
-// Normal returns the options with one word for each thing: the default where no word was said, 0 for no limit but of the
-// size, which keeps the difference between Unlimited and nothing said.
+// Normal returns the options with one word for each thing: the default where no word was said, 0
+// for no limit but of the size, which keeps the difference between Unlimited and nothing said.
 func (o Options) Normal() Options {
 	for _, limit := range []*int64{&o.Limits.DurationSeconds, &o.Limits.Packets, &o.Limits.Files} {
 		if *limit == Unlimited {
 			*limit = 0
 		}
 	}
-	o.Filter, o.Comment, o.CaseNumber = strings.TrimSpace(o.Filter), strings.TrimSpace(o.Comment), strings.TrimSpace(o.CaseNumber)
+	o.Filter, o.Comment, o.CaseNumber = strings.TrimSpace(o.Filter), strings.TrimSpace(o.Comment),
+		strings.TrimSpace(o.CaseNumber)
 	o.Direction = cmp.Or(o.Direction, Both)
 	o.OnInterfaceGone = cmp.Or(o.OnInterfaceGone, GoneEnds)
 	o.Precision = cmp.Or(o.Precision, Nanosecond)

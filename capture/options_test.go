@@ -29,8 +29,9 @@ func TestOptionsAreArguments(t *testing.T) {
 }
 
 func TestPartialOver(t *testing.T) {
-	ring := capture.Options{Interfaces: []string{"ALL"}, Filter: "port 25", SnapLength: 96, Mode: capture.Ring, Promiscuous: true,
-		Rotation: capture.Rotation{FileSeconds: 60, KeepFiles: 5}, Limits: capture.Limits{SizeBytes: 1 << 30, Files: 9}}
+	ring := capture.Options{Interfaces: []string{"ALL"}, Filter: "port 25", SnapLength: 96, Mode: capture.Ring,
+		Promiscuous: true, Rotation: capture.Rotation{FileSeconds: 60, KeepFiles: 5},
+		Limits: capture.Limits{SizeBytes: 1 << 30, Files: 9}}
 	for name, c := range map[string]struct {
 		given capture.Partial
 		want  func(o *capture.Options)
@@ -42,15 +43,18 @@ func TestPartialOver(t *testing.T) {
 		"zeros": {capture.Partial{Given: []string{"filter", "snaplength", "promiscuous", "sizeBytes", "name"}}, func(o *capture.Options) {
 			o.Filter, o.SnapLength, o.Promiscuous, o.Limits.SizeBytes = "", 0, false, 0
 		}},
-		"zeros that are not given": {capture.Partial{Options: capture.Options{Comment: "x"}}, func(o *capture.Options) { o.Comment = "x" }},
-		"a part of the rotation":   {capture.Partial{Options: capture.Options{Rotation: capture.Rotation{KeepFiles: 7}}}, func(o *capture.Options) { o.Rotation.KeepFiles = 7 }},
+		"zeros that are not given": {capture.Partial{Options: capture.Options{Comment: "x"}},
+			func(o *capture.Options) { o.Comment = "x" }},
+		"a part of the rotation": {capture.Partial{Options: capture.Options{Rotation: capture.Rotation{KeepFiles: 7}}},
+			func(o *capture.Options) { o.Rotation.KeepFiles = 7 }},
 		"another mode": {capture.Partial{Options: capture.Options{Mode: capture.Single}}, func(o *capture.Options) {
 			o.Mode, o.Rotation, o.Limits.Files = capture.Single, capture.Rotation{}, 0
 		}},
 		"a mode that counts files": {capture.Partial{Options: capture.Options{Mode: capture.Circular}}, func(o *capture.Options) {
 			o.Mode, o.Rotation = capture.Circular, capture.Rotation{}
 		}},
-		"a mode and what is of another": {capture.Partial{Options: capture.Options{Mode: capture.Append, Rotation: capture.Rotation{KeepFiles: 2}, Limits: capture.Limits{Files: 2}}},
+		"a mode and what is of another": {capture.Partial{Options: capture.Options{Mode: capture.Append,
+			Rotation: capture.Rotation{KeepFiles: 2}, Limits: capture.Limits{Files: 2}}},
 			func(o *capture.Options) {
 				o.Mode, o.Rotation, o.Limits.Files = capture.Append, capture.Rotation{KeepFiles: 2}, 2 // which Check refuses
 			}},
@@ -66,15 +70,17 @@ func TestPartialOver(t *testing.T) {
 	if got := asked.Over(single); got.Mode != capture.Ring || got.Rotation.FileBytes != 1<<20 {
 		t.Errorf("what belongs to rings makes %+v", got)
 	}
-	if p := (capture.Partial{Options: capture.Options{SnapLength: 1}, Given: []string{"FILTER"}}); !p.Gives("snapLength") || !p.Gives("filter") || p.Gives("comment") {
+	if p := (capture.Partial{Options: capture.Options{SnapLength: 1},
+		Given: []string{"FILTER"}}); !p.Gives("snapLength") || !p.Gives("filter") || p.Gives("comment") {
 		t.Error("what is given is not known")
 	}
 }
 
 func TestNormalOptions(t *testing.T) {
-	got := capture.Options{Filter: " port 25 ", Limits: capture.Limits{SizeBytes: -1, DurationSeconds: -1, Packets: -1, Files: -1}}.Normal()
-	want := capture.Options{Filter: "port 25", Limits: capture.Limits{SizeBytes: -1}, Direction: capture.Both, OnInterfaceGone: capture.GoneEnds,
-		Precision: capture.Nanosecond, Mode: capture.Single, Rings: 1, CPUs: []int{}}
+	got := capture.Options{Filter: " port 25 ",
+		Limits: capture.Limits{SizeBytes: -1, DurationSeconds: -1, Packets: -1, Files: -1}}.Normal()
+	want := capture.Options{Filter: "port 25", Limits: capture.Limits{SizeBytes: -1}, Direction: capture.Both,
+		OnInterfaceGone: capture.GoneEnds, Precision: capture.Nanosecond, Mode: capture.Single, Rings: 1, CPUs: []int{}}
 	if !reflect.DeepEqual(got, want) || !reflect.DeepEqual(got.Normal(), want) {
 		t.Errorf("%+v; want %+v", got, want)
 	}

@@ -22,8 +22,8 @@ const (
 	diskStride = diskStep + batchSize*4<<10
 )
 
-// A pacer decides when a job looks at what beside its packets: its time, that of its file, what waits
-// in memory, the disk. It is used by the goroutine that moves the packets.
+// A pacer decides when a job looks at what beside its packets: its time, that of its file, what
+// waits in memory, the disk. It is used by the goroutine that moves the packets.
 type pacer struct {
 	finished StopReason    // why the source takes no more; empty while it does
 	deadline time.Time     // for the whole capture; zero if there is none
@@ -49,7 +49,8 @@ func newPacer(s Spec, start time.Time, written int64) pacer {
 // isOver reports whether the time of the capture has passed.
 func (p *pacer) isOver(now time.Time) bool { return !p.deadline.IsZero() && !now.Before(p.deadline) }
 
-// finish notes that the source takes no more. Then neither the capture's time nor its file's counts.
+// finish notes that the source takes no more. Then neither the capture's time nor its file's
+// counts.
 func (p *pacer) finish(reason StopReason) { p.finished, p.deadline = reason, time.Time{} }
 
 func (p *pacer) flushIsDue(now time.Time) bool { return !p.flush.IsZero() && !now.Before(p.flush) }

@@ -13,7 +13,8 @@ import (
 	"diagsh/internal/test/disktest"
 )
 
-// What a disk has when the power fails: what was written to it, and nothing of the kernel's caches and the journal's.
+// What a disk has when the power fails: what was written to it, and nothing of the kernel's caches
+// and the journal's.
 
 func TestPowerCut(t *testing.T) {
 	t.Parallel()
@@ -26,7 +27,8 @@ func TestPowerCut(t *testing.T) {
 	}
 }
 
-// cutPower has captures in every mode run on a disk until its power is cut, at a moment that the seed says, and looks at what is left.
+// cutPower has captures in every mode run on a disk until its power is cut, at a moment that the
+// seed says, and looks at what is left.
 func (b *bed) cutPower(disk *disktest.Disk, seed uint64, format capture.Format) {
 	random := rand.New(rand.NewPCG(seed, 8))
 	left := b.wire("left")
@@ -105,15 +107,18 @@ func (b *bed) cutPower(disk *disktest.Disk, seed uint64, format capture.Format) 
 			wireshark(b, filepath.Join(b.path, name), len(got))
 		}
 		next = max(next, 0)
-		b.Logf("%s: %d packets in %d files, up to %d of %d sent; up to %d had to be there", s.Name, packets, len(names), next, number, must)
+		b.Logf("%s: %d packets in %d files, up to %d of %d sent; up to %d had to be there", s.Name, packets, len(names),
+			next, number, must)
 		if next < must || next > number {
-			b.Errorf("%s: the last packet is %d; %d were sent, %d of them a second before the end", s.Name, next, number, must)
+			b.Errorf("%s: the last packet is %d; %d were sent, %d of them a second before the end", s.Name,
+				next, number, must)
 		}
 		first := 0
 		if s.Mode == capture.Append {
 			first = appended
 		}
-		kept := map[capture.Mode]int64{capture.Circular: s.Limits.SizeBytes * 8 / 10, capture.Ring: (s.Rotation.KeepFiles - 1) * s.Rotation.FileBytes * 9 / 10}[s.Mode]
+		kept := map[capture.Mode]int64{capture.Circular: s.Limits.SizeBytes * 8 / 10,
+			capture.Ring: (s.Rotation.KeepFiles - 1) * s.Rotation.FileBytes * 9 / 10}[s.Mode]
 		if packets < next+first && (kept == 0 || bytes < kept) {
 			b.Errorf("%s: of %d packets %d are kept, in %d bytes", s.Name, next+first, packets, bytes)
 		}

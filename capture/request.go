@@ -11,14 +11,16 @@ import (
 type Request struct {
 	Name string `json:"name" arg:",positional:1" help:"Name of the capture; one is made if none is given."`
 
-	// What is not given takes the Settings' value, or with Defaults that of an appliance's first Settings.
+	// What is not given takes the Settings' value, or with Defaults that of an appliance's first
+	// Settings.
 	Partial
 	Defaults bool `json:"defaults" arg:"" default:"no" help:"Say yes, for programs: what is not given is as on a new appliance, and not taken from the settings."`
 
 	Start time.Time `json:"start,omitzero" arg:"" alias:"at" help:"When to begin, such as \"2026-03-01 10:15\" (UTC); at once, if not given."`
 }
 
-// Partial is Options of which some are given: those that are not zero, and those whose zero value was given.
+// Partial is Options of which some are given: those that are not zero, and those whose zero value
+// was given.
 type Partial struct {
 	Options
 	Given []string `json:"-" arg:"*"` // names of options, in any case; others are passed over
@@ -40,8 +42,8 @@ func (p Partial) gives(name string, index []int) bool {
 	return named || !reflect.ValueOf(p.Options).FieldByIndex(index).IsZero()
 }
 
-// Over returns base with what is given in its place. A mode that is given takes away what belongs to another, and what
-// belongs to rings only asks for one.
+// Over returns base with what is given in its place. A mode that is given takes away what belongs
+// to another, and what belongs to rings only asks for one.
 func (p Partial) Over(base Options) Options {
 	from, to := reflect.ValueOf(p.Options), reflect.ValueOf(&base).Elem()
 	eachOption(func(name string, index []int) {
@@ -61,8 +63,8 @@ func (p Partial) Over(base Options) Options {
 	return base
 }
 
-// CheckFormat refuses a comment or a case number that is given for a file without a place for it. The error is a
-// *SpecError.
+// CheckFormat refuses a comment or a case number that is given for a file without a place for it.
+// The error is a *SpecError.
 func (p Partial) CheckFormat(f Format, hint string) error {
 	switch {
 	case f != PCAP:

@@ -34,9 +34,9 @@ type change struct {
 	left      []int             // positions whose interface is not wanted by its name of now
 }
 
-// compare finds what has changed. joins tells which interfaces belong to the capture that
-// were not there when it began; nil: none does. byName is for a capture of what bears certain names,
-// which one that has another name now is no part of.
+// compare finds what has changed. joins tells which interfaces belong to the capture that were not
+// there when it began; nil: none does. byName is for a capture of what bears certain names, which
+// one that has another name now is no part of.
 func (r *roster) compare(present []Interface, joins func(Interface) bool, byName bool) (c change) {
 	c.renamed = make(map[int]Interface)
 	for _, in := range present {
@@ -73,7 +73,8 @@ func (r *roster) rename(position int, in Interface) {
 // lose notes that a position gets no more packets.
 func (r *roster) lose(position int) { r.gone[position] = true }
 
-// names are those of the interfaces that packets come from or came from, but for the names that one had before.
+// names are those of the interfaces that packets come from or came from, but for the names that one
+// had before.
 func (r *roster) names() (names []string) {
 	for position, in := range r.all {
 		if r.gone[position] && r.find(in.Index) >= 0 || slices.Contains(names, in.Name) {

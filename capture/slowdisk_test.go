@@ -42,7 +42,8 @@ func (f *slowFile) Close([]capture.Counters) (capture.FileInfo, error) {
 	return f.Info(), nil
 }
 
-// While the disk is slow there are more files than are kept, within bounds; and no longer than that.
+// While the disk is slow there are more files than are kept, within bounds; and no longer than
+// that.
 func TestFilesThatWaitForASlowDisk(t *testing.T) {
 	for _, test := range []struct {
 		name   string
@@ -105,8 +106,8 @@ func TestFilesThatWaitForASlowDisk(t *testing.T) {
 	}
 }
 
-// Files that are held stay, and all that are younger, while the capture goes on; then the window is the last one again. Each file is
-// told of as it closes, before it could go.
+// Files that are held stay, and all that are younger, while the capture goes on; then the window is
+// the last one again. Each file is told of as it closes, before it could go.
 func TestHeldFilesStay(t *testing.T) {
 	source := newNumberedSource(20_000)
 	c := fakeConfig(t, source.fakeSource)
@@ -143,7 +144,8 @@ func TestHeldFilesStay(t *testing.T) {
 		defer mutex.Unlock()
 		return len(closed)
 	}
-	awaitStatus(t, job, "all is written", func(s capture.Status) bool { return s.PacketsWritten == 20_000 && numbers() == len(s.Files)-1 })
+	awaitStatus(t, job, "all is written",
+		func(s capture.Status) bool { return s.PacketsWritten == 20_000 && numbers() == len(s.Files)-1 })
 	if s := job.Status(); s.FilesRemoved != 0 || len(s.Files) < 10 {
 		t.Errorf("it kept %d files and removed %d", len(s.Files), s.FilesRemoved)
 	}
@@ -156,7 +158,8 @@ func TestHeldFilesStay(t *testing.T) {
 	delete(held, closed[0])
 	mutex.Unlock()
 	job.Prune()
-	awaitStatus(t, job, "two files are gone", func(s capture.Status) bool { return s.FilesRemoved == 2 && s.Files[0].Name == closed[2] })
+	awaitStatus(t, job, "two files are gone",
+		func(s capture.Status) bool { return s.FilesRemoved == 2 && s.Files[0].Name == closed[2] })
 	mutex.Lock()
 	clear(held)
 	mutex.Unlock()

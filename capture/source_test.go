@@ -19,7 +19,8 @@ import (
 
 // udpOnly keeps what the kernel itself sends on a new interface out of a test.
 var udpOnly = []bpf.RawInstruction{
-	{Op: unix.BPF_LD | unix.BPF_H | unix.BPF_ABS, K: 12}, {Op: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: 3, K: 0x800},
+	{Op: unix.BPF_LD | unix.BPF_H | unix.BPF_ABS, K: 12},
+	{Op: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: 3, K: 0x800},
 	{Op: unix.BPF_LD | unix.BPF_B | unix.BPF_ABS, K: 23}, {Op: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: 1, K: 17},
 	{Op: unix.BPF_RET, K: 1}, {Op: unix.BPF_RET},
 }
@@ -103,7 +104,8 @@ func (b *bed) job(t *testing.T) (job *capture.Job) {
 	b.ns.Do(t, func() {
 		var err error
 		job, err = capture.Start(capture.Config{
-			Spec: spec("left"), Interfaces: b.interfaces("left"), Open: afpacket.Options{RingBytes: 4 << 20}.Open, Create: pcapfile.Create, Dir: b.dir, FileName: "test.pcap",
+			Spec: spec("left"), Interfaces: b.interfaces("left"), Open: afpacket.Options{RingBytes: 4 << 20}.Open,
+			Create: pcapfile.Create, Dir: b.dir, FileName: "test.pcap",
 			Compile: func(capture.Interface) ([]bpf.RawInstruction, error) { return udpOnly, nil },
 		})
 		if err != nil {
@@ -117,7 +119,8 @@ func (b *bed) job(t *testing.T) (job *capture.Job) {
 	return job
 }
 
-// A view that nobody reads costs the capture nothing but what it is told, and says exactly how much it has not shown.
+// A view that nobody reads costs the capture nothing but what it is told, and says exactly how much
+// it has not shown.
 func TestSlowViewLosesLinesAndNoPackets(t *testing.T) {
 	b := newBed(t)
 	job := b.job(t)
@@ -186,7 +189,8 @@ func TestReplaySource(t *testing.T) {
 	}
 }
 
-// numbered gives the packets of several files, each with its own interface, the number that the suite wants.
+// numbered gives the packets of several files, each with its own interface, the number that the
+// suite wants.
 type numbered struct {
 	*replay.Source
 	parts int
@@ -205,13 +209,15 @@ func (n *numbered) Read(batch []capture.Packet, until time.Time) (int, error) {
 func fileOf(t *testing.T, format capture.Format, frames [][]byte, first int) replay.Opener {
 	t.Helper()
 	var file bytes.Buffer
-	h := capture.FileHeader{Format: format, Interfaces: []capture.Interface{{Name: "left", LinkType: capture.Ethernet}}, SnapLength: capture.MaxSnapLength}
+	h := capture.FileHeader{Format: format, Interfaces: []capture.Interface{{Name: "left", LinkType: capture.Ethernet}},
+		SnapLength: capture.MaxSnapLength}
 	stream, err := pcapfile.NewStream(&file, h)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i, f := range frames {
-		if err := stream.Write([]capture.Packet{{Time: int64(first+i+1) * 1e9, Data: f, Length: uint32(len(f))}}); err != nil {
+		if err := stream.Write([]capture.Packet{{Time: int64(first+i+1) * 1e9, Data: f,
+			Length: uint32(len(f))}}); err != nil {
 			t.Fatal(err)
 		}
 	}

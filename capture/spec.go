@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// Spec is a capture to be: what a user says about it, and where it must stop for the sake of others. The zero value of
-// each option but Interfaces and Limits.SizeBytes is a capture as most people want it.
+// Spec is a capture to be: what a user says about it, and where it must stop for the sake of
+// others. The zero value of each option but Interfaces and Limits.SizeBytes is a capture as most
+// people want it.
 type Spec struct {
 	Name string `json:"name"`
 	Options
@@ -14,8 +15,8 @@ type Spec struct {
 	// Start is when the capture begins; the zero time is at once.
 	Start time.Time `json:"start,omitzero"`
 
-	// ReserveBytes of disk stay free: the capture does not start, or ends with DiskLow, before they are touched. With 0
-	// it ends when the disk is full.
+	// ReserveBytes of disk stay free: the capture does not start, or ends with DiskLow, before they
+	// are touched. With 0 it ends when the disk is full.
 	ReserveBytes int64 `json:"reserveBytes"`
 }
 

@@ -13,8 +13,9 @@ import (
 	"diagsh/capture/pcapfile"
 )
 
-// A disk that takes nothing for 100 ms, again and again, costs no packet, though the buffers for such moments have no pages yet when
-// the first comes. What comes meanwhile is more than the ring holds, so that it is the buffers that hold it.
+// A disk that takes nothing for 100 ms, again and again, costs no packet, though the buffers for
+// such moments have no pages yet when the first comes. What comes meanwhile is more than the ring
+// holds, so that it is the buffers that hold it.
 func TestStallingDisk(t *testing.T) {
 	const (
 		each   = 75 // packets a millisecond, as far as the machine can: 108 MB/s
@@ -68,7 +69,8 @@ func TestStallingDisk(t *testing.T) {
 	close(end)
 	sending.Wait()
 	status := b.stop(job)
-	if *status.PacketsDropped != 0 || status.PacketsDiscarded != 0 || status.PacketsWritten != uint64(sent) || status.Error != "" {
+	if *status.PacketsDropped != 0 || status.PacketsDiscarded != 0 || status.PacketsWritten != uint64(sent) ||
+		status.Error != "" {
 		t.Errorf("of %d packets: %+v", sent, status)
 	}
 	t.Logf("%d packets; up to %d MiB waited for the disk", sent, most>>20)

@@ -74,7 +74,8 @@ func (s Spec) Status() Status {
 	}
 }
 
-// notInFile are the members, by their JSON names, that are for the file and that its format has no place for.
+// notInFile are the members, by their JSON names, that are for the file and that its format has no
+// place for.
 func (s Spec) notInFile() (members []string) {
 	if s.Format != PCAP {
 		return nil

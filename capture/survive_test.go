@@ -47,7 +47,8 @@ func TestFullDisk(t *testing.T) {
 		sent := frames(20000)
 		b.wire("left").send(sent...)
 		status := b.wait(job)
-		if status.StopReason != capture.DiskLow || status.Error == "" || status.PacketsWritten == 0 || status.Files[0].Packets != int64(status.PacketsWritten) {
+		if status.StopReason != capture.DiskLow || status.Error == "" || status.PacketsWritten == 0 ||
+			status.Files[0].Packets != int64(status.PacketsWritten) {
 			t.Errorf("status is %+v", status)
 		}
 		name := "capture" + format.Extension()
@@ -104,8 +105,9 @@ func TestReserveIsKept(t *testing.T) {
 	b.filesAre("other.pcap")
 }
 
-// Several captures of the same load look at the same free disk. What each has in memory, and may write until it looks again, is no room
-// for the others, so that not all may even begin where each alone could.
+// Several captures of the same load look at the same free disk. What each has in memory, and may
+// write until it looks again, is no room for the others, so that not all may even begin where each
+// alone could.
 func TestReserveIsKeptBySeveral(t *testing.T) {
 	b := newBed(t)
 	b.smallDisk("24m")
@@ -172,17 +174,20 @@ func TestReserveThatAnotherTakes(t *testing.T) {
 		t.Fatal(err)
 	}
 	left := b.wire("left")
-	for sent, end := 0, time.Now().Add(10*time.Second); job.Status().State == capture.Running && time.Now().Before(end); sent++ {
+	for sent, end := 0, time.Now().Add(10*time.Second); job.Status().State == capture.Running && time.Now().
+		Before(end); sent++ {
 		left.send(killedFrame(sent))
 		time.Sleep(time.Millisecond)
 	}
 	status := b.wait(job)
-	if status.StopReason != capture.DiskLow || !strings.Contains(status.Error, "kept in reserve") || status.BytesWritten > 2<<20 {
+	if status.StopReason != capture.DiskLow || !strings.Contains(status.Error, "kept in reserve") ||
+		status.BytesWritten > 2<<20 {
 		t.Errorf("status is %+v", status)
 	}
 }
 
-// filledSpecs are captures in every mode whose files, but for the growing one of the single, leave room on a disk of 64 MiB.
+// filledSpecs are captures in every mode whose files, but for the growing one of the single, leave
+// room on a disk of 64 MiB.
 func filledSpecs(format capture.Format) []capture.Spec {
 	var all []capture.Spec
 	for _, mode := range []capture.Mode{capture.Single, capture.Circular, capture.Ring, capture.Append} {
@@ -224,8 +229,8 @@ func (w *wire) traffic() (stop func() int) {
 	return func() int { close(quit); return <-ended }
 }
 
-// Another writer takes the disk to its last byte, and what a rotation frees at once, while captures run in every mode, several at
-// once. Each says so, and what it wrote before is whole.
+// Another writer takes the disk to its last byte, and what a rotation frees at once, while captures
+// run in every mode, several at once. Each says so, and what it wrote before is whole.
 func TestDiskThatAnotherFills(t *testing.T) {
 	t.Parallel()
 	for name, smallDisk := range map[string]func(*bed) *disktest.Disk{
@@ -256,7 +261,8 @@ func TestDiskThatAnotherFills(t *testing.T) {
 				awaitStatus(t, jobs["ring"], "all captures have begun to write", func(ring capture.Status) bool {
 					for mode := range jobs {
 						name := mode + format.Extension()
-						if info, err := os.Stat(filepath.Join(b.path, capture.PartName(name))); err == nil && info.Size() < 64<<10 {
+						if info, err := os.Stat(filepath.Join(b.path, capture.PartName(name))); err == nil &&
+							info.Size() < 64<<10 {
 							return false
 						}
 					}
@@ -289,7 +295,8 @@ func (b *bed) appendable(format capture.Format, left *wire) capture.Status {
 // appended is how many packets a file has that a capture appends to.
 const appended = 100
 
-// fullDiskLeft looks at the captures that a full disk ended, of traffic of so many packets, and at all that there is on the disk.
+// fullDiskLeft looks at the captures that a full disk ended, of traffic of so many packets, and at
+// all that there is on the disk.
 func (b *bed) fullDiskLeft(jobs map[string]*capture.Job, beside string, sent int) {
 	b.Helper()
 	names := map[string]bool{beside: true, "lost+found": true}
@@ -298,10 +305,12 @@ func (b *bed) fullDiskLeft(jobs map[string]*capture.Job, beside string, sent int
 		if s.StopReason != capture.DiskLow || s.State != capture.Stopped || s.Error != "the disk is full" {
 			b.Errorf("%s ended as %s, %s: %q", mode, s.State, s.StopReason, s.Error)
 		}
-		if *s.PacketsMatched != s.PacketsReceived+*s.PacketsDropped || s.PacketsReceived != s.PacketsWritten+s.PacketsDiscarded+s.PacketsBehindLimit {
+		if *s.PacketsMatched != s.PacketsReceived+*s.PacketsDropped ||
+			s.PacketsReceived != s.PacketsWritten+s.PacketsDiscarded+s.PacketsBehindLimit {
 			b.Errorf("the counters of %s do not add up: %+v", mode, s)
 		}
-		// The numbers of the frames in the files go on from the first kept to the last that is counted as written.
+		// The numbers of the frames in the files go on from the first kept to the last that is
+		// counted as written.
 		first, packets := 0, int64(0)
 		if mode == string(capture.Append) {
 			first = -appended
@@ -328,7 +337,8 @@ func (b *bed) fullDiskLeft(jobs map[string]*capture.Job, beside string, sent int
 			wireshark(b, filepath.Join(b.path, f.Name), len(got))
 		}
 		if want := uint64(packets + s.PacketsRemoved); s.PacketsWritten != want || packets == 0 || next > sent {
-			b.Errorf("%s: %d packets were written of %d, %d are there and %d removed", mode, s.PacketsWritten, sent, packets, s.PacketsRemoved)
+			b.Errorf("%s: %d packets were written of %d, %d are there and %d removed", mode, s.PacketsWritten, sent,
+				packets, s.PacketsRemoved)
 		}
 	}
 	// Of what is removed for something newer, nothing was removed for what the disk did not take.

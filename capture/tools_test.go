@@ -48,7 +48,8 @@ func TestToolsReadEveryFormat(t *testing.T) {
 				if got := lines("tshark", "-r", path, "-T", "fields", "-e", "frame.number"); got != n {
 					t.Errorf("tshark reads %d packets", got)
 				}
-				if out := say("tcpdump", "-n", "-r", path, "--count"); !strings.Contains(out, fmt.Sprintf("%d packets", n)) {
+				if out := say("tcpdump", "-n", "-r", path, "--count"); !strings.Contains(out,
+					fmt.Sprintf("%d packets", n)) {
 					t.Errorf("tcpdump says %s", out)
 				}
 				say("mergecap", "-w", merged, path, path)
@@ -59,10 +60,12 @@ func TestToolsReadEveryFormat(t *testing.T) {
 					}
 				}
 				out := say("capinfos", "-M", path)
-				digits := map[capture.Precision]string{capture.Nanosecond: "nanoseconds", capture.Microsecond: "microseconds"}[precision]
+				digits := map[capture.Precision]string{capture.Nanosecond: "nanoseconds",
+					capture.Microsecond: "microseconds"}[precision]
 				wanted := []string{digits}
 				if format == capture.PCAPNG {
-					wanted = append(wanted, "Appliance: mx1, diagsh", "Operator: anna", "Case: 4711", "not port 2222", "Number of packets = 300", "Name = right")
+					wanted = append(wanted, "Appliance: mx1, diagsh", "Operator: anna", "Case: 4711", "not port 2222",
+						"Number of packets = 300", "Name = right")
 				}
 				for _, w := range wanted {
 					if !strings.Contains(out, w) {
@@ -74,7 +77,8 @@ func TestToolsReadEveryFormat(t *testing.T) {
 					if !strings.Contains(counters, fmt.Sprint(n)) {
 						t.Errorf("tshark counts\n%s", counters)
 					}
-					direction := say("tshark", "-r", path, "-c", "1", "-T", "fields", "-e", "frame.packet_flags_direction")
+					direction := say("tshark", "-r", path, "-c", "1", "-T", "fields", "-e",
+						"frame.packet_flags_direction")
 					if strings.TrimSpace(direction) != "0x00000001" && strings.TrimSpace(direction) != "1" {
 						t.Errorf("the direction is %q", direction)
 					}

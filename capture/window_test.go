@@ -34,7 +34,8 @@ type numberedSource struct {
 }
 
 func newNumberedSource(most int) *numberedSource {
-	return &numberedSource{fakeSource: newFakeSource(), most: most, buffer: make([]byte, 256*1600), random: rand.New(rand.NewPCG(6, 7))}
+	return &numberedSource{fakeSource: newFakeSource(), most: most, buffer: make([]byte, 256*1600),
+		random: rand.New(rand.NewPCG(6, 7))}
 }
 
 func (s *numberedSource) Read(batch []capture.Packet, until time.Time) (int, error) {
@@ -124,7 +125,8 @@ func TestKeptWindowIsTheLastOne(t *testing.T) {
 					n, packets := numbersOf(t, path, next)
 					info, err := os.Stat(path)
 					if err != nil || info.Size() != f.Bytes || int64(packets) != f.Packets {
-						t.Fatalf("%s has %d packets in %d bytes, the status says %+v: %v", f.Name, packets, info.Size(), f, err)
+						t.Fatalf("%s has %d packets in %d bytes, the status says %+v: %v", f.Name, packets,
+							info.Size(), f, err)
 					}
 					next, bytes, kept = n, bytes+f.Bytes, kept+packets
 				}

@@ -35,7 +35,8 @@ func auditlog(s auditService) *menu.Command {
 		Role: menu.Administrator,
 		Run: func(ctx context.Context, _ menu.Caller, a auditlogArgs, out *menu.Out[access.Event]) error {
 			found := false
-			err := s.Events(ctx, access.EventFilter{User: a.User, From: a.From, To: a.To, Path: a.Path, Act: a.Act, Newest: a.Count}, func(e access.Event) error {
+			wanted := access.EventFilter{User: a.User, From: a.From, To: a.To, Path: a.Path, Act: a.Act, Newest: a.Count}
+			err := s.Events(ctx, wanted, func(e access.Event) error {
 				found = true
 				return out.Record(e)
 			})
@@ -68,5 +69,6 @@ func auditLine(w io.Writer, e access.Event) {
 	if len(what) > 0 {
 		result = strings.Join(what, " ") + ": " + result
 	}
-	fmt.Fprintf(w, "%s  %-8s  %s from %s  %s\n", menu.UTC(e.Time), e.Act, tables.OrDash(e.User), tables.OrDash(e.Source), result)
+	fmt.Fprintf(w, "%s  %-8s  %s from %s  %s\n", menu.UTC(e.Time), e.Act, tables.OrDash(e.User),
+		tables.OrDash(e.Source), result)
 }

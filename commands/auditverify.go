@@ -15,7 +15,8 @@ type auditVerifier interface {
 	VerifyAudit(ctx context.Context) (access.AuditReport, error)
 }
 
-// auditverify says whether the audit log is what was written: each line tells the hash of the one before it.
+// auditverify says whether the audit log is what was written: each line tells the hash of the one
+// before it.
 func auditverify(s auditVerifier) *menu.Command {
 	return menu.Decl[menu.NoArgs, access.AuditReport]{
 		Name:  "auditverify",
@@ -39,7 +40,8 @@ func auditverify(s auditVerifier) *menu.Command {
 			for _, fault := range r.Faults {
 				fmt.Fprintf(w, "%s.\n", fault)
 			}
-			fmt.Fprintf(w, "Files:     %d\nLines:     %d\nLast line: %s\nFaults:    %d\n", r.Files, r.Lines, tables.OrDash(r.Last), len(r.Faults))
+			fmt.Fprintf(w, "Files:     %d\nLines:     %d\nLast line: %s\nFaults:    %d\n", r.Files, r.Lines,
+				tables.OrDash(r.Last), len(r.Faults))
 		},
 	}.Command()
 }

@@ -21,10 +21,12 @@ func TestAuditVerifyTellsOfAChange(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(path, []byte(strings.Replace(string(text), `"path":"hostname"`, `"path":"date"`, 1)), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte(strings.Replace(string(text), `"path":"hostname"`, `"path":"date"`, 1)),
+		0o600); err != nil {
 		t.Fatal(err)
 	}
-	if r := a.Local("auditverify"); r.Status != 1 || !strings.Contains(r.Out, "does not follow from the line before it.\n") || !strings.Contains(r.Err, "The audit log is not as it was written.") {
+	if r := a.Local("auditverify"); r.Status != 1 ||
+		!strings.Contains(r.Out, "does not follow from the line before it.\n") || !strings.Contains(r.Err, "The audit log is not as it was written.") {
 		t.Errorf("a line was changed: %+v", r)
 	}
 }

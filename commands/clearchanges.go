@@ -45,8 +45,10 @@ func clearchanges(s clearService) *menu.Command {
 			return nil
 		},
 		Check: func(_ context.Context, caller menu.Caller, a clearchangesArgs, name string) error {
-			if name == "setting" && !slices.ContainsFunc(s.Configuration(caller).Changes, func(c config.Change) bool { return c.Is(a.Setting) }) {
-				return &menu.Error{Code: menu.NotFound, Argument: "setting", Message: fmt.Sprintf("No change of %q is pending", a.Setting), Hint: "showchanges lists what is"}
+			named := func(c config.Change) bool { return c.Is(a.Setting) }
+			if name == "setting" && !slices.ContainsFunc(s.Configuration(caller).Changes, named) {
+				return &menu.Error{Code: menu.NotFound, Argument: "setting",
+					Message: fmt.Sprintf("No change of %q is pending", a.Setting), Hint: "showchanges lists what is"}
 			}
 			return nil
 		},

@@ -29,16 +29,19 @@ func commit(s commitService) *menu.Command {
 	return menu.Decl[commitArgs, config.Commit]{
 		Name: "commit",
 		Help: "Make your pending changes hold.",
-		Details: "All of a commit holds or nothing of it. After `commit confirm 5` the changes are taken back in five minutes unless you commit " +
-			"once more: by then you have seen that the appliance can still be reached. That happens also when your connection is cut, or the appliance is restarted.",
+		Details: "All of a commit holds or nothing of it. After `commit confirm 5` the changes are taken back in " +
+			"five minutes unless you commit once more: by then you have seen that the appliance can still be " +
+			"reached. That happens also when your connection is cut, or the appliance is restarted.",
 		Role:  menu.Administrator,
 		Shape: menu.Object,
 		Ask: func(_ context.Context, caller menu.Caller, _ commitArgs, q *menu.Question) error {
 			return askCommit(s.Configuration(caller), q)
 		},
 		Check: func(_ context.Context, _ menu.Caller, a commitArgs, name string) error {
-			if name == "comment" && (len(a.Comment) > 200 || strings.ContainsFunc(a.Comment, func(r rune) bool { return !unicode.IsPrint(r) })) {
-				return menu.BadArgument("comment", "The comment is not right").WithHint("It is one line of at most 200 bytes")
+			unprintable := func(r rune) bool { return !unicode.IsPrint(r) }
+			if name == "comment" && (len(a.Comment) > 200 || strings.ContainsFunc(a.Comment, unprintable)) {
+				return menu.BadArgument("comment", "The comment is not right").
+					WithHint("It is one line of at most 200 bytes")
 			}
 			return nil
 		},
@@ -48,7 +51,8 @@ func commit(s commitService) *menu.Command {
 			for _, w := range view.Warnings {
 				out.Printf("%s\n", w.Text)
 			}
-			r := config.Request{Comment: strings.TrimSpace(a.Comment), Forget: a.Keep != nil && !*a.Keep, Merge: a.Merge != nil && *a.Merge}
+			r := config.Request{Comment: strings.TrimSpace(a.Comment), Forget: a.Keep != nil && !*a.Keep,
+				Merge: a.Merge != nil && *a.Merge}
 			if a.Confirm != nil {
 				r.Confirm = *a.Confirm
 			}
@@ -70,7 +74,8 @@ func commit(s commitService) *menu.Command {
 	}.Command()
 }
 
-// askCommit asks nothing where there is nothing to commit, and nothing more where a commit waits for its confirmation.
+// askCommit asks nothing where there is nothing to commit, and nothing more where a commit waits
+// for its confirmation.
 func askCommit(view config.View, q *menu.Question) error {
 	switch {
 	case len(view.Changes) == 0 && view.Waiting == nil:
@@ -81,7 +86,8 @@ func askCommit(view config.View, q *menu.Question) error {
 		q.Text = changes.Elsewhere(view) + "Commit that too?"
 	case q.Name == "merge":
 		q.Skip = len(view.Underneath) == 0
-		q.Text = fmt.Sprintf("The configuration has changed since you began:\n%s\n%s", config.Underneath(view.Underneath), q.Text)
+		q.Text = fmt.Sprintf("The configuration has changed since you began:\n%s\n%s",
+			config.Underneath(view.Underneath), q.Text)
 	}
 	return nil
 }

@@ -29,7 +29,8 @@ func commitdetail(s commitsService) *menu.Command {
 					return out.Record(c)
 				}
 			}
-			return &menu.Error{Code: menu.NotFound, Argument: "commit", Message: "The commit is not among the last ones", Hint: "commitdetail alone shows the last one"}
+			return &menu.Error{Code: menu.NotFound, Argument: "commit",
+				Message: "The commit is not among the last ones", Hint: "commitdetail alone shows the last one"}
 		},
 		Text: changes.Commit,
 	}.Command()

@@ -112,8 +112,8 @@ func dig() *menu.Command {
 	return menu.Decl[digArgs, digReply]{
 		Name: "dig",
 		Help: "Look up a record on a nameserver, and show the whole answer.",
-		Details: "An answer that was cut off is asked for again over TCP. A name server that fails leaves the question to the next. " +
-			"As with others' dig, name, type and class may be in any order.",
+		Details: "An answer that was cut off is asked for again over TCP. A name server that fails leaves the " +
+			"question to the next. As with others' dig, name, type and class may be in any order.",
 		Role:  menu.Operator,
 		Shape: menu.Object,
 		Ask: func(_ context.Context, _ menu.Caller, a digArgs, q *menu.Question) error {
@@ -134,11 +134,13 @@ func dig() *menu.Command {
 				return err
 			case "type":
 				if !dns.IsClass(a.Type) && !reordered(&a) {
-					return menu.BadArgument("type", "There is no type of record %q", menu.Clean(a.Type)).WithHint("It is such as A, AAAA, MX, TXT, or TYPE and a number")
+					return menu.BadArgument("type", "There is no type of record %q", menu.Clean(a.Type)).
+						WithHint("It is such as A, AAAA, MX, TXT, or TYPE and a number")
 				}
 			case "class":
 				if !dns.IsClass(a.Class) && !reordered(&a) {
-					return menu.BadArgument("class", "There is no class %q", menu.Clean(a.Class)).WithHint("It is IN, CH, HS, ANY, or CLASS and a number")
+					return menu.BadArgument("class", "There is no class %q", menu.Clean(a.Class)).
+						WithHint("It is IN, CH, HS, ANY, or CLASS and a number")
 				}
 			}
 			return nil
@@ -148,8 +150,9 @@ func dig() *menu.Command {
 	}.Command()
 }
 
-// reordered puts name, type and class, which stand in any order in a line of dig, into their places: those of the words that can be a
-// type or a class, and are not in that place already, are that. It is false if the words make no question.
+// reordered puts name, type and class, which stand in any order in a line of dig, into their
+// places: those of the words that can be a type or a class, and are not in that place already, are
+// that. It is false if the words make no question.
 func reordered(a *digArgs) bool {
 	if isDigType(a.Type) && dns.IsClass(a.Class) {
 		return true
@@ -196,7 +199,8 @@ func transferFrom(word string) (kind string, serial uint32, err error) {
 
 func runDig(ctx context.Context, _ menu.Caller, a digArgs, out *menu.Out[digReply]) error {
 	if !reordered(&a) {
-		return menu.BadArgument("type", "%s, %s and %s are no name, type and class", menu.Clean(a.Name), menu.Clean(a.Type), menu.Clean(a.Class)).
+		return menu.BadArgument("type", "%s, %s and %s are no name, type and class", menu.Clean(a.Name),
+			menu.Clean(a.Type), menu.Clean(a.Class)).
 			WithHint("Write dig NAME TYPE CLASS")
 	}
 	from, err := probes.Source(a.Source)
@@ -211,31 +215,35 @@ func runDig(ctx context.Context, _ menu.Caller, a digArgs, out *menu.Out[digRepl
 	if err != nil {
 		return err
 	}
-	q := dns.Question{Name: name, Class: a.Class, Search: a.Search && !isAddress, Servers: servers, Source: from, TCP: a.TCP,
-		EDNS:      map[string]dns.EDNS{"yes": dns.EDNSAlways, "no": dns.EDNSNever}[a.EDNS],
-		Recursive: a.Recurse, DNSSEC: a.DNSSEC, CheckingDisabled: a.CD, NSID: a.NSID, Cookie: a.Cookie, Timeout: a.Timeout, Attempts: a.Attempts}
+	q := dns.Question{Name: name, Class: a.Class, Search: a.Search && !isAddress, Servers: servers, Source: from,
+		TCP: a.TCP, EDNS: map[string]dns.EDNS{"yes": dns.EDNSAlways, "no": dns.EDNSNever}[a.EDNS],
+		Recursive: a.Recurse, DNSSEC: a.DNSSEC, CheckingDisabled: a.CD, NSID: a.NSID, Cookie: a.Cookie,
+		Timeout: a.Timeout, Attempts: a.Attempts}
 	if q.Type, q.Serial, err = transferFrom(a.Type); err != nil {
-		return menu.BadArgument("type", "%q is no type of record", menu.Clean(a.Type)).WithHint("A zone's changes are asked for by IXFR=SERIAL")
+		return menu.BadArgument("type", "%q is no type of record", menu.Clean(a.Type)).
+			WithHint("A zone's changes are asked for by IXFR=SERIAL")
 	}
 	r, err := dns.System.Ask(ctx, q)
 	if err != nil && r.Code == "" {
 		return probes.NoReply(err, name)
 	}
-	// An answer that was cut off and that cannot be had whole is shown, and is a failure all the same.
+	// An answer that was cut off and that cannot be had whole is shown, and is a failure all the
+	// same.
 	failed := out.Record(digRecordOf(r, a.Short))
 	return errors.Join(failed, probes.NoReply(err, name))
 }
 
 func digRecordOf(r dns.Reply, short bool) digReply {
-	d := digReply{Server: r.Server.String(), Protocol: r.Protocol, Seconds: probes.Seconds(r.Time), Bytes: r.Bytes, ID: r.ID, Status: r.Code, Flags: r.Flags,
-		Name: r.Name, UnicodeName: unicodeText(r.Name), Type: r.Type, Class: r.Class, Answer: digRecords(r.Answer), Authority: digRecords(r.Authority),
+	d := digReply{Server: r.Server.String(), Protocol: r.Protocol, Seconds: probes.Seconds(r.Time), Bytes: r.Bytes,
+		ID: r.ID, Status: r.Code, Flags: r.Flags, Name: r.Name, UnicodeName: unicodeText(r.Name), Type: r.Type,
+		Class: r.Class, Answer: digRecords(r.Answer), Authority: digRecords(r.Authority),
 		Additional: digRecords(r.Additional), Incomplete: r.Cut, When: time.Now(), short: short}
 	if dns.IsTransfer(r.Type) {
 		d.Messages = r.Messages
 	}
 	if o := r.EDNS; o != nil {
-		d.EDNS = &digEDNS{Version: o.Version, Flags: append([]string{}, o.Flags...), UDPBytes: o.Payload, NSID: hex.EncodeToString(o.NSID), NSIDText: string(o.NSID),
-			Cookie: o.Cookie, CookieGood: o.CookieGood}
+		d.EDNS = &digEDNS{Version: o.Version, Flags: append([]string{}, o.Flags...), UDPBytes: o.Payload,
+			NSID: hex.EncodeToString(o.NSID), NSIDText: string(o.NSID), Cookie: o.Cookie, CookieGood: o.CookieGood}
 		for _, e := range o.Errors {
 			d.EDNS.ExtendedErrors = append(d.EDNS.ExtendedErrors, digError(e))
 		}
@@ -252,7 +260,8 @@ func digRecordOf(r dns.Reply, short bool) digReply {
 func digRecords(list []dns.Record) []digRecord {
 	all := []digRecord{}
 	for _, r := range list {
-		all = append(all, digRecord{r.Name, int64(r.TTL / time.Second), r.Class, r.Type, r.Data, unicodeText(r.Name), unicodeText(r.Data)})
+		all = append(all, digRecord{r.Name, int64(r.TTL / time.Second), r.Class, r.Type, r.Data, unicodeText(r.Name),
+			unicodeText(r.Data)})
 	}
 	return all
 }
@@ -283,7 +292,8 @@ func digText(w io.Writer, r digReply) {
 		if !t.EDNS && r.EDNS == nil {
 			edns = ", without EDNS"
 		}
-		fmt.Fprintf(w, ";; %s (%s%s): %s\n", trimPort(t.Server), strings.ToUpper(t.Protocol), edns, menu.Clean(t.Result))
+		fmt.Fprintf(w, ";; %s (%s%s): %s\n", trimPort(t.Server), strings.ToUpper(t.Protocol), edns,
+			menu.Clean(t.Result))
 	}
 	fmt.Fprintf(w, ";; status: %s, id: %d, flags: %s\n", r.Status, r.ID, strings.Join(r.Flags, " "))
 	if r.EDNS != nil {
@@ -309,15 +319,17 @@ func digText(w io.Writer, r digReply) {
 					remark += "  ; " + menu.Clean(text)
 				}
 			}
-			fmt.Fprintf(t, "%s\t%d\t%s\t%s\t%s%s\n", menu.Clean(a.Name), a.TTL, a.Class, a.Type, menu.Clean(a.Data), remark)
+			fmt.Fprintf(t, "%s\t%d\t%s\t%s\t%s%s\n", menu.Clean(a.Name), a.TTL, a.Class, a.Type,
+				menu.Clean(a.Data), remark)
 		}
 		t.Flush()
 	}
 	if r.Incomplete {
 		fmt.Fprintf(w, ";; The zone has more records than these %d.\n", len(r.Answer))
 	}
-	fmt.Fprintf(w, "\n;; Query time: %s ms\n;; SERVER: %s (%s)\n;; WHEN: %s\n", probes.Milliseconds(time.Duration(r.Seconds*float64(time.Second))),
-		trimPort(r.Server), strings.ToUpper(r.Protocol), menu.UTC(r.When))
+	fmt.Fprintf(w, "\n;; Query time: %s ms\n;; SERVER: %s (%s)\n;; WHEN: %s\n",
+		probes.Milliseconds(time.Duration(r.Seconds*float64(time.Second))), trimPort(r.Server),
+		strings.ToUpper(r.Protocol), menu.UTC(r.When))
 	if r.Messages > 0 {
 		fmt.Fprintf(w, ";; XFR size: %d records (messages %d, bytes %d)\n", len(r.Answer), r.Messages, r.Bytes)
 		return

@@ -30,7 +30,8 @@ type dnsState struct {
 	Options  []string    `json:"options"`
 }
 
-// A dnsServer is one of them. The counts are since the appliance's start, of all questions that it asked, whoever asked.
+// A dnsServer is one of them. The counts are since the appliance's start, of all questions that it
+// asked, whoever asked.
 type dnsServer struct {
 	Address         string     `json:"address"`
 	Interface       string     `json:"interface,omitempty"` // of the route to it
@@ -51,14 +52,15 @@ func dnsstatus() *menu.Command {
 	return menu.Decl[menu.NoArgs, dnsState]{
 		Name: "dnsstatus",
 		Help: "Show the name servers in use and how they fared.",
-		Details: "It asks nothing itself: answers and failures are those of all questions since the appliance's start, of dig and nslookup, " +
-			"and for names in other commands.",
+		Details: "It asks nothing itself: answers and failures are those of all questions since the appliance's " +
+			"start, of dig and nslookup, and for names in other commands.",
 		Role:  menu.ReadOnly,
 		Shape: menu.Object,
 		Run: func(_ context.Context, _ menu.Caller, _ menu.NoArgs, out *menu.Out[dnsState]) error {
 			c := dns.ReadConfig()
-			s := dnsState{Default: c.Default, Wrong: c.Wrong, Search: append([]string{}, c.Search...), Ndots: c.Ndots, Timeout: c.Timeout.Seconds(),
-				Attempts: c.Attempts, Rotate: c.Rotate, TCP: c.TCP, Options: append([]string{}, c.Options...)}
+			s := dnsState{Default: c.Default, Wrong: c.Wrong, Search: append([]string{}, c.Search...), Ndots: c.Ndots,
+				Timeout: c.Timeout.Seconds(), Attempts: c.Attempts, Rotate: c.Rotate, TCP: c.TCP,
+				Options: append([]string{}, c.Options...)}
 			for _, a := range c.Unused {
 				s.Unused = append(s.Unused, a.String())
 			}
@@ -76,7 +78,8 @@ func dnsstatus() *menu.Command {
 }
 
 func dnsServerOf(a netip.Addr, seen dns.Seen) dnsServer {
-	s := dnsServer{Address: a.String(), Answers: seen.Answers, Failures: seen.Failures, LastSeconds: probes.Seconds(seen.LastTime), LastStatus: seen.LastCode}
+	s := dnsServer{Address: a.String(), Answers: seen.Answers, Failures: seen.Failures,
+		LastSeconds: probes.Seconds(seen.LastTime), LastStatus: seen.LastCode}
 	if !seen.LastAnswer.IsZero() {
 		s.LastAnswerTime = &seen.LastAnswer
 	}
@@ -110,13 +113,15 @@ func dnsStateText(w io.Writer, s dnsState) {
 		fmt.Fprintf(w, "  Route:       %s\n", dnsRoute(server))
 		last := "none yet"
 		if server.LastAnswerTime != nil {
-			last = fmt.Sprintf("%d, the last at %s:\n               %s after %s ms", server.Answers, menu.UTC(*server.LastAnswerTime), server.LastStatus,
+			last = fmt.Sprintf("%d, the last at %s:\n               %s after %s ms", server.Answers,
+				menu.UTC(*server.LastAnswerTime), server.LastStatus,
 				probes.Milliseconds(time.Duration(server.LastSeconds*float64(time.Second))))
 		}
 		fmt.Fprintf(w, "  Answers:     %s\n", last)
 		last = "none"
 		if server.LastFailureTime != nil {
-			last = fmt.Sprintf("%d, the last at %s:\n               %s", server.Failures, menu.UTC(*server.LastFailureTime), server.LastFailure)
+			last = fmt.Sprintf("%d, the last at %s:\n               %s", server.Failures,
+				menu.UTC(*server.LastFailureTime), server.LastFailure)
 		}
 		fmt.Fprintf(w, "  Failures:    %s\n", last)
 	}
@@ -125,7 +130,8 @@ func dnsStateText(w io.Writer, s dnsState) {
 		search = strings.Join(cleaned(s.Search), "\n               ")
 	}
 	fmt.Fprintf(w, "Search list:   %s\n", search)
-	fmt.Fprintf(w, "Options:       timeout %s, attempts %d, ndots %d", menu.FormatDuration(time.Duration(s.Timeout*float64(time.Second))), s.Attempts, s.Ndots)
+	fmt.Fprintf(w, "Options:       timeout %s, attempts %d, ndots %d",
+		menu.FormatDuration(time.Duration(s.Timeout*float64(time.Second))), s.Attempts, s.Ndots)
 	if s.Rotate {
 		fmt.Fprint(w, ", rotate")
 	}

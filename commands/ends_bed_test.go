@@ -98,10 +98,12 @@ func (c connOf) Read(b []byte) (int, error) {
 func newEndsBench(t *testing.T) *endsBench {
 	dir := t.TempDir()
 	// What is kept of a capture for the next one would be left of it.
-	if err := os.WriteFile(filepath.Join(dir, "config.yaml"), []byte("captures: {keepMemory: 0s}\n"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "config.yaml"), []byte("captures: {keepMemory: 0s}\n"),
+		0o600); err != nil {
 		t.Fatal(err)
 	}
-	d, err := daemon.Open(daemon.Options{Dir: dir, Product: "diagsh", Hostname: "mx1", Log: slog.New(slog.DiscardHandler), ServiceCatalogue: assets.Services})
+	d, err := daemon.Open(daemon.Options{Dir: dir, Product: "diagsh", Hostname: "mx1",
+		Log: slog.New(slog.DiscardHandler), ServiceCatalogue: assets.Services})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,7 +137,8 @@ func (b *endsBench) run(line string) {
 		return
 	}
 	for _, call := range calls {
-		c.Run(b.t.Context(), b.t.Context(), call.Path, call.Arguments, menu.TextForm, func(api.Frame) error { return nil })
+		c.Run(b.t.Context(), b.t.Context(), call.Path, call.Arguments, menu.TextForm,
+			func(api.Frame) error { return nil })
 	}
 }
 
@@ -150,7 +153,8 @@ func (b *endsBench) audited(path string) (n int) {
 	return n
 }
 
-// remains is what there is in this process: goroutines by who made them, descriptors by what they are.
+// remains is what there is in this process: goroutines by who made them, descriptors by what they
+// are.
 type remains map[string]int
 
 var (
@@ -185,7 +189,8 @@ func (b *endsBench) left(before remains) string {
 		now := b.look()
 		var more []string
 		for _, what := range slices.Sorted(maps.Keys(now)) {
-			// The log of the audit turns over, and captures come and go; a file that is written all the time has one name.
+			// The log of the audit turns over, and captures come and go; a file that is written all
+			// the time has one name.
 			if n := now[what] - before[what]; n > 0 {
 				more = append(more, fmt.Sprintf("%d %s", n, what))
 			}
@@ -199,7 +204,8 @@ func (b *endsBench) left(before remains) string {
 	}
 }
 
-// rests says that, after all, the appliance has nothing to do and no more threads than a process of its size has.
+// rests says that, after all, the appliance has nothing to do and no more threads than a process of
+// its size has.
 func (b *endsBench) rests() {
 	var began, ended unix.Rusage
 	const window = time.Second

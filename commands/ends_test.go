@@ -17,20 +17,26 @@ import (
 	"diagsh/internal/test/transcript"
 )
 
-// A runnable is a line that runs a command. What it leaves on purpose is taken back by the lines behind it.
+// A runnable is a line that runs a command. What it leaves on purpose is taken back by the lines
+// behind it.
 type runnable struct {
 	line    string
 	endless bool // until it is interrupted
 	undo    []string
 }
 
-// runnables has lines of commands that need more than a line of their transcript: something to undo, an end that comes by an interrupt alone,
-// several ways. A command without one is run by the first line of its transcript. 127.0.0.1:53 is a name server that says nothing, 127.0.0.1:2526 accepts and says nothing,
-// 192.0.2.2 is a black hole, 198.51.100.0/24 is prohibited by the kernel, 203.0.113.0/24 has no route, and "kept" is a capture that has ended.
+// runnables has lines of commands that need more than a line of their transcript: something to
+// undo, an end that comes by an interrupt alone, several ways. A command without one is run by the
+// first line of its transcript. 127.0.0.1:53 is a name server that says nothing, 127.0.0.1:2526
+// accepts and says nothing, 192.0.2.2 is a black hole, 198.51.100.0/24 is prohibited by the kernel,
+// 203.0.113.0/24 has no route, and "kept" is a capture that has ended.
 var runnables = []runnable{
-	{line: "packetcapture start name mine interface lo", undo: []string{"packetcapture stop mine", "packetcapture delete mine confirm yes"}},
-	{line: "packetcapture start name ring interface ALL files 4 filetime 1s rings 2", undo: []string{"packetcapture stop ring", "packetcapture delete ring confirm yes"}},
-	{line: "packetcapture start name short interface lo duration 100ms", undo: []string{"packetcapture stop short", "packetcapture delete short confirm yes"}},
+	{line: "packetcapture start name mine interface lo",
+		undo: []string{"packetcapture stop mine", "packetcapture delete mine confirm yes"}},
+	{line: "packetcapture start name ring interface ALL files 4 filetime 1s rings 2",
+		undo: []string{"packetcapture stop ring", "packetcapture delete ring confirm yes"}},
+	{line: "packetcapture start name short interface lo duration 100ms",
+		undo: []string{"packetcapture stop short", "packetcapture delete short confirm yes"}},
 	{line: "packetcapture stop kept"},
 	{line: "packetcapture status"},
 	{line: "packetcapture setup size 100MB"},
@@ -46,7 +52,8 @@ var runnables = []runnable{
 	{line: "packetcapture stream interface ALL packets 1 filter 'tcp port 2526'", endless: true},
 	{line: "packetcapture export kept target nowhere", undo: []string{"packetcapture exports"}},
 	{line: "packetcapture exports"},
-	{line: "packetcapture target new other url https://127.0.0.1:2526/x", undo: []string{"packetcapture target delete other confirm yes"}},
+	{line: "packetcapture target new other url https://127.0.0.1:2526/x",
+		undo: []string{"packetcapture target delete other confirm yes"}},
 	{line: "packetcapture target list"},
 	{line: "packetcapture target delete nosuch confirm yes"},
 	{line: "filter explain 'tcp port 25'"},
@@ -64,7 +71,9 @@ var runnables = []runnable{
 	{line: "diagnostic network smtpping 127.0.0.1 port 2526 tls wrapped timeout 600s", endless: true},
 	{line: "diagnostic network smtpping 198.51.100.1 timeout 5s"},
 	{line: "diagnostic network smtpping nosuch.example", endless: true},
-	{line: "diagnostic network tcpdump start", undo: []string{"diagnostic network tcpdump stop", "packetcapture delete capture-1 confirm yes", "packetcapture delete capture-2 confirm yes", "packetcapture delete capture-3 confirm yes"}},
+	{line: "diagnostic network tcpdump start",
+		undo: []string{"diagnostic network tcpdump stop", "packetcapture delete capture-1 confirm yes",
+			"packetcapture delete capture-2 confirm yes", "packetcapture delete capture-3 confirm yes"}},
 	{line: "diagnostic network tcpdump stop"},
 	{line: "diagnostic network tcpdump status"},
 	{line: "diagnostic network tcpdump filter 'port 25'", undo: []string{"diagnostic network tcpdump filter CLEAR"}},
@@ -120,7 +129,8 @@ var runnables = []runnable{
 	{line: "telnet 127.0.0.1 port 2526 wait 600s", endless: true},
 	{line: "telnet 192.0.2.2 timeout 600s", endless: true},
 	{line: "telnet 198.51.100.1"},
-	{line: "userconfig new anna role readonly password 'a long password'", undo: []string{"userconfig delete anna confirm yes"}},
+	{line: "userconfig new anna role readonly password 'a long password'",
+		undo: []string{"userconfig delete anna confirm yes"}},
 	{line: "userconfig edit admin fullname A"},
 	{line: "userconfig delete nosuch confirm yes"},
 	{line: "userconfig password nosuch password 'a long password'"},
@@ -156,9 +166,10 @@ var runnables = []runnable{
 // endsAlone says that this process is the one that TestEveryCommandEnds starts.
 const endsAlone = "DIAGSH_TEST_ENDS"
 
-// TestEveryCommandEnds runs every command in every way that it can end: by itself, interrupted, and with its caller gone. Afterwards
-// nothing of it is left (no goroutine, descriptor or thread, no work), and the audit log has a line of it. The appliance runs in a process
-// of the test's own, whose goroutines can be seen, in a network of its own.
+// TestEveryCommandEnds runs every command in every way that it can end: by itself, interrupted, and
+// with its caller gone. Afterwards nothing of it is left (no goroutine, descriptor or thread, no
+// work), and the audit log has a line of it. The appliance runs in a process of the test's own,
+// whose goroutines can be seen, in a network of its own.
 func TestEveryCommandEnds(t *testing.T) {
 	if os.Getenv(endsAlone) != "" {
 		walkEnds(t)
@@ -170,7 +181,8 @@ func TestEveryCommandEnds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(netnstest.Tool(t, "unshare"), "--net", "--mount", self, "-test.run=^TestEveryCommandEnds$", "-test.v", "-test.timeout=5m")
+	cmd := exec.Command(netnstest.Tool(t, "unshare"), "--net", "--mount", self, "-test.run=^TestEveryCommandEnds$",
+		"-test.v", "-test.timeout=5m")
 	cmd.Env = append(os.Environ(), endsAlone+"="+t.TempDir(), "DBUS_SYSTEM_BUS_ADDRESS=unix:path=/nonexistent")
 	out, err := cmd.CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "--- PASS: TestEveryCommandEnds") {
@@ -215,13 +227,16 @@ func walkEnds(t *testing.T) {
 	b.rests()
 }
 
-// endTime is how long a command may take to end when it is asked to, or has lost its caller, on a busy machine.
+// endTime is how long a command may take to end when it is asked to, or has lost its caller, on a
+// busy machine.
 const endTime = 8 * time.Second
 
-// firstWords is how long a command is waited for to say something, or to end, before it is interrupted.
+// firstWords is how long a command is waited for to say something, or to end, before it is
+// interrupted.
 const firstWords = 30 * time.Millisecond
 
-// ends runs a line, has it end in one of the ways, and looks at what is left. It returns the path of the line's command.
+// ends runs a line, has it end in one of the ways, and looks at what is left. It returns the path
+// of the line's command.
 func (b *endsBench) ends(r runnable, way string) string {
 	t := b.t
 	t.Helper()

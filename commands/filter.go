@@ -74,11 +74,13 @@ func filterExplain(s filterService) *menu.Command {
 				return filterFault(err)
 			}
 			ready, why := program.KernelReady()
-			return out.Record(explained{Expression: a.Expression, Meaning: menu.Text(strings.TrimRight(meaning, "\n")), LinkType: target.LinkType.String(),
-				Instructions: len(program.Instructions), Listing: menu.Text(program.Listing()), Kernel: ready, KernelReason: why})
+			return out.Record(explained{Expression: a.Expression, Meaning: menu.Text(strings.TrimRight(meaning, "\n")),
+				LinkType: target.LinkType.String(), Instructions: len(program.Instructions),
+				Listing: menu.Text(program.Listing()), Kernel: ready, KernelReason: why})
 		},
 		Text: func(w io.Writer, e explained) {
-			fmt.Fprintf(w, "Matches:\n%s\n\nProgram for %s, %d instructions:\n%s", indented(string(e.Meaning)), e.LinkType, e.Instructions, e.Listing)
+			fmt.Fprintf(w, "Matches:\n%s\n\nProgram for %s, %d instructions:\n%s", indented(string(e.Meaning)),
+				e.LinkType, e.Instructions, e.Listing)
 			if !e.Kernel {
 				fmt.Fprintf(w, "The kernel does not take it: %s.\n", e.KernelReason)
 			}
@@ -94,7 +96,8 @@ func filterFault(err error) error {
 	if !errors.As(err, &f) {
 		return err
 	}
-	e := menu.BadArgument("expression", "The filter is wrong at character %d: %s", f.Character(), strings.TrimSuffix(f.Message, "."))
+	e := menu.BadArgument("expression", "The filter is wrong at character %d: %s", f.Character(),
+		strings.TrimSuffix(f.Message, "."))
 	e.Hint = menu.Sentence(f.Hint)
 	return e
 }
@@ -153,7 +156,8 @@ func filterBuild(s filterService) *menu.Command {
 	}.Command()
 }
 
-// A givenFilter is a structured filter as JSON gives it. Azure Network Watcher has other names for the two addresses.
+// A givenFilter is a structured filter as JSON gives it. Azure Network Watcher has other names for
+// the two addresses.
 type givenFilter struct {
 	filter.Structured
 	LocalIPAddress  string `json:"localIPAddress"`
@@ -162,19 +166,22 @@ type givenFilter struct {
 
 func (a filterBuildArgs) structured() ([]filter.Structured, error) {
 	if a.Filters == "" {
-		return []filter.Structured{{Protocol: a.Protocol, LocalAddress: a.LocalAddress, LocalPort: a.LocalPort, RemoteAddress: a.RemoteAddress,
-			RemotePort: a.RemotePort, EthernetType: a.EthernetType, EthernetAddress: a.MAC, CaptureInterface: a.Interface}}, nil
+		return []filter.Structured{{Protocol: a.Protocol, LocalAddress: a.LocalAddress, LocalPort: a.LocalPort,
+			RemoteAddress: a.RemoteAddress, RemotePort: a.RemotePort, EthernetType: a.EthernetType,
+			EthernetAddress: a.MAC, CaptureInterface: a.Interface}}, nil
 	}
 	decoder := json.NewDecoder(strings.NewReader(a.Filters))
 	decoder.DisallowUnknownFields()
 	var given []givenFilter
 	if err := decoder.Decode(&given); err != nil {
-		return nil, menu.BadArgument("filters", "That is not a JSON array of filters").WithHint(`It is such as [{"protocol":"TCP","remotePort":"443"},{"protocol":"UDP"}]`)
+		return nil, menu.BadArgument("filters", "That is not a JSON array of filters").
+			WithHint(`It is such as [{"protocol":"TCP","remotePort":"443"},{"protocol":"UDP"}]`)
 	}
 	list := make([]filter.Structured, len(given))
 	for i, g := range given {
 		list[i] = g.Structured
-		list[i].LocalAddress, list[i].RemoteAddress = cmp.Or(g.LocalAddress, g.LocalIPAddress), cmp.Or(g.RemoteAddress, g.RemoteIPAddress)
+		list[i].LocalAddress, list[i].RemoteAddress = cmp.Or(g.LocalAddress, g.LocalIPAddress),
+			cmp.Or(g.RemoteAddress, g.RemoteIPAddress)
 	}
 	return list, nil
 }

@@ -15,15 +15,16 @@ import (
 	"diagsh/internal/test/vt"
 )
 
-// An interruption is a line that goes on until Ctrl-C, what it shows before that (nothing, if what can be waited for is a server which is
-// asked), and how it ends then: with the exit status for what was interrupted, or well where Ctrl-C is the end that it has.
+// An interruption is a line that goes on until Ctrl-C, what it shows before that (nothing, if what
+// can be waited for is a server which is asked), and how it ends then: with the exit status for
+// what was interrupted, or well where Ctrl-C is the end that it has.
 type interruption struct {
 	line, shown, last string
 	status            menu.Code
 }
 
-// interruptions are all that run until Ctrl-C or wait for the network. The name server of their network says nothing, 192.0.2.2 is a black
-// hole, and 127.0.0.1:2526 accepts and says nothing.
+// interruptions are all that run until Ctrl-C or wait for the network. The name server of their
+// network says nothing, 192.0.2.2 is a black hole, and 127.0.0.1:2526 accepts and says nothing.
 var interruptions = []interruption{
 	{line: "ping 127.0.0.1 interval 50ms", shown: "icmp_seq=3 ", last: "packets transmitted, "},
 	{line: "ping 192.0.2.2", shown: "PING 192.0.2.2", last: "packets transmitted, 0 packets received"},
@@ -41,9 +42,12 @@ var interruptions = []interruption{
 	{line: "dig nosuch.example timeout 60s", status: menu.Interrupted},
 	{line: "dig nosuch.example timeout 60s tcp server 127.0.0.1 port 2526", status: menu.Interrupted},
 	{line: "diagnostic network smtpping 192.0.2.2 timeout 600s", shown: "Starting SMTP test", status: menu.Interrupted},
-	{line: "diagnostic network smtpping 127.0.0.1 port 2526 timeout 600s", shown: "Connected to", status: menu.Interrupted},
-	{line: "diagnostic network smtpping 127.0.0.1 port 2526 timeout 600s tls wrapped", shown: "Connected to", status: menu.Interrupted},
-	{line: "diagnostic network smtpping 127.0.0.1 port 2526 timeout 1 repeat 100 interval 0.1", shown: "Test 2 of 100 failed", last: "connect ", status: menu.Interrupted},
+	{line: "diagnostic network smtpping 127.0.0.1 port 2526 timeout 600s", shown: "Connected to",
+		status: menu.Interrupted},
+	{line: "diagnostic network smtpping 127.0.0.1 port 2526 timeout 600s tls wrapped", shown: "Connected to",
+		status: menu.Interrupted},
+	{line: "diagnostic network smtpping 127.0.0.1 port 2526 timeout 1 repeat 100 interval 0.1",
+		shown: "Test 2 of 100 failed", last: "connect ", status: menu.Interrupted},
 	{line: "netstat sockets every 1 numeric", shown: "LISTEN", status: menu.Interrupted},
 	{line: "netstat sockets every 1 numeric count state", shown: "LISTEN", status: menu.Interrupted},
 	{line: "netstat sockets state SYN_SENT", last: "192.0.2.2.25", status: menu.Interrupted},
@@ -57,7 +61,8 @@ var interruptions = []interruption{
 	{line: "supportrequest contact x description y case z", shown: "Packet traffic", status: menu.Interrupted},
 }
 
-// allInterruptions adds to them each command of a host that is not among them: it is interrupted while it looks the host up.
+// allInterruptions adds to them each command of a host that is not among them: it is interrupted
+// while it looks the host up.
 func allInterruptions() []interruption {
 	list := slices.Clone(interruptions)
 	tree().Walk(func(path []string, item menu.Item) {
@@ -68,7 +73,8 @@ func allInterruptions() []interruption {
 		main := slices.IndexFunc(c.Params, func(p menu.Param) bool { return p.Main && p.Name == "host" })
 		others := slices.ContainsFunc(c.Params, func(p menu.Param) bool { return p.Required && !p.Main })
 		if main >= 0 && !others {
-			list = append(list, interruption{line: strings.Join(path, " ") + " nosuch.example", status: menu.Interrupted})
+			list = append(list, interruption{line: strings.Join(path, " ") + " nosuch.example",
+				status: menu.Interrupted})
 		}
 	})
 	return list
@@ -76,7 +82,8 @@ func allInterruptions() []interruption {
 
 // interrupted reports whether the command of a path is among interruptions.
 func interrupted(path []string) bool {
-	return slices.ContainsFunc(interruptions, func(i interruption) bool { return strings.HasPrefix(i.line+" ", strings.Join(path, " ")+" ") })
+	return slices.ContainsFunc(interruptions,
+		func(i interruption) bool { return strings.HasPrefix(i.line+" ", strings.Join(path, " ")+" ") })
 }
 
 // elsewhere are the tests in which the others are interrupted.
@@ -85,7 +92,8 @@ var elsewhere = map[string]string{
 	"diagnostic raid verify": "commands/diagnostic TestVerifyInterruptedAndCancelled: it needs an array",
 }
 
-// Whatever streams, and whatever waits for another host or may be given a time to do so, is interrupted in a test.
+// Whatever streams, and whatever waits for another host or may be given a time to do so, is
+// interrupted in a test.
 func TestEverythingLongIsInterrupted(t *testing.T) {
 	all := allInterruptions()
 	tree().Walk(func(path []string, item menu.Item) {
@@ -104,8 +112,9 @@ func TestEverythingLongIsInterrupted(t *testing.T) {
 	})
 }
 
-// Ctrl-C ends each of them at once, with its last words; the prompt comes back and the next line is run. That it was Ctrl-C which ended it
-// is in the audit log: an end that came by itself has another status.
+// Ctrl-C ends each of them at once, with its last words; the prompt comes back and the next line is
+// run. That it was Ctrl-C which ended it is in the audit log: an end that came by itself has
+// another status.
 func TestCtrlC(t *testing.T) {
 	a := silentBench(t)
 	term := a.Terminal("admin", 132, 60)
@@ -139,17 +148,20 @@ func TestCtrlC(t *testing.T) {
 	}
 }
 
-// A question that waits for a name server, here for the mail exchangers of a domain, is given up too: nothing is run.
+// A question that waits for a name server, here for the mail exchangers of a domain, is given up
+// too: nothing is run.
 func TestCtrlCInADialogue(t *testing.T) {
 	a := silentBench(t)
 	term := a.Terminal("op", 132, 60)
 	const top = appliance.Host + "> "
-	for _, line := range []string{"diagnostic network smtpping\rone.example", "diagnostic network smtpping other.example"} {
+	for _, line := range []string{"diagnostic network smtpping\rone.example",
+		"diagnostic network smtpping other.example"} {
 		term.Prompted(top)
 		term.Type(line + "\r")
 		a.awaitQuestion(line)
 		term.Type("\x03")
-		// The picture of the line may come later than its effect: the prompt that is waited for is the one below it.
+		// The picture of the line may come later than its effect: the prompt that is waited for is
+		// the one below it.
 		last := line[strings.LastIndexByte(line, '\r')+1:]
 		term.Wait("the prompt behind "+line, func(s *vt.Screen) bool {
 			return s.Row() > 0 && s.Before() == top && strings.HasSuffix(s.Rows()[s.Row()-1], last)
@@ -168,8 +180,9 @@ func runsOf(a *appliance.Appliance) []access.Event {
 	return slices.DeleteFunc(a.Audit(), func(e access.Event) bool { return e.Act != access.ActCommand })
 }
 
-// A silent is an appliance in a network where nobody says anything: not the name server on 127.0.0.1, nor the hosts behind eth0, nor
-// servers on port 2526, which take connections. Somebody is connecting to 192.0.2.2 all the time.
+// A silent is an appliance in a network where nobody says anything: not the name server on
+// 127.0.0.1, nor the hosts behind eth0, nor servers on port 2526, which take connections. Somebody
+// is connecting to 192.0.2.2 all the time.
 type silent struct {
 	*appliance.Appliance
 	t     *testing.T
@@ -214,7 +227,8 @@ func silentBench(t *testing.T) silent {
 		})
 	}
 	return silent{appliance.Start(t, appliance.Options{Network: network, Files: map[string]string{
-		"/etc/resolv.conf": "nameserver 127.0.0.1\noptions timeout:30 attempts:1\n", "/etc/hosts": nameless.Files["/etc/hosts"]}}), t, asked}
+		"/etc/resolv.conf": "nameserver 127.0.0.1\noptions timeout:30 attempts:1\n",
+		"/etc/hosts":       nameless.Files["/etc/hosts"]}}), t, asked}
 }
 
 // forget drops what was told of questions so far.

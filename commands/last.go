@@ -33,7 +33,8 @@ func last(s visitService) *menu.Command {
 }
 
 func lastTable(w io.Writer, list []access.Visit) {
-	t := tables.Table{Head: []string{"USERNAME", "REMOTE HOST", "BY", tables.Whole("LOGIN TIME (UTC)"), "LOGOUT TIME (UTC)", "TOTAL TIME"}, Spare: []string{"BY"}}
+	t := tables.Table{Head: []string{"USERNAME", "REMOTE HOST", "BY", tables.Whole("LOGIN TIME (UTC)"),
+		"LOGOUT TIME (UTC)", "TOTAL TIME"}, Spare: []string{"BY"}}
 	for _, v := range list {
 		ended, total := "still logged in", menu.FormatDuration(time.Since(v.Began).Truncate(time.Second))
 		if v.Ended != nil {

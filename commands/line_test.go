@@ -9,8 +9,9 @@ import (
 	"diagsh/internal/menu"
 )
 
-// What a line means when it is sent, it means when it is typed: with the keywords of every command, their beginnings, values that are
-// beginnings of keywords, and flags, in any order. At a prompt more is understood, never something else.
+// What a line means when it is sent, it means when it is typed: with the keywords of every command,
+// their beginnings, values that are beginnings of keywords, and flags, in any order. At a prompt
+// more is understood, never something else.
 func TestTypedAndSentLinesAreUnderstoodAlike(t *testing.T) {
 	tree := tree()
 	tree.Others = nil // words of other systems change what a refusal says, and refusals are not compared
@@ -53,7 +54,8 @@ func TestTypedAndSentLinesAreUnderstoodAlike(t *testing.T) {
 	}
 }
 
-// The lines of which a beginning of a keyword was taken for the keyword, where the main value was meant.
+// The lines of which a beginning of a keyword was taken for the keyword, where the main value was
+// meant.
 func TestMainValueThatBeginsAKeyword(t *testing.T) {
 	for _, c := range []struct {
 		line string
@@ -62,9 +64,11 @@ func TestMainValueThatBeginsAKeyword(t *testing.T) {
 		{"userconfig new ro role readonly", menu.Arguments{"user": "ro", "role": "readonly"}},
 		{"packetcapture start du duration 1s", menu.Arguments{"name": "du", "durationseconds": "1s"}},
 		{"packetcapture start i interface lo", menu.Arguments{"name": "i", "interfaces": "lo"}},
-		{"userconfig key admin new 'ssh-ed25519 AAAA'", menu.Arguments{"user": "admin", "action": "new", "key": "ssh-ed25519 AAAA"}},
+		{"userconfig key admin new 'ssh-ed25519 AAAA'",
+			menu.Arguments{"user": "admin", "action": "new", "key": "ssh-ed25519 AAAA"}},
 		{"userconfig key k delete SHA256:x", menu.Arguments{"user": "k", "action": "delete", "key": "SHA256:x"}},
-		{"userconfig key admin action new key 'ssh-ed25519 AAAA'", menu.Arguments{"user": "admin", "action": "new", "key": "ssh-ed25519 AAAA"}},
+		{"userconfig key admin action new key 'ssh-ed25519 AAAA'",
+			menu.Arguments{"user": "admin", "action": "new", "key": "ssh-ed25519 AAAA"}},
 		{"userconfig role ann operator", menu.Arguments{"user": "ann", "role": "operator"}},
 	} {
 		for _, typed := range []bool{false, true} {
@@ -76,14 +80,15 @@ func TestMainValueThatBeginsAKeyword(t *testing.T) {
 	}
 	for _, typed := range []bool{false, true} {
 		_, err := tree().Parse(nil, "packetcapture start du 10s", typed, nil)
-		if err == nil || !strings.Contains(err.Error(), `du was taken for the name; keywords are written whole here: durationseconds 10s`) {
+		if err == nil || !strings.Contains(err.Error(),
+			`du was taken for the name; keywords are written whole here: durationseconds 10s`) {
 			t.Errorf("a keyword that was not written whole (typed: %v): %v", typed, err)
 		}
 	}
 }
 
-// What must be given behind the main value may be given there without its keyword, in the order in which the dialogue asks for it. A
-// secret and a confirmation are said by their names.
+// What must be given behind the main value may be given there without its keyword, in the order in
+// which the dialogue asks for it. A secret and a confirmation are said by their names.
 func TestRequiredArgumentsHaveAPlace(t *testing.T) {
 	tree().Walk(func(path []string, item menu.Item) {
 		main := false

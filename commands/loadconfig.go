@@ -24,10 +24,11 @@ type loadconfigArgs struct {
 // loadconfig makes a whole document the pending configuration.
 func loadconfig(s loadService) *menu.Command {
 	return menu.Decl[loadconfigArgs, config.Change]{
-		Name:    "loadconfig",
-		Help:    "Load a configuration, from here or from a file.",
-		Details: "What is loaded is pending: it replaces your pending changes, and commit makes it hold. A fault is told with its line, and then nothing is loaded.",
-		Role:    menu.Administrator,
+		Name: "loadconfig",
+		Help: "Load a configuration, from here or from a file.",
+		Details: "What is loaded is pending: it replaces your pending changes, and commit makes it hold. A fault is " +
+			"told with its line, and then nothing is loaded.",
+		Role: menu.Administrator,
 		Ask: func(_ context.Context, _ menu.Caller, a loadconfigArgs, q *menu.Question) error {
 			switch q.Name {
 			case "file":
@@ -50,7 +51,9 @@ func loadconfig(s loadService) *menu.Command {
 			case a.File != "" && a.Text != "":
 				return menu.Errorf(menu.Usage, "A file and a text are given").WithHint("Give one of them")
 			case a.File == "" && a.Text == "":
-				return menu.Errorf(menu.Usage, "Nothing is given to load").WithHint("Give file NAME, text with the configuration in quotes, or the configuration on standard input")
+				return menu.Errorf(menu.Usage, "Nothing is given to load").
+					WithHint("Give file NAME, text with the configuration in quotes, or the configuration on " +
+						"standard input")
 			}
 			return changes.Yield(s, caller, out, func() error {
 				if a.File != "" {

@@ -21,7 +21,8 @@ func TestLoadconfigFromStandardInput(t *testing.T) {
 		status                 int
 	}{
 		{"loadconfig; showchanges", "# of the lab\nhostname: mx5\n", "hostname: mx5\n", "", 0},
-		{"loadconfig; loadconfig; showchanges", "hostname: mx6\n", "hostname: mx5 -> mx6\n", "Nothing is given to load", 2},
+		{"loadconfig; loadconfig; showchanges", "hostname: mx6\n", "hostname: mx5 -> mx6\n",
+			"Nothing is given to load", 2},
 		{"loadconfig from paste", "hostname: mx7\n", "hostname: mx6 -> mx7\n", "", 0},
 		{"loadconfig", "hostname: mx8\nmtu: 5\n", "", "line 2: mtu", 2},
 		{"loadconfig", strings.Repeat("#", 128<<10) + "\n", "", "What standard input has is longer than 128 KB", 2},
@@ -29,21 +30,25 @@ func TestLoadconfigFromStandardInput(t *testing.T) {
 		{"loadconfig --json", "hostname: mx11\n", `{"setting":"hostname","before":"mx9","after":"mx11"}`, "", 0},
 	} {
 		r := a.Exec(c.input, program, append(args, c.line)...)
-		if r.Status != c.status || !strings.Contains(r.Out, c.out) || !strings.Contains(r.Err, c.errs) || c.errs == "" && r.Err != "" {
+		if r.Status != c.status || !strings.Contains(r.Out, c.out) || !strings.Contains(r.Err, c.errs) ||
+			c.errs == "" && r.Err != "" {
 			t.Errorf("%s: %+v", c.line, r)
 		}
 	}
 	// Of a script, the lines that follow are commands.
-	if r := a.Exec("loadconfig\nwhoami\n", program, a.OpenSSH("admin", "-T")...); r.Status != 2 || !strings.Contains(r.Out, "User:    admin") {
+	if r := a.Exec("loadconfig\nwhoami\n", program, a.OpenSSH("admin", "-T")...); r.Status != 2 ||
+		!strings.Contains(r.Out, "User:    admin") {
 		t.Errorf("in a script: %+v", r)
 	}
 }
 
-// Whoever gives no input is told what is waited for, and Ctrl-C ends it; a line that needs none does not wait.
+// Whoever gives no input is told what is waited for, and Ctrl-C ends it; a line that needs none
+// does not wait.
 func TestLoadconfigWaitsForItsInput(t *testing.T) {
 	a := appliance.Start(t, appliance.Options{Network: netnstest.New(t)})
 	client := a.Login("admin")
-	for line, status := range map[string]int{"loadconfig": 130, "loadconfig nothing": 4, "loadconfig text 'hostname: mx2'": 0} {
+	for line, status := range map[string]int{"loadconfig": 130, "loadconfig nothing": 4,
+		"loadconfig text 'hostname: mx2'": 0} {
 		session, err := client.NewSession()
 		if err != nil {
 			t.Fatal(err)

@@ -1,5 +1,6 @@
-// Package commands is the tree of menus and commands: a folder per menu, a file per command. A menu of verbs on one thing
-// (packetcapture, userconfig, tcpdump) is one file named for it, or a few. The place in a list of items is the place on the screen.
+// Package commands is the tree of menus and commands: a folder per menu, a file per command. A menu
+// of verbs on one thing (packetcapture, userconfig, tcpdump) is one file named for it, or a few.
+// The place in a list of items is the place on the screen.
 package commands
 
 import (
@@ -11,7 +12,8 @@ import (
 	"diagsh/internal/menu"
 )
 
-// Services is what the commands need from the running appliance, each part declared by the command that uses it.
+// Services is what the commands need from the running appliance, each part declared by the command
+// that uses it.
 type Services interface {
 	diagnostic.Services
 	etherconfig.Services

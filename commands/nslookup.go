@@ -58,7 +58,8 @@ func runNslookup(ctx context.Context, _ menu.Caller, a nslookupArgs, out *menu.O
 	if err != nil {
 		return err
 	}
-	reply, err := dns.System.Ask(ctx, dns.Question{Name: name, Type: a.Type, Servers: servers, Search: a.Search && !isAddress, Recursive: true})
+	reply, err := dns.System.Ask(ctx,
+		dns.Question{Name: name, Type: a.Type, Servers: servers, Search: a.Search && !isAddress, Recursive: true})
 	if err != nil {
 		return probes.NoReply(err, name)
 	}
@@ -77,16 +78,19 @@ func runNslookup(ctx context.Context, _ menu.Caller, a nslookupArgs, out *menu.O
 			continue
 		}
 		records++
-		if err := out.Record(nslookupRecord{Name: r.Name, UnicodeName: unicodeText(r.Name), Type: r.Type, Value: r.Data, UnicodeValue: unicodeText(r.Data),
-			TTL: int64(r.TTL / time.Second), found: found}); err != nil {
+		if err := out.Record(nslookupRecord{Name: r.Name, UnicodeName: unicodeText(r.Name), Type: r.Type, Value: r.Data,
+			UnicodeValue: unicodeText(r.Data),
+			TTL:          int64(r.TTL / time.Second), found: found}); err != nil {
 			return err
 		}
 	}
 	switch {
 	case reply.Code == "NXDOMAIN":
-		return &menu.Error{Code: menu.NotFound, Argument: "name", Message: "There is no name " + probes.BothNames(a.Name, `"`)}
+		return &menu.Error{Code: menu.NotFound, Argument: "name",
+			Message: "There is no name " + probes.BothNames(a.Name, `"`)}
 	case records == 0:
-		return &menu.Error{Code: menu.NotFound, Argument: "type", Message: fmt.Sprintf("%s has no %s record", probes.BothNames(a.Name, ""), a.Type)}
+		return &menu.Error{Code: menu.NotFound, Argument: "type",
+			Message: fmt.Sprintf("%s has no %s record", probes.BothNames(a.Name, ""), a.Type)}
 	}
 	return nil
 }

@@ -21,7 +21,8 @@ func TestOtherWords(t *testing.T) {
 			if own[strings.Fields(here)[0]] {
 				continue
 			}
-			filled := strings.NewReplacer("USER", "ann", "KEY", "k", "HOST", "h", "NAME", "n", "NUMBER", "1", "SERVICE", "s", "CONTACT", "c", "TEXT", "t", "PORT", "25", "COMMAND", "version").Replace(here)
+			filled := strings.NewReplacer("USER", "ann", "KEY", "k", "HOST", "h", "NAME", "n", "NUMBER", "1", "SERVICE",
+				"s", "CONTACT", "c", "TEXT", "t", "PORT", "25", "COMMAND", "version").Replace(here)
 			if calls, err := tree.Parse(nil, filled, false, nil); err != nil || calls[0].Menu {
 				t.Errorf("%v: %q is no command here: %v", o.Lines, here, err)
 			}
@@ -44,7 +45,8 @@ func TestOtherWords(t *testing.T) {
 					if typed && err == nil { // a beginning of our own words, for people
 						continue
 					}
-					if err == nil || !strings.Contains(err.Error(), " is not known here. ") || !containsOne(err.Error(), append(o.Here, o.Note)) {
+					if err == nil || !strings.Contains(err.Error(), " is not known here. ") ||
+						!containsOne(err.Error(), append(o.Here, o.Note)) {
 						t.Errorf("%q (typed: %v): %v %v", form, typed, calls, err)
 					}
 				}
@@ -74,21 +76,24 @@ func TestOtherWords(t *testing.T) {
 		{"", "enable", "There are no levels"},
 		{"", "conf t", "There are no levels"},
 		{"", "netstat sockets | include 25", "A line has no pipe (|) here. At a terminal / searches"},
-		{"", "whoami; reboot", "The machine is restarted and shut down by its operating system. Services are restarted by: diagnostic services restart SERVICE. Nothing was run."},
+		{"", "whoami; reboot", "The machine is restarted and shut down by its operating system. Services are " +
+			"restarted by: diagnostic services restart SERVICE. Nothing was run."},
 		{"diagnostic", "tracking", "No mail passes this appliance"},
 		{"diagnostic network", "ifconfig", "At the top prompt it is: netstat interfaces."},
 		{"netstat", "-an", "At the top prompt it is: netstat sockets numeric yes."},
 		{"", "'show' version", `Here it is: version.`},
 	} {
 		for _, typed := range []bool{false, true} {
-			if _, err := tree.Parse(strings.Fields(c.at), c.line, typed, nil); err == nil || !strings.Contains(err.Error(), c.want) {
+			if _, err := tree.Parse(strings.Fields(c.at), c.line, typed, nil); err == nil ||
+				!strings.Contains(err.Error(), c.want) {
 				t.Errorf("%q in %q (typed: %v): %v", c.line, c.at, typed, err)
 			}
 		}
 	}
 	all := func(menu.Role) bool { return true }
 	for line, want := range map[string]string{
-		"ifconf": "ifconfig: here it is: netstat interfaces.\n", "show version ": "Here it is: version.\n", "ip a": "ip address: here it is: netstat interfaces.\n",
+		"ifconf": "ifconfig: here it is: netstat interfaces.\n", "show version ": "Here it is: version.\n",
+		"ip a":  "ip address: here it is: netstat interfaces.\n",
 		"reboo": "reboot: the machine is restarted", "zzz": "", "who": "",
 	} {
 		c := tree.Complete(context.Background(), menu.Caller{}, nil, line, all)
@@ -96,7 +101,8 @@ func TestOtherWords(t *testing.T) {
 			t.Errorf("completing %q remarks %q, not %q", line, c.Remark, want)
 		}
 	}
-	if _, err := tree.HelpText([]string{"show", "version"}, all); err == nil || !strings.Contains(err.Error(), "Here it is: version.") {
+	if _, err := tree.HelpText([]string{"show", "version"}, all); err == nil ||
+		!strings.Contains(err.Error(), "Here it is: version.") {
 		t.Errorf("help show version: %v", err)
 	}
 }

@@ -28,7 +28,8 @@ func (b *chainBench) searchMTU(target string) (mtu int, blackHole bool) {
 	return last.MTU, last.BlackHole
 }
 
-// A link that swallows large packets is found by its size, and with a router that says so by the router's word.
+// A link that swallows large packets is found by its size, and with a router that says so by the
+// router's word.
 func TestPathMTU(t *testing.T) {
 	inEachFamily(t, func(t *testing.T, b *chainBench, address func(int) string) {
 		target := address(7)
@@ -66,7 +67,8 @@ func TestPathMTUOfASlowWay(t *testing.T) {
 	})
 }
 
-// The way to an own address is the loopback interface, whichever has it. A way that does not carry what every link of IPv6 must is found too.
+// The way to an own address is the loopback interface, whichever has it. A way that does not carry
+// what every link of IPv6 must is found too.
 func TestPathMTUOfUnusualWays(t *testing.T) {
 	b := newChainBench(t)
 	for _, own := range []string{"10.77.0.1", "fd77::1"} {

@@ -97,8 +97,9 @@ func pingSpec(name, help string, family dns.Family) menu.Decl[pingArgs, pingReco
 	return menu.Decl[pingArgs, pingRecord]{
 		Name: name,
 		Help: help,
-		Details: "With mtu it searches for the path MTU: the largest packet that reaches the host in one piece. " +
-			"A packet has 28 bytes more than its data, with IPv6 48. An answer with other data than were sent, from another address, or to a ping never sent is marked.",
+		Details: "With mtu it searches for the path MTU: the largest packet that reaches the host in one piece. A " +
+			"packet has 28 bytes more than its data, with IPv6 48. An answer with other data than were sent, from " +
+			"another address, or to a ping never sent is marked.",
 		Role:    menu.Operator,
 		Shape:   menu.Stream,
 		Ask:     probes.AskSource[pingArgs],
@@ -137,7 +138,8 @@ func (a pingArgs) check(name string, family dns.Family, argument string) error {
 		}
 	case "fragments":
 		if a.DF && a.Fragments != "" && a.Fragments != string(ping.Forbidden) {
-			return menu.BadArgument("fragments", "df forbids fragments, and fragments %s does not say the same", a.Fragments).WithHint("Leave out one of the two")
+			return menu.BadArgument("fragments", "df forbids fragments, and fragments %s does not say the same",
+				a.Fragments).WithHint("Leave out one of the two")
 		}
 	}
 	return nil
@@ -156,7 +158,8 @@ func runPing(ctx context.Context, a pingArgs, family dns.Family, out *menu.Out[p
 	if err != nil {
 		return err
 	}
-	o := ping.Options{Target: target, Source: from, Size: a.Size, TTL: a.TTL, Count: a.Count, Interval: a.Interval, Wait: a.Wait, Fragments: ping.Fragments(a.Fragments)}
+	o := ping.Options{Target: target, Source: from, Size: a.Size, TTL: a.TTL, Count: a.Count, Interval: a.Interval,
+		Wait: a.Wait, Fragments: ping.Fragments(a.Fragments)}
 	if a.DF {
 		o.Fragments = ping.Forbidden
 	}
@@ -164,11 +167,13 @@ func runPing(ctx context.Context, a pingArgs, family dns.Family, out *menu.Out[p
 		return searchMTU(ctx, a.Host, o, out)
 	}
 	out.Printf("PING %s (%s): %d data bytes\n", menu.Clean(a.Host), target, a.Size)
-	statistics, err := ping.Run(ctx, o, func(answer ping.Answer) error { return out.Record(pingAnswer(a.Host, answer)) })
+	statistics, err := ping.Run(ctx, o,
+		func(answer ping.Answer) error { return out.Record(pingAnswer(a.Host, answer)) })
 	if err != nil && statistics.Sent == 0 {
 		return pingFailure(err, target)
 	}
-	if err := out.Record(pingRecord{Event: "statistics", Host: a.Host, Address: target.String(), pingStatistics: pingSums(statistics)}); err != nil {
+	if err := out.Record(pingRecord{Event: "statistics", Host: a.Host, Address: target.String(),
+		pingStatistics: pingSums(statistics)}); err != nil {
 		return err
 	}
 	if statistics.Sent > 0 && statistics.Received == 0 && ctx.Err() == nil {
@@ -191,7 +196,9 @@ func tooBigText(e *ping.TooBigError) string {
 }
 
 func pingAnswer(host string, a ping.Answer) pingRecord {
-	r := pingRecord{Event: "reply", Host: host, pingReply: &pingReply{Bytes: a.Bytes, Sequence: a.Sequence, TTL: a.TTL, RTT: probes.Seconds(a.Time), DifferentAddress: a.Elsewhere, Truncated: a.Truncated}}
+	r := pingRecord{Event: "reply", Host: host,
+		pingReply: &pingReply{Bytes: a.Bytes, Sequence: a.Sequence, TTL: a.TTL, RTT: probes.Seconds(a.Time),
+			DifferentAddress: a.Elsewhere, Truncated: a.Truncated}}
 	if w := a.Wrong; w != nil {
 		r.WrongByte = &pingWrongByte{Offset: w.Offset, Sent: int(w.Sent), Got: int(w.Got)}
 	}
@@ -224,8 +231,9 @@ func pingAnswer(host string, a ping.Answer) pingRecord {
 }
 
 func pingSums(s ping.Statistics) *pingStatistics {
-	return &pingStatistics{Transmitted: s.Sent, Received: s.Received, Duplicates: s.Duplicates, Errors: s.Errors, Corrupted: s.Corrupted, Strays: s.Strays, LossPercent: s.Loss(),
-		Minimum: probes.Seconds(s.Min), Average: probes.Seconds(s.Average), Maximum: probes.Seconds(s.Max), Deviation: probes.Seconds(s.Deviation)}
+	return &pingStatistics{Transmitted: s.Sent, Received: s.Received, Duplicates: s.Duplicates, Errors: s.Errors,
+		Corrupted: s.Corrupted, Strays: s.Strays, LossPercent: s.Loss(), Minimum: probes.Seconds(s.Min),
+		Average: probes.Seconds(s.Average), Maximum: probes.Seconds(s.Max), Deviation: probes.Seconds(s.Deviation)}
 }
 
 func searchMTU(ctx context.Context, host string, o ping.Options, out *menu.Out[pingRecord]) error {
@@ -243,7 +251,9 @@ func searchMTU(ctx context.Context, host string, o ping.Options, out *menu.Out[p
 	case err != nil:
 		return probes.Failure(err, "Nothing could be sent to %s", o.Target)
 	case found.MTU == 0:
-		return menu.Errorf(menu.Failed, "%s does not answer to small packets either", o.Target).WithHint("Without answers its path MTU cannot be found")
+		return menu.Errorf(menu.Failed, "%s does not answer to small packets either", o.Target).
+			WithHint("Without answers its path MTU cannot be found")
 	}
-	return out.Record(pingRecord{Event: "mtu", Host: host, Address: o.Target.String(), pingMTU: &pingMTU{MTU: found.MTU, LinkMTU: found.Link, BlackHole: found.BlackHole}})
+	return out.Record(pingRecord{Event: "mtu", Host: host, Address: o.Target.String(),
+		pingMTU: &pingMTU{MTU: found.MTU, LinkMTU: found.Link, BlackHole: found.BlackHole}})
 }

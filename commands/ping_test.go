@@ -14,14 +14,16 @@ import (
 
 var iputilsReply = regexp.MustCompile(`(\d+) bytes from ([^ ]+): icmp_seq=(\d+) ttl=(\d+) time=([\d.]+) ms`)
 
-// What ping says is what ping of iputils says, but for the number of the first packet and the words of the summary.
+// What ping says is what ping of iputils says, but for the number of the first packet and the words
+// of the summary.
 func TestPingAgreesWithIputils(t *testing.T) {
 	b := newChainBench(t)
 	for _, c := range []struct{ target, ours, theirs string }{
-		{b.Address(7), "", ""}, {b.Address6(7), "", ""}, {b.Address(4), "size 1000 df", "-s 1000 -M do"}, {b.Address(5), "size 3000", "-s 3000"},
+		{b.Address(7), "", ""}, {b.Address6(7), "", ""}, {b.Address(4), "size 1000 df", "-s 1000 -M do"},
+		{b.Address(5), "size 3000", "-s 3000"},
 	} {
-		// The way is a program of the test, whose pace changes with what else the machine does: of five pairs of measurements one must be
-		// alike.
+		// The way is a program of the test, whose pace changes with what else the machine does: of
+		// five pairs of measurements one must be alike.
 		var us, them float64
 		for attempt := 0; attempt == 0 || attempt < 5 && (us > 2*them || them > 2*us); attempt++ {
 			us, them = b.pingedAlike(t, c.target, c.ours, c.theirs)
@@ -31,20 +33,23 @@ func TestPingAgreesWithIputils(t *testing.T) {
 		}
 	}
 	b.Links[6].Cut(true)
-	if r := b.a.Local("ping " + b.Address(7) + " count 2 interval 50ms wait 1"); r.Status != 1 || !strings.Contains(r.Out, "2 packets transmitted, 0 packets received, 100.0% packet loss\n") {
+	if r := b.a.Local("ping " + b.Address(7) + " count 2 interval 50ms wait 1"); r.Status != 1 ||
+		!strings.Contains(r.Out, "2 packets transmitted, 0 packets received, 100.0% packet loss\n") {
 		t.Errorf("a cut link: %+v", r)
 	}
-	if r := b.a.Local("ping " + b.Address(7) + " count 1 ttl 3"); !strings.Contains(r.Out, "bytes from "+b.Address(3)+": icmp_seq=0 time to live exceeded\n") {
+	if r := b.a.Local("ping " + b.Address(7) + " count 1 ttl 3"); !strings.Contains(r.Out,
+		"bytes from "+b.Address(3)+": icmp_seq=0 time to live exceeded\n") {
 		t.Errorf("a hop limit of 3: %+v", r)
 	}
 }
 
-// pingedAlike compares five answers to our ping with five to that of iputils, and returns how many milliseconds the fastest of each took.
+// pingedAlike compares five answers to our ping with five to that of iputils, and returns how many
+// milliseconds the fastest of each took.
 func (b *chainBench) pingedAlike(t *testing.T, target, options, theirOptions string) (us, them float64) {
 	t.Helper()
 	ours := b.a.Local("ping " + target + " count 5 interval 50ms " + options)
-	// iputils waits for its last answers no longer than two round trips, which on a busy machine is not always enough: then it is asked
-	// again. Ours is not.
+	// iputils waits for its last answers no longer than two round trips, which on a busy machine is
+	// not always enough: then it is asked again. Ours is not.
 	theirs := b.iputils(t, theirOptions, target)
 	for attempts := 1; len(iputilsReply.FindAllString(theirs.Out, -1)) < 5 && attempts < 5; attempts++ {
 		theirs = b.iputils(t, theirOptions, target)
@@ -54,11 +59,13 @@ func (b *chainBench) pingedAlike(t *testing.T, target, options, theirOptions str
 		t.Fatalf("%s: %+v\n%+v", target, ours, theirs)
 	}
 	for i := range o {
-		if ourSeq := fmt.Sprint(i); o[i][3] != ourSeq || o[i][1] != p[i][1] || o[i][2] != p[i][2] || o[i][4] != p[i][4] {
+		if ourSeq := fmt.Sprint(i); o[i][3] != ourSeq || o[i][1] != p[i][1] || o[i][2] != p[i][2] ||
+			o[i][4] != p[i][4] {
 			t.Errorf("%q, ping of iputils: %q", o[i][0], p[i][0])
 		}
 	}
-	if !strings.Contains(ours.Out, "5 packets transmitted, 5 packets received, 0.0% packet loss\nround-trip min/avg/max/stddev = ") {
+	if !strings.Contains(ours.Out,
+		"5 packets transmitted, 5 packets received, 0.0% packet loss\nround-trip min/avg/max/stddev = ") {
 		t.Errorf("%s: %s", target, ours.Out)
 	}
 	return fastest(o), fastest(p)
@@ -81,11 +88,13 @@ func TestPingFromAnInterface(t *testing.T) {
 	for _, target := range []string{b.Address(3), b.Address6(3)} {
 		r := b.a.Local("ping " + target + " source right count 3 interval 50ms")
 		for n := range 3 {
-			if want := fmt.Sprintf("64 bytes from %s: icmp_seq=%d ttl=62 time=", target, n); !strings.Contains(r.Out, want) {
+			if want := fmt.Sprintf("64 bytes from %s: icmp_seq=%d ttl=62 time=", target,
+				n); !strings.Contains(r.Out, want) {
 				t.Errorf("no %q in %+v", want, r)
 			}
 		}
-		if r := b.a.Local("ping " + target + " source lo count 1 interval 50ms wait 1"); r.Status != 1 || strings.Contains(r.Out, "bytes from") {
+		if r := b.a.Local("ping " + target + " source lo count 1 interval 50ms wait 1"); r.Status != 1 ||
+			strings.Contains(r.Out, "bytes from") {
 			t.Errorf("from lo: %+v", r)
 		}
 	}

@@ -7,13 +7,15 @@ import (
 	"diagsh/internal/menu"
 )
 
-// pingMarks are the marks of ping(8) of iputils behind an answer, and one for an answer to what was not sent.
+// pingMarks are the marks of ping(8) of iputils behind an answer, and one for an answer to what was
+// not sent.
 func pingMarks(r pingRecord) (marks string) {
 	for _, m := range []struct {
 		applies bool
 		text    string
 	}{
-		{r.Event == "stray", "NEVER SENT!"}, {r.Event == "duplicate", "DUP!"}, {r.Event == "corrupted", "BAD CHECKSUM!"},
+		{r.Event == "stray", "NEVER SENT!"}, {r.Event == "duplicate", "DUP!"},
+		{r.Event == "corrupted", "BAD CHECKSUM!"},
 		{r.DifferentAddress, "DIFFERENT ADDRESS!"}, {r.Truncated, "truncated"},
 	} {
 		if m.applies {
@@ -44,7 +46,8 @@ func pingText(w io.Writer, r pingRecord) {
 		}
 		fmt.Fprintf(w, "%d bytes from %s: icmp_seq=%d %s\n", r.Bytes, r.Address, r.Sequence, r.Error)
 	case "statistics":
-		fmt.Fprintf(w, "\n--- %s ping statistics ---\n%d packets transmitted, %d packets received, ", menu.Clean(r.Host), r.Transmitted, r.Received)
+		fmt.Fprintf(w, "\n--- %s ping statistics ---\n%d packets transmitted, %d packets received, ",
+			menu.Clean(r.Host), r.Transmitted, r.Received)
 		if r.Duplicates > 0 {
 			fmt.Fprintf(w, "+%d duplicates, ", r.Duplicates)
 		}
@@ -59,7 +62,8 @@ func pingText(w io.Writer, r pingRecord) {
 		}
 		fmt.Fprintf(w, "%.1f%% packet loss\n", r.LossPercent)
 		if r.Received > 0 {
-			fmt.Fprintf(w, "round-trip min/avg/max/stddev = %.3f/%.3f/%.3f/%.3f ms\n", r.Minimum*1000, r.Average*1000, r.Maximum*1000, r.Deviation*1000)
+			fmt.Fprintf(w, "round-trip min/avg/max/stddev = %.3f/%.3f/%.3f/%.3f ms\n", r.Minimum*1000, r.Average*1000,
+				r.Maximum*1000, r.Deviation*1000)
 		}
 	case "size":
 		switch {
@@ -68,14 +72,16 @@ func pingText(w io.Writer, r pingRecord) {
 		case r.Router != "":
 			fmt.Fprintf(w, "%d bytes: too big, says %s, whose next hop takes %d\n", r.PacketBytes, r.Router, r.NextMTU)
 		case r.NextMTU > 0:
-			fmt.Fprintf(w, "%d bytes: too big, the path takes %d as far as this appliance knows\n", r.PacketBytes, r.NextMTU)
+			fmt.Fprintf(w, "%d bytes: too big, the path takes %d as far as this appliance knows\n",
+				r.PacketBytes, r.NextMTU)
 		default:
 			fmt.Fprintf(w, "%d bytes: no answer\n", r.PacketBytes)
 		}
 	case "mtu":
 		fmt.Fprintf(w, "\nThe path MTU to %s is %d bytes (the interface's own is %d).\n", r.Address, r.MTU, r.LinkMTU)
 		if r.BlackHole {
-			fmt.Fprintf(w, "Larger packets vanish without a word: a black hole on the way. A smaller MTU or MSS clamping helps.\n")
+			fmt.Fprintf(w, "Larger packets vanish without a word: a black hole on the way. A smaller MTU or MSS "+
+				"clamping helps.\n")
 		}
 	}
 }

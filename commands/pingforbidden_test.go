@@ -9,7 +9,8 @@ import (
 	"diagsh/internal/test/netnstest"
 )
 
-// A ping that the kernel does not send ends at once, whatever forbids it, says why, and is in the audit log.
+// A ping that the kernel does not send ends at once, whatever forbids it, says why, and is in the
+// audit log.
 func TestPingForbidden(t *testing.T) {
 	t.Parallel()
 	network := netnstest.New(t)
@@ -19,9 +20,12 @@ func TestPingForbidden(t *testing.T) {
 	network.MTU(t, "eth0", 1400)
 	a := appliance.Start(t, appliance.Options{Network: network})
 	for _, command := range []string{
-		"ip route add prohibit 198.18.3.0/24", "ip -6 route add prohibit fd99::/64", "ip rule add to 198.18.4.0/24 prohibit",
-		"ip route add blackhole 198.18.6.0/24", "ip -6 route add blackhole fd98::/64", "ip route add unreachable 198.18.7.0/24",
-		"nft table inet t { chain c { type filter hook output priority 0; ip daddr 198.18.5.0/24 reject; }; }", "ip route add default via 192.0.2.254",
+		"ip route add prohibit 198.18.3.0/24", "ip -6 route add prohibit fd99::/64",
+		"ip rule add to 198.18.4.0/24 prohibit",
+		"ip route add blackhole 198.18.6.0/24", "ip -6 route add blackhole fd98::/64",
+		"ip route add unreachable 198.18.7.0/24",
+		"nft table inet t { chain c { type filter hook output priority 0; ip daddr 198.18.5.0/24 reject; }; }",
+		"ip route add default via 192.0.2.254",
 	} {
 		words := strings.SplitN(command, " ", 2)
 		args := strings.Fields(words[1])

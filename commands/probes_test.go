@@ -30,7 +30,8 @@ type hop struct {
 	stars     int
 }
 
-// chainBench is an appliance at the beginning of eight namespaces, and what its peers on the same way say.
+// chainBench is an appliance at the beginning of eight namespaces, and what its peers on the same
+// way say.
 type chainBench struct {
 	*netnstest.Chain
 	t *testing.T
@@ -97,7 +98,8 @@ var probeSaid = regexp.MustCompile(`(\*)|([\d.]+) ms|([0-9a-f]+[.:][0-9a-f.:]+)|
 func (b *chainBench) peer(args ...string) ([]hop, time.Duration) {
 	b.t.Helper()
 	began := time.Now()
-	// Left to itself it gives up a probe after three times what the hop's first one took, which on a busy machine is not always enough.
+	// Left to itself it gives up a probe after three times what the hop's first one took, which on
+	// a busy machine is not always enough.
 	r := b.a.Exec("", netnstest.Tool(b.t, "traceroute"), append([]string{"-n", "-w", "5,0,0"}, args...)...)
 	took := time.Since(began)
 	var hops []hop
@@ -135,13 +137,15 @@ func agree(t *testing.T, what string, ours, theirs []hop) {
 	}
 	for i, o := range ours {
 		p := theirs[i]
-		if !slices.Equal(o.addresses, p.addresses) || !slices.Equal(o.marks, p.marks) || (o.stars > 0) != (p.stars > 0) {
+		if !slices.Equal(o.addresses, p.addresses) || !slices.Equal(o.marks, p.marks) ||
+			(o.stars > 0) != (p.stars > 0) {
 			t.Errorf("%s, hop %d: %+v, traceroute says %+v", what, i+1, o, p)
 		}
 	}
 }
 
-// The routers, and on a quiet machine their times, are those that Debian's traceroute finds, with each kind of probe and of IP.
+// The routers, and on a quiet machine their times, are those that Debian's traceroute finds, with
+// each kind of probe and of IP.
 func TestTracerouteAgreesWithDebians(t *testing.T) {
 	b := newChainBench(t)
 	for _, target := range []string{b.Address(7), b.Address6(7), b.Address(3)} {
@@ -150,7 +154,8 @@ func TestTracerouteAgreesWithDebians(t *testing.T) {
 			ours, _ := b.traced(target + " protocol " + protocol)
 			theirs, _ := b.peer(option, target)
 			agree(t, what, ours, theirs)
-			// On a busy machine a process may wait for its turn longer than a packet is on its way: the best of three counts.
+			// On a busy machine a process may wait for its turn longer than a packet is on its way:
+			// the best of three counts.
 			for range 2 {
 				if slower(ours, theirs) {
 					again, _ := b.traced(target + " protocol " + protocol)
@@ -181,16 +186,20 @@ func slower(ours, theirs []hop) bool {
 	return false
 }
 
-// A router that refuses is the last hop, with its reason as a letter. It refuses what it would pass on, so the hop before it is itself.
+// A router that refuses is the last hop, with its reason as a letter. It refuses what it would pass
+// on, so the hop before it is itself.
 func TestTracerouteUnreachableHop(t *testing.T) {
 	b := newChainBench(t)
 	for _, c := range []struct{ rule, mark string }{
-		{"reject with icmp type host-unreachable", "!H"}, {"reject with icmp type net-unreachable", "!N"}, {"reject with icmp type prot-unreachable", "!P"},
-		{"reject with icmp type admin-prohibited", "!X"}, {"reject with icmp type host-prohibited", "!Z"}, {"reject with icmp type net-prohibited", "!A"},
+		{"reject with icmp type host-unreachable", "!H"}, {"reject with icmp type net-unreachable", "!N"},
+		{"reject with icmp type prot-unreachable", "!P"},
+		{"reject with icmp type admin-prohibited", "!X"}, {"reject with icmp type host-prohibited", "!Z"},
+		{"reject with icmp type net-prohibited", "!A"},
 	} {
 		b.firewall(4, c.rule)
 		ours, _ := b.traced(b.Address(7))
-		if last := ours[len(ours)-1]; len(ours) != 5 || !slices.Equal(last.marks, []string{c.mark}) || !slices.Equal(last.addresses, []string{b.Address(4)}) {
+		if last := ours[len(ours)-1]; len(ours) != 5 || !slices.Equal(last.marks, []string{c.mark}) ||
+			!slices.Equal(last.addresses, []string{b.Address(4)}) {
 			t.Errorf("%s: %+v", c.rule, ours)
 		}
 	}
@@ -204,8 +213,9 @@ func TestTracerouteUnreachableHop(t *testing.T) {
 	agree(t, "prohibited, IPv6", ours, theirs)
 }
 
-// A router that finds nobody at an address on its own link says so after three seconds, which the default options wait for. Meanwhile it
-// may keep only the latest packets, and may say nothing of probes that end at it: it is where it is all the same.
+// A router that finds nobody at an address on its own link says so after three seconds, which the
+// default options wait for. Meanwhile it may keep only the latest packets, and may say nothing of
+// probes that end at it: it is where it is all the same.
 func TestTracerouteNobodyThere(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -224,7 +234,8 @@ func TestTracerouteNobodyThere(t *testing.T) {
 			b.Nodes[2].Set(t, "net/ipv4/neigh/lan/unres_qlen", c.queue)
 			b.Nodes[2].Set(t, "net/ipv6/neigh/lan/unres_qlen", c.queue)
 			if c.silent {
-				b.nft(2, "flush ruleset; table inet t { chain c { type filter hook output priority 0; icmp type time-exceeded drop; icmpv6 type time-exceeded drop; }; }")
+				b.nft(2, "flush ruleset; table inet t { chain c { type filter hook output priority 0; icmp type "+
+					"time-exceeded drop; icmpv6 type time-exceeded drop; }; }")
 			}
 			// All at once, each to an address of its own: the router keeps packets for each.
 			theirs := map[string]chan []hop{}
@@ -241,7 +252,8 @@ func TestTracerouteNobodyThere(t *testing.T) {
 				for _, args := range []string{"-U " + network + "98", network + "97"} {
 					agree(t, args, ours, <-theirs[args])
 				}
-				if last := ours[len(ours)-1]; len(ours) != c.hops || last.stars > 0 || !slices.Equal(last.marks, []string{"!H"}) {
+				if last := ours[len(ours)-1]; len(ours) != c.hops || last.stars > 0 ||
+					!slices.Equal(last.marks, []string{"!H"}) {
 					t.Errorf("%s99: nobody is there, and the trace is %+v", network, ours)
 				}
 			}
@@ -249,7 +261,8 @@ func TestTracerouteNobodyThere(t *testing.T) {
 	}
 }
 
-// The view finds the same last hop: a router that keeps only the latest packets refuses those, and the next round asks it as the last hop.
+// The view finds the same last hop: a router that keeps only the latest packets refuses those, and
+// the next round asks it as the last hop.
 func TestWatchNobodyThere(t *testing.T) {
 	b := newChainBench(t)
 	b.lan(2)
@@ -260,7 +273,8 @@ func TestWatchNobodyThere(t *testing.T) {
 		Round, Hop, Sent, Received int
 		Mark                       string
 	}
-	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &last); err != nil || last.Round != 2 || last.Hop != 3 || last.Received != 1 || last.Mark != "!H" {
+	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &last); err != nil || last.Round != 2 || last.Hop != 3 ||
+		last.Received != 1 || last.Mark != "!H" {
 		t.Errorf("%v: the last hop is %+v of\n%s", err, last, r.Out)
 	}
 }
@@ -291,10 +305,12 @@ func (b *chainBench) lan(node int) {
 	}
 }
 
-// The view fits the terminal, in place and as last words, and grows while answers come: a hop that is silent does not hold up the rest.
+// The view fits the terminal, in place and as last words, and grows while answers come: a hop that
+// is silent does not hold up the rest.
 func TestWatchFitsTheTerminal(t *testing.T) {
 	b := newChainBench(t)
-	b.nft(3, "flush ruleset; table inet t { chain c { type filter hook output priority 0; icmp type time-exceeded drop; }; }")
+	b.nft(3, "flush ruleset; table inet t { chain c { type filter hook output priority 0; icmp type time-exceeded "+
+		"drop; }; }")
 	for _, c := range []struct {
 		columns int
 		heading string
@@ -323,7 +339,8 @@ func TestWatchFitsTheTerminal(t *testing.T) {
 // firewall gives a node one rule for what it passes on.
 func (b *chainBench) firewall(node int, rule string) {
 	b.t.Helper()
-	b.nft(node, "flush ruleset; table inet t { chain c { type filter hook forward priority 0; meta l4proto { udp, tcp, icmp, ipv6-icmp } iifname left "+rule+"; }; }")
+	b.nft(node, "flush ruleset; table inet t { chain c { type filter hook forward priority 0; meta l4proto { udp, "+
+		"tcp, icmp, ipv6-icmp } iifname left "+rule+"; }; }")
 }
 
 func (b *chainBench) nft(node int, rules string) {
@@ -336,7 +353,8 @@ func (b *chainBench) nft(node int, rules string) {
 	})
 }
 
-// A router that says nothing is a line of stars, and the trace ends within a second of its last answer.
+// A router that says nothing is a line of stars, and the trace ends within a second of its last
+// answer.
 func TestTracerouteSilentHop(t *testing.T) {
 	inEachFamily(t, func(t *testing.T, b *chainBench, address func(int) string) {
 		b.nft(3, "flush ruleset; table inet t { chain c { type filter hook output priority 0; "+

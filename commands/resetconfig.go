@@ -17,13 +17,15 @@ type resetconfigArgs struct {
 	Confirm menu.Confirm `arg:"confirm" ask:"Reset the configuration to factory values?" help:"Say yes: all settings become what they were at first."`
 }
 
-// resetconfig makes the factory's configuration pending. Accounts, captures and the audit log are no part of it.
+// resetconfig makes the factory's configuration pending. Accounts, captures and the audit log are
+// no part of it.
 func resetconfig(s resetService) *menu.Command {
 	return menu.Decl[resetconfigArgs, config.Change]{
-		Name:    "resetconfig",
-		Help:    "Take all settings back to factory values.",
-		Details: "The factory values are pending, and replace your pending changes; commit makes them hold. Users and captures are kept.",
-		Role:    menu.Administrator,
+		Name: "resetconfig",
+		Help: "Take all settings back to factory values.",
+		Details: "The factory values are pending, and replace your pending changes; commit makes them hold. Users " +
+			"and captures are kept.",
+		Role: menu.Administrator,
 		Run: func(_ context.Context, caller menu.Caller, _ resetconfigArgs, out *menu.Out[config.Change]) error {
 			return changes.Yield(s, caller, out, func() error { return s.ResetConfiguration(caller) })
 		},

@@ -62,7 +62,8 @@ func rollbackconfig(s rollbackService) *menu.Command {
 				out.Printf("%s\n", w.Text)
 			}
 			if a.Commit && len(view.Changes) > 0 {
-				done, err := s.CommitConfiguration(caller, config.Request{Comment: fmt.Sprintf("Back to commit %d", a.Number)})
+				done, err := s.CommitConfiguration(caller,
+					config.Request{Comment: fmt.Sprintf("Back to commit %d", a.Number)})
 				if err != nil {
 					return err
 				}
@@ -91,8 +92,9 @@ func checkRestorable(commits []config.Commit, number int) error {
 		}
 		numbers = append(numbers, fmt.Sprint(c.Number))
 	}
-	return &menu.Error{Code: menu.NotFound, Argument: "number", Message: fmt.Sprintf("There is no earlier configuration of commit %d", number),
-		Hint: "Kept are those of: " + strings.Join(numbers, ", ")}
+	return &menu.Error{Code: menu.NotFound, Argument: "number",
+		Message: fmt.Sprintf("There is no earlier configuration of commit %d", number),
+		Hint:    "Kept are those of: " + strings.Join(numbers, ", ")}
 }
 
 // restorable are the commits, without the last one, whose configurations are kept.

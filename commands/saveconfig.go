@@ -40,7 +40,8 @@ func saveconfig(s saveService) *menu.Command {
 				}
 				i := slices.IndexFunc(saved, func(f config.Saved) bool { return f.Is(a.Name) })
 				if q.Skip = i < 0; i >= 0 {
-					q.Text = fmt.Sprintf("There is %s of %s already. Replace it?", saved[i].Name, menu.UTC(saved[i].Time))
+					q.Text = fmt.Sprintf("There is %s of %s already. Replace it?", saved[i].Name,
+						menu.UTC(saved[i].Time))
 				}
 			}
 			return nil

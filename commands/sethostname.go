@@ -16,10 +16,11 @@ type sethostnameArgs struct {
 // which is for every role, because a command has one role.
 func sethostname(s changes.Editor) *menu.Command {
 	return menu.Decl[sethostnameArgs, config.Change]{
-		Name:    "sethostname",
-		Help:    "Change the appliance's host name.",
-		Details: "The name is in prompts and in the names of files. It is pending until commit, and in prompts from the next login on.",
-		Role:    menu.Administrator,
+		Name: "sethostname",
+		Help: "Change the appliance's host name.",
+		Details: "The name is in prompts and in the names of files. It is pending until commit, and in prompts from " +
+			"the next login on.",
+		Role: menu.Administrator,
 		Ask: func(_ context.Context, caller menu.Caller, _ sethostnameArgs, q *menu.Question) error {
 			q.Default = s.Configuration(caller).Candidate[config.Hostname]
 			return nil

@@ -25,7 +25,8 @@ type shownConfig struct {
 	last     config.Commit
 }
 
-// showconfig shows the configuration document, which loadconfig reads back. It holds no secrets, so there is nothing to mask.
+// showconfig shows the configuration document, which loadconfig reads back. It holds no secrets, so
+// there is nothing to mask.
 func showconfig(s configurationViewer) *menu.Command {
 	return menu.Decl[showconfigArgs, shownConfig]{
 		Name:  "showconfig",
@@ -34,7 +35,8 @@ func showconfig(s configurationViewer) *menu.Command {
 		Shape: menu.Object,
 		Run: func(_ context.Context, caller menu.Caller, a showconfigArgs, out *menu.Out[shownConfig]) error {
 			view := s.Configuration(caller)
-			shown := shownConfig{Commit: view.Last.Number, Time: view.Last.Time.Format("2006-01-02T15:04:05Z07:00"), User: view.Last.User, document: view.Running, last: view.Last}
+			shown := shownConfig{Commit: view.Last.Number, Time: view.Last.Time.Format("2006-01-02T15:04:05Z07:00"),
+				User: view.Last.User, document: view.Running, last: view.Last}
 			if a.Pending {
 				shown.document, shown.Pending = view.Candidate, len(view.Changes)
 			}

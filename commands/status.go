@@ -76,8 +76,9 @@ func status(s statusService, v Version) *menu.Command {
 			return out.Record(applianceStatus{
 				Time: now, Hostname: s.Hostname(), Product: v.Product + " " + v.Version,
 				MachineSeconds: int64(machine.Up.Seconds()), ApplianceSeconds: int64(time.Since(s.Started()).Seconds()),
-				Load: machine.Load, Processors: machine.Processors, Memory: machine.Memory, MemoryAvailable: machine.Available,
-				Captures: running, CapturesEnded: len(all) - len(running),
+				Load: machine.Load, Processors: machine.Processors, Memory: machine.Memory,
+				MemoryAvailable: machine.Available,
+				Captures:        running, CapturesEnded: len(all) - len(running),
 				Disk:     diskState{usage.FreeBytes, usage.ReserveBytes, usage.Files, usage.Bytes},
 				Sessions: s.Sessions(), Trouble: s.Trouble(),
 			})
@@ -106,12 +107,13 @@ func statusText(w io.Writer, s applianceStatus) {
 		if c.PacketsDropped != nil {
 			dropped = fmt.Sprintf("%d dropped", *c.PacketsDropped)
 		}
-		tables.Line(w, 4, "  %s on %s by %s: %d packets, %s, %s", c.Name, strings.Join(c.Interfaces, ", "), c.Owner, c.PacketsWritten,
-			captures.Bytes(c.BytesWritten), dropped)
+		tables.Line(w, 4, "  %s on %s by %s: %d packets, %s, %s", c.Name, strings.Join(c.Interfaces, ", "), c.Owner,
+			c.PacketsWritten, captures.Bytes(c.BytesWritten), dropped)
 	}
 	line("Sessions", "%d", len(s.Sessions))
 	for _, one := range s.Sessions {
-		tables.Line(w, 4, "  %s (%s) from %s, %s, runs %s", one.User, one.Role, one.Source, one.Type, tables.OrDash(strings.Join(one.Running, ", ")))
+		tables.Line(w, 4, "  %s (%s) from %s, %s, runs %s", one.User, one.Role, one.Source, one.Type,
+			tables.OrDash(strings.Join(one.Running, ", ")))
 	}
 	if s.Trouble != "" {
 		line("Trouble", "%s", s.Trouble)

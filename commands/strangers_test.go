@@ -27,7 +27,8 @@ import (
 	"diagsh/internal/test/netnstest"
 )
 
-// A stranger's texts: each of these in every argument. What begins with FORGED would be a line of the command's own.
+// A stranger's texts: each of these in every argument. What begins with FORGED would be a line of
+// the command's own.
 var hostileTexts = []string{
 	"x\n2026-01-01 00:00:00 UTC  FORGED",
 	"x\r\nFORGED\x1b[2J\x1b]0;owned\x07\x08\x7f\x00",
@@ -89,8 +90,9 @@ func (r *reader) check(what, text string) {
 	}
 }
 
-// TestNoStrangerOnTheTerminal gives every command of the tree control characters, line ends and escape sequences in every argument, has
-// the machine itself full of names with them, and reads every text form: answers, failures, the logs, and reports.
+// TestNoStrangerOnTheTerminal gives every command of the tree control characters, line ends and
+// escape sequences in every argument, has the machine itself full of names with them, and reads
+// every text form: answers, failures, the logs, and reports.
 func TestNoStrangerOnTheTerminal(t *testing.T) {
 	t.Parallel()
 	network := netnstest.New(t)
@@ -105,8 +107,12 @@ func TestNoStrangerOnTheTerminal(t *testing.T) {
 			t.Fatal("a stranger logged in")
 		}
 		r.read("userconfig/edit", map[string]string{"user": "ro", "fullname": text})
-		r.read("packetcapture/start", map[string]string{"name": fmt.Sprint("c", n), "interface": "lo", "comment": text, "case": text, "filter": "port 1" + strings.ToValidUTF8(text[1:], "")})
-		r.read("packetcapture/start", map[string]string{"name": fmt.Sprint("d", n), "interface": "lo", "comment": text, "case": text, "filter": "port 1\n\nor port 2"})
+		r.read("packetcapture/start",
+			map[string]string{"name": fmt.Sprint("c", n), "interface": "lo", "comment": text, "case": text,
+				"filter": "port 1" + strings.ToValidUTF8(text[1:], "")})
+		r.read("packetcapture/start",
+			map[string]string{"name": fmt.Sprint("d", n), "interface": "lo", "comment": text, "case": text,
+				"filter": "port 1\n\nor port 2"})
 	}
 	r.read("packetcapture/setup", map[string]string{"filter": "port 1\r\n\nor port 2", "comment": hostileTexts[0]})
 
@@ -151,13 +157,15 @@ func TestNoStrangerOnTheTerminal(t *testing.T) {
 	for _, log := range []string{"audit", "appliance"} {
 		r.read("tail", map[string]string{"log": log, "count": "100000", "follow": "no"})
 	}
-	for _, path := range []string{"who", "last", "status", "packetcapture/list", "packetcapture/status", "userconfig/list", "netstat/interfaces"} {
+	for _, path := range []string{"who", "last", "status", "packetcapture/list", "packetcapture/status",
+		"userconfig/list", "netstat/interfaces"} {
 		r.read(path, nil)
 	}
 	for _, m := range []string{"packetcapture", "diagnostic/network/tcpdump", "userconfig", "diagnostic/reporting"} {
 		status, body := a.API("", "GET", "/v1/menu/"+m, "")
 		var view struct{ Status string }
-		if err := json.Unmarshal([]byte(body), &view); status != http.StatusOK || err != nil || view.Status == "" && m == "packetcapture" {
+		if err := json.Unmarshal([]byte(body), &view); status != http.StatusOK || err != nil || view.Status == "" &&
+			m == "packetcapture" {
 			t.Errorf("the menu %s: %d %v", m, status, err)
 		}
 		r.check("the menu "+m, view.Status)
@@ -178,10 +186,11 @@ func free(p menu.Param) bool {
 	return len(p.Choices) == 0 && slices.Contains([]string{"text", "list", "lines", "packets", "secret"}, p.Type)
 }
 
-// arguments gives a text to the parameter number i, and what is likely to pass to those that are required. Nothing is confirmed: what
-// takes away would take the rest of the test.
+// arguments gives a text to the parameter number i, and what is likely to pass to those that are
+// required. Nothing is confirmed: what takes away would take the rest of the test.
 func arguments(c *menu.Command, i int, text string) map[string]string {
-	likely := map[string]string{"name": "c0", "host": "127.0.0.1", "user": "ro", "port": "1", "expression": "port 1", "target": "none", "interface": "lo"}
+	likely := map[string]string{"name": "c0", "host": "127.0.0.1", "user": "ro", "port": "1", "expression": "port 1",
+		"target": "none", "interface": "lo"}
 	args := map[string]string{}
 	for n, p := range c.Params {
 		switch value, known := likely[p.Name]; {

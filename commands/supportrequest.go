@@ -25,11 +25,12 @@ const (
 // supportrequest makes a report that says what it is about.
 func supportrequest(s reports.Service) *menu.Command {
 	return menu.Decl[supportrequestArgs, access.Report]{
-		Name:    "supportrequest",
-		Help:    "Make a report for a case at the support.",
-		Details: "The report is a file in the diagnostic directory; nothing is sent. Fetch it by SFTP and give it to the support.",
-		Role:    menu.Operator,
-		Shape:   menu.Object,
+		Name: "supportrequest",
+		Help: "Make a report for a case at the support.",
+		Details: "The report is a file in the diagnostic directory; nothing is sent. Fetch it by SFTP and give it to " +
+			"the support.",
+		Role:  menu.Operator,
+		Shape: menu.Object,
 		Ask: func(_ context.Context, caller menu.Caller, _ supportrequestArgs, q *menu.Question) error {
 			if q.Name == "files" {
 				return reports.ChooseFiles(s, caller, q)
@@ -37,14 +38,17 @@ func supportrequest(s reports.Service) *menu.Command {
 			return nil
 		},
 		Check: func(_ context.Context, _ menu.Caller, a supportrequestArgs, name string) error {
-			long := map[string]bool{"case": len(a.Case) > maxCaseText, "contact": len(a.Contact) > maxCaseText, "description": len(a.Description) > maxDescription}
+			long := map[string]bool{"case": len(a.Case) > maxCaseText, "contact": len(a.Contact) > maxCaseText,
+				"description": len(a.Description) > maxDescription}
 			if long[name] {
-				return menu.BadArgument(name, "%s is too long", name).WithHint("A line has at most %d bytes, the description %d", maxCaseText, maxDescription)
+				return menu.BadArgument(name, "%s is too long", name).
+					WithHint("A line has at most %d bytes, the description %d", maxCaseText, maxDescription)
 			}
 			return nil
 		},
 		Run: func(ctx context.Context, caller menu.Caller, a supportrequestArgs, out *menu.Out[access.Report]) error {
-			request := access.ReportRequest{Case: a.Case, Contact: a.Contact, Description: string(a.Description), Files: a.Files}
+			request := access.ReportRequest{Case: a.Case, Contact: a.Contact,
+				Description: string(a.Description), Files: a.Files}
 			return reports.Create(ctx, s, caller, request, out)
 		},
 		Text: func(w io.Writer, r access.Report) { reports.Made(w, r) },

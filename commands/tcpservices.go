@@ -54,10 +54,11 @@ type listener struct {
 // tcpservices lists who waits for connections.
 func tcpservices(s catalogueService) *menu.Command {
 	return menu.Decl[tcpservicesArgs, listener]{
-		Name:    "tcpservices",
-		Help:    "Show which processes wait for connections.",
-		Details: "Services are described by a catalogue, to which a vendor can add. A process that it does not have is listed all the same.",
-		Role:    menu.ReadOnly,
+		Name: "tcpservices",
+		Help: "Show which processes wait for connections.",
+		Details: "Services are described by a catalogue, to which a vendor can add. A process that it does not have " +
+			"is listed all the same.",
+		Role: menu.ReadOnly,
 		Run: func(ctx context.Context, _ menu.Caller, a tcpservicesArgs, out *menu.Out[listener]) error {
 			catalogue, err := s.Services()
 			if err != nil {
@@ -92,7 +93,8 @@ func listeners(ctx context.Context, udp bool, catalogue services.Catalogue) ([]l
 		if s.Kind == sockets.KindTCP && s.State != sockets.Listen {
 			return nil
 		}
-		l := listener{Type: "IPv4", Node: "TCP", Address: s.Local.Addr(), Port: s.Local.Port(), Interface: devices.Of(s.Device)}
+		l := listener{Type: "IPv4", Node: "TCP", Address: s.Local.Addr(), Port: s.Local.Port(),
+			Interface: devices.Of(s.Device)}
 		l.InterfaceGone = s.Device != 0 && l.Interface == ""
 		switch {
 		case s.Mapped():
@@ -135,7 +137,8 @@ func (l listener) described(catalogue services.Catalogue) listener {
 	return l
 }
 
-// describe says what the services of the catalogue are of which a process is in the list, and names the others.
+// describe says what the services of the catalogue are of which a process is in the list, and names
+// the others.
 func describe(w io.Writer, list []listener) {
 	here := map[string]bool{}
 	for _, l := range list {
@@ -164,7 +167,8 @@ func describe(w io.Writer, list []listener) {
 		t.Flush()
 	}
 	if len(others) > 0 {
-		fmt.Fprintf(w, "\nNot waiting for connections, of those that the catalogue has:\n%s\n", wrapped(strings.Join(others, ", "), 78))
+		fmt.Fprintf(w, "\nNot waiting for connections, of those that the catalogue has:\n%s\n",
+			wrapped(strings.Join(others, ", "), 78))
 	}
 }
 
@@ -192,7 +196,8 @@ func listenersTable(w io.Writer, list []listener) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "COMMAND\tUSER\tTYPE\tNODE\tNAME")
 	for _, l := range list {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", tables.OrDash(menu.Clean(l.Command)), menu.Clean(l.User), l.Type, l.Node, l.name())
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", tables.OrDash(menu.Clean(l.Command)), menu.Clean(l.User),
+			l.Type, l.Node, l.name())
 	}
 	t.Flush()
 	unseen := 0
@@ -202,7 +207,8 @@ func listenersTable(w io.Writer, list []listener) {
 		}
 	}
 	if unseen > 0 {
-		fmt.Fprintf(w, "- means the kernel, or a process that the appliance may not see: %s.\n", captures.Count(unseen, "socket"))
+		fmt.Fprintf(w, "- means the kernel, or a process that the appliance may not see: %s.\n",
+			captures.Count(unseen, "socket"))
 	}
 	if len(list) > 0 {
 		describe(w, list)

@@ -16,12 +16,14 @@ import (
 const (
 	// talkPause ends what is said where no line ends it, and a talk that has its last answer.
 	talkPause = 500 * time.Millisecond
-	// talkSettle is how long the other side is quiet before a program's next line is said: it may have more to say.
+	// talkSettle is how long the other side is quiet before a program's next line is said: it may
+	// have more to say.
 	talkSettle = 100 * time.Millisecond
-	// talkAnswer is how long a program's next line waits for an answer to the one before: not every line is answered.
+	// talkAnswer is how long a program's next line waits for an answer to the one before: not every
+	// line is answered.
 	talkAnswer = time.Second
-	// talkUnused is how long a program may let the other side wait for its first line: what began telnet may have nothing to say, and leave
-	// its standard input open all the same.
+	// talkUnused is how long a program may let the other side wait for its first line: what began
+	// telnet may have nothing to say, and leave its standard input open all the same.
 	talkUnused = 3 * time.Second
 )
 
@@ -33,8 +35,9 @@ const (
 	talkMost    = 1 << 20 // of all that is heard, where nobody is there to leave
 )
 
-// A talk is what is said and heard on one connection. Who says it is a person, who sees the answers and says when it is over, or a program (a pipe,
-// or the argument say), whose lines are said one after the other, or nobody.
+// A talk is what is said and heard on one connection. Who says it is a person, who sees the answers
+// and says when it is over, or a program (a pipe, or the argument say), whose lines are said one
+// after the other, or nobody.
 type talk struct {
 	conn   *tcp.Conn
 	args   telnetArgs
@@ -280,7 +283,8 @@ func (t *talk) finish() error {
 	case !t.heard:
 		return t.out.Printf("Nothing within %s (wait SECONDS waits longer).\n", wait)
 	case t.more && t.lastSaid.IsZero():
-		return t.out.Printf("No line to send came within %s: pipe lines in, use say, or a terminal (ssh -t).\n", menu.FormatDuration(talkUnused))
+		return t.out.Printf("No line to send came within %s: pipe lines in, use say, or a terminal (ssh -t).\n",
+			menu.FormatDuration(talkUnused))
 	case !t.answered:
 		return t.out.Printf("No answer within %s (wait SECONDS waits longer).\n", wait)
 	}

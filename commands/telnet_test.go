@@ -18,8 +18,8 @@ import (
 	"diagsh/internal/test/vt"
 )
 
-// talkers are an appliance and servers that talk: a mail server at port 2530, one of telnet at 2529, one that speaks after a while at 2531, one
-// that says nothing at 2526.
+// talkers are an appliance and servers that talk: a mail server at port 2530, one of telnet at
+// 2529, one that speaks after a while at 2531, one that says nothing at 2526.
 func talkers(t *testing.T) *appliance.Appliance {
 	t.Helper()
 	t.Parallel()
@@ -35,8 +35,8 @@ func talkers(t *testing.T) *appliance.Appliance {
 	return appliance.Start(t, appliance.Options{Network: network})
 }
 
-// At the menus a person talks line by line, sees what is answered above the line that is typed, and leaves in four ways. What the other side
-// sends is shown and does nothing to the terminal.
+// At the menus a person talks line by line, sees what is answered above the line that is typed, and
+// leaves in four ways. What the other side sends is shown and does nothing to the terminal.
 func TestTelnetAtTheMenus(t *testing.T) {
 	a := talkers(t)
 	term := a.Terminal("op", 100, 50)
@@ -50,17 +50,22 @@ func TestTelnetAtTheMenus(t *testing.T) {
 	term.Type("HALF") // a line begun is not sent
 	term.Type("\x1d")
 	term.Prompted(top)
-	term.Wait("the end by the escape key", func(s *vt.Screen) bool { return strings.Contains(s.All(), "\nConnection closed.\n") })
+	term.Wait("the end by the escape key",
+		func(s *vt.Screen) bool { return strings.Contains(s.All(), "\nConnection closed.\n") })
 	if all := term.Text(); strings.Contains(all, "250 HALF") {
 		t.Errorf("half a line was sent:\n%s", all)
 	}
 
 	for _, c := range []struct{ name, line, seen, keys, last string }{
 		{"Ctrl-C", "telnet 127.0.0.1 2530", "220 ready", "\x03", "Connection closed."},
-		{"Ctrl-D", "telnet 127.0.0.1 2530", "220 ready", "\x04", "221 you have ended\nConnection closed by foreign host."},
-		{"the other side", "telnet 127.0.0.1 2530", "220 ready", "QUIT\r", "221 bye\nConnection closed by foreign host."},
-		{"a telnet server", "telnet 127.0.0.1 2529", "login:", "anna\r", "hello anna\nConnection closed by foreign host."},
-		{"nothing yet", "telnet 127.0.0.1 2526 wait 1", "Nothing within 1s; it may still come.", "\x1d", "Connection closed."},
+		{"Ctrl-D", "telnet 127.0.0.1 2530", "220 ready", "\x04",
+			"221 you have ended\nConnection closed by foreign host."},
+		{"the other side", "telnet 127.0.0.1 2530", "220 ready", "QUIT\r",
+			"221 bye\nConnection closed by foreign host."},
+		{"a telnet server", "telnet 127.0.0.1 2529", "login:", "anna\r",
+			"hello anna\nConnection closed by foreign host."},
+		{"nothing yet", "telnet 127.0.0.1 2526 wait 1", "Nothing within 1s; it may still come.", "\x1d",
+			"Connection closed."},
 	} {
 		row := 0
 		term.Look(func(s *vt.Screen) { row = s.Row() })
@@ -69,7 +74,8 @@ func TestTelnetAtTheMenus(t *testing.T) {
 		term.Wait(c.name+": "+c.seen, func(s *vt.Screen) bool { return strings.Contains(since(s), c.seen) })
 		term.Type(c.keys)
 		term.Wait(c.name+": the prompt", func(s *vt.Screen) bool {
-			return s.Row() > row && s.Before() == top && strings.HasSuffix(strings.TrimSpace(since(s)), c.last+"\n"+strings.TrimSpace(top))
+			return s.Row() > row && s.Before() == top &&
+				strings.HasSuffix(strings.TrimSpace(since(s)), c.last+"\n"+strings.TrimSpace(top))
 		})
 	}
 	if got := term.Says(top, "hostname"); got != appliance.Host {
@@ -84,18 +90,23 @@ func conversation(text string) string {
 	return regexp.MustCompile(`[\d.]+ ms`).ReplaceAllString(strings.ReplaceAll(text, "\r\n", "\n"), "N ms")
 }
 
-// Without a terminal the lines of standard input are sent, each when the one before is answered and the first when the other side has spoken:
-// through SSH, and on the appliance itself.
+// Without a terminal the lines of standard input are sent, each when the one before is answered and
+// the first when the other side has spoken: through SSH, and on the appliance itself.
 func TestTelnetThroughAPipe(t *testing.T) {
 	a := talkers(t)
 	const lines = "EHLO me\nDATA\none\n\n.\nQUIT\n"
-	const want = "Trying 127.0.0.1...\nConnected to 127.0.0.1 (N ms).\nIt spoke after N ms:\n220-mx\n220 ready\n-> EHLO me\n250 EHLO me\n-> DATA\n354 go on\n-> one\n-> \n-> .\n250 2 lines\n-> QUIT\n221 bye\nConnection closed by foreign host.\n"
+	const want = "Trying 127.0.0.1...\nConnected to 127.0.0.1 (N ms).\nIt spoke after N ms:\n220-mx\n220 ready\n-> " +
+		"EHLO me\n250 EHLO me\n-> DATA\n354 go on\n-> one\n-> \n-> .\n250 2 lines\n-> QUIT\n221 bye\nConnection " +
+		"closed by foreign host.\n"
 	ours := a.Program()
 	for name, r := range map[string]appliance.Result{
-		"locally":       a.Exec(lines, ours, "--socket", a.Socket, "-c", "telnet 127.0.0.1 2530"),
-		"by SSH":        a.Exec(lines, netnstest.Tool(t, "ssh"), append(a.OpenSSH("op", "-T"), "telnet 127.0.0.1 2530")...),
-		"with CR LF":    a.Exec(strings.ReplaceAll(lines, "\n", "\r\n"), ours, "--socket", a.Socket, "-c", "telnet 127.0.0.1 2530"),
-		"the last open": a.Exec(strings.TrimSuffix(lines, "\n"), ours, "--socket", a.Socket, "-c", "telnet 127.0.0.1 2530"),
+		"locally": a.Exec(lines, ours, "--socket", a.Socket, "-c", "telnet 127.0.0.1 2530"),
+		"by SSH": a.Exec(lines, netnstest.Tool(t, "ssh"),
+			append(a.OpenSSH("op", "-T"), "telnet 127.0.0.1 2530")...),
+		"with CR LF": a.Exec(strings.ReplaceAll(lines, "\n", "\r\n"), ours, "--socket", a.Socket, "-c",
+			"telnet 127.0.0.1 2530"),
+		"the last open": a.Exec(strings.TrimSuffix(lines, "\n"), ours, "--socket", a.Socket, "-c",
+			"telnet 127.0.0.1 2530"),
 	} {
 		if got := conversation(r.Out); r.Status != 0 || r.Err != "" || got != want {
 			t.Errorf("%s: %d, %q, %s", name, r.Status, r.Err, got)
@@ -112,7 +123,8 @@ func TestTelnetThroughAPipe(t *testing.T) {
 	}
 	watch, began := slowness.Start(t), time.Now()
 	out, err := session.Output("telnet 127.0.0.1 2530")
-	if took := time.Since(began); err != nil || took > watch.Limit(15*time.Second) || !strings.Contains(string(out), "220 ready\nNo line to send came within 3s") {
+	if took := time.Since(began); err != nil || took > watch.Limit(15*time.Second) ||
+		!strings.Contains(string(out), "220 ready\nNo line to send came within 3s") {
 		t.Errorf("%v after %v: %s", err, took, out)
 	}
 }
@@ -125,7 +137,8 @@ func TestTelnetTimesTheBanner(t *testing.T) {
 	if r.Status != 0 || m == nil || len(m[1]) < len("1500.000") || !strings.Contains(r.Out, "220 late\n") {
 		t.Errorf("%+v", r)
 	}
-	if r := a.Local("telnet 127.0.0.1 2531 wait 1 --json"); r.Status != 0 || !strings.Contains(r.Out, `"banner":"","closed":false`) {
+	if r := a.Local("telnet 127.0.0.1 2531 wait 1 --json"); r.Status != 0 ||
+		!strings.Contains(r.Out, `"banner":"","closed":false`) {
 		t.Errorf("a shorter wait: %+v", r)
 	}
 }

@@ -32,7 +32,8 @@ type traceArgs struct {
 	Rounds   int           `arg:"rounds" min:"1" max:"1000000" help:"Number of rounds of watch; without it, until Ctrl-C."`
 }
 
-// A traceHop is a step of the way: its probes in the order of sending or, with watch, what all of them told so far.
+// A traceHop is a step of the way: its probes in the order of sending or, with watch, what all of
+// them told so far.
 type traceHop struct {
 	Host    string `json:"host"`
 	Address string `json:"address"` // of the host
@@ -76,7 +77,8 @@ type traceRouter struct {
 
 func tracerouteCommand() *menu.Command {
 	spec := tracerouteSpec("traceroute", "Display the network route to a remote host.", dns.Any)
-	// The output begins with "traceroute to" under this name too: path, audit and API have one name.
+	// The output begins with "traceroute to" under this name too: path, audit and API have one
+	// name.
 	spec.Aliases = []string{"tracert"}
 	return spec.Command()
 }
@@ -86,8 +88,9 @@ func tracerouteSpec(name, help string, family dns.Family) menu.Decl[traceArgs, t
 	return menu.Decl[traceArgs, traceHop]{
 		Name: name,
 		Help: help,
-		Details: "Many hops are probed at a time, and all probes take one path where routers balance the load by flow. " +
-			"Marks: * no answer, !H host, !N network, !P protocol unreachable, !X !A !Z prohibited, !F-MTU too big for the next hop, !S source route, !<N> any other.",
+		Details: "Many hops are probed at a time, and all probes take one path where routers balance the load by " +
+			"flow. Marks: * no answer, !H host, !N network, !P protocol unreachable, !X !A !Z prohibited, !F-MTU too " +
+			"big for the next hop, !S source route, !<N> any other.",
 		Role:    menu.Operator,
 		Shape:   menu.Stream,
 		Ask:     probes.AskSource[traceArgs],
@@ -99,7 +102,8 @@ func tracerouteSpec(name, help string, family dns.Family) menu.Decl[traceArgs, t
 				return err
 			case "port":
 				if a.Protocol == "icmp" {
-					return menu.BadArgument("port", "Probes of ICMP have no port").WithHint("Leave it out, or use protocol udp or tcp")
+					return menu.BadArgument("port", "Probes of ICMP have no port").
+						WithHint("Leave it out, or use protocol udp or tcp")
 				}
 			}
 			return nil
@@ -121,8 +125,10 @@ func runTrace(ctx context.Context, caller menu.Caller, a traceArgs, family dns.F
 	if err != nil {
 		return err
 	}
-	o := traceroute.Options{Target: target, Source: from, Protocol: traceroute.Protocol(a.Protocol), Port: uint16(a.Port), Hops: a.TTL, Probes: a.Probes,
-		Size: max(a.Size, traceroute.Smallest(traceroute.Protocol(a.Protocol), target)), DontFragment: a.DF, Wait: a.Wait}
+	o := traceroute.Options{Target: target, Source: from, Protocol: traceroute.Protocol(a.Protocol),
+		Port: uint16(a.Port), Hops: a.TTL, Probes: a.Probes,
+		Size:         max(a.Size, traceroute.Smallest(traceroute.Protocol(a.Protocol), target)),
+		DontFragment: a.DF, Wait: a.Wait}
 	if a.Size == 0 {
 		o.Size = 40
 		if target.Is6() {
@@ -134,7 +140,8 @@ func runTrace(ctx context.Context, caller menu.Caller, a traceArgs, family dns.F
 	}
 	names := &routerNames{ctx: ctx, off: a.Numeric, resolver: names.NewResolver(), found: map[netip.Addr]*routerName{}}
 	o.Heard = names.look
-	t := tracer{word: cmp.Or(caller.Word, "traceroute"), columns: caller.Columns, host: a.Host, options: o, names: names, out: out}
+	t := tracer{word: cmp.Or(caller.Word, "traceroute"), columns: caller.Columns, host: a.Host, options: o,
+		names: names, out: out}
 	if a.Watch {
 		err = t.watch(ctx, a)
 	} else {
@@ -157,7 +164,8 @@ type tracer struct {
 }
 
 func (t tracer) trace(ctx context.Context) error {
-	t.out.Printf("%s to %s (%s), %d hops max, %d byte packets\n", t.word, menu.Clean(t.host), t.options.Target, t.options.Hops, t.options.Size)
+	t.out.Printf("%s to %s (%s), %d hops max, %d byte packets\n", t.word, menu.Clean(t.host), t.options.Target,
+		t.options.Hops, t.options.Size)
 	// A hop waits for the names of its routers; the trace must not wait with it.
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -191,7 +199,8 @@ func (t tracer) traced(h traceroute.Hop) traceHop {
 	for _, a := range h.Answers {
 		p := traceProbe{Lost: !a.Came()}
 		if a.Came() {
-			p = traceProbe{Address: a.From.String(), Name: t.names.of(a.From), RTT: probes.Seconds(a.Time), Mark: a.Letter(), Reached: a.Reached()}
+			p = traceProbe{Address: a.From.String(), Name: t.names.of(a.From), RTT: probes.Seconds(a.Time),
+				Mark: a.Letter(), Reached: a.Reached()}
 		}
 		if p.Mark != "" {
 			p.Error = a.Error.String()

@@ -9,7 +9,8 @@ import (
 	"diagsh/diag/names"
 )
 
-// nameTime is how long a router's name may take, counted from its first answer: a trace does not become slower by it than it may be.
+// nameTime is how long a router's name may take, counted from its first answer: a trace does not
+// become slower by it than it may be.
 const nameTime = 900 * time.Millisecond
 
 // routerNames looks up the names of routers while the trace goes on.

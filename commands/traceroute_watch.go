@@ -21,7 +21,7 @@ func (t tracer) watch(ctx context.Context, a traceArgs) error {
 			t.out.Progress("%s", menu.Text(t.table(round, hops, t.names.now)))
 		}
 	}
-	err := traceroute.Watch(ctx, t.options, a.Interval, a.Rounds, show, func(round int, hops []traceroute.Watched) error {
+	record := func(round int, hops []traceroute.Watched) error {
 		show(round, hops)
 		for _, h := range hops {
 			if err := t.out.Record(t.watched(round, h)); err != nil {
@@ -29,14 +29,16 @@ func (t tracer) watch(ctx context.Context, a traceArgs) error {
 			}
 		}
 		return nil
-	})
+	}
+	err := traceroute.Watch(ctx, t.options, a.Interval, a.Rounds, show, record)
 	t.out.Printf("%s", menu.Text(last()))
 	return err
 }
 
 func (t tracer) watched(round int, h traceroute.Watched) traceHop {
-	w := &watchedHop{Round: round, Routers: []traceRouter{}, Sent: h.Sent, Received: h.Received, LossPercent: h.Loss(), Last: probes.Seconds(h.Last),
-		Average: probes.Seconds(h.Average), Best: probes.Seconds(h.Best), Worst: probes.Seconds(h.Worst), Deviation: probes.Seconds(h.Deviation), Mark: h.Letter}
+	w := &watchedHop{Round: round, Routers: []traceRouter{}, Sent: h.Sent, Received: h.Received, LossPercent: h.Loss(),
+		Last: probes.Seconds(h.Last), Average: probes.Seconds(h.Average), Best: probes.Seconds(h.Best),
+		Worst: probes.Seconds(h.Worst), Deviation: probes.Seconds(h.Deviation), Mark: h.Letter}
 	for _, r := range h.Routers {
 		w.Routers = append(w.Routers, traceRouter{r.String(), t.names.of(r)})
 	}
@@ -61,7 +63,8 @@ var watchColumns = []watchColumn{
 	{"Stddev", 7, func(h traceroute.Watched) string { return probes.Milliseconds(h.Deviation) }},
 }
 
-// droppedFirst are the places in watchColumns of what a narrow terminal goes without, the least important first.
+// droppedFirst are the places in watchColumns of what a narrow terminal goes without, the least
+// important first.
 var droppedFirst = []int{6, 4, 5, 2, 1, 3, 0}
 
 const (
@@ -69,8 +72,8 @@ const (
 	routerWidth = 15 // below it columns go: an IPv4 address
 )
 
-// table is the view of mtr, a line a hop, and one for each further router of it; as wide as the terminal at most. name is what a router
-// is called, as far as that is known or waited for.
+// table is the view of mtr, a line a hop, and one for each further router of it; as wide as the
+// terminal at most. name is what a router is called, as far as that is known or waited for.
 func (t tracer) table(round int, hops []traceroute.Watched, name func(netip.Addr) string) string {
 	names := make([][]string, len(hops))
 	router, letters := len("Router"), 0

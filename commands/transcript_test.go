@@ -17,12 +17,14 @@ import (
 
 func TestTranscripts(t *testing.T) {
 	transcript.Run(t, "testdata", map[string]transcript.Scene{
-		"ping": nameless, "ping6": both, "traceroute": nameless, "traceroute6": both, "nslookup": named, "dig": named, "dnsstatus": resolving,
+		"ping": nameless, "ping6": both, "traceroute": nameless, "traceroute6": both, "nslookup": named, "dig": named,
+		"dnsstatus": resolving,
 		"resolving": resolving, "telnet": speaking, "hosts": crowded,
 	})
 }
 
-// nameless has a name server that knows no name: so the answers to names are the same on every machine.
+// nameless has a name server that knows no name: so the answers to names are the same on every
+// machine.
 var nameless = transcript.Scene{
 	Files: map[string]string{"/etc/resolv.conf": nameserver.ResolvConf, "/etc/hosts": "127.0.0.1 localhost\n"},
 	Setup: func(t testing.TB, network *netnstest.Namespace) { nameserver.Start(t, network) },
@@ -37,13 +39,16 @@ var both = transcript.Scene{
 	},
 }
 
-// named has a zone, with an answer that does not fit a datagram and one that is made to harm a terminal.
+// named has a zone, with an answer that does not fit a datagram and one that is made to harm a
+// terminal.
 var named = transcript.Scene{
 	Files: nameless.Files,
 	Setup: func(t testing.TB, network *netnstest.Namespace) {
 		zone := []string{
-			"lab.example. 5400 MX 10 mx.lab.example.", "lab.example. 5400 MX 20 backup.lab.example.", `lab.example. 60 TXT "v=spf1 mx -all"`,
-			"mx.lab.example. 3600 A 192.0.2.25", "mx.lab.example. 3600 AAAA 2001:db8::25", "alias.lab.example. 300 CNAME mx.lab.example.",
+			"lab.example. 5400 MX 10 mx.lab.example.", "lab.example. 5400 MX 20 backup.lab.example.",
+			`lab.example. 60 TXT "v=spf1 mx -all"`,
+			"mx.lab.example. 3600 A 192.0.2.25", "mx.lab.example. 3600 AAAA 2001:db8::25",
+			"alias.lab.example. 300 CNAME mx.lab.example.",
 			"25.2.0.192.in-addr.arpa. 86400 PTR mx.lab.example.",
 			"5.2.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa. 86400 PTR mx.lab.example.",
 			`hostile.lab.example. 60 TXT "\027[2J\027]0;owned\007\255"`,
@@ -55,20 +60,24 @@ var named = transcript.Scene{
 	},
 }
 
-// resolving has name servers that fail in the ways of name servers: 127.0.0.1, the first of its own, fails, and 127.0.0.2 knows the zone;
-// 127.0.0.3 cannot be asked over TCP, 127.0.0.4 sends questions back, 127.0.0.5 knows no EDNS, 127.0.0.7 loses each question once, and at
-// 127.0.0.6 there is none.
+// resolving has name servers that fail in the ways of name servers: 127.0.0.1, the first of its
+// own, fails, and 127.0.0.2 knows the zone; 127.0.0.3 cannot be asked over TCP, 127.0.0.4 sends
+// questions back, 127.0.0.5 knows no EDNS, 127.0.0.7 loses each question once, and at 127.0.0.6
+// there is none.
 var resolving = transcript.Scene{
 	Files: map[string]string{"/etc/hosts": "127.0.0.1 localhost\n",
-		"/etc/resolv.conf": "# servers\nnameserver 127.0.0.1\nnameserver 127.0.0.2\nsearch lab.example münchen.example\noptions timeout:1 ndots:2\n"},
+		"/etc/resolv.conf": "# servers\nnameserver 127.0.0.1\nnameserver 127.0.0.2\nsearch lab.example " +
+			"münchen.example\noptions timeout:1 ndots:2\n"},
 	Setup: func(t testing.TB, network *netnstest.Namespace) {
-		zone := []string{"mx.lab.example. 3600 A 127.0.0.25", "xn--mnchen-3ya.lab.example. 60 A 127.0.0.26", "xn--mnchen-3ya.lab.example. 60 MX 10 mx.xn--mnchen-3ya.example.",
-			"v6.lab.example. 60 AAAA ::1", "text.lab.example. 60 TXT \"x\""}
+		zone := []string{"mx.lab.example. 3600 A 127.0.0.25", "xn--mnchen-3ya.lab.example. 60 A 127.0.0.26",
+			"xn--mnchen-3ya.lab.example. 60 MX 10 mx.xn--mnchen-3ya.example.", "v6.lab.example. 60 AAAA ::1",
+			"text.lab.example. 60 TXT \"x\""}
 		for n := range 8 {
 			zone = append(zone, fmt.Sprintf(`large.lab.example. 60 TXT "%d%s"`, n, strings.Repeat("x", 200)))
 		}
 		answer := nameserver.Zone(t, zone...)
-		nameserver.ServeUDP(t, network, "127.0.0.1", nameserver.Code(dns.RcodeServerFailure, dns.ExtendedErrorCodeSignatureExpired, "since \x1b[2J May"))
+		nameserver.ServeUDP(t, network, "127.0.0.1",
+			nameserver.Code(dns.RcodeServerFailure, dns.ExtendedErrorCodeSignatureExpired, "since \x1b[2J May"))
 		nameserver.ServeUDP(t, network, "127.0.0.2", answer)
 		nameserver.ServeUDP(t, network, "127.0.0.7", nameserver.FirstLost(answer))
 		nameserver.ServeUDP(t, network, "127.0.0.3", answer)
@@ -90,7 +99,8 @@ var speaking = transcript.Scene{
 	},
 }
 
-// negotiate is a telnet server that asks for a name once the other side has refused what it offers and wishes.
+// negotiate is a telnet server that asks for a name once the other side has refused what it offers
+// and wishes.
 func negotiate(c net.Conn) {
 	io.WriteString(c, "\xff\xfd\x18\xff\xfb\x01\xff\xfb\x03")
 	refusals := make([]byte, 9)
@@ -128,10 +138,12 @@ func answer(c net.Conn) {
 	io.WriteString(c, "221 you have ended\r\n")
 }
 
-// crowded has seen hosts: a name server, a gateway, two that somebody connects to, neighbours, and names in a file that others wrote too.
+// crowded has seen hosts: a name server, a gateway, two that somebody connects to, neighbours, and
+// names in a file that others wrote too.
 var crowded = transcript.Scene{
 	Files: map[string]string{"/etc/resolv.conf": "nameserver 192.0.2.53\nnameserver 2001:db8::53\n",
-		"/etc/hosts": "127.0.0.1 localhost\n198.51.100.9 archive.lab.example archive\n198.51.100.10 \x1b[2J evil;reload\n2001:db8::9 six.lab.example\n"},
+		"/etc/hosts": "127.0.0.1 localhost\n198.51.100.9 archive.lab.example archive\n198.51.100.10 \x1b[2J " +
+			"evil;reload\n2001:db8::9 six.lab.example\n"},
 	Setup: func(t testing.TB, network *netnstest.Namespace) {
 		network.Set(t, "net/ipv6/conf/eth0/addr_gen_mode", "1") // no address by chance
 		network.Set(t, "net/ipv6/conf/eth0/disable_ipv6", "0")

@@ -28,7 +28,8 @@ func tree() *menu.Menu { return commands.Tree(nil, commands.Version{}) }
 
 func TestEveryCommandHasATranscript(t *testing.T) { transcript.Cover(t, tree(), ".") }
 
-// What people read about a command comes from its declaration, so every declaration must say enough.
+// What people read about a command comes from its declaration, so every declaration must say
+// enough.
 func TestEveryCommandIsDeclaredWhole(t *testing.T) {
 	tree().Walk(func(path []string, item menu.Item) {
 		name := strings.Join(path, " ")
@@ -78,8 +79,8 @@ func TestEveryPathLeadsToItsFile(t *testing.T) {
 	})
 }
 
-// fileOf returns the file of a path, from the folder commands on: menu.go of a menu that is a folder, otherwise the file named
-// for the first word that is no folder.
+// fileOf returns the file of a path, from the folder commands on: menu.go of a menu that is a
+// folder, otherwise the file named for the first word that is no folder.
 func fileOf(path []string) string {
 	folder := "."
 	for _, word := range path {
@@ -92,14 +93,17 @@ func fileOf(path []string) string {
 	return filepath.Join(folder, "menu.go")
 }
 
-// formerMembers are names that members of records had, beside another name for the same thing elsewhere.
+// formerMembers are names that members of records had, beside another name for the same thing
+// elsewhere.
 var formerMembers = map[string]string{
-	"began": "startTime", "ended": "endTime", "finished": "finishedTime", "nextTry": "nextTryTime", "idleSince": "idleSinceTime",
-	"kind": "type", "kinds": "types", "localIPAddress": "localAddress", "remoteIPAddress": "remoteAddress",
+	"began": "startTime", "ended": "endTime", "finished": "finishedTime", "nextTry": "nextTryTime",
+	"idleSince": "idleSinceTime",
+	"kind":      "type", "kinds": "types", "localIPAddress": "localAddress", "remoteIPAddress": "remoteAddress",
 	"foreignAddress": "remoteAddress", "foreignPort": "remotePort",
 }
 
-// One thing has one name in the records of all commands, and the keyword of an argument is the name of the member that it sets.
+// One thing has one name in the records of all commands, and the keyword of an argument is the name
+// of the member that it sets.
 func TestOneNameForOneThing(t *testing.T) {
 	word := regexp.MustCompile(`\w+`)
 	tree().Walk(func(path []string, item menu.Item) {
@@ -114,7 +118,8 @@ func TestOneNameForOneThing(t *testing.T) {
 		}
 	})
 	for line, keyword := range map[string]string{
-		"diagnostic raid verify array": "name", "diagnostic raid cancel array": "name", "diagnostic services status service": "name",
+		"diagnostic raid verify array": "name", "diagnostic raid cancel array": "name",
+		"diagnostic services status service":  "name",
 		"diagnostic services restart service": "name", "filter build mac": "ethernetaddress",
 		"filter build interface": "captureinterface", "diagnostic network routeget from": "source",
 	} {
@@ -140,14 +145,16 @@ func faultOf(sentence string) string {
 	return ""
 }
 
-// Whatever can be typed is offered by Tab: in a menu its verbs, behind a command its arguments. The state is one in which every verb
-// can work: a capture runs, another has ended, a user is locked, there is a VLAN. Of two verbs of which only one can work at a time, the
-// second is offered when the first was used.
+// Whatever can be typed is offered by Tab: in a menu its verbs, behind a command its arguments. The
+// state is one in which every verb can work: a capture runs, another has ended, a user is locked,
+// there is a VLAN. Of two verbs of which only one can work at a time, the second is offered when
+// the first was used.
 func TestTabOffersEverything(t *testing.T) {
 	network := netnstest.New(t)
 	network.Veth(t, "eth0", "eth1")
 	a := appliance.Start(t, appliance.Options{Network: network, Config: "login:\n  lockAfter: 1\n"})
-	if r := a.Local("packetcapture start ended interface lo; packetcapture stop ended; packetcapture start running interface lo; " +
+	if r := a.Local("packetcapture start ended interface lo; packetcapture stop ended; packetcapture start running " +
+		"interface lo; " +
 		"diagnostic reporting new; packetcapture target new vault url https://127.0.0.1:1/; packetcapture export ended target vault"); r.Status != 0 {
 		t.Fatalf("the captures: %+v", r)
 	}
@@ -172,7 +179,8 @@ func TestTabOffersEverything(t *testing.T) {
 		}
 		missing[fmt.Sprintf("in the menu %v, Tab behind %q does not offer %s", at, line, word)]++
 	}
-	states := []string{"etherconfig vlan new 34 interface eth0", "etherconfig loopback enable 192.0.2.1; etherconfig multicast reject"}
+	states := []string{"etherconfig vlan new 34 interface eth0",
+		"etherconfig loopback enable 192.0.2.1; etherconfig multicast reject"}
 	for _, line := range states {
 		if r := a.Local(line); r.Status != 0 {
 			t.Fatalf("%s: %+v", line, r)

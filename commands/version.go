@@ -48,7 +48,8 @@ func version(v Version) *menu.Command {
 			if at, err := time.Parse(time.RFC3339, v.CommitTime); err == nil {
 				of = " of " + menu.UTC(at)
 			}
-			fmt.Fprintf(w, "%s version %s\nBuilt from: %s%s with %s\nKernel:     %s\nHost:       %s\n", v.Product, v.Version, v.Commit, of, v.Go, v.Kernel, v.Hostname)
+			fmt.Fprintf(w, "%s version %s\nBuilt from: %s%s with %s\nKernel:     %s\nHost:       %s\n", v.Product,
+				v.Version, v.Commit, of, v.Go, v.Kernel, v.Hostname)
 		},
 	}.Command()
 }

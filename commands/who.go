@@ -30,10 +30,12 @@ func who(s sessionService) *menu.Command {
 }
 
 func whoTable(w io.Writer, list []access.Session) {
-	t := tables.Table{Head: []string{"USER", "ROLE", tables.Whole("LOGIN TIME (UTC)"), "IDLE", "REMOTE HOST", "WHAT", "RUNS"}, Spare: []string{"ROLE", "WHAT"}}
+	t := tables.Table{Head: []string{"USER", "ROLE", tables.Whole("LOGIN TIME (UTC)"), "IDLE", "REMOTE HOST", "WHAT",
+		"RUNS"}, Spare: []string{"ROLE", "WHAT"}}
 	for _, s := range list {
 		t.Add(s.User, string(s.Role), tables.Whole(s.Began.UTC().Format(tables.Minute)),
-			menu.FormatDuration(time.Since(s.IdleFrom).Truncate(time.Second)), s.Source, s.Type, tables.OrDash(strings.Join(s.Running, ", ")))
+			menu.FormatDuration(time.Since(s.IdleFrom).Truncate(time.Second)), s.Source, s.Type,
+			tables.OrDash(strings.Join(s.Running, ", ")))
 	}
 	t.Write(w)
 }

@@ -70,7 +70,8 @@ func diskUsageText(w io.Writer, u diskUsage) {
 		if f.Inodes > 0 {
 			inodes = fmt.Sprintf("%d%%", (f.InodesUsed*100+f.Inodes-1)/f.Inodes)
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%d%%\t%s\t%s\n", captures.Bytes(int64(f.Bytes)), captures.Bytes(int64(f.Used)), captures.Bytes(int64(f.Available)), f.UsedPercent(), inodes, what)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%d%%\t%s\t%s\n", captures.Bytes(int64(f.Bytes)), captures.Bytes(int64(f.Used)),
+			captures.Bytes(int64(f.Available)), f.UsedPercent(), inodes, what)
 	}
 	t.Flush()
 	for line := range strings.Lines(table.String()) {

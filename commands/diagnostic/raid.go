@@ -73,8 +73,9 @@ func raidVerify(system raid.System) *menu.Command {
 // watchEvery is how often an array that works is looked at.
 const watchEvery = time.Second
 
-// watchArray shows how far an array's verification has got, and yields the array when it has ended. An interrupt ends the watching
-// alone. There is a verdict only on a verification that came to its end with the members that it began with.
+// watchArray shows how far an array's verification has got, and yields the array when it has ended.
+// An interrupt ends the watching alone. There is a verdict only on a verification that came to its
+// end with the members that it began with.
 func watchArray(ctx context.Context, system raid.System, began raid.Array, out *menu.Out[raid.Array]) error {
 	ticks := time.NewTicker(watchEvery)
 	defer ticks.Stop()
@@ -85,11 +86,13 @@ func watchArray(ctx context.Context, system raid.System, began raid.Array, out *
 		}
 		switch {
 		case a.Degraded > began.Degraded:
-			return menu.Errorf(menu.Failed, "%s lost a member while it was verified, so there is no verdict", a.Name).WithHint("See which with: diagnostic raid status")
+			return menu.Errorf(menu.Failed, "%s lost a member while it was verified, so there is no verdict", a.Name).
+				WithHint("See which with: diagnostic raid status")
 		case a.Action != "idle":
 			out.Progress("%s", raidTask(a))
 		case a.LastAction != "" && a.LastAction != "check":
-			return menu.Errorf(menu.Failed, "The verification of %s gave way to %s, so there is no verdict", a.Name, menu.Clean(a.LastAction))
+			return menu.Errorf(menu.Failed, "The verification of %s gave way to %s, so there is no verdict", a.Name,
+				menu.Clean(a.LastAction))
 		case a.EndedAt > 0:
 			return menu.Errorf(menu.Failed, "The verification of %s was ended early, so there is no verdict", a.Name)
 		default:
@@ -108,7 +111,8 @@ func watchArray(ctx context.Context, system raid.System, began raid.Array, out *
 func raidTask(a raid.Array) string {
 	text := fmt.Sprintf("%s %s %.1f%%", a.Name, a.Action, a.Progress*100)
 	if a.Finish > 0 {
-		text += fmt.Sprintf(", %s left at %s/s", menu.FormatDuration(time.Duration(a.Finish)*time.Second), captures.Bytes(int64(a.Speed)))
+		text += fmt.Sprintf(", %s left at %s/s", menu.FormatDuration(time.Duration(a.Finish)*time.Second),
+			captures.Bytes(int64(a.Speed)))
 	}
 	return text
 }
@@ -116,7 +120,8 @@ func raidTask(a raid.Array) string {
 func raidVerdict(w io.Writer, a raid.Array) {
 	missing := ""
 	if a.Degraded > 0 {
-		missing = fmt.Sprintf(", as far as there are two copies to compare: %d of its %d members are missing", a.Degraded, a.Disks)
+		missing = fmt.Sprintf(", as far as there are two copies to compare: %d of its %d members are missing",
+			a.Degraded, a.Disks)
 	}
 	if a.Mismatches > 0 {
 		fmt.Fprintf(w, "%s: its members differ in %d sectors%s.\n", a.Name, a.Mismatches, missing)
@@ -136,7 +141,8 @@ func raidTasks(system raid.System) *menu.Command {
 			if err != nil {
 				return err
 			}
-			return out.Records(slices.DeleteFunc(list, func(a raid.Array) bool { return !a.Verifiable() || a.Action == "idle" }))
+			return out.Records(slices.DeleteFunc(list,
+				func(a raid.Array) bool { return !a.Verifiable() || a.Action == "idle" }))
 		},
 		TextTable: func(w io.Writer, list []raid.Array) {
 			for _, a := range list {
@@ -186,7 +192,8 @@ func raidTable(w io.Writer, list []raid.Array) {
 		if !a.Verifiable() {
 			does, mismatches = "-", "-"
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", a.Name, menu.Clean(a.Level), menu.Clean(a.State), captures.Bytes(int64(a.Bytes)), disks, does, mismatches)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", a.Name, menu.Clean(a.Level), menu.Clean(a.State),
+			captures.Bytes(int64(a.Bytes)), disks, does, mismatches)
 	}
 	fmt.Fprintln(t, "\t\t\t\t\t\t")
 	fmt.Fprintln(t, "ARRAY\tMEMBER\tPLACE\tSTATE\tERRORS\t\t")
@@ -238,7 +245,9 @@ func chooseArray(system raid.System, q *menu.Question) error {
 		return err
 	}
 	for _, a := range list {
-		q.Choices = append(q.Choices, menu.Choice{Value: a.Name, Label: fmt.Sprintf("%s (%s, %s)", a.Name, a.Level, captures.Bytes(int64(a.Bytes)))})
+		q.Choices = append(q.Choices,
+			menu.Choice{Value: a.Name,
+				Label: fmt.Sprintf("%s (%s, %s)", a.Name, a.Level, captures.Bytes(int64(a.Bytes)))})
 	}
 	q.Open, q.Skip, q.Required, q.Default = true, len(list) == 1, len(list) > 1, list[0].Name
 	return nil
@@ -267,11 +276,14 @@ func raidError(name string, err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, raid.ErrNoArray):
-		return &menu.Error{Code: menu.NotFound, Argument: "name", Message: fmt.Sprintf("There is no array %q", menu.Clean(name))}
+		return &menu.Error{Code: menu.NotFound, Argument: "name",
+			Message: fmt.Sprintf("There is no array %q", menu.Clean(name))}
 	case errors.Is(err, raid.ErrCannot):
-		return &menu.Error{Code: menu.Unsupported, Argument: "name", Message: name + " has no redundancy, so there is nothing to compare"}
+		return &menu.Error{Code: menu.Unsupported, Argument: "name",
+			Message: name + " has no redundancy, so there is nothing to compare"}
 	case errors.Is(err, raid.ErrBusy):
-		return menu.Errorf(menu.State, "%s is not in the state for that", name).WithHint("See what it does with: diagnostic raid tasks")
+		return menu.Errorf(menu.State, "%s is not in the state for that", name).
+			WithHint("See what it does with: diagnostic raid tasks")
 	case errors.Is(err, raid.ErrReadOnly):
 		return menu.Errorf(menu.State, "%s is not open for writing, and then the kernel compares nothing", name).
 			WithHint("Its state is shown by: diagnostic raid status")
@@ -281,8 +293,10 @@ func raidError(name string, err error) error {
 	case errors.Is(err, raid.ErrNotBegun):
 		return menu.Errorf(menu.Failed, "The kernel did not begin to verify %s", name).WithHint("Its log says why")
 	case errors.Is(err, raid.ErrForbidden):
-		return menu.Errorf(menu.Unsupported, "The appliance runs without the right to have arrays verified (CAP_SYS_ADMIN)").
-			WithHint("Under systemd the unit diagsh-raid@.service, which has it, must be installed beside diagsh.service")
+		return menu.Errorf(menu.Unsupported,
+			"The appliance runs without the right to have arrays verified (CAP_SYS_ADMIN)").
+			WithHint("Under systemd the unit diagsh-raid@.service, which has it, must be installed beside " +
+				"diagsh.service")
 	}
 	return err
 }

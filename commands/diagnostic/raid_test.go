@@ -56,7 +56,8 @@ func (s *screen) View(bool)                    {}
 
 // run runs a verb of the menu.
 func (m machine) run(ctx context.Context, s *screen, verb string, args menu.Arguments) error {
-	return raidMenu(m.System).Find([]string{verb}).(*menu.Command).Run(ctx, menu.Caller{Role: menu.Operator}, args, nil, s)
+	return raidMenu(m.System).Find([]string{verb}).(*menu.Command).
+		Run(ctx, menu.Caller{Role: menu.Operator}, args, nil, s)
 }
 
 func TestVerifyToTheEnd(t *testing.T) {
@@ -96,7 +97,8 @@ func TestVerifyInterruptedAndCancelled(t *testing.T) {
 		t.Errorf("%q", s)
 	}
 	var refused *menu.Error
-	if err := m.run(t.Context(), s, "verify", menu.Arguments{"confirm": "yes"}); !errors.As(err, &refused) || refused.Code != menu.State {
+	if err := m.run(t.Context(), s, "verify", menu.Arguments{"confirm": "yes"}); !errors.As(err, &refused) ||
+		refused.Code != menu.State {
 		t.Errorf("a second verification: %v", err)
 	}
 	s.Reset()
@@ -110,7 +112,8 @@ func TestVerifyInterruptedAndCancelled(t *testing.T) {
 	if a, err := m.Array("md0"); err != nil || a.Action != "idle" {
 		t.Errorf("%+v %v", a, err)
 	}
-	if err := m.run(t.Context(), s, "verify", menu.Arguments{"array": "md7", "confirm": "yes"}); !errors.As(err, &refused) || refused.Code != menu.NotFound {
+	if err := m.run(t.Context(), s, "verify", menu.Arguments{"array": "md7", "confirm": "yes"}); !errors.As(err,
+		&refused) || refused.Code != menu.NotFound {
 		t.Errorf("an array that is not there: %v", err)
 	}
 }
@@ -122,9 +125,12 @@ func TestNoVerdict(t *testing.T) {
 		after map[string]string
 		want  string
 	}{
-		"a member lost":  {map[string]string{"sync_action": "idle", "last_sync_action": "check", "degraded": "1"}, "md0 lost a member while it was verified, so there is no verdict"},
-		"another action": {map[string]string{"sync_action": "idle", "last_sync_action": "recover"}, "The verification of md0 gave way to recover, so there is no verdict"},
-		"cancelled":      {map[string]string{"sync_action": "idle", "last_sync_action": "check", "sync_min": "128"}, "The verification of md0 was ended early, so there is no verdict"},
+		"a member lost": {map[string]string{"sync_action": "idle", "last_sync_action": "check", "degraded": "1"},
+			"md0 lost a member while it was verified, so there is no verdict"},
+		"another action": {map[string]string{"sync_action": "idle", "last_sync_action": "recover"},
+			"The verification of md0 gave way to recover, so there is no verdict"},
+		"cancelled": {map[string]string{"sync_action": "idle", "last_sync_action": "check", "sync_min": "128"},
+			"The verification of md0 was ended early, so there is no verdict"},
 	} {
 		m := newMachine(t)
 		s := &screen{progress: func(string) {
@@ -133,18 +139,21 @@ func TestNoVerdict(t *testing.T) {
 			}
 		}}
 		var refused *menu.Error
-		if err := m.run(t.Context(), s, "verify", menu.Arguments{"confirm": "yes"}); !errors.As(err, &refused) || refused.Code != menu.Failed || refused.Message != c.want {
+		if err := m.run(t.Context(), s, "verify", menu.Arguments{"confirm": "yes"}); !errors.As(err, &refused) ||
+			refused.Code != menu.Failed || refused.Message != c.want {
 			t.Errorf("%s: %v", what, err)
 		}
 		if strings.Contains(s.String(), "alike") || strings.Contains(s.String(), "differ") {
 			t.Errorf("%s: %q", what, s)
 		}
 	}
-	for state, set := range map[string][2]string{"read-only": {"array_state", "readonly"}, "degraded": {"degraded", "1"}} {
+	for state, set := range map[string][2]string{"read-only": {"array_state", "readonly"},
+		"degraded": {"degraded", "1"}} {
 		m := newMachine(t)
 		m.set(set[0], set[1])
 		var refused *menu.Error
-		if err := m.run(t.Context(), &screen{}, "verify", menu.Arguments{"confirm": "yes"}); !errors.As(err, &refused) || refused.Code != menu.State {
+		if err := m.run(t.Context(), &screen{}, "verify", menu.Arguments{"confirm": "yes"}); !errors.As(err,
+			&refused) || refused.Code != menu.State {
 			t.Errorf("%s: %v", state, err)
 		}
 	}

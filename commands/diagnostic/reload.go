@@ -27,8 +27,9 @@ func reload(s reloadService) *menu.Command {
 	return menu.Decl[reloadArgs, access.Reload]{
 		Name: "reload",
 		Help: "Reset configuration to the initial manufacturer values.",
-		Details: "Configuration, saved configurations, accounts and settings of captures are lost; captures and reports are kept unless you say otherwise. " +
-			"The user admin gets a new password, which is shown once. The audit log stays.",
+		Details: "Configuration, saved configurations, accounts and settings of captures are lost; captures and " +
+			"reports are kept unless you say otherwise. The user admin gets a new password, which is shown once. The " +
+			"audit log stays.",
 		Role:  menu.Administrator,
 		Shape: menu.Object,
 		Ask: func(_ context.Context, _ menu.Caller, a reloadArgs, q *menu.Question) error {
@@ -53,7 +54,8 @@ func reload(s reloadService) *menu.Command {
 		},
 		Text: func(w io.Writer, r access.Reload) {
 			fmt.Fprint(w, losses("Lost:", r.Lost))
-			fmt.Fprintf(w, "The appliance has its factory values. Its one user is %s, with the password: %s\n", r.User, r.Password)
+			fmt.Fprintf(w, "The appliance has its factory values. Its one user is %s, with the password: %s\n",
+				r.User, r.Password)
 			fmt.Fprintln(w, "It is not shown again; change it with passwd.")
 		},
 	}.Command()

@@ -83,7 +83,8 @@ func unpack(t *testing.T, archive []byte) map[string][]byte {
 			t.Fatal(err)
 		}
 		first, rest, ok := strings.Cut(h.Name, "/")
-		if !ok || folder != "" && first != folder || h.Typeflag != tar.TypeReg || path.Clean(h.Name) != h.Name || files[rest] != nil {
+		if !ok || folder != "" && first != folder || h.Typeflag != tar.TypeReg || path.Clean(h.Name) != h.Name ||
+			files[rest] != nil {
 			t.Errorf("%q in the archive", h.Name)
 		}
 		folder = first
@@ -141,7 +142,8 @@ func TestReport(t *testing.T) {
 	}
 	capture := names[0].Name()
 	const hostile = `</pre></td><script src="http://192.0.2.1/x"></script>&amp; <img src=x onerror=alert(1)>`
-	report := makeReport(t, a, "root", "supportrequest 47'"+hostile+"' contact \"Ada \u202e<b>\" description '"+hostile+"' files "+capture)
+	report := makeReport(t, a, "root",
+		"supportrequest 47'"+hostile+"' contact \"Ada \u202e<b>\" description '"+hostile+"' files "+capture)
 	archive, err := fetch(t, a, "admin", report.Name)
 	if err != nil || int64(len(archive)) != report.Bytes {
 		t.Fatalf("%d bytes of %d, %v", len(archive), report.Bytes, err)
@@ -183,9 +185,11 @@ func TestReport(t *testing.T) {
 			t.Errorf("%s has %d records, not %d", c.Data, records, c.Records)
 		}
 	}
-	for name, wanted := range map[string]string{"03-netstat-sockets": "LISTEN", "04-netstat-interfaces": "eth1", "12-diagnostic-disk_usage": capture,
-		"14-packetcapture-list": "c1", "19-auditlog": "packetcapture start", "20-tail": "audit log goes on"} {
-		if !strings.Contains(string(files["pages/"+name+".html"]), wanted) || !strings.Contains(string(files["data/"+name+".json"]), wanted) {
+	for name, wanted := range map[string]string{"03-netstat-sockets": "LISTEN", "04-netstat-interfaces": "eth1",
+		"12-diagnostic-disk_usage": capture,
+		"14-packetcapture-list":    "c1", "19-auditlog": "packetcapture start", "20-tail": "audit log goes on"} {
+		if !strings.Contains(string(files["pages/"+name+".html"]), wanted) ||
+			!strings.Contains(string(files["data/"+name+".json"]), wanted) {
 			t.Errorf("%s does not show %q", name, wanted)
 		}
 	}
@@ -238,10 +242,12 @@ func TestReportForWhom(t *testing.T) {
 			t.Errorf("%s fetches %s: %v", c.user, c.file, err)
 		}
 	}
-	if r := a.SSH("sup", "diagnostic reporting new files "+capture); r.Status != 3 || !strings.Contains(r.Err, "packet contents") {
+	if r := a.SSH("sup", "diagnostic reporting new files "+capture); r.Status != 3 ||
+		!strings.Contains(r.Err, "packet contents") {
 		t.Errorf("a report with packet contents for who may not see them: %+v", r)
 	}
-	// Its own file is what says who may read it: one that the table does not know is for administrators.
+	// Its own file is what says who may read it: one that the table does not know is for
+	// administrators.
 	a.Stop()
 	if err := os.Remove(filepath.Join(a.Data, "reports.json")); err != nil {
 		t.Fatal(err)

@@ -35,8 +35,8 @@ func reportNew(s reports.Service) *menu.Command {
 	return menu.Decl[reportNewArgs, access.Report]{
 		Name: "new",
 		Help: "Make a report: network, services, configuration and logs in one file.",
-		Details: "The file is a .tar.gz with an index.html to begin with; SFTP fetches it. What your role may not see is left out. " +
-			"It holds no secrets of the configuration.",
+		Details: "The file is a .tar.gz with an index.html to begin with; SFTP fetches it. What your role may not " +
+			"see is left out. It holds no secrets of the configuration.",
 		Role:  menu.Operator,
 		Shape: menu.Object,
 		Ask: func(_ context.Context, caller menu.Caller, _ reportNewArgs, q *menu.Question) error {
@@ -120,5 +120,6 @@ func reportsNamed(s reports.Service, name string) ([]access.Report, error) {
 			return []access.Report{r}, nil
 		}
 	}
-	return nil, &menu.Error{Code: menu.NotFound, Argument: "name", Message: fmt.Sprintf("There is no report %q", menu.Clean(name))}
+	return nil, &menu.Error{Code: menu.NotFound, Argument: "name",
+		Message: fmt.Sprintf("There is no report %q", menu.Clean(name))}
 }

@@ -58,9 +58,10 @@ type serviceStatusArgs struct {
 
 func serviceStatus(s catalogueService) *menu.Command {
 	return menu.Decl[serviceStatusArgs, serviceState]{
-		Name:    "status",
-		Help:    "Show the state of the services.",
-		Details: "Where systemd runs, the state is that of the service's unit; elsewhere it is that of the processes of its name.",
+		Name: "status",
+		Help: "Show the state of the services.",
+		Details: "Where systemd runs, the state is that of the service's unit; elsewhere it is that of the processes " +
+			"of its name.",
 		Role:    menu.ReadOnly,
 		Suggest: suggestServices(s),
 		Run: func(ctx context.Context, _ menu.Caller, a serviceStatusArgs, out *menu.Out[serviceState]) error {
@@ -99,14 +100,17 @@ func named(catalogue services.Catalogue, name string) (*services.Service, error)
 	for _, s := range catalogue {
 		names = append(names, s.Name)
 	}
-	e := &menu.Error{Code: menu.NotFound, Argument: "name", Message: fmt.Sprintf("There is no service %q in the catalogue", menu.Clean(name))}
+	e := &menu.Error{Code: menu.NotFound, Argument: "name",
+		Message: fmt.Sprintf("There is no service %q in the catalogue", menu.Clean(name))}
 	if near := menu.Nearest(name, names); near != "" {
 		return nil, e.WithHint("Did you mean %s?", near)
 	}
 	return nil, e.WithHint("diagnostic services status all yes lists all")
 }
 
-func suggestServices(s catalogueService) func(context.Context, menu.Caller, serviceStatusArgs, string, string) []menu.Choice {
+func suggestServices(
+	s catalogueService,
+) func(context.Context, menu.Caller, serviceStatusArgs, string, string) []menu.Choice {
 	return func(_ context.Context, _ menu.Caller, _ serviceStatusArgs, name, _ string) (list []menu.Choice) {
 		catalogue, err := s.Services()
 		if name != "name" || err != nil {
@@ -119,7 +123,8 @@ func suggestServices(s catalogueService) func(context.Context, menu.Caller, serv
 	}
 }
 
-// serviceStates looks at units and processes. What does not answer is left out: then the other one says what is known.
+// serviceStates looks at units and processes. What does not answer is left out: then the other one
+// says what is known.
 func serviceStates(ctx context.Context, catalogue services.Catalogue) []serviceState {
 	var manager unitManager
 	if m, err := systemd.Open(ctx); err == nil {
@@ -170,13 +175,14 @@ func stateOf(ctx context.Context, s *services.Service, manager unitManager, runn
 	if u.Memory > 0 {
 		state.Memory = u.Memory
 	}
-	state.State = cmp.Or(map[string]string{"active": "running", "reloading": "running", "inactive": "stopped", "failed": "failed",
-		"activating": "starting", "deactivating": "stopping"}[u.Active], state.State)
+	state.State = cmp.Or(map[string]string{"active": "running", "reloading": "running", "inactive": "stopped",
+		"failed": "failed", "activating": "starting", "deactivating": "stopping"}[u.Active], state.State)
 	return state
 }
 
 func servicesTable(w io.Writer, list []serviceState) {
-	t := tables.Table{Head: []string{"SERVICE", "STATE", "SINCE", "PROCESSES", "MEMORY", "UNIT", "DESCRIPTION"}, Spare: []string{"UNIT"}}
+	t := tables.Table{Head: []string{"SERVICE", "STATE", "SINCE", "PROCESSES", "MEMORY", "UNIT", "DESCRIPTION"},
+		Spare: []string{"UNIT"}}
 	for _, s := range list {
 		since, unit, memory := "-", "-", "-"
 		if s.Since != nil {
@@ -188,7 +194,8 @@ func servicesTable(w io.Writer, list []serviceState) {
 		if s.Memory > 0 {
 			memory = tables.Whole(captures.Bytes(s.Memory))
 		}
-		t.Add(menu.Clean(s.Name), s.State, since, strconv.Itoa(len(s.PIDs)), memory, menu.Clean(unit), menu.Clean(s.Description))
+		t.Add(menu.Clean(s.Name), s.State, since, strconv.Itoa(len(s.PIDs)), memory, menu.Clean(unit),
+			menu.Clean(s.Description))
 	}
 	t.Write(w)
 }
@@ -215,7 +222,8 @@ func serviceRestart(s catalogueService) *menu.Command {
 	}.Command()
 }
 
-// askRestart offers the services that have a unit. Where nothing can be restarted, that is said before anything is asked.
+// askRestart offers the services that have a unit. Where nothing can be restarted, that is said
+// before anything is asked.
 func askRestart(ctx context.Context, s catalogueService, a serviceRestartArgs, q *menu.Question) error {
 	if q.Name == "confirm" {
 		q.Text = fmt.Sprintf("Restart %s? Whoever uses it is cut off.", menu.Clean(a.Service))
@@ -231,7 +239,8 @@ func askRestart(ctx context.Context, s catalogueService, a serviceRestartArgs, q
 	defer manager.Close()
 	for _, one := range catalogue {
 		if found, err := manager.Find(ctx, one.Units); err == nil && len(found) > 0 {
-			q.Choices = append(q.Choices, menu.Choice{Value: one.Name, Label: fmt.Sprintf("%s (%s)", one.Name, found[0].Active)})
+			q.Choices = append(q.Choices,
+				menu.Choice{Value: one.Name, Label: fmt.Sprintf("%s (%s)", one.Name, found[0].Active)})
 		}
 	}
 	q.Open = true
@@ -254,7 +263,8 @@ func openServices(ctx context.Context, s catalogueService) (*systemd.Manager, se
 	}
 	manager, err := systemd.Open(ctx)
 	if err != nil {
-		return nil, nil, menu.Errorf(menu.Unsupported, "No systemd answers on this machine, so services cannot be restarted from here").
+		return nil, nil, menu.Errorf(menu.Unsupported,
+			"No systemd answers on this machine, so services cannot be restarted from here").
 			WithHint("Whoever started the service has to restart it")
 	}
 	return manager, catalogue, nil
@@ -273,13 +283,15 @@ func restart(ctx context.Context, s catalogueService, name string, out *menu.Out
 	return restartUnit(ctx, manager, one, s.Logger(), out)
 }
 
-func restartUnit(ctx context.Context, manager unitManager, one *services.Service, log *slog.Logger, out *menu.Out[serviceState]) error {
+func restartUnit(ctx context.Context, manager unitManager, one *services.Service, log *slog.Logger,
+	out *menu.Out[serviceState]) error {
 	found, err := manager.Find(ctx, one.Units)
 	if err != nil {
 		return err
 	}
 	if len(found) == 0 {
-		return &menu.Error{Code: menu.NotFound, Argument: "name", Message: "The service " + one.Name + " is not installed as a unit of systemd"}
+		return &menu.Error{Code: menu.NotFound, Argument: "name",
+			Message: "The service " + one.Name + " is not installed as a unit of systemd"}
 	}
 	unit := found[0].Name
 	if found[0].PID == os.Getpid() {
@@ -301,14 +313,15 @@ func restartUnit(ctx context.Context, manager unitManager, one *services.Service
 }
 
 const (
-	// settleTime is how long a restarted unit is watched: systemd calls most of them started as soon as there is a process, which may find
-	// a fault in its configuration a moment later.
+	// settleTime is how long a restarted unit is watched: systemd calls most of them started as
+	// soon as there is a process, which may find a fault in its configuration a moment later.
 	settleTime  = 2 * time.Second
 	settleEvery = 100 * time.Millisecond
 )
 
-// stays watches whether a unit that was restarted keeps running. A unit that has done its work and ended well has stayed. Of one that
-// systemd has started again already, the reason of its end is gone with that start: it is watched until it ends once more.
+// stays watches whether a unit that was restarted keeps running. A unit that has done its work and
+// ended well has stayed. Of one that systemd has started again already, the reason of its end is
+// gone with that start: it is watched until it ends once more.
 func stays(ctx context.Context, manager unitManager, name, unit string, out *menu.Out[serviceState]) error {
 	out.Progress("Watching whether %s stays", unit)
 	ticks := time.NewTicker(settleEvery)
@@ -347,14 +360,17 @@ func stays(ctx context.Context, manager unitManager, name, unit string, out *men
 }
 
 func endedAtOnce(name, why string) error {
-	return menu.Errorf(menu.Failed, "%s was restarted and ended at once%s", name, why).WithHint("The journal of this machine says why")
+	return menu.Errorf(menu.Failed, "%s was restarted and ended at once%s", name, why).
+		WithHint("The journal of this machine says why")
 }
 
 // answerTime is how long the answer to who restarts the appliance may take on its way.
 const answerTime = 500 * time.Millisecond
 
-// restartOurselves has systemd restart the appliance when this command, which it would cut off, is over and answered.
-func restartOurselves(ctx context.Context, unit string, one *services.Service, manager unitManager, log *slog.Logger, out *menu.Out[serviceState]) error {
+// restartOurselves has systemd restart the appliance when this command, which it would cut off, is
+// over and answered.
+func restartOurselves(ctx context.Context, unit string, one *services.Service, manager unitManager, log *slog.Logger,
+	out *menu.Out[serviceState]) error {
 	running, err := processes.List(ctx)
 	if err != nil {
 		return err
@@ -389,13 +405,16 @@ func restartError(name string, err error) error {
 	var job *systemd.JobError
 	switch {
 	case errors.Is(err, systemd.ErrForbidden):
-		return menu.Errorf(menu.Failed, "systemd does not let the appliance restart services").WithHint("The appliance must run as root for that")
+		return menu.Errorf(menu.Failed, "systemd does not let the appliance restart services").
+			WithHint("The appliance must run as root for that")
 	case errors.Is(err, systemd.ErrMasked):
-		return menu.Errorf(menu.State, "%s is masked: it cannot be started", name).WithHint("The administrator of this machine unmasks it with: systemctl unmask")
+		return menu.Errorf(menu.State, "%s is masked: it cannot be started", name).
+			WithHint("The administrator of this machine unmasks it with: systemctl unmask")
 	case errors.Is(err, systemd.ErrNoUnit):
 		return menu.Errorf(menu.NotFound, "%s is not installed as a unit of systemd", name)
 	case errors.As(err, &job):
-		return menu.Errorf(menu.Failed, "The restart of %s ended with %q", name, menu.Clean(job.Result)).WithHint("The journal of this machine says why")
+		return menu.Errorf(menu.Failed, "The restart of %s ended with %q", name, menu.Clean(job.Result)).
+			WithHint("The journal of this machine says why")
 	}
 	return err
 }

@@ -39,13 +39,15 @@ func TestRestartOfTheApplianceIsAnswered(t *testing.T) {
 	command := menu.Decl[menu.NoArgs, serviceState]{
 		Name: "restart", Help: "Restart.", Role: menu.Administrator, Shape: menu.Object, TextTable: servicesTable,
 		Run: func(ctx context.Context, _ menu.Caller, _ menu.NoArgs, out *menu.Out[serviceState]) error {
-			return restartUnit(ctx, m, &services.Service{Name: "diagsh", Units: []string{"diagsh.service"}}, logger, out)
+			return restartUnit(ctx, m,
+				&services.Service{Name: "diagsh", Units: []string{"diagsh.service"}}, logger, out)
 		},
 	}.Command()
 	if err := command.Run(ctx, menu.Caller{Role: menu.Administrator}, nil, nil, s); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.HasPrefix(s.String(), "The appliance is restarted now. All sessions end; captures that persist go on when it is back.\n") || len(m.restarted) > 0 {
+	if !strings.HasPrefix(s.String(),
+		"The appliance is restarted now. All sessions end; captures that persist go on when it is back.\n") || len(m.restarted) > 0 {
 		t.Errorf("%q, restarted before the answer: %q", s, m.restarted)
 	}
 	end()

@@ -9,7 +9,8 @@ import (
 	"diagsh/internal/menu"
 )
 
-// An editing keeps what is pending, of a configuration with settings of an interface that this machine does not have.
+// An editing keeps what is pending, of a configuration with settings of an interface that this
+// machine does not have.
 type editing struct{ view config.View }
 
 func (e *editing) Configuration(menu.Caller) config.View { return e.view }
@@ -18,7 +19,8 @@ func (e *editing) EditConfiguration(_ menu.Caller, edit func(config.Document) er
 	return edit(e.view.Candidate)
 }
 
-// The settings of an interface that is gone can be taken back: it is among the choices, and said to be gone.
+// The settings of an interface that is gone can be taken back: it is among the choices, and said to
+// be gone.
 func TestSettingsOfWhatIsGone(t *testing.T) {
 	running := config.Document{config.MTUOf("rm0"): "1400", config.MediaOf("rm0"): "autoselect"}
 	e := &editing{config.View{Running: running, Candidate: running}}
@@ -30,7 +32,8 @@ func TestSettingsOfWhatIsGone(t *testing.T) {
 		}
 		return slices.ContainsFunc(q.Choices, func(c menu.Choice) bool { return c.Value == value })
 	}
-	if !offers(mtuEdit(e), "rm0", nil) || !offers(mediaEdit(e), "rm0", nil) || !offers(mediaEdit(e), "default", menu.Arguments{"interface": "rm0"}) {
+	if !offers(mtuEdit(e), "rm0", nil) || !offers(mediaEdit(e), "rm0", nil) ||
+		!offers(mediaEdit(e), "default", menu.Arguments{"interface": "rm0"}) {
 		t.Error("rm0 is not one of the choices")
 	}
 	mtus, err := mtuRows(e.view)

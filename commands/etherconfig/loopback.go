@@ -60,7 +60,8 @@ func loopbackEnable(s Services) *menu.Command {
 }
 
 func loopbackDisable(s Services) *menu.Command {
-	return setSpec(s, "disable", "Take the address from the loopback interface.", config.Loopback, "", func(view config.View) bool {
+	help := "Take the address from the loopback interface."
+	return setSpec(s, "disable", help, config.Loopback, "", func(view config.View) bool {
 		return !loopbackNow(view).Enabled
 	}).Command()
 }

@@ -32,7 +32,8 @@ func media(s Services) *menu.Menu {
 		Name:   "media",
 		Help:   "View and edit Ethernet media settings.",
 		Status: listStatus(rows, mediaLine, "This machine has no Ethernet interface."),
-		Items:  []menu.Item{mediaEdit(s), listSpec("List the interfaces with their media.", rows, mediaTable).Command()},
+		Items: []menu.Item{mediaEdit(s),
+			listSpec("List the interfaces with their media.", rows, mediaTable).Command()},
 	}
 }
 
@@ -47,9 +48,11 @@ func mediaRows(view config.View) ([]mediaRow, error) {
 			continue
 		}
 		at := config.MediaOf(l.Name)
-		r := mediaRow{Interface: l.Name, MAC: l.MAC, Supported: []string{}, Pending: view.Candidate[at] != view.Running[at]}
+		r := mediaRow{Interface: l.Name, MAC: l.MAC, Supported: []string{},
+			Pending: view.Candidate[at] != view.Running[at]}
 		if l.Media != nil {
-			r.Media, r.Supported, r.SpeedMbit, r.Duplex = l.Media.Current, l.Media.Supported, l.Media.SpeedMbit, l.Media.Duplex
+			r.Media, r.Supported, r.SpeedMbit, r.Duplex = l.Media.Current, l.Media.Supported,
+				l.Media.SpeedMbit, l.Media.Duplex
 		}
 		if wanted := view.Candidate[at]; wanted != "" {
 			r.Media = wanted
@@ -58,7 +61,8 @@ func mediaRows(view config.View) ([]mediaRow, error) {
 	}
 	for _, name := range gone(view, "media", list) {
 		at := config.MediaOf(name)
-		rows = append(rows, mediaRow{Interface: name, Media: view.Candidate[at], Pending: view.Candidate[at] != view.Running[at], Supported: []string{}, Gone: true})
+		rows = append(rows, mediaRow{Interface: name, Media: view.Candidate[at],
+			Pending: view.Candidate[at] != view.Running[at], Supported: []string{}, Gone: true})
 	}
 	return rows, nil
 }
@@ -90,7 +94,8 @@ func mediaTable(w io.Writer, rows []mediaRow) {
 			fmt.Fprintf(t, "%s\tnot there\t%s%s\t-\t-\t-\n", r.Interface, tables.OrDash(r.Media), pending(r.Pending))
 			continue
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s%s\t%s\t%s\t%s\n", r.Interface, r.MAC, tables.OrDash(r.Media), pending(r.Pending), speed, tables.OrDash(r.Duplex), tables.OrDash(strings.Join(r.Supported, " ")))
+		fmt.Fprintf(t, "%s\t%s\t%s%s\t%s\t%s\t%s\n", r.Interface, r.MAC, tables.OrDash(r.Media), pending(r.Pending),
+			speed, tables.OrDash(r.Duplex), tables.OrDash(strings.Join(r.Supported, " ")))
 	}
 	t.Flush()
 }
@@ -117,9 +122,11 @@ func mediaEdit(s Services) *menu.Command {
 				case r.Interface != a.Interface:
 				case r.Gone:
 					q.Default = "default"
-					q.Choices = append(q.Choices, menu.Choice{Value: "default", Label: "default (the setting is taken back)"})
+					q.Choices = append(q.Choices,
+						menu.Choice{Value: "default", Label: "default (the setting is taken back)"})
 				case len(r.Supported) == 0:
-					return &menu.Error{Code: menu.Unsupported, Argument: "interface", Message: "The driver of " + r.Interface + " offers no choice of media"}
+					return &menu.Error{Code: menu.Unsupported, Argument: "interface",
+						Message: "The driver of " + r.Interface + " offers no choice of media"}
 				default:
 					q.Default = r.Media
 					for _, m := range r.Supported {

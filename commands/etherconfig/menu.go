@@ -1,4 +1,5 @@
-// Package etherconfig is the menu etherconfig: the appliance's Ethernet interfaces. Its changes are pending until commit.
+// Package etherconfig is the menu etherconfig: the appliance's Ethernet interfaces. Its changes are
+// pending until commit.
 package etherconfig
 
 import (
@@ -34,7 +35,8 @@ func Menu(s Services) *menu.Menu {
 	}
 }
 
-// interfaces lists the links of this machine that the menu is about, beside the VLANs that are pending.
+// interfaces lists the links of this machine that the menu is about, beside the VLANs that are
+// pending.
 func interfaces(d config.Document) ([]netconf.Link, error) {
 	all, err := netconf.List()
 	if err != nil {
@@ -55,7 +57,8 @@ func interfaces(d config.Document) ([]netconf.Link, error) {
 	return list, nil
 }
 
-// gone are the interfaces that have a setting although this machine does not have them (any more), so that it can be taken back.
+// gone are the interfaces that have a setting although this machine does not have them (any more),
+// so that it can be taken back.
 func gone(view config.View, field string, there []netconf.Link) (names []string) {
 	for _, d := range []config.Document{view.Candidate, view.Running} {
 		for _, p := range d.Paths() {
@@ -70,7 +73,9 @@ func gone(view config.View, field string, there []netconf.Link) (names []string)
 }
 
 // listStatus is the list above the verbs of a menu: what its list command shows, with numbers.
-func listStatus[R any](rows func(menu.Caller) ([]R, error), line func(R) string, none string) func(context.Context, menu.Caller, io.Writer) error {
+func listStatus[R any](
+	rows func(menu.Caller) ([]R, error), line func(R) string, none string,
+) func(context.Context, menu.Caller, io.Writer) error {
 	return func(_ context.Context, caller menu.Caller, w io.Writer) error {
 		list, err := rows(caller)
 		if err != nil {
@@ -87,7 +92,9 @@ func listStatus[R any](rows func(menu.Caller) ([]R, error), line func(R) string,
 }
 
 // listSpec declares the list of a menu as a command, so that a line and a program can have it.
-func listSpec[R any](help string, rows func(menu.Caller) ([]R, error), table func(io.Writer, []R)) menu.Decl[menu.NoArgs, R] {
+func listSpec[R any](
+	help string, rows func(menu.Caller) ([]R, error), table func(io.Writer, []R),
+) menu.Decl[menu.NoArgs, R] {
 	return menu.Decl[menu.NoArgs, R]{
 		Name: "list",
 		Help: help,
@@ -104,7 +111,9 @@ func listSpec[R any](help string, rows func(menu.Caller) ([]R, error), table fun
 }
 
 // statusAbove writes, above the verbs of a menu, what its status command shows.
-func statusAbove[R any](s Services, now func(config.View) R, text func(io.Writer, R)) func(context.Context, menu.Caller, io.Writer) error {
+func statusAbove[R any](
+	s Services, now func(config.View) R, text func(io.Writer, R),
+) func(context.Context, menu.Caller, io.Writer) error {
 	return func(_ context.Context, caller menu.Caller, w io.Writer) error {
 		text(w, now(s.Configuration(caller)))
 		return nil
@@ -112,7 +121,9 @@ func statusAbove[R any](s Services, now func(config.View) R, text func(io.Writer
 }
 
 // statusSpec declares the status of a menu that is about one setting.
-func statusSpec[R any](s Services, help string, now func(config.View) R, text func(io.Writer, R)) menu.Decl[menu.NoArgs, R] {
+func statusSpec[R any](
+	s Services, help string, now func(config.View) R, text func(io.Writer, R),
+) menu.Decl[menu.NoArgs, R] {
 	return menu.Decl[menu.NoArgs, R]{
 		Name:  "status",
 		Help:  help,
@@ -125,8 +136,11 @@ func statusSpec[R any](s Services, help string, now func(config.View) R, text fu
 	}
 }
 
-// setSpec declares a verb that gives a setting one value. It is hidden where is reports that the setting has that value already.
-func setSpec(s Services, name, help string, path config.Path, value string, is func(config.View) bool) menu.Decl[menu.NoArgs, config.Change] {
+// setSpec declares a verb that gives a setting one value. It is hidden where is reports that the
+// setting has that value already.
+func setSpec(
+	s Services, name, help string, path config.Path, value string, is func(config.View) bool,
+) menu.Decl[menu.NoArgs, config.Change] {
 	return menu.Decl[menu.NoArgs, config.Change]{
 		Name:       name,
 		Help:       help,

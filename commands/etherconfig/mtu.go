@@ -45,8 +45,8 @@ func mtuRows(view config.View) ([]mtuRow, error) {
 	var rows []mtuRow
 	for _, l := range list {
 		at := config.MTUOf(l.Name)
-		r := mtuRow{Interface: l.Name, MTU: l.MTU, Default: view.Candidate[at] == "", Pending: view.Candidate[at] != view.Running[at],
-			Min: l.MinMTU, Max: l.MaxMTU, vlan: l.VLAN}
+		r := mtuRow{Interface: l.Name, MTU: l.MTU, Default: view.Candidate[at] == "",
+			Pending: view.Candidate[at] != view.Running[at], Min: l.MinMTU, Max: l.MaxMTU, vlan: l.VLAN}
 		if !r.Default {
 			r.MTU = view.Candidate.MTU(l.Name)
 		}
@@ -86,7 +86,8 @@ func mtuTable(w io.Writer, rows []mtuRow) {
 			set = "configured"
 		}
 		if r.Gone {
-			fmt.Fprintf(t, "%s\t%s\t-\t-\t%s, not there%s\n", r.Interface, cmp.Or(strings.TrimPrefix(strconv.Itoa(r.MTU), "0"), "-"), set, pending(r.Pending))
+			fmt.Fprintf(t, "%s\t%s\t-\t-\t%s, not there%s\n", r.Interface,
+				cmp.Or(strings.TrimPrefix(strconv.Itoa(r.MTU), "0"), "-"), set, pending(r.Pending))
 			continue
 		}
 		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%s%s\n", r.Interface, r.MTU, r.Min, r.Max, set, pending(r.Pending))
@@ -116,7 +117,8 @@ func mtuEdit(s Services) *menu.Command {
 		},
 		Check: func(_ context.Context, _ menu.Caller, a mtuEditArgs, name string) error {
 			if n, err := strconv.Atoi(a.MTU); name == "mtu" && a.MTU != "default" && (err != nil || n < 1) {
-				return menu.BadArgument("mtu", "%q is no MTU", a.MTU).WithHint("It is a whole number of bytes, such as 1500, or default")
+				return menu.BadArgument("mtu", "%q is no MTU", a.MTU).
+					WithHint("It is a whole number of bytes, such as 1500, or default")
 			}
 			return nil
 		},

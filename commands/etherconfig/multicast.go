@@ -8,7 +8,8 @@ import (
 	"diagsh/internal/menu"
 )
 
-// A multicastState is what becomes of ARP replies with a multicast address, after the caller's commit.
+// A multicastState is what becomes of ARP replies with a multicast address, after the caller's
+// commit.
 type multicastState struct {
 	Replies string `json:"multicastReplies"` // accepted, rejected
 	Pending bool   `json:"pending"`
@@ -25,7 +26,8 @@ func multicast(s Services) *menu.Menu {
 
 // multicastNow returns what the caller's commit would make of it.
 func multicastNow(view config.View) multicastState {
-	is := multicastState{Replies: "accepted", Pending: view.Candidate[config.MulticastARP] != view.Running[config.MulticastARP]}
+	is := multicastState{Replies: "accepted",
+		Pending: view.Candidate[config.MulticastARP] != view.Running[config.MulticastARP]}
 	if !multicastAccepted(view) {
 		is.Replies = "rejected"
 	}
@@ -37,11 +39,13 @@ func multicastText(w io.Writer, m multicastState) {
 }
 
 func multicastAccept(s Services) *menu.Command {
-	return setSpec(s, "accept", "Accept ARP replies with a multicast address.", config.MulticastARP, config.Accept, multicastAccepted).Command()
+	return setSpec(s, "accept", "Accept ARP replies with a multicast address.", config.MulticastARP, config.Accept,
+		multicastAccepted).Command()
 }
 
 func multicastReject(s Services) *menu.Command {
-	return setSpec(s, "reject", "Reject ARP replies with a multicast address.", config.MulticastARP, config.Reject, func(view config.View) bool {
+	help := "Reject ARP replies with a multicast address."
+	return setSpec(s, "reject", help, config.MulticastARP, config.Reject, func(view config.View) bool {
 		return !multicastAccepted(view)
 	}).Command()
 }
@@ -51,5 +55,6 @@ func multicastAccepted(view config.View) bool {
 }
 
 func multicastStatus(s Services) *menu.Command {
-	return statusSpec(s, "Show what becomes of ARP replies with a multicast address.", multicastNow, multicastText).Command()
+	return statusSpec(s, "Show what becomes of ARP replies with a multicast address.", multicastNow,
+		multicastText).Command()
 }

@@ -37,11 +37,13 @@ func ipv6(t testing.TB, ns *netnstest.Namespace) {
 	})
 }
 
-// tap adds an interface whose media can be chosen: a tap device takes any that it is told it supports, here 10 and 100 Mbit/s, 1000 with
-// full duplex, and negotiation (tun_set_link_ksettings in drivers/net/tun.c).
+// tap adds an interface whose media can be chosen: a tap device takes any that it is told it
+// supports, here 10 and 100 Mbit/s, 1000 with full duplex, and negotiation (tun_set_link_ksettings
+// in drivers/net/tun.c).
 func tap(t testing.TB, ns *netnstest.Namespace) {
 	ns.Do(t, func() {
-		if err := netlink.LinkAdd(&netlink.Tuntap{LinkAttrs: netlink.LinkAttrs{Name: "tap0"}, Mode: netlink.TUNTAP_MODE_TAP}); err != nil {
+		if err := netlink.LinkAdd(&netlink.Tuntap{LinkAttrs: netlink.LinkAttrs{Name: "tap0"},
+			Mode: netlink.TUNTAP_MODE_TAP}); err != nil {
 			netnstest.Missing(t, "a tap device cannot be made: "+err.Error())
 		}
 		tool, err := ethtool.NewEthtool()
@@ -50,7 +52,8 @@ func tap(t testing.TB, ns *netnstest.Namespace) {
 		}
 		defer tool.Close()
 		const supported = 0b1101111
-		if _, err := tool.CmdSet(&ethtool.EthtoolCmd{Supported: supported, Advertising: supported, Autoneg: 1, Speed: 1000, Duplex: 1}, "tap0"); err != nil {
+		if _, err := tool.CmdSet(&ethtool.EthtoolCmd{Supported: supported, Advertising: supported, Autoneg: 1,
+			Speed: 1000, Duplex: 1}, "tap0"); err != nil {
 			t.Fatal(err)
 		}
 	})

@@ -109,7 +109,8 @@ func vlanNew(s Services) *menu.Command {
 			if err := freeName(s.Configuration(caller).Candidate, name); err != nil {
 				return err
 			}
-			return edit(s, caller, out, func(d config.Document) { d.SetVLAN(config.VLAN{Name: name, Parent: a.Interface, ID: a.VLAN}) })
+			return edit(s, caller, out,
+				func(d config.Document) { d.SetVLAN(config.VLAN{Name: name, Parent: a.Interface, ID: a.VLAN}) })
 		},
 		TextTable: changes.Pending,
 	}.Command()
@@ -121,7 +122,8 @@ func freeName(d config.Document, name string) error {
 		return menu.BadArgument("vlan", "The VLAN %s is there already", name)
 	}
 	if !config.PlainInterface(name) {
-		return menu.BadArgument("vlan", "The name %s is longer than the 15 characters that Linux gives an interface", name).WithHint("loadconfig can give it another name")
+		return menu.BadArgument("vlan", "The name %s is longer than the 15 characters that Linux gives an interface",
+			name).WithHint("loadconfig can give it another name")
 	}
 	return nil
 }

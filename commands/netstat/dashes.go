@@ -47,7 +47,8 @@ func (d *dashes) add(r *socketRow, s *diag.Socket) {
 func (d *dashes) String() string {
 	var b strings.Builder
 	if d.unseen > 0 {
-		fmt.Fprintf(&b, "- %s of the kernel, or of a process that the appliance may not see.\n", plural(d.unseen, "socket is", "sockets are"))
+		fmt.Fprintf(&b, "- %s of the kernel, or of a process that the appliance may not see.\n",
+			plural(d.unseen, "socket is", "sockets are"))
 	}
 	for _, w := range slices.SortedFunc(maps.Keys(d.waiting), func(a, b waitingFor) int {
 		if a.handshake != b.handshake {
@@ -61,17 +62,21 @@ func (d *dashes) String() string {
 		n := d.waiting[w]
 		switch {
 		case w.handshake && w.who == "":
-			fmt.Fprintf(&b, "- %s half open: the handshake is not over.\n", plural(n, "connection is", "connections are"))
+			fmt.Fprintf(&b, "- %s half open: the handshake is not over.\n",
+				plural(n, "connection is", "connections are"))
 		case w.handshake:
-			fmt.Fprintf(&b, "- %s handshake with the listener %s is not over.\n", plural(n, "connection is half open: its", "connections are half open: their"), w.who)
+			fmt.Fprintf(&b, "- %s handshake with the listener %s is not over.\n",
+				plural(n, "connection is half open: its", "connections are half open: their"), w.who)
 		case w.who == "":
-			fmt.Fprintf(&b, "- %s to be accepted, by which process is not known.\n", plural(n, "connection waits", "connections wait"))
+			fmt.Fprintf(&b, "- %s to be accepted, by which process is not known.\n",
+				plural(n, "connection waits", "connections wait"))
 		default:
 			fmt.Fprintf(&b, "- %s to be accepted by %s.\n", plural(n, "connection waits", "connections wait"), w.who)
 		}
 	}
 	if d.orphans > 0 {
-		fmt.Fprintf(&b, "- %s no process any more: the kernel keeps a closed connection for a while.\n", plural(d.orphans, "socket has", "sockets have"))
+		fmt.Fprintf(&b, "- %s no process any more: the kernel keeps a closed connection for a while.\n",
+			plural(d.orphans, "socket has", "sockets have"))
 	}
 	return b.String()
 }

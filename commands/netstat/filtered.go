@@ -19,8 +19,8 @@ type filteredBy struct {
 	user      uint32
 }
 
-// findFiltered finds the processes and the user that were asked for. That there are none is an error: an empty list would say that they
-// have no sockets.
+// findFiltered finds the processes and the user that were asked for. That there are none is an
+// error: an empty list would say that they have no sockets.
 func findFiltered(ctx context.Context, process, user string) (f filteredBy, err error) {
 	if process != "" {
 		f.byProcess = true
@@ -28,8 +28,9 @@ func findFiltered(ctx context.Context, process, user string) (f filteredBy, err 
 			return f, err
 		}
 		if len(f.processes) == 0 {
-			return f, &menu.Error{Code: menu.NotFound, Argument: "process", Message: fmt.Sprintf("There is no process \"%s\"", menu.Clean(process)),
-				Hint: "A process is named by its number, by its name, or by the name of its program"}
+			return f, &menu.Error{Code: menu.NotFound, Argument: "process",
+				Message: fmt.Sprintf("There is no process \"%s\"", menu.Clean(process)),
+				Hint:    "A process is named by its number, by its name, or by the name of its program"}
 		}
 	}
 	if user != "" {
@@ -37,8 +38,9 @@ func findFiltered(ctx context.Context, process, user string) (f filteredBy, err 
 		if n, err := strconv.ParseUint(user, 10, 32); err == nil {
 			f.user = uint32(n)
 		} else if f.user, err = users.Number(user); err != nil {
-			return f, &menu.Error{Code: menu.NotFound, Argument: "user", Message: fmt.Sprintf("There is no user \"%s\" on this machine", menu.Clean(user)),
-				Hint: "A user is named by name or number; those of the appliance's own accounts are others"}
+			return f, &menu.Error{Code: menu.NotFound, Argument: "user",
+				Message: fmt.Sprintf("There is no user \"%s\" on this machine", menu.Clean(user)),
+				Hint:    "A user is named by name or number; those of the appliance's own accounts are others"}
 		}
 	}
 	return f, nil

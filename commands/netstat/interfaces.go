@@ -41,7 +41,8 @@ type interfaceRow struct {
 	bytes, dropped bool
 }
 
-// An addressState is what may keep an address from being used: dadfailed, tentative or deprecated, as ip-address(8) calls them.
+// An addressState is what may keep an address from being used: dadfailed, tentative or deprecated,
+// as ip-address(8) calls them.
 type addressState struct {
 	Address string   `json:"address"` // with the length of the prefix
 	States  []string `json:"states"`
@@ -81,8 +82,9 @@ func interfacesCommand() *menu.Command {
 	return menu.Decl[interfacesArgs, interfaceRow]{
 		Name: "interfaces",
 		Help: "State of network interfaces.",
-		Details: "The kernel counts per interface, not per address, so the lines of the addresses have no counters. An address that is duplicated is another " +
-			"host's too and is not used; of one that is tentative that is not known yet; one that is deprecated is used no more for new connections.",
+		Details: "The kernel counts per interface, not per address, so the lines of the addresses have no counters. " +
+			"An address that is duplicated is another host's too and is not used; of one that is tentative that is " +
+			"not known yet; one that is deprecated is used no more for new connections.",
 		Role: menu.ReadOnly,
 		Ask: func(ctx context.Context, _ menu.Caller, _ interfacesArgs, q *menu.Question) error {
 			if q.Name == "interface" {
@@ -96,9 +98,11 @@ func interfacesCommand() *menu.Command {
 				return err
 			}
 			a.Interface = interfaces.RealName(a.Interface)
-			if a.Interface != allInterfaces && !slices.ContainsFunc(list, func(l interfaces.Interface) bool { return l.Name == a.Interface }) {
-				return &menu.Error{Code: menu.NotFound, Argument: "interface", Message: fmt.Sprintf("There is no interface %q", menu.Clean(a.Interface)),
-					Hint: "netstat interfaces lists them"}
+			named := func(l interfaces.Interface) bool { return l.Name == a.Interface }
+			if a.Interface != allInterfaces && !slices.ContainsFunc(list, named) {
+				return &menu.Error{Code: menu.NotFound, Argument: "interface",
+					Message: fmt.Sprintf("There is no interface %q", menu.Clean(a.Interface)),
+					Hint:    "netstat interfaces lists them"}
 			}
 			for _, l := range list {
 				if a.Interface != allInterfaces && a.Interface != l.Name {
@@ -133,11 +137,12 @@ func chooseInterface(ctx context.Context, q *menu.Question) error {
 func rowOf(l interfaces.Interface) interfaceRow {
 	c := l.Counters
 	r := interfaceRow{
-		Name: l.Name, Index: l.Index, Up: l.Up, Running: l.Running, MTU: l.MTU, LinkAddress: l.Address.String(), Addresses: []string{},
-		Receive: received{c.RxPackets, c.RxBytes, c.RxErrors, c.RxDropped, c.RxMissed, c.Multicast, c.RxLength, c.RxOver, c.RxCRC, c.RxFrame,
-			c.RxFIFO, c.RxCompressed, c.RxNoHandler},
-		Transmit: delivered{c.TxPackets, c.TxBytes, c.TxErrors, c.TxDropped, c.Collisions, c.TxAborted, c.TxCarrier, c.TxFIFO, c.TxHeartbeat,
-			c.TxWindow, c.TxCompressed},
+		Name: l.Name, Index: l.Index, Up: l.Up, Running: l.Running, MTU: l.MTU, LinkAddress: l.Address.String(),
+		Addresses: []string{},
+		Receive: received{c.RxPackets, c.RxBytes, c.RxErrors, c.RxDropped, c.RxMissed, c.Multicast, c.RxLength,
+			c.RxOver, c.RxCRC, c.RxFrame, c.RxFIFO, c.RxCompressed, c.RxNoHandler},
+		Transmit: delivered{c.TxPackets, c.TxBytes, c.TxErrors, c.TxDropped, c.Collisions, c.TxAborted, c.TxCarrier,
+			c.TxFIFO, c.TxHeartbeat, c.TxWindow, c.TxCompressed},
 		link: l,
 	}
 	for _, p := range l.Addresses {
@@ -149,10 +154,12 @@ func rowOf(l interfaces.Interface) interfaceRow {
 	return r
 }
 
-// interfacesTable writes a line for each interface and one for each of its addresses, as netstat(1) does on BSD.
+// interfacesTable writes a line for each interface and one for each of its addresses, as netstat(1)
+// does on BSD.
 func interfacesTable(w io.Writer, rows []interfaceRow) {
 	t := columns{left: 4}
-	head := []string{"Name", "Mtu", "Network", "Address", "Ipkts", "Ierrs", "Idrop", "Ibytes", "Opkts", "Oerrs", "Obytes", "Coll", "Drop"}
+	head := []string{"Name", "Mtu", "Network", "Address", "Ipkts", "Ierrs", "Idrop", "Ibytes", "Opkts", "Oerrs",
+		"Obytes", "Coll", "Drop"}
 	t.add(head...)
 	count := func(wanted bool, n uint64) string {
 		if !wanted {
@@ -166,8 +173,9 @@ func interfacesTable(w io.Writer, rows []interfaceRow) {
 			name += "*"
 		}
 		t.add(name, strconv.Itoa(r.MTU), fmt.Sprintf("<Link#%d>", r.Index), tables.OrDash(r.LinkAddress),
-			count(true, r.Receive.Packets), count(true, r.Receive.Errors), count(r.dropped, r.Receive.Dropped), count(r.bytes, r.Receive.Bytes),
-			count(true, r.Transmit.Packets), count(true, r.Transmit.Errors), count(r.bytes, r.Transmit.Bytes), count(true, r.Transmit.Collisions),
+			count(true, r.Receive.Packets), count(true, r.Receive.Errors), count(r.dropped, r.Receive.Dropped),
+			count(r.bytes, r.Receive.Bytes), count(true, r.Transmit.Packets), count(true, r.Transmit.Errors),
+			count(r.bytes, r.Transmit.Bytes), count(true, r.Transmit.Collisions),
 			count(r.dropped, r.Transmit.Dropped))
 		for _, p := range r.link.Addresses {
 			address := p.Addr().String()
@@ -182,7 +190,8 @@ func interfacesTable(w io.Writer, rows []interfaceRow) {
 	t.write(w)
 }
 
-// networkOf is the network of an address as BSD has it: with the length of the prefix only for IPv6.
+// networkOf is the network of an address as BSD has it: with the length of the prefix only for
+// IPv6.
 func networkOf(p netip.Prefix) string {
 	if m := p.Masked(); m.Addr().Is6() {
 		return m.String()
@@ -198,8 +207,9 @@ type columns struct {
 
 func (c *columns) add(cells ...string) { c.rows = append(c.rows, cells) }
 
-// fit makes a table narrower that a terminal has no room for: it goes without the columns in which nothing stands, such as those that were
-// not asked for, and a row of which no number is known ends with its text, however long that is.
+// fit makes a table narrower that a terminal has no room for: it goes without the columns in which
+// nothing stands, such as those that were not asked for, and a row of which no number is known ends
+// with its text, however long that is.
 func (c *columns) fit(limit int) {
 	width := len(c.widths()) - 1
 	for _, n := range c.widths() {

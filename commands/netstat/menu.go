@@ -1,5 +1,5 @@
-// Package netstat is the menu netstat: what the kernel knows of connections, interfaces, routes and queues. It is a question with five
-// numbered answers, as on AsyncOS.
+// Package netstat is the menu netstat: what the kernel knows of connections, interfaces, routes and
+// queues. It is a question with five numbered answers, as on AsyncOS.
 package netstat
 
 import (

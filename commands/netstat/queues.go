@@ -35,10 +35,11 @@ type queueRow struct {
 
 func queuesCommand(s Services) *menu.Command {
 	return menu.Decl[queuesArgs, queueRow]{
-		Name:    "queues",
-		Help:    "Size of the listen queues.",
-		Details: "Of each listener: qlen connections wait for the program to accept them, at most maxqlen may; of incqlen the handshake is not over.",
-		Role:    menu.ReadOnly,
+		Name: "queues",
+		Help: "Size of the listen queues.",
+		Details: "Of each listener: qlen connections wait for the program to accept them, at most maxqlen may; of " +
+			"incqlen the handshake is not over.",
+		Role: menu.ReadOnly,
 		Run: func(ctx context.Context, _ menu.Caller, a queuesArgs, out *menu.Out[queueRow]) error {
 			rows, err := queueRows(ctx)
 			if err != nil {
@@ -60,8 +61,8 @@ func queuesCommand(s Services) *menu.Command {
 	}.Command()
 }
 
-// queueRows reads the listeners, and counts the half-open connections of each. Of several listeners alike (SO_REUSEPORT) the first
-// counts for all.
+// queueRows reads the listeners, and counts the half-open connections of each. Of several listeners
+// alike (SO_REUSEPORT) the first counts for all.
 func queueRows(ctx context.Context) ([]queueRow, error) {
 	devices, err := deviceNames(ctx)
 	if err != nil {
@@ -104,7 +105,8 @@ func queueRows(ctx context.Context) ([]queueRow, error) {
 	return rows, nil
 }
 
-// halfOpenTo is where a half-open connection goes. The kernel does not say to which listener it belongs.
+// halfOpenTo is where a half-open connection goes. The kernel does not say to which listener it
+// belongs.
 type halfOpenTo struct {
 	local  netip.AddrPort
 	device uint32

@@ -66,8 +66,9 @@ func routesCommand(s Services) *menu.Command {
 		Record: routeRow{},
 		Name:   "routes",
 		Help:   "Contents of routing tables.",
-		Details: "Flags: U usable, G over a gateway, H to one host, S set by hand, D made by a redirect, R refused, B dropped, T on to the next table, " +
-			"L own address, b broadcast, m multicast. Rules have the members family, priority, rule, table and protocol.",
+		Details: "Flags: U usable, G over a gateway, H to one host, S set by hand, D made by a redirect, R refused, " +
+			"B dropped, T on to the next table, L own address, b broadcast, m multicast. Rules have the members " +
+			"family, priority, rule, table and protocol.",
 		Role: menu.ReadOnly,
 		Run: func(ctx context.Context, _ menu.Caller, a routesArgs, out *menu.Out[routesRow]) error {
 			if a.Tables != "main" {
@@ -140,7 +141,8 @@ func rulesTable(w io.Writer, rows []routesRow) {
 		r := row.(ruleRow)
 		if r.Family != family {
 			family = r.Family
-			fmt.Fprintf(w, "\n%s:\n%-10s %s\n", map[string]string{"ipv4": "Internet", "ipv6": "Internet6"}[family], "Priority", "Rule")
+			fmt.Fprintf(w, "\n%s:\n%-10s %s\n", map[string]string{"ipv4": "Internet", "ipv6": "Internet6"}[family],
+				"Priority", "Rule")
 		}
 		fmt.Fprintf(w, "%-10d %s\n", r.Priority, menu.Clean(r.Rule))
 	}
@@ -165,9 +167,11 @@ func routeRows(ctx context.Context, a routesArgs) ([]routeRow, error) {
 			continue
 		}
 		row := routeRow{
-			Family: family, Destination: destination(r.Destination), Flags: r.Flags(), Interface: devices[uint32(r.Index)],
-			Expires: r.Expires.Seconds(), Table: routes.TableName(r.Table), Metric: r.Metric, Type: r.KindName(), Protocol: r.ProtocolName(),
-			Scope: r.ScopeName(), Weight: r.Weight, TOS: r.TOS, Encap: r.Encap, route: r, gateway: "-",
+			Family: family, Destination: destination(r.Destination), Flags: r.Flags(),
+			Interface: devices[uint32(r.Index)],
+			Expires:   r.Expires.Seconds(), Table: routes.TableName(r.Table), Metric: r.Metric, Type: r.KindName(),
+			Protocol: r.ProtocolName(),
+			Scope:    r.ScopeName(), Weight: r.Weight, TOS: r.TOS, Encap: r.Encap, route: r, gateway: "-",
 		}
 		if r.From.IsValid() && r.From.Bits() > 0 {
 			row.From = r.From.String()
@@ -240,7 +244,8 @@ func routesTable(w io.Writer, rows []routeRow) {
 	}
 }
 
-// writeRoutes writes the columns of one table. Those of metric and weight are there where a route has one.
+// writeRoutes writes the columns of one table. Those of metric and weight are there where a route
+// has one.
 func writeRoutes(w io.Writer, rows []routeRow) {
 	metric := slices.ContainsFunc(rows, func(r routeRow) bool { return r.Metric != 0 })
 	weight := slices.ContainsFunc(rows, func(r routeRow) bool { return r.Weight != 0 })
@@ -276,7 +281,8 @@ func writeRoutes(w io.Writer, rows []routeRow) {
 		if r.Weight > 0 {
 			share = strconv.Itoa(r.Weight)
 		}
-		cells(to, r.gateway, r.Flags, tables.OrDash(r.Interface), strconv.FormatUint(uint64(r.Metric), 10), share, expire)
+		cells(to, r.gateway, r.Flags, tables.OrDash(r.Interface),
+			strconv.FormatUint(uint64(r.Metric), 10), share, expire)
 	}
 	t.write(w)
 }

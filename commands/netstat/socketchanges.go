@@ -17,8 +17,9 @@ const (
 	changeOther = "changed"
 )
 
-// identity is what a socket keeps for its life. Listeners on one port, each in a process of its own, differ by the inode alone, and so do
-// sockets without ports; what these are bound to may change.
+// identity is what a socket keeps for its life. Listeners on one port, each in a process of its
+// own, differ by the inode alone, and so do sockets without ports; what these are bound to may
+// change.
 type identity struct {
 	kind          diag.Kind
 	local, remote netip.AddrPort
@@ -39,7 +40,8 @@ type sighting struct {
 	round  int
 }
 
-// refresh shows the list again and again until ctx ends. What it remembers of the last list grows with the number of sockets.
+// refresh shows the list again and again until ctx ends. What it remembers of the last list grows
+// with the number of sockets.
 func (v *socketsView) refresh(ctx context.Context) error {
 	seen := map[identity]sighting{}
 	tick := time.NewTicker(v.Every)
@@ -104,7 +106,8 @@ func (v *socketsView) round(ctx context.Context, seen map[identity]sighting, rou
 // changed says that two sightings of a socket differ in what the list shows.
 func (v *socketsView) changed(was, is *diag.Socket) bool {
 	return was.State != is.State || was.RecvQ != is.RecvQ || was.SendQ != is.SendQ || was.Drops != is.Drops ||
-		v.earlier.Of(was.Device) != v.devices.Of(is.Device) || was.DeviceGone != is.DeviceGone || was.Protocol != is.Protocol
+		v.earlier.Of(was.Device) != v.devices.Of(is.Device) || was.DeviceGone != is.DeviceGone ||
+		was.Protocol != is.Protocol
 }
 
 // A countRow is how many sockets are in a state, or have one remote host.

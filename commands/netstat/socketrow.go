@@ -32,7 +32,8 @@ type socketRow struct {
 	EtherTypeName  string     `json:"etherTypeName,omitempty"`
 	State          string     `json:"state"` // empty for a socket of UDP, UDP-Lite or IP without a peer, and for a packet socket
 	Interface      string     `json:"interface,omitempty"`
-	// InterfaceGone is that which the socket was bound to. InterfaceUnknown is what the kernel does not tell, which is not none.
+	// InterfaceGone is that which the socket was bound to. InterfaceUnknown is what the kernel does
+	// not tell, which is not none.
 	InterfaceGone    bool      `json:"interfaceGone,omitempty"`
 	InterfaceUnknown bool      `json:"interfaceUnknown,omitempty"`
 	PID              int       `json:"pid,omitempty"`
@@ -73,13 +74,15 @@ type measured struct {
 	PathMTU          uint32  `json:"pathMtu"`
 }
 
-// fill takes everything that the record shows from a socket. The record may have been another one before.
+// fill takes everything that the record shows from a socket. The record may have been another one
+// before.
 func (r *socketRow) fill(v *socketsView, s *diag.Socket, names map[netip.Addr]string) {
 	local, remote := ends(s)
 	*r = socketRow{
 		Protocol: protocolOf(s), LocalAddress: local, RemoteAddress: remote, InterfaceGone: s.DeviceGone,
 		InterfaceUnknown: s.Unknown&diag.UnknownDevice != 0,
-		State:            s.State.String(), Others: r.Others[:0], Listeners: r.Listeners[:0], text: r.text[:0], kind: s.Kind,
+		State:            s.State.String(), Others: r.Others[:0], Listeners: r.Listeners[:0],
+		text: r.text[:0], kind: s.Kind,
 		full: v.Full, processes: v.Processes, measures: v.measures(), drops: v.drops(),
 	}
 	if s.Kind != diag.KindTCP && s.State == diag.Closed {
@@ -100,7 +103,8 @@ func (r *socketRow) fill(v *socketsView, s *diag.Socket, names map[netip.Addr]st
 		}
 	}
 	if t := s.TCP; t != nil && s.State != diag.Listen {
-		r.tcp = measured{t.RTT.Seconds(), t.RTTVariance.Seconds(), t.RTO.Seconds(), t.Retransmits, t.Unacknowledged, t.CongestionWindow, t.SegmentSize, t.PathMTU}
+		r.tcp = measured{t.RTT.Seconds(), t.RTTVariance.Seconds(), t.RTO.Seconds(), t.Retransmits, t.Unacknowledged,
+			t.CongestionWindow, t.SegmentSize, t.PathMTU}
 		r.TCP = &r.tcp
 	}
 	if !v.Processes {
@@ -118,7 +122,9 @@ func (r *socketRow) fill(v *socketsView, s *diag.Socket, names map[netip.Addr]st
 		if s.State == diag.SynRcvd {
 			r.Waiting = waitsHandshake
 		}
-		v.listening(s, func(p *diag.Process) { r.Listeners = append(r.Listeners, holder{p.PID, p.Name, v.users.Of(p.UID)}) })
+		v.listening(s, func(p *diag.Process) {
+			r.Listeners = append(r.Listeners, holder{p.PID, p.Name, v.users.Of(p.UID)})
+		})
 	}
 	if r.PID == 0 && s.Inode != 0 {
 		r.User = v.users.Of(s.UID) // a process that cannot be seen, or the kernel itself
@@ -169,7 +175,8 @@ const (
 	waitsHandshake = "handshake"
 )
 
-// ends are the addresses of a socket's two ends; those of IPv4 as such, also where the socket is one of IPv6.
+// ends are the addresses of a socket's two ends; those of IPv4 as such, also where the socket is
+// one of IPv6.
 func ends(s *diag.Socket) (local, remote netip.Addr) {
 	local, remote = s.Local.Addr(), s.Remote.Addr()
 	if !s.Mapped() {
@@ -202,7 +209,8 @@ func protocolOf(s *diag.Socket) string {
 	return v6
 }
 
-// column is the protocol in the width of its column: UDP-Lite as net-tools, packet sockets as ss write it.
+// column is the protocol in the width of its column: UDP-Lite as net-tools, packet sockets as ss
+// write it.
 func (r *socketRow) column() string {
 	switch r.kind {
 	case diag.KindUDPLite:
@@ -215,7 +223,8 @@ func (r *socketRow) column() string {
 	return r.Protocol
 }
 
-// Widths of the columns are those of netstat(1) on FreeBSD. What is longer pushes the rest to the right; a number is never cut.
+// Widths of the columns are those of netstat(1) on FreeBSD. What is longer pushes the rest to the
+// right; a number is never cut.
 const (
 	protocolWidth = 5
 	queueWidth    = 6
@@ -297,7 +306,8 @@ func (r *socketRow) line() []byte {
 	return r.text
 }
 
-// localEnd writes the local end: address, interface, and what the socket takes there, which is a port, an IP protocol or an EtherType.
+// localEnd writes the local end: address, interface, and what the socket takes there, which is a
+// port, an IP protocol or an EtherType.
 func (r *socketRow) localEnd(b []byte) []byte {
 	device := r.Interface
 	switch {
@@ -352,8 +362,8 @@ func (r *socketRow) processColumns(b []byte) []byte {
 	return append(b, menu.Clean(r.User)...)
 }
 
-// appendEndpoint writes address and port as BSD does, with a full stop between them; behind the address, the interface that the socket
-// is bound to.
+// appendEndpoint writes address and port as BSD does, with a full stop between them; behind the
+// address, the interface that the socket is bound to.
 func appendEndpoint(b []byte, a netip.Addr, name, device string, port uint16, full bool) []byte {
 	return appendPort(append(appendHost(b, a, name, device, full), '.'), port)
 }

@@ -40,10 +40,12 @@ func socketsCommand(s Services) *menu.Command {
 	return menu.Decl[socketsArgs, socketsRow]{
 		Name: "sockets",
 		Help: "List of active sockets.",
-		Details: "A raw socket shows its IP protocol where others have their port, a packet socket its EtherType (all, or none) behind the interface that it is bound to; " +
-			"p_raw is one that takes the header of the link too, p_dgr one without. What a capture has in its ring is in no queue, and its drops are only in packetcapture status. " +
-			"With every, + marks a socket that is new, - one that has gone, * one that changed: its state, queues or drops, or what it is bound to. " +
-			"Counts have the members state, or remoteAddress and remoteName, and count.",
+		Details: "A raw socket shows its IP protocol where others have their port, a packet socket its EtherType " +
+			"(all, or none) behind the interface that it is bound to; p_raw is one that takes the header of the link " +
+			"too, p_dgr one without. What a capture has in its ring is in no queue, and its drops are only in " +
+			"packetcapture status. With every, + marks a socket that is new, - one that has gone, * one that " +
+			"changed: its state, queues or drops, or what it is bound to. Counts have the members state, " +
+			"or remoteAddress and remoteName, and count.",
 		Record:  socketRow{},
 		Role:    menu.ReadOnly,
 		Suggest: suggestSockets,
@@ -71,7 +73,8 @@ func checkSockets(_ context.Context, _ menu.Caller, a socketsArgs, name string) 
 	return nil
 }
 
-// parseNetwork reads an address, in brackets too, of a link-local one also the interface behind a %, or a network.
+// parseNetwork reads an address, in brackets too, of a link-local one also the interface behind a
+// %, or a network.
 func parseNetwork(text string) (network netip.Prefix, zone string, err error) {
 	if text == "" {
 		return netip.Prefix{}, "", nil
@@ -80,8 +83,10 @@ func parseNetwork(text string) (network netip.Prefix, zone string, err error) {
 		if zone = a.Zone(); zone != "" {
 			i, err := net.InterfaceByName(interfaces.RealName(zone))
 			if err != nil {
-				return netip.Prefix{}, "", &menu.Error{Code: menu.NotFound, Argument: "address", Message: fmt.Sprintf("There is no interface \"%s\"", menu.Clean(zone)),
-					Hint: "netstat interfaces lists them"}
+				return netip.Prefix{}, "",
+					&menu.Error{Code: menu.NotFound, Argument: "address",
+						Message: fmt.Sprintf("There is no interface \"%s\"", menu.Clean(zone)),
+						Hint:    "netstat interfaces lists them"}
 			}
 			zone = i.Name
 		}
@@ -91,7 +96,9 @@ func parseNetwork(text string) (network netip.Prefix, zone string, err error) {
 	if p, err := netip.ParsePrefix(text); err == nil {
 		return p.Masked(), "", nil
 	}
-	return netip.Prefix{}, "", menu.BadArgument("address", "\"%s\" is no address", menu.Clean(text)).WithHint("It is such as 192.0.2.7, 2001:db8::1 or 192.0.2.0/24")
+	return netip.Prefix{}, "",
+		menu.BadArgument("address", "\"%s\" is no address", menu.Clean(text)).
+			WithHint("It is such as 192.0.2.7, 2001:db8::1 or 192.0.2.0/24")
 }
 
 // A socketsView is one run of the command.
@@ -115,7 +122,8 @@ type socketsView struct {
 	now       time.Time // of the list, with every
 }
 
-// nameBudget is how long the names of all addresses may take together; those that are not found then are shown as addresses.
+// nameBudget is how long the names of all addresses may take together; those that are not found
+// then are shown as addresses.
 const nameBudget = 3 * time.Second
 
 // prepare looks at what belongs to all sockets.
@@ -145,7 +153,8 @@ func (v *socketsView) prepare(ctx context.Context) (err error) {
 	return err
 }
 
-// listening calls yield for each process that a connection which nobody has accepted yet may be for.
+// listening calls yield for each process that a connection which nobody has accepted yet may be
+// for.
 func (v *socketsView) listening(s *diag.Socket, yield func(*diag.Process)) {
 	seen := map[int]bool{}
 	for _, l := range v.listeners.Of(s.Local, s.Device) {
@@ -205,7 +214,8 @@ func (v *socketsView) chosen(s *diag.Socket) bool {
 	if v.Port != 0 && int(s.Local.Port()) != v.Port && int(s.Remote.Port()) != v.Port {
 		return false
 	}
-	if v.network.IsValid() && !v.network.Contains(s.Local.Addr().Unmap()) && !v.network.Contains(s.Remote.Addr().Unmap()) {
+	if v.network.IsValid() && !v.network.Contains(s.Local.Addr().Unmap()) &&
+		!v.network.Contains(s.Remote.Addr().Unmap()) {
 		return false
 	}
 	if v.zone != "" && s.Unknown&diag.UnknownDevice == 0 && v.devices.Of(s.Device) != v.zone {
@@ -237,7 +247,8 @@ func (v *socketsView) once(ctx context.Context) error {
 	})
 }
 
-// list shows the sockets that walk shows, with what changed about each, and below them what the dashes mean.
+// list shows the sockets that walk shows, with what changed about each, and below them what the
+// dashes mean.
 func (v *socketsView) list(ctx context.Context, walk func(show func(s *diag.Socket, change string) error) error) error {
 	v.dashes, v.untold = dashes{}, 0
 	if err := v.rows(ctx, walk); err != nil {
@@ -245,7 +256,8 @@ func (v *socketsView) list(ctx context.Context, walk func(show func(s *diag.Sock
 	}
 	text := v.dashes.String()
 	if v.untold > 0 {
-		text += fmt.Sprintf("This kernel does not say to which interface %s bound, if to any.\n", plural(v.untold, "of the sockets is", "of the sockets are"))
+		text += fmt.Sprintf("This kernel does not say to which interface %s bound, if to any.\n",
+			plural(v.untold, "of the sockets is", "of the sockets are"))
 	}
 	if text != "" {
 		return v.out.Printf("%s", menu.Text(text))
@@ -253,8 +265,8 @@ func (v *socketsView) list(ctx context.Context, walk func(show func(s *diag.Sock
 	return nil
 }
 
-// rows yields the sockets. With names it works in pieces, so that a long list begins at once, takes little memory, and many names are
-// looked up together.
+// rows yields the sockets. With names it works in pieces, so that a long list begins at once, takes
+// little memory, and many names are looked up together.
 func (v *socketsView) rows(ctx context.Context, walk func(show func(s *diag.Socket, change string) error) error) error {
 	if v.Numeric {
 		return walk(func(s *diag.Socket, change string) error { return v.record(s, change, nil) })
@@ -274,7 +286,8 @@ func (v *socketsView) rows(ctx context.Context, walk func(show func(s *diag.Sock
 	return p.show(looking, v)
 }
 
-// record yields one socket. The record is used again, so that a list of any length takes the memory of one.
+// record yields one socket. The record is used again, so that a list of any length takes the memory
+// of one.
 func (v *socketsView) record(s *diag.Socket, change string, names map[netip.Addr]string) error {
 	now := v.devices
 	if change == changeGone {

@@ -14,7 +14,8 @@ import (
 	"diagsh/internal/menu"
 )
 
-// Suggestions must come at once, so only so many sockets are looked at and so many suggestions made.
+// Suggestions must come at once, so only so many sockets are looked at and so many suggestions
+// made.
 const (
 	lookedAt  = 5000
 	suggested = 100
@@ -22,7 +23,8 @@ const (
 
 var errEnough = errors.New("enough sockets were looked at")
 
-// suggestSockets offers what is there now: hosts that are connected, ports that somebody listens on, names of processes, users.
+// suggestSockets offers what is there now: hosts that are connected, ports that somebody listens
+// on, names of processes, users.
 func suggestSockets(ctx context.Context, _ menu.Caller, _ socketsArgs, name, _ string) []menu.Choice {
 	switch name {
 	case "address":
@@ -33,7 +35,11 @@ func suggestSockets(ctx context.Context, _ menu.Caller, _ socketsArgs, name, _ s
 			return s.Remote.Addr().Unmap().String()
 		})
 	case "port":
-		return seen(ctx, diag.Query{Kinds: []diag.Kind{diag.KindTCP, diag.KindUDP, diag.KindUDPLite}, States: []diag.State{diag.Listen, diag.Closed}}, func(s *diag.Socket) string {
+		local := diag.Query{
+			Kinds:  []diag.Kind{diag.KindTCP, diag.KindUDP, diag.KindUDPLite},
+			States: []diag.State{diag.Listen, diag.Closed},
+		}
+		return seen(ctx, local, func(s *diag.Socket) string {
 			return strconv.Itoa(int(s.Local.Port()))
 		})
 	case "user":
@@ -67,7 +73,8 @@ func processNames() []menu.Choice {
 	for _, path := range paths {
 		text, err := os.ReadFile(path)
 		// A word that cannot be typed as it is cannot be completed.
-		if name := strings.TrimSuffix(string(text), "\n"); err == nil && name != "" && menu.Clean(name) == name && menu.Quote(name) == name {
+		if name := strings.TrimSuffix(string(text), "\n"); err == nil && name != "" && menu.Clean(name) == name &&
+			menu.Quote(name) == name {
 			values[name] = true
 		}
 	}

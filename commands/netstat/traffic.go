@@ -21,7 +21,8 @@ type trafficArgs struct {
 	Count     int           `arg:"count" min:"1" max:"1000000" help:"So many lines, then end; until Ctrl-C otherwise."`
 }
 
-// A trafficRow is what went over an interface, or all, in the time since the row before; every number is per second.
+// A trafficRow is what went over an interface, or all, in the time since the row before; every
+// number is per second.
 type trafficRow struct {
 	Time      time.Time `json:"time"`
 	Seconds   float64   `json:"seconds"` // that the numbers are the mean of
@@ -71,8 +72,9 @@ func runTraffic(ctx context.Context, _ menu.Caller, a trafficArgs, out *menu.Out
 	a.Every, a.Interface = cmp.Or(a.OtherWord, a.Every), interfaces.RealName(a.Interface)
 	before, err := read(ctx, a.Interface)
 	if before.links != nil && err != nil {
-		return &menu.Error{Code: menu.NotFound, Argument: "interface", Message: fmt.Sprintf("There is no interface %q", menu.Clean(a.Interface)),
-			Hint: "netstat interfaces lists them"}
+		return &menu.Error{Code: menu.NotFound, Argument: "interface",
+			Message: fmt.Sprintf("There is no interface %q", menu.Clean(a.Interface)),
+			Hint:    "netstat interfaces lists them"}
 	}
 	if err != nil {
 		return err
@@ -119,8 +121,8 @@ func read(ctx context.Context, name string) (reading, error) {
 	return r, nil
 }
 
-// between is the rates between two readings. An interface that came or went meanwhile is not counted; of a counter that was set back,
-// as when a driver was reset, nothing is.
+// between is the rates between two readings. An interface that came or went meanwhile is not
+// counted; of a counter that was set back, as when a driver was reset, nothing is.
 func between(before, now reading) trafficRow {
 	r := trafficRow{Time: now.at.UTC().Truncate(time.Millisecond), Seconds: now.at.Sub(before.at).Seconds()}
 	add := func(to *float64, was, is uint64) {
@@ -155,17 +157,20 @@ func trafficLine(w io.Writer, r trafficRow) {
 	if r.heading {
 		fmt.Fprintf(w, "%13s %14s %16s\n", "input", name, "output")
 		if r.dropped {
-			fmt.Fprintf(w, "%10s %5s %6s %10s %10s %5s %10s %5s %5s\n", "packets", "errs", "idrops", "bytes", "packets", "errs", "bytes", "colls", "drops")
+			fmt.Fprintf(w, "%10s %5s %6s %10s %10s %5s %10s %5s %5s\n", "packets", "errs", "idrops", "bytes", "packets",
+				"errs", "bytes", "colls", "drops")
 		} else {
-			fmt.Fprintf(w, "%10s %5s %10s %10s %5s %10s %5s\n", "packets", "errs", "bytes", "packets", "errs", "bytes", "colls")
+			fmt.Fprintf(w, "%10s %5s %10s %10s %5s %10s %5s\n", "packets", "errs", "bytes", "packets",
+				"errs", "bytes", "colls")
 		}
 	}
 	n := func(rate float64) uint64 { return uint64(math.Round(rate)) }
 	in, out := r.Receive, r.Transmit
 	if r.dropped {
-		fmt.Fprintf(w, "%10d %5d %6d %10d %10d %5d %10d %5d %5d\n", n(in.Packets), n(in.Errors), n(in.Dropped), n(in.Bytes),
-			n(out.Packets), n(out.Errors), n(out.Bytes), n(out.Collisions), n(out.Dropped))
+		fmt.Fprintf(w, "%10d %5d %6d %10d %10d %5d %10d %5d %5d\n", n(in.Packets), n(in.Errors), n(in.Dropped),
+			n(in.Bytes), n(out.Packets), n(out.Errors), n(out.Bytes), n(out.Collisions), n(out.Dropped))
 		return
 	}
-	fmt.Fprintf(w, "%10d %5d %10d %10d %5d %10d %5d\n", n(in.Packets), n(in.Errors), n(in.Bytes), n(out.Packets), n(out.Errors), n(out.Bytes), n(out.Collisions))
+	fmt.Fprintf(w, "%10d %5d %10d %10d %5d %10d %5d\n", n(in.Packets), n(in.Errors), n(in.Bytes), n(out.Packets),
+		n(out.Errors), n(out.Bytes), n(out.Collisions))
 }

@@ -11,13 +11,15 @@ import (
 )
 
 func TestTranscripts(t *testing.T) {
-	transcript.Run(t, "testdata", map[string]transcript.Scene{"altnames": {Setup: altname}, "sockets": {Setup: otherSockets}})
+	transcript.Run(t, "testdata",
+		map[string]transcript.Scene{"altnames": {Setup: altname}, "sockets": {Setup: otherSockets}})
 }
 
 // altname gives eth1 another name beside its own.
 func altname(t testing.TB, ns *netnstest.Namespace) {
 	ns.Do(t, func() {
-		if out, err := exec.Command(netnstest.Tool(t, "ip"), "link", "property", "add", "dev", "eth1", "altname", "enxontheothersideofit").CombinedOutput(); err != nil {
+		if out, err := exec.Command(netnstest.Tool(t, "ip"), "link", "property", "add", "dev", "eth1", "altname",
+			"enxontheothersideofit").CombinedOutput(); err != nil {
 			t.Fatalf("%s", out)
 		}
 	})
@@ -45,7 +47,8 @@ func otherSockets(t testing.TB, ns *netnstest.Namespace) {
 		open(unix.AF_PACKET, unix.SOCK_DGRAM, 0, &unix.SockaddrLinklayer{Protocol: experimental, Ifindex: 1})
 		open(unix.AF_PACKET, unix.SOCK_RAW, 0, nil)
 		ring := open(unix.AF_PACKET, unix.SOCK_RAW, 0, nil)
-		if err := unix.SetsockoptTpacketReq(ring, unix.SOL_PACKET, unix.PACKET_RX_RING, &unix.TpacketReq{Block_size: 4096, Block_nr: 1, Frame_size: 2048, Frame_nr: 2}); err != nil {
+		if err := unix.SetsockoptTpacketReq(ring, unix.SOL_PACKET, unix.PACKET_RX_RING,
+			&unix.TpacketReq{Block_size: 4096, Block_nr: 1, Frame_size: 2048, Frame_nr: 2}); err != nil {
 			t.Fatal(err)
 		}
 		if err := unix.Bind(ring, &unix.SockaddrLinklayer{Protocol: 0x608 /* ARP */, Ifindex: 1}); err != nil {

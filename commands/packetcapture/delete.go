@@ -38,7 +38,8 @@ func deleteCommand(s captureService) *menu.Command {
 				return menu.Blame("name", err)
 			}
 			if status.State == capture.Running {
-				return &menu.Error{Code: menu.State, Argument: "name", Message: "The capture " + a.Name + " is running", Hint: "Stop it first"}
+				return &menu.Error{Code: menu.State, Argument: "name", Message: "The capture " + a.Name + " is running",
+					Hint: "Stop it first"}
 			}
 			q.Text = fmt.Sprintf("Delete %s with all files?", a.Name)
 			return nil

@@ -27,7 +27,8 @@ func checkLiveFilter(ctx context.Context, s liveService, expression *string, nam
 	return nil
 }
 
-// cannotFilter refuses a filter that none of the packets can be asked about: that is not the same as that none of them matches.
+// cannotFilter refuses a filter that none of the packets can be asked about: that is not the same
+// as that none of them matches.
 func cannotFilter(err error) error {
 	var undirected *replay.UndirectedError
 	if errors.As(err, &undirected) {
@@ -56,6 +57,7 @@ func sayLeftOut(f *replay.Filter, say func(string, ...any) error) {
 		if left.Packets == 1 {
 			verb = "is"
 		}
-		say("[%s %s left out, which cannot be filtered so: %s.]\n", captures.Count(int(left.Packets), "packet"), verb, why(left.Err))
+		say("[%s %s left out, which cannot be filtered so: %s.]\n", captures.Count(int(left.Packets), "packet"),
+			verb, why(left.Err))
 	}
 }

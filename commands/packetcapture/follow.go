@@ -20,9 +20,10 @@ type bounds struct {
 // followBatch is how many packets are handed on at a time at most.
 const followBatch = 256
 
-// follow hands packets on until a bound is met, the source ends, or ctx does, which is the usual end of a look and no error. It
-// returns how many packets were handed on.
-func follow(ctx context.Context, source capture.Source, b bounds, hand func([]capture.Packet) error) (seen int64, err error) {
+// follow hands packets on until a bound is met, the source ends, or ctx does, which is the usual
+// end of a look and no error. It returns how many packets were handed on.
+func follow(ctx context.Context, source capture.Source, b bounds,
+	hand func([]capture.Packet) error) (seen int64, err error) {
 	defer context.AfterFunc(ctx, source.Wake)()
 	var until time.Time
 	if b.duration != nil {

@@ -88,7 +88,8 @@ func TestOldNamesOfOptions(t *testing.T) {
 		"case 4711":           "casenumber 4711",
 		"at " + later:         "start " + later,
 	} {
-		if got, want := startLine(t, before), startLine(t, now); !reflect.DeepEqual(got, want) || reflect.DeepEqual(got, startLine(t, "")) {
+		if got, want := startLine(t, before),
+			startLine(t, now); !reflect.DeepEqual(got, want) || reflect.DeepEqual(got, startLine(t, "")) {
 			t.Errorf("%s is %+v; %s is %+v", before, got, now, want)
 		}
 		alias, _, _ := strings.Cut(before, " ")
@@ -105,14 +106,19 @@ func TestOldNamesOfOptions(t *testing.T) {
 	}
 }
 
-// What is read can be written back: the settings as they are shown are arguments of setup and of start.
+// What is read can be written back: the settings as they are shown are arguments of setup and of
+// start.
 func TestSettingsCanBeWrittenBack(t *testing.T) {
 	for _, s := range []capture.Options{
-		capture.Options{Interfaces: []string{"ALL"}, Limits: capture.Limits{SizeBytes: 200 << 20}, Promiscuous: true}.Normal(),
+		capture.Options{Interfaces: []string{"ALL"}, Limits: capture.Limits{SizeBytes: 200 << 20},
+			Promiscuous: true}.Normal(),
 		capture.Options{
-			Interfaces: []string{"eth0", "eth1"}, Filter: "host 192.0.2.1 and port 25", Limits: capture.Limits{SizeBytes: capture.Unlimited, DurationSeconds: 90, Packets: 7, Files: 3},
-			Management: true, SnapLength: 96, HeadersOnly: true, Direction: capture.In, OnInterfaceGone: capture.GoneWaits, Format: capture.PCAPNG, Precision: capture.Microsecond,
-			Mode: capture.Ring, Rotation: capture.Rotation{FileBytes: 1 << 20, FileSeconds: 60, KeepFiles: 5}, Persistent: true, Protect: true, RingBytes: 8 << 20, Rings: 2, CPUs: []int{0},
+			Interfaces: []string{"eth0", "eth1"}, Filter: "host 192.0.2.1 and port 25",
+			Limits:     capture.Limits{SizeBytes: capture.Unlimited, DurationSeconds: 90, Packets: 7, Files: 3},
+			Management: true, SnapLength: 96, HeadersOnly: true, Direction: capture.In,
+			OnInterfaceGone: capture.GoneWaits, Format: capture.PCAPNG, Precision: capture.Microsecond,
+			Mode: capture.Ring, Rotation: capture.Rotation{FileBytes: 1 << 20, FileSeconds: 60, KeepFiles: 5},
+			Persistent: true, Protect: true, RingBytes: 8 << 20, Rings: 2, CPUs: []int{0},
 			Comment: "slow mail", CaseNumber: "4711",
 		},
 	} {
@@ -136,7 +142,8 @@ func TestSettingsCanBeWrittenBack(t *testing.T) {
 				t.Fatalf("%s of %s: %v", c.Name, shown, err)
 			}
 		}
-		other := capture.Options{Filter: "port 99", SnapLength: 7, Comment: "other", Format: capture.PCAP, Rings: 9, Limits: capture.Limits{Packets: 5}}
+		other := capture.Options{Filter: "port 99", SnapLength: 7, Comment: "other", Format: capture.PCAP, Rings: 9,
+			Limits: capture.Limits{Packets: 5}}
 		for name, p := range map[string]capture.Partial{"setup": a.settings, "start": a.request.Partial} {
 			if got := p.Over(other).Normal(); !reflect.DeepEqual(got, s) {
 				t.Errorf("%s of %s makes\n%+v", name, shown, got)

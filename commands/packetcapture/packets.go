@@ -23,7 +23,8 @@ type packetService interface {
 
 // liveService takes packets from the network for those who watch, and for no file of the appliance.
 type liveService interface {
-	OpenLive(ctx context.Context, caller menu.Caller, request capture.Request) (*capture.Live, capture.FileHeader, func() []capture.LeftOut, error)
+	OpenLive(ctx context.Context, caller menu.Caller, request capture.Request) (*capture.Live, capture.FileHeader,
+		func() []capture.LeftOut, error)
 	WatchCapture(name string) (capture.Source, func() []capture.Interface, error)
 	CheckFilter(ctx context.Context, expression string) error
 	CaptureInterfaces() []capture.InterfaceInfo
@@ -38,7 +39,8 @@ func howMany(count, packets int64) (int64, error) {
 }
 
 func errBothCounts() error {
-	return menu.BadArgument("packets", "count and packets are two words for the same, and both are given").WithHint("Give one of them")
+	return menu.BadArgument("packets", "count and packets are two words for the same, and both are given").
+		WithHint("Give one of them")
 }
 
 // errEnough ends a look at packets before they end.
@@ -54,9 +56,11 @@ func askPackets(s packetService, q *menu.Question) {
 // suggestedFiles is how many files are offered at most.
 const suggestedFiles = 1000
 
-// suggestFiles is menu.Decl.Suggest for a command whose name may be that of a file. A name that would have to be quoted, or would be taken
-// for a flag, is left out: Tab completes words.
-func suggestFiles[A any](names func(begun string, most int) []string) func(context.Context, menu.Caller, A, string, string) []menu.Choice {
+// suggestFiles is menu.Decl.Suggest for a command whose name may be that of a file. A name that
+// would have to be quoted, or would be taken for a flag, is left out: Tab completes words.
+func suggestFiles[A any](
+	names func(begun string, most int) []string,
+) func(context.Context, menu.Caller, A, string, string) []menu.Choice {
 	return func(_ context.Context, _ menu.Caller, _ A, argument, begun string) (list []menu.Choice) {
 		if argument != "name" {
 			return nil
@@ -79,7 +83,8 @@ func notPackets(name menu.Packets, err error) error {
 	var corrupt *pcapfile.CorruptError
 	var packed *pcapfile.PackedError
 	if errors.As(err, &packed) {
-		return (&menu.Error{Code: menu.Failed, Argument: "name", Message: string(name) + " is packed by " + packed.By}).WithHint("Unpack it first; what gzip has packed can be read as it is")
+		return (&menu.Error{Code: menu.Failed, Argument: "name", Message: string(name) + " is packed by " + packed.By}).
+			WithHint("Unpack it first; what gzip has packed can be read as it is")
 	}
 	if errors.Is(err, pcapfile.ErrNoCapture) || errors.As(err, &corrupt) {
 		return &menu.Error{Code: menu.Failed, Argument: "name", Message: string(name) + " is not a pcap or pcapng file"}

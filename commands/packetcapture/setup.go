@@ -50,11 +50,14 @@ func setupCommand(s captureService) *menu.Command {
 			case "filter":
 				return s.CheckFilter(ctx, captures.Cleared(a.Filter))
 			case "ports":
-				return checkEach(ctx, s, name, a.Ports, "port", "is not a port", "A port is a number up to 65535 or the name of a service")
+				return checkEach(ctx, s, name, a.Ports, "port", "is not a port",
+					"A port is a number up to 65535 or the name of a service")
 			case "clients":
-				return checkEach(ctx, s, name, a.Clients, "host", "is not an address", "Give IPv4 or IPv6 addresses, or names that can be looked up")
+				return checkEach(ctx, s, name, a.Clients, "host", "is not an address",
+					"Give IPv4 or IPv6 addresses, or names that can be looked up")
 			case "servers":
-				return checkEach(ctx, s, name, a.Servers, "host", "is not an address", "Give IPv4 or IPv6 addresses, or names that can be looked up")
+				return checkEach(ctx, s, name, a.Servers, "host", "is not an address",
+					"Give IPv4 or IPv6 addresses, or names that can be looked up")
 			}
 			return captures.CheckOption(a.Options, name)
 		},
@@ -71,9 +74,12 @@ func setupCommand(s captureService) *menu.Command {
 	}.Command()
 }
 
-// checkEach checks the values of the predefined filter one by one, so that the one at fault is named and not a place in an expression
-// that nobody typed. A value is one word: with more, it could be any expression.
-func checkEach(ctx context.Context, s captureService, name string, values []string, primitive, fault, hint string) error {
+// checkEach checks the values of the predefined filter one by one, so that the one at fault is
+// named and not a place in an expression that nobody typed. A value is one word: with more, it
+// could be any expression.
+func checkEach(
+	ctx context.Context, s captureService, name string, values []string, primitive, fault, hint string,
+) error {
 	for _, v := range values {
 		if strings.ContainsAny(v, " \t()") || s.CheckFilter(ctx, primitive+" "+v) != nil {
 			return menu.BadArgument(name, "%q %s", v, fault).WithHint("%s", hint)
@@ -82,7 +88,8 @@ func checkEach(ctx context.Context, s captureService, name string, values []stri
 	return nil
 }
 
-// askSetup shows the present settings as defaults, and asks for a filter in the way that was chosen.
+// askSetup shows the present settings as defaults, and asks for a filter in the way that was
+// chosen.
 func askSetup(s captureService, a setupArgs, q *menu.Question) {
 	present := s.CaptureSettings()
 	switch q.Name {
@@ -92,7 +99,8 @@ func askSetup(s captureService, a setupArgs, q *menu.Question) {
 			q.Default = strings.TrimSuffix(menu.Size(present.Limits.SizeBytes).String(), "MB")
 		}
 	case "stop":
-		// Rings and files that are appended to have more words of their own, and without a size nothing is reached.
+		// Rings and files that are appended to have more words of their own, and without a size
+		// nothing is reached.
 		size := present.Limits.SizeBytes
 		if a.Gives("sizeBytes") {
 			size = a.Limits.SizeBytes

@@ -29,15 +29,19 @@ func showCommand(s packetService) *menu.Command {
 	return menu.Decl[showArgs, *decode.Packet]{
 		Name: "show",
 		Help: "Show the packets of a capture or a file.",
-		Details: "Of a capture that runs it shows what is on the disk so far. A filter is asked of each packet by its own link type; inbound and outbound need a file " +
-			"that knows them, as pcapng of this appliance. A file has no netmask: ip broadcast is 0.0.0.0 and 255.255.255.255 there. A header that a packet ends in is shown as [|tcp].",
+		Details: "Of a capture that runs it shows what is on the disk so far. A filter is asked of each packet by " +
+			"its own link type; inbound and outbound need a file that knows them, as pcapng of this appliance. A " +
+			"file has no netmask: ip broadcast is 0.0.0.0 and 255.255.255.255 there. A header that a packet ends " +
+			"in is shown as [|tcp].",
 		Role:   menu.Operator,
 		Hidden: noPackets(s),
 		Ask: func(_ context.Context, _ menu.Caller, _ showArgs, q *menu.Question) error {
 			askPackets(s, q)
 			return nil
 		},
-		Suggest: suggestFiles[showArgs](func(begun string, most int) []string { return s.PacketFileNames(begun, most) }),
+		Suggest: suggestFiles[showArgs](func(begun string, most int) []string {
+			return s.PacketFileNames(begun, most)
+		}),
 		Check: func(ctx context.Context, _ menu.Caller, a showArgs, name string) error {
 			return checkFilter(ctx, s, a.Filter, name)
 		},
@@ -66,8 +70,10 @@ func showCommand(s packetService) *menu.Command {
 	}.Command()
 }
 
-// look goes through the packets of files. say tells what was wrong with them, if they could be read nevertheless.
-func (a showArgs) look(ctx context.Context, s packetService, hand func(*capture.Packet, capture.Interface) error, say func(string, ...any) error) error {
+// look goes through the packets of files. say tells what was wrong with them, if they could be read
+// nevertheless.
+func (a showArgs) look(ctx context.Context, s packetService,
+	hand func(*capture.Packet, capture.Interface) error, say func(string, ...any) error) error {
 	files, err := s.PacketFiles(string(a.Name))
 	if err != nil {
 		return err

@@ -13,8 +13,9 @@ func startCommand(s captureService) *menu.Command {
 	return menu.Decl[capture.Request, capture.Status]{
 		Name: "start",
 		Help: "Begin a capture.",
-		Details: "What is not given is taken from the settings (setup). The capture continues when you leave the menu or the session. " +
-			"While the disk is slow, a ring or circular capture has more files than it keeps: at most twice as many and three, or 64 MB more.",
+		Details: "What is not given is taken from the settings (setup). The capture continues when you leave the " +
+			"menu or the session. While the disk is slow, a ring or circular capture has more files than it keeps: " +
+			"at most twice as many and three, or 64 MB more.",
 		Role:  menu.Operator,
 		Shape: menu.Object,
 		Ask: func(_ context.Context, _ menu.Caller, _ capture.Request, q *menu.Question) error {

@@ -6,5 +6,6 @@ import (
 )
 
 func stopCommand(s captureService) *menu.Command {
-	return captures.StopDecl(s, "End a capture.", func(name string) string { return "Capture " + name + " stopped." }).Command()
+	return captures.StopDecl(s, "End a capture.",
+		func(name string) string { return "Capture " + name + " stopped." }).Command()
 }

@@ -26,15 +26,17 @@ type streamArgs struct {
 	Management  bool           `arg:"management" help:"Show the packets of management sessions too, this one among them."`
 }
 
-// streamCommand is for `ssh HOST 'packetcapture stream interfaces eth0' | wireshark -k -i -`. package shell makes such lines of those
-// that Wireshark's sshdump sends.
+// streamCommand is for `ssh HOST 'packetcapture stream interfaces eth0' | wireshark -k -i -`.
+// package shell makes such lines of those that Wireshark's sshdump sends.
 func streamCommand(s liveService) *menu.Command {
 	return menu.Decl[streamArgs, struct{}]{
 		Name: "stream",
 		Help: "Write packets to standard output as they come, for Wireshark.",
-		Details: "On your own machine: ssh HOST 'packetcapture stream interfaces eth0 filter \"port 25\"' | wireshark -k -i -. " +
-			"It ends when the reader ends. Interfaces that appear meanwhile join ALL, in pcap those of the same link type. The packets go into no file of the appliance. A reader that is too slow loses packets, and is told how many: " +
-			"on standard error and, in pcapng, in the statistics of the interfaces behind the last packet.",
+		Details: "On your own machine: ssh HOST 'packetcapture stream interfaces eth0 filter \"port 25\"' | " +
+			"wireshark -k -i -. It ends when the reader ends. Interfaces that appear meanwhile join ALL, in pcap " +
+			"those of the same link type. The packets go into no file of the appliance. A reader that is too " +
+			"slow loses packets, and is told how many: on standard error and, in pcapng, in the statistics " +
+			"of the interfaces behind the last packet.",
 		Role:  menu.Operator,
 		Shape: menu.Bytes,
 		Ask: func(_ context.Context, _ menu.Caller, _ streamArgs, q *menu.Question) error {
@@ -44,54 +46,61 @@ func streamCommand(s liveService) *menu.Command {
 			return checkLiveFilter(ctx, s, a.Filter, name)
 		},
 		Run: func(ctx context.Context, caller menu.Caller, a streamArgs, out *menu.Out[struct{}]) error {
-			most, err := howMany(a.Count, a.Packets)
-			if err != nil {
-				return err
-			}
-			source, header, unfit, err := s.OpenLive(ctx, caller, a.request())
-			if err != nil {
-				return err
-			}
-			defer source.Close()
-			told := unfit()
-			out.Printf("%s", menu.Text(captures.LeftOut(told)))
-			stream, err := pcapfile.NewStream(out, header)
-			if err != nil {
-				return err
-			}
-			known := len(header.Interfaces)
-			introduce := func() error { // before their packets
-				for ; known < len(source.Interfaces()); known++ {
-					if err := stream.AddInterface(source.Interfaces()[known]); err != nil {
-						return err
-					}
-				}
-				return nil
-			}
-			written, err := follow(ctx, source, bounds{packets: most, duration: a.Duration, whole: true}, func(batch []capture.Packet) error {
-				if err := introduce(); err != nil {
-					return err
-				}
-				return stream.Write(batch)
-			})
-			counters := source.Counters()
-			ending := introduce()
-			if ending == nil {
-				ending = stream.End(counters)
-			}
-			if err == nil {
-				err = ending
-			}
-			out.Printf("%s\n", streamed(total(counters), uint64(written)))
-			out.Printf("%s", menu.Text(leftOut(source.LeftOut(), told, unfit(), header)))
-			return err
+			return a.run(ctx, s, caller, out)
 		},
 	}.Command()
 }
 
+// run writes packets to out until a bound is met, then says what became of those that matched.
+func (a streamArgs) run(ctx context.Context, s liveService, caller menu.Caller, out *menu.Out[struct{}]) error {
+	most, err := howMany(a.Count, a.Packets)
+	if err != nil {
+		return err
+	}
+	source, header, unfit, err := s.OpenLive(ctx, caller, a.request())
+	if err != nil {
+		return err
+	}
+	defer source.Close()
+	told := unfit()
+	out.Printf("%s", menu.Text(captures.LeftOut(told)))
+	stream, err := pcapfile.NewStream(out, header)
+	if err != nil {
+		return err
+	}
+	known := len(header.Interfaces)
+	introduce := func() error { // before their packets
+		for ; known < len(source.Interfaces()); known++ {
+			if err := stream.AddInterface(source.Interfaces()[known]); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	limits := bounds{packets: most, duration: a.Duration, whole: true}
+	written, err := follow(ctx, source, limits, func(batch []capture.Packet) error {
+		if err := introduce(); err != nil {
+			return err
+		}
+		return stream.Write(batch)
+	})
+	counters := source.Counters()
+	ending := introduce()
+	if ending == nil {
+		ending = stream.End(counters)
+	}
+	if err == nil {
+		err = ending
+	}
+	out.Printf("%s\n", streamed(total(counters), uint64(written)))
+	out.Printf("%s", menu.Text(leftOut(source.LeftOut(), told, unfit(), header)))
+	return err
+}
+
 // streamed is what became of the packets that matched the filter, in numbers that add up.
 func streamed(c capture.Counters, written uint64) string {
-	text := fmt.Sprintf("%d packets matched: %d written, %d dropped by the kernel", c.Received+c.Dropped, written, c.Dropped)
+	text := fmt.Sprintf("%d packets matched: %d written, %d dropped by the kernel", c.Received+c.Dropped,
+		written, c.Dropped)
 	if c.Dropped > 0 {
 		text += " because the reader was too slow"
 	}
@@ -101,8 +110,9 @@ func streamed(c capture.Counters, written uint64) string {
 	return text + "."
 }
 
-// leftOut says which interfaces appeared and have no packets in the stream; nothing, if there are none. told are those that were named at
-// the beginning because the filter is of no use for them, unfit those of all the time.
+// leftOut says which interfaces appeared and have no packets in the stream; nothing, if there are
+// none. told are those that were named at the beginning because the filter is of no use for them,
+// unfit those of all the time.
 func leftOut(interfaces []capture.Interface, told, unfit []capture.LeftOut, header capture.FileHeader) string {
 	since := slices.DeleteFunc(slices.Clone(unfit), func(l capture.LeftOut) bool { return slices.Contains(told, l) })
 	interfaces = slices.DeleteFunc(slices.Clone(interfaces), func(i capture.Interface) bool {
@@ -120,12 +130,14 @@ func leftOut(interfaces []capture.Interface, told, unfit []capture.LeftOut, head
 			why = " A pcap stream is of one link type; with format pcapng all join."
 		}
 	}
-	return text + fmt.Sprintf("Left out, because they appeared later and could not join: %s.%s\n", strings.Join(names, ", "), why)
+	return text + fmt.Sprintf("Left out, because they appeared later and could not join: %s.%s\n",
+		strings.Join(names, ", "), why)
 }
 
 func (a streamArgs) request() capture.Request {
 	o := capture.Options{
-		Interfaces: a.Interfaces, SnapLength: a.SnapLength, Format: capture.Format(a.Format), Promiscuous: a.Promiscuous, Management: a.Management,
+		Interfaces: a.Interfaces, SnapLength: a.SnapLength, Format: capture.Format(a.Format),
+		Promiscuous: a.Promiscuous, Management: a.Management,
 	}
 	if a.Filter != nil {
 		o.Filter = captures.Cleared(*a.Filter)

@@ -22,7 +22,8 @@ type summaryArgs struct {
 	Chart  string       `arg:"chart" choices:"blocks|ascii|none" help:"How the chart of the rate is drawn. By default as the terminal can."`
 }
 
-var summaryOrders = map[string]summary.Order{"slowest": summary.Slowest, "largest": summary.Largest, "worst": summary.Worst, "earliest": summary.Earliest}
+var summaryOrders = map[string]summary.Order{"slowest": summary.Slowest, "largest": summary.Largest,
+	"worst": summary.Worst, "earliest": summary.Earliest}
 
 // A summed is a summary and how it is shown.
 type summed struct {
@@ -35,8 +36,9 @@ func summaryCommand(s packetService) *menu.Command {
 	return menu.Decl[summaryArgs, summed]{
 		Name: "summary",
 		Help: "Sum up the packets of a capture or a file.",
-		Details: "Talkers, protocols, tunnels, ports, sizes, the rate over time; for TCP retransmissions and the like, as tshark counts them, and how long clients waited " +
-			"for the network and for servers; for DNS questions without an answer and slow ones. With by connection a table of the connections of TCP.",
+		Details: "Talkers, protocols, tunnels, ports, sizes, the rate over time; for TCP retransmissions and the " +
+			"like, as tshark counts them, and how long clients waited for the network and for servers; for DNS " +
+			"questions without an answer and slow ones. With by connection a table of the connections of TCP.",
 		Role:   menu.Operator,
 		Shape:  menu.Object,
 		Hidden: noPackets(s),
@@ -44,7 +46,9 @@ func summaryCommand(s packetService) *menu.Command {
 			askPackets(s, q)
 			return nil
 		},
-		Suggest: suggestFiles[summaryArgs](func(begun string, most int) []string { return s.PacketFileNames(begun, most) }),
+		Suggest: suggestFiles[summaryArgs](func(begun string, most int) []string {
+			return s.PacketFileNames(begun, most)
+		}),
 		Check: func(ctx context.Context, _ menu.Caller, a summaryArgs, name string) error {
 			return checkFilter(ctx, s, a.Filter, name)
 		},

@@ -17,7 +17,8 @@ import (
 	"diagsh/internal/test/netnstest"
 )
 
-// The chart of a summary is drawn with what the client's terminal can show: by the locale that it sends, or by the terminal's type.
+// The chart of a summary is drawn with what the client's terminal can show: by the locale that it
+// sends, or by the terminal's type.
 func TestChartFollowsTheLocale(t *testing.T) {
 	t.Parallel()
 	a := appliance.Start(t, appliance.Options{})
@@ -62,14 +63,15 @@ func TestChartFollowsTheLocale(t *testing.T) {
 		out, err := session.Output("packetcapture summary slow.pcap" + c.chart)
 		text := string(out)
 		ascii := strings.IndexFunc(text, func(r rune) bool { return r > 126 }) < 0
-		if err != nil || ascii != c.ascii || strings.Contains(text, "┤") == c.ascii || strings.Contains(text, " |#") != c.ascii {
+		if err != nil || ascii != c.ascii || strings.Contains(text, "┤") == c.ascii ||
+			strings.Contains(text, " |#") != c.ascii {
 			t.Errorf("%v %q%s: %v\n%s", c.environment, c.term, c.chart, err, text)
 		}
 	}
 }
 
-// Tab completes the names of files that were put there by others, as far as they hold packets; export takes every file. With such a file
-// there is something to show, though no capture was made.
+// Tab completes the names of files that were put there by others, as far as they hold packets;
+// export takes every file. With such a file there is something to show, though no capture was made.
 func TestTabCompletesFiles(t *testing.T) {
 	t.Parallel()
 	network := netnstest.New(t)
@@ -110,7 +112,8 @@ func TestTabCompletesFiles(t *testing.T) {
 	os.Mkdir(filepath.Join(a.Data, "diagnostic", "foreign.folder"), 0o700)
 	check("packetcapture sho", "show")
 	check("packetcapture show fore", "foreign.cap")
-	if r := a.Local("packetcapture start mine interface lo format pcap; packetcapture stop mine; packetcapture target new vault url https://127.0.0.1:1/"); r.Status != 0 {
+	if r := a.Local("packetcapture start mine interface lo format pcap; packetcapture stop mine; packetcapture " +
+		"target new vault url https://127.0.0.1:1/"); r.Status != 0 {
 		t.Fatalf("%+v", r)
 	}
 	check("packetcapture show fore", "foreign.cap")
@@ -125,7 +128,8 @@ func TestTabCompletesFiles(t *testing.T) {
 	for n := range 1100 {
 		put(fmt.Sprintf("aa%04d.pcap", n), string(content))
 	}
-	check("packetcapture show aa109", "aa1090.pcap", "aa1091.pcap", "aa1092.pcap", "aa1093.pcap", "aa1094.pcap", "aa1095.pcap", "aa1096.pcap", "aa1097.pcap", "aa1098.pcap", "aa1099.pcap")
+	check("packetcapture show aa109", "aa1090.pcap", "aa1091.pcap", "aa1092.pcap", "aa1093.pcap", "aa1094.pcap",
+		"aa1095.pcap", "aa1096.pcap", "aa1097.pcap", "aa1098.pcap", "aa1099.pcap")
 	check("packetcapture export FOREIGN.T", "foreign.txt")
 	if got := offered("packetcapture show mx1-mine-"); len(got) != 1 {
 		t.Errorf("the file of a capture behind many others: %q", got)

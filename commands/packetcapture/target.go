@@ -41,13 +41,16 @@ func targetNewCommand(s exportService) *menu.Command {
 	return menu.Decl[targetNewArgs, capture.Target]{
 		Name: "new",
 		Help: "Add a target.",
-		Details: "With auto yes each file is copied as it closes, those of rings while the capture goes on. A file that waits for its copy is deleted by nobody but a user: " +
-			"not by its ring, which then has more files than it keeps, and not by retention. If the target is away or slower than the capture for too long, " +
-			"the quota or the reserve of the disk ends the capture with the reason DiskLow, and nothing is lost that was captured before.",
+		Details: "With auto yes each file is copied as it closes, those of rings while the capture goes on. A file " +
+			"that waits for its copy is deleted by nobody but a user: not by its ring, which then has more files " +
+			"than it keeps, and not by retention. If the target is away or slower than the capture for too long, " +
+			"the quota or the reserve of the disk ends the capture with the reason DiskLow, and nothing is " +
+			"lost that was captured before.",
 		Role:  menu.Administrator,
 		Shape: menu.Object,
 		Run: func(ctx context.Context, caller menu.Caller, a targetNewArgs, out *menu.Out[capture.Target]) error {
-			t, err := s.AddTarget(ctx, caller, capture.Target{Name: a.Name, URL: a.URL, HostKey: a.HostKey, Auto: a.Auto}, a.Secret)
+			t, err := s.AddTarget(ctx, caller,
+				capture.Target{Name: a.Name, URL: a.URL, HostKey: a.HostKey, Auto: a.Auto}, a.Secret)
 			if err != nil {
 				return err
 			}

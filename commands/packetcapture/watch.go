@@ -25,14 +25,16 @@ type watchArgs struct {
 	Duration   *time.Duration `arg:"duration" min:"1" max:"31536000" help:"Ends after this time, such as 60s or 5m."`
 }
 
-// A watched is what watch tells: packets, and at the end what became of all of them. Event says which.
+// A watched is what watch tells: packets, and at the end what became of all of them. Event says
+// which.
 type watched struct {
 	Event string `json:"event"` // packet, statistics
 	*decode.Packet
 	*watchedStatistics
 }
 
-// watchedStatistics are the last that watch tells: what a reader who was too slow was not shown, behind the last packet too.
+// watchedStatistics are the last that watch tells: what a reader who was too slow was not shown,
+// behind the last packet too.
 type watchedStatistics struct {
 	PacketsShown    int64  `json:"packetsShown"`
 	PacketsNotShown uint64 `json:"packetsNotShown"`
@@ -42,20 +44,24 @@ type watchedStatistics struct {
 
 func watchedText(w io.Writer, r watched) {
 	if s := r.watchedStatistics; s != nil {
-		fmt.Fprintf(w, "%s shown, %s left out.\n", captures.Count(int(s.PacketsShown), "packet"), captures.Count(int(s.PacketsNotShown), "packet"))
+		fmt.Fprintf(w, "%s shown, %s left out.\n", captures.Count(int(s.PacketsShown), "packet"),
+			captures.Count(int(s.PacketsNotShown), "packet"))
 		return
 	}
 	decode.Text(w, r.Packet)
 }
 
-// watchCommand shows packets as they come. What it is too slow to show is left out, and counted; the capture keeps it all the same.
+// watchCommand shows packets as they come. What it is too slow to show is left out, and counted;
+// the capture keeps it all the same.
 func watchCommand(s packetService) *menu.Command {
 	return menu.Decl[watchArgs, watched]{
-		Name:    "watch",
-		Help:    "Show packets as they come, a line each or in detail.",
-		Details: "Of a running capture, or of interfaces without one. Ctrl-C ends it. A reader that is too slow loses lines, and is told how many: where they are missing and, of all, at the end; the capture loses nothing.",
-		Role:    menu.Operator,
-		Shape:   menu.Stream,
+		Name: "watch",
+		Help: "Show packets as they come, a line each or in detail.",
+		Details: "Of a running capture, or of interfaces without one. Ctrl-C ends it. A reader that is too slow " +
+			"loses lines, and is told how many: where they are missing and, of all, at the end; the capture loses " +
+			"nothing.",
+		Role:  menu.Operator,
+		Shape: menu.Stream,
 		Ask: func(_ context.Context, _ menu.Caller, a watchArgs, q *menu.Question) error {
 			switch running := captures.Running(s.Captures()); q.Name {
 			case "name":
@@ -122,14 +128,16 @@ func (w *watcher) watch(ctx context.Context) error {
 	}
 	sayLeftOut(w.chosen, w.out.Printf)
 	w.out.Printf("%s", menu.Text(leftOut(nil, told, w.unfit(), capture.FileHeader{})))
-	sums := &watchedStatistics{PacketsShown: w.shown, PacketsNotShown: total(w.source.Counters()).Dropped, InterfacesLeftOut: w.unfit()}
+	sums := &watchedStatistics{PacketsShown: w.shown, PacketsNotShown: total(w.source.Counters()).Dropped,
+		InterfacesLeftOut: w.unfit()}
 	if ending := w.out.Record(watched{Event: "statistics", watchedStatistics: sums}); err == nil {
 		err = ending
 	}
 	return err
 }
 
-// show writes the packets of a batch that the filter matches. It returns errEnough when the last one wanted is among them.
+// show writes the packets of a batch that the filter matches. It returns errEnough when the last
+// one wanted is among them.
 func (w *watcher) show(batch []capture.Packet) error {
 	dropped := total(w.source.Counters()).Dropped
 	for n := range batch {
@@ -162,21 +170,27 @@ func (a watchArgs) what() string {
 	return strings.Join(a.Interfaces, ", ")
 }
 
-// open is where the packets come from. The functions tell of which interfaces, and which of all are left out.
-func (a watchArgs) open(ctx context.Context, caller menu.Caller, s packetService) (capture.Source, func() []capture.Interface, func() []capture.LeftOut, error) {
+// open is where the packets come from. The functions tell of which interfaces, and which of all are
+// left out.
+func (a watchArgs) open(
+	ctx context.Context, caller menu.Caller, s packetService,
+) (capture.Source, func() []capture.Interface, func() []capture.LeftOut, error) {
 	switch {
 	case a.Name != "" && len(a.Interfaces) > 0:
-		return nil, nil, nil, menu.BadArgument("interfaces", "A capture has its own interfaces").WithHint("Give the name of a capture or interfaces, and not both")
+		return nil, nil, nil, menu.BadArgument("interfaces", "A capture has its own interfaces").
+			WithHint("Give the name of a capture or interfaces, and not both")
 	case a.Name != "":
 		source, present, err := s.WatchCapture(string(a.Name))
 		return source, present, func() []capture.LeftOut { return nil }, err
 	case len(a.Interfaces) > 0:
-		live := streamArgs{Interfaces: a.Interfaces, Filter: a.Filter, Format: string(capture.PCAPNG), Promiscuous: true}
+		live := streamArgs{Interfaces: a.Interfaces, Filter: a.Filter,
+			Format: string(capture.PCAPNG), Promiscuous: true}
 		source, _, unfit, err := s.OpenLive(ctx, caller, live.request())
 		if err != nil {
 			return nil, nil, nil, err
 		}
 		return source, source.Interfaces, unfit, nil
 	}
-	return nil, nil, nil, menu.BadArgument("name", "Neither a capture nor an interface is named").WithHint("Give the name of a running capture, or: interfaces NAME")
+	return nil, nil, nil, menu.BadArgument("name", "Neither a capture nor an interface is named").
+		WithHint("Give the name of a running capture, or: interfaces NAME")
 }

@@ -12,7 +12,8 @@ import (
 )
 
 func accountTable(w io.Writer, list []access.Account) {
-	t := tables.Table{Head: []string{"USER", "FULL NAME", "ROLE", "LOGS IN BY", "LAST LOGIN (UTC)", "NOTES"}, Spare: []string{"FULL NAME", "LOGS IN BY"}}
+	t := tables.Table{Head: []string{"USER", "FULL NAME", "ROLE", "LOGS IN BY", "LAST LOGIN (UTC)", "NOTES"},
+		Spare: []string{"FULL NAME", "LOGS IN BY"}}
 	for _, a := range list {
 		var by, notes []string
 		if a.Password {
@@ -34,7 +35,8 @@ func accountTable(w io.Writer, list []access.Account) {
 		if a.LastLogin != nil {
 			last = fmt.Sprintf("%s from %s", tables.Whole(a.LastLogin.UTC().Format(tables.Minute)), a.LastFrom)
 		}
-		t.Add(a.User, tables.OrDash(a.FullName), string(a.Role), tables.OrDash(strings.Join(by, ", ")), last, tables.OrDash(strings.Join(notes, ", ")))
+		t.Add(a.User, tables.OrDash(a.FullName), string(a.Role), tables.OrDash(strings.Join(by, ", ")), last,
+			tables.OrDash(strings.Join(notes, ", ")))
 	}
 	t.Write(w)
 }
@@ -58,9 +60,11 @@ func chooseUser(s Services, q *menu.Question) {
 func askRole(q *menu.Question) {
 	q.Choices = []menu.Choice{
 		{Value: string(menu.Administrator), Label: "administrator - everything", Help: "Everything."},
-		{Value: string(menu.Operator), Label: "operator - diagnostics, captures and their files", Help: "Diagnostics, captures and their files."},
+		{Value: string(menu.Operator), Label: "operator - diagnostics, captures and their files",
+			Help: "Diagnostics, captures and their files."},
 		{Value: string(menu.ReadOnly), Label: "readonly - tables and status only", Help: "Tables and status only."},
-		{Value: string(menu.Support), Label: "support - as operator, expires, packet headers only", Help: "As operator; expires; packet headers only."},
+		{Value: string(menu.Support), Label: "support - as operator, expires, packet headers only",
+			Help: "As operator; expires; packet headers only."},
 	}
 }
 

@@ -41,7 +41,8 @@ func editCommand(s Services) *menu.Command {
 			case "expires":
 				q.Default = "" // Enter keeps the present end
 				if account.Expires != nil {
-					q.Text += fmt.Sprintf(" (now %s; Enter keeps it)", account.Expires.UTC().Format("2006-01-02 15:04 UTC"))
+					q.Text += fmt.Sprintf(" (now %s; Enter keeps it)",
+						account.Expires.UTC().Format("2006-01-02 15:04 UTC"))
 				} else {
 					q.Text += " (now unlimited; Enter keeps it)"
 				}
@@ -54,7 +55,8 @@ func editCommand(s Services) *menu.Command {
 				return err
 			}
 			if a.FullName == nil && a.Expires == nil && a.Payload == nil {
-				return menu.Errorf(menu.Usage, "Nothing is given that could change").WithHint("Give fullname, expires or payload")
+				return menu.Errorf(menu.Usage, "Nothing is given that could change").
+					WithHint("Give fullname, expires or payload")
 			}
 			if a.FullName != nil {
 				account.FullName = *a.FullName

@@ -37,7 +37,8 @@ func keyCommand(s Services) *menu.Command {
 				}
 				q.Text = "Key to remove"
 				for _, k := range account.Keys {
-					q.Choices = append(q.Choices, menu.Choice{Value: k.Fingerprint, Label: k.Type + " " + k.Fingerprint + " " + k.Comment})
+					q.Choices = append(q.Choices,
+						menu.Choice{Value: k.Fingerprint, Label: k.Type + " " + k.Fingerprint + " " + k.Comment})
 				}
 			default:
 				q.Text = "Public key (a line as in authorized_keys)"

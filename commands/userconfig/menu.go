@@ -9,7 +9,8 @@ import (
 	"diagsh/internal/menu"
 )
 
-// Services keeps the accounts. It refuses what would leave the appliance without an administrator who can log in.
+// Services keeps the accounts. It refuses what would leave the appliance without an administrator
+// who can log in.
 type Services interface {
 	Accounts() []access.Account
 	Account(user string) (access.Account, error)

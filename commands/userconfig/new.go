@@ -46,7 +46,8 @@ func newCommand(s Services) *menu.Command {
 			return nil
 		},
 		Run: func(_ context.Context, _ menu.Caller, a newArgs, out *menu.Out[access.Account]) error {
-			account := access.Account{User: a.User, FullName: a.FullName, Role: menu.Role(a.Role), Payload: a.Payload, Expires: until(a.Expires)}
+			account := access.Account{User: a.User, FullName: a.FullName, Role: menu.Role(a.Role), Payload: a.Payload,
+				Expires: until(a.Expires)}
 			if account.Role == menu.Support && a.Expires == nil {
 				account.Expires = until(new(supportDays * 24 * time.Hour))
 			}
@@ -62,7 +63,8 @@ func newCommand(s Services) *menu.Command {
 			}
 			out.Printf("User %s added.\n", a.User)
 			if a.Password == "" && a.Key == "" {
-				out.Printf("It cannot log in before it has a password or a key (userconfig password, userconfig key).\n")
+				out.Printf("It cannot log in before it has a password or a key (userconfig password, userconfig " +
+					"key).\n")
 			}
 			return yieldAccount(s, a.User, out)
 		},

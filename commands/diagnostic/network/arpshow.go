@@ -13,11 +13,12 @@ import (
 // arpshow shows the ARP cache as arp(8) -an does on BSD.
 func arpshow() *menu.Command {
 	return menu.Decl[menu.NoArgs, neighbour]{
-		Name:    "arpshow",
-		Help:    "Show system ARP cache.",
-		Details: "An entry that expires is then asked again when it is needed; one that is stale will be asked at its next use.",
-		Role:    menu.ReadOnly,
-		Run:     yieldNeighbours(unix.AF_INET),
+		Name: "arpshow",
+		Help: "Show system ARP cache.",
+		Details: "An entry that expires is then asked again when it is needed; one that is stale will be asked at " +
+			"its next use.",
+		Role: menu.ReadOnly,
+		Run:  yieldNeighbours(unix.AF_INET),
 		TextTable: func(w io.Writer, rows []neighbour) {
 			fmt.Fprintln(w, "ARP cache:")
 			for _, r := range rows {
@@ -25,7 +26,8 @@ func arpshow() *menu.Command {
 				if at == "" {
 					at = "(incomplete)"
 				}
-				fmt.Fprintf(w, "(%s) at %s on %s %s [%s]\n", r.Address, at, menu.Clean(r.Interface), arpState(r), r.medium)
+				fmt.Fprintf(w, "(%s) at %s on %s %s [%s]\n", r.Address, at, menu.Clean(r.Interface),
+					arpState(r), r.medium)
 			}
 			if len(rows) == 0 {
 				fmt.Fprintln(w, "It is empty.")

@@ -16,16 +16,18 @@ import (
 	"diagsh/internal/test/transcript"
 )
 
-// mailScene has real mail servers: Postfix with a certificate that it signed itself, Exim with one that has expired, OpenSMTPD with
-// one that is not valid yet, and another Postfix with one that has its name in the subject alone. The domain lab.example has the first two as its exchangers.
+// mailScene has real mail servers: Postfix with a certificate that it signed itself, Exim with one
+// that has expired, OpenSMTPD with one that is not valid yet, and another Postfix with one that has
+// its name in the subject alone. The domain lab.example has the first two as its exchangers.
 var mailScene = transcript.Scene{
 	Files: map[string]string{"/etc/resolv.conf": nameserver.ResolvConf},
 	Setup: func(t testing.TB, network *netnstest.Namespace) {
-		zone := nameserver.Zone(t,
-			"null.lab.example. MX 0 .", "null.lab.example. A 127.0.0.2", "mixed.lab.example. MX 0 .", "mixed.lab.example. MX 10 mx.lab.example.",
+		zone := nameserver.Zone(t, "null.lab.example. MX 0 .", "null.lab.example. A 127.0.0.2",
+			"mixed.lab.example. MX 0 .", "mixed.lab.example. MX 10 mx.lab.example.",
 			"xn--mnchen-3ya.example. MX 10 mx.lab.example.", "failing.lab.example. A 127.0.0.2",
-			"lab.example. 3600 MX 10 mx.lab.example.", "lab.example. 3600 MX 20 exim.lab.example.", "lab.example. A 127.0.0.5",
-			"mx.lab.example. A 127.0.0.2", "exim.lab.example. A 127.0.0.3", "opensmtpd.lab.example. A 127.0.0.4", "old.lab.example. A 127.0.0.6")
+			"lab.example. 3600 MX 10 mx.lab.example.", "lab.example. 3600 MX 20 exim.lab.example.",
+			"lab.example. A 127.0.0.5", "mx.lab.example. A 127.0.0.2", "exim.lab.example. A 127.0.0.3",
+			"opensmtpd.lab.example. A 127.0.0.4", "old.lab.example. A 127.0.0.6")
 		nameserver.Serve(t, network, dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
 			if q.Question[0].Qtype == dns.TypeMX && q.Question[0].Name == "failing.lab.example." {
 				w.WriteMsg(new(dns.Msg).SetRcode(q, dns.RcodeServerFailure))
@@ -35,10 +37,14 @@ var mailScene = transcript.Scene{
 		}))
 		now := time.Now()
 		year := 365 * 24 * time.Hour
-		mailservers.Start(t, network, mailservers.Postfix, "127.0.0.2", mailservers.SelfSigned(t, "mx.lab.example", now.Add(-year), now.Add(year)))
-		mailservers.Start(t, network, mailservers.Exim, "127.0.0.3", mailservers.SelfSigned(t, "exim.lab.example", now.Add(-2*year), now.Add(-year)))
-		mailservers.Start(t, network, mailservers.OpenSMTPD, "127.0.0.4", mailservers.SelfSigned(t, "mx.lab.example", now.Add(year), now.Add(2*year)))
-		mailservers.Start(t, network, mailservers.Postfix, "127.0.0.6", mailservers.CommonNameOnly(t, "old.lab.example", now.Add(-year), now.Add(year)))
+		mailservers.Start(t, network, mailservers.Postfix, "127.0.0.2",
+			mailservers.SelfSigned(t, "mx.lab.example", now.Add(-year), now.Add(year)))
+		mailservers.Start(t, network, mailservers.Exim, "127.0.0.3",
+			mailservers.SelfSigned(t, "exim.lab.example", now.Add(-2*year), now.Add(-year)))
+		mailservers.Start(t, network, mailservers.OpenSMTPD, "127.0.0.4",
+			mailservers.SelfSigned(t, "mx.lab.example", now.Add(year), now.Add(2*year)))
+		mailservers.Start(t, network, mailservers.Postfix, "127.0.0.6",
+			mailservers.CommonNameOnly(t, "old.lab.example", now.Add(-year), now.Add(year)))
 	},
 }
 
@@ -92,7 +98,8 @@ var strangersScene = transcript.Scene{
 	},
 }
 
-var usual = map[string]string{"": "220 mx ESMTP\r\n", "DATA": "354 go on\r\n", ".": "250 taken\r\n", "QUIT": "221 bye\r\n"}
+var usual = map[string]string{"": "220 mx ESMTP\r\n", "DATA": "354 go on\r\n", ".": "250 taken\r\n",
+	"QUIT": "221 bye\r\n"}
 
 // converse is what a stranger says.
 func converse(c net.Conn, replies map[string]string) {

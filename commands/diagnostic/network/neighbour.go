@@ -13,8 +13,8 @@ import (
 	"diagsh/internal/menu"
 )
 
-// A neighbour is an entry of the ARP or NDP cache as arpshow and ndpshow yield it. The host's own addresses stand among them, as in
-// arp(8) of BSD, though the kernel of Linux keeps them elsewhere.
+// A neighbour is an entry of the ARP or NDP cache as arpshow and ndpshow yield it. The host's own
+// addresses stand among them, as in arp(8) of BSD, though the kernel of Linux keeps them elsewhere.
 type neighbour struct {
 	Address     netip.Addr `json:"address"`
 	LinkAddress string     `json:"linkAddress"` // empty while it is not known
@@ -48,8 +48,9 @@ func neighbourRows(ctx context.Context, family uint8) ([]neighbour, error) {
 		byIndex[nic.Index] = nic
 		for _, p := range nic.Addresses {
 			if p.Addr().Is4() == (family == unix.AF_INET) && nic.Ethernet {
-				rows = append(rows, neighbour{Address: p.Addr(), LinkAddress: nic.Address.String(), Interface: nic.Name, State: ownState, Own: true,
-					States: nic.States(p.Addr()), remark: nic.StateText(p.Addr()), medium: mediumOf(nic), index: nic.Index})
+				rows = append(rows, neighbour{Address: p.Addr(), LinkAddress: nic.Address.String(), Interface: nic.Name,
+					State: ownState, Own: true, States: nic.States(p.Addr()), remark: nic.StateText(p.Addr()),
+					medium: mediumOf(nic), index: nic.Index})
 			}
 		}
 	}
@@ -62,9 +63,10 @@ func neighbourRows(ctx context.Context, family uint8) ([]neighbour, error) {
 		if n.Proxy {
 			n.LinkAddress = nic.Address // which the answer has
 		}
-		rows = append(rows, neighbour{Address: n.Address, LinkAddress: n.LinkAddress.String(), Interface: nic.Name, State: n.StateName(),
-			Expires: n.Expires.Seconds(), Confirmed: n.Confirmed.Seconds(), Used: n.Used.Seconds(), Updated: n.Updated.Seconds(),
-			Router: n.Router, Proxy: n.Proxy, medium: mediumOf(nic), index: n.Index})
+		rows = append(rows, neighbour{Address: n.Address, LinkAddress: n.LinkAddress.String(), Interface: nic.Name,
+			State: n.StateName(), Expires: n.Expires.Seconds(), Confirmed: n.Confirmed.Seconds(),
+			Used: n.Used.Seconds(), Updated: n.Updated.Seconds(), Router: n.Router, Proxy: n.Proxy,
+			medium: mediumOf(nic), index: n.Index})
 	}
 	slices.SortStableFunc(rows, func(a, b neighbour) int {
 		return cmp.Or(cmp.Compare(a.index, b.index), a.Address.Compare(b.Address))

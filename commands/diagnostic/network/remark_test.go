@@ -9,7 +9,8 @@ import (
 	"diagsh/diag/smtp"
 )
 
-// A slow greeting and an odd farewell are remarked, and no trouble; everything else that is not as it should be is trouble and not remarked.
+// A slow greeting and an odd farewell are remarked, and no trouble; everything else that is not as
+// it should be is trouble and not remarked.
 func TestRemarks(t *testing.T) {
 	broken := errors.New("broken")
 	for _, c := range []struct {

@@ -44,8 +44,8 @@ func routeget() *menu.Command {
 	return menu.Decl[routegetArgs, routegetRecord]{
 		Name: "routeget",
 		Help: "Show the route to a host.",
-		Details: "It asks the kernel and sends nothing to the host. Types are those of ip-route(8): unreachable, prohibit and blackhole routes drop packets, " +
-			"none is no route at all.",
+		Details: "It asks the kernel and sends nothing to the host. Types are those of ip-route(8): unreachable, " +
+			"prohibit and blackhole routes drop packets, none is no route at all.",
 		Role:    menu.Operator,
 		Shape:   menu.Object,
 		Suggest: suggestForRoute,
@@ -68,7 +68,8 @@ func routeget() *menu.Command {
 			route, err := routes.Get(query)
 			switch {
 			case errors.Is(err, routes.ErrFrom):
-				return menu.BadArgument("source", "%s is no address of this appliance", query.From).WithHint("netstat interfaces lists its addresses")
+				return menu.BadArgument("source", "%s is no address of this appliance", query.From).
+					WithHint("netstat interfaces lists its addresses")
 			case err != nil && !errors.Is(err, unix.ENETUNREACH):
 				return probes.Failure(err, "The route to %s is not known", query.To)
 			}
@@ -85,20 +86,23 @@ func routeget() *menu.Command {
 func (a routegetArgs) query() (q routes.Query, err error) {
 	if a.Source != "" {
 		if q.From, err = netip.ParseAddr(a.Source); err != nil {
-			return q, menu.BadArgument("source", "%q is not an address", menu.Clean(a.Source)).WithHint("Give an IPv4 or IPv6 address of this appliance")
+			return q, menu.BadArgument("source", "%q is not an address", menu.Clean(a.Source)).
+				WithHint("Give an IPv4 or IPv6 address of this appliance")
 		}
 		q.From = q.From.Unmap()
 	}
 	if a.Interface != "" {
 		q.Interface = interfaces.RealName(a.Interface)
 		if _, err := net.InterfaceByName(q.Interface); err != nil {
-			return q, menu.BadArgument("interface", "There is no interface %q", menu.Clean(a.Interface)).WithHint("netstat interfaces lists them")
+			return q, menu.BadArgument("interface", "There is no interface %q", menu.Clean(a.Interface)).
+				WithHint("netstat interfaces lists them")
 		}
 	}
 	if a.Mark != "" {
 		mark, err := strconv.ParseUint(a.Mark, 0, 32)
 		if err != nil {
-			return q, menu.BadArgument("mark", "%q is not a mark", menu.Clean(a.Mark)).WithHint("It is a number from 0 to 4294967295, such as 7 or 0x10")
+			return q, menu.BadArgument("mark", "%q is not a mark", menu.Clean(a.Mark)).
+				WithHint("It is a number from 0 to 4294967295, such as 7 or 0x10")
 		}
 		q.Mark = uint32(mark)
 	}

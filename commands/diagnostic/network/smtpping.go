@@ -92,9 +92,9 @@ func smtpping(s hostService) *menu.Command {
 	return menu.Decl[smtppingArgs, smtpStep]{
 		Name: "smtpping",
 		Help: "Test a remote SMTP server.",
-		Details: "It connects, greets and, where the server offers it, begins TLS; a certificate is shown whether it is trusted or not. " +
-			"Given from and to it asks whether they would be taken. Only with message a mail is sent. " +
-			"An address may be in brackets, as in mail: [192.0.2.25], [IPv6:2001:db8::25].",
+		Details: "It connects, greets and, where the server offers it, begins TLS; a certificate is shown whether it " +
+			"is trusted or not. Given from and to it asks whether they would be taken. Only with message a mail is " +
+			"sent. An address may be in brackets, as in mail: [192.0.2.25], [IPv6:2001:db8::25].",
 		Role:  menu.Operator,
 		Shape: menu.Stream,
 		Ask: func(ctx context.Context, _ menu.Caller, a smtppingArgs, q *menu.Question) error {
@@ -131,7 +131,8 @@ func askSMTPPing(ctx context.Context, s hostService, exchangers *dns.Exchangers,
 			if i == 0 {
 				q.Default = e.Host
 			}
-			q.Choices = append(q.Choices, menu.Choice{Value: e.Host, Label: fmt.Sprintf("%s (preference %d)", menu.Clean(e.Host), e.Preference)})
+			q.Choices = append(q.Choices,
+				menu.Choice{Value: e.Host, Label: fmt.Sprintf("%s (preference %d)", menu.Clean(e.Host), e.Preference)})
 		}
 	case "source":
 		probes.ChooseSource(q)
@@ -142,8 +143,8 @@ func askSMTPPing(ctx context.Context, s hostService, exchangers *dns.Exchangers,
 	}
 }
 
-// exchangersOf are the mail exchangers of what is no address. A name without a full stop is a host's: that nobody knows of its exchangers is no
-// reason not to try it.
+// exchangersOf are the mail exchangers of what is no address. A name without a full stop is a
+// host's: that nobody knows of its exchangers is no reason not to try it.
 func exchangersOf(ctx context.Context, exchangers *dns.Exchangers, host string) ([]dns.Exchanger, error) {
 	host = dns.Unbracketed(host)
 	if _, err := netip.ParseAddr(host); err == nil || host == "" {
@@ -164,7 +165,8 @@ func checkSMTPPing(a smtppingArgs, name string) error {
 		}
 		ascii, err := smtp.ASCIIAddress(value)
 		if err != nil || at < 1 || strings.HasSuffix(ascii, "@") {
-			return menu.BadArgument(name, "%q is no e-mail address", menu.Clean(value)).WithHint("It is such as user@example.com")
+			return menu.BadArgument(name, "%q is no e-mail address", menu.Clean(value)).
+				WithHint("It is such as user@example.com")
 		}
 		return nil
 	}
@@ -174,11 +176,13 @@ func checkSMTPPing(a smtppingArgs, name string) error {
 		return err
 	case "host":
 		if strings.HasPrefix(a.Host, "[") && dns.Unbracketed(a.Host) == a.Host {
-			return menu.BadArgument("host", "%q is no address in brackets", menu.Clean(a.Host)).WithHint("It is such as [192.0.2.25] or [2001:db8::25]")
+			return menu.BadArgument("host", "%q is no address in brackets", menu.Clean(a.Host)).
+				WithHint("It is such as [192.0.2.25] or [2001:db8::25]")
 		}
 	case "mx":
 		if _, err := strconv.Atoi(a.MX); err == nil {
-			return menu.BadArgument("mx", "There is no MX host %s", a.MX).WithHint("Choose one that is listed, or give the name of a host")
+			return menu.BadArgument("mx", "There is no MX host %s", a.MX).
+				WithHint("Choose one that is listed, or give the name of a host")
 		}
 	case "from":
 		return address(a.From)
@@ -186,7 +190,8 @@ func checkSMTPPing(a smtppingArgs, name string) error {
 		return address(a.To)
 	case "helo":
 		if strings.ContainsFunc(a.Helo, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
-			return menu.BadArgument("helo", "%q is no name to greet with", menu.Clean(a.Helo)).WithHint("It is a host name, or an address in brackets")
+			return menu.BadArgument("helo", "%q is no name to greet with", menu.Clean(a.Helo)).
+				WithHint("It is a host name, or an address in brackets")
 		}
 	}
 	return nil

@@ -41,14 +41,16 @@ func runSMTPPing(ctx context.Context, exchangers *dns.Exchangers, a smtppingArgs
 	if err != nil {
 		return err
 	}
-	if err := out.Record(smtpStep{Step: "resolve", Server: server, Address: addresses[0].String(), Seconds: probes.Seconds(time.Since(began))}); err != nil {
+	if err := out.Record(smtpStep{Step: "resolve", Server: server, Address: addresses[0].String(),
+		Seconds: probes.Seconds(time.Since(began))}); err != nil {
 		return err
 	}
 	o := smtp.Options{Source: from, Helo: a.Helo, TLS: smtp.TLSMode(a.TLS), From: a.From, To: a.To, Timeout: a.Timeout}
 	if o.Name, err = dns.ASCII(server); err != nil { // as it stands in certificates
 		o.Name = server
 	}
-	t := &smtpTest{server: server, addresses: addresses, options: o, args: a, out: out, times: map[string][]time.Duration{}}
+	t := &smtpTest{server: server, addresses: addresses, options: o, args: a, out: out,
+		times: map[string][]time.Duration{}}
 	if a.Repeat > 1 {
 		return t.repeat(ctx)
 	}
@@ -70,11 +72,14 @@ func noExchangers(ctx context.Context, host string, err error) error {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case errors.Is(err, dns.ErrNoMail):
-		return menu.Errorf(menu.Failed, "%s takes no mail: it has a null MX record (RFC 7505)", name).WithHint("The host of that name is tested all the same with usemx no")
+		return menu.Errorf(menu.Failed, "%s takes no mail: it has a null MX record (RFC 7505)", name).
+			WithHint("The host of that name is tested all the same with usemx no")
 	case errors.As(err, &unknown):
-		return menu.Errorf(menu.Failed, "Which hosts take the mail of %s is not known: %s", name, unknown.Reason).WithHint("The host of that name is tested with usemx no; look at the name servers with dig")
+		return menu.Errorf(menu.Failed, "Which hosts take the mail of %s is not known: %s", name, unknown.Reason).
+			WithHint("The host of that name is tested with usemx no; look at the name servers with dig")
 	case errors.Is(err, dns.ErrName):
-		return menu.BadArgument("host", "%q is no name that the DNS can have", name).WithHint("Give a host name, a domain or an address")
+		return menu.BadArgument("host", "%q is no name that the DNS can have", name).
+			WithHint("Give a host name, a domain or an address")
 	}
 	return err
 }
@@ -96,7 +101,8 @@ type smtpTest struct {
 func (t *smtpTest) once(ctx context.Context) (trouble *menu.Error, err error) {
 	a, o := t.args, t.options
 	if a.Message {
-		o.Message = &smtp.Message{Subject: a.Subject, Body: string(a.Body), ID: rand.Text() + "@" + o.Helo, Date: time.Now()}
+		o.Message = &smtp.Message{Subject: a.Subject, Body: string(a.Body),
+			ID: rand.Text() + "@" + o.Helo, Date: time.Now()}
 	}
 	for i, address := range t.addresses {
 		o.Server = netip.AddrPortFrom(address, uint16(a.Port))
@@ -136,7 +142,8 @@ func (t *smtpTest) note(s smtp.Step) {
 	t.times[s.Name] = append(t.times[s.Name], s.Time)
 }
 
-// repeat tests again and again, and sums up. A test that is interrupted counts with the steps that it came to.
+// repeat tests again and again, and sums up. A test that is interrupted counts with the steps that
+// it came to.
 func (t *smtpTest) repeat(ctx context.Context) error {
 	var first *menu.Error
 	failures, done := 0, 0
@@ -158,7 +165,8 @@ func (t *smtpTest) repeat(ctx context.Context) error {
 					first = trouble
 				}
 			}
-			t.out.Printf("Test %d of %d %s (%s ms)\n", t.test, t.args.Repeat, verdict, probes.Milliseconds(time.Since(began)))
+			t.out.Printf("Test %d of %d %s (%s ms)\n", t.test, t.args.Repeat, verdict,
+				probes.Milliseconds(time.Since(began)))
 		}
 		if t.test < t.args.Repeat {
 			select {
@@ -170,8 +178,9 @@ func (t *smtpTest) repeat(ctx context.Context) error {
 	t.out.Printf("\nStep        Tests      Min ms   Median ms      Max ms\n")
 	for _, name := range t.steps {
 		times := slices.Sorted(slices.Values(t.times[name]))
-		if err := t.out.Record(smtpStep{Step: name, Server: t.server, Address: t.addresses[0].String(), smtpTimes: &smtpTimes{Tests: len(times),
-			Minimum: probes.Seconds(times[0]), Median: probes.Seconds(median(times)), Maximum: probes.Seconds(times[len(times)-1])}}); err != nil {
+		if err := t.out.Record(smtpStep{Step: name, Server: t.server, Address: t.addresses[0].String(),
+			smtpTimes: &smtpTimes{Tests: len(times),
+				Minimum: probes.Seconds(times[0]), Median: probes.Seconds(median(times)), Maximum: probes.Seconds(times[len(times)-1])}}); err != nil {
 			return err
 		}
 	}
@@ -190,7 +199,8 @@ func median(times []time.Duration) time.Duration {
 	return (times[(n-1)/2] + times[n/2]) / 2
 }
 
-// troubleOf is why the test did not go well, nil for a step that did. How a server takes its leave does not change what it did before.
+// troubleOf is why the test did not go well, nil for a step that did. How a server takes its leave
+// does not change what it did before.
 func troubleOf(server string, s smtp.Step, timeout time.Duration) *menu.Error {
 	what := map[string]string{"greeting": "the connection", "message": "the message"}[s.Name]
 	if what == "" {
@@ -202,11 +212,13 @@ func troubleOf(server string, s smtp.Step, timeout time.Duration) *menu.Error {
 	case s.Failure != nil && s.Name == "connect":
 		return menu.Errorf(menu.Failed, "No connection to %s: %s", menu.Clean(server), failure(s, timeout))
 	case s.Failure != nil:
-		return menu.Errorf(menu.Failed, "The test of %s ended at %s: %s", menu.Clean(server), s.Name, failure(s, timeout))
+		return menu.Errorf(menu.Failed, "The test of %s ended at %s: %s", menu.Clean(server), s.Name,
+			failure(s, timeout))
 	case s.Refused():
 		return menu.Errorf(menu.Failed, "%s refused %s with %d", menu.Clean(server), what, s.Code)
 	case s.Unexpected():
-		return menu.Errorf(menu.Failed, "%s answered %s with %d, which is no answer to it: the test ended there", menu.Clean(server), what, s.Code).
+		return menu.Errorf(menu.Failed, "%s answered %s with %d, which is no answer to it: the test ended there",
+			menu.Clean(server), what, s.Code).
 			WithHint("RFC 5321 has %s here", codes(s.Wanted))
 	}
 	return nil
@@ -220,15 +232,16 @@ func codes(list []int) string {
 	return strings.Join(texts, " or ")
 }
 
-// slowGreeting is how long a greeting may take without a remark. A client waits five minutes for it (RFC 5321, section 4.5.3.2.1), but
-// not every one does.
+// slowGreeting is how long a greeting may take without a remark. A client waits five minutes for it
+// (RFC 5321, section 4.5.3.2.1), but not every one does.
 const slowGreeting = 5 * time.Second
 
 // remark says what is odd about a step and no failure.
 func remark(s smtp.Step) string {
 	switch {
 	case s.Name == "greeting" && s.Failure == nil && s.Time > slowGreeting:
-		return fmt.Sprintf("the greeting took more than %s: what the server does before it is slow, such as looking up who connects", menu.FormatDuration(slowGreeting))
+		return fmt.Sprintf("the greeting took more than %s: what the server does before it is slow, such as looking "+
+			"up who connects", menu.FormatDuration(slowGreeting))
 	case !s.Afterwards():
 	case s.Failure != nil:
 		return "the server did not answer " + s.Name + "; what it said before counts"
@@ -240,7 +253,8 @@ func remark(s smtp.Step) string {
 
 // failure says in words why a step came to no reply.
 func failure(s smtp.Step, timeout time.Duration) string {
-	for _, known := range []error{smtp.ErrProtocol, smtp.ErrTooLong, smtp.ErrClosed, smtp.ErrNoTLS, smtp.ErrInjected, smtp.ErrAddress, smtp.ErrUnasked, smtp.ErrSMTPUTF8,
+	for _, known := range []error{smtp.ErrProtocol, smtp.ErrTooLong, smtp.ErrClosed, smtp.ErrNoTLS, smtp.ErrInjected,
+		smtp.ErrAddress, smtp.ErrUnasked, smtp.ErrSMTPUTF8,
 		smtp.ErrNotTLS, smtp.ErrTLS} {
 		if errors.Is(s.Failure, known) {
 			return known.Error()

@@ -13,15 +13,19 @@ import (
 )
 
 func stepRecord(server string, address netip.AddrPort, s smtp.Step, timeout time.Duration) smtpStep {
-	r := smtpStep{Step: s.Name, Server: server, Address: address.Addr().String(), Sent: s.Sent, Code: s.Code, Reply: s.Reply, Seconds: probes.Seconds(s.Time), Remark: remark(s)}
+	r := smtpStep{Step: s.Name, Server: server, Address: address.Addr().String(), Sent: s.Sent, Code: s.Code,
+		Reply: s.Reply, Seconds: probes.Seconds(s.Time), Remark: remark(s)}
 	if s.Failure != nil {
 		r.Error = failure(s, timeout)
 	}
 	if t := s.TLS; t != nil {
-		r.TLS = &smtpTLS{Version: t.Version, Cipher: t.Cipher, Trusted: t.Trusted, Reasons: append([]string{}, t.Reasons...)}
+		r.TLS = &smtpTLS{Version: t.Version, Cipher: t.Cipher, Trusted: t.Trusted,
+			Reasons: append([]string{}, t.Reasons...)}
 		for _, c := range t.Certificates {
-			r.TLS.Certificates = append(r.TLS.Certificates, smtpCertificate{Subject: c.Subject, Issuer: c.Issuer, Names: append([]string{}, c.Names...),
-				NotBefore: c.NotBefore, NotAfter: c.NotAfter, Key: c.Key, Signature: c.Signature, SerialNumber: c.SerialNumber, SHA256: c.SHA256})
+			r.TLS.Certificates = append(r.TLS.Certificates,
+				smtpCertificate{Subject: c.Subject, Issuer: c.Issuer, Names: append([]string{}, c.Names...),
+					NotBefore: c.NotBefore, NotAfter: c.NotAfter, Key: c.Key, Signature: c.Signature,
+					SerialNumber: c.SerialNumber, SHA256: c.SHA256})
 		}
 	}
 	return r

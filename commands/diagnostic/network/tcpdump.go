@@ -48,11 +48,12 @@ type tcpdumpStartArgs struct {
 
 func tcpdumpStart(s captureService) *menu.Command {
 	return menu.Decl[tcpdumpStartArgs, capture.Status]{
-		Name:    "start",
-		Help:    "Start packet capture.",
-		Details: "It uses the filter, the interfaces and the limits that are set, and continues when you leave the menu or the session.",
-		Role:    menu.Operator,
-		Shape:   menu.Object,
+		Name: "start",
+		Help: "Start packet capture.",
+		Details: "It uses the filter, the interfaces and the limits that are set, and continues when you leave the " +
+			"menu or the session.",
+		Role:  menu.Operator,
+		Shape: menu.Object,
 		Run: func(_ context.Context, caller menu.Caller, a tcpdumpStartArgs, out *menu.Out[capture.Status]) error {
 			status, err := s.StartCapture(caller, capture.Request{Name: a.Name})
 			if err != nil {
@@ -105,7 +106,8 @@ func tcpdumpFilter(s captureService) *menu.Command {
 			return captures.SuggestFilter(text, s.CaptureInterfaces())
 		},
 		Run: func(_ context.Context, caller menu.Caller, a tcpdumpFilterArgs, out *menu.Out[capture.Settings]) error {
-			given := capture.Partial{Options: capture.Options{Filter: captures.Cleared(a.Filter)}, Given: []string{"filter"}}
+			given := capture.Partial{Options: capture.Options{Filter: captures.Cleared(a.Filter)},
+				Given: []string{"filter"}}
 			return set(s, caller, given, out)
 		},
 		Text: captures.Settings,

@@ -7,5 +7,6 @@ import (
 )
 
 func TestTranscripts(t *testing.T) {
-	transcript.Run(t, "testdata", map[string]transcript.Scene{"smtpping": mailScene, "smtpping-strangers": strangersScene})
+	transcript.Run(t, "testdata",
+		map[string]transcript.Scene{"smtpping": mailScene, "smtpping-strangers": strangersScene})
 }

@@ -6,7 +6,8 @@ import (
 	"io"
 )
 
-// PasswordChanged writes that a user's password was changed, and how many of the user's other logins that ended.
+// PasswordChanged writes that a user's password was changed, and how many of the user's other
+// logins that ended.
 func PasswordChanged(w io.Writer, user string, ended int) {
 	fmt.Fprintf(w, "The password of %s is changed.\n", user)
 	switch {

@@ -12,7 +12,8 @@ import (
 	"diagsh/internal/menu"
 )
 
-// SuggestFilter says what may stand at the end of a filter expression that is begun; addresses are those of this host.
+// SuggestFilter says what may stand at the end of a filter expression that is begun; addresses are
+// those of this host.
 func SuggestFilter(text string, interfaces []capture.InterfaceInfo) menu.Completion {
 	var addresses []filter.Candidate
 	for _, i := range interfaces {
@@ -47,12 +48,14 @@ func Running(list []capture.Status) []capture.Status {
 
 // Active are the captures that run, and those that wait for their time.
 func Active(list []capture.Status) []capture.Status {
-	return slices.DeleteFunc(slices.Clone(list), func(s capture.Status) bool { return s.State != capture.Running && s.State != capture.NotStarted })
+	return slices.DeleteFunc(slices.Clone(list),
+		func(s capture.Status) bool { return s.State != capture.Running && s.State != capture.NotStarted })
 }
 
 // Ended are the captures that have ended.
 func Ended(list []capture.Status) []capture.Status {
-	return slices.DeleteFunc(slices.Clone(list), func(s capture.Status) bool { return s.State == capture.Running || s.State == capture.NotStarted })
+	return slices.DeleteFunc(slices.Clone(list),
+		func(s capture.Status) bool { return s.State == capture.Running || s.State == capture.NotStarted })
 }
 
 // Current are the captures that run, else the one that ended last.
@@ -63,7 +66,8 @@ func Current(list []capture.Status) []capture.Status {
 	return list[:1]
 }
 
-// ChoosePackets offers captures whose packets can be looked at, the last one first: it is what Enter chooses. A name of a file is as good.
+// ChoosePackets offers captures whose packets can be looked at, the last one first: it is what
+// Enter chooses. A name of a file is as good.
 func ChoosePackets(q *menu.Question, list []capture.Status) {
 	Choose(q, list)
 	q.Skip, q.Required = false, true
@@ -81,7 +85,8 @@ func Choose(q *menu.Question, list []capture.Status) {
 	q.Open = true // a name that is not there is NotFound, which is said better by whoever looks for it
 }
 
-// onlyActive is the name of the capture that is meant when none was named: the one that runs, or waits for its time.
+// onlyActive is the name of the capture that is meant when none was named: the one that runs, or
+// waits for its time.
 func onlyActive(list []capture.Status, name string) (string, error) {
 	active := Active(list)
 	switch {

@@ -35,31 +35,37 @@ func known(seconds *float64) string {
 }
 
 func connectionEnds(c summary.Connection) string {
-	return net.JoinHostPort(c.Client, strconv.Itoa(c.ClientPort)) + " > " + net.JoinHostPort(c.Server, strconv.Itoa(c.ServerPort))
+	return net.JoinHostPort(c.Client, strconv.Itoa(c.ClientPort)) + " > " +
+		net.JoinHostPort(c.Server, strconv.Itoa(c.ServerPort))
 }
 
-// Connections is a table of TCP's connections: the ends on one line, or two where their addresses are long, and the figures on the next.
+// Connections is a table of TCP's connections: the ends on one line, or two where their addresses
+// are long, and the figures on the next.
 func Connections(w io.Writer, s *summary.Summary) {
 	if len(s.Connections) == 0 {
 		fmt.Fprintln(w, "There is no connection of TCP.")
 		return
 	}
 	fmt.Fprintln(w, "CLIENT > SERVER")
-	fmt.Fprintf(w, "  %-8s %7s %7s %7s %7s %8s %7s %6s %s\n", "FIRST", "LASTED", "PACKETS", "SIZE", "OPEN", "1ST BYTE", "LONGEST", "RESENT", "STATE")
+	fmt.Fprintf(w, "  %-8s %7s %7s %7s %7s %8s %7s %6s %s\n", "FIRST", "LASTED", "PACKETS", "SIZE", "OPEN", "1ST BYTE",
+		"LONGEST", "RESENT", "STATE")
 	for _, c := range s.Connections {
 		ends := connectionEnds(c)
 		if len(ends) > unknownWidth {
 			ends = strings.Replace(ends, " > ", "\n> ", 1)
 		}
 		fmt.Fprintln(w, ends)
-		fmt.Fprintf(w, "  %s %7s %7d %7s %7s %8s %7s %6d %s\n", c.First.Format("15:04:05"), lapse(c.Seconds), c.PacketsSent+c.PacketsReceived, Bytes(c.BytesSent+c.BytesReceived),
-			known(c.HandshakeSeconds), known(c.FirstByteSeconds), known(c.LongestWaitSeconds), c.Retransmissions, c.State)
+		fmt.Fprintf(w, "  %s %7s %7d %7s %7s %8s %7s %6d %s\n", c.First.Format("15:04:05"), lapse(c.Seconds),
+			c.PacketsSent+c.PacketsReceived, Bytes(c.BytesSent+c.BytesReceived), known(c.HandshakeSeconds),
+			known(c.FirstByteSeconds), known(c.LongestWaitSeconds), c.Retransmissions, c.State)
 	}
 	if more := s.TCP.Connections - s.ForgottenConnections - int64(len(s.Connections)); more > 0 {
-		fmt.Fprintf(w, "\n%s of %d shown; top NUMBER shows more.\n", Count(len(s.Connections), "connection"), s.TCP.Connections)
+		fmt.Fprintf(w, "\n%s of %d shown; top NUMBER shows more.\n",
+			Count(len(s.Connections), "connection"), s.TCP.Connections)
 	}
 	if s.ForgottenConnections > 0 {
-		fmt.Fprintf(w, "\n%s were too many to remember: they are counted, and in no list.\n", Count(int(s.ForgottenConnections), "connection"))
+		fmt.Fprintf(w, "\n%s were too many to remember: they are counted, and in no list.\n",
+			Count(int(s.ForgottenConnections), "connection"))
 	}
 }
 
@@ -69,9 +75,12 @@ func fewConnections(w io.Writer, list []summary.Connection, heading string) {
 	for _, c := range list {
 		ends := connectionEnds(c)
 		if len(ends) > unknownWidth-32 {
-			fmt.Fprintf(w, "%8s  %10s  %8s  [%s]:%d\n%32s> [%s]:%d\n", known(c.HandshakeSeconds), known(c.FirstByteSeconds), known(c.LongestWaitSeconds), c.Client, c.ClientPort, "", c.Server, c.ServerPort)
+			fmt.Fprintf(w, "%8s  %10s  %8s  [%s]:%d\n%32s> [%s]:%d\n", known(c.HandshakeSeconds),
+				known(c.FirstByteSeconds), known(c.LongestWaitSeconds), c.Client, c.ClientPort, "",
+				c.Server, c.ServerPort)
 			continue
 		}
-		fmt.Fprintf(w, "%8s  %10s  %8s  %s\n", known(c.HandshakeSeconds), known(c.FirstByteSeconds), known(c.LongestWaitSeconds), ends)
+		fmt.Fprintf(w, "%8s  %10s  %8s  %s\n", known(c.HandshakeSeconds), known(c.FirstByteSeconds),
+			known(c.LongestWaitSeconds), ends)
 	}
 }

@@ -13,7 +13,8 @@ func Target(w io.Writer, t capture.Target) {
 	if t.Auto {
 		auto = "every capture as it closes"
 	}
-	fmt.Fprintf(w, "Target:      %s\nTo:          %s\nLogin:       by %s\nCopies:      %s\n", t.Name, t.URL, t.Login, auto)
+	fmt.Fprintf(w, "Target:      %s\nTo:          %s\nLogin:       by %s\nCopies:      %s\n", t.Name,
+		t.URL, t.Login, auto)
 	if t.HostKey != "" {
 		fmt.Fprintf(w, "Host key:    %s\n", t.HostKey)
 	}
@@ -27,7 +28,8 @@ func Exports(w io.Writer, list []capture.Export) {
 	}
 	rows := [][]string{{"FILE", "TARGET", "STATE", "SENT", "OF", "TRIES"}}
 	for _, e := range list {
-		rows = append(rows, []string{e.File, e.Target, string(e.State), Bytes(e.Sent), Bytes(e.Bytes), fmt.Sprint(e.Tries)})
+		rows = append(rows, []string{e.File, e.Target, string(e.State), Bytes(e.Sent), Bytes(e.Bytes),
+			fmt.Sprint(e.Tries)})
 	}
 	fitted(w, rows, "TRIES", "OF", "SENT")
 	for _, e := range list {

@@ -12,11 +12,13 @@ import (
 // columns is how wide a text is at most, unless one of its words is wider.
 const columns = 80
 
-// fold writes a label and what it is about, which begins at the column at. What is too wide goes on there in the next line.
+// fold writes a label and what it is about, which begins at the column at. What is too wide goes on
+// there in the next line.
 func fold(w io.Writer, label string, at int, format string, arguments ...any) {
 	line := fmt.Sprintf("%-*s", at, label)
 	begun := false
-	for _, word := range strings.FieldsFunc(fmt.Sprintf(format, arguments...), func(r rune) bool { return r == ' ' || r == '\n' || r == '\t' }) {
+	breakable := func(r rune) bool { return r == ' ' || r == '\n' || r == '\t' }
+	for _, word := range strings.FieldsFunc(fmt.Sprintf(format, arguments...), breakable) {
 		switch {
 		case !begun:
 		case utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > columns:
@@ -34,14 +36,16 @@ func fold(w io.Writer, label string, at int, format string, arguments ...any) {
 func unbroken(text string) string { return strings.ReplaceAll(text, " ", "\u00a0") }
 func broken(text string) string   { return strings.ReplaceAll(text, "\u00a0", " ") }
 
-// indent is where the values of a list of labels begin, and briefly that in what stands above a menu.
+// indent is where the values of a list of labels begin, and briefly that in what stands above a
+// menu.
 const (
 	indent  = 13
 	briefly = 11
 )
 
-// fitted writes rows as a table that is no wider than columns: where it would be, columns of it are shed, in the order of shed, by their
-// headings. What they say is in the JSON form, and in the status of one.
+// fitted writes rows as a table that is no wider than columns: where it would be, columns of it are
+// shed, in the order of shed, by their headings. What they say is in the JSON form, and in the
+// status of one.
 func fitted(w io.Writer, rows [][]string, shed ...string) {
 	for {
 		var b strings.Builder
@@ -50,7 +54,8 @@ func fitted(w io.Writer, rows [][]string, shed ...string) {
 			fmt.Fprintln(t, strings.Join(row, "\t"))
 		}
 		t.Flush()
-		wide := slices.ContainsFunc(strings.Split(b.String(), "\n"), func(line string) bool { return utf8.RuneCountInString(line) > columns })
+		wide := slices.ContainsFunc(strings.Split(b.String(), "\n"),
+			func(line string) bool { return utf8.RuneCountInString(line) > columns })
 		if !wide || len(shed) == 0 {
 			io.WriteString(w, b.String())
 			return

@@ -50,7 +50,8 @@ func graph(w io.Writer, s *summary.Summary, columns int, chart Chart) {
 	if columns <= 0 {
 		columns = unknownWidth
 	}
-	// A label can be as wide as if all packets were in one column, and is less than twice what is in it.
+	// A label can be as wide as if all packets were in one column, and is less than twice what is
+	// in it.
 	space := columns - len(fmt.Sprint(2*s.Packets)) - len(" |")
 	if space < graphLeast {
 		return
@@ -75,7 +76,8 @@ func graph(w io.Writer, s *summary.Summary, columns int, chart Chart) {
 	}
 }
 
-// scale is how many packets a row stands for, one or a number that people count by, and how many rows that makes.
+// scale is how many packets a row stands for, one or a number that people count by, and how many
+// rows that makes.
 func scale(counts []int64) (step int64, rows int) {
 	most := int64(0)
 	for _, n := range counts {
@@ -90,8 +92,8 @@ func scale(counts []int64) (step int64, rows int) {
 	}
 }
 
-// block is a row's piece of the bar for n packets: the row is full, half full or empty. A begun half is a whole one, so where there is a
-// packet there is a bar.
+// block is a row's piece of the bar for n packets: the row is full, half full or empty. A begun
+// half is a whole one, so where there is a packet there is a bar.
 func (i ink) block(n, step int64, row int) string {
 	switch halves := int((2*n + step - 1) / step); {
 	case halves >= 2*row:
@@ -102,8 +104,9 @@ func (i ink) block(n, step int64, row int) string {
 	return " "
 }
 
-// timeAxis has the times of the first and the last packet, below the columns that they are in, or one behind the other where the columns are
-// too few for both; nothing, if there is no space for that.
+// timeAxis has the times of the first and the last packet, below the columns that they are in, or
+// one behind the other where the columns are too few for both; nothing, if there is no space for
+// that.
 func timeAxis(s *summary.Summary, interval time.Duration, width, space int) string {
 	layout := "15:04:05"
 	switch {

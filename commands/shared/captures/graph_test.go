@@ -28,7 +28,8 @@ func evenly(count int, over time.Duration) (offsets []time.Duration) {
 	return offsets
 }
 
-// The axes say what is there, whether the packets are few or many and the time is short or long, and the graph fits the terminal.
+// The axes say what is there, whether the packets are few or many and the time is short or long,
+// and the graph fits the terminal.
 func TestGraph(t *testing.T) {
 	const day = 24 * time.Hour
 	for _, c := range []struct {
@@ -101,8 +102,8 @@ Packets in each column of 500ms:
 	}
 }
 
-// However long, many and wide: no line is wider than the terminal, bars fill at least a third of what there is, up to what a summary has,
-// and the highest ends in the top row.
+// However long, many and wide: no line is wider than the terminal, bars fill at least a third of
+// what there is, up to what a summary has, and the highest ends in the top row.
 func TestGraphFits(t *testing.T) {
 	for over := 10 * time.Microsecond; over < 2000*24*time.Hour; over = over * 7 / 3 {
 		s := at(append(evenly(3000, over), over)...)

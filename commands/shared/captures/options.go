@@ -11,7 +11,8 @@ import (
 	"diagsh/internal/menu"
 )
 
-// CheckOption looks at one option of a capture, as far as that can be done before the others are known.
+// CheckOption looks at one option of a capture, as far as that can be done before the others are
+// known.
 func CheckOption(o capture.Options, name string) error {
 	if name == "cpus" {
 		return checkCPUs(o.CPUs)

@@ -1,5 +1,5 @@
-// Package captures writes captures as the screen shows them, for the two faces of the one table of captures: packetcapture and
-// diagnostic > network > tcpdump.
+// Package captures writes captures as the screen shows them, for the two faces of the one table of
+// captures: packetcapture and diagnostic > network > tcpdump.
 package captures
 
 import (
@@ -30,7 +30,8 @@ func Status(w io.Writer, s capture.Status) {
 	case s.StartTime.IsZero(): // it was to begin later, and did not
 		line("Ended:", "%s", menu.UTC(s.EndTime))
 	default:
-		line("Ended:", "%s, after %s", menu.UTC(s.EndTime), menu.FormatDuration(s.EndTime.Sub(s.StartTime).Truncate(time.Second)))
+		line("Ended:", "%s, after %s", menu.UTC(s.EndTime),
+			menu.FormatDuration(s.EndTime.Sub(s.StartTime).Truncate(time.Second)))
 	}
 	for i, f := range s.Files {
 		label := "File:"
@@ -51,7 +52,8 @@ func Status(w io.Writer, s capture.Status) {
 		line("Not shown:", "%d packets to those who watched, too slowly; they are in the file", s.PacketsNotShown)
 	}
 	if s.FilesRemoved > 0 {
-		line("Removed:", "%s (%s, %d packets), to make room for newer ones", Count(int(s.FilesRemoved), "file"), Bytes(s.BytesRemoved), s.PacketsRemoved)
+		line("Removed:", "%s (%s, %d packets), to make room for newer ones", Count(int(s.FilesRemoved), "file"),
+			Bytes(s.BytesRemoved), s.PacketsRemoved)
 	}
 	if s.FilesAwaitingExport > 0 {
 		line("Copies:", "%s to be copied; none is deleted before", wait(s.FilesAwaitingExport))
@@ -81,8 +83,8 @@ func management(kept bool) string {
 	return "left out"
 }
 
-// EffectiveFilter writes what the kernel runs for a capture: its filter with addresses in the place of host names, and what
-// leaves management sessions out.
+// EffectiveFilter writes what the kernel runs for a capture: its filter with addresses in the place
+// of host names, and what leaves management sessions out.
 func EffectiveFilter(s capture.Status) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "The filter of %s in full:\n", s.Name)
@@ -115,8 +117,8 @@ func wait(files int64) string {
 	return fmt.Sprintf("%d files wait", files)
 }
 
-// Packets writes counters that add up: what matched the filter was received or dropped, and what was received was written, unless
-// the rest of the line says what became of it.
+// Packets writes counters that add up: what matched the filter was received or dropped, and what
+// was received was written, unless the rest of the line says what became of it.
 func Packets(s capture.Status) string {
 	text := fmt.Sprintf("%d received, %d written, ", s.PacketsReceived, s.PacketsWritten)
 	switch dropped := s.PacketsDropped; {
@@ -210,7 +212,8 @@ func Table(w io.Writer, list []capture.Status) {
 		if !s.StartTime.IsZero() {
 			started = s.StartTime.UTC().Format("2006-01-02 15:04")
 		}
-		rows = append(rows, []string{s.Name, inAWord(s), started, fmt.Sprint(s.PacketsWritten), Bytes(s.BytesWritten), s.Owner})
+		rows = append(rows, []string{s.Name, inAWord(s), started, fmt.Sprint(s.PacketsWritten),
+			Bytes(s.BytesWritten), s.Owner})
 	}
 	fitted(w, rows, "OWNER", "STARTED (UTC)", "SIZE")
 }
@@ -234,7 +237,8 @@ func Brief(w io.Writer, list []capture.Status, settings capture.Settings) {
 			continue
 		}
 		running++
-		fold(w, "Capture:", briefly, "%s, %s (%s, %s)", s.Name, State(s), Bytes(s.BytesWritten), Count(int(s.PacketsWritten), "packet"))
+		fold(w, "Capture:", briefly, "%s, %s (%s, %s)", s.Name, State(s), Bytes(s.BytesWritten),
+			Count(int(s.PacketsWritten), "packet"))
 	}
 	if running == 0 {
 		last := ""
@@ -249,8 +253,9 @@ func Brief(w io.Writer, list []capture.Status, settings capture.Settings) {
 		}
 		fold(w, "Capture:", briefly, "none running%s%s", last, planned)
 	}
-	fold(w, "Settings:", briefly, "filter %s | interfaces %s | %s | management\u00a0%s",
-		Filter(settings.Filter), strings.Join(settings.Interfaces, ", "), unbroken(Limits(settings.Limits)), unbroken(management(settings.Management)))
+	fold(w, "Settings:", briefly, "filter %s | interfaces %s | %s | management\u00a0%s", Filter(settings.Filter),
+		strings.Join(settings.Interfaces, ", "), unbroken(Limits(settings.Limits)),
+		unbroken(management(settings.Management)))
 }
 
 // State says whether a capture runs, for how long, or why it ended.
@@ -283,7 +288,8 @@ func reason(r capture.StopReason) string {
 	return b.String()
 }
 
-// Filter writes a filter in one line, or that there is none. Between its words there may be any blanks.
+// Filter writes a filter in one line, or that there is none. Between its words there may be any
+// blanks.
 func Filter(expression string) string {
 	if expression == "" {
 		return "none"

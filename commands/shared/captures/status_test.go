@@ -18,8 +18,10 @@ func TestStatusOfAWire(t *testing.T) {
 		{&some, "On the wire: 7 packets in and out"}, {&none, "On the wire: 0 packets in and out"}, {nil, ""},
 	} {
 		var text strings.Builder
-		Status(&text, capture.Status{State: capture.Running, StartTime: time.Now(), PacketsReceived: 7, PacketsSeen: test.seen})
-		if got := text.String(); strings.Contains(got, "On the wire") != (test.want != "") || !strings.Contains(got, test.want) {
+		Status(&text, capture.Status{State: capture.Running, StartTime: time.Now(), PacketsReceived: 7,
+			PacketsSeen: test.seen})
+		if got := text.String(); strings.Contains(got, "On the wire") != (test.want != "") ||
+			!strings.Contains(got, test.want) {
 			t.Errorf("%q is missing, or nothing should be there:\n%s", test.want, got)
 		}
 	}

@@ -18,8 +18,8 @@ type stopService interface {
 	StopCapture(caller menu.Caller, name string) (capture.Status, error)
 }
 
-// StopDecl declares the command that ends a capture: the named one, or the only one that is active. said returns the
-// sentence for one that was stopped.
+// StopDecl declares the command that ends a capture: the named one, or the only one that is active.
+// said returns the sentence for one that was stopped.
 func StopDecl(s stopService, help string, said func(name string) string) menu.Decl[StopArgs, capture.Status] {
 	return menu.Decl[StopArgs, capture.Status]{
 		Name:   "stop",

@@ -18,7 +18,8 @@ type SummaryOptions struct {
 	Order   string // of the connections, as the command calls it
 }
 
-// Summary writes what there is to say about packets, with a graph of their number over the time that is no wider than the terminal.
+// Summary writes what there is to say about packets, with a graph of their number over the time
+// that is no wider than the terminal.
 func Summary(w io.Writer, s *summary.Summary, o SummaryOptions) {
 	if s.Packets == 0 {
 		fmt.Fprintln(w, "There is no packet.")
@@ -29,15 +30,18 @@ func Summary(w io.Writer, s *summary.Summary, o SummaryOptions) {
 	fmt.Fprintf(w, "Last:        %s\n", menu.UTC(s.Last))
 	switch span := s.Last.Sub(s.First); {
 	case span >= time.Second:
-		fmt.Fprintf(w, "Span:        %s, %.1f packets/s, %s/s\n", span.Round(time.Millisecond), float64(s.Packets)/s.Seconds, Bytes(int64(float64(s.Bytes)/s.Seconds)))
+		fmt.Fprintf(w, "Span:        %s, %.1f packets/s, %s/s\n", span.Round(time.Millisecond),
+			float64(s.Packets)/s.Seconds, Bytes(int64(float64(s.Bytes)/s.Seconds)))
 	case span > 0: // too short for what would be a second
 		fmt.Fprintf(w, "Span:        %s\n", strings.ReplaceAll(span.String(), "µ", "u"))
 	}
 	for _, u := range s.Unread {
-		fmt.Fprintf(w, "Not read:    %s of link type %d, whose headers are not known here\n", Count(int(u.Packets), "packet"), u.LinkType)
+		fmt.Fprintf(w, "Not read:    %s of link type %d, whose headers are not known here\n",
+			Count(int(u.Packets), "packet"), u.LinkType)
 	}
 	if s.Copies > 0 {
-		items(w, "Copies:", []string{Count(int(s.Copies), "packet") + " captured twice: on two interfaces", "on both sides of a router", "or by a mirror port"})
+		items(w, "Copies:", []string{Count(int(s.Copies), "packet") + " captured twice: on two interfaces",
+			"on both sides of a router", "or by a mirror port"})
 	}
 	graph(w, s, o.Columns, o.Chart)
 	counts(w, "PROTOCOL", s.Protocols)
@@ -47,7 +51,8 @@ func Summary(w io.Writer, s *summary.Summary, o SummaryOptions) {
 		fmt.Fprintln(w)
 		fmt.Fprintln(t, "TALKER\tSENT\tSIZE\tRECEIVED\tSIZE")
 		for _, a := range s.Talkers {
-			fmt.Fprintf(t, "%s\t%d\t%s\t%d\t%s\n", a.Address, a.PacketsSent, Bytes(a.BytesSent), a.PacketsReceived, Bytes(a.BytesReceived))
+			fmt.Fprintf(t, "%s\t%d\t%s\t%d\t%s\n", a.Address, a.PacketsSent, Bytes(a.BytesSent), a.PacketsReceived,
+				Bytes(a.BytesReceived))
 		}
 		t.Flush()
 	}
@@ -109,21 +114,26 @@ func items(w io.Writer, label string, list []string) {
 func tcpFigures(w io.Writer, t summary.TCP) {
 	fmt.Fprintln(w)
 	list := []string{
-		Count(int(t.Packets), "packet") + " of " + Count(int(t.Connections), "connection"), number(t.Opened, "opened"), number(t.Answered, "answered"), number(t.Ends, "ended (FIN)"), number(t.Resets, "resets"),
+		Count(int(t.Packets), "packet") + " of " + Count(int(t.Connections), "connection"), number(t.Opened, "opened"),
+		number(t.Answered, "answered"), number(t.Ends, "ended (FIN)"), number(t.Resets, "resets"),
 	}
 	items(w, "TCP:", append(list, some(t.PortsReused, "begun anew with the same ports")...))
-	list = []string{fmt.Sprintf("%d retransmissions (%.2f%%)", t.Retransmissions, 100*float64(t.Retransmissions)/float64(t.Packets))}
+	list = []string{fmt.Sprintf("%d retransmissions (%.2f%%)", t.Retransmissions,
+		100*float64(t.Retransmissions)/float64(t.Packets))}
 	if t.Retransmissions > 0 {
 		list[0] += ": " + number(t.FastRetransmissions, "fast")
-		list = append(list, number(t.SpuriousRetransmissions, "spurious"), number(t.TimeoutRetransmissions, "after a timeout"))
+		list = append(list, number(t.SpuriousRetransmissions, "spurious"),
+			number(t.TimeoutRetransmissions, "after a timeout"))
 	}
 	items(w, "", list)
-	list = []string{number(t.OutOfOrder, "out of order"), Count(int(t.KeepAlives), "keep-alive"), Count(int(t.ZeroWindows), "zero window")}
+	list = []string{number(t.OutOfOrder, "out of order"), Count(int(t.KeepAlives), "keep-alive"),
+		Count(int(t.ZeroWindows), "zero window")}
 	for _, more := range []struct {
 		n  int64
 		of string
 	}{
-		{t.ZeroWindowProbes, "zero window probe"}, {t.WindowsFull, "full window"}, {t.LostSegments, "gap"}, {t.UnseenAcknowledged, "ACK of unseen data"},
+		{t.ZeroWindowProbes, "zero window probe"}, {t.WindowsFull, "full window"}, {t.LostSegments, "gap"},
+		{t.UnseenAcknowledged, "ACK of unseen data"},
 		{t.DuplicateSACKs, "DSACK"}, {t.DuplicateAcknowledgements, "duplicate ACK"},
 	} {
 		if more.n > 0 {
@@ -156,7 +166,8 @@ func waiting(w io.Writer, s *summary.Summary, order string) {
 	}{
 		{"network: handshake", t.Handshake, Count(int(t.Handshakes), "connection")},
 		{"server: first byte after it", t.FirstByte, Count(int(t.FirstBytes), "connection")},
-		{"server: slowest answer of each", t.Answer, Count(int(t.Answered), "connection") + ", " + Count(int(t.Answers), "answer")},
+		{"server: slowest answer of each", t.Answer,
+			Count(int(t.Answered), "connection") + ", " + Count(int(t.Answers), "answer")},
 	}
 	if t.Handshake != nil || t.FirstByte != nil || t.Answer != nil {
 		fmt.Fprintf(w, "\n%-30s  %8s  %8s  %s\n", "WAITED FOR", "MEDIAN", "LONGEST", "OF")
@@ -209,7 +220,8 @@ func dnsFigures(w io.Writer, d *summary.DNS) {
 	questions(w, "SLOW", d.SlowestAnswers)
 }
 
-// questions is a table of them. A name that is longer than the line ends in dots; the JSON form has the whole of it.
+// questions is a table of them. A name that is longer than the line ends in dots; the JSON form has
+// the whole of it.
 func questions(w io.Writer, heading string, list []summary.Question) {
 	if len(list) == 0 {
 		return

@@ -19,7 +19,8 @@ type Editor interface {
 	EditConfiguration(caller menu.Caller, edit func(config.Document) error) error
 }
 
-// Edit changes the caller's pending configuration and yields what is pending that was not before, after the warnings about it.
+// Edit changes the caller's pending configuration and yields what is pending that was not before,
+// after the warnings about it.
 func Edit(s Editor, caller menu.Caller, out *menu.Out[config.Change], edit func(config.Document) error) error {
 	return Yield(s, caller, out, func() error { return s.EditConfiguration(caller, edit) })
 }
@@ -44,7 +45,8 @@ func Yield(s Editor, caller menu.Caller, out *menu.Out[config.Change], change fu
 	return out.Records(changes)
 }
 
-// Elsewhere says what other sessions of the same user have changed since this one did; empty if nothing.
+// Elsewhere says what other sessions of the same user have changed since this one did; empty if
+// nothing.
 func Elsewhere(view config.View) string {
 	if len(view.Elsewhere) == 0 {
 		return ""

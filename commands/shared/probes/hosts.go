@@ -12,8 +12,11 @@ import (
 // suggestedHosts is how many hosts are offered at most.
 const suggestedHosts = 50
 
-// SuggestHosts is menu.Decl.Suggest for a command whose arguments with these names are hosts: it offers those that were seen.
-func SuggestHosts[A any](family dns.Family, arguments ...string) func(context.Context, menu.Caller, A, string, string) []menu.Choice {
+// SuggestHosts is menu.Decl.Suggest for a command whose arguments with these names are hosts: it
+// offers those that were seen.
+func SuggestHosts[A any](
+	family dns.Family, arguments ...string,
+) func(context.Context, menu.Caller, A, string, string) []menu.Choice {
 	return func(ctx context.Context, _ menu.Caller, _ A, name, _ string) (list []menu.Choice) {
 		for _, wanted := range arguments {
 			if name != wanted {

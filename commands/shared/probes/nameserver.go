@@ -13,7 +13,8 @@ import (
 	"diagsh/internal/menu"
 )
 
-// NameServers are the name servers that a text names: an address or a name, none for those of the appliance.
+// NameServers are the name servers that a text names: an address or a name, none for those of the
+// appliance.
 func NameServers(ctx context.Context, text string, port int, from source.Source) ([]netip.AddrPort, error) {
 	if text == "" {
 		return nil, nil
@@ -41,9 +42,11 @@ func NoReply(err error, name string) error {
 	case errors.Is(err, dns.ErrName):
 		return wrongName("name", name, err)
 	case errors.Is(err, dns.ErrType):
-		return menu.BadArgument("type", "There is no such type of record").WithHint("It is such as A, AAAA, MX, TXT, or TYPE and a number")
+		return menu.BadArgument("type", "There is no such type of record").
+			WithHint("It is such as A, AAAA, MX, TXT, or TYPE and a number")
 	case errors.Is(err, dns.ErrClass):
-		return menu.BadArgument("class", "There is no such class of records").WithHint("It is IN, CH, HS, ANY, or CLASS and a number")
+		return menu.BadArgument("class", "There is no such class of records").
+			WithHint("It is IN, CH, HS, ANY, or CLASS and a number")
 	case errors.As(err, &failure):
 		return failed(failure)
 	}
@@ -60,11 +63,14 @@ func failed(f *dns.Failure) *menu.Error {
 		if last := lastOf(f.Tried, a.Server); last.Err != nil {
 			why = AttemptText(last)
 		}
-		return menu.Errorf(menu.Failed, "The name server %s answered over UDP, but cut off, and not over TCP: %s", ServerAddress(a.Server), why).
-			WithHint("A large answer needs port %d of TCP, which something on the way or the server itself refuses", a.Server.Port())
+		return menu.Errorf(menu.Failed, "The name server %s answered over UDP, but cut off, and not over TCP: %s",
+			ServerAddress(a.Server), why).
+			WithHint("A large answer needs port %d of TCP, which something on the way or the server itself refuses",
+				a.Server.Port())
 	}
 	e := menu.Errorf(menu.Failed, "No name server answered: %s", strings.Join(attempts(f.Tried), "; "))
-	if own := dns.ReadConfig().Servers; !slices.ContainsFunc(f.Tried, func(a dns.Attempt) bool { return slices.Contains(own, a.Server.Addr()) }) {
+	own := dns.ReadConfig().Servers
+	if !slices.ContainsFunc(f.Tried, func(a dns.Attempt) bool { return slices.Contains(own, a.Server.Addr()) }) {
 		return e
 	}
 	return e.WithHint("dnsstatus shows the name servers in use and the routes to them")
@@ -134,7 +140,8 @@ func FaultText(err error, ignored []string) string {
 	return "it could not be asked"
 }
 
-// BadCode is the Error for an answer that is none: SERVFAIL, REFUSED … It names who answered so, and the reason that they gave.
+// BadCode is the Error for an answer that is none: SERVFAIL, REFUSED … It names who answered so,
+// and the reason that they gave.
 func BadCode(r dns.Reply) *menu.Error {
 	who, servers := "name server", []string{ServerAddress(r.Server)}
 	for _, a := range r.Tried {
@@ -186,7 +193,8 @@ func wrongName(argument, name string, err error) *menu.Error {
 	return e
 }
 
-// noAddress returns the Error for a host whose address was not found. argument is the one that names the host.
+// noAddress returns the Error for a host whose address was not found. argument is the one that
+// names the host.
 func noAddress(err error, argument, host string, family dns.Family) error {
 	var failure *dns.Failure
 	var code *dns.CodeError

@@ -1,4 +1,5 @@
-// Package probes is what the commands that send packets to another host have in common: where from, where to, and why not.
+// Package probes is what the commands that send packets to another host have in common: where from,
+// where to, and why not.
 package probes
 
 import (
@@ -23,7 +24,8 @@ const StopHint menu.Text = "Press Ctrl-C to stop.\n"
 // Auto is the word for the source that the kernel chooses.
 const Auto = "auto"
 
-// ChooseSource offers the interfaces of this host and the kernel's choice; an address of this host can be given too.
+// ChooseSource offers the interfaces of this host and the kernel's choice; an address of this host
+// can be given too.
 func ChooseSource(q *menu.Question) {
 	q.Choices, q.Default, q.Open = []menu.Choice{{Value: Auto, Label: "Auto"}}, Auto, true
 	interfaces, err := source.Interfaces()
@@ -50,18 +52,22 @@ func Source(text string) (source.Source, error) {
 		e.Argument = "source"
 		return s, e.WithHint("netstat interfaces shows it as duplicated")
 	case errors.As(err, &unusable):
-		e := menu.Errorf(menu.State, "%s is not used yet: it is being asked whether another host has this address", unusable.Address)
+		e := menu.Errorf(menu.State,
+			"%s is not used yet: it is being asked whether another host has this address", unusable.Address)
 		e.Argument = "source"
 		return s, e.WithHint("netstat interfaces shows it as tentative; that takes a second or two")
 	case err != nil:
-		return s, menu.BadArgument("source", "%q is neither an interface nor an address of this appliance", menu.Clean(text)).WithHint("Leave it out, or give one that the question for it lists")
+		return s, menu.BadArgument("source", "%q is neither an interface nor an address of this appliance",
+			menu.Clean(text)).WithHint("Leave it out, or give one that the question for it lists")
 	}
 	return s, nil
 }
 
 // Addresses returns those of a host that can be sent to from a source, the preferred one first.
 // argument is the one that names the host; an Error blames it.
-func Addresses(ctx context.Context, argument, host string, family dns.Family, from source.Source) ([]netip.Addr, error) {
+func Addresses(
+	ctx context.Context, argument, host string, family dns.Family, from source.Source,
+) ([]netip.Addr, error) {
 	if a := from.Address; a.IsValid() && family == dns.Any {
 		if family = dns.IPv4; a.Is6() {
 			family = dns.IPv6
@@ -77,12 +83,15 @@ func Addresses(ctx context.Context, argument, host string, family dns.Family, fr
 	for i, a := range list {
 		scoped, ok := from.Scoped(a)
 		if !ok {
-			return nil, menu.BadArgument(argument, "%s is a link-local address, which every interface has a network for", a).WithHint("Say which: %s%%INTERFACE", a)
+			return nil, menu.BadArgument(argument,
+				"%s is a link-local address, which every interface has a network for", a).
+				WithHint("Say which: %s%%INTERFACE", a)
 		}
 		if zone := interfaces.RealName(scoped.Zone()); zone != "" {
 			scoped = scoped.WithZone(zone)
 			if _, err := net.InterfaceByName(zone); err != nil {
-				return nil, menu.BadArgument(argument, "There is no interface %q", menu.Clean(zone)).WithHint("After the %% write the name of an interface of this appliance")
+				return nil, menu.BadArgument(argument, "There is no interface %q", menu.Clean(zone)).
+					WithHint("After the %% write the name of an interface of this appliance")
 			}
 		}
 		list[i] = scoped
@@ -115,7 +124,8 @@ var reasons = []struct {
 	{syscall.EACCES, "the destination is forbidden by a route or a firewall of this appliance"},
 	{syscall.EPERM, "a firewall of this appliance forbids it"},
 	{syscall.EMSGSIZE, "the packet is too big to be sent in one piece"},
-	{syscall.EINVAL, "a route of this appliance drops what goes there (blackhole), or it cannot be reached from this source"},
+	{syscall.EINVAL, "a route of this appliance drops what goes there (blackhole), or it cannot be reached from this " +
+		"source"},
 	{syscall.ETIMEDOUT, "no answer"},
 	{syscall.ENODEV, "the interface has gone"},
 	{syscall.EAFNOSUPPORT, "this kernel has no such version of IP"},
@@ -125,7 +135,8 @@ var reasons = []struct {
 	{syscall.EAGAIN, "the interface's queue is full"},
 }
 
-// Reason says in words why something could not be sent or reached; ok is false for an error that says nothing of the network.
+// Reason says in words why something could not be sent or reached; ok is false for an error that
+// says nothing of the network.
 func Reason(err error) (text string, ok bool) {
 	for _, r := range reasons {
 		if errors.Is(err, r.errno) {
@@ -139,8 +150,8 @@ func Reason(err error) (text string, ok bool) {
 	return "", false
 }
 
-// Failure returns err as an Error that says in words what failed, as the format does, and the kernel's reason.
-// An error that says nothing of the network is returned as it is.
+// Failure returns err as an Error that says in words what failed, as the format does, and the
+// kernel's reason. An error that says nothing of the network is returned as it is.
 func Failure(err error, format string, args ...any) error {
 	if err == nil {
 		return nil
@@ -158,7 +169,8 @@ func Milliseconds(d time.Duration) string { return fmt.Sprintf("%.3f", d.Seconds
 // Seconds is a time as JSON has it, to the microsecond.
 func Seconds(d time.Duration) float64 { return d.Round(time.Microsecond).Seconds() }
 
-// AskSource is menu.Decl.Ask for a command of whose questions only that for the argument source needs help.
+// AskSource is menu.Decl.Ask for a command of whose questions only that for the argument source
+// needs help.
 func AskSource[A any](_ context.Context, _ menu.Caller, _ A, q *menu.Question) error {
 	if q.Name == "source" {
 		ChooseSource(q)

@@ -17,13 +17,15 @@ import (
 
 // Service makes and keeps reports.
 type Service interface {
-	CreateReport(ctx context.Context, caller menu.Caller, request access.ReportRequest, progress func(string)) (access.Report, error)
+	CreateReport(ctx context.Context, caller menu.Caller, request access.ReportRequest,
+		progress func(string)) (access.Report, error)
 	Reports() []access.Report
 	DeleteReport(caller menu.Caller, name string) error
 	ListFiles() ([]access.File, error)
 }
 
-// parts are the commands whose output is in a report. What the caller's role may not run is left out, and the report says so.
+// parts are the commands whose output is in a report. What the caller's role may not run is left
+// out, and the report says so.
 func parts() []access.ReportPart {
 	part := func(title, path string, arguments ...string) access.ReportPart {
 		p := access.ReportPart{Title: title, Path: strings.Fields(path), Arguments: map[string]string{}}
@@ -35,7 +37,8 @@ func parts() []access.ReportPart {
 	return []access.ReportPart{
 		part("Versions", "version"),
 		part("Status", "status"),
-		part("Active sockets", "netstat sockets", "numeric", "yes", "protocol", "all", "processes", "yes", "details", "yes"),
+		part("Active sockets", "netstat sockets", "numeric", "yes", "protocol", "all", "processes",
+			"yes", "details", "yes"),
 		part("Network interfaces", "netstat interfaces", "bytes", "yes", "dropped", "yes"),
 		part("Routing tables", "netstat routes", "numeric", "yes", "tables", "all"),
 		part("Listen queues", "netstat queues", "numeric", "yes"),
@@ -57,7 +60,8 @@ func parts() []access.ReportPart {
 }
 
 // Create makes a report and yields it.
-func Create(ctx context.Context, s Service, caller menu.Caller, request access.ReportRequest, out *menu.Out[access.Report]) error {
+func Create(ctx context.Context, s Service, caller menu.Caller, request access.ReportRequest,
+	out *menu.Out[access.Report]) error {
 	request.Parts = parts()
 	if len(request.Files) == 1 && strings.EqualFold(request.Files[0], none) {
 		request.Files = nil
@@ -83,7 +87,8 @@ func ChooseFiles(s Service, caller menu.Caller, q *menu.Question) error {
 	q.Skip, q.Default = len(list) == 0, none
 	q.Choices = []menu.Choice{{Value: none, Label: "none"}}
 	for _, f := range list {
-		q.Choices = append(q.Choices, menu.Choice{Value: f.Name, Label: fmt.Sprintf("%s (%s)", f.Name, captures.Bytes(f.Bytes))})
+		q.Choices = append(q.Choices,
+			menu.Choice{Value: f.Name, Label: fmt.Sprintf("%s (%s)", f.Name, captures.Bytes(f.Bytes))})
 	}
 	q.Open = true // a file that is not there is NotFound
 	return nil
@@ -115,7 +120,8 @@ func Table(w io.Writer, list []access.Report) {
 		fmt.Fprintln(w, "There are no reports.")
 		return
 	}
-	t := tables.Table{Head: []string{"REPORT", "MADE (UTC)", "BY", "FOR", "CASE", "CAPTURES", "SIZE"}, Spare: []string{"FOR", "CAPTURES"}}
+	t := tables.Table{Head: []string{"REPORT", "MADE (UTC)", "BY", "FOR", "CASE", "CAPTURES", "SIZE"},
+		Spare: []string{"FOR", "CAPTURES"}}
 	for _, r := range list {
 		t.Add(r.Name, tables.Whole(r.Time.UTC().Format("2006-01-02 15:04")), r.Owner, string(r.Role),
 			menu.Clean(tables.OrDash(r.Case)), strconv.Itoa(len(r.Files)), tables.Whole(captures.Bytes(r.Bytes)))

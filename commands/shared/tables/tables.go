@@ -11,9 +11,10 @@ import (
 	"diagsh/internal/menu"
 )
 
-// A Table is rows of cells below a heading. Where it is wider than the terminal (menu.Columns), cells go on in the next row, broken at
-// blanks, the widest columns first; where that is not enough, there is one blank between columns and not two, and then the columns named in
-// Spare are left out, the first of them first.
+// A Table is rows of cells below a heading. Where it is wider than the terminal (menu.Columns),
+// cells go on in the next row, broken at blanks, the widest columns first; where that is not
+// enough, there is one blank between columns and not two, and then the columns named in Spare are
+// left out, the first of them first.
 type Table struct {
 	Head  []string
 	Spare []string // headings of columns that a narrow terminal goes without
@@ -65,7 +66,8 @@ func (t *Table) Write(w io.Writer) {
 	io.WriteString(w, strings.ReplaceAll(b.String(), "\u00a0", " "))
 }
 
-// fitted is how wide each column is so that the rows have at most limit columns (0: no limit), and whether they can.
+// fitted is how wide each column is so that the rows have at most limit columns (0: no limit), and
+// whether they can.
 func fitted(rows [][]string, limit, gap int) (widths []int, fits bool) {
 	widths, least := make([]int, len(rows[0])), make([]int, len(rows[0]))
 	for _, row := range rows {
@@ -119,7 +121,8 @@ func writeRow(b *strings.Builder, row []string, widths []int, gap int) {
 	}
 }
 
-// Line writes a line. What the terminal has no room for goes on in the next row, behind so many blanks.
+// Line writes a line. What the terminal has no room for goes on in the next row, behind so many
+// blanks.
 func Line(w io.Writer, indent int, format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
 	limit := menu.Columns(w)

@@ -22,11 +22,19 @@ func TestWrite(t *testing.T) {
 		columns int
 		want    string
 	}{
-		{"as wide as it likes", 0, "USER   FULL NAME        LAST LOGIN        NOTES\nann    Ann of the Desk  2026-11-28 15:04  expires soon\nbartb  -                never             -\n"},
-		{"fits", 54, "USER   FULL NAME        LAST LOGIN        NOTES\nann    Ann of the Desk  2026-11-28 15:04  expires soon\nbartb  -                never             -\n"},
-		{"the widest is broken", 50, "USER   FULL NAME    LAST LOGIN        NOTES\nann    Ann of the   2026-11-28 15:04  expires soon\n       Desk\nbartb  -            never             -\n"},
-		{"all are broken", 38, "USER   FULL  LAST LOGIN        NOTES\n       NAME\nann    Ann   2026-11-28 15:04  expires\n       of                      soon\n       the\n       Desk\nbartb  -     never             -\n"},
-		{"one is left out", 30, "USER  LAST LOGIN       NOTES\nann   2026-11-28 15:04 expires\n                       soon\nbartb never            -\n"},
+		{"as wide as it likes", 0,
+			"USER   FULL NAME        LAST LOGIN        NOTES\nann    Ann of the Desk  2026-11-28 15:04  expires " +
+				"soon\nbartb  -                never             -\n"},
+		{"fits", 54, "USER   FULL NAME        LAST LOGIN        NOTES\nann    Ann of the Desk  2026-11-28 15:04  " +
+			"expires soon\nbartb  -                never             -\n"},
+		{"the widest is broken", 50,
+			"USER   FULL NAME    LAST LOGIN        NOTES\nann    Ann of the   2026-11-28 15:04  expires soon\n       " +
+				"Desk\nbartb  -            never             -\n"},
+		{"all are broken", 38, "USER   FULL  LAST LOGIN        NOTES\n       NAME\nann    Ann   2026-11-28 15:04  " +
+			"expires\n       of                      soon\n       the\n       Desk\nbartb  -     never             " +
+			"-\n"},
+		{"one is left out", 30, "USER  LAST LOGIN       NOTES\nann   2026-11-28 15:04 expires\n                      " +
+			" soon\nbartb never            -\n"},
 	} {
 		table := tables.Table{Head: []string{"USER", "FULL NAME", "LAST LOGIN", "NOTES"}, Spare: []string{"FULL NAME"}}
 		table.Add("ann", "Ann of the Desk", tables.Whole("2026-11-28 15:04"), "expires soon")
