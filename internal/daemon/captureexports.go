@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"slices"
+	"time"
 
 	"diagsh/capture"
 	"diagsh/internal/access"
@@ -12,12 +13,12 @@ import (
 
 // ExportPackets queues the files of a capture that has ended, or a file.
 func (t *Table) ExportPackets(caller menu.Caller, name, target string) ([]capture.Export, error) {
-	if err := t.CheckTarget(target); err != nil {
+	if err := t.queue.CheckTarget(target); err != nil {
 		return nil, err
 	}
 	var files []string
 	of := ""
-	if _, err := t.FileInfo(name); err == nil {
+	if _, err := t.directory.FileInfo(name); err == nil {
 		files = []string{name}
 	} else {
 		status, err := t.Capture(name)
@@ -34,12 +35,12 @@ func (t *Table) ExportPackets(caller menu.Caller, name, target string) ([]captur
 			files = append(files, f.Name)
 		}
 	}
-	return t.Queue.Add(of, files, target, caller.User)
+	return t.queue.Add(of, files, target, caller.User)
 }
 
 // exportFile queues a file that a running capture has just closed, for the targets that want all.
 func (t *Table) exportFile(r *entry, name, file string) {
-	for _, target := range t.Auto() {
+	for _, target := range t.queue.Auto() {
 		t.enqueueAuto(r, name, []string{file}, target)
 	}
 }
@@ -50,7 +51,7 @@ func (t *Table) exportFile(r *entry, name, file string) {
 // files are queued, the table on it says that they are not.
 func (t *Table) exportCapture(r *entry, s capture.Status) {
 	queued := true
-	for _, target := range t.Auto() {
+	for _, target := range t.queue.Auto() {
 		queued = t.enqueueAuto(r, s.Name, t.unqueuedFor(r, target, s.Files), target) && queued
 	}
 	t.mu.Lock()
@@ -59,6 +60,12 @@ func (t *Table) exportCapture(r *entry, s capture.Status) {
 	}
 	t.mu.Unlock()
 	t.trimRing(r)
+}
+
+// Sweep does again what was not possible: the disk was full, and may have room now.
+func (t *Table) Sweep(time.Time) {
+	t.exportUnqueued()
+	t.saveIfDirty()
 }
 
 // exportUnqueued queues the files of captures that ended while that was not possible.
@@ -77,7 +84,7 @@ func (t *Table) enqueueAuto(r *entry, name string, files []string, target string
 	if len(files) == 0 {
 		return true
 	}
-	if _, err := t.Queue.Add(name, files, target, access.System); err != nil {
+	if _, err := t.queue.Add(name, files, target, access.System); err != nil {
 		t.log.Error("the files of a capture cannot be queued for their target", "name", name, "target", target, "error", err)
 		return false
 	}
@@ -87,7 +94,7 @@ func (t *Table) enqueueAuto(r *entry, name string, files []string, target string
 
 // countExports says in statuses how many of their files still have to be copied.
 func (t *Table) countExports(list []capture.Status) {
-	pending := t.Pending()
+	pending := t.queue.Pending()
 	for i := range list {
 		list[i].FilesAwaitingExport = 0
 		for _, f := range list[i].Files {
@@ -98,8 +105,9 @@ func (t *Table) countExports(list []capture.Status) {
 	}
 }
 
-// released tells the ring of a file that the file is held no more.
-func (t *Table) released(file string) {
+// Released notes that a file waits for no copy any more: its ring may delete it. It is called
+// without a lock of the queue.
+func (t *Table) Released(file string) {
 	t.mu.Lock()
 	i := slices.IndexFunc(t.records, func(r *entry) bool { return r.has(file) })
 	if i < 0 {
@@ -115,9 +123,9 @@ func (t *Table) released(file string) {
 	t.trimRing(r)
 }
 
-// targetGone notes that a target was deleted. The disk knows it before another one of the name can
-// be added.
-func (t *Table) targetGone(name string) {
+// TargetGone notes that a target was deleted. The disk knows it before another one of the name can
+// be added. It is called without a lock of the queue.
+func (t *Table) TargetGone(name string) {
 	t.forgetTarget(name)
 	t.saveCaptures()
 }

@@ -293,7 +293,7 @@ func TestFilesThatCouldNotBeQueuedAreCopied(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	b.d.exportUnqueued()
+	b.d.Table.Sweep(time.Now())
 	await.Until(t, "the copy", func() bool { return len(there.has()) == 1 })
 	b.ns.Do(t, func() { start(t, Options{Dir: left}) })
 	await.Until(t, "the copy by the next one", func() bool { return len(there.has()) == 2 })

@@ -60,7 +60,7 @@ func (t *Table) buildFilter(ctx context.Context, spec capture.Spec, interfaces [
 	f.expression = filter.WithAddresses(ctx, spec.Filter, f.names)
 	var own string
 	if !spec.Management {
-		own = managementFilter(t.ManagementPorts(), ownAddresses())
+		own = managementFilter(t.settings.ManagementPorts(), ownAddresses())
 	}
 	switch {
 	case own != "" && spec.Filter != "":

@@ -91,7 +91,7 @@ func TestRuntsAreCaptured(t *testing.T) {
 			{capture.Raw, "", connection(t, "198.51.100.9:40000", "192.0.2.1:2222")[14:], false}, {capture.Raw, "less 100", connection(t, "[2001:db8::9]:40000", "[2001:db8::1]:2222")[14:], false},
 		} {
 			d := managed(t, 2222)
-			expression := managementFilter(d.ManagementPorts(), addresses)
+			expression := managementFilter(d.settings.ManagementPorts(), addresses)
 			if c.filter != "" {
 				expression += " and (" + c.filter + ")"
 			}
@@ -200,12 +200,12 @@ func TestInterfacesThatAFilterIsOfNoUseFor(t *testing.T) {
 	}
 }
 
-// managed returns an appliance that has no more than ports of its own.
-func managed(t *testing.T, ports ...uint16) *Daemon {
+// managed returns a table whose appliance has no more than ports of its own.
+func managed(t *testing.T, ports ...uint16) *Table {
 	t.Helper()
 	s, err := settings.Open(settings.Options{Dir: t.TempDir(), ManagementPorts: ports, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &Daemon{Settings: s, Table: &Table{Settings: s}}
+	return &Table{settings: s}
 }

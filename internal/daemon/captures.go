@@ -1,14 +1,14 @@
 package daemon
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,28 +25,39 @@ import (
 	"diagsh/internal/menu"
 )
 
+// tableOptions are what a Table needs of the rooms around it.
+type tableOptions struct {
+	Dir      string    // the data directory
+	Product  string    // name and version, as capture files say them
+	LastSign time.Time // when the appliance that ran before was last seen to do something
+	Settings *settings.Settings
+	Audit    *audit.Log
+	Files    *files.Directory // that captures are written into
+	Exports  *exports.Queue   // which tells the Table by Released and TargetGone
+	Log      *slog.Logger
+}
+
 // A Table is the one table of captures, for all users and front ends.
 type Table struct {
-	*settings.Settings
-	*audit.Log
-	*files.Directory
-	*exports.Queue
+	settings  *settings.Settings
+	audit     *audit.Log
+	directory *files.Directory
+	queue     *exports.Queue
+	product   string
+	log       *slog.Logger
+	lastSign  time.Time
 
-	product  string
-	log      *slog.Logger
-	lastSign time.Time // when the appliance that ran before was last seen to do something
-
-	live    atomic.Int32 // who watches the network now
+	live    atomic.Int32 // users who watch the network now
 	checked checkedNames
 
-	files    *os.Root
-	path     string // of the diagnostic directory
-	store    store.JSON[capturesFile]
-	settings store.JSON[settingsFile]
-	volume   *pcapfile.Volume
-	rings    *afpacket.Spare
+	root         *os.Root // of the diagnostic directory, and its name
+	path         string
+	capturesFile store.JSON[capturesFile]
+	settingsFile store.JSON[settingsFile]
+	volume       *pcapfile.Volume
+	rings        *afpacket.Spare
 
-	tasks sync.WaitGroup // each capture that is reserved is one
+	tasks sync.WaitGroup // recovering, and each capture that is reserved
 
 	mu      sync.Mutex
 	records []*entry // in the order of their starts
@@ -62,42 +73,28 @@ type Table struct {
 	current    capture.Settings
 }
 
-// An entry is one capture, running or ended.
-type entry struct {
-	Status    capture.Status `json:"status"`             // as it ended; while it runs, as it was when the table was written
-	Spec      capture.Spec   `json:"spec"`               // what it was begun with
-	File      string         `json:"file"`               // the name that its file gets; those of several have numbers in it
-	Payload   bool           `json:"payload"`            // the files hold more than headers
-	Queued    map[string]int `json:"queued,omitempty"`   // by target that wants all: the number of the last file that was queued for it
-	Unqueued  bool           `json:"unqueued,omitempty"` // its files are not queued yet for the targets that want all
-	filter    *captureFilter // of its last run; nil if there was none since the appliance began
-	job       *capture.Job   // nil: it does not run
-	busy      bool           // somebody works on it: its job is being made, or its files are finished or removed
-	cancelled chan struct{}  // closed when it is not to begin any more; nil unless it waits for its time
-	memory    int64          // that it has
-}
-
-// status is the capture as it is now.
-func (r *entry) status() capture.Status {
-	s := r.Status
-	if r.job != nil {
-		s = r.statusOf(r.job)
+// openTable reads the table as it was when the appliance ended, and registers the owner of the
+// files. Nothing runs before Recover.
+func openTable(o tableOptions) (*Table, error) {
+	keep := o.Settings.CaptureRules().KeepMemory // of a capture that ends
+	t := &Table{
+		settings: o.Settings, audit: o.Audit, directory: o.Files, queue: o.Exports, product: o.Product, log: o.Log, lastSign: o.LastSign,
+		root: o.Files.Root(), path: o.Files.Path(), volume: pcapfile.NewVolume(keep), rings: afpacket.NewSpare(keep),
+		capturesFile: store.JSON[capturesFile]{Path: filepath.Join(o.Dir, "captures.json"), Version: 2},
+		settingsFile: store.JSON[settingsFile]{Path: filepath.Join(o.Dir, "settings.json"), Version: 2},
 	}
-	s.Interfaces = slices.Clone(s.Interfaces)
-	s.Files = slices.Clone(s.Files)
-	if s.Files == nil {
-		s.Files = []capture.FileInfo{}
+	var file capturesFile
+	if _, err := t.capturesFile.Load(&file); err != nil {
+		return nil, err
 	}
-	return s
-}
-
-// statusOf is the status of the capture's job, with what the filter has left out.
-func (r *entry) statusOf(job *capture.Job) capture.Status {
-	s := job.Status()
-	if r.filter != nil {
-		s.InterfacesLeftOut = r.filter.leftOut()
+	t.records = slices.DeleteFunc(file.Captures, func(r *entry) bool { return r == nil })
+	stored := settingsFile{firstSettings()}
+	if _, err := t.settingsFile.Load(&stored); err != nil {
+		return nil, err
 	}
-	return s
+	t.current = stored.Settings
+	o.Files.Register(captureFiles{t})
+	return t, nil
 }
 
 // statusOf is that of a record for who does not hold the table.
@@ -114,117 +111,11 @@ func (t *Table) filters(r *entry, f *captureFilter) {
 	r.filter = f
 }
 
-// ended reports whether the capture needs its file no more.
-func (r *entry) ended() bool { return r.job == nil && !r.busy }
-
 // stopWait is how long StopCapture waits for a file to be finished, and startWait how long a filter's host names may take.
 const (
 	stopWait  = 30 * time.Second
 	startWait = 10 * time.Second
 )
-
-// reserve takes a name and writes down that the capture is about to run, so that its file is known even if the appliance dies in
-// the next moment. Whoever reserves ends the task that this adds.
-func (t *Table) reserve(spec capture.Spec, caller menu.Caller, expression string, conf *settings.Settings, interfaces []capture.Interface) (*entry, error) {
-	spec.Format = spec.FileFormat(len(interfaces))
-	r := &entry{Payload: !spec.HeadersOnly, busy: true, Spec: spec, Status: spec.Status()}
-	s := &r.Status
-	s.State, s.EffectiveFilter, s.StartTime, s.Owner, s.Interfaces = capture.Running, expression, time.Now(), caller.User, nil
-	for _, i := range interfaces {
-		r.Status.Interfaces = append(r.Status.Interfaces, i.Name)
-	}
-	if err := t.add(r, conf); err != nil {
-		return nil, err
-	}
-	if err := t.keep(); err != nil {
-		t.drop(r)
-		t.tasks.Done()
-		return nil, err
-	}
-	return r, nil
-}
-
-// add puts a capture into the table, with a name and a name for its file.
-func (t *Table) add(r *entry, conf *settings.Settings) error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if err := t.room(conf); err != nil {
-		return err
-	}
-	s := &r.Status
-	if s.Name == "" {
-		s.Name = t.nextName()
-	} else if _, taken := t.find(s.Name); taken {
-		return &menu.Error{Code: menu.State, Argument: "name", Message: "There is a capture " + s.Name + " already",
-			Hint: "Choose another name, or delete that one"}
-	}
-	r.Spec.Name = s.Name
-	r.File = t.freeFileName(conf.Hostname(), s.Name, s.StartTime, s.Format)
-	t.records = append(t.records, r)
-	t.tasks.Add(1)
-	return nil
-}
-
-// room tells whether one more capture may run.
-func (t *Table) room(conf *settings.Settings) error {
-	if t.closed {
-		return menu.Errorf(menu.State, "The appliance is stopping")
-	}
-	running := 0
-	for _, other := range t.records {
-		if !other.ended() {
-			running++
-		}
-	}
-	if running >= conf.CaptureRules().Running {
-		return menu.Errorf(menu.State, "%d captures are running, which is the most", running).WithHint("Stop one of them first")
-	}
-	return nil
-}
-
-// drop takes a capture out of the table.
-func (t *Table) drop(r *entry) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.records = slices.DeleteFunc(t.records, func(other *entry) bool { return other == r })
-}
-
-// nextName is capture-N with the number after the highest in the table.
-func (t *Table) nextName() string {
-	const prefix = "capture-"
-	highest := 0
-	for _, r := range t.records {
-		if digits, ok := strings.CutPrefix(r.Status.Name, prefix); ok {
-			if n, err := strconv.Atoi(digits); err == nil && n > highest && n < 1<<30 {
-				highest = n
-			}
-		}
-	}
-	return prefix + strconv.Itoa(highest+1)
-}
-
-// freeFileName is HOST-NAME-YYYYMMDD-HHMMSS in UTC with its extension. A capture that follows another of its name within the
-// second gets the next free second: a number behind that would say that it is a part of the other.
-func (t *Table) freeFileName(host, name string, now time.Time, format capture.Format) string {
-	for {
-		file := host + "-" + name + "-" + now.UTC().Format("20060102-150405") + format.Extension()
-		if !t.taken(file) {
-			return file
-		}
-		now = now.Add(time.Second)
-	}
-}
-
-func (t *Table) taken(file string) bool {
-	for _, name := range []string{file, capture.NumberedName(file, 1)} {
-		for _, name := range []string{name, capture.PartName(name)} {
-			if _, err := t.files.Lstat(name); err == nil {
-				return true
-			}
-		}
-	}
-	return slices.ContainsFunc(t.records, func(r *entry) bool { return r.File == file })
-}
 
 func (t *Table) find(name string) (*entry, bool) {
 	i := slices.IndexFunc(t.records, func(r *entry) bool { return r.Status.Name == name })
@@ -263,7 +154,7 @@ func (t *Table) await(r *entry, job *capture.Job) {
 }
 
 func (t *Table) recordEnd(s capture.Status) {
-	t.SystemEvent(access.Event{Path: s.Name, Message: "The capture " + s.Name + " of " + s.Owner + " ended: " + s.StopReason.Text(),
+	t.audit.SystemEvent(access.Event{Path: s.Name, Message: "The capture " + s.Name + " of " + s.Owner + " ended: " + s.StopReason.Text(),
 		Arguments: map[string]string{"stopReason": string(s.StopReason), "packets": fmt.Sprint(s.PacketsWritten)}, Seconds: s.EndTime.Sub(s.StartTime).Seconds()})
 }
 
@@ -396,7 +287,7 @@ func (t *Table) DeleteCapture(_ menu.Caller, name string) error {
 		return err
 	}
 	for i, f := range files {
-		if err := t.files.Remove(f.Name); err != nil && !errors.Is(err, os.ErrNotExist) {
+		if err := t.root.Remove(f.Name); err != nil && !errors.Is(err, os.ErrNotExist) {
 			t.putBack(r, files[i:])
 			t.saveCaptures()
 			return menu.Failing("delete the file", err)
@@ -441,12 +332,6 @@ func (t *Table) writing(file string) bool {
 	return slices.ContainsFunc(t.records, func(r *entry) bool { return !r.ended() && r.has(file) })
 }
 
-// has tells whether a file is one of the capture, by its name.
-func (r *entry) has(file string) bool {
-	_, ok := capture.FileNumber(r.File, file)
-	return ok
-}
-
 // removed notes that files are gone; their captures stay in the table.
 func (t *Table) removed(names []string) {
 	t.mu.Lock()
@@ -481,8 +366,8 @@ func (t *Table) filesOf(wanted func(*entry) bool) map[string]bool {
 	return files
 }
 
-// stop ends all captures and takes no more.
-func (t *Table) stop() {
+// Stop ends all captures and lets none begin any more. Close waits for their ends.
+func (t *Table) Stop() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.closed = true
@@ -493,5 +378,22 @@ func (t *Table) stop() {
 		if r.cancelled != nil && r.Status.State == capture.NotStarted {
 			close(r.cancelled) // The next start of the appliance waits on.
 		}
+	}
+}
+
+// Close waits until ctx ends for captures to finish their files, and gives back the memory that is
+// kept for others. Files that are not finished then are finished by the next start.
+func (t *Table) Close(ctx context.Context) error {
+	defer t.clearSpare()
+	finished := make(chan struct{})
+	go func() {
+		t.tasks.Wait()
+		close(finished)
+	}()
+	select {
+	case <-finished:
+		return nil
+	case <-ctx.Done():
+		return errors.New("some captures have not finished their files; the next start does")
 	}
 }

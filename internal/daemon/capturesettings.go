@@ -2,13 +2,17 @@ package daemon
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"net"
+	"os"
 	"slices"
 	"strings"
 
 	"diagsh/capture"
 	"diagsh/capture/afpacket"
 	"diagsh/diag/interfaces"
+	"diagsh/internal/access"
 	"diagsh/internal/menu"
 )
 
@@ -24,7 +28,7 @@ func (t *Table) settled(s capture.Settings) capture.Settings {
 	s.Options = s.Normal()
 	s.Interfaces = slices.Clone(s.Interfaces)
 	if s.Limits.SizeBytes == 0 {
-		s.Limits.SizeBytes = t.CaptureRules().SizeBytes
+		s.Limits.SizeBytes = t.settings.CaptureRules().SizeBytes
 	}
 	return s
 }
@@ -61,12 +65,31 @@ func (t *Table) SetCaptureSettings(caller menu.Caller, given capture.Partial) er
 	if err := t.CheckFilter(ctx, s.Filter); err != nil {
 		return err
 	}
-	if err := t.settings.Store(settingsFile{s}); err != nil {
+	if err := t.settingsFile.Store(settingsFile{s}); err != nil {
 		return menu.Failing("save the settings", err)
 	}
 	t.settingsMu.Lock()
 	defer t.settingsMu.Unlock()
 	t.current = s
+	return nil
+}
+
+// Losses lists what Reset takes away.
+func (t *Table) Losses() []access.Loss {
+	if _, err := os.Stat(t.settingsFile.Path); err != nil {
+		return nil
+	}
+	return []access.Loss{{What: "settings of captures", Count: 1, Detail: "interfaces, filter and limits that captures begin with"}}
+}
+
+// Reset makes captures begin as on a new appliance. It ends and deletes none.
+func (t *Table) Reset() error {
+	t.settingsMu.Lock()
+	defer t.settingsMu.Unlock()
+	if err := os.Remove(t.settingsFile.Path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	t.current = firstSettings()
 	return nil
 }
 
@@ -78,7 +101,7 @@ func (t *Table) specOf(r capture.Request) (capture.Spec, error) {
 	if r.Defaults {
 		settings = t.settled(firstSettings())
 	}
-	spec := capture.Spec{Name: r.Name, Start: r.Start, Options: withNames(r.Partial).Over(settings.Options), ReserveBytes: t.Reserve()}
+	spec := capture.Spec{Name: r.Name, Start: r.Start, Options: withNames(r.Partial).Over(settings.Options), ReserveBytes: t.directory.Reserve()}
 	if err := r.CheckFormat(r.Format, leaveFormatOut); err != nil {
 		return spec, captureError("start the capture", err)
 	}
@@ -86,7 +109,7 @@ func (t *Table) specOf(r capture.Request) (capture.Spec, error) {
 		spec.Format = capture.PCAPNG // a pcap file has no place for them
 	}
 	if spec.Limits.SizeBytes == 0 {
-		spec.Limits.SizeBytes = t.CaptureRules().SizeBytes
+		spec.Limits.SizeBytes = t.settings.CaptureRules().SizeBytes
 	}
 	if spec.Mode == capture.Ring {
 		t.ring(&spec, r)
@@ -108,7 +131,7 @@ func (t *Table) specOf(r capture.Request) (capture.Spec, error) {
 // ring bounds a ring of files where the request does not.
 func (t *Table) ring(spec *capture.Spec, r capture.Request) {
 	if spec.Rotation.FileBytes == 0 && spec.Rotation.FileSeconds == 0 {
-		spec.Rotation.FileBytes = t.CaptureRules().SizeBytes
+		spec.Rotation.FileBytes = t.settings.CaptureRules().SizeBytes
 	}
 	// The settings' size is that of a single file; a ring that deletes its oldest file is bounded by its files.
 	if r.Limits.SizeBytes == 0 && spec.Rotation.KeepFiles > 0 {

@@ -96,11 +96,11 @@ func memory() (total, available int64) {
 // kept or has a target wait for them. Files that belong to no capture never are.
 func (t *Table) expendable(r *entry) bool {
 	for _, f := range r.Status.Files {
-		if t.Waiting(f.Name) {
+		if t.queue.Waiting(f.Name) {
 			return false
 		}
 	}
-	if r.Unqueued && len(t.Auto()) > 0 {
+	if r.Unqueued && len(t.queue.Auto()) > 0 {
 		return false
 	}
 	return r.ended() && r.Status.State != capture.NotStarted && !r.Spec.Protect && len(r.Status.Files) > 0
@@ -121,14 +121,14 @@ func (t *Table) trimRing(r *entry) {
 	for {
 		t.mu.Lock()
 		s, keep := &r.Status, int(r.Spec.KeptFiles())
-		if !r.ended() || r.Unqueued || keep == 0 || len(s.Files) <= keep || t.Waiting(s.Files[0].Name) {
+		if !r.ended() || r.Unqueued || keep == 0 || len(s.Files) <= keep || t.queue.Waiting(s.Files[0].Name) {
 			t.mu.Unlock()
 			break
 		}
 		name, oldest := s.Name, s.Files[0]
 		t.takeOut(r, oldest)
 		t.mu.Unlock()
-		deleted = t.Discard(oldest.Name, name, "as it is copied and its ring keeps newer ones") || deleted
+		deleted = t.directory.Discard(oldest.Name, name, "as it is copied and its ring keeps newer ones") || deleted
 	}
 	if deleted {
 		t.saveCaptures()

@@ -11,7 +11,6 @@ import (
 
 	"diagsh/capture"
 	"diagsh/capture/afpacket"
-	"diagsh/internal/daemon/settings"
 	"diagsh/internal/menu"
 )
 
@@ -40,7 +39,7 @@ func (t *Table) StartCapture(caller menu.Caller, request capture.Request) (captu
 	if spec.Mode == capture.Append && t.has(spec.Name) {
 		return t.appendCapture(request, spec, interfaces, f)
 	}
-	r, err := t.reserve(spec, caller, f.expression, t.Settings, interfaces)
+	r, err := t.reserve(spec, caller, f.expression, interfaces)
 	if err != nil {
 		return capture.Status{}, captureError("start the capture", err)
 	}
@@ -61,7 +60,7 @@ func (t *Table) StartCapture(caller menu.Caller, request capture.Request) (captu
 func (t *Table) launch(r *entry, interfaces []capture.Interface, f *captureFilter, before *capture.Status) (*capture.Job, error) {
 	spec := r.Spec
 	t.filters(r, f)
-	ring, buffers, err := t.grant(r, t.CaptureRules().Memory, spec.RingBytes)
+	ring, buffers, err := t.grant(r, t.settings.CaptureRules().Memory, spec.RingBytes)
 	if err != nil {
 		return nil, err
 	}
@@ -95,13 +94,13 @@ func (t *Table) launch(r *entry, interfaces []capture.Interface, f *captureFilte
 		Append:      files.Append,
 		Release:     files.Close,
 		Prepare:     func() error { return afpacket.Prepare(spec.CPUs, t.notUrgent) },
-		Dir:         t.Root(),
+		Dir:         t.directory.Root(),
 		FileName:    r.File,
 		Before:      before,
 		NextFile:    next,
-		Allowance:   t.Allowance,
+		Allowance:   t.directory.Allowance,
 		OnClose:     func(f capture.FileInfo) { t.exportFile(r, spec.Name, f.Name) },
-		Retain:      t.Waiting,
+		Retain:      t.queue.Waiting,
 		OnRotate:    t.saveCaptures,
 		Machine:     machine,
 		System:      system,
@@ -134,7 +133,7 @@ func (t *Table) comments(r *entry) []string {
 		filter = "none"
 	}
 	lines := []string{
-		"Appliance: " + t.Hostname() + ", " + t.product,
+		"Appliance: " + t.settings.Hostname() + ", " + t.product,
 		"Capture: " + s.Name,
 		"Operator: " + r.Status.Owner,
 		"Filter: " + filter,
@@ -153,7 +152,7 @@ func (t *Table) comments(r *entry) []string {
 
 // appendCapture goes on with a capture that has ended, in its last file.
 func (t *Table) appendCapture(request capture.Request, spec capture.Spec, interfaces []capture.Interface, f *captureFilter) (capture.Status, error) {
-	r, before, err := t.reopen(request, spec, t.Settings)
+	r, before, err := t.reopen(request, spec)
 	if err != nil {
 		return capture.Status{}, captureError("start the capture", err)
 	}
@@ -209,7 +208,7 @@ func (t *Table) goOn(r *entry, before *capture.Status, said string) {
 	err := t.tryToGoOn(r, before)
 	if err == nil {
 		t.saveCaptures()
-		t.System(r.Spec.Name, said, nil)
+		t.audit.System(r.Spec.Name, said, nil)
 		return
 	}
 	s := r.Status
@@ -285,7 +284,7 @@ func (t *Table) has(name string) bool {
 }
 
 // reopen makes a capture that has ended one that is about to run.
-func (t *Table) reopen(request capture.Request, spec capture.Spec, conf *settings.Settings) (*entry, capture.Status, error) {
+func (t *Table) reopen(request capture.Request, spec capture.Spec) (*entry, capture.Status, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	r, ok := t.find(spec.Name)
@@ -302,7 +301,7 @@ func (t *Table) reopen(request capture.Request, spec capture.Spec, conf *setting
 	if err := request.CheckFormat(before.Format, "The file that is appended to is pcap"); err != nil {
 		return nil, capture.Status{}, err
 	}
-	if err := t.room(conf); err != nil {
+	if err := t.room(); err != nil {
 		return nil, capture.Status{}, err
 	}
 	spec.Format = before.Format

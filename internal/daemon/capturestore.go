@@ -12,7 +12,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"diagsh/capture"
-	"diagsh/capture/afpacket"
 	"diagsh/capture/pcapfile"
 	"diagsh/internal/daemon/store"
 )
@@ -29,36 +28,13 @@ type capturesFile struct {
 	Captures []*entry `json:"captures"`
 }
 
-// openTable reads the table as it was when the appliance ended, in the rooms that it stands on. The queue of copies is opened
-// after it, and given then.
-func openTable(dir string, d *Daemon) (*Table, error) {
-	keep := d.CaptureRules().KeepMemory // of a capture that ends
-	t := &Table{
-		Settings: d.Settings, Log: d.Log, Directory: d.Directory, product: d.product, log: d.log, lastSign: d.lastSign,
-		files: d.Root(), volume: pcapfile.NewVolume(keep), rings: afpacket.NewSpare(keep), path: filepath.Join(dir, "diagnostic"),
-		store:    store.JSON[capturesFile]{Path: filepath.Join(dir, "captures.json"), Version: 2},
-		settings: store.JSON[settingsFile]{Path: filepath.Join(dir, "settings.json"), Version: 2},
-	}
-	var file capturesFile
-	if _, err := t.store.Load(&file); err != nil {
-		return nil, err
-	}
-	t.records = slices.DeleteFunc(file.Captures, func(r *entry) bool { return r == nil })
-	stored := settingsFile{firstSettings()}
-	if _, err := t.settings.Load(&stored); err != nil {
-		return nil, err
-	}
-	t.current = stored.Settings
-	return t, nil
-}
-
 // keep writes the table as it is now. It returns when that is safe on the disk.
 func (t *Table) keep() error {
 	t.storing.Lock()
 	defer t.storing.Unlock()
 	data, err := t.marshal()
 	if err == nil {
-		err = store.Replace(t.store.Path, data)
+		err = store.Replace(t.capturesFile.Path, data)
 	}
 	t.dirty.Store(err != nil)
 	return err
@@ -87,29 +63,18 @@ func (t *Table) marshal() ([]byte, error) {
 		now.Status = r.status()
 		file.Captures[i] = &now
 	}
-	return t.store.Encode(file)
+	return t.capturesFile.Encode(file)
 }
 
-// recover finishes what a crash left: captures that ran become Stopped for the reason Interrupted, and their files, trimmed to the
-// last whole packet, get their names. So do files of which nothing is known. Captures that persist go on then, and those that were
-// planned wait for their time.
-func (t *Table) recover() {
+// Recover finishes what a crash left: captures that ran become Stopped for the reason Interrupted,
+// and their files, trimmed to the last whole packet, get their names. So do files of which nothing
+// is known. Then captures that persist are resumed, and those that were planned wait for their
+// time. It is called once, before files are copied.
+func (t *Table) Recover() {
 	done := make(chan struct{})
-	for _, r := range t.records {
-		if r.Status.State == capture.Running || t.hadBegun(r) {
-			if r.Status.State == capture.NotStarted {
-				r.Status.StartTime = r.Spec.Start
-			}
-			r.Status.State, r.Status.StopReason = capture.Stopped, capture.Interrupted
-			r.Unqueued = true
-			r.busy = true // Nobody deletes it before its files are finished.
-		}
-	}
+	records := t.interrupted()
 	t.tasks.Go(func() {
 		defer close(done)
-		t.mu.Lock()
-		records := slices.Clone(t.records)
-		t.mu.Unlock()
 		for _, r := range records {
 			if r.busy {
 				t.recoverRecord(r)
@@ -128,6 +93,23 @@ func (t *Table) recover() {
 	}
 }
 
+// interrupted marks the captures that ran when the appliance died, and returns all that there are.
+func (t *Table) interrupted() []*entry {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, r := range t.records {
+		if r.Status.State == capture.Running || t.hadBegun(r) {
+			if r.Status.State == capture.NotStarted {
+				r.Status.StartTime = r.Spec.Start
+			}
+			r.Status.State, r.Status.StopReason = capture.Stopped, capture.Interrupted
+			r.Unqueued = true
+			r.busy = true // Nobody deletes it before its files are finished.
+		}
+	}
+	return slices.Clone(t.records)
+}
+
 // hadBegun reports whether a capture that was planned, or was to be resumed, had begun when the
 // appliance died, although the table does not say so yet: it has a file that is still being written.
 func (t *Table) hadBegun(r *entry) bool {
@@ -138,7 +120,7 @@ func (t *Table) hadBegun(r *entry) bool {
 	}
 	files, err := t.numbers(r)
 	return err == nil && slices.ContainsFunc(files, func(f numbered) bool {
-		_, err := t.files.Lstat(capture.PartName(f.name))
+		_, err := t.root.Lstat(capture.PartName(f.name))
 		return err == nil
 	})
 }
@@ -193,11 +175,11 @@ func (t *Table) finishFiles(r *entry) (files []capture.FileInfo, closed bool, er
 	closed = len(numbers) > 0
 	for _, n := range numbers {
 		name := n.name
-		if _, err := t.files.Lstat(capture.PartName(name)); err == nil {
+		if _, err := t.root.Lstat(capture.PartName(name)); err == nil {
 			closed = false
 		}
 		known := slices.IndexFunc(r.Status.Files, func(f capture.FileInfo) bool { return f.Name == name })
-		if info, err := t.files.Lstat(name); err == nil && known >= 0 && info.Size() == r.Status.Files[known].Bytes {
+		if info, err := t.root.Lstat(name); err == nil && known >= 0 && info.Size() == r.Status.Files[known].Bytes {
 			files = append(files, r.Status.Files[known])
 			continue
 		}
@@ -208,7 +190,7 @@ func (t *Table) finishFiles(r *entry) (files []capture.FileInfo, closed bool, er
 		case info.Name != "" && (info.Packets > 0 || len(numbers) == 1):
 			files = append(files, info)
 		case info.Name != "":
-			t.files.Remove(info.Name) // it was begun, and nothing more
+			t.root.Remove(info.Name) // it was begun, and nothing more
 		}
 	}
 	return files, closed, first
@@ -223,7 +205,7 @@ type numbered struct {
 // numbers lists the files of a capture that are there, finished or not, in the order of their
 // numbers. It knows them by their names, so no second list can be wrong after a death.
 func (t *Table) numbers(r *entry) ([]numbered, error) {
-	dir, err := t.files.Open(".")
+	dir, err := t.root.Open(".")
 	if err != nil {
 		return nil, err
 	}
@@ -259,12 +241,6 @@ func (t *Table) nextNumber(r *entry) int {
 		}
 	}
 	return next
-}
-
-// number is that of a file of the capture.
-func (r *entry) number(f capture.FileInfo) int {
-	n, _ := capture.FileNumber(r.File, f.Name)
-	return n
 }
 
 // recovered notes what a capture that was interrupted has left; lastSign is when its appliance was last known to live.
@@ -315,13 +291,13 @@ func (t *Table) recoverStrays() {
 			t.log.Error("the file of an interrupted capture cannot be finished", "file", name, "error", err)
 			continue
 		}
-		t.System(name, "A file of an interrupted capture was finished", nil)
+		t.audit.System(name, "A file of an interrupted capture was finished", nil)
 	}
 }
 
 // partNames lists the final names of files that were being written and belong to no capture of the table that runs.
 func (t *Table) partNames() ([]string, error) {
-	dir, err := t.files.Open(".")
+	dir, err := t.root.Open(".")
 	if err != nil {
 		return nil, err
 	}
@@ -353,14 +329,14 @@ func (t *Table) finishFile(final string) (capture.FileInfo, error) {
 		}
 		return info, err
 	case errors.Is(err, pcapfile.ErrNoCapture):
-		return capture.FileInfo{}, t.files.Remove(part)
+		return capture.FileInfo{}, t.root.Remove(part)
 	case err != nil:
 		return capture.FileInfo{}, err
 	}
-	if _, err := t.files.Lstat(final); err == nil {
+	if _, err := t.root.Lstat(final); err == nil {
 		return capture.FileInfo{}, fmt.Errorf("there is a file %s already", final)
 	}
-	if err := t.files.Rename(part, final); err != nil {
+	if err := t.root.Rename(part, final); err != nil {
 		return capture.FileInfo{}, err
 	}
 	info.Name = final

@@ -69,7 +69,7 @@ type Daemon struct {
 	started  time.Time
 	lastSign time.Time // when the appliance that ran before was last seen to do something
 	stop     context.CancelFunc
-	tasks    sync.WaitGroup
+	swept    chan struct{} // closed when nothing sweeps any more
 	closing  sync.Once
 }
 
@@ -108,15 +108,13 @@ func Open(o Options) (*Daemon, error) {
 		return nil, err
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	d.stop = stop
-	d.tasks.Go(func() { d.sweep(ctx) })
+	d.stop, d.swept = stop, make(chan struct{})
+	go d.sweep(ctx)
 	said, err := d.kept.saidOfAudit()
 	if err != nil {
 		d.log.Error("the appliance's log cannot be read as a whole", "error", err)
 	}
 	d.Begin(said)
-	d.Recover()
-	d.recover()
 	d.startRooms()
 	return d, nil
 }
@@ -154,15 +152,12 @@ func (d *Daemon) open(o Options) error {
 		return err
 	}
 	d.opened(d.Directory)
-	if d.Table, err = openTable(o.Dir, d); err != nil {
+	if err := d.openCommits(o); err != nil {
 		return err
 	}
-	d.Register(captureFiles{d.Table})
-	if err := d.openChanges(o); err != nil {
+	if err := d.openCaptures(o); err != nil {
 		return err
 	}
-	d.opened(d.Queue)
-	d.Table.Queue = d.Queue
 	d.reportsRoom, err = reports.Open(reports.Options{Dir: o.Dir, Files: d.Directory, Product: o.Product, Hostname: d.Hostname, Log: d.log})
 	if err != nil {
 		return err
@@ -170,8 +165,8 @@ func (d *Daemon) open(o Options) error {
 	return nil
 }
 
-// openChanges opens what commits change the machine by, and the queue of copies.
-func (d *Daemon) openChanges(o Options) (err error) {
+// openCommits opens what commits change the machine by, and lets what is committed hold.
+func (d *Daemon) openCommits(o Options) (err error) {
 	if o.network == nil {
 		o.network = netconf.Kernel{}
 	}
@@ -184,12 +179,26 @@ func (d *Daemon) openChanges(o Options) (err error) {
 	}
 	d.opened(d.commitsRoom)
 	d.Apply(d.RunningDocument())
+	return nil
+}
+
+// openCaptures opens the queue of copies, and the captures, whose files it copies.
+func (d *Daemon) openCaptures(o Options) (err error) {
 	d.Queue, err = exports.Open(exports.Options{
-		Dir: o.Dir, Log: d.log, OpenFile: d.OpenFile, Hostname: d.Hostname, System: d.System, OnDone: d.released, OnTargetGone: d.targetGone,
+		Dir: o.Dir, Log: d.log, OpenFile: d.OpenFile, Hostname: d.Hostname, System: d.System,
+		OnDone: func(file string) { d.Released(file) }, OnTargetGone: func(target string) { d.TargetGone(target) },
 	})
 	if err != nil {
 		return err
 	}
+	d.opened(d.Queue)
+	d.Table, err = openTable(tableOptions{
+		Dir: o.Dir, Product: o.Product, LastSign: d.lastSign, Settings: d.Settings, Audit: d.Log, Files: d.Directory, Exports: d.Queue, Log: d.log,
+	})
+	if err != nil {
+		return err
+	}
+	d.opened(d.Table)
 	return nil
 }
 
@@ -241,6 +250,7 @@ func (d *Daemon) Started() time.Time { return d.started }
 
 // sweep does what has to be done again and again.
 func (d *Daemon) sweep(ctx context.Context) {
+	defer close(d.swept)
 	ticks := time.NewTicker(sweepEvery)
 	defer ticks.Stop()
 	for {
@@ -249,8 +259,6 @@ func (d *Daemon) sweep(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		d.exportUnqueued()
-		d.Table.saveIfDirty()
 		d.sweepRooms(time.Now())
 	}
 }
@@ -261,20 +269,12 @@ func (d *Daemon) Close(ctx context.Context) error {
 	var err error
 	d.closing.Do(func() {
 		d.stopRooms()
-		d.Table.stop()
 		d.stop()
-		finished := make(chan struct{})
-		go func() {
-			d.tasks.Wait()
-			d.Table.tasks.Wait()
-			close(finished)
-		}()
 		select {
-		case <-finished:
+		case <-d.swept:
 		case <-ctx.Done():
-			err = errors.New("some captures have not finished their files; the next start does")
+			err = errors.New("the rooms are still being swept")
 		}
-		d.Table.clearSpare()
 		err = errors.Join(err, d.release(ctx))
 	})
 	return err

@@ -16,7 +16,6 @@ import (
 	"diagsh/capture/replay"
 	"diagsh/internal/access"
 	"diagsh/internal/daemon/files"
-	"diagsh/internal/daemon/reports"
 	"diagsh/internal/menu"
 )
 
@@ -130,7 +129,7 @@ func (t *Table) WatchCapture(name string) (capture.Source, func() []capture.Inte
 
 // Packets implements api.Files.
 func (t *Table) Packets(name string) (f access.File, known bool) {
-	if f, err := t.StatFile(name); err == nil {
+	if f, err := t.directory.StatFile(name); err == nil {
 		return f, true
 	}
 	t.mu.Lock()
@@ -144,13 +143,13 @@ func (t *Table) Packets(name string) (f access.File, known bool) {
 // PacketFiles finds the files of packets that a name stands for: a file of the diagnostic directory, or the files of a capture, with
 // the one that is being written as far as it has got.
 func (t *Table) PacketFiles(name string) ([]replay.Opener, error) {
-	_, missing := t.FileInfo(name)
+	_, missing := t.directory.FileInfo(name)
 	if missing == nil {
 		return []replay.Opener{t.opener(name)}, nil
 	}
 	status, err := t.Capture(name)
 	if err != nil {
-		if t.Growing(name) {
+		if t.directory.Growing(name) {
 			return nil, missing
 		}
 		return nil, &menu.Error{Code: menu.NotFound, Argument: "name", Message: "There is no capture and no file " + menu.Quoted(name),
@@ -178,11 +177,12 @@ func (t *Table) FileNames(begun string, most int) []string {
 
 // PacketFileNames are those of FileNames that may hold packets, as they begin.
 func (t *Table) PacketFileNames(begun string, most int) []string {
+	kind := t.directory.Kinds()
 	return t.fileNames(begun, most, func(name string) bool {
-		if strings.HasSuffix(name, reports.Suffix) {
+		if k := kind(name); k != (captureFiles{}).Kind() && k != files.KindOther {
 			return false
 		}
-		f, err := t.OpenFile(name)
+		f, err := t.directory.OpenFile(name)
 		if err != nil {
 			return false
 		}
@@ -195,7 +195,7 @@ func (t *Table) PacketFileNames(begun string, most int) []string {
 
 // fileNames are names of finished files that begin so and are wanted. A directory that cannot be read has none to offer; who lists it is told why.
 func (t *Table) fileNames(begun string, most int, wanted func(string) bool) []string {
-	dir, err := t.Root().Open(".")
+	dir, err := t.directory.Root().Open(".")
 	if err != nil {
 		return nil
 	}
@@ -230,15 +230,15 @@ func (t *Table) fileNames(begun string, most int, wanted func(string) bool) []st
 }
 
 func (t *Table) opener(name string) replay.Opener {
-	return func() (io.ReadCloser, error) { return t.OpenFile(name) }
+	return func() (io.ReadCloser, error) { return t.directory.OpenFile(name) }
 }
 
 // openerOfPart opens a file that was being written a moment ago; it may have got its name since.
 func (t *Table) openerOfPart(name string) replay.Opener {
 	return func() (io.ReadCloser, error) {
-		f, err := t.Root().OpenFile(capture.PartName(name), os.O_RDONLY, 0)
+		f, err := t.directory.Root().OpenFile(capture.PartName(name), os.O_RDONLY, 0)
 		if err != nil {
-			return t.OpenFile(name)
+			return t.directory.OpenFile(name)
 		}
 		return f, nil
 	}

@@ -1,10 +1,7 @@
 package daemon
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"strings"
 
 	"diagsh/capture"
@@ -34,9 +31,7 @@ func (d *Daemon) ReloadLosses(files bool) ([]access.Loss, error) {
 		names = append(names, a.User)
 	}
 	add("accounts, with passwords, keys and histories", len(names), strings.Join(names, ", ")+"; "+people.FirstAdministrator+" is made anew with another password")
-	if _, err := os.Stat(d.settings.Path); err == nil {
-		add("settings of captures", 1, "interfaces, filter and limits that captures begin with")
-	}
+	list = append(list, d.Table.Losses()...)
 	list = append(list, d.Queue.Losses()...)
 	if files {
 		usage, err := d.DirectoryUse()
@@ -61,7 +56,7 @@ func (d *Daemon) Reload(caller menu.Caller, files bool) (access.Reload, error) {
 	}{
 		{"reset the configuration", func() error { return d.commitsRoom.Reset(caller) }},
 		{"delete the saved configurations", d.DeleteSaved},
-		{"reset the settings of captures", d.forgetSettings},
+		{"reset the settings of captures", d.Table.Reset},
 		{"forget the targets of captures", d.Queue.Reset},
 		{"empty the diagnostic directory", func() error {
 			if !files {
@@ -86,17 +81,6 @@ func (d *Daemon) halfway(step string, err error) error {
 	failure := *menu.AsError(menu.Failing(step, err))
 	failure.Hint = "Accounts and passwords are as before, what comes before this step is reset already. Remove the cause, which the log tells, and reload again"
 	return &failure
-}
-
-// forgetSettings makes captures begin as on a new appliance.
-func (t *Table) forgetSettings() error {
-	t.settingsMu.Lock()
-	defer t.settingsMu.Unlock()
-	if err := os.Remove(t.settings.Path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	t.current = firstSettings()
-	return nil
 }
 
 // deleteFiles ends all captures and empties the diagnostic directory.

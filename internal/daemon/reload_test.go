@@ -152,9 +152,11 @@ func filesWith(t *testing.T, dir, text string) (list []string) {
 
 // Factory values that cannot be reached in one go: the step is named, everybody can still come in, and the second try succeeds.
 func TestReloadFailsMidway(t *testing.T) {
-	d := start(t, Options{Dir: prepare(t)})
+	dir := prepare(t)
+	d := start(t, Options{Dir: dir})
 	file := fileOf(t, d, "kept.pcap")
-	obstacle := filepath.Join(d.Table.settings.Path, "obstacle")
+	settings := filepath.Join(dir, "settings.json")
+	obstacle := filepath.Join(settings, "obstacle")
 	if err := os.MkdirAll(obstacle, 0o700); err != nil { // a folder that is not empty cannot be removed as a file is
 		t.Fatal(err)
 	}
@@ -170,7 +172,7 @@ func TestReloadFailsMidway(t *testing.T) {
 	if _, err := os.Stat(file); err != nil {
 		t.Errorf("a step behind the one that failed was done: %v", err)
 	}
-	if err := os.RemoveAll(d.Table.settings.Path); err != nil {
+	if err := os.RemoveAll(settings); err != nil {
 		t.Fatal(err)
 	}
 	done, err := d.Reload(adminCaller, true)

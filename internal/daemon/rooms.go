@@ -17,6 +17,10 @@ type room interface {
 	Close(ctx context.Context) error
 }
 
+// A recoverer puts right what the death of the appliance before left. All do that, from the ground
+// up, when all rooms are open and before the first one starts.
+type recoverer interface{ Recover() }
+
 // A starter has work of its own, which begins when all rooms are open.
 type starter interface{ Start() }
 
@@ -37,7 +41,13 @@ type noticer interface {
 // opened adds a room to those that are closed at the end.
 func (d *Daemon) opened(r room) { d.rooms = append(d.rooms, r) }
 
+// startRooms lets all rooms recover, and then start.
 func (d *Daemon) startRooms() {
+	for _, r := range d.rooms {
+		if r, ok := r.(recoverer); ok {
+			r.Recover()
+		}
+	}
 	for _, r := range d.rooms {
 		if r, ok := r.(starter); ok {
 			r.Start()

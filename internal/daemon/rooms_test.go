@@ -25,6 +25,7 @@ func (r plainRoom) Close(context.Context) error {
 
 type fullRoom struct{ plainRoom }
 
+func (r fullRoom) Recover()        { r.say("recover") }
 func (r fullRoom) Start()          { r.say("start") }
 func (r fullRoom) Stop()           { r.say("stop") }
 func (r fullRoom) Sweep(time.Time) { r.say("sweep") }
@@ -35,7 +36,8 @@ func (r fullRoom) Notice(caller menu.Caller) string {
 	return r.name
 }
 
-// Rooms start and stop from the ground up, and sweep and close in reverse. An error of one keeps none
+// Rooms recover, start and stop from the ground up, and sweep and close in reverse. None starts
+// before all have recovered. An error of one keeps none
 // from closing.
 func TestRoomsInOrder(t *testing.T) {
 	var said []string
@@ -49,7 +51,7 @@ func TestRoomsInOrder(t *testing.T) {
 	d.sweepRooms(time.Now())
 	d.stopRooms()
 	err := d.closeRooms(t.Context())
-	want := "start silent, start second, start third, sweep third, sweep second, sweep silent, stop silent, stop second, stop third, " +
+	want := "recover silent, recover second, recover third, start silent, start second, start third, sweep third, sweep second, sweep silent, stop silent, stop second, stop third, " +
 		"close third, close second, close plain, close silent"
 	if got := strings.Join(said, ", "); got != want {
 		t.Errorf("%s\nwant %s", got, want)

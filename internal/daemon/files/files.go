@@ -214,8 +214,12 @@ func (known describer) kind(name string) string {
 			return known.owners[i].Kind()
 		}
 	}
-	return kindOther
+	return KindOther
 }
+
+// Kinds returns a function that returns the kind of a file's owner as it is now, or KindOther. One
+// call serves many files.
+func (d *Directory) Kinds() func(name string) string { return d.describer().kind }
 
 // OpenFile implements api.Files.
 func (d *Directory) OpenFile(name string) (*os.File, error) {

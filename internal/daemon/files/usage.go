@@ -15,7 +15,7 @@ import (
 // Kinds of files that have no owner.
 const (
 	kindWriting = "captures being written"
-	kindOther   = "other"
+	KindOther   = "other"
 )
 
 // DirectoryUse says what is in the directory, what is being written included. The kinds are those
@@ -28,7 +28,7 @@ func (d *Directory) DirectoryUse() (access.DiskUse, error) {
 			kinds = append(kinds, access.DiskUseOfKind{Kind: kindWriting})
 		}
 	}
-	kinds = append(kinds, access.DiskUseOfKind{Kind: kindOther})
+	kinds = append(kinds, access.DiskUseOfKind{Kind: KindOther})
 	u := access.DiskUse{Largest: []access.File{}, ReserveBytes: d.Reserve(), QuotaBytes: d.o.QuotaBytes, Kinds: kinds}
 	count := func(kind string, bytes int64) {
 		k := &kinds[slices.IndexFunc(kinds, func(k access.DiskUseOfKind) bool { return k.Kind == kind })]
@@ -55,7 +55,7 @@ func (d *Directory) DirectoryUse() (access.DiskUse, error) {
 		if err != nil || !info.Mode().IsRegular() {
 			continue
 		}
-		kind := kindOther
+		kind := KindOther
 		if _, writing := capture.FinalName(info.Name()); writing {
 			kind = kindWriting
 		}
