@@ -24,8 +24,8 @@ type room struct {
 	why     string
 }
 
-// rooms is the plan of the house, from the ground up: a room imports only rooms that stand before
-// it. Each entry is needed: what nothing uses any more fails the test, too.
+// rooms is the plan of the house, from the ground up: a room imports only rooms above it in this
+// table. Each entry is needed: one that no package uses fails the test, too.
 var rooms = []room{
 	{name: "internal/menu", tests: []string{"internal/menu"},
 		why: "the ground floor knows no packet, socket or terminal"},
@@ -107,7 +107,7 @@ var rooms = []room{
 		why: "main joins the parts"},
 }
 
-// The modules that rooms name; docs/dependencies.md says why there is each of them.
+// The modules that rooms name; docs/dependencies.md gives the reason for each of them.
 const (
 	modCrypto    = "golang.org/x/crypto"
 	modDbus      = "github.com/godbus/dbus/v5"
@@ -127,8 +127,8 @@ const (
 	modYaml      = "go.yaml.in/yaml/v3"
 )
 
-// unlinked are modules that a room may not bring along through other rooms either. What faces the
-// network or a person parses no packets with other people's code and has no way to change a link.
+// unlinked are modules that a room may not link through other rooms either. A process that faces
+// the network or a person parses no packets with other people's code and cannot change a link.
 var unlinked = map[string][]string{
 	"internal/front": {modGopacket, modNetlink, modNftables, modEthtool, modSystemd, modDbus},
 	"shell":          {modGopacket, modNetlink, modNftables, modEthtool, modSystemd, modDbus, modCrypto},

@@ -9,24 +9,27 @@ import (
 	"time"
 )
 
-// version is the release that this is, or that it comes after; make build VERSION=1.2.3 sets
-// another.
+// version is the release that this program is, or that it comes after. `make build VERSION=1.2.3`
+// sets another.
 var version = "0.1.0"
 
-// What make build sets by -X. Go itself stamps no commit in a git worktree, where it finds no
+// make build sets these by -X. Go itself stamps no commit in a git worktree, where it finds no
 // folder .git, nor with -buildvcs=false.
 var (
 	buildCommit string // as git describe --always --dirty has it
 	buildTime   string // of that commit, RFC 3339
 )
 
-// A build names what this program was made from: a commit and its time, and without one the program
-// itself, by the first digits of its SHA-256 as sha256sum prints them and by the time of its file.
+// A build names what this program was made from: a commit and its time. Where no commit is known it
+// names the program itself, by the first 12 digits of its SHA-256 as sha256sum prints them, and by
+// the time of its file.
 type build struct {
 	source string // a commit, or "program" and the digits
 	time   string // RFC 3339; empty if it is not known
 }
 
+// thisBuild returns the build of this program: as make stamped it, else as Go did, else by its
+// file.
 func thisBuild() build {
 	if buildCommit != "" {
 		return build{buildCommit, buildTime}
@@ -50,7 +53,7 @@ func thisBuild() build {
 	return programBuild("/proc/self/exe")
 }
 
-// programBuild names a program file.
+// programBuild returns the build of a program file, by its bytes and its time.
 func programBuild(path string) build {
 	b := build{source: "program not readable"}
 	f, err := os.Open(path)

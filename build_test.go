@@ -13,8 +13,8 @@ import (
 	"diagsh/internal/test/netnstest"
 )
 
-// However the program is built, version names what from: by make as it stamps it, in a plain clone
-// as Go does, and without a repository by the program itself.
+// version names the source of every build: as make stamps it, as Go stamps it in a plain clone, and
+// without a repository by the program itself.
 func TestVersionNamesTheBuild(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "program")
 	if err := os.WriteFile(path, []byte("a program"), 0o600); err != nil {

@@ -10,8 +10,8 @@ import (
 	"diagsh/internal/menu"
 )
 
-// TestComparison fails for a word of COMPARISON.md that diagsh does not know: what stands in the
-// column "here" is a command, a menu, or arguments of packetcapture start.
+// TestComparison fails for a word of COMPARISON.md that diagsh does not know. The column "here"
+// names a command, a menu, or arguments of packetcapture start.
 func TestComparison(t *testing.T) {
 	text, err := os.ReadFile("COMPARISON.md")
 	if err != nil {

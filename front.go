@@ -17,8 +17,8 @@ import (
 	"diagsh/internal/spawn"
 )
 
-// The descriptors that the front inherits: its control connection, and from firstListener on the
-// listeners that its arguments name.
+// The descriptors that the front inherits: its control connection, then from firstListener on the
+// listeners, in the order of its arguments.
 const (
 	controlDescriptor = 3
 	firstListener     = 4
@@ -27,8 +27,8 @@ const (
 // sshListener is the name of the listener for SSH.
 const sshListener = "ssh"
 
-// front runs the process that faces the network. It has no rights but those that it inherits by
-// descriptors, and ends with the appliance.
+// front runs the process that faces the network, and returns the exit status. The process has no
+// rights but the descriptors that it inherits, and ends with the appliance.
 func front(names []string) int {
 	nameProcess("diagsh-front")
 	decode.Trim()
@@ -37,7 +37,7 @@ func front(names []string) int {
 	own := ownUser(inherited)
 	control, err := api.InheritControl(inherited, func() { os.Exit(exitFailed) })
 	if err != nil || len(names) != 1 || names[0] != sshListener {
-		fmt.Fprintln(os.Stderr, "diagsh: front is started by diagsh serve, for its listeners.")
+		fmt.Fprintln(os.Stderr, "diagsh: front is started by diagsh serve, with its listeners.")
 		return exitUsage
 	}
 	handed := os.NewFile(firstListener, names[0])
@@ -47,7 +47,7 @@ func front(names []string) int {
 		err = confine.Front(own)
 	}
 	if err != nil {
-		log.Error("what listens on the network could not be confined, so it does not begin", "error", err)
+		log.Error("the front could not be confined, so it did not begin", "error", err)
 		return exitFailed
 	}
 	signal.Ignore(syscall.SIGHUP, syscall.SIGINT, syscall.SIGPIPE)
@@ -59,14 +59,14 @@ func front(names []string) int {
 		err = server.Serve(ctx)
 	}
 	if err != nil {
-		log.Error("what listens on the network failed", "error", err)
+		log.Error("the front failed", "error", err)
 		return exitFailed
 	}
 	return 0
 }
 
-// frontEnd is api's front end as front/ssh declares it. What could not be had is nil, and no
-// interface that holds a nil pointer.
+// A frontEnd is api's front end with the results that front/ssh declares. On an error its methods
+// return a nil interface, never an interface that holds a nil pointer.
 type frontEnd struct{ *api.FrontEnd }
 
 func (f frontEnd) Spawn(ctx context.Context, login string, program access.Program) (sshfront.Running, error) {
@@ -93,6 +93,7 @@ func (f frontEnd) Client(ctx context.Context) (sshfront.Client, error) {
 	return client, nil
 }
 
+// A fileSession is api's file session with the results that front/ssh declares.
 type fileSession struct{ *api.FileSession }
 
 func (s fileSession) List() (sshfront.Listing, error) {
@@ -103,7 +104,7 @@ func (s fileSession) List() (sshfront.Listing, error) {
 	return listing, nil
 }
 
-// spawner is spawn's spawner as api declares it.
+// A spawner is spawn's spawner with the result that api declares.
 type spawner struct{ *spawn.Spawner }
 
 func (s spawner) Start(program access.Program, connection *os.File) (api.Child, error) {

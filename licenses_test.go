@@ -8,7 +8,7 @@ import (
 	"diagsh/internal/licenses"
 )
 
-// What is linked into the program is shipped with its license, in the program itself.
+// The program contains the license of every module that is linked into it.
 func TestLicenses(t *testing.T) {
 	t.Parallel()
 	want, err := licenses.Text()

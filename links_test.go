@@ -90,7 +90,8 @@ func pages(t *testing.T) (all []string) {
 		switch {
 		case err != nil:
 			return err
-		case name == "internal/third_party/crypto", d.IsDir() && d.Name() != "." && strings.HasPrefix(d.Name(), "."), name == "bin", name == "var":
+		case name == "internal/third_party/crypto", d.IsDir() && d.Name() != "." && strings.HasPrefix(d.Name(), "."),
+			name == "bin", name == "var":
 			return fs.SkipDir
 		case strings.HasSuffix(name, ".md"):
 			all = append(all, name)

@@ -21,8 +21,8 @@ import (
 	"diagsh/shell"
 )
 
-// local runs the shell of this machine's appliance: the menus, or one line with -c, as a login
-// shell is called.
+// local runs the shell of this machine's appliance and returns the exit status. It opens the menus,
+// or runs one line with -c, as login shells are called.
 func local(args []string) int {
 	flags := newFlags("diagsh")
 	socket := flags.String("socket", "", "")
@@ -38,7 +38,7 @@ func local(args []string) int {
 		io.WriteString(os.Stdout, assets.Licenses)
 		return 0
 	case flags.NArg() > 0:
-		fmt.Fprintf(os.Stderr, "diagsh: %q is not known here. To run one line, write: diagsh -c 'LINE'.\n",
+		fmt.Fprintf(os.Stderr, "diagsh: unexpected argument %q. To run one line, write: diagsh -c 'LINE'.\n",
 			flags.Arg(0))
 		return exitUsage
 	}
@@ -54,8 +54,8 @@ func local(args []string) int {
 	return run(client, *line, given)
 }
 
-// raidOrder carries out one order for an md array, ACTION:ARRAY. The unit diagsh-raid@.service
-// starts it, with the right that the appliance lacks.
+// raidOrder carries out one order for an md array, ACTION:ARRAY, and returns the exit status. The
+// unit diagsh-raid@.service starts it with the right to do so, which the appliance lacks.
 func raidOrder(args []string) int {
 	if len(args) != 1 {
 		fmt.Fprintln(os.Stderr, "diagsh: raid takes one order, and is started by the unit diagsh-raid@.service.")
@@ -68,10 +68,11 @@ func raidOrder(args []string) int {
 	return 0
 }
 
-// run serves a person at a terminal, a line, or lines from standard input.
+// run serves a user at a terminal, the given line, or lines from standard input, and returns the
+// exit status.
 func run(client *api.Client, line string, given bool) int {
-	// A write to a pipe that nobody reads fails, which is told from a wish to end: commands later
-	// in the line still run.
+	// A write to a pipe without a reader fails with EPIPE instead of ending the process, so
+	// commands later in the line still run.
 	signal.Ignore(syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
@@ -79,12 +80,12 @@ func run(client *api.Client, line string, given bool) int {
 	switch {
 	case given:
 		var in io.Reader
-		if !term.IsTerminal(0) { // nothing is asked here, so nobody would know that something is waited for
+		if !term.IsTerminal(0) { // at a terminal the user would not know that the line waits for input
 			in = os.Stdin
 		}
 		return shell.OneLine(ctx, client, line, in, os.Stdout, os.Stderr)
 	case term.IsTerminal(0) && term.IsTerminal(1):
-		// Sessions are many and mostly wait: little memory is worth more than speed.
+		// Sessions are many and mostly idle, so little memory is worth more than speed.
 		debug.SetGCPercent(40)
 		decode.Trim()
 		return shell.Interactive(context.Background(), client)

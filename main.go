@@ -1,6 +1,7 @@
-// Command diagsh is the command line of a network appliance. The one binary is, as asked, the
-// appliance, what listens on the network for it, the session of a login, the shell on this machine,
-// or the filter compiler. This file decides which; serve.go joins the parts.
+// Command diagsh is the command line of a network appliance. The first argument decides which
+// process the one binary becomes: the appliance, the front that listens on the network for it, the
+// session of one login, the shell on this machine, or the filter compiler. This file decides which;
+// serve.go joins the parts.
 package main
 
 import (
@@ -52,9 +53,9 @@ func newFlags(name string) *flag.FlagSet {
 
 // wrongFlags prints in a sentence what package flag found wrong, and returns the exit status.
 func wrongFlags(flags *flag.FlagSet, err error) int {
-	sentence := "An option has a value that it cannot have"
+	sentence := "The value of an option is not valid"
 	if name, ok := strings.CutPrefix(err.Error(), "flag provided but not defined: "); ok {
-		sentence = name + " is no option here"
+		sentence = "Unknown option " + name
 	} else if name, ok := strings.CutPrefix(err.Error(), "flag needs an argument: "); ok {
 		sentence = name + " needs a value"
 	}

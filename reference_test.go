@@ -15,7 +15,7 @@ var update = flag.Bool("update", false, "write docs/reference.md")
 
 const referenceFile = "docs/reference.md"
 
-// TestReference holds the page of all commands to the tree.
+// TestReference compares docs/reference.md with the tree of commands.
 func TestReference(t *testing.T) {
 	want := reference(commands.Tree(nil, commands.Version{}))
 	if *update {
@@ -36,7 +36,7 @@ func TestReference(t *testing.T) {
 	}
 }
 
-// reference writes the page.
+// reference returns the text of docs/reference.md.
 func reference(tree *menu.Menu) string {
 	var b strings.Builder
 	b.WriteString(`# The commands
@@ -81,7 +81,7 @@ func writeNode(b *strings.Builder, tree *menu.Menu, n menu.Node) {
 	b.WriteString("\n")
 }
 
-// also names what a parameter was called before.
+// also returns the former names of a parameter.
 func also(p menu.Param) string {
 	var names []string
 	for _, a := range p.Aliases {
@@ -93,7 +93,7 @@ func also(p menu.Param) string {
 	return " Also " + strings.Join(names, ", ") + "."
 }
 
-// typeOf says what values a parameter takes.
+// typeOf returns the words for the values that a parameter takes.
 func typeOf(p menu.Param) string {
 	text := p.Type
 	if len(p.Choices) > 0 {

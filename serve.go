@@ -37,7 +37,7 @@ type serveFlags struct {
 	shell                                    bool
 }
 
-// serve is the appliance.
+// serve runs the appliance until a signal, and returns the exit status.
 func serve(args []string) int {
 	var f serveFlags
 	flags := newFlags("diagsh serve")
@@ -71,7 +71,8 @@ func serve(args []string) int {
 	return 0
 }
 
-// missingCapabilities names what capturing needs and this process has not (capabilities(7)).
+// missingCapabilities returns the capabilities that capturing needs and this process lacks,
+// separated by blanks (capabilities(7)).
 func missingCapabilities() string {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData
@@ -90,12 +91,12 @@ func missingCapabilities() string {
 	return strings.Join(missing, " ")
 }
 
-// appliance joins the parts and serves until a signal, or until its own shell is left.
+// appliance joins the parts and serves until a signal, or until the user leaves its own shell.
 func appliance(f serveFlags) error {
-	// A capture's reader and writer, and who asks the kernel for its tables, spend their time in
-	// system calls, and keep one of Go's processors there until its monitor takes it away. With no
-	// more of them than CPUs, others would wait for that: a busy ring overflows, and a long netstat
-	// takes a tenth longer.
+	// The reader and the writer of a capture spend their time in system calls, and so do the
+	// commands that read the kernel's tables. Each keeps one of Go's processors until Go's monitor
+	// takes it away. With as many processors as CPUs, other goroutines would wait for that: a busy
+	// ring overflows, and a long netstat takes a tenth longer.
 	runtime.GOMAXPROCS(2 * runtime.GOMAXPROCS(0))
 	decode.Trim()
 	if err := daemon.MakeDirectory(f.data); err != nil {
@@ -134,8 +135,8 @@ func appliance(f serveFlags) error {
 		return errors.Join(err, d.Close(context.Background()))
 	}
 	err = runUntilEnd(f, d, boundary, socket, port)
-	// The front first, so that nobody starts anything more, and with it the sessions that it began;
-	// then the boundary. The captures end last and are published.
+	// The front ends first, and with it its sessions, so that no user starts anything more. Then
+	// the boundary ends. The captures end last and their files get their names.
 	front.Close()
 	ending, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
@@ -154,7 +155,7 @@ func openLog(path string) (log *slog.Logger, end func() error, err error) {
 	return slog.New(slog.NewTextHandler(to, nil)), end, nil
 }
 
-// startFront starts what listens on the network, with the listener, which is its own from then on.
+// startFront starts the process that listens on the network. It takes ssh over and closes it.
 func startFront(f serveFlags, boundary *api.Server, sessions *spawn.Spawner, ssh *net.TCPListener,
 	log *slog.Logger) (*spawn.Front, error) {
 	defer ssh.Close()
@@ -176,7 +177,8 @@ func startFront(f serveFlags, boundary *api.Server, sessions *spawn.Spawner, ssh
 	}), nil
 }
 
-// runUntilEnd serves until a signal, until the own shell is left, or until the boundary fails.
+// runUntilEnd serves until a signal, until the user leaves the appliance's own shell, or until the
+// boundary fails.
 func runUntilEnd(f serveFlags, d *daemon.Daemon, boundary *api.Server, socket *net.UnixListener, port int) (err error) {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
@@ -198,8 +200,8 @@ func runUntilEnd(f serveFlags, d *daemon.Daemon, boundary *api.Server, socket *n
 	return err
 }
 
-// announce tells how to come in. The first password is shown to a terminal only: what else standard
-// output is, such as the journal, keeps it.
+// announce prints how to log in. It shows the first password on a terminal only, because anything
+// else that standard output may be, such as the journal, would keep it.
 func announce(d *daemon.Daemon, port int) {
 	fmt.Printf("diagsh %s is running. Log in with:\n\n    ssh -p %d admin@localhost\n\n", version, port)
 	password, file := d.FirstPassword(), d.FirstPasswordFile()
@@ -213,9 +215,9 @@ func announce(d *daemon.Daemon, port int) {
 	}
 }
 
-// ownShell opens the menus on this terminal until they are left, as a session process with a
-// connection of its own: on the socket the user of an appliance that is not root would be as little
-// as that of its sessions, who may be anybody.
+// ownShell opens the menus on this terminal and returns when the user leaves them. The menus run in
+// a session process with a connection of its own. The socket would not do: it knows callers by
+// their user, and an appliance that is not root shares its user with the sessions of all accounts.
 func ownShell(ctx context.Context, boundary *api.Server) error {
 	connection, err := boundary.OwnConnection()
 	if err != nil {
@@ -236,20 +238,20 @@ func ownShell(ctx context.Context, boundary *api.Server) error {
 	return err
 }
 
-// listenSocket makes the appliance's own socket. Who may use it is decided by who the kernel says
-// the peer is, so everybody may connect. A socket outlives its server: one that nobody answers on
-// is replaced, one in use is not.
+// listenSocket listens on the appliance's own socket. Every user may connect: the boundary decides
+// by the peer that the kernel names (SO_PEERCRED in unix(7)). A socket file outlives its server, so
+// one that no process answers on is replaced. One in use is an error.
 func listenSocket(path string) (*net.UnixListener, error) {
 	if c, err := net.Dial("unix", path); err == nil {
 		c.Close()
-		return nil, fmt.Errorf("another appliance runs already on %s", path)
+		return nil, fmt.Errorf("another appliance already runs on %s", path)
 	}
 	switch info, err := os.Lstat(path); {
 	case errors.Is(err, os.ErrNotExist):
 	case err != nil:
 		return nil, err
 	case info.Mode().Type() != os.ModeSocket:
-		return nil, fmt.Errorf("the socket %s cannot be made: something else has that name", path)
+		return nil, fmt.Errorf("%s exists and is no socket; name another one with --socket", path)
 	default:
 		if err := os.Remove(path); err != nil {
 			return nil, err

@@ -11,8 +11,8 @@ import (
 	"diagsh/internal/confine"
 )
 
-// session runs the process of one login. Descriptor 3 is its connection to the appliance, and its
-// only way out.
+// session runs the process of one login and returns the exit status. Descriptor 3 is its connection
+// to the appliance, and its only way out.
 func session() int {
 	nameProcess("diagsh-session")
 	connection := os.NewFile(3, "appliance")
@@ -30,15 +30,15 @@ func session() int {
 	return run(client, line, given)
 }
 
-// nameProcess sets what top and ps show: of a process that was started as /proc/self/exe they would
-// show "exe" (prctl(2)).
+// nameProcess sets the name that top and ps show (PR_SET_NAME in prctl(2)). Without it they show
+// "exe" for a process that was started as /proc/self/exe.
 func nameProcess(name string) {
 	text, _ := unix.BytePtrFromString(name)
 	unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(text)), 0, 0, 0)
 }
 
-// ownUser reports whether this process has a user of its own. The appliance made the connection,
-// and has another one then.
+// ownUser reports whether this process has a user of its own, other than the appliance, which made
+// the connection.
 func ownUser(connection *os.File) (own bool) {
 	raw, err := connection.SyscallConn()
 	if err != nil {

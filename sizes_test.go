@@ -14,7 +14,7 @@ import (
 	"testing"
 )
 
-// What a reader can hold in mind: a file is about one thing, a function does one.
+// The limits of what a reader can hold in mind: a file is about one thing, a function does one.
 const (
 	maxFileLines     = 500
 	maxFunctionLines = 60
@@ -37,7 +37,8 @@ var longPackages = map[string]string{
 		"own",
 }
 
-// TestSizes fails for what has grown too large, and for an exception that is none any more.
+// TestSizes fails for a file, function or package that is too large, and for an exception that is
+// no longer needed.
 func TestSizes(t *testing.T) {
 	needed := map[string]bool{}
 	packages := map[string]int{}

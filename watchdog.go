@@ -11,18 +11,19 @@ import (
 	"diagsh/internal/access"
 )
 
-// stateEvery is how often systemd is told what the appliance does.
+// stateEvery is how often tellSystemd tells systemd the state, unless the watchdog needs it more
+// often.
 const stateEvery = 5 * time.Second
 
-// A runner is what tellSystemd asks. Its answers take the locks that every command takes, so an
-// appliance that hangs gives none, and the watchdog ends it.
+// A runner is the appliance as tellSystemd asks it. Its answers take the locks that every command
+// takes: an appliance that hangs gives no answer, and the watchdog ends it.
 type runner interface {
 	Captures() []capture.Status
 	Sessions() []access.Session
 }
 
-// tellSystemd tells systemd what the appliance does (STATUS) and, where the unit has a watchdog,
-// that it lives (WATCHDOG), until ctx ends (sd_notify(3)). Without systemd it returns at once.
+// tellSystemd tells systemd the state of the appliance (STATUS) and that it is alive (WATCHDOG),
+// until ctx ends (sd_notify(3)). Without systemd it returns at once.
 func tellSystemd(ctx context.Context, r runner, port int) {
 	every := stateEvery
 	// Half of what the unit allows, as sd_watchdog_enabled(3) advises.
@@ -44,7 +45,7 @@ func tellSystemd(ctx context.Context, r runner, port int) {
 	}
 }
 
-// state is a line for systemctl status.
+// state returns the line that systemctl status shows.
 func state(r runner, port int) string {
 	running := 0
 	for _, c := range r.Captures() {

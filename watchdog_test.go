@@ -11,7 +11,7 @@ import (
 	"diagsh/internal/access"
 )
 
-// A hanging appliance answers each time that something is put into the channel.
+// A hanging appliance gives one answer for each value that the test sends into the channel.
 type hanging chan struct{}
 
 func (h hanging) Captures() []capture.Status {

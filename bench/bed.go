@@ -18,14 +18,14 @@ import (
 // hostname is what the prompt of the measured appliance shows.
 const hostname = "mx1"
 
-// user is who logs in, on the appliance; at sshd it is whoever runs the benchmark.
+// user is the account that logs in at the appliance. At sshd it is root, who runs the benchmark.
 const user = "admin"
 
 // patience bounds the wait for anything that should happen at once.
 const patience = 30 * time.Second
 
-// A bed is an appliance, OpenSSH's servers with the same key let in, and the options by which
-// OpenSSH's clients reach them.
+// A bed is an appliance, two of OpenSSH's servers that accept the same key, and the options by
+// which OpenSSH's clients reach all of them.
 type bed struct {
 	dir    string // everything that the benchmark writes
 	data   string // of the appliance
@@ -84,7 +84,7 @@ func newBed(ctx context.Context, binary, parent string, rounds int) (b *bed, err
 func (b *bed) path(name string) string { return filepath.Join(b.dir, name) }
 func (b *bed) key() string             { return b.path("key") }
 
-// often is how often something is done, unless the command line says.
+// often returns n, or the number of rounds that the command line gives.
 func (b *bed) often(n int) int {
 	if b.rounds > 0 {
 		return b.rounds
@@ -92,7 +92,7 @@ func (b *bed) often(n int) int {
 	return n
 }
 
-// options are the same for every client and server.
+// options returns the options of OpenSSH's clients, the same for every client and server.
 func (b *bed) options() []string {
 	return []string{
 		"-F", "none", "-i", b.key(), "-o", "IdentitiesOnly=yes", "-o", "IdentityAgent=none", "-o", "BatchMode=yes",
@@ -100,7 +100,7 @@ func (b *bed) options() []string {
 	}
 }
 
-// ssh is OpenSSH's client at a server.
+// ssh returns OpenSSH's client, not yet started, with s as its host.
 func (b *bed) ssh(ctx context.Context, s *server, args ...string) *exec.Cmd {
 	return exec.CommandContext(ctx, "ssh", append(append(b.options(), "-p", s.port, s.target()), args...)...)
 }
@@ -134,7 +134,8 @@ func (b *bed) startAppliance(ctx context.Context, binary string) (*server, error
 	return nil, errors.New("the appliance did not start")
 }
 
-// sshdConfig is /etc/ssh/sshd_config of Debian 12 but for the place, the keys and UsePAM.
+// sshdConfig is /etc/ssh/sshd_config of Debian 12, with another address, other keys and UsePAM as a
+// parameter.
 const sshdConfig = `Port %s
 ListenAddress 127.0.0.1
 PidFile none
@@ -154,7 +155,7 @@ func (b *bed) startSSHD(ctx context.Context, pam bool) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The folder is made at boot by Debian's unit file.
+	// Debian's unit file makes this folder at boot.
 	if err := os.MkdirAll("/run/sshd", 0o755); err != nil {
 		return nil, err
 	}
@@ -185,7 +186,7 @@ func (b *bed) startSSHD(ctx context.Context, pam bool) (*server, error) {
 	return s, nil
 }
 
-// stop ends a server in its orderly way and waits for it.
+// stop ends a server by SIGTERM and waits for it; after patience it kills it. s may be nil.
 func (s *server) stop() {
 	if s == nil {
 		return
@@ -206,7 +207,7 @@ func command(ctx context.Context, name string, args ...string) error {
 	return silent(exec.CommandContext(ctx, name, args...))
 }
 
-// silent runs cmd; what it said is in the error, if it failed.
+// silent runs cmd without output. If cmd fails, its output is in the error.
 func silent(cmd *exec.Cmd) error {
 	var said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &said, &said

@@ -16,17 +16,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A result is what became of one load, and what it cost in processor time of the whole process.
+// A result is the outcome of one load: packets, and the processor time of the whole process.
 type result struct {
-	sent, written       int64
-	start, packets, end time.Duration // of it all: until packets are taken, while they come, and to the end of the file
-	until               time.Duration // by the clock, from the command until packets are taken
+	sent, written int64         // packets
+	start         time.Duration // processor time until packets are taken
+	packets       time.Duration // processor time while they come
+	end           time.Duration // processor time from then to the end of the file
+	until         time.Duration // wall time from the command until packets are taken; 0 if unknown
 }
 
 func (r result) lost() int64        { return r.sent - r.written }
 func (r result) cpu() time.Duration { return r.start + r.packets + r.end }
 
-// perPacket is the processor time for each packet that was written.
+// perPacket returns the processor time for each packet that was written, 0 if none was.
 func (r result) perPacket() time.Duration {
 	if r.written == 0 {
 		return 0
@@ -34,19 +36,19 @@ func (r result) perPacket() time.Duration {
 	return r.cpu() / time.Duration(r.written)
 }
 
-// A capturer captures a load with one program, so many captures at once, each with a filter.
+// A capturer captures a load with one program: as many captures at once as there are filters.
 type capturer struct {
 	name string
 	take func(w *wire, ctx context.Context, l load, filters []string) (result, error)
 }
 
-// Cold is the first capture after the appliance's start, warm one that has the memory of another.
+// The cold capture is the first after the appliance's start. A warm one gets the memory of another.
 const cold, warm = "diagsh, first", "diagsh"
 
 var capturers = []capturer{{cold, (*wire).withDiagshAnew}, {"tcpdump", (*wire).withTcpdump}, {warm, (*wire).withDiagsh},
 	{"dumpcap", (*wire).withDumpcap}}
 
-// settle is how long after the load's end nothing is on its way any more.
+// settle is how long after the load's end the last packet has arrived.
 const settle = 1500 * time.Millisecond
 
 // status is what the bench reads of a capture.
@@ -56,14 +58,14 @@ type status struct {
 	Error          string    `json:"error"`
 }
 
-// pid is the appliance's: ip and taskset become what they start.
+// pid returns the appliance's process: ip and taskset replace themselves by what they start.
 func (w *wire) pid() int { return w.server.Process.Pid }
 
-// givenBack is more than a machine takes to give its hypervisor back the memory that a process had
-// (page_reporting of Linux: 2 s).
+// givenBack is longer than a machine takes to return freed memory to its hypervisor (2 s,
+// mm/page_reporting.c of Linux).
 const givenBack = 4 * time.Second
 
-// withDiagshAnew starts the appliance again before.
+// withDiagshAnew restarts the appliance before it captures the load.
 func (w *wire) withDiagshAnew(ctx context.Context, l load, filters []string) (result, error) {
 	w.stopAppliance()
 	if err := w.startAppliance(ctx); err != nil {
@@ -117,7 +119,7 @@ func (w *wire) withDiagsh(ctx context.Context, l load, filters []string) (r resu
 	return r, w.line(ctx, "packetcapture delete ALL confirm yes", nil)
 }
 
-// load sends a load, waits until it has arrived, and says how many packets that were.
+// load sends a load, waits until it has arrived, and returns the number of its packets.
 func (w *wire) load(ctx context.Context, l load) (int64, error) {
 	before, err := w.sent(ctx)
 	if err != nil {
@@ -149,7 +151,7 @@ func (w *wire) withDumpcap(ctx context.Context, l load, filters []string) (resul
 	})
 }
 
-// withPeer runs a program for each filter. It is ready when it has said so on its standard error.
+// withPeer runs a program for each filter. The program captures once it has printed ready.
 func (w *wire) withPeer(ctx context.Context, l load, filters []string, ready string, captured *regexp.Regexp,
 	args func(file, filter string) []string) (result, error) {
 	var r result
@@ -195,7 +197,7 @@ func (w *wire) withPeer(ctx context.Context, l load, filters []string, ready str
 		p.cmd.Wait()
 		m := captured.FindStringSubmatch(p.said.String())
 		if m == nil {
-			return r, fmt.Errorf("%s says %q", p.cmd, p.said)
+			return r, fmt.Errorf("%s did not say how many packets it captured: %q", p.cmd, p.said)
 		}
 		n, _ := strconv.ParseInt(m[1], 10, 64)
 		r.written += n
@@ -211,7 +213,7 @@ type peer struct {
 	file string
 }
 
-// begin starts the peer and waits until it says that it captures.
+// begin starts the peer and waits at most patience until it says that it captures.
 func (p peer) begin() error {
 	p.cmd.Stderr, p.cmd.Stdout = p.said, p.said
 	if err := p.cmd.Start(); err != nil {
@@ -223,13 +225,13 @@ func (p peer) begin() error {
 	case <-time.After(patience):
 		p.cmd.Process.Kill()
 		p.cmd.Wait()
-		return fmt.Errorf("%s does not begin: %s", p.cmd, p.said)
+		return fmt.Errorf("%s did not begin within %s: %s", p.cmd, patience, p.said)
 	}
 }
 
-// processTime is what a process has had since its beginning, ended threads included, as
-// ProcessState counts it. The clock of another process has its number in its own, as
-// MAKE_PROCESS_CPUCLOCK of include/linux/posix-timers.h does it; 2 is CPUCLOCK_SCHED.
+// processTime returns the processor time of a process since its start, ended threads included, as
+// ProcessState counts it. The number of the clock is made from the process id by
+// MAKE_PROCESS_CPUCLOCK in include/linux/posix-timers.h; 2 is CPUCLOCK_SCHED.
 func processTime(pid int) (time.Duration, error) {
 	var t unix.Timespec
 	if err := unix.ClockGettime(int32(^pid<<3|2), &t); err != nil {
@@ -238,14 +240,15 @@ func processTime(pid int) (time.Duration, error) {
 	return time.Duration(t.Nano()), nil
 }
 
-// rounds has every capturer take the load in turns.
+// rounds gives the load to every capturer in turn, number times, and returns the results by the
+// name of the capturer.
 func (w *wire) rounds(ctx context.Context, number int, l load, filters []string) (map[string][]result, error) {
 	results := make(map[string][]result)
 	for round := range number {
 		fmt.Fprintf(os.Stderr, "  round %d: load average %s\n", round+1, loadAverage())
 		for _, c := range capturers {
-			// Before each, so that all find the same machine: one whose memory was given back a
-			// moment ago would find it warm.
+			// The probe runs before each capturer, so that all find the same machine: one that runs
+			// just after another has given its memory back would find that memory warm.
 			speed, longest, err := w.probe()
 			if err != nil {
 				return nil, err
@@ -255,7 +258,7 @@ func (w *wire) rounds(ctx context.Context, number int, l load, filters []string)
 				return nil, fmt.Errorf("%s: %w", c.name, err)
 			}
 			until := ""
-			if r.until > 0 { // of the peers nothing says
+			if r.until > 0 { // the peers do not say
 				until = " (packets after " + milliseconds(r.until) + ")"
 			}
 			fmt.Fprintf(os.Stderr, "    %-13s %d of %d lost, %.3f µs a packet: start %.1f ms%s, packets %.1f ms, end "+
@@ -276,19 +279,21 @@ func loadAverage() string {
 func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
 func millis(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
-// goals are what a capture may cost beside tcpdump: with the memory of another one, and without.
-// start says that what it takes to begin is a figure of its own.
+// goals are the limits of a capture's processor time a packet, as a share of tcpdump's: warm with
+// the memory of another capture, cold without. start makes the cost of the start a figure of its
+// own.
 type goals struct {
 	warm, cold float64
 	start      bool
 }
 
 const (
-	warmStart = 40 * time.Millisecond // of the processor
-	warmUntil = 50 * time.Millisecond // from the command until packets are taken
+	warmStart = 40 * time.Millisecond // processor time
+	warmUntil = 50 * time.Millisecond // wall time from the command until packets are taken
 )
 
-// figuresOf compares: packets lost, and processor time as the median of the rounds.
+// figuresOf returns the figures of one load: packets lost, and processor time as the median of the
+// rounds.
 func figuresOf(what string, results map[string][]result, g goals) []figure {
 	middle := func(name string, of func(result) time.Duration) time.Duration {
 		var all []time.Duration
@@ -335,7 +340,8 @@ func figuresOf(what string, results map[string][]result, g goals) []figure {
 	})
 }
 
-// losses is the share that was lost: median and worst, and in how many rounds nothing was.
+// losses returns the median and the worst share of packets lost, and the number of rounds without a
+// loss.
 func losses(results []result) string {
 	var shares []float64
 	none := 0
@@ -361,8 +367,8 @@ func captureLarge(ctx context.Context, b *bed) ([]figure, error) {
 	})
 }
 
-// captureAll is the large load on one of all interfaces, whose packets wait for those of the
-// others, to be in order.
+// captureAll measures the large load on a capture of all interfaces, whose packets wait for those
+// of the others, to be in order.
 func captureAll(ctx context.Context, b *bed) ([]figure, error) {
 	return onWire(ctx, b, func(w *wire) ([]figure, error) {
 		w.on = "ALL"
@@ -375,7 +381,7 @@ func captureAll(ctx context.Context, b *bed) ([]figure, error) {
 	})
 }
 
-// captureLong is the large load for 20 seconds.
+// captureLong measures the large load for 20 seconds.
 func captureLong(ctx context.Context, b *bed) ([]figure, error) {
 	return onWire(ctx, b, func(w *wire) ([]figure, error) {
 		l := load{length: 1442, number: 13_000_000}
@@ -389,8 +395,8 @@ func captureLong(ctx context.Context, b *bed) ([]figure, error) {
 
 func captureSmall(ctx context.Context, b *bed) ([]figure, error) {
 	return onWire(ctx, b, func(w *wire) ([]figure, error) {
-		// Ten seconds, as 10 M packets of this size take: where a hypervisor has to find memory
-		// anew for what a capture takes at its start, that alone is 0.15 s.
+		// 10 M packets of this size take ten seconds. Where a hypervisor has to find the memory
+		// that a capture takes at its start, that alone costs 0.15 s.
 		l := load{length: 64, number: 10_000_000}
 		results, err := w.rounds(ctx, b.often(5), l, []string{"udp"})
 		if err != nil {
@@ -400,7 +406,7 @@ func captureSmall(ctx context.Context, b *bed) ([]figure, error) {
 	})
 }
 
-// captureFour is four captures with different filters on one interface.
+// captureFour measures four captures with different filters on one interface.
 func captureFour(ctx context.Context, b *bed) ([]figure, error) {
 	return onWire(ctx, b, func(w *wire) ([]figure, error) {
 		l := load{length: 64, number: 2_000_000, rate: 200_000}
@@ -417,8 +423,8 @@ const (
 	captureMemory       = 120_000_000
 )
 
-// memory is that of an appliance that has just started, and of one with a capture of default
-// settings under load.
+// memory measures the memory of an appliance that has just started, and of one with a capture of
+// default settings under load.
 func memory(ctx context.Context, b *bed) ([]figure, error) {
 	return onWire(ctx, b, func(w *wire) ([]figure, error) {
 		pause(ctx, time.Second)
@@ -451,7 +457,7 @@ func memory(ctx context.Context, b *bed) ([]figure, error) {
 			}
 			most = max(most, now)
 		}
-		w.line(ctx, "packetcapture stop", nil) // unless the size has ended it
+		w.line(ctx, "packetcapture stop", nil) // an error is right if the size limit has ended it
 		kept, err := proportionalSet(w.pid())
 		if err != nil {
 			return nil, err

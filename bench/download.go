@@ -41,7 +41,8 @@ var downloaders = []downloader{
 	{"psftp", false, psftp},
 }
 
-// psftp logs in with a key in PuTTY's own form, and needs to be told the host key.
+// psftp returns PuTTY's client for SFTP. It needs the key in PuTTY's own form, and the host key on
+// its command line.
 func psftp(ctx context.Context, b *bed, s *server, remote, local string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "psftp", "-batch", "-P", s.port, "-hostkey", b.fingerprint(ctx, s), "-i",
 		b.key()+".ppk", "-b", "/dev/stdin", s.target())
@@ -50,7 +51,7 @@ func psftp(ctx context.Context, b *bed, s *server, remote, local string) *exec.C
 	return cmd
 }
 
-// fingerprint is the SHA-256 of a server's Ed25519 host key.
+// fingerprint returns the fingerprint of a server's Ed25519 host key, as ssh-keygen -l prints it.
 func (b *bed) fingerprint(ctx context.Context, s *server) string {
 	keys, _ := exec.CommandContext(ctx, "ssh-keyscan", "-t", "ed25519", "-p", s.port, "127.0.0.1").Output()
 	cmd := exec.CommandContext(ctx, "ssh-keygen", "-l", "-f", "-")
@@ -64,7 +65,8 @@ func (b *bed) fingerprint(ctx context.Context, s *server) string {
 	return "unknown"
 }
 
-// download is the time that clients need for the same file of 1 GiB, with their default settings.
+// download measures the time that clients need for the same file of 1 GiB, with their default
+// settings.
 func download(ctx context.Context, b *bed) ([]figure, error) {
 	file := filepath.Join(b.data, "diagnostic", downloadName)
 	if err := makeFile(file); err != nil {
@@ -109,7 +111,7 @@ func download(ctx context.Context, b *bed) ([]figure, error) {
 	return figures, nil
 }
 
-// fetch runs a client and makes sure that all of the file came.
+// fetch runs a client, checks that all of the file came, and returns how long that took.
 func fetch(cmd *exec.Cmd, local string) (time.Duration, error) {
 	began := time.Now()
 	if err := silent(cmd); err != nil {
@@ -131,7 +133,7 @@ func rate(times []time.Duration) string {
 	return fmt.Sprintf("%.2f s, %.0f MB/s", m.Seconds(), downloadSize/1e6/m.Seconds())
 }
 
-// makeFile makes a file of random bytes and leaves it in the page cache, written back.
+// makeFile writes a file of downloadSize random bytes to the disk and leaves it in the page cache.
 func makeFile(path string) error {
 	f, err := os.Create(path)
 	if err != nil {

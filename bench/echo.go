@@ -10,15 +10,15 @@ import (
 const (
 	echoKeys  = 500
 	echoGoal  = 40 * time.Millisecond
-	echoPause = 100 * time.Millisecond // at most, between a key here and the next one there
+	echoPause = 100 * time.Millisecond // at most, between a key here and the next one at the peer
 )
 
-// letters are what is typed: each once in a line, so that its appearance is its echo and not
-// another picture of an old one; none that stands in a prompt.
+// letters are the keys. Each occurs once in a line and in no prompt, so what appears is its echo
+// and not another picture of an old letter.
 const letters = "bcfghijkqvwyz"
 
-// echo is the time from a key to its picture on the client's terminal. The peer is bash's line
-// editor behind OpenSSH's server.
+// echo measures the time from a key to its picture on the client's terminal. The peer is bash's
+// line editor on OpenSSH's server.
 func echo(ctx context.Context, b *bed) ([]figure, error) {
 	ours, err := open(b.ssh(ctx, b.appliance))
 	if err != nil {

@@ -18,11 +18,11 @@ import (
 const (
 	idleSessions = 100
 	idleTime     = 20 * time.Second
-	idleCPU      = 0.10    // of a core, sessions and appliance together
-	idleMemory   = 5 << 20 // of a session, proportional set size
+	idleCPU      = 0.10    // share of a core, sessions and appliance together
+	idleMemory   = 5 << 20 // bytes of a session, proportional set size
 )
 
-// idle is what sessions cost in which nobody does anything, with the appliance that holds them.
+// idle measures what idle sessions cost, and the appliance that holds them.
 func idle(ctx context.Context, b *bed) ([]figure, error) {
 	connections, err := b.crowd(idleSessions)
 	defer func() {
@@ -33,13 +33,13 @@ func idle(ctx context.Context, b *bed) ([]figure, error) {
 	if err != nil {
 		return nil, err
 	}
-	pause(ctx, 3*time.Second) // logging in is not idling
+	pause(ctx, 3*time.Second) // the work of logging in must not count
 	appliance := b.appliance.cmd.Process.Pid
 	sessions, err := children(appliance)
 	if err != nil {
 		return nil, err
 	}
-	holders := []int{appliance} // of the sessions: with it, what listens on the network
+	holders := []int{appliance} // the appliance and its front
 	for _, pid := range sessions {
 		if isFront(pid) {
 			holders = append(holders, pid)
@@ -75,7 +75,7 @@ func idle(ctx context.Context, b *bed) ([]figure, error) {
 	return idleFigures(took, ofSessions, ofAppliance, memory[len(memory)/2], most, own), nil
 }
 
-// idleFigures names what was measured: shares of a core, and bytes of memory.
+// idleFigures returns the figures of idle: shares of a core, and bytes of memory.
 func idleFigures(took time.Duration, ofSessions, ofAppliance float64, middle, most, own int64) []figure {
 	return []figure{
 		{
@@ -95,8 +95,8 @@ func idleFigures(took time.Duration, ofSessions, ofAppliance float64, middle, mo
 	}
 }
 
-// busyShares returns what share of a processor each group of processes used during a time, and how
-// long that really was.
+// busyShares waits for during and returns the share of a processor that each group of processes
+// used meanwhile. took is how long it really waited.
 func busyShares(
 	ctx context.Context, during time.Duration, groups ...[]int,
 ) (took time.Duration, shares []float64, err error) {
@@ -132,7 +132,7 @@ func busyShares(
 
 func megabytes(n int64) float64 { return float64(n) / (1 << 20) }
 
-// crowd logs in so many times and waits for each prompt.
+// crowd logs in n times and waits for each prompt. It returns the connections also with an error.
 func (b *bed) crowd(n int) ([]*ssh.Client, error) {
 	text, err := os.ReadFile(b.key())
 	if err != nil {
@@ -167,7 +167,7 @@ func waitAtPrompt(c *ssh.Client) error {
 	if err != nil {
 		return err
 	}
-	if _, err := s.StdinPipe(); err != nil { // else the session ends with an empty input
+	if _, err := s.StdinPipe(); err != nil { // without one the session ends at once
 		return err
 	}
 	if err := s.RequestPty("xterm", 24, 80, ssh.TerminalModes{}); err != nil {
@@ -188,13 +188,13 @@ func waitAtPrompt(c *ssh.Client) error {
 	return nil
 }
 
-// isFront reports whether a child of the appliance is what listens on the network.
+// isFront reports whether a child of the appliance is its front, which listens on the network.
 func isFront(pid int) bool {
 	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 	return strings.HasPrefix(string(text), "diagsh\x00front\x00")
 }
 
-// children of a process, whichever of its threads started them (proc(5)).
+// children returns the children of all threads of a process (proc(5)).
 func children(pid int) ([]int, error) {
 	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
 	if err != nil {
@@ -220,7 +220,8 @@ func children(pid int) ([]int, error) {
 	return all, nil
 }
 
-// cpuTime is what all threads of a process have had, to the nanosecond (schedstat in proc(5)).
+// cpuTime returns the processor time of all threads of a process, to the nanosecond (schedstat in
+// proc(5)).
 func cpuTime(pid int) (time.Duration, error) {
 	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
 	if err != nil {
@@ -244,7 +245,8 @@ func cpuTime(pid int) (time.Duration, error) {
 	return sum, nil
 }
 
-// proportionalSet is a process's memory, of shared pages its share (PSS).
+// proportionalSet returns the bytes of a process's memory, with its share of shared pages (PSS,
+// proc(5)).
 func proportionalSet(pid int) (int64, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
 	if err != nil {

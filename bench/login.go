@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// login is the time from the start of OpenSSH's client to the first prompt, beside a whole `ssh
-// HOST true` at OpenSSH's server.
+// login measures the time from the start of OpenSSH's client to the first prompt, beside a whole
+// `ssh HOST true` at OpenSSH's server.
 func login(ctx context.Context, b *bed) ([]figure, error) {
 	var prompts, pam, plain []time.Duration
 	for round := range b.often(40) + 1 {
@@ -24,7 +24,7 @@ func login(ctx context.Context, b *bed) ([]figure, error) {
 			return nil, err
 		}
 		if round == 0 {
-			continue // the first one reads programs from the disk
+			continue // the first round reads programs from the disk
 		}
 		prompts, pam, plain = append(prompts, prompt), append(pam, withPAM), append(plain, without)
 	}

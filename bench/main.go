@@ -30,7 +30,7 @@ type figure struct {
 	goal string // "" for a figure that is shown for information
 	met  bool   // with a goal only
 
-	command string // takes it again
+	command string // that takes the figure again
 }
 
 func (f figure) verdict() string {
@@ -49,7 +49,7 @@ type measurement struct {
 	take func(context.Context, *bed) ([]figure, error)
 }
 
-// command returns what takes m again, with rounds if they are not as the figure needs them.
+// command returns the command that takes m again, with -rounds unless rounds is 0.
 func (m measurement) command(rounds int) string {
 	if rounds > 0 {
 		return fmt.Sprintf("go run ./bench -rounds %d %s", rounds, m.name)
@@ -76,7 +76,8 @@ func main() {
 		"the program that is measured; the one of this tree, built now, if none is given")
 	dir := flag.String("dir", os.TempDir(), "where the appliance keeps its data, 1 GiB for the download")
 	rounds := flag.Int("rounds", 0, "how often each thing is done (0: as the figure needs it)")
-	page := flag.String("page", "", "the page whose rows of these measurements are replaced, such as docs/performance.md")
+	page := flag.String("page", "",
+		"the page whose rows of these measurements are replaced, such as docs/performance.md")
 	flag.Parse()
 	if flag.Arg(0) == holdWord {
 		if err := holdSockets(flag.Arg(1)); err != nil {
@@ -99,7 +100,7 @@ func main() {
 	}
 }
 
-// run takes the figures of the named measurements, of all if none is named.
+// run takes the figures of the named measurements, or of all if names is empty.
 func run(binary, dir string, rounds int, names []string) ([]figure, error) {
 	for _, name := range names {
 		if !slices.ContainsFunc(measurements, func(m measurement) bool { return m.name == name }) {

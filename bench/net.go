@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// freePort is a TCP port that nobody has on the loopback interface.
+// freePort returns a TCP port that no socket has on 127.0.0.1. Another process may take it before
+// the caller does.
 func freePort() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -17,7 +18,8 @@ func freePort() (string, error) {
 	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port), nil
 }
 
-// awaitListener waits until somebody answers at a port: sshd tells nobody when it is ready.
+// awaitListener waits at most patience until a connection to a port succeeds. sshd does not say
+// when it is ready.
 func awaitListener(ctx context.Context, port string) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()

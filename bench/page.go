@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// markdown returns f as a row of the table of docs/performance.md. Its last cell is the command that
-// takes it again.
+// markdown returns f as a row of the table of docs/performance.md. Its last cell is the command
+// that takes it again.
 func (f figure) markdown() string {
 	what, peer := f.what, f.peer
 	if ours, theirs, named := strings.Cut(f.what, " | "); named {
@@ -21,7 +21,8 @@ func (f figure) markdown() string {
 	return "| " + strings.Join(cells, " | ") + " |"
 }
 
-// measurementOf returns the name of the measurement that a row of the page is of, "" for other lines.
+// measurementOf returns the name of the measurement that a row of the page is of, "" for other
+// lines.
 func measurementOf(row string) string {
 	_, command, found := strings.Cut(row, "`go run ./bench ")
 	words := strings.Fields(strings.TrimSuffix(command, "` |"))

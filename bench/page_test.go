@@ -19,7 +19,8 @@ func TestRowsOfThePage(t *testing.T) {
 As in ` + "`go run ./bench login`" + `.
 `
 	figures := []figure{
-		{what: "prompt | sshd", ours: "3 ms", peer: "4 ms", goal: "at most 0.50 of it; is 0.75", command: "go run ./bench login"},
+		{what: "prompt | sshd", ours: "3 ms", peer: "4 ms", goal: "at most 0.50 of it; is 0.75",
+			command: "go run ./bench login"},
 		{what: "a|b", ours: "5 ms", peer: "-", goal: "less", met: true, command: "go run ./bench login"},
 	}
 	got, err := withRows(page, figures)
@@ -39,12 +40,14 @@ As in ` + "`go run ./bench login`" + `.
 	if got != want {
 		t.Errorf("the page is\n%s\nand not\n%s", got, want)
 	}
-	if _, err := withRows(page, []figure{{what: "x", command: "go run ./bench idle"}}); err == nil || !strings.Contains(err.Error(), "idle") {
+	if _, err := withRows(page, []figure{{what: "x", command: "go run ./bench idle"}}); err == nil ||
+		!strings.Contains(err.Error(), "idle") {
 		t.Errorf("a page without a row of it: %v", err)
 	}
 }
 
-// TestPageHasEveryMeasurement: each measurement has a row in docs/performance.md, and each row names one.
+// TestPageHasEveryMeasurement: each measurement has a row in docs/performance.md, and each row
+// names one.
 func TestPageHasEveryMeasurement(t *testing.T) {
 	page, err := os.ReadFile("../docs/performance.md")
 	if err != nil {

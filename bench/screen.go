@@ -12,7 +12,7 @@ import (
 	"github.com/creack/pty"
 )
 
-// A screen is a program on a terminal of 80x24, seen from the side of the person.
+// A screen is a program on a terminal of 80x24, as its user sees it.
 type screen struct {
 	cmd    *exec.Cmd
 	master *os.File
@@ -55,11 +55,12 @@ func (s *screen) typed(keys string) error {
 	return err
 }
 
-// escapes are the sequences that move, erase and colour, and the beginning of one that is not
-// complete yet.
+// escapes matches the sequences that move, erase and colour, and at the end the beginning of one
+// that is not complete yet.
 var escapes = regexp.MustCompile(`\x1b\[[0-9;?]*[@-~]|\x1b\][^\a]*\a|\x1b[^\[\]]|\x1b(\[[0-9;?]*)?$`)
 
-// await waits until the text shown since the last forget contains part, and returns when that was.
+// await waits at most patience until the text shown since the last forget contains part. It returns
+// the time at which the last byte of part came.
 func (s *screen) await(part string) (time.Time, error) {
 	timeout := time.NewTimer(patience)
 	defer timeout.Stop()
@@ -79,7 +80,7 @@ func (s *screen) await(part string) (time.Time, error) {
 	}
 }
 
-// forget drops what was shown until nothing more appears for a while.
+// forget drops what is shown, once nothing more has appeared for the time of quiet.
 func (s *screen) forget(quiet time.Duration) {
 	for {
 		select {

@@ -22,18 +22,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The list of 72,000 TCP sockets: half of them the ends of the other half, on the loopback
-// interface of a namespace, held by several processes.
+// The sockets of the measurement: pairs of connected TCP sockets on the loopback interface of a
+// namespace, held by several processes.
 const (
 	socketCount   = 72_000
 	socketHolders = 6
 )
 
-// holdWord makes this program a holder of connections: bench hold-sockets N.
+// holdWord is the argument that makes this program a holder of connections: bench hold-sockets N.
 const holdWord = "hold-sockets"
 
 // sockets compares netstat with ss over the same sockets: numeric, and with the process of each.
-// Both ends of a pair are measured one after the other, many times.
+// The two programs run in turn, many times.
 func sockets(ctx context.Context, b *bed) ([]figure, error) {
 	ns, err := newNamespace()
 	if err != nil {
@@ -93,7 +93,8 @@ func sockets(ctx context.Context, b *bed) ([]figure, error) {
 	return figures, nil
 }
 
-// beside times our command and the peer's in turn, which must not have more lines.
+// beside times our command and the peer's in turn. It fails if the peer prints more lines than we
+// do.
 func (n *namespace) beside(
 	ctx context.Context, times int, our, their []string,
 ) (ours, theirs []time.Duration, err error) {
@@ -138,12 +139,13 @@ func (b *bed) applianceIn(ctx context.Context, ns *namespace) (*server, string, 
 	return nil, "", errors.New("the appliance did not start")
 }
 
-// forgetHighWater makes the kernel measure the most memory anew (clear_refs in proc(5)).
+// forgetHighWater resets the peak memory of a process to its present memory (clear_refs in
+// proc(5)).
 func forgetHighWater(pid int) error {
 	return os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", pid), []byte("5"), 0)
 }
 
-// highWater is the most memory that a process had, in KiB.
+// highWater returns the peak memory of a process in KiB (VmHWM in proc(5)).
 func highWater(pid int) (int, error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
@@ -156,7 +158,7 @@ func highWater(pid int) (int, error) {
 	return strconv.Atoi(string(m[1]))
 }
 
-// A namespace is a network of its own: a thread that stays in it starts what shall be there.
+// A namespace is a network of its own. A thread that stays in it starts the programs there.
 type namespace struct {
 	work chan func()
 }
@@ -189,9 +191,9 @@ func (ns *namespace) start(cmd *exec.Cmd) error {
 	return <-started
 }
 
-// time runs a program in the namespace and counts the lines that it writes. They go to a file in
-// memory and are counted afterwards: somebody who read them meanwhile would take a part of the two
-// cores from whoever uses both.
+// time runs a program in the namespace and returns how long it took and how many lines it wrote.
+// The lines go to a file in memory and are counted afterwards: a reader that runs meanwhile would
+// take a part of the two cores that the program and the appliance use.
 func (ns *namespace) time(cmd *exec.Cmd) (time.Duration, int, error) {
 	fd, err := unix.MemfdCreate("lines", unix.MFD_CLOEXEC)
 	if err != nil {
@@ -214,7 +216,7 @@ func (ns *namespace) time(cmd *exec.Cmd) (time.Duration, int, error) {
 	return d, bytes.Count(text, []byte("\n")), err
 }
 
-// hold starts a process with so many connections in the namespace, and returns when they stand.
+// hold starts a process with so many connections in the namespace, and returns when all are open.
 func (ns *namespace) hold(ctx context.Context, connections int) (*server, error) {
 	cmd := exec.CommandContext(ctx, "/proc/self/exe", holdWord, strconv.Itoa(connections))
 	cmd.Stderr = os.Stderr
@@ -228,12 +230,13 @@ func (ns *namespace) hold(ctx context.Context, connections int) (*server, error)
 	s := &server{cmd: cmd}
 	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
 		s.stop()
-		return nil, errors.New("the connections could not be made")
+		return nil, fmt.Errorf("the holder did not open its %d connections", connections)
 	}
 	return s, nil
 }
 
-// holdSockets is the process that hold starts.
+// holdSockets is the main function of the process that hold starts. It opens count connections,
+// says so, and holds them until SIGTERM.
 func holdSockets(count string) error {
 	n, err := strconv.Atoi(count)
 	if err != nil {
@@ -243,8 +246,8 @@ func holdSockets(count string) error {
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		return err
 	}
-	// No keep-alive: the probes of so many at once overflow the loopback interface, and connections
-	// die of that.
+	// There is no keep-alive: the probes of so many connections at once would overflow the loopback
+	// interface, and connections would break.
 	listen, dialer := net.ListenConfig{KeepAlive: -1}, net.Dialer{KeepAlive: -1}
 	l, err := listen.Listen(context.Background(), "tcp4", "127.0.0.1:0")
 	if err != nil {

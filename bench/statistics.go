@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// quantile of durations, by the nearest rank.
+// quantile returns the quantile q, 0 to 1, of durations by the nearest rank. There must be one.
 func quantile(of []time.Duration, q float64) time.Duration {
 	sorted := slices.Sorted(slices.Values(of))
 	return sorted[min(int(q*float64(len(sorted))), len(sorted)-1)]
@@ -14,14 +14,13 @@ func quantile(of []time.Duration, q float64) time.Duration {
 
 func median(of []time.Duration) time.Duration { return quantile(of, 0.5) }
 
-// milliseconds is a duration as the table has it.
+// milliseconds returns a duration as the table shows it.
 func milliseconds(d time.Duration) string {
-	return fmt.Sprintf("%.1f ms", float64(d)/float64(time.Millisecond))
+	return fmt.Sprintf("%.1f ms", millis(d))
 }
 
-// spread is the median with the middle half of the values.
+// spread returns the median, and the range of the middle half of the values.
 func spread(of []time.Duration) string {
-	return fmt.Sprintf("%s (%.1f-%.1f)", milliseconds(median(of)), ms(quantile(of, 0.25)), ms(quantile(of, 0.75)))
+	return fmt.Sprintf("%s (%.1f-%.1f)", milliseconds(median(of)), millis(quantile(of, 0.25)),
+		millis(quantile(of, 0.75)))
 }
-
-func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

@@ -17,8 +17,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Two network namespaces joined by a veth pair: trafgen sends from one on core 0, and whoever
-// captures does so in the other on core 1.
+// The network of the captures: two namespaces joined by a veth pair. trafgen sends in one on core
+// 0, the measured program captures in the other on core 1.
 const (
 	sender, receiver = "diagsh-bench-tx", "diagsh-bench-rx"
 	near, far        = "va", "vb"
@@ -26,7 +26,7 @@ const (
 	receiverCPU      = 1
 )
 
-// A wire is the pair of namespaces, with an appliance in the second.
+// A wire is the pair of namespaces, with an appliance in the receiver's.
 type wire struct {
 	b      *bed
 	dir    string // where captures go
@@ -54,7 +54,7 @@ func (b *bed) newWire(ctx context.Context) (w *wire, err error) {
 		}
 	}
 	for ns, link := range map[string]string{sender: near, receiver: far} {
-		// No packet but the load's: neighbour discovery would be others.
+		// Without IPv6 there are no packets but the load's: no neighbour discovery.
 		for _, words := range []string{
 			"netns exec " + ns + " sysctl -qw net.ipv6.conf.all.disable_ipv6=1",
 			"-n " + ns + " link set lo up",
@@ -68,7 +68,7 @@ func (b *bed) newWire(ctx context.Context) (w *wire, err error) {
 	return w, w.startAppliance(ctx)
 }
 
-// peerOn is what is captured in the words of the peers.
+// peerOn returns the name that the peers have for what is captured.
 func (w *wire) peerOn() string {
 	if w.on == "ALL" {
 		return "any"
@@ -125,7 +125,7 @@ func (w *wire) close() {
 	}
 }
 
-// line runs a line at the appliance and returns its JSON.
+// line runs a line at the appliance and decodes its JSON into a value, unless that is nil.
 func (w *wire) line(ctx context.Context, line string, into any) error {
 	cmd := exec.CommandContext(ctx, w.b.binary, "--socket", filepath.Join(w.data, "api.sock"), "-c", line+" --json")
 	output, err := cmd.Output()
@@ -174,7 +174,8 @@ func (w *wire) send(ctx context.Context, l load) error {
 	return silent(inside(ctx, sender, senderCPU, args...))
 }
 
-// sent is how many packets the sender's end of the pair has sent, dropped ones not counted.
+// sent returns how many packets of the sender have arrived at the receiver's end of the pair so
+// far.
 func (w *wire) sent(ctx context.Context) (int64, error) {
 	output, err := exec.CommandContext(ctx, "ip", "-n", receiver, "-j", "-s", "link", "show", far).Output()
 	if err != nil {
@@ -193,8 +194,8 @@ func (w *wire) sent(ctx context.Context) (int64, error) {
 	return links[0].Stats64.RX.Packets, nil
 }
 
-// probe writes past the page cache for a second, as the engine does, and says how fast the disk
-// takes it and what the longest write took: nobody can capture faster.
+// probe writes past the page cache for a second, as the engine does. It returns how many bytes a
+// second the disk takes, and the time of the longest write. No program can capture faster.
 func (w *wire) probe() (perSecond float64, longest time.Duration, err error) {
 	path := filepath.Join(w.dir, "probe")
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|unix.O_DIRECT, 0o600)

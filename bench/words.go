@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// words are what a program says; ready is closed when a certain word is among them.
+// words are the output of a program. ready is closed once word occurs in it.
 type words struct {
 	word  string
 	ready chan struct{}

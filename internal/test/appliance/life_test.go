@@ -156,7 +156,7 @@ func TestSecondServe(t *testing.T) {
 		says string
 	}{
 		"data":   {nil, "another appliance is running with the data in "},
-		"socket": {[]string{"--data", t.TempDir()}, "another appliance runs already on "},
+		"socket": {[]string{"--data", t.TempDir()}, "another appliance already runs on "},
 		"port":   {[]string{"--data", t.TempDir(), "--ssh", fmt.Sprintf("127.0.0.1:%d", a.Port)}, "the SSH address 127.0.0.1:"},
 	} {
 		r := a.Serve(c.more...)
@@ -253,10 +253,10 @@ func TestUnknownOptions(t *testing.T) {
 		args []string
 		says string
 	}{
-		{[]string{"-x"}, "diagsh: -x is no option here. diagsh --help lists the options.\n"},
+		{[]string{"-x"}, "diagsh: Unknown option -x. diagsh --help lists the options.\n"},
 		{[]string{"-c"}, "diagsh: -c needs a value. diagsh --help lists the options.\n"},
-		{[]string{"serve", "-x"}, "diagsh: -x is no option here. diagsh serve --help lists the options.\n"},
-		{[]string{"serve", "--shell=perhaps"}, "diagsh: An option has a value that it cannot have. diagsh serve --help lists the options.\n"},
+		{[]string{"serve", "-x"}, "diagsh: Unknown option -x. diagsh serve --help lists the options.\n"},
+		{[]string{"serve", "--shell=perhaps"}, "diagsh: The value of an option is not valid. diagsh serve --help lists the options.\n"},
 	} {
 		if r := a.Exec("", appliance.Binary(t), c.args...); r.Status != 2 || r.Err != c.says || r.Out != "" {
 			t.Errorf("%v: %+v", c.args, r)
