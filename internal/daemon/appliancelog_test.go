@@ -13,6 +13,7 @@ import (
 	"diagsh/internal/access"
 	"diagsh/internal/daemon/audit"
 	"diagsh/internal/test/disktest"
+	"diagsh/internal/test/roomtest"
 )
 
 // Who follows a log misses no line and sees none twice, over every change of files, however fast it is written.
@@ -82,7 +83,7 @@ func FuzzParseLogLine(f *testing.F) {
 // What the appliance's own log says of the audit log reaches it over a restart.
 func TestAuditLogThatIsCutMeanwhile(t *testing.T) {
 	for name, cut := range map[string]bool{"as it was": false, "cut": true} {
-		dir := prepare(t)
+		dir := roomtest.DataDir(t)
 		d := start(t, Options{Dir: dir})
 		d.Record(access.Event{Act: access.ActCommand, User: "ops", Message: "of interest"})
 		if err := d.Close(t.Context()); err != nil {
@@ -112,7 +113,7 @@ func TestAuditLogThatIsCutMeanwhile(t *testing.T) {
 
 // An audit log that cannot be written keeps no user out, and administrators are told.
 func TestLoginWhileTheAuditLogIsFull(t *testing.T) {
-	dir := prepare(t)
+	dir := roomtest.DataDir(t)
 	folder := filepath.Join(dir, "audit")
 	if err := os.Mkdir(folder, 0o700); err != nil {
 		t.Fatal(err)
@@ -125,7 +126,7 @@ func TestLoginWhileTheAuditLogIsFull(t *testing.T) {
 		}
 		d.Record(access.Event{Act: access.ActCommand}) // shorter than the line of a login
 	}
-	l := logIn(t, d, "admin", "192.0.2.1")
+	l := roomtest.LogIn(t, d, "admin", "192.0.2.1")
 	caller, _, detach, err := d.Attach(l.ID, "shell")
 	if err != nil {
 		t.Fatal(err)

@@ -22,6 +22,7 @@ import (
 	"diagsh/internal/daemon/exports"
 	"diagsh/internal/menu"
 	"diagsh/internal/test/await"
+	"diagsh/internal/test/roomtest"
 )
 
 // A fakeTarget is a target that takes files while it is open.
@@ -134,7 +135,7 @@ func numberedPackets(t *testing.T, content []byte, want int) (next int) {
 // Each file of a ring is copied as it closes. While the target takes none, none goes; when it takes them again they are copied in
 // their order, and what is more than the ring keeps goes, all while the capture runs. After a restart nothing is copied again.
 func TestFilesOfARingAreCopiedAsTheyClose(t *testing.T) {
-	o := Options{Dir: prepare(t)}
+	o := Options{Dir: roomtest.DataDir(t)}
 	b := newCaptureBed(t, o)
 	away := newFakeTarget(t)
 	away.target(b, "away")
@@ -202,7 +203,7 @@ func TestFilesOfARingAreCopiedAsTheyClose(t *testing.T) {
 // lose old files only after that. When the target is back the files beyond those that are kept go, also though the capture has ended.
 func TestARingThatIsNotCopiedEndsAtTheQuota(t *testing.T) {
 	t.Parallel()
-	b := newCaptureBed(t, Options{Dir: configured(t, prepare(t), "captures: {quota: 24MB, deleteOldest: true}")})
+	b := newCaptureBed(t, Options{Dir: roomtest.Configure(t, roomtest.DataDir(t), "captures: {quota: 24MB, deleteOldest: true}")})
 	away := newFakeTarget(t)
 	away.target(b, "away")
 	none := ""
@@ -234,7 +235,7 @@ func TestARingThatIsNotCopiedEndsAtTheQuota(t *testing.T) {
 
 // What waits when the appliance ends is copied after its next start, each file once, and then the ring is as large as it should be.
 func TestWhatWaitsIsCopiedAfterARestart(t *testing.T) {
-	o := Options{Dir: prepare(t)}
+	o := Options{Dir: roomtest.DataDir(t)}
 	b := newCaptureBed(t, o)
 	away := newFakeTarget(t)
 	away.target(b, "away")
@@ -266,7 +267,7 @@ func TestWhatWaitsIsCopiedAfterARestart(t *testing.T) {
 // Files that could not be queued when they closed are queued as soon as the queue can be written: by the appliance that runs, and by
 // the next one if that one dies before.
 func TestFilesThatCouldNotBeQueuedAreCopied(t *testing.T) {
-	o := Options{Dir: configured(t, prepare(t), "captures: {keepFor: 24h}")}
+	o := Options{Dir: roomtest.Configure(t, roomtest.DataDir(t), "captures: {keepFor: 24h}")}
 	b := newCaptureBed(t, o)
 	there := newFakeTarget(t)
 	there.opens()
@@ -304,7 +305,7 @@ func TestFilesThatCouldNotBeQueuedAreCopied(t *testing.T) {
 
 // One target that is away keeps no file from another.
 func TestATargetThatIsAwayHoldsUpNoOther(t *testing.T) {
-	b := newCaptureBed(t, Options{Dir: prepare(t)})
+	b := newCaptureBed(t, Options{Dir: roomtest.DataDir(t)})
 	away, there := newFakeTarget(t), newFakeTarget(t)
 	away.target(b, "away")
 	there.opens()
@@ -327,7 +328,7 @@ func TestATargetThatIsAwayHoldsUpNoOther(t *testing.T) {
 
 // What is appended to a file that was copied is copied too.
 func TestAnAppendedFileIsCopiedAgain(t *testing.T) {
-	b := newCaptureBed(t, Options{Dir: prepare(t)})
+	b := newCaptureBed(t, Options{Dir: roomtest.DataDir(t)})
 	there := newFakeTarget(t)
 	there.opens()
 	there.target(b, "there")
@@ -346,7 +347,7 @@ func TestAnAppendedFileIsCopiedAgain(t *testing.T) {
 
 // A file that waits for its copy is nobody's to delete but a user's; when its target is given up, it may go.
 func TestFilesThatWaitForTheirCopyStay(t *testing.T) {
-	b := newCaptureBed(t, Options{Dir: configured(t, prepare(t), "captures: {keepFor: 24h}")})
+	b := newCaptureBed(t, Options{Dir: roomtest.Configure(t, roomtest.DataDir(t), "captures: {keepFor: 24h}")})
 	target := capture.Target{Name: "away", URL: "https://127.0.0.1:1/x", Auto: true}
 	if _, err := b.d.AddTarget(t.Context(), adminCaller, target, ""); err != nil {
 		t.Fatal(err)
@@ -377,5 +378,5 @@ func TestFilesThatWaitForTheirCopyStay(t *testing.T) {
 	until("the end of the copy", func() bool { return b.d.Exports()[0].State == capture.ExportFailed && !b.d.Waiting(file) })
 	b.d.Directory.Sweep(later)
 	_, err := b.d.StatFile(file)
-	wantKind(t, err, menu.NotFound)
+	roomtest.WantCode(t, err, menu.NotFound)
 }

@@ -15,6 +15,7 @@ import (
 	"diagsh/capture/headers"
 	"diagsh/internal/daemon/settings"
 	"diagsh/internal/menu"
+	"diagsh/internal/test/roomtest"
 )
 
 // connection is a TCP packet between two ends.
@@ -150,7 +151,7 @@ func TestFilterErrors(t *testing.T) {
 		if !errors.As(err, &e) || e.Code != menu.Usage || e.Argument != "filter" || !strings.Contains(e.Message, "at character") || strings.ContainsRune(e.Error(), 0x1b) {
 			t.Errorf("%q: %v", expression, err)
 		}
-		if _, err := d.buildFilter(t.Context(), capture.Spec{Options: capture.Options{Filter: expression}}, []capture.Interface{{LinkType: capture.Ethernet}}); kindOf(t, err) != menu.Usage {
+		if _, err := d.buildFilter(t.Context(), capture.Spec{Options: capture.Options{Filter: expression}}, []capture.Interface{{LinkType: capture.Ethernet}}); roomtest.CodeOf(t, err) != menu.Usage {
 			t.Errorf("%q is refused when checked and taken when started", expression)
 		}
 	}
@@ -190,11 +191,11 @@ func TestInterfacesThatAFilterIsOfNoUseFor(t *testing.T) {
 			t.Errorf("%s: one that appears later: %v, %+v", expression, err, f.leftOut())
 		}
 		all.Interfaces = []string{"tun0", "lan"}
-		if _, err := d.buildFilter(t.Context(), all, []capture.Interface{tun, lan}); kindOf(t, err) != menu.Usage {
+		if _, err := d.buildFilter(t.Context(), all, []capture.Interface{tun, lan}); roomtest.CodeOf(t, err) != menu.Usage {
 			t.Errorf("%s on tun0 by name: %v", expression, err)
 		}
 		all.Interfaces = []string{capture.All}
-		if _, err := d.buildFilter(t.Context(), all, []capture.Interface{tun}); kindOf(t, err) != menu.Usage {
+		if _, err := d.buildFilter(t.Context(), all, []capture.Interface{tun}); roomtest.CodeOf(t, err) != menu.Usage {
 			t.Errorf("%s with nothing but tun0: %v", expression, err)
 		}
 	}

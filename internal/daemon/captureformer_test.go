@@ -8,11 +8,12 @@ import (
 	"time"
 
 	"diagsh/capture"
+	"diagsh/internal/test/roomtest"
 )
 
 // What a former build has written is read: options that had other names, and forms without a version.
 func TestFormerFilesOfCaptures(t *testing.T) {
-	dir := prepare(t)
+	dir := roomtest.DataDir(t)
 	for name, text := range map[string]string{
 		"settings.json": `{"interfaces":["lo"],"onInterfaceGone":"","filter":"port 25","direction":"","notPromiscuous":true,"snapLength":96,"headersOnly":false,
 			"format":"","timePrecision":"","mode":"ring","limits":{"sizeBytes":0,"durationSeconds":60,"packets":0,"files":0},

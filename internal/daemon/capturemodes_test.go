@@ -15,6 +15,7 @@ import (
 	"diagsh/capture"
 	"diagsh/internal/menu"
 	"diagsh/internal/test/await"
+	"diagsh/internal/test/roomtest"
 )
 
 // again ends the appliance in order and starts it anew, in the same network.
@@ -44,7 +45,7 @@ func loopbackSender(t *testing.T) (sender net.Conn, filter string) {
 // The captures of this test are on the loopback interface: what goes on by itself is begun by the appliance's own goroutines, which
 // are not in the network of a test.
 func TestPersistentCaptureGoesOn(t *testing.T) {
-	o := Options{Dir: prepare(t), Hostname: "mx1"}
+	o := Options{Dir: roomtest.DataDir(t), Hostname: "mx1"}
 	b := &captureBed{T: t, d: start(t, o)}
 	sender, filter := loopbackSender(t)
 	for _, r := range []capture.Request{
@@ -102,7 +103,7 @@ func TestPersistentCaptureThatHasMetItsLimit(t *testing.T) {
 		"the next packet is too long": {size: 24 + packets*(16+packet) + 24 + 16 + 10, more: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := Options{Dir: prepare(t), Hostname: "mx1"}
+			o := Options{Dir: roomtest.DataDir(t), Hostname: "mx1"}
 			d := start(t, o)
 			sender, filter := loopbackSender(t)
 			s, err := d.StartCapture(adminCaller, capture.Request{Name: "mail", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"lo"}, Filter: filter, Persistent: true, Limits: capture.Limits{SizeBytes: c.size}}, Given: []string{"filter"}}})
@@ -149,7 +150,7 @@ func TestInterruptedOnADiskThatIsLow(t *testing.T) {
 		want   capture.StopReason
 	}{"while it ran": {false, capture.Interrupted}, "after it had ended": {true, capture.DiskLow}} {
 		t.Run(name, func(t *testing.T) {
-			o := Options{Dir: prepare(t)}
+			o := Options{Dir: roomtest.DataDir(t)}
 			b := newCaptureBed(t, o)
 			file := b.mustStart(capture.Request{Name: "mail", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}}}}).Files[0].Name
 			await.Until(t, "the file has its header", func() bool {
@@ -194,14 +195,14 @@ func dead(t *testing.T, dir string) string {
 }
 
 func TestPlannedCapture(t *testing.T) {
-	o := Options{Dir: prepare(t)}
+	o := Options{Dir: roomtest.DataDir(t)}
 	b := newCaptureBed(t, o)
 	at := time.Now().Add(time.Hour)
 	s := b.mustStart(capture.Request{Name: "later", Start: at, Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}}}})
 	if s.State != capture.NotStarted || !s.StartTime.IsZero() || len(s.Files) != 0 || !s.Start.Equal(at) {
 		t.Errorf("it is %+v", s)
 	}
-	wantKind(t, b.d.DeleteCapture(adminCaller, "later"), menu.State)
+	roomtest.WantCode(t, b.d.DeleteCapture(adminCaller, "later"), menu.State)
 	b.again(o)
 	if s, err := b.d.Capture("later"); err != nil || s.State != capture.NotStarted {
 		t.Fatalf("after a restart it is %+v, %v", s, err)
@@ -209,7 +210,7 @@ func TestPlannedCapture(t *testing.T) {
 	if s, err := b.d.StopCapture(adminCaller, "later"); err != nil || s.State != capture.Stopped || s.StopReason != capture.StoppedByUser {
 		t.Errorf("stopped it is %+v, %v", s, err)
 	}
-	wantKind(t, b.d.DeleteCapture(adminCaller, "later"), 0)
+	roomtest.WantCode(t, b.d.DeleteCapture(adminCaller, "later"), 0)
 
 	// The appliance's goroutines are not in the network of the test, so only lo is there for what begins by itself.
 	b.mustStart(capture.Request{Name: "soon", Start: time.Now().Add(200 * time.Millisecond), Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"lo"}}}})
@@ -222,7 +223,7 @@ func TestPlannedCapture(t *testing.T) {
 // A planned capture that was killed after its file was made, and before the table said that it had
 // begun, goes on where it persists. It failed for its own file.
 func TestPlannedCaptureThatIsKilledAsItBegins(t *testing.T) {
-	dir := prepare(t)
+	dir := roomtest.DataDir(t)
 	diagnostic := filepath.Join(dir, "diagnostic")
 	if err := os.MkdirAll(diagnostic, 0o700); err != nil {
 		t.Fatal(err)
@@ -255,22 +256,22 @@ func TestPlannedCaptureThatIsKilledAsItBegins(t *testing.T) {
 }
 
 func TestPlannedCaptureThatCannotBegin(t *testing.T) {
-	b := newCaptureBed(t, Options{Dir: prepare(t)})
+	b := newCaptureBed(t, Options{Dir: roomtest.DataDir(t)})
 	b.mustStart(capture.Request{Name: "soon", Start: time.Now().Add(100 * time.Millisecond), Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}}}})
 	// Where the appliance's goroutines are there is no such interface.
 	await.Until(t, "it fails", func() bool { s, _ := b.d.Capture("soon"); return s.State == capture.Error })
 	if s, _ := b.d.Capture("soon"); s.StopReason != capture.StartFailed || s.Error == "" {
 		t.Errorf("it is %+v", s)
 	}
-	wantKind(t, b.d.DeleteCapture(adminCaller, "soon"), 0)
+	roomtest.WantCode(t, b.d.DeleteCapture(adminCaller, "soon"), 0)
 }
 
 func TestAppendingToACapture(t *testing.T) {
-	b := newCaptureBed(t, Options{Dir: prepare(t)})
+	b := newCaptureBed(t, Options{Dir: roomtest.DataDir(t)})
 	for round := range 3 {
 		b.mustStart(capture.Request{Name: "mail", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}, Mode: capture.Append}}})
 		_, err := b.start(adminCaller, capture.Request{Name: "mail", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}, Mode: capture.Append}}})
-		wantKind(t, err, menu.State)
+		roomtest.WantCode(t, err, menu.State)
 		send(t, b.ns, testPacket, 50)
 		s, err := b.d.StopCapture(adminCaller, "mail")
 		if err != nil || len(s.Files) != 1 || s.PacketsWritten != uint64(50*(round+1)) {
@@ -281,7 +282,7 @@ func TestAppendingToACapture(t *testing.T) {
 		}
 	}
 	_, err := b.start(supportCaller, capture.Request{Name: "mail", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}, Mode: capture.Append}}})
-	wantKind(t, err, menu.State)
+	roomtest.WantCode(t, err, menu.State)
 	if list := b.d.Captures(); len(list) != 1 {
 		t.Errorf("there are %d captures", len(list))
 	}
@@ -289,7 +290,7 @@ func TestAppendingToACapture(t *testing.T) {
 
 // A start for a program takes nothing from settings that somebody may have changed a moment ago.
 func TestDefaultsAreThoseOfANewAppliance(t *testing.T) {
-	b := newCaptureBed(t, Options{Dir: prepare(t), ManagementPorts: []uint16{2222}})
+	b := newCaptureBed(t, Options{Dir: roomtest.DataDir(t), ManagementPorts: []uint16{2222}})
 	settings := b.d.CaptureSettings()
 	settings.Filter, settings.Limits.DurationSeconds, settings.SnapLength, settings.Comment, settings.Management = "port 25", 3600, 96, "slow mail", true
 	if err := b.d.SetCaptureSettings(adminCaller, capture.Partial{Options: settings.Options}); err != nil {
@@ -307,7 +308,7 @@ func TestDefaultsAreThoseOfANewAppliance(t *testing.T) {
 
 // A limit of a start that appends is of that start: neither the time since the first one counts, nor do the packets of before.
 func TestLimitsOfAnAppendedCaptureAreItsOwn(t *testing.T) {
-	b := newCaptureBed(t, Options{Dir: prepare(t)})
+	b := newCaptureBed(t, Options{Dir: roomtest.DataDir(t)})
 	request := capture.Request{Name: "mail", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}, Mode: capture.Append, Limits: capture.Limits{DurationSeconds: 3600}}}}
 	first := b.mustStart(request)
 	send(t, b.ns, testPacket, 5)
@@ -335,7 +336,7 @@ func TestLimitsOfAnAppendedCaptureAreItsOwn(t *testing.T) {
 // A pcap file has no place for a comment or a case number. One that is given for it is refused; one of the settings is said not to be
 // in the file.
 func TestCommentsThatPcapHasNoPlaceFor(t *testing.T) {
-	b := newCaptureBed(t, Options{Dir: prepare(t)})
+	b := newCaptureBed(t, Options{Dir: roomtest.DataDir(t)})
 	text, none := "slow mail", " "
 	request := func(name string, change func(*capture.Request)) capture.Request {
 		r := capture.Request{Name: name, Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}, Format: capture.PCAP}}}
@@ -414,7 +415,7 @@ func TestQuota(t *testing.T) {
 		if deletes {
 			text = "captures: {quota: 100MB, deleteOldest: true}"
 		}
-		b := newCaptureBed(t, Options{Dir: configured(t, prepare(t), text)})
+		b := newCaptureBed(t, Options{Dir: roomtest.Configure(t, roomtest.DataDir(t), text)})
 		kept, old := b.filled("kept", 30<<20, true), b.filled("old", 40<<20, false)
 		stranger := filepath.Join(b.d.Path(), "notes.pcap")
 		if err := os.WriteFile(stranger, nil, 0o600); err != nil {
@@ -437,7 +438,7 @@ func TestQuota(t *testing.T) {
 			}
 			continue
 		}
-		wantKind(t, err, menu.State)
+		roomtest.WantCode(t, err, menu.State)
 		if !exists(old) {
 			t.Error("the old file is gone")
 		}
@@ -445,7 +446,7 @@ func TestQuota(t *testing.T) {
 }
 
 func TestOldFilesGo(t *testing.T) {
-	b := newCaptureBed(t, Options{Dir: configured(t, prepare(t), "captures: {keepFor: 24h}")})
+	b := newCaptureBed(t, Options{Dir: roomtest.Configure(t, roomtest.DataDir(t), "captures: {keepFor: 24h}")})
 	kept, old := b.filled("kept", 1<<20, true), b.filled("old", 1<<20, false)
 	b.d.Directory.Sweep(time.Now().Add(23 * time.Hour))
 	if _, err := b.d.StatFile(old); err != nil {
@@ -453,16 +454,16 @@ func TestOldFilesGo(t *testing.T) {
 	}
 	b.d.Directory.Sweep(time.Now().Add(25 * time.Hour))
 	_, err := b.d.StatFile(old)
-	wantKind(t, err, menu.NotFound)
+	roomtest.WantCode(t, err, menu.NotFound)
 	if _, err := b.d.StatFile(kept); err != nil {
 		t.Error("a file that is to be kept is gone")
 	}
 }
 
 func TestMemoryOfAllCaptures(t *testing.T) {
-	b := newCaptureBed(t, Options{Dir: configured(t, prepare(t), "captures: {memory: 64MB}")})
+	b := newCaptureBed(t, Options{Dir: roomtest.Configure(t, roomtest.DataDir(t), "captures: {memory: 64MB}")})
 	_, err := b.start(adminCaller, capture.Request{Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}, RingBytes: 128 << 20}}})
-	wantKind(t, err, menu.State)
+	roomtest.WantCode(t, err, menu.State)
 	if e := menu.AsError(err); e.Argument != "ring" {
 		t.Errorf("the argument at fault is %q", e.Argument)
 	}
@@ -470,7 +471,7 @@ func TestMemoryOfAllCaptures(t *testing.T) {
 	for ; started < 10; started++ {
 		s, err := b.start(adminCaller, capture.Request{Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}}}})
 		if err != nil {
-			wantKind(t, err, menu.State)
+			roomtest.WantCode(t, err, menu.State)
 			break
 		}
 		if s.RingBytes < capture.MinRingBytes {

@@ -20,6 +20,7 @@ import (
 	"diagsh/internal/menu"
 	"diagsh/internal/test/await"
 	"diagsh/internal/test/netnstest"
+	"diagsh/internal/test/roomtest"
 )
 
 // A captureBed is an appliance in a network of its own, with interfaces left and right that are each other's far end.
@@ -104,7 +105,7 @@ func packetsOf(t *testing.T, d *Daemon, name string) (count, largest int) {
 var testPacket = ether(0x0800, ipv4Packet(6, 0, 0, tcpSegment(0, payload)))
 
 func TestCaptureLife(t *testing.T) {
-	b := newCaptureBed(t, Options{Dir: prepare(t), Hostname: "mx1", ManagementPorts: []uint16{2222}})
+	b := newCaptureBed(t, Options{Dir: roomtest.DataDir(t), Hostname: "mx1", ManagementPorts: []uint16{2222}})
 	none := ""
 	began := time.Now().UTC().Truncate(time.Second)
 	s := b.mustStart(capture.Request{Name: "smtp", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}, Filter: none}, Given: []string{"filter"}}})
@@ -120,11 +121,11 @@ func TestCaptureLife(t *testing.T) {
 		t.Errorf("while it runs the files are %v, %v", files, err)
 	}
 	_, err := b.d.OpenFile(file)
-	wantKind(t, err, menu.NotFound)
-	wantKind(t, b.d.RemoveFile(adminCaller, file), menu.State)
-	wantKind(t, b.d.DeleteCapture(adminCaller, "smtp"), menu.State)
+	roomtest.WantCode(t, err, menu.NotFound)
+	roomtest.WantCode(t, b.d.RemoveFile(adminCaller, file), menu.State)
+	roomtest.WantCode(t, b.d.DeleteCapture(adminCaller, "smtp"), menu.State)
 	_, err = b.start(adminCaller, capture.Request{Name: "smtp", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}}}})
-	wantKind(t, err, menu.State)
+	roomtest.WantCode(t, err, menu.State)
 
 	second := b.mustStart(capture.Request{Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}}}})
 	if second.Name != "capture-1" {
@@ -142,24 +143,24 @@ func TestCaptureLife(t *testing.T) {
 		t.Errorf("the file has %d packets", n)
 	}
 	_, err = b.d.StopCapture(adminCaller, "smtp")
-	wantKind(t, err, menu.State)
+	roomtest.WantCode(t, err, menu.State)
 	_, err = b.d.StopCapture(adminCaller, "smpt")
-	wantKind(t, err, menu.NotFound)
+	roomtest.WantCode(t, err, menu.NotFound)
 	if list := b.d.Captures(); len(list) != 2 || list[0].Name != "capture-1" || list[1].Name != "smtp" {
 		t.Errorf("the captures are %+v", list)
 	}
 	if f, err := b.d.StatFile(file); err != nil || !f.Payload {
 		t.Errorf("the file is %+v, %v", f, err)
 	}
-	wantKind(t, b.d.DeleteCapture(adminCaller, "smtp"), 0)
+	roomtest.WantCode(t, b.d.DeleteCapture(adminCaller, "smtp"), 0)
 	_, err = b.d.StatFile(file)
-	wantKind(t, err, menu.NotFound)
+	roomtest.WantCode(t, err, menu.NotFound)
 	_, err = b.d.Capture("smtp")
-	wantKind(t, err, menu.NotFound)
+	roomtest.WantCode(t, err, menu.NotFound)
 }
 
 func TestCaptureEndsByItself(t *testing.T) {
-	b := newCaptureBed(t, Options{Dir: prepare(t)})
+	b := newCaptureBed(t, Options{Dir: roomtest.DataDir(t)})
 	b.mustStart(capture.Request{Name: "few", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}, Limits: capture.Limits{Packets: 10}}}})
 	send(t, b.ns, testPacket, 25)
 	await.Until(t, "the capture ends", func() bool { s, _ := b.d.Capture("few"); return s.State == capture.Stopped })
@@ -169,7 +170,7 @@ func TestCaptureEndsByItself(t *testing.T) {
 	}
 	var ends []access.Event
 	await.Until(t, "the end is in the audit log", func() bool {
-		ends = events(t, b.d, access.EventFilter{Act: access.ActSystem, Path: "few"})
+		ends = roomtest.Events(t, b.d, access.EventFilter{Act: access.ActSystem, Path: "few"})
 		return len(ends) > 0
 	})
 	if ends[0].Arguments["stopReason"] != "PacketCountReached" || !strings.Contains(ends[0].Message, "few of admin") {
@@ -178,7 +179,7 @@ func TestCaptureEndsByItself(t *testing.T) {
 }
 
 func TestCaptureOfHeaders(t *testing.T) {
-	dir := prepare(t)
+	dir := roomtest.DataDir(t)
 	b := newCaptureBed(t, Options{Dir: dir})
 	s, err := b.start(supportCaller, capture.Request{Name: "headers", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}}}})
 	if err != nil {
@@ -213,7 +214,7 @@ func TestCaptureOfHeaders(t *testing.T) {
 }
 
 func TestCaptureRequests(t *testing.T) {
-	b := newCaptureBed(t, Options{Dir: configured(t, prepare(t), "captures: {running: 2}")})
+	b := newCaptureBed(t, Options{Dir: roomtest.Configure(t, roomtest.DataDir(t), "captures: {running: 2}")})
 	bad, negative := "hosst x", -1
 	for _, c := range []struct {
 		request  capture.Request
@@ -233,7 +234,7 @@ func TestCaptureRequests(t *testing.T) {
 		{capture.Request{Name: strings.Repeat("x", 65), Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}}}}, menu.Usage, "name", ""},
 	} {
 		_, err := b.start(adminCaller, c.request)
-		wantKind(t, err, c.kind)
+		roomtest.WantCode(t, err, c.kind)
 		if e := menu.AsError(err); e == nil || e.Argument != c.argument || !strings.Contains(e.Hint, c.hint) {
 			t.Errorf("%+v: %+v", c.request, e)
 		}
@@ -250,11 +251,11 @@ func TestCaptureRequests(t *testing.T) {
 		t.Errorf("a capture of all is %+v", all)
 	}
 	_, err := b.start(adminCaller, capture.Request{Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}}}})
-	wantKind(t, err, menu.State)
+	roomtest.WantCode(t, err, menu.State)
 }
 
 func TestCaptureSettings(t *testing.T) {
-	dir := prepare(t)
+	dir := roomtest.DataDir(t)
 	b := newCaptureBed(t, Options{Dir: dir, ManagementPorts: []uint16{2222}})
 	s := b.d.CaptureSettings()
 	if !slices.Equal(s.Interfaces, []string{"ALL"}) || s.Limits.SizeBytes != 200<<20 || s.Management {
@@ -266,12 +267,12 @@ func TestCaptureSettings(t *testing.T) {
 	}
 	wrong := s
 	wrong.Interfaces = []string{"nowhere"}
-	wantKind(t, set(wrong), menu.NotFound)
+	roomtest.WantCode(t, set(wrong), menu.NotFound)
 	wrong = s
 	wrong.Filter = "tcp and"
-	wantKind(t, set(wrong), menu.Usage)
+	roomtest.WantCode(t, set(wrong), menu.Usage)
 	s.Interfaces, s.Filter, s.Management, s.Limits.DurationSeconds = []string{"right"}, "tcp port 25", true, 60
-	wantKind(t, set(s), 0)
+	roomtest.WantCode(t, set(s), 0)
 
 	began := b.mustStart(capture.Request{})
 	if began.EffectiveFilter != "tcp port 25" || !slices.Equal(began.Interfaces, s.Interfaces) || began.Limits.DurationSeconds != 60 {
@@ -297,7 +298,7 @@ func TestCaptureSettings(t *testing.T) {
 }
 
 func TestCaptureInterfaces(t *testing.T) {
-	b := newCaptureBed(t, Options{Dir: prepare(t)})
+	b := newCaptureBed(t, Options{Dir: roomtest.DataDir(t)})
 	b.ns.Do(t, func() {
 		var names []string
 		for _, i := range b.d.CaptureInterfaces() {
@@ -327,7 +328,7 @@ func writePart(t *testing.T, root *os.Root, name string) {
 }
 
 func TestStrayFilesAreFinished(t *testing.T) {
-	dir := prepare(t)
+	dir := roomtest.DataDir(t)
 	diagnostic := filepath.Join(dir, "diagnostic")
 	if err := os.MkdirAll(diagnostic, 0o700); err != nil {
 		t.Fatal(err)
@@ -357,5 +358,5 @@ func TestStrayFilesAreFinished(t *testing.T) {
 	if files, err := d.ListFiles(); err != nil || len(files) != 1 || !files[0].Payload {
 		t.Errorf("the files are %+v, %v", files, err)
 	}
-	wantKind(t, d.DeleteCapture(adminCaller, "never"), 0)
+	roomtest.WantCode(t, d.DeleteCapture(adminCaller, "never"), 0)
 }

@@ -8,11 +8,12 @@ import (
 	"diagsh/internal/config"
 	"diagsh/internal/menu"
 	"diagsh/internal/test/netconftest"
+	"diagsh/internal/test/roomtest"
 )
 
 // What is committed holds in the other rooms, and at the next start; what a deleted user has pending goes with the account.
 func TestCommitsReachTheOtherRooms(t *testing.T) {
-	o := Options{Dir: prepare(t), network: netconftest.NewFake()}
+	o := Options{Dir: roomtest.DataDir(t), network: netconftest.NewFake()}
 	d := start(t, o)
 	if err := d.LoadConfiguration(adminCaller, "hostname: one\n"); err != nil {
 		t.Fatal(err)

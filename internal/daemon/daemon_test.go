@@ -1,7 +1,9 @@
 package daemon
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,7 +11,26 @@ import (
 
 	"diagsh/internal/access"
 	"diagsh/internal/menu"
+	"diagsh/internal/test/roomtest"
 )
+
+// start opens an appliance and closes it when the test ends.
+func start(t testing.TB, o Options) *Daemon {
+	t.Helper()
+	if o.Log == nil {
+		o.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
+	}
+	d, err := Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := d.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	return d
+}
 
 func TestGreeting(t *testing.T) {
 	texts := t.TempDir()
@@ -18,17 +39,17 @@ func TestGreeting(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	dir := configured(t, prepare(t), fmt.Sprintf("hostname: mx1\nbannerFile: %s/banner\nwelcomeFile: %s/welcome\nidleTimeout: 45m\n", texts, texts))
+	dir := roomtest.Configure(t, roomtest.DataDir(t), fmt.Sprintf("hostname: mx1\nbannerFile: %s/banner\nwelcomeFile: %s/welcome\nidleTimeout: 45m\n", texts, texts))
 	d := start(t, Options{Dir: dir, Product: "diagsh 1.0"})
 	if b := d.Banner(); !strings.HasPrefix(b, "Authorised") {
 		t.Errorf("the banner is %q", b)
 	}
-	first := logIn(t, d, "ops", "192.0.2.1")
+	first := roomtest.LogIn(t, d, "ops", "192.0.2.1")
 	caller, _, _, _ := d.Attach(first.ID, "shell")
 	if g := d.Greeting(caller); g.LastLogin != nil || g.Host != "mx1" || g.Product != "diagsh 1.0" || g.Welcome != "Welcome.\n" || g.Idle != 45*60 {
 		t.Errorf("the first greeting is %+v", g)
 	}
-	second := logIn(t, d, "ops", "192.0.2.2")
+	second := roomtest.LogIn(t, d, "ops", "192.0.2.2")
 	caller, _, _, _ = d.Attach(second.ID, "shell")
 	if g := d.Greeting(caller); g.LastFrom != "192.0.2.1" || !g.LastLogin.Equal(first.Began) {
 		t.Errorf("the second greeting is %+v", g)
@@ -37,15 +58,15 @@ func TestGreeting(t *testing.T) {
 		t.Errorf("the account is %+v", a)
 	}
 	// Whoever gets the name later has not logged in yet.
-	wantKind(t, errorOf(d.DeleteAccount("ops")), 0)
-	wantKind(t, d.CreateAccount(access.Account{User: "ops", Role: menu.ReadOnly}, "long enough!"), 0)
+	roomtest.WantCode(t, roomtest.ErrorOf(d.DeleteAccount("ops")), 0)
+	roomtest.WantCode(t, d.CreateAccount(access.Account{User: "ops", Role: menu.ReadOnly}, "long enough!"), 0)
 	if a, _ := d.Account("ops"); a.LastLogin != nil {
 		t.Errorf("a new account has logged in: %+v", a)
 	}
 }
 
 func TestOneApplianceADirectory(t *testing.T) {
-	dir := prepare(t)
+	dir := roomtest.DataDir(t)
 	start(t, Options{Dir: dir})
 	if _, err := Open(Options{Dir: dir}); err == nil || !strings.Contains(err.Error(), "another appliance") {
 		t.Errorf("error %v", err)
@@ -54,7 +75,7 @@ func TestOneApplianceADirectory(t *testing.T) {
 
 // A start that fails does not hold the directory.
 func TestFailedStartLetsTheDirectoryGo(t *testing.T) {
-	dir := prepare(t)
+	dir := roomtest.DataDir(t)
 	if _, err := Open(Options{Dir: dir, AdminKeyFile: filepath.Join(dir, "missing")}); err == nil {
 		t.Fatal("a missing file is no error")
 	}

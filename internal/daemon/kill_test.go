@@ -15,6 +15,7 @@ import (
 	"diagsh/internal/menu"
 	"diagsh/internal/test/await"
 	"diagsh/internal/test/netnstest"
+	"diagsh/internal/test/roomtest"
 )
 
 // TestMain lets the test binary be the appliance that is killed.
@@ -95,7 +96,7 @@ func (v *victim) kill() {
 }
 
 func TestKillDuringACapture(t *testing.T) {
-	dir := prepare(t)
+	dir := roomtest.DataDir(t)
 	ns := netnstest.New(t)
 	ns.Veth(t, "left", "right")
 	v := startVictim(t, ns, "capture", dir)
@@ -135,7 +136,7 @@ func TestKillDuringACapture(t *testing.T) {
 }
 
 func TestKillWhileAccountsAreWritten(t *testing.T) {
-	dir := prepare(t)
+	dir := roomtest.DataDir(t)
 	for range 5 {
 		v := startVictim(t, nil, "accounts", dir)
 		var last string
@@ -153,6 +154,6 @@ func TestKillWhileAccountsAreWritten(t *testing.T) {
 		if err := d.Close(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		os.WriteFile(filepath.Join(dir, "users.json"), seedAccounts(t), 0o600)
+		os.WriteFile(filepath.Join(dir, "users.json"), roomtest.SeedAccounts(t), 0o600)
 	}
 }

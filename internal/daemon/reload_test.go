@@ -14,6 +14,7 @@ import (
 	"diagsh/internal/daemon/exports"
 	"diagsh/internal/menu"
 	"diagsh/internal/test/await"
+	"diagsh/internal/test/roomtest"
 )
 
 // An owner's server takes the beginning of a file, and tells when that is there and when no more comes.
@@ -41,7 +42,7 @@ func ownersServer(t *testing.T) (server *httptest.Server, began, ended chan stru
 // The next owner of an appliance that was reset shall not send captures to the last one, nor have what the last one logged in with.
 func TestFactoryValuesForgetTargets(t *testing.T) {
 	t.Parallel()
-	o := Options{Dir: prepare(t)}
+	o := Options{Dir: roomtest.DataDir(t)}
 	d := start(t, o)
 	large := fileOf(t, d, "large.pcap")
 	if err := os.Truncate(large, 64<<20); err != nil { // more than connections hold
@@ -107,7 +108,7 @@ func TestFactoryValuesForgetTargets(t *testing.T) {
 // A target that is deleted gets no more of the file that is being copied to it either.
 func TestDeletedTargetGetsNoMore(t *testing.T) {
 	t.Parallel()
-	d := start(t, Options{Dir: prepare(t)})
+	d := start(t, Options{Dir: roomtest.DataDir(t)})
 	if err := os.Truncate(fileOf(t, d, "large.pcap"), 64<<20); err != nil { // more than connections hold
 		t.Fatal(err)
 	}
@@ -152,7 +153,7 @@ func filesWith(t *testing.T, dir, text string) (list []string) {
 
 // Factory values that cannot be reached in one go: the step is named, everybody can still come in, and the second try succeeds.
 func TestReloadFailsMidway(t *testing.T) {
-	dir := prepare(t)
+	dir := roomtest.DataDir(t)
 	d := start(t, Options{Dir: dir})
 	file := fileOf(t, d, "kept.pcap")
 	settings := filepath.Join(dir, "settings.json")
@@ -162,7 +163,7 @@ func TestReloadFailsMidway(t *testing.T) {
 	}
 	before := d.Accounts()
 	_, err := d.Reload(adminCaller, true)
-	wantKind(t, err, menu.Failed)
+	roomtest.WantCode(t, err, menu.Failed)
 	if err == nil || !strings.Contains(err.Error(), "reset the settings of captures") || !strings.Contains(err.Error(), "reload again") {
 		t.Errorf("%v", err)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"diagsh/internal/access"
 	"diagsh/internal/menu"
+	"diagsh/internal/test/roomtest"
 )
 
 func TestDiagnosticDirectory(t *testing.T) {
@@ -50,10 +51,10 @@ func TestDiagnosticDirectory(t *testing.T) {
 	for _, name := range []string{"", ".", "..", "../users.json", "/etc/passwd", "out", "in", "folder", "folder/inside", "pipe", "bell\a", ".mx1-x.pcap.part",
 		"missing", "report.txt/", "report.txt\x00", "./report.txt"} {
 		_, err := d.StatFile(name)
-		wantKind(t, err, menu.NotFound)
+		roomtest.WantCode(t, err, menu.NotFound)
 		_, err = d.OpenFile(name)
-		wantKind(t, err, menu.NotFound)
-		wantKind(t, d.RemoveFile(menu.Caller{}, name), menu.NotFound)
+		roomtest.WantCode(t, err, menu.NotFound)
+		roomtest.WantCode(t, d.RemoveFile(menu.Caller{}, name), menu.NotFound)
 	}
 	f, err := d.OpenFile("report.txt")
 	if err != nil {
@@ -63,8 +64,8 @@ func TestDiagnosticDirectory(t *testing.T) {
 	if text, err := io.ReadAll(f); err != nil || string(text) != "report" {
 		t.Errorf("it reads as %q, %v", text, err)
 	}
-	wantKind(t, d.RemoveFile(menu.Caller{}, "report.txt"), 0)
-	wantKind(t, d.RemoveFile(menu.Caller{}, "report.txt"), menu.NotFound)
+	roomtest.WantCode(t, d.RemoveFile(menu.Caller{}, "report.txt"), 0)
+	roomtest.WantCode(t, d.RemoveFile(menu.Caller{}, "report.txt"), menu.NotFound)
 	if _, err := os.Stat(outside); err != nil {
 		t.Errorf("a file outside is gone: %v", err)
 	}
@@ -171,18 +172,5 @@ func TestListingWhileFilesComeAndGo(t *testing.T) {
 	close(stop)
 	if changes := <-changed; changes < 100 {
 		t.Errorf("only %d changes were made", changes)
-	}
-}
-
-func wantKind(t *testing.T, err error, kind menu.Code) {
-	t.Helper()
-	if kind == 0 {
-		if err != nil {
-			t.Errorf("it fails: %v", err)
-		}
-		return
-	}
-	if got := menu.AsError(err); got == nil || got.Code != kind {
-		t.Errorf("the error is %v, and not of the kind %v", err, kind)
 	}
 }

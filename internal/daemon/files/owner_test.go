@@ -16,6 +16,7 @@ import (
 
 	"diagsh/capture"
 	"diagsh/internal/menu"
+	"diagsh/internal/test/roomtest"
 )
 
 // A shelf is an owner of the files whose names end in its suffix.
@@ -139,8 +140,8 @@ func TestOwnersAreAskedAndTold(t *testing.T) {
 	first, second := &shelf{suffix: ".a"}, &shelf{suffix: ".b", busy: "x.a"}
 	d, _ := newDirectory(t, Options{}, first, second)
 	d.put(t, 1, "x.a", "y.a")
-	wantKind(t, d.RemoveFile(menu.Caller{}, "x.a"), menu.State)
-	wantKind(t, d.RemoveFile(menu.Caller{}, "y.a"), 0)
+	roomtest.WantCode(t, d.RemoveFile(menu.Caller{}, "x.a"), menu.State)
+	roomtest.WantCode(t, d.RemoveFile(menu.Caller{}, "y.a"), 0)
 	for _, s := range []*shelf{first, second} {
 		if !slices.Equal(s.told(), []string{"y.a"}) {
 			t.Errorf("%s is told of %q", s.Kind(), s.told())
@@ -164,7 +165,7 @@ func TestQuota(t *testing.T) {
 		d.put(t, 15*mib, "kept.a")
 		err := d.Room(20*mib, 0)
 		if deletes {
-			wantKind(t, err, 0)
+			roomtest.WantCode(t, err, 0)
 			if got := events(); !slices.Equal(got, []string{"shelf: The file 1.a was deleted to stay below the quota", "shelf: The file 2.b was deleted to stay below the quota"}) {
 				t.Errorf("the audit log has %q", got)
 			}
@@ -172,7 +173,7 @@ func TestQuota(t *testing.T) {
 				t.Errorf("an owner is told of %q", got)
 			}
 		} else {
-			wantKind(t, err, menu.State)
+			roomtest.WantCode(t, err, menu.State)
 		}
 		var names []string
 		list, err := d.ListFiles()
@@ -182,8 +183,8 @@ func TestQuota(t *testing.T) {
 		if err != nil || !slices.Equal(names, want) {
 			t.Errorf("left are %q, %v", names, err)
 		}
-		wantKind(t, d.Room(45*mib, 0), menu.State) // there is kept.a
-		wantKind(t, d.Room(0, 1<<60), menu.State)  // no disk is so large
+		roomtest.WantCode(t, d.Room(45*mib, 0), menu.State) // there is kept.a
+		roomtest.WantCode(t, d.Room(0, 1<<60), menu.State)  // no disk is so large
 		var quota *capture.QuotaError
 		d.put(t, 40*mib, "more.c")
 		if err := d.Allowance(); !errors.As(err, &quota) || quota.QuotaBytes != 50*mib {
@@ -209,7 +210,7 @@ func TestTwoTrimAtOnce(t *testing.T) {
 	go func() { results <- d.Room(10*mib, 0) }()
 	close(deleted)
 	for range 2 {
-		wantKind(t, <-results, 0)
+		roomtest.WantCode(t, <-results, 0)
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 
 	"diagsh/internal/access"
 	"diagsh/internal/menu"
+	"diagsh/internal/test/roomtest"
 )
 
 // publicKey makes a key and its line.
@@ -102,7 +103,7 @@ func TestFirstStart(t *testing.T) {
 }
 
 func TestAdminKeyFileThatCannotBeRead(t *testing.T) {
-	dir := prepare(t)
+	dir := roomtest.DataDir(t)
 	keyFile := filepath.Join(dir, "keys")
 	os.WriteFile(keyFile, []byte("\nssh-ed25519 nonsense\n"), 0o600)
 	if _, err := open(Options{Dir: dir, AdminKeyFile: keyFile}); err == nil || !strings.Contains(err.Error(), "keys line 2") {
@@ -121,7 +122,7 @@ func TestUserNames(t *testing.T) {
 		"": menu.Usage, "Alice": menu.Usage, "1st": menu.Usage, "-x": menu.Usage, "a b": menu.Usage, "a/b": menu.Usage, "..": menu.Usage, "a.": menu.Usage,
 		"\x1b[2J": menu.Usage, "root": menu.Usage, "operator": menu.Usage, "system": menu.Usage, "ä": menu.Usage, strings.Repeat("a", 33): menu.Usage,
 	} {
-		wantKind(t, checkUserName(name), want)
+		roomtest.WantCode(t, checkUserName(name), want)
 	}
 }
 
@@ -134,7 +135,7 @@ func TestPasswordRules(t *testing.T) {
 		if err := checkPassword("alice", password); (err == nil) != ok {
 			t.Errorf("%q: %v", password, err)
 		} else if err != nil {
-			wantKind(t, err, menu.Usage)
+			roomtest.WantCode(t, err, menu.Usage)
 			if strings.Contains(err.Error(), string(password)) {
 				t.Errorf("the error repeats the password: %v", err)
 			}
@@ -187,32 +188,32 @@ func TestKeys(t *testing.T) {
 }
 
 func TestAccountLife(t *testing.T) {
-	d := start(t, Options{Dir: prepare(t)})
+	d := start(t, Options{Dir: roomtest.DataDir(t)})
 	week := time.Now().Add(7 * 24 * time.Hour)
-	wantKind(t, d.CreateAccount(access.Account{User: "sue", Role: menu.Support}, "long enough!"), menu.Usage)
-	wantKind(t, d.CreateAccount(access.Account{User: "sue", Role: "boss"}, "long enough!"), menu.Usage)
-	wantKind(t, d.CreateAccount(access.Account{User: "ops", Role: menu.Operator}, "long enough!"), menu.State)
-	wantKind(t, d.CreateAccount(access.Account{User: "sue", Role: menu.Support, Expires: &week}, "short"), menu.Usage)
-	wantKind(t, d.CreateAccount(access.Account{User: "sue", FullName: "Sue", Role: menu.Support, Expires: &week}, ""), 0)
+	roomtest.WantCode(t, d.CreateAccount(access.Account{User: "sue", Role: menu.Support}, "long enough!"), menu.Usage)
+	roomtest.WantCode(t, d.CreateAccount(access.Account{User: "sue", Role: "boss"}, "long enough!"), menu.Usage)
+	roomtest.WantCode(t, d.CreateAccount(access.Account{User: "ops", Role: menu.Operator}, "long enough!"), menu.State)
+	roomtest.WantCode(t, d.CreateAccount(access.Account{User: "sue", Role: menu.Support, Expires: &week}, "short"), menu.Usage)
+	roomtest.WantCode(t, d.CreateAccount(access.Account{User: "sue", FullName: "Sue", Role: menu.Support, Expires: &week}, ""), 0)
 	a, err := d.Account("sue")
 	if err != nil || a.Payload || a.Password || a.FullName != "Sue" {
 		t.Errorf("sue is %+v, %v", a, err)
 	}
 	_, err = d.Login(t.Context(), access.Credentials{User: "sue", Source: "192.0.2.1", Password: ""})
-	wantKind(t, err, menu.Denied)
+	roomtest.WantCode(t, err, menu.Denied)
 
 	signer, line := userKey(t)
 	key := signer.PublicKey()
 	k, err := d.AddKey("sue", line)
-	wantKind(t, err, 0)
+	roomtest.WantCode(t, err, 0)
 	_, err = d.AddKey("sue", line)
-	wantKind(t, err, menu.State)
+	roomtest.WantCode(t, err, menu.State)
 	_, err = d.AddKey("nobody.here", line)
-	wantKind(t, err, menu.NotFound)
+	roomtest.WantCode(t, err, menu.NotFound)
 	l, err := d.Login(t.Context(), proof(t, "sue", "192.0.2.1", signer))
-	wantKind(t, err, 0)
+	roomtest.WantCode(t, err, 0)
 	caller, ended, detach, err := d.Attach(l.ID, "shell")
-	wantKind(t, err, 0)
+	roomtest.WantCode(t, err, 0)
 	defer detach()
 	if caller.Payload || caller.Role != menu.Support {
 		t.Errorf("the caller is %+v", caller)
@@ -220,53 +221,53 @@ func TestAccountLife(t *testing.T) {
 
 	// A new role counts in the session that is open.
 	a.Role, a.Expires = menu.Operator, nil
-	wantKind(t, errorOf(d.UpdateAccount(a, "")), 0)
+	roomtest.WantCode(t, roomtest.ErrorOf(d.UpdateAccount(a, "")), 0)
 	if now, err := d.Current(caller.Session); err != nil || now.Role != menu.Operator || !now.Payload {
 		t.Errorf("after the change the caller is %+v, %v", now, err)
 	}
-	wantKind(t, errorOf(d.RemoveKey("sue", "SHA256:none", "")), menu.NotFound)
-	wantKind(t, errorOf(d.RemoveKey("sue", k.Fingerprint, caller.Session)), 0)
+	roomtest.WantCode(t, roomtest.ErrorOf(d.RemoveKey("sue", "SHA256:none", "")), menu.NotFound)
+	roomtest.WantCode(t, roomtest.ErrorOf(d.RemoveKey("sue", k.Fingerprint, caller.Session)), 0)
 	if d.KeyKnown(t.Context(), "sue", "192.0.2.1", key.Marshal()) {
 		t.Error("a removed key is known")
 	}
 
-	wantKind(t, errorOf(d.DeleteAccount("sue")), 0)
+	roomtest.WantCode(t, roomtest.ErrorOf(d.DeleteAccount("sue")), 0)
 	select {
 	case <-ended:
 	default:
 		t.Error("the session of a deleted account goes on")
 	}
 	_, err = d.Current(caller.Session)
-	wantKind(t, err, menu.Denied)
+	roomtest.WantCode(t, err, menu.Denied)
 	_, err = d.Account("sue")
-	wantKind(t, err, menu.NotFound)
+	roomtest.WantCode(t, err, menu.NotFound)
 	if v := d.Visits(1); v[0].Reason != "account deleted" {
 		t.Errorf("the visit ended as %+v", v[0])
 	}
 }
 
 func TestLastAdministratorStays(t *testing.T) {
-	d := start(t, Options{Dir: prepare(t)})
+	d := start(t, Options{Dir: roomtest.DataDir(t)})
 	past, future := time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
 	admin, _ := d.Account("admin")
 	demoted, expired, expiring := admin, admin, admin
 	demoted.Role, expired.Expires, expiring.Expires = menu.Operator, &past, &future
-	for _, err := range []error{errorOf(d.DeleteAccount("admin")), errorOf(d.UpdateAccount(demoted, "")), errorOf(d.UpdateAccount(expired, "")), errorOf(d.UpdateAccount(expiring, ""))} {
-		wantKind(t, err, menu.State)
+	for _, err := range []error{roomtest.ErrorOf(d.DeleteAccount("admin")), roomtest.ErrorOf(d.UpdateAccount(demoted, "")), roomtest.ErrorOf(d.UpdateAccount(expired, "")), roomtest.ErrorOf(d.UpdateAccount(expiring, ""))} {
+		roomtest.WantCode(t, err, menu.State)
 	}
 	// One that cannot log in does not help, nor does one that will end.
-	wantKind(t, d.CreateAccount(access.Account{User: "second", Role: menu.Administrator}, ""), 0)
-	wantKind(t, d.CreateAccount(access.Account{User: "third", Role: menu.Administrator, Expires: &future}, "long enough!"), 0)
-	wantKind(t, errorOf(d.DeleteAccount("admin")), menu.State)
+	roomtest.WantCode(t, d.CreateAccount(access.Account{User: "second", Role: menu.Administrator}, ""), 0)
+	roomtest.WantCode(t, d.CreateAccount(access.Account{User: "third", Role: menu.Administrator, Expires: &future}, "long enough!"), 0)
+	roomtest.WantCode(t, roomtest.ErrorOf(d.DeleteAccount("admin")), menu.State)
 	_, line := ed25519Key(t)
 	k, err := d.AddKey("second", line)
-	wantKind(t, err, 0)
-	wantKind(t, errorOf(d.DeleteAccount("admin")), 0)
-	wantKind(t, errorOf(d.RemoveKey("second", k.Fingerprint, "")), menu.State)
+	roomtest.WantCode(t, err, 0)
+	roomtest.WantCode(t, roomtest.ErrorOf(d.DeleteAccount("admin")), 0)
+	roomtest.WantCode(t, roomtest.ErrorOf(d.RemoveKey("second", k.Fingerprint, "")), menu.State)
 }
 
 func TestAccountsSurviveAFullDisk(t *testing.T) {
-	dir := prepare(t)
+	dir := roomtest.DataDir(t)
 	d := start(t, Options{Dir: dir})
 	before, _ := os.ReadFile(filepath.Join(dir, "users.json"))
 	// What the next content is written to cannot be made.
@@ -274,29 +275,29 @@ func TestAccountsSurviveAFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	err := d.CreateAccount(access.Account{User: "bob", Role: menu.Operator}, "long enough!")
-	wantKind(t, err, menu.Failed)
+	roomtest.WantCode(t, err, menu.Failed)
 	if strings.Contains(err.Error(), dir) || strings.Contains(err.Error(), "directory:") {
 		t.Errorf("the error tells a path: %v", err)
 	}
 	_, err = d.Account("bob")
-	wantKind(t, err, menu.NotFound)
+	roomtest.WantCode(t, err, menu.NotFound)
 	if after, _ := os.ReadFile(filepath.Join(dir, "users.json")); !bytes.Equal(before, after) {
 		t.Error("a change that failed is in the file")
 	}
 }
 
 func TestCheckPassword(t *testing.T) {
-	d := start(t, Options{Dir: prepare(t)})
-	wantKind(t, d.CheckPassword(t.Context(), "ops", "ops-secret"), 0)
-	wantKind(t, d.CheckPassword(t.Context(), "ops", "wrong"), menu.Denied)
-	wantKind(t, d.CheckPassword(t.Context(), "root", "wrong"), menu.State)
+	d := start(t, Options{Dir: roomtest.DataDir(t)})
+	roomtest.WantCode(t, d.CheckPassword(t.Context(), "ops", "ops-secret"), 0)
+	roomtest.WantCode(t, d.CheckPassword(t.Context(), "ops", "wrong"), menu.Denied)
+	roomtest.WantCode(t, d.CheckPassword(t.Context(), "root", "wrong"), menu.State)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	wantKind(t, d.CheckPassword(ctx, "ops", "ops-secret"), menu.Interrupted)
+	roomtest.WantCode(t, d.CheckPassword(ctx, "ops", "ops-secret"), menu.Interrupted)
 }
 
 func TestPHC(t *testing.T) {
-	good := cheapHash("x")
+	good := roomtest.CheapHash("x")
 	if _, err := parsePHC(good); err != nil {
 		t.Error(err)
 	}
@@ -313,15 +314,15 @@ func TestPHC(t *testing.T) {
 func TestOnDeleted(t *testing.T) {
 	var b *bed
 	var told []string
-	b = start(t, Options{Dir: prepare(t), OnDeleted: func(user string) {
+	b = start(t, Options{Dir: roomtest.DataDir(t), OnDeleted: func(user string) {
 		if _, err := b.Account(user); err == nil {
 			t.Errorf("%s is told as deleted and is there", user)
 		}
 		told = append(told, user)
 	}})
-	wantKind(t, errorOf(b.DeleteAccount("nosuch")), menu.NotFound)
-	wantKind(t, errorOf(b.DeleteAccount("admin")), menu.State) // the last administrator
-	wantKind(t, errorOf(b.DeleteAccount("ops")), 0)
+	roomtest.WantCode(t, roomtest.ErrorOf(b.DeleteAccount("nosuch")), menu.NotFound)
+	roomtest.WantCode(t, roomtest.ErrorOf(b.DeleteAccount("admin")), menu.State) // the last administrator
+	roomtest.WantCode(t, roomtest.ErrorOf(b.DeleteAccount("ops")), 0)
 	if !slices.Equal(told, []string{"ops"}) {
 		t.Errorf("deleted are %v", told)
 	}

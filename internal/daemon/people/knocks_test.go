@@ -6,14 +6,15 @@ import (
 	"time"
 
 	"diagsh/internal/access"
+	"diagsh/internal/test/roomtest"
 )
 
 // What strangers tried is in the audit log, and a flood of them pushes nothing out of it.
 func TestKnocks(t *testing.T) {
-	d := start(t, Options{Dir: prepare(t)})
+	d := start(t, Options{Dir: roomtest.DataDir(t)})
 	d.Knocked(access.Knock{User: "ops", Source: "192.0.2.9", Keys: 6})
 	d.Knocked(access.Knock{User: "hunter2 hunter3", Source: "192.0.2.9", Keys: 1, Other: 2})
-	list := events(t, d, access.EventFilter{Act: access.ActRefused})
+	list := roomtest.Events(t, d, access.EventFilter{Act: access.ActRefused})
 	if len(list) != 2 {
 		t.Fatalf("%+v", list)
 	}
@@ -30,7 +31,7 @@ func TestKnocks(t *testing.T) {
 	for range 10_000 {
 		d.Knocked(access.Knock{User: "ops", Source: "192.0.2.9", Keys: 6})
 	}
-	if n := len(events(t, d, access.EventFilter{Act: access.ActRefused})); n < knockBurst || n > knockBurst+20 {
+	if n := len(roomtest.Events(t, d, access.EventFilter{Act: access.ActRefused})); n < knockBurst || n > knockBurst+20 {
 		t.Errorf("%d lines", n)
 	}
 	var k knocks
@@ -46,11 +47,11 @@ func TestKnocks(t *testing.T) {
 // The addresses of logins are known after a restart, those of the machine's own users are not among
 // them.
 func TestVisitors(t *testing.T) {
-	dir := prepare(t)
+	dir := roomtest.DataDir(t)
 	d := start(t, Options{Dir: dir})
-	logIn(t, d, "ops", "192.0.2.1")
-	logIn(t, d, "view", "2001:db8::1")
-	logIn(t, d, "ops", "192.0.2.1")
+	roomtest.LogIn(t, d, "ops", "192.0.2.1")
+	roomtest.LogIn(t, d, "view", "2001:db8::1")
+	roomtest.LogIn(t, d, "ops", "192.0.2.1")
 	if got := strings.Join(d.Visitors(), " "); got != "192.0.2.1 2001:db8::1" {
 		t.Errorf("visitors: %s", got)
 	}

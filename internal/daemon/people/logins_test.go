@@ -12,6 +12,7 @@ import (
 	"diagsh/internal/access"
 	"diagsh/internal/daemon/settings"
 	"diagsh/internal/menu"
+	"diagsh/internal/test/roomtest"
 )
 
 // guess tries a password and returns how long the answer took.
@@ -23,12 +24,12 @@ func guess(t *testing.T, d *bed, name, source, password string) (time.Duration, 
 }
 
 func TestDelayGrows(t *testing.T) {
-	dir := prepare(t)
+	dir := roomtest.DataDir(t)
 	synctest.Test(t, func(t *testing.T) {
 		d := start(t, Options{Dir: dir})
 		for i, want := range []time.Duration{0, 0, 1, 2, 4, 8, 16, 30, 30} {
 			took, err := guess(t, d, "admin", "192.0.2.1", "wrong")
-			wantKind(t, err, menu.Denied)
+			roomtest.WantCode(t, err, menu.Denied)
 			if took != want*time.Second {
 				t.Errorf("guess %d took %v; want %v", i+1, took, want*time.Second)
 			}
@@ -48,7 +49,7 @@ func TestDelayGrows(t *testing.T) {
 }
 
 func TestLockBindsSourceAndName(t *testing.T) {
-	dir := prepare(t)
+	dir := roomtest.DataDir(t)
 	signer, line := userKey(t)
 	synctest.Test(t, func(t *testing.T) {
 		d := start(t, Options{Dir: dir})
@@ -63,18 +64,18 @@ func TestLockBindsSourceAndName(t *testing.T) {
 			t.Errorf("after ten failures the lock is until %v", a.Locked)
 		}
 		_, err := guess(t, d, "admin", "192.0.2.1", "admin-secret")
-		wantKind(t, err, menu.State) // it may be told: a name that no account has is locked, too
+		roomtest.WantCode(t, err, menu.State) // it may be told: a name that no account has is locked, too
 		_, err = guess(t, d, "ops", "192.0.2.1", "ops-secret")
-		wantKind(t, err, 0)
+		roomtest.WantCode(t, err, 0)
 		if took, err := guess(t, d, "admin", "192.0.2.2", "admin-secret"); err != nil || took > 2*time.Second {
 			t.Errorf("another source: %v after %v", err, took)
 		}
 		_, err = d.Login(t.Context(), proof(t, "admin", "192.0.2.1", signer))
-		wantKind(t, err, 0)
+		roomtest.WantCode(t, err, 0)
 
 		time.Sleep(5 * time.Minute)
 		_, err = guess(t, d, "admin", "192.0.2.1", "wrong")
-		wantKind(t, err, menu.Denied)
+		roomtest.WantCode(t, err, menu.Denied)
 		for range 9 {
 			guess(t, d, "admin", "192.0.2.1", "wrong")
 		}
@@ -82,15 +83,15 @@ func TestLockBindsSourceAndName(t *testing.T) {
 		if a.Locked == nil || time.Until(*a.Locked) != 10*time.Minute {
 			t.Errorf("the second lock is until %v, now %v", a.Locked, time.Now())
 		}
-		wantKind(t, d.UnlockAccount("admin"), 0)
+		roomtest.WantCode(t, d.UnlockAccount("admin"), 0)
 		if a, _ := d.Account("admin"); a.Locked != nil {
 			t.Error("an unlocked account is locked")
 		}
 		_, err = guess(t, d, "admin", "192.0.2.1", "admin-secret")
-		wantKind(t, err, 0)
+		roomtest.WantCode(t, err, 0)
 
 		locked := 0
-		for _, e := range events(t, d, access.EventFilter{Act: access.ActSystem}) {
+		for _, e := range roomtest.Events(t, d, access.EventFilter{Act: access.ActSystem}) {
 			if e.Result == "locked" {
 				locked++
 			}
@@ -102,7 +103,7 @@ func TestLockBindsSourceAndName(t *testing.T) {
 }
 
 func TestNamesThatDoNotExistAreTreatedTheSame(t *testing.T) {
-	dir := prepare(t)
+	dir := roomtest.DataDir(t)
 	synctest.Test(t, func(t *testing.T) {
 		d := start(t, Options{Dir: dir})
 		for i := range 13 {
@@ -116,7 +117,7 @@ func TestNamesThatDoNotExistAreTreatedTheSame(t *testing.T) {
 }
 
 func TestFloodDelaysNoOtherSource(t *testing.T) {
-	dir := prepare(t)
+	dir := roomtest.DataDir(t)
 	synctest.Test(t, func(t *testing.T) {
 		d := start(t, Options{Dir: dir})
 		ctx, cancel := context.WithCancel(t.Context())
@@ -140,17 +141,17 @@ func TestFloodDelaysNoOtherSource(t *testing.T) {
 		}
 		cancel()
 		flood.Wait()
-		if n := len(events(t, d, access.EventFilter{Act: access.ActRefused})); n > 100 {
+		if n := len(roomtest.Events(t, d, access.EventFilter{Act: access.ActRefused})); n > 100 {
 			t.Errorf("a minute of flood made %d lines of audit log", n)
 		}
 	})
 }
 
 func TestBotnet(t *testing.T) {
-	dir := prepare(t)
+	dir := roomtest.DataDir(t)
 	synctest.Test(t, func(t *testing.T) {
 		d := start(t, Options{Dir: dir})
-		logIn(t, d, "admin", "198.51.100.7")
+		roomtest.LogIn(t, d, "admin", "198.51.100.7")
 		checked := 0
 		began := time.Now()
 		for i := range 200 {
@@ -211,7 +212,7 @@ func TestGuardForgets(t *testing.T) {
 }
 
 func TestWaitingForThePasswordEndsWithItsClient(t *testing.T) {
-	dir := prepare(t)
+	dir := roomtest.DataDir(t)
 	synctest.Test(t, func(t *testing.T) {
 		d := start(t, Options{Dir: dir})
 		for range 8 {
@@ -221,7 +222,7 @@ func TestWaitingForThePasswordEndsWithItsClient(t *testing.T) {
 		defer cancel()
 		began := time.Now()
 		_, err := d.Login(ctx, access.Credentials{User: "admin", Source: "192.0.2.1", Password: "admin-secret"})
-		wantKind(t, err, menu.Interrupted)
+		roomtest.WantCode(t, err, menu.Interrupted)
 		if time.Since(began) != 5*time.Second {
 			t.Errorf("it waited for %v", time.Since(began))
 		}
@@ -239,14 +240,14 @@ func TestSourceKey(t *testing.T) {
 }
 
 func TestLoginIsAudited(t *testing.T) {
-	d := start(t, Options{Dir: prepare(t)})
-	l := logIn(t, d, "ops", "192.0.2.1")
+	d := start(t, Options{Dir: roomtest.DataDir(t)})
+	l := roomtest.LogIn(t, d, "ops", "192.0.2.1")
 	guess(t, d, "ops", "192.0.2.1", "wrong")
 	guess(t, d, "my password, typed too early", "192.0.2.1", "wrong")
 	d.Logout(l.ID)
 	d.Logout(l.ID)
 	var got []string
-	for _, e := range events(t, d, access.EventFilter{}) {
+	for _, e := range roomtest.Events(t, d, access.EventFilter{}) {
 		got = append(got, e.Act+" "+e.User+" "+e.Result)
 	}
 	want := "system system ok, login ops ok, refused ops denied, refused (not a user name) denied, logout ops ok"
@@ -267,7 +268,7 @@ func TestHashingIsBounded(t *testing.T) {
 	refused := make(chan error, hashingQueue+10)
 	for range hashingQueue + 10 {
 		waiting.Go(func() {
-			_, err := h.verify(ctx, "x", cheapHash("x"), "192.0.2.7", false)
+			_, err := h.verify(ctx, "x", roomtest.CheapHash("x"), "192.0.2.7", false)
 			refused <- err
 		})
 	}

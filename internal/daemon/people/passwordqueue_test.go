@@ -15,6 +15,7 @@ import (
 	"diagsh/internal/daemon/settings"
 	"diagsh/internal/menu"
 	"diagsh/internal/test/await"
+	"diagsh/internal/test/roomtest"
 )
 
 // queue puts waiters in a turnstile whose one turn is taken, in this order, and returns from where
@@ -98,7 +99,7 @@ func TestTurnsAreByNetwork(t *testing.T) {
 // from where they are now. What becomes of the owner's login elsewhere is in the log, by name.
 func TestFloodLeavesTrustedSourcesIn(t *testing.T) {
 	t.Parallel()
-	d := start(t, Options{Dir: prepare(t)})
+	d := start(t, Options{Dir: roomtest.DataDir(t)})
 	log := func(source string) error {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
@@ -136,7 +137,7 @@ func TestFloodLeavesTrustedSourcesIn(t *testing.T) {
 	d.hasher.hash("another") // and whoever is logged in can have another password
 	stop()
 	waiting.Wait()
-	if list := events(t, d, access.EventFilter{User: "ops", Act: access.ActRefused}); len(list) != 1 || !strings.Contains(list[0].Message, "too many passwords wait") || list[0].Source != "203.0.113.9" {
+	if list := roomtest.Events(t, d, access.EventFilter{User: "ops", Act: access.ActRefused}); len(list) != 1 || !strings.Contains(list[0].Message, "too many passwords wait") || list[0].Source != "203.0.113.9" {
 		t.Errorf("the log says of the owner %+v", list)
 	}
 }
@@ -189,7 +190,7 @@ func TestFailuresOfLargerNetworksCount(t *testing.T) {
 // counted by the account that it was for.
 func TestRefusalsBeforeALoginHaveABudget(t *testing.T) {
 	t.Parallel()
-	dir := prepare(t)
+	dir := roomtest.DataDir(t)
 	d := start(t, Options{Dir: dir})
 	const lines = 40_000 // about 10 MB, of which 4 may be written at once
 	for n := range lines {
@@ -205,7 +206,7 @@ func TestRefusalsBeforeALoginHaveABudget(t *testing.T) {
 		t.Fatal(err)
 	}
 	bytes, written, counted := 0, 0, map[string]int{}
-	for _, e := range events(t, start(t, Options{Dir: dir}), access.EventFilter{}) {
+	for _, e := range roomtest.Events(t, start(t, Options{Dir: dir}), access.EventFilter{}) {
 		text, _ := json.Marshal(e)
 		bytes += len(text)
 		switch {
@@ -226,7 +227,7 @@ func TestRefusalsBeforeALoginHaveABudget(t *testing.T) {
 	if written+counted[ops]+counted[others] != lines || counted[ops] < lines/5 || counted[others] < lines/5 {
 		t.Errorf("of %d refusals %d were written, and counted are %v", lines, written, counted)
 	}
-	if list := events(t, d, access.EventFilter{User: "admin"}); len(list) != 1 {
+	if list := roomtest.Events(t, d, access.EventFilter{User: "admin"}); len(list) != 1 {
 		t.Errorf("of the user are left: %+v", list)
 	}
 }

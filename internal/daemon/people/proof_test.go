@@ -19,6 +19,7 @@ import (
 
 	"diagsh/internal/access"
 	"diagsh/internal/menu"
+	"diagsh/internal/test/roomtest"
 )
 
 // userKey makes a user's key and its line.
@@ -150,7 +151,7 @@ func TestProofs(t *testing.T) {
 
 // What a front end that lies can come up with proves nothing, and is in the audit log.
 func TestProofsThatAreNone(t *testing.T) {
-	d := start(t, Options{Dir: prepare(t)})
+	d := start(t, Options{Dir: roomtest.DataDir(t)})
 	rsaKey, err := rsa.GenerateKey(rand.Reader, minRSABits)
 	if err != nil {
 		t.Fatal(err)
@@ -163,7 +164,7 @@ func TestProofsThatAreNone(t *testing.T) {
 		lines = append(lines, string(ssh.MarshalAuthorizedKey(s.PublicKey())))
 	}
 	for _, line := range lines {
-		wantKind(t, errorOf(d.AddKey("admin", line)), 0)
+		roomtest.WantCode(t, roomtest.ErrorOf(d.AddKey("admin", line)), 0)
 	}
 	stranger, _ := userKey(t)
 	right := func() access.Credentials { return proof(t, "admin", "192.0.2.1", signer) }
@@ -209,19 +210,19 @@ func TestProofsThatAreNone(t *testing.T) {
 		"a certificate for a key": proofBy(t, "admin", "192.0.2.1", byCertificate.(ssh.AlgorithmSigner), ssh.KeyAlgoED25519,
 			ssh.KeyAlgoED25519),
 	} {
-		before := len(events(t, d, access.EventFilter{Act: access.ActRefused}))
+		before := len(roomtest.Events(t, d, access.EventFilter{Act: access.ActRefused}))
 		l, err := d.Login(t.Context(), c)
 		if menu.AsError(err) == nil || menu.AsError(err).Code != menu.Denied {
 			t.Errorf("%s: logged in as %+v, %v", what, l, err)
 		}
-		refused := events(t, d, access.EventFilter{Act: access.ActRefused})
+		refused := roomtest.Events(t, d, access.EventFilter{Act: access.ActRefused})
 		if len(refused) != before+1 || refused[0].Arguments["method"] != access.PublicKey {
 			t.Errorf("%s: %d lines of the audit log, and not one with the method", what, len(refused)-before)
 		}
 	}
 	for _, s := range []access.Credentials{right(), rsaRight(ssh.KeyAlgoRSASHA256), proof(t, "admin", "192.0.2.1", byToken)} {
 		l, err := d.Login(t.Context(), s)
-		wantKind(t, err, 0)
+		roomtest.WantCode(t, err, 0)
 		d.Logout(l.ID)
 	}
 	if n := len(d.Sessions()); n != 0 {
@@ -232,9 +233,9 @@ func TestProofsThatAreNone(t *testing.T) {
 // A proof costs no delay, and its failure takes none of the guesses that a name has: keys cannot be
 // guessed.
 func TestProofsTakeNoTries(t *testing.T) {
-	d := start(t, Options{Dir: prepare(t)})
+	d := start(t, Options{Dir: roomtest.DataDir(t)})
 	signer, line := userKey(t)
-	wantKind(t, errorOf(d.AddKey("admin", line)), 0)
+	roomtest.WantCode(t, roomtest.ErrorOf(d.AddKey("admin", line)), 0)
 	wrong := proof(t, "admin", "192.0.2.1", signer)
 	wrong.SessionID = bytes.Repeat([]byte{8}, 32)
 	begun := time.Now()
@@ -242,7 +243,7 @@ func TestProofsTakeNoTries(t *testing.T) {
 		d.Login(t.Context(), wrong)
 	}
 	_, err := d.Login(t.Context(), proof(t, "admin", "192.0.2.1", signer))
-	wantKind(t, err, 0)
+	roomtest.WantCode(t, err, 0)
 	if a, _ := d.Account("admin"); a.Locked != nil || time.Since(begun) > 2*time.Second {
 		t.Errorf("locked until %v after %v", a.Locked, time.Since(begun))
 	}

@@ -15,6 +15,7 @@ import (
 
 	"diagsh/internal/access"
 	"diagsh/internal/menu"
+	"diagsh/internal/test/roomtest"
 )
 
 func isClosed(c <-chan struct{}) bool {
@@ -27,13 +28,13 @@ func isClosed(c <-chan struct{}) bool {
 }
 
 func TestSessions(t *testing.T) {
-	dir := prepare(t)
+	dir := roomtest.DataDir(t)
 	synctest.Test(t, func(t *testing.T) {
 		d := start(t, Options{Dir: dir})
-		l := logIn(t, d, "ops", "192.0.2.1")
+		l := roomtest.LogIn(t, d, "ops", "192.0.2.1")
 		time.Sleep(time.Second)
 		caller, ended, detach, err := d.Attach(l.ID, "shell")
-		wantKind(t, err, 0)
+		roomtest.WantCode(t, err, 0)
 		if want := (menu.Caller{User: "ops", Role: menu.Operator, Source: "192.0.2.1", Session: l.ID + "-1", Payload: true}); caller != want {
 			t.Errorf("the caller is %+v; want %+v", caller, want)
 		}
@@ -59,18 +60,18 @@ func TestSessions(t *testing.T) {
 			t.Error("a session that was detached is still there")
 		}
 		_, err = d.Current(caller.Session)
-		wantKind(t, err, menu.Denied)
+		roomtest.WantCode(t, err, menu.Denied)
 		d.Alive(caller.Session)
 		d.Running(caller.Session, "x")()
 
 		_, ended, _, err = d.Attach(l.ID, "sftp")
-		wantKind(t, err, 0)
+		roomtest.WantCode(t, err, 0)
 		d.Logout(l.ID)
 		if !isClosed(ended) {
 			t.Error("a session goes on behind its login's end")
 		}
 		_, _, _, err = d.Attach(l.ID, "shell")
-		wantKind(t, err, menu.Denied)
+		roomtest.WantCode(t, err, menu.Denied)
 		if v := d.Visits(0); len(v) != 1 || v[0].Reason != "logged out" || v[0].Ended.Sub(v[0].Began) != 3*time.Second {
 			t.Errorf("the visits are %+v", v)
 		}
@@ -78,10 +79,10 @@ func TestSessions(t *testing.T) {
 }
 
 func TestIdleSessionsEnd(t *testing.T) {
-	dir := configured(t, prepare(t), "idleTimeout: 10m")
+	dir := roomtest.Configure(t, roomtest.DataDir(t), "idleTimeout: 10m")
 	synctest.Test(t, func(t *testing.T) {
 		d := start(t, Options{Dir: dir})
-		l := logIn(t, d, "ops", "192.0.2.1")
+		l := roomtest.LogIn(t, d, "ops", "192.0.2.1")
 		if l.Idle != 600 {
 			t.Errorf("the idle time is %d s", l.Idle)
 		}
@@ -97,7 +98,7 @@ func TestIdleSessionsEnd(t *testing.T) {
 			t.Errorf("after 11 minutes: idle %v, busy %v, alive %v, sftp %v have ended", isClosed(idleEnded), isClosed(busyEnded), isClosed(aliveEnded), isClosed(sftpEnded))
 		}
 		_, err := d.Current(idle.Session)
-		wantKind(t, err, menu.Denied)
+		roomtest.WantCode(t, err, menu.Denied)
 		done()
 		time.Sleep(11 * time.Minute)
 		if !isClosed(busyEnded) || !isClosed(aliveEnded) || isClosed(sftpEnded) {
@@ -107,33 +108,33 @@ func TestIdleSessionsEnd(t *testing.T) {
 }
 
 func TestLimits(t *testing.T) {
-	d := start(t, Options{Dir: configured(t, prepare(t), "limits: {sessionsPerUser: 3, logins: 4}")})
+	d := start(t, Options{Dir: roomtest.Configure(t, roomtest.DataDir(t), "limits: {sessionsPerUser: 3, logins: 4}")})
 	for range 3 {
-		l := logIn(t, d, "ops", "192.0.2.1")
+		l := roomtest.LogIn(t, d, "ops", "192.0.2.1")
 		_, _, _, err := d.Attach(l.ID, "shell")
-		wantKind(t, err, 0)
+		roomtest.WantCode(t, err, 0)
 	}
 	_, err := d.Login(t.Context(), access.Credentials{User: "ops", Source: "192.0.2.1", Password: "ops-secret"})
-	wantKind(t, err, menu.State)
-	l := logIn(t, d, "view", "192.0.2.1")
+	roomtest.WantCode(t, err, menu.State)
+	l := roomtest.LogIn(t, d, "view", "192.0.2.1")
 	for range 3 {
 		_, _, _, err := d.Attach(l.ID, "shell")
-		wantKind(t, err, 0)
+		roomtest.WantCode(t, err, 0)
 	}
 	_, _, _, err = d.Attach(l.ID, "shell")
-	wantKind(t, err, menu.State)
+	roomtest.WantCode(t, err, menu.State)
 	_, err = d.Login(t.Context(), access.Credentials{User: "help", Source: "192.0.2.1", Password: "help-secret"})
-	wantKind(t, err, menu.State)
-	logIn(t, d, "admin", "192.0.2.1") // The full house keeps no administrator out.
+	roomtest.WantCode(t, err, menu.State)
+	roomtest.LogIn(t, d, "admin", "192.0.2.1") // The full house keeps no administrator out.
 	for range 20 {
 		_, _, detach, err := d.Local(0) // Nor root on the machine.
-		wantKind(t, err, 0)
+		roomtest.WantCode(t, err, 0)
 		defer detach()
 	}
 }
 
 func TestExpiry(t *testing.T) {
-	dir := prepare(t)
+	dir := roomtest.DataDir(t)
 	signer, line := userKey(t)
 	key := signer.PublicKey()
 	synctest.Test(t, func(t *testing.T) {
@@ -141,12 +142,12 @@ func TestExpiry(t *testing.T) {
 		a, _ := d.Account("help")
 		soon := time.Now().Add(time.Hour)
 		a.Expires = &soon
-		wantKind(t, errorOf(d.UpdateAccount(a, "")), 0)
+		roomtest.WantCode(t, roomtest.ErrorOf(d.UpdateAccount(a, "")), 0)
 		_, err := d.AddKey("help", line)
-		wantKind(t, err, 0)
-		l := logIn(t, d, "help", "192.0.2.1")
+		roomtest.WantCode(t, err, 0)
+		l := roomtest.LogIn(t, d, "help", "192.0.2.1")
 		caller, ended, _, err := d.Attach(l.ID, "shell")
-		wantKind(t, err, 0)
+		roomtest.WantCode(t, err, 0)
 		if g := d.Greeting(caller); !strings.Contains(g.Notice, "expires") {
 			t.Errorf("the notice is %q", g.Notice)
 		}
@@ -154,16 +155,16 @@ func TestExpiry(t *testing.T) {
 		defer done()
 		time.Sleep(time.Hour)
 		_, err = d.Current(caller.Session)
-		wantKind(t, err, menu.Denied)
+		roomtest.WantCode(t, err, menu.Denied)
 		time.Sleep(sweepEvery)
 		synctest.Wait()
 		if !isClosed(ended) {
 			t.Error("the session of an account that expired goes on")
 		}
 		_, err = d.Login(t.Context(), access.Credentials{User: "help", Source: "192.0.2.1", Password: "help-secret"})
-		wantKind(t, err, menu.Denied)
+		roomtest.WantCode(t, err, menu.Denied)
 		_, err = d.Login(t.Context(), proof(t, "help", "192.0.2.1", signer))
-		wantKind(t, err, menu.Denied)
+		roomtest.WantCode(t, err, menu.Denied)
 		if d.KeyKnown(t.Context(), "help", "192.0.2.1", key.Marshal()) {
 			t.Error("the key of an account that expired is known")
 		}
@@ -171,10 +172,10 @@ func TestExpiry(t *testing.T) {
 }
 
 func TestLocal(t *testing.T) {
-	dir := configured(t, prepare(t), "localUsers: {4711: ops, 4712: deleted}")
+	dir := roomtest.Configure(t, roomtest.DataDir(t), "localUsers: {4711: ops, 4712: deleted}")
 	d := start(t, Options{Dir: dir})
 	caller, _, detach, err := d.Local(0)
-	wantKind(t, err, 0)
+	roomtest.WantCode(t, err, 0)
 	if caller.User != "root" || caller.Role != menu.Administrator || caller.Source != "local" || !caller.Payload {
 		t.Errorf("root is %+v", caller)
 	}
@@ -198,7 +199,7 @@ func TestLocal(t *testing.T) {
 		t.Errorf("after the end there is %+v", v)
 	}
 	caller, _, detach, err = d.Local(4711)
-	wantKind(t, err, 0)
+	roomtest.WantCode(t, err, 0)
 	defer detach()
 	if caller.User != "ops" || caller.Role != menu.Operator {
 		t.Errorf("4711 is %+v", caller)
@@ -206,9 +207,9 @@ func TestLocal(t *testing.T) {
 	// Who asks again and again does not fill the log.
 	for _, uid := range []uint32{4712, 4713, 4713, 4713} {
 		_, _, _, err = d.Local(uid)
-		wantKind(t, err, menu.Denied)
+		roomtest.WantCode(t, err, menu.Denied)
 	}
-	if n := len(events(t, d, access.EventFilter{Act: access.ActRefused})); n != 2 {
+	if n := len(roomtest.Events(t, d, access.EventFilter{Act: access.ActRefused})); n != 2 {
 		t.Errorf("%d refusals are in the audit log", n)
 	}
 }
@@ -217,9 +218,9 @@ func TestLocal(t *testing.T) {
 // changes their own; a deletion or the end of the account ends all.
 func TestAccountChangesEndSessions(t *testing.T) {
 	t.Parallel()
-	d := start(t, Options{Dir: prepare(t)})
+	d := start(t, Options{Dir: roomtest.DataDir(t)})
 	begin := func(user string) (string, <-chan struct{}) {
-		caller, ended, _, err := d.Attach(logIn(t, d, user, "192.0.2.1").ID, "shell")
+		caller, ended, _, err := d.Attach(roomtest.LogIn(t, d, user, "192.0.2.1").ID, "shell")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -234,7 +235,7 @@ func TestAccountChangesEndSessions(t *testing.T) {
 	if n, err := d.SetPassword("ops", "a new secret", own); n != 1 || err != nil || isClosed(ownEnded) || !isClosed(otherEnded) {
 		t.Errorf("an own change ends %d logins, %v; own %v, other %v", n, err, isClosed(ownEnded), isClosed(otherEnded))
 	}
-	if e := events(t, d, access.EventFilter{Act: access.ActLogout, User: "ops"}); len(e) != 1 || e[0].Message != "password changed" {
+	if e := roomtest.Events(t, d, access.EventFilter{Act: access.ActLogout, User: "ops"}); len(e) != 1 || e[0].Message != "password changed" {
 		t.Errorf("the audit log says %+v", e)
 	}
 	if _, err := d.SetPassword("ops", "short", root.Session); err == nil || isClosed(ownEnded) {
@@ -247,13 +248,13 @@ func TestAccountChangesEndSessions(t *testing.T) {
 	a, _ := d.Account("ops")
 	past := time.Now().Add(-time.Second)
 	a.Expires = &past
-	if wantKind(t, errorOf(d.UpdateAccount(a, "")), 0); !isClosed(ended) {
+	if roomtest.WantCode(t, roomtest.ErrorOf(d.UpdateAccount(a, "")), 0); !isClosed(ended) {
 		t.Error("an account that is ended has a session")
 	}
 	a.Expires = nil
-	wantKind(t, errorOf(d.UpdateAccount(a, "")), 0)
+	roomtest.WantCode(t, roomtest.ErrorOf(d.UpdateAccount(a, "")), 0)
 	_, ended = begin("ops")
-	if wantKind(t, errorOf(d.DeleteAccount("ops")), 0); !isClosed(ended) {
+	if roomtest.WantCode(t, roomtest.ErrorOf(d.DeleteAccount("ops")), 0); !isClosed(ended) {
 		t.Error("an account that is deleted has a session")
 	}
 }
@@ -261,13 +262,13 @@ func TestAccountChangesEndSessions(t *testing.T) {
 // A key that is removed ends what was begun with it, and nothing else; fewer rights end what is
 // being done with the greater ones.
 func TestTakenKeysAndRightsEndLogins(t *testing.T) {
-	d := start(t, Options{Dir: prepare(t)})
+	d := start(t, Options{Dir: roomtest.DataDir(t)})
 	stolen, line := userKey(t)
 	k, err := d.AddKey("ops", line)
-	wantKind(t, err, 0)
+	roomtest.WantCode(t, err, 0)
 	kept, line := userKey(t)
 	_, err = d.AddKey("ops", line)
-	wantKind(t, err, 0)
+	roomtest.WantCode(t, err, 0)
 	begin := func(kind string, key ssh.Signer) (string, <-chan struct{}) {
 		t.Helper()
 		c := access.Credentials{User: "ops", Source: "192.0.2.1", Password: "ops-secret"}
@@ -275,9 +276,9 @@ func TestTakenKeysAndRightsEndLogins(t *testing.T) {
 			c = proof(t, "ops", "192.0.2.1", key)
 		}
 		l, err := d.Login(t.Context(), c)
-		wantKind(t, err, 0)
+		roomtest.WantCode(t, err, 0)
 		caller, ended, _, err := d.Attach(l.ID, kind)
-		wantKind(t, err, 0)
+		roomtest.WantCode(t, err, 0)
 		return caller.Session, ended
 	}
 	_, thief := begin("shell", stolen)
@@ -309,9 +310,9 @@ func TestTakenKeysAndRightsEndLogins(t *testing.T) {
 }
 
 func TestCloseEndsSessions(t *testing.T) {
-	dir := prepare(t)
+	dir := roomtest.DataDir(t)
 	d := start(t, Options{Dir: dir})
-	l := logIn(t, d, "ops", "192.0.2.1")
+	l := roomtest.LogIn(t, d, "ops", "192.0.2.1")
 	_, ended, _, _ := d.Attach(l.ID, "shell")
 	if err := d.Close(t.Context()); err != nil {
 		t.Fatal(err)
@@ -320,7 +321,7 @@ func TestCloseEndsSessions(t *testing.T) {
 		t.Error("a session goes on")
 	}
 	_, err := d.Login(t.Context(), access.Credentials{User: "ops", Source: "192.0.2.1", Password: "ops-secret"})
-	wantKind(t, err, menu.State)
+	roomtest.WantCode(t, err, menu.State)
 	again := start(t, Options{Dir: dir})
 	if v := again.Visits(0); len(v) != 1 || v[0].Reason != "appliance stopped" {
 		t.Errorf("the visits are %+v", v)
@@ -376,7 +377,7 @@ func TestVisits(t *testing.T) {
 }
 
 func TestHistory(t *testing.T) {
-	dir := prepare(t)
+	dir := roomtest.DataDir(t)
 	d := start(t, Options{Dir: dir})
 	caller := menu.Caller{User: "ops"}
 	for n := range 2*keptLines + 10 {
@@ -408,14 +409,14 @@ func TestHistory(t *testing.T) {
 	if h := d.Greeting(menu.Caller{User: "../users.json"}).History; h != nil {
 		t.Errorf("a file outside is read as a history: %q", h)
 	}
-	wantKind(t, errorOf(d.DeleteAccount("ops")), 0)
+	roomtest.WantCode(t, roomtest.ErrorOf(d.DeleteAccount("ops")), 0)
 	if _, err := os.Stat(path); !os.IsNotExist(err) {
 		t.Error("the history of a deleted account is there")
 	}
 }
 
 func TestManyAtOnce(t *testing.T) {
-	d := start(t, Options{Dir: configured(t, prepare(t), "limits: {sessionsPerUser: 1000, logins: 1000}")})
+	d := start(t, Options{Dir: roomtest.Configure(t, roomtest.DataDir(t), "limits: {sessionsPerUser: 1000, logins: 1000}")})
 	var all sync.WaitGroup
 	for n := range 40 {
 		all.Go(func() {
@@ -445,8 +446,8 @@ func TestManyAtOnce(t *testing.T) {
 	all.Go(func() {
 		for n := range 10 {
 			name := fmt.Sprintf("new%d", n)
-			wantKind(t, d.CreateAccount(access.Account{User: name, Role: menu.ReadOnly}, ""), 0)
-			wantKind(t, errorOf(d.DeleteAccount(name)), 0)
+			roomtest.WantCode(t, d.CreateAccount(access.Account{User: name, Role: menu.ReadOnly}, ""), 0)
+			roomtest.WantCode(t, roomtest.ErrorOf(d.DeleteAccount(name)), 0)
 		}
 	})
 	all.Wait()
