@@ -67,10 +67,16 @@ var runs = map[string]struct {
 }
 
 // TestEveryExampleOfAutomation holds the programs of docs/automation.md to what the page says of them.
-func TestEveryExampleOfAutomation(t *testing.T) {
+func TestEveryExampleOfAutomation(t *testing.T) { testPrograms(t, "automation.md", 7) }
+
+// TestEveryExampleOfTheAPI does so for docs/api/README.md.
+func TestEveryExampleOfTheAPI(t *testing.T) { testPrograms(t, "api/README.md", 7) }
+
+// testPrograms runs the examples of a page side by side on one appliance, at least as many as there were.
+func testPrograms(t *testing.T, page string, least int) {
 	r := newReader(t)
-	list := examples(t, "automation.md", "sh", "tcl", "python", "yaml")
-	if len(list) < 7 {
+	list := examples(t, page, "sh", "tcl", "python", "yaml")
+	if len(list) < least {
 		t.Fatalf("the page has %d examples", len(list))
 	}
 	t.Run("examples", func(t *testing.T) {
@@ -148,7 +154,8 @@ func (r *reader) follows(t *testing.T, e example) {
 	}
 	folder := t.TempDir()
 	file := filepath.Join(folder, how.file)
-	code := strings.NewReplacer(`"mx1.lab.example"`, `"127.0.0.1"`, "2222", fmt.Sprint(r.appliance.Port), "SECRET", appliance.Password("op")).Replace(e.code)
+	code := strings.NewReplacer(`"mx1.lab.example"`, `"127.0.0.1"`, "2222", fmt.Sprint(r.appliance.Port), "SECRET", appliance.Password("op"),
+		"/var/lib/diagsh/api.sock", r.appliance.Socket).Replace(e.code)
 	if err := os.WriteFile(file, []byte(code), 0o600); err != nil {
 		t.Fatal(err)
 	}
