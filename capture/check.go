@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// Check finds what is wrong with a Spec without looking at the machine. The error
-// is a *SpecError.
+// Check reports what is wrong with a Spec, without a look at the machine. The error is a
+// *SpecError.
 func (s Spec) Check() error {
 	switch {
 	case len(s.Interfaces) == 0:
@@ -56,7 +56,7 @@ func (s Spec) Check() error {
 	return nil
 }
 
-// checkWords checks the members that are one of few words, or free text.
+// checkWords checks the members whose value is one of a few words, or free text.
 func (s Spec) checkWords() error {
 	for _, w := range []struct {
 		member, value string
@@ -80,7 +80,7 @@ func (s Spec) checkWords() error {
 	return nil
 }
 
-// checkMode checks what belongs to one mode only.
+// checkMode checks the members that belong to one mode only.
 func (s Spec) checkMode() error {
 	r := s.Rotation
 	switch {
@@ -110,7 +110,7 @@ func (s Spec) checkMode() error {
 	return nil
 }
 
-// checkMachine checks what the capture asks of the machine.
+// checkMachine checks what the capture asks of the machine: memory for its rings, and CPUs.
 func (s Spec) checkMachine() error {
 	switch {
 	case s.RingBytes != 0 && (s.RingBytes < MinRingBytes || s.RingBytes > MaxRingBytes):
@@ -130,7 +130,7 @@ func (s Spec) checkMachine() error {
 }
 
 const (
-	// MinRingBytes and MaxRingBytes bound the rings of one capture.
+	// MinRingBytes and MaxRingBytes limit the bytes of all rings of one capture together.
 	MinRingBytes = 2 << 20
 	MaxRingBytes = 4 << 30
 

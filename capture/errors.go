@@ -6,26 +6,25 @@ import (
 )
 
 var (
-	// ErrNotPermitted: this process may not capture packets.
+	// ErrNotPermitted is returned by Config.Open if this process may not capture packets.
 	ErrNotPermitted = errors.New("capturing packets is not permitted; the appliance needs root, or the capability " +
 		"CAP_NET_RAW")
 
-	// ErrSizeLimit is returned by File.Write for a packet that would exceed the limit.
+	// ErrSizeLimit is returned by File.Write for a packet that would exceed FileHeader.MaxBytes.
 	ErrSizeLimit = errors.New("the size limit of the file is reached")
 
-	// ErrInterfacesChanged is returned by Source.Read when there may be new interfaces, or
-	// one has another name.
+	// ErrInterfacesChanged is returned by Source.Read when there may be new interfaces, or one has
+	// another name.
 	ErrInterfacesChanged = errors.New("there are other interfaces than before")
 
-	// ErrNotReady is returned by Follower.Add for an interface whose packets cannot be taken
-	// yet: what the kernel needs for it is being made.
+	// ErrNotReady is returned by Follower.Add for an interface whose ring is still being made.
 	ErrNotReady = errors.New("the interface is not ready yet")
 
-	// ErrMixedLinkTypes: a pcap file has one link type for all its packets.
+	// ErrMixedLinkTypes is returned for a pcap file, which has one link type for all its packets.
 	ErrMixedLinkTypes = errors.New("interfaces of different kinds do not fit in one pcap file; use the format pcapng")
 )
 
-// SpecError says which member of a Spec is wrong and what is accepted.
+// SpecError names the member of a Spec that is wrong, and says what is accepted.
 type SpecError struct {
 	Member string // the member's JSON name
 	Text   string
@@ -34,17 +33,17 @@ type SpecError struct {
 
 func (e *SpecError) Error() string { return e.Text }
 
-// NoSuchInterfaceError: the machine has no interface of that name.
+// NoSuchInterfaceError means that the machine has no interface of that name.
 type NoSuchInterfaceError struct{ Name string }
 
 func (e *NoSuchInterfaceError) Error() string {
 	return fmt.Sprintf("there is no interface %s", e.Name)
 }
 
-// UnsupportedInterfaceError: packets of this kind of interface cannot be captured.
+// UnsupportedInterfaceError means that packets of this type of interface cannot be captured.
 type UnsupportedInterfaceError struct {
 	Name         string
-	HardwareType int // Linux's ARPHRD_ number
+	HardwareType int // ARPHRD_ number of linux/if_arp.h
 }
 
 func (e *UnsupportedInterfaceError) Error() string {
@@ -54,15 +53,15 @@ func (e *UnsupportedInterfaceError) Error() string {
 // InterfaceGoneError is returned by Source.Read when an interface was removed.
 type InterfaceGoneError struct {
 	Name     string
-	Position int // of its packets
-	Left     int // how many interfaces of the source are still there
+	Position int // of the interface, as Packet.Interface has it
+	Left     int // number of interfaces of the source that are still there
 }
 
 func (e *InterfaceGoneError) Error() string {
 	return fmt.Sprintf("interface %s was removed", e.Name)
 }
 
-// DiskLowError: the disk has less free space than the reserve.
+// DiskLowError means that the disk has less free space than the reserve. Both numbers are bytes.
 type DiskLowError struct {
 	FreeBytes    int64
 	ReserveBytes int64
@@ -73,12 +72,12 @@ func (e *DiskLowError) Error() string {
 		e.FreeBytes, e.ReserveBytes)
 }
 
-// FileExistsError: there is already a file where the capture would be written.
+// FileExistsError means that a file has the name already that the capture would write to.
 type FileExistsError struct{ Name string }
 
 func (e *FileExistsError) Error() string { return fmt.Sprintf("the file %s exists already", e.Name) }
 
-// QuotaError: the captures have the space that they are allowed together.
+// QuotaError means that all captures together have reached their quota, in bytes.
 type QuotaError struct{ QuotaBytes int64 }
 
 func (e *QuotaError) Error() string {

@@ -5,31 +5,31 @@ import (
 	"time"
 )
 
-// Target is a place that captures are copied to.
+// Target is a place to which captures are copied.
 type Target struct {
 	Name string `json:"name"`
 
-	// URL is sftp://USER@HOST[:PORT]/FOLDER or https://[USER@]HOST[:PORT]/FOLDER. No
-	// secret is in it.
+	// URL is sftp://USER@HOST[:PORT]/FOLDER or https://[USER@]HOST[:PORT]/FOLDER. It contains no
+	// secret.
 	URL string `json:"url"`
 
-	// HostKey is the fingerprint of the only key that the host may have: of its SSH key
-	// as ssh-keygen -l prints it, or of its certificate. For HTTPS it may be empty: then
-	// the authorities that the machine trusts decide.
+	// HostKey is the fingerprint of the only key that the host may have: of its SSH key as
+	// ssh-keygen -l prints it, or of its certificate. For HTTPS it may be empty: then the
+	// certificate must be signed by an authority that the machine trusts.
 	HostKey string `json:"hostKey"`
 
-	Login string `json:"login"` // how the appliance proves who it is: password, key, token or none
-	Auto  bool   `json:"auto"`  // captures are copied as they close
+	Login string `json:"login"` // how the appliance authenticates: password, key, token or none
+	Auto  bool   `json:"auto"`  // copy each capture file as it closes
 }
 
-// ExportState says where a copy is in its life.
+// ExportState is the state of a copy.
 type ExportState string
 
 const (
-	ExportWaiting ExportState = "waiting" // for its turn, or for another try
+	ExportWaiting ExportState = "waiting" // for its turn, or for its next try
 	ExportSending ExportState = "sending"
 	ExportDone    ExportState = "done"
-	ExportFailed  ExportState = "failed" // for good: its file or its target is gone
+	ExportFailed  ExportState = "failed" // final: its file or its target is gone
 )
 
 // Export is the copying of one file to a target.
@@ -39,14 +39,14 @@ type Export struct {
 	Target   string      `json:"target"`
 	State    ExportState `json:"state"`
 	Bytes    int64       `json:"bytes"`
-	Sent     int64       `json:"sent"`   // of these, are safe at the target
-	SHA256   string      `json:"sha256"` // of the file, hexadecimal
+	Sent     int64       `json:"sent"`   // of Bytes, those that are safe at the target
+	SHA256   string      `json:"sha256"` // of the file, in hexadecimal digits
 	Tries    int         `json:"tries"`
 	Error    string      `json:"error,omitempty"` // of the last try
 	Queued   time.Time   `json:"queuedTime"`
 	NextTry  time.Time   `json:"nextTryTime,omitzero"`
 	Finished time.Time   `json:"finishedTime,omitzero"`
-	Owner    string      `json:"owner"` // who asked for it; system: the target's own setting
+	Owner    string      `json:"owner"` // the user who asked for it; "system" if the target has Auto
 }
 
 // UnmarshalJSON also takes the names that the times had in queues of builds before 0.1.

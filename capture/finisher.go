@@ -7,16 +7,15 @@ import (
 	"sync/atomic"
 )
 
-// finisher closes the files of a capture that are full, gives them their names, and
-// deletes those that have to go. It does so beside the capture, because the disk may
-// take its time.
+// finisher closes the full files of a capture, renames them to their final names, and deletes the
+// oldest. It does so on a goroutine of its own, because the capture must not wait for the disk.
 type finisher struct {
 	job   *Job
 	files chan finished
-	freed chan struct{} // a file that was held may not be any more
+	freed chan struct{} // Config.Retain may have changed its answer
 	ended chan struct{}
 	err   atomic.Pointer[error]
-	last  string // the file that was closed last
+	last  string // name of the file that was closed last
 }
 
 // finished is a file that gets no more packets.
@@ -27,17 +26,18 @@ type finished struct {
 }
 
 const (
-	// closing is how many files may wait to be closed before the capture waits too. They
-	// cost a descriptor or two each.
+	// closing is how many files may wait to be closed before the capture waits too. Each costs one
+	// or two descriptors.
 	closing = 128
 
-	// WaitingBytes of small files may wait, however few are kept: a disk that takes its
-	// time for a moment is no reason to lose packets.
+	// WaitingBytes is how many bytes of small files may wait, however few files are kept: a disk
+	// that is slow for a moment is no reason to lose packets.
 	WaitingBytes = 64 << 20
 )
 
-// waiting is how many files of a capture may wait to be closed. On top of those that are
-// kept they fill the disk, so where few are kept, few wait: as many, or WaitingBytes.
+// waiting returns how many files of a capture may wait to be closed, at most closing. They take
+// disk space beside the files that are kept. So where few are kept, few may wait: as many as are
+// kept, or WaitingBytes if that is more.
 func (s Spec) waiting() int {
 	r := s.files()
 	if r.KeepFiles == 0 {
@@ -50,6 +50,7 @@ func (s Spec) waiting() int {
 	return int(min(n, closing))
 }
 
+// start starts the goroutine that finishes files. It is called once, when the capture begins.
 func (k *finisher) start(j *Job) {
 	k.job, k.files, k.freed, k.ended = j, make(chan finished, j.config.Spec.waiting()), make(chan struct{}, 1),
 		make(chan struct{})
@@ -73,13 +74,14 @@ func (k *finisher) start(j *Job) {
 	}()
 }
 
-// end waits for all files, and returns the first error.
+// end waits until all files are finished and returns the first error. It is called once.
 func (k *finisher) end() error {
 	close(k.files)
 	<-k.ended
 	return k.failed()
 }
 
+// failed returns the first error so far. Any goroutine may call it.
 func (k *finisher) failed() error {
 	if err := k.err.Load(); err != nil {
 		return *err
@@ -87,9 +89,11 @@ func (k *finisher) failed() error {
 	return nil
 }
 
+// keep closes a file and gives it its name, or deletes it if it has no packet and is not needed.
+// Then it deletes the oldest file if there is one too many.
 func (k *finisher) keep(f finished) error {
 	info, err := f.file.Close(f.counters)
-	// Without a packet a file stays as the only one, or for its time in a ring.
+	// A file without packets stays if it is the only one, or if it stands for its time in a ring.
 	if info.Packets == 0 && (err != nil || !k.job.config.Spec.Rotates()) && k.forget(f.name, info.Bytes) {
 		return err
 	}
@@ -122,8 +126,8 @@ func (k *finisher) keep(f finished) error {
 	return err
 }
 
-// forget removes a file that holds no packet. The only file stays if it can be read, for
-// what its header says.
+// forget deletes a file without packets and reports whether it did. The only file of a capture
+// stays if it can be read, for what its header says.
 func (k *finisher) forget(name string, bytes int64) bool {
 	j := k.job
 	j.mutex.Lock()
@@ -136,7 +140,8 @@ func (k *finisher) forget(name string, bytes int64) bool {
 	return true
 }
 
-// publish gives a finished file its name.
+// publish renames a finished file to its final name. It returns when the new name is on the disk,
+// unless another file waits: they are in one directory, which is synced after the last.
 func (k *finisher) publish(name string) error {
 	dir := k.job.config.Dir
 	if _, err := dir.Lstat(name); err == nil {
@@ -146,9 +151,9 @@ func (k *finisher) publish(name string) error {
 		return bare(err)
 	}
 	if len(k.files) > 0 {
-		return nil // the next file's directory is the same
+		return nil // the next file syncs the same directory
 	}
-	// The new name is on the disk when its directory is.
+	// A new name is on the disk once its directory is (fsync(2)).
 	d, err := dir.Open(".")
 	if err != nil {
 		return bare(err)
@@ -157,14 +162,14 @@ func (k *finisher) publish(name string) error {
 	return bare(d.Sync())
 }
 
-// prune deletes the oldest files when there are more than are kept. Those that are not
-// closed yet do not count, until they are: what goes has to be on the disk anew, in case
-// that the capture dies now. So while the disk is slow there are more files than are
-// kept: those that wait, the one that is closed, and two of the capture that waits then.
-// And there are more while the oldest is held, which all that are younger wait for.
+// prune deletes the oldest files until no more are left than are kept. Files that are not closed
+// yet do not count: before an old file goes, a new one must be on the disk, in case that the
+// process dies now. So while the disk is slow there are more files than are kept: those that wait,
+// the one that is being closed, and two of the capture, which waits then. There are also more while
+// Config.Retain holds the oldest: the younger ones are not deleted before it.
 func (k *finisher) prune() error {
 	if k.failed() != nil {
-		return nil // nothing goes for a file that is not whole
+		return nil // a file that may not be whole replaces no other
 	}
 	j := k.job
 	keep := int(j.config.Spec.KeptFiles())

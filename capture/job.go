@@ -13,53 +13,56 @@ import (
 	"golang.org/x/net/bpf"
 )
 
-// Config is a Spec with all that the appliance adds to it.
+// Config is a Spec with all that the appliance adds to it. Unless its comment says otherwise, a
+// function is called on the goroutine of the capture.
 type Config struct {
 	Spec            Spec
 	Owner           string
-	EffectiveFilter string // what Compile compiles, as an expression
+	EffectiveFilter string // the expression that Compile compiles
 
-	// Interfaces are those that Spec.Interfaces stand for. Present lists all that the machine
-	// has at the moment, for the Spec to say which of them join, and for the names of those
-	// that are in it; nil if neither matters.
+	// Interfaces are those that Spec.Interfaces name. Present returns all that the machine has at
+	// the moment: which of them join follows from the Spec, and those of the capture may have other
+	// names by then. It is called on any goroutine; nil if no interface joins or changes its name.
 	Interfaces []Interface
 	Present    func() ([]Interface, error)
 
-	// Compile makes the filter program for an interface; nil takes every packet.
+	// Compile returns the filter program for an interface. It is called on any goroutine; nil takes
+	// every packet.
 	Compile func(Interface) ([]bpf.RawInstruction, error)
 
-	// Open begins to take packets.
+	// Open begins to take packets from the taps.
 	Open func([]Tap) (Source, error)
 
-	// Create begins a file, which must not be there yet. Append goes on in one; it may
-	// be nil unless the mode is Append. Release, which may be nil, is called when all
-	// files are closed.
+	// Create begins a file; one that exists is an error. Append opens a file of before to continue
+	// it; it may be nil unless the mode is Append. Release is called once, when all files are
+	// closed or the capture has not started; it may be nil.
 	Create  func(dir *os.Root, name string, h FileHeader) (File, error)
 	Append  func(dir *os.Root, name string, h FileHeader, before FileInfo) (File, error)
 	Release func()
 
-	// Prepare makes the calling thread, which does nothing but move packets, one that
-	// the kernel runs soon, and where Spec.CPUs says; it may be nil.
+	// Prepare gives the calling thread its priority and the CPUs of Spec.CPUs. The thread does
+	// nothing but move packets and ends with the capture. It may be nil.
 	Prepare func() error
 
-	// Dir is where files are written, each as PartName of its name, and get their names
-	// when they are finished. FileName is that of the only file, or NumberedName of it
-	// those of several.
+	// Dir is the directory of the files. A file is written under the PartName of its name and gets
+	// its name when it is finished. FileName is the name of the only file; several have the
+	// NumberedNames of it.
 	Dir      *os.Root
 	FileName string
 
-	// Before is the capture as it was, when this one goes on with it: its counters and
-	// files are counted on. NextFile is the number of the first file to write then.
+	// Before is the status of the capture that this one resumes, nil if it is new: its counters and
+	// files continue from it. NextFile is the number of the first file to write then.
 	Before   *Status
 	NextFile int
 
-	// Allowance is how much more all captures may write together, an error of its own
-	// kind when that is nothing; nil is no quota.
+	// Allowance returns an error, such as a *QuotaError, when all captures together may write no
+	// more; nil means no quota.
 	Allowance func() error
 
-	// OnClose is called when a file has its name and gets no more packets, before an older one is
-	// deleted for it. Retain reports whether a file has to stay for now; when that changes, call
-	// Prune. OnRotate is called when a file is finished and another one goes on. Each may be nil.
+	// OnClose is called when a file has its final name, before an older one is deleted for it.
+	// Retain reports whether a file has to stay for now; when that changes, call Prune. OnRotate is
+	// called after each finished file of a capture with several. The finisher's goroutine calls
+	// them, and Retain with a lock held that Status needs. Each may be nil.
 	OnClose  func(FileInfo)
 	Retain   func(name string) bool
 	OnRotate func()
@@ -69,8 +72,7 @@ type Config struct {
 	Comments                     []string
 }
 
-// Job is a capture that runs, or has ended. Its methods may be called by anyone at
-// any time.
+// Job is a capture that runs, or has ended. Any goroutine may call its methods at any time.
 type Job struct {
 	config   Config
 	format   Format
@@ -78,41 +80,41 @@ type Job struct {
 	source   Source
 	finisher finisher
 
-	// Of the goroutine that moves packets.
+	// These belong to the goroutine that moves packets.
 	file          File
-	name          string     // that the file gets
+	name          string     // final name of file
 	next          int        // number of the file after it
-	most          int64      // bytes that it may get
-	final         bool       // with them, all files together have theirs
-	begun         time.Time  // when the file was
-	base          []Counters // when the file was begun
-	seenBefore    *uint64    // packets on the wire while it was what it goes on with; nil if unknown
-	droppedBefore *uint64    // likewise
+	most          int64      // bytes that file may grow to, or Unlimited
+	final         bool       // most is what the limit of the whole capture leaves
+	begun         time.Time  // when file was begun
+	base          []Counters // the source's when file was begun
+	seenBefore    *uint64    // PacketsSeen of the capture that is resumed; nil if unknown
+	droppedBefore *uint64    // PacketsDropped of it; nil if unknown
 	interfaces    roster
 	lookout       lookout
-	known         atomic.Pointer[[]Interface] // the same, for others
-	packets       int64                       // of all files, and of the time before
-	closed        int64                       // bytes of files before this one
-	stride        int64                       // the most that passes between two looks at the disk
-	began         int64                       // how many files
+	known         atomic.Pointer[[]Interface] // interfaces.all for other goroutines
+	packets       int64                       // written, with those of the capture that is resumed
+	closed        int64                       // bytes of the files before file
+	stride        int64                       // the most bytes between two checks of the disk
+	began         int64                       // number of files begun
 
 	asked atomic.Pointer[StopReason] // by Stop
 	done  chan struct{}
 	views views
 
 	mutex  sync.Mutex // guards what follows
-	status Status     // but for what Status adds
-	reason StopReason // when it has ended
+	status Status     // without what the method Status adds
+	reason StopReason // empty until the capture has ended
 	end    time.Time
 	err    error
-	behind bool // it ended with packets in the ring
+	behind bool // a limit ended it, with packets in the ring
 }
 
-// Start begins a capture: when it returns, every packet that the filter wants is kept.
-// When it fails nothing is left behind.
+// Start begins a capture. Every packet that matches the filter after it returns is captured. If it
+// fails, it leaves nothing behind.
 //
-// The error is a *SpecError, *FileExistsError, *DiskLowError, or what Compile, Open,
-// Create, Append or Allowance returned.
+// The error is a *SpecError, *FileExistsError, *DiskLowError, or what Compile, Open, Create, Append
+// or Allowance returned.
 func Start(c Config) (*Job, error) {
 	j, err := start(c)
 	if err != nil && c.Release != nil {
@@ -149,13 +151,13 @@ func start(c Config) (*Job, error) {
 	}
 	prepared, opened := make(chan struct{}), make(chan error, 1)
 	go j.run(prepared, opened)
-	<-prepared // from the first packet on there is a reader
+	<-prepared // so that there is a reader before the first packet
 	err := j.checkDisk()
 	if err == nil {
 		j.source, err = c.Open(taps)
 	}
 	if c.Before == nil {
-		j.start = time.Now() // its time begins when packets are taken, not while it is made ready
+		j.start = time.Now() // a limit of time counts from when packets are taken
 	}
 	if err != nil {
 		opened <- err
@@ -172,7 +174,7 @@ func start(c Config) (*Job, error) {
 	return j, nil
 }
 
-// newJob returns the job of a configuration that was checked. It has no file and no source yet.
+// newJob returns the job of a checked configuration, without a file and a source.
 func newJob(c Config) *Job {
 	c.Spec.Format = c.Spec.FileFormat(len(c.Interfaces))
 	j := &Job{
@@ -190,26 +192,27 @@ func newJob(c Config) *Job {
 		droppedBefore: new(uint64),
 	}
 	for i := range j.base {
-		j.base[i].SeenKnown = true // nothing yet
+		j.base[i].SeenKnown = true // and 0
 	}
 	j.known.Store(&c.Interfaces)
 	j.status = c.Spec.Status()
 	j.status.Interfaces = j.interfaces.names()
 	if before := c.Before; before != nil {
-		j.goOn(*before)
+		j.resume(*before)
 	}
 	return j
 }
 
-// goOn takes over what a capture was before. Its limits of time and packets go on too, unless
-// before has no StartTime: then somebody started it anew, and they count from now.
-func (j *Job) goOn(before Status) {
+// resume takes over the counters and files of the capture that is resumed. Its limits of time and
+// packets continue too. If before has no StartTime, a user started the capture again, and these
+// limits count from now.
+func (j *Job) resume(before Status) {
 	s := &j.status
 	j.packets = int64(before.PacketsWritten)
 	if anew := before.StartTime.IsZero(); !anew {
 		j.start = before.StartTime
 	} else if last := len(before.Files) - 1; last >= 0 {
-		j.packets = before.Files[last].Packets // which append takes off
+		j.packets = before.Files[last].Packets // which append subtracts
 	}
 	j.closed = before.BytesWritten
 	s.Files = slices.Clone(before.Files)
@@ -220,6 +223,7 @@ func (j *Job) goOn(before Status) {
 	j.began = before.FilesRemoved + int64(len(before.Files))
 }
 
+// snapLength returns how many bytes of a packet are kept, 1 to MaxSnapLength.
 func (s Spec) snapLength() int {
 	if s.SnapLength == 0 {
 		return MaxSnapLength
@@ -227,32 +231,32 @@ func (s Spec) snapLength() int {
 	return s.SnapLength
 }
 
-// Stop asks the capture to end, for StoppedByUser or Shutdown. Packets that came
-// before it are still written. It does not wait, see Done; only the first call counts.
+// Stop asks the capture to end, for StoppedByUser or Shutdown. Packets that came before the call
+// are still written. It does not wait, see Done. Only the first call counts.
 func (j *Job) Stop(reason StopReason) {
 	if j.asked.CompareAndSwap(nil, &reason) {
 		j.source.Wake()
 	}
 }
 
-// Prune deletes the files that are more than are kept, and are held no more.
+// Prune deletes the oldest files that Config.Retain no longer holds. It does not wait for that.
 func (j *Job) Prune() {
 	select {
 	case j.finisher.freed <- struct{}{}:
-	default: // it is about to look anyhow
+	default: // a call before is not served yet and serves this one too
 	}
 }
 
-// Done is closed when the capture has ended and its files have their names.
+// Done returns a channel that is closed when the capture has ended and its files have their names.
 func (j *Job) Done() <-chan struct{} { return j.done }
 
-// run is the goroutine that moves packets. It says when its thread is prepared, and waits to hear
-// of the source.
+// run is the goroutine that moves packets. It closes prepared when its thread is prepared. Then it
+// waits for opened: nil when the source is open, else why the capture does not begin.
 func (j *Job) run(prepared chan<- struct{}, opened <-chan error) {
 	var reason StopReason
 	var err error
 	if j.config.Prepare != nil {
-		runtime.LockOSThread() // for good: the thread ends with the goroutine
+		runtime.LockOSThread() // never unlocked, so the thread ends with the goroutine
 		err = j.config.Prepare()
 	}
 	close(prepared)

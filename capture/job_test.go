@@ -150,7 +150,7 @@ func TestEndsOfAJob(t *testing.T) {
 			change: func(s *fakeSource, _ *capture.Config) { s.err = gone }},
 		{name: "the source ends", reason: capture.InterfaceGone,
 			change: func(s *fakeSource, _ *capture.Config) { s.err = io.EOF }},
-		{name: "the source fails", reason: capture.FileError, text: "the capture could not go on",
+		{name: "the source fails", reason: capture.FileError, text: "reading packets or writing the file failed",
 			change: func(s *fakeSource, _ *capture.Config) { s.err = errors.New("no answer") }},
 		{name: "a write fails", reason: capture.FileError, text: "the disk reports an error",
 			file: failingFile{write: syscall.EIO}},

@@ -11,7 +11,7 @@ import (
 
 // The files of a job: which one packets go to, and when the next begins.
 
-// create begins the next file.
+// create begins the next file. The error is a *FileExistsError, or that of Config.Create.
 func (j *Job) create() error {
 	c := j.config
 	name := c.FileName
@@ -32,18 +32,19 @@ func (j *Job) create() error {
 	return nil
 }
 
-// append goes on in the file that the capture had last.
+// append continues the last file of the capture. It takes the name from it until it is finished
+// again.
 func (j *Job) append() error {
 	c := j.config
 	s := &j.status
 	last := s.Files[len(s.Files)-1]
 	if err := c.Dir.Rename(last.Name, PartName(last.Name)); err != nil {
 		return &SpecError{Member: "mode",
-			Text: fmt.Sprintf("the file %s, which was to be appended to, is not there", last.Name)}
+			Text: fmt.Sprintf("the file %s to append to does not exist", last.Name)}
 	}
 	h := j.header()
 	if h.MaxBytes != Unlimited {
-		h.MaxBytes += last.Bytes // which are counted already
+		h.MaxBytes += last.Bytes // which header has subtracted
 	}
 	file, err := c.Append(c.Dir, PartName(last.Name), h, last)
 	if err != nil {
@@ -57,7 +58,7 @@ func (j *Job) append() error {
 	return nil
 }
 
-// header is that of a file that begins now.
+// header returns the header of a file that begins now, and sets most and final for it.
 func (j *Job) header() FileHeader {
 	c := j.config
 	j.most, j.final = Unlimited, false
@@ -82,7 +83,7 @@ func (j *Job) header() FileHeader {
 	}
 }
 
-// took makes a file the one that packets go to.
+// took makes file the one that packets go to.
 func (j *Job) took(file File, name string, now time.Time) {
 	j.file, j.name, j.begun = file, name, now
 	info := file.Info()
@@ -92,7 +93,8 @@ func (j *Job) took(file File, name string, now time.Time) {
 	j.status.Files = append(j.status.Files, info)
 }
 
-// enqueue gives a file to the finisher, with the counters of its time.
+// enqueue hands a file to the finisher, with the counters of its time. It waits while too many
+// files wait to be closed; see Spec.waiting.
 func (j *Job) enqueue(file File, name string) {
 	now := j.source.Counters()
 	counters := slices.Clone(now)
@@ -110,7 +112,8 @@ func (j *Job) enqueue(file File, name string) {
 	j.finisher.files <- finished{file, name, counters}
 }
 
-// rotate begins the next file. There is a reason if there is none to begin.
+// rotate begins the next file and hands the full one to the finisher. It returns a reason if a
+// limit allows no further file.
 func (j *Job) rotate() (StopReason, error) {
 	limits := j.config.Spec.Limits
 	switch {
@@ -129,7 +132,8 @@ func (j *Job) rotate() (StopReason, error) {
 	return "", j.finisher.failed()
 }
 
-// bare is an error of the file system without the path, which is the server's own.
+// bare returns an error of the file system without its path: a path of the server never reaches a
+// user.
 func bare(err error) error {
 	var path *fs.PathError
 	var link *os.LinkError

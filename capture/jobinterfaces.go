@@ -2,8 +2,9 @@ package capture
 
 import "slices"
 
-// The interfaces of a job, of which others may join and some may go.
+// The interfaces of a job: others may join while it runs, and some may go.
 
+// tap returns how packets are taken from an interface. The error is that of Config.Compile.
 func (c Config) tap(in Interface) (Tap, error) {
 	t := Tap{Interface: in, SnapLength: c.Spec.snapLength(), Direction: c.Spec.Direction}
 	if c.Compile == nil {
@@ -14,14 +15,15 @@ func (c Config) tap(in Interface) (Tap, error) {
 	return t, err
 }
 
-// joins tells whether an interface that was not there when the capture began belongs to it.
+// joins reports whether an interface that appears after the start of the capture belongs to it.
 func (s Spec) joins(in Interface) bool {
 	return s.AllInterfaces() || s.OnInterfaceGone == GoneWaits && slices.Contains(s.Interfaces, in.Name)
 }
 
-// follow takes the interfaces into the capture that were not there before, and those with
-// another name under that. A capture that waits for names lets go what has another one: the
-// next of that name would else be mistaken for it. There is a reason if no file has room.
+// follow takes new interfaces into the capture, and those that were renamed under their new names.
+// A capture that waits for names drops an interface that has another name now: otherwise the next
+// one of that name would be mistaken for it. follow returns a reason if no file has room for
+// another interface.
 func (j *Job) follow() (StopReason, error) {
 	source, able := j.source.(Follower)
 	if !able || j.config.Present == nil {
@@ -52,7 +54,7 @@ func (j *Job) follow() (StopReason, error) {
 	}
 	for n, err := range source.Add(taps) {
 		if err != nil {
-			continue // it is not ready yet, or as likely as not gone again
+			continue // it is not ready yet, or gone again
 		}
 		j.interfaces.join(taps[n].Interface)
 		if reason, err := j.introduce(taps[n].Interface); reason != "" || err != nil {
@@ -62,9 +64,9 @@ func (j *Job) follow() (StopReason, error) {
 	return "", nil
 }
 
-// introduce makes the last interface of the roster known to the file and to others.
+// introduce makes the last interface of the roster known to the file and to other goroutines.
 func (j *Job) introduce(in Interface) (StopReason, error) {
-	if len(j.base) < len(j.interfaces.all) { // else the file was begun when the source had it already
+	if len(j.base) < len(j.interfaces.all) { // not if the file was begun when the source had it already
 		j.base = append(j.base, Counters{SeenKnown: true})
 	}
 	now := slices.Clone(j.interfaces.all)

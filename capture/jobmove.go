@@ -9,11 +9,12 @@ import (
 
 // The way of the packets, from the source to the file.
 
-// batchSize is how many packets pass between two looks at limits and wishes.
+// batchSize is how many packets pass at most between two checks of limits and requests to stop.
 const batchSize = 256
 
-// move moves packets from source to file until there is a reason to stop. Some reasons end it at
-// once, the others let the packets that came before still pass.
+// move moves packets from the source to the file until there is a reason to end, and returns it. A
+// failure or a limit of packets, bytes or files ends it at once. Other reasons let the packets that
+// came before still pass.
 func (j *Job) move() (StopReason, error) {
 	batch := make([]Packet, batchSize)
 	p := newPacer(j.config.Spec, j.start, j.closed+j.file.Info().Bytes)
@@ -49,8 +50,8 @@ func (j *Job) move() (StopReason, error) {
 	}
 }
 
-// wished returns why the capture is to end now: a user's wish or its time; empty if it is not, or
-// is about to end anyway.
+// wished returns why the capture must begin to end now: Stop was called, or its time is over. It
+// returns "" if neither is so, or if the end has begun.
 func (j *Job) wished(p *pacer, now time.Time) StopReason {
 	if p.finished != "" {
 		return ""
@@ -64,14 +65,14 @@ func (j *Job) wished(p *pacer, now time.Time) StopReason {
 	return ""
 }
 
-// finish has the source end after the packets that came before.
+// finish has the source end after the packets that came before. The capture then ends for reason.
 func (j *Job) finish(p *pacer, reason StopReason) error {
 	p.finish(reason)
 	return j.source.Finish()
 }
 
-// flush brings what waits in memory nearer to the disk, and looks at the disk, to which others
-// write too.
+// flush writes what waits in memory, and checks the free space, because other programs write to the
+// disk too.
 func (j *Job) flush(p *pacer, now time.Time) (StopReason, error) {
 	pending, err := j.file.Flush()
 	if err == nil {
@@ -87,7 +88,7 @@ func (j *Job) flush(p *pacer, now time.Time) (StopReason, error) {
 	return "", nil
 }
 
-// take writes a batch, up to the limit of packets.
+// take writes a batch, up to the limit of packets. Every diskStep bytes it checks the disk.
 func (j *Job) take(p *pacer, batch []Packet) (StopReason, error) {
 	counted := false
 	if most := j.config.Spec.Limits.Packets; most > 0 && j.packets+int64(len(batch)) >= most {
@@ -110,8 +111,8 @@ func (j *Job) take(p *pacer, batch []Packet) (StopReason, error) {
 	return "", nil
 }
 
-// withoutPackets handles what the source returns in the place of packets: nothing at the time of
-// p.wake, its end, or that its interfaces changed.
+// withoutPackets handles what the source returns instead of packets: nothing when the time of
+// p.wake has come, io.EOF at its end, or an error that says what became of its interfaces.
 func (j *Job) withoutPackets(p *pacer, err error) (StopReason, error) {
 	var gone *InterfaceGoneError
 	switch {
@@ -122,7 +123,7 @@ func (j *Job) withoutPackets(p *pacer, err error) (StopReason, error) {
 	case errors.Is(err, ErrInterfacesChanged):
 		return j.follow()
 	case errors.As(err, &gone):
-		// Of all interfaces one may go. One that was named is missed.
+		// In a capture of all interfaces one may go. A named one ends the capture.
 		j.interfaces.lose(gone.Position)
 		if p.finished == "" && !j.config.Spec.AllInterfaces() && j.config.Spec.OnInterfaceGone != GoneWaits {
 			err := j.finish(p, InterfaceGone)
@@ -133,7 +134,7 @@ func (j *Job) withoutPackets(p *pacer, err error) (StopReason, error) {
 	return "", err
 }
 
-// write writes packets, into as many files as that needs.
+// write writes packets, into as many files as they need.
 func (j *Job) write(batch []Packet) (StopReason, error) {
 	for {
 		took, err := j.file.Write(batch)

@@ -1,9 +1,9 @@
 package capture
 
-// The room on the disk that a job may take.
+// The disk space that a job may take.
 
-// checkDisk looks whether the reserve will still be free at the next look, and the
-// quota not used up.
+// checkDisk returns an error if the quota is used up, or if less than the reserve may be free
+// before the next check.
 func (j *Job) checkDisk() error {
 	if j.config.Allowance != nil {
 		if err := j.config.Allowance(); err != nil {
@@ -13,8 +13,8 @@ func (j *Job) checkDisk() error {
 	return j.checkReserve()
 }
 
-// checkReserve looks at the free disk. A file system that does not tell is taken to have
-// room.
+// checkReserve returns a *DiskLowError if less than the reserve may be free before the next check.
+// A file system that does not say how much is free is taken to have room.
 func (j *Job) checkReserve() error {
 	if j.config.Spec.ReserveBytes == 0 {
 		return nil
@@ -26,11 +26,10 @@ func (j *Job) checkReserve() error {
 	return j.config.Spec.checkReserve(free, j.stride)
 }
 
-// CheckReserve tells whether a capture may begin where so many bytes are free. The error is
-// a *DiskLowError.
+// CheckReserve returns a *DiskLowError if a capture may not begin where free bytes are free.
 func (s Spec) CheckReserve(free int64) error { return s.checkReserve(free, diskStride) }
 
-// checkReserve tells whether so many bytes more may be written.
+// checkReserve returns a *DiskLowError if ahead bytes more would touch the reserve.
 func (s Spec) checkReserve(free, ahead int64) error {
 	if s.ReserveBytes > 0 && free < s.ReserveBytes+ahead {
 		return &DiskLowError{max(free, 0), s.ReserveBytes}

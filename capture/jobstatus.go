@@ -6,16 +6,16 @@ import (
 	"syscall"
 )
 
-// What a job says of itself.
+// The status of a job.
 
-// Err is why the capture could not go on, for a log: Status says it to users.
+// Err returns the error that ended the capture, for a log. Users read it in Status.
 func (j *Job) Err() error {
 	j.mutex.Lock()
 	defer j.mutex.Unlock()
 	return j.err
 }
 
-// Status is the capture at this moment.
+// Status returns the capture as it is at this moment.
 func (j *Job) Status() Status {
 	j.mutex.Lock()
 	s, behind, err := j.status, j.behind, j.err
@@ -23,7 +23,7 @@ func (j *Job) Status() Status {
 	s.Files = slices.Clone(s.Files)
 	s.State, s.StopReason, s.StartTime, s.EndTime = Running, j.reason, j.start, j.end
 	j.mutex.Unlock()
-	// The counters are read last: what is written was received.
+	// The counters are read last, so that no more was written than received.
 	counters := j.source.Counters()
 	s.EffectiveFilter, s.Format, s.Owner = j.config.EffectiveFilter, j.format, j.config.Owner
 	for _, f := range s.Files {
@@ -63,7 +63,7 @@ func (j *Job) Status() Status {
 	return s
 }
 
-// plus adds what an interface counted to a sum, which is nil where a part of it is not known.
+// plus returns sum with what an interface counted, nil if a part of it is unknown.
 func plus(sum *uint64, c Counters) *uint64 {
 	if sum == nil || !c.SeenKnown {
 		return nil
@@ -72,7 +72,7 @@ func plus(sum *uint64, c Counters) *uint64 {
 	return &all
 }
 
-// explain is what a user reads about the failure that ended a capture.
+// explain returns the text for users about the error that ended a capture.
 func explain(reason StopReason, err error) string {
 	var low *DiskLowError
 	var quota *QuotaError
@@ -86,10 +86,10 @@ func explain(reason StopReason, err error) string {
 	case errors.Is(err, syscall.EROFS):
 		return "the disk can only be read"
 	}
-	return "the capture could not go on"
+	return "reading packets or writing the file failed"
 }
 
-// ending is a reason, or that of an error.
+// ending returns reason, or if it is empty the reason for an error.
 func ending(reason StopReason, err error) (StopReason, error) {
 	if reason == "" {
 		return failure(err)
@@ -97,7 +97,7 @@ func ending(reason StopReason, err error) (StopReason, error) {
 	return reason, err
 }
 
-// failure is the end of a capture that cannot go on.
+// failure returns the reason for an error that ends the capture: DiskLow or FileError.
 func failure(err error) (StopReason, error) {
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
 		return DiskLow, err

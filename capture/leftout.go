@@ -1,8 +1,7 @@
 package capture
 
-// LeftOut is an interface of a capture of all interfaces from which no packets are taken, because
-// the filter cannot be asked about them: there are no Ethernet addresses on a tunnel without
-// Ethernet.
+// LeftOut is an interface that a capture of all interfaces takes no packets from, because its
+// filter cannot be applied there: a tunnel without Ethernet has no Ethernet addresses.
 type LeftOut struct {
 	Interface string `json:"interface"`
 	Reason    string `json:"reason"`

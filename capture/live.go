@@ -6,28 +6,26 @@ import (
 	"time"
 )
 
-// LiveConfig says what a Live is of.
+// LiveConfig says which packets a Live shows.
 type LiveConfig struct {
-	// Interfaces are those to begin with. Present lists all that the machine has at the
-	// moment, and Joins tells which of those take part that were not there when it began; nil
-	// if none may join.
+	// Interfaces are those to begin with. Present returns all that the machine has at the moment,
+	// on any goroutine. Joins reports whether one that appears later takes part; nil if none does.
 	Interfaces []Interface
 	Present    func() ([]Interface, error)
 	Joins      func(Interface) bool
 
-	// Format is that of what is made of the packets: in pcap all have one link type.
+	// Format is the format that the packets will have: in pcap all have one link type.
 	Format Format
 
-	// Tap says which packets of an interface are taken.
+	// Tap returns which packets of an interface are taken. It is called on any goroutine.
 	Tap func(Interface) (Tap, error)
 
-	// Open begins to take packets. If Joins is set, the source is a Follower.
+	// Open begins to take packets. If Joins is set, it must return a Follower.
 	Open func([]Tap) (Source, error)
 }
 
-// A Live is a Source that others may join as they appear, for somebody who looks at
-// packets as they come and keeps no file. Interfaces that may join may also go: its Read
-// returns no *InterfaceGoneError then.
+// A Live is a Source for a user who watches packets and keeps no file. New interfaces may join it.
+// If they may, interfaces may also go: then its Read returns no *InterfaceGoneError.
 type Live struct {
 	Source
 	config  LiveConfig
@@ -54,17 +52,17 @@ func OpenLive(c LiveConfig) (*Live, error) {
 		lookout: lookout{present: c.Present, joins: c.Joins, tap: c.Tap},
 	}
 	if c.Joins != nil {
-		l.follow() // what appeared since the interfaces were listed, and before the source listened
+		l.follow() // interfaces that appeared after the list and before the source was open
 	}
 	return l, nil
 }
 
-// Interfaces are those of the packets, in the order of Packet.Interface. It is called by
-// the goroutine that reads.
+// Interfaces returns the interfaces in the order of Packet.Interface. Only the goroutine that reads
+// may call it.
 func (l *Live) Interfaces() []Interface { return slices.Clone(l.roster.all) }
 
-// LeftOut are those that appeared and could not join. It is called by the goroutine that
-// reads.
+// LeftOut returns the interfaces that appeared and could not join. Only the goroutine that reads
+// may call it.
 func (l *Live) LeftOut() []Interface { return slices.Clone(l.leftOut) }
 
 // Read implements Source.
@@ -83,8 +81,7 @@ func (l *Live) Read(batch []Packet, until time.Time) (int, error) {
 	}
 }
 
-// follow takes packets from the interfaces too that were not there before, and has those
-// that were renamed bear their names of now.
+// follow begins to take packets from new interfaces, and gives renamed ones their new names.
 func (l *Live) follow() {
 	source, able := l.Source.(Follower)
 	if !able || l.config.Present == nil {

@@ -6,35 +6,37 @@ import (
 	"sync/atomic"
 )
 
-// A lookout finds out for a source's reader what there is to follow, beside it: the kernel
-// lists interfaces under a lock that whoever changes one may hold for long, and to compile a
-// filter may mean to ask for the addresses of names. It is of the goroutine that reads.
+// A lookout finds the changes of the machine's interfaces for a source's reader, on a goroutine of
+// its own. Both parts of that may take long: the kernel lists interfaces under a lock (rtnl) that a
+// process which changes one may hold, and a filter with host names needs the name servers. Only the
+// goroutine that reads may use it.
 type lookout struct {
 	present func() ([]Interface, error)
 	joins   func(Interface) bool
 	tap     func(Interface) (Tap, error)
 
 	looking bool
-	again   bool // something changed meanwhile
+	again   bool // there was another change meanwhile
 	found   atomic.Pointer[sight]
-	taps    map[Interface]answer // of the sight before
+	taps    map[Interface]answer // of the last sight
 }
 
-// A sight is what interfaces the machine has, and how those are tapped that a roster does not have.
+// A sight is the list of the machine's interfaces, with the taps of those that a roster lacks.
 type sight struct {
 	present []Interface
 	taps    map[Interface]answer
 	err     error
 }
 
-// An answer is how an interface is tapped, or why it cannot be.
+// An answer is the tap of an interface, or why it has none.
 type answer struct {
 	tap Tap
 	err error
 }
 
-// look is called each time that Read says that there are other interfaces than before, as it does
-// when a sight is there. It returns that, or nil if there is none yet.
+// look starts a look at the machine and returns the result of the one before, or nil if there is
+// none. The caller calls it each time that Read returns ErrInterfacesChanged; Read also does so
+// when a look is finished.
 func (l *lookout) look(source Follower, r roster) *sight {
 	found := l.found.Swap(nil)
 	switch {
@@ -52,12 +54,13 @@ func (l *lookout) look(source Follower, r roster) *sight {
 		l.again = true
 	}
 	if found == nil || found.err != nil {
-		return nil // after an error it is tried again with the next change
+		return nil // after an error the next change tries again
 	}
 	return found
 }
 
-// see looks at the machine. What was compiled before is not compiled again.
+// see lists the machine's interfaces and makes the taps that known lacks. It takes those of before
+// without compiling them again, unless they had an error.
 func (l *lookout) see(known roster, before map[Interface]answer) *sight {
 	s := &sight{taps: make(map[Interface]answer)}
 	if s.present, s.err = l.present(); s.err != nil {
@@ -74,7 +77,7 @@ func (l *lookout) see(known roster, before map[Interface]answer) *sight {
 	return s
 }
 
-// clone is the roster as it is now, for another goroutine.
+// clone returns a copy of the roster for another goroutine.
 func (r *roster) clone() roster {
 	return roster{r.format, slices.Clone(r.all), maps.Clone(r.gone)}
 }

@@ -6,8 +6,8 @@ import "strings"
 const PlainNameHint = "A name has at most 64 letters, digits, dots, hyphens and underscores, and begins with a " +
 	"letter or digit"
 
-// PlainName reports whether a capture, or what stands beside captures, may have a name: it can be a
-// part of a file's name, and is none of the words that mean all captures, or none.
+// PlainName reports whether a capture or a target may have a name. The name must be fit for
+// a part of a file's name, and must be none of the words ALL and CLEAR, in any case.
 func PlainName(name string) bool {
 	const first = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 	return name != "" && len(name) <= 64 && strings.Trim(name, first+"._-") == "" &&

@@ -7,14 +7,14 @@ import (
 	"strings"
 )
 
-// NumberedName is the name of the file of that number: it stands before the extension.
+// NumberedName returns name with a number of four or more digits before its extension.
 func NumberedName(name string, number int) string {
 	extension := path.Ext(name)
 	return fmt.Sprintf("%s-%04d%s", strings.TrimSuffix(name, extension), number, extension)
 }
 
-// FileNumber undoes NumberedName for a file of a capture; a name without a number is
-// of number 1. False is for the name of another capture's file.
+// FileNumber returns the number of a file of a capture, as NumberedName wrote it: 1 for name
+// itself. It reports false if file is no file of the capture.
 func FileNumber(name, file string) (int, bool) {
 	if file == name {
 		return 1, true
@@ -26,11 +26,12 @@ func FileNumber(name, file string) (int, bool) {
 	return n, begins && ends && err == nil && n > 0 && NumberedName(name, n) == file
 }
 
-// PartName is the name of the file of that final name while it is being written:
-// hidden, and with an ending that no tool takes for a capture.
+// PartName returns the name of a file while it is being written: hidden, and with an extension that
+// no tool takes for a capture.
 func PartName(final string) string { return "." + final + ".part" }
 
-// FinalName undoes PartName; false for a name that is not of a file being written.
+// FinalName returns the name that PartName got. It reports false if part is not the name of a file
+// that is being written.
 func FinalName(part string) (string, bool) {
 	name, dot := strings.CutPrefix(part, ".")
 	name, end := strings.CutSuffix(name, ".part")

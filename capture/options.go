@@ -6,11 +6,11 @@ import (
 )
 
 // Options are all that a user can say about a capture: the one schema of it. Spec, Settings,
-// Request and Status have them, with the same names in JSON, and commands have them as arguments:
-// package menu reads the tags, and the name of an argument is that of its member in JSON, in lower
-// case. The tag alias has the names that lines had before.
+// Request and Status embed them, with the same names in JSON. Commands take them as arguments:
+// package menu reads the tags. The name of an argument is its name in JSON in lower case, and the
+// tag alias has its former names.
 //
-// A new option is a member here, a line in commands/shared/captures that shows it, and the place
+// A new option takes a member here, a line in commands/shared/captures that shows it, and the code
 // that obeys it.
 type Options struct {
 	// Interfaces are the names of interfaces, or All alone. Interfaces that appear while a capture
@@ -25,8 +25,8 @@ type Options struct {
 	// Management keeps the packets of the appliance's own management sessions in the capture.
 	Management bool `json:"management" arg:"" help:"Keep the packets of management sessions too."`
 
-	// SnapLength is how many bytes of each packet are kept; 0 keeps all. HeadersOnly keeps no more
-	// than the headers, whatever their length.
+	// SnapLength is how many bytes of each packet are kept, 0 to MaxSnapLength; 0 keeps all.
+	// HeadersOnly keeps only the headers, whatever their length.
 	SnapLength  int  `json:"snapLength" arg:"" alias:"snaplen" min:"0" max:"262144" help:"Bytes kept of each packet; 0 keeps all."`
 	HeadersOnly bool `json:"headersOnly" arg:"" help:"Keep only the headers of packets, whatever their length."`
 
@@ -35,10 +35,10 @@ type Options struct {
 	// Promiscuous captures packets too that are addressed to other machines.
 	Promiscuous bool `json:"promiscuous" arg:"" help:"Capture packets that are addressed to other machines too."`
 
-	// OnInterfaceGone is what becomes of the capture when a named interface is removed.
+	// OnInterfaceGone is what the capture does when a named interface is removed.
 	OnInterfaceGone OnGone `json:"onInterfaceGone" arg:"" alias:"gone" choices:"end|wait" help:"What to do when a named interface is removed: end, or wait for it."`
 
-	// Format of the file; empty is decided by FileFormat.
+	// Format is the format of the file; if it is empty, Spec.FileFormat decides.
 	Format    Format    `json:"format" arg:"" choices:"pcap|pcapng" help:"File format; pcap for one interface, pcapng for several, if not given."`
 	Precision Precision `json:"timePrecision" arg:"" alias:"precision" choices:"nanosecond|microsecond" help:"Unit of the time stamps in files."`
 
@@ -51,13 +51,13 @@ type Options struct {
 	// Protect forbids the retention to delete the capture's files.
 	Protect bool `json:"protect" arg:"" alias:"keep" help:"Never delete the files to make room, or because they are old."`
 
-	// RingBytes is the memory that the kernel puts packets into while nobody reads them; 0 leaves
-	// it to the appliance. Rings is over how many rings the packets of an interface are spread, one
-	// for each CPU that receives them; 0 is one.
+	// RingBytes is the memory, in bytes, where the kernel keeps packets until they are read; 0
+	// leaves it to the appliance. Rings is the number of rings over which the packets of an
+	// interface are spread, one for each CPU that receives them; 0 is one.
 	RingBytes int64 `json:"ringBytes" arg:",size,zero" alias:"ring=MB" min:"2097152" help:"Memory for packets that wait to be read, such as 64MB; 0 has it chosen from what is free."`
 	Rings     int   `json:"rings" arg:",zero" min:"1" max:"64" help:"Over how many rings an interface is spread, when one CPU cannot fill or read it."`
 
-	// CPUs are those that the capture may run on; none leaves it to the kernel.
+	// CPUs are the CPUs that the capture may run on; none leaves it to the kernel.
 	CPUs []int `json:"cpus" arg:"" help:"Numbers of the CPUs that the capture may run on, separated by commas; all, if not given."`
 
 	// Comment and CaseNumber are written into pcapng files; pcap has no place for them.
@@ -67,9 +67,9 @@ type Options struct {
 
 // Limits end a capture; the first that is met wins.
 //
-// SizeBytes 0 asks for the default, which whoever takes the options from the user puts in its
-// place: Start refuses it. The others 0 are no limit. In the mode Circular SizeBytes is no limit
-// but how much is kept; in the mode Ring it is of all files together, deleted ones included.
+// A SizeBytes of 0 asks for the default, which the caller must put in its place: Start refuses it.
+// 0 in the others is no limit. In the mode Circular SizeBytes is not a limit but how much is kept.
+// In the mode Ring it counts all files together, with those that were deleted.
 type Limits struct {
 	SizeBytes       int64 `json:"sizeBytes" arg:",size,unlimited" alias:"size=MB" min:"4096" help:"A capture ends at this file size, such as 200MB; unlimited still ends before the disk is full."`
 	DurationSeconds int64 `json:"durationSeconds" arg:",seconds,unlimited,zero" alias:"duration" min:"1" max:"31536000" help:"A capture ends after this time, such as 60s or 5m."`
@@ -77,30 +77,30 @@ type Limits struct {
 	Files           int64 `json:"files" arg:",unlimited,zero" min:"1" help:"A capture ends after so many files."`
 }
 
-// Rotation says when a capture in the mode Ring begins its next file, whichever comes first, and
-// how many files are kept: the oldest goes. 0 is never, and all. While the disk is slow there are
-// more files than are kept: up to twice as many and three, or WaitingBytes more if that is more. In
-// the mode Circular it is the same.
+// Rotation says when a capture in the mode Ring begins its next file, and how many files it keeps.
+// The size or the time begins it, whichever comes first; 0 means never. Of more than KeepFiles the
+// oldest is deleted; 0 keeps all. While the disk is slow there are more files: up to 2*KeepFiles+3,
+// or WaitingBytes more if that is more. The same holds for the mode Circular.
 type Rotation struct {
 	FileBytes   int64 `json:"fileBytes" arg:",size,zero" alias:"filesize=MB" min:"1048576" help:"A ring begins its next file at this size, such as 100MB."`
 	FileSeconds int64 `json:"fileSeconds" arg:",seconds,zero" alias:"filetime" min:"1" max:"31536000" help:"A ring begins its next file after this time, such as 10m."`
 	KeepFiles   int64 `json:"keepFiles" arg:",zero" min:"2" max:"10000" help:"How many files of a ring are kept; the oldest goes. All, if not given."`
 }
 
-// Traffic is which way packets must go, seen from this machine, to be captured.
+// Traffic is the direction that packets must have, seen from this machine, to be captured.
 type Traffic string
 
 const (
-	Both Traffic = "both" // also what the empty one means
+	Both Traffic = "both" // the empty value means the same
 	In   Traffic = "in"
 	Out  Traffic = "out"
 )
 
-// OnGone is what becomes of a capture whose interface is removed.
+// OnGone is what a capture does when a named interface is removed.
 type OnGone string
 
 const (
-	GoneEnds  OnGone = "end"  // also what the empty one means
+	GoneEnds  OnGone = "end"  // the empty value means the same
 	GoneWaits OnGone = "wait" // until there is an interface of that name again
 )
 
@@ -108,7 +108,7 @@ const (
 type Precision string
 
 const (
-	Nanosecond  Precision = "nanosecond" // also what the empty one means
+	Nanosecond  Precision = "nanosecond" // the empty value means the same
 	Microsecond Precision = "microsecond"
 )
 
@@ -120,29 +120,30 @@ const (
 	PCAPNG Format = "pcapng"
 )
 
-// Extension is the end of a file name, with its dot.
+// Extension returns the end of a file name, with its dot.
 func (f Format) Extension() string { return "." + string(f) }
 
-// Mode is what happens to files as a capture goes on.
+// Mode is how a capture spreads its packets over files.
 type Mode string
 
 const (
-	// Single writes one file from the first packet to the last. The empty mode is this.
+	// Single writes one file from the first packet to the last. The empty value means the same.
 	Single Mode = "single"
 
-	// Circular keeps the last Limits.SizeBytes, in CircularParts files: when they are
-	// full, the oldest goes.
+	// Circular keeps the last Limits.SizeBytes in CircularParts files: when they are full, the
+	// oldest is deleted.
 	Circular Mode = "circular"
 
 	// Ring begins a new file as Rotation says.
 	Ring Mode = "ring"
 
-	// Append goes on in the last file of the capture of the same name.
+	// Append continues the last file of the capture of the same name.
 	Append Mode = "append"
 )
 
-// Normal returns the options with one word for each thing: the default where no word was said, 0
-// for no limit but of the size, which keeps the difference between Unlimited and nothing said.
+// Normal returns the options with one value for each meaning: the default in the place of an empty
+// value, and 0 in the place of Unlimited. SizeBytes stays as it is, because its 0 asks for the
+// default.
 func (o Options) Normal() Options {
 	for _, limit := range []*int64{&o.Limits.DurationSeconds, &o.Limits.Packets, &o.Limits.Files} {
 		if *limit == Unlimited {
@@ -160,12 +161,13 @@ func (o Options) Normal() Options {
 	return o
 }
 
-// Settings are what a capture starts with when nothing else is said. They are kept over restarts.
+// Settings are the options of a capture whose request does not give them. The appliance keeps them
+// over restarts.
 type Settings struct {
 	Options
 }
 
-// An InterfaceInfo is an interface that can be captured on.
+// An InterfaceInfo is an interface whose packets can be captured.
 type InterfaceInfo struct {
 	Name      string   `json:"name"`
 	Up        bool     `json:"up"`

@@ -6,8 +6,8 @@ import (
 	"golang.org/x/net/bpf"
 )
 
-// LinkType says how the bytes of a packet begin, by the numbers that capture files
-// use (https://www.tcpdump.org/linktypes.html).
+// LinkType says which header a packet begins with, by the numbers of capture files
+// (https://www.tcpdump.org/linktypes.html).
 type LinkType uint16
 
 const (
@@ -15,16 +15,16 @@ const (
 	Raw      LinkType = 101 // an IPv4 or IPv6 header
 )
 
-// Interface is a network interface that packets can be taken from.
+// Interface is a network interface whose packets can be captured.
 type Interface struct {
 	Name     string
-	Index    int // as the kernel counts them
+	Index    int // of the kernel (netdevice(7)); a name may change, this does not
 	LinkType LinkType
 	Loopback bool
 }
 
-// Direction is the way a packet went, seen from this machine, and for an incoming
-// one to whom it was sent.
+// Direction is the way a packet went, seen from this machine, and for an incoming one to whom it
+// was sent.
 type Direction uint8
 
 const (
@@ -36,103 +36,99 @@ const (
 	Outgoing                    // from this machine
 )
 
-// Packet is one packet of a batch. Data is the source's memory: it is valid until
-// the next Read of that source, and nobody may write to it.
+// Packet is one packet of a batch. Data is memory of the source: it is valid until the next Read of
+// that source, and no caller may write to it.
 type Packet struct {
 	Time      int64 // nanoseconds since 1970, UTC
 	Data      []byte
-	Length    uint32 // on the wire; Data may be less
-	Interface uint32 // position in the interfaces of the capture
+	Length    uint32 // in bytes on the wire; Data may be shorter
+	Interface uint32 // position in the interfaces of the capture, from 0
 	Direction Direction
 }
 
-// Tap is one interface to take packets from, and which ones.
+// Tap is an interface to take packets from, and which of its packets.
 type Tap struct {
 	Interface Interface
 
-	// Filter is a program in classic BPF for the link type of the interface, as the
-	// kernel runs it; nil takes every packet. What it returns, other than 0, is
-	// replaced by SnapLength.
+	// Filter is a program in classic BPF for the link type of the interface, as the kernel runs it;
+	// nil takes every packet. The source replaces each return value but 0 by SnapLength.
 	Filter []bpf.RawInstruction
 
-	// SnapLength is 1 to MaxSnapLength.
+	// SnapLength is how many bytes of each packet are kept, 1 to MaxSnapLength.
 	SnapLength int
 
-	// Direction is which way packets must go.
+	// Direction is the direction that packets must have.
 	Direction Traffic
 }
 
 // Counters are the kernel's numbers for one interface of a capture.
 //
-// Seen is of another kind than the others, and does not add up with them: it is what the
-// interface itself counted meanwhile, without a look at the filter. One packet that the
-// kernel put together (GRO), or leaves to the card to take apart (TSO), is many on the
-// wire; and the interface counts a moment longer than the capture. It tells silence from a
-// filter that nothing matches.
+// Seen does not add up with the others: it is what the interface itself counted meanwhile, whatever
+// the filter says. One packet that the kernel put together (GRO), or that the card will take apart
+// (TSO), is many on the wire. And the interface counts a moment longer than the capture. With Seen
+// a user can tell a silent interface from a filter that nothing matches.
 type Counters struct {
-	Seen      uint64 // by the interface, going the way that the capture wants
-	SeenKnown bool   // else Seen means nothing
-	Received  uint64 // passed the filter and were kept for us
-	Dropped   uint64 // passed the filter and found no room
+	Seen      uint64 // packets of the interface in the direction that the capture wants
+	SeenKnown bool   // false: Seen means nothing
+	Received  uint64 // packets that passed the filter and were put in the ring
+	Dropped   uint64 // packets that passed the filter and found the ring full
 }
 
-// Source is where packets come from. One goroutine reads and closes it; Wake and
-// Counters may be called by any, at any time, also after Close.
+// Source is where packets come from. One goroutine reads and closes it. Any goroutine may call Wake
+// and Counters at any time, also after Close.
 type Source interface {
-	// Read puts packets into the batch, oldest first, and returns how many. It waits
-	// until there is one. It returns 0 without an error when the time is over (the
-	// zero time never is) or somebody called Wake. The error is a
-	// *InterfaceGoneError each time an interface goes away, then io.EOF when nothing
-	// can come any more.
+	// Read puts packets into the batch, oldest first, and returns how many. It waits until there is
+	// one. It returns 0 without an error at the time of until (zero is never), or when another
+	// goroutine called Wake. The error is an *InterfaceGoneError each time that an interface is
+	// removed, and io.EOF when no more packet can come.
 	Read(batch []Packet, until time.Time) (int, error)
 
-	// Finish takes no packet from now on. Read goes on to return those that came
-	// before, then io.EOF.
+	// Finish takes no more packets. Read still returns those that came before, then io.EOF.
 	Finish() error
 
-	// Wake makes a waiting Read return, or else the next one.
+	// Wake makes a waiting Read return, or the next one if none waits.
 	Wake()
 
-	// Counters are the numbers of each interface, in the order of the taps.
+	// Counters returns the numbers of each interface, in the order of the taps.
 	Counters() []Counters
 
 	Close() error
 }
 
-// Follower is a Source that follows what becomes of the machine's interfaces. Its Read
-// returns ErrInterfacesChanged when there may be new ones, or one has another name. The
-// goroutine that reads calls its methods.
+// Follower is a Source that follows the changes of the machine's interfaces. Its Read returns
+// ErrInterfacesChanged when there may be new ones, or one has another name. Only the goroutine that
+// reads may call its methods.
 type Follower interface {
-	// Beside runs what takes its time on a goroutine of its own while Read goes on, and has
-	// Read return ErrInterfacesChanged after that. Close waits for it.
+	// Beside runs slow work on a goroutine of its own while Read continues, and then has Read
+	// return ErrInterfacesChanged. Close waits for it.
 	Beside(work func())
 
-	// Add takes packets of more interfaces, and returns an error, or nil, for each. Those
-	// without an error get the positions behind all taps before, in their order. What takes
-	// the kernel its time for an interface is done beside Read, and then Read returns
-	// ErrInterfacesChanged: until then the error is ErrNotReady, and Add is to be called again
-	// with those that are still wanted. Of others what was made for them is given up.
+	// Add takes packets of more interfaces, and returns an error or nil for each. Those without an
+	// error get the positions after all earlier taps, in their order. A ring is made beside Read,
+	// because that takes the kernel some time. Until it is ready the error is ErrNotReady; then
+	// Read returns ErrInterfacesChanged, and the caller must call Add again with all interfaces
+	// that it still wants. The rings of others are given up.
 	Add([]Tap) []error
 
-	// Rename has the packets of an interface that are not read yet bear the position behind
-	// all taps before, because it has another name now. The old position gets no more.
+	// Rename gives an interface that has another name now the position after all earlier taps. Its
+	// packets that are not read yet get it too. The old position gets no more packets.
 	Rename(position int, in Interface)
 
-	// Drop takes no more packets of an interface. Those before are still read, and then
-	// comes an *InterfaceGoneError.
+	// Drop takes no more packets of an interface. Read still returns those that came before, then
+	// an *InterfaceGoneError.
 	Drop(position int)
 }
 
-// FileHeader is what a capture file says about itself, and how large it may grow.
+// FileHeader is what a capture file says about itself, and how large it may become.
 type FileHeader struct {
 	Format     Format
 	Interfaces []Interface
 	SnapLength int
 	Filter     string // the effective filter, as an expression
 	Precision  Precision
-	Comments   []string // for people, each a line; pcapng only
+	Comments   []string // each a line of text; pcapng only
 
-	// MaxBytes is never exceeded; Unlimited is no limit.
+	// MaxBytes is the size that the file never exceeds; Unlimited is no limit.
 	MaxBytes int64
 
 	// Machine, System and Application are written into a pcapng file; empty ones are not.
@@ -143,45 +139,42 @@ type FileHeader struct {
 	Start time.Time
 }
 
-// Ender is a File that can be given its end without waiting for the disk, so that it
-// holds no memory until somebody has the time to close it. Close takes no counters then.
+// Ender is a File that can write its end before Close, without waiting for the disk. It gives its
+// memory back then, however long it waits to be closed. Close gets no counters after End.
 type Ender interface {
 	End(counters []Counters)
 }
 
 // File is where packets go. One goroutine writes and closes it.
 type File interface {
-	// Write appends packets and returns how many were taken. Fewer than given come
-	// with an error: ErrSizeLimit when the next one would exceed MaxBytes, else why
-	// the file cannot be written. It keeps none of the packets' memory, and it does
-	// not allocate.
+	// Write appends packets and returns how many it took. If these are not all, the error is
+	// ErrSizeLimit when the next one would exceed MaxBytes, else why the file cannot be written. It
+	// keeps none of the packets' memory, and it does not allocate.
 	Write(batch []Packet) (int, error)
 
-	// Info is the file as it will be when all that was written is on the disk. It does
-	// not allocate.
+	// Info returns the file as it will be when all that was written is on the disk. It does not
+	// allocate.
 	Info() FileInfo
 
-	// Ending is how many bytes Close adds at most.
+	// Ending returns how many bytes Close adds at most.
 	Ending() int64
 
-	// Flush has all that was written so far brought to the disk, in the background: from
-	// then on it survives the death of this process, and a power cut. pending says that
-	// this has not happened yet; the error, that it could not.
+	// Flush begins to bring all that was written so far to the disk, in the background. Once it is
+	// there it survives the death of this process and a power cut. pending reports that it is not
+	// there yet. The error is why it cannot be.
 	Flush() (pending bool, err error)
 
-	// Free is the room left on the disk for others than root, in bytes, as it will be when
-	// all that was written so far is there, and other captures have written what they may
-	// until they ask. ahead is how much that is for this one: what it writes before it asks
-	// again.
+	// Free returns the bytes on the disk that are free for others than root, as they will be when
+	// all that was written so far is there. It subtracts what other captures may write before they
+	// ask again. ahead is how much this one may write before it asks again.
 	Free(ahead int64) (int64, error)
 
-	// AddInterface makes packets of one more interface possible: the one behind all that
-	// the file knows. The error is ErrSizeLimit, or ErrMixedLinkTypes.
+	// AddInterface adds an interface, with the position after all that the file knows. The error is
+	// ErrSizeLimit or ErrMixedLinkTypes.
 	AddInterface(Interface) error
 
-	// Close ends the file and waits until it is safe on the disk. counters are those
-	// of the interfaces, for the file to say. The FileInfo tells what is truly in
-	// the file, whose end is whole also after an error; it is of no bytes when not even
-	// the file's header is there.
+	// Close ends the file and waits until it is safe on the disk. It writes the counters of the
+	// interfaces into the file. The FileInfo is what is really in the file, whose last packet is
+	// whole also after an error. It has 0 bytes if not even the file's header is there.
 	Close(counters []Counters) (FileInfo, error)
 }

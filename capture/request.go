@@ -7,26 +7,26 @@ import (
 	"time"
 )
 
-// A Request asks for a capture to start. It is what the command that starts one takes as arguments.
+// A Request asks for a capture to start. Its members are the arguments of the command that starts
+// one.
 type Request struct {
 	Name string `json:"name" arg:",positional:1" help:"Name of the capture; one is made if none is given."`
 
-	// What is not given takes the Settings' value, or with Defaults that of an appliance's first
-	// Settings.
+	// An option that is not given has the value of the Settings, or with Defaults that of a new
+	// appliance's Settings.
 	Partial
 	Defaults bool `json:"defaults" arg:"" default:"no" help:"Say yes, for programs: what is not given is as on a new appliance, and not taken from the settings."`
 
 	Start time.Time `json:"start,omitzero" arg:"" alias:"at" help:"When to begin, such as \"2026-03-01 10:15\" (UTC); at once, if not given."`
 }
 
-// Partial is Options of which some are given: those that are not zero, and those whose zero value
-// was given.
+// Partial is Options of which some are given: those that are not zero, and those that Given names.
 type Partial struct {
 	Options
-	Given []string `json:"-" arg:"*"` // names of options, in any case; others are passed over
+	Given []string `json:"-" arg:"*"` // names of options, in any case; other names are ignored
 }
 
-// Gives reports whether an option is given, by its name in JSON.
+// Gives reports whether an option is given, by its name in JSON, in any case.
 func (p Partial) Gives(name string) bool {
 	given := false
 	eachOption(func(option string, index []int) {
@@ -42,8 +42,8 @@ func (p Partial) gives(name string, index []int) bool {
 	return named || !reflect.ValueOf(p.Options).FieldByIndex(index).IsZero()
 }
 
-// Over returns base with what is given in its place. A mode that is given takes away what belongs
-// to another, and what belongs to rings only asks for one.
+// Over returns base, with the options that p gives in the place of its own. Options of another mode
+// than the result's are dropped. A Rotation without a mode asks for the mode Ring.
 func (p Partial) Over(base Options) Options {
 	from, to := reflect.ValueOf(p.Options), reflect.ValueOf(&base).Elem()
 	eachOption(func(name string, index []int) {
@@ -55,7 +55,7 @@ func (p Partial) Over(base Options) Options {
 		base.Mode = Ring
 	}
 	if base.Mode != Ring {
-		base.Rotation = p.Rotation // which Check finds wrong unless it is empty
+		base.Rotation = p.Rotation // Check refuses it unless it is empty
 	}
 	if !base.rotates() && p.Limits.Files == 0 {
 		base.Limits.Files = 0
@@ -63,8 +63,8 @@ func (p Partial) Over(base Options) Options {
 	return base
 }
 
-// CheckFormat refuses a comment or a case number that is given for a file without a place for it.
-// The error is a *SpecError.
+// CheckFormat returns a *SpecError if a comment or a case number is given for a pcap file, which
+// has no place for it.
 func (p Partial) CheckFormat(f Format, hint string) error {
 	switch {
 	case f != PCAP:

@@ -4,9 +4,9 @@ import (
 	"slices"
 )
 
-// A roster is the interfaces of a capture, in the order of Packet.Interface: those that
-// were there when it began, and behind them those that joined. One that gets another name
-// is there once more, under that. It is of the goroutine that reads the source.
+// A roster is the list of a capture's interfaces, in the order of Packet.Interface: those of its
+// start, then those that joined. An interface that is renamed joins once more, under its new name.
+// Only the goroutine that reads the source may use it.
 type roster struct {
 	format Format
 	all    []Interface
@@ -17,7 +17,7 @@ func newRoster(format Format, interfaces []Interface) roster {
 	return roster{format: format, all: slices.Clone(interfaces), gone: make(map[int]bool)}
 }
 
-// find is the position of the interface of an index, -1 if it is not in the capture.
+// find returns the position of the interface with an index, -1 if it is not in the capture.
 func (r *roster) find(index int) int {
 	for i := len(r.all) - 1; i >= 0; i-- {
 		if r.all[i].Index == index && !r.gone[i] {
@@ -27,16 +27,16 @@ func (r *roster) find(index int) int {
 	return -1
 }
 
-// A change is what has become of the machine's interfaces since a roster was up to date.
+// A change is how the machine's interfaces differ from a roster.
 type change struct {
 	newcomers []Interface
 	renamed   map[int]Interface // by position
-	left      []int             // positions whose interface is not wanted by its name of now
+	left      []int             // positions whose interface is not wanted under its new name
 }
 
-// compare finds what has changed. joins tells which interfaces belong to the capture that were not
-// there when it began; nil: none does. byName is for a capture of what bears certain names, which
-// one that has another name now is no part of.
+// compare returns how present differs from the roster. joins reports whether a new interface
+// belongs to the capture; nil means that none does. byName is set for a capture of certain names:
+// an interface that has another name now leaves it.
 func (r *roster) compare(present []Interface, joins func(Interface) bool, byName bool) (c change) {
 	c.renamed = make(map[int]Interface)
 	for _, in := range present {
@@ -56,15 +56,14 @@ func (r *roster) compare(present []Interface, joins func(Interface) bool, byName
 	return c
 }
 
-// fits tells whether the format has room for packets of an interface: pcap has one link
-// type.
+// fits reports whether the format can hold packets of an interface: pcap has one link type.
 func (r *roster) fits(in Interface) bool {
 	return r.format != PCAP || in.LinkType == r.all[0].LinkType
 }
 
 func (r *roster) join(in Interface) { r.all = append(r.all, in) }
 
-// rename gives the interface of a position another one, behind all others.
+// rename moves the interface of a position to a new one after all others, as in.
 func (r *roster) rename(position int, in Interface) {
 	r.lose(position)
 	r.join(in)
@@ -73,8 +72,7 @@ func (r *roster) rename(position int, in Interface) {
 // lose notes that a position gets no more packets.
 func (r *roster) lose(position int) { r.gone[position] = true }
 
-// names are those of the interfaces that packets come from or came from, but for the names that one
-// had before.
+// names returns the names of all interfaces that were in the capture, each by its last name.
 func (r *roster) names() (names []string) {
 	for position, in := range r.all {
 		if r.gone[position] && r.find(in.Index) >= 0 || slices.Contains(names, in.Name) {

@@ -5,28 +5,28 @@ import (
 	"time"
 )
 
-// Spec is a capture to be: what a user says about it, and where it must stop for the sake of
-// others. The zero value of each option but Interfaces and Limits.SizeBytes is a capture as most
-// people want it.
+// Spec describes a capture before its start: what the user says about it, and the disk space that
+// it must leave free. Interfaces and Limits.SizeBytes must be set; the zero value of each other
+// option is its default.
 type Spec struct {
 	Name string `json:"name"`
 	Options
 
-	// Start is when the capture begins; the zero time is at once.
+	// Start is when the capture begins; the zero time means at once.
 	Start time.Time `json:"start,omitzero"`
 
-	// ReserveBytes of disk stay free: the capture does not start, or ends with DiskLow, before they
-	// are touched. With 0 it ends when the disk is full.
+	// ReserveBytes is how many bytes of the disk stay free. With less the capture does not start,
+	// or ends with DiskLow. With 0 it ends when the disk is full.
 	ReserveBytes int64 `json:"reserveBytes"`
 }
 
-// CircularParts is how many files share the size of a capture in the mode Circular.
+// CircularParts is the number of files that share the size of a capture in the mode Circular.
 const CircularParts = 10
 
-// minFileBytes is the least size of a file in a ring: any packet fits in it.
+// minFileBytes is the smallest size of a file in a ring: any packet fits in it.
 const minFileBytes = 1 << 20
 
-// files are when a new file is begun, and how many are kept.
+// files returns when a new file begins and how many are kept, in every mode.
 func (s Spec) files() Rotation {
 	switch s.Mode {
 	case Circular:
@@ -37,15 +37,15 @@ func (s Spec) files() Rotation {
 	return Rotation{}
 }
 
-// KeptFiles is how many files of the capture are kept; 0 is all.
+// KeptFiles returns how many files of the capture are kept; 0 is all.
 func (s Spec) KeptFiles() int64 { return s.files().KeepFiles }
 
-// Rotates tells whether the capture has several files, one after the other.
+// Rotates reports whether the capture writes several files, one after the other.
 func (s Spec) Rotates() bool { return s.rotates() }
 
 func (o Options) rotates() bool { return o.Mode == Circular || o.Mode == Ring }
 
-// endsAt is the size of all files at which the capture ends.
+// endsAt returns the bytes of all files at which the capture ends, or Unlimited.
 func (s Spec) endsAt() int64 {
 	if s.Mode == Circular {
 		return Unlimited
@@ -53,8 +53,9 @@ func (s Spec) endsAt() int64 {
 	return s.Limits.SizeBytes
 }
 
-// Met is the limit that a capture which is to go on has met before, empty if none. When the
-// last bytes of a size hold no packet, only the beginning of the next file tells.
+// Met returns the limit that a capture had reached before it is resumed, "" if none. It may miss
+// SizeExceeded when the bytes that are left are too few for a packet: then the capture ends at the
+// beginning of its next file.
 func (s Spec) Met(before Status, now time.Time) StopReason {
 	l, size := s.Limits, s.endsAt()
 	switch {
@@ -70,9 +71,9 @@ func (s Spec) Met(before Status, now time.Time) StopReason {
 	return ""
 }
 
-// FileFormat is the format of the file for so many interfaces: the one asked for,
-// else pcap for one interface, which every tool reads, and pcapng for several or All,
-// because pcap cannot say which interface a packet is from.
+// FileFormat returns the format of the file for a number of interfaces. Unless the Spec names one
+// it is pcap for one interface, because every tool reads it, and pcapng for several or All, because
+// pcap cannot say which interface a packet is from.
 func (s Spec) FileFormat(interfaces int) Format {
 	switch {
 	case s.Format != "":
@@ -84,7 +85,7 @@ func (s Spec) FileFormat(interfaces int) Format {
 	}
 }
 
-// AllInterfaces tells whether the capture is of every interface there is.
+// AllInterfaces reports whether the capture is of every interface of the machine.
 func (o Options) AllInterfaces() bool {
 	return len(o.Interfaces) == 1 && strings.EqualFold(o.Interfaces[0], All)
 }

@@ -1,16 +1,16 @@
 package capture
 
-// State says where a capture is in its life.
+// State is the state of a capture.
 type State string
 
 const (
 	NotStarted State = "NotStarted"
 	Running    State = "Running"
 	Stopped    State = "Stopped"
-	Error      State = "Error" // it ended because something broke: FileError, StartFailed
+	Error      State = "Error" // it ended by a failure: FileError, StartFailed
 )
 
-// StopReason says why a capture ended. The set is closed: every end has one.
+// StopReason says why a capture ended. Every end has one of these.
 type StopReason string
 
 const (
@@ -27,7 +27,7 @@ const (
 	StartFailed        StopReason = "StartFailed"
 )
 
-// Text is the reason as one sentence for people.
+// Text returns the reason as one sentence for users, "" if it is unknown.
 func (r StopReason) Text() string {
 	switch r {
 	case StoppedByUser:
@@ -57,7 +57,7 @@ func (r StopReason) Text() string {
 	}
 }
 
-// State is the state of a capture that ended for this reason.
+// State returns the state of a capture that ended for this reason.
 func (r StopReason) State() State {
 	if r == FileError || r == StartFailed {
 		return Error

@@ -7,66 +7,66 @@ type FileInfo struct {
 	Name    string    `json:"name"`
 	Bytes   int64     `json:"bytes"`
 	Packets int64     `json:"packets"`
-	First   time.Time `json:"first,omitzero"` // when the earliest packet was seen
-	Last    time.Time `json:"last,omitzero"`
+	First   time.Time `json:"first,omitzero"` // time of the earliest packet
+	Last    time.Time `json:"last,omitzero"`  // time of the latest packet
 }
 
-// Status is all there is to know about a capture: running, ended, or not yet started.
+// Status is all that the appliance knows about a capture: running, ended, or not yet started.
 //
-// While it runs, the last of Files is still being written and not to be had under
-// its name yet; its numbers are those of this moment. Captures of many files list those
-// that are kept.
+// While it runs, the last of Files is still being written and does not have its name yet; its
+// numbers are those of this moment. Files lists the files that are kept.
 type Status struct {
 	Name       string     `json:"name"`
 	State      State      `json:"state"`
 	StopReason StopReason `json:"stopReason"`
 
-	// Options are those that the capture has: its interfaces by name, its format as decided.
+	// Options are those of the capture: the interfaces by name, the format as FileFormat decided
+	// it.
 	Options
 
-	EffectiveFilter string     `json:"effectiveFilter"`     // with addresses for host names, and without management sessions
-	NotInFile       []string   `json:"notInFile,omitempty"` // comment, caseNumber: what the format has no place for
-	Start           time.Time  `json:"start,omitzero"`      // when it was planned to begin
+	EffectiveFilter string     `json:"effectiveFilter"`     // with addresses for host names, without management sessions
+	NotInFile       []string   `json:"notInFile,omitempty"` // comment or caseNumber, if the format has no place for it
+	Start           time.Time  `json:"start,omitzero"`      // planned time of the start
 	StartTime       time.Time  `json:"startTime,omitzero"`
 	EndTime         time.Time  `json:"endTime,omitzero"`
 	Owner           string     `json:"owner"`
 	Files           []FileInfo `json:"files"`
 
-	// The counters add up: PacketsMatched = PacketsReceived + PacketsDropped, and when
-	// the capture has ended, PacketsReceived = PacketsWritten + PacketsBehindLimit +
-	// PacketsDiscarded. What was written is in Files, or was in those that went. What the kernel
-	// dropped, and so what matched, is nil where a part of the capture was killed: that
-	// number went with it.
-	PacketsMatched     *uint64 `json:"packetsMatched,omitempty"` // passed the filter
-	PacketsReceived    uint64  `json:"packetsReceived"`          // of those, were put in the ring
-	PacketsWritten     uint64  `json:"packetsWritten"`           // of those, were written
+	// The counters add up: PacketsMatched = PacketsReceived + PacketsDropped. When the capture has
+	// ended, PacketsReceived = PacketsWritten + PacketsBehindLimit + PacketsDiscarded.
+	// PacketsWritten are in Files, or were in files that are deleted. PacketsDropped and so
+	// PacketsMatched are nil if a part of the capture was killed: the kernel's number is lost then.
+	PacketsMatched     *uint64 `json:"packetsMatched,omitempty"` // that passed the filter
+	PacketsReceived    uint64  `json:"packetsReceived"`          // of the matched ones, those that were put in the ring
+	PacketsWritten     uint64  `json:"packetsWritten"`           // of the received ones, those that were written
 	PacketsDropped     *uint64 `json:"packetsDropped,omitempty"` // by the kernel, because the ring was full
-	PacketsDiscarded   uint64  `json:"packetsDiscarded"`         // by us: the disk failed or was full
-	PacketsBehindLimit uint64  `json:"packetsBehindLimit"`       // were in the ring when a limit was met
+	PacketsDiscarded   uint64  `json:"packetsDiscarded"`         // by us, because the disk failed or was full
+	PacketsBehindLimit uint64  `json:"packetsBehindLimit"`       // that were still in the ring when a limit was reached
 
-	// PacketsSeen is what the interfaces counted meanwhile, in and out, before the filter; see
-	// Counters. It is nil where that is not known of one of them. PacketsNotShown is how many
-	// were left out for those who watched and were too slow; they were written all the same.
+	// PacketsSeen is what the interfaces counted meanwhile before the filter; see Counters. It is
+	// nil if that is unknown for one of them. PacketsNotShown is how many packets were not shown to
+	// users who watched and were too slow; these were written all the same.
 	PacketsSeen     *uint64 `json:"packetsSeen,omitempty"`
 	PacketsNotShown uint64  `json:"packetsNotShown"`
 
-	// InterfacesLeftOut are those of All that the filter is of no use for.
+	// InterfacesLeftOut are those of All that the filter cannot be applied to.
 	InterfacesLeftOut []LeftOut `json:"interfacesLeftOut,omitempty"`
 
-	// What had to go for something newer; it counts as written too.
+	// FilesRemoved, PacketsRemoved and BytesRemoved count what was deleted to make room for newer
+	// files. PacketsWritten and BytesWritten contain them.
 	FilesRemoved   int64 `json:"filesRemoved"`
 	PacketsRemoved int64 `json:"packetsRemoved"`
 	BytesRemoved   int64 `json:"bytesRemoved"`
 
-	// FilesAwaitingExport are those of Files that still have to be copied to a target. None
-	// of them goes before that, so that there may be more files than are kept.
+	// FilesAwaitingExport is how many of Files still have to be copied to a target. None of them is
+	// deleted before, so there may be more files than are kept.
 	FilesAwaitingExport int64 `json:"filesAwaitingExport"`
 
 	BytesWritten int64  `json:"bytesWritten"`
 	Error        string `json:"error"`
 }
 
-// Status returns what a Spec says of its capture before there is one.
+// Status returns the status of a capture that has not started.
 func (s Spec) Status() Status {
 	return Status{
 		Name: s.Name, State: NotStarted, Options: s.Options.Normal(), NotInFile: s.notInFile(), Start: s.Start,
@@ -74,8 +74,7 @@ func (s Spec) Status() Status {
 	}
 }
 
-// notInFile are the members, by their JSON names, that are for the file and that its format has no
-// place for.
+// notInFile returns the members, by their names in JSON, that the file's format has no place for.
 func (s Spec) notInFile() (members []string) {
 	if s.Format != PCAP {
 		return nil

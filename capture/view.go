@@ -8,34 +8,33 @@ import (
 	"time"
 )
 
-// A View shows the packets of a running Job to somebody else, as they are written. It
-// is a Source. Whoever reads it can be as slow as they like: what finds no room is not
-// shown, and counted as dropped. The capture never waits for a view and loses nothing
-// for it.
+// A View is a Source that shows the packets of a running Job as they are written. Its reader may be
+// as slow as it likes: packets that find no room are not shown, and count as dropped. The capture
+// never waits for a view and loses nothing for it.
 type View struct {
 	job  *Job
-	wake chan struct{} // there is something to look at
+	wake chan struct{} // there are packets, or the end
 
-	mutex    sync.Mutex // the job only ever tries it
+	mutex    sync.Mutex // guards what follows; the job never waits for it
 	filling  viewBatch
 	ended    bool
 	finished bool
 
-	reading viewBatch // the reader's own
-	next    int       // of reading: what has not been handed out
+	reading viewBatch // of the reader's goroutine
+	next    int       // first packet of reading that is not handed out yet
 
 	shown  atomic.Uint64
 	missed atomic.Uint64
 }
 
-// viewBatch is packets with the memory that their data are in.
+// A viewBatch is a batch of packets with the memory of their data.
 type viewBatch struct {
 	packets []Packet
 	memory  []byte
 }
 
 const (
-	// What a view has room for. It is filled while its reader works through as much.
+	// The room of one batch. A view has two: one is filled while the reader works on the other.
 	viewPackets = 1024
 	viewBytes   = 1 << 20
 )
@@ -44,19 +43,19 @@ func newViewBatch() viewBatch {
 	return viewBatch{make([]Packet, 0, viewPackets), make([]byte, 0, viewBytes)}
 }
 
-// Watch begins a view of the capture's packets from now on. A capture that has ended
-// shows none. The view's reader closes it.
+// Watch returns a view of the capture's packets from now on. A capture that has ended shows none.
+// The caller must close the view.
 func (j *Job) Watch() *View {
 	v := &View{job: j, wake: make(chan struct{}, 1), filling: newViewBatch(), reading: newViewBatch()}
 	j.views.add(v)
 	return v
 }
 
-// Interfaces are those of the capture at this moment, in the order of Packet.Interface:
-// whoever reads a packet of one that joined finds it here.
+// Interfaces returns the interfaces of the capture at this moment, in the order of
+// Packet.Interface. An interface is in it before the first of its packets is in a view.
 func (j *Job) Interfaces() []Interface { return slices.Clone(*j.known.Load()) }
 
-// offer puts packets where the reader will find them, as far as there is room.
+// offer copies packets for the reader, as far as there is room. It never waits.
 func (v *View) offer(batch []Packet) {
 	if !v.mutex.TryLock() {
 		v.miss(len(batch))
@@ -82,7 +81,7 @@ func (v *View) offer(batch []Packet) {
 	}
 }
 
-// miss counts packets that are left out.
+// miss counts packets that are not shown.
 func (v *View) miss(packets int) {
 	v.missed.Add(uint64(packets))
 	v.job.views.missed.Add(uint64(packets))
@@ -106,7 +105,7 @@ func (v *View) Read(batch []Packet, until time.Time) (int, error) {
 	return v.take(batch)
 }
 
-// take hands out what is there.
+// take hands out the packets that are there, or io.EOF when all are and no more will come.
 func (v *View) take(batch []Packet) (int, error) {
 	if v.next == len(v.reading.packets) {
 		v.mutex.Lock()
@@ -143,7 +142,7 @@ func (v *View) Wake() {
 	}
 }
 
-// Counters are one for all interfaces: what was shown, and what found no room.
+// Counters returns one element for all interfaces: what was shown, and what found no room.
 func (v *View) Counters() []Counters {
 	return []Counters{{Received: v.shown.Load(), Dropped: v.missed.Load()}}
 }
@@ -151,8 +150,8 @@ func (v *View) Counters() []Counters {
 // Close implements Source.
 func (v *View) Close() error { return v.Finish() }
 
-// views are those of one Job. The list is replaced and never changed, so that the job
-// looks at it without a lock, and at nothing more while there are none.
+// views are the views of one Job. The list is replaced and never changed, so the job reads it
+// without a lock, and reads nothing more while there are none.
 type views struct {
 	mutex sync.Mutex
 	ended bool
@@ -192,7 +191,7 @@ func (s *views) set(list []*View) {
 	s.list.Store(&list)
 }
 
-// show is called by the job for what it has written.
+// show offers packets that the job has written to every view.
 func (s *views) show(batch []Packet) {
 	if list := s.list.Load(); list != nil {
 		for _, v := range *list {
@@ -201,7 +200,7 @@ func (s *views) show(batch []Packet) {
 	}
 }
 
-// end tells every view that nothing more comes.
+// end tells every view that no more packets come.
 func (s *views) end() {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
