@@ -258,7 +258,7 @@ func showFrames(next func() (Frame, error), show func(Frame) error) (*menu.Error
 				return nil, err
 			}
 		}
-		return f.Err(), nil
+		return f.Error, nil
 	}
 }
 
@@ -356,11 +356,11 @@ func (c *Client) send(ctx context.Context, method, resource string, body any, ac
 		return response, nil
 	}
 	defer response.Body.Close()
-	var refusal struct{ Error *errorBody }
+	var refusal struct{ Error *menu.Error }
 	if err := json.NewDecoder(response.Body).Decode(&refusal); err != nil || refusal.Error == nil {
 		return nil, errConnectionGone
 	}
-	return nil, refusal.Error.err()
+	return nil, refusal.Error
 }
 
 // join writes a path for a URL. Keywords hold letters, digits, `_` and `-`; anything else could be no command's.

@@ -16,21 +16,13 @@ const LastTrailer = "Diagsh-Last"
 
 // A Frame is a piece of what a running command says. The last one of a run has Exit set.
 type Frame struct {
-	Bytes    int        `json:"bytes,omitempty"`    // the length of Text
-	Text     []byte     `json:"-"`                  // output: text, or JSON if that was asked for; it stands behind the line; valid until the next frame
-	Data     []byte     `json:"-"`                  // output of a command that writes bytes; valid until the next frame
-	Progress string     `json:"progress,omitempty"` // how far it has got
-	View     string     `json:"view,omitempty"`     // begin or end: the text between takes the place of the view before on a terminal
-	Error    *errorBody `json:"error,omitempty"`
-	Exit     *int       `json:"exit,omitempty"`
-}
-
-// Err is the frame's failure, nil if it has none.
-func (f Frame) Err() *menu.Error {
-	if f.Error == nil {
-		return nil
-	}
-	return f.Error.err()
+	Bytes    int         `json:"bytes,omitempty"`    // the length of Text
+	Text     []byte      `json:"-"`                  // output: text, or JSON if that was asked for; it stands behind the line; valid until the next frame
+	Data     []byte      `json:"-"`                  // output of a command that writes bytes; valid until the next frame
+	Progress string      `json:"progress,omitempty"` // how far it has got
+	View     string      `json:"view,omitempty"`     // begin or end: the text between takes the place of the view before on a terminal
+	Error    *menu.Error `json:"error,omitempty"`
+	Exit     *int        `json:"exit,omitempty"`
 }
 
 // lastOfBytes is the last frame behind bytes, with the words that the command had to say beside them.
@@ -50,7 +42,7 @@ func lastFrame(err error) Frame {
 	last := Frame{Exit: new(int)}
 	if err != nil {
 		e := menu.AsError(err)
-		last.Error, *last.Exit = bodyOf(e), int(e.Code)
+		last.Error, *last.Exit = e, int(e.Code)
 	}
 	return last
 }

@@ -160,7 +160,7 @@ func (f *Front) serve(c *net.UnixConn) {
 	case "files":
 		caller, ended, detach, err := f.attach(q.Login, "sftp")
 		if err != nil {
-			reply(c, q, frontReply{Error: bodyOf(s.asError(q.Do, err))})
+			reply(c, q, frontReply{Error: s.asError(q.Do, err)})
 			return
 		}
 		id := identify(c, caller, ended, detach)
@@ -182,7 +182,7 @@ func (f *Front) serve(c *net.UnixConn) {
 		}()
 		answer, err := f.answer(ctx, q)
 		if err != nil {
-			answer = frontReply{Error: bodyOf(s.asError(q.Do, err))}
+			answer = frontReply{Error: s.asError(q.Do, err)}
 		}
 		reply(c, q, answer)
 	}

@@ -51,7 +51,7 @@ func (f *Front) serveClient(c *net.UnixConn, first frontRequest) {
 	for q := range f.questions(ctx, c, cancel) {
 		a, err := d.answer(ctx, q)
 		if err != nil {
-			a = frontReply{Error: bodyOf(f.server.asError(q.Do, err))}
+			a = frontReply{Error: f.server.asError(q.Do, err)}
 		}
 		if reply(c, q, a) != nil {
 			return

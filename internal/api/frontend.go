@@ -125,7 +125,7 @@ func (c *frontConn) ask(q frontRequest) (frontReply, []*os.File, error) {
 		return frontReply{}, nil, err
 	}
 	if a.Error != nil {
-		return frontReply{}, nil, a.Error.err()
+		return frontReply{}, nil, a.Error
 	}
 	return a, files, nil
 }

@@ -48,7 +48,7 @@ func (s *Server) serveFiles(c *net.UnixConn, session string) error {
 			a, file, err = d.answer(caller, q)
 		}
 		if err != nil {
-			a = frontReply{Error: bodyOf(s.asError(q.Do+" "+q.Name, err))}
+			a = frontReply{Error: s.asError(q.Do+" "+q.Name, err)}
 		}
 		if file != nil {
 			err = reply(c, q, a, file)

@@ -52,7 +52,7 @@ func (r *Running) Wait() (access.Ended, error) {
 	}
 	switch {
 	case a.Error != nil:
-		return access.Ended{}, a.Error.err()
+		return access.Ended{}, a.Error
 	case a.Number != r.started || a.Ended == nil:
 		return access.Ended{}, outOfStep("it says nothing about the end of a program")
 	}

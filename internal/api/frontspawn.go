@@ -40,7 +40,7 @@ func (f *Front) serveProgram(c *net.UnixConn, q frontRequest) {
 		return
 	}
 	if err != nil {
-		reply(c, q, frontReply{Error: bodyOf(f.server.asError(q.Do, err))})
+		reply(c, q, frontReply{Error: f.server.asError(q.Do, err)})
 		return
 	}
 	err = reply(c, q, frontReply{}, child.Files()...)
@@ -56,7 +56,7 @@ func (f *Front) serveProgram(c *net.UnixConn, q frontRequest) {
 	}()
 	ended, err := child.Wait()
 	if err != nil {
-		reply(c, q, frontReply{Error: bodyOf(f.server.asError(q.Do, err))})
+		reply(c, q, frontReply{Error: f.server.asError(q.Do, err)})
 	} else {
 		reply(c, q, frontReply{Ended: &ended})
 	}

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"diagsh/internal/access"
+	"diagsh/internal/menu"
 )
 
 // The front's protocol. The front opens a connection per act and asks: a frame with a frontRequest, which a frame with a frontReply
@@ -53,7 +54,7 @@ type frontRequest struct {
 
 type frontReply struct {
 	Number    uint64        `json:"number"`
-	Error     *errorBody    `json:"error,omitempty"`
+	Error     *menu.Error   `json:"error,omitempty"`
 	Text      string        `json:"text,omitempty"`
 	Keys      [][]byte      `json:"keys,omitempty"` // in SSH wire format
 	Sources   []string      `json:"sources,omitempty"`

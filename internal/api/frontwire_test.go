@@ -458,12 +458,3 @@ func TestDownloadsAreAuditedTwice(t *testing.T) {
 		t.Errorf("over HTTP: %+v", d.events[n-2:])
 	}
 }
-
-// An error of no kind is none of success.
-func TestErrorsHaveAKind(t *testing.T) {
-	for exit, want := range map[int]menu.Code{0: menu.Failed, -1: menu.Failed, 7: menu.Failed, 3: menu.Denied, 130: menu.Interrupted} {
-		if got := (&errorBody{Exit: exit, Message: "x"}).err().Code; got != want {
-			t.Errorf("exit %d is %d, not %d", exit, got, want)
-		}
-	}
-}

@@ -202,28 +202,6 @@ func (s *Server) asError(what string, err error) *menu.Error {
 	return known
 }
 
-// An errorBody is how an error looks in JSON.
-type errorBody struct {
-	Kind     string `json:"kind"`
-	Exit     int    `json:"exit"`
-	Argument string `json:"argument,omitempty"`
-	Message  string `json:"message"`
-	Hint     string `json:"hint,omitempty"`
-}
-
-func bodyOf(e *menu.Error) *errorBody {
-	return &errorBody{Kind: e.Code.String(), Exit: int(e.Code), Argument: e.Argument, Message: menu.CleanLines(e.Message), Hint: menu.CleanLines(e.Hint)}
-}
-
-// err is the error that was sent. One of no kind is a failure all the same: its number must not come out as the exit status of success.
-func (b *errorBody) err() *menu.Error {
-	kind := menu.Code(b.Exit)
-	if _, known := statusOf[kind]; !known {
-		kind = menu.Failed
-	}
-	return &menu.Error{Code: kind, Argument: b.Argument, Message: b.Message, Hint: b.Hint}
-}
-
 var statusOf = map[menu.Code]int{
 	menu.Failed: http.StatusInternalServerError, menu.Usage: http.StatusBadRequest, menu.Denied: http.StatusForbidden,
 	menu.NotFound: http.StatusNotFound, menu.State: http.StatusConflict, menu.Unsupported: http.StatusNotImplemented,
@@ -233,7 +211,7 @@ var statusOf = map[menu.Code]int{
 func writeError(w http.ResponseWriter, e *menu.Error) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(statusOf[e.Code])
-	json.NewEncoder(w).Encode(map[string]any{"error": bodyOf(e)})
+	json.NewEncoder(w).Encode(map[string]any{"error": e})
 }
 
 // writeJSON answers with a document. That the peer may have gone meanwhile is no error: there is nobody to tell.

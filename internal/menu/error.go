@@ -2,6 +2,7 @@ package menu
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"strings"
 	"syscall"
@@ -144,4 +145,31 @@ func Blame(argument string, err error) error {
 	e := *AsError(err)
 	e.Argument = argument
 	return &e
+}
+
+// An errorObject is an Error in JSON.
+type errorObject struct {
+	Kind     string `json:"kind"`
+	Exit     int    `json:"exit"`
+	Argument string `json:"argument,omitempty"`
+	Message  string `json:"message"`
+	Hint     string `json:"hint,omitempty"`
+}
+
+// MarshalJSON implements json.Marshaler. It escapes control characters of the texts, since a program
+// may show them on a terminal.
+func (e *Error) MarshalJSON() ([]byte, error) {
+	return json.Marshal(errorObject{e.Code.String(), int(e.Code), e.Argument, CleanLines(e.Message), CleanLines(e.Hint)})
+}
+
+// UnmarshalJSON implements json.Unmarshaler. An error of no known code becomes Failed: its number
+// must not come out as the exit status of success.
+func (e *Error) UnmarshalJSON(text []byte) error {
+	var o errorObject
+	err := json.Unmarshal(text, &o)
+	*e = Error{Code: Code(o.Exit), Argument: o.Argument, Message: o.Message, Hint: o.Hint}
+	if e.Code.String() == Failed.String() {
+		e.Code = Failed
+	}
+	return err
 }

@@ -84,3 +84,20 @@ func FuzzBounded(f *testing.F) {
 		}
 	})
 }
+
+// TestErrorAsJSON: an error comes back as it went, but for control characters; one of no known code is
+// a failure.
+func TestErrorAsJSON(t *testing.T) {
+	text, err := json.Marshal(&Error{Code: Usage, Argument: "count", Message: "\x1b[31m<x> is no number", Hint: "Type a number"})
+	want := `{"kind":"usage","exit":2,"argument":"count","message":"\\x1b[31m\u003cx\u003e is no number","hint":"Type a number"}`
+	if err != nil || string(text) != want {
+		t.Errorf("%s, %v, not %s", text, err, want)
+	}
+	for exit, want := range map[int]Code{0: Failed, -1: Failed, 7: Failed, 1: Failed, 3: Denied, 130: Interrupted} {
+		var e Error
+		err := json.Unmarshal(fmt.Appendf(nil, `{"exit":%d,"message":"x","hint":"y"}`, exit), &e)
+		if err != nil || e != (Error{Code: want, Message: "x", Hint: "y"}) {
+			t.Errorf("exit %d is %+v, %v", exit, e, err)
+		}
+	}
+}
