@@ -14,7 +14,6 @@ import (
 	"diagsh/internal/api"
 	"diagsh/internal/confine"
 	sshfront "diagsh/internal/front/ssh"
-	"diagsh/internal/spawn"
 )
 
 // The descriptors that the front inherits: its control connection, then from firstListener on the
@@ -102,15 +101,4 @@ func (s fileSession) List() (sshfront.Listing, error) {
 		return nil, err
 	}
 	return listing, nil
-}
-
-// A spawner is spawn's spawner with the result that api declares.
-type spawner struct{ *spawn.Spawner }
-
-func (s spawner) Start(program access.Program, connection *os.File) (api.Child, error) {
-	process, err := s.Spawner.Start(program, connection)
-	if err != nil {
-		return nil, err
-	}
-	return process, nil
 }

@@ -25,6 +25,7 @@ import (
 	"diagsh/assets"
 	"diagsh/capture/decode"
 	"diagsh/commands"
+	"diagsh/internal/access"
 	"diagsh/internal/api"
 	"diagsh/internal/daemon"
 	"diagsh/internal/hostkeys"
@@ -130,7 +131,7 @@ func appliance(f serveFlags) error {
 	if err != nil {
 		return errors.Join(err, d.Close(context.Background()))
 	}
-	front, err := startFront(f, boundary, sessions, listener.(*net.TCPListener), log)
+	front, err := startFront(f, d, boundary, sessions, listener.(*net.TCPListener), log)
 	if err != nil {
 		return errors.Join(err, d.Close(context.Background()))
 	}
@@ -156,8 +157,8 @@ func openLog(path string) (log *slog.Logger, end func() error, err error) {
 }
 
 // startFront starts the process that listens on the network. It takes ssh over and closes it.
-func startFront(f serveFlags, boundary *api.Server, sessions *spawn.Spawner, ssh *net.TCPListener,
-	log *slog.Logger) (*spawn.Front, error) {
+func startFront(f serveFlags, d *daemon.Daemon, boundary *api.Server, sessions *spawn.Spawner,
+	ssh *net.TCPListener, log *slog.Logger) (*spawn.Front, error) {
 	defer ssh.Close()
 	keys, err := hostkeys.Open(filepath.Join(f.data, "hostkeys"), log)
 	if err != nil {
@@ -171,11 +172,33 @@ func startFront(f serveFlags, boundary *api.Server, sessions *spawn.Spawner, ssh
 		Listeners: []spawn.Listener{listener},
 		Control:   api.ControlPair,
 		Desk: func() spawn.Desk {
-			return boundary.NewFront(api.FrontOptions{Spawner: spawner{sessions}, HostKeys: keys})
+			return api.NewMonitor(api.Options{
+				Logins:   d,
+				Boundary: sessionBoundary{boundary},
+				Spawner:  spawner{sessions},
+				HostKeys: keys,
+				Log:      log,
+			})
 		},
 		Log: log,
 	}), nil
 }
+
+// A spawner is spawn's spawner with the result that api declares.
+type spawner struct{ *spawn.Spawner }
+
+func (s spawner) Start(program access.Program, connection *os.File) (api.Child, error) {
+	process, err := s.Spawner.Start(program, connection)
+	if err != nil {
+		return nil, err
+	}
+	return process, nil
+}
+
+// A sessionBoundary is the boundary with the result that the front's monitor declares.
+type sessionBoundary struct{ *api.Server }
+
+func (b sessionBoundary) Files(session string) api.FrontFiles { return b.Server.Files(session) }
 
 // runUntilEnd serves until a signal, until the user leaves the appliance's own shell, or until the
 // boundary fails.

@@ -8,39 +8,32 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// OwnConnection makes a connection for the shell that the appliance opens on its own terminal. A session process inherits it.
+// OwnConnection makes a connection for the shell on the terminal that the appliance was started on.
+// The caller has a session process inherit it, and closes it.
 func (s *Server) OwnConnection() (*os.File, error) {
-	ours, theirs, err := pair()
+	ours, theirs, err := sessionPair()
 	if err != nil {
 		return nil, err
 	}
-	defer theirs.Close()
 	caller, ended, detach, err := s.appliance.Console()
 	if err != nil {
-		ours.Close()
-		return nil, err
+		return nil, errors.Join(err, ours.Close(), theirs.Close())
 	}
-	s.handoff.give(identify(ours, caller, ended, detach))
-	return theirs.File()
+	s.AddSession(ours, caller, ended, detach)
+	return theirs, nil
 }
 
-// pair makes two connected sockets.
-func pair() (ours, theirs *net.UnixConn, err error) {
+// sessionPair makes the two ends of a session's connection.
+func sessionPair() (ours net.Conn, theirs *os.File, err error) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, os.NewSyscallError("socketpair", err)
 	}
-	ours, err = unixConn(fds[0])
-	theirs, err2 := unixConn(fds[1])
-	return ours, theirs, errors.Join(err, err2)
-}
-
-func unixConn(fd int) (*net.UnixConn, error) {
-	f := os.NewFile(uintptr(fd), "connection")
-	defer f.Close()
-	c, err := net.FileConn(f)
-	if err != nil {
-		return nil, err
+	theirs = os.NewFile(uintptr(fds[1]), "connection")
+	end := os.NewFile(uintptr(fds[0]), "connection")
+	defer end.Close()
+	if ours, err = net.FileConn(end); err != nil {
+		theirs.Close()
 	}
-	return c.(*net.UnixConn), nil
+	return ours, theirs, err
 }

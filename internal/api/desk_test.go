@@ -33,11 +33,8 @@ type desk struct {
 	running []string
 	began   chan string // the path of each command that begins to wait
 
-	offered []access.Credentials
-
 	whenRunning func() // called with mu held when something begins to run
 	listings    int    // that are open
-	logouts     []string
 }
 
 func newDesk(t testing.TB) *desk {
@@ -63,52 +60,6 @@ func (d *desk) as(user string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.local = user
-}
-
-func (d *desk) Banner() string     { return "authorised people only\n" }
-func (d *desk) Visitors() []string { return []string{"192.0.2.9"} }
-func (d *desk) Knocked(k access.Knock) {
-	d.Record(access.Event{Act: access.ActRefused, User: k.User, Source: k.Source, Message: fmt.Sprint(k.Keys, " ", k.Other)})
-}
-
-func (d *desk) KeyKnown(_ context.Context, user, _ string, key []byte) bool {
-	return user == "op" && string(key) == "opkey"
-}
-
-func (d *desk) Login(ctx context.Context, c access.Credentials) (access.Login, error) {
-	d.mu.Lock()
-	d.offered = append(d.offered, c)
-	d.mu.Unlock()
-	if c.Password == "wait" {
-		d.began <- "login"
-		<-ctx.Done()
-		d.began <- "login given up"
-		return access.Login{}, ctx.Err()
-	}
-	if c.Password != "right" {
-		return access.Login{}, menu.Errorf(menu.Denied, "Login refused")
-	}
-	return access.Login{ID: "login-" + c.User, Caller: menu.Caller{User: c.User, Role: d.roles[c.User]}}, nil
-}
-
-func (d *desk) Logout(login string) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.logouts = append(d.logouts, login)
-}
-
-func (d *desk) loggedOut() []string {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return slices.Clone(d.logouts)
-}
-
-func (d *desk) Attach(login, kind string) (menu.Caller, <-chan struct{}, func(), error) {
-	user, ok := strings.CutPrefix(login, "login-")
-	if !ok {
-		return menu.Caller{}, nil, nil, menu.Errorf(menu.Denied, "This login has ended")
-	}
-	return d.open(user)
 }
 
 func (d *desk) Console() (menu.Caller, <-chan struct{}, func(), error) { return d.open("admin") }
@@ -174,7 +125,7 @@ func (d *desk) Greeting(c menu.Caller) access.Greeting {
 }
 
 func (d *desk) Remember(string, string) {}
-func (d *desk) OpenListing() (FileListing, error) {
+func (d *desk) OpenListing() (access.FileListing, error) {
 	entries, err := os.ReadDir(d.dir)
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -321,6 +272,37 @@ func serve(t testing.TB, d *desk) (*Server, string) {
 		}
 	})
 	return s, path
+}
+
+// sessionOf begins a session of a user, as for a login, and returns the process's end.
+func (d *desk) sessionOf(t testing.TB, s *Server, user string) *Client {
+	t.Helper()
+	ours, theirs, err := sessionPair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	caller, ended, detach, err := d.open(user)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.AddSession(ours, caller, ended, detach)
+	c, err := Inherit(theirs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// filesOf begins a session of a user on the diagnostic directory. It lasts as long as the test.
+func (d *desk) filesOf(t testing.TB, s *Server, user string) *SessionFiles {
+	t.Helper()
+	caller, _, detach, err := d.open(user)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(detach)
+	return s.Files(caller.Session)
 }
 
 func dial(t testing.TB, path string) *Client {

@@ -18,7 +18,7 @@ func TestCauseIsLoggedOnce(t *testing.T) {
 	act := &act{server: s}
 	first := act.failed(menu.Failing("keep the settings", errors.New("disk on fire")))
 	w := httptest.NewRecorder()
-	writeError(w, s.asError("/v1/run/setup", first))
+	writeError(w, s.AsError("/v1/run/setup", first))
 	if n := strings.Count(log.String(), "disk on fire"); n != 1 || !strings.Contains(log.String(), "could not keep the settings") {
 		t.Errorf("the log has the cause %d times: %s", n, &log)
 	}

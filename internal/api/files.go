@@ -108,11 +108,14 @@ func (s *Server) remove(caller menu.Caller, name string) error {
 		err = s.appliance.RemoveFile(caller, name)
 	}
 	if err != nil {
-		err = s.asError("delete "+name, err)
+		err = s.AsError("delete "+name, err)
 	}
 	s.appliance.Record(fileEvent(caller, access.ActDelete, name, err))
 	return err
 }
+
+// filesOfPage is how many files are listed at once.
+const filesOfPage = 256
 
 // listFiles sends the directory as it reads it: a listing of many files takes no more memory than one of a few.
 func (s *Server) listFiles(w http.ResponseWriter, r *http.Request, caller menu.Caller) error {
@@ -143,7 +146,7 @@ func (s *Server) listFiles(w http.ResponseWriter, r *http.Request, caller menu.C
 		}
 	}
 	if !errors.Is(err, io.EOF) {
-		s.asError("list the files", err)
+		s.AsError("list the files", err)
 		panic(http.ErrAbortHandler) // half a list must not look like a whole one
 	}
 	if between == "[" {

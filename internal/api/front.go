@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"sync"
 	"time"
 
+	"diagsh/internal/access"
 	"diagsh/internal/menu"
 )
 
@@ -20,18 +22,90 @@ const firstQuestionTime = 10 * time.Second
 
 var errFrontEnded = errors.New("the front has ended")
 
-// FrontOptions are what a front can have done beside what the appliance does.
-type FrontOptions struct {
+// Options are what a front can have done.
+type Options struct {
+	Logins   FrontLogins
+	Boundary Boundary
 	Spawner  Spawner
 	HostKeys HostKeys
+	Log      *slog.Logger
 }
 
-// A Front is the appliance's side of a front: what listens on the network, in a process of its own. Whatever that process becomes, it
+// FrontLogins is who may come in. Its methods may be called from any goroutine.
+type FrontLogins interface {
+	// Banner returns the text before a login.
+	Banner() string
+
+	// Visitors returns the sources of recent logins, at most some hundreds.
+	Visitors() []string
+
+	// Knocked records a connection that ended without a login.
+	Knocked(access.Knock)
+
+	// KeyKnown reports whether a public key (SSH wire format) could log the user in. It proves nothing,
+	// counts as no failure and takes the same time for users that do not exist.
+	KeyKnown(ctx context.Context, user, source string, key []byte) bool
+
+	// Login checks credentials. It takes as long as the delay for earlier failures demands. A refusal is
+	// a *menu.Error. Of kind Denied it means wrong credentials, and does not tell whether the user
+	// exists. Of kind State it is about something else: too many logins, or a check that has to wait.
+	Login(ctx context.Context, c access.Credentials) (access.Login, error)
+
+	// Logout ends a login; its sessions end with it.
+	Logout(login string)
+
+	// Attach begins a session of a login: kind is shell, exec or sftp. ended is closed when the session
+	// must end: the account was deleted, or the appliance stops. detach ends the session; it may be
+	// called more than once.
+	Attach(login, kind string) (caller menu.Caller, ended <-chan struct{}, detach func(), err error)
+}
+
+// A Boundary compares roles and audits. Its methods may be called from any goroutine.
+type Boundary interface {
+	// AddSession answers requests of a session on a connection, from now on. It closes the connection
+	// when ended is closed, and calls detach when the connection has ended.
+	AddSession(c net.Conn, caller menu.Caller, ended <-chan struct{}, detach func())
+
+	// Files returns the diagnostic directory as a session may use it.
+	Files(session string) FrontFiles
+
+	// MayFiles reports whether it makes sense to offer files to a caller at all.
+	MayFiles(menu.Caller) bool
+
+	// AsError returns err as a user is told it, and logs what no user can mend.
+	AsError(what string, err error) *menu.Error
+}
+
+// FrontFiles are the diagnostic directory as one session may use it. Each call looks up the role of the
+// caller and audits. Errors for users are *menu.Error. They are for one goroutine.
+type FrontFiles interface {
+	// List begins to list the finished files.
+	List() (access.FileListing, error)
+
+	// Stat returns one finished file.
+	Stat(name string) (access.File, error)
+
+	// Open opens a file for reading.
+	Open(name string) (access.File, *os.File, error)
+
+	// Done reports how many bytes of an open file were read.
+	Done(name string, bytes int64) error
+
+	// Remove deletes a file.
+	Remove(name string) error
+
+	// Close ends the session's use of the directory, with the files that are open.
+	Close() error
+}
+
+// A Monitor is the appliance's side of a front: what listens on the network, in a process of its own. Whatever that process becomes, it
 // acts only for logins that it made, and they end with it.
-type Front struct {
-	server   *Server
+type Monitor struct {
+	logins   FrontLogins
+	boundary Boundary
 	spawner  Spawner
 	hostKeys HostKeys
+	log      *slog.Logger
 	places   chan struct{} // holds an element for each connection
 
 	patience time.Duration // firstQuestionTime, but in tests
@@ -40,93 +114,102 @@ type Front struct {
 	ended   bool
 	faults  int // connections at fault
 	conns   map[net.Conn]struct{}
-	logins  map[string]struct{}
+	own     map[string]struct{} // logins that the front made
 	serving sync.WaitGroup
 }
 
-// NewFront returns the side of a front that begins. Its owner closes it when the front has ended.
-func (s *Server) NewFront(o FrontOptions) *Front {
-	return &Front{server: s, spawner: o.Spawner, hostKeys: o.HostKeys, places: make(chan struct{}, maxFrontConns), patience: firstQuestionTime,
-		conns: map[net.Conn]struct{}{}, logins: map[string]struct{}{}}
+// NewMonitor returns the monitor of a front that begins. Its owner closes it when the front has ended.
+func NewMonitor(o Options) *Monitor {
+	return &Monitor{
+		logins:   o.Logins,
+		boundary: o.Boundary,
+		spawner:  o.Spawner,
+		hostKeys: o.HostKeys,
+		log:      o.Log,
+		places:   make(chan struct{}, maxFrontConns),
+		patience: firstQuestionTime,
+		conns:    map[net.Conn]struct{}{},
+		own:      map[string]struct{}{},
+	}
 }
 
 // Dial makes a pair of connected sockets, answers on one and returns the other. It waits while the front has too many connections.
-func (f *Front) Dial(ctx context.Context) (*net.UnixConn, error) {
+func (m *Monitor) Dial(ctx context.Context) (*net.UnixConn, error) {
 	select {
-	case f.places <- struct{}{}:
+	case m.places <- struct{}{}:
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
 	ours, theirs, err := pair()
-	if err == nil && !f.enter(ours) {
+	if err == nil && !m.enter(ours) {
 		ours.Close()
 		theirs.Close()
 		err = errFrontEnded
 	}
 	if err != nil {
-		<-f.places
+		<-m.places
 		return nil, err
 	}
 	go func() {
-		defer f.leave(ours)
-		f.serve(ours)
+		defer m.leave(ours)
+		m.serve(ours)
 	}()
 	return theirs, nil
 }
 
-func (f *Front) enter(c net.Conn) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.ended {
+func (m *Monitor) enter(c net.Conn) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.ended {
 		return false
 	}
-	f.conns[c] = struct{}{}
-	f.serving.Add(1)
+	m.conns[c] = struct{}{}
+	m.serving.Add(1)
 	return true
 }
 
-func (f *Front) leave(c net.Conn) {
+func (m *Monitor) leave(c net.Conn) {
 	c.Close()
-	f.mu.Lock()
-	delete(f.conns, c)
-	f.mu.Unlock()
-	f.serving.Done()
-	<-f.places
+	m.mu.Lock()
+	delete(m.conns, c)
+	m.mu.Unlock()
+	m.serving.Done()
+	<-m.places
 }
 
 // Close ends the connections of a front that is gone, hangs up the sessions that it began and ends its logins. It returns when the
 // processes of the sessions have ended.
-func (f *Front) Close() {
-	f.mu.Lock()
-	f.ended = true
-	for c := range f.conns {
+func (m *Monitor) Close() {
+	m.mu.Lock()
+	m.ended = true
+	for c := range m.conns {
 		c.Close()
 	}
-	logins := f.logins
-	f.logins = nil
-	f.mu.Unlock()
+	logins := m.own
+	m.own = nil
+	m.mu.Unlock()
 	for login := range logins {
-		f.server.appliance.Logout(login)
+		m.logins.Logout(login)
 	}
-	f.serving.Wait()
+	m.serving.Wait()
 }
 
 // adopt notes that the front made a login. It reports false when the front has ended.
-func (f *Front) adopt(login string) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if !f.ended {
-		f.logins[login] = struct{}{}
+func (m *Monitor) adopt(login string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.ended {
+		m.own[login] = struct{}{}
 	}
-	return !f.ended
+	return !m.ended
 }
 
 // disown forgets a login, and reports whether the front had made it.
-func (f *Front) disown(login string) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	_, own := f.logins[login]
-	delete(f.logins, login)
+func (m *Monitor) disown(login string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	_, own := m.own[login]
+	delete(m.own, login)
 	return own
 }
 
@@ -136,42 +219,32 @@ var (
 )
 
 // attach begins a session of a login that the front made.
-func (f *Front) attach(login, kind string) (caller menu.Caller, ended <-chan struct{}, detach func(), err error) {
-	f.mu.Lock()
-	_, own := f.logins[login]
-	f.mu.Unlock()
+func (m *Monitor) attach(login, kind string) (caller menu.Caller, ended <-chan struct{}, detach func(), err error) {
+	m.mu.Lock()
+	_, own := m.own[login]
+	m.mu.Unlock()
 	if !own {
 		return menu.Caller{}, nil, nil, errForeignLogin
 	}
-	return f.server.appliance.Attach(login, kind)
+	return m.logins.Attach(login, kind)
 }
 
 // serve answers one connection of the front.
-func (f *Front) serve(c *net.UnixConn) {
-	s := f.server
-	c.SetReadDeadline(time.Now().Add(f.patience))
+func (m *Monitor) serve(c *net.UnixConn) {
+	c.SetReadDeadline(time.Now().Add(m.patience))
 	q, err := readQuestion(c, 0, maxFirstFrame)
 	if err != nil {
-		f.fault(err)
+		m.fault(err)
 		return
 	}
 	c.SetReadDeadline(time.Time{})
 	switch q.Do {
 	case "files":
-		caller, ended, detach, err := f.attach(q.Login, "sftp")
-		if err != nil {
-			reply(c, q, frontReply{Error: s.asError(q.Do, err)})
-			return
-		}
-		id := identify(c, caller, ended, detach)
-		defer id.Close()
-		if reply(c, q, frontReply{}) == nil {
-			f.fault(s.serveFiles(c, caller.Session))
-		}
+		m.serveFiles(c, q)
 	case "spawn":
-		f.serveProgram(c, q)
+		m.serveProgram(c, q)
 	case "client":
-		f.serveClient(c, q)
+		m.serveClient(c, q)
 	default:
 		// The front hangs up when its client does: then what waits for it is given up.
 		ctx, cancel := context.WithCancel(context.Background())
@@ -180,26 +253,44 @@ func (f *Front) serve(c *net.UnixConn) {
 			io.Copy(io.Discard, c)
 			cancel()
 		}()
-		answer, err := f.answer(ctx, q)
+		answer, err := m.answer(ctx, q)
 		if err != nil {
-			answer = frontReply{Error: s.asError(q.Do, err)}
+			answer = m.failed(q.Do, err)
 		}
 		reply(c, q, answer)
 	}
 }
 
 // fault tells the log of a connection at fault, once a front: one that was taken over may have as many as it likes.
-func (f *Front) fault(err error) {
+func (m *Monitor) fault(err error) {
 	if !errors.Is(err, errOutOfStep) {
 		return
 	}
-	f.mu.Lock()
-	f.faults++
-	first := f.faults == 1
-	f.mu.Unlock()
+	m.mu.Lock()
+	m.faults++
+	first := m.faults == 1
+	m.mu.Unlock()
 	if first {
-		f.server.log.Error("the front asks in a way that it should not", "error", err)
+		m.log.Error("the front asks in a way that it should not", "error", err)
 	}
+}
+
+// failed is the answer to a question about what, where err came of it.
+func (m *Monitor) failed(what string, err error) frontReply {
+	return frontReply{Error: m.boundary.AsError(what, err)}
+}
+
+// closeAfter closes c when ended is closed, unless the function that it returns is called before.
+func closeAfter(ended <-chan struct{}, c io.Closer) (stop func()) {
+	stopped := make(chan struct{})
+	go func() {
+		select {
+		case <-ended:
+			c.Close()
+		case <-stopped:
+		}
+	}()
+	return func() { close(stopped) }
 }
 
 // readQuestion reads the question after the one with the number last, in a frame of at most that many bytes.
@@ -219,23 +310,22 @@ func reply(c *net.UnixConn, q frontRequest, a frontReply, files ...*os.File) err
 }
 
 // answer answers a question that is the only one of its connection.
-func (f *Front) answer(ctx context.Context, q frontRequest) (frontReply, error) {
-	s := f.server
+func (m *Monitor) answer(ctx context.Context, q frontRequest) (frontReply, error) {
 	switch q.Do {
 	case "banner":
-		return frontReply{Text: s.appliance.Banner()}, nil
+		return frontReply{Text: m.logins.Banner()}, nil
 	case "visitors":
-		return frontReply{Sources: s.appliance.Visitors()}, nil
+		return frontReply{Sources: m.logins.Visitors()}, nil
 	case "knocked":
 		if q.Knock == nil {
 			break
 		}
-		s.appliance.Knocked(*q.Knock)
+		m.logins.Knocked(*q.Knock)
 		return frontReply{}, nil
 	case "keyKnown":
-		return frontReply{Known: s.appliance.KeyKnown(ctx, q.User, q.Source, q.Key)}, nil
+		return frontReply{Known: m.logins.KeyKnown(ctx, q.User, q.Source, q.Key)}, nil
 	case "hostKeys":
-		return frontReply{Keys: f.hostKeys.Public()}, nil
+		return frontReply{Keys: m.hostKeys.Public()}, nil
 	}
 	return frontReply{}, errUnknownQuestion
 }

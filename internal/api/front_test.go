@@ -24,22 +24,11 @@ import (
 // patience is how long a test waits for what should happen at once, on a busy machine.
 const patience = 20 * time.Second
 
-// newFront returns the appliance's side of a front, and what its sessions are.
-func newFront(t testing.TB, s *Server) (*Front, *fakeSpawner) {
+// frontOf returns a front that has logged op in.
+func frontOf(t testing.TB, d *fakeAppliance) *FrontEnd {
 	t.Helper()
-	spawner := &fakeSpawner{started: make(chan *fakeChild, 100)}
-	f := s.NewFront(FrontOptions{Spawner: spawner})
-	t.Cleanup(f.Close)
-	return f, spawner
-}
-
-// frontOf returns a front that has logged every user of the desk in.
-func frontOf(t testing.TB, s *Server) *FrontEnd {
-	t.Helper()
-	f, _ := newFront(t, s)
-	for _, user := range []string{"admin", "op", "ro", "sup"} {
-		f.adopt("login-" + user)
-	}
+	f, _ := newMonitor(t, d)
+	f.adopt("login-op")
 	return NewFrontEnd(f.Dial)
 }
 
@@ -115,9 +104,8 @@ func (c *fakeChild) Wait() (access.Ended, error) {
 
 // A program gets the login's identity, tells how it ended, and hears signals; the front has the other ends of its descriptors.
 func TestProgramOfALogin(t *testing.T) {
-	d := newDesk(t)
-	s, _ := serve(t, d)
-	f, spawner := newFront(t, s)
+	d := newFake(t)
+	f, spawner := newMonitor(t, d)
 	front := NewFrontEnd(f.Dial)
 	login, err := beginClient(t, f).Login(access.Credentials{User: "op", Password: "right"})
 	if err != nil {
@@ -133,13 +121,11 @@ func TestProgramOfALogin(t *testing.T) {
 	if !bytes.Equal(child.program.Line, line) || child.program.Environment["LANG"] != "C" || child.program.Terminal != nil {
 		t.Errorf("the program is %+v", child.program)
 	}
-	c, err := Inherit(child.descriptor3(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	if g, err := c.Greeting(t.Context()); err != nil || g.Caller.User != "op" {
-		t.Errorf("the program is %+v, %v", g.Caller, err)
+	connection := child.descriptor3(t)
+	defer connection.Close()
+	user := make([]byte, 2)
+	if _, err := io.ReadFull(connection, user); err != nil || string(user) != "op" {
+		t.Errorf("the program is %q, %v", user, err)
 	}
 	if len(running.Files()) != 3 {
 		t.Fatalf("%d files", len(running.Files()))
@@ -178,9 +164,8 @@ func TestProgramOfALogin(t *testing.T) {
 
 // Whatever ends the front's connection hangs its program up.
 func TestProgramIsHungUp(t *testing.T) {
-	d := newDesk(t)
-	s, _ := serve(t, d)
-	f, spawner := newFront(t, s)
+	d := newFake(t)
+	f, spawner := newMonitor(t, d)
 	f.adopt("login-op")
 	front := NewFrontEnd(f.Dial)
 	for what, end := range map[string]func(*Running){
@@ -214,11 +199,10 @@ func hangsUp(t *testing.T, what string, front *FrontEnd, spawner *fakeSpawner, e
 
 // A front that somebody took over acts for nobody but those whom it logged in itself.
 func TestForeignLogins(t *testing.T) {
-	d := newDesk(t)
-	s, _ := serve(t, d)
-	own, _ := newFront(t, s)
+	d := newFake(t)
+	own, _ := newMonitor(t, d)
 	own.adopt("login-op")
-	foreign, spawner := newFront(t, s)
+	foreign, spawner := newMonitor(t, d)
 	front := NewFrontEnd(foreign.Dial)
 	denied := func(what string, err error) {
 		t.Helper()
@@ -234,16 +218,15 @@ func TestForeignLogins(t *testing.T) {
 	if len(spawner.started) != 0 || d.has("op") {
 		t.Error("a session began")
 	}
-	if _, ok := own.logins["login-op"]; !ok {
+	if _, ok := own.own["login-op"]; !ok {
 		t.Error("the login of another front was ended")
 	}
 }
 
 // The logins of a front end with it, also one that is being made, and nothing begins any more.
 func TestLoginsEndWithTheirFront(t *testing.T) {
-	d := newDesk(t)
-	s, _ := serve(t, d)
-	f, _ := newFront(t, s)
+	d := newFake(t)
+	f, _ := newMonitor(t, d)
 	if _, err := beginClient(t, f).Login(access.Credentials{User: "op", Password: "right"}); err != nil {
 		t.Fatal(err)
 	}
@@ -270,9 +253,8 @@ func TestLoginsEndWithTheirFront(t *testing.T) {
 
 // What a program may be is looked at where it is started: the front may be anybody's.
 func TestQuestionsThatAreNone(t *testing.T) {
-	d := newDesk(t)
-	s, _ := serve(t, d)
-	f, spawner := newFront(t, s)
+	d := newFake(t)
+	f, spawner := newMonitor(t, d)
 	f.adopt("login-op")
 	victim := fileNamed(t, "victim")
 	before := openDescriptors(t)
@@ -337,9 +319,8 @@ func rightsOf(files []*os.File) []byte {
 
 // A connection that asks nothing is not kept.
 func TestSilentFrontConnections(t *testing.T) {
-	d := newDesk(t)
-	s, _ := serve(t, d)
-	f, _ := newFront(t, s)
+	d := newFake(t)
+	f, _ := newMonitor(t, d)
 	f.patience = 20 * time.Millisecond
 	c, err := f.Dial(t.Context())
 	if err != nil {
@@ -355,9 +336,8 @@ func TestSilentFrontConnections(t *testing.T) {
 
 // A front has so many connections and no more; the next waits for one to end.
 func TestFrontConnections(t *testing.T) {
-	d := newDesk(t)
-	s, _ := serve(t, d)
-	f, _ := newFront(t, s)
+	d := newFake(t)
+	f, _ := newMonitor(t, d)
 	f.places = make(chan struct{}, 3)
 	var open []*net.UnixConn
 	for range 3 {

@@ -29,7 +29,7 @@ const clientTime = 2 * time.Minute
 // A clientDesk answers what one client's connection needs. Its login belongs to it: it ends with
 // the connection, however that ends.
 type clientDesk struct {
-	front     *Front
+	monitor   *Monitor
 	begun     time.Time
 	cookie    [16]byte // that the first key exchange has to have, so that it is none that was signed before
 	sessionID []byte   // the hash of the first key exchange (RFC 4253 section 7.2)
@@ -39,8 +39,8 @@ type clientDesk struct {
 
 // serveClient answers until the front hangs up, or the connection is at fault. Then the login has
 // ended.
-func (f *Front) serveClient(c *net.UnixConn, first frontRequest) {
-	d := &clientDesk{front: f, begun: time.Now(), pace: pace{left: signBurst, last: time.Now()}}
+func (m *Monitor) serveClient(c *net.UnixConn, first frontRequest) {
+	d := &clientDesk{monitor: m, begun: time.Now(), pace: pace{left: signBurst, last: time.Now()}}
 	rand.Read(d.cookie[:])
 	defer d.logout()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -48,10 +48,10 @@ func (f *Front) serveClient(c *net.UnixConn, first frontRequest) {
 	if reply(c, first, frontReply{Cookie: d.cookie[:]}) != nil {
 		return
 	}
-	for q := range f.questions(ctx, c, cancel) {
+	for q := range m.questions(ctx, c, cancel) {
 		a, err := d.answer(ctx, q)
 		if err != nil {
-			a = frontReply{Error: f.server.asError(q.Do, err)}
+			a = m.failed(q.Do, err)
 		}
 		if reply(c, q, a) != nil {
 			return
@@ -61,7 +61,7 @@ func (f *Front) serveClient(c *net.UnixConn, first frontRequest) {
 
 // questions reads what is asked on a connection after its first question, until ctx is done. It
 // calls hungUp when there is no more to come: what waits is given up then.
-func (f *Front) questions(ctx context.Context, c *net.UnixConn, hungUp func()) <-chan frontRequest {
+func (m *Monitor) questions(ctx context.Context, c *net.UnixConn, hungUp func()) <-chan frontRequest {
 	questions := make(chan frontRequest)
 	go func() {
 		defer close(questions)
@@ -69,7 +69,7 @@ func (f *Front) questions(ctx context.Context, c *net.UnixConn, hungUp func()) <
 		for last := uint64(1); ; last++ {
 			q, err := readQuestion(c, last, maxQuestionFrame)
 			if err != nil {
-				f.fault(err)
+				m.fault(err)
 				return
 			}
 			select {
@@ -102,13 +102,13 @@ func (d *clientDesk) sign(ctx context.Context, q frontRequest) (frontReply, erro
 	case err != nil:
 	case !known:
 		err = outOfStep("a signature of an exchange by the hash %q", q.Hash)
-	case !slices.ContainsFunc(d.front.hostKeys.Public(), func(key []byte) bool { return bytes.Equal(key, e.hostKey) }):
+	case !slices.ContainsFunc(d.monitor.hostKeys.Public(), func(key []byte) bool { return bytes.Equal(key, e.hostKey) }):
 		err = outOfStep("a signature for a host key of type %q that is not ours", e.keyType)
 	case d.sessionID == nil && e.cookie != d.cookie:
 		err = outOfStep("a signature of an exchange that is not this connection's")
 	}
 	if err != nil {
-		d.front.fault(err)
+		d.monitor.fault(err)
 		return frontReply{}, errUnknownQuestion
 	}
 	if err := d.pace.wait(ctx); err != nil {
@@ -117,7 +117,7 @@ func (d *clientDesk) sign(ctx context.Context, q frontRequest) (frontReply, erro
 	h := newHash()
 	h.Write(q.Exchange)
 	sum := h.Sum(nil)
-	signature, err := d.front.hostKeys.Sign(ctx, e.keyType, q.Algorithm, sum)
+	signature, err := d.monitor.hostKeys.Sign(ctx, e.keyType, q.Algorithm, sum)
 	if err != nil {
 		return frontReply{}, err
 	}
@@ -137,22 +137,22 @@ func (d *clientDesk) logIn(ctx context.Context, c access.Credentials) (frontRepl
 		return frontReply{}, menu.Errorf(menu.State, "The time to log in is over").WithHint("Connect again")
 	}
 	c.SessionID = d.sessionID
-	login, err := d.front.server.appliance.Login(ctx, c)
+	login, err := d.monitor.logins.Login(ctx, c)
 	if err != nil {
 		return frontReply{}, err
 	}
-	if !d.front.adopt(login.ID) {
-		d.front.server.appliance.Logout(login.ID)
+	if !d.monitor.adopt(login.ID) {
+		d.monitor.logins.Logout(login.ID)
 		return frontReply{}, errFrontEnded
 	}
 	d.login = login.ID
-	login.MayFiles = login.Caller.Role.Includes(roleListFiles)
+	login.MayFiles = d.monitor.boundary.MayFiles(login.Caller)
 	return frontReply{Login: &login}, nil
 }
 
 func (d *clientDesk) logout() {
-	if d.login != "" && d.front.disown(d.login) {
-		d.front.server.appliance.Logout(d.login)
+	if d.login != "" && d.monitor.disown(d.login) {
+		d.monitor.logins.Logout(d.login)
 	}
 }
 

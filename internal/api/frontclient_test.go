@@ -7,7 +7,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
-	"log/slog"
 	"slices"
 	"sync"
 	"testing"
@@ -64,14 +63,12 @@ func (s *stamp) Sign(ctx context.Context, keyType, algorithm string, hash []byte
 }
 
 // stampFront is a front for which keys signs.
-func stampFront(t testing.TB, d *desk, keys *stamp) *Front {
+func stampFront(t testing.TB, d *fakeAppliance, keys *stamp) *Monitor {
 	t.Helper()
-	f := NewServer(d, d.tree(), slog.New(slog.DiscardHandler)).NewFront(FrontOptions{HostKeys: keys})
-	t.Cleanup(f.Close)
-	return f
+	return monitorOf(t, d, Options{HostKeys: keys})
 }
 
-func beginClient(t testing.TB, f *Front) *ClientSession {
+func beginClient(t testing.TB, f *Monitor) *ClientSession {
 	t.Helper()
 	c, err := NewFrontEnd(f.Dial).Client(t.Context())
 	if err != nil {
@@ -85,7 +82,7 @@ func beginClient(t testing.TB, f *Front) *ClientSession {
 // cookie of this connection.
 func TestOnlyExchangesAreSigned(t *testing.T) {
 	keys := &stamp{}
-	f := stampFront(t, newDesk(t), keys)
+	f := stampFront(t, newFake(t), keys)
 	right := func(c *ClientSession) []byte { return exchangeOf(c.Cookie(), ourKey, "secret") }
 	earlier := exchangeOf(beginClient(t, f).Cookie(), ourKey, "secret")
 	for what, try := range map[string]func(*ClientSession) ([]byte, error){
@@ -131,7 +128,7 @@ func TestOnlyExchangesAreSigned(t *testing.T) {
 // The session of a connection is the hash of its first key exchange, whatever else the front says
 // and asks.
 func TestSessionIsTheFirstExchange(t *testing.T) {
-	d := newDesk(t)
+	d := newFake(t)
 	f := stampFront(t, d, &stamp{})
 	offered := func(c *ClientSession) []byte {
 		t.Helper()
@@ -171,8 +168,8 @@ func TestSessionIsTheFirstExchange(t *testing.T) {
 
 // A proof is not kept for later: who has not logged in after some time has to connect again.
 func TestTimeOfAClient(t *testing.T) {
-	d := newDesk(t)
-	desk := &clientDesk{front: stampFront(t, d, &stamp{}), begun: time.Now().Add(-clientTime - time.Second)}
+	d := newFake(t)
+	desk := &clientDesk{monitor: stampFront(t, d, &stamp{}), begun: time.Now().Add(-clientTime - time.Second)}
 	if _, err := desk.logIn(t.Context(), access.Credentials{User: "op", Password: "right"}); menu.AsError(err) == nil || menu.AsError(err).Code != menu.State {
 		t.Errorf("too late: %v", err)
 	}
@@ -183,7 +180,7 @@ func TestTimeOfAClient(t *testing.T) {
 
 // No member of a frame sets the session.
 func TestSessionIsInNoFrame(t *testing.T) {
-	d := newDesk(t)
+	d := newFake(t)
 	f := stampFront(t, d, &stamp{})
 	theirs, err := f.Dial(t.Context())
 	if err != nil {
@@ -206,7 +203,7 @@ func TestSessionIsInNoFrame(t *testing.T) {
 
 // A login belongs to its connection: it ends with it, however that ends, before anybody is told so.
 func TestLoginEndsWithItsConnection(t *testing.T) {
-	d := newDesk(t)
+	d := newFake(t)
 	f := stampFront(t, d, &stamp{})
 	in := func(ctx context.Context) *ClientSession {
 		t.Helper()
@@ -250,7 +247,7 @@ func TestLoginEndsWithItsConnection(t *testing.T) {
 // What waits for its turn to be signed is given up with its client.
 func TestSignatureIsGivenUpWithItsClient(t *testing.T) {
 	keys := &stamp{began: make(chan struct{}), gaveUp: make(chan error, 1)}
-	f := stampFront(t, newDesk(t), keys)
+	f := stampFront(t, newFake(t), keys)
 	ctx, cancel := context.WithCancel(t.Context())
 	c, err := NewFrontEnd(f.Dial).Client(ctx)
 	if err != nil {
@@ -274,7 +271,7 @@ func TestSignatureIsGivenUpWithItsClient(t *testing.T) {
 // Signatures and logins are asked for on a client's connection and nowhere else, and nothing else
 // is asked there.
 func TestOnlyOnAClientsConnection(t *testing.T) {
-	d := newDesk(t)
+	d := newFake(t)
 	keys := &stamp{}
 	f := stampFront(t, d, keys)
 	front := NewFrontEnd(f.Dial)
@@ -340,7 +337,7 @@ func TestPaceOfSignatures(t *testing.T) {
 
 // The appliance ends what a front end breaks off in the middle of a question.
 func TestClientBrokenOff(t *testing.T) {
-	d := newDesk(t)
+	d := newFake(t)
 	f := stampFront(t, d, &stamp{})
 	for _, then := range [][]byte{
 		frame(`{"number":3,"do":"sign"}`), frame(`{"number":1,"do":"sign"}`), frame("nonsense"), []byte("\x00\x00\x10\x00{"), {},

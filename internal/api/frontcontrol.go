@@ -30,14 +30,14 @@ func ControlPair() (ours *net.UnixConn, theirs *os.File, err error) {
 }
 
 // Answer makes a connection whenever the front asks for one, until the control connection ends or ctx is done.
-func (f *Front) Answer(ctx context.Context, control *net.UnixConn) error {
+func (m *Monitor) Answer(ctx context.Context, control *net.UnixConn) error {
 	defer context.AfterFunc(ctx, func() { control.Close() })()
 	for {
 		// A plain read: descriptors that the front sends along are closed by the kernel.
 		if _, err := control.Read(make([]byte, 1)); err != nil {
 			return err
 		}
-		theirs, err := f.Dial(ctx)
+		theirs, err := m.Dial(ctx)
 		if err != nil {
 			return err
 		}
@@ -131,4 +131,26 @@ func (c *Control) Dial(ctx context.Context) (*net.UnixConn, error) {
 		}()
 		return nil, ctx.Err()
 	}
+}
+
+// pair makes two connected sockets.
+func pair() (ours, theirs *net.UnixConn, err error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, os.NewSyscallError("socketpair", err)
+	}
+	ours, err = unixConn(fds[0])
+	theirs, err2 := unixConn(fds[1])
+	return ours, theirs, errors.Join(err, err2)
+}
+
+// unixConn makes a connection of a descriptor, which it takes over.
+func unixConn(fd int) (*net.UnixConn, error) {
+	f := os.NewFile(uintptr(fd), "connection")
+	defer f.Close()
+	c, err := net.FileConn(f)
+	if err != nil {
+		return nil, err
+	}
+	return c.(*net.UnixConn), nil
 }

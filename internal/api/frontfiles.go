@@ -2,11 +2,9 @@ package api
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"os"
-	"slices"
 
 	"diagsh/internal/access"
 	"diagsh/internal/menu"
@@ -17,38 +15,39 @@ const maxListings = 16
 
 // A fileDesk answers what SFTP and SCP ask of the diagnostic directory in one session.
 type fileDesk struct {
-	server    *Server
-	downloads []download
-	listings  map[uint64]FileListing
-	begun     uint64 // listings so far; each has its number for a name
+	monitor  *Monitor
+	files    FrontFiles
+	listings map[uint64]access.FileListing
+	begun    uint64 // listings so far; each has its number for a name
 }
 
-// A download is a file that a session has open, and who opened it: the account may be gone when it is closed.
-type download struct {
-	caller menu.Caller
-	name   string
-}
-
-// serveFiles answers until the session or its connection ends, and returns why that was.
-func (s *Server) serveFiles(c *net.UnixConn, session string) error {
-	d := &fileDesk{server: s, listings: map[uint64]FileListing{}}
+// serveFiles answers until the front hangs up, the session ends, or the connection is at fault.
+func (m *Monitor) serveFiles(c *net.UnixConn, q frontRequest) {
+	caller, ended, detach, err := m.attach(q.Login, "sftp")
+	if err != nil {
+		reply(c, q, m.failed(q.Do, err))
+		return
+	}
+	defer detach()
+	defer closeAfter(ended, c)()
+	if reply(c, q, frontReply{}) != nil {
+		return
+	}
+	d := &fileDesk{monitor: m, files: m.boundary.Files(caller.Session), listings: map[uint64]access.FileListing{}}
 	defer d.close()
+	m.fault(d.serve(c))
+}
+
+// serve answers until the connection ends, and returns why it did.
+func (d *fileDesk) serve(c *net.UnixConn) error {
 	for last := uint64(1); ; last++ { // the question before was the one for this session
 		q, err := readQuestion(c, last, maxQuestionFrame)
 		if err != nil {
 			return err
 		}
-		var a frontReply
-		var file *os.File
-		caller, err := s.appliance.Current(session)
-		switch {
-		case q.Do == "done": // whatever has become of the caller
-			err = d.done(q)
-		case err == nil:
-			a, file, err = d.answer(caller, q)
-		}
+		a, file, err := d.answer(q)
 		if err != nil {
-			a = frontReply{Error: s.asError(q.Do+" "+q.Name, err)}
+			a = d.monitor.failed(q.Do+" "+q.Name, err)
 		}
 		if file != nil {
 			err = reply(c, q, a, file)
@@ -62,11 +61,10 @@ func (s *Server) serveFiles(c *net.UnixConn, session string) error {
 	}
 }
 
-func (d *fileDesk) answer(caller menu.Caller, q frontRequest) (frontReply, *os.File, error) {
-	s := d.server
+func (d *fileDesk) answer(q frontRequest) (frontReply, *os.File, error) {
 	switch q.Do {
 	case "list":
-		a, err := d.list(caller, q.Listing)
+		a, err := d.list(q.Listing)
 		return a, nil, err
 	case "unlist":
 		if listing := d.listings[q.Listing]; listing != nil {
@@ -75,42 +73,39 @@ func (d *fileDesk) answer(caller menu.Caller, q frontRequest) (frontReply, *os.F
 		}
 		return frontReply{}, nil, nil
 	case "stat":
-		f, err := s.stat(caller, q.Name)
+		f, err := d.files.Stat(q.Name)
 		return frontReply{File: &f}, nil, err
 	case "open":
-		info, f, err := s.openFile(caller, q.Name)
-		if err == nil {
-			d.downloads = append(d.downloads, download{caller, q.Name})
-		}
+		info, f, err := d.files.Open(q.Name)
 		return frontReply{File: &info}, f, err
+	case "done":
+		return frontReply{}, nil, d.files.Done(q.Name, q.Bytes)
 	case "remove":
-		return frontReply{}, nil, s.remove(caller, q.Name)
+		return frontReply{}, nil, d.files.Remove(q.Name)
 	}
 	return frontReply{}, nil, errUnknownQuestion
 }
 
-// list answers with the next files of a listing, or the first ones of a new listing if number is 0. The role is looked at each time.
-func (d *fileDesk) list(caller menu.Caller, number uint64) (frontReply, error) {
-	if err := permitFile(caller, roleListFiles, access.File{}); err != nil {
-		return frontReply{}, err
-	}
+// list answers with the next files of a listing, or the first ones of a new listing if number is 0.
+func (d *fileDesk) list(number uint64) (frontReply, error) {
 	listing := d.listings[number]
 	switch {
 	case listing != nil:
 	case number != 0:
 		return frontReply{}, menu.Errorf(menu.State, "This listing has ended")
 	case len(d.listings) >= maxListings:
-		return frontReply{}, menu.Errorf(menu.State, "Too many listings are open").WithHint("At most %d at a time", maxListings)
+		return frontReply{}, menu.Errorf(menu.State, "Too many listings are open").
+			WithHint("At most %d at a time", maxListings)
 	default:
 		var err error
-		if listing, err = d.server.appliance.OpenListing(); err != nil {
+		if listing, err = d.files.List(); err != nil {
 			return frontReply{}, err
 		}
 		d.begun++
 		number = d.begun
 		d.listings[number] = listing
 	}
-	files, err := listing.Next(filesOfPage)
+	files, err := listing.Next(filesOfAnswer)
 	if err == nil {
 		return frontReply{Listing: number, Files: files}, nil
 	}
@@ -122,24 +117,9 @@ func (d *fileDesk) list(caller menu.Caller, number uint64) (frontReply, error) {
 	return frontReply{}, err
 }
 
-// done writes down how much of a file was read.
-func (d *fileDesk) done(q frontRequest) error {
-	i := slices.IndexFunc(d.downloads, func(one download) bool { return one.name == q.Name })
-	if i < 0 {
-		return menu.Errorf(menu.State, "This file is not open")
-	}
-	one := d.downloads[i]
-	d.downloads = slices.Delete(d.downloads, i, i+1)
-	d.server.downloaded(one.caller, one.name, fmt.Sprint(q.Bytes))
-	return nil
-}
-
-// close is the end of the session. Where files are open still, as when an account expires, what was read is not known; that it could be
-// is.
+// close is the end of the session.
 func (d *fileDesk) close() {
-	for _, one := range d.downloads {
-		d.server.downloaded(one.caller, one.name, "not known")
-	}
+	d.files.Close()
 	for _, listing := range d.listings {
 		listing.Close()
 	}

@@ -33,14 +33,14 @@ type Child interface {
 }
 
 // serveProgram runs a program for a login on a connection of the front. The end of that connection hangs the program up.
-func (f *Front) serveProgram(c *net.UnixConn, q frontRequest) {
-	child, q, err := f.startProgram(c, q)
+func (m *Monitor) serveProgram(c *net.UnixConn, q frontRequest) {
+	child, q, err := m.startProgram(c, q)
 	if errors.Is(err, errHungUp) {
-		f.fault(err)
+		m.fault(err)
 		return
 	}
 	if err != nil {
-		reply(c, q, frontReply{Error: f.server.asError(q.Do, err)})
+		reply(c, q, m.failed(q.Do, err))
 		return
 	}
 	err = reply(c, q, frontReply{}, child.Files()...)
@@ -56,7 +56,7 @@ func (f *Front) serveProgram(c *net.UnixConn, q frontRequest) {
 	}()
 	ended, err := child.Wait()
 	if err != nil {
-		reply(c, q, frontReply{Error: f.server.asError(q.Do, err)})
+		reply(c, q, m.failed(q.Do, err))
 	} else {
 		reply(c, q, frontReply{Ended: &ended})
 	}
@@ -69,12 +69,12 @@ var errHungUp = errors.New("the front has hung up")
 
 // startProgram attaches the login, hears which program it is and starts it. The program has a connection of its own, which carries the
 // identity of the login, and which the front does not see. The question that it returns is the one to answer.
-func (f *Front) startProgram(c *net.UnixConn, q frontRequest) (Child, frontRequest, error) {
+func (m *Monitor) startProgram(c *net.UnixConn, q frontRequest) (Child, frontRequest, error) {
 	kind := q.Kind
 	if kind != "shell" && kind != "exec" {
 		return nil, q, errUnknownQuestion
 	}
-	caller, ended, detach, err := f.attach(q.Login, kind)
+	caller, ended, detach, err := m.attach(q.Login, kind)
 	if err != nil {
 		return nil, q, err
 	}
@@ -84,35 +84,41 @@ func (f *Front) startProgram(c *net.UnixConn, q frontRequest) (Child, frontReque
 		return nil, q, err
 	}
 	defer theirs.Close()
-	id := identify(ours, caller, ended, detach)
-	err = reply(c, q, frontReply{})
-	if err == nil {
-		if q, err = readQuestion(c, q.Number, maxQuestionFrame); err != nil {
-			err = errors.Join(errHungUp, err)
-		}
-	}
-	if err == nil && (q.Do != "start" || q.Program == nil || q.Program.Kind != kind) {
-		err = errUnknownQuestion
-	}
 	var child Child
-	if err == nil {
-		child, err = f.start(*q.Program, theirs)
+	if q, err = hearProgram(c, q); err == nil {
+		child, err = m.start(*q.Program, theirs)
 	}
 	if err != nil {
-		id.Close()
+		ours.Close()
+		detach()
 		return nil, q, err
 	}
-	f.server.handoff.give(id)
+	m.boundary.AddSession(ours, caller, ended, detach)
 	return child, q, nil
 }
 
-func (f *Front) start(program access.Program, connection *net.UnixConn) (Child, error) {
+// hearProgram answers the question for a program, and returns the one that says which.
+func hearProgram(c *net.UnixConn, spawn frontRequest) (start frontRequest, err error) {
+	if err := reply(c, spawn, frontReply{}); err != nil {
+		return spawn, err
+	}
+	start, err = readQuestion(c, spawn.Number, maxQuestionFrame)
+	switch {
+	case err != nil:
+		return start, errors.Join(errHungUp, err)
+	case start.Do != "start" || start.Program == nil || start.Program.Kind != spawn.Kind:
+		return start, errUnknownQuestion
+	}
+	return start, nil
+}
+
+func (m *Monitor) start(program access.Program, connection *net.UnixConn) (Child, error) {
 	file, err := connection.File()
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
-	return f.spawner.Start(program, file)
+	return m.spawner.Start(program, file)
 }
 
 // listen obeys what the front says about a program that runs, until the connection ends or what it says does not fit.

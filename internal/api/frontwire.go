@@ -77,8 +77,8 @@ const (
 	maxAnswerFrame   = 1 << 20
 )
 
-// filesOfPage is how many files an answer lists: their names have up to 255 bytes, of which JSON may make six each.
-const filesOfPage = 256
+// filesOfAnswer is how many files an answer lists: their names have up to 255 bytes, of which JSON may make six each.
+const filesOfAnswer = 256
 
 // maxDescriptors is how many come with one answer: those of a program without a terminal.
 const maxDescriptors = 3

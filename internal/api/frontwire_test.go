@@ -4,12 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -118,7 +116,7 @@ func TestAnswersOutOfStep(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			s := liar(t, first, sent{bytes: frame(stat(3, "b.pcap"))})
-			if f, err := s.Stat("a.pcap"); err == nil || !Gone(err) {
+			if f, err := s.Stat("a.pcap"); err == nil || isRefusal(err) {
 				t.Errorf("it is taken for the answer %+v, %v", f, err)
 			}
 			for range 3 {
@@ -135,6 +133,12 @@ func TestAnswersOutOfStep(t *testing.T) {
 			}
 		})
 	}
+}
+
+// isRefusal reports whether err is what the appliance refused, and no fault of the connection.
+func isRefusal(err error) bool {
+	_, ok := errors.AsType[*menu.Error](err)
+	return ok
 }
 
 func TestDescriptorsOutOfStep(t *testing.T) {
@@ -221,9 +225,8 @@ func TestLoginWithoutALogin(t *testing.T) {
 
 // What the front end asks out of turn ends its connection.
 func TestQuestionsOutOfStep(t *testing.T) {
-	d := newDesk(t)
-	s, _ := serve(t, d)
-	f, _ := newFront(t, s)
+	d := newFake(t)
+	f, _ := newMonitor(t, d)
 	f.adopt("login-op")
 	begin := frame(`{"number":1,"do":"files","login":"login-op","kind":"sftp"}`)
 	for _, second := range []string{
@@ -252,15 +255,14 @@ func TestQuestionsOutOfStep(t *testing.T) {
 
 // A folder of many files is listed page by page, whole and in order, beside whatever else is asked meanwhile.
 func TestListingByPages(t *testing.T) {
-	d := newDesk(t)
+	d := newFake(t)
 	for i := range 700 {
 		name := fmt.Sprintf("%s-%05d.pcapng", strings.Repeat("<", 200), i) // JSON makes six bytes of each
 		if err := os.WriteFile(filepath.Join(d.dir, name), nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	s, path := serve(t, d)
-	f, err := frontOf(t, s).Files(t.Context(), "login-op")
+	f, err := frontOf(t, d).Files(t.Context(), "login-op")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -277,7 +279,7 @@ func TestListingByPages(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(files) > filesOfPage {
+		if len(files) > filesOfAnswer {
 			t.Fatalf("a page of %d files", len(files))
 		}
 		for _, one := range files {
@@ -294,11 +296,6 @@ func TestListingByPages(t *testing.T) {
 	if seen != 702 {
 		t.Errorf("%d files", seen)
 	}
-	var list []access.File
-	if status, text := curl(t, path, "GET", "files", ""); status != 200 || json.Unmarshal([]byte(text), &list) != nil || len(list) != 702 {
-		t.Errorf("over HTTP: %d, %d files", status, len(list))
-	}
-
 	// A listing that is given up is closed, also with its session, and there are only so many.
 	for range 3 * maxListings {
 		l, err := f.List()
@@ -329,26 +326,26 @@ func TestListingByPages(t *testing.T) {
 			t.Fatalf("%d listings are left open", left)
 		}
 	}
+}
 
-	// The role counts at every page, and half a list does not look like a whole one.
-	op, err := frontOf(t, s).Files(t.Context(), "login-op")
+// Half a listing is an error, and not its end.
+func TestListingThatFails(t *testing.T) {
+	d := newFake(t)
+	if err := os.WriteFile(filepath.Join(d.dir, "broken.pcap"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := frontOf(t, d).Files(t.Context(), "login-op")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer op.Close()
-	if listing, err = op.List(); err != nil {
-		t.Fatal(err)
+	defer f.Close()
+	if _, err := f.List(); !isRefusal(err) {
+		t.Errorf("a folder that cannot be read: %v", err)
 	}
-	listing.Next()
 	d.mu.Lock()
-	d.roles["op"] = "nobody"
-	d.mu.Unlock()
-	if files, err := listing.Next(); menu.AsError(err) == nil || menu.AsError(err).Code != menu.Denied {
-		t.Errorf("without a role: %d files, %v", len(files), err)
-	}
-	os.WriteFile(filepath.Join(d.dir, "broken.pcap"), nil, 0o600)
-	if status, text := curl(t, path, "GET", "files", ""); status == 200 && !strings.HasPrefix(text, "broken off: ") {
-		t.Errorf("a folder that cannot be read: %d, %d bytes", status, len(text))
+	defer d.mu.Unlock()
+	if d.listings != 0 {
+		t.Errorf("%d listings are left open", d.listings)
 	}
 }
 
@@ -372,89 +369,5 @@ func TestListingIsCutOff(t *testing.T) {
 		if files, err := listing.Next(); err == nil || errors.Is(err, io.EOF) {
 			t.Errorf("%s: %v, %v", what, files, err)
 		}
-	}
-}
-
-// Who may not ask is told so in HTTP, of both versions, and is not kept.
-func TestRefusalOnTheSocket(t *testing.T) {
-	d := newDesk(t)
-	_, path := serve(t, d)
-	d.as("")
-	_, err := dial(t, path).Greeting(t.Context())
-	var refusal *menu.Error
-	if !errors.As(err, &refusal) || refusal.Code != menu.Denied || refusal.Message != "You have no account" || Gone(err) {
-		t.Errorf("HTTP/2: %v", err)
-	}
-	if status, text := curl(t, path, "GET", "session", ""); status != http.StatusForbidden || !strings.Contains(text, `"message":"You have no account"`) {
-		t.Errorf("HTTP/1.1: %d %s", status, text)
-	}
-	// So many at a time; the others find a closed connection.
-	var conns []net.Conn
-	for range maxRefused + 1 {
-		c, err := net.Dial("unix", path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-		conns = append(conns, c)
-	}
-	last := conns[maxRefused]
-	last.SetReadDeadline(time.Now().Add(refusalTime / 2))
-	if _, err := last.Read(make([]byte, 1)); !errors.Is(err, io.EOF) && !errors.Is(err, unix.ECONNRESET) {
-		t.Errorf("one too many: %v", err)
-	}
-	for _, c := range conns {
-		c.Close()
-	}
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
-		if status, _ := answerOf(path); status == http.StatusForbidden {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("those who left are still counted")
-		}
-	}
-}
-
-func answerOf(path string) (int, error) {
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "unix", path)
-	}}}
-	r, err := client.Get("http://appliance/v1/session")
-	if err != nil {
-		return 0, err
-	}
-	defer r.Body.Close()
-	return r.StatusCode, nil
-}
-
-// A download is in the audit log before its first byte, and again with what it was when it ends.
-func TestDownloadsAreAuditedTwice(t *testing.T) {
-	d := newDesk(t)
-	s, path := serve(t, d)
-	f, err := frontOf(t, s).Files(t.Context(), "login-op")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	file, err := f.Open("a.pcap")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if e := d.last(); e.Act != access.ActDownload || e.Path != "a.pcap" || e.Result != "ok" || e.Arguments["bytes"] != "-" {
-		t.Errorf("at the beginning: %+v", e)
-	}
-	f.Done("a.pcap", file, 5)
-	if e := d.last(); e.Act != access.ActDownload || e.Arguments["bytes"] != "5" {
-		t.Errorf("at the end: %+v", e)
-	}
-	if status, text := curl(t, path, "GET", "files/a.pcap", ""); status != 200 {
-		t.Fatal(status, text)
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	n := len(d.events)
-	if d.events[n-2].Arguments["bytes"] != "-" || d.events[n-1].Arguments["bytes"] != "13" || d.events[n-1].Path != "a.pcap" {
-		t.Errorf("over HTTP: %+v", d.events[n-2:])
 	}
 }

@@ -61,7 +61,7 @@ func (l *localListener) Accept() (net.Conn, error) {
 		}
 		caller, ended, detach, err := l.server.appliance.Local(uid)
 		if err != nil {
-			if refused, ok := l.refuse(c, l.server.asError("the socket", err)); ok {
+			if refused, ok := l.refuse(c, l.server.AsError("the socket", err)); ok {
 				return refused, nil
 			}
 			continue

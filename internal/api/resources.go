@@ -131,7 +131,7 @@ func (s *Server) notUnderstood(caller menu.Caller, q LineRequest, err error) {
 		}
 		line = append(line, word)
 	}
-	e := s.asError("parse", err)
+	e := s.AsError("parse", err)
 	s.appliance.Record(access.Event{Act: access.ActRefused, User: caller.User, Role: caller.Role, Source: caller.Source, Session: caller.Session,
 		Path: strings.Join(path, " "), Arguments: map[string]string{"line": strings.Join(line, " ")}, Result: e.Code.String(), Exit: int(e.Code),
 		Message: "The line was not understood"})

@@ -151,7 +151,7 @@ type act struct {
 
 // failed notes the failure of the act and returns it as the caller is told.
 func (a *act) failed(err error) error {
-	e := a.server.asError(a.event.Path, err)
+	e := a.server.AsError(a.event.Path, err)
 	a.event.Result, a.event.Exit, a.event.Message = e.Code.String(), int(e.Code), menu.MaskedURLs(e.Error())
 	if e.Code == menu.Denied {
 		a.event.Act = access.ActRefused

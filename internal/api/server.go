@@ -103,6 +103,12 @@ func (s *Server) Serve(socket *net.UnixListener) error {
 	return err
 }
 
+// AddSession answers requests of a session on a connection, from now on. It closes the connection when
+// ended is closed, and calls detach when the connection has ended.
+func (s *Server) AddSession(c net.Conn, caller menu.Caller, ended <-chan struct{}, detach func()) {
+	s.handoff.give(identify(c, caller, ended, detach))
+}
+
 // Close ends all connections. Running commands see their context end.
 func (s *Server) Close() error { return s.http.Close() }
 
@@ -138,7 +144,7 @@ func (s *Server) with(h func(http.ResponseWriter, *http.Request, menu.Caller) er
 			err = h(w, r, caller)
 		}
 		if err != nil {
-			writeError(w, s.asError(r.URL.Path, err))
+			writeError(w, s.AsError(r.URL.Path, err))
 		}
 	}
 }
@@ -186,8 +192,9 @@ func (s *Server) logPanic(what string) {
 	panic(http.ErrAbortHandler)
 }
 
-// asError returns err as a user is told it. What is behind a fault that no user can mend goes to the log, once.
-func (s *Server) asError(what string, err error) *menu.Error {
+// AsError returns err as a user is told it. The cause of a failure that no user can mend goes to the
+// log, once; what says what failed.
+func (s *Server) AsError(what string, err error) *menu.Error {
 	known, ok := errors.AsType[*menu.Error](err)
 	if !ok {
 		if !errors.Is(err, context.Canceled) {

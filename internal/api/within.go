@@ -19,7 +19,7 @@ func (s *Server) RunWithin(ctx context.Context, caller menu.Caller, path []strin
 		return "", menu.Errorf(menu.Usage, "%q is a menu, not a command", item.Keyword())
 	}
 	if err := c.Run(ctx, caller, args, func(packets string) error { return s.mayReadPackets(caller, packets) }, sink); err != nil {
-		return c.Role, s.asError(c.Name, err)
+		return c.Role, s.AsError(c.Name, err)
 	}
 	return c.Role, nil
 }

@@ -61,7 +61,12 @@ func newBed(t *testing.T) *bed {
 	check(t, err)
 	keys, err := hostkeys.Open(filepath.Join(dir, "hostkeys"), log)
 	check(t, err)
-	front := api.NewServer(b.appliance, &menu.Menu{}, log).NewFront(api.FrontOptions{HostKeys: keys})
+	front := api.NewMonitor(api.Options{
+		Logins:   b.appliance,
+		Boundary: boundary{api.NewServer(b.appliance, &menu.Menu{}, log)},
+		HostKeys: keys,
+		Log:      log,
+	})
 	t.Cleanup(func() {
 		front.Close()
 		check(t, b.appliance.Close(context.Background()))
@@ -73,6 +78,11 @@ func newBed(t *testing.T) *bed {
 	check(t, err)
 	return b
 }
+
+// boundary is the boundary as the front's monitor declares it.
+type boundary struct{ *api.Server }
+
+func (b boundary) Files(session string) api.FrontFiles { return b.Server.Files(session) }
 
 func (b *bed) client() *api.ClientSession {
 	b.Helper()

@@ -1,0 +1,69 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"diagsh/internal/menu"
+)
+
+// Who may not ask is told so in HTTP, of both versions, and is not kept.
+func TestRefusalOnTheSocket(t *testing.T) {
+	d := newDesk(t)
+	_, path := serve(t, d)
+	d.as("")
+	_, err := dial(t, path).Greeting(t.Context())
+	var refusal *menu.Error
+	if !errors.As(err, &refusal) || refusal.Code != menu.Denied || refusal.Message != "You have no account" || Gone(err) {
+		t.Errorf("HTTP/2: %v", err)
+	}
+	if status, text := curl(t, path, "GET", "session", ""); status != http.StatusForbidden || !strings.Contains(text, `"message":"You have no account"`) {
+		t.Errorf("HTTP/1.1: %d %s", status, text)
+	}
+	// So many at a time; the others find a closed connection.
+	var conns []net.Conn
+	for range maxRefused + 1 {
+		c, err := net.Dial("unix", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		conns = append(conns, c)
+	}
+	last := conns[maxRefused]
+	last.SetReadDeadline(time.Now().Add(refusalTime / 2))
+	if _, err := last.Read(make([]byte, 1)); !errors.Is(err, io.EOF) && !errors.Is(err, unix.ECONNRESET) {
+		t.Errorf("one too many: %v", err)
+	}
+	for _, c := range conns {
+		c.Close()
+	}
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		if status, _ := answerOf(path); status == http.StatusForbidden {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("those who left are still counted")
+		}
+	}
+}
+
+func answerOf(path string) (int, error) {
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", path)
+	}}}
+	r, err := client.Get("http://appliance/v1/session")
+	if err != nil {
+		return 0, err
+	}
+	defer r.Body.Close()
+	return r.StatusCode, nil
+}
