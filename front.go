@@ -11,9 +11,9 @@ import (
 
 	"diagsh/capture/decode"
 	"diagsh/internal/access"
-	"diagsh/internal/api"
 	"diagsh/internal/confine"
 	sshfront "diagsh/internal/front/ssh"
+	"diagsh/internal/privsep"
 )
 
 // The descriptors that the front inherits: its control connection, then from firstListener on the
@@ -34,7 +34,7 @@ func front(names []string) int {
 	log := slog.New(slog.NewJSONHandler(os.Stderr, nil))
 	inherited := os.NewFile(controlDescriptor, "appliance")
 	own := ownUser(inherited)
-	control, err := api.InheritControl(inherited, func() { os.Exit(exitFailed) })
+	control, err := privsep.InheritControl(inherited, func() { os.Exit(exitFailed) })
 	if err != nil || len(names) != 1 || names[0] != sshListener {
 		fmt.Fprintln(os.Stderr, "diagsh: front is started by diagsh serve, with its listeners.")
 		return exitUsage
@@ -53,7 +53,7 @@ func front(names []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	server, err := sshfront.New(ctx,
-		sshfront.Options{Listener: listener, FrontEnd: frontEnd{api.NewFrontEnd(control.Dial)}, Log: log})
+		sshfront.Options{Listener: listener, FrontEnd: frontEnd{privsep.NewFront(control.Dial)}, Log: log})
 	if err == nil {
 		err = server.Serve(ctx)
 	}
@@ -64,12 +64,12 @@ func front(names []string) int {
 	return 0
 }
 
-// A frontEnd is api's front end with the results that front/ssh declares. On an error its methods
+// A frontEnd is privsep's front with the results that front/ssh declares. On an error its methods
 // return a nil interface, never an interface that holds a nil pointer.
-type frontEnd struct{ *api.FrontEnd }
+type frontEnd struct{ *privsep.Front }
 
 func (f frontEnd) Spawn(ctx context.Context, login string, program access.Program) (sshfront.Running, error) {
-	running, err := f.FrontEnd.Spawn(ctx, login, program)
+	running, err := f.Front.Spawn(ctx, login, program)
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +77,7 @@ func (f frontEnd) Spawn(ctx context.Context, login string, program access.Progra
 }
 
 func (f frontEnd) Files(ctx context.Context, login string) (sshfront.Files, error) {
-	session, err := f.FrontEnd.Files(ctx, login)
+	session, err := f.Front.Files(ctx, login)
 	if err != nil {
 		return nil, err
 	}
@@ -85,15 +85,15 @@ func (f frontEnd) Files(ctx context.Context, login string) (sshfront.Files, erro
 }
 
 func (f frontEnd) Client(ctx context.Context) (sshfront.Client, error) {
-	client, err := f.FrontEnd.Client(ctx)
+	client, err := f.Front.Client(ctx)
 	if err != nil {
 		return nil, err
 	}
 	return client, nil
 }
 
-// A fileSession is api's file session with the results that front/ssh declares.
-type fileSession struct{ *api.FileSession }
+// A fileSession is privsep's file session with the results that front/ssh declares.
+type fileSession struct{ *privsep.FileSession }
 
 func (s fileSession) List() (sshfront.Listing, error) {
 	listing, err := s.FileSession.List()

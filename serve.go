@@ -30,6 +30,7 @@ import (
 	"diagsh/internal/daemon"
 	"diagsh/internal/hostkeys"
 	"diagsh/internal/menu"
+	"diagsh/internal/privsep"
 	"diagsh/internal/spawn"
 )
 
@@ -170,9 +171,9 @@ func startFront(f serveFlags, d *daemon.Daemon, boundary *api.Server, sessions *
 	}
 	return spawn.StartFront(spawn.FrontOptions{
 		Listeners: []spawn.Listener{listener},
-		Control:   api.ControlPair,
-		Desk: func() spawn.Desk {
-			return api.NewMonitor(api.Options{
+		Control:   privsep.ControlPair,
+		Monitor: func() spawn.Monitor {
+			return privsep.NewMonitor(privsep.Options{
 				Logins:   d,
 				Boundary: sessionBoundary{boundary},
 				Spawner:  spawner{sessions},
@@ -184,10 +185,10 @@ func startFront(f serveFlags, d *daemon.Daemon, boundary *api.Server, sessions *
 	}), nil
 }
 
-// A spawner is spawn's spawner with the result that api declares.
+// A spawner is spawn's spawner with the result that privsep declares.
 type spawner struct{ *spawn.Spawner }
 
-func (s spawner) Start(program access.Program, connection *os.File) (api.Child, error) {
+func (s spawner) Start(program access.Program, connection *os.File) (privsep.Child, error) {
 	process, err := s.Spawner.Start(program, connection)
 	if err != nil {
 		return nil, err
@@ -195,10 +196,10 @@ func (s spawner) Start(program access.Program, connection *os.File) (api.Child, 
 	return process, nil
 }
 
-// A sessionBoundary is the boundary with the result that the front's monitor declares.
+// A sessionBoundary is the boundary with the result that privsep declares.
 type sessionBoundary struct{ *api.Server }
 
-func (b sessionBoundary) Files(session string) api.FrontFiles { return b.Server.Files(session) }
+func (b sessionBoundary) Files(session string) privsep.Files { return b.Server.Files(session) }
 
 // runUntilEnd serves until a signal, until the user leaves the appliance's own shell, or until the
 // boundary fails.

@@ -33,8 +33,6 @@ var longFunctions = map[string]string{
 var longPackages = map[string]string{
 	"capture/filter": "one language: scanner, grammar, code and optimizer know each other",
 	"commands":       "the top menu: a file a command, which do not know each other",
-	"internal/api": "the boundary, and the protocol by which the front asks; the latter will have a package of its " +
-		"own",
 }
 
 // TestSizes fails for a file, function or package that is too large, and for an exception that is

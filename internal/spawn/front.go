@@ -52,14 +52,14 @@ type FrontOptions struct {
 
 	// Control makes the two ends of a control connection.
 	Control func() (ours *net.UnixConn, theirs *os.File, err error)
-	// Desk is what answers one front.
-	Desk func() Desk
+	// Monitor returns what answers the next front.
+	Monitor func() Monitor
 
 	Log *slog.Logger
 }
 
-// A Desk does for one front what that may have done.
-type Desk interface {
+// A Monitor does for one front what that may have done.
+type Monitor interface {
 	// Answer answers on the control connection until that ends.
 	Answer(context.Context, *net.UnixConn) error
 
@@ -142,11 +142,11 @@ func (f *Front) run() error {
 		return err
 	}
 	f.served.Go(func() {
-		desk := f.o.Desk()
-		desk.Answer(context.Background(), control)
+		monitor := f.o.Monitor()
+		monitor.Answer(context.Background(), control)
 		cmd.Process.Kill() // one that closed its control connection is of no use
 		control.Close()
-		desk.Close()
+		monitor.Close()
 	})
 	f.served.Go(func() {
 		defer said.Close()

@@ -167,15 +167,15 @@ func fakeFront(what string) int {
 	return 0
 }
 
-// A fakeDesk waits for the end of the control connection.
-type fakeDesk struct{ closed chan struct{} }
+// A fakeMonitor waits for the end of the control connection.
+type fakeMonitor struct{ closed chan struct{} }
 
-func (d fakeDesk) Answer(_ context.Context, control *net.UnixConn) error {
+func (d fakeMonitor) Answer(_ context.Context, control *net.UnixConn) error {
 	_, err := io.Copy(io.Discard, control)
 	return err
 }
 
-func (d fakeDesk) Close() { d.closed <- struct{}{} }
+func (d fakeMonitor) Close() { d.closed <- struct{}{} }
 
 // lines is a log that tests can look at.
 type lines struct {
@@ -209,30 +209,30 @@ func controlPair() (*net.UnixConn, *os.File, error) {
 	return c.(*net.UnixConn), os.NewFile(uintptr(fds[1]), "control"), nil
 }
 
-func startFake(t *testing.T, does string) (*Front, *lines, fakeDesk) {
+func startFake(t *testing.T, does string) (*Front, *lines, fakeMonitor) {
 	t.Helper()
-	log, desk := &lines{}, fakeDesk{make(chan struct{}, 1000)}
+	log, monitor := &lines{}, fakeMonitor{make(chan struct{}, 1000)}
 	null, err := os.Open(os.DevNull)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { null.Close() })
 	f := StartFront(FrontOptions{
-		Listeners: []Listener{{does, null}}, Control: controlPair, Desk: func() Desk { return desk }, Log: slog.New(slog.NewTextHandler(log, nil)),
+		Listeners: []Listener{{does, null}}, Control: controlPair, Monitor: func() Monitor { return monitor }, Log: slog.New(slog.NewTextHandler(log, nil)),
 	})
-	return f, log, desk
+	return f, log, monitor
 }
 
-// A front runs until the appliance stops, and its desk is closed.
+// A front runs until the appliance stops, and its monitor is closed.
 func TestFrontEndsWithTheAppliance(t *testing.T) {
 	t.Parallel()
-	f, log, desk := startFake(t, "serves")
+	f, log, monitor := startFake(t, "serves")
 	await.Until(t, "the front", func() bool { return log.count("does=serves") == 1 })
 	if os.Geteuid() == 0 && log.count(fmt.Sprintf("user=%d ", FrontUser)) != 1 || os.Geteuid() != 0 && log.count("the appliance is not root") != 1 {
 		t.Errorf("the log: %s", log.text.String())
 	}
 	f.Close()
-	<-desk.closed
+	<-monitor.closed
 	if log.count("ended") != 0 || log.count("does=serves") != 1 {
 		t.Errorf("the log: %s", log.text.String())
 	}
@@ -241,7 +241,7 @@ func TestFrontEndsWithTheAppliance(t *testing.T) {
 // One that dies at its start is started again after pauses that grow, and its desks are closed.
 func TestFrontThatDies(t *testing.T) {
 	t.Parallel()
-	f, log, desk := startFake(t, "dies")
+	f, log, monitor := startFake(t, "dies")
 	began := time.Now()
 	await.Until(t, "the fifth front", func() bool { return log.count("does=dies") == 5 })
 	if took := time.Since(began); took < 7*firstPause { // 0, 1, 2 and 4 of them
@@ -249,7 +249,7 @@ func TestFrontThatDies(t *testing.T) {
 	}
 	f.Close()
 	for range 5 {
-		<-desk.closed
+		<-monitor.closed
 	}
 	for _, pause := range []string{"pause=0s", "pause=100ms", "pause=200ms", "pause=400ms"} {
 		if log.count(pause+"\n") != 1 {
@@ -261,8 +261,8 @@ func TestFrontThatDies(t *testing.T) {
 // One that closes its control connection is ended.
 func TestFrontThatHangsUp(t *testing.T) {
 	t.Parallel()
-	f, log, desk := startFake(t, "closes")
+	f, log, monitor := startFake(t, "closes")
 	defer f.Close()
-	<-desk.closed
+	<-monitor.closed
 	await.Until(t, "its end", func() bool { return log.count("signal: killed") > 0 })
 }

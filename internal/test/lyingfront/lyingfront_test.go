@@ -22,6 +22,7 @@ import (
 	"diagsh/internal/daemon"
 	"diagsh/internal/hostkeys"
 	"diagsh/internal/menu"
+	"diagsh/internal/privsep"
 )
 
 func check(t testing.TB, err error) {
@@ -45,7 +46,7 @@ func newKey(t testing.TB) ssh.Signer {
 type bed struct {
 	*testing.T
 	appliance *daemon.Daemon
-	front     *api.FrontEnd
+	front     *privsep.Front
 	hostKey   ssh.PublicKey
 	admin     ssh.Signer
 }
@@ -61,7 +62,7 @@ func newBed(t *testing.T) *bed {
 	check(t, err)
 	keys, err := hostkeys.Open(filepath.Join(dir, "hostkeys"), log)
 	check(t, err)
-	front := api.NewMonitor(api.Options{
+	front := privsep.NewMonitor(privsep.Options{
 		Logins:   b.appliance,
 		Boundary: boundary{api.NewServer(b.appliance, &menu.Menu{}, log)},
 		HostKeys: keys,
@@ -71,7 +72,7 @@ func newBed(t *testing.T) *bed {
 		front.Close()
 		check(t, b.appliance.Close(context.Background()))
 	})
-	b.front = api.NewFrontEnd(front.Dial)
+	b.front = privsep.NewFront(front.Dial)
 	public, err := b.front.HostKeys(t.Context())
 	check(t, err)
 	b.hostKey, err = ssh.ParsePublicKey(public[0])
@@ -79,12 +80,12 @@ func newBed(t *testing.T) *bed {
 	return b
 }
 
-// boundary is the boundary as the front's monitor declares it.
+// boundary is the boundary as privsep declares it.
 type boundary struct{ *api.Server }
 
-func (b boundary) Files(session string) api.FrontFiles { return b.Server.Files(session) }
+func (b boundary) Files(session string) privsep.Files { return b.Server.Files(session) }
 
-func (b *bed) client() *api.ClientSession {
+func (b *bed) client() *privsep.ClientSession {
 	b.Helper()
 	c, err := b.front.Client(b.Context())
 	check(b, err)
@@ -155,14 +156,14 @@ func (s *spy) steal(b *bed, cookie [16]byte, user ssh.Signer) access.Credentials
 }
 
 // remote is the spy of a front: the appliance signs for it.
-func (b *bed) remote(c *api.ClientSession) *spy {
+func (b *bed) remote(c *privsep.ClientSession) *spy {
 	return &spy{public: b.hostKey, sign: func(algorithm string, exchange, _ []byte) ([]byte, error) {
 		return c.Sign(algorithm, "SHA-256", exchange)
 	}}
 }
 
 // denied expects that nobody is logged in by what was offered.
-func (b *bed) denied(what string, c *api.ClientSession, offered access.Credentials) {
+func (b *bed) denied(what string, c *privsep.ClientSession, offered access.Credentials) {
 	b.Helper()
 	before := len(b.refused())
 	l, err := c.Login(offered)

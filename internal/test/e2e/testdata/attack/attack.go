@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"diagsh/internal/access"
-	"diagsh/internal/api"
+	"diagsh/internal/privsep"
 )
 
 // adminKey is the public key of an administrator (SSH wire format), which is no secret. The test sets it.
@@ -23,7 +23,7 @@ const adminKey = "ADMIN KEY"
 
 // attack is what somebody would do who took the front over. It is compiled into it by the test alone, and says in the log what came of
 // each try.
-func attack(control *api.Control, log *slog.Logger) {
+func attack(control *privsep.Control, log *slog.Logger) {
 	say := func(what string, err error) { log.Info("attack", "what", what, "got", fmt.Sprint(err)) }
 	serve := os.Getppid()
 	for _, path := range []string{"/", "/etc/passwd", "/etc/shadow", "/dev/null", "/dev/ptmx", "/dev/tty", "/tmp", "/proc/self/status", "/proc/self/fd",
@@ -82,22 +82,24 @@ func attack(control *api.Control, log *slog.Logger) {
 func second(_ any, err error) error { return err }
 
 // askedFor asks the appliance for what a front may not have.
-func askedFor(control *api.Control, say func(string, error)) {
+func askedFor(control *privsep.Control, say func(string, error)) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	front := api.NewFrontEnd(control.Dial)
+	front := privsep.NewFront(control.Dial)
 	key, _ := base64.StdEncoding.DecodeString(adminKey)
 	admin := access.Credentials{User: "admin", Source: "192.0.2.1", Key: key, Algorithm: "ssh-ed25519"}
 	forged := admin
 	forged.Signature = append(binary.BigEndian.AppendUint32(nil, 11), "ssh-ed25519\x00\x00\x00\x40"+string(make([]byte, 64))...)
-	for what, ask := range map[string]func(*api.ClientSession) error{
-		"log in by a key alone":          func(c *api.ClientSession) error { return second(c.Login(admin)) },
-		"log in by a signature of zeros": func(c *api.ClientSession) error { return second(c.Login(forged)) },
-		"have a text signed": func(c *api.ClientSession) error {
+	for what, ask := range map[string]func(*privsep.ClientSession) error{
+		"log in by a key alone":          func(c *privsep.ClientSession) error { return second(c.Login(admin)) },
+		"log in by a signature of zeros": func(c *privsep.ClientSession) error { return second(c.Login(forged)) },
+		"have a text signed": func(c *privsep.ClientSession) error {
 			return second(c.Sign("ssh-ed25519", "sha256", []byte("anything else")))
 		},
-		"have what may be a hash signed":      func(c *api.ClientSession) error { return second(c.Sign("ssh-ed25519", "sha256", make([]byte, 32))) },
-		"have a key exchange of zeros signed": func(c *api.ClientSession) error { return second(c.Sign("ssh-ed25519", "sha512", make([]byte, 2000))) },
+		"have what may be a hash signed": func(c *privsep.ClientSession) error { return second(c.Sign("ssh-ed25519", "sha256", make([]byte, 32))) },
+		"have a key exchange of zeros signed": func(c *privsep.ClientSession) error {
+			return second(c.Sign("ssh-ed25519", "sha512", make([]byte, 2000)))
+		},
 	} {
 		client, err := front.Client(ctx)
 		if err == nil {
@@ -115,7 +117,7 @@ func askedFor(control *api.Control, say func(string, error)) {
 }
 
 // flood opens connections that ask nothing, break off, or carry descriptors.
-func flood(control *api.Control) {
+func flood(control *privsep.Control) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	for i := range 1000 {

@@ -1,4 +1,4 @@
-package api
+package privsep
 
 import (
 	"context"
@@ -111,7 +111,7 @@ func (c *Control) receive() {
 	}
 }
 
-// Dial asks for a connection. It is the dial function of a FrontEnd.
+// Dial asks for a connection. It is the dial function of a Front.
 func (c *Control) Dial(ctx context.Context) (*net.UnixConn, error) {
 	if _, err := c.conn.Write([]byte{0}); err != nil {
 		return nil, err

@@ -1,4 +1,4 @@
-package api
+package privsep
 
 import (
 	"context"
@@ -12,42 +12,42 @@ import (
 	"diagsh/internal/access"
 )
 
-// A FrontEnd is the boundary as what listens on the network sees it: the asking side of a Front.
-type FrontEnd struct {
+// A Front is the boundary as what listens on the network sees it: the asking side of a Front.
+type Front struct {
 	dial func(context.Context) (*net.UnixConn, error)
 }
 
-// NewFrontEnd returns the asking side. dial opens a connection that a Front answers (Front.Dial).
-func NewFrontEnd(dial func(context.Context) (*net.UnixConn, error)) *FrontEnd { return &FrontEnd{dial} }
+// NewFront returns the asking side. dial opens a connection that a Front answers (Front.Dial).
+func NewFront(dial func(context.Context) (*net.UnixConn, error)) *Front { return &Front{dial} }
 
 // Banner is the text before a login.
-func (f *FrontEnd) Banner(ctx context.Context) (string, error) {
-	a, err := f.once(ctx, frontRequest{Do: "banner"})
+func (f *Front) Banner(ctx context.Context) (string, error) {
+	a, err := f.once(ctx, request{Do: "banner"})
 	return a.Text, err
 }
 
 // KeyKnown asks whether a public key (SSH wire format) may be offered for the user.
-func (f *FrontEnd) KeyKnown(ctx context.Context, user, source string, key []byte) (bool, error) {
-	a, err := f.once(ctx, frontRequest{Do: "keyKnown", User: user, Source: source, Key: key})
+func (f *Front) KeyKnown(ctx context.Context, user, source string, key []byte) (bool, error) {
+	a, err := f.once(ctx, request{Do: "keyKnown", User: user, Source: source, Key: key})
 	return a.Known, err
 }
 
 // Visitors are the sources that somebody has logged in from lately.
-func (f *FrontEnd) Visitors(ctx context.Context) ([]string, error) {
-	a, err := f.once(ctx, frontRequest{Do: "visitors"})
+func (f *Front) Visitors(ctx context.Context) ([]string, error) {
+	a, err := f.once(ctx, request{Do: "visitors"})
 	return a.Sources, err
 }
 
 // HostKeys returns the public halves of the appliance's host keys in SSH wire format.
-func (f *FrontEnd) HostKeys(ctx context.Context) ([][]byte, error) {
-	a, err := f.once(ctx, frontRequest{Do: "hostKeys"})
+func (f *Front) HostKeys(ctx context.Context) ([][]byte, error) {
+	a, err := f.once(ctx, request{Do: "hostKeys"})
 	return a.Keys, err
 }
 
 // Client begins what one client's connection needs. It is over when ctx is done; Close waits for
 // its end.
-func (f *FrontEnd) Client(ctx context.Context) (*ClientSession, error) {
-	c, a, err := f.open(ctx, frontRequest{Do: "client"})
+func (f *Front) Client(ctx context.Context) (*ClientSession, error) {
+	c, a, err := f.open(ctx, request{Do: "client"})
 	if err != nil {
 		return nil, err
 	}
@@ -57,14 +57,14 @@ func (f *FrontEnd) Client(ctx context.Context) (*ClientSession, error) {
 }
 
 // Knocked reports a connection that ended without a login, for the audit log.
-func (f *FrontEnd) Knocked(ctx context.Context, k access.Knock) error {
-	_, err := f.once(ctx, frontRequest{Do: "knocked", Knock: &k})
+func (f *Front) Knocked(ctx context.Context, k access.Knock) error {
+	_, err := f.once(ctx, request{Do: "knocked", Knock: &k})
 	return err
 }
 
 // Files begins a session of kind sftp on the diagnostic directory.
-func (f *FrontEnd) Files(ctx context.Context, login string) (*FileSession, error) {
-	c, _, err := f.open(ctx, frontRequest{Do: "files", Login: login, Kind: "sftp"})
+func (f *Front) Files(ctx context.Context, login string) (*FileSession, error) {
+	c, _, err := f.open(ctx, request{Do: "files", Login: login, Kind: "sftp"})
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +72,7 @@ func (f *FrontEnd) Files(ctx context.Context, login string) (*FileSession, error
 }
 
 // once asks and hangs up.
-func (f *FrontEnd) once(ctx context.Context, q frontRequest) (frontReply, error) {
+func (f *Front) once(ctx context.Context, q request) (reply, error) {
 	c, a, err := f.open(ctx, q)
 	if err == nil {
 		c.close()
@@ -80,12 +80,12 @@ func (f *FrontEnd) once(ctx context.Context, q frontRequest) (frontReply, error)
 	return a, err
 }
 
-func (f *FrontEnd) open(ctx context.Context, q frontRequest) (*frontConn, frontReply, error) {
+func (f *Front) open(ctx context.Context, q request) (*connection, reply, error) {
 	conn, err := f.dial(ctx)
 	if err != nil {
-		return nil, frontReply{}, err
+		return nil, reply{}, err
 	}
-	c := &frontConn{conn: conn}
+	c := &connection{conn: conn}
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	a, _, err := c.ask(q)
 	if err == nil && !stop() {
@@ -97,9 +97,9 @@ func (f *FrontEnd) open(ctx context.Context, q frontRequest) (*frontConn, frontR
 	return c, a, err
 }
 
-// A frontConn is the asking end of a connection to the appliance. Its methods may be called from
+// A connection is the asking end of a connection to the appliance. Its methods may be called from
 // any goroutine.
-type frontConn struct {
+type connection struct {
 	conn *net.UnixConn
 
 	mu     sync.Mutex
@@ -110,11 +110,11 @@ type frontConn struct {
 // ask writes a question and reads the answer, with the descriptors that came along, if any. What
 // the appliance refuses is a *menu.Error; any other error has ended the connection, and everything
 // that is asked later fails with the same.
-func (c *frontConn) ask(q frontRequest) (frontReply, []*os.File, error) {
+func (c *connection) ask(q request) (reply, []*os.File, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.broken != nil {
-		return frontReply{}, nil, c.broken
+		return reply{}, nil, c.broken
 	}
 	c.asked++
 	q.Number = c.asked
@@ -122,37 +122,37 @@ func (c *frontConn) ask(q frontRequest) (frontReply, []*os.File, error) {
 	if err != nil {
 		c.broken = err
 		c.conn.Close()
-		return frontReply{}, nil, err
+		return reply{}, nil, err
 	}
 	if a.Error != nil {
-		return frontReply{}, nil, a.Error
+		return reply{}, nil, a.Error
 	}
 	return a, files, nil
 }
 
 // exchange is a question and its own answer.
-func (c *frontConn) exchange(q frontRequest) (frontReply, []*os.File, error) {
+func (c *connection) exchange(q request) (reply, []*os.File, error) {
 	if err := writeFrame(c.conn, q); err != nil {
-		return frontReply{}, nil, err
+		return reply{}, nil, err
 	}
 	a, files, err := readReply(c.conn)
 	if err != nil {
 		return a, nil, err
 	}
 	refused := a.Error != nil && len(files) == 0
-	if a.Number != q.Number || !refused && (a.Error != nil || !a.answers(q, files)) {
+	if a.Number != q.Number || !refused && (a.Error != nil || !a.fits(q, files)) {
 		closeAll(files)
 		return a, nil, outOfStep("answer %d does not fit question %d (%s %s)", a.Number, q.Number, q.Do, q.Name)
 	}
 	return a, files, nil
 }
 
-func (c *frontConn) close() error { return c.conn.Close() }
+func (c *connection) close() error { return c.conn.Close() }
 
 // A ClientSession is what the connection of one client needs of the appliance. Its methods may be
 // called from any goroutine.
 type ClientSession struct {
-	c      *frontConn
+	c      *connection
 	cookie [16]byte
 	stop   func() bool
 }
@@ -167,7 +167,7 @@ const endTime = 5 * time.Second
 // signature in SSH wire format. hash is SHA-256, SHA-384 or SHA-512, and exchange what the hash is
 // of.
 func (s *ClientSession) Sign(algorithm, hash string, exchange []byte) ([]byte, error) {
-	a, _, err := s.c.ask(frontRequest{Do: "sign", Algorithm: algorithm, Hash: hash, Exchange: exchange})
+	a, _, err := s.c.ask(request{Do: "sign", Algorithm: algorithm, Hash: hash, Exchange: exchange})
 	return a.Signature, err
 }
 
@@ -175,7 +175,7 @@ func (s *ClientSession) Sign(algorithm, hash string, exchange []byte) ([]byte, e
 // is a *menu.Error: of kind Denied where they are not right, of another where it is not about them.
 // The login ends with the session.
 func (s *ClientSession) Login(c access.Credentials) (access.Login, error) {
-	a, _, err := s.c.ask(frontRequest{Do: "login", Credentials: &c})
+	a, _, err := s.c.ask(request{Do: "login", Credentials: &c})
 	if err != nil {
 		return access.Login{}, err
 	}
@@ -209,11 +209,11 @@ func (s *ClientSession) Close() error {
 
 // A FileSession is the diagnostic directory as one login may use it. Its methods may be called from
 // any goroutine.
-type FileSession struct{ c *frontConn }
+type FileSession struct{ c *connection }
 
 // List begins to list the finished files.
 func (s *FileSession) List() (*Listing, error) {
-	a, _, err := s.c.ask(frontRequest{Do: "list"})
+	a, _, err := s.c.ask(request{Do: "list"})
 	if err != nil {
 		return nil, err
 	}
@@ -223,7 +223,7 @@ func (s *FileSession) List() (*Listing, error) {
 // A Listing goes through the finished files, some at a time, so that it takes no more memory for
 // many than for a few. It is for one goroutine.
 type Listing struct {
-	c      *frontConn
+	c      *connection
 	files  []access.File // that came and were not handed on
 	number uint64        // to go on by; 0: these are the last
 }
@@ -234,7 +234,7 @@ func (l *Listing) Next() ([]access.File, error) {
 		if l.number == 0 {
 			return nil, io.EOF
 		}
-		a, _, err := l.c.ask(frontRequest{Do: "list", Listing: l.number})
+		a, _, err := l.c.ask(request{Do: "list", Listing: l.number})
 		if err != nil {
 			return nil, err
 		}
@@ -250,14 +250,14 @@ func (l *Listing) Close() error {
 	if l.number == 0 {
 		return nil
 	}
-	_, _, err := l.c.ask(frontRequest{Do: "unlist", Listing: l.number})
+	_, _, err := l.c.ask(request{Do: "unlist", Listing: l.number})
 	l.files, l.number = nil, 0
 	return err
 }
 
 // Stat returns one finished file.
 func (s *FileSession) Stat(name string) (access.File, error) {
-	a, _, err := s.c.ask(frontRequest{Do: "stat", Name: name})
+	a, _, err := s.c.ask(request{Do: "stat", Name: name})
 	if err != nil {
 		return access.File{}, err
 	}
@@ -267,7 +267,7 @@ func (s *FileSession) Stat(name string) (access.File, error) {
 // Open opens a file for reading. The descriptor is the kernel's own: reading it costs no way
 // through the boundary.
 func (s *FileSession) Open(name string) (*os.File, error) {
-	_, files, err := s.c.ask(frontRequest{Do: "open", Name: name})
+	_, files, err := s.c.ask(request{Do: "open", Name: name})
 	if err != nil {
 		return nil, err
 	}
@@ -277,13 +277,13 @@ func (s *FileSession) Open(name string) (*os.File, error) {
 // Done closes a file and reports how many of its bytes were read, for the audit log.
 func (s *FileSession) Done(name string, f *os.File, bytes int64) error {
 	f.Close()
-	_, _, err := s.c.ask(frontRequest{Do: "done", Name: name, Bytes: bytes})
+	_, _, err := s.c.ask(request{Do: "done", Name: name, Bytes: bytes})
 	return err
 }
 
 // Remove deletes a file.
 func (s *FileSession) Remove(name string) error {
-	_, _, err := s.c.ask(frontRequest{Do: "remove", Name: name})
+	_, _, err := s.c.ask(request{Do: "remove", Name: name})
 	return err
 }
 

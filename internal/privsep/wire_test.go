@@ -1,4 +1,4 @@
-package api
+package privsep
 
 import (
 	"bytes"
@@ -58,8 +58,8 @@ func liar(t *testing.T, answers ...sent) *FileSession {
 	go func() {
 		defer ours.Close()
 		for _, a := range append([]sent{{bytes: frame(`{"number":1}`)}}, answers...) {
-			var q frontRequest
-			if readFrame(ours, maxQuestionFrame, &q) != nil {
+			var q request
+			if readFrame(ours, maxRequestFrame, &q) != nil {
 				return
 			}
 			var rights []byte
@@ -79,10 +79,10 @@ func liar(t *testing.T, answers ...sent) *FileSession {
 				return
 			}
 		}
-		var q frontRequest
-		readFrame(ours, maxQuestionFrame, &q)
+		var q request
+		readFrame(ours, maxRequestFrame, &q)
 	}()
-	s, err := NewFrontEnd(func(context.Context) (*net.UnixConn, error) { return theirs, nil }).Files(t.Context(), "login")
+	s, err := NewFront(func(context.Context) (*net.UnixConn, error) { return theirs, nil }).Files(t.Context(), "login")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,8 +96,8 @@ func TestAnswersOutOfStep(t *testing.T) {
 	stat := func(number int, name string) string {
 		return fmt.Sprintf(`{"number":%d,"file":{"name":%q,"bytes":6,"modified":"2026-01-01T00:00:00Z","payload":true}}`, number, name)
 	}
-	long := make([]byte, 4+maxAnswerFrame+1)
-	binary.BigEndian.PutUint32(long, maxAnswerFrame+1)
+	long := make([]byte, 4+maxReplyFrame+1)
+	binary.BigEndian.PutUint32(long, maxReplyFrame+1)
 	for what, first := range map[string]sent{
 		"too long":                      {bytes: append(long, frame(stat(2, "b.pcap"))...)},
 		"empty":                         {bytes: frame("")},
@@ -209,12 +209,12 @@ func TestLoginWithoutALogin(t *testing.T) {
 	}
 	defer ours.Close()
 	go func() {
-		var q frontRequest
-		for n := 1; readFrame(ours, maxQuestionFrame, &q) == nil; n++ {
+		var q request
+		for n := 1; readFrame(ours, maxRequestFrame, &q) == nil; n++ {
 			ours.Write(frame(fmt.Sprintf(`{"number":%d,"cookie":"AAAAAAAAAAAAAAAAAAAAAA=="}`, n)))
 		}
 	}()
-	client, err := NewFrontEnd(func(context.Context) (*net.UnixConn, error) { return theirs, nil }).Client(t.Context())
+	client, err := NewFront(func(context.Context) (*net.UnixConn, error) { return theirs, nil }).Client(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -279,7 +279,7 @@ func TestListingByPages(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(files) > filesOfAnswer {
+		if len(files) > filesOfReply {
 			t.Fatalf("a page of %d files", len(files))
 		}
 		for _, one := range files {

@@ -1,4 +1,4 @@
-package api
+package privsep
 
 import (
 	"bytes"
@@ -9,7 +9,7 @@ import (
 )
 
 // Whatever comes instead of frames, reading ends, takes no more than its bound and gives nothing twice.
-func FuzzFrontFrames(f *testing.F) {
+func FuzzFrames(f *testing.F) {
 	f.Add(append(frame(`{"number":1,"do":"stat","name":"a"}`), frame(`{"number":2,"do":"list"}`)...))
 	f.Add([]byte("\xff\xff\xff\xff{}"))
 	f.Add([]byte("{\"do\":\"banner\"}\n"))
@@ -20,7 +20,7 @@ func FuzzFrontFrames(f *testing.F) {
 		r := bytes.NewReader(text)
 		for last := uint64(0); ; last++ {
 			before := r.Len()
-			q, err := readQuestion(r, last, maxQuestionFrame)
+			q, err := readRequest(r, last, maxRequestFrame)
 			if err != nil {
 				break
 			}
@@ -34,19 +34,19 @@ func FuzzFrontFrames(f *testing.F) {
 		}
 		defer theirs.Close()
 		go func() {
-			var q frontRequest
-			readFrame(ours, maxQuestionFrame, &q)
+			var q request
+			readFrame(ours, maxRequestFrame, &q)
 			ours.Write(text)
 			ours.Close()
 		}()
-		c := &frontConn{conn: theirs}
-		a, file, err := c.ask(frontRequest{Do: "stat", Name: "a.pcap"})
+		c := &connection{conn: theirs}
+		a, file, err := c.ask(request{Do: "stat", Name: "a.pcap"})
 		if file != nil || err == nil && (a.File == nil || a.File.Name != "a.pcap") {
 			t.Fatalf("answered with %+v, %v", a, err)
 		}
 		var known *menu.Error
 		if err != nil && !errors.As(err, &known) {
-			if _, _, again := c.ask(frontRequest{Do: "banner"}); again == nil {
+			if _, _, again := c.ask(request{Do: "banner"}); again == nil {
 				t.Fatal("a connection at fault answers")
 			}
 		}

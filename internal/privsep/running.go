@@ -1,4 +1,4 @@
-package api
+package privsep
 
 import (
 	"context"
@@ -9,19 +9,19 @@ import (
 
 // A Running is a session process as the front has it: the other ends of its descriptors, and how it ends.
 type Running struct {
-	c       *frontConn
+	c       *connection
 	started uint64 // the question that began it
 	files   []*os.File
 }
 
 // Spawn runs a program for a login. The appliance starts the process; the end of ctx before it has gives it up.
-func (f *FrontEnd) Spawn(ctx context.Context, login string, program access.Program) (*Running, error) {
-	c, _, err := f.open(ctx, frontRequest{Do: "spawn", Login: login, Kind: program.Kind})
+func (f *Front) Spawn(ctx context.Context, login string, program access.Program) (*Running, error) {
+	c, _, err := f.open(ctx, request{Do: "spawn", Login: login, Kind: program.Kind})
 	if err != nil {
 		return nil, err
 	}
 	stop := context.AfterFunc(ctx, func() { c.close() })
-	_, files, err := c.ask(frontRequest{Do: "start", Program: &program})
+	_, files, err := c.ask(request{Do: "start", Program: &program})
 	if err == nil && !stop() {
 		err = ctx.Err()
 	}
@@ -38,16 +38,16 @@ func (r *Running) Files() []*os.File { return r.files }
 
 // Signal sends the program a signal by its name without SIG.
 func (r *Running) Signal(name string) error {
-	return r.c.tell(frontRequest{Do: "signal", Signal: name})
+	return r.c.tell(request{Do: "signal", Signal: name})
 }
 
 // HangUp asks the appliance to end the program.
-func (r *Running) HangUp() error { return r.c.tell(frontRequest{Do: "hangUp"}) }
+func (r *Running) HangUp() error { return r.c.tell(request{Do: "hangUp"}) }
 
 // Wait waits for the end of the program. Called once.
 func (r *Running) Wait() (access.Ended, error) {
-	var a frontReply
-	if err := readFrame(r.c.conn, maxAnswerFrame, &a); err != nil {
+	var a reply
+	if err := readFrame(r.c.conn, maxReplyFrame, &a); err != nil {
 		return access.Ended{}, owed(err)
 	}
 	switch {
@@ -66,7 +66,7 @@ func (r *Running) Close() error {
 }
 
 // tell writes a question that has no answer.
-func (c *frontConn) tell(q frontRequest) error {
+func (c *connection) tell(q request) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.broken != nil {

@@ -1,4 +1,4 @@
-package api
+package privsep
 
 import (
 	"encoding/binary"
@@ -16,7 +16,7 @@ import (
 	"diagsh/internal/menu"
 )
 
-// The front's protocol. The front opens a connection per act and asks: a frame with a frontRequest, which a frame with a frontReply
+// The front's protocol. The front opens a connection per act and asks: a frame with a request, which a frame with a reply
 // answers. Some acts go on with further questions on their connection, and descriptors come along with some answers (SCM_RIGHTS,
 // unix(7)):
 //
@@ -32,7 +32,7 @@ import (
 //
 // The front may be one that somebody took over. So it can act only for logins that it made itself (Front), and the appliance reads
 // what it sends as it reads any stranger's. It is believed when it says from which address somebody comes, and not when it says who.
-type frontRequest struct {
+type request struct {
 	Number      uint64              `json:"number"`
 	Do          string              `json:"do"` // banner, hostKeys, visitors, keyKnown, knocked, client, files, spawn; then what belongs to these
 	User        string              `json:"user,omitempty"`
@@ -52,7 +52,7 @@ type frontRequest struct {
 	Signal      string              `json:"signal,omitempty"`
 }
 
-type frontReply struct {
+type reply struct {
 	Number    uint64        `json:"number"`
 	Error     *menu.Error   `json:"error,omitempty"`
 	Text      string        `json:"text,omitempty"`
@@ -72,13 +72,13 @@ type frontReply struct {
 // key or a signature, of RSA with 16384 bits at most. Then it holds a command line. Answers are the appliance's, and the longest is a
 // page of a listing.
 const (
-	maxFirstFrame    = 16 << 10
-	maxQuestionFrame = 64 << 10
-	maxAnswerFrame   = 1 << 20
+	maxFirstFrame   = 16 << 10
+	maxRequestFrame = 64 << 10
+	maxReplyFrame   = 1 << 20
 )
 
-// filesOfAnswer is how many files an answer lists: their names have up to 255 bytes, of which JSON may make six each.
-const filesOfAnswer = 256
+// filesOfReply is how many files an answer lists: their names have up to 255 bytes, of which JSON may make six each.
+const filesOfReply = 256
 
 // maxDescriptors is how many come with one answer: those of a program without a terminal.
 const maxDescriptors = 3
@@ -96,7 +96,7 @@ func writeFrame(c *net.UnixConn, message any, files ...*os.File) error {
 	if err != nil {
 		return err
 	}
-	if len(body) > maxAnswerFrame {
+	if len(body) > maxReplyFrame {
 		return outOfStep("a frame of %d bytes", len(body))
 	}
 	frame := append(binary.BigEndian.AppendUint32(make([]byte, 0, 4+len(body)), uint32(len(body))), body...)
@@ -161,8 +161,8 @@ func owed(err error) error {
 }
 
 // readReply reads an answer and the descriptors that came along with its first byte, if any.
-func readReply(c *net.UnixConn) (frontReply, []*os.File, error) {
-	var a frontReply
+func readReply(c *net.UnixConn) (reply, []*os.File, error) {
+	var a reply
 	var length [4]byte
 	oob := make([]byte, unix.CmsgSpace(4*maxDescriptors))
 	n, oobn, flags, _, err := c.ReadMsgUnix(length[:], oob)
@@ -175,7 +175,7 @@ func readReply(c *net.UnixConn) (frontReply, []*os.File, error) {
 		err = owed(err)
 	}
 	if err == nil {
-		err = readBody(c, length, maxAnswerFrame, &a)
+		err = readBody(c, length, maxReplyFrame, &a)
 	}
 	if err != nil {
 		closeAll(files)
@@ -213,8 +213,8 @@ func closeAll(files []*os.File) {
 	}
 }
 
-// answers reports whether a reply without an error can be the one to a question.
-func (a frontReply) answers(q frontRequest, files []*os.File) bool {
+// fits reports whether a reply without an error can be the one to a question.
+func (a reply) fits(q request, files []*os.File) bool {
 	if len(files) != q.descriptors() {
 		return false
 	}
@@ -236,7 +236,7 @@ func (a frontReply) answers(q frontRequest, files []*os.File) bool {
 }
 
 // descriptors is how many come with the answer.
-func (q frontRequest) descriptors() int {
+func (q request) descriptors() int {
 	switch {
 	case q.Do == "open" || q.Do == "start" && q.Program.Terminal != nil:
 		return 1

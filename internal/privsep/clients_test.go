@@ -1,4 +1,4 @@
-package api
+package privsep
 
 import (
 	"bytes"
@@ -70,7 +70,7 @@ func stampFront(t testing.TB, d *fakeAppliance, keys *stamp) *Monitor {
 
 func beginClient(t testing.TB, f *Monitor) *ClientSession {
 	t.Helper()
-	c, err := NewFrontEnd(f.Dial).Client(t.Context())
+	c, err := NewFront(f.Dial).Client(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,7 +120,7 @@ func TestOnlyExchangesAreSigned(t *testing.T) {
 			t.Errorf("%s: %q, %v", name, signature, err)
 		}
 	}
-	if public, err := NewFrontEnd(f.Dial).HostKeys(t.Context()); err != nil || len(public) != 2 || !bytes.Equal(public[1], ourKey) {
+	if public, err := NewFront(f.Dial).HostKeys(t.Context()); err != nil || len(public) != 2 || !bytes.Equal(public[1], ourKey) {
 		t.Errorf("host keys: %q, %v", public, err)
 	}
 }
@@ -169,7 +169,7 @@ func TestSessionIsTheFirstExchange(t *testing.T) {
 // A proof is not kept for later: who has not logged in after some time has to connect again.
 func TestTimeOfAClient(t *testing.T) {
 	d := newFake(t)
-	desk := &clientDesk{monitor: stampFront(t, d, &stamp{}), begun: time.Now().Add(-clientTime - time.Second)}
+	desk := &clientHandler{monitor: stampFront(t, d, &stamp{}), begun: time.Now().Add(-clientTime - time.Second)}
 	if _, err := desk.logIn(t.Context(), access.Credentials{User: "op", Password: "right"}); menu.AsError(err) == nil || menu.AsError(err).Code != menu.State {
 		t.Errorf("too late: %v", err)
 	}
@@ -191,8 +191,8 @@ func TestSessionIsInNoFrame(t *testing.T) {
 	theirs.Write(frame(`{"number":2,"do":"login","sessionID":"AAAA","SessionID":"AAAA","credentials":` +
 		`{"user":"op","key":"AAAA","sessionID":"AAAA","SessionID":"AAAA","sessionId":"AAAA","proven":true}}`))
 	for range 2 {
-		var a frontReply
-		if err := readFrame(theirs, maxAnswerFrame, &a); err != nil {
+		var a reply
+		if err := readFrame(theirs, maxReplyFrame, &a); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -207,7 +207,7 @@ func TestLoginEndsWithItsConnection(t *testing.T) {
 	f := stampFront(t, d, &stamp{})
 	in := func(ctx context.Context) *ClientSession {
 		t.Helper()
-		c, err := NewFrontEnd(f.Dial).Client(ctx)
+		c, err := NewFront(f.Dial).Client(ctx)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -249,7 +249,7 @@ func TestSignatureIsGivenUpWithItsClient(t *testing.T) {
 	keys := &stamp{began: make(chan struct{}), gaveUp: make(chan error, 1)}
 	f := stampFront(t, newFake(t), keys)
 	ctx, cancel := context.WithCancel(t.Context())
-	c, err := NewFrontEnd(f.Dial).Client(ctx)
+	c, err := NewFront(f.Dial).Client(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -274,9 +274,9 @@ func TestOnlyOnAClientsConnection(t *testing.T) {
 	d := newFake(t)
 	keys := &stamp{}
 	f := stampFront(t, d, keys)
-	front := NewFrontEnd(f.Dial)
+	front := NewFront(f.Dial)
 	right := &access.Credentials{User: "op", Password: "right"}
-	for _, q := range []frontRequest{{Do: "sign", Algorithm: "algorithm", Hash: "SHA-256", Exchange: exchangeOf([16]byte{}, ourKey, "secret")}, {Do: "login", Credentials: right}, {Do: "logout", Login: "login-op"}} {
+	for _, q := range []request{{Do: "sign", Algorithm: "algorithm", Hash: "SHA-256", Exchange: exchangeOf([16]byte{}, ourKey, "secret")}, {Do: "login", Credentials: right}, {Do: "logout", Login: "login-op"}} {
 		if a, err := front.once(t.Context(), q); err == nil {
 			t.Errorf("%s: %+v", q.Do, a)
 		}
@@ -288,12 +288,12 @@ func TestOnlyOnAClientsConnection(t *testing.T) {
 	}
 	defer files.Close()
 	client := beginClient(t, f)
-	for _, q := range []frontRequest{{Do: "login"}, {Do: "client"}, {Do: "files", Login: "login-op", Kind: "sftp"}, {Do: "spawn", Login: "login-op", Kind: "shell"}, {Do: "hostKeys"}, {}} {
+	for _, q := range []request{{Do: "login"}, {Do: "client"}, {Do: "files", Login: "login-op", Kind: "sftp"}, {Do: "spawn", Login: "login-op", Kind: "shell"}, {Do: "hostKeys"}, {}} {
 		if a, _, err := client.c.ask(q); menu.AsError(err) == nil || menu.AsError(err).Code != menu.Usage {
 			t.Errorf("on a client's connection %q: %+v, %v", q.Do, a, err)
 		}
 	}
-	if _, _, err := files.c.ask(frontRequest{Do: "sign", Algorithm: "algorithm", Hash: "SHA-256", Exchange: exchangeOf([16]byte{}, ourKey, "secret")}); err == nil {
+	if _, _, err := files.c.ask(request{Do: "sign", Algorithm: "algorithm", Hash: "SHA-256", Exchange: exchangeOf([16]byte{}, ourKey, "secret")}); err == nil {
 		t.Error("signed in a session of files")
 	}
 	if len(keys.signed) != 0 || len(d.offered) != 0 {

@@ -1,4 +1,4 @@
-package api
+package privsep
 
 import (
 	"context"
@@ -14,25 +14,25 @@ import (
 	"diagsh/internal/menu"
 )
 
-// maxFrontConns bounds the connections that one front has open: one for each client and each session, and what they ask meanwhile.
-const maxFrontConns = 4096
+// maxConns bounds the connections that one front has open: one for each client and each session, and what they ask meanwhile.
+const maxConns = 4096
 
-// firstQuestionTime is how long a connection of the front may be open before it asks for something.
-const firstQuestionTime = 10 * time.Second
+// firstRequestTime is how long a connection of the front may be open before it asks for something.
+const firstRequestTime = 10 * time.Second
 
 var errFrontEnded = errors.New("the front has ended")
 
 // Options are what a front can have done.
 type Options struct {
-	Logins   FrontLogins
+	Logins   Logins
 	Boundary Boundary
 	Spawner  Spawner
 	HostKeys HostKeys
 	Log      *slog.Logger
 }
 
-// FrontLogins is who may come in. Its methods may be called from any goroutine.
-type FrontLogins interface {
+// Logins is who may come in. Its methods may be called from any goroutine.
+type Logins interface {
 	// Banner returns the text before a login.
 	Banner() string
 
@@ -67,7 +67,7 @@ type Boundary interface {
 	AddSession(c net.Conn, caller menu.Caller, ended <-chan struct{}, detach func())
 
 	// Files returns the diagnostic directory as a session may use it.
-	Files(session string) FrontFiles
+	Files(session string) Files
 
 	// MayFiles reports whether it makes sense to offer files to a caller at all.
 	MayFiles(menu.Caller) bool
@@ -76,9 +76,9 @@ type Boundary interface {
 	AsError(what string, err error) *menu.Error
 }
 
-// FrontFiles are the diagnostic directory as one session may use it. Each call looks up the role of the
+// Files are the diagnostic directory as one session may use it. Each call looks up the role of the
 // caller and audits. Errors for users are *menu.Error. They are for one goroutine.
-type FrontFiles interface {
+type Files interface {
 	// List begins to list the finished files.
 	List() (access.FileListing, error)
 
@@ -101,14 +101,14 @@ type FrontFiles interface {
 // A Monitor is the appliance's side of a front: what listens on the network, in a process of its own. Whatever that process becomes, it
 // acts only for logins that it made, and they end with it.
 type Monitor struct {
-	logins   FrontLogins
+	logins   Logins
 	boundary Boundary
 	spawner  Spawner
 	hostKeys HostKeys
 	log      *slog.Logger
 	places   chan struct{} // holds an element for each connection
 
-	patience time.Duration // firstQuestionTime, but in tests
+	patience time.Duration // firstRequestTime, but in tests
 
 	mu      sync.Mutex
 	ended   bool
@@ -126,8 +126,8 @@ func NewMonitor(o Options) *Monitor {
 		spawner:  o.Spawner,
 		hostKeys: o.HostKeys,
 		log:      o.Log,
-		places:   make(chan struct{}, maxFrontConns),
-		patience: firstQuestionTime,
+		places:   make(chan struct{}, maxConns),
+		patience: firstRequestTime,
 		conns:    map[net.Conn]struct{}{},
 		own:      map[string]struct{}{},
 	}
@@ -214,8 +214,8 @@ func (m *Monitor) disown(login string) bool {
 }
 
 var (
-	errForeignLogin    = menu.Errorf(menu.Denied, "There is no such login")
-	errUnknownQuestion = menu.Errorf(menu.Usage, "The front asked for something unknown")
+	errForeignLogin   = menu.Errorf(menu.Denied, "There is no such login")
+	errUnknownRequest = menu.Errorf(menu.Usage, "The front asked for something unknown")
 )
 
 // attach begins a session of a login that the front made.
@@ -232,7 +232,7 @@ func (m *Monitor) attach(login, kind string) (caller menu.Caller, ended <-chan s
 // serve answers one connection of the front.
 func (m *Monitor) serve(c *net.UnixConn) {
 	c.SetReadDeadline(time.Now().Add(m.patience))
-	q, err := readQuestion(c, 0, maxFirstFrame)
+	q, err := readRequest(c, 0, maxFirstFrame)
 	if err != nil {
 		m.fault(err)
 		return
@@ -257,7 +257,7 @@ func (m *Monitor) serve(c *net.UnixConn) {
 		if err != nil {
 			answer = m.failed(q.Do, err)
 		}
-		reply(c, q, answer)
+		respond(c, q, answer)
 	}
 }
 
@@ -276,8 +276,8 @@ func (m *Monitor) fault(err error) {
 }
 
 // failed is the answer to a question about what, where err came of it.
-func (m *Monitor) failed(what string, err error) frontReply {
-	return frontReply{Error: m.boundary.AsError(what, err)}
+func (m *Monitor) failed(what string, err error) reply {
+	return reply{Error: m.boundary.AsError(what, err)}
 }
 
 // closeAfter closes c when ended is closed, unless the function that it returns is called before.
@@ -293,9 +293,9 @@ func closeAfter(ended <-chan struct{}, c io.Closer) (stop func()) {
 	return func() { close(stopped) }
 }
 
-// readQuestion reads the question after the one with the number last, in a frame of at most that many bytes.
-func readQuestion(c io.Reader, last uint64, most uint32) (frontRequest, error) {
-	var q frontRequest
+// readRequest reads the question after the one with the number last, in a frame of at most that many bytes.
+func readRequest(c io.Reader, last uint64, most uint32) (request, error) {
+	var q request
 	err := readFrame(c, most, &q)
 	if err == nil && q.Number != last+1 {
 		err = outOfStep("question %d after question %d", q.Number, last)
@@ -304,28 +304,28 @@ func readQuestion(c io.Reader, last uint64, most uint32) (frontRequest, error) {
 }
 
 // reply answers a question, with open descriptors.
-func reply(c *net.UnixConn, q frontRequest, a frontReply, files ...*os.File) error {
+func respond(c *net.UnixConn, q request, a reply, files ...*os.File) error {
 	a.Number = q.Number
 	return writeFrame(c, a, files...)
 }
 
 // answer answers a question that is the only one of its connection.
-func (m *Monitor) answer(ctx context.Context, q frontRequest) (frontReply, error) {
+func (m *Monitor) answer(ctx context.Context, q request) (reply, error) {
 	switch q.Do {
 	case "banner":
-		return frontReply{Text: m.logins.Banner()}, nil
+		return reply{Text: m.logins.Banner()}, nil
 	case "visitors":
-		return frontReply{Sources: m.logins.Visitors()}, nil
+		return reply{Sources: m.logins.Visitors()}, nil
 	case "knocked":
 		if q.Knock == nil {
 			break
 		}
 		m.logins.Knocked(*q.Knock)
-		return frontReply{}, nil
+		return reply{}, nil
 	case "keyKnown":
-		return frontReply{Known: m.logins.KeyKnown(ctx, q.User, q.Source, q.Key)}, nil
+		return reply{Known: m.logins.KeyKnown(ctx, q.User, q.Source, q.Key)}, nil
 	case "hostKeys":
-		return frontReply{Keys: m.hostKeys.Public()}, nil
+		return reply{Keys: m.hostKeys.Public()}, nil
 	}
-	return frontReply{}, errUnknownQuestion
+	return reply{}, errUnknownRequest
 }

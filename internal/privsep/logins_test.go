@@ -1,4 +1,4 @@
-package api
+package privsep
 
 import (
 	"context"
@@ -15,7 +15,7 @@ import (
 func TestLogin(t *testing.T) {
 	d := newFake(t)
 	f, _ := newMonitor(t, d)
-	front := NewFrontEnd(f.Dial)
+	front := NewFront(f.Dial)
 	if banner, err := front.Banner(t.Context()); err != nil || banner != d.Banner() {
 		t.Errorf("banner %q, %v", banner, err)
 	}
@@ -67,7 +67,6 @@ func TestLoginIsGivenUpWithItsClient(t *testing.T) {
 		t.Error(got)
 	}
 }
-
 
 // A file comes as a descriptor that can be read and not written.
 func TestFilesOfALogin(t *testing.T) {

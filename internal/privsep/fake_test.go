@@ -1,4 +1,4 @@
-package api
+package privsep
 
 import (
 	"context"
@@ -138,7 +138,7 @@ func (a *fakeAppliance) MayFiles(caller menu.Caller) bool { return caller.User !
 
 func (a *fakeAppliance) AsError(_ string, err error) *menu.Error { return menu.AsError(err) }
 
-func (a *fakeAppliance) Files(session string) FrontFiles { return &fakeFiles{appliance: a} }
+func (a *fakeAppliance) Files(session string) Files { return &fakeFiles{appliance: a} }
 
 // fakeFiles are the files of one session.
 type fakeFiles struct {

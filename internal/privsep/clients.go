@@ -1,4 +1,4 @@
-package api
+package privsep
 
 import (
 	"bytes"
@@ -26,9 +26,9 @@ type HostKeys interface {
 // So whoever took the front over cannot keep a proof for later.
 const clientTime = 2 * time.Minute
 
-// A clientDesk answers what one client's connection needs. Its login belongs to it: it ends with
+// A clientHandler answers what one client's connection needs. Its login belongs to it: it ends with
 // the connection, however that ends.
-type clientDesk struct {
+type clientHandler struct {
 	monitor   *Monitor
 	begun     time.Time
 	cookie    [16]byte // that the first key exchange has to have, so that it is none that was signed before
@@ -39,21 +39,21 @@ type clientDesk struct {
 
 // serveClient answers until the front hangs up, or the connection is at fault. Then the login has
 // ended.
-func (m *Monitor) serveClient(c *net.UnixConn, first frontRequest) {
-	d := &clientDesk{monitor: m, begun: time.Now(), pace: pace{left: signBurst, last: time.Now()}}
+func (m *Monitor) serveClient(c *net.UnixConn, first request) {
+	d := &clientHandler{monitor: m, begun: time.Now(), pace: pace{left: signBurst, last: time.Now()}}
 	rand.Read(d.cookie[:])
 	defer d.logout()
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	if reply(c, first, frontReply{Cookie: d.cookie[:]}) != nil {
+	if respond(c, first, reply{Cookie: d.cookie[:]}) != nil {
 		return
 	}
-	for q := range m.questions(ctx, c, cancel) {
+	for q := range m.requests(ctx, c, cancel) {
 		a, err := d.answer(ctx, q)
 		if err != nil {
 			a = m.failed(q.Do, err)
 		}
-		if reply(c, q, a) != nil {
+		if respond(c, q, a) != nil {
 			return
 		}
 	}
@@ -61,41 +61,41 @@ func (m *Monitor) serveClient(c *net.UnixConn, first frontRequest) {
 
 // questions reads what is asked on a connection after its first question, until ctx is done. It
 // calls hungUp when there is no more to come: what waits is given up then.
-func (m *Monitor) questions(ctx context.Context, c *net.UnixConn, hungUp func()) <-chan frontRequest {
-	questions := make(chan frontRequest)
+func (m *Monitor) requests(ctx context.Context, c *net.UnixConn, hungUp func()) <-chan request {
+	requests := make(chan request)
 	go func() {
-		defer close(questions)
+		defer close(requests)
 		defer hungUp()
 		for last := uint64(1); ; last++ {
-			q, err := readQuestion(c, last, maxQuestionFrame)
+			q, err := readRequest(c, last, maxRequestFrame)
 			if err != nil {
 				m.fault(err)
 				return
 			}
 			select {
-			case questions <- q:
+			case requests <- q:
 			case <-ctx.Done():
 				return
 			}
 		}
 	}()
-	return questions
+	return requests
 }
 
-func (d *clientDesk) answer(ctx context.Context, q frontRequest) (frontReply, error) {
+func (d *clientHandler) answer(ctx context.Context, q request) (reply, error) {
 	switch {
 	case q.Do == "sign":
 		return d.sign(ctx, q)
 	case q.Do == "login" && q.Credentials != nil:
 		return d.logIn(ctx, *q.Credentials)
 	}
-	return frontReply{}, errUnknownQuestion
+	return reply{}, errUnknownRequest
 }
 
 // sign signs the hash of a key exchange. It computes the hash itself, of an exchange with one of
 // the host keys in it, and for the first one with the cookie of this connection. So nothing is
 // signed that means something elsewhere, or meant something before.
-func (d *clientDesk) sign(ctx context.Context, q frontRequest) (frontReply, error) {
+func (d *clientHandler) sign(ctx context.Context, q request) (reply, error) {
 	e, err := parseExchange(q.Exchange)
 	newHash, known := exchangeHashes[q.Hash]
 	switch {
@@ -109,48 +109,48 @@ func (d *clientDesk) sign(ctx context.Context, q frontRequest) (frontReply, erro
 	}
 	if err != nil {
 		d.monitor.fault(err)
-		return frontReply{}, errUnknownQuestion
+		return reply{}, errUnknownRequest
 	}
 	if err := d.pace.wait(ctx); err != nil {
-		return frontReply{}, err
+		return reply{}, err
 	}
 	h := newHash()
 	h.Write(q.Exchange)
 	sum := h.Sum(nil)
 	signature, err := d.monitor.hostKeys.Sign(ctx, e.keyType, q.Algorithm, sum)
 	if err != nil {
-		return frontReply{}, err
+		return reply{}, err
 	}
 	if d.sessionID == nil {
 		d.sessionID = sum
 	}
-	return frontReply{Signature: signature}, nil
+	return reply{Signature: signature}, nil
 }
 
 // logIn checks credentials. The appliance audits both outcomes, since it knows why a login failed
 // and the front must not.
-func (d *clientDesk) logIn(ctx context.Context, c access.Credentials) (frontReply, error) {
+func (d *clientHandler) logIn(ctx context.Context, c access.Credentials) (reply, error) {
 	if d.login != "" {
-		return frontReply{}, menu.Errorf(menu.State, "This connection has logged in already")
+		return reply{}, menu.Errorf(menu.State, "This connection has logged in already")
 	}
 	if time.Since(d.begun) > clientTime {
-		return frontReply{}, menu.Errorf(menu.State, "The time to log in is over").WithHint("Connect again")
+		return reply{}, menu.Errorf(menu.State, "The time to log in is over").WithHint("Connect again")
 	}
 	c.SessionID = d.sessionID
 	login, err := d.monitor.logins.Login(ctx, c)
 	if err != nil {
-		return frontReply{}, err
+		return reply{}, err
 	}
 	if !d.monitor.adopt(login.ID) {
 		d.monitor.logins.Logout(login.ID)
-		return frontReply{}, errFrontEnded
+		return reply{}, errFrontEnded
 	}
 	d.login = login.ID
 	login.MayFiles = d.monitor.boundary.MayFiles(login.Caller)
-	return frontReply{Login: &login}, nil
+	return reply{Login: &login}, nil
 }
 
-func (d *clientDesk) logout() {
+func (d *clientHandler) logout() {
 	if d.login != "" && d.monitor.disown(d.login) {
 		d.monitor.logins.Logout(d.login)
 	}

@@ -1,4 +1,4 @@
-package api
+package privsep
 
 import (
 	"errors"
@@ -33,17 +33,17 @@ type Child interface {
 }
 
 // serveProgram runs a program for a login on a connection of the front. The end of that connection hangs the program up.
-func (m *Monitor) serveProgram(c *net.UnixConn, q frontRequest) {
+func (m *Monitor) serveProgram(c *net.UnixConn, q request) {
 	child, q, err := m.startProgram(c, q)
 	if errors.Is(err, errHungUp) {
 		m.fault(err)
 		return
 	}
 	if err != nil {
-		reply(c, q, m.failed(q.Do, err))
+		respond(c, q, m.failed(q.Do, err))
 		return
 	}
-	err = reply(c, q, frontReply{}, child.Files()...)
+	err = respond(c, q, reply{}, child.Files()...)
 	child.CloseFiles()
 	if err != nil {
 		child.HangUp()
@@ -56,9 +56,9 @@ func (m *Monitor) serveProgram(c *net.UnixConn, q frontRequest) {
 	}()
 	ended, err := child.Wait()
 	if err != nil {
-		reply(c, q, m.failed(q.Do, err))
+		respond(c, q, m.failed(q.Do, err))
 	} else {
-		reply(c, q, frontReply{Ended: &ended})
+		respond(c, q, reply{Ended: &ended})
 	}
 	c.Close()
 	<-heard
@@ -69,10 +69,10 @@ var errHungUp = errors.New("the front has hung up")
 
 // startProgram attaches the login, hears which program it is and starts it. The program has a connection of its own, which carries the
 // identity of the login, and which the front does not see. The question that it returns is the one to answer.
-func (m *Monitor) startProgram(c *net.UnixConn, q frontRequest) (Child, frontRequest, error) {
+func (m *Monitor) startProgram(c *net.UnixConn, q request) (Child, request, error) {
 	kind := q.Kind
 	if kind != "shell" && kind != "exec" {
-		return nil, q, errUnknownQuestion
+		return nil, q, errUnknownRequest
 	}
 	caller, ended, detach, err := m.attach(q.Login, kind)
 	if err != nil {
@@ -98,16 +98,16 @@ func (m *Monitor) startProgram(c *net.UnixConn, q frontRequest) (Child, frontReq
 }
 
 // hearProgram answers the question for a program, and returns the one that says which.
-func hearProgram(c *net.UnixConn, spawn frontRequest) (start frontRequest, err error) {
-	if err := reply(c, spawn, frontReply{}); err != nil {
+func hearProgram(c *net.UnixConn, spawn request) (start request, err error) {
+	if err := respond(c, spawn, reply{}); err != nil {
 		return spawn, err
 	}
-	start, err = readQuestion(c, spawn.Number, maxQuestionFrame)
+	start, err = readRequest(c, spawn.Number, maxRequestFrame)
 	switch {
 	case err != nil:
 		return start, errors.Join(errHungUp, err)
 	case start.Do != "start" || start.Program == nil || start.Program.Kind != spawn.Kind:
-		return start, errUnknownQuestion
+		return start, errUnknownRequest
 	}
 	return start, nil
 }
@@ -124,7 +124,7 @@ func (m *Monitor) start(program access.Program, connection *net.UnixConn) (Child
 // listen obeys what the front says about a program that runs, until the connection ends or what it says does not fit.
 func listen(c *net.UnixConn, child Child, last uint64) {
 	for ; ; last++ {
-		q, err := readQuestion(c, last, maxFirstFrame)
+		q, err := readRequest(c, last, maxFirstFrame)
 		if err != nil || q.Do != "signal" {
 			return // "hangUp", for one
 		}

@@ -1,4 +1,4 @@
-package api
+package privsep
 
 import (
 	"crypto/sha256"

@@ -1,4 +1,4 @@
-package api
+package privsep
 
 import (
 	"errors"
@@ -13,35 +13,35 @@ import (
 // maxListings bounds the listings that a session goes through at a time.
 const maxListings = 16
 
-// A fileDesk answers what SFTP and SCP ask of the diagnostic directory in one session.
-type fileDesk struct {
+// A fileHandler answers what SFTP and SCP ask of the diagnostic directory in one session.
+type fileHandler struct {
 	monitor  *Monitor
-	files    FrontFiles
+	files    Files
 	listings map[uint64]access.FileListing
 	begun    uint64 // listings so far; each has its number for a name
 }
 
 // serveFiles answers until the front hangs up, the session ends, or the connection is at fault.
-func (m *Monitor) serveFiles(c *net.UnixConn, q frontRequest) {
+func (m *Monitor) serveFiles(c *net.UnixConn, q request) {
 	caller, ended, detach, err := m.attach(q.Login, "sftp")
 	if err != nil {
-		reply(c, q, m.failed(q.Do, err))
+		respond(c, q, m.failed(q.Do, err))
 		return
 	}
 	defer detach()
 	defer closeAfter(ended, c)()
-	if reply(c, q, frontReply{}) != nil {
+	if respond(c, q, reply{}) != nil {
 		return
 	}
-	d := &fileDesk{monitor: m, files: m.boundary.Files(caller.Session), listings: map[uint64]access.FileListing{}}
+	d := &fileHandler{monitor: m, files: m.boundary.Files(caller.Session), listings: map[uint64]access.FileListing{}}
 	defer d.close()
 	m.fault(d.serve(c))
 }
 
 // serve answers until the connection ends, and returns why it did.
-func (d *fileDesk) serve(c *net.UnixConn) error {
+func (d *fileHandler) serve(c *net.UnixConn) error {
 	for last := uint64(1); ; last++ { // the question before was the one for this session
-		q, err := readQuestion(c, last, maxQuestionFrame)
+		q, err := readRequest(c, last, maxRequestFrame)
 		if err != nil {
 			return err
 		}
@@ -50,10 +50,10 @@ func (d *fileDesk) serve(c *net.UnixConn) error {
 			a = d.monitor.failed(q.Do+" "+q.Name, err)
 		}
 		if file != nil {
-			err = reply(c, q, a, file)
+			err = respond(c, q, a, file)
 			file.Close()
 		} else {
-			err = reply(c, q, a)
+			err = respond(c, q, a)
 		}
 		if err != nil {
 			return err
@@ -61,7 +61,7 @@ func (d *fileDesk) serve(c *net.UnixConn) error {
 	}
 }
 
-func (d *fileDesk) answer(q frontRequest) (frontReply, *os.File, error) {
+func (d *fileHandler) answer(q request) (reply, *os.File, error) {
 	switch q.Do {
 	case "list":
 		a, err := d.list(q.Listing)
@@ -71,54 +71,54 @@ func (d *fileDesk) answer(q frontRequest) (frontReply, *os.File, error) {
 			delete(d.listings, q.Listing)
 			listing.Close()
 		}
-		return frontReply{}, nil, nil
+		return reply{}, nil, nil
 	case "stat":
 		f, err := d.files.Stat(q.Name)
-		return frontReply{File: &f}, nil, err
+		return reply{File: &f}, nil, err
 	case "open":
 		info, f, err := d.files.Open(q.Name)
-		return frontReply{File: &info}, f, err
+		return reply{File: &info}, f, err
 	case "done":
-		return frontReply{}, nil, d.files.Done(q.Name, q.Bytes)
+		return reply{}, nil, d.files.Done(q.Name, q.Bytes)
 	case "remove":
-		return frontReply{}, nil, d.files.Remove(q.Name)
+		return reply{}, nil, d.files.Remove(q.Name)
 	}
-	return frontReply{}, nil, errUnknownQuestion
+	return reply{}, nil, errUnknownRequest
 }
 
 // list answers with the next files of a listing, or the first ones of a new listing if number is 0.
-func (d *fileDesk) list(number uint64) (frontReply, error) {
+func (d *fileHandler) list(number uint64) (reply, error) {
 	listing := d.listings[number]
 	switch {
 	case listing != nil:
 	case number != 0:
-		return frontReply{}, menu.Errorf(menu.State, "This listing has ended")
+		return reply{}, menu.Errorf(menu.State, "This listing has ended")
 	case len(d.listings) >= maxListings:
-		return frontReply{}, menu.Errorf(menu.State, "Too many listings are open").
+		return reply{}, menu.Errorf(menu.State, "Too many listings are open").
 			WithHint("At most %d at a time", maxListings)
 	default:
 		var err error
 		if listing, err = d.files.List(); err != nil {
-			return frontReply{}, err
+			return reply{}, err
 		}
 		d.begun++
 		number = d.begun
 		d.listings[number] = listing
 	}
-	files, err := listing.Next(filesOfAnswer)
+	files, err := listing.Next(filesOfReply)
 	if err == nil {
-		return frontReply{Listing: number, Files: files}, nil
+		return reply{Listing: number, Files: files}, nil
 	}
 	delete(d.listings, number)
 	listing.Close()
 	if errors.Is(err, io.EOF) {
-		return frontReply{}, nil
+		return reply{}, nil
 	}
-	return frontReply{}, err
+	return reply{}, err
 }
 
 // close is the end of the session.
-func (d *fileDesk) close() {
+func (d *fileHandler) close() {
 	d.files.Close()
 	for _, listing := range d.listings {
 		listing.Close()

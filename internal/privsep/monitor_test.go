@@ -1,4 +1,4 @@
-package api
+package privsep
 
 import (
 	"bytes"
@@ -25,11 +25,11 @@ import (
 const patience = 20 * time.Second
 
 // frontOf returns a front that has logged op in.
-func frontOf(t testing.TB, d *fakeAppliance) *FrontEnd {
+func frontOf(t testing.TB, d *fakeAppliance) *Front {
 	t.Helper()
 	f, _ := newMonitor(t, d)
 	f.adopt("login-op")
-	return NewFrontEnd(f.Dial)
+	return NewFront(f.Dial)
 }
 
 // A fakeSpawner starts sessions that do nothing.
@@ -106,7 +106,7 @@ func (c *fakeChild) Wait() (access.Ended, error) {
 func TestProgramOfALogin(t *testing.T) {
 	d := newFake(t)
 	f, spawner := newMonitor(t, d)
-	front := NewFrontEnd(f.Dial)
+	front := NewFront(f.Dial)
 	login, err := beginClient(t, f).Login(access.Credentials{User: "op", Password: "right"})
 	if err != nil {
 		t.Fatal(err)
@@ -167,21 +167,21 @@ func TestProgramIsHungUp(t *testing.T) {
 	d := newFake(t)
 	f, spawner := newMonitor(t, d)
 	f.adopt("login-op")
-	front := NewFrontEnd(f.Dial)
+	front := NewFront(f.Dial)
 	for what, end := range map[string]func(*Running){
 		"asked for":        func(r *Running) { r.HangUp() },
 		"closed":           func(r *Running) { r.Close() },
 		"a broken frame":   func(r *Running) { r.c.conn.Write([]byte("\xff\xff\xff\xff")) },
-		"a wrong number":   func(r *Running) { writeFrame(r.c.conn, frontRequest{Number: 1, Do: "signal", Signal: "INT"}) },
-		"another question": func(r *Running) { r.c.tell(frontRequest{Do: "login"}) },
-		"a long signal":    func(r *Running) { r.c.tell(frontRequest{Do: "signal", Signal: strings.Repeat("x", maxFirstFrame)}) },
+		"a wrong number":   func(r *Running) { writeFrame(r.c.conn, request{Number: 1, Do: "signal", Signal: "INT"}) },
+		"another question": func(r *Running) { r.c.tell(request{Do: "login"}) },
+		"a long signal":    func(r *Running) { r.c.tell(request{Do: "signal", Signal: strings.Repeat("x", maxFirstFrame)}) },
 	} {
 		hangsUp(t, what, front, spawner, end)
 	}
 	hangsUp(t, "the front is gone", front, spawner, func(*Running) { f.Close() })
 }
 
-func hangsUp(t *testing.T, what string, front *FrontEnd, spawner *fakeSpawner, end func(*Running)) {
+func hangsUp(t *testing.T, what string, front *Front, spawner *fakeSpawner, end func(*Running)) {
 	t.Helper()
 	r, err := front.Spawn(t.Context(), "login-op", access.Program{Kind: "shell"})
 	if err != nil {
@@ -203,7 +203,7 @@ func TestForeignLogins(t *testing.T) {
 	own, _ := newMonitor(t, d)
 	own.adopt("login-op")
 	foreign, spawner := newMonitor(t, d)
-	front := NewFrontEnd(foreign.Dial)
+	front := NewFront(foreign.Dial)
 	denied := func(what string, err error) {
 		t.Helper()
 		if e := menu.AsError(err); e == nil || e.Code != menu.Denied {
@@ -264,7 +264,7 @@ func TestQuestionsThatAreNone(t *testing.T) {
 		"nothing":                    {{ends: true}},
 		"half a length":              {{bytes: []byte("\x00\x00"), ends: true}},
 		"too long before a login":    {{bytes: frame(long)}},
-		"too long with a login":      {{bytes: frame(spawn)}, {bytes: frame(fmt.Sprintf(`{"number":2,"do":"start","program":{"kind":"exec","line":%q}}`, strings.Repeat("a", maxQuestionFrame)))}},
+		"too long with a login":      {{bytes: frame(spawn)}, {bytes: frame(fmt.Sprintf(`{"number":2,"do":"start","program":{"kind":"exec","line":%q}}`, strings.Repeat("a", maxRequestFrame)))}},
 		"broken off":                 {{bytes: frame(spawn)[:20], ends: true}},
 		"start broken off":           {{bytes: frame(spawn)}, {bytes: frame(`{"number":2,"do":"start","program":{"kind":"exec"}}`)[:12], ends: true}},
 		"start of nothing":           {{bytes: frame(spawn)}, {bytes: frame(`{"number":2,"do":"start"}`)}},
