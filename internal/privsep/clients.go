@@ -12,35 +12,25 @@ import (
 	"diagsh/internal/menu"
 )
 
-// HostKeys signs for the appliance. The keys do not leave it.
-type HostKeys interface {
-	// Public returns the public halves in SSH wire format.
-	Public() [][]byte
-
-	// Sign signs the hash of a key exchange with the host key of that type and by that algorithm.
-	// It returns the signature in SSH wire format, and waits for its turn until ctx is done.
-	Sign(ctx context.Context, keyType, algorithm string, hash []byte) ([]byte, error)
-}
-
-// clientTime is how long after its beginning a client may log in: the front's own limit is shorter.
-// So whoever took the front over cannot keep a proof for later.
+// clientTime is how long after its beginning a client may log in. The limit of the front is
+// shorter. So an attacker in the front cannot keep a proof for later.
 const clientTime = 2 * time.Minute
 
-// A clientHandler answers what one client's connection needs. Its login belongs to it: it ends with
-// the connection, however that ends.
+// A clientHandler answers the requests of one client's connection. The login belongs to the
+// connection, and ends with it.
 type clientHandler struct {
 	monitor   *Monitor
 	begun     time.Time
-	cookie    [16]byte // that the first key exchange has to have, so that it is none that was signed before
+	cookie    [16]byte // of the first key exchange, which so cannot be one that was signed before
 	sessionID []byte   // the hash of the first key exchange (RFC 4253 section 7.2)
-	pace      pace
+	signing   *limiter
 	login     string
 }
 
-// serveClient answers until the front hangs up, or the connection is at fault. Then the login has
-// ended.
+// serveClient answers until the front hangs up, or the connection is at fault. Then it ends the
+// login.
 func (m *Monitor) serveClient(c *net.UnixConn, first request) {
-	d := &clientHandler{monitor: m, begun: time.Now(), pace: pace{left: signBurst, last: time.Now()}}
+	d := &clientHandler{monitor: m, begun: time.Now(), signing: newLimiter()}
 	rand.Read(d.cookie[:])
 	defer d.logout()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -59,8 +49,8 @@ func (m *Monitor) serveClient(c *net.UnixConn, first request) {
 	}
 }
 
-// questions reads what is asked on a connection after its first question, until ctx is done. It
-// calls hungUp when there is no more to come: what waits is given up then.
+// requests reads the requests after the first one, until ctx is done. It calls hungUp after the
+// last one, so that the request that waits is given up.
 func (m *Monitor) requests(ctx context.Context, c *net.UnixConn, hungUp func()) <-chan request {
 	requests := make(chan request)
 	go func() {
@@ -82,6 +72,7 @@ func (m *Monitor) requests(ctx context.Context, c *net.UnixConn, hungUp func()) 
 	return requests
 }
 
+// answer returns the reply to one request.
 func (d *clientHandler) answer(ctx context.Context, q request) (reply, error) {
 	switch {
 	case q.Do == "sign":
@@ -92,9 +83,9 @@ func (d *clientHandler) answer(ctx context.Context, q request) (reply, error) {
 	return reply{}, errUnknownRequest
 }
 
-// sign signs the hash of a key exchange. It computes the hash itself, of an exchange with one of
-// the host keys in it, and for the first one with the cookie of this connection. So nothing is
-// signed that means something elsewhere, or meant something before.
+// sign signs the hash of a key exchange. It computes the hash itself. The exchange must have one of
+// the host keys in it, and the first one the cookie of this connection. So a signature means
+// nothing elsewhere, and meant nothing before.
 func (d *clientHandler) sign(ctx context.Context, q request) (reply, error) {
 	e, err := parseExchange(q.Exchange)
 	newHash, known := exchangeHashes[q.Hash]
@@ -102,7 +93,7 @@ func (d *clientHandler) sign(ctx context.Context, q request) (reply, error) {
 	case err != nil:
 	case !known:
 		err = outOfStep("a signature of an exchange by the hash %q", q.Hash)
-	case !slices.ContainsFunc(d.monitor.hostKeys.Public(), func(key []byte) bool { return bytes.Equal(key, e.hostKey) }):
+	case !d.hasHostKey(e.hostKey):
 		err = outOfStep("a signature for a host key of type %q that is not ours", e.keyType)
 	case d.sessionID == nil && e.cookie != d.cookie:
 		err = outOfStep("a signature of an exchange that is not this connection's")
@@ -111,7 +102,7 @@ func (d *clientHandler) sign(ctx context.Context, q request) (reply, error) {
 		d.monitor.fault(err)
 		return reply{}, errUnknownRequest
 	}
-	if err := d.pace.wait(ctx); err != nil {
+	if err := d.signing.wait(ctx); err != nil {
 		return reply{}, err
 	}
 	h := newHash()
@@ -125,6 +116,11 @@ func (d *clientHandler) sign(ctx context.Context, q request) (reply, error) {
 		d.sessionID = sum
 	}
 	return reply{Signature: signature}, nil
+}
+
+// hasHostKey reports whether a key (SSH wire format) is one of the appliance's.
+func (d *clientHandler) hasHostKey(key []byte) bool {
+	return slices.ContainsFunc(d.monitor.hostKeys.Public(), func(own []byte) bool { return bytes.Equal(own, key) })
 }
 
 // logIn checks credentials. The appliance audits both outcomes, since it knows why a login failed
@@ -150,6 +146,7 @@ func (d *clientHandler) logIn(ctx context.Context, c access.Credentials) (reply,
 	return reply{Login: &login}, nil
 }
 
+// logout ends the login, if there is one.
 func (d *clientHandler) logout() {
 	if d.login != "" && d.monitor.disown(d.login) {
 		d.monitor.logins.Logout(d.login)
@@ -163,22 +160,25 @@ const (
 	signEvery = 250 * time.Millisecond
 )
 
-// A pace bounds how often something is done. It is for one goroutine.
-type pace struct {
-	left float64
+// A limiter bounds how often a connection has something signed. It is for one goroutine.
+type limiter struct {
+	left float64 // signatures
 	last time.Time
 }
 
-// wait returns when it may be done once more, or ctx is done.
-func (p *pace) wait(ctx context.Context) error {
+// newLimiter returns a limiter that allows signBurst signatures at once.
+func newLimiter() *limiter { return &limiter{left: signBurst, last: time.Now()} }
+
+// wait waits until one more signature is allowed, or ctx is done.
+func (l *limiter) wait(ctx context.Context) error {
 	now := time.Now()
-	p.left = min(signBurst, p.left+float64(now.Sub(p.last))/float64(signEvery)) - 1
-	p.last = now
-	if p.left >= 0 {
+	l.left = min(signBurst, l.left+float64(now.Sub(l.last))/float64(signEvery)) - 1
+	l.last = now
+	if l.left >= 0 {
 		return nil
 	}
 	select {
-	case <-time.After(time.Duration(-p.left * float64(signEvery))):
+	case <-time.After(time.Duration(-l.left * float64(signEvery))):
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()

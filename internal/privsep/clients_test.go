@@ -41,7 +41,8 @@ func sshStrings(texts ...string) []byte {
 
 // exchangeOf is what the hash of a key exchange is of.
 func exchangeOf(cookie [16]byte, hostKey []byte, secret string) []byte {
-	return append(sshStrings("SSH-2.0-client", "SSH-2.0-server", "\x14client's lists", "\x14"+string(cookie[:])+"server's lists", string(hostKey)), secret...)
+	client, server := "\x14client's lists", "\x14"+string(cookie[:])+"server's lists"
+	return append(sshStrings("SSH-2.0-client", "SSH-2.0-server", client, server, string(hostKey)), secret...)
 }
 
 func (s *stamp) Public() [][]byte { return [][]byte{[]byte("another"), ourKey} }
@@ -120,7 +121,8 @@ func TestOnlyExchangesAreSigned(t *testing.T) {
 			t.Errorf("%s: %q, %v", name, signature, err)
 		}
 	}
-	if public, err := NewFront(f.Dial).HostKeys(t.Context()); err != nil || len(public) != 2 || !bytes.Equal(public[1], ourKey) {
+	public, err := NewFront(f.Dial).HostKeys(t.Context())
+	if err != nil || len(public) != 2 || !bytes.Equal(public[1], ourKey) {
 		t.Errorf("host keys: %q, %v", public, err)
 	}
 }
@@ -149,7 +151,8 @@ func TestSessionIsTheFirstExchange(t *testing.T) {
 		t.Errorf("without a signature it is %q", id)
 	}
 	want := sha256.Sum256(first)
-	for _, exchange := range [][]byte{first, exchangeOf(c.Cookie(), ourKey, "second"), exchangeOf([16]byte{9}, ourKey, "third")} {
+	second, third := exchangeOf(c.Cookie(), ourKey, "second"), exchangeOf([16]byte{9}, ourKey, "third")
+	for _, exchange := range [][]byte{first, second, third} {
 		if _, err := c.Sign("algorithm", "SHA-256", exchange); err != nil {
 			t.Fatal(err)
 		}
@@ -169,8 +172,8 @@ func TestSessionIsTheFirstExchange(t *testing.T) {
 // A proof is not kept for later: who has not logged in after some time has to connect again.
 func TestTimeOfAClient(t *testing.T) {
 	d := newFake(t)
-	desk := &clientHandler{monitor: stampFront(t, d, &stamp{}), begun: time.Now().Add(-clientTime - time.Second)}
-	if _, err := desk.logIn(t.Context(), access.Credentials{User: "op", Password: "right"}); menu.AsError(err) == nil || menu.AsError(err).Code != menu.State {
+	handler := &clientHandler{monitor: stampFront(t, d, &stamp{}), begun: time.Now().Add(-clientTime - time.Second)}
+	if _, err := handler.logIn(t.Context(), access.Credentials{User: "op", Password: "right"}); !hasCode(err, menu.State) {
 		t.Errorf("too late: %v", err)
 	}
 	if len(d.offered) != 0 {
@@ -214,7 +217,7 @@ func TestLoginEndsWithItsConnection(t *testing.T) {
 		if _, err := c.Login(access.Credentials{User: "op", Password: "right"}); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := c.Login(access.Credentials{User: "admin", Password: "right"}); menu.AsError(err) == nil || menu.AsError(err).Code != menu.State {
+		if _, err := c.Login(access.Credentials{User: "admin", Password: "right"}); !hasCode(err, menu.State) {
 			t.Errorf("a second login on one connection: %v", err)
 		}
 		return c
@@ -276,7 +279,13 @@ func TestOnlyOnAClientsConnection(t *testing.T) {
 	f := stampFront(t, d, keys)
 	front := NewFront(f.Dial)
 	right := &access.Credentials{User: "op", Password: "right"}
-	for _, q := range []request{{Do: "sign", Algorithm: "algorithm", Hash: "SHA-256", Exchange: exchangeOf([16]byte{}, ourKey, "secret")}, {Do: "login", Credentials: right}, {Do: "logout", Login: "login-op"}} {
+	sign := request{
+		Do:        "sign",
+		Algorithm: "algorithm",
+		Hash:      "SHA-256",
+		Exchange:  exchangeOf([16]byte{}, ourKey, "secret"),
+	}
+	for _, q := range []request{sign, {Do: "login", Credentials: right}, {Do: "logout", Login: "login-op"}} {
 		if a, err := front.once(t.Context(), q); err == nil {
 			t.Errorf("%s: %+v", q.Do, a)
 		}
@@ -288,12 +297,19 @@ func TestOnlyOnAClientsConnection(t *testing.T) {
 	}
 	defer files.Close()
 	client := beginClient(t, f)
-	for _, q := range []request{{Do: "login"}, {Do: "client"}, {Do: "files", Login: "login-op", Kind: "sftp"}, {Do: "spawn", Login: "login-op", Kind: "shell"}, {Do: "hostKeys"}, {}} {
-		if a, _, err := client.c.ask(q); menu.AsError(err) == nil || menu.AsError(err).Code != menu.Usage {
+	for _, q := range []request{
+		{Do: "login"},
+		{Do: "client"},
+		{Do: "files", Login: "login-op", Kind: "sftp"},
+		{Do: "spawn", Login: "login-op", Kind: "shell"},
+		{Do: "hostKeys"},
+		{},
+	} {
+		if a, _, err := client.c.ask(q); !hasCode(err, menu.Usage) {
 			t.Errorf("on a client's connection %q: %+v, %v", q.Do, a, err)
 		}
 	}
-	if _, _, err := files.c.ask(request{Do: "sign", Algorithm: "algorithm", Hash: "SHA-256", Exchange: exchangeOf([16]byte{}, ourKey, "secret")}); err == nil {
+	if _, _, err := files.c.ask(sign); err == nil {
 		t.Error("signed in a session of files")
 	}
 	if len(keys.signed) != 0 || len(d.offered) != 0 {
@@ -305,16 +321,16 @@ func TestOnlyOnAClientsConnection(t *testing.T) {
 // then.
 func TestPaceOfSignatures(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := pace{left: signBurst, last: time.Now()}
+		l := newLimiter()
 		begun := time.Now()
 		for range signBurst {
-			p.wait(t.Context())
+			l.wait(t.Context())
 		}
 		if took := time.Since(begun); took != 0 {
 			t.Errorf("the first %d took %v", signBurst, took)
 		}
 		for n := range 20 {
-			p.wait(t.Context())
+			l.wait(t.Context())
 			if took := time.Since(begun); took != time.Duration(n+1)*signEvery {
 				t.Errorf("number %d came after %v", n+1, took)
 			}
@@ -322,14 +338,14 @@ func TestPaceOfSignatures(t *testing.T) {
 		time.Sleep(time.Hour)
 		begun = time.Now()
 		for range signBurst + 1 {
-			p.wait(t.Context())
+			l.wait(t.Context())
 		}
 		if took := time.Since(begun); took != signEvery {
 			t.Errorf("after an hour %d took %v", signBurst+1, took)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), signEvery/2)
 		defer cancel()
-		if err := p.wait(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		if err := l.wait(ctx); !errors.Is(err, context.DeadlineExceeded) {
 			t.Error(err)
 		}
 	})
@@ -350,7 +366,9 @@ func TestClientBrokenOff(t *testing.T) {
 		theirs.Write(then)
 		theirs.CloseWrite()
 		theirs.SetReadDeadline(time.Now().Add(10 * time.Second))
-		if text, err := io.ReadAll(theirs); err != nil && !errors.Is(err, unix.ECONNRESET) || err == nil && (len(text) < 4 || !bytes.HasPrefix(text[4:], []byte(`{"number":1,"cookie":"`))) {
+		text, err := io.ReadAll(theirs)
+		reset := errors.Is(err, unix.ECONNRESET) // not all was read
+		if !reset && (err != nil || len(text) < 4 || !bytes.HasPrefix(text[4:], []byte(`{"number":1,"cookie":"`))) {
 			t.Errorf("after %q it answers %q, %v", then, text, err)
 		}
 		theirs.Close()
@@ -365,7 +383,10 @@ func FuzzExchange(f *testing.F) {
 	f.Add([]byte("\xff\xff\xff\xff"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		e, err := parseExchange(text)
-		if err == nil && (!bytes.Contains(text, e.hostKey) || !bytes.Contains(text, e.cookie[:]) || len(e.hostKey) < 4+len(e.keyType)) {
+		if err != nil {
+			return
+		}
+		if !bytes.Contains(text, e.hostKey) || !bytes.Contains(text, e.cookie[:]) || len(e.hostKey) < 4+len(e.keyType) {
 			t.Fatalf("%+v", e)
 		}
 	})

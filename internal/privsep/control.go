@@ -10,13 +10,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The control connection joins the appliance and a front that is a process of its own. It is a pair of sockets that keep the bounds of
-// messages (SOCK_SEQPACKET), whose one end the front inherits. A message of the front, whatever is in it, asks for a connection. The
-// answer is one byte with one descriptor: the other end of a new pair that a Front answers.
+// The control connection joins the monitor and its front. It is a pair of sockets that keep the
+// bounds of messages (SOCK_SEQPACKET), and the front inherits one end. Any message of the front
+// asks for a connection. The reply is one byte with one descriptor: an end of a new pair of
+// sockets, whose other end a Monitor answers.
 //
-// The appliance makes these pairs. If the front did, it could keep the appliance's end too, and make it block.
+// The appliance makes these pairs. If the front did, it could keep the appliance's end too, and
+// make it block.
 
-// ControlPair makes a control connection: the appliance's end, and the front's to inherit.
+// ControlPair makes a control connection: the appliance's end, and the one for the front to
+// inherit.
 func ControlPair() (ours *net.UnixConn, theirs *os.File, err error) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -29,11 +32,12 @@ func ControlPair() (ours *net.UnixConn, theirs *os.File, err error) {
 	return ours, theirs, err
 }
 
-// Answer makes a connection whenever the front asks for one, until the control connection ends or ctx is done.
+// Answer makes a connection whenever the front asks for one, until the control connection ends or
+// ctx is done.
 func (m *Monitor) Answer(ctx context.Context, control *net.UnixConn) error {
 	defer context.AfterFunc(ctx, func() { control.Close() })()
 	for {
-		// A plain read: descriptors that the front sends along are closed by the kernel.
+		// The kernel closes descriptors that come with the message, since this is a plain read.
 		if _, err := control.Read(make([]byte, 1)); err != nil {
 			return err
 		}
@@ -41,14 +45,14 @@ func (m *Monitor) Answer(ctx context.Context, control *net.UnixConn) error {
 		if err != nil {
 			return err
 		}
-		if err := hand(control, theirs); err != nil {
+		if err := giveAway(control, theirs); err != nil {
 			return err
 		}
 	}
 }
 
-// hand gives a connection away.
-func hand(control, theirs *net.UnixConn) error {
+// giveAway sends a connection to the front, and closes it here.
+func giveAway(control, theirs *net.UnixConn) error {
 	defer theirs.Close()
 	file, err := theirs.File()
 	if err != nil {
@@ -63,10 +67,11 @@ func hand(control, theirs *net.UnixConn) error {
 type Control struct {
 	conn   *net.UnixConn
 	dialed chan *net.UnixConn
-	gone   chan struct{} // closed when the appliance is
+	gone   chan struct{} // closed when the appliance has ended
 }
 
-// InheritControl takes over the front's end of a control connection. It calls gone when the appliance is.
+// InheritControl takes over the front's end of a control connection. It calls gone, once, when the
+// appliance has ended.
 func InheritControl(f *os.File, gone func()) (*Control, error) {
 	defer f.Close()
 	conn, err := net.FileConn(f)
@@ -76,7 +81,7 @@ func InheritControl(f *os.File, gone func()) (*Control, error) {
 	control, ok := conn.(*net.UnixConn)
 	if !ok {
 		conn.Close()
-		return nil, errors.New("this is no control connection")
+		return nil, errors.New("the inherited descriptor is not a control connection")
 	}
 	c := &Control{conn: control, dialed: make(chan *net.UnixConn), gone: make(chan struct{})}
 	go func() {
@@ -87,7 +92,7 @@ func InheritControl(f *os.File, gone func()) (*Control, error) {
 	return c, nil
 }
 
-// receive hands connections to those who asked, until the appliance is gone.
+// receive passes connections to the callers of Dial, until the appliance has ended.
 func (c *Control) receive() {
 	defer c.conn.Close()
 	for {
@@ -122,7 +127,7 @@ func (c *Control) Dial(ctx context.Context) (*net.UnixConn, error) {
 	case <-c.gone:
 		return nil, io.ErrUnexpectedEOF
 	case <-ctx.Done():
-		go func() { // it comes all the same
+		go func() { // the connection comes nevertheless
 			select {
 			case conn := <-c.dialed:
 				conn.Close()
@@ -144,7 +149,7 @@ func pair() (ours, theirs *net.UnixConn, err error) {
 	return ours, theirs, errors.Join(err, err2)
 }
 
-// unixConn makes a connection of a descriptor, which it takes over.
+// unixConn returns a connection for a descriptor, which it takes over.
 func unixConn(fd int) (*net.UnixConn, error) {
 	f := os.NewFile(uintptr(fd), "connection")
 	defer f.Close()

@@ -241,3 +241,9 @@ func monitorOf(t testing.TB, a *fakeAppliance, o Options) *Monitor {
 	t.Cleanup(m.Close)
 	return m
 }
+
+// hasCode reports whether err is a refusal by the appliance, of that code.
+func hasCode(err error, code menu.Code) bool {
+	e, ok := errors.AsType[*menu.Error](err)
+	return ok && e.Code == code
+}

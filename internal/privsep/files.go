@@ -10,7 +10,7 @@ import (
 	"diagsh/internal/menu"
 )
 
-// maxListings bounds the listings that a session goes through at a time.
+// maxListings bounds the open listings of a session.
 const maxListings = 16
 
 // A fileHandler answers what SFTP and SCP ask of the diagnostic directory in one session.
@@ -18,7 +18,7 @@ type fileHandler struct {
 	monitor  *Monitor
 	files    Files
 	listings map[uint64]access.FileListing
-	begun    uint64 // listings so far; each has its number for a name
+	begun    uint64 // the number of the latest listing
 }
 
 // serveFiles answers until the front hangs up, the session ends, or the connection is at fault.
@@ -40,7 +40,7 @@ func (m *Monitor) serveFiles(c *net.UnixConn, q request) {
 
 // serve answers until the connection ends, and returns why it did.
 func (d *fileHandler) serve(c *net.UnixConn) error {
-	for last := uint64(1); ; last++ { // the question before was the one for this session
+	for last := uint64(1); ; last++ { // request 1 was "files"
 		q, err := readRequest(c, last, maxRequestFrame)
 		if err != nil {
 			return err
@@ -61,6 +61,7 @@ func (d *fileHandler) serve(c *net.UnixConn) error {
 	}
 }
 
+// answer returns the reply to one request, and the file that goes with it.
 func (d *fileHandler) answer(q request) (reply, *os.File, error) {
 	switch q.Do {
 	case "list":
@@ -86,7 +87,7 @@ func (d *fileHandler) answer(q request) (reply, *os.File, error) {
 	return reply{}, nil, errUnknownRequest
 }
 
-// list answers with the next files of a listing, or the first ones of a new listing if number is 0.
+// list replies with the next files of a listing. The number 0 begins a listing.
 func (d *fileHandler) list(number uint64) (reply, error) {
 	listing := d.listings[number]
 	switch {
@@ -117,7 +118,7 @@ func (d *fileHandler) list(number uint64) (reply, error) {
 	return reply{}, err
 }
 
-// close is the end of the session.
+// close ends the listings and the use of files.
 func (d *fileHandler) close() {
 	d.files.Close()
 	for _, listing := range d.listings {

@@ -12,27 +12,29 @@ import (
 	"diagsh/internal/access"
 )
 
-// A Front is the boundary as what listens on the network sees it: the asking side of a Front.
+// A Front asks the Monitor on behalf of the process that faces the network. Its methods may be
+// called from any goroutine. They return a *menu.Error for what the appliance refuses.
 type Front struct {
 	dial func(context.Context) (*net.UnixConn, error)
 }
 
-// NewFront returns the asking side. dial opens a connection that a Front answers (Front.Dial).
+// NewFront returns a front. dial opens a connection that a Monitor answers, as Control.Dial and
+// Monitor.Dial do.
 func NewFront(dial func(context.Context) (*net.UnixConn, error)) *Front { return &Front{dial} }
 
-// Banner is the text before a login.
+// Banner returns the text before a login.
 func (f *Front) Banner(ctx context.Context) (string, error) {
 	a, err := f.once(ctx, request{Do: "banner"})
 	return a.Text, err
 }
 
-// KeyKnown asks whether a public key (SSH wire format) may be offered for the user.
+// KeyKnown reports whether a public key (SSH wire format) could log the user in.
 func (f *Front) KeyKnown(ctx context.Context, user, source string, key []byte) (bool, error) {
 	a, err := f.once(ctx, request{Do: "keyKnown", User: user, Source: source, Key: key})
 	return a.Known, err
 }
 
-// Visitors are the sources that somebody has logged in from lately.
+// Visitors returns the sources of recent logins.
 func (f *Front) Visitors(ctx context.Context) ([]string, error) {
 	a, err := f.once(ctx, request{Do: "visitors"})
 	return a.Sources, err
@@ -44,8 +46,7 @@ func (f *Front) HostKeys(ctx context.Context) ([][]byte, error) {
 	return a.Keys, err
 }
 
-// Client begins what one client's connection needs. It is over when ctx is done; Close waits for
-// its end.
+// Client begins what the connection of one client needs, until ctx is done. The caller closes it.
 func (f *Front) Client(ctx context.Context) (*ClientSession, error) {
 	c, a, err := f.open(ctx, request{Do: "client"})
 	if err != nil {
@@ -62,7 +63,7 @@ func (f *Front) Knocked(ctx context.Context, k access.Knock) error {
 	return err
 }
 
-// Files begins a session of kind sftp on the diagnostic directory.
+// Files begins a session of a login on the diagnostic directory. The caller closes it.
 func (f *Front) Files(ctx context.Context, login string) (*FileSession, error) {
 	c, _, err := f.open(ctx, request{Do: "files", Login: login, Kind: "sftp"})
 	if err != nil {
@@ -71,7 +72,7 @@ func (f *Front) Files(ctx context.Context, login string) (*FileSession, error) {
 	return &FileSession{c}, nil
 }
 
-// once asks and hangs up.
+// once asks one request and closes the connection.
 func (f *Front) once(ctx context.Context, q request) (reply, error) {
 	c, a, err := f.open(ctx, q)
 	if err == nil {
@@ -80,6 +81,7 @@ func (f *Front) once(ctx context.Context, q request) (reply, error) {
 	return a, err
 }
 
+// open opens a connection with its first request, and returns the reply.
 func (f *Front) open(ctx context.Context, q request) (*connection, reply, error) {
 	conn, err := f.dial(ctx)
 	if err != nil {
@@ -97,19 +99,19 @@ func (f *Front) open(ctx context.Context, q request) (*connection, reply, error)
 	return c, a, err
 }
 
-// A connection is the asking end of a connection to the appliance. Its methods may be called from
-// any goroutine.
+// A connection is the asking end of a connection to the monitor. Its methods may be called from any
+// goroutine.
 type connection struct {
 	conn *net.UnixConn
 
 	mu     sync.Mutex
 	asked  uint64
-	broken error // why nothing can be asked any more
+	broken error // the fault that ended the connection
 }
 
-// ask writes a question and reads the answer, with the descriptors that came along, if any. What
-// the appliance refuses is a *menu.Error; any other error has ended the connection, and everything
-// that is asked later fails with the same.
+// ask writes a request and reads the reply, with the descriptors that come with it. What the
+// appliance refuses is a *menu.Error. Any other error ends the connection, and each later request
+// fails with it.
 func (c *connection) ask(q request) (reply, []*os.File, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -130,7 +132,7 @@ func (c *connection) ask(q request) (reply, []*os.File, error) {
 	return a, files, nil
 }
 
-// exchange is a question and its own answer.
+// exchange writes a request and reads its own reply.
 func (c *connection) exchange(q request) (reply, []*os.File, error) {
 	if err := writeFrame(c.conn, q); err != nil {
 		return reply{}, nil, err
@@ -142,7 +144,7 @@ func (c *connection) exchange(q request) (reply, []*os.File, error) {
 	refused := a.Error != nil && len(files) == 0
 	if a.Number != q.Number || !refused && (a.Error != nil || !a.fits(q, files)) {
 		closeAll(files)
-		return a, nil, outOfStep("answer %d does not fit question %d (%s %s)", a.Number, q.Number, q.Do, q.Name)
+		return a, nil, outOfStep("reply %d does not fit request %d (%s %s)", a.Number, q.Number, q.Do, q.Name)
 	}
 	return a, files, nil
 }
@@ -157,23 +159,23 @@ type ClientSession struct {
 	stop   func() bool
 }
 
-// Cookie returns the one that the first SSH_MSG_KEXINIT has to have.
+// Cookie returns the cookie that the first SSH_MSG_KEXINIT must have.
 func (s *ClientSession) Cookie() [16]byte { return s.cookie }
 
-// endTime is how long the appliance has to end what was begun for a client.
+// endTime is how long the appliance may take to end the login of a client.
 const endTime = 5 * time.Second
 
-// Sign has the hash of a key exchange signed with the host key that is in it, and returns the
-// signature in SSH wire format. hash is SHA-256, SHA-384 or SHA-512, and exchange what the hash is
-// of.
+// Sign has the appliance sign the hash of a key exchange, with the host key that is in the
+// exchange. hash names the function: SHA-256, SHA-384 or SHA-512. exchange is the text that is
+// hashed. Sign returns the signature in SSH wire format.
 func (s *ClientSession) Sign(algorithm, hash string, exchange []byte) ([]byte, error) {
 	a, _, err := s.c.ask(request{Do: "sign", Algorithm: algorithm, Hash: hash, Exchange: exchange})
 	return a.Signature, err
 }
 
-// Login checks credentials; it takes as long as the delay for earlier failures demands. A refusal
-// is a *menu.Error: of kind Denied where they are not right, of another where it is not about them.
-// The login ends with the session.
+// Login checks credentials. It takes as long as the delay for earlier failures demands. A refusal
+// is a *menu.Error: of code Denied for wrong credentials, else of another code. The login ends with
+// the session.
 func (s *ClientSession) Login(c access.Credentials) (access.Login, error) {
 	a, _, err := s.c.ask(request{Do: "login", Credentials: &c})
 	if err != nil {
@@ -182,8 +184,8 @@ func (s *ClientSession) Login(c access.Credentials) (access.Login, error) {
 	return *a.Login, nil
 }
 
-// hangUp tells the appliance that nothing more is asked. It gives up what it does, and ends the
-// login.
+// hangUp tells the appliance that no more requests come. The appliance gives up what it does, and
+// ends the login.
 func (s *ClientSession) hangUp() {
 	s.c.conn.CloseWrite()
 	s.c.conn.SetReadDeadline(time.Now().Add(endTime))
@@ -194,7 +196,7 @@ func (s *ClientSession) Close() error {
 	if s.stop() {
 		s.hangUp()
 	}
-	s.c.mu.Lock() // nobody reads an answer
+	s.c.mu.Lock() // no other goroutine reads a reply
 	defer s.c.mu.Unlock()
 	defer s.c.conn.Close()
 	if s.c.broken != nil {
@@ -220,15 +222,15 @@ func (s *FileSession) List() (*Listing, error) {
 	return &Listing{c: s.c, files: a.Files, number: a.Listing}, nil
 }
 
-// A Listing goes through the finished files, some at a time, so that it takes no more memory for
-// many than for a few. It is for one goroutine.
+// A Listing goes through the finished files, a page at a time, so that its memory does not grow
+// with their number. It is for one goroutine.
 type Listing struct {
 	c      *connection
-	files  []access.File // that came and were not handed on
-	number uint64        // to go on by; 0: these are the last
+	files  []access.File // received, and not returned yet
+	number uint64        // for the next request; 0: there are no more files
 }
 
-// Next returns the next files, or io.EOF behind the last ones.
+// Next returns the next files, or io.EOF after the last ones.
 func (l *Listing) Next() ([]access.File, error) {
 	for len(l.files) == 0 {
 		if l.number == 0 {
@@ -264,8 +266,8 @@ func (s *FileSession) Stat(name string) (access.File, error) {
 	return *a.File, nil
 }
 
-// Open opens a file for reading. The descriptor is the kernel's own: reading it costs no way
-// through the boundary.
+// Open opens a file for reading. The descriptor is the kernel's own, so reads do not pass through
+// the appliance. The caller calls Done in the end.
 func (s *FileSession) Open(name string) (*os.File, error) {
 	_, files, err := s.c.ask(request{Do: "open", Name: name})
 	if err != nil {
@@ -274,7 +276,7 @@ func (s *FileSession) Open(name string) (*os.File, error) {
 	return files[0], nil
 }
 
-// Done closes a file and reports how many of its bytes were read, for the audit log.
+// Done closes a file, and reports how many of its bytes were read for the audit log.
 func (s *FileSession) Done(name string, f *os.File, bytes int64) error {
 	f.Close()
 	_, _, err := s.c.ask(request{Do: "done", Name: name, Bytes: bytes})

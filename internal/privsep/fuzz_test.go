@@ -8,7 +8,8 @@ import (
 	"diagsh/internal/menu"
 )
 
-// Whatever comes instead of frames, reading ends, takes no more than its bound and gives nothing twice.
+// Whatever comes instead of frames, reading ends, takes no more than its bound and gives nothing
+// twice.
 func FuzzFrames(f *testing.F) {
 	f.Add(append(frame(`{"number":1,"do":"stat","name":"a"}`), frame(`{"number":2,"do":"list"}`)...))
 	f.Add([]byte("\xff\xff\xff\xff{}"))

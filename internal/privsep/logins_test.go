@@ -33,7 +33,7 @@ func TestLogin(t *testing.T) {
 	}
 	for user, mayFiles := range map[string]bool{"op": true, "none": false} {
 		client := beginClient(t, f)
-		if _, err := client.Login(access.Credentials{User: user, Password: "wrong"}); menu.AsError(err) == nil || menu.AsError(err).Code != menu.Denied {
+		if _, err := client.Login(access.Credentials{User: user, Password: "wrong"}); !hasCode(err, menu.Denied) {
 			t.Errorf("a wrong password: %v", err)
 		}
 		login, err := client.Login(access.Credentials{User: user, Password: "right"})
@@ -41,7 +41,7 @@ func TestLogin(t *testing.T) {
 			t.Errorf("%s logs in: %+v, %v", user, login, err)
 		}
 	}
-	if _, err := front.Spawn(t.Context(), "nonsense", access.Program{Kind: "shell"}); menu.AsError(err) == nil || menu.AsError(err).Code != menu.Denied {
+	if _, err := front.Spawn(t.Context(), "nonsense", access.Program{Kind: "shell"}); !hasCode(err, menu.Denied) {
 		t.Errorf("a program of no login: %v", err)
 	}
 }
@@ -96,7 +96,7 @@ func TestFilesOfALogin(t *testing.T) {
 	if err := files.Done("a.pcap", f, 13); err != nil || !slices.Equal(d.reads, []string{"a.pcap 13"}) {
 		t.Errorf("read: %q, %v", d.reads, err)
 	}
-	if _, err := files.Open("../../etc/passwd"); menu.AsError(err).Code != menu.NotFound {
+	if _, err := files.Open("../../etc/passwd"); !hasCode(err, menu.NotFound) {
 		t.Errorf("an escape: %v", err)
 	}
 	if info, err := files.Stat("b.pcap"); err != nil || info.Bytes != 13 {
@@ -105,7 +105,7 @@ func TestFilesOfALogin(t *testing.T) {
 	if err := files.Remove("b.pcap"); err != nil {
 		t.Error(err)
 	}
-	if _, err := files.Stat("b.pcap"); menu.AsError(err) == nil || menu.AsError(err).Code != menu.NotFound {
+	if _, err := files.Stat("b.pcap"); !hasCode(err, menu.NotFound) {
 		t.Errorf("removed, and there: %v", err)
 	}
 

@@ -1,7 +1,6 @@
 package privsep
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -9,6 +8,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -54,7 +54,12 @@ func (s *fakeSpawner) Start(program access.Program, connection *os.File) (Child,
 	if s.refusal != nil {
 		return nil, s.refusal
 	}
-	c := &fakeChild{program: program, signals: make(chan string, 100), hungUp: make(chan struct{}), end: make(chan access.Ended, 1)}
+	c := &fakeChild{
+		program: program,
+		signals: make(chan string, 100),
+		hungUp:  make(chan struct{}),
+		end:     make(chan access.Ended, 1),
+	}
 	fd, err := unix.FcntlInt(connection.Fd(), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
@@ -102,7 +107,8 @@ func (c *fakeChild) Wait() (access.Ended, error) {
 	}
 }
 
-// A program gets the login's identity, tells how it ended, and hears signals; the front has the other ends of its descriptors.
+// A program gets the login's identity, tells how it ended, and hears signals; the front has the
+// other ends of its descriptors.
 func TestProgramOfALogin(t *testing.T) {
 	d := newFake(t)
 	f, spawner := newMonitor(t, d)
@@ -112,13 +118,14 @@ func TestProgramOfALogin(t *testing.T) {
 		t.Fatal(err)
 	}
 	line := []byte("ping \xff\x00"[:6])
-	running, err := front.Spawn(t.Context(), login.ID, access.Program{Kind: "exec", Line: line, Environment: map[string]string{"LANG": "C"}})
+	program := access.Program{Kind: "exec", Line: line, Environment: map[string]string{"LANG": "C"}}
+	running, err := front.Spawn(t.Context(), login.ID, program)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer running.Close()
 	child := <-spawner.started
-	if !bytes.Equal(child.program.Line, line) || child.program.Environment["LANG"] != "C" || child.program.Terminal != nil {
+	if !reflect.DeepEqual(child.program, program) {
 		t.Errorf("the program is %+v", child.program)
 	}
 	connection := child.descriptor3(t)
@@ -150,14 +157,15 @@ func TestProgramOfALogin(t *testing.T) {
 			time.Sleep(time.Millisecond)
 		}
 	}
-	if _, err := front.Spawn(t.Context(), login.ID, access.Program{Kind: "exec", Terminal: &access.Terminal{}}); err != nil {
+	program = access.Program{Kind: "exec", Terminal: &access.Terminal{}}
+	if _, err := front.Spawn(t.Context(), login.ID, program); err != nil {
 		t.Error("on a terminal:", err)
 	}
 	if one := <-spawner.started; len(one.files) != 1 {
 		t.Errorf("%d files of a terminal", len(one.files))
 	}
 	spawner.refusal = menu.Errorf(menu.State, "No more of them")
-	if _, err := front.Spawn(t.Context(), login.ID, access.Program{Kind: "shell"}); menu.AsError(err) == nil || menu.AsError(err).Code != menu.State {
+	if _, err := front.Spawn(t.Context(), login.ID, access.Program{Kind: "shell"}); !hasCode(err, menu.State) {
 		t.Errorf("a program that cannot be started: %v", err)
 	}
 }
@@ -206,7 +214,7 @@ func TestForeignLogins(t *testing.T) {
 	front := NewFront(foreign.Dial)
 	denied := func(what string, err error) {
 		t.Helper()
-		if e := menu.AsError(err); e == nil || e.Code != menu.Denied {
+		if !hasCode(err, menu.Denied) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
@@ -260,21 +268,24 @@ func TestQuestionsThatAreNone(t *testing.T) {
 	before := openDescriptors(t)
 	spawn := `{"number":1,"do":"spawn","login":"login-op","kind":"exec"}`
 	long := fmt.Sprintf(`{"number":1,"do":"keyKnown","user":%q}`, strings.Repeat("u", maxFirstFrame))
+	start := func(rest string) []byte { return frame(`{"number":2,"do":"start"` + rest + `}`) }
+	longLine := fmt.Sprintf(`,"program":{"kind":"exec","line":%q}`, strings.Repeat("a", maxRequestFrame))
+	victims := slices.Repeat([]*os.File{victim}, 200)
 	for what, frames := range map[string][]sent{
 		"nothing":                    {{ends: true}},
 		"half a length":              {{bytes: []byte("\x00\x00"), ends: true}},
 		"too long before a login":    {{bytes: frame(long)}},
-		"too long with a login":      {{bytes: frame(spawn)}, {bytes: frame(fmt.Sprintf(`{"number":2,"do":"start","program":{"kind":"exec","line":%q}}`, strings.Repeat("a", maxRequestFrame)))}},
+		"too long with a login":      {{bytes: frame(spawn)}, {bytes: start(longLine)}},
 		"broken off":                 {{bytes: frame(spawn)[:20], ends: true}},
-		"start broken off":           {{bytes: frame(spawn)}, {bytes: frame(`{"number":2,"do":"start","program":{"kind":"exec"}}`)[:12], ends: true}},
-		"start of nothing":           {{bytes: frame(spawn)}, {bytes: frame(`{"number":2,"do":"start"}`)}},
-		"start of another kind":      {{bytes: frame(spawn)}, {bytes: frame(`{"number":2,"do":"start","program":{"kind":"shell"}}`)}},
+		"start broken off":           {{bytes: frame(spawn)}, {bytes: start(`,"program":{"kind":"exec"}`)[:12], ends: true}},
+		"start of nothing":           {{bytes: frame(spawn)}, {bytes: start("")}},
+		"start of another kind":      {{bytes: frame(spawn)}, {bytes: start(`,"program":{"kind":"shell"}`)}},
 		"another question":           {{bytes: frame(spawn)}, {bytes: frame(`{"number":2,"do":"login","program":{"kind":"exec"}}`)}},
 		"a start alone":              {{bytes: frame(`{"number":1,"do":"start","program":{"kind":"exec"}}`)}},
 		"kind api":                   {{bytes: frame(`{"number":1,"do":"spawn","login":"login-op","kind":"api"}`)}},
 		"no login":                   {{bytes: frame(`{"number":1,"do":"spawn","kind":"exec"}`)}},
-		"descriptors":                {{bytes: frame(`{"number":1,"do":"banner"}`), files: slices.Repeat([]*os.File{victim}, 200)}},
-		"descriptors with a session": {{bytes: frame(spawn), files: []*os.File{victim}}, {bytes: frame(`{"number":2,"do":"start"}`), files: slices.Repeat([]*os.File{victim}, 200)}},
+		"descriptors":                {{bytes: frame(`{"number":1,"do":"banner"}`), files: victims}},
+		"descriptors with a session": {{bytes: frame(spawn), files: []*os.File{victim}}, {bytes: start(""), files: victims}},
 	} {
 		c, err := f.Dial(t.Context())
 		if err != nil {
@@ -321,7 +332,7 @@ func rightsOf(files []*os.File) []byte {
 func TestSilentFrontConnections(t *testing.T) {
 	d := newFake(t)
 	f, _ := newMonitor(t, d)
-	f.patience = 20 * time.Millisecond
+	f.firstRequestTime = 20 * time.Millisecond
 	c, err := f.Dial(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -338,7 +349,7 @@ func TestSilentFrontConnections(t *testing.T) {
 func TestFrontConnections(t *testing.T) {
 	d := newFake(t)
 	f, _ := newMonitor(t, d)
-	f.places = make(chan struct{}, 3)
+	f.slots = make(chan struct{}, 3)
 	var open []*net.UnixConn
 	for range 3 {
 		c, err := f.Dial(t.Context())

@@ -3,36 +3,12 @@ package privsep
 import (
 	"errors"
 	"net"
-	"os"
 
 	"diagsh/internal/access"
 )
 
-// A Spawner starts session processes.
-type Spawner interface {
-	// Start starts one with the connection as its descriptor 3. The caller closes the connection.
-	Start(program access.Program, connection *os.File) (Child, error)
-}
-
-// A Child is a session process that runs.
-type Child interface {
-	// Files returns the other ends of its descriptors: the master of its terminal, or its input, output and errors.
-	Files() []*os.File
-
-	// CloseFiles closes them in this process.
-	CloseFiles()
-
-	// Signal sends the process a signal by its name without SIG.
-	Signal(name string) error
-
-	// HangUp ends the process, by force if need be.
-	HangUp()
-
-	// Wait waits for the end. Called once.
-	Wait() (access.Ended, error)
-}
-
-// serveProgram runs a program for a login on a connection of the front. The end of that connection hangs the program up.
+// serveProgram runs a program for a login. It hangs the program up when the connection of the front
+// ends.
 func (m *Monitor) serveProgram(c *net.UnixConn, q request) {
 	child, q, err := m.startProgram(c, q)
 	if errors.Is(err, errHungUp) {
@@ -48,10 +24,10 @@ func (m *Monitor) serveProgram(c *net.UnixConn, q request) {
 	if err != nil {
 		child.HangUp()
 	}
-	heard := make(chan struct{})
+	obeyed := make(chan struct{})
 	go func() {
-		defer close(heard)
-		listen(c, child, q.Number)
+		defer close(obeyed)
+		obey(c, child, q.Number)
 		child.HangUp()
 	}()
 	ended, err := child.Wait()
@@ -61,14 +37,15 @@ func (m *Monitor) serveProgram(c *net.UnixConn, q request) {
 		respond(c, q, reply{Ended: &ended})
 	}
 	c.Close()
-	<-heard
+	<-obeyed
 }
 
-// errHungUp says that nobody waits for the answer.
+// errHungUp means that the front does not wait for a reply.
 var errHungUp = errors.New("the front has hung up")
 
-// startProgram attaches the login, hears which program it is and starts it. The program has a connection of its own, which carries the
-// identity of the login, and which the front does not see. The question that it returns is the one to answer.
+// startProgram attaches the login, reads which program it is and starts it. The program has a
+// connection of its own, which carries the identity of the login. The front does not see it.
+// startProgram also returns the request to reply to.
 func (m *Monitor) startProgram(c *net.UnixConn, q request) (Child, request, error) {
 	kind := q.Kind
 	if kind != "shell" && kind != "exec" {
@@ -85,7 +62,7 @@ func (m *Monitor) startProgram(c *net.UnixConn, q request) (Child, request, erro
 	}
 	defer theirs.Close()
 	var child Child
-	if q, err = hearProgram(c, q); err == nil {
+	if q, err = readProgram(c, q); err == nil {
 		child, err = m.start(*q.Program, theirs)
 	}
 	if err != nil {
@@ -97,8 +74,8 @@ func (m *Monitor) startProgram(c *net.UnixConn, q request) (Child, request, erro
 	return child, q, nil
 }
 
-// hearProgram answers the question for a program, and returns the one that says which.
-func hearProgram(c *net.UnixConn, spawn request) (start request, err error) {
+// readProgram replies to "spawn", and returns the request that names the program.
+func readProgram(c *net.UnixConn, spawn request) (start request, err error) {
 	if err := respond(c, spawn, reply{}); err != nil {
 		return spawn, err
 	}
@@ -112,6 +89,7 @@ func hearProgram(c *net.UnixConn, spawn request) (start request, err error) {
 	return start, nil
 }
 
+// start starts a program with its connection.
 func (m *Monitor) start(program access.Program, connection *net.UnixConn) (Child, error) {
 	file, err := connection.File()
 	if err != nil {
@@ -121,13 +99,14 @@ func (m *Monitor) start(program access.Program, connection *net.UnixConn) (Child
 	return m.spawner.Start(program, file)
 }
 
-// listen obeys what the front says about a program that runs, until the connection ends or what it says does not fit.
-func listen(c *net.UnixConn, child Child, last uint64) {
+// obey does what the front asks for while a program runs. It returns at the end of the connection,
+// at "hangUp", and at any fault.
+func obey(c *net.UnixConn, child Child, last uint64) {
 	for ; ; last++ {
 		q, err := readRequest(c, last, maxFirstFrame)
 		if err != nil || q.Do != "signal" {
-			return // "hangUp", for one
+			return
 		}
-		child.Signal(q.Signal) // it may have ended meanwhile
+		child.Signal(q.Signal) // fails if it has ended meanwhile
 	}
 }

@@ -7,14 +7,16 @@ import (
 	"diagsh/internal/access"
 )
 
-// A Running is a session process as the front has it: the other ends of its descriptors, and how it ends.
+// A Running is a session process as the front has it: the other ends of its descriptors, and its
+// end.
 type Running struct {
 	c       *connection
-	started uint64 // the question that began it
+	started uint64 // the number of the request that started it
 	files   []*os.File
 }
 
-// Spawn runs a program for a login. The appliance starts the process; the end of ctx before it has gives it up.
+// Spawn runs a program for a login, in a process that the appliance starts. It gives up when ctx
+// ends before the process runs.
 func (f *Front) Spawn(ctx context.Context, login string, program access.Program) (*Running, error) {
 	c, _, err := f.open(ctx, request{Do: "spawn", Login: login, Kind: program.Kind})
 	if err != nil {
@@ -33,7 +35,8 @@ func (f *Front) Spawn(ctx context.Context, login string, program access.Program)
 	return r, nil
 }
 
-// Files returns the other ends of the program's descriptors: the master of its terminal, or its input, output and errors.
+// Files returns the other ends of the program's descriptors: the master of its terminal, or its
+// input, output and errors.
 func (r *Running) Files() []*os.File { return r.files }
 
 // Signal sends the program a signal by its name without SIG.
@@ -44,28 +47,28 @@ func (r *Running) Signal(name string) error {
 // HangUp asks the appliance to end the program.
 func (r *Running) HangUp() error { return r.c.tell(request{Do: "hangUp"}) }
 
-// Wait waits for the end of the program. Called once.
+// Wait waits for the end of the program. It is called once.
 func (r *Running) Wait() (access.Ended, error) {
 	var a reply
 	if err := readFrame(r.c.conn, maxReplyFrame, &a); err != nil {
-		return access.Ended{}, owed(err)
+		return access.Ended{}, noReply(err)
 	}
 	switch {
 	case a.Error != nil:
 		return access.Ended{}, a.Error
 	case a.Number != r.started || a.Ended == nil:
-		return access.Ended{}, outOfStep("it says nothing about the end of a program")
+		return access.Ended{}, outOfStep("no word about the end of a program")
 	}
 	return *a.Ended, nil
 }
 
-// Close closes all that the front has of the program, and hangs it up if it runs.
+// Close closes what the front has of the program, and hangs it up if it runs.
 func (r *Running) Close() error {
 	closeAll(r.files)
 	return r.c.close()
 }
 
-// tell writes a question that has no answer.
+// tell writes a request that has no reply.
 func (c *connection) tell(q request) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

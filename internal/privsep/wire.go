@@ -16,42 +16,29 @@ import (
 	"diagsh/internal/menu"
 )
 
-// The front's protocol. The front opens a connection per act and asks: a frame with a request, which a frame with a reply
-// answers. Some acts go on with further questions on their connection, and descriptors come along with some answers (SCM_RIGHTS,
-// unix(7)):
-//
-//   - After "files" it asks for files, and gets them open.
-//   - After "client" it asks for what the connection of one client needs: "sign" and "login". The login ends with this connection.
-//   - After "spawn" it says by "start" which program, and gets the other ends of its descriptors. Then it may say "signal" and
-//     "hangUp", which are not answered. A second answer to "start" says how the program ended.
-//
-// A frame is its length in four bytes, the highest first, and so many bytes of JSON. So it is read to its end and not a byte further.
-// Questions are numbered from 1, and an answer has the number of its question. A frame that is too long, broken off or no JSON, a
-// number that is not the next one, and an answer to something else than was asked are faults of the connection. It ends with them:
-// what would follow could be taken for the answer to another question.
-//
-// The front may be one that somebody took over. So it can act only for logins that it made itself (Front), and the appliance reads
-// what it sends as it reads any stranger's. It is believed when it says from which address somebody comes, and not when it says who.
+// A request is what the front asks for. Do is banner, hostKeys, visitors, keyKnown, knocked,
+// client, files or spawn, and then what follows these on their connection.
 type request struct {
 	Number      uint64              `json:"number"`
-	Do          string              `json:"do"` // banner, hostKeys, visitors, keyKnown, knocked, client, files, spawn; then what belongs to these
+	Do          string              `json:"do"`
 	User        string              `json:"user,omitempty"`
 	Source      string              `json:"source,omitempty"`
 	Key         []byte              `json:"key,omitempty"`
-	Algorithm   string              `json:"algorithm,omitempty"` // to sign by
-	Hash        string              `json:"hash,omitempty"`      // SHA-256, SHA-384 or SHA-512, of Exchange
+	Algorithm   string              `json:"algorithm,omitempty"` // of the signature
+	Hash        string              `json:"hash,omitempty"`      // of Exchange: SHA-256, SHA-384 or SHA-512
 	Exchange    []byte              `json:"exchange,omitempty"`
 	Credentials *access.Credentials `json:"credentials,omitempty"`
 	Knock       *access.Knock       `json:"knock,omitempty"`
 	Login       string              `json:"login,omitempty"`
 	Kind        string              `json:"kind,omitempty"`
 	Name        string              `json:"name,omitempty"`
-	Listing     uint64              `json:"listing,omitempty"` // that goes on; 0 begins one
+	Listing     uint64              `json:"listing,omitempty"` // the listing to continue; 0 begins one
 	Bytes       int64               `json:"bytes,omitempty"`
 	Program     *access.Program     `json:"program,omitempty"`
 	Signal      string              `json:"signal,omitempty"`
 }
 
+// A reply answers a request.
 type reply struct {
 	Number    uint64        `json:"number"`
 	Error     *menu.Error   `json:"error,omitempty"`
@@ -62,35 +49,38 @@ type reply struct {
 	Cookie    []byte        `json:"cookie,omitempty"`    // for the first SSH_MSG_KEXINIT
 	Signature []byte        `json:"signature,omitempty"` // in SSH wire format
 	Login     *access.Login `json:"login,omitempty"`
-	Listing   uint64        `json:"listing,omitempty"` // to ask for the next files by; 0: there are no more
+	Listing   uint64        `json:"listing,omitempty"` // for the request for the next files; 0: there are none
 	Files     []access.File `json:"files,omitempty"`
 	File      *access.File  `json:"file,omitempty"`
 	Ended     *access.Ended `json:"ended,omitempty"`
 }
 
-// Bounds of a frame. Before a connection is about a login, whoever fills it may be anybody who took the front over: it holds a public
-// key or a signature, of RSA with 16384 bits at most. Then it holds a command line. Answers are the appliance's, and the longest is a
-// page of a listing.
+// Bounds of a frame in bytes. The first request of a connection holds a public key or a signature,
+// of RSA with 16384 bits at most. Later requests are about a login, and hold a command line. The
+// longest reply is a page of a listing.
 const (
 	maxFirstFrame   = 16 << 10
 	maxRequestFrame = 64 << 10
 	maxReplyFrame   = 1 << 20
 )
 
-// filesOfReply is how many files an answer lists: their names have up to 255 bytes, of which JSON may make six each.
+// filesOfReply is the number of files in a reply. A name has up to 255 bytes, and JSON may need six
+// for each of them.
 const filesOfReply = 256
 
-// maxDescriptors is how many come with one answer: those of a program without a terminal.
+// maxDescriptors is the largest number of descriptors with a reply: those of a program without a
+// terminal.
 const maxDescriptors = 3
 
 // errOutOfStep is a fault of a connection.
 var errOutOfStep = errors.New("the connection to the appliance is out of step")
 
+// outOfStep returns an errOutOfStep that names the fault.
 func outOfStep(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", errOutOfStep, fmt.Sprintf(format, args...))
 }
 
-// writeFrame sends a message, and open descriptors with its first byte.
+// writeFrame writes a message, and open descriptors with its first byte.
 func writeFrame(c *net.UnixConn, message any, files ...*os.File) error {
 	body, err := json.Marshal(message)
 	if err != nil {
@@ -111,7 +101,8 @@ func writeFrame(c *net.UnixConn, message any, files ...*os.File) error {
 	return err
 }
 
-// writeRights sends the beginning of a text with descriptors. These stay as they are, blocking or not: Fd would change that.
+// writeRights writes the beginning of text with descriptors. It does not use File.Fd, which would
+// make them block.
 func writeRights(c *net.UnixConn, text []byte, files []*os.File) (n int, err error) {
 	fds := make([]int, len(files))
 	for i, f := range files {
@@ -128,7 +119,8 @@ func writeRights(c *net.UnixConn, text []byte, files []*os.File) (n int, err err
 	return n, err
 }
 
-// readFrame reads a frame of at most that many bytes into message. The end of the connection between two frames is io.EOF.
+// readFrame reads a frame of at most that many bytes into message. If the connection ends before
+// the frame, the error is io.EOF.
 func readFrame(r io.Reader, most uint32, message any) error {
 	var length [4]byte
 	if _, err := io.ReadFull(r, length[:]); err != nil {
@@ -137,6 +129,7 @@ func readFrame(r io.Reader, most uint32, message any) error {
 	return readBody(r, length, most, message)
 }
 
+// readBody reads the rest of a frame, after its length.
 func readBody(r io.Reader, length [4]byte, most uint32, message any) error {
 	n := binary.BigEndian.Uint32(length[:])
 	if n == 0 || n > most {
@@ -152,27 +145,28 @@ func readBody(r io.Reader, length [4]byte, most uint32, message any) error {
 	return nil
 }
 
-// owed makes of the end of a connection, which io.EOF is, that an answer is missing: to whoever reads a listing io.EOF is its end.
-func owed(err error) error {
+// noReply returns err, but io.ErrUnexpectedEOF for io.EOF: to the reader of a listing io.EOF means
+// its end.
+func noReply(err error) error {
 	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
 	}
 	return err
 }
 
-// readReply reads an answer and the descriptors that came along with its first byte, if any.
+// readReply reads a reply and the descriptors that come with its first byte.
 func readReply(c *net.UnixConn) (reply, []*os.File, error) {
 	var a reply
 	var length [4]byte
 	oob := make([]byte, unix.CmsgSpace(4*maxDescriptors))
 	n, oobn, flags, _, err := c.ReadMsgUnix(length[:], oob)
 	if err != nil {
-		return a, nil, owed(err)
+		return a, nil, noReply(err)
 	}
 	files, err := receivedFiles(oob[:oobn], flags)
 	if err == nil {
 		_, err = io.ReadFull(c, length[n:])
-		err = owed(err)
+		err = noReply(err)
 	}
 	if err == nil {
 		err = readBody(c, length, maxReplyFrame, &a)
@@ -184,7 +178,7 @@ func readReply(c *net.UnixConn) (reply, []*os.File, error) {
 	return a, files, err
 }
 
-// receivedFiles returns the descriptors of a control message.
+// receivedFiles returns the descriptors of a control message. flags are those of recvmsg(2).
 func receivedFiles(oob []byte, flags int) ([]*os.File, error) {
 	messages, err := unix.ParseSocketControlMessage(oob)
 	if err != nil {
@@ -202,18 +196,19 @@ func receivedFiles(oob []byte, flags int) ([]*os.File, error) {
 	}
 	if flags&unix.MSG_CTRUNC != 0 {
 		closeAll(files)
-		return nil, outOfStep("too many descriptors with one answer")
+		return nil, outOfStep("too many descriptors with one reply")
 	}
 	return files, nil
 }
 
+// closeAll closes files.
 func closeAll(files []*os.File) {
 	for _, f := range files {
 		f.Close()
 	}
 }
 
-// fits reports whether a reply without an error can be the one to a question.
+// fits reports whether a reply without an error can be the one to a request.
 func (a reply) fits(q request, files []*os.File) bool {
 	if len(files) != q.descriptors() {
 		return false
@@ -235,7 +230,7 @@ func (a reply) fits(q request, files []*os.File) bool {
 	return true
 }
 
-// descriptors is how many come with the answer.
+// descriptors returns how many descriptors come with the reply.
 func (q request) descriptors() int {
 	switch {
 	case q.Do == "open" || q.Do == "start" && q.Program.Terminal != nil:

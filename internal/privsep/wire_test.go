@@ -46,8 +46,8 @@ func fileNamed(t testing.TB, content string) *os.File {
 	return f
 }
 
-// liar is an appliance that answers each question on a files session with the next of answers, whatever is asked, and the first with
-// nothing. It sends the rest when there is no more question.
+// liar is an appliance that answers each question on a files session with the next of answers,
+// whatever is asked, and the first with nothing. It sends the rest when there is no more question.
 func liar(t *testing.T, answers ...sent) *FileSession {
 	t.Helper()
 	ours, theirs, err := pair()
@@ -89,8 +89,8 @@ func liar(t *testing.T, answers ...sent) *FileSession {
 	return s
 }
 
-// An answer that is none ends the connection: what comes later is never taken for the answer to another question, and no descriptor
-// goes out under a name that it does not have.
+// An answer that is none ends the connection: what comes later is never taken for the answer to
+// another question, and no descriptor goes out under a name that it does not have.
 func TestAnswersOutOfStep(t *testing.T) {
 	victim := fileNamed(t, "victim")
 	stat := func(number int, name string) string {
@@ -253,7 +253,8 @@ func TestQuestionsOutOfStep(t *testing.T) {
 	}
 }
 
-// A folder of many files is listed page by page, whole and in order, beside whatever else is asked meanwhile.
+// A folder of many files is listed page by page, whole and in order, beside whatever else is asked
+// meanwhile.
 func TestListingByPages(t *testing.T) {
 	d := newFake(t)
 	for i := range 700 {
@@ -311,7 +312,7 @@ func TestListingByPages(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := f.List(); menu.AsError(err).Code != menu.State {
+	if _, err := f.List(); !hasCode(err, menu.State) {
 		t.Errorf("one listing more: %v", err)
 	}
 	f.Close()
@@ -349,7 +350,8 @@ func TestListingThatFails(t *testing.T) {
 	}
 }
 
-// A connection that ends in the middle of a listing is not the listing's end: names would be missing, and nobody told.
+// A connection that ends in the middle of a listing is not the listing's end: names would be
+// missing, and nobody told.
 func TestListingIsCutOff(t *testing.T) {
 	page := sent{bytes: frame(`{"number":2,"listing":1,"files":[{"name":"a.pcap","modified":"2026-01-01T00:00:00Z"}]}`)}
 	cut := page

@@ -94,7 +94,7 @@ func TestAttackFromTheFront(t *testing.T) {
 			t.Errorf("%s: %s", what, got)
 		}
 	}
-	if n := strings.Count(log, "the front asks in a way that it should not"); n != 1 {
+	if n := strings.Count(log, "the front broke the protocol"); n != 1 {
 		t.Errorf("%d lines tell of wrong questions:\n%s", n, log)
 	}
 	if n := len(a.Sessions()); n != 0 {
