@@ -13,7 +13,7 @@ import (
 const apiPage = "docs/api/README.md"
 
 // TestAPIPage holds the page of the API to the resources that the boundary has, and to the kinds of
-// errors. What a resource answers is shown by its examples (internal/test/automation).
+// errors with their exit status. What a resource answers is shown by its examples (internal/test/automation).
 func TestAPIPage(t *testing.T) {
 	page := read(t, apiPage)
 	var routes, rows []string

@@ -143,9 +143,9 @@ type Event struct {
 
 // A Greeting is what a user is shown at login.
 type Greeting struct {
-	Host      string      `json:"host"`    // in the prompt
-	Product   string      `json:"product"` // name and version
-	Welcome   string      `json:"welcome"` // configured text
+	Host      string      `json:"hostname"` // in the prompt
+	Product   string      `json:"product"`  // name and version
+	Welcome   string      `json:"welcome"`  // configured text
 	Caller    menu.Caller `json:"caller"`
 	LastLogin *time.Time  `json:"lastLogin,omitempty"`
 	LastFrom  string      `json:"lastFrom,omitempty"`

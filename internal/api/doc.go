@@ -6,6 +6,7 @@
 //
 //	GET    session             who am I: the greeting
 //	GET    hostname            the present name, for a prompt
+//	GET    leaving             what a user who leaves should know
 //	GET    tree                every menu and command with its parameters
 //	GET    menu/PATH           a menu as it stands now: its status lines and the items that can be used
 //	GET    help/PATH           the help text

@@ -209,10 +209,14 @@ func (s *Server) AsError(what string, err error) *menu.Error {
 	return known
 }
 
+// statusInterrupted is nginx's 499. Browsers and other clients send a request again that is answered
+// 408, which RFC 9110 section 15.5.9 allows, and so would run an interrupted command once more.
+const statusInterrupted = 499
+
 var statusOf = map[menu.Code]int{
 	menu.Failed: http.StatusInternalServerError, menu.Usage: http.StatusBadRequest, menu.Denied: http.StatusForbidden,
 	menu.NotFound: http.StatusNotFound, menu.State: http.StatusConflict, menu.Unsupported: http.StatusNotImplemented,
-	menu.Interrupted: http.StatusRequestTimeout,
+	menu.Interrupted: statusInterrupted,
 }
 
 func writeError(w http.ResponseWriter, e *menu.Error) {
