@@ -14,6 +14,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"diagsh/internal/test/appliance"
+	"diagsh/internal/test/await"
 	"diagsh/internal/test/netnstest"
 	"diagsh/internal/test/vt"
 )
@@ -289,9 +290,7 @@ func TestCapturesOutliveSessions(t *testing.T) {
 	term.Close()
 	a.WaitLogouts("op", gone+1)
 	running()
-	if left := a.Sessions(); len(left) > 0 {
-		t.Errorf("session processes are left: %v", left)
-	}
+	await.Until(t, "the end of the session processes", func() bool { return len(a.Sessions()) == 0 })
 }
 
 // Arrow-up brings back what was typed in earlier logins, and nowhere is anything that was secret.
