@@ -24,7 +24,7 @@ func TestSkeleton(t *testing.T) {
 	run := func(args ...string) (string, error) {
 		cmd := exec.Command("go", args...)
 		cmd.Dir = root
-		cmd.Env = append(os.Environ(), "DIAGSH_BINARY=", "GOFLAGS=-trimpath")
+		cmd.Env = append(os.Environ(), "DIAGSH_BINARY=", "GOFLAGS=-trimpath -ldflags=-w")
 		out, err := cmd.CombinedOutput()
 		return string(out), err
 	}
