@@ -189,8 +189,8 @@ func TestAddresses(t *testing.T) {
 	}
 }
 
-// TestNamesOfAddresses: the first name of an address is its own, and a changed file of hosts is read
-// again.
+// TestNamesOfAddresses: the first name of an address is its own, and a changed file of hosts is
+// read again.
 func TestNamesOfAddresses(t *testing.T) {
 	t.Parallel()
 	c := addressClient(t, newPeer(t, addressZone(t), nil), "")

@@ -159,7 +159,8 @@ func appendRoutes(list []Route, b []byte, family uint8) []Route {
 	return appendHops(list, r, hops)
 }
 
-// parse reads struct rtmsg, which b is long enough for, and its attributes. hops are those of RTA_MULTIPATH.
+// parse reads struct rtmsg, which b is long enough for, and its attributes. hops are those of
+// RTA_MULTIPATH.
 func parse(b []byte) (r Route, hops []byte) {
 	flags := binary.NativeEndian.Uint32(b[8:])
 	r = Route{TOS: b[3], Table: uint32(b[4]), Protocol: b[5], Scope: b[6], Kind: b[7],

@@ -89,9 +89,9 @@ func (w *watch) look() {
 }
 
 // doubt delays the next probes of the silent hops before the target's, and of its own. A Linux
-// target says once a second that a port is closed (linuxLimit). If that answered a probe of a larger
-// hop limit than needed, it would do so again in each round of a second. After the delay the target
-// answers the lowest hop limit that reaches it.
+// target says once a second that a port is closed (linuxLimit). If that answered a probe of a
+// larger hop limit than needed, it would do so again in each round of a second. After the delay the
+// target answers the lowest hop limit that reaches it.
 func (w *watch) doubt(h heard) {
 	if !h.Reached() || h.Error == nil || h.TTL > 0 && passed(h.TTL) >= h.hop {
 		return

@@ -171,8 +171,9 @@ func TestWatchFollowsTheWay(t *testing.T) {
 		for _, six := range []bool{false, true} {
 			t.Run(fmt.Sprint(p, ", IPv6 ", six), func(t *testing.T) {
 				t.Parallel()
-				// One more node leads to the target by a second way, longer by one router. The target
-				// answers each round, ten times a second (see TestWatchOfATargetThatSaysLittle).
+				// One more node leads to the target by a second way, longer by one router. The
+				// target answers each round, ten times a second (see
+				// TestWatchOfATargetThatSaysLittle).
 				w := newWay(t, 2, 0)
 				w.target.Set(t, "net/ipv4/icmp_ratemask", "0")
 				w.target.Set(t, "net/ipv6/icmp/ratemask", "255")

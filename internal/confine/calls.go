@@ -7,10 +7,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// runtimeCalls are what Go's runtime needs to run threads, memory, timers and signals, and what it takes to read and write descriptors
-// that are open. Together with those of its profile, and of its architecture in architectureCalls, they are all that a process may
-// make. Everything else fails with EPERM: in particular new sockets, programs, other processes, namespaces, mounts, modules, keys, bpf,
-// io_uring, and whatever later kernels add.
+// runtimeCalls are what Go's runtime needs to run threads, memory, timers and signals, and what it
+// takes to read and write descriptors that are open. Together with those of its profile, and of its
+// architecture in architectureCalls, they are all that a process may make. Everything else fails
+// with EPERM: in particular new sockets, programs, other processes, namespaces, mounts, modules,
+// keys, bpf, io_uring, and whatever later kernels add.
 var runtimeCalls = []uint32{
 	// Descriptors that are open.
 	unix.SYS_READ, unix.SYS_WRITE, unix.SYS_READV, unix.SYS_WRITEV, unix.SYS_PREAD64, unix.SYS_LSEEK, unix.SYS_CLOSE, unix.SYS_FSTAT,
@@ -27,14 +28,17 @@ var runtimeCalls = []uint32{
 	unix.SYS_GETPID, unix.SYS_GETTID, unix.SYS_GETUID, unix.SYS_GETEUID, unix.SYS_GETGID, unix.SYS_GETEGID, unix.SYS_UNAME, unix.SYS_GETRANDOM,
 }
 
-// sessionCalls are for the one connection that a session has, and its terminal. What openat may open is Landlock's.
+// sessionCalls are for the one connection that a session has, and its terminal. What openat may
+// open is Landlock's.
 var sessionCalls = []uint32{unix.SYS_OPENAT, unix.SYS_PIPE2, unix.SYS_SETSOCKOPT, unix.SYS_SHUTDOWN}
 
-// frontCalls are to accept clients on the listeners that there are, and to get descriptors from the appliance.
+// frontCalls are to accept clients on the listeners that there are, and to get descriptors from the
+// appliance.
 var frontCalls = []uint32{unix.SYS_ACCEPT4, unix.SYS_RECVMSG, unix.SYS_SENDMSG}
 
-// A conditionalCall is allowed if some of its arguments are right. All of these arguments are 32 bits wide for the kernel, whatever
-// stands in the upper half of the register. Where a call is listed twice, one of the two has to fit.
+// A conditionalCall is allowed if some of its arguments are right. All of these arguments are 32
+// bits wide for the kernel, whatever stands in the upper half of the register. Where a call is
+// listed twice, one of the two has to fit.
 type conditionalCall struct {
 	call       uint32
 	conditions []condition
@@ -61,13 +65,15 @@ func runtimeConditions() []conditionalCall {
 	return []conditionalCall{
 		// Threads of this process, no processes, no namespaces.
 		{unix.SYS_CLONE, []condition{{0, unix.CLONE_THREAD | namespaces, []uint32{unix.CLONE_THREAD}}}},
-		// Go's scheduler interrupts its threads by signals. Where others have the same user, this keeps them off these.
+		// Go's scheduler interrupts its threads by signals. Where others have the same user, this
+		// keeps them off these.
 		only(unix.SYS_TGKILL, 0, self),
 		only(unix.SYS_KILL, 0, self),
 		// Nothing that was written can be made a program.
 		{unix.SYS_MMAP, []condition{{2, unix.PROT_EXEC, []uint32{0}}}},
 		{unix.SYS_MPROTECT, []condition{{2, unix.PROT_EXEC, []uint32{0}}}},
-		// What a descriptor is, and copies of it. With F_SETOWN and F_SETSIG the kernel would signal another process of the same user.
+		// What a descriptor is, and copies of it. With F_SETOWN and F_SETSIG the kernel would
+		// signal another process of the same user.
 		only(unix.SYS_FCNTL, 1, unix.F_GETFL, unix.F_SETFL, unix.F_GETFD, unix.F_SETFD, unix.F_DUPFD_CLOEXEC),
 		// Names for Go's pieces of memory (runtime/set_vma_name_linux.go).
 		only(unix.SYS_PRCTL, 0, unix.PR_SET_VMA),
@@ -76,7 +82,8 @@ func runtimeConditions() []conditionalCall {
 
 func sessionConditions() []conditionalCall {
 	return []conditionalCall{
-		// The mode and the size of the terminal. TIOCSTI would type into the terminal of whoever comes after this process.
+		// The mode and the size of the terminal. TIOCSTI would type into the terminal of whoever
+		// comes after this process.
 		only(unix.SYS_IOCTL, 1, unix.TCGETS, unix.TCSETS, unix.TIOCGWINSZ),
 	}
 }
@@ -85,9 +92,11 @@ func frontConditions() []conditionalCall {
 	return []conditionalCall{
 		// The size of a program's terminal, which is the client's to say.
 		only(unix.SYS_IOCTL, 1, unix.TIOCSWINSZ),
-		// The end of what it has to say on a connection. On a listener, any other form would end that, for the next front too.
+		// The end of what it has to say on a connection. On a listener, any other form would end
+		// that, for the next front too.
 		only(unix.SYS_SHUTDOWN, 1, unix.SHUT_WR),
-		// What package net sets on a connection that it accepts. A filter or a timeout on a listener would stay for the next front.
+		// What package net sets on a connection that it accepts. A filter or a timeout on a
+		// listener would stay for the next front.
 		{unix.SYS_SETSOCKOPT, []condition{{1, allBits, []uint32{unix.SOL_SOCKET}}, {2, allBits, []uint32{unix.SO_KEEPALIVE}}}},
 		{unix.SYS_SETSOCKOPT, []condition{{1, allBits, []uint32{unix.IPPROTO_TCP}},
 			{2, allBits, []uint32{unix.TCP_NODELAY, unix.TCP_KEEPIDLE, unix.TCP_KEEPINTVL, unix.TCP_KEEPCNT}}}},

@@ -1,6 +1,8 @@
-// Package confine takes from a process what it does not need: from a session process, and from the front, which faces the network.
+// Package confine takes from a process what it does not need: from a session process, and from the
+// front, which faces the network.
 //
-// What a process keeps is its open descriptors. The kernel refuses the rest, whatever code runs in the process then.
+// What a process keeps is its open descriptors. The kernel refuses the rest, whatever code runs in
+// the process then.
 package confine
 
 import (
@@ -25,15 +27,16 @@ type profile struct {
 	some     func() []conditionalCall
 }
 
-// Session confines this process as that of a login. Call it once, before the first byte from the user is read. ownUser says that no
-// other process has this one's user.
+// Session confines this process as that of a login. Call it once, before the first byte from the
+// user is read. ownUser says that no other process has this one's user.
 func Session(ownUser bool) error { return session.confine(ownUser) }
 
-// Front confines this process as the one that faces the network. Call it once, before the first connection is accepted. ownUser says
-// that only fronts have this one's user.
+// Front confines this process as the one that faces the network. Call it once, before the first
+// connection is accepted. ownUser says that only fronts have this one's user.
 func Front(ownUser bool) error { return front.confine(ownUser) }
 
-// session keeps the terminal. Go's runtime needs one or two threads a CPU that works, and one for each read that waits.
+// session keeps the terminal. Go's runtime needs one or two threads a CPU that works, and one for
+// each read that waits.
 var session = profile{
 	files:   []landlock.Rule{landlock.RWFiles("/dev/tty").WithIoctlDev()},
 	limits:  map[int]uint64{unix.RLIMIT_NOFILE: 64, unix.RLIMIT_DATA: 512 << 20},
@@ -42,9 +45,9 @@ var session = profile{
 	some:    sessionConditions,
 }
 
-// front keeps room for some thousand clients with four descriptors each. Its user is that of all fronts on the machine, so their
-// threads count together.
-// It does the work of strangers, so it gets the processor time that the appliance and the sessions leave.
+// front keeps room for some thousand clients with four descriptors each. Its user is that of all
+// fronts on the machine, so their threads count together. It does the work of strangers, so it gets
+// the processor time that the appliance and the sessions leave.
 var front = profile{
 	niceness: 5,
 	limits:   map[int]uint64{unix.RLIMIT_NOFILE: 16384, unix.RLIMIT_DATA: 1 << 30, unix.RLIMIT_MEMLOCK: 0},
@@ -58,7 +61,8 @@ var front = profile{
 //   - no new privileges (prctl(2)), no core dumps, not to be traced by processes of the same user
 //   - limits on resources
 //   - when memory runs out it goes before the appliance (proc_pid_oom_score_adj(5))
-//   - Landlock (Linux 5.13; TCP since 6.7, signals since 6.12): its files, no TCP; where the kernel has less, less
+//   - Landlock (Linux 5.13; TCP since 6.7, signals since 6.12): its files, no TCP; where the kernel
+//     has less, less
 //   - a filter on system calls (seccomp(2))
 func (p profile) confine(ownUser bool) error {
 	// A filter needs no_new_privs on the thread that installs it.
@@ -67,8 +71,8 @@ func (p profile) confine(ownUser bool) error {
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("no new privileges: %w", err)
 	}
-	// Before the next step: of a process that cannot be dumped these files are root's, as they are from its start if its program
-	// cannot be read by its user.
+	// Before the next step: of a process that cannot be dumped these files are root's, as they are
+	// from its start if its program cannot be read by its user.
 	err := os.WriteFile("/proc/self/oom_score_adj", []byte("500"), 0)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission) {
 		return fmt.Errorf("oom_score_adj: %w", err)
@@ -105,7 +109,8 @@ func (p profile) limit(ownUser bool) error {
 	return nil
 }
 
-// renice sets the niceness of every thread of this process: on Linux each has its own (setpriority(2)). Later ones inherit it.
+// renice sets the niceness of every thread of this process: on Linux each has its own
+// (setpriority(2)). Later ones inherit it.
 func renice(niceness int) error {
 	done := map[string]bool{}
 	for another := true; another; {

@@ -16,7 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// confinedEnv makes this test binary a process of the kind that it names, as far as its confinement goes.
+// confinedEnv makes this test binary a process of the kind that it names, as far as its confinement
+// goes.
 const confinedEnv = "DIAGSH_CONFINED"
 
 var profiles = map[string]profile{"session": session, "front": front}
@@ -118,7 +119,8 @@ func forbiddenCalls() []forbidden {
 	return calls
 }
 
-// confined is the process of TestForbiddenCalls: it says what came of each call, made by a thread that was there before.
+// confined is the process of TestForbiddenCalls: it says what came of each call, made by a thread
+// that was there before.
 func confined(kind string) int {
 	begin, done := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -176,7 +178,8 @@ func TestForbiddenCalls(t *testing.T) {
 	}
 }
 
-// Go's runtime makes no call that a confined process may not make. What it makes only before main, for profiles or on Android is left out.
+// Go's runtime makes no call that a confined process may not make. What it makes only before main,
+// for profiles or on Android is left out.
 func TestRuntimeMayCall(t *testing.T) {
 	root, err := exec.Command("go", "env", "GOROOT").Output()
 	if err != nil {

@@ -8,8 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The fields of struct seccomp_data (linux/seccomp.h): the call's number, the architecture that it is of, and its arguments. An
-// argument has 64 bits, of which the lower come first on both architectures.
+// The fields of struct seccomp_data (linux/seccomp.h): the call's number, the architecture that it
+// is of, and its arguments. An argument has 64 bits, of which the lower come first on both
+// architectures.
 const (
 	callOffset         = 0
 	architectureOffset = 4
@@ -37,13 +38,14 @@ func answer(k uint32) unix.SockFilter {
 	return unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: k}
 }
 
-// filter returns the profile's filter as the kernel takes it (seccomp(2)). A process may hold a second table of calls, those of 32 bits
-// or of x32. Neither is Go's, and all of both is refused: the first by the architecture, the second because its numbers have a bit of
-// their own.
+// filter returns the profile's filter as the kernel takes it (seccomp(2)). A process may hold a
+// second table of calls, those of 32 bits or of x32. Neither is Go's, and all of both is refused:
+// the first by the architecture, the second because its numbers have a bit of their own.
 func (p profile) filter() []unix.SockFilter {
 	allow, refuse := answer(unix.SECCOMP_RET_ALLOW), answer(unix.SECCOMP_RET_ERRNO|uint32(unix.EPERM))
 	program := []unix.SockFilter{load(architectureOffset), equal(architecture, 1, 0), refuse, load(callOffset)}
-	// clone3 has its flags in memory, where no filter sees them. As if it were not there it is left for clone, by glibc too.
+	// clone3 has its flags in memory, where no filter sees them. As if it were not there it is left
+	// for clone, by glibc too.
 	program = append(program, equal(unix.SYS_CLONE3, 0, 1), answer(unix.SECCOMP_RET_ERRNO|uint32(unix.ENOSYS)))
 	calls, conditional := p.allowed()
 	for _, call := range calls {
@@ -69,8 +71,9 @@ func (c conditionalCall) judge() []unix.SockFilter {
 	return append([]unix.SockFilter{load(callOffset), equal(c.call, 0, len(rest))}, rest...)
 }
 
-// filterCalls puts a filter on all threads of this process. It cannot be taken off. A kernel that has no such filters, or none for all
-// threads (Linux 3.17), leaves the process as it is, as one without Landlock does.
+// filterCalls puts a filter on all threads of this process. It cannot be taken off. A kernel that
+// has no such filters, or none for all threads (Linux 3.17), leaves the process as it is, as one
+// without Landlock does.
 func filterCalls(program []unix.SockFilter) error {
 	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC,
 		uintptr(unsafe.Pointer(&unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]})))

@@ -12,8 +12,8 @@ import (
 	"strings"
 )
 
-// Text is the license texts and notices of the modules that the program in the current folder is linked from, and of Go's own library, as
-// their folders in the module cache have them.
+// Text is the license texts and notices of the modules that the program in the current folder is
+// linked from, and of Go's own library, as their folders in the module cache have them.
 func Text() ([]byte, error) {
 	list, err := exec.Command("go", "list", "-deps", "-f", "{{with .Module}}{{if not .Main}}{{.Path}} {{.Version}}{{if .Replace}} (changed here){{end}} {{.Dir}}{{end}}{{end}}", ".").Output()
 	if err != nil {

@@ -85,8 +85,8 @@ func FuzzBounded(f *testing.F) {
 	})
 }
 
-// TestErrorAsJSON: an error comes back as it went, but for control characters; one of no known code is
-// a failure.
+// TestErrorAsJSON: an error comes back as it went, but for control characters; one of no known code
+// is a failure.
 func TestErrorAsJSON(t *testing.T) {
 	text, err := json.Marshal(&Error{Code: Usage, Argument: "count", Message: "\x1b[31m<x> is no number", Hint: "Type a number"})
 	want := `{"kind":"usage","exit":2,"argument":"count","message":"\\x1b[31m\u003cx\u003e is no number","hint":"Type a number"}`

@@ -1,8 +1,10 @@
-// Command scaffold writes the skeleton of a command of the tree: its file, its line in the menu and its transcript.
+// Command scaffold writes the skeleton of a command of the tree: its file, its line in the menu and
+// its transcript.
 //
 //	go run ./internal/scaffold 'diagnostic network routeget'
 //
-// The skeleton builds and passes the tree's tests, but for its transcript, which says what is not written yet.
+// The skeleton builds and passes the tree's tests, but for its transcript, which says what is not
+// written yet.
 package main
 
 import (

@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// A skeleton in a copy of the tree builds and passes the tree's tests at once. Its transcript alone fails, and says why.
+// A skeleton in a copy of the tree builds and passes the tree's tests at once. Its transcript alone
+// fails, and says why.
 func TestSkeleton(t *testing.T) {
 	root := t.TempDir()
 	copyTree(t, "../..", root)

@@ -9,8 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// keepInherited keeps to this process what whoever started it left open: a lock of a script, a pipe of make. Go closes at exec what
-// it opened itself, but such a descriptor would go on to every process that is started here.
+// keepInherited keeps to this process what whoever started it left open: a lock of a script, a pipe
+// of make. Go closes at exec what it opened itself, but such a descriptor would go on to every
+// process that is started here.
 func keepInherited() error {
 	entries, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
@@ -24,12 +25,13 @@ func keepInherited() error {
 	return nil
 }
 
-// startConfined starts a process that cannot gain what it does not have. It gets no_new_privs, and no ambient or inheritable
-// capabilities where the appliance has some as an ordinary user (capabilities(7)). All belong to the thread that forks, and are
-// inherited. The thread ends with its goroutine, because that never unlocks it.
+// startConfined starts a process that cannot gain what it does not have. It gets no_new_privs, and
+// no ambient or inheritable capabilities where the appliance has some as an ordinary user
+// (capabilities(7)). All belong to the thread that forks, and are inherited. The thread ends with
+// its goroutine, because that never unlocks it.
 //
-// For the same reason there is no Pdeathsig: it would fire when this thread ends. A process whose appliance has died notices by its
-// connection, which closes.
+// For the same reason there is no Pdeathsig: it would fire when this thread ends. A process whose
+// appliance has died notices by its connection, which closes.
 func startConfined(cmd *exec.Cmd) error {
 	started := make(chan error)
 	go func() {

@@ -17,19 +17,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// FrontUser is the user of the front where the appliance runs as root: just above those of sessions, and as these without an entry in
-// passwd(5). The fronts of several appliances on one machine share it. Their confinement, and not their user, keeps them apart.
+// FrontUser is the user of the front where the appliance runs as root: just above those of
+// sessions, and as these without an entry in passwd(5). The fronts of several appliances on one
+// machine share it. Their confinement, and not their user, keeps them apart.
 const FrontUser = 65520
 
-// The front gets no more processors than frontProcessors, and memory up to a limit from which on it collects garbage at any price. What
-// else bounds it is package confine's.
+// The front gets no more processors than frontProcessors, and memory up to a limit from which on it
+// collects garbage at any price. What else bounds it is package confine's.
 const (
 	frontProcessors = 8
 	frontMemory     = "GOMEMLIMIT=384MiB"
 )
 
-// How long the front is left out after it ended: at first not at all, then from firstPause twice as long each time that it lived for
-// less than steadyLife, up to longestPause.
+// How long the front is left out after it ended: at first not at all, then from firstPause twice as
+// long each time that it lived for less than steadyLife, up to longestPause.
 const (
 	firstPause   = 100 * time.Millisecond
 	longestPause = 30 * time.Second
@@ -67,8 +68,8 @@ type Monitor interface {
 	Close()
 }
 
-// A Front keeps a process running that listens on the network: `diagsh front`, with the control connection as descriptor 3 and the
-// listeners from 4 on, whose names are its arguments.
+// A Front keeps a process running that listens on the network: `diagsh front`, with the control
+// connection as descriptor 3 and the listeners from 4 on, whose names are its arguments.
 type Front struct {
 	o      FrontOptions
 	ctx    context.Context
@@ -173,8 +174,9 @@ func (f *Front) command(control, says *os.File) *exec.Cmd {
 		Dir:        "/",
 		Stderr:     says,
 		ExtraFiles: []*os.File{control},
-		// A process group, so that Ctrl-C on the appliance's terminal is not for it. No session: that would have a share of the
-		// processor of its own, and its niceness would count nothing (sched(7), autogroup).
+		// A process group, so that Ctrl-C on the appliance's terminal is not for it. No session:
+		// that would have a share of the processor of its own, and its niceness would count nothing
+		// (sched(7), autogroup).
 		SysProcAttr: &syscall.SysProcAttr{Setpgid: true},
 	}
 	for _, l := range f.o.Listeners {
@@ -187,7 +189,8 @@ func (f *Front) command(control, says *os.File) *exec.Cmd {
 	return cmd
 }
 
-// ListenerOf returns a TCP listener in the form that is handed to the front. The listener itself can be closed then.
+// ListenerOf returns a TCP listener in the form that is handed to the front. The listener itself
+// can be closed then.
 func ListenerOf(name string, l *net.TCPListener) (Listener, error) {
 	f, err := l.File()
 	if err != nil {

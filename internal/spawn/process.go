@@ -14,7 +14,8 @@ import (
 	"diagsh/internal/access"
 )
 
-// A Process is a running session process: leader of a session (setsid(2)) and of a process group of its own.
+// A Process is a running session process: leader of a session (setsid(2)) and of a process group of
+// its own.
 type Process struct {
 	cmd     *exec.Cmd
 	spawner *Spawner
@@ -25,11 +26,12 @@ type Process struct {
 	reaped bool // its number may be another process's by now
 }
 
-// Files returns the other ends of the process's descriptors: the master of its terminal, or its input, output and errors. They do not
-// block, and go to whoever speaks for the client.
+// Files returns the other ends of the process's descriptors: the master of its terminal, or its
+// input, output and errors. They do not block, and go to whoever speaks for the client.
 func (p *Process) Files() []*os.File { return p.files }
 
-// CloseFiles closes the other ends in this process. As long as it has them open, the end of the others' is not seen.
+// CloseFiles closes the other ends in this process. As long as it has them open, the end of the
+// others' is not seen.
 func (p *Process) CloseFiles() {
 	closeAll(p.files...)
 	p.files = nil
@@ -82,15 +84,15 @@ func (p *Process) Signal(name string) error {
 	return p.cmd.Process.Signal(sig)
 }
 
-// HangUp ends the process as a telephone line does. One that does not mind is killed after the grace. Whoever has its other ends closes
-// them.
+// HangUp ends the process as a telephone line does. One that does not mind is killed after the
+// grace. Whoever has its other ends closes them.
 func (p *Process) HangUp() {
 	p.signalGroup(unix.SIGHUP)
 	time.AfterFunc(p.spawner.grace, func() { p.signalGroup(unix.SIGKILL) })
 }
 
-// Wait waits for the end of the process and returns how it ended. Called once. What it may have left in its group is killed while its
-// number is still its own: before it is reaped.
+// Wait waits for the end of the process and returns how it ended. Called once. What it may have
+// left in its group is killed while its number is still its own: before it is reaped.
 func (p *Process) Wait() (access.Ended, error) {
 	var err error = unix.EINTR
 	for errors.Is(err, unix.EINTR) {

@@ -1,7 +1,9 @@
-// Package spawn starts the processes that do the appliance's work with fewer rights than it has: the sessions of logins.
+// Package spawn starts the processes that do the appliance's work with fewer rights than it has:
+// the sessions of logins.
 //
-// Everything here needs those rights: users of their own for processes, their terminals, signals to other users' processes. What is
-// started has none of them, and nothing of the appliance but the descriptors that it is given.
+// Everything here needs those rights: users of their own for processes, their terminals, signals to
+// other users' processes. What is started has none of them, and nothing of the appliance but the
+// descriptors that it is given.
 package spawn
 
 import (
@@ -30,10 +32,11 @@ type Spawner struct {
 	users   *userPool // nil when the appliance does not run as root: session processes then have its own user
 }
 
-// New returns a spawner. It keeps the descriptors that this process inherited from every process that it starts.
+// New returns a spawner. It keeps the descriptors that this process inherited from every process
+// that it starts.
 func New(o Options) (*Spawner, error) {
-	// An ignored signal stays ignored in what is started, a caught one does not (execve(2)). So what an
-	// appliance under nohup(1) starts can still be hung up.
+	// An ignored signal stays ignored in what is started, a caught one does not (execve(2)). So
+	// what an appliance under nohup(1) starts can still be hung up.
 	if signal.Ignored(unix.SIGHUP) {
 		signal.Notify(make(chan os.Signal, 1), unix.SIGHUP)
 	}
@@ -42,7 +45,8 @@ func New(o Options) (*Spawner, error) {
 	}
 	s := &Spawner{command: o.Command, grace: o.Grace}
 	if len(s.command) == 0 {
-		// The running program itself, even if its file has been replaced or lies in a folder that the session's user cannot enter.
+		// The running program itself, even if its file has been replaced or lies in a folder that
+		// the session's user cannot enter.
 		s.command = []string{"/proc/self/exe", "session"}
 	}
 	if s.grace == 0 {
@@ -54,7 +58,8 @@ func New(o Options) (*Spawner, error) {
 	return s, nil
 }
 
-// Start starts a session process with the connection as its descriptor 3. The caller closes the connection.
+// Start starts a session process with the connection as its descriptor 3. The caller closes the
+// connection.
 func (s *Spawner) Start(program access.Program, connection *os.File) (*Process, error) {
 	if err := program.Check(); err != nil {
 		return nil, fmt.Errorf("a session process: %w", err)
@@ -84,8 +89,9 @@ func (s *Spawner) Start(program access.Program, connection *os.File) (*Process, 
 	return p, nil
 }
 
-// session returns the session process without its user and its ends. The line of an exec request is in the environment, which only
-// the process's own user can read, and not in its arguments, which everybody can.
+// session returns the session process without its user and its ends. The line of an exec request is
+// in the environment, which only the process's own user can read, and not in its arguments, which
+// everybody can.
 func (s *Spawner) session(program access.Program) *exec.Cmd {
 	env := []string{"GOMAXPROCS=1", "GOMEMLIMIT=32MiB"}
 	for name, value := range program.Environment {

@@ -10,12 +10,14 @@ import (
 	"diagsh/internal/access"
 )
 
-// A terminal is a pseudo-terminal: the master, by which the front plays keyboard and screen, and the slave for the process.
+// A terminal is a pseudo-terminal: the master, by which the front plays keyboard and screen, and
+// the slave for the process.
 type terminal struct{ master, slave *os.File }
 
 // openTerminal makes a terminal with the size and the modes that the client's own one has.
 func openTerminal(t access.Terminal) (*terminal, error) {
-	// Non-blocking, so that it works with the poller of the front's runtime: else a close would not end a read.
+	// Non-blocking, so that it works with the poller of the front's runtime: else a close would not
+	// end a read.
 	fd, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, os.NewSyscallError("open /dev/ptmx", err)
@@ -35,7 +37,8 @@ func openTerminal(t access.Terminal) (*terminal, error) {
 	return &terminal{master: master, slave: slave}, nil
 }
 
-// openSlave opens the slave by the master, and not by a name in /dev/pts, which may be another mount by now.
+// openSlave opens the slave by the master, and not by a name in /dev/pts, which may be another
+// mount by now.
 func openSlave(master int) (*os.File, error) {
 	if err := unix.IoctlSetPointerInt(master, unix.TIOCSPTLCK, 0); err != nil {
 		return nil, os.NewSyscallError("TIOCSPTLCK", err)
@@ -48,8 +51,8 @@ func openSlave(master int) (*os.File, error) {
 	return os.NewFile(fd, "terminal"), nil
 }
 
-// giveTo makes the terminal the given user's own, and nobody else's: the file mode of new terminals depends on the mount. The mode
-// comes first, since only the owner can change it.
+// giveTo makes the terminal the given user's own, and nobody else's: the file mode of new terminals
+// depends on the mount. The mode comes first, since only the owner can change it.
 func (t *terminal) giveTo(user int) error {
 	if err := t.slave.Chmod(0o600); err != nil {
 		return err
@@ -64,9 +67,9 @@ func resize(master int, size access.WindowSize) error {
 	}))
 }
 
-// setModes applies encoded terminal modes (RFC 4254 section 8): pairs of an opcode and a value. The modes of a terminal are those of
-// both its ends. Opcodes that Linux has no equivalent for are skipped. From 160 on the length of the value is unknown, which ends the
-// list.
+// setModes applies encoded terminal modes (RFC 4254 section 8): pairs of an opcode and a value. The
+// modes of a terminal are those of both its ends. Opcodes that Linux has no equivalent for are
+// skipped. From 160 on the length of the value is unknown, which ends the list.
 func setModes(master int, encoded []byte) error {
 	modes, err := unix.IoctlGetTermios(master, unix.TCGETS)
 	if err != nil {

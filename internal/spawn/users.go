@@ -6,9 +6,9 @@ import (
 	"sync"
 )
 
-// Session processes of an appliance that runs as root get users of their own, from the range that systemd keeps for users without an
-// entry in passwd(5) ("dynamic users", its documentation UIDS-GIDS.md). No two live sessions share one, so none can signal or trace
-// another.
+// Session processes of an appliance that runs as root get users of their own, from the range that
+// systemd keeps for users without an entry in passwd(5) ("dynamic users", its documentation
+// UIDS-GIDS.md). No two live sessions share one, so none can signal or trace another.
 const (
 	FirstUser = 61184
 	LastUser  = 65519
@@ -28,8 +28,8 @@ func newUserPool(first, last int) *userPool {
 	return &userPool{first: first, last: last, taken: map[int]bool{}}
 }
 
-// take returns a free user id. It begins at a random place: an id is not given again at once, and a second appliance on this host
-// rarely meets it.
+// take returns a free user id. It begins at a random place: an id is not given again at once, and a
+// second appliance on this host rarely meets it.
 func (p *userPool) take() (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

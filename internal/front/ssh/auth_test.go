@@ -17,7 +17,8 @@ import (
 	"diagsh/internal/test/await"
 )
 
-// Offering somebody's public key is not enough: the login is for the key that signed (CVE-2024-45337).
+// Offering somebody's public key is not enough: the login is for the key that signed
+// (CVE-2024-45337).
 func TestOfferedKeyIsNotProven(t *testing.T) {
 	r := newRig(t, Limits{})
 	_, private, err := ed25519.GenerateKey(rand.Reader)
@@ -126,8 +127,8 @@ func TestRefusalReachesTheClient(t *testing.T) {
 	contains(t, "ssh", got.stderr, "which is the most. End one of them first.")
 }
 
-// What strangers try is told to the appliance, once for a connection, and written to the log; what the appliance has recorded itself,
-// or what nobody tried, is not.
+// What strangers try is told to the appliance, once for a connection, and written to the log; what
+// the appliance has recorded itself, or what nobody tried, is not.
 func TestKnocks(t *testing.T) {
 	r := newRig(t, Limits{})
 	stranger := func() ssh.Signer {
@@ -159,7 +160,8 @@ func TestKnocks(t *testing.T) {
 	if k := next(); k != (access.Knock{User: "somebody", Source: "127.0.0.1", Other: 1}) {
 		t.Errorf("%+v", k)
 	}
-	// A wrong password is in the audit log already, and other keys of somebody who comes in are no attempt.
+	// A wrong password is in the audit log already, and other keys of somebody who comes in are no
+	// attempt.
 	config.Auth = []ssh.AuthMethod{ssh.Password("wrong")}
 	ssh.Dial("tcp", r.address, config)
 	config = r.config()
@@ -212,7 +214,8 @@ func TestNetworkText(t *testing.T) {
 	}
 }
 
-// A client that vanishes after its login has succeeded leaves no login behind; the rig looks for it at the end.
+// A client that vanishes after its login has succeeded leaves no login behind; the rig looks for it
+// at the end.
 func TestLoginOfVanishedClient(t *testing.T) {
 	r := newRig(t, Limits{})
 	raw := rawDial(t, r, "127.0.0.1")

@@ -145,7 +145,8 @@ func TestOpenSSHPassword(t *testing.T) {
 	}
 }
 
-// Whatever a client's key exchange, cipher or known host key is, it gets in; what is broken is not there to be chosen.
+// Whatever a client's key exchange, cipher or known host key is, it gets in; what is broken is not
+// there to be chosen.
 func TestOpenSSHAlgorithms(t *testing.T) {
 	r := newRig(t, Limits{})
 	for _, option := range []string{
@@ -270,7 +271,8 @@ func TestLftp(t *testing.T) {
 	r.got("one.pcap", content)
 }
 
-// needParamiko is Debian's own Python, with paramiko: another interpreter that is first in PATH has not Debian's modules.
+// needParamiko is Debian's own Python, with paramiko: another interpreter that is first in PATH has
+// not Debian's modules.
 func needParamiko(t *testing.T) string {
 	t.Helper()
 	python := need(t, "/usr/bin/python3", "python3")
@@ -329,7 +331,8 @@ except paramiko.AuthenticationException as error:
 	r.got("one.pcap", content)
 }
 
-// paramiko requests the authentication service again before each attempt, which changes nothing: it has as many as others.
+// paramiko requests the authentication service again before each attempt, which changes nothing: it
+// has as many as others.
 func TestParamikoHasAllAttempts(t *testing.T) {
 	python := needParamiko(t)
 	r := newRig(t, Limits{})

@@ -58,7 +58,8 @@ func (s *Server) serveConn(raw net.Conn) {
 	c.serve(channels, requests)
 }
 
-// handshake exchanges keys and logs in. It ends when its time is over at the latest, and at once when the server stops.
+// handshake exchanges keys and logs in. It ends when its time is over at the latest, and at once
+// when the server stops.
 func (s *Server) handshake(wire *clientConn, auth *authenticator) (*ssh.ServerConn, <-chan ssh.NewChannel, <-chan *ssh.Request, error) {
 	unhook := context.AfterFunc(auth.ctx, func() { wire.Close() })
 	defer unhook()
@@ -90,8 +91,8 @@ func (s *Server) handshake(wire *clientConn, auth *authenticator) (*ssh.ServerCo
 // maxReason bounds what the log has of a failed handshake: strangers choose parts of it.
 const maxReason = 400
 
-// noLogin tells the log of a connection that did not log in, and the audit log if it tried. One that said nothing tried nothing: many of
-// those only look whether the port is open.
+// noLogin tells the log of a connection that did not log in, and the audit log if it tried. One
+// that said nothing tried nothing: many of those only look whether the port is open.
 func (s *Server) noLogin(a *authenticator, err error) {
 	if s.ctx.Err() != nil {
 		return // the server has ended it
@@ -169,7 +170,8 @@ func (c *client) serve(channels <-chan ssh.NewChannel, requests <-chan *ssh.Requ
 		}
 	}
 	cancel()
-	// The programs end within the grace. What they said last goes to a client that reads; one that does not waits in vain.
+	// The programs end within the grace. What they said last goes to a client that reads; one that
+	// does not waits in vain.
 	cut := time.AfterFunc(2*c.server.limits.Grace, func() { c.wire.Close() })
 	sessions.Wait()
 	cut.Stop()
@@ -181,8 +183,8 @@ func (c *client) serve(channels <-chan ssh.NewChannel, requests <-chan *ssh.Requ
 
 // mayOpen rejects what is no session: there is no forwarding here (RFC 4254 section 7).
 func (c *client) mayOpen(channel ssh.NewChannel) bool {
-	// The library hands over requests and channels apart, so that the client's word that there are no more of them may overtake the
-	// one that it opened before.
+	// The library hands over requests and channels apart, so that the client's word that there are
+	// no more of them may overtake the one that it opened before.
 	if channel.ChannelType() != "session" || c.sealed.Load() && c.opened {
 		channel.Reject(ssh.Prohibited, "only sessions can be opened here")
 		return false
@@ -205,7 +207,8 @@ func (c *client) session(channel ssh.NewChannel) {
 	newSession(c, ch).serve(requests)
 }
 
-// answer replies to global requests (RFC 4254 section 4). A refusal is an answer, too: it serves clients that ask for a sign of life.
+// answer replies to global requests (RFC 4254 section 4). A refusal is an answer, too: it serves
+// clients that ask for a sign of life.
 func (c *client) answer(requests <-chan *ssh.Request) {
 	for r := range requests {
 		if r.Type == "no-more-sessions@openssh.com" { // PROTOCOL of OpenSSH, section 2.2
@@ -226,22 +229,24 @@ func (c *client) work() (done func()) {
 
 func (c *client) worked() { c.lastWork.Store(time.Now().UnixNano()) }
 
-// idle reports whether the connection has had nothing to do for longer than the login allows. How long a shell may be idle is the
-// session process's own affair; this ends SFTP clients and connections without a session that somebody forgot.
+// idle reports whether the connection has had nothing to do for longer than the login allows. How
+// long a shell may be idle is the session process's own affair; this ends SFTP clients and
+// connections without a session that somebody forgot.
 func (c *client) idle() bool {
 	limit := time.Duration(c.login.Idle) * time.Second
 	return limit > 0 && c.working.Load() == 0 && time.Since(time.Unix(0, c.lastWork.Load())) > limit
 }
 
-// present asks the client whether it is there, and waits for its answer: that it does not know the question is one too (RFC 4254
-// section 4).
+// present asks the client whether it is there, and waits for its answer: that it does not know the
+// question is one too (RFC 4254 section 4).
 func (c *client) present() bool {
 	_, _, err := c.conn.SendRequest("keepalive@openssh.com", true, nil)
 	return err == nil
 }
 
-// keepAlive asks a quiet client for a sign of life and gives it up after three intervals without any, or when it is idle. The
-// request may block where a client does not read, so it must not be what the clock waits for.
+// keepAlive asks a quiet client for a sign of life and gives it up after three intervals without
+// any, or when it is idle. The request may block where a client does not read, so it must not be
+// what the clock waits for.
 func (c *client) keepAlive() {
 	interval := c.server.limits.KeepAlive
 	tick := time.NewTicker(interval)

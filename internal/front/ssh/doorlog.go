@@ -6,14 +6,15 @@ import (
 	"time"
 )
 
-// How many lines of the log strangers can cause: so many at once, and from then on one in doorLogEvery.
+// How many lines of the log strangers can cause: so many at once, and from then on one in
+// doorLogEvery.
 const (
 	doorLogBurst = 60
 	doorLogEvery = 2 * time.Second
 )
 
-// A doorLog is what the log tells about connections that did not log in. Strangers cause its lines, so there are only so many, and the
-// next one says how many were left out.
+// A doorLog is what the log tells about connections that did not log in. Strangers cause its lines,
+// so there are only so many, and the next one says how many were left out.
 type doorLog struct {
 	mu      sync.Mutex
 	used    float64 // lines of the burst

@@ -13,7 +13,8 @@ import (
 	"diagsh/internal/menu"
 )
 
-// fakeFiles reads names as they come, unlike the appliance, which has a closed folder: a name that leads out of it would show.
+// fakeFiles reads names as they come, unlike the appliance, which has a closed folder: a name that
+// leads out of it would show.
 type fakeFiles struct{ *fakeAppliance }
 
 func (f *fakeFiles) path(name string) (string, error) {

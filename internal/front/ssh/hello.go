@@ -13,9 +13,10 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// versionLine begins as OpenSSH's does because its client makes use of OpenSSH's extensions only with such a server (compat.c,
-// SSH_NEW_OPENSSH): without it, nobody here would learn that nobody reads a command's output any more (session.unread). There is no
-// number of a release in it, by which a client would expect the faults of one.
+// versionLine begins as OpenSSH's does because its client makes use of OpenSSH's extensions only
+// with such a server (compat.c, SSH_NEW_OPENSSH): without it, nobody here would learn that nobody
+// reads a command's output any more (session.unread). There is no number of a release in it, by
+// which a client would expect the faults of one.
 const versionLine = "SSH-2.0-OpenSSH_compatible_diagsh"
 
 const (
@@ -23,8 +24,9 @@ const (
 	maxFirstPacket = 35000 // RFC 4253 section 6.1
 )
 
-// helloWait is how long a client may take between its version and its KEXINIT: one round trip, since most wait for the server's
-// version. Those that wait for the server's KEXINIT lose this time, once.
+// helloWait is how long a client may take between its version and its KEXINIT: one round trip,
+// since most wait for the server's version. Those that wait for the server's KEXINIT lose this
+// time, once.
 const helloWait = time.Second
 
 // A kexInit is the client's SSH_MSG_KEXINIT (RFC 4253 section 7.1) as far as it matters here.
@@ -39,8 +41,8 @@ type kexInit struct {
 	Rest                []byte `ssh:"rest"`
 }
 
-// A clientConn is the connection below SSH. It reads the client's first words before the library does and lets the library read
-// them again, and it knows when the client was last heard of.
+// A clientConn is the connection below SSH. It reads the client's first words before the library
+// does and lets the library read them again, and it knows when the client was last heard of.
 type clientConn struct {
 	net.Conn
 	ahead     *bufio.Reader // what has been read ahead of the library; nil when that is used up
@@ -55,9 +57,10 @@ var (
 	errOldVersion = errors.New("the client speaks version 1 of SSH")
 )
 
-// hello sends the version line and waits for the client's version and KEXINIT, which come in clear. It returns nil lists if the
-// client keeps them back; whether what it sent makes sense is left to the library, except that it must begin as version 2 of SSH does.
-// Who speaks something else is told so in the words of OpenSSH's server.
+// hello sends the version line and waits for the client's version and KEXINIT, which come in clear.
+// It returns nil lists if the client keeps them back; whether what it sent makes sense is left to
+// the library, except that it must begin as version 2 of SSH does. Who speaks something else is
+// told so in the words of OpenSSH's server.
 func (c *clientConn) hello(deadline time.Time) (*kexInit, error) {
 	if _, err := c.Conn.Write([]byte(versionLine + "\r\n")); err != nil {
 		return nil, err
@@ -92,7 +95,8 @@ func (c *clientConn) hello(deadline time.Time) (*kexInit, error) {
 	return &lists, nil
 }
 
-// peekLine returns the first line with its end. One that is too long for a version or begins as none does is errNotSSH.
+// peekLine returns the first line with its end. One that is too long for a version or begins as
+// none does is errNotSSH.
 func peekLine(r *bufio.Reader) ([]byte, error) {
 	for {
 		b, _ := r.Peek(r.Buffered())
@@ -108,7 +112,8 @@ func peekLine(r *bufio.Reader) ([]byte, error) {
 	}
 }
 
-// peekPacket returns the payload of an unencrypted packet (RFC 4253 section 6) that begins at start.
+// peekPacket returns the payload of an unencrypted packet (RFC 4253 section 6) that begins at
+// start.
 func peekPacket(r *bufio.Reader, start int) ([]byte, error) {
 	const header = 5 // packet length, padding length
 	b, err := r.Peek(start + header)

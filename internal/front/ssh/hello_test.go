@@ -128,7 +128,8 @@ func TestNotSSH(t *testing.T) {
 	}
 }
 
-// Who speaks something else reads so, in the words of OpenSSH's server, and at once: a web browser ends its line, TLS never does.
+// Who speaks something else reads so, in the words of OpenSSH's server, and at once: a web browser
+// ends its line, TLS never does.
 func TestOtherProtocols(t *testing.T) {
 	r := newRig(t, Limits{HelloTime: time.Hour, LoginTime: time.Hour})
 	for say, want := range map[string]string{

@@ -15,14 +15,16 @@ var (
 	errMadeRoom      = errors.New("it had to make room for a newcomer before it had exchanged keys")
 )
 
-// A door counts the connections that have not logged in yet, and keeps a flood of them away from everybody else:
+// A door counts the connections that have not logged in yet, and keeps a flood of them away from
+// everybody else:
 //
-//   - An address has a share of its own that is smaller than the whole, and only a few of its credentials are checked at a time, which
-//     costs much memory and time.
-//   - Who has not exchanged keys yet is a stranger: it costs nothing to be one. Where there is no room for a newcomer, the oldest
-//     stranger of the address with the most of them goes.
-//   - Where there are no strangers, it is random early drop as in sshd (MaxStartups in sshd_config(5)): from Startups on, the chance of
-//     being refused grows until it is certain at StartupsFull, so that a patient newcomer still gets in.
+//   - An address has a share of its own that is smaller than the whole, and only a few of its
+//     credentials are checked at a time, which costs much memory and time.
+//   - Who has not exchanged keys yet is a stranger: it costs nothing to be one. Where there is no
+//     room for a newcomer, the oldest stranger of the address with the most of them goes.
+//   - Where there are no strangers, it is random early drop as in sshd (MaxStartups in
+//     sshd_config(5)): from Startups on, the chance of being refused grows until it is certain at
+//     StartupsFull, so that a patient newcomer still gets in.
 //   - Addresses that somebody has logged in from find StartupsKept places that nobody else gets.
 type door struct {
 	limits Limits
@@ -38,7 +40,8 @@ type door struct {
 // maxVisitors is how many addresses a door knows by earlier logins, the latest.
 const maxVisitors = 1000
 
-// A source is an address, or a /64 of IPv6, of which any host can take as many addresses as it likes.
+// A source is an address, or a /64 of IPv6, of which any host can take as many addresses as it
+// likes.
 type source struct {
 	connections int
 	checks      chan struct{} // holds one element for each login that is being checked
@@ -64,7 +67,8 @@ func (d *door) visited(from netip.Prefix) {
 	}
 }
 
-// enter gives a connection its place or refuses it. Whoever got a place leaves it, once. drop is called if it has to make room.
+// enter gives a connection its place or refuses it. Whoever got a place leaves it, once. drop is
+// called if it has to make room.
 func (d *door) enter(from netip.Prefix, drop func()) (*place, error) {
 	p, goes, err := d.admit(from, drop)
 	if goes != nil {
@@ -114,7 +118,8 @@ func (d *door) room(from netip.Prefix) int {
 	return d.limits.StartupsFull
 }
 
-// dropEarly is the chance of those who come where there is room, but no stranger who could make more.
+// dropEarly is the chance of those who come where there is room, but no stranger who could make
+// more.
 func (d *door) dropEarly(from netip.Prefix) bool {
 	over, room := d.inside-d.limits.Startups, d.limits.StartupsFull-d.limits.Startups
 	if over < 0 || rand.IntN(room) >= over {
@@ -124,7 +129,8 @@ func (d *door) dropEarly(from netip.Prefix) bool {
 	return !known && d.oldestOfMost() == nil
 }
 
-// oldestOfMost is the oldest stranger of the source that has the most of them, nil if there are none.
+// oldestOfMost is the oldest stranger of the source that has the most of them, nil if there are
+// none.
 func (d *door) oldestOfMost() *place {
 	var chosen *place
 	most := 0
@@ -178,7 +184,8 @@ func (p *place) known() {
 	}
 }
 
-// exchanged notes that the connection has exchanged keys, which cost its client about as much as the server.
+// exchanged notes that the connection has exchanged keys, which cost its client about as much as
+// the server.
 func (p *place) exchanged() {
 	p.door.mu.Lock()
 	defer p.door.mu.Unlock()
@@ -205,7 +212,8 @@ func (p *place) check(ctx context.Context, f func()) error {
 	}
 }
 
-// addressOf is the client's address without port and zone, IPv4 in its own form also where it came through an IPv6 socket.
+// addressOf is the client's address without port and zone, IPv4 in its own form also where it came
+// through an IPv6 socket.
 func addressOf(a net.Addr) netip.Addr {
 	tcp, ok := a.(*net.TCPAddr)
 	if !ok {

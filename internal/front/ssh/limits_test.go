@@ -31,7 +31,8 @@ func rawDial(t testing.TB, r *rig, source string) net.Conn {
 	return c
 }
 
-// An address that holds connections open, breaks off key exchanges and guesses passwords keeps nobody else out.
+// An address that holds connections open, breaks off key exchanges and guesses passwords keeps
+// nobody else out.
 func TestFloodFromOneAddress(t *testing.T) {
 	r := newRig(t, Limits{})
 	r.appliance.delay = func(ctx context.Context, c access.Credentials) {
@@ -166,7 +167,8 @@ func TestDoor(t *testing.T) {
 	}
 }
 
-// Who has not exchanged keys makes room for newcomers: the oldest of the address that has the most of them.
+// Who has not exchanged keys makes room for newcomers: the oldest of the address that has the most
+// of them.
 func TestStrangersMakeRoom(t *testing.T) {
 	d := newDoor(Limits{Startups: 4, StartupsFull: 8, StartupsOfSource: 4, ChecksOfSource: 2, StartupsKept: 1})
 	var gone []string
@@ -219,8 +221,8 @@ func TestStrangersMakeRoom(t *testing.T) {
 	}
 }
 
-// Eight addresses that hold every place they can get, saying no more than their version, keep nobody out; neither those who were here
-// before nor those who were not.
+// Eight addresses that hold every place they can get, saying no more than their version, keep
+// nobody out; neither those who were here before nor those who were not.
 func TestSlowLoris(t *testing.T) {
 	r := newRig(t, Limits{Startups: 16, StartupsFull: 48, StartupsOfSource: 12})
 	for i := range 8 * 12 {
@@ -245,7 +247,8 @@ func TestSlowLoris(t *testing.T) {
 	}
 }
 
-// Those who complete the key exchange and stay are as many as may be; who was here before comes in all the same.
+// Those who complete the key exchange and stay are as many as may be; who was here before comes in
+// all the same.
 func TestPlacesForVisitors(t *testing.T) {
 	r := newRig(t, Limits{Startups: 4, StartupsFull: 8, StartupsOfSource: 4})
 	c, err := r.dialFrom(t.Context(), "127.0.3.1", r.config())

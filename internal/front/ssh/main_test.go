@@ -22,7 +22,8 @@ func TestMain(m *testing.M) {
 		os.Exit(fakeSession())
 	}
 	if signal.Ignored(unix.SIGHUP) {
-		// Under nohup(1) the programs that the tests hang up would inherit that. A signal that is caught is as it always is for them (execve(2)).
+		// Under nohup(1) the programs that the tests hang up would inherit that. A signal that is
+		// caught is as it always is for them (execve(2)).
 		signal.Notify(make(chan os.Signal, 1), unix.SIGHUP)
 	}
 	os.Exit(runTests(m))
@@ -41,8 +42,8 @@ func runTests(m *testing.M) int {
 	return m.Run()
 }
 
-// fakeSession executes the line of an exec request, or lines that it reads, as the table in fakeCommand says. It shows the identity
-// that the connection on descriptor 3 has.
+// fakeSession executes the line of an exec request, or lines that it reads, as the table in
+// fakeCommand says. It shows the identity that the connection on descriptor 3 has.
 func fakeSession() int {
 	connection := os.NewFile(3, "connection")
 	identity, err := bufio.NewReader(connection).ReadString('\n')

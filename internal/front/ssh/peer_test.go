@@ -17,7 +17,8 @@ import (
 	"diagsh/internal/test/await"
 )
 
-// These compare with OpenSSH's own server in one run, by OpenSSH's client with its default settings:
+// These compare with OpenSSH's own server in one run, by OpenSSH's client with its default
+// settings:
 //
 //	go test -run '^$' -bench . -benchtime 5x ./server
 
@@ -93,7 +94,8 @@ func BenchmarkDownload(b *testing.B) {
 	}
 }
 
-// BenchmarkLogin is the time to the first prompt of a shell, and to the end of `ssh HOST true` at OpenSSH's server.
+// BenchmarkLogin is the time to the first prompt of a shell, and to the end of `ssh HOST true` at
+// OpenSSH's server.
 func BenchmarkLogin(b *testing.B) {
 	program := need(b, "ssh", "openssh-client")
 	r := newRig(b, Limits{})

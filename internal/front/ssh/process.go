@@ -14,7 +14,8 @@ import (
 // spawnTime bounds how long a new session waits for the appliance.
 const spawnTime = 10 * time.Second
 
-// pumpBuffer is how much of a program's output is on its way at a time; a client that reads slowly makes the program wait.
+// pumpBuffer is how much of a program's output is on its way at a time; a client that reads slowly
+// makes the program wait.
 const pumpBuffer = 32 << 10
 
 // A process is a running session process, with the other ends of its descriptors.
@@ -25,7 +26,8 @@ type process struct {
 	errors *os.File // nil on a terminal, which shows both on one screen
 }
 
-// runProcess runs a session process on the channel until it has ended and all its output is delivered.
+// runProcess runs a session process on the channel until it has ended and all its output is
+// delivered.
 func (s *session) runProcess(kind, line string) exit {
 	defer s.client.work()()
 	ctx, cancel := context.WithTimeout(s.ctx, spawnTime)
@@ -67,8 +69,8 @@ func newProcess(r Running) *process {
 	return &process{Running: r, input: files[0], output: files[1], errors: files[2]}
 }
 
-// hangUp ends the process as a telephone line does: its terminal goes away. A pipe's input does not end before the process: it would
-// look as if the client had said all that it had to say.
+// hangUp ends the process as a telephone line does: its terminal goes away. A pipe's input does not
+// end before the process: it would look as if the client had said all that it had to say.
 func (p *process) hangUp() {
 	p.HangUp()
 	p.output.Close()
@@ -77,16 +79,17 @@ func (p *process) hangUp() {
 	}
 }
 
-// pump carries bytes both ways until the process has closed its output. Then every byte of it has been handed to the connection. It calls
-// lost when the client takes no more, or is no longer present.
+// pump carries bytes both ways until the process has closed its output. Then every byte of it has
+// been handed to the connection. It calls lost when the client takes no more, or is no longer
+// present.
 func (p *process) pump(channel ssh.Channel, present func() bool, lost func()) {
 	go func() {
 		io.Copy(p.input, channel)
 		if p.errors == nil {
 			return // a terminal has no end of input
 		}
-		// The client has no more input (RFC 4254 section 5.3), or the connection is gone, which reads as the same: half a
-		// configuration would pass for a whole one.
+		// The client has no more input (RFC 4254 section 5.3), or the connection is gone, which
+		// reads as the same: half a configuration would pass for a whole one.
 		if present() {
 			p.input.Close()
 		} else {

@@ -164,7 +164,8 @@ func (r *rig) session(c *ssh.Client) *ssh.Session {
 	return s
 }
 
-// A fakeAppliance is the FrontEnd of the tests: one user, a folder with files, a record of what was asked.
+// A fakeAppliance is the FrontEnd of the tests: one user, a folder with files, a record of what was
+// asked.
 type fakeAppliance struct {
 	t       testing.TB
 	keys    *hostkeys.Keys
@@ -470,7 +471,8 @@ func need(t testing.TB, program, debianPackage string) string {
 	return ""
 }
 
-// pipe is a connection within the process that buffers, unlike net.Pipe: both ends of SSH speak first.
+// pipe is a connection within the process that buffers, unlike net.Pipe: both ends of SSH speak
+// first.
 func pipe(t testing.TB) (a, b net.Conn) {
 	t.Helper()
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)

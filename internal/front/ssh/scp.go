@@ -14,8 +14,9 @@ import (
 	"diagsh/internal/menu"
 )
 
-// The old protocol of rcp, which `scp -O` and clients older than OpenSSH 9.0 speak: the client executes `scp -f PATH...` at the
-// server (to download) or `scp -t PATH` (to upload). It has no specification; this follows scp.c of OpenSSH.
+// The old protocol of rcp, which `scp -O` and clients older than OpenSSH 9.0 speak: the client
+// executes `scp -f PATH...` at the server (to download) or `scp -t PATH` (to upload). It has no
+// specification; this follows scp.c of OpenSSH.
 
 // An scpRequest is such a command line.
 type scpRequest struct {
@@ -62,7 +63,8 @@ func parseSCP(line string) (scpRequest, bool) {
 	return q, download != q.upload
 }
 
-// fromHome does what the shell would with a `~` that is not quoted: the home of everybody is the root.
+// fromHome does what the shell would with a `~` that is not quoted: the home of everybody is the
+// root.
 func fromHome(pattern string) string {
 	if rest, ok := strings.CutPrefix(pattern, "~/"); ok {
 		return "/" + rest
@@ -93,8 +95,8 @@ func literal(pattern string) (name string, ok bool) {
 	return b.String(), ok
 }
 
-// shellWords splits a line as the shell would that such a client expects here. What is quoted is escaped for path.Match, so that it
-// stands for itself.
+// shellWords splits a line as the shell would that such a client expects here. What is quoted is
+// escaped for path.Match, so that it stands for itself.
 func shellWords(line string) (words []string, ok bool) {
 	var word strings.Builder
 	inWord := false
@@ -172,7 +174,8 @@ type scpSource struct {
 	warned  bool // something was not sent
 }
 
-// send answers all patterns. What cannot be sent is a warning to the client, which goes on with the rest; an error is the end.
+// send answers all patterns. What cannot be sent is a warning to the client, which goes on with the
+// rest; an error is the end.
 func (c *scpSource) send() error {
 	if err := c.acknowledged(); err != nil {
 		return err
@@ -185,7 +188,8 @@ func (c *scpSource) send() error {
 	return nil
 }
 
-// sendMatches sends what a pattern stands for in the tree of locate. A name without a wildcard is looked up, however many files there are.
+// sendMatches sends what a pattern stands for in the tree of locate. A name without a wildcard is
+// looked up, however many files there are.
 func (c *scpSource) sendMatches(pattern string) error {
 	if path, ok := literal(pattern); ok {
 		return c.sendNamed(path)
@@ -224,7 +228,8 @@ func (c *scpSource) sendNamed(path string) error {
 	}
 }
 
-// eachFile calls send with every file, until one cannot be sent. Where the files cannot be listed, the client has been warned.
+// eachFile calls send with every file, until one cannot be sent. Where the files cannot be listed,
+// the client has been warned.
 func (c *scpSource) eachFile(send func(access.File) error) (listed bool, err error) {
 	listing, err := c.files.List()
 	if err != nil {
@@ -315,7 +320,8 @@ func (c *scpSource) command(text string) error {
 	return c.acknowledged()
 }
 
-// acknowledged reads the client's answer: 0, or 1 with a line that says what went wrong there, or 2 likewise and the client gives up.
+// acknowledged reads the client's answer: 0, or 1 with a line that says what went wrong there, or 2
+// likewise and the client gives up.
 func (c *scpSource) acknowledged() error {
 	answer, err := c.acks.ReadByte()
 	if err != nil {

@@ -30,7 +30,8 @@ func TestParseSCP(t *testing.T) {
 	}
 }
 
-// Two files and a name that does not exist: the client gets the files, reads about the rest, and the status says so.
+// Two files and a name that does not exist: the client gets the files, reads about the rest, and
+// the status says so.
 func TestSCPMixed(t *testing.T) {
 	scp := need(t, "scp", "openssh-client")
 	r := newRig(t, Limits{})
@@ -52,7 +53,8 @@ func TestSCPMixed(t *testing.T) {
 	contains(t, "upload", got.stderr, "scp: uploads are not possible here")
 }
 
-// A name without a wildcard is looked up, however many files there are, and a message has it as it is.
+// A name without a wildcard is looked up, however many files there are, and a message has it as it
+// is.
 func TestSCPOfOneName(t *testing.T) {
 	scp := need(t, "scp", "openssh-client")
 	r := newRig(t, Limits{})

@@ -1,8 +1,10 @@
 // Package ssh listens on the network for SSH: terminals, one-line commands, SFTP and SCP.
 //
-// It decides nothing about people, keeps no files and starts no process. It asks the appliance through FrontEnd who may come in, what a
-// role may read and what is written to the audit log; the appliance also signs with the host keys. A shell or a command runs in a session process that the appliance starts; this
-// package carries its bytes. SFTP and SCP are served here from descriptors that the appliance hands over.
+// It decides nothing about people, keeps no files and starts no process. It asks the appliance
+// through FrontEnd who may come in, what a role may read and what is written to the audit log; the
+// appliance also signs with the host keys. A shell or a command runs in a session process that the
+// appliance starts; this package carries its bytes. SFTP and SCP are served here from descriptors
+// that the appliance hands over.
 package ssh
 
 import (
@@ -118,8 +120,8 @@ func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 // HostKeys are the public halves of the host keys, for whoever prints their fingerprints.
 func (s *Server) HostKeys() []ssh.PublicKey { return s.hostKeys }
 
-// Serve answers connections until ctx is done or Shutdown is called; then it returns nil. When ctx is done it ends all sessions
-// first, in an orderly way.
+// Serve answers connections until ctx is done or Shutdown is called; then it returns nil. When ctx
+// is done it ends all sessions first, in an orderly way.
 func (s *Server) Serve(ctx context.Context) error {
 	unhook := context.AfterFunc(ctx, s.close)
 	defer unhook()
@@ -147,8 +149,8 @@ func (s *Server) knowVisitors(ctx context.Context) {
 	}
 }
 
-// Shutdown stops listening, hangs up every session and waits until their processes have ended and their logins are closed. When
-// ctx is done before that, the connections are cut.
+// Shutdown stops listening, hangs up every session and waits until their processes have ended and
+// their logins are closed. When ctx is done before that, the connections are cut.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.close()
 	ended := make(chan struct{})
@@ -186,7 +188,8 @@ func (s *Server) accept() error {
 			if s.ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
 				return err
 			}
-			// Out of descriptors, or a connection that broke in the queue: those who are in must not lose the door for it.
+			// Out of descriptors, or a connection that broke in the queue: those who are in must
+			// not lose the door for it.
 			s.log.Warn("ssh: accept failed", "error", err)
 			select {
 			case <-s.ctx.Done():

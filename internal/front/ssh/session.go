@@ -14,11 +14,12 @@ import (
 	"diagsh/internal/menu"
 )
 
-// A session is one channel of type "session" (RFC 4254 section 6): requests that prepare it, one that starts a program, and what
-// goes on while that runs.
+// A session is one channel of type "session" (RFC 4254 section 6): requests that prepare it, one
+// that starts a program, and what goes on while that runs.
 //
-// Requests are answered in the order in which they come (answers carry no number), so none of them may wait for anything. Hence a
-// program is said to be started before it is; if it cannot be, the user reads so on standard error and gets an exit status.
+// Requests are answered in the order in which they come (answers carry no number), so none of them
+// may wait for anything. Hence a program is said to be started before it is; if it cannot be, the
+// user reads so on standard error and gets an exit status.
 type session struct {
 	client  *client
 	channel ssh.Channel
@@ -42,7 +43,8 @@ func newSession(c *client, channel ssh.Channel) *session {
 	return s
 }
 
-// serve answers requests until the program has ended and the client has closed the channel, or is gone.
+// serve answers requests until the program has ended and the client has closed the channel, or is
+// gone.
 func (s *session) serve(requests <-chan *ssh.Request) {
 	defer s.end(requests)
 	for {
@@ -61,8 +63,8 @@ func (s *session) serve(requests <-chan *ssh.Request) {
 	}
 }
 
-// end waits for the program, which learns of it by s.ctx. Requests go on to be taken: one that nobody takes would stop the whole
-// connection, and with it its end.
+// end waits for the program, which learns of it by s.ctx. Requests go on to be taken: one that
+// nobody takes would stop the whole connection, and with it its end.
 func (s *session) end(requests <-chan *ssh.Request) {
 	go ssh.DiscardRequests(requests)
 	s.cancel()
@@ -72,8 +74,8 @@ func (s *session) end(requests <-chan *ssh.Request) {
 	s.channel.Close()
 }
 
-// handle does what a channel request wants and reports whether it was done. What is unknown is refused; PuTTY, for one, measures the
-// line by requests that no server knows.
+// handle does what a channel request wants and reports whether it was done. What is unknown is
+// refused; PuTTY, for one, measures the line by requests that no server knows.
 func (s *session) handle(r *ssh.Request) bool {
 	switch r.Type {
 	case "pty-req":
@@ -146,7 +148,8 @@ func unfit(line string) error {
 	return nil
 }
 
-// copiesKeys reports whether a line is the program for a shell by which ssh-copy-id(1) installs keys.
+// copiesKeys reports whether a line is the program for a shell by which ssh-copy-id(1) installs
+// keys.
 func copiesKeys(line string) bool {
 	program := strings.HasPrefix(line, "exec sh -c ") || strings.HasPrefix(line, "umask ") || strings.HasPrefix(line, "mkdir ") || strings.HasPrefix(line, "cat ")
 	return program && strings.Contains(line, ".ssh/authorized_keys")
@@ -169,15 +172,16 @@ func (s *session) start(run func() exit) bool {
 	go func() {
 		defer close(running)
 		e := run()
-		// In this order: clients such as dbclient and plink close the channel when the output ends, and take what they were not told for success.
+		// In this order: clients such as dbclient and plink close the channel when the output ends,
+		// and take what they were not told for success.
 		e.report(s.channel)
 		s.channel.CloseWrite()
 	}()
 	return true
 }
 
-// signal passes a signal to the program. QUIT ends it as TERM does: it asks for an image of the program's state, too, which is not for
-// users. One without a process ends by any of them.
+// signal passes a signal to the program. QUIT ends it as TERM does: it asks for an image of the
+// program's state, too, which is not for users. One without a process ends by any of them.
 func (s *session) signal(name string) bool {
 	sig, ok := map[string]string{
 		"INT": access.SignalInterrupt, "TERM": access.SignalTerminate, "HUP": access.SignalHangUp, "QUIT": access.SignalTerminate,
@@ -193,9 +197,10 @@ func (s *session) signal(name string) bool {
 	return ok && p != nil && p.Signal(sig) == nil
 }
 
-// unread ends the output of the program, of which the client says that nobody reads it any more, as `ssh HOST ping ... | head` does
-// when head has ended. A program of its own learns of it as of any pipe whose reader is gone, and may still write to standard error
-// and end in its own way. A terminal is read as long as it is there.
+// unread ends the output of the program, of which the client says that nobody reads it any more, as
+// `ssh HOST ping ... | head` does when head has ended. A program of its own learns of it as of any
+// pipe whose reader is gone, and may still write to standard error and end in its own way. A
+// terminal is read as long as it is there.
 func (s *session) unread() bool {
 	if s.terminal != nil || !s.started {
 		return false
@@ -211,7 +216,8 @@ func (s *session) unread() bool {
 	return true
 }
 
-// input is what the client sends, until the program must end: a read from the channel itself would last as long as the connection.
+// input is what the client sends, until the program must end: a read from the channel itself would
+// last as long as the connection.
 func (s *session) input() io.ReadCloser {
 	r, w := io.Pipe()
 	go func() {

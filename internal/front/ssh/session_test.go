@@ -334,7 +334,8 @@ func TestIdleConnection(t *testing.T) {
 	}
 }
 
-// A line that no session process could take is answered with a sentence and an exit status, not with a failed request.
+// A line that no session process could take is answered with a sentence and an exit status, not
+// with a failed request.
 func TestUnfitLines(t *testing.T) {
 	r := newRig(t, Limits{})
 	c := r.dial()
@@ -391,8 +392,9 @@ func TestSignalsThatEnd(t *testing.T) {
 	}
 }
 
-// `ssh HOST COMMAND | head` ends the command when head has what it wants. OpenSSH's client tells only servers that it takes for OpenSSH:
-// it is the identification string that this hangs on, so whoever changes that string finds this test.
+// `ssh HOST COMMAND | head` ends the command when head has what it wants. OpenSSH's client tells
+// only servers that it takes for OpenSSH: it is the identification string that this hangs on, so
+// whoever changes that string finds this test.
 func TestHead(t *testing.T) {
 	need(t, "ssh", "openssh-client")
 	need(t, "head", "coreutils")

@@ -39,7 +39,8 @@ func TestHangUp(t *testing.T) {
 	}
 }
 
-// The end of the input is the client's word that it has said all. A connection that is lost, in the middle of it, is not.
+// The end of the input is the client's word that it has said all. A connection that is lost, in the
+// middle of it, is not.
 func TestLostConnectionIsNoEndOfInput(t *testing.T) {
 	r := newRig(t, Limits{})
 	for _, lost := range []bool{false, true} {

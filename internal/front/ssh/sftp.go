@@ -12,10 +12,12 @@ import (
 	"diagsh/internal/menu"
 )
 
-// SFTP is spoken in version 3 (draft-ietf-secsh-filexfer-02), the one that all clients know. The server is written out here and not
-// taken from github.com/pkg/sftp: there, a client that reads from a file before it has been told that it is open meets a data race
-// (v1.13.12, Request.Method), which can end the whole process, and 16 MB of buffers are held per client. What a server of read-only
-// files needs is little. Requests are answered one after another, in their order, by one goroutine.
+// SFTP is spoken in version 3 (draft-ietf-secsh-filexfer-02), the one that all clients know. The
+// server is written out here and not taken from github.com/pkg/sftp: there, a client that reads
+// from a file before it has been told that it is open meets a data race (v1.13.12, Request.Method),
+// which can end the whole process, and 16 MB of buffers are held per client. What a server of
+// read-only files needs is little. Requests are answered one after another, in their order, by one
+// goroutine.
 
 // The packet types of section 3.
 const (
@@ -111,7 +113,8 @@ func newSFTPServer(in io.Reader, out io.Writer, files Files, log *slog.Logger) *
 	return &sftpServer{in: bufio.NewReader(in), out: out, files: files, log: log, active: func() {}, handles: map[string]*sftpHandle{}}
 }
 
-// serve answers requests until the client ends the session, which is no error. However it ends, what was answered is sent.
+// serve answers requests until the client ends the session, which is no error. However it ends,
+// what was answered is sent.
 func (s *sftpServer) serve() error {
 	defer s.closeAll()
 	return errors.Join(s.converse(), s.flush())
@@ -186,8 +189,8 @@ func (s *sftpServer) flush() error {
 	return err
 }
 
-// answer answers one request; an error is the end of the session. Whatever would change something is denied, except that files can
-// be removed.
+// answer answers one request; an error is the end of the session. Whatever would change something
+// is denied, except that files can be removed.
 func (s *sftpServer) answer(p *sftpPacket) error {
 	id := p.uint32()
 	if p.short {

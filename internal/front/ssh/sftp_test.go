@@ -42,7 +42,8 @@ func (r *rig) sftp() *sftp.Client {
 	return c
 }
 
-// Roles are looked at behind Files; the client learns of it by the protocol's status, at every single request.
+// Roles are looked at behind Files; the client learns of it by the protocol's status, at every
+// single request.
 func TestSFTPRoles(t *testing.T) {
 	r := newRig(t, Limits{})
 	r.appliance.put("a.pcap", []byte("content"))
@@ -153,7 +154,8 @@ func TestSFTPFolders(t *testing.T) {
 	}
 }
 
-// A client may ask for many pieces at once, of any length, beyond the end, and before it knows that the file is open.
+// A client may ask for many pieces at once, of any length, beyond the end, and before it knows that
+// the file is open.
 func TestSFTPReads(t *testing.T) {
 	a := fuzzAppliance(t)
 	content := pcap()
@@ -213,7 +215,8 @@ func fuzzPacket(kind byte, parts ...any) []byte {
 	return append(binary.BigEndian.AppendUint32(nil, uint32(len(body))), body...)
 }
 
-// fuzzCorpus is a session in which every request of version 3 occurs, on paths that would be worth something.
+// fuzzCorpus is a session in which every request of version 3 occurs, on paths that would be worth
+// something.
 func fuzzCorpus() [][]byte {
 	corpus := [][]byte{
 		fuzzPacket(3, uint32(1), "diagnostic/a.pcap", uint32(1), uint32(0)), // open
@@ -275,7 +278,8 @@ func fuzzAppliance(t testing.TB) *fakeAppliance {
 	return a
 }
 
-// Ten thousand requests with some bytes changed: nothing breaks, and nothing outside of the folder is read, changed or removed.
+// Ten thousand requests with some bytes changed: nothing breaks, and nothing outside of the folder
+// is read, changed or removed.
 func TestSFTPMutations(t *testing.T) {
 	a := fuzzAppliance(t)
 	corpus := fuzzCorpus()

@@ -112,8 +112,8 @@ func (s *sftpServer) full(id uint32) bool {
 	return true
 }
 
-// fullOfFolders answers if the client has too many folders open. The listing of one can be long, and the clients that are known read one
-// to its end before they open the next.
+// fullOfFolders answers if the client has too many folders open. The listing of one can be long,
+// and the clients that are known read one to its end before they open the next.
 func (s *sftpServer) fullOfFolders(id uint32) bool {
 	folders := 0
 	for _, h := range s.handles {

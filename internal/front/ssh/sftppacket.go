@@ -5,7 +5,8 @@ import (
 	"slices"
 )
 
-// An sftpPacket is a request that is read member by member. Reading beyond its end gives zero values and is noted.
+// An sftpPacket is a request that is read member by member. Reading beyond its end gives zero
+// values and is noted.
 type sftpPacket struct {
 	kind  byte
 	rest  []byte

@@ -10,7 +10,8 @@ import (
 	"diagsh/internal/access"
 )
 
-// A terminal is what a client said of its user's terminal, and the master of the program's own one while that runs.
+// A terminal is what a client said of its user's terminal, and the master of the program's own one
+// while that runs.
 type terminal struct {
 	modes []byte // as the client encoded them
 

@@ -15,9 +15,9 @@ import (
 	"diagsh/internal/menu"
 )
 
-// What SFTP and SCP see is not a part of the file system but a tree that is made up here: the root, in it one folder, in it the
-// appliance's finished files. A path is compared with that and never given to the kernel, so there is nowhere for `..` or a
-// symbolic link to lead.
+// What SFTP and SCP see is not a part of the file system but a tree that is made up here: the root,
+// in it one folder, in it the appliance's finished files. A path is compared with that and never
+// given to the kernel, so there is nowhere for `..` or a symbolic link to lead.
 const folder = "diagnostic"
 
 type kind int
@@ -57,7 +57,8 @@ func possibleName(name string) bool {
 	return len(name) <= 255 && utf8.ValidString(name) && strings.IndexFunc(name, func(r rune) bool { return r == '/' || !unicode.IsPrint(r) }) < 0
 }
 
-// nextOf returns the next files of a listing that can be named in both protocols: the names of SCP end at a line's end.
+// nextOf returns the next files of a listing that can be named in both protocols: the names of SCP
+// end at a line's end.
 func nextOf(l Listing) ([]access.File, error) {
 	for {
 		files, err := l.Next()

@@ -1,4 +1,5 @@
-// Command write writes the licenses of the program in the current folder to standard output: `make licenses`.
+// Command write writes the licenses of the program in the current folder to standard output: `make
+// licenses`.
 package main
 
 import (

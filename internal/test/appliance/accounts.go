@@ -18,7 +18,8 @@ type account struct {
 	uid  int // the user of this machine that is this account on the appliance's socket
 }
 
-// accounts are one for every role. The numbers are free on Debian and below those of session processes.
+// accounts are one for every role. The numbers are free on Debian and below those of session
+// processes.
 var accounts = []account{
 	{"admin", menu.Administrator, 60901},
 	{"op", menu.Operator, 60902},

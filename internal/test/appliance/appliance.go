@@ -1,5 +1,6 @@
-// Package appliance is the test bench for the whole: it starts the real program as an appliance in a folder of its own, with an account
-// for every role, and acts on it in the ways that people and programs have.
+// Package appliance is the test bench for the whole: it starts the real program as an appliance in
+// a folder of its own, with an account for every role, and acts on it in the ways that people and
+// programs have.
 package appliance
 
 import (
@@ -28,7 +29,8 @@ import (
 	"diagsh/internal/test/vt"
 )
 
-// Patience is how long a bench waits for what should come. It is only ever used up by a test that fails.
+// Patience is how long a bench waits for what should come. It is only ever used up by a test that
+// fails.
 const Patience = await.Patience
 
 // Host is the appliance's name, in its prompt and in the names of its files.
@@ -40,14 +42,17 @@ type Options struct {
 	Config string
 	// Network is where the appliance runs; nil is where the test runs.
 	Network *netnstest.Namespace
-	// Files are what the appliance finds at paths of this machine, such as /etc/resolv.conf, instead of what stands there.
+	// Files are what the appliance finds at paths of this machine, such as /etc/resolv.conf,
+	// instead of what stands there.
 	Files map[string]string
-	// Disk mounts a disk over the data folder, which nothing else is on; nil is the disk of the test.
+	// Disk mounts a disk over the data folder, which nothing else is on; nil is the disk of the
+	// test.
 	Disk func(path string) *disktest.Disk
-	// Bus is the address of the message bus where systemd answers; without it none does, whatever the machine has: the tests restart
-	// nothing of it.
+	// Bus is the address of the message bus where systemd answers; without it none does, whatever
+	// the machine has: the tests restart nothing of it.
 	Bus string
-	// Found fills the data folder before the first start, which then makes no accounts; nil is a folder with those of the bench.
+	// Found fills the data folder before the first start, which then makes no accounts; nil is a
+	// folder with those of the bench.
 	Found func(data string)
 	// Fresh starts with nothing: no account but admin, whose password only the first start tells.
 	Fresh bool
@@ -105,7 +110,8 @@ func Start(t testing.TB, o Options) *Appliance {
 func prepare(t testing.TB, o Options) *Appliance {
 	t.Helper()
 	netnstest.NeedsRoot(t, "an appliance that captures packets and gives every session a user of its own")
-	// Short, because the name of a socket has at most 107 bytes; open, because users of other numbers must reach the socket.
+	// Short, because the name of a socket has at most 107 bytes; open, because users of other
+	// numbers must reach the socket.
 	dir, err := os.MkdirTemp("", "diagsh-")
 	if err != nil {
 		t.Fatal(err)
@@ -115,7 +121,8 @@ func prepare(t testing.TB, o Options) *Appliance {
 		t.Fatal(err)
 	}
 	a := &Appliance{t: t, options: o, dir: dir, Data: filepath.Join(dir, "data"), Socket: filepath.Join(dir, "api.sock"), clients: map[string]*ssh.Client{}}
-	// A process is called as the file that was executed, and commands that list processes show that.
+	// A process is called as the file that was executed, and commands that list processes show
+	// that.
 	program := o.Program
 	if program == "" {
 		program = Binary(t)
@@ -173,7 +180,8 @@ func (a *Appliance) arguments() []string {
 
 var portSaid = regexp.MustCompile(`ssh -p (\d+) `)
 
-// start runs diagsh serve and waits until it reports itself ready, as it does to systemd (sd_notify(3)).
+// start runs diagsh serve and waits until it reports itself ready, as it does to systemd
+// (sd_notify(3)).
 func (a *Appliance) start() {
 	a.t.Helper()
 	notify := filepath.Join(a.dir, "notify.sock")
@@ -352,7 +360,8 @@ func (a *Appliance) Local(line string) Result {
 	return a.Exec("", a.Program(), "--socket", a.Socket, "-c", line)
 }
 
-// Serve tries to start a second appliance with the same folder, configuration and socket; it is to fail.
+// Serve tries to start a second appliance with the same folder, configuration and socket; it is to
+// fail.
 func (a *Appliance) Serve(more ...string) Result {
 	a.t.Helper()
 	return a.Exec("", a.Program(), append(a.arguments(), more...)...)

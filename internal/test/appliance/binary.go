@@ -44,7 +44,8 @@ var built = sync.OnceValues(func() (string, error) {
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build the program: %w\n%s", err, out)
 	}
-	// A test process has no last act in which it could remove a file. So the file goes now, and lives on as a descriptor.
+	// A test process has no last act in which it could remove a file. So the file goes now, and
+	// lives on as a descriptor.
 	f, err := os.Open(path)
 	if err != nil {
 		return "", err
@@ -52,7 +53,8 @@ var built = sync.OnceValues(func() (string, error) {
 	return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), keepOpen(f)), nil
 })
 
-// kept holds files whose descriptors must not be closed when the collector finds their os.File unused.
+// kept holds files whose descriptors must not be closed when the collector finds their os.File
+// unused.
 var kept []*os.File
 
 func keepOpen(f *os.File) uintptr {

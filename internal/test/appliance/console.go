@@ -11,7 +11,8 @@ import (
 	"diagsh/internal/test/vt"
 )
 
-// A Console is the terminal that an appliance was started on, with the menus on it, as make run starts it.
+// A Console is the terminal that an appliance was started on, with the menus on it, as make run
+// starts it.
 type Console struct {
 	*vt.Watcher
 	t    testing.TB

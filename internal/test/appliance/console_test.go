@@ -10,8 +10,8 @@ import (
 	"diagsh/internal/test/vt"
 )
 
-// The window that the appliance was started in is the appliance: it stays when nobody types there, says what leaving it does, and asks
-// before it takes captures and other people's sessions with it.
+// The window that the appliance was started in is the appliance: it stays when nobody types there,
+// says what leaving it does, and asks before it takes captures and other people's sessions with it.
 func TestConsole(t *testing.T) {
 	t.Parallel()
 	a := appliance.Start(t, appliance.Options{Console: true, Config: "idleTimeout: 1s\n"})

@@ -25,9 +25,10 @@ import (
 // oracle is a filter that asks for one bit behind the headers.
 const oracle = "udp port 9 and udp[14] & 8 != 0"
 
-// What a role may not see it may neither infer nor carry away. Every command of the tree is asked for the forbidden in each way that its
-// arguments have: by the name of packets, by a filter, by a completion and a question; then files, reports, settings that others capture
-// with, and a request that was begun with more rights.
+// What a role may not see it may neither infer nor carry away. Every command of the tree is asked
+// for the forbidden in each way that its arguments have: by the name of packets, by a filter, by a
+// completion and a question; then files, reports, settings that others capture with, and a request
+// that was begun with more rights.
 func TestWhatIsNotSeenIsNotInferred(t *testing.T) {
 	t.Parallel()
 	network := netnstest.New(t)
@@ -109,7 +110,8 @@ func TestWhatIsNotSeenIsNotInferred(t *testing.T) {
 		t.Errorf("only %d questions", asked)
 	}
 
-	// A filter by every way into a capture: at once, planned, behind what ended, and by the settings of others.
+	// A filter by every way into a capture: at once, planned, behind what ended, and by the
+	// settings of others.
 	for _, line := range []string{
 		"packetcapture start o1 interface eth0 packets 1 filter '" + oracle + "'",
 		"packetcapture start o2 interface eth0 filter '1 + tcp[19] & 1 = 1'",
@@ -171,8 +173,9 @@ func TestWhatIsNotSeenIsNotInferred(t *testing.T) {
 	}
 }
 
-// socketsTellNothing looks at the packet sockets of a capture as those who may not have its packets see them: that there is one, as
-// packetcapture status says too, but not how many packets came or were lost, nor what it looks for.
+// socketsTellNothing looks at the packet sockets of a capture as those who may not have its packets
+// see them: that there is one, as packetcapture status says too, but not how many packets came or
+// were lost, nor what it looks for.
 func socketsTellNothing(t *testing.T, a *appliance.Appliance) {
 	t.Helper()
 	for _, user := range []string{"ro", "sup"} {
@@ -223,7 +226,8 @@ func unpacked(t *testing.T, path string) []byte {
 	}
 }
 
-// A session process is the first to go when memory runs out and can have few threads; others of the machine see no name in the data folder.
+// A session process is the first to go when memory runs out and can have few threads; others of the
+// machine see no name in the data folder.
 func TestSessionsAndFolderAreConfined(t *testing.T) {
 	t.Parallel()
 	a := appliance.Start(t, appliance.Options{})

@@ -45,7 +45,8 @@ func until(t *testing.T, a *appliance.Appliance, name, what string, ok func(capt
 	return s
 }
 
-// packetsIn is how many packets two independent readers find in a file, which must be sound for both.
+// packetsIn is how many packets two independent readers find in a file, which must be sound for
+// both.
 func packetsIn(t *testing.T, a *appliance.Appliance, name string) int {
 	t.Helper()
 	path := filepath.Join(a.Data, "diagnostic", name)
@@ -103,8 +104,9 @@ func TestStop(t *testing.T) {
 	systemEvents(t, a, "The appliance started", "The appliance stopped", "The appliance started")
 }
 
-// A capture that kill -9 interrupted is afterwards one like any other: listed with its reason, its file counted and sound, its name
-// taken until it is deleted. (What the file holds is the matter of package e2e.)
+// A capture that kill -9 interrupted is afterwards one like any other: listed with its reason, its
+// file counted and sound, its name taken until it is deleted. (What the file holds is the matter of
+// package e2e.)
 func TestInterruptedCapture(t *testing.T) {
 	t.Parallel()
 	a, network := inNetwork(t)
@@ -147,7 +149,8 @@ func systemEvents(t *testing.T, a *appliance.Appliance, want ...string) {
 	}
 }
 
-// Two appliances never share data, a socket or a port; the second says which it is, and the first goes on.
+// Two appliances never share data, a socket or a port; the second says which it is, and the first
+// goes on.
 func TestSecondServe(t *testing.T) {
 	t.Parallel()
 	a := start(t, appliance.Options{})
@@ -201,7 +204,8 @@ func TestConfigurationErrors(t *testing.T) {
 	}
 }
 
-// The first start makes the user admin, whose password stands in a file until it has opened the door, and in nothing that is kept.
+// The first start makes the user admin, whose password stands in a file until it has opened the
+// door, and in nothing that is kept.
 func TestFirstStart(t *testing.T) {
 	t.Parallel()
 	a := start(t, appliance.Options{Fresh: true})

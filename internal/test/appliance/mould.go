@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// mouldEnv names a folder in which test processes keep the mould of a program for each other. Without
-// it each makes its own.
+// mouldEnv names a folder in which test processes keep the mould of a program for each other.
+// Without it each makes its own.
 const mouldEnv = "DIAGSH_MOULD"
 
 var (
@@ -21,8 +21,8 @@ var (
 	moulded  map[string][]byte // by path below the data folder
 )
 
-// mould returns the data folder of an appliance whose accounts are made. Only one appliance has to find
-// an RSA key and to hash passwords for it.
+// mould returns the data folder of an appliance whose accounts are made. Only one appliance has to
+// find an RSA key and to hash passwords for it.
 func mould(t testing.TB) map[string][]byte {
 	t.Helper()
 	moulding.Lock()
@@ -75,7 +75,8 @@ func lockFolder(folder string) (unlock func(), err error) {
 	return func() { lock.Close() }, nil
 }
 
-// keepMould writes a mould and removes those of former programs. A mould is there whole or not at all.
+// keepMould writes a mould and removes those of former programs. A mould is there whole or not at
+// all.
 func keepMould(path string, files map[string][]byte) error {
 	text, err := json.Marshal(files)
 	if err != nil {
@@ -96,7 +97,8 @@ func keepMould(path string, files map[string][]byte) error {
 	return os.Rename(path+".new", path)
 }
 
-// makeMould starts an appliance with nothing, has the accounts of the bench made, and reads what came of it.
+// makeMould starts an appliance with nothing, has the accounts of the bench made, and reads what
+// came of it.
 func makeMould(t testing.TB) map[string][]byte {
 	t.Helper()
 	a := prepare(t, Options{Fresh: true})

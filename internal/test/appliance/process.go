@@ -34,7 +34,8 @@ func isFront(pid int) bool {
 	return strings.HasPrefix(string(text), "diagsh\x00front\x00")
 }
 
-// children are the processes that the appliance has started, whichever of its threads that was (proc(5)).
+// children are the processes that the appliance has started, whichever of its threads that was
+// (proc(5)).
 func (a *Appliance) children() []int {
 	a.t.Helper()
 	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", a.PID()))

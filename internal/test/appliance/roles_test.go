@@ -18,8 +18,8 @@ func refusalSentence(role, required menu.Role) string {
 	return fmt.Sprintf("The role %s may not do this. It needs the role %s.", role, required)
 }
 
-// Every command, every role, every way in: what the declaration refuses is refused, alike, and leaves a line in the audit log; what it
-// allows is not refused.
+// Every command, every role, every way in: what the declaration refuses is refused, alike, and
+// leaves a line in the audit log; what it allows is not refused.
 func TestRoles(t *testing.T) {
 	t.Parallel()
 	a := start(t, appliance.Options{})
@@ -79,8 +79,8 @@ func refusedByAPI(t *testing.T, a *appliance.Appliance, user string, role menu.R
 	}
 }
 
-// allowed runs a command without arguments. Some want arguments, some cannot work in this state; none may be refused. One that runs
-// until it is interrupted is only asked what it wants to know.
+// allowed runs a command without arguments. Some want arguments, some cannot work in this state;
+// none may be refused. One that runs until it is interrupted is only asked what it wants to know.
 func allowed(t *testing.T, a *appliance.Appliance, user string, node menu.Node) {
 	t.Helper()
 	if node.Output == menu.Stream.String() {

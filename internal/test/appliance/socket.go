@@ -21,8 +21,9 @@ import (
 	"diagsh/internal/test/netnstest"
 )
 
-// API asks the appliance over its own socket, as `curl --unix-socket` run by the user of this machine that is the account. An empty
-// user is the user of this process. It returns the status and the body of the answer.
+// API asks the appliance over its own socket, as `curl --unix-socket` run by the user of this
+// machine that is the account. An empty user is the user of this process. It returns the status and
+// the body of the answer.
 func (a *Appliance) API(user, method, path, body string) (int, string) {
 	a.t.Helper()
 	client := &http.Client{Transport: &http.Transport{
@@ -47,8 +48,9 @@ func (a *Appliance) API(user, method, path, body string) (int, string) {
 
 // DialSocket connects to the appliance's socket as an account.
 //
-// The kernel tells the appliance the effective user of whoever calls connect (SO_PEERCRED, unix(7)), and on Linux that belongs to the
-// thread. So one thread of this process becomes the user for one call.
+// The kernel tells the appliance the effective user of whoever calls connect (SO_PEERCRED,
+// unix(7)), and on Linux that belongs to the thread. So one thread of this process becomes the user
+// for one call.
 func (a *Appliance) DialSocket(user string) (net.Conn, error) {
 	if user == "" {
 		return net.Dial("unix", a.Socket)
@@ -73,7 +75,8 @@ func (a *Appliance) DialSocket(user string) (net.Conn, error) {
 	return c, dialErr
 }
 
-// setThreadUser changes the effective user of this thread alone; syscall.Setresuid would change all threads.
+// setThreadUser changes the effective user of this thread alone; syscall.Setresuid would change all
+// threads.
 func setThreadUser(uid int) error {
 	const keep = ^uintptr(0)
 	if _, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, keep, uintptr(uid), keep); errno != 0 {
@@ -104,8 +107,8 @@ func (a *Appliance) Logouts(user string) (n int) {
 	return n
 }
 
-// WaitLogouts waits until a user has logged out so many times. A client that has hung up does not see when the appliance knows of it,
-// but the audit log does.
+// WaitLogouts waits until a user has logged out so many times. A client that has hung up does not
+// see when the appliance knows of it, but the audit log does.
 func (a *Appliance) WaitLogouts(user string, n int) {
 	a.t.Helper()
 	await.Until(a.t, "the appliance to see that "+user+" has gone", func() bool { return a.Logouts(user) >= n })

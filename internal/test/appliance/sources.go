@@ -7,8 +7,9 @@ import (
 	"strings"
 )
 
-// lookAtSources looks at every file that the program may be made of. go test remembers which files of the module a test looked at, and
-// keeps its result until one of them changes; what a test's child process builds it cannot see.
+// lookAtSources looks at every file that the program may be made of. go test remembers which files
+// of the module a test looked at, and keeps its result until one of them changes; what a test's
+// child process builds it cannot see.
 func lookAtSources() error {
 	root, err := os.Getwd()
 	if err != nil {

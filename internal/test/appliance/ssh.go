@@ -98,7 +98,8 @@ func (a *Appliance) SSH(user, line string) Result {
 	return Result{out.String(), errs.String(), status}
 }
 
-// Stream begins `ssh USER@appliance 'LINE'` on a connection of its own. What it prints is read as it comes.
+// Stream begins `ssh USER@appliance 'LINE'` on a connection of its own. What it prints is read as
+// it comes.
 func (a *Appliance) Stream(user, line string) (*ssh.Session, io.Reader) {
 	a.t.Helper()
 	session, err := a.Login(user).NewSession()
@@ -142,7 +143,8 @@ func (a *Appliance) KeyFile(user string) string {
 	return path
 }
 
-// OpenSSH are the arguments by which OpenSSH's ssh reaches the appliance as a user, up to and with the destination.
+// OpenSSH are the arguments by which OpenSSH's ssh reaches the appliance as a user, up to and with
+// the destination.
 func (a *Appliance) OpenSSH(user string, options ...string) []string {
 	a.t.Helper()
 	args := []string{"-F", "none", "-i", a.KeyFile(user), "-o", "IdentitiesOnly=yes", "-o", "IdentityAgent=none",
@@ -165,7 +167,8 @@ type Terminal struct {
 	once   sync.Once
 }
 
-// Terminal logs a user in and opens a shell in a window of some size. 0x0 is a client without a window, whose screen is 80x24.
+// Terminal logs a user in and opens a shell in a window of some size. 0x0 is a client without a
+// window, whose screen is 80x24.
 func (a *Appliance) Terminal(user string, width, height int) *Terminal {
 	a.t.Helper()
 	return a.TerminalOn(a.Login(user), width, height)
@@ -178,7 +181,8 @@ func (a *Appliance) TerminalOn(client *ssh.Client, width, height int) *Terminal 
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	// A client puts its own terminal into raw mode, so that the modes it sends are those of the terminal before.
+	// A client puts its own terminal into raw mode, so that the modes it sends are those of the
+	// terminal before.
 	if err := session.RequestPty("xterm-256color", height, width, ssh.TerminalModes{ssh.ECHO: 1, ssh.ICRNL: 1, ssh.ONLCR: 1, ssh.OPOST: 1}); err != nil {
 		a.t.Fatal(err)
 	}
@@ -234,7 +238,8 @@ func (p *Terminal) Prompted(prompt string) {
 	p.Wait("the prompt "+prompt, func(s *vt.Screen) bool { return s.Before() == prompt && s.Row() == len(s.Rows())-1 })
 }
 
-// Says types a line at a prompt and returns what is shown before the next prompt, which is the same or one that is given.
+// Says types a line at a prompt and returns what is shown before the next prompt, which is the same
+// or one that is given.
 func (p *Terminal) Says(prompt, line string, next ...string) string {
 	p.a.t.Helper()
 	p.Prompted(prompt)

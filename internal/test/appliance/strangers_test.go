@@ -24,10 +24,11 @@ const secretMark = "no request may read this line"
 // brokenRequests is how many of them the API has to stand.
 const brokenRequests = 2_000
 
-// TestBrokenRequests sends what no client sends, each on a connection of its own: framing that lies, headers without sense, ranges
-// beyond ranges, paths that climb in every encoding, bodies nested without end, bytes that are no HTTP. (Requests that are whole and
-// mean nonsense are the matter of package e2e.) The appliance must go on answering, must not panic, and must give away and remove
-// nothing outside the diagnostic directory.
+// TestBrokenRequests sends what no client sends, each on a connection of its own: framing that
+// lies, headers without sense, ranges beyond ranges, paths that climb in every encoding, bodies
+// nested without end, bytes that are no HTTP. (Requests that are whole and mean nonsense are the
+// matter of package e2e.) The appliance must go on answering, must not panic, and must give away
+// and remove nothing outside the diagnostic directory.
 func TestBrokenRequests(t *testing.T) {
 	t.Parallel()
 	a := start(t, appliance.Options{Config: "limits:\n  sessionsPerUser: 100\n"})
@@ -77,7 +78,8 @@ func TestBrokenRequests(t *testing.T) {
 	}
 }
 
-// plant puts files where a climbing name would find them, and one that may be read. It returns what must still be there at the end.
+// plant puts files where a climbing name would find them, and one that may be read. It returns what
+// must still be there at the end.
 func plant(t *testing.T, a *appliance.Appliance) map[string][]byte {
 	t.Helper()
 	outside := map[string][]byte{}
@@ -99,8 +101,8 @@ func plant(t *testing.T, a *appliance.Appliance) map[string][]byte {
 	return outside
 }
 
-// exchange sends bytes on a connection of its own and reads what comes, for a bounded time: a request whose end never comes is
-// answered by nothing.
+// exchange sends bytes on a connection of its own and reads what comes, for a bounded time: a
+// request whose end never comes is answered by nothing.
 func exchange(a *appliance.Appliance, user string, request []byte) ([]byte, error) {
 	c, err := a.DialSocket(user)
 	if err != nil {

@@ -22,7 +22,8 @@ import (
 // top is the prompt of the top menu.
 const top = appliance.Host + "> "
 
-// Thirty lines in one piece, typed by a script or pasted by a terminal that marks a paste: each is run, in its order, and none is lost.
+// Thirty lines in one piece, typed by a script or pasted by a terminal that marks a paste: each is
+// run, in its order, and none is lost.
 func TestPasteOfThirtyLines(t *testing.T) {
 	t.Parallel()
 	a := start(t, appliance.Options{})
@@ -72,7 +73,8 @@ func TestScriptOnATerminal(t *testing.T) {
 	}
 }
 
-// Lines from a pipe without a terminal are run one after the other; the status is that of the first that failed.
+// Lines from a pipe without a terminal are run one after the other; the status is that of the first
+// that failed.
 func TestScriptWithoutATerminal(t *testing.T) {
 	t.Parallel()
 	a := start(t, appliance.Options{})
@@ -89,7 +91,8 @@ func TestTinyWindow(t *testing.T) {
 	t.Parallel()
 	a := start(t, appliance.Options{})
 	term := a.Terminal("op", 10, 3)
-	// More than three rows stop at the pager, also in a window that shows no more than a piece of its words.
+	// More than three rows stop at the pager, also in a window that shows no more than a piece of
+	// its words.
 	term.Wait("the prompt", func(s *vt.Screen) bool { return strings.HasSuffix(s.Before(), top) })
 	term.Type("whoami\r")
 	term.Wait("a stop", func(s *vt.Screen) bool { return strings.HasPrefix(s.Before(), "-- more") })
@@ -107,7 +110,8 @@ func TestTinyWindow(t *testing.T) {
 	}
 }
 
-// A window that changes while a line is typed loses nothing of the line, and the next page fits the new window.
+// A window that changes while a line is typed loses nothing of the line, and the next page fits the
+// new window.
 func TestResize(t *testing.T) {
 	t.Parallel()
 	a := start(t, appliance.Options{})
@@ -233,7 +237,8 @@ func TestPasswordChangeEndsOtherLogins(t *testing.T) {
 	term.Reads("User:    op\n")
 }
 
-// Many sessions wait at their prompts for every one that does something. Some are begun, since they share the program's own pages.
+// Many sessions wait at their prompts for every one that does something. Some are begun, since they
+// share the program's own pages.
 func TestIdleSessionsAreSmall(t *testing.T) {
 	t.Parallel()
 	a := start(t, appliance.Options{})
@@ -261,7 +266,8 @@ func TestIdleSessionsAreSmall(t *testing.T) {
 	}
 }
 
-// Captures belong to the appliance: neither the end of a session's process nor a hang-up touches them.
+// Captures belong to the appliance: neither the end of a session's process nor a hang-up touches
+// them.
 func TestCapturesOutliveSessions(t *testing.T) {
 	t.Parallel()
 	a := start(t, appliance.Options{})
@@ -362,7 +368,8 @@ func TestStatusOfSeveral(t *testing.T) {
 	}
 }
 
-// Ctrl-C ends what runs and leaves the session at the top; for a line, the signal does the same, with exit status 130.
+// Ctrl-C ends what runs and leaves the session at the top; for a line, the signal does the same,
+// with exit status 130.
 func TestInterrupt(t *testing.T) {
 	t.Parallel()
 	a := start(t, appliance.Options{})

@@ -9,7 +9,8 @@ import (
 	"diagsh/internal/test/netnstest"
 )
 
-// Send puts so many Ethernet frames of 100 bytes on an interface of the network, each numbered: UDP from 192.0.2.1 to 192.0.2.2, port 9.
+// Send puts so many Ethernet frames of 100 bytes on an interface of the network, each numbered: UDP
+// from 192.0.2.1 to 192.0.2.2, port 9.
 func Send(t testing.TB, network *netnstest.Namespace, iface string, count int) {
 	t.Helper()
 	frames := network.Frames(t, iface)

@@ -39,8 +39,8 @@ func confined(t *testing.T, more string) []string {
 	return []string{netnstest.Tool(t, "setpriv"), "--no-new-privs", "--bounding-set", capabilities + more, "--"}
 }
 
-// limited is confined with the limit of nice values that the unit sets. Where this machine lets nobody raise that limit
-// (CAP_SYS_RESOURCE), as in some containers, the capability stands for it.
+// limited is confined with the limit of nice values that the unit sets. Where this machine lets
+// nobody raise that limit (CAP_SYS_RESOURCE), as in some containers, the capability stands for it.
 func limited(t *testing.T) []string {
 	t.Helper()
 	nice, err := strconv.Atoi(ofUnit(t, "LimitNICE"))
@@ -54,7 +54,8 @@ func limited(t *testing.T) []string {
 	return append(raise, confined(t, "")...)
 }
 
-// urgent is how many threads of a process have a nice value of -10 (proc(5), /proc/PID/task/TID/stat, the 19th field).
+// urgent is how many threads of a process have a nice value of -10 (proc(5),
+// /proc/PID/task/TID/stat, the 19th field).
 func urgent(t *testing.T, pid int) (n int) {
 	t.Helper()
 	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
@@ -74,7 +75,8 @@ func urgent(t *testing.T, pid int) (n int) {
 	return n
 }
 
-// With what the unit leaves the appliance the threads that move packets are urgent, and no session may be.
+// With what the unit leaves the appliance the threads that move packets are urgent, and no session
+// may be.
 func TestUnitLetsCapturesBeUrgent(t *testing.T) {
 	t.Parallel()
 	network := netnstest.New(t)

@@ -54,7 +54,8 @@ func examples(t *testing.T, page string, languages ...string) (list []example) {
 	return list
 }
 
-// runs are how an example of a language is run: the program, from its package, and the name of the example's file.
+// runs are how an example of a language is run: the program, from its package, and the name of the
+// example's file.
 var runs = map[string]struct {
 	file string
 	args []string
@@ -66,13 +67,15 @@ var runs = map[string]struct {
 	"yaml":   {"example.yml", []string{"/usr/bin/ansible-playbook", "-i", "mx1,"}, "ansible-core"},
 }
 
-// TestEveryExampleOfAutomation holds the programs of docs/automation.md to what the page says of them.
+// TestEveryExampleOfAutomation holds the programs of docs/automation.md to what the page says of
+// them.
 func TestEveryExampleOfAutomation(t *testing.T) { testPrograms(t, "automation.md", 7) }
 
 // TestEveryExampleOfTheAPI does so for docs/api/README.md.
 func TestEveryExampleOfTheAPI(t *testing.T) { testPrograms(t, "api/README.md", 7) }
 
-// testPrograms runs the examples of a page side by side on one appliance, at least as many as there were.
+// testPrograms runs the examples of a page side by side on one appliance, at least as many as there
+// were.
 func testPrograms(t *testing.T, page string, least int) {
 	r := newReader(t)
 	list := examples(t, page, "sh", "tcl", "python", "yaml")
@@ -90,8 +93,8 @@ func testPrograms(t *testing.T, page string, least int) {
 	r.leavesNothing(t)
 }
 
-// TestTheGuides plays the first hour and the operator's guide, each page from its top on an appliance
-// of its own.
+// TestTheGuides plays the first hour and the operator's guide, each page from its top on an
+// appliance of its own.
 func TestTheGuides(t *testing.T) {
 	pages, err := filepath.Glob("../../../docs/operators-guide/*.md")
 	if err != nil || len(pages) < 8 {
@@ -131,7 +134,8 @@ func newReader(t *testing.T) *reader {
 	config := fmt.Sprintf("Host mx1\n HostName 127.0.0.1\n Port %d\n User op\n IdentityFile %s\n IdentityFile %s\n IdentitiesOnly yes\n IdentityAgent none\n"+
 		" StrictHostKeyChecking no\n UserKnownHostsFile /dev/null\n LogLevel ERROR\n", a.Port, a.KeyFile("op"), a.KeyFile("admin"))
 	files := map[string]string{"config": config}
-	// OpenSSH looks for the configuration in the home of the user id, so a program of its name passes it.
+	// OpenSSH looks for the configuration in the home of the user id, so a program of its name
+	// passes it.
 	for _, tool := range []string{"ssh", "sftp", "scp"} {
 		files["bin/"+tool] = fmt.Sprintf("#!/bin/sh\nexec %s -F %s/config \"$@\"\n", netnstest.Tool(t, tool), r.home)
 	}
@@ -182,7 +186,8 @@ func (r *reader) leavesNothing(t *testing.T) {
 	}
 }
 
-// lacks is the first line of a text that an output does not have in this order; ... stands for anything.
+// lacks is the first line of a text that an output does not have in this order; ... stands for
+// anything.
 func lacks(output, text string) string {
 	lines := strings.Split(strings.ReplaceAll(output, "\r", ""), "\n")
 	for _, want := range strings.Split(strings.TrimSpace(text), "\n") {

@@ -18,7 +18,8 @@ func TestWhatProgramsRead(t *testing.T) {
 	t.Parallel()
 	a := appliance.Start(t, appliance.Options{})
 
-	// A line of nothing but white space of any kind does nothing, alone and among others; exit ends the input however it is written.
+	// A line of nothing but white space of any kind does nothing, alone and among others; exit ends
+	// the input however it is written.
 	for _, line := range []string{"\u00a0", "\u2028;\u3000", "\v\f", "\u0085"} {
 		if r := a.SSH("op", line); r.Status != 0 || r.Out+r.Err != "" {
 			t.Errorf("%q: %+v", line, r)

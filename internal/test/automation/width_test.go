@@ -12,8 +12,9 @@ import (
 	"diagsh/internal/test/netnstest"
 )
 
-// usual are the lines that people type all day. Each prints at most 80 columns on a terminal of 80, however busy the machine is. What a
-// command shows of a capture, and what strangers or the user chose to write (a comment, a filter of many words), has its own rules.
+// usual are the lines that people type all day. Each prints at most 80 columns on a terminal of 80,
+// however busy the machine is. What a command shows of a capture, and what strangers or the user
+// chose to write (a comment, a filter of many words), has its own rules.
 var usual = []string{
 	"whoami", "who", "last", "last 50", "status", "version", "hostname", "date",
 	"netstat sockets", "netstat sockets numeric yes", "netstat interfaces", "netstat interfaces bytes yes", "netstat interfaces eth0 dropped yes",
@@ -64,7 +65,8 @@ func TestUsualCommandsFit80Columns(t *testing.T) {
 	}
 }
 
-// Help and what may follow fit where a width was set. A word that is wider than the window stands in a row of its own.
+// Help and what may follow fit where a width was set. A word that is wider than the window stands
+// in a row of its own.
 func TestHelpFits(t *testing.T) {
 	t.Parallel()
 	a := appliance.Start(t, appliance.Options{})

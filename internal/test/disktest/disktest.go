@@ -1,4 +1,5 @@
-// Package disktest gives tests small disks of their own, which other writers fill and whose power fails.
+// Package disktest gives tests small disks of their own, which other writers fill and whose power
+// fails.
 package disktest
 
 import (
@@ -45,7 +46,8 @@ func mountTmpfs(path, bytes string) error {
 	return nil
 }
 
-// Ext4 mounts a disk of so many bytes over a folder, made as disks of appliances are: with a journal, and direct writes.
+// Ext4 mounts a disk of so many bytes over a folder, made as disks of appliances are: with a
+// journal, and direct writes.
 func Ext4(t testing.TB, path string, bytes int64) *Disk {
 	t.Helper()
 	netnstest.NeedsRoot(t, "a disk of its own")
@@ -54,7 +56,8 @@ func Ext4(t testing.TB, path string, bytes int64) *Disk {
 		netnstest.Missing(t, err.Error())
 	}
 	t.Cleanup(func() {
-		// A mount namespace that was made meanwhile, by whomever, keeps a file system alive, and that the image: the medium goes with it.
+		// A mount namespace that was made meanwhile, by whomever, keeps a file system alive, and
+		// that the image: the medium goes with it.
 		if err := unix.Unmount(medium, unix.MNT_DETACH); err != nil {
 			t.Errorf("unmount %s: %v", medium, err)
 		}
@@ -66,7 +69,8 @@ func Ext4(t testing.TB, path string, bytes int64) *Disk {
 	if err := os.Truncate(d.image, bytes); err != nil {
 		t.Fatal(err)
 	}
-	// No blocks are reserved for root, who the test is, and nothing is left for the first mount to initialise.
+	// No blocks are reserved for root, who the test is, and nothing is left for the first mount to
+	// initialise.
 	mkfs := exec.Command(netnstest.Tool(t, "mkfs.ext4"), "-q", "-F", "-m", "0", "-E", "lazy_itable_init=0,lazy_journal_init=0", d.image)
 	if out, err := mkfs.CombinedOutput(); err != nil {
 		t.Fatalf("mkfs.ext4: %v\n%s", err, out)
@@ -96,15 +100,16 @@ func (d *Disk) unmount() {
 	}
 }
 
-// The ioctl that shuts a file system down at once, with nothing of its caches or journal brought to the disk
-// (include/uapi/linux/fs.h and fs/ext4/ext4.h of Linux 6.12). From then on everything that is not on the medium is lost.
+// The ioctl that shuts a file system down at once, with nothing of its caches or journal brought to
+// the disk (include/uapi/linux/fs.h and fs/ext4/ext4.h of Linux 6.12). From then on everything that
+// is not on the medium is lost.
 const (
 	ioctlShutdown  = 0x8004587d
 	shutdownNoSync = 2
 )
 
-// CutPower makes the disk what it would be if the power had failed at this moment: what the kernel had not yet written is lost. Whoever
-// writes gets errors from now on.
+// CutPower makes the disk what it would be if the power had failed at this moment: what the kernel
+// had not yet written is lost. Whoever writes gets errors from now on.
 func (d *Disk) CutPower() {
 	d.t.Helper()
 	dir, err := os.Open(d.path)
@@ -123,8 +128,9 @@ const (
 	ioctlThaw   = 0xc0045878
 )
 
-// Stall has the disk take no write for so long: who writes waits, as for a disk that is busy with itself. It returns when the disk goes on.
-// during, if it is not nil, is called a moment before that.
+// Stall has the disk take no write for so long: who writes waits, as for a disk that is busy with
+// itself. It returns when the disk goes on. during, if it is not nil, is called a moment before
+// that.
 func (d *Disk) Stall(length time.Duration, during func()) {
 	d.t.Helper()
 	dir, err := os.Open(d.path)
@@ -157,8 +163,9 @@ func (d *Disk) Sync() {
 	}
 }
 
-// PowerUp mounts what is on the medium, by its journal, when nobody has a file of it open any more. It is a copy of the medium: a mount
-// namespace that was made meanwhile, by whomever, keeps the file system alive that was shut down.
+// PowerUp mounts what is on the medium, by its journal, when nobody has a file of it open any more.
+// It is a copy of the medium: a mount namespace that was made meanwhile, by whomever, keeps the
+// file system alive that was shut down.
 func (d *Disk) PowerUp() {
 	d.t.Helper()
 	d.unmount()
@@ -181,8 +188,8 @@ func (d *Disk) PowerUp() {
 	}
 }
 
-// Fill has another writer take the disk to the last byte, and every byte that becomes free, until the returned function is called.
-// The file stays, at the path that is returned too.
+// Fill has another writer take the disk to the last byte, and every byte that becomes free, until
+// the returned function is called. The file stays, at the path that is returned too.
 func (d *Disk) Fill() (file string, stop func()) {
 	d.t.Helper()
 	file = filepath.Join(d.path, "filled-by-another")

@@ -1,5 +1,5 @@
-// Package e2e_test holds the real program to its promises by the programs that people have: OpenSSH, PuTTY, paramiko, lftp, and, for
-// what was captured, Wireshark's.
+// Package e2e_test holds the real program to its promises by the programs that people have:
+// OpenSSH, PuTTY, paramiko, lftp, and, for what was captured, Wireshark's.
 package e2e_test
 
 import (
@@ -19,7 +19,8 @@ import (
 	"diagsh/internal/test/vt"
 )
 
-// A bed is an appliance in a network of its own, in which two interfaces, left and right, are the ends of one cable.
+// A bed is an appliance in a network of its own, in which two interfaces, left and right, are the
+// ends of one cable.
 type bed struct {
 	*appliance.Appliance
 	t  *testing.T

@@ -15,7 +15,8 @@ import (
 	"diagsh/internal/test/netnstest"
 )
 
-// Exactly the packets that were asked for, in the file that every client gets, byte for byte what was sent.
+// Exactly the packets that were asked for, in the file that every client gets, byte for byte what
+// was sent.
 func TestCapturedIsWhatWasSent(t *testing.T) {
 	t.Parallel()
 	const packets = 1000

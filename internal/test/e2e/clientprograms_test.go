@@ -163,7 +163,8 @@ func (b *bed) node(user string, act ...string) appliance.Result {
 	})
 }
 
-// An attendant is a client that is written here and does one act after another: it takes long to start such a program.
+// An attendant is a client that is written here and does one act after another: it takes long to
+// start such a program.
 type attendant struct {
 	in  io.Writer
 	out *bufio.Reader
@@ -216,7 +217,8 @@ func (b *bed) asks(user string, act []string, name string, program func() []stri
 	return r
 }
 
-// midnightCommander lists the appliance's files in a panel, logs in by password to do so, and copies one.
+// midnightCommander lists the appliance's files in a panel, logs in by password to do so, and
+// copies one.
 func midnightCommander(t *testing.T, b *bed) {
 	need(t, "mc", "mc")
 	content := "what mc copies\n"
@@ -274,7 +276,8 @@ func midnightCommander(t *testing.T, b *bed) {
 	cmd.Wait()
 }
 
-// A transcript keeps what a program sends to its terminal, as it comes: mc makes use of more than a vt.Screen knows.
+// A transcript keeps what a program sends to its terminal, as it comes: mc makes use of more than a
+// vt.Screen knows.
 type transcript struct {
 	mu   sync.Mutex
 	text strings.Builder

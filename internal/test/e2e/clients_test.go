@@ -125,7 +125,8 @@ func (b *bed) scp(user string, download bool, remote, local string, more ...stri
 	return b.Exec("", "scp", append(append(b.options(user), more...), from, to)...)
 }
 
-// putty runs one of PuTTY's programs, which keep their own kind of key and want to be told the host key.
+// putty runs one of PuTTY's programs, which keep their own kind of key and want to be told the host
+// key.
 func (b *bed) putty(stdin, program, user string, args ...string) appliance.Result {
 	return b.Exec(stdin, "env", append(b.puttyArguments(program, user), args...)...)
 }
@@ -158,7 +159,8 @@ func (b *bed) fingerprint() string {
 	return "SHA256:" + base64.RawStdEncoding.EncodeToString(sum[:])
 }
 
-// python is Debian's where another one without paramiko comes first in the path, and empty where none has it.
+// python is Debian's where another one without paramiko comes first in the path, and empty where
+// none has it.
 var python = sync.OnceValue(func() string {
 	for _, p := range []string{"python3", "/usr/bin/python3"} {
 		if exec.Command(p, "-c", "import paramiko").Run() == nil {
@@ -175,7 +177,8 @@ func (b *bed) lftp(user, command string) appliance.Result {
 	return b.Exec("", "env", "HOME="+b.t.TempDir(), "lftp", "--norc", "-c", script)
 }
 
-// Every client does what its user's role allows, is refused the rest, and finds no way out of the one folder that there is.
+// Every client does what its user's role allows, is refused the rest, and finds no way out of the
+// one folder that there is.
 func TestClients(t *testing.T) {
 	t.Parallel()
 	everybody := slices.Concat(clients, clientPrograms)

@@ -16,7 +16,8 @@ import (
 	"diagsh/internal/test/await"
 )
 
-// line runs a line as the administrator, which must end with a status, and returns all that it says.
+// line runs a line as the administrator, which must end with a status, and returns all that it
+// says.
 func (b *bed) line(line string, status int) string {
 	b.t.Helper()
 	r := b.SSH("admin", line)
@@ -58,7 +59,8 @@ func (b *bed) network() string {
 
 const untouched = "left mtu 1500, right mtu 1500"
 
-// What a commit changes is read back by the kernel's own tools; nothing is changed before it; a commit that fails changes nothing.
+// What a commit changes is read back by the kernel's own tools; nothing is changed before it; a
+// commit that fails changes nothing.
 func TestCommitReadBack(t *testing.T) {
 	t.Parallel()
 	need(t, "ip", "iproute2")
@@ -128,8 +130,8 @@ func TestCommitReadBack(t *testing.T) {
 	}
 }
 
-// A commit that is not confirmed goes away by itself: when the connection over which it was made is cut, and when the appliance is
-// killed meanwhile.
+// A commit that is not confirmed goes away by itself: when the connection over which it was made is
+// cut, and when the appliance is killed meanwhile.
 func TestCommitNotConfirmed(t *testing.T) {
 	t.Parallel()
 	need(t, "ip", "iproute2")
@@ -169,8 +171,8 @@ func TestCommitNotConfirmed(t *testing.T) {
 	}
 }
 
-// Two people edit at once, each in a session of their own: neither sees the other's changes, and the second commit says what changed
-// underneath and takes nothing of it back.
+// Two people edit at once, each in a session of their own: neither sees the other's changes, and
+// the second commit says what changed underneath and takes nothing of it back.
 func TestTwoPeopleCommit(t *testing.T) {
 	t.Parallel()
 	need(t, "ssh", "openssh-client")
@@ -243,7 +245,8 @@ func TestRoutesComeBack(t *testing.T) {
 	}
 }
 
-// kill -9 at many moments of a commit: after the restart the one configuration or the other, on the machine and in words.
+// kill -9 at many moments of a commit: after the restart the one configuration or the other, on the
+// machine and in words.
 func TestCommitKilled(t *testing.T) {
 	t.Parallel()
 	need(t, "ip", "iproute2")
@@ -300,7 +303,8 @@ func TestCommitKilled(t *testing.T) {
 	}
 }
 
-// A configuration is pasted as it stands, its blanks at the beginning of lines included, and ended by a line.
+// A configuration is pasted as it stands, its blanks at the beginning of lines included, and ended
+// by a line.
 func TestConfigurationPasted(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)
@@ -317,7 +321,8 @@ func TestConfigurationPasted(t *testing.T) {
 	if said := person.Says("mx1> ", "showchanges"); said != "hostname: not set -> mx2\ninterfaces\n  left\n    mtu: not set -> 1400" {
 		t.Errorf("pending is\n%s", said)
 	}
-	// Ctrl-D ends the text too, as in AsyncOS; a connection that is cut in the middle makes nothing of it pending.
+	// Ctrl-D ends the text too, as in AsyncOS; a connection that is cut in the middle makes nothing
+	// of it pending.
 	paste(person, "interfaces:\r  left:\r    mtu: 1400\rhostname: mx3\r\x04")
 	person.Prompted("mx1> ")
 	if said := person.Says("mx1> ", "showchanges"); said != "hostname: not set -> mx3\ninterfaces\n  left\n    mtu: not set -> 1400" {

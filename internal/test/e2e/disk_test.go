@@ -27,8 +27,9 @@ func newBedOn(t *testing.T, disk func(path string) *disktest.Disk) *bed {
 	return &bed{Appliance: appliance.Start(t, appliance.Options{Network: ns, Disk: disk, Config: "captures: {diskReserve: 1MB}\n"}), t: t, ns: ns}
 }
 
-// Everything that the appliance keeps is on a disk that another writer fills to the last byte while captures run. People still get in,
-// see what happened, act, and make room; the appliance starts on the full disk too.
+// Everything that the appliance keeps is on a disk that another writer fills to the last byte while
+// captures run. People still get in, see what happened, act, and make room; the appliance starts on
+// the full disk too.
 func TestFullDisk(t *testing.T) {
 	t.Parallel()
 	need(t, "ssh", "openssh-client")
@@ -96,7 +97,8 @@ func TestFullDisk(t *testing.T) {
 	b.auditTellsOfTheGap()
 }
 
-// fullDiskEnded makes sure that a capture says that the disk was full, and that its files hold what it says.
+// fullDiskEnded makes sure that a capture says that the disk was full, and that its files hold what
+// it says.
 func (b *bed) fullDiskEnded(name string) {
 	b.t.Helper()
 	var s capture.Status
@@ -168,8 +170,8 @@ func (b *bed) auditTellsOfTheGap() {
 	}
 }
 
-// The power of the disk that the appliance keeps everything on fails, with all that the kernel had not written yet. What had ended is as
-// it was; what ran has its packets up to the last second.
+// The power of the disk that the appliance keeps everything on fails, with all that the kernel had
+// not written yet. What had ended is as it was; what ran has its packets up to the last second.
 func TestPowerCut(t *testing.T) {
 	t.Parallel()
 	need(t, "tshark", "tshark")

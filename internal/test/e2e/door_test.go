@@ -16,8 +16,9 @@ import (
 	"diagsh/internal/test/appliance"
 )
 
-// A user of this machine without an account reads so, with the name of the setting, in the program and in HTTP. Who is refused at the
-// door for another reason than the key reads that. A download is in the audit log even if the appliance dies before it ends.
+// A user of this machine without an account reads so, with the name of the setting, in the program
+// and in HTTP. Who is refused at the door for another reason than the key reads that. A download is
+// in the audit log even if the appliance dies before it ends.
 func TestDoor(t *testing.T) {
 	need(t, "curl", "curl")
 	need(t, "ssh", "openssh-client")

@@ -79,8 +79,8 @@ func (b *bed) exports() (list []capture.Export) {
 	return list
 }
 
-// What closes is copied to OpenSSH's own server, by the appliance's own key, to a host whose key was asked for and given; while that
-// host is away it waits, also over a kill -9.
+// What closes is copied to OpenSSH's own server, by the appliance's own key, to a host whose key
+// was asked for and given; while that host is away it waits, also over a kill -9.
 func TestExportToOpenSSH(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)

@@ -28,7 +28,8 @@ import (
 	"diagsh/internal/test/await"
 )
 
-// A gate is between the appliance and a target. It lets so many bytes pass on their way to the target and then holds what comes.
+// A gate is between the appliance and a target. It lets so many bytes pass on their way to the
+// target and then holds what comes.
 type gate struct {
 	t       *testing.T
 	b       *bed
@@ -146,7 +147,8 @@ func (g *gate) finish() {
 	g.moved.Broadcast()
 }
 
-// A vault is a target of a test. whole are the files that it has under their own names, by name, and their SHA-256.
+// A vault is a target of a test. whole are the files that it has under their own names, by name,
+// and their SHA-256.
 type vault interface {
 	whole() map[string]string
 	content(name string) []byte
@@ -236,9 +238,10 @@ func (w *web) whole() map[string]string {
 	return files
 }
 
-// The appliance dies in the middle of copying the files of a ring that runs, again and again: while a file is on its way, while the
-// target holds everything up so that the ring is larger than it should be, and at moments of chance. In the end every file of every life
-// is at the target, whole, and at no moment was there a file that was neither here nor there.
+// The appliance dies in the middle of copying the files of a ring that runs, again and again: while
+// a file is on its way, while the target holds everything up so that the ring is larger than it
+// should be, and at moments of chance. In the end every file of every life is at the target, whole,
+// and at no moment was there a file that was neither here nor there.
 func TestKilledWhileItCopiesARing(t *testing.T) {
 	t.Parallel()
 	need(t, "capinfos", "wireshark-common")
@@ -311,7 +314,8 @@ func killWhileCopying(b *bed, g *gate, v vault) {
 		kill()
 	}
 	g.open()
-	// At moments of chance: while sums are made, files copied, the queue and the table written, files deleted.
+	// At moments of chance: while sums are made, files copied, the queue and the table written,
+	// files deleted.
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
@@ -360,7 +364,8 @@ func numberOf(t *testing.T, file string) int {
 	return n
 }
 
-// nothingIsLost makes sure that every file that a ring ever had is in the diagnostic directory, or whole at the target.
+// nothingIsLost makes sure that every file that a ring ever had is in the diagnostic directory, or
+// whole at the target.
 func (b *bed) nothingIsLost(v vault, ring string) {
 	b.t.Helper()
 	entries, err := os.ReadDir(filepath.Join(b.Data, "diagnostic"))
@@ -392,7 +397,8 @@ func (b *bed) nothingIsLost(v vault, ring string) {
 	}
 }
 
-// copiesAreWhole makes sure that the target has all that a ring has written, and that what is still here is the same.
+// copiesAreWhole makes sure that the target has all that a ring has written, and that what is still
+// here is the same.
 func (b *bed) copiesAreWhole(v vault, s capture.Status, sent uint64, kills int) {
 	t := b.t
 	t.Helper()

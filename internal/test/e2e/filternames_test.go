@@ -17,8 +17,9 @@ import (
 	"diagsh/internal/test/netnstest"
 )
 
-// A host name in a filter is looked up once a capture, however many interfaces that has, so that all of them capture the
-// same host even where the name server answers each question differently. The effective filter has the addresses.
+// A host name in a filter is looked up once a capture, however many interfaces that has, so that
+// all of them capture the same host even where the name server answers each question differently.
+// The effective filter has the addresses.
 func TestOneAnswerForAFilter(t *testing.T) {
 	t.Parallel()
 	ns := netnstest.New(t)
@@ -70,7 +71,8 @@ func TestOneAnswerForAFilter(t *testing.T) {
 		t.Errorf("its status shows\n%s", detail)
 	}
 
-	// A filter that is set is checked at each question of the dialogue, and asks the name server once.
+	// A filter that is set is checked at each question of the dialogue, and asks the name server
+	// once.
 	asked := questions.Load()
 	if r := a.Local("packetcapture setup filter 'host other.lab.example'"); r.Status != 0 || questions.Load()-asked != 2 {
 		t.Errorf("to set a filter asked %d questions: %+v", questions.Load()-asked, r)

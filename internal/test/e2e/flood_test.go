@@ -29,14 +29,16 @@ func TestAudit(t *testing.T) {
 	if !strings.Contains(r.Out, "curve25519-sha256") {
 		t.Fatalf("ssh-audit did not see the server: %+v", r)
 	}
-	// Its status is 3 with a failure and 2 with warnings, such as the one about its own ignorance of newer algorithms.
+	// Its status is 3 with a failure and 2 with warnings, such as the one about its own ignorance
+	// of newer algorithms.
 	if strings.Contains(r.Out, "[fail]") || r.Status == 3 {
 		t.Errorf("ssh-audit ends with %d:\n%s", r.Status, r.Out)
 	}
 }
 
-// loginGoal is how long anybody may have to wait for a login while somebody else floods the appliance. A machine that is busy with other
-// things has logins take long without a flood: there it is loginFactor times as long as those take.
+// loginGoal is how long anybody may have to wait for a login while somebody else floods the
+// appliance. A machine that is busy with other things has logins take long without a flood: there
+// it is loginFactor times as long as those take.
 const (
 	loginGoal   = 2 * time.Second
 	loginFactor = 10
@@ -92,8 +94,8 @@ func newFlood(a *appliance.Appliance) *flood { return &flood{a: a} }
 
 func (f *flood) wait() { f.all.Wait() }
 
-// keep does something over and over, at a pace at which it is the appliance that is flooded and not the machine of the test: a
-// thousand connections a second in all.
+// keep does something over and over, at a pace at which it is the appliance that is flooded and not
+// the machine of the test: a thousand connections a second in all.
 func (f *flood) keep(ctx context.Context, do func()) {
 	f.all.Go(func() {
 		pace := time.NewTicker(100 * time.Millisecond)

@@ -28,7 +28,8 @@ import (
 	"diagsh/internal/test/await"
 )
 
-// attacking builds a program whose front attacks the appliance as soon as it is confined, before it serves.
+// attacking builds a program whose front attacks the appliance as soon as it is confined, before it
+// serves.
 func attacking(t *testing.T) string {
 	t.Helper()
 	root, err := filepath.Abs("../../..")
@@ -75,8 +76,8 @@ func attacking(t *testing.T) string {
 
 var attackSaid = regexp.MustCompile(`msg=attack what=("(?:[^"\\]|\\.)*"|\S+) got=("(?:[^"\\]|\\.)*"|\S+)`)
 
-// Code of somebody else in the front opens no file, no socket and no process, reaches no other process, and is believed nothing; the
-// appliance serves on.
+// Code of somebody else in the front opens no file, no socket and no process, reaches no other
+// process, and is believed nothing; the appliance serves on.
 func TestAttackFromTheFront(t *testing.T) {
 	t.Parallel()
 	a := appliance.Start(t, appliance.Options{Program: attacking(t)})
@@ -119,7 +120,8 @@ const killsEnv = "DIAGSH_FRONT_KILLS"
 // backGoal is how long nobody can come in when the front was killed: the median.
 const backGoal = time.Second
 
-// The front may be killed at any moment. Its sessions and logins end, captures lose nothing, it is back at once, and nothing is left.
+// The front may be killed at any moment. Its sessions and logins end, captures lose nothing, it is
+// back at once, and nothing is left.
 func TestFrontIsKilled(t *testing.T) {
 	t.Parallel()
 	kills, err := strconv.Atoi(cmp.Or(os.Getenv(killsEnv), "6"))
@@ -159,7 +161,8 @@ func TestFrontIsKilled(t *testing.T) {
 	b.loginsEnded()
 }
 
-// nothingLost stops the traffic and its capture, which must have all of it from the packet with that number on.
+// nothingLost stops the traffic and its capture, which must have all of it from the packet with
+// that number on.
 func (b *bed) nothingLost(traffic *stream, from uint64) {
 	b.t.Helper()
 	traffic.stop()
@@ -200,8 +203,8 @@ func (b *bed) loginsEnded() {
 	}
 }
 
-// killFront kills the front in the middle of what it does, and returns for how long nobody could come in. The sessions of before have
-// ended then.
+// killFront kills the front in the middle of what it does, and returns for how long nobody could
+// come in. The sessions of before have ended then.
 func (b *bed) killFront() (away time.Duration) {
 	b.t.Helper()
 	await.Until(b.t, "a front", func() bool { return b.Front() != 0 })
@@ -334,7 +337,8 @@ func (l *crowd) fetches(c *ssh.Client) error {
 	return s.Run("scp -f diagnostic/mx1-big-20260101-000000.pcap")
 }
 
-// settled ends the crowd and waits until nothing of it is left. It returns what serve has open and its threads.
+// settled ends the crowd and waits until nothing of it is left. It returns what serve has open and
+// its threads.
 func (b *bed) settled(l *crowd) (descriptors, threads int) {
 	b.t.Helper()
 	close(l.quit)

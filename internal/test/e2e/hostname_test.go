@@ -2,7 +2,8 @@ package e2e_test
 
 import "testing"
 
-// A name that is committed stands in the next prompt of whoever commits it, and of everybody else who is logged in.
+// A name that is committed stands in the next prompt of whoever commits it, and of everybody else
+// who is logged in.
 func TestPromptFollowsTheName(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)

@@ -16,7 +16,8 @@ import (
 	"diagsh/internal/test/netnstest"
 )
 
-// A stream is traffic that goes on until it is stopped: datagrams to port 9999 with a number and the time.
+// A stream is traffic that goes on until it is stopped: datagrams to port 9999 with a number and
+// the time.
 type stream struct {
 	sent atomic.Uint64
 	stop func()
@@ -55,7 +56,8 @@ func (b *bed) gone(what string, pid int) {
 	await.Until(b.t, "the end of "+what, func() bool { return unix.Kill(pid, 0) == unix.ESRCH })
 }
 
-// A capture survives its session and the client. What the death of the appliance interrupts is kept up to the last second.
+// A capture survives its session and the client. What the death of the appliance interrupts is kept
+// up to the last second.
 func TestKilled(t *testing.T) {
 	t.Parallel()
 	need(t, "ssh", "openssh-client")
@@ -118,7 +120,8 @@ func testKilled(t *testing.T, format string) {
 	t.Logf("%d packets kept; the last one was sent %v before the end", len(got), killed.Sub(last).Round(time.Millisecond))
 }
 
-// person logs in by OpenSSH's client on a terminal and runs a command. It returns the client and its session process, the only one.
+// person logs in by OpenSSH's client on a terminal and runs a command. It returns the client and
+// its session process, the only one.
 func (b *bed) person(line string) (*exec.Cmd, int) {
 	b.t.Helper()
 	w := b.window("op", "mx1> ")

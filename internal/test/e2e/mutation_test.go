@@ -26,7 +26,8 @@ import (
 // mutants is how many mutated requests each interface gets.
 const mutants = 10_000
 
-// A hunt is an appliance with things outside its root that no answer may ever show and nobody may change.
+// A hunt is an appliance with things outside its root that no answer may ever show and nobody may
+// change.
 type hunt struct {
 	*bed
 	random  *rand.Rand
@@ -177,8 +178,8 @@ func TestMutatedSFTP(t *testing.T) {
 	}
 }
 
-// sftpBurst sends requests on a channel of its own until the server gives it up, and counts those that were dealt with: the answered
-// ones, and the one that broke it off.
+// sftpBurst sends requests on a channel of its own until the server gives it up, and counts those
+// that were dealt with: the answered ones, and the one that broke it off.
 func (h *hunt) sftpBurst(client *ssh.Client) int {
 	h.t.Helper()
 	session, err := client.NewSession()
@@ -293,7 +294,8 @@ func (h *hunt) sftpRequest(id uint32) []byte {
 	return sftpPacket(kind, body)
 }
 
-// Ten thousand requests of the API by three roles: paths and arguments of all kinds, and some that are no HTTP.
+// Ten thousand requests of the API by three roles: paths and arguments of all kinds, and some that
+// are no HTTP.
 func TestMutatedAPI(t *testing.T) {
 	t.Parallel()
 	h := newHunt(t)
@@ -324,7 +326,8 @@ func TestMutatedAPI(t *testing.T) {
 			answers = bufio.NewReader(wire)
 		}
 		request := h.apiRequest(commands)
-		// What a spoiled request promises may never come, and a stream never ends: both are told that nobody goes on.
+		// What a spoiled request promises may never come, and a stream never ends: both are told
+		// that nobody goes on.
 		last := n%20 == 0 || slices.ContainsFunc(streams, func(path string) bool { return bytes.Contains(request, []byte(path)) })
 		if n%20 == 0 {
 			request = h.spoil(request)
@@ -346,7 +349,8 @@ func TestMutatedAPI(t *testing.T) {
 	}
 }
 
-// ask sends a request, the last one of its connection or not, and reports whether the connection can be used for another one.
+// ask sends a request, the last one of its connection or not, and reports whether the connection
+// can be used for another one.
 func (h *hunt) ask(wire net.Conn, answers *bufio.Reader, request []byte, last bool) bool {
 	h.t.Helper()
 	wire.SetDeadline(time.Now().Add(appliance.Patience))

@@ -14,8 +14,9 @@ import (
 	"diagsh/internal/test/await"
 )
 
-// The whole appliance dies while captures run. Those that persist go on as a new part, with their counters; what they had before is
-// whole. The others say that they were interrupted, and what was planned begins at its time.
+// The whole appliance dies while captures run. Those that persist go on as a new part, with their
+// counters; what they had before is whole. The others say that they were interrupted, and what was
+// planned begins at its time.
 func TestKilledApplianceGoesOn(t *testing.T) {
 	t.Parallel()
 	need(t, "tshark", "tshark")
@@ -29,7 +30,8 @@ func TestKilledApplianceGoesOn(t *testing.T) {
 	traffic := startStream(b.ns.Frames(t, "right"))
 	stop := sync.OnceFunc(traffic.stop)
 	defer stop()
-	// The ring holds seconds of the traffic: where this machine starves the appliance, that is no gap.
+	// The ring holds seconds of the traffic: where this machine starves the appliance, that is no
+	// gap.
 	begin := func(name, how string) {
 		t.Helper()
 		if r := b.SSH("op", "packetcapture start name "+name+" interface left filter 'udp port 9999' ring 16MB "+how); r.Status != 0 {
@@ -60,7 +62,8 @@ func TestKilledApplianceGoesOn(t *testing.T) {
 				s := b.capture(name)
 				return s.State == capture.Running && len(s.Files) > 0 && s.Files[len(s.Files)-1].Last.After(killed) && b.reached(s)
 			})
-			// The parts of the life before are those of its files that are closed. One that is full has its last blocks and its name only then.
+			// The parts of the life before are those of its files that are closed. One that is full
+			// has its last blocks and its name only then.
 			if name != "appended" {
 				before[name] = slices.DeleteFunc(b.capture(name).Files, func(f capture.FileInfo) bool { return b.size(f.Name) != f.Bytes })
 			}
@@ -83,7 +86,8 @@ func TestKilledApplianceGoesOn(t *testing.T) {
 	}
 }
 
-// reached tells whether packets of the newest file of a capture are on the disk, not only on their way.
+// reached tells whether packets of the newest file of a capture are on the disk, not only on their
+// way.
 func (b *bed) reached(s capture.Status) bool {
 	name := s.Files[len(s.Files)-1].Name
 	info, err := os.Stat(b.file(capture.PartName(name)))

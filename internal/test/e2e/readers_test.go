@@ -15,8 +15,9 @@ import (
 	"diagsh/internal/test/await"
 )
 
-// A command ends when whoever read its output has had enough, as in `ssh HOST ping X | head -2`: the client ends too, the login is gone,
-// and nothing of it is an error, to the client or in the log.
+// A command ends when whoever read its output has had enough, as in `ssh HOST ping X | head -2`:
+// the client ends too, the login is gone, and nothing of it is an error, to the client or in the
+// log.
 func TestCommandsEndWithTheirReader(t *testing.T) {
 	t.Parallel()
 	need(t, "plink", "putty-tools")

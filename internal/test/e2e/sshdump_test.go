@@ -33,7 +33,8 @@ type growing struct {
 	begun chan struct{}
 }
 
-// fill reads everything; the stream has begun when there is a whole header of a pcap file, the shorter one.
+// fill reads everything; the stream has begun when there is a whole header of a pcap file, the
+// shorter one.
 func (g *growing) fill(r io.Reader) error {
 	buffer := make([]byte, 64<<10)
 	begun := false
@@ -50,8 +51,8 @@ func (g *growing) fill(r io.Reader) error {
 	}
 }
 
-// Wireshark's own program, by the command lines that Wireshark calls it with, gets every packet of a known load, in both of the forms
-// that it knows.
+// Wireshark's own program, by the command lines that Wireshark calls it with, gets every packet of
+// a known load, in both of the forms that it knows.
 func TestSshdump(t *testing.T) {
 	t.Parallel()
 	program := sshdump(t)

@@ -17,8 +17,8 @@ import (
 	"diagsh/internal/test/await"
 )
 
-// What strangers make the front do takes little from the appliance: on the machine itself its commands are as quick as they are on a
-// machine that is busy, and captures lose nothing.
+// What strangers make the front do takes little from the appliance: on the machine itself its
+// commands are as quick as they are on a machine that is busy, and captures lose nothing.
 const (
 	lineGoal    = time.Second
 	lineFactor  = 10
@@ -64,7 +64,8 @@ func TestFloodStarvesNobody(t *testing.T) {
 	b.nothingLost(traffic, began)
 }
 
-// stranger exchanges keys, which costs the front most, and shows keys that open nothing. That it is refused at the door is no failure.
+// stranger exchanges keys, which costs the front most, and shows keys that open nothing. That it is
+// refused at the door is no failure.
 func (b *bed) stranger() {
 	wire, err := b.Dial()
 	if err != nil {

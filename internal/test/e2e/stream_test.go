@@ -25,7 +25,8 @@ import (
 	"diagsh/internal/test/slowness"
 )
 
-// load sends so many datagrams whose payloads tell their number, and returns those as tshark shows them.
+// load sends so many datagrams whose payloads tell their number, and returns those as tshark shows
+// them.
 func load(t *testing.T, w *netnstest.Frames, count int) (sent []string) {
 	t.Helper()
 	for n := range count {
@@ -38,7 +39,8 @@ func load(t *testing.T, w *netnstest.Frames, count int) (sent []string) {
 	return sent
 }
 
-// A packet is seen soon after it was on the wire, and the stream ends with its reader, also while no packet comes.
+// A packet is seen soon after it was on the wire, and the stream ends with its reader, also while
+// no packet comes.
 func TestStreamIsPromptAndEndsWithItsReader(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)
@@ -147,7 +149,8 @@ func statisticsOf(t *testing.T, file string) (s statistics) {
 	return s
 }
 
-// A file says what its interface received before the filter, what passed it, and what became of that: the numbers of the status.
+// A file says what its interface received before the filter, what passed it, and what became of
+// that: the numbers of the status.
 func TestFileHasTheNumbersOfItsStatus(t *testing.T) {
 	t.Parallel()
 	need(t, "tshark", "tshark")
@@ -172,8 +175,8 @@ func TestFileHasTheNumbersOfItsStatus(t *testing.T) {
 	}
 }
 
-// A stream that ends by itself says, in its file and on standard error, what became of every packet: also of those that a reader which
-// reads nothing for a while has lost.
+// A stream that ends by itself says, in its file and on standard error, what became of every
+// packet: also of those that a reader which reads nothing for a while has lost.
 func TestNoPacketOfAStreamIsLostSilently(t *testing.T) {
 	need(t, "tshark", "tshark")
 	need(t, "capinfos", "wireshark-common")
@@ -277,8 +280,8 @@ func (t *tape) content() []byte {
 	return slices.Clone(t.bytes)
 }
 
-// Interfaces that appear while ALL are streamed join, in pcapng each as one of its own; in pcap those of the link type that the others
-// have, and the rest are named at the end.
+// Interfaces that appear while ALL are streamed join, in pcapng each as one of its own; in pcap
+// those of the link type that the others have, and the rest are named at the end.
 func TestInterfacesJoinAStream(t *testing.T) {
 	t.Parallel()
 	need(t, "tshark", "tshark")

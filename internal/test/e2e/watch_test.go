@@ -18,7 +18,8 @@ import (
 	"diagsh/internal/test/netnstest"
 )
 
-// Who watches a running capture sees what it writes, from then on; Ctrl-C ends the watching, and not the capture.
+// Who watches a running capture sees what it writes, from then on; Ctrl-C ends the watching, and
+// not the capture.
 func TestWatchARunningCapture(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)
@@ -86,7 +87,8 @@ func TestWatchARunningCapture(t *testing.T) {
 	}
 }
 
-// watchJob watches the capture named job. What it returns is read from behind the first line, with which the watching has begun.
+// watchJob watches the capture named job. What it returns is read from behind the first line, with
+// which the watching has begun.
 func (b *bed) watchJob(arguments string) *bufio.Reader {
 	b.t.Helper()
 	_, out := b.Stream("op", "packetcapture watch job "+arguments)
@@ -97,7 +99,8 @@ func (b *bed) watchJob(arguments string) *bufio.Reader {
 	return said
 }
 
-// A reader that does not read loses lines and is told how many, as text and as JSON; the capture loses nothing.
+// A reader that does not read loses lines and is told how many, as text and as JSON; the capture
+// loses nothing.
 func TestWatchingSlowlyLosesNoPackets(t *testing.T) {
 	t.Parallel()
 	const packets = 60_000
@@ -155,7 +158,8 @@ func TestWatchingSlowlyLosesNoPackets(t *testing.T) {
 	}
 }
 
-// readText reads what watch writes for people, from datagram 0 on: how many lines have a packet, and what the last one says.
+// readText reads what watch writes for people, from datagram 0 on: how many lines have a packet,
+// and what the last one says.
 func readText(t *testing.T, from *bufio.Reader) (first, lines, shown, left int) {
 	t.Helper()
 	text, err := io.ReadAll(from)
@@ -168,8 +172,8 @@ func readText(t *testing.T, from *bufio.Reader) (first, lines, shown, left int) 
 	return 0, strings.Count(string(text), "192.0.2.2.9999: UDP"), shown, left
 }
 
-// readJSON reads what watch writes for programs, from which datagram on, and what its last line says. What it said between packets is
-// no more than that.
+// readJSON reads what watch writes for programs, from which datagram on, and what its last line
+// says. What it said between packets is no more than that.
 func readJSON(t *testing.T, from *bufio.Reader) (first, lines, shown, left int) {
 	t.Helper()
 	missed := 0

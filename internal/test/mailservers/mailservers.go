@@ -1,5 +1,6 @@
-// Package mailservers runs real mail servers of Debian side by side in a namespace of the test. As packages they exclude each other, so
-// internal/test/packages.sh only unpacks them, and each runs in a mount namespace in which its package is part of /usr.
+// Package mailservers runs real mail servers of Debian side by side in a namespace of the test. As
+// packages they exclude each other, so internal/test/packages.sh only unpacks them, and each runs
+// in a mount namespace in which its package is part of /usr.
 package mailservers
 
 import (
@@ -45,7 +46,8 @@ func SelfSigned(t testing.TB, name string, from, to time.Time) Certificate {
 	return certificate(t, name, []string{name}, from, to)
 }
 
-// CommonNameOnly is SelfSigned as it was done long ago: the name stands in the subject and is no subject alternative name.
+// CommonNameOnly is SelfSigned as it was done long ago: the name stands in the subject and is no
+// subject alternative name.
 func CommonNameOnly(t testing.TB, name string, from, to time.Time) Certificate {
 	t.Helper()
 	return certificate(t, name, nil, from, to)

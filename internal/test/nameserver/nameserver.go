@@ -20,8 +20,9 @@ func Start(t testing.TB, network *netnstest.Namespace, zone ...string) {
 	Serve(t, network, Zone(t, zone...))
 }
 
-// Zone answers from a zone, in the form of zone files (RFC 1035). An alias is followed within the zone. Other names do not exist, which a
-// SOA record of the zone, if there is one, goes with (RFC 2308). Answers that do not fit a datagram are truncated.
+// Zone answers from a zone, in the form of zone files (RFC 1035). An alias is followed within the
+// zone. Other names do not exist, which a SOA record of the zone, if there is one, goes with (RFC
+// 2308). Answers that do not fit a datagram are truncated.
 func Zone(t testing.TB, zone ...string) dns.HandlerFunc {
 	t.Helper()
 	records := map[string][]dns.RR{}
@@ -119,7 +120,8 @@ func run(t testing.TB, s *dns.Server) {
 // Echo sends back the question, as an echo service does (RFC 862).
 func Echo(w dns.ResponseWriter, q *dns.Msg) { w.WriteMsg(q) }
 
-// Code answers every question with a code and, where EDNS is known and it is not 0, an extended error (RFC 8914).
+// Code answers every question with a code and, where EDNS is known and it is not 0, an extended
+// error (RFC 8914).
 func Code(rcode int, extended uint16, text string) dns.HandlerFunc {
 	return func(w dns.ResponseWriter, q *dns.Msg) {
 		m := new(dns.Msg).SetRcode(q, rcode)

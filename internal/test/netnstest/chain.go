@@ -13,8 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Chain is a row of namespaces, each a router to the next, joined by Links. On link i, between node i and node i+1, the left end has
-// the address 10.77.i.1 and fd77:0:0:i::1, the right end .2 and ::2.
+// A Chain is a row of namespaces, each a router to the next, joined by Links. On link i, between
+// node i and node i+1, the left end has the address 10.77.i.1 and fd77:0:0:i::1, the right end .2
+// and ::2.
 type Chain struct {
 	Nodes []*Namespace
 	Links []*Link
@@ -28,8 +29,9 @@ func NewChain(t testing.TB, nodes int, delay time.Duration) *Chain {
 		n := New(t)
 		n.Set(t, "net/ipv4/ip_forward", "1")
 		n.Set(t, "net/ipv6/conf/all/forwarding", "1")
-		// Peers that ask after each other shall get the same: no type of message has a limit, neither for each host (icmp_ratelimit) nor for
-		// all together (icmp_msgs_burst). Of ICMPv6 one has to be named: 255, which nobody sends.
+		// Peers that ask after each other shall get the same: no type of message has a limit,
+		// neither for each host (icmp_ratelimit) nor for all together (icmp_msgs_burst). Of ICMPv6
+		// one has to be named: 255, which nobody sends.
 		n.Set(t, "net/ipv4/icmp_ratemask", "0")
 		n.Set(t, "net/ipv6/icmp/ratemask", "255")
 		c.Nodes = append(c.Nodes, n)
@@ -61,8 +63,9 @@ func (c *Chain) Address(node int) string { return fmt.Sprintf("10.77.%d.2", node
 // Address6 is Address for IPv6.
 func (c *Chain) Address6(node int) string { return fmt.Sprintf("fd77:0:0:%d::2", node-1) }
 
-// A Link is a cable between two namespaces that the test holds in its hands: each packet is read here, kept for a while, and written to the
-// other end. It needs no netem, which not every kernel has.
+// A Link is a cable between two namespaces that the test holds in its hands: each packet is read
+// here, kept for a while, and written to the other end. It needs no netem, which not every kernel
+// has.
 type Link struct {
 	delay   time.Duration
 	largest atomic.Int64 // a larger packet vanishes; 0: none does
@@ -77,7 +80,8 @@ type Fate struct {
 	Twice bool
 }
 
-// Decide has each packet be shown to a function, which may be called for both ways at once, and says what becomes of it.
+// Decide has each packet be shown to a function, which may be called for both ways at once, and
+// says what becomes of it.
 func (l *Link) Decide(fate func(packet []byte) Fate) { l.fate.Store(&fate) }
 
 // Lose makes packets that are larger vanish, as in a black hole; 0 lets all pass.
@@ -92,8 +96,8 @@ func newLink(t testing.TB, left *Namespace, leftName string, right *Namespace, r
 	return join(left.tun(t, leftName, unix.IFF_TUN), right.tun(t, rightName, unix.IFF_TUN), delay)
 }
 
-// Ethernet joins two namespaces by a pair of TAP interfaces: a Link on which neighbours have to ask for each other's address. Nobody looks
-// first whether an address is somebody else's.
+// Ethernet joins two namespaces by a pair of TAP interfaces: a Link on which neighbours have to ask
+// for each other's address. Nobody looks first whether an address is somebody else's.
 func Ethernet(t testing.TB, left *Namespace, leftName string, right *Namespace, rightName string, delay time.Duration) *Link {
 	t.Helper()
 	left.Set(t, "net/ipv6/conf/default/accept_dad", "0")
@@ -192,8 +196,9 @@ func (n *Namespace) Address(t testing.TB, name string, prefixes ...string) {
 	})
 }
 
-// awaitAddresses waits until IPv6 addresses of an interface that runs are this host's: the kernel makes them so in a work queue, after the call
-// that gives them has returned (addrconf_dad_work in net/ipv6/addrconf.c), and meanwhile a router passes on what is sent to them.
+// awaitAddresses waits until IPv6 addresses of an interface that runs are this host's: the kernel
+// makes them so in a work queue, after the call that gives them has returned (addrconf_dad_work in
+// net/ipv6/addrconf.c), and meanwhile a router passes on what is sent to them.
 func awaitAddresses(t testing.TB, link netlink.Link, prefixes []string) {
 	t.Helper()
 	if link.Attrs().RawFlags&unix.IFF_RUNNING == 0 {
@@ -262,7 +267,8 @@ func (n *Namespace) Neighbour(t testing.TB, name, address, linkAddress string) {
 	})
 }
 
-// Connecting is a connection to a host that never answers, in the state SYN_SENT until the test ends.
+// Connecting is a connection to a host that never answers, in the state SYN_SENT until the test
+// ends.
 func (n *Namespace) Connecting(t testing.TB, address string) {
 	t.Helper()
 	to := netip.MustParseAddrPort(address)

@@ -38,8 +38,8 @@ func (f *Frames) Send(frame []byte) error {
 	return err
 }
 
-// UDP returns an Ethernet frame with a UDP datagram from 192.0.2.1, port 40000, to a port of 192.0.2.2. It
-// has no UDP checksum (RFC 768).
+// UDP returns an Ethernet frame with a UDP datagram from 192.0.2.1, port 40000, to a port of
+// 192.0.2.2. It has no UDP checksum (RFC 768).
 func UDP(port uint16, payload []byte) []byte {
 	const ethernet, ip, udp = 14, 20, 8
 	f := make([]byte, ethernet+ip+udp, ethernet+ip+udp+len(payload))

@@ -99,7 +99,8 @@ func (n *Namespace) Veth(t testing.TB, left, right string) {
 	})
 }
 
-// Serve runs a TCP server in the namespace until the test ends. Each of its connections is closed when talk is over.
+// Serve runs a TCP server in the namespace until the test ends. Each of its connections is closed
+// when talk is over.
 func (n *Namespace) Serve(t testing.TB, address string, talk func(net.Conn)) {
 	t.Helper()
 	var l net.Listener

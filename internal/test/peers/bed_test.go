@@ -1,5 +1,6 @@
-// Package peers_test compares the appliance's tables with those of the programs that Linux engineers trust, field by field, in the same
-// moment: ss, ip, lsof. What changes while it is looked at is looked at by the peer before and after.
+// Package peers_test compares the appliance's tables with those of the programs that Linux
+// engineers trust, field by field, in the same moment: ss, ip, lsof. What changes while it is
+// looked at is looked at by the peer before and after.
 package peers_test
 
 import (
@@ -66,8 +67,9 @@ func ours[R any](b *bed, line string) []R {
 	return rows
 }
 
-// compare holds our rows against what the peer saw before and after: what it saw both times we must show, and what we show it must have
-// seen at least once, unless changing says that the row may have come and gone between.
+// compare holds our rows against what the peer saw before and after: what it saw both times we must
+// show, and what we show it must have seen at least once, unless changing says that the row may
+// have come and gone between.
 func compare(t *testing.T, before, ours, after map[string]int, changing func(row string) bool) {
 	t.Helper()
 	faults := 0

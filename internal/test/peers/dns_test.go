@@ -39,7 +39,8 @@ var (
 	digRecord = regexp.MustCompile(`^(\S+)\s+(\d+)\s+(\S+)\s+(\S+)\s+(.*)$`)
 )
 
-// bind asks BIND's dig, as ours asks: with the same size of datagrams and without the options of its own.
+// bind asks BIND's dig, as ours asks: with the same size of datagrams and without the options of
+// its own.
 func (b *bed) bind(name, kind string) (r dnsReply) {
 	b.t.Helper()
 	text := b.run("dig", "@127.0.0.1", name, kind, "+nocookie", "+noadflag", "+bufsize=1232", "+noidnin", "+noidnout", "+tries=1")
@@ -77,7 +78,8 @@ func (b *bed) bind(name, kind string) (r dnsReply) {
 	return r
 }
 
-// dnsZone has every type that people ask for, an answer that fits no datagram, and one made to harm whoever shows it.
+// dnsZone has every type that people ask for, an answer that fits no datagram, and one made to harm
+// whoever shows it.
 func dnsZone() []string {
 	zone := []string{
 		"lab.example. 3600 SOA ns1.lab.example. hostmaster.lab.example. 2026112101 7200 900 1209600 300",
@@ -98,7 +100,8 @@ func dnsZone() []string {
 	return zone
 }
 
-// What dig shows is what BIND's dig shows, record by record, and nslookup the part of it that it was asked for.
+// What dig shows is what BIND's dig shows, record by record, and nslookup the part of it that it
+// was asked for.
 func TestAnswersEqualBIND(t *testing.T) {
 	t.Parallel()
 	netnstest.Tool(t, "dig")

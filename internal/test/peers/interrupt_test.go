@@ -102,8 +102,8 @@ func (b *bed) await(rows <-chan changeRow, change string, ok func(changeRow) boo
 	}
 }
 
-// TestEveryInPlace looks at a list that is shown again and again: on a terminal it stays where it is and fits the window, through a pipe
-// one follows the other.
+// TestEveryInPlace looks at a list that is shown again and again: on a terminal it stays where it
+// is and fits the window, through a pipe one follows the other.
 func TestEveryInPlace(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)

@@ -38,7 +38,8 @@ func (k *kindsOpen) must(err error) {
 	}
 }
 
-// open makes sockets of every kind, with packets that nobody reads, and with such that found no room.
+// open makes sockets of every kind, with packets that nobody reads, and with such that found no
+// room.
 func (k *kindsOpen) open() {
 	loopback, loopback6 := [4]byte{127, 0, 0, 1}, [16]byte{15: 1}
 	small := func(fd int) int {
@@ -92,7 +93,8 @@ func (k *kindsOpen) open() {
 	}
 }
 
-// TestOtherSocketsEqualSS lists what netstat sockets lists of UDP-Lite, raw and packet sockets beside ss and /proc/net.
+// TestOtherSocketsEqualSS lists what netstat sockets lists of UDP-Lite, raw and packet sockets
+// beside ss and /proc/net.
 func TestOtherSocketsEqualSS(t *testing.T) {
 	t.Parallel()
 	b := newBed(t, "ss")
@@ -255,7 +257,8 @@ func (b *bed) equalTables(rows []socketRow, tables ...string) {
 	compare(b.t, peer, count(mine), peer, never)
 }
 
-// tableEnd reads an address and a port as the kernel writes them on a machine with the least byte first.
+// tableEnd reads an address and a port as the kernel writes them on a machine with the least byte
+// first.
 func tableEnd(text string) string {
 	address, port, _ := strings.Cut(text, ":")
 	n, _ := strconv.ParseUint(port, 16, 16)

@@ -47,7 +47,8 @@ func TestNeighboursEqualIP(t *testing.T) {
 	b := newBed(t, "ip")
 	var batch strings.Builder
 	batch.WriteString("link add left type veth peer name right\nlink set left up\nlink set right up\naddr add 10.0.0.1/16 dev left\naddr add 2001:db8::1/64 dev left nodad\n")
-	// Other entries than permanent ones count for the limit of gc_thresh3 (arp(7)), unless a program says that it learnt them elsewhere.
+	// Other entries than permanent ones count for the limit of gc_thresh3 (arp(7)), unless a
+	// program says that it learnt them elsewhere.
 	states := []string{"permanent", "stale extern_learn", "reachable extern_learn", "noarp extern_learn"}
 	const entries = 2000
 	for i := range entries {
@@ -123,7 +124,8 @@ func churning(row string) bool {
 	return strings.HasPrefix(row, "10.0.99.") || strings.HasPrefix(row, "2001:db8::99:") || strings.HasPrefix(row, "2001:db8:0:0:99:")
 }
 
-// churning does two batches of ip in turn until it is stopped; it returns when the first was done once, and stops when the second was.
+// churning does two batches of ip in turn until it is stopped; it returns when the first was done
+// once, and stops when the second was.
 func (b *bed) churning(add, remove string) (stop func()) {
 	b.t.Helper()
 	end, begun := make(chan struct{}), make(chan struct{})
@@ -146,8 +148,8 @@ func (b *bed) churning(add, remove string) (stop func()) {
 	return func() { close(end); done.Wait() }
 }
 
-// An address that is not used, or not as others are, is shown as such wherever it is shown, and is said where somebody wants to send from it.
-// What this host answers for is in the caches' lists.
+// An address that is not used, or not as others are, is shown as such wherever it is shown, and is
+// said where somebody wants to send from it. What this host answers for is in the caches' lists.
 func TestStatesOfAddresses(t *testing.T) {
 	t.Parallel()
 	b := newBed(t, "ip")

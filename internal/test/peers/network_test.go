@@ -148,7 +148,8 @@ func (b *bed) ipRoutes(family, table string) []string {
 	return rows
 }
 
-// With -N ip writes numbers, which depend on no file of names; these are the kernel's (linux/rtnetlink.h).
+// With -N ip writes numbers, which depend on no file of names; these are the kernel's
+// (linux/rtnetlink.h).
 func from(prefix string) string {
 	if prefix != "" && !strings.Contains(prefix, "/") {
 		return prefix + "/128"
@@ -248,7 +249,8 @@ route add 2001:db8:6::/64 from 2001:db8:7::/64 via 2001:db8::2
 			t.Errorf("%s has the flags %s, not %s", destination, flags[destination], want)
 		}
 	}
-	// The JSON of ip has the address that it is wrapped for in the place of the destination, so this one is not compared.
+	// The JSON of ip has the address that it is wrapped for in the place of the destination, so
+	// this one is not compared.
 	b.run("ip", "route", "add", "203.0.113.16", "encap", "ip", "id", "7", "dst", "192.0.2.77", "dev", "left")
 	text := b.Local("netstat routes numeric yes").Out
 	b.run("ip", "route", "del", "203.0.113.16")

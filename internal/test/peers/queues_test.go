@@ -59,7 +59,8 @@ func TestQueuesEqualSS(t *testing.T) {
 	compare(t, count(theirs), count(mine), count(theirs), never)
 }
 
-// TestIncomplete sends SYNs from addresses that never answer, to listeners that are told apart by their address alone.
+// TestIncomplete sends SYNs from addresses that never answer, to listeners that are told apart by
+// their address alone.
 func TestIncomplete(t *testing.T) {
 	t.Parallel()
 	b := newBed(t, "ss")
@@ -134,8 +135,9 @@ func addLoopback(t *testing.T, address string) {
 	}
 }
 
-// deadEnd makes 198.51.100.0/24 a network in which nobody answers. The address of 198.51.100.77 on the link is known: when nobody answers
-// for that the kernel gives up what is half open, after three seconds (tcp_req_err in net/ipv4/tcp_ipv4.c, Linux 6.18).
+// deadEnd makes 198.51.100.0/24 a network in which nobody answers. The address of 198.51.100.77 on
+// the link is known: when nobody answers for that the kernel gives up what is half open, after
+// three seconds (tcp_req_err in net/ipv4/tcp_ipv4.c, Linux 6.18).
 func deadEnd(t *testing.T) {
 	t.Helper()
 	pair := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "dead"}, PeerName: "end"}

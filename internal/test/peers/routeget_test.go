@@ -66,7 +66,8 @@ type routeGot struct {
 	Metric, MTU                             int
 }
 
-// ipRouteGet returns what ip says. Its errors are those of the kernel: fib_props in net/ipv4/fib_semantics.c.
+// ipRouteGet returns what ip says. Its errors are those of the kernel: fib_props in
+// net/ipv4/fib_semantics.c.
 func (b *bed) ipRouteGet(line string) (got routeGot) {
 	b.t.Helper()
 	var out, errs bytes.Buffer

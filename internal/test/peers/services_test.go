@@ -42,10 +42,12 @@ func lsofListeners(b *bed) []string { return b.lsof("-iTCP", "-sTCP:LISTEN") }
 
 func (b *bed) lsofUDP() []string { return b.lsof("-iUDP") }
 
-// lsof reads lsof -F: a line a field, the letter first. A process that holds a socket twice is counted once.
+// lsof reads lsof -F: a line a field, the letter first. A process that holds a socket twice is
+// counted once.
 func (b *bed) lsof(which ...string) []string {
 	b.t.Helper()
-	// lsof looks at one process of the test's host after the other; those of other namespaces have other sockets.
+	// lsof looks at one process of the test's host after the other; those of other namespaces have
+	// other sockets.
 	text := b.run("lsof", append([]string{"+c0", "-nP", "-w", "-FpcuLtPnd"}, which...)...)
 	var pid, command, user, kind, node string
 	seen := map[string]bool{}

@@ -61,8 +61,8 @@ func TestSocketFilters(t *testing.T) {
 	}
 }
 
-// Connections that nobody has accepted yet, and those whose handshake is not over, are the listener's: for the filters too, and in words.
-// Those that were closed are nobody's.
+// Connections that nobody has accepted yet, and those whose handshake is not over, are the
+// listener's: for the filters too, and in words. Those that were closed are nobody's.
 func TestConnectionsThatWait(t *testing.T) {
 	t.Parallel()
 	b := newBed(t, "ss")

@@ -237,7 +237,8 @@ func TestSocketsEqualSS(t *testing.T) {
 	}
 }
 
-// manySockets makes thousands of connections over both families, and some in every state that stays.
+// manySockets makes thousands of connections over both families, and some in every state that
+// stays.
 func manySockets(t *testing.T) {
 	v4 := accepting(t, "tcp4", "127.0.0.1:0")
 	v6 := accepting(t, "tcp6", "[::1]:0")

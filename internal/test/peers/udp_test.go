@@ -44,7 +44,8 @@ func TestUDPSocketsEqualSSAndLsof(t *testing.T) {
 		t.Errorf("only %d sockets came and went", n)
 	}
 
-	// At rest: lsof reads /proc/net/udp in pieces, and misses sockets when others go between two of them.
+	// At rest: lsof reads /proc/net/udp in pieces, and misses sockets when others go between two of
+	// them.
 	peer := count(b.lsofUDP())
 	rows, mine = ours[socketRow](b, line), nil
 	for _, r := range rows {

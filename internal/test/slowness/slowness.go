@@ -1,5 +1,6 @@
-// Package slowness lets tests of time hold on a machine that does other things as well. A limit is for an idle machine; another one gets
-// as many times more as a known piece of work takes longer on it meanwhile.
+// Package slowness lets tests of time hold on a machine that does other things as well. A limit is
+// for an idle machine; another one gets as many times more as a known piece of work takes longer on
+// it meanwhile.
 package slowness
 
 import (
@@ -18,8 +19,9 @@ const (
 	pause = 20 * time.Millisecond // between two pieces
 )
 
-// A Watch does pieces of work, each a short wait and a short computation, and compares the time that they take with the time that they
-// need: that of the wait, and what the processor spends on the computation.
+// A Watch does pieces of work, each a short wait and a short computation, and compares the time
+// that they take with the time that they need: that of the wait, and what the processor spends on
+// the computation.
 type Watch struct {
 	end  func() // no more of it
 	done sync.WaitGroup
@@ -27,7 +29,8 @@ type Watch struct {
 	took, needed time.Duration // of all pieces; read when done
 }
 
-// Start begins to watch. The watch ends with the test, or with the first limit that it is asked for.
+// Start begins to watch. The watch ends with the test, or with the first limit that it is asked
+// for.
 func Start(t testing.TB) *Watch {
 	end := make(chan struct{})
 	w := &Watch{end: sync.OnceFunc(func() { close(end) })}
@@ -65,7 +68,8 @@ func (w *Watch) work(end <-chan struct{}) {
 	}
 }
 
-// threadTime is what the processor has spent on this thread (CLOCK_THREAD_CPUTIME_ID in clock_gettime(2)).
+// threadTime is what the processor has spent on this thread (CLOCK_THREAD_CPUTIME_ID in
+// clock_gettime(2)).
 func threadTime() time.Duration {
 	var t unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &t); err != nil {

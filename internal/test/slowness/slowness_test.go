@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// A machine on which every processor has four threads that compute is found slower than it was, and never faster than idle.
+// A machine on which every processor has four threads that compute is found slower than it was, and
+// never faster than idle.
 func TestLimit(t *testing.T) {
 	w := Start(t)
 	time.Sleep(100 * time.Millisecond)

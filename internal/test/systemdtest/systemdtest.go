@@ -1,5 +1,5 @@
-// Package systemdtest starts a real systemd for tests: as the first process of namespaces of its own, on a machine where another
-// one, or none, runs.
+// Package systemdtest starts a real systemd for tests: as the first process of namespaces of its
+// own, on a machine where another one, or none, runs.
 package systemdtest
 
 import (

@@ -13,10 +13,11 @@ import (
 	"diagsh/internal/menu"
 )
 
-// Cover fails for every menu and command of a tree that the transcripts below a folder do not show. A menu must be entered in a
-// dialogue of its own transcript. A command must stand in the transcripts of its place (CONTRIBUTING.md) four times: typed in a dialogue, as
-// one line, as one line with --json, and, if not every role may use it, refused to somebody. A command that writes bytes has no
-// output that a transcript could show.
+// Cover fails for every menu and command of a tree that the transcripts below a folder do not show.
+// A menu must be entered in a dialogue of its own transcript. A command must stand in the
+// transcripts of its place (CONTRIBUTING.md) four times: typed in a dialogue, as one line, as one
+// line with --json, and, if not every role may use it, refused to somebody. A command that writes
+// bytes has no output that a transcript could show.
 func Cover(t *testing.T, tree *menu.Menu, folder string) {
 	t.Helper()
 	all := read(t, folder)
@@ -29,8 +30,9 @@ func Cover(t *testing.T, tree *menu.Menu, folder string) {
 	})
 }
 
-// places are the beginnings of the transcripts' names for a path, the one that it should have first. They are in the testdata of
-// the innermost menu that has a folder: the next word, and the word of that menu, for several of its commands beside each other.
+// places are the beginnings of the transcripts' names for a path, the one that it should have
+// first. They are in the testdata of the innermost menu that has a folder: the next word, and the
+// word of that menu, for several of its commands beside each other.
 func places(folder string, path []string) []string {
 	n := 0
 	dir := folder
@@ -53,7 +55,8 @@ func isFolder(path string) bool {
 	return err == nil && info.IsDir()
 }
 
-// Lines returns the one-line forms of a command in its transcripts below a folder, but for those of several commands.
+// Lines returns the one-line forms of a command in its transcripts below a folder, but for those of
+// several commands.
 func Lines(t *testing.T, folder string, path []string) (lines []string) {
 	t.Helper()
 	for _, s := range read(t, folder).at(places(folder, path)...) {
@@ -150,7 +153,8 @@ func (s shown) dialogue(path []string) bool {
 	})
 }
 
-// line reports whether the item stands in a one-line form, for JSON or for people, with a certain end.
+// line reports whether the item stands in a one-line form, for JSON or for people, with a certain
+// end.
 func (s shown) line(path []string, json bool, end string) bool {
 	if s.kind != "line" {
 		return false

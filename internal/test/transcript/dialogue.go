@@ -9,8 +9,9 @@ import (
 	"diagsh/internal/test/vt"
 )
 
-// promptLine is a line of a transcript that begins with a prompt: the top one (of a host that may have got another number than
-// appliance.Host has), that of a question with or without a default, of a line of a text, or one behind which a secret is typed.
+// promptLine is a line of a transcript that begins with a prompt: the top one (of a host that may
+// have got another number than appliance.Host has), that of a question with or without a default,
+// of a line of a text, or one behind which a secret is typed.
 var promptLine = regexp.MustCompile(`^(mx\d+>|>|(?:[^\[\]]* )?\[[^\]]*\]>|[^>]*>(?: <secret))(?: (.*))?$`)
 
 // keys are the special ones as they are written, and what a keyboard sends.
@@ -55,7 +56,8 @@ func inputs(lines []string) []input {
 	return list
 }
 
-// playDialogue types the inputs of a dialogue at the prompts that come, and returns the screen in the form of the transcript.
+// playDialogue types the inputs of a dialogue at the prompts that come, and returns the screen in
+// the form of the transcript.
 func (p *player) playDialogue(s section) []string {
 	d := &dialogue{player: p, terminal: p.appliance.Terminal(s.user, s.width, s.height), rows: map[int]input{}}
 	before := p.appliance.Logouts(s.user)
@@ -94,7 +96,8 @@ func (d *dialogue) prompt(above int) {
 	d.t.Helper()
 	err := d.terminal.Until(appliance.Patience, func(s *vt.Screen) bool {
 		d.row, d.shown = s.Row(), s.Before()
-		// Half a line of output may be on the screen; no prompt has a blank before its mark, as the paths in help have.
+		// Half a line of output may be on the screen; no prompt has a blank before its mark, as the
+		// paths in help have.
 		return d.row > above && strings.HasSuffix(d.shown, "> ") && !strings.HasSuffix(d.shown, " > ")
 	})
 	if err == nil {
@@ -166,7 +169,8 @@ func (d *dialogue) echoed(text string) {
 	d.wait(func(s *vt.Screen) bool { return strings.HasSuffix(s.Before(), text) })
 }
 
-// press presses a special key and waits for what it does. It reports whether a list was shown, with the line anew below it.
+// press presses a special key and waits for what it does. It reports whether a list was shown, with
+// the line anew below it.
 func (d *dialogue) press(sent string) (listed bool) {
 	d.t.Helper()
 	bells, before, row := 0, "", d.row
@@ -208,8 +212,8 @@ func (d *dialogue) text(first int) []string {
 	return lines
 }
 
-// inputLine is the row of an input: the prompt that came, the keys as they are written, and the line that they became if it is
-// another.
+// inputLine is the row of an input: the prompt that came, the keys as they are written, and the
+// line that they became if it is another.
 func (d *dialogue) inputLine(in input, row string) string {
 	prompt, shown, _ := strings.Cut(row+" ", "> ")
 	shown = strings.TrimRight(shown, " ")

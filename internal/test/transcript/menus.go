@@ -9,10 +9,12 @@ import (
 	"diagsh/internal/menu"
 )
 
-// menuRow stands for the rows of a menu in the transcripts of others, so that a new command changes none of them.
+// menuRow stands for the rows of a menu in the transcripts of others, so that a new command changes
+// none of them.
 const menuRow = "<menu>"
 
-// menuTranscript is the name of the transcript of a menu that is a folder, beside its menu.go. A menu that is a file has its name.
+// menuTranscript is the name of the transcript of a menu that is a folder, beside its menu.go. A
+// menu that is a file has its name.
 const menuTranscript = "menu"
 
 // menus knows the rows of all menus of a tree, and the menus that a transcript is about.
@@ -21,7 +23,8 @@ type menus struct {
 	own  []string            // paths of the menus whose rows stay
 }
 
-// newMenus reads a tree. folder is that of the tests; the part after "commands" is a path in the tree. name is the transcript's.
+// newMenus reads a tree. folder is that of the tests; the part after "commands" is a path in the
+// tree. name is the transcript's.
 func newMenus(tree []menu.Node, folder, name string) menus {
 	m := menus{rows: map[string][]string{}}
 	for _, n := range tree {
@@ -54,14 +57,15 @@ var (
 	shellRow  = regexp.MustCompile(`^  (?:help|terminal|exit|quit) +\S`) // after the rows of a menu
 )
 
-// plainRow is a row as menus.rows has it: without the mark of standard error, in columns two blanks apart, without its number.
+// plainRow is a row as menus.rows has it: without the mark of standard error, in columns two blanks
+// apart, without its number.
 func plainRow(line string) string {
 	line = strings.TrimPrefix(line, "! ")
 	return rowNumber.ReplaceAllString(columnGap.ReplaceAllString(line, "$1  "), "#. ")
 }
 
-// at returns how many lines the row takes that begins at the first one, because a narrow window breaks it, and the menus that
-// list it; none if it is no row.
+// at returns how many lines the row takes that begins at the first one, because a narrow window
+// breaks it, and the menus that list it; none if it is no row.
 func (m menus) at(lines []string) (n int, paths []string) {
 	text := ""
 	for n, line := range lines {
@@ -80,8 +84,8 @@ func (m menus) at(lines []string) (n int, paths []string) {
 	return 0, nil
 }
 
-// fold puts menuRow in the place of each list of rows that only menus of other transcripts have. What completes a word stays:
-// which rows are listed is what such a line shows.
+// fold puts menuRow in the place of each list of rows that only menus of other transcripts have.
+// What completes a word stays: which rows are listed is what such a line shows.
 func (m menus) fold(lines []string) []string {
 	var folded []string
 	for i := 0; i < len(lines); {

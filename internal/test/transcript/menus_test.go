@@ -16,8 +16,9 @@ var twoMenus = []menu.Node{
 	{Path: "take all", Help: "Take all."},
 }
 
-// A list of a menu is one line in the transcripts of others, whether as a menu, as help, numbered, or broken by a narrow window.
-// In the menu's own transcript it stays, and so does what completes a word.
+// A list of a menu is one line in the transcripts of others, whether as a menu, as help, numbered,
+// or broken by a narrow window. In the menu's own transcript it stays, and so does what completes a
+// word.
 func TestMenusAreFolded(t *testing.T) {
 	rows := []string{"- NEAR - Look at what is near.", "- FAR - Look at what is far away from here."}
 	for _, c := range []struct {

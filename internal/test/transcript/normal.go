@@ -12,8 +12,8 @@ import (
 	"diagsh/internal/test/appliance"
 )
 
-// A normal replaces what differs from run to run, or from machine to machine, by its name. Numbers of packets stay. The size of a file
-// does not: pcapng names the kernel that it was written on.
+// A normal replaces what differs from run to run, or from machine to machine, by its name. Numbers
+// of packets stay. The size of a file does not: pcapng names the kernel that it was written on.
 type normal []replacement
 
 type replacement struct {
@@ -23,8 +23,8 @@ type replacement struct {
 
 const timeOfDay = `\d\d:\d\d(?::\d\d(?:\.\d+)?)?`
 
-// What is random stands first, the longest before the shorter, and is taken as a whole: a piece of it can look like anything else, such as
-// a hardware address in a fingerprint, or a port in a hash.
+// What is random stands first, the longest before the shorter, and is taken as a whole: a piece of
+// it can look like anything else, such as a hardware address in a fingerprint, or a port in a hash.
 var random = normal{
 	{regexp.MustCompile(`(Last line: |"last":")[0-9a-f]{64}`), "${1}<hash>"},
 	{regexp.MustCompile(`SHA256 (?:[0-9A-F]{2}:){31}[0-9A-F]{2}|("sha256": ?")(?:[0-9A-F]{2}:){31}[0-9A-F]{2}`), "${1}<fingerprint>"},
@@ -35,7 +35,8 @@ var random = normal{
 var replacements = normal{
 	// The table of file systems, before its sizes.
 	{regexp.MustCompile(`^ +Size +Used +Avail +Use% .*|^ *[\d.]+ [KMG]?B .*\d% .*|^ *- +- +- .*\(.*|^ {8}\([^ ,]+, [^ ]+\)( read-only| does not answer)?$`), fileSystems},
-	// When packets came, and so the graph of a summary, but for its blank line: the heading, rows, the axis, and the times below it.
+	// When packets came, and so the graph of a summary, but for its blank line: the heading, rows,
+	// the axis, and the times below it.
 	{regexp.MustCompile(`^Packets in each column of .*|^ *\d+ [┤└].*|^ +\d\d:\d\d:\d\d\.\d+ .*`), graph},
 	{regexp.MustCompile(`^(Span: +).*`), "${1}<duration>"},
 	{regexp.MustCompile(`\b[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4} UTC\b`), "<time>"},
@@ -100,8 +101,8 @@ const fileSystems = "<file systems>"
 // graph stands for one of so many rows.
 const graph = "<graph>"
 
-// once leaves of lines that stand for a block of several the first. The table of file systems ends with an empty line: a name that is too
-// wide for its column goes on in rows of its own.
+// once leaves of lines that stand for a block of several the first. The table of file systems ends
+// with an empty line: a name that is too wide for its column goes on in rows of its own.
 func once(lines []string) []string {
 	table := false
 	lines = slices.DeleteFunc(lines, func(line string) bool {

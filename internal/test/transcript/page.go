@@ -10,9 +10,9 @@ import (
 	"diagsh/internal/test/netnstest"
 )
 
-// Page plays the session that a page shows, from the appliance's first line on, and compares what comes with what the page has.
-// The page keeps its own times and sizes; they are compared by their names (normal.go). With -update what came replaces the
-// lines that differ.
+// Page plays the session that a page shows, from the appliance's first line on, and compares what
+// comes with what the page has. The page keeps its own times and sizes; they are compared by their
+// names (normal.go). With -update what came replaces the lines that differ.
 func Page(t *testing.T, page, user, first string) {
 	t.Helper()
 	text, err := os.ReadFile(page)

@@ -1,7 +1,9 @@
-// Package transcript plays the golden transcripts that stand beside the commands and compares what comes with what stands there.
+// Package transcript plays the golden transcripts that stand beside the commands and compares what
+// comes with what stands there.
 //
-// A transcript is a txtar file. Its sections are played in their order on one appliance, which has the accounts of package appliance
-// and two quiet interfaces, eth0 and eth1, each the far end of the other. There are two kinds:
+// A transcript is a txtar file. Its sections are played in their order on one appliance, which has
+// the accounts of package appliance and two quiet interfaces, eth0 and eth1, each the far end of
+// the other. There are two kinds:
 //
 //	-- dialogue as op --
 //	mx1> packetcapture
@@ -10,28 +12,34 @@
 //	...
 //	[]>
 //
-// A dialogue is the screen as a person sees it, and drives itself: what stands behind a prompt is typed. Special keys are written ^C,
-// ^D, <Tab>, <?>, <Up>; a secret, which is not shown, as `Password> <secret correct horse>`. Where the keys make another line than
-// they are, "  => " and that line follow; where <Tab> or <?> show a list, the line goes on below it without Enter. A bare prompt is Enter alone, except at the end, where nothing more is typed. Output above
-// the first prompt is left out unless the section begins with it. If the session ends, the last line is `= status`. The heading may
-// name a window: `-- dialogue as op in 40x10 --`; it is 132x200 otherwise.
+// A dialogue is the screen as a person sees it, and drives itself: what stands behind a prompt is
+// typed. Special keys are written ^C, ^D, <Tab>, <?>, <Up>; a secret, which is not shown, as
+// `Password> <secret correct horse>`. Where the keys make another line than they are, " => " and
+// that line follow; where <Tab> or <?> show a list, the line goes on below it without Enter. A bare
+// prompt is Enter alone, except at the end, where nothing more is typed. Output above the first
+// prompt is left out unless the section begins with it. If the session ends, the last line is `=
+// status`. The heading may name a window: `-- dialogue as op in 40x10 --`; it is 132x200 otherwise.
 //
 //	-- line as ro --
 //	$ packetcapture start
 //	! diagsh: The role readonly may not do this. It needs the role operator.
 //	= 3
 //
-// A line is the one-line form over SSH: `$ LINE`, what came on standard output, `! ` and what came on standard error, `= ` and the exit
-// status. Any number of them may follow each other. `as root` is diagsh -c on the machine itself.
+// A line is the one-line form over SSH: `$ LINE`, what came on standard output, `! ` and what came
+// on standard error, `= ` and the exit status. Any number of them may follow each other. `as root`
+// is diagsh -c on the machine itself.
 //
-// Two kinds of section come before the appliance starts, wherever they stand: `-- network --` has lines for `ip -batch`, and `-- names --`
-// the records of a zone, which a name server of the network then answers from; other names do not exist.
+// Two kinds of section come before the appliance starts, wherever they stand: `-- network --` has
+// lines for `ip -batch`, and `-- names --` the records of a zone, which a name server of the
+// network then answers from; other names do not exist.
 //
-// `-- packets as UDP 3 --` is no section but puts three frames on eth1, which arrive at eth0: UDP from 192.0.2.1 to 192.0.2.2, port 9.
+// `-- packets as UDP 3 --` is no section but puts three frames on eth1, which arrive at eth0: UDP
+// from 192.0.2.1 to 192.0.2.2, port 9.
 //
-// What differs from run to run is replaced by its name: <time>, <session>, ... (normal.go). The rows of a menu stand in the transcript
-// of that menu alone, menu.txtar; elsewhere <menu> stands for them (menus.go). `go test ./commands/... -update` writes what
-// came into the files, and never changes what is typed.
+// What differs from run to run is replaced by its name: <time>, <session>, ... (normal.go). The
+// rows of a menu stand in the transcript of that menu alone, menu.txtar; elsewhere <menu> stands
+// for them (menus.go). `go test ./commands/... -update` writes what came into the files, and never
+// changes what is typed.
 package transcript
 
 import (
@@ -107,8 +115,8 @@ type Scene struct {
 	Setup func(t testing.TB, network *netnstest.Namespace)
 }
 
-// Run plays the transcripts of a folder, each on an appliance of its own. Scenes are by the name of a transcript without its ending;
-// the one of the empty name is for those that have none.
+// Run plays the transcripts of a folder, each on an appliance of its own. Scenes are by the name of
+// a transcript without its ending; the one of the empty name is for those that have none.
 func Run(t *testing.T, folder string, scenes ...map[string]Scene) {
 	t.Helper()
 	scene := map[string]Scene{}

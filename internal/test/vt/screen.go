@@ -1,4 +1,5 @@
-// Package vt shows tests what a person sees: a terminal's screen, made from the bytes that were sent to it.
+// Package vt shows tests what a person sees: a terminal's screen, made from the bytes that were
+// sent to it.
 package vt
 
 import (
@@ -12,8 +13,8 @@ import (
 // widths is what terminals of today make of characters whose width Unicode leaves open.
 var widths = &runewidth.Condition{StrictEmojiNeutral: true}
 
-// Screen is a terminal as far as it matters here. It wraps at the margin like an xterm: a character in the last column leaves the
-// cursor on it until the next one comes.
+// Screen is a terminal as far as it matters here. It wraps at the margin like an xterm: a character
+// in the last column leaves the cursor on it until the next one comes.
 type Screen struct {
 	width, height int
 	cells         [][]string // "" is the right half of a wide character
@@ -42,7 +43,8 @@ func (s *Screen) blank() []string {
 	return row
 }
 
-// Resize is a window that was made larger or smaller. Rows keep their text and are cut, as the Linux console does.
+// Resize is a window that was made larger or smaller. Rows keep their text and are cut, as the
+// Linux console does.
 func (s *Screen) Resize(width, height int) {
 	for len(s.cells) > height {
 		if s.y < len(s.cells)-1 {

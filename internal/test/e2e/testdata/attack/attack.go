@@ -18,11 +18,12 @@ import (
 	"diagsh/internal/privsep"
 )
 
-// adminKey is the public key of an administrator (SSH wire format), which is no secret. The test sets it.
+// adminKey is the public key of an administrator (SSH wire format), which is no secret. The test
+// sets it.
 const adminKey = "ADMIN KEY"
 
-// attack is what somebody would do who took the front over. It is compiled into it by the test alone, and says in the log what came of
-// each try.
+// attack is what somebody would do who took the front over. It is compiled into it by the test
+// alone, and says in the log what came of each try.
 func attack(control *privsep.Control, log *slog.Logger) {
 	say := func(what string, err error) { log.Info("attack", "what", what, "got", fmt.Sprint(err)) }
 	serve := os.Getppid()
