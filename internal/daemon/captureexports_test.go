@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -14,8 +13,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"diagsh/capture"
 	"diagsh/capture/pcapfile"
@@ -86,7 +83,7 @@ func (s *fakeTarget) content(name string) []byte {
 func (s *fakeTarget) target(b *captureBed, name string) {
 	b.Helper()
 	t := capture.Target{Name: name, URL: s.URL + "/", HostKey: exports.Fingerprint(s.Certificate().Raw), Auto: true}
-	if _, err := b.d.AddTarget(b.Context(), adminCaller, t, ""); err != nil {
+	if _, err := b.d.AddTarget(b.Context(), roomtest.Admin, t, ""); err != nil {
 		b.Fatal(err)
 	}
 }
@@ -94,25 +91,15 @@ func (s *fakeTarget) target(b *captureBed, name string) {
 // sendNumbered puts frames of 1400 bytes on the wire that bear numbers.
 func (b *captureBed) sendNumbered(from, to int) {
 	b.Helper()
-	b.ns.Do(b, func() {
-		link, err := net.InterfaceByName("left")
-		if err != nil {
+	frames := b.ns.Frames(b, "left")
+	frame := make([]byte, 1400)
+	copy(frame, "\x02\x00\x00\x00\x00\x02\x02\x00\x00\x00\x00\x01\x88\xb5")
+	for n := from; n < to; n++ {
+		binary.BigEndian.PutUint64(frame[14:], uint64(n))
+		if err := frames.Send(frame); err != nil {
 			b.Fatal(err)
 		}
-		fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
-		if err != nil {
-			b.Fatal(err)
-		}
-		defer unix.Close(fd)
-		frame := make([]byte, 1400)
-		copy(frame, "\x02\x00\x00\x00\x00\x02\x02\x00\x00\x00\x00\x01\x88\xb5")
-		for n := from; n < to; n++ {
-			binary.BigEndian.PutUint64(frame[14:], uint64(n))
-			if err := unix.Sendto(fd, frame, 0, &unix.SockaddrLinklayer{Ifindex: link.Index}); err != nil {
-				b.Fatal(err)
-			}
-		}
-	})
+	}
 }
 
 // numberedPackets reads a capture whose packets bear numbers, which must follow each other.
@@ -171,7 +158,7 @@ func TestFilesOfARingAreCopiedAsTheyClose(t *testing.T) {
 	if s := status(); s.State != capture.Running || s.FilesRemoved != 7 || len(away.has()) != 8 {
 		t.Errorf("%d files were copied; it is %+v", len(away.has()), s)
 	}
-	if _, err := b.d.StopCapture(adminCaller, "ring"); err != nil {
+	if _, err := b.d.StopCapture(roomtest.Admin, "ring"); err != nil {
 		t.Fatal(err)
 	}
 	await.Until(t, "the last file is copied", func() bool { return len(away.has()) == 9 })
@@ -190,7 +177,7 @@ func TestFilesOfARingAreCopiedAsTheyClose(t *testing.T) {
 	})
 	b.again(o)
 	b.mustStart(capture.Request{Name: "next", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}}}})
-	if _, err := b.d.StopCapture(adminCaller, "next"); err != nil {
+	if _, err := b.d.StopCapture(roomtest.Admin, "next"); err != nil {
 		t.Fatal(err)
 	}
 	await.Until(t, "the next capture is copied", func() bool { return len(away.has()) == 10 })
@@ -278,7 +265,7 @@ func TestFilesThatCouldNotBeQueuedAreCopied(t *testing.T) {
 	if err := os.Mkdir(obstacle, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	s, err := b.d.StopCapture(adminCaller, "mail")
+	s, err := b.d.StopCapture(roomtest.Admin, "mail")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -314,7 +301,7 @@ func TestATargetThatIsAwayHoldsUpNoOther(t *testing.T) {
 		if name == "two" {
 			there.target(b, "there")
 		}
-		if _, err := b.d.StopCapture(adminCaller, name); err != nil {
+		if _, err := b.d.StopCapture(roomtest.Admin, name); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -335,7 +322,7 @@ func TestAnAppendedFileIsCopiedAgain(t *testing.T) {
 	for round := 1; round <= 2; round++ {
 		b.mustStart(capture.Request{Name: "mail", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}, Mode: capture.Append}}})
 		b.sendNumbered((round-1)*10, round*10)
-		if _, err := b.d.StopCapture(adminCaller, "mail"); err != nil {
+		if _, err := b.d.StopCapture(roomtest.Admin, "mail"); err != nil {
 			t.Fatal(err)
 		}
 		await.Until(t, "the copy", func() bool { return len(there.has()) == round })
@@ -349,7 +336,7 @@ func TestAnAppendedFileIsCopiedAgain(t *testing.T) {
 func TestFilesThatWaitForTheirCopyStay(t *testing.T) {
 	b := newCaptureBed(t, Options{Dir: roomtest.Configure(t, roomtest.DataDir(t), "captures: {keepFor: 24h}")})
 	target := capture.Target{Name: "away", URL: "https://127.0.0.1:1/x", Auto: true}
-	if _, err := b.d.AddTarget(t.Context(), adminCaller, target, ""); err != nil {
+	if _, err := b.d.AddTarget(t.Context(), roomtest.Admin, target, ""); err != nil {
 		t.Fatal(err)
 	}
 	file := b.filled("old", 1<<20, false)
@@ -368,10 +355,10 @@ func TestFilesThatWaitForTheirCopyStay(t *testing.T) {
 	if _, err := b.d.StatFile(file); err != nil || !b.d.Waiting(file) {
 		t.Fatalf("a file that waits for its copy is gone: %v", err)
 	}
-	if err := b.d.DeleteTarget(adminCaller, "away"); err != nil {
+	if err := b.d.DeleteTarget(roomtest.Admin, "away"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.d.ExportPackets(adminCaller, file, "away"); menu.AsError(err).Code != menu.NotFound {
+	if _, err := b.d.ExportPackets(roomtest.Admin, file, "away"); menu.AsError(err).Code != menu.NotFound {
 		t.Errorf("a copy to no target: %v", err)
 	}
 	// It is over for retention when the disk knows it too.

@@ -47,7 +47,7 @@ func TestFormerFilesOfCaptures(t *testing.T) {
 		if !r.Spec.Protect || !r.Spec.Management || !slices.Equal(r.Spec.Interfaces, []string{capture.All}) {
 			t.Errorf("it was begun with %+v", r.Spec)
 		}
-		if err := d.SetCaptureSettings(adminCaller, capture.Partial{Options: capture.Options{SnapLength: 96}}); err != nil {
+		if err := d.SetCaptureSettings(roomtest.Admin, capture.Partial{Options: capture.Options{SnapLength: 96}}); err != nil {
 			t.Fatal(err)
 		}
 		d.saveCaptures()

@@ -52,7 +52,7 @@ func TestPersistentCaptureGoesOn(t *testing.T) {
 		{Name: "mail", Partial: capture.Partial{Options: capture.Options{Persistent: true, Mode: capture.Ring, Rotation: capture.Rotation{FileSeconds: 3600}}}}, {Name: "once"},
 	} {
 		r.Interfaces, r.Filter = []string{"lo"}, filter
-		if _, err := b.d.StartCapture(adminCaller, r); err != nil {
+		if _, err := b.d.StartCapture(roomtest.Admin, r); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -71,12 +71,12 @@ func TestPersistentCaptureGoesOn(t *testing.T) {
 			await.Until(t, "it goes on", func() bool { s, _ := b.d.Capture("mail"); return s.State == capture.Running && len(s.Files) == round+2 })
 		}
 	}
-	s, err := b.d.StopCapture(adminCaller, "mail")
+	s, err := b.d.StopCapture(roomtest.Admin, "mail")
 	if err != nil || len(s.Files) != 3 || s.PacketsWritten != 300 || s.PacketsReceived != 300 {
 		t.Fatalf("it ended as %+v, %v", s, err)
 	}
 	for _, f := range s.Files {
-		if n, _ := packetsOf(t, b.d, f.Name); n != 100 {
+		if n, _ := roomtest.PacketsOf(t, b.d, f.Name); n != 100 {
 			t.Errorf("%s has %d packets", f.Name, n)
 		}
 	}
@@ -106,7 +106,7 @@ func TestPersistentCaptureThatHasMetItsLimit(t *testing.T) {
 			o := Options{Dir: roomtest.DataDir(t), Hostname: "mx1"}
 			d := start(t, o)
 			sender, filter := loopbackSender(t)
-			s, err := d.StartCapture(adminCaller, capture.Request{Name: "mail", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"lo"}, Filter: filter, Persistent: true, Limits: capture.Limits{SizeBytes: c.size}}, Given: []string{"filter"}}})
+			s, err := d.StartCapture(roomtest.Admin, capture.Request{Name: "mail", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"lo"}, Filter: filter, Persistent: true, Limits: capture.Limits{SizeBytes: c.size}}, Given: []string{"filter"}}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -132,7 +132,7 @@ func TestPersistentCaptureThatHasMetItsLimit(t *testing.T) {
 			if err != nil || s.StopReason != capture.SizeExceeded || s.State != capture.Stopped || s.Error != "" || s.PacketsWritten != packets || len(s.Files) != 1 || s.EndTime.IsZero() {
 				t.Fatalf("it ended as %+v, %v", s, err)
 			}
-			if n, _ := packetsOf(t, d, file); n != packets {
+			if n, _ := roomtest.PacketsOf(t, d, file); n != packets {
 				t.Errorf("its file has %d packets", n)
 			}
 			if left, err := d.Table.partNames(); err != nil || len(left) != 0 {
@@ -202,20 +202,20 @@ func TestPlannedCapture(t *testing.T) {
 	if s.State != capture.NotStarted || !s.StartTime.IsZero() || len(s.Files) != 0 || !s.Start.Equal(at) {
 		t.Errorf("it is %+v", s)
 	}
-	roomtest.WantCode(t, b.d.DeleteCapture(adminCaller, "later"), menu.State)
+	roomtest.WantCode(t, b.d.DeleteCapture(roomtest.Admin, "later"), menu.State)
 	b.again(o)
 	if s, err := b.d.Capture("later"); err != nil || s.State != capture.NotStarted {
 		t.Fatalf("after a restart it is %+v, %v", s, err)
 	}
-	if s, err := b.d.StopCapture(adminCaller, "later"); err != nil || s.State != capture.Stopped || s.StopReason != capture.StoppedByUser {
+	if s, err := b.d.StopCapture(roomtest.Admin, "later"); err != nil || s.State != capture.Stopped || s.StopReason != capture.StoppedByUser {
 		t.Errorf("stopped it is %+v, %v", s, err)
 	}
-	roomtest.WantCode(t, b.d.DeleteCapture(adminCaller, "later"), 0)
+	roomtest.WantCode(t, b.d.DeleteCapture(roomtest.Admin, "later"), 0)
 
 	// The appliance's goroutines are not in the network of the test, so only lo is there for what begins by itself.
 	b.mustStart(capture.Request{Name: "soon", Start: time.Now().Add(200 * time.Millisecond), Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"lo"}}}})
 	await.Until(t, "it begins", func() bool { s, _ := b.d.Capture("soon"); return len(s.Files) == 1 })
-	if s, err := b.d.StopCapture(adminCaller, "soon"); err != nil || len(s.Files) != 1 {
+	if s, err := b.d.StopCapture(roomtest.Admin, "soon"); err != nil || len(s.Files) != 1 {
 		t.Errorf("it is %+v, %v", s, err)
 	}
 }
@@ -250,7 +250,7 @@ func TestPlannedCaptureThatIsKilledAsItBegins(t *testing.T) {
 	if s, _ := d.Capture("once"); s.StopReason != capture.Interrupted || len(s.Files) != 1 || s.Files[0].Packets != 1 || s.StartTime.IsZero() {
 		t.Errorf("what does not is %+v", s)
 	}
-	if _, err := d.StopCapture(adminCaller, "persists"); err != nil {
+	if _, err := d.StopCapture(roomtest.Admin, "persists"); err != nil {
 		t.Error(err)
 	}
 }
@@ -263,25 +263,25 @@ func TestPlannedCaptureThatCannotBegin(t *testing.T) {
 	if s, _ := b.d.Capture("soon"); s.StopReason != capture.StartFailed || s.Error == "" {
 		t.Errorf("it is %+v", s)
 	}
-	roomtest.WantCode(t, b.d.DeleteCapture(adminCaller, "soon"), 0)
+	roomtest.WantCode(t, b.d.DeleteCapture(roomtest.Admin, "soon"), 0)
 }
 
 func TestAppendingToACapture(t *testing.T) {
 	b := newCaptureBed(t, Options{Dir: roomtest.DataDir(t)})
 	for round := range 3 {
 		b.mustStart(capture.Request{Name: "mail", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}, Mode: capture.Append}}})
-		_, err := b.start(adminCaller, capture.Request{Name: "mail", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}, Mode: capture.Append}}})
+		_, err := b.start(roomtest.Admin, capture.Request{Name: "mail", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}, Mode: capture.Append}}})
 		roomtest.WantCode(t, err, menu.State)
 		send(t, b.ns, testPacket, 50)
-		s, err := b.d.StopCapture(adminCaller, "mail")
+		s, err := b.d.StopCapture(roomtest.Admin, "mail")
 		if err != nil || len(s.Files) != 1 || s.PacketsWritten != uint64(50*(round+1)) {
 			t.Fatalf("round %d ended as %+v, %v", round, s, err)
 		}
-		if n, _ := packetsOf(t, b.d, s.Files[0].Name); n != 50*(round+1) {
+		if n, _ := roomtest.PacketsOf(t, b.d, s.Files[0].Name); n != 50*(round+1) {
 			t.Errorf("the file has %d packets", n)
 		}
 	}
-	_, err := b.start(supportCaller, capture.Request{Name: "mail", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}, Mode: capture.Append}}})
+	_, err := b.start(roomtest.Support, capture.Request{Name: "mail", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}, Mode: capture.Append}}})
 	roomtest.WantCode(t, err, menu.State)
 	if list := b.d.Captures(); len(list) != 1 {
 		t.Errorf("there are %d captures", len(list))
@@ -293,7 +293,7 @@ func TestDefaultsAreThoseOfANewAppliance(t *testing.T) {
 	b := newCaptureBed(t, Options{Dir: roomtest.DataDir(t), ManagementPorts: []uint16{2222}})
 	settings := b.d.CaptureSettings()
 	settings.Filter, settings.Limits.DurationSeconds, settings.SnapLength, settings.Comment, settings.Management = "port 25", 3600, 96, "slow mail", true
-	if err := b.d.SetCaptureSettings(adminCaller, capture.Partial{Options: settings.Options}); err != nil {
+	if err := b.d.SetCaptureSettings(roomtest.Admin, capture.Partial{Options: settings.Options}); err != nil {
 		t.Fatal(err)
 	}
 	of := b.mustStart(capture.Request{Name: "settings", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}}}})
@@ -312,7 +312,7 @@ func TestLimitsOfAnAppendedCaptureAreItsOwn(t *testing.T) {
 	request := capture.Request{Name: "mail", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}, Mode: capture.Append, Limits: capture.Limits{DurationSeconds: 3600}}}}
 	first := b.mustStart(request)
 	send(t, b.ns, testPacket, 5)
-	if _, err := b.d.StopCapture(adminCaller, "mail"); err != nil {
+	if _, err := b.d.StopCapture(roomtest.Admin, "mail"); err != nil {
 		t.Fatal(err)
 	}
 	r, _ := b.d.Table.find("mail")
@@ -328,7 +328,7 @@ func TestLimitsOfAnAppendedCaptureAreItsOwn(t *testing.T) {
 	if err != nil || s.StopReason != capture.PacketCountReached || s.PacketsWritten != 10 || len(s.Files) != 1 {
 		t.Fatalf("it ended as %+v, %v", s, err)
 	}
-	if n, _ := packetsOf(t, b.d, s.Files[0].Name); n != 10 {
+	if n, _ := roomtest.PacketsOf(t, b.d, s.Files[0].Name); n != 10 {
 		t.Errorf("the file has %d packets", n)
 	}
 }
@@ -345,7 +345,7 @@ func TestCommentsThatPcapHasNoPlaceFor(t *testing.T) {
 	}
 	refused := func(argument string, r capture.Request) {
 		t.Helper()
-		_, err := b.start(adminCaller, r)
+		_, err := b.start(roomtest.Admin, r)
 		if e := menu.AsError(err); err == nil || e.Code != menu.Usage || e.Argument != argument {
 			t.Errorf("it is %v, and not refused for %s", err, argument)
 		}
@@ -359,7 +359,7 @@ func TestCommentsThatPcapHasNoPlaceFor(t *testing.T) {
 	b.ns.Do(t, func() {
 		settings := b.d.CaptureSettings()
 		settings.Comment, settings.CaseNumber = text, "4711"
-		if err := b.d.SetCaptureSettings(adminCaller, capture.Partial{Options: settings.Options}); err != nil {
+		if err := b.d.SetCaptureSettings(roomtest.Admin, capture.Partial{Options: settings.Options}); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -377,7 +377,7 @@ func TestCommentsThatPcapHasNoPlaceFor(t *testing.T) {
 		t.Errorf("of a planned one it says %v", planned.NotInFile)
 	}
 
-	if _, err := b.d.StopCapture(adminCaller, "plain"); err != nil {
+	if _, err := b.d.StopCapture(roomtest.Admin, "plain"); err != nil {
 		t.Fatal(err)
 	}
 	if s, _ := b.d.Capture("plain"); !slices.Equal(s.NotInFile, lacking) {
@@ -399,7 +399,7 @@ func (b *captureBed) filled(name string, bytes int64, keep bool) string {
 		request.Protect = true
 	}
 	b.mustStart(request)
-	s, err := b.d.StopCapture(adminCaller, name)
+	s, err := b.d.StopCapture(roomtest.Admin, name)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -424,7 +424,7 @@ func TestQuota(t *testing.T) {
 		if err := os.Truncate(stranger, 28<<20); err != nil {
 			t.Fatal(err)
 		}
-		_, err := b.start(adminCaller, capture.Request{Name: "new", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}}}})
+		_, err := b.start(roomtest.Admin, capture.Request{Name: "new", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}}}})
 		exists := func(name string) bool {
 			_, err := os.Stat(filepath.Join(b.d.Path(), name))
 			return !errors.Is(err, os.ErrNotExist)
@@ -462,14 +462,14 @@ func TestOldFilesGo(t *testing.T) {
 
 func TestMemoryOfAllCaptures(t *testing.T) {
 	b := newCaptureBed(t, Options{Dir: roomtest.Configure(t, roomtest.DataDir(t), "captures: {memory: 64MB}")})
-	_, err := b.start(adminCaller, capture.Request{Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}, RingBytes: 128 << 20}}})
+	_, err := b.start(roomtest.Admin, capture.Request{Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}, RingBytes: 128 << 20}}})
 	roomtest.WantCode(t, err, menu.State)
 	if e := menu.AsError(err); e.Argument != "ring" {
 		t.Errorf("the argument at fault is %q", e.Argument)
 	}
 	started := 0
 	for ; started < 10; started++ {
-		s, err := b.start(adminCaller, capture.Request{Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}}}})
+		s, err := b.start(roomtest.Admin, capture.Request{Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}}}})
 		if err != nil {
 			roomtest.WantCode(t, err, menu.State)
 			break
@@ -481,7 +481,7 @@ func TestMemoryOfAllCaptures(t *testing.T) {
 	if started == 0 || started > 4 {
 		t.Errorf("%d captures fit in 64 MB", started)
 	}
-	if _, err := b.d.StopCapture(adminCaller, "capture-1"); err != nil {
+	if _, err := b.d.StopCapture(roomtest.Admin, "capture-1"); err != nil {
 		t.Fatal(err)
 	}
 	b.mustStart(capture.Request{Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}}}})

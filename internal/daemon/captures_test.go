@@ -3,16 +3,12 @@ package daemon
 import (
 	"encoding/json"
 	"fmt"
-	"io"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"diagsh/capture"
 	"diagsh/capture/pcapfile"
@@ -38,11 +34,6 @@ func newCaptureBed(t *testing.T, o Options) *captureBed {
 	return b
 }
 
-var (
-	adminCaller   = menu.Caller{User: "admin", Role: menu.Administrator, Payload: true}
-	supportCaller = menu.Caller{User: "help", Role: menu.Support}
-)
-
 func (b *captureBed) start(caller menu.Caller, r capture.Request) (s capture.Status, err error) {
 	b.ns.Do(b, func() { s, err = b.d.StartCapture(caller, r) })
 	return s, err
@@ -50,7 +41,7 @@ func (b *captureBed) start(caller menu.Caller, r capture.Request) (s capture.Sta
 
 func (b *captureBed) mustStart(r capture.Request) capture.Status {
 	b.Helper()
-	s, err := b.start(adminCaller, r)
+	s, err := b.start(roomtest.Admin, r)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -60,45 +51,11 @@ func (b *captureBed) mustStart(r capture.Request) capture.Status {
 // send puts packets on the wire at left.
 func send(t *testing.T, ns *netnstest.Namespace, packet []byte, count int) {
 	t.Helper()
-	ns.Do(t, func() {
-		link, err := net.InterfaceByName("left")
-		if err != nil {
+	frames := ns.Frames(t, "left")
+	for range count {
+		if err := frames.Send(packet); err != nil {
 			t.Fatal(err)
 		}
-		fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer unix.Close(fd)
-		for range count {
-			if err := unix.Sendto(fd, packet, 0, &unix.SockaddrLinklayer{Ifindex: link.Index}); err != nil {
-				t.Fatal(err)
-			}
-		}
-	})
-}
-
-// packetsOf counts the packets of a finished file and the bytes of the largest.
-func packetsOf(t *testing.T, d *Daemon, name string) (count, largest int) {
-	t.Helper()
-	f, err := d.OpenFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	r, err := pcapfile.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var p capture.Packet
-	for {
-		if err := r.Next(&p); err == io.EOF {
-			return count, largest
-		} else if err != nil {
-			t.Fatal(err)
-		}
-		count++
-		largest = max(largest, len(p.Data))
 	}
 }
 
@@ -122,9 +79,9 @@ func TestCaptureLife(t *testing.T) {
 	}
 	_, err := b.d.OpenFile(file)
 	roomtest.WantCode(t, err, menu.NotFound)
-	roomtest.WantCode(t, b.d.RemoveFile(adminCaller, file), menu.State)
-	roomtest.WantCode(t, b.d.DeleteCapture(adminCaller, "smtp"), menu.State)
-	_, err = b.start(adminCaller, capture.Request{Name: "smtp", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}}}})
+	roomtest.WantCode(t, b.d.RemoveFile(roomtest.Admin, file), menu.State)
+	roomtest.WantCode(t, b.d.DeleteCapture(roomtest.Admin, "smtp"), menu.State)
+	_, err = b.start(roomtest.Admin, capture.Request{Name: "smtp", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}}}})
 	roomtest.WantCode(t, err, menu.State)
 
 	second := b.mustStart(capture.Request{Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}}}})
@@ -132,19 +89,19 @@ func TestCaptureLife(t *testing.T) {
 		t.Errorf("a capture without a name is %s", second.Name)
 	}
 	send(t, b.ns, testPacket, 500)
-	if _, err := b.d.StopCapture(adminCaller, "smtp"); err != nil {
+	if _, err := b.d.StopCapture(roomtest.Admin, "smtp"); err != nil {
 		t.Fatal(err)
 	}
 	s, err = b.d.Capture("smtp")
 	if err != nil || s.State != capture.Stopped || s.StopReason != capture.StoppedByUser || s.PacketsWritten != 500 || *s.PacketsDropped != 0 {
 		t.Errorf("it ended as %+v, %v", s, err)
 	}
-	if n, _ := packetsOf(t, b.d, file); n != 500 {
+	if n, _ := roomtest.PacketsOf(t, b.d, file); n != 500 {
 		t.Errorf("the file has %d packets", n)
 	}
-	_, err = b.d.StopCapture(adminCaller, "smtp")
+	_, err = b.d.StopCapture(roomtest.Admin, "smtp")
 	roomtest.WantCode(t, err, menu.State)
-	_, err = b.d.StopCapture(adminCaller, "smpt")
+	_, err = b.d.StopCapture(roomtest.Admin, "smpt")
 	roomtest.WantCode(t, err, menu.NotFound)
 	if list := b.d.Captures(); len(list) != 2 || list[0].Name != "capture-1" || list[1].Name != "smtp" {
 		t.Errorf("the captures are %+v", list)
@@ -152,7 +109,7 @@ func TestCaptureLife(t *testing.T) {
 	if f, err := b.d.StatFile(file); err != nil || !f.Payload {
 		t.Errorf("the file is %+v, %v", f, err)
 	}
-	roomtest.WantCode(t, b.d.DeleteCapture(adminCaller, "smtp"), 0)
+	roomtest.WantCode(t, b.d.DeleteCapture(roomtest.Admin, "smtp"), 0)
 	_, err = b.d.StatFile(file)
 	roomtest.WantCode(t, err, menu.NotFound)
 	_, err = b.d.Capture("smtp")
@@ -181,21 +138,21 @@ func TestCaptureEndsByItself(t *testing.T) {
 func TestCaptureOfHeaders(t *testing.T) {
 	dir := roomtest.DataDir(t)
 	b := newCaptureBed(t, Options{Dir: dir})
-	s, err := b.start(supportCaller, capture.Request{Name: "headers", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}}}})
+	s, err := b.start(roomtest.Support, capture.Request{Name: "headers", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}}}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	whole := b.mustStart(capture.Request{Name: "whole", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}}}})
 	send(t, b.ns, testPacket, 20)
 	for _, name := range []string{"headers", "whole"} {
-		if _, err := b.d.StopCapture(adminCaller, name); err != nil {
+		if _, err := b.d.StopCapture(roomtest.Admin, name); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if n, largest := packetsOf(t, b.d, s.Files[0].Name); n != 20 || largest != 54 {
+	if n, largest := roomtest.PacketsOf(t, b.d, s.Files[0].Name); n != 20 || largest != 54 {
 		t.Errorf("of the headers there are %d packets of up to %d bytes; want 20 of 54", n, largest)
 	}
-	if n, largest := packetsOf(t, b.d, whole.Files[0].Name); n != 20 || largest != len(testPacket) {
+	if n, largest := roomtest.PacketsOf(t, b.d, whole.Files[0].Name); n != 20 || largest != len(testPacket) {
 		t.Errorf("of the whole there are %d packets of up to %d bytes", n, largest)
 	}
 	wantPayload := func(d *Daemon) {
@@ -233,7 +190,7 @@ func TestCaptureRequests(t *testing.T) {
 		{capture.Request{Name: "all", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}}}}, menu.Usage, "name", ""},
 		{capture.Request{Name: strings.Repeat("x", 65), Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}}}}, menu.Usage, "name", ""},
 	} {
-		_, err := b.start(adminCaller, c.request)
+		_, err := b.start(roomtest.Admin, c.request)
 		roomtest.WantCode(t, err, c.kind)
 		if e := menu.AsError(err); e == nil || e.Argument != c.argument || !strings.Contains(e.Hint, c.hint) {
 			t.Errorf("%+v: %+v", c.request, e)
@@ -250,7 +207,7 @@ func TestCaptureRequests(t *testing.T) {
 	if all.Format != capture.PCAPNG || len(all.Interfaces) != 3 {
 		t.Errorf("a capture of all is %+v", all)
 	}
-	_, err := b.start(adminCaller, capture.Request{Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}}}})
+	_, err := b.start(roomtest.Admin, capture.Request{Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}}}})
 	roomtest.WantCode(t, err, menu.State)
 }
 
@@ -262,7 +219,7 @@ func TestCaptureSettings(t *testing.T) {
 		t.Errorf("the first settings are %+v", s)
 	}
 	set := func(s capture.Settings) (err error) {
-		b.ns.Do(t, func() { err = b.d.SetCaptureSettings(adminCaller, capture.Partial{Options: s.Options}) })
+		b.ns.Do(t, func() { err = b.d.SetCaptureSettings(roomtest.Admin, capture.Partial{Options: s.Options}) })
 		return err
 	}
 	wrong := s
@@ -347,7 +304,7 @@ func TestStrayFilesAreFinished(t *testing.T) {
 	os.WriteFile(filepath.Join(dir, "captures.json"), table, 0o600)
 
 	d := start(t, Options{Dir: dir})
-	if n, _ := packetsOf(t, d, "stray.pcap"); n != 1 {
+	if n, _ := roomtest.PacketsOf(t, d, "stray.pcap"); n != 1 {
 		t.Errorf("the stray file has %d packets", n)
 	}
 	for _, name := range []string{"empty", "never"} {
@@ -358,5 +315,5 @@ func TestStrayFilesAreFinished(t *testing.T) {
 	if files, err := d.ListFiles(); err != nil || len(files) != 1 || !files[0].Payload {
 		t.Errorf("the files are %+v, %v", files, err)
 	}
-	roomtest.WantCode(t, d.DeleteCapture(adminCaller, "never"), 0)
+	roomtest.WantCode(t, d.DeleteCapture(roomtest.Admin, "never"), 0)
 }

@@ -15,13 +15,13 @@ import (
 func TestCommitsReachTheOtherRooms(t *testing.T) {
 	o := Options{Dir: roomtest.DataDir(t), network: netconftest.NewFake()}
 	d := start(t, o)
-	if err := d.LoadConfiguration(adminCaller, "hostname: one\n"); err != nil {
+	if err := d.LoadConfiguration(roomtest.Admin, "hostname: one\n"); err != nil {
 		t.Fatal(err)
 	}
-	if text := d.Leaving(adminCaller); text != "You have 1 change that is not committed." {
+	if text := d.Leaving(roomtest.Admin); text != "You have 1 change that is not committed." {
 		t.Errorf("who leaves is told %q", text)
 	}
-	if _, err := d.CommitConfiguration(adminCaller, config.Request{}); err != nil {
+	if _, err := d.CommitConfiguration(roomtest.Admin, config.Request{}); err != nil {
 		t.Fatal(err)
 	}
 	if key, err := d.ExportKey(); err != nil || !strings.HasSuffix(key, " diagsh@one") {
@@ -40,7 +40,7 @@ func TestCommitsReachTheOtherRooms(t *testing.T) {
 	if v := d.Configuration(ops); len(v.Changes) != 0 {
 		t.Errorf("left behind are %v", v.Changes)
 	}
-	if text := d.Leaving(adminCaller); text != "" {
+	if text := d.Leaving(roomtest.Admin); text != "" {
 		t.Errorf("who leaves is told %q", text)
 	}
 	d.Close(t.Context())

@@ -36,7 +36,7 @@ func child(role, dir string) {
 	}
 	switch role {
 	case "capture":
-		_, err := d.StartCapture(adminCaller, capture.Request{Name: "torn", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}}}})
+		_, err := d.StartCapture(roomtest.Admin, capture.Request{Name: "torn", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}}}})
 		fmt.Println("started", err)
 		d.Login(context.Background(), access.Credentials{User: "ops", Source: "192.0.2.1", Password: "ops-secret"})
 		fmt.Println("logged in")
@@ -104,7 +104,13 @@ func TestKillDuringACapture(t *testing.T) {
 		t.Fatal(s)
 	}
 	v.hear()
-	send(t, ns, testPacket, 300)
+	packet := netnstest.UDP(25, []byte("a packet"))
+	frames := ns.Frames(t, "left")
+	for range 300 {
+		if err := frames.Send(packet); err != nil {
+			t.Fatal(err)
+		}
+	}
 	part := func() os.FileInfo {
 		names, _ := filepath.Glob(filepath.Join(dir, "diagnostic", ".*.part"))
 		if len(names) != 1 {
@@ -113,7 +119,7 @@ func TestKillDuringACapture(t *testing.T) {
 		info, _ := os.Stat(names[0])
 		return info
 	}
-	await.Until(t, "the packets are in the file", func() bool { i := part(); return i != nil && i.Size() >= int64(24+300*(16+len(testPacket))) })
+	await.Until(t, "the packets are in the file", func() bool { i := part(); return i != nil && i.Size() >= int64(24+300*(16+len(packet))) })
 	v.kill()
 
 	d := start(t, Options{Dir: dir})
@@ -121,7 +127,7 @@ func TestKillDuringACapture(t *testing.T) {
 	if err != nil || s.State != capture.Stopped || s.StopReason != capture.Interrupted || len(s.Files) != 1 || s.PacketsWritten != 300 || s.PacketsDropped != nil || s.PacketsMatched != nil || s.PacketsSeen != nil || s.EndTime.Before(s.StartTime) {
 		t.Fatalf("after the kill it is %+v, %v", s, err)
 	}
-	if n, _ := packetsOf(t, d, s.Files[0].Name); n != 300 {
+	if n, _ := roomtest.PacketsOf(t, d, s.Files[0].Name); n != 300 {
 		t.Errorf("its file has %d packets", n)
 	}
 	if part() != nil {

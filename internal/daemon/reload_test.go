@@ -51,7 +51,7 @@ func TestFactoryValuesForgetTargets(t *testing.T) {
 	fileOf(t, d, "small.pcap")
 	server, began, ended := ownersServer(t)
 	target := capture.Target{Name: "owner1", URL: server.URL + "/", HostKey: exports.Fingerprint(server.Certificate().Raw), Auto: true}
-	if _, err := d.AddTarget(t.Context(), adminCaller, target, "the-last-owners-token"); err != nil {
+	if _, err := d.AddTarget(t.Context(), roomtest.Admin, target, "the-last-owners-token"); err != nil {
 		t.Fatal(err)
 	}
 	key, err := d.ExportKey()
@@ -59,7 +59,7 @@ func TestFactoryValuesForgetTargets(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"large.pcap", "small.pcap"} {
-		if _, err := d.ExportPackets(adminCaller, name, "owner1"); err != nil {
+		if _, err := d.ExportPackets(roomtest.Admin, name, "owner1"); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -77,7 +77,7 @@ func TestFactoryValuesForgetTargets(t *testing.T) {
 			t.Errorf("what will be lost does not say %q:\n%s", part, said)
 		}
 	}
-	if _, err := d.Reload(adminCaller, false); err != nil {
+	if _, err := d.Reload(roomtest.Admin, false); err != nil {
 		t.Fatal(err)
 	}
 	select {
@@ -114,14 +114,14 @@ func TestDeletedTargetGetsNoMore(t *testing.T) {
 	}
 	server, began, ended := ownersServer(t)
 	target := capture.Target{Name: "owner1", URL: server.URL + "/", HostKey: exports.Fingerprint(server.Certificate().Raw)}
-	if _, err := d.AddTarget(t.Context(), adminCaller, target, ""); err != nil {
+	if _, err := d.AddTarget(t.Context(), roomtest.Admin, target, ""); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := d.ExportPackets(adminCaller, "large.pcap", "owner1"); err != nil {
+	if _, err := d.ExportPackets(roomtest.Admin, "large.pcap", "owner1"); err != nil {
 		t.Fatal(err)
 	}
 	<-began
-	if err := d.DeleteTarget(adminCaller, "owner1"); err != nil {
+	if err := d.DeleteTarget(roomtest.Admin, "owner1"); err != nil {
 		t.Fatal(err)
 	}
 	select {
@@ -162,7 +162,7 @@ func TestReloadFailsMidway(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := d.Accounts()
-	_, err := d.Reload(adminCaller, true)
+	_, err := d.Reload(roomtest.Admin, true)
 	roomtest.WantCode(t, err, menu.Failed)
 	if err == nil || !strings.Contains(err.Error(), "reset the settings of captures") || !strings.Contains(err.Error(), "reload again") {
 		t.Errorf("%v", err)
@@ -176,7 +176,7 @@ func TestReloadFailsMidway(t *testing.T) {
 	if err := os.RemoveAll(settings); err != nil {
 		t.Fatal(err)
 	}
-	done, err := d.Reload(adminCaller, true)
+	done, err := d.Reload(roomtest.Admin, true)
 	if err != nil || done.Password == "" || len(d.Accounts()) != 1 {
 		t.Errorf("%v, %d accounts", err, len(d.Accounts()))
 	}

@@ -8,14 +8,23 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"golang.org/x/crypto/argon2"
 
+	"diagsh/capture"
+	"diagsh/capture/pcapfile"
 	"diagsh/internal/access"
 	"diagsh/internal/menu"
+)
+
+// Callers who may do everything, and who sees the headers of packets only.
+var (
+	Admin   = menu.Caller{User: "admin", Role: menu.Administrator, Payload: true}
+	Support = menu.Caller{User: "help", Role: menu.Support}
 )
 
 // CheapHash returns a password hash that costs a test nothing.
@@ -77,6 +86,35 @@ func Configure(t testing.TB, dir, text string) string {
 		t.Fatal(err)
 	}
 	return dir
+}
+
+// Files are finished files that can be read.
+type Files interface {
+	OpenFile(name string) (*os.File, error)
+}
+
+// PacketsOf counts the packets of a finished file and the bytes of the largest.
+func PacketsOf(t testing.TB, files Files, name string) (count, largest int) {
+	t.Helper()
+	f, err := files.OpenFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	r, err := pcapfile.NewReader(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var p capture.Packet
+	for {
+		if err := r.Next(&p); err == io.EOF {
+			return count, largest
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		count++
+		largest = max(largest, len(p.Data))
+	}
 }
 
 // ErrorOf returns the error of a call that returns something beside it.
