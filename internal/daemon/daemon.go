@@ -16,6 +16,7 @@ import (
 	"diagsh/diag/services"
 	"diagsh/internal/api"
 	"diagsh/internal/daemon/audit"
+	"diagsh/internal/daemon/captures"
 	"diagsh/internal/daemon/commits"
 	"diagsh/internal/daemon/exports"
 	"diagsh/internal/daemon/files"
@@ -52,7 +53,7 @@ type Daemon struct {
 	*files.Directory
 	*commitsRoom
 	*exports.Queue
-	*Table
+	*captures.Table
 	*reportsRoom
 
 	product string
@@ -192,7 +193,7 @@ func (d *Daemon) openCaptures(o Options) (err error) {
 		return err
 	}
 	d.opened(d.Queue)
-	d.Table, err = openTable(tableOptions{
+	d.Table, err = captures.Open(captures.Options{
 		Dir: o.Dir, Product: o.Product, LastSign: d.lastSign, Settings: d.Settings, Audit: d.Log, Files: d.Directory, Exports: d.Queue, Log: d.log,
 	})
 	if err != nil {

@@ -7,7 +7,10 @@
 //	audit      who did what
 //	people     who may come in, and who is in
 //	files      the diagnostic directory, whose files have owners
+//	commits    the configuration that people commit, and what it changes on the machine
 //	exports    copies of files to other hosts
+//	captures   captures, and views of packets
+//	reports    archives of what commands say
 //
 // # What is in the data directory
 //

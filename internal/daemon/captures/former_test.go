@@ -1,4 +1,4 @@
-package daemon
+package captures
 
 import (
 	"os"
@@ -13,7 +13,7 @@ import (
 
 // What a former build has written is read: options that had other names, and forms without a version.
 func TestFormerFilesOfCaptures(t *testing.T) {
-	dir := roomtest.DataDir(t)
+	dir := t.TempDir()
 	for name, text := range map[string]string{
 		"settings.json": `{"interfaces":["lo"],"onInterfaceGone":"","filter":"port 25","direction":"","notPromiscuous":true,"snapLength":96,"headersOnly":false,
 			"format":"","timePrecision":"","mode":"ring","limits":{"sizeBytes":0,"durationSeconds":60,"packets":0,"files":0},
@@ -30,7 +30,7 @@ func TestFormerFilesOfCaptures(t *testing.T) {
 		}
 	}
 	for range 2 { // as it was, and as it is written now
-		d := start(t, Options{Dir: dir})
+		d := start(t, roomOptions{Dir: dir})
 		s := d.CaptureSettings()
 		if s.Promiscuous || !s.Protect || !s.Management || s.SnapLength != 96 || s.Mode != capture.Ring || s.Rotation.KeepFiles != 3 || s.Limits.DurationSeconds != 60 {
 			t.Errorf("the settings are %+v", s)

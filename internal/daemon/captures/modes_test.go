@@ -1,4 +1,4 @@
-package daemon
+package captures
 
 import (
 	"encoding/json"
@@ -18,15 +18,6 @@ import (
 	"diagsh/internal/test/roomtest"
 )
 
-// again ends the appliance in order and starts it anew, in the same network.
-func (b *captureBed) again(o Options) {
-	b.Helper()
-	if err := b.d.Close(b.Context()); err != nil {
-		b.Fatal(err)
-	}
-	b.ns.Do(b, func() { b.d = start(b.T, o) })
-}
-
 // loopbackSender sends datagrams to a receiver of this test, and the filter takes those alone.
 func loopbackSender(t *testing.T) (sender net.Conn, filter string) {
 	t.Helper()
@@ -45,8 +36,8 @@ func loopbackSender(t *testing.T) (sender net.Conn, filter string) {
 // The captures of this test are on the loopback interface: what goes on by itself is begun by the appliance's own goroutines, which
 // are not in the network of a test.
 func TestPersistentCaptureGoesOn(t *testing.T) {
-	o := Options{Dir: roomtest.DataDir(t), Hostname: "mx1"}
-	b := &captureBed{T: t, d: start(t, o)}
+	o := roomOptions{Dir: t.TempDir(), Hostname: "mx1"}
+	b := &bed{T: t, d: start(t, o)}
 	sender, filter := loopbackSender(t)
 	for _, r := range []capture.Request{
 		{Name: "mail", Partial: capture.Partial{Options: capture.Options{Persistent: true, Mode: capture.Ring, Rotation: capture.Rotation{FileSeconds: 3600}}}}, {Name: "once"},
@@ -103,7 +94,7 @@ func TestPersistentCaptureThatHasMetItsLimit(t *testing.T) {
 		"the next packet is too long": {size: 24 + packets*(16+packet) + 24 + 16 + 10, more: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := Options{Dir: roomtest.DataDir(t), Hostname: "mx1"}
+			o := roomOptions{Dir: t.TempDir(), Hostname: "mx1"}
 			d := start(t, o)
 			sender, filter := loopbackSender(t)
 			s, err := d.StartCapture(roomtest.Admin, capture.Request{Name: "mail", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"lo"}, Filter: filter, Persistent: true, Limits: capture.Limits{SizeBytes: c.size}}, Given: []string{"filter"}}})
@@ -150,8 +141,8 @@ func TestInterruptedOnADiskThatIsLow(t *testing.T) {
 		want   capture.StopReason
 	}{"while it ran": {false, capture.Interrupted}, "after it had ended": {true, capture.DiskLow}} {
 		t.Run(name, func(t *testing.T) {
-			o := Options{Dir: roomtest.DataDir(t)}
-			b := newCaptureBed(t, o)
+			o := roomOptions{Dir: t.TempDir()}
+			b := newBed(t, o)
 			file := b.mustStart(capture.Request{Name: "mail", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}}}}).Files[0].Name
 			await.Until(t, "the file has its header", func() bool {
 				text, err := os.ReadFile(filepath.Join(o.Dir, "diagnostic", capture.PartName(file)))
@@ -174,7 +165,7 @@ func TestInterruptedOnADiskThatIsLow(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			d := start(t, Options{Dir: left})
+			d := start(t, roomOptions{Dir: left})
 			s, err := d.Capture("mail")
 			if err != nil || s.State != capture.Stopped || s.StopReason != c.want || len(s.Files) != 1 ||
 				!strings.Contains(s.Error, "started again") || !strings.Contains(s.Error, "reserve") {
@@ -184,19 +175,9 @@ func TestInterruptedOnADiskThatIsLow(t *testing.T) {
 	}
 }
 
-// dead is what kill -9 at this moment would leave of a data directory.
-func dead(t *testing.T, dir string) string {
-	t.Helper()
-	left := filepath.Join(t.TempDir(), "dead")
-	if err := os.CopyFS(left, os.DirFS(dir)); err != nil {
-		t.Fatal(err)
-	}
-	return left
-}
-
 func TestPlannedCapture(t *testing.T) {
-	o := Options{Dir: roomtest.DataDir(t)}
-	b := newCaptureBed(t, o)
+	o := roomOptions{Dir: t.TempDir()}
+	b := newBed(t, o)
 	at := time.Now().Add(time.Hour)
 	s := b.mustStart(capture.Request{Name: "later", Start: at, Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}}}})
 	if s.State != capture.NotStarted || !s.StartTime.IsZero() || len(s.Files) != 0 || !s.Start.Equal(at) {
@@ -223,7 +204,7 @@ func TestPlannedCapture(t *testing.T) {
 // A planned capture that was killed after its file was made, and before the table said that it had
 // begun, goes on where it persists. It failed for its own file.
 func TestPlannedCaptureThatIsKilledAsItBegins(t *testing.T) {
-	dir := roomtest.DataDir(t)
+	dir := t.TempDir()
 	diagnostic := filepath.Join(dir, "diagnostic")
 	if err := os.MkdirAll(diagnostic, 0o700); err != nil {
 		t.Fatal(err)
@@ -242,7 +223,7 @@ func TestPlannedCaptureThatIsKilledAsItBegins(t *testing.T) {
 	}
 	table, _ := json.Marshal(capturesFile{records})
 	os.WriteFile(filepath.Join(dir, "captures.json"), table, 0o600)
-	d := start(t, Options{Dir: dir})
+	d := start(t, roomOptions{Dir: dir})
 	await.Until(t, "it goes on", func() bool { s, _ := d.Capture("persists"); return s.State != capture.NotStarted && len(s.Files) == 2 })
 	if s, _ := d.Capture("persists"); s.State != capture.Running || s.Files[0].Packets != 1 || s.Error != "" {
 		t.Errorf("what persists is %+v", s)
@@ -256,7 +237,7 @@ func TestPlannedCaptureThatIsKilledAsItBegins(t *testing.T) {
 }
 
 func TestPlannedCaptureThatCannotBegin(t *testing.T) {
-	b := newCaptureBed(t, Options{Dir: roomtest.DataDir(t)})
+	b := newBed(t, roomOptions{Dir: t.TempDir()})
 	b.mustStart(capture.Request{Name: "soon", Start: time.Now().Add(100 * time.Millisecond), Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}}}})
 	// Where the appliance's goroutines are there is no such interface.
 	await.Until(t, "it fails", func() bool { s, _ := b.d.Capture("soon"); return s.State == capture.Error })
@@ -267,7 +248,7 @@ func TestPlannedCaptureThatCannotBegin(t *testing.T) {
 }
 
 func TestAppendingToACapture(t *testing.T) {
-	b := newCaptureBed(t, Options{Dir: roomtest.DataDir(t)})
+	b := newBed(t, roomOptions{Dir: t.TempDir()})
 	for round := range 3 {
 		b.mustStart(capture.Request{Name: "mail", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}, Mode: capture.Append}}})
 		_, err := b.start(roomtest.Admin, capture.Request{Name: "mail", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}, Mode: capture.Append}}})
@@ -290,7 +271,7 @@ func TestAppendingToACapture(t *testing.T) {
 
 // A start for a program takes nothing from settings that somebody may have changed a moment ago.
 func TestDefaultsAreThoseOfANewAppliance(t *testing.T) {
-	b := newCaptureBed(t, Options{Dir: roomtest.DataDir(t), ManagementPorts: []uint16{2222}})
+	b := newBed(t, roomOptions{Dir: t.TempDir(), ManagementPorts: []uint16{2222}})
 	settings := b.d.CaptureSettings()
 	settings.Filter, settings.Limits.DurationSeconds, settings.SnapLength, settings.Comment, settings.Management = "port 25", 3600, 96, "slow mail", true
 	if err := b.d.SetCaptureSettings(roomtest.Admin, capture.Partial{Options: settings.Options}); err != nil {
@@ -308,7 +289,7 @@ func TestDefaultsAreThoseOfANewAppliance(t *testing.T) {
 
 // A limit of a start that appends is of that start: neither the time since the first one counts, nor do the packets of before.
 func TestLimitsOfAnAppendedCaptureAreItsOwn(t *testing.T) {
-	b := newCaptureBed(t, Options{Dir: roomtest.DataDir(t)})
+	b := newBed(t, roomOptions{Dir: t.TempDir()})
 	request := capture.Request{Name: "mail", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}, Mode: capture.Append, Limits: capture.Limits{DurationSeconds: 3600}}}}
 	first := b.mustStart(request)
 	send(t, b.ns, testPacket, 5)
@@ -336,7 +317,7 @@ func TestLimitsOfAnAppendedCaptureAreItsOwn(t *testing.T) {
 // A pcap file has no place for a comment or a case number. One that is given for it is refused; one of the settings is said not to be
 // in the file.
 func TestCommentsThatPcapHasNoPlaceFor(t *testing.T) {
-	b := newCaptureBed(t, Options{Dir: roomtest.DataDir(t)})
+	b := newBed(t, roomOptions{Dir: t.TempDir()})
 	text, none := "slow mail", " "
 	request := func(name string, change func(*capture.Request)) capture.Request {
 		r := capture.Request{Name: name, Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}, Format: capture.PCAP}}}
@@ -391,31 +372,13 @@ func TestCommentsThatPcapHasNoPlaceFor(t *testing.T) {
 	}
 }
 
-// filled makes a capture of the table that has ended, with a file of so many bytes.
-func (b *captureBed) filled(name string, bytes int64, keep bool) string {
-	b.Helper()
-	request := capture.Request{Name: name, Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}}}}
-	if keep {
-		request.Protect = true
-	}
-	b.mustStart(request)
-	s, err := b.d.StopCapture(roomtest.Admin, name)
-	if err != nil {
-		b.Fatal(err)
-	}
-	if err := os.Truncate(filepath.Join(b.d.Path(), s.Files[0].Name), bytes); err != nil {
-		b.Fatal(err)
-	}
-	return s.Files[0].Name
-}
-
 func TestQuota(t *testing.T) {
 	for _, deletes := range []bool{false, true} {
 		text := "captures: {quota: 100MB, deleteOldest: false}"
 		if deletes {
 			text = "captures: {quota: 100MB, deleteOldest: true}"
 		}
-		b := newCaptureBed(t, Options{Dir: roomtest.Configure(t, roomtest.DataDir(t), text)})
+		b := newBed(t, roomOptions{Dir: roomtest.Configure(t, t.TempDir(), text)})
 		kept, old := b.filled("kept", 30<<20, true), b.filled("old", 40<<20, false)
 		stranger := filepath.Join(b.d.Path(), "notes.pcap")
 		if err := os.WriteFile(stranger, nil, 0o600); err != nil {
@@ -446,7 +409,7 @@ func TestQuota(t *testing.T) {
 }
 
 func TestOldFilesGo(t *testing.T) {
-	b := newCaptureBed(t, Options{Dir: roomtest.Configure(t, roomtest.DataDir(t), "captures: {keepFor: 24h}")})
+	b := newBed(t, roomOptions{Dir: roomtest.Configure(t, t.TempDir(), "captures: {keepFor: 24h}")})
 	kept, old := b.filled("kept", 1<<20, true), b.filled("old", 1<<20, false)
 	b.d.Directory.Sweep(time.Now().Add(23 * time.Hour))
 	if _, err := b.d.StatFile(old); err != nil {
@@ -461,7 +424,7 @@ func TestOldFilesGo(t *testing.T) {
 }
 
 func TestMemoryOfAllCaptures(t *testing.T) {
-	b := newCaptureBed(t, Options{Dir: roomtest.Configure(t, roomtest.DataDir(t), "captures: {memory: 64MB}")})
+	b := newBed(t, roomOptions{Dir: roomtest.Configure(t, t.TempDir(), "captures: {memory: 64MB}")})
 	_, err := b.start(roomtest.Admin, capture.Request{Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}, RingBytes: 128 << 20}}})
 	roomtest.WantCode(t, err, menu.State)
 	if e := menu.AsError(err); e.Argument != "ring" {

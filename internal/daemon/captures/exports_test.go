@@ -1,4 +1,4 @@
-package daemon
+package captures
 
 import (
 	"bytes"
@@ -80,7 +80,7 @@ func (s *fakeTarget) content(name string) []byte {
 }
 
 // target makes it one of the appliance that gets everything.
-func (s *fakeTarget) target(b *captureBed, name string) {
+func (s *fakeTarget) target(b *bed, name string) {
 	b.Helper()
 	t := capture.Target{Name: name, URL: s.URL + "/", HostKey: exports.Fingerprint(s.Certificate().Raw), Auto: true}
 	if _, err := b.d.AddTarget(b.Context(), roomtest.Admin, t, ""); err != nil {
@@ -89,7 +89,7 @@ func (s *fakeTarget) target(b *captureBed, name string) {
 }
 
 // sendNumbered puts frames of 1400 bytes on the wire that bear numbers.
-func (b *captureBed) sendNumbered(from, to int) {
+func (b *bed) sendNumbered(from, to int) {
 	b.Helper()
 	frames := b.ns.Frames(b, "left")
 	frame := make([]byte, 1400)
@@ -122,8 +122,8 @@ func numberedPackets(t *testing.T, content []byte, want int) (next int) {
 // Each file of a ring is copied as it closes. While the target takes none, none goes; when it takes them again they are copied in
 // their order, and what is more than the ring keeps goes, all while the capture runs. After a restart nothing is copied again.
 func TestFilesOfARingAreCopiedAsTheyClose(t *testing.T) {
-	o := Options{Dir: roomtest.DataDir(t)}
-	b := newCaptureBed(t, o)
+	o := roomOptions{Dir: t.TempDir()}
+	b := newBed(t, o)
 	away := newFakeTarget(t)
 	away.target(b, "away")
 	none := ""
@@ -190,7 +190,7 @@ func TestFilesOfARingAreCopiedAsTheyClose(t *testing.T) {
 // lose old files only after that. When the target is back the files beyond those that are kept go, also though the capture has ended.
 func TestARingThatIsNotCopiedEndsAtTheQuota(t *testing.T) {
 	t.Parallel()
-	b := newCaptureBed(t, Options{Dir: roomtest.Configure(t, roomtest.DataDir(t), "captures: {quota: 24MB, deleteOldest: true}")})
+	b := newBed(t, roomOptions{Dir: roomtest.Configure(t, t.TempDir(), "captures: {quota: 24MB, deleteOldest: true}")})
 	away := newFakeTarget(t)
 	away.target(b, "away")
 	none := ""
@@ -222,8 +222,8 @@ func TestARingThatIsNotCopiedEndsAtTheQuota(t *testing.T) {
 
 // What waits when the appliance ends is copied after its next start, each file once, and then the ring is as large as it should be.
 func TestWhatWaitsIsCopiedAfterARestart(t *testing.T) {
-	o := Options{Dir: roomtest.DataDir(t)}
-	b := newCaptureBed(t, o)
+	o := roomOptions{Dir: t.TempDir()}
+	b := newBed(t, o)
 	away := newFakeTarget(t)
 	away.target(b, "away")
 	none := ""
@@ -254,8 +254,8 @@ func TestWhatWaitsIsCopiedAfterARestart(t *testing.T) {
 // Files that could not be queued when they closed are queued as soon as the queue can be written: by the appliance that runs, and by
 // the next one if that one dies before.
 func TestFilesThatCouldNotBeQueuedAreCopied(t *testing.T) {
-	o := Options{Dir: roomtest.Configure(t, roomtest.DataDir(t), "captures: {keepFor: 24h}")}
-	b := newCaptureBed(t, o)
+	o := roomOptions{Dir: roomtest.Configure(t, t.TempDir(), "captures: {keepFor: 24h}")}
+	b := newBed(t, o)
 	there := newFakeTarget(t)
 	there.opens()
 	there.target(b, "there")
@@ -283,7 +283,7 @@ func TestFilesThatCouldNotBeQueuedAreCopied(t *testing.T) {
 	}
 	b.d.Table.Sweep(time.Now())
 	await.Until(t, "the copy", func() bool { return len(there.has()) == 1 })
-	b.ns.Do(t, func() { start(t, Options{Dir: left}) })
+	b.ns.Do(t, func() { start(t, roomOptions{Dir: left}) })
 	await.Until(t, "the copy by the next one", func() bool { return len(there.has()) == 2 })
 	if n := numberedPackets(t, there.content(s.Files[0].Name), 0); n != 10 {
 		t.Errorf("the copy has %d packets", n)
@@ -292,7 +292,7 @@ func TestFilesThatCouldNotBeQueuedAreCopied(t *testing.T) {
 
 // One target that is away keeps no file from another.
 func TestATargetThatIsAwayHoldsUpNoOther(t *testing.T) {
-	b := newCaptureBed(t, Options{Dir: roomtest.DataDir(t)})
+	b := newBed(t, roomOptions{Dir: t.TempDir()})
 	away, there := newFakeTarget(t), newFakeTarget(t)
 	away.target(b, "away")
 	there.opens()
@@ -315,7 +315,7 @@ func TestATargetThatIsAwayHoldsUpNoOther(t *testing.T) {
 
 // What is appended to a file that was copied is copied too.
 func TestAnAppendedFileIsCopiedAgain(t *testing.T) {
-	b := newCaptureBed(t, Options{Dir: roomtest.DataDir(t)})
+	b := newBed(t, roomOptions{Dir: t.TempDir()})
 	there := newFakeTarget(t)
 	there.opens()
 	there.target(b, "there")
@@ -334,7 +334,7 @@ func TestAnAppendedFileIsCopiedAgain(t *testing.T) {
 
 // A file that waits for its copy is nobody's to delete but a user's; when its target is given up, it may go.
 func TestFilesThatWaitForTheirCopyStay(t *testing.T) {
-	b := newCaptureBed(t, Options{Dir: roomtest.Configure(t, roomtest.DataDir(t), "captures: {keepFor: 24h}")})
+	b := newBed(t, roomOptions{Dir: roomtest.Configure(t, t.TempDir(), "captures: {keepFor: 24h}")})
 	target := capture.Target{Name: "away", URL: "https://127.0.0.1:1/x", Auto: true}
 	if _, err := b.d.AddTarget(t.Context(), roomtest.Admin, target, ""); err != nil {
 		t.Fatal(err)

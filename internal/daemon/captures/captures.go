@@ -1,4 +1,15 @@
-package daemon
+// Package captures is the table of captures: it starts them on the packet engine, ends them, and
+// keeps what they have written, until it is deleted.
+//
+// A Table knows each capture from the moment that its name is taken, so that after the death of the
+// appliance its files are found, finished and, where that was asked for, continued. Its files are
+// in the diagnostic directory, whose owner of packets it is. Files that close are handed to the
+// queue of copies. Live views take packets from the network or from a running capture, and leave no
+// file.
+//
+// One lock guards the table. Nothing is written to the disk while it is held: a capture that is
+// being started, finished or deleted is busy meanwhile.
+package captures
 
 import (
 	"context"
@@ -25,8 +36,8 @@ import (
 	"diagsh/internal/menu"
 )
 
-// tableOptions are what a Table needs of the rooms around it.
-type tableOptions struct {
+// Options are what a Table needs of the rooms around it.
+type Options struct {
 	Dir      string    // the data directory
 	Product  string    // name and version, as capture files say them
 	LastSign time.Time // when the appliance that ran before was last seen to do something
@@ -73,9 +84,9 @@ type Table struct {
 	current    capture.Settings
 }
 
-// openTable reads the table as it was when the appliance ended, and registers the owner of the
+// Open reads the table as it was when the appliance ended, and registers the owner of the
 // files. Nothing runs before Recover.
-func openTable(o tableOptions) (*Table, error) {
+func Open(o Options) (*Table, error) {
 	keep := o.Settings.CaptureRules().KeepMemory // of a capture that ends
 	t := &Table{
 		settings: o.Settings, audit: o.Audit, directory: o.Files, queue: o.Exports, product: o.Product, log: o.Log, lastSign: o.LastSign,

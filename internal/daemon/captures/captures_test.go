@@ -1,4 +1,4 @@
-package daemon
+package captures
 
 import (
 	"encoding/json"
@@ -15,54 +15,13 @@ import (
 	"diagsh/internal/access"
 	"diagsh/internal/menu"
 	"diagsh/internal/test/await"
-	"diagsh/internal/test/netnstest"
 	"diagsh/internal/test/roomtest"
 )
-
-// A captureBed is an appliance in a network of its own, with interfaces left and right that are each other's far end.
-type captureBed struct {
-	*testing.T
-	ns *netnstest.Namespace
-	d  *Daemon
-}
-
-func newCaptureBed(t *testing.T, o Options) *captureBed {
-	t.Helper()
-	b := &captureBed{T: t, ns: netnstest.New(t)}
-	b.ns.Veth(t, "left", "right")
-	b.d = start(t, o)
-	return b
-}
-
-func (b *captureBed) start(caller menu.Caller, r capture.Request) (s capture.Status, err error) {
-	b.ns.Do(b, func() { s, err = b.d.StartCapture(caller, r) })
-	return s, err
-}
-
-func (b *captureBed) mustStart(r capture.Request) capture.Status {
-	b.Helper()
-	s, err := b.start(roomtest.Admin, r)
-	if err != nil {
-		b.Fatal(err)
-	}
-	return s
-}
-
-// send puts packets on the wire at left.
-func send(t *testing.T, ns *netnstest.Namespace, packet []byte, count int) {
-	t.Helper()
-	frames := ns.Frames(t, "left")
-	for range count {
-		if err := frames.Send(packet); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
 
 var testPacket = ether(0x0800, ipv4Packet(6, 0, 0, tcpSegment(0, payload)))
 
 func TestCaptureLife(t *testing.T) {
-	b := newCaptureBed(t, Options{Dir: roomtest.DataDir(t), Hostname: "mx1", ManagementPorts: []uint16{2222}})
+	b := newBed(t, roomOptions{Dir: t.TempDir(), Hostname: "mx1", ManagementPorts: []uint16{2222}})
 	none := ""
 	began := time.Now().UTC().Truncate(time.Second)
 	s := b.mustStart(capture.Request{Name: "smtp", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}, Filter: none}, Given: []string{"filter"}}})
@@ -117,7 +76,7 @@ func TestCaptureLife(t *testing.T) {
 }
 
 func TestCaptureEndsByItself(t *testing.T) {
-	b := newCaptureBed(t, Options{Dir: roomtest.DataDir(t)})
+	b := newBed(t, roomOptions{Dir: t.TempDir()})
 	b.mustStart(capture.Request{Name: "few", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}, Limits: capture.Limits{Packets: 10}}}})
 	send(t, b.ns, testPacket, 25)
 	await.Until(t, "the capture ends", func() bool { s, _ := b.d.Capture("few"); return s.State == capture.Stopped })
@@ -136,8 +95,8 @@ func TestCaptureEndsByItself(t *testing.T) {
 }
 
 func TestCaptureOfHeaders(t *testing.T) {
-	dir := roomtest.DataDir(t)
-	b := newCaptureBed(t, Options{Dir: dir})
+	dir := t.TempDir()
+	b := newBed(t, roomOptions{Dir: dir})
 	s, err := b.start(roomtest.Support, capture.Request{Name: "headers", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}}}})
 	if err != nil {
 		t.Fatal(err)
@@ -155,7 +114,7 @@ func TestCaptureOfHeaders(t *testing.T) {
 	if n, largest := roomtest.PacketsOf(t, b.d, whole.Files[0].Name); n != 20 || largest != len(testPacket) {
 		t.Errorf("of the whole there are %d packets of up to %d bytes", n, largest)
 	}
-	wantPayload := func(d *Daemon) {
+	wantPayload := func(d *rooms) {
 		t.Helper()
 		for name, want := range map[string]bool{s.Files[0].Name: false, whole.Files[0].Name: true} {
 			if f, err := d.StatFile(name); err != nil || f.Payload != want {
@@ -167,11 +126,11 @@ func TestCaptureOfHeaders(t *testing.T) {
 	if err := b.d.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	wantPayload(start(t, Options{Dir: dir}))
+	wantPayload(start(t, roomOptions{Dir: dir}))
 }
 
 func TestCaptureRequests(t *testing.T) {
-	b := newCaptureBed(t, Options{Dir: roomtest.Configure(t, roomtest.DataDir(t), "captures: {running: 2}")})
+	b := newBed(t, roomOptions{Dir: roomtest.Configure(t, t.TempDir(), "captures: {running: 2}")})
 	bad, negative := "hosst x", -1
 	for _, c := range []struct {
 		request  capture.Request
@@ -212,8 +171,8 @@ func TestCaptureRequests(t *testing.T) {
 }
 
 func TestCaptureSettings(t *testing.T) {
-	dir := roomtest.DataDir(t)
-	b := newCaptureBed(t, Options{Dir: dir, ManagementPorts: []uint16{2222}})
+	dir := t.TempDir()
+	b := newBed(t, roomOptions{Dir: dir, ManagementPorts: []uint16{2222}})
 	s := b.d.CaptureSettings()
 	if !slices.Equal(s.Interfaces, []string{"ALL"}) || s.Limits.SizeBytes != 200<<20 || s.Management {
 		t.Errorf("the first settings are %+v", s)
@@ -243,7 +202,7 @@ func TestCaptureSettings(t *testing.T) {
 	if err := b.d.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	again := start(t, Options{Dir: dir})
+	again := start(t, roomOptions{Dir: dir})
 	if got := again.CaptureSettings(); got.Filter != "tcp port 25" || !got.Management {
 		t.Errorf("after a restart the settings are %+v", got)
 	}
@@ -255,7 +214,7 @@ func TestCaptureSettings(t *testing.T) {
 }
 
 func TestCaptureInterfaces(t *testing.T) {
-	b := newCaptureBed(t, Options{Dir: roomtest.DataDir(t)})
+	b := newBed(t, roomOptions{Dir: t.TempDir()})
 	b.ns.Do(t, func() {
 		var names []string
 		for _, i := range b.d.CaptureInterfaces() {
@@ -285,7 +244,7 @@ func writePart(t *testing.T, root *os.Root, name string) {
 }
 
 func TestStrayFilesAreFinished(t *testing.T) {
-	dir := roomtest.DataDir(t)
+	dir := t.TempDir()
 	diagnostic := filepath.Join(dir, "diagnostic")
 	if err := os.MkdirAll(diagnostic, 0o700); err != nil {
 		t.Fatal(err)
@@ -303,7 +262,7 @@ func TestStrayFilesAreFinished(t *testing.T) {
 	}})
 	os.WriteFile(filepath.Join(dir, "captures.json"), table, 0o600)
 
-	d := start(t, Options{Dir: dir})
+	d := start(t, roomOptions{Dir: dir})
 	if n, _ := roomtest.PacketsOf(t, d, "stray.pcap"); n != 1 {
 		t.Errorf("the stray file has %d packets", n)
 	}
