@@ -61,7 +61,7 @@ func (p *People) Login(ctx context.Context, c access.Credentials) (access.Login,
 	if u.First && method == access.Password {
 		p.forgetFirstPassword()
 	}
-	l, err := p.registry.login(u.User, u.Role, c.Source, method, fingerprintOf(c.Key))
+	l, err := p.sessions.login(u.User, u.Role, c.Source, method, fingerprintOf(c.Key))
 	if err != nil {
 		p.recordRefusal(c, method, err.Error())
 		return access.Login{}, err
@@ -70,7 +70,7 @@ func (p *People) Login(ctx context.Context, c access.Credentials) (access.Login,
 	// yet to end.
 	now, _ := p.accounts.get(u.User)
 	if c.Key != nil && !now.hasKey(l.key) || c.Key == nil && now.Password != u.Password {
-		p.registry.logout(l.id, "the "+method+" was changed")
+		p.sessions.logout(l.id, "the "+method+" was changed")
 		return access.Login{}, refusal
 	}
 	caller, err := p.callerOf(l, l.id)
@@ -173,20 +173,20 @@ func (p *People) tryPassword(ctx context.Context, u user, name, from string, pas
 }
 
 // Logout implements api.Logins.
-func (p *People) Logout(login string) { p.registry.logout(login, "logged out") }
+func (p *People) Logout(login string) { p.sessions.logout(login, "logged out") }
 
 // Attach implements api.Logins.
 func (p *People) Attach(login, kind string) (menu.Caller, <-chan struct{}, func(), error) {
-	s, err := p.registry.attach(login, kind)
+	s, err := p.sessions.attach(login, kind)
 	if err != nil {
 		return menu.Caller{}, nil, nil, err
 	}
 	caller, err := p.callerOf(s.login, s.id)
 	if err != nil {
-		p.registry.detach(s)
+		p.sessions.detach(s)
 		return menu.Caller{}, nil, nil, err
 	}
-	return caller, s.ended, func() { p.registry.detach(s) }, nil
+	return caller, s.ended, func() { p.sessions.detach(s) }, nil
 }
 
 // Local implements api.Logins. Root is administrator under its own name. Another user has the
@@ -217,13 +217,13 @@ func (p *People) Console() (menu.Caller, <-chan struct{}, func(), error) {
 
 // OnConsole reports whether a session is that of the terminal which the appliance was started on.
 func (p *People) OnConsole(caller menu.Caller) bool {
-	s, ok := p.registry.session(caller.Session)
+	s, ok := p.sessions.session(caller.Session)
 	return ok && s.login.console
 }
 
 // attachLocal begins a login of a user of the machine, and its one session.
 func (p *People) attachLocal(name string, role menu.Role, console bool) (menu.Caller, <-chan struct{}, func(), error) {
-	l, err := p.registry.login(name, role, access.Local, access.Socket, "")
+	l, err := p.sessions.login(name, role, access.Local, access.Socket, "")
 	if err != nil {
 		return menu.Caller{}, nil, nil, err
 	}
@@ -250,7 +250,7 @@ const localRoot = "root"
 
 // Current implements api.Logins.
 func (p *People) Current(session string) (menu.Caller, error) {
-	s, ok := p.registry.session(session)
+	s, ok := p.sessions.session(session)
 	if !ok {
 		return menu.Caller{}, errSessionEnded
 	}
@@ -276,14 +276,14 @@ func (p *People) callerOf(l *login, session string) (menu.Caller, error) {
 // Greet notes that a person uses the session and returns the part of the greeting that is about the
 // person: history, last login, idle time, console.
 func (p *People) Greet(caller menu.Caller) access.Greeting {
-	p.registry.greeted(caller.Session)
+	p.sessions.greeted(caller.Session)
 	g := access.Greeting{Caller: caller, Idle: int(p.settings.IdleTimeout() / time.Second),
 		History: p.histories.lines(caller.User)}
 	u, _ := p.accounts.get(caller.User)
 	if p.OnConsole(caller) {
 		g.Idle, g.Console = 0, true
 	}
-	if s, ok := p.registry.session(caller.Session); ok && s.login.before != nil &&
+	if s, ok := p.sessions.session(caller.Session); ok && s.login.before != nil &&
 		!s.login.before.Began.Before(u.Created) {
 		g.LastLogin, g.LastFrom = &s.login.before.Began, s.login.before.Source
 	}
@@ -312,19 +312,19 @@ func (p *People) Remember(user, line string) {
 
 // SessionOpen reports whether a session has not ended.
 func (p *People) SessionOpen(id string) bool {
-	_, open := p.registry.session(id)
+	_, open := p.sessions.session(id)
 	return open
 }
 
 // Running implements api.Logins.
-func (p *People) Running(session, path string) func() { return p.registry.running(session, path) }
+func (p *People) Running(session, path string) func() { return p.sessions.running(session, path) }
 
 // Alive implements api.Logins.
-func (p *People) Alive(session string) { p.registry.alive(session) }
+func (p *People) Alive(session string) { p.sessions.alive(session) }
 
 // Sessions lists the sessions, the oldest first.
 func (p *People) Sessions() []access.Session {
-	list := p.registry.list()
+	list := p.sessions.list()
 	for i := range list {
 		list[i].Role = menu.Administrator
 		if u, ok := p.accounts.get(list[i].User); ok {

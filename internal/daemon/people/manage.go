@@ -126,10 +126,10 @@ func (p *People) UpdateAccount(a access.Account, by string) (ended int, err erro
 	}
 	switch {
 	case after.expired(time.Now()):
-		return p.registry.endUser(a.User, "account expired"), nil
+		return p.sessions.endUser(a.User, "account expired"), nil
 	case !after.Role.Includes(before.Role) || before.Payload && !after.Payload:
-		return p.registry.endOthers(by, "rights taken away", func(l *login) bool {
-			return l.user == a.User && p.registry.busy(l)
+		return p.sessions.endOthers(by, "rights taken away", func(l *login) bool {
+			return l.user == a.User && p.sessions.busy(l)
 		}), nil
 	}
 	return 0, nil
@@ -149,7 +149,7 @@ func (p *People) DeleteAccount(name string) (ended int, err error) {
 		if name == FirstAdministrator {
 			p.forgetFirstPassword()
 		}
-		ended = p.registry.endUser(name, "account deleted")
+		ended = p.sessions.endUser(name, "account deleted")
 		p.guard.unlock(name)
 		p.histories.forget(name)
 		p.onDeleted(name)
@@ -177,7 +177,7 @@ func (p *People) SetPassword(name string, password menu.Secret, by string) (ende
 	if name == FirstAdministrator {
 		p.forgetFirstPassword()
 	}
-	return p.registry.endOthers(by, "password changed", func(l *login) bool { return l.user == name }), nil
+	return p.sessions.endOthers(by, "password changed", func(l *login) bool { return l.user == name }), nil
 }
 
 // CheckPassword returns nil if password is that of the account. A user who is logged in proves it
@@ -235,7 +235,7 @@ func (p *People) RemoveKey(name, fingerprint, by string) (ended int, err error) 
 	}); err != nil {
 		return 0, menu.Failing("remove the key", err)
 	}
-	return p.registry.endOthers(by, "key removed", func(l *login) bool {
+	return p.sessions.endOthers(by, "key removed", func(l *login) bool {
 		return l.user == name && l.key == fingerprint
 	}), nil
 }

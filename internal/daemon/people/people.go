@@ -73,7 +73,7 @@ type People struct {
 	accounts  *accounts
 	hasher    *hasher
 	guard     *guard
-	registry  *registry
+	sessions  *sessionTable
 	visits    *visitLog
 	histories *histories
 	unchecked tally // passwords refused unseen
@@ -100,7 +100,7 @@ func Open(o Options) (*People, error) {
 	if p.visits, err = openVisits(filepath.Join(o.Dir, VisitsFile), o.LastSign, o.Log); err != nil {
 		return nil, err
 	}
-	p.registry = newRegistry(o.Settings.SessionLimits(), p.visits, o.Audit.Record)
+	p.sessions = newSessionTable(o.Settings.SessionLimits(), p.visits, o.Audit.Record)
 	if p.histories, err = openHistories(filepath.Join(o.Dir, "history")); err == nil {
 		err = p.openAccounts(filepath.Join(o.Dir, "users.json"))
 	}
@@ -131,16 +131,16 @@ func (p *People) openAccounts(path string) error {
 
 // Sweep ends sessions that are idle, and those of accounts that have expired.
 func (p *People) Sweep(now time.Time) {
-	p.registry.endIdle(p.settings.IdleTimeout())
+	p.sessions.endIdle(p.settings.IdleTimeout())
 	for _, u := range p.accounts.now.Load().users {
 		if u.expired(now) {
-			p.registry.endUser(u.User, "account expired")
+			p.sessions.endUser(u.User, "account expired")
 		}
 	}
 }
 
 // Stop ends all sessions and lets none begin.
-func (p *People) Stop() { p.registry.close() }
+func (p *People) Stop() { p.sessions.close() }
 
 // Close closes the log of logins.
 func (p *People) Close(context.Context) error { return p.visits.close() }
@@ -185,7 +185,7 @@ func (p *People) Reset(caller menu.Caller) (menu.Secret, error) {
 		p.guard.unlock(u.User)
 		p.histories.forget(u.User)
 		if u.User != caller.User {
-			p.registry.endUser(u.User, "factory values")
+			p.sessions.endUser(u.User, "factory values")
 		}
 	}
 	if p.adminKeyFile == "" {

@@ -12,8 +12,8 @@ import (
 	"diagsh/internal/menu"
 )
 
-// A registry knows the logins and their sessions.
-type registry struct {
+// A sessionTable has the logins and their sessions.
+type sessionTable struct {
 	limits settings.SessionLimits
 	visits *visitLog
 	record func(access.Event)
@@ -42,9 +42,9 @@ type login struct {
 
 	console bool // on the terminal that the appliance was started on: its end is the appliance's
 
-	visit bool // it is in the visits log; under the registry's writing
+	visit bool // it is in the visits log; under the table's writing
 
-	// Under the registry's mu:
+	// Under the table's mu:
 	sessions int    // how many there are now
 	attached int    // how many there ever were
 	greeted  bool   // over the socket: it is a person
@@ -59,156 +59,156 @@ type session struct {
 	began time.Time
 	ended chan struct{} // closed at its end
 
-	// Under the registry's mu:
+	// Under the table's mu:
 	idleFrom time.Time
 	running  []*string // the paths of its commands
 	over     bool
 }
 
-func newRegistry(l settings.SessionLimits, visits *visitLog, record func(access.Event)) *registry {
-	return &registry{limits: l, visits: visits, record: record, logins: make(map[string]*login),
+func newSessionTable(l settings.SessionLimits, visits *visitLog, record func(access.Event)) *sessionTable {
+	return &sessionTable{limits: l, visits: visits, record: record, logins: make(map[string]*login),
 		sessions: make(map[string]*session)}
 }
 
 // login begins a login. The limit on all logins does not bind administrators, so that others cannot
 // keep them out. No user has more logins than sessions. Neither limit binds root of the machine.
-func (r *registry) login(user string, role menu.Role, source, method, key string) (*login, error) {
-	r.writing.Lock()
-	defer r.writing.Unlock()
+func (t *sessionTable) login(user string, role menu.Role, source, method, key string) (*login, error) {
+	t.writing.Lock()
+	defer t.writing.Unlock()
 	l := &login{user: user, role: role, source: source, method: method, key: key, began: time.Now()}
-	if v, ok := r.visits.last(user); ok {
+	if v, ok := t.visits.last(user); ok {
 		l.before = &v
 	}
-	if err := r.add(l); err != nil {
+	if err := t.add(l); err != nil {
 		return nil, err
 	}
 	// A program that asks over the socket is no visit; a person becomes one with the greeting.
 	if method != access.Socket {
-		r.visit(l)
+		t.visit(l)
 	}
 	return l, nil
 }
 
-func (r *registry) add(l *login) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.closed {
+func (t *sessionTable) add(l *login) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
 		return errStopping
 	}
 	if l.user != localRoot {
 		own := 0
-		for _, other := range r.logins {
+		for _, other := range t.logins {
 			if other.user == l.user {
 				own++
 			}
 		}
-		if own >= r.limits.SessionsPerUser {
-			return r.tooMany(l.user)
+		if own >= t.limits.SessionsPerUser {
+			return t.tooMany(l.user)
 		}
-		if len(r.logins) >= r.limits.Logins && l.role != menu.Administrator {
-			return menu.Errorf(menu.State, "%d users are logged in, which is the most", len(r.logins)).
+		if len(t.logins) >= t.limits.Logins && l.role != menu.Administrator {
+			return menu.Errorf(menu.State, "%d users are logged in, which is the most", len(t.logins)).
 				WithHint("Try again later")
 		}
 	}
-	l.id = r.newID()
-	r.logins[l.id] = l
+	l.id = t.newID()
+	t.logins[l.id] = l
 	return nil
 }
 
 // Refusals of clients whose credentials are right: they are told the reason.
 var errStopping = menu.Errorf(menu.State, "The appliance is stopping").WithHint("Try again later")
 
-func (r *registry) tooMany(user string) error {
-	return menu.Errorf(menu.State, "%s has %d sessions, which is the most", user, r.limits.SessionsPerUser).
+func (t *sessionTable) tooMany(user string) error {
+	return menu.Errorf(menu.State, "%s has %d sessions, which is the most", user, t.limits.SessionsPerUser).
 		WithHint("End one of them first")
 }
 
 // newID makes an identifier that is short enough to read out and that the audit log will not see
 // twice.
-func (r *registry) newID() string {
+func (t *sessionTable) newID() string {
 	for {
 		id := randomText("abcdefghjkmnpqrstuvwxyz23456789", 8)
-		if _, taken := r.logins[id]; !taken {
+		if _, taken := t.logins[id]; !taken {
 			return id
 		}
 	}
 }
 
 // visit records a login for `last` and the audit log. Called with writing held.
-func (r *registry) visit(l *login) {
+func (t *sessionTable) visit(l *login) {
 	l.visit = true
-	r.record(access.Event{Time: l.began, Act: access.ActLogin, User: l.user, Role: l.role, Source: l.source,
+	t.record(access.Event{Time: l.began, Act: access.ActLogin, User: l.user, Role: l.role, Source: l.source,
 		Session:   l.id,
 		Arguments: map[string]string{"method": l.method}, Result: "ok"})
-	r.visits.begin(l.id, access.Visit{User: l.user, Source: l.source, Method: l.method, Began: l.began})
+	t.visits.begin(l.id, access.Visit{User: l.user, Source: l.source, Method: l.method, Began: l.began})
 }
 
 // attach begins a session.
-func (r *registry) attach(loginID, kind string) (*session, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	l, ok := r.logins[loginID]
+func (t *sessionTable) attach(loginID, kind string) (*session, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	l, ok := t.logins[loginID]
 	if !ok || l.reason != "" {
 		return nil, errSessionEnded
 	}
 	own := 0
-	for _, s := range r.sessions {
+	for _, s := range t.sessions {
 		if s.login.user == l.user {
 			own++
 		}
 	}
-	if own >= r.limits.SessionsPerUser && l.user != localRoot {
-		return nil, r.tooMany(l.user)
+	if own >= t.limits.SessionsPerUser && l.user != localRoot {
+		return nil, t.tooMany(l.user)
 	}
 	l.sessions++
 	l.attached++
 	now := time.Now()
 	s := &session{id: l.id + "-" + strconv.Itoa(l.attached), login: l, kind: kind, began: now, idleFrom: now,
 		ended: make(chan struct{})}
-	r.sessions[s.id] = s
+	t.sessions[s.id] = s
 	return s, nil
 }
 
 // detach ends a session; it may have ended already.
-func (r *registry) detach(s *session) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.end(s)
+func (t *sessionTable) detach(s *session) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.end(s)
 }
 
-func (r *registry) end(s *session) {
+func (t *sessionTable) end(s *session) {
 	if s.over {
 		return
 	}
 	s.over = true
 	s.login.sessions--
-	delete(r.sessions, s.id)
+	delete(t.sessions, s.id)
 	close(s.ended)
 }
 
 // logout ends a login and its sessions.
-func (r *registry) logout(id, reason string) {
-	r.endWhere(reason, func(l *login) bool { return l.id == id })
+func (t *sessionTable) logout(id, reason string) {
+	t.endWhere(reason, func(l *login) bool { return l.id == id })
 }
 
 // endUser ends all logins of a user and counts them.
-func (r *registry) endUser(user, reason string) int {
-	return r.endWhere(reason, func(l *login) bool { return l.user == user })
+func (t *sessionTable) endUser(user, reason string) int {
+	return t.endWhere(reason, func(l *login) bool { return l.user == user })
 }
 
 // endOthers is endWhere without the login that the session by belongs to.
-func (r *registry) endOthers(by, reason string, chosen func(*login) bool) int {
+func (t *sessionTable) endOthers(by, reason string, chosen func(*login) bool) int {
 	keep := ""
-	if s, ok := r.session(by); ok {
+	if s, ok := t.session(by); ok {
 		keep = s.login.id
 	}
-	return r.endWhere(reason, func(l *login) bool { return l.id != keep && chosen(l) })
+	return t.endWhere(reason, func(l *login) bool { return l.id != keep && chosen(l) })
 }
 
 // busy reports whether a login is in the middle of something: a command runs, or files are read.
 // Called under mu.
-func (r *registry) busy(l *login) bool {
-	for _, s := range r.sessions {
+func (t *sessionTable) busy(l *login) bool {
+	for _, s := range t.sessions {
 		if s.login == l && (s.kind == "sftp" || len(s.running) > 0) {
 			return true
 		}
@@ -218,55 +218,55 @@ func (r *registry) busy(l *login) bool {
 
 // endWhere ends the chosen logins, records it and returns their number. A login keeps a reason that
 // it was given earlier.
-func (r *registry) endWhere(reason string, chosen func(*login) bool) int {
-	r.writing.Lock()
-	defer r.writing.Unlock()
-	ended := r.take(reason, chosen)
+func (t *sessionTable) endWhere(reason string, chosen func(*login) bool) int {
+	t.writing.Lock()
+	defer t.writing.Unlock()
+	ended := t.take(reason, chosen)
 	for _, l := range ended {
 		if !l.visit {
 			continue
 		}
-		r.visits.end(l.id, time.Now(), l.reason)
-		r.record(access.Event{Act: access.ActLogout, User: l.user, Role: l.role, Source: l.source, Session: l.id,
+		t.visits.end(l.id, time.Now(), l.reason)
+		t.record(access.Event{Act: access.ActLogout, User: l.user, Role: l.role, Source: l.source, Session: l.id,
 			Result:  "ok",
 			Message: l.reason, Seconds: time.Since(l.began).Seconds()})
 	}
 	return len(ended)
 }
 
-// take takes logins and their sessions out of the registry.
-func (r *registry) take(reason string, chosen func(*login) bool) (ended []*login) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, l := range r.logins {
+// take takes logins and their sessions out of the table.
+func (t *sessionTable) take(reason string, chosen func(*login) bool) (ended []*login) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, l := range t.logins {
 		if !chosen(l) {
 			continue
 		}
 		if l.reason == "" {
 			l.reason = reason
 		}
-		delete(r.logins, l.id)
+		delete(t.logins, l.id)
 		ended = append(ended, l)
 	}
-	for _, s := range r.sessions {
+	for _, s := range t.sessions {
 		if slices.Contains(ended, s.login) {
-			r.end(s)
+			t.end(s)
 		}
 	}
 	return ended
 }
 
 // endIdle ends the shells in which no key was pressed and no command ran for limit.
-func (r *registry) endIdle(limit time.Duration) {
+func (t *sessionTable) endIdle(limit time.Duration) {
 	if limit == 0 {
 		return
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	now := time.Now()
-	for _, s := range r.sessions {
+	for _, s := range t.sessions {
 		if s.kind == "shell" && !s.login.console && len(s.running) == 0 && now.Sub(s.idleFrom) >= limit {
-			r.end(s)
+			t.end(s)
 			if s.login.sessions == 0 {
 				s.login.reason = "idle"
 			}
@@ -275,34 +275,34 @@ func (r *registry) endIdle(limit time.Duration) {
 }
 
 // close ends all logins and takes no more.
-func (r *registry) close() {
-	r.mu.Lock()
-	r.closed = true
-	r.mu.Unlock()
-	r.endWhere("appliance stopped", func(*login) bool { return true })
+func (t *sessionTable) close() {
+	t.mu.Lock()
+	t.closed = true
+	t.mu.Unlock()
+	t.endWhere("appliance stopped", func(*login) bool { return true })
 }
 
-func (r *registry) session(id string) (*session, bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	s, ok := r.sessions[id]
+func (t *sessionTable) session(id string) (*session, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s, ok := t.sessions[id]
 	return s, ok
 }
 
 // running notes that the session runs a command, until done is called. The idle time begins anew at
 // its end.
-func (r *registry) running(id, path string) (done func()) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	s, ok := r.sessions[id]
+func (t *sessionTable) running(id, path string) (done func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s, ok := t.sessions[id]
 	if !ok {
 		return func() {}
 	}
 	mark := &path
 	s.running = append(s.running, mark)
 	return func() {
-		r.mu.Lock()
-		defer r.mu.Unlock()
+		t.mu.Lock()
+		defer t.mu.Unlock()
 		if i := slices.Index(s.running, mark); i >= 0 {
 			s.running = slices.Delete(s.running, i, i+1)
 			s.idleFrom = time.Now()
@@ -311,39 +311,39 @@ func (r *registry) running(id, path string) (done func()) {
 }
 
 // alive notes a sign of life.
-func (r *registry) alive(id string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if s, ok := r.sessions[id]; ok {
+func (t *sessionTable) alive(id string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if s, ok := t.sessions[id]; ok {
 		s.idleFrom = time.Now()
 	}
 }
 
 // greeted notes that a session asked for its greeting. Over the socket that is what the shell of a
 // person does and a program does not: it makes a visit of the login.
-func (r *registry) greeted(id string) {
-	r.mu.Lock()
-	s, ok := r.sessions[id]
+func (t *sessionTable) greeted(id string) {
+	t.mu.Lock()
+	s, ok := t.sessions[id]
 	if !ok || s.login.method != access.Socket || s.login.greeted {
-		r.mu.Unlock()
+		t.mu.Unlock()
 		return
 	}
 	s.login.greeted, s.kind = true, "shell"
-	r.mu.Unlock()
+	t.mu.Unlock()
 
-	r.writing.Lock()
-	defer r.writing.Unlock()
-	if _, open := r.session(id); open && !s.login.visit {
-		r.visit(s.login)
+	t.writing.Lock()
+	defer t.writing.Unlock()
+	if _, open := t.session(id); open && !s.login.visit {
+		t.visit(s.login)
 	}
 }
 
 // list returns the sessions without roles, the oldest first.
-func (r *registry) list() []access.Session {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	list := make([]access.Session, 0, len(r.sessions))
-	for _, s := range r.sessions {
+func (t *sessionTable) list() []access.Session {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	list := make([]access.Session, 0, len(t.sessions))
+	for _, s := range t.sessions {
 		paths := make([]string, 0, len(s.running))
 		for _, p := range s.running {
 			paths = append(paths, *p)

@@ -34,7 +34,7 @@ type authenticator struct {
 	ctx      context.Context // done when the client is gone
 	frontEnd FrontEnd
 	source   string
-	place    *place
+	slot     *slot
 	log      *slog.Logger
 	client   Client // signs for the connection and logs it in; nil before its keys are exchanged
 	begun    func() // called once, when keys are exchanged
@@ -145,7 +145,7 @@ func (a *authenticator) leave() {
 func (a *authenticator) login(c access.Credentials) (*ssh.Permissions, error) {
 	var login access.Login
 	var err error
-	if turn := a.place.check(a.ctx, func() { login, err = a.client.Login(c) }); turn != nil {
+	if turn := a.slot.check(a.ctx, func() { login, err = a.client.Login(c) }); turn != nil {
 		return nil, turn
 	}
 	if err != nil {

@@ -189,7 +189,7 @@ func TestKnocks(t *testing.T) {
 
 // The log tells how many lines it left out.
 func TestDoorLog(t *testing.T) {
-	var l doorLog
+	var l refusalLog
 	now := time.Now()
 	told := 0
 	for range 1000 {
@@ -197,13 +197,13 @@ func TestDoorLog(t *testing.T) {
 			told++
 		}
 	}
-	if told != doorLogBurst {
+	if told != refusalBurst {
 		t.Errorf("%d lines at once", told)
 	}
-	if leftOut, ok := l.due(now.Add(doorLogEvery)); !ok || leftOut != 1000-doorLogBurst {
+	if leftOut, ok := l.due(now.Add(refusalEvery)); !ok || leftOut != 1000-refusalBurst {
 		t.Errorf("then %v, with %d left out", ok, leftOut)
 	}
-	if leftOut, ok := l.due(now.Add(2 * doorLogEvery)); !ok || leftOut != 0 {
+	if leftOut, ok := l.due(now.Add(2 * refusalEvery)); !ok || leftOut != 0 {
 		t.Errorf("then %v, with %d left out", ok, leftOut)
 	}
 }

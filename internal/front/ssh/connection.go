@@ -27,23 +27,23 @@ func (s *Server) serveConn(raw net.Conn) {
 	log := s.log.With("source", address.String())
 	ctx, cancel := context.WithCancel(s.ctx)
 	defer cancel()
-	place, err := s.door.enter(sourceOf(address), func() { raw.Close() })
+	slot, err := s.startups.enter(sourceOf(address), func() { raw.Close() })
 	if err != nil {
-		s.doorLog.tell(log, "ssh: refused at the door", "error", err)
+		s.refusals.tell(log, "ssh: refused before login", "error", err)
 		return
 	}
 	wire := &clientConn{Conn: raw, onLost: cancel}
-	auth := &authenticator{ctx: ctx, frontEnd: s.frontEnd, source: address.String(), place: place, log: log}
+	auth := &authenticator{ctx: ctx, frontEnd: s.frontEnd, source: address.String(), slot: slot, log: log}
 	defer auth.leave()
 	conn, channels, requests, err := s.handshake(wire, auth)
-	if madeRoom := place.leave(); err != nil {
+	if madeRoom := slot.leave(); err != nil {
 		if madeRoom {
 			err = errMadeRoom
 		}
 		s.noLogin(auth, err)
 		return
 	}
-	s.door.visited(sourceOf(address))
+	s.startups.visited(sourceOf(address))
 	raw.SetDeadline(time.Time{})
 
 	c := &client{
@@ -76,7 +76,7 @@ func (s *Server) handshake(wire *clientConn, auth *authenticator) (*ssh.ServerCo
 	}
 	auth.begun = func() {
 		wire.SetDeadline(forLogin)
-		auth.place.exchanged()
+		auth.slot.exchanged()
 	}
 	if auth.client, err = s.frontEnd.Client(auth.ctx); err != nil {
 		return nil, nil, nil, err
@@ -104,7 +104,7 @@ func (s *Server) noLogin(a *authenticator, err error) {
 		if a.tries > 0 {
 			what = append(what, "refused", a.tries)
 		}
-		s.doorLog.tell(a.log, "ssh: no login", what...)
+		s.refusals.tell(a.log, "ssh: no login", what...)
 	}
 	if a.knock == (access.Knock{}) {
 		return

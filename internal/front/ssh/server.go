@@ -74,8 +74,8 @@ type Server struct {
 	frontEnd FrontEnd
 	log      *slog.Logger
 	limits   Limits
-	door     *door
-	doorLog  doorLog
+	startups *startupLimiter
+	refusals refusalLog
 
 	ctx     context.Context // done when the server stops
 	stop    context.CancelFunc
@@ -107,7 +107,7 @@ func New(ctx context.Context, o Options) (*Server, error) {
 		frontEnd: o.FrontEnd,
 		log:      o.Log,
 		limits:   limits,
-		door:     newDoor(limits),
+		startups: newStartupLimiter(limits),
 		conns:    map[net.Conn]struct{}{},
 	}
 	s.ctx, s.stop = context.WithCancel(context.Background())
@@ -136,7 +136,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	return nil
 }
 
-// knowVisitors tells the door who has been here before this start.
+// knowVisitors tells the limiter which addresses users logged in from before this start.
 func (s *Server) knowVisitors(ctx context.Context) {
 	sources, err := s.frontEnd.Visitors(ctx)
 	if err != nil {
@@ -144,7 +144,7 @@ func (s *Server) knowVisitors(ctx context.Context) {
 	}
 	for _, source := range slices.Backward(sources) { // the latest last, as they come
 		if a, err := netip.ParseAddr(source); err == nil {
-			s.door.visited(sourceOf(a))
+			s.startups.visited(sourceOf(a))
 		}
 	}
 }
@@ -189,7 +189,7 @@ func (s *Server) accept() error {
 				return err
 			}
 			// Out of descriptors, or a connection that broke in the queue: those who are in must
-			// not lose the door for it.
+			// not lose the listener for it.
 			s.log.Warn("ssh: accept failed", "error", err)
 			select {
 			case <-s.ctx.Done():

@@ -73,9 +73,9 @@ func TestFloodFromOneAddress(t *testing.T) {
 		})
 	}
 	await.Until(t, "the address to fill its share", func() bool {
-		r.server.door.mu.Lock()
-		defer r.server.door.mu.Unlock()
-		s := r.server.door.sources[prefix("127.0.0.2")]
+		r.server.startups.mu.Lock()
+		defer r.server.startups.mu.Unlock()
+		s := r.server.startups.sources[prefix("127.0.0.2")]
 		return s != nil && s.connections >= r.server.limits.StartupsOfSource
 	})
 	for _, auth := range [][]ssh.AuthMethod{{ssh.PublicKeys(r.key)}, {ssh.Password(testPassword)}} {
@@ -104,8 +104,8 @@ func prefix(address string) netip.Prefix { return sourceOf(netip.MustParseAddr(a
 // Those who have exchanged keys meet shares, chance and the end of room.
 func TestDoor(t *testing.T) {
 	limits := Limits{Startups: 20, StartupsFull: 40, StartupsOfSource: 10, ChecksOfSource: 2, StartupsKept: 3}
-	d := newDoor(limits)
-	var inside []*place
+	d := newStartupLimiter(limits)
+	var inside []*slot
 	enter := func(from netip.Prefix) error {
 		p, err := d.enter(from, func() { t.Errorf("somebody from %v had to make room who had exchanged keys", from) })
 		if err == nil {
@@ -149,35 +149,35 @@ func TestDoor(t *testing.T) {
 			t.Fatal("somebody entered a full house")
 		}
 	}
-	// Who was here before finds places that are kept.
+	// Who was here before finds slots that are kept.
 	d.visited(prefix("203.0.113.9"))
 	for range 3 {
 		check(t, enter(prefix("203.0.113.9")))
 	}
 	if enter(prefix("203.0.113.9")) == nil {
-		t.Error("a visitor got more places than are kept")
+		t.Error("a visitor got more slots than are kept")
 	}
 	for _, p := range inside {
 		if p.leave() {
 			t.Error("somebody made room")
 		}
 	}
-	if d.inside != 0 || len(d.sources) != 0 {
-		t.Errorf("%d connections and %d sources are left", d.inside, len(d.sources))
+	if d.taken != 0 || len(d.sources) != 0 {
+		t.Errorf("%d connections and %d sources are left", d.taken, len(d.sources))
 	}
 }
 
 // Who has not exchanged keys makes room for newcomers: the oldest of the address that has the most
 // of them.
 func TestStrangersMakeRoom(t *testing.T) {
-	d := newDoor(Limits{Startups: 4, StartupsFull: 8, StartupsOfSource: 4, ChecksOfSource: 2, StartupsKept: 1})
+	d := newStartupLimiter(Limits{Startups: 4, StartupsFull: 8, StartupsOfSource: 4, ChecksOfSource: 2, StartupsKept: 1})
 	var gone []string
-	places := map[string]*place{}
+	slots := map[string]*slot{}
 	enter := func(name, address string) {
 		t.Helper()
 		p, err := d.enter(prefix(address), func() { gone = append(gone, name) })
 		check(t, err)
-		places[name] = p
+		slots[name] = p
 	}
 	expectGone := func(names ...string) {
 		t.Helper()
@@ -192,26 +192,26 @@ func TestStrangersMakeRoom(t *testing.T) {
 	expectGone()
 	enter("own share", "192.0.2.1")
 	expectGone("0")
-	if d.inside != 6 {
-		t.Errorf("%d are inside", d.inside)
+	if d.taken != 6 {
+		t.Errorf("%d are inside", d.taken)
 	}
 	enter("7th", "192.0.2.4")
 	enter("8th", "192.0.2.5")
-	places["2"].exchanged() // 192.0.2.1 has 3, 4 and "own share" left
+	slots["2"].exchanged() // 192.0.2.1 has 3, 4 and "own share" left
 	enter("9th", "192.0.2.6")
 	expectGone("3")
 	enter("10th", "192.0.2.7")
 	expectGone("4")
 	enter("11th", "192.0.2.8") // all have one now
 	expectGone("1")
-	if !places["1"].leave() || places["2"].leave() {
+	if !slots["1"].leave() || slots["2"].leave() {
 		t.Error("it is not known who had to make room")
 	}
-	for _, p := range places {
+	for _, p := range slots {
 		p.leave()
 	}
-	if d.inside != 0 || len(d.sources) != 0 {
-		t.Errorf("%d connections and %d sources are left", d.inside, len(d.sources))
+	if d.taken != 0 || len(d.sources) != 0 {
+		t.Errorf("%d connections and %d sources are left", d.taken, len(d.sources))
 	}
 	for i := range 2 * maxVisitors {
 		d.visited(netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 32))
@@ -230,9 +230,9 @@ func TestSlowLoris(t *testing.T) {
 		io.WriteString(c, "SSH-2.0-slow\r\n")
 	}
 	await.Until(t, "a full house", func() bool {
-		r.server.door.mu.Lock()
-		defer r.server.door.mu.Unlock()
-		return r.server.door.inside >= 48
+		r.server.startups.mu.Lock()
+		defer r.server.startups.mu.Unlock()
+		return r.server.startups.taken >= 48
 	})
 	for i := range 20 {
 		config := r.config()
@@ -267,9 +267,9 @@ func TestPlacesForVisitors(t *testing.T) {
 		guests.Go(func() { r.dialFrom(ctx, fmt.Sprintf("127.0.4.%d", 1+i%10), waits) })
 	}
 	await.Until(t, "a full house", func() bool {
-		r.server.door.mu.Lock()
-		defer r.server.door.mu.Unlock()
-		return r.server.door.inside >= 8 && r.server.door.oldestOfMost() == nil
+		r.server.startups.mu.Lock()
+		defer r.server.startups.mu.Unlock()
+		return r.server.startups.taken >= 8 && r.server.startups.oldestOfMost() == nil
 	})
 	if c, err := r.dialFrom(t.Context(), "127.0.3.2", r.config()); err == nil {
 		c.Close()
@@ -288,7 +288,7 @@ func TestVisitorsOfBefore(t *testing.T) {
 	r.appliance.visitors = []string{"192.0.2.7", "2001:db8::1", "not an address"}
 	r.server.knowVisitors(t.Context())
 	for _, a := range []string{"192.0.2.7", "2001:db8::2"} {
-		if r.server.door.visitors[prefix(a)] == nil {
+		if r.server.startups.visitors[prefix(a)] == nil {
 			t.Errorf("%s is not known", a)
 		}
 	}
