@@ -102,6 +102,9 @@ func typeOf(p menu.Param) string {
 	if p.Type == "size" && p.Unit != "" {
 		text += " in " + p.Unit
 	}
+	if p.After {
+		text += ", or duration from now"
+	}
 	if bounds := p.Range(); bounds != "" {
 		text += " " + bounds
 	}

@@ -13,7 +13,7 @@ type commitsService interface {
 }
 
 type commitdetailArgs struct {
-	Commit *int `arg:"commit,positional:1" min:"0" help:"Number of one of the last commits; the last one, if not given."`
+	Number *int `arg:"number,positional:1" alias:"commit" min:"0" help:"Number of one of the last commits; the last one, if not given."`
 }
 
 // commitdetail shows who changed what, and why.
@@ -25,11 +25,11 @@ func commitdetail(s commitsService) *menu.Command {
 		Shape: menu.Object,
 		Run: func(_ context.Context, _ menu.Caller, a commitdetailArgs, out *menu.Out[config.Commit]) error {
 			for _, c := range s.Commits() {
-				if a.Commit == nil || c.Number == *a.Commit {
+				if a.Number == nil || c.Number == *a.Number {
 					return out.Record(c)
 				}
 			}
-			return &menu.Error{Code: menu.NotFound, Argument: "commit",
+			return &menu.Error{Code: menu.NotFound, Argument: "number",
 				Message: "The commit is not among the last ones", Hint: "commitdetail alone shows the last one"}
 		},
 		Text: changes.Commit,

@@ -10,7 +10,7 @@ import (
 )
 
 type supportrequestArgs struct {
-	Case        string    `arg:"case,positional:1" ask:"Case number (Enter for none yet)" help:"Number of the case at the support."`
+	CaseNumber  string    `arg:"casenumber,positional:1" alias:"case" ask:"Case number (Enter for none yet)" help:"Number of the case at the support."`
 	Contact     string    `arg:"contact,required" ask:"Contact: name, telephone or mail address" help:"Whom the support can reach."`
 	Description menu.Text `arg:"description,required" ask:"Describe the problem" help:"What is wrong, since when, and what was tried."`
 	Files       []string  `arg:"files" ask:"Captures to put into the report, names or numbers separated by commas" help:"Files of the diagnostic directory, separated by commas, or NONE."`
@@ -38,8 +38,8 @@ func supportrequest(s reports.Service) *menu.Command {
 			return nil
 		},
 		Check: func(_ context.Context, _ menu.Caller, a supportrequestArgs, name string) error {
-			long := map[string]bool{"case": len(a.Case) > maxCaseText, "contact": len(a.Contact) > maxCaseText,
-				"description": len(a.Description) > maxDescription}
+			long := map[string]bool{"casenumber": len(a.CaseNumber) > maxCaseText,
+				"contact": len(a.Contact) > maxCaseText, "description": len(a.Description) > maxDescription}
 			if long[name] {
 				return menu.BadArgument(name, "%s is too long", name).
 					WithHint("A line has at most %d bytes, the description %d", maxCaseText, maxDescription)
@@ -47,7 +47,7 @@ func supportrequest(s reports.Service) *menu.Command {
 			return nil
 		},
 		Run: func(ctx context.Context, caller menu.Caller, a supportrequestArgs, out *menu.Out[access.Report]) error {
-			request := access.ReportRequest{Case: a.Case, Contact: a.Contact,
+			request := access.ReportRequest{Case: a.CaseNumber, Contact: a.Contact,
 				Description: string(a.Description), Files: a.Files}
 			return reports.Create(ctx, s, caller, request, out)
 		},

@@ -45,7 +45,7 @@ type serviceState struct {
 	System      bool       `json:"system"`
 	State       string     `json:"state"`          // running, stopped, failed, starting, stopping
 	Unit        string     `json:"unit,omitempty"` // of systemd; none: the state is that of the processes
-	Since       *time.Time `json:"since,omitempty"`
+	Since       *time.Time `json:"sinceTime,omitempty"`
 	PIDs        []int      `json:"pids"`
 	Memory      int64      `json:"memory"`             // resident, in bytes, of the processes together
 	Restarts    int        `json:"restarts,omitempty"` // that systemd did by itself

@@ -68,16 +68,29 @@ func askRole(q *menu.Question) {
 	}
 }
 
-// supportDays is how long a support account lives if nothing else is said.
+// supportDays is after how many days a support account expires if no expiry time is given.
 const supportDays = 7
 
-// until is the time at which a span from now ends, nil for none or unlimited.
-func until(d *time.Duration) *time.Time {
-	if d == nil || *d == menu.Unlimited {
+// supportExpiry returns the expiry time of a support account if none is given.
+func supportExpiry() *time.Time {
+	t := time.Now().AddDate(0, 0, supportDays).Truncate(time.Second)
+	return &t
+}
+
+// expiry returns the expiry time that was given, nil for none or unlimited.
+func expiry(given *time.Time) *time.Time {
+	if given == nil || given.IsZero() {
 		return nil
 	}
-	t := time.Now().Add(*d).Truncate(time.Second)
-	return &t
+	return given
+}
+
+// checkExpiry refuses an expiry time in the past.
+func checkExpiry(given *time.Time) error {
+	if end := expiry(given); end != nil && !end.After(time.Now()) {
+		return menu.BadArgument("expirytime", "The expiry time is in the past").WithHint("Give a future date")
+	}
+	return nil
 }
 
 // A changedAccount is an account after a change, and how many of its logins the change ended.

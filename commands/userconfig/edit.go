@@ -5,14 +5,15 @@ import (
 	"fmt"
 	"time"
 
+	"diagsh/internal/access"
 	"diagsh/internal/menu"
 )
 
 type editArgs struct {
-	User     string         `arg:"user,positional:1,required" ask:"User to edit" help:"Name of the account."`
-	FullName *string        `arg:"fullname" ask:"Full name" help:"Who it is."`
-	Expires  *time.Duration `arg:"expires,unlimited" ask:"Expires after, such as 7d or 12h, or unlimited" min:"60" help:"The account ends after this time from now; unlimited for never."`
-	Payload  *bool          `arg:"payload" ask:"May this support account see packet contents?" help:"A support account may capture and read packet contents."`
+	User       string     `arg:"user,positional:1,required" ask:"User to edit" help:"Name of the account."`
+	FullName   *string    `arg:"fullname" ask:"Full name" help:"Who it is."`
+	ExpiryTime *time.Time `arg:"expirytime,after,unlimited" alias:"expires" ask:"Expires after a duration such as 7d or 12h, at a time, or unlimited" min:"60" help:"When the account ends: after a time from now such as 7d, or at a date and time; unlimited for never."`
+	Payload    *bool      `arg:"payload" ask:"May this support account see packet contents?" help:"A support account may capture and read packet contents."`
 }
 
 func editCommand(s Services) *menu.Command {
@@ -30,22 +31,12 @@ func editCommand(s Services) *menu.Command {
 			if err != nil {
 				return menu.Blame("user", err)
 			}
-			switch q.Name {
-			case "fullname":
-				q.Default = account.FullName
-			case "payload":
-				q.Skip, q.Default = account.Role != menu.Support, "N"
-				if account.Payload {
-					q.Default = "Y"
-				}
-			case "expires":
-				q.Default = "" // Enter keeps the present end
-				if account.Expires != nil {
-					q.Text += fmt.Sprintf(" (now %s; Enter keeps it)",
-						account.Expires.UTC().Format("2006-01-02 15:04 UTC"))
-				} else {
-					q.Text += " (now unlimited; Enter keeps it)"
-				}
+			askEdit(account, q)
+			return nil
+		},
+		Check: func(_ context.Context, _ menu.Caller, a editArgs, name string) error {
+			if name == "expirytime" {
+				return checkExpiry(a.ExpiryTime)
 			}
 			return nil
 		},
@@ -54,15 +45,15 @@ func editCommand(s Services) *menu.Command {
 			if err != nil {
 				return err
 			}
-			if a.FullName == nil && a.Expires == nil && a.Payload == nil {
+			if a.FullName == nil && a.ExpiryTime == nil && a.Payload == nil {
 				return menu.Errorf(menu.Usage, "Nothing is given that could change").
-					WithHint("Give fullname, expires or payload")
+					WithHint("Give fullname, expirytime or payload")
 			}
 			if a.FullName != nil {
 				account.FullName = *a.FullName
 			}
-			if a.Expires != nil {
-				account.Expires = until(a.Expires)
+			if a.ExpiryTime != nil {
+				account.Expires = expiry(a.ExpiryTime)
 			}
 			if a.Payload != nil {
 				account.Payload = *a.Payload
@@ -71,4 +62,23 @@ func editCommand(s Services) *menu.Command {
 		},
 		Text: changedText,
 	}.Command()
+}
+
+// askEdit asks for a property of an account; Enter keeps the present one.
+func askEdit(account access.Account, q *menu.Question) {
+	switch q.Name {
+	case "fullname":
+		q.Default = account.FullName
+	case "payload":
+		q.Skip, q.Default = account.Role != menu.Support, "N"
+		if account.Payload {
+			q.Default = "Y"
+		}
+	case "expirytime":
+		present := "unlimited"
+		if account.Expires != nil {
+			present = account.Expires.UTC().Format("2006-01-02 15:04 UTC")
+		}
+		q.Default, q.Text = "", q.Text+fmt.Sprintf(" (now %s; Enter keeps it)", present)
+	}
 }

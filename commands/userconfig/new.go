@@ -10,13 +10,13 @@ import (
 )
 
 type newArgs struct {
-	User     string         `arg:"user,positional:1,required" ask:"User name" help:"Name of the account, of lower-case letters, digits, dots, hyphens and underscores."`
-	FullName string         `arg:"fullname" ask:"Full name" help:"Who it is."`
-	Role     string         `arg:"role" ask:"Role" default:"operator" choices:"administrator|operator|readonly|support" help:"What the user may do."`
-	Expires  *time.Duration `arg:"expires,unlimited" ask:"Expires after, such as 7d or 12h" min:"60" help:"The account ends after this time; unlimited for never."`
-	Payload  bool           `arg:"payload" ask:"May this support account see packet contents?" default:"no" help:"A support account may capture and read packet contents."`
-	Password menu.Secret    `arg:"password" ask:"Password (Enter for none: public keys only)" help:"At least 8 characters; none for public keys only."`
-	Key      string         `arg:"key" help:"A public key as in authorized_keys; in a line of commands, in quotes."`
+	User       string      `arg:"user,positional:1,required" ask:"User name" help:"Name of the account, of lower-case letters, digits, dots, hyphens and underscores."`
+	FullName   string      `arg:"fullname" ask:"Full name" help:"Who it is."`
+	Role       string      `arg:"role" ask:"Role" default:"operator" choices:"administrator|operator|readonly|support" help:"What the user may do."`
+	ExpiryTime *time.Time  `arg:"expirytime,after,unlimited" alias:"expires" ask:"Expires after a duration such as 7d or 12h, or at a time" min:"60" help:"When the account ends: after a time from now such as 7d, or at a date and time; unlimited for never."`
+	Payload    bool        `arg:"payload" ask:"May this support account see packet contents?" default:"no" help:"A support account may capture and read packet contents."`
+	Password   menu.Secret `arg:"password" ask:"Password (Enter for none: public keys only)" help:"At least 8 characters; none for public keys only."`
+	Key        string      `arg:"key" help:"A public key as in authorized_keys; in a line of commands, in quotes."`
 }
 
 func newCommand(s Services) *menu.Command {
@@ -30,7 +30,7 @@ func newCommand(s Services) *menu.Command {
 			switch q.Name {
 			case "role":
 				askRole(q)
-			case "expires":
+			case "expirytime":
 				q.Skip, q.Default = !support, fmt.Sprintf("%dd", supportDays)
 			case "payload":
 				q.Skip = !support
@@ -40,16 +40,19 @@ func newCommand(s Services) *menu.Command {
 			return nil
 		},
 		Check: func(_ context.Context, _ menu.Caller, a newArgs, name string) error {
-			if name == "user" {
+			switch name {
+			case "user":
 				return s.CheckNewUser(a.User)
+			case "expirytime":
+				return checkExpiry(a.ExpiryTime)
 			}
 			return nil
 		},
 		Run: func(_ context.Context, _ menu.Caller, a newArgs, out *menu.Out[access.Account]) error {
 			account := access.Account{User: a.User, FullName: a.FullName, Role: menu.Role(a.Role), Payload: a.Payload,
-				Expires: until(a.Expires)}
-			if account.Role == menu.Support && a.Expires == nil {
-				account.Expires = until(new(supportDays * 24 * time.Hour))
+				Expires: expiry(a.ExpiryTime)}
+			if account.Role == menu.Support && a.ExpiryTime == nil {
+				account.Expires = supportExpiry()
 			}
 			if err := s.CreateAccount(account, a.Password); err != nil {
 				return err

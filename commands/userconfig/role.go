@@ -2,7 +2,6 @@ package userconfig
 
 import (
 	"context"
-	"time"
 
 	"diagsh/internal/menu"
 )
@@ -40,7 +39,7 @@ func roleCommand(s Services) *menu.Command {
 			}
 			account.Role = menu.Role(a.Role)
 			if account.Role == menu.Support && account.Expires == nil {
-				account.Expires = until(new(supportDays * 24 * time.Hour))
+				account.Expires = supportExpiry()
 			}
 			return update(s, caller, account, out)
 		},

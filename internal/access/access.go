@@ -15,13 +15,13 @@ type Account struct {
 	User      string     `json:"user"`
 	FullName  string     `json:"fullName"`
 	Role      menu.Role  `json:"role"`
-	Payload   bool       `json:"payload"`           // a Support account may capture payload
-	Expires   *time.Time `json:"expires,omitempty"` // no login from then on
-	Password  bool       `json:"password"`          // one is set
+	Payload   bool       `json:"payload"`              // a Support account may capture payload
+	Expires   *time.Time `json:"expiryTime,omitempty"` // no login from then on
+	Password  bool       `json:"password"`             // one is set
 	Keys      []Key      `json:"keys"`
-	LastLogin *time.Time `json:"lastLogin,omitempty"`
+	LastLogin *time.Time `json:"lastLoginTime,omitempty"`
 	LastFrom  string     `json:"lastFrom,omitempty"`
-	Locked    *time.Time `json:"locked,omitempty"` // refused until then, after too many failed logins
+	Locked    *time.Time `json:"lockedUntilTime,omitempty"` // no password login before, after too many failed ones
 }
 
 // maxUserName is as long as Linux allows a user name to be (useradd(8)).
@@ -147,7 +147,7 @@ type Greeting struct {
 	Product   string      `json:"product"`  // name and version
 	Welcome   string      `json:"welcome"`  // configured text
 	Caller    menu.Caller `json:"caller"`
-	LastLogin *time.Time  `json:"lastLogin,omitempty"`
+	LastLogin *time.Time  `json:"lastLoginTime,omitempty"`
 	LastFrom  string      `json:"lastFrom,omitempty"`
 	Idle      int         `json:"idleSeconds"`
 	// it is the terminal that the appliance was started on: leaving ends the appliance
@@ -161,7 +161,7 @@ type Greeting struct {
 type File struct {
 	Name     string    `json:"name"`
 	Bytes    int64     `json:"bytes"`
-	Modified time.Time `json:"modified"`
+	Modified time.Time `json:"modifiedTime"`
 	// contains more than packet headers: a Support account without that permission cannot read it
 	Payload bool      `json:"payload"`
 	Role    menu.Role `json:"role,omitempty"` // that reading it takes, if that is more than for other files

@@ -29,7 +29,7 @@ type Report struct {
 	Time        time.Time `json:"time"`
 	Owner       string    `json:"owner"`
 	Bytes       int64     `json:"bytes"`
-	Case        string    `json:"case,omitempty"`
+	Case        string    `json:"caseNumber,omitempty"`
 	Contact     string    `json:"contact,omitempty"`
 	Description string    `json:"description,omitempty"`
 	Files       []File    `json:"files"`

@@ -10,7 +10,7 @@ import (
 
 // A Commit is a configuration that was committed.
 type Commit struct {
-	Number  int       `json:"commit"`
+	Number  int       `json:"number"`
 	Time    time.Time `json:"time"`
 	User    string    `json:"user"`
 	Comment string    `json:"comment"`
@@ -18,7 +18,7 @@ type Commit struct {
 	// Kept reports whether rollbackconfig can restore this configuration.
 	Kept bool `json:"kept"`
 	// Until is when the commit is rolled back unless it is confirmed.
-	Until *time.Time `json:"confirmUntil,omitempty"`
+	Until *time.Time `json:"confirmUntilTime,omitempty"`
 }
 
 // A Request says how to commit.

@@ -5,8 +5,7 @@ import (
 	"strings"
 )
 
-// An Alias is a former name of an argument. Lines and programs may still use it; help names it
-// once.
+// An Alias is a former name of an argument, which lines and programs may still use. Help shows it.
 type Alias struct {
 	Name string `json:"name"`
 	Unit string `json:"unit,omitempty"` // unit of a bare number under this name

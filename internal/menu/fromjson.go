@@ -6,9 +6,9 @@ import (
 )
 
 // FromJSON converts a decoded JSON object to arguments. A number for a size counts bytes and for a
-// duration seconds, whatever the parameter's text unit is; -1 is unlimited, and so
-// is 0 where a record says so; a list may be an array. Arguments that records have in an object of their own, such as the limits of a capture, may come
-// in that object.
+// duration seconds, whatever the parameter's text unit is; -1 is unlimited, and so is 0 where a
+// record says so; a list may be an array. Arguments that records have in an object of their own,
+// such as the limits of a capture, may come in that object.
 func (c *Command) FromJSON(object map[string]any) (Arguments, error) {
 	args := Arguments{}
 	for name, value := range object {

@@ -7,8 +7,8 @@ import (
 )
 
 // Every text form of every command passes this file on its way to a screen or a pipe (Out), and so
-// do failures (Errorf, BadArgument, WithHint). Most of their content was chosen by strangers, such as the
-// peers of a connection, other users, or the owners of processes.
+// do failures (Errorf, BadArgument, WithHint). Most of their content was chosen by strangers, such
+// as the peers of a connection, other users, or the owners of processes.
 
 // cleanLines is Clean for a text of several lines. It keeps line feeds and tabs, and converts the
 // line ends of network protocols.

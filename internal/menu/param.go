@@ -1,6 +1,7 @@
 package menu
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"reflect"
@@ -36,10 +37,11 @@ import (
 // value may be unlimited, a line has that word and only JSON has 0. The options size and seconds
 // make an int64 a Size in bytes or a duration in whole seconds.
 //
-// The option unlimited lets a number, size or duration also be the word unlimited. The option
-// stream says that the command, given this argument, yields a Stream whatever its Shape is
-// otherwise. The option alone says that an interactive command, given this argument, takes no lines
-// while it runs.
+// The option unlimited lets a number, size or duration also be the word unlimited. The option after
+// lets a time.Time also be a duration from now, within the bounds in seconds; its zero value is
+// unlimited. The option stream says that the command, given this argument, yields a Stream whatever
+// its Shape is otherwise. The option alone says that an interactive command, given this argument,
+// takes no lines while it runs.
 //
 // Types: string, int, int64, bool, time.Duration, time.Time, []string and []int (comma lists),
 // Size, Secret, Text, Packets, Confirm, and pointers to them. An embedded struct adds its own
@@ -67,6 +69,7 @@ type Param struct {
 	Max      *int64   `json:"max,omitempty"`
 	Zero     bool     `json:"zero,omitempty"`      // also takes 0 for not set
 	Limit    bool     `json:"unlimited,omitempty"` // also takes the word unlimited, which is -1
+	After    bool     `json:"after,omitempty"`     // a time that may also be a duration from now
 	Assisted bool     `json:"assisted,omitempty"`  // has a language of its own: Decl.CompleteValue completes it
 	Stream   bool     `json:"stream,omitempty"`    // if given, the output is a stream
 	Alone    bool     `json:"alone,omitempty"`     // if given, no lines are taken while it runs
@@ -185,33 +188,20 @@ func paramOf(f reflect.StructField, group string) Param {
 
 // option reads an option of the tag arg.
 func (p *Param) option(o string) {
-	switch o {
-	case "":
-	case "positional:0?":
-		p.Before = true
-	case "positional:1":
-		p.Main = true
-	case "positional:2", "positional:3", "positional:4":
-		p.Next = true
-	case "stdin":
-		p.Input = true
-	case "required":
-		p.Required = true
-	case "zero":
-		p.Zero = true
-	case "unlimited":
-		p.Limit = true
-	case "assisted":
-		p.Assisted = true
-	case "stream":
-		p.Stream = true
-	case "alone":
-		p.Alone = true
-	case "size":
+	set, known := map[string]*bool{
+		"positional:0?": &p.Before, "positional:1": &p.Main,
+		"positional:2": &p.Next, "positional:3": &p.Next, "positional:4": &p.Next,
+		"stdin": &p.Input, "required": &p.Required, "zero": &p.Zero, "unlimited": &p.Limit, "after": &p.After,
+		"assisted": &p.Assisted, "stream": &p.Stream, "alone": &p.Alone,
+	}[o]
+	switch {
+	case known:
+		*set = true
+	case o == "size":
 		p.Type = "size"
-	case "seconds":
+	case o == "seconds":
 		p.Type = "duration"
-	default:
+	case o != "":
 		panic(fmt.Sprintf("menu: parameter %s has the unknown option %q", p.Name, o))
 	}
 }
@@ -284,7 +274,9 @@ func (p *Param) shown(text string) string {
 
 func (p *Param) parse(v reflect.Value, text string) error {
 	if p.Limit && strings.EqualFold(text, "unlimited") {
-		v.SetInt(Unlimited)
+		if v.CanInt() {
+			v.SetInt(Unlimited)
+		}
 		return nil
 	}
 	switch p.Type {
@@ -327,7 +319,7 @@ func (p *Param) parse(v reflect.Value, text string) error {
 		}
 		v.SetInt(int64(s))
 	case "time":
-		t, err := parseTime(text)
+		t, err := p.parseTime(text)
 		if err != nil {
 			return err
 		}
@@ -366,23 +358,34 @@ func (p *Param) outside(n, unit int64) bool {
 	return p.Min != nil && n < *p.Min*unit || p.Max != nil && n > *p.Max*unit
 }
 
-// parseTime parses RFC 3339, or a date with or without a time of day in UTC.
-func parseTime(text string) (time.Time, error) {
+// parseTime parses RFC 3339, or a date with or without a time of day in UTC. If the parameter
+// allows it, text may also be a duration from now.
+func (p *Param) parseTime(text string) (time.Time, error) {
 	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02 15:04",
 		"2006-01-02"} {
 		if t, err := time.Parse(layout, strings.TrimSpace(text)); err == nil {
 			return t, nil
 		}
 	}
-	return time.Time{},
-		fmt.Errorf("a time is such as 2026-03-01, \"2026-03-01 10:15\" (UTC) or 2026-03-01T10:15:02+01:00")
+	const such = "a time is such as 2026-03-01, \"2026-03-01 10:15\" (UTC) or 2026-03-01T10:15:02+01:00"
+	if !p.After {
+		return time.Time{}, errors.New(such)
+	}
+	d, err := ParseDuration(text)
+	if err != nil {
+		return time.Time{}, errors.New(such + ", and a duration from now such as 12h or 7d")
+	}
+	if p.outside(int64(d), int64(time.Second)) {
+		return time.Time{}, p.rangeError()
+	}
+	return time.Now().Add(d).Truncate(time.Second), nil
 }
 
 // Range returns the limits of a value, such as "from 24 to 65507", or "".
 func (p *Param) Range() string {
 	form := func(n int64) string {
 		switch p.Type {
-		case "duration":
+		case "duration", "time":
 			return FormatDuration(time.Duration(n) * time.Second)
 		case "size":
 			return Size(n).String()
@@ -405,10 +408,8 @@ func (p *Param) Range() string {
 }
 
 func (p *Param) rangeError() error {
-	what := "a whole number"
-	if p.Type != "number" {
-		what = "a " + p.Type
-	}
+	what := cmp.Or(map[string]string{"number": "a whole number", "time": "a time, or a duration from now"}[p.Type],
+		"a "+p.Type)
 	return fmt.Errorf("%s", strings.TrimSpace("it is "+what+" "+p.Range()))
 }
 

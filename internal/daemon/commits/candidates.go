@@ -143,7 +143,9 @@ func (c *Commits) RestoreCommit(caller menu.Caller, number int) error {
 	}
 	c.mu.Unlock()
 	if earlier == nil {
-		return &menu.Error{Code: menu.NotFound, Argument: "commit", Message: fmt.Sprintf("There is no earlier configuration of commit %d", number), Hint: "commitdetail and rollbackconfig list those that are kept"}
+		return &menu.Error{Code: menu.NotFound, Argument: "number",
+			Message: fmt.Sprintf("There is no earlier configuration of commit %d", number),
+			Hint:    "commitdetail and rollbackconfig list those that are kept"}
 	}
 	return c.replaceCandidate(caller, earlier, nil)
 }

@@ -1,6 +1,7 @@
 package commits
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"slices"
@@ -50,6 +51,26 @@ func (t documentText) document() config.Document {
 type keptCommit struct {
 	config.Commit
 	Document documentText `json:"document"`
+}
+
+// UnmarshalJSON also takes the names that members had in ledgers of builds before 0.1.
+func (k *keptCommit) UnmarshalJSON(b []byte) error {
+	type members keptCommit
+	former := struct {
+		*members
+		Number *int       `json:"commit"`
+		Until  *time.Time `json:"confirmUntil"`
+	}{members: (*members)(k)}
+	if err := json.Unmarshal(b, &former); err != nil {
+		return err
+	}
+	if former.Number != nil {
+		k.Number = *former.Number
+	}
+	if former.Until != nil {
+		k.Until = former.Until
+	}
+	return nil
 }
 
 func (k keptCommit) document() config.Document { return k.Document.document() }

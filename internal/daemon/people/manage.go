@@ -96,9 +96,9 @@ func userExists(name string) error {
 func (p *People) checkExpiry(a access.Account) error {
 	switch {
 	case a.Expires == nil && a.Role == menu.Support:
-		return menu.BadArgument("expires", "A support account must expire").WithHint("Give it a time, such as 7d")
+		return menu.BadArgument("expirytime", "A support account must expire").WithHint("Give it a time, such as 7d")
 	case a.Expires != nil && !a.Expires.After(time.Now()):
-		return menu.BadArgument("expires", "The expiry time is in the past").WithHint("Give a future date")
+		return menu.BadArgument("expirytime", "The expiry time is in the past").WithHint("Give a future date")
 	}
 	return nil
 }

@@ -34,6 +34,12 @@ var formers = []former{
 			"captures": {"keep": "protect", "startAt": "start"},
 			"settings": {"keep": "protect"},
 			"exports":  {"queued": "queuedTime"},
+			"accounts": {"expires": "expiryTime", "lastLogin": "lastLoginTime", "locked": "lockedUntilTime"},
+			"files":    {"modified": "modifiedTime"},
+			"reports":  {"case": "caseNumber", "modified": "modifiedTime"},
+
+			"first commit":  {"commit": "number", "confirmUntil": "confirmUntilTime"},
+			"second commit": {"commit": "number", "confirmUntil": "confirmUntilTime"},
 		},
 		// The settings name what a capture would have, where they were empty for it (see defaults).
 		changed: map[string][]string{"settings": {
@@ -129,7 +135,7 @@ func (former former) compare(t *testing.T, a *appliance.Appliance, f fixture,
 				continue // see recovered
 			}
 			if account := row.(map[string]any); o.name == "accounts" && account["user"] == "op" {
-				delete(account, "lastLogin") // the question for the session was a login, too
+				delete(account, "lastLoginTime") // the question for the session was a login, too
 				delete(account, "lastFrom")
 			}
 			if !within(row, now.([]any)) {
