@@ -115,6 +115,15 @@ func newBed(t *testing.T, o roomOptions) *bed {
 	return b
 }
 
+// ask returns a request for a capture, on right unless the options name interfaces. given are the
+// members of the options that count although they are zero.
+func ask(name string, o capture.Options, given ...string) capture.Request {
+	if o.Interfaces == nil {
+		o.Interfaces = []string{"right"}
+	}
+	return capture.Request{Name: name, Partial: capture.Partial{Options: o, Given: given}}
+}
+
 func (b *bed) start(caller menu.Caller, r capture.Request) (s capture.Status, err error) {
 	b.ns.Do(b, func() { s, err = b.d.StartCapture(caller, r) })
 	return s, err
@@ -162,7 +171,7 @@ func dead(t *testing.T, dir string) string {
 // filled makes a capture of the table that has ended, with a file of so many bytes.
 func (b *bed) filled(name string, bytes int64, keep bool) string {
 	b.Helper()
-	request := capture.Request{Name: name, Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}}}}
+	request := ask(name, capture.Options{})
 	if keep {
 		request.Protect = true
 	}

@@ -14,11 +14,9 @@ package captures
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -27,7 +25,6 @@ import (
 	"diagsh/capture"
 	"diagsh/capture/afpacket"
 	"diagsh/capture/pcapfile"
-	"diagsh/internal/access"
 	"diagsh/internal/daemon/audit"
 	"diagsh/internal/daemon/exports"
 	"diagsh/internal/daemon/files"
@@ -71,15 +68,15 @@ type Table struct {
 	tasks sync.WaitGroup // recovering, and each capture that is reserved
 
 	mu      sync.Mutex
-	records []*entry // in the order of their starts
+	entries []*entry // in the order of their starts
 	closed  bool
 
-	unhurried sync.Once // that threads are not urgent was said
+	notUrgentSaid sync.Once // that threads are not urgent was said
 
 	dirty   atomic.Bool // the table could not be written as it is
 	storing sync.Mutex  // held while the table is written; taken before mu, which is not held meanwhile
 
-	changing   sync.Mutex // held while the settings are changed, which can take a look-up of names; taken before settingsMu
+	changing   sync.Mutex // held while the settings are changed and names looked up; taken before settingsMu
 	settingsMu sync.Mutex
 	current    capture.Settings
 }
@@ -89,7 +86,8 @@ type Table struct {
 func Open(o Options) (*Table, error) {
 	keep := o.Settings.CaptureRules().KeepMemory // of a capture that ends
 	t := &Table{
-		settings: o.Settings, audit: o.Audit, directory: o.Files, queue: o.Exports, product: o.Product, log: o.Log, lastSign: o.LastSign,
+		settings: o.Settings, audit: o.Audit, directory: o.Files, queue: o.Exports,
+		product: o.Product, log: o.Log, lastSign: o.LastSign,
 		root: o.Files.Root(), path: o.Files.Path(), volume: pcapfile.NewVolume(keep), rings: afpacket.NewSpare(keep),
 		capturesFile: store.JSON[capturesFile]{Path: filepath.Join(o.Dir, "captures.json"), Version: 2},
 		settingsFile: store.JSON[settingsFile]{Path: filepath.Join(o.Dir, "settings.json"), Version: 2},
@@ -98,7 +96,7 @@ func Open(o Options) (*Table, error) {
 	if _, err := t.capturesFile.Load(&file); err != nil {
 		return nil, err
 	}
-	t.records = slices.DeleteFunc(file.Captures, func(r *entry) bool { return r == nil })
+	t.entries = slices.DeleteFunc(file.Captures, func(r *entry) bool { return r == nil })
 	stored := settingsFile{firstSettings()}
 	if _, err := t.settingsFile.Load(&stored); err != nil {
 		return nil, err
@@ -108,281 +106,12 @@ func Open(o Options) (*Table, error) {
 	return t, nil
 }
 
-// statusOf is that of a record for who does not hold the table.
-func (t *Table) statusOf(r *entry, job *capture.Job) capture.Status {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return r.statusOf(job)
-}
-
-// filters notes by which filter a capture is about to run.
-func (t *Table) filters(r *entry, f *captureFilter) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	r.filter = f
-}
-
-// stopWait is how long StopCapture waits for a file to be finished, and startWait how long a filter's host names may take.
-const (
-	stopWait  = 30 * time.Second
-	startWait = 10 * time.Second
-)
-
-func (t *Table) find(name string) (*entry, bool) {
-	i := slices.IndexFunc(t.records, func(r *entry) bool { return r.Status.Name == name })
-	if i < 0 {
-		return nil, false
-	}
-	return t.records[i], true
-}
-
-// began notes that the capture runs.
-func (t *Table) began(r *entry, job *capture.Job) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	r.job, r.busy = job, false
-	r.Unqueued = true
-	if t.closed { // The appliance began to stop meanwhile.
-		job.Stop(capture.Shutdown)
-	}
-}
-
-// await waits for the end of a capture and keeps it. An end that no user asked for goes into the audit log; the command of a user
-// is there already.
-func (t *Table) await(r *entry, job *capture.Job) {
-	<-job.Done()
-	s := t.statusOf(r, job)
-	t.ended(r, job, s)
-	t.exportCapture(r, s)
-	t.saveCaptures()
-	if err := job.Err(); err != nil {
-		t.log.Error("a capture ended", "name", s.Name, "reason", s.StopReason, "error", err)
-	}
-	if s.StopReason != capture.StoppedByUser {
-		t.recordEnd(s)
-	}
-	debug.FreeOSMemory() // a capture's end is rare, and an appliance that idles should be small
-}
-
-func (t *Table) recordEnd(s capture.Status) {
-	t.audit.SystemEvent(access.Event{Path: s.Name, Message: "The capture " + s.Name + " of " + s.Owner + " ended: " + s.StopReason.Text(),
-		Arguments: map[string]string{"stopReason": string(s.StopReason), "packets": fmt.Sprint(s.PacketsWritten)}, Seconds: s.EndTime.Sub(s.StartTime).Seconds()})
-}
-
-// ended keeps how a capture ended. It is called by whoever notices first, and again by the others: then somebody may have gone on
-// with the record.
-func (t *Table) ended(r *entry, job *capture.Job, s capture.Status) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if r.job == job {
-		r.Status, r.job, r.memory = s, nil, 0
-	}
-}
-
-// notBegun keeps that a capture, reserved before, could not begin.
-func (t *Table) notBegun(r *entry, s capture.Status) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	r.Status, r.busy, r.memory = s, false, 0
-}
-
-// saveCaptures writes the table. If that fails it is right in memory nevertheless, and what is running goes on.
-func (t *Table) saveCaptures() {
-	if err := t.keep(); err != nil {
-		t.log.Error("the table of captures cannot be written", "error", err)
-	}
-}
-
-// StopCapture ends a running capture and returns when its file is finished.
-func (t *Table) StopCapture(_ menu.Caller, name string) (capture.Status, error) {
-	if s, ok := t.cancel(name); ok {
-		t.saveCaptures()
-		return s, nil
-	}
-	r, job, err := t.runningJob(name)
-	if err != nil {
-		return capture.Status{}, err
-	}
-	job.Stop(capture.StoppedByUser)
-	limit := time.NewTimer(stopWait)
-	defer limit.Stop()
-	select {
-	case <-job.Done():
-	case <-limit.C:
-		return t.statusOf(r, job), menu.Errorf(menu.Failed, "The capture %s is stopping, but its file is not finished yet", name).WithHint("Its status will tell when it is")
-	}
-	// The table says so too before the caller is told, so that what comes next finds a capture that has ended.
-	s := t.statusOf(r, job)
-	t.ended(r, job, s)
-	list := []capture.Status{s}
-	t.countExports(list)
-	return list[0], nil
-}
-
-// cancel ends a capture that waits for its time.
-func (t *Table) cancel(name string) (capture.Status, bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	r, ok := t.find(name)
-	if !ok || r.Status.State != capture.NotStarted {
-		return capture.Status{}, false
-	}
-	s := &r.Status
-	s.State, s.StopReason, s.EndTime, r.busy = capture.Stopped, capture.StoppedByUser, time.Now(), false
-	close(r.cancelled)
-	return r.status(), true
-}
-
-// runningJob is the running capture of a name.
-func (t *Table) runningJob(name string) (*entry, *capture.Job, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	r, ok := t.find(name)
-	switch {
-	case !ok:
-		return nil, nil, t.noSuch(name)
-	case r.job == nil && r.busy && r.Status.State == capture.Running:
-		return nil, nil, &menu.Error{Code: menu.State, Argument: "name", Message: "The capture " + name + " is just beginning", Hint: "Try again in a moment"}
-	case r.job == nil:
-		return nil, nil, &menu.Error{Code: menu.State, Argument: "name", Message: "The capture " + name + " is not running"}
-	}
-	return r, r.job, nil
-}
-
-func (t *Table) noSuch(name string) error {
-	e := &menu.Error{Code: menu.NotFound, Argument: "name", Message: "There is no capture " + menu.Quoted(name)}
-	var names []string
-	for _, r := range t.records {
-		names = append(names, r.Status.Name)
-	}
-	if near := menu.Nearest(name, names); near != "" {
-		return e.WithHint("Did you mean %s?", near)
-	}
-	return e
-}
-
-// Capture finds one capture, running or ended.
-func (t *Table) Capture(name string) (capture.Status, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	r, ok := t.find(name)
-	if !ok {
-		return capture.Status{}, t.noSuch(name)
-	}
-	list := []capture.Status{r.status()}
-	t.countExports(list)
-	return list[0], nil
-}
-
-// Captures lists all captures: those that run first, each part the newest first.
-func (t *Table) Captures() []capture.Status {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	running, ended := []capture.Status{}, []capture.Status{}
-	for _, r := range slices.Backward(t.records) {
-		if s := r.status(); s.State == capture.Running || s.State == capture.NotStarted {
-			running = append(running, s)
-		} else {
-			ended = append(ended, s)
-		}
-	}
-	list := append(running, ended...)
-	t.countExports(list)
-	return list
-}
-
-// DeleteCapture removes a capture that has ended, with its files.
-func (t *Table) DeleteCapture(_ menu.Caller, name string) error {
-	r, files, err := t.takeFiles(name)
-	if err != nil {
-		return err
-	}
-	for i, f := range files {
-		if err := t.root.Remove(f.Name); err != nil && !errors.Is(err, os.ErrNotExist) {
-			t.putBack(r, files[i:])
-			t.saveCaptures()
-			return menu.Failing("delete the file", err)
-		}
-	}
-	t.drop(r)
-	t.saveCaptures()
-	return nil
-}
-
-// takeFiles takes its files from a capture that has ended and keeps everybody else from it.
-func (t *Table) takeFiles(name string) (*entry, []capture.FileInfo, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	r, ok := t.find(name)
-	switch {
-	case !ok:
-		return nil, nil, t.noSuch(name)
-	case r.Status.State == capture.NotStarted:
-		return nil, nil, &menu.Error{Code: menu.State, Argument: "name", Message: "The capture " + name + " waits for its time", Hint: "Stop it first"}
-	case r.job != nil || r.busy && r.Status.State == capture.Running:
-		return nil, nil, &menu.Error{Code: menu.State, Argument: "name", Message: "The capture " + name + " is running", Hint: "Stop it first"}
-	case r.busy:
-		return nil, nil, &menu.Error{Code: menu.State, Argument: "name", Message: "The capture " + name + " is busy", Hint: "Try again in a moment"}
-	}
-	files := r.Status.Files
-	r.Status.Files, r.busy = nil, true
-	return r, files, nil
-}
-
-// putBack gives back the files that could not be removed.
-func (t *Table) putBack(r *entry, files []capture.FileInfo) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	r.Status.Files, r.busy = files, false
-}
-
-// writing reports whether a running capture will have this file.
-func (t *Table) writing(file string) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return slices.ContainsFunc(t.records, func(r *entry) bool { return !r.ended() && r.has(file) })
-}
-
-// removed notes that files are gone; their captures stay in the table.
-func (t *Table) removed(names []string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, r := range t.records {
-		r.Status.Files = slices.DeleteFunc(r.Status.Files, func(f capture.FileInfo) bool { return slices.Contains(names, f.Name) })
-	}
-}
-
-// headersOnly lists the files that are known to hold no more than headers.
-func (t *Table) headersOnly() map[string]bool {
-	return t.filesOf(func(r *entry) bool { return !r.Payload })
-}
-
-// capturedFiles returns the names of the files of all captures of the table.
-func (t *Table) capturedFiles() map[string]bool {
-	return t.filesOf(func(*entry) bool { return true })
-}
-
-func (t *Table) filesOf(wanted func(*entry) bool) map[string]bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	files := make(map[string]bool)
-	for _, r := range t.records {
-		if !wanted(r) {
-			continue
-		}
-		for _, f := range r.status().Files {
-			files[f.Name] = true
-		}
-	}
-	return files
-}
-
 // Stop ends all captures and lets none begin any more. Close waits for their ends.
 func (t *Table) Stop() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.closed = true
-	for _, r := range t.records {
+	for _, r := range t.entries {
 		if r.job != nil {
 			r.job.Stop(capture.Shutdown)
 		}
@@ -407,4 +136,214 @@ func (t *Table) Close(ctx context.Context) error {
 	case <-ctx.Done():
 		return errors.New("some captures have not finished their files; the next start does")
 	}
+}
+
+// stopWait is how long StopCapture waits for a file to be finished. startWait is how long the host
+// names of a filter may take.
+const (
+	stopWait  = 30 * time.Second
+	startWait = 10 * time.Second
+)
+
+// StopCapture ends a running capture, or cancels one that waits for its time. It returns when the
+// file is finished, at most after stopWait.
+func (t *Table) StopCapture(_ menu.Caller, name string) (capture.Status, error) {
+	if s, ok := t.cancel(name); ok {
+		t.saveCaptures()
+		return s, nil
+	}
+	r, job, err := t.runningJob(name)
+	if err != nil {
+		return capture.Status{}, err
+	}
+	job.Stop(capture.StoppedByUser)
+	limit := time.NewTimer(stopWait)
+	defer limit.Stop()
+	select {
+	case <-job.Done():
+	case <-limit.C:
+		return t.statusOf(r, job), menu.Errorf(menu.Failed,
+			"The capture %s is stopping, but its file is not finished yet", name).
+			WithHint("Its status will tell when it is")
+	}
+	// The table says so before the caller is told, so that the caller's next act finds a capture
+	// that has ended.
+	s := t.statusOf(r, job)
+	t.noteEnd(r, job, s)
+	list := []capture.Status{s}
+	t.countExports(list)
+	return list[0], nil
+}
+
+// cancel ends a capture that waits for its time. It reports false if there is none of the name.
+func (t *Table) cancel(name string) (capture.Status, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r, ok := t.find(name)
+	if !ok || r.Status.State != capture.NotStarted {
+		return capture.Status{}, false
+	}
+	s := &r.Status
+	s.State, s.StopReason, s.EndTime, r.busy = capture.Stopped, capture.StoppedByUser, time.Now(), false
+	close(r.cancelled)
+	return r.status(), true
+}
+
+// find returns the capture of a name. Called with the lock held.
+func (t *Table) find(name string) (*entry, bool) {
+	i := slices.IndexFunc(t.entries, func(r *entry) bool { return r.Status.Name == name })
+	if i < 0 {
+		return nil, false
+	}
+	return t.entries[i], true
+}
+
+// runningJob returns the running capture of a name.
+func (t *Table) runningJob(name string) (*entry, *capture.Job, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r, ok := t.find(name)
+	switch {
+	case !ok:
+		return nil, nil, t.noSuch(name)
+	case r.job == nil && r.busy && r.Status.State == capture.Running:
+		return nil, nil, wrongState(name, "is just beginning", "Try again in a moment")
+	case r.job == nil:
+		return nil, nil, wrongState(name, "is not running", "")
+	}
+	return r, r.job, nil
+}
+
+// noSuch returns the error for a name that no capture has. Called with the lock held.
+func (t *Table) noSuch(name string) error {
+	e := &menu.Error{Code: menu.NotFound, Argument: "name", Message: "There is no capture " + menu.Quoted(name)}
+	var names []string
+	for _, r := range t.entries {
+		names = append(names, r.Status.Name)
+	}
+	if near := menu.Nearest(name, names); near != "" {
+		return e.WithHint("Did you mean %s?", near)
+	}
+	return e
+}
+
+// Capture returns the status of a capture, whether it runs or has ended.
+func (t *Table) Capture(name string) (capture.Status, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r, ok := t.find(name)
+	if !ok {
+		return capture.Status{}, t.noSuch(name)
+	}
+	list := []capture.Status{r.status()}
+	t.countExports(list)
+	return list[0], nil
+}
+
+// Captures returns the status of all captures: first those that run or wait for their time, then
+// those that have ended, the newest first in each part.
+func (t *Table) Captures() []capture.Status {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	running, ended := []capture.Status{}, []capture.Status{}
+	for _, r := range slices.Backward(t.entries) {
+		if s := r.status(); s.State == capture.Running || s.State == capture.NotStarted {
+			running = append(running, s)
+		} else {
+			ended = append(ended, s)
+		}
+	}
+	list := append(running, ended...)
+	t.countExports(list)
+	return list
+}
+
+// DeleteCapture deletes a capture that has ended, with its files.
+func (t *Table) DeleteCapture(_ menu.Caller, name string) error {
+	r, files, err := t.takeFiles(name)
+	if err != nil {
+		return err
+	}
+	for i, f := range files {
+		if err := t.root.Remove(f.Name); err != nil && !errors.Is(err, os.ErrNotExist) {
+			t.putBack(r, files[i:])
+			t.saveCaptures()
+			return menu.Failing("delete the file", err)
+		}
+	}
+	t.drop(r)
+	t.saveCaptures()
+	return nil
+}
+
+// takeFiles takes its files from a capture that has ended and makes it busy, so that nothing else
+// touches it.
+func (t *Table) takeFiles(name string) (*entry, []capture.FileInfo, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r, ok := t.find(name)
+	switch {
+	case !ok:
+		return nil, nil, t.noSuch(name)
+	case r.Status.State == capture.NotStarted:
+		return nil, nil, wrongState(name, "waits for its time", "Stop it first")
+	case r.job != nil || r.busy && r.Status.State == capture.Running:
+		return nil, nil, wrongState(name, "is running", "Stop it first")
+	case r.busy:
+		return nil, nil, wrongState(name, "is busy", "Try again in a moment")
+	}
+	files := r.Status.Files
+	r.Status.Files, r.busy = nil, true
+	return r, files, nil
+}
+
+// putBack gives back the files that could not be deleted.
+func (t *Table) putBack(r *entry, files []capture.FileInfo) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r.Status.Files, r.busy = files, false
+}
+
+// writing reports whether a capture that has not ended has this file, or will have it.
+func (t *Table) writing(file string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.ContainsFunc(t.entries, func(r *entry) bool { return !r.ended() && r.has(file) })
+}
+
+// removed notes that files are gone. Their captures stay in the table.
+func (t *Table) removed(names []string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, r := range t.entries {
+		r.Status.Files = slices.DeleteFunc(r.Status.Files, func(f capture.FileInfo) bool {
+			return slices.Contains(names, f.Name)
+		})
+	}
+}
+
+// headersOnly returns the files that are known to hold headers only.
+func (t *Table) headersOnly() map[string]bool {
+	return t.filesOf(func(r *entry) bool { return !r.Payload })
+}
+
+// capturedFiles returns the names of the files of all captures of the table.
+func (t *Table) capturedFiles() map[string]bool {
+	return t.filesOf(func(*entry) bool { return true })
+}
+
+// filesOf returns the names of the files of the captures that are wanted.
+func (t *Table) filesOf(wanted func(*entry) bool) map[string]bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	files := make(map[string]bool)
+	for _, r := range t.entries {
+		if !wanted(r) {
+			continue
+		}
+		for _, f := range r.status().Files {
+			files[f.Name] = true
+		}
+	}
+	return files
 }

@@ -24,7 +24,7 @@ func TestCaptureLife(t *testing.T) {
 	b := newBed(t, roomOptions{Dir: t.TempDir(), Hostname: "mx1", ManagementPorts: []uint16{2222}})
 	none := ""
 	began := time.Now().UTC().Truncate(time.Second)
-	s := b.mustStart(capture.Request{Name: "smtp", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}, Filter: none}, Given: []string{"filter"}}})
+	s := b.mustStart(ask("smtp", capture.Options{Filter: none}, "filter"))
 	if s.State != capture.Running || s.Owner != "admin" || s.Limits.SizeBytes != 200<<20 || !strings.Contains(s.EffectiveFilter, "port 2222") {
 		t.Errorf("it began as %+v", s)
 	}
@@ -40,10 +40,10 @@ func TestCaptureLife(t *testing.T) {
 	roomtest.WantCode(t, err, menu.NotFound)
 	roomtest.WantCode(t, b.d.RemoveFile(roomtest.Admin, file), menu.State)
 	roomtest.WantCode(t, b.d.DeleteCapture(roomtest.Admin, "smtp"), menu.State)
-	_, err = b.start(roomtest.Admin, capture.Request{Name: "smtp", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}}}})
+	_, err = b.start(roomtest.Admin, ask("smtp", capture.Options{}))
 	roomtest.WantCode(t, err, menu.State)
 
-	second := b.mustStart(capture.Request{Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}}}})
+	second := b.mustStart(ask("", capture.Options{}))
 	if second.Name != "capture-1" {
 		t.Errorf("a capture without a name is %s", second.Name)
 	}
@@ -77,7 +77,7 @@ func TestCaptureLife(t *testing.T) {
 
 func TestCaptureEndsByItself(t *testing.T) {
 	b := newBed(t, roomOptions{Dir: t.TempDir()})
-	b.mustStart(capture.Request{Name: "few", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}, Limits: capture.Limits{Packets: 10}}}})
+	b.mustStart(ask("few", capture.Options{Limits: capture.Limits{Packets: 10}}))
 	send(t, b.ns, testPacket, 25)
 	await.Until(t, "the capture ends", func() bool { s, _ := b.d.Capture("few"); return s.State == capture.Stopped })
 	s, _ := b.d.Capture("few")
@@ -97,11 +97,11 @@ func TestCaptureEndsByItself(t *testing.T) {
 func TestCaptureOfHeaders(t *testing.T) {
 	dir := t.TempDir()
 	b := newBed(t, roomOptions{Dir: dir})
-	s, err := b.start(roomtest.Support, capture.Request{Name: "headers", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}}}})
+	s, err := b.start(roomtest.Support, ask("headers", capture.Options{}))
 	if err != nil {
 		t.Fatal(err)
 	}
-	whole := b.mustStart(capture.Request{Name: "whole", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}}}})
+	whole := b.mustStart(ask("whole", capture.Options{}))
 	send(t, b.ns, testPacket, 20)
 	for _, name := range []string{"headers", "whole"} {
 		if _, err := b.d.StopCapture(roomtest.Admin, name); err != nil {
@@ -138,16 +138,16 @@ func TestCaptureRequests(t *testing.T) {
 		argument string
 		hint     string
 	}{
-		{capture.Request{Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"rigth"}}}}, menu.NotFound, "interfaces", "right"},
-		{capture.Request{Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right", "ALL"}}}}, menu.Usage, "interfaces", ""},
-		{capture.Request{Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}, Filter: bad}, Given: []string{"filter"}}}, menu.Usage, "filter", ""},
-		{capture.Request{Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}, SnapLength: negative}, Given: []string{"snapLength"}}}, menu.Usage, "snaplength", ""},
-		{capture.Request{Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}, Format: "zip"}}}, menu.Usage, "format", ""},
-		{capture.Request{Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}, Limits: capture.Limits{SizeBytes: -7}}}}, menu.Usage, "sizebytes", ""},
-		{capture.Request{Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}, Limits: capture.Limits{DurationSeconds: -7}}}}, menu.Usage, "durationseconds", ""},
-		{capture.Request{Name: "../x", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}}}}, menu.Usage, "name", ""},
-		{capture.Request{Name: "all", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}}}}, menu.Usage, "name", ""},
-		{capture.Request{Name: strings.Repeat("x", 65), Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}}}}, menu.Usage, "name", ""},
+		{ask("", capture.Options{Interfaces: []string{"rigth"}}), menu.NotFound, "interfaces", "right"},
+		{ask("", capture.Options{Interfaces: []string{"right", "ALL"}}), menu.Usage, "interfaces", ""},
+		{ask("", capture.Options{Filter: bad}, "filter"), menu.Usage, "filter", ""},
+		{ask("", capture.Options{SnapLength: negative}, "snapLength"), menu.Usage, "snaplength", ""},
+		{ask("", capture.Options{Format: "zip"}), menu.Usage, "format", ""},
+		{ask("", capture.Options{Limits: capture.Limits{SizeBytes: -7}}), menu.Usage, "sizebytes", ""},
+		{ask("", capture.Options{Limits: capture.Limits{DurationSeconds: -7}}), menu.Usage, "durationseconds", ""},
+		{ask("../x", capture.Options{}), menu.Usage, "name", ""},
+		{ask("all", capture.Options{}), menu.Usage, "name", ""},
+		{ask(strings.Repeat("x", 65), capture.Options{}), menu.Usage, "name", ""},
 	} {
 		_, err := b.start(roomtest.Admin, c.request)
 		roomtest.WantCode(t, err, c.kind)
@@ -158,15 +158,15 @@ func TestCaptureRequests(t *testing.T) {
 	if list := b.d.Captures(); len(list) != 0 {
 		t.Errorf("what could not start is in the table: %+v", list)
 	}
-	unlimited := b.mustStart(capture.Request{Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}, Limits: capture.Limits{SizeBytes: capture.Unlimited, DurationSeconds: capture.Unlimited}}}})
+	unlimited := b.mustStart(ask("", capture.Options{Limits: capture.Limits{SizeBytes: capture.Unlimited, DurationSeconds: capture.Unlimited}}))
 	if unlimited.Limits.SizeBytes != capture.Unlimited || unlimited.Limits.DurationSeconds != 0 {
 		t.Errorf("unlimited is %+v", unlimited.Limits)
 	}
-	all := b.mustStart(capture.Request{Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"all"}}}})
+	all := b.mustStart(ask("", capture.Options{Interfaces: []string{"all"}}))
 	if all.Format != capture.PCAPNG || len(all.Interfaces) != 3 {
 		t.Errorf("a capture of all is %+v", all)
 	}
-	_, err := b.start(roomtest.Admin, capture.Request{Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}}}})
+	_, err := b.start(roomtest.Admin, ask("", capture.Options{}))
 	roomtest.WantCode(t, err, menu.State)
 }
 
@@ -194,8 +194,7 @@ func TestCaptureSettings(t *testing.T) {
 	if began.EffectiveFilter != "tcp port 25" || !slices.Equal(began.Interfaces, s.Interfaces) || began.Limits.DurationSeconds != 60 {
 		t.Errorf("with the settings it began as %+v", began)
 	}
-	none, left := "", false
-	began = b.mustStart(capture.Request{Partial: capture.Partial{Options: capture.Options{Filter: none, Management: left}, Given: []string{"filter", "management"}}})
+	began = b.mustStart(capture.Request{Partial: capture.Partial{Given: []string{"filter", "management"}}})
 	if began.Filter != "" || !strings.HasPrefix(began.EffectiveFilter, "not (") {
 		t.Errorf("against the settings it began as %+v", began)
 	}

@@ -1,27 +1,34 @@
 package captures
 
 import (
+	"fmt"
+	"runtime/debug"
 	"slices"
 
 	"diagsh/capture"
+	"diagsh/internal/access"
 )
 
 // An entry is one capture, running or ended.
 type entry struct {
-	Status    capture.Status `json:"status"`             // as it ended; while it runs, as it was when the table was written
-	Spec      capture.Spec   `json:"spec"`               // what it was begun with
-	File      string         `json:"file"`               // the name that its file gets; those of several have numbers in it
-	Payload   bool           `json:"payload"`            // the files hold more than headers
-	Queued    map[string]int `json:"queued,omitempty"`   // by target that wants all: the number of the last file that was queued for it
-	Unqueued  bool           `json:"unqueued,omitempty"` // its files are not queued yet for the targets that want all
+	Status  capture.Status `json:"status"`  // as it ended; while it runs, as it was when the table was written
+	Spec    capture.Spec   `json:"spec"`    // what it was begun with
+	File    string         `json:"file"`    // the name of its file; where it has several, they have numbers in it
+	Payload bool           `json:"payload"` // the files hold more than headers
+
+	// Queued has the number of the last file that was queued, for each target that wants all.
+	// Unqueued says that files are not queued yet for such a target.
+	Queued   map[string]int `json:"queued,omitempty"`
+	Unqueued bool           `json:"unqueued,omitempty"`
+
 	filter    *captureFilter // of its last run; nil if there was none since the appliance began
 	job       *capture.Job   // nil: it does not run
-	busy      bool           // somebody works on it: its job is being made, or its files are finished or removed
+	busy      bool           // its job is being made, or its files are being finished or deleted
 	cancelled chan struct{}  // closed when it is not to begin any more; nil unless it waits for its time
-	memory    int64          // that it has
+	memory    int64          // that it has, in bytes
 }
 
-// status is the capture as it is now.
+// status returns the capture as it is now. Called with the lock of the table held.
 func (r *entry) status() capture.Status {
 	s := r.Status
 	if r.job != nil {
@@ -35,7 +42,8 @@ func (r *entry) status() capture.Status {
 	return s
 }
 
-// statusOf is the status of the capture's job, with what the filter has left out.
+// statusOf returns the status of the capture's job, with the interfaces that the filter has left
+// out. Called with the lock of the table held.
 func (r *entry) statusOf(job *capture.Job) capture.Status {
 	s := job.Status()
 	if r.filter != nil {
@@ -44,17 +52,88 @@ func (r *entry) statusOf(job *capture.Job) capture.Status {
 	return s
 }
 
-// ended reports whether the capture needs its file no more.
+// ended reports whether the capture does not run and nothing works on its files.
 func (r *entry) ended() bool { return r.job == nil && !r.busy }
 
-// has tells whether a file is one of the capture, by its name.
+// has reports whether a file is one of the capture's, by its name.
 func (r *entry) has(file string) bool {
 	_, ok := capture.FileNumber(r.File, file)
 	return ok
 }
 
-// number is that of a file of the capture.
+// number returns the number of a file of the capture.
 func (r *entry) number(f capture.FileInfo) int {
 	n, _ := capture.FileNumber(r.File, f.Name)
 	return n
+}
+
+// What the goroutines that run a capture keep of it.
+
+// statusOf returns the status of an entry's job. Called without the lock.
+func (t *Table) statusOf(r *entry, job *capture.Job) capture.Status {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return r.statusOf(job)
+}
+
+// setFilter notes by which filter a capture is about to run.
+func (t *Table) setFilter(r *entry, f *captureFilter) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r.filter = f
+}
+
+// began notes that the capture runs. If the appliance is being stopped by now, so is the capture.
+func (t *Table) began(r *entry, job *capture.Job) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r.job, r.busy = job, false
+	r.Unqueued = true
+	if t.closed { // The appliance began to stop meanwhile.
+		job.Stop(capture.Shutdown)
+	}
+}
+
+// awaitEnd waits for the end of a capture and keeps it. An end that no user asked for goes into the
+// audit log: the command of a user is there already.
+func (t *Table) awaitEnd(r *entry, job *capture.Job) {
+	<-job.Done()
+	s := t.statusOf(r, job)
+	t.noteEnd(r, job, s)
+	t.exportCapture(r, s)
+	t.saveCaptures()
+	if err := job.Err(); err != nil {
+		t.log.Error("a capture ended", "name", s.Name, "reason", s.StopReason, "error", err)
+	}
+	if s.StopReason != capture.StoppedByUser {
+		t.recordEnd(s)
+	}
+	debug.FreeOSMemory() // a capture's end is rare, and an appliance that idles should be small
+}
+
+// recordEnd writes into the audit log how a capture ended.
+func (t *Table) recordEnd(s capture.Status) {
+	t.audit.SystemEvent(access.Event{
+		Path:      s.Name,
+		Message:   "The capture " + s.Name + " of " + s.Owner + " ended: " + s.StopReason.Text(),
+		Arguments: map[string]string{"stopReason": string(s.StopReason), "packets": fmt.Sprint(s.PacketsWritten)},
+		Seconds:   s.EndTime.Sub(s.StartTime).Seconds(),
+	})
+}
+
+// noteEnd keeps how a job ended. It is called by the goroutine that notices first, and again by
+// others. By then the entry may have another job, which it leaves alone.
+func (t *Table) noteEnd(r *entry, job *capture.Job, s capture.Status) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if r.job == job {
+		r.Status, r.job, r.memory = s, nil, 0
+	}
+}
+
+// notBegun keeps the status of a capture that was reserved and could not begin.
+func (t *Table) notBegun(r *entry, s capture.Status) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r.Status, r.busy, r.memory = s, false, 0
 }

@@ -26,9 +26,9 @@ func (t *Table) ExportPackets(caller menu.Caller, name, target string) ([]captur
 		case err != nil:
 			return nil, err
 		case status.State == capture.Running:
-			return nil, &menu.Error{Code: menu.State, Argument: "name", Message: "The capture " + name + " is running", Hint: "Stop it first"}
+			return nil, wrongState(name, "is running", "Stop it first")
 		case len(status.Files) == 0:
-			return nil, &menu.Error{Code: menu.State, Argument: "name", Message: "The capture " + name + " has no file any more"}
+			return nil, wrongState(name, "has no file any more", "")
 		}
 		of = name
 		for _, f := range status.Files {
@@ -45,10 +45,10 @@ func (t *Table) exportFile(r *entry, name, file string) {
 	}
 }
 
-// exportCapture queues the files of a capture that has just ended, for the targets that want all,
-// unless that was done as they closed. If somebody goes on with the capture already, its next end
-// is time enough. The table is to be written after it: as long as the disk does not know that the
-// files are queued, the table on it says that they are not.
+// exportCapture queues the files of a capture that has just ended for the targets that want all,
+// unless that was done as they closed. If the capture runs again by now, its next end is time
+// enough. The caller writes the table afterwards: until the disk knows that the files are queued,
+// the table on it says that they are not.
 func (t *Table) exportCapture(r *entry, s capture.Status) {
 	queued := true
 	for _, target := range t.queue.Auto() {
@@ -85,14 +85,15 @@ func (t *Table) enqueueAuto(r *entry, name string, files []string, target string
 		return true
 	}
 	if _, err := t.queue.Add(name, files, target, access.System); err != nil {
-		t.log.Error("the files of a capture cannot be queued for their target", "name", name, "target", target, "error", err)
+		t.log.Error("the files of a capture cannot be queued for their target",
+			"name", name, "target", target, "error", err)
 		return false
 	}
-	t.wasQueued(r, target, files[len(files)-1])
+	t.noteQueued(r, target, files[len(files)-1])
 	return true
 }
 
-// countExports says in statuses how many of their files still have to be copied.
+// countExports sets in each status how many of its files are still to be copied.
 func (t *Table) countExports(list []capture.Status) {
 	pending := t.queue.Pending()
 	for i := range list {
@@ -109,12 +110,12 @@ func (t *Table) countExports(list []capture.Status) {
 // without a lock of the queue.
 func (t *Table) Released(file string) {
 	t.mu.Lock()
-	i := slices.IndexFunc(t.records, func(r *entry) bool { return r.has(file) })
+	i := slices.IndexFunc(t.entries, func(r *entry) bool { return r.has(file) })
 	if i < 0 {
 		t.mu.Unlock()
 		return
 	}
-	r, job := t.records[i], t.records[i].job
+	r, job := t.entries[i], t.entries[i].job
 	t.mu.Unlock()
 	if job != nil {
 		job.Prune() // if it ends meanwhile, its end looks too

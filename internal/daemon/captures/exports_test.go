@@ -127,7 +127,7 @@ func TestFilesOfARingAreCopiedAsTheyClose(t *testing.T) {
 	away := newFakeTarget(t)
 	away.target(b, "away")
 	none := ""
-	ring := capture.Request{Name: "ring", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}, Filter: none, Mode: capture.Ring, Rotation: capture.Rotation{FileBytes: 1 << 20, KeepFiles: 2}, Limits: capture.Limits{SizeBytes: capture.Unlimited}}, Given: []string{"filter"}}}
+	ring := ask("ring", capture.Options{Filter: none, Mode: capture.Ring, Rotation: capture.Rotation{FileBytes: 1 << 20, KeepFiles: 2}, Limits: capture.Limits{SizeBytes: capture.Unlimited}}, "filter")
 	b.mustStart(ring)
 	const packets = 6000 // 749 fit in a file
 	b.sendNumbered(0, packets)
@@ -176,7 +176,7 @@ func TestFilesOfARingAreCopiedAsTheyClose(t *testing.T) {
 		return !slices.ContainsFunc(b.d.Exports(), func(e capture.Export) bool { return e.State != capture.ExportDone })
 	})
 	b.again(o)
-	b.mustStart(capture.Request{Name: "next", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}}}})
+	b.mustStart(ask("next", capture.Options{}))
 	if _, err := b.d.StopCapture(roomtest.Admin, "next"); err != nil {
 		t.Fatal(err)
 	}
@@ -194,7 +194,7 @@ func TestARingThatIsNotCopiedEndsAtTheQuota(t *testing.T) {
 	away := newFakeTarget(t)
 	away.target(b, "away")
 	none := ""
-	b.mustStart(capture.Request{Name: "ring", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}, Filter: none, Mode: capture.Ring, Rotation: capture.Rotation{FileBytes: 1 << 20, KeepFiles: 2}, Limits: capture.Limits{SizeBytes: capture.Unlimited}}, Given: []string{"filter"}}})
+	b.mustStart(ask("ring", capture.Options{Filter: none, Mode: capture.Ring, Rotation: capture.Rotation{FileBytes: 1 << 20, KeepFiles: 2}, Limits: capture.Limits{SizeBytes: capture.Unlimited}}, "filter"))
 	sent := 0
 	var s capture.Status
 	await.Until(t, "the capture ends", func() bool {
@@ -227,7 +227,7 @@ func TestWhatWaitsIsCopiedAfterARestart(t *testing.T) {
 	away := newFakeTarget(t)
 	away.target(b, "away")
 	none := ""
-	b.mustStart(capture.Request{Name: "ring", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}, Filter: none, Mode: capture.Ring, Rotation: capture.Rotation{FileBytes: 1 << 20, KeepFiles: 2}, Limits: capture.Limits{SizeBytes: capture.Unlimited}}, Given: []string{"filter"}}})
+	b.mustStart(ask("ring", capture.Options{Filter: none, Mode: capture.Ring, Rotation: capture.Rotation{FileBytes: 1 << 20, KeepFiles: 2}, Limits: capture.Limits{SizeBytes: capture.Unlimited}}, "filter"))
 	const packets = 3000
 	b.sendNumbered(0, packets)
 	await.Until(t, "all is written", func() bool { s, _ := b.d.Capture("ring"); return s.PacketsWritten == packets })
@@ -259,7 +259,7 @@ func TestFilesThatCouldNotBeQueuedAreCopied(t *testing.T) {
 	there := newFakeTarget(t)
 	there.opens()
 	there.target(b, "there")
-	b.mustStart(capture.Request{Name: "mail", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}}}})
+	b.mustStart(ask("mail", capture.Options{}))
 	b.sendNumbered(0, 10)
 	obstacle := filepath.Join(o.Dir, ".exports.json.new")
 	if err := os.Mkdir(obstacle, 0o700); err != nil {
@@ -297,7 +297,7 @@ func TestATargetThatIsAwayHoldsUpNoOther(t *testing.T) {
 	away.target(b, "away")
 	there.opens()
 	for _, name := range []string{"one", "two", "three"} {
-		b.mustStart(capture.Request{Name: name, Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}}}})
+		b.mustStart(ask(name, capture.Options{}))
 		if name == "two" {
 			there.target(b, "there")
 		}
@@ -320,7 +320,7 @@ func TestAnAppendedFileIsCopiedAgain(t *testing.T) {
 	there.opens()
 	there.target(b, "there")
 	for round := 1; round <= 2; round++ {
-		b.mustStart(capture.Request{Name: "mail", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}, Mode: capture.Append}}})
+		b.mustStart(ask("mail", capture.Options{Mode: capture.Append}))
 		b.sendNumbered((round-1)*10, round*10)
 		if _, err := b.d.StopCapture(roomtest.Admin, "mail"); err != nil {
 			t.Fatal(err)

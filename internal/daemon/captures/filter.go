@@ -19,11 +19,12 @@ import (
 	"diagsh/internal/menu"
 )
 
-// maxInstructions is what is left of the 4096 instructions that Linux takes (BPF_MAXINSNS) for those that the engine puts before a
-// filter.
+// maxInstructions is the most that a filter may have. Linux takes 4096 (BPF_MAXINSNS), of which the
+// engine puts some before the filter.
 const maxInstructions = 4096 - 16
 
-// A captureFilter is the filter of one capture: as an expression, and as a program for each of its interfaces.
+// A captureFilter is the filter of one capture: as an expression, and as a program for each of its
+// interfaces.
 type captureFilter struct {
 	spec       capture.Spec
 	expression string              // the effective filter
@@ -35,7 +36,7 @@ type captureFilter struct {
 	left     []capture.LeftOut
 }
 
-// A target is all that a program depends on.
+// A target is everything that a program depends on.
 type target struct {
 	layer   capture.LinkType
 	mask    uint32
@@ -47,15 +48,17 @@ type compiled struct {
 	err     error
 }
 
-// buildFilter makes the filter of a capture. It looks up each host name once, and the effective filter has the addresses in
-// its place. It leaves out the packets of this machine's own management ports, whoever is logged in now or later, unless
-// they are wanted.
+// buildFilter makes the filter of a capture. It looks up each host name once, and the effective
+// filter has the addresses in its place. Unless they are wanted, it leaves out the packets of this
+// machine's own management ports, no matter who is logged in.
 //
-// Of all interfaces it leaves out those that the filter is of no use for, such as ether host for a tunnel without Ethernet.
-// An interface that was named must be one that the filter can be asked about.
+// Of all interfaces it leaves out those that cannot match the filter, such as a tunnel without
+// Ethernet for `ether host`. An interface that was named must be able to match it.
 //
-// The user's expression comes last, because words such as vlan change the meaning of everything that follows them.
-func (t *Table) buildFilter(ctx context.Context, spec capture.Spec, interfaces []capture.Interface) (*captureFilter, error) {
+// The user's expression comes last, because words such as vlan change the meaning of everything
+// that follows them.
+func (t *Table) buildFilter(ctx context.Context, spec capture.Spec, interfaces []capture.Interface) (
+	*captureFilter, error) {
 	f := &captureFilter{spec: spec, names: filter.Remember(filterNames), programs: make(map[target]compiled)}
 	f.expression = filter.WithAddresses(ctx, spec.Filter, f.names)
 	var own string
@@ -86,14 +89,14 @@ func (t *Table) buildFilter(ctx context.Context, spec capture.Spec, interfaces [
 	return f, nil
 }
 
-// leftOut are the interfaces that were left out so far.
+// leftOut returns the interfaces that were left out so far.
 func (f *captureFilter) leftOut() []capture.LeftOut {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return slices.Clone(f.left)
 }
 
-// leave notes whether an interface of all is left out, and why. The caller holds f.mu.
+// leave notes whether one of all interfaces is left out, and why. Called with f.mu held.
 func (f *captureFilter) leave(i capture.Interface, err error) {
 	f.left = slices.DeleteFunc(f.left, func(l capture.LeftOut) bool { return l.Interface == i.Name })
 	if err == nil {
@@ -107,8 +110,9 @@ func (f *captureFilter) leave(i capture.Interface, err error) {
 	f.left = append(f.left, capture.LeftOut{Interface: i.Name, Reason: menu.Clean(reason)})
 }
 
-// program returns the program for an interface; nil takes every packet. It compiles once for all interfaces that are alike.
-// The error is a *filter.Error if the filter is of no use for the interface, or a *menu.Error.
+// program returns the program for an interface; nil takes every packet. Interfaces that are alike
+// share one program. The error is a *filter.Error if the interface cannot match the filter, else a
+// *menu.Error.
 func (f *captureFilter) program(ctx context.Context, i capture.Interface) ([]bpf.RawInstruction, error) {
 	t := targetOf(i)
 	ctx, cancel := context.WithTimeout(ctx, startWait)
@@ -128,8 +132,9 @@ func (f *captureFilter) program(ctx context.Context, i capture.Interface) ([]bpf
 	return c.program, c.err
 }
 
-// build compiles the effective filter. It compiles the user's part by itself first: then errors are about what the user
-// typed, and parentheses in it cannot reach out of it. A capture of headers gets a program that cuts packets after them.
+// build compiles the effective filter. It compiles the user's part by itself first, so that errors
+// are about what the user typed and its parentheses are balanced. A capture of headers gets a
+// program that cuts packets after them.
 func (f *captureFilter) build(ctx context.Context, t target) (program []bpf.RawInstruction, err error) {
 	if f.spec.Filter != "" {
 		if _, err := compile(ctx, f.spec.Filter, t, f.names); err != nil {
@@ -145,14 +150,18 @@ func (f *captureFilter) build(ctx context.Context, t target) (program []bpf.RawI
 		program = headers.Cut(program, t.layer, f.spec.SnapLength)
 	}
 	if n := len(program); n > maxInstructions {
-		return nil, menu.BadArgument("filter", "The filter is too long: the kernel takes %d instructions and this one needs %d", maxInstructions, n).
+		return nil, menu.BadArgument("filter",
+			"The filter is too long: the kernel takes %d instructions and this one needs %d", maxInstructions, n).
 			WithHint("Use nets instead of single hosts")
 	}
 	return program, nil
 }
 
+// compile compiles an expression to instructions that the kernel takes.
 func compile(ctx context.Context, expression string, t target, names filter.Names) ([]bpf.RawInstruction, error) {
-	to := filter.Target{LinkType: filter.EN10MB, Kind: filter.Live, Names: names, Netmask: t.mask, NetmaskUnknown: t.unknown}
+	to := filter.Target{
+		LinkType: filter.EN10MB, Kind: filter.Live, Names: names, Netmask: t.mask, NetmaskUnknown: t.unknown,
+	}
 	if t.layer == capture.Raw {
 		to.LinkType = filter.Raw
 	}
@@ -161,8 +170,8 @@ func compile(ctx context.Context, expression string, t target, names filter.Name
 		return nil, err
 	}
 	if ready, why := program.KernelReady(); !ready {
-		return nil, &menu.Error{Code: menu.Unsupported, Argument: "filter", Message: "The kernel cannot run this filter: " + why,
-			Hint: "filter explain shows its program"}
+		return nil, &menu.Error{Code: menu.Unsupported, Argument: "filter",
+			Message: "The kernel cannot run this filter: " + why, Hint: "filter explain shows its program"}
 	}
 	raw := make([]bpf.RawInstruction, len(program.Instructions))
 	for n, in := range program.Instructions {
@@ -193,11 +202,11 @@ func netmask(i capture.Interface) (mask uint32, unknown bool) {
 	return 0, true
 }
 
-// anyLink is what an expression is checked for as long as no interface is chosen.
+// anyLink is the target of an expression that is checked before an interface is chosen.
 var anyLink = target{layer: capture.Ethernet, mask: 0xffffff00}
 
-// CheckFilter says what is wrong with a filter expression, as far as that can be said before an interface is chosen. The error
-// names the place.
+// CheckFilter returns an error for users if an expression is wrong for any interface. The error
+// names the character.
 func (t *Table) CheckFilter(ctx context.Context, expression string) error {
 	if strings.TrimSpace(expression) == "" {
 		return nil
@@ -206,7 +215,7 @@ func (t *Table) CheckFilter(ctx context.Context, expression string) error {
 	return menu.Failing("check the filter", filterError(err, capture.Interface{}))
 }
 
-// filterError tells a user what is wrong with a filter, and where.
+// filterError returns an error for users that says what is wrong with a filter, and where.
 func filterError(err error, i capture.Interface) error {
 	var f *filter.Error
 	if !errors.As(err, &f) {
@@ -216,20 +225,23 @@ func filterError(err error, i capture.Interface) error {
 	if i.Name != "" && i.LinkType != capture.Ethernet {
 		on = " on interface " + i.Name
 	}
-	e := menu.BadArgument("filter", "The filter is wrong%s at character %d: %s", on, f.Character(), strings.TrimSuffix(f.Message, "."))
+	e := menu.BadArgument("filter", "The filter is wrong%s at character %d: %s",
+		on, f.Character(), strings.TrimSuffix(f.Message, "."))
 	if f.Hint != "" {
 		e.Hint = menu.Clean(menu.Sentence(f.Hint))
 	}
 	return e
 }
 
-// managementFilter is an expression for all packets but those of TCP connections to the given ports of this machine; empty if
-// there are no ports. It names addresses and directions, so that connections of others to such ports, or of this machine to such
-// ports elsewhere, are captured.
+// managementFilter returns an expression for all packets but those of TCP connections to the given
+// ports of this machine; "" if there are no ports. It names addresses and directions. So other
+// machines' connections to such ports are captured, and this machine's connections to such ports
+// elsewhere.
 //
-// A program of BPF that reads behind the end of a packet rejects it, whatever stands before it in the expression. So the lengths are asked
-// first: a runt, which has no ports, is no packet of a management session. They are those of Ethernet, whose header is the longest
-// that captures have, up to the ports: 38 bytes, or 58 with IPv6; a whole segment behind any header is longer.
+// A BPF program rejects a packet when it reads beyond its end, wherever in the expression that is.
+// So the length is compared first: a packet that is too short to have ports belongs to no
+// management session. The limits are those of Ethernet, the longest header of a capture: the ports
+// end at byte 38, or 58 with IPv6. A whole segment after any header is longer.
 func managementFilter(ports []uint16, addresses []netip.Addr) string {
 	if len(ports) == 0 {
 		return ""
@@ -254,7 +266,8 @@ func managementFilter(ports []uint16, addresses []netip.Addr) string {
 	return "not (" + strings.Join(parts, " or ") + ")"
 }
 
-// either names one value or several behind a qualifier: dst port 22, or dst port (22 or 2222).
+// either returns a qualifier with one value, `dst port 22`, or with several, `dst port (22 or
+// 2222)`.
 func either[T any](qualifier string, values []T) string {
 	var words []string
 	for _, v := range values {
@@ -266,11 +279,11 @@ func either[T any](qualifier string, values []T) string {
 	return qualifier + " (" + strings.Join(words, " or ") + ")"
 }
 
-// maxOwnAddresses is up to how many addresses of this machine are named; with more, its management ports are left out by their
-// numbers alone.
+// maxOwnAddresses is how many addresses of this machine a filter names. With more of them,
+// management ports are left out by number alone.
 const maxOwnAddresses = 32
 
-// ownAddresses lists the addresses of this machine.
+// ownAddresses returns the addresses of this machine.
 func ownAddresses() []netip.Addr {
 	addresses, err := net.InterfaceAddrs()
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"diagsh/diag/dns"
 )
 
-// filterNames are the names in filters: hosts are looked up as every command looks them up.
+// filterNames resolves the names in filters. Hosts are looked up as every command looks them up.
 var filterNames = filter.NamesWith(func(ctx context.Context, name string) ([]netip.Addr, error) {
 	list, err := dns.Addresses(ctx, name, dns.Any)
 	if err != nil {
@@ -19,11 +19,11 @@ var filterNames = filter.NamesWith(func(ctx context.Context, name string) ([]net
 	return list, nil
 })
 
-// FilterNames are the names that filters may have.
+// FilterNames returns the names that filters may have.
 func (t *Table) FilterNames() filter.Names { return filterNames }
 
-// checkedNames remembers the hosts of filters that are checked. A dialogue checks a filter again at each of its questions,
-// which shall not ask the name server again.
+// checkedNames remembers the hosts of filters that are checked. A dialogue checks its filter again
+// at each question, and must not ask the name server each time.
 type checkedNames struct {
 	mu    sync.Mutex
 	known filter.Names
@@ -33,6 +33,7 @@ type checkedNames struct {
 // checkedFor is how long an answer is remembered.
 const checkedFor = 10 * time.Second
 
+// names returns what is remembered, unless that is older than checkedFor.
 func (c *checkedNames) names() filter.Names {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -1,14 +1,15 @@
 package captures
 
 import (
-	"fmt"
+	"strconv"
 
 	"diagsh/capture/filter"
 	"diagsh/internal/menu"
 )
 
-// permitFilter refuses a filter that looks behind the headers of packets to a caller who may see headers only. What is cut off is cut
-// behind the filter, which sees the packet as a whole: whether packets match, or how many, would tell the rest.
+// permitFilter refuses a filter that reads beyond the headers of packets to a caller who may see
+// headers only. The filter sees the whole packet, before it is cut: which packets match, and how
+// many, would tell what is in the rest.
 func permitFilter(caller menu.Caller, expression string) error {
 	if caller.Payload {
 		return nil
@@ -18,6 +19,7 @@ func permitFilter(caller menu.Caller, expression string) error {
 		return nil
 	}
 	return &menu.Error{Code: menu.Denied, Argument: "filter",
-		Message: fmt.Sprintf("This account sees the headers of packets only, and the filter reads beyond them at character %d", found.Character()),
-		Hint:    menu.Sentence(found.Hint)}
+		Message: "This account sees the headers of packets only, and the filter reads beyond them at character " +
+			strconv.Itoa(found.Character()),
+		Hint: menu.Sentence(found.Hint)}
 }

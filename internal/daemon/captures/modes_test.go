@@ -97,7 +97,7 @@ func TestPersistentCaptureThatHasMetItsLimit(t *testing.T) {
 			o := roomOptions{Dir: t.TempDir(), Hostname: "mx1"}
 			d := start(t, o)
 			sender, filter := loopbackSender(t)
-			s, err := d.StartCapture(roomtest.Admin, capture.Request{Name: "mail", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"lo"}, Filter: filter, Persistent: true, Limits: capture.Limits{SizeBytes: c.size}}, Given: []string{"filter"}}})
+			s, err := d.StartCapture(roomtest.Admin, ask("mail", capture.Options{Interfaces: []string{"lo"}, Filter: filter, Persistent: true, Limits: capture.Limits{SizeBytes: c.size}}, "filter"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -143,7 +143,7 @@ func TestInterruptedOnADiskThatIsLow(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			o := roomOptions{Dir: t.TempDir()}
 			b := newBed(t, o)
-			file := b.mustStart(capture.Request{Name: "mail", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}}}}).Files[0].Name
+			file := b.mustStart(ask("mail", capture.Options{})).Files[0].Name
 			await.Until(t, "the file has its header", func() bool {
 				text, err := os.ReadFile(filepath.Join(o.Dir, "diagnostic", capture.PartName(file)))
 				return err == nil && len(text) >= 24 && text[0] != 0
@@ -214,14 +214,14 @@ func TestPlannedCaptureThatIsKilledAsItBegins(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer root.Close()
-	var records []*entry
+	var entries []*entry
 	for _, name := range []string{"persists", "once"} {
 		writePart(t, root, name+".pcap")
 		options := capture.Options{Interfaces: []string{"lo"}, Persistent: name == "persists", Limits: capture.Limits{SizeBytes: 1 << 20}}
 		spec := capture.Spec{Name: name, Start: time.Now().Add(-time.Minute), Options: options}
-		records = append(records, &entry{File: name + ".pcap", Payload: true, Spec: spec, Status: spec.Status()})
+		entries = append(entries, &entry{File: name + ".pcap", Payload: true, Spec: spec, Status: spec.Status()})
 	}
-	table, _ := json.Marshal(capturesFile{records})
+	table, _ := json.Marshal(capturesFile{entries})
 	os.WriteFile(filepath.Join(dir, "captures.json"), table, 0o600)
 	d := start(t, roomOptions{Dir: dir})
 	await.Until(t, "it goes on", func() bool { s, _ := d.Capture("persists"); return s.State != capture.NotStarted && len(s.Files) == 2 })
@@ -250,8 +250,8 @@ func TestPlannedCaptureThatCannotBegin(t *testing.T) {
 func TestAppendingToACapture(t *testing.T) {
 	b := newBed(t, roomOptions{Dir: t.TempDir()})
 	for round := range 3 {
-		b.mustStart(capture.Request{Name: "mail", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}, Mode: capture.Append}}})
-		_, err := b.start(roomtest.Admin, capture.Request{Name: "mail", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}, Mode: capture.Append}}})
+		b.mustStart(ask("mail", capture.Options{Mode: capture.Append}))
+		_, err := b.start(roomtest.Admin, ask("mail", capture.Options{Mode: capture.Append}))
 		roomtest.WantCode(t, err, menu.State)
 		send(t, b.ns, testPacket, 50)
 		s, err := b.d.StopCapture(roomtest.Admin, "mail")
@@ -262,7 +262,7 @@ func TestAppendingToACapture(t *testing.T) {
 			t.Errorf("the file has %d packets", n)
 		}
 	}
-	_, err := b.start(roomtest.Support, capture.Request{Name: "mail", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}, Mode: capture.Append}}})
+	_, err := b.start(roomtest.Support, ask("mail", capture.Options{Mode: capture.Append}))
 	roomtest.WantCode(t, err, menu.State)
 	if list := b.d.Captures(); len(list) != 1 {
 		t.Errorf("there are %d captures", len(list))
@@ -277,7 +277,7 @@ func TestDefaultsAreThoseOfANewAppliance(t *testing.T) {
 	if err := b.d.SetCaptureSettings(roomtest.Admin, capture.Partial{Options: settings.Options}); err != nil {
 		t.Fatal(err)
 	}
-	of := b.mustStart(capture.Request{Name: "settings", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}}}})
+	of := b.mustStart(ask("settings", capture.Options{}))
 	if of.Filter != "port 25" || of.SnapLength != 96 || of.Limits.DurationSeconds != 3600 {
 		t.Errorf("the settings make %+v", of)
 	}
@@ -290,7 +290,7 @@ func TestDefaultsAreThoseOfANewAppliance(t *testing.T) {
 // A limit of a start that appends is of that start: neither the time since the first one counts, nor do the packets of before.
 func TestLimitsOfAnAppendedCaptureAreItsOwn(t *testing.T) {
 	b := newBed(t, roomOptions{Dir: t.TempDir()})
-	request := capture.Request{Name: "mail", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}, Mode: capture.Append, Limits: capture.Limits{DurationSeconds: 3600}}}}
+	request := ask("mail", capture.Options{Mode: capture.Append, Limits: capture.Limits{DurationSeconds: 3600}})
 	first := b.mustStart(request)
 	send(t, b.ns, testPacket, 5)
 	if _, err := b.d.StopCapture(roomtest.Admin, "mail"); err != nil {
@@ -320,7 +320,7 @@ func TestCommentsThatPcapHasNoPlaceFor(t *testing.T) {
 	b := newBed(t, roomOptions{Dir: t.TempDir()})
 	text, none := "slow mail", " "
 	request := func(name string, change func(*capture.Request)) capture.Request {
-		r := capture.Request{Name: name, Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}, Format: capture.PCAP}}}
+		r := ask(name, capture.Options{Format: capture.PCAP})
 		change(&r)
 		return r
 	}
@@ -344,7 +344,7 @@ func TestCommentsThatPcapHasNoPlaceFor(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
-	if s := b.mustStart(capture.Request{Name: "both", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}}}}); s.NotInFile != nil || s.Format != capture.PCAPNG {
+	if s := b.mustStart(ask("both", capture.Options{})); s.NotInFile != nil || s.Format != capture.PCAPNG {
 		t.Errorf("a capture that leaves the format open is %+v", s)
 	}
 	lacking := []string{"comment", "caseNumber"}
@@ -364,7 +364,7 @@ func TestCommentsThatPcapHasNoPlaceFor(t *testing.T) {
 	if s, _ := b.d.Capture("plain"); !slices.Equal(s.NotInFile, lacking) {
 		t.Errorf("of one that ended it says %v", s.NotInFile)
 	}
-	again := capture.Request{Name: "plain", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}, Mode: capture.Append, Comment: text}, Given: []string{"comment"}}}
+	again := ask("plain", capture.Options{Mode: capture.Append, Comment: text}, "comment")
 	refused("comment", again)
 	again.Comment, again.Given = "", nil
 	if s := b.mustStart(again); !slices.Equal(s.NotInFile, lacking) {
@@ -387,7 +387,7 @@ func TestQuota(t *testing.T) {
 		if err := os.Truncate(stranger, 28<<20); err != nil {
 			t.Fatal(err)
 		}
-		_, err := b.start(roomtest.Admin, capture.Request{Name: "new", Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}}}})
+		_, err := b.start(roomtest.Admin, ask("new", capture.Options{}))
 		exists := func(name string) bool {
 			_, err := os.Stat(filepath.Join(b.d.Path(), name))
 			return !errors.Is(err, os.ErrNotExist)
@@ -425,14 +425,14 @@ func TestOldFilesGo(t *testing.T) {
 
 func TestMemoryOfAllCaptures(t *testing.T) {
 	b := newBed(t, roomOptions{Dir: roomtest.Configure(t, t.TempDir(), "captures: {memory: 64MB}")})
-	_, err := b.start(roomtest.Admin, capture.Request{Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}, RingBytes: 128 << 20}}})
+	_, err := b.start(roomtest.Admin, ask("", capture.Options{RingBytes: 128 << 20}))
 	roomtest.WantCode(t, err, menu.State)
 	if e := menu.AsError(err); e.Argument != "ring" {
 		t.Errorf("the argument at fault is %q", e.Argument)
 	}
 	started := 0
 	for ; started < 10; started++ {
-		s, err := b.start(roomtest.Admin, capture.Request{Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}}}})
+		s, err := b.start(roomtest.Admin, ask("", capture.Options{}))
 		if err != nil {
 			roomtest.WantCode(t, err, menu.State)
 			break
@@ -447,5 +447,5 @@ func TestMemoryOfAllCaptures(t *testing.T) {
 	if _, err := b.d.StopCapture(roomtest.Admin, "capture-1"); err != nil {
 		t.Fatal(err)
 	}
-	b.mustStart(capture.Request{Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}}}})
+	b.mustStart(ask("", capture.Options{}))
 }

@@ -29,7 +29,8 @@ func (o captureFiles) Describe() func(string) (files.Facts, bool) {
 
 func (o captureFiles) MayRemove(name string) error {
 	if o.table.writing(name) {
-		return &menu.Error{Code: menu.State, Argument: "file", Message: "The file " + name + " is being written by a capture", Hint: "Stop the capture first"}
+		return &menu.Error{Code: menu.State, Argument: "file",
+			Message: "The file " + name + " is being written by a capture", Hint: "Stop the capture first"}
 	}
 	return nil
 }
@@ -42,15 +43,18 @@ func (o captureFiles) Removed(names ...string) {
 // Expendable implements files.Owner: the files of captures that have ended, unless they are to be
 // kept or wait for a copy.
 func (o captureFiles) Expendable() (list []files.Expendable) {
-	c := o.table
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, r := range c.records {
-		if !o.table.expendable(r) {
+	t := o.table
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, r := range t.entries {
+		if !t.expendable(r) {
 			continue
 		}
 		for _, f := range r.Status.Files {
-			list = append(list, files.Expendable{Name: f.Name, Of: r.Status.Name, Since: r.Status.EndTime, Take: func() bool { return o.take(r, f) }})
+			list = append(list, files.Expendable{
+				Name: f.Name, Of: r.Status.Name, Since: r.Status.EndTime,
+				Take: func() bool { return o.take(r, f) },
+			})
 		}
 	}
 	return list
@@ -59,12 +63,13 @@ func (o captureFiles) Expendable() (list []files.Expendable) {
 // take takes an expendable file out of its capture, unless it went, or somebody needs it, since it
 // was listed.
 func (o captureFiles) take(r *entry, f capture.FileInfo) bool {
-	c := o.table
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !o.table.expendable(r) || !slices.ContainsFunc(r.Status.Files, func(other capture.FileInfo) bool { return other.Name == f.Name }) {
+	t := o.table
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	known := slices.ContainsFunc(r.Status.Files, func(other capture.FileInfo) bool { return other.Name == f.Name })
+	if !known || !t.expendable(r) {
 		return false
 	}
-	c.takeOut(r, f)
+	t.takeOut(r, f)
 	return true
 }

@@ -1,14 +1,13 @@
 package captures
 
-import (
-	"diagsh/capture"
-)
+import "diagsh/capture"
 
-// What of a capture has been queued for the targets that want all. Files are queued as they close, in the order of their numbers, so
-// that one number a target says it, also after a restart and when the queue has forgotten its oldest copies.
+// What of a capture was queued for the targets that want all. Files are queued as they close, in
+// the order of their numbers. So one number for each target says it, also after a restart, and when
+// the queue has forgotten its oldest copies.
 
-// wasQueued notes that a file is in the queue for a target, which is safe on the disk.
-func (t *Table) wasQueued(r *entry, target, file string) {
+// noteQueued notes that a file is in the queue for a target, and safe on the disk there.
+func (t *Table) noteQueued(r *entry, target, file string) {
 	number, ok := capture.FileNumber(r.File, file)
 	if !ok {
 		return
@@ -21,7 +20,7 @@ func (t *Table) wasQueued(r *entry, target, file string) {
 	r.Queued[target] = number
 }
 
-// unqueuedFor are those of an ended capture's files that were never queued for a target.
+// unqueuedFor returns those of an ended capture's files that were never queued for a target.
 func (t *Table) unqueuedFor(r *entry, target string, files []capture.FileInfo) (names []string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -36,12 +35,13 @@ func (t *Table) unqueuedFor(r *entry, target string, files []capture.FileInfo) (
 	return names
 }
 
-// unqueued are the captures that have ended and whose files are not queued yet, as they are now.
+// unqueued returns the captures that have ended and whose files are not queued yet, with their
+// status now.
 func (t *Table) unqueued() map[*entry]capture.Status {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	found := map[*entry]capture.Status{}
-	for _, r := range t.records {
+	for _, r := range t.entries {
 		if r.Unqueued && r.ended() {
 			found[r] = r.status()
 		}
@@ -49,7 +49,8 @@ func (t *Table) unqueued() map[*entry]capture.Status {
 	return found
 }
 
-// lastGrows notes that the last file of a capture gets more packets, so that it has to be copied anew.
+// lastGrows notes that the last file of a capture is appended to, so that it has to be copied
+// again.
 func (t *Table) lastGrows(r *entry, before capture.Status) {
 	if len(before.Files) == 0 {
 		return
@@ -65,11 +66,11 @@ func (t *Table) lastGrows(r *entry, before capture.Status) {
 	}
 }
 
-// forgetTarget notes that a target is no more: another one of its name has nothing yet.
+// forgetTarget notes that a target is gone. Another one of its name has no file yet.
 func (t *Table) forgetTarget(name string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, r := range t.records {
+	for _, r := range t.entries {
 		delete(r.Queued, name)
 	}
 }

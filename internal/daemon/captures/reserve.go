@@ -10,20 +10,22 @@ import (
 	"diagsh/internal/menu"
 )
 
-// reserve takes a name and writes down that the capture is about to run, so that its file is known even if the appliance dies in
-// the next moment. Whoever reserves ends the task that this adds.
-func (t *Table) reserve(spec capture.Spec, caller menu.Caller, expression string, interfaces []capture.Interface) (*entry, error) {
+// reserve takes a name for a capture and writes that it is about to run. So its file is known even
+// if the appliance dies in the next moment. The caller ends the task that this adds to t.tasks.
+func (t *Table) reserve(spec capture.Spec, caller menu.Caller, expression string, interfaces []capture.Interface) (
+	*entry, error) {
 	spec.Format = spec.FileFormat(len(interfaces))
 	r := &entry{Payload: !spec.HeadersOnly, busy: true, Spec: spec, Status: spec.Status()}
 	s := &r.Status
-	s.State, s.EffectiveFilter, s.StartTime, s.Owner, s.Interfaces = capture.Running, expression, time.Now(), caller.User, nil
+	s.State, s.EffectiveFilter, s.StartTime, s.Owner = capture.Running, expression, time.Now(), caller.User
+	s.Interfaces = nil
 	for _, i := range interfaces {
-		r.Status.Interfaces = append(r.Status.Interfaces, i.Name)
+		s.Interfaces = append(s.Interfaces, i.Name)
 	}
 	if err := t.add(r); err != nil {
 		return nil, err
 	}
-	if err := t.keep(); err != nil {
+	if err := t.save(); err != nil {
 		t.drop(r)
 		t.tasks.Done()
 		return nil, err
@@ -35,7 +37,7 @@ func (t *Table) reserve(spec capture.Spec, caller menu.Caller, expression string
 func (t *Table) add(r *entry) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if err := t.room(); err != nil {
+	if err := t.mayRun(); err != nil {
 		return err
 	}
 	s := &r.Status
@@ -47,24 +49,25 @@ func (t *Table) add(r *entry) error {
 	}
 	r.Spec.Name = s.Name
 	r.File = t.freeFileName(t.settings.Hostname(), s.Name, s.StartTime, s.Format)
-	t.records = append(t.records, r)
+	t.entries = append(t.entries, r)
 	t.tasks.Add(1)
 	return nil
 }
 
-// room tells whether one more capture may run.
-func (t *Table) room() error {
+// mayRun returns an error for users unless one more capture may run. Called with the lock held.
+func (t *Table) mayRun() error {
 	if t.closed {
 		return menu.Errorf(menu.State, "The appliance is stopping")
 	}
 	running := 0
-	for _, other := range t.records {
+	for _, other := range t.entries {
 		if !other.ended() {
 			running++
 		}
 	}
 	if running >= t.settings.CaptureRules().Running {
-		return menu.Errorf(menu.State, "%d captures are running, which is the most", running).WithHint("Stop one of them first")
+		return menu.Errorf(menu.State, "%d captures are running, which is the most", running).
+			WithHint("Stop one of them first")
 	}
 	return nil
 }
@@ -73,14 +76,15 @@ func (t *Table) room() error {
 func (t *Table) drop(r *entry) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.records = slices.DeleteFunc(t.records, func(other *entry) bool { return other == r })
+	t.entries = slices.DeleteFunc(t.entries, func(other *entry) bool { return other == r })
 }
 
-// nextName is capture-N with the number after the highest in the table.
+// nextName returns capture-N, with the number after the highest in the table. Called with the lock
+// held.
 func (t *Table) nextName() string {
 	const prefix = "capture-"
 	highest := 0
-	for _, r := range t.records {
+	for _, r := range t.entries {
 		if digits, ok := strings.CutPrefix(r.Status.Name, prefix); ok {
 			if n, err := strconv.Atoi(digits); err == nil && n > highest && n < 1<<30 {
 				highest = n
@@ -90,8 +94,9 @@ func (t *Table) nextName() string {
 	return prefix + strconv.Itoa(highest+1)
 }
 
-// freeFileName is HOST-NAME-YYYYMMDD-HHMMSS in UTC with its extension. A capture that follows another of its name within the
-// second gets the next free second: a number behind that would say that it is a part of the other.
+// freeFileName returns HOST-NAME-YYYYMMDD-HHMMSS, in UTC, with the extension of the format. If a
+// file of that name exists, it takes the next free second: a number after the name would make the
+// file a part of the other capture. Called with the lock held.
 func (t *Table) freeFileName(host, name string, now time.Time, format capture.Format) string {
 	for {
 		file := host + "-" + name + "-" + now.UTC().Format("20060102-150405") + format.Extension()
@@ -102,6 +107,8 @@ func (t *Table) freeFileName(host, name string, now time.Time, format capture.Fo
 	}
 }
 
+// taken reports whether a file, finished or being written, or a capture has this file name. Called
+// with the lock held.
 func (t *Table) taken(file string) bool {
 	for _, name := range []string{file, capture.NumberedName(file, 1)} {
 		for _, name := range []string{name, capture.PartName(name)} {
@@ -110,5 +117,5 @@ func (t *Table) taken(file string) bool {
 			}
 		}
 	}
-	return slices.ContainsFunc(t.records, func(r *entry) bool { return r.File == file })
+	return slices.ContainsFunc(t.entries, func(r *entry) bool { return r.File == file })
 }

@@ -16,15 +16,15 @@ import (
 	"diagsh/internal/menu"
 )
 
-// CaptureSettings returns what a capture starts with when its request says nothing else.
+// CaptureSettings returns what a capture starts with where its request says nothing else.
 func (t *Table) CaptureSettings() capture.Settings {
 	t.settingsMu.Lock()
 	defer t.settingsMu.Unlock()
-	return t.settled(t.current)
+	return t.complete(t.current)
 }
 
-// settled fills in what the settings leave to the appliance.
-func (t *Table) settled(s capture.Settings) capture.Settings {
+// complete fills in what the settings leave to the appliance.
+func (t *Table) complete(s capture.Settings) capture.Settings {
 	s.Options = s.Normal()
 	s.Interfaces = slices.Clone(s.Interfaces)
 	if s.Limits.SizeBytes == 0 {
@@ -33,12 +33,12 @@ func (t *Table) settled(s capture.Settings) capture.Settings {
 	return s
 }
 
-// firstSettings returns those of a new appliance.
+// firstSettings returns the settings of a new appliance.
 func firstSettings() capture.Settings {
 	return capture.Settings{Options: capture.Options{Interfaces: []string{capture.All}, Promiscuous: true}}
 }
 
-// SetCaptureSettings changes what is given, for captures to come.
+// SetCaptureSettings changes the settings that are given, for captures to come.
 func (t *Table) SetCaptureSettings(caller menu.Caller, given capture.Partial) error {
 	if err := given.CheckFormat(given.Format, leaveFormatOut); err != nil {
 		return captureError("save the settings", err)
@@ -47,13 +47,14 @@ func (t *Table) SetCaptureSettings(caller menu.Caller, given capture.Partial) er
 	defer t.changing.Unlock()
 	present := t.CaptureSettings()
 	s := capture.Settings{Options: withNames(given).Over(present.Options).Normal()}
-	// Others capture with it, whose counts everybody sees. A filter that stays is not the caller's.
+	// Other users capture with it, and the caller sees their counts. A filter that stays is not
+	// the caller's.
 	if s.Filter != present.Filter {
 		if err := permitFilter(caller, s.Filter); err != nil {
 			return err
 		}
 	}
-	spec := capture.Spec{Options: t.settled(s).Options}
+	spec := capture.Spec{Options: t.complete(s).Options}
 	if err := spec.Check(); err != nil {
 		return captureError("save the settings", err)
 	}
@@ -79,7 +80,9 @@ func (t *Table) Losses() []access.Loss {
 	if _, err := os.Stat(t.settingsFile.Path); err != nil {
 		return nil
 	}
-	return []access.Loss{{What: "settings of captures", Count: 1, Detail: "interfaces, filter and limits that captures begin with"}}
+	return []access.Loss{{
+		What: "settings of captures", Count: 1, Detail: "interfaces, filter and limits that captures begin with",
+	}}
 }
 
 // Reset makes captures begin as on a new appliance. It ends and deletes none.
@@ -95,13 +98,16 @@ func (t *Table) Reset() error {
 
 const leaveFormatOut = "Leave format out, or write format pcapng"
 
-// specOf puts settings and defaults in the place of what a request leaves out.
+// specOf completes a request with the settings and defaults.
 func (t *Table) specOf(r capture.Request) (capture.Spec, error) {
 	settings := t.CaptureSettings()
 	if r.Defaults {
-		settings = t.settled(firstSettings())
+		settings = t.complete(firstSettings())
 	}
-	spec := capture.Spec{Name: r.Name, Start: r.Start, Options: withNames(r.Partial).Over(settings.Options), ReserveBytes: t.directory.Reserve()}
+	spec := capture.Spec{
+		Name: r.Name, Start: r.Start, Options: withNames(r.Partial).Over(settings.Options),
+		ReserveBytes: t.directory.Reserve(),
+	}
 	if err := r.CheckFormat(r.Format, leaveFormatOut); err != nil {
 		return spec, captureError("start the capture", err)
 	}
@@ -133,14 +139,15 @@ func (t *Table) ring(spec *capture.Spec, r capture.Request) {
 	if spec.Rotation.FileBytes == 0 && spec.Rotation.FileSeconds == 0 {
 		spec.Rotation.FileBytes = t.settings.CaptureRules().SizeBytes
 	}
-	// The settings' size is that of a single file; a ring that deletes its oldest file is bounded by its files.
+	// The size in the settings is that of a single file. A ring that deletes its oldest file is
+	// bounded by its files.
 	if r.Limits.SizeBytes == 0 && spec.Rotation.KeepFiles > 0 {
 		spec.Limits.SizeBytes = capture.Unlimited
 	}
 }
 
-// withNames returns options whose interfaces have the names that the engine knows: the word for all, and not alternative
-// names.
+// withNames returns options whose interfaces have the names that the engine knows: its word for
+// all, and no alternative names.
 func withNames(p capture.Partial) capture.Partial {
 	p.Interfaces = slices.Clone(p.Interfaces)
 	for i, n := range p.Interfaces {
@@ -153,7 +160,7 @@ func withNames(p capture.Partial) capture.Partial {
 	return p
 }
 
-// resolve finds interfaces.
+// resolve returns the interfaces of these names.
 func resolve(names []string) ([]capture.Interface, error) {
 	list, err := afpacket.Resolve(names)
 	if err == nil && len(list) == 0 {
@@ -162,7 +169,8 @@ func resolve(names []string) ([]capture.Interface, error) {
 	return list, err
 }
 
-// interfaceHint names the interface that was probably meant, else those that there are.
+// interfaceHint returns a hint with the interface that was probably meant, or with those that
+// exist.
 func interfaceHint(name string) string {
 	list, err := afpacket.Interfaces()
 	if err != nil || len(list) == 0 {
@@ -184,7 +192,7 @@ func interfaceHint(name string) string {
 	return "The interfaces are " + strings.Join(names, ", ") + ", and ALL"
 }
 
-// CaptureInterfaces lists the interfaces that can be captured on.
+// CaptureInterfaces returns the interfaces that can be captured on.
 func (t *Table) CaptureInterfaces() []capture.InterfaceInfo {
 	list, err := afpacket.Interfaces()
 	if err != nil {
@@ -205,6 +213,7 @@ func (t *Table) CaptureInterfaces() []capture.InterfaceInfo {
 	return infos
 }
 
+// linkName returns the name of an interface's link type, for users.
 func linkName(i capture.Interface) string {
 	switch {
 	case i.Loopback:

@@ -15,20 +15,24 @@ import (
 // The space that captures take: memory while they run, and disk.
 
 const (
-	// A capture gets a 64th of the memory that is free for its rings, within these bounds, unless it asks for something else.
-	// It is a multiple of ringStep, so that the rings of one capture can serve the next.
+	// The rings of a capture get a 64th of the memory that is free, within these bounds, unless its
+	// request says how much. It is a multiple of ringStep, so that the rings of one capture can
+	// serve the next.
 	leastRing, mostRing, ringShare, ringStep = 8 << 20, 32 << 20, 64, 8 << 20
 
 	// leastBuffers is the least that may wait for the disk.
 	leastBuffers = 8 << 20
 
-	// budgetShare of the machine's memory is for all captures together, unless the configuration says how much.
+	// All captures together get this part of the machine's memory, unless the configuration says
+	// how much.
 	budgetShare = 4
 )
 
-// grant gives a capture its memory: for rings, and for what waits for the disk. When there is little left of the budget it gets
-// less than usual. What captures left that have ended is given back where it and the new one's would be more than the budget.
-func (t *Table) grant(r *entry, budget, asked int64) (ring, buffers int64, err error) {
+// allocate gives a capture its memory, in bytes: for rings, and for what waits for the disk. asked
+// is the size of the rings that the request names; 0 lets the table choose. If little is left of
+// the budget, the capture gets less than usual. Memory that captures left which have ended is given
+// back first if it exceeds the budget with the new one's.
+func (t *Table) allocate(r *entry, budget, asked int64) (ring, buffers int64, err error) {
 	total, free := memory()
 	if budget == 0 {
 		budget = total / budgetShare
@@ -36,7 +40,7 @@ func (t *Table) grant(r *entry, budget, asked int64) (ring, buffers int64, err e
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	left := budget
-	for _, other := range t.records {
+	for _, other := range t.entries {
 		if other != r {
 			left -= other.memory
 		}
@@ -47,7 +51,8 @@ func (t *Table) grant(r *entry, budget, asked int64) (ring, buffers int64, err e
 	}
 	buffers = min(pcapfile.DefaultBuffers, max(left-ring, leastBuffers), max(free/ringShare*2, leastBuffers))
 	if ring+buffers > left {
-		e := menu.Errorf(menu.State, "Not enough capture memory: %s of %s free", menu.Size(max(left, 0)>>20<<20), menu.Size(budget>>20<<20))
+		e := menu.Errorf(menu.State, "Not enough capture memory: %s of %s free",
+			menu.Size(max(left, 0)>>20<<20), menu.Size(budget>>20<<20))
 		if asked > 0 {
 			e.Argument = "ring"
 		}
@@ -66,7 +71,8 @@ func (t *Table) clearSpare() {
 	t.volume.ClearSpare()
 }
 
-// memory is the machine's, and what is free of it or can be made so, in bytes (proc(5), /proc/meminfo).
+// memory returns the memory of the machine, and what of it is free or can be made so, in bytes
+// (proc(5), /proc/meminfo).
 func memory() (total, available int64) {
 	total, available = 1<<30, 512<<20 // if the kernel does not say
 	f, err := os.Open("/proc/meminfo")
@@ -92,8 +98,8 @@ func memory() (total, available int64) {
 	return total, available
 }
 
-// expendable tells whether the files of a capture may be deleted without asking: it has ended, and nobody said that they are to be
-// kept or has a target wait for them. Files that belong to no capture never are.
+// expendable reports whether the files of a capture may be deleted without asking: it has ended, is
+// not protected, and no target waits for its files. Called with the lock held.
 func (t *Table) expendable(r *entry) bool {
 	for _, f := range r.Status.Files {
 		if t.queue.Waiting(f.Name) {
@@ -106,16 +112,19 @@ func (t *Table) expendable(r *entry) bool {
 	return r.ended() && r.Status.State != capture.NotStarted && !r.Spec.Protect && len(r.Status.Files) > 0
 }
 
-// takeOut takes a file out of the status of its capture.
+// takeOut takes a file out of the status of its capture. Called with the lock held.
 func (t *Table) takeOut(r *entry, f capture.FileInfo) {
 	s := &r.Status
-	s.Files = slices.DeleteFunc(slices.Clone(s.Files), func(other capture.FileInfo) bool { return other.Name == f.Name })
+	s.Files = slices.DeleteFunc(slices.Clone(s.Files), func(other capture.FileInfo) bool {
+		return other.Name == f.Name
+	})
 	s.FilesRemoved++
 	s.PacketsRemoved += f.Packets
 	s.BytesRemoved += f.Bytes
 }
 
-// trimRing deletes the files of a ring that has ended which are more than it keeps. They stayed only until they were copied.
+// trimRing deletes the files of a ring that has ended which are more than it keeps. They stayed
+// only until they were copied.
 func (t *Table) trimRing(r *entry) {
 	deleted := false
 	for {

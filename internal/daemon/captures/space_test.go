@@ -25,7 +25,7 @@ func TestMemoryThatIsKeptIsInTheBudget(t *testing.T) {
 		if before == 0 {
 			t.Fatal("nothing is kept")
 		}
-		if _, _, err := c.grant(&entry{}, test.budget, asked); err != nil {
+		if _, _, err := c.allocate(&entry{}, test.budget, asked); err != nil {
 			t.Fatal(err)
 		}
 		if after := c.volume.Spare(); (after == before) != test.stays {

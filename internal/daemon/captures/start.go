@@ -3,7 +3,6 @@ package captures
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"golang.org/x/net/bpf"
@@ -14,8 +13,9 @@ import (
 	"diagsh/internal/menu"
 )
 
-// StartCapture begins a capture, or plans it for the time that the request names. What the request leaves out comes from the
-// settings. A caller who may not see packet contents gets the headers of packets only.
+// StartCapture begins a capture, or plans it for the time that the request names. What the request
+// leaves out comes from the settings. A caller who may not see packet contents gets the headers of
+// packets only.
 func (t *Table) StartCapture(caller menu.Caller, request capture.Request) (capture.Status, error) {
 	spec, err := t.specOf(request)
 	if err != nil {
@@ -56,11 +56,14 @@ func (t *Table) StartCapture(caller menu.Caller, request capture.Request) (captu
 	return t.statusOf(r, job), nil
 }
 
-// launch begins the capture of a record that is reserved, whose task goes on until it has ended. before is what it goes on with.
-func (t *Table) launch(r *entry, interfaces []capture.Interface, f *captureFilter, before *capture.Status) (*capture.Job, error) {
+// launch begins the capture of an entry that is reserved. The task of the entry then ends with the
+// job; if launch fails, the caller ends it. before is the status of the capture that is resumed or
+// appended to, nil for a new one.
+func (t *Table) launch(r *entry, interfaces []capture.Interface, f *captureFilter, before *capture.Status) (
+	*capture.Job, error) {
 	spec := r.Spec
-	t.filters(r, f)
-	ring, buffers, err := t.grant(r, t.settings.CaptureRules().Memory, spec.RingBytes)
+	t.setFilter(r, f)
+	ring, buffers, err := t.allocate(r, t.settings.CaptureRules().Memory, spec.RingBytes)
 	if err != nil {
 		return nil, err
 	}
@@ -83,18 +86,15 @@ func (t *Table) launch(r *entry, interfaces []capture.Interface, f *captureFilte
 		EffectiveFilter: f.expression,
 		Interfaces:      interfaces,
 		Present:         afpacket.Interfaces,
-		Compile:         func(i capture.Interface) ([]bpf.RawInstruction, error) { return f.program(context.Background(), i) },
-		Open: func(taps []capture.Tap) (capture.Source, error) {
-			return afpacket.Options{
-				RingBytes: int(ring), Rings: spec.Rings, Promiscuous: spec.Promiscuous, Spare: t.rings,
-				Follow: spec.AllInterfaces() || spec.OnInterfaceGone == capture.GoneWaits,
-			}.Open(taps)
+		Compile: func(i capture.Interface) ([]bpf.RawInstruction, error) {
+			return f.program(context.Background(), i)
 		},
+		Open:        t.source(spec).Open,
 		Create:      files.Create,
 		Append:      files.Append,
 		Release:     files.Close,
 		Prepare:     func() error { return afpacket.Prepare(spec.CPUs, t.notUrgent) },
-		Dir:         t.directory.Root(),
+		Dir:         t.root,
 		FileName:    r.File,
 		Before:      before,
 		NextFile:    next,
@@ -113,19 +113,29 @@ func (t *Table) launch(r *entry, interfaces []capture.Interface, f *captureFilte
 	t.began(r, job)
 	go func() {
 		defer t.tasks.Done()
-		t.await(r, job)
+		t.awaitEnd(r, job)
 	}()
 	return job, nil
 }
 
-// notUrgent notes that the threads which move packets get no urgency. It is the same for all captures, so it is said once.
+// source returns how the packets of a capture are taken from the network.
+func (t *Table) source(spec capture.Spec) afpacket.Options {
+	return afpacket.Options{
+		RingBytes: int(spec.RingBytes), Rings: spec.Rings, Promiscuous: spec.Promiscuous, Spare: t.rings,
+		Follow: spec.AllInterfaces() || spec.OnInterfaceGone == capture.GoneWaits,
+	}
+}
+
+// notUrgent logs once that the threads which move packets have no priority. It is the same for all
+// captures.
 func (t *Table) notUrgent(err error) {
-	t.unhurried.Do(func() {
-		t.log.Warn("captures have no urgent threads, so a busy machine costs them packets: the appliance lacks CAP_SYS_NICE, or LimitNICE=-10 in its unit", "error", err)
+	t.notUrgentSaid.Do(func() {
+		t.log.Warn("captures have no urgent threads, so a busy machine costs them packets: "+
+			"the appliance lacks CAP_SYS_NICE, or LimitNICE=-10 in its unit", "error", err)
 	})
 }
 
-// comments are what a capture file says about itself to people.
+// comments returns what a capture file tells its reader about the capture.
 func (t *Table) comments(r *entry) []string {
 	s := r.Spec
 	filter := s.Filter
@@ -150,8 +160,11 @@ func (t *Table) comments(r *entry) []string {
 	return lines
 }
 
-// appendCapture goes on with a capture that has ended, in its last file.
-func (t *Table) appendCapture(request capture.Request, spec capture.Spec, interfaces []capture.Interface, f *captureFilter) (capture.Status, error) {
+// appendCapture resumes a capture that has ended, in its last file. Limits count from this start
+// on.
+func (t *Table) appendCapture(
+	request capture.Request, spec capture.Spec, interfaces []capture.Interface, f *captureFilter,
+) (capture.Status, error) {
 	r, before, err := t.reopen(request, spec)
 	if err != nil {
 		return capture.Status{}, captureError("start the capture", err)
@@ -168,7 +181,7 @@ func (t *Table) appendCapture(request capture.Request, spec capture.Spec, interf
 	return t.statusOf(r, job), nil
 }
 
-// plan has a capture begin when its time has come.
+// plan makes a capture begin when its time has come.
 func (t *Table) plan(r *entry) capture.Status {
 	status := t.planned(r)
 	t.saveCaptures()
@@ -176,17 +189,19 @@ func (t *Table) plan(r *entry) capture.Status {
 	return status
 }
 
-// lookAtClock is how often a planned capture looks at the clock, which somebody may set.
-const lookAtClock = 10 * time.Second
+// clockInterval is how often a planned capture looks at the clock, because an administrator may set
+// it.
+const clockInterval = 10 * time.Second
 
-// startLater waits for the time of a capture. It ends the capture's task, or passes it on to the job.
+// startLater waits for the time of a capture. It ends the task of the entry, or passes it on to the
+// job.
 func (t *Table) startLater(r *entry) {
 	for {
 		left := time.Until(r.Spec.Start)
 		if left <= 0 {
 			break
 		}
-		wait := time.NewTimer(min(left, lookAtClock))
+		wait := time.NewTimer(min(left, clockInterval))
 		select {
 		case <-wait.C:
 		case <-r.cancelled:
@@ -199,13 +214,13 @@ func (t *Table) startLater(r *entry) {
 		t.tasks.Done()
 		return
 	}
-	t.goOn(r, nil, "The capture "+r.Spec.Name+" of "+r.Status.Owner+" began as planned")
+	t.startUnattended(r, nil, "The capture "+r.Spec.Name+" of "+r.Status.Owner+" began as planned")
 }
 
-// goOn begins a capture that nobody waits for: one that was planned, or one that goes on after a restart. Its failure is kept in
-// its status.
-func (t *Table) goOn(r *entry, before *capture.Status, said string) {
-	err := t.tryToGoOn(r, before)
+// startUnattended begins a capture that no caller waits for: one that was planned, or one that is
+// resumed after a restart. said goes into the audit log. A failure is kept in the status.
+func (t *Table) startUnattended(r *entry, before *capture.Status, said string) {
+	err := t.tryUnattended(r, before)
 	if err == nil {
 		t.saveCaptures()
 		t.audit.System(r.Spec.Name, said, nil)
@@ -229,12 +244,14 @@ func (t *Table) goOn(r *entry, before *capture.Status, said string) {
 	t.tasks.Done()
 }
 
-// limitMetError: a capture that was to go on has met a limit already.
+// A limitMetError says that a capture which was to be resumed has met a limit already.
 type limitMetError struct{ reason capture.StopReason }
 
 func (e *limitMetError) Error() string { return e.reason.Text() }
 
-func (t *Table) tryToGoOn(r *entry, before *capture.Status) error {
+// tryUnattended begins the capture unless it has met a limit. before is nil for one that was
+// planned.
+func (t *Table) tryUnattended(r *entry, before *capture.Status) error {
 	if before != nil {
 		if reason := r.Spec.Met(*before, time.Now()); reason != "" {
 			return &limitMetError{reason}
@@ -265,17 +282,17 @@ func (t *Table) tryToGoOn(r *entry, before *capture.Status) error {
 	return err
 }
 
-// resume begins the captures again that were planned, or persist, when the appliance ended.
+// resume begins a capture again that was planned, or persists, when the appliance ended.
 func (t *Table) resume(r *entry) {
 	switch before, how := t.resumable(r); how {
 	case capture.NotStarted:
 		go t.startLater(r)
 	case capture.Running:
-		t.goOn(r, &before, "The capture "+r.Spec.Name+" of "+before.Owner+" goes on")
+		t.startUnattended(r, &before, "The capture "+r.Spec.Name+" of "+before.Owner+" goes on")
 	}
 }
 
-// has tells whether there is a capture of a name.
+// has reports whether there is a capture of a name.
 func (t *Table) has(name string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -283,7 +300,8 @@ func (t *Table) has(name string) bool {
 	return ok
 }
 
-// reopen makes a capture that has ended one that is about to run.
+// reopen reserves a capture that has ended, to be appended to, and returns its status before. The
+// caller ends the task that this adds to t.tasks.
 func (t *Table) reopen(request capture.Request, spec capture.Spec) (*entry, capture.Status, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -292,16 +310,17 @@ func (t *Table) reopen(request capture.Request, spec capture.Spec) (*entry, capt
 	case !ok:
 		return nil, capture.Status{}, t.noSuch(spec.Name)
 	case !r.ended():
-		return nil, capture.Status{}, &menu.Error{Code: menu.State, Argument: "name", Message: "The capture " + spec.Name + " has not ended", Hint: "Stop it first"}
+		return nil, capture.Status{}, wrongState(spec.Name, "has not ended", "Stop it first")
 	case spec.HeadersOnly == r.Payload:
 		return nil, capture.Status{}, &menu.Error{Code: menu.State, Argument: "name",
-			Message: "The files of " + spec.Name + " and what would be appended are not both headers only", Hint: "Choose another name"}
+			Message: "The files of " + spec.Name + " and what would be appended are not both headers only",
+			Hint:    "Choose another name"}
 	}
 	before := r.status()
 	if err := request.CheckFormat(before.Format, "The file that is appended to is pcap"); err != nil {
 		return nil, capture.Status{}, err
 	}
-	if err := t.room(); err != nil {
+	if err := t.mayRun(); err != nil {
 		return nil, capture.Status{}, err
 	}
 	spec.Format = before.Format
@@ -322,7 +341,7 @@ func (t *Table) planned(r *entry) capture.Status {
 	return r.status()
 }
 
-// due tells whether a planned capture is still wanted, and has it be about to run.
+// due reports whether a planned capture is still wanted. If so, it is noted as running.
 func (t *Table) due(r *entry) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -333,8 +352,9 @@ func (t *Table) due(r *entry) bool {
 	return true
 }
 
-// resumable tells whether a capture of an appliance that ended is to be begun, and makes it so: NotStarted if it waits for its time,
-// Running if it goes on with what it was.
+// resumable reports what becomes of a capture when the appliance starts: NotStarted if it waits for
+// its time, Running if it is resumed from before, "" if it has ended. It reserves the entry for the
+// first two.
 func (t *Table) resumable(r *entry) (before capture.Status, how capture.State) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -346,7 +366,7 @@ func (t *Table) resumable(r *entry) (before capture.Status, how capture.State) {
 		r.busy, r.cancelled = true, make(chan struct{})
 		t.tasks.Add(1)
 		return before, capture.NotStarted
-	case r.Spec.Persistent && slices.Contains([]capture.StopReason{capture.Interrupted, capture.Shutdown}, s.StopReason):
+	case r.Spec.Persistent && endedWithAppliance(s.StopReason):
 		before = r.status()
 		r.busy = true
 		t.tasks.Add(1)
@@ -355,11 +375,17 @@ func (t *Table) resumable(r *entry) (before capture.Status, how capture.State) {
 	return before, ""
 }
 
-// machine names the machine and its system for the headers of capture files.
+// endedWithAppliance reports whether a capture ended because the appliance did.
+func endedWithAppliance(reason capture.StopReason) bool {
+	return reason == capture.Interrupted || reason == capture.Shutdown
+}
+
+// machine returns the names of the machine and of its system, for the headers of capture files.
 func machine() (machine, system string) {
 	var u unix.Utsname
 	if unix.Uname(&u) != nil {
 		return "", ""
 	}
-	return unix.ByteSliceToString(u.Machine[:]), unix.ByteSliceToString(u.Sysname[:]) + " " + unix.ByteSliceToString(u.Release[:])
+	text := unix.ByteSliceToString
+	return text(u.Machine[:]), text(u.Sysname[:]) + " " + text(u.Release[:])
 }

@@ -16,11 +16,12 @@ import (
 	"diagsh/internal/daemon/store"
 )
 
-// keptCaptures is how many captures that ended are kept in the table. The files of older ones stay; nothing is known about them
-// any more, so that they count as holding packet contents.
+// keptCaptures is how many captures the table has; the oldest that have ended go first. Their files
+// stay and count as holding packet contents, because nothing is known of them any more.
 const keptCaptures = 1000
 
-// recoverWait is how long a start waits for the files that a crash left. Larger ones are finished while the appliance runs.
+// recoverWait is how long Recover waits for the files that a crash left. Larger ones are finished
+// while the appliance runs.
 const recoverWait = 10 * time.Second
 
 // capturesFile is the content of captures.json.
@@ -28,8 +29,8 @@ type capturesFile struct {
 	Captures []*entry `json:"captures"`
 }
 
-// keep writes the table as it is now. It returns when that is safe on the disk.
-func (t *Table) keep() error {
+// save writes the table as it is now, and returns when that is safe on the disk.
+func (t *Table) save() error {
 	t.storing.Lock()
 	defer t.storing.Unlock()
 	data, err := t.marshal()
@@ -40,24 +41,33 @@ func (t *Table) keep() error {
 	return err
 }
 
-// saveIfDirty retries a failed write of the table, usually after a full disk.
-func (t *Table) saveIfDirty() {
-	if t.dirty.Load() {
-		t.keep()
+// saveCaptures writes the table. If that fails, an error is logged and Sweep tries again: the table
+// in memory holds, and what runs is not touched.
+func (t *Table) saveCaptures() {
+	if err := t.save(); err != nil {
+		t.log.Error("the table of captures cannot be written", "error", err)
 	}
 }
 
+// saveIfDirty retries a failed write of the table, usually after a full disk.
+func (t *Table) saveIfDirty() {
+	if t.dirty.Load() {
+		t.save()
+	}
+}
+
+// marshal encodes the table, after dropping what is more than keptCaptures.
 func (t *Table) marshal() ([]byte, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if extra := len(t.records) - keptCaptures; extra > 0 {
-		t.records = slices.DeleteFunc(t.records, func(r *entry) bool {
+	if extra := len(t.entries) - keptCaptures; extra > 0 {
+		t.entries = slices.DeleteFunc(t.entries, func(r *entry) bool {
 			extra--
 			return extra >= 0 && r.ended()
 		})
 	}
-	file := capturesFile{make([]*entry, len(t.records))}
-	for i, r := range t.records {
+	file := capturesFile{make([]*entry, len(t.entries))}
+	for i, r := range t.entries {
 		// What runs is written as it is now, so that after a crash its finished files are known.
 		now := *r
 		now.Status = r.status()
@@ -72,17 +82,17 @@ func (t *Table) marshal() ([]byte, error) {
 // time. It is called once, before files are copied.
 func (t *Table) Recover() {
 	done := make(chan struct{})
-	records := t.interrupted()
+	entries := t.interrupted()
 	t.tasks.Go(func() {
 		defer close(done)
-		for _, r := range records {
+		for _, r := range entries {
 			if r.busy {
-				t.recoverRecord(r)
+				t.recoverEntry(r)
 			}
 		}
 		t.recoverStrays()
 		t.exportUnqueued()
-		for _, r := range records {
+		for _, r := range entries {
 			t.resume(r)
 		}
 	})
@@ -97,7 +107,7 @@ func (t *Table) Recover() {
 func (t *Table) interrupted() []*entry {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, r := range t.records {
+	for _, r := range t.entries {
 		if r.Status.State == capture.Running || t.hadBegun(r) {
 			if r.Status.State == capture.NotStarted {
 				r.Status.StartTime = r.Spec.Start
@@ -107,14 +117,13 @@ func (t *Table) interrupted() []*entry {
 			r.busy = true // Nobody deletes it before its files are finished.
 		}
 	}
-	return slices.Clone(t.records)
+	return slices.Clone(t.entries)
 }
 
 // hadBegun reports whether a capture that was planned, or was to be resumed, had begun when the
-// appliance died, although the table does not say so yet: it has a file that is still being written.
+// appliance died. The table does not say so yet, but it has a file that is still being written.
 func (t *Table) hadBegun(r *entry) bool {
-	persists := r.Spec.Persistent &&
-		(r.Status.StopReason == capture.Interrupted || r.Status.StopReason == capture.Shutdown)
+	persists := r.Spec.Persistent && endedWithAppliance(r.Status.StopReason)
 	if r.Status.State != capture.NotStarted && !persists {
 		return false
 	}
@@ -125,8 +134,10 @@ func (t *Table) hadBegun(r *entry) bool {
 	})
 }
 
-func (t *Table) recoverRecord(r *entry) {
-	low := t.low(r.Spec)
+// recoverEntry finishes the files of a capture that ran when the appliance died, and keeps what
+// they hold.
+func (t *Table) recoverEntry(r *entry) {
+	low := t.lowDisk(r.Spec)
 	files, closed, err := t.finishFiles(r)
 	if err != nil {
 		t.log.Error("the files of an interrupted capture cannot be finished", "file", r.File, "error", err)
@@ -140,8 +151,8 @@ func (t *Table) recoverRecord(r *entry) {
 	t.recordEnd(status)
 }
 
-// low is why a capture could not write now for want of disk, or nil.
-func (t *Table) low(spec capture.Spec) error {
+// lowDisk returns why a capture cannot write now for want of disk space, or nil.
+func (t *Table) lowDisk(spec capture.Spec) error {
 	var s unix.Statfs_t
 	if err := unix.Statfs(t.path, &s); err != nil {
 		return nil
@@ -149,8 +160,9 @@ func (t *Table) low(spec capture.Spec) error {
 	return spec.CheckReserve(int64(s.Bavail) * s.Bsize)
 }
 
-// ranOut notes that a capture of an appliance that ended is found on a disk that is low. If all its files were closed it had ended
-// before, and as the disk was low the table could not say so. If not, it is not known which was first, and both are said.
+// ranOut notes that a capture of an appliance that died is found on a disk that is low. If all its
+// files were closed, it had ended for that reason, and the disk had no room for a table that says
+// so. If not, the order is unknown, and the status has both.
 func (t *Table) ranOut(r *entry, closed bool, low error) capture.Status {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -164,8 +176,9 @@ func (t *Table) ranOut(r *entry, closed bool, low error) capture.Status {
 	return r.status()
 }
 
-// finishFiles finishes the files of a capture that was interrupted, and says what they hold, in the order of their numbers. Those
-// that were finished before are known. closed says that all were, so that the capture had ended.
+// finishFiles finishes the files of a capture that was interrupted, and returns them in the order
+// of their numbers. What is known of files that were finished before is kept. closed reports that
+// all were finished, so that the capture had ended.
 func (t *Table) finishFiles(r *entry) (files []capture.FileInfo, closed bool, err error) {
 	numbers, err := t.numbers(r)
 	if err != nil {
@@ -196,7 +209,7 @@ func (t *Table) finishFiles(r *entry) (files []capture.FileInfo, closed bool, er
 	return files, closed, first
 }
 
-// numbered is a file of a capture by its number.
+// A numbered is a file of a capture with its number.
 type numbered struct {
 	number int
 	name   string
@@ -223,11 +236,13 @@ func (t *Table) numbers(r *entry) ([]numbered, error) {
 			list = append(list, numbered{n, name})
 		}
 	}
-	slices.SortFunc(list, func(a, b numbered) int { return cmp.Or(cmp.Compare(a.number, b.number), cmp.Compare(a.name, b.name)) })
+	slices.SortFunc(list, func(a, b numbered) int {
+		return cmp.Or(cmp.Compare(a.number, b.number), cmp.Compare(a.name, b.name))
+	})
 	return slices.Compact(list), nil
 }
 
-// nextNumber is that of the file after all that a capture has, or had.
+// nextNumber returns the number after those of all files that a capture has, or had.
 func (t *Table) nextNumber(r *entry) int {
 	next := 1
 	if list, err := t.numbers(r); err == nil && len(list) > 0 {
@@ -243,14 +258,15 @@ func (t *Table) nextNumber(r *entry) int {
 	return next
 }
 
-// recovered notes what a capture that was interrupted has left; lastSign is when its appliance was last known to live.
+// recovered keeps what a capture that was interrupted has left. lastSign is when its appliance was
+// last known to live.
 func (t *Table) recovered(r *entry, files []capture.FileInfo, err error, lastSign time.Time) capture.Status {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s := &r.Status
 	for _, f := range s.Files {
-		// In a ring the oldest files may have been deleted after the table was written. What is missing behind those that are there is
-		// not written, but lost: it never reached the disk.
+		// In a ring the oldest files may have been deleted after the table was written. Files that
+		// are missing after those that exist never reached the disk: they are lost.
 		if r.Spec.Rotates() && len(files) > 0 && r.number(f) < r.number(files[0]) {
 			s.FilesRemoved++
 			s.PacketsRemoved += f.Packets
@@ -295,7 +311,8 @@ func (t *Table) recoverStrays() {
 	}
 }
 
-// partNames lists the final names of files that were being written and belong to no capture of the table that runs.
+// partNames returns the final names of files that were being written and belong to no capture that
+// runs.
 func (t *Table) partNames() ([]string, error) {
 	dir, err := t.root.Open(".")
 	if err != nil {
@@ -315,8 +332,9 @@ func (t *Table) partNames() ([]string, error) {
 	return names, nil
 }
 
-// finishFile trims a file that was being written and gives it its final name. A file without a single whole header holds nothing
-// and is removed: then, as when there is no file at all, the FileInfo is empty.
+// finishFile trims a file that was being written and gives it its final name. A file without a
+// whole header holds nothing and is deleted. The FileInfo is empty then, and if there is no file at
+// all.
 func (t *Table) finishFile(final string) (capture.FileInfo, error) {
 	part := capture.PartName(final)
 	info, err := pcapfile.Repair(filepath.Join(t.path, part))

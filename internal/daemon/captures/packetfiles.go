@@ -1,0 +1,158 @@
+package captures
+
+import (
+	"context"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"diagsh/capture"
+	"diagsh/capture/filter"
+	"diagsh/capture/pcapfile"
+	"diagsh/capture/replay"
+	"diagsh/internal/access"
+	"diagsh/internal/daemon/files"
+	"diagsh/internal/menu"
+)
+
+// The files of packets that a name stands for, and the names that a user may mean.
+
+// Packets implements api.Files.
+func (t *Table) Packets(name string) (f access.File, known bool) {
+	if f, err := t.directory.StatFile(name); err == nil {
+		return f, true
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if r, ok := t.find(name); ok {
+		return access.File{Name: name, Payload: r.Payload}, true
+	}
+	return access.File{}, false
+}
+
+// PacketFiles returns the files of packets that a name stands for: a file of the diagnostic
+// directory, or the files of a capture. Of the file that is being written it has what is on the
+// disk so far.
+func (t *Table) PacketFiles(name string) ([]replay.Opener, error) {
+	_, missing := t.directory.FileInfo(name)
+	if missing == nil {
+		return []replay.Opener{t.opener(name)}, nil
+	}
+	status, err := t.Capture(name)
+	if err != nil {
+		if t.directory.Growing(name) {
+			return nil, missing
+		}
+		return nil, &menu.Error{Code: menu.NotFound, Argument: "name",
+			Message: "There is no capture and no file " + menu.Quoted(name),
+			Hint:    "packetcapture list shows the captures"}
+	}
+	var files []replay.Opener
+	for n, f := range status.Files {
+		if status.State == capture.Running && n == len(status.Files)-1 {
+			files = append(files, t.openerOfPart(f.Name))
+		} else {
+			files = append(files, t.opener(f.Name))
+		}
+	}
+	if len(files) == 0 {
+		return nil, wrongState(name, "has no file any more", "")
+	}
+	return files, nil
+}
+
+// FileNames completes names of finished files, without regard to case. It returns at most so many,
+// and first those that no capture of the table has, as users put them there.
+func (t *Table) FileNames(begun string, most int) []string {
+	return t.fileNames(begun, most, func(string) bool { return true })
+}
+
+// PacketFileNames completes names as FileNames does, of files that begin as files of packets do.
+func (t *Table) PacketFileNames(begun string, most int) []string {
+	kind := t.directory.Kinds()
+	return t.fileNames(begun, most, func(name string) bool {
+		if k := kind(name); k != (captureFiles{}).Kind() && k != files.KindOther {
+			return false
+		}
+		f, err := t.directory.OpenFile(name)
+		if err != nil {
+			return false
+		}
+		defer f.Close()
+		var magic [4]byte
+		_, err = io.ReadFull(f, magic[:])
+		return err == nil && pcapfile.Begins(magic[:])
+	})
+}
+
+// fileNames completes names of finished files that are wanted. A directory that cannot be read has
+// none to offer: listing it says why.
+func (t *Table) fileNames(begun string, most int, wanted func(string) bool) []string {
+	dir, err := t.root.Open(".")
+	if err != nil {
+		return nil
+	}
+	defer dir.Close()
+	entries, err := dir.ReadDir(-1)
+	if err != nil {
+		return nil
+	}
+	captured := t.capturedFiles()
+	var own, others []string
+	for _, e := range entries {
+		switch name := e.Name(); {
+		case !files.PlainName(name) || !e.Type().IsRegular():
+		case len(name) < len(begun) || !strings.EqualFold(name[:len(begun)], begun):
+		case captured[name]:
+			own = append(own, name)
+		default:
+			others = append(others, name)
+		}
+	}
+	slices.Sort(own)
+	slices.Sort(others)
+	var list []string
+	for _, name := range slices.Concat(others, own) {
+		if len(list) == most {
+			break
+		}
+		if wanted(name) {
+			list = append(list, name)
+		}
+	}
+	return list
+}
+
+// opener returns a function that opens a finished file.
+func (t *Table) opener(name string) replay.Opener {
+	return func() (io.ReadCloser, error) { return t.directory.OpenFile(name) }
+}
+
+// openerOfPart returns a function that opens a file that was being written a moment ago. It may
+// have its final name by then.
+func (t *Table) openerOfPart(name string) replay.Opener {
+	return func() (io.ReadCloser, error) {
+		f, err := t.root.OpenFile(capture.PartName(name), os.O_RDONLY, 0)
+		if err != nil {
+			return t.directory.OpenFile(name)
+		}
+		return f, nil
+	}
+}
+
+// MatchFilter compiles a filter expression for packets of files and of running captures. The filter
+// is for one goroutine.
+func (t *Table) MatchFilter(ctx context.Context, expression string) (*replay.Filter, error) {
+	f, err := replay.NewFilter(ctx, expression, filter.Remember(filterNames), func(i capture.Interface) uint32 {
+		if i.Index == 0 {
+			return 0 // of a file: it does not say what network it is from
+		}
+		mask, _ := netmask(i)
+		return mask
+	})
+	if err != nil {
+		return nil, menu.Failing("check the filter", filterError(err, capture.Interface{}))
+	}
+	return f, nil
+}
