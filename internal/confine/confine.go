@@ -109,8 +109,9 @@ func (p profile) limit(ownUser bool) error {
 	return nil
 }
 
-// renice sets the niceness of every thread of this process: on Linux each has its own
-// (setpriority(2)). Later ones inherit it.
+// renice raises the niceness of every thread of this process to at least niceness: on Linux each has
+// its own (setpriority(2)). Later ones inherit it. One that is higher stays, as where the appliance
+// was started by nice(1): to lower it takes a privilege.
 func renice(niceness int) error {
 	done := map[string]bool{}
 	for another := true; another; {
@@ -126,7 +127,7 @@ func renice(niceness int) error {
 			done[t.Name()], another = true, true
 			tid, err := strconv.Atoi(t.Name())
 			if err == nil {
-				err = unix.Setpriority(unix.PRIO_PROCESS, tid, niceness)
+				err = reniceThread(tid, niceness)
 			}
 			if err != nil && !errors.Is(err, unix.ESRCH) { // it has ended
 				return err
@@ -134,6 +135,14 @@ func renice(niceness int) error {
 		}
 	}
 	return nil
+}
+
+func reniceThread(tid, niceness int) error {
+	urgency, err := unix.Getpriority(unix.PRIO_PROCESS, tid) // 20 less the niceness, see getpriority(2)
+	if err != nil || 20-urgency >= niceness {
+		return err
+	}
+	return unix.Setpriority(unix.PRIO_PROCESS, tid, niceness)
 }
 
 // lower sets a resource limit that is no higher than the present one.

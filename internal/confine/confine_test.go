@@ -141,7 +141,30 @@ func confined(kind string) int {
 	return 0
 }
 
+// nicer is the process of TestNicenessRises, whose first thread has a niceness of its own.
+func nicer(own int) int {
+	runtime.LockOSThread()
+	if err := unix.Setpriority(unix.PRIO_PROCESS, 0, own); err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	if err := renice(5); err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	urgency, err := unix.Getpriority(unix.PRIO_PROCESS, 0)
+	fmt.Println(20-urgency, err)
+	return 0
+}
+
+// nicerEnv makes this test binary the process of TestNicenessRises.
+const nicerEnv = "DIAGSH_NICER"
+
 func TestMain(m *testing.M) {
+	if own := os.Getenv(nicerEnv); own != "" {
+		n, _ := strconv.Atoi(own)
+		os.Exit(nicer(n))
+	}
 	if kind := os.Getenv(confinedEnv); kind != "" {
 		os.Exit(confined(kind))
 	}
@@ -174,6 +197,27 @@ func TestForbiddenCalls(t *testing.T) {
 					t.Errorf("the process says\n%s", out)
 				}
 			})
+		}
+	}
+}
+
+// TestNicenessRises: a process without privilege becomes nicer, and one that is nicer already stays
+// so, as the front of an appliance that nice(1) started.
+func TestNicenessRises(t *testing.T) {
+	var attributes *syscall.SysProcAttr
+	if os.Geteuid() == 0 {
+		attributes = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	}
+	present, err := unix.Getpriority(unix.PRIO_PROCESS, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, own := range []int{20 - present, 12, 19} {
+		cmd := exec.Command("/proc/self/exe")
+		cmd.Dir, cmd.Env, cmd.SysProcAttr = "/", []string{nicerEnv + "=" + strconv.Itoa(own)}, attributes
+		out, err := cmd.CombinedOutput()
+		if want := fmt.Sprintf("%d <nil>\n", max(own, 5)); err != nil || string(out) != want {
+			t.Errorf("from %d: %v, %q, want %q", own, err, out, want)
 		}
 	}
 }
