@@ -19,6 +19,7 @@ import (
 
 	"diagsh/diag/icmp"
 	"diagsh/diag/source"
+	"diagsh/internal/test/await"
 	"diagsh/internal/test/netnstest"
 )
 
@@ -73,16 +74,14 @@ func options(target string, count int) Options {
 // left waits until there are no more goroutines and open files than before, and fails on a timeout.
 func left(t *testing.T, goroutines, files int) {
 	t.Helper()
-	for end := time.Now().Add(5 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		g, f := runtime.NumGoroutine(), openFiles(t)
-		if g <= goroutines && f <= files {
-			return
-		}
-		if time.Now().After(end) {
-			all := make([]byte, 1<<20)
-			t.Fatalf("%d goroutines and %d files; before %d and %d\n%s", g, f, goroutines, files,
-				all[:runtime.Stack(all, true)])
-		}
+	var g, f int
+	if !await.Within(await.Patience, func() bool {
+		g, f = runtime.NumGoroutine(), openFiles(t)
+		return g <= goroutines && f <= files
+	}) {
+		all := make([]byte, 1<<20)
+		t.Fatalf("%d goroutines and %d files; before %d and %d\n%s", g, f, goroutines, files,
+			all[:runtime.Stack(all, true)])
 	}
 }
 

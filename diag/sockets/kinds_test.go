@@ -8,12 +8,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	links "github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"diagsh/diag/netlink"
+	"diagsh/internal/test/await"
 	"diagsh/internal/test/netnstest"
 )
 
@@ -350,11 +350,7 @@ func TestInterfaceOfPacketSocketGoes(t *testing.T) {
 		if err := links.LinkDel(link); err != nil {
 			t.Fatal(err)
 		}
-		for deadline := time.Now().Add(10 * time.Second); !one().DeviceGone; {
-			if time.Now().After(deadline) {
-				t.Fatalf("the interface went, the socket is %+v", one())
-			}
-		}
+		await.Until(t, "a socket whose interface is gone", func() bool { return one().DeviceGone })
 		if s := one(); s.Device != 0 {
 			t.Errorf("%+v", s)
 		}

@@ -10,13 +10,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/safchain/ethtool"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"diagsh/internal/netconf"
+	"diagsh/internal/test/await"
 	"diagsh/internal/test/netnstest"
 )
 
@@ -281,18 +281,18 @@ func (w wire) resolves(t *testing.T, address string, answers ...net.HardwareAddr
 			t.Fatal(err)
 		}
 	}
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	var found net.HardwareAddr
+	await.Until(t, "an answer from "+address, func() bool {
 		list, err := netlink.NeighList(left.Index, netlink.FAMILY_V4)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, n := range list {
 			if n.IP.String() == address && n.State == netlink.NUD_REACHABLE {
-				return n.HardwareAddr
+				found = n.HardwareAddr
 			}
 		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%s was not resolved: %+v", address, list)
-		}
-	}
+		return found != nil
+	})
+	return found
 }

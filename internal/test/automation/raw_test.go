@@ -6,11 +6,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"golang.org/x/crypto/ssh"
 
 	"diagsh/internal/test/appliance"
+	"diagsh/internal/test/await"
 )
 
 // What a program reads of a line, of lines on standard input, and of a terminal without abilities.
@@ -109,16 +109,15 @@ func (r *raw) all() string {
 // prompt waits for the next top prompt and returns what came before it, with plain line feeds.
 func (r *raw) prompt() string {
 	r.t.Helper()
-	for deadline := time.Now().Add(appliance.Patience); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
-		text := r.all()
-		if strings.HasSuffix(text[r.seen:], "\nmx1> ") {
-			came := text[r.seen:]
-			r.seen = len(text)
-			return strings.ReplaceAll(came, "\r\n", "\n")
-		}
+	came := ""
+	if !await.Within(await.Patience, func() bool {
+		came = r.all()[r.seen:]
+		return strings.HasSuffix(came, "\nmx1> ")
+	}) {
+		r.t.Fatalf("no prompt came; what came is %q", came)
 	}
-	r.t.Fatalf("no prompt came; what came is %q", r.all()[r.seen:])
-	return ""
+	r.seen += len(came)
+	return strings.ReplaceAll(came, "\r\n", "\n")
 }
 
 // says types a line and returns its echo and the answer.

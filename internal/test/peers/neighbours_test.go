@@ -9,7 +9,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
+
+	"diagsh/internal/test/await"
 )
 
 type neighbourRow struct {
@@ -164,11 +165,9 @@ neigh add proxy 192.0.2.77 dev left
 neigh add proxy fd77::99 dev left
 `, "ip", "-batch", "-")
 	b.run("ip", "addr", "add", "fd77::88/64", "dev", "left") // which the other end has
-	for deadline := time.Now().Add(20 * time.Second); !strings.Contains(b.run("ip", "-6", "addr", "show", "dev", "left"), "fd77::88/64 scope global dadfailed"); {
-		if time.Now().After(deadline) {
-			t.Fatal("the kernel does not find that the address is duplicated")
-		}
-	}
+	await.Until(t, "the kernel to find that the address is duplicated", func() bool {
+		return strings.Contains(b.run("ip", "-6", "addr", "show", "dev", "left"), "fd77::88/64 scope global dadfailed")
+	})
 	b.ns.Set(t, "net/ipv6/conf/left/dad_transmits", "600") // so long it is asked whether another has the next
 	b.run("ip", "addr", "add", "fd77::89/64", "dev", "left")
 	type state struct {

@@ -2,15 +2,17 @@ package peers_test
 
 import (
 	"encoding/binary"
+	"maps"
 	"net"
 	"net/netip"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"diagsh/internal/test/await"
 )
 
 type queueRow struct {
@@ -82,24 +84,19 @@ func TestIncomplete(t *testing.T) {
 	})
 	want := map[string]int{"192.0.2.1 " + port(exact): 5, "0.0.0.0 " + port(wildcard): 3, ":: " + port(both): 1}
 	// The kernel works on packets on the loopback interface in their order, but after send returns.
-	for deadline := time.Now().Add(10 * time.Second); ; {
-		got := map[string]int{}
+	var got map[string]int
+	var peer int
+	if !await.Within(await.Patience, func() bool {
+		got = map[string]int{}
 		for _, r := range ours[queueRow](b, "netstat queues numeric yes") {
 			if key := row(r.LocalAddress, r.LocalPort); want[key] > 0 {
 				got[key] = r.Incomplete
 			}
 		}
-		peer := strings.Count(b.run("ss", "-tanH", "state", "syn-recv"), "\n")
-		same := len(got) == len(want)
-		for key, n := range want {
-			same = same && got[key] == n
-		}
-		if same && peer == 9 {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("incomplete connections are %v, not %v; ss has %d", got, want, peer)
-		}
+		peer = strings.Count(b.run("ss", "-tanH", "state", "syn-recv"), "\n")
+		return maps.Equal(got, want) && peer == 9
+	}) {
+		t.Fatalf("incomplete connections are %v, not %v; ss has %d", got, want, peer)
 	}
 	if text := b.Local("netstat queues numeric yes").Out; !strings.Contains(text, "0/5/") || !strings.Contains(text, "192.0.2.1."+port(exact)) {
 		t.Errorf("the text has no 0/5/N:\n%s", text)

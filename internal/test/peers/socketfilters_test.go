@@ -11,9 +11,10 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
+
+	"diagsh/internal/test/await"
 )
 
 func TestSocketFilters(t *testing.T) {
@@ -93,9 +94,9 @@ func TestConnectionsThatWait(t *testing.T) {
 	}
 	name := strings.TrimSpace(string(comm))
 	// A child that another test starts has the listeners too, until it becomes another program.
-	await := func(line string, want map[string]int) {
+	lists := func(line string, want map[string]int) {
 		var got map[string]int
-		for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
+		if !await.Within(await.Patience, func() bool {
 			rows := ours[socketRow](b, line)
 			got = map[string]int{}
 			for _, r := range rows {
@@ -105,25 +106,24 @@ func TestConnectionsThatWait(t *testing.T) {
 				}
 				got[what]++
 			}
-			if maps.Equal(got, want) {
-				return
-			}
+			return maps.Equal(got, want)
+		}) {
+			t.Fatalf("%s: %v, want %v", line, got, want)
 		}
-		t.Fatalf("%s: %v, want %v", line, got, want)
 	}
 	for _, filter := range []string{"", fmt.Sprintf(" process %d", me), " process '" + name + "'", " user root"} {
-		await("netstat sockets numeric yes processes yes port "+port(l)+" state ESTABLISHED,CLOSE_WAIT"+filter,
+		lists("netstat sockets numeric yes processes yes port "+port(l)+" state ESTABLISHED,CLOSE_WAIT"+filter,
 			map[string]int{"ESTABLISHED accept": 3, "CLOSE_WAIT accept": 1, "ESTABLISHED ": 3})
-		await("netstat sockets numeric yes processes yes state SYN_RECV port "+port(other)+filter, map[string]int{"SYN_RCVD handshake": 3})
+		lists("netstat sockets numeric yes processes yes state SYN_RECV port "+port(other)+filter, map[string]int{"SYN_RCVD handshake": 3})
 	}
 	ends := func(listener net.Listener, want string) {
 		var text string
-		for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
-			if text = b.Local("netstat sockets numeric yes processes yes port " + port(listener)).Out; strings.HasSuffix(text, want) {
-				return
-			}
+		if !await.Within(await.Patience, func() bool {
+			text = b.Local("netstat sockets numeric yes processes yes port " + port(listener)).Out
+			return strings.HasSuffix(text, want)
+		}) {
+			t.Errorf("no %q in\n%s", want, text)
 		}
-		t.Errorf("no %q in\n%s", want, text)
 	}
 	ends(l, fmt.Sprintf("\n- 4 connections wait to be accepted by %d/%s.\n- 1 socket has no process any more: the kernel keeps a closed connection for a while.\n", me, name))
 	ends(other, fmt.Sprintf("\n- 3 connections are half open: their handshake with the listener %d/%s is not over.\n", me, name))
