@@ -69,7 +69,8 @@ func TestSecretsAreNotAudited(t *testing.T) {
 	}
 }
 
-// A line that is not understood is audited with the words that the tree has too: any other may be a secret in the wrong place.
+// A line that is not understood is audited with the words that the tree has too: any other may be a
+// secret in the wrong place.
 func TestLinesNotUnderstoodAreAudited(t *testing.T) {
 	d := newDesk(t)
 	_, path := serve(t, d)
@@ -254,7 +255,8 @@ func TestMenuShowsWhatTheRoleCanUse(t *testing.T) {
 	}
 }
 
-// TestOutputCrossesAsItIs sends bytes that no JSON text can hold, and pieces that end in the middle of a character.
+// TestOutputCrossesAsItIs sends bytes that no JSON text can hold, and pieces that end in the middle
+// of a character.
 func TestOutputCrossesAsItIs(t *testing.T) {
 	var wire bytes.Buffer
 	want := []byte("a\xff\x00\n{\"exit\":0}\n\xe6\x97")

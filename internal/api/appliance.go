@@ -7,60 +7,68 @@ import (
 	"diagsh/internal/menu"
 )
 
-// An Appliance is what the boundary needs from the running appliance. Package daemon is the one implementation; its methods may
-// be called from any goroutine.
+// An Appliance is what the boundary needs of the running appliance. Package daemon is the one
+// implementation. The methods may be called from any goroutine.
 type Appliance interface {
 	Sessions
 	Files
 
-	// Record writes one line of the audit log. The appliance sets the time if the event has none.
+	// Record writes one line of the audit log. It sets the time if the event has none.
 	Record(access.Event)
 
-	// Greeting is what the owner of a session is told when a shell begins.
+	// Greeting returns what the user of a session is told when a shell begins.
 	Greeting(caller menu.Caller) access.Greeting
 
-	// Hostname is the appliance's present name, which prompts show.
+	// Hostname returns the present hostname, for a prompt.
 	Hostname() string
 
-	// Leaving is what somebody should know who is about to leave the menus, in full sentences, such as that changes are not
-	// committed. Empty: nothing.
+	// Leaving returns what the caller should know before leaving the menus, such as that changes
+	// are not committed. It has full sentences, or is empty.
 	Leaving(caller menu.Caller) string
 
-	// Remember keeps a line in the user's history. The caller has made sure that it holds no secret.
+	// Remember adds a line to the user's history. The line holds no secret.
 	Remember(user, line string)
 }
 
-// Sessions are who is in. Each of them belongs to a connection.
+// Sessions are the sessions that are open. Each belongs to a connection.
 type Sessions interface {
-	// Local begins a session of the peer of the appliance's own socket, by the user id that the kernel
-	// reports. ended is closed when the session must end: the account was deleted, or the appliance
-	// stops. detach ends the session; it may be called more than once.
+	// Local begins a session of the peer of the appliance's own socket, by the user id that the
+	// kernel reports. ended is closed when the session must end: the account was deleted, or the
+	// appliance stops. detach ends the session; it may be called more than once.
 	Local(uid uint32) (caller menu.Caller, ended <-chan struct{}, detach func(), err error)
 
-	// Console is Local for the shell on the terminal that the appliance was started on. That one is
-	// root's, whatever user the appliance has. It does not end by being idle.
+	// Console is Local for the shell on the terminal that the appliance was started on. Its user is
+	// root, whatever user the appliance runs as. It does not end by being idle.
 	Console() (caller menu.Caller, ended <-chan struct{}, detach func(), err error)
 
-	// Current returns the caller of a session as of now, so that a role that was changed counts at once.
-	// For a session that has ended the error is a *menu.Error of kind Denied.
+	// Current returns the caller of a session as of now, so a changed role counts at once. For a
+	// session that has ended the error is a *menu.Error of code Denied.
 	Current(session string) (menu.Caller, error)
 
 	// Running notes that a session runs the command at path, until done is called.
 	Running(session, path string) (done func())
 
-	// Alive notes that the session asked for something, so it is not idle.
+	// Alive notes that the session sent a request, so it is not idle.
 	Alive(session string)
 }
 
-// Files is the diagnostic directory: finished captures and reports, flat names. Errors are *menu.Error. Who may do this is decided
-// in this package, except that File.Payload says which files hold packet contents.
+// Files is the diagnostic directory: finished captures and reports, without folders. Errors are
+// *menu.Error. This package decides who may do what; File.Payload says which files hold packet
+// contents.
 type Files interface {
+	// OpenListing begins to list the finished files.
 	OpenListing() (access.FileListing, error)
+
+	// StatFile returns one finished file.
 	StatFile(name string) (access.File, error)
+
+	// OpenFile opens a finished file for reading.
 	OpenFile(name string) (*os.File, error)
+
+	// RemoveFile deletes a file for the caller.
 	RemoveFile(caller menu.Caller, name string) error
 
-	// Packets is what a name of a capture or of a file stands for, as a file that would have to be read: with what it holds and
-	// who may read it. known is false if there is neither.
+	// Packets returns the file that a command reads for a name: of a file, or of a capture that
+	// runs or has ended. known is false if there is neither.
 	Packets(name string) (f access.File, known bool)
 }

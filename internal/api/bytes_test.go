@@ -70,7 +70,8 @@ func TestBytesComeAsTheyAre(t *testing.T) {
 			t.Errorf("fails %q: %d bytes, %q, %v, %v", test.fails, got.Len(), text, failure, err)
 		}
 	}
-	// A program without our frames gets the bytes alone, and of a failure behind them a broken connection.
+	// A program without our frames gets the bytes alone, and of a failure behind them a broken
+	// connection.
 	if status, body := curl(t, path, "POST", "run/bytes", `{"blocks":1}`); status != 200 || body != string(block) {
 		t.Errorf("%d, %d bytes", status, len(body))
 	}
@@ -82,7 +83,8 @@ func TestBytesComeAsTheyAre(t *testing.T) {
 	}
 }
 
-// What an argument names is decided before the command begins, and after a number became the name that it stands for.
+// What an argument names is decided before the command begins, and after a number became the name
+// that it stands for.
 func TestPacketsAreForWhoMayReadThem(t *testing.T) {
 	for _, c := range []struct {
 		user, name string
@@ -103,7 +105,8 @@ func TestPacketsAreForWhoMayReadThem(t *testing.T) {
 	}
 }
 
-// Bytes as the body of the answer, over the socket and HTTP/2, and as frames of JSON without either.
+// Bytes as the body of the answer, over the socket and HTTP/2, and as frames of JSON without
+// either.
 func BenchmarkBytes(b *testing.B) {
 	b.Run("JSON and base64", func(b *testing.B) {
 		b.SetBytes(int64(len(block)))

@@ -26,17 +26,18 @@ type Client struct {
 	conn *watchedConn
 	http *http.Client
 
-	// Columns, if set, is the width of the terminal that output goes to.
+	// Columns, if set, returns the width of the terminal that output goes to.
 	Columns func() int
 
-	// ASCII says that the terminal shows no other characters.
+	// ASCII means that the terminal shows no other characters.
 	ASCII bool
 }
 
-// ASCII is the value of a run's query parameter characters for a terminal that shows no other ones.
+// ASCII is the value of a run's query parameter "characters" for a terminal that shows no others.
 const ASCII = "ascii"
 
-// A watchedConn tells when its other end has gone. HTTP/2 reads at all times, so that is noticed while nothing is asked, too.
+// A watchedConn notices when its peer has gone. HTTP/2 reads all the time, so that needs no
+// request.
 type watchedConn struct {
 	net.Conn
 	once sync.Once
@@ -51,7 +52,7 @@ func (c *watchedConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Inherit makes a client of the connection that a session process was born with.
+// Inherit returns a client on the connection that a session process inherited, which it takes over.
 func Inherit(f *os.File) (*Client, error) {
 	c, err := net.FileConn(f)
 	if err != nil {
@@ -73,15 +74,16 @@ func Dial(ctx context.Context, socket string) (*Client, error) {
 
 var errConnectionGone = errors.New("the connection to the appliance is gone")
 
-// newClient makes a client of a connection. There is never another one, because the connection is the identity: a pool of connections would
-// dial again where it has not yet put this one back when the next request comes.
+// newClient returns a client on a connection. It does not use a pool, because the connection is the
+// identity. A pool would dial again if the next request came before it had this connection back.
 func newClient(conn net.Conn) (*Client, error) {
 	c := &watchedConn{Conn: conn, gone: make(chan struct{})}
 	protocols := new(http.Protocols)
 	protocols.SetUnencryptedHTTP2(true)
 	transport := &http.Transport{
 		Protocols: protocols,
-		// A frame of output is one of HTTP/2 too, not four with a system call each at both ends.
+		// A frame of output fits into one of HTTP/2. Else it would be four, each with a system call
+		// at both ends.
 		HTTP2:              &http.HTTP2Config{MaxReadFrameSize: 2 * frameSize},
 		DisableCompression: true,
 		DialContext:        func(context.Context, string, string) (net.Conn, error) { return c, nil },
@@ -97,94 +99,98 @@ func newClient(conn net.Conn) (*Client, error) {
 // Close ends the session.
 func (c *Client) Close() error { return c.conn.Close() }
 
-// Ended is closed when the appliance has ended the session, once something was asked.
+// Ended returns a channel that is closed when the appliance has ended the session, after the first
+// request.
 func (c *Client) Ended() <-chan struct{} { return c.conn.gone }
 
-// Gone reports whether err means that the appliance is not there any more, so that a shell has nothing left to do.
+// Gone reports whether err means that the appliance has gone, and with it the session.
 func Gone(err error) bool {
 	var known *menu.Error
 	return err != nil && !errors.As(err, &known) && !errors.Is(err, context.Canceled)
 }
 
-// Greeting is who the caller is and what a login is told.
+// Greeting returns the caller, and what a login is told.
 func (c *Client) Greeting(ctx context.Context) (access.Greeting, error) {
 	var g access.Greeting
 	err := c.call(ctx, "GET", "session", nil, &g)
 	return g, err
 }
 
-// Hostname is the appliance's present name.
+// Hostname returns the present hostname.
 func (c *Client) Hostname(ctx context.Context) (string, error) {
 	var v struct{ Hostname string }
 	err := c.call(ctx, "GET", "hostname", nil, &v)
 	return v.Hostname, err
 }
 
-// Leaving is what somebody should know who is about to leave; empty if nothing.
+// Leaving returns what the user should know before leaving, or "".
 func (c *Client) Leaving(ctx context.Context) (string, error) {
 	var v struct{ Notice string }
 	err := c.call(ctx, "GET", "leaving", nil, &v)
 	return v.Notice, err
 }
 
-// Menu is a menu as it stands now.
+// Menu returns a menu as it is now.
 func (c *Client) Menu(ctx context.Context, path []string) (MenuView, error) {
 	var v MenuView
 	err := c.call(ctx, "GET", "menu/"+join(path), nil, &v)
 	return v, err
 }
 
-// Help is the help text of a menu or command.
+// Help returns the help text of a menu or command.
 func (c *Client) Help(ctx context.Context, path []string) (string, error) {
 	var v struct{ Text string }
 	err := c.call(ctx, "GET", "help/"+join(path), nil, &v)
 	return v.Text, err
 }
 
-// Parse understands a line.
+// Parse returns the commands of a line.
 func (c *Client) Parse(ctx context.Context, q LineRequest) ([]menu.Call, error) {
 	var v struct{ Calls []menu.Call }
 	err := c.call(ctx, "POST", "parse", q, &v)
 	return v.Calls, err
 }
 
-// Complete lists what may stand at the end of a line.
+// Complete returns what may follow at the end of a line.
 func (c *Client) Complete(ctx context.Context, q LineRequest) (menu.Completion, error) {
 	var v menu.Completion
 	err := c.call(ctx, "POST", "complete", q, &v)
 	return v, err
 }
 
-// Ask returns the next question of a dialogue, nil when there is none.
+// Ask returns the next question of a dialogue, or nil if there is none.
 func (c *Client) Ask(ctx context.Context, path []string, q AskRequest) (*menu.Question, error) {
 	var v struct{ Question *menu.Question }
 	err := c.call(ctx, "POST", "ask/"+join(path), q, &v)
 	return v.Question, err
 }
 
-// Assist lists what may follow in the text begun for one argument.
+// Assist returns what may follow in the text begun for one argument.
 func (c *Client) Assist(ctx context.Context, path []string, q AssistRequest) (menu.Completion, error) {
 	var v menu.Completion
 	err := c.call(ctx, "POST", "assist/"+join(path), q, &v)
 	return v, err
 }
 
-// Remember keeps a line in the user's history.
+// Remember adds a line to the user's history.
 func (c *Client) Remember(ctx context.Context, line string) error {
 	return c.call(ctx, "POST", "history", map[string]string{"line": line}, nil)
 }
 
-// interruptGrace is how long a command may take for its last words.
+// interruptGrace is how long an interrupted command may take to end.
 const interruptGrace = 10 * time.Second
 
-// Run runs a command and hands each frame of its output to show. When ctx ends, the command is asked to end, and what it still has
-// to say is shown; when it does not end in time, or abandon ends, Run gives it up. An error of show ends it at once.
-func (c *Client) Run(ctx, abandon context.Context, path []string, args menu.Arguments, form menu.Form, show func(Frame) error) (*menu.Error, error) {
+// Run runs a command and passes each frame of its output to show. When ctx ends it interrupts the
+// command, and shows what still comes. It gives the run up if the command does not end in time,
+// when abandon ends, or at an error of show.
+func (c *Client) Run(ctx, abandon context.Context, path []string, args menu.Arguments, form menu.Form,
+	show func(Frame) error) (*menu.Error, error) {
 	return c.Converse(ctx, abandon, path, args, form, Conversation{}, show)
 }
 
 // Converse is Run for a command that takes lines while it runs.
-func (c *Client) Converse(ctx, abandon context.Context, path []string, args menu.Arguments, form menu.Form, said Conversation, show func(Frame) error) (*menu.Error, error) {
+func (c *Client) Converse(ctx, abandon context.Context, path []string, args menu.Arguments, form menu.Form,
+	said Conversation, show func(Frame) error) (*menu.Error, error) {
 	request, cancel := context.WithCancel(abandon)
 	defer cancel()
 	response, err := c.send(request, "POST", "run/"+join(path)+c.runQuery(form, said), args, FramesType)
@@ -201,7 +207,7 @@ func (c *Client) Converse(ctx, abandon context.Context, path []string, args menu
 	defer response.Body.Close()
 	stop := context.AfterFunc(ctx, func() {
 		if c.call(request, "POST", "interrupt/"+response.Header.Get(RunHeader), nil, nil) != nil {
-			return // it has ended by itself
+			return // the run has ended
 		}
 		time.AfterFunc(interruptGrace, cancel)
 	})
@@ -224,7 +230,7 @@ func (c *Client) Converse(ctx, abandon context.Context, path []string, args menu
 	return failure, err
 }
 
-// runQuery is the query of a run: how its output is wanted.
+// runQuery returns the query of a run, which says how its output is wanted.
 func (c *Client) runQuery(form menu.Form, said Conversation) string {
 	query := "?form=text"
 	if form == menu.JSONForm {
@@ -240,7 +246,8 @@ func (c *Client) runQuery(form menu.Form, said Conversation) string {
 	return query
 }
 
-// showFrames shows a run's frames up to the last, and returns the failure that the run ended with.
+// showFrames shows the frames of a run up to the last one, and returns the failure that the run
+// ended with.
 func showFrames(next func() (Frame, error), show func(Frame) error) (*menu.Error, error) {
 	for {
 		f, err := next()
@@ -262,13 +269,13 @@ func showFrames(next func() (Frame, error), show func(Frame) error) (*menu.Error
 	}
 }
 
-// maxFrame bounds the output in one frame: many times what a server gathers.
+// maxFrame bounds the output in one frame in bytes. A server sends much less.
 const maxFrame = 64 << 20
 
-// A frameReader reads frames: of each the line and the output behind it.
+// A frameReader reads frames: the line of each, and the output after it.
 type frameReader struct {
 	r    *bufio.Reader
-	text []byte // of the last frame, used again for the next
+	text []byte // of the last frame; the next one reuses it
 }
 
 func (f *frameReader) next() (Frame, error) {
@@ -289,14 +296,15 @@ func (f *frameReader) next() (Frame, error) {
 	return frame, err
 }
 
-// bytesOf reads the output of a command that writes bytes, piece by piece, and behind it the last frame.
+// bytesOf returns a function that reads the output of a command that writes bytes, piece by piece,
+// and then the last frame.
 func bytesOf(response *http.Response) func() (Frame, error) {
 	buffer := make([]byte, 64<<10)
 	return func() (Frame, error) {
 		n, err := response.Body.Read(buffer)
 		switch {
 		case n > 0:
-			return Frame{Data: buffer[:n]}, nil // an error comes again
+			return Frame{Data: buffer[:n]}, nil // the next Read returns err again
 		case err == nil:
 			return Frame{}, nil
 		case !errors.Is(err, io.EOF):
@@ -311,14 +319,14 @@ func bytesOf(response *http.Response) func() (Frame, error) {
 			return Frame{}, err
 		}
 		if last.Exit == nil {
-			return Frame{}, errConnectionGone // it was not the last
+			return Frame{}, errConnectionGone // this is not a last frame
 		}
 		last.Text = []byte(last.Words)
 		return last.Frame, nil
 	}
 }
 
-// call asks and decodes the answer. A refusal by the appliance is a *menu.Error.
+// call sends a request and decodes the reply. A refusal by the appliance is a *menu.Error.
 func (c *Client) call(ctx context.Context, method, resource string, body, answer any) error {
 	response, err := c.send(ctx, method, resource, body, "")
 	if err != nil {
@@ -363,7 +371,8 @@ func (c *Client) send(ctx context.Context, method, resource string, body any, ac
 	return nil, refusal.Error
 }
 
-// join writes a path for a URL. Keywords hold letters, digits, `_` and `-`; anything else could be no command's.
+// join returns a path for a URL. Keywords hold letters, digits, `_` and `-`, so other characters
+// can be replaced.
 func join(path []string) string {
 	var clean []string
 	for _, word := range path {

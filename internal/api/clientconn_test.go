@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// What is asked at once behind an answer goes by the same connection, however busy the machine is: more threads than processors are stopped
-// anywhere.
+// What is asked at once behind an answer goes by the same connection, however busy the machine is:
+// more threads than processors are stopped anywhere.
 func TestEveryRequestGoesByTheOneConnection(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(64))
 	_, path := serve(t, newDesk(t))

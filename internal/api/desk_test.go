@@ -200,7 +200,8 @@ type countArgs struct {
 	Password menu.Secret `arg:"password" help:"For nothing."`
 }
 
-// tree has a table, a stream that waits to be interrupted, a failure, a fault and something for administrators alone.
+// tree has a table, a stream that waits to be interrupted, a failure, a fault and something for
+// administrators alone.
 func (d *desk) tree() *menu.Menu {
 	rows := func(name string, shape menu.Shape, role menu.Role, run func(context.Context, countArgs, *menu.Out[row]) error) *menu.Command {
 		return menu.Decl[countArgs, row]{Name: name, Help: "Help.", Role: role, Shape: shape,

@@ -1,27 +1,29 @@
-// Package api is the boundary of the appliance: HTTP and JSON over a Unix socket, both ends of it. Everything that a person or a
-// program can have done passes here, and only here: the caller's role is compared with what the command requires, the arguments
-// are checked, the act is written to the audit log.
+// Package api is the boundary of the appliance: HTTP and JSON over a Unix socket, both ends of it.
+// Everything that a user or a program has the appliance do passes here, and only here. The boundary
+// compares the caller's role with the one that the command requires, checks the arguments, and
+// writes the act to the audit log.
 //
 // Resources (all under /v1):
 //
-//	GET    session             who am I: the greeting
-//	GET    hostname            the present name, for a prompt
-//	GET    leaving             what a user who leaves should know
+//	GET    session             the caller, and the greeting
+//	GET    hostname            the present hostname, for a prompt
+//	GET    leaving             what the caller should know before leaving the menus
 //	GET    tree                every menu and command with its parameters
-//	GET    menu/PATH           a menu as it stands now: its status lines and the items that can be used
+//	GET    menu/PATH           a menu as it is now: its status lines and the items that can be used
 //	GET    help/PATH           the help text
-//	POST   parse               a typed line: which commands, which arguments
-//	POST   complete            what may stand at the end of a line
-//	POST   ask/PATH            the arguments so far: the next question of the dialogue, if any
-//	POST   assist/PATH         the text begun for one argument: what may follow
+//	POST   parse               a typed line: returns its commands with their arguments
+//	POST   complete            what may follow at the end of a line
+//	POST   ask/PATH            the arguments so far: returns the next question of the dialogue
+//	POST   assist/PATH         the text begun for one argument: returns what may follow
 //	POST   run/PATH            the arguments: runs the command
 //	POST   interrupt/RUN       asks a running command to end, as Ctrl-C does
-//	POST   input/RUN           says a line to a running command that was begun with ?input=typed or ?input=piped
+//	POST   input/RUN           a line for a run that was started with ?input=typed or ?input=piped
 //	POST   history             a line to remember
 //	GET    files               the diagnostic directory
 //	GET    files/NAME          a file, with ranges
 //	DELETE files/NAME
 //
-// A connection carries one identity for its whole life: on the appliance's socket the kernel says who the peer is; a session
-// process inherits a connection that its login was bound to before the process began.
+// A connection has one identity for its whole life. On the appliance's socket the kernel says who
+// the peer is. A session process inherits a connection that was bound to its login before it
+// started.
 package api

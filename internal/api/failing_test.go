@@ -11,7 +11,8 @@ import (
 	"diagsh/internal/menu"
 )
 
-// The cause of a failure is in the log once, however many places of the boundary hand the error on, and never in an answer.
+// The cause of a failure is in the log once, however many places of the boundary hand the error on,
+// and never in an answer.
 func TestCauseIsLoggedOnce(t *testing.T) {
 	var log bytes.Buffer
 	s := NewServer(newDesk(t), nil, slog.New(slog.NewTextHandler(&log, nil)))

@@ -12,15 +12,15 @@ import (
 	"diagsh/internal/menu"
 )
 
-// What the diagnostic directory asks of a role.
+// The roles that the diagnostic directory requires.
 const (
 	roleListFiles  = menu.ReadOnly
 	roleReadFile   = menu.Operator
 	roleRemoveFile = menu.Operator
 )
 
-// permitFile compares the caller's role with what an act on the diagnostic directory requires, and keeps packet contents from those
-// who may see headers only.
+// permitFile compares the caller's role with the one that an act on the diagnostic directory
+// requires. It keeps packet contents from callers who may see headers only.
 func permitFile(caller menu.Caller, required menu.Role, f access.File) error {
 	if !caller.Role.Includes(required) {
 		return denied(caller, required)
@@ -35,9 +35,10 @@ func permitFile(caller menu.Caller, required menu.Role, f access.File) error {
 	return nil
 }
 
-// fileEvent begins the audit line of an act on a file.
+// fileEvent returns the audit event of an act on a file, which failed if err is not nil.
 func fileEvent(caller menu.Caller, act, name string, err error) access.Event {
-	e := access.Event{Act: act, User: caller.User, Role: caller.Role, Source: caller.Source, Session: caller.Session, Path: shown(name), Result: "ok"}
+	e := eventOf(caller, act, []string{shown(name)})
+	e.Result = "ok"
 	if err != nil {
 		known := menu.AsError(err)
 		e.Result, e.Exit, e.Message = known.Code.String(), int(known.Code), known.Error()
@@ -48,7 +49,7 @@ func fileEvent(caller menu.Caller, act, name string, err error) access.Event {
 	return e
 }
 
-// stat returns one file of it.
+// stat returns one finished file.
 func (s *Server) stat(caller menu.Caller, name string) (access.File, error) {
 	if err := permitFile(caller, roleListFiles, access.File{}); err != nil {
 		return access.File{}, err
@@ -56,7 +57,7 @@ func (s *Server) stat(caller menu.Caller, name string) (access.File, error) {
 	return s.appliance.StatFile(name)
 }
 
-// mayRead says whether the caller may read a file, and audits a refusal.
+// mayRead returns the file if the caller may read it, and audits a refusal.
 func (s *Server) mayRead(caller menu.Caller, name string) (access.File, error) {
 	f, err := s.stat(caller, name)
 	if err == nil {
@@ -68,8 +69,8 @@ func (s *Server) mayRead(caller menu.Caller, name string) (access.File, error) {
 	return f, err
 }
 
-// openFile opens a file that the caller may read. The audit log has that before a byte of it can be read, so that it stands there whatever
-// becomes of the appliance meanwhile; downloaded adds how much it was.
+// openFile opens a file that the caller may read. It audits the download before the first byte can
+// be read, whatever becomes of the appliance later. The caller reports the end by downloaded.
 func (s *Server) openFile(caller menu.Caller, name string) (access.File, *os.File, error) {
 	info, err := s.mayRead(caller, name)
 	if err != nil {
@@ -84,15 +85,15 @@ func (s *Server) openFile(caller menu.Caller, name string) (access.File, *os.Fil
 	return info, f, nil
 }
 
-// downloaded writes a line about a download into the audit log: how many bytes were read, or - at its beginning.
+// downloaded audits a download: the number of bytes read, or "-" at its beginning.
 func (s *Server) downloaded(caller menu.Caller, name, bytes string) {
 	e := fileEvent(caller, access.ActDownload, name, nil)
 	e.Arguments = map[string]string{"bytes": bytes}
 	s.appliance.Record(e)
 }
 
-// mayReadPackets says whether the caller may read the packets of a capture, running or ended, or of a file. A name of nothing is for
-// the command to complain about.
+// mayReadPackets returns an error if the caller may not read the packets of a capture or a file. A
+// name of neither is left to the command.
 func (s *Server) mayReadPackets(caller menu.Caller, name string) error {
 	f, known := s.appliance.Packets(name)
 	if !known {
@@ -101,7 +102,7 @@ func (s *Server) mayReadPackets(caller menu.Caller, name string) error {
 	return permitFile(caller, roleReadFile, f)
 }
 
-// remove deletes a file and audits it.
+// remove deletes a file and audits that.
 func (s *Server) remove(caller menu.Caller, name string) error {
 	err := permitFile(caller, roleRemoveFile, access.File{})
 	if err == nil {
@@ -114,10 +115,11 @@ func (s *Server) remove(caller menu.Caller, name string) error {
 	return err
 }
 
-// filesOfPage is how many files are listed at once.
+// filesOfPage is the number of files that are read at a time.
 const filesOfPage = 256
 
-// listFiles sends the directory as it reads it: a listing of many files takes no more memory than one of a few.
+// listFiles sends the directory while it reads it, so that memory does not grow with the number of
+// files.
 func (s *Server) listFiles(w http.ResponseWriter, r *http.Request, caller menu.Caller) error {
 	if err := permitFile(caller, roleListFiles, access.File{}); err != nil {
 		return err
@@ -129,7 +131,7 @@ func (s *Server) listFiles(w http.ResponseWriter, r *http.Request, caller menu.C
 	defer listing.Close()
 	files, err := listing.Next(filesOfPage)
 	if err != nil && !errors.Is(err, io.EOF) {
-		return err // while there is an answer to put it into
+		return err // nothing was sent yet
 	}
 	w.Header().Set("Content-Type", "application/json")
 	between := "["
@@ -140,7 +142,7 @@ func (s *Server) listFiles(w http.ResponseWriter, r *http.Request, caller menu.C
 				return err
 			}
 			if _, err := w.Write(append([]byte(between), text...)); err != nil {
-				return nil // nobody reads any more
+				return nil // the peer has gone
 			}
 			between = ",\n"
 		}
@@ -168,14 +170,14 @@ func (s *Server) readFile(w http.ResponseWriter, r *http.Request, caller menu.Ca
 	}
 	defer f.Close()
 	counted := &countedFile{File: f}
-	// Also where the other end goes away in the middle.
+	// Also if the peer goes away in the middle.
 	defer func() { s.downloaded(caller, info.Name, strconv.FormatInt(counted.read, 10)) }()
 	w.Header().Set("Content-Type", "application/octet-stream")
 	http.ServeContent(w, r, "", info.Modified, counted)
 	return nil
 }
 
-// A countedFile knows how many bytes were read from it.
+// A countedFile counts the bytes that were read from it.
 type countedFile struct {
 	*os.File
 	read int64

@@ -14,7 +14,8 @@ import (
 	"diagsh/internal/menu"
 )
 
-// A heldBody is a request whose headers and first byte are there, and whose rest comes when the test wants it.
+// A heldBody is a request whose headers and first byte are there, and whose rest comes when the
+// test wants it.
 type heldBody struct {
 	t    *testing.T
 	conn net.Conn
@@ -50,7 +51,8 @@ func (h *heldBody) answer() (status int, answer string) {
 	return response.StatusCode, string(text)
 }
 
-// waitForSession waits until the appliance has taken a connection, so that what follows happens after its headers were sent.
+// waitForSession waits until the appliance has taken a connection, so that what follows happens
+// after its headers were sent.
 func (d *desk) waitForSession(t *testing.T) {
 	t.Helper()
 	for range 1000 {
@@ -65,7 +67,8 @@ func (d *desk) waitForSession(t *testing.T) {
 	t.Fatal("no session began")
 }
 
-// A request whose headers came before its sender lost rights, and the rest after, has the rights of after.
+// A request whose headers came before its sender lost rights, and the rest after, has the rights of
+// after.
 func TestHeldRequestHasTheRightsOfItsEnd(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -111,7 +114,8 @@ func TestHeldRequestHasTheRightsOfItsEnd(t *testing.T) {
 	}
 }
 
-// Between the look at the role and the note that a command runs, which ends it when rights are taken away, the role is looked at again.
+// Between the look at the role and the note that a command runs, which ends it when rights are
+// taken away, the role is looked at again.
 func TestRoleIsLookedUpBehindRunning(t *testing.T) {
 	d := newDesk(t)
 	d.whenRunning = func() { d.roles["op"] = menu.ReadOnly }

@@ -11,7 +11,8 @@ import (
 	"diagsh/internal/menu"
 )
 
-// An identified connection belongs to one session; closing it ends the session. Or it belongs to none, and refusal says why.
+// An identified connection belongs to one session; Close ends the session. If refusal is set, it
+// belongs to none, and every request is answered with the refusal.
 type identified struct {
 	net.Conn
 	session string
@@ -26,7 +27,7 @@ func (c *identified) Close() error {
 	return err
 }
 
-// identify binds a connection to a session. The connection is closed when the session must end.
+// identify binds a connection to a session. It closes the connection when ended is closed.
 func identify(c net.Conn, caller menu.Caller, ended <-chan struct{}, detach func()) *identified {
 	gone := make(chan struct{})
 	id := &identified{Conn: c, session: caller.Session}
@@ -41,11 +42,12 @@ func identify(c net.Conn, caller menu.Caller, ended <-chan struct{}, detach func
 	return id
 }
 
-// A localListener accepts on the appliance's own socket and asks the kernel who the peer is.
+// A localListener accepts connections on the appliance's own socket, and asks the kernel who the
+// peer is.
 type localListener struct {
 	*net.UnixListener
 	server  *Server
-	refused atomic.Int32 // connections that are open only to hear why
+	refused atomic.Int32 // connections without a session that are open
 }
 
 func (l *localListener) Accept() (net.Conn, error) {
@@ -71,14 +73,16 @@ func (l *localListener) Accept() (net.Conn, error) {
 }
 
 const (
-	// maxRefused is how many peers are told at a time why they may not ask; others find a closed connection.
+	// maxRefused is how many peers without a session can be told why at a time. Others find a
+	// closed connection.
 	maxRefused = 64
-	// refusalTime is how long such a peer has to ask and to read the answer.
+	// refusalTime is how long such a peer has to send a request and read the reply.
 	refusalTime = 5 * time.Second
 )
 
-// refuse makes a connection on which every request is answered with the refusal: a client of HTTP understands nothing else.
-func (l *localListener) refuse(c net.Conn, why *menu.Error) (net.Conn, bool) {
+// refuse returns a connection on which every request is answered with the refusal, since a client
+// of HTTP understands nothing else. ok is false if too many of them are open.
+func (l *localListener) refuse(c net.Conn, why *menu.Error) (refused net.Conn, ok bool) {
 	if l.refused.Add(1) > maxRefused {
 		l.refused.Add(-1)
 		c.Close()
@@ -89,7 +93,7 @@ func (l *localListener) refuse(c net.Conn, why *menu.Error) (net.Conn, bool) {
 	return r, true
 }
 
-// peerUID reads SO_PEERCRED (unix(7)): the user of the process that called connect.
+// peerUID returns the user who called connect, by SO_PEERCRED (unix(7)).
 func peerUID(c *net.UnixConn) (uint32, error) {
 	raw, err := c.SyscallConn()
 	if err != nil {
@@ -97,7 +101,10 @@ func peerUID(c *net.UnixConn) (uint32, error) {
 	}
 	var cred *unix.Ucred
 	var sockErr error
-	if err := raw.Control(func(fd uintptr) { cred, sockErr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) }); err != nil {
+	err = raw.Control(func(fd uintptr) {
+		cred, sockErr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+	})
+	if err != nil {
 		return 0, err
 	}
 	if sockErr != nil {
@@ -106,7 +113,8 @@ func peerUID(c *net.UnixConn) (uint32, error) {
 	return cred.Uid, nil
 }
 
-// A handoff is a listener fed by hand: it brings connections that are already bound to a session into the HTTP server.
+// A handoff is a listener whose connections are given by give: it passes connections that are bound
+// to a session to the HTTP server.
 type handoff struct {
 	conns  chan net.Conn
 	closed chan struct{}
@@ -115,6 +123,7 @@ type handoff struct {
 
 func newHandoff() *handoff { return &handoff{conns: make(chan net.Conn), closed: make(chan struct{})} }
 
+// give passes a connection to Accept. It closes the connection if the listener is closed.
 func (h *handoff) give(c net.Conn) {
 	select {
 	case h.conns <- c:

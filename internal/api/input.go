@@ -8,16 +8,16 @@ import (
 	"diagsh/internal/menu"
 )
 
-// InputQuery is the query of a run whose caller will say something to the command while it runs: typed if a person does, who sees the
-// output, or piped. Each line is then a POST input/RUN, whose answer comes when the command has taken it, so that one who is not listened
-// to waits.
 const (
+	// InputQuery is the query parameter of a run that will get lines of input: "typed" for a user
+	// at a terminal, else "piped". Each line is a POST input/RUN. Its reply comes after the command
+	// has taken the line, so the sender waits for a command that does not read.
 	InputQuery = "input"
 	inputTyped = "typed"
 	inputPiped = "piped"
 )
 
-// typingOf is how somebody will say something to a command; Lines is not nil, if so.
+// typingOf returns how the command of a request will get lines. Lines is nil if it gets none.
 func typingOf(r *http.Request, c *menu.Command, args menu.Arguments) menu.Typing {
 	kind := r.URL.Query().Get(InputQuery)
 	if !c.Converses(args) || kind != inputTyped && kind != inputPiped {
@@ -29,7 +29,7 @@ func typingOf(r *http.Request, c *menu.Command, args menu.Arguments) menu.Typing
 // Typing implements menu.Typist.
 func (o *output) Typing() menu.Typing { return o.typing }
 
-// input says a line to one of the caller's own runs.
+// input passes a line to one of the caller's own runs.
 func (s *Server) input(w http.ResponseWriter, r *http.Request, caller menu.Caller) error {
 	s.mu.Lock()
 	running := s.runs[r.PathValue("run")]
@@ -46,7 +46,8 @@ func (s *Server) input(w http.ResponseWriter, r *http.Request, caller menu.Calle
 	}
 	switch {
 	case running.lines == nil:
-		return menu.Errorf(menu.State, "This command takes nothing while it runs").WithHint("Run it with ?%s=%s or %s, if it can", InputQuery, inputTyped, inputPiped)
+		return menu.Errorf(menu.State, "This command takes nothing while it runs").
+			WithHint("Run it with ?%s=%s or %s, if it can", InputQuery, inputTyped, inputPiped)
 	case strings.ContainsAny(said.Line, "\r\n"):
 		return menu.Errorf(menu.Usage, "A line has no line break in it").WithHint("Say one line after the other")
 	case len(said.Line) > menu.MaxInputLine:
@@ -62,13 +63,13 @@ func (s *Server) input(w http.ResponseWriter, r *http.Request, caller menu.Calle
 	}
 }
 
-// Conversation is what a Client says to a command that runs.
+// A Conversation is the input of a run, for Client.Converse.
 type Conversation struct {
-	Lines  <-chan menu.Input // closed, or not: what comes after the command's end is not taken
-	Person bool              // typed by somebody who sees the output
+	Lines  <-chan menu.Input // need not be closed: lines after the end of the command are not taken
+	Person bool              // a user types them and sees the output
 }
 
-// query is the part of a run's query that announces it.
+// query returns the part of a run's query that announces the input.
 func (v Conversation) query() string {
 	switch {
 	case v.Lines == nil:
@@ -79,7 +80,7 @@ func (v Conversation) query() string {
 	return "&" + InputQuery + "=" + inputPiped
 }
 
-// converse says what comes, until ctx ends or the command takes no more.
+// converse sends the lines, until ctx ends or the command takes no more.
 func (c *Client) converse(ctx context.Context, run string, v Conversation) {
 	for {
 		select {

@@ -13,8 +13,8 @@ import (
 	"diagsh/internal/menu"
 )
 
-// An output writes what a command yields, in the form that the request asks for. Small pieces are gathered for a moment, so that a
-// table of many rows does not become as many packets.
+// An output writes the output of a command in the form that the request asks for. It gathers small
+// pieces for a moment, so that the rows of a table do not become as many packets.
 type output struct {
 	w      http.ResponseWriter
 	flush  *http.ResponseController
@@ -35,10 +35,10 @@ type output struct {
 	ended   bool
 }
 
-// frameSize is how much output is gathered at most before it is sent.
+// frameSize is the largest amount of output in bytes that is gathered before it is sent.
 const frameSize = 64 << 10
 
-// gather is how long a piece of output may wait for more: below what a person sees.
+// gather is how long a piece of output may wait for more. Users do not notice it.
 const gather = 20 * time.Millisecond
 
 func newOutput(w http.ResponseWriter, r *http.Request, shape menu.Shape) *output {
@@ -53,7 +53,7 @@ func newOutput(w http.ResponseWriter, r *http.Request, shape menu.Shape) *output
 		w.Header().Set("Content-Type", BytesType)
 	case o.frames:
 		w.Header().Set("Content-Type", FramesType)
-		o.flushNow() // the run's name goes out before the command says anything, so that a silent one can be interrupted too
+		o.flushNow() // sends the identifier of the run at once: a command without output can be interrupted too
 	case o.form == menu.TextForm:
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	case shape == menu.Stream:
@@ -135,16 +135,17 @@ func (o *output) View(begins bool) {
 	o.flushNow()
 }
 
-// pace sends what is gathered if the last send is long ago or there is much of it; else soon. Called with mu held.
+// pace sends what is gathered, if it is much or the last send is long ago; else soon. The caller
+// holds mu.
 func (o *output) pace() error {
 	if o.shape == menu.Bytes {
-		return o.err // it stands in the last frame
+		return o.err // the text is for the last frame
 	}
 	switch {
 	case o.buf.Len() >= frameSize:
 		o.send()
 		o.flushNow()
-	case o.timer != nil: // it is sent soon
+	case o.timer != nil: // which sends it
 	case time.Since(o.last) >= gather:
 		o.send()
 		o.flushNow()
@@ -162,7 +163,7 @@ func (o *output) pace() error {
 	return o.err
 }
 
-// send writes what is gathered. Called with mu held.
+// send writes what is gathered. The caller holds mu.
 func (o *output) send() {
 	if o.buf.Len() == 0 {
 		return
@@ -177,7 +178,8 @@ func (o *output) send() {
 	o.buf.Reset()
 }
 
-// frame writes line and output at once: each write is a frame of HTTP/2, and waits for it to be sent.
+// frame writes line and output at once: each write is a frame of HTTP/2, and waits until it is
+// sent.
 func (o *output) frame(f Frame) {
 	o.began = true
 	f.Bytes = len(f.Text)
@@ -193,7 +195,7 @@ func (o *output) flushNow() {
 	o.last = time.Now()
 }
 
-// keepSent is keep for the way to the peer, on which nothing fails but by the peer.
+// keepSent is keep for errors of sending, which are the peer's.
 func (o *output) keepSent(err error) {
 	if err != nil {
 		err = errors.Join(errPeerGone, err)
@@ -207,7 +209,8 @@ func (o *output) keep(err error) {
 	}
 }
 
-// finish ends the output. What it returns has not been told to the peer yet: nothing was sent, so it becomes the answer.
+// finish ends the output of a run that ended with err. If it returns an error, nothing was sent,
+// and the caller must send it.
 func (o *output) finish(err error) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -234,13 +237,14 @@ func (o *output) finish(err error) error {
 		if !o.began {
 			return err
 		}
-		// The status line has gone as "200": break the connection, so that nobody takes a part for the whole.
+		// The status line was "200": break the connection, so that no client takes a part for the
+		// whole.
 		panic(http.ErrAbortHandler)
 	}
 	return nil
 }
 
-// finishBytes is finish for a command that writes bytes. Called with mu held.
+// finishBytes is finish for a command that writes bytes. The caller holds mu.
 func (o *output) finishBytes(err error) error {
 	switch {
 	case err != nil && !o.began:
@@ -258,7 +262,7 @@ func (o *output) finishBytes(err error) error {
 	return nil
 }
 
-// stop makes sure that the timer writes nothing once the handler has returned.
+// stop ensures that the timer writes nothing after the handler has returned.
 func (o *output) stop() {
 	o.mu.Lock()
 	defer o.mu.Unlock()

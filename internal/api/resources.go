@@ -10,31 +10,32 @@ import (
 	"diagsh/internal/menu"
 )
 
-// session answers who the caller is and what a login is told.
+// session answers with the caller and the greeting.
 func (s *Server) session(w http.ResponseWriter, r *http.Request, caller menu.Caller) error {
 	return writeJSON(w, s.appliance.Greeting(caller))
 }
 
-// hostname answers the appliance's present name.
+// hostname answers with the present hostname.
 func (s *Server) hostname(w http.ResponseWriter, r *http.Request, caller menu.Caller) error {
 	return writeJSON(w, map[string]string{"hostname": s.appliance.Hostname()})
 }
 
-// leaving answers what somebody should know who is about to leave.
+// leaving answers with what the caller should know before leaving.
 func (s *Server) leaving(w http.ResponseWriter, r *http.Request, caller menu.Caller) error {
 	return writeJSON(w, map[string]string{"notice": s.appliance.Leaving(caller)})
 }
 
-// describe answers the whole tree. It is the same for every role: a role is no secret, and a reference needs all.
+// describe answers with the whole tree. It is the same for every role: a role is no secret, and a
+// reference needs all.
 func (s *Server) describe(w http.ResponseWriter, r *http.Request, caller menu.Caller) error {
 	return writeJSON(w, s.tree.Nodes())
 }
 
-// A MenuView is a menu as it stands now.
+// A MenuView is a menu as it is now.
 type MenuView struct {
 	Path   []string   `json:"path"`
 	Status string     `json:"status"`           // text above the choices, may be empty
-	Choice string     `json:"choice,omitempty"` // the menu is a question with this text: its items are numbered, the first is the default
+	Choice string     `json:"choice,omitempty"` // text of a question, whose answers are the numbered items
 	Items  []ItemView `json:"items"`
 }
 
@@ -83,12 +84,12 @@ func (s *Server) help(w http.ResponseWriter, r *http.Request, caller menu.Caller
 	return writeJSON(w, map[string]string{"text": text})
 }
 
-// A LineRequest is a line typed somewhere in the menus.
+// A LineRequest is a line typed in a menu.
 type LineRequest struct {
 	At         []string `json:"at"` // the menu's path; empty: the top
 	Line       string   `json:"line"`
-	Abbreviate bool     `json:"abbreviate"` // typed by a person: unique beginnings of keywords will do
-	Explain    bool     `json:"explain"`    // nobody has sent the line off yet: what is wrong with it is only to be shown
+	Abbreviate bool     `json:"abbreviate"` // a user types: unique beginnings of keywords will do
+	Explain    bool     `json:"explain"`    // the line is still being typed: errors are shown and not audited
 }
 
 func (s *Server) parse(w http.ResponseWriter, r *http.Request, caller menu.Caller) error {
@@ -106,8 +107,9 @@ func (s *Server) parse(w http.ResponseWriter, r *http.Request, caller menu.Calle
 	return writeJSON(w, map[string]any{"calls": calls})
 }
 
-// notUnderstood audits a line that is no line of commands. Any of its words may be a secret, typed in the wrong place or under a wrong
-// keyword, so only those are kept that the tree has too: names on the way to a command, and keywords of its arguments.
+// notUnderstood audits a line that has no known commands. Any word may be a secret that was typed
+// in the wrong place. So it keeps only words that the tree has: names on the way to a command, and
+// keywords of its arguments.
 func (s *Server) notUnderstood(caller menu.Caller, q LineRequest, err error) {
 	path := q.At
 	if s.tree.Find(path) == nil {
@@ -132,11 +134,13 @@ func (s *Server) notUnderstood(caller menu.Caller, q LineRequest, err error) {
 		line = append(line, word)
 	}
 	e := s.AsError("parse", err)
-	s.appliance.Record(access.Event{Act: access.ActRefused, User: caller.User, Role: caller.Role, Source: caller.Source, Session: caller.Session,
-		Path: strings.Join(path, " "), Arguments: map[string]string{"line": strings.Join(line, " ")}, Result: e.Code.String(), Exit: int(e.Code),
-		Message: "The line was not understood"})
+	event := eventOf(caller, access.ActRefused, path)
+	event.Arguments = map[string]string{"line": strings.Join(line, " ")}
+	event.Result, event.Exit, event.Message = e.Code.String(), int(e.Code), "The line was not understood"
+	s.appliance.Record(event)
 }
 
+// maxAuditWords bounds the words of a line in the audit log.
 const maxAuditWords = 30
 
 func (s *Server) complete(w http.ResponseWriter, r *http.Request, caller menu.Caller) error {
@@ -147,14 +151,17 @@ func (s *Server) complete(w http.ResponseWriter, r *http.Request, caller menu.Ca
 	return writeJSON(w, typeable(s.tree.Complete(r.Context(), caller, q.At, q.Line, caller.Role.Includes)))
 }
 
-// typeable leaves out of a completion what nobody can type, such as the name of a process with an escape sequence.
+// typeable removes from a completion what nobody can type, such as a process name with an escape
+// sequence.
 func typeable(c menu.Completion) menu.Completion {
-	c.Candidates = slices.DeleteFunc(c.Candidates, func(one menu.Candidate) bool { return menu.Clean(one.Text) != one.Text })
+	c.Candidates = slices.DeleteFunc(c.Candidates, func(one menu.Candidate) bool {
+		return menu.Clean(one.Text) != one.Text
+	})
 	c.Candidates, c.Value = menu.Cleaned(c.Candidates), menu.Cleaned(c.Value)
 	return c
 }
 
-// An AskRequest is how far a dialogue has come.
+// An AskRequest is the state of a dialogue.
 type AskRequest struct {
 	Arguments menu.Arguments `json:"arguments"`
 	Mode      menu.Mode      `json:"mode"`
@@ -179,7 +186,7 @@ func (s *Server) ask(w http.ResponseWriter, r *http.Request, caller menu.Caller)
 	return writeJSON(w, map[string]any{"question": question})
 }
 
-// A AssistRequest is the text begun for one argument.
+// An AssistRequest is the text begun for one argument.
 type AssistRequest struct {
 	Arguments menu.Arguments `json:"arguments"` // those answered before
 	Argument  string         `json:"argument"`

@@ -13,7 +13,7 @@ import (
 	"diagsh/internal/menu"
 )
 
-// RunHeader names the run in an answer, for POST interrupt/RUN.
+// RunHeader is the header of a reply with the identifier of the run, for POST interrupt/RUN.
 const RunHeader = "Diagsh-Run"
 
 // A run is a command that runs now.
@@ -21,13 +21,13 @@ type run struct {
 	session string
 	cancel  context.CancelCauseFunc
 
-	path  []string        // what is needed to say something to it is needed to run it
+	path  []string        // of the command: a line of input requires the same role
 	lines chan menu.Input // nil if it takes none
 	ended <-chan struct{}
 }
 
-// ResultRunning is the result in the audit log of a command that had not ended when the line was written. It is written longRun after the
-// command began; the line of its end follows.
+// ResultRunning is the result in the audit log of a command that has not ended yet. The line is
+// written longRun after the command began; the line of its end follows.
 const (
 	ResultRunning = "running"
 	longRun       = 10 * time.Second
@@ -38,6 +38,7 @@ var (
 	errPeerGone  = errors.New("the caller has gone")
 )
 
+// command returns the command of a request, with its path, if the caller may use it.
 func (s *Server) command(r *http.Request, caller menu.Caller) (*menu.Command, []string, error) {
 	path := pathOf(r)
 	item, err := s.find(caller, path)
@@ -46,21 +47,37 @@ func (s *Server) command(r *http.Request, caller menu.Caller) (*menu.Command, []
 	}
 	c, ok := item.(*menu.Command)
 	if !ok {
-		return nil, path, menu.Errorf(menu.Usage, "%q is a menu, not a command", strings.Join(path, " ")).WithHint("Add one of its commands")
+		return nil, path, menu.Errorf(menu.Usage, "%q is a menu, not a command", strings.Join(path, " ")).
+			WithHint("Add one of its commands")
 	}
 	return c, path, nil
 }
 
-// refused audits a refusal of an act that led to no run: a dialogue that did not begin, a menu that was not shown. It passes err on.
+// eventOf returns the audit event of an act of the caller on the command at path.
+func eventOf(caller menu.Caller, act string, path []string) access.Event {
+	return access.Event{
+		Act:     act,
+		User:    caller.User,
+		Role:    caller.Role,
+		Source:  caller.Source,
+		Session: caller.Session,
+		Path:    strings.Join(path, " "),
+	}
+}
+
+// refused audits the refusal of an act that led to no run: a dialogue that did not begin, a menu
+// that was not shown. It returns err.
 func (s *Server) refused(caller menu.Caller, path []string, err error) error {
 	if e := menu.AsError(err); err != nil && e.Code == menu.Denied {
-		s.appliance.Record(access.Event{Act: access.ActRefused, User: caller.User, Role: caller.Role, Source: caller.Source, Session: caller.Session,
-			Path: shown(strings.Join(path, " ")), Result: e.Code.String(), Exit: int(e.Code), Message: menu.MaskedURLs(e.Error())})
+		event := eventOf(caller, access.ActRefused, path)
+		event.Path = shown(event.Path)
+		event.Result, event.Exit, event.Message = e.Code.String(), int(e.Code), menu.MaskedURLs(e.Error())
+		s.appliance.Record(event)
 	}
 	return err
 }
 
-// run runs a command and audits it, whatever becomes of it.
+// run runs a command and audits it, however it ends.
 func (s *Server) run(w http.ResponseWriter, r *http.Request, caller menu.Caller) error {
 	act := &act{server: s, began: time.Now()}
 	c, path, err := s.command(r, caller)
@@ -69,8 +86,7 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request, caller menu.Caller)
 		// An alias is the same command in the audit log.
 		word, path[len(path)-1] = path[len(path)-1], c.Name
 	}
-	act.event = access.Event{Act: access.ActCommand, User: caller.User, Role: caller.Role, Source: caller.Source, Session: caller.Session,
-		Path: strings.Join(path, " ")}
+	act.event = eventOf(caller, access.ActCommand, path)
 	if err == nil {
 		now, done, changed := s.uses(caller, act.event.Path)
 		defer done()
@@ -90,7 +106,7 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request, caller menu.Caller)
 	}
 	act.event.Arguments = c.Masked(args)
 	caller.Word = word
-	caller.Columns, _ = strconv.Atoi(r.URL.Query().Get("columns")) // without it a table is as wide as it likes
+	caller.Columns, _ = strconv.Atoi(r.URL.Query().Get("columns")) // 0: the width is not bounded
 	caller.ASCII = r.URL.Query().Get("characters") == ASCII
 	return s.execute(w, r, caller, c, args, path, act)
 }
@@ -105,7 +121,8 @@ func argumentsOf(r *http.Request, c *menu.Command) (menu.Arguments, error) {
 }
 
 // execute runs a command that the caller may run, with arguments that were checked.
-func (s *Server) execute(w http.ResponseWriter, r *http.Request, caller menu.Caller, c *menu.Command, args menu.Arguments, path []string, act *act) error {
+func (s *Server) execute(w http.ResponseWriter, r *http.Request, caller menu.Caller, c *menu.Command,
+	args menu.Arguments, path []string, act *act) error {
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
 	one := &run{session: caller.Session, cancel: cancel, path: path, ended: ctx.Done()}
@@ -132,7 +149,7 @@ func (s *Server) execute(w http.ResponseWriter, r *http.Request, caller menu.Cal
 	case errors.Is(context.Cause(ctx), errInterrupt):
 		err = menu.Errorf(menu.Interrupted, "Interrupted")
 	case errors.Is(err, errPeerGone), r.Context().Err() != nil:
-		err = menu.Errorf(menu.Interrupted, "The caller has gone") // a way to end a command, and no fault
+		err = menu.Errorf(menu.Interrupted, "The caller has gone") // not a failure of the command
 	}
 	if err != nil {
 		err = act.failed(err)
@@ -149,7 +166,7 @@ type act struct {
 	event  access.Event
 }
 
-// failed notes the failure of the act and returns it as the caller is told.
+// failed notes the failure of the act, and returns it as the caller is told it.
 func (a *act) failed(err error) error {
 	e := a.server.AsError(a.event.Path, err)
 	a.event.Result, a.event.Exit, a.event.Message = e.Code.String(), int(e.Code), menu.MaskedURLs(e.Error())
@@ -159,9 +176,9 @@ func (a *act) failed(err error) error {
 	return e
 }
 
-// tellWhenLong records the act as running once it has taken longRun, unless the function that it
-// returns was called before. A command that hangs, or that the appliance's end cuts off, never comes
-// to the line of its end.
+// tellWhenLong records the act as running after longRun, unless the caller calls ended before.
+// Without it the audit log would not have a command that hangs, or that the end of the appliance
+// cuts off.
 func (a *act) tellWhenLong() (ended func() bool) {
 	running := a.event
 	running.Result = ResultRunning
@@ -170,12 +187,12 @@ func (a *act) tellWhenLong() (ended func() bool) {
 
 // record writes the line of the act's end.
 func (a *act) record() {
-	// Rounded up: a line of the audit log without seconds is of something that takes no time.
+	// Rounded up: in the audit log a line without seconds is of something that takes no time.
 	a.event.Seconds = (time.Since(a.began) + time.Millisecond - 1).Truncate(time.Millisecond).Seconds()
 	a.server.appliance.Record(a.event)
 }
 
-// begin names a run, for its interrupt.
+// begin notes a run, and returns its identifier.
 func (s *Server) begin(one *run) (id string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -186,7 +203,8 @@ func (s *Server) begin(one *run) (id string, err error) {
 		}
 	}
 	if own >= maxRuns {
-		return "", menu.Errorf(menu.State, "%d commands run in this session, which is the most", own).WithHint("Wait for one of them, or interrupt it")
+		return "", menu.Errorf(menu.State, "%d commands run in this session, which is the most", own).
+			WithHint("Wait for one of them, or interrupt it")
 	}
 	id = rand.Text()
 	s.runs[id] = one

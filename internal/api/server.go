@@ -18,14 +18,15 @@ import (
 	"diagsh/internal/menu"
 )
 
-// maxBody bounds a request's body in bytes: the longest line (64 KiB) as JSON, with room. bodyTime is how long it may take to come.
+// Bounds of a request's body: its size in bytes, which has room for the longest line (64 KiB) as
+// JSON, and the time until it is there.
 const (
 	maxBody  = 1 << 20
 	bodyTime = 10 * time.Second
 )
 
-// What one session may have at a time: commands that run, and requests of any kind on one connection of HTTP/2. The menus need two or
-// three; there is always room for the interrupt of a command that runs.
+// Bounds of a session: the commands that run at a time, and all requests at a time on one
+// connection of HTTP/2. The menus need two or three, and each run needs room for its interrupt.
 const (
 	maxRuns     = 12
 	maxRequests = 16
@@ -38,17 +39,25 @@ type Server struct {
 	log       *slog.Logger
 
 	http    *http.Server
-	handoff *handoff // connections that the front end has bound to a login
+	handoff *handoff // takes connections that are bound to a session
 
 	mu   sync.Mutex
 	runs map[string]*run // commands that run now, by identifier
 
-	bodyTime, longRun time.Duration // as the constants, but in tests
+	bodyTime, longRun time.Duration // the constants; shorter in tests
 }
 
-// NewServer makes the boundary around an appliance and its tree of commands.
+// NewServer returns the boundary around an appliance and its tree of commands.
 func NewServer(appliance Appliance, tree *menu.Menu, log *slog.Logger) *Server {
-	s := &Server{appliance: appliance, tree: tree, log: log, handoff: newHandoff(), runs: map[string]*run{}, bodyTime: bodyTime, longRun: longRun}
+	s := &Server{
+		appliance: appliance,
+		tree:      tree,
+		log:       log,
+		handoff:   newHandoff(),
+		runs:      map[string]*run{},
+		bodyTime:  bodyTime,
+		longRun:   longRun,
+	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/session", s.with(s.session))
 	mux.HandleFunc("GET /v1/hostname", s.with(s.hostname))
@@ -68,12 +77,14 @@ func NewServer(appliance Appliance, tree *menu.Menu, log *slog.Logger) *Server {
 	mux.HandleFunc("GET /v1/files/{name}", s.with(s.readFile))
 	mux.HandleFunc("DELETE /v1/files/{name}", s.with(s.removeFile))
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		writeError(w, menu.Errorf(menu.NotFound, "There is no such resource").WithHint("GET /v1/tree lists the commands"))
+		writeError(w, menu.Errorf(menu.NotFound, "There is no such resource").
+			WithHint("GET /v1/tree lists the commands"))
 	})
 
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
-	// A session has one connection and needs several requests on it at once: a running command and its interrupt.
+	// A session has one connection and needs several requests on it at once: a running command and
+	// its interrupt.
 	protocols.SetUnencryptedHTTP2(true)
 	s.http = &http.Server{
 		Handler:           refused(mux),
@@ -88,8 +99,8 @@ func NewServer(appliance Appliance, tree *menu.Menu, log *slog.Logger) *Server {
 	return s
 }
 
-// Serve answers on the appliance's own socket, whose peers the kernel names, and on the connections that the front end binds.
-// It returns after Close.
+// Serve answers on the appliance's own socket and on the connections of AddSession. It returns
+// after Close.
 func (s *Server) Serve(socket *net.UnixListener) error {
 	done := make(chan error, 2)
 	go func() { done <- s.http.Serve(&localListener{UnixListener: socket, server: s}) }()
@@ -103,20 +114,20 @@ func (s *Server) Serve(socket *net.UnixListener) error {
 	return err
 }
 
-// AddSession answers requests of a session on a connection, from now on. It closes the connection when
-// ended is closed, and calls detach when the connection has ended.
+// AddSession answers requests of a session on a connection from now on. It closes the connection
+// when ended is closed, and calls detach after the connection has ended.
 func (s *Server) AddSession(c net.Conn, caller menu.Caller, ended <-chan struct{}, detach func()) {
 	s.handoff.give(identify(c, caller, ended, detach))
 }
 
-// Close ends all connections. Running commands see their context end.
+// Close ends all connections, and the context of each running command.
 func (s *Server) Close() error { return s.http.Close() }
 
 type identityKey struct{}
 
 func identityOf(r *http.Request) *identified { return r.Context().Value(identityKey{}).(*identified) }
 
-// refused answers for h on a connection that nothing can be asked on.
+// refused answers for h on a connection that has no session.
 func refused(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if why := identityOf(r).refusal; why != nil {
@@ -128,8 +139,9 @@ func refused(h http.Handler) http.Handler {
 	})
 }
 
-// with takes the whole request, then looks up who calls, and turns a handler's error into the answer. In this order, since whoever
-// sends a body decides when it comes: a request that was begun before rights were taken away must not have them.
+// with reads the whole request, then looks up the caller, and answers with the error of a handler.
+// This is the order because the sender decides when the body comes: a request that was begun before
+// rights were taken away must not have them.
 func (s *Server) with(h func(http.ResponseWriter, *http.Request, menu.Caller) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		defer s.logPanic(r.URL.Path)
@@ -149,7 +161,7 @@ func (s *Server) with(h func(http.ResponseWriter, *http.Request, menu.Caller) er
 	}
 }
 
-// takeBody reads a request's body into memory.
+// takeBody reads the body of a request into memory.
 func (s *Server) takeBody(w http.ResponseWriter, r *http.Request) error {
 	if r.Body == nil || r.Body == http.NoBody {
 		return nil
@@ -166,34 +178,35 @@ func (s *Server) takeBody(w http.ResponseWriter, r *http.Request) error {
 	case err != nil:
 		return menu.Errorf(menu.Usage, "The request's body ends too early")
 	}
-	control.SetReadDeadline(time.Time{}) // not before: of a body that is refused, package http reads the rest
+	control.SetReadDeadline(time.Time{}) // after a refusal, package http reads the rest under the deadline
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	return nil
 }
 
-// uses notes that the caller's session is in the middle of something, until done is called, and says who the caller is as of then. Whoever
-// takes rights away ends the sessions that are (Logins.Running), so between the two no change is missed.
+// uses notes that the caller's session runs the command at path, until done is called, and looks up
+// the caller once more. When rights are taken away, sessions that run something end
+// (Sessions.Running). So no change is missed.
 func (s *Server) uses(caller menu.Caller, path string) (now menu.Caller, done func(), err error) {
 	done = s.appliance.Running(caller.Session, path)
 	now, err = s.appliance.Current(caller.Session)
 	return now, done, err
 }
 
-// logPanic makes a panic of a handler a line in the log, with the place, and lets it go on to break this one connection. The HTTP
-// server's own log is no place for it: that one is full of what peers did.
+// logPanic logs a panic of a handler with its place, and panics again, which breaks this one
+// connection. The log of the HTTP server is full of what peers did.
 func (s *Server) logPanic(what string) {
 	p := recover()
 	if p == nil {
 		return
 	}
-	if p != http.ErrAbortHandler { // which is no fault: output.finish
+	if p != http.ErrAbortHandler { // which is deliberate: output.finish
 		s.log.Error("a request panicked", "what", what, "panic", p, "stack", string(debug.Stack()))
 	}
 	panic(http.ErrAbortHandler)
 }
 
-// AsError returns err as a user is told it. The cause of a failure that no user can mend goes to the
-// log, once; what says what failed.
+// AsError returns err as a user is told it. It logs, once, the cause that a user is not told; what
+// says what failed.
 func (s *Server) AsError(what string, err error) *menu.Error {
 	known, ok := errors.AsType[*menu.Error](err)
 	if !ok {
@@ -209,13 +222,18 @@ func (s *Server) AsError(what string, err error) *menu.Error {
 	return known
 }
 
-// statusInterrupted is nginx's 499. Browsers and other clients send a request again that is answered
-// 408, which RFC 9110 section 15.5.9 allows, and so would run an interrupted command once more.
+// statusInterrupted is the 499 of nginx. Browsers and other clients repeat a request that is answered
+// with 408, as RFC 9110 section 15.5.9 allows. So they would run an interrupted command once more.
 const statusInterrupted = 499
 
+// statusOf is the status of HTTP for each code.
 var statusOf = map[menu.Code]int{
-	menu.Failed: http.StatusInternalServerError, menu.Usage: http.StatusBadRequest, menu.Denied: http.StatusForbidden,
-	menu.NotFound: http.StatusNotFound, menu.State: http.StatusConflict, menu.Unsupported: http.StatusNotImplemented,
+	menu.Failed:      http.StatusInternalServerError,
+	menu.Usage:       http.StatusBadRequest,
+	menu.Denied:      http.StatusForbidden,
+	menu.NotFound:    http.StatusNotFound,
+	menu.State:       http.StatusConflict,
+	menu.Unsupported: http.StatusNotImplemented,
 	menu.Interrupted: statusInterrupted,
 }
 
@@ -225,7 +243,7 @@ func writeError(w http.ResponseWriter, e *menu.Error) {
 	json.NewEncoder(w).Encode(map[string]any{"error": e})
 }
 
-// writeJSON answers with a document. That the peer may have gone meanwhile is no error: there is nobody to tell.
+// writeJSON answers with a document. It ignores errors of the peer, who cannot be told.
 func writeJSON(w http.ResponseWriter, v any) error {
 	body, err := json.Marshal(v)
 	if err != nil {
@@ -236,7 +254,7 @@ func writeJSON(w http.ResponseWriter, v any) error {
 	return nil
 }
 
-// readJSON reads a body; an empty one leaves v as it is.
+// readJSON reads a body. An empty one leaves v unchanged.
 func readJSON(r *http.Request, v any) error {
 	decoder := json.NewDecoder(r.Body)
 	decoder.UseNumber()
@@ -246,16 +264,18 @@ func readJSON(r *http.Request, v any) error {
 	return nil
 }
 
-// pathOf splits the path of a command in a URL.
+// pathOf returns the path of a command in a URL.
 func pathOf(r *http.Request) []string {
 	return strings.FieldsFunc(r.PathValue("path"), func(c rune) bool { return c == '/' })
 }
 
-// find returns the item at a path if the caller may use it. This and permitFile are the places where roles are compared.
+// find returns the item at a path if the caller may use it. Roles are compared here and in
+// permitFile, and nowhere else.
 func (s *Server) find(caller menu.Caller, path []string) (menu.Item, error) {
 	item := s.tree.Find(path)
 	if item == nil {
-		return nil, menu.Errorf(menu.NotFound, "There is no command %q", shown(strings.Join(path, " "))).WithHint("Type help to see all")
+		return nil, menu.Errorf(menu.NotFound, "There is no command %q", shown(strings.Join(path, " "))).
+			WithHint("Type help to see all")
 	}
 	if !caller.Role.Includes(item.Required()) {
 		return nil, denied(caller, item.Required())
@@ -263,14 +283,16 @@ func (s *Server) find(caller menu.Caller, path []string) (menu.Item, error) {
 	return item, nil
 }
 
+// denied returns the refusal of an act that requires a role.
 func denied(caller menu.Caller, required menu.Role) *menu.Error {
 	if !required.Valid() {
 		required = menu.Administrator
 	}
-	return menu.Errorf(menu.Denied, "The role %s may not do this", caller.Role).WithHint("It needs the role %s", required)
+	return menu.Errorf(menu.Denied, "The role %s may not do this", caller.Role).
+		WithHint("It needs the role %s", required)
 }
 
-// maxShown bounds a text of a request that a message or a line of the audit log repeats.
+// maxShown bounds in bytes what a message or an audit event repeats of a request.
 const maxShown = 80
 
 func shown(text string) string { return menu.Bounded(text, maxShown) }

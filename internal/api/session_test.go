@@ -122,8 +122,8 @@ func TestFilesOfASession(t *testing.T) {
 	}
 }
 
-// An account that is gone in the middle of a download can do nothing more, and the download is audited
-// all the same.
+// An account that is gone in the middle of a download can do nothing more, and the download is
+// audited all the same.
 func TestFilesOfASessionThatHasEnded(t *testing.T) {
 	d := newDesk(t)
 	s, _ := serve(t, d)

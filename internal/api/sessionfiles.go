@@ -17,8 +17,8 @@ type SessionFiles struct {
 	downloads []download
 }
 
-// A download is a file that a session has open, and who opened it: the account may be gone when it is
-// closed.
+// A download is a file that a session has open, and its caller, whose account may be gone at its
+// end.
 type download struct {
 	caller menu.Caller
 	name   string
@@ -30,7 +30,7 @@ func (s *Server) Files(session string) *SessionFiles {
 	return &SessionFiles{server: s, session: session}
 }
 
-// MayFiles reports whether it makes sense to offer files to a caller at all.
+// MayFiles reports whether the role of the caller allows any use of files.
 func (s *Server) MayFiles(caller menu.Caller) bool {
 	return permitFile(caller, roleListFiles, access.File{}) == nil
 }
@@ -91,7 +91,7 @@ func (f *SessionFiles) Open(name string) (access.File, *os.File, error) {
 	return info, file, err
 }
 
-// Done audits how many bytes of an open file were read, also where the account is gone meanwhile.
+// Done audits how many bytes of an open file were read, even if the account is gone.
 func (f *SessionFiles) Done(name string, bytes int64) error {
 	i := slices.IndexFunc(f.downloads, func(one download) bool { return one.name == name })
 	if i < 0 {
@@ -112,8 +112,8 @@ func (f *SessionFiles) Remove(name string) error {
 	return f.server.remove(caller, name)
 }
 
-// Close audits the files that are still open, as when an account expires: how much of them was read is
-// not known.
+// Close audits the files that are still open, as when an account expires. How much of them was read
+// is not known.
 func (f *SessionFiles) Close() error {
 	for _, one := range f.downloads {
 		f.server.downloaded(one.caller, one.name, "not known")

@@ -7,9 +7,11 @@ import (
 	"diagsh/internal/menu"
 )
 
-// RunWithin runs a command as a part of another one that the caller runs, such as a report. The caller's role counts, as when the
-// command is run alone; the audit log has the command around it. It returns the role that the command requires.
-func (s *Server) RunWithin(ctx context.Context, caller menu.Caller, path []string, args map[string]string, sink menu.Sink) (menu.Role, error) {
+// RunWithin runs a command as a part of another command of the caller, such as a report. It
+// compares the caller's role as for a single run. The audit log has only the outer command. It
+// returns the role that the command requires.
+func (s *Server) RunWithin(ctx context.Context, caller menu.Caller, path []string, args map[string]string,
+	sink menu.Sink) (menu.Role, error) {
 	item, err := s.find(caller, path)
 	if err != nil {
 		return "", err
@@ -18,14 +20,15 @@ func (s *Server) RunWithin(ctx context.Context, caller menu.Caller, path []strin
 	if !ok {
 		return "", menu.Errorf(menu.Usage, "%q is a menu, not a command", item.Keyword())
 	}
-	if err := c.Run(ctx, caller, args, func(packets string) error { return s.mayReadPackets(caller, packets) }, sink); err != nil {
+	mayRead := func(packets string) error { return s.mayReadPackets(caller, packets) }
+	if err := c.Run(ctx, caller, args, mayRead, sink); err != nil {
 		return c.Role, s.AsError(c.Name, err)
 	}
 	return c.Role, nil
 }
 
-// OpenWithin opens a file of the diagnostic directory as a part of something that the caller may read it for. A refusal is audited as
-// that of a download is.
+// OpenWithin opens a file of the diagnostic directory as a part of another act of the caller. It
+// audits a refusal like that of a download.
 func (s *Server) OpenWithin(caller menu.Caller, name string) (*os.File, error) {
 	info, err := s.mayRead(caller, name)
 	if err != nil {
