@@ -94,10 +94,7 @@ func (p *Process) HangUp() {
 // Wait waits for the end of the process and returns how it ended. Called once. What it may have
 // left in its group is killed while its number is still its own: before it is reaped.
 func (p *Process) Wait() (access.Ended, error) {
-	var err error = unix.EINTR
-	for errors.Is(err, unix.EINTR) {
-		err = unix.Waitid(unix.P_PID, p.cmd.Process.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
-	}
+	err := awaitEnd(p.cmd.Process.Pid)
 	p.signalGroup(unix.SIGKILL)
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -112,6 +109,38 @@ func (p *Process) Wait() (access.Ended, error) {
 		return access.Ended{Signal: strings.TrimPrefix(unix.SignalName(status.Signal()), "SIG")}, nil
 	}
 	return access.Ended{Status: uint32(status.ExitStatus())}, nil
+}
+
+// awaitEnd waits until a child has ended, and leaves it to be reaped. Where the kernel has no
+// pidfd_open(2), which came with Linux 5.3, this takes a thread as long as the child runs.
+func awaitEnd(pid int) error {
+	if err := pollEnd(pid); err == nil {
+		return nil
+	}
+	for {
+		err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
+		if !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
+}
+
+// pollEnd waits for the end of a child in Go's network poller.
+func pollEnd(pid int) error {
+	fd, err := unix.PidfdOpen(pid, unix.PIDFD_NONBLOCK)
+	if err != nil {
+		return err
+	}
+	f := os.NewFile(uintptr(fd), "process")
+	defer f.Close()
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	return raw.Read(func(fd uintptr) bool {
+		n, _ := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+		return n > 0
+	})
 }
 
 func (p *Process) signalGroup(sig syscall.Signal) {

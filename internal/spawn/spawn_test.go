@@ -104,6 +104,45 @@ func TestProgramsEnd(t *testing.T) {
 	}
 }
 
+// To wait for a process takes no thread. A thread that Go has started stays, so the count after the end
+// tells how many there were.
+func TestWaitTakesNoThread(t *testing.T) {
+	s, err := New(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := start(t, s, access.Program{Kind: "exec", Line: []byte("wait")})
+	heard(t, p)
+	if fd, err := unix.PidfdOpen(p.cmd.Process.Pid, 0); err != nil {
+		t.Skip("this kernel has no pidfd_open(2):", err)
+	} else {
+		unix.Close(fd)
+	}
+	const waiting = 100
+	var all sync.WaitGroup
+	begun := make(chan struct{})
+	for range waiting {
+		all.Go(func() {
+			begun <- struct{}{}
+			if err := awaitEnd(p.cmd.Process.Pid); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	for range waiting {
+		<-begun
+	}
+	p.Files()[0].Close()
+	all.Wait()
+	threads, err := os.ReadDir("/proc/self/task")
+	if err != nil || len(threads) >= waiting/2 {
+		t.Errorf("%d threads, %v", len(threads), err)
+	}
+	if e, err := p.Wait(); err != nil || e != (access.Ended{Status: 7}) {
+		t.Errorf("ended %+v, %v", e, err)
+	}
+}
+
 // A program that ignores the hang-up is killed after the grace.
 func TestHangUpThatIsIgnored(t *testing.T) {
 	t.Parallel()

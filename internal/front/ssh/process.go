@@ -14,9 +14,12 @@ import (
 // spawnTime bounds how long a new session waits for the appliance.
 const spawnTime = 10 * time.Second
 
-// pumpBuffer is how much of a program's output is on its way at a time; a client that reads slowly
-// makes the program wait.
-const pumpBuffer = 32 << 10
+// The sizes in bytes of the buffers between a client and its program. The kernel hands out at most
+// 4 KiB of a terminal at a time (N_TTY_BUF_SIZE), and most terminals are idle.
+const (
+	pipeBuffer     = 32 << 10
+	terminalBuffer = 4 << 10
+)
 
 // A process is a running session process, with the other ends of its descriptors.
 type process struct {
@@ -84,7 +87,7 @@ func (p *process) hangUp() {
 // present.
 func (p *process) pump(channel ssh.Channel, present func() bool, lost func()) {
 	go func() {
-		io.Copy(p.input, channel)
+		io.CopyBuffer(onlyWriter{p.input}, channel, p.buffer())
 		if p.errors == nil {
 			return // a terminal has no end of input
 		}
@@ -100,18 +103,29 @@ func (p *process) pump(channel ssh.Channel, present func() bool, lost func()) {
 	if p.errors != nil {
 		go func() {
 			defer close(outputs)
-			drain(channel.Stderr(), p.errors, lost)
+			drain(channel.Stderr(), p.errors, p.buffer(), lost)
 		}()
 	} else {
 		close(outputs)
 	}
-	drain(channel, p.output, lost)
+	drain(channel, p.output, p.buffer(), lost)
 	<-outputs
 }
 
-// drain copies until the last writer is gone, of which a terminal's master tells by EIO.
-func drain(to io.Writer, from *os.File, lost func()) {
-	buffer := make([]byte, pumpBuffer)
+// buffer returns a buffer of the size for the process.
+func (p *process) buffer() []byte {
+	if p.errors == nil {
+		return make([]byte, terminalBuffer)
+	}
+	return make([]byte, pipeBuffer)
+}
+
+// An onlyWriter hides the other methods of a file: its ReadFrom has a buffer of its own.
+type onlyWriter struct{ io.Writer }
+
+// drain copies until the last writer has closed its end. A terminal's master reports that by EIO.
+// It calls lost if the client takes no more.
+func drain(to io.Writer, from *os.File, buffer []byte, lost func()) {
 	for {
 		n, err := from.Read(buffer)
 		if n > 0 {
