@@ -69,7 +69,7 @@ func TestCapturedIsWhatWasSent(t *testing.T) {
 	if out := tool(t, "capinfos", "-Mc", judged); !strings.Contains(out, "Number of packets:   "+strconv.Itoa(packets)+"\n") {
 		t.Errorf("capinfos says:\n%s", out)
 	}
-	if got := payloads(t, judged); !slices.Equal(got, sent) {
+	if got := dissected(t, judged); !slices.Equal(got, sent) {
 		t.Errorf("tshark sees %d payloads, which are not the %d that were sent", len(got), len(sent))
 	}
 }

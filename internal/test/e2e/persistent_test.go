@@ -103,7 +103,7 @@ func (b *bed) size(name string) int64 {
 	return info.Size()
 }
 
-// payloadsOf returns the payloads of the packets of each file, by capinfos, mergecap and tshark. A
+// payloadsOf returns the payloads of the packets of each file, by capinfos, mergecap and tcpdump. A
 // process for each file would take minutes where there are hundreds.
 func payloadsOf(t *testing.T, paths []string) (packets [][]string) {
 	t.Helper()

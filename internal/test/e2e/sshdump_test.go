@@ -108,7 +108,7 @@ func TestSshdump(t *testing.T) {
 			if err := os.WriteFile(file, g.Bytes(), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			if got := payloads(t, file); !slices.Equal(got, sent) {
+			if got := dissected(t, file); !slices.Equal(got, sent) {
 				t.Errorf("tshark sees %d packets, which are not the %d that were sent", len(got), len(sent))
 			}
 			if out := tool(t, "capinfos", "-tc", "-M", file); !strings.Contains(out, c.kind+"\n") && !strings.Contains(out, "- "+c.kind) || !strings.Contains(out, strconv.Itoa(packets)) {

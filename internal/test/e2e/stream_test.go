@@ -252,7 +252,7 @@ func TestNoPacketOfAStreamIsLostSilently(t *testing.T) {
 				t.Errorf("the statistics are %+v; want %+v", s, want)
 			}
 			if got := len(payloads(t, file)); got != written {
-				t.Errorf("tshark sees %d packets", got)
+				t.Errorf("tcpdump sees %d packets", got)
 			}
 			if out := tool(t, "capinfos", "-M", file); !strings.Contains(out, "Number of stat entries = 1") {
 				t.Errorf("capinfos says:\n%s", out)
@@ -332,7 +332,7 @@ func TestInterfacesJoinAStream(t *testing.T) {
 				t.Fatal(err)
 			}
 			written, _ := strconv.Atoi(string(found[2]))
-			if got := len(payloads(t, file)); got != written || string(found[1]) != string(found[2]) {
+			if got := len(dissected(t, file)); got != written || string(found[1]) != string(found[2]) {
 				t.Errorf("tshark sees %d packets, and it said %q", got, words.content())
 			}
 			if c.format == "pcap" {
