@@ -13,7 +13,7 @@ import (
 	"diagsh/internal/menu"
 )
 
-// auditService reads the audit log. There is no way to write or change it from here.
+// An auditService reads the audit log. It has no method that writes or changes it.
 type auditService interface {
 	Events(ctx context.Context, f access.EventFilter, yield func(access.Event) error) error
 }
@@ -27,7 +27,8 @@ type auditlogArgs struct {
 	Count int       `arg:"count,positional:1" default:"100" min:"1" max:"1000000" help:"So many lines, the newest."`
 }
 
-// auditlog shows who did what. It yields lines as they are found, the oldest first.
+// auditlog returns the command that shows who did what. It yields lines as it finds them, the oldest
+// first.
 func auditlog(s auditService) *menu.Command {
 	return menu.Decl[auditlogArgs, access.Event]{
 		Name: "auditlog",

@@ -10,13 +10,13 @@ import (
 	"diagsh/internal/menu"
 )
 
-// auditVerifier checks the audit log.
+// An auditVerifier checks the audit log.
 type auditVerifier interface {
 	VerifyAudit(ctx context.Context) (access.AuditReport, error)
 }
 
-// auditverify says whether the audit log is what was written: each line tells the hash of the one
-// before it.
+// auditverify returns the command that checks whether the audit log is as it was written: each line
+// holds the hash of the one before it.
 func auditverify(s auditVerifier) *menu.Command {
 	return menu.Decl[menu.NoArgs, access.AuditReport]{
 		Name:  "auditverify",

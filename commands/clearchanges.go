@@ -20,7 +20,7 @@ type clearchangesArgs struct {
 	Confirm menu.Confirm `arg:"confirm" ask:"Drop all changes since the last commit?" default:"yes" help:"Say yes: your pending changes are dropped."`
 }
 
-// clearchanges drops the caller's pending changes.
+// clearchanges returns the command that drops the caller's pending changes.
 func clearchanges(s clearService) *menu.Command {
 	return menu.Decl[clearchangesArgs, config.Change]{
 		Name:    "clearchanges",

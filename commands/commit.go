@@ -24,7 +24,7 @@ type commitArgs struct {
 	Merge   *bool          `arg:"merge" ask:"Commit your changes on top of it?" default:"no" help:"Commit also where others committed, or another session of yours changed something, since you began."`
 }
 
-// commit makes pending changes hold, all of them or none.
+// commit returns the command that commits the caller's pending changes, all of them or none.
 func commit(s commitService) *menu.Command {
 	return menu.Decl[commitArgs, config.Commit]{
 		Name: "commit",
@@ -74,8 +74,8 @@ func commit(s commitService) *menu.Command {
 	}.Command()
 }
 
-// askCommit asks nothing where there is nothing to commit, and nothing more where a commit waits
-// for its confirmation.
+// askCommit prepares a question of commit. It returns an error if there is nothing to commit, and
+// skips the question if the commit only confirms an earlier one.
 func askCommit(view config.View, q *menu.Question) error {
 	switch {
 	case len(view.Changes) == 0 && view.Waiting == nil:

@@ -16,7 +16,7 @@ type commitdetailArgs struct {
 	Number *int `arg:"number,positional:1" alias:"commit" min:"0" help:"Number of one of the last commits; the last one, if not given."`
 }
 
-// commitdetail shows who changed what, and why.
+// commitdetail returns the command that shows who changed what, and why.
 func commitdetail(s commitsService) *menu.Command {
 	return menu.Decl[commitdetailArgs, config.Commit]{
 		Name:  "commitdetail",

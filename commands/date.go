@@ -13,7 +13,7 @@ type dateRecord struct {
 	Time time.Time `json:"time"`
 }
 
-// date shows the appliance's clock.
+// date returns the command that shows the appliance's clock.
 func date() *menu.Command {
 	return menu.Decl[menu.NoArgs, dateRecord]{
 		Name:  "date",

@@ -18,7 +18,7 @@ import (
 	"diagsh/internal/menu"
 )
 
-// fromAnywhere leaves the source to the routes.
+// fromAnywhere is the source of questions that leave it to the routes.
 var fromAnywhere = source.Source{}
 
 type digArgs struct {
@@ -66,7 +66,7 @@ type digReply struct {
 	short bool
 }
 
-// A digEDNS is what EDNS says of an answer.
+// A digEDNS is the EDNS part of an answer (RFC 6891).
 type digEDNS struct {
 	Version        int         `json:"version"`
 	Flags          []string    `json:"flags"`
@@ -107,7 +107,7 @@ type digAttempt struct {
 	Result   string `json:"result"`
 }
 
-// dig asks a name server and shows all of its answer.
+// dig returns the command that asks a name server and shows all of its answer.
 func dig() *menu.Command {
 	return menu.Decl[digArgs, digReply]{
 		Name: "dig",
@@ -150,9 +150,9 @@ func dig() *menu.Command {
 	}.Command()
 }
 
-// reordered puts name, type and class, which stand in any order in a line of dig, into their
-// places: those of the words that can be a type or a class, and are not in that place already, are
-// that. It is false if the words make no question.
+// reordered sorts name, type and class of a line into their places, as BIND's dig does: they may come
+// in any order, so a word in another place that can be a type or a class is one. It reports false if
+// the words make no question.
 func reordered(a *digArgs) bool {
 	if isDigType(a.Type) && dns.IsClass(a.Class) {
 		return true
@@ -178,13 +178,13 @@ func reordered(a *digArgs) bool {
 	return true
 }
 
-// isDigType tells the types that dig takes: IXFR has a serial number behind a sign.
+// isDigType reports whether a word is a type of record that dig takes, such as IXFR=SERIAL.
 func isDigType(word string) bool {
 	kind, _, err := transferFrom(word)
 	return err == nil && dns.IsType(kind)
 }
 
-// transferFrom takes the serial number from IXFR=SERIAL.
+// transferFrom splits IXFR=SERIAL. Of other types it returns the type and 0.
 func transferFrom(word string) (kind string, serial uint32, err error) {
 	kind, number, ok := strings.Cut(word, "=")
 	if !ok {
@@ -227,8 +227,7 @@ func runDig(ctx context.Context, _ menu.Caller, a digArgs, out *menu.Out[digRepl
 	if err != nil && r.Code == "" {
 		return probes.NoReply(err, name)
 	}
-	// An answer that was cut off and that cannot be had whole is shown, and is a failure all the
-	// same.
+	// An answer that was cut off, and whose rest did not come, is shown; the command fails.
 	failed := out.Record(digRecordOf(r, a.Short))
 	return errors.Join(failed, probes.NoReply(err, name))
 }
@@ -266,7 +265,7 @@ func digRecords(list []dns.Record) []digRecord {
 	return all
 }
 
-// unicodeText is a text in which names of other letters stand in those, empty if there are none.
+// unicodeText returns a text with its international names in Unicode, "" if it has none.
 func unicodeText(text string) string {
 	words := strings.Split(text, " ")
 	found := false
@@ -337,7 +336,7 @@ func digText(w io.Writer, r digReply) {
 	fmt.Fprintf(w, ";; MSG SIZE rcvd: %d\n", r.Bytes)
 }
 
-// digEDNSText writes what EDNS says as BIND's dig does.
+// digEDNSText writes the EDNS part as BIND's dig does.
 func digEDNSText(w io.Writer, o *digEDNS) {
 	flags := ""
 	for _, f := range o.Flags {
@@ -369,7 +368,7 @@ func digEDNSText(w io.Writer, o *digEDNS) {
 	}
 }
 
-// trimPort is a server without the usual port.
+// trimPort returns a server without its port if that is 53.
 func trimPort(server string) string {
 	address, ok := strings.CutSuffix(server, ":53")
 	if !ok {

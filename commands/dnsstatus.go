@@ -15,7 +15,7 @@ import (
 	"diagsh/internal/menu"
 )
 
-// A dnsState is whom the appliance asks for names, and how they fared.
+// A dnsState is the list of the appliance's name servers, with how they answered.
 type dnsState struct {
 	Servers  []dnsServer `json:"servers"`
 	Default  bool        `json:"default"` // none is configured: these are the appliance itself
@@ -30,8 +30,7 @@ type dnsState struct {
 	Options  []string    `json:"options"`
 }
 
-// A dnsServer is one of them. The counts are since the appliance's start, of all questions that it
-// asked, whoever asked.
+// A dnsServer is one of them. It counts all questions of the appliance since its start, for all users.
 type dnsServer struct {
 	Address         string     `json:"address"`
 	Interface       string     `json:"interface,omitempty"` // of the route to it
@@ -47,7 +46,7 @@ type dnsServer struct {
 	LastFailure     string     `json:"lastFailure,omitempty"`
 }
 
-// dnsstatus shows the name servers in use.
+// dnsstatus returns the command that shows the name servers in use.
 func dnsstatus() *menu.Command {
 	return menu.Decl[menu.NoArgs, dnsState]{
 		Name: "dnsstatus",

@@ -18,14 +18,14 @@ import (
 	"diagsh/internal/menu"
 )
 
-// filterService knows the interfaces that filters are for, and checks expressions.
+// A filterService lists the interfaces that filters apply to, and checks expressions.
 type filterService interface {
 	CaptureInterfaces() []capture.InterfaceInfo
 	CheckFilter(ctx context.Context, expression string) error
 	FilterNames() filter.Names
 }
 
-// filterMenu is the menu of capture filters, as a language: nothing is captured here.
+// filterMenu returns the menu about the language of capture filters. Nothing is captured here.
 func filterMenu(s filterService) *menu.Menu {
 	return &menu.Menu{
 		Name:  "filter",
@@ -34,7 +34,7 @@ func filterMenu(s filterService) *menu.Menu {
 	}
 }
 
-// explained is a filter in words and as the kernel's program.
+// An explained filter is a filter in words and as the kernel's program.
 type explained struct {
 	Expression   string    `json:"expression"`
 	Meaning      menu.Text `json:"meaning"`
@@ -90,7 +90,7 @@ func filterExplain(s filterService) *menu.Command {
 
 func indented(text string) string { return "  " + strings.ReplaceAll(text, "\n", "\n  ") }
 
-// filterFault is what a compiler's refusal is to a user.
+// filterFault returns the error for users that stands for a compiler's.
 func filterFault(err error) error {
 	var f *filter.Error
 	if !errors.As(err, &f) {
@@ -102,7 +102,7 @@ func filterFault(err error) error {
 	return e
 }
 
-// built is a structured filter as an expression.
+// A built filter is a structured filter as an expression.
 type built struct {
 	Expression string `json:"expression"`
 }
@@ -156,8 +156,8 @@ func filterBuild(s filterService) *menu.Command {
 	}.Command()
 }
 
-// A givenFilter is a structured filter as JSON gives it. Azure Network Watcher has other names for
-// the two addresses.
+// A givenFilter is a structured filter in JSON. It also takes the names that Azure Network Watcher
+// has for the two addresses.
 type givenFilter struct {
 	filter.Structured
 	LocalIPAddress  string `json:"localIPAddress"`
@@ -186,7 +186,7 @@ func (a filterBuildArgs) structured() ([]filter.Structured, error) {
 	return list, nil
 }
 
-// thisHost is what local means.
+// thisHost returns the addresses that a structured filter calls local.
 func thisHost(interfaces []capture.InterfaceInfo) filter.Host {
 	host := filter.Host{Interfaces: links.AltNames()}
 	if host.Interfaces == nil {

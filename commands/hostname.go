@@ -14,7 +14,7 @@ type hostnameRecord struct {
 	Hostname string `json:"hostname"`
 }
 
-// hostname shows the appliance's name: that of its prompts and files.
+// hostname returns the command that shows the name in the appliance's prompts and files.
 func hostname(s hostnameService) *menu.Command {
 	return menu.Decl[menu.NoArgs, hostnameRecord]{
 		Name:  "hostname",

@@ -10,7 +10,7 @@ import (
 	"diagsh/internal/menu"
 )
 
-// visitService remembers logins of the past.
+// A loginService remembers past logins.
 type visitService interface {
 	Visits(newest int) []access.Visit
 }
@@ -19,7 +19,7 @@ type lastArgs struct {
 	Count int `arg:"count,positional:1" default:"30" min:"1" max:"10000" help:"So many logins, the newest."`
 }
 
-// last lists the logins of the past, the newest first.
+// last returns the command that lists past logins, the newest first.
 func last(s visitService) *menu.Command {
 	return menu.Decl[lastArgs, access.Visit]{
 		Name: "last",

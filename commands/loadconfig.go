@@ -21,7 +21,7 @@ type loadconfigArgs struct {
 	Text menu.Text `arg:"text,stdin" ask:"The configuration" help:"The configuration itself, in YAML; a line without it and without a file reads it from standard input."`
 }
 
-// loadconfig makes a whole document the pending configuration.
+// loadconfig returns the command that makes a whole document the pending configuration.
 func loadconfig(s loadService) *menu.Command {
 	return menu.Decl[loadconfigArgs, config.Change]{
 		Name: "loadconfig",
@@ -40,7 +40,7 @@ func loadconfig(s loadService) *menu.Command {
 				for _, f := range saved {
 					q.Choices = append(q.Choices, menu.Choice{Value: f.Name})
 				}
-				q.Open = true // a name that is not there is NotFound, which is said better by whoever looks for it
+				q.Open = true // for an unknown name Run returns the better error, NotFound
 			case "text":
 				q.Skip = a.From == "file" || a.File != ""
 			}

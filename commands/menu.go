@@ -1,6 +1,6 @@
 // Package commands is the tree of menus and commands: a folder per menu, a file per command. A menu
-// of verbs on one thing (packetcapture, userconfig, tcpdump) is one file named for it, or a few.
-// The place in a list of items is the place on the screen.
+// of verbs on one thing (packetcapture, userconfig, tcpdump) is one file named for it, or a few. The
+// order of a list of items is their order on the screen.
 package commands
 
 import (
@@ -12,8 +12,8 @@ import (
 	"diagsh/internal/menu"
 )
 
-// Services is what the commands need from the running appliance, each part declared by the command
-// that uses it.
+// Services are what the commands need from the running appliance. Each part is declared by the
+// command that uses it.
 type Services interface {
 	diagnostic.Services
 	etherconfig.Services
@@ -39,7 +39,7 @@ type Services interface {
 	statusService
 }
 
-// Tree is the top menu.
+// Tree returns the top menu. A nil s makes a tree to read, whose commands must not run.
 func Tree(s Services, v Version) *menu.Menu {
 	return &menu.Menu{
 		Help:   "The appliance's commands.",

@@ -28,10 +28,10 @@ type nslookupRecord struct {
 	UnicodeValue string `json:"unicodeValue,omitempty"`
 	TTL          int64  `json:"ttl"` // in seconds
 
-	found string // the name that was looked up, if it is not the one that was given
+	found string // the name of the records, if it is not the one that was given
 }
 
-// nslookup asks for the records of a name.
+// nslookup returns the command that asks for the records of a name.
 func nslookup() *menu.Command {
 	return menu.Decl[nslookupArgs, nslookupRecord]{
 		Name: "nslookup",
@@ -108,7 +108,7 @@ func nslookupText(w io.Writer, list []nslookupRecord) {
 	}
 }
 
-// spelledTTL writes seconds as people say them: 1h 30m.
+// spelledTTL returns seconds in larger units: 1h 30m.
 func spelledTTL(seconds int64) string {
 	text := menu.FormatDuration(time.Duration(seconds) * time.Second)
 	var b strings.Builder

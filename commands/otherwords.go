@@ -2,10 +2,10 @@ package commands
 
 import "diagsh/internal/menu"
 
-// otherWords is what people type who come from AsyncOS, IOS, Junos, BSD or Linux, and what does
-// that here. A line is looked up here only when nothing in the tree understands it.
+// otherWords are lines of AsyncOS, IOS, Junos, BSD and Linux, with the lines that do the same here. A
+// line is looked up here only if the tree does not know it.
 var otherWords = []menu.OtherWords{
-	// What runs, and how it is.
+	// Status and processes.
 	{Lines: []string{"sh|ow ver|sion", "uname", "lsb_release", "ver"}, Here: []string{"version"}},
 	{Lines: []string{"sh|ow run|ning-config", "sh|ow start|up-config", "sh|ow conf|iguration", "wr|ite t|erminal"},
 		Here: []string{"showconfig"}},
@@ -87,7 +87,7 @@ var otherWords = []menu.OtherWords{
 	{Lines: []string{"grep", "egrep", "include", "awk", "sed", "head"},
 		Note: "At a terminal / searches in long output; elsewhere: ssh HOST 'LINE' | grep TEXT"},
 
-	// People, and changes.
+	// Users and changes.
 	{Lines: []string{"en|able", "dis|able", "su", "sudo", "configure exclusive", "conf|igure t|erminal", "configure",
 		"edit", "conf"}, Here: []string{"whoami"},
 		Note: "There are no levels and no modes: what your role may do, it may do at once, and changes hold " +
@@ -114,7 +114,7 @@ var otherWords = []menu.OtherWords{
 	{Lines: []string{"screen-length", "no paging", "no pager", "set length", "set cli", "stty"},
 		Here: []string{"terminal length 0", "terminal width COLUMNS"}},
 
-	// What only the machine can do, and what is no part of a diagnostic appliance.
+	// Tasks of the operating system, and tasks that a diagnostic appliance does not have.
 	{Lines: []string{"reboot", "shutdown", "halt", "poweroff", "reload in", "reset", "suspend", "resume", "init"},
 		Note: "The machine is restarted and shut down by its operating system. Services are restarted by: diagnostic " +
 			"services restart SERVICE"},

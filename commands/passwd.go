@@ -8,7 +8,7 @@ import (
 	"diagsh/internal/menu"
 )
 
-// passwordService keeps the passwords.
+// A passwordService keeps the passwords.
 type passwordService interface {
 	CheckPassword(ctx context.Context, user string, password menu.Secret) error
 	SetPassword(user string, password menu.Secret, by string) (ended int, err error)
@@ -19,13 +19,14 @@ type passwdArgs struct {
 	New menu.Secret `arg:"new,required" ask:"New password" help:"The new password: at least 8 characters."`
 }
 
-// passwdResult says whose password was changed, and how many other logins of theirs were ended.
+// A passwdResult is a user whose password was changed, and the number of the user's other logins that
+// this ended.
 type passwdResult struct {
 	User  string `json:"user"`
 	Ended int    `json:"loginsEnded"`
 }
 
-// passwd changes the caller's own password.
+// passwd returns the command that changes the caller's own password.
 func passwd(s passwordService) *menu.Command {
 	return menu.Decl[passwdArgs, passwdResult]{
 		Name:    "passwd",

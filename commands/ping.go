@@ -28,7 +28,7 @@ type pingArgs struct {
 	MTU       bool          `arg:"mtu" help:"Search for the largest packet that reaches the host in one piece."`
 }
 
-// A pingRecord is what happened: Event says what, and which of the other members there are.
+// A pingRecord is an event of a ping. Event says which other members are set.
 type pingRecord struct {
 	Event   string `json:"event"` // reply, duplicate, stray, corrupted, error, statistics; in a search for the path MTU: size, mtu
 	Host    string `json:"host"`
@@ -51,7 +51,7 @@ type pingReply struct {
 	Error            string         `json:"error,omitempty"`
 }
 
-// A pingWrongByte is the first byte of an answer that is not what was sent.
+// A pingWrongByte is the first byte of an answer that differs from what was sent.
 type pingWrongByte struct {
 	Offset int `json:"offset"` // in the data
 	Sent   int `json:"sent"`
@@ -85,14 +85,14 @@ type pingMTU struct {
 	BlackHole bool `json:"blackHole"`
 }
 
-// leastTime is the shortest interval and the shortest wait: a flood is no test of reachability.
+// leastTime is the shortest interval and the shortest wait. ping must not become a flood.
 const leastTime = 10 * time.Millisecond
 
 func pingCommand() *menu.Command {
 	return pingSpec("ping", "Ping a host on the network.", dns.Any).Command()
 }
 
-// pingSpec declares the command for a family of addresses.
+// pingSpec returns the declaration of the command for a family of addresses.
 func pingSpec(name, help string, family dns.Family) menu.Decl[pingArgs, pingRecord] {
 	return menu.Decl[pingArgs, pingRecord]{
 		Name: name,
@@ -114,7 +114,7 @@ func pingSpec(name, help string, family dns.Family) menu.Decl[pingArgs, pingReco
 	}
 }
 
-// check looks at one argument of the command of a name.
+// check returns an error if an argument of the command is not valid. name is that of the command.
 func (a pingArgs) check(name string, family dns.Family, argument string) error {
 	switch argument {
 	case "source":
@@ -182,7 +182,7 @@ func runPing(ctx context.Context, a pingArgs, family dns.Family, out *menu.Out[p
 	return probes.Failure(err, "Nothing could be sent to %s", target)
 }
 
-// pingFailure is why no ping could be sent.
+// pingFailure returns the error for users that says why no ping could be sent to target.
 func pingFailure(err error, target netip.Addr) error {
 	var tooBig *ping.TooBigError
 	if errors.As(err, &tooBig) {

@@ -7,8 +7,8 @@ import (
 	"diagsh/internal/menu"
 )
 
-// pingMarks are the marks of ping(8) of iputils behind an answer, and one for an answer to what was
-// not sent.
+// pingMarks returns the marks after an answer: those of ping(8) of iputils, and one for an answer to
+// a ping that was never sent.
 func pingMarks(r pingRecord) (marks string) {
 	for _, m := range []struct {
 		applies bool
@@ -32,7 +32,7 @@ func pingText(w io.Writer, r pingRecord) {
 		if r.pingReply.TTL > 0 {
 			fmt.Fprintf(w, " ttl=%d", r.pingReply.TTL)
 		}
-		if r.Event != "stray" { // of what was not sent nobody knows how long the answer took
+		if r.Event != "stray" { // without a ping there is no time that it took
 			fmt.Fprintf(w, " time=%.3f ms", r.RTT*1000)
 		}
 		fmt.Fprintf(w, "%s\n", pingMarks(r))

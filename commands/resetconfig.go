@@ -17,8 +17,8 @@ type resetconfigArgs struct {
 	Confirm menu.Confirm `arg:"confirm" ask:"Reset the configuration to factory values?" help:"Say yes: all settings become what they were at first."`
 }
 
-// resetconfig makes the factory's configuration pending. Accounts, captures and the audit log are
-// no part of it.
+// resetconfig returns the command that makes the factory's configuration pending. The configuration
+// does not contain accounts, captures and the audit log.
 func resetconfig(s resetService) *menu.Command {
 	return menu.Decl[resetconfigArgs, config.Change]{
 		Name: "resetconfig",

@@ -24,7 +24,7 @@ type rollbackconfigArgs struct {
 	Commit  bool         `arg:"commit" ask:"Commit this configuration now?" default:"no" help:"Make it hold at once; else it is pending."`
 }
 
-// rollbackconfig goes back to what held after an earlier commit.
+// rollbackconfig returns the command that goes back to the configuration of an earlier commit.
 func rollbackconfig(s rollbackService) *menu.Command {
 	return menu.Decl[rollbackconfigArgs, config.Change]{
 		Name: "rollbackconfig",
@@ -83,7 +83,8 @@ func rollbackconfig(s rollbackService) *menu.Command {
 	}.Command()
 }
 
-// checkRestorable refuses a commit whose configuration is not kept, and names those that are.
+// checkRestorable returns an error if the configuration of a commit is not kept. The error names the
+// commits whose configurations are.
 func checkRestorable(commits []config.Commit, number int) error {
 	var numbers []string
 	for _, c := range restorable(commits) {
@@ -97,7 +98,7 @@ func checkRestorable(commits []config.Commit, number int) error {
 		Hint:    "Kept are those of: " + strings.Join(numbers, ", ")}
 }
 
-// restorable are the commits, without the last one, whose configurations are kept.
+// restorable returns the commits before the last one whose configurations are kept.
 func restorable(commits []config.Commit) []config.Commit {
 	var list []config.Commit
 	for i, c := range commits {

@@ -22,7 +22,8 @@ type saveconfigArgs struct {
 	Replace bool   `arg:"replace" ask:"Replace it?" default:"no" help:"Say yes: a file that has the name already is lost."`
 }
 
-// saveconfig writes the committed configuration into the configuration directory.
+// saveconfig returns the command that writes the committed configuration into a file of the
+// configuration directory.
 func saveconfig(s saveService) *menu.Command {
 	return menu.Decl[saveconfigArgs, config.Saved]{
 		Name:  "saveconfig",

@@ -14,7 +14,7 @@ type configurationViewer interface {
 	Configuration(caller menu.Caller) config.View
 }
 
-// showchanges shows what the caller has not committed yet.
+// showchanges returns the command that shows the caller's changes that are not committed yet.
 func showchanges(s configurationViewer) *menu.Command {
 	return menu.Decl[menu.NoArgs, config.Change]{
 		Name: "showchanges",

@@ -13,7 +13,7 @@ type showconfigArgs struct {
 	Pending bool `arg:"pending" default:"no" help:"With your pending changes."`
 }
 
-// A shownConfig is the configuration as JSON and text have it.
+// A shownConfig is the configuration as JSON and as text.
 type shownConfig struct {
 	Commit        int            `json:"commit"`
 	Time          string         `json:"time"`
@@ -25,8 +25,8 @@ type shownConfig struct {
 	last     config.Commit
 }
 
-// showconfig shows the configuration document, which loadconfig reads back. It holds no secrets, so
-// there is nothing to mask.
+// showconfig returns the command that shows the configuration document. loadconfig reads it back. It
+// contains no secrets, so nothing is masked.
 func showconfig(s configurationViewer) *menu.Command {
 	return menu.Decl[showconfigArgs, shownConfig]{
 		Name:  "showconfig",

@@ -15,7 +15,7 @@ import (
 	"diagsh/internal/menu"
 )
 
-// statusService is what the appliance knows of itself.
+// A statusService is what status needs from the running appliance.
 type statusService interface {
 	Hostname() string
 	Started() time.Time
@@ -25,7 +25,7 @@ type statusService interface {
 	Trouble() string
 }
 
-// An applianceStatus is the appliance on one screen.
+// An applianceStatus is the state of the appliance, for one screen.
 type applianceStatus struct {
 	Time             time.Time        `json:"time"`
 	Hostname         string           `json:"hostname"`
@@ -51,7 +51,7 @@ type diskState struct {
 	Bytes        int64 `json:"bytes"`
 }
 
-// status shows how the appliance is.
+// status returns the command that shows the state of the appliance.
 func status(s statusService, v Version) *menu.Command {
 	return menu.Decl[menu.NoArgs, applianceStatus]{
 		Name:  "status",
@@ -120,7 +120,7 @@ func statusText(w io.Writer, s applianceStatus) {
 	}
 }
 
-// span is a time in days, hours and minutes; below a minute in seconds.
+// span returns seconds as days, hours and minutes; less than a minute as seconds.
 func span(seconds int64) string {
 	d := time.Duration(seconds) * time.Second
 	if d >= time.Minute {

@@ -16,13 +16,13 @@ type supportrequestArgs struct {
 	Files       []string  `arg:"files" ask:"Captures to put into the report, names or numbers separated by commas" help:"Files of the diagnostic directory, separated by commas, or NONE."`
 }
 
-// Bounds of what somebody says about a case.
+// Limits of the texts about a case, in bytes.
 const (
 	maxCaseText    = 200
 	maxDescription = 16 << 10
 )
 
-// supportrequest makes a report that says what it is about.
+// supportrequest returns the command that makes a report with a description of the problem.
 func supportrequest(s reports.Service) *menu.Command {
 	return menu.Decl[supportrequestArgs, access.Report]{
 		Name: "supportrequest",

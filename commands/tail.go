@@ -10,7 +10,7 @@ import (
 	"diagsh/internal/menu"
 )
 
-// tailService reads the logs as they are written.
+// A tailService reads the logs as they are written.
 type tailService interface {
 	TailLog(ctx context.Context, log string, count int, follow bool, yield func(access.LogLine) error) error
 }
@@ -21,7 +21,7 @@ type tailArgs struct {
 	Follow bool   `arg:"follow" default:"yes" help:"Go on with the lines that are written, until Ctrl-C."`
 }
 
-// tail follows a log.
+// tail returns the command that follows a log.
 func tail(s tailService) *menu.Command {
 	return menu.Decl[tailArgs, access.LogLine]{
 		Name:    "tail",

@@ -25,7 +25,7 @@ import (
 	"diagsh/internal/menu"
 )
 
-// catalogueService knows the services of the appliance.
+// A catalogueService knows the services of the appliance.
 type catalogueService interface {
 	Services() (services.Catalogue, error)
 }
@@ -34,7 +34,7 @@ type tcpservicesArgs struct {
 	UDP bool `arg:"udp" default:"no" help:"Show UDP and UDP-Lite too."`
 }
 
-// A listener is a process that waits at a port.
+// A listener is a process that waits for connections or datagrams on a port.
 type listener struct {
 	Command       string     `json:"command"`
 	PID           int        `json:"pid,omitempty"`
@@ -51,7 +51,7 @@ type listener struct {
 	catalogue services.Catalogue
 }
 
-// tcpservices lists who waits for connections.
+// tcpservices returns the command that lists the processes that wait for connections.
 func tcpservices(s catalogueService) *menu.Command {
 	return menu.Decl[tcpservicesArgs, listener]{
 		Name: "tcpservices",
@@ -77,7 +77,7 @@ func tcpservices(s catalogueService) *menu.Command {
 	}.Command()
 }
 
-// listeners reads the sockets that wait, each once for every process that holds it.
+// listeners returns the listening sockets, each once for every process that holds it.
 func listeners(ctx context.Context, udp bool, catalogue services.Catalogue) ([]listener, error) {
 	owners, err := sockets.FindOwners(ctx)
 	if err != nil {
@@ -137,8 +137,8 @@ func (l listener) described(catalogue services.Catalogue) listener {
 	return l
 }
 
-// describe says what the services of the catalogue are of which a process is in the list, and names
-// the others.
+// describe writes what the services of the catalogue are that have a process in the list, and the
+// names of the others.
 func describe(w io.Writer, list []listener) {
 	here := map[string]bool{}
 	for _, l := range list {
@@ -172,7 +172,7 @@ func describe(w io.Writer, list []listener) {
 	}
 }
 
-// wrapped breaks a text at its blanks into lines of so many columns.
+// wrapped returns a text broken at its blanks into lines of at most that many columns.
 func wrapped(text string, columns int) string {
 	var b strings.Builder
 	at := 0
@@ -215,7 +215,7 @@ func listenersTable(w io.Writer, list []listener) {
 	}
 }
 
-// name writes address and port as lsof(8) does.
+// name returns address and port as lsof(8) writes them.
 func (l listener) name() string {
 	host := l.Address.String()
 	if l.Address.IsUnspecified() {

@@ -24,7 +24,7 @@ type telnetArgs struct {
 	Wait    time.Duration `arg:"wait" default:"30s" min:"1" max:"600" help:"Time in which the other side may begin to speak, or answer; mail servers may take 5m (RFC 5321)."`
 }
 
-// A telnetTry is what came of one address of the host.
+// A telnetTry is the result for one address of the host.
 type telnetTry struct {
 	Host          string  `json:"host"`
 	Address       string  `json:"address"`
@@ -32,15 +32,15 @@ type telnetTry struct {
 	Connected     bool    `json:"connected"`
 	Seconds       float64 `json:"seconds"` // until the connection was there or had failed
 	Error         string  `json:"error,omitempty"`
-	Banner        string  `json:"banner"`                  // what the other side said first, as it came
-	BannerSeconds float64 `json:"bannerSeconds,omitempty"` // from the connection until it said that
-	Sent          int     `json:"sent,omitempty"`          // lines
-	Answer        string  `json:"answer,omitempty"`        // what it said behind the first of them, as it came
-	Truncated     bool    `json:"truncated,omitempty"`     // there was more of banner or answer
+	Banner        string  `json:"banner"`                  // what the peer sent first, as it came
+	BannerSeconds float64 `json:"bannerSeconds,omitempty"` // from the connection to the banner
+	Sent          int     `json:"sent,omitempty"`          // number of lines
+	Answer        string  `json:"answer,omitempty"`        // what the peer sent after the first of them, as it came
+	Truncated     bool    `json:"truncated,omitempty"`     // banner or answer are only its beginning
 	Closed        bool    `json:"closed"`                  // by the other side
 }
 
-// telnet tries whether a port can be reached, and talks there line by line.
+// telnet returns the command that connects to a port and talks there line by line.
 func telnet() *menu.Command {
 	return menu.Decl[telnetArgs, telnetTry]{
 		Name: "telnet",
@@ -111,13 +111,14 @@ func runTelnet(ctx context.Context, _ menu.Caller, a telnetArgs, out *menu.Out[t
 	return menu.Errorf(menu.Failed, "No connection to %s port %d: %s", menu.Clean(a.Host), a.Port, reason)
 }
 
-// sayLines are the lines of a text in which \n stands between them, as does a line break.
+// sayLines returns the lines of a text, which are separated by the two characters \n or by a line
+// break.
 func sayLines(text string) []string {
 	text = strings.NewReplacer(`\\`, `\`, `\r\n`, "\n", `\n`, "\n", "\r\n", "\n", "\r", "\n").Replace(text)
 	return strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 }
 
-// telnetText writes how it ended; what was said has been shown as it came.
+// telnetText writes how the talk ended. What was said is on the screen already.
 func telnetText(w io.Writer, t telnetTry) {
 	switch {
 	case !t.Connected:

@@ -12,32 +12,33 @@ import (
 	"diagsh/internal/menu"
 )
 
-// Times of a talk.
+// The times of a talk.
 const (
-	// talkPause ends what is said where no line ends it, and a talk that has its last answer.
+	// talkPause is the silence after which a text without a line end is shown, and a talk without
+	// further lines is over.
 	talkPause = 500 * time.Millisecond
-	// talkSettle is how long the other side is quiet before a program's next line is said: it may
-	// have more to say.
+	// talkSettle is how long the peer must be silent before a program's next line is sent: its answer
+	// may have several lines.
 	talkSettle = 100 * time.Millisecond
-	// talkAnswer is how long a program's next line waits for an answer to the one before: not every
-	// line is answered.
+	// talkAnswer is how long a program's next line waits for an answer to the one before. Not every
+	// line has an answer.
 	talkAnswer = time.Second
-	// talkUnused is how long a program may let the other side wait for its first line: what began
-	// telnet may have nothing to say, and leave its standard input open all the same.
+	// talkUnused is how long a program may take to give its first line. A program that started telnet
+	// may have no lines and yet leave the standard input open.
 	talkUnused = 3 * time.Second
 )
 
-// Bounds of what is kept and shown, in bytes.
+// The limits of what is kept and shown, in bytes.
 const (
 	talkBanner  = 4 << 10
 	talkKept    = 64 << 10
 	talkPartial = 4 << 10 // of a line without its end
-	talkMost    = 1 << 20 // of all that is heard, where nobody is there to leave
+	talkMost    = 1 << 20 // of all that the peer sends, if no person can end the talk
 )
 
-// A talk is what is said and heard on one connection. Who says it is a person, who sees the answers
-// and says when it is over, or a program (a pipe, or the argument say), whose lines are said one
-// after the other, or nobody.
+// A talk is the exchange on one connection. Its lines come from a person, who sees the answers and
+// ends the talk, from a program (a pipe, or the argument say), whose lines are sent one after the
+// other, or there are none.
 type talk struct {
 	conn   *tcp.Conn
 	args   telnetArgs
@@ -67,7 +68,8 @@ func newTalk(conn *tcp.Conn, a telnetArgs, out *menu.Out[telnetTry], try *telnet
 	return t
 }
 
-// run talks until it is over, as t.try says then. An error is that nobody listens to us.
+// run talks until the talk is over and notes the result in t.try. It returns an error if the output
+// cannot be written.
 func (t *talk) run(ctx context.Context) error {
 	if t.typing.Person {
 		t.out.Printf("Escape character is '^]'.\n")
@@ -113,14 +115,14 @@ func (t *talk) run(ctx context.Context) error {
 				t.showPartial()
 			}
 		case <-ctx.Done():
-			t.patient = true // whoever leaves knows that nothing has come
+			t.patient = true // a user who leaves then knows that nothing has come
 			return t.finish()
 		}
 	}
 	return t.finish()
 }
 
-// maySay says that the next line is to be said now.
+// maySay reports whether the next line may be sent now.
 func (t *talk) maySay() bool {
 	switch {
 	case len(t.queue) == 0:
@@ -135,7 +137,7 @@ func (t *talk) maySay() bool {
 	return t.answered && time.Since(t.lastHeard) >= talkSettle
 }
 
-// say says the next line. over says that the connection is.
+// say sends the next line. It reports whether the talk is over.
 func (t *talk) say(ctx context.Context) (over bool) {
 	line := t.queue[0]
 	t.queue = t.queue[1:]
@@ -158,7 +160,7 @@ func (t *talk) say(ctx context.Context) (over bool) {
 	return false
 }
 
-// next says whether the talk is over, or when it is to be looked at next if nothing happens.
+// next reports whether the talk is over, or else at what time to look again if nothing happens.
 func (t *talk) next() (over bool, at time.Time) {
 	latest := t.began
 	for _, moment := range []time.Time{t.lastHeard, t.lastSaid} {
@@ -207,7 +209,7 @@ func (t *talk) next() (over bool, at time.Time) {
 	return false, end
 }
 
-// hear shows what the other side says, and keeps the beginning of it.
+// hear shows what the peer sends, and keeps its beginning for the result.
 func (t *talk) hear(text []byte) {
 	if len(text) == 0 {
 		return
@@ -244,7 +246,7 @@ func (t *talk) hear(text []byte) {
 	}
 }
 
-// showPartial shows what stands behind the last line's end, as a question does.
+// showPartial shows the text after the last line end, such as a prompt.
 func (t *talk) showPartial() {
 	if len(t.partial) > 0 {
 		t.out.Printf("%s", menu.Clean(string(bytes.TrimSuffix(t.partial, []byte("\r")))))
@@ -259,7 +261,7 @@ func (t *talk) newLine() {
 	}
 }
 
-// end notes why the connection is over.
+// end notes why the connection ended.
 func (t *talk) end(err error) {
 	if errors.Is(err, io.EOF) {
 		t.try.Closed = true
@@ -272,7 +274,7 @@ func (t *talk) end(err error) {
 	t.try.Error = reason
 }
 
-// finish shows what is left to be shown.
+// finish shows what is not shown yet.
 func (t *talk) finish() error {
 	t.showPartial()
 	t.newLine()

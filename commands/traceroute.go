@@ -32,8 +32,8 @@ type traceArgs struct {
 	Rounds   int           `arg:"rounds" min:"1" max:"1000000" help:"Number of rounds of watch; without it, until Ctrl-C."`
 }
 
-// A traceHop is a step of the way: its probes in the order of sending or, with watch, what all of
-// them told so far.
+// A traceHop is a hop of the path: its probes in the order of sending or, with watch, the sums of all
+// probes so far.
 type traceHop struct {
 	Host    string `json:"host"`
 	Address string `json:"address"` // of the host
@@ -77,13 +77,12 @@ type traceRouter struct {
 
 func tracerouteCommand() *menu.Command {
 	spec := tracerouteSpec("traceroute", "Display the network route to a remote host.", dns.Any)
-	// The output begins with "traceroute to" under this name too: path, audit and API have one
-	// name.
+	// Under this name the output begins with "traceroute to" too: path, audit and API have one name.
 	spec.Aliases = []string{"tracert"}
 	return spec.Command()
 }
 
-// tracerouteSpec declares the command for a family of addresses.
+// tracerouteSpec returns the declaration of the command for a family of addresses.
 func tracerouteSpec(name, help string, family dns.Family) menu.Decl[traceArgs, traceHop] {
 	return menu.Decl[traceArgs, traceHop]{
 		Name: name,
@@ -155,8 +154,8 @@ func runTrace(ctx context.Context, caller menu.Caller, a traceArgs, family dns.F
 
 // A tracer is one run of the command.
 type tracer struct {
-	word    string // that the command was called by
-	columns int    // of the terminal
+	word    string // the name by which the command was called
+	columns int    // of the terminal; 0 if unknown
 	host    string
 	options traceroute.Options
 	names   *routerNames
@@ -166,7 +165,7 @@ type tracer struct {
 func (t tracer) trace(ctx context.Context) error {
 	t.out.Printf("%s to %s (%s), %d hops max, %d byte packets\n", t.word, menu.Clean(t.host), t.options.Target,
 		t.options.Hops, t.options.Size)
-	// A hop waits for the names of its routers; the trace must not wait with it.
+	// Showing a hop waits for the names of its routers. The trace must not wait with it.
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	hops := make(chan traceroute.Hop, t.options.Hops)
@@ -210,10 +209,10 @@ func (t tracer) traced(h traceroute.Hop) traceHop {
 	return traceHop{Host: t.host, Address: t.options.Target.String(), Hop: h.Number, tracedHop: traced}
 }
 
-// traceText writes a hop as traceroute of BSD does: each further router on a line of its own.
+// traceText writes a hop as traceroute(8) of BSD does: each further router on a line of its own.
 func traceText(w io.Writer, h traceHop) {
 	if h.tracedHop == nil {
-		return // of watch the table is shown
+		return // watch shows a table instead
 	}
 	fmt.Fprintf(w, "%2d ", h.Hop)
 	before := ""

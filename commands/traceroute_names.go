@@ -9,14 +9,14 @@ import (
 	"diagsh/diag/names"
 )
 
-// nameTime is how long a router's name may take, counted from its first answer: a trace does not
-// become slower by it than it may be.
+// nameTime is how long a router's name may take, from its first answer. It limits how much slower
+// the names make a trace.
 const nameTime = 900 * time.Millisecond
 
-// routerNames looks up the names of routers while the trace goes on.
+// routerNames looks up the names of routers while the trace runs.
 type routerNames struct {
 	ctx      context.Context // of the command
-	off      bool
+	off      bool            // no names are wanted
 	resolver *names.Resolver
 
 	mu    sync.Mutex
@@ -28,7 +28,7 @@ type routerName struct {
 	name string
 }
 
-// look begins to look a name up.
+// look begins to look up the name of an address. It does not wait. It is called once an address.
 func (n *routerNames) look(a netip.Addr) {
 	if n.off {
 		return
@@ -51,7 +51,7 @@ func (n *routerNames) entry(a netip.Addr) *routerName {
 	return n.found[a]
 }
 
-// of is a router's name, empty if it has none or its time is over.
+// of waits for a router's name and returns it, "" if there is none or its time is over.
 func (n *routerNames) of(a netip.Addr) string {
 	entry := n.entry(a)
 	if entry == nil {
@@ -61,7 +61,7 @@ func (n *routerNames) of(a netip.Addr) string {
 	return entry.name
 }
 
-// now is a router's name if it is known already.
+// now returns a router's name if it is known already, else "".
 func (n *routerNames) now(a netip.Addr) string {
 	entry := n.entry(a)
 	if entry == nil {

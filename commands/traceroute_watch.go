@@ -12,7 +12,7 @@ import (
 	"diagsh/internal/menu"
 )
 
-// watch shows the table in place while it runs, and as its last words.
+// watch shows a table that changes in place until ctx ends or all rounds are over, then prints it.
 func (t tracer) watch(ctx context.Context, a traceArgs) error {
 	last := func() string { return "" }
 	show := func(round int, hops []traceroute.Watched) {
@@ -45,14 +45,14 @@ func (t tracer) watched(round int, h traceroute.Watched) traceHop {
 	return traceHop{Host: t.host, Address: t.options.Target.String(), Hop: h.Number, watchedHop: w}
 }
 
-// A watchColumn is one figure of the hops in a watch.
+// A watchColumn is a column of figures, one for each hop.
 type watchColumn struct {
 	heading string
-	width   int // at least, so that the columns stand still while figures grow
+	width   int // the least one, so that columns do not move while figures grow
 	figure  func(traceroute.Watched) string
 }
 
-// watchColumns are those of mtr in its order.
+// watchColumns are the columns of mtr(8) in its order.
 var watchColumns = []watchColumn{
 	{"Loss", 6, func(h traceroute.Watched) string { return fmt.Sprintf("%.1f%%", h.Loss()) }},
 	{"Sent", 5, func(h traceroute.Watched) string { return fmt.Sprint(h.Sent) }},
@@ -63,17 +63,17 @@ var watchColumns = []watchColumn{
 	{"Stddev", 7, func(h traceroute.Watched) string { return probes.Milliseconds(h.Deviation) }},
 }
 
-// droppedFirst are the places in watchColumns of what a narrow terminal goes without, the least
-// important first.
+// droppedFirst are positions in watchColumns in the order in which a narrow terminal drops them, the
+// least important first.
 var droppedFirst = []int{6, 4, 5, 2, 1, 3, 0}
 
 const (
 	hopWidth    = 4  // the number of the hop and two blanks
-	routerWidth = 15 // below it columns go: an IPv4 address
+	routerWidth = 15 // an IPv4 address; columns are dropped to leave that much
 )
 
-// table is the view of mtr, a line a hop, and one for each further router of it; as wide as the
-// terminal at most. name is what a router is called, as far as that is known or waited for.
+// table returns the view of mtr(8): a line a hop, and one for each further router of the hop. It is no
+// wider than the terminal. name returns the name of a router, or "".
 func (t tracer) table(round int, hops []traceroute.Watched, name func(netip.Addr) string) string {
 	names := make([][]string, len(hops))
 	router, letters := len("Router"), 0
@@ -123,7 +123,7 @@ func (t tracer) table(round int, hops []traceroute.Watched, name func(netip.Addr
 	return b.String()
 }
 
-// routersOf are the names of a hop's routers, or addresses where a name is not known.
+// routersOf returns the names of a hop's routers, or an address if a name is not known.
 func routersOf(h traceroute.Watched, nameOf func(netip.Addr) string) []string {
 	var names []string
 	for _, r := range h.Routers {
@@ -139,7 +139,8 @@ func routersOf(h traceroute.Watched, nameOf func(netip.Addr) string) []string {
 	return names
 }
 
-// fit makes the widths of columns that have no place 0, and returns what is left for the router.
+// fit returns the width that is left for the router in space. It sets the widths of columns that have
+// no room to 0.
 func fit(space, router int, widths []int) int {
 	left := space
 	for _, width := range widths {
@@ -155,7 +156,7 @@ func fit(space, router int, widths []int) int {
 	return max(1, min(router, left))
 }
 
-// short cuts a text to a width and marks the cut.
+// short returns a text cut to a width, with ~ as its last character if it was longer.
 func short(text string, width int) string {
 	if runes := []rune(text); len(runes) > width {
 		return string(runes[:width-1]) + "~"

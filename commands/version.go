@@ -9,7 +9,7 @@ import (
 	"diagsh/internal/menu"
 )
 
-// Version is what is running.
+// Version is what the running program is.
 type Version struct {
 	Product    string `json:"product"`
 	Version    string `json:"version"`

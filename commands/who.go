@@ -11,12 +11,12 @@ import (
 	"diagsh/internal/menu"
 )
 
-// sessionService knows who is logged in.
+// A sessionService knows who is logged in.
 type sessionService interface {
 	Sessions() []access.Session
 }
 
-// who lists who is logged in, and what they run.
+// who returns the command that lists who is logged in, and what they run.
 func who(s sessionService) *menu.Command {
 	return menu.Decl[menu.NoArgs, access.Session]{
 		Name: "who",

@@ -8,7 +8,7 @@ import (
 	"diagsh/internal/menu"
 )
 
-// whoami shows the caller as the appliance sees it.
+// whoami returns the command that shows the caller as the appliance sees it.
 func whoami() *menu.Command {
 	return menu.Decl[menu.NoArgs, menu.Caller]{
 		Name:  "whoami",
