@@ -13,7 +13,8 @@ import (
 const apiPage = "docs/api/README.md"
 
 // TestAPIPage holds the page of the API to the resources that the boundary has, and to the kinds of
-// errors with their exit status. What a resource answers is shown by its examples (internal/test/automation).
+// errors with their exit status. What a resource answers is shown by its examples
+// (internal/test/automation).
 func TestAPIPage(t *testing.T) {
 	page := read(t, apiPage)
 	var routes, rows []string
@@ -28,7 +29,8 @@ func TestAPIPage(t *testing.T) {
 	if len(routes) < 15 || !slices.Equal(routes, rows) {
 		t.Errorf("the boundary has %q, %s has %q", routes, apiPage, rows)
 	}
-	for _, code := range []menu.Code{menu.Failed, menu.Usage, menu.Denied, menu.NotFound, menu.State, menu.Unsupported, menu.Interrupted} {
+	for _, code := range []menu.Code{menu.Failed, menu.Usage, menu.Denied, menu.NotFound, menu.State, menu.Unsupported,
+		menu.Interrupted} {
 		if row := fmt.Sprintf("\n| `%s` | %d | ", code, code); !strings.Contains(page, row) {
 			t.Errorf("%s has no row %q", apiPage, row)
 		}

@@ -52,7 +52,8 @@ var rooms = []room{
 	{name: "internal/api", imports: []string{"internal/access", "internal/menu"}, modules: []string{modSys},
 		why: "the boundary is handed the tree and the appliance by main"},
 	{name: "internal/privsep", imports: []string{"internal/access", "internal/menu"}, modules: []string{modSys},
-		why: "both ends of the protocol in which the unprivileged front asks serve; accounts and the boundary are interfaces that main fills"},
+		why: "both ends of the protocol in which the unprivileged front asks serve; accounts and the boundary are " +
+			"interfaces that main fills"},
 	{name: "internal/daemon/store",
 		why: "it brings bytes onto the disk, whatever they are"},
 	{name: "internal/daemon/settings",

@@ -27,8 +27,8 @@ type auditlogArgs struct {
 	Count int       `arg:"count,positional:1" default:"100" min:"1" max:"1000000" help:"So many lines, the newest."`
 }
 
-// auditlog returns the command that shows who did what. It yields lines as it finds them, the oldest
-// first.
+// auditlog returns the command that shows who did what. It yields lines as it finds them, the
+// oldest first.
 func auditlog(s auditService) *menu.Command {
 	return menu.Decl[auditlogArgs, access.Event]{
 		Name: "auditlog",
@@ -36,7 +36,8 @@ func auditlog(s auditService) *menu.Command {
 		Role: menu.Administrator,
 		Run: func(ctx context.Context, _ menu.Caller, a auditlogArgs, out *menu.Out[access.Event]) error {
 			found := false
-			wanted := access.EventFilter{User: a.User, From: a.From, To: a.To, Path: a.Path, Act: a.Act, Newest: a.Count}
+			wanted := access.EventFilter{User: a.User, From: a.From, To: a.To, Path: a.Path,
+				Act: a.Act, Newest: a.Count}
 			err := s.Events(ctx, wanted, func(e access.Event) error {
 				found = true
 				return out.Record(e)

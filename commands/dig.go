@@ -150,9 +150,9 @@ func dig() *menu.Command {
 	}.Command()
 }
 
-// reordered sorts name, type and class of a line into their places, as BIND's dig does: they may come
-// in any order, so a word in another place that can be a type or a class is one. It reports false if
-// the words make no question.
+// reordered sorts name, type and class of a line into their places, as BIND's dig does: they may
+// come in any order, so a word in another place that can be a type or a class is one. It reports
+// false if the words make no question.
 func reordered(a *digArgs) bool {
 	if isDigType(a.Type) && dns.IsClass(a.Class) {
 		return true

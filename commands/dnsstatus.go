@@ -30,7 +30,8 @@ type dnsState struct {
 	Options  []string    `json:"options"`
 }
 
-// A dnsServer is one of them. It counts all questions of the appliance since its start, for all users.
+// A dnsServer is one of them. It counts all questions of the appliance since its start, for all
+// users.
 type dnsServer struct {
 	Address         string     `json:"address"`
 	Interface       string     `json:"interface,omitempty"` // of the route to it

@@ -11,8 +11,8 @@ import (
 )
 
 // A loginService remembers past logins.
-type visitService interface {
-	Visits(newest int) []access.Visit
+type loginService interface {
+	PastLogins(newest int) []access.PastLogin
 }
 
 type lastArgs struct {
@@ -20,19 +20,19 @@ type lastArgs struct {
 }
 
 // last returns the command that lists past logins, the newest first.
-func last(s visitService) *menu.Command {
-	return menu.Decl[lastArgs, access.Visit]{
+func last(s loginService) *menu.Command {
+	return menu.Decl[lastArgs, access.PastLogin]{
 		Name: "last",
 		Help: "List the logins of the past.",
 		Role: menu.ReadOnly,
-		Run: func(_ context.Context, _ menu.Caller, a lastArgs, out *menu.Out[access.Visit]) error {
-			return out.Records(s.Visits(a.Count))
+		Run: func(_ context.Context, _ menu.Caller, a lastArgs, out *menu.Out[access.PastLogin]) error {
+			return out.Records(s.PastLogins(a.Count))
 		},
 		TextTable: lastTable,
 	}.Command()
 }
 
-func lastTable(w io.Writer, list []access.Visit) {
+func lastTable(w io.Writer, list []access.PastLogin) {
 	t := tables.Table{Head: []string{"USERNAME", "REMOTE HOST", "BY", tables.Whole("LOGIN TIME (UTC)"),
 		"LOGOUT TIME (UTC)", "TOTAL TIME"}, Spare: []string{"BY"}}
 	for _, v := range list {

@@ -1,6 +1,6 @@
 // Package commands is the tree of menus and commands: a folder per menu, a file per command. A menu
-// of verbs on one thing (packetcapture, userconfig, tcpdump) is one file named for it, or a few. The
-// order of a list of items is their order on the screen.
+// of verbs on one thing (packetcapture, userconfig, tcpdump) is one file named for it, or a few.
+// The order of a list of items is their order on the screen.
 package commands
 
 import (
@@ -32,7 +32,7 @@ type Services interface {
 	filterService
 	passwordService
 	sessionService
-	visitService
+	loginService
 	auditService
 	auditVerifier
 	tailService

@@ -2,7 +2,8 @@ package commands
 
 import "diagsh/internal/menu"
 
-// otherWords are lines of AsyncOS, IOS, Junos, BSD and Linux, with the lines that do the same here. A
+// otherWords are lines of AsyncOS, IOS, Junos, BSD and Linux, with the lines that do the same here.
+// A
 // line is looked up here only if the tree does not know it.
 var otherWords = []menu.OtherWords{
 	// Status and processes.

@@ -19,8 +19,8 @@ type passwdArgs struct {
 	New menu.Secret `arg:"new,required" ask:"New password" help:"The new password: at least 8 characters."`
 }
 
-// A passwdResult is a user whose password was changed, and the number of the user's other logins that
-// this ended.
+// A passwdResult is a user whose password was changed, and the number of the user's other logins
+// that this ended.
 type passwdResult struct {
 	User  string `json:"user"`
 	Ended int    `json:"loginsEnded"`

@@ -7,8 +7,8 @@ import (
 	"diagsh/internal/menu"
 )
 
-// pingMarks returns the marks after an answer: those of ping(8) of iputils, and one for an answer to
-// a ping that was never sent.
+// pingMarks returns the marks after an answer: those of ping(8) of iputils, and one for an answer
+// to a ping that was never sent.
 func pingMarks(r pingRecord) (marks string) {
 	for _, m := range []struct {
 		applies bool

@@ -83,8 +83,8 @@ func rollbackconfig(s rollbackService) *menu.Command {
 	}.Command()
 }
 
-// checkRestorable returns an error if the configuration of a commit is not kept. The error names the
-// commits whose configurations are.
+// checkRestorable returns an error if the configuration of a commit is not kept. The error names
+// the commits whose configurations are.
 func checkRestorable(commits []config.Commit, number int) error {
 	var numbers []string
 	for _, c := range restorable(commits) {

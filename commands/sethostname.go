@@ -12,8 +12,8 @@ type sethostnameArgs struct {
 	Hostname string `arg:"hostname,positional:1,required" ask:"Host name of the appliance" help:"A name such as mx1.example.com."`
 }
 
-// sethostname returns the command that changes the host name, from the next commit on. A command has
-// one role, and hostname is for every role, so this is a command of its own.
+// sethostname returns the command that changes the host name, from the next commit on. A command
+// has one role, and hostname is for every role, so this is a command of its own.
 func sethostname(s changes.Editor) *menu.Command {
 	return menu.Decl[sethostnameArgs, config.Change]{
 		Name: "sethostname",

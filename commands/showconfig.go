@@ -25,8 +25,8 @@ type shownConfig struct {
 	last     config.Commit
 }
 
-// showconfig returns the command that shows the configuration document. loadconfig reads it back. It
-// contains no secrets, so nothing is masked.
+// showconfig returns the command that shows the configuration document. loadconfig reads it back.
+// It contains no secrets, so nothing is masked.
 func showconfig(s configurationViewer) *menu.Command {
 	return menu.Decl[showconfigArgs, shownConfig]{
 		Name:  "showconfig",

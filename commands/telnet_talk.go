@@ -17,14 +17,14 @@ const (
 	// talkPause is the silence after which a text without a line end is shown, and a talk without
 	// further lines is over.
 	talkPause = 500 * time.Millisecond
-	// talkSettle is how long the peer must be silent before a program's next line is sent: its answer
-	// may have several lines.
+	// talkSettle is how long the peer must be silent before a program's next line is sent: its
+	// answer may have several lines.
 	talkSettle = 100 * time.Millisecond
 	// talkAnswer is how long a program's next line waits for an answer to the one before. Not every
 	// line has an answer.
 	talkAnswer = time.Second
-	// talkUnused is how long a program may take to give its first line. A program that started telnet
-	// may have no lines and yet leave the standard input open.
+	// talkUnused is how long a program may take to give its first line. A program that started
+	// telnet may have no lines and yet leave the standard input open.
 	talkUnused = 3 * time.Second
 )
 

@@ -32,8 +32,8 @@ type traceArgs struct {
 	Rounds   int           `arg:"rounds" min:"1" max:"1000000" help:"Number of rounds of watch; without it, until Ctrl-C."`
 }
 
-// A traceHop is a hop of the path: its probes in the order of sending or, with watch, the sums of all
-// probes so far.
+// A traceHop is a hop of the path: its probes in the order of sending or, with watch, the sums of
+// all probes so far.
 type traceHop struct {
 	Host    string `json:"host"`
 	Address string `json:"address"` // of the host
@@ -77,7 +77,8 @@ type traceRouter struct {
 
 func tracerouteCommand() *menu.Command {
 	spec := tracerouteSpec("traceroute", "Display the network route to a remote host.", dns.Any)
-	// Under this name the output begins with "traceroute to" too: path, audit and API have one name.
+	// Under this name the output begins with "traceroute to" too: path, audit and API have one
+	// name.
 	spec.Aliases = []string{"tracert"}
 	return spec.Command()
 }

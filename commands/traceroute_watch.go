@@ -63,8 +63,8 @@ var watchColumns = []watchColumn{
 	{"Stddev", 7, func(h traceroute.Watched) string { return probes.Milliseconds(h.Deviation) }},
 }
 
-// droppedFirst are positions in watchColumns in the order in which a narrow terminal drops them, the
-// least important first.
+// droppedFirst are positions in watchColumns in the order in which a narrow terminal drops them,
+// the least important first.
 var droppedFirst = []int{6, 4, 5, 2, 1, 3, 0}
 
 const (
@@ -72,8 +72,8 @@ const (
 	routerWidth = 15 // an IPv4 address; columns are dropped to leave that much
 )
 
-// table returns the view of mtr(8): a line a hop, and one for each further router of the hop. It is no
-// wider than the terminal. name returns the name of a router, or "".
+// table returns the view of mtr(8): a line a hop, and one for each further router of the hop. It is
+// no wider than the terminal. name returns the name of a router, or "".
 func (t tracer) table(round int, hops []traceroute.Watched, name func(netip.Addr) string) string {
 	names := make([][]string, len(hops))
 	router, letters := len("Router"), 0
@@ -139,8 +139,8 @@ func routersOf(h traceroute.Watched, nameOf func(netip.Addr) string) []string {
 	return names
 }
 
-// fit returns the width that is left for the router in space. It sets the widths of columns that have
-// no room to 0.
+// fit returns the width that is left for the router in space. It sets the widths of columns that
+// have no room to 0.
 func fit(space, router int, widths []int) int {
 	left := space
 	for _, width := range widths {

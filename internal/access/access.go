@@ -89,8 +89,8 @@ type Session struct {
 	Running  []string  `json:"running"` // paths of the running commands
 }
 
-// A Visit is a past login, as `last` lists them.
-type Visit struct {
+// A PastLogin is a login, current or past, as `last` lists it.
+type PastLogin struct {
 	User   string     `json:"user"`
 	Source string     `json:"source"`
 	Method string     `json:"method"`

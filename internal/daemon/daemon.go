@@ -131,7 +131,7 @@ func (d *Daemon) open(o Options) error {
 	if err := d.keepLog(filepath.Join(o.Dir, "log")); err != nil {
 		return err
 	}
-	d.lastSign = lastChange(filepath.Join(o.Dir, "audit", audit.FileName), filepath.Join(o.Dir, people.VisitsFile))
+	d.lastSign = lastChange(filepath.Join(o.Dir, "audit", audit.FileName), filepath.Join(o.Dir, people.LoginsFile))
 	var err error
 	if d.Log, err = audit.Open(audit.Options{Dir: filepath.Join(o.Dir, "audit"), Log: d.log}); err != nil {
 		return err

@@ -38,7 +38,7 @@
 // # What survives what
 //
 // Accounts, settings and the capture table are written with fsync before an operation succeeds. Each says
-// its version, and one of a newer build is refused. Lines of the audit log, visits and histories have
+// its version, and one of a newer build is refused. Lines of the audit log, logins and histories have
 // reached the kernel when the call returns, so that they survive the death of the process; the audit log
 // is on the disk within five seconds.
 package daemon

@@ -133,8 +133,8 @@ func TestKillDuringACapture(t *testing.T) {
 	if part() != nil {
 		t.Error("the file that was being written is still there")
 	}
-	if visits := d.Visits(0); len(visits) != 1 || visits[0].Ended == nil || visits[0].Reason != "appliance stopped" {
-		t.Errorf("the visits are %+v", visits)
+	if past := d.PastLogins(0); len(past) != 1 || past[0].Ended == nil || past[0].Reason != "appliance stopped" {
+		t.Errorf("the logins are %+v", past)
 	}
 	if r, err := d.VerifyAudit(t.Context()); err != nil || len(r.Faults) != 0 {
 		t.Errorf("the audit log: %+v, %v", r, err)

@@ -241,8 +241,8 @@ func TestAccountLife(t *testing.T) {
 	roomtest.WantCode(t, err, menu.Denied)
 	_, err = d.Account("sue")
 	roomtest.WantCode(t, err, menu.NotFound)
-	if v := d.Visits(1); v[0].Reason != "account deleted" {
-		t.Errorf("the visit ended as %+v", v[0])
+	if v := d.PastLogins(1); v[0].Reason != "account deleted" {
+		t.Errorf("the login ended as %+v", v[0])
 	}
 }
 

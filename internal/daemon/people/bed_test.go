@@ -45,7 +45,7 @@ func open(o Options) (*bed, error) {
 		return nil, err
 	}
 	folder := filepath.Join(o.Dir, "audit")
-	for _, sign := range []string{filepath.Join(folder, audit.FileName), filepath.Join(o.Dir, VisitsFile)} {
+	for _, sign := range []string{filepath.Join(folder, audit.FileName), filepath.Join(o.Dir, LoginsFile)} {
 		if info, err := os.Stat(sign); err == nil && info.ModTime().After(o.LastSign) {
 			o.LastSign = info.ModTime()
 		}

@@ -13,38 +13,38 @@ import (
 )
 
 const (
-	// keptVisits is how many logins of the past are kept, beside the latest of each user.
-	keptVisits = 5000
+	// keptLogins is how many logins of the past are kept, beside the latest of each user.
+	keptLogins = 5000
 	// trustFor is how long after a login from a source that source is one of the user's own, and
 	// trustedSources how many a user has of them.
 	trustFor       = 90 * 24 * time.Hour
 	trustedSources = 16
 )
 
-// A visitLine is one line of visits.jsonl: the beginning of a login, or its end.
-type visitLine struct {
+// A loginLine is one line of visits.jsonl: the beginning of a login, or its end.
+type loginLine struct {
 	Login string `json:"login"`
-	access.Visit
+	access.PastLogin
 }
 
-// readVisitLine reads a line. Lines of builds before 0.1 have other names for the two times.
-func readVisitLine(line []byte) (visitLine, error) {
+// readLoginLine reads a line. Lines of builds before 0.1 have other names for the two times.
+func readLoginLine(line []byte) (loginLine, error) {
 	var read struct {
-		visitLine
+		loginLine
 		FormerBegan *time.Time `json:"began"`
 		FormerEnded *time.Time `json:"ended"`
 	}
 	if err := json.Unmarshal(line, &read); err != nil {
-		return visitLine{}, err
+		return loginLine{}, err
 	}
 	if read.FormerBegan != nil {
 		read.Began, read.Ended = *read.FormerBegan, read.FormerEnded
 	}
-	return read.visitLine, nil
+	return read.loginLine, nil
 }
 
-// A visitLog keeps the logins of the past in memory and in a file that is appended to.
-type visitLog struct {
+// A loginLog keeps the logins of the past in memory and in a file that is appended to.
+type loginLog struct {
 	log *slog.Logger
 
 	mu     sync.Mutex
@@ -52,32 +52,32 @@ type visitLog struct {
 	path   string
 	lines  int         // in the file
 	behind bool        // the file lacks something
-	visits []visitLine // the oldest first
+	logins []loginLine // the oldest first
 }
 
-// openVisits reads the file. Logins that had no end when the appliance died end at lastSign, the
+// openLoginLog reads the file. Logins that had no end when the appliance died end at lastSign, the
 // latest moment at which it is known to have lived.
-func openVisits(path string, lastSign time.Time, log *slog.Logger) (*visitLog, error) {
+func openLoginLog(path string, lastSign time.Time, log *slog.Logger) (*loginLog, error) {
 	data, err := store.Read(path)
 	if err != nil {
 		return nil, err
 	}
-	v := &visitLog{path: path, log: log}
+	v := &loginLog{path: path, log: log}
 	at := make(map[string]int)
 	for line := range bytes.Lines(data) {
-		l, err := readVisitLine(line)
+		l, err := readLoginLine(line)
 		if err != nil || l.Login == "" {
 			continue // A crash tore this line.
 		}
 		if i, known := at[l.Login]; known {
-			v.visits[i] = l
+			v.logins[i] = l
 		} else {
-			at[l.Login] = len(v.visits)
-			v.visits = append(v.visits, l)
+			at[l.Login] = len(v.logins)
+			v.logins = append(v.logins, l)
 		}
 	}
-	for i := range v.visits {
-		if l := &v.visits[i]; l.Ended == nil {
+	for i := range v.logins {
+		if l := &v.logins[i]; l.Ended == nil {
 			end := lastSign
 			if end.Before(l.Began) {
 				end = l.Began
@@ -97,18 +97,18 @@ func openVisits(path string, lastSign time.Time, log *slog.Logger) (*visitLog, e
 }
 
 // rewrite drops what is too old and replaces the file.
-func (v *visitLog) rewrite() error {
-	if extra := len(v.visits) - keptVisits; extra > 0 {
+func (v *loginLog) rewrite() error {
+	if extra := len(v.logins) - keptLogins; extra > 0 {
 		latest := make(map[string]string)
-		for _, l := range v.visits {
+		for _, l := range v.logins {
 			latest[l.User] = l.Login
 		}
-		kept := slices.DeleteFunc(slices.Clone(v.visits[:extra]),
-			func(l visitLine) bool { return latest[l.User] != l.Login })
-		v.visits = append(kept, v.visits[extra:]...)
+		kept := slices.DeleteFunc(slices.Clone(v.logins[:extra]),
+			func(l loginLine) bool { return latest[l.User] != l.Login })
+		v.logins = append(kept, v.logins[extra:]...)
 	}
 	var b bytes.Buffer
-	for _, l := range v.visits {
+	for _, l := range v.logins {
 		line, err := json.Marshal(l)
 		if err != nil {
 			return err
@@ -126,22 +126,22 @@ func (v *visitLog) rewrite() error {
 	if v.file != nil {
 		v.file.Close()
 	}
-	v.file, v.lines, v.behind = f, len(v.visits), false
+	v.file, v.lines, v.behind = f, len(v.logins), false
 	return nil
 }
 
-func (v *visitLog) begin(login string, visit access.Visit) {
+func (v *loginLog) begin(login string, past access.PastLogin) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.visits = append(v.visits, visitLine{login, visit})
-	v.write(v.visits[len(v.visits)-1])
+	v.logins = append(v.logins, loginLine{login, past})
+	v.write(v.logins[len(v.logins)-1])
 }
 
-func (v *visitLog) end(login string, when time.Time, reason string) {
+func (v *loginLog) end(login string, when time.Time, reason string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	for i := len(v.visits) - 1; i >= 0; i-- {
-		if l := &v.visits[i]; l.Login == login {
+	for i := len(v.logins) - 1; i >= 0; i-- {
+		if l := &v.logins[i]; l.Login == login {
 			l.Ended, l.Reason = &when, reason
 			v.write(*l)
 			return
@@ -151,9 +151,9 @@ func (v *visitLog) end(login string, when time.Time, reason string) {
 
 // write appends a line. A log that cannot be written stops no login; the appliance's own log says
 // so.
-func (v *visitLog) write(l visitLine) {
+func (v *loginLog) write(l loginLine) {
 	line, err := json.Marshal(l)
-	if err == nil && (v.behind || v.lines > 4*keptVisits) {
+	if err == nil && (v.behind || v.lines > 4*keptLogins) {
 		err = v.rewrite() // with this one
 	} else if err == nil {
 		_, err = v.file.Append(append(line, '\n'))
@@ -166,25 +166,25 @@ func (v *visitLog) write(l visitLine) {
 }
 
 // last returns the latest login of a user.
-func (v *visitLog) last(user string) (access.Visit, bool) {
+func (v *loginLog) last(user string) (access.PastLogin, bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	for i := len(v.visits) - 1; i >= 0; i-- {
-		if v.visits[i].User == user {
-			return v.visits[i].Visit, true
+	for i := len(v.logins) - 1; i >= 0; i-- {
+		if v.logins[i].User == user {
+			return v.logins[i].PastLogin, true
 		}
 	}
-	return access.Visit{}, false
+	return access.PastLogin{}, false
 }
 
 // trusted reports whether the user has lately logged in from a source (a sourceKey), and not before
 // the account was made.
-func (v *visitLog) trusted(user, key string, created time.Time) bool {
+func (v *loginLog) trusted(user, key string, created time.Time) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	seen := make(map[string]bool)
-	for i := len(v.visits) - 1; i >= 0 && len(seen) < trustedSources; i-- {
-		l := v.visits[i]
+	for i := len(v.logins) - 1; i >= 0 && len(seen) < trustedSources; i-- {
+		l := v.logins[i]
 		switch {
 		case l.Began.Before(created) || time.Since(l.Began) > trustFor:
 			return false
@@ -199,13 +199,13 @@ func (v *visitLog) trusted(user, key string, created time.Time) bool {
 	return false
 }
 
-// sources returns the addresses of the visits of the last trustFor, the latest first, at most most.
-func (v *visitLog) sources(most int) []string {
+// sources returns the addresses of the logins of the last trustFor, the latest first, at most most.
+func (v *loginLog) sources(most int) []string {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	seen := make(map[string]bool)
 	var list []string
-	for _, l := range slices.Backward(v.visits) {
+	for _, l := range slices.Backward(v.logins) {
 		if len(list) == most || time.Since(l.Began) > trustFor {
 			break
 		}
@@ -217,21 +217,21 @@ func (v *visitLog) sources(most int) []string {
 	return list
 }
 
-// list returns the newest visits, the newest first; all if newest is 0.
-func (v *visitLog) list(newest int) []access.Visit {
+// list returns the newest logins, the newest first; all if newest is 0.
+func (v *loginLog) list(newest int) []access.PastLogin {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if newest <= 0 || newest > len(v.visits) {
-		newest = len(v.visits)
+	if newest <= 0 || newest > len(v.logins) {
+		newest = len(v.logins)
 	}
-	list := make([]access.Visit, 0, newest)
-	for i := len(v.visits) - 1; len(list) < newest; i-- {
-		list = append(list, v.visits[i].Visit)
+	list := make([]access.PastLogin, 0, newest)
+	for i := len(v.logins) - 1; len(list) < newest; i-- {
+		list = append(list, v.logins[i].PastLogin)
 	}
 	return list
 }
 
-func (v *visitLog) close() error {
+func (v *loginLog) close() error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.file.Close()

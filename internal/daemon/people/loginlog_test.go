@@ -9,7 +9,7 @@ import (
 )
 
 // The lines of a build before 0.1 have other names for the beginning and the end of a login.
-func TestVisitsOfFormerBuilds(t *testing.T) {
+func TestLoginLogOfFormerBuilds(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "visits.jsonl")
 	lines := `{"login":"a","user":"op","source":"192.0.2.7","method":"password","began":"2026-11-20T10:15:02Z"}
 {"login":"a","user":"op","source":"192.0.2.7","method":"password","began":"2026-11-20T10:15:02Z","ended":"2026-11-20T10:20:02Z","reason":"logout"}
@@ -17,7 +17,7 @@ func TestVisitsOfFormerBuilds(t *testing.T) {
 	if err := os.WriteFile(path, []byte(lines), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	v, err := openVisits(path, time.Now(), slog.New(slog.DiscardHandler))
+	v, err := openLoginLog(path, time.Now(), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

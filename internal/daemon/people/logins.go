@@ -12,7 +12,7 @@ import (
 )
 
 // Visitors implements api.Logins.
-func (p *People) Visitors() []string { return p.visits.sources(maxVisitors) }
+func (p *People) Visitors() []string { return p.past.sources(maxVisitors) }
 
 // maxVisitors is how many sources Visitors returns, the most recent.
 const maxVisitors = 500
@@ -154,7 +154,7 @@ func (p *People) tryPassword(ctx context.Context, u user, name, from string, pas
 	if !access.PlainUserName(name) {
 		name = "" // All names that cannot exist are one, so that their length costs nothing.
 	}
-	trusted := u.User != "" && p.visits.trusted(u.User, sourceKey(from), u.Created)
+	trusted := u.User != "" && p.past.trusted(u.User, sourceKey(from), u.Created)
 	a, err := p.guard.admit(ctx, name, from, trusted)
 	if err != nil {
 		return false, err
@@ -334,6 +334,6 @@ func (p *People) Sessions() []access.Session {
 	return list
 }
 
-// Visits lists logins of the past, the newest first: at most newest, or all that are kept if newest
+// PastLogins lists logins of the past, the newest first: at most newest, or all that are kept if newest
 // is 0.
-func (p *People) Visits(newest int) []access.Visit { return p.visits.list(newest) }
+func (p *People) PastLogins(newest int) []access.PastLogin { return p.past.list(newest) }

@@ -48,9 +48,9 @@ import (
 	"diagsh/internal/menu"
 )
 
-// VisitsFile is the log of logins in the data directory. It is appended to at each login and
+// LoginsFile is the log of logins in the data directory. It is appended to at each login and
 // logout.
-const VisitsFile = "visits.jsonl"
+const LoginsFile = "visits.jsonl"
 
 // Options are what People are opened with.
 type Options struct {
@@ -74,7 +74,7 @@ type People struct {
 	hasher    *hasher
 	guard     *guard
 	sessions  *sessionTable
-	visits    *visitLog
+	past      *loginLog
 	histories *histories
 	unchecked tally // passwords refused unseen
 	strangers tally // users of the machine without an account
@@ -97,15 +97,15 @@ func Open(o Options) (*People, error) {
 		p.onDeleted = func(string) {}
 	}
 	var err error
-	if p.visits, err = openVisits(filepath.Join(o.Dir, VisitsFile), o.LastSign, o.Log); err != nil {
+	if p.past, err = openLoginLog(filepath.Join(o.Dir, LoginsFile), o.LastSign, o.Log); err != nil {
 		return nil, err
 	}
-	p.sessions = newSessionTable(o.Settings.SessionLimits(), p.visits, o.Audit.Record)
+	p.sessions = newSessionTable(o.Settings.SessionLimits(), p.past, o.Audit.Record)
 	if p.histories, err = openHistories(filepath.Join(o.Dir, "history")); err == nil {
 		err = p.openAccounts(filepath.Join(o.Dir, "users.json"))
 	}
 	if err != nil {
-		p.visits.close()
+		p.past.close()
 		return nil, err
 	}
 	return p, nil
@@ -143,7 +143,7 @@ func (p *People) Sweep(now time.Time) {
 func (p *People) Stop() { p.sessions.close() }
 
 // Close closes the log of logins.
-func (p *People) Close(context.Context) error { return p.visits.close() }
+func (p *People) Close(context.Context) error { return p.past.close() }
 
 // FirstPassword returns the password of FirstAdministrator if this start made it, to be shown once
 // on a terminal; else "".

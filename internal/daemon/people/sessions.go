@@ -15,7 +15,7 @@ import (
 // A sessionTable has the logins and their sessions.
 type sessionTable struct {
 	limits settings.SessionLimits
-	visits *visitLog
+	past   *loginLog
 	record func(access.Event)
 
 	// writing is held while the beginning or end of a login is made and written down, so that these
@@ -38,11 +38,11 @@ type login struct {
 	method string
 	key    string // fingerprint of the public key that opened it; empty where none did
 	began  time.Time
-	before *access.Visit // the user's login before this one
+	before *access.PastLogin // the user's login before this one
 
 	console bool // on the terminal that the appliance was started on: its end is the appliance's
 
-	visit bool // it is in the visits log; under the table's writing
+	recorded bool // in the log of logins; under the table's writing
 
 	// Under the table's mu:
 	sessions int    // how many there are now
@@ -65,8 +65,8 @@ type session struct {
 	over     bool
 }
 
-func newSessionTable(l settings.SessionLimits, visits *visitLog, record func(access.Event)) *sessionTable {
-	return &sessionTable{limits: l, visits: visits, record: record, logins: make(map[string]*login),
+func newSessionTable(l settings.SessionLimits, past *loginLog, record func(access.Event)) *sessionTable {
+	return &sessionTable{limits: l, past: past, record: record, logins: make(map[string]*login),
 		sessions: make(map[string]*session)}
 }
 
@@ -76,15 +76,15 @@ func (t *sessionTable) login(user string, role menu.Role, source, method, key st
 	t.writing.Lock()
 	defer t.writing.Unlock()
 	l := &login{user: user, role: role, source: source, method: method, key: key, began: time.Now()}
-	if v, ok := t.visits.last(user); ok {
+	if v, ok := t.past.last(user); ok {
 		l.before = &v
 	}
 	if err := t.add(l); err != nil {
 		return nil, err
 	}
-	// A program that asks over the socket is no visit; a person becomes one with the greeting.
+	// A program that asks over the socket is not recorded, a person is with the greeting.
 	if method != access.Socket {
-		t.visit(l)
+		t.recordLogin(l)
 	}
 	return l, nil
 }
@@ -134,13 +134,13 @@ func (t *sessionTable) newID() string {
 	}
 }
 
-// visit records a login for `last` and the audit log. Called with writing held.
-func (t *sessionTable) visit(l *login) {
-	l.visit = true
+// recordLogin records a login for `last` and the audit log. Called with writing held.
+func (t *sessionTable) recordLogin(l *login) {
+	l.recorded = true
 	t.record(access.Event{Time: l.began, Act: access.ActLogin, User: l.user, Role: l.role, Source: l.source,
 		Session:   l.id,
 		Arguments: map[string]string{"method": l.method}, Result: "ok"})
-	t.visits.begin(l.id, access.Visit{User: l.user, Source: l.source, Method: l.method, Began: l.began})
+	t.past.begin(l.id, access.PastLogin{User: l.user, Source: l.source, Method: l.method, Began: l.began})
 }
 
 // attach begins a session.
@@ -223,10 +223,10 @@ func (t *sessionTable) endWhere(reason string, chosen func(*login) bool) int {
 	defer t.writing.Unlock()
 	ended := t.take(reason, chosen)
 	for _, l := range ended {
-		if !l.visit {
+		if !l.recorded {
 			continue
 		}
-		t.visits.end(l.id, time.Now(), l.reason)
+		t.past.end(l.id, time.Now(), l.reason)
 		t.record(access.Event{Act: access.ActLogout, User: l.user, Role: l.role, Source: l.source, Session: l.id,
 			Result:  "ok",
 			Message: l.reason, Seconds: time.Since(l.began).Seconds()})
@@ -320,7 +320,7 @@ func (t *sessionTable) alive(id string) {
 }
 
 // greeted notes that a session asked for its greeting. Over the socket that is what the shell of a
-// person does and a program does not: it makes a visit of the login.
+// person does and a program does not: so the login is recorded.
 func (t *sessionTable) greeted(id string) {
 	t.mu.Lock()
 	s, ok := t.sessions[id]
@@ -333,8 +333,8 @@ func (t *sessionTable) greeted(id string) {
 
 	t.writing.Lock()
 	defer t.writing.Unlock()
-	if _, open := t.session(id); open && !s.login.visit {
-		t.visit(s.login)
+	if _, open := t.session(id); open && !s.login.recorded {
+		t.recordLogin(s.login)
 	}
 }
 

@@ -72,8 +72,8 @@ func TestSessions(t *testing.T) {
 		}
 		_, _, _, err = d.Attach(l.ID, "shell")
 		roomtest.WantCode(t, err, menu.Denied)
-		if v := d.Visits(0); len(v) != 1 || v[0].Reason != "logged out" || v[0].Ended.Sub(v[0].Began) != 3*time.Second {
-			t.Errorf("the visits are %+v", v)
+		if v := d.PastLogins(0); len(v) != 1 || v[0].Reason != "logged out" || v[0].Ended.Sub(v[0].Began) != 3*time.Second {
+			t.Errorf("the logins are %+v", v)
 		}
 	})
 }
@@ -182,20 +182,20 @@ func TestLocal(t *testing.T) {
 	if now, err := d.Current(caller.Session); err != nil || now != caller {
 		t.Errorf("root is now %+v, %v", now, err)
 	}
-	if v := d.Visits(0); len(v) != 0 {
-		t.Errorf("a program that asks is a visit: %+v", v)
+	if v := d.PastLogins(0); len(v) != 0 {
+		t.Errorf("a program that asks is recorded: %+v", v)
 	}
 	d.Alive(caller.Session)
-	if v := d.Visits(0); len(v) != 0 {
-		t.Errorf("a program that goes on asking is a visit: %+v", v)
+	if v := d.PastLogins(0); len(v) != 0 {
+		t.Errorf("a program that goes on asking is recorded: %+v", v)
 	}
 	d.Greeting(caller)
-	if v := d.Visits(0); len(v) != 1 || v[0].User != "root" || v[0].Method != access.Socket {
-		t.Errorf("a person is no visit: %+v", v)
+	if v := d.PastLogins(0); len(v) != 1 || v[0].User != "root" || v[0].Method != access.Socket {
+		t.Errorf("a person is not recorded: %+v", v)
 	}
 	detach()
 	detach()
-	if v := d.Visits(0); v[0].Ended == nil || len(d.Sessions()) != 0 {
+	if v := d.PastLogins(0); v[0].Ended == nil || len(d.Sessions()) != 0 {
 		t.Errorf("after the end there is %+v", v)
 	}
 	caller, _, detach, err = d.Local(4711)
@@ -323,23 +323,23 @@ func TestCloseEndsSessions(t *testing.T) {
 	_, err := d.Login(t.Context(), access.Credentials{User: "ops", Source: "192.0.2.1", Password: "ops-secret"})
 	roomtest.WantCode(t, err, menu.State)
 	again := start(t, Options{Dir: dir})
-	if v := again.Visits(0); len(v) != 1 || v[0].Reason != "appliance stopped" {
-		t.Errorf("the visits are %+v", v)
+	if v := again.PastLogins(0); len(v) != 1 || v[0].Reason != "appliance stopped" {
+		t.Errorf("the logins are %+v", v)
 	}
 }
 
-func TestVisits(t *testing.T) {
+func TestLoginLog(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "visits.jsonl")
-	v, err := openVisits(path, time.Time{}, nil)
+	v, err := openLoginLog(path, time.Time{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	base := time.Now().Add(-24 * time.Hour)
-	v.begin("old", access.Visit{User: "rare", Source: "192.0.2.9", Began: base})
-	for n := range keptVisits + 100 {
+	v.begin("old", access.PastLogin{User: "rare", Source: "192.0.2.9", Began: base})
+	for n := range keptLogins + 100 {
 		began := base.Add(time.Duration(n) * time.Second)
-		v.begin(fmt.Sprint(n), access.Visit{User: "ops", Source: fmt.Sprintf("10.0.%d.1", n%20), Began: began})
-		if n != keptVisits+99 {
+		v.begin(fmt.Sprint(n), access.PastLogin{User: "ops", Source: fmt.Sprintf("10.0.%d.1", n%20), Began: began})
+		if n != keptLogins+99 {
 			v.end(fmt.Sprint(n), began.Add(time.Second), "logged out")
 		}
 	}
@@ -359,17 +359,17 @@ func TestVisits(t *testing.T) {
 	f.Close()
 
 	died := time.Now()
-	again, err := openVisits(path, died, nil)
+	again, err := openLoginLog(path, died, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer again.close()
 	list := again.list(0)
-	if len(list) != keptVisits+1 || list[0].Ended == nil || !list[0].Ended.Equal(died) || list[0].Reason != "appliance stopped" || list[len(list)-1].User != "rare" {
-		t.Errorf("%d visits are kept, from %+v to %+v", len(list), list[0], list[len(list)-1])
+	if len(list) != keptLogins+1 || list[0].Ended == nil || !list[0].Ended.Equal(died) || list[0].Reason != "appliance stopped" || list[len(list)-1].User != "rare" {
+		t.Errorf("%d logins are kept, from %+v to %+v", len(list), list[0], list[len(list)-1])
 	}
 	if last, ok := again.last("rare"); !ok || last.Source != "192.0.2.9" {
-		t.Errorf("the last visit of a rare user is %+v", last)
+		t.Errorf("the last login of a rare user is %+v", last)
 	}
 	if two := again.list(2); len(two) != 2 || !two[0].Began.After(two[1].Began) {
 		t.Errorf("the newest two are %+v", two)
@@ -434,7 +434,7 @@ func TestManyAtOnce(t *testing.T) {
 			d.Greeting(caller)
 			d.Remember("ops", fmt.Sprint("line ", n))
 			d.Sessions()
-			d.Visits(5)
+			d.PastLogins(5)
 			d.Accounts()
 			d.UnlockAccount("view")
 			d.Record(access.Event{Act: access.ActCommand, User: "ops", Session: caller.Session})

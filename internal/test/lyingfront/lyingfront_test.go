@@ -256,12 +256,12 @@ func TestLoginsOfAFrontThatDies(t *testing.T) {
 	proof := b.remote(c).steal(b, c.Cookie(), b.admin)
 	_, err = c.Login(proof)
 	check(t, err)
-	if n := len(b.appliance.Visits(0)); n != 1 {
-		t.Errorf("%d visits", n)
+	if n := len(b.appliance.PastLogins(0)); n != 1 {
+		t.Errorf("%d past logins", n)
 	}
 	cancel()
 	check(t, c.Close())
-	if v := b.appliance.Visits(0); len(v) != 1 || v[0].Ended == nil {
+	if v := b.appliance.PastLogins(0); len(v) != 1 || v[0].Ended == nil {
 		t.Errorf("the login goes on: %+v", v)
 	}
 }
