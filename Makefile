@@ -39,7 +39,7 @@ check: ## gofmt, vet, staticcheck, arrows between packages, generated files
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "gofmt would change: $$unformatted"; exit 1; }
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
-	$(GO) test -run 'TestArrows|TestReference|TestModules|TestSizes|TestComparison|TestLinks|TestAPIPage' .
+	$(GO) test -run 'TestArrows|TestReference|TestModules|TestSizes|TestComparison|TestLinks|TestLinesOfPages|TestAPIPage' .
 
 bench: build ## measure against peers (bench/README.md)
 	$(GO) run ./bench

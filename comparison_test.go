@@ -46,3 +46,35 @@ func TestComparison(t *testing.T) {
 		t.Errorf("only %d commands were found", known)
 	}
 }
+
+// TestLinesOfPages fails for a line in backquotes, on a page other than the generated ones, that
+// begins with a word of the top menu and is no menu, no command and no line that is understood.
+func TestLinesOfPages(t *testing.T) {
+	tree := commands.Tree(nil, commands.Version{})
+	all := func(menu.Item) bool { return true }
+	quoted := regexp.MustCompile("`([a-z][^`>\n]*)`")
+	// Words in capitals stand for values.
+	values := strings.NewReplacer("HOST", "h.example", "NAME", "n1", "PORT", "25")
+	known := 0
+	for _, page := range pages(t) {
+		if page == referenceFile || page == "CHANGELOG.md" || page == "COMPARISON.md" {
+			continue
+		}
+		for _, words := range quoted.FindAllStringSubmatch(read(t, page), -1) {
+			path := strings.Fields(words[1])
+			if tree.Find(path[:1]) == nil {
+				continue
+			}
+			known++
+			if tree.Find(path) != nil || words[1] == "commit confirm" {
+				continue
+			}
+			if _, err := tree.Parse(nil, values.Replace(words[1]), false, all); err != nil {
+				t.Errorf("%s: `%s`: %v", page, words[1], err)
+			}
+		}
+	}
+	if known < 60 {
+		t.Errorf("only %d lines were found", known)
+	}
+}
