@@ -73,7 +73,8 @@ func open(o roomOptions, log *slog.Logger) (*rooms, error) {
 	rules := d.CaptureRules()
 	if d.Directory, err = files.Open(files.Options{
 		Path: filepath.Join(o.Dir, "diagnostic"), Log: log, System: d.System,
-		QuotaBytes: rules.Quota, DeleteOldest: rules.DeleteOldest, ReserveBytes: rules.ReserveBytes, KeepFor: rules.KeepFor,
+		QuotaBytes: rules.Quota, DeleteOldest: rules.DeleteOldest,
+		ReserveBytes: rules.ReserveBytes, KeepFor: rules.KeepFor,
 	}); err != nil {
 		return nil, err
 	}
@@ -84,7 +85,8 @@ func open(o roomOptions, log *slog.Logger) (*rooms, error) {
 		return nil, err
 	}
 	d.Table, err = Open(Options{
-		Dir: o.Dir, Product: "diagsh", LastSign: lastSign, Settings: d.Settings, Audit: d.Log, Files: d.Directory, Exports: d.Queue, Log: log,
+		Dir: o.Dir, Product: "diagsh", LastSign: lastSign,
+		Settings: d.Settings, Audit: d.Log, Files: d.Directory, Exports: d.Queue, Log: log,
 	})
 	return d, err
 }
@@ -122,6 +124,13 @@ func ask(name string, o capture.Options, given ...string) capture.Request {
 		o.Interfaces = []string{"right"}
 	}
 	return capture.Request{Name: name, Partial: capture.Partial{Options: o, Given: given}}
+}
+
+// planned returns a request for a capture that begins at a time.
+func planned(name string, at time.Time, iface string) capture.Request {
+	r := ask(name, capture.Options{Interfaces: []string{iface}})
+	r.Start = at
+	return r
 }
 
 func (b *bed) start(caller menu.Caller, r capture.Request) (s capture.Status, err error) {

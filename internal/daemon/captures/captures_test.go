@@ -25,18 +25,20 @@ func TestCaptureLife(t *testing.T) {
 	none := ""
 	began := time.Now().UTC().Truncate(time.Second)
 	s := b.mustStart(ask("smtp", capture.Options{Filter: none}, "filter"))
-	if s.State != capture.Running || s.Owner != "admin" || s.Limits.SizeBytes != 200<<20 || !strings.Contains(s.EffectiveFilter, "port 2222") {
+	if s.State != capture.Running || s.Owner != "admin" || s.Limits.SizeBytes != 200<<20 ||
+		!strings.Contains(s.EffectiveFilter, "port 2222") {
 		t.Errorf("it began as %+v", s)
 	}
 	// It has its name before it takes packets.
 	file := s.Files[0].Name
-	if named, err := time.Parse("mx1-smtp-20060102-150405.pcap", file); err != nil || named.Before(began) || named.After(s.StartTime) {
+	named, err := time.Parse("mx1-smtp-20060102-150405.pcap", file)
+	if err != nil || named.Before(began) || named.After(s.StartTime) {
 		t.Errorf("the file is %s (%v); it was asked for at %v and began at %v", file, err, began, s.StartTime)
 	}
 	if files, err := b.d.ListFiles(); err != nil || len(files) != 0 {
 		t.Errorf("while it runs the files are %v, %v", files, err)
 	}
-	_, err := b.d.OpenFile(file)
+	_, err = b.d.OpenFile(file)
 	roomtest.WantCode(t, err, menu.NotFound)
 	roomtest.WantCode(t, b.d.RemoveFile(roomtest.Admin, file), menu.State)
 	roomtest.WantCode(t, b.d.DeleteCapture(roomtest.Admin, "smtp"), menu.State)
@@ -52,7 +54,8 @@ func TestCaptureLife(t *testing.T) {
 		t.Fatal(err)
 	}
 	s, err = b.d.Capture("smtp")
-	if err != nil || s.State != capture.Stopped || s.StopReason != capture.StoppedByUser || s.PacketsWritten != 500 || *s.PacketsDropped != 0 {
+	if err != nil || s.State != capture.Stopped || s.StopReason != capture.StoppedByUser ||
+		s.PacketsWritten != 500 || *s.PacketsDropped != 0 {
 		t.Errorf("it ended as %+v, %v", s, err)
 	}
 	if n, _ := roomtest.PacketsOf(t, b.d, file); n != 500 {
@@ -158,7 +161,8 @@ func TestCaptureRequests(t *testing.T) {
 	if list := b.d.Captures(); len(list) != 0 {
 		t.Errorf("what could not start is in the table: %+v", list)
 	}
-	unlimited := b.mustStart(ask("", capture.Options{Limits: capture.Limits{SizeBytes: capture.Unlimited, DurationSeconds: capture.Unlimited}}))
+	none := capture.Limits{SizeBytes: capture.Unlimited, DurationSeconds: capture.Unlimited}
+	unlimited := b.mustStart(ask("", capture.Options{Limits: none}))
 	if unlimited.Limits.SizeBytes != capture.Unlimited || unlimited.Limits.DurationSeconds != 0 {
 		t.Errorf("unlimited is %+v", unlimited.Limits)
 	}
@@ -191,7 +195,8 @@ func TestCaptureSettings(t *testing.T) {
 	roomtest.WantCode(t, set(s), 0)
 
 	began := b.mustStart(capture.Request{})
-	if began.EffectiveFilter != "tcp port 25" || !slices.Equal(began.Interfaces, s.Interfaces) || began.Limits.DurationSeconds != 60 {
+	if began.EffectiveFilter != "tcp port 25" || !slices.Equal(began.Interfaces, s.Interfaces) ||
+		began.Limits.DurationSeconds != 60 {
 		t.Errorf("with the settings it began as %+v", began)
 	}
 	began = b.mustStart(capture.Request{Partial: capture.Partial{Given: []string{"filter", "management"}}})
@@ -220,7 +225,7 @@ func TestCaptureInterfaces(t *testing.T) {
 			names = append(names, fmt.Sprint(i.Name, i.Up, i.LinkType))
 		}
 		slices.Sort(names)
-		if want := []string{"lotrueloopback", "lefttrueEthernet", "righttrueEthernet"}; len(names) != 3 || !slices.Contains(names, want[0]) || !slices.Contains(names, want[1]) {
+		if want := []string{"lefttrueEthernet", "lotrueloopback", "righttrueEthernet"}; !slices.Equal(names, want) {
 			t.Errorf("the interfaces are %q", names)
 		}
 	})
@@ -255,9 +260,12 @@ func TestStrayFilesAreFinished(t *testing.T) {
 	defer root.Close()
 	writePart(t, root, "stray.pcap")
 	os.WriteFile(filepath.Join(diagnostic, capture.PartName("empty.pcap")), []byte{1, 2}, 0o600)
+	running := func(name string) capture.Status {
+		return capture.Status{Name: name, State: capture.Running, StartTime: time.Now()}
+	}
 	table, _ := json.Marshal(capturesFile{[]*entry{
-		{File: "empty.pcap", Payload: true, Status: capture.Status{Name: "empty", State: capture.Running, StartTime: time.Now()}},
-		{File: "never.pcap", Payload: true, Status: capture.Status{Name: "never", State: capture.Running, StartTime: time.Now()}},
+		{File: "empty.pcap", Payload: true, Status: running("empty")},
+		{File: "never.pcap", Payload: true, Status: running("never")},
 	}})
 	os.WriteFile(filepath.Join(dir, "captures.json"), table, 0o600)
 

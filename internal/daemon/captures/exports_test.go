@@ -119,16 +119,21 @@ func numberedPackets(t *testing.T, content []byte, want int) (next int) {
 	return want
 }
 
-// Each file of a ring is copied as it closes. While the target takes none, none goes; when it takes them again they are copied in
-// their order, and what is more than the ring keeps goes, all while the capture runs. After a restart nothing is copied again.
+// ringOfTwo asks for a ring of files of 1 MiB, of which two are kept.
+var ringOfTwo = ask("ring", capture.Options{Mode: capture.Ring,
+	Rotation: capture.Rotation{FileBytes: 1 << 20, KeepFiles: 2},
+	Limits:   capture.Limits{SizeBytes: capture.Unlimited},
+}, "filter")
+
+// Each file of a ring is copied as it closes. While the target takes none, none is deleted. When it
+// takes them again they are copied in their order, and what is more than the ring keeps is deleted,
+// while the capture runs. After a restart nothing is copied again.
 func TestFilesOfARingAreCopiedAsTheyClose(t *testing.T) {
 	o := roomOptions{Dir: t.TempDir()}
 	b := newBed(t, o)
 	away := newFakeTarget(t)
 	away.target(b, "away")
-	none := ""
-	ring := ask("ring", capture.Options{Filter: none, Mode: capture.Ring, Rotation: capture.Rotation{FileBytes: 1 << 20, KeepFiles: 2}, Limits: capture.Limits{SizeBytes: capture.Unlimited}}, "filter")
-	b.mustStart(ring)
+	b.mustStart(ringOfTwo)
 	const packets = 6000 // 749 fit in a file
 	b.sendNumbered(0, packets)
 	status := func() capture.Status {
@@ -154,7 +159,10 @@ func TestFilesOfARingAreCopiedAsTheyClose(t *testing.T) {
 	}
 	away.opens()
 	b.d.Hurry()
-	await.Until(t, "what is more than is kept is gone", func() bool { s := status(); return len(s.Files) == 2 && s.FilesAwaitingExport == 0 })
+	await.Until(t, "what is more than is kept is gone", func() bool {
+		s := status()
+		return len(s.Files) == 2 && s.FilesAwaitingExport == 0
+	})
 	if s := status(); s.State != capture.Running || s.FilesRemoved != 7 || len(away.has()) != 8 {
 		t.Errorf("%d files were copied; it is %+v", len(away.has()), s)
 	}
@@ -186,15 +194,15 @@ func TestFilesOfARingAreCopiedAsTheyClose(t *testing.T) {
 	}
 }
 
-// A ring whose target is away ends when the quota is used up, with its reason, and has every packet: who asked for copies agreed to
-// lose old files only after that. When the target is back the files beyond those that are kept go, also though the capture has ended.
+// A ring whose target is away ends when the quota is used up, with its reason, and has every
+// packet: a user who wants copies agreed to lose old files only after that. When the target is
+// back, the files beyond those that are kept are deleted although the capture has ended.
 func TestARingThatIsNotCopiedEndsAtTheQuota(t *testing.T) {
 	t.Parallel()
 	b := newBed(t, roomOptions{Dir: roomtest.Configure(t, t.TempDir(), "captures: {quota: 24MB, deleteOldest: true}")})
 	away := newFakeTarget(t)
 	away.target(b, "away")
-	none := ""
-	b.mustStart(ask("ring", capture.Options{Filter: none, Mode: capture.Ring, Rotation: capture.Rotation{FileBytes: 1 << 20, KeepFiles: 2}, Limits: capture.Limits{SizeBytes: capture.Unlimited}}, "filter"))
+	b.mustStart(ringOfTwo)
 	sent := 0
 	var s capture.Status
 	await.Until(t, "the capture ends", func() bool {
@@ -203,13 +211,17 @@ func TestARingThatIsNotCopiedEndsAtTheQuota(t *testing.T) {
 		s, _ = b.d.Capture("ring")
 		return s.State != capture.Running
 	})
-	if s.StopReason != capture.DiskLow || s.Error == "" || s.FilesRemoved != 0 || len(s.Files) < 8 || int(s.FilesAwaitingExport) != len(s.Files) {
+	if s.StopReason != capture.DiskLow || s.Error == "" || s.FilesRemoved != 0 || len(s.Files) < 8 ||
+		int(s.FilesAwaitingExport) != len(s.Files) {
 		t.Fatalf("it ended as %+v", s)
 	}
 	kept := len(s.Files)
 	away.opens()
 	b.d.Hurry()
-	await.Until(t, "what is more than is kept is gone", func() bool { s, _ = b.d.Capture("ring"); return len(s.Files) == 2 })
+	await.Until(t, "what is more than is kept is gone", func() bool {
+		s, _ = b.d.Capture("ring")
+		return len(s.Files) == 2
+	})
 	next := 0
 	for _, name := range away.has() {
 		next = numberedPackets(t, away.content(name), next)
@@ -220,20 +232,21 @@ func TestARingThatIsNotCopiedEndsAtTheQuota(t *testing.T) {
 	}
 }
 
-// What waits when the appliance ends is copied after its next start, each file once, and then the ring is as large as it should be.
+// What waits when the appliance ends is copied after its next start, each file once. Then the ring
+// has as many files as it keeps.
 func TestWhatWaitsIsCopiedAfterARestart(t *testing.T) {
 	o := roomOptions{Dir: t.TempDir()}
 	b := newBed(t, o)
 	away := newFakeTarget(t)
 	away.target(b, "away")
-	none := ""
-	b.mustStart(ask("ring", capture.Options{Filter: none, Mode: capture.Ring, Rotation: capture.Rotation{FileBytes: 1 << 20, KeepFiles: 2}, Limits: capture.Limits{SizeBytes: capture.Unlimited}}, "filter"))
+	b.mustStart(ringOfTwo)
 	const packets = 3000
 	b.sendNumbered(0, packets)
 	await.Until(t, "all is written", func() bool { s, _ := b.d.Capture("ring"); return s.PacketsWritten == packets })
 	b.again(o)
 	s, err := b.d.Capture("ring")
-	if err != nil || s.StopReason != capture.Shutdown || len(s.Files) != 5 || s.FilesAwaitingExport != 5 || len(b.d.Exports()) != 5 {
+	if err != nil || s.StopReason != capture.Shutdown || len(s.Files) != 5 || s.FilesAwaitingExport != 5 ||
+		len(b.d.Exports()) != 5 {
 		t.Fatalf("after the restart it is %+v, %v; the queue is %+v", s, err, b.d.Exports())
 	}
 	away.opens()
@@ -251,8 +264,8 @@ func TestWhatWaitsIsCopiedAfterARestart(t *testing.T) {
 	}
 }
 
-// Files that could not be queued when they closed are queued as soon as the queue can be written: by the appliance that runs, and by
-// the next one if that one dies before.
+// Files that could not be queued when they closed are queued as soon as the queue can be written:
+// by the appliance that runs, or by the next one if that one dies before.
 func TestFilesThatCouldNotBeQueuedAreCopied(t *testing.T) {
 	o := roomOptions{Dir: roomtest.Configure(t, t.TempDir(), "captures: {keepFor: 24h}")}
 	b := newBed(t, o)
@@ -332,7 +345,7 @@ func TestAnAppendedFileIsCopiedAgain(t *testing.T) {
 	}
 }
 
-// A file that waits for its copy is nobody's to delete but a user's; when its target is given up, it may go.
+// A file that waits for its copy is deleted by users only. When its target is given up, it may go.
 func TestFilesThatWaitForTheirCopyStay(t *testing.T) {
 	b := newBed(t, roomOptions{Dir: roomtest.Configure(t, t.TempDir(), "captures: {keepFor: 24h}")})
 	target := capture.Target{Name: "away", URL: "https://127.0.0.1:1/x", Auto: true}
@@ -340,17 +353,12 @@ func TestFilesThatWaitForTheirCopyStay(t *testing.T) {
 		t.Fatal(err)
 	}
 	file := b.filled("old", 1<<20, false)
-	until := func(what string, ok func() bool) {
-		t.Helper()
-		for deadline := time.Now().Add(10 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
-			if time.Now().After(deadline) {
-				t.Fatalf("waited in vain for %s: %+v", what, b.d.Exports())
-			}
-		}
-	}
 	later := time.Now().Add(48 * time.Hour)
 	b.d.Directory.Sweep(later) // also before the file is queued
-	until("a try", func() bool { list := b.d.Exports(); return len(list) == 1 && list[0].Tries > 0 })
+	await.Until(t, "a try", func() bool {
+		list := b.d.Exports()
+		return len(list) == 1 && list[0].Tries > 0
+	})
 	b.d.Directory.Sweep(later)
 	if _, err := b.d.StatFile(file); err != nil || !b.d.Waiting(file) {
 		t.Fatalf("a file that waits for its copy is gone: %v", err)
@@ -362,7 +370,9 @@ func TestFilesThatWaitForTheirCopyStay(t *testing.T) {
 		t.Errorf("a copy to no target: %v", err)
 	}
 	// It is over for retention when the disk knows it too.
-	until("the end of the copy", func() bool { return b.d.Exports()[0].State == capture.ExportFailed && !b.d.Waiting(file) })
+	await.Until(t, "the end of the copy", func() bool {
+		return b.d.Exports()[0].State == capture.ExportFailed && !b.d.Waiting(file)
+	})
 	b.d.Directory.Sweep(later)
 	_, err := b.d.StatFile(file)
 	roomtest.WantCode(t, err, menu.NotFound)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -62,8 +63,10 @@ func TestManagementIsLeftOut(t *testing.T) {
 		}
 	}
 	// Without addresses the ports alone count.
-	program, err = compile(t.Context(), managementFilter([]uint16{22}, nil), target{layer: capture.Ethernet}, filterNames)
-	if err != nil || kept(t, program, connection(t, "198.51.100.9:40000", "192.0.2.1:22")) > 0 || kept(t, program, connection(t, "198.51.100.9:40000", "192.0.2.1:25")) == 0 {
+	expression = managementFilter([]uint16{22}, nil)
+	program, err = compile(t.Context(), expression, target{layer: capture.Ethernet}, filterNames)
+	if err != nil || kept(t, program, connection(t, "198.51.100.9:40000", "192.0.2.1:22")) > 0 ||
+		kept(t, program, connection(t, "198.51.100.9:40000", "192.0.2.1:25")) == 0 {
 		t.Errorf("without addresses it is wrong, %v", err)
 	}
 	if e := managementFilter(nil, own); e != "" {
@@ -71,13 +74,16 @@ func TestManagementIsLeftOut(t *testing.T) {
 	}
 }
 
-// A packet that ends before its ports is of no management session: what is shorter than the exclusion reads is captured, whatever it
-// claims to be, and so is what the user's own filter takes of it.
+// A packet that ends before its ports belongs to no management session. If it is shorter than what
+// the exclusion reads it is captured, whatever it claims to be, and so is what the user's own
+// filter takes of it.
 func TestRuntsAreCaptured(t *testing.T) {
 	own := []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")}
-	options := connection(t, "198.51.100.9:40000", "192.0.2.1:2222")
+	four := connection(t, "198.51.100.9:40000", "192.0.2.1:2222")
+	six := connection(t, "[2001:db8::9]:40000", "[2001:db8::1]:2222")
+	options := slices.Clone(four)
 	options[14] = 0x4f // 60 bytes of header
-	fragment := connection(t, "[2001:db8::9]:40000", "[2001:db8::1]:2222")
+	fragment := slices.Clone(six)
 	fragment[20] = 44
 	for _, addresses := range [][]netip.Addr{own, nil, own[:1], own[1:]} {
 		for _, c := range []struct {
@@ -86,10 +92,15 @@ func TestRuntsAreCaptured(t *testing.T) {
 			data   []byte
 			whole  bool // also as a whole it is none
 		}{
-			{capture.Ethernet, "", connection(t, "198.51.100.9:40000", "192.0.2.1:2222"), false}, {capture.Ethernet, "", connection(t, "[2001:db8::9]:40000", "[2001:db8::1]:2222"), false},
-			{capture.Ethernet, "less 100", connection(t, "198.51.100.9:40000", "192.0.2.1:2222"), false}, {capture.Ethernet, "not udp", options[:54], true},
-			{capture.Ethernet, "", options, true}, {capture.Ethernet, "", fragment, true}, {capture.Ethernet, "", ether(0x8100, append([]byte{0, 5, 8, 0}, options[14:]...)), true},
-			{capture.Raw, "", connection(t, "198.51.100.9:40000", "192.0.2.1:2222")[14:], false}, {capture.Raw, "less 100", connection(t, "[2001:db8::9]:40000", "[2001:db8::1]:2222")[14:], false},
+			{capture.Ethernet, "", four, false},
+			{capture.Ethernet, "", six, false},
+			{capture.Ethernet, "less 100", four, false},
+			{capture.Ethernet, "not udp", options[:54], true},
+			{capture.Ethernet, "", options, true},
+			{capture.Ethernet, "", fragment, true},
+			{capture.Ethernet, "", ether(0x8100, append([]byte{0, 5, 8, 0}, options[14:]...)), true},
+			{capture.Raw, "", four[14:], false},
+			{capture.Raw, "less 100", six[14:], false},
 		} {
 			d := managed(t, 2222)
 			expression := managementFilter(d.settings.ManagementPorts(), addresses)
@@ -130,7 +141,8 @@ func TestEffectiveFilter(t *testing.T) {
 		{"", false, "not ((len >= 38 and ", ")"},
 		{"", true, "", ""},
 	} {
-		f, err := d.buildFilter(t.Context(), capture.Spec{Options: capture.Options{Filter: c.filter, Management: c.management}}, []capture.Interface{lan})
+		spec := capture.Spec{Options: capture.Options{Filter: c.filter, Management: c.management}}
+		f, err := d.buildFilter(t.Context(), spec, []capture.Interface{lan})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -145,13 +157,18 @@ func TestEffectiveFilter(t *testing.T) {
 
 func TestFilterErrors(t *testing.T) {
 	d := managed(t, 2222)
-	for _, expression := range []string{"hosst 192.0.2.1", "port", "port 25) or (port 26", "tcp and", "(", "port 99999", "\x1b[2J"} {
+	for _, expression := range []string{
+		"hosst 192.0.2.1", "port", "port 25) or (port 26", "tcp and", "(", "port 99999", "\x1b[2J",
+	} {
 		err := d.CheckFilter(t.Context(), expression)
 		var e *menu.Error
-		if !errors.As(err, &e) || e.Code != menu.Usage || e.Argument != "filter" || !strings.Contains(e.Message, "at character") || strings.ContainsRune(e.Error(), 0x1b) {
+		if !errors.As(err, &e) || e.Code != menu.Usage || e.Argument != "filter" ||
+			!strings.Contains(e.Message, "at character") || strings.ContainsRune(e.Error(), 0x1b) {
 			t.Errorf("%q: %v", expression, err)
 		}
-		if _, err := d.buildFilter(t.Context(), capture.Spec{Options: capture.Options{Filter: expression}}, []capture.Interface{{LinkType: capture.Ethernet}}); roomtest.CodeOf(t, err) != menu.Usage {
+		spec := capture.Spec{Options: capture.Options{Filter: expression}}
+		_, err = d.buildFilter(t.Context(), spec, []capture.Interface{{LinkType: capture.Ethernet}})
+		if roomtest.CodeOf(t, err) != menu.Usage {
 			t.Errorf("%q is refused when checked and taken when started", expression)
 		}
 	}
@@ -172,17 +189,22 @@ func TestHeadersProgramIsValid(t *testing.T) {
 	}
 }
 
-// Of all interfaces those are left out, and told, that a filter is of no use for: also one that appears later. One that is named is refused.
+// Of all interfaces those are left out, and told, that cannot match the filter, also one that
+// appears later. One that is named is refused.
 func TestInterfacesThatAFilterIsOfNoUseFor(t *testing.T) {
 	d := managed(t, 2222)
-	lan, tun := capture.Interface{Name: "lan", Index: 1, LinkType: capture.Ethernet}, capture.Interface{Name: "tun0", Index: 2, LinkType: capture.Raw}
-	for _, expression := range []string{"ether host 02:00:00:00:00:01", "vlan 100", "not ether broadcast", "port 25 and ether multicast"} {
+	lan := capture.Interface{Name: "lan", Index: 1, LinkType: capture.Ethernet}
+	tun := capture.Interface{Name: "tun0", Index: 2, LinkType: capture.Raw}
+	for _, expression := range []string{
+		"ether host 02:00:00:00:00:01", "vlan 100", "not ether broadcast", "port 25 and ether multicast",
+	} {
 		all := capture.Spec{Options: capture.Options{Filter: expression, Interfaces: []string{capture.All}}}
 		f, err := d.buildFilter(t.Context(), all, []capture.Interface{tun, lan})
 		if err != nil || len(f.interfaces) != 1 || f.interfaces[0] != lan {
 			t.Fatalf("%s: %+v, %v", expression, f, err)
 		}
-		if left := f.leftOut(); len(left) != 1 || left[0].Interface != "tun0" || !strings.Contains(left[0].Reason, "on link type RAW") {
+		left := f.leftOut()
+		if len(left) != 1 || left[0].Interface != "tun0" || !strings.Contains(left[0].Reason, "on link type RAW") {
 			t.Errorf("%s: %+v are left out", expression, left)
 		}
 		later := tun
@@ -191,7 +213,8 @@ func TestInterfacesThatAFilterIsOfNoUseFor(t *testing.T) {
 			t.Errorf("%s: one that appears later: %v, %+v", expression, err, f.leftOut())
 		}
 		all.Interfaces = []string{"tun0", "lan"}
-		if _, err := d.buildFilter(t.Context(), all, []capture.Interface{tun, lan}); roomtest.CodeOf(t, err) != menu.Usage {
+		_, err = d.buildFilter(t.Context(), all, []capture.Interface{tun, lan})
+		if roomtest.CodeOf(t, err) != menu.Usage {
 			t.Errorf("%s on tun0 by name: %v", expression, err)
 		}
 		all.Interfaces = []string{capture.All}
@@ -204,7 +227,8 @@ func TestInterfacesThatAFilterIsOfNoUseFor(t *testing.T) {
 // managed returns a table whose appliance has no more than ports of its own.
 func managed(t *testing.T, ports ...uint16) *Table {
 	t.Helper()
-	s, err := settings.Open(settings.Options{Dir: t.TempDir(), ManagementPorts: ports, Log: slog.New(slog.DiscardHandler)})
+	log := slog.New(slog.DiscardHandler)
+	s, err := settings.Open(settings.Options{Dir: t.TempDir(), ManagementPorts: ports, Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,7 +14,8 @@ import (
 	"diagsh/capture/headers"
 )
 
-// kept is how many bytes of a packet a program keeps, by the virtual machine of golang.org/x/net/bpf.
+// kept returns how many bytes of a packet a program keeps, by the virtual machine of
+// golang.org/x/net/bpf.
 func kept(t testing.TB, program []bpf.RawInstruction, packet []byte) int {
 	t.Helper()
 	instructions, ok := bpf.Disassemble(program)
@@ -96,7 +97,8 @@ func ipCases() []headerCase {
 		{"ipv6 udp", ipv6Packet(17, udp), 48},
 		{"ipv6 icmp", ipv6Packet(58, udp), 48},
 		{"ipv6 esp", ipv6Packet(50, payload), 40},
-		{"ipv6 hop-by-hop, destination, tcp", ipv6Packet(0, extension(60, 0), extension(6, 2), tcpSegment(0, payload)), 40 + 8 + 24 + 20},
+		{"ipv6 hop-by-hop, destination, tcp",
+			ipv6Packet(0, extension(60, 0), extension(6, 2), tcpSegment(0, payload)), 40 + 8 + 24 + 20},
 		{"ipv6 first fragment", ipv6Packet(44, []byte{17, 0, 0, 1, 0, 0, 0, 9}, udp), 56},
 		{"ipv6 later fragment", ipv6Packet(44, []byte{17, 0, 0, 8, 0, 0, 0, 9}, payload), 48},
 		{"ipv6 with too many headerExtensions", ipv6Packet(60, append(tooMany, payload)...), 40 + headerExtensions*8},
@@ -110,9 +112,10 @@ func ethernetCases() []headerCase {
 		if c.packet[0]>>4 == 6 {
 			kind = 0x86dd
 		}
-		list = append(list, headerCase{c.name, ether(kind, c.packet), 14 + c.want})
-		list = append(list, headerCase{c.name + " behind a tag", ether(0x8100, tag(kind), c.packet), 18 + c.want})
-		list = append(list, headerCase{c.name + " behind two tags", ether(0x88a8, tag(0x8100), tag(kind), c.packet), 22 + c.want})
+		list = append(list,
+			headerCase{c.name, ether(kind, c.packet), 14 + c.want},
+			headerCase{c.name + " after a tag", ether(0x8100, tag(kind), c.packet), 18 + c.want},
+			headerCase{c.name + " after two tags", ether(0x88a8, tag(0x8100), tag(kind), c.packet), 22 + c.want})
 	}
 	return append(list,
 		headerCase{"arp", ether(0x0806, make([]byte, 46)), 60},
@@ -124,7 +127,9 @@ func ethernetCases() []headerCase {
 }
 
 func TestHeadersOnly(t *testing.T) {
-	for link, cases := range map[capture.LinkType][]headerCase{capture.Ethernet: ethernetCases(), capture.Raw: ipCases()} {
+	for link, cases := range map[capture.LinkType][]headerCase{
+		capture.Ethernet: ethernetCases(), capture.Raw: ipCases(),
+	} {
 		program := headers.Cut(nil, link, 0)
 		if len(program) > 1000 {
 			t.Errorf("the program has %d instructions", len(program))
@@ -187,7 +192,8 @@ func TestHeadersOnlyKeepsTheFilter(t *testing.T) {
 		}
 		return p
 	}
-	// The virtual machine of this test knows no VLAN metadata, so the part that asks for it is taken out.
+	// The virtual machine of this test knows no VLAN metadata, so the part that asks for it is
+	// taken out.
 	withoutMetadata := func(p []bpf.RawInstruction) []bpf.RawInstruction {
 		p = slices.Clone(p)
 		for i := range p {
@@ -199,9 +205,11 @@ func TestHeadersOnlyKeepsTheFilter(t *testing.T) {
 	}
 	accepted := 0
 	for _, c := range ethernetCases() {
-		all, headers := kept(t, withoutMetadata(programOf(whole)), c.packet), kept(t, withoutMetadata(programOf(cut)), c.packet)
+		all := kept(t, withoutMetadata(programOf(whole)), c.packet)
+		headers := kept(t, withoutMetadata(programOf(cut)), c.packet)
 		if (all == 0) != (headers == 0) || headers > c.want {
-			t.Errorf("%s: the filter keeps %d bytes, and %d of the headers; want at most %d", c.name, all, headers, c.want)
+			t.Errorf("%s: the filter keeps %d bytes, and %d of the headers; want at most %d",
+				c.name, all, headers, c.want)
 		}
 		if all > 0 {
 			accepted++

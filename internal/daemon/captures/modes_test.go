@@ -33,14 +33,17 @@ func loopbackSender(t *testing.T) (sender net.Conn, filter string) {
 	return sender, "udp dst port " + strings.TrimPrefix(receiver.LocalAddr().String(), "127.0.0.1:")
 }
 
-// The captures of this test are on the loopback interface: what goes on by itself is begun by the appliance's own goroutines, which
-// are not in the network of a test.
+// The captures of this test are on the loopback interface: what is resumed is begun by the table's
+// own goroutines, which are not in the network of a test.
 func TestPersistentCaptureGoesOn(t *testing.T) {
 	o := roomOptions{Dir: t.TempDir(), Hostname: "mx1"}
 	b := &bed{T: t, d: start(t, o)}
 	sender, filter := loopbackSender(t)
 	for _, r := range []capture.Request{
-		{Name: "mail", Partial: capture.Partial{Options: capture.Options{Persistent: true, Mode: capture.Ring, Rotation: capture.Rotation{FileSeconds: 3600}}}}, {Name: "once"},
+		ask("mail", capture.Options{
+			Persistent: true, Mode: capture.Ring, Rotation: capture.Rotation{FileSeconds: 3600},
+		}),
+		{Name: "once"},
 	} {
 		r.Interfaces, r.Filter = []string{"lo"}, filter
 		if _, err := b.d.StartCapture(roomtest.Admin, r); err != nil {
@@ -59,7 +62,10 @@ func TestPersistentCaptureGoesOn(t *testing.T) {
 		}
 		if round < 2 {
 			restart()
-			await.Until(t, "it goes on", func() bool { s, _ := b.d.Capture("mail"); return s.State == capture.Running && len(s.Files) == round+2 })
+			await.Until(t, "it is resumed", func() bool {
+				s, _ := b.d.Capture("mail")
+				return s.State == capture.Running && len(s.Files) == round+2
+			})
 		}
 	}
 	s, err := b.d.StopCapture(roomtest.Admin, "mail")
@@ -80,7 +86,8 @@ func TestPersistentCaptureGoesOn(t *testing.T) {
 	}
 }
 
-// A capture that persists and has met its limit when the appliance dies has ended, for that reason: there is nothing to go on with.
+// A capture that persists and has met its limit when the appliance dies has ended for that reason
+// and is not resumed.
 func TestPersistentCaptureThatHasMetItsLimit(t *testing.T) {
 	t.Parallel()
 	const packets, packet = 100, 14 + 20 + 8 + 6 // bytes
@@ -97,7 +104,8 @@ func TestPersistentCaptureThatHasMetItsLimit(t *testing.T) {
 			o := roomOptions{Dir: t.TempDir(), Hostname: "mx1"}
 			d := start(t, o)
 			sender, filter := loopbackSender(t)
-			s, err := d.StartCapture(roomtest.Admin, ask("mail", capture.Options{Interfaces: []string{"lo"}, Filter: filter, Persistent: true, Limits: capture.Limits{SizeBytes: c.size}}, "filter"))
+			s, err := d.StartCapture(roomtest.Admin, ask("mail", capture.Options{Interfaces: []string{"lo"},
+				Filter: filter, Persistent: true, Limits: capture.Limits{SizeBytes: c.size}}, "filter"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -112,7 +120,10 @@ func TestPersistentCaptureThatHasMetItsLimit(t *testing.T) {
 			o.Dir = dead(t, o.Dir)
 			d = start(t, o)
 			if c.more {
-				await.Until(t, "it goes on", func() bool { s, _ := d.Capture("mail"); return s.State == capture.Running && len(s.Files) == 2 })
+				await.Until(t, "it is resumed", func() bool {
+					s, _ := d.Capture("mail")
+					return s.State == capture.Running && len(s.Files) == 2
+				})
 				sender.Write([]byte("packet"))
 			}
 			await.Until(t, "it ends", func() bool {
@@ -120,7 +131,8 @@ func TestPersistentCaptureThatHasMetItsLimit(t *testing.T) {
 				return s.State != capture.Running && s.StopReason != capture.Interrupted
 			})
 			s, err = d.Capture("mail")
-			if err != nil || s.StopReason != capture.SizeExceeded || s.State != capture.Stopped || s.Error != "" || s.PacketsWritten != packets || len(s.Files) != 1 || s.EndTime.IsZero() {
+			if err != nil || s.StopReason != capture.SizeExceeded || s.State != capture.Stopped || s.Error != "" ||
+				s.PacketsWritten != packets || len(s.Files) != 1 || s.EndTime.IsZero() {
 				t.Fatalf("it ended as %+v, %v", s, err)
 			}
 			if n, _ := roomtest.PacketsOf(t, d, file); n != packets {
@@ -133,8 +145,9 @@ func TestPersistentCaptureThatHasMetItsLimit(t *testing.T) {
 	}
 }
 
-// A capture that the appliance's table has as running, on a disk that is low when it starts again: if its files were closed the capture
-// had ended, which the table had no room to say; else nobody knows what was first.
+// The table has a capture as running, and the disk is low when the appliance starts again. If its
+// files were closed, the capture had ended, and the disk had no room for a table that says so. Else
+// the order is unknown.
 func TestInterruptedOnADiskThatIsLow(t *testing.T) {
 	for name, c := range map[string]struct {
 		closed bool
@@ -156,7 +169,8 @@ func TestInterruptedOnADiskThatIsLow(t *testing.T) {
 			}
 			// More than any disk has.
 			reserve := regexp.MustCompile(`"reserveBytes": [0-9]+`)
-			if err := os.WriteFile(table, reserve.ReplaceAll(text, []byte(`"reserveBytes": 1000000000000000000`)), 0o600); err != nil {
+			text = reserve.ReplaceAll(text, []byte(`"reserveBytes": 1000000000000000000`))
+			if err := os.WriteFile(table, text, 0o600); err != nil {
 				t.Fatal(err)
 			}
 			if c.closed {
@@ -179,7 +193,7 @@ func TestPlannedCapture(t *testing.T) {
 	o := roomOptions{Dir: t.TempDir()}
 	b := newBed(t, o)
 	at := time.Now().Add(time.Hour)
-	s := b.mustStart(capture.Request{Name: "later", Start: at, Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}}}})
+	s := b.mustStart(planned("later", at, "right"))
 	if s.State != capture.NotStarted || !s.StartTime.IsZero() || len(s.Files) != 0 || !s.Start.Equal(at) {
 		t.Errorf("it is %+v", s)
 	}
@@ -188,13 +202,15 @@ func TestPlannedCapture(t *testing.T) {
 	if s, err := b.d.Capture("later"); err != nil || s.State != capture.NotStarted {
 		t.Fatalf("after a restart it is %+v, %v", s, err)
 	}
-	if s, err := b.d.StopCapture(roomtest.Admin, "later"); err != nil || s.State != capture.Stopped || s.StopReason != capture.StoppedByUser {
+	s, err := b.d.StopCapture(roomtest.Admin, "later")
+	if err != nil || s.State != capture.Stopped || s.StopReason != capture.StoppedByUser {
 		t.Errorf("stopped it is %+v, %v", s, err)
 	}
 	roomtest.WantCode(t, b.d.DeleteCapture(roomtest.Admin, "later"), 0)
 
-	// The appliance's goroutines are not in the network of the test, so only lo is there for what begins by itself.
-	b.mustStart(capture.Request{Name: "soon", Start: time.Now().Add(200 * time.Millisecond), Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"lo"}}}})
+	// The table's goroutines are not in the network of the test, so only lo is there for what
+	// begins by itself.
+	b.mustStart(planned("soon", time.Now().Add(200*time.Millisecond), "lo"))
 	await.Until(t, "it begins", func() bool { s, _ := b.d.Capture("soon"); return len(s.Files) == 1 })
 	if s, err := b.d.StopCapture(roomtest.Admin, "soon"); err != nil || len(s.Files) != 1 {
 		t.Errorf("it is %+v, %v", s, err)
@@ -217,18 +233,23 @@ func TestPlannedCaptureThatIsKilledAsItBegins(t *testing.T) {
 	var entries []*entry
 	for _, name := range []string{"persists", "once"} {
 		writePart(t, root, name+".pcap")
-		options := capture.Options{Interfaces: []string{"lo"}, Persistent: name == "persists", Limits: capture.Limits{SizeBytes: 1 << 20}}
+		options := capture.Options{Interfaces: []string{"lo"}, Persistent: name == "persists"}
+		options.Limits.SizeBytes = 1 << 20
 		spec := capture.Spec{Name: name, Start: time.Now().Add(-time.Minute), Options: options}
 		entries = append(entries, &entry{File: name + ".pcap", Payload: true, Spec: spec, Status: spec.Status()})
 	}
 	table, _ := json.Marshal(capturesFile{entries})
 	os.WriteFile(filepath.Join(dir, "captures.json"), table, 0o600)
 	d := start(t, roomOptions{Dir: dir})
-	await.Until(t, "it goes on", func() bool { s, _ := d.Capture("persists"); return s.State != capture.NotStarted && len(s.Files) == 2 })
+	await.Until(t, "it is resumed", func() bool {
+		s, _ := d.Capture("persists")
+		return s.State != capture.NotStarted && len(s.Files) == 2
+	})
 	if s, _ := d.Capture("persists"); s.State != capture.Running || s.Files[0].Packets != 1 || s.Error != "" {
 		t.Errorf("what persists is %+v", s)
 	}
-	if s, _ := d.Capture("once"); s.StopReason != capture.Interrupted || len(s.Files) != 1 || s.Files[0].Packets != 1 || s.StartTime.IsZero() {
+	s, _ := d.Capture("once")
+	if s.StopReason != capture.Interrupted || len(s.Files) != 1 || s.Files[0].Packets != 1 || s.StartTime.IsZero() {
 		t.Errorf("what does not is %+v", s)
 	}
 	if _, err := d.StopCapture(roomtest.Admin, "persists"); err != nil {
@@ -238,8 +259,8 @@ func TestPlannedCaptureThatIsKilledAsItBegins(t *testing.T) {
 
 func TestPlannedCaptureThatCannotBegin(t *testing.T) {
 	b := newBed(t, roomOptions{Dir: t.TempDir()})
-	b.mustStart(capture.Request{Name: "soon", Start: time.Now().Add(100 * time.Millisecond), Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}}}})
-	// Where the appliance's goroutines are there is no such interface.
+	b.mustStart(planned("soon", time.Now().Add(100*time.Millisecond), "right"))
+	// Where the table's goroutines are there is no such interface.
 	await.Until(t, "it fails", func() bool { s, _ := b.d.Capture("soon"); return s.State == capture.Error })
 	if s, _ := b.d.Capture("soon"); s.StopReason != capture.StartFailed || s.Error == "" {
 		t.Errorf("it is %+v", s)
@@ -273,7 +294,8 @@ func TestAppendingToACapture(t *testing.T) {
 func TestDefaultsAreThoseOfANewAppliance(t *testing.T) {
 	b := newBed(t, roomOptions{Dir: t.TempDir(), ManagementPorts: []uint16{2222}})
 	settings := b.d.CaptureSettings()
-	settings.Filter, settings.Limits.DurationSeconds, settings.SnapLength, settings.Comment, settings.Management = "port 25", 3600, 96, "slow mail", true
+	settings.Filter, settings.Limits.DurationSeconds, settings.SnapLength = "port 25", 3600, 96
+	settings.Comment, settings.Management = "slow mail", true
 	if err := b.d.SetCaptureSettings(roomtest.Admin, capture.Partial{Options: settings.Options}); err != nil {
 		t.Fatal(err)
 	}
@@ -281,13 +303,18 @@ func TestDefaultsAreThoseOfANewAppliance(t *testing.T) {
 	if of.Filter != "port 25" || of.SnapLength != 96 || of.Limits.DurationSeconds != 3600 {
 		t.Errorf("the settings make %+v", of)
 	}
-	s := b.mustStart(capture.Request{Name: "defaults", Defaults: true, Partial: capture.Partial{Options: capture.Options{Interfaces: []string{"right"}, Limits: capture.Limits{Packets: 7}}}})
-	if s.Filter != "" || s.EffectiveFilter == "" || s.SnapLength != 0 || s.Comment != "" || s.Limits != (capture.Limits{SizeBytes: settings.Limits.SizeBytes, Packets: 7}) || s.Format != capture.PCAP {
+	defaults := ask("defaults", capture.Options{Limits: capture.Limits{Packets: 7}})
+	defaults.Defaults = true
+	s := b.mustStart(defaults)
+	limits := capture.Limits{SizeBytes: settings.Limits.SizeBytes, Packets: 7}
+	if s.Filter != "" || s.EffectiveFilter == "" || s.SnapLength != 0 || s.Comment != "" || s.Limits != limits ||
+		s.Format != capture.PCAP {
 		t.Errorf("the defaults make %+v", s)
 	}
 }
 
-// A limit of a start that appends is of that start: neither the time since the first one counts, nor do the packets of before.
+// A limit of a start that appends counts from that start on: neither the time since the first one
+// counts, nor do the packets of before.
 func TestLimitsOfAnAppendedCaptureAreItsOwn(t *testing.T) {
 	b := newBed(t, roomOptions{Dir: t.TempDir()})
 	request := ask("mail", capture.Options{Mode: capture.Append, Limits: capture.Limits{DurationSeconds: 3600}})
@@ -314,8 +341,8 @@ func TestLimitsOfAnAppendedCaptureAreItsOwn(t *testing.T) {
 	}
 }
 
-// A pcap file has no place for a comment or a case number. One that is given for it is refused; one of the settings is said not to be
-// in the file.
+// A pcap file has no place for a comment or a case number. One that a request gives is refused. Of
+// one in the settings the status says that it is not in the file.
 func TestCommentsThatPcapHasNoPlaceFor(t *testing.T) {
 	b := newBed(t, roomOptions{Dir: t.TempDir()})
 	text, none := "slow mail", " "

@@ -8,7 +8,8 @@ import (
 	"diagsh/capture/pcapfile"
 )
 
-// What is kept of captures that ended counts in the budget: it goes where it and a new capture would be more.
+// Memory that captures which ended left counts in the budget: it is given back if it exceeds the
+// budget with that of a new capture.
 func TestMemoryThatIsKeptIsInTheBudget(t *testing.T) {
 	const asked = 16 << 20
 	for _, test := range []struct {
