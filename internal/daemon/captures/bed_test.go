@@ -177,7 +177,7 @@ func dead(t *testing.T, dir string) string {
 	return left
 }
 
-// filled makes a capture of the table that has ended, with a file of so many bytes.
+// filled makes a capture of the table that has ended, with a file of that many bytes.
 func (b *bed) filled(name string, bytes int64, keep bool) string {
 	b.Helper()
 	request := ask(name, capture.Options{})

@@ -151,7 +151,7 @@ func TestFilesOfARingAreCopiedAsTheyClose(t *testing.T) {
 	if s := status(); len(s.Files) != 9 || s.FilesRemoved != 0 || s.State != capture.Running {
 		t.Fatalf("while the target is away it is %+v", s)
 	}
-	// Those behind the first wait without a try of their own: the target is away for all of them.
+	// Those after the first wait without a try of their own: the target is away for all of them.
 	for _, e := range b.d.Exports()[:7] {
 		if e.Tries > 0 || e.NextTry.IsZero() {
 			t.Errorf("it was tried although the target is away: %+v", e)

@@ -117,7 +117,7 @@ func TestRuntsAreCaptured(t *testing.T) {
 			}
 			for n := 1; n <= len(c.data); n++ {
 				if strings.Contains(c.filter, "udp") && n < 24 {
-					continue // there the user's own filter reads behind the end
+					continue // there the user's own filter reads beyond the end
 				}
 				if got := kept(t, program, c.data[:n:n]) > 0; !got && (n < ports || c.whole) {
 					t.Errorf("link type %d, %q, %d bytes of %x: not captured", c.link, expression, n, c.data)

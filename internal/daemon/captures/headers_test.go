@@ -142,7 +142,7 @@ func TestHeadersOnly(t *testing.T) {
 			if got := kept(t, short, c.packet); got != min(30, c.want) {
 				t.Errorf("%s, 30 bytes at most: %d are kept", c.name, got)
 			}
-			// However short it is, no packet is dropped, and nothing behind its headers is kept.
+			// However short it is, no packet is dropped, and nothing after its headers is kept.
 			for n := 1; n < len(c.packet) && n < 200; n++ {
 				if got := min(kept(t, program, c.packet[:n]), n); got == 0 || got > c.want {
 					t.Errorf("%s, %d bytes of it: %d are kept; want 1 to %d", c.name, n, got, c.want)

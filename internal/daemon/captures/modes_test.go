@@ -82,7 +82,7 @@ func TestPersistentCaptureGoesOn(t *testing.T) {
 	}
 	restart()
 	if s, _ := b.d.Capture("mail"); s.StopReason != capture.StoppedByUser {
-		t.Errorf("what a user stopped goes on: %+v", s)
+		t.Errorf("what a user stopped is resumed: %+v", s)
 	}
 }
 
@@ -93,7 +93,7 @@ func TestPersistentCaptureThatHasMetItsLimit(t *testing.T) {
 	const packets, packet = 100, 14 + 20 + 8 + 6 // bytes
 	for name, c := range map[string]struct {
 		size int64
-		more bool // it goes on until the first packet that does not fit
+		more bool // it is resumed until the first packet that does not fit
 	}{
 		"to the byte":                 {size: 24 + packets*(16+packet)},
 		"less than a header is left":  {size: 24 + packets*(16+packet) + 20},
@@ -218,7 +218,7 @@ func TestPlannedCapture(t *testing.T) {
 }
 
 // A planned capture that was killed after its file was made, and before the table said that it had
-// begun, goes on where it persists. It failed for its own file.
+// begun, is resumed if it persists. It failed for its own file.
 func TestPlannedCaptureThatIsKilledAsItBegins(t *testing.T) {
 	dir := t.TempDir()
 	diagnostic := filepath.Join(dir, "diagnostic")
@@ -290,7 +290,7 @@ func TestAppendingToACapture(t *testing.T) {
 	}
 }
 
-// A start for a program takes nothing from settings that somebody may have changed a moment ago.
+// A start for a program takes nothing from settings that another user may have changed a moment ago.
 func TestDefaultsAreThoseOfANewAppliance(t *testing.T) {
 	b := newBed(t, roomOptions{Dir: t.TempDir(), ManagementPorts: []uint16{2222}})
 	settings := b.d.CaptureSettings()
@@ -420,7 +420,7 @@ func TestQuota(t *testing.T) {
 			return !errors.Is(err, os.ErrNotExist)
 		}
 		if !exists(kept) || !exists("notes.pcap") {
-			t.Error("something was deleted that nobody agreed to lose")
+			t.Error("a file was deleted that no rule lets go")
 		}
 		if deletes {
 			if s, _ := b.d.Capture("old"); err != nil || exists(old) || len(s.Files) != 0 || s.FilesRemoved != 1 {

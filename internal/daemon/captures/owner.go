@@ -40,8 +40,8 @@ func (o captureFiles) Removed(names ...string) {
 	o.table.saveCaptures()
 }
 
-// Expendable implements files.Owner: the files of captures that have ended, unless they are to be
-// kept or wait for a copy.
+// Expendable implements files.Owner: the files of captures that have ended, unless they are
+// protected or wait for a copy.
 func (o captureFiles) Expendable() (list []files.Expendable) {
 	t := o.table
 	t.mu.Lock()
@@ -60,8 +60,8 @@ func (o captureFiles) Expendable() (list []files.Expendable) {
 	return list
 }
 
-// take takes an expendable file out of its capture, unless it went, or somebody needs it, since it
-// was listed.
+// take takes an expendable file out of its capture. It reports false if the file went, or became
+// needed, since it was listed.
 func (o captureFiles) take(r *entry, f capture.FileInfo) bool {
 	t := o.table
 	t.mu.Lock()

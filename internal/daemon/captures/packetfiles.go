@@ -62,8 +62,8 @@ func (t *Table) PacketFiles(name string) ([]replay.Opener, error) {
 	return files, nil
 }
 
-// FileNames completes names of finished files, without regard to case. It returns at most so many,
-// and first those that no capture of the table has, as users put them there.
+// FileNames completes names of finished files, without regard to case. It returns at most the given
+// number, and first those that no capture of the table has, as users put them there.
 func (t *Table) FileNames(begun string, most int) []string {
 	return t.fileNames(begun, most, func(string) bool { return true })
 }

@@ -288,7 +288,7 @@ func (t *Table) resume(r *entry) {
 	case capture.NotStarted:
 		go t.startLater(r)
 	case capture.Running:
-		t.startUnattended(r, &before, "The capture "+r.Spec.Name+" of "+before.Owner+" goes on")
+		t.startUnattended(r, &before, "The capture "+r.Spec.Name+" of "+before.Owner+" was resumed")
 	}
 }
 

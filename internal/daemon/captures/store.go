@@ -114,7 +114,7 @@ func (t *Table) interrupted() []*entry {
 			}
 			r.Status.State, r.Status.StopReason = capture.Stopped, capture.Interrupted
 			r.Unqueued = true
-			r.busy = true // Nobody deletes it before its files are finished.
+			r.busy = true // It is not deleted before its files are finished.
 		}
 	}
 	return slices.Clone(t.entries)
