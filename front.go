@@ -53,7 +53,7 @@ func front(names []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	server, err := sshfront.New(ctx,
-		sshfront.Options{Listener: listener, FrontEnd: frontEnd{privsep.NewFront(control.Dial)}, Log: log})
+		sshfront.Options{Listener: listener, Appliance: sshAppliance{privsep.NewFront(control.Dial)}, Log: log})
 	if err == nil {
 		err = server.Serve(ctx)
 	}
@@ -64,28 +64,28 @@ func front(names []string) int {
 	return 0
 }
 
-// A frontEnd is privsep's front with the results that front/ssh declares. On an error its methods
+// An sshAppliance is privsep's front with the results that front/ssh declares. On an error its methods
 // return a nil interface, never an interface that holds a nil pointer.
-type frontEnd struct{ *privsep.Front }
+type sshAppliance struct{ *privsep.Front }
 
-func (f frontEnd) Spawn(ctx context.Context, login string, program access.Program) (sshfront.Running, error) {
-	running, err := f.Front.Spawn(ctx, login, program)
+func (a sshAppliance) Spawn(ctx context.Context, login string, program access.Program) (sshfront.Running, error) {
+	running, err := a.Front.Spawn(ctx, login, program)
 	if err != nil {
 		return nil, err
 	}
 	return running, nil
 }
 
-func (f frontEnd) Files(ctx context.Context, login string) (sshfront.Files, error) {
-	session, err := f.Front.Files(ctx, login)
+func (a sshAppliance) Files(ctx context.Context, login string) (sshfront.Files, error) {
+	session, err := a.Front.Files(ctx, login)
 	if err != nil {
 		return nil, err
 	}
 	return fileSession{session}, nil
 }
 
-func (f frontEnd) Client(ctx context.Context) (sshfront.Client, error) {
-	client, err := f.Front.Client(ctx)
+func (a sshAppliance) Client(ctx context.Context) (sshfront.Client, error) {
+	client, err := a.Front.Client(ctx)
 	if err != nil {
 		return nil, err
 	}

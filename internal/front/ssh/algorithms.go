@@ -6,12 +6,12 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// The client's order of preference decides what is used (RFC 4253 section 7.1); the server can only
-// leave out what it does not want used. Since clients normally show their lists at once, what is
-// left out depends on them: the weaker of two algorithms is offered only to those who do not know
-// the better one. A client that waits for the server's list first gets the strict one.
+// The client's order of preference decides what is used (RFC 4253 section 7.1). The server can only
+// leave out what it does not want. Most clients show their lists at once, so the server can choose
+// by them. It offers the weaker of two algorithms only to clients that do not know the better one.
+// A client that waits for the server's list gets the strict one.
 
-// preferredKex is offered to everybody; strict key exchange (the answer to Terrapin,
+// preferredKex is offered to every client. Strict key exchange (the answer to Terrapin,
 // CVE-2023-48795) comes with the library. nistKex is for clients that know none of these, such as
 // those in FIPS mode.
 func preferredKex() []string {
@@ -21,8 +21,8 @@ func nistKex() []string {
 	return []string{ssh.KeyExchangeECDHP256, ssh.KeyExchangeECDHP384, ssh.KeyExchangeECDHP521}
 }
 
-// gcmCiphers are by far the fastest in Go wherever the processor has AES. OpenSSH's client puts
-// chacha20-poly1305 and AES-CTR before them, so these two are for clients that have no AES-GCM.
+// gcmCiphers are the fastest in Go on any processor with AES. OpenSSH's client prefers
+// chacha20-poly1305 and AES-CTR, so these two are for clients without AES-GCM.
 func gcmCiphers() []string { return []string{ssh.CipherAES128GCM, ssh.CipherAES256GCM} }
 func otherCiphers() []string {
 	return []string{ssh.CipherChaCha20Poly1305, ssh.CipherAES128CTR, ssh.CipherAES192CTR, ssh.CipherAES256CTR}
@@ -31,14 +31,14 @@ func otherCiphers() []string {
 // aeadCiphers need no MAC.
 func aeadCiphers() []string { return append(gcmCiphers(), ssh.CipherChaCha20Poly1305) }
 
-// etmMACs are used with AES-CTR only: encrypt-then-MAC, by which nothing is decrypted that somebody
-// has changed. plainMACs are for clients that know no such MAC and no cipher that needs none, as
-// everything on libssh2 up to 1.10 (Debian 12's curl and mc). What was possible against them was
-// possible with CBC; AES-CTR has no padding to ask about.
+// etmMACs are used with AES-CTR only. They are encrypt-then-MAC: nothing is decrypted that was
+// changed. plainMACs are for clients that know no such MAC and no cipher without one, like
+// everything on libssh2 up to 1.10 (curl and mc of Debian 12). The attacks on plain MACs were
+// possible with CBC; AES-CTR has no padding.
 func etmMACs() []string   { return []string{ssh.HMACSHA256ETM, ssh.HMACSHA512ETM} }
 func plainMACs() []string { return []string{ssh.HMACSHA256, ssh.HMACSHA512} }
 
-// userKeys are the signatures by which users may prove who they are: no SHA-1.
+// userKeys are the signatures by which users may log in. None uses SHA-1.
 func userKeys() []string {
 	return []string{
 		ssh.KeyAlgoED25519, ssh.KeyAlgoSKED25519, ssh.KeyAlgoSKECDSA256,
@@ -47,8 +47,8 @@ func userKeys() []string {
 	}
 }
 
-// offer puts into config what this client is offered. hello is nil if it has not shown its lists.
-// client signs.
+// offer sets in config what this client is offered. hello is nil if the client has not shown its
+// lists. client signs.
 func offer(config *ssh.ServerConfig, keys hostKeys, client Client, hello *kexInit) {
 	config.KeyExchanges = preferredKex()
 	config.Ciphers = append(gcmCiphers(), otherCiphers()...)
@@ -71,8 +71,7 @@ func offer(config *ssh.ServerConfig, keys hostKeys, client Client, hello *kexIni
 	default:
 		config.MACs = append(config.MACs, plainMACs()...)
 	}
-	// A client that puts ECDSA before the others knows the appliance by this key, or has no better
-	// one.
+	// A client that prefers ECDSA knows the appliance by this key, or has no better one.
 	ours := []string{ssh.KeyAlgoECDSA256, ssh.KeyAlgoED25519, ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256}
 	first := slices.IndexFunc(hello.HostKeyAlgos, func(name string) bool { return slices.Contains(ours, name) })
 	if first >= 0 && hello.HostKeyAlgos[first] == ssh.KeyAlgoECDSA256 {
@@ -80,16 +79,17 @@ func offer(config *ssh.ServerConfig, keys hostKeys, client Client, hello *kexIni
 	}
 }
 
-// cipher reports whether the client knows one of these for both directions.
+// cipher reports whether the client knows one of these ciphers for both directions.
 func (k *kexInit) cipher(of []string) bool {
 	return common(k.CiphersClientServer, of) && common(k.CiphersServerClient, of)
 }
 
-// mac reports whether the client knows one of these for both directions.
+// mac reports whether the client knows one of these MACs for both directions.
 func (k *kexInit) mac(of []string) bool {
 	return common(k.MACsClientServer, of) && common(k.MACsServerClient, of)
 }
 
+// common reports whether a and b have a name in common.
 func common(a, b []string) bool {
 	return slices.ContainsFunc(a, func(name string) bool { return slices.Contains(b, name) })
 }

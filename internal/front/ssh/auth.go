@@ -12,18 +12,19 @@ import (
 	"diagsh/internal/menu"
 )
 
-// maxAuthTries is how many credentials a connection may try, keys that the appliance does not know
-// included, as with sshd.
+// maxAuthTries is how many credentials a connection may try, as with sshd. Keys that the appliance
+// does not know count.
 const maxAuthTries = 6
 
-// Longer ones are refused unseen, so that nobody can make the appliance hash or log megabytes.
+// Bounds in bytes. The appliance does not see longer credentials, so nobody can have it hash or log
+// megabytes.
 const (
 	maxUserName = 256
 	maxPassword = 1024
 )
 
 var (
-	errDenied     = errors.New("permission denied") // by the appliance, which has recorded it
+	errDenied     = errors.New("permission denied") // by the appliance, which has audited it
 	errUnknownKey = errors.New("the key does not open this account")
 	errTooLong    = errors.New("too long to be looked at")
 	errNoAnswer   = errors.New("no password was given")
@@ -31,25 +32,26 @@ var (
 
 // An authenticator asks the appliance about one connection's credentials (RFC 4252).
 type authenticator struct {
-	ctx      context.Context // done when the client is gone
-	frontEnd FrontEnd
-	source   string
-	slot     *slot
-	log      *slog.Logger
-	client   Client // signs for the connection and logs it in; nil before its keys are exchanged
-	begun    func() // called once, when keys are exchanged
+	ctx       context.Context // done when the client is gone
+	appliance Appliance
+	source    string
+	slot      *slot
+	log       *slog.Logger
+	client    Client // signs for the connection and logs it in; nil before the key exchange
+	begun     func() // is called once, after the key exchange
 
-	// What was tried, for the logs:
+	// The attempts, for the logs:
 	user  string       // the latest
 	tries int          // attempts that failed
-	knock access.Knock // those of them that the appliance has not recorded
+	knock access.Knock // the attempts that the appliance has not audited
 }
 
 type loginKey struct{}
 
-// loginOf is the login that an authenticated connection carries.
+// loginOf returns the login of an authenticated connection.
 func loginOf(p *ssh.Permissions) access.Login { return p.ExtraData[loginKey{}].(access.Login) }
 
+// config returns the configuration of the library for the connection.
 func (a *authenticator) config() *ssh.ServerConfig {
 	return &ssh.ServerConfig{
 		ServerVersion:               versionLine,
@@ -64,9 +66,9 @@ func (a *authenticator) config() *ssh.ServerConfig {
 	}
 }
 
-// banner is the text before the login (RFC 4252 section 5.4).
+// banner returns the text before the login (RFC 4252 section 5.4).
 func (a *authenticator) banner(ssh.ConnMetadata) string {
-	text, err := a.frontEnd.Banner(a.ctx)
+	text, err := a.appliance.Banner(a.ctx)
 	if err != nil {
 		a.log.Warn("ssh: no banner", "error", err)
 		return ""
@@ -74,13 +76,13 @@ func (a *authenticator) banner(ssh.ConnMetadata) string {
 	return networkText(text)
 }
 
-// keyOffered answers whether a signature by this key would help. It proves nothing: anybody can
-// offer anybody's public key.
+// keyOffered returns nil if a signature by this key would help. The key proves nothing: anybody can
+// offer the public key of anybody.
 func (a *authenticator) keyOffered(c ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
 	if len(c.User()) > maxUserName {
 		return nil, errTooLong
 	}
-	known, err := a.frontEnd.KeyKnown(a.ctx, c.User(), a.source, key.Marshal())
+	known, err := a.appliance.KeyKnown(a.ctx, c.User(), a.source, key.Marshal())
 	if err != nil {
 		return nil, a.refusal(err)
 	}
@@ -90,8 +92,8 @@ func (a *authenticator) keyOffered(c ssh.ConnMetadata, key ssh.PublicKey) (*ssh.
 	return nil, nil
 }
 
-// attempted is told of every attempt by the library, those included that it does not ask about,
-// such as signatures by SHA-1.
+// attempted notes an attempt. The library calls it for every one, and also for those that it
+// refuses itself, such as signatures by SHA-1.
 func (a *authenticator) attempted(c ssh.ConnMetadata, method string, err error) {
 	a.user = c.User()
 	if err == nil || method == "none" || errors.Is(err, errNoAnswer) {
@@ -107,14 +109,20 @@ func (a *authenticator) attempted(c ssh.ConnMetadata, method string, err error) 
 	}
 }
 
-// keyProved is called once the signature has been checked. The appliance checks it again: it does
-// not believe this process.
-func (a *authenticator) keyProved(c ssh.ConnMetadata, key ssh.PublicKey, _ *ssh.Permissions, proof ssh.PublicKeyProof) (*ssh.Permissions, error) {
+// keyProved logs in by a signature that the library has verified. The appliance verifies it again,
+// since it does not believe this process.
+func (a *authenticator) keyProved(c ssh.ConnMetadata, key ssh.PublicKey, _ *ssh.Permissions,
+	proof ssh.PublicKeyProof) (*ssh.Permissions, error) {
 	return a.login(access.Credentials{
-		User: c.User(), Source: a.source, Key: key.Marshal(), Algorithm: proof.Algorithm, Signature: ssh.Marshal(proof.Signature),
+		User:      c.User(),
+		Source:    a.source,
+		Key:       key.Marshal(),
+		Algorithm: proof.Algorithm,
+		Signature: ssh.Marshal(proof.Signature),
 	})
 }
 
+// password logs in by a password.
 func (a *authenticator) password(c ssh.ConnMetadata, password []byte) (*ssh.Permissions, error) {
 	if len(c.User()) > maxUserName || len(password) > maxPassword {
 		return nil, errTooLong
@@ -123,7 +131,8 @@ func (a *authenticator) password(c ssh.ConnMetadata, password []byte) (*ssh.Perm
 }
 
 // keyboardInteractive asks for the password in the way that some clients prefer (RFC 4256).
-func (a *authenticator) keyboardInteractive(c ssh.ConnMetadata, ask ssh.KeyboardInteractiveChallenge) (*ssh.Permissions, error) {
+func (a *authenticator) keyboardInteractive(c ssh.ConnMetadata,
+	ask ssh.KeyboardInteractiveChallenge) (*ssh.Permissions, error) {
 	answers, err := ask("", "", []string{"Password: "}, []bool{false})
 	if err != nil {
 		return nil, errors.Join(errNoAnswer, err)
@@ -131,8 +140,8 @@ func (a *authenticator) keyboardInteractive(c ssh.ConnMetadata, ask ssh.Keyboard
 	return a.password(c, []byte(answers[0]))
 }
 
-// leave ends what the appliance does for the connection, and with it the login, whether or not the
-// client learned of that.
+// leave ends what the appliance does for the connection, and with it the login. It does so even if
+// the client never learned of the login.
 func (a *authenticator) leave() {
 	if a.client == nil {
 		return
@@ -142,6 +151,7 @@ func (a *authenticator) leave() {
 	}
 }
 
+// login checks credentials when it is their turn.
 func (a *authenticator) login(c access.Credentials) (*ssh.Permissions, error) {
 	var login access.Login
 	var err error
@@ -154,8 +164,8 @@ func (a *authenticator) login(c access.Credentials) (*ssh.Permissions, error) {
 	return &ssh.Permissions{ExtraData: map[any]any{loginKey{}: login}}, nil
 }
 
-// refusal keeps quiet about why credentials were refused, and says so when it is not about the
-// credentials at all.
+// refusal returns what the client is told. It hides why credentials were refused, and passes on a
+// refusal for another reason.
 func (a *authenticator) refusal(err error) error {
 	var e *menu.Error
 	if !errors.As(err, &e) {
@@ -170,6 +180,6 @@ func (a *authenticator) refusal(err error) error {
 	return &ssh.BannerError{Err: errDenied, Message: networkText(e.Error() + "\n")}
 }
 
-// networkText makes a configured text fit for a stranger's terminal, with lines that end as RFC
-// 4252 section 5.4 wants.
+// networkText returns a configured text that is safe for the terminal of a stranger. Its lines end
+// as RFC 4252 section 5.4 requires.
 func networkText(text string) string { return strings.ReplaceAll(menu.CleanLines(text), "\n", "\r\n") }

@@ -21,7 +21,7 @@ import (
 // reportTime bounds how long the end of a connection waits until its attempts are recorded.
 const reportTime = 5 * time.Second
 
-// serveConn leads one connection from its first byte to its last.
+// serveConn serves a connection from its first byte to its last.
 func (s *Server) serveConn(raw net.Conn) {
 	address := addressOf(raw.RemoteAddr())
 	log := s.log.With("source", address.String())
@@ -33,7 +33,7 @@ func (s *Server) serveConn(raw net.Conn) {
 		return
 	}
 	wire := &clientConn{Conn: raw, onLost: cancel}
-	auth := &authenticator{ctx: ctx, frontEnd: s.frontEnd, source: address.String(), slot: slot, log: log}
+	auth := &authenticator{ctx: ctx, appliance: s.appliance, source: address.String(), slot: slot, log: log}
 	defer auth.leave()
 	conn, channels, requests, err := s.handshake(wire, auth)
 	if madeRoom := slot.leave(); err != nil {
@@ -58,9 +58,10 @@ func (s *Server) serveConn(raw net.Conn) {
 	c.serve(channels, requests)
 }
 
-// handshake exchanges keys and logs in. It ends when its time is over at the latest, and at once
-// when the server stops.
-func (s *Server) handshake(wire *clientConn, auth *authenticator) (*ssh.ServerConn, <-chan ssh.NewChannel, <-chan *ssh.Request, error) {
+// handshake exchanges keys and logs in. It ends after LoginTime at the latest, and at once when the
+// server stops.
+func (s *Server) handshake(wire *clientConn, auth *authenticator) (*ssh.ServerConn, <-chan ssh.NewChannel,
+	<-chan *ssh.Request, error) {
 	unhook := context.AfterFunc(auth.ctx, func() { wire.Close() })
 	defer unhook()
 	now := time.Now()
@@ -78,7 +79,7 @@ func (s *Server) handshake(wire *clientConn, auth *authenticator) (*ssh.ServerCo
 		wire.SetDeadline(forLogin)
 		auth.slot.exchanged()
 	}
-	if auth.client, err = s.frontEnd.Client(auth.ctx); err != nil {
+	if auth.client, err = s.appliance.Client(auth.ctx); err != nil {
 		return nil, nil, nil, err
 	}
 	config := auth.config()
@@ -88,11 +89,12 @@ func (s *Server) handshake(wire *clientConn, auth *authenticator) (*ssh.ServerCo
 	return ssh.NewServerConn(wire, config)
 }
 
-// maxReason bounds what the log has of a failed handshake: strangers choose parts of it.
+// maxReason bounds in bytes what the log says of a failed handshake, parts of which strangers
+// choose.
 const maxReason = 400
 
-// noLogin tells the log of a connection that did not log in, and the audit log if it tried. One
-// that said nothing tried nothing: many of those only look whether the port is open.
+// noLogin logs a connection that did not log in, and audits its attempts. A connection that said
+// nothing made none: many only look whether the port is open.
 func (s *Server) noLogin(a *authenticator, err error) {
 	if s.ctx.Err() != nil {
 		return // the server has ended it
@@ -112,12 +114,12 @@ func (s *Server) noLogin(a *authenticator, err error) {
 	a.knock.User, a.knock.Source = a.user, a.source
 	ctx, cancel := context.WithTimeout(s.ctx, reportTime)
 	defer cancel()
-	if err := s.frontEnd.Knocked(ctx, a.knock); err != nil && s.ctx.Err() == nil {
+	if err := s.appliance.Knocked(ctx, a.knock); err != nil && s.ctx.Err() == nil {
 		a.log.Warn("ssh: attempts were not recorded", "error", err)
 	}
 }
 
-// reasonOf is why a handshake failed: of the attempts to log in, each reason once.
+// reasonOf returns why a handshake failed. For attempts to log in it has each reason once.
 func reasonOf(err error) string {
 	reason := err.Error()
 	if attempts, ok := errors.AsType[*ssh.ServerAuthError](err); ok {
@@ -142,13 +144,13 @@ type client struct {
 	log    *slog.Logger
 
 	open     atomic.Int32 // channels
-	opened   bool         // a session was; of the goroutine that serves
-	sealed   atomic.Bool  // the client wants no more of them
-	working  atomic.Int32 // programs that run, except SFTP: there it is the requests that count
-	lastWork atomic.Int64 // when there was something to do, in Unix nanoseconds
+	opened   bool         // a session was opened; for the goroutine of serve
+	sealed   atomic.Bool  // the client opens no more sessions
+	working  atomic.Int32 // programs that run, except SFTP, whose requests count instead
+	lastWork atomic.Int64 // of programs and requests, in Unix nanoseconds
 }
 
-// serve opens sessions until the connection or the server ends; then it waits for their processes.
+// serve opens sessions until the connection or the server ends, and then waits for their processes.
 func (c *client) serve(channels <-chan ssh.NewChannel, requests <-chan *ssh.Request) {
 	ctx, cancel := context.WithCancel(c.ctx)
 	c.ctx = ctx
@@ -170,8 +172,8 @@ func (c *client) serve(channels <-chan ssh.NewChannel, requests <-chan *ssh.Requ
 		}
 	}
 	cancel()
-	// The programs end within the grace. What they said last goes to a client that reads; one that
-	// does not waits in vain.
+	// The programs end within the grace. Their last output goes to a client that reads. A client
+	// that does not read is cut off.
 	cut := time.AfterFunc(2*c.server.limits.Grace, func() { c.wire.Close() })
 	sessions.Wait()
 	cut.Stop()
@@ -181,10 +183,11 @@ func (c *client) serve(channels <-chan ssh.NewChannel, requests <-chan *ssh.Requ
 	}
 }
 
-// mayOpen rejects what is no session: there is no forwarding here (RFC 4254 section 7).
+// mayOpen reports whether a channel may be opened, and rejects it if not. There is no forwarding
+// (RFC 4254 section 7).
 func (c *client) mayOpen(channel ssh.NewChannel) bool {
-	// The library hands over requests and channels apart, so that the client's word that there are
-	// no more of them may overtake the one that it opened before.
+	// The library delivers requests and channels apart. So the request that seals the connection
+	// may overtake the first session.
 	if channel.ChannelType() != "session" || c.sealed.Load() && c.opened {
 		channel.Reject(ssh.Prohibited, "only sessions can be opened here")
 		return false
@@ -198,6 +201,7 @@ func (c *client) mayOpen(channel ssh.NewChannel) bool {
 	return true
 }
 
+// session opens a session and serves it.
 func (c *client) session(channel ssh.NewChannel) {
 	defer c.open.Add(-1)
 	ch, requests, err := channel.Accept()
@@ -207,8 +211,8 @@ func (c *client) session(channel ssh.NewChannel) {
 	newSession(c, ch).serve(requests)
 }
 
-// answer replies to global requests (RFC 4254 section 4). A refusal is an answer, too: it serves
-// clients that ask for a sign of life.
+// answer replies to global requests (RFC 4254 section 4). It refuses all of them, which is a sign
+// of life for clients that ask for one.
 func (c *client) answer(requests <-chan *ssh.Request) {
 	for r := range requests {
 		if r.Type == "no-more-sessions@openssh.com" { // PROTOCOL of OpenSSH, section 2.2
@@ -218,7 +222,7 @@ func (c *client) answer(requests <-chan *ssh.Request) {
 	}
 }
 
-// work notes that a program runs, until the function that it returns is called.
+// work notes that a program runs, until the caller calls done.
 func (c *client) work() (done func()) {
 	c.working.Add(1)
 	return func() {
@@ -227,26 +231,27 @@ func (c *client) work() (done func()) {
 	}
 }
 
+// worked notes that the client works now.
 func (c *client) worked() { c.lastWork.Store(time.Now().UnixNano()) }
 
-// idle reports whether the connection has had nothing to do for longer than the login allows. How
-// long a shell may be idle is the session process's own affair; this ends SFTP clients and
-// connections without a session that somebody forgot.
+// idle reports whether the connection has been idle for longer than the login allows. The session
+// process of a shell looks after its own idle time. This ends SFTP clients, and connections without
+// a session.
 func (c *client) idle() bool {
 	limit := time.Duration(c.login.Idle) * time.Second
 	return limit > 0 && c.working.Load() == 0 && time.Since(time.Unix(0, c.lastWork.Load())) > limit
 }
 
-// present asks the client whether it is there, and waits for its answer: that it does not know the
-// question is one too (RFC 4254 section 4).
+// present asks the client whether it is there, and waits for the reply. That the client does not
+// know the request is a reply too (RFC 4254 section 4).
 func (c *client) present() bool {
 	_, _, err := c.conn.SendRequest("keepalive@openssh.com", true, nil)
 	return err == nil
 }
 
-// keepAlive asks a quiet client for a sign of life and gives it up after three intervals without
-// any, or when it is idle. The request may block where a client does not read, so it must not be
-// what the clock waits for.
+// keepAlive asks a quiet client for a sign of life. It closes the connection after three intervals
+// without any, or when the client is idle. The request may block if the client does not read, so it
+// has a goroutine of its own.
 func (c *client) keepAlive() {
 	interval := c.server.limits.KeepAlive
 	tick := time.NewTicker(interval)

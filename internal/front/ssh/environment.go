@@ -14,7 +14,7 @@ func (e environment) set(name, value string) bool {
 	return true
 }
 
-// setTerm keeps the terminal's type. One that cannot be a name in terminfo(5) becomes a terminal
+// setTerm sets the type of the terminal. A type that cannot be a name in terminfo(5) becomes one
 // without abilities.
 func (e environment) setTerm(term string) {
 	if term == "" || !access.FitsEnvironment("TERM", term) {

@@ -13,10 +13,10 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// versionLine begins as OpenSSH's does because its client makes use of OpenSSH's extensions only
-// with such a server (compat.c, SSH_NEW_OPENSSH): without it, nobody here would learn that nobody
-// reads a command's output any more (session.unread). There is no number of a release in it, by
-// which a client would expect the faults of one.
+// versionLine begins like that of OpenSSH. The client of OpenSSH uses extensions only with such a
+// server (compat.c, SSH_NEW_OPENSSH). Without them, the server could not learn that the output of a
+// command is read no more (session.unread). The line has no release number, since a client would
+// expect the faults of that release.
 const versionLine = "SSH-2.0-OpenSSH_compatible_diagsh"
 
 const (
@@ -24,12 +24,12 @@ const (
 	maxFirstPacket = 35000 // RFC 4253 section 6.1
 )
 
-// helloWait is how long a client may take between its version and its KEXINIT: one round trip,
-// since most wait for the server's version. Those that wait for the server's KEXINIT lose this
-// time, once.
+// helloWait is how long a client may take between its version and its KEXINIT. That is one round
+// trip, since most clients wait for the server's version. A client that waits for the server's
+// KEXINIT loses this time, once.
 const helloWait = time.Second
 
-// A kexInit is the client's SSH_MSG_KEXINIT (RFC 4253 section 7.1) as far as it matters here.
+// A kexInit is the part that is used here of the client's SSH_MSG_KEXINIT (RFC 4253 section 7.1).
 type kexInit struct {
 	Cookie              [16]byte `sshtype:"20"`
 	KexAlgos            []string
@@ -41,12 +41,12 @@ type kexInit struct {
 	Rest                []byte `ssh:"rest"`
 }
 
-// A clientConn is the connection below SSH. It reads the client's first words before the library
-// does and lets the library read them again, and it knows when the client was last heard of.
+// A clientConn is the connection below SSH. It reads the first bytes of the client before the
+// library, which reads them again. It also knows when the client last sent anything.
 type clientConn struct {
 	net.Conn
-	ahead     *bufio.Reader // what has been read ahead of the library; nil when that is used up
-	greeted   bool          // the version line was sent, so that the library's must not be sent again
+	ahead     *bufio.Reader // what was read before the library; nil after that
+	greeted   bool          // the version line was sent, so that of the library must not be
 	lastHeard atomic.Int64  // Unix time in nanoseconds
 	onLost    func()        // called when a read fails: the client is gone, or its time to log in is over
 }
@@ -57,10 +57,10 @@ var (
 	errOldVersion = errors.New("the client speaks version 1 of SSH")
 )
 
-// hello sends the version line and waits for the client's version and KEXINIT, which come in clear.
-// It returns nil lists if the client keeps them back; whether what it sent makes sense is left to
-// the library, except that it must begin as version 2 of SSH does. Who speaks something else is
-// told so in the words of OpenSSH's server.
+// hello sends the version line and reads the client's version and KEXINIT, which are not encrypted.
+// It returns nil if the client keeps its KEXINIT back. The library checks the rest of what it sent.
+// If the client does not speak version 2 of SSH, hello tells it so in the words of OpenSSH's
+// server.
 func (c *clientConn) hello(deadline time.Time) (*kexInit, error) {
 	if _, err := c.Conn.Write([]byte(versionLine + "\r\n")); err != nil {
 		return nil, err
@@ -76,7 +76,8 @@ func (c *clientConn) hello(deadline time.Time) (*kexInit, error) {
 	case err != nil || !bytes.HasPrefix(line, []byte("SSH-")):
 		c.Conn.Write([]byte("Invalid SSH identification string.\r\n"))
 		return nil, errNotSSH
-	case !bytes.HasPrefix(line, []byte("SSH-2.")) && !bytes.HasPrefix(line, []byte("SSH-1.99-")): // RFC 4253 section 5.1
+	case !bytes.HasPrefix(line, []byte("SSH-2.")) &&
+		!bytes.HasPrefix(line, []byte("SSH-1.99-")): // RFC 4253 section 5.1
 		c.Conn.Write([]byte("Protocol major versions differ.\r\n"))
 		return nil, errOldVersion
 	}
@@ -95,15 +96,16 @@ func (c *clientConn) hello(deadline time.Time) (*kexInit, error) {
 	return &lists, nil
 }
 
-// peekLine returns the first line with its end. One that is too long for a version or begins as
-// none does is errNotSSH.
+// peekLine returns the first line with its end. The error is errNotSSH for a line that is too long
+// for a version, or does not begin like one.
 func peekLine(r *bufio.Reader) ([]byte, error) {
 	for {
 		b, _ := r.Peek(r.Buffered())
 		if end := bytes.IndexByte(b, '\n'); end >= 0 && end < maxVersionLine {
 			return b[:end+1], nil
 		}
-		if prefix := "SSH-"; len(b) >= maxVersionLine || len(b) > 0 && !strings.HasPrefix(prefix, string(b[:min(len(b), len(prefix))])) {
+		const prefix = "SSH-"
+		if len(b) >= maxVersionLine || !strings.HasPrefix(prefix, string(b[:min(len(b), len(prefix))])) {
 			return nil, errNotSSH
 		}
 		if _, err := r.Peek(len(b) + 1); err != nil {
@@ -130,6 +132,7 @@ func peekPacket(r *bufio.Reader, start int) ([]byte, error) {
 	return b[start+header : start+4+int(length-padding)], nil
 }
 
+// Read implements net.Conn.
 func (c *clientConn) Read(p []byte) (int, error) {
 	if c.ahead != nil {
 		if n := c.ahead.Buffered(); n > 0 {
@@ -146,6 +149,7 @@ func (c *clientConn) Read(p []byte) (int, error) {
 	return n, nil
 }
 
+// Write implements net.Conn. It drops the version line of the library after hello has sent one.
 func (c *clientConn) Write(p []byte) (int, error) {
 	if c.greeted && string(p) == versionLine+"\r\n" {
 		c.greeted = false
@@ -154,5 +158,5 @@ func (c *clientConn) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// quiet is how long nothing has come from the client.
+// quiet returns how long ago the client last sent anything.
 func (c *clientConn) quiet() time.Duration { return time.Since(time.Unix(0, c.lastHeard.Load())) }

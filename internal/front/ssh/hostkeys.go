@@ -10,12 +10,12 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// hostKeys are the public halves of the keys by which clients recognise the appliance. It has the
-// private ones, and signs.
+// hostKeys are the public halves of the keys by which clients recognise the appliance. The
+// appliance has the private halves, and signs.
 type hostKeys []ssh.PublicKey
 
 // askHostKeys asks the appliance for its host keys.
-func askHostKeys(ctx context.Context, f FrontEnd) (hostKeys, error) {
+func askHostKeys(ctx context.Context, f Appliance) (hostKeys, error) {
 	texts, err := f.HostKeys(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("the host keys are not known: %w", err)
@@ -57,9 +57,10 @@ func (k hostKeys) signer(keyType string, client Client) remoteSigner {
 	return remoteSigner{k.of(keyType), client}
 }
 
+// PublicKey implements ssh.Signer.
 func (s remoteSigner) PublicKey() ssh.PublicKey { return s.public }
 
-// Algorithms returns those of the key. RSA signs with SHA-2 only (RFC 8332).
+// Algorithms returns the algorithms of the key. RSA signs with SHA-2 only (RFC 8332).
 func (s remoteSigner) Algorithms() []string {
 	if s.public.Type() == ssh.KeyAlgoRSA {
 		return []string{ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256}
@@ -69,7 +70,7 @@ func (s remoteSigner) Algorithms() []string {
 
 var errOnlyExchanges = errors.New("a host key signs key exchanges only")
 
-// Sign fails: what is not known to be a key exchange is not signed.
+// Sign fails: the appliance signs key exchanges only.
 func (s remoteSigner) Sign(io.Reader, []byte) (*ssh.Signature, error) { return nil, errOnlyExchanges }
 
 // SignWithAlgorithm fails as Sign does.

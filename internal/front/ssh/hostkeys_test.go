@@ -16,7 +16,7 @@ func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 // keysOf is an appliance with other host keys.
 type keysOf struct {
-	FrontEnd
+	Appliance
 	keys [][]byte
 	err  error
 }

@@ -24,9 +24,9 @@ const (
 // A process is a running session process, with the other ends of its descriptors.
 type process struct {
 	Running
-	input  *os.File // what the client types goes here
+	input  *os.File // for what the client sends
 	output *os.File
-	errors *os.File // nil on a terminal, which shows both on one screen
+	errors *os.File // nil for a terminal, whose output has both
 }
 
 // runProcess runs a session process on the channel until it has ended and all its output is
@@ -39,7 +39,7 @@ func (s *session) runProcess(kind, line string) exit {
 	if s.terminal != nil {
 		program.Terminal = s.terminal.wanted()
 	}
-	running, err := s.client.server.frontEnd.Spawn(ctx, s.client.login.ID, program)
+	running, err := s.client.server.appliance.Spawn(ctx, s.client.login.ID, program)
 	if err != nil {
 		return s.fail(err)
 	}
@@ -64,6 +64,7 @@ func (s *session) runProcess(kind, line string) exit {
 	return exit{status: ended.Status, signal: ended.Signal}
 }
 
+// newProcess names the descriptors of a session process.
 func newProcess(r Running) *process {
 	files := r.Files()
 	if len(files) == 1 {
@@ -72,8 +73,8 @@ func newProcess(r Running) *process {
 	return &process{Running: r, input: files[0], output: files[1], errors: files[2]}
 }
 
-// hangUp ends the process as a telephone line does: its terminal goes away. A pipe's input does not
-// end before the process: it would look as if the client had said all that it had to say.
+// hangUp ends the process: its terminal goes away. The input of a pipe does not end before the
+// process, since that would look like the end of the client's input.
 func (p *process) hangUp() {
 	p.HangUp()
 	p.output.Close()
@@ -83,7 +84,7 @@ func (p *process) hangUp() {
 }
 
 // pump carries bytes both ways until the process has closed its output. Then every byte of it has
-// been handed to the connection. It calls lost when the client takes no more, or is no longer
+// been written to the connection. It calls lost when the client takes no more, or is no longer
 // present.
 func (p *process) pump(channel ssh.Channel, present func() bool, lost func()) {
 	go func() {
@@ -92,7 +93,7 @@ func (p *process) pump(channel ssh.Channel, present func() bool, lost func()) {
 			return // a terminal has no end of input
 		}
 		// The client has no more input (RFC 4254 section 5.3), or the connection is gone, which
-		// reads as the same: half a configuration would pass for a whole one.
+		// reads the same. Half a configuration would be taken for a whole one.
 		if present() {
 			p.input.Close()
 		} else {

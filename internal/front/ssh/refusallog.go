@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// What strangers can make the log write: refusalBurst lines at once, and then one in refusalEvery.
+// Bounds of what strangers can make the log write: refusalBurst lines at once, and then one in
+// refusalEvery.
 const (
 	refusalBurst = 60
 	refusalEvery = 2 * time.Second

@@ -91,10 +91,10 @@ func newRig(t testing.TB, limits Limits) *rig {
 	check(t, err)
 
 	r.server, err = New(t.Context(), Options{
-		Addr:     "127.0.0.1:0",
-		FrontEnd: r.appliance,
-		Limits:   limits,
-		Log:      slog.New(slog.NewTextHandler(io.MultiWriter(testLog{t}, &r.log), &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Addr:      "127.0.0.1:0",
+		Appliance: r.appliance,
+		Limits:    limits,
+		Log:       slog.New(slog.NewTextHandler(io.MultiWriter(testLog{t}, &r.log), &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	check(t, err)
 	r.address = r.server.Addr().String()
@@ -164,8 +164,8 @@ func (r *rig) session(c *ssh.Client) *ssh.Session {
 	return s
 }
 
-// A fakeAppliance is the FrontEnd of the tests: one user, a folder with files, a record of what was
-// asked.
+// A fakeAppliance is the Appliance of the tests: one user, a folder with files, a record of what
+// was asked.
 type fakeAppliance struct {
 	t       testing.TB
 	keys    *hostkeys.Keys

@@ -14,11 +14,11 @@ import (
 	"diagsh/internal/menu"
 )
 
-// The old protocol of rcp, which `scp -O` and clients older than OpenSSH 9.0 speak: the client
-// executes `scp -f PATH...` at the server (to download) or `scp -t PATH` (to upload). It has no
-// specification; this follows scp.c of OpenSSH.
+// This is the old protocol of rcp, which `scp -O` and clients older than OpenSSH 9.0 speak. The
+// client executes `scp -f PATH...` at the server to download, or `scp -t PATH` to upload. The
+// protocol has no specification; this follows scp.c of OpenSSH.
 
-// An scpRequest is such a command line.
+// An scpRequest is the command line of an scp client.
 type scpRequest struct {
 	upload    bool
 	recursive bool
@@ -51,7 +51,7 @@ func parseSCP(line string) (scpRequest, bool) {
 				q.recursive = true
 			case 'p':
 				q.times = true
-			case 'v', 'd', 'q': // more words, target must be a folder, fewer words: nothing to do here
+			case 'v', 'd', 'q': // verbose, target must be a folder, quiet: they change nothing here
 			default:
 				return scpRequest{}, false
 			}
@@ -63,8 +63,7 @@ func parseSCP(line string) (scpRequest, bool) {
 	return q, download != q.upload
 }
 
-// fromHome does what the shell would with a `~` that is not quoted: the home of everybody is the
-// root.
+// fromHome replaces a `~` that is not quoted, as a shell does. The home of every user is the root.
 func fromHome(pattern string) string {
 	if rest, ok := strings.CutPrefix(pattern, "~/"); ok {
 		return "/" + rest
@@ -75,7 +74,7 @@ func fromHome(pattern string) string {
 	return pattern
 }
 
-// literal is what a pattern stands for if it has no wildcard.
+// literal returns the name that a pattern matches. ok is false if the pattern has a wildcard.
 func literal(pattern string) (name string, ok bool) {
 	var b strings.Builder
 	escaped := false
@@ -95,8 +94,8 @@ func literal(pattern string) (name string, ok bool) {
 	return b.String(), ok
 }
 
-// shellWords splits a line as the shell would that such a client expects here. What is quoted is
-// escaped for path.Match, so that it stands for itself.
+// shellWords splits a line as the shell that the client expects. It escapes what is quoted for
+// path.Match, which then takes it literally.
 func shellWords(line string) (words []string, ok bool) {
 	var word strings.Builder
 	inWord := false
@@ -148,7 +147,7 @@ func (s *session) runSCP(q scpRequest) exit {
 		c.warn("uploads are not possible here")
 		return exit{status: uint32(menu.Denied)}
 	}
-	files, err := s.client.server.frontEnd.Files(s.ctx, s.client.login.ID)
+	files, err := s.client.server.appliance.Files(s.ctx, s.client.login.ID)
 	if err != nil {
 		return s.fail(err)
 	}
@@ -174,8 +173,8 @@ type scpSource struct {
 	warned  bool // something was not sent
 }
 
-// send answers all patterns. What cannot be sent is a warning to the client, which goes on with the
-// rest; an error is the end.
+// send sends the matches of all patterns. What cannot be sent is a warning to the client, which
+// continues with the rest. An error ends the session.
 func (c *scpSource) send() error {
 	if err := c.acknowledged(); err != nil {
 		return err
@@ -188,8 +187,8 @@ func (c *scpSource) send() error {
 	return nil
 }
 
-// sendMatches sends what a pattern stands for in the tree of locate. A name without a wildcard is
-// looked up, however many files there are.
+// sendMatches sends what a pattern matches in the tree of locate. It looks up a name without a
+// wildcard, however many files there are.
 func (c *scpSource) sendMatches(pattern string) error {
 	if path, ok := literal(pattern); ok {
 		return c.sendNamed(path)
@@ -228,8 +227,8 @@ func (c *scpSource) sendNamed(path string) error {
 	}
 }
 
-// eachFile calls send with every file, until one cannot be sent. Where the files cannot be listed,
-// the client has been warned.
+// eachFile calls send with every file, until one cannot be sent. listed is false if the files
+// cannot be listed; then it has warned the client.
 func (c *scpSource) eachFile(send func(access.File) error) (listed bool, err error) {
 	listing, err := c.files.List()
 	if err != nil {
@@ -252,6 +251,7 @@ func (c *scpSource) eachFile(send func(access.File) error) (listed bool, err err
 	}
 }
 
+// sendFolder sends a folder with its files, if the client asked for folders.
 func (c *scpSource) sendFolder(kind kind) error {
 	name := folder
 	if kind == rootFolder {
@@ -269,7 +269,7 @@ func (c *scpSource) sendFolder(kind kind) error {
 	return c.command("E\n")
 }
 
-// sendFile sends a file as long as it is when it is opened.
+// sendFile sends a file with the length that it has when it is opened.
 func (c *scpSource) sendFile(name string) error {
 	file, err := c.files.Open(name)
 	if err != nil {
@@ -291,14 +291,14 @@ func (c *scpSource) sendFile(name string) error {
 	}
 	sent, err = io.CopyN(c.channel, io.NewSectionReader(file, 0, f.Bytes), f.Bytes)
 	if err != nil {
-		return err // the client waits for bytes that do not exist; only the end of the connection tells it so
+		return err // the client waits for more bytes: only the end of the connection tells it
 	}
 	return c.command("\x00")
 }
 
 var errDeclined = errors.New("the client does not want it")
 
-// header announces a file or a folder, before it its times if they are wanted.
+// header announces a file or a folder, after its times if the client wants them.
 func (c *scpSource) header(e entry) error {
 	if c.request.times {
 		t := e.time.Unix()
@@ -313,6 +313,7 @@ func (c *scpSource) header(e entry) error {
 	return c.command(fmt.Sprintf("%c%04o %d %s\n", letter, e.mode(), e.bytes, e.name))
 }
 
+// command writes a line of the protocol, and reads the reply.
 func (c *scpSource) command(text string) error {
 	if _, err := io.WriteString(c.channel, text); err != nil {
 		return err
@@ -320,8 +321,8 @@ func (c *scpSource) command(text string) error {
 	return c.acknowledged()
 }
 
-// acknowledged reads the client's answer: 0, or 1 with a line that says what went wrong there, or 2
-// likewise and the client gives up.
+// acknowledged reads the reply of the client. 0 means yes. 1 is a warning, with a line that says
+// what went wrong. 2 is the same, and the client gives up.
 func (c *scpSource) acknowledged() error {
 	answer, err := c.acks.ReadByte()
 	if err != nil {

@@ -64,7 +64,8 @@ func TestSCPOfOneName(t *testing.T) {
 	}
 	host := testUser + "@127.0.0.1:"
 	for name, remote := range names {
-		// -T: the client does not compare names with what it thinks that a shell makes of the remote side.
+		// -T: the client does not compare names with what it thinks that a shell makes of the
+		// remote side.
 		expect(t, remote, r.run("", scp, append(r.openSSH(), "-O", "-T", "-P", r.port, host+remote, "got")...), result{})
 		r.got("got", []byte("content of "+name))
 	}

@@ -1,10 +1,9 @@
 // Package ssh listens on the network for SSH: terminals, one-line commands, SFTP and SCP.
 //
-// It decides nothing about people, keeps no files and starts no process. It asks the appliance
-// through FrontEnd who may come in, what a role may read and what is written to the audit log; the
-// appliance also signs with the host keys. A shell or a command runs in a session process that the
-// appliance starts; this package carries its bytes. SFTP and SCP are served here from descriptors
-// that the appliance hands over.
+// It decides nothing about people, keeps no files and starts no process. It asks the appliance who
+// may come in and what a role may read. The appliance writes the audit log, signs with the host
+// keys, and starts the session process of a shell or a command. This package carries the bytes of
+// that process. It serves SFTP and SCP from descriptors that the appliance opens.
 package ssh
 
 import (
@@ -22,27 +21,44 @@ import (
 
 // Options say how to serve.
 type Options struct {
-	Listener net.Listener // or
-	Addr     string       // where to listen, such as ":2222"
-	FrontEnd FrontEnd
-	Log      *slog.Logger
-	Limits   Limits
+	Listener  net.Listener // or
+	Addr      string       // where to listen, such as ":2222"
+	Appliance Appliance
+	Log       *slog.Logger
+	Limits    Limits
 }
 
 // Limits bound what strangers and users can hold of the appliance. A zero member means its default.
 type Limits struct {
-	Startups         int           // connections before login from which on new ones are refused at random (256)
-	StartupsFull     int           // connections before login, at which a new one takes the place of one without keys, or is refused (768)
-	StartupsOfSource int           // the same for one address (128); less than Startups, so that one address alone never causes a refusal
-	ChecksOfSource   int           // credentials of one address that are checked at a time (8)
-	StartupsKept     int           // further connections before login, of addresses that somebody has logged in from (64)
-	HelloTime        time.Duration // from connection to the client's KEXINIT, or to exchanged keys where it waits for the server's (10 s)
-	LoginTime        time.Duration // from connection to login (60 s)
-	Channels         int           // open channels of a connection (10)
-	KeepAlive        time.Duration // a client that was quiet for so long is asked for a sign of life; after three such times it is dead (30 s)
-	Grace            time.Duration // that the appliance leaves a session process whose client is gone (2 s)
+	// Startups is the number of connections before login from which on new ones are refused at
+	// random (256).
+	Startups int
+	// StartupsFull is the number of connections before login at which a new one takes the place of
+	// one without keys, or is refused (768).
+	StartupsFull int
+	// StartupsOfSource is the same for one address (128). It is less than Startups, so that one
+	// address alone never causes a refusal of others.
+	StartupsOfSource int
+	// ChecksOfSource is how many credentials of one address are checked at a time (8).
+	ChecksOfSource int
+	// StartupsKept is the number of further connections before login, for addresses from which a
+	// user has logged in (64).
+	StartupsKept int
+	// HelloTime is from the connection to the client's KEXINIT, or to exchanged keys if the client
+	// waits for the server's KEXINIT (10 s).
+	HelloTime time.Duration
+	// LoginTime is from the connection to the login (60 s).
+	LoginTime time.Duration
+	// Channels is the number of open channels of a connection (10).
+	Channels int
+	// KeepAlive is the time without a word of the client after which it is asked for a sign of
+	// life. It is given up after three times as long (30 s).
+	KeepAlive time.Duration
+	// Grace is the time that the appliance leaves a session process whose client is gone (2 s).
+	Grace time.Duration
 }
 
+// withDefaults returns l with its defaults.
 func (l Limits) withDefaults() Limits {
 	set := func(n *int, value int) {
 		if *n == 0 {
@@ -69,13 +85,13 @@ func (l Limits) withDefaults() Limits {
 
 // A Server accepts SSH connections.
 type Server struct {
-	listener net.Listener
-	hostKeys hostKeys
-	frontEnd FrontEnd
-	log      *slog.Logger
-	limits   Limits
-	startups *startupLimiter
-	refusals refusalLog
+	listener  net.Listener
+	hostKeys  hostKeys
+	appliance Appliance
+	log       *slog.Logger
+	limits    Limits
+	startups  *startupLimiter
+	refusals  refusalLog
 
 	ctx     context.Context // done when the server stops
 	stop    context.CancelFunc
@@ -90,7 +106,7 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	keys, err := askHostKeys(ctx, o.FrontEnd)
+	keys, err := askHostKeys(ctx, o.Appliance)
 	if err != nil {
 		return nil, err
 	}
@@ -102,22 +118,22 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	}
 	limits := o.Limits.withDefaults()
 	s := &Server{
-		listener: listener,
-		hostKeys: keys,
-		frontEnd: o.FrontEnd,
-		log:      o.Log,
-		limits:   limits,
-		startups: newStartupLimiter(limits),
-		conns:    map[net.Conn]struct{}{},
+		listener:  listener,
+		hostKeys:  keys,
+		appliance: o.Appliance,
+		log:       o.Log,
+		limits:    limits,
+		startups:  newStartupLimiter(limits),
+		conns:     map[net.Conn]struct{}{},
 	}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	return s, nil
 }
 
-// Addr is where the server listens.
+// Addr returns the address where the server listens.
 func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 
-// HostKeys are the public halves of the host keys, for whoever prints their fingerprints.
+// HostKeys returns the public halves of the host keys, such as for their fingerprints.
 func (s *Server) HostKeys() []ssh.PublicKey { return s.hostKeys }
 
 // Serve answers connections until ctx is done or Shutdown is called; then it returns nil. When ctx
@@ -138,11 +154,11 @@ func (s *Server) Serve(ctx context.Context) error {
 
 // knowVisitors tells the limiter which addresses users logged in from before this start.
 func (s *Server) knowVisitors(ctx context.Context) {
-	sources, err := s.frontEnd.Visitors(ctx)
+	sources, err := s.appliance.Visitors(ctx)
 	if err != nil {
-		s.log.Warn("ssh: it is not known who was here before", "error", err)
+		s.log.Warn("ssh: the addresses of earlier logins are not known", "error", err)
 	}
-	for _, source := range slices.Backward(sources) { // the latest last, as they come
+	for _, source := range slices.Backward(sources) { // the latest comes last
 		if a, err := netip.ParseAddr(source); err == nil {
 			s.startups.visited(sourceOf(a))
 		}
@@ -167,11 +183,13 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 }
 
+// close stops listening and ends the sessions.
 func (s *Server) close() {
 	s.stop()
 	s.listener.Close()
 }
 
+// cut closes all connections.
 func (s *Server) cut() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -180,7 +198,7 @@ func (s *Server) cut() {
 	}
 }
 
-// accept hands every connection to a goroutine of its own, until the listener is closed.
+// accept serves every connection in a goroutine of its own, until the listener is closed.
 func (s *Server) accept() error {
 	for {
 		conn, err := s.listener.Accept()
@@ -188,8 +206,8 @@ func (s *Server) accept() error {
 			if s.ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
 				return err
 			}
-			// Out of descriptors, or a connection that broke in the queue: those who are in must
-			// not lose the listener for it.
+			// There are no more descriptors, or the connection broke in the queue. That must not
+			// end the listener.
 			s.log.Warn("ssh: accept failed", "error", err)
 			select {
 			case <-s.ctx.Done():
@@ -208,6 +226,7 @@ func (s *Server) accept() error {
 	}
 }
 
+// enter notes an open connection. It reports false if the server stops.
 func (s *Server) enter(conn net.Conn) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -219,6 +238,7 @@ func (s *Server) enter(conn net.Conn) bool {
 	return true
 }
 
+// leave closes a connection and forgets it.
 func (s *Server) leave(conn net.Conn) {
 	conn.Close()
 	s.mu.Lock()

@@ -14,22 +14,22 @@ import (
 	"diagsh/internal/menu"
 )
 
-// A session is one channel of type "session" (RFC 4254 section 6): requests that prepare it, one
-// that starts a program, and what goes on while that runs.
+// A session is one channel of type "session" (RFC 4254 section 6). Some requests prepare it, one
+// starts a program, and others come while that runs.
 //
-// Requests are answered in the order in which they come (answers carry no number), so none of them
-// may wait for anything. Hence a program is said to be started before it is; if it cannot be, the
-// user reads so on standard error and gets an exit status.
+// Replies carry no number, so requests are answered in their order, and none may wait for anything.
+// So a program is said to be started before it is. If it cannot be started, the user reads that on
+// standard error and gets an exit status.
 type session struct {
 	client  *client
 	channel ssh.Channel
 	log     *slog.Logger
-	ctx     context.Context // done when the program must end: the channel or the connection is gone, or the server stops
+	ctx     context.Context // done when the program must end: channel or connection are gone, or the server stops
 	cancel  context.CancelFunc
 
 	terminal    *terminal // if the client asked for one
 	environment environment
-	started     bool          // a channel runs one program (RFC 4254 section 6.5); what prepares it comes before
+	started     bool          // a channel runs one program (RFC 4254 section 6.5)
 	here        bool          // the program is a part of this process: SFTP or SCP
 	running     chan struct{} // closed when the program has ended; nil before and after
 
@@ -63,8 +63,8 @@ func (s *session) serve(requests <-chan *ssh.Request) {
 	}
 }
 
-// end waits for the program, which learns of it by s.ctx. Requests go on to be taken: one that
-// nobody takes would stop the whole connection, and with it its end.
+// end ends the program by s.ctx, and waits for it. It still reads requests: if it did not, the
+// whole connection would stop, and could not end.
 func (s *session) end(requests <-chan *ssh.Request) {
 	go ssh.DiscardRequests(requests)
 	s.cancel()
@@ -74,8 +74,8 @@ func (s *session) end(requests <-chan *ssh.Request) {
 	s.channel.Close()
 }
 
-// handle does what a channel request wants and reports whether it was done. What is unknown is
-// refused; PuTTY, for one, measures the line by requests that no server knows.
+// handle does what a channel request asks for, and reports whether it did. It refuses unknown
+// requests. PuTTY measures the line by requests that no server knows.
 func (s *session) handle(r *ssh.Request) bool {
 	switch r.Type {
 	case "pty-req":
@@ -104,7 +104,8 @@ func (s *session) handle(r *ssh.Request) bool {
 	return false
 }
 
-// openTerminal is RFC 4254 section 6.2. The appliance makes the terminal together with the program.
+// openTerminal notes the terminal of a request (RFC 4254 section 6.2). The appliance makes it
+// together with the program.
 func (s *session) openTerminal(payload []byte) bool {
 	var m struct {
 		Term                         string
@@ -114,11 +115,13 @@ func (s *session) openTerminal(payload []byte) bool {
 	if s.terminal != nil || s.started || ssh.Unmarshal(payload, &m) != nil || len(m.Modes) > access.MaxTerminalMode {
 		return false
 	}
-	s.terminal = &terminal{size: access.WindowSize{Columns: m.Columns, Rows: m.Rows, Width: m.Width, Height: m.Height}, modes: []byte(m.Modes)}
+	size := access.WindowSize{Columns: m.Columns, Rows: m.Rows, Width: m.Width, Height: m.Height}
+	s.terminal = &terminal{size: size, modes: []byte(m.Modes)}
 	s.environment.setTerm(m.Term)
 	return true
 }
 
+// exec starts the program of a line.
 func (s *session) exec(payload []byte) bool {
 	var m struct{ Line string }
 	if ssh.Unmarshal(payload, &m) != nil {
@@ -133,11 +136,12 @@ func (s *session) exec(payload []byte) bool {
 	return s.start(func() exit { return s.runProcess("exec", m.Line) })
 }
 
-// unfit says why a line is not for a session process, nil if it is.
+// unfit returns why a line cannot be run in a session process, or nil.
 func unfit(line string) error {
 	switch {
 	case len(line) > access.MaxProgramLine:
-		return menu.Errorf(menu.Usage, "This line has %d bytes; at most %d are possible", len(line), access.MaxProgramLine).
+		return menu.Errorf(menu.Usage, "This line has %d bytes; at most %d are possible",
+			len(line), access.MaxProgramLine).
 			WithHint("Send several lines on standard input instead")
 	case strings.ContainsRune(line, 0):
 		return menu.Errorf(menu.Usage, "This line contains a zero byte")
@@ -148,10 +152,10 @@ func unfit(line string) error {
 	return nil
 }
 
-// copiesKeys reports whether a line is the program for a shell by which ssh-copy-id(1) installs
-// keys.
+// copiesKeys reports whether a line is one for a shell by which ssh-copy-id(1) installs keys.
 func copiesKeys(line string) bool {
-	program := strings.HasPrefix(line, "exec sh -c ") || strings.HasPrefix(line, "umask ") || strings.HasPrefix(line, "mkdir ") || strings.HasPrefix(line, "cat ")
+	program := strings.HasPrefix(line, "exec sh -c ") || strings.HasPrefix(line, "umask ") ||
+		strings.HasPrefix(line, "mkdir ") || strings.HasPrefix(line, "cat ")
 	return program && strings.Contains(line, ".ssh/authorized_keys")
 }
 
@@ -161,7 +165,7 @@ func (s *session) startHere(run func() exit) bool {
 	return s.start(run)
 }
 
-// start runs the channel's program and tells the client how it ended.
+// start starts the program of the channel, and tells the client how it ended.
 func (s *session) start(run func() exit) bool {
 	if s.started {
 		return false
@@ -173,18 +177,21 @@ func (s *session) start(run func() exit) bool {
 		defer close(running)
 		e := run()
 		// In this order: clients such as dbclient and plink close the channel when the output ends,
-		// and take what they were not told for success.
+		// and take a missing status for success.
 		e.report(s.channel)
 		s.channel.CloseWrite()
 	}()
 	return true
 }
 
-// signal passes a signal to the program. QUIT ends it as TERM does: it asks for an image of the
-// program's state, too, which is not for users. One without a process ends by any of them.
+// signal passes a signal to the program. QUIT ends it like TERM does, since an image of the program
+// is not for users. A program within this process is ended by any signal.
 func (s *session) signal(name string) bool {
 	sig, ok := map[string]string{
-		"INT": access.SignalInterrupt, "TERM": access.SignalTerminate, "HUP": access.SignalHangUp, "QUIT": access.SignalTerminate,
+		"INT":  access.SignalInterrupt,
+		"TERM": access.SignalTerminate,
+		"HUP":  access.SignalHangUp,
+		"QUIT": access.SignalTerminate,
 		"KILL": access.SignalKill,
 	}[name]
 	if ok && s.here {
@@ -197,10 +204,10 @@ func (s *session) signal(name string) bool {
 	return ok && p != nil && p.Signal(sig) == nil
 }
 
-// unread ends the output of the program, of which the client says that nobody reads it any more, as
-// `ssh HOST ping ... | head` does when head has ended. A program of its own learns of it as of any
-// pipe whose reader is gone, and may still write to standard error and end in its own way. A
-// terminal is read as long as it is there.
+// unread ends the output of a program whose output the client reads no more, as with `ssh HOST ping
+// ... | head` after the end of head. The program notices like with any pipe without a reader. It
+// may still write to standard error, and ends in its own way. A terminal is read as long as it is
+// there.
 func (s *session) unread() bool {
 	if s.terminal != nil || !s.started {
 		return false
@@ -209,15 +216,15 @@ func (s *session) unread() bool {
 	p := s.process
 	s.mu.Unlock()
 	if p == nil {
-		s.cancel() // files on their way to somebody who does not take them
+		s.cancel() // SFTP or SCP, whose files nobody takes
 		return true
 	}
 	p.output.Close()
 	return true
 }
 
-// input is what the client sends, until the program must end: a read from the channel itself would
-// last as long as the connection.
+// input returns the input of the client until the program must end. A read from the channel itself
+// would last as long as the connection.
 func (s *session) input() io.ReadCloser {
 	r, w := io.Pipe()
 	go func() {
@@ -248,13 +255,13 @@ func (s *session) complain(text string) {
 	io.WriteString(s.channel.Stderr(), menu.CleanLines(text)+end)
 }
 
-// An exit is how a program ended: a status, or the signal that killed it.
+// An exit is how a program ended: by a status, or by the signal that killed it.
 type exit struct {
 	status uint32
 	signal string
 }
 
-// report is RFC 4254 section 6.10.
+// report tells the client (RFC 4254 section 6.10).
 func (e exit) report(channel ssh.Channel) {
 	if e.signal != "" {
 		channel.SendRequest("exit-signal", false, ssh.Marshal(struct {

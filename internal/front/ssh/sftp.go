@@ -12,12 +12,11 @@ import (
 	"diagsh/internal/menu"
 )
 
-// SFTP is spoken in version 3 (draft-ietf-secsh-filexfer-02), the one that all clients know. The
-// server is written out here and not taken from github.com/pkg/sftp: there, a client that reads
-// from a file before it has been told that it is open meets a data race (v1.13.12, Request.Method),
-// which can end the whole process, and 16 MB of buffers are held per client. What a server of
-// read-only files needs is little. Requests are answered one after another, in their order, by one
-// goroutine.
+// This server speaks version 3 of SFTP (draft-ietf-secsh-filexfer-02), which all clients know. It
+// does not use github.com/pkg/sftp. There, a client that reads from a file before it was told that
+// the file is open meets a data race, which can end the whole process (v1.13.12, Request.Method).
+// It also holds 16 MB of buffers for each client. A server of read-only files needs little. One
+// goroutine answers requests one after another, in their order.
 
 // The packet types of section 3.
 const (
@@ -63,7 +62,7 @@ const (
 
 const (
 	fxProtocol      = 3
-	fxOpenRead      = 1                    // SSH_FXF_READ, alone: whatever else stands in the flags wants to write
+	fxOpenRead      = 1                    // SSH_FXF_READ alone: all other flags ask to write
 	fxAttrFlags     = 1 | 4 | 8            // SSH_FILEXFER_ATTR_SIZE, _PERMISSIONS, _ACMODTIME
 	limitsExtension = "limits@openssh.com" // PROTOCOL of OpenSSH, section 4.8: lets its client read in larger pieces
 )
@@ -71,15 +70,15 @@ const (
 const (
 	maxRequest  = 256 << 10 // as in OpenSSH
 	maxRead     = 255 << 10
-	flushAt     = 128 << 10 // answers are collected up to here while more requests are at hand, so that they fill the packets of SSH
+	flushAt     = 128 << 10 // bytes of answers that are gathered while requests come, to fill the packets of SSH
 	namesAtOnce = 100
 	maxHandles  = 64
-	maxFolders  = 4 // of these may be folders, each of which holds a part of its listing
+	maxFolders  = 4 // among the handles; each holds a part of its listing
 )
 
 // runSFTP serves the subsystem "sftp" on the channel.
 func (s *session) runSFTP() exit {
-	files, err := s.client.server.frontEnd.Files(s.ctx, s.client.login.ID)
+	files, err := s.client.server.appliance.Files(s.ctx, s.client.login.ID)
 	if err != nil {
 		return s.fail(err)
 	}
@@ -103,23 +102,32 @@ type sftpServer struct {
 	log    *slog.Logger
 	active func() // called at every request
 
-	request []byte // the buffer of the last one
+	request []byte // the last one, whose buffer is reused
 	answers []byte // not sent yet
 	handles map[string]*sftpHandle
-	given   int // handles so far; each has its number for a name
+	given   int // the number of the latest handle, which is its name
 }
 
+// newSFTPServer returns a server for a client that sends on in and reads from out.
 func newSFTPServer(in io.Reader, out io.Writer, files Files, log *slog.Logger) *sftpServer {
-	return &sftpServer{in: bufio.NewReader(in), out: out, files: files, log: log, active: func() {}, handles: map[string]*sftpHandle{}}
+	return &sftpServer{
+		in:      bufio.NewReader(in),
+		out:     out,
+		files:   files,
+		log:     log,
+		active:  func() {},
+		handles: map[string]*sftpHandle{},
+	}
 }
 
-// serve answers requests until the client ends the session, which is no error. However it ends,
-// what was answered is sent.
+// serve answers requests until the client ends the session, which is no error. It sends all
+// answers, however the session ends.
 func (s *sftpServer) serve() error {
 	defer s.closeAll()
 	return errors.Join(s.converse(), s.flush())
 }
 
+// converse answers requests until the end of the input.
 func (s *sftpServer) converse() error {
 	if err := s.greet(); err != nil {
 		return err
@@ -144,7 +152,7 @@ func (s *sftpServer) converse() error {
 	}
 }
 
-// greet is section 4: the versions.
+// greet exchanges versions (section 4).
 func (s *sftpServer) greet() error {
 	p, err := s.receive()
 	if err != nil {
@@ -161,6 +169,7 @@ func (s *sftpServer) greet() error {
 	return nil
 }
 
+// receive reads a request, which is valid until the next one.
 func (s *sftpServer) receive() (*sftpPacket, error) {
 	var length [4]byte
 	if _, err := io.ReadFull(s.in, length[:]); err != nil {
@@ -180,6 +189,7 @@ func (s *sftpServer) receive() (*sftpPacket, error) {
 	return &sftpPacket{kind: s.request[0], rest: s.request[1:]}, nil
 }
 
+// flush sends the answers that were gathered.
 func (s *sftpServer) flush() error {
 	if len(s.answers) == 0 {
 		return nil
@@ -189,8 +199,8 @@ func (s *sftpServer) flush() error {
 	return err
 }
 
-// answer answers one request; an error is the end of the session. Whatever would change something
-// is denied, except that files can be removed.
+// answer answers one request; an error ends the session. It denies everything that would change
+// something, except the removal of files.
 func (s *sftpServer) answer(p *sftpPacket) error {
 	id := p.uint32()
 	if p.short {
@@ -227,7 +237,7 @@ func (s *sftpServer) answer(p *sftpPacket) error {
 	return nil
 }
 
-// open is section 6.3.
+// open opens a file (section 6.3).
 func (s *sftpServer) open(id uint32, path string, flags uint32, p *sftpPacket) {
 	if p.bad(s, id) {
 		return
@@ -258,10 +268,12 @@ func (s *sftpServer) open(id uint32, path string, flags uint32, p *sftpPacket) {
 		s.fail(id, err)
 		return
 	}
-	s.give(id, &sftpHandle{entry: fileEntry(access.File{Name: name, Bytes: info.Size(), Modified: info.ModTime()}), file: file})
+	opened := access.File{Name: name, Bytes: info.Size(), Modified: info.ModTime()}
+	s.give(id, &sftpHandle{entry: fileEntry(opened), file: file})
 }
 
-// read is section 6.4. The file's bytes go straight to where they are sent from.
+// read answers with bytes of a file (section 6.4). They are read into the buffer from which they
+// are sent.
 func (s *sftpServer) read(id uint32, handle string, offset uint64, length uint32, p *sftpPacket) {
 	h := s.handle(id, handle, p)
 	if h == nil {
@@ -277,7 +289,9 @@ func (s *sftpServer) read(id uint32, handle string, offset uint64, length uint32
 	}
 	a := s.begin(fxData)
 	a.uint32(id)
-	n, err := a.data(int(min(length, maxRead)), func(to []byte) (int, error) { return h.file.ReadAt(to, int64(offset)) })
+	n, err := a.data(int(min(length, maxRead)), func(to []byte) (int, error) {
+		return h.file.ReadAt(to, int64(offset))
+	})
 	h.read += int64(n)
 	switch {
 	case n > 0:
@@ -291,7 +305,8 @@ func (s *sftpServer) read(id uint32, handle string, offset uint64, length uint32
 	}
 }
 
-// stat is section 6.8 for paths. There are no links, so STAT and LSTAT are one.
+// stat answers with the attributes at a path (section 6.8). There are no links, so STAT and LSTAT
+// are the same.
 func (s *sftpServer) stat(id uint32, path string, p *sftpPacket) {
 	if p.bad(s, id) {
 		return
@@ -312,7 +327,8 @@ func (s *sftpServer) stat(id uint32, path string, p *sftpPacket) {
 	}
 }
 
-// fstat is section 6.8 for what is open. A file may have grown since.
+// fstat answers with the attributes of an open file or folder (section 6.8). A file may have grown
+// since it was opened.
 func (s *sftpServer) fstat(id uint32, handle string, p *sftpPacket) {
 	h := s.handle(id, handle, p)
 	if h == nil {
@@ -329,6 +345,7 @@ func (s *sftpServer) fstat(id uint32, handle string, p *sftpPacket) {
 	s.attributes(id, h.entry)
 }
 
+// attributes answers with attributes.
 func (s *sftpServer) attributes(id uint32, e entry) {
 	a := s.begin(fxAttrs)
 	a.uint32(id)
@@ -336,7 +353,7 @@ func (s *sftpServer) attributes(id uint32, e entry) {
 	a.end()
 }
 
-// remove is section 6.5.
+// remove deletes a file (section 6.5).
 func (s *sftpServer) remove(id uint32, path string, p *sftpPacket) {
 	if p.bad(s, id) {
 		return
@@ -358,7 +375,7 @@ func (s *sftpServer) remove(id uint32, path string, p *sftpPacket) {
 	s.status(id, fxOK, "")
 }
 
-// realpath is section 6.11. It says nothing about whether there is such a file.
+// realpath answers with the absolute path (section 6.11), whether or not there is such a file.
 func (s *sftpServer) realpath(id uint32, path string, p *sftpPacket) {
 	if p.bad(s, id) {
 		return
@@ -373,7 +390,7 @@ func (s *sftpServer) realpath(id uint32, path string, p *sftpPacket) {
 	a.end()
 }
 
-// extended is section 8.
+// extended answers extensions (section 8).
 func (s *sftpServer) extended(id uint32, name string) {
 	if name != limitsExtension {
 		s.status(id, fxOpUnsupported, "There is no such request.")
@@ -388,11 +405,12 @@ func (s *sftpServer) extended(id uint32, name string) {
 	a.end()
 }
 
+// readOnly returns the error for requests that would change something.
 func readOnly() error {
 	return menu.Errorf(menu.Denied, "Files can be read and deleted here, not written")
 }
 
-// fail answers with the code for a failure and a text that was meant for users.
+// fail answers with the code for an error, and with the text that is meant for users.
 func (s *sftpServer) fail(id uint32, err error) {
 	var e *menu.Error
 	if !errors.As(err, &e) {
@@ -409,6 +427,7 @@ func (s *sftpServer) fail(id uint32, err error) {
 	s.status(id, code, menu.CleanLines(e.Error()))
 }
 
+// status answers with a status code (section 7).
 func (s *sftpServer) status(id, code uint32, text string) {
 	a := s.begin(fxStatus)
 	a.uint32(id)

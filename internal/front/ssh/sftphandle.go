@@ -10,7 +10,7 @@ import (
 	"diagsh/internal/menu"
 )
 
-// An sftpHandle is what a client has open: a file or a folder.
+// An sftpHandle is a file or folder that a client has open.
 type sftpHandle struct {
 	entry   entry
 	file    *os.File // nil: a folder
@@ -19,7 +19,7 @@ type sftpHandle struct {
 	listing Listing  // where more names come from; nil when there are no more
 }
 
-// close is section 6.3.
+// close closes a handle (section 6.3).
 func (s *sftpServer) close(id uint32, handle string, p *sftpPacket) {
 	h := s.handle(id, handle, p)
 	if h == nil {
@@ -30,7 +30,7 @@ func (s *sftpServer) close(id uint32, handle string, p *sftpPacket) {
 	s.status(id, fxOK, "")
 }
 
-// opendir is section 6.7.
+// opendir opens a folder (section 6.7).
 func (s *sftpServer) opendir(id uint32, path string, p *sftpPacket) {
 	if p.bad(s, id) || s.full(id) || s.fullOfFolders(id) {
 		return
@@ -56,7 +56,7 @@ func (s *sftpServer) opendir(id uint32, path string, p *sftpPacket) {
 	s.give(id, h)
 }
 
-// readdir is section 6.7: some names at a time, until there are no more.
+// readdir answers with some names at a time, until there are no more (section 6.7).
 func (s *sftpServer) readdir(id uint32, handle string, p *sftpPacket) {
 	h := s.handle(id, handle, p)
 	if h == nil {
@@ -87,7 +87,7 @@ func (s *sftpServer) readdir(id uint32, handle string, p *sftpPacket) {
 	a.end()
 }
 
-// more fetches names if there are none.
+// more reads names of the listing if there are none.
 func (h *sftpHandle) more() error {
 	if len(h.names) > 0 || h.listing == nil {
 		return nil
@@ -103,7 +103,7 @@ func (h *sftpHandle) more() error {
 	return err
 }
 
-// full answers if the client has too much open.
+// full reports whether the client has too many handles open, and answers so.
 func (s *sftpServer) full(id uint32) bool {
 	if len(s.handles) < maxHandles {
 		return false
@@ -112,8 +112,8 @@ func (s *sftpServer) full(id uint32) bool {
 	return true
 }
 
-// fullOfFolders answers if the client has too many folders open. The listing of one can be long,
-// and the clients that are known read one to its end before they open the next.
+// fullOfFolders reports whether the client has too many folders open, and answers so. A listing can
+// be long, and the known clients read one to its end before they open the next.
 func (s *sftpServer) fullOfFolders(id uint32) bool {
 	folders := 0
 	for _, h := range s.handles {
@@ -128,6 +128,7 @@ func (s *sftpServer) fullOfFolders(id uint32) bool {
 	return true
 }
 
+// give answers with a new handle.
 func (s *sftpServer) give(id uint32, h *sftpHandle) {
 	s.given++
 	name := strconv.Itoa(s.given)
@@ -138,7 +139,7 @@ func (s *sftpServer) give(id uint32, h *sftpHandle) {
 	a.end()
 }
 
-// handle returns what a handle stands for, or answers that it stands for nothing.
+// handle returns the handle of a name. If there is none it answers so, and returns nil.
 func (s *sftpServer) handle(id uint32, name string, p *sftpPacket) *sftpHandle {
 	if p.bad(s, id) {
 		return nil
@@ -157,6 +158,7 @@ func (s *sftpServer) closeAll() {
 	}
 }
 
+// release closes what a handle has open.
 func (s *sftpServer) release(h *sftpHandle) {
 	switch {
 	case h.file != nil:
@@ -166,6 +168,7 @@ func (s *sftpServer) release(h *sftpHandle) {
 	}
 }
 
+// done closes a file, and reports how much of it was read.
 func (s *sftpServer) done(name string, file *os.File, bytes int64) {
 	if err := s.files.Done(name, file, bytes); err != nil {
 		s.log.Warn("sftp: a download was not recorded", "file", name, "error", err)

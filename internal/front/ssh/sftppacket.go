@@ -5,14 +5,15 @@ import (
 	"slices"
 )
 
-// An sftpPacket is a request that is read member by member. Reading beyond its end gives zero
-// values and is noted.
+// An sftpPacket is a request that is read member by member. A read beyond its end gives zero
+// values, and is noted.
 type sftpPacket struct {
 	kind  byte
 	rest  []byte
 	short bool
 }
 
+// take returns the next n bytes.
 func (p *sftpPacket) take(n int) []byte {
 	if p.short || len(p.rest) < n {
 		p.short = true
@@ -39,7 +40,7 @@ func (p *sftpPacket) uint64() uint64 {
 
 func (p *sftpPacket) string() string { return string(p.take(int(p.uint32()))) }
 
-// bad answers a request that has not all its members.
+// bad reports whether the request was too short, and answers so.
 func (p *sftpPacket) bad(s *sftpServer, id uint32) bool {
 	if p.short {
 		s.status(id, fxBadMessage, "The request is not complete.")
@@ -47,23 +48,26 @@ func (p *sftpPacket) bad(s *sftpServer, id uint32) bool {
 	return p.short
 }
 
-// An sftpAnswer is being written behind the answers that wait to be sent.
+// An sftpAnswer is being written after the answers that wait to be sent.
 type sftpAnswer struct {
 	server *sftpServer
 	start  int
 }
 
+// begin begins an answer. The caller ends or drops it.
 func (s *sftpServer) begin(kind byte) sftpAnswer {
 	start := len(s.answers)
 	s.answers = append(s.answers, 0, 0, 0, 0, kind) // the length is known at the end
 	return sftpAnswer{s, start}
 }
 
+// end sets the length of the answer.
 func (a sftpAnswer) end() {
 	written := a.server.answers[a.start:]
 	binary.BigEndian.PutUint32(written, uint32(len(written)-4))
 }
 
+// drop takes the answer back.
 func (a sftpAnswer) drop() { a.server.answers = a.server.answers[:a.start] }
 
 func (a sftpAnswer) uint32(n uint32) {
@@ -91,7 +95,7 @@ func (a sftpAnswer) data(limit int, fill func([]byte) (int, error)) (int, error)
 	return n, err
 }
 
-// attributes is section 5 of the draft.
+// attributes writes attributes (section 5 of the draft).
 func (a sftpAnswer) attributes(e entry) {
 	a.uint32(fxAttrFlags)
 	a.uint64(uint64(e.bytes))

@@ -20,8 +20,8 @@ var (
 //
 //   - An address has a share of its own, smaller than the whole. Only a few of its credentials are
 //     checked at a time, as a check costs much memory and time.
-//   - A connection that has not exchanged keys is a stranger. If there is no room for a new one, the
-//     oldest stranger of the address with the most of them is dropped.
+//   - A connection that has not exchanged keys is a stranger. If there is no room for a new one,
+//     the oldest stranger of the address with the most of them is dropped.
 //   - If there are no strangers, it drops at random and early, as sshd does (MaxStartups in
 //     sshd_config(5)). From Startups on the chance of a refusal grows until it is certain at
 //     StartupsFull, so that a client that tries again gets in.
@@ -48,7 +48,12 @@ type source struct {
 }
 
 func newStartupLimiter(l Limits) *startupLimiter {
-	return &startupLimiter{limits: l, sources: map[netip.Prefix]*source{}, visitors: map[netip.Prefix]*list.Element{}, order: list.New()}
+	return &startupLimiter{
+		limits:   l,
+		sources:  map[netip.Prefix]*source{},
+		visitors: map[netip.Prefix]*list.Element{},
+		order:    list.New(),
+	}
 }
 
 // visited records that a user has logged in from there.
@@ -128,7 +133,8 @@ func (l *startupLimiter) dropEarly(from netip.Prefix) bool {
 	return !known && l.oldestOfMost() == nil
 }
 
-// oldestOfMost returns the oldest stranger of the source with the most of them, nil if there are none.
+// oldestOfMost returns the oldest stranger of the source with the most of them, nil if there are
+// none.
 func (l *startupLimiter) oldestOfMost() *slot {
 	var chosen *slot
 	most := 0
@@ -200,8 +206,8 @@ func (p *slot) leave() (madeRoom bool) {
 	return p.made
 }
 
-// check calls f when fewer than ChecksOfSource checks of the source run. It returns the error of ctx
-// if that ends first.
+// check calls f when fewer than ChecksOfSource checks of the source run. It returns the error of
+// ctx if that ends first.
 func (p *slot) check(ctx context.Context, f func()) error {
 	select {
 	case p.source.checks <- struct{}{}:
@@ -213,8 +219,8 @@ func (p *slot) check(ctx context.Context, f func()) error {
 	}
 }
 
-// addressOf returns the client's address without port and zone. An IPv4 address that came through an
-// IPv6 socket has its own form.
+// addressOf returns the client's address without port and zone. An IPv4 address that came through
+// an IPv6 socket has its own form.
 func addressOf(a net.Addr) netip.Addr {
 	tcp, ok := a.(*net.TCPAddr)
 	if !ok {

@@ -20,14 +20,15 @@ type terminal struct {
 	master *os.File // nil before the program runs
 }
 
-// wanted returns what the program's terminal should be like.
+// wanted returns the properties for the program's terminal.
 func (t *terminal) wanted() *access.Terminal {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return &access.Terminal{Size: t.size, Modes: t.modes}
 }
 
-// runs tells the terminal its master. The size may have changed since the program was asked for.
+// runs sets the master. It also sets the size again, which may have changed since the program was
+// asked for.
 func (t *terminal) runs(master *os.File) error {
 	t.mu.Lock()
 	t.master = master
@@ -36,7 +37,7 @@ func (t *terminal) runs(master *os.File) error {
 	return t.resize(size)
 }
 
-// resize tells the program, too (SIGWINCH).
+// resize sets the size, also of the program's terminal, which the program notices (SIGWINCH).
 func (t *terminal) resize(size access.WindowSize) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -15,9 +15,9 @@ import (
 	"diagsh/internal/menu"
 )
 
-// What SFTP and SCP see is not a part of the file system but a tree that is made up here: the root,
-// in it one folder, in it the appliance's finished files. A path is compared with that and never
-// given to the kernel, so there is nowhere for `..` or a symbolic link to lead.
+// SFTP and SCP do not show a part of the file system, but a tree that is made here: the root, a
+// folder in it, and the finished files of the appliance in that. A path is compared with the tree
+// and never given to the kernel. So `..` or a symbolic link cannot lead anywhere else.
 const folder = "diagnostic"
 
 type kind int
@@ -29,10 +29,10 @@ const (
 	nothing
 )
 
-// absolute is a path from the root without detours. Relative paths begin at the root.
+// absolute returns a path from the root without "." and "..". Relative paths begin at the root.
 func absolute(p string) string { return path.Clean("/" + p) }
 
-// locate says what a path means, and which file if it is one.
+// locate returns what a path is, and the name if it is a file.
 func locate(p string) (kind, string) {
 	p = absolute(p)
 	if p == "/" {
@@ -52,13 +52,14 @@ func locate(p string) (kind, string) {
 	return diagnosticFile, name
 }
 
-// possibleName spares the appliance questions about names that no file there can have.
+// possibleName reports whether a file can have a name. It saves the appliance requests for others.
 func possibleName(name string) bool {
-	return len(name) <= 255 && utf8.ValidString(name) && strings.IndexFunc(name, func(r rune) bool { return r == '/' || !unicode.IsPrint(r) }) < 0
+	impossible := func(r rune) bool { return r == '/' || !unicode.IsPrint(r) }
+	return len(name) <= 255 && utf8.ValidString(name) && strings.IndexFunc(name, impossible) < 0
 }
 
-// nextOf returns the next files of a listing that can be named in both protocols: the names of SCP
-// end at a line's end.
+// nextOf returns the next files of a listing whose names both protocols can have. A name of SCP
+// ends with its line.
 func nextOf(l Listing) ([]access.File, error) {
 	for {
 		files, err := l.Next()
@@ -71,9 +72,10 @@ func nextOf(l Listing) ([]access.File, error) {
 	}
 }
 
+// noSuchFile returns the error for a path that is nothing.
 func noSuchFile() error { return menu.Errorf(menu.NotFound, "There is no such file") }
 
-// An entry is a file or folder as clients see it. The time of a folder is when the client looked.
+// An entry is a file or folder as clients see it. The time of a folder is that of the request.
 type entry struct {
 	name   string
 	bytes  int64
@@ -81,11 +83,13 @@ type entry struct {
 	time   time.Time
 }
 
+// theFolder returns the one folder.
 func theFolder() entry { return entry{name: folder, folder: true, time: time.Now()} }
 
+// fileEntry returns a file as clients see it.
 func fileEntry(f access.File) entry { return entry{name: f.Name, bytes: f.Bytes, time: f.Modified} }
 
-// mode is what chmod(1) would show.
+// mode returns the permissions (chmod(1)).
 func (e entry) mode() uint32 {
 	if e.folder {
 		return 0o750
@@ -93,7 +97,7 @@ func (e entry) mode() uint32 {
 	return 0o640
 }
 
-// unixMode has the type as well (inode(7)).
+// unixMode returns the permissions and the type (inode(7)).
 func (e entry) unixMode() uint32 {
 	if e.folder {
 		return unix.S_IFDIR | e.mode()
@@ -101,7 +105,7 @@ func (e entry) unixMode() uint32 {
 	return unix.S_IFREG | e.mode()
 }
 
-// longName is the line of `ls -l` that section 7 of the SFTP draft describes.
+// longName returns the line of `ls -l` that section 7 of the SFTP draft describes.
 func (e entry) longName(now time.Time) string {
 	mode, date := "-rw-r-----", "Jan _2 15:04"
 	if e.folder {
@@ -110,5 +114,6 @@ func (e entry) longName(now time.Time) string {
 	if now.Sub(e.time).Abs() > 180*24*time.Hour {
 		date = "Jan _2  2006"
 	}
-	return fmt.Sprintf("%s %4d %-8s %-8s %12d %s %s", mode, 1, "diagsh", "diagsh", e.bytes, e.time.UTC().Format(date), e.name)
+	when := e.time.UTC().Format(date)
+	return fmt.Sprintf("%s %4d %-8s %-8s %12d %s %s", mode, 1, "diagsh", "diagsh", e.bytes, when, e.name)
 }
