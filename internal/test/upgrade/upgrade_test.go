@@ -37,6 +37,7 @@ var formers = []former{
 			"accounts": {"expires": "expiryTime", "lastLogin": "lastLoginTime", "locked": "lockedUntilTime"},
 			"files":    {"modified": "modifiedTime"},
 			"reports":  {"case": "caseNumber", "modified": "modifiedTime"},
+			"session":  {"host": "hostname"},
 
 			"first commit":  {"commit": "number", "confirmUntil": "confirmUntilTime"},
 			"second commit": {"commit": "number", "confirmUntil": "confirmUntilTime"},
