@@ -113,7 +113,7 @@ func appliance(f serveFlags) error {
 	if err != nil {
 		return err
 	}
-	listener, err := net.Listen("tcp", f.ssh)
+	listener, err := whenFree(func() (net.Listener, error) { return net.Listen("tcp", f.ssh) })
 	if err != nil {
 		return fmt.Errorf("the SSH address %s cannot be used: %w", f.ssh, err)
 	}
@@ -143,6 +143,25 @@ func appliance(f serveFlags) error {
 	ending, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	return errors.Join(err, boundary.Close(), d.Close(ending))
+}
+
+// The front of an appliance that was killed ends when it notices, and listens until then. So an
+// address in use is tried again every listenEvery, for listenFor in all.
+const (
+	listenFor   = 2 * time.Second
+	listenEvery = 20 * time.Millisecond
+)
+
+// whenFree calls listen until its error is not that the address is in use, or listenFor is over.
+func whenFree(listen func() (net.Listener, error)) (net.Listener, error) {
+	began := time.Now()
+	for {
+		listener, err := listen()
+		if !errors.Is(err, syscall.EADDRINUSE) || time.Since(began) > listenFor {
+			return listener, err
+		}
+		time.Sleep(listenEvery)
+	}
 }
 
 // openLog opens the appliance's own log: a file, or standard error.

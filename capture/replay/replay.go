@@ -26,11 +26,22 @@ type Options struct {
 // An Opener opens a file. It is called when the files before it have been read.
 type Opener func() (io.ReadCloser, error)
 
-// Open starts to read files, one after the other, as one capture. It opens the first at once. The
-// error is the opener's, pcapfile.ErrNoCapture or a *pcapfile.CorruptError.
+// ErrGone is in an Opener's error if the file was deleted since it was listed, as a ring deletes its
+// oldest.
+var ErrGone = errors.New("the file was deleted since it was listed")
+
+// Open starts to read files, one after the other, as one capture. It opens the first at once, and
+// leaves out those before it that are gone. One that is gone later is an error, because packets in
+// the middle would be missing. The error is the opener's, pcapfile.ErrNoCapture or a
+// *pcapfile.CorruptError.
 func (o Options) Open(files ...Opener) (*Source, error) {
 	s := &Source{options: o, files: files, memory: make([]byte, 0, arena)}
-	if err := s.open(); err != nil {
+	err := s.open()
+	for errors.Is(err, ErrGone) && len(s.files) > 1 {
+		s.files = s.files[1:]
+		err = s.open()
+	}
+	if err != nil {
 		return nil, err
 	}
 	return s, nil

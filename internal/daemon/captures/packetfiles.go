@@ -2,6 +2,7 @@ package captures
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
 	"slices"
@@ -32,8 +33,8 @@ func (t *Table) Packets(name string) (f access.File, known bool) {
 }
 
 // PacketFiles returns the files of packets that a name stands for: a file of the diagnostic
-// directory, or the files of a capture. Of the file that is being written it has what is on the
-// disk so far.
+// directory, or the files of a capture. Of those that are not closed yet it has what is on the disk
+// so far.
 func (t *Table) PacketFiles(name string) ([]replay.Opener, error) {
 	_, missing := t.directory.FileInfo(name)
 	if missing == nil {
@@ -49,12 +50,8 @@ func (t *Table) PacketFiles(name string) ([]replay.Opener, error) {
 			Hint:    "packetcapture list shows the captures"}
 	}
 	var files []replay.Opener
-	for n, f := range status.Files {
-		if status.State == capture.Running && n == len(status.Files)-1 {
-			files = append(files, t.openerOfPart(f.Name))
-		} else {
-			files = append(files, t.opener(f.Name))
-		}
+	for _, f := range status.Files {
+		files = append(files, t.openerOf(name, f.Name))
 	}
 	if len(files) == 0 {
 		return nil, wrongState(name, "has no file any more", "")
@@ -129,16 +126,35 @@ func (t *Table) opener(name string) replay.Opener {
 	return func() (io.ReadCloser, error) { return t.directory.OpenFile(name) }
 }
 
-// openerOfPart returns a function that opens a file that was being written a moment ago. It may
-// have its final name by then.
-func (t *Table) openerOfPart(name string) replay.Opener {
+// openerOf returns a function that opens a file of a capture. The last file of a capture that runs
+// is being written, and those before it may still wait to be closed. The error has replay.ErrGone if
+// the ring has deleted the file.
+func (t *Table) openerOf(name, file string) replay.Opener {
 	return func() (io.ReadCloser, error) {
-		f, err := t.root.OpenFile(capture.PartName(name), os.O_RDONLY, 0)
+		f, err := t.openWritten(file)
 		if err != nil {
-			return t.directory.OpenFile(name)
+			// The file gets its name between the two looks, or an appending capture takes the name away.
+			f, err = t.openWritten(file)
 		}
+		if err != nil && !t.lists(name, file) {
+			err = errors.Join(err, replay.ErrGone)
+		}
+		return f, err
+	}
+}
+
+// openWritten opens a file that is being written, or has been.
+func (t *Table) openWritten(file string) (*os.File, error) {
+	if f, err := t.root.Open(capture.PartName(file)); err == nil {
 		return f, nil
 	}
+	return t.directory.OpenFile(file)
+}
+
+// lists reports whether a capture has a file.
+func (t *Table) lists(name, file string) bool {
+	status, err := t.Capture(name)
+	return err == nil && slices.ContainsFunc(status.Files, func(f capture.FileInfo) bool { return f.Name == file })
 }
 
 // MatchFilter compiles a filter expression for packets of files and of running captures. The filter
