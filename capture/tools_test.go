@@ -42,8 +42,8 @@ func TestToolsReadEveryFormat(t *testing.T) {
 					return string(out)
 				}
 				// One tshark for all of it, as each takes a quarter of a second to start.
-				out := say("tshark", "-r", path, "-T", "fields", "-e", "frame.number", "-e", "frame.packet_flags_direction",
-					"-z", "io,stat,0")
+				out := say("tshark", "-r", path, "-T", "fields", "-e", "frame.number", "-e",
+					"frame.packet_flags_direction", "-z", "io,stat,0")
 				read, counters, _ := strings.Cut(out, "\n\n")
 				directions := strings.Split(read, "\n")
 				if len(directions) != n {

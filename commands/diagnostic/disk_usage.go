@@ -14,7 +14,7 @@ import (
 	"diagsh/internal/menu"
 )
 
-// usageService knows what is in the diagnostic directory.
+// A usageService knows what is in the diagnostic directory.
 type usageService interface {
 	DirectoryUse() (access.DiskUse, error)
 }
@@ -29,7 +29,7 @@ type diskUsage struct {
 	Diagnostic  access.DiskUse     `json:"diagnosticDirectory"`
 }
 
-// diskUsageCommand is diagnostic > disk_usage.
+// diskUsageCommand returns diagnostic > disk_usage.
 func diskUsageCommand(s usageService) *menu.Command {
 	return menu.Decl[diskUsageArgs, diskUsage]{
 		Name:    "disk_usage",

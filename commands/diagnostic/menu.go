@@ -1,4 +1,5 @@
-// Package diagnostic is the menu diagnostic.
+// Package diagnostic is the menu diagnostic: the state of the machine and its services, and
+// reports.
 package diagnostic
 
 import (
@@ -17,7 +18,7 @@ type Services interface {
 	catalogueService
 }
 
-// Menu is diagnostic.
+// Menu returns diagnostic.
 func Menu(s Services) *menu.Menu {
 	return &menu.Menu{
 		Name: "diagnostic",

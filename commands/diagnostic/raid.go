@@ -14,7 +14,7 @@ import (
 	"diagsh/internal/menu"
 )
 
-// raidMenu is diagnostic > raid. A machine without arrays does not list it.
+// raidMenu returns diagnostic > raid. It is hidden on a machine without arrays.
 func raidMenu(system raid.System) *menu.Menu {
 	return &menu.Menu{
 		Name:   "raid",
@@ -70,12 +70,12 @@ func raidVerify(system raid.System) *menu.Command {
 	}.Command()
 }
 
-// watchEvery is how often an array that works is looked at.
+// watchEvery is how often the progress of an array is read.
 const watchEvery = time.Second
 
-// watchArray shows how far an array's verification has got, and yields the array when it has ended.
-// An interrupt ends the watching alone. There is a verdict only on a verification that came to its
-// end with the members that it began with.
+// watchArray shows the progress of an array's verification, and yields the array when it has ended.
+// An interrupt ends only the watching. watchArray gives a verdict only if the verification came to
+// its end with the members of its start.
 func watchArray(ctx context.Context, system raid.System, began raid.Array, out *menu.Out[raid.Array]) error {
 	ticks := time.NewTicker(watchEvery)
 	defer ticks.Stop()
@@ -107,7 +107,7 @@ func watchArray(ctx context.Context, system raid.System, began raid.Array, out *
 	}
 }
 
-// raidTask says how far an array has got with what it does.
+// raidTask returns the progress of an array's task in words.
 func raidTask(a raid.Array) string {
 	text := fmt.Sprintf("%s %s %.1f%%", a.Name, a.Action, a.Progress*100)
 	if a.Finish > 0 {
@@ -130,7 +130,7 @@ func raidVerdict(w io.Writer, a raid.Array) {
 	fmt.Fprintf(w, "%s: its members are alike%s.\n", a.Name, missing)
 }
 
-// raidTasks shows the arrays that do something.
+// raidTasks returns the command that shows the arrays with a running task.
 func raidTasks(system raid.System) *menu.Command {
 	return menu.Decl[menu.NoArgs, raid.Array]{
 		Name: "tasks",
@@ -171,7 +171,7 @@ func raidStatus(system raid.System) *menu.Command {
 	}.Command()
 }
 
-// arrays lists the arrays, of which there must be one.
+// arrays returns the arrays, or an error if there is none.
 func arrays(system raid.System) ([]raid.Array, error) {
 	list, err := system.List()
 	if err == nil && len(list) == 0 {
@@ -235,7 +235,7 @@ func raidCancel(system raid.System) *menu.Command {
 	}.Command()
 }
 
-// chooseArray offers the arrays; one alone is not asked for.
+// chooseArray offers the arrays. If there is only one it skips the question.
 func chooseArray(system raid.System, q *menu.Question) error {
 	if q.Name != "name" {
 		return nil
@@ -253,7 +253,7 @@ func chooseArray(system raid.System, q *menu.Question) error {
 	return nil
 }
 
-// chosenArray is the array of a name, or the only one.
+// chosenArray returns the array with a name. With the name "" it returns the only array.
 func chosenArray(system raid.System, name string) (raid.Array, error) {
 	list, err := arrays(system)
 	if err != nil {

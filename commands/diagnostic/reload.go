@@ -10,7 +10,7 @@ import (
 	"diagsh/internal/menu"
 )
 
-// reloadService goes back to factory values.
+// A reloadService goes back to factory values.
 type reloadService interface {
 	ReloadLosses(files bool) ([]access.Loss, error)
 	Reload(caller menu.Caller, files bool) (access.Reload, error)
@@ -22,7 +22,7 @@ type reloadArgs struct {
 	Really  menu.Confirm `arg:"really" ask:"This cannot be undone. Really go back to factory values?" help:"Say yes once more."`
 }
 
-// reload is diagnostic > reload.
+// reload returns diagnostic > reload.
 func reload(s reloadService) *menu.Command {
 	return menu.Decl[reloadArgs, access.Reload]{
 		Name: "reload",
@@ -61,7 +61,7 @@ func reload(s reloadService) *menu.Command {
 	}.Command()
 }
 
-// losses lists what is lost, a line each, the last one ended.
+// losses returns what is lost, a line each, with a line end after the last.
 func losses(title string, list []access.Loss) string {
 	var b strings.Builder
 	fmt.Fprintln(&b, title)

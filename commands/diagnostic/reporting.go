@@ -10,7 +10,7 @@ import (
 	"diagsh/internal/menu"
 )
 
-// reporting is diagnostic > reporting: bundles for a support engineer.
+// reporting returns diagnostic > reporting: bundles for a support engineer.
 func reporting(s reports.Service) *menu.Menu {
 	return &menu.Menu{
 		Name: "reporting",
@@ -107,7 +107,7 @@ func reportDelete(s reports.Service) *menu.Command {
 	}.Command()
 }
 
-// allReports is the word for every report.
+// allReports is the name that means every report.
 const allReports = "ALL"
 
 func reportsNamed(s reports.Service, name string) ([]access.Report, error) {

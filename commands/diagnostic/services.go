@@ -20,13 +20,13 @@ import (
 	"diagsh/internal/menu"
 )
 
-// catalogueService knows the services of the appliance.
+// A catalogueService knows the services of the appliance.
 type catalogueService interface {
 	Services() (services.Catalogue, error)
 	Logger() *slog.Logger
 }
 
-// servicesMenu is diagnostic > services.
+// servicesMenu returns diagnostic > services.
 func servicesMenu(s catalogueService) *menu.Menu {
 	return &menu.Menu{
 		Name: "services",
@@ -123,8 +123,8 @@ func suggestServices(
 	}
 }
 
-// serviceStates looks at units and processes. What does not answer is left out: then the other one
-// says what is known.
+// serviceStates returns the states of services, from units and processes. If one of these two
+// sources does not answer, it takes what the other one knows.
 func serviceStates(ctx context.Context, catalogue services.Catalogue) []serviceState {
 	var manager unitManager
 	if m, err := systemd.Open(ctx); err == nil {
@@ -222,8 +222,8 @@ func serviceRestart(s catalogueService) *menu.Command {
 	}.Command()
 }
 
-// askRestart offers the services that have a unit. Where nothing can be restarted, that is said
-// before anything is asked.
+// askRestart offers the services that have a unit. It returns an error before the first question if
+// no service can be restarted.
 func askRestart(ctx context.Context, s catalogueService, a serviceRestartArgs, q *menu.Question) error {
 	if q.Name == "confirm" {
 		q.Text = fmt.Sprintf("Restart %s? Whoever uses it is cut off.", menu.Clean(a.Service))
@@ -247,10 +247,10 @@ func askRestart(ctx context.Context, s catalogueService, a serviceRestartArgs, q
 	return nil
 }
 
-// ownService is the appliance in the catalogue.
+// ownService is the name of the appliance in the catalogue.
 const ownService = "diagsh"
 
-// A unitManager restarts units. It is systemd, but in tests.
+// A unitManager restarts units. It is systemd, except in tests.
 type unitManager interface {
 	Find(ctx context.Context, names []string) ([]systemd.Unit, error)
 	Restart(ctx context.Context, name string) error
@@ -313,15 +313,15 @@ func restartUnit(ctx context.Context, manager unitManager, one *services.Service
 }
 
 const (
-	// settleTime is how long a restarted unit is watched: systemd calls most of them started as
-	// soon as there is a process, which may find a fault in its configuration a moment later.
+	// settleTime is how long a restarted unit is watched. systemd calls most units started as soon
+	// as there is a process, which may find a fault in its configuration a moment later.
 	settleTime  = 2 * time.Second
 	settleEvery = 100 * time.Millisecond
 )
 
-// stays watches whether a unit that was restarted keeps running. A unit that has done its work and
-// ended well has stayed. Of one that systemd has started again already, the reason of its end is
-// gone with that start: it is watched until it ends once more.
+// stays returns an error unless a restarted unit keeps running for settleTime. A unit that has done
+// its work and ended well counts as running. If systemd has started a failed unit again, the reason
+// of its end is lost with that start, so stays waits until it ends once more.
 func stays(ctx context.Context, manager unitManager, name, unit string, out *menu.Out[serviceState]) error {
 	out.Progress("Watching whether %s stays", unit)
 	ticks := time.NewTicker(settleEvery)
@@ -364,11 +364,11 @@ func endedAtOnce(name, why string) error {
 		WithHint("The journal of this machine says why")
 }
 
-// answerTime is how long the answer to who restarts the appliance may take on its way.
+// answerTime is how long the answer to the user who restarts the appliance may take on its way.
 const answerTime = 500 * time.Millisecond
 
-// restartOurselves has systemd restart the appliance when this command, which it would cut off, is
-// over and answered.
+// restartOurselves has systemd restart the appliance after answerTime, because the restart would
+// cut this command off before its answer.
 func restartOurselves(ctx context.Context, unit string, one *services.Service, manager unitManager, log *slog.Logger,
 	out *menu.Out[serviceState]) error {
 	running, err := processes.List(ctx)
@@ -389,7 +389,7 @@ func restartOurselves(ctx context.Context, unit string, one *services.Service, m
 	return nil
 }
 
-// restartLater asks systemd over a connection of its own: the command's has ended.
+// restartLater asks systemd over a connection of its own, because the command's is closed by then.
 func restartLater(unit string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()

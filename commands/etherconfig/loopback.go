@@ -10,7 +10,7 @@ import (
 	"diagsh/internal/menu"
 )
 
-// A loopbackState is the loopback interface, as it will be after the caller's commit.
+// A loopbackState is the loopback interface as it will be after the caller's commit.
 type loopbackState struct {
 	Enabled bool   `json:"enabled"`
 	Address string `json:"address,omitempty"`

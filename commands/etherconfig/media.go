@@ -14,7 +14,7 @@ import (
 	"diagsh/internal/menu"
 )
 
-// A mediaRow is an interface with its cable.
+// A mediaRow is an interface with the media of its link.
 type mediaRow struct {
 	Interface string   `json:"interface"`
 	MAC       string   `json:"mac"`

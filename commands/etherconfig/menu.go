@@ -20,7 +20,7 @@ type Services interface {
 	changes.Editor
 }
 
-// Menu is etherconfig.
+// Menu returns etherconfig.
 func Menu(s Services) *menu.Menu {
 	return &menu.Menu{
 		Name: "etherconfig",
@@ -35,8 +35,8 @@ func Menu(s Services) *menu.Menu {
 	}
 }
 
-// interfaces lists the links of this machine that the menu is about, beside the VLANs that are
-// pending.
+// interfaces returns the links of this machine that the menu is about, and after them the VLANs of
+// d.
 func interfaces(d config.Document) ([]netconf.Link, error) {
 	all, err := netconf.List()
 	if err != nil {
@@ -57,8 +57,8 @@ func interfaces(d config.Document) ([]netconf.Link, error) {
 	return list, nil
 }
 
-// gone are the interfaces that have a setting although this machine does not have them (any more),
-// so that it can be taken back.
+// gone returns the interfaces that have a setting although this machine does not have them. A user
+// may want to take the setting back.
 func gone(view config.View, field string, there []netconf.Link) (names []string) {
 	for _, d := range []config.Document{view.Candidate, view.Running} {
 		for _, p := range d.Paths() {
@@ -72,7 +72,7 @@ func gone(view config.View, field string, there []netconf.Link) (names []string)
 	return names
 }
 
-// listStatus is the list above the verbs of a menu: what its list command shows, with numbers.
+// listStatus returns the Status of a menu with a list: what its list command shows, with numbers.
 func listStatus[R any](
 	rows func(menu.Caller) ([]R, error), line func(R) string, none string,
 ) func(context.Context, menu.Caller, io.Writer) error {
@@ -91,7 +91,7 @@ func listStatus[R any](
 	}
 }
 
-// listSpec declares the list of a menu as a command, so that a line and a program can have it.
+// listSpec returns the declaration of a menu's list as a command, for lines and programs.
 func listSpec[R any](
 	help string, rows func(menu.Caller) ([]R, error), table func(io.Writer, []R),
 ) menu.Decl[menu.NoArgs, R] {
@@ -110,7 +110,7 @@ func listSpec[R any](
 	}
 }
 
-// statusAbove writes, above the verbs of a menu, what its status command shows.
+// statusAbove returns the Status of a menu about one setting: what its status command shows.
 func statusAbove[R any](
 	s Services, now func(config.View) R, text func(io.Writer, R),
 ) func(context.Context, menu.Caller, io.Writer) error {
@@ -120,7 +120,7 @@ func statusAbove[R any](
 	}
 }
 
-// statusSpec declares the status of a menu that is about one setting.
+// statusSpec returns the declaration of the status command of a menu about one setting.
 func statusSpec[R any](
 	s Services, help string, now func(config.View) R, text func(io.Writer, R),
 ) menu.Decl[menu.NoArgs, R] {
@@ -136,8 +136,8 @@ func statusSpec[R any](
 	}
 }
 
-// setSpec declares a verb that gives a setting one value. It is hidden where is reports that the
-// setting has that value already.
+// setSpec returns the declaration of a verb that gives a setting one value. The verb is hidden if
+// is reports that the setting has that value already.
 func setSpec(
 	s Services, name, help string, path config.Path, value string, is func(config.View) bool,
 ) menu.Decl[menu.NoArgs, config.Change] {
@@ -153,7 +153,7 @@ func setSpec(
 	}
 }
 
-// pending marks what is not committed yet.
+// pending returns the mark of a value that is not committed yet, or "".
 func pending(is bool) string {
 	if is {
 		return " (pending)"
@@ -161,7 +161,7 @@ func pending(is bool) string {
 	return ""
 }
 
-// edit changes the pending configuration.
+// edit changes the caller's pending configuration and yields the changes.
 func edit(s Services, caller menu.Caller, out *menu.Out[config.Change], change func(config.Document)) error {
 	return changes.Edit(s, caller, out, func(d config.Document) error {
 		change(d)

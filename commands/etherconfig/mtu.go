@@ -14,7 +14,7 @@ import (
 	"diagsh/internal/menu"
 )
 
-// An mtuRow is the MTU of an interface, as it will be after the caller's commit.
+// An mtuRow is the MTU of an interface as it will be after the caller's commit.
 type mtuRow struct {
 	Interface string `json:"interface"`
 	MTU       int    `json:"mtu"`

@@ -8,8 +8,8 @@ import (
 	"diagsh/internal/menu"
 )
 
-// A multicastState is what becomes of ARP replies with a multicast address, after the caller's
-// commit.
+// A multicastState is what the appliance does with ARP replies that have a multicast address, after
+// the caller's commit.
 type multicastState struct {
 	Replies string `json:"multicastReplies"` // accepted, rejected
 	Pending bool   `json:"pending"`
@@ -24,7 +24,7 @@ func multicast(s Services) *menu.Menu {
 	}
 }
 
-// multicastNow returns what the caller's commit would make of it.
+// multicastNow returns the state after the caller's commit.
 func multicastNow(view config.View) multicastState {
 	is := multicastState{Replies: "accepted",
 		Pending: view.Candidate[config.MulticastARP] != view.Running[config.MulticastARP]}

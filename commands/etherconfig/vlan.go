@@ -55,10 +55,10 @@ func vlanTable(w io.Writer, rows []vlanRow) {
 	t.Flush()
 }
 
-// vlanName is the name of a VLAN's own interface.
+// vlanName returns the name of a VLAN's own interface.
 func vlanName(parent string, id int) string { return parent + "." + strconv.Itoa(id) }
 
-// chooseParent offers the interfaces that a VLAN can stand on.
+// chooseParent offers the interfaces that can carry a VLAN.
 func chooseParent(s Services, caller menu.Caller, q *menu.Question) error {
 	list, err := interfaces(s.Configuration(caller).Candidate)
 	for _, l := range list {
@@ -72,7 +72,7 @@ func chooseParent(s Services, caller menu.Caller, q *menu.Question) error {
 	return err
 }
 
-// chooseVLAN offers the VLANs that there are.
+// chooseVLAN offers the VLANs of the configuration.
 func chooseVLAN(s Services, caller menu.Caller, q *menu.Question) error {
 	rows := vlanRows(s.Configuration(caller))
 	if len(rows) == 0 {
@@ -116,7 +116,7 @@ func vlanNew(s Services) *menu.Command {
 	}.Command()
 }
 
-// freeName makes sure that a VLAN's interface can have its name.
+// freeName returns an error if a VLAN's interface cannot have a name.
 func freeName(d config.Document, name string) error {
 	if _, exists := d.VLAN(name); exists {
 		return menu.BadArgument("vlan", "The VLAN %s is there already", name)

@@ -12,17 +12,17 @@ import (
 	"diagsh/internal/menu"
 )
 
-// dashes are the sockets of a list that have a dash in the place of a process.
+// dashes counts the sockets of a list that have a dash instead of a process.
 type dashes struct {
-	unseen  int                // whose process cannot be seen
-	orphans int                // that no process holds any more
-	waiting map[waitingFor]int // that no process holds yet
+	unseen  int                // sockets whose process cannot be seen
+	orphans int                // sockets that no process holds any more
+	waiting map[waitingFor]int // connections that no process holds yet
 }
 
-// waitingFor is who will hold a connection, or may, once it is accepted.
+// A waitingFor is the process that will hold a connection once it is accepted.
 type waitingFor struct {
-	who       string // PID/NAME, of several with commas; empty if it is not known
-	handshake bool   // it is not over
+	who       string // PID/NAME, of several with commas; empty if unknown
+	handshake bool   // the handshake is not over
 }
 
 func (d *dashes) add(r *socketRow, s *diag.Socket) {
@@ -43,7 +43,7 @@ func (d *dashes) add(r *socketRow, s *diag.Socket) {
 	}
 }
 
-// String says what a dash in the place of a process means, where there is one.
+// String returns what the dashes of the list mean, "" if there are none.
 func (d *dashes) String() string {
 	var b strings.Builder
 	if d.unseen > 0 {

@@ -11,7 +11,7 @@ import (
 	"diagsh/internal/menu"
 )
 
-// filteredBy are the processes whose sockets are shown.
+// A filteredBy has the processes and the user whose sockets are shown.
 type filteredBy struct {
 	byProcess bool
 	processes map[int]bool
@@ -19,8 +19,8 @@ type filteredBy struct {
 	user      uint32
 }
 
-// findFiltered finds the processes and the user that were asked for. That there are none is an
-// error: an empty list would say that they have no sockets.
+// findFiltered finds the processes and the user that the caller asked for. It returns an error if
+// there are none: an empty list would mean that they have no sockets.
 func findFiltered(ctx context.Context, process, user string) (f filteredBy, err error) {
 	if process != "" {
 		f.byProcess = true

@@ -14,7 +14,7 @@ import (
 	"diagsh/internal/menu"
 )
 
-// allInterfaces is the word for every interface.
+// allInterfaces is the name that means every interface.
 const allInterfaces = "ALL"
 
 type interfacesArgs struct {
@@ -32,7 +32,7 @@ type interfaceRow struct {
 	MTU         int      `json:"mtu"`
 	LinkAddress string   `json:"linkAddress"`
 	Addresses   []string `json:"addresses"` // with the length of the prefix
-	// States are of the addresses that something may keep from being used.
+	// States lists the addresses that may not be used.
 	States   []addressState `json:"addressStates,omitempty"`
 	Receive  received       `json:"receive"`
 	Transmit delivered      `json:"transmit"`
@@ -41,8 +41,8 @@ type interfaceRow struct {
 	bytes, dropped bool
 }
 
-// An addressState is what may keep an address from being used: dadfailed, tentative or deprecated,
-// as ip-address(8) calls them.
+// An addressState is an address with the reasons why it may not be used: dadfailed, tentative or
+// deprecated, as ip-address(8) calls them.
 type addressState struct {
 	Address string   `json:"address"` // with the length of the prefix
 	States  []string `json:"states"`
@@ -130,7 +130,7 @@ func chooseInterface(ctx context.Context, q *menu.Question) error {
 	for _, l := range list {
 		q.Choices = append(q.Choices, menu.Choice{Value: l.Name, Help: "mtu " + strconv.Itoa(l.MTU)})
 	}
-	q.Open = len(interfaces.AltNames()) > 0 // which are names of interfaces too
+	q.Open = len(interfaces.AltNames()) > 0 // alternative names are accepted too
 	return nil
 }
 
@@ -190,8 +190,8 @@ func interfacesTable(w io.Writer, rows []interfaceRow) {
 	t.write(w)
 }
 
-// networkOf is the network of an address as BSD has it: with the length of the prefix only for
-// IPv6.
+// networkOf returns the network of an address as netstat(1) of BSD writes it: with the length of
+// the prefix only for IPv6.
 func networkOf(p netip.Prefix) string {
 	if m := p.Masked(); m.Addr().Is6() {
 		return m.String()
@@ -199,7 +199,7 @@ func networkOf(p netip.Prefix) string {
 	return p.Masked().Addr().String()
 }
 
-// columns sets out a table: the first few columns to the left, numbers to the right.
+// columns is a table with its first columns aligned to the left, and numbers to the right.
 type columns struct {
 	left int
 	rows [][]string
@@ -207,9 +207,8 @@ type columns struct {
 
 func (c *columns) add(cells ...string) { c.rows = append(c.rows, cells) }
 
-// fit makes a table narrower that a terminal has no room for: it goes without the columns in which
-// nothing stands, such as those that were not asked for, and a row of which no number is known ends
-// with its text, however long that is.
+// fit makes a table narrower if it is wider than limit. It drops empty columns, and the columns of
+// a row without any number end with its text, however long that is.
 func (c *columns) fit(limit int) {
 	width := len(c.widths()) - 1
 	for _, n := range c.widths() {
@@ -232,7 +231,7 @@ func (c *columns) fit(limit int) {
 	}
 }
 
-// widths is how wide each column is. A row that ends with its text may be longer.
+// widths returns the width of each column. A row that ends with its text may be longer.
 func (c *columns) widths() (widths []int) {
 	for _, row := range c.rows {
 		for i, cell := range row {
@@ -265,7 +264,7 @@ func (c *columns) write(w io.Writer) {
 	}
 }
 
-// deviceNames are the names of the interfaces that there are.
+// deviceNames returns the names of the interfaces.
 func deviceNames(ctx context.Context) (interfaces.Names, error) {
 	list, err := interfaces.Bare(ctx)
 	if err != nil {

@@ -1,4 +1,4 @@
-// Package netstat is the menu netstat: what the kernel knows of connections, interfaces, routes and
+// Package netstat is the menu netstat: the kernel's tables of sockets, interfaces, routes and
 // queues. It is a question with five numbered answers, as on AsyncOS.
 package netstat
 
@@ -11,12 +11,12 @@ import (
 
 // Services is what the menu's commands need from the running appliance.
 type Services interface {
-	// HostNames are the names of those addresses whose name is found before ctx ends.
+	// HostNames returns the names of addresses, as far as they are found before ctx ends.
 	HostNames(ctx context.Context, addresses []netip.Addr) map[netip.Addr]string
 }
 
-// Menu returns netstat. Where AsyncOS asks which table is wanted and leaves again, the tables are
-// commands with arguments of their own, and the question numbers them: netstat 1 works too.
+// Menu returns netstat. AsyncOS asks which table to show and leaves the menu. Here the tables are
+// commands with arguments of their own, and the question numbers them: `netstat 1` works too.
 func Menu(s Services) *menu.Menu {
 	return &menu.Menu{
 		Name:   "netstat",

@@ -27,7 +27,7 @@ type queueRow struct {
 	LocalPort    uint16     `json:"localPort"`
 	LocalName    string     `json:"localName,omitempty"`
 	Interface    string     `json:"interface,omitempty"`
-	// InterfaceGone is that which the listener was bound to.
+	// InterfaceGone reports that the listener is bound to an interface that was removed.
 	InterfaceGone bool `json:"interfaceGone,omitempty"`
 
 	full bool
@@ -61,8 +61,8 @@ func queuesCommand(s Services) *menu.Command {
 	}.Command()
 }
 
-// queueRows reads the listeners, and counts the half-open connections of each. Of several listeners
-// alike (SO_REUSEPORT) the first counts for all.
+// queueRows returns the listeners with the number of half-open connections of each. Of listeners
+// with the same address and port (SO_REUSEPORT, socket(7)) the first counts for all.
 func queueRows(ctx context.Context) ([]queueRow, error) {
 	devices, err := deviceNames(ctx)
 	if err != nil {
@@ -105,8 +105,8 @@ func queueRows(ctx context.Context) ([]queueRow, error) {
 	return rows, nil
 }
 
-// halfOpenTo is where a half-open connection goes. The kernel does not say to which listener it
-// belongs.
+// A halfOpenTo is the local end of a half-open connection. The kernel does not say to which
+// listener the connection belongs.
 type halfOpenTo struct {
 	local  netip.AddrPort
 	device uint32

@@ -26,9 +26,9 @@ type routesArgs struct {
 type routeRow struct {
 	Family      string  `json:"family"`          // ipv4, ipv6
 	Destination string  `json:"destination"`     // default, an address, or a network with the length of its prefix
-	From        string  `json:"from,omitempty"`  // packets with such a source alone
-	TOS         uint8   `json:"tos,omitempty"`   // packets with this type of service alone
-	Encap       string  `json:"encap,omitempty"` // what packets are wrapped into
+	From        string  `json:"from,omitempty"`  // only for packets with such a source
+	TOS         uint8   `json:"tos,omitempty"`   // only for packets with this type of service
+	Encap       string  `json:"encap,omitempty"` // encapsulation of packets
 	Gateway     string  `json:"gateway"`         // empty for a network that is reached directly
 	Flags       string  `json:"flags"`
 	Interface   string  `json:"interface"` // empty for a route that leads nowhere
@@ -133,7 +133,7 @@ func ruleRows(ctx context.Context, family string) (rows []routesRow, err error) 
 	return rows, nil
 }
 
-// rulesTable writes the rules of each family in the order in which the kernel goes through them.
+// rulesTable writes the rules of each family in the order in which the kernel applies them.
 func rulesTable(w io.Writer, rows []routesRow) {
 	fmt.Fprintln(w, "Rules: which packets look in which table, the first that has a route decides")
 	family := ""
@@ -201,7 +201,7 @@ func destination(p netip.Prefix) string {
 	return p.String()
 }
 
-// nameRoutes puts names for hosts in the place of their addresses, in the text.
+// nameRoutes sets the host names that the text shows instead of addresses.
 func nameRoutes(ctx context.Context, s Services, rows []routeRow) {
 	looking, cancel := context.WithTimeout(ctx, nameBudget)
 	defer cancel()
@@ -244,8 +244,7 @@ func routesTable(w io.Writer, rows []routeRow) {
 	}
 }
 
-// writeRoutes writes the columns of one table. Those of metric and weight are there where a route
-// has one.
+// writeRoutes writes one table. It has columns for metric and weight if a route has one.
 func writeRoutes(w io.Writer, rows []routeRow) {
 	metric := slices.ContainsFunc(rows, func(r routeRow) bool { return r.Metric != 0 })
 	weight := slices.ContainsFunc(rows, func(r routeRow) bool { return r.Weight != 0 })

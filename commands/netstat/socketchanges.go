@@ -17,9 +17,9 @@ const (
 	changeOther = "changed"
 )
 
-// identity is what a socket keeps for its life. Listeners on one port, each in a process of its
-// own, differ by the inode alone, and so do sockets without ports; what these are bound to may
-// change.
+// An identity is what does not change during a socket's life. Listeners on one port, each in a
+// process of its own, differ only by the inode. So do sockets without ports; the interface that
+// these are bound to may change.
 type identity struct {
 	kind          diag.Kind
 	local, remote netip.AddrPort
@@ -34,14 +34,14 @@ func identityOf(s *diag.Socket) identity {
 	return id
 }
 
-// A sighting is a socket as it was seen last.
+// A sighting is a socket as the last list showed it.
 type sighting struct {
 	socket diag.Socket
 	round  int
 }
 
-// refresh shows the list again and again until ctx ends. What it remembers of the last list grows
-// with the number of sockets.
+// refresh shows the list every interval until ctx ends. Its memory grows with the number of
+// sockets.
 func (v *socketsView) refresh(ctx context.Context) error {
 	seen := map[identity]sighting{}
 	tick := time.NewTicker(v.Every)
@@ -103,14 +103,14 @@ func (v *socketsView) round(ctx context.Context, seen map[identity]sighting, rou
 	})
 }
 
-// changed says that two sightings of a socket differ in what the list shows.
+// changed reports whether two sightings of a socket differ in what the list shows.
 func (v *socketsView) changed(was, is *diag.Socket) bool {
 	return was.State != is.State || was.RecvQ != is.RecvQ || was.SendQ != is.SendQ || was.Drops != is.Drops ||
 		v.earlier.Of(was.Device) != v.devices.Of(is.Device) || was.DeviceGone != is.DeviceGone ||
 		was.Protocol != is.Protocol
 }
 
-// A countRow is how many sockets are in a state, or have one remote host.
+// A countRow is the number of sockets in one state, or with one remote host.
 type countRow struct {
 	State   string      `json:"state,omitempty"`
 	Address *netip.Addr `json:"remoteAddress,omitempty"`
@@ -132,7 +132,7 @@ func (r countRow) line() []byte {
 	return append(b, '\n')
 }
 
-// count shows how many sockets there are per state or remote host, the most first.
+// count shows the number of sockets for each state or remote host, the largest first.
 func (v *socketsView) count(ctx context.Context) error {
 	states, hosts := map[string]int{}, map[netip.Addr]int{}
 	err := v.each(ctx, func(s *diag.Socket) error {

@@ -32,8 +32,8 @@ type socketRow struct {
 	EtherTypeName  string     `json:"etherTypeName,omitempty"`
 	State          string     `json:"state"` // empty for a socket of UDP, UDP-Lite or IP without a peer, and for a packet socket
 	Interface      string     `json:"interface,omitempty"`
-	// InterfaceGone is that which the socket was bound to. InterfaceUnknown is what the kernel does
-	// not tell, which is not none.
+	// InterfaceGone reports that the socket is bound to an interface that was removed.
+	// InterfaceUnknown reports that the kernel does not say whether it is bound to one.
 	InterfaceGone    bool      `json:"interfaceGone,omitempty"`
 	InterfaceUnknown bool      `json:"interfaceUnknown,omitempty"`
 	PID              int       `json:"pid,omitempty"`
@@ -48,7 +48,7 @@ type socketRow struct {
 
 	kind diag.Kind
 	text []byte
-	// What pointers above point to.
+	// The values of the pointers above.
 	recvQ, sendQ, dropped uint32
 	ports                 [2]uint16
 	etherType             uint16
@@ -62,7 +62,7 @@ type holder struct {
 	User    string `json:"user"`
 }
 
-// measured is what TCP measured on a connection.
+// A measured is what TCP measured on a connection (TCP_INFO in tcp(7)).
 type measured struct {
 	RTT              float64 `json:"rtt"` // seconds
 	RTTVariance      float64 `json:"rttVariance"`
@@ -74,8 +74,7 @@ type measured struct {
 	PathMTU          uint32  `json:"pathMtu"`
 }
 
-// fill takes everything that the record shows from a socket. The record may have been another one
-// before.
+// fill sets all members of the record from a socket. The record may have been another one before.
 func (r *socketRow) fill(v *socketsView, s *diag.Socket, names map[netip.Addr]string) {
 	local, remote := ends(s)
 	*r = socketRow{
@@ -131,7 +130,7 @@ func (r *socketRow) fill(v *socketsView, s *diag.Socket, names map[netip.Addr]st
 	}
 }
 
-// number sets what is only there for some kinds of sockets, or where the kernel says it.
+// number sets the members that only some kinds of sockets have, or that the kernel may not know.
 func (r *socketRow) number(s *diag.Socket) {
 	r.recvQ, r.sendQ = s.RecvQ, s.SendQ
 	if s.Unknown&diag.UnknownRecvQ == 0 {
@@ -156,7 +155,7 @@ func (r *socketRow) number(s *diag.Socket) {
 	}
 }
 
-// packetType is the last part of a type's name in packet(7).
+// packetType returns the last part of the name that a type has in packet(7).
 func packetType(t diag.PacketType) string {
 	switch t {
 	case diag.PacketRaw:
@@ -169,14 +168,14 @@ func packetType(t diag.PacketType) string {
 	return ""
 }
 
-// What a connection without a process waits for.
+// The values of socketRow.Waiting.
 const (
 	waitsAccept    = "accept"
 	waitsHandshake = "handshake"
 )
 
-// ends are the addresses of a socket's two ends; those of IPv4 as such, also where the socket is
-// one of IPv6.
+// ends returns the addresses of a socket's two ends, unmapped: IPv4 addresses of an IPv6 socket are
+// IPv4 addresses.
 func ends(s *diag.Socket) (local, remote netip.Addr) {
 	local, remote = s.Local.Addr(), s.Remote.Addr()
 	if !s.Mapped() {
@@ -209,8 +208,8 @@ func protocolOf(s *diag.Socket) string {
 	return v6
 }
 
-// column is the protocol in the width of its column: UDP-Lite as net-tools, packet sockets as ss
-// write it.
+// column returns the protocol in at most the width of its column: UDP-Lite as net-tools, packet
+// sockets as ss write them.
 func (r *socketRow) column() string {
 	switch r.kind {
 	case diag.KindUDPLite:
@@ -223,8 +222,8 @@ func (r *socketRow) column() string {
 	return r.Protocol
 }
 
-// Widths of the columns are those of netstat(1) on FreeBSD. What is longer pushes the rest to the
-// right; a number is never cut.
+// The widths of the columns are those of netstat(1) on FreeBSD. A longer value moves the rest of
+// its row to the right. A number is never cut.
 const (
 	protocolWidth = 5
 	queueWidth    = 6
@@ -235,7 +234,7 @@ const (
 	cutName       = 16 // of a host name
 )
 
-// title says what the list is of.
+// title returns the first line, which says what the list contains.
 func (v *socketsView) title() string {
 	switch v.Protocol {
 	case "packet":
@@ -246,12 +245,13 @@ func (v *socketsView) title() string {
 	return "Active Internet connections (including servers)"
 }
 
-// measures says that there are columns for what TCP measured.
+// measures reports whether there are columns for what TCP measured.
 func (v *socketsView) measures() bool {
 	return v.Details && (v.Protocol == "tcp" || v.Protocol == "all")
 }
 
-// drops says that there is a column for packets that a socket dropped, which TCP does not count.
+// drops reports whether there is a column for packets that a socket dropped. TCP does not count
+// them.
 func (v *socketsView) drops() bool { return v.Details && v.Protocol != "tcp" }
 
 func (v *socketsView) heading() string {
@@ -276,7 +276,7 @@ func (v *socketsView) heading() string {
 	return string(append(b, '\n'))
 }
 
-// line is the record as text.
+// line returns the record as text. The next call overwrites it.
 func (r *socketRow) line() []byte {
 	b := r.text[:0]
 	if r.changes {
@@ -306,8 +306,7 @@ func (r *socketRow) line() []byte {
 	return r.text
 }
 
-// localEnd writes the local end: address, interface, and what the socket takes there, which is a
-// port, an IP protocol or an EtherType.
+// localEnd appends the local end: address, interface, and the port, IP protocol or EtherType.
 func (r *socketRow) localEnd(b []byte) []byte {
 	device := r.Interface
 	switch {
@@ -362,8 +361,8 @@ func (r *socketRow) processColumns(b []byte) []byte {
 	return append(b, menu.Clean(r.User)...)
 }
 
-// appendEndpoint writes address and port as BSD does, with a full stop between them; behind the
-// address, the interface that the socket is bound to.
+// appendEndpoint appends address and port as BSD writes them, with a full stop between. The
+// interface that the socket is bound to follows the address.
 func appendEndpoint(b []byte, a netip.Addr, name, device string, port uint16, full bool) []byte {
 	return appendPort(append(appendHost(b, a, name, device, full), '.'), port)
 }
@@ -390,7 +389,7 @@ func appendPort(b []byte, port uint16) []byte {
 	return strconv.AppendUint(b, uint64(port), 10)
 }
 
-// shortened is a host name as a column has it.
+// shortened returns a host name cut to the width of its column, unless full is set.
 func shortened(name string, full bool) string {
 	if name = menu.Clean(name); full || len(name) <= cutName {
 		return name
@@ -412,7 +411,7 @@ func changeMark(change string) byte {
 
 const blanks = "                                                                "
 
-// pad fills what was appended since start up to a width.
+// pad appends blanks until the text since start has a width.
 func pad(b []byte, start, width int) []byte {
 	if n := width - (len(b) - start); n > 0 {
 		b = append(b, blanks[:n]...)
@@ -420,7 +419,7 @@ func pad(b []byte, start, width int) []byte {
 	return b
 }
 
-// alignRight moves what was appended since start to the right end of a column.
+// alignRight moves the text since start to the right end of a column.
 func alignRight(b []byte, start, width int) []byte {
 	n := width - (len(b) - start)
 	if n <= 0 {
@@ -437,7 +436,7 @@ func number(b []byte, n uint64, width int) []byte {
 	return alignRight(strconv.AppendUint(b, n, 10), start, width)
 }
 
-// known is number, or a dash where there is none.
+// known appends a number, or a dash if n is nil.
 func known(b []byte, n *uint32, width int) []byte {
 	if n == nil {
 		return alignRight(append(b, '-'), len(b), width)

@@ -33,7 +33,7 @@ type socketsArgs struct {
 	Every     time.Duration `arg:"every,stream" min:"1" max:"3600" help:"Show the list again after this many seconds, what changed marked, until Ctrl-C."`
 }
 
-// A socketsRow is a socket or a count: what the command yields.
+// A socketsRow is what the command yields: a socket or a count.
 type socketsRow interface{ line() []byte }
 
 func socketsCommand(s Services) *menu.Command {
@@ -73,8 +73,8 @@ func checkSockets(_ context.Context, _ menu.Caller, a socketsArgs, name string) 
 	return nil
 }
 
-// parseNetwork reads an address, in brackets too, of a link-local one also the interface behind a
-// %, or a network.
+// parseNetwork parses a network or an address. The address may be in brackets, and may have a zone,
+// the interface after a %.
 func parseNetwork(text string) (network netip.Prefix, zone string, err error) {
 	if text == "" {
 		return netip.Prefix{}, "", nil
@@ -112,7 +112,7 @@ type socketsView struct {
 	wanted   filteredBy
 	found    bool // what was wanted was there once
 	owners   *diag.Owners
-	// listeners are for connections that nobody has accepted yet.
+	// listeners finds the processes that may accept a connection.
 	listeners diag.Listeners
 	devices   interfaces.Names
 	earlier   interfaces.Names // of the list before, with every
@@ -122,11 +122,11 @@ type socketsView struct {
 	now       time.Time // of the list, with every
 }
 
-// nameBudget is how long the names of all addresses may take together; those that are not found
-// then are shown as addresses.
+// nameBudget is how long the names of all addresses may take together. Addresses without a name by
+// then are shown as they are.
 const nameBudget = 3 * time.Second
 
-// prepare looks at what belongs to all sockets.
+// prepare reads what all sockets need: interfaces, processes, listeners.
 func (v *socketsView) prepare(ctx context.Context) (err error) {
 	if v.network, v.zone, err = parseNetwork(v.Address); err != nil {
 		return err
@@ -153,8 +153,7 @@ func (v *socketsView) prepare(ctx context.Context) (err error) {
 	return err
 }
 
-// listening calls yield for each process that a connection which nobody has accepted yet may be
-// for.
+// listening calls yield for each process that may accept the connection s.
 func (v *socketsView) listening(s *diag.Socket, yield func(*diag.Process)) {
 	seen := map[int]bool{}
 	for _, l := range v.listeners.Of(s.Local, s.Device) {
@@ -179,7 +178,7 @@ func (v *socketsView) query() diag.Query {
 	return q
 }
 
-// kindsOf are the sockets that the argument protocol stands for.
+// kindsOf returns the kinds of sockets that the argument protocol means.
 func kindsOf(protocol string) []diag.Kind {
 	switch protocol {
 	case "udp":
@@ -196,7 +195,7 @@ func kindsOf(protocol string) []diag.Kind {
 	return []diag.Kind{diag.KindTCP}
 }
 
-// each calls yield for the sockets that were asked for.
+// each calls yield for the sockets that the caller asked for.
 func (v *socketsView) each(ctx context.Context, yield func(*diag.Socket) error) error {
 	err := diag.Each(ctx, v.query(), func(s *diag.Socket) error {
 		if !v.chosen(s) {
@@ -247,8 +246,8 @@ func (v *socketsView) once(ctx context.Context) error {
 	})
 }
 
-// list shows the sockets that walk shows, with what changed about each, and below them what the
-// dashes mean.
+// list shows the sockets that walk passes to show, with their changes, and then what the dashes
+// mean.
 func (v *socketsView) list(ctx context.Context, walk func(show func(s *diag.Socket, change string) error) error) error {
 	v.dashes, v.untold = dashes{}, 0
 	if err := v.rows(ctx, walk); err != nil {
@@ -265,8 +264,8 @@ func (v *socketsView) list(ctx context.Context, walk func(show func(s *diag.Sock
 	return nil
 }
 
-// rows yields the sockets. With names it works in pieces, so that a long list begins at once, takes
-// little memory, and many names are looked up together.
+// rows yields the sockets. With names it works in pieces: a long list begins at once and takes
+// little memory, and the names of a piece are looked up together.
 func (v *socketsView) rows(ctx context.Context, walk func(show func(s *diag.Socket, change string) error) error) error {
 	if v.Numeric {
 		return walk(func(s *diag.Socket, change string) error { return v.record(s, change, nil) })
@@ -286,12 +285,12 @@ func (v *socketsView) rows(ctx context.Context, walk func(show func(s *diag.Sock
 	return p.show(looking, v)
 }
 
-// record yields one socket. The record is used again, so that a list of any length takes the memory
+// record yields one socket. All sockets share one record, so a list of any length takes the memory
 // of one.
 func (v *socketsView) record(s *diag.Socket, change string, names map[netip.Addr]string) error {
 	now := v.devices
 	if change == changeGone {
-		v.devices = v.earlier // it may have gone with its interface
+		v.devices = v.earlier // its interface may be gone too
 	}
 	v.row.fill(v, s, names)
 	v.devices = now
@@ -307,7 +306,7 @@ func (v *socketsView) record(s *diag.Socket, change string, names map[netip.Addr
 	return v.out.Record(&v.row)
 }
 
-// pieceLength is for how many sockets names are looked up together.
+// pieceLength is the number of sockets whose names are looked up together.
 const pieceLength = 2048
 
 // A piece is some sockets whose names are not known yet.

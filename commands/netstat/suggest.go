@@ -14,8 +14,8 @@ import (
 	"diagsh/internal/menu"
 )
 
-// Suggestions must come at once, so only so many sockets are looked at and so many suggestions
-// made.
+// Suggestions must come at once, so the number of sockets that are read and of suggestions is
+// limited.
 const (
 	lookedAt  = 5000
 	suggested = 100
@@ -23,8 +23,8 @@ const (
 
 var errEnough = errors.New("enough sockets were looked at")
 
-// suggestSockets offers what is there now: hosts that are connected, ports that somebody listens
-// on, names of processes, users.
+// suggestSockets offers what the sockets have at the moment: remote hosts, local ports, names of
+// processes, users.
 func suggestSockets(ctx context.Context, _ menu.Caller, _ socketsArgs, name, _ string) []menu.Choice {
 	switch name {
 	case "address":
@@ -51,7 +51,7 @@ func suggestSockets(ctx context.Context, _ menu.Caller, _ socketsArgs, name, _ s
 	return nil
 }
 
-// seen collects what value finds at the sockets.
+// seen returns the values of sockets that value returns, without "" and without duplicates.
 func seen(ctx context.Context, q diag.Query, value func(*diag.Socket) string) []menu.Choice {
 	values := map[string]bool{}
 	n := 0
@@ -72,7 +72,7 @@ func processNames() []menu.Choice {
 	paths, _ := filepath.Glob("/proc/[0-9]*/comm")
 	for _, path := range paths {
 		text, err := os.ReadFile(path)
-		// A word that cannot be typed as it is cannot be completed.
+		// Tab cannot complete a word that must be quoted.
 		if name := strings.TrimSuffix(string(text), "\n"); err == nil && name != "" && menu.Clean(name) == name &&
 			menu.Quote(name) == name {
 			values[name] = true

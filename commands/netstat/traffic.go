@@ -21,8 +21,8 @@ type trafficArgs struct {
 	Count     int           `arg:"count" min:"1" max:"1000000" help:"So many lines, then end; until Ctrl-C otherwise."`
 }
 
-// A trafficRow is what went over an interface, or all, in the time since the row before; every
-// number is per second.
+// A trafficRow is the traffic of one interface, or of all, since the row before. Its numbers are
+// rates per second.
 type trafficRow struct {
 	Time      time.Time `json:"time"`
 	Seconds   float64   `json:"seconds"` // that the numbers are the mean of
@@ -41,7 +41,7 @@ type rates struct {
 	Collisions float64 `json:"collisions"` // 0 for the receiving side
 }
 
-// headingEvery is after how many lines the heading comes again.
+// headingEvery is the number of lines after which the heading is repeated.
 const headingEvery = 20
 
 func trafficCommand() *menu.Command {
@@ -62,7 +62,7 @@ func trafficCommand() *menu.Command {
 	}.Command()
 }
 
-// A reading is the counters at a moment.
+// A reading is the counters of all interfaces at one moment.
 type reading struct {
 	at    time.Time
 	links map[int]interfaces.Counters
@@ -121,8 +121,8 @@ func read(ctx context.Context, name string) (reading, error) {
 	return r, nil
 }
 
-// between is the rates between two readings. An interface that came or went meanwhile is not
-// counted; of a counter that was set back, as when a driver was reset, nothing is.
+// between returns the rates between two readings. Interfaces that are only in one of them do not
+// count, nor do counters that went back, as after the reset of a driver.
 func between(before, now reading) trafficRow {
 	r := trafficRow{Time: now.at.UTC().Truncate(time.Millisecond), Seconds: now.at.Sub(before.at).Seconds()}
 	add := func(to *float64, was, is uint64) {

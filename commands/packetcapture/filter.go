@@ -11,7 +11,7 @@ import (
 	"diagsh/internal/menu"
 )
 
-// checkFilter looks at a filter for packets that were captured, of whatever link type.
+// checkFilter returns an error if the argument filter, for captured packets, is not valid.
 func checkFilter(ctx context.Context, s packetService, expression, name string) error {
 	if expression = captures.Cleared(expression); name != "filter" || expression == "" {
 		return nil
@@ -27,8 +27,8 @@ func checkLiveFilter(ctx context.Context, s liveService, expression *string, nam
 	return nil
 }
 
-// cannotFilter refuses a filter that none of the packets can be asked about: that is not the same
-// as that none of them matches.
+// cannotFilter returns the error for a filter that can be applied to none of the packets. That is
+// not the same as a filter that matches none of them.
 func cannotFilter(err error) error {
 	var undirected *replay.UndirectedError
 	if errors.As(err, &undirected) {
@@ -38,7 +38,7 @@ func cannotFilter(err error) error {
 	return menu.BadArgument("filter", "These packets cannot be filtered so: %s", why(err))
 }
 
-// why is what is wrong with a filter, without the place.
+// why returns what is wrong with a filter, without the place in its text.
 func why(err error) string {
 	var wrong *filter.Error
 	if errors.As(err, &wrong) {
@@ -47,7 +47,7 @@ func why(err error) string {
 	return err.Error()
 }
 
-// sayLeftOut tells which packets a filter could not be asked about.
+// sayLeftOut says how many packets a filter could not be applied to.
 func sayLeftOut(f *replay.Filter, say func(string, ...any) error) {
 	if f == nil {
 		return

@@ -10,18 +10,18 @@ import (
 	"diagsh/internal/menu"
 )
 
-// bounds end a look at packets; the zero value has none.
+// bounds are the limits at which follow ends; the zero value has none.
 type bounds struct {
 	packets  int64
 	duration *time.Duration
-	whole    bool // what came before the end of time, or of ctx, is still handed on
+	whole    bool // packets that came before the end of duration or ctx are still handed on
 }
 
-// followBatch is how many packets are handed on at a time at most.
+// followBatch is how many packets are handed on together at most.
 const followBatch = 256
 
-// follow hands packets on until a bound is met, the source ends, or ctx does, which is the usual
-// end of a look and no error. It returns how many packets were handed on.
+// follow hands packets on until a limit of b is reached, or the source or ctx ends. The end of ctx
+// is no error: a user ends a look at packets so. follow returns how many packets it handed on.
 func follow(ctx context.Context, source capture.Source, b bounds,
 	hand func([]capture.Packet) error) (seen int64, err error) {
 	defer context.AfterFunc(ctx, source.Wake)()

@@ -1,4 +1,5 @@
-// Package packetcapture is the menu packetcapture.
+// Package packetcapture is the menu packetcapture: captures by name, their packets and their
+// copies.
 package packetcapture
 
 import (
@@ -10,7 +11,7 @@ import (
 	"diagsh/internal/menu"
 )
 
-// captureService is the one table of captures, for all users and front ends.
+// A captureService is the table of captures, one for all users and front ends.
 type captureService interface {
 	StartCapture(caller menu.Caller, request capture.Request) (capture.Status, error)
 	StopCapture(caller menu.Caller, name string) (capture.Status, error)
@@ -30,7 +31,7 @@ type Services interface {
 	exportService
 }
 
-// Menu is packetcapture: captures by name.
+// Menu returns packetcapture.
 func Menu(s Services) *menu.Menu {
 	return &menu.Menu{
 		Name: "packetcapture",

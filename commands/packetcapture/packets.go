@@ -12,7 +12,7 @@ import (
 	"diagsh/internal/menu"
 )
 
-// packetService reads the packets of capture files. Package api has made sure that the caller may.
+// A packetService reads the packets of capture files. Package api has checked that the caller may.
 type packetService interface {
 	liveService
 	Captures() []capture.Status
@@ -21,7 +21,7 @@ type packetService interface {
 	MatchFilter(ctx context.Context, expression string) (*replay.Filter, error)
 }
 
-// liveService takes packets from the network for those who watch, and for no file of the appliance.
+// A liveService takes packets from the network for a user who watches. It writes no file.
 type liveService interface {
 	OpenLive(ctx context.Context, caller menu.Caller, request capture.Request) (*capture.Live, capture.FileHeader,
 		func() []capture.LeftOut, error)
@@ -30,7 +30,8 @@ type liveService interface {
 	CaptureInterfaces() []capture.InterfaceInfo
 }
 
-// howMany is the number that was meant, by either of its two names: count and packets.
+// howMany returns the number of packets, which a line may give as count or as packets. Both are an
+// error.
 func howMany(count, packets int64) (int64, error) {
 	if count > 0 && packets > 0 && count != packets {
 		return 0, errBothCounts()
@@ -43,21 +44,21 @@ func errBothCounts() error {
 		WithHint("Give one of them")
 }
 
-// errEnough ends a look at packets before they end.
+// errEnough ends reading before the packets end.
 var errEnough = errors.New("enough packets")
 
-// askPackets offers captures. A name of a file is as good.
+// askPackets offers captures. The name of a file is accepted too.
 func askPackets(s packetService, q *menu.Question) {
 	if q.Name == "name" {
 		captures.ChoosePackets(q, s.Captures())
 	}
 }
 
-// suggestedFiles is how many files are offered at most.
+// suggestedFiles is the largest number of files that Tab offers.
 const suggestedFiles = 1000
 
-// suggestFiles is menu.Decl.Suggest for a command whose name may be that of a file. A name that
-// would have to be quoted, or would be taken for a flag, is left out: Tab completes words.
+// suggestFiles returns the Suggest of a command whose argument name may be a file. It leaves out
+// names that must be quoted, and names that look like a flag, because Tab completes words.
 func suggestFiles[A any](
 	names func(begun string, most int) []string,
 ) func(context.Context, menu.Caller, A, string, string) []menu.Choice {
@@ -74,7 +75,7 @@ func suggestFiles[A any](
 	}
 }
 
-// noPackets is menu.Decl.Hidden for what shows packets of captures and files.
+// noPackets returns the Hidden of a command that shows packets of captures and files.
 func noPackets(s packetService) func(context.Context) bool {
 	return func(context.Context) bool { return len(s.Captures()) == 0 && len(s.PacketFileNames("", 1)) == 0 }
 }

@@ -74,9 +74,9 @@ func setupCommand(s captureService) *menu.Command {
 	}.Command()
 }
 
-// checkEach checks the values of the predefined filter one by one, so that the one at fault is
-// named and not a place in an expression that nobody typed. A value is one word: with more, it
-// could be any expression.
+// checkEach checks the values of the predefined filter one by one. So an error names the wrong
+// value, and not a place in an expression that the user has not typed. A value must be one word:
+// with more it could be any expression.
 func checkEach(
 	ctx context.Context, s captureService, name string, values []string, primitive, fault, hint string,
 ) error {
@@ -88,8 +88,8 @@ func checkEach(
 	return nil
 }
 
-// askSetup shows the present settings as defaults, and asks for a filter in the way that was
-// chosen.
+// askSetup prepares a question of setup: the present settings are the defaults, and only the
+// questions for the chosen form of filter are asked.
 func askSetup(s captureService, a setupArgs, q *menu.Question) {
 	present := s.CaptureSettings()
 	switch q.Name {
@@ -99,8 +99,7 @@ func askSetup(s captureService, a setupArgs, q *menu.Question) {
 			q.Default = strings.TrimSuffix(menu.Size(present.Limits.SizeBytes).String(), "MB")
 		}
 	case "stop":
-		// Rings and files that are appended to have more words of their own, and without a size
-		// nothing is reached.
+		// Without a size none is reached. The modes ring and append have arguments of their own.
 		size := present.Limits.SizeBytes
 		if a.Gives("sizeBytes") {
 			size = a.Limits.SizeBytes
@@ -138,7 +137,7 @@ func askSetup(s captureService, a setupArgs, q *menu.Question) {
 	}
 }
 
-// predefined is the expression for ports, clients and servers.
+// predefined returns the expression for ports, clients and servers.
 func (a setupArgs) predefined() string {
 	var parts []string
 	for _, p := range []struct {

@@ -70,8 +70,8 @@ func showCommand(s packetService) *menu.Command {
 	}.Command()
 }
 
-// look goes through the packets of files. say tells what was wrong with them, if they could be read
-// nevertheless.
+// look hands on the packets of files. It calls say with what was wrong with files that could be
+// read nevertheless.
 func (a showArgs) look(ctx context.Context, s packetService,
 	hand func(*capture.Packet, capture.Interface) error, say func(string, ...any) error) error {
 	files, err := s.PacketFiles(string(a.Name))

@@ -24,7 +24,7 @@ func startCommand(s captureService) *menu.Command {
 			}
 			return nil
 		},
-		// The filter is checked by the start itself, which looks its host names up once.
+		// The start itself checks the filter, so that its host names are looked up only once.
 		Check: func(_ context.Context, _ menu.Caller, r capture.Request, name string) error {
 			if name == "start" {
 				return notPast(r.Start)
@@ -51,7 +51,7 @@ func startCommand(s captureService) *menu.Command {
 	}.Command()
 }
 
-// clockSkew is how far a time may lie back that is meant as now.
+// clockSkew is how far in the past a start time may be that still means now.
 const clockSkew = 10 * time.Second
 
 func notPast(start time.Time) error {

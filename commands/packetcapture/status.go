@@ -39,7 +39,7 @@ func statusCommand(s captureService) *menu.Command {
 	}.Command()
 }
 
-// show yields captures, and behind them their filters in full if that is wanted.
+// show yields captures, and after them their filters in full if the caller asked for details.
 func (a statusArgs) show(out *menu.Out[capture.Status], list []capture.Status) error {
 	if err := out.Records(list); err != nil || !a.Detail {
 		return err

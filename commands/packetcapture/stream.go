@@ -26,8 +26,9 @@ type streamArgs struct {
 	Management  bool           `arg:"management" help:"Show the packets of management sessions too, this one among them."`
 }
 
-// streamCommand is for `ssh HOST 'packetcapture stream interfaces eth0' | wireshark -k -i -`.
-// package shell makes such lines of those that Wireshark's sshdump sends.
+// streamCommand returns the command for `ssh HOST 'packetcapture stream interfaces eth0' |
+// wireshark -k -i -`. Package shell converts the lines that Wireshark's sshdump sends to such
+// lines.
 func streamCommand(s liveService) *menu.Command {
 	return menu.Decl[streamArgs, struct{}]{
 		Name: "stream",
@@ -69,7 +70,7 @@ func (a streamArgs) run(ctx context.Context, s liveService, caller menu.Caller, 
 		return err
 	}
 	known := len(header.Interfaces)
-	introduce := func() error { // before their packets
+	introduce := func() error { // new interfaces, before their packets
 		for ; known < len(source.Interfaces()); known++ {
 			if err := stream.AddInterface(source.Interfaces()[known]); err != nil {
 				return err
@@ -97,7 +98,8 @@ func (a streamArgs) run(ctx context.Context, s liveService, caller menu.Caller, 
 	return err
 }
 
-// streamed is what became of the packets that matched the filter, in numbers that add up.
+// streamed returns how many packets matched the filter, and what happened to them, in numbers that
+// add up.
 func streamed(c capture.Counters, written uint64) string {
 	text := fmt.Sprintf("%d packets matched: %d written, %d dropped by the kernel", c.Received+c.Dropped,
 		written, c.Dropped)
@@ -105,14 +107,14 @@ func streamed(c capture.Counters, written uint64) string {
 		text += " because the reader was too slow"
 	}
 	if c.Received > written {
-		text += fmt.Sprintf(", %d behind the end of the stream", c.Received-written)
+		text += fmt.Sprintf(", %d after the end of the stream", c.Received-written)
 	}
 	return text + "."
 }
 
-// leftOut says which interfaces appeared and have no packets in the stream; nothing, if there are
-// none. told are those that were named at the beginning because the filter is of no use for them,
-// unfit those of all the time.
+// leftOut returns which interfaces appeared later and have no packets in the stream, "" if none.
+// The filter cannot be applied to those of unfit; told are those of them that were named at the
+// start.
 func leftOut(interfaces []capture.Interface, told, unfit []capture.LeftOut, header capture.FileHeader) string {
 	since := slices.DeleteFunc(slices.Clone(unfit), func(l capture.LeftOut) bool { return slices.Contains(told, l) })
 	interfaces = slices.DeleteFunc(slices.Clone(interfaces), func(i capture.Interface) bool {

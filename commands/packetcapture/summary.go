@@ -25,10 +25,10 @@ type summaryArgs struct {
 var summaryOrders = map[string]summary.Order{"slowest": summary.Slowest, "largest": summary.Largest,
 	"worst": summary.Worst, "earliest": summary.Earliest}
 
-// A summed is a summary and how it is shown.
+// A summed is a summary, with how to show it.
 type summed struct {
 	*summary.Summary
-	connections bool // instead of all else
+	connections bool // show only the connections
 	options     captures.SummaryOptions
 }
 
@@ -80,5 +80,5 @@ func summaryCommand(s packetService) *menu.Command {
 	}.Command()
 }
 
-// progressStep is how many packets are summed up in some tenths of a second.
+// progressStep is the number of packets between two reports of progress: some tenths of a second.
 const progressStep = 1 << 20

@@ -8,7 +8,7 @@ import (
 	"diagsh/internal/menu"
 )
 
-// exportService copies captures to other hosts.
+// An exportService copies captures to other hosts.
 type exportService interface {
 	Targets() []capture.Target
 	AddTarget(ctx context.Context, caller menu.Caller, t capture.Target, secret menu.Secret) (capture.Target, error)
@@ -20,7 +20,7 @@ type exportService interface {
 	FileNames(begun string, most int) []string
 }
 
-// targetMenu is packetcapture > target.
+// targetMenu returns packetcapture > target.
 func targetMenu(s exportService) *menu.Menu {
 	return &menu.Menu{
 		Name:  "target",
@@ -63,7 +63,7 @@ func targetNewCommand(s exportService) *menu.Command {
 	}.Command()
 }
 
-// sayKey shows the appliance's own key if a target needs it.
+// sayKey shows the appliance's own public key if a target needs it.
 func sayKey(s exportService, targets []capture.Target, out *menu.Out[capture.Target]) error {
 	for _, t := range targets {
 		if t.Login != "key" {

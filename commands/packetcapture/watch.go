@@ -25,16 +25,15 @@ type watchArgs struct {
 	Duration   *time.Duration `arg:"duration" min:"1" max:"31536000" help:"Ends after this time, such as 60s or 5m."`
 }
 
-// A watched is what watch tells: packets, and at the end what became of all of them. Event says
-// which.
+// A watched is a record of watch: a packet, or at the end the statistics. Event says which.
 type watched struct {
 	Event string `json:"event"` // packet, statistics
 	*decode.Packet
 	*watchedStatistics
 }
 
-// watchedStatistics are the last that watch tells: what a reader who was too slow was not shown,
-// behind the last packet too.
+// watchedStatistics are the last record of watch. They count the packets that were not shown
+// because the reader was too slow, also those after the last one shown.
 type watchedStatistics struct {
 	PacketsShown    int64  `json:"packetsShown"`
 	PacketsNotShown uint64 `json:"packetsNotShown"`
@@ -51,8 +50,8 @@ func watchedText(w io.Writer, r watched) {
 	decode.Text(w, r.Packet)
 }
 
-// watchCommand shows packets as they come. What it is too slow to show is left out, and counted;
-// the capture keeps it all the same.
+// watchCommand returns the command that shows packets as they come. Packets that it is too slow to
+// show are left out and counted. The capture keeps them all the same.
 func watchCommand(s packetService) *menu.Command {
 	return menu.Decl[watchArgs, watched]{
 		Name: "watch",
@@ -110,8 +109,8 @@ type watcher struct {
 	out        *menu.Out[watched]
 	source     capture.Source
 	present    func() []capture.Interface
-	unfit      func() []capture.LeftOut // which of all interfaces the filter is of no use for
-	chosen     *replay.Filter           // of a capture's packets; nil: all of them
+	unfit      func() []capture.LeftOut // interfaces that the filter cannot be applied to
+	chosen     *replay.Filter           // filter of a capture's packets; nil: all of them
 	most       int64                    // packets to show; 0: no limit
 	interfaces []capture.Interface
 	shown      int64
@@ -162,7 +161,7 @@ func (w *watcher) show(batch []capture.Packet) error {
 	return nil
 }
 
-// what is watched, in words.
+// what returns what is watched, in words.
 func (a watchArgs) what() string {
 	if a.Name != "" {
 		return "the capture " + string(a.Name)
@@ -170,7 +169,7 @@ func (a watchArgs) what() string {
 	return strings.Join(a.Interfaces, ", ")
 }
 
-// open is where the packets come from. The functions tell of which interfaces, and which of all are
+// open returns the source of the packets. The functions return its interfaces, and those that are
 // left out.
 func (a watchArgs) open(
 	ctx context.Context, caller menu.Caller, s packetService,

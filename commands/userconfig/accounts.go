@@ -53,10 +53,10 @@ func chooseUser(s Services, q *menu.Question) {
 	for _, a := range s.Accounts() {
 		q.Choices = append(q.Choices, menu.Choice{Value: a.User, Label: fmt.Sprintf("%s (%s)", a.User, a.Role)})
 	}
-	q.Open = true // a user that is not there is NotFound
+	q.Open = true // for an unknown user Run returns NotFound
 }
 
-// askRole explains the roles.
+// askRole offers the roles with an explanation.
 func askRole(q *menu.Question) {
 	q.Choices = []menu.Choice{
 		{Value: string(menu.Administrator), Label: "administrator - everything", Help: "Everything."},
@@ -93,7 +93,8 @@ func checkExpiry(given *time.Time) error {
 	return nil
 }
 
-// A changedAccount is an account after a change, and how many of its logins the change ended.
+// A changedAccount is an account after a change, with the number of its logins that the change
+// ended.
 type changedAccount struct {
 	access.Account
 	Ended int `json:"loginsEnded"`
@@ -104,7 +105,7 @@ func changedText(w io.Writer, c changedAccount) {
 	endedText(w, c)
 }
 
-// endedText says how many logins were ended.
+// endedText writes how many logins were ended, nothing if none.
 func endedText(w io.Writer, c changedAccount) {
 	switch {
 	case c.Ended == 1:
@@ -123,7 +124,7 @@ func update(s Services, caller menu.Caller, account access.Account, out *menu.Ou
 	return yieldChanged(s, account.User, ended, out)
 }
 
-// yieldAccount yields an account as it is now.
+// yieldAccount yields the account of a user as it is now.
 func yieldAccount(s Services, user string, out *menu.Out[access.Account]) error {
 	account, err := s.Account(user)
 	if err != nil {
@@ -132,7 +133,8 @@ func yieldAccount(s Services, user string, out *menu.Out[access.Account]) error 
 	return out.Record(account)
 }
 
-// yieldChanged yields an account as it is now, after a change that ended so many of its logins.
+// yieldChanged yields the account of a user as it is now, after a change that ended that many of
+// its logins.
 func yieldChanged(s Services, user string, ended int, out *menu.Out[changedAccount]) error {
 	account, err := s.Account(user)
 	if err != nil {

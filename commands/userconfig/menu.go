@@ -1,4 +1,4 @@
-// Package userconfig is the menu userconfig.
+// Package userconfig is the menu userconfig: who may log in, and as what.
 package userconfig
 
 import (
@@ -9,8 +9,8 @@ import (
 	"diagsh/internal/menu"
 )
 
-// Services keeps the accounts. It refuses what would leave the appliance without an administrator
-// who can log in.
+// Services keeps the accounts. It refuses a change that would leave the appliance without an
+// administrator who can log in.
 type Services interface {
 	Accounts() []access.Account
 	Account(user string) (access.Account, error)
@@ -24,7 +24,7 @@ type Services interface {
 	UnlockAccount(user string) error
 }
 
-// Menu is userconfig: who may log in, and as what.
+// Menu returns userconfig.
 func Menu(s Services) *menu.Menu {
 	return &menu.Menu{
 		Name: "userconfig",

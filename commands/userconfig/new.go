@@ -59,7 +59,7 @@ func newCommand(s Services) *menu.Command {
 			}
 			if a.Key != "" {
 				if _, err := s.AddKey(a.User, a.Key); err != nil {
-					// An account that cannot be made as asked is not made at all.
+					// Without its key the account is not as the caller asked, so it is not made.
 					s.DeleteAccount(a.User)
 					return err
 				}

@@ -10,7 +10,7 @@ import (
 	"diagsh/internal/menu"
 )
 
-// arpshow shows the ARP cache as arp(8) -an does on BSD.
+// arpshow returns the command that shows the ARP cache as arp(8) -an does on BSD.
 func arpshow() *menu.Command {
 	return menu.Decl[menu.NoArgs, neighbour]{
 		Name: "arpshow",

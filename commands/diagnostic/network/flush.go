@@ -13,12 +13,12 @@ import (
 	"diagsh/internal/menu"
 )
 
-// nameService is the appliance's own memory of host names.
+// A nameService is the appliance's own cache of host names.
 type nameService interface {
 	ForgetHostNames() int
 }
 
-// A flushed is what became of one cache.
+// A flushed is the result for one cache.
 type flushed struct {
 	Cache   string   `json:"cache"`             // ARP, NDP, DNS
 	Where   string   `json:"where"`             // who keeps it: kernel, diagsh, nscd, ...
@@ -28,7 +28,7 @@ type flushed struct {
 	Reason  string   `json:"reason,omitempty"`
 }
 
-// flush empties every cache of the network that this host has.
+// flush returns the command that empties every network cache of this host.
 func flush(s nameService) *menu.Command {
 	return menu.Decl[menu.NoArgs, flushed]{
 		Name:    "flush",
@@ -84,7 +84,7 @@ func flushNeighbours(ctx context.Context, name string, family uint8) (flushed, e
 	return f, err
 }
 
-// reasonOf says why a cache could not be flushed, in words that give nothing away.
+// reasonOf returns why a cache could not be flushed, without paths and error texts of the server.
 func reasonOf(err error) string {
 	switch {
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):

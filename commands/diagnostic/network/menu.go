@@ -10,7 +10,7 @@ type Services interface {
 	hostService
 }
 
-// Menu is diagnostic > network.
+// Menu returns diagnostic > network.
 func Menu(s Services) *menu.Menu {
 	return &menu.Menu{
 		Name: "network",

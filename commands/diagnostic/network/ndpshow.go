@@ -11,7 +11,7 @@ import (
 	"diagsh/internal/menu"
 )
 
-// ndpshow shows the NDP cache as ndp(8) -an does on BSD.
+// ndpshow returns the command that shows the NDP cache as ndp(8) -an does on BSD.
 func ndpshow() *menu.Command {
 	return menu.Decl[menu.NoArgs, neighbour]{
 		Name: "ndpshow",
@@ -53,7 +53,7 @@ func ndpshow() *menu.Command {
 	}.Command()
 }
 
-// zoned is an address with the interface that a link-local one needs.
+// zoned returns the address, with its interface if it is link-local.
 func zoned(r neighbour) string {
 	if r.Address.IsLinkLocalUnicast() {
 		return r.Address.String() + "%" + menu.Clean(r.Interface)

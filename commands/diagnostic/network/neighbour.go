@@ -14,7 +14,8 @@ import (
 )
 
 // A neighbour is an entry of the ARP or NDP cache as arpshow and ndpshow yield it. The host's own
-// addresses stand among them, as in arp(8) of BSD, though the kernel of Linux keeps them elsewhere.
+// addresses are among the entries, as in arp(8) of BSD, although Linux does not keep them in the
+// cache.
 type neighbour struct {
 	Address     netip.Addr `json:"address"`
 	LinkAddress string     `json:"linkAddress"` // empty while it is not known
@@ -31,12 +32,12 @@ type neighbour struct {
 
 	medium string
 	index  int
-	remark string // of an own address that is not used as others
+	remark string // why an own address may not be used
 }
 
 const ownState = "PERMANENT"
 
-// neighbourRows lists a cache with the host's own addresses.
+// neighbourRows returns the entries of a family's cache, with the host's own addresses.
 func neighbourRows(ctx context.Context, family uint8) ([]neighbour, error) {
 	nics, err := interfaces.List(ctx)
 	if err != nil {
@@ -84,7 +85,7 @@ func mediumOf(nic interfaces.Interface) string {
 	return "other"
 }
 
-// yieldNeighbours is the work of both commands.
+// yieldNeighbours returns the Run of both commands.
 func yieldNeighbours(family uint8) func(context.Context, menu.Caller, menu.NoArgs, *menu.Out[neighbour]) error {
 	return func(ctx context.Context, _ menu.Caller, _ menu.NoArgs, out *menu.Out[neighbour]) error {
 		rows, err := neighbourRows(ctx, family)

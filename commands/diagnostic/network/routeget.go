@@ -82,7 +82,7 @@ func routeget() *menu.Command {
 	}.Command()
 }
 
-// query returns what is asked of the kernel, without the address of the host.
+// query returns the question to the kernel, without the address of the host.
 func (a routegetArgs) query() (q routes.Query, err error) {
 	if a.Source != "" {
 		if q.From, err = netip.ParseAddr(a.Source); err != nil {
@@ -116,7 +116,7 @@ func suggestForRoute(ctx context.Context, caller menu.Caller, a routegetArgs, na
 	}
 	found, err := source.Interfaces()
 	if err != nil {
-		return nil // a suggestion is no more than that
+		return nil // without a suggestion the user types
 	}
 	for _, i := range found {
 		list = append(list, menu.Choice{Value: i.Name, Help: "An interface."})
@@ -140,13 +140,13 @@ func routegetRecordOf(host string, to netip.Addr, route routes.Route, none error
 	if route.Source.IsValid() {
 		r.Source = route.Source.String()
 	}
-	if route.Table != unix.RT_TABLE_UNSPEC { // on a wished interface without a route
+	if route.Table != unix.RT_TABLE_UNSPEC { // unspecified for a given interface without a route
 		r.Table = routes.TableName(route.Table)
 	}
 	return r
 }
 
-// nowhere says what becomes of packets that no route takes anywhere.
+// nowhere has, by type of route, what happens to packets that are not forwarded.
 var nowhere = map[string]string{
 	"unreachable": "a route answers packets with host unreachable",
 	"prohibit":    "a route or a rule answers packets with administratively prohibited",

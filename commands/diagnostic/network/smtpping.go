@@ -15,7 +15,7 @@ import (
 	"diagsh/internal/menu"
 )
 
-// hostService knows the appliance's own name.
+// A hostService knows the appliance's own name.
 type hostService interface {
 	Hostname() string
 }
@@ -51,14 +51,14 @@ type smtpStep struct {
 	Seconds float64  `json:"seconds"`
 	TLS     *smtpTLS `json:"tls,omitempty"`
 	Error   string   `json:"error,omitempty"`
-	Remark  string   `json:"remark,omitempty"` // what is odd and no failure
-	Test    int      `json:"test,omitempty"`   // which of several tests it is of
+	Remark  string   `json:"remark,omitempty"` // what is unusual but no failure
+	Test    int      `json:"test,omitempty"`   // number of the test, from 1, if there are several
 	*smtpTimes
 
-	brief bool // only a line is shown of the whole test
+	brief bool // the test is shown in one line
 }
 
-// smtpTimes sum up how long a step took in several tests.
+// smtpTimes are the times of a step in several tests.
 type smtpTimes struct {
 	Tests   int     `json:"tests"` // in which there was the step
 	Minimum float64 `json:"minimum"`
@@ -86,7 +86,7 @@ type smtpCertificate struct {
 	SHA256       string    `json:"sha256"`
 }
 
-// smtpping is diagnostic > network > smtpping.
+// smtpping returns diagnostic > network > smtpping.
 func smtpping(s hostService) *menu.Command {
 	exchangers := &dns.Exchangers{}
 	return menu.Decl[smtppingArgs, smtpStep]{
@@ -120,7 +120,7 @@ func askSMTPPing(ctx context.Context, s hostService, exchangers *dns.Exchangers,
 	case "host":
 		q.Default = s.Hostname()
 	case "usemx":
-		list, _ := exchangersOf(ctx, exchangers, a.Host) // why there is none is said when it runs
+		list, _ := exchangersOf(ctx, exchangers, a.Host) // Run says why there is none
 		q.Skip = len(list) == 0
 		q.Text = fmt.Sprintf("%s has MX records. Would you like to test an MX host instead?", menu.Clean(a.Host))
 	case "mx":
@@ -143,8 +143,8 @@ func askSMTPPing(ctx context.Context, s hostService, exchangers *dns.Exchangers,
 	}
 }
 
-// exchangersOf are the mail exchangers of what is no address. A name without a full stop is a
-// host's: that nobody knows of its exchangers is no reason not to try it.
+// exchangersOf returns the mail exchangers of a host that is no address. A name without a full stop
+// is a host: if its exchangers are unknown, that is no error.
 func exchangersOf(ctx context.Context, exchangers *dns.Exchangers, host string) ([]dns.Exchanger, error) {
 	host = dns.Unbracketed(host)
 	if _, err := netip.ParseAddr(host); err == nil || host == "" {

@@ -46,7 +46,7 @@ func runSMTPPing(ctx context.Context, exchangers *dns.Exchangers, a smtppingArgs
 		return err
 	}
 	o := smtp.Options{Source: from, Helo: a.Helo, TLS: smtp.TLSMode(a.TLS), From: a.From, To: a.To, Timeout: a.Timeout}
-	if o.Name, err = dns.ASCII(server); err != nil { // as it stands in certificates
+	if o.Name, err = dns.ASCII(server); err != nil { // the form of names in certificates
 		o.Name = server
 	}
 	t := &smtpTest{server: server, addresses: addresses, options: o, args: a, out: out,
@@ -64,7 +64,8 @@ func runSMTPPing(ctx context.Context, exchangers *dns.Exchangers, a smtppingArgs
 	return out.Printf("Succeeded: SMTP test of host %s complete.\n", menu.Clean(server))
 }
 
-// noExchangers says why it is not known which host takes the mail of a domain.
+// noExchangers returns the error for users that says why the mail exchangers of a domain are
+// unknown.
 func noExchangers(ctx context.Context, host string, err error) error {
 	name := menu.Clean(host)
 	var unknown *dns.ExchangersError
@@ -92,12 +93,12 @@ type smtpTest struct {
 	args      smtppingArgs
 	out       *menu.Out[smtpStep]
 
-	test  int                        // the number of the one that runs, 0 if it is the only one
-	steps []string                   // their names, in the order in which they first came
-	times map[string][]time.Duration // of each
+	test  int                        // number of the test that runs, from 1; 0 if it is the only one
+	steps []string                   // names, in the order in which they first came
+	times map[string][]time.Duration // of each step
 }
 
-// once tests each address until one can be connected to. trouble is why the test did not go well.
+// once tests each address until a connection is made. trouble is why the test failed.
 func (t *smtpTest) once(ctx context.Context) (trouble *menu.Error, err error) {
 	a, o := t.args, t.options
 	if a.Message {
@@ -110,7 +111,7 @@ func (t *smtpTest) once(ctx context.Context) (trouble *menu.Error, err error) {
 		connected := true
 		err := smtp.Run(ctx, o, func(s smtp.Step) error {
 			if s.Name == "HELO" && s.Code == 250 {
-				trouble = nil // a server that knows no EHLO is old, not wrong
+				trouble = nil // a server may be too old for EHLO
 			}
 			if trouble == nil {
 				trouble = troubleOf(t.server, s, a.Timeout)
@@ -131,7 +132,7 @@ func (t *smtpTest) once(ctx context.Context) (trouble *menu.Error, err error) {
 	return trouble, nil
 }
 
-// note keeps how long a step took. What a server took to say nothing is no time of a step.
+// note keeps how long a step took, if the server replied.
 func (t *smtpTest) note(s smtp.Step) {
 	if s.Failure != nil {
 		return
@@ -142,8 +143,7 @@ func (t *smtpTest) note(s smtp.Step) {
 	t.times[s.Name] = append(t.times[s.Name], s.Time)
 }
 
-// repeat tests again and again, and sums up. A test that is interrupted counts with the steps that
-// it came to.
+// repeat runs the tests and sums them up. Of an interrupted test the finished steps count.
 func (t *smtpTest) repeat(ctx context.Context) error {
 	var first *menu.Error
 	failures, done := 0, 0
@@ -193,14 +193,14 @@ func (t *smtpTest) repeat(ctx context.Context) error {
 	return t.out.Printf("Succeeded: %d SMTP tests of host %s complete.\n", done, menu.Clean(t.server))
 }
 
-// median of sorted times.
+// median returns the median of sorted times.
 func median(times []time.Duration) time.Duration {
 	n := len(times)
 	return (times[(n-1)/2] + times[n/2]) / 2
 }
 
-// troubleOf is why the test did not go well, nil for a step that did. How a server takes its leave
-// does not change what it did before.
+// troubleOf returns the error of a step, nil if the step succeeded. QUIT never fails: an error
+// there does not change the result of the steps before.
 func troubleOf(server string, s smtp.Step, timeout time.Duration) *menu.Error {
 	what := map[string]string{"greeting": "the connection", "message": "the message"}[s.Name]
 	if what == "" {
@@ -232,11 +232,11 @@ func codes(list []int) string {
 	return strings.Join(texts, " or ")
 }
 
-// slowGreeting is how long a greeting may take without a remark. A client waits five minutes for it
-// (RFC 5321, section 4.5.3.2.1), but not every one does.
+// slowGreeting is how long a greeting may take without a remark. A client should wait five minutes
+// for it (RFC 5321, section 4.5.3.2.1), but many do not.
 const slowGreeting = 5 * time.Second
 
-// remark says what is odd about a step and no failure.
+// remark returns what is unusual about a step but no failure, or "".
 func remark(s smtp.Step) string {
 	switch {
 	case s.Name == "greeting" && s.Failure == nil && s.Time > slowGreeting:
@@ -251,7 +251,7 @@ func remark(s smtp.Step) string {
 	return ""
 }
 
-// failure says in words why a step came to no reply.
+// failure returns in words why a step got no reply.
 func failure(s smtp.Step, timeout time.Duration) string {
 	for _, known := range []error{smtp.ErrProtocol, smtp.ErrTooLong, smtp.ErrClosed, smtp.ErrNoTLS, smtp.ErrInjected,
 		smtp.ErrAddress, smtp.ErrUnasked, smtp.ErrSMTPUTF8,

@@ -10,7 +10,7 @@ import (
 	"diagsh/internal/menu"
 )
 
-// captureService is the one table of captures, which packetcapture shows too.
+// A captureService is the table of captures, the same that packetcapture shows.
 type captureService interface {
 	StartCapture(caller menu.Caller, request capture.Request) (capture.Status, error)
 	StopCapture(caller menu.Caller, name string) (capture.Status, error)
@@ -22,7 +22,7 @@ type captureService interface {
 	CaptureInterfaces() []capture.InterfaceInfo
 }
 
-// tcpdump is diagnostic > network > tcpdump: captures by the stored settings, in six verbs.
+// tcpdump returns diagnostic > network > tcpdump: captures by the stored settings, in six verbs.
 func tcpdump(s captureService) *menu.Menu {
 	return &menu.Menu{
 		Name: "tcpdump",

@@ -12,8 +12,8 @@ import (
 	"diagsh/internal/menu"
 )
 
-// SuggestFilter says what may stand at the end of a filter expression that is begun; addresses are
-// those of this host.
+// SuggestFilter returns what may follow at the end of the beginning of a filter expression. It
+// suggests addresses of this host.
 func SuggestFilter(text string, interfaces []capture.InterfaceInfo) menu.Completion {
 	var addresses []filter.Candidate
 	for _, i := range interfaces {
@@ -30,10 +30,10 @@ func SuggestFilter(text string, interfaces []capture.InterfaceInfo) menu.Complet
 	return c
 }
 
-// Clear is the word that takes a filter away.
+// Clear is the word that removes a filter.
 const Clear = "CLEAR"
 
-// Cleared is the filter that was meant: none for Clear.
+// Cleared returns expression, or "" if it is Clear.
 func Cleared(expression string) string {
 	if strings.EqualFold(strings.TrimSpace(expression), Clear) {
 		return ""
@@ -41,24 +41,24 @@ func Cleared(expression string) string {
 	return strings.TrimSpace(expression)
 }
 
-// Running are the captures that run.
+// Running returns the captures that run.
 func Running(list []capture.Status) []capture.Status {
 	return slices.DeleteFunc(slices.Clone(list), func(s capture.Status) bool { return s.State != capture.Running })
 }
 
-// Active are the captures that run, and those that wait for their time.
+// Active returns the captures that run, and those that wait for their time.
 func Active(list []capture.Status) []capture.Status {
 	return slices.DeleteFunc(slices.Clone(list),
 		func(s capture.Status) bool { return s.State != capture.Running && s.State != capture.NotStarted })
 }
 
-// Ended are the captures that have ended.
+// Ended returns the captures that have ended.
 func Ended(list []capture.Status) []capture.Status {
 	return slices.DeleteFunc(slices.Clone(list),
 		func(s capture.Status) bool { return s.State == capture.Running || s.State == capture.NotStarted })
 }
 
-// Current are the captures that run, else the one that ended last.
+// Current returns the captures that run, or if none does the one that ended last.
 func Current(list []capture.Status) []capture.Status {
 	if running := Running(list); len(running) > 0 || len(list) == 0 {
 		return running
@@ -66,8 +66,8 @@ func Current(list []capture.Status) []capture.Status {
 	return list[:1]
 }
 
-// ChoosePackets offers captures whose packets can be looked at, the last one first: it is what
-// Enter chooses. A name of a file is as good.
+// ChoosePackets offers captures with packets to show, the last one first as the default. The name
+// of a file is accepted too.
 func ChoosePackets(q *menu.Question, list []capture.Status) {
 	Choose(q, list)
 	q.Skip, q.Required = false, true
@@ -76,17 +76,17 @@ func ChoosePackets(q *menu.Question, list []capture.Status) {
 	}
 }
 
-// Choose offers captures by name. With only one there is nothing to ask.
+// Choose offers captures by name. If there is only one it skips the question.
 func Choose(q *menu.Question, list []capture.Status) {
 	for _, s := range list {
 		q.Choices = append(q.Choices, menu.Choice{Value: s.Name, Label: s.Name + " - " + State(s)})
 	}
 	q.Skip, q.Required = len(list) < 2, len(list) > 1
-	q.Open = true // a name that is not there is NotFound, which is said better by whoever looks for it
+	q.Open = true // for an unknown name Run returns the better error, NotFound
 }
 
-// onlyActive is the name of the capture that is meant when none was named: the one that runs, or
-// waits for its time.
+// onlyActive returns name, or if it is "" the name of the only capture that runs or waits for its
+// time.
 func onlyActive(list []capture.Status, name string) (string, error) {
 	active := Active(list)
 	switch {
@@ -100,9 +100,9 @@ func onlyActive(list []capture.Status, name string) (string, error) {
 	return "", menu.BadArgument("name", "%d captures are running", len(active)).WithHint("Name the one that is meant")
 }
 
-// ChooseInterfaces offers the interfaces and ALL; the present ones are the default.
+// ChooseInterfaces offers the interfaces and ALL. The present ones are the default.
 func ChooseInterfaces(q *menu.Question, interfaces []capture.InterfaceInfo, present []string) {
-	q.Open = len(links.AltNames()) > 0 // which are names of interfaces too
+	q.Open = len(links.AltNames()) > 0 // alternative names are accepted too
 	for _, i := range interfaces {
 		state := "down"
 		if i.Up {
@@ -140,7 +140,7 @@ func Settings(w io.Writer, s capture.Settings) {
 	line("Management:", "the packets of management sessions are %s", management(s.Management))
 }
 
-// Count writes a number with its noun: 1 file, 2 files.
+// Count returns a number with its noun: 1 file, 2 files.
 func Count(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun

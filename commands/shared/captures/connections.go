@@ -10,7 +10,7 @@ import (
 	"diagsh/capture/summary"
 )
 
-// lapse writes a span of time in three digits.
+// lapse returns seconds with three digits and a unit.
 func lapse(s float64) string {
 	switch {
 	case s >= 100:
@@ -39,8 +39,8 @@ func connectionEnds(c summary.Connection) string {
 		net.JoinHostPort(c.Server, strconv.Itoa(c.ServerPort))
 }
 
-// Connections is a table of TCP's connections: the ends on one line, or two where their addresses
-// are long, and the figures on the next.
+// Connections writes a table of TCP connections: the two ends on one line, or on two if the
+// addresses are long, and the figures on the next.
 func Connections(w io.Writer, s *summary.Summary) {
 	if len(s.Connections) == 0 {
 		fmt.Fprintln(w, "There is no connection of TCP.")
@@ -69,7 +69,7 @@ func Connections(w io.Writer, s *summary.Summary) {
 	}
 }
 
-// fewConnections is a table of some, a line each where addresses are short.
+// fewConnections writes a short table of connections, a line each if the addresses are short.
 func fewConnections(w io.Writer, list []summary.Connection, heading string) {
 	fmt.Fprintf(w, "%8s  %10s  %8s  %s\n", "OPEN", "FIRST BYTE", "LONGEST", heading)
 	for _, c := range list {

@@ -20,7 +20,7 @@ func Target(w io.Writer, t capture.Target) {
 	}
 }
 
-// Exports writes a line a copy, and below it what went wrong.
+// Exports writes a line for each copy, and below it its error.
 func Exports(w io.Writer, list []capture.Export) {
 	if len(list) == 0 {
 		fmt.Fprintln(w, "Nothing was copied and nothing waits.")

@@ -9,11 +9,11 @@ import (
 	"unicode/utf8"
 )
 
-// columns is how wide a text is at most, unless one of its words is wider.
+// columns is the largest width of a text, unless one of its words is wider.
 const columns = 80
 
-// fold writes a label and what it is about, which begins at the column at. What is too wide goes on
-// there in the next line.
+// fold writes a label, and a text that begins at the column at. A text that is too wide continues
+// in the next line at the same column.
 func fold(w io.Writer, label string, at int, format string, arguments ...any) {
 	line := fmt.Sprintf("%-*s", at, label)
 	begun := false
@@ -32,20 +32,19 @@ func fold(w io.Writer, label string, at int, format string, arguments ...any) {
 	fmt.Fprintln(w, broken(line))
 }
 
-// unbroken has blanks at which fold does not break a line, broken blanks again.
+// unbroken returns a text with blanks at which fold does not break a line; broken undoes it.
 func unbroken(text string) string { return strings.ReplaceAll(text, " ", "\u00a0") }
 func broken(text string) string   { return strings.ReplaceAll(text, "\u00a0", " ") }
 
-// indent is where the values of a list of labels begin, and briefly that in what stands above a
-// menu.
+// indent is the column of the values in a list of labels, and briefly that in the Status of a menu.
 const (
 	indent  = 13
 	briefly = 11
 )
 
-// fitted writes rows as a table that is no wider than columns: where it would be, columns of it are
-// shed, in the order of shed, by their headings. What they say is in the JSON form, and in the
-// status of one.
+// fitted writes rows as a table that is no wider than columns. If it would be, it drops the columns
+// with the headings of shed, in that order. Their values are in JSON and in the status of one
+// capture.
 func fitted(w io.Writer, rows [][]string, shed ...string) {
 	for {
 		var b strings.Builder

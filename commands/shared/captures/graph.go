@@ -12,22 +12,22 @@ import (
 
 const (
 	graphRows    = 8  // at most
-	graphLeast   = 10 // columns, below which there is no graph
-	graphStretch = 4  // characters of one column at most, where the terminal is wide
-	unknownWidth = 80 // of a terminal
+	graphLeast   = 10 // columns; with less there is no graph
+	graphStretch = 4  // most characters of one column, on a wide terminal
+	unknownWidth = 80 // of a terminal whose width is unknown
 )
 
-// Chart is how the graph is drawn.
+// Chart is the characters that the graph is drawn with.
 type Chart string
 
-// Charts. Blocks need a terminal that shows the characters U+2500 to U+259F.
+// The charts. Blocks need a terminal that shows the characters U+2500 to U+259F.
 const (
 	BlockChart Chart = "blocks"
 	ASCIIChart Chart = "ascii"
 	NoChart    Chart = "none"
 )
 
-// ink is what a graph is drawn with.
+// An ink is the texts that a graph is drawn with.
 type ink struct{ full, half, tick, corner, line, micro string }
 
 var (
@@ -35,10 +35,10 @@ var (
 	ascii  = ink{full: "#", half: ".", tick: "|", corner: "+", line: "-", micro: "us"}
 )
 
-// graph draws how many packets there were over the time, if there is a time: a bar for each part of
-// it, all within so many columns of a terminal. It shows numbers and no rates: one packet is none a
-// second for most of its time. Half and full blocks are in the fonts of every terminal program;
-// finer ones are not.
+// graph draws the number of packets over time, a bar for each part of the time, in at most that
+// many columns of a terminal. It draws nothing if all packets have one time. It shows numbers and
+// not rates, because a single packet has no rate. It uses half and full blocks: finer ones are not
+// in the fonts of every terminal program.
 func graph(w io.Writer, s *summary.Summary, columns int, chart Chart) {
 	if len(s.Rate.Packets) < 2 || chart == NoChart {
 		return
@@ -50,8 +50,8 @@ func graph(w io.Writer, s *summary.Summary, columns int, chart Chart) {
 	if columns <= 0 {
 		columns = unknownWidth
 	}
-	// A label can be as wide as if all packets were in one column, and is less than twice what is
-	// in it.
+	// A label has at most the digits of twice the number of packets: all may be in one column, and
+	// the scale ends below twice the highest bar.
 	space := columns - len(fmt.Sprint(2*s.Packets)) - len(" |")
 	if space < graphLeast {
 		return
@@ -76,8 +76,7 @@ func graph(w io.Writer, s *summary.Summary, columns int, chart Chart) {
 	}
 }
 
-// scale is how many packets a row stands for, one or a number that people count by, and how many
-// rows that makes.
+// scale returns how many packets a row stands for, 1 or a round number, and the number of rows.
 func scale(counts []int64) (step int64, rows int) {
 	most := int64(0)
 	for _, n := range counts {
@@ -92,8 +91,8 @@ func scale(counts []int64) (step int64, rows int) {
 	}
 }
 
-// block is a row's piece of the bar for n packets: the row is full, half full or empty. A begun
-// half is a whole one, so where there is a packet there is a bar.
+// block returns the part of the bar for n packets in a row: full, half full or empty. It rounds up
+// to halves, so every column with a packet has a bar.
 func (i ink) block(n, step int64, row int) string {
 	switch halves := int((2*n + step - 1) / step); {
 	case halves >= 2*row:
@@ -104,9 +103,8 @@ func (i ink) block(n, step int64, row int) string {
 	return " "
 }
 
-// timeAxis has the times of the first and the last packet, below the columns that they are in, or
-// one behind the other where the columns are too few for both; nothing, if there is no space for
-// that.
+// timeAxis returns the times of the first and the last packet, each below its column. If the
+// columns are too few the two follow each other, and if there is no room for that it returns "".
 func timeAxis(s *summary.Summary, interval time.Duration, width, space int) string {
 	layout := "15:04:05"
 	switch {
@@ -127,7 +125,7 @@ func timeAxis(s *summary.Summary, interval time.Duration, width, space int) stri
 	return ""
 }
 
-// interval writes the length of a column.
+// interval returns the time of a column in words.
 func interval(d time.Duration) string {
 	if d < time.Millisecond {
 		return d.String()

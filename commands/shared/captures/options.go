@@ -11,8 +11,8 @@ import (
 	"diagsh/internal/menu"
 )
 
-// CheckOption looks at one option of a capture, as far as that can be done before the others are
-// known.
+// CheckOption returns an error if one option of a capture is wrong, as far as that can be known
+// without the others.
 func CheckOption(o capture.Options, name string) error {
 	if name == "cpus" {
 		return checkCPUs(o.CPUs)
@@ -20,7 +20,7 @@ func CheckOption(o capture.Options, name string) error {
 	return nil
 }
 
-// checkCPUs refuses a CPU that the appliance may not run on.
+// checkCPUs returns an error for a CPU that the appliance may not run on.
 func checkCPUs(list []int) error {
 	usable, err := system.CPUs()
 	if err != nil {
@@ -35,7 +35,7 @@ func checkCPUs(list []int) error {
 	return nil
 }
 
-// Seconds returns a duration in seconds, a begun one counted whole; unlimited stays unlimited.
+// Seconds returns a duration in seconds, rounded up; Unlimited stays Unlimited.
 func Seconds(d time.Duration) int64 {
 	if d == menu.Unlimited {
 		return capture.Unlimited

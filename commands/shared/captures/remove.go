@@ -15,7 +15,7 @@ type Removed struct {
 	Bytes int64    `json:"bytes"`
 }
 
-// removedOf says what goes with a capture.
+// removedOf returns what is removed with a capture.
 func removedOf(s capture.Status) Removed {
 	r := Removed{Name: s.Name, Files: []string{}}
 	for _, f := range s.Files {
@@ -35,7 +35,7 @@ func RemovedTable(w io.Writer, list []Removed) {
 	}
 }
 
-// deleter is what removing captures needs of the table of captures.
+// A deleter is the part of the table of captures that Delete needs.
 type deleter interface {
 	DeleteCapture(caller menu.Caller, name string) error
 }

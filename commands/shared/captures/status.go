@@ -1,5 +1,5 @@
-// Package captures writes captures as the screen shows them, for the two faces of the one table of
-// captures: packetcapture and diagnostic > network > tcpdump.
+// Package captures writes captures as the screen shows them. packetcapture and diagnostic > network
+// > tcpdump share it: both show the same table of captures.
 package captures
 
 import (
@@ -13,7 +13,7 @@ import (
 	"diagsh/internal/menu"
 )
 
-// Status writes all there is to say about one capture.
+// Status writes everything about one capture.
 func Status(w io.Writer, s capture.Status) {
 	line := func(label, format string, arguments ...any) { fold(w, label, indent, format, arguments...) }
 	line("Capture:", "%s, %s", s.Name, State(s))
@@ -27,7 +27,7 @@ func Status(w io.Writer, s capture.Status) {
 	}
 	switch {
 	case s.EndTime.IsZero():
-	case s.StartTime.IsZero(): // it was to begin later, and did not
+	case s.StartTime.IsZero(): // it was planned, and did not begin
 		line("Ended:", "%s", menu.UTC(s.EndTime))
 	default:
 		line("Ended:", "%s, after %s", menu.UTC(s.EndTime),
@@ -75,7 +75,7 @@ func Status(w io.Writer, s capture.Status) {
 	line("Management:", "%s", management(s.Management))
 }
 
-// management says in a word what becomes of the packets of management sessions.
+// management returns in a word or two what happens to the packets of management sessions.
 func management(kept bool) string {
 	if kept {
 		return "kept"
@@ -83,8 +83,8 @@ func management(kept bool) string {
 	return "left out"
 }
 
-// EffectiveFilter writes what the kernel runs for a capture: its filter with addresses in the place
-// of host names, and what leaves management sessions out.
+// EffectiveFilter returns the filter that the kernel runs for a capture: with addresses for host
+// names, and with the part that leaves management sessions out.
 func EffectiveFilter(s capture.Status) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "The filter of %s in full:\n", s.Name)
@@ -92,7 +92,7 @@ func EffectiveFilter(s capture.Status) string {
 	return b.String()
 }
 
-// Whereabouts says, of a capture that has begun, where its file will be and when.
+// Whereabouts returns where the file of a running capture will be, and when.
 func Whereabouts(s capture.Status) string {
 	if s.Mode == capture.Circular || s.Mode == capture.Ring {
 		return "Each file is in /diagnostic (SFTP, SCP) when it is full; show sees it now.\n"
@@ -100,7 +100,7 @@ func Whereabouts(s capture.Status) string {
 	return "Its file is in /diagnostic (SFTP, SCP) when it ends; show and watch see it now.\n"
 }
 
-// LeftOut tells which of all interfaces a filter is of no use for; empty, if there are none.
+// LeftOut returns which interfaces a filter cannot be applied to, in words; "" if there are none.
 func LeftOut(list []capture.LeftOut) string {
 	var b strings.Builder
 	for _, l := range list {
@@ -109,7 +109,7 @@ func LeftOut(list []capture.LeftOut) string {
 	return b.String()
 }
 
-// wait says how many files wait for something.
+// wait returns how many files wait, in words.
 func wait(files int64) string {
 	if files == 1 {
 		return "1 file waits"
@@ -117,8 +117,9 @@ func wait(files int64) string {
 	return fmt.Sprintf("%d files wait", files)
 }
 
-// Packets writes counters that add up: what matched the filter was received or dropped, and what
-// was received was written, unless the rest of the line says what became of it.
+// Packets returns the counters in a line, as numbers that add up: packets that matched the filter
+// were received or dropped, and the received ones were written, except those in the rest of the
+// line.
 func Packets(s capture.Status) string {
 	text := fmt.Sprintf("%d received, %d written, ", s.PacketsReceived, s.PacketsWritten)
 	switch dropped := s.PacketsDropped; {
@@ -133,7 +134,7 @@ func Packets(s capture.Status) string {
 		text += fmt.Sprintf(", %d discarded because the disk took no more", s.PacketsDiscarded)
 	}
 	if s.PacketsBehindLimit > 0 {
-		text += fmt.Sprintf(", %d behind the limit", s.PacketsBehindLimit)
+		text += fmt.Sprintf(", %d after the limit", s.PacketsBehindLimit)
 	}
 	return text
 }
@@ -160,7 +161,7 @@ func extras(w io.Writer, s capture.Status) {
 	line(s.Comment != "", "Comment", "%s%s", s.Comment, notInFile(s, "comment"))
 }
 
-// notInFile is what stands behind a text that the file does not have.
+// notInFile returns the remark after a text that the file does not contain, or "".
 func notInFile(s capture.Status, member string) string {
 	if !slices.Contains(s.NotInFile, member) {
 		return ""
@@ -168,7 +169,7 @@ func notInFile(s capture.Status, member string) string {
 	return fmt.Sprintf(" (not in the file: %s has no place for it)", s.Format)
 }
 
-// mode writes what happens to files as the capture goes on.
+// mode returns in words how the capture spreads over files.
 func mode(s capture.Status) string {
 	if s.Mode != capture.Ring {
 		return string(s.Mode)
@@ -200,7 +201,7 @@ func Statuses(w io.Writer, list []capture.Status) {
 	}
 }
 
-// Table writes one line a capture.
+// Table writes one line for each capture.
 func Table(w io.Writer, list []capture.Status) {
 	if len(list) == 0 {
 		fmt.Fprintln(w, "There is no capture.")
@@ -218,7 +219,7 @@ func Table(w io.Writer, list []capture.Status) {
 	fitted(w, rows, "OWNER", "STARTED (UTC)", "SIZE")
 }
 
-// inAWord is the state of a capture in a table: since when it runs, or why it ended.
+// inAWord returns the state of a capture for a table: for how long it runs, or why it ended.
 func inAWord(s capture.Status) string {
 	switch {
 	case s.State == capture.NotStarted:
@@ -229,7 +230,7 @@ func inAWord(s capture.Status) string {
 	return reason(s.StopReason)
 }
 
-// Brief writes what stands above a menu's choices: what runs, and the settings.
+// Brief writes the Status of a menu: the captures that run, and the settings.
 func Brief(w io.Writer, list []capture.Status, settings capture.Settings) {
 	running := 0
 	for _, s := range list {
@@ -258,7 +259,7 @@ func Brief(w io.Writer, list []capture.Status, settings capture.Settings) {
 		unbroken(management(settings.Management)))
 }
 
-// State says whether a capture runs, for how long, or why it ended.
+// State returns for how long a capture runs, or why it ended.
 func State(s capture.Status) string {
 	switch s.State {
 	case capture.NotStarted:
@@ -276,7 +277,7 @@ func State(s capture.Status) string {
 	return strings.ToLower(string(s.State))
 }
 
-// reason writes a StopReason in words: StoppedByUser as "stopped by user".
+// reason returns a StopReason in words: StoppedByUser as "stopped by user".
 func reason(r capture.StopReason) string {
 	var b strings.Builder
 	for i, c := range string(r) {
@@ -288,8 +289,7 @@ func reason(r capture.StopReason) string {
 	return b.String()
 }
 
-// Filter writes a filter in one line, or that there is none. Between its words there may be any
-// blanks.
+// Filter returns a filter as it is shown, "none" if it is empty.
 func Filter(expression string) string {
 	if expression == "" {
 		return "none"
@@ -297,7 +297,7 @@ func Filter(expression string) string {
 	return menu.Clean(expression)
 }
 
-// Limits writes limits as a sentence has them.
+// Limits returns limits in words.
 func Limits(l capture.Limits) string {
 	var parts []string
 	if l.SizeBytes > 0 {
@@ -317,7 +317,7 @@ func Limits(l capture.Limits) string {
 	return strings.Join(parts, ", ")
 }
 
-// Bytes writes a size for people: 118 KB.
+// Bytes returns a size in the largest fitting unit: 118 KB.
 func Bytes(n int64) string {
 	for _, u := range []struct {
 		name  string

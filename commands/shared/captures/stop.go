@@ -12,7 +12,7 @@ type StopArgs struct {
 	Name string `arg:"name,positional:1" ask:"Name of the capture" help:"Name of the capture; may be left out when there is only one."`
 }
 
-// stopService is what ending captures needs of the table of captures.
+// A stopService is the part of the table of captures that StopDecl needs.
 type stopService interface {
 	Captures() []capture.Status
 	StopCapture(caller menu.Caller, name string) (capture.Status, error)

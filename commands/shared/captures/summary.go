@@ -13,13 +13,13 @@ import (
 
 // SummaryOptions say how a summary is shown.
 type SummaryOptions struct {
-	Columns int // of the terminal; 0 if nobody knows
+	Columns int // of the terminal; 0 if unknown
 	Chart   Chart
 	Order   string // of the connections, as the command calls it
 }
 
-// Summary writes what there is to say about packets, with a graph of their number over the time
-// that is no wider than the terminal.
+// Summary writes a summary of packets, with a graph of their number over time that is no wider than
+// the terminal.
 func Summary(w io.Writer, s *summary.Summary, o SummaryOptions) {
 	if s.Packets == 0 {
 		fmt.Fprintln(w, "There is no packet.")
@@ -92,7 +92,7 @@ func counts(w io.Writer, heading string, list []summary.Count) {
 	t.Flush()
 }
 
-// items writes a list behind a label, in as many lines as it takes.
+// items writes a list after a label, in as many lines as it needs.
 func items(w io.Writer, label string, list []string) {
 	line := fmt.Sprintf("%-12s ", label)
 	for n, item := range list {
@@ -110,7 +110,8 @@ func items(w io.Writer, label string, list []string) {
 	fmt.Fprintln(w, line)
 }
 
-// tcpFigures tells of TCP. Figures that are always looked for are there when they are 0, too.
+// tcpFigures writes the figures of TCP. Those that users look for first are there even if they are
+// 0.
 func tcpFigures(w io.Writer, t summary.TCP) {
 	fmt.Fprintln(w)
 	list := []string{
@@ -148,7 +149,7 @@ func tcpFigures(w io.Writer, t summary.TCP) {
 
 func number(n int64, of string) string { return fmt.Sprintf("%d %s", n, of) }
 
-// some is a list of one item, or of none if there is nothing of it.
+// some returns a list with n of something, empty if n is 0.
 func some(n int64, of string) []string {
 	if n == 0 {
 		return nil
@@ -156,7 +157,7 @@ func some(n int64, of string) []string {
 	return []string{number(n, of)}
 }
 
-// waiting tells for whom clients waited, and of the connections that come first.
+// waiting writes what clients waited for, and the connections that come first in the order.
 func waiting(w io.Writer, s *summary.Summary, order string) {
 	t := s.Timing
 	rows := []struct {
@@ -189,10 +190,11 @@ func waiting(w io.Writer, s *summary.Summary, order string) {
 	}
 }
 
-// fewShown is how many connections a summary tells of; by connection tells of as many as one likes.
+// fewShown is how many connections a summary shows. With the argument by connection the user says
+// how many.
 const fewShown = 5
 
-// dnsFigures tells of DNS.
+// dnsFigures writes the figures of DNS.
 func dnsFigures(w io.Writer, d *summary.DNS) {
 	fmt.Fprintln(w)
 	unanswered := number(d.Unanswered, "without an answer")
@@ -220,8 +222,8 @@ func dnsFigures(w io.Writer, d *summary.DNS) {
 	questions(w, "SLOW", d.SlowestAnswers)
 }
 
-// questions is a table of them. A name that is longer than the line ends in dots; the JSON form has
-// the whole of it.
+// questions writes a table of DNS questions. A name that is too long for the line ends in dots;
+// JSON has all of it.
 func questions(w io.Writer, heading string, list []summary.Question) {
 	if len(list) == 0 {
 		return

@@ -19,13 +19,13 @@ type Editor interface {
 	EditConfiguration(caller menu.Caller, edit func(config.Document) error) error
 }
 
-// Edit changes the caller's pending configuration and yields what is pending that was not before,
-// after the warnings about it.
+// Edit changes the caller's pending configuration. It writes the warnings about the change and
+// yields the changes that were not pending before.
 func Edit(s Editor, caller menu.Caller, out *menu.Out[config.Change], edit func(config.Document) error) error {
 	return Yield(s, caller, out, func() error { return s.EditConfiguration(caller, edit) })
 }
 
-// Yield is Edit for a change that is made otherwise.
+// Yield is Edit for a change that the caller makes in another way.
 func Yield(s Editor, caller menu.Caller, out *menu.Out[config.Change], change func() error) error {
 	before := s.Configuration(caller)
 	if err := change(); err != nil {
@@ -45,8 +45,8 @@ func Yield(s Editor, caller menu.Caller, out *menu.Out[config.Change], change fu
 	return out.Records(changes)
 }
 
-// Elsewhere says what other sessions of the same user have changed since this one did; empty if
-// nothing.
+// Elsewhere returns in words what other sessions of the same user have changed since this one did,
+// "" if nothing.
 func Elsewhere(view config.View) string {
 	if len(view.Elsewhere) == 0 {
 		return ""
@@ -54,7 +54,7 @@ func Elsewhere(view config.View) string {
 	return "Another session of yours has changed since:\n" + config.ChangeLines(view.Elsewhere) + "\n\n"
 }
 
-// Pending writes changes that are pending now.
+// Pending writes changes, and that they are pending.
 func Pending(w io.Writer, changes []config.Change) {
 	if len(changes) == 0 {
 		fmt.Fprint(w, "It was so already; nothing has changed.\n")

@@ -9,11 +9,11 @@ import (
 	"diagsh/internal/menu"
 )
 
-// suggestedHosts is how many hosts are offered at most.
+// suggestedHosts is the largest number of hosts that Tab offers.
 const suggestedHosts = 50
 
-// SuggestHosts is menu.Decl.Suggest for a command whose arguments with these names are hosts: it
-// offers those that were seen.
+// SuggestHosts returns the Suggest of a command whose arguments with these names are hosts. It
+// offers hosts that this machine talks to.
 func SuggestHosts[A any](
 	family dns.Family, arguments ...string,
 ) func(context.Context, menu.Caller, A, string, string) []menu.Choice {

@@ -13,8 +13,8 @@ import (
 	"diagsh/internal/menu"
 )
 
-// NameServers are the name servers that a text names: an address or a name, none for those of the
-// appliance.
+// NameServers returns the name servers that a text names, which is an address or a name. For "" it
+// returns none, which means those of the appliance.
 func NameServers(ctx context.Context, text string, port int, from source.Source) ([]netip.AddrPort, error) {
 	if text == "" {
 		return nil, nil
@@ -33,7 +33,7 @@ func NameServers(ctx context.Context, text string, port int, from source.Source)
 	return list, nil
 }
 
-// NoReply is the Error for a question that got none.
+// NoReply returns the Error for a question without a reply.
 func NoReply(err error, name string) error {
 	var failure *dns.Failure
 	switch {
@@ -53,7 +53,8 @@ func NoReply(err error, name string) error {
 	return err
 }
 
-// failed is the Error for name servers that gave no answer: it names each, and what it did.
+// failed returns the Error for name servers that gave no answer. It names each and says what it
+// did.
 func failed(f *dns.Failure) *menu.Error {
 	for _, a := range f.Tried {
 		if !a.Cut {
@@ -85,7 +86,8 @@ func lastOf(tried []dns.Attempt, server netip.AddrPort) (last dns.Attempt) {
 	return last
 }
 
-// attempts says of each server what it did, and how often if that was the same each time.
+// attempts returns a text for each server: what it did, and how often if it did the same several
+// times.
 func attempts(tried []dns.Attempt) (list []string) {
 	type said struct {
 		server netip.AddrPort
@@ -109,7 +111,7 @@ func attempts(tried []dns.Attempt) (list []string) {
 	return list
 }
 
-// AttemptText says what became of a question to a server.
+// AttemptText returns in words the result of a question to a server.
 func AttemptText(a dns.Attempt) string {
 	switch {
 	case a.Cut:
@@ -122,7 +124,8 @@ func AttemptText(a dns.Attempt) string {
 	return FaultText(a.Err, a.Ignored)
 }
 
-// FaultText says in words why a name server gave no answer. Ignored is what it sent that is none.
+// FaultText returns in words why a name server gave no answer. ignored are the faults of packets
+// that it sent and that are no answer.
 func FaultText(err error, ignored []string) string {
 	switch {
 	case errors.Is(err, dns.ErrReply) && len(ignored) > 0:
@@ -140,8 +143,8 @@ func FaultText(err error, ignored []string) string {
 	return "it could not be asked"
 }
 
-// BadCode is the Error for an answer that is none: SERVFAIL, REFUSED … It names who answered so,
-// and the reason that they gave.
+// BadCode returns the Error for a reply with an error code, such as SERVFAIL or REFUSED. It names
+// the server and the reason that the server gave.
 func BadCode(r dns.Reply) *menu.Error {
 	who, servers := "name server", []string{ServerAddress(r.Server)}
 	for _, a := range r.Tried {
@@ -156,7 +159,7 @@ func BadCode(r dns.Reply) *menu.Error {
 	return e
 }
 
-// why is the reason that a server gave for its answer, in parentheses.
+// why returns the reason that a server gave for its answer, in parentheses, or "".
 func why(r dns.Reply) string {
 	if r.EDNS == nil {
 		return ""
@@ -171,7 +174,8 @@ func why(r dns.Reply) string {
 	return " (" + strings.Join(list, "; ") + ")"
 }
 
-// ExtendedErrorText is the reason that a server gave, its own words behind those of the registry.
+// ExtendedErrorText returns the reason that a server gave (RFC 8914): the words of the registry,
+// then its own.
 func ExtendedErrorText(e dns.ExtendedError) string {
 	text := e.Purpose
 	if text == "" {
@@ -183,7 +187,7 @@ func ExtendedErrorText(e dns.ExtendedError) string {
 	return text
 }
 
-// wrongName is the Error for a text that is no name, given as an argument.
+// wrongName returns the Error for an argument that is no name of the DNS.
 func wrongName(argument, name string, err error) *menu.Error {
 	e := menu.BadArgument(argument, "\"%s\" is no name that the DNS can have", menu.Clean(name))
 	var wrong *dns.NameError
@@ -220,7 +224,8 @@ func noAddress(err error, argument, host string, family dns.Family) error {
 	return err
 }
 
-// BothNames is a name as it was typed, between two quotation marks or nothing, and behind it as the DNS has it if that differs.
+// BothNames returns a name as the user typed it, between two quotation marks or two of "", and after it
+// as the DNS has it if that differs.
 func BothNames(name, quote string) string {
 	text := quote + menu.Clean(name) + quote
 	if ascii, err := dns.ASCII(name); err == nil && ascii != name {
@@ -229,7 +234,7 @@ func BothNames(name, quote string) string {
 	return text
 }
 
-// ServerAddress is a name server without the usual port.
+// ServerAddress returns the address of a name server, without its port if that is 53.
 func ServerAddress(server netip.AddrPort) string {
 	if server.Port() == 53 {
 		return server.Addr().String()

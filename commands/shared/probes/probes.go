@@ -1,5 +1,5 @@
-// Package probes is what the commands that send packets to another host have in common: where from,
-// where to, and why not.
+// Package probes holds what the commands that send packets to another host share: the source, the
+// target, and the reasons of failures.
 package probes
 
 import (
@@ -24,8 +24,8 @@ const StopHint menu.Text = "Press Ctrl-C to stop.\n"
 // Auto is the word for the source that the kernel chooses.
 const Auto = "auto"
 
-// ChooseSource offers the interfaces of this host and the kernel's choice; an address of this host
-// can be given too.
+// ChooseSource offers the interfaces of this host, and Auto. An address of this host is accepted
+// too.
 func ChooseSource(q *menu.Question) {
 	q.Choices, q.Default, q.Open = []menu.Choice{{Value: Auto, Label: "Auto"}}, Auto, true
 	interfaces, err := source.Interfaces()
@@ -42,7 +42,7 @@ func ChooseSource(q *menu.Question) {
 	}
 }
 
-// Source reads where from to send.
+// Source parses the argument source: Auto, an interface or an address of this host.
 func Source(text string) (source.Source, error) {
 	s, err := source.Parse(text)
 	var unusable *source.UnusableError
@@ -63,8 +63,8 @@ func Source(text string) (source.Source, error) {
 	return s, nil
 }
 
-// Addresses returns those of a host that can be sent to from a source, the preferred one first.
-// argument is the one that names the host; an Error blames it.
+// Addresses returns the addresses of a host that can be reached from a source, the preferred one
+// first. An Error names argument, which is the one that names the host.
 func Addresses(
 	ctx context.Context, argument, host string, family dns.Family, from source.Source,
 ) ([]netip.Addr, error) {
@@ -108,7 +108,7 @@ func Address(ctx context.Context, argument, host string, family dns.Family, from
 	return list[0], nil
 }
 
-// reasons are the kernel's refusals that say something of the network.
+// reasons are the errors of the kernel that say something about the network.
 var reasons = []struct {
 	errno syscall.Errno
 	text  string
@@ -135,8 +135,8 @@ var reasons = []struct {
 	{syscall.EAGAIN, "the interface's queue is full"},
 }
 
-// Reason says in words why something could not be sent or reached; ok is false for an error that
-// says nothing of the network.
+// Reason returns in words why something could not be sent or reached. ok is false for an error that
+// says nothing about the network.
 func Reason(err error) (text string, ok bool) {
 	for _, r := range reasons {
 		if errors.Is(err, r.errno) {
@@ -150,8 +150,8 @@ func Reason(err error) (text string, ok bool) {
 	return "", false
 }
 
-// Failure returns err as an Error that says in words what failed, as the format does, and the
-// kernel's reason. An error that says nothing of the network is returned as it is.
+// Failure returns an Error with the text of the format, which says what failed, and the kernel's
+// reason. It returns an error that says nothing about the network as it is.
 func Failure(err error, format string, args ...any) error {
 	if err == nil {
 		return nil
@@ -163,14 +163,14 @@ func Failure(err error, format string, args ...any) error {
 	return menu.Errorf(menu.Failed, format+": %s", append(args, reason)...)
 }
 
-// Milliseconds writes a time as ping and traceroute do.
+// Milliseconds returns a time in milliseconds, as ping and traceroute write it.
 func Milliseconds(d time.Duration) string { return fmt.Sprintf("%.3f", d.Seconds()*1000) }
 
-// Seconds is a time as JSON has it, to the microsecond.
+// Seconds returns a time in seconds for JSON, rounded to microseconds.
 func Seconds(d time.Duration) float64 { return d.Round(time.Microsecond).Seconds() }
 
-// AskSource is menu.Decl.Ask for a command of whose questions only that for the argument source
-// needs help.
+// AskSource is the Ask of a command of whose questions only the one for the argument source needs
+// choices.
 func AskSource[A any](_ context.Context, _ menu.Caller, _ A, q *menu.Question) error {
 	if q.Name == "source" {
 		ChooseSource(q)

@@ -24,8 +24,8 @@ type Service interface {
 	ListFiles() ([]access.File, error)
 }
 
-// parts are the commands whose output is in a report. What the caller's role may not run is left
-// out, and the report says so.
+// parts returns the commands whose output is in a report. The report leaves out those that the
+// caller's role may not run, and says so.
 func parts() []access.ReportPart {
 	part := func(title, path string, arguments ...string) access.ReportPart {
 		p := access.ReportPart{Title: title, Path: strings.Fields(path), Arguments: map[string]string{}}
@@ -73,7 +73,7 @@ func Create(ctx context.Context, s Service, caller menu.Caller, request access.R
 	return out.Record(report)
 }
 
-// none is the word for no captures.
+// none is the name that means no captures.
 const none = "NONE"
 
 // ChooseFiles offers the captures of the diagnostic directory, the newest first.
@@ -90,13 +90,13 @@ func ChooseFiles(s Service, caller menu.Caller, q *menu.Question) error {
 		q.Choices = append(q.Choices,
 			menu.Choice{Value: f.Name, Label: fmt.Sprintf("%s (%s)", f.Name, captures.Bytes(f.Bytes))})
 	}
-	q.Open = true // a file that is not there is NotFound
+	q.Open = true // for an unknown file Run returns NotFound
 	return nil
 }
 
 func isReport(name string) bool { return strings.HasSuffix(name, ".tar.gz") }
 
-// Made tells of a report that was made.
+// Made writes the name of a finished report, and what is missing in it.
 func Made(w io.Writer, r access.Report) {
 	for _, c := range r.Contents {
 		if c.Reason != "" && c.Result != menu.Unsupported.String() { // what this machine does not have is not missing
@@ -114,7 +114,7 @@ func Made(w io.Writer, r access.Report) {
 	fmt.Fprintln(w)
 }
 
-// Table lists reports.
+// Table writes reports as a table.
 func Table(w io.Writer, list []access.Report) {
 	if len(list) == 0 {
 		fmt.Fprintln(w, "There are no reports.")

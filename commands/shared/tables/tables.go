@@ -1,4 +1,4 @@
-// Package tables sets out tables that fit the terminal they are for.
+// Package tables writes tables that fit their terminal.
 package tables
 
 import (
@@ -11,23 +11,23 @@ import (
 	"diagsh/internal/menu"
 )
 
-// A Table is rows of cells below a heading. Where it is wider than the terminal (menu.Columns),
-// cells go on in the next row, broken at blanks, the widest columns first; where that is not
-// enough, there is one blank between columns and not two, and then the columns named in Spare are
-// left out, the first of them first.
+// A Table is rows of cells below a heading. If it is wider than the terminal (menu.Columns) it
+// becomes narrower in three steps. Cells continue in the next row, broken at blanks, those of the
+// widest columns first. Columns are separated by one blank instead of two. The columns named in
+// Spare are left out, in that order.
 type Table struct {
 	Head  []string
-	Spare []string // headings of columns that a narrow terminal goes without
+	Spare []string // headings of columns that a narrow terminal leaves out
 	rows  [][]string
 }
 
 // Add adds a row, with a cell for each column.
 func (t *Table) Add(cells ...string) { t.rows = append(t.rows, cells) }
 
-// Whole makes a text, such as a moment, one that is not broken.
+// Whole returns a text, such as a time, that is not broken at its blanks.
 func Whole(text string) string { return strings.ReplaceAll(text, " ", "\u00a0") }
 
-// OrDash returns text, or a dash for a cell that has none.
+// OrDash returns text, or a dash if it is empty.
 func OrDash(text string) string {
 	if text == "" {
 		return "-"
@@ -35,7 +35,7 @@ func OrDash(text string) string {
 	return text
 }
 
-// Minute is the format of a moment in tables whose heading says that it is UTC.
+// Minute is the format of a time in tables whose heading says that it is UTC.
 const Minute = "2006-01-02 15:04"
 
 // Write writes the table.
@@ -66,8 +66,8 @@ func (t *Table) Write(w io.Writer) {
 	io.WriteString(w, strings.ReplaceAll(b.String(), "\u00a0", " "))
 }
 
-// fitted is how wide each column is so that the rows have at most limit columns (0: no limit), and
-// whether they can.
+// fitted returns the widths of the columns in rows of at most limit characters (0: no limit), and
+// whether the rows fit.
 func fitted(rows [][]string, limit, gap int) (widths []int, fits bool) {
 	widths, least := make([]int, len(rows[0])), make([]int, len(rows[0]))
 	for _, row := range rows {
@@ -100,7 +100,7 @@ func fitted(rows [][]string, limit, gap int) (widths []int, fits bool) {
 	return widths, true
 }
 
-// writeRow writes a row of cells, in as many rows as the longest of them takes.
+// writeRow writes a row of cells, in as many lines as the longest of them needs.
 func writeRow(b *strings.Builder, row []string, widths []int, gap int) {
 	lines := make([][]string, len(row))
 	deep := 0
@@ -121,7 +121,7 @@ func writeRow(b *strings.Builder, row []string, widths []int, gap int) {
 	}
 }
 
-// Line writes a line. What the terminal has no room for goes on in the next row, behind so many
+// Line writes a line. A line that is too wide for the terminal continues in the next, after indent
 // blanks.
 func Line(w io.Writer, indent int, format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
@@ -129,7 +129,7 @@ func Line(w io.Writer, indent int, format string, args ...any) {
 	if limit == 0 {
 		limit = len(text)
 	}
-	begin := text[:len(text)-len(strings.TrimLeft(text, " "))] // blanks that it begins with are no place to break
+	begin := text[:len(text)-len(strings.TrimLeft(text, " "))] // a line is not broken at its leading blanks
 	pieces := broken(Whole(begin)+text[len(begin):], limit)
 	if len(pieces) > 1 {
 		rest := strings.TrimPrefix(Whole(begin)+text[len(begin):], pieces[0]+" ")
@@ -138,7 +138,7 @@ func Line(w io.Writer, indent int, format string, args ...any) {
 	io.WriteString(w, strings.ReplaceAll(strings.Join(pieces, "\n"+strings.Repeat(" ", indent)), "\u00a0", " ")+"\n")
 }
 
-// broken breaks a text at blanks into pieces of at most width characters.
+// broken returns a text cut at blanks into pieces of at most width characters.
 func broken(text string, width int) (pieces []string) {
 	piece := ""
 	for _, word := range strings.Split(text, " ") {

@@ -183,7 +183,7 @@ func TestNoPacketOfAStreamIsLostSilently(t *testing.T) {
 	b := newBed(t)
 	right := b.ns.Frames(t, "right")
 	frame := netnstest.UDP(9999, bytes.Repeat([]byte("x"), 1400))
-	said := regexp.MustCompile(`(\d+) packets matched: (\d+) written, (\d+) dropped by the kernel( because the reader was too slow)?(?:, (\d+) behind the end of the stream)?\.`)
+	said := regexp.MustCompile(`(\d+) packets matched: (\d+) written, (\d+) dropped by the kernel( because the reader was too slow)?(?:, (\d+) after the end of the stream)?\.`)
 	for _, c := range []struct {
 		name, bound string
 		packets     int
