@@ -16,7 +16,7 @@ import (
 )
 
 func TestRunOverHTTP(t *testing.T) {
-	d := newDesk(t)
+	d := newFake(t)
 	_, path := serve(t, d)
 	for _, c := range []struct {
 		user, resource, body string
@@ -40,19 +40,21 @@ func TestRunOverHTTP(t *testing.T) {
 		d.as(c.user)
 		status, answer := curl(t, path, "POST", "run/"+c.resource, c.body)
 		if status != c.status || !strings.Contains(answer, c.answer) {
-			t.Errorf("%s runs %s with %q: %d %q, want %d %q", c.user, c.resource, c.body, status, answer, c.status, c.answer)
+			t.Errorf("%s runs %s with %q: %d %q, want %d %q",
+				c.user, c.resource, c.body, status, answer, c.status, c.answer)
 		}
 		if strings.Contains(answer, "/var/lib") {
 			t.Errorf("%s tells a path of the server: %q", c.resource, answer)
 		}
-		if e := d.last(); e.Path != c.resource || e.User != c.user || e.Exit != c.exit || (e.Act == access.ActRefused) != (c.exit == 3) {
+		if e := d.last(); e.Path != c.resource || e.User != c.user || e.Exit != c.exit ||
+			(e.Act == access.ActRefused) != (c.exit == 3) {
 			t.Errorf("%s runs %s: audited as %+v, want exit %d", c.user, c.resource, e, c.exit)
 		}
 	}
 }
 
 func TestSecretsAreNotAudited(t *testing.T) {
-	d := newDesk(t)
+	d := newFake(t)
 	_, path := serve(t, d)
 	if status, answer := curl(t, path, "POST", "run/table", `{"password":"hunter2","count":1}`); status != 200 {
 		t.Fatal(status, answer)
@@ -64,7 +66,8 @@ func TestSecretsAreNotAudited(t *testing.T) {
 	if status, answer := curl(t, path, "POST", "run/table", `{"count":"sftp://me:hunter2@host/"}`); status != 400 {
 		t.Fatal(status, answer)
 	}
-	if e := d.last(); strings.Contains(fmt.Sprint(e), "hunter2") || !strings.Contains(e.Message, "sftp://me:******@host/") {
+	if e := d.last(); strings.Contains(fmt.Sprint(e), "hunter2") ||
+		!strings.Contains(e.Message, "sftp://me:******@host/") {
 		t.Errorf("audited: %+v", e)
 	}
 }
@@ -72,7 +75,7 @@ func TestSecretsAreNotAudited(t *testing.T) {
 // A line that is not understood is audited with the words that the tree has too: any other may be a
 // secret in the wrong place.
 func TestLinesNotUnderstoodAreAudited(t *testing.T) {
-	d := newDesk(t)
+	d := newFake(t)
 	_, path := serve(t, d)
 	d.as("op")
 	for _, c := range []struct{ line, path, kept string }{
@@ -85,7 +88,8 @@ func TestLinesNotUnderstoodAreAudited(t *testing.T) {
 		if status, answer := curl(t, path, "POST", "parse", string(body)); status != 400 {
 			t.Errorf("%.40q: %d %s", c.line, status, answer)
 		}
-		if e := d.last(); e.Act != access.ActRefused || e.User != "op" || e.Path != c.path || e.Exit != 2 || e.Arguments["line"] != c.kept || strings.Contains(fmt.Sprint(e), "hunter") {
+		if e := d.last(); e.Act != access.ActRefused || e.User != "op" || e.Path != c.path || e.Exit != 2 ||
+			e.Arguments["line"] != c.kept || strings.Contains(fmt.Sprint(e), "hunter") {
 			t.Errorf("%.40q is audited as %+v", c.line, e)
 		}
 	}
@@ -98,7 +102,7 @@ func TestLinesNotUnderstoodAreAudited(t *testing.T) {
 }
 
 func TestRefusedAssistanceIsAudited(t *testing.T) {
-	d := newDesk(t)
+	d := newFake(t)
 	_, path := serve(t, d)
 	d.as("ro")
 	if status, answer := curl(t, path, "POST", "assist/reload", `{"argument":"count","text":""}`); status != 403 {
@@ -110,7 +114,7 @@ func TestRefusedAssistanceIsAudited(t *testing.T) {
 }
 
 func TestStrangersAreRefused(t *testing.T) {
-	d := newDesk(t)
+	d := newFake(t)
 	_, path := serve(t, d)
 	d.as("")
 	c := dial(t, path)
@@ -120,7 +124,7 @@ func TestStrangersAreRefused(t *testing.T) {
 }
 
 func TestFrames(t *testing.T) {
-	d := newDesk(t)
+	d := newFake(t)
 	_, path := serve(t, d)
 	c := dial(t, path)
 	var out strings.Builder
@@ -133,7 +137,8 @@ func TestFrames(t *testing.T) {
 		t.Errorf("text %q", out.String())
 	}
 	out.Reset()
-	if failure, err := c.Run(t.Context(), t.Context(), []string{"table"}, nil, menu.JSONForm, show); failure != nil || err != nil {
+	if failure, err := c.Run(t.Context(), t.Context(), []string{"table"}, nil, menu.JSONForm, show); failure != nil ||
+		err != nil {
 		t.Error(failure, err)
 	}
 	if out.String() != "[\n{\"n\":0},\n{\"n\":1}\n]\n" {
@@ -142,7 +147,7 @@ func TestFrames(t *testing.T) {
 }
 
 func TestInterruptLeavesLastWords(t *testing.T) {
-	d := newDesk(t)
+	d := newFake(t)
 	_, path := serve(t, d)
 	c := dial(t, path)
 	ctx, interrupt := context.WithCancel(t.Context())
@@ -169,7 +174,7 @@ func TestInterruptLeavesLastWords(t *testing.T) {
 
 // A command that hangs has a line before it ends, should it ever.
 func TestACommandThatHangsIsAudited(t *testing.T) {
-	d := newDesk(t)
+	d := newFake(t)
 	s, path := serve(t, d)
 	s.longRun = time.Millisecond
 	c := dial(t, path)
@@ -178,13 +183,14 @@ func TestACommandThatHangsIsAudited(t *testing.T) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		c.Run(ctx, t.Context(), []string{"silent"}, menu.Arguments{"count": "7"}, menu.TextForm, func(Frame) error { return nil })
+		c.Run(ctx, t.Context(), []string{"silent"}, menu.Arguments{"count": "7"}, menu.TextForm, unseen)
 	}()
 	<-d.began
 	for d.last().Path == "" {
 		time.Sleep(time.Millisecond)
 	}
-	if e := d.last(); e.Act != access.ActCommand || e.Path != "silent" || e.Result != ResultRunning || e.Arguments["count"] != "7" || e.User != "admin" {
+	if e := d.last(); e.Act != access.ActCommand || e.Path != "silent" || e.Result != ResultRunning ||
+		e.Arguments["count"] != "7" || e.User != "admin" {
 		t.Errorf("while it runs it is audited as %+v", e)
 	}
 	interrupt()
@@ -195,7 +201,7 @@ func TestACommandThatHangsIsAudited(t *testing.T) {
 }
 
 func TestACommandThatSaysNothingCanBeInterrupted(t *testing.T) {
-	d := newDesk(t)
+	d := newFake(t)
 	_, path := serve(t, d)
 	c := dial(t, path)
 	ctx, interrupt := context.WithCancel(t.Context())
@@ -203,20 +209,20 @@ func TestACommandThatSaysNothingCanBeInterrupted(t *testing.T) {
 		<-d.began
 		interrupt()
 	}()
-	failure, err := c.Run(ctx, t.Context(), []string{"silent"}, nil, menu.TextForm, func(Frame) error { return nil })
+	failure, err := c.Run(ctx, t.Context(), []string{"silent"}, nil, menu.TextForm, unseen)
 	if err != nil || failure == nil || failure.Code != menu.Interrupted {
 		t.Errorf("%v, %v; want interrupted", failure, err)
 	}
 }
 
 func TestInterruptIsForOnesOwnRuns(t *testing.T) {
-	d := newDesk(t)
+	d := newFake(t)
 	s, path := serve(t, d)
 	mine, other := dial(t, path), dial(t, path)
 	abandon, cancel := context.WithCancel(t.Context())
 	done := make(chan *menu.Error, 1)
 	go func() {
-		failure, _ := mine.Run(t.Context(), abandon, []string{"stream"}, nil, menu.TextForm, func(Frame) error { return nil })
+		failure, _ := mine.Run(t.Context(), abandon, []string{"stream"}, nil, menu.TextForm, unseen)
 		done <- failure
 	}()
 	<-d.began
@@ -226,7 +232,7 @@ func TestInterruptIsForOnesOwnRuns(t *testing.T) {
 	}
 	s.mu.Unlock()
 	err := other.call(t.Context(), "POST", "interrupt/"+id, nil, nil)
-	if e := menu.AsError(err); e == nil || e.Code != menu.NotFound {
+	if !hasCode(err, menu.NotFound) {
 		t.Errorf("another session's interrupt: %v", err)
 	}
 	cancel()
@@ -236,9 +242,13 @@ func TestInterruptIsForOnesOwnRuns(t *testing.T) {
 }
 
 func TestMenuShowsWhatTheRoleCanUse(t *testing.T) {
-	d := newDesk(t)
+	d := newFake(t)
 	_, path := serve(t, d)
-	for user, want := range map[string]string{"ro": "table silent half fault", "op": "table stream silent half fault echo bytes peek", "admin": "table stream silent half fault reload echo bytes peek"} {
+	for user, want := range map[string]string{
+		"ro":    "table silent half fault",
+		"op":    "table stream silent half fault echo bytes peek",
+		"admin": "table stream silent half fault reload echo bytes peek",
+	} {
 		d.as(user)
 		_, text := curl(t, path, "GET", "menu/", "")
 		var view MenuView
@@ -271,7 +281,9 @@ func TestOutputCrossesAsItIs(t *testing.T) {
 	if f, err = frames.next(); err != nil || f.Exit == nil || *f.Exit != 0 {
 		t.Errorf("the last frame is %+v, %v", f, err)
 	}
-	for _, broken := range []string{"{\"bytes\":-1}\n", "{\"bytes\":99999999999}\n", "{\"bytes\":5}\nab", "{", "7\n", ""} {
+	for _, broken := range []string{
+		"{\"bytes\":-1}\n", "{\"bytes\":99999999999}\n", "{\"bytes\":5}\nab", "{", "7\n", "",
+	} {
 		frames := frameReader{r: bufio.NewReader(strings.NewReader(broken))}
 		if f, err := frames.next(); err == nil {
 			t.Errorf("%q is the frame %+v", broken, f)
@@ -287,7 +299,7 @@ func (recorder) WriteHeader(int)     {}
 func (recorder) Flush()              {}
 
 func TestGatheredOutputIsSentSoon(t *testing.T) {
-	d := newDesk(t)
+	d := newFake(t)
 	_, path := serve(t, d)
 	c := dial(t, path)
 	abandon, cancel := context.WithCancel(t.Context())

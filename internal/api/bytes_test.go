@@ -42,7 +42,7 @@ func writeBytes(_ context.Context, _ menu.Caller, a bytesArgs, out *menu.Out[str
 }
 
 func TestBytesComeAsTheyAre(t *testing.T) {
-	d := newDesk(t)
+	d := newFake(t)
 	_, path := serve(t, d)
 	c := dial(t, path)
 	for _, test := range []struct {
@@ -50,7 +50,11 @@ func TestBytesComeAsTheyAre(t *testing.T) {
 		bytes int
 		text  string
 		kind  menu.Code
-	}{{"", 3 * len(block), "3 blocks.\n", 0}, {"before", 0, "", menu.State}, {"behind", 3 * len(block), "3 blocks.\n", menu.Failed}} {
+	}{
+		{"", 3 * len(block), "3 blocks.\n", 0},
+		{"before", 0, "", menu.State},
+		{"behind", 3 * len(block), "3 blocks.\n", menu.Failed},
+	} {
 		args := menu.Arguments{}
 		if test.fails != "" {
 			args["fails"] = test.fails
@@ -66,7 +70,8 @@ func TestBytesComeAsTheyAre(t *testing.T) {
 		if failure != nil {
 			kind = failure.Code
 		}
-		if err != nil || kind != test.kind || text != test.text || got.Len() != test.bytes || !bytes.Equal(got.Bytes(), bytes.Repeat(block, test.bytes/len(block))) {
+		if err != nil || kind != test.kind || text != test.text || got.Len() != test.bytes ||
+			!bytes.Equal(got.Bytes(), bytes.Repeat(block, test.bytes/len(block))) {
 			t.Errorf("fails %q: %d bytes, %q, %v, %v", test.fails, got.Len(), text, failure, err)
 		}
 	}
@@ -75,10 +80,12 @@ func TestBytesComeAsTheyAre(t *testing.T) {
 	if status, body := curl(t, path, "POST", "run/bytes", `{"blocks":1}`); status != 200 || body != string(block) {
 		t.Errorf("%d, %d bytes", status, len(body))
 	}
-	if status, body := curl(t, path, "POST", "run/bytes", `{"fails":"behind"}`); status != 200 || !strings.HasPrefix(body, "broken off: ") {
+	if status, body := curl(t, path, "POST", "run/bytes", `{"fails":"behind"}`); status != 200 ||
+		!strings.HasPrefix(body, "broken off: ") {
 		t.Errorf("%d, %.20q", status, body)
 	}
-	if status, body := curl(t, path, "POST", "run/bytes", `{"fails":"before"}`); status != 409 || !strings.Contains(body, "Not now") {
+	if status, body := curl(t, path, "POST", "run/bytes", `{"fails":"before"}`); status != 409 ||
+		!strings.Contains(body, "Not now") {
 		t.Errorf("%d, %.80q", status, body)
 	}
 }
@@ -90,9 +97,11 @@ func TestPacketsAreForWhoMayReadThem(t *testing.T) {
 		user, name string
 		status     int
 	}{
-		{"op", "a.pcap", 200}, {"sup", "a.pcap", 403}, {"sup", "1", 403}, {"sup", "a", 403}, {"sup", "A.PCAP", 403}, {"sup", "b.pcap", 200}, {"sup", "2", 200}, {"sup", "", 200},
+		{"op", "a.pcap", 200},
+		{"sup", "a.pcap", 403}, {"sup", "1", 403}, {"sup", "a", 403}, {"sup", "A.PCAP", 403},
+		{"sup", "b.pcap", 200}, {"sup", "2", 200}, {"sup", "", 200},
 	} {
-		d := newDesk(t)
+		d := newFake(t)
 		d.roles["sup"] = menu.Support
 		d.local = c.user
 		_, path := serve(t, d)
@@ -130,11 +139,12 @@ func BenchmarkBytes(b *testing.B) {
 	})
 	b.Run("body", func(b *testing.B) {
 		b.SetBytes(int64(len(block)))
-		d := newDesk(b)
+		d := newFake(b)
 		_, path := serve(b, d)
 		c := dial(b, path)
 		got := 0
-		failure, err := c.Run(b.Context(), b.Context(), []string{"bytes"}, menu.Arguments{"blocks": strconv.Itoa(b.N)}, menu.TextForm, func(f Frame) error {
+		args := menu.Arguments{"blocks": strconv.Itoa(b.N)}
+		failure, err := c.Run(b.Context(), b.Context(), []string{"bytes"}, args, menu.TextForm, func(f Frame) error {
 			got += len(f.Data)
 			return nil
 		})

@@ -10,7 +10,7 @@ import (
 // more threads than processors are stopped anywhere.
 func TestEveryRequestGoesByTheOneConnection(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(64))
-	_, path := serve(t, newDesk(t))
+	_, path := serve(t, newFake(t))
 	var all sync.WaitGroup
 	for range 16 {
 		all.Go(func() {

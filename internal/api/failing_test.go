@@ -15,15 +15,17 @@ import (
 // and never in an answer.
 func TestCauseIsLoggedOnce(t *testing.T) {
 	var log bytes.Buffer
-	s := NewServer(newDesk(t), nil, slog.New(slog.NewTextHandler(&log, nil)))
+	s := NewServer(newFake(t), nil, slog.New(slog.NewTextHandler(&log, nil)))
 	act := &act{server: s}
 	first := act.failed(menu.Failing("keep the settings", errors.New("disk on fire")))
 	w := httptest.NewRecorder()
 	writeError(w, s.AsError("/v1/run/setup", first))
-	if n := strings.Count(log.String(), "disk on fire"); n != 1 || !strings.Contains(log.String(), "could not keep the settings") {
+	if n := strings.Count(log.String(), "disk on fire"); n != 1 ||
+		!strings.Contains(log.String(), "could not keep the settings") {
 		t.Errorf("the log has the cause %d times: %s", n, &log)
 	}
-	if body := w.Body.String(); strings.Contains(body, "disk on fire") || !strings.Contains(body, "The appliance could not keep the settings") {
+	if body := w.Body.String(); strings.Contains(body, "disk on fire") ||
+		!strings.Contains(body, "The appliance could not keep the settings") {
 		t.Errorf("the answer is %s", body)
 	}
 }

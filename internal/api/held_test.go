@@ -29,7 +29,8 @@ func hold(t *testing.T, path, method, resource, body string) *heldBody {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	fmt.Fprintf(c, "%s /v1/%s HTTP/1.1\r\nHost: appliance\r\nContent-Length: %d\r\n\r\n%s", method, resource, len(body), body[:1])
+	fmt.Fprintf(c, "%s /v1/%s HTTP/1.1\r\nHost: appliance\r\nContent-Length: %d\r\n\r\n%s",
+		method, resource, len(body), body[:1])
 	return &heldBody{t, c, body[1:]}
 }
 
@@ -53,7 +54,7 @@ func (h *heldBody) answer() (status int, answer string) {
 
 // waitForSession waits until the appliance has taken a connection, so that what follows happens
 // after its headers were sent.
-func (d *desk) waitForSession(t *testing.T) {
+func (d *fakeAppliance) waitForSession(t *testing.T) {
 	t.Helper()
 	for range 1000 {
 		d.mu.Lock()
@@ -90,7 +91,7 @@ func TestHeldRequestHasTheRightsOfItsEnd(t *testing.T) {
 		for change, want := range map[string]int{"demoted": c.demoted, "ended": 403} {
 			t.Run(c.method+" "+c.resource+" "+change, func(t *testing.T) {
 				t.Parallel()
-				d := newDesk(t)
+				d := newFake(t)
 				_, path := serve(t, d)
 				d.as("op")
 				held := hold(t, path, c.method, c.resource, c.body)
@@ -106,7 +107,8 @@ func TestHeldRequestHasTheRightsOfItsEnd(t *testing.T) {
 				if status != want {
 					t.Errorf("%d %s; want %d", status, answer, want)
 				}
-				if e := d.last(); want == 403 && strings.HasPrefix(c.resource, "run/") && change == "demoted" && (e.Act != "refused" || e.Role != menu.ReadOnly) {
+				if e := d.last(); want == 403 && strings.HasPrefix(c.resource, "run/") && change == "demoted" &&
+					(e.Act != "refused" || e.Role != menu.ReadOnly) {
 					t.Errorf("audited as %+v", e)
 				}
 			})
@@ -117,7 +119,7 @@ func TestHeldRequestHasTheRightsOfItsEnd(t *testing.T) {
 // Between the look at the role and the note that a command runs, which ends it when rights are
 // taken away, the role is looked at again.
 func TestRoleIsLookedUpBehindRunning(t *testing.T) {
-	d := newDesk(t)
+	d := newFake(t)
 	d.whenRunning = func() { d.roles["op"] = menu.ReadOnly }
 	_, path := serve(t, d)
 	d.as("op")
@@ -133,16 +135,19 @@ func TestRoleIsLookedUpBehindRunning(t *testing.T) {
 
 func TestBodiesAreBounded(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newFake(t)
 	s, slow := serve(t, d)
 	s.bodyTime = 50 * time.Millisecond
 	path := slow
 	d.as("ro")
-	if status, answer := hold(t, path, "POST", "run/table", `{"count":1}`).answer(); status != 400 || !strings.Contains(answer, "did not come within") {
+	if status, answer := hold(t, path, "POST", "run/table", `{"count":1}`).answer(); status != 400 ||
+		!strings.Contains(answer, "did not come within") {
 		t.Errorf("a body that does not come: %d %s", status, answer)
 	}
 	_, path = serve(t, d) // a large body may take its time
-	if status, answer := curl(t, path, "POST", "run/table", `{"count":"`+strings.Repeat("1", maxBody)+`"}`); status != 400 || !strings.Contains(answer, "larger than 1MB") {
+	large := `{"count":"` + strings.Repeat("1", maxBody) + `"}`
+	if status, answer := curl(t, path, "POST", "run/table", large); status != 400 ||
+		!strings.Contains(answer, "larger than 1MB") {
 		t.Errorf("a body that is too large: %d %s", status, answer)
 	}
 	// What is slower than a body may be is no body: a command may run on.
@@ -154,7 +159,7 @@ func TestBodiesAreBounded(t *testing.T) {
 // One session has so many commands at a time, and can still interrupt them.
 func TestRunsOfASessionAreBounded(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newFake(t)
 	_, path := serve(t, d)
 	d.as("op")
 	c := dial(t, path)
@@ -166,7 +171,7 @@ func TestRunsOfASessionAreBounded(t *testing.T) {
 	interrupt, stop := context.WithCancel(t.Context())
 	defer stop()
 	run := func() {
-		failure, err := c.Run(t.Context(), interrupt, []string{"silent"}, nil, menu.TextForm, func(Frame) error { return nil })
+		failure, err := c.Run(t.Context(), interrupt, []string{"silent"}, nil, menu.TextForm, unseen)
 		var kind menu.Code
 		if failure != nil {
 			kind = failure.Code

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"context"
 	"errors"
 	"io"
 	"net"
@@ -17,15 +16,17 @@ import (
 
 // Who may not ask is told so in HTTP, of both versions, and is not kept.
 func TestRefusalOnTheSocket(t *testing.T) {
-	d := newDesk(t)
+	d := newFake(t)
 	_, path := serve(t, d)
 	d.as("")
 	_, err := dial(t, path).Greeting(t.Context())
 	var refusal *menu.Error
-	if !errors.As(err, &refusal) || refusal.Code != menu.Denied || refusal.Message != "You have no account" || Gone(err) {
+	if !errors.As(err, &refusal) || refusal.Code != menu.Denied || refusal.Message != "You have no account" ||
+		Gone(err) {
 		t.Errorf("HTTP/2: %v", err)
 	}
-	if status, text := curl(t, path, "GET", "session", ""); status != http.StatusForbidden || !strings.Contains(text, `"message":"You have no account"`) {
+	if status, text := curl(t, path, "GET", "session", ""); status != http.StatusForbidden ||
+		!strings.Contains(text, `"message":"You have no account"`) {
 		t.Errorf("HTTP/1.1: %d %s", status, text)
 	}
 	// So many at a time; the others find a closed connection.
@@ -57,10 +58,7 @@ func TestRefusalOnTheSocket(t *testing.T) {
 }
 
 func answerOf(path string) (int, error) {
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "unix", path)
-	}}}
-	r, err := client.Get("http://appliance/v1/session")
+	r, err := socketClient(path).Get("http://appliance/v1/session")
 	if err != nil {
 		return 0, err
 	}

@@ -15,7 +15,7 @@ import (
 )
 
 func TestSessionOfALogin(t *testing.T) {
-	d := newDesk(t)
+	d := newFake(t)
 	s, _ := serve(t, d)
 	c := d.sessionOf(t, s, "op")
 	g, err := c.Greeting(t.Context())
@@ -32,7 +32,8 @@ func TestSessionOfALogin(t *testing.T) {
 	d.mu.Lock()
 	d.roles["op"] = menu.ReadOnly
 	d.mu.Unlock()
-	if failure, _ := c.Run(t.Context(), t.Context(), []string{"stream"}, nil, menu.TextForm, func(Frame) error { return nil }); failure == nil || failure.Code != menu.Denied {
+	failure, _ := c.Run(t.Context(), t.Context(), []string{"stream"}, nil, menu.TextForm, unseen)
+	if failure == nil || failure.Code != menu.Denied {
 		t.Errorf("a demoted operator ran stream: %v", failure)
 	}
 	// A session that must end is cut.
@@ -53,7 +54,7 @@ func TestSessionOfALogin(t *testing.T) {
 
 // Each act on files has the caller's role as of then, and is audited.
 func TestFilesOfASession(t *testing.T) {
-	d := newDesk(t)
+	d := newFake(t)
 	s, _ := serve(t, d)
 	op := d.filesOf(t, s, "op")
 	_, f, err := op.Open("a.pcap")
@@ -64,19 +65,21 @@ func TestFilesOfASession(t *testing.T) {
 	if err != nil || string(text) != "contents of a" {
 		t.Errorf("read %q, %v", text, err)
 	}
-	if e := d.last(); e.Act != access.ActDownload || e.Path != "a.pcap" || e.Result != "ok" || e.Arguments["bytes"] != "-" {
+	if e := d.last(); e.Act != access.ActDownload || e.Path != "a.pcap" || e.Result != "ok" ||
+		e.Arguments["bytes"] != "-" {
 		t.Errorf("at the beginning of the download: %+v", e)
 	}
 	if err := op.Done("a.pcap", 13); err != nil {
 		t.Error(err)
 	}
-	if e := d.last(); e.Act != access.ActDownload || e.Path != "a.pcap" || e.User != "op" || e.Arguments["bytes"] != "13" {
+	if e := d.last(); e.Act != access.ActDownload || e.Path != "a.pcap" || e.User != "op" ||
+		e.Arguments["bytes"] != "13" {
 		t.Errorf("audited as %+v", e)
 	}
-	if err := op.Done("a.pcap", 13); menu.AsError(err) == nil || menu.AsError(err).Code != menu.State {
+	if err := op.Done("a.pcap", 13); !hasCode(err, menu.State) {
 		t.Errorf("done twice: %v", err)
 	}
-	if _, _, err := op.Open("../../etc/passwd"); menu.AsError(err).Code != menu.NotFound {
+	if _, _, err := op.Open("../../etc/passwd"); !hasCode(err, menu.NotFound) {
 		t.Errorf("an escape: %v", err)
 	}
 
@@ -108,7 +111,7 @@ func TestFilesOfASession(t *testing.T) {
 	if info, err := ro.Stat("a.pcap"); err != nil || info.Bytes != 13 {
 		t.Errorf("readonly has %+v, %v", info, err)
 	}
-	if err := ro.Remove("a.pcap"); menu.AsError(err).Code != menu.Denied {
+	if err := ro.Remove("a.pcap"); !hasCode(err, menu.Denied) {
 		t.Errorf("readonly removes: %v", err)
 	}
 	if err := op.Remove("a.pcap"); err != nil {
@@ -125,7 +128,7 @@ func TestFilesOfASession(t *testing.T) {
 // An account that is gone in the middle of a download can do nothing more, and the download is
 // audited all the same.
 func TestFilesOfASessionThatHasEnded(t *testing.T) {
-	d := newDesk(t)
+	d := newFake(t)
 	s, _ := serve(t, d)
 	files := d.filesOf(t, s, "op")
 	listing, err := files.List()
@@ -144,7 +147,7 @@ func TestFilesOfASessionThatHasEnded(t *testing.T) {
 	d.mu.Unlock()
 	denied := func(what string, err error) {
 		t.Helper()
-		if e := menu.AsError(err); e == nil || e.Code != menu.Denied {
+		if !hasCode(err, menu.Denied) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
@@ -160,18 +163,20 @@ func TestFilesOfASessionThatHasEnded(t *testing.T) {
 	if err := files.Done("a.pcap", 5); err != nil {
 		t.Error(err)
 	}
-	if e := d.last(); e.Act != access.ActDownload || e.User != "op" || e.Path != "a.pcap" || e.Arguments["bytes"] != "5" {
+	if e := d.last(); e.Act != access.ActDownload || e.User != "op" || e.Path != "a.pcap" ||
+		e.Arguments["bytes"] != "5" {
 		t.Errorf("audited as %+v", e)
 	}
 	files.Close()
-	if e := d.last(); e.Act != access.ActDownload || e.User != "op" || e.Path != "headers.pcap" || e.Arguments["bytes"] != "not known" {
+	if e := d.last(); e.Act != access.ActDownload || e.User != "op" || e.Path != "headers.pcap" ||
+		e.Arguments["bytes"] != "not known" {
 		t.Errorf("audited as %+v", e)
 	}
 }
 
 // The role counts at every page of a listing.
 func TestListingOfARole(t *testing.T) {
-	d := newDesk(t)
+	d := newFake(t)
 	s, _ := serve(t, d)
 	listing, err := d.filesOf(t, s, "op").List()
 	if err != nil {
@@ -183,13 +188,13 @@ func TestListingOfARole(t *testing.T) {
 	d.mu.Lock()
 	d.roles["op"] = "nobody"
 	d.mu.Unlock()
-	if files, err := listing.Next(1); menu.AsError(err) == nil || menu.AsError(err).Code != menu.Denied {
+	if files, err := listing.Next(1); !hasCode(err, menu.Denied) {
 		t.Errorf("without a role: %d files, %v", len(files), err)
 	}
 }
 
 func TestFilesOverHTTP(t *testing.T) {
-	d := newDesk(t)
+	d := newFake(t)
 	_, path := serve(t, d)
 	if status, text := curl(t, path, "GET", "files", ""); status != 200 || !strings.Contains(text, `"name":"a.pcap"`) {
 		t.Error(status, text)
@@ -213,7 +218,7 @@ func TestFilesOverHTTP(t *testing.T) {
 
 // A folder of many files is listed whole, and half a list does not look like a whole one.
 func TestManyFilesOverHTTP(t *testing.T) {
-	d := newDesk(t)
+	d := newFake(t)
 	_, path := serve(t, d)
 	for i := range 700 {
 		if err := os.WriteFile(filepath.Join(d.dir, fmt.Sprintf("c-%05d.pcapng", i)), nil, 0o600); err != nil {
@@ -221,7 +226,8 @@ func TestManyFilesOverHTTP(t *testing.T) {
 		}
 	}
 	var list []access.File
-	if status, text := curl(t, path, "GET", "files", ""); status != 200 || json.Unmarshal([]byte(text), &list) != nil || len(list) != 702 {
+	if status, text := curl(t, path, "GET", "files", ""); status != 200 ||
+		json.Unmarshal([]byte(text), &list) != nil || len(list) != 702 {
 		t.Errorf("listed: %d, %d files", status, len(list))
 	}
 	os.WriteFile(filepath.Join(d.dir, "broken.pcap"), nil, 0o600)
@@ -232,7 +238,7 @@ func TestManyFilesOverHTTP(t *testing.T) {
 
 // A download is in the audit log before its first byte, and again with what it was when it ends.
 func TestDownloadsAreAuditedTwice(t *testing.T) {
-	d := newDesk(t)
+	d := newFake(t)
 	_, path := serve(t, d)
 	if status, text := curl(t, path, "GET", "files/a.pcap", ""); status != 200 {
 		t.Fatal(status, text)
@@ -240,7 +246,8 @@ func TestDownloadsAreAuditedTwice(t *testing.T) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	n := len(d.events)
-	if d.events[n-2].Arguments["bytes"] != "-" || d.events[n-1].Arguments["bytes"] != "13" || d.events[n-1].Path != "a.pcap" {
+	if d.events[n-2].Arguments["bytes"] != "-" || d.events[n-1].Arguments["bytes"] != "13" ||
+		d.events[n-1].Path != "a.pcap" {
 		t.Errorf("over HTTP: %+v", d.events[n-2:])
 	}
 }

@@ -72,7 +72,10 @@ func (p *Process) open(wanted *access.Terminal) (theirs [3]*os.File, err error) 
 }
 
 var signals = map[string]syscall.Signal{
-	access.SignalInterrupt: unix.SIGINT, access.SignalTerminate: unix.SIGTERM, access.SignalHangUp: unix.SIGHUP, access.SignalKill: unix.SIGKILL,
+	access.SignalInterrupt: unix.SIGINT,
+	access.SignalTerminate: unix.SIGTERM,
+	access.SignalHangUp:    unix.SIGHUP,
+	access.SignalKill:      unix.SIGKILL,
 }
 
 // Signal sends the process a signal by its name without SIG.

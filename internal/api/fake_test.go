@@ -20,8 +20,8 @@ import (
 	"diagsh/internal/menu"
 )
 
-// A desk is an appliance made of maps: enough to hold the boundary to its promises.
-type desk struct {
+// A fakeAppliance is an appliance made of maps: enough to hold the boundary to its promises.
+type fakeAppliance struct {
 	dir string
 
 	mu      sync.Mutex
@@ -37,9 +37,17 @@ type desk struct {
 	listings    int    // that are open
 }
 
-func newDesk(t testing.TB) *desk {
-	d := &desk{dir: t.TempDir(), roles: map[string]menu.Role{"admin": menu.Administrator, "op": menu.Operator, "ro": menu.ReadOnly, "sup": menu.Support},
-		local: "admin", ended: map[string]chan struct{}{}, session: map[string]string{}, began: make(chan string, 10)}
+func newFake(t testing.TB) *fakeAppliance {
+	d := &fakeAppliance{
+		dir: t.TempDir(),
+		roles: map[string]menu.Role{
+			"admin": menu.Administrator, "op": menu.Operator, "ro": menu.ReadOnly, "sup": menu.Support,
+		},
+		local:   "admin",
+		ended:   map[string]chan struct{}{},
+		session: map[string]string{},
+		began:   make(chan string, 10),
+	}
 	for name, text := range map[string]string{"a.pcap": "contents of a", "headers.pcap": "headers only"} {
 		if err := os.WriteFile(filepath.Join(d.dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -49,21 +57,23 @@ func newDesk(t testing.TB) *desk {
 }
 
 // has reports whether a user has a session.
-func (d *desk) has(user string) bool {
+func (d *fakeAppliance) has(user string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return slices.Contains(slices.Collect(maps.Values(d.session)), user)
 }
 
 // as makes the socket's peer that user.
-func (d *desk) as(user string) {
+func (d *fakeAppliance) as(user string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.local = user
 }
 
-func (d *desk) Console() (menu.Caller, <-chan struct{}, func(), error) { return d.open("admin") }
-func (d *desk) Local(uint32) (menu.Caller, <-chan struct{}, func(), error) {
+func (d *fakeAppliance) Console() (menu.Caller, <-chan struct{}, func(), error) {
+	return d.open("admin")
+}
+func (d *fakeAppliance) Local(uint32) (menu.Caller, <-chan struct{}, func(), error) {
 	d.mu.Lock()
 	user := d.local
 	d.mu.Unlock()
@@ -73,7 +83,7 @@ func (d *desk) Local(uint32) (menu.Caller, <-chan struct{}, func(), error) {
 	return d.open(user)
 }
 
-func (d *desk) open(user string) (menu.Caller, <-chan struct{}, func(), error) {
+func (d *fakeAppliance) open(user string) (menu.Caller, <-chan struct{}, func(), error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	id := fmt.Sprintf("%s-%d", user, len(d.ended)+1) // of those that have ended too
@@ -85,17 +95,19 @@ func (d *desk) open(user string) (menu.Caller, <-chan struct{}, func(), error) {
 	}, nil
 }
 
-func (d *desk) Current(session string) (menu.Caller, error) {
+func (d *fakeAppliance) Current(session string) (menu.Caller, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	user, ok := d.session[session]
 	if !ok {
 		return menu.Caller{}, menu.Errorf(menu.Denied, "This session has ended")
 	}
-	return menu.Caller{User: user, Role: d.roles[user], Session: session, Source: "192.0.2.9", Payload: user != "sup"}, nil
+	return menu.Caller{
+		User: user, Role: d.roles[user], Session: session, Source: "192.0.2.9", Payload: user != "sup",
+	}, nil
 }
 
-func (d *desk) Running(_, path string) func() {
+func (d *fakeAppliance) Running(_, path string) func() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.whenRunning != nil {
@@ -109,36 +121,38 @@ func (d *desk) Running(_, path string) func() {
 	}
 }
 
-func (d *desk) Alive(string) {}
-func (d *desk) Record(e access.Event) {
+func (d *fakeAppliance) Alive(string) {}
+func (d *fakeAppliance) Record(e access.Event) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.events = append(d.events, e)
 }
 
-func (d *desk) Hostname() string { return "mx1" }
+func (d *fakeAppliance) Hostname() string { return "mx1" }
 
-func (d *desk) Leaving(c menu.Caller) string { return "Nothing of " + c.User + "'s is committed." }
+func (d *fakeAppliance) Leaving(c menu.Caller) string {
+	return "Nothing of " + c.User + "'s is committed."
+}
 
-func (d *desk) Greeting(c menu.Caller) access.Greeting {
+func (d *fakeAppliance) Greeting(c menu.Caller) access.Greeting {
 	return access.Greeting{Host: "mx1", Caller: c}
 }
 
-func (d *desk) Remember(string, string) {}
-func (d *desk) OpenListing() (access.FileListing, error) {
+func (d *fakeAppliance) Remember(string, string) {}
+func (d *fakeAppliance) OpenListing() (access.FileListing, error) {
 	entries, err := os.ReadDir(d.dir)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.listings++
-	return &deskListing{d, entries}, err
+	return &fakeListing{d, entries}, err
 }
 
-type deskListing struct {
-	desk    *desk
-	entries []os.DirEntry
+type fakeListing struct {
+	appliance *fakeAppliance
+	entries   []os.DirEntry
 }
 
-func (l *deskListing) Next(most int) (files []access.File, err error) {
+func (l *fakeListing) Next(most int) (files []access.File, err error) {
 	if len(l.entries) == 0 {
 		return nil, io.EOF
 	}
@@ -148,7 +162,7 @@ func (l *deskListing) Next(most int) (files []access.File, err error) {
 		if e.Name() == "broken.pcap" {
 			return nil, errors.New("readdir: input/output error")
 		}
-		f, err := l.desk.StatFile(e.Name())
+		f, err := l.appliance.StatFile(e.Name())
 		if err != nil {
 			return nil, err
 		}
@@ -157,14 +171,14 @@ func (l *deskListing) Next(most int) (files []access.File, err error) {
 	return files, nil
 }
 
-func (l *deskListing) Close() error {
-	l.desk.mu.Lock()
-	defer l.desk.mu.Unlock()
-	l.desk.listings--
+func (l *fakeListing) Close() error {
+	l.appliance.mu.Lock()
+	defer l.appliance.mu.Unlock()
+	l.appliance.listings--
 	return nil
 }
 
-func (d *desk) StatFile(name string) (access.File, error) {
+func (d *fakeAppliance) StatFile(name string) (access.File, error) {
 	info, err := os.Stat(filepath.Join(d.dir, name))
 	if err != nil || strings.Contains(name, "/") {
 		return access.File{}, menu.Errorf(menu.NotFound, "There is no file %q", name)
@@ -172,17 +186,19 @@ func (d *desk) StatFile(name string) (access.File, error) {
 	return access.File{Name: name, Bytes: info.Size(), Modified: info.ModTime(), Payload: name == "a.pcap"}, nil
 }
 
-func (d *desk) OpenFile(name string) (*os.File, error) { return os.Open(filepath.Join(d.dir, name)) }
-func (d *desk) Packets(name string) (access.File, bool) {
+func (d *fakeAppliance) OpenFile(name string) (*os.File, error) {
+	return os.Open(filepath.Join(d.dir, name))
+}
+func (d *fakeAppliance) Packets(name string) (access.File, bool) {
 	return access.File{Name: name, Payload: name == "a.pcap"}, name == "a.pcap" || name == "b.pcap"
 }
 
-func (d *desk) RemoveFile(_ menu.Caller, name string) error {
+func (d *fakeAppliance) RemoveFile(_ menu.Caller, name string) error {
 	return os.Remove(filepath.Join(d.dir, name))
 }
 
 // last is the newest audit line.
-func (d *desk) last() access.Event {
+func (d *fakeAppliance) last() access.Event {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if len(d.events) == 0 {
@@ -202,8 +218,9 @@ type countArgs struct {
 
 // tree has a table, a stream that waits to be interrupted, a failure, a fault and something for
 // administrators alone.
-func (d *desk) tree() *menu.Menu {
-	rows := func(name string, shape menu.Shape, role menu.Role, run func(context.Context, countArgs, *menu.Out[row]) error) *menu.Command {
+func (d *fakeAppliance) tree() *menu.Menu {
+	type run = func(context.Context, countArgs, *menu.Out[row]) error
+	rows := func(name string, shape menu.Shape, role menu.Role, run run) *menu.Command {
 		return menu.Decl[countArgs, row]{Name: name, Help: "Help.", Role: role, Shape: shape,
 			Run: func(ctx context.Context, _ menu.Caller, a countArgs, out *menu.Out[row]) error {
 				return run(ctx, a, out)
@@ -242,7 +259,9 @@ func (d *desk) tree() *menu.Menu {
 		}),
 		rows("reload", menu.Object, menu.Administrator, count),
 		echoing(d),
-		menu.Decl[bytesArgs, struct{}]{Name: "bytes", Help: "Help.", Role: menu.Operator, Shape: menu.Bytes, Run: writeBytes}.Command(),
+		menu.Decl[bytesArgs, struct{}]{
+			Name: "bytes", Help: "Help.", Role: menu.Operator, Shape: menu.Bytes, Run: writeBytes,
+		}.Command(),
 		menu.Decl[peekArgs, row]{Name: "peek", Help: "Help.", Role: menu.Operator, Shape: menu.Object,
 			Ask: func(_ context.Context, _ menu.Caller, _ peekArgs, q *menu.Question) error {
 				q.Choices, q.Open = []menu.Choice{{Value: "a.pcap"}, {Value: "b.pcap"}}, true
@@ -255,8 +274,8 @@ func (d *desk) tree() *menu.Menu {
 	}}
 }
 
-// serve starts a boundary around the desk and returns its socket.
-func serve(t testing.TB, d *desk) (*Server, string) {
+// serve starts a boundary around the appliance and returns its socket.
+func serve(t testing.TB, d *fakeAppliance) (*Server, string) {
 	t.Helper()
 	s := NewServer(d, d.tree(), slog.New(slog.DiscardHandler))
 	path := filepath.Join(t.TempDir(), "api.sock")
@@ -276,7 +295,7 @@ func serve(t testing.TB, d *desk) (*Server, string) {
 }
 
 // sessionOf begins a session of a user, as for a login, and returns the process's end.
-func (d *desk) sessionOf(t testing.TB, s *Server, user string) *Client {
+func (d *fakeAppliance) sessionOf(t testing.TB, s *Server, user string) *Client {
 	t.Helper()
 	ours, theirs, err := sessionPair()
 	if err != nil {
@@ -296,7 +315,7 @@ func (d *desk) sessionOf(t testing.TB, s *Server, user string) *Client {
 }
 
 // filesOf begins a session of a user on the diagnostic directory. It lasts as long as the test.
-func (d *desk) filesOf(t testing.TB, s *Server, user string) *SessionFiles {
+func (d *fakeAppliance) filesOf(t testing.TB, s *Server, user string) *SessionFiles {
 	t.Helper()
 	caller, _, detach, err := d.open(user)
 	if err != nil {
@@ -316,17 +335,23 @@ func dial(t testing.TB, path string) *Client {
 	return c
 }
 
-// curl is an ordinary HTTP/1.1 client on the socket.
+// socketClient returns an ordinary HTTP/1.1 client on the socket.
+func socketClient(path string) *http.Client {
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", path)
+	}
+	return &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: dial}}
+}
+
+// curl sends a request on the socket, and returns the status and the body.
 func curl(t *testing.T, path, method, resource, body string) (int, string) {
 	t.Helper()
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "unix", path)
-	}}}
-	request, err := http.NewRequestWithContext(t.Context(), method, "http://appliance/v1/"+resource, strings.NewReader(body))
+	url := "http://appliance/v1/" + resource
+	request, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
-	response, err := client.Do(request)
+	response, err := socketClient(path).Do(request)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -337,3 +362,12 @@ func curl(t *testing.T, path, method, resource, body string) (int, string) {
 	}
 	return response.StatusCode, string(text)
 }
+
+// hasCode reports whether err is a refusal by the appliance, of that code.
+func hasCode(err error, code menu.Code) bool {
+	e, ok := errors.AsType[*menu.Error](err)
+	return ok && e.Code == code
+}
+
+// unseen is for runs whose output does not matter.
+func unseen(Frame) error { return nil }
