@@ -160,8 +160,8 @@ func layersContradict(whole, got *Packet) string {
 	return ""
 }
 
-// lineContradicts compares the line of a cut packet with that of the whole one, clause by clause. bad
-// reports that a header is wrong, so that no data follow.
+// lineContradicts compares the line of a cut packet with that of the whole one, clause by clause.
+// bad reports that a header is wrong, so that no data follow.
 func lineContradicts(whole, line string, bad bool, packet []byte) string {
 	// Data of a connection are shown if they are text: their beginning may be text, and the whole
 	// not.

@@ -206,9 +206,9 @@ func (g *generator) protocolChain(n uint32, over protocol) *condition {
 	return and(link, g.condition(condition{head: begin, yes: exitsOf(end, true), no: exitsOf(end, false)}))
 }
 
-// skipExtension moves X to the header after an extension header of IPv6, and loads its protocol into A.
-// An extension header begins with the next protocol, followed by the length in units of 8 bytes less
-// one.
+// skipExtension moves X to the header after an extension header of IPv6, and loads its protocol
+// into A. An extension header begins with the next protocol, followed by the length in units of 8
+// bytes less one.
 func (g *generator) skipExtension(at, word uint32) *block {
 	return g.block(g.list(
 		statement{classLD | modeIND | sizeB, at},

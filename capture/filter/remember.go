@@ -7,9 +7,9 @@ import (
 	"sync"
 )
 
-// Remember returns Names that ask others for each host once. A round robin answers every question differently, so all that
-// is compiled for one capture must share one answer. A failure is remembered too, unless it is the end of the caller's
-// context.
+// Remember returns Names that ask others for each host once. A round robin answers every question
+// differently, so all that is compiled for one capture must share one answer. A failure is
+// remembered too, unless it is the end of the caller's context.
 func Remember(others Names) Names {
 	return &memory{Names: others, hosts: make(map[string]answer)}
 }
@@ -39,10 +39,11 @@ func (m *memory) Hosts(ctx context.Context, name string) ([]netip.Addr, error) {
 	return addresses, err
 }
 
-// WithAddresses returns an expression with the addresses of hosts in the place of their names, which matches the same
-// packets: "src host mail" becomes "src host (192.0.2.1 or 2001:db8::1)". Names that are no addresses of IP stay, as in
-// "ether host" and "gateway". So does a name that cannot be looked up, and an expression that Compile refuses: Compile says
-// what is wrong with them.
+// WithAddresses returns an expression with the addresses of hosts in the place of their names,
+// which matches the same packets: "src host mail" becomes "src host (192.0.2.1 or 2001:db8::1)".
+// Names that are no addresses of IP stay, as in "ether host" and "gateway". So does a name that
+// cannot be looked up, and an expression that Compile refuses: Compile says what is wrong with
+// them.
 func WithAddresses(ctx context.Context, expression string, names Names) string {
 	if len(expression) > maxExpression {
 		return expression
@@ -64,7 +65,8 @@ func WithAddresses(ctx context.Context, expression string, names Names) string {
 			continue
 		}
 		text := strings.Join(list, " or ")
-		// A list in parentheses must not begin with another one; as and, or bind equally and to the left, it needs none.
+		// A list in parentheses must not begin with another one; as and, or bind equally and to the
+		// left, it needs none.
 		if len(list) > 1 && p.tokens[i-1].kind != tokenOpen {
 			text = "(" + text + ")"
 		}

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// turning is a name server whose answers change: its n-th has an address that ends in n. It knows no name that begins
-// with "no".
+// turning is a name server whose answers change: its n-th has an address that ends in n. It knows
+// no name that begins with "no".
 type turning struct {
 	tableNames
 	asked []string
@@ -94,7 +94,8 @@ func (twoHosts) Hosts(_ context.Context, name string) ([]netip.Addr, error) {
 	return nil, errors.New("no such host")
 }
 
-// What stands for a name matches the same packets: both compile, on every link type, and no packet tells them apart.
+// What stands for a name matches the same packets: both compile, on every link type, and no packet
+// tells them apart.
 func TestWithAddressesIsTheSameFilter(t *testing.T) {
 	const runs = 3000
 	names := twoHosts{}

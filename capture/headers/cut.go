@@ -9,7 +9,8 @@ import (
 	"diagsh/capture"
 )
 
-// Numbers of classic BPF that golang.org/x/sys/unix puts together: operation codes as in linux/bpf_common.h.
+// Numbers of classic BPF that golang.org/x/sys/unix puts together: operation codes as in
+// linux/bpf_common.h.
 const (
 	loadWordLength = unix.BPF_LD | unix.BPF_W | unix.BPF_LEN
 	loadImmediate  = unix.BPF_LD | unix.BPF_IMM
@@ -49,16 +50,17 @@ const (
 )
 
 // Cut returns a program that accepts the same packets as a filter program but keeps only their
-// headers. A classic BPF program returns the number of bytes that the kernel keeps, so contents never
-// reach this process. Kept are the headers of link, IP with its extensions, and TCP, UDP, SCTP or ICMP;
-// of fragments and other protocols the header of IP; of what is not IP 64 bytes. Never more than
-// snapLength is kept, unless that is 0. An empty program takes every packet.
+// headers. A classic BPF program returns the number of bytes that the kernel keeps, so contents
+// never reach this process. Kept are the headers of link, IP with its extensions, and TCP, UDP,
+// SCTP or ICMP; of fragments and other protocols the header of IP; of what is not IP 64 bytes.
+// Never more than snapLength is kept, unless that is 0. An empty program takes every packet.
 func Cut(program []bpf.RawInstruction, link capture.LinkType, snapLength int) []bpf.RawInstruction {
 	epilogue := headerProgram(link, snapLength)
 	if len(program) == 0 {
 		return epilogue
 	}
-	// Every acceptance becomes a jump to the epilogue. All else keeps its place, so that no other jump changes.
+	// Every acceptance becomes a jump to the epilogue. All else keeps its place, so that no other
+	// jump changes.
 	out := make([]bpf.RawInstruction, 0, len(program)+len(epilogue))
 	for i, in := range program {
 		if in.Op == returnNumber && in.K != 0 {
@@ -69,11 +71,13 @@ func Cut(program []bpf.RawInstruction, link capture.LinkType, snapLength int) []
 	return append(out, epilogue...)
 }
 
-// headerProgram computes the length of a packet's headers and returns it. X is what precedes the header at hand, without the link's
-// own header, whose length is the constant part of every address.
+// headerProgram computes the length of a packet's headers and returns it. X is what precedes the
+// header at hand, without the link's own header, whose length is the constant part of every
+// address.
 //
-// A load behind the end of a packet would make the kernel drop it, so that each stage first looks whether its header is there. A
-// packet that ends before is kept as a whole: it has nothing behind its headers.
+// A load behind the end of a packet would make the kernel drop it, so that each stage first looks
+// whether its header is there. A packet that ends before is kept as a whole: it has nothing behind
+// its headers.
 func headerProgram(link capture.LinkType, snapLength int) []bpf.RawInstruction {
 	var a assembler
 	base := uint32(0)
@@ -118,7 +122,8 @@ func headerProgram(link capture.LinkType, snapLength int) []bpf.RawInstruction {
 	return a.assemble()
 }
 
-// tags is how many VLAN tags inside a packet are stepped over. The outer one is not inside: the kernel keeps it beside the packet.
+// tags is how many VLAN tags inside a packet are stepped over. The outer one is not inside: the
+// kernel keeps it beside the packet.
 const tags = 2
 
 // ethernet steps over VLAN tags and looks at what follows.
@@ -177,7 +182,8 @@ func (a *assembler) headerLength() {
 	a.do(shiftLeft, 2)
 }
 
-// extensions is how many extension headers of IPv6 are followed; behind more of them nothing is kept.
+// extensions is how many extension headers of IPv6 are followed; behind more of them nothing is
+// kept.
 const extensions = 6
 
 func (a *assembler) ipv6(base uint32) {
@@ -244,8 +250,8 @@ func (a *assembler) transport(base uint32) {
 	a.to("kept")
 }
 
-// An assembler puts a program together from instructions and labels. Conditional jumps reach 255 instructions, jumps any distance,
-// so that a condition is followed by a jump.
+// An assembler puts a program together from instructions and labels. Conditional jumps reach 255
+// instructions, jumps any distance, so that a condition is followed by a jump.
 type assembler struct {
 	program []bpf.RawInstruction
 	jumps   map[int]string // the unconditional jumps by their places

@@ -26,8 +26,8 @@ type Options struct {
 // An Opener opens a file. It is called when the files before it have been read.
 type Opener func() (io.ReadCloser, error)
 
-// ErrGone is in an Opener's error if the file was deleted since it was listed, as a ring deletes its
-// oldest.
+// ErrGone is in an Opener's error if the file was deleted since it was listed, as a ring deletes
+// its oldest.
 var ErrGone = errors.New("the file was deleted since it was listed")
 
 // Open starts to read files, one after the other, as one capture. It opens the first at once, and

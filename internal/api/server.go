@@ -222,8 +222,9 @@ func (s *Server) AsError(what string, err error) *menu.Error {
 	return known
 }
 
-// statusInterrupted is the 499 of nginx. Browsers and other clients repeat a request that is answered
-// with 408, as RFC 9110 section 15.5.9 allows. So they would run an interrupted command once more.
+// statusInterrupted is the 499 of nginx. Browsers and other clients repeat a request that is
+// answered with 408, as RFC 9110 section 15.5.9 allows. So they would run an interrupted command
+// once more.
 const statusInterrupted = 499
 
 // statusOf is the status of HTTP for each code.

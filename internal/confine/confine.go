@@ -109,9 +109,9 @@ func (p profile) limit(ownUser bool) error {
 	return nil
 }
 
-// renice raises the niceness of every thread of this process to at least niceness: on Linux each has
-// its own (setpriority(2)). Later ones inherit it. One that is higher stays, as where the appliance
-// was started by nice(1): to lower it takes a privilege.
+// renice raises the niceness of every thread of this process to at least niceness: on Linux each
+// has its own (setpriority(2)). Later ones inherit it. One that is higher stays, as where the
+// appliance was started by nice(1): to lower it takes a privilege.
 func renice(niceness int) error {
 	done := map[string]bool{}
 	for another := true; another; {

@@ -16,7 +16,8 @@ import (
 	"diagsh/internal/test/roomtest"
 )
 
-// Who follows a log misses no line and sees none twice, over every change of files, however fast it is written.
+// Who follows a log misses no line and sees none twice, over every change of files, however fast it
+// is written.
 func TestTailOverRotations(t *testing.T) {
 	l, err := openApplianceLog(t.TempDir())
 	if err != nil {
@@ -24,7 +25,8 @@ func TestTailOverRotations(t *testing.T) {
 	}
 	defer l.close()
 	log := slog.New(slog.NewJSONHandler(l, nil))
-	// Several lines to a file, so that the reader, which is told of each, is never two files behind.
+	// Several lines to a file, so that the reader, which is told of each, is never two files
+	// behind.
 	filler := strings.Repeat("y", keptLogBytes/8)
 	d := &Daemon{kept: l}
 	for i := range 3 {

@@ -11,7 +11,8 @@ import (
 	"diagsh/internal/test/roomtest"
 )
 
-// What is committed holds in the other rooms, and at the next start; what a deleted user has pending goes with the account.
+// What is committed holds in the other rooms, and at the next start; what a deleted user has
+// pending goes with the account.
 func TestCommitsReachTheOtherRooms(t *testing.T) {
 	o := Options{Dir: roomtest.DataDir(t), network: netconftest.NewFake()}
 	d := start(t, o)

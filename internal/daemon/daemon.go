@@ -34,7 +34,8 @@ type Options struct {
 	Hostname     string // in prompts and file names; empty: as configured, else the machine's
 	Product      string // name and version, as the greeting and capture files say them
 
-	// ManagementPorts are the TCP ports that the appliance itself serves. Captures leave their packets out unless told otherwise.
+	// ManagementPorts are the TCP ports that the appliance itself serves. Captures leave their
+	// packets out unless told otherwise.
 	ManagementPorts []uint16
 
 	// ServiceCatalogue is the text of the embedded catalogue of services (diag/services).
@@ -76,14 +77,15 @@ type Daemon struct {
 
 var _ api.Appliance = (*Daemon)(nil)
 
-// These rooms are named for what a method of theirs lists. Embedded under another name, they do not hide it.
+// These rooms are named for what a method of theirs lists. Embedded under another name, they do not
+// hide it.
 type (
 	commitsRoom = commits.Commits
 	reportsRoom = reports.Reports
 )
 
-// sweepEvery is how often the appliance looks for accounts that have expired and sessions that are idle, and brings onto the disk what
-// is not there yet.
+// sweepEvery is how often the appliance looks for accounts that have expired and sessions that are
+// idle, and brings onto the disk what is not there yet.
 const sweepEvery = 5 * time.Second
 
 // Open starts the appliance. Its error is for whoever started it: it names files and lines.
@@ -203,8 +205,9 @@ func (d *Daemon) openCaptures(o Options) (err error) {
 	return nil
 }
 
-// MakeDirectory makes the data directory. Others may pass, to a socket in it, and see no names: everything that is made there is for its owner
-// alone. One that an earlier version made for all to list is put right; one that is not the appliance's stays as it is.
+// MakeDirectory makes the data directory. Others may pass, to a socket in it, and see no names:
+// everything that is made there is for its owner alone. One that an earlier version made for all to
+// list is put right; one that is not the appliance's stays as it is.
 func MakeDirectory(path string) error {
 	if err := os.MkdirAll(path, 0o711); err != nil {
 		return err
@@ -219,7 +222,8 @@ func MakeDirectory(path string) error {
 	return os.Chmod(path, info.Mode().Perm()&^0o044)
 }
 
-// lockDirectory makes sure that no other appliance uses the data directory. The kernel lets the lock go with the process.
+// lockDirectory makes sure that no other appliance uses the data directory. The kernel lets the
+// lock go with the process.
 func (d *Daemon) lockDirectory(dir string) error {
 	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -264,8 +268,9 @@ func (d *Daemon) sweep(ctx context.Context) {
 	}
 }
 
-// Close ends all sessions and captures and stops the appliance. Captures are given until ctx ends to finish their files; those that
-// take longer are finished by the next start. It may be called more than once.
+// Close ends all sessions and captures and stops the appliance. Captures are given until ctx ends
+// to finish their files; those that take longer are finished by the next start. It may be called
+// more than once.
 func (d *Daemon) Close(ctx context.Context) error {
 	var err error
 	d.closing.Do(func() {
@@ -288,7 +293,8 @@ func (d *Daemon) release(ctx context.Context) error {
 		errs = append(errs, d.kept.close())
 	}
 	if d.lock != nil {
-		// A child that is just being started still has the descriptor, and with it the lock, until it is another program (flock(2)).
+		// A child that is just being started still has the descriptor, and with it the lock, until
+		// it is another program (flock(2)).
 		errs = append(errs, unix.Flock(int(d.lock.Fd()), unix.LOCK_UN), d.lock.Close())
 	}
 	return errors.Join(errs...)

@@ -1,6 +1,7 @@
-// Package daemon is the running appliance. What must outlive a session lives in its rooms and nowhere
-// else. *Daemon embeds the rooms and opens, orders and closes them: rooms.go has the order. It implements
-// api.Appliance; commands reach it through the small interfaces that they declare themselves.
+// Package daemon is the running appliance. What must outlive a session lives in its rooms and
+// nowhere else. *Daemon embeds the rooms and opens, orders and closes them: rooms.go has the order.
+// It implements api.Appliance; commands reach it through the small interfaces that they declare
+// themselves.
 //
 //	store      how bytes get on the disk
 //	settings   what holds: the host configuration, and what is committed on top of it
@@ -37,8 +38,8 @@
 //
 // # What survives what
 //
-// Accounts, settings and the capture table are written with fsync before an operation succeeds. Each says
-// its version, and one of a newer build is refused. Lines of the audit log, logins and histories have
-// reached the kernel when the call returns, so that they survive the death of the process; the audit log
-// is on the disk within five seconds.
+// Accounts, settings and the capture table are written with fsync before an operation succeeds.
+// Each says its version, and one of a newer build is refused. Lines of the audit log, logins and
+// histories have reached the kernel when the call returns, so that they survive the death of the
+// process; the audit log is on the disk within five seconds.
 package daemon

@@ -10,10 +10,12 @@ import (
 	"diagsh/internal/menu"
 )
 
-// What going back to factory values leaves as it is: the audit log and the logins of the past, because nobody may take traces away; the
-// host keys, because a machine that they reach is the same one; what its owner put beside the data: configuration file, keys of admin.
+// What going back to factory values leaves as it is: the audit log and the logins of the past,
+// because nobody may take traces away; the host keys, because a machine that they reach is the same
+// one; what its owner put beside the data: configuration file, keys of admin.
 
-// ReloadLosses lists what Reload takes away. files says that the diagnostic directory is emptied too.
+// ReloadLosses lists what Reload takes away. files says that the diagnostic directory is emptied
+// too.
 func (d *Daemon) ReloadLosses(files bool) ([]access.Loss, error) {
 	var list []access.Loss
 	add := func(what string, count int, detail string) {
@@ -43,8 +45,9 @@ func (d *Daemon) ReloadLosses(files bool) ([]access.Loss, error) {
 	return list, nil
 }
 
-// Reload goes back to factory values. What can be refused comes first, and the accounts last, so that whoever meets a failure on the way
-// can still come in and try again: every step that was done is done, and doing it again changes nothing.
+// Reload goes back to factory values. What can be refused comes first, and the accounts last, so
+// that whoever meets a failure on the way can still come in and try again: every step that was done
+// is done, and doing it again changes nothing.
 func (d *Daemon) Reload(caller menu.Caller, files bool) (access.Reload, error) {
 	lost, err := d.ReloadLosses(files)
 	if err != nil {

@@ -17,7 +17,8 @@ import (
 	"diagsh/internal/test/roomtest"
 )
 
-// An owner's server takes the beginning of a file, and tells when that is there and when no more comes.
+// An owner's server takes the beginning of a file, and tells when that is there and when no more
+// comes.
 func ownersServer(t *testing.T) (server *httptest.Server, began, ended chan struct{}) {
 	began, ended = make(chan struct{}, 10), make(chan struct{}, 10)
 	server = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -39,7 +40,8 @@ func ownersServer(t *testing.T) (server *httptest.Server, began, ended chan stru
 	return server, began, ended
 }
 
-// The next owner of an appliance that was reset shall not send captures to the last one, nor have what the last one logged in with.
+// The next owner of an appliance that was reset shall not send captures to the last one, nor have
+// what the last one logged in with.
 func TestFactoryValuesForgetTargets(t *testing.T) {
 	t.Parallel()
 	o := Options{Dir: roomtest.DataDir(t)}
@@ -151,7 +153,8 @@ func filesWith(t *testing.T, dir, text string) (list []string) {
 	return list
 }
 
-// Factory values that cannot be reached in one go: the step is named, everybody can still come in, and the second try succeeds.
+// Factory values that cannot be reached in one go: the step is named, everybody can still come in,
+// and the second try succeeds.
 func TestReloadFailsMidway(t *testing.T) {
 	dir := roomtest.DataDir(t)
 	d := start(t, Options{Dir: dir})

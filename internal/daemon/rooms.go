@@ -10,8 +10,9 @@ import (
 )
 
 // A room is a part of the appliance with a state of its own. Daemon.rooms lists the rooms from the
-// ground up: they are opened in that order and closed in reverse, so that a room can use those below it
-// until its end. What else a room can do it says by having a method of the interfaces below.
+// ground up: they are opened in that order and closed in reverse, so that a room can use those
+// below it until its end. What else a room can do it says by having a method of the interfaces
+// below.
 type room interface {
 	// Close brings on the disk what is not there yet. It waits for that until ctx ends.
 	Close(ctx context.Context) error
@@ -28,12 +29,12 @@ type starter interface{ Start() }
 // closed: sessions first, so that no user begins what then has to be ended.
 type stopper interface{ Stop() }
 
-// A sweeper does what is due, every sweepEvery. The audit log is at the ground and comes last, so that
-// it has what the others record.
+// A sweeper does what is due, every sweepEvery. The audit log is at the ground and comes last, so
+// that it has what the others record.
 type sweeper interface{ Sweep(now time.Time) }
 
-// A noticer returns what a user who logs in must know, in full sentences; empty if nothing. The first
-// room that has something says it.
+// A noticer returns what a user who logs in must know, in full sentences; empty if nothing. The
+// first room that has something says it.
 type noticer interface {
 	Notice(caller menu.Caller) string
 }

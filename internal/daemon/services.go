@@ -14,7 +14,8 @@ import (
 // catalogueName is a vendor's catalogue of services, in the folder of the configuration file.
 const catalogueName = "services.yaml"
 
-// Services is the catalogue: the embedded one and a vendor's. The vendor's file is read each time, so that a change holds at once.
+// Services is the catalogue: the embedded one and a vendor's. The vendor's file is read each time,
+// so that a change holds at once.
 func (d *Daemon) Services() (services.Catalogue, error) {
 	text, err := store.ReadBounded(filepath.Join(d.configFolder, catalogueName), 1<<20)
 	if errors.Is(err, fs.ErrNotExist) {

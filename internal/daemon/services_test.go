@@ -10,7 +10,8 @@ import (
 	"diagsh/internal/menu"
 )
 
-// TestVendorsCatalogue adds to the catalogue, at once, and names the fault of a file that is not right.
+// TestVendorsCatalogue adds to the catalogue, at once, and names the fault of a file that is not
+// right.
 func TestVendorsCatalogue(t *testing.T) {
 	folder := t.TempDir()
 	d := &Daemon{}

@@ -104,8 +104,8 @@ func TestProgramsEnd(t *testing.T) {
 	}
 }
 
-// To wait for a process takes no thread. A thread that Go has started stays, so the count after the end
-// tells how many there were.
+// To wait for a process takes no thread. A thread that Go has started stays, so the count after the
+// end tells how many there were.
 func TestWaitTakesNoThread(t *testing.T) {
 	s, err := New(Options{})
 	if err != nil {

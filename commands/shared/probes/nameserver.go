@@ -224,8 +224,8 @@ func noAddress(err error, argument, host string, family dns.Family) error {
 	return err
 }
 
-// BothNames returns a name as the user typed it, between two quotation marks or two of "", and after it
-// as the DNS has it if that differs.
+// BothNames returns a name as the user typed it, between two quotation marks or two of "", and
+// after it as the DNS has it if that differs.
 func BothNames(name, quote string) string {
 	text := quote + menu.Clean(name) + quote
 	if ascii, err := dns.ASCII(name); err == nil && ascii != name {

@@ -127,13 +127,14 @@ func (t *Table) opener(name string) replay.Opener {
 }
 
 // openerOf returns a function that opens a file of a capture. The last file of a capture that runs
-// is being written, and those before it may still wait to be closed. The error has replay.ErrGone if
-// the ring has deleted the file.
+// is being written, and those before it may still wait to be closed. The error has replay.ErrGone
+// if the ring has deleted the file.
 func (t *Table) openerOf(name, file string) replay.Opener {
 	return func() (io.ReadCloser, error) {
 		f, err := t.openWritten(file)
 		if err != nil {
-			// The file gets its name between the two looks, or an appending capture takes the name away.
+			// The file gets its name between the two looks, or an appending capture takes the name
+			// away.
 			f, err = t.openWritten(file)
 		}
 		if err != nil && !t.lists(name, file) {

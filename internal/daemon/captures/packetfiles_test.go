@@ -16,8 +16,8 @@ import (
 	"diagsh/internal/menu"
 )
 
-// A capture that runs is read whatever its ring does meanwhile: files that wait to be closed have no
-// name yet, those that get it are found by it, and the oldest may be gone.
+// A capture that runs is read whatever its ring does meanwhile: files that wait to be closed have
+// no name yet, those that get it are found by it, and the oldest may be gone.
 func TestReadingARingThatRuns(t *testing.T) {
 	t.Parallel()
 	d := start(t, roomOptions{Dir: t.TempDir()})

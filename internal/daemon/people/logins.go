@@ -35,8 +35,8 @@ func (p *People) Login(ctx context.Context, c access.Credentials) (access.Login,
 	if c.Key != nil {
 		method, refusal = access.PublicKey, menu.Errorf(menu.Denied, "This key does not open this account")
 		if checkProof(c) != nil {
-			// The front end has verified the signature, or should have. The audit log says it, within
-			// its budget: a front that was taken over could fill the other log.
+			// The front end has verified the signature, or should have. The audit log says it,
+			// within its budget: a front that was taken over could fill the other log.
 			p.recordRefusal(c, method, "the signature is not by this key, or not for this login")
 			return access.Login{}, refusal
 		}
@@ -334,6 +334,6 @@ func (p *People) Sessions() []access.Session {
 	return list
 }
 
-// PastLogins lists logins of the past, the newest first: at most newest, or all that are kept if newest
-// is 0.
+// PastLogins lists logins of the past, the newest first: at most newest, or all that are kept if
+// newest is 0.
 func (p *People) PastLogins(newest int) []access.PastLogin { return p.past.list(newest) }

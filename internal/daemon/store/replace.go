@@ -3,8 +3,8 @@
 //
 //   - Replace changes a file as a whole, and JSON[T] keeps a value in such a file with a version.
 //   - Lines appends to a file, each line as a whole or not at all.
-//   - LineReader, LineBefore and LastLine read lines in bounded memory; Tail follows a log over every
-//     change of its files, and a Notifier wakes it.
+//   - LineReader, LineBefore and LastLine read lines in bounded memory; Tail follows a log over
+//     every change of its files, and a Notifier wakes it.
 //
 // It knows nothing of what it stores.
 package store
