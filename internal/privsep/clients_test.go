@@ -117,7 +117,8 @@ func TestOnlyExchangesAreSigned(t *testing.T) {
 	}
 	for name, size := range map[string]int{"SHA-256": 32, "SHA-384": 48, "SHA-512": 64} {
 		c := beginClient(t, f)
-		if signature, err := c.Sign("algorithm", name, right(c)); err != nil || len(signature) != len("algorithm")+size {
+		if signature, err := c.Sign("algorithm", name, right(c)); err != nil ||
+			len(signature) != len("algorithm")+size {
 			t.Errorf("%s: %q, %v", name, signature, err)
 		}
 	}

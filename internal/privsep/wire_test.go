@@ -244,7 +244,8 @@ func TestQuestionsOutOfStep(t *testing.T) {
 		theirs.SetReadDeadline(time.Now().Add(10 * time.Second))
 		text, err := io.ReadAll(theirs)
 		theirs.Close()
-		if err != nil && !errors.Is(err, unix.ECONNRESET) || !bytes.Equal(text, frame(`{"number":1}`)) { // a reset: not all was read
+		if err != nil && !errors.Is(err, unix.ECONNRESET) ||
+			!bytes.Equal(text, frame(`{"number":1}`)) { // a reset: not all was read
 			t.Errorf("behind %q: %q, %v", second, text, err)
 		}
 		if _, err := os.Stat(filepath.Join(d.dir, "a.pcap")); err != nil {

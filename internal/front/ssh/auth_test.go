@@ -88,7 +88,8 @@ func TestAuthTries(t *testing.T) {
 func TestRefusal(t *testing.T) {
 	a := &authenticator{ctx: context.Background(), log: discard()}
 	var banner *ssh.BannerError
-	if err := a.refusal(menu.Errorf(menu.Denied, "No such user")); errors.As(err, &banner) || strings.Contains(err.Error(), "user") {
+	if err := a.refusal(menu.Errorf(menu.Denied, "No such user")); errors.As(err, &banner) ||
+		strings.Contains(err.Error(), "user") {
 		t.Errorf("denied: %v", err)
 	}
 	err := a.refusal(menu.Errorf(menu.State, "Too many sessions").WithHint("Close one"))

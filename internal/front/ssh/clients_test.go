@@ -201,11 +201,13 @@ func TestOpenSSHFiles(t *testing.T) {
 		r.got("diagnostic/one.pcap", content)
 		r.got("diagnostic/two.pcapng", []byte("2"))
 		for _, path := range []string{"none.pcap", "diagnostic/none.pcap", "/etc/passwd", "../../etc/passwd", "diagnostic/../../etc/*", "diagnostic"} {
-			if got := r.run("", scp, append(options, protocol, host+path, "x")...); got.status == 0 || got.stderr == "" {
+			if got := r.run("", scp, append(options, protocol, host+path, "x")...); got.status == 0 ||
+				got.stderr == "" {
 				t.Errorf("scp %s %s: %v", protocol, path, got)
 			}
 		}
-		if got := r.run("", scp, append(options, protocol, r.keyFile, host+"diagnostic/")...); got.status == 0 || got.stderr == "" {
+		if got := r.run("", scp, append(options, protocol, r.keyFile, host+"diagnostic/")...); got.status == 0 ||
+			got.stderr == "" {
 			t.Errorf("scp %s uploads: %v", protocol, got)
 		}
 	}

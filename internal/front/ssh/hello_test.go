@@ -58,14 +58,16 @@ func TestOffer(t *testing.T) {
 		if got := slices.Contains(config.KeyExchanges, "ecdh-sha2-nistp256"); got != c.nist {
 			t.Errorf("%s: key exchanges %v", c.client, config.KeyExchanges)
 		}
-		if got := !slices.Contains(config.Ciphers, ssh.CipherChaCha20Poly1305) && !slices.Contains(config.Ciphers, ssh.CipherAES128CTR); got != c.gcmOnly {
+		if got := !slices.Contains(config.Ciphers, ssh.CipherChaCha20Poly1305) &&
+			!slices.Contains(config.Ciphers, ssh.CipherAES128CTR); got != c.gcmOnly {
 			t.Errorf("%s: ciphers %v", c.client, config.Ciphers)
 		}
 		aead := !slices.ContainsFunc(config.Ciphers, func(name string) bool { return !slices.Contains(aeadCiphers(), name) })
 		if aead != c.aead {
 			t.Errorf("%s: ciphers %v", c.client, config.Ciphers)
 		}
-		if got := slices.Contains(config.MACs, ssh.HMACSHA256); got != c.plain || slices.Contains(config.MACs, ssh.HMACSHA1) {
+		if got := slices.Contains(config.MACs, ssh.HMACSHA256); got != c.plain ||
+			slices.Contains(config.MACs, ssh.HMACSHA1) {
 			t.Errorf("%s: MACs %v", c.client, config.MACs)
 		}
 		if got := offersECDSA(t, &config); got != c.ecdsa {
@@ -105,7 +107,8 @@ func TestSilentClient(t *testing.T) {
 	check(t, err)
 	var lists kexInit
 	check(t, ssh.Unmarshal(packet[1:len(packet)-int(packet[0])], &lists))
-	if lists.KexAlgos[0] != ssh.KeyExchangeMLKEM768X25519 || !slices.Contains(lists.KexAlgos, "kex-strict-s-v00@openssh.com") {
+	if lists.KexAlgos[0] != ssh.KeyExchangeMLKEM768X25519 ||
+		!slices.Contains(lists.KexAlgos, "kex-strict-s-v00@openssh.com") {
 		t.Errorf("key exchanges: %v", lists.KexAlgos)
 	}
 	if slices.Contains(lists.HostKeyAlgos, "ssh-rsa") {
@@ -148,7 +151,8 @@ func TestOtherProtocols(t *testing.T) {
 			t.Fatalf("%q, %v", line, err)
 		}
 		if want == "" {
-			if packet, err := in.Peek(6); err != nil || packet[5] != 20 { // SSH_MSG_KEXINIT, behind the packet's length and padding length
+			if packet, err := in.Peek(6); err != nil ||
+				packet[5] != 20 { // SSH_MSG_KEXINIT, behind the packet's length and padding length
 				t.Errorf("%q is answered %q, %v", say, packet, err)
 			}
 			continue

@@ -90,11 +90,12 @@ func newRig(t testing.TB, limits Limits) *rig {
 	r.appliance.spawner, err = spawn.New(spawn.Options{Grace: limits.Grace})
 	check(t, err)
 
+	logs := io.MultiWriter(testLog{t}, &r.log)
 	r.server, err = New(t.Context(), Options{
 		Addr:      "127.0.0.1:0",
 		Appliance: r.appliance,
 		Limits:    limits,
-		Log:       slog.New(slog.NewTextHandler(io.MultiWriter(testLog{t}, &r.log), &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Log:       slog.New(slog.NewTextHandler(logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	check(t, err)
 	r.address = r.server.Addr().String()
@@ -213,7 +214,16 @@ func newFakeAppliance(t testing.TB) *fakeAppliance {
 	t.Helper()
 	keys, err := sharedHostKeys()
 	check(t, err)
-	return &fakeAppliance{t: t, keys: keys, dir: t.TempDir(), text: "Authorised users only.\n", role: menu.Administrator, logins: map[string]access.Login{}, loggedOut: make(chan string, 1000), knocks: make(chan access.Knock, 1000)}
+	return &fakeAppliance{
+		t:         t,
+		keys:      keys,
+		dir:       t.TempDir(),
+		text:      "Authorised users only.\n",
+		role:      menu.Administrator,
+		logins:    map[string]access.Login{},
+		loggedOut: make(chan string, 1000),
+		knocks:    make(chan access.Knock, 1000),
+	}
 }
 
 func (f *fakeAppliance) Banner(context.Context) (string, error) { return f.text, nil }
@@ -315,7 +325,8 @@ func (f *fakeAppliance) logIn(ctx context.Context, c access.Credentials, session
 	if f.refusal != nil {
 		return access.Login{}, f.refusal
 	}
-	if c.User != testUser || c.Key == nil && string(c.Password) != testPassword || c.Key != nil && (!bytes.Equal(c.Key, f.key) || !proves(c, session)) {
+	if c.User != testUser || c.Key == nil && string(c.Password) != testPassword ||
+		c.Key != nil && (!bytes.Equal(c.Key, f.key) || !proves(c, session)) {
 		f.refused = append(f.refused, c)
 		return access.Login{}, menu.Errorf(menu.Denied, "Login refused")
 	}

@@ -71,7 +71,8 @@ func TestSessionProcessIsConfined(t *testing.T) {
 		number, err := strconv.Atoi(text)
 		check(t, err)
 		// What the runtime itself opens is none of the server's.
-		if number > 3 && !strings.HasPrefix(target, "/sys/fs/cgroup/") && !strings.HasPrefix(target, "anon_inode:") && !strings.HasPrefix(target, "/proc/") && target != "" {
+		if number > 3 && !strings.HasPrefix(target, "/sys/fs/cgroup/") && !strings.HasPrefix(target, "anon_inode:") &&
+			!strings.HasPrefix(target, "/proc/") && target != "" {
 			t.Errorf("descriptor %d was inherited: %s", number, target)
 		}
 	}
@@ -354,7 +355,8 @@ func TestUnfitLines(t *testing.T) {
 			t.Errorf("%.30q: %v, %q", line, err, said.String())
 		}
 	}
-	if out, err := r.session(c).Output("echo .ssh/authorized_keys"); err != nil || string(out) != ".ssh/authorized_keys\n" {
+	if out, err := r.session(c).Output("echo .ssh/authorized_keys"); err != nil ||
+		string(out) != ".ssh/authorized_keys\n" {
 		t.Errorf("%q, %v", out, err)
 	}
 }

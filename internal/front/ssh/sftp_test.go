@@ -118,7 +118,8 @@ func TestSFTPHandles(t *testing.T) {
 		check(t, err)
 		last = f
 	}
-	if _, err := c.Open("diagnostic/a.pcap"); err == nil || !strings.Contains(err.Error(), "Too many files are open. At most 64 at a time.") {
+	if _, err := c.Open("diagnostic/a.pcap"); err == nil ||
+		!strings.Contains(err.Error(), "Too many files are open. At most 64 at a time.") {
 		t.Errorf("one more: %v", err)
 	}
 	if _, err := c.ReadDir("diagnostic"); err == nil {
@@ -262,7 +263,8 @@ func fuzzSession(t testing.TB, a *fakeAppliance, packets ...[]byte) []byte {
 		answers.Close()
 	}()
 	text, _ := io.ReadAll(out)
-	if bytes.Contains(text, []byte(outside)) || bytes.Contains(text, []byte(a.dir)) || bytes.Contains(text, []byte("root:")) {
+	if bytes.Contains(text, []byte(outside)) || bytes.Contains(text, []byte(a.dir)) ||
+		bytes.Contains(text, []byte("root:")) {
 		t.Errorf("the answer to %x shows what is outside: %q", packets, text)
 	}
 	return text
