@@ -94,11 +94,7 @@ multicast rejected true
 func TestCommitThatFails(t *testing.T) {
 	steps := 0
 	for k := 0; k == 0 || k < steps; k++ {
-		n := netconftest.NewFake()
-		dir := t.TempDir()
-		d := start(t, dir, n)
-		loads(t, d, anna, first)
-		commits(t, d, anna, config.Request{})
+		d, n, dir := committed(t, first)
 		before := n.Summary()
 		loads(t, d, anna, second)
 		changes := d.Configuration(anna).Changes
@@ -141,11 +137,7 @@ func TestCommitThatFails(t *testing.T) {
 // What cannot be undone is told, and put right by the next start or the next commit.
 func TestCommitThatCannotBeUndone(t *testing.T) {
 	for _, restart := range []bool{true, false} {
-		n := netconftest.NewFake()
-		dir := t.TempDir()
-		d := start(t, dir, n)
-		loads(t, d, anna, first)
-		commits(t, d, anna, config.Request{})
+		d, n, dir := committed(t, first)
 		before := n.Summary()
 		loads(t, d, anna, second)
 		broken := false
@@ -176,11 +168,7 @@ func TestCommitThatCannotBeUndone(t *testing.T) {
 // Whenever the appliance dies in a commit: the next one has the old configuration or the new one,
 // and its network is that one's.
 func TestCommitKilled(t *testing.T) {
-	n := netconftest.NewFake()
-	dir := t.TempDir()
-	d := start(t, dir, n)
-	loads(t, d, anna, first)
-	commits(t, d, anna, config.Request{})
+	d, n, dir := committed(t, first)
 	old := n.Summary()
 	loads(t, d, anna, second)
 
@@ -229,11 +217,7 @@ func TestCommitKilled(t *testing.T) {
 
 // A machine that was restarted has what was committed again, the links that it still has.
 func TestConfigurationAfterRestart(t *testing.T) {
-	n := netconftest.NewFake()
-	dir := t.TempDir()
-	d := start(t, dir, n)
-	loads(t, d, anna, second)
-	commits(t, d, anna, config.Request{})
+	d, n, dir := committed(t, second)
 	want := n.Summary()
 	d.Stop()
 
@@ -255,11 +239,7 @@ func TestConfigurationAfterRestart(t *testing.T) {
 }
 
 func TestCommitConfirm(t *testing.T) {
-	n := netconftest.NewFake()
-	dir := t.TempDir()
-	d := start(t, dir, n)
-	loads(t, d, anna, first)
-	commits(t, d, anna, config.Request{})
+	d, n, dir := committed(t, first)
 	old := n.Summary()
 
 	loads(t, d, anna, second)

@@ -11,6 +11,7 @@ import (
 	"diagsh/internal/config"
 	"diagsh/internal/menu"
 	"diagsh/internal/netconf"
+	"diagsh/internal/test/netconftest"
 )
 
 type room = Commits // so that its method of that name is not hidden
@@ -35,6 +36,17 @@ func start(t *testing.T, dir string, n netconf.Network) *rig {
 	t.Cleanup(r.Stop)
 	r.Recover()
 	return r
+}
+
+// committed returns Commits on a network of which the configuration in a text is the first commit,
+// and the directory of its files.
+func committed(t *testing.T, text string) (d *rig, n *netconftest.Fake, dir string) {
+	t.Helper()
+	n, dir = netconftest.NewFake(), t.TempDir()
+	d = start(t, dir, n)
+	loads(t, d, anna, text)
+	commits(t, d, anna, config.Request{})
+	return d, n, dir
 }
 
 func open(dir string, n netconf.Network) (r *rig, err error) {

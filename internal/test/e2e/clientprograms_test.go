@@ -72,30 +72,8 @@ var clientPrograms = []client{
 		},
 		remove: func(b *bed, user, remote string) appliance.Result { return b.sshfs(user, `rm "$1/$2"`, remote) },
 	},
-	{
-		name: "asyncssh", program: "/usr/bin/python3", from: "python3",
-		run:  func(b *bed, user, line string) appliance.Result { return b.asyncssh(user, "run", line) },
-		list: func(b *bed, user string) appliance.Result { return b.asyncssh(user, "list") },
-		get: func(b *bed, user, remote, local string) appliance.Result {
-			return b.asyncssh(user, "get", remote, local)
-		},
-		put: func(b *bed, user, local, remote string) appliance.Result {
-			return b.asyncssh(user, "put", local, remote)
-		},
-		remove: func(b *bed, user, remote string) appliance.Result { return b.asyncssh(user, "remove", remote) },
-	},
-	{
-		name: "node ssh2", program: "node", from: "nodejs",
-		run:  func(b *bed, user, line string) appliance.Result { return b.node(user, "run", line) },
-		list: func(b *bed, user string) appliance.Result { return b.node(user, "list") },
-		get: func(b *bed, user, remote, local string) appliance.Result {
-			return b.node(user, "get", remote, local)
-		},
-		put: func(b *bed, user, local, remote string) appliance.Result {
-			return b.node(user, "put", local, remote)
-		},
-		remove: func(b *bed, user, remote string) appliance.Result { return b.node(user, "remove", remote) },
-	},
+	scripted("asyncssh", "/usr/bin/python3", "python3", (*bed).asyncssh),
+	scripted("node ssh2", "node", "nodejs", (*bed).node),
 }
 
 // url is a file or, with a slash at its end, a folder of the appliance.

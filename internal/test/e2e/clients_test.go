@@ -35,6 +35,23 @@ type client struct {
 	remove func(b *bed, user, remote string) appliance.Result
 }
 
+// scripted returns a client that is a script in testdata, on a library that people write clients
+// with. All these scripts take the same words.
+func scripted(name, program, from string, script func(b *bed, user string, act ...string) appliance.Result) client {
+	return client{
+		name: name, program: program, from: from,
+		run:  func(b *bed, user, line string) appliance.Result { return script(b, user, "run", line) },
+		list: func(b *bed, user string) appliance.Result { return script(b, user, "list") },
+		get: func(b *bed, user, remote, local string) appliance.Result {
+			return script(b, user, "get", remote, local)
+		},
+		put: func(b *bed, user, local, remote string) appliance.Result {
+			return script(b, user, "put", local, remote)
+		},
+		remove: func(b *bed, user, remote string) appliance.Result { return script(b, user, "remove", remote) },
+	}
+}
+
 var clients = []client{
 	{
 		name: "ssh", program: "ssh", from: "openssh-client",
@@ -82,18 +99,7 @@ var clients = []client{
 		},
 		remove: func(b *bed, user, remote string) appliance.Result { return b.psftp(user, "del "+remote) },
 	},
-	{
-		name: "paramiko", program: "python3", from: "python3-paramiko",
-		run:  func(b *bed, user, line string) appliance.Result { return b.paramiko(user, "run", line) },
-		list: func(b *bed, user string) appliance.Result { return b.paramiko(user, "list") },
-		get: func(b *bed, user, remote, local string) appliance.Result {
-			return b.paramiko(user, "get", remote, local)
-		},
-		put: func(b *bed, user, local, remote string) appliance.Result {
-			return b.paramiko(user, "put", local, remote)
-		},
-		remove: func(b *bed, user, remote string) appliance.Result { return b.paramiko(user, "remove", remote) },
-	},
+	scripted("paramiko", "python3", "python3-paramiko", (*bed).paramiko),
 	{
 		name: "lftp", program: "lftp", from: "lftp",
 		list: func(b *bed, user string) appliance.Result { return b.lftp(user, "cls -1 diagnostic/") },
