@@ -56,6 +56,20 @@ func chooseUser(s Services, q *menu.Question) {
 	q.Open = true // for an unknown user Run returns NotFound
 }
 
+// askOf prepares a question of a command about an account. For the question user it offers the
+// accounts. For a later one it calls of with the account that was named.
+func askOf(s Services, user string, q *menu.Question, of func(access.Account) error) error {
+	if q.Name == "user" {
+		chooseUser(s, q)
+		return nil
+	}
+	account, err := s.Account(user)
+	if err != nil {
+		return menu.Blame("user", err)
+	}
+	return of(account)
+}
+
 // askRole offers the roles with an explanation.
 func askRole(q *menu.Question) {
 	q.Choices = []menu.Choice{

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 
+	"diagsh/internal/access"
 	"diagsh/internal/menu"
 )
 
@@ -20,16 +21,10 @@ func deleteCommand(s Services) *menu.Command {
 		Role:  menu.Administrator,
 		Shape: menu.Object,
 		Ask: func(_ context.Context, _ menu.Caller, a deleteArgs, q *menu.Question) error {
-			switch q.Name {
-			case "user":
-				chooseUser(s, q)
-			case "confirm":
-				if _, err := s.Account(a.User); err != nil {
-					return menu.Blame("user", err)
-				}
+			return askOf(s, a.User, q, func(access.Account) error {
 				q.Text = fmt.Sprintf("Delete the user %s?", a.User)
-			}
-			return nil
+				return nil
+			})
 		},
 		Run: func(_ context.Context, _ menu.Caller, a deleteArgs, out *menu.Out[changedAccount]) error {
 			account, err := s.Account(a.User)

@@ -23,16 +23,10 @@ func editCommand(s Services) *menu.Command {
 		Role:  menu.Administrator,
 		Shape: menu.Object,
 		Ask: func(_ context.Context, _ menu.Caller, a editArgs, q *menu.Question) error {
-			if q.Name == "user" {
-				chooseUser(s, q)
+			return askOf(s, a.User, q, func(account access.Account) error {
+				askEdit(account, q)
 				return nil
-			}
-			account, err := s.Account(a.User)
-			if err != nil {
-				return menu.Blame("user", err)
-			}
-			askEdit(account, q)
-			return nil
+			})
 		},
 		Check: func(_ context.Context, _ menu.Caller, a editArgs, name string) error {
 			if name == "expirytime" {

@@ -3,6 +3,7 @@ package userconfig
 import (
 	"context"
 
+	"diagsh/internal/access"
 	"diagsh/internal/menu"
 )
 
@@ -20,30 +21,24 @@ func keyCommand(s Services) *menu.Command {
 		Role:    menu.Administrator,
 		Shape:   menu.Object,
 		Ask: func(_ context.Context, _ menu.Caller, a keyArgs, q *menu.Question) error {
-			if q.Name == "user" {
-				chooseUser(s, q)
+			return askOf(s, a.User, q, func(account access.Account) error {
+				switch {
+				case q.Name == "action":
+					q.Default = "new"
+				case a.Action == "delete":
+					if len(account.Keys) == 0 {
+						return menu.BadArgument("action", "%s has no public key", a.User).WithHint("Add one with new")
+					}
+					q.Text = "Key to remove"
+					for _, k := range account.Keys {
+						q.Choices = append(q.Choices,
+							menu.Choice{Value: k.Fingerprint, Label: k.Type + " " + k.Fingerprint + " " + k.Comment})
+					}
+				default:
+					q.Text = "Public key (a line as in authorized_keys)"
+				}
 				return nil
-			}
-			account, err := s.Account(a.User)
-			if err != nil {
-				return menu.Blame("user", err)
-			}
-			switch {
-			case q.Name == "action":
-				q.Default = "new"
-			case a.Action == "delete":
-				if len(account.Keys) == 0 {
-					return menu.BadArgument("action", "%s has no public key", a.User).WithHint("Add one with new")
-				}
-				q.Text = "Key to remove"
-				for _, k := range account.Keys {
-					q.Choices = append(q.Choices,
-						menu.Choice{Value: k.Fingerprint, Label: k.Type + " " + k.Fingerprint + " " + k.Comment})
-				}
-			default:
-				q.Text = "Public key (a line as in authorized_keys)"
-			}
-			return nil
+			})
 		},
 		Run: func(_ context.Context, caller menu.Caller, a keyArgs, out *menu.Out[changedAccount]) error {
 			var ended int

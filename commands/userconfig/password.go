@@ -5,6 +5,7 @@ import (
 	"io"
 
 	"diagsh/commands/shared/accounts"
+	"diagsh/internal/access"
 	"diagsh/internal/menu"
 )
 
@@ -21,16 +22,10 @@ func passwordCommand(s Services) *menu.Command {
 		Role:    menu.Administrator,
 		Shape:   menu.Object,
 		Ask: func(_ context.Context, _ menu.Caller, a passwordArgs, q *menu.Question) error {
-			switch q.Name {
-			case "user":
-				chooseUser(s, q)
-			case "password":
-				if _, err := s.Account(a.User); err != nil {
-					return menu.Blame("user", err)
-				}
+			return askOf(s, a.User, q, func(access.Account) error {
 				q.Twice = true
-			}
-			return nil
+				return nil
+			})
 		},
 		Run: func(_ context.Context, caller menu.Caller, a passwordArgs, out *menu.Out[changedAccount]) error {
 			ended, err := s.SetPassword(a.User, a.Password, caller.Session)

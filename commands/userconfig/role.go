@@ -3,6 +3,7 @@ package userconfig
 import (
 	"context"
 
+	"diagsh/internal/access"
 	"diagsh/internal/menu"
 )
 
@@ -20,17 +21,11 @@ func roleCommand(s Services) *menu.Command {
 		Role:  menu.Administrator,
 		Shape: menu.Object,
 		Ask: func(_ context.Context, _ menu.Caller, a roleArgs, q *menu.Question) error {
-			if q.Name == "user" {
-				chooseUser(s, q)
+			return askOf(s, a.User, q, func(account access.Account) error {
+				askRole(q)
+				q.Default = string(account.Role)
 				return nil
-			}
-			account, err := s.Account(a.User)
-			if err != nil {
-				return menu.Blame("user", err)
-			}
-			askRole(q)
-			q.Default = string(account.Role)
-			return nil
+			})
 		},
 		Run: func(_ context.Context, caller menu.Caller, a roleArgs, out *menu.Out[changedAccount]) error {
 			account, err := s.Account(a.User)

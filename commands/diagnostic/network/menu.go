@@ -1,11 +1,14 @@
 // Package network is the menu diagnostic > network.
 package network
 
-import "diagsh/internal/menu"
+import (
+	"diagsh/commands/shared/captures"
+	"diagsh/internal/menu"
+)
 
 // Services is what the menu's commands need from the running appliance.
 type Services interface {
-	captureService
+	captures.Service
 	nameService
 	hostService
 }

@@ -3,34 +3,18 @@ package network
 import (
 	"context"
 	"fmt"
-	"io"
 
 	"diagsh/capture"
 	"diagsh/commands/shared/captures"
 	"diagsh/internal/menu"
 )
 
-// A captureService is the table of captures, the same that packetcapture shows.
-type captureService interface {
-	StartCapture(caller menu.Caller, request capture.Request) (capture.Status, error)
-	StopCapture(caller menu.Caller, name string) (capture.Status, error)
-	DeleteCapture(caller menu.Caller, name string) error
-	Captures() []capture.Status
-	CaptureSettings() capture.Settings
-	SetCaptureSettings(caller menu.Caller, given capture.Partial) error
-	CheckFilter(ctx context.Context, expression string) error
-	CaptureInterfaces() []capture.InterfaceInfo
-}
-
 // tcpdump returns diagnostic > network > tcpdump: captures by the stored settings, in six verbs.
-func tcpdump(s captureService) *menu.Menu {
+func tcpdump(s captures.Service) *menu.Menu {
 	return &menu.Menu{
-		Name: "tcpdump",
-		Help: "Dump ethernet packets.",
-		Status: func(_ context.Context, _ menu.Caller, w io.Writer) error {
-			captures.Brief(w, s.Captures(), s.CaptureSettings())
-			return nil
-		},
+		Name:   "tcpdump",
+		Help:   "Dump ethernet packets.",
+		Status: captures.MenuStatus(s),
 		Items: []menu.Item{
 			tcpdumpStart(s),
 			tcpdumpStop(s),
@@ -46,7 +30,7 @@ type tcpdumpStartArgs struct {
 	Name string `arg:"name,positional:1" help:"Name of the capture; one is made if none is given."`
 }
 
-func tcpdumpStart(s captureService) *menu.Command {
+func tcpdumpStart(s captures.Service) *menu.Command {
 	return menu.Decl[tcpdumpStartArgs, capture.Status]{
 		Name: "start",
 		Help: "Start packet capture.",
@@ -66,11 +50,11 @@ func tcpdumpStart(s captureService) *menu.Command {
 	}.Command()
 }
 
-func tcpdumpStop(s captureService) *menu.Command {
+func tcpdumpStop(s captures.Service) *menu.Command {
 	return captures.StopDecl(s, "Stop packet capture.", func(string) string { return "Capture stopped." }).Command()
 }
 
-func tcpdumpStatus(s captureService) *menu.Command {
+func tcpdumpStatus(s captures.Service) *menu.Command {
 	return menu.Decl[menu.NoArgs, capture.Status]{
 		Name: "status",
 		Help: "Status capture.",
@@ -86,7 +70,7 @@ type tcpdumpFilterArgs struct {
 	Filter string `arg:"filter,positional:1,assisted" ask:"Filter expression as tcpdump takes it, or CLEAR for none" help:"A tcpdump filter such as \"host 192.0.2.1 and port 25\"; CLEAR for none."`
 }
 
-func tcpdumpFilter(s captureService) *menu.Command {
+func tcpdumpFilter(s captures.Service) *menu.Command {
 	return menu.Decl[tcpdumpFilterArgs, capture.Settings]{
 		Name:  "filter",
 		Help:  "Set packet capture filter.",
@@ -118,7 +102,7 @@ type tcpdumpInterfaceArgs struct {
 	Interfaces []string `arg:"interfaces,positional:1" alias:"interface" ask:"Interfaces to capture on, names or numbers separated by commas" help:"Names of interfaces separated by commas, or ALL."`
 }
 
-func tcpdumpInterface(s captureService) *menu.Command {
+func tcpdumpInterface(s captures.Service) *menu.Command {
 	return menu.Decl[tcpdumpInterfaceArgs, capture.Settings]{
 		Name:  "interface",
 		Help:  "Set packet capture interface.",
@@ -136,7 +120,7 @@ func tcpdumpInterface(s captureService) *menu.Command {
 	}.Command()
 }
 
-func set(s captureService, caller menu.Caller, given capture.Partial, out *menu.Out[capture.Settings]) error {
+func set(s captures.Service, caller menu.Caller, given capture.Partial, out *menu.Out[capture.Settings]) error {
 	if err := s.SetCaptureSettings(caller, given); err != nil {
 		return err
 	}
@@ -147,7 +131,7 @@ type tcpdumpClearArgs struct {
 	Confirm menu.Confirm `arg:"confirm" ask:"Remove all ended captures and their files?" help:"Say yes: files are removed."`
 }
 
-func tcpdumpClear(s captureService) *menu.Command {
+func tcpdumpClear(s captures.Service) *menu.Command {
 	return menu.Decl[tcpdumpClearArgs, captures.Removed]{
 		Name:   "clear",
 		Help:   "Remove previous packet captures.",
