@@ -102,8 +102,7 @@ func generatedPackets(g chooser, link LinkType, n int) []corpusPacket {
 	return packets
 }
 
-// TestDifferential compares verdicts and programs with those of tcpdump, which
-// are those of the libpcap it was linked with.
+// TestDifferential compares verdicts and programs with those of libpcap, which tcpdump is linked with.
 func TestDifferential(t *testing.T) {
 	if testing.Short() {
 		t.Skip("thousands of cases, or a peer for each")
@@ -125,9 +124,10 @@ func TestDifferential(t *testing.T) {
 	differences := make(chan difference)
 	var workers sync.WaitGroup
 	for range 2 {
+		peer := newLibpcap(t)
 		workers.Go(func() {
 			for q := range questions {
-				differences <- q.compare(t, q.expression, packets[q.target.LinkType])
+				differences <- q.compare(peer.ask, q.expression, packets[q.target.LinkType])
 			}
 		})
 	}
@@ -163,13 +163,16 @@ func TestDifferentialLive(t *testing.T) {
 	}
 	var tally differentialTally
 	live := handle{Target{LinkType: EN10MB, Kind: Live}, []string{"-i", "left"}}
+	tcpdump := func(h handle, expression string, optimise bool) (*Program, string) {
+		return h.tcpdump(t, expression, optimise)
+	}
 	ns.Do(t, func() {
 		for range *differentialCount / 12 {
 			e := g.expression(EN10MB)
 			if g.chance(2) {
 				e = g.encapsulation() + " " + g.connective() + " " + e
 			}
-			tally.count(t, live.compare(t, e, packets))
+			tally.count(t, live.compare(tcpdump, e, packets))
 		}
 	})
 	tally.report(t)
@@ -213,12 +216,15 @@ func writesBeforeReading(p *Program) bool {
 // does; where it does so afterwards, arithmetic overwrites it.
 func headerFirst(expression string) string { return "(ip or not ip) and (" + expression + ")" }
 
-func (h handle) compare(tb testing.TB, expression string, packets []corpusPacket) difference {
+// An asker returns what a peer compiles an expression to, and its refusal if there is no program.
+type asker func(h handle, expression string, optimise bool) (program *Program, refusal string)
+
+func (h handle) compare(ask asker, expression string, packets []corpusPacket) difference {
 	d := difference{handle: h, expression: expression}
-	theirs, refusal := h.tcpdump(tb, expression, true)
+	theirs, refusal := ask(h, expression, true)
 	ours, err := Compile(expression, h.target)
 	if (err == nil) != (theirs != nil) {
-		unoptimised, _ := h.tcpdump(tb, expression, false)
+		unoptimised, _ := ask(h, expression, false)
 		switch {
 		case unoptimised != nil && changesMeaning(theirs, unoptimised, packets):
 			d.libpcapWrong = true
@@ -246,14 +252,14 @@ func (h handle) compare(tb testing.TB, expression string, packets []corpusPacket
 			continue
 		}
 		if unoptimised == nil {
-			unoptimised, _ = h.tcpdump(tb, expression, false)
+			unoptimised, _ = ask(h, expression, false)
 		}
 		if unoptimised.Match(p.data, p.meta) == got || !writesBeforeReading(theirs) {
 			d.libpcapWrong = true
 			continue
 		}
 		if link := h.target.LinkType; link == IEEE80211 || link == IEEE80211Radio {
-			if turned, _ := h.tcpdump(tb, headerFirst(expression), true); turned != nil &&
+			if turned, _ := ask(h, headerFirst(expression), true); turned != nil &&
 				(turned.Match(p.data, p.meta) != 0) == (got != 0) {
 				d.libpcapWrong = true
 				continue
