@@ -1,7 +1,6 @@
 package appliance_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -25,13 +24,9 @@ func inNetwork(t *testing.T) (*appliance.Appliance, *netnstest.Namespace) {
 	return appliance.Start(t, appliance.Options{Network: network}), network
 }
 
-func statusOf(t *testing.T, a *appliance.Appliance, name string) capture.Status {
+func statusOf(t *testing.T, a *appliance.Appliance, name string) (s capture.Status) {
 	t.Helper()
-	r := a.Local("packetcapture status " + name + " --json")
-	var s capture.Status
-	if err := json.Unmarshal([]byte(r.Out), &s); err != nil || r.Status != 0 {
-		t.Fatalf("the status of %s: %+v (%v)", name, r, err)
-	}
+	a.Ask("", "packetcapture status", `{"name":"`+name+`"}`, &s)
 	return s
 }
 

@@ -46,6 +46,17 @@ func (a *Appliance) API(user, method, path, body string) (int, string) {
 	return response.StatusCode, string(text)
 }
 
+// Ask runs a command over the socket and puts its answer into a value. arguments are a JSON object. A
+// test that waits must ask so: by SSH or the program, each question takes 30 ms of the processor for
+// processes of its own.
+func (a *Appliance) Ask(user, command, arguments string, answer any) {
+	a.t.Helper()
+	status, body := a.API(user, http.MethodPost, "/v1/run/"+strings.ReplaceAll(command, " ", "/"), arguments)
+	if err := json.Unmarshal([]byte(body), answer); status != http.StatusOK || err != nil {
+		a.t.Fatalf("%s %s: %d %s (%v)", command, arguments, status, body, err)
+	}
+}
+
 // DialSocket connects to the appliance's socket as an account.
 //
 // The kernel tells the appliance the effective user of whoever calls connect (SO_PEERCRED,

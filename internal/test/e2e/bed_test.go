@@ -116,15 +116,19 @@ func (w *window) says(line, next string) (shown string) {
 	return shown
 }
 
-// capture is the state of a capture, as `packetcapture status NAME --json` tells it.
-func (b *bed) capture(name string) capture.Status {
+// capture returns the state of a capture, as `packetcapture status NAME` tells it.
+func (b *bed) capture(name string) (s capture.Status) {
 	b.t.Helper()
-	r := b.SSH("op", "packetcapture status "+name+" --json")
-	var s capture.Status
-	if err := json.Unmarshal([]byte(r.Out), &s); err != nil || r.Status != 0 {
-		b.t.Fatalf("the state of %s: %+v, %v", name, r, err)
-	}
+	b.Ask("op", "packetcapture status", `{"name":"`+name+`"}`, &s)
 	return s
+}
+
+// who returns the logins that there are, as JSON.
+func (b *bed) who() string {
+	b.t.Helper()
+	var logins json.RawMessage
+	b.Ask("admin", "who", "{}", &logins)
+	return string(logins)
 }
 
 // tool runs a program that judges files and must succeed.

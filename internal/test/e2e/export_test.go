@@ -2,7 +2,6 @@ package e2e_test
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -72,10 +71,7 @@ func (s *sshd) stop() {
 
 func (b *bed) exports() (list []capture.Export) {
 	b.t.Helper()
-	r := b.SSH("op", "packetcapture exports --json")
-	if err := json.Unmarshal([]byte(r.Out), &list); err != nil {
-		b.t.Fatalf("%+v, %v", r, err)
-	}
+	b.Ask("op", "packetcapture exports", "{}", &list)
 	return list
 }
 

@@ -82,7 +82,7 @@ func TestCommandsEndWithTheirReader(t *testing.T) {
 				}
 			}
 			word, _, _ := strings.Cut(c.line, " ")
-			await.Until(b.t, "the end of the login", func() bool { return !strings.Contains(b.SSH("admin", "who --json").Out, word) })
+			await.Until(b.t, "the end of the login", func() bool { return !strings.Contains(b.who(), word) })
 		})
 	}
 	if strings.Contains(b.Log(), "level=ERROR") {

@@ -77,12 +77,11 @@ func TestStreamIsPromptAndEndsWithItsReader(t *testing.T) {
 	if median, limit := delays[len(delays)/2], watch.Limit(200*time.Millisecond); median > limit {
 		t.Errorf("a packet takes %v, more than %v", median, limit)
 	}
-	who := func() string { return b.SSH("admin", "who --json").Out }
-	if !strings.Contains(who(), "packetcapture stream") {
-		t.Errorf("who does not show the stream: %s", who())
+	if !strings.Contains(b.who(), "packetcapture stream") {
+		t.Errorf("who does not show the stream: %s", b.who())
 	}
 	client.Close()
-	await.Until(b.t, "the end of a stream whose reader hung up", func() bool { return !strings.Contains(who(), "packetcapture stream") })
+	await.Until(b.t, "the end of a stream whose reader hung up", func() bool { return !strings.Contains(b.who(), "packetcapture stream") })
 
 	// On this machine the reader is the other end of a pipe.
 	reader, writer, err := os.Pipe()

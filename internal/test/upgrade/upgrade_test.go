@@ -281,9 +281,7 @@ func goesOn(t *testing.T, a *appliance.Appliance, ns *netnstest.Namespace) {
 	t.Helper()
 	written := func() float64 {
 		var s struct{ PacketsWritten float64 }
-		if r := a.Local("packetcapture status lasting --json"); json.Unmarshal([]byte(r.Out), &s) != nil {
-			t.Fatalf("%+v", r)
-		}
+		a.Ask("", "packetcapture status", `{"name":"lasting"}`, &s)
 		return s.PacketsWritten
 	}
 	before := written()
