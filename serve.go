@@ -118,9 +118,11 @@ func appliance(f serveFlags) error {
 		return fmt.Errorf("the SSH address %s cannot be used: %w", f.ssh, err)
 	}
 	port := listener.Addr().(*net.TCPAddr).Port
-	d, err := daemon.Open(daemon.Options{
-		Dir: f.data, ConfigFile: f.config, AdminKeyFile: f.adminKey, ManagementPorts: []uint16{uint16(port)},
-		Product: product + " " + version, Log: log, ServiceCatalogue: assets.Services,
+	d, err := whenFree(func() (*daemon.Daemon, error) {
+		return daemon.Open(daemon.Options{
+			Dir: f.data, ConfigFile: f.config, AdminKeyFile: f.adminKey, ManagementPorts: []uint16{uint16(port)},
+			Product: product + " " + version, Log: log, ServiceCatalogue: assets.Services,
+		})
 	})
 	if err != nil {
 		return err
@@ -128,7 +130,9 @@ func appliance(f serveFlags) error {
 	log = d.Logger()
 	boundary := api.NewServer(d, commands.Tree(d, runningVersion(d.Hostname())), log)
 	d.ReportWith(boundary)
-	socket, err := listenSocket(cmp.Or(f.socket, filepath.Join(f.data, "api.sock")))
+	socket, err := whenFree(func() (*net.UnixListener, error) {
+		return listenSocket(cmp.Or(f.socket, filepath.Join(f.data, "api.sock")))
+	})
 	if err != nil {
 		return errors.Join(err, d.Close(context.Background()))
 	}
@@ -145,24 +149,37 @@ func appliance(f serveFlags) error {
 	return errors.Join(err, boundary.Close(), d.Close(ending))
 }
 
-// The front of an appliance that was killed ends when it notices, and listens until then. So an
-// address in use is tried again every listenEvery, for listenFor in all.
+// An appliance that was killed, and its front, have what they hold until the kernel has ended them.
+// So what is in use is tried again every retryEvery, for retryFor in all.
 const (
-	listenFor   = 2 * time.Second
-	listenEvery = 20 * time.Millisecond
+	retryFor   = 2 * time.Second
+	retryEvery = 20 * time.Millisecond
 )
 
-// whenFree calls listen until its error is not that the address is in use, or listenFor is over.
-func whenFree(listen func() (net.Listener, error)) (net.Listener, error) {
+// whenFree calls open until its error is not that another appliance or another program has what it
+// opens, or retryFor is over.
+func whenFree[T any](open func() (T, error)) (T, error) {
 	began := time.Now()
 	for {
-		listener, err := listen()
-		if !errors.Is(err, syscall.EADDRINUSE) || time.Since(began) > listenFor {
-			return listener, err
+		opened, err := open()
+		if !inUse(err) || time.Since(began) > retryFor {
+			return opened, err
 		}
-		time.Sleep(listenEvery)
+		time.Sleep(retryEvery)
 	}
 }
+
+// inUse reports whether an error is that an address, a socket or a data directory is in use.
+func inUse(err error) bool {
+	var locked *daemon.LockedError
+	var answers *socketInUseError
+	return errors.Is(err, syscall.EADDRINUSE) || errors.As(err, &locked) || errors.As(err, &answers)
+}
+
+// A socketInUseError says that an appliance answers on the socket.
+type socketInUseError struct{ path string }
+
+func (e *socketInUseError) Error() string { return "another appliance already runs on " + e.path }
 
 // openLog opens the appliance's own log: a file, or standard error.
 func openLog(path string) (log *slog.Logger, end func() error, err error) {
@@ -287,7 +304,7 @@ func ownShell(ctx context.Context, boundary *api.Server) error {
 func listenSocket(path string) (*net.UnixListener, error) {
 	if c, err := net.Dial("unix", path); err == nil {
 		c.Close()
-		return nil, fmt.Errorf("another appliance already runs on %s", path)
+		return nil, &socketInUseError{path}
 	}
 	switch info, err := os.Lstat(path); {
 	case errors.Is(err, os.ErrNotExist):

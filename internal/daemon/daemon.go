@@ -3,7 +3,6 @@ package daemon
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -222,6 +221,12 @@ func MakeDirectory(path string) error {
 	return os.Chmod(path, info.Mode().Perm()&^0o044)
 }
 
+// A LockedError says that another appliance has the data directory. One that was killed has it until
+// the kernel has taken its memory away.
+type LockedError struct{ Dir string }
+
+func (e *LockedError) Error() string { return "another appliance is running with the data in " + e.Dir }
+
 // lockDirectory makes sure that no other appliance uses the data directory. The kernel lets the
 // lock go with the process.
 func (d *Daemon) lockDirectory(dir string) error {
@@ -232,7 +237,7 @@ func (d *Daemon) lockDirectory(dir string) error {
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		f.Close()
 		if errors.Is(err, unix.EWOULDBLOCK) {
-			return fmt.Errorf("another appliance is running with the data in %s", dir)
+			return &LockedError{dir}
 		}
 		return err
 	}
