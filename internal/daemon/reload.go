@@ -2,9 +2,7 @@ package daemon
 
 import (
 	"fmt"
-	"strings"
 
-	"diagsh/capture"
 	"diagsh/internal/access"
 	"diagsh/internal/daemon/people"
 	"diagsh/internal/menu"
@@ -14,40 +12,38 @@ import (
 // because nobody may take traces away; the host keys, because a machine that they reach is the same
 // one; what its owner put beside the data: configuration file, keys of admin.
 
+// A resetter is a room that goes back to factory values. Its method Reset takes away what it lists.
+type resetter interface {
+	Losses() []access.Loss
+}
+
 // ReloadLosses lists what Reload takes away. files says that the diagnostic directory is emptied
 // too.
 func (d *Daemon) ReloadLosses(files bool) ([]access.Loss, error) {
-	var list []access.Loss
-	add := func(what string, count int, detail string) {
-		if count > 0 {
-			list = append(list, access.Loss{What: what, Count: count, Detail: detail})
-		}
-	}
-	changed, err := d.commitsRoom.Losses()
+	list, err := d.commitsRoom.Losses()
 	if err != nil {
 		return nil, err
 	}
-	list = append(list, changed...)
-	var names []string
-	for _, a := range d.Accounts() {
-		names = append(names, a.User)
+	for _, r := range []resetter{d.People, d.Table, d.Queue} {
+		list = append(list, r.Losses()...)
 	}
-	add("accounts, with passwords, keys and histories", len(names), strings.Join(names, ", ")+"; "+people.FirstAdministrator+" is made anew with another password")
-	list = append(list, d.Table.Losses()...)
-	list = append(list, d.Queue.Losses()...)
-	if files {
-		usage, err := d.DirectoryUse()
-		if err != nil {
-			return nil, err
-		}
-		add("files of the diagnostic directory", usage.Files, fmt.Sprintf("%d, captures and reports, %d bytes; captures that run are ended", usage.Files, usage.Bytes))
+	if !files {
+		return list, nil
+	}
+	usage, err := d.DirectoryUse()
+	if err != nil {
+		return nil, err
+	}
+	if usage.Files > 0 {
+		detail := fmt.Sprintf("%d, captures and reports, %d bytes; captures that run are ended", usage.Files, usage.Bytes)
+		list = append(list, access.Loss{What: "files of the diagnostic directory", Count: usage.Files, Detail: detail})
 	}
 	return list, nil
 }
 
-// Reload goes back to factory values. What can be refused comes first, and the accounts last, so
-// that whoever meets a failure on the way can still come in and try again: every step that was done
-// is done, and doing it again changes nothing.
+// Reload goes back to factory values. What can be refused comes first, and the accounts last. So
+// after a failure on the way the caller can still log in and try again: repeating a step that was
+// done changes nothing.
 func (d *Daemon) Reload(caller menu.Caller, files bool) (access.Reload, error) {
 	lost, err := d.ReloadLosses(files)
 	if err != nil {
@@ -82,21 +78,15 @@ func (d *Daemon) Reload(caller menu.Caller, files bool) (access.Reload, error) {
 // halfway says that the appliance is between its values and the factory's, and how to go on.
 func (d *Daemon) halfway(step string, err error) error {
 	failure := *menu.AsError(menu.Failing(step, err))
-	failure.Hint = "Accounts and passwords are as before, what comes before this step is reset already. Remove the cause, which the log tells, and reload again"
+	failure.Hint = "Accounts and passwords are as before, what comes before this step is reset already. " +
+		"Remove the cause, which the log tells, and reload again"
 	return &failure
 }
 
 // deleteFiles ends all captures and empties the diagnostic directory.
 func (d *Daemon) deleteFiles(caller menu.Caller) error {
-	for _, s := range d.Captures() {
-		if s.State == capture.Running {
-			if _, err := d.StopCapture(caller, s.Name); err != nil {
-				return err
-			}
-		}
-		if err := d.DeleteCapture(caller, s.Name); err != nil {
-			return err
-		}
+	if err := d.DeleteCaptures(caller); err != nil {
+		return err
 	}
 	list, err := d.ListFiles()
 	if err != nil {

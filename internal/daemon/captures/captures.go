@@ -276,6 +276,22 @@ func (t *Table) DeleteCapture(_ menu.Caller, name string) error {
 	return nil
 }
 
+// DeleteCaptures deletes all captures with their files. It ends those that run or wait for their
+// time.
+func (t *Table) DeleteCaptures(caller menu.Caller) error {
+	for _, s := range t.Captures() {
+		if s.State == capture.Running || s.State == capture.NotStarted {
+			if _, err := t.StopCapture(caller, s.Name); err != nil {
+				return err
+			}
+		}
+		if err := t.DeleteCapture(caller, s.Name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // takeFiles takes its files from a capture that has ended and makes it busy, so that nothing else
 // touches it.
 func (t *Table) takeFiles(name string) (*entry, []capture.FileInfo, error) {

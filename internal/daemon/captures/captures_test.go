@@ -78,6 +78,19 @@ func TestCaptureLife(t *testing.T) {
 	roomtest.WantCode(t, err, menu.NotFound)
 }
 
+// What is reset has no capture left, whatever it was doing.
+func TestAllCapturesAreDeleted(t *testing.T) {
+	b := newBed(t, roomOptions{Dir: t.TempDir()})
+	b.filled("ended", 1<<20, true)
+	b.mustStart(ask("running", capture.Options{}))
+	b.mustStart(planned("later", time.Now().Add(time.Hour), "right"))
+	roomtest.WantCode(t, b.d.DeleteCaptures(roomtest.Admin), 0)
+	files, err := b.d.ListFiles()
+	if list := b.d.Captures(); len(list) > 0 || len(files) > 0 || err != nil {
+		t.Errorf("left are %+v, and the files %v, %v", list, files, err)
+	}
+}
+
 func TestCaptureEndsByItself(t *testing.T) {
 	b := newBed(t, roomOptions{Dir: t.TempDir()})
 	b.mustStart(ask("few", capture.Options{Limits: capture.Limits{Packets: 10}}))

@@ -41,8 +41,10 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
+	"diagsh/internal/access"
 	"diagsh/internal/daemon/audit"
 	"diagsh/internal/daemon/settings"
 	"diagsh/internal/menu"
@@ -163,6 +165,16 @@ func (p *People) forgetFirstPassword() {
 	if err := os.Remove(p.firstPasswordFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		p.log.Error("the file of the first password cannot be removed", "error", err)
 	}
+}
+
+// Losses lists what Reset takes away.
+func (p *People) Losses() []access.Loss {
+	var names []string
+	for _, a := range p.Accounts() {
+		names = append(names, a.User)
+	}
+	detail := strings.Join(names, ", ") + "; " + FirstAdministrator + " is made anew with another password"
+	return []access.Loss{{What: "accounts, with passwords, keys and histories", Count: len(names), Detail: detail}}
 }
 
 // Reset deletes all accounts, makes FirstAdministrator anew and returns its password. The sessions
