@@ -64,8 +64,8 @@ func front(names []string) int {
 	return 0
 }
 
-// An sshAppliance is privsep's front with the results that front/ssh declares. On an error its methods
-// return a nil interface, never an interface that holds a nil pointer.
+// An sshAppliance is privsep's front with the results that front/ssh declares. On an error its
+// methods return a nil interface, never an interface that holds a nil pointer.
 type sshAppliance struct{ *privsep.Front }
 
 func (a sshAppliance) Spawn(ctx context.Context, login string, program access.Program) (sshfront.Running, error) {

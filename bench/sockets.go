@@ -216,7 +216,7 @@ func (ns *namespace) time(cmd *exec.Cmd) (time.Duration, int, error) {
 	return d, bytes.Count(text, []byte("\n")), err
 }
 
-// hold starts a process with so many connections in the namespace, and returns when all are open.
+// hold starts a process with that many connections in the namespace, and returns when all are open.
 func (ns *namespace) hold(ctx context.Context, connections int) (*server, error) {
 	cmd := exec.CommandContext(ctx, "/proc/self/exe", holdWord, strconv.Itoa(connections))
 	cmd.Stderr = os.Stderr

@@ -20,8 +20,7 @@ import (
 	"github.com/google/gopacket/pcapgo"
 )
 
-// bed is a namespace with a pair of interfaces, left and right, and a directory for
-// captures.
+// A bed is a namespace with a pair of interfaces, left and right, and a directory for captures.
 type bed struct {
 	testing.TB
 	ns   *netnstest.Namespace
@@ -37,7 +36,7 @@ func newBed(t testing.TB) *bed {
 	return b
 }
 
-// in makes captures be written to a directory.
+// in sets the directory of captures.
 func (b *bed) in(path string) {
 	b.Helper()
 	dir, err := os.OpenRoot(path)
@@ -48,7 +47,7 @@ func (b *bed) in(path string) {
 	b.path, b.dir = path, dir
 }
 
-// spec is a capture of interfaces without limits.
+// spec returns a capture of interfaces without limits.
 func spec(interfaces ...string) capture.Spec {
 	return capture.Spec{
 		Name:    "test",
@@ -119,7 +118,7 @@ func awaitStatus(t testing.TB, job *capture.Job, what string, holds func(capture
 	}
 }
 
-// wire sends frames on an interface, and fails the test where it cannot.
+// A wire sends frames on an interface, and fails the test if it cannot.
 type wire struct {
 	*bed
 	frames *netnstest.Frames
@@ -139,7 +138,7 @@ func (w *wire) send(frames ...[]byte) {
 	}
 }
 
-// frames makes Ethernet frames of many lengths, each with its number in it.
+// frames returns n Ethernet frames of many lengths, each with its number in it.
 func frames(n int) [][]byte {
 	random := rand.New(rand.NewPCG(1, 2))
 	all := make([][]byte, n)
@@ -157,7 +156,7 @@ func frame(number, length int) []byte {
 	return f
 }
 
-// packet is what an independent reader finds in a file.
+// A packet is a packet as an independent reader finds it in a file.
 type packet struct {
 	data   []byte
 	length int

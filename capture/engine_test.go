@@ -58,7 +58,7 @@ func TestEveryPacketIsInTheFileOnce(t *testing.T) {
 	}
 }
 
-// wireshark fails unless Wireshark's tools find a whole file with so many packets.
+// wireshark fails the test unless Wireshark's tools find a whole file with that many packets.
 func wireshark(t testing.TB, path string, packets int) {
 	t.Helper()
 	out, err := exec.Command(netnstest.Tool(t, "capinfos"), "-Mcm", path).CombinedOutput()
@@ -103,8 +103,7 @@ func TestLoopbackShowsEachPacketOnce(t *testing.T) {
 	}
 }
 
-// The kernel takes the outer tag out of every packet that comes in, before it hands
-// the packet to anybody.
+// The kernel takes the outer tag out of every incoming packet before it hands the packet on.
 func TestVLANTagsAreBackInTheirPlace(t *testing.T) {
 	b := newBed(t)
 	s := spec("right")
@@ -151,7 +150,7 @@ func TestSeveralInterfaces(t *testing.T) {
 		same(t, packets, sent, capture.MaxSnapLength)
 	}
 
-	// What gopacket does not read: directions, names, the filter, statistics.
+	// gopacket does not read directions, names, the filter and statistics.
 	path := filepath.Join(b.path, "capture.pcapng")
 	out, err := exec.Command(netnstest.Tool(t, "tshark"), "-r", path, "-T", "fields", "-e", "frame.interface_name",
 		"-e", "frame.packet_flags_direction").Output()

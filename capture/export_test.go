@@ -1,4 +1,4 @@
 package capture
 
-// ShowViews is what a job does with the packets that it has written.
+// ShowViews offers packets to the views of a job, as the job does after it has written them.
 func ShowViews(j *Job, batch []Packet) { j.views.show(batch) }

@@ -17,9 +17,9 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// What becomes of a capture when its interfaces get other names, or go.
+// Captures whose interfaces are renamed or removed.
 
-// rename gives an interface another name, for which older kernels want it down.
+// rename gives an interface another name. Older kernels need it to be down for that.
 func (b *bed) rename(from, to string) {
 	b.Helper()
 	b.change(from, netlink.LinkSetDown)
@@ -31,7 +31,8 @@ func (b *bed) rename(from, to string) {
 	})
 }
 
-// numbersByName are the numbers of the frames in a pcapng file, by the names of their interfaces.
+// numbersByName returns the numbers of the frames in a pcapng file, by the names of their
+// interfaces.
 func (b *bed) numbersByName(file string) map[string][]int {
 	b.Helper()
 	f, err := os.Open(filepath.Join(b.path, file))
@@ -60,7 +61,7 @@ func TestWireIsCountedByInterfaceNotByName(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		change func(*bed)
-		ends   bool // the capture, by itself
+		ends   bool // the capture ends by itself
 	}{
 		{"removed", func(b *bed) { b.change("right", netlink.LinkDel) }, true},
 		{"moved", func(b *bed) {
@@ -96,7 +97,8 @@ func TestWireIsCountedByInterfaceNotByName(t *testing.T) {
 			status := b.wait(job)
 			switch {
 			case status.PacketsSeen == nil && test.name == "removed":
-				// A veth that goes forgets what it received, which is what its peer sent.
+				// A veth that is removed loses its counter of received packets, those that its peer
+				// sent.
 			case status.PacketsSeen == nil:
 				t.Error("what was on the wire is not known")
 			case before < 50 || *status.PacketsSeen < before || *status.PacketsSeen < *status.PacketsMatched:
@@ -137,7 +139,7 @@ func TestWireOfARemovedInterface(t *testing.T) {
 	}
 }
 
-// What nobody counted is no number, in no form.
+// An unknown number is in no form shown as a number.
 func TestUnknownIsNoNumber(t *testing.T) {
 	source := newFakeSource()
 	source.unknown, source.err = true, io.EOF
@@ -174,7 +176,8 @@ func TestRenamedInterfaceOfAll(t *testing.T) {
 	view.Close()
 }
 
-// A capture that waits for a name goes on with the next interface that has it, and with that alone.
+// A capture that waits for a name continues with the next interface that has it, and only with
+// that.
 func TestWaitingForANameThatAnotherInterfaceGets(t *testing.T) {
 	for _, format := range []capture.Format{capture.PCAP, capture.PCAPNG} {
 		b := newBed(t)

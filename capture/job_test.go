@@ -16,12 +16,12 @@ import (
 	"golang.org/x/net/bpf"
 )
 
-// The job without a network: its ends, its errors, its words.
+// The job without a network: its ends, errors and texts.
 
-// fakeSource gives packets as long as it is asked, or an error.
+// A fakeSource returns packets, one batch for each call, or an error.
 type fakeSource struct {
 	idle    bool // it has no packets
-	unknown bool // nobody counts what is on the wire of one of its interfaces
+	unknown bool // the packets on the wire of one of its interfaces are unknown
 	err     error
 	wake    chan bool
 	ended   bool
@@ -71,7 +71,7 @@ func (s *fakeSource) Counters() []capture.Counters {
 
 func (s *fakeSource) Close() error { s.closed = true; return nil }
 
-// failingFile fails as it is told, and is a capture file else.
+// A failingFile is a capture file that fails as it is told.
 type failingFile struct {
 	capture.File
 	write, flush, close error
@@ -96,7 +96,7 @@ func (f *failingFile) Close(c []capture.Counters) (capture.FileInfo, error) {
 	return info, errors.Join(err, f.close)
 }
 
-// fakeConfig is a capture of a fake source into a real directory.
+// fakeConfig returns a capture of a fake source into a real directory.
 func fakeConfig(t *testing.T, source *fakeSource) capture.Config {
 	t.Helper()
 	dir, err := os.OpenRoot(t.TempDir())
@@ -211,7 +211,7 @@ func TestStopIsCountedOnce(t *testing.T) {
 	}
 }
 
-// The time of a capture is that in which it takes packets, however long it takes to get ready.
+// The time limit of a capture counts from when it takes packets, however long the start takes.
 func TestDurationIsOfTakingPackets(t *testing.T) {
 	t.Parallel()
 	source := newFakeSource()
@@ -363,7 +363,7 @@ func TestEveryStopReasonHasASentence(t *testing.T) {
 	}
 }
 
-// joinedSource is one that two interfaces join at once.
+// A joinedSource is a source that two interfaces join at once.
 type joinedSource struct {
 	*fakeSource
 	changes, joined int
@@ -392,7 +392,7 @@ func (s *joinedSource) Counters() []capture.Counters {
 	return append(s.fakeSource.Counters(), make([]capture.Counters, s.joined)...)
 }
 
-// narrowFile has no room for another interface.
+// A narrowFile has no room for another interface.
 type narrowFile struct{ capture.File }
 
 func (narrowFile) AddInterface(capture.Interface) error { return capture.ErrSizeLimit }

@@ -23,7 +23,7 @@ import (
 	"diagsh/capture/pcapfile"
 )
 
-// What is left after a death, in every mode and format.
+// The files of a process that was killed, in every mode and format.
 
 // childSpec, in the environment, makes the test binary a capture into the directory
 // childDir until it is killed.
@@ -33,8 +33,8 @@ const (
 )
 
 func TestMain(m *testing.M) {
-	// As the appliance has it: a capture's threads keep one of Go's processors each while they are
-	// in the kernel.
+	// As in the appliance: each thread of a capture keeps one of Go's processors while it is in the
+	// kernel.
 	runtime.GOMAXPROCS(2 * runtime.GOMAXPROCS(0))
 	if path := os.Getenv(childDir); path != "" {
 		captureUntilKilled(path, os.Getenv(childSpec))
@@ -60,7 +60,7 @@ func captureUntilKilled(path, text string) {
 	entries, err := os.ReadDir(path)
 	must(err)
 	if len(entries) > 0 {
-		// It goes on with what is there.
+		// The capture resumes what is there.
 		before := capture.Status{StartTime: time.Now()}
 		for _, e := range entries {
 			info, err := pcapfile.Repair(filepath.Join(path, e.Name()))
@@ -85,8 +85,8 @@ func must(err error) {
 	}
 }
 
-// killPoints is how many deaths the test watches: by default each kind of capture dies
-// once in each format. KILL_POINTS=200 make kills is the whole of it.
+// killPoints returns how many times the test kills a capture: by default each kind of capture once
+// in each format. KILL_POINTS=200 make kills is the full test.
 func killPoints() int {
 	if n, err := strconv.Atoi(os.Getenv("KILL_POINTS")); err == nil {
 		return n
@@ -94,7 +94,8 @@ func killPoints() int {
 	return 2 * len(killedKinds)
 }
 
-// killedKinds are the captures that die: every mode, and what else makes a capture another.
+// killedKinds are the captures that are killed: every mode, and other options that change the
+// files.
 var killedKinds = []struct {
 	name   string
 	change func(*capture.Spec, *rand.Rand)
@@ -116,7 +117,7 @@ var killedKinds = []struct {
 }
 
 func TestKilledCaptureIsWholeUpToTheLastSecond(t *testing.T) {
-	// More at a time would have the kernel drop packets where the processors do not keep up.
+	// With more at a time the processors might not keep up, and the kernel would drop packets.
 	running := make(chan struct{}, 4)
 	for point := range killPoints() {
 		kind := killedKinds[point%len(killedKinds)]
@@ -134,7 +135,7 @@ func TestKilledCaptureIsWholeUpToTheLastSecond(t *testing.T) {
 	}
 }
 
-// kill lets a capture die at a moment that chance says, and looks at what is left.
+// kill kills a capture at a random time and checks its files.
 func (b *bed) kill(t *testing.T, s capture.Spec, random *rand.Rand) {
 	wires := []*wire{b.wire("left")}
 	if len(s.Interfaces) > 1 {
@@ -149,7 +150,7 @@ func (b *bed) kill(t *testing.T, s capture.Spec, random *rand.Rand) {
 			wires[n%len(wires)].send(killedFrame(n))
 		}
 	}
-	must := func(killed time.Time) int { // so many were sent a second before
+	must := func(killed time.Time) int { // how many frames were sent a second before
 		n := 0
 		for n < len(sent) && sent[n].Before(killed.Add(-time.Second)) {
 			n++
@@ -184,7 +185,7 @@ func (b *bed) kill(t *testing.T, s capture.Spec, random *rand.Rand) {
 		t.Errorf("the last packet is %d; %d were sent, %d of them a second before the end", left.next,
 			len(sent), must(killed))
 	}
-	// What is kept begins at the first packet, or as much is kept as was asked for.
+	// The files begin at the first packet, or hold as much as the user asked for.
 	asked := map[capture.Mode]int64{capture.Circular: s.Limits.SizeBytes * 8 / 10,
 		capture.Ring: (s.Rotation.KeepFiles - 1) * s.Rotation.FileBytes * 9 / 10}[s.Mode]
 	switch {
@@ -199,7 +200,7 @@ func (b *bed) kill(t *testing.T, s capture.Spec, random *rand.Rand) {
 	}
 }
 
-// liveAndDie has a process capture while frames are sent, and kills it. It returns when.
+// liveAndDie lets a process capture while frames are sent, kills it, and returns the time of that.
 func (b *bed) liveAndDie(s capture.Spec, random *rand.Rand, send func(frames int)) time.Time {
 	b.Helper()
 	text, err := json.Marshal(s)
@@ -221,8 +222,8 @@ func (b *bed) liveAndDie(s capture.Spec, random *rand.Rand, send func(frames int
 		b.Fatalf("the child does not start: %v", err)
 	}
 
-	// Slow traffic ends in the page cache, fast traffic goes by way of direct writes. None
-	// is so fast that the kernel would have to drop packets: this is not about speed.
+	// Slow traffic is written through the page cache, fast traffic by direct writes. None is so
+	// fast that the kernel must drop packets: this test is not about speed.
 	pause := []time.Duration{100 * time.Microsecond, 300 * time.Microsecond, 5 * time.Millisecond}[random.IntN(3)]
 	life := time.Duration(50+random.IntN(1900)) * time.Millisecond
 	if s.Rotation.FileSeconds > 0 {
@@ -237,16 +238,15 @@ func (b *bed) liveAndDie(s capture.Spec, random *rand.Rand, send func(frames int
 	return killed
 }
 
-// remains are what a capture of numbered frames has left.
+// A remains is what the files of a capture of numbered frames contain.
 type remains struct {
 	packets     int
 	bytes       int64
-	first, next int // number of the first frame, and of the one behind the last
+	first, next int // number of the first frame, and of the one after the last
 }
 
-// lookAt reads the files of a capture, whose frames must follow each other from the one that is
-// wanted, or any if that is negative. lost are the first of those that may be missing in the
-// middle, and the one behind them.
+// lookAt reads the files of a capture. Their frames must follow each other from the number want, or
+// from any if that is negative. Of the numbers from lost[0] to before lost[1] some may be missing.
 func (b *bed) lookAt(base string, want int, lost []int) remains {
 	b.Helper()
 	r := remains{first: want, next: want}
@@ -280,8 +280,8 @@ func (b *bed) lookAt(base string, want int, lost []int) remains {
 	return r
 }
 
-// repaired does with what captures left what the appliance does when it starts, and returns the
-// files of one in their order.
+// repaired repairs the files that captures left, as the appliance does when it starts, and returns
+// those of one capture in their order.
 func (b *bed) repaired(base string) []string {
 	b.Helper()
 	entries, err := os.ReadDir(b.path)
@@ -311,7 +311,7 @@ func (b *bed) repaired(base string) []string {
 	return names
 }
 
-// files are the finished files of a capture in their order.
+// files returns the finished files of a capture in their order.
 func (b *bed) files(base string) []string {
 	b.Helper()
 	entries, err := os.ReadDir(b.path)
@@ -332,7 +332,7 @@ func (b *bed) files(base string) []string {
 	return names
 }
 
-// killedFrame is cheap to make, so that sending is fast.
+// killedFrame returns a numbered frame. It costs little, so that sending is fast.
 func killedFrame(i int) []byte {
 	f := bytes.Repeat([]byte{byte(i), byte(i >> 8), 0x5a}, (60+i%1400)/3)
 	copy(f, "\x02\x00\x00\x00\x00\x02\x02\x00\x00\x00\x00\x01\x88\xb5")
@@ -349,7 +349,7 @@ func frameNumber(data []byte) uint64 {
 	return binary.BigEndian.Uint64(data[14:])
 }
 
-// Where a file system does not tell of holes, pages that were never written read as zeros.
+// If a file system does not report holes, pages that were never written read as zeros.
 func TestPowerCutLeavesNoTornPacket(t *testing.T) {
 	for _, format := range []capture.Format{capture.PCAP, capture.PCAPNG} {
 		b := newBed(t)

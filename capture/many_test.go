@@ -14,7 +14,7 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// manyLinks makes so many pairs of interfaces at once, or removes them.
+// manyLinks adds or removes pairs of interfaces, all at once.
 func (b *bed) manyLinks(add bool, prefix string, pairs int) {
 	b.Helper()
 	b.ns.Do(b, func() {
@@ -35,8 +35,7 @@ func (b *bed) manyLinks(add bool, prefix string, pairs int) {
 	})
 }
 
-// numberedSender sends numbered frames, 200 a second, until it is told to stop, and then tells how
-// many.
+// numberedSender sends numbered frames, 200 a second, until stop, which returns how many it sent.
 func (b *bed) numberedSender(name string) (stop func() (sent int)) {
 	w, end, count := b.wire(name), make(chan struct{}), make(chan int)
 	go func() {

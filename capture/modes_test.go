@@ -17,7 +17,7 @@ import (
 	"golang.org/x/net/bpf"
 )
 
-// What happens to files as a capture goes on.
+// The files of captures in every mode.
 
 func TestFileCountEndsACapture(t *testing.T) {
 	source := newFakeSource()
@@ -73,7 +73,7 @@ func TestFilesByTime(t *testing.T) {
 	}
 }
 
-// A capture that goes on, as one that persists does or one that appends.
+// A capture that is resumed, as a persistent one is, or one that appends.
 func TestGoingOn(t *testing.T) {
 	t.Parallel()
 	for _, format := range []capture.Format{capture.PCAP, capture.PCAPNG} {
@@ -176,7 +176,7 @@ func (s joiningSource) Add(taps []capture.Tap) (errs []error) {
 	return errs
 }
 
-// present has a capture know which interfaces there are.
+// present lets a capture list the interfaces of the namespace.
 func (b *bed) present(c *capture.Config) {
 	c.Present = func() (present []capture.Interface, err error) {
 		b.ns.Do(b, func() { present, err = afpacket.Interfaces() })
@@ -184,7 +184,7 @@ func (b *bed) present(c *capture.Config) {
 	}
 }
 
-// follow makes a capture one that interfaces can join, of so many rings as it says.
+// follow lets interfaces join a capture, which has as many rings as s says.
 func (b *bed) follow(s capture.Spec) func(*capture.Config) {
 	return func(c *capture.Config) {
 		b.present(c)
@@ -195,7 +195,7 @@ func (b *bed) follow(s capture.Spec) func(*capture.Config) {
 	}
 }
 
-// joined tells whether there were packets since an interface joined.
+// joined reports whether packets came after an interface joined.
 func joined(s capture.Status, name string) bool {
 	return slices.Contains(s.Interfaces, name) && s.PacketsReceived > 4
 }

@@ -9,8 +9,7 @@ import (
 	"diagsh/capture/pcapfile"
 )
 
-// path is the way of packets from blocks of the kernel into the buffers of a file,
-// without the job around it.
+// A path is the way of packets from blocks of the kernel into the buffers of a file, without a job.
 type path struct {
 	*bed
 	wire   *wire
@@ -49,7 +48,7 @@ func newPath(t testing.TB, format capture.Format, interfaces ...string) *path {
 	return p
 }
 
-// fill has the kernel put packets into the ring and hand over their blocks.
+// fill lets the kernel put n packets into the ring and hand over their blocks.
 func (p *path) fill(n int, frame []byte) {
 	p.Helper()
 	for range n {
@@ -93,8 +92,8 @@ func TestPathDoesNotAllocate(t *testing.T) {
 	}
 }
 
-// BenchmarkPath takes blocks that are full from the kernel's hands to a file's
-// buffers, and the disk: what a packet costs this process.
+// BenchmarkPath moves full blocks of the kernel into a file's buffers and onto the disk. It
+// measures what a packet costs this process.
 func BenchmarkPath(b *testing.B) {
 	for _, format := range []capture.Format{capture.PCAP, capture.PCAPNG} {
 		for name, length := range map[string]int{"64": 64, "1442": 1442} {

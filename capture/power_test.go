@@ -27,8 +27,8 @@ func TestPowerCut(t *testing.T) {
 	}
 }
 
-// cutPower has captures in every mode run on a disk until its power is cut, at a moment that the
-// seed says, and looks at what is left.
+// cutPower runs captures in every mode on a disk, cuts its power at a time that depends on the
+// seed, and checks the files.
 func (b *bed) cutPower(disk *disktest.Disk, seed uint64, format capture.Format) {
 	random := rand.New(rand.NewPCG(seed, 8))
 	left := b.wire("left")

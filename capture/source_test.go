@@ -119,8 +119,7 @@ func (b *bed) job(t *testing.T) (job *capture.Job) {
 	return job
 }
 
-// A view that nobody reads costs the capture nothing but what it is told, and says exactly how much
-// it has not shown.
+// A view without a reader costs the capture no packet, and counts exactly what it has not shown.
 func TestSlowViewLosesLinesAndNoPackets(t *testing.T) {
 	b := newBed(t)
 	job := b.job(t)

@@ -13,9 +13,9 @@ import (
 	"diagsh/capture/pcapfile"
 )
 
-// A disk that takes nothing for 100 ms, again and again, costs no packet, though the buffers for
-// such moments have no pages yet when the first comes. What comes meanwhile is more than the ring
-// holds, so that it is the buffers that hold it.
+// A disk that takes nothing for 100 ms, again and again, costs no packet. The buffers for such
+// moments have no pages yet when the first comes. The packets of 100 ms are more than the ring
+// holds, so the buffers must hold them.
 func TestStallingDisk(t *testing.T) {
 	const (
 		each   = 75 // packets a millisecond, as far as the machine can: 108 MB/s

@@ -17,9 +17,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What is left on a full disk.
+// The files of captures on a full disk.
 
-// smallDisk makes captures go to a file system of so many bytes.
+// smallDisk lets captures write to a file system of a size.
 func (b *bed) smallDisk(size string) *disktest.Disk {
 	b.Helper()
 	path := b.TempDir()
@@ -28,7 +28,7 @@ func (b *bed) smallDisk(size string) *disktest.Disk {
 	return disk
 }
 
-// ext4Disk makes captures go to a disk as appliances have it.
+// ext4Disk lets captures write to a disk with ext4, as appliances have.
 func (b *bed) ext4Disk(bytes int64) *disktest.Disk {
 	b.Helper()
 	path := b.TempDir()
@@ -85,7 +85,7 @@ func TestReserveIsKept(t *testing.T) {
 	if err := unix.Statfs(b.path, &disk); err != nil {
 		t.Fatal(err)
 	}
-	// There is a look every 4 MiB, and what is on its way to the disk may count twice.
+	// The disk is checked every 4 MiB, and bytes on their way to the disk may count twice.
 	if free := int64(disk.Bavail) * disk.Bsize; free < s.ReserveBytes || free > s.ReserveBytes+13<<20 {
 		t.Errorf("%d bytes are free", free)
 	}
@@ -105,9 +105,9 @@ func TestReserveIsKept(t *testing.T) {
 	b.filesAre("other.pcap")
 }
 
-// Several captures of the same load look at the same free disk. What each has in memory, and may
-// write until it looks again, is no room for the others, so that not all may even begin where each
-// alone could.
+// Several captures of the same load share the free disk. What each has in memory, and may write
+// before its next check, is not free for the others. So not all of them may start where each alone
+// could.
 func TestReserveIsKeptBySeveral(t *testing.T) {
 	b := newBed(t)
 	b.smallDisk("24m")
@@ -186,8 +186,8 @@ func TestReserveThatAnotherTakes(t *testing.T) {
 	}
 }
 
-// filledSpecs are captures in every mode whose files, but for the growing one of the single, leave
-// room on a disk of 64 MiB.
+// filledSpecs returns captures in every mode. Their files leave room on a disk of 64 MiB, except
+// the one of the mode single, which grows.
 func filledSpecs(format capture.Format) []capture.Spec {
 	var all []capture.Spec
 	for _, mode := range []capture.Mode{capture.Single, capture.Circular, capture.Ring, capture.Append} {
@@ -295,8 +295,8 @@ func (b *bed) appendable(format capture.Format, left *wire) capture.Status {
 // appended is how many packets a file has that a capture appends to.
 const appended = 100
 
-// fullDiskLeft looks at the captures that a full disk ended, of traffic of so many packets, and at
-// all that there is on the disk.
+// fullDiskLeft checks the captures that a full disk ended, of traffic of that many packets, and all
+// files on the disk.
 func (b *bed) fullDiskLeft(jobs map[string]*capture.Job, beside string, sent int) {
 	b.Helper()
 	names := map[string]bool{beside: true, "lost+found": true}

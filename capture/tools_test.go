@@ -11,7 +11,7 @@ import (
 	"diagsh/internal/test/netnstest"
 )
 
-// Other people's tools read what is written, and say what it says.
+// tcpdump and Wireshark's tools read every format, and find the packets that were written.
 func TestToolsReadEveryFormat(t *testing.T) {
 	t.Parallel()
 	for _, format := range []capture.Format{capture.PCAP, capture.PCAPNG} {

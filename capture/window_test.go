@@ -14,8 +14,8 @@ import (
 	"diagsh/capture/pcapfile"
 )
 
-// windowPackets is how many packets go through a ring; WINDOW_PACKETS=3000000 make
-// windows is the whole of it.
+// windowPackets returns how many packets go through a ring. WINDOW_PACKETS=3000000 make windows is
+// the full test.
 func windowPackets() int {
 	if n, err := strconv.Atoi(os.Getenv("WINDOW_PACKETS")); err == nil {
 		return n

@@ -142,7 +142,7 @@ func (b *endsBench) run(line string) {
 	}
 }
 
-// audited is how many lines the audit log has of the ends of a command.
+// audited returns the number of lines in the audit log about ends of a command.
 func (b *endsBench) audited(path string) (n int) {
 	b.daemon.Events(b.t.Context(), access.EventFilter{Path: path}, func(e access.Event) error {
 		if e.Act == access.ActCommand && e.Path == path && e.Result != api.ResultRunning {
@@ -183,7 +183,7 @@ func (b *endsBench) look() remains {
 	return found
 }
 
-// left says what there is more than before, when what ends has had its time to do so.
+// left returns what there is more than before, once the run has had time to end.
 func (b *endsBench) left(before remains) string {
 	for deadline := time.Now().Add(endTime); ; time.Sleep(2 * time.Millisecond) {
 		now := b.look()
@@ -204,8 +204,8 @@ func (b *endsBench) left(before remains) string {
 	}
 }
 
-// rests says that, after all, the appliance has nothing to do and no more threads than a process of
-// its size has.
+// rests fails the test unless the appliance has nothing to do in the end, and no more threads than
+// a process of its size needs.
 func (b *endsBench) rests() {
 	var began, ended unix.Rusage
 	const window = time.Second

@@ -175,7 +175,7 @@ func TestCtrlCInADialogue(t *testing.T) {
 	}
 }
 
-// runsOf are the commands that the audit log has.
+// runsOf returns the runs of commands in the audit log.
 func runsOf(a *appliance.Appliance) []access.Event {
 	return slices.DeleteFunc(a.Audit(), func(e access.Event) bool { return e.Act != access.ActCommand })
 }

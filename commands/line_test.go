@@ -87,7 +87,7 @@ func TestMainValueThatBeginsAKeyword(t *testing.T) {
 	}
 }
 
-// What must be given behind the main value may be given there without its keyword, in the order in
+// A required argument after the main value may be given there without its keyword, in the order in
 // which the dialogue asks for it. A secret and a confirmation are said by their names.
 func TestRequiredArgumentsHaveAPlace(t *testing.T) {
 	tree().Walk(func(path []string, item menu.Item) {

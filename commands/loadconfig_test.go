@@ -12,7 +12,7 @@ import (
 	"diagsh/internal/test/netnstest"
 )
 
-// A line takes the configuration from standard input, once, whatever stands behind it in the line.
+// A line takes the configuration from standard input, once, whatever follows it in the line.
 func TestLoadconfigFromStandardInput(t *testing.T) {
 	a := appliance.Start(t, appliance.Options{Network: netnstest.New(t)})
 	program, args := netnstest.Tool(t, "ssh"), a.OpenSSH("admin")
@@ -42,8 +42,8 @@ func TestLoadconfigFromStandardInput(t *testing.T) {
 	}
 }
 
-// Whoever gives no input is told what is waited for, and Ctrl-C ends it; a line that needs none
-// does not wait.
+// A user who gives no input is told what the command waits for, and Ctrl-C ends it; a line that
+// needs none does not wait.
 func TestLoadconfigWaitsForItsInput(t *testing.T) {
 	a := appliance.Start(t, appliance.Options{Network: netnstest.New(t)})
 	client := a.Login("admin")
@@ -54,7 +54,7 @@ func TestLoadconfigWaitsForItsInput(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer session.Close()
-		if _, err := session.StdinPipe(); err != nil { // nobody writes, nobody closes
+		if _, err := session.StdinPipe(); err != nil { // it is neither written nor closed
 			t.Fatal(err)
 		}
 		errs, err := session.StderrPipe()

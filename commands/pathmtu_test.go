@@ -12,7 +12,8 @@ import (
 	"diagsh/internal/test/netnstest"
 )
 
-// searchMTU is what `ping mtu` finds, and whether it says that something swallows larger packets.
+// searchMTU returns what `ping mtu` finds, and whether it says that larger packets are dropped
+// silently.
 func (b *chainBench) searchMTU(target string) (mtu int, blackHole bool) {
 	b.t.Helper()
 	r := b.a.Local("ping " + target + " mtu --json")

@@ -76,7 +76,7 @@ type pingSize struct {
 	PacketBytes int    `json:"packetBytes"`
 	Answered    bool   `json:"answered"`
 	Router      string `json:"router,omitempty"`  // that said that the packet is too big
-	NextMTU     int    `json:"nextMtu,omitempty"` // of the hop behind it
+	NextMTU     int    `json:"nextMtu,omitempty"` // of the link after it
 }
 
 type pingMTU struct {

@@ -71,7 +71,7 @@ func (b *chainBench) pingedAlike(t *testing.T, target, options, theirOptions str
 	return fastest(o), fastest(p)
 }
 
-// fastest is the time of the fastest of some replies.
+// fastest returns the shortest time of some replies.
 func fastest(replies [][]string) float64 {
 	best := math.Inf(1)
 	for _, m := range replies {

@@ -45,7 +45,7 @@ func newChainBench(t *testing.T) *chainBench {
 	return &chainBench{c, t, appliance.Start(t, appliance.Options{Network: c.Nodes[0]})}
 }
 
-// traced is our trace, from its JSON, and how long it took.
+// traced returns our trace, from its JSON, and how long it took.
 func (b *chainBench) traced(args string) ([]hop, time.Duration) {
 	b.t.Helper()
 	began := time.Now()
@@ -94,7 +94,7 @@ func (h *hop) add(address, mark string, ms float64, lost bool) {
 
 var probeSaid = regexp.MustCompile(`(\*)|([\d.]+) ms|([0-9a-f]+[.:][0-9a-f.:]+)|(![A-Z0-9<][^ ]*)`)
 
-// peer is what Debian's traceroute says, and how long it took.
+// peer returns the trace of Debian's traceroute, and how long it took.
 func (b *chainBench) peer(args ...string) ([]hop, time.Duration) {
 	b.t.Helper()
 	began := time.Now()
@@ -176,7 +176,7 @@ func TestTracerouteAgreesWithDebians(t *testing.T) {
 	}
 }
 
-// slower says that the fastest probe of a hop took much longer than a peer's.
+// slower reports whether the fastest probe of a hop took much longer than a peer's.
 func slower(ours, theirs []hop) bool {
 	for i := range min(len(ours), len(theirs)) {
 		if ours[i].best > 3*theirs[i].best {
@@ -213,7 +213,7 @@ func TestTracerouteUnreachableHop(t *testing.T) {
 	agree(t, "prohibited, IPv6", ours, theirs)
 }
 
-// A router that finds nobody at an address on its own link says so after three seconds, which the
+// A router that finds no host at an address on its own link says so after three seconds, which the
 // default options wait for. Meanwhile it may keep only the latest packets, and may say nothing of
 // probes that end at it: it is where it is all the same.
 func TestTracerouteNobodyThere(t *testing.T) {
@@ -279,7 +279,7 @@ func TestWatchNobodyThere(t *testing.T) {
 	}
 }
 
-// lan gives a node a link on which nobody is, with the addresses 10.88.0.0/24 and fd88::/64.
+// lan gives a node a link without other hosts, with the addresses 10.88.0.0/24 and fd88::/64.
 func (b *chainBench) lan(node int) {
 	b.t.Helper()
 	b.Nodes[node].Do(b.t, func() {

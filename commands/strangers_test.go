@@ -35,7 +35,7 @@ var hostileTexts = []string{
 	"x\u009b31m\u0085FORGED\u202e\u2066\u200f\u2028FORGED\u2029FORGED\ufeff\xff\x9b",
 }
 
-// harmfulLine says what is wrong with a line of a text form.
+// harmfulLine returns what is wrong with a line of a text form, or "".
 func harmfulLine(line string) string {
 	switch {
 	case strings.HasPrefix(line, "FORGED"), strings.HasPrefix(line, "2026-01-01"):
@@ -181,7 +181,7 @@ func TestNoStrangerOnTheTerminal(t *testing.T) {
 	r.readReport(reports[len(reports)-1])
 }
 
-// free tells the parameters that take any text.
+// free reports whether a parameter takes any text.
 func free(p menu.Param) bool {
 	return len(p.Choices) == 0 && slices.Contains([]string{"text", "list", "lines", "packets", "secret"}, p.Type)
 }
@@ -205,7 +205,7 @@ func arguments(c *menu.Command, i int, text string) map[string]string {
 	return args
 }
 
-// listen has a process with a harmful name listen where the appliance looks.
+// listen starts a process with a harmful name that listens where the appliance looks.
 func listen(t *testing.T, a *appliance.Appliance) {
 	t.Helper()
 	program := `import socket, sys

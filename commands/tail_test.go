@@ -9,7 +9,7 @@ import (
 	"diagsh/internal/test/vt"
 )
 
-// What is done while somebody follows the log appears by itself; Ctrl-C ends it, and is no failure.
+// Events appear while a user follows the log. Ctrl-C ends the command, and is no failure.
 func TestTailFollows(t *testing.T) {
 	a := appliance.Start(t, appliance.Options{Network: netnstest.New(t)})
 	const top = appliance.Host + "> "

@@ -18,8 +18,8 @@ import (
 	"diagsh/internal/test/vt"
 )
 
-// talkers are an appliance and servers that talk: a mail server at port 2530, one of telnet at
-// 2529, one that speaks after a while at 2531, one that says nothing at 2526.
+// talkers starts an appliance and servers: for mail at port 2530, for telnet at 2529, one that
+// speaks after a while at 2531, and one that says nothing at 2526.
 func talkers(t *testing.T) *appliance.Appliance {
 	t.Helper()
 	t.Parallel()
@@ -85,7 +85,7 @@ func TestTelnetAtTheMenus(t *testing.T) {
 
 var spoke = regexp.MustCompile(`It spoke after ([\d.]+) ms:\n`)
 
-// conversation is what a program sees that sends these lines, without its times.
+// conversation returns what a program that sends these lines sees, without times.
 func conversation(text string) string {
 	return regexp.MustCompile(`[\d.]+ ms`).ReplaceAllString(strings.ReplaceAll(text, "\r\n", "\n"), "N ms")
 }
@@ -178,7 +178,7 @@ func TestTelnetOnATerminalWithoutMenus(t *testing.T) {
 	}
 }
 
-// talkAt says a line to the mail server on a terminal and leaves by the escape key.
+// talkAt sends a line to the mail server on a terminal and leaves by the escape key.
 func talkAt(t *testing.T, keys io.Writer, screen io.Reader) {
 	t.Helper()
 	watched := vt.Watch(screen, 80, 24)

@@ -47,7 +47,7 @@ type tracedHop struct {
 }
 
 type traceProbe struct {
-	Address string  `json:"address,omitempty"` // of who answered; no member but lost is there if nobody did
+	Address string  `json:"address,omitempty"` // of the router that answered; without an answer only lost is set
 	Name    string  `json:"name,omitempty"`
 	RTT     float64 `json:"rttSeconds,omitempty"`
 	Mark    string  `json:"mark,omitempty"`  // !H, !N, !X …

@@ -99,8 +99,7 @@ var speaking = transcript.Scene{
 	},
 }
 
-// negotiate is a telnet server that asks for a name once the other side has refused what it offers
-// and wishes.
+// negotiate plays a telnet server that asks for a name once the peer has refused its options.
 func negotiate(c net.Conn) {
 	io.WriteString(c, "\xff\xfd\x18\xff\xfb\x01\xff\xfb\x03")
 	refusals := make([]byte, 9)
@@ -113,7 +112,7 @@ func negotiate(c net.Conn) {
 	fmt.Fprintf(c, "\xff\xf1hello %s\r\n", strings.TrimRight(name, "\r\n"))
 }
 
-// answer is a mail server that repeats what it is told, and takes a message.
+// answer plays a mail server that repeats what it is told, and takes a message.
 func answer(c net.Conn) {
 	io.WriteString(c, "220-mx\r\n220 ready\r\n")
 	lines := bufio.NewScanner(c)
@@ -138,7 +137,7 @@ func answer(c net.Conn) {
 	io.WriteString(c, "221 you have ended\r\n")
 }
 
-// crowded has seen hosts: a name server, a gateway, two that somebody connects to, neighbours, and
+// crowded has seen hosts: a name server, a gateway, two with connections, neighbours, and
 // names in a file that others wrote too.
 var crowded = transcript.Scene{
 	Files: map[string]string{"/etc/resolv.conf": "nameserver 192.0.2.53\nnameserver 2001:db8::53\n",
@@ -158,7 +157,7 @@ var crowded = transcript.Scene{
 	},
 }
 
-// say runs a server that says a text to whoever connects, and hangs up or waits.
+// say runs a server that sends a text on each connection, and hangs up or waits.
 func say(t testing.TB, network *netnstest.Namespace, address, text string, hangUp bool) {
 	t.Helper()
 	network.Serve(t, address, func(c net.Conn) {

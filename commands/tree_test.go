@@ -23,7 +23,7 @@ import (
 	"diagsh/internal/test/transcript"
 )
 
-// tree is the tree of commands; what is asked of it here needs no appliance behind it.
+// tree returns the tree of commands, without an appliance: the tests here only read it.
 func tree() *menu.Menu { return commands.Tree(nil, commands.Version{}) }
 
 func TestEveryCommandHasATranscript(t *testing.T) { transcript.Cover(t, tree(), ".") }
@@ -132,7 +132,7 @@ func TestOneNameForOneThing(t *testing.T) {
 	}
 }
 
-// faultOf says what is wrong with a sentence for people.
+// faultOf returns what is wrong with a sentence for users, or "".
 func faultOf(sentence string) string {
 	switch {
 	case sentence == "":
@@ -145,7 +145,7 @@ func faultOf(sentence string) string {
 	return ""
 }
 
-// Whatever can be typed is offered by Tab: in a menu its verbs, behind a command its arguments. The
+// Tab offers all that can be typed: in a menu its verbs, after a command its arguments. The
 // state is one in which every verb can work: a capture runs, another has ended, a user is locked,
 // there is a VLAN. Of two verbs of which only one can work at a time, the second is offered when
 // the first was used.

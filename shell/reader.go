@@ -17,7 +17,8 @@ import (
 func errBytesOnTerminal() error {
 	return menu.Errorf(menu.Usage, "This writes a capture file to standard output, which is a terminal here").
 		WithHint(
-			"Send it to a program or into a file, such as: ssh HOST 'packetcapture stream interfaces eth0' | wireshark -k -i -; to see packets here, use packetcapture watch")
+			"Send it to a program or into a file, such as: ssh HOST 'packetcapture stream interfaces eth0' | " +
+				"wireshark -k -i -; to see packets here, use packetcapture watch")
 }
 
 func isTerminal(w io.Writer) bool {

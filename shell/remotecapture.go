@@ -56,7 +56,8 @@ type remote struct {
 func refused(word string) error {
 	return menu.Errorf(menu.Usage, "%q is not understood in this place", menu.Quote(word)).
 		WithHint(
-			"Of tcpdump and dumpcap the appliance takes what Wireshark's sshdump sends, and recipes: -i, -c, -s, -p, -w -, a filter, and -n, -l, -q and -U, which change nothing here")
+			"Of tcpdump and dumpcap the appliance takes what Wireshark's sshdump sends, and recipes: -i, -c, -s, -p, " +
+				"-w -, a filter, and -n, -l, -q and -U, which change nothing here")
 }
 
 // next takes a word. It refuses one that a shell would change.

@@ -211,7 +211,7 @@ func TestReport(t *testing.T) {
 	}
 }
 
-// Whoever could not read a part alone cannot read it in a report.
+// A user who may not read a part alone may not read it in a report.
 func TestReportForWhom(t *testing.T) {
 	t.Parallel()
 	a := start(t)

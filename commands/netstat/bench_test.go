@@ -10,7 +10,7 @@ import (
 	"diagsh/diag/users"
 )
 
-// BenchmarkLine is what a socket costs between the kernel's answer and the text.
+// BenchmarkLine measures what a socket costs between the kernel's answer and the text.
 func BenchmarkLine(b *testing.B) {
 	v := &socketsView{users: users.Names{}}
 	s := &diag.Socket{State: diag.Established, Local: netip.MustParseAddrPort("10.0.202.7:10275"),

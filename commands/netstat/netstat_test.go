@@ -250,7 +250,7 @@ func TestSuggestions(t *testing.T) {
 	})
 }
 
-// TestUnknownProcesses says what a dash means, in the number that it is.
+// TestUnknownProcesses checks the sentences about dashes, in singular and plural.
 func TestUnknownProcesses(t *testing.T) {
 	for _, c := range []struct {
 		dashes dashes
@@ -272,8 +272,8 @@ func TestUnknownProcesses(t *testing.T) {
 	}
 }
 
-// A connection that nobody has accepted yet is one of the process that listens, for a filter too;
-// one that was closed is nobody's.
+// A connection that is not accepted yet belongs to the process that listens, for a filter too. One
+// that was closed belongs to no process.
 func TestWaitingConnections(t *testing.T) {
 	listening := diag.Socket{State: diag.Listen, Inode: 7, Local: netip.MustParseAddrPort("0.0.0.0:25"),
 		Remote: netip.MustParseAddrPort("0.0.0.0:0")}

@@ -25,7 +25,7 @@ func altname(t testing.TB, ns *netnstest.Namespace) {
 	})
 }
 
-// otherSockets are of kinds without ports.
+// otherSockets opens sockets of kinds without ports.
 func otherSockets(t testing.TB, ns *netnstest.Namespace) {
 	ns.Do(t, func() {
 		open := func(family, kind, protocol int, address unix.Sockaddr) int {

@@ -57,7 +57,8 @@ func idnReason(name string) string {
 		}
 		if ascii, err := forLookup.ToASCII(label); err != nil || !isASCII(ascii) {
 			return fmt.Sprintf(
-				"Its part %d has characters, or an order of them, that names of other languages may not have (IDNA 2008)", i+1)
+				"Its part %d has characters, or an order of them, that names of other languages may not have (IDNA "+
+					"2008)", i+1)
 		}
 	}
 	return "It mixes directions of writing, or has characters, as names of other languages may not (IDNA 2008)"

@@ -71,11 +71,13 @@ var (
 	ErrTooLong  = errors.New("the reply is longer than any SMTP reply")
 	ErrClosed   = errors.New("the server closed the connection")
 	ErrNoTLS    = errors.New("the server does not offer STARTTLS")
-	ErrInjected = errors.New("the server sent more after its consent to STARTTLS, which an attacker could have injected")
+	ErrInjected = errors.New("the server sent more after its consent to STARTTLS, which an attacker could have " +
+		"injected")
 	ErrAddress  = errors.New("the address cannot stand in a command")
 	ErrUnasked  = errors.New("the server said more than it was asked for, so its replies are of no known question")
 	ErrSMTPUTF8 = errors.New(
-		"the server does not offer SMTPUTF8 (RFC 6531), which an address of other letters than ASCII's needs before its @")
+		"the server does not offer SMTPUTF8 (RFC 6531), which an address of other letters than ASCII's needs before " +
+			"its @")
 )
 
 // Run holds the dialogue and reports each step when it is over. A server that refuses, stalls or

@@ -101,7 +101,7 @@ var strangersScene = transcript.Scene{
 var usual = map[string]string{"": "220 mx ESMTP\r\n", "DATA": "354 go on\r\n", ".": "250 taken\r\n",
 	"QUIT": "221 bye\r\n"}
 
-// converse is what a stranger says.
+// converse plays a mail server with the answers of a test.
 func converse(c net.Conn, replies map[string]string) {
 	lines := bufio.NewReader(c)
 	word := ""

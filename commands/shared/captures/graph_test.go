@@ -10,7 +10,7 @@ import (
 	"diagsh/capture/summary"
 )
 
-// at sums up packets of these moments behind a first one.
+// at sums up packets at these times after a first one.
 func at(offsets ...time.Duration) *summary.Summary {
 	begin := time.Date(2026, 3, 1, 10, 15, 0, 0, time.UTC).UnixNano()
 	c := summary.NewCounter()
@@ -20,7 +20,7 @@ func at(offsets ...time.Duration) *summary.Summary {
 	return c.Summary(1, summary.Slowest)
 }
 
-// evenly are so many moments over a time.
+// evenly returns n times, spread evenly over a time.
 func evenly(count int, over time.Duration) (offsets []time.Duration) {
 	for n := range count {
 		offsets = append(offsets, over/time.Duration(count)*time.Duration(n))
