@@ -27,8 +27,8 @@ type Account struct {
 // maxUserName is as long as Linux allows a user name to be (useradd(8)).
 const maxUserName = 32
 
-// PlainUserName reports whether a name has the form of an account's: at most 32 lower-case letters, digits,
-// dots, hyphens and underscores, the first one a letter and the last one no dot.
+// PlainUserName reports whether a name has the form of an account's: at most 32 lower-case letters,
+// digits, dots, hyphens and underscores, the first one a letter and the last one no dot.
 func PlainUserName(user string) bool {
 	if user == "" || len(user) > maxUserName || user[0] < 'a' || user[0] > 'z' || strings.HasSuffix(user, ".") {
 		return false
@@ -61,7 +61,8 @@ type Credentials struct {
 	Algorithm string `json:"algorithm,omitempty"` // of the request that was signed (RFC 4252 section 7)
 	Signature []byte `json:"signature,omitempty"` // SSH wire format
 
-	// SessionID is that of the SSH session that Signature is for. Whoever signed it knows it: it is in no message.
+	// SessionID is that of the SSH session that Signature is for. It is in no message: the signer
+	// has it.
 	SessionID []byte `json:"-"`
 }
 
@@ -167,9 +168,10 @@ type File struct {
 	Role    menu.Role `json:"role,omitempty"` // that reading it takes, if that is more than for other files
 }
 
-// A FileListing goes through the finished files. It takes no more memory for many files than for some.
+// A FileListing goes through the finished files. It takes no more memory for many files than for
+// some.
 type FileListing interface {
-	// Next returns the next files, at least one and at most so many, or io.EOF after the last.
+	// Next returns the next files, from one to most of them, or io.EOF after the last.
 	Next(most int) ([]File, error)
 
 	Close() error

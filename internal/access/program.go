@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// A Program is what a login has run for it. Whoever asks for it may be a listener that somebody
-// took over, so Check says what can be a program at all.
+// A Program is what a login has run for it. The front that asks for it may be taken over, so Check
+// refuses what cannot be a program.
 type Program struct {
 	Kind string `json:"kind"` // shell or exec
 	// of exec; bytes, since JSON would change what is no UTF-8

@@ -82,8 +82,8 @@ func runtimeConditions() []conditionalCall {
 
 func sessionConditions() []conditionalCall {
 	return []conditionalCall{
-		// The mode and the size of the terminal. TIOCSTI would type into the terminal of whoever
-		// comes after this process.
+		// The mode and the size of the terminal. TIOCSTI would type into the terminal for the
+		// process that reads it next.
 		only(unix.SYS_IOCTL, 1, unix.TCGETS, unix.TCSETS, unix.TIOCGWINSZ),
 	}
 }

@@ -21,7 +21,7 @@ func load(offset int) unix.SockFilter {
 	return unix.SockFilter{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: uint32(offset)}
 }
 
-// equal skips so many instructions if what was loaded is k, or if not.
+// equal skips ifSo instructions if the loaded value is k, ifNot if it is another.
 func equal(k uint32, ifSo, ifNot int) unix.SockFilter {
 	return unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jt: uint8(ifSo), Jf: uint8(ifNot), K: k}
 }
@@ -57,7 +57,7 @@ func (p profile) filter() []unix.SockFilter {
 	return append(program, refuse)
 }
 
-// judge allows the call if all its conditions hold, and goes on behind its own end if not.
+// judge allows the call if all its conditions hold. Otherwise the filter continues after its end.
 func (c conditionalCall) judge() []unix.SockFilter {
 	rest := []unix.SockFilter{answer(unix.SECCOMP_RET_ALLOW)}
 	for i := len(c.conditions) - 1; i >= 0; i-- {

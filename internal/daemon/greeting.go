@@ -18,7 +18,7 @@ func (d *Daemon) Greeting(caller menu.Caller) access.Greeting {
 	return g
 }
 
-// Leaving is what somebody should know who is about to leave the menus; empty if nothing.
+// Leaving returns what a user who leaves the menus should know, "" if nothing.
 func (d *Daemon) Leaving(caller menu.Caller) string {
 	var sentences []string
 	if text := d.commitsRoom.Leaving(caller); text != "" {

@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// keepInherited keeps to this process what whoever started it left open: a lock of a script, a pipe
-// of make. Go closes at exec what it opened itself, but such a descriptor would go on to every
-// process that is started here.
+// keepInherited marks the descriptors that this process inherited as close-on-exec, such as a lock
+// of a script or a pipe of make. Go closes at exec what it opened itself, but these would be passed
+// to every process that is started here.
 func keepInherited() error {
 	entries, err := os.ReadDir("/proc/self/fd")
 	if err != nil {

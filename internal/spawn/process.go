@@ -27,7 +27,7 @@ type Process struct {
 }
 
 // Files returns the other ends of the process's descriptors: the master of its terminal, or its
-// input, output and errors. They do not block, and go to whoever speaks for the client.
+// input, output and errors. They do not block, and are for the process that serves the client.
 func (p *Process) Files() []*os.File { return p.files }
 
 // CloseFiles closes the other ends in this process. As long as it has them open, the end of the
@@ -87,8 +87,8 @@ func (p *Process) Signal(name string) error {
 	return p.cmd.Process.Signal(sig)
 }
 
-// HangUp ends the process as a telephone line does. One that does not mind is killed after the
-// grace. Whoever has its other ends closes them.
+// HangUp ends the process by SIGHUP, and by SIGKILL after the grace. The holder of its other ends
+// closes them.
 func (p *Process) HangUp() {
 	p.signalGroup(unix.SIGHUP)
 	time.AfterFunc(p.spawner.grace, func() { p.signalGroup(unix.SIGKILL) })

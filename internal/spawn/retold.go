@@ -11,9 +11,9 @@ import (
 	"time"
 )
 
-// Bounds of what the front can have written into the appliance's log: so long a line with so many
-// members, so many lines at once, and then one in each saidEvery. The front has bounds of its own
-// for what strangers cause; these are for one that somebody took over.
+// Bounds of what the front can have written into the appliance's log: the length and the members of
+// a line, the lines at once, and then one in each saidEvery. The front has bounds of its own for
+// what strangers cause. These are for a front that was taken over.
 const (
 	maxSaidLine    = 4 << 10
 	maxSaidMembers = 16
@@ -68,8 +68,8 @@ func (r *retold) tell(line []byte) {
 	r.log.LogAttrs(context.Background(), level, message, append(attributes, slog.String("process", "front"))...)
 }
 
-// parseSaid reads a line of slog's JSON. The time is left out: whoever writes it may lie. What is
-// no such line is the front's last words.
+// parseSaid reads a line of slog's JSON. It leaves the time out, which the front may invent. What
+// is no such line is the front's last words.
 func parseSaid(line []byte) (level slog.Level, message string, attributes []slog.Attr) {
 	d := json.NewDecoder(bytes.NewReader(line))
 	if open, err := d.Token(); err != nil || open != json.Delim('{') {

@@ -51,7 +51,7 @@ func openSlave(master int) (*os.File, error) {
 	return os.NewFile(fd, "terminal"), nil
 }
 
-// giveTo makes the terminal the given user's own, and nobody else's: the file mode of new terminals
+// giveTo makes the terminal the given user's alone: the file mode of new terminals
 // depends on the mount. The mode comes first, since only the owner can change it.
 func (t *terminal) giveTo(user int) error {
 	if err := t.slave.Chmod(0o600); err != nil {

@@ -5,9 +5,10 @@
 // shows. What was cut off at the end shows by what the appliance's own log said of the last line
 // (Said).
 //
-// Who may write how much is bounded (budget.go), so that nobody can push others' lines out. A
-// failure to write reaches nobody who acts, because what was done was done: it is logged, counted,
-// noted in the log when that can be written again, and told to administrators (Trouble).
+// How much each user and source may write is bounded (budget.go), so that none can push others'
+// lines out. An act does not fail when its line cannot be written, because it was done. The failure
+// is logged, counted, recorded when the log can be written again, and told to administrators
+// (Trouble).
 package audit
 
 import (
@@ -225,7 +226,7 @@ func (a *Log) openFile() error {
 
 // setAside renames what is in the place of the current file and is no regular file. Lines written
 // through a symbolic link would be wherever it points, /dev/null included. A named pipe would block
-// all writers until somebody reads it.
+// all writers until another process reads it.
 func (a *Log) setAside() error {
 	there, err := os.Lstat(a.current())
 	if errors.Is(err, fs.ErrNotExist) || err == nil && there.Mode().IsRegular() {
@@ -381,7 +382,7 @@ func (a *Log) rotate() error {
 	if err != nil {
 		return err
 	}
-	next := a.newest + 1 // a number is given once, whatever somebody has taken out
+	next := a.newest + 1 // a number is given once, also if its file was removed
 	if err := a.file.Sync(); err != nil {
 		return err
 	}

@@ -88,8 +88,8 @@ func (s httpsSender) send(ctx context.Context, to destination, f file, sent prog
 	return nil
 }
 
-// resume sends what is missing behind what the server has. It is done when the server is proven to
-// have the file.
+// resume sends what follows after the bytes that the server has. It reports done when the server is
+// proven to have the file.
 func (w *web) resume(ctx context.Context, f file, found there, sent progress) (done bool, err error) {
 	here, err := sumOf(ctx, f.content, found.bytes)
 	if err != nil || !w.has(ctx, found, here) {

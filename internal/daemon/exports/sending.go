@@ -18,7 +18,7 @@ const (
 	lastRetry  = 10 * time.Minute
 )
 
-// retryAfter returns how long a copy waits that failed so many times.
+// retryAfter returns how long a copy waits after it has failed tries times.
 func retryAfter(tries int) time.Duration {
 	wait := firstRetry
 	for ; tries > 1 && wait < lastRetry; tries-- {

@@ -39,7 +39,7 @@ type Owner interface {
 	// file.
 	MayRemove(name string) error
 
-	// Removed is told which files were deleted, whoever did it. It is told of every file.
+	// Removed is called with the files that were deleted, those of other owners too.
 	Removed(names ...string)
 
 	// Expendable returns the files that may be deleted without asking, in the order in which they
@@ -89,8 +89,7 @@ type Directory struct {
 	tasks    sync.WaitGroup
 }
 
-// Open opens the directory. Nothing is reached through it that is not below Path, whatever links
-// somebody puts there.
+// Open opens the directory. It reaches nothing outside of Path, also if there are links in it.
 func Open(o Options) (*Directory, error) {
 	if err := os.MkdirAll(o.Path, 0o700); err != nil {
 		return nil, err
@@ -195,7 +194,7 @@ func (d *Directory) describer() describer {
 	return known
 }
 
-// file describes a file. What is in one that nobody owns is not known, so it counts as packets.
+// file describes a file. One without an owner counts as packets, as its contents are not known.
 func (known describer) file(info fs.FileInfo) access.File {
 	f := access.File{Name: info.Name(), Bytes: info.Size(), Modified: info.ModTime(), Payload: true}
 	for _, describe := range known.facts {

@@ -36,9 +36,9 @@ func (d *Directory) Reserve() int64 {
 	return min(max(total/10, 1<<30), 10<<30, total/4)
 }
 
-// Room returns an error for users unless so many bytes more leave so much of the disk free, and
-// stay within the quota. As for a capture, old files go first where that was agreed to. What is
-// being written counts.
+// Room returns an error for users unless more further bytes leave reserve bytes of the disk free
+// and stay within the quota. It deletes old files first where the settings allow that, as for a
+// capture. Files that are being written count.
 func (d *Directory) Room(more, reserve int64) error {
 	disk, err := disks.Of(d.o.Path)
 	if err != nil {
@@ -104,8 +104,8 @@ func (d *Directory) Used() (int64, error) {
 	return sum, err
 }
 
-// trim deletes expendable files, the oldest first, until no more than so many bytes are left. It
-// reports false if that is not possible.
+// trim deletes expendable files, the oldest first, until at most most bytes are left. It reports
+// whether that was possible.
 func (d *Directory) trim(most int64) bool {
 	var deleted []string
 	defer func() {

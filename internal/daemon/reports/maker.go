@@ -105,8 +105,8 @@ func (m *maker) bytes() (total int64) {
 	return total
 }
 
-// room makes sure that so many bytes more leave enough of the disk free. A report without captures
-// leaves little.
+// room returns an error unless more further bytes leave enough of the disk free. A report without
+// captures leaves little.
 func (m *maker) room(more, reserve int64) error {
 	if more == 0 {
 		reserve = min(reserve, reportRoom)
@@ -217,7 +217,7 @@ func (m *maker) require(role menu.Role) {
 const partTime = 30 * time.Second
 
 // part runs a command and puts what it says into the archive: a page for people and JSON for
-// programs. A part that fails is noted, and the report goes on.
+// programs. A part that fails is noted, and the report continues.
 func (m *maker) part(number int, p access.ReportPart) error {
 	s, err := m.newSpool(p)
 	if err != nil {

@@ -202,5 +202,5 @@ func (o filesOwner) Removed(names ...string) {
 	}
 }
 
-// Expendable implements files.Owner: somebody made a report on purpose.
+// Expendable implements files.Owner. No report is expendable: a user made each on purpose.
 func (filesOwner) Expendable() []files.Expendable { return nil }

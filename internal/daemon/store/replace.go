@@ -64,8 +64,8 @@ func Read(path string) ([]byte, error) {
 	return data, err
 }
 
-// ReadBounded returns the content of a regular file of at most most bytes. Somebody else wrote the
-// file.
+// ReadBounded returns the content of a regular file of at most most bytes. It is for files that
+// others wrote.
 func ReadBounded(path string, most int64) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {

@@ -122,8 +122,8 @@ func (t *Tail) begin(ctx context.Context, count int) error {
 	return nil
 }
 
-// catchUp yields what was written since. When the file has another name by now, the log goes on in
-// the next one.
+// catchUp yields what was written since. If the file was renamed meanwhile, it continues in the
+// next one.
 func (t *Tail) catchUp(ctx context.Context) error {
 	for {
 		if t.file == nil {
@@ -214,7 +214,7 @@ func lastLines(f *os.File, count int) (from, to int64, lines int, err error) {
 		}
 		end -= n
 	}
-	// So many newlines were counted: that at the end closes the last line, each other one is the
+	// count newlines were found: the one at the end closes the last line, each other one is the
 	// end of the line before.
 	if lines <= count {
 		return 0, to, lines, nil

@@ -16,8 +16,8 @@ import (
 // does not know count.
 const maxAuthTries = 6
 
-// Bounds in bytes. The appliance does not see longer credentials, so nobody can have it hash or log
-// megabytes.
+// Bounds in bytes. The appliance does not see longer credentials, so no client can have it hash or
+// log megabytes.
 const (
 	maxUserName = 256
 	maxPassword = 1024

@@ -342,7 +342,7 @@ func (c *scpSource) acknowledged() error {
 	return errors.New("the client gave up")
 }
 
-// warn tells the client, which prints it and goes on.
+// warn tells the client, which prints it and continues.
 func (c *scpSource) warn(text string) error {
 	c.warned = true
 	_, err := fmt.Fprintf(c.channel, "\x01scp: %s\n", strings.ReplaceAll(menu.CleanLines(text), "\n", " "))

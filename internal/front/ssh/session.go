@@ -216,7 +216,7 @@ func (s *session) unread() bool {
 	p := s.process
 	s.mu.Unlock()
 	if p == nil {
-		s.cancel() // SFTP or SCP, whose files nobody takes
+		s.cancel() // SFTP or SCP, whose client reads no more
 		return true
 	}
 	p.output.Close()
