@@ -11,6 +11,9 @@ import (
 // A skeleton in a copy of the tree builds and passes the tree's tests at once. Its transcript alone
 // fails, and says why.
 func TestSkeleton(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a copy of the tree is compiled three times")
+	}
 	root := t.TempDir()
 	copyTree(t, "../..", root)
 	for _, path := range []string{"diagnostic network newcomer", "newcomer_too"} {

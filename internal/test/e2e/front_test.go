@@ -26,12 +26,14 @@ import (
 	"diagsh/internal/access"
 	"diagsh/internal/test/appliance"
 	"diagsh/internal/test/await"
+	"diagsh/internal/test/netnstest"
 )
 
 // attacking builds a program whose front attacks the appliance as soon as it is confined, before it
 // serves.
 func attacking(t *testing.T) string {
 	t.Helper()
+	netnstest.NeedsRoot(t, "an appliance, which this builds")
 	root, err := filepath.Abs("../../..")
 	if err != nil {
 		t.Fatal(err)
