@@ -45,8 +45,12 @@ const (
 // FileName is the file in the folder of the log that is written.
 const FileName = "audit.jsonl"
 
+// version is the form of the lines that are written. Lines of the builds before say none.
+const version = 1
+
 // A chained is one line of the log.
 type chained struct {
+	Version int `json:"version"`
 	access.Event
 	Previous string `json:"previous"` // SHA-256 of the line before it
 }
@@ -89,7 +93,8 @@ type Log struct {
 	closed   bool
 }
 
-// Open opens the log and writes nothing yet.
+// Open opens the log and writes nothing yet. A log of which a newer build wrote the last line is
+// refused.
 func Open(o Options) (*Log, error) {
 	a := &Log{dir: o.Dir, log: o.Log, fileBytes: maxFileBytes, files: maxFiles}
 	a.budgets = newBudgets(a.write)
@@ -110,6 +115,12 @@ func Open(o Options) (*Log, error) {
 			return nil, err
 		}
 		if last != nil {
+			var form chained
+			if json.Unmarshal(last, &form) == nil {
+				if err := store.CheckVersion(path, form.Version, version); err != nil {
+					return nil, err
+				}
+			}
 			a.previous, a.partial = lineHash(last), !whole && path == a.current()
 			break
 		}
@@ -345,7 +356,7 @@ func (a *Log) append(e access.Event) error {
 			return err
 		}
 	}
-	line, err := json.Marshal(chained{e, a.previous})
+	line, err := json.Marshal(chained{version, e, a.previous})
 	if err != nil {
 		return err
 	}

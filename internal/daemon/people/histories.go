@@ -2,8 +2,10 @@ package people
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"unicode"
@@ -15,6 +17,11 @@ import (
 const (
 	keptLines      = 500     // of a user's history
 	maxHistoryLine = 4 << 10 // bytes
+
+	// historyForm begins the first line of a file, and historyVersion ends it. Files of the builds
+	// before have no such line.
+	historyForm    = "# diagsh history "
+	historyVersion = 1
 )
 
 // histories keeps the lines that users typed, a file for each. A user's file may hold twice as many
@@ -47,7 +54,8 @@ func (h *histories) add(user, line string) error {
 	}
 	if len(lines) >= 2*keptLines || !whole {
 		lines = append(lines[max(0, len(lines)+1-keptLines):], line)
-		return store.Replace(h.path(user), []byte(strings.Join(lines, "\n")+"\n"))
+		text := fmt.Sprintf("%s%d\n%s\n", historyForm, historyVersion, strings.Join(lines, "\n"))
+		return store.Replace(h.path(user), []byte(text))
 	}
 	f, err := os.OpenFile(h.path(user), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
@@ -74,21 +82,22 @@ func (h *histories) lines(user string) []string {
 	return lines[max(0, len(lines)-keptLines):]
 }
 
-// read returns all lines of a user's file. whole is false when a crash tore the last one, which is
-// left out.
+// read returns all lines of a user's file. whole is false when the file is to be written anew: there
+// is none, it does not say its form, or a crash tore the last line, which is left out.
 func (h *histories) read(user string) (lines []string, whole bool, err error) {
 	data, err := store.Read(h.path(user))
-	if err != nil {
+	if err != nil || len(data) == 0 {
 		return nil, false, err
 	}
-	for line := range bytes.Lines(data) {
-		text, complete := strings.CutSuffix(string(line), "\n")
-		if !complete {
-			return lines, false, nil
-		}
-		lines = append(lines, text)
+	end := bytes.LastIndexByte(data, '\n') + 1
+	whole = end == len(data)
+	lines = strings.Split(strings.TrimSuffix(string(data[:end]), "\n"), "\n")
+	form, says := strings.CutPrefix(lines[0], historyForm)
+	version, err := strconv.Atoi(form)
+	if !says || err != nil {
+		return lines, false, nil
 	}
-	return lines, true, nil
+	return lines[1:], whole, store.CheckVersion(h.path(user), version, historyVersion)
 }
 
 // forget removes a user's lines.

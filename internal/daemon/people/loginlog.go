@@ -21,9 +21,13 @@ const (
 	trustedSources = 16
 )
 
+// loginVersion is the form of the lines that are written. Lines of the builds before say none.
+const loginVersion = 1
+
 // A loginLine is one line of visits.jsonl: the beginning of a login, or its end.
 type loginLine struct {
-	Login string `json:"login"`
+	Version int    `json:"version"`
+	Login   string `json:"login"`
 	access.PastLogin
 }
 
@@ -41,6 +45,12 @@ func readLoginLine(line []byte) (loginLine, error) {
 		read.Began, read.Ended = *read.FormerBegan, read.FormerEnded
 	}
 	return read.loginLine, nil
+}
+
+// encode returns the line in the form of this build, without a newline.
+func (l loginLine) encode() ([]byte, error) {
+	l.Version = loginVersion
+	return json.Marshal(l)
 }
 
 // A loginLog keeps the logins of the past in memory and in a file that is appended to.
@@ -68,6 +78,9 @@ func openLoginLog(path string, lastSign time.Time, log *slog.Logger) (*loginLog,
 		l, err := readLoginLine(line)
 		if err != nil || l.Login == "" {
 			continue // A crash tore this line.
+		}
+		if err := store.CheckVersion(path, l.Version, loginVersion); err != nil {
+			return nil, err
 		}
 		if i, known := at[l.Login]; known {
 			v.logins[i] = l
@@ -109,7 +122,7 @@ func (v *loginLog) rewrite() error {
 	}
 	var b bytes.Buffer
 	for _, l := range v.logins {
-		line, err := json.Marshal(l)
+		line, err := l.encode()
 		if err != nil {
 			return err
 		}
@@ -133,7 +146,7 @@ func (v *loginLog) rewrite() error {
 func (v *loginLog) begin(login string, past access.PastLogin) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.logins = append(v.logins, loginLine{login, past})
+	v.logins = append(v.logins, loginLine{Login: login, PastLogin: past})
 	v.write(v.logins[len(v.logins)-1])
 }
 
@@ -152,7 +165,7 @@ func (v *loginLog) end(login string, when time.Time, reason string) {
 // write appends a line. A log that cannot be written stops no login; the appliance's own log says
 // so.
 func (v *loginLog) write(l loginLine) {
-	line, err := json.Marshal(l)
+	line, err := l.encode()
 	if err == nil && (v.behind || v.lines > 4*keptLogins) {
 		err = v.rewrite() // with this one
 	} else if err == nil {

@@ -28,17 +28,27 @@ func (f JSON[T]) Load(v *T) (found bool, err error) {
 	if object := bytes.HasPrefix(bytes.TrimSpace(data), []byte("{")); object {
 		err = json.Unmarshal(data, &form)
 	}
-	if err == nil && form.Version > f.Version {
-		return false, fmt.Errorf("%s was written by a newer diagsh: its form is %d, and this one knows forms up to %d. Start the newer one, or restore the file from a backup",
-			f.Path, form.Version, f.Version)
-	}
 	if err == nil {
+		err = CheckVersion(f.Path, form.Version, f.Version)
+		if err != nil {
+			return false, err
+		}
 		err = json.Unmarshal(data, v)
 	}
 	if err != nil {
 		return false, fmt.Errorf("%s is damaged: %w", f.Path, err)
 	}
 	return true, nil
+}
+
+// CheckVersion returns an error for whoever starts the appliance if the file at path says a version
+// that is newer than known, the newest that this build reads.
+func CheckVersion(path string, version, known int) error {
+	if version <= known {
+		return nil
+	}
+	return fmt.Errorf("%s was written by a newer diagsh: its form is %d, and this one knows forms up to %d. Start the newer one, or restore the file from a backup",
+		path, version, known)
 }
 
 // Store replaces the file. It returns when v is safe on the disk. One goroutine at a time may
