@@ -267,10 +267,10 @@ func announce(d *daemon.Daemon, port int) {
 	password, file := d.FirstPassword(), d.FirstPasswordFile()
 	switch {
 	case password != "" && file != "" && term.IsTerminal(1):
-		fmt.Printf("The first password of admin is: %s\nIt stands in %s until the first login with it; change it "+
+		fmt.Printf("The first password of admin is: %s\nIt is in %s until the first login with it; change it "+
 			"with passwd.\n\n", password, file)
 	case file != "":
-		fmt.Printf("The first password of admin stands in %s until the first login with it; change it with passwd.\n\n",
+		fmt.Printf("The first password of admin is in %s until the first login with it; change it with passwd.\n\n",
 			file)
 	}
 }

@@ -86,7 +86,7 @@ func (s Spec) checkMode() error {
 	switch {
 	case s.Mode != Ring && r != (Rotation{}):
 		return &SpecError{Member: "mode",
-			Text: "files are begun anew by size or time, and counted, in the mode ring only"}
+			Text: "a size, a time or a number of files for rotation needs the mode ring"}
 	case s.Mode == Circular && s.Limits.SizeBytes == Unlimited:
 		return &SpecError{Member: "sizeBytes", Text: "a circular capture needs a size: that much is kept"}
 	case s.Mode == Circular && s.Limits.SizeBytes < CircularParts*minFileBytes:

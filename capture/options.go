@@ -74,7 +74,7 @@ type Limits struct {
 	SizeBytes       int64 `json:"sizeBytes" arg:",size,unlimited" alias:"size=MB" min:"4096" help:"A capture ends at this file size, such as 200MB; unlimited still ends before the disk is full."`
 	DurationSeconds int64 `json:"durationSeconds" arg:",seconds,unlimited,zero" alias:"duration" min:"1" max:"31536000" help:"A capture ends after this time, such as 60s or 5m."`
 	Packets         int64 `json:"packets" arg:",unlimited,zero" alias:"count" min:"1" help:"A capture ends after this many packets that match the filter."`
-	Files           int64 `json:"files" arg:",unlimited,zero" min:"1" help:"A capture ends after so many files."`
+	Files           int64 `json:"files" arg:",unlimited,zero" min:"1" help:"A capture ends after this many files."`
 }
 
 // Rotation says when a capture in the mode Ring begins its next file, and how many files it keeps.

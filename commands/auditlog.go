@@ -24,7 +24,7 @@ type auditlogArgs struct {
 	To    time.Time `arg:"to" help:"Only up to this time."`
 	Path  string    `arg:"path" help:"Only this command or those below it, such as packetcapture, or a file name."`
 	Act   string    `arg:"act" choices:"command|login|logout|refused|download|delete|system" help:"Only this kind of act."`
-	Count int       `arg:"count,positional:1" default:"100" min:"1" max:"1000000" help:"So many lines, the newest."`
+	Count int       `arg:"count,positional:1" default:"100" min:"1" max:"1000000" help:"Number of lines, the newest."`
 }
 
 // auditlog returns the command that shows who did what. It yields lines as it finds them, the

@@ -16,7 +16,7 @@ type loginService interface {
 }
 
 type lastArgs struct {
-	Count int `arg:"count,positional:1" default:"30" min:"1" max:"10000" help:"So many logins, the newest."`
+	Count int `arg:"count,positional:1" default:"30" min:"1" max:"10000" help:"Number of logins, the newest."`
 }
 
 // last returns the command that lists past logins, the newest first.

@@ -72,5 +72,5 @@ func (p part) standsAlone() error {
 	if len(p.args) == 1 {
 		return nil
 	}
-	return menu.Errorf(menu.Usage, "%s stands alone: it leaves", strings.ToLower(p.args[0]))
+	return menu.Errorf(menu.Usage, "%s takes no argument: it leaves", strings.ToLower(p.args[0]))
 }

@@ -165,7 +165,7 @@ func followsLine(ctx context.Context, client *api.Client, line string, out, errs
 }
 
 // errReaderGone ends a run whose output is not read any more.
-var errReaderGone = errors.New("nobody reads the output any more")
+var errReaderGone = errors.New("the output is not read any more")
 
 // runOne runs one command of a line and returns its exit status.
 func runOne(ctx context.Context, client *api.Client, call menu.Call, in io.Reader, out, errs io.Writer) int {

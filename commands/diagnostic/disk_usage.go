@@ -20,7 +20,7 @@ type usageService interface {
 }
 
 type diskUsageArgs struct {
-	Files int `arg:"files" default:"10" min:"0" max:"1000" help:"So many of the largest files."`
+	Files int `arg:"files" default:"10" min:"0" max:"1000" help:"Number of largest files to show."`
 }
 
 // A diskUsage is all that the command shows.

@@ -101,7 +101,7 @@ func watchArray(ctx context.Context, system raid.System, began raid.Array, out *
 		select {
 		case <-ticks.C:
 		case <-ctx.Done():
-			out.Printf("It goes on: %s.\n", raidTask(a))
+			out.Printf("It continues: %s.\n", raidTask(a))
 			return ctx.Err()
 		}
 	}

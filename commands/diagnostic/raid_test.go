@@ -93,7 +93,7 @@ func TestVerifyInterruptedAndCancelled(t *testing.T) {
 	if err := m.run(ctx, s, "verify", menu.Arguments{"confirm": "yes"}); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
 	}
-	if !strings.HasSuffix(s.String(), "It goes on: md0 check 0.0%.\n") {
+	if !strings.HasSuffix(s.String(), "It continues: md0 check 0.0%.\n") {
 		t.Errorf("%q", s)
 	}
 	var refused *menu.Error

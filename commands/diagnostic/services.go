@@ -226,7 +226,7 @@ func serviceRestart(s catalogueService) *menu.Command {
 // no service can be restarted.
 func askRestart(ctx context.Context, s catalogueService, a serviceRestartArgs, q *menu.Question) error {
 	if q.Name == "confirm" {
-		q.Text = fmt.Sprintf("Restart %s? Whoever uses it is cut off.", menu.Clean(a.Service))
+		q.Text = fmt.Sprintf("Restart %s? Its users are cut off.", menu.Clean(a.Service))
 		if a.Service == ownService {
 			q.Text = "Restart the appliance itself? This ends all sessions and captures."
 		}
@@ -265,7 +265,7 @@ func openServices(ctx context.Context, s catalogueService) (*systemd.Manager, se
 	if err != nil {
 		return nil, nil, menu.Errorf(menu.Unsupported,
 			"No systemd answers on this machine, so services cannot be restarted from here").
-			WithHint("Whoever started the service has to restart it")
+			WithHint("Restart it the way it was started")
 	}
 	return manager, catalogue, nil
 }
@@ -375,7 +375,7 @@ func restartOurselves(ctx context.Context, unit string, one *services.Service, m
 	if err != nil {
 		return err
 	}
-	out.Printf("The appliance is restarted now. All sessions end; captures that persist go on when it is back.\n")
+	out.Printf("The appliance is restarted now. All sessions end; persistent captures continue when it is back.\n")
 	if err := out.Record(stateOf(ctx, one, manager, running)); err != nil {
 		return err
 	}

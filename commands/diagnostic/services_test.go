@@ -47,7 +47,7 @@ func TestRestartOfTheApplianceIsAnswered(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !strings.HasPrefix(s.String(),
-		"The appliance is restarted now. All sessions end; captures that persist go on when it is back.\n") || len(m.restarted) > 0 {
+		"The appliance is restarted now. All sessions end; persistent captures continue when it is back.\n") || len(m.restarted) > 0 {
 		t.Errorf("%q, restarted before the answer: %q", s, m.restarted)
 	}
 	end()

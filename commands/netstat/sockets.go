@@ -41,7 +41,7 @@ func socketsCommand(s Services) *menu.Command {
 		Name: "sockets",
 		Help: "List of active sockets.",
 		Details: "A raw socket shows its IP protocol where others have their port, a packet socket its EtherType " +
-			"(all, or none) behind the interface that it is bound to; p_raw is one that takes the header of the link " +
+			"(all, or none) after the interface that it is bound to; p_raw is one that takes the header of the link " +
 			"too, p_dgr one without. What a capture has in its ring is in no queue, and its drops are only in " +
 			"packetcapture status. With every, + marks a socket that is new, - one that has gone, * one that " +
 			"changed: its state, queues or drops, or what it is bound to. Counts have the members state, " +

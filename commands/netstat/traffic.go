@@ -18,7 +18,7 @@ type trafficArgs struct {
 	OtherWord time.Duration `arg:"seconds" min:"1" max:"3600" help:"Another word for every."`
 	Interface string        `arg:"interface,positional:1" ask:"Choose the interface" default:"ALL" help:"Name of an interface, or ALL for the sum of all."`
 	Dropped   bool          `arg:"dropped" ask:"Show the number of dropped packets?" default:"yes" help:"Show dropped packets too."`
-	Count     int           `arg:"count" min:"1" max:"1000000" help:"So many lines, then end; until Ctrl-C otherwise."`
+	Count     int           `arg:"count" min:"1" max:"1000000" help:"Ends after this many lines; at Ctrl-C, if not given."`
 }
 
 // A trafficRow is the traffic of one interface, or of all, since the row before. Its numbers are

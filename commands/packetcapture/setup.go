@@ -12,7 +12,7 @@ import (
 
 type setupArgs struct {
 	capture.Partial
-	Stop    *bool    `arg:"stop" help:"Whether a capture stops at its size (mode single) or goes on and keeps the last packets (mode circular)."`
+	Stop    *bool    `arg:"stop" help:"Whether a capture stops at its size (mode single) or continues and keeps the last packets (mode circular)."`
 	Kind    string   `arg:"kind" choices:"PREDEFINED|CUSTOM|CLEAR" help:"How the filter is given."`
 	Ports   []string `arg:"ports" help:"Ports of the predefined filter."`
 	Clients []string `arg:"clients" help:"Client addresses of the predefined filter."`

@@ -37,7 +37,7 @@ func streamCommand(s liveService) *menu.Command {
 			"wireshark -k -i -. It ends when the reader ends. Interfaces that appear meanwhile join ALL, in pcap " +
 			"those of the same link type. The packets go into no file of the appliance. A reader that is too " +
 			"slow loses packets, and is told how many: on standard error and, in pcapng, in the statistics " +
-			"of the interfaces behind the last packet.",
+			"of the interfaces after the last packet.",
 		Role:  menu.Operator,
 		Shape: menu.Bytes,
 		Ask: func(_ context.Context, _ menu.Caller, _ streamArgs, q *menu.Question) error {

@@ -18,7 +18,7 @@ type summaryArgs struct {
 	Filter string       `arg:"filter" help:"A tcpdump filter such as \"host 192.0.2.1 and port 25\"."`
 	From   *time.Time   `arg:"from" help:"The first moment, such as \"2026-03-01 10:15\" (UTC)."`
 	To     *time.Time   `arg:"to" help:"The time after the last packet."`
-	Top    int          `arg:"top" default:"10" min:"1" max:"1000" help:"So many of each: talkers, ports, connections, name servers, questions."`
+	Top    int          `arg:"top" default:"10" min:"1" max:"1000" help:"Number of each: talkers, ports, connections, name servers, questions."`
 	Chart  string       `arg:"chart" choices:"blocks|ascii|none" help:"How the chart of the rate is drawn. By default as the terminal can."`
 }
 

@@ -41,8 +41,8 @@ func targetNewCommand(s exportService) *menu.Command {
 	return menu.Decl[targetNewArgs, capture.Target]{
 		Name: "new",
 		Help: "Add a target.",
-		Details: "With auto yes each file is copied as it closes, those of rings while the capture goes on. A file " +
-			"that waits for its copy is deleted by nobody but a user: not by its ring, which then has more files " +
+		Details: "With auto yes each file is copied as it closes, those of rings while the capture runs. A file " +
+			"that waits for its copy is deleted only by a user: not by its ring, which then has more files " +
 			"than it keeps, and not by retention. If the target is away or slower than the capture for too long, " +
 			"the quota or the reserve of the disk ends the capture with the reason DiskLow, and nothing is " +
 			"lost that was captured before.",

@@ -16,8 +16,8 @@ func roleCommand(s Services) *menu.Command {
 	return menu.Decl[roleArgs, changedAccount]{
 		Name: "role",
 		Help: "Change what a user may do.",
-		Details: "It holds at once, in sessions that are open too. Whoever may do less than before is logged out " +
-			"where a command of theirs runs, or SFTP. A support account without an end gets one in 7 days.",
+		Details: "It holds at once, in open sessions too. A user who may do less than before is logged out if a " +
+			"command or SFTP of theirs runs. A support account without an end gets one in 7 days.",
 		Role:  menu.Administrator,
 		Shape: menu.Object,
 		Ask: func(_ context.Context, _ menu.Caller, a roleArgs, q *menu.Question) error {

@@ -118,7 +118,7 @@ func tcpFigures(w io.Writer, t summary.TCP) {
 		Count(int(t.Packets), "packet") + " of " + Count(int(t.Connections), "connection"), number(t.Opened, "opened"),
 		number(t.Answered, "answered"), number(t.Ends, "ended (FIN)"), number(t.Resets, "resets"),
 	}
-	items(w, "TCP:", append(list, some(t.PortsReused, "begun anew with the same ports")...))
+	items(w, "TCP:", append(list, some(t.PortsReused, "opened again with the same ports")...))
 	list = []string{fmt.Sprintf("%d retransmissions (%.2f%%)", t.Retransmissions,
 		100*float64(t.Retransmissions)/float64(t.Packets))}
 	if t.Retransmissions > 0 {

@@ -205,7 +205,7 @@ func TestFirstStart(t *testing.T) {
 	t.Parallel()
 	a := start(t, appliance.Options{Fresh: true})
 	file := filepath.Join(a.Data, "first-password")
-	if want := "The first password of admin stands in " + file + " until the first login with it"; !strings.Contains(a.Said, want) {
+	if want := "The first password of admin is in " + file + " until the first login with it"; !strings.Contains(a.Said, want) {
 		t.Errorf("the first start says:\n%s", a.Said)
 	}
 	text, err := os.ReadFile(file)
