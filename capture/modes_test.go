@@ -11,6 +11,7 @@ import (
 	"diagsh/capture"
 	"diagsh/capture/afpacket"
 	"diagsh/capture/pcapfile"
+	"diagsh/internal/test/await"
 	"diagsh/internal/test/netnstest"
 
 	"github.com/vishvananda/netlink"
@@ -232,12 +233,10 @@ func TestInterfacesJoinAndCome(t *testing.T) {
 		link(true)
 		// It is joined when its packets come.
 		far := b.wire("far")
-		for end := time.Now().Add(10 * time.Second); !joined(job.Status(), "late"); time.Sleep(10 * time.Millisecond) {
-			if time.Now().After(end) {
-				t.Fatal("the interface does not join")
-			}
+		await.Until(t, "the interface to join", func() bool {
 			far.send(frame(1, 100))
-		}
+			return joined(job.Status(), "late")
+		})
 		far.send(frame(1, 100)) // those before came perhaps before it had joined
 		status := b.stop(job)
 		out, err := exec.Command(netnstest.Tool(t, "tshark"), "-r", filepath.Join(b.path, status.Files[0].Name), "-T",

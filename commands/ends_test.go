@@ -12,7 +12,7 @@ import (
 	"diagsh/commands"
 	"diagsh/internal/api"
 	"diagsh/internal/menu"
-	"diagsh/internal/test/appliance"
+	"diagsh/internal/test/await"
 	"diagsh/internal/test/netnstest"
 	"diagsh/internal/test/transcript"
 )
@@ -195,14 +195,10 @@ func walkEnds(t *testing.T) {
 	b := newEndsBench(t)
 	b.run("packetcapture start name kept interface lo packets 2")
 	b.run("ping 127.0.0.1 count 2 interval 10ms")
-	for deadline := time.Now().Add(appliance.Patience); ; time.Sleep(time.Millisecond) {
-		if s, err := b.daemon.Capture("kept"); err == nil && s.PacketsWritten == 2 && !s.EndTime.IsZero() {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("the capture did not end")
-		}
-	}
+	await.Until(t, "the end of the capture", func() bool {
+		s, err := b.daemon.Capture("kept")
+		return err == nil && s.PacketsWritten == 2 && !s.EndTime.IsZero()
+	})
 	known := map[string]bool{}
 	for _, r := range runnables {
 		for _, way := range []string{"by itself", "interrupted", "without its caller"} {

@@ -1,8 +1,11 @@
 package pcapfile
 
 import (
+	"fmt"
 	"testing"
 	"time"
+
+	"diagsh/internal/test/await"
 )
 
 // TestBuffersArePagedAhead: buffers get their pages as they are needed, one ahead, and keep them.
@@ -20,11 +23,9 @@ func TestBuffersArePagedAhead(t *testing.T) {
 	}()
 	paged := func(buffers int64) {
 		t.Helper()
-		for end := time.Now().Add(10 * time.Second); m.bytes() != buffers*bufferSize; time.Sleep(time.Millisecond) {
-			if time.Now().After(end) {
-				t.Fatalf("%d bytes have pages; it should be %d buffers", m.bytes(), buffers)
-			}
-		}
+		await.Until(t, fmt.Sprintf("the pages of %d buffers", buffers), func() bool {
+			return m.bytes() == buffers*bufferSize
+		})
 	}
 	paged(1)
 	first := m.take()

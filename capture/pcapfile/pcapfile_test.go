@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"diagsh/capture"
+	"diagsh/internal/test/await"
 	"diagsh/internal/test/disktest"
 
 	"github.com/google/gopacket"
@@ -310,16 +311,13 @@ func TestFlushMakesWholeFiles(t *testing.T) {
 
 func flushed(t *testing.T, w *Writer) {
 	t.Helper()
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+	await.Until(t, "the end of the flush", func() bool {
 		pending, err := w.Flush()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !pending {
-			return
-		}
-	}
-	t.Fatal("the flush does not end")
+		return !pending
+	})
 }
 
 // TestDirectWritesRefused: a file system may open a file for direct writes and then refuse them.

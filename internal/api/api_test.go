@@ -13,6 +13,7 @@ import (
 
 	"diagsh/internal/access"
 	"diagsh/internal/menu"
+	"diagsh/internal/test/await"
 )
 
 func TestRunOverHTTP(t *testing.T) {
@@ -186,9 +187,7 @@ func TestACommandThatHangsIsAudited(t *testing.T) {
 		c.Run(ctx, t.Context(), []string{"silent"}, menu.Arguments{"count": "7"}, menu.TextForm, unseen)
 	}()
 	<-d.began
-	for d.last().Path == "" {
-		time.Sleep(time.Millisecond)
-	}
+	await.Until(t, "the line of the audit", func() bool { return d.last().Path != "" })
 	if e := d.last(); e.Act != access.ActCommand || e.Path != "silent" || e.Result != ResultRunning ||
 		e.Arguments["count"] != "7" || e.User != "admin" {
 		t.Errorf("while it runs it is audited as %+v", e)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"diagsh/internal/menu"
+	"diagsh/internal/test/await"
 )
 
 // A heldBody is a request whose headers and first byte are there, and whose rest comes when the
@@ -56,16 +57,11 @@ func (h *heldBody) answer() (status int, answer string) {
 // after its headers were sent.
 func (d *fakeAppliance) waitForSession(t *testing.T) {
 	t.Helper()
-	for range 1000 {
+	await.Until(t, "a session to begin", func() bool {
 		d.mu.Lock()
-		n := len(d.session)
-		d.mu.Unlock()
-		if n > 0 {
-			return
-		}
-		time.Sleep(time.Millisecond)
-	}
-	t.Fatal("no session began")
+		defer d.mu.Unlock()
+		return len(d.session) > 0
+	})
 }
 
 // A request whose headers came before its sender lost rights, and the rest after, has the rights of

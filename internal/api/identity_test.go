@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"diagsh/internal/menu"
+	"diagsh/internal/test/await"
 )
 
 // Who may not ask is told so in HTTP, of both versions, and is not kept.
@@ -47,14 +48,10 @@ func TestRefusalOnTheSocket(t *testing.T) {
 	for _, c := range conns {
 		c.Close()
 	}
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
-		if status, _ := answerOf(path); status == http.StatusForbidden {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("those who left are still counted")
-		}
-	}
+	await.Until(t, "those who left to be counted no more", func() bool {
+		status, _ := answerOf(path)
+		return status == http.StatusForbidden
+	})
 }
 
 func answerOf(path string) (int, error) {

@@ -8,10 +8,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"diagsh/internal/access"
 	"diagsh/internal/menu"
+	"diagsh/internal/test/await"
 )
 
 func TestSessionOfALogin(t *testing.T) {
@@ -45,11 +45,7 @@ func TestSessionOfALogin(t *testing.T) {
 			break
 		}
 	}
-	for began := time.Now(); d.has("op"); time.Sleep(time.Millisecond) {
-		if time.Since(began) > 10*time.Second {
-			t.Fatal("the session goes on")
-		}
-	}
+	await.Until(t, "the end of the session", func() bool { return !d.has("op") })
 }
 
 // Each act on files has the caller's role as of then, and is audited.

@@ -17,6 +17,7 @@ import (
 
 	"diagsh/internal/access"
 	"diagsh/internal/menu"
+	"diagsh/internal/test/await"
 )
 
 // A stamp is HostKeys without any: a signature is the name of the algorithm and the hash.
@@ -235,11 +236,7 @@ func TestLoginEndsWithItsConnection(t *testing.T) {
 	}
 	c = in(t.Context())
 	c.c.conn.Close() // as when the front end is killed
-	for deadline := time.Now().Add(10 * time.Second); len(d.loggedOut()) != 3; time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("killed: %q", d.loggedOut())
-		}
-	}
+	await.Until(t, "the logout of a client that was killed", func() bool { return len(d.loggedOut()) == 3 })
 	if err := c.Close(); err != nil {
 		t.Error(err)
 	}

@@ -5,10 +5,10 @@ import (
 	"io"
 	"slices"
 	"testing"
-	"time"
 
 	"diagsh/internal/access"
 	"diagsh/internal/menu"
+	"diagsh/internal/test/await"
 )
 
 // What the front asks before a login, and the login itself.
@@ -114,11 +114,8 @@ func TestFilesOfALogin(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.endAll()
-	for began := time.Now(); d.has("op"); time.Sleep(time.Millisecond) { // its connection is closed by then
-		if time.Since(began) > patience {
-			t.Fatal("the session goes on")
-		}
-	}
+	// Its connection is closed by then.
+	await.Until(t, "the end of the session", func() bool { return !d.has("op") })
 	if err := files.Done("a.pcap", f, 12); err == nil {
 		t.Error("a session that has ended answers")
 	}

@@ -19,6 +19,7 @@ import (
 
 	"diagsh/internal/access"
 	"diagsh/internal/menu"
+	"diagsh/internal/test/await"
 )
 
 // patience is how long a test waits for what should happen at once, on a busy machine.
@@ -152,11 +153,9 @@ func TestProgramOfALogin(t *testing.T) {
 	if e, err := running.Wait(); err != nil || e != (access.Ended{Status: 7}) {
 		t.Errorf("ended %+v, %v", e, err)
 	}
-	if err := running.Signal(access.SignalInterrupt); err == nil {
-		for running.Signal(access.SignalInterrupt) == nil { // until the appliance's end is seen to be closed
-			time.Sleep(time.Millisecond)
-		}
-	}
+	await.Until(t, "the closed end of the appliance to show", func() bool {
+		return running.Signal(access.SignalInterrupt) != nil
+	})
 	program = access.Program{Kind: "exec", Terminal: &access.Terminal{}}
 	if _, err := front.Spawn(t.Context(), login.ID, program); err != nil {
 		t.Error("on a terminal:", err)

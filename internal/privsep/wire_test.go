@@ -18,6 +18,7 @@ import (
 
 	"diagsh/internal/access"
 	"diagsh/internal/menu"
+	"diagsh/internal/test/await"
 )
 
 // frame is a frame around some text.
@@ -167,11 +168,8 @@ func TestDescriptorsOutOfStep(t *testing.T) {
 			t.Errorf("%s: the next question is answered", what)
 		}
 	}
-	for deadline := time.Now().Add(10 * time.Second); openDescriptors(t) > before+20; time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) { // the ends of the connections are closed with the test
-			t.Fatalf("%d descriptors are open, %d were", openDescriptors(t), before)
-		}
-	}
+	// The ends of the connections are closed with the test.
+	await.Until(t, "the descriptors to be closed", func() bool { return openDescriptors(t) <= before+20 })
 	for _, f := range []*os.File{victim, other} {
 		if n := opened(t, f); n != 1 {
 			t.Errorf("%s is open %d times", f.Name(), n)
@@ -317,17 +315,11 @@ func TestListingByPages(t *testing.T) {
 		t.Errorf("one listing more: %v", err)
 	}
 	f.Close()
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	await.Until(t, "the listings to be closed", func() bool {
 		d.mu.Lock()
-		left := d.listings
-		d.mu.Unlock()
-		if left == 0 {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%d listings are left open", left)
-		}
-	}
+		defer d.mu.Unlock()
+		return d.listings == 0
+	})
 }
 
 // Half a listing is an error, and not its end.
