@@ -393,7 +393,8 @@ func TestModulesAreNamed(t *testing.T) {
 		if len(words) < 2 || !strings.HasPrefix(words[1], "v") || strings.Contains(line, "// indirect") {
 			continue
 		}
-		if !slices.ContainsFunc(slices.Collect(maps.Keys(named)), func(p string) bool { return p == words[0] || strings.HasPrefix(p, words[0]+"/") }) {
+		of := func(p string) bool { return p == words[0] || strings.HasPrefix(p, words[0]+"/") }
+		if !slices.ContainsFunc(slices.Collect(maps.Keys(named)), of) {
 			t.Errorf("go.mod requires %s, which nothing imports", words[0])
 		}
 	}

@@ -31,7 +31,8 @@ var otherWords = []menu.OtherWords{
 	// Sockets, interfaces, routes, neighbours.
 	{Lines: []string{"netstat -r"}, Here: []string{"netstat routes", "netstat routes numeric yes"}},
 	{Lines: []string{"netstat -i"}, Here: []string{"netstat interfaces"}},
-	{Lines: []string{"netstat -w"}, Here: []string{"netstat traffic", "netstat sockets protocol raw numeric yes"}}, // on BSD, and on Linux
+	// The first is for netstat of BSD, the second for that of Linux.
+	{Lines: []string{"netstat -w"}, Here: []string{"netstat traffic", "netstat sockets protocol raw numeric yes"}},
 	{Lines: []string{"netstat -u", "ss -u"},
 		Here: []string{"netstat sockets protocol udp numeric yes", "netstat sockets protocol all numeric yes",
 			"netstat sockets protocol udplite numeric yes"}},

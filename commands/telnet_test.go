@@ -184,7 +184,8 @@ func talkAt(t *testing.T, keys io.Writer, screen io.Reader) {
 	watched := vt.Watch(screen, 80, 24)
 	reads := func(text string) {
 		t.Helper()
-		if err := watched.Until(appliance.Patience, func(s *vt.Screen) bool { return strings.Contains(s.All(), text) }); err != nil {
+		shows := func(s *vt.Screen) bool { return strings.Contains(s.All(), text) }
+		if err := watched.Until(appliance.Patience, shows); err != nil {
 			t.Fatalf("%q: %v", text, err)
 		}
 	}

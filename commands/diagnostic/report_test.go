@@ -124,7 +124,8 @@ func checkPage(t *testing.T, name string, files map[string][]byte) {
 			}
 		}
 	}
-	if strings.ContainsFunc(string(files[name]), func(r rune) bool { return r < ' ' && r != '\n' && r != '\t' || r == '\u202e' }) {
+	harmful := func(r rune) bool { return r < ' ' && r != '\n' && r != '\t' || r == '\u202e' }
+	if strings.ContainsFunc(string(files[name]), harmful) {
 		t.Errorf("%s has control characters", name)
 	}
 }

@@ -178,9 +178,10 @@ func (t *smtpTest) repeat(ctx context.Context) error {
 	t.out.Printf("\nStep        Tests      Min ms   Median ms      Max ms\n")
 	for _, name := range t.steps {
 		times := slices.Sorted(slices.Values(t.times[name]))
-		if err := t.out.Record(smtpStep{Step: name, Server: t.server, Address: t.addresses[0].String(),
-			smtpTimes: &smtpTimes{Tests: len(times),
-				Minimum: probes.Seconds(times[0]), Median: probes.Seconds(median(times)), Maximum: probes.Seconds(times[len(times)-1])}}); err != nil {
+		sums := smtpTimes{Tests: len(times), Minimum: probes.Seconds(times[0]), Median: probes.Seconds(median(times)),
+			Maximum: probes.Seconds(times[len(times)-1])}
+		row := smtpStep{Step: name, Server: t.server, Address: t.addresses[0].String(), smtpTimes: &sums}
+		if err := t.out.Record(row); err != nil {
 			return err
 		}
 	}

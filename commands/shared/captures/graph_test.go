@@ -145,7 +145,8 @@ Packets in each column of 4h:
 	}
 	got.Reset()
 	graph(&got, at(0, 3*time.Microsecond), 80, ASCIIChart)
-	if text := got.String(); !strings.Contains(text, "column of 1us:") || strings.IndexFunc(text, func(r rune) bool { return r >= utf8.RuneSelf }) >= 0 {
+	beyondASCII := func(r rune) bool { return r >= utf8.RuneSelf }
+	if text := got.String(); !strings.Contains(text, "column of 1us:") || strings.ContainsFunc(text, beyondASCII) {
 		t.Errorf("%s", text)
 	}
 	got.Reset()

@@ -203,23 +203,27 @@ func noAddress(err error, argument, host string, family dns.Family) error {
 	var failure *dns.Failure
 	var code *dns.CodeError
 	name := BothNames(host, "")
+	notFound := func(message, hint string) error {
+		return &menu.Error{Code: menu.NotFound, Argument: argument, Message: message, Hint: hint}
+	}
+	unknown := func(e *menu.Error) error {
+		reason := strings.ToLower(e.Message[:1]) + e.Message[1:]
+		e.Argument, e.Message = argument, fmt.Sprintf("The address of %s is not known: %s", name, reason)
+		return e
+	}
 	switch {
 	case errors.Is(err, dns.ErrName):
 		return wrongName(argument, host, err)
 	case errors.Is(err, dns.ErrNotFound):
-		return &menu.Error{Code: menu.NotFound, Argument: argument, Message: "There is no host " + BothNames(host, `"`), Hint: "Give a name that the name servers know, or an address"}
+		return notFound("There is no host "+BothNames(host, `"`), "Give a name that the name servers know, or an address")
 	case errors.Is(err, dns.ErrFamily) && family == dns.Any:
-		return &menu.Error{Code: menu.NotFound, Argument: argument, Message: fmt.Sprintf("%s has no address", name), Hint: "dig shows what records it has"}
+		return notFound(name+" has no address", "dig shows what records it has")
 	case errors.Is(err, dns.ErrFamily):
-		return &menu.Error{Code: menu.NotFound, Argument: argument, Message: fmt.Sprintf("%s has no IPv%s address", name, family), Hint: "Use the other version of IP"}
+		return notFound(fmt.Sprintf("%s has no IPv%s address", name, family), "Use the other version of IP")
 	case errors.As(err, &code):
-		e := BadCode(code.Reply)
-		e.Argument, e.Message = argument, fmt.Sprintf("The address of %s is not known: %s%s", name, strings.ToLower(e.Message[:1]), e.Message[1:])
-		return e
+		return unknown(BadCode(code.Reply))
 	case errors.As(err, &failure):
-		e := failed(failure)
-		e.Argument, e.Message = argument, fmt.Sprintf("The address of %s is not known: %s%s", name, strings.ToLower(e.Message[:1]), e.Message[1:])
-		return e
+		return unknown(failed(failure))
 	}
 	return err
 }
