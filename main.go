@@ -1,7 +1,7 @@
-// Command diagsh is the command line of a network appliance. The first argument decides which
-// process the one binary becomes: the appliance, the front that listens on the network for it, the
-// session of one login, the shell on this machine, or the filter compiler. This file decides which;
-// serve.go joins the parts.
+// Command diagsh is the command line of a network appliance. The one binary is several programs:
+// the appliance, the front that listens on the network for it, the session of one login, the shell
+// on this machine, and the filter compiler. The first argument decides which. serve.go joins the
+// parts of the appliance.
 package main
 
 import (

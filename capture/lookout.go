@@ -7,8 +7,8 @@ import (
 )
 
 // A lookout finds the changes of the machine's interfaces for a source's reader, on a goroutine of
-// its own. Both parts of that may take long: the kernel lists interfaces under a lock (rtnl) that a
-// process which changes one may hold, and a filter with host names needs the name servers. Only the
+// its own. Both parts of that may take long. The kernel lists interfaces under a lock (rtnl) that
+// another process may hold to change one. A filter with host names needs the name servers. Only the
 // goroutine that reads may use it.
 type lookout struct {
 	present func() ([]Interface, error)

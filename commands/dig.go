@@ -150,8 +150,8 @@ func dig() *menu.Command {
 	}.Command()
 }
 
-// reordered sorts name, type and class of a line into their places, as BIND's dig does: they may
-// come in any order, so a word in another place that can be a type or a class is one. It reports
+// reordered sorts name, type and class of a line into their places. As with BIND's dig they may
+// come in any order: a word in another place is a type or a class if it can be one. It reports
 // false if the words make no question.
 func reordered(a *digArgs) bool {
 	if isDigType(a.Type) && dns.IsClass(a.Class) {

@@ -15,9 +15,9 @@ import (
 	"diagsh/internal/test/vt"
 )
 
-// An interruption is a line that goes on until Ctrl-C, what it shows before that (nothing, if what
-// can be waited for is a server which is asked), and how it ends then: with the exit status for
-// what was interrupted, or well where Ctrl-C is the end that it has.
+// An interruption is a line that runs until Ctrl-C, with what it shows before and how it ends. It
+// shows nothing if the test can wait for the question to a server instead. It ends with the status
+// of an interrupted command, or well if Ctrl-C is its usual end.
 type interruption struct {
 	line, shown, last string
 	status            menu.Code

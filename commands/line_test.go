@@ -9,9 +9,9 @@ import (
 	"diagsh/internal/menu"
 )
 
-// What a line means when it is sent, it means when it is typed: with the keywords of every command,
-// their beginnings, values that are beginnings of keywords, and flags, in any order. At a prompt
-// more is understood, never something else.
+// A line means the same when it is sent and when it is typed. The test uses the keywords of every
+// command, their beginnings, values that are beginnings of keywords, and flags, in any order. At a
+// prompt more is understood, never something else.
 func TestTypedAndSentLinesAreUnderstoodAlike(t *testing.T) {
 	tree := tree()
 	tree.Others = nil // words of other systems change what a refusal says, and refusals are not compared

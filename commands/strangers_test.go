@@ -91,7 +91,7 @@ func (r *reader) check(what, text string) {
 }
 
 // TestNoStrangerOnTheTerminal gives every command of the tree control characters, line ends and
-// escape sequences in every argument, has the machine itself full of names with them, and reads
+// escape sequences in every argument. The machine itself is full of names with them. The test reads
 // every text form: answers, failures, the logs, and reports.
 func TestNoStrangerOnTheTerminal(t *testing.T) {
 	t.Parallel()

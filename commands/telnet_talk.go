@@ -37,8 +37,8 @@ const (
 )
 
 // A talk is the exchange on one connection. Its lines come from a person, who sees the answers and
-// ends the talk, from a program (a pipe, or the argument say), whose lines are sent one after the
-// other, or there are none.
+// ends the talk. Or they come from a program (a pipe, or the argument say), and are sent one after
+// the other. Or there are none.
 type talk struct {
 	conn   *tcp.Conn
 	args   telnetArgs

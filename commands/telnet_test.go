@@ -90,8 +90,8 @@ func conversation(text string) string {
 	return regexp.MustCompile(`[\d.]+ ms`).ReplaceAllString(strings.ReplaceAll(text, "\r\n", "\n"), "N ms")
 }
 
-// Without a terminal the lines of standard input are sent, each when the one before is answered and
-// the first when the other side has spoken: through SSH, and on the appliance itself.
+// Without a terminal the lines of standard input are sent: the first when the peer has spoken, each
+// other when the one before is answered. So it is through SSH, and on the appliance itself.
 func TestTelnetThroughAPipe(t *testing.T) {
 	a := talkers(t)
 	const lines = "EHLO me\nDATA\none\n\n.\nQUIT\n"

@@ -60,9 +60,9 @@ var named = transcript.Scene{
 	},
 }
 
-// resolving has name servers that fail in the ways of name servers: 127.0.0.1, the first of its
-// own, fails, and 127.0.0.2 knows the zone; 127.0.0.3 cannot be asked over TCP, 127.0.0.4 sends
-// questions back, 127.0.0.5 knows no EDNS, 127.0.0.7 loses each question once, and at 127.0.0.6
+// resolving has name servers that fail in the ways of name servers. 127.0.0.1, the first of its
+// own, fails, and 127.0.0.2 knows the zone. 127.0.0.3 cannot be asked over TCP, 127.0.0.4 sends
+// questions back, and 127.0.0.5 knows no EDNS. 127.0.0.7 loses each question once, and at 127.0.0.6
 // there is none.
 var resolving = transcript.Scene{
 	Files: map[string]string{"/etc/hosts": "127.0.0.1 localhost\n",

@@ -37,9 +37,9 @@ func ipv6(t testing.TB, ns *netnstest.Namespace) {
 	})
 }
 
-// tap adds an interface whose media can be chosen: a tap device takes any that it is told it
-// supports, here 10 and 100 Mbit/s, 1000 with full duplex, and negotiation (tun_set_link_ksettings
-// in drivers/net/tun.c).
+// tap adds an interface whose media can be chosen. A tap device accepts all media that it is told
+// it supports (tun_set_link_ksettings in drivers/net/tun.c). Here these are 10 and 100 Mbit/s, 1000
+// with full duplex, and negotiation.
 func tap(t testing.TB, ns *netnstest.Namespace) {
 	ns.Do(t, func() {
 		if err := netlink.LinkAdd(&netlink.Tuntap{LinkAttrs: netlink.LinkAttrs{Name: "tap0"},

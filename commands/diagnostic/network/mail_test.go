@@ -16,9 +16,9 @@ import (
 	"diagsh/internal/test/transcript"
 )
 
-// mailScene has real mail servers: Postfix with a certificate that it signed itself, Exim with one
-// that has expired, OpenSMTPD with one that is not valid yet, and another Postfix with one that has
-// its name in the subject alone. The domain lab.example has the first two as its exchangers.
+// mailScene has real mail servers. Postfix has a self-signed certificate, Exim one that has
+// expired, and OpenSMTPD one that is not valid yet. Another Postfix has one with its name only in
+// the subject. The domain lab.example has the first two as its exchangers.
 var mailScene = transcript.Scene{
 	Files: map[string]string{"/etc/resolv.conf": nameserver.ResolvConf},
 	Setup: func(t testing.TB, network *netnstest.Namespace) {

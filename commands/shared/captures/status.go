@@ -117,9 +117,9 @@ func wait(files int64) string {
 	return fmt.Sprintf("%d files wait", files)
 }
 
-// Packets returns the counters in a line, as numbers that add up: packets that matched the filter
-// were received or dropped, and the received ones were written, except those in the rest of the
-// line.
+// Packets returns the counters in a line, as numbers that add up. Packets that matched the filter
+// were received or dropped. The received ones were written, except those that the rest of the line
+// counts.
 func Packets(s capture.Status) string {
 	text := fmt.Sprintf("%d received, %d written, ", s.PacketsReceived, s.PacketsWritten)
 	switch dropped := s.PacketsDropped; {
