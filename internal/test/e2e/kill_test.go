@@ -80,12 +80,12 @@ func testKilled(t *testing.T, format string) {
 	unix.Kill(session, unix.SIGKILL)
 	b.gone("the session", session)
 	ssh.Wait()
-	b.goesOn()
+	b.stillWrites()
 	ssh, session = b.person("packetcapture status survivor")
 	ssh.Process.Kill()
 	ssh.Wait()
 	b.gone("the session whose client was killed", session)
-	b.goesOn()
+	b.stillWrites()
 
 	_, session = b.person("packetcapture status survivor")
 	await.Until(b.t, "two seconds of traffic", func() bool { return b.capture("survivor").PacketsWritten > 10_000 })
@@ -133,8 +133,8 @@ func (b *bed) person(line string) (*exec.Cmd, int) {
 	return w.client, sessions[0]
 }
 
-// goesOn makes sure that packets are still written.
-func (b *bed) goesOn() {
+// stillWrites makes sure that packets are still written.
+func (b *bed) stillWrites() {
 	b.t.Helper()
 	before := b.capture("survivor")
 	if before.State != capture.Running {

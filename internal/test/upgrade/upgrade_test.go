@@ -96,7 +96,7 @@ func (former former) open(t *testing.T) {
 	f.exported(t, a, server)
 	recovered(t, a)
 	logins(t, a)
-	goesOn(t, a, ns)
+	usable(t, a, ns)
 	if now := secretsOf(t, a.Data); !reflect.DeepEqual(now, keys) {
 		t.Error("keys of the appliance are others than before")
 	}
@@ -105,7 +105,7 @@ func (former former) open(t *testing.T) {
 	a.Restart()
 	former.compare(t, a, f, movedByLogins)
 	logins(t, a)
-	goesOn(t, a, ns)
+	usable(t, a, ns)
 	// What changes one of the captures that were compared comes last.
 	mustRun(t, a, "op",
 		"packetcapture start name appended interface eth0 mode append format pcapng filter 'udp port 9'",
@@ -276,8 +276,8 @@ func logins(t *testing.T, a *appliance.Appliance) {
 	}
 }
 
-// goesOn makes sure that what the former build began and kept can be used.
-func goesOn(t *testing.T, a *appliance.Appliance, ns *netnstest.Namespace) {
+// usable makes sure that what the former build began and kept can be used now.
+func usable(t *testing.T, a *appliance.Appliance, ns *netnstest.Namespace) {
 	t.Helper()
 	written := func() float64 {
 		var s struct{ PacketsWritten float64 }
