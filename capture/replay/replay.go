@@ -30,6 +30,9 @@ type Opener func() (io.ReadCloser, error)
 // its oldest.
 var ErrGone = errors.New("the file was deleted since it was listed")
 
+// ErrEmpty is an Opener's error if the file has just been made, and nothing is in it. It is left out.
+var ErrEmpty = errors.New("nothing is in the file yet")
+
 // Open starts to read files, one after the other, as one capture. It opens the first at once, and
 // leaves out those before it that are gone. One that is gone later is an error, because packets in
 // the middle would be missing. The error is the opener's, pcapfile.ErrNoCapture or a
@@ -41,7 +44,7 @@ func (o Options) Open(files ...Opener) (*Source, error) {
 		s.files = s.files[1:]
 		err = s.open()
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
 	return s, nil
@@ -81,6 +84,10 @@ func (s *Source) open() error {
 		return io.EOF
 	}
 	file, err := s.files[0]()
+	if errors.Is(err, ErrEmpty) {
+		s.files = s.files[1:]
+		return s.open()
+	}
 	if err != nil {
 		return err
 	}

@@ -90,6 +90,8 @@ func TestArgumentsOfRecords(t *testing.T) {
 		`{"sizeBytes":100}`:                                                       "It is a size of at least 4KB",
 		`{"cpus":["a"]}`:                                                          "It is numbers from 0",
 		`{"limits":{"sizeBytes":5000},"x":{}}`:                                    `has no argument "x"`,
+		`{"e":1,"b":1,"d":1,"a1":1,"c":1,"f":1,"g":1,"h":1,"i":1}`:                `has no argument "a1"`, // always the first
+		`{"limits":{"e":1,"b":1,"d":1,"a1":1,"c":1,"f":1,"g":1}}`:                 `has no argument "limits.a1"`,
 	} {
 		var got aliasArgs
 		d := json.NewDecoder(strings.NewReader(object))

@@ -2,6 +2,8 @@ package menu
 
 import (
 	"encoding/json"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -11,19 +13,19 @@ import (
 // such as the limits of a capture, may come in that object.
 func (c *Command) FromJSON(object map[string]any) (Arguments, error) {
 	args := Arguments{}
-	for name, value := range object {
-		group, nested := value.(map[string]any)
+	for _, name := range slices.Sorted(maps.Keys(object)) { // so that of several errors it is always the same
+		group, nested := object[name].(map[string]any)
 		if !nested || c.param(name) != nil || !c.hasGroup(name) {
-			if err := c.addJSON(args, name, value); err != nil {
+			if err := c.addJSON(args, name, object[name]); err != nil {
 				return nil, err
 			}
 			continue
 		}
-		for member, value := range group {
+		for _, member := range slices.Sorted(maps.Keys(group)) {
 			if p := c.param(member); p == nil || p.group != name {
 				return nil, c.unknownArgument(name + "." + member)
 			}
-			if err := c.addJSON(args, member, value); err != nil {
+			if err := c.addJSON(args, member, group[member]); err != nil {
 				return nil, err
 			}
 		}
@@ -32,12 +34,7 @@ func (c *Command) FromJSON(object map[string]any) (Arguments, error) {
 }
 
 func (c *Command) hasGroup(name string) bool {
-	for i := range c.Params {
-		if c.Params[i].group == name {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(c.Params, func(p Param) bool { return p.group == name })
 }
 
 func (c *Command) addJSON(args Arguments, name string, value any) error {

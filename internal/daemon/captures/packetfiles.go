@@ -146,10 +146,15 @@ func (t *Table) openerOf(name, file string) replay.Opener {
 
 // openWritten opens a file that is being written, or has been.
 func (t *Table) openWritten(file string) (*os.File, error) {
-	if f, err := t.root.Open(capture.PartName(file)); err == nil {
-		return f, nil
+	f, err := t.root.Open(capture.PartName(file))
+	if err != nil {
+		return t.directory.OpenFile(file)
 	}
-	return t.directory.OpenFile(file)
+	if info, err := f.Stat(); err == nil && info.Size() == 0 {
+		f.Close()
+		return nil, replay.ErrEmpty // its header is on its way to the disk
+	}
+	return f, nil
 }
 
 // lists reports whether a capture has a file.

@@ -32,6 +32,12 @@ func TestReadingARingThatRuns(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	// The next file has just been made.
+	begun := capture.NumberedName("h-ring.pcap", 6)
+	listed = append(listed, capture.FileInfo{Name: begun})
+	if err := os.WriteFile(filepath.Join(d.Path(), capture.PartName(begun)), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	r := &entry{File: "h-ring.pcap", Status: capture.Status{Name: "ring", State: capture.Running, Files: listed}}
 	d.Table.mu.Lock()
 	d.Table.entries = append(d.Table.entries, r)

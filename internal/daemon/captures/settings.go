@@ -123,7 +123,7 @@ func (t *Table) specOf(r capture.Request) (capture.Spec, error) {
 	switch {
 	case spec.Name != "" && !capture.PlainName(spec.Name):
 		return spec, menu.BadArgument("name", "%s is not a name for a capture", menu.Quoted(spec.Name)).
-			WithHint("%s", capture.PlainNameHint)
+			WithHint("%s", capture.PlainNameHint(spec.Name))
 	case spec.Name == "" && spec.Mode == capture.Append:
 		return spec, menu.BadArgument("name", "A capture that appends needs the name of the one to append to")
 	}

@@ -52,7 +52,7 @@ func (q *Queue) CheckTarget(name string) error {
 // AddTarget keeps a target. Without a secret, the appliance logs in at one for SFTP by its own key.
 func (q *Queue) AddTarget(ctx context.Context, _ menu.Caller, t capture.Target, secret menu.Secret) (capture.Target, error) {
 	if !capture.PlainName(t.Name) {
-		return t, menu.BadArgument("name", "%s is not a name for a target", menu.Quoted(t.Name)).WithHint("%s", capture.PlainNameHint)
+		return t, menu.BadArgument("name", "%s is not a name for a target", menu.Quoted(t.Name)).WithHint("%s", capture.PlainNameHint(t.Name))
 	}
 	u, s, err := parseURL(t.URL)
 	if err != nil {
