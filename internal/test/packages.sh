@@ -49,6 +49,15 @@ python3 -c 'import paramiko' 2>/dev/null || /usr/bin/python3 -c 'import paramiko
 need traceroute traceroute
 need dig bind9-dnsutils
 
+# The programs of docs/automation.md (internal/test/automation), and libpcap to be timed (capture/filter).
+need expect expect
+need ansible-playbook ansible-core
+for module in pexpect netmiko; do
+    /usr/bin/python3 -W ignore -c "import $module" 2>/dev/null || missing="$missing python3-$module"
+done
+need cc gcc
+[ -e /usr/include/pcap/pcap.h ] || missing="$missing libpcap-dev libc6-dev"
+
 # Mail servers, which exclude each other as packages: unpacked, not installed (internal/test/mailservers). libidn12 is for Exim, libevent for
 # OpenSMTPD.
 mail=/var/cache/diagsh-tests/mail
