@@ -24,6 +24,8 @@ type dialogue struct {
 	mode  menu.Mode
 	asked map[string]bool   // arguments that were answered here
 	told  map[string]string // by argument: the text that preceded its question
+
+	refused string // argument whose answer was refused and not given again; empty if there is none
 }
 
 // command asks for what the command still needs and runs it. Ctrl-C in the dialogue is errTop. A
@@ -75,6 +77,9 @@ func (d *dialogue) step(ctx context.Context) (*menu.Error, error) {
 		return nil, d.answer(ctx, q)
 	case d.call.Bytes:
 		return nil, cmp.Or(s.report(errBytesOnTerminal()), errDone)
+	case d.refused != "":
+		// What there was to choose from has become less, and the only one left is not what was meant.
+		return nil, errDone
 	}
 	failure, err := s.run(ctx, d.call, d.args)
 	if failure == nil && err == nil {
@@ -105,6 +110,9 @@ func (d *dialogue) answer(ctx context.Context, q *menu.Question) error {
 		return cmp.Or(d.shell.print("Nothing was done.\n"), errDone)
 	}
 	d.args[q.Name], d.asked[q.Name] = q.Answer(answer), true
+	if q.Name == d.refused {
+		d.refused = ""
+	}
 	return nil
 }
 
@@ -116,6 +124,7 @@ func (d *dialogue) again(e *menu.Error) bool {
 	}
 	delete(d.args, e.Argument)
 	delete(d.asked, e.Argument)
+	d.refused = e.Argument
 	return true
 }
 

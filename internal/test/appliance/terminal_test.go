@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"diagsh/capture"
 	"diagsh/internal/test/appliance"
 	"diagsh/internal/test/await"
 	"diagsh/internal/test/netnstest"
@@ -393,5 +394,21 @@ func TestInterrupt(t *testing.T) {
 	var exit *ssh.ExitError
 	if err := session.Wait(); !errors.As(err, &exit) || exit.ExitStatus() != 130 {
 		t.Errorf("an interrupted line ends with %v", err)
+	}
+}
+
+// A capture that goes while it is chosen is refused. The one that is left is not taken for it.
+func TestChoiceThatGoesMeanwhile(t *testing.T) {
+	t.Parallel()
+	a := start(t, appliance.Options{})
+	mustRun(t, a, "packetcapture start chosen interfaces lo; packetcapture start other interfaces lo")
+	term := a.Terminal("op", 100, 24)
+	term.Type("packetcapture stop\r")
+	term.Prompted("[]> ")
+	mustRun(t, a, "packetcapture stop chosen; packetcapture delete chosen confirm yes")
+	term.Type("chosen\r")
+	term.Reads("chosen\nThere is no capture \"chosen\".\n" + strings.TrimSpace(top))
+	if s := statusOf(t, a, "other"); s.State != capture.Running {
+		t.Errorf("the other capture is %s", s.State)
 	}
 }
