@@ -7,6 +7,7 @@ import (
 	"diagsh/capture"
 	"diagsh/capture/afpacket"
 	"diagsh/capture/pcapfile"
+	"diagsh/internal/test/await"
 )
 
 // A path is the way of packets from blocks of the kernel into the buffers of a file, without a job.
@@ -48,10 +49,15 @@ func newPath(t testing.TB, format capture.Format, interfaces ...string) *path {
 	return p
 }
 
-// fill lets the kernel put n packets into the ring and hand over their blocks.
+// fill lets the kernel put n packets into the ring and hand over their blocks. It gives the kernel
+// time after some hundred: a backlog takes 1000 (net.core.netdev_max_backlog), and what does not fit
+// is gone.
 func (p *path) fill(n int, frame []byte) {
 	p.Helper()
-	for range n {
+	for sent := range n {
+		if sent%256 == 255 {
+			time.Sleep(time.Millisecond)
+		}
 		p.wire.send(frame)
 	}
 	time.Sleep(200 * time.Millisecond)
@@ -60,10 +66,14 @@ func (p *path) fill(n int, frame []byte) {
 // empty writes n packets from the ring to the file.
 func (p *path) empty(n int) {
 	p.Helper()
+	end := time.Now().Add(await.Patience)
 	for n > 0 {
-		got, err := p.source.Read(p.batch, time.Time{})
+		got, err := p.source.Read(p.batch[:min(n, len(p.batch))], end)
 		if err != nil {
 			p.Fatal(err)
+		}
+		if got == 0 && time.Now().After(end) {
+			p.Fatalf("%d packets did not come", n)
 		}
 		if _, err := p.file.Write(p.batch[:got]); err != nil {
 			p.Fatal(err)
