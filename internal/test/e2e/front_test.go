@@ -133,7 +133,7 @@ func TestFrontIsKilled(t *testing.T) {
 	b := newBed(t)
 	b.put("mx1-big-20260101-000000.pcap", make([]byte, 64<<20))
 	traffic := startStream(b.ns.Frames(t, "right"))
-	if r := b.Local("packetcapture start name survivor interface left filter 'udp port 9999'"); r.Status != 0 {
+	if r := b.Local("packetcapture start name survivor interface left filter 'udp port 9999' size 4GB"); r.Status != 0 {
 		t.Fatalf("%+v", r)
 	}
 	began := traffic.sent.Load()
