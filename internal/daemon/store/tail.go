@@ -49,13 +49,22 @@ type Tail struct {
 }
 
 // Run yields the newest count lines, the oldest of them first. With follow it yields every line
-// that is written from then on, once, and returns nil when ctx ends. A Tail runs once.
+// that is written from then on, once, and returns nil when ctx ends, be it among the newest lines or
+// after them. A Tail runs once.
 func (t *Tail) Run(ctx context.Context, count int, follow bool) error {
 	defer func() {
 		if t.file != nil {
 			t.file.Close()
 		}
 	}()
+	err := t.run(ctx, count, follow)
+	if follow && errors.Is(err, ctx.Err()) {
+		return nil // that is how following ends
+	}
+	return err
+}
+
+func (t *Tail) run(ctx context.Context, count int, follow bool) error {
 	written := t.Changed.Next()
 	if err := t.begin(ctx, count); err != nil {
 		return err
@@ -64,7 +73,7 @@ func (t *Tail) Run(ctx context.Context, count int, follow bool) error {
 		select {
 		case <-written:
 		case <-ctx.Done():
-			return nil // that is how following ends
+			return ctx.Err()
 		}
 		written = t.Changed.Next()
 		if err := t.catchUp(ctx); err != nil {

@@ -96,7 +96,9 @@ func (b *bed) rclone(user string, args ...string) appliance.Result {
 		"--sftp-user", user, "--sftp-key-file", b.KeyFile(user), "--retries", "1", "--low-level-retries", "1"}, args...)...)
 }
 
-// sshfs runs a script of sh while the appliance's files are mounted at $1.
+// sshfs runs a script of sh while the appliance's files are mounted at $1. The mount is in a namespace
+// of its own: were it to last, the folder is empty for whoever removes it. It is busy for a moment when
+// somebody who watches mounts has it open.
 func (b *bed) sshfs(user, script string, args ...string) appliance.Result {
 	b.t.Helper()
 	if _, err := os.Stat("/dev/fuse"); err != nil {
@@ -104,8 +106,16 @@ func (b *bed) sshfs(user, script string, args ...string) appliance.Result {
 	}
 	options := "port=" + strconv.Itoa(b.Port) + ",IdentityFile=" + b.KeyFile(user) +
 		",IdentitiesOnly=yes,IdentityAgent=none,StrictHostKeyChecking=no,UserKnownHostsFile=/dev/null,LogLevel=ERROR"
-	script = `sshfs -F /dev/null -o ` + options + ` ` + user + `@127.0.0.1:/ "$1" || exit; ` + script + `; status=$?; fusermount3 -u "$1"; exit $status`
-	return b.Exec("", "sh", append([]string{"-c", script, "sh", b.t.TempDir()}, args...)...)
+	script = `sshfs -F /dev/null -o ` + options + ` ` + user + `@127.0.0.1:/ "$1" || exit
+` + script + `; status=$?
+tries=100
+until fusermount3 -u "$1"; do
+	tries=$((tries - 1))
+	[ $tries = 0 ] && exit 99
+	sleep 0.1
+done 2>/dev/null
+exit $status`
+	return b.Exec("", "unshare", append([]string{"-m", "sh", "-c", script, "sh", b.t.TempDir()}, args...)...)
 }
 
 func (b *bed) asyncssh(user string, act ...string) appliance.Result {
