@@ -73,13 +73,14 @@ func (d *dialogue) step(ctx context.Context) (*menu.Error, error) {
 		return refused, nil
 	case err != nil:
 		return nil, err
+	case d.refused != "" && (q == nil || q.Name != d.refused):
+		// What there was to choose from has become less, and the only one left is not what was
+		// meant. The refusal was the last word: further answers would do nothing.
+		return nil, errDone
 	case q != nil:
 		return nil, d.answer(ctx, q)
 	case d.call.Bytes:
 		return nil, cmp.Or(s.report(errBytesOnTerminal()), errDone)
-	case d.refused != "":
-		// What there was to choose from has become less, and the only one left is not what was meant.
-		return nil, errDone
 	}
 	failure, err := s.run(ctx, d.call, d.args)
 	if failure == nil && err == nil {
@@ -109,10 +110,7 @@ func (d *dialogue) answer(ctx context.Context, q *menu.Question) error {
 	if answer == "" && enterLeaves(q) {
 		return cmp.Or(d.shell.print("Nothing was done.\n"), errDone)
 	}
-	d.args[q.Name], d.asked[q.Name] = q.Answer(answer), true
-	if q.Name == d.refused {
-		d.refused = ""
-	}
+	d.args[q.Name], d.asked[q.Name], d.refused = q.Answer(answer), true, ""
 	return nil
 }
 

@@ -17,6 +17,7 @@ import (
 
 	"diagsh/internal/access"
 	"diagsh/internal/test/await"
+	"diagsh/internal/test/netnstest"
 )
 
 // The test binary is what it starts: the line of a program, or the behaviour of a front.
@@ -114,7 +115,7 @@ func TestWaitTakesNoThread(t *testing.T) {
 	p := start(t, s, access.Program{Kind: "exec", Line: []byte("wait")})
 	heard(t, p)
 	if fd, err := unix.PidfdOpen(p.cmd.Process.Pid, 0); err != nil {
-		t.Skip("this kernel has no pidfd_open(2):", err)
+		netnstest.Missing(t, "this kernel has no pidfd_open(2): "+err.Error())
 	} else {
 		unix.Close(fd)
 	}

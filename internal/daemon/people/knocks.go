@@ -3,7 +3,6 @@ package people
 import (
 	"fmt"
 	"strings"
-	"sync"
 	"time"
 
 	"diagsh/internal/access"
@@ -18,32 +17,9 @@ const (
 	knockEvery = 10 * time.Second
 )
 
-// knocks bounds those lines.
-type knocks struct {
-	mu      sync.Mutex
-	used    float64 // lines of the burst
-	at      time.Time
-	leftOut int // since the last line
-}
-
-// due reports whether a line may be written now, and how many were left out before it.
-func (k *knocks) due(now time.Time) (leftOut int, ok bool) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.used = max(0, k.used-float64(now.Sub(k.at))/float64(knockEvery))
-	k.at = now
-	if k.used > knockBurst-1 {
-		k.leftOut++
-		return 0, false
-	}
-	k.used++
-	leftOut, k.leftOut = k.leftOut, 0
-	return leftOut, true
-}
-
 // Knocked implements api.Logins.
 func (p *People) Knocked(k access.Knock) {
-	leftOut, ok := p.knocks.due(time.Now())
+	leftOut, ok := p.knocks.Due(time.Now())
 	if !ok {
 		return
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"diagsh/internal/access"
+	"diagsh/internal/loglimit"
 	"diagsh/internal/test/roomtest"
 )
 
@@ -34,12 +35,12 @@ func TestKnocks(t *testing.T) {
 	if n := len(roomtest.Events(t, d, access.EventFilter{Act: access.ActRefused})); n < knockBurst || n > knockBurst+20 {
 		t.Errorf("%d lines", n)
 	}
-	var k knocks
+	k := loglimit.New(knockBurst, knockEvery)
 	now := time.Now()
 	for range 3 * knockBurst {
-		k.due(now)
+		k.Due(now)
 	}
-	if leftOut, ok := k.due(now.Add(knockEvery)); !ok || leftOut != 2*knockBurst {
+	if leftOut, ok := k.Due(now.Add(knockEvery)); !ok || leftOut != 2*knockBurst {
 		t.Errorf("then %v, with %d left out", ok, leftOut)
 	}
 }

@@ -47,6 +47,7 @@ import (
 	"diagsh/internal/access"
 	"diagsh/internal/daemon/audit"
 	"diagsh/internal/daemon/settings"
+	"diagsh/internal/loglimit"
 	"diagsh/internal/menu"
 )
 
@@ -78,9 +79,9 @@ type People struct {
 	sessions  *sessionTable
 	past      *loginLog
 	histories *histories
-	unchecked tally // passwords refused unseen
-	strangers tally // users of the machine without an account
-	knocks    knocks
+	unchecked tally             // passwords refused unseen
+	strangers tally             // users of the machine without an account
+	knocks    *loglimit.Limiter // lines about connections without a login
 	onDeleted func(user string)
 
 	adminKeyFile      string
@@ -93,7 +94,7 @@ type People struct {
 func Open(o Options) (*People, error) {
 	p := &People{
 		settings: o.Settings, audit: o.Audit, log: o.Log, hasher: newHasher(), guard: newGuard(o.Settings.LoginRules()),
-		onDeleted: o.OnDeleted, adminKeyFile: o.AdminKeyFile, firstPasswordFile: filepath.Join(o.Dir, "first-password"),
+		knocks: loglimit.New(knockBurst, knockEvery), onDeleted: o.OnDeleted, adminKeyFile: o.AdminKeyFile, firstPasswordFile: filepath.Join(o.Dir, "first-password"),
 	}
 	if p.onDeleted == nil {
 		p.onDeleted = func(string) {}

@@ -190,21 +190,21 @@ func TestKnocks(t *testing.T) {
 
 // The log tells how many lines it left out.
 func TestDoorLog(t *testing.T) {
-	var l refusalLog
+	l := newRefusalLog()
 	now := time.Now()
 	told := 0
 	for range 1000 {
-		if _, ok := l.due(now); ok {
+		if _, ok := l.Due(now); ok {
 			told++
 		}
 	}
 	if told != refusalBurst {
 		t.Errorf("%d lines at once", told)
 	}
-	if leftOut, ok := l.due(now.Add(refusalEvery)); !ok || leftOut != 1000-refusalBurst {
+	if leftOut, ok := l.Due(now.Add(refusalEvery)); !ok || leftOut != 1000-refusalBurst {
 		t.Errorf("then %v, with %d left out", ok, leftOut)
 	}
-	if leftOut, ok := l.due(now.Add(2 * refusalEvery)); !ok || leftOut != 0 {
+	if leftOut, ok := l.Due(now.Add(2 * refusalEvery)); !ok || leftOut != 0 {
 		t.Errorf("then %v, with %d left out", ok, leftOut)
 	}
 }

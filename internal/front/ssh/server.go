@@ -124,6 +124,7 @@ func New(ctx context.Context, o Options) (*Server, error) {
 		log:       o.Log,
 		limits:    limits,
 		startups:  newStartupLimiter(limits),
+		refusals:  newRefusalLog(),
 		conns:     map[net.Conn]struct{}{},
 	}
 	s.ctx, s.stop = context.WithCancel(context.Background())
