@@ -1,0 +1,150 @@
+// The frame of the page: who is signed in, the header, the view of the present address. views.js says how a view is added.
+
+import { html, render, Component, useEffect, useRef, useState } from './vendor/preact.js';
+import { get, onSignedOut, remove } from './api.js';
+import { connection } from './events.js';
+import { zone } from './format.js';
+import { useRoute } from './router.js';
+import { forget, readTree, session, useAllowed, useStore } from './state.js';
+import { Loading, MenuButton, Notices, notify, notifyFailure, Problem, Questions } from './ui.js';
+import { SessionEnd } from './sessionend.js';
+import { SignIn } from './signin.js';
+import { home, views } from './views.js';
+
+/** Boundary shows a fault of a view in its place; the rest of the page stays usable. */
+class Boundary extends Component {
+  componentDidCatch(err) { console.error(err); this.setState({ err }); }
+
+  componentWillReceiveProps(next) { if (next.place !== this.props.place) this.setState({ err: null }); }
+
+  render({ children }, { err }) {
+    if (!err) return children;
+    return html`<h1 tabindex="-1">Something went wrong</h1>
+      <p>This part of the page has a fault: ${String(err.message || err)}.</p>
+      <p><button type="button" onClick=${() => this.setState({ err: null })}>Show it again</button></p>`;
+  }
+}
+
+const loaded = new Map();
+
+/** View loads and draws the view of the present address. */
+function View() {
+  const { parts, query } = useRoute();
+  const name = parts[0] || home;
+  const view = views.find((v) => v.name === name);
+  const [, setTick] = useState(0);
+  const [failed, setFailed] = useState(null);
+  useEffect(() => {
+    setFailed(null);
+    if (!view || loaded.has(name)) return;
+    view.load().then((module) => { loaded.set(name, module.default); setTick((n) => n + 1); })
+      .catch(() => setFailed(name));
+  }, [name]);
+  useEffect(() => {
+    const who = session.value ? session.value.hostname : 'diagsh';
+    document.title = `${view ? view.title : 'Not found'} – ${who}`;
+  }, [name]);
+  const Shown = loaded.get(name);
+  useHeadingFocus(`${name}/${parts.slice(1, 3).join('/')}`, Boolean(Shown));
+  if (!view) return html`<h1 tabindex="-1">Not found</h1><p>There is no page at this address. <a href="#/">Go to the captures</a></p>`;
+  if (failed === name) return html`<h1 tabindex="-1">${view.title}</h1><p>This part of the page cannot be loaded. <button type="button" onClick=${() => location.reload()}>Reload</button></p>`;
+  if (!Shown) return html`<${Loading} what=${view.title.toLowerCase()} />`;
+  return html`<${Boundary} place=${parts.join('/')}><${Shown} parts=${parts.slice(1)} query=${query} /><//>`;
+}
+
+/** useHeadingFocus moves the focus to the heading when the place has changed, as a new page would. */
+function useHeadingFocus(place, ready) {
+  const before = useRef(null);
+  useEffect(() => {
+    if (!ready || before.current === place) return;
+    const first = before.current === null;
+    before.current = place;
+    if (!first) document.querySelector('main h1')?.focus();
+  }, [place, ready]);
+}
+
+/** useOffered returns the views that the caller may use something of. */
+function useOffered() {
+  const allowed = useAllowed();
+  return views.filter((view) => !view.uses || view.uses.some(allowed));
+}
+
+async function signOut() {
+  try { await remove('/v1/login'); } catch (err) { notifyFailure(err); return; }
+  forget();
+  session.set(false);
+}
+
+/** Header has the appliance's name, the parts of the page, help, and who is signed in. */
+function Header({ who }) {
+  const { parts } = useRoute();
+  const state = useStore(connection);
+  const inZone = useStore(zone);
+  const offered = useOffered();
+  const here = parts[0] || home;
+  const current = (name) => (name === here ? 'page' : undefined);
+  return html`<header class="top">
+    <a class="brand" href="#/"><img src="icon.svg" alt="" width="22" height="22" /><span>${who.hostname}</span></a>
+    <nav class="main-nav" aria-label="Main"><ul>${offered.filter((v) => v.nav).map((v) => html`<li key=${v.name}>
+      <a href=${`#/${v.name}`} aria-current=${current(v.name)}>${v.title}</a></li>`)}</ul></nav>
+    <div class="top-right">
+      ${state === 'lost' && html`<span class="badge warn" role="status">Connection lost, trying again</span>`}
+      <${MenuButton} label="Help and Support" className="help-menu">
+        ${offered.filter((v) => v.help).map((v) => html`<li key=${v.name}><a href=${`#/${v.name}`}>${v.help}</a></li>`)}
+        <li><a href="vendor/LICENSES.txt" target="_blank" rel="noreferrer">Licences of this page</a></li>
+      <//>
+      <${MenuButton} label=${html`<span class="who">${who.caller.user}</span> <span class="quiet">${who.caller.role}</span>`} className="user-menu">
+        <li><button type="button" onClick=${() => zone.set(inZone === 'utc' ? 'local' : 'utc')}>
+          ${inZone === 'utc' ? 'Show times in local time' : 'Show times in UTC'}</button></li>
+        <li><a href="#/password">Change password</a></li>
+        <li><button type="button" onClick=${signOut}>Sign out</button></li>
+      <//>
+    </div>
+  </header>`;
+}
+
+/** Signed is the page of a person who is signed in. */
+function Signed({ who }) {
+  useEffect(() => { readTree().catch(notifyFailure); }, []);
+  const skip = (e) => { e.preventDefault(); document.querySelector('main h1')?.focus(); };
+  return html`<a class="skip" href="#main" onClick=${skip}>Skip to the content</a>
+    <${Header} who=${who} />
+    ${who.notice && html`<div class="banner" role="note"><p>${who.notice}</p>${/passw/i.test(who.notice) && html`<a href="#/password">Change password</a>`}</div>`}
+    <main id="main"><${View} /></main>
+    <footer><span>${who.product}</span><span class="quiet">${who.welcome}</span></footer>
+    <${SessionEnd} who=${who} /><${Questions} />`;
+}
+
+async function learnWho() {
+  try {
+    await get('/v1/login');
+    session.set(await get('/v1/session'));
+  } catch (err) {
+    if (err.status === 401) { session.set(false); return; }
+    throw err;
+  }
+}
+
+function App() {
+  const who = useStore(session);
+  const [failure, setFailure] = useState(null);
+  const begin = () => { setFailure(null); learnWho().catch(setFailure); };
+  useEffect(begin, []);
+  let content;
+  if (failure) content = html`<main class="alone"><h1>No answer</h1><${Problem} failure=${failure} /><p><button type="button" onClick=${begin}>Try again</button></p></main>`;
+  else if (who === null) content = html`<main class="alone"><${Loading} what="the page" /></main>`;
+  else if (who === false) content = html`<${SignIn} onSignedIn=${begin} />`;
+  else content = html`<${Signed} who=${who} />`;
+  return html`${content}<${Notices} />`;
+}
+
+onSignedOut(() => {
+  if (!session.value) return;
+  forget();
+  session.set(false);
+  notify('You are signed out: the session has ended.', { kind: 'info' });
+});
+
+const root = document.getElementById('app');
+root.replaceChildren();
+render(html`<${App} />`, root);
