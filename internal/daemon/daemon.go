@@ -16,6 +16,7 @@ import (
 	"diagsh/internal/api"
 	"diagsh/internal/daemon/audit"
 	"diagsh/internal/daemon/captures"
+	"diagsh/internal/daemon/certificates"
 	"diagsh/internal/daemon/commits"
 	"diagsh/internal/daemon/exports"
 	"diagsh/internal/daemon/files"
@@ -52,6 +53,7 @@ type Daemon struct {
 	*people.People
 	*files.Directory
 	*commitsRoom
+	*certificates.Certificates
 	*exports.Queue
 	*captures.Table
 	*reportsRoom
@@ -157,6 +159,12 @@ func (d *Daemon) open(o Options) error {
 	if err := d.openCommits(o); err != nil {
 		return err
 	}
+	if d.Certificates, err = certificates.Open(certificates.Options{
+		Dir: o.Dir, Log: d.log, Hostname: d.Hostname, System: d.System,
+	}); err != nil {
+		return err
+	}
+	d.opened(d.Certificates)
 	if err := d.openCaptures(o); err != nil {
 		return err
 	}

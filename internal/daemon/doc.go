@@ -3,15 +3,16 @@
 // It implements api.Appliance; commands reach it through the small interfaces that they declare
 // themselves.
 //
-//	store      how bytes get on the disk
-//	settings   what holds: the host configuration, and what is committed on top of it
-//	audit      who did what
-//	people     who may come in, and who is in
-//	files      the diagnostic directory, whose files have owners
-//	commits    the configuration that people commit, and what it changes on the machine
-//	exports    copies of files to other hosts
-//	captures   captures, and views of packets
-//	reports    archives of what commands say
+//	store         how bytes get on the disk
+//	settings      what holds: the host configuration, and what is committed on top of it
+//	audit         who did what
+//	people        who may come in, and who is in
+//	files         the diagnostic directory, whose files have owners
+//	commits       the configuration that people commit, and what it changes on the machine
+//	certificates  what clients of TLS are shown, and its keys
+//	exports       copies of files to other hosts
+//	captures      captures, and views of packets
+//	reports       archives of what commands say
 //
 // # What is in the data directory
 //
@@ -28,6 +29,7 @@
 //	captures.json     captures that ended, and those that were running at the last look
 //	commits.json      the ledger of the configuration: the last commits, and one that is being applied
 //	configuration/    what saveconfig wrote
+//	certificates/     own.json, the certificate that the appliance made itself, with its key
 //	settings.json     what a capture starts with unless its owner says otherwise
 //	targets.json      where files are copied to, with secrets
 //	exports.json      the files that wait to be copied, and those that were

@@ -1,0 +1,54 @@
+package certificates
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"sync"
+	"testing"
+)
+
+// A bed is Certificates whose host has a name, and what they logged and audited.
+type bed struct {
+	*Certificates
+	log     *bytes.Buffer
+	mu      sync.Mutex
+	audited []string
+}
+
+// open opens the certificates of a data directory.
+func open(t testing.TB, dir string) *bed {
+	t.Helper()
+	b := &bed{log: &bytes.Buffer{}}
+	c, err := Open(b.options(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Certificates = c
+	t.Cleanup(func() { c.Close(t.Context()) })
+	return b
+}
+
+func (b *bed) options(dir string) Options {
+	return Options{
+		Dir: dir, Log: slog.New(slog.NewTextHandler(b, nil)),
+		Hostname: func() string { return "mx1.example.com" },
+		System: func(path, message string, _ map[string]string) {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			b.audited = append(b.audited, fmt.Sprintf("%s: %s", path, message))
+		},
+	}
+}
+
+func (b *bed) Write(line []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.log.Write(line)
+}
+
+func (b *bed) logged() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.log.String()
+}
