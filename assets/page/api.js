@@ -96,10 +96,13 @@ export const run = (path, args = {}, options) => json('POST', commandURL('run', 
  * @param {string} path
  * @param {object} args
  * @param {{signal?: AbortSignal, background?: boolean, onRecord?: (record: any) => void, onText?: (text: string) => void,
- *   onProgress?: (text: string) => void, onRun?: (id: string) => void, form?: 'json'|'text'}} options
+ *   onProgress?: (text: string) => void, onRun?: (id: string) => void, onView?: (bound: 'begin'|'end') => void,
+ *   form?: 'json'|'text', input?: 'typed', columns?: number}} options input says that lines will be said to it, columns how
+ *   wide text may be; the text between the bounds of a view takes the place of the view before
  */
-export async function stream(path, args, { signal, background, onRecord, onText, onProgress, onRun, form = 'json' } = {}) {
-  const answer = await request('POST', `${commandURL('run', path)}?form=${form}`, {
+export async function stream(path, args, { signal, background, onRecord, onText, onProgress, onRun, onView, form = 'json', input, columns } = {}) {
+  const query = new URLSearchParams({ form, ...(input && { input }), ...(columns && { columns }) });
+  const answer = await request('POST', `${commandURL('run', path)}?${query}`, {
     body: args, signal, background, headers: { Accept: 'application/vnd.diagsh.frames' },
   });
   onRun?.(answer.headers.get('Diagsh-Run') || '');
@@ -108,6 +111,7 @@ export async function stream(path, args, { signal, background, onRecord, onText,
   let last;
   for await (const { head, bytes } of frames(answer)) {
     if (head.progress) onProgress?.(head.progress);
+    if (head.view) onView?.(head.view);
     if (bytes.length && form === 'json') lines.add(bytes);
     if (bytes.length && form === 'text') onText?.(texts.decode(bytes, { stream: true }));
     if (head.exit !== undefined) last = head;

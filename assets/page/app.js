@@ -7,6 +7,7 @@ import { zone } from './format.js';
 import { useRoute } from './router.js';
 import { forget, readTree, session, useAllowed, useStore } from './state.js';
 import { Loading, MenuButton, Notices, notify, notifyFailure, Problem, Questions } from './ui.js';
+import { BoxButton } from './boxkey.js';
 import { SessionEnd } from './sessionend.js';
 import { SignIn } from './signin.js';
 import { home, views } from './views.js';
@@ -89,6 +90,7 @@ function Header({ who }) {
       <a href=${`#/${v.name}`} aria-current=${current(v.name)}>${v.title}</a></li>`)}</ul></nav>
     <div class="top-right">
       ${state === 'lost' && html`<span class="badge warn" role="status">Connection lost, trying again</span>`}
+      <${BoxButton} />
       <${MenuButton} label="Help and Support" className="help-menu">
         ${offered.filter((v) => v.help).map((v) => html`<li key=${v.name}><a href=${`#/${v.name}`}>${v.help}</a></li>`)}
         <li><a href="vendor/LICENSES.txt" target="_blank" rel="noreferrer">Licences of this page</a></li>

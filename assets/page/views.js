@@ -18,6 +18,7 @@
 
 export const views = [
   { name: 'captures', title: 'Captures', nav: true, help: 'Packet Capture', load: () => import('./captures.js') },
+  { name: 'commands', title: 'Commands', nav: true, load: () => import('./commands.js') },
   { name: 'password', title: 'Change password', load: () => import('./password.js') },
 ];
 

@@ -1,0 +1,91 @@
+// A text with suggestions: the combobox of the ARIA Authoring Practices, fed by choices or by the appliance.
+
+import { html, useEffect, useId, useRef, useState } from './vendor/preact.js';
+import { clean } from './values.js';
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+/** head returns the beginning of a text up to an offset in bytes, as the API counts. */
+export const head = (text, bytes) => decoder.decode(encoder.encode(text).subarray(0, bytes));
+
+/** fromChoices returns a suggest function for a list of {value, label, help}: those that have the text in them, or all for a whole value. */
+export const fromChoices = (choices) => async (text) => {
+  const wanted = text.trim().toLowerCase();
+  const whole = choices.some((c) => c.value.toLowerCase() === wanted);
+  const found = choices.filter((c) => whole || `${c.value} ${c.label || ''}`.toLowerCase().includes(wanted));
+  return { start: 0, candidates: found.map((c) => ({ text: c.value, shown: c.label, help: c.help })) };
+};
+
+/**
+ * Combobox is an input with a list of what may stand at the cursor. suggest(text up to the cursor) resolves to {start,
+ * candidates: [{text, help}]}, start in bytes. goesOn says that more words may follow a candidate.
+ *
+ * Down opens the list, Enter and Tab take the marked candidate, Escape closes the list.
+ * onKey sees each key first, and returns true for those that it has handled.
+ */
+export function Combobox({ own, value, onInput, onChange, suggest, goesOn, onKey, inputRef, label, placeholder, always }) {
+  const [found, setFound] = useState(null);
+  const [at, setAt] = useState(-1);
+  const list = useId();
+  const inner = useRef(null);
+  const input = inputRef || inner;
+  const turn = useRef(0);
+  const timer = useRef(0);
+  useEffect(() => () => clearTimeout(timer.current), []);
+
+  const close = () => { turn.current += 1; clearTimeout(timer.current); setFound(null); setAt(-1); };
+  const look = async (mark) => {
+    turn.current += 1;
+    const own = turn.current;
+    const element = input.current;
+    const text = element.value.slice(0, element.selectionStart ?? element.value.length);
+    let answer = null;
+    try { answer = await suggest(text); } catch { /* without suggestions the text can still be typed */ }
+    if (own !== turn.current || document.activeElement !== element) return;
+    setFound(answer && (answer.candidates.length || answer.remark || answer.value) ? { ...answer, text } : null);
+    setAt(mark && answer?.candidates.length ? 0 : -1);
+  };
+  const soon = () => { clearTimeout(timer.current); timer.current = setTimeout(look, 120); };
+  const candidates = found ? found.candidates : [];
+
+  const take = (i) => {
+    const c = candidates[i];
+    const before = head(found.text, found.start) + c.text + (goesOn ? ' ' : '');
+    const rest = goesOn ? input.current.value.slice(found.text.length).replace(/^ /, '') : '';
+    close();
+    onInput(before + rest);
+    input.current.value = before + rest;
+    input.current.setSelectionRange(before.length, before.length);
+    input.current.focus();
+    if (goesOn) soon(); else onChange?.(before + rest);
+  };
+  const key = (e) => {
+    if (onKey && onKey(e, { open: candidates.length > 0, at, close, take })) return;
+    if (e.key === 'ArrowDown' || e.key === 'ArrowUp') {
+      e.preventDefault();
+      if (!candidates.length) { look(true); return; }
+      const step = e.key === 'ArrowDown' ? 1 : -1;
+      setAt((at + step + candidates.length + (at < 0 && step < 0 ? 1 : 0)) % candidates.length);
+    } else if (e.key === 'Escape' && found) {
+      e.preventDefault();
+      e.stopPropagation();
+      close();
+    } else if ((e.key === 'Enter' || e.key === 'Tab') && at >= 0 && !e.shiftKey) {
+      e.preventDefault();
+      take(at);
+    }
+  };
+  return html`<div class="combobox">
+    <input ...${own} ref=${input} type="text" role="combobox" aria-label=${label} placeholder=${placeholder} autocomplete="off" autocapitalize="off" spellcheck=${false}
+      aria-autocomplete="list" aria-expanded=${candidates.length ? 'true' : 'false'} aria-controls=${list}
+      aria-activedescendant=${at >= 0 ? `${list}-${at}` : undefined}
+      value=${value} onInput=${(e) => { onInput(e.target.value); soon(); }} onChange=${(e) => onChange?.(e.target.value)}
+      onKeyDown=${key} onClick=${() => !found && look(false)} onBlur=${close} />
+    <ul id=${list} role="listbox" aria-label="Suggestions" hidden=${!candidates.length}>
+      ${candidates.slice(0, 100).map((c, i) => html`<li key=${c.text} id=${`${list}-${i}`} role="option" aria-selected=${i === at ? 'true' : 'false'}
+        onMouseDown=${(e) => { e.preventDefault(); take(i); }}><span>${clean(c.shown || c.text)}</span>${c.help && html`<span class="quiet">${clean(c.help)}</span>`}</li>`)}
+    </ul>
+    ${always && found && !candidates.length && html`<p class="hint">${found.remark ? clean(found.remark) : `${found.value.text}: ${found.value.help}`}</p>`}
+  </div>`;
+}
