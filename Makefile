@@ -3,6 +3,7 @@
 GO      ?= go
 DATA    ?= var
 SSH     ?= :2222
+HTTPS   ?= 127.0.0.1:8443
 # What version names: Go stamps no commit in a git worktree.
 COMMIT  := $(shell git describe --always --dirty --abbrev=12 2>/dev/null)
 TIME    := $(shell git log -1 --format=%cI 2>/dev/null)
@@ -16,8 +17,8 @@ help: ## list the targets
 run: build ## build, start the appliance with its data in ./var, open the menus; leaving them ends it
 	@mkdir -p $(DATA)
 	@as=; if [ "$$(id -u)" != 0 ] && command -v sudo >/dev/null && { sudo -n true 2>/dev/null || [ -t 0 ]; }; then as=sudo; fi; \
-	if [ -t 0 ] && [ -t 1 ]; then exec $$as bin/diagsh serve --data $(DATA) --ssh $(SSH) --log $(DATA)/diagsh.log --shell; \
-	else exec $$as bin/diagsh serve --data $(DATA) --ssh $(SSH); fi
+	if [ -t 0 ] && [ -t 1 ]; then exec $$as bin/diagsh serve --data $(DATA) --ssh $(SSH) --https $(HTTPS) --log $(DATA)/diagsh.log --shell; \
+	else exec $$as bin/diagsh serve --data $(DATA) --ssh $(SSH) --https $(HTTPS); fi
 
 build: ## one static binary, bin/diagsh
 	@$(BUILD)

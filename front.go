@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -9,9 +10,11 @@ import (
 	"os/signal"
 	"syscall"
 
+	"diagsh/assets"
 	"diagsh/capture/decode"
 	"diagsh/internal/access"
 	"diagsh/internal/confine"
+	"diagsh/internal/front/https"
 	sshfront "diagsh/internal/front/ssh"
 	"diagsh/internal/privsep"
 )
@@ -23,9 +26,6 @@ const (
 	firstListener     = 4
 )
 
-// sshListener is the name of the listener for SSH.
-const sshListener = "ssh"
-
 // front runs the process that faces the network, and returns the exit status. The process has no
 // rights but the descriptors that it inherits, and ends with the appliance.
 func front(names []string) int {
@@ -35,16 +35,15 @@ func front(names []string) int {
 	inherited := os.NewFile(controlDescriptor, "appliance")
 	own := ownUser(inherited)
 	control, err := privsep.InheritControl(inherited, func() { os.Exit(exitFailed) })
-	if err != nil || len(names) != 1 || names[0] != sshListener {
+	var network map[string]net.Listener
+	if err == nil {
+		network, err = inheritListeners(names)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "diagsh: front is started by diagsh serve, with its listeners.")
 		return exitUsage
 	}
-	handed := os.NewFile(firstListener, names[0])
-	listener, err := net.FileListener(handed)
-	handed.Close()
-	if err == nil {
-		err = confine.Front(own)
-	}
+	err = confine.Front(own)
 	if err != nil {
 		log.Error("the front could not be confined, so it did not begin", "error", err)
 		return exitFailed
@@ -52,16 +51,72 @@ func front(names []string) int {
 	signal.Ignore(syscall.SIGHUP, syscall.SIGINT, syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	server, err := sshfront.New(ctx,
-		sshfront.Options{Listener: listener, Appliance: sshAppliance{privsep.NewFront(control.Dial)}, Log: log})
-	if err == nil {
-		err = server.Serve(ctx)
-	}
-	if err != nil {
+	if err := serveNetwork(ctx, network, privsep.NewFront(control.Dial), log); err != nil {
 		log.Error("the front failed", "error", err)
 		return exitFailed
 	}
 	return 0
+}
+
+// inheritListeners returns the listeners that the process inherited, by their names.
+func inheritListeners(names []string) (map[string]net.Listener, error) {
+	network := map[string]net.Listener{}
+	for n, name := range names {
+		handed := os.NewFile(firstListener+uintptr(n), name)
+		listener, err := net.FileListener(handed)
+		handed.Close()
+		if err != nil {
+			return nil, err
+		}
+		network[name] = listener
+	}
+	if network[sshListener] == nil {
+		return nil, errors.New("there is no listener for SSH")
+	}
+	return network, nil
+}
+
+// serveNetwork serves SSH, and HTTPS if there is a listener for it, until ctx is done or one of them
+// fails.
+func serveNetwork(ctx context.Context, network map[string]net.Listener, front *privsep.Front, log *slog.Logger) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	ssh, err := sshfront.New(ctx,
+		sshfront.Options{Listener: network[sshListener], Appliance: sshAppliance{front}, Log: log})
+	if err != nil {
+		return err
+	}
+	serve := []func(context.Context) error{ssh.Serve}
+	if listener := network[httpsListener]; listener != nil {
+		web, err := https.New(https.Options{Listener: listener, Appliance: httpsAppliance{front}, Page: assets.Page(), Log: log})
+		if err != nil {
+			return err
+		}
+		serve = append(serve, web.Serve)
+	}
+	ended := make(chan error, len(serve))
+	for _, one := range serve {
+		go func() {
+			ended <- one(ctx)
+			stop() // the front is one process: another takes the place of all of it
+		}()
+	}
+	var all error
+	for range serve {
+		all = errors.Join(all, <-ended)
+	}
+	return all
+}
+
+// An httpsAppliance is privsep's front with the results that front/https declares.
+type httpsAppliance struct{ *privsep.Front }
+
+func (a httpsAppliance) Client(ctx context.Context) (https.Client, error) {
+	client, err := a.Front.Client(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return client, nil
 }
 
 // An sshAppliance is privsep's front with the results that front/ssh declares. On an error its

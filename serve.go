@@ -35,8 +35,9 @@ import (
 )
 
 type serveFlags struct {
-	data, ssh, socket, config, adminKey, log string
-	shell                                    bool
+	data, ssh, https, socket, config, adminKey, log string
+	httpsNamed                                      bool // https is not the default
+	shell                                           bool
 }
 
 // serve runs the appliance until a signal, and returns the exit status.
@@ -45,6 +46,7 @@ func serve(args []string) int {
 	flags := newFlags("diagsh serve")
 	flags.StringVar(&f.data, "data", "/var/lib/diagsh", "")
 	flags.StringVar(&f.ssh, "ssh", ":2222", "")
+	flags.StringVar(&f.https, "https", httpsAddress, "")
 	flags.StringVar(&f.socket, "socket", "", "")
 	flags.StringVar(&f.config, "config", "", "")
 	flags.StringVar(&f.adminKey, "admin-key", "", "")
@@ -60,6 +62,7 @@ func serve(args []string) int {
 		fmt.Fprintf(os.Stderr, "diagsh serve: unexpected argument %q.\n", flags.Arg(0))
 		return exitUsage
 	}
+	flags.Visit(func(one *flag.Flag) { f.httpsNamed = f.httpsNamed || one.Name == "https" })
 	if missing := missingCapabilities(); missing != "" {
 		self, _ := os.Executable()
 		fmt.Fprintf(os.Stderr, "diagsh serve: It lacks the capabilities %s; run it as root, or give them once with: "+
@@ -113,14 +116,13 @@ func appliance(f serveFlags) error {
 	if err != nil {
 		return err
 	}
-	listener, err := whenFree(func() (net.Listener, error) { return net.Listen("tcp", f.ssh) })
+	network, err := listen(f, log)
 	if err != nil {
-		return fmt.Errorf("the SSH address %s cannot be used: %w", f.ssh, err)
+		return err
 	}
-	port := listener.Addr().(*net.TCPAddr).Port
 	d, err := whenFree(func() (*daemon.Daemon, error) {
 		return daemon.Open(daemon.Options{
-			Dir: f.data, ConfigFile: f.config, AdminKeyFile: f.adminKey, ManagementPorts: []uint16{uint16(port)},
+			Dir: f.data, ConfigFile: f.config, AdminKeyFile: f.adminKey, ManagementPorts: network.ports(),
 			Product: product + " " + version, Log: log, ServiceCatalogue: assets.Services,
 		})
 	})
@@ -136,11 +138,11 @@ func appliance(f serveFlags) error {
 	if err != nil {
 		return errors.Join(err, d.Close(context.Background()))
 	}
-	front, err := startFront(f, d, boundary, sessions, listener.(*net.TCPListener), log)
+	front, err := startFront(f, d, boundary, sessions, network, log)
 	if err != nil {
 		return errors.Join(err, d.Close(context.Background()))
 	}
-	err = runUntilEnd(f, d, boundary, socket, port)
+	err = runUntilEnd(f, d, boundary, socket, network)
 	// The front ends first, and with it its sessions, so that no user starts anything more. Then
 	// the boundary ends. The captures end last and their files get their names.
 	front.Close()
@@ -193,28 +195,30 @@ func openLog(path string) (log *slog.Logger, end func() error, err error) {
 	return slog.New(slog.NewTextHandler(to, nil)), end, nil
 }
 
-// startFront starts the process that listens on the network. It takes ssh over and closes it.
+// startFront starts the process that listens on the network. It takes the listeners over and closes
+// them.
 func startFront(f serveFlags, d *daemon.Daemon, boundary *api.Server, sessions *spawn.Spawner,
-	ssh *net.TCPListener, log *slog.Logger) (*spawn.Front, error) {
-	defer ssh.Close()
+	network listeners, log *slog.Logger) (*spawn.Front, error) {
+	defer network.close()
 	keys, err := hostkeys.Open(filepath.Join(f.data, "hostkeys"), log)
 	if err != nil {
 		return nil, err
 	}
-	listener, err := spawn.ListenerOf(sshListener, ssh)
+	handed, err := network.handed()
 	if err != nil {
 		return nil, err
 	}
 	return spawn.StartFront(spawn.FrontOptions{
-		Listeners: []spawn.Listener{listener},
+		Listeners: handed,
 		Control:   privsep.ControlPair,
 		Monitor: func() spawn.Monitor {
 			return privsep.NewMonitor(privsep.Options{
-				Logins:   d,
-				Boundary: sessionBoundary{boundary},
-				Spawner:  spawner{sessions},
-				HostKeys: keys,
-				Log:      log,
+				Logins:       d,
+				Boundary:     sessionBoundary{boundary},
+				Spawner:      spawner{sessions},
+				HostKeys:     keys,
+				Certificates: d,
+				Log:          log,
 			})
 		},
 		Log: log,
@@ -239,14 +243,14 @@ func (b sessionBoundary) Files(session string) privsep.Files { return b.Server.F
 
 // runUntilEnd serves until a signal, until the user leaves the appliance's own shell, or until the
 // boundary fails.
-func runUntilEnd(f serveFlags, d *daemon.Daemon, boundary *api.Server, socket *net.UnixListener, port int) (err error) {
+func runUntilEnd(f serveFlags, d *daemon.Daemon, boundary *api.Server, socket *net.UnixListener, network listeners) (err error) {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	ended := make(chan error, 1)
 	go func() { ended <- boundary.Serve(socket) }()
-	announce(d, port)
+	announce(d, network)
 	systemd.SdNotify(false, systemd.SdNotifyReady)
-	go tellSystemd(ctx, d, port)
+	go tellSystemd(ctx, d, int(portOf(network.ssh)))
 	if f.shell && term.IsTerminal(0) && term.IsTerminal(1) {
 		signal.Ignore(syscall.SIGINT) // Ctrl-C is the shell's
 		err = ownShell(ctx, boundary)
@@ -262,8 +266,12 @@ func runUntilEnd(f serveFlags, d *daemon.Daemon, boundary *api.Server, socket *n
 
 // announce prints how to log in. It shows the first password on a terminal only, because anything
 // else that standard output may be, such as the journal, would keep it.
-func announce(d *daemon.Daemon, port int) {
-	fmt.Printf("diagsh %s is running. Log in with:\n\n    ssh -p %d admin@localhost\n\n", version, port)
+func announce(d *daemon.Daemon, network listeners) {
+	fmt.Printf("diagsh %s is running. Log in with:\n\n    ssh -p %d admin@localhost\n", version, portOf(network.ssh))
+	if network.https != nil {
+		fmt.Printf("    %s\n\nThe certificate's fingerprint is SHA256 %s\n", network.page(), d.CertificateFingerprint())
+	}
+	fmt.Println()
 	password, file := d.FirstPassword(), d.FirstPasswordFile()
 	switch {
 	case password != "" && file != "" && term.IsTerminal(1):

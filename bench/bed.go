@@ -113,7 +113,7 @@ func (b *bed) startAppliance(ctx context.Context, binary string) (*server, error
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, binary, "serve", "--data", b.data, "--ssh", "127.0.0.1:0", "--config", config,
+	cmd := exec.CommandContext(ctx, binary, "serve", "--data", b.data, "--ssh", "127.0.0.1:0", "--https", "off", "--config", config,
 		"--admin-key", b.key()+".pub", "--log", b.path("log"))
 	output, err := cmd.StdoutPipe()
 	if err != nil {

@@ -119,7 +119,7 @@ func (n *namespace) beside(
 func (b *bed) applianceIn(ctx context.Context, ns *namespace) (*server, string, error) {
 	data := b.path("sockets")
 	socket := filepath.Join(data, "api.sock")
-	cmd := exec.CommandContext(ctx, b.binary, "serve", "--data", data, "--ssh", "127.0.0.1:0", "--log",
+	cmd := exec.CommandContext(ctx, b.binary, "serve", "--data", data, "--ssh", "127.0.0.1:0", "--https", "off", "--log",
 		b.path("sockets-log"))
 	output, err := cmd.StdoutPipe()
 	if err != nil {

@@ -88,7 +88,7 @@ func (w *wire) startAppliance(ctx context.Context) error {
 		0o600); err != nil {
 		return err
 	}
-	w.server = inside(ctx, receiver, receiverCPU, w.b.binary, "serve", "--data", w.data, "--ssh", "127.0.0.1:0",
+	w.server = inside(ctx, receiver, receiverCPU, w.b.binary, "serve", "--data", w.data, "--ssh", "127.0.0.1:0", "--https", "off",
 		"--config", config, "--admin-key", w.b.key()+".pub", "--log", w.b.path("wire.log"))
 	output, err := w.server.StdoutPipe()
 	if err != nil {

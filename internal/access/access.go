@@ -74,8 +74,10 @@ type Login struct {
 	Method string      `json:"method"`
 	Began  time.Time   `json:"began"`
 	// a session ends after that time without a key pressed; 0: never
-	Idle     int  `json:"idleSeconds"`
-	MayFiles bool `json:"mayFiles"` // the role may read files, so that SFTP is worth offering
+	Idle int `json:"idleSeconds"`
+	// a session of the page ends after that time, whatever is done in it
+	LongestWeb int  `json:"longestWebSeconds"`
+	MayFiles   bool `json:"mayFiles"` // the role may read files, so that SFTP is worth offering
 }
 
 // A Session is a current session, as `who` lists them.
@@ -84,7 +86,7 @@ type Session struct {
 	User     string    `json:"user"`
 	Role     menu.Role `json:"role"`
 	Source   string    `json:"source"`
-	Type     string    `json:"type"` // shell, exec, sftp, api
+	Type     string    `json:"type"` // shell, exec, sftp, web, api
 	Began    time.Time `json:"startTime"`
 	IdleFrom time.Time `json:"idleSinceTime"`
 	Running  []string  `json:"running"` // paths of the running commands

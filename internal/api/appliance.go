@@ -45,10 +45,11 @@ type Sessions interface {
 	// session that has ended the error is a *menu.Error of code Denied.
 	Current(session string) (menu.Caller, error)
 
-	// Running notes that a session runs the command at path, until done is called.
-	Running(session, path string) (done func())
+	// Running notes that a session runs the command at path, until done is called. The session is
+	// not idle meanwhile, except with background: then a page runs the command by itself.
+	Running(session, path string, background bool) (done func())
 
-	// Alive notes that the session sent a request, so it is not idle.
+	// Alive notes that the session sent a request of its user, so it is not idle.
 	Alive(session string)
 }
 

@@ -107,7 +107,7 @@ func (d *fakeAppliance) Current(session string) (menu.Caller, error) {
 	}, nil
 }
 
-func (d *fakeAppliance) Running(_, path string) func() {
+func (d *fakeAppliance) Running(_, path string, _ bool) func() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.whenRunning != nil {

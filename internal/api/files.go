@@ -159,7 +159,7 @@ func (s *Server) listFiles(w http.ResponseWriter, r *http.Request, caller menu.C
 }
 
 func (s *Server) readFile(w http.ResponseWriter, r *http.Request, caller menu.Caller) error {
-	caller, done, err := s.uses(caller, "download "+shown(r.PathValue("name")))
+	caller, done, err := s.uses(r, caller, "download "+shown(r.PathValue("name")))
 	defer done()
 	if err != nil {
 		return err

@@ -88,7 +88,7 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request, caller menu.Caller)
 	}
 	act.event = eventOf(caller, access.ActCommand, path)
 	if err == nil {
-		now, done, changed := s.uses(caller, act.event.Path)
+		now, done, changed := s.uses(r, caller, act.event.Path)
 		defer done()
 		if err = changed; err == nil {
 			caller, act.event.Role = now, now.Role

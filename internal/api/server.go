@@ -26,11 +26,19 @@ const (
 )
 
 // Bounds of a session: the commands that run at a time, and all requests at a time on one
-// connection of HTTP/2. The menus need two or three, and each run needs room for its interrupt.
+// connection of HTTP/2. The menus need two or three, and each run needs room for its interrupt. The
+// tabs of a browser share a session, and each of them may follow several things.
 const (
-	maxRuns     = 12
-	maxRequests = 16
+	maxRuns     = 24
+	maxRequests = 96
 )
+
+// BackgroundHeader is the header of a request by which a page says "true": no act of its user is
+// behind the request. So it does not keep the session from ending for idleness.
+const BackgroundHeader = "Diagsh-Background"
+
+// background reports whether no act of a user is behind a request.
+func background(r *http.Request) bool { return r.Header.Get(BackgroundHeader) == "true" }
 
 // A Server is the appliance's side of the boundary.
 type Server struct {
@@ -152,7 +160,9 @@ func (s *Server) with(h func(http.ResponseWriter, *http.Request, menu.Caller) er
 			caller, err = s.appliance.Current(session)
 		}
 		if err == nil {
-			s.appliance.Alive(session)
+			if !background(r) {
+				s.appliance.Alive(session)
+			}
 			err = h(w, r, caller)
 		}
 		if err != nil {
@@ -186,8 +196,8 @@ func (s *Server) takeBody(w http.ResponseWriter, r *http.Request) error {
 // uses notes that the caller's session runs the command at path, until done is called, and looks up
 // the caller once more. When rights are taken away, sessions that run something end
 // (Sessions.Running). So no change is missed.
-func (s *Server) uses(caller menu.Caller, path string) (now menu.Caller, done func(), err error) {
-	done = s.appliance.Running(caller.Session, path)
+func (s *Server) uses(r *http.Request, caller menu.Caller, path string) (now menu.Caller, done func(), err error) {
+	done = s.appliance.Running(caller.Session, path, background(r))
 	now, err = s.appliance.Current(caller.Session)
 	return now, done, err
 }

@@ -32,7 +32,7 @@ type Logins interface {
 	// Logout ends a login and its sessions.
 	Logout(login string)
 
-	// Attach begins a session of a login; kind is shell, exec or sftp. The appliance closes ended
+	// Attach begins a session of a login; kind is shell, exec, sftp, web or api. The appliance closes ended
 	// when the session must end: the account was deleted, or the appliance stops. detach ends the
 	// session, and may be called more than once.
 	Attach(login, kind string) (caller menu.Caller, ended <-chan struct{}, detach func(), err error)
@@ -85,6 +85,18 @@ type HostKeys interface {
 	// Sign signs the hash of a key exchange by algorithm, with the host key of type keyType. It
 	// waits for its turn until ctx is done. It returns the signature in SSH wire format.
 	Sign(ctx context.Context, keyType, algorithm string, hash []byte) ([]byte, error)
+}
+
+// Certificates are what the appliance shows to clients of TLS. The keys do not leave it.
+type Certificates interface {
+	// Chain returns the present certificate in DER, the leaf first, and whether it is from a CA:
+	// not one that signs itself.
+	Chain() (chain [][]byte, fromCA bool)
+
+	// Sign signs the message of a handshake with the key of the present certificate. It hashes it
+	// by the algorithm of that number (RFC 8446 section 4.2.3). It fails for anything that no
+	// server signs in a handshake of TLS 1.3 or 1.2.
+	Sign(ctx context.Context, scheme uint16, message []byte) ([]byte, error)
 }
 
 // A Spawner starts session processes.

@@ -30,7 +30,7 @@ type clientHandler struct {
 // serveClient answers until the front hangs up, or the connection is at fault. Then it ends the
 // login.
 func (m *Monitor) serveClient(c *net.UnixConn, first request) {
-	d := &clientHandler{monitor: m, begun: time.Now(), signing: newLimiter()}
+	d := &clientHandler{monitor: m, begun: time.Now(), signing: newLimiter(signBurst, signEvery)}
 	rand.Read(d.cookie[:])
 	defer d.logout()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -160,25 +160,38 @@ const (
 	signEvery = 250 * time.Millisecond
 )
 
-// A limiter bounds how often a connection has something signed. It is for one goroutine.
+// A limiter bounds how often something is done: burst times at once, and then once in every. It is
+// for one goroutine.
 type limiter struct {
-	left float64 // signatures
-	last time.Time
+	burst float64
+	every time.Duration
+	left  float64
+	last  time.Time
 }
 
-// newLimiter returns a limiter that allows signBurst signatures at once.
-func newLimiter() *limiter { return &limiter{left: signBurst, last: time.Now()} }
+// newLimiter returns a limiter that allows burst times at once.
+func newLimiter(burst int, every time.Duration) *limiter {
+	return &limiter{burst: float64(burst), every: every, left: float64(burst), last: time.Now()}
+}
 
-// wait waits until one more signature is allowed, or ctx is done.
-func (l *limiter) wait(ctx context.Context) error {
+// take takes one time and returns how long the caller must wait for it.
+func (l *limiter) take() time.Duration {
 	now := time.Now()
-	l.left = min(signBurst, l.left+float64(now.Sub(l.last))/float64(signEvery)) - 1
+	l.left = min(l.burst, l.left+float64(now.Sub(l.last))/float64(l.every)) - 1
 	l.last = now
-	if l.left >= 0 {
+	return time.Duration(max(0, -l.left) * float64(l.every))
+}
+
+// wait waits until one more time is allowed, or ctx is done.
+func (l *limiter) wait(ctx context.Context) error { return sleep(ctx, l.take()) }
+
+// sleep waits for that long, or until ctx is done, whose error it returns then.
+func sleep(ctx context.Context, pause time.Duration) error {
+	if pause == 0 {
 		return nil
 	}
 	select {
-	case <-time.After(time.Duration(-l.left * float64(signEvery))):
+	case <-time.After(pause):
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()

@@ -319,7 +319,7 @@ func TestOnlyOnAClientsConnection(t *testing.T) {
 // then.
 func TestPaceOfSignatures(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLimiter()
+		l := newLimiter(signBurst, signEvery)
 		begun := time.Now()
 		for range signBurst {
 			l.wait(t.Context())

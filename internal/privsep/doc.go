@@ -12,6 +12,9 @@
 //   - After "spawn" it names the program by "start", and gets the other ends of its descriptors.
 //     Then it may write "signal" and "hangUp", which have no reply. A second reply to "start" tells
 //     how the program ended.
+//   - "attach" begins a session for HTTPS and gets its connection to the boundary. "certificate" and
+//     "tlsSign" get what TLS shows to clients: the key stays with the monitor, which signs handshakes
+//     and nothing else.
 //
 // A frame is its length in four bytes, big endian, and that many bytes of JSON. So a reader takes
 // no byte of the next frame, with which descriptors may come. Requests are numbered from 1, and a

@@ -83,20 +83,27 @@ func (f *Front) once(ctx context.Context, q request) (reply, error) {
 
 // open opens a connection with its first request, and returns the reply.
 func (f *Front) open(ctx context.Context, q request) (*connection, reply, error) {
+	c, a, _, err := f.openFiles(ctx, q)
+	return c, a, err
+}
+
+// openFiles is open for a request whose reply has descriptors, which the caller closes.
+func (f *Front) openFiles(ctx context.Context, q request) (*connection, reply, []*os.File, error) {
 	conn, err := f.dial(ctx)
 	if err != nil {
-		return nil, reply{}, err
+		return nil, reply{}, nil, err
 	}
 	c := &connection{conn: conn}
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
-	a, _, err := c.ask(q)
+	a, files, err := c.ask(q)
 	if err == nil && !stop() {
+		closeAll(files)
 		err = ctx.Err()
 	}
 	if err != nil {
 		c.close()
 	}
-	return c, a, err
+	return c, a, files, err
 }
 
 // A connection is the asking end of a connection to the monitor. Its methods may be called from any

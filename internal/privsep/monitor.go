@@ -28,7 +28,9 @@ type Options struct {
 	Boundary Boundary
 	Spawner  Spawner
 	HostKeys HostKeys
-	Log      *slog.Logger
+	// Certificates are for clients of TLS; nil: there are none.
+	Certificates Certificates
+	Log          *slog.Logger
 }
 
 // A Monitor answers one front: the process that faces the network. Whatever becomes of that
@@ -38,6 +40,7 @@ type Monitor struct {
 	boundary Boundary
 	spawner  Spawner
 	hostKeys HostKeys
+	tls      *handshakeSigner
 	log      *slog.Logger
 	slots    chan struct{} // holds an element for each connection
 
@@ -58,6 +61,7 @@ func NewMonitor(o Options) *Monitor {
 		boundary: o.Boundary,
 		spawner:  o.Spawner,
 		hostKeys: o.HostKeys,
+		tls:      newHandshakeSigner(o.Certificates),
 		log:      o.Log,
 		slots:    make(chan struct{}, maxConns),
 		conns:    map[net.Conn]struct{}{},
@@ -182,6 +186,8 @@ func (m *Monitor) serve(c *net.UnixConn) {
 		m.serveProgram(c, q)
 	case "client":
 		m.serveClient(c, q)
+	case "attach":
+		m.serveAttach(c, q)
 	default:
 		// The front hangs up when its client does. Then ctx ends, and the request is given up.
 		ctx, cancel := context.WithCancel(context.Background())
@@ -265,6 +271,15 @@ func (m *Monitor) answer(ctx context.Context, q request) (reply, error) {
 		return reply{Known: m.logins.KeyKnown(ctx, q.User, q.Source, q.Key)}, nil
 	case "hostKeys":
 		return reply{Keys: m.hostKeys.Public()}, nil
+	case "certificate":
+		return m.tls.chain(q)
+	case "tlsSign":
+		a, err := m.tls.sign(ctx, q)
+		if errors.Is(err, errOutOfStep) {
+			m.fault(err)
+			err = errUnknownRequest
+		}
+		return a, err
 	}
 	return reply{}, errUnknownRequest
 }

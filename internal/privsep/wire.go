@@ -17,7 +17,8 @@ import (
 )
 
 // A request is what the front asks for. Do is banner, hostKeys, visitors, keyKnown, knocked,
-// client, files or spawn, and then what follows these on their connection.
+// client, files, spawn, certificate, tlsSign or attach, and then what follows these on their
+// connection.
 type request struct {
 	Number      uint64              `json:"number"`
 	Do          string              `json:"do"`
@@ -29,6 +30,9 @@ type request struct {
 	Exchange    []byte              `json:"exchange,omitempty"`
 	Credentials *access.Credentials `json:"credentials,omitempty"`
 	Knock       *access.Knock       `json:"knock,omitempty"`
+	Scheme      uint16              `json:"scheme,omitempty"`  // of the signature of a handshake
+	Message     []byte              `json:"message,omitempty"` // of a handshake, to sign
+	Known       []byte              `json:"known,omitempty"`   // SHA-256 of the certificate that the front has
 	Login       string              `json:"login,omitempty"`
 	Kind        string              `json:"kind,omitempty"`
 	Name        string              `json:"name,omitempty"`
@@ -47,7 +51,9 @@ type reply struct {
 	Sources   []string      `json:"sources,omitempty"`
 	Known     bool          `json:"known,omitempty"`
 	Cookie    []byte        `json:"cookie,omitempty"`    // for the first SSH_MSG_KEXINIT
-	Signature []byte        `json:"signature,omitempty"` // in SSH wire format
+	Signature []byte        `json:"signature,omitempty"` // in SSH wire format, or that of TLS
+	Chain     [][]byte      `json:"chain,omitempty"`     // certificates in DER, the leaf first
+	FromCA    bool          `json:"fromCA,omitempty"`
 	Login     *access.Login `json:"login,omitempty"`
 	Listing   uint64        `json:"listing,omitempty"` // for the request for the next files; 0: there are none
 	Files     []access.File `json:"files,omitempty"`
@@ -218,7 +224,9 @@ func (a reply) fits(q request, files []*os.File) bool {
 		return len(a.Keys) > 0
 	case "client":
 		return len(a.Cookie) == 16
-	case "sign":
+	case "certificate":
+		return a.Known && len(q.Known) > 0 || len(a.Chain) > 0
+	case "sign", "tlsSign":
 		return len(a.Signature) > 0
 	case "login":
 		return a.Login != nil && a.Login.ID != ""
@@ -233,7 +241,7 @@ func (a reply) fits(q request, files []*os.File) bool {
 // descriptors returns how many descriptors come with the reply.
 func (q request) descriptors() int {
 	switch {
-	case q.Do == "open" || q.Do == "start" && q.Program.Terminal != nil:
+	case q.Do == "open" || q.Do == "attach" || q.Do == "start" && q.Program.Terminal != nil:
 		return 1
 	case q.Do == "start":
 		return maxDescriptors

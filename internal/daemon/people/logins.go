@@ -79,8 +79,9 @@ func (p *People) Login(ctx context.Context, c access.Credentials) (access.Login,
 		return access.Login{}, refusal
 	}
 	return access.Login{ID: l.id, Caller: caller, Method: method, Began: l.began,
-		Idle:     int(p.settings.IdleTimeout() / time.Second),
-		MayFiles: caller.Role != menu.ReadOnly}, nil
+		Idle:       int(p.settings.IdleTimeout() / time.Second),
+		LongestWeb: int(p.settings.LongestWebSession() / time.Second),
+		MayFiles:   caller.Role != menu.ReadOnly}, nil
 }
 
 // recordRefusal records a login that failed.
@@ -317,7 +318,9 @@ func (p *People) SessionOpen(id string) bool {
 }
 
 // Running implements api.Logins.
-func (p *People) Running(session, path string) func() { return p.sessions.running(session, path) }
+func (p *People) Running(session, path string, background bool) func() {
+	return p.sessions.running(session, path, background)
+}
 
 // Alive implements api.Logins.
 func (p *People) Alive(session string) { p.sessions.alive(session) }

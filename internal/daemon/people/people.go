@@ -132,9 +132,10 @@ func (p *People) openAccounts(path string) error {
 	return nil
 }
 
-// Sweep ends sessions that are idle, and those of accounts that have expired.
+// Sweep ends sessions that are idle, those of the page that last too long, and those of accounts that have expired.
 func (p *People) Sweep(now time.Time) {
 	p.sessions.endIdle(p.settings.IdleTimeout())
+	p.sessions.endLong(now, p.settings.LongestWebSession())
 	for _, u := range p.accounts.now.Load().users {
 		if u.expired(now) {
 			p.sessions.endUser(u.User, "account expired")

@@ -61,8 +61,19 @@ type session struct {
 
 	// Under the table's mu:
 	idleFrom time.Time
-	running  []*string // the paths of its commands
+	running  []*running // its commands
 	over     bool
+}
+
+// A running is a command that runs in a session.
+type running struct {
+	path       string
+	background bool // a page runs it by itself
+}
+
+// works reports whether a command runs that somebody has begun. Called under the table's mu.
+func (s *session) works() bool {
+	return slices.ContainsFunc(s.running, func(r *running) bool { return !r.background })
 }
 
 func newSessionTable(l settings.SessionLimits, past *loginLog, record func(access.Event)) *sessionTable {
@@ -256,7 +267,8 @@ func (t *sessionTable) take(reason string, chosen func(*login) bool) (ended []*l
 	return ended
 }
 
-// endIdle ends the shells in which no key was pressed and no command ran for limit.
+// endIdle ends the sessions of people in which no key was pressed, or nothing done on the page, and
+// no command ran for limit.
 func (t *sessionTable) endIdle(limit time.Duration) {
 	if limit == 0 {
 		return
@@ -265,12 +277,28 @@ func (t *sessionTable) endIdle(limit time.Duration) {
 	defer t.mu.Unlock()
 	now := time.Now()
 	for _, s := range t.sessions {
-		if s.kind == "shell" && !s.login.console && len(s.running) == 0 && now.Sub(s.idleFrom) >= limit {
+		person := s.kind == "shell" && !s.login.console || s.kind == "web"
+		if person && !s.works() && now.Sub(s.idleFrom) >= limit {
 			t.end(s)
 			if s.login.sessions == 0 {
 				s.login.reason = "idle"
 			}
 		}
+	}
+}
+
+// endLong ends the logins of the page that began longest before now.
+func (t *sessionTable) endLong(now time.Time, longest time.Duration) {
+	t.mu.Lock()
+	long := map[*login]bool{}
+	for _, s := range t.sessions {
+		if s.kind == "web" && now.Sub(s.login.began) >= longest {
+			long[s.login] = true
+		}
+	}
+	t.mu.Unlock()
+	if len(long) > 0 {
+		t.endWhere("the longest time of a session is over", func(l *login) bool { return long[l] })
 	}
 }
 
@@ -290,22 +318,24 @@ func (t *sessionTable) session(id string) (*session, bool) {
 }
 
 // running notes that the session runs a command, until done is called. The idle time begins anew at
-// its end.
-func (t *sessionTable) running(id, path string) (done func()) {
+// its end, unless it runs in the background.
+func (t *sessionTable) running(id, path string, background bool) (done func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s, ok := t.sessions[id]
 	if !ok {
 		return func() {}
 	}
-	mark := &path
+	mark := &running{path, background}
 	s.running = append(s.running, mark)
 	return func() {
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		if i := slices.Index(s.running, mark); i >= 0 {
 			s.running = slices.Delete(s.running, i, i+1)
-			s.idleFrom = time.Now()
+			if !background {
+				s.idleFrom = time.Now()
+			}
 		}
 	}
 }
@@ -346,7 +376,7 @@ func (t *sessionTable) list() []access.Session {
 	for _, s := range t.sessions {
 		paths := make([]string, 0, len(s.running))
 		for _, p := range s.running {
-			paths = append(paths, *p)
+			paths = append(paths, p.path)
 		}
 		list = append(list, access.Session{ID: s.id, User: s.login.user, Source: s.login.source, Type: s.kind, Began: s.began, IdleFrom: s.idleFrom, Running: paths})
 	}

@@ -38,8 +38,8 @@ func TestSessions(t *testing.T) {
 		if want := (menu.Caller{User: "ops", Role: menu.Operator, Source: "192.0.2.1", Session: l.ID + "-1", Payload: true}); caller != want {
 			t.Errorf("the caller is %+v; want %+v", caller, want)
 		}
-		done := d.Running(caller.Session, "packetcapture/start")
-		again := d.Running(caller.Session, "packetcapture/start")
+		done := d.Running(caller.Session, "packetcapture/start", false)
+		again := d.Running(caller.Session, "packetcapture/start", false)
 		time.Sleep(time.Second)
 		d.Alive(caller.Session)
 		time.Sleep(time.Second)
@@ -62,7 +62,7 @@ func TestSessions(t *testing.T) {
 		_, err = d.Current(caller.Session)
 		roomtest.WantCode(t, err, menu.Denied)
 		d.Alive(caller.Session)
-		d.Running(caller.Session, "x")()
+		d.Running(caller.Session, "x", false)()
 
 		_, ended, _, err = d.Attach(l.ID, "sftp")
 		roomtest.WantCode(t, err, 0)
@@ -90,7 +90,7 @@ func TestIdleSessionsEnd(t *testing.T) {
 		busy, busyEnded, _, _ := d.Attach(l.ID, "shell")
 		alive, aliveEnded, _, _ := d.Attach(l.ID, "shell")
 		_, sftpEnded, _, _ := d.Attach(l.ID, "sftp")
-		done := d.Running(busy.Session, "ping")
+		done := d.Running(busy.Session, "ping", false)
 		time.Sleep(6 * time.Minute)
 		d.Alive(alive.Session)
 		time.Sleep(5 * time.Minute)
@@ -151,7 +151,7 @@ func TestExpiry(t *testing.T) {
 		if g := d.Greeting(caller); !strings.Contains(g.Notice, "expires") {
 			t.Errorf("the notice is %q", g.Notice)
 		}
-		done := d.Running(caller.Session, "ping") // A command that runs is no reason to stay.
+		done := d.Running(caller.Session, "ping", false) // A command that runs is no reason to stay.
 		defer done()
 		time.Sleep(time.Hour)
 		_, err = d.Current(caller.Session)
@@ -294,7 +294,7 @@ func TestTakenKeysAndRightsEndLogins(t *testing.T) {
 	}
 
 	running, runningEnded := begin("shell", kept)
-	defer d.Running(running, "packetcapture watch")()
+	defer d.Running(running, "packetcapture watch", false)()
 	ops, _ := d.Account("ops")
 	ops.Role = menu.Administrator
 	if n, err := d.UpdateAccount(ops, ""); n != 0 || err != nil {
@@ -430,7 +430,7 @@ func TestManyAtOnce(t *testing.T) {
 				t.Error(err)
 				return
 			}
-			done := d.Running(caller.Session, "who")
+			done := d.Running(caller.Session, "who", false)
 			d.Greeting(caller)
 			d.Remember("ops", fmt.Sprint("line ", n))
 			d.Sessions()

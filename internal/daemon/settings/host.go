@@ -27,6 +27,7 @@ type host struct {
 	BannerFile      string        // text before a login
 	WelcomeFile     string        // text after it
 	IdleTimeout     time.Duration // 0: sessions never end for idleness
+	LongestWeb      time.Duration // of a session of the page, however busy
 	Limits          SessionLimits
 	Login           LoginRules
 	LocalUsers      map[string]string // a user of this machine, by name or number: the account it has by the socket
@@ -70,6 +71,7 @@ type CaptureRules struct {
 func defaultHost() host {
 	return host{
 		IdleTimeout: 30 * time.Minute,
+		LongestWeb:  12 * time.Hour,
 		Limits:      SessionLimits{SessionsPerUser: 16, Logins: 256},
 		Login: LoginRules{LongestDelay: 30 * time.Second, LockAfter: 10, Lock: 5 * time.Minute,
 			LongestLock: time.Hour},
@@ -84,6 +86,7 @@ func (h *host) settings() map[string]setting {
 		"bannerFile":             text(&h.BannerFile, nil),
 		"welcomeFile":            text(&h.WelcomeFile, nil),
 		"idleTimeout":            duration(&h.IdleTimeout, 0, 30*24*time.Hour),
+		"longestWebSession":      duration(&h.LongestWeb, time.Minute, 30*24*time.Hour),
 		"limits.sessionsPerUser": number(&h.Limits.SessionsPerUser, 1, 10_000),
 		"limits.logins":          number(&h.Limits.Logins, 1, 100_000),
 		"login.longestDelay":     duration(&h.Login.LongestDelay, 0, 10*time.Minute),

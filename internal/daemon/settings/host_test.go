@@ -32,6 +32,7 @@ func TestConfigWithEverySetting(t *testing.T) {
 	got.finish()
 	want := host{
 		Hostname: "mx1", BannerFile: "testdata/banner.txt", WelcomeFile: "testdata/welcome.txt", IdleTimeout: 45 * time.Minute,
+		LongestWeb:      8 * time.Hour,
 		Limits:          SessionLimits{SessionsPerUser: 8, Logins: 100},
 		Login:           LoginRules{LongestDelay: 10 * time.Second, LockAfter: 5, Lock: time.Minute, LongestLock: 30 * time.Minute},
 		LocalUsers:      map[string]string{"root": "ops", "1000": "view"},

@@ -94,6 +94,9 @@ func (s *Settings) IdleTimeout() time.Duration { return s.now.Load().idle }
 // CaptureRules returns the bounds of captures.
 func (s *Settings) CaptureRules() CaptureRules { return s.host.Captures }
 
+// LongestWebSession returns after which time a session of the page ends, however busy it is.
+func (s *Settings) LongestWebSession() time.Duration { return s.host.LongestWeb }
+
 // SessionLimits returns how many sessions and logins there may be.
 func (s *Settings) SessionLimits() SessionLimits { return s.host.Limits }
 

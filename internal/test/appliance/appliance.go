@@ -174,7 +174,7 @@ func write(t testing.TB, path string, content []byte) {
 
 // arguments of diagsh serve.
 func (a *Appliance) arguments() []string {
-	return []string{"serve", "--data", a.Data, "--socket", a.Socket, "--ssh", "127.0.0.1:0",
+	return []string{"serve", "--data", a.Data, "--socket", a.Socket, "--ssh", "127.0.0.1:0", "--https", "127.0.0.1:0",
 		"--config", filepath.Join(a.dir, "config.yaml"), "--admin-key", filepath.Join(a.dir, "admin.pub")}
 }
 

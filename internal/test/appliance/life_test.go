@@ -156,6 +156,7 @@ func TestSecondServe(t *testing.T) {
 		"data":   {nil, "another appliance is running with the data in "},
 		"socket": {[]string{"--data", t.TempDir()}, "another appliance already runs on "},
 		"port":   {[]string{"--data", t.TempDir(), "--ssh", fmt.Sprintf("127.0.0.1:%d", a.Port)}, "the SSH address 127.0.0.1:"},
+		"page":   {[]string{"--data", t.TempDir(), "--https", strings.TrimPrefix(a.URL(), "https://")}, "the HTTPS address 127.0.0.1:"},
 	} {
 		r := a.Serve(c.more...)
 		if r.Status != 1 || !strings.Contains(r.Err, "diagsh serve: "+c.says) {

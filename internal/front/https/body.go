@@ -1,0 +1,55 @@
+package https
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"net/netip"
+	"os"
+	"time"
+)
+
+// Bounds of a request's body: its size in bytes, and the time until it is there. They are those of the
+// boundary.
+const (
+	maxBody  = 1 << 20
+	bodyTime = 10 * time.Second
+)
+
+// takeBody reads the body of a request, of at most that many bytes. What it returns beside is why the
+// request is refused.
+//
+// The body is here before anything is passed on. So a client that is slow to send keeps nothing of the
+// appliance busy, and the deadline ends with the body.
+func takeBody(w http.ResponseWriter, r *http.Request, most int64) ([]byte, *refusal) {
+	if r.Body == nil || r.Body == http.NoBody {
+		return nil, nil
+	}
+	if r.ContentLength > most {
+		return nil, &errTooLarge
+	}
+	control := http.NewResponseController(w)
+	control.SetReadDeadline(time.Now().Add(bodyTime))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, most))
+	var tooLong *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLong):
+		return nil, &errTooLarge
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return nil, &errTooLate
+	case err != nil:
+		return nil, &errBrokenOff
+	}
+	control.SetReadDeadline(time.Time{})
+	return body, nil
+}
+
+// addressOf returns the client's address: that of the TCP peer, whatever headers say. An IPv4 address
+// that came through an IPv6 socket has its own form.
+func addressOf(r *http.Request) netip.Addr {
+	a, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return a.Addr().Unmap().WithZone("")
+}

@@ -1,0 +1,192 @@
+package https
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"time"
+
+	"diagsh/internal/access"
+	"diagsh/internal/menu"
+)
+
+// cookieName is that of the cookie of a session. A browser takes one of that prefix only from this
+// host, by TLS, for all of its paths (RFC 6265bis section 4.1.3.2).
+const cookieName = "__Host-diagsh"
+
+// backgroundHeader is the header by which a page says that no act of its user is behind a request.
+const backgroundHeader = "Diagsh-Background"
+
+// Bounds of a login in bytes.
+const (
+	maxLogin    = 8 << 10
+	maxUserName = 256
+	maxPassword = 4096
+)
+
+// A signedIn is what a page is told of its session.
+type signedIn struct {
+	User    string    `json:"user"`
+	Role    menu.Role `json:"role"`
+	Payload bool      `json:"payload"`
+	Source  string    `json:"source"`
+	Session string    `json:"session"`
+	Method  string    `json:"method"`
+	Began   time.Time `json:"startTime"`
+	// The session ends then, and without an act of the user for Idle seconds before; 0 is never.
+	Ends time.Time `json:"endsTime"`
+	Idle int       `json:"idleSeconds"`
+	// Notice is something that the user must know, such as an initial password to change.
+	Notice string `json:"notice,omitempty"`
+}
+
+// methods answers, before the login, by what ways one comes in.
+func (s *Server) methods(w http.ResponseWriter, r *http.Request) {
+	banner, err := s.appliance.Banner(r.Context())
+	if err != nil {
+		s.log.Warn("https: no banner", "error", err)
+	}
+	type method struct {
+		Kind string `json:"kind"`
+	}
+	writeJSON(w, struct {
+		Banner  string   `json:"banner"`
+		Methods []method `json:"methods"`
+	}{menu.CleanLines(banner), []method{{"password"}}})
+}
+
+// whoAmI answers who is logged in.
+func (s *Server) whoAmI(w http.ResponseWriter, r *http.Request) {
+	one := s.sessionOf(r)
+	if one == nil {
+		errNotLoggedIn.send(w)
+		return
+	}
+	s.tell(w, r, one)
+}
+
+// tell answers who a session is, as of now.
+func (s *Server) tell(w http.ResponseWriter, r *http.Request, one *session) {
+	if !one.take() {
+		errManyRequests.send(w)
+		return
+	}
+	defer one.free()
+	g, err := one.greeting(r)
+	switch {
+	case err != nil && one.over():
+		s.forget(w)
+		errNotLoggedIn.send(w)
+		return
+	case err != nil:
+		errNoAnswer.send(w)
+		return
+	}
+	writeJSON(w, signedIn{User: g.Caller.User, Role: g.Caller.Role, Payload: g.Caller.Payload, Source: g.Caller.Source,
+		Session: g.Caller.Session, Method: one.login.Method, Began: one.login.Began, Ends: one.ends.UTC(), Idle: g.Idle,
+		Notice: g.Notice})
+}
+
+// logIn begins a session by a password. A session that the browser had before ends.
+func (s *Server) logIn(w http.ResponseWriter, r *http.Request) {
+	body, refused := takeBody(w, r, maxLogin)
+	if refused != nil {
+		refused.send(w)
+		return
+	}
+	c, refused := credentialsOf(r, body)
+	if refused != nil {
+		refused.send(w)
+		return
+	}
+	one, err := s.begin(r.Context(), "web", c)
+	if err != nil {
+		s.loginFailed(w, r, err)
+		return
+	}
+	if former := s.sessionOf(r); former != nil {
+		former.end()
+	}
+	http.SetCookie(w, cookie(s.sessions.add(one)))
+	s.tell(w, r, one)
+}
+
+// credentialsOf reads the user name and the password of a request.
+func credentialsOf(r *http.Request, body []byte) (access.Credentials, *refusal) {
+	if !declaredJSON(r) {
+		return access.Credentials{}, &errNotJSON
+	}
+	var q struct {
+		User     string      `json:"user"`
+		Password menu.Secret `json:"password"`
+	}
+	if json.Unmarshal(body, &q) != nil || q.User == "" || len(q.User) > maxUserName || len(q.Password) > maxPassword {
+		return access.Credentials{}, &errNotLogin
+	}
+	return access.Credentials{User: q.User, Source: addressOf(r).String(), Password: q.Password}, nil
+}
+
+// loginFailed answers to a login that failed with err.
+func (s *Server) loginFailed(w http.ResponseWriter, r *http.Request, err error) {
+	if r.Context().Err() != nil {
+		return // nobody waits for the answer
+	}
+	if _, ok := errors.AsType[*menu.Error](err); !ok {
+		s.log.Error("https: login failed for a fault of the appliance", "error", err)
+	}
+	refusalOf(err).send(w)
+}
+
+// logOut ends the session of a browser, and has it forget what it keeps of this host.
+func (s *Server) logOut(w http.ResponseWriter, r *http.Request) {
+	one := s.sessionOf(r)
+	if one == nil {
+		errNotLoggedIn.send(w)
+		return
+	}
+	one.end()
+	s.forget(w)
+	w.Header().Set("Clear-Site-Data", `"cache", "storage"`)
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// cookie returns the cookie of a session. Other sites' requests do not carry it.
+func cookie(value string) *http.Cookie {
+	return &http.Cookie{Name: cookieName, Value: value, Path: "/", Secure: true, HttpOnly: true,
+		SameSite: http.SameSiteStrictMode}
+}
+
+// forget has the browser forget its cookie.
+func (s *Server) forget(w http.ResponseWriter) {
+	gone := cookie("")
+	gone.MaxAge = -1
+	http.SetCookie(w, gone)
+}
+
+// sessionOf returns the session of a request's cookie, nil if there is none.
+func (s *Server) sessionOf(r *http.Request) *session {
+	c, err := r.Cookie(cookieName)
+	if err != nil || c.Value == "" {
+		return nil
+	}
+	return s.sessions.find(c.Value)
+}
+
+// declaredJSON reports whether a request says that its body is JSON. A plain form of another site
+// cannot.
+func declaredJSON(r *http.Request) bool {
+	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	return err == nil && kind == "application/json"
+}
+
+// readJSON reads one JSON document, of at most maxBody bytes.
+func readJSON(r io.Reader, v any) error { return json.NewDecoder(io.LimitReader(r, maxBody)).Decode(v) }
+
+// writeJSON answers with a document.
+func writeJSON(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	json.NewEncoder(w).Encode(v)
+}

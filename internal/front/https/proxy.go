@@ -1,0 +1,102 @@
+package https
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httputil"
+	"sync"
+)
+
+// pass passes a request to the boundary on the connection of its session.
+func (s *Server) pass(w http.ResponseWriter, r *http.Request) {
+	one := s.sessionOf(r)
+	if one == nil {
+		errNotLoggedIn.send(w)
+		return
+	}
+	if !one.take() {
+		w.Header().Set("Retry-After", "1")
+		errManyRequests.send(w)
+		return
+	}
+	defer one.free()
+	body, refused := takeBody(w, r, maxBody)
+	switch {
+	case refused != nil:
+		refused.send(w)
+		return
+	case len(body) > 0 && !declaredJSON(r):
+		errNotJSON.send(w)
+		return
+	}
+	r.Body, r.ContentLength = http.NoBody, int64(len(body))
+	if len(body) > 0 {
+		r.Body = io.NopCloser(bytes.NewReader(body))
+	}
+	r.TransferEncoding = nil
+	one.proxy.ServeHTTP(w, r)
+}
+
+// notPassed are headers of requests that are between the client and this process.
+var notPassed = []string{"Authorization", "Cookie", "Origin", "Referer", "Sec-Fetch-Dest", "Sec-Fetch-Mode",
+	"Sec-Fetch-Site", "Sec-Fetch-User", "User-Agent", "Accept-Encoding", "Accept-Language", "Expect"}
+
+// proxyTo returns what passes requests on the connection of a session.
+func (s *Server) proxyTo(one *session) *httputil.ReverseProxy {
+	return &httputil.ReverseProxy{
+		Rewrite: func(q *httputil.ProxyRequest) {
+			q.SetURL(appliance)
+			for _, name := range notPassed {
+				q.Out.Header.Del(name)
+			}
+			q.Out.Header["User-Agent"] = nil // none, instead of that of package http
+		},
+		Transport:      one.conn,
+		BufferPool:     &buffers,
+		ModifyResponse: ownHeaders,
+		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
+			s.notPassedOn(w, r, one, err)
+		},
+		ErrorLog: s.http.ErrorLog,
+	}
+}
+
+// ownHeaders takes from an answer of the boundary the headers that this process sets.
+func ownHeaders(answer *http.Response) error {
+	for name := range securityHeaders {
+		answer.Header.Del(name)
+	}
+	for _, name := range []string{"Content-Security-Policy", "Strict-Transport-Security", "Cache-Control", "Set-Cookie"} {
+		answer.Header.Del(name)
+	}
+	return nil
+}
+
+// notPassedOn answers a request that the boundary did not answer.
+func (s *Server) notPassedOn(w http.ResponseWriter, r *http.Request, one *session, err error) {
+	switch {
+	case r.Context().Err() != nil || errors.Is(err, context.Canceled):
+		panic(http.ErrAbortHandler) // the client has gone
+	case one.over():
+		s.forget(w)
+		errNotLoggedIn.send(w)
+	default:
+		s.log.Warn("https: a request was not answered", "error", err)
+		errNoAnswer.send(w)
+	}
+}
+
+// bufferSize is how much of an answer is passed on at once, in bytes.
+const bufferSize = 32 << 10
+
+// A bufferPool keeps the buffers of answers for the next ones.
+type bufferPool struct{ pool sync.Pool }
+
+var buffers = bufferPool{sync.Pool{New: func() any { return new([bufferSize]byte) }}}
+
+func (b *bufferPool) Get() []byte { return b.pool.Get().(*[bufferSize]byte)[:] }
+
+func (b *bufferPool) Put(p []byte) { b.pool.Put((*[bufferSize]byte)(p)) }

@@ -1,0 +1,144 @@
+package privsep
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"diagsh/internal/menu"
+)
+
+// A front may ask for handshakeBurst signatures of handshakes at once, and for one more in each
+// handshakeEvery after that.
+const (
+	handshakeBurst = 512
+	handshakeEvery = 5 * time.Millisecond
+)
+
+// A handshakeSigner signs handshakes for one front, one after the other. So a front that was taken
+// over, or one with too many clients, takes one processor at most.
+type handshakeSigner struct {
+	certificates Certificates
+	turn         chan struct{} // holds an element while a signature is made
+
+	mu      sync.Mutex
+	allowed *limiter
+}
+
+func newHandshakeSigner(c Certificates) *handshakeSigner {
+	return &handshakeSigner{certificates: c, turn: make(chan struct{}, 1),
+		allowed: newLimiter(handshakeBurst, handshakeEvery)}
+}
+
+// sign signs the message of a handshake. What is refused is a fault of the front: an honest one asks
+// for what the key can sign, and for handshakes only.
+func (h *handshakeSigner) sign(ctx context.Context, q request) (reply, error) {
+	if h.certificates == nil {
+		return reply{}, errUnknownRequest
+	}
+	h.mu.Lock()
+	pause := h.allowed.take()
+	h.mu.Unlock()
+	if err := sleep(ctx, pause); err != nil {
+		return reply{}, err
+	}
+	select {
+	case h.turn <- struct{}{}:
+		defer func() { <-h.turn }()
+	case <-ctx.Done():
+		return reply{}, ctx.Err()
+	}
+	signature, err := h.certificates.Sign(ctx, q.Scheme, q.Message)
+	if err != nil && ctx.Err() == nil {
+		err = outOfStep("a signature that is refused: %v", err)
+	}
+	return reply{Signature: signature}, err
+}
+
+// chain replies with the certificate, unless the front names the one that there is.
+func (h *handshakeSigner) chain(q request) (reply, error) {
+	if h.certificates == nil {
+		return reply{}, errUnknownRequest
+	}
+	chain, fromCA := h.certificates.Chain()
+	if len(chain) == 0 {
+		return reply{}, menu.Errorf(menu.State, "There is no certificate")
+	}
+	if bytes.Equal(q.Known, leafHash(chain)) {
+		return reply{Known: true}, nil
+	}
+	return reply{Chain: chain, FromCA: fromCA}, nil
+}
+
+// leafHash returns the SHA-256 of the first certificate of a chain.
+func leafHash(chain [][]byte) []byte {
+	sum := sha256.Sum256(chain[0])
+	return sum[:]
+}
+
+// Certificate returns the appliance's certificate for TLS, the leaf first, and whether it is from a
+// CA. It returns no chain if known, the SHA-256 of the leaf that the caller has, is the present one.
+func (f *Front) Certificate(ctx context.Context, known []byte) (chain [][]byte, fromCA bool, err error) {
+	a, err := f.once(ctx, request{Do: "certificate", Known: known})
+	return a.Chain, a.FromCA, err
+}
+
+// SignHandshake has the appliance sign what a server signs in a handshake of TLS, with the key of
+// its certificate. scheme is the number of the algorithm (RFC 8446 section 4.2.3).
+func (f *Front) SignHandshake(ctx context.Context, scheme uint16, message []byte) ([]byte, error) {
+	a, err := f.once(ctx, request{Do: "tlsSign", Scheme: scheme, Message: message})
+	return a.Signature, err
+}
+
+// Attach begins a session of a login, of kind web or api, and returns its connection to the
+// boundary. The session ends when the caller closes it; the appliance closes it when the session must
+// end.
+func (f *Front) Attach(ctx context.Context, login, kind string) (*os.File, error) {
+	c, _, files, err := f.openFiles(ctx, request{Do: "attach", Login: login, Kind: kind})
+	if err != nil {
+		return nil, err
+	}
+	c.close()
+	return files[0], nil
+}
+
+// serveAttach begins a session, and replies with one end of its connection to the boundary. Which
+// acts the session may do, the boundary decides.
+func (m *Monitor) serveAttach(c *net.UnixConn, q request) {
+	file, err := m.attachSession(q)
+	if err != nil {
+		respond(c, q, m.failed(q.Do, err))
+		return
+	}
+	defer file.Close()
+	respond(c, q, reply{}, file) // if it fails, the end of the connection ends the session
+}
+
+// attachSession begins a session and returns the front's end of its connection.
+func (m *Monitor) attachSession(q request) (*os.File, error) {
+	if q.Kind != "web" && q.Kind != "api" {
+		return nil, errUnknownRequest
+	}
+	caller, ended, detach, err := m.attach(q.Login, q.Kind)
+	if err != nil {
+		return nil, err
+	}
+	ours, theirs, err := pair()
+	if err != nil {
+		detach()
+		return nil, err
+	}
+	defer theirs.Close()
+	file, err := theirs.File()
+	if err != nil {
+		ours.Close()
+		detach()
+		return nil, err
+	}
+	m.boundary.AddSession(ours, caller, ended, detach)
+	return file, nil
+}
