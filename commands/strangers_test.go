@@ -183,7 +183,7 @@ func TestNoStrangerOnTheTerminal(t *testing.T) {
 
 // free reports whether a parameter takes any text.
 func free(p menu.Param) bool {
-	return len(p.Choices) == 0 && slices.Contains([]string{"text", "list", "lines", "packets", "secret"}, p.Type)
+	return len(p.Choices) == 0 && slices.Contains([]string{"text", "list", "lines", "packets", "secret", "secret lines"}, p.Type)
 }
 
 // arguments gives a text to the parameter number i, and what is likely to pass to those that are

@@ -159,8 +159,14 @@ func (s *shell) question(q *menu.Question, assist func(text string) menu.Complet
 	switch {
 	case q.Type == "secret":
 		return s.secret(q)
+	case q.Type == "secret lines":
+		return s.lines(q, func() (string, error) { return s.terminal.ReadSecret("> ") })
 	case q.Type == "lines":
-		return s.lines(q)
+		return s.lines(q, func() (string, error) {
+			return s.terminal.ReadLine(term.Line{Prompt: "> ", Help: func(string, int) string {
+				return s.fitted(explainQuestion(q))
+			}})
+		})
 	case q.Type == "confirm" || q.Type == "yes/no":
 		return s.answer(q, s.fitted(fmt.Sprintf("%s [%s]> ", q.Text, yesOrNo(q.Default))), q.Default, assist)
 	case q.Keywords:
@@ -273,14 +279,13 @@ func (s *shell) secret(q *menu.Question) (string, error) {
 }
 
 // lines reads a text of several lines, up to Ctrl-D or a line with a single full stop. Ctrl-D
-// before the first line leaves, as at any question. A cut connection does not complete a text.
-func (s *shell) lines(q *menu.Question) (string, error) {
+// before the first line leaves, as at any question. A cut connection does not complete a text. read
+// reads one line.
+func (s *shell) lines(q *menu.Question, read func() (string, error)) (string, error) {
 	s.printf("%s (end with Ctrl-D or a line that holds only a full stop)\n", q.Text)
 	var all []string
 	for {
-		line, err := s.terminal.ReadLine(term.Line{Prompt: "> ", Help: func(string, int) string {
-			return s.fitted(explainQuestion(q))
-		}})
+		line, err := read()
 		if err != nil && (len(all) == 0 || err != term.ErrEnd) {
 			return "", s.left(err)
 		}
@@ -326,7 +331,7 @@ func explainQuestion(q *menu.Question) string {
 	}
 	b.WriteString(columns(choices))
 	switch {
-	case q.Default != "" && q.Type != "secret":
+	case q.Default != "" && q.Type != "secret" && q.Type != "secret lines":
 		fmt.Fprintf(&b, "Enter alone takes %s. Ctrl-C goes back to the top.\n", q.Default)
 	case enterLeaves(q):
 		b.WriteString("Enter alone goes back, Ctrl-C to the top.\n")

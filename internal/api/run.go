@@ -71,7 +71,7 @@ func (s *Server) refused(caller menu.Caller, path []string, err error) error {
 	if e := menu.AsError(err); err != nil && e.Code == menu.Denied {
 		event := eventOf(caller, access.ActRefused, path)
 		event.Path = shown(event.Path)
-		event.Result, event.Exit, event.Message = e.Code.String(), int(e.Code), menu.MaskedURLs(e.Error())
+		event.Result, event.Exit, event.Message = e.Code.String(), int(e.Code), menu.MaskedText(e.Error())
 		s.appliance.Record(event)
 	}
 	return err
@@ -169,7 +169,7 @@ type act struct {
 // failed notes the failure of the act, and returns it as the caller is told it.
 func (a *act) failed(err error) error {
 	e := a.server.AsError(a.event.Path, err)
-	a.event.Result, a.event.Exit, a.event.Message = e.Code.String(), int(e.Code), menu.MaskedURLs(e.Error())
+	a.event.Result, a.event.Exit, a.event.Message = e.Code.String(), int(e.Code), menu.MaskedText(e.Error())
 	if e.Code == menu.Denied {
 		a.event.Act = access.ActRefused
 	}

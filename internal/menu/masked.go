@@ -14,14 +14,14 @@ var address = regexp.MustCompile(`(?i)[a-z][a-z0-9+.-]*://\S*`)
 // addressed matches a text that is one URL, blanks in its password included.
 var addressed = regexp.MustCompile(`(?is)^\s*"?[a-z][a-z0-9+.-]*://.*$`)
 
-// MaskedURLs returns a text with the passwords and the queries of the URLs in it as asterisks. A
-// URL that a user types may contain a secret, in any argument, accepted or not. It masks too much
-// rather than too little: a password can contain a colon, a slash or an at sign that was not
-// escaped.
-func MaskedURLs(text string) string {
-	if !strings.Contains(text, "://") {
-		return text
-	}
+// privateKey matches a private key in PEM, one that was cut off as well.
+var privateKey = regexp.MustCompile(`(?s)-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----.*?(-----END [A-Z0-9 ]*PRIVATE KEY-----|$)`)
+
+// MaskedText returns a text with private keys, and the passwords and queries of the URLs in it, as
+// asterisks. What a user types may contain a secret, in any argument, accepted or not. It masks too
+// much rather than too little: a password can contain any character that was not escaped.
+func MaskedText(text string) string {
+	text = privateKey.ReplaceAllLiteralString(text, Asterisks)
 	if addressed.MatchString(text) {
 		return maskedURL(text)
 	}
@@ -44,10 +44,9 @@ func maskedURL(url string) string {
 func (c *Command) Masked(args Arguments) Arguments {
 	masked := make(Arguments, len(args))
 	for name, text := range args {
-		if c.secret(name) {
-			text = Asterisks
+		if masked[name] = MaskedText(text); c.secret(name) {
+			masked[name] = Asterisks
 		}
-		masked[name] = MaskedURLs(text)
 	}
 	return masked
 }
@@ -56,7 +55,7 @@ func (c *Command) Masked(args Arguments) Arguments {
 // line.
 func (c *Command) HasSecret(args Arguments) bool {
 	for name, text := range args {
-		if c.secret(name) || MaskedURLs(text) != text {
+		if c.secret(name) || MaskedText(text) != text {
 			return true
 		}
 	}
@@ -66,5 +65,5 @@ func (c *Command) HasSecret(args Arguments) bool {
 // secret reports whether an argument must not be logged: a secret, or an unknown one.
 func (c *Command) secret(name string) bool {
 	p := c.param(name)
-	return p == nil || p.Type == "secret"
+	return p == nil || strings.HasPrefix(p.Type, "secret")
 }

@@ -317,6 +317,23 @@ func TestSecretsAreMasked(t *testing.T) {
 	}
 }
 
+// A private key is masked wherever it was pasted, whole or not.
+func TestPrivateKeysAreMasked(t *testing.T) {
+	c := newBench().ping()
+	const certificate = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+	for text, want := range map[string]string{
+		certificate: certificate,
+		certificate + "-----BEGIN EC PRIVATE KEY-----\ns3cret\n-----END EC PRIVATE KEY-----\n" + certificate: certificate + "******\n" + certificate,
+		"-----BEGIN PRIVATE KEY-----\r\ns3cret":                    "******",
+		"x -----BEGIN ENCRYPTED PRIVATE KEY----- s3cret\n-----END": "x ******",
+	} {
+		args := menu.Arguments{"host": text}
+		if got := c.Masked(args)["host"]; got != want || c.HasSecret(args) != (want != text) {
+			t.Errorf("%q becomes %q, a secret: %v", text, got, c.HasSecret(args))
+		}
+	}
+}
+
 // TestSecretsOfURLsAreMasked: a secret in a URL is masked in any argument, also if nothing was
 // escaped.
 func TestSecretsOfURLsAreMasked(t *testing.T) {
@@ -334,7 +351,7 @@ func TestSecretsOfURLsAreMasked(t *testing.T) {
 		"https://host:8443/a/b":                    "https://host:8443/a/b",
 		"host 192.0.2.1 and port 25":               "host 192.0.2.1 and port 25",
 	} {
-		if got := menu.MaskedURLs(text); got != want {
+		if got := menu.MaskedText(text); got != want {
 			t.Errorf("%q becomes %q; want %q", text, got, want)
 		}
 		args := menu.Arguments{"host": text}

@@ -44,7 +44,7 @@ import (
 // takes no lines while it runs.
 //
 // Types: string, int, int64, bool, time.Duration, time.Time, []string and []int (comma lists),
-// Size, Secret, Text, Packets, Confirm, and pointers to them. An embedded struct adds its own
+// Size, Secret, SecretText, Text, Packets, Confirm, and pointers to them. An embedded struct adds its own
 // parameters in its place, and so does a field that is a struct and has a JSON name: JSON may give
 // those as an object of that name.
 //
@@ -100,6 +100,7 @@ var paramTypes = map[reflect.Type]string{
 	reflect.TypeFor[[]int]():         "list",
 	reflect.TypeFor[Size]():          "size",
 	reflect.TypeFor[Secret]():        "secret",
+	reflect.TypeFor[SecretText]():    "secret lines",
 	reflect.TypeFor[Text]():          "lines",
 	reflect.TypeFor[Packets]():       "packets",
 	reflect.TypeFor[Confirm]():       "confirm",
@@ -263,7 +264,7 @@ func (p *Param) text(args reflect.Value) string {
 
 // shown returns the value as a message may repeat it.
 func (p *Param) shown(text string) string {
-	if p.Type == "secret" {
+	if strings.HasPrefix(p.Type, "secret") {
 		return "******"
 	}
 	if len(text) > 200 {
@@ -280,7 +281,7 @@ func (p *Param) parse(v reflect.Value, text string) error {
 		return nil
 	}
 	switch p.Type {
-	case "text", "secret", "lines", "packets":
+	case "text", "secret", "secret lines", "lines", "packets":
 		v.SetString(text)
 	case "number":
 		n, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64)

@@ -109,7 +109,7 @@ func (p *Param) question() Question {
 // by type, then by the command's own check.
 func (c *Command) take(ctx context.Context, caller Caller, args reflect.Value, p *Param, q *Question,
 	text string) error {
-	if text == "" && p.Type != "text" && p.Type != "packets" && p.Type != "list" && p.Type != "secret" &&
+	if text == "" && p.Type != "text" && p.Type != "packets" && p.Type != "list" && !strings.HasPrefix(p.Type, "secret") &&
 		p.Type != "lines" || text == "" && q.Required {
 		if q.Required {
 			return BadArgument(p.Name, "An answer is needed here").WithHint("%s", strings.TrimSuffix(Sentence(q.Help), "."))

@@ -20,6 +20,9 @@ const Unlimited = -1
 // Secret is a text that is never echoed, never kept in a history and masked in the audit log.
 type Secret string
 
+// SecretText is a Secret of several lines, such as a private key.
+type SecretText string
+
 // Confirm is the confirmation that a command needs before it removes something. A dialogue asks for
 // it; the one-line form and the API must say `confirm yes`.
 type Confirm bool

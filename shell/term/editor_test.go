@@ -420,7 +420,7 @@ func TestSecret(t *testing.T) {
 	p.types("abc\x03")
 	p.endsWith("Password: ^C\n< interrupted>\nPassword: |")
 	p.types("\x04")
-	p.reads("< EOF>")
+	p.reads("< Ctrl-D: EOF>")
 	p.leaves()
 	if strings.Contains(string(p.raw), "wrong") {
 		t.Error("the secret was shown")

@@ -1,7 +1,6 @@
 package term
 
 import (
-	"io"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -41,7 +40,7 @@ func (t *Terminal) secret() (string, error) {
 		case k == keyInterrupt:
 			return "", ErrInterrupted
 		case k == keyEOF && typed.Len() == 0:
-			return "", io.EOF
+			return "", ErrEnd
 		case k == keyKillLine || k == keyKillWord:
 			typed.Reset()
 		case k == keyBackspace || k == keyCtrlH:
