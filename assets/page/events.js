@@ -24,7 +24,10 @@ export function useEvent(name, handler) {
   useEffect(() => onEvent(name, (data) => latest.current(data)), [name]);
 }
 
-function tell(name, data) { handlers.get(name)?.forEach((handler) => handler(data)); }
+function tell(name, data) {
+  if (name === 'missed') tellAll();
+  handlers.get(name)?.forEach((handler) => handler(data));
+}
 
 function tellAll() { handlers.forEach((all) => all.forEach((handler) => handler(null))); }
 

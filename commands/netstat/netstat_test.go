@@ -18,9 +18,9 @@ import (
 
 func TestRates(t *testing.T) {
 	start := time.Unix(1000, 0)
-	before := reading{start,
-		map[int]interfaces.Counters{1: {RxPackets: 100, TxBytes: 50, RxDropped: 7}, 2: {RxPackets: 1}}}
-	now := reading{start.Add(2 * time.Second), map[int]interfaces.Counters{
+	before := reading{at: start, links: map[int]interfaces.Counters{
+		1: {RxPackets: 100, TxBytes: 50, RxDropped: 7}, 2: {RxPackets: 1}}}
+	now := reading{at: start.Add(2 * time.Second), links: map[int]interfaces.Counters{
 		1: {RxPackets: 300, TxBytes: 40 /* set back */, RxDropped: 9, Collisions: 4}, 3: {RxPackets: 1 << 40}}} // 2 went, 3 came
 	r := between(before, now)
 	if r.Seconds != 2 || r.Receive.Packets != 100 || r.Receive.Dropped != 1 || r.Transmit.Bytes != 0 ||

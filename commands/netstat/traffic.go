@@ -18,10 +18,11 @@ type trafficArgs struct {
 	OtherWord time.Duration `arg:"seconds" min:"1" max:"3600" help:"Another word for every."`
 	Interface string        `arg:"interface,positional:1" ask:"Choose the interface" default:"ALL" help:"Name of an interface, or ALL for the sum of all."`
 	Dropped   bool          `arg:"dropped" ask:"Show the number of dropped packets?" default:"yes" help:"Show dropped packets too."`
+	Each      bool          `arg:"each" default:"no" help:"A line for each interface that is up, with its name, instead of their sum."`
 	Count     int           `arg:"count" min:"1" max:"1000000" help:"Ends after this many lines; at Ctrl-C, if not given."`
 }
 
-// A trafficRow is the traffic of one interface, or of all, since the row before. Its numbers are
+// A trafficRow is the traffic of one interface, or of all, since its row before. Its numbers are
 // rates per second.
 type trafficRow struct {
 	Time      time.Time `json:"time"`
@@ -30,7 +31,7 @@ type trafficRow struct {
 	Receive   rates     `json:"receive"`
 	Transmit  rates     `json:"transmit"`
 
-	heading, dropped bool
+	heading, dropped, each bool
 }
 
 type rates struct {
@@ -66,6 +67,7 @@ func trafficCommand() *menu.Command {
 type reading struct {
 	at    time.Time
 	links map[int]interfaces.Counters
+	up    []interfaces.Interface // those of links that are up, in the order of their indexes
 }
 
 func runTraffic(ctx context.Context, _ menu.Caller, a trafficArgs, out *menu.Out[trafficRow]) error {
@@ -94,14 +96,34 @@ func runTraffic(ctx context.Context, _ menu.Caller, a trafficArgs, out *menu.Out
 		if err != nil {
 			return err
 		}
-		row := between(before, now)
-		row.Interface, row.dropped, row.heading = a.Interface, a.Dropped, line%headingEvery == 0
-		if err := out.Record(row); err != nil {
-			return err
+		for n, row := range a.rows(before, now) {
+			row.dropped, row.each, row.heading = a.Dropped, a.Each, line%headingEvery == 0 && n == 0
+			if err := out.Record(row); err != nil {
+				return err
+			}
 		}
 		before = now
 	}
 	return nil
+}
+
+// rows returns what is shown of the time between two readings: one row, or one for each interface
+// that is up.
+func (a trafficArgs) rows(before, now reading) []trafficRow {
+	if !a.Each {
+		row := between(before, now)
+		row.Interface = a.Interface
+		return []trafficRow{row}
+	}
+	rows := []trafficRow{}
+	for _, l := range now.up {
+		one := now
+		one.links = map[int]interfaces.Counters{l.Index: now.links[l.Index]}
+		row := between(before, one)
+		row.Interface = l.Name
+		rows = append(rows, row)
+	}
+	return rows
 }
 
 func read(ctx context.Context, name string) (reading, error) {
@@ -113,6 +135,9 @@ func read(ctx context.Context, name string) (reading, error) {
 	for _, l := range list {
 		if name == allInterfaces || name == l.Name {
 			r.links[l.Index] = l.Counters
+			if l.Up {
+				r.up = append(r.up, l)
+			}
 		}
 	}
 	if len(r.links) == 0 && name != allInterfaces {
@@ -154,6 +179,9 @@ func trafficLine(w io.Writer, r trafficRow) {
 	if name == allInterfaces {
 		name = "(Total)"
 	}
+	if r.heading && r.each {
+		name = "(Each)"
+	}
 	if r.heading {
 		fmt.Fprintf(w, "%13s %14s %16s\n", "input", name, "output")
 		if r.dropped {
@@ -165,12 +193,15 @@ func trafficLine(w io.Writer, r trafficRow) {
 		}
 	}
 	n := func(rate float64) uint64 { return uint64(math.Round(rate)) }
-	in, out := r.Receive, r.Transmit
+	in, out, end := r.Receive, r.Transmit, ""
+	if r.each {
+		end = "  " + menu.Clean(r.Interface)
+	}
 	if r.dropped {
-		fmt.Fprintf(w, "%10d %5d %6d %10d %10d %5d %10d %5d %5d\n", n(in.Packets), n(in.Errors), n(in.Dropped),
-			n(in.Bytes), n(out.Packets), n(out.Errors), n(out.Bytes), n(out.Collisions), n(out.Dropped))
+		fmt.Fprintf(w, "%10d %5d %6d %10d %10d %5d %10d %5d %5d%s\n", n(in.Packets), n(in.Errors), n(in.Dropped),
+			n(in.Bytes), n(out.Packets), n(out.Errors), n(out.Bytes), n(out.Collisions), n(out.Dropped), end)
 		return
 	}
-	fmt.Fprintf(w, "%10d %5d %10d %10d %5d %10d %5d\n", n(in.Packets), n(in.Errors), n(in.Bytes), n(out.Packets),
-		n(out.Errors), n(out.Bytes), n(out.Collisions))
+	fmt.Fprintf(w, "%10d %5d %10d %10d %5d %10d %5d%s\n", n(in.Packets), n(in.Errors), n(in.Bytes), n(out.Packets),
+		n(out.Errors), n(out.Bytes), n(out.Collisions), end)
 }

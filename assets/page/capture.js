@@ -1,0 +1,73 @@
+// One capture: everything about it, its files, and its packets below it.
+
+import { reason, useCaptures } from './capturedata.js';
+import { removeCapture, stop } from './captureacts.js';
+import { bytes, count, counted, duration, useMoment } from './format.js';
+import { address, go } from './router.js';
+import { useAllowed } from './state.js';
+import { html, Loading, Problem, Table } from './ui.js';
+
+/** facts returns what is worth saying of a capture, as pairs of a name and a text. */
+function facts(c, moment) {
+  const limits = c.limits || {};
+  const limited = [
+    limits.sizeBytes > 0 ? `${c.mode === 'circular' ? 'the last ' : ''}${bytes(limits.sizeBytes)}` : 'no size limit',
+    limits.durationSeconds > 0 && duration(limits.durationSeconds),
+    limits.packets > 0 && counted(limits.packets, 'packet'),
+    limits.files > 0 && counted(limits.files, 'file'),
+  ].filter(Boolean).join(', ');
+  return [
+    ['Filter', c.filter || 'none: every packet'],
+    ['Interfaces', (c.interfaces || []).join(', ')],
+    ...(c.interfacesLeftOut || []).map((l) => [`Left out: ${l.interface}`, l.reason]),
+    ['Started', `${moment(c.startTime || c.start)} by ${c.owner}`],
+    c.endTime && ['Ended', moment(c.endTime)],
+    ['Limits', limited],
+    ['Matched the filter', c.packetsMatched === undefined ? 'unknown: a part of the capture was killed' : count(c.packetsMatched)],
+    ['Received', count(c.packetsReceived)],
+    ['Written', count(c.packetsWritten)],
+    ['Dropped by the kernel', c.packetsDropped === undefined ? 'unknown: a part of the capture was killed' : count(c.packetsDropped)],
+    c.packetsDiscarded > 0 && ['Discarded because the disk took no more', count(c.packetsDiscarded)],
+    c.packetsBehindLimit > 0 && ['Came after the limit', count(c.packetsBehindLimit)],
+    c.packetsSeen !== undefined && ['On the interfaces meanwhile, before the filter', count(c.packetsSeen)],
+    c.filesRemoved > 0 && ['Removed for newer ones', `${counted(c.filesRemoved, 'file')}, ${counted(c.packetsRemoved, 'packet')}, ${bytes(c.bytesRemoved)}`],
+    c.filesAwaitingExport > 0 && ['Files that wait to be copied', count(c.filesAwaitingExport)],
+    ['Contents', c.headersOnly ? 'headers only' : c.snapLength > 0 ? `${count(c.snapLength)} bytes of each packet` : 'whole packets'],
+    ['Management sessions', c.management ? 'captured too' : 'left out'],
+    c.direction !== 'both' && ['Direction', c.direction === 'in' ? 'packets that come in' : 'packets that go out'],
+    ['File format', `${c.format}, ${c.timePrecision}s`],
+    c.persistent && ['After a restart', 'goes on in a new file'],
+    c.protect && ['Protected', 'never deleted to make room'],
+    c.caseNumber && ['Case', c.caseNumber],
+    c.comment && ['Comment', c.comment],
+  ].filter(Boolean);
+}
+
+/** CaptureDetails is the view #/captures/NAME. */
+export function CaptureDetails({ name }) {
+  const moment = useMoment();
+  const allowed = useAllowed();
+  const captures = useCaptures();
+  const c = captures.value && captures.value.find((one) => one.name === name);
+  if (captures.loading) return html`<h1 tabindex="-1">${name}</h1><${Loading} what="the capture" />`;
+  if (!c) {
+    return html`<h1 tabindex="-1">${name}</h1><${Problem} failure=${captures.failure} />
+      ${!captures.failure && html`<p>There is no capture of this name. <a href="#/captures">All captures</a></p>`}`;
+  }
+  const over = c.state === 'Stopped' || c.state === 'Error';
+  return html`<p class="crumbs"><a href="#/captures">Captures</a></p>
+    <div class="head"><h1 tabindex="-1">${c.name} <span class=${`badge ${c.state === 'Running' ? 'good' : c.state === 'Error' ? 'bad' : ''}`}>${over ? reason(c) : c.state === 'Running' ? 'Running' : 'Planned'}</span></h1>
+      <div class="row">
+        ${allowed('packetcapture show') && (c.files || []).length > 0 && html`<a class="button primary" href=${address(['captures', c.name, 'packets'])}>Packets</a>`}
+        ${!over && allowed('packetcapture stop') && html`<button type="button" onClick=${() => stop(c.name)}>Stop Capture</button>`}
+        ${over && allowed('packetcapture delete') && html`<button type="button" class="danger" onClick=${async () => { if (await removeCapture(c)) go(['captures']); }}>Delete Capture</button>`}
+      </div></div>
+    <section class="card"><dl class="facts details">${facts(c, moment).map(([term, text]) => html`<div key=${term}><dt>${term}</dt><dd>${text}</dd></div>`)}</dl></section>
+    <section class="card"><${Table} caption="Files" rows=${c.files || []} rowKey=${(f) => f.name} columns=${[
+    { name: 'name', title: 'File', header: true, cell: (f) => f.name },
+    { name: 'bytes', title: 'Size', number: true, cell: (f) => bytes(f.bytes) },
+    { name: 'packets', title: 'Packets', number: true, cell: (f) => count(f.packets) },
+    { name: 'first', title: 'First packet', cell: (f) => moment(f.first), className: 'nowrap' },
+    { name: 'last', title: 'Last packet', cell: (f) => moment(f.last), className: 'nowrap' },
+  ]} /></section>`;
+}
