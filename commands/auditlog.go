@@ -24,6 +24,7 @@ type auditlogArgs struct {
 	To    time.Time `arg:"to" help:"Only up to this time."`
 	Path  string    `arg:"path" help:"Only this command or those below it, such as packetcapture, or a file name."`
 	Act   string    `arg:"act" choices:"command|login|logout|refused|download|delete|system" help:"Only this kind of act."`
+	Token string    `arg:"token" help:"Only what was done by this API token, as token list names it."`
 	Count int       `arg:"count,positional:1" default:"100" min:"1" max:"1000000" help:"Number of lines, the newest."`
 }
 
@@ -37,7 +38,7 @@ func auditlog(s auditService) *menu.Command {
 		Run: func(ctx context.Context, _ menu.Caller, a auditlogArgs, out *menu.Out[access.Event]) error {
 			found := false
 			wanted := access.EventFilter{User: a.User, From: a.From, To: a.To, Path: a.Path,
-				Act: a.Act, Newest: a.Count}
+				Act: a.Act, Token: a.Token, Newest: a.Count}
 			err := s.Events(ctx, wanted, func(e access.Event) error {
 				found = true
 				return out.Record(e)
@@ -71,6 +72,10 @@ func auditLine(w io.Writer, e access.Event) {
 	if len(what) > 0 {
 		result = strings.Join(what, " ") + ": " + result
 	}
-	fmt.Fprintf(w, "%s  %-8s  %s from %s  %s\n", menu.UTC(e.Time), e.Act, tables.OrDash(e.User),
-		tables.OrDash(e.Source), result)
+	by := ""
+	if e.Token != "" {
+		by = " by token " + e.Token
+	}
+	fmt.Fprintf(w, "%s  %-8s  %s from %s%s  %s\n", menu.UTC(e.Time), e.Act, tables.OrDash(e.User),
+		tables.OrDash(e.Source), by, result)
 }

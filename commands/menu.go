@@ -8,6 +8,7 @@ import (
 	"diagsh/commands/etherconfig"
 	"diagsh/commands/netstat"
 	"diagsh/commands/packetcapture"
+	"diagsh/commands/token"
 	"diagsh/commands/userconfig"
 	"diagsh/internal/menu"
 )
@@ -31,6 +32,7 @@ type Services interface {
 	catalogueService
 	filterService
 	passwordService
+	token.Services
 	sessionService
 	loginService
 	auditService
@@ -41,47 +43,46 @@ type Services interface {
 
 // Tree returns the top menu. A nil s makes a tree to read, whose commands must not run.
 func Tree(s Services, v Version) *menu.Menu {
-	return &menu.Menu{
-		Help:   "The appliance's commands.",
-		Others: otherWords,
-		Items: []menu.Item{
-			packetcapture.Menu(s),
-			filterMenu(s),
-			diagnostic.Menu(s),
-			etherconfig.Menu(s),
-			netstat.Menu(s),
-			tcpservices(s),
-			pingCommand(),
-			ping6(),
-			tracerouteCommand(),
-			traceroute6(),
-			nslookup(),
-			dig(),
-			dnsstatus(),
-			telnet(),
-			userconfig.Menu(s),
-			passwd(s),
-			whoami(),
-			who(s),
-			last(s),
-			auditlog(s),
-			auditverify(s),
-			tail(s),
-			status(s, v),
-			supportrequest(s),
-			version(v),
-			hostname(s),
-			sethostname(s),
-			date(),
-			commit(s),
-			clearchanges(s),
-			showchanges(s),
-			commitdetail(s),
-			rollbackconfig(s),
-			showconfig(s),
-			saveconfig(s),
-			loadconfig(s),
-			resetconfig(s),
-		},
+	top := &menu.Menu{Help: "The appliance's commands.", Others: otherWords}
+	top.Items = []menu.Item{
+		packetcapture.Menu(s),
+		filterMenu(s),
+		diagnostic.Menu(s),
+		etherconfig.Menu(s),
+		netstat.Menu(s),
+		tcpservices(s),
+		pingCommand(),
+		ping6(),
+		tracerouteCommand(),
+		traceroute6(),
+		nslookup(),
+		dig(),
+		dnsstatus(),
+		telnet(),
+		userconfig.Menu(s),
+		passwd(s),
+		token.Menu(s, top),
+		whoami(),
+		who(s),
+		last(s),
+		auditlog(s),
+		auditverify(s),
+		tail(s),
+		status(s, v),
+		supportrequest(s),
+		version(v),
+		hostname(s),
+		sethostname(s),
+		date(),
+		commit(s),
+		clearchanges(s),
+		showchanges(s),
+		commitdetail(s),
+		rollbackconfig(s),
+		showconfig(s),
+		saveconfig(s),
+		loadconfig(s),
+		resetconfig(s),
 	}
+	return top
 }

@@ -33,8 +33,12 @@ func whoTable(w io.Writer, list []access.Session) {
 	t := tables.Table{Head: []string{"USER", "ROLE", tables.Whole("LOGIN TIME (UTC)"), "IDLE", "REMOTE HOST", "WHAT",
 		"RUNS"}, Spare: []string{"ROLE", "WHAT"}}
 	for _, s := range list {
+		what := s.Type
+		if s.Token != "" {
+			what += ", token " + s.Token
+		}
 		t.Add(s.User, string(s.Role), tables.Whole(s.Began.UTC().Format(tables.Minute)),
-			menu.FormatDuration(time.Since(s.IdleFrom).Truncate(time.Second)), s.Source, s.Type,
+			menu.FormatDuration(time.Since(s.IdleFrom).Truncate(time.Second)), s.Source, what,
 			tables.OrDash(strings.Join(s.Running, ", ")))
 	}
 	t.Write(w)

@@ -1,9 +1,11 @@
 package commands
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
+	"strings"
 
 	"diagsh/internal/menu"
 )
@@ -20,6 +22,9 @@ func whoami() *menu.Command {
 		},
 		Text: func(w io.Writer, c menu.Caller) {
 			fmt.Fprintf(w, "User:    %s\nRole:    %s\nFrom:    %s\nSession: %s\n", c.User, c.Role, c.Source, c.Session)
+			if c.Token != "" {
+				fmt.Fprintf(w, "Token:   %s\nPaths:   %s\n", c.Token, cmp.Or(strings.Join(c.Paths, ", "), "all"))
+			}
 		},
 	}.Command()
 }

@@ -49,13 +49,17 @@ const (
 	Password  = "password"
 	PublicKey = "publickey"
 	Socket    = "socket" // the kernel's word (SO_PEERCRED)
+	ByToken   = "token"
 )
 
-// Credentials are what a client offers to log in: Password, or Key with a signature by it.
+// Credentials are what a client offers to log in: Password, or Key with a signature by it, or Token,
+// which says by itself whose it is.
 type Credentials struct {
 	User     string      `json:"user"`
 	Source   string      `json:"source"` // the client's address without port
 	Password menu.Secret `json:"password,omitempty"`
+
+	Token menu.Secret `json:"token,omitempty"`
 
 	Key       []byte `json:"key,omitempty"`       // SSH wire format
 	Algorithm string `json:"algorithm,omitempty"` // of the request that was signed (RFC 4252 section 7)
@@ -86,7 +90,8 @@ type Session struct {
 	User     string    `json:"user"`
 	Role     menu.Role `json:"role"`
 	Source   string    `json:"source"`
-	Type     string    `json:"type"` // shell, exec, sftp, web, api
+	Type     string    `json:"type"`            // shell, exec, sftp, web, api
+	Token    string    `json:"token,omitempty"` // the API token that it came by
 	Began    time.Time `json:"startTime"`
 	IdleFrom time.Time `json:"idleSinceTime"`
 	Running  []string  `json:"running"` // paths of the running commands
@@ -136,7 +141,8 @@ type Event struct {
 	Role      menu.Role         `json:"role,omitempty"`
 	Source    string            `json:"source"`
 	Session   string            `json:"session,omitempty"`
-	Path      string            `json:"path,omitempty"` // of the command, or the file's name
+	Token     string            `json:"token,omitempty"` // the API token that the user came by
+	Path      string            `json:"path,omitempty"`  // of the command, or the file's name
 	Arguments map[string]string `json:"arguments,omitempty"`
 	Result    string            `json:"result"` // ok, or the kind of the failure
 	Exit      int               `json:"exit"`
@@ -186,5 +192,6 @@ type EventFilter struct {
 	To     time.Time
 	Path   string // a command path or the beginning of one ("packetcapture"), or a file name
 	Act    string
-	Newest int // at most that many, the newest; 0: all
+	Token  string // of this API token
+	Newest int    // at most that many, the newest; 0: all
 }

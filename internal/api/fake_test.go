@@ -26,6 +26,7 @@ type fakeAppliance struct {
 
 	mu      sync.Mutex
 	roles   map[string]menu.Role // of users
+	tokens  map[string][]string  // paths of the token that a user came by
 	local   string               // the user that the socket's peer is
 	ended   map[string]chan struct{}
 	session map[string]string // session to user
@@ -43,6 +44,7 @@ func newFake(t testing.TB) *fakeAppliance {
 		roles: map[string]menu.Role{
 			"admin": menu.Administrator, "op": menu.Operator, "ro": menu.ReadOnly, "sup": menu.Support,
 		},
+		tokens:  map[string][]string{},
 		local:   "admin",
 		ended:   map[string]chan struct{}{},
 		session: map[string]string{},
@@ -102,9 +104,13 @@ func (d *fakeAppliance) Current(session string) (menu.Caller, error) {
 	if !ok {
 		return menu.Caller{}, menu.Errorf(menu.Denied, "This session has ended")
 	}
-	return menu.Caller{
+	caller := menu.Caller{
 		User: user, Role: d.roles[user], Session: session, Source: "192.0.2.9", Payload: user != "sup",
-	}, nil
+	}
+	if caller.Paths = d.tokens[user]; caller.Paths != nil {
+		caller.Token = "abcd1234"
+	}
+	return caller, nil
 }
 
 func (d *fakeAppliance) Running(_, path string, _ bool) func() {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 
 	"diagsh/internal/access"
@@ -20,8 +21,17 @@ const (
 )
 
 // permitFile compares the caller's role with the one that an act on the diagnostic directory
-// requires. It keeps packet contents from callers who may see headers only.
+// requires, and the paths of a token with access.Files. It keeps packet contents from callers who may
+// see headers only.
 func permitFile(caller menu.Caller, required menu.Role, f access.File) error {
+	if len(caller.Paths) > 0 && !slices.Contains(caller.Paths, access.Files) {
+		return outside(caller)
+	}
+	return permitContents(caller, required, f)
+}
+
+// permitContents is permitFile for a file that a command reads: find has compared the paths.
+func permitContents(caller menu.Caller, required menu.Role, f access.File) error {
 	if !caller.Role.Includes(required) {
 		return denied(caller, required)
 	}
@@ -99,7 +109,7 @@ func (s *Server) mayReadPackets(caller menu.Caller, name string) error {
 	if !known {
 		return nil
 	}
-	return permitFile(caller, roleReadFile, f)
+	return permitContents(caller, roleReadFile, f)
 }
 
 // remove deletes a file and audits that.

@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"cmp"
 	"net/http"
 	"slices"
 	"strings"
@@ -145,7 +146,7 @@ const maxAuditWords = 30
 
 func (s *Server) complete(w http.ResponseWriter, r *http.Request, caller menu.Caller) error {
 	var q LineRequest
-	if err := readJSON(r, &q); err != nil {
+	if err := cmp.Or(forPerson(caller), readJSON(r, &q)); err != nil {
 		return err
 	}
 	return writeJSON(w, typeable(s.tree.Complete(r.Context(), caller, q.At, q.Line, caller.Role.Includes)))
@@ -209,7 +210,7 @@ func (s *Server) history(w http.ResponseWriter, r *http.Request, caller menu.Cal
 	var q struct {
 		Line string `json:"line"`
 	}
-	if err := readJSON(r, &q); err != nil {
+	if err := cmp.Or(forPerson(caller), readJSON(r, &q)); err != nil {
 		return err
 	}
 	s.appliance.Remember(caller.User, q.Line)

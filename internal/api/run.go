@@ -61,6 +61,7 @@ func eventOf(caller menu.Caller, act string, path []string) access.Event {
 		Role:    caller.Role,
 		Source:  caller.Source,
 		Session: caller.Session,
+		Token:   caller.Token,
 		Path:    strings.Join(path, " "),
 	}
 }

@@ -280,8 +280,8 @@ func pathOf(r *http.Request) []string {
 	return strings.FieldsFunc(r.PathValue("path"), func(c rune) bool { return c == '/' })
 }
 
-// find returns the item at a path if the caller may use it. Roles are compared here and in
-// permitFile, and nowhere else.
+// find returns the item at a path if the caller may use it. Roles, and the paths of a token, are
+// compared here and in permitFile, and nowhere else.
 func (s *Server) find(caller menu.Caller, path []string) (menu.Item, error) {
 	item := s.tree.Find(path)
 	if item == nil {
@@ -291,7 +291,38 @@ func (s *Server) find(caller menu.Caller, path []string) (menu.Item, error) {
 	if !caller.Role.Includes(item.Required()) {
 		return nil, denied(caller, item.Required())
 	}
+	if !s.mayUse(caller, path) {
+		return nil, outside(caller)
+	}
 	return item, nil
+}
+
+// mayUse reports whether the paths of the caller's token, if there are any, allow an item of the
+// tree: it is one of them, or below one.
+func (s *Server) mayUse(caller menu.Caller, path []string) bool {
+	for _, text := range caller.Paths {
+		allowed := s.tree.Find(strings.Fields(text))
+		for n := range path {
+			if allowed != nil && s.tree.Find(path[:n+1]) == allowed {
+				return true
+			}
+		}
+	}
+	return len(caller.Paths) == 0
+}
+
+// outside returns the refusal of what is not below the paths of the caller's token.
+func outside(caller menu.Caller) *menu.Error {
+	return menu.Errorf(menu.Denied, "The token %s may not use this", caller.Token).
+		WithHint("Its paths are %s", strings.Join(caller.Paths, ", "))
+}
+
+// forPerson returns an error for a caller who came by a token.
+func forPerson(caller menu.Caller) error {
+	if caller.Token != "" {
+		return menu.Errorf(menu.Denied, "This is for people, and not for a token")
+	}
+	return nil
 }
 
 // denied returns the refusal of an act that requires a role.

@@ -56,5 +56,7 @@ type Caller struct {
 	ASCII   bool   `json:"-"`       // the caller's terminal shows no other characters
 	Word    string `json:"-"`       // by which the command was called: its name or an alias
 	// captures may contain payload; false only for Support without that permission
-	Payload bool `json:"payload"`
+	Payload bool     `json:"payload"`
+	Token   string   `json:"token,omitempty"` // the API token that the caller came by
+	Paths   []string `json:"paths,omitempty"` // what the token may use (access.Token); empty: everything
 }

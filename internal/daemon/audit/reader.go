@@ -194,6 +194,7 @@ func chooser(f access.EventFilter) func(access.Event) bool {
 		switch {
 		case f.User != "" && e.User != f.User,
 			f.Act != "" && e.Act != f.Act,
+			f.Token != "" && e.Token != f.Token,
 			!f.From.IsZero() && e.Time.Before(f.From),
 			!f.To.IsZero() && e.Time.After(f.To):
 			return false

@@ -28,6 +28,9 @@ func (p *People) KeyKnown(_ context.Context, name, _ string, key []byte) bool {
 // Login implements api.Logins. Both outcomes are recorded, a refusal with the reason that the
 // client is not told.
 func (p *People) Login(ctx context.Context, c access.Credentials) (access.Login, error) {
+	if c.Token != "" {
+		return p.loginByToken(c)
+	}
 	u, exists := p.accounts.get(c.User)
 	var ok bool
 	var err error
@@ -61,7 +64,7 @@ func (p *People) Login(ctx context.Context, c access.Credentials) (access.Login,
 	if u.First && method == access.Password {
 		p.forgetFirstPassword()
 	}
-	l, err := p.sessions.login(u.User, u.Role, c.Source, method, fingerprintOf(c.Key))
+	l, err := p.sessions.login(&login{user: u.User, role: u.Role, source: c.Source, method: method, key: fingerprintOf(c.Key)})
 	if err != nil {
 		p.recordRefusal(c, method, err.Error())
 		return access.Login{}, err
@@ -224,7 +227,7 @@ func (p *People) OnConsole(caller menu.Caller) bool {
 
 // attachLocal begins a login of a user of the machine, and its one session.
 func (p *People) attachLocal(name string, role menu.Role, console bool) (menu.Caller, <-chan struct{}, func(), error) {
-	l, err := p.sessions.login(name, role, access.Local, access.Socket, "")
+	l, err := p.sessions.login(&login{user: name, role: role, source: access.Local, method: access.Socket})
 	if err != nil {
 		return menu.Caller{}, nil, nil, err
 	}
@@ -270,16 +273,22 @@ func (p *People) callerOf(l *login, session string) (menu.Caller, error) {
 	if !ok || u.expired(time.Now()) {
 		return menu.Caller{}, errSessionEnded
 	}
-	return menu.Caller{User: u.User, Role: u.Role, Source: l.source, Session: session,
-		Payload: u.Payload || u.Role != menu.Support}, nil
+	caller := menu.Caller{User: u.User, Role: u.Role, Source: l.source, Session: session,
+		Payload: u.Payload || u.Role != menu.Support}
+	if l.token != "" {
+		return p.callerByToken(l, u, caller)
+	}
+	return caller, nil
 }
 
 // Greet notes that a person uses the session and returns the part of the greeting that is about the
 // person: history, last login, idle time, console.
 func (p *People) Greet(caller menu.Caller) access.Greeting {
 	p.sessions.greeted(caller.Session)
-	g := access.Greeting{Caller: caller, Idle: int(p.settings.IdleTimeout() / time.Second),
-		History: p.histories.lines(caller.User)}
+	g := access.Greeting{Caller: caller, Idle: int(p.settings.IdleTimeout() / time.Second)}
+	if caller.Token == "" { // what a person typed is no program's affair
+		g.History = p.histories.lines(caller.User)
+	}
 	u, _ := p.accounts.get(caller.User)
 	if p.OnConsole(caller) {
 		g.Idle, g.Console = 0, true
@@ -332,6 +341,9 @@ func (p *People) Sessions() []access.Session {
 		list[i].Role = menu.Administrator
 		if u, ok := p.accounts.get(list[i].User); ok {
 			list[i].Role = u.Role
+		}
+		if t, ok := p.tokens.Get(list[i].Token); ok {
+			list[i].Role = access.LesserRole(t.Role, list[i].Role)
 		}
 	}
 	return list

@@ -150,6 +150,10 @@ func (p *People) DeleteAccount(name string) (ended int, err error) {
 			p.forgetFirstPassword()
 		}
 		ended = p.sessions.endUser(name, "account deleted")
+		if _, err := p.deleteTokens("", "account deleted", func(t access.Token) bool { return t.User == name }); err != nil {
+			// An account of this name that is made later does not have them: it is younger.
+			p.log.Error("the tokens of a deleted account are still in the file", "user", name, "error", err)
+		}
 		p.guard.unlock(name)
 		p.histories.forget(name)
 		p.onDeleted(name)
@@ -158,7 +162,7 @@ func (p *People) DeleteAccount(name string) (ended int, err error) {
 }
 
 // SetPassword changes the password of an account and ends its logins, because an attacker may be in
-// by the old one. The login that the session by belongs to stays: it is of a user who changes the
+// by the old one. Tokens stay, and what is logged in by them. The login that the session by belongs to stays: it is of a user who changes the
 // own password. It returns how many were ended.
 func (p *People) SetPassword(name string, password menu.Secret, by string) (ended int, err error) {
 	if _, err := p.Account(name); err != nil {
@@ -177,7 +181,7 @@ func (p *People) SetPassword(name string, password menu.Secret, by string) (ende
 	if name == FirstAdministrator {
 		p.forgetFirstPassword()
 	}
-	return p.sessions.endOthers(by, "password changed", func(l *login) bool { return l.user == name }), nil
+	return p.sessions.endOthers(by, "password changed", func(l *login) bool { return l.user == name && l.token == "" }), nil
 }
 
 // CheckPassword returns nil if password is that of the account. A user who is logged in proves it

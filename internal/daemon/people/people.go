@@ -47,6 +47,7 @@ import (
 	"diagsh/internal/access"
 	"diagsh/internal/daemon/audit"
 	"diagsh/internal/daemon/settings"
+	"diagsh/internal/daemon/tokens"
 	"diagsh/internal/loglimit"
 	"diagsh/internal/menu"
 )
@@ -73,16 +74,18 @@ type People struct {
 	audit    *audit.Log
 	log      *slog.Logger
 
-	accounts  *accounts
-	hasher    *hasher
-	guard     *guard
-	sessions  *sessionTable
-	past      *loginLog
-	histories *histories
-	unchecked tally             // passwords refused unseen
-	strangers tally             // users of the machine without an account
-	knocks    *loglimit.Limiter // lines about connections without a login
-	onDeleted func(user string)
+	accounts    *accounts
+	hasher      *hasher
+	guard       *guard
+	sessions    *sessionTable
+	past        *loginLog
+	histories   *histories
+	tokens      *tokens.Tokens
+	unchecked   tally             // passwords refused unseen
+	strangers   tally             // users of the machine without an account
+	knocks      *loglimit.Limiter // lines about connections without a login
+	wrongTokens *loglimit.Limiter // lines about tokens that were refused
+	onDeleted   func(user string)
 
 	adminKeyFile      string
 	firstPassword     menu.Secret
@@ -94,7 +97,7 @@ type People struct {
 func Open(o Options) (*People, error) {
 	p := &People{
 		settings: o.Settings, audit: o.Audit, log: o.Log, hasher: newHasher(), guard: newGuard(o.Settings.LoginRules()),
-		knocks: loglimit.New(knockBurst, knockEvery), onDeleted: o.OnDeleted, adminKeyFile: o.AdminKeyFile, firstPasswordFile: filepath.Join(o.Dir, "first-password"),
+		knocks: loglimit.New(knockBurst, knockEvery), wrongTokens: loglimit.New(knockBurst, knockEvery), onDeleted: o.OnDeleted, adminKeyFile: o.AdminKeyFile, firstPasswordFile: filepath.Join(o.Dir, "first-password"),
 	}
 	if p.onDeleted == nil {
 		p.onDeleted = func(string) {}
@@ -104,7 +107,10 @@ func Open(o Options) (*People, error) {
 		return nil, err
 	}
 	p.sessions = newSessionTable(o.Settings.SessionLimits(), p.past, o.Audit.Record)
-	if p.histories, err = openHistories(filepath.Join(o.Dir, "history")); err == nil {
+	if p.tokens, err = tokens.Open(o.Dir); err == nil {
+		p.histories, err = openHistories(filepath.Join(o.Dir, "history"))
+	}
+	if err == nil {
 		err = p.openAccounts(filepath.Join(o.Dir, "users.json"))
 	}
 	if err != nil {
@@ -141,13 +147,16 @@ func (p *People) Sweep(now time.Time) {
 			p.sessions.endUser(u.User, "account expired")
 		}
 	}
+	p.sweepTokens(now)
 }
 
 // Stop ends all sessions and lets none begin.
 func (p *People) Stop() { p.sessions.close() }
 
-// Close closes the log of logins.
-func (p *People) Close(context.Context) error { return p.past.close() }
+// Close writes down the latest uses of tokens, and closes the log of logins.
+func (p *People) Close(context.Context) error {
+	return errors.Join(p.tokens.Save(time.Now()), p.past.close())
+}
 
 // FirstPassword returns the password of FirstAdministrator if this start made it, to be shown once
 // on a terminal; else "".
@@ -176,7 +185,7 @@ func (p *People) Losses() []access.Loss {
 		names = append(names, a.User)
 	}
 	detail := strings.Join(names, ", ") + "; " + FirstAdministrator + " is made anew with another password"
-	return []access.Loss{{What: "accounts, with passwords, keys and histories", Count: len(names), Detail: detail}}
+	return []access.Loss{{What: "accounts, with passwords, keys, tokens and histories", Count: len(names), Detail: detail}}
 }
 
 // Reset deletes all accounts, makes FirstAdministrator anew and returns its password. The sessions
@@ -185,6 +194,9 @@ func (p *People) Losses() []access.Loss {
 func (p *People) Reset(caller menu.Caller) (menu.Secret, error) {
 	password := randomPassword()
 	hash := p.hasher.hash(password)
+	if _, err := p.deleteTokens(caller.Session, "factory values", func(access.Token) bool { return true }); err != nil {
+		return "", err
+	}
 	before := p.accounts.now.Load().sorted()
 	err := p.accounts.update(func(users map[string]user) error {
 		clear(users)

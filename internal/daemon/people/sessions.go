@@ -37,6 +37,7 @@ type login struct {
 	source string
 	method string
 	key    string // fingerprint of the public key that opened it; empty where none did
+	token  string // the API token that opened it; empty where none did
 	began  time.Time
 	before *access.PastLogin // the user's login before this one
 
@@ -50,6 +51,9 @@ type login struct {
 	greeted  bool   // over the socket: it is a person
 	reason   string // why it ends, once the appliance wants it to
 }
+
+// program reports whether a token opened the login.
+func (l *login) program() bool { return l.token != "" }
 
 // A session is one use of a login.
 type session struct {
@@ -81,20 +85,22 @@ func newSessionTable(l settings.SessionLimits, past *loginLog, record func(acces
 		sessions: make(map[string]*session)}
 }
 
-// login begins a login. The limit on all logins does not bind administrators, so that others cannot
-// keep them out. No user has more logins than sessions. Neither limit binds root of the machine.
-func (t *sessionTable) login(user string, role menu.Role, source, method, key string) (*login, error) {
+// login begins a login, of which user, role, source and method are set, and key or token. The limit on all logins does not bind administrators, so that others cannot
+// keep them out. No user has more logins than sessions, as a person; and as many again by tokens, so
+// that programs keep no person out. Neither limit binds root of the machine.
+func (t *sessionTable) login(l *login) (*login, error) {
 	t.writing.Lock()
 	defer t.writing.Unlock()
-	l := &login{user: user, role: role, source: source, method: method, key: key, began: time.Now()}
-	if v, ok := t.past.last(user); ok {
+	l.began = time.Now()
+	if v, ok := t.past.last(l.user); ok {
 		l.before = &v
 	}
 	if err := t.add(l); err != nil {
 		return nil, err
 	}
-	// A program that asks over the socket is not recorded, a person is with the greeting.
-	if method != access.Socket {
+	// A program that asks over the socket or by a token is not recorded, a person on the socket is
+	// with the greeting.
+	if l.method != access.Socket && l.token == "" {
 		t.recordLogin(l)
 	}
 	return l, nil
@@ -109,7 +115,7 @@ func (t *sessionTable) add(l *login) error {
 	if l.user != localRoot {
 		own := 0
 		for _, other := range t.logins {
-			if other.user == l.user {
+			if other.user == l.user && other.program() == l.program() {
 				own++
 			}
 		}
@@ -164,7 +170,7 @@ func (t *sessionTable) attach(loginID, kind string) (*session, error) {
 	}
 	own := 0
 	for _, s := range t.sessions {
-		if s.login.user == l.user {
+		if s.login.user == l.user && s.login.program() == l.program() {
 			own++
 		}
 	}
@@ -378,7 +384,8 @@ func (t *sessionTable) list() []access.Session {
 		for _, p := range s.running {
 			paths = append(paths, p.path)
 		}
-		list = append(list, access.Session{ID: s.id, User: s.login.user, Source: s.login.source, Type: s.kind, Began: s.began, IdleFrom: s.idleFrom, Running: paths})
+		list = append(list, access.Session{ID: s.id, User: s.login.user, Source: s.login.source,
+			Type: s.kind, Token: s.login.token, Began: s.began, IdleFrom: s.idleFrom, Running: paths})
 	}
 	slices.SortFunc(list, func(a, b access.Session) int {
 		if c := a.Began.Compare(b.Began); c != 0 {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -35,7 +36,7 @@ func TestSessions(t *testing.T) {
 		time.Sleep(time.Second)
 		caller, ended, detach, err := d.Attach(l.ID, "shell")
 		roomtest.WantCode(t, err, 0)
-		if want := (menu.Caller{User: "ops", Role: menu.Operator, Source: "192.0.2.1", Session: l.ID + "-1", Payload: true}); caller != want {
+		if want := (menu.Caller{User: "ops", Role: menu.Operator, Source: "192.0.2.1", Session: l.ID + "-1", Payload: true}); !reflect.DeepEqual(caller, want) {
 			t.Errorf("the caller is %+v; want %+v", caller, want)
 		}
 		done := d.Running(caller.Session, "packetcapture/start", false)
@@ -179,7 +180,7 @@ func TestLocal(t *testing.T) {
 	if caller.User != "root" || caller.Role != menu.Administrator || caller.Source != "local" || !caller.Payload {
 		t.Errorf("root is %+v", caller)
 	}
-	if now, err := d.Current(caller.Session); err != nil || now != caller {
+	if now, err := d.Current(caller.Session); err != nil || !reflect.DeepEqual(now, caller) {
 		t.Errorf("root is now %+v, %v", now, err)
 	}
 	if v := d.PastLogins(0); len(v) != 0 {

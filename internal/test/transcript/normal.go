@@ -28,6 +28,8 @@ const timeOfDay = `\d\d:\d\d(?::\d\d(?:\.\d+)?)?`
 var random = normal{
 	{regexp.MustCompile(`(Last line: |"last":")[0-9a-f]{64}`), "${1}<hash>"},
 	{regexp.MustCompile(`SHA256 (?:[0-9A-F]{2}:){31}[0-9A-F]{2}|("sha256": ?")(?:[0-9A-F]{2}:){31}[0-9A-F]{2}`), "${1}<fingerprint>"},
+	{regexp.MustCompile(`\bdsh_[a-z1-9]{8}_[a-z1-9]{52}\b`), "<secret>"},
+	{regexp.MustCompile(`\b[a-hjkmnp-z]{4}[1-9]{4}\b`), "<token>"},
 	{regexp.MustCompile(`SHA256:[A-Za-z0-9+/]{43}`), "<fingerprint>"},
 	{regexp.MustCompile(`(Serial: +|"serialNumber": ?")[0-9A-F]+`), "${1}<serial>"},
 }

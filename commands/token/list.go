@@ -1,0 +1,21 @@
+package token
+
+import (
+	"context"
+
+	"diagsh/internal/access"
+	"diagsh/internal/menu"
+)
+
+func listCommand(s Services) *menu.Command {
+	return menu.Decl[menu.NoArgs, access.Token]{
+		Name:    "list",
+		Help:    "List your tokens with their last use.",
+		Details: "An administrator sees those of all accounts. Tokens that have expired are listed for 30 days.",
+		Role:    menu.ReadOnly,
+		Run: func(_ context.Context, caller menu.Caller, _ menu.NoArgs, out *menu.Out[access.Token]) error {
+			return out.Records(s.Tokens(caller))
+		},
+		TextTable: tokenTable,
+	}.Command()
+}
