@@ -1,5 +1,7 @@
 package menu
 
+import "cmp"
+
 // A Role says what its holder may do. As a command's requirement the zero value means
 // Administrator, so a declaration that forgets its role is closed, not open.
 type Role string
@@ -36,27 +38,22 @@ func (r Role) rank() int {
 // Valid reports whether r is one of Roles.
 func (r Role) Valid() bool { return r.rank() > 0 }
 
-// Includes reports whether role r may do what a declaration with the given requirement asks for.
-// Only package api calls it: nothing else decides who may do what.
+// Includes reports whether role r may do what asks for the role required. Only package api decides
+// by it who may do what.
 func (r Role) Includes(required Role) bool {
-	need := required.rank()
-	if need == 0 {
-		need = Administrator.rank()
-	}
-	return r.rank() >= need
+	return r.rank() >= cmp.Or(required.rank(), Administrator.rank())
 }
 
 // A Caller is the user who runs a command: name, role, source and session.
 type Caller struct {
-	User    string `json:"user"`
-	Role    Role   `json:"role"`
-	Source  string `json:"source"`  // address of the client, or "local" for the appliance's own socket
-	Session string `json:"session"` // identifies the login in who, last and the audit log
-	Columns int    `json:"-"`       // of the caller's terminal during a run; 0: none, or unknown
-	ASCII   bool   `json:"-"`       // the caller's terminal shows no other characters
-	Word    string `json:"-"`       // by which the command was called: its name or an alias
-	// captures may contain payload; false only for Support without that permission
-	Payload bool     `json:"payload"`
+	User    string   `json:"user"`
+	Role    Role     `json:"role"`
+	Source  string   `json:"source"`          // address of the client, or "local" for the appliance's own socket
+	Session string   `json:"session"`         // identifies the login in who, last and the audit log
+	Columns int      `json:"-"`               // of the caller's terminal during a run; 0: none, or unknown
+	ASCII   bool     `json:"-"`               // the caller's terminal shows no other characters
+	Word    string   `json:"-"`               // by which the command was called: its name or an alias
+	Payload bool     `json:"payload"`         // captures may contain it; false only for Support without that permission
 	Token   string   `json:"token,omitempty"` // the API token that the caller came by
 	Paths   []string `json:"paths,omitempty"` // what the token may use (access.Token); empty: everything
 }
