@@ -11,7 +11,9 @@ import { cleanLines, clean, span, title } from './values.js';
 export function labelOf(param, members = []) {
   if (param.label) return param.label;
   const camel = members.join(' ').match(/[A-Za-z0-9]+/g)?.find((name) => name.toLowerCase() === param.name);
-  return title(camel || param.name);
+  const name = camel || param.name;
+  const unit = { size: /(?<=[a-z])Bytes$/, duration: /(?<=[a-z])Seconds$/ }[param.type];
+  return title(unit ? name.replace(unit, '') : name);
 }
 
 /** memberNames returns the names in the members of a node of the tree, those of nested objects too. */

@@ -64,7 +64,7 @@ export function useInterval(name, initial = 5) {
 }
 
 /** Refresh is the control of a view's interval, with the time of the last answer. */
-export function Refresh({ interval, poll }) {
+export function Refresh({ interval, poll, children }) {
   const { every, setEvery, paused, setPaused } = interval;
   return html`<div class="refresh">
     <label>Refresh every <select value=${every} onChange=${(e) => setEvery(Number(e.target.value))} disabled=${paused}>
@@ -72,6 +72,7 @@ export function Refresh({ interval, poll }) {
     <button type="button" aria-pressed=${paused ? 'true' : 'false'} onClick=${() => setPaused(!paused)}>Pause</button>
     <button type="button" onClick=${poll.again}>Refresh now</button>
     <span class="quiet">${poll.at ? `As of ${moment(poll.at.toISOString(), { date: false })}` : 'Loading'}${paused ? ', paused' : ''}</span>
+    ${children}
     ${poll.failure && html`<${Problem} failure=${poll.failure} />`}
   </div>`;
 }
@@ -133,9 +134,9 @@ export function useChanges(rows, keyOf, ignored) {
   }, [rows]);
 }
 
-/** useTable polls a command that answers with a table, and marks what has changed. */
-export function useTable(path, args, interval, keyOf, ignored) {
-  const poll = usePoll((options) => run(path, args, options), interval.seconds, [path, JSON.stringify(args)]);
+/** useTable polls a command that answers with a table, makes of it what is shown, and marks what has changed. */
+export function useTable(path, args, interval, keyOf, ignored, make = (list) => list) {
+  const poll = usePoll(async (options) => make(await run(path, args, options)), interval.seconds, [path, JSON.stringify(args)]);
   const { rows, marks } = useChanges(poll.value, keyOf, ignored);
   return { poll, rows, marks };
 }

@@ -21,6 +21,9 @@ export function Value({ name, value }) {
 
 const numeric = (value) => typeof value === 'number';
 
+// A value of seconds is shown with its unit, so the heading needs none.
+const heading = (name) => title(name.replace(/(?<=[a-z])Seconds$/, ''));
+
 const empty = (value) => value === null || value === undefined || value === '' || Array.isArray(value) && value.length === 0;
 
 /** columnsOf returns the names of the members that any of the records has, in their order. */
@@ -56,7 +59,7 @@ export function RecordTable({ records, label, columns, marks, actions, none = 'N
   useStore(zone);
   const [sort, setSort] = useState(null);
   const [all, setAll] = useState(false);
-  const shown = useMemo(() => columns || columnsOf(records).map((name) => [name, title(name)]), [records, columns]);
+  const shown = useMemo(() => columns || columnsOf(records).map((name) => [name, heading(name)]), [records, columns]);
   const rows = useMemo(() => sorted(records.map((record) => ({ record, cells: new Map(flat(record)) })), sort), [records, sort]);
   if (!records.length) return html`<p class="none">${none}</p>`;
   const by = (name) => setSort(sort && sort.name === name ? (sort.down ? null : { name, down: true }) : { name, down: false });
@@ -66,8 +69,8 @@ export function RecordTable({ records, label, columns, marks, actions, none = 'N
       <caption class="unseen">${label}</caption>
       <thead><tr>
         ${marks && html`<th scope="col"><span class="unseen">Change</span></th>`}
-        ${shown.map(([name, heading]) => html`<th key=${name} scope="col" aria-sort=${sort?.name === name ? (sort.down ? 'descending' : 'ascending') : 'none'}>
-          <button type="button" class="sort" onClick=${() => by(name)}>${heading}<span aria-hidden="true" class="arrow">${sort?.name === name ? (sort.down ? '\u2193' : '\u2191') : ''}</span></button></th>`)}
+        ${shown.map(([name, text]) => html`<th key=${name} scope="col" class=${rows.some((r) => numeric(r.cells.get(name))) ? 'number' : ''} aria-sort=${sort?.name === name ? (sort.down ? 'descending' : 'ascending') : 'none'}>
+          <button type="button" class="sort" onClick=${() => by(name)}>${text}<span aria-hidden="true" class="arrow">${sort?.name === name ? (sort.down ? '\u2193' : '\u2191') : ''}</span></button></th>`)}
         ${actions && html`<th scope="col"><span class="unseen">Actions</span></th>`}
       </tr></thead>
       <tbody>${visible.map((row, i) => html`<${Row} key=${marks ? marks.keyOf(row.record) : i} row=${row} shown=${shown} mark=${marks && marks.of(row.record)} marked=${Boolean(marks)} actions=${actions} />`)}</tbody>
@@ -97,7 +100,7 @@ export function RecordList({ record, label, names }) {
   const short = members.filter(([, value]) => simple(value));
   const long = members.filter(([, value]) => !simple(value));
   return html`<div class="record">
-    <dl aria-label=${label}>${short.map(([name, value]) => html`<div key=${name}><dt>${title(name)}</dt><dd><${Value} name=${name} value=${value} /></dd></div>`)}</dl>
+    <dl aria-label=${label}>${short.map(([name, value]) => html`<div key=${name}><dt>${heading(name)}</dt><dd><${Value} name=${name} value=${value} /></dd></div>`)}</dl>
     ${long.map(([name, value]) => html`<section key=${name}><h4>${title(name)}</h4><${RecordTable} records=${value} label=${title(name)} /></section>`)}
   </div>`;
 }

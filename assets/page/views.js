@@ -20,6 +20,7 @@ export const views = [
   { name: 'captures', title: 'Captures', nav: true, help: 'Packet Capture', load: () => import('./captures.js') },
   { name: 'capture-start', title: 'Start Capture', uses: ['packetcapture start'], load: async () => ({ default: (await import('./captureform.js')).Start }) },
   { name: 'capture-settings', title: 'Capture Settings', uses: ['packetcapture setup'], load: async () => ({ default: (await import('./captureform.js')).Settings }) },
+  { name: 'network', title: 'Network', nav: true, uses: ['netstat interfaces'], load: () => import('./network.js') },
   { name: 'commands', title: 'Commands', nav: true, load: () => import('./commands.js') },
   { name: 'password', title: 'Change password', load: () => import('./password.js') },
 ];
