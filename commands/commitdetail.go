@@ -23,6 +23,7 @@ func commitdetail(s commitsService) *menu.Command {
 		Help:  "Show the last commit.",
 		Role:  menu.Operator,
 		Shape: menu.Object,
+		Topic: "commits",
 		Run: func(_ context.Context, _ menu.Caller, a commitdetailArgs, out *menu.Out[config.Commit]) error {
 			for _, c := range s.Commits() {
 				if a.Number == nil || c.Number == *a.Number {

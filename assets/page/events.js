@@ -52,7 +52,7 @@ async function listen(signal) {
   const answer = await request('GET', '/v1/events', { background: true, signal, headers: { Accept: 'text/event-stream' } });
   connection.set('live');
   tellAll();
-  const add = parser(tell);
+  const add = parser((name, data) => { if (name === 'missed') tellAll(); else tell(name, data); });
   const decoder = new TextDecoder();
   const reader = answer.body.getReader();
   for (;;) {

@@ -51,9 +51,10 @@ func reportNew(s reports.Service) *menu.Command {
 
 func reportList(s reports.Service) *menu.Command {
 	return menu.Decl[menu.NoArgs, access.Report]{
-		Name: "list",
-		Help: "List the reports.",
-		Role: menu.ReadOnly,
+		Name:  "list",
+		Help:  "List the reports.",
+		Role:  menu.ReadOnly,
+		Topic: "reports",
 		Run: func(_ context.Context, _ menu.Caller, _ menu.NoArgs, out *menu.Out[access.Report]) error {
 			return out.Records(s.Reports())
 		},

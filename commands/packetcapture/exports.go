@@ -13,6 +13,7 @@ func exportsCommand(s exportService) *menu.Command {
 		Name:   "exports",
 		Help:   "List the copies to targets, those that wait too.",
 		Role:   menu.ReadOnly,
+		Topic:  "exports",
 		Hidden: func(context.Context) bool { return len(s.Exports()) == 0 },
 		Run: func(_ context.Context, _ menu.Caller, _ menu.NoArgs, out *menu.Out[capture.Export]) error {
 			return out.Records(s.Exports())

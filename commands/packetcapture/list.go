@@ -13,6 +13,7 @@ func listCommand(s captureService) *menu.Command {
 		Name:   "list",
 		Help:   "List all captures, those that ended too.",
 		Role:   menu.ReadOnly,
+		Topic:  "captures",
 		Hidden: func(context.Context) bool { return len(s.Captures()) == 0 },
 		Run: func(_ context.Context, _ menu.Caller, _ menu.NoArgs, out *menu.Out[capture.Status]) error {
 			return out.Records(s.Captures())

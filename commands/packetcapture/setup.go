@@ -38,6 +38,7 @@ func setupCommand(s captureService) *menu.Command {
 		Help:    "Change what captures start with.",
 		Details: "The settings hold at once, for captures to come; no commit is needed.",
 		Role:    menu.Operator,
+		Topic:   "settings",
 		Shape:   menu.Object,
 
 		Dialogue: setupDialogue,

@@ -80,9 +80,10 @@ func sayKey(s exportService, targets []capture.Target, out *menu.Out[capture.Tar
 
 func targetListCommand(s exportService) *menu.Command {
 	return menu.Decl[menu.NoArgs, capture.Target]{
-		Name: "list",
-		Help: "List the targets.",
-		Role: menu.Operator,
+		Name:  "list",
+		Help:  "List the targets.",
+		Role:  menu.Operator,
+		Topic: "targets",
 		Run: func(_ context.Context, _ menu.Caller, _ menu.NoArgs, out *menu.Out[capture.Target]) error {
 			targets := s.Targets()
 			if len(targets) == 0 {

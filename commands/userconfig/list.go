@@ -9,9 +9,10 @@ import (
 
 func listCommand(s Services) *menu.Command {
 	return menu.Decl[menu.NoArgs, access.Account]{
-		Name: "list",
-		Help: "List the users with their last login.",
-		Role: menu.Administrator,
+		Name:  "list",
+		Help:  "List the users with their last login.",
+		Role:  menu.Administrator,
+		Topic: "accounts",
 		Run: func(_ context.Context, _ menu.Caller, _ menu.NoArgs, out *menu.Out[access.Account]) error {
 			return out.Records(s.Accounts())
 		},

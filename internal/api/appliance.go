@@ -13,6 +13,10 @@ type Appliance interface {
 	Sessions
 	Files
 
+	// Listen begins to listen to what changes. after is the identifier of the last update that the
+	// listener had, or empty. Which of them it is for, this package decides.
+	Listen(after string) access.Listener
+
 	// Record writes one line of the audit log. It sets the time if the event has none.
 	Record(access.Event)
 
@@ -48,6 +52,9 @@ type Sessions interface {
 	// Running notes that a session runs the command at path, until done is called. The session is
 	// not idle meanwhile, except with background: then a page runs the command by itself.
 	Running(session, path string, background bool) (done func())
+
+	// Ending returns when a session ends unless something happens.
+	Ending(session string) access.SessionEnd
 
 	// Alive notes that the session sent a request of its user, so it is not idle.
 	Alive(session string)

@@ -19,6 +19,7 @@
 //	POST   interrupt/RUN       asks a running command to end, as Ctrl-C does
 //	POST   input/RUN           a line for a run that was started with ?input=typed or ?input=piped
 //	POST   history             a line to remember
+//	GET    events              what changes, as server-sent events
 //	GET    files               the diagnostic directory
 //	GET    files/NAME          a file, with ranges
 //	DELETE files/NAME

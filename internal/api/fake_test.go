@@ -17,6 +17,7 @@ import (
 	"testing"
 
 	"diagsh/internal/access"
+	"diagsh/internal/daemon/feed"
 	"diagsh/internal/menu"
 )
 
@@ -34,6 +35,10 @@ type fakeAppliance struct {
 	running []string
 	began   chan string // the path of each command that begins to wait
 
+	feed   *feed.Feed
+	alive  map[string]int // requests that are acts, by session
+	ending access.SessionEnd
+
 	whenRunning func() // called with mu held when something begins to run
 	listings    int    // that are open
 }
@@ -49,7 +54,10 @@ func newFake(t testing.TB) *fakeAppliance {
 		ended:   map[string]chan struct{}{},
 		session: map[string]string{},
 		began:   make(chan string, 10),
+		feed:    feed.New(slog.New(slog.DiscardHandler)),
+		alive:   map[string]int{},
 	}
+	t.Cleanup(func() { d.feed.Close(context.Background()) })
 	for name, text := range map[string]string{"a.pcap": "contents of a", "headers.pcap": "headers only"} {
 		if err := os.WriteFile(filepath.Join(d.dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -127,7 +135,20 @@ func (d *fakeAppliance) Running(_, path string, _ bool) func() {
 	}
 }
 
-func (d *fakeAppliance) Alive(string) {}
+func (d *fakeAppliance) Alive(session string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.alive[session]++
+}
+
+func (d *fakeAppliance) Ending(string) access.SessionEnd {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.ending
+}
+
+func (d *fakeAppliance) Listen(after string) access.Listener { return d.feed.Listen(after) }
+
 func (d *fakeAppliance) Record(e access.Event) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -242,7 +263,7 @@ func (d *fakeAppliance) tree() *menu.Menu {
 		return nil
 	}
 	return &menu.Menu{Items: []menu.Item{
-		rows("table", menu.Table, menu.ReadOnly, count),
+		withTopic(rows("table", menu.Table, menu.ReadOnly, count), "things"),
 		rows("stream", menu.Stream, menu.Operator, func(ctx context.Context, a countArgs, out *menu.Out[row]) error {
 			count(ctx, a, out)
 			out.Progress("half way")
@@ -263,7 +284,7 @@ func (d *fakeAppliance) tree() *menu.Menu {
 		rows("fault", menu.Object, menu.ReadOnly, func(context.Context, countArgs, *menu.Out[row]) error {
 			return errors.New("open /var/lib/diagsh/secret: permission denied")
 		}),
-		rows("reload", menu.Object, menu.Administrator, count),
+		withTopic(rows("reload", menu.Object, menu.Administrator, count), "secrets"),
 		echoing(d),
 		menu.Decl[bytesArgs, struct{}]{
 			Name: "bytes", Help: "Help.", Role: menu.Operator, Shape: menu.Bytes, Run: writeBytes,
@@ -278,6 +299,12 @@ func (d *fakeAppliance) tree() *menu.Menu {
 			},
 			Text: func(w io.Writer, r row) { fmt.Fprintf(w, "row %d\n", r.N) }}.Command(),
 	}}
+}
+
+// withTopic makes events of a topic tell of what a command lists.
+func withTopic(c *menu.Command, topic string) *menu.Command {
+	c.Topic = topic
+	return c
 }
 
 // serve starts a boundary around the appliance and returns its socket.

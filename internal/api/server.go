@@ -49,10 +49,11 @@ type Server struct {
 	http    *http.Server
 	handoff *handoff // takes connections that are bound to a session
 
-	mu   sync.Mutex
-	runs map[string]*run // commands that run now, by identifier
+	mu      sync.Mutex
+	runs    map[string]*run // commands that run now, by identifier
+	streams map[string]int  // of events, by session
 
-	bodyTime, longRun time.Duration // the constants; shorter in tests
+	bodyTime, longRun, quietTime time.Duration // the constants; shorter in tests
 }
 
 // NewServer returns the boundary around an appliance and its tree of commands.
@@ -63,8 +64,10 @@ func NewServer(appliance Appliance, tree *menu.Menu, log *slog.Logger) *Server {
 		log:       log,
 		handoff:   newHandoff(),
 		runs:      map[string]*run{},
+		streams:   map[string]int{},
 		bodyTime:  bodyTime,
 		longRun:   longRun,
+		quietTime: quietTime,
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/session", s.with(s.session))
@@ -81,6 +84,7 @@ func NewServer(appliance Appliance, tree *menu.Menu, log *slog.Logger) *Server {
 	mux.HandleFunc("POST /v1/interrupt/{run}", s.with(s.interrupt))
 	mux.HandleFunc("POST /v1/input/{run}", s.with(s.input))
 	mux.HandleFunc("POST /v1/history", s.with(s.history))
+	mux.HandleFunc("GET /v1/events", s.withoutAct(s.events))
 	mux.HandleFunc("GET /v1/files", s.with(s.listFiles))
 	mux.HandleFunc("GET /v1/files/{name}", s.with(s.readFile))
 	mux.HandleFunc("DELETE /v1/files/{name}", s.with(s.removeFile))
@@ -150,7 +154,15 @@ func refused(h http.Handler) http.Handler {
 // with reads the whole request, then looks up the caller, and answers with the error of a handler.
 // This is the order because the sender decides when the body comes: a request that was begun before
 // rights were taken away must not have them.
-func (s *Server) with(h func(http.ResponseWriter, *http.Request, menu.Caller) error) http.HandlerFunc {
+func (s *Server) with(h handler) http.HandlerFunc { return s.answer(h, true) }
+
+// withoutAct is with for what no user does: the session is as idle as before.
+func (s *Server) withoutAct(h handler) http.HandlerFunc { return s.answer(h, false) }
+
+// A handler answers a request of a caller, or returns the error that is to be answered.
+type handler func(http.ResponseWriter, *http.Request, menu.Caller) error
+
+func (s *Server) answer(h handler, act bool) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		defer s.logPanic(r.URL.Path)
 		session := identityOf(r).session
@@ -160,7 +172,7 @@ func (s *Server) with(h func(http.ResponseWriter, *http.Request, menu.Caller) er
 			caller, err = s.appliance.Current(session)
 		}
 		if err == nil {
-			if !background(r) {
+			if act && !background(r) {
 				s.appliance.Alive(session)
 			}
 			err = h(w, r, caller)

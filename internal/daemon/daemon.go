@@ -19,6 +19,7 @@ import (
 	"diagsh/internal/daemon/certificates"
 	"diagsh/internal/daemon/commits"
 	"diagsh/internal/daemon/exports"
+	"diagsh/internal/daemon/feed"
 	"diagsh/internal/daemon/files"
 	"diagsh/internal/daemon/people"
 	"diagsh/internal/daemon/reports"
@@ -49,6 +50,7 @@ type Options struct {
 // A Daemon is the running appliance. Its methods may be called from any goroutine.
 type Daemon struct {
 	*settings.Settings
+	*feedRoom
 	*audit.Log
 	*people.People
 	*files.Directory
@@ -82,6 +84,7 @@ var _ api.Appliance = (*Daemon)(nil)
 // hide it.
 type (
 	commitsRoom = commits.Commits
+	feedRoom    = feed.Feed
 	reportsRoom = reports.Reports
 )
 
@@ -135,6 +138,8 @@ func (d *Daemon) open(o Options) error {
 		return err
 	}
 	d.lastSign = lastChange(filepath.Join(o.Dir, "audit", audit.FileName), filepath.Join(o.Dir, people.LoginsFile))
+	d.feedRoom = feed.New(d.log)
+	d.opened(d.feedRoom)
 	var err error
 	if d.Log, err = audit.Open(audit.Options{Dir: filepath.Join(o.Dir, "audit"), Log: d.log}); err != nil {
 		return err
@@ -142,6 +147,7 @@ func (d *Daemon) open(o Options) error {
 	d.opened(d.Log)
 	if d.People, err = people.Open(people.Options{
 		Dir: o.Dir, AdminKeyFile: o.AdminKeyFile, LastSign: d.lastSign, Settings: d.Settings, Audit: d.Log, Log: d.log,
+		Tell: d.Teller(sessionsTopic), TellAccounts: d.Teller(accountsTopic),
 		OnDeleted: func(user string) { d.Drop(user) },
 	}); err != nil {
 		return err
@@ -149,7 +155,7 @@ func (d *Daemon) open(o Options) error {
 	d.opened(d.People)
 	rules := d.CaptureRules()
 	d.Directory, err = files.Open(files.Options{
-		Path: filepath.Join(o.Dir, "diagnostic"), Log: d.log, System: d.System,
+		Path: filepath.Join(o.Dir, "diagnostic"), Log: d.log, System: d.System, Tell: d.Teller(filesTopic),
 		QuotaBytes: rules.Quota, DeleteOldest: rules.DeleteOldest, ReserveBytes: rules.ReserveBytes, KeepFor: rules.KeepFor,
 	})
 	if err != nil {
@@ -168,10 +174,12 @@ func (d *Daemon) open(o Options) error {
 	if err := d.openCaptures(o); err != nil {
 		return err
 	}
-	d.reportsRoom, err = reports.Open(reports.Options{Dir: o.Dir, Files: d.Directory, Product: o.Product, Hostname: d.Hostname, Log: d.log})
+	d.reportsRoom, err = reports.Open(reports.Options{Dir: o.Dir, Files: d.Directory, Product: o.Product,
+		Hostname: d.Hostname, Tell: d.Teller(reportsTopic), Log: d.log})
 	if err != nil {
 		return err
 	}
+	d.addTopics()
 	return nil
 }
 
@@ -183,6 +191,7 @@ func (d *Daemon) openCommits(o Options) (err error) {
 	d.commitsRoom, err = commits.Open(commits.Options{
 		Dir: o.Dir, Network: o.network, Log: d.log, Hostname: d.Hostname, SessionOpen: d.SessionOpen,
 		System: d.System, SystemFailed: d.SystemFailed, OnApplied: d.Apply,
+		Tell: d.Teller(commitsTopic), TellUser: d.Teller(candidateTopic),
 	})
 	if err != nil {
 		return err
@@ -197,6 +206,7 @@ func (d *Daemon) openCaptures(o Options) (err error) {
 	d.Queue, err = exports.Open(exports.Options{
 		Dir: o.Dir, Log: d.log, OpenFile: d.OpenFile, Hostname: d.Hostname, System: d.System,
 		OnDone: func(file string) { d.Released(file) }, OnTargetGone: func(target string) { d.TargetGone(target) },
+		Tell: d.Teller(exportsTopic), TellTargets: d.Teller(targetsTopic),
 	})
 	if err != nil {
 		return err
@@ -204,6 +214,7 @@ func (d *Daemon) openCaptures(o Options) (err error) {
 	d.opened(d.Queue)
 	d.Table, err = captures.Open(captures.Options{
 		Dir: o.Dir, Product: o.Product, LastSign: d.lastSign, Settings: d.Settings, Audit: d.Log, Files: d.Directory, Exports: d.Queue, Log: d.log,
+		Tell: d.Teller(capturesTopic), Settled: d.Teller(settingsTopic),
 	})
 	if err != nil {
 		return err

@@ -6,6 +6,7 @@
 //	store         how bytes get on the disk
 //	settings      what holds: the host configuration, and what is committed on top of it
 //	audit         who did what
+//	feed          what changes, for those who listen
 //	people        who may come in, and who is in
 //	files         the diagnostic directory, whose files have owners
 //	commits       the configuration that people commit, and what it changes on the machine

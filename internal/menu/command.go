@@ -29,6 +29,7 @@ type Decl[A, R any] struct {
 	Details string   // further sentences for help; may be empty
 	Role    Role     // the least role of the caller; empty: Administrator
 	Shape   Shape
+	Topic   string // of the events that tell callers who may run it that what it lists changed; may be empty
 
 	// Interactive says that Run takes lines while it runs, see Out.Typing. An argument with the
 	// option alone says everything beforehand.
@@ -80,16 +81,15 @@ type Asked struct {
 
 // A Command is a Decl without its types: what the tree holds.
 type Command struct {
-	Name    string
-	Aliases []string
-	Help    string
-	Details string
-	Role    Role
-	Shape   Shape
-	Params  []Param
-	Members []string // of a record in JSON
+	Name, Help, Details string
+	Topic               string // of the events that tell of what it lists; may be empty
 
-	Interactive bool // takes lines while it runs
+	Aliases     []string // other keywords
+	Role        Role
+	Shape       Shape
+	Params      []Param
+	Members     []string // of a record in JSON
+	Interactive bool     // takes lines while it runs
 	Hidden      func(ctx context.Context) bool
 	File        string // the source file that declares it
 
@@ -248,7 +248,7 @@ func (s Decl[A, R]) Command() *Command {
 		panic("menu: " + s.Name + ": one of Text and TextTable must be set, or the shape be Bytes")
 	}
 	c := &Command{Name: s.Name, Aliases: s.Aliases, Help: s.Help, Details: s.Details, Role: s.Role, Shape: s.Shape,
-		Interactive: s.Interactive, argType: reflect.TypeFor[A]()}
+		Interactive: s.Interactive, Topic: s.Topic, argType: reflect.TypeFor[A]()}
 	_, c.File, _, _ = runtime.Caller(1)
 	c.Params = asked(params(c.argType), s.Dialogue)
 	c.hidden = func(ctx context.Context, caller Caller) bool {

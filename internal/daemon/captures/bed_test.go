@@ -50,7 +50,7 @@ func start(t testing.TB, o roomOptions) *rooms {
 	})
 	d.Begin(audit.Said{})
 	d.Recover()
-	d.Start()
+	d.Queue.Start()
 	return d
 }
 

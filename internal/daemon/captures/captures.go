@@ -25,6 +25,7 @@ import (
 	"diagsh/capture"
 	"diagsh/capture/afpacket"
 	"diagsh/capture/pcapfile"
+	"diagsh/internal/access"
 	"diagsh/internal/daemon/audit"
 	"diagsh/internal/daemon/exports"
 	"diagsh/internal/daemon/files"
@@ -42,6 +43,8 @@ type Options struct {
 	Audit    *audit.Log
 	Files    *files.Directory // that captures are written into
 	Exports  *exports.Queue   // which tells the Table by Released and TargetGone
+	Tell     access.Teller    // of captures, by name
+	Settled  access.Teller    // that the settings changed
 	Log      *slog.Logger
 }
 
@@ -52,6 +55,8 @@ type Table struct {
 	directory *files.Directory
 	queue     *exports.Queue
 	product   string
+	tell      access.Teller
+	settled   access.Teller
 	log       *slog.Logger
 	lastSign  time.Time
 
@@ -87,7 +92,7 @@ func Open(o Options) (*Table, error) {
 	keep := o.Settings.CaptureRules().KeepMemory // of a capture that ends
 	t := &Table{
 		settings: o.Settings, audit: o.Audit, directory: o.Files, queue: o.Exports,
-		product: o.Product, log: o.Log, lastSign: o.LastSign,
+		product: o.Product, tell: o.Tell, settled: o.Settled, log: o.Log, lastSign: o.LastSign,
 		root: o.Files.Root(), path: o.Files.Path(), volume: pcapfile.NewVolume(keep), rings: afpacket.NewSpare(keep),
 		capturesFile: store.JSON[capturesFile]{Path: filepath.Join(o.Dir, "captures.json"), Version: 2},
 		settingsFile: store.JSON[settingsFile]{Path: filepath.Join(o.Dir, "settings.json"), Version: 2},
@@ -186,6 +191,7 @@ func (t *Table) cancel(name string) (capture.Status, bool) {
 	s := &r.Status
 	s.State, s.StopReason, s.EndTime, r.busy = capture.Stopped, capture.StoppedByUser, time.Now(), false
 	close(r.cancelled)
+	t.tell.Changed(s.Name)
 	return r.status(), true
 }
 
@@ -310,6 +316,7 @@ func (t *Table) takeFiles(name string) (*entry, []capture.FileInfo, error) {
 	}
 	files := r.Status.Files
 	r.Status.Files, r.busy = nil, true
+	t.tell.Changed(name)
 	return r, files, nil
 }
 
@@ -318,6 +325,7 @@ func (t *Table) putBack(r *entry, files []capture.FileInfo) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	r.Status.Files, r.busy = files, false
+	t.tell.Changed(r.Status.Name)
 }
 
 // writing reports whether a capture that has not ended has this file, or will have it.
@@ -332,9 +340,13 @@ func (t *Table) removed(names []string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, r := range t.entries {
+		before := len(r.Status.Files)
 		r.Status.Files = slices.DeleteFunc(r.Status.Files, func(f capture.FileInfo) bool {
 			return slices.Contains(names, f.Name)
 		})
+		if len(r.Status.Files) < before {
+			t.tell.Changed(r.Status.Name)
+		}
 	}
 }
 

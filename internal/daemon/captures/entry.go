@@ -88,6 +88,7 @@ func (t *Table) began(r *entry, job *capture.Job) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	r.job, r.busy = job, false
+	t.tell.Changed(r.Status.Name)
 	r.Unqueued = true
 	if t.closed { // The appliance began to stop meanwhile.
 		job.Stop(capture.Shutdown)
@@ -128,6 +129,7 @@ func (t *Table) noteEnd(r *entry, job *capture.Job, s capture.Status) {
 	defer t.mu.Unlock()
 	if r.job == job {
 		r.Status, r.job, r.memory = s, nil, 0
+		t.tell.Changed(s.Name)
 	}
 }
 
@@ -136,4 +138,5 @@ func (t *Table) notBegun(r *entry, s capture.Status) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	r.Status, r.busy, r.memory = s, false, 0
+	t.tell.Changed(s.Name)
 }

@@ -51,6 +51,7 @@ func (t *Table) add(r *entry) error {
 	r.File = t.freeFileName(t.settings.Hostname(), s.Name, s.StartTime, s.Format)
 	t.entries = append(t.entries, r)
 	t.tasks.Add(1)
+	t.tell.Changed(s.Name)
 	return nil
 }
 
@@ -77,6 +78,7 @@ func (t *Table) drop(r *entry) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.entries = slices.DeleteFunc(t.entries, func(other *entry) bool { return other == r })
+	t.tell.Changed(r.Status.Name)
 }
 
 // nextName returns capture-N, with the number after the highest in the table. Called with the lock

@@ -72,6 +72,7 @@ func (t *Table) SetCaptureSettings(caller menu.Caller, given capture.Partial) er
 	t.settingsMu.Lock()
 	defer t.settingsMu.Unlock()
 	t.current = s
+	t.settled.Changed(captureSettings)
 	return nil
 }
 
@@ -93,8 +94,12 @@ func (t *Table) Reset() error {
 		return err
 	}
 	t.current = firstSettings()
+	t.settled.Changed(captureSettings)
 	return nil
 }
+
+// captureSettings names what the Table tells of when the settings change.
+const captureSettings = "captures"
 
 const leaveFormatOut = "Leave format out, or write format pcapng"
 

@@ -121,6 +121,7 @@ func (t *Table) takeOut(r *entry, f capture.FileInfo) {
 	s.FilesRemoved++
 	s.PacketsRemoved += f.Packets
 	s.BytesRemoved += f.Bytes
+	t.tell.Changed(s.Name)
 }
 
 // trimRing deletes the files of a ring that has ended which are more than it keeps. They stayed

@@ -334,6 +334,7 @@ func (t *Table) planned(r *entry) capture.Status {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	r.Status.State, r.Status.StartTime = capture.NotStarted, time.Time{}
+	t.tell.Changed(r.Status.Name)
 	r.cancelled = make(chan struct{})
 	if t.closed {
 		close(r.cancelled)
@@ -349,6 +350,7 @@ func (t *Table) due(r *entry) bool {
 		return false
 	}
 	r.Status.State, r.Status.StartTime = capture.Running, time.Now()
+	t.tell.Changed(r.Status.Name)
 	return true
 }
 

@@ -63,7 +63,11 @@ func (t *Table) marshal() ([]byte, error) {
 	if extra := len(t.entries) - keptCaptures; extra > 0 {
 		t.entries = slices.DeleteFunc(t.entries, func(r *entry) bool {
 			extra--
-			return extra >= 0 && r.ended()
+			goes := extra >= 0 && r.ended()
+			if goes {
+				t.tell.Changed(r.Status.Name)
+			}
+			return goes
 		})
 	}
 	file := capturesFile{make([]*entry, len(t.entries))}
@@ -293,6 +297,7 @@ func (t *Table) recovered(r *entry, files []capture.FileInfo, err error, lastSig
 		s.Error = "the file cannot be finished"
 	}
 	r.busy = false
+	t.tell.Changed(s.Name)
 	return r.status()
 }
 

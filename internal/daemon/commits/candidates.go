@@ -75,6 +75,7 @@ func (c *Commits) setCandidate(caller menu.Caller, wanted config.Document) {
 func (c *Commits) keepCandidate(user string, wanted config.Document) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.o.TellUser.Changed(user)
 	running := c.ledger.running()
 	if wanted.Equal(running) {
 		delete(c.candidates, user)
@@ -95,6 +96,7 @@ func (c *Commits) Drop(user string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.candidates, user)
+	c.o.TellUser.Changed(user)
 }
 
 // ClearChanges drops the caller's candidate, or what in it is about one setting or one object, and

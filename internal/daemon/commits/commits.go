@@ -38,6 +38,10 @@ type Options struct {
 	// OnApplied is told what holds from now on, at the end of Recover too. It is called while a
 	// transaction is held.
 	OnApplied func(config.Document)
+
+	// Tell tells that another commit holds or waits, and TellUser, by the name of a user, that
+	// something else is pending for that user.
+	Tell, TellUser access.Teller
 }
 
 // Commits are the candidates, the ledger and the machine. Their methods may be called from any
@@ -93,8 +97,21 @@ func (c *Commits) keep(next ledger) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ledger = next
+	c.tell()
 	return nil
 }
+
+// tell tells that the ledger is another one: what it has is below each candidate. Called with mu
+// held.
+func (c *Commits) tell() {
+	c.o.Tell.Changed(runningName)
+	for user := range c.candidates {
+		c.o.TellUser.Changed(user)
+	}
+}
+
+// runningName names what Tell tells of, of which there is one.
+const runningName = "running"
 
 // Configuration is the configuration as a user sees it.
 func (c *Commits) Configuration(caller menu.Caller) config.View {
@@ -198,6 +215,9 @@ func (c *Commits) Reset(caller menu.Caller) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	for user := range c.candidates {
+		c.o.TellUser.Changed(user)
+	}
 	clear(c.candidates)
 	return nil
 }
@@ -209,4 +229,14 @@ func (c *Commits) DeleteSaved() error {
 		err = errors.Join(err, os.Remove(filepath.Join(c.folder, s.Name)))
 	}
 	return err
+}
+
+// LastCommit returns the commit that holds.
+func (c *Commits) LastCommit() config.Commit { return c.view("").Last }
+
+// Pending returns how many changes a user has not committed, and how many commits of others there
+// are since the first of them.
+func (c *Commits) Pending(user string) (changes, underneath int) {
+	v := c.view(user)
+	return len(v.Changes), len(v.Underneath)
 }

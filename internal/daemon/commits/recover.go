@@ -68,4 +68,5 @@ func (c *Commits) keepAnyway(next ledger) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ledger = next
+	c.tell()
 }

@@ -45,6 +45,9 @@ type Options struct {
 	OnDone func(file string)
 	// OnTargetGone is told that a target was deleted. Another one of its name has no file yet.
 	OnTargetGone func(target string)
+
+	// Tell tells of copies, by the names that copyName gives them. TellTargets tells of targets.
+	Tell, TellTargets access.Teller
 }
 
 // A Queue is the targets that files are copied to, and the copies. Both survive a restart. Its
@@ -236,7 +239,7 @@ func (q *Queue) Losses() []access.Loss {
 // next owner are not the last one's.
 func (q *Queue) Reset() error {
 	q.mu.Lock()
-	targets := q.targets
+	targets, copies := q.targets, q.queue
 	q.targets, q.queue = nil, nil
 	clear(q.resting)
 	if q.giveUp != nil {
@@ -245,6 +248,10 @@ func (q *Queue) Reset() error {
 	q.mu.Unlock()
 	for _, t := range targets {
 		q.o.OnTargetGone(t.Name)
+		q.o.TellTargets.Changed(t.Name)
+	}
+	for _, e := range copies {
+		q.o.Tell.Changed(copyName(e))
 	}
 	q.storing.Lock()
 	defer q.storing.Unlock()

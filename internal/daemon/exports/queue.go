@@ -33,6 +33,7 @@ func (q *Queue) Add(of string, files []string, target, owner string) ([]capture.
 			q.queue[i].NextTry = time.Time{}
 		}
 		added = append(added, *q.queue[i])
+		q.o.Tell.Changed(copyName(q.queue[i]))
 	}
 	q.mu.Unlock()
 	if err := q.saveQueue(); err != nil {
@@ -78,6 +79,37 @@ func (q *Queue) Exports() []capture.Export {
 	return list
 }
 
+// copyName names a copy for those who listen. Neither of its parts has a slash.
+func copyName(e *capture.Export) string { return e.File + "/" + e.Target }
+
+// Copy returns the newest copy that copyName gives this name. It reports false if there is none.
+func (q *Queue) Copy(name string) (capture.Export, bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, e := range slices.Backward(q.queue) {
+		if copyName(e) == name {
+			now := *e
+			if !finished(e) {
+				now.NextTry = q.nextTry(e)
+			}
+			return now, true
+		}
+	}
+	return capture.Export{}, false
+}
+
+// Sending returns the names of the copies that are under way.
+func (q *Queue) Sending() (names []string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, e := range q.queue {
+		if e.State == capture.ExportSending {
+			names = append(names, copyName(e))
+		}
+	}
+	return names
+}
+
 // nextTry returns when a copy that waits is tried: not before its target. Called with mu held.
 func (q *Queue) nextTry(e *capture.Export) time.Time {
 	if rest := q.resting[e.Target]; rest.After(e.NextTry) {
@@ -118,6 +150,7 @@ func (q *Queue) due(now time.Time) (_ *capture.Export, wait time.Duration) {
 			continue
 		}
 		e.State = capture.ExportSending
+		q.o.Tell.Changed(copyName(e))
 		return e, 0
 	}
 	return nil, wait

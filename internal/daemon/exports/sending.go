@@ -104,6 +104,7 @@ func (q *Queue) tried(e *capture.Export, err error) capture.Export {
 		}
 	}
 	q.ending = e
+	q.o.Tell.Changed(copyName(e))
 	return *e
 }
 

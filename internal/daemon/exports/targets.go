@@ -86,6 +86,7 @@ func (q *Queue) AddTarget(ctx context.Context, _ menu.Caller, t capture.Target, 
 		q.removeTarget(t.Name)
 		return t, menu.Failing("keep the target", err)
 	}
+	q.o.TellTargets.Changed(t.Name)
 	return t, nil
 }
 
@@ -107,6 +108,7 @@ func (q *Queue) DeleteTarget(_ menu.Caller, name string) error {
 		return menu.Failing("keep the targets", err)
 	}
 	q.o.OnTargetGone(name)
+	q.o.TellTargets.Changed(name)
 	q.Hurry() // Copies to it fail now.
 	return nil
 }

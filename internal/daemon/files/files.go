@@ -69,6 +69,8 @@ type Options struct {
 	Path string // made if it does not exist
 	Log  *slog.Logger
 
+	Tell access.Teller // of finished files, by their names
+
 	// System writes into the audit log.
 	System func(path, message string, arguments map[string]string)
 
@@ -87,6 +89,7 @@ type Directory struct {
 	trimming sync.Mutex  // held while a file is deleted to stay below the quota
 	ahead    atomic.Bool // that is done ahead of the need
 	tasks    sync.WaitGroup
+	watch    *os.File // of the kernel's events; nil if there are none
 }
 
 // Open opens the directory. It reaches nothing outside of Path, also if there are links in it.
@@ -107,6 +110,9 @@ func (d *Directory) Register(owner Owner) { d.owners = append(d.owners, owner) }
 
 // Close waits for files that are being deleted and closes the directory.
 func (d *Directory) Close(context.Context) error {
+	if d.watch != nil {
+		d.watch.Close()
+	}
 	d.tasks.Wait()
 	return d.root.Close()
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -64,6 +65,8 @@ type accounts struct {
 	file   store.JSON[accountsFile]
 	now    atomic.Pointer[snapshot]
 	change sync.Mutex // held while the next snapshot is made
+
+	onChanged func(users []string) // told which accounts changed, appeared or went; nil while they are opened
 }
 
 // accountsFile is the content of users.json.
@@ -170,7 +173,25 @@ func (a *accounts) update(edit func(users map[string]user) error) error {
 		return err
 	}
 	a.now.Store(next)
+	if a.onChanged != nil {
+		a.onChanged(before.differs(next))
+	}
 	return nil
+}
+
+// differs returns the users who have another account, or none, in one of two snapshots.
+func (r *snapshot) differs(next *snapshot) (names []string) {
+	for name, u := range r.users {
+		if !reflect.DeepEqual(u, next.users[name]) {
+			names = append(names, name)
+		}
+	}
+	for name := range next.users {
+		if _, known := r.users[name]; !known {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // updateUser is update for one user that must exist.

@@ -326,6 +326,11 @@ func (p *People) SessionOpen(id string) bool {
 	return open
 }
 
+// Ending implements api.Sessions.
+func (p *People) Ending(session string) access.SessionEnd {
+	return p.sessions.ending(session, p.settings.IdleTimeout(), p.settings.LongestWebSession())
+}
+
 // Running implements api.Logins.
 func (p *People) Running(session, path string, background bool) func() {
 	return p.sessions.running(session, path, background)
@@ -338,15 +343,28 @@ func (p *People) Alive(session string) { p.sessions.alive(session) }
 func (p *People) Sessions() []access.Session {
 	list := p.sessions.list()
 	for i := range list {
-		list[i].Role = menu.Administrator
-		if u, ok := p.accounts.get(list[i].User); ok {
-			list[i].Role = u.Role
-		}
-		if t, ok := p.tokens.Get(list[i].Token); ok {
-			list[i].Role = access.LesserRole(t.Role, list[i].Role)
-		}
+		list[i].Role = p.roleOf(list[i])
 	}
 	return list
+}
+
+// Session returns an open session. It reports false if it has ended.
+func (p *People) Session(id string) (access.Session, bool) {
+	s, open := p.sessions.one(id)
+	s.Role = p.roleOf(s)
+	return s, open
+}
+
+// roleOf returns the role that a session has now.
+func (p *People) roleOf(s access.Session) menu.Role {
+	role := menu.Administrator
+	if u, ok := p.accounts.get(s.User); ok {
+		role = u.Role
+	}
+	if t, ok := p.tokens.Get(s.Token); ok {
+		role = access.LesserRole(t.Role, role)
+	}
+	return role
 }
 
 // PastLogins lists logins of the past, the newest first: at most newest, or all that are kept if

@@ -64,6 +64,8 @@ type Options struct {
 	OnDeleted    func(user string) // called after an account was deleted; may be nil
 	Settings     *settings.Settings
 	Audit        *audit.Log
+	Tell         access.Teller // of sessions, by their identifiers
+	TellAccounts access.Teller // of accounts, by the names of their users
 	Log          *slog.Logger
 }
 
@@ -107,11 +109,18 @@ func Open(o Options) (*People, error) {
 		return nil, err
 	}
 	p.sessions = newSessionTable(o.Settings.SessionLimits(), p.past, o.Audit.Record)
+	p.sessions.tell = o.Tell
 	if p.tokens, err = tokens.Open(o.Dir); err == nil {
 		p.histories, err = openHistories(filepath.Join(o.Dir, "history"))
 	}
 	if err == nil {
 		err = p.openAccounts(filepath.Join(o.Dir, "users.json"))
+	}
+	if err == nil {
+		p.accounts.onChanged = func(users []string) {
+			o.TellAccounts.Changed(users...)
+			p.sessions.tellOf(users)
+		}
 	}
 	if err != nil {
 		p.past.close()

@@ -17,6 +17,7 @@ type sessionTable struct {
 	limits settings.SessionLimits
 	past   *loginLog
 	record func(access.Event)
+	tell   access.Teller // of sessions, by their identifiers
 
 	// writing is held while the beginning or end of a login is made and written down, so that these
 	// come in order. It is taken before mu, and mu is never held while something is written: a slow
@@ -183,6 +184,7 @@ func (t *sessionTable) attach(loginID, kind string) (*session, error) {
 	s := &session{id: l.id + "-" + strconv.Itoa(l.attached), login: l, kind: kind, began: now, idleFrom: now,
 		ended: make(chan struct{})}
 	t.sessions[s.id] = s
+	t.tell.Changed(s.id)
 	return s, nil
 }
 
@@ -201,6 +203,7 @@ func (t *sessionTable) end(s *session) {
 	s.login.sessions--
 	delete(t.sessions, s.id)
 	close(s.ended)
+	t.tell.Changed(s.id)
 }
 
 // logout ends a login and its sessions.
@@ -273,6 +276,9 @@ func (t *sessionTable) take(reason string, chosen func(*login) bool) (ended []*l
 	return ended
 }
 
+// ofPerson reports whether the session is of a person who may have gone.
+func (s *session) ofPerson() bool { return s.kind == "shell" && !s.login.console || s.kind == "web" }
+
 // endIdle ends the sessions of people in which no key was pressed, or nothing done on the page, and
 // no command ran for limit.
 func (t *sessionTable) endIdle(limit time.Duration) {
@@ -283,8 +289,7 @@ func (t *sessionTable) endIdle(limit time.Duration) {
 	defer t.mu.Unlock()
 	now := time.Now()
 	for _, s := range t.sessions {
-		person := s.kind == "shell" && !s.login.console || s.kind == "web"
-		if person && !s.works() && now.Sub(s.idleFrom) >= limit {
+		if s.ofPerson() && !s.works() && now.Sub(s.idleFrom) >= limit {
 			t.end(s)
 			if s.login.sessions == 0 {
 				s.login.reason = "idle"
@@ -306,6 +311,23 @@ func (t *sessionTable) endLong(now time.Time, longest time.Duration) {
 	if len(long) > 0 {
 		t.endWhere("the longest time of a session is over", func(l *login) bool { return long[l] })
 	}
+}
+
+// ending returns when a session ends, as endIdle and endLong end it, if nothing more is heard of it.
+func (t *sessionTable) ending(id string, idle, longest time.Duration) (end access.SessionEnd) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s, ok := t.sessions[id]
+	if !ok {
+		return end
+	}
+	if idle > 0 && s.ofPerson() && !s.works() {
+		end.Idle = s.idleFrom.Add(idle)
+	}
+	if s.kind == "web" {
+		end.Absolute = s.login.began.Add(longest)
+	}
+	return end
 }
 
 // close ends all logins and takes no more.
@@ -365,6 +387,7 @@ func (t *sessionTable) greeted(id string) {
 		return
 	}
 	s.login.greeted, s.kind = true, "shell"
+	t.tell.Changed(id)
 	t.mu.Unlock()
 
 	t.writing.Lock()
@@ -374,18 +397,45 @@ func (t *sessionTable) greeted(id string) {
 	}
 }
 
+// tellOf tells of the sessions of users whose accounts changed: their roles may be others.
+func (t *sessionTable) tellOf(users []string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for id, s := range t.sessions {
+		if slices.Contains(users, s.login.user) {
+			t.tell.Changed(id)
+		}
+	}
+}
+
+// one returns a session without its role. It reports false if it has ended.
+func (t *sessionTable) one(id string) (access.Session, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s, ok := t.sessions[id]
+	if !ok {
+		return access.Session{}, false
+	}
+	return s.record(), true
+}
+
+// record returns what is told of the session, without its role. Called with the table's mu held.
+func (s *session) record() access.Session {
+	paths := make([]string, 0, len(s.running))
+	for _, p := range s.running {
+		paths = append(paths, p.path)
+	}
+	return access.Session{ID: s.id, User: s.login.user, Source: s.login.source, Type: s.kind, Token: s.login.token,
+		Began: s.began, IdleFrom: s.idleFrom, Running: paths}
+}
+
 // list returns the sessions without roles, the oldest first.
 func (t *sessionTable) list() []access.Session {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	list := make([]access.Session, 0, len(t.sessions))
 	for _, s := range t.sessions {
-		paths := make([]string, 0, len(s.running))
-		for _, p := range s.running {
-			paths = append(paths, p.path)
-		}
-		list = append(list, access.Session{ID: s.id, User: s.login.user, Source: s.login.source,
-			Type: s.kind, Token: s.login.token, Began: s.began, IdleFrom: s.idleFrom, Running: paths})
+		list = append(list, s.record())
 	}
 	slices.SortFunc(list, func(a, b access.Session) int {
 		if c := a.Began.Compare(b.Began); c != 0 {

@@ -46,6 +46,7 @@ type Options struct {
 	Files    *files.Directory // that reports are written into
 	Product  string           // name and version, as reports say them
 	Hostname func() string
+	Tell     access.Teller // of reports, by the names of their files
 	Log      *slog.Logger
 }
 
@@ -117,8 +118,20 @@ func (r *Reports) change(edit func([]access.Report) []access.Report) error {
 	if err := r.file.Store(reportsFile{next}); err != nil {
 		return err
 	}
+	for _, list := range [][]access.Report{r.list, next} {
+		for _, known := range list {
+			if of(r.list, known.Name) != of(next, known.Name) {
+				r.o.Tell.Changed(known.Name)
+			}
+		}
+	}
 	r.list = next
 	return nil
+}
+
+// of reports whether a list has the report in a file.
+func of(list []access.Report, file string) bool {
+	return slices.ContainsFunc(list, func(known access.Report) bool { return known.Name == file })
 }
 
 func (r *Reports) forget(name string) error {
@@ -136,6 +149,16 @@ func (r *Reports) Reports() []access.Report {
 		_, err := r.o.Files.FileInfo(known.Name)
 		return err != nil
 	})
+}
+
+// Report returns the report in a file. It reports false if there is none.
+func (r *Reports) Report(file string) (access.Report, bool) {
+	known, ok := r.of(file)
+	if !ok {
+		return known, false
+	}
+	_, err := r.o.Files.FileInfo(file)
+	return known, err == nil
 }
 
 // DeleteReport removes a report.
