@@ -14,7 +14,9 @@ import (
 	"diagsh/capture"
 	"diagsh/capture/filter"
 	"diagsh/commands/shared/captures"
+	"diagsh/commands/shared/tables"
 	links "diagsh/diag/interfaces"
+	"diagsh/internal/access"
 	"diagsh/internal/menu"
 )
 
@@ -23,6 +25,9 @@ type filterService interface {
 	CaptureInterfaces() []capture.InterfaceInfo
 	CheckFilter(ctx context.Context, expression string) error
 	FilterNames() filter.Names
+	SavedFilters(user string) []access.SavedFilter
+	SaveFilter(user string, f access.SavedFilter) error
+	DeleteFilter(user, name string) error
 }
 
 // filterMenu returns the menu about the language of capture filters. Nothing is captured here.
@@ -30,7 +35,7 @@ func filterMenu(s filterService) *menu.Menu {
 	return &menu.Menu{
 		Name:  "filter",
 		Help:  "Understand and build capture filters.",
-		Items: []menu.Item{filterExplain(s), filterBuild(s)},
+		Items: []menu.Item{filterExplain(s), filterBuild(s), filterSave(s), filterList(s), filterDelete(s)},
 	}
 }
 
@@ -204,4 +209,87 @@ func thisHost(interfaces []capture.InterfaceInfo) filter.Host {
 		}
 	}
 	return host
+}
+
+type filterSaveArgs struct {
+	Name       string `arg:"name,positional:1,required" ask:"Name to keep it by" help:"A name, which is yours alone; a filter of the same name is replaced."`
+	Expression string `arg:"expression,positional:2,required,assisted" ask:"Filter expression as tcpdump takes it" help:"A tcpdump filter such as \"host 192.0.2.1 and port 25\"; in a line of commands, in quotes."`
+}
+
+func filterSave(s filterService) *menu.Command {
+	return menu.Decl[filterSaveArgs, access.SavedFilter]{
+		Name:    "save",
+		Help:    "Keep a filter by a name.",
+		Details: "Each user has filters of their own. The page offers them where a filter is typed.",
+		Role:    menu.Operator,
+		Shape:   menu.Object,
+		CompleteValue: func(_ context.Context, _ menu.Caller, _ filterSaveArgs, _, text string) menu.Completion {
+			return captures.SuggestFilter(text, s.CaptureInterfaces())
+		},
+		Check: func(ctx context.Context, _ menu.Caller, a filterSaveArgs, name string) error {
+			if name != "expression" {
+				return nil
+			}
+			if err := s.CheckFilter(ctx, a.Expression); err != nil {
+				return menu.Blame("expression", err)
+			}
+			return nil
+		},
+		Run: func(_ context.Context, caller menu.Caller, a filterSaveArgs, out *menu.Out[access.SavedFilter]) error {
+			f := access.SavedFilter{Name: strings.TrimSpace(a.Name), Expression: strings.TrimSpace(a.Expression)}
+			if err := s.SaveFilter(caller.User, f); err != nil {
+				return err
+			}
+			return out.Record(f)
+		},
+		Text: func(w io.Writer, f access.SavedFilter) { fmt.Fprintf(w, "%s is kept: %s\n", f.Name, f.Expression) },
+	}.Command()
+}
+
+func filterList(s filterService) *menu.Command {
+	return menu.Decl[menu.NoArgs, access.SavedFilter]{
+		Name: "list",
+		Help: "List the filters that you keep.",
+		Role: menu.Operator,
+		Run: func(_ context.Context, caller menu.Caller, _ menu.NoArgs, out *menu.Out[access.SavedFilter]) error {
+			return out.Records(s.SavedFilters(caller.User))
+		},
+		TextTable: func(w io.Writer, list []access.SavedFilter) {
+			if len(list) == 0 {
+				fmt.Fprintln(w, "You keep no filter.")
+				return
+			}
+			t := tables.Table{Head: []string{"NAME", "FILTER"}}
+			for _, f := range list {
+				t.Add(f.Name, f.Expression)
+			}
+			t.Write(w)
+		},
+	}.Command()
+}
+
+type filterDeleteArgs struct {
+	Name string `arg:"name,positional:1,required" ask:"Filter to delete" help:"Name of a filter that you keep."`
+}
+
+func filterDelete(s filterService) *menu.Command {
+	return menu.Decl[filterDeleteArgs, access.SavedFilter]{
+		Name:  "delete",
+		Help:  "Delete a filter that you keep.",
+		Role:  menu.Operator,
+		Shape: menu.Object,
+		Ask: func(_ context.Context, caller menu.Caller, _ filterDeleteArgs, q *menu.Question) error {
+			for _, f := range s.SavedFilters(caller.User) {
+				q.Choices = append(q.Choices, menu.Choice{Value: f.Name, Help: f.Expression})
+			}
+			return nil
+		},
+		Run: func(_ context.Context, caller menu.Caller, a filterDeleteArgs, out *menu.Out[access.SavedFilter]) error {
+			if err := s.DeleteFilter(caller.User, a.Name); err != nil {
+				return err
+			}
+			return out.Record(access.SavedFilter{Name: a.Name})
+		},
+		Text: func(w io.Writer, f access.SavedFilter) { fmt.Fprintf(w, "%s is deleted.\n", f.Name) },
+	}.Command()
 }

@@ -111,7 +111,7 @@ function Signed({ who }) {
   const skip = (e) => { e.preventDefault(); document.querySelector('main h1')?.focus(); };
   return html`<a class="skip" href="#main" onClick=${skip}>Skip to the content</a>
     <${Header} who=${who} />
-    ${who.notice && html`<div class="banner" role="note"><p>${who.notice}</p>${/passw/i.test(who.notice) && html`<a href="#/password">Change password</a>`}</div>`}
+    ${who.notice && html`<section class="banner" aria-label="To be done"><p>${who.notice}</p>${/passw/i.test(who.notice) && html`<a href="#/password">Change password</a>`}</section>`}
     <main id="main"><${View} /></main>
     <footer><span>${who.product}</span><span class="quiet">${who.welcome}</span></footer>
     <${SessionEnd} who=${who} /><${Questions} />`;

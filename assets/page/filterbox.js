@@ -2,7 +2,15 @@
 
 import { useEffect, useId, useRef, useState } from './vendor/preact.js';
 import { aborted, asFailure, commandURL, post, run } from './api.js';
-import { html, MenuButton, useSoon } from './ui.js';
+import { session, Store, useAllowed, useStore } from './state.js';
+import { Dialog, Field, html, MenuButton, notify, notifyFailure, Problem, errorAt, useSoon } from './ui.js';
+
+/** The filters that this user keeps on the appliance; null until they are read. */
+const saved = new Store(null);
+
+session.follow((who) => { if (!who) saved.set(null); });
+
+const readSaved = () => run('filter list', {}, { background: true }).then((list) => saved.set(list)).catch(() => saved.set([]));
 
 /** Filters that people need often. */
 export const presets = [
@@ -130,9 +138,42 @@ export function FilterBox({ label = 'Filter', value, onInput, onEnter, command =
   </div>`;
 }
 
-/** Choices is the menu of presets. */
-function Choices({ onChoose }) {
+/** Choices is the menu of presets and of the filters that this user keeps. */
+function Choices({ value, onChoose }) {
+  const allowed = useAllowed();
+  const may = allowed('filter save');
+  const own = useStore(saved);
+  const [saving, setSaving] = useState(false);
+  useEffect(() => { if (may && saved.value === null) readSaved(); }, [may]);
+  const forget = async (f) => {
+    try { await run('filter delete', { name: f.name }); notify(`The filter ${f.name} is deleted.`); readSaved(); } catch (err) { notifyFailure(err); }
+  };
   return html`<${MenuButton} label="Presets" className="presets">
+    ${(own || []).map((f) => html`<li key=${`own ${f.name}`} class="own"><button type="button" onClick=${() => onChoose(f.expression)}>${f.name}<code>${f.expression}</code></button>
+      <button type="button" class="plain" aria-label=${`Delete the filter ${f.name}`} onClick=${() => forget(f)}>×</button></li>`)}
+    ${may && html`<li><button type="button" disabled=${!value.trim()} onClick=${() => setSaving(true)}>Save this filter…</button></li>`}
     ${presets.map((p) => html`<li key=${p.title}><button type="button" onClick=${() => onChoose(p.filter)}>${p.title}<code>${p.filter}</code></button></li>`)}
+  <//>
+  ${saving && html`<${Save} filter=${value.trim()} onClose=${() => setSaving(false)} />`}`;
+}
+
+/** Save asks for the name that a filter is kept by. It has no form of its own: it may stand in one. */
+function Save({ filter, onClose }) {
+  const [name, setName] = useState('');
+  const [failure, setFailure] = useState(null);
+  const save = async () => {
+    try {
+      await run('filter save', { name, expression: filter });
+      notify(`The filter is kept as ${name}.`);
+      readSaved();
+      onClose();
+    } catch (err) { setFailure(asFailure(err)); }
+  };
+  const enter = (e) => { if (e.key === 'Enter') { e.preventDefault(); save(); } };
+  return html`<${Dialog} title="Save this filter" onClose=${onClose}>
+    <p class="mono">${filter}</p>
+    <${Field} label="Name" error=${errorAt(failure, 'name')} hint="One of the same name is replaced">${(own) => html`<input ...${own} value=${name} onInput=${(e) => setName(e.currentTarget.value)} onKeyDown=${enter} autofocus autocomplete="off" />`}<//>
+    <${Problem} failure=${failure && !errorAt(failure, 'name') ? failure : null} />
+    <div class="buttons"><button type="button" onClick=${onClose}>Cancel</button><button type="button" class="primary" onClick=${save}>Save</button></div>
   <//>`;
 }

@@ -166,6 +166,12 @@ type Greeting struct {
 	History []string `json:"history"`
 }
 
+// A SavedFilter is a capture filter that a user keeps by a name.
+type SavedFilter struct {
+	Name       string `json:"name"`
+	Expression string `json:"expression"`
+}
+
 // A File is a finished file of the diagnostic directory.
 type File struct {
 	Name     string    `json:"name"`

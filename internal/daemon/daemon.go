@@ -148,7 +148,7 @@ func (d *Daemon) open(o Options) error {
 	if d.People, err = people.Open(people.Options{
 		Dir: o.Dir, AdminKeyFile: o.AdminKeyFile, LastSign: d.lastSign, Settings: d.Settings, Audit: d.Log, Log: d.log,
 		Tell: d.Teller(sessionsTopic), TellAccounts: d.Teller(accountsTopic),
-		OnDeleted: func(user string) { d.Drop(user) },
+		OnDeleted: func(user string) { d.Drop(user); d.ForgetFilters(user) },
 	}); err != nil {
 		return err
 	}

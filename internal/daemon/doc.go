@@ -31,6 +31,7 @@
 //	commits.json      the ledger of the configuration: the last commits, and one that is being applied
 //	configuration/    what saveconfig wrote
 //	certificates/     own.json, the certificate that the appliance made itself, with its key
+//	filters.json      the filters that users keep by a name
 //	settings.json     what a capture starts with unless its owner says otherwise
 //	targets.json      where files are copied to, with secrets
 //	exports.json      the files that wait to be copied, and those that were

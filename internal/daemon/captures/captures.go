@@ -67,6 +67,7 @@ type Table struct {
 	path         string
 	capturesFile store.JSON[capturesFile]
 	settingsFile store.JSON[settingsFile]
+	saved        savedFilters
 	volume       *pcapfile.Volume
 	rings        *afpacket.Spare
 
@@ -102,6 +103,9 @@ func Open(o Options) (*Table, error) {
 		return nil, err
 	}
 	t.entries = slices.DeleteFunc(file.Captures, func(r *entry) bool { return r == nil })
+	if err := t.saved.open(filepath.Join(o.Dir, "filters.json")); err != nil {
+		return nil, err
+	}
 	stored := settingsFile{firstSettings()}
 	if _, err := t.settingsFile.Load(&stored); err != nil {
 		return nil, err

@@ -77,13 +77,16 @@ func (t *Table) SetCaptureSettings(caller menu.Caller, given capture.Partial) er
 }
 
 // Losses lists what Reset takes away.
-func (t *Table) Losses() []access.Loss {
-	if _, err := os.Stat(t.settingsFile.Path); err != nil {
-		return nil
+func (t *Table) Losses() (losses []access.Loss) {
+	if _, err := os.Stat(t.settingsFile.Path); err == nil {
+		losses = append(losses, access.Loss{
+			What: "settings of captures", Count: 1, Detail: "interfaces, filter and limits that captures begin with",
+		})
 	}
-	return []access.Loss{{
-		What: "settings of captures", Count: 1, Detail: "interfaces, filter and limits that captures begin with",
-	}}
+	if n := t.saved.count(); n > 0 {
+		losses = append(losses, access.Loss{What: "filters that users keep", Count: n})
+	}
+	return losses
 }
 
 // Reset makes captures begin as on a new appliance. It ends and deletes none.
@@ -95,7 +98,7 @@ func (t *Table) Reset() error {
 	}
 	t.current = firstSettings()
 	t.settled.Changed(captureSettings)
-	return nil
+	return t.saved.forgetAll()
 }
 
 // captureSettings names what the Table tells of when the settings change.
