@@ -19,7 +19,7 @@ func TestAPIPage(t *testing.T) {
 	page := read(t, apiPage)
 	var routes, rows []string
 	for _, r := range regexp.MustCompile(`mux\.HandleFunc\("([A-Z]+ /v1/[^"]*)"`).FindAllStringSubmatch(read(t, "internal/api/server.go"), -1) {
-		routes = append(routes, strings.NewReplacer("{path...}", "PATH", "{run}", "RUN", "{name}", "NAME").Replace(r[1]))
+		routes = append(routes, inCapitals(r[1]))
 	}
 	for _, r := range regexp.MustCompile("(?m)^\\| `([A-Z]+ /v1/[^`]*)` \\|").FindAllStringSubmatch(page, -1) {
 		rows = append(rows, r[1])
@@ -35,4 +35,11 @@ func TestAPIPage(t *testing.T) {
 			t.Errorf("%s has no row %q", apiPage, row)
 		}
 	}
+}
+
+// inCapitals writes a pattern of the boundary as the page does: {name} is NAME.
+func inCapitals(pattern string) string {
+	return regexp.MustCompile(`\{(\w+)(\.\.\.)?\}`).ReplaceAllStringFunc(pattern, func(word string) string {
+		return strings.ToUpper(strings.Trim(word, "{.}"))
+	})
 }

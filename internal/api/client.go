@@ -193,6 +193,9 @@ func (c *Client) Converse(ctx, abandon context.Context, path []string, args menu
 	said Conversation, show func(Frame) error) (*menu.Error, error) {
 	request, cancel := context.WithCancel(abandon)
 	defer cancel()
+	if args == nil {
+		args = menu.Arguments{} // null is no object
+	}
 	response, err := c.send(request, "POST", "run/"+join(path)+c.runQuery(form, said), args, FramesType)
 	if err != nil {
 		var refused *menu.Error
@@ -353,6 +356,9 @@ func (c *Client) send(ctx context.Context, method, resource string, body any, ac
 	if err != nil {
 		return nil, err
 	}
+	if body != nil {
+		request.Header.Set("Content-Type", "application/json")
+	}
 	if accept != "" {
 		request.Header.Set("Accept", accept)
 	}
@@ -364,11 +370,11 @@ func (c *Client) send(ctx context.Context, method, resource string, body any, ac
 		return response, nil
 	}
 	defer response.Body.Close()
-	var refusal struct{ Error *menu.Error }
-	if err := json.NewDecoder(response.Body).Decode(&refusal); err != nil || refusal.Error == nil {
+	refusal := new(menu.Error)
+	if err := json.NewDecoder(response.Body).Decode(refusal); err != nil {
 		return nil, errConnectionGone
 	}
-	return nil, refusal.Error
+	return nil, refusal
 }
 
 // join returns a path for a URL. Keywords hold letters, digits, `_` and `-`, so other characters

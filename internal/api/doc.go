@@ -20,6 +20,7 @@
 //	POST   input/RUN           a line for a run that was started with ?input=typed or ?input=piped
 //	POST   history             a line to remember
 //	GET    events              what changes, as server-sent events
+//	GET    problems/TYPE       what a type of problem means
 //	GET    files               the diagnostic directory
 //	GET    files/NAME          a file, with ranges
 //	DELETE files/NAME

@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"errors"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 
 	"diagsh/internal/menu"
+	"diagsh/internal/menu/problem"
 )
 
 // The cause of a failure is in the log once, however many places of the boundary hand the error on,
@@ -19,12 +21,12 @@ func TestCauseIsLoggedOnce(t *testing.T) {
 	act := &act{server: s}
 	first := act.failed(menu.Failing("keep the settings", errors.New("disk on fire")))
 	w := httptest.NewRecorder()
-	writeError(w, s.AsError("/v1/run/setup", first))
+	problem.Write(w, s.AsError("/v1/run/setup", first), "")
 	if n := strings.Count(log.String(), "disk on fire"); n != 1 ||
 		!strings.Contains(log.String(), "could not keep the settings") {
 		t.Errorf("the log has the cause %d times: %s", n, &log)
 	}
-	if body := w.Body.String(); strings.Contains(body, "disk on fire") ||
+	if body := w.Body.String(); w.Code != http.StatusInternalServerError || strings.Contains(body, "disk on fire") ||
 		!strings.Contains(body, "The appliance could not keep the settings") {
 		t.Errorf("the answer is %s", body)
 	}

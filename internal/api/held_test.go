@@ -142,7 +142,7 @@ func TestBodiesAreBounded(t *testing.T) {
 	}
 	_, path = serve(t, d) // a large body may take its time
 	large := `{"count":"` + strings.Repeat("1", maxBody) + `"}`
-	if status, answer := curl(t, path, "POST", "run/table", large); status != 400 ||
+	if status, answer := curl(t, path, "POST", "run/table", large); status != 413 ||
 		!strings.Contains(answer, "larger than 1MB") {
 		t.Errorf("a body that is too large: %d %s", status, answer)
 	}

@@ -15,10 +15,11 @@ import (
 // belongs to none, and every request is answered with the refusal.
 type identified struct {
 	net.Conn
-	session string
-	refusal *menu.Error
-	once    sync.Once
-	detach  func()
+	session   string
+	refusal   *menu.Error
+	demanding bool // bodies must be announced as JSON
+	once      sync.Once
+	detach    func()
 }
 
 func (c *identified) Close() error {

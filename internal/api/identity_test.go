@@ -27,7 +27,7 @@ func TestRefusalOnTheSocket(t *testing.T) {
 		t.Errorf("HTTP/2: %v", err)
 	}
 	if status, text := curl(t, path, "GET", "session", ""); status != http.StatusForbidden ||
-		!strings.Contains(text, `"message":"You have no account"`) {
+		!strings.Contains(text, `"detail":"You have no account"`) {
 		t.Errorf("HTTP/1.1: %d %s", status, text)
 	}
 	// So many at a time; the others find a closed connection.

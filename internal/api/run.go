@@ -47,7 +47,7 @@ func (s *Server) command(r *http.Request, caller menu.Caller) (*menu.Command, []
 	}
 	c, ok := item.(*menu.Command)
 	if !ok {
-		return nil, path, menu.Errorf(menu.Usage, "%q is a menu, not a command", strings.Join(path, " ")).
+		return nil, path, menu.Errorf(menu.NotFound, "%q is a menu, not a command", strings.Join(path, " ")).
 			WithHint("Add one of its commands")
 	}
 	return c, path, nil

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"diagsh/internal/menu"
+	"diagsh/internal/menu/problem"
 )
 
 // Bounds of a request's body: its size in bytes, which has room for the longest line (64 KiB) as
@@ -88,10 +89,7 @@ func NewServer(appliance Appliance, tree *menu.Menu, log *slog.Logger) *Server {
 	mux.HandleFunc("GET /v1/files", s.with(s.listFiles))
 	mux.HandleFunc("GET /v1/files/{name}", s.with(s.readFile))
 	mux.HandleFunc("DELETE /v1/files/{name}", s.with(s.removeFile))
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		writeError(w, menu.Errorf(menu.NotFound, "There is no such resource").
-			WithHint("GET /v1/tree lists the commands"))
-	})
+	mux.HandleFunc("GET /v1/problems/{type}", s.with(s.problem))
 
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
@@ -99,7 +97,7 @@ func NewServer(appliance Appliance, tree *menu.Menu, log *slog.Logger) *Server {
 	// its interrupt.
 	protocols.SetUnencryptedHTTP2(true)
 	s.http = &http.Server{
-		Handler:           refused(mux),
+		Handler:           refused(routed(mux)),
 		Protocols:         protocols,
 		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxRequests},
 		ReadHeaderTimeout: 10 * time.Second,
@@ -129,7 +127,9 @@ func (s *Server) Serve(socket *net.UnixListener) error {
 // AddSession answers requests of a session on a connection from now on. It closes the connection
 // when ended is closed, and calls detach after the connection has ended.
 func (s *Server) AddSession(c net.Conn, caller menu.Caller, ended <-chan struct{}, detach func()) {
-	s.handoff.give(identify(c, caller, ended, detach))
+	id := identify(c, caller, ended, detach)
+	id.demanding = true
+	s.handoff.give(id)
 }
 
 // Close ends all connections, and the context of each running command.
@@ -144,7 +144,7 @@ func refused(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if why := identityOf(r).refusal; why != nil {
 			w.Header().Set("Connection", "close")
-			writeError(w, why)
+			problem.Write(w, why, "")
 			return
 		}
 		h.ServeHTTP(w, r)
@@ -167,6 +167,9 @@ func (s *Server) answer(h handler, act bool) http.HandlerFunc {
 		defer s.logPanic(r.URL.Path)
 		session := identityOf(r).session
 		err := s.takeBody(w, r)
+		if err == nil {
+			err = acceptable(r)
+		}
 		var caller menu.Caller
 		if err == nil {
 			caller, err = s.appliance.Current(session)
@@ -178,7 +181,7 @@ func (s *Server) answer(h handler, act bool) http.HandlerFunc {
 			err = h(w, r, caller)
 		}
 		if err != nil {
-			writeError(w, s.AsError(r.URL.Path, err))
+			problem.Write(w, s.AsError(r.URL.Path, err), instanceOf(w))
 		}
 	}
 }
@@ -194,7 +197,7 @@ func (s *Server) takeBody(w http.ResponseWriter, r *http.Request) error {
 	var tooLong *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLong):
-		return menu.Errorf(menu.Usage, "The request's body is larger than %s", menu.Size(maxBody))
+		return problem.TooLarge.Errorf("The request's body is larger than %s", menu.Size(maxBody))
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return menu.Errorf(menu.Usage, "The request's body did not come within %s", menu.FormatDuration(s.bodyTime))
 	case err != nil:
@@ -244,28 +247,6 @@ func (s *Server) AsError(what string, err error) *menu.Error {
 	return known
 }
 
-// statusInterrupted is the 499 of nginx. Browsers and other clients repeat a request that is
-// answered with 408, as RFC 9110 section 15.5.9 allows. So they would run an interrupted command
-// once more.
-const statusInterrupted = 499
-
-// statusOf is the status of HTTP for each code.
-var statusOf = map[menu.Code]int{
-	menu.Failed:      http.StatusInternalServerError,
-	menu.Usage:       http.StatusBadRequest,
-	menu.Denied:      http.StatusForbidden,
-	menu.NotFound:    http.StatusNotFound,
-	menu.State:       http.StatusConflict,
-	menu.Unsupported: http.StatusNotImplemented,
-	menu.Interrupted: statusInterrupted,
-}
-
-func writeError(w http.ResponseWriter, e *menu.Error) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(statusOf[e.Code])
-	json.NewEncoder(w).Encode(map[string]any{"error": e})
-}
-
 // writeJSON answers with a document. It ignores errors of the peer, who cannot be told.
 func writeJSON(w http.ResponseWriter, v any) error {
 	body, err := json.Marshal(v)
@@ -274,16 +255,6 @@ func writeJSON(w http.ResponseWriter, v any) error {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Write(append(body, '\n'))
-	return nil
-}
-
-// readJSON reads a body. An empty one leaves v unchanged.
-func readJSON(r *http.Request, v any) error {
-	decoder := json.NewDecoder(r.Body)
-	decoder.UseNumber()
-	if err := decoder.Decode(v); err != nil && err != io.EOF {
-		return menu.Errorf(menu.Usage, "The request's body is not the JSON that is expected here")
-	}
 	return nil
 }
 

@@ -1,8 +1,11 @@
 package menu
 
 import (
+	"maps"
 	"slices"
 	"strings"
+
+	"diagsh/internal/menu/problem"
 )
 
 // An Alias is a former name of an argument, which lines and programs may still use. Help shows it.
@@ -64,7 +67,7 @@ func withUnit(value, unit string) string {
 }
 
 // give adds the argument to others. It may be given once, under any of its names.
-func (p *Param) give(args Arguments, value string) error {
+func (p *Param) give(args Arguments, value string) *Error {
 	if _, twice := args[p.Name]; twice {
 		return BadArgument(p.Name, "%s is given twice", p.Name)
 	}
@@ -75,16 +78,18 @@ func (p *Param) give(args Arguments, value string) error {
 // present returns arguments under their current names.
 func (c *Command) present(given Arguments) (Arguments, error) {
 	args := make(Arguments, len(given))
-	for name, value := range given {
+	var faults []*Error
+	for _, name := range slices.Sorted(maps.Keys(given)) { // so that of several faults the first is always the same
 		p := c.param(name)
 		if p == nil {
-			return nil, c.unknownArgument(name)
+			faults = append(faults, c.unknownArgument(name))
+			continue
 		}
-		if err := p.give(args, p.underAlias(name, value)); err != nil {
-			return nil, err
+		if fault := p.give(args, p.underAlias(name, given[name])); fault != nil {
+			faults = append(faults, fault)
 		}
 	}
-	return args, nil
+	return args, problem.Together(faults)
 }
 
 // allNames returns the names of all arguments, former ones too.

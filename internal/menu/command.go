@@ -7,6 +7,9 @@ import (
 	"reflect"
 	"runtime"
 	"slices"
+
+	"diagsh/internal/menu/clean"
+	"diagsh/internal/menu/value"
 )
 
 // A Shape is the form of a command's JSON.
@@ -95,6 +98,7 @@ type Command struct {
 
 	hidden  func(ctx context.Context, caller Caller) bool
 	argType reflect.Type
+	asks    bool // ask may change what is needed
 	ask     func(ctx context.Context, caller Caller, args reflect.Value, q *Question) error
 	suggest func(ctx context.Context, caller Caller, args reflect.Value, name, begun string) []Choice
 	check   func(ctx context.Context, caller Caller, args reflect.Value, name string) error
@@ -182,7 +186,7 @@ func (o *Out[R]) Record(r R) error {
 	}
 	o.piece.Reset()
 	o.text(&o.piece, Cleaned(r))
-	return o.keep(o.sink.Text(cleanLines(o.piece.Bytes())))
+	return o.keep(o.sink.Text(clean.Bytes(o.piece.Bytes())))
 }
 
 // Records yields the records of a list, one after the other.
@@ -213,12 +217,12 @@ func (o *Out[R]) Printf(format string, args ...any) error {
 	if o.sink.Form() == JSONForm {
 		return o.err
 	}
-	return o.keep(o.sink.Text([]byte(cleanf(format, args))))
+	return o.keep(o.sink.Text([]byte(clean.Sprintf(format, args...))))
 }
 
 // Progress shows how far the work has got, on a terminal only.
 func (o *Out[R]) Progress(format string, args ...any) {
-	o.sink.Progress(cleanf(format, args))
+	o.sink.Progress(clean.Sprintf(format, args...))
 }
 
 // View writes, by what do writes, the current state of something that is shown again and again: a
@@ -258,6 +262,7 @@ func (s Decl[A, R]) Command() *Command {
 	if s.Record != nil {
 		c.Members = members(reflect.TypeOf(s.Record))
 	}
+	c.asks = s.Ask != nil
 	c.ask = func(ctx context.Context, caller Caller, args reflect.Value, q *Question) error {
 		if s.Ask == nil {
 			return nil
@@ -289,7 +294,7 @@ func (s Decl[A, R]) Command() *Command {
 		if out.table && sink.Form() != JSONForm {
 			b := page{columns: caller.Columns}
 			s.TextTable(&b, out.rows)
-			return out.keep(sink.Text(cleanLines(b.Bytes())))
+			return out.keep(sink.Text(clean.Bytes(b.Bytes())))
 		}
 		return out.err
 	}
@@ -328,7 +333,7 @@ func (c *Command) Run(ctx context.Context, caller Caller, given Arguments, mayRe
 	for i := range c.Params {
 		p := &c.Params[i]
 		if text, ok := given[p.Name]; p.Type == "confirm" && ok {
-			if yes, _ := parseBool(text); !yes {
+			if yes, _ := value.ParseBool(text); !yes {
 				return Errorf(Failed, "It was not confirmed, so nothing was changed")
 			}
 		}

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"diagsh/internal/menu/clean"
 )
 
 // flag returns the parameter that a word is a flag of, and its value if the flag carries one: "-4"
@@ -101,7 +103,7 @@ func (c *Command) unknownFlag(word string) *Error {
 	for i := range c.Params {
 		forms = append(forms, c.Params[i].flagForms()...)
 	}
-	return BadArgument(Bounded(word, maxQuoted), "%s has no flag %s", c.Name,
+	return BadArgument(Bounded(word, clean.MaxQuoted), "%s has no flag %s", c.Name,
 		Quoted(word)).WithHint("It takes %s, and what help %s lists", strings.Join(forms, ", "), c.Name)
 }
 

@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"diagsh/internal/menu/problem"
 )
 
 // FromJSON converts a decoded JSON object to arguments. A number for a size counts bytes and for a
@@ -13,31 +15,34 @@ import (
 // such as the limits of a capture, may come in that object.
 func (c *Command) FromJSON(object map[string]any) (Arguments, error) {
 	args := Arguments{}
-	for _, name := range slices.Sorted(maps.Keys(object)) { // so that of several errors it is always the same
+	var faults []*Error
+	add := func(fault *Error) {
+		if fault != nil {
+			faults = append(faults, fault)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(object)) { // so that of several faults the first is always the same
 		group, nested := object[name].(map[string]any)
 		if !nested || c.param(name) != nil || !c.hasGroup(name) {
-			if err := c.addJSON(args, name, object[name]); err != nil {
-				return nil, err
-			}
+			add(c.addJSON(args, name, object[name]))
 			continue
 		}
 		for _, member := range slices.Sorted(maps.Keys(group)) {
 			if p := c.param(member); p == nil || p.group != name {
-				return nil, c.unknownArgument(name + "." + member)
+				add(c.unknownArgument(name + "." + member))
+				continue
 			}
-			if err := c.addJSON(args, member, group[member]); err != nil {
-				return nil, err
-			}
+			add(c.addJSON(args, member, group[member]))
 		}
 	}
-	return args, nil
+	return args, problem.Together(faults)
 }
 
 func (c *Command) hasGroup(name string) bool {
 	return slices.ContainsFunc(c.Params, func(p Param) bool { return p.group == name })
 }
 
-func (c *Command) addJSON(args Arguments, name string, value any) error {
+func (c *Command) addJSON(args Arguments, name string, value any) *Error {
 	p := c.param(name)
 	if p == nil {
 		return c.unknownArgument(name)
@@ -52,7 +57,7 @@ func (c *Command) addJSON(args Arguments, name string, value any) error {
 	return p.give(args, text)
 }
 
-func jsonText(p *Param, value any) (string, error) {
+func jsonText(p *Param, value any) (string, *Error) {
 	switch v := value.(type) {
 	case string:
 		return v, nil
@@ -80,7 +85,7 @@ func jsonText(p *Param, value any) (string, error) {
 }
 
 // jsonList converts an array of texts or numbers to a comma list.
-func jsonList(p *Param, list []any) (string, error) {
+func jsonList(p *Param, list []any) (string, *Error) {
 	var parts []string
 	for _, e := range list {
 		switch e := e.(type) {

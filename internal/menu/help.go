@@ -12,7 +12,7 @@ func (m *Menu) HelpText(path []string, allowed func(Role) bool) (string, error) 
 		if o, n := m.otherWords(path); o != nil {
 			return "", notHere(path[:n], o.sentence(true))
 		}
-		return "", Errorf(Usage, "There is no command %s",
+		return "", Errorf(NotFound, "There is no command %s",
 			Quoted(strings.Join(path, " "))).WithHint("Type help to see all")
 	}
 	var b strings.Builder

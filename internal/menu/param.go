@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"diagsh/internal/menu/value"
 )
 
 // A Param is one argument of a command, read from a field of its argument struct:
@@ -290,7 +292,7 @@ func (p *Param) parse(v reflect.Value, text string) error {
 		}
 		v.SetInt(n)
 	case "yes/no", "confirm":
-		b, err := parseBool(text)
+		b, err := value.ParseBool(text)
 		if err != nil {
 			return err
 		}

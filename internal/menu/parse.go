@@ -4,6 +4,8 @@ import (
 	"errors"
 	"strconv"
 	"strings"
+
+	"diagsh/internal/menu/clean"
 )
 
 // A Call is a line that was understood: an item, with arguments.
@@ -40,7 +42,7 @@ func (m *Menu) Parse(at []string, line string, abbreviate bool, usable func(Item
 		}
 		var wrong *Error
 		if len(commands) > 1 && errors.As(err, &wrong) {
-			return nil, wrong.nothingRun()
+			return nil, wrong.NothingRun()
 		}
 		if err != nil {
 			return nil, err
@@ -276,8 +278,8 @@ func (c *Command) mistypedKeyword(args Arguments, rest []Word) *Error {
 	}
 	if p := c.abbreviated(word); p != nil {
 		return c.unknownArgument(rest[0].Text).WithHint(
-			"%s was taken for the %s; keywords are written whole here: %s %s", Bounded(word, maxQuoted), main.Name,
-			p.Name, Quote(Bounded(rest[0].Text, maxQuoted)))
+			"%s was taken for the %s; keywords are written whole here: %s %s", Bounded(word, clean.MaxQuoted), main.Name,
+			p.Name, Quote(Bounded(rest[0].Text, clean.MaxQuoted)))
 	}
 	if len(rest) != 1 || c.nearestParam(word) == "" {
 		return nil
@@ -318,7 +320,7 @@ func (c *Command) abbreviated(word string) *Param {
 
 func (c *Command) unknownArgument(word string) *Error {
 	names := c.paramNames()
-	e := BadArgument(Bounded(word, maxQuoted), "%s has no argument %s", c.Name, Quoted(word))
+	e := BadArgument(Bounded(word, clean.MaxQuoted), "%s has no argument %s", c.Name, Quoted(word))
 	if len(names) == 0 {
 		return e.WithHint("It takes none")
 	}

@@ -2,9 +2,12 @@ package menu
 
 import (
 	"context"
+	"errors"
 	"reflect"
 	"strconv"
 	"strings"
+
+	"diagsh/internal/menu/problem"
 )
 
 // A Choice is one of the choices of a question.
@@ -56,7 +59,8 @@ const (
 
 // work sets and checks the given parameters in order and stops at the first that the mode wants to
 // ask for. It returns that question, or the filled struct, or the Error that names the argument at
-// fault.
+// fault. If nothing is asked, the Error also has the faults of later arguments, as far as they do not
+// depend on the first.
 func (c *Command) work(ctx context.Context, caller Caller, given Arguments, mode Mode) (reflect.Value,
 	*Question, error) {
 	given, err := c.present(given)
@@ -64,33 +68,44 @@ func (c *Command) work(ctx context.Context, caller Caller, given Arguments, mode
 		return reflect.Value{}, nil, err
 	}
 	args := reflect.New(c.argType).Elem()
+	var faults []*Error
 	for i := range c.Params {
 		p := &c.Params[i]
 		q := p.question()
 		if err := c.ask(ctx, caller, args, &q); err != nil {
+			if len(faults) > 0 {
+				continue
+			}
 			return args, nil, err
 		}
 		text, ok := given[p.Name]
 		switch {
 		case ok:
-			if err := c.take(ctx, caller, args, p, &q, text); err != nil {
-				return args, nil, err
-			}
+			err = c.take(ctx, caller, args, p, &q, text, len(faults) == 0)
 		case p.Ask != "" && !q.Skip && (mode == AskAll || mode == AskNeeded && (q.Required || p.Type == "confirm")):
 			q.Suggestions = c.suggest(ctx, caller, args, p.Name, "")
 			return args, &q, nil
+		case len(faults) > 0 && c.asks:
+			// What is needed may depend on what is wrong.
 		case q.Required && !q.Skip:
-			return args, nil, BadArgument(p.Name, "%s is missing", p.Name).WithHint("Give %s: %s", p.given(),
-				lowerFirst(p.Help))
+			err = BadArgument(p.Name, "%s is missing", p.Name).WithHint("Give %s: %s", p.given(), lowerFirst(p.Help))
 		case p.Type == "confirm" && !q.Skip:
-			return args, nil, BadArgument(p.Name, "This needs a confirmation").WithHint("Add: %s yes", p.Name)
+			err = BadArgument(p.Name, "This needs a confirmation").WithHint("Add: %s yes", p.Name)
 		case p.Default != "":
-			if err := p.put(args, p.Default); err != nil {
-				return args, nil, err
-			}
+			err = p.put(args, p.Default)
+		}
+		if err == nil {
+			continue
+		}
+		fault, known := errors.AsType[*Error](err)
+		switch further := mode == AskNothing && known && fault.Code == Usage && fault.Argument != ""; {
+		case further:
+			faults, err = append(faults, fault), nil
+		case len(faults) == 0:
+			return args, nil, err
 		}
 	}
-	return args, nil, nil
+	return args, nil, problem.Together(faults)
 }
 
 func (p *Param) question() Question {
@@ -106,9 +121,9 @@ func (p *Param) question() Question {
 }
 
 // take sets one given argument: first by choices (number or name, unique abbreviations too), then
-// by type, then by the command's own check.
+// by type, then, with check, by the command's own check.
 func (c *Command) take(ctx context.Context, caller Caller, args reflect.Value, p *Param, q *Question,
-	text string) error {
+	text string, check bool) error {
 	if text == "" && p.Type != "text" && p.Type != "packets" && p.Type != "list" && !strings.HasPrefix(p.Type, "secret") &&
 		p.Type != "lines" || text == "" && q.Required {
 		if q.Required {
@@ -126,7 +141,7 @@ func (c *Command) take(ctx context.Context, caller Caller, args reflect.Value, p
 	if err := p.set(args, text); err != nil {
 		return err
 	}
-	if c.check == nil {
+	if c.check == nil || !check {
 		return nil
 	}
 	return c.check(ctx, caller, args, p.Name)

@@ -1,19 +1,20 @@
-package menu
+// Package clean makes texts safe to show that strangers chose: the peers of a connection, other
+// users, the owners of processes.
+package clean
 
 import (
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 	"unicode"
 	"unicode/utf8"
 )
 
-// Clean makes a text from a stranger (the name of a process or host, a banner) safe for one line of
+// Line makes a text from a stranger (the name of a process or host, a banner) safe for one line of
 // a command's text form. It escapes what could move a cursor, hide text or begin another line, as
 // \x1b or \u202e. A terminal does the same once more; this is for readers of the text form through
 // a pipe.
-func Clean(s string) string {
+func Line(s string) string {
 	if strings.IndexFunc(s, harmful) < 0 {
 		return s
 	}
@@ -39,12 +40,12 @@ func harmful(r rune) bool {
 		unicode.In(r, unicode.Cc, unicode.Cf, unicode.Cs)
 }
 
-// maxQuoted limits what a message repeats of a user's text.
-const maxQuoted = 60
+// MaxQuoted limits in bytes what a message repeats of a user's text.
+const MaxQuoted = 60
 
 // Quoted returns a user's text as a message repeats it: bounded, in double quotes, with control
 // characters escaped.
-func Quoted(text string) string { return strconv.Quote(Bounded(text, maxQuoted)) }
+func Quoted(text string) string { return strconv.Quote(Bounded(text, MaxQuoted)) }
 
 // Bounded returns text if it has at most most bytes, else its beginning followed by "...". It cuts
 // no character.
@@ -58,6 +59,3 @@ func Bounded(text string, most int) string {
 	}
 	return text[:end] + "..."
 }
-
-// UTC returns a moment as every text form shows it, to the second.
-func UTC(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }

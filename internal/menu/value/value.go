@@ -1,4 +1,6 @@
-package menu
+// Package value has the values of arguments that are more than a text or a number: sizes, durations,
+// lists, moments.
+package value
 
 import (
 	"errors"
@@ -16,23 +18,6 @@ type Size int64
 
 // Unlimited is the value of a parameter with the option unlimited for that word.
 const Unlimited = -1
-
-// Secret is a text that is never echoed, never kept in a history and masked in the audit log.
-type Secret string
-
-// SecretText is a Secret of several lines, such as a private key.
-type SecretText string
-
-// Confirm is the confirmation that a command needs before it removes something. A dialogue asks for
-// it; the one-line form and the API must say `confirm yes`.
-type Confirm bool
-
-// Packets names something with packet contents that the command will read: a capture, or a file of
-// the diagnostic directory. Package api only lets callers run it who may read such a file.
-type Packets string
-
-// Text is a text of several lines, ended in a dialogue by a line with a single full stop.
-type Text string
 
 var sizeUnits = []struct {
 	name  string
@@ -144,8 +129,8 @@ func FormatDuration(d time.Duration) string {
 	return b.String()
 }
 
-// parseBool parses a yes or no.
-func parseBool(text string) (bool, error) {
+// ParseBool parses a yes or no.
+func ParseBool(text string) (bool, error) {
 	switch strings.ToLower(strings.TrimSpace(text)) {
 	case "y", "yes", "on", "true", "1":
 		return true, nil
@@ -166,3 +151,6 @@ func SplitList(text string) []string {
 	}
 	return list
 }
+
+// UTC returns a moment as every text form shows it, to the second.
+func UTC(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }

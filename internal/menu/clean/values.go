@@ -1,4 +1,4 @@
-package menu
+package clean
 
 import (
 	"bytes"
@@ -6,13 +6,15 @@ import (
 	"reflect"
 )
 
-// Every text form of every command passes this file on its way to a screen or a pipe (Out), and so
-// do failures (Errorf, BadArgument, WithHint). Most of their content was chosen by strangers, such
-// as the peers of a connection, other users, or the owners of processes.
+// Every text form of every command passes this file on its way to a screen or a pipe (menu.Out),
+// and so do failures (problem.Errorf, BadArgument, WithHint).
 
-// cleanLines is Clean for a text of several lines. It keeps line feeds and tabs, and converts the
+// Text is a text of several lines, ended in a dialogue by a line with a single full stop.
+type Text string
+
+// Bytes is Line for a text of several lines. It keeps line feeds and tabs, and converts the
 // line ends of network protocols.
-func cleanLines(text []byte) []byte {
+func Bytes(text []byte) []byte {
 	if bytes.IndexFunc(text,
 		func(r rune) bool { return r != '\n' && r != '\t' && (r < ' ' || r >= 0x7f) && harmful(r) }) < 0 {
 		return text
@@ -22,19 +24,19 @@ func cleanLines(text []byte) []byte {
 	for rest := text; len(rest) > 0; {
 		n := bytes.IndexAny(rest, "\n\t")
 		if n < 0 {
-			b.WriteString(Clean(string(rest)))
+			b.WriteString(Line(string(rest)))
 			break
 		}
-		b.WriteString(Clean(string(rest[:n])))
+		b.WriteString(Line(string(rest[:n])))
 		b.WriteByte(rest[n])
 		rest = rest[n+1:]
 	}
 	return b.Bytes()
 }
 
-// CleanLines is Clean for a text of several lines. It keeps line feeds and tabs, and converts the
+// Lines is Line for a text of several lines. It keeps line feeds and tabs, and converts the
 // line ends of network protocols.
-func CleanLines(text string) string { return string(cleanLines([]byte(text))) }
+func Lines(text string) string { return string(Bytes([]byte(text))) }
 
 // ascii reports printable ASCII, as most texts are, which needs no change.
 func ascii(text string) bool {
@@ -46,10 +48,10 @@ func ascii(text string) bool {
 	return true
 }
 
-// Cleaned returns v with every text in it as Clean makes it: in exported fields, in lists, maps and
+// Value returns v with every text in it as Line makes it: in exported fields, in lists, maps and
 // through pointers. A Text keeps its lines. It does not change v itself, and returns it if nothing
 // needs to change.
-func Cleaned[T any](v T) T {
+func Value[T any](v T) T {
 	value := reflect.ValueOf(&v).Elem()
 	if !dirty(value) {
 		return v
@@ -65,12 +67,12 @@ var textType = reflect.TypeFor[Text]()
 // cleanText returns a text of such a type as it is shown.
 func cleanText(t reflect.Type, s string) string {
 	if t == textType {
-		return CleanLines(s)
+		return Lines(s)
 	}
-	return Clean(s)
+	return Line(s)
 }
 
-// dirty reports whether Cleaned changes anything.
+// dirty reports whether Value changes anything.
 func dirty(v reflect.Value) bool {
 	switch v.Kind() {
 	case reflect.String:
@@ -160,9 +162,9 @@ func cleanInto(to, from reflect.Value) {
 	}
 }
 
-// cleanf is fmt.Sprintf with the texts among its arguments as Clean makes them. A Text keeps its
+// Sprintf is fmt.Sprintf with the texts among its arguments as Line makes them. A Text keeps its
 // lines. What is quoted by the verb q is clean by that.
-func cleanf(format string, args []any) string {
+func Sprintf(format string, args ...any) string {
 	verbs := verbsOf(format)
 	clean := make([]any, len(args))
 	for i, arg := range args {
@@ -176,14 +178,14 @@ func cleanf(format string, args []any) string {
 				clean[i] = cleanText(value.Type(), s)
 			}
 		case value.Kind() == reflect.Slice && value.Type().Elem().Kind() == reflect.String:
-			clean[i] = Cleaned(arg)
+			clean[i] = Value(arg)
 		default:
-			if err, ok := arg.(error); ok && Clean(err.Error()) != err.Error() {
-				clean[i] = Clean(err.Error())
+			if err, ok := arg.(error); ok && Line(err.Error()) != err.Error() {
+				clean[i] = Line(err.Error())
 			}
 		}
 	}
-	return string(cleanLines(fmt.Appendf(nil, format, clean...)))
+	return string(Bytes(fmt.Appendf(nil, format, clean...)))
 }
 
 // verbsOf returns the verbs of a format in the order of its arguments. A star has an argument too.

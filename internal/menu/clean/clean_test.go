@@ -1,8 +1,8 @@
-package menu
+package clean
 
 import "testing"
 
-func TestClean(t *testing.T) {
+func TestLine(t *testing.T) {
 	for in, want := range map[string]string{
 		"":                  "",
 		"nginx: worker":     "nginx: worker",
@@ -15,8 +15,8 @@ func TestClean(t *testing.T) {
 		"\x9b":              `\x9b`,
 		"\u009b":            `\x9b`,
 	} {
-		if got := Clean(in); got != want {
-			t.Errorf("Clean(%q) = %q, want %q", in, got, want)
+		if got := Line(in); got != want {
+			t.Errorf("Line(%q) = %q, want %q", in, got, want)
 		}
 	}
 }

@@ -1,11 +1,15 @@
-package menu
+// Package problem has the one form in which a failure reaches a user or a program: a code that is also
+// the exit status, a sentence, a hint. In JSON it is a problem of RFC 9457.
+package problem
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"strings"
 	"syscall"
+	"time"
+
+	"diagsh/internal/menu/clean"
 )
 
 // A Code is the kind of a failure. Its number is the exit status of the one-line form.
@@ -48,6 +52,13 @@ type Error struct {
 	Message  string // what is wrong: a sentence without its full stop
 	Hint     string // what to do, or what is accepted: a sentence without its full stop; may be empty
 
+	// Type names the problem more exactly than its code does, for HTTP. Empty: as the code.
+	Type Type
+	// Others are further faults of the same request, each of another argument.
+	Others []*Error
+	// RetryAfter says when the same request may be accepted, if that depends on time alone.
+	RetryAfter time.Duration
+
 	cause error // for the log of the appliance alone
 }
 
@@ -81,7 +92,7 @@ func stopped(s string) string {
 
 // Errorf returns an Error of the given code that blames no argument.
 func Errorf(code Code, format string, args ...any) *Error {
-	return &Error{Code: code, Message: cleanf(format, args)}
+	return &Error{Code: code, Message: clean.Sprintf(format, args...)}
 }
 
 // Failing converts err to a form for users, and keeps it as the cause for the log. what says what
@@ -102,23 +113,34 @@ func Failing(what string, err error) error {
 		failing = Errorf(Failed, "The appliance could not %s: its disk is full",
 			what).WithHint("Delete files of the diagnostic directory first")
 	}
-	failing.cause = err
+	failing.Type, failing.cause = Fault, err
 	return failing
 }
 
 // BadArgument returns the Usage error for one argument.
 func BadArgument(argument, format string, args ...any) *Error {
-	return &Error{Code: Usage, Argument: argument, Message: cleanf(format, args)}
+	return &Error{Code: Usage, Argument: argument, Message: clean.Sprintf(format, args...)}
 }
 
 // WithHint adds what to do about it.
 func (e *Error) WithHint(format string, args ...any) *Error {
-	e.Hint = cleanf(format, args)
+	e.Hint = clean.Sprintf(format, args...)
 	return e
 }
 
-// nothingRun adds that the other commands of the line were not run either.
-func (e *Error) nothingRun() *Error {
+// Together returns one Error for all faults of a request: the first, with the others. It returns nil
+// if there are none.
+func Together(faults []*Error) error {
+	if len(faults) == 0 {
+		return nil
+	}
+	first := *faults[0]
+	first.Others = append(first.Others[:len(first.Others):len(first.Others)], faults[1:]...)
+	return &first
+}
+
+// NothingRun adds that the other commands of the line were not run either.
+func (e *Error) NothingRun() *Error {
 	with, hint := *e, ""
 	if e.Hint != "" {
 		hint = stopped(e.Hint)
@@ -137,7 +159,7 @@ func AsError(err error) *Error {
 	if errors.As(err, &e) {
 		return e
 	}
-	return &Error{Code: Failed, Message: "The appliance could not do this", Hint: "Its log says why"}
+	return &Error{Code: Failed, Type: Fault, Message: "The appliance could not do this", Hint: "Its log says why"}
 }
 
 // Blame returns err as an Error that names the argument at fault.
@@ -145,31 +167,4 @@ func Blame(argument string, err error) error {
 	e := *AsError(err)
 	e.Argument = argument
 	return &e
-}
-
-// An errorObject is an Error in JSON.
-type errorObject struct {
-	Kind     string `json:"kind"`
-	Exit     int    `json:"exit"`
-	Argument string `json:"argument,omitempty"`
-	Message  string `json:"message"`
-	Hint     string `json:"hint,omitempty"`
-}
-
-// MarshalJSON implements json.Marshaler. It escapes control characters of the texts, since a program
-// may show them on a terminal.
-func (e *Error) MarshalJSON() ([]byte, error) {
-	return json.Marshal(errorObject{e.Code.String(), int(e.Code), e.Argument, CleanLines(e.Message), CleanLines(e.Hint)})
-}
-
-// UnmarshalJSON implements json.Unmarshaler. An error of no known code becomes Failed: its number
-// must not come out as the exit status of success.
-func (e *Error) UnmarshalJSON(text []byte) error {
-	var o errorObject
-	err := json.Unmarshal(text, &o)
-	*e = Error{Code: Code(o.Exit), Argument: o.Argument, Message: o.Message, Hint: o.Hint}
-	if e.Code.String() == Failed.String() {
-		e.Code = Failed
-	}
-	return err
 }
