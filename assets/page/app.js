@@ -11,6 +11,7 @@ import { BoxButton } from './boxkey.js';
 import { SessionEnd } from './sessionend.js';
 import { SignIn } from './signin.js';
 import { home, views } from './views.js';
+import { Waiting } from './waiting.js';
 
 /** Boundary shows a fault of a view in its place; the rest of the page stays usable. */
 class Boundary extends Component {
@@ -112,6 +113,7 @@ function Signed({ who }) {
   return html`<a class="skip" href="#main" onClick=${skip}>Skip to the content</a>
     <${Header} who=${who} />
     ${who.notice && html`<section class="banner" aria-label="To be done"><p>${who.notice}</p>${/passw/i.test(who.notice) && html`<a href="#/password">Change password</a>`}</section>`}
+    <${Waiting} />
     <main id="main"><${View} /></main>
     <footer><span>${who.product}</span><span class="quiet">${who.welcome}</span></footer>
     <${SessionEnd} who=${who} /><${Questions} />`;

@@ -55,10 +55,10 @@ function sorted(rows, sort) {
  * columns are the members to show, with their headings: [name, heading]; without it all that are not empty. marks tells of a
  * row what has become of it since the last refresh (see live.js). actions returns what stands at the end of a row.
  */
-export function RecordTable({ records, label, columns, marks, actions, none = 'Nothing to show' }) {
+export function RecordTable({ records, label, columns, marks, actions, none = 'Nothing to show', all: whole = false }) {
   useStore(zone);
   const [sort, setSort] = useState(null);
-  const [all, setAll] = useState(false);
+  const [all, setAll] = useState(whole);
   const shown = useMemo(() => columns || columnsOf(records).map((name) => [name, heading(name)]), [records, columns]);
   const rows = useMemo(() => sorted(records.map((record) => ({ record, cells: new Map(flat(record)) })), sort), [records, sort]);
   if (!records.length) return html`<p class="none">${none}</p>`;
@@ -87,7 +87,7 @@ function Row({ row, shown, mark, marked, actions }) {
     ${marked && html`<td class="mark">${mark ? markWords[mark.kind] : ''}</td>`}
     ${shown.map(([name]) => {
       const value = row.cells.get(name);
-      return html`<td key=${name} class=${`${numeric(value) ? 'number' : ''} ${changed && changed.has(name) ? 'is-new-value' : ''}`}><${Value} name=${name} value=${value} /></td>`;
+      return html`<td key=${name} class=${`${numeric(value) ? 'number' : ''} ${name.endsWith('ime') ? 'nowrap' : ''} ${changed && changed.has(name) ? 'is-new-value' : ''}`}><${Value} name=${name} value=${value} /></td>`;
     })}
     ${actions && html`<td class="actions">${actions(row.record)}</td>`}
   </tr>`;

@@ -21,6 +21,9 @@ export const views = [
   { name: 'capture-start', title: 'Start Capture', uses: ['packetcapture start'], load: async () => ({ default: (await import('./captureform.js')).Start }) },
   { name: 'capture-settings', title: 'Capture Settings', uses: ['packetcapture setup'], load: async () => ({ default: (await import('./captureform.js')).Settings }) },
   { name: 'network', title: 'Network', nav: true, uses: ['netstat interfaces'], load: () => import('./network.js') },
+  { name: 'system', title: 'System', nav: true, uses: ['status'], load: () => import('./system.js') },
+  { name: 'reports', title: 'Reports', help: 'Reports', uses: ['diagnostic reporting list'], load: async () => ({ default: (await import('./reports.js')).ReportsView }) },
+  { name: 'support-request', title: 'Support request', help: 'Support Request', uses: ['supportrequest'], load: async () => ({ default: (await import('./reports.js')).SupportRequest }) },
   { name: 'commands', title: 'Commands', nav: true, load: () => import('./commands.js') },
   { name: 'password', title: 'Change password', load: () => import('./password.js') },
 ];

@@ -1,0 +1,110 @@
+// Reports: making, listing and reading them. A report is read here as its texts and records: its HTML is never shown as HTML.
+
+import { useEffect, useState } from './vendor/preact.js';
+import { asFailure, aborted, request, run } from './api.js';
+import { bytes } from './format.js';
+import { address } from './router.js';
+import { tree, useAllowed, useStore } from './state.js';
+import { html, Loading, Problem, useLoad } from './ui.js';
+import { CommandForm } from './forms.js';
+import { Managed } from './managed.js';
+import { RecordList, Records } from './records.js';
+import { entries } from './tar.js';
+import { clean, cleanLines, plain } from './values.js';
+
+// How much text of a report the page keeps.
+const mostText = 32 << 20;
+
+const columns = [['name', 'Report'], ['time', 'Made'], ['owner', 'By'], ['bytes', 'Size'], ['caseNumber', 'Case'], ['payload', 'Packet contents']];
+
+const fileURL = (name) => `/v1/files/${encodeURIComponent(name)}`;
+
+/** Reports is the part of #/system about them; with a name it reads that one. */
+export function Reports({ name, nodes, allowed }) {
+  if (name) return html`<${Report} key=${name} name=${name} />`;
+  const extra = (r) => html`<a class="button" href=${address(['system', 'reports', r.name])}>Read</a><a class="button" href=${fileURL(r.name)} download=${r.name}>Download</a>`;
+  return html`<${Managed} title="Reports" list="diagnostic reporting list" nodes=${nodes} allowed=${allowed} keys=${['name']} columns=${columns}
+    news=${[['diagnostic reporting new', 'New report'], ['supportrequest', 'New support request']]} acts=${[['diagnostic reporting delete', 'Delete']]}
+    names=${(r) => ({ name: r.name })} extra=${allowed('diagnostic reporting new') && extra} />`;
+}
+
+/** textOf returns the output of a page of a report: what stands between its <pre> tags. */
+function textOf(page) {
+  const text = page.slice(page.indexOf('<pre>') + 5, page.lastIndexOf('</pre>')).replace(/^\n/, '');
+  const named = { lt: '<', gt: '>', amp: '&', quot: '"', '#34': '"', '#39': "'" };
+  return text.replace(/&(lt|gt|amp|quot|#34|#39);/g, (_, name) => named[name]);
+}
+
+function recordsOf(text) {
+  if (text.startsWith('[')) return JSON.parse(text);
+  return text.split('\n').filter((line) => line.trim()).map((line) => JSON.parse(line));
+}
+
+/** read fetches a report and keeps its pages and data. It stops after the last of those that its contents name. */
+async function read(name, contents, signal) {
+  const answer = await request('GET', fileURL(name), { signal });
+  const wanted = new Set(contents.flatMap((c) => [c.page, c.data]).filter(Boolean));
+  const inside = (path) => path.slice(path.indexOf('/') + 1);
+  const found = new Map();
+  let size = 0;
+  for await (const { name: path, bytes: content } of entries(answer.body, (n) => wanted.has(inside(n)) && size < mostText)) {
+    if (!wanted.has(inside(path))) continue;
+    if (content) { size += content.length; found.set(inside(path), new TextDecoder().decode(content)); }
+    wanted.delete(inside(path));
+    if (!wanted.size) break;
+  }
+  return found;
+}
+
+function Report({ name }) {
+  const { value, failure } = useLoad(async (signal) => (await run('diagnostic reporting list', {}, { signal })).find((r) => r.name === name) || false, [name]);
+  const [files, setFiles] = useState(null);
+  const [broken, setBroken] = useState(null);
+  const [at, setAt] = useState(0);
+  useEffect(() => {
+    if (!value) return undefined;
+    const control = new AbortController();
+    read(name, value.contents, control.signal).then(setFiles).catch((err) => { if (!aborted(err)) setBroken(asFailure(err)); });
+    return () => control.abort();
+  }, [value]);
+  const back = html`<p><a href="#/system/reports">All reports</a></p>`;
+  if (failure || broken) return html`${back}<${Problem} failure=${failure || broken} />`;
+  if (value === false) return html`${back}<p>There is no report ${clean(name)}.</p>`;
+  if (!value) return html`${back}<${Loading} what="the report" />`;
+  const { contents, ...about } = value;
+  return html`${back}<h2>${clean(name)} <a class="button" href=${fileURL(name)} download=${name}>Download, ${bytes(value.bytes)}</a></h2>
+    <section class="card"><${RecordList} record=${about} label="About the report" /></section>
+    <div class="split">
+      <nav aria-label="Contents"><ol class="items menu-items">${contents.map((c, i) => html`<li key=${i}><button type="button" class="link" aria-current=${i === at ? 'true' : undefined} onClick=${() => setAt(i)}>${clean(c.title)}</button>
+        ${c.result !== 'ok' && html` <span class="badge warn">${clean(c.result)}</span>`}</li>`)}</ol></nav>
+      <section aria-label=${contents[at]?.title || 'Nothing'} class="card">${files ? html`<${Part} key=${at} part=${contents[at]} files=${files} />` : html`<${Loading} what="the report" />`}</section>
+    </div>`;
+}
+
+function Part({ part, files }) {
+  const [asRecords, setAsRecords] = useState(false);
+  if (!part) return html`<p>The report is empty.</p>`;
+  const page = files.get(part.page);
+  const data = files.get(part.data);
+  return html`<h3>${clean(part.title)}</h3><p class="quiet"><code>${clean(part.command)}</code>${part.seconds ? `, ${plain('seconds', part.seconds)}` : ''}</p>
+    ${part.reason && html`<p>${clean(part.reason)}</p>`}
+    ${data !== undefined && html`<p><button type="button" aria-pressed=${asRecords ? 'true' : 'false'} onClick=${() => setAsRecords(!asRecords)}>As records</button></p>`}
+    ${asRecords && data !== undefined ? html`<${Records} records=${recordsOf(data)} output=${data.startsWith('[') ? 'table' : 'object'} label=${part.title} />`
+    : page !== undefined ? html`<pre class="scroll screen" tabindex="0" role="region" aria-label=${part.title}>${cleanLines(textOf(page))}</pre>` : !part.reason && html`<p class="quiet">It is not in the part of the report that the page reads. Download the report.</p>`}`;
+}
+
+/** ReportsView is the view #/reports of the menu Help and Support. */
+export function ReportsView() {
+  const nodes = useStore(tree);
+  const allowed = useAllowed();
+  return html`<h1 tabindex="-1">Reports</h1>${nodes ? html`<${Reports} nodes=${nodes} allowed=${allowed} />` : html`<${Loading} what="the reports" />`}`;
+}
+
+const Made = ({ records }) => records.map((r) => html`<p key=${r.name} role="status">The report is <a href=${address(['system', 'reports', r.name])}>${clean(r.name)}</a>, ${bytes(r.bytes)}. <a class="button" href=${fileURL(r.name)} download=${r.name}>Download</a></p>`);
+
+/** SupportRequest is the view #/support-request. */
+export function SupportRequest() {
+  const nodes = useStore(tree);
+  const node = nodes && nodes.get('supportrequest');
+  return html`<h1 tabindex="-1">Support request</h1>${node ? html`<p>${node.help} ${node.details}</p><${CommandForm} node=${node} act="Make the report" view=${Made} />` : html`<${Loading} what="the form" />`}`;
+}

@@ -1,0 +1,133 @@
+// The view #/system: the appliance itself, the people on it, what they did, and what is configured.
+
+import { useEffect, useState } from './vendor/preact.js';
+import { run } from './api.js';
+import { bytes, count } from './format.js';
+import { address } from './router.js';
+import { readTree, session, tree, useAllowed, useStore } from './state.js';
+import { html, Loading, notify, Problem, Tabs } from './ui.js';
+import { Audit } from './audit.js';
+import { Configuration } from './configuration.js';
+import { Refresh, keyBy, useInterval, usePoll, useTable } from './live.js';
+import { Act, Managed } from './managed.js';
+import { RecordList, RecordTable } from './records.js';
+import { Reports } from './reports.js';
+import { clean, span } from './values.js';
+
+/** The parts of the view; a part is offered to those who may use its command. */
+const sections = [
+  { name: 'status', title: 'Status', path: 'status', show: Status },
+  { name: 'sessions', title: 'Sessions', path: 'who', show: Sessions },
+  { name: 'users', title: 'Users', path: 'userconfig list', show: Users },
+  { name: 'tokens', title: 'Tokens', path: 'token list', show: Tokens },
+  { name: 'audit', title: 'Audit log', path: 'auditlog', show: Audit },
+  { name: 'configuration', title: 'Configuration', path: 'showconfig', show: Configuration },
+  { name: 'reports', title: 'Reports', path: 'diagnostic reporting list', show: Reports },
+  { name: 'certificate', title: 'Certificate', path: 'certificate show', show: Certificate },
+];
+
+/** System is the view #/system/PART. */
+export default function System({ parts }) {
+  const nodes = useStore(tree);
+  const allowed = useAllowed();
+  const [failure, setFailure] = useState(null);
+  useEffect(() => { readTree().catch(setFailure); }, []);
+  if (failure) return html`<h1 tabindex="-1">System</h1><${Problem} failure=${failure} />`;
+  if (!nodes) return html`<h1 tabindex="-1">System</h1><${Loading} what="the commands" />`;
+  const offered = sections.filter((s) => allowed(s.path));
+  const here = offered.find((s) => s.name === (parts[0] || offered[0]?.name));
+  const Shown = here?.show;
+  return html`<h1 tabindex="-1">${here ? here.title : 'System'}</h1>
+    <${Tabs} label="System" items=${[...offered.map((s) => ({ href: address(['system', s.name]), title: s.title, current: s === here })), { href: '#/password', title: 'Password' }]} />
+    ${Shown ? html`<${Shown} key=${here.name} node=${nodes.get(here.path)} nodes=${nodes} allowed=${allowed} name=${parts[1]} />` : html`<p>Your role has nothing of this, or there is no such part.</p>`}`;
+}
+
+const Facts = ({ facts }) => html`<dl class="facts">${facts.map(([name, v]) => html`<div key=${name}><dt>${name}</dt><dd>${v}</dd></div>`)}</dl>`;
+
+const serviceColumns = [['name', 'Service'], ['description', 'Description'], ['state', 'State'], ['sinceTime', 'Since'], ['memory', 'Memory'], ['restarts', 'Restarts']];
+
+function Status({ nodes, allowed }) {
+  const interval = useInterval('status');
+  const poll = usePoll(async (options) => {
+    const [status, services, disks] = await Promise.all([run('status', {}, options), run('diagnostic services status', {}, options), run('diagnostic disk_usage', { files: 0 }, options)]);
+    return { status, services, disks };
+  }, interval.seconds, []);
+  const restart = nodes.get('diagnostic services restart');
+  const v = poll.value;
+  return html`<${Refresh} interval=${interval} poll=${poll} />
+    ${!v && !poll.failure && html`<${Loading} what="the status" />`}
+    ${v && html`${v.status.trouble && html`<p class="problem" role="alert">${clean(v.status.trouble)}</p>`}
+      <section class="card"><h2>${clean(v.status.hostname)}</h2><${Facts} facts=${[['Product', v.status.product], ['Appliance up', span(v.status.applianceSeconds)], ['Machine up', span(v.status.machineSeconds)],
+        ['Load', v.status.load.map((n) => n.toFixed(2)).join(' ')], ['Processors', count(v.status.processors)], ['Memory available', `${bytes(v.status.memoryAvailable)} of ${bytes(v.status.memory)}`],
+        ['Disk free', bytes(v.status.disk.freeBytes)], ['In reserve', bytes(v.status.disk.reserveBytes)], ['Files', `${count(v.status.disk.files)}, ${bytes(v.status.disk.bytes)}`],
+        ['Captures', html`<a href="#/captures">${v.status.captures.length} running, ${v.status.capturesEnded} ended</a>`], ['Sessions', html`<a href="#/system/sessions">${v.status.sessions.length}</a>`]]} /></section>
+      <section><h2>Services</h2><${RecordTable} records=${v.services} label="Services" columns=${serviceColumns}
+        actions=${restart && allowed(restart.path) && ((r) => html`<${Act} small danger node=${restart} label="Restart" title=${`Restart ${r.name}`} fixed=${{ name: r.name }} onDone=${poll.again} />`)} /></section>
+      <section><h2>File systems</h2><${RecordTable} records=${v.disks.fileSystems} label="File systems" /></section>`}`;
+}
+
+const sessionColumns = [['user', 'User'], ['role', 'Role'], ['type', 'By'], ['source', 'From'], ['startTime', 'Since'], ['idleSinceTime', 'Idle since'], ['running', 'Runs'], ['token', 'Token']];
+
+// What an ending of sessions is called where the appliance has it.
+const ending = (nodes) => [...nodes.values()].find((n) => n.kind === 'command' && /(^| )(endsession|logoff|disconnect)$/.test(n.path) && n.parameters?.some((p) => p.name === 'session'));
+
+function Sessions({ nodes, allowed }) {
+  const interval = useInterval('sessions');
+  const { poll, rows, marks } = useTable('who', {}, interval, keyBy('session'), ['idleSinceTime']);
+  const [logins, setLogins] = useState(30);
+  const past = usePoll((options) => run('last', { count: logins }, options), 0, [logins, poll.value?.map((s) => s.session).join()]);
+  const end = ending(nodes);
+  const mine = session.value?.caller.session;
+  const shown = sessionColumns.filter(([name]) => name !== 'token' || rows.some((r) => r.token));
+  return html`<${Refresh} interval=${interval} poll=${poll} />
+    ${poll.value && html`<${RecordTable} records=${rows.map((r) => marked(r, mine))} label="Sessions" columns=${shown} marks=${follow(marks)}
+      actions=${end && allowed(end.path) && ((r) => html`<${Act} small danger node=${end} label="End" title=${`End the session of ${r.user}`} fixed=${{ session: r.session }} onDone=${poll.again} />`)} />`}
+    <section><h2>Logins of the past</h2><${Problem} failure=${past.failure} />
+      ${past.value && html`<${RecordTable} records=${past.value} label="Logins of the past" />
+        ${past.value.length >= logins && html`<p><button type="button" onClick=${() => setLogins(logins * 4)}>More</button></p>`}`}</section>`;
+}
+
+// The caller's own session is named. The marks belong to the record that was read.
+const marked = (r, mine) => (r.session === mine ? { ...r, user: `${r.user} (this session)`, read: r } : { ...r, read: r });
+
+const follow = (marks) => ({ of: (r) => marks.of(r.read), keyOf: (r) => marks.keyOf(r.read) });
+
+const userColumns = [['user', 'User'], ['fullName', 'Full name'], ['role', 'Role'], ['expiryTime', 'Expires'], ['payload', 'Packet contents'], ['password', 'Password'], ['keys', 'Keys'], ['lastLoginTime', 'Last login'], ['lastFrom', 'From'], ['lockedUntilTime', 'Locked until']];
+
+function Users({ nodes, allowed }) {
+  return html`<${Managed} title="Users" list="userconfig list" nodes=${nodes} allowed=${allowed} keys=${['user']} columns=${userColumns} news=${[['userconfig new', 'New user']]}
+    acts=${[['userconfig edit', 'Edit'], ['userconfig role', 'Role'], ['userconfig password', 'Password'], ['userconfig key', 'Keys'], ['userconfig unlock', 'Unlock'], ['userconfig delete', 'Delete']]} names=${(r) => ({ user: r.user })} />`;
+}
+
+const tokenColumns = [['name', 'Name'], ['token', 'Token'], ['user', 'User'], ['role', 'Role'], ['createdTime', 'Made'], ['expiryTime', 'Expires'], ['sources', 'From'], ['paths', 'Commands'], ['lastUsedTime', 'Last used'], ['lastFrom', 'From']];
+
+/** NewToken shows the secret of a new token, this once. It is kept nowhere: when the dialog closes, the page has forgotten it. */
+function NewToken({ records }) {
+  const r = records[0];
+  if (!r) return null;
+  const copy = async () => {
+    try { await navigator.clipboard.writeText(r.secret); notify('The token is copied'); } catch { notify('The browser did not let the page copy', { kind: 'error' }); }
+  };
+  return html`<div class="secret-once" role="status"><p><strong>This is the token. It is shown this once.</strong></p>
+      <p><code>${clean(r.secret)}</code> <button type="button" class="small" onClick=${copy}>Copy</button></p>
+      <p class="hint">A program sends it as: Authorization: Bearer TOKEN</p></div>
+    <${RecordList} record=${{ ...r, secret: undefined }} label="Token" />`;
+}
+
+function Tokens({ nodes, allowed }) {
+  return html`<${Managed} title="Tokens" list="token list" nodes=${nodes} allowed=${allowed} keys=${['token']} columns=${tokenColumns} news=${[['token new', 'New token']]} view=${NewToken}
+    acts=${[['token delete', 'Delete']]} names=${(r) => ({ token: r.token })} seconds=${30} />`;
+}
+
+/** Certificate shows what clients of HTTPS are shown, and has the commands that change it. */
+function Certificate({ nodes, allowed }) {
+  const poll = usePoll((options) => run('certificate show', {}, options), 0, []);
+  const acts = [...nodes.values()].filter((n) => n.kind === 'command' && n.path.startsWith('certificate ') && n.path !== 'certificate show' && allowed(n.path));
+  const list = poll.value && (Array.isArray(poll.value) ? poll.value : [poll.value]);
+  return html`<div class="buttons">${acts.map((n) => html`<${Act} key=${n.path} node=${n} label=${n.path.slice('certificate '.length)} title=${n.path} view=${n.output === 'object' ? Written : undefined} danger=${/remove|delete/.test(n.path)} onDone=${poll.again} />`)}
+      <button type="button" onClick=${poll.again}>Refresh</button></div>
+    <${Problem} failure=${poll.failure} />
+    ${list ? list.map((r, i) => html`<section class="card" key=${i}><${RecordList} record=${r} label="Certificate" /></section>`) : !poll.failure && html`<${Loading} what="the certificate" />`}`;
+}
+
+const Written = ({ records }) => records.map((r, i) => html`<${RecordList} key=${i} record=${r} label="Result" />`);
