@@ -9,6 +9,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"diagsh/internal/access"
+	"diagsh/internal/front/gate"
 	"diagsh/internal/menu"
 )
 
@@ -35,7 +36,7 @@ type authenticator struct {
 	ctx       context.Context // done when the client is gone
 	appliance Appliance
 	source    string
-	slot      *slot
+	slot      *gate.Slot
 	log       *slog.Logger
 	client    Client // signs for the connection and logs it in; nil before the key exchange
 	begun     func() // is called once, after the key exchange
@@ -155,7 +156,7 @@ func (a *authenticator) leave() {
 func (a *authenticator) login(c access.Credentials) (*ssh.Permissions, error) {
 	var login access.Login
 	var err error
-	if turn := a.slot.check(a.ctx, func() { login, err = a.client.Login(c) }); turn != nil {
+	if turn := a.slot.Check(a.ctx, func() { login, err = a.client.Login(c) }); turn != nil {
 		return nil, turn
 	}
 	if err != nil {

@@ -188,27 +188,6 @@ func TestKnocks(t *testing.T) {
 	}
 }
 
-// The log tells how many lines it left out.
-func TestDoorLog(t *testing.T) {
-	l := newRefusalLog()
-	now := time.Now()
-	told := 0
-	for range 1000 {
-		if _, ok := l.Due(now); ok {
-			told++
-		}
-	}
-	if told != refusalBurst {
-		t.Errorf("%d lines at once", told)
-	}
-	if leftOut, ok := l.Due(now.Add(refusalEvery)); !ok || leftOut != 1000-refusalBurst {
-		t.Errorf("then %v, with %d left out", ok, leftOut)
-	}
-	if leftOut, ok := l.Due(now.Add(2 * refusalEvery)); !ok || leftOut != 0 {
-		t.Errorf("then %v, with %d left out", ok, leftOut)
-	}
-}
-
 func TestNetworkText(t *testing.T) {
 	if got, want := networkText("a\x1b[2Jb\r\n\tc\x00ü\u202e\n"), `a\x1b[2Jb`+"\r\n\tc"+`\x00ü\u202e`+"\r\n"; got != want {
 		t.Errorf("%q, not %q", got, want)

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"diagsh/internal/access"
+	"diagsh/internal/front/gate"
 	"diagsh/internal/menu"
 )
 
@@ -23,27 +24,27 @@ const reportTime = 5 * time.Second
 
 // serveConn serves a connection from its first byte to its last.
 func (s *Server) serveConn(raw net.Conn) {
-	address := addressOf(raw.RemoteAddr())
+	address := gate.AddressOf(raw.RemoteAddr())
 	log := s.log.With("source", address.String())
 	ctx, cancel := context.WithCancel(s.ctx)
 	defer cancel()
-	slot, err := s.startups.enter(sourceOf(address), func() { raw.Close() })
+	slot, err := s.startups.Enter(gate.SourceOf(address), func() { raw.Close() })
 	if err != nil {
-		s.refusals.tell(log, "ssh: refused before login", "error", err)
+		s.refusals.Tell(log, "ssh: refused before login", "error", err)
 		return
 	}
 	wire := &clientConn{Conn: raw, onLost: cancel}
 	auth := &authenticator{ctx: ctx, appliance: s.appliance, source: address.String(), slot: slot, log: log}
 	defer auth.leave()
 	conn, channels, requests, err := s.handshake(wire, auth)
-	if madeRoom := slot.leave(); err != nil {
+	if madeRoom := slot.Leave(); err != nil {
 		if madeRoom {
-			err = errMadeRoom
+			err = gate.ErrMadeRoom
 		}
 		s.noLogin(auth, err)
 		return
 	}
-	s.startups.visited(sourceOf(address))
+	s.startups.Visited(gate.SourceOf(address))
 	raw.SetDeadline(time.Time{})
 
 	c := &client{
@@ -77,7 +78,7 @@ func (s *Server) handshake(wire *clientConn, auth *authenticator) (*ssh.ServerCo
 	}
 	auth.begun = func() {
 		wire.SetDeadline(forLogin)
-		auth.slot.exchanged()
+		auth.slot.Known()
 	}
 	if auth.client, err = s.appliance.Client(auth.ctx); err != nil {
 		return nil, nil, nil, err
@@ -106,7 +107,7 @@ func (s *Server) noLogin(a *authenticator, err error) {
 		if a.tries > 0 {
 			what = append(what, "refused", a.tries)
 		}
-		s.refusals.tell(a.log, "ssh: no login", what...)
+		s.refusals.Tell(a.log, "ssh: no login", what...)
 	}
 	if a.knock == (access.Knock{}) {
 		return

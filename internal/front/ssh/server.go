@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
+
+	"diagsh/internal/front/gate"
 )
 
 // Options say how to serve.
@@ -83,6 +85,12 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
+// startups returns those of connections that have not logged in yet.
+func (l Limits) startups() gate.Limits {
+	return gate.Limits{Early: l.Startups, Full: l.StartupsFull, OfSource: l.StartupsOfSource, Checks: l.ChecksOfSource,
+		Kept: l.StartupsKept}
+}
+
 // A Server accepts SSH connections.
 type Server struct {
 	listener  net.Listener
@@ -90,8 +98,8 @@ type Server struct {
 	appliance Appliance
 	log       *slog.Logger
 	limits    Limits
-	startups  *startupLimiter
-	refusals  refusalLog
+	startups  *gate.Startups
+	refusals  gate.RefusalLog
 
 	ctx     context.Context // done when the server stops
 	stop    context.CancelFunc
@@ -123,8 +131,8 @@ func New(ctx context.Context, o Options) (*Server, error) {
 		appliance: o.Appliance,
 		log:       o.Log,
 		limits:    limits,
-		startups:  newStartupLimiter(limits),
-		refusals:  newRefusalLog(),
+		startups:  gate.NewStartups(limits.startups()),
+		refusals:  gate.NewRefusalLog(),
 		conns:     map[net.Conn]struct{}{},
 	}
 	s.ctx, s.stop = context.WithCancel(context.Background())
@@ -161,7 +169,7 @@ func (s *Server) knowVisitors(ctx context.Context) {
 	}
 	for _, source := range slices.Backward(sources) { // the latest comes last
 		if a, err := netip.ParseAddr(source); err == nil {
-			s.startups.visited(sourceOf(a))
+			s.startups.Visited(gate.SourceOf(a))
 		}
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,9 +16,13 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"diagsh/internal/access"
+	"diagsh/internal/front/gate"
 	"diagsh/internal/test/await"
 	"diagsh/internal/test/slowness"
 )
+
+// prefix is the source that an address is of.
+func prefix(address string) netip.Prefix { return gate.SourceOf(netip.MustParseAddr(address)) }
 
 // rawDial connects and says nothing.
 func rawDial(t testing.TB, r *rig, source string) net.Conn {
@@ -73,10 +76,7 @@ func TestFloodFromOneAddress(t *testing.T) {
 		})
 	}
 	await.Until(t, "the address to fill its share", func() bool {
-		r.server.startups.mu.Lock()
-		defer r.server.startups.mu.Unlock()
-		s := r.server.startups.sources[prefix("127.0.0.2")]
-		return s != nil && s.connections >= r.server.limits.StartupsOfSource
+		return r.server.startups.CountOf(prefix("127.0.0.2")) >= r.server.limits.StartupsOfSource
 	})
 	for _, auth := range [][]ssh.AuthMethod{{ssh.PublicKeys(r.key)}, {ssh.Password(testPassword)}} {
 		config := r.config()
@@ -98,129 +98,6 @@ func TestFloodFromOneAddress(t *testing.T) {
 	}
 }
 
-// prefix is the source that an address is of.
-func prefix(address string) netip.Prefix { return sourceOf(netip.MustParseAddr(address)) }
-
-// Those who have exchanged keys meet shares, chance and the end of room.
-func TestDoor(t *testing.T) {
-	limits := Limits{Startups: 20, StartupsFull: 40, StartupsOfSource: 10, ChecksOfSource: 2, StartupsKept: 3}
-	d := newStartupLimiter(limits)
-	var inside []*slot
-	enter := func(from netip.Prefix) error {
-		p, err := d.enter(from, func() { t.Errorf("somebody from %v had to make room who had exchanged keys", from) })
-		if err == nil {
-			p.exchanged()
-			inside = append(inside, p)
-		}
-		return err
-	}
-	for range 10 {
-		check(t, enter(prefix("192.0.2.1")))
-	}
-	if enter(prefix("192.0.2.1")) == nil {
-		t.Error("an address got more than its share")
-	}
-	inside[0].leave()
-	inside = inside[1:]
-	check(t, enter(prefix("192.0.2.1")))
-
-	// A /64 is one source: 2001:db8::1 and ::2 share.
-	for i, a := range []string{"2001:db8::1", "2001:db8::2", "2001:db8:0:1::1"} {
-		for range []int{5, 5, 0}[i] {
-			check(t, enter(prefix(a)))
-		}
-	}
-	if enter(prefix("2001:db8::3")) == nil {
-		t.Error("a network got more than its share")
-	}
-
-	// From 20 on it is chance, at 40 it is certain.
-	refused := 0
-	for i := 0; len(inside) < 40; i++ {
-		if enter(netip.PrefixFrom(netip.AddrFrom4([4]byte{198, 51, byte(i >> 8), byte(i)}), 32)) != nil {
-			refused++
-		}
-	}
-	if refused == 0 {
-		t.Error("nobody was refused early")
-	}
-	for range 100 {
-		if enter(prefix("203.0.113.1")) == nil {
-			t.Fatal("somebody entered a full house")
-		}
-	}
-	// Who was here before finds slots that are kept.
-	d.visited(prefix("203.0.113.9"))
-	for range 3 {
-		check(t, enter(prefix("203.0.113.9")))
-	}
-	if enter(prefix("203.0.113.9")) == nil {
-		t.Error("a visitor got more slots than are kept")
-	}
-	for _, p := range inside {
-		if p.leave() {
-			t.Error("somebody made room")
-		}
-	}
-	if d.taken != 0 || len(d.sources) != 0 {
-		t.Errorf("%d connections and %d sources are left", d.taken, len(d.sources))
-	}
-}
-
-// Who has not exchanged keys makes room for newcomers: the oldest of the address that has the most
-// of them.
-func TestStrangersMakeRoom(t *testing.T) {
-	d := newStartupLimiter(Limits{Startups: 4, StartupsFull: 8, StartupsOfSource: 4, ChecksOfSource: 2, StartupsKept: 1})
-	var gone []string
-	slots := map[string]*slot{}
-	enter := func(name, address string) {
-		t.Helper()
-		p, err := d.enter(prefix(address), func() { gone = append(gone, name) })
-		check(t, err)
-		slots[name] = p
-	}
-	expectGone := func(names ...string) {
-		t.Helper()
-		if !slices.Equal(gone, names) {
-			t.Errorf("gone: %v, not %v", gone, names)
-		}
-		gone = nil
-	}
-	for i, address := range []string{"192.0.2.1", "192.0.2.2", "192.0.2.1", "192.0.2.1", "192.0.2.1", "192.0.2.3"} {
-		enter(fmt.Sprint(i), address)
-	}
-	expectGone()
-	enter("own share", "192.0.2.1")
-	expectGone("0")
-	if d.taken != 6 {
-		t.Errorf("%d are inside", d.taken)
-	}
-	enter("7th", "192.0.2.4")
-	enter("8th", "192.0.2.5")
-	slots["2"].exchanged() // 192.0.2.1 has 3, 4 and "own share" left
-	enter("9th", "192.0.2.6")
-	expectGone("3")
-	enter("10th", "192.0.2.7")
-	expectGone("4")
-	enter("11th", "192.0.2.8") // all have one now
-	expectGone("1")
-	if !slots["1"].leave() || slots["2"].leave() {
-		t.Error("it is not known who had to make room")
-	}
-	for _, p := range slots {
-		p.leave()
-	}
-	if d.taken != 0 || len(d.sources) != 0 {
-		t.Errorf("%d connections and %d sources are left", d.taken, len(d.sources))
-	}
-	for i := range 2 * maxVisitors {
-		d.visited(netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 32))
-	}
-	if len(d.visitors) != maxVisitors || d.order.Len() != maxVisitors {
-		t.Errorf("%d visitors are known", len(d.visitors))
-	}
-}
-
 // Eight addresses that hold every place they can get, saying no more than their version, keep
 // nobody out; neither those who were here before nor those who were not.
 func TestSlowLoris(t *testing.T) {
@@ -230,9 +107,8 @@ func TestSlowLoris(t *testing.T) {
 		io.WriteString(c, "SSH-2.0-slow\r\n")
 	}
 	await.Until(t, "a full house", func() bool {
-		r.server.startups.mu.Lock()
-		defer r.server.startups.mu.Unlock()
-		return r.server.startups.taken >= 48
+		taken, _ := r.server.startups.Count()
+		return taken >= 48
 	})
 	for i := range 20 {
 		config := r.config()
@@ -267,9 +143,8 @@ func TestPlacesForVisitors(t *testing.T) {
 		guests.Go(func() { r.dialFrom(ctx, fmt.Sprintf("127.0.4.%d", 1+i%10), waits) })
 	}
 	await.Until(t, "a full house", func() bool {
-		r.server.startups.mu.Lock()
-		defer r.server.startups.mu.Unlock()
-		return r.server.startups.taken >= 8 && r.server.startups.oldestOfMost() == nil
+		taken, strangers := r.server.startups.Count()
+		return taken >= 8 && strangers == 0
 	})
 	if c, err := r.dialFrom(t.Context(), "127.0.3.2", r.config()); err == nil {
 		c.Close()
@@ -288,22 +163,8 @@ func TestVisitorsOfBefore(t *testing.T) {
 	r.appliance.visitors = []string{"192.0.2.7", "2001:db8::1", "not an address"}
 	r.server.knowVisitors(t.Context())
 	for _, a := range []string{"192.0.2.7", "2001:db8::2"} {
-		if r.server.startups.visitors[prefix(a)] == nil {
+		if !r.server.startups.Knows(prefix(a)) {
 			t.Errorf("%s is not known", a)
-		}
-	}
-}
-
-func TestSourceOf(t *testing.T) {
-	for address, want := range map[string]string{
-		"192.0.2.7:22":                   "192.0.2.7/32",
-		"[::ffff:192.0.2.7]:22":          "192.0.2.7/32",
-		"[2001:db8:1:2:3:4:5:6]:22":      "2001:db8:1:2::/64",
-		"[fe80::1%lo]:22":                "fe80::/64",
-		"[2001:db8:1:2:ffff:4:5:6]:2222": "2001:db8:1:2::/64",
-	} {
-		if got := sourceOf(addressOf(net.TCPAddrFromAddrPort(netip.MustParseAddrPort(address)))); got.String() != want {
-			t.Errorf("%s: %s, not %s", address, got, want)
 		}
 	}
 }

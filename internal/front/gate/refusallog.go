@@ -1,4 +1,4 @@
-package ssh
+package gate
 
 import (
 	"log/slog"
@@ -14,14 +14,15 @@ const (
 	refusalEvery = 2 * time.Second
 )
 
-// A refusalLog bounds the lines about connections that did not log in. The line after a gap says
+// A RefusalLog bounds the lines about connections that did not log in. The line after a gap says
 // how many were left out.
-type refusalLog struct{ *loglimit.Limiter }
+type RefusalLog struct{ *loglimit.Limiter }
 
-func newRefusalLog() refusalLog { return refusalLog{loglimit.New(refusalBurst, refusalEvery)} }
+// NewRefusalLog returns one that has written nothing.
+func NewRefusalLog() RefusalLog { return RefusalLog{loglimit.New(refusalBurst, refusalEvery)} }
 
-// tell writes a line if the bound allows it, otherwise only at level debug.
-func (l refusalLog) tell(log *slog.Logger, message string, attributes ...any) {
+// Tell writes a line if the bound allows it, otherwise only at level debug.
+func (l RefusalLog) Tell(log *slog.Logger, message string, attributes ...any) {
 	leftOut, ok := l.Due(time.Now())
 	if !ok {
 		log.Debug(message, attributes...)
