@@ -12,6 +12,7 @@ import (
 
 	"diagsh/assets"
 	"diagsh/capture/decode"
+	"diagsh/commands"
 	"diagsh/internal/access"
 	"diagsh/internal/confine"
 	"diagsh/internal/front/https"
@@ -88,7 +89,8 @@ func serveNetwork(ctx context.Context, network map[string]net.Listener, front *p
 	}
 	serve := []func(context.Context) error{ssh.Serve}
 	if listener := network[httpsListener]; listener != nil {
-		web, err := https.New(https.Options{Listener: listener, Appliance: httpsAppliance{front}, Page: assets.Page(), Log: log})
+		web, err := https.New(https.Options{Listener: listener, Appliance: httpsAppliance{front}, Page: assets.Page(),
+			Probes: commands.Senders, Log: log})
 		if err != nil {
 			return err
 		}

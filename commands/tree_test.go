@@ -225,3 +225,19 @@ func paramsOf(item menu.Item) []menu.Param {
 	}
 	return nil
 }
+
+// Every command that lets its caller choose where its packets come from sends some. nslookup asks
+// from anywhere, and routeget only asks the kernel.
+func TestSenders(t *testing.T) {
+	found := []string{"nslookup"}
+	tree().Walk(func(path []string, item menu.Item) {
+		c, ok := item.(*menu.Command)
+		if ok && c.Name != "routeget" && slices.ContainsFunc(c.Params, func(p menu.Param) bool { return p.Name == "source" }) {
+			found = append(found, strings.Join(path, " "))
+		}
+	})
+	slices.Sort(found)
+	if !slices.Equal(found, commands.Senders) {
+		t.Errorf("these send packets: %q; listed are %q", found, commands.Senders)
+	}
+}

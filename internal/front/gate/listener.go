@@ -1,6 +1,8 @@
 package gate
 
 import (
+	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -15,6 +17,8 @@ const (
 	connectBurst = 300
 	connectEvery = 25 * time.Millisecond
 )
+
+var errTooOften = errors.New("too many connections in a short time")
 
 // A Listener bounds the connections of clients that open several: each holds a slot as long as it is
 // open. A connection is that of a stranger until Conn.Known is called.
@@ -63,19 +67,23 @@ type Conn struct {
 
 	listener *Listener
 	slot     *Slot
-	once     sync.Once
+	known    sync.Once
+	closed   sync.Once
 	refused  atomic.Int32
 }
 
 // Known records that a user has shown on the connection who that is. So the connection does not make
 // room for others, and the source has slots that are kept for it.
 func (c *Conn) Known() {
-	c.slot.Known()
-	c.listener.startups.Visited(c.Source)
+	c.known.Do(func() {
+		c.slot.Known()
+		c.listener.startups.Visited(c.Source)
+	})
 }
 
-// Check calls f when few other credentials of the source are checked.
-func (c *Conn) Check(done <-chan struct{}, f func()) bool { return c.slot.check(done, f) }
+// Check calls f when few other credentials of the source are checked. It returns the error of ctx if
+// that ends first.
+func (c *Conn) Check(ctx context.Context, f func()) error { return c.slot.Check(ctx, f) }
 
 // maxRefused is how many requests on a connection are answered with a refusal for their number. A client
 // that does not hear is hung up on then.
@@ -91,6 +99,6 @@ func (c *Conn) Refused() {
 // Close closes the connection and gives its slot back.
 func (c *Conn) Close() error {
 	err := c.Conn.Close()
-	c.once.Do(func() { c.slot.Leave() })
+	c.closed.Do(func() { c.slot.Leave() })
 	return err
 }

@@ -1,12 +1,12 @@
 package gate
 
 import (
+	"container/list"
 	"sync"
 	"time"
 )
 
-// maxRates bounds the names that a Rates knows. One that has not asked for a while is as one that is
-// new, so it is forgotten.
+// maxRates bounds the names that are known. One that has not asked for a while is as one that is new.
 const maxRates = 10_000
 
 // Rates bound how often each of many names may do something: burst times at once, and then once in
@@ -16,7 +16,14 @@ type Rates[Name comparable] struct {
 	every time.Duration
 
 	mu    sync.Mutex
-	names map[Name]*rate
+	names map[Name]*list.Element // of order
+	order *list.List             // of *named[Name], who asked last first
+}
+
+// A named is a name with its rate.
+type named[Name comparable] struct {
+	name Name
+	rate rate
 }
 
 // A rate is what is left to a name.
@@ -27,7 +34,7 @@ type rate struct {
 
 // NewRates returns rates that nobody has used.
 func NewRates[Name comparable](burst int, every time.Duration) *Rates[Name] {
-	return &Rates[Name]{burst: float64(burst), every: every, names: map[Name]*rate{}}
+	return &Rates[Name]{burst: float64(burst), every: every, names: map[Name]*list.Element{}, order: list.New()}
 }
 
 // Take takes one time of a name, at a time. If there is none left, it returns after what time there
@@ -35,13 +42,8 @@ func NewRates[Name comparable](burst int, every time.Duration) *Rates[Name] {
 func (r *Rates[Name]) Take(name Name, now time.Time) (wait time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	one := r.names[name]
-	if one == nil {
-		r.makeRoom(now)
-		one = &rate{r.burst, now}
-		r.names[name] = one
-	}
-	one.left = r.leftOf(one, now)
+	one := r.know(name, now)
+	one.left = min(r.burst, one.left+float64(now.Sub(one.last))/float64(r.every))
 	one.last = now
 	if one.left < 1 {
 		return time.Duration((1 - one.left) * float64(r.every))
@@ -50,25 +52,19 @@ func (r *Rates[Name]) Take(name Name, now time.Time) (wait time.Duration) {
 	return 0
 }
 
-// leftOf returns what is left to a name at a time.
-func (r *Rates[Name]) leftOf(one *rate, now time.Time) float64 {
-	return min(r.burst, one.left+float64(now.Sub(one.last))/float64(r.every))
-}
-
-// makeRoom forgets names if there are too many: those that have all of their times again, or, if there
-// are none, any one.
-func (r *Rates[Name]) makeRoom(now time.Time) {
-	if len(r.names) < maxRates {
-		return
+// know notes that a name asks, and forgets the one that has not asked for the longest time if there are
+// too many.
+func (r *Rates[Name]) know(name Name, now time.Time) *rate {
+	if e, known := r.names[name]; known {
+		r.order.MoveToFront(e)
+		return &e.Value.(*named[Name]).rate
 	}
-	var other Name
-	for name, one := range r.names {
-		if r.leftOf(one, now) >= r.burst {
-			delete(r.names, name)
-		}
-		other = name
+	if r.order.Len() >= maxRates {
+		oldest := r.order.Back()
+		delete(r.names, oldest.Value.(*named[Name]).name)
+		r.order.Remove(oldest)
 	}
-	if len(r.names) >= maxRates {
-		delete(r.names, other)
-	}
+	one := &named[Name]{name, rate{r.burst, now}}
+	r.names[name] = r.order.PushFront(one)
+	return &one.rate
 }

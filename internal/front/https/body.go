@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"net/netip"
 	"os"
 	"time"
 )
@@ -26,7 +25,7 @@ func takeBody(w http.ResponseWriter, r *http.Request, most int64) ([]byte, *refu
 		return nil, nil
 	}
 	if r.ContentLength > most {
-		return nil, &errTooLarge
+		return nil, errTooLarge
 	}
 	control := http.NewResponseController(w)
 	control.SetReadDeadline(time.Now().Add(bodyTime))
@@ -34,22 +33,12 @@ func takeBody(w http.ResponseWriter, r *http.Request, most int64) ([]byte, *refu
 	var tooLong *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLong):
-		return nil, &errTooLarge
+		return nil, errTooLarge
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return nil, &errTooLate
+		return nil, errTooLate
 	case err != nil:
-		return nil, &errBrokenOff
+		return nil, errBrokenOff
 	}
 	control.SetReadDeadline(time.Time{})
 	return body, nil
-}
-
-// addressOf returns the client's address: that of the TCP peer, whatever headers say. An IPv4 address
-// that came through an IPv6 socket has its own form.
-func addressOf(r *http.Request) netip.Addr {
-	a, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return netip.Addr{}
-	}
-	return a.Addr().Unmap().WithZone("")
 }

@@ -59,11 +59,12 @@ func (s *Server) methods(w http.ResponseWriter, r *http.Request) {
 
 // whoAmI answers who is logged in.
 func (s *Server) whoAmI(w http.ResponseWriter, r *http.Request) {
-	one := s.sessionOf(r)
-	if one == nil {
-		errNotLoggedIn.send(w)
+	one, done, refused := s.who(r)
+	if refused != nil {
+		refused.send(w)
 		return
 	}
+	defer done()
 	s.tell(w, r, one)
 }
 
@@ -91,6 +92,10 @@ func (s *Server) tell(w http.ResponseWriter, r *http.Request, one *session) {
 
 // logIn begins a session by a password. A session that the browser had before ends.
 func (s *Server) logIn(w http.ResponseWriter, r *http.Request) {
+	if refused := tooOften(r, s.limits.logins, connOf(r).Source); refused != nil {
+		refused.send(w)
+		return
+	}
 	body, refused := takeBody(w, r, maxLogin)
 	if refused != nil {
 		refused.send(w)
@@ -101,7 +106,7 @@ func (s *Server) logIn(w http.ResponseWriter, r *http.Request) {
 		refused.send(w)
 		return
 	}
-	one, err := s.begin(r.Context(), "web", c)
+	one, err := s.begin(r.Context(), connOf(r), "web", c)
 	if err != nil {
 		s.loginFailed(w, r, err)
 		return
@@ -109,6 +114,7 @@ func (s *Server) logIn(w http.ResponseWriter, r *http.Request) {
 	if former := s.sessionOf(r); former != nil {
 		former.end()
 	}
+	connOf(r).Known()
 	http.SetCookie(w, cookie(s.sessions.add(one)))
 	s.tell(w, r, one)
 }
@@ -116,16 +122,16 @@ func (s *Server) logIn(w http.ResponseWriter, r *http.Request) {
 // credentialsOf reads the user name and the password of a request.
 func credentialsOf(r *http.Request, body []byte) (access.Credentials, *refusal) {
 	if !declaredJSON(r) {
-		return access.Credentials{}, &errNotJSON
+		return access.Credentials{}, errNotJSON
 	}
 	var q struct {
 		User     string      `json:"user"`
 		Password menu.Secret `json:"password"`
 	}
 	if json.Unmarshal(body, &q) != nil || q.User == "" || len(q.User) > maxUserName || len(q.Password) > maxPassword {
-		return access.Credentials{}, &errNotLogin
+		return access.Credentials{}, errNotLogin
 	}
-	return access.Credentials{User: q.User, Source: addressOf(r).String(), Password: q.Password}, nil
+	return access.Credentials{User: q.User, Source: connOf(r).Address.String(), Password: q.Password}, nil
 }
 
 // loginFailed answers to a login that failed with err.
@@ -163,6 +169,20 @@ func (s *Server) forget(w http.ResponseWriter) {
 	gone := cookie("")
 	gone.MaxAge = -1
 	http.SetCookie(w, gone)
+}
+
+// who returns the session of a request: of its token, or of its cookie. The caller calls done after the
+// request.
+func (s *Server) who(r *http.Request) (one *session, done func(), refused *refusal) {
+	if r.Header.Get("Authorization") != "" {
+		if one, done, refused = s.byToken(r); refused != nil {
+			return nil, nil, refused
+		}
+	} else if one, done = s.sessionOf(r), func() {}; one == nil {
+		return nil, nil, errNotLoggedIn
+	}
+	connOf(r).Known()
+	return one, done, nil
 }
 
 // sessionOf returns the session of a request's cookie, nil if there is none.

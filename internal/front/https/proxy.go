@@ -12,24 +12,28 @@ import (
 
 // pass passes a request to the boundary on the connection of its session.
 func (s *Server) pass(w http.ResponseWriter, r *http.Request) {
-	one := s.sessionOf(r)
-	if one == nil {
-		errNotLoggedIn.send(w)
+	one, done, refused := s.who(r)
+	if refused != nil {
+		refused.send(w)
+		return
+	}
+	defer done()
+	if refused := s.limits.ofAccount(r, one.login.Caller.User); refused != nil {
+		refused.send(w)
 		return
 	}
 	if !one.take() {
-		w.Header().Set("Retry-After", "1")
 		errManyRequests.send(w)
 		return
 	}
 	defer one.free()
-	body, refused := takeBody(w, r, maxBody)
-	switch {
-	case refused != nil:
+	body, read, refused := s.limits.takeBody(w, r)
+	defer read()
+	if refused == nil && len(body) > 0 && r.Header.Get("Authorization") == "" && !declaredJSON(r) {
+		refused = errNotJSON // a plain form of another site would carry the cookie
+	}
+	if refused != nil {
 		refused.send(w)
-		return
-	case len(body) > 0 && !declaredJSON(r):
-		errNotJSON.send(w)
 		return
 	}
 	r.Body, r.ContentLength = http.NoBody, int64(len(body))

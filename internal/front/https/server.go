@@ -14,13 +14,16 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"diagsh/internal/front/gate"
 )
 
 // Options say how to serve.
 type Options struct {
 	Listener  net.Listener
 	Appliance Appliance
-	Page      fs.FS // the static page, with index.html
+	Page      fs.FS    // the static page, with index.html
+	Probes    []string // commands that send packets to other hosts: their paths in words
 	Log       *slog.Logger
 }
 
@@ -45,6 +48,8 @@ type Server struct {
 	certificates *certificates
 	page         *page
 	sessions     *sessionTable
+	tokens       *tokenTable
+	limits       *limits
 	http         *http.Server
 	log          *slog.Logger
 
@@ -59,11 +64,13 @@ func New(o Options) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		listener:     o.Listener,
+		listener:     gate.NewListener(o.Listener, "https", connections, o.Log),
 		appliance:    o.Appliance,
 		certificates: &certificates{appliance: o.Appliance, log: o.Log},
 		page:         files,
 		sessions:     newSessionTable(),
+		tokens:       newTokenTable(),
+		limits:       newLimits(o.Probes),
 		log:          o.Log,
 	}
 	s.ctx, s.stop = context.WithCancel(context.Background())
@@ -78,6 +85,9 @@ func New(o Options) (*Server, error) {
 			MaxReceiveBufferPerStream: maxWaiting,
 			SendPingTimeout:           quietTime,
 			WriteByteTimeout:          writeTime,
+		},
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			return context.WithValue(ctx, connKey{}, c.(*tls.Conn).NetConn())
 		},
 		// What strangers do wrong is no fault of the appliance.
 		ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),
@@ -107,11 +117,28 @@ func (s *Server) handler() http.Handler {
 	// A cookie is not enough: requests that change something must come from the appliance's page.
 	protection := http.NewCrossOriginProtection()
 	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { errCrossOrigin.send(w) }))
-	return s.withHeaders(patient(protection.Handler(mux)))
+	return s.withHeaders(s.limited(patient(protection.Handler(mux))))
 }
 
 // Addr returns the address where the server listens.
 func (s *Server) Addr() net.Addr { return s.listener.Addr() }
+
+// sweepEvery is how often sessions of tokens are looked at.
+const sweepEvery = 30 * time.Second
+
+// sweep ends sessions of tokens that are not used any more, until ctx is done.
+func (s *Server) sweep(ctx context.Context) {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case now := <-tick.C:
+			s.tokens.endIdle(now.Add(-tokenIdle))
+		case <-ctx.Done():
+			return
+		}
+	}
+}
 
 // Serve answers until ctx is done; then it ends all sessions and returns nil.
 func (s *Server) Serve(ctx context.Context) error {
@@ -120,9 +147,11 @@ func (s *Server) Serve(ctx context.Context) error {
 		defer close(ended)
 		s.listener.Close()
 		s.sessions.endAll()
+		s.tokens.endAll()
 		s.stop()
 		s.http.Close()
 	})
+	go s.sweep(ctx)
 	err := s.http.ServeTLS(s.listener, "", "")
 	if unhook() {
 		return err

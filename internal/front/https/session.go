@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"diagsh/internal/access"
+	"diagsh/internal/front/gate"
 )
 
 // Bounds of a session: its requests that wait for their answers, fewer than the boundary takes on a
@@ -37,14 +38,18 @@ type session struct {
 	once sync.Once
 }
 
-// begin logs in and begins a session of that kind, web or api. It gives up when ctx is done.
-func (s *Server) begin(ctx context.Context, kind string, c access.Credentials) (*session, error) {
+// begin logs in and begins a session of that kind, web or api, for the client of a connection. It gives
+// up when ctx is done.
+func (s *Server) begin(ctx context.Context, from *gate.Conn, kind string, c access.Credentials) (*session, error) {
 	client, err := s.appliance.Client(s.ctx)
 	if err != nil {
 		return nil, err
 	}
 	stop := context.AfterFunc(ctx, func() { client.Close() })
-	one, err := s.attach(ctx, client, kind, c)
+	var one *session
+	if turn := from.Check(ctx, func() { one, err = s.attach(ctx, client, kind, c) }); turn != nil {
+		err = turn
+	}
 	if err == nil && !stop() {
 		err = ctx.Err()
 		one.conn.Close()

@@ -1,0 +1,14 @@
+package commands
+
+// Senders are the commands that send packets to a host that the caller names, by their paths. What faces
+// the network bounds how often it asks for them.
+var Senders = []string{
+	"diagnostic network smtpping",
+	"dig",
+	"nslookup",
+	"ping",
+	"ping6",
+	"telnet",
+	"traceroute",
+	"traceroute6",
+}
