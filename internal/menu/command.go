@@ -38,6 +38,9 @@ type Decl[A, R any] struct {
 	// option alone says everything beforehand.
 	Interactive bool
 
+	// Resources are the command as resources of the REST API. May be nil.
+	Resources []Resource
+
 	// Record is an example of a record if R is an interface: the reference names its members.
 	Record any
 
@@ -91,8 +94,10 @@ type Command struct {
 	Role        Role
 	Shape       Shape
 	Params      []Param
-	Members     []string // of a record in JSON
-	Interactive bool     // takes lines while it runs
+	Members     []string     // of a record in JSON
+	Record      reflect.Type // of a record; nil if the shape is Bytes
+	Resources   []Resource
+	Interactive bool // takes lines while it runs
 	Hidden      func(ctx context.Context) bool
 	File        string // the source file that declares it
 
@@ -258,10 +263,14 @@ func (s Decl[A, R]) Command() *Command {
 	c.hidden = func(ctx context.Context, caller Caller) bool {
 		return s.Hidden != nil && s.Hidden(ctx) || s.HiddenFrom != nil && s.HiddenFrom(ctx, caller)
 	}
-	c.Members = members(reflect.TypeFor[R]())
-	if s.Record != nil {
-		c.Members = members(reflect.TypeOf(s.Record))
+	if c.Record = reflect.TypeFor[R](); s.Record != nil {
+		c.Record = reflect.TypeOf(s.Record)
 	}
+	c.Members = members(c.Record)
+	if s.Shape == Bytes {
+		c.Record = nil
+	}
+	c.Resources = c.checked(s.Resources)
 	c.asks = s.Ask != nil
 	c.ask = func(ctx context.Context, caller Caller, args reflect.Value, q *Question) error {
 		if s.Ask == nil {
@@ -309,6 +318,9 @@ func asked(all []Param, dialogue []Asked) (list []Param) {
 			panic("menu: a dialogue asks for " + a.Name + ", which is no parameter")
 		}
 		all[i].Ask, all[i].askUnit = a.Text, a.Unit
+		if all[i].Group == GroupMore {
+			all[i].Group = GroupFirst
+		}
 		list = append(list, all[i])
 		all = slices.Delete(all, i, i+1)
 	}

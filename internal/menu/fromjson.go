@@ -28,7 +28,7 @@ func (c *Command) FromJSON(object map[string]any) (Arguments, error) {
 			continue
 		}
 		for _, member := range slices.Sorted(maps.Keys(group)) {
-			if p := c.param(member); p == nil || p.group != name {
+			if p := c.param(member); p == nil || p.Object != name {
 				add(c.unknownArgument(name + "." + member))
 				continue
 			}
@@ -39,7 +39,7 @@ func (c *Command) FromJSON(object map[string]any) (Arguments, error) {
 }
 
 func (c *Command) hasGroup(name string) bool {
-	return slices.ContainsFunc(c.Params, func(p Param) bool { return p.group == name })
+	return slices.ContainsFunc(c.Params, func(p Param) bool { return p.Object == name })
 }
 
 func (c *Command) addJSON(args Arguments, name string, value any) *Error {

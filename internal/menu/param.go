@@ -50,6 +50,10 @@ import (
 // parameters in its place, and so does a field that is a struct and has a JSON name: JSON may give
 // those as an object of that name.
 //
+// The tag label is what a form calls the argument; without it, the name of the JSON member in words.
+// The tag group is first, more or expert: a form shows the first ones, and folds the others. Without
+// it, an argument that is required, positional or asked for is first, and every other one is more.
+//
 // A field of type []string with the tag arg:"*" is given the names of the arguments that were
 // given.
 type Param struct {
@@ -63,6 +67,10 @@ type Param struct {
 	Aliases  []Alias  `json:"aliases,omitempty"`  // other names of the argument
 	Required bool     `json:"required,omitempty"` // required in the one-line form and the API
 	Ask      string   `json:"question,omitempty"` // a dialogue's question; empty: a dialogue does not ask
+	Label    string   `json:"label"`              // what a form calls it
+	Group    string   `json:"group"`              // where a form has it: first, more or expert
+	Member   string   `json:"member,omitempty"`   // its name in a record, if that is written otherwise
+	Object   string   `json:"object,omitempty"`   // the object of a record that has it, if any
 	Default  string   `json:"default,omitempty"`
 	Choices  []string `json:"choices,omitempty"`
 	Unit     string   `json:"unit,omitempty"` // unit of a bare number of a size or duration, such as MB or m
@@ -79,7 +87,6 @@ type Param struct {
 	field   []int
 	pointer bool
 	typ     reflect.Type
-	group   string // the JSON object that contains it, if any
 	noted   []int  // index of the field that takes the names of the given arguments; nil if there is none
 	askUnit string // unit of a bare number in the answer to its question
 }
@@ -167,7 +174,10 @@ func paramOf(f reflect.StructField, group string) Param {
 		Name: name, Ask: f.Tag.Get("ask"), Default: f.Tag.Get("default"), Unit: f.Tag.Get("unit"),
 		Help:  f.Tag.Get("help"),
 		Flags: strings.Fields(f.Tag.Get("flag")), Aliases: aliases(f.Tag.Get("alias")), field: f.Index, typ: f.Type,
-		group: group,
+		Object: group, Label: f.Tag.Get("label"), Group: f.Tag.Get("group"),
+	}
+	if member := memberName(f); member != "" && member != name {
+		p.Member = member
 	}
 	if f.Type.Kind() == reflect.Pointer {
 		p.pointer, p.typ = true, f.Type.Elem()
@@ -186,6 +196,7 @@ func paramOf(f reflect.StructField, group string) Param {
 		p.Choices = strings.Split(c, "|")
 	}
 	p.Min, p.Max = bound(f, "min"), bound(f, "max")
+	p.inForms()
 	return p
 }
 

@@ -5,6 +5,8 @@ import (
 	"io"
 	"strconv"
 	"strings"
+
+	"diagsh/internal/menu/schema"
 )
 
 // A Menu is a list of menus and commands under one keyword.
@@ -138,8 +140,11 @@ type Node struct {
 	Role    Role     `json:"role"`
 	Output  string   `json:"output,omitempty"`  // table, object, stream
 	Members []string `json:"members,omitempty"` // of a record in JSON
+	Record  any      `json:"record,omitempty"`  // its members with their types, see schema.Outline
 	Aliases []string `json:"aliases,omitempty"`
 	Params  []Param  `json:"parameters,omitempty"`
+
+	Resources []Resource `json:"-"` // openapi.json has them
 }
 
 // Nodes returns the whole tree below the menu.
@@ -150,6 +155,7 @@ func (m *Menu) Nodes() []Node {
 		if c, ok := item.(*Command); ok {
 			n.Kind, n.Details, n.Output, n.Members, n.Aliases, n.Params = "command", c.Details, c.Shape.String(),
 				c.Members, c.Aliases, c.Params
+			n.Record, n.Resources = schema.Outline(c.Record), c.Resources
 			if !n.Role.Valid() {
 				n.Role = Administrator
 			}

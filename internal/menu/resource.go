@@ -1,0 +1,78 @@
+package menu
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+// A Resource is a command as a resource of the REST API: a method on a path below /v1. The words of the
+// path in braces are arguments. The others come in the query of a GET or DELETE, or else in the JSON
+// body. The same role, checks and audit hold as for the command itself.
+type Resource struct {
+	Method string // GET, POST, PUT, PATCH or DELETE; a GET changes nothing
+	Path   string // such as "captures/{name}"
+	Help   string // one sentence, with its full stop; empty: that of the command
+
+	// List is the name of the member that has the records, for a command that yields many: the answer
+	// is an object with them and with nextPageToken. Empty: the answer is the one record itself.
+	List string
+	// Key is the member that names a record of the list, so that a page goes on after the right one.
+	Key string
+	// Status of success: 200 if it is 0, 201 for something new, 204 for no body.
+	Status int
+	// Location is the path of what was made, with members of the record in braces, for the status 201.
+	Location string
+	// Given are arguments that the resource itself gives, by name.
+	Given Arguments
+	// Tagged says that the answer to GET has an ETag, or that another method on such a path heeds
+	// If-Match: it is refused if what GET answers has another tag.
+	Tagged bool
+	// Type is the media type of the answer of a command of the shape Bytes, if there is a better one than
+	// that of any bytes.
+	Type string
+}
+
+// argumentWord is a word of a path that is an argument.
+var argumentWord = regexp.MustCompile(`\{([A-Za-z]+)\}`)
+
+// Arguments returns the names in braces of a path, in their order.
+func (r Resource) Arguments() (names []string) {
+	for _, found := range argumentWord.FindAllStringSubmatch(r.Path, -1) {
+		names = append(names, found[1])
+	}
+	return names
+}
+
+// checked returns the resources of a command. A faulty declaration is a fault of the program, so it
+// panics.
+func (c *Command) checked(list []Resource) []Resource {
+	for _, r := range list {
+		fault := func(format string, args ...any) {
+			panic(fmt.Sprintf("menu: %s: %s %s: ", c.Name, r.Method, r.Path) + fmt.Sprintf(format, args...))
+		}
+		if !strings.Contains(" GET POST PUT PATCH DELETE ", " "+r.Method+" ") {
+			fault("no such method")
+		}
+		for _, name := range r.Arguments() {
+			if c.param(name) == nil {
+				fault("there is no argument %s", name)
+			}
+		}
+		for name := range r.Given {
+			if c.param(name) == nil {
+				fault("there is no argument %s", name)
+			}
+		}
+		if r.List != "" && (c.Shape != Table || r.Key == "") {
+			fault("a list is of a table, and has a key")
+		}
+		if (r.Status == 201) != (r.Location != "") {
+			fault("the status 201 and a location go together")
+		}
+	}
+	return list
+}
+
+// Argument returns the parameter with a name, in any case, or nil.
+func (c *Command) Argument(name string) *Param { return c.param(name) }
