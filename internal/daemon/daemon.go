@@ -147,7 +147,7 @@ func (d *Daemon) open(o Options) error {
 	d.opened(d.Log)
 	if d.People, err = people.Open(people.Options{
 		Dir: o.Dir, AdminKeyFile: o.AdminKeyFile, LastSign: d.lastSign, Settings: d.Settings, Audit: d.Log, Log: d.log,
-		Tell: d.Teller(sessionsTopic), TellAccounts: d.Teller(accountsTopic),
+		Tell: d.Teller(sessionsTopic), TellAccounts: d.Teller(accountsTopic), TellTokens: d.tokensTeller(),
 		OnDeleted: func(user string) { d.Drop(user); d.ForgetFilters(user) },
 	}); err != nil {
 		return err

@@ -19,6 +19,7 @@ const (
 	reportsTopic   = "reports"
 	sessionsTopic  = "sessions"
 	accountsTopic  = "accounts"
+	tokensTopic    = "tokens"
 	commitsTopic   = "commits"
 	candidateTopic = "candidate"
 )
@@ -53,10 +54,21 @@ func (d *Daemon) addTopics() {
 		{Name: reportsTopic, Read: told(d.reportUpdate)},
 		{Name: sessionsTopic, Read: told(d.Session)},
 		{Name: accountsTopic, Read: func(name string) (any, bool) { return named{name}, d.known(name) }},
+		{Name: tokensTopic, Private: true, Read: onlyName},
 		{Name: commitsTopic, Read: func(string) (any, bool) { return d.commitUpdate(), true }},
 		{Name: candidateTopic, Private: true, Read: func(user string) (any, bool) { return d.candidateUpdate(user), true }},
 	} {
 		d.feedRoom.Add(t)
+	}
+}
+
+// tokensTeller tells users that their own tokens are others, and administrators, who list those of
+// all, that something of the account is.
+func (d *Daemon) tokensTeller() access.Teller {
+	own, accounts := d.Teller(tokensTopic), d.Teller(accountsTopic)
+	return func(users ...string) {
+		own.Changed(users...)
+		accounts.Changed(users...)
 	}
 }
 

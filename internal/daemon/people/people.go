@@ -66,6 +66,7 @@ type Options struct {
 	Audit        *audit.Log
 	Tell         access.Teller // of sessions, by their identifiers
 	TellAccounts access.Teller // of accounts, by the names of their users
+	TellTokens   access.Teller // of tokens, by the names of their users
 	Log          *slog.Logger
 }
 
@@ -110,7 +111,7 @@ func Open(o Options) (*People, error) {
 	}
 	p.sessions = newSessionTable(o.Settings.SessionLimits(), p.past, o.Audit.Record)
 	p.sessions.tell = o.Tell
-	if p.tokens, err = tokens.Open(o.Dir); err == nil {
+	if p.tokens, err = tokens.Open(o.Dir, o.TellTokens); err == nil {
 		p.histories, err = openHistories(filepath.Join(o.Dir, "history"))
 	}
 	if err == nil {

@@ -60,6 +60,7 @@ type file struct {
 // Tokens are all tokens. Their methods may be called from any goroutine.
 type Tokens struct {
 	file store.JSON[file]
+	tell access.Teller // that the tokens of a user are others
 
 	mu      sync.Mutex
 	tokens  map[string]record // by identifier
@@ -67,9 +68,10 @@ type Tokens struct {
 	saved   time.Time
 }
 
-// Open reads the tokens in a data directory.
-func Open(dir string) (*Tokens, error) {
-	t := &Tokens{tokens: map[string]record{},
+// Open reads the tokens in a data directory. tell is told the name of each user whose tokens
+// change.
+func Open(dir string, tell access.Teller) (*Tokens, error) {
+	t := &Tokens{tokens: map[string]record{}, tell: tell,
 		file: store.JSON[file]{Path: filepath.Join(dir, "tokens.json"), Version: version}}
 	var read file
 	if _, err := t.file.Load(&read); err != nil {
@@ -249,6 +251,13 @@ func (t *Tokens) change(edit func(map[string]record) error) error {
 	}
 	if err := t.file.Store(file{Tokens: sorted(next)}); err != nil {
 		return err
+	}
+	for _, list := range []map[string]record{t.tokens, next} {
+		for id, r := range list {
+			if t.tokens[id].ID != next[id].ID {
+				t.tell.Changed(r.User)
+			}
+		}
 	}
 	t.tokens, t.unsaved = next, false
 	return nil

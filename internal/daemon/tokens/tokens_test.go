@@ -14,7 +14,7 @@ import (
 
 func open(t *testing.T, dir string) *Tokens {
 	t.Helper()
-	all, err := Open(dir)
+	all, err := Open(dir, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,7 +154,7 @@ func TestFile(t *testing.T) {
 		`{"version":2,"tokens":[]}`: "written by a newer diagsh", `{"version":1,"tokens":[{}]}`: "no identifier", `{`: "damaged",
 	} {
 		os.WriteFile(filepath.Join(dir, "tokens.json"), []byte(text), 0o600)
-		if _, err := Open(dir); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := Open(dir, nil); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", text, err)
 		}
 	}
