@@ -49,7 +49,7 @@ var rooms = []room{
 		"internal/netconf", "capture/", "diag/"}, modules: []string{modRunewidth, modSys},
 		tests: []string{"assets", "internal/api", "internal/daemon"},
 		why:   "commands get the daemon's services through interfaces that they declare"},
-	{name: "internal/api", imports: []string{"internal/access", "internal/menu/"}, modules: []string{modSys},
+	{name: "internal/api", imports: []string{"internal/api/", "internal/access", "internal/menu/"}, modules: []string{modSys},
 		tests: []string{"internal/daemon/feed"},
 		why:   "the boundary is handed the tree and the appliance by main"},
 	{name: "internal/privsep", imports: []string{"internal/access", "internal/menu"}, modules: []string{modSys},

@@ -1,6 +1,8 @@
 package api
 
 import (
+	"context"
+	"io"
 	"os"
 
 	"diagsh/internal/access"
@@ -72,6 +74,17 @@ type Files interface {
 
 	// OpenFile opens a finished file for reading.
 	OpenFile(name string) (*os.File, error)
+
+	// Contents returns what is known of the contents of a file.
+	Contents(name string) access.Contents
+
+	// Converts reports whether a file of packets has another format than the named one, pcap or
+	// pcapng.
+	Converts(name, format string) (bool, error)
+
+	// Convert writes the packets of a file in a format. An error that is a *menu.Error comes before
+	// anything was written.
+	Convert(ctx context.Context, name, format string, out io.Writer) error
 
 	// RemoveFile deletes a file for the caller.
 	RemoveFile(caller menu.Caller, name string) error

@@ -24,6 +24,7 @@
 //	GET    files               the diagnostic directory
 //	GET    files/NAME          a file, with ranges
 //	DELETE files/NAME
+//	GET    archive?name=NAME   several files as one zip
 //
 // A connection has one identity for its whole life. On the appliance's socket the kernel says who
 // the peer is. A session process inherits a connection that was bound to its login before it

@@ -220,6 +220,22 @@ func (d *fakeAppliance) Packets(name string) (access.File, bool) {
 	return access.File{Name: name, Payload: name == "a.pcap"}, name == "a.pcap" || name == "b.pcap"
 }
 
+func (d *fakeAppliance) Contents(name string) access.Contents {
+	return access.Contents{Capture: "c-" + name}
+}
+
+func (d *fakeAppliance) Converts(name, format string) (bool, error) {
+	return !strings.HasSuffix(name, "."+format), nil
+}
+
+func (d *fakeAppliance) Convert(_ context.Context, name, format string, out io.Writer) error {
+	if name == "headers.pcap" {
+		return menu.Errorf(menu.State, "It does not fit")
+	}
+	_, err := io.WriteString(out, name+" as "+format)
+	return err
+}
+
 func (d *fakeAppliance) RemoveFile(_ menu.Caller, name string) error {
 	return os.Remove(filepath.Join(d.dir, name))
 }

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"os"
 	"slices"
-	"strconv"
 
 	"diagsh/internal/access"
 	"diagsh/internal/menu"
@@ -166,37 +165,6 @@ func (s *Server) listFiles(w http.ResponseWriter, r *http.Request, caller menu.C
 	}
 	io.WriteString(w, "]\n")
 	return nil
-}
-
-func (s *Server) readFile(w http.ResponseWriter, r *http.Request, caller menu.Caller) error {
-	caller, done, err := s.uses(r, caller, "download "+shown(r.PathValue("name")))
-	defer done()
-	if err != nil {
-		return err
-	}
-	info, f, err := s.openFile(caller, r.PathValue("name"))
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	counted := &countedFile{File: f}
-	// Also if the peer goes away in the middle.
-	defer func() { s.downloaded(caller, info.Name, strconv.FormatInt(counted.read, 10)) }()
-	w.Header().Set("Content-Type", "application/octet-stream")
-	http.ServeContent(w, r, "", info.Modified, counted)
-	return nil
-}
-
-// A countedFile counts the bytes that were read from it.
-type countedFile struct {
-	*os.File
-	read int64
-}
-
-func (f *countedFile) Read(p []byte) (int, error) {
-	n, err := f.File.Read(p)
-	f.read += int64(n)
-	return n, err
 }
 
 func (s *Server) removeFile(w http.ResponseWriter, r *http.Request, caller menu.Caller) error {

@@ -54,6 +54,8 @@ type Server struct {
 	runs    map[string]*run // commands that run now, by identifier
 	streams map[string]int  // of events, by session
 
+	digests digests
+
 	bodyTime, longRun, quietTime time.Duration // the constants; shorter in tests
 }
 
@@ -90,6 +92,7 @@ func NewServer(appliance Appliance, tree *menu.Menu, log *slog.Logger) *Server {
 	mux.HandleFunc("GET /v1/files/{name}", s.with(s.readFile))
 	mux.HandleFunc("DELETE /v1/files/{name}", s.with(s.removeFile))
 	mux.HandleFunc("GET /v1/problems/{type}", s.with(s.problem))
+	mux.HandleFunc("GET /v1/archive", s.with(s.archive))
 
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)

@@ -38,6 +38,8 @@ need sshfs sshfs
 need mc mc
 need node nodejs
 need npm npm
+need unzip unzip
+need bsdtar libarchive-tools
 need tshark tshark
 need capinfos wireshark-common
 need tcpdump tcpdump

@@ -1,0 +1,268 @@
+package api
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"mime"
+	"net/http"
+	"os"
+	"path"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+
+	"diagsh/internal/access"
+	"diagsh/internal/menu"
+)
+
+// Media types of files. That of pcap is registered; pcapng has none yet, and this is the one that
+// Wireshark declares.
+const (
+	PcapType   = "application/vnd.tcpdump.pcap"
+	PcapngType = "application/x-pcapng"
+)
+
+// typeOf returns the media type of a file.
+func typeOf(name string) string {
+	switch path.Ext(name) {
+	case ".pcap":
+		return PcapType
+	case ".pcapng":
+		return PcapngType
+	case ".gz":
+		return "application/gzip"
+	}
+	return "application/octet-stream"
+}
+
+// attached returns the Content-Disposition by which a browser saves a file and shows it nowhere.
+func attached(name string) string {
+	return mime.FormatMediaType("attachment", map[string]string{"filename": name})
+}
+
+// readFile answers with a file, with ranges, or with its packets in another format.
+func (s *Server) readFile(w http.ResponseWriter, r *http.Request, caller menu.Caller) error {
+	name := r.PathValue("name")
+	caller, done, err := s.uses(r, caller, "download "+shown(name))
+	defer done()
+	if err != nil {
+		return err
+	}
+	if format := r.URL.Query().Get("format"); format != "" {
+		other, err := s.converts(caller, name, format)
+		if err != nil {
+			return err
+		}
+		if other {
+			return s.convertFile(w, r, caller, name, format)
+		}
+	}
+	if r.Method == http.MethodHead {
+		return s.describeFile(w, r, caller, name)
+	}
+	info, f, err := s.openFile(caller, name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	counted := &countedFile{File: f}
+	// Also if the peer goes away in the middle.
+	defer func() { s.downloaded(caller, info.Name, strconv.FormatInt(counted.read, 10)) }()
+	return s.serveFile(w, r, info, f, counted)
+}
+
+// describeFile answers with the head of a file, which is no download.
+func (s *Server) describeFile(w http.ResponseWriter, r *http.Request, caller menu.Caller, name string) error {
+	info, err := s.mayRead(caller, name)
+	if err != nil {
+		return err
+	}
+	f, err := s.appliance.OpenFile(info.Name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return s.serveFile(w, r, info, f, f)
+}
+
+// serveFile answers with an open file, read by way of content.
+func (s *Server) serveFile(w http.ResponseWriter, r *http.Request, info access.File, f *os.File, content io.ReadSeeker) error {
+	tag, err := tagOf(f)
+	if err != nil {
+		return err
+	}
+	sum, known := s.digests.get(tag)
+	if !known && wantsDigest(r) {
+		if sum, err = s.digests.of(r.Context(), f, tag); err != nil {
+			return err
+		}
+		known = true
+	}
+	w.Header().Set("Content-Type", typeOf(info.Name))
+	w.Header().Set("Content-Disposition", attached(info.Name))
+	w.Header().Set("ETag", tag)
+	if known {
+		w.Header().Set("Repr-Digest", "sha-256=:"+base64.StdEncoding.EncodeToString(sum)+":")
+	}
+	http.ServeContent(w, r, "", info.Modified, content)
+	return nil
+}
+
+// tagOf returns a strong entity tag: a finished file is replaced or grows, and then it is another
+// file, or has another time and size.
+func tagOf(f *os.File) (string, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return "", err
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return "", errors.New("the system does not describe the file")
+	}
+	return fmt.Sprintf(`"%x-%x-%x"`, stat.Ino, info.ModTime().UnixNano(), info.Size()), nil
+}
+
+// wantsDigest reports whether a request asks for the SHA-256 of the file (RFC 9530, Want-Repr-Digest).
+func wantsDigest(r *http.Request) bool {
+	for _, field := range r.Header.Values("Want-Repr-Digest") {
+		for wish := range strings.SplitSeq(field, ",") {
+			name, weight, _ := strings.Cut(strings.TrimSpace(wish), "=")
+			if strings.EqualFold(name, "sha-256") && weight != "0" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// converts reports whether a file has another format than the one that is asked for, if the caller
+// may read it.
+func (s *Server) converts(caller menu.Caller, name, format string) (bool, error) {
+	info, err := s.mayRead(caller, name)
+	if err != nil {
+		return false, err
+	}
+	return s.appliance.Converts(info.Name, format)
+}
+
+// convertFile answers with the packets of a file in another format. Such an answer has no ranges.
+func (s *Server) convertFile(w http.ResponseWriter, r *http.Request, caller menu.Caller, name, format string) error {
+	as := strings.TrimSuffix(name, path.Ext(name)) + "." + format
+	w.Header().Set("Content-Type", typeOf(as))
+	w.Header().Set("Content-Disposition", attached(as))
+	if r.Method == http.MethodHead {
+		return nil
+	}
+	s.downloaded(caller, name, "-")
+	counted := &countedWriter{w: w}
+	defer func() { s.downloaded(caller, name, strconv.FormatInt(counted.written, 10)) }()
+	err := s.appliance.Convert(r.Context(), name, format, counted)
+	if err != nil && counted.written > 0 {
+		if r.Context().Err() == nil {
+			s.AsError("convert "+name, err)
+		}
+		panic(http.ErrAbortHandler) // a part must not look like the whole
+	}
+	if err != nil {
+		w.Header().Del("Content-Disposition")
+	}
+	return err
+}
+
+// A countedFile counts the bytes that were read from it.
+type countedFile struct {
+	*os.File
+	read int64
+}
+
+func (f *countedFile) Read(p []byte) (int, error) {
+	n, err := f.File.Read(p)
+	f.read += int64(n)
+	return n, err
+}
+
+// A countedWriter counts the bytes that were written to it.
+type countedWriter struct {
+	w       io.Writer
+	written int64
+}
+
+func (c *countedWriter) Write(p []byte) (int, error) {
+	n, err := c.w.Write(p)
+	c.written += int64(n)
+	return n, err
+}
+
+// maxDigests bounds the digests that are kept.
+const maxDigests = 1000
+
+// digests keep the SHA-256 of files by their entity tags. Their zero value is ready.
+type digests struct {
+	making sync.Mutex // held while one is computed: two at a time would only share the disk
+
+	mu    sync.Mutex
+	known map[string][]byte
+	order []string // of the tags, the oldest first
+}
+
+func (d *digests) get(tag string) (sum []byte, known bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	sum, known = d.known[tag]
+	return sum, known
+}
+
+func (d *digests) keep(tag string, sum []byte) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.known == nil {
+		d.known = map[string][]byte{}
+	}
+	if _, again := d.known[tag]; !again {
+		d.order = append(d.order, tag)
+	}
+	d.known[tag] = sum
+	if len(d.order) > maxDigests {
+		delete(d.known, d.order[0])
+		d.order = d.order[1:]
+	}
+}
+
+// of computes the digest of an open file, whose position stays.
+func (d *digests) of(ctx context.Context, f *os.File, tag string) ([]byte, error) {
+	d.making.Lock()
+	defer d.making.Unlock()
+	if sum, known := d.get(tag); known {
+		return sum, nil
+	}
+	h := sha256.New()
+	if err := sumUp(ctx, h, io.NewSectionReader(f, 0, 1<<62)); err != nil {
+		return nil, err
+	}
+	sum := h.Sum(nil)
+	d.keep(tag, sum)
+	return sum, nil
+}
+
+// sumUp adds what is read to a hash, until ctx ends.
+func sumUp(ctx context.Context, h hash.Hash, from io.Reader) error {
+	buffer := make([]byte, 256<<10)
+	for {
+		n, err := from.Read(buffer)
+		h.Write(buffer[:n])
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
+		}
+	}
+}
