@@ -37,7 +37,7 @@ async function walk(node, answers, signal) {
       questions.set(q.name, q);
       reached = params.findIndex((p) => p.name === q.name);
       const text = withUnit(answers[q.name] ?? q.default ?? '', q.unit);
-      if (q.type === 'confirm' || !text && q.required) break;
+      if (q.type === 'confirm' || !text && (q.required || q.type === 'list' && q.choices?.length)) break;
       args[q.name] = text;
     }
     return { questions, reached, failure: null };

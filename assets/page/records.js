@@ -101,7 +101,7 @@ export function RecordList({ record, label, names }) {
   const long = members.filter(([, value]) => !simple(value));
   return html`<div class="record">
     <dl aria-label=${label}>${short.map(([name, value]) => html`<div key=${name}><dt>${heading(name)}</dt><dd><${Value} name=${name} value=${value} /></dd></div>`)}</dl>
-    ${long.map(([name, value]) => html`<section key=${name}><h4>${title(name)}</h4><${RecordTable} records=${value} label=${title(name)} /></section>`)}
+    ${long.map(([name, value]) => html`<section key=${name}><p class="part">${title(name)}</p><${RecordTable} records=${value} label=${title(name)} /></section>`)}
   </div>`;
 }
 

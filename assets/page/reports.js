@@ -105,6 +105,8 @@ const Made = ({ records }) => records.map((r) => html`<p key=${r.name} role="sta
 /** SupportRequest is the view #/support-request. */
 export function SupportRequest() {
   const nodes = useStore(tree);
+  const allowed = useAllowed();
   const node = nodes && nodes.get('supportrequest');
+  if (node && !allowed(node.path)) return html`<h1 tabindex="-1">Support request</h1><p>This needs the role ${node.role}.</p>`;
   return html`<h1 tabindex="-1">Support request</h1>${node ? html`<p>${node.help} ${node.details}</p><${CommandForm} node=${node} act="Make the report" view=${Made} />` : html`<${Loading} what="the form" />`}`;
 }
