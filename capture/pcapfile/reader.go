@@ -22,6 +22,7 @@ type Reader struct {
 	in     *bufio.Reader
 	offset int64 // after the last whole record
 	format capture.Format
+	packed bool // by gzip
 	order  binary.ByteOrder
 
 	nano    bool                           // classic: timestamps are in nanoseconds
@@ -73,7 +74,8 @@ func NewReader(in io.Reader) (*Reader, error) {
 	if err != nil {
 		return nil, noCapture(err)
 	}
-	if bytes.HasPrefix(magic, []byte{0x1f, 0x8b}) {
+	if isPacked(magic) {
+		r.packed = true
 		if r.in, err = unpacked(r.in); err != nil {
 			return nil, err
 		}
@@ -128,7 +130,7 @@ func NewReader(in io.Reader) (*Reader, error) {
 // may contain anything.
 func Begins(magic []byte) bool {
 	return len(magic) >= 4 && (order.Uint32(magic) == blockSection || isMagic(binary.LittleEndian.Uint32(magic)) ||
-		isMagic(binary.BigEndian.Uint32(magic)) || bytes.HasPrefix(magic, []byte{0x1f, 0x8b}))
+		isMagic(binary.BigEndian.Uint32(magic)) || isPacked(magic))
 }
 
 func isMagic(n uint32) bool { return n == magicMicro || n == magicNano || n == magicModified }

@@ -101,14 +101,18 @@ func (s *Server) downloaded(caller menu.Caller, name, bytes string) {
 	s.appliance.Record(e)
 }
 
-// mayReadPackets returns an error if the caller may not read the packets of a capture or a file. A
+// mayReadPackets returns a function that returns an error if the caller may not read the packets of
+// a capture or a file, or may not read them with a command that can show their headers alone. A
 // name of neither is left to the command.
-func (s *Server) mayReadPackets(caller menu.Caller, name string) error {
-	f, known := s.appliance.Packets(name)
-	if !known {
-		return nil
+func (s *Server) mayReadPackets(caller menu.Caller) func(name string, headers bool) error {
+	return func(name string, headers bool) error {
+		f, known := s.appliance.Packets(name)
+		if !known {
+			return nil
+		}
+		f.Payload = f.Payload && !headers
+		return permitContents(caller, roleReadFile, f)
 	}
-	return permitContents(caller, roleReadFile, f)
 }
 
 // remove deletes a file and audits that.

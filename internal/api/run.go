@@ -143,7 +143,7 @@ func (s *Server) execute(w http.ResponseWriter, r *http.Request, caller menu.Cal
 	out := newOutput(w, r, c.ShapeOf(args))
 	defer out.stop()
 	out.typing = typing
-	err = c.Run(ctx, caller, args, func(packets string) error { return s.mayReadPackets(caller, packets) }, out)
+	err = c.Run(ctx, caller, args, s.mayReadPackets(caller), out)
 	var known *menu.Error
 	switch {
 	case err == nil, errors.As(err, &known):

@@ -20,8 +20,7 @@ func (s *Server) RunWithin(ctx context.Context, caller menu.Caller, path []strin
 	if !ok {
 		return "", menu.Errorf(menu.Usage, "%q is a menu, not a command", item.Keyword())
 	}
-	mayRead := func(packets string) error { return s.mayReadPackets(caller, packets) }
-	if err := c.Run(ctx, caller, args, mayRead, sink); err != nil {
+	if err := c.Run(ctx, caller, args, s.mayReadPackets(caller), sink); err != nil {
 		return c.Role, s.AsError(c.Name, err)
 	}
 	return c.Role, nil

@@ -335,9 +335,10 @@ func (c *Command) Next(ctx context.Context, caller Caller, given Arguments, mode
 }
 
 // Run checks the arguments and runs the command. It compares no roles: package api has done that.
-// mayRead is package api's check for what an argument of type Packets names, once that is known.
-func (c *Command) Run(ctx context.Context, caller Caller, given Arguments, mayRead func(packets string) error,
-	sink Sink) error {
+// mayRead is package api's check for what an argument of type Packets names, once that is known;
+// headers says that the command can show the headers of packets alone.
+func (c *Command) Run(ctx context.Context, caller Caller, given Arguments,
+	mayRead func(packets string, headers bool) error, sink Sink) error {
 	args, _, err := c.work(ctx, caller, given, AskNothing)
 	if err != nil {
 		return err
@@ -353,7 +354,7 @@ func (c *Command) Run(ctx context.Context, caller Caller, given Arguments, mayRe
 	for i := range c.Params {
 		if p := &c.Params[i]; p.Type == "packets" {
 			if name := p.text(args); name != "" {
-				if err := mayRead(name); err != nil {
+				if err := mayRead(name, p.Headers); err != nil {
 					return err
 				}
 			}

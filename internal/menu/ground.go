@@ -81,7 +81,8 @@ type SecretText string
 type Confirm bool
 
 // Packets names something with packet contents that the command will read: a capture, or a file of
-// the diagnostic directory. Package api only lets callers run it who may read such a file.
+// the diagnostic directory. Package api only lets callers run it who may read such a file, or with
+// the option headers the headers of its packets.
 type Packets string
 
 // ParseSize is value.ParseSize.

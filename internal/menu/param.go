@@ -45,6 +45,9 @@ import (
 // its Shape is otherwise. The option alone says that an interactive command, given this argument,
 // takes no lines while it runs.
 //
+// The option headers is for Packets of which the command shows a caller who may see headers only
+// nothing but headers: such a caller may run it too.
+//
 // Types: string, int, int64, bool, time.Duration, time.Time, []string and []int (comma lists),
 // Size, Secret, SecretText, Text, Packets, Confirm, and pointers to them. An embedded struct adds its own
 // parameters in its place, and so does a field that is a struct and has a JSON name: JSON may give
@@ -83,6 +86,7 @@ type Param struct {
 	Assisted bool     `json:"assisted,omitempty"`  // has a language of its own: Decl.CompleteValue completes it
 	Stream   bool     `json:"stream,omitempty"`    // if given, the output is a stream
 	Alone    bool     `json:"alone,omitempty"`     // if given, no lines are taken while it runs
+	Headers  bool     `json:"headers,omitempty"`   // of these packets, the command can show the headers alone
 
 	field   []int
 	pointer bool
@@ -206,7 +210,7 @@ func (p *Param) option(o string) {
 		"positional:0?": &p.Before, "positional:1": &p.Main,
 		"positional:2": &p.Next, "positional:3": &p.Next, "positional:4": &p.Next,
 		"stdin": &p.Input, "required": &p.Required, "zero": &p.Zero, "unlimited": &p.Limit, "after": &p.After,
-		"assisted": &p.Assisted, "stream": &p.Stream, "alone": &p.Alone,
+		"assisted": &p.Assisted, "stream": &p.Stream, "alone": &p.Alone, "headers": &p.Headers,
 	}[o]
 	switch {
 	case known:
