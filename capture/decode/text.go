@@ -56,6 +56,9 @@ func Text(w io.Writer, d *Packet) {
 	io.WriteString(w, b.String())
 }
 
+// Ported reports whether the ports are known. One may be 0.
+func (d *Packet) Ported() bool { return d.ported }
+
 // end returns an address with its port, as tcpdump writes them.
 func (d *Packet) end(address string, port int) string {
 	if !d.ported {
@@ -64,7 +67,13 @@ func (d *Packet) end(address string, port int) string {
 	return fmt.Sprintf("%s.%d", address, port)
 }
 
-// dump writes bytes as tcpdump -X does.
+// Dump writes bytes as tcpdump -X does.
+func Dump(w io.Writer, data []byte) {
+	var b strings.Builder
+	dump(&b, data)
+	io.WriteString(w, b.String())
+}
+
 func dump(b *strings.Builder, data []byte) {
 	const row = 16
 	for at := 0; at < len(data); at += row {

@@ -32,6 +32,12 @@ type Layer struct {
 
 // Field is one value of a header.
 type Field struct {
+	Part
+	Fields []Part `json:"fields,omitempty"` // parts of the value, such as flags
+}
+
+// Part is a value with its place.
+type Part struct {
 	Name   string `json:"name"`
 	Label  string `json:"label"`
 	Value  string `json:"value"`
@@ -39,8 +45,6 @@ type Field struct {
 	Length int    `json:"length,omitempty"` // in bytes
 	Mask   string `json:"mask,omitempty"`   // hexadecimal, as long as the field: the bits that it has
 	Filter string `json:"filter,omitempty"` // that selects packets with this value
-	// parts of the value, such as flags
-	Fields []Field `json:"fields,omitempty"`
 }
 
 // Locate returns the headers of a packet, the outermost first.
@@ -86,7 +90,7 @@ func (s *scope) fields(h decode.Header, describe describer) []Field {
 // unplaced returns the fields of a header whose places are not known.
 func unplaced(h decode.Header) (list []Field) {
 	for _, f := range h.Fields() {
-		list = append(list, Field{Name: f.Name, Label: f.Name, Value: f.Value})
+		list = append(list, Field{Part: Part{Name: f.Name, Label: f.Name, Value: f.Value}})
 	}
 	return list
 }
@@ -123,7 +127,8 @@ func (b *builder) add(name, label string, at, size int, value string) *Field {
 		return nil
 	}
 	offset := b.base + at
-	b.list = append(b.list, Field{Name: name, Label: label, Value: decode.Clean(value), Offset: &offset, Length: size})
+	b.list = append(b.list, Field{Part: Part{Name: name, Label: label, Value: decode.Clean(value), Offset: &offset,
+		Length: size}})
 	return &b.list[len(b.list)-1]
 }
 
@@ -213,7 +218,9 @@ func (b *builder) inside(field *Field, f func()) {
 	outer := b.list
 	b.list = nil
 	f()
-	field.Fields = b.list
+	for _, f := range b.list {
+		field.Fields = append(field.Fields, f.Part)
+	}
 	b.list = outer
 }
 

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -93,20 +94,13 @@ func (p *pdml) walk(into map[place]pdml, names map[string]bool) {
 }
 
 // flat returns all fields of layers that have a place.
-func flat(list []Layer) (all []Field) {
-	var add func([]Field)
-	add = func(fields []Field) {
-		for _, f := range fields {
-			if f.Offset != nil {
-				all = append(all, f)
-			}
-			add(f.Fields)
+func flat(list []Layer) (all []Part) {
+	for _, l := range list {
+		for _, f := range l.Fields {
+			all = append(append(all, f.Part), f.Fields...)
 		}
 	}
-	for _, l := range list {
-		add(l.Fields)
-	}
-	return all
+	return slices.DeleteFunc(all, func(p Part) bool { return p.Offset == nil })
 }
 
 // Where tshark has a field of the same name, it is at the same place, with the same bytes.

@@ -90,7 +90,7 @@ func library(t testing.TB) *Library {
 
 func open(t testing.TB, l *Library, removed int64, sources ...Source) *View {
 	t.Helper()
-	v, err := l.Open(removed, sources...)
+	v, err := l.Open(removed, false, sources...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -358,7 +358,7 @@ func TestReadersShare(t *testing.T) {
 	var readers sync.WaitGroup
 	for n := range 16 {
 		readers.Go(func() {
-			v, err := l.Open(0, source(path))
+			v, err := l.Open(0, false, source(path))
 			if err == nil {
 				_, err = v.Wait(t.Context(), f, -1, nil)
 			}
@@ -433,6 +433,28 @@ func TestEndOfWaiting(t *testing.T) {
 	}
 }
 
+// While a file of a ring is not known to its end, there are no packets of those after it: their
+// positions are not known.
+func TestNothingAfterAFileThatIsBeingRead(t *testing.T) {
+	first, second := source(put(t, "1", encode(t, capture.PCAPNG, made(900)))), source(put(t, "2", encode(t, capture.PCAPNG, made(700))))
+	held := make(chan struct{})
+	inner := first.Open
+	first.Open = func() (*os.File, error) { <-held; return inner() }
+	l := library(t)
+	wait(t, open(t, l, 0, second), nil)
+	v := open(t, l, 0, first, second)
+	if p, err := v.Wait(t.Context(), nil, 0, nil); err != nil || p.Packets != 0 || p.Complete {
+		t.Errorf("%+v, %v; want no packets yet", p, err)
+	}
+	if p, err := v.Packet(1); p != nil || err != nil {
+		t.Errorf("packet 1 is %+v, %v", p, err)
+	}
+	close(held)
+	if p := wait(t, v, nil); p.Packets != 1600 || !p.Complete {
+		t.Errorf("%+v", p)
+	}
+}
+
 // What is no capture file says so; of a corrupt one there is what is before.
 func TestBadFiles(t *testing.T) {
 	l := library(t)
@@ -450,7 +472,7 @@ func TestBadFiles(t *testing.T) {
 	if !errors.As(v.Torn()["corrupt"], &corrupt) || corrupt.Offset != int64(len(whole)) {
 		t.Errorf("%v, want the place %d", v.Torn(), len(whole))
 	}
-	if _, err := l.Open(0, source(filepath.Join(t.TempDir(), "none"))); !errors.Is(err, replay.ErrGone) {
+	if _, err := l.Open(0, false, source(filepath.Join(t.TempDir(), "none"))); !errors.Is(err, replay.ErrGone) {
 		t.Errorf("%v, want ErrGone", err)
 	}
 }
@@ -470,48 +492,3 @@ func TestThinned(t *testing.T) {
 		}
 	}
 }
-
-// FuzzFiles: of any file, the pages have what a plain reader reads.
-func FuzzFiles(f *testing.F) {
-	packets := made(300)
-	ng := encode(f, capture.PCAPNG, packets)
-	f.Add(ng)
-	f.Add(encode(f, capture.PCAP, packets))
-	f.Add(slices.Concat(ng, ng[:5000]))
-	f.Fuzz(func(t *testing.T, content []byte) {
-		path := put(t, "file", content)
-		var want []capture.Packet
-		r, err := pcapfile.NewReader(bytes.NewReader(content))
-		var on []capture.Interface
-		for err == nil {
-			var p capture.Packet
-			if err = r.Next(&p); err == nil {
-				p.Data = slices.Clone(p.Data)
-				want, on = append(want, p), append(on, r.Interface(p.Interface))
-			}
-		}
-		l := NewLibrary(1 << 20)
-		defer l.Close()
-		v := open(t, l, 0, source(path))
-		p, err := v.Wait(t.Context(), everyByLength, -1, nil)
-		if err != nil {
-			if len(want) > 0 {
-				t.Fatalf("%v, and a reader reads %d packets", err, len(want))
-			}
-			return
-		}
-		if p.Packets != int64(len(want)) || !p.Complete {
-			t.Fatalf("%+v, want %d packets", p, len(want))
-		}
-		v.Wait(t.Context(), nil, -1, nil)
-		for first := int64(1); first <= p.Packets; first += max(1, p.Packets/7) {
-			same(t, v, first, 70, want, on, upTo(len(want), 0))
-		}
-	})
-}
-
-type byLength struct{}
-
-func (byLength) Match(p *capture.Packet, _ capture.Interface) bool { return len(p.Data)%2 == 0 }
-
-var everyByLength = &Filter{Key: "length", New: func() (Matcher, error) { return byLength{}, nil }}

@@ -174,9 +174,11 @@ func (l *Library) Bytes() (sum int64) {
 }
 
 // Open looks at files as one capture. The packets have positions from removed + 1 on; removed is
-// how many packets were in files that are deleted. Files that are gone are left out.
-func (l *Library) Open(removed int64, files ...Source) (*View, error) {
-	v := &View{library: l, removed: removed}
+// how many packets were in files that are deleted. growing says that more files may come. Files
+// that are gone are left out, and so are those after one that is still being written: the positions
+// of their packets are not known yet.
+func (l *Library) Open(removed int64, growing bool, files ...Source) (*View, error) {
+	v := &View{library: l, removed: removed, growing: growing}
 	var gone error
 	for _, f := range files {
 		info, err := f.Stat()
@@ -190,7 +192,9 @@ func (l *Library) Open(removed int64, files ...Source) (*View, error) {
 			return nil, err
 		}
 		v.parts = append(v.parts, &part{source: f, indexed: l.find(identityOf(info))})
-		v.growing = v.growing || f.Growing
+		if v.growing = v.growing || f.Growing; f.Growing {
+			break
+		}
 	}
 	if len(v.parts) == 0 && gone != nil {
 		return nil, gone

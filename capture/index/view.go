@@ -28,6 +28,7 @@ type part struct {
 	source  Source
 	indexed *indexed
 	stamp   stamp
+	begun   bool // it is being read, as far as that is necessary
 	gone    bool // the file was deleted
 
 	// what the view knows
@@ -63,19 +64,20 @@ func (v *View) Wait(ctx context.Context, filter *Filter, limit time.Duration,
 	}
 	v.filter = filter
 	for _, p := range v.parts {
-		if err := v.begin(p); err != nil {
-			return Progress{}, err
-		}
+		p.begun, p.whole = false, false
 	}
 	var err error
-	for _, p := range v.parts {
+	for n, p := range v.parts {
 		for tries := 0; err == nil && !p.whole && tries < maxTries; tries++ {
-			if err = v.wait(ctx, p, late, enough); err == nil && !p.whole {
-				err = v.begin(p)
+			if err = v.begin(p); err == nil && n+1 < len(v.parts) && !v.parts[n+1].begun {
+				err = v.begin(v.parts[n+1]) // it is read beside this one
+			}
+			if err == nil {
+				err = v.wait(ctx, p, late, enough)
 			}
 		}
 	}
-	if errors.Is(err, errLate) {
+	if err == nil || errors.Is(err, errLate) {
 		err = v.take()
 	}
 	return v.Progress(), err
@@ -89,7 +91,7 @@ var errLate = errors.New("no more waiting")
 
 // begin has a file read on, if there is more in it than is known.
 func (v *View) begin(p *part) error {
-	p.whole = false
+	p.begun, p.whole = true, false
 	info, err := p.source.Stat()
 	if errors.Is(err, replay.ErrGone) || errors.Is(err, replay.ErrEmpty) {
 		p.gone, p.whole = true, true
@@ -129,12 +131,18 @@ func (v *View) wait(ctx context.Context, p *part, late <-chan time.Time, enough 
 	}
 }
 
-// take takes over what is known of all files.
+// take takes over what is known of all files. After one that is not known to its end there is
+// nothing: the positions of the packets that follow are not known.
 func (v *View) take() error {
+	whole := true
 	for _, p := range v.parts {
 		if _, err := p.look(v.filter); err != nil {
 			return err
 		}
+		if !whole {
+			p.packets, p.selected, p.whole = 0, 0, false
+		}
+		whole = whole && p.whole
 	}
 	return nil
 }
@@ -169,7 +177,7 @@ func (p *part) look(filter *Filter) (<-chan struct{}, error) {
 	} else if x.failed != nil {
 		return nil, x.failed
 	}
-	p.whole = p.gone || !behind && (p.source.Growing || x.scanned == p.stamp)
+	p.whole = p.gone || p.begun && !behind && (p.source.Growing || x.scanned == p.stamp)
 	return nil, nil
 }
 
@@ -228,3 +236,6 @@ func (v *View) LeftOut() (list []replay.Left, fault error) {
 	}
 	return list, fault
 }
+
+// FileName returns the name of a file, by its number in a Packet.
+func (v *View) FileName(file int) string { return v.parts[file].source.Name }

@@ -18,6 +18,7 @@ type captureService interface {
 type Services interface {
 	captureService
 	packetService
+	indexService
 	exportService
 }
 
@@ -36,6 +37,8 @@ func Menu(s Services) *menu.Menu {
 			deleteCommand(s),
 			watchCommand(s),
 			showCommand(s),
+			packetsCommand(s),
+			packetCommand(s),
 			summaryCommand(s),
 			streamCommand(s),
 			exportCommand(s),

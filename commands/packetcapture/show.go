@@ -39,9 +39,7 @@ func showCommand(s packetService) *menu.Command {
 			askPackets(s, q)
 			return nil
 		},
-		Suggest: suggestFiles[showArgs](func(begun string, most int) []string {
-			return s.PacketFileNames(begun, most)
-		}),
+		Suggest: suggestPackets[showArgs](s),
 		Check: func(ctx context.Context, _ menu.Caller, a showArgs, name string) error {
 			return checkFilter(ctx, s, a.Filter, name)
 		},

@@ -46,9 +46,7 @@ func summaryCommand(s packetService) *menu.Command {
 			askPackets(s, q)
 			return nil
 		},
-		Suggest: suggestFiles[summaryArgs](func(begun string, most int) []string {
-			return s.PacketFileNames(begun, most)
-		}),
+		Suggest: suggestPackets[summaryArgs](s),
 		Check: func(ctx context.Context, _ menu.Caller, a summaryArgs, name string) error {
 			return checkFilter(ctx, s, a.Filter, name)
 		},

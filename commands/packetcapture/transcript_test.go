@@ -7,5 +7,7 @@ import (
 )
 
 func TestTranscripts(t *testing.T) {
-	transcript.Run(t, "testdata", map[string]transcript.Scene{"summary": {Captures: []string{"testdata/slow.pcap"}}})
+	transcript.Run(t, "testdata", map[string]transcript.Scene{
+		"summary": {Captures: []string{"testdata/slow.pcap"}}, "packets": {Captures: []string{"testdata/slow.pcap"}},
+	})
 }

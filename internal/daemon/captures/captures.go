@@ -24,6 +24,7 @@ import (
 
 	"diagsh/capture"
 	"diagsh/capture/afpacket"
+	"diagsh/capture/index"
 	"diagsh/capture/pcapfile"
 	"diagsh/internal/access"
 	"diagsh/internal/daemon/audit"
@@ -63,6 +64,8 @@ type Table struct {
 	live    atomic.Int32 // users who watch the network now
 	checked checkedNames
 
+	indexes *index.Library // of the files that users look at
+
 	root         *os.Root // of the diagnostic directory, and its name
 	path         string
 	capturesFile store.JSON[capturesFile]
@@ -94,7 +97,8 @@ func Open(o Options) (*Table, error) {
 	t := &Table{
 		settings: o.Settings, audit: o.Audit, directory: o.Files, queue: o.Exports,
 		product: o.Product, tell: o.Tell, settled: o.Settled, log: o.Log, lastSign: o.LastSign,
-		root: o.Files.Root(), path: o.Files.Path(), volume: pcapfile.NewVolume(keep), rings: afpacket.NewSpare(keep),
+		indexes: index.NewLibrary(indexBytes),
+		root:    o.Files.Root(), path: o.Files.Path(), volume: pcapfile.NewVolume(keep), rings: afpacket.NewSpare(keep),
 		capturesFile: store.JSON[capturesFile]{Path: filepath.Join(o.Dir, "captures.json"), Version: 2},
 		settingsFile: store.JSON[settingsFile]{Path: filepath.Join(o.Dir, "settings.json"), Version: 2},
 	}
@@ -134,6 +138,7 @@ func (t *Table) Stop() {
 // kept for others. Files that are not finished then are finished by the next start.
 func (t *Table) Close(ctx context.Context) error {
 	defer t.clearSpare()
+	t.indexes.Close()
 	finished := make(chan struct{})
 	go func() {
 		t.tasks.Wait()

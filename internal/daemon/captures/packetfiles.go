@@ -45,9 +45,7 @@ func (t *Table) PacketFiles(name string) ([]replay.Opener, error) {
 		if t.directory.Growing(name) {
 			return nil, missing
 		}
-		return nil, &menu.Error{Code: menu.NotFound, Argument: "name",
-			Message: "There is no capture and no file " + menu.Quoted(name),
-			Hint:    "packetcapture list shows the captures"}
+		return nil, noPackets(name)
 	}
 	var files []replay.Opener
 	for _, f := range status.Files {
@@ -130,18 +128,21 @@ func (t *Table) opener(name string) replay.Opener {
 // is being written, and those before it may still wait to be closed. The error has replay.ErrGone
 // if the ring has deleted the file.
 func (t *Table) openerOf(name, file string) replay.Opener {
-	return func() (io.ReadCloser, error) {
-		f, err := t.openWritten(file)
-		if err != nil {
-			// The file gets its name between the two looks, or an appending capture takes the name
-			// away.
-			f, err = t.openWritten(file)
-		}
-		if err != nil && !t.lists(name, file) {
-			err = errors.Join(err, replay.ErrGone)
-		}
-		return f, err
+	return func() (io.ReadCloser, error) { return t.openOf(name, file) }
+}
+
+// openOf opens a file of a capture; see openerOf.
+func (t *Table) openOf(name, file string) (*os.File, error) {
+	f, err := t.openWritten(file)
+	if err != nil {
+		// The file gets its name between the two looks, or an appending capture takes the name
+		// away.
+		f, err = t.openWritten(file)
 	}
+	if err != nil && !t.lists(name, file) {
+		err = errors.Join(err, replay.ErrGone)
+	}
+	return f, err
 }
 
 // openWritten opens a file that is being written, or has been.
@@ -166,7 +167,11 @@ func (t *Table) lists(name, file string) bool {
 // MatchFilter compiles a filter expression for packets of files and of running captures. The filter
 // is for one goroutine.
 func (t *Table) MatchFilter(ctx context.Context, expression string) (*replay.Filter, error) {
-	f, err := replay.NewFilter(ctx, expression, filter.Remember(filterNames), func(i capture.Interface) uint32 {
+	return matchFilter(ctx, expression, filter.Remember(filterNames))
+}
+
+func matchFilter(ctx context.Context, expression string, names filter.Names) (*replay.Filter, error) {
+	f, err := replay.NewFilter(ctx, expression, names, func(i capture.Interface) uint32 {
 		if i.Index == 0 {
 			return 0 // of a file: it does not say what network it is from
 		}

@@ -1,0 +1,100 @@
+package packetcapture
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"diagsh/capture"
+	"diagsh/capture/pcapfile"
+	"diagsh/capture/replay"
+	"diagsh/commands/shared/captures"
+	"diagsh/internal/menu"
+)
+
+// A packetService reads the packets of capture files. Package api has checked that the caller may.
+type packetService interface {
+	liveService
+	Captures() []capture.Status
+	PacketFiles(name string) ([]replay.Opener, error)
+	PacketFileNames(begun string, most int) []string
+	MatchFilter(ctx context.Context, expression string) (*replay.Filter, error)
+}
+
+// A liveService takes packets from the network for a user who watches. It writes no file.
+type liveService interface {
+	OpenLive(ctx context.Context, caller menu.Caller, request capture.Request) (*capture.Live, capture.FileHeader,
+		func() []capture.LeftOut, error)
+	WatchCapture(name string) (capture.Source, func() []capture.Interface, error)
+	CheckFilter(ctx context.Context, expression string) error
+	CaptureInterfaces() []capture.InterfaceInfo
+}
+
+// howMany returns the number of packets, which a line may give as count or as packets. Both are an
+// error.
+func howMany(count, packets int64) (int64, error) {
+	if count > 0 && packets > 0 && count != packets {
+		return 0, errBothCounts()
+	}
+	return max(count, packets), nil
+}
+
+func errBothCounts() error {
+	return menu.BadArgument("packets", "count and packets are two words for the same, and both are given").
+		WithHint("Give one of them")
+}
+
+// errEnough ends reading before the packets end.
+var errEnough = errors.New("enough packets")
+
+// askPackets offers captures. The name of a file is accepted too.
+func askPackets(s packetService, q *menu.Question) {
+	if q.Name == "name" {
+		captures.ChoosePackets(q, s.Captures())
+	}
+}
+
+// suggestedFiles is the largest number of files that Tab offers.
+const suggestedFiles = 1000
+
+// suggestFiles returns the Suggest of a command whose argument name may be a file. It leaves out
+// names that must be quoted, and names that look like a flag, because Tab completes words.
+func suggestFiles[A any](
+	names func(begun string, most int) []string,
+) func(context.Context, menu.Caller, A, string, string) []menu.Choice {
+	return func(_ context.Context, _ menu.Caller, _ A, argument, begun string) (list []menu.Choice) {
+		if argument != "name" {
+			return nil
+		}
+		for _, name := range names(begun, suggestedFiles) {
+			if menu.Quote(name) == name && !strings.HasPrefix(name, "-") {
+				list = append(list, menu.Choice{Value: name, Help: "A file."})
+			}
+		}
+		return list
+	}
+}
+
+// suggestPackets returns the Suggest of a command that reads packets. s is nil where the tree is
+// made for its words only.
+func suggestPackets[A any](s packetService) func(context.Context, menu.Caller, A, string, string) []menu.Choice {
+	return suggestFiles[A](func(begun string, most int) []string { return s.PacketFileNames(begun, most) })
+}
+
+// noPackets returns the Hidden of a command that shows packets of captures and files.
+func noPackets(s packetService) func(context.Context) bool {
+	return func(context.Context) bool { return len(s.Captures()) == 0 && len(s.PacketFileNames("", 1)) == 0 }
+}
+
+func notPackets(name menu.Packets, err error) error {
+	var corrupt *pcapfile.CorruptError
+	var packed *pcapfile.PackedError
+	if errors.As(err, &packed) {
+		return (&menu.Error{Code: menu.Failed, Argument: "name", Message: string(name) + " is packed by " + packed.By}).
+			WithHint("Unpack it first; what gzip has packed can be read as it is")
+	}
+	if errors.Is(err, pcapfile.ErrNoCapture) || errors.As(err, &corrupt) {
+		return &menu.Error{Code: menu.Failed, Argument: "name", Message: string(name) + " is not a pcap or pcapng file"}
+	}
+	return err
+}
