@@ -15,10 +15,10 @@ import (
 type Options struct {
 	// Interfaces are the names of interfaces, or All alone. Interfaces that appear while a capture
 	// of All runs join it.
-	Interfaces []string `json:"interfaces" arg:"" alias:"interface" help:"Names of interfaces separated by commas, or ALL."`
+	Interfaces []string `json:"interfaces" arg:"" group:"first" alias:"interface" help:"Names of interfaces separated by commas, or ALL."`
 
 	// Filter is the expression as the user wrote it.
-	Filter string `json:"filter" arg:",assisted" help:"A tcpdump filter such as \"host 192.0.2.1 and port 25\"; CLEAR for none."`
+	Filter string `json:"filter" arg:",assisted" group:"first" help:"A tcpdump filter such as \"host 192.0.2.1 and port 25\"; CLEAR for none."`
 
 	Limits Limits `json:"limits"`
 
@@ -27,7 +27,7 @@ type Options struct {
 
 	// SnapLength is how many bytes of each packet are kept, 0 to MaxSnapLength; 0 keeps all.
 	// HeadersOnly keeps only the headers, whatever their length.
-	SnapLength  int  `json:"snapLength" arg:"" alias:"snaplen" min:"0" max:"262144" help:"Bytes kept of each packet; 0 keeps all."`
+	SnapLength  int  `json:"snapLength" arg:"" label:"Snap length" alias:"snaplen" min:"0" max:"262144" help:"Bytes kept of each packet; 0 keeps all."`
 	HeadersOnly bool `json:"headersOnly" arg:"" help:"Keep only the headers of packets, whatever their length."`
 
 	Direction Traffic `json:"direction" arg:"" choices:"in|out|both" help:"Which way packets must go, seen from this machine."`
@@ -36,11 +36,11 @@ type Options struct {
 	Promiscuous bool `json:"promiscuous" arg:"" help:"Capture packets that are addressed to other machines too."`
 
 	// OnInterfaceGone is what the capture does when a named interface is removed.
-	OnInterfaceGone OnGone `json:"onInterfaceGone" arg:"" alias:"gone" choices:"end|wait" help:"What to do when a named interface is removed: end, or wait for it."`
+	OnInterfaceGone OnGone `json:"onInterfaceGone" arg:"" group:"expert" alias:"gone" choices:"end|wait" help:"What to do when a named interface is removed: end, or wait for it."`
 
 	// Format is the format of the file; if it is empty, Spec.FileFormat decides.
 	Format    Format    `json:"format" arg:"" choices:"pcap|pcapng" help:"File format; pcap for one interface, pcapng for several, if not given."`
-	Precision Precision `json:"timePrecision" arg:"" alias:"precision" choices:"nanosecond|microsecond" help:"Unit of the time stamps in files."`
+	Precision Precision `json:"timePrecision" arg:"" group:"expert" alias:"precision" choices:"nanosecond|microsecond" help:"Unit of the time stamps in files."`
 
 	Mode     Mode     `json:"mode" arg:"" choices:"single|circular|ring|append" help:"One file; the last of it in ten parts; file after file; or go on in the last file of the capture named."`
 	Rotation Rotation `json:"rotation"`
@@ -54,15 +54,15 @@ type Options struct {
 	// RingBytes is the memory, in bytes, where the kernel keeps packets until they are read; 0
 	// leaves it to the appliance. Rings is the number of rings over which the packets of an
 	// interface are spread, one for each CPU that receives them; 0 is one.
-	RingBytes int64 `json:"ringBytes" arg:",size,zero" alias:"ring=MB" min:"2097152" help:"Memory for packets that wait to be read, such as 64MB; 0 has it chosen from what is free."`
-	Rings     int   `json:"rings" arg:",zero" min:"1" max:"64" help:"Over how many rings an interface is spread, when one CPU cannot fill or read it."`
+	RingBytes int64 `json:"ringBytes" arg:",size,zero" label:"Ring memory" group:"expert" alias:"ring=MB" min:"2097152" help:"Memory for packets that wait to be read, such as 64MB; 0 has it chosen from what is free."`
+	Rings     int   `json:"rings" arg:",zero" group:"expert" min:"1" max:"64" help:"Over how many rings an interface is spread, when one CPU cannot fill or read it."`
 
 	// CPUs are the CPUs that the capture may run on; none leaves it to the kernel.
-	CPUs []int `json:"cpus" arg:"" help:"Numbers of the CPUs that the capture may run on, separated by commas; all, if not given."`
+	CPUs []int `json:"cpus" arg:"" label:"CPUs" group:"expert" help:"Numbers of the CPUs that the capture may run on, separated by commas; all, if not given."`
 
 	// Comment and CaseNumber are written into pcapng files; pcap has no place for them.
 	Comment    string `json:"comment" arg:"" help:"A line of text for the file, which is pcapng then."`
-	CaseNumber string `json:"caseNumber" arg:"" alias:"case" help:"A case number for the file, which is pcapng then."`
+	CaseNumber string `json:"caseNumber" arg:"" label:"Case number" alias:"case" help:"A case number for the file, which is pcapng then."`
 }
 
 // Limits end a capture; the first that is met wins.
@@ -71,8 +71,8 @@ type Options struct {
 // 0 in the others is no limit. In the mode Circular SizeBytes is not a limit but how much is kept.
 // In the mode Ring it counts all files together, with those that were deleted.
 type Limits struct {
-	SizeBytes       int64 `json:"sizeBytes" arg:",size,unlimited" alias:"size=MB" min:"4096" help:"A capture ends at this file size, such as 200MB; unlimited still ends before the disk is full."`
-	DurationSeconds int64 `json:"durationSeconds" arg:",seconds,unlimited,zero" alias:"duration" min:"1" max:"31536000" help:"A capture ends after this time, such as 60s or 5m."`
+	SizeBytes       int64 `json:"sizeBytes" arg:",size,unlimited" group:"first" alias:"size=MB" min:"4096" help:"A capture ends at this file size, such as 200MB; unlimited still ends before the disk is full."`
+	DurationSeconds int64 `json:"durationSeconds" arg:",seconds,unlimited,zero" group:"first" alias:"duration" min:"1" max:"31536000" help:"A capture ends after this time, such as 60s or 5m."`
 	Packets         int64 `json:"packets" arg:",unlimited,zero" alias:"count" min:"1" help:"A capture ends after this many packets that match the filter."`
 	Files           int64 `json:"files" arg:",unlimited,zero" min:"1" help:"A capture ends after this many files."`
 }
@@ -82,8 +82,8 @@ type Limits struct {
 // oldest is deleted; 0 keeps all. While the disk is slow there are more files: up to 2*KeepFiles+3,
 // or WaitingBytes more if that is more. The same holds for the mode Circular.
 type Rotation struct {
-	FileBytes   int64 `json:"fileBytes" arg:",size,zero" alias:"filesize=MB" min:"1048576" help:"A ring begins its next file at this size, such as 100MB."`
-	FileSeconds int64 `json:"fileSeconds" arg:",seconds,zero" alias:"filetime" min:"1" max:"31536000" help:"A ring begins its next file after this time, such as 10m."`
+	FileBytes   int64 `json:"fileBytes" arg:",size,zero" label:"Size of each file" alias:"filesize=MB" min:"1048576" help:"A ring begins its next file at this size, such as 100MB."`
+	FileSeconds int64 `json:"fileSeconds" arg:",seconds,zero" label:"Time of each file" alias:"filetime" min:"1" max:"31536000" help:"A ring begins its next file after this time, such as 10m."`
 	KeepFiles   int64 `json:"keepFiles" arg:",zero" min:"2" max:"10000" help:"How many files of a ring are kept; the oldest goes. All, if not given."`
 }
 

@@ -19,9 +19,9 @@ type commitService interface {
 
 type commitArgs struct {
 	Comment string         `arg:"comment,positional:1" ask:"Comment describing your changes" help:"What was changed and why."`
-	Keep    *bool          `arg:"keep" ask:"Keep the current configuration for rollback?" default:"yes" help:"Keep what held before, so that rollbackconfig can bring it back."`
-	Confirm *time.Duration `arg:"confirm" unit:"m" min:"1" max:"86400" help:"Minutes until the commit is rolled back by itself, unless you commit once more; a number in JSON is seconds."`
-	Merge   *bool          `arg:"merge" ask:"Commit your changes on top of it?" default:"no" help:"Commit also where others committed, or another session of yours changed something, since you began."`
+	Keep    *bool          `arg:"keep" label:"Keep for rollback" ask:"Keep the current configuration for rollback?" default:"yes" help:"Keep what held before, so that rollbackconfig can bring it back."`
+	Confirm *time.Duration `arg:"confirm" label:"Take back unless confirmed within" group:"first" unit:"m" min:"1" max:"86400" help:"Minutes until the commit is rolled back by itself, unless you commit once more; a number in JSON is seconds."`
+	Merge   *bool          `arg:"merge" label:"On top of others' changes" ask:"Commit your changes on top of it?" default:"no" help:"Commit also where others committed, or another session of yours changed something, since you began."`
 }
 
 // commit returns the command that commits the caller's pending changes, all of them or none.

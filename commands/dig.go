@@ -28,11 +28,11 @@ type digArgs struct {
 	Server   string        `arg:"server" flag:"@" help:"Name server to ask; those of the appliance, if not given."`
 	Port     int           `arg:"port" flag:"-p" default:"53" min:"1" max:"65535" help:"Port of the name server."`
 	Source   string        `arg:"source" flag:"-b" default:"auto" help:"Interface or own address to send from; auto leaves it to the routes."`
-	TCP      bool          `arg:"tcp" flag:"+tcp" help:"Ask over TCP at once."`
-	DNSSEC   bool          `arg:"dnssec" flag:"+dnssec" help:"Ask for signatures too."`
-	CD       bool          `arg:"cdflag" flag:"+cdflag" help:"Ask the name server not to check signatures."`
-	EDNS     string        `arg:"edns" flag:"+edns=yes +noedns=no" choices:"auto|yes|no" default:"auto" help:"Ask with EDNS; auto asks again without it where it is refused or gets no answer."`
-	NSID     bool          `arg:"nsid" flag:"+nsid" help:"Ask the name server for its own name."`
+	TCP      bool          `arg:"tcp" label:"TCP" flag:"+tcp" help:"Ask over TCP at once."`
+	DNSSEC   bool          `arg:"dnssec" label:"DNSSEC" flag:"+dnssec" help:"Ask for signatures too."`
+	CD       bool          `arg:"cdflag" label:"Checking disabled" flag:"+cdflag" help:"Ask the name server not to check signatures."`
+	EDNS     string        `arg:"edns" label:"EDNS" flag:"+edns=yes +noedns=no" choices:"auto|yes|no" default:"auto" help:"Ask with EDNS; auto asks again without it where it is refused or gets no answer."`
+	NSID     bool          `arg:"nsid" label:"Name server identifier" flag:"+nsid" help:"Ask the name server for its own name."`
 	Cookie   bool          `arg:"cookie" flag:"+nocookie=no" default:"yes" help:"Send a cookie, and show the name server's."`
 	Recurse  bool          `arg:"recurse" flag:"+norecurse=no" default:"yes" help:"Let the name server ask others."`
 	Search   bool          `arg:"search" flag:"+search" help:"Look a short name up in the appliance's search list too."`

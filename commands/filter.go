@@ -52,7 +52,7 @@ type explained struct {
 
 type filterExplainArgs struct {
 	Expression string `arg:"expression,positional:1,required,assisted" ask:"Filter expression as tcpdump takes it" help:"A tcpdump filter such as \"host 192.0.2.1 and port 25\"; in a line of commands, in quotes."`
-	LinkType   string `arg:"linktype" choices:"ethernet|raw" default:"ethernet" help:"What the packets begin with."`
+	LinkType   string `arg:"linktype" label:"Link type" choices:"ethernet|raw" default:"ethernet" help:"What the packets begin with."`
 }
 
 func filterExplain(s filterService) *menu.Command {
@@ -114,13 +114,13 @@ type built struct {
 
 type filterBuildArgs struct {
 	Protocol      string `arg:"protocol" ask:"Protocol (TCP, UDP, ICMP or a number; Enter for any)" help:"TCP, UDP, ICMP or a number; several with ;, not with !."`
-	LocalAddress  string `arg:"localaddress" ask:"Local address (Enter for any of this host)" help:"Addresses of this side: single, a-b, a/len, several with ;, not with !."`
-	LocalPort     string `arg:"localport" ask:"Local port (Enter for any)" help:"Ports of this side: single, a-b, several with ;, not with !."`
-	RemoteAddress string `arg:"remoteaddress" ask:"Remote address (Enter for any)" help:"Addresses of the other side: single, a-b, a/len, several with ;, not with !."`
-	RemotePort    string `arg:"remoteport" ask:"Remote port (Enter for any)" help:"Ports of the other side: single, a-b, several with ;, not with !."`
-	EthernetType  string `arg:"ethernettype" help:"IPv4, IPv6, ARP or a number."`
-	MAC           string `arg:"ethernetaddress" alias:"mac" help:"An Ethernet address at either end."`
-	Interface     string `arg:"captureinterface" alias:"interface" help:"The interface, in captures on several."`
+	LocalAddress  string `arg:"localaddress" label:"Local address" ask:"Local address (Enter for any of this host)" help:"Addresses of this side: single, a-b, a/len, several with ;, not with !."`
+	LocalPort     string `arg:"localport" label:"Local port" ask:"Local port (Enter for any)" help:"Ports of this side: single, a-b, several with ;, not with !."`
+	RemoteAddress string `arg:"remoteaddress" label:"Remote address" ask:"Remote address (Enter for any)" help:"Addresses of the other side: single, a-b, a/len, several with ;, not with !."`
+	RemotePort    string `arg:"remoteport" label:"Remote port" ask:"Remote port (Enter for any)" help:"Ports of the other side: single, a-b, several with ;, not with !."`
+	EthernetType  string `arg:"ethernettype" label:"Ethernet type" help:"IPv4, IPv6, ARP or a number."`
+	MAC           string `arg:"ethernetaddress" label:"Ethernet address" alias:"mac" help:"An Ethernet address at either end."`
+	Interface     string `arg:"captureinterface" label:"Capture interface" alias:"interface" help:"The interface, in captures on several."`
 	Filters       string `arg:"filters" help:"Several such filters as a JSON array of objects; a packet that any of them matches is taken."`
 }
 

@@ -15,8 +15,8 @@ type passwordService interface {
 }
 
 type passwdArgs struct {
-	Old menu.Secret `arg:"old,required" ask:"Old password" help:"The password as it is."`
-	New menu.Secret `arg:"new,required" ask:"New password" help:"The new password: at least 8 characters."`
+	Old menu.Secret `arg:"old,required" label:"Present password" ask:"Old password" help:"The password as it is."`
+	New menu.Secret `arg:"new,required" label:"New password" ask:"New password" help:"The new password: at least 8 characters."`
 }
 
 // A passwdResult is a user whose password was changed, and the number of the user's other logins

@@ -19,13 +19,13 @@ type pingArgs struct {
 	Count     int           `arg:"count" flag:"-c" min:"1" max:"1000000" help:"Number of pings; without it, until Ctrl-C."`
 	Interval  time.Duration `arg:"interval" flag:"-i" default:"1s" max:"3600" help:"Time between pings, at least 10ms."`
 	Size      int           `arg:"size" flag:"-s" default:"56" min:"0" max:"65507" help:"Bytes of data in each ping."`
-	DF        bool          `arg:"df" flag:"-D" help:"Forbid routers to cut a ping into fragments."`
+	DF        bool          `arg:"df" label:"Do not fragment" flag:"-D" help:"Forbid routers to cut a ping into fragments."`
 	Fragments string        `arg:"fragments" flag:"-M" choices:"do|want|dont|probe" help:"What becomes of a ping too big for the path: do is df, want and dont let it be cut, here or by any router, probe is do against what is known of the path."`
-	TTL       int           `arg:"ttl" flag:"-m -t" default:"64" min:"1" max:"255" help:"Number of routers that a ping may pass."`
+	TTL       int           `arg:"ttl" label:"TTL" flag:"-m -t" default:"64" min:"1" max:"255" help:"Number of routers that a ping may pass."`
 	Wait      time.Duration `arg:"wait" flag:"-W" default:"2s" max:"60" help:"Time that the answer to the last ping may take, at least 10ms."`
 	Family    string        `arg:"family" flag:"-4=4 -6=6" choices:"any|4|6" default:"any" help:"Version of IP."`
 	Numeric   bool          `arg:"numeric" flag:"-n" default:"yes" help:"Show addresses without names, as it always does."`
-	MTU       bool          `arg:"mtu" help:"Search for the largest packet that reaches the host in one piece."`
+	MTU       bool          `arg:"mtu" label:"Search the path MTU" help:"Search for the largest packet that reaches the host in one piece."`
 }
 
 // A pingRecord is an event of a ping. Event says which other members are set.

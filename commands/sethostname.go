@@ -9,7 +9,7 @@ import (
 )
 
 type sethostnameArgs struct {
-	Hostname string `arg:"hostname,positional:1,required" ask:"Host name of the appliance" help:"A name such as mx1.example.com."`
+	Hostname string `arg:"hostname,positional:1,required" label:"Host name" ask:"Host name of the appliance" help:"A name such as mx1.example.com."`
 }
 
 // sethostname returns the command that changes the host name, from the next commit on. A command

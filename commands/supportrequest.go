@@ -10,7 +10,7 @@ import (
 )
 
 type supportrequestArgs struct {
-	CaseNumber  string    `arg:"casenumber,positional:1" alias:"case" ask:"Case number (Enter for none yet)" help:"Number of the case at the support."`
+	CaseNumber  string    `arg:"casenumber,positional:1" label:"Case number" alias:"case" ask:"Case number (Enter for none yet)" help:"Number of the case at the support."`
 	Contact     string    `arg:"contact,required" ask:"Contact: name, telephone or mail address" help:"Whom the support can reach."`
 	Description menu.Text `arg:"description,required" ask:"Describe the problem" help:"What is wrong, since when, and what was tried."`
 	Files       []string  `arg:"files" ask:"Captures to put into the report, names or numbers separated by commas" help:"Files of the diagnostic directory, separated by commas, or NONE."`

@@ -31,7 +31,7 @@ type catalogueService interface {
 }
 
 type tcpservicesArgs struct {
-	UDP bool `arg:"udp" default:"no" help:"Show UDP and UDP-Lite too."`
+	UDP bool `arg:"udp" label:"UDP too" default:"no" help:"Show UDP and UDP-Lite too."`
 }
 
 // A listener is a process that waits for connections or datagrams on a port.

@@ -18,7 +18,7 @@ type telnetArgs struct {
 	Source  string        `arg:"source" ask:"Please select which interface you want to telnet from." default:"auto" help:"Interface or own address to connect from; auto leaves it to the routes."`
 	Host    string        `arg:"host,positional:1,required" ask:"Enter the remote hostname or IP address." help:"Name or address of the host."`
 	Port    int           `arg:"port,positional:2" ask:"Enter the remote port." default:"25" min:"1" max:"65535" help:"Port to connect to."`
-	Say     string        `arg:"say,alone" help:"Line to say when the other side has spoken, or several with \\n between them; then it ends by itself."`
+	Say     string        `arg:"say,alone" label:"Line to send" help:"Line to say when the other side has spoken, or several with \\n between them; then it ends by itself."`
 	Family  string        `arg:"family" choices:"any|4|6" default:"any" help:"Version of IP."`
 	Timeout time.Duration `arg:"timeout" default:"10s" min:"1" max:"600" help:"Time that each address of the host may take."`
 	Wait    time.Duration `arg:"wait" default:"30s" min:"1" max:"600" help:"Time in which the other side may begin to speak, or answer; mail servers may take 5m (RFC 5321)."`

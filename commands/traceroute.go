@@ -21,10 +21,10 @@ type traceArgs struct {
 	Host     string        `arg:"host,positional:1,required" ask:"Please enter the host to which you want to trace the route." help:"Name or address of the host."`
 	Protocol string        `arg:"protocol" flag:"-P -I=icmp -T=tcp" choices:"udp|icmp|tcp" default:"udp" help:"What the probes are."`
 	Port     int           `arg:"port" flag:"-p" min:"1" max:"65535" help:"Destination port of the probes; 33434 for udp and 80 for tcp, if not given."`
-	TTL      int           `arg:"ttl" flag:"-m" default:"64" min:"1" max:"255" help:"Number of hops to look at."`
+	TTL      int           `arg:"ttl" label:"TTL" flag:"-m" default:"64" min:"1" max:"255" help:"Number of hops to look at."`
 	Probes   int           `arg:"probes" flag:"-q" default:"3" min:"1" max:"10" help:"Probes of each hop."`
 	Size     int           `arg:"size" min:"28" max:"65000" help:"Bytes of each packet with its headers; 40, with IPv6 60, if not given."`
-	DF       bool          `arg:"df" flag:"-F" help:"Forbid routers to cut a probe into fragments; the one whose next hop is too small for it says so."`
+	DF       bool          `arg:"df" label:"Do not fragment" flag:"-F" help:"Forbid routers to cut a probe into fragments; the one whose next hop is too small for it says so."`
 	Wait     time.Duration `arg:"wait" flag:"-w" default:"5s" min:"1" max:"60" help:"Time that answers may take when the host itself does not answer."`
 	Numeric  bool          `arg:"numeric" flag:"-n" help:"Do not look up the names of routers."`
 	Watch    bool          `arg:"watch" help:"Go on tracing, and show the loss and the times of each hop in place."`

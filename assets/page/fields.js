@@ -7,18 +7,6 @@ import { Field, useSoon } from './ui.js';
 import { Combobox, fromChoices } from './combobox.js';
 import { cleanLines, clean, span, title } from './values.js';
 
-/** labelOf returns the name of an argument for people. members are those of the command's records: sizeBytes tells how to split sizebytes. */
-export function labelOf(param, members = []) {
-  if (param.label) return param.label;
-  const camel = members.join(' ').match(/[A-Za-z0-9]+/g)?.find((name) => name.toLowerCase() === param.name);
-  const name = camel || param.name;
-  const unit = { size: /(?<=[a-z])Bytes$/, duration: /(?<=[a-z])Seconds$/ }[param.type];
-  return title(unit ? name.replace(unit, '') : name);
-}
-
-/** memberNames returns the names in the members of a node of the tree, those of nested objects too. */
-export const memberNames = (node) => (node.members || []).map((m) => (typeof m === 'string' ? m : m.name || ''));
-
 function bound(type, n) {
   if (type === 'duration' || type === 'time') return span(n);
   return type === 'size' ? bytes(n) : String(n);
@@ -78,8 +66,8 @@ export function kindOf(p, q) {
  * value is its text; undefined means untouched, and then the question's default is shown. set(text) is called while people
  * type, done() after a change. secret(element, twice) is told of the elements of a secret, whose text is kept nowhere else.
  */
-export function Argument({ path, param: p, question: q, members, value, given, set, done, error, secret }) {
-  const label = labelOf(p, members);
+export function Argument({ path, param: p, question: q, value, given, set, done, error, secret }) {
+  const label = p.label || title(p.name);
   const told = q?.text && q.text.includes('\n') ? q.text.slice(0, q.text.lastIndexOf('\n')).trim() : '';
   const text = value ?? (q?.default ? withUnit(q.default, q.unit) : '');
   const required = Boolean(p.required || q?.required);

@@ -1,11 +1,11 @@
 // A form for any command, made from its declaration. The appliance holds the dialogue: after each change the form asks what
 // it would ask, and takes choices, present settings and what is no longer asked from the answers.
 
-import { html, useEffect, useMemo, useRef, useState } from './vendor/preact.js';
+import { html, useEffect, useRef, useState } from './vendor/preact.js';
 import { aborted, asFailure, commandURL, Failure, post } from './api.js';
 import { useRemembered } from './state.js';
 import { confirm, errorAt, Fold, notify, Problem } from './ui.js';
-import { Argument, memberNames, valueShown, withUnit } from './fields.js';
+import { Argument, valueShown, withUnit } from './fields.js';
 import { RunOutput, useRunning } from './running.js';
 import { cleanLines, quoted } from './values.js';
 
@@ -64,7 +64,7 @@ export function lineOf(node, args) {
 const groupTitles = { more: 'More', expert: 'Expert' };
 
 /** groupOf returns where a form shows an argument: "first", or folded in "more" or "expert". */
-export const groupOf = (p) => p.group || (p.question || p.main || p.next || p.required ? 'first' : 'more');
+export const groupOf = (p) => p.group || 'first';
 
 /** useSecrets keeps the elements of secrets. Their texts are in these elements and nowhere else. */
 function useSecrets() {
@@ -105,7 +105,6 @@ export function CommandForm({ node, fixed = {}, preset = {}, only, view, onDone,
   const secrets = useSecrets();
   const element = useRef(null);
   const params = node.parameters || [];
-  const members = useMemo(() => memberNames(node), [node]);
   useEffect(() => { learnWhetherItConverses(node, setConverses); }, [node]);
 
   const answers = () => ({ ...values, ...fixed, ...Object.fromEntries(params.filter((p) => p.type === 'secret').map((p) => [p.name, secrets.read(p.name)]).filter(([, v]) => v)) });
@@ -135,8 +134,7 @@ export function CommandForm({ node, fixed = {}, preset = {}, only, view, onDone,
   };
   useEffect(() => { if (failure) element.current.querySelector('[aria-invalid="true"]')?.focus(); }, [failure]);
 
-  const argument = (p) => html`<${Argument} key=${p.name} path=${node.path} param=${p} question=${dialogue.questions.get(p.name)} members=${members}
-    value=${values[p.name]} given=${given(params, values, p)} error=${errorAt(failure, p.name)} secret=${secrets.keep}
+  const argument = (p) => html`<${Argument} key=${p.name} path=${node.path} param=${p} question=${dialogue.questions.get(p.name)} value=${values[p.name]} given=${given(params, values, p)} error=${errorAt(failure, p.name)} secret=${secrets.keep}
     set=${(text) => setValues((v) => ({ ...v, [p.name]: text }))} done=${() => setTurn((n) => n + 1)} />`;
   const of = (group) => shown.filter((p) => groupOf(p) === group);
   const general = failure && !shown.some((p) => errorAt(failure, p.name)) ? failure : !failure && elsewhere(dialogue, values) ? dialogue.failure : null;

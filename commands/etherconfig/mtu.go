@@ -97,7 +97,7 @@ func mtuTable(w io.Writer, rows []mtuRow) {
 
 type mtuEditArgs struct {
 	Interface string `arg:"interface,positional:1,required" ask:"Interface to edit" help:"Name of the interface."`
-	MTU       string `arg:"mtu,positional:2,required" ask:"New MTU, or default" help:"The largest packet in bytes; default for the machine's own."`
+	MTU       string `arg:"mtu,positional:2,required" label:"MTU" ask:"New MTU, or default" help:"The largest packet in bytes; default for the machine's own."`
 }
 
 func mtuEdit(s Services) *menu.Command {

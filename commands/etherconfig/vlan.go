@@ -89,7 +89,7 @@ func noVLANs(s Services) func(context.Context, menu.Caller) bool {
 }
 
 type vlanNewArgs struct {
-	VLAN      int    `arg:"vlan,positional:1,required" ask:"VLAN ID for the interface, such as 34" min:"1" max:"4094" help:"The number in the packets' tags, from 1 to 4094."`
+	VLAN      int    `arg:"vlan,positional:1,required" label:"VLAN ID" ask:"VLAN ID for the interface, such as 34" min:"1" max:"4094" help:"The number in the packets' tags, from 1 to 4094."`
 	Interface string `arg:"interface,positional:2,required" ask:"Ethernet interface for the VLAN" help:"The interface that carries it."`
 }
 
@@ -130,7 +130,7 @@ func freeName(d config.Document, name string) error {
 
 type vlanEditArgs struct {
 	Name      string `arg:"name,positional:1,required" ask:"VLAN to edit" help:"Name of the VLAN's interface, such as eth0.34."`
-	VLAN      int    `arg:"vlan,positional:2,required" ask:"VLAN ID for the interface" min:"1" max:"4094" help:"The number in the packets' tags, from 1 to 4094."`
+	VLAN      int    `arg:"vlan,positional:2,required" label:"VLAN ID" ask:"VLAN ID for the interface" min:"1" max:"4094" help:"The number in the packets' tags, from 1 to 4094."`
 	Interface string `arg:"interface,positional:3,required" ask:"Ethernet interface for the VLAN" help:"The interface that carries it."`
 }
 

@@ -20,7 +20,7 @@ type streamArgs struct {
 	Packets     int64          `arg:"packets" min:"1" help:"Ends after this many packets that match the filter."`
 	Count       int64          `arg:"count" min:"1" help:"The same as packets."`
 	Duration    *time.Duration `arg:"duration" min:"1" max:"31536000" help:"Ends after this time, such as 60s or 5m."`
-	SnapLength  int            `arg:"snaplength" alias:"snaplen" min:"0" max:"262144" help:"Bytes kept of each packet; 0 keeps all."`
+	SnapLength  int            `arg:"snaplength" label:"Snap length" alias:"snaplen" min:"0" max:"262144" help:"Bytes kept of each packet; 0 keeps all."`
 	Format      string         `arg:"format" choices:"pcap|pcapng" help:"Format; pcap for one interface, pcapng for several, if not given."`
 	Promiscuous bool           `arg:"promiscuous" default:"yes" help:"Show packets too that are addressed to other machines."`
 	Management  bool           `arg:"management" help:"Show the packets of management sessions too, this one among them."`

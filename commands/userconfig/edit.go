@@ -11,9 +11,9 @@ import (
 
 type editArgs struct {
 	User       string     `arg:"user,positional:1,required" ask:"User to edit" help:"Name of the account."`
-	FullName   *string    `arg:"fullname" ask:"Full name" help:"Who it is."`
-	ExpiryTime *time.Time `arg:"expirytime,after,unlimited" alias:"expires" ask:"Expires after a duration such as 7d or 12h, at a time, or unlimited" min:"60" help:"When the account ends: after a time from now such as 7d, or at a date and time; unlimited for never."`
-	Payload    *bool      `arg:"payload" ask:"May this support account see packet contents?" help:"A support account may capture and read packet contents."`
+	FullName   *string    `arg:"fullname" label:"Full name" ask:"Full name" help:"Who it is."`
+	ExpiryTime *time.Time `arg:"expirytime,after,unlimited" label:"Expires" alias:"expires" ask:"Expires after a duration such as 7d or 12h, at a time, or unlimited" min:"60" help:"When the account ends: after a time from now such as 7d, or at a date and time; unlimited for never."`
+	Payload    *bool      `arg:"payload" label:"Packet contents" ask:"May this support account see packet contents?" help:"A support account may capture and read packet contents."`
 }
 
 func editCommand(s Services) *menu.Command {

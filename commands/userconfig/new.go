@@ -11,10 +11,10 @@ import (
 
 type newArgs struct {
 	User       string      `arg:"user,positional:1,required" ask:"User name" help:"Name of the account, of lower-case letters, digits, dots, hyphens and underscores."`
-	FullName   string      `arg:"fullname" ask:"Full name" help:"Who it is."`
+	FullName   string      `arg:"fullname" label:"Full name" ask:"Full name" help:"Who it is."`
 	Role       string      `arg:"role" ask:"Role" default:"operator" choices:"administrator|operator|readonly|support" help:"What the user may do."`
-	ExpiryTime *time.Time  `arg:"expirytime,after,unlimited" alias:"expires" ask:"Expires after a duration such as 7d or 12h, or at a time" min:"60" help:"When the account ends: after a time from now such as 7d, or at a date and time; unlimited for never."`
-	Payload    bool        `arg:"payload" ask:"May this support account see packet contents?" default:"no" help:"A support account may capture and read packet contents."`
+	ExpiryTime *time.Time  `arg:"expirytime,after,unlimited" label:"Expires" alias:"expires" ask:"Expires after a duration such as 7d or 12h, or at a time" min:"60" help:"When the account ends: after a time from now such as 7d, or at a date and time; unlimited for never."`
+	Payload    bool        `arg:"payload" label:"Packet contents" ask:"May this support account see packet contents?" default:"no" help:"A support account may capture and read packet contents."`
 	Password   menu.Secret `arg:"password" ask:"Password (Enter for none: public keys only)" help:"At least 8 characters; none for public keys only."`
 	Key        string      `arg:"key" help:"A public key as in authorized_keys; in a line of commands, in quotes."`
 }

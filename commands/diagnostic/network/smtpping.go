@@ -22,8 +22,8 @@ type hostService interface {
 
 type smtppingArgs struct {
 	Host    string        `arg:"host,positional:1,required" ask:"Enter the hostname or IP address of the SMTP server:" help:"Name or address of the mail server, or a domain that has one."`
-	UseMX   *bool         `arg:"usemx" ask:"The host has MX records. Would you like to test an MX host instead?" default:"yes" help:"Test a mail exchanger of the domain instead of the host of its name."`
-	MX      string        `arg:"mx" ask:"Select an MX host to test." help:"The mail exchanger to test; the preferred one, if not given."`
+	UseMX   *bool         `arg:"usemx" label:"Test an MX host" ask:"The host has MX records. Would you like to test an MX host instead?" default:"yes" help:"Test a mail exchanger of the domain instead of the host of its name."`
+	MX      string        `arg:"mx" label:"MX host" ask:"Select an MX host to test." help:"The mail exchanger to test; the preferred one, if not given."`
 	Source  string        `arg:"source" ask:"Select a network interface to use for the test." default:"auto" help:"Interface or own address to send from; auto leaves it to the routes."`
 	Message bool          `arg:"message" ask:"Do you want to type in a test message to send? If not, the connection is tested only." default:"no" help:"Send a test message; without it nothing is ever sent behind the recipient."`
 	From    string        `arg:"from" ask:"Enter the from e-mail address:" help:"Sender; without message it is named and taken back."`
@@ -31,8 +31,8 @@ type smtppingArgs struct {
 	Subject string        `arg:"subject" ask:"Enter the subject:" default:"Test" help:"Subject of the test message."`
 	Body    menu.Text     `arg:"body" ask:"Enter the body of the message one line at a time. End with a \".\" on a line by itself." help:"Text of the test message."`
 	Port    int           `arg:"port" default:"25" min:"1" max:"65535" help:"Port of the server."`
-	TLS     string        `arg:"tls" choices:"offered|always|never|wrapped" default:"offered" help:"STARTTLS when offered, always or never; wrapped is TLS from the first byte, as on port 465."`
-	Helo    string        `arg:"helo" help:"Name to greet with; the appliance's own, if not given."`
+	TLS     string        `arg:"tls" label:"TLS" choices:"offered|always|never|wrapped" default:"offered" help:"STARTTLS when offered, always or never; wrapped is TLS from the first byte, as on port 465."`
+	Helo    string        `arg:"helo" label:"HELO name" help:"Name to greet with; the appliance's own, if not given."`
 	Family  string        `arg:"family" choices:"any|4|6" default:"any" help:"Version of IP."`
 	Timeout time.Duration `arg:"timeout" default:"30s" min:"1" max:"600" help:"Time that each step may take."`
 
