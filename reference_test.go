@@ -70,6 +70,10 @@ func writeNode(b *strings.Builder, tree *menu.Menu, n menu.Node) {
 	if len(n.Members) > 0 {
 		fmt.Fprintf(b, " of `%s`", strings.Join(n.Members, ", "))
 	}
+	for i, r := range n.Resources {
+		b.WriteString([...]string{"\n- REST: ", ", "}[min(i, 1)])
+		fmt.Fprintf(b, "`%s /v1/%s`", r.Method, r.Path)
+	}
 	b.WriteString("\n\n")
 	if len(n.Params) == 0 {
 		return

@@ -32,9 +32,10 @@ type auditlogArgs struct {
 // oldest first.
 func auditlog(s auditService) *menu.Command {
 	return menu.Decl[auditlogArgs, access.Event]{
-		Name: "auditlog",
-		Help: "Show who did what, from where, with which result.",
-		Role: menu.Administrator,
+		Name:      "auditlog",
+		Help:      "Show who did what, from where, with which result.",
+		Role:      menu.Administrator,
+		Resources: []menu.Resource{{Method: "GET", Path: "audit-events", List: "events", Key: "time,session,path"}},
 		Run: func(ctx context.Context, _ menu.Caller, a auditlogArgs, out *menu.Out[access.Event]) error {
 			found := false
 			wanted := access.EventFilter{User: a.User, From: a.From, To: a.To, Path: a.Path,

@@ -23,10 +23,11 @@ type clearchangesArgs struct {
 // clearchanges returns the command that drops the caller's pending changes.
 func clearchanges(s clearService) *menu.Command {
 	return menu.Decl[clearchangesArgs, config.Change]{
-		Name:    "clearchanges",
-		Aliases: []string{"clear"},
-		Help:    "Drop your pending changes, all or of one setting.",
-		Role:    menu.Administrator,
+		Name:      "clearchanges",
+		Aliases:   []string{"clear"},
+		Help:      "Drop your pending changes, all or of one setting.",
+		Role:      menu.Administrator,
+		Resources: []menu.Resource{{Method: "DELETE", Path: "configuration/candidate", Tagged: true, Status: 204}},
 		Suggest: func(_ context.Context, caller menu.Caller, _ clearchangesArgs, name, _ string) (list []menu.Choice) {
 			for _, c := range s.Configuration(caller).Changes {
 				if name == "setting" {

@@ -32,8 +32,9 @@ func commit(s commitService) *menu.Command {
 		Details: "All of a commit holds or nothing of it. After `commit confirm 5` the changes are taken back in " +
 			"five minutes unless you commit once more: by then you have seen that the appliance can still be " +
 			"reached. That happens also when your connection is cut, or the appliance is restarted.",
-		Role:  menu.Administrator,
-		Shape: menu.Object,
+		Role:      menu.Administrator,
+		Resources: []menu.Resource{{Method: "POST", Path: "configuration/commits", Status: 201, Location: "configuration/commits/{number}"}},
+		Shape:     menu.Object,
 		Ask: func(_ context.Context, caller menu.Caller, _ commitArgs, q *menu.Question) error {
 			return askCommit(s.Configuration(caller), q)
 		},

@@ -19,11 +19,12 @@ type commitdetailArgs struct {
 // commitdetail returns the command that shows who changed what, and why.
 func commitdetail(s commitsService) *menu.Command {
 	return menu.Decl[commitdetailArgs, config.Commit]{
-		Name:  "commitdetail",
-		Help:  "Show the last commit.",
-		Role:  menu.Operator,
-		Shape: menu.Object,
-		Topic: "commits",
+		Name:      "commitdetail",
+		Help:      "Show the last commit.",
+		Role:      menu.Operator,
+		Resources: []menu.Resource{{Method: "GET", Path: "configuration/commits/{number}"}},
+		Shape:     menu.Object,
+		Topic:     "commits",
 		Run: func(_ context.Context, _ menu.Caller, a commitdetailArgs, out *menu.Out[config.Commit]) error {
 			for _, c := range s.Commits() {
 				if a.Number == nil || c.Number == *a.Number {

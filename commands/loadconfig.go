@@ -28,7 +28,8 @@ func loadconfig(s loadService) *menu.Command {
 		Help: "Load a configuration, from here or from a file.",
 		Details: "What is loaded is pending: it replaces your pending changes, and commit makes it hold. A fault is " +
 			"told with its line, and then nothing is loaded.",
-		Role: menu.Administrator,
+		Role:      menu.Administrator,
+		Resources: []menu.Resource{{Method: "PUT", Path: "configuration/candidate", Tagged: true, List: "changes", Key: "setting", Help: "Make a configuration, as text, your pending one."}},
 		Ask: func(_ context.Context, _ menu.Caller, a loadconfigArgs, q *menu.Question) error {
 			switch q.Name {
 			case "file":

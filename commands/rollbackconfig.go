@@ -27,9 +27,10 @@ type rollbackconfigArgs struct {
 // rollbackconfig returns the command that goes back to the configuration of an earlier commit.
 func rollbackconfig(s rollbackService) *menu.Command {
 	return menu.Decl[rollbackconfigArgs, config.Change]{
-		Name: "rollbackconfig",
-		Help: "Go back to the configuration of one of the last ten commits.",
-		Role: menu.Administrator,
+		Name:      "rollbackconfig",
+		Help:      "Go back to the configuration of one of the last ten commits.",
+		Role:      menu.Administrator,
+		Resources: []menu.Resource{{Method: "POST", Path: "configuration/commits/{number}/rollback", List: "changes", Key: "setting", Given: menu.Arguments{"confirm": "yes"}}},
 		Ask: func(_ context.Context, _ menu.Caller, a rollbackconfigArgs, q *menu.Question) error {
 			earlier := restorable(s.Commits())
 			if len(earlier) == 0 {

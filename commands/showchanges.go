@@ -17,10 +17,11 @@ type configurationViewer interface {
 // showchanges returns the command that shows the caller's changes that are not committed yet.
 func showchanges(s configurationViewer) *menu.Command {
 	return menu.Decl[menu.NoArgs, config.Change]{
-		Name:  "showchanges",
-		Help:  "Show your pending changes.",
-		Role:  menu.Administrator,
-		Topic: "candidate",
+		Name:      "showchanges",
+		Help:      "Show your pending changes.",
+		Role:      menu.Administrator,
+		Resources: []menu.Resource{{Method: "GET", Path: "configuration/changes", List: "changes", Key: "setting"}},
+		Topic:     "candidate",
 		Run: func(_ context.Context, caller menu.Caller, _ menu.NoArgs, out *menu.Out[config.Change]) error {
 			view := s.Configuration(caller)
 			if len(view.Underneath) > 0 {

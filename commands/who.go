@@ -19,10 +19,11 @@ type sessionService interface {
 // who returns the command that lists who is logged in, and what they run.
 func who(s sessionService) *menu.Command {
 	return menu.Decl[menu.NoArgs, access.Session]{
-		Name:  "who",
-		Help:  "List who is logged in, and what they run.",
-		Role:  menu.ReadOnly,
-		Topic: "sessions",
+		Name:      "who",
+		Help:      "List who is logged in, and what they run.",
+		Role:      menu.ReadOnly,
+		Resources: []menu.Resource{{Method: "GET", Path: "sessions", List: "sessions", Key: "session"}},
+		Topic:     "sessions",
 		Run: func(_ context.Context, _ menu.Caller, _ menu.NoArgs, out *menu.Out[access.Session]) error {
 			return out.Records(s.Sessions())
 		},

@@ -37,8 +37,9 @@ func reportNew(s reports.Service) *menu.Command {
 		Help: "Make a report: network, services, configuration and logs in one file.",
 		Details: "The file is a .tar.gz with an index.html to begin with; SFTP fetches it. What your role may not " +
 			"see is left out. It holds no secrets of the configuration.",
-		Role:  menu.Operator,
-		Shape: menu.Object,
+		Role:      menu.Operator,
+		Resources: []menu.Resource{{Method: "POST", Path: "reports", Status: 201, Location: "files/{name}"}},
+		Shape:     menu.Object,
 		Ask: func(_ context.Context, caller menu.Caller, _ reportNewArgs, q *menu.Question) error {
 			return reports.ChooseFiles(s, caller, q)
 		},
@@ -51,10 +52,11 @@ func reportNew(s reports.Service) *menu.Command {
 
 func reportList(s reports.Service) *menu.Command {
 	return menu.Decl[menu.NoArgs, access.Report]{
-		Name:  "list",
-		Help:  "List the reports.",
-		Role:  menu.ReadOnly,
-		Topic: "reports",
+		Name:      "list",
+		Help:      "List the reports.",
+		Role:      menu.ReadOnly,
+		Resources: []menu.Resource{{Method: "GET", Path: "reports", List: "reports", Key: "name"}, {Method: "GET", Path: "reports/{name}", Key: "name", Pick: true}},
+		Topic:     "reports",
 		Run: func(_ context.Context, _ menu.Caller, _ menu.NoArgs, out *menu.Out[access.Report]) error {
 			return out.Records(s.Reports())
 		},
@@ -69,10 +71,11 @@ type reportDeleteArgs struct {
 
 func reportDelete(s reports.Service) *menu.Command {
 	return menu.Decl[reportDeleteArgs, access.Report]{
-		Name:   "delete",
-		Help:   "Delete reports.",
-		Role:   menu.Operator,
-		Hidden: func(context.Context) bool { return len(s.Reports()) == 0 },
+		Name:      "delete",
+		Help:      "Delete reports.",
+		Role:      menu.Operator,
+		Resources: []menu.Resource{{Method: "DELETE", Path: "reports/{name}", Status: 204}},
+		Hidden:    func(context.Context) bool { return len(s.Reports()) == 0 },
 		Ask: func(_ context.Context, _ menu.Caller, a reportDeleteArgs, q *menu.Question) error {
 			if q.Name == "confirm" {
 				chosen, err := reportsNamed(s, a.Name)

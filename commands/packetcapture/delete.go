@@ -16,10 +16,11 @@ type deleteArgs struct {
 
 func deleteCommand(s captureService) *menu.Command {
 	return menu.Decl[deleteArgs, captures.Removed]{
-		Name:   "delete",
-		Help:   "Delete captures that have ended, with their files.",
-		Role:   menu.Operator,
-		Hidden: func(context.Context) bool { return len(captures.Ended(s.Captures())) == 0 },
+		Name:      "delete",
+		Help:      "Delete captures that have ended, with their files.",
+		Role:      menu.Operator,
+		Resources: []menu.Resource{{Method: "DELETE", Path: "captures/{name}", Status: 204}},
+		Hidden:    func(context.Context) bool { return len(captures.Ended(s.Captures())) == 0 },
 		Ask: func(_ context.Context, _ menu.Caller, a deleteArgs, q *menu.Question) error {
 			ended := captures.Ended(s.Captures())
 			if q.Name == "name" {

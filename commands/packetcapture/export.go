@@ -18,8 +18,9 @@ func exportCommand(s exportService) *menu.Command {
 		Help: "Copy a capture to a target.",
 		Details: "The appliance copies while you do something else, and tries again until it is done, also after a " +
 			"restart; exports shows how far it is.",
-		Role:   menu.Operator,
-		Hidden: func(context.Context) bool { return len(s.Targets()) == 0 },
+		Role:      menu.Operator,
+		Resources: []menu.Resource{{Method: "POST", Path: "captures/{name}/export", List: "exports", Key: "file,target"}},
+		Hidden:    func(context.Context) bool { return len(s.Targets()) == 0 },
 		Ask: func(_ context.Context, _ menu.Caller, _ exportArgs, q *menu.Question) error {
 			switch q.Name {
 			case "name":

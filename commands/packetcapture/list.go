@@ -10,11 +10,12 @@ import (
 
 func listCommand(s captureService) *menu.Command {
 	return menu.Decl[menu.NoArgs, capture.Status]{
-		Name:   "list",
-		Help:   "List all captures, those that ended too.",
-		Role:   menu.ReadOnly,
-		Topic:  "captures",
-		Hidden: func(context.Context) bool { return len(s.Captures()) == 0 },
+		Name:      "list",
+		Help:      "List all captures, those that ended too.",
+		Role:      menu.ReadOnly,
+		Resources: []menu.Resource{{Method: "GET", Path: "captures", List: "captures", Key: "name"}},
+		Topic:     "captures",
+		Hidden:    func(context.Context) bool { return len(s.Captures()) == 0 },
 		Run: func(_ context.Context, _ menu.Caller, _ menu.NoArgs, out *menu.Out[capture.Status]) error {
 			return out.Records(s.Captures())
 		},

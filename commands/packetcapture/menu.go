@@ -32,6 +32,7 @@ func Menu(s Services) *menu.Menu {
 			startCommand(s),
 			stopCommand(s),
 			statusCommand(s),
+			settingsCommand(s),
 			setupCommand(s),
 			listCommand(s),
 			deleteCommand(s),

@@ -38,8 +38,12 @@ func setupCommand(s captureService) *menu.Command {
 		Help:    "Change what captures start with.",
 		Details: "The settings hold at once, for captures to come; no commit is needed.",
 		Role:    menu.Operator,
-		Topic:   "settings",
-		Shape:   menu.Object,
+		Resources: []menu.Resource{
+			{Method: "PUT", Path: "capture-settings", Tagged: true, Help: "Change what captures start with; what is left out stays."},
+			{Method: "PATCH", Path: "capture-settings", Tagged: true},
+		},
+		Topic: "settings",
+		Shape: menu.Object,
 
 		Dialogue: setupDialogue,
 		Ask: func(_ context.Context, _ menu.Caller, a setupArgs, q *menu.Question) error {

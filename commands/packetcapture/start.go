@@ -16,8 +16,9 @@ func startCommand(s captureService) *menu.Command {
 		Details: "What is not given is taken from the settings (setup). The capture continues when you leave the " +
 			"menu or the session. While the disk is slow, a ring or circular capture has more files than it keeps: " +
 			"at most twice as many and three, or 64 MB more.",
-		Role:  menu.Operator,
-		Shape: menu.Object,
+		Role:      menu.Operator,
+		Resources: []menu.Resource{{Method: "POST", Path: "captures", Status: 201, Location: "captures/{name}"}},
+		Shape:     menu.Object,
 		Ask: func(_ context.Context, _ menu.Caller, _ capture.Request, q *menu.Question) error {
 			if q.Name == "interfaces" {
 				captures.ChooseInterfaces(q, s.CaptureInterfaces(), nil)

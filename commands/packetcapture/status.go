@@ -15,10 +15,11 @@ type statusArgs struct {
 
 func statusCommand(s captureService) *menu.Command {
 	return menu.Decl[statusArgs, capture.Status]{
-		Name:   "status",
-		Help:   "Show the captures that run, or the last one.",
-		Role:   menu.ReadOnly,
-		Hidden: func(context.Context) bool { return len(s.Captures()) == 0 },
+		Name:      "status",
+		Help:      "Show the captures that run, or the last one.",
+		Role:      menu.ReadOnly,
+		Resources: []menu.Resource{{Method: "GET", Path: "captures/{name}", Help: "Show one capture."}},
+		Hidden:    func(context.Context) bool { return len(s.Captures()) == 0 },
 		Ask: func(_ context.Context, _ menu.Caller, _ statusArgs, q *menu.Question) error {
 			captures.Choose(q, s.Captures())
 			q.Required = false

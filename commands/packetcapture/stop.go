@@ -6,6 +6,8 @@ import (
 )
 
 func stopCommand(s captureService) *menu.Command {
-	return captures.StopDecl(s, "End a capture.",
-		func(name string) string { return "Capture " + name + " stopped." }).Command()
+	decl := captures.StopDecl(s, "End a capture.",
+		func(name string) string { return "Capture " + name + " stopped." })
+	decl.Resources = []menu.Resource{{Method: "POST", Path: "captures/{name}/stop"}}
+	return decl.Command()
 }

@@ -46,8 +46,9 @@ func targetNewCommand(s exportService) *menu.Command {
 			"than it keeps, and not by retention. If the target is away or slower than the capture for too long, " +
 			"the quota or the reserve of the disk ends the capture with the reason DiskLow, and nothing is " +
 			"lost that was captured before.",
-		Role:  menu.Administrator,
-		Shape: menu.Object,
+		Role:      menu.Administrator,
+		Resources: []menu.Resource{{Method: "POST", Path: "targets", Status: 201, Location: "targets/{name}"}},
+		Shape:     menu.Object,
 		Run: func(ctx context.Context, caller menu.Caller, a targetNewArgs, out *menu.Out[capture.Target]) error {
 			t, err := s.AddTarget(ctx, caller,
 				capture.Target{Name: a.Name, URL: a.URL, HostKey: a.HostKey, Auto: a.Auto}, a.Secret)
@@ -80,10 +81,11 @@ func sayKey(s exportService, targets []capture.Target, out *menu.Out[capture.Tar
 
 func targetListCommand(s exportService) *menu.Command {
 	return menu.Decl[menu.NoArgs, capture.Target]{
-		Name:  "list",
-		Help:  "List the targets.",
-		Role:  menu.Operator,
-		Topic: "targets",
+		Name:      "list",
+		Help:      "List the targets.",
+		Role:      menu.Operator,
+		Resources: []menu.Resource{{Method: "GET", Path: "targets", List: "targets", Key: "name"}, {Method: "GET", Path: "targets/{name}", Key: "name", Pick: true}},
+		Topic:     "targets",
 		Run: func(_ context.Context, _ menu.Caller, _ menu.NoArgs, out *menu.Out[capture.Target]) error {
 			targets := s.Targets()
 			if len(targets) == 0 {
@@ -105,11 +107,12 @@ type targetDeleteArgs struct {
 
 func targetDeleteCommand(s exportService) *menu.Command {
 	return menu.Decl[targetDeleteArgs, capture.Target]{
-		Name:   "delete",
-		Help:   "Delete a target.",
-		Role:   menu.Administrator,
-		Shape:  menu.Object,
-		Hidden: func(context.Context) bool { return len(s.Targets()) == 0 },
+		Name:      "delete",
+		Help:      "Delete a target.",
+		Role:      menu.Administrator,
+		Resources: []menu.Resource{{Method: "DELETE", Path: "targets/{name}", Status: 204}},
+		Shape:     menu.Object,
+		Hidden:    func(context.Context) bool { return len(s.Targets()) == 0 },
 		Ask: func(_ context.Context, _ menu.Caller, _ targetDeleteArgs, q *menu.Question) error {
 			if q.Name == "name" {
 				chooseTarget(s, q)

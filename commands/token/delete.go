@@ -22,11 +22,12 @@ type deletedToken struct {
 
 func deleteCommand(s Services) *menu.Command {
 	return menu.Decl[deleteArgs, deletedToken]{
-		Name:    "delete",
-		Help:    "Delete a token; its connections end.",
-		Details: "An administrator may delete the tokens of all accounts.",
-		Role:    menu.ReadOnly,
-		Shape:   menu.Object,
+		Name:      "delete",
+		Help:      "Delete a token; its connections end.",
+		Details:   "An administrator may delete the tokens of all accounts.",
+		Role:      menu.ReadOnly,
+		Shape:     menu.Object,
+		Resources: []menu.Resource{{Method: "DELETE", Path: "tokens/{token}", Status: 204}},
 		Ask: func(_ context.Context, caller menu.Caller, a deleteArgs, q *menu.Question) error {
 			if q.Name == "confirm" {
 				q.Text = fmt.Sprintf("Delete the token %s?", a.Token)

@@ -28,11 +28,12 @@ type newToken struct {
 
 func newCommand(s Services, top *menu.Menu) *menu.Command {
 	return menu.Decl[newArgs, newToken]{
-		Name:    "new",
-		Help:    "Make a token for a program; it is shown this once.",
-		Details: "A program sends it to the HTTPS port as Authorization: Bearer TOKEN.",
-		Role:    menu.ReadOnly,
-		Shape:   menu.Object,
+		Name:      "new",
+		Help:      "Make a token for a program; it is shown this once.",
+		Details:   "A program sends it to the HTTPS port as Authorization: Bearer TOKEN.",
+		Role:      menu.ReadOnly,
+		Resources: []menu.Resource{{Method: "POST", Path: "tokens", Status: 201, Location: "tokens/{id}"}},
+		Shape:     menu.Object,
 		Ask: func(_ context.Context, caller menu.Caller, _ newArgs, q *menu.Question) error {
 			if q.Name == "role" {
 				askRole(caller, q)

@@ -16,10 +16,11 @@ type deleteArgs struct {
 
 func deleteCommand(s Services) *menu.Command {
 	return menu.Decl[deleteArgs, changedAccount]{
-		Name:  "delete",
-		Help:  "Remove a user; sessions of the user end.",
-		Role:  menu.Administrator,
-		Shape: menu.Object,
+		Name:      "delete",
+		Help:      "Remove a user; sessions of the user end.",
+		Role:      menu.Administrator,
+		Resources: []menu.Resource{{Method: "DELETE", Path: "accounts/{user}", Status: 204}},
+		Shape:     menu.Object,
 		Ask: func(_ context.Context, _ menu.Caller, a deleteArgs, q *menu.Question) error {
 			return askOf(s, a.User, q, func(access.Account) error {
 				q.Text = fmt.Sprintf("Delete the user %s?", a.User)

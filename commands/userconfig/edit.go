@@ -18,10 +18,11 @@ type editArgs struct {
 
 func editCommand(s Services) *menu.Command {
 	return menu.Decl[editArgs, changedAccount]{
-		Name:  "edit",
-		Help:  "Change a user's name, expiry and access to payload.",
-		Role:  menu.Administrator,
-		Shape: menu.Object,
+		Name:      "edit",
+		Help:      "Change a user's name, expiry and access to payload.",
+		Role:      menu.Administrator,
+		Resources: []menu.Resource{{Method: "PATCH", Path: "accounts/{user}"}},
+		Shape:     menu.Object,
 		Ask: func(_ context.Context, _ menu.Caller, a editArgs, q *menu.Question) error {
 			return askOf(s, a.User, q, func(account access.Account) error {
 				askEdit(account, q)

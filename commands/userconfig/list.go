@@ -9,10 +9,11 @@ import (
 
 func listCommand(s Services) *menu.Command {
 	return menu.Decl[menu.NoArgs, access.Account]{
-		Name:  "list",
-		Help:  "List the users with their last login.",
-		Role:  menu.Administrator,
-		Topic: "accounts",
+		Name:      "list",
+		Help:      "List the users with their last login.",
+		Role:      menu.Administrator,
+		Resources: []menu.Resource{{Method: "GET", Path: "accounts", List: "accounts", Key: "user"}, {Method: "GET", Path: "accounts/{user}", Key: "user", Pick: true}},
+		Topic:     "accounts",
 		Run: func(_ context.Context, _ menu.Caller, _ menu.NoArgs, out *menu.Out[access.Account]) error {
 			return out.Records(s.Accounts())
 		},

@@ -21,10 +21,11 @@ type newArgs struct {
 
 func newCommand(s Services) *menu.Command {
 	return menu.Decl[newArgs, access.Account]{
-		Name:  "new",
-		Help:  "Add a user.",
-		Role:  menu.Administrator,
-		Shape: menu.Object,
+		Name:      "new",
+		Help:      "Add a user.",
+		Role:      menu.Administrator,
+		Resources: []menu.Resource{{Method: "POST", Path: "accounts", Status: 201, Location: "accounts/{user}"}},
+		Shape:     menu.Object,
 		Ask: func(_ context.Context, _ menu.Caller, a newArgs, q *menu.Question) error {
 			support := a.Role == string(menu.Support)
 			switch q.Name {

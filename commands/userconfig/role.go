@@ -18,8 +18,9 @@ func roleCommand(s Services) *menu.Command {
 		Help: "Change what a user may do.",
 		Details: "It holds at once, in open sessions too. A user who may do less than before is logged out if a " +
 			"command or SFTP of theirs runs. A support account without an end gets one in 7 days.",
-		Role:  menu.Administrator,
-		Shape: menu.Object,
+		Role:      menu.Administrator,
+		Resources: []menu.Resource{{Method: "PUT", Path: "accounts/{user}/role"}},
+		Shape:     menu.Object,
 		Ask: func(_ context.Context, _ menu.Caller, a roleArgs, q *menu.Question) error {
 			return askOf(s, a.User, q, func(account access.Account) error {
 				askRole(q)

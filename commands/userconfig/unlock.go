@@ -16,10 +16,11 @@ type unlockArgs struct {
 
 func unlockCommand(s Services) *menu.Command {
 	return menu.Decl[unlockArgs, access.Account]{
-		Name:  "unlock",
-		Help:  "Let a user log in again who was locked after failed logins.",
-		Role:  menu.Administrator,
-		Shape: menu.Object,
+		Name:      "unlock",
+		Help:      "Let a user log in again who was locked after failed logins.",
+		Role:      menu.Administrator,
+		Resources: []menu.Resource{{Method: "POST", Path: "accounts/{user}/unlock"}},
+		Shape:     menu.Object,
 		Hidden: func(context.Context) bool {
 			return !slices.ContainsFunc(s.Accounts(), func(a access.Account) bool { return a.Locked != nil })
 		},

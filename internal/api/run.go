@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -41,16 +42,22 @@ var (
 // command returns the command of a request, with its path, if the caller may use it.
 func (s *Server) command(r *http.Request, caller menu.Caller) (*menu.Command, []string, error) {
 	path := pathOf(r)
+	c, err := s.commandAt(caller, path)
+	return c, path, err
+}
+
+// commandAt returns the command at a path, if the caller may use it.
+func (s *Server) commandAt(caller menu.Caller, path []string) (*menu.Command, error) {
 	item, err := s.find(caller, path)
 	if err != nil {
-		return nil, path, err
+		return nil, err
 	}
 	c, ok := item.(*menu.Command)
 	if !ok {
-		return nil, path, menu.Errorf(menu.NotFound, "%q is a menu, not a command", strings.Join(path, " ")).
+		return nil, menu.Errorf(menu.NotFound, "%q is a menu, not a command", strings.Join(path, " ")).
 			WithHint("Add one of its commands")
 	}
-	return c, path, nil
+	return c, nil
 }
 
 // eventOf returns the audit event of an act of the caller on the command at path.
@@ -78,13 +85,42 @@ func (s *Server) refused(caller menu.Caller, path []string, err error) error {
 	return err
 }
 
-// run runs a command and audits it, however it ends.
+// A form is how a command was asked for: by its path, or as a resource.
+type form struct {
+	// arguments reads the arguments from the request.
+	arguments func(c *menu.Command) (menu.Arguments, error)
+	// output returns what takes the output of the command with these arguments.
+	output func(c *menu.Command, args menu.Arguments) (runOutput, error)
+}
+
+// A runOutput takes the output of a run.
+type runOutput interface {
+	menu.Sink
+	// finish ends the output of a run that ended with err. If it returns an error, nothing was sent,
+	// and the caller must send it.
+	finish(err error) error
+	// stop ensures that nothing is written after the handler has returned.
+	stop()
+}
+
+// run runs the command at the path of a request.
 func (s *Server) run(w http.ResponseWriter, r *http.Request, caller menu.Caller) error {
+	return s.perform(w, r, caller, pathOf(r), form{
+		arguments: func(c *menu.Command) (menu.Arguments, error) { return argumentsOf(r, c) },
+		output: func(c *menu.Command, args menu.Arguments) (runOutput, error) {
+			return newOutput(w, r, c.ShapeOf(args)), nil
+		},
+	})
+}
+
+// perform runs a command and audits it, however it ends.
+func (s *Server) perform(w http.ResponseWriter, r *http.Request, caller menu.Caller, path []string, as form) error {
 	act := &act{server: s, began: time.Now()}
-	c, path, err := s.command(r, caller)
+	c, err := s.commandAt(caller, path)
 	word := ""
 	if err == nil {
 		// An alias is the same command in the audit log.
+		path = slices.Clone(path)
 		word, path[len(path)-1] = path[len(path)-1], c.Name
 	}
 	act.event = eventOf(caller, access.ActCommand, path)
@@ -93,7 +129,7 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request, caller menu.Caller)
 		defer done()
 		if err = changed; err == nil {
 			caller, act.event.Role = now, now.Role
-			_, _, err = s.command(r, caller)
+			_, err = s.commandAt(caller, path)
 		}
 	}
 	defer act.record()
@@ -101,7 +137,7 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request, caller menu.Caller)
 		act.event.Path = shown(act.event.Path)
 		return act.failed(err)
 	}
-	args, err := argumentsOf(r, c)
+	args, err := as.arguments(c)
 	if err != nil {
 		return act.failed(err)
 	}
@@ -109,7 +145,7 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request, caller menu.Caller)
 	caller.Word = word
 	caller.Columns, _ = strconv.Atoi(r.URL.Query().Get("columns")) // 0: the width is not bounded
 	caller.ASCII = r.URL.Query().Get("characters") == ASCII
-	return s.execute(w, r, caller, c, args, path, act)
+	return s.execute(w, r, caller, c, args, path, act, as)
 }
 
 // argumentsOf reads the arguments of a command from the body.
@@ -123,7 +159,7 @@ func argumentsOf(r *http.Request, c *menu.Command) (menu.Arguments, error) {
 
 // execute runs a command that the caller may run, with arguments that were checked.
 func (s *Server) execute(w http.ResponseWriter, r *http.Request, caller menu.Caller, c *menu.Command,
-	args menu.Arguments, path []string, act *act) error {
+	args menu.Arguments, path []string, act *act, as form) error {
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
 	one := &run{session: caller.Session, cancel: cancel, path: path, ended: ctx.Done()}
@@ -140,9 +176,14 @@ func (s *Server) execute(w http.ResponseWriter, r *http.Request, caller menu.Cal
 	defer act.tellWhenLong()()
 
 	w.Header().Set(RunHeader, id)
-	out := newOutput(w, r, c.ShapeOf(args))
+	out, err := as.output(c, args)
+	if err != nil {
+		return act.failed(err)
+	}
 	defer out.stop()
-	out.typing = typing
+	if typed, ok := out.(*output); ok {
+		typed.typing = typing
+	}
 	err = c.Run(ctx, caller, args, s.mayReadPackets(caller), out)
 	var known *menu.Error
 	switch {

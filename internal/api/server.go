@@ -94,6 +94,8 @@ func NewServer(appliance Appliance, tree *menu.Menu, log *slog.Logger) *Server {
 	mux.HandleFunc("GET /v1/problems/{type}", s.with(s.problem))
 	mux.HandleFunc("GET /v1/archive", s.with(s.archive))
 
+	s.mountResources(mux)
+
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	// A session has one connection and needs several requests on it at once: a running command and

@@ -17,8 +17,11 @@ type Resource struct {
 	// List is the name of the member that has the records, for a command that yields many: the answer
 	// is an object with them and with nextPageToken. Empty: the answer is the one record itself.
 	List string
-	// Key is the member that names a record of the list, so that a page goes on after the right one.
+	// Key is the member that names a record, so that a page of the list goes on after the right one;
+	// several members are separated by commas.
 	Key string
+	// Pick says that the last word of the path is no argument: the answer is the record with that Key.
+	Pick bool
 	// Status of success: 200 if it is 0, 201 for something new, 204 for no body.
 	Status int
 	// Location is the path of what was made, with members of the record in braces, for the status 201.
@@ -36,10 +39,19 @@ type Resource struct {
 // argumentWord is a word of a path that is an argument.
 var argumentWord = regexp.MustCompile(`\{([A-Za-z]+)\}`)
 
-// Arguments returns the names in braces of a path, in their order.
-func (r Resource) Arguments() (names []string) {
+// Words returns the names in braces of the path, in their order.
+func (r Resource) Words() (names []string) {
 	for _, found := range argumentWord.FindAllStringSubmatch(r.Path, -1) {
 		names = append(names, found[1])
+	}
+	return names
+}
+
+// Arguments returns those of Words that are arguments.
+func (r Resource) Arguments() []string {
+	names := r.Words()
+	if r.Pick {
+		return names[:len(names)-1]
 	}
 	return names
 }
@@ -64,8 +76,8 @@ func (c *Command) checked(list []Resource) []Resource {
 				fault("there is no argument %s", name)
 			}
 		}
-		if r.List != "" && (c.Shape != Table || r.Key == "") {
-			fault("a list is of a table, and has a key")
+		if (r.List != "" || r.Pick) && (c.Shape != Table || r.Key == "") || r.List != "" && r.Pick {
+			fault("a list and what is picked of it are of a table, and have a key")
 		}
 		if (r.Status == 201) != (r.Location != "") {
 			fault("the status 201 and a location go together")

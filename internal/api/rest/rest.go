@@ -1,0 +1,155 @@
+// Package rest translates between resources and commands: what a request for a resource asks of which
+// command, and what the command's records become. The resources are what the declarations of the tree
+// say (menu.Resource). Package api finds, permits, runs and audits the command, as it does for any.
+package rest
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"diagsh/internal/menu"
+)
+
+// A Route is a resource with its command.
+type Route struct {
+	menu.Resource
+	Command *menu.Command
+	Path    []string // of the command in the tree
+}
+
+// Prefix is the path of all resources.
+const Prefix = "/v1/"
+
+// Routes returns the resources of a tree, in its order.
+func Routes(tree *menu.Menu) (list []Route) {
+	tree.Walk(func(path []string, item menu.Item) {
+		if c, ok := item.(*menu.Command); ok {
+			for _, r := range c.Resources {
+				list = append(list, Route{r, c, path})
+			}
+		}
+	})
+	return list
+}
+
+// Pattern returns the route as http.ServeMux takes it.
+func (r Route) Pattern() string { return r.Method + " " + Prefix + r.Resource.Path }
+
+// hasBody reports whether the arguments come in the body.
+func (r Route) hasBody() bool { return r.Method != http.MethodGet && r.Method != http.MethodDelete }
+
+// Paged reports whether the answer is a page of a list.
+func (r Route) Paged() bool { return r.List != "" && r.Method == http.MethodGet }
+
+// Arguments returns the arguments of a request: the words of its path, those that the resource gives,
+// and either the query or the body, which is nil if there was none.
+func (r Route) Arguments(request *http.Request, body map[string]any) (menu.Arguments, error) {
+	query := request.URL.Query()
+	if r.Paged() {
+		query.Del(sizeQuery)
+		query.Del(tokenQuery)
+	}
+	object := body
+	if r.hasBody() {
+		for name := range query {
+			return nil, menu.BadArgument(menu.Bounded(name, 60), "A %s takes its arguments in the body", r.Method).
+				WithHint("Send a JSON object with Content-Type: application/json")
+		}
+	} else {
+		if len(body) > 0 {
+			return nil, menu.Errorf(menu.Usage, "A %s takes its arguments in the query, and no body", r.Method)
+		}
+		var err error
+		if object, err = r.fromQuery(query); err != nil {
+			return nil, err
+		}
+	}
+	return r.complete(request, object)
+}
+
+// complete adds the words of the path and what the resource gives.
+func (r Route) complete(request *http.Request, object map[string]any) (menu.Arguments, error) {
+	whole := make(map[string]any, len(object)+2)
+	for name, value := range object {
+		whole[name] = value
+	}
+	for _, name := range r.Resource.Arguments() {
+		word := request.PathValue(name)
+		if err := r.agree(whole, name, word); err != nil {
+			return nil, err
+		}
+		whole[name] = word
+	}
+	args, err := r.Command.FromJSON(whole)
+	if err != nil {
+		return nil, err
+	}
+	for name, value := range r.Given {
+		if _, said := args[name]; !said {
+			args[name] = value
+		}
+	}
+	if r.Method == http.MethodDelete {
+		for _, p := range r.Command.Params { // whoever says DELETE has confirmed it
+			if _, said := args[p.Name]; p.Type == "confirm" && !said {
+				args[p.Name] = "yes"
+			}
+		}
+	}
+	return args, nil
+}
+
+// agree removes from the object what names the same argument as a word of the path. It must have the
+// same value, as in what was read from there and is written back.
+func (r Route) agree(object map[string]any, name, word string) error {
+	p := r.Command.Argument(name)
+	for given, value := range object {
+		if !p.Called(given) {
+			continue
+		}
+		if value != word {
+			return menu.BadArgument(p.Name, "%s differs from the %s of the path", given, name).
+				WithHint("Leave it out, or give %s", menu.Quoted(word))
+		}
+		delete(object, given)
+	}
+	return nil
+}
+
+// fromQuery returns a query as the JSON object that it stands for: whole numbers are numbers, and an
+// argument that is a list may be given several times.
+func (r Route) fromQuery(query url.Values) (map[string]any, error) {
+	object := map[string]any{}
+	for name, values := range query {
+		p := r.Command.Argument(name)
+		switch {
+		case p != nil && p.Type == "list":
+			list := []any{}
+			for _, one := range menu.SplitList(strings.Join(values, ",")) {
+				list = append(list, one)
+			}
+			object[name] = list
+		case len(values) > 1:
+			return nil, menu.BadArgument(menu.Bounded(name, 60), "%s is given twice", menu.Quoted(name))
+		case p != nil && (p.Type == "number" || p.Type == "size" || p.Type == "duration") && whole(values[0]):
+			object[name] = json.Number(values[0])
+		default:
+			object[name] = values[0]
+		}
+	}
+	return object, nil
+}
+
+// whole reports whether a text is a whole number as JSON has it.
+func whole(text string) bool {
+	n, err := strconv.ParseInt(text, 10, 64)
+	return err == nil && strconv.FormatInt(n, 10) == text
+}
+
+// Read returns the arguments of the route that a GET of the same path would have: the words of the path.
+func (r Route) Read(request *http.Request) (menu.Arguments, error) {
+	return r.complete(request, nil)
+}

@@ -1,0 +1,126 @@
+package api
+
+import (
+	"errors"
+	"net/http"
+	"sync"
+
+	"diagsh/internal/api/rest"
+	"diagsh/internal/menu"
+	"diagsh/internal/menu/problem"
+)
+
+// mountResources mounts what the declarations of the tree say to be resources.
+func (s *Server) mountResources(mux *http.ServeMux) {
+	if s.tree == nil {
+		return
+	}
+	routes := rest.Routes(s.tree)
+	tagged := map[string]*taggedResource{}
+	for _, route := range routes {
+		if route.Tagged && route.Method == http.MethodGet {
+			tagged[route.Resource.Path] = &taggedResource{read: route}
+		}
+	}
+	for _, route := range routes {
+		of := tagged[route.Resource.Path]
+		if !route.Tagged || route.Method == http.MethodGet {
+			of = nil
+		}
+		mux.HandleFunc(route.Pattern(), s.with(s.resource(route, of)))
+	}
+}
+
+// A taggedResource is a resource that may be changed on the condition that it is as it was read.
+type taggedResource struct {
+	read rest.Route
+	mu   sync.Mutex // held while one request compares and changes it
+}
+
+// resource returns the handler of a route. of is set if requests may have conditions.
+func (s *Server) resource(route rest.Route, of *taggedResource) func(http.ResponseWriter, *http.Request, menu.Caller) error {
+	return func(w http.ResponseWriter, r *http.Request, caller menu.Caller) error {
+		if of != nil {
+			of.mu.Lock()
+			defer of.mu.Unlock()
+		}
+		return s.perform(w, r, caller, route.Path, form{
+			arguments: func(*menu.Command) (menu.Arguments, error) {
+				args, err := resourceArguments(r, route)
+				if err == nil && of != nil {
+					err = s.unchanged(r, caller, of)
+				}
+				return args, err
+			},
+			output: func(c *menu.Command, args menu.Arguments) (runOutput, error) {
+				if shape := c.ShapeOf(args); shape == menu.Stream || shape == menu.Bytes {
+					out := newOutput(w, r, shape)
+					if route.Type != "" {
+						w.Header().Set("Content-Type", route.Type)
+					}
+					return out, nil
+				}
+				var page rest.Page
+				if route.Paged() {
+					var err error
+					if page, err = route.PageOf(r, args); err != nil {
+						return nil, err
+					}
+				}
+				return &answer{Answer: route.Answer(page, route.Picked(r)), w: w, r: r}, nil
+			},
+		})
+	}
+}
+
+// resourceArguments reads the arguments of a request for a resource.
+func resourceArguments(r *http.Request, route rest.Route) (menu.Arguments, error) {
+	body := map[string]any{}
+	if err := readJSON(r, &body); err != nil {
+		return nil, err
+	}
+	return route.Arguments(r, body)
+}
+
+// unchanged returns the refusal of a request whose If-Match does not name the resource as it is now.
+func (s *Server) unchanged(r *http.Request, caller menu.Caller, of *taggedResource) error {
+	want := r.Header.Get("If-Match")
+	if want == "" {
+		return nil
+	}
+	args, err := of.read.Read(r)
+	if err != nil {
+		return err
+	}
+	now := of.read.Answer(rest.Page{}, of.read.Picked(r))
+	if _, err := s.RunWithin(r.Context(), caller, of.read.Path, args, now); err != nil {
+		if e, ok := errors.AsType[*menu.Error](err); !ok || e.Code != menu.NotFound {
+			return err
+		}
+	}
+	body, err := now.Body()
+	if err != nil {
+		return err
+	}
+	if body == nil || !rest.Matches(want, rest.Tag(body)) {
+		return problem.Changed.Errorf("It is not what If-Match says: it was changed since it was read").
+			WithHint("Read it again, and decide anew")
+	}
+	return nil
+}
+
+// An answer is a rest.Answer to a request.
+type answer struct {
+	*rest.Answer
+	w http.ResponseWriter
+	r *http.Request
+}
+
+func (a *answer) finish(err error) error {
+	if err != nil {
+		return err
+	}
+	return a.Send(a.w, a.r)
+}
+
+func (a *answer) stop() {}

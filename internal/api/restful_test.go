@@ -1,0 +1,257 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"diagsh/internal/access"
+	"diagsh/internal/menu"
+)
+
+type thing struct {
+	Name string   `json:"name"`
+	Size int64    `json:"sizeBytes"`
+	Tags []string `json:"tags"`
+}
+
+type thingArgs struct {
+	Name string    `json:"name" arg:"name,positional:1,required" help:"Its name."`
+	Size menu.Size `json:"sizeBytes" arg:"" unit:"MB" help:"Its size."`
+	Tags []string  `json:"tags" arg:"" help:"Its tags."`
+}
+
+type thingDelete struct {
+	Name    string       `arg:"name,positional:1,required" help:"Its name."`
+	Confirm menu.Confirm `arg:"confirm" help:"Say yes."`
+}
+
+type thingFilter struct {
+	Least menu.Size `json:"leastBytes" arg:"" unit:"MB" help:"At least so large."`
+}
+
+// things is a tree of one noun: a list of things that can be made, read, changed and deleted.
+type things struct{ list []thing }
+
+func (s *things) find(name string) (int, error) {
+	i := slices.IndexFunc(s.list, func(t thing) bool { return t.Name == name })
+	if i < 0 {
+		return i, menu.Errorf(menu.NotFound, "There is no thing %q", name)
+	}
+	return i, nil
+}
+
+func (s *things) tree() *menu.Menu {
+	text := func(w io.Writer, t thing) { fmt.Fprintln(w, t.Name) }
+	return &menu.Menu{Items: []menu.Item{
+		menu.Decl[thingFilter, thing]{Name: "list", Help: "List.", Role: menu.ReadOnly, Text: text,
+			Resources: []menu.Resource{{Method: "GET", Path: "things", List: "things", Key: "name"},
+				{Method: "GET", Path: "picked/{thing}", Key: "name", Pick: true}},
+			Run: func(_ context.Context, _ menu.Caller, a thingFilter, out *menu.Out[thing]) error {
+				for _, t := range s.list {
+					if t.Size >= int64(a.Least) {
+						out.Record(t)
+					}
+				}
+				return nil
+			}}.Command(),
+		menu.Decl[thingArgs, thing]{Name: "new", Help: "Make.", Role: menu.Operator, Shape: menu.Object, Text: text,
+			Resources: []menu.Resource{{Method: "POST", Path: "things", Status: 201, Location: "things/{name}"}},
+			Run: func(_ context.Context, _ menu.Caller, a thingArgs, out *menu.Out[thing]) error {
+				s.list = append(s.list, thing{a.Name, int64(a.Size), a.Tags})
+				return out.Record(s.list[len(s.list)-1])
+			}}.Command(),
+		menu.Decl[thingDelete, thing]{Name: "delete", Help: "Delete.", Role: menu.Operator, Text: text,
+			Resources: []menu.Resource{{Method: "DELETE", Path: "things/{name}", Status: 204, Tagged: true}},
+			Run: func(_ context.Context, _ menu.Caller, a thingDelete, out *menu.Out[thing]) error {
+				i, err := s.find(a.Name)
+				if err == nil {
+					s.list = slices.Delete(s.list, i, i+1)
+				}
+				return err
+			}}.Command(),
+		menu.Decl[struct {
+			Name string `arg:"name,positional:1,required" help:"Its name."`
+		}, thing]{Name: "status", Help: "Show.", Role: menu.ReadOnly, Shape: menu.Object, Text: text,
+			Resources: []menu.Resource{{Method: "GET", Path: "things/{name}", Tagged: true}},
+			Run: func(_ context.Context, _ menu.Caller, a struct {
+				Name string `arg:"name,positional:1,required" help:"Its name."`
+			}, out *menu.Out[thing]) error {
+				i, err := s.find(a.Name)
+				if err == nil {
+					err = out.Record(s.list[i])
+				}
+				return err
+			}}.Command(),
+		menu.Decl[thingArgs, thing]{Name: "edit", Help: "Change.", Role: menu.Operator, Shape: menu.Object, Text: text,
+			Resources: []menu.Resource{{Method: "PUT", Path: "things/{name}", Tagged: true}},
+			Run: func(_ context.Context, _ menu.Caller, a thingArgs, out *menu.Out[thing]) error {
+				i, err := s.find(a.Name)
+				if err == nil {
+					s.list[i] = thing{a.Name, int64(a.Size), a.Tags}
+					err = out.Record(s.list[i])
+				}
+				return err
+			}}.Command(),
+	}}
+}
+
+// serveThings starts a boundary around things, and returns a function that sends it a request.
+func serveThings(t *testing.T, s *things) (*fakeAppliance, func(method, resource, body string, headers ...string) (*http.Response, string)) {
+	t.Helper()
+	d := newFake(t)
+	server := NewServer(d, s.tree(), slog.New(slog.DiscardHandler))
+	path := filepath.Join(t.TempDir(), "api.sock")
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- server.Serve(l) }()
+	t.Cleanup(func() { server.Close(); <-done })
+	return d, func(method, resource, body string, headers ...string) (*http.Response, string) {
+		t.Helper()
+		request, err := http.NewRequestWithContext(t.Context(), method, "http://appliance/v1/"+resource, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := 0; i < len(headers); i += 2 {
+			request.Header.Set(headers[i], headers[i+1])
+		}
+		response, err := socketClient(path).Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		text, err := io.ReadAll(response.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return response, string(text)
+	}
+}
+
+// A resource is its command: same arguments, roles and audit; the answers are those of REST.
+func TestResources(t *testing.T) {
+	s := &things{}
+	d, ask := serveThings(t, s)
+	for _, c := range []struct {
+		user, method, resource, body string
+		status                       int
+		answer                       string
+	}{
+		{"ro", "GET", "things", "", 200, `{"things":[],` + "\n" + `"nextPageToken":""}` + "\n"},
+		{"ro", "POST", "things", `{"name":"a"}`, 403, `"kind":"denied"`},
+		{"op", "POST", "things", `{"name":"a b","sizeBytes":1048576,"tags":["x","y"]}`, 201, `{"name":"a b","sizeBytes":1048576,"tags":["x","y"]}` + "\n"},
+		{"op", "POST", "things", `{"sizeBytes":"2MB"}`, 400, `"argument":"name"`},
+		{"op", "POST", "things", `{"name":"c","nosuch":1}`, 400, `"argument":"nosuch"`},
+		{"op", "POST", "things?name=c", ``, 400, `takes its arguments in the body`},
+		{"ro", "GET", "things/a%20b", "", 200, `{"name":"a b",`},
+		{"ro", "GET", "things/nosuch", "", 404, `"kind":"notFound"`},
+		{"ro", "GET", "picked/a%20b", "", 200, `{"name":"a b",`},
+		{"ro", "GET", "picked/nosuch", "", 404, `There is no \"nosuch\"`},
+		// A whole number is bytes, as in JSON; a text has the unit of a line.
+		{"ro", "GET", "things?leastBytes=1048577", "", 200, `{"things":[],`},
+		{"ro", "GET", "things?leastBytes=1MB", "", 200, `{"name":"a b",`},
+		{"ro", "GET", "things?nosuch=1", "", 400, `"argument":"nosuch"`},
+		{"ro", "GET", "things?leastBytes=1&leastBytes=2", "", 400, `given twice`},
+		{"ro", "GET", "things", "{\"leastBytes\":1}", 400, `no body`},
+		{"ro", "GET", "things?pageSize=1001", "", 400, `from 1 to 1000`},
+		{"ro", "GET", "things?pageToken=zzz", "", 400, `none of this appliance`},
+		// What was read can be written back, with the name that is in the path too.
+		{"op", "PUT", "things/a%20b", `{"name":"a b","sizeBytes":5,"tags":[]}`, 200, `{"name":"a b","sizeBytes":5,`},
+		{"op", "PUT", "things/a%20b", `{"name":"other","sizeBytes":5}`, 400, `differs from the name of the path`},
+		{"ro", "DELETE", "things/a%20b", "", 403, `"kind":"denied"`},
+		{"op", "DELETE", "things/a%20b?confirm=no", "", 422, `not confirmed`},
+		{"op", "DELETE", "things/a%20b", "", 204, ``},
+		{"op", "DELETE", "things/a%20b", "", 404, `"instance":"/v1/runs/`},
+		{"op", "PATCH", "things/a", "", 405, `"type":"/v1/problems/method"`},
+	} {
+		d.as(c.user)
+		response, body := ask(c.method, c.resource, c.body)
+		if response.StatusCode != c.status || !strings.Contains(body, c.answer) {
+			t.Errorf("%s: %s %s %s: %d %q; want %d %q", c.user, c.method, c.resource, c.body, response.StatusCode, body, c.status, c.answer)
+		}
+		if c.status == 201 && response.Header.Get("Location") != "/v1/things/a%20b" {
+			t.Errorf("the location is %q", response.Header.Get("Location"))
+		}
+		e := d.last()
+		if c.status == 403 && (e.Act != access.ActRefused || e.User != "ro" || e.Path != "new" && e.Path != "delete") {
+			t.Errorf("%s %s: the audit log has %+v", c.method, c.resource, e)
+		}
+		if c.status == 201 && (e.Act != access.ActCommand || e.Path != "new" || e.Arguments["name"] != "a b") {
+			t.Errorf("the audit log has %+v", e)
+		}
+	}
+}
+
+// A list comes in pages: none of its records twice, none left out, also if some are deleted or added
+// meanwhile. A token is of its list alone.
+func TestPages(t *testing.T) {
+	s := &things{}
+	for i := range 5 {
+		s.list = append(s.list, thing{Name: fmt.Sprint(i), Size: int64(i)})
+	}
+	_, ask := serveThings(t, s)
+	page := func(query string) (names, next string) {
+		t.Helper()
+		response, body := ask("GET", "things?pageSize=2"+query, "")
+		var list struct {
+			Things []thing
+			Next   string `json:"nextPageToken"`
+		}
+		if err := json.Unmarshal([]byte(body), &list); err != nil || response.StatusCode != 200 {
+			t.Fatalf("%d %s", response.StatusCode, body)
+		}
+		for _, one := range list.Things {
+			names += one.Name
+		}
+		return names, list.Next
+	}
+	first, next := page("")
+	s.list = append([]thing{{Name: "new"}}, s.list...) // before what was read
+	second, next2 := page("&pageToken=" + next)
+	s.list = slices.Delete(s.list, 4, 5) // the last one that was read
+	third, end := page("&pageToken=" + next2)
+	if first != "01" || second != "23" || third != "4" || end != "" {
+		t.Errorf("the pages are %q %q %q, and then %q", first, second, third, end)
+	}
+	if response, body := ask("GET", "things?pageSize=2&leastBytes=1&pageToken="+next, ""); response.StatusCode != 400 ||
+		!strings.Contains(body, "belongs to another list") {
+		t.Errorf("%d %s", response.StatusCode, body)
+	}
+}
+
+// A change on the condition that nothing has changed is refused if something has.
+func TestConditions(t *testing.T) {
+	s := &things{list: []thing{{Name: "a", Size: 1}}}
+	_, ask := serveThings(t, s)
+	read, _ := ask("GET", "things/a", "")
+	tag := read.Header.Get("ETag")
+	if again, _ := ask("GET", "things/a", "", "If-None-Match", tag); tag == "" || again.StatusCode != 304 {
+		t.Errorf("tag %q: %d", tag, again.StatusCode)
+	}
+	if response, body := ask("PUT", "things/a", `{"sizeBytes":2}`, "If-Match", tag); response.StatusCode != 200 {
+		t.Errorf("%d %s", response.StatusCode, body)
+	}
+	for _, method := range []string{"PUT", "DELETE"} {
+		if response, body := ask(method, "things/a", "", "If-Match", tag); response.StatusCode != 412 ||
+			!strings.Contains(body, `"type":"/v1/problems/changed"`) || len(s.list) != 1 || s.list[0].Size != 2 {
+			t.Errorf("%s: %d %s; there is %v", method, response.StatusCode, body, s.list)
+		}
+	}
+	if response, _ := ask("DELETE", "things/nosuch", "", "If-Match", "*"); response.StatusCode != 412 {
+		t.Errorf("what is not there matches: %d", response.StatusCode)
+	}
+	if response, _ := ask("DELETE", "things/a", "", "If-Match", `"other", *`); response.StatusCode != 204 {
+		t.Errorf("%d", response.StatusCode)
+	}
+}
