@@ -2,7 +2,7 @@
 
 import { html, render, Component, useEffect, useRef, useState } from './vendor/preact.js';
 import { get, onSignedOut, remove } from './api.js';
-import { connection } from './events.js';
+import { connection, hush } from './events.js';
 import { zone } from './format.js';
 import { useRoute } from './router.js';
 import { forget, readTree, session, useAllowed, useStore } from './state.js';
@@ -72,6 +72,7 @@ function useOffered() {
 }
 
 async function signOut() {
+  hush();
   try { await remove('/v1/login'); } catch (err) { notifyFailure(err); return; }
   forget();
   session.set(false);
@@ -116,7 +117,7 @@ function Signed({ who }) {
     <${Waiting} />
     <main id="main"><${View} /></main>
     <footer><span>${who.product}</span><span class="quiet">${who.welcome}</span></footer>
-    <${SessionEnd} who=${who} /><${Questions} />`;
+    <${SessionEnd} /><${Questions} />`;
 }
 
 async function learnWho() {

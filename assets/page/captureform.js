@@ -187,7 +187,11 @@ function Form({ command, action, start, present, filter, onDone }) {
   const [failure, setFailure] = useState(null);
   const [busy, setBusy] = useState(false);
   const form = useRef(null);
-  const set = (name) => (value) => setValues((all) => ({ ...all, [name]: value }));
+  // What was refused is no longer said of a field that has changed since.
+  const set = (name) => (value) => {
+    setValues((all) => ({ ...all, [name]: value }));
+    if (errorAt(failure, name)) setFailure(null);
+  };
   const submit = async (e) => {
     e.preventDefault();
     setBusy(true);

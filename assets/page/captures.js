@@ -5,13 +5,20 @@ import { ended, reason, useCaptures, useFiles } from './capturedata.js';
 import { CaptureDetails } from './capture.js';
 import { Files } from './files.js';
 import { bytes, count, duration, useMoment } from './format.js';
+import { Packets } from './packets.js';
+import { Talkers } from './packettalkers.js';
 import { address } from './router.js';
 import { useAllowed } from './state.js';
 import { html, Loading, Problem, Table, useNow } from './ui.js';
 
+/** The views of a capture's packets. */
+const below = { packets: Packets, talkers: Talkers };
+
 /** Captures is the view #/captures, and all below it. */
 export default function Captures({ parts, query }) {
-  if (parts.length > 0) return html`<${CaptureDetails} name=${parts[0]} parts=${parts.slice(1)} query=${query} />`;
+  const Below = below[parts[1]];
+  if (Below) return html`<${Below} key=${`${parts[0]} ${parts[1]}`} name=${parts[0]} parts=${parts.slice(2)} query=${query} />`;
+  if (parts.length > 0) return html`<${CaptureDetails} name=${parts[0]} />`;
   return html`<${Overview} />`;
 }
 
@@ -71,7 +78,7 @@ function ActiveCapture({ capture: c }) {
     <div class="head"><h3><a href=${address(['captures', c.name])}>${c.name}</a> <span class=${`badge ${running ? 'good' : ''}`}>${running ? 'Running' : 'Planned'}</span></h3>
       <div class="row">
         ${running && allowed('packetcapture show') && html`<a class="button" href=${address(['captures', c.name, 'packets'])}>Packets</a>`}
-        ${allowed('packetcapture stop') && html`<button type="button" onClick=${() => stop(c.name)} aria-label=${`Stop capture ${c.name}`}>${running ? 'Stop Capture' : 'Cancel'}</button>`}
+        ${allowed('packetcapture stop') && html`<button type="button" onClick=${() => stop(c.name)} aria-label=${`${running ? 'Stop' : 'Cancel'} capture ${c.name}`}>${running ? 'Stop Capture' : 'Cancel'}</button>`}
       </div></div>
     ${running ? html`<dl class="facts">
       ${fact('Packets', count(c.packetsWritten), 'big packets')}

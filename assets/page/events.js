@@ -79,6 +79,12 @@ async function keepListening(signal) {
   }
 }
 
+/** hush ends the stream, until something changes whether it is wanted: before the session that it belongs to ends. */
+export function hush() {
+  running?.abort();
+  running = null;
+}
+
 function decide() {
   const wanted = Boolean(session.value) && !document.hidden;
   if (wanted && !running) {

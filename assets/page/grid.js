@@ -43,7 +43,7 @@ export function Grid({ label, columns, length, row, selected, onSelect, onOpen, 
   const how = layout(length, window.height);
 
   useLayoutEffect(() => {
-    const observer = new ResizeObserver(() => setWindow((w) => ({ ...w, height: body.current.clientHeight })));
+    const observer = new ResizeObserver(() => setWindow((w) => ({ ...w, height: Math.max(rowHeight, body.current.clientHeight - rowHeight) })));
     observer.observe(body.current);
     return () => observer.disconnect();
   }, []);
@@ -103,13 +103,11 @@ export function Grid({ label, columns, length, row, selected, onSelect, onOpen, 
       ${columns.map((c) => html`<span key=${c.name} role="gridcell" class=${c.number ? 'number' : undefined}>${data ? c.cell(data) : c === columns[0] ? '…' : ''}</span>`)}</div>`);
   }
   const active = selected >= from && selected < to ? `${id}-${selected}` : undefined;
-  return html`<div class="grid-scroll">
-    <div class="grid" role="grid" aria-label=${label} aria-rowcount=${length + 1} aria-colcount=${columns.length} tabindex="0" aria-activedescendant=${active} onKeyDown=${key}>
-      <div class="grid-row grid-head" role="row" aria-rowindex="1" style=${{ gridTemplateColumns: template }}>
-        ${columns.map((c) => html`<span key=${c.name} role="columnheader" class=${c.number ? 'number' : undefined}>${c.title}</span>`)}</div>
-      <div class="grid-body" role="rowgroup" ref=${body} onScroll=${scrolled}>
-        <div class="grid-spacer" role="presentation" style=${{ height: `${how.height}px` }}>
-          <div class="grid-window" role="presentation" style=${{ transform: `translateY(${shift}px)` }}>${rows}</div></div>
-        ${length === 0 && html`<p class="quiet grid-empty">${empty}</p>`}
-      </div></div></div>`;
+  return html`<div class="grid" role="grid" aria-label=${label} aria-rowcount=${length + 1} aria-colcount=${columns.length} tabindex="0"
+      aria-activedescendant=${active} ref=${body} onKeyDown=${key} onScroll=${scrolled}>
+    <div class="grid-row grid-head" role="row" aria-rowindex="1" style=${{ gridTemplateColumns: template }}>
+      ${columns.map((c) => html`<span key=${c.name} role="columnheader" class=${c.number ? 'number' : undefined}>${c.title}</span>`)}</div>
+    <div class="grid-spacer" role="rowgroup" style=${{ height: `${how.height}px` }}>
+      <div class="grid-window" role="presentation" style=${{ transform: `translateY(${shift}px)` }}>${rows}</div></div>
+    ${length === 0 && empty && html`<p class="quiet grid-empty">${empty}</p>`}</div>`;
 }

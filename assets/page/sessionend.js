@@ -1,28 +1,31 @@
-// Sessions end after a time without an act of a person. The page warns before, in every tab of the session.
+// Sessions end after a time without an act of a person, and at the latest after some hours. The appliance tells before.
 
 import { useEffect, useState } from './vendor/preact.js';
 import { get, onActivity } from './api.js';
+import { useEvent } from './events.js';
 import { duration } from './format.js';
-import { useNow, Dialog, html, notifyFailure } from './ui.js';
+import { session } from './state.js';
+import { useNow, Dialog, html, notify, notifyFailure } from './ui.js';
 
-// How long before the end the warning comes, in seconds.
-const warning = 120;
-
-const tabs = 'BroadcastChannel' in window ? new BroadcastChannel('diagsh-activity') : null;
-
-/** SessionEnd warns before the session ends. It knows the last act of all tabs of this browser. */
-export function SessionEnd({ who }) {
-  const [last, setLast] = useState(Date.now());
+/** SessionEnd warns before the session ends, and takes over what changes of the caller's rights. */
+export function SessionEnd() {
+  const [end, setEnd] = useState(null); // {at, why}, null while none is near
   const now = useNow(1000);
   useEffect(() => {
-    onActivity(() => { setLast(Date.now()); tabs?.postMessage('act'); });
-    const heard = () => setLast(Date.now());
-    tabs?.addEventListener('message', heard);
-    return () => { onActivity(() => {}); tabs?.removeEventListener('message', heard); };
+    onActivity(() => setEnd((e) => (e && e.why === 'idle' ? null : e)));
+    return () => onActivity(() => {});
   }, []);
-  if (!who.idleSeconds) return null;
-  const left = who.idleSeconds - (now - last) / 1000;
-  if (left > Math.min(warning, who.idleSeconds / 2)) return null;
+  useEvent('session', (data) => {
+    if (!data) return;
+    const who = session.value;
+    if (who && JSON.stringify(data.caller) !== JSON.stringify(who.caller)) session.set({ ...who, caller: data.caller });
+    setEnd(data.secondsLeft === undefined ? null : { at: Date.now() + data.secondsLeft * 1000, why: data.why });
+  });
+  useEffect(() => {
+    if (end && end.why === 'absolute') notify(`This session ends in ${duration((end.at - Date.now()) / 1000)}, whatever is done. Captures go on.`, { kind: 'info' });
+  }, [end]);
+  if (!end || end.why !== 'idle') return null;
+  const left = (end.at - now) / 1000;
   const stay = () => get('/v1/session').catch(notifyFailure);
   return html`<${Dialog} title="Are you still there?" onClose=${stay}>
     <p>Nothing was done for a while. ${left > 0 ? `This session ends in ${duration(left)}.` : 'This session ends now.'} Captures go on.</p>

@@ -37,6 +37,8 @@ need rclone rclone
 need sshfs sshfs
 need mc mc
 need node nodejs
+need chromium chromium
+[ -e /usr/share/doc/fonts-dejavu-core ] || missing="$missing fonts-dejavu-core"
 need npm npm
 need unzip unzip
 need bsdtar libarchive-tools
@@ -80,16 +82,19 @@ unpack_mail() {
     rm -rf "$fresh"
 }
 
-# A client that is no Debian package, from npm and kept beside the others (internal/test/e2e).
+# What is no Debian package, from npm and kept beside the others: a client (internal/test/e2e), and what finds pages that not everybody can use
+# (internal/test/browser).
 node=/var/cache/diagsh-tests/node
 modules=
 [ -d "$node/node_modules/ssh2" ] || modules=ssh2@1.17.0
+[ -d "$node/node_modules/axe-core" ] || modules="$modules axe-core@4.14.1"
 install_modules() {
     [ -n "$modules" ] || return 0
     echo "Installing what the tests need from npm: $modules"
     mkdir -p "$node"
     # Without the parts that are compiled: they make it faster, and need a compiler.
-    npm install --silent --no-audit --no-fund --omit=optional --ignore-scripts --prefix "$node" "$modules"
+    # shellcheck disable=SC2086
+    npm install --silent --no-audit --no-fund --omit=optional --ignore-scripts --prefix "$node" $modules
 }
 
 if [ -z "$missing" ] && [ -z "$unpack" ] && [ -z "$modules" ]; then exit 0; fi

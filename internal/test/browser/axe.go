@@ -1,0 +1,60 @@
+package browser
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// axeFile is where internal/test/packages.sh puts axe-core.
+const axeFile = "/var/cache/diagsh-tests/node/node_modules/axe-core/axe.min.js"
+
+var axe = sync.OnceValues(func() (string, error) {
+	text, err := os.ReadFile(axeFile)
+	return string(text), err
+})
+
+// rules are the criteria of WCAG 2.2 up to AA, and axe's own advice.
+const rules = `['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']`
+
+// A violation is what axe finds wrong.
+type violation struct {
+	ID    string `json:"id"`
+	Help  string `json:"help"`
+	Nodes []struct {
+		HTML           string `json:"html"`
+		FailureSummary string `json:"failureSummary"`
+	} `json:"nodes"`
+}
+
+// Accessible checks what is shown now: axe finds nothing wrong, and nothing is wider than the
+// window, which axe does not see.
+func (p *Page) Accessible(t testing.TB, what string) {
+	t.Helper()
+	source, err := axe()
+	if err != nil {
+		t.Fatalf("%v; internal/test/packages.sh installs it", err)
+	}
+	if !Eval[bool](p, "'axe' in window") {
+		Eval[bool](p, source+"\n;true")
+	}
+	var found []violation
+	text := Eval[string](p, "axe.run(document, {runOnly: "+rules+", resultTypes: ['violations']}).then((r) => JSON.stringify(r.violations))")
+	if err := json.Unmarshal([]byte(text), &found); err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range found {
+		var places strings.Builder
+		for _, n := range v.Nodes {
+			fmt.Fprintf(&places, "\n    %s\n        %s", n.HTML, strings.ReplaceAll(n.FailureSummary, "\n", "\n        "))
+		}
+		t.Errorf("%s: %s: %s%s", what, v.ID, v.Help, places.String())
+	}
+	if wide := Eval[string](p, `document.documentElement.scrollWidth <= innerWidth ? '' : document.documentElement.scrollWidth + ' > ' + innerWidth + ': ' +
+		[...document.querySelectorAll('body *')].filter((e) => e.getBoundingClientRect().right > innerWidth + 1 && !e.closest('.scroll, .grid')).slice(0, 4).map((e) => e.outerHTML.slice(0, 120)).join('\n')`); wide != "" {
+		t.Errorf("%s: the page scrolls sideways: %s", what, wide)
+	}
+}

@@ -1,0 +1,355 @@
+// Package browser is the test bench of the page: Chromium without a window, which acts on the real
+// program. What the page's policy refuses, and every error of the page, fails the test.
+package browser
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/browser"
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
+	"github.com/chromedp/cdproto/log"
+	cdppage "github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+
+	"diagsh/internal/test/appliance"
+	"diagsh/internal/test/await"
+	"diagsh/internal/test/netnstest"
+)
+
+// A Browser is one process of Chromium, whose pages know nothing of each other.
+type Browser struct {
+	t   testing.TB
+	ctx context.Context
+}
+
+// Open starts a browser that ends with the test.
+func Open(t testing.TB) *Browser {
+	t.Helper()
+	allocator, free := chromedp.NewExecAllocator(context.Background(), append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(netnstest.Tool(t, "chromium")),
+		chromedp.NoSandbox,        // which root cannot have
+		chromedp.IgnoreCertErrors, // the appliance made its certificate itself
+		chromedp.Flag("font-render-hinting", "none"),
+	)...)
+	t.Cleanup(free)
+	ctx, end := chromedp.NewContext(allocator)
+	t.Cleanup(end)
+	if err := chromedp.Do(ctx); err != nil {
+		t.Fatal("start the browser: ", err)
+	}
+	return &Browser{t: t, ctx: ctx}
+}
+
+// A Look is how a page is shown; its zero value is light and 1280 pixels wide.
+type Look struct {
+	Dark   bool
+	Width  int64
+	Height int64
+}
+
+// A Page is a window of a person who is not signed in yet.
+type Page struct {
+	t         testing.TB
+	ctx       context.Context
+	url       string
+	downloads string
+
+	mu    sync.Mutex
+	wrong []string // what the browser complained of
+}
+
+// reportPolicy makes what the policy refuses an error of the console.
+const reportPolicy = `document.addEventListener('securitypolicyviolation', (e) =>
+	console.error('policy: ' + e.violatedDirective + ' ' + e.blockedURI + ' ' + e.sourceFile + ':' + e.lineNumber + ' ' + e.sample));`
+
+// Page opens the page of an appliance. At the end of the test nothing may have gone wrong in it.
+func (b *Browser) Page(a *appliance.Appliance, look Look) *Page {
+	b.t.Helper()
+	p := &Page{t: b.t, url: a.URL(), downloads: b.t.TempDir()}
+	ctx, end := chromedp.NewContext(b.ctx, chromedp.WithNewBrowserContext(), chromedp.WithListener(p.heard))
+	b.t.Cleanup(end)
+	p.ctx = ctx
+	p.do(chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		if _, err := cdp.Call(ctx, t, log.Enable, cdp.Empty{}); err != nil {
+			return err
+		}
+		_, err := cdp.Call(ctx, t, cdppage.AddScriptToEvaluateOnNewDocument, cdppage.AddScriptToEvaluateOnNewDocumentParams{Source: reportPolicy})
+		return err
+	}))
+	p.Look(look)
+	p.do(chromedp.Navigate(p.url + "/"))
+	b.t.Cleanup(func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if len(p.wrong) > 0 {
+			p.t.Errorf("the browser complained:\n%s", strings.Join(p.wrong, "\n"))
+		}
+	})
+	return p
+}
+
+// heard notes what the browser complains of. Answers of the appliance that are no success are not
+// faults of the page: the tests provoke them.
+func (p *Page) heard(event any) {
+	text := ""
+	switch e := event.(type) {
+	case *runtime.EventConsoleAPICalled:
+		if e.Type != runtime.ConsoleAPICalledTypeError && e.Type != runtime.ConsoleAPICalledTypeWarning {
+			return
+		}
+		for _, arg := range e.Args {
+			text += fmt.Sprint(string(arg.Value), " ", arg.Description, " ")
+		}
+	case *runtime.EventExceptionThrown:
+		text = e.ExceptionDetails.Text
+		if e.ExceptionDetails.Exception != nil {
+			text += " " + e.ExceptionDetails.Exception.Description
+		}
+	case *log.EventEntryAdded:
+		refused := e.Entry.Source == log.EntrySourceNetwork && strings.Contains(e.Entry.Text, "the server responded with a status of 4")
+		if refused || e.Entry.Level != log.EntryLevelError && e.Entry.Level != log.EntryLevelWarning {
+			return
+		}
+		text = fmt.Sprint(e.Entry.Source, ": ", e.Entry.Text, " ", e.Entry.URL)
+	default:
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.wrong = append(p.wrong, text)
+}
+
+func (p *Page) do(steps ...chromedp.Action[chromedp.Void]) {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.ctx, await.Patience)
+	defer cancel()
+	if p.ctx.Err() == nil && chromedp.FromContext(p.ctx).Target == nil {
+		ctx = p.ctx // the first act opens the tab, which ends with its context
+	}
+	if err := chromedp.Do(ctx, steps...); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// Look changes how the page is shown.
+func (p *Page) Look(look Look) {
+	p.t.Helper()
+	scheme := "light"
+	if look.Dark {
+		scheme = "dark"
+	}
+	width, height := look.Width, look.Height
+	if width == 0 {
+		width = 1280
+	}
+	if height == 0 {
+		height = 860
+	}
+	p.do(chromedp.EmulateViewport(width, height), chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := cdp.Call(ctx, t, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"}}})
+		return err
+	}))
+}
+
+// Eval returns the value of an expression of JavaScript, a promise's after it is kept.
+func Eval[T any](p *Page, expression string) T {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.ctx, await.Patience)
+	defer cancel()
+	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
+	if err != nil {
+		p.t.Fatalf("%s: %v", expression, err)
+	}
+	return v
+}
+
+// Wait returns when an expression of JavaScript holds.
+func (p *Page) Wait(what, expression string) {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.ctx, await.Patience)
+	defer cancel()
+	// Asked at each frame: the page changes by events of its own.
+	script := fmt.Sprintf("new Promise((done) => { const look = () => { (%s) ? done(true) : requestAnimationFrame(look); }; look(); })", expression)
+	if _, err := chromedp.Run(ctx, chromedp.Evaluate[bool](script, chromedp.EvalAwaitPromise)); err != nil {
+		p.t.Fatalf("waiting for %s: %v\n%s", what, err, p.Text())
+	}
+}
+
+// Text returns what is to be read on the page.
+func (p *Page) Text() string {
+	p.t.Helper()
+	text, err := chromedp.Run(p.ctx, chromedp.Evaluate[string]("document.body.innerText"))
+	if err != nil {
+		return err.Error()
+	}
+	return text
+}
+
+// WaitText returns when a text is to be read in an element.
+func (p *Page) WaitText(selector, text string) {
+	p.t.Helper()
+	p.Wait(fmt.Sprintf("%q in %s", text, selector), fmt.Sprintf("[...document.querySelectorAll(%s)].some((e) => e.innerText.includes(%s))", quote(selector), quote(text)))
+}
+
+func quote(text string) string {
+	quoted, _ := json.Marshal(text)
+	return string(quoted)
+}
+
+// Go shows the part of the page at a fragment, such as #/captures, and returns when it is there.
+func (p *Page) Go(fragment string) {
+	p.t.Helper()
+	Eval[string](p, "location.hash = "+quote(fragment))
+	p.Settled()
+}
+
+// Settled returns when the page has its heading and loads nothing more that it says.
+func (p *Page) Settled() {
+	p.t.Helper()
+	p.Wait("the page", "document.querySelector('main h1') && !document.querySelector('main .loading')")
+}
+
+// Press presses keys, one after the other: those of the package kb, or characters.
+func (p *Page) Press(keys ...string) {
+	p.t.Helper()
+	for _, key := range keys {
+		if key == kb.Enter {
+			p.do(chromedp.Func(enter))
+			continue
+		}
+		p.do(chromedp.KeyEvent(key))
+	}
+}
+
+// enter presses the key as a keyboard does: what hears it go down can keep it from sending a form.
+// chromedp sends its character as an event of its own, which nothing can keep back.
+func enter(ctx context.Context, t *chromedp.Target) error {
+	key := input.DispatchKeyEventParams{Key: "Enter", Code: "Enter", WindowsVirtualKeyCode: 13, NativeVirtualKeyCode: 13}
+	down, up := key, key
+	down.Type, down.Text, up.Type = input.DispatchKeyEventTypeKeyDown, "\r", input.DispatchKeyEventTypeKeyUp
+	if _, err := cdp.Call(ctx, t, input.DispatchKeyEvent, down); err != nil {
+		return err
+	}
+	_, err := cdp.Call(ctx, t, input.DispatchKeyEvent, up)
+	return err
+}
+
+// mostTabs is how often Tab is pressed at most on the way to an element.
+const mostTabs = 150
+
+// TabTo presses Tab until the focus is on an element that a selector means.
+func (p *Page) TabTo(selector string) {
+	p.t.Helper()
+	p.Wait(selector, "document.querySelector("+quote(selector)+")")
+	for range mostTabs {
+		if Eval[bool](p, "Boolean(document.activeElement && document.activeElement.matches("+quote(selector)+"))") {
+			return
+		}
+		p.Press(kb.Tab)
+	}
+	p.t.Fatalf("Tab does not lead to %s; the focus is on %s", selector, Eval[string](p, "document.activeElement.outerHTML.slice(0, 200)"))
+}
+
+// Type goes to a field by Tab and types into it, instead of what is there.
+func (p *Page) Type(selector, text string) {
+	p.t.Helper()
+	p.TabTo(selector)
+	p.do(chromedp.KeyEvent("a", chromedp.KeyModifiers(chromedp.ModifierCtrl)))
+	p.Press(kb.Delete, text)
+}
+
+// Choose goes to a button or link by Tab and presses Enter.
+func (p *Page) Choose(selector string) {
+	p.t.Helper()
+	p.TabTo(selector)
+	p.Press(kb.Enter)
+}
+
+// SignIn signs in by keyboard.
+func (p *Page) SignIn(user, password string) {
+	p.t.Helper()
+	p.Wait("the form to sign in", "document.querySelector('input[name=password]')")
+	p.Type("input[name=user]", user)
+	p.Type("input[name=password]", password)
+	p.Press(kb.Enter)
+}
+
+// SignedIn is Page for a user of the bench who has signed in.
+func (b *Browser) SignedIn(a *appliance.Appliance, user string, look Look) *Page {
+	b.t.Helper()
+	p := b.Page(a, look)
+	p.SignIn(user, appliance.Password(user))
+	p.WaitText(".user-menu button", user)
+	p.Settled()
+	return p
+}
+
+// Downloaded returns the file that the browser saves after do.
+func (p *Page) Downloaded(do func()) (name string, content []byte) {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.ctx, await.Patience)
+	defer cancel()
+	c := chromedp.FromContext(p.ctx)
+	if _, err := cdp.Call(ctx, c.Browser, browser.SetDownloadBehavior, browser.SetDownloadBehaviorParams{
+		Behavior: browser.SetDownloadBehaviorBehaviorAllowAndName, BrowserContextID: c.BrowserContextID, DownloadPath: p.downloads, EventsEnabled: new(true),
+	}); err != nil {
+		p.t.Fatal(err)
+	}
+	begins := chromedp.BrowserEvents(ctx, browser.DownloadWillBegin)
+	progress := chromedp.BrowserEvents(ctx, browser.DownloadProgress)
+	do()
+	id := ""
+	for e, err := range begins {
+		if err != nil {
+			p.t.Fatal("waiting for a download: ", err)
+		}
+		id, name = e.GUID, e.SuggestedFilename
+		break
+	}
+	for e, err := range progress {
+		if err == nil && e.GUID == id && e.State == browser.DownloadProgressStateCanceled {
+			err = errors.New("the browser gave it up")
+		}
+		if err != nil {
+			p.t.Fatalf("waiting for the download of %s: %v", name, err)
+		}
+		if e.GUID == id && e.State == browser.DownloadProgressStateCompleted {
+			break
+		}
+	}
+	content, err := os.ReadFile(filepath.Join(p.downloads, id))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return name, content
+}
+
+// Picture returns the page as it is seen, as PNG.
+func (p *Page) Picture() []byte {
+	p.t.Helper()
+	picture, err := chromedp.Run(p.ctx, chromedp.CaptureScreenshot())
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return picture
+}
+
+// Since returns how long ago in the page's own time its address was opened.
+func (p *Page) Since(expression string) time.Duration {
+	p.t.Helper()
+	return time.Duration(Eval[float64](p, expression) * float64(time.Millisecond))
+}
