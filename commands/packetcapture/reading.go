@@ -26,6 +26,7 @@ type liveService interface {
 	OpenLive(ctx context.Context, caller menu.Caller, request capture.Request) (*capture.Live, capture.FileHeader,
 		func() []capture.LeftOut, error)
 	WatchCapture(name string) (capture.Source, func() []capture.Interface, error)
+	CaptureHeader(name string) (capture.FileHeader, error)
 	CheckFilter(ctx context.Context, expression string) error
 	CaptureInterfaces() []capture.InterfaceInfo
 }

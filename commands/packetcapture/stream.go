@@ -2,19 +2,23 @@ package packetcapture
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"time"
 
 	"diagsh/capture"
 	"diagsh/capture/pcapfile"
+	"diagsh/capture/replay"
 	"diagsh/commands/shared/captures"
 	"diagsh/internal/menu"
 )
 
 type streamArgs struct {
 	Given       []string       `arg:"*"`
+	Name        menu.Packets   `arg:"name" help:"A running capture, whose packets are written instead of those of interfaces."`
 	Interfaces  []string       `arg:"interfaces,positional:1" alias:"interface" ask:"Interfaces, names or numbers separated by commas" help:"Names of interfaces separated by commas, or ALL."`
 	Filter      *string        `arg:"filter" help:"A tcpdump filter such as \"host 192.0.2.1 and port 25\"."`
 	Packets     int64          `arg:"packets" min:"1" help:"Ends after this many packets that match the filter."`
@@ -29,7 +33,7 @@ type streamArgs struct {
 // streamCommand returns the command for `ssh HOST 'packetcapture stream interfaces eth0' |
 // wireshark -k -i -`. Package shell converts the lines that Wireshark's sshdump sends to such
 // lines.
-func streamCommand(s liveService) *menu.Command {
+func streamCommand(s packetService) *menu.Command {
 	return menu.Decl[streamArgs, struct{}]{
 		Name: "stream",
 		Help: "Write packets to standard output as they come, for Wireshark.",
@@ -40,10 +44,20 @@ func streamCommand(s liveService) *menu.Command {
 			"of the interfaces after the last packet.",
 		Role:  menu.Operator,
 		Shape: menu.Bytes,
-		Ask: func(_ context.Context, _ menu.Caller, _ streamArgs, q *menu.Question) error {
+		Resources: []menu.Resource{
+			{Method: "GET", Path: "live.pcapng", Given: menu.Arguments{"format": "pcapng"}, Type: "application/x-pcapng",
+				Help: "Packets of interfaces as they come, for Wireshark."},
+			{Method: "GET", Path: "captures/{name}/live.pcapng", Given: menu.Arguments{"format": "pcapng"}, Type: "application/x-pcapng",
+				Help: "Packets of a running capture as they come, for Wireshark."},
+		},
+		Ask: func(_ context.Context, _ menu.Caller, a streamArgs, q *menu.Question) error {
+			q.Skip = a.Name != ""
 			return askLive(s, q)
 		},
 		Check: func(ctx context.Context, _ menu.Caller, a streamArgs, name string) error {
+			if a.Name != "" && a.Filter != nil {
+				return checkFilter(ctx, s, *a.Filter, name)
+			}
 			return checkLiveFilter(ctx, s, a.Filter, name)
 		},
 		Run: func(ctx context.Context, caller menu.Caller, a streamArgs, out *menu.Out[struct{}]) error {
@@ -53,54 +67,161 @@ func streamCommand(s liveService) *menu.Command {
 }
 
 // run writes packets to out until a bound is met, then says what became of those that matched.
-func (a streamArgs) run(ctx context.Context, s liveService, caller menu.Caller, out *menu.Out[struct{}]) error {
+func (a streamArgs) run(ctx context.Context, s packetService, caller menu.Caller, out *menu.Out[struct{}]) error {
 	most, err := howMany(a.Count, a.Packets)
 	if err != nil {
 		return err
 	}
-	source, header, unfit, err := s.OpenLive(ctx, caller, a.request())
+	from, err := a.open(ctx, s, caller)
 	if err != nil {
 		return err
 	}
-	defer source.Close()
-	told := unfit()
+	defer from.source.Close()
+	told := from.unfit()
 	out.Printf("%s", menu.Text(captures.LeftOut(told)))
-	stream, err := pcapfile.NewStream(out, header)
+	w, err := newStreamer(out, from, most)
 	if err != nil {
 		return err
 	}
-	known := len(header.Interfaces)
-	introduce := func() error { // new interfaces, before their packets
-		for ; known < len(source.Interfaces()); known++ {
-			if err := stream.AddInterface(source.Interfaces()[known]); err != nil {
-				return err
-			}
-		}
-		return nil
+	_, err = follow(ctx, from.source, bounds{duration: a.Duration, whole: true}, w.write)
+	if errors.Is(err, errEnough) {
+		err = nil
 	}
-	limits := bounds{packets: most, duration: a.Duration, whole: true}
-	written, err := follow(ctx, source, limits, func(batch []capture.Packet) error {
-		if err := introduce(); err != nil {
-			return err
-		}
-		return stream.Write(batch)
-	})
-	counters := source.Counters()
-	ending := introduce()
-	if ending == nil {
-		ending = stream.End(counters)
-	}
-	if err == nil {
+	if ending := w.end(); err == nil {
 		err = ending
 	}
-	out.Printf("%s\n", streamed(total(counters), uint64(written)))
-	out.Printf("%s", menu.Text(leftOut(source.LeftOut(), told, unfit(), header)))
+	sayLeftOut(from.chosen, out.Printf)
+	out.Printf("%s\n", streamed(total(from.source.Counters()), w.written, from.chosen != nil))
+	out.Printf("%s", menu.Text(leftOut(from.late(), told, from.unfit(), from.header)))
+	return err
+}
+
+// A tapped is where the packets of a stream come from.
+type tapped struct {
+	source  capture.Source
+	header  capture.FileHeader
+	present func() []capture.Interface // by Packet.Interface
+	unfit   func() []capture.LeftOut   // interfaces that the filter cannot be applied to
+	late    func() []capture.Interface // that appeared later and could not join
+	chosen  *replay.Filter             // filter of a capture's packets; nil: all of them
+}
+
+// open taps interfaces, or a running capture.
+func (a streamArgs) open(ctx context.Context, s packetService, caller menu.Caller) (tapped, error) {
+	if a.Name != "" {
+		return a.openCapture(ctx, s)
+	}
+	live, header, unfit, err := s.OpenLive(ctx, caller, a.request())
+	if err != nil {
+		return tapped{}, err
+	}
+	return tapped{source: live, header: header, present: live.Interfaces, unfit: unfit, late: live.LeftOut}, nil
+}
+
+// openCapture taps a running capture, whose packets come cut off and filtered as it writes them.
+func (a streamArgs) openCapture(ctx context.Context, s packetService) (from tapped, err error) {
+	if len(a.Interfaces) > 0 || a.SnapLength > 0 {
+		return from, menu.BadArgument("name", "A capture has its own interfaces, and its own length of packets").
+			WithHint("Give the name of a capture, or interfaces, and not both")
+	}
+	name := string(a.Name)
+	if from.source, from.present, err = s.WatchCapture(name); err != nil {
+		return from, err
+	}
+	from.unfit, from.late = func() []capture.LeftOut { return nil }, func() []capture.Interface { return nil }
+	from.header, err = s.CaptureHeader(name)
+	from.header.Format, from.header.Interfaces = capture.PCAPNG, from.present()
+	if a.Format != "" {
+		from.header.Format = capture.Format(a.Format)
+	}
+	if err == nil && a.Filter != nil && captures.Cleared(*a.Filter) != "" {
+		if from.chosen, err = s.MatchFilter(ctx, captures.Cleared(*a.Filter)); err == nil {
+			if fault := from.chosen.Fault(from.header.Interfaces, true); fault != nil {
+				err = cannotFilter(fault)
+			}
+		}
+	}
+	if err != nil {
+		from.source.Close()
+	}
+	return from, err
+}
+
+// A streamer writes the packets of a tapped.
+type streamer struct {
+	tapped
+	stream     *pcapfile.Stream
+	interfaces []capture.Interface // that the stream has
+	most       int64               // packets to write; 0: no limit
+	written    uint64
+	matching   []capture.Packet // of one batch
+}
+
+func newStreamer(out io.Writer, from tapped, most int64) (*streamer, error) {
+	stream, err := pcapfile.NewStream(out, from.header)
+	if errors.Is(err, capture.ErrMixedLinkTypes) {
+		err = menu.BadArgument("format", "Interfaces of different kinds do not fit into one pcap stream").
+			WithHint("Give format pcapng")
+	}
+	return &streamer{tapped: from, stream: stream, interfaces: from.header.Interfaces, most: most}, err
+}
+
+// write writes the packets of a batch that the filter matches. It returns errEnough when the last
+// one wanted is among them.
+func (w *streamer) write(batch []capture.Packet) error {
+	if err := w.introduce(); err != nil {
+		return err
+	}
+	if w.chosen != nil {
+		w.matching = w.matching[:0]
+		for n := range batch {
+			if w.chosen.Match(&batch[n], w.interfaces[batch[n].Interface]) {
+				w.matching = append(w.matching, batch[n])
+			}
+		}
+		batch = w.matching
+	}
+	if left := uint64(w.most) - w.written; w.most > 0 && uint64(len(batch)) > left {
+		batch = batch[:left]
+	}
+	w.written += uint64(len(batch))
+	if err := w.stream.Write(batch); err != nil {
+		return err
+	}
+	if w.most > 0 && w.written == uint64(w.most) {
+		return errEnough
+	}
+	return nil
+}
+
+// introduce writes new interfaces, before their packets.
+func (w *streamer) introduce() error {
+	for present := w.present(); len(w.interfaces) < len(present); {
+		next := present[len(w.interfaces)]
+		if err := w.stream.AddInterface(next); err != nil {
+			return err
+		}
+		w.interfaces = append(slices.Clone(w.interfaces), next)
+	}
+	return nil
+}
+
+// end writes the statistics, if they are known for each interface.
+func (w *streamer) end() error {
+	err := w.introduce()
+	if counters := w.source.Counters(); err == nil && len(counters) == len(w.interfaces) {
+		err = w.stream.End(counters)
+	}
 	return err
 }
 
 // streamed returns how many packets matched the filter, and what happened to them, in numbers that
-// add up.
-func streamed(c capture.Counters, written uint64) string {
+// add up. Where a filter chose among the packets of a capture, it returns how many came of it.
+func streamed(c capture.Counters, written uint64, chosen bool) string {
+	if chosen {
+		return fmt.Sprintf("%d packets written of %d of the capture, %d not seen because the reader was too slow.", written,
+			c.Received+c.Dropped, c.Dropped)
+	}
 	text := fmt.Sprintf("%d packets matched: %d written, %d dropped by the kernel", c.Received+c.Dropped,
 		written, c.Dropped)
 	if c.Dropped > 0 {

@@ -130,6 +130,27 @@ func (s *liveSource) Close() error {
 	return s.Source.Close()
 }
 
+// CaptureHeader returns what a file of the packets of a running capture begins with, without format
+// and interfaces.
+func (t *Table) CaptureHeader(name string) (capture.FileHeader, error) {
+	r, _, err := t.runningJob(name)
+	if err != nil {
+		return capture.FileHeader{}, err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	h := capture.FileHeader{SnapLength: r.Spec.SnapLength, MaxBytes: capture.Unlimited, Application: t.product, Comments: t.comments(r),
+		Start: r.Status.StartTime}
+	if h.SnapLength == 0 {
+		h.SnapLength = capture.MaxSnapLength
+	}
+	if r.filter != nil {
+		h.Filter = r.filter.expression
+	}
+	h.Machine, h.System = machine()
+	return h, nil
+}
+
 // WatchCapture returns the packets of a running capture as they are written. The function returns
 // its interfaces, which others may join.
 func (t *Table) WatchCapture(name string) (capture.Source, func() []capture.Interface, error) {
