@@ -18,6 +18,7 @@ type identified struct {
 	session   string
 	refusal   *menu.Error
 	demanding bool // bodies must be announced as JSON
+	repeats   repeats
 	once      sync.Once
 	detach    func()
 }

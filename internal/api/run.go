@@ -142,6 +142,9 @@ func (s *Server) perform(w http.ResponseWriter, r *http.Request, caller menu.Cal
 		return act.failed(err)
 	}
 	act.event.Arguments = c.Masked(args)
+	known := &identityOf(r).repeats
+	act.repeated = known.repeated(r, c, act.event.Path, args)
+	act.noted = func() { known.recorded(c, act.event.Path, args) }
 	caller.Word = word
 	caller.Columns, _ = strconv.Atoi(r.URL.Query().Get("columns")) // 0: the width is not bounded
 	caller.ASCII = r.URL.Query().Get("characters") == ASCII
@@ -206,6 +209,9 @@ type act struct {
 	server *Server
 	began  time.Time
 	event  access.Event
+
+	repeated bool   // its success needs no line
+	noted    func() // called after its success has a line, if it is not nil
 }
 
 // failed notes the failure of the act, and returns it as the caller is told it.
@@ -229,9 +235,16 @@ func (a *act) tellWhenLong() (ended func() bool) {
 
 // record writes the line of the act's end.
 func (a *act) record() {
+	succeeded := a.event.Result == "ok"
+	if a.repeated && succeeded {
+		return
+	}
 	// Rounded up: in the audit log a line without seconds is of something that takes no time.
 	a.event.Seconds = (time.Since(a.began) + time.Millisecond - 1).Truncate(time.Millisecond).Seconds()
 	a.server.appliance.Record(a.event)
+	if succeeded && a.noted != nil {
+		a.noted()
+	}
 }
 
 // begin notes a run, and returns its identifier.
