@@ -68,6 +68,10 @@ var rooms = []room{
 		why: "it keeps API tokens and their hashes; what an account may is known above it"},
 	{name: "internal/daemon/feed", imports: []string{"internal/access"},
 		why: "what a change is, the rooms that tell of it know"},
+	{name: "internal/daemon/directories",
+		imports: []string{"internal/daemon/settings", "internal/access", "internal/menu"},
+		modules: []string{modLdap, modBer, modOidc, modOauth2},
+		why:     "it asks servers who somebody is; whether that lets them in is decided above it"},
 	{name: "internal/daemon/people",
 		imports: []string{"internal/daemon/store", "internal/daemon/settings", "internal/daemon/audit",
 			"internal/daemon/tokens", "internal/loglimit", "internal/access", "internal/menu"}, modules: []string{modCrypto},
@@ -96,7 +100,7 @@ var rooms = []room{
 		why:     "what a report says, the boundary runs and opens for its caller"},
 	{name: "internal/daemon",
 		imports: []string{"internal/daemon/store", "internal/daemon/settings", "internal/daemon/audit",
-			"internal/daemon/people", "internal/daemon/commits", "internal/daemon/certificates", "internal/daemon/files",
+			"internal/daemon/directories", "internal/daemon/people", "internal/daemon/commits", "internal/daemon/certificates", "internal/daemon/files",
 			"internal/daemon/exports", "internal/daemon/captures", "internal/daemon/reports", "internal/daemon/feed",
 			"internal/api", "internal/access",
 			"internal/netconf", "internal/menu", "capture", "diag/names", "diag/services"},
@@ -130,16 +134,20 @@ var rooms = []room{
 
 // The modules that rooms name; docs/dependencies.md gives the reason for each of them.
 const (
+	modBer       = "github.com/go-asn1-ber/asn1-ber"
 	modCrypto    = "golang.org/x/crypto"
 	modDbus      = "github.com/godbus/dbus/v5"
 	modDns       = "github.com/miekg/dns"
 	modEthtool   = "github.com/safchain/ethtool"
 	modGoPrompt  = "github.com/c-bata/go-prompt"
 	modGopacket  = "github.com/google/gopacket"
+	modLdap      = "github.com/go-ldap/ldap/v3"
 	modLandlock  = "github.com/landlock-lsm/go-landlock"
 	modNet       = "golang.org/x/net"
 	modNetlink   = "github.com/vishvananda/netlink"
 	modNftables  = "github.com/google/nftables"
+	modOauth2    = "golang.org/x/oauth2"
+	modOidc      = "github.com/coreos/go-oidc/v3"
 	modRunewidth = "github.com/mattn/go-runewidth"
 	modSftp      = "github.com/pkg/sftp"
 	modSys       = "golang.org/x/sys"

@@ -22,6 +22,7 @@ type Services interface {
 	AddKey(user, authorizedKey string) (access.Key, error)
 	RemoveKey(user, fingerprint, by string) (ended int, err error)
 	UnlockAccount(user string) error
+	signInService
 }
 
 // Menu returns userconfig.
@@ -42,6 +43,7 @@ func Menu(s Services) *menu.Menu {
 			roleCommand(s),
 			unlockCommand(s),
 			listCommand(s),
+			signInMenu(s),
 		},
 	}
 }

@@ -52,14 +52,15 @@ const (
 	ByToken   = "token"
 )
 
-// Credentials are what a client offers to log in: Password, or Key with a signature by it, or Token,
-// which says by itself whose it is.
+// Credentials are what a client offers to log in: Password, or Key with a signature by it, or Token
+// or Callback, which say by themselves whose they are.
 type Credentials struct {
 	User     string      `json:"user"`
 	Source   string      `json:"source"` // the client's address without port
 	Password menu.Secret `json:"password,omitempty"`
 
-	Token menu.Secret `json:"token,omitempty"`
+	Token    menu.Secret `json:"token,omitempty"`
+	Callback *Callback   `json:"callback,omitempty"`
 
 	Key       []byte `json:"key,omitempty"`       // SSH wire format
 	Algorithm string `json:"algorithm,omitempty"` // of the request that was signed (RFC 4252 section 7)

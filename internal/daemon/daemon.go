@@ -18,6 +18,7 @@ import (
 	"diagsh/internal/daemon/captures"
 	"diagsh/internal/daemon/certificates"
 	"diagsh/internal/daemon/commits"
+	"diagsh/internal/daemon/directories"
 	"diagsh/internal/daemon/exports"
 	"diagsh/internal/daemon/feed"
 	"diagsh/internal/daemon/files"
@@ -52,6 +53,7 @@ type Daemon struct {
 	*settings.Settings
 	*feedRoom
 	*audit.Log
+	*directories.Directories
 	*people.People
 	*files.Directory
 	*commitsRoom
@@ -145,10 +147,13 @@ func (d *Daemon) open(o Options) error {
 		return err
 	}
 	d.opened(d.Log)
+	d.Directories = directories.Open(directories.Options{SignIn: d.SignIn(), Hostname: d.Hostname, Log: d.log})
+	d.opened(d.Directories)
 	if d.People, err = people.Open(people.Options{
 		Dir: o.Dir, AdminKeyFile: o.AdminKeyFile, LastSign: d.lastSign, Settings: d.Settings, Audit: d.Log, Log: d.log,
 		Tell: d.Teller(sessionsTopic), TellAccounts: d.Teller(accountsTopic), TellTokens: d.tokensTeller(),
 		OnDeleted: func(user string) { d.Drop(user); d.ForgetFilters(user) },
+		Directory: d.Directories,
 	}); err != nil {
 		return err
 	}

@@ -28,13 +28,20 @@ func (p *People) KeyKnown(_ context.Context, name, _ string, key []byte) bool {
 // Login implements api.Logins. Both outcomes are recorded, a refusal with the reason that the
 // client is not told.
 func (p *People) Login(ctx context.Context, c access.Credentials) (access.Login, error) {
-	if c.Token != "" {
+	switch {
+	case c.Token != "":
 		return p.loginByToken(c)
+	case c.Callback != nil:
+		return p.loginByCallback(ctx, c)
+	}
+	if name, ok := p.asksOutside(c); ok {
+		c.User = name
+		return p.loginOutside(ctx, c)
 	}
 	u, exists := p.accounts.get(c.User)
 	var ok bool
 	var err error
-	method, refusal := access.Password, menu.Errorf(menu.Denied, "User name or password is wrong")
+	method, refusal := access.Password, errWrongPassword
 	if c.Key != nil {
 		method, refusal = access.PublicKey, menu.Errorf(menu.Denied, "This key does not open this account")
 		if checkProof(c) != nil {
@@ -76,12 +83,19 @@ func (p *People) Login(ctx context.Context, c access.Credentials) (access.Login,
 		p.sessions.logout(l.id, "the "+method+" was changed")
 		return access.Login{}, refusal
 	}
+	return p.begun(l)
+}
+
+var errWrongPassword = menu.Errorf(menu.Denied, "User name or password is wrong")
+
+// begun returns a login that has begun. It ends it if what opened it went away in this moment.
+func (p *People) begun(l *login) (access.Login, error) {
 	caller, err := p.callerOf(l, l.id)
-	if err != nil { // The account went away in this moment.
+	if err != nil {
 		p.Logout(l.id)
-		return access.Login{}, refusal
+		return access.Login{}, err
 	}
-	return access.Login{ID: l.id, Caller: caller, Method: method, Began: l.began,
+	return access.Login{ID: l.id, Caller: caller, Method: l.method, Began: l.began,
 		Idle:       int(p.settings.IdleTimeout() / time.Second),
 		LongestWeb: int(p.settings.LongestWebSession() / time.Second),
 		MayFiles:   caller.Role != menu.ReadOnly}, nil
@@ -168,12 +182,17 @@ func (p *People) tryPassword(ctx context.Context, u user, name, from string, pas
 		a.end()
 		return false, err
 	}
-	if locked := a.done(ok); locked > 0 {
+	p.settle(a, ok, name, from)
+	return ok, nil
+}
+
+// settle ends an attempt with its result, and records a lock that begins.
+func (p *People) settle(a *attempt, right bool, name, from string) {
+	if locked := a.done(right); locked > 0 {
 		p.audit.Refused(p.known(name), access.Event{Act: access.ActSystem, User: name, Source: from, Result: "locked",
 			Message: fmt.Sprintf("Too many passwords for %s from %s were wrong; none from there is looked at for %s",
 				menu.Quoted(name), from, menu.FormatDuration(locked))})
 	}
-	return ok, nil
 }
 
 // Logout implements api.Logins.
@@ -268,6 +287,9 @@ func (p *People) callerOf(l *login, session string) (menu.Caller, error) {
 	if l.user == localRoot {
 		return menu.Caller{User: localRoot, Role: menu.Administrator, Source: l.source, Session: session,
 			Payload: true}, nil
+	}
+	if o := l.person.Load(); o != nil {
+		return p.callerOutside(l, o, session)
 	}
 	u, ok := p.accounts.get(l.user)
 	if !ok || u.expired(time.Now()) {

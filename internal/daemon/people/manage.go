@@ -190,7 +190,11 @@ func (p *People) CheckPassword(ctx context.Context, name string, password menu.S
 	if name == localRoot {
 		return menu.Errorf(menu.State, "root is a user of the machine and has no password here")
 	}
-	u, _ := p.accounts.get(name)
+	u, exists := p.accounts.get(name)
+	if !exists {
+		return menu.Errorf(menu.State, "%s has no account here, and so no password", name).
+			WithHint("Change it where it is kept")
+	}
 	ok, err := p.tryPassword(ctx, u, name, "session of "+name, password)
 	switch {
 	case err != nil:

@@ -42,6 +42,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"diagsh/internal/access"
@@ -62,6 +63,7 @@ type Options struct {
 	AdminKeyFile string            // public keys to install for FirstAdministrator, in the form of authorized_keys(5); may be empty
 	LastSign     time.Time         // when the appliance that ran before was last seen to do something
 	OnDeleted    func(user string) // called after an account was deleted; may be nil
+	Directory    Directory         // knows people who have no account here; may be nil
 	Settings     *settings.Settings
 	Audit        *audit.Log
 	Tell         access.Teller // of sessions, by their identifiers
@@ -77,18 +79,24 @@ type People struct {
 	audit    *audit.Log
 	log      *slog.Logger
 
-	accounts    *accounts
-	hasher      *hasher
-	guard       *guard
-	sessions    *sessionTable
-	past        *loginLog
-	histories   *histories
-	tokens      *tokens.Tokens
-	unchecked   tally             // passwords refused unseen
-	strangers   tally             // users of the machine without an account
-	knocks      *loglimit.Limiter // lines about connections without a login
-	wrongTokens *loglimit.Limiter // lines about tokens that were refused
-	onDeleted   func(user string)
+	accounts     *accounts
+	hasher       *hasher
+	guard        *guard
+	sessions     *sessionTable
+	past         *loginLog
+	histories    *histories
+	tokens       *tokens.Tokens
+	directory    Directory // nil: nobody comes in who has no account
+	asking       *turnstile
+	renewing     sync.Mutex // held while servers are asked again about those who are logged in
+	renewals     sync.WaitGroup
+	renewCtx     context.Context
+	stopRenewing context.CancelFunc
+	unchecked    tally             // passwords refused unseen
+	strangers    tally             // users of the machine without an account
+	knocks       *loglimit.Limiter // lines about connections without a login
+	wrongTokens  *loglimit.Limiter // lines about tokens that were refused
+	onDeleted    func(user string)
 
 	adminKeyFile      string
 	firstPassword     menu.Secret
@@ -102,6 +110,8 @@ func Open(o Options) (*People, error) {
 		settings: o.Settings, audit: o.Audit, log: o.Log, hasher: newHasher(), guard: newGuard(o.Settings.LoginRules()),
 		knocks: loglimit.New(knockBurst, knockEvery), wrongTokens: loglimit.New(knockBurst, knockEvery), onDeleted: o.OnDeleted, adminKeyFile: o.AdminKeyFile, firstPasswordFile: filepath.Join(o.Dir, "first-password"),
 	}
+	p.directory, p.asking = o.Directory, newTurnstile(askingSlots, askingQueue)
+	p.renewCtx, p.stopRenewing = context.WithCancel(context.Background())
 	if p.onDeleted == nil {
 		p.onDeleted = func(string) {}
 	}
@@ -158,6 +168,7 @@ func (p *People) Sweep(now time.Time) {
 		}
 	}
 	p.sweepTokens(now)
+	p.sweepOutside(now)
 }
 
 // Stop ends all sessions and lets none begin.
@@ -165,6 +176,8 @@ func (p *People) Stop() { p.sessions.close() }
 
 // Close writes down the latest uses of tokens, and closes the log of logins.
 func (p *People) Close(context.Context) error {
+	p.stopRenewing()
+	p.renewals.Wait()
 	return errors.Join(p.tokens.Save(time.Now()), p.past.close())
 }
 

@@ -1,10 +1,12 @@
 package people
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"diagsh/internal/access"
@@ -37,8 +39,9 @@ type login struct {
 	role   menu.Role // when it began
 	source string
 	method string
-	key    string // fingerprint of the public key that opened it; empty where none did
-	token  string // the API token that opened it; empty where none did
+	key    string                   // fingerprint of the public key that opened it; empty where none did
+	token  string                   // the API token that opened it; empty where none did
+	person atomic.Pointer[outsider] // the owner, who has no account here; nil: an account, or root
 	began  time.Time
 	before *access.PastLogin // the user's login before this one
 
@@ -55,6 +58,14 @@ type login struct {
 
 // program reports whether a token opened the login.
 func (l *login) program() bool { return l.token != "" }
+
+// roleOutside returns the role of an owner who has no account here, else "".
+func (l *login) roleOutside() menu.Role {
+	if o := l.person.Load(); o != nil {
+		return o.Role
+	}
+	return ""
+}
 
 // A session is one use of a login.
 type session struct {
@@ -86,9 +97,10 @@ func newSessionTable(l settings.SessionLimits, past *loginLog, record func(acces
 		sessions: make(map[string]*session)}
 }
 
-// login begins a login, of which user, role, source and method are set, and key or token. The limit on all logins does not bind administrators, so that others cannot
-// keep them out. No user has more logins than sessions, as a person; and as many again by tokens, so
-// that programs keep no person out. Neither limit binds root of the machine.
+// login begins a login, of which user, role, source and method are set, and key, token or person. The
+// limit on all logins does not bind administrators, so that others cannot keep them out. No user has
+// more logins than sessions, as a person; and as many again by tokens, so that programs keep no
+// person out. Neither limit binds root of the machine.
 func (t *sessionTable) login(l *login) (*login, error) {
 	t.writing.Lock()
 	defer t.writing.Unlock()
@@ -425,11 +437,18 @@ func (s *session) record() access.Session {
 	for _, p := range s.running {
 		paths = append(paths, p.path)
 	}
-	return access.Session{ID: s.id, User: s.login.user, Source: s.login.source, Type: s.kind, Token: s.login.token,
+	return access.Session{ID: s.id, User: s.login.user, Source: s.login.source, Type: s.kind, Token: s.login.token, Role: s.login.roleOutside(),
 		Began: s.began, IdleFrom: s.idleFrom, Running: paths}
 }
 
-// list returns the sessions without roles, the oldest first.
+// all returns the logins.
+func (t *sessionTable) all() []*login {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Collect(maps.Values(t.logins))
+}
+
+// list returns the sessions, the oldest first, with the roles of those who have no account here.
 func (t *sessionTable) list() []access.Session {
 	t.mu.Lock()
 	defer t.mu.Unlock()

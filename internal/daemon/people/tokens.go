@@ -3,23 +3,12 @@ package people
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"slices"
-	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"diagsh/internal/access"
+	"diagsh/internal/daemon/tokens"
 	"diagsh/internal/menu"
-)
-
-// Bounds of what a token says of itself.
-const (
-	maxTokenName  = 64 // characters
-	maxTokenLists = 32 // networks, and paths
-	minTokenTime  = time.Minute
-	maxTokenTime  = 366 * 24 * time.Hour
 )
 
 // CreateToken makes a token of the caller's own account, and returns it with the text that is shown
@@ -39,10 +28,7 @@ func (p *People) CreateToken(caller menu.Caller, wanted access.Token) (access.To
 	if wanted.Role == "" {
 		wanted.Role = u.Role
 	}
-	if err := checkToken(&wanted); err != nil {
-		return fail(err)
-	}
-	if access.LesserRole(wanted.Role, u.Role) != wanted.Role {
+	if wanted.Role.Valid() && access.LesserRole(wanted.Role, u.Role) != wanted.Role {
 		return fail(menu.BadArgument("role", "Your account is %s, so the token cannot be %s", u.Role, wanted.Role).
 			WithHint("Choose %s or less", u.Role))
 	}
@@ -57,50 +43,10 @@ func (p *People) CreateToken(caller menu.Caller, wanted access.Token) (access.To
 	return made, text, nil
 }
 
-// checkToken says what is wrong with a token that is to be made, and writes its networks and paths
-// in one form.
-func checkToken(t *access.Token) error {
-	switch left := time.Until(t.Expires); {
-	case t.Name == "" || utf8.RuneCountInString(t.Name) > maxTokenName || !utf8.ValidString(t.Name) ||
-		strings.ContainsFunc(t.Name, unicode.IsControl):
-		return menu.BadArgument("name", "That is not a name that can be shown").
-			WithHint("A name has 1 to %d printable characters", maxTokenName)
-	case !t.Role.Valid():
-		return checkAccount(access.Account{Role: t.Role})
-	case left < minTokenTime || left > maxTokenTime:
-		return menu.BadArgument("expirytime", "A token ends after %s at least and %s at most",
-			menu.FormatDuration(minTokenTime), menu.FormatDuration(maxTokenTime)).WithHint("Give a duration, such as 90d")
-	case len(t.Sources) > maxTokenLists:
-		return menu.BadArgument("sources", "A token has at most %d networks", maxTokenLists)
-	case len(t.Paths) > maxTokenLists:
-		return menu.BadArgument("paths", "A token has at most %d paths", maxTokenLists)
-	}
-	networks, err := tokenNetworks(t.Sources)
-	t.Sources = networks
-	return err
-}
-
 // CheckSources returns why these cannot be the networks of a token, or nil.
 func (p *People) CheckSources(list []string) error {
-	_, err := tokenNetworks(list)
+	_, err := tokens.Networks(list)
 	return err
-}
-
-// tokenNetworks returns networks and addresses in one form: the latter as networks of one address.
-func tokenNetworks(list []string) ([]string, error) {
-	networks := make([]string, 0, len(list))
-	for _, text := range list {
-		network, err := netip.ParsePrefix(text)
-		if address, e := netip.ParseAddr(text); e == nil && address.Zone() == "" {
-			network, err = netip.PrefixFrom(address, address.BitLen()), nil
-		}
-		if err != nil {
-			return nil, menu.BadArgument("sources", "%s is neither a network nor an address", menu.Quoted(text)).
-				WithHint("Networks are such as 192.0.2.0/24 or 2001:db8::/32")
-		}
-		networks = append(networks, network.Masked().String())
-	}
-	return networks, nil
 }
 
 // Tokens returns the tokens that the caller may see: an administrator all, everybody else those of
@@ -173,13 +119,8 @@ func (p *People) loginByToken(c access.Credentials) (access.Login, error) {
 		p.recordWrongToken(c, t, err)
 		return access.Login{}, err
 	}
-	caller, err := p.callerOf(l, l.id)
-	if err != nil { // The account or the token went away in this moment.
-		p.Logout(l.id)
-		return access.Login{}, refusal
-	}
 	p.tokens.Used(t.ID, c.Source, now)
-	return access.Login{ID: l.id, Caller: caller, Method: access.ByToken, Began: l.began}, nil
+	return p.begun(l)
 }
 
 // recordWrongToken records that a token was refused. Sending one costs a client nothing, so these

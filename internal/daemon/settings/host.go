@@ -31,6 +31,7 @@ type host struct {
 	Limits          SessionLimits
 	Login           LoginRules
 	LocalUsers      map[string]string // a user of this machine, by name or number: the account it has by the socket
+	SignIn          SignIn
 	Captures        CaptureRules
 	ManagementPorts []uint16 // TCP ports beside those of Options whose packets captures leave out
 
@@ -75,13 +76,14 @@ func defaultHost() host {
 		Limits:      SessionLimits{SessionsPerUser: 16, Logins: 256},
 		Login: LoginRules{LongestDelay: 30 * time.Second, LockAfter: 10, Lock: 5 * time.Minute,
 			LongestLock: time.Hour},
+		SignIn:   defaultSignIn(),
 		Captures: CaptureRules{SizeBytes: 200 << 20, Running: 16, KeepMemory: 10 * time.Minute},
 	}
 }
 
 // settings is every line that a configuration file may have.
 func (h *host) settings() map[string]setting {
-	return map[string]setting{
+	all := map[string]setting{
 		"hostname":               text(&h.Hostname, config.CheckHostname),
 		"bannerFile":             text(&h.BannerFile, nil),
 		"welcomeFile":            text(&h.WelcomeFile, nil),
@@ -104,6 +106,10 @@ func (h *host) settings() map[string]setting {
 		"captures.keepFor":       duration(&h.Captures.KeepFor, 0, 10*365*24*time.Hour),
 		"managementPorts":        ports(&h.ManagementPorts),
 	}
+	for name, set := range h.SignIn.settings() {
+		all["signIn."+name] = set
+	}
+	return all
 }
 
 // maxHostFile and maxTextFile bound the files in bytes.
@@ -166,6 +172,7 @@ func (h *host) finish() {
 		}
 		h.localUsers[uint32(number)] = account
 	}
+	h.SignIn.finish(h.ignore)
 	slices.Sort(h.ignored)
 }
 
@@ -195,7 +202,10 @@ func (h *host) parse(data []byte) error {
 	if document.Kind == 0 {
 		return nil
 	}
-	return readSettings(document.Content[0], "", h.settings(), make(map[string]bool))
+	if err := readSettings(document.Content[0], "", h.settings(), make(map[string]bool)); err != nil {
+		return err
+	}
+	return h.SignIn.check()
 }
 
 // A setting takes the value that the file gives it. Its error says what is accepted.

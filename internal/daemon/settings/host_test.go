@@ -36,6 +36,7 @@ func TestConfigWithEverySetting(t *testing.T) {
 		Limits:          SessionLimits{SessionsPerUser: 8, Logins: 100},
 		Login:           LoginRules{LongestDelay: 10 * time.Second, LockAfter: 5, Lock: time.Minute, LongestLock: 30 * time.Minute},
 		LocalUsers:      map[string]string{"root": "ops", "1000": "view"},
+		SignIn:          wantSignIn(t),
 		Captures:        CaptureRules{SizeBytes: 50 << 20, Running: 4, ReserveBytes: 2 << 30, Memory: 512 << 20, KeepMemory: time.Minute, Quota: 50 << 30, DeleteOldest: true, KeepFor: 30 * 24 * time.Hour},
 		ManagementPorts: []uint16{22, 443},
 		banner:          "Authorised use only.\n[31mRed.\n", welcome: "Welcome.\n",

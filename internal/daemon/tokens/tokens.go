@@ -90,11 +90,14 @@ func Open(dir string, tell access.Teller) (*Tokens, error) {
 // wanted. It returns the token with its identifier, and the text that opens the appliance, which is
 // kept nowhere.
 func (t *Tokens) Make(wanted access.Token) (access.Token, menu.Secret, error) {
+	if err := check(&wanted); err != nil {
+		return access.Token{}, "", err
+	}
 	random := make([]byte, secretBytes)
 	rand.Read(random) // never fails: crypto/rand ends the process instead
 	secret := alphabet.EncodeToString(random)
 	wanted.Created, wanted.LastUsed, wanted.LastFrom = time.Now(), nil, ""
-	wanted.Sources, wanted.Paths = append([]string{}, wanted.Sources...), append([]string{}, wanted.Paths...)
+	wanted.Paths = append([]string{}, wanted.Paths...)
 	err := t.change(func(tokens map[string]record) error {
 		own := 0
 		for _, r := range tokens {

@@ -85,9 +85,9 @@ func TestDeleteAndUse(t *testing.T) {
 	dir := t.TempDir()
 	now := time.Now()
 	all := open(t, dir)
-	ci, text := mustMake(t, all, access.Token{Name: "ci", User: "ops", Expires: now.Add(time.Hour)})
-	other, _ := mustMake(t, all, access.Token{Name: "ci", User: "view", Expires: now.Add(time.Hour)})
-	_, _, err := all.Make(access.Token{Name: "ci", User: "ops", Expires: now.Add(time.Hour)})
+	ci, text := mustMake(t, all, access.Token{Name: "ci", User: "ops", Role: menu.Operator, Expires: now.Add(time.Hour)})
+	other, _ := mustMake(t, all, access.Token{Name: "ci", User: "view", Role: menu.ReadOnly, Expires: now.Add(time.Hour)})
+	_, _, err := all.Make(access.Token{Name: "ci", User: "ops", Role: menu.Operator, Expires: now.Add(time.Hour)})
 	roomtest.WantCode(t, err, menu.State)
 
 	all.Used(other.ID, "192.0.2.9", now)
@@ -114,11 +114,11 @@ func TestBounds(t *testing.T) {
 	all := open(t, t.TempDir())
 	end := time.Now().Add(time.Hour)
 	for n := range maxOfUser {
-		mustMake(t, all, access.Token{Name: strings.Repeat("x", n+1), User: "ops", Expires: end})
+		mustMake(t, all, access.Token{Name: strings.Repeat("x", n+1), User: "ops", Role: menu.Operator, Expires: end})
 	}
-	_, _, err := all.Make(access.Token{Name: "one more", User: "ops", Expires: end})
+	_, _, err := all.Make(access.Token{Name: "one more", User: "ops", Role: menu.Operator, Expires: end})
 	roomtest.WantCode(t, err, menu.State)
-	mustMake(t, all, access.Token{Name: "theirs", User: "view", Expires: end})
+	mustMake(t, all, access.Token{Name: "theirs", User: "view", Role: menu.ReadOnly, Expires: end})
 	for _, c := range []struct {
 		at   time.Time
 		left int
@@ -137,10 +137,10 @@ func TestFile(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	os.Mkdir(dir, 0o700)
 	all := open(t, dir)
-	ci, text := mustMake(t, all, access.Token{Name: "ci", User: "ops", Expires: time.Now().Add(time.Hour)})
+	ci, text := mustMake(t, all, access.Token{Name: "ci", User: "ops", Role: menu.Operator, Expires: time.Now().Add(time.Hour)})
 	moved := dir + ".moved"
 	os.Rename(dir, moved)
-	if _, _, err := all.Make(access.Token{Name: "b", User: "ops"}); err == nil {
+	if _, _, err := all.Make(access.Token{Name: "b", User: "ops", Role: menu.Operator, Expires: time.Now().Add(time.Hour)}); err == nil {
 		t.Error("a token was made that is not on the disk")
 	}
 	if _, err := all.Delete(func(access.Token) bool { return true }); err == nil {
