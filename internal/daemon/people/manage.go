@@ -162,8 +162,8 @@ func (p *People) DeleteAccount(name string) (ended int, err error) {
 }
 
 // SetPassword changes the password of an account and ends its logins, because an attacker may be in
-// by the old one. Tokens stay, and what is logged in by them. The login that the session by belongs to stays: it is of a user who changes the
-// own password. It returns how many were ended.
+// by the old one. Tokens stay, and what is logged in by them. The login that the session by belongs
+// to stays: it is of a user who changes the own password. It returns how many were ended.
 func (p *People) SetPassword(name string, password menu.Secret, by string) (ended int, err error) {
 	if _, err := p.Account(name); err != nil {
 		return 0, err
