@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"diagsh/internal/access"
+	"diagsh/internal/api/sse"
 	"diagsh/internal/daemon/feed"
 	"diagsh/internal/menu"
 	"diagsh/internal/test/await"
@@ -101,7 +102,7 @@ func TestEventsAreThoseThatTheRoleMayList(t *testing.T) {
 	if event, _ := ro.until("session "); !strings.Contains(event, `"role":"readonly"`) {
 		t.Errorf("the session's event says %s", event)
 	}
-	if ro.header.Get("Content-Type") != EventsType || ro.header.Get("Cache-Control") != "no-store" {
+	if ro.header.Get("Content-Type") != sse.Type || ro.header.Get("Cache-Control") != "no-store" {
 		t.Errorf("the header says %v", ro.header)
 	}
 	tell("secrets", "a")

@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"diagsh/internal/api/sse"
 	"diagsh/internal/menu"
 	"diagsh/internal/menu/problem"
 )
@@ -70,7 +71,7 @@ func NewServer(appliance Appliance, tree *menu.Menu, log *slog.Logger) *Server {
 		streams:   map[string]int{},
 		bodyTime:  bodyTime,
 		longRun:   longRun,
-		quietTime: quietTime,
+		quietTime: sse.Quiet,
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/session", s.with(s.session))
