@@ -57,9 +57,9 @@ type Redirect struct {
 
 // A SignInWay is another way to sign in than by a password, as the page offers it.
 type SignInWay struct {
-	Kind  string `json:"kind"` // OIDC
-	Label string `json:"label"`
-	URL   string `json:"url"` // of this appliance
+	Kind    string `json:"kind"`    // OIDC
+	Name    string `json:"name"`    // of the button
+	Address string `json:"address"` // of this appliance
 }
 
 // A SignInMethod is a way to sign in by a server, as it is configured. It has no secret.

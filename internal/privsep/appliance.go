@@ -14,6 +14,12 @@ type Logins interface {
 	// Banner returns the text before a login.
 	Banner() string
 
+	// SignInWays returns the ways to sign in beside a password.
+	SignInWays() []access.SignInWay
+
+	// BeginSignIn begins a sign-in by the provider of logins, for a browser at source.
+	BeginSignIn(ctx context.Context, source string) (access.Redirect, error)
+
 	// Visitors returns the sources of recent logins, at most some hundreds.
 	Visitors() []string
 

@@ -72,7 +72,15 @@ func (a *fakeAppliance) loggedOut() []string {
 	return slices.Clone(a.logouts)
 }
 
-func (a *fakeAppliance) Banner() string     { return "authorised people only\n" }
+func (a *fakeAppliance) Banner() string { return "authorised people only\n" }
+func (a *fakeAppliance) SignInWays() []access.SignInWay {
+	return []access.SignInWay{{Kind: access.OIDC, Name: "Staff", Address: "/v1/login/oidc"}}
+}
+
+func (a *fakeAppliance) BeginSignIn(_ context.Context, source string) (access.Redirect, error) {
+	return access.Redirect{URL: "https://login.example.net/?for=" + source, Binding: "bound"}, nil
+}
+
 func (a *fakeAppliance) Visitors() []string { return []string{"192.0.2.9"} }
 
 func (a *fakeAppliance) Knocked(k access.Knock) {

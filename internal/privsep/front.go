@@ -34,6 +34,21 @@ func (f *Front) KeyKnown(ctx context.Context, user, source string, key []byte) (
 	return a.Known, err
 }
 
+// SignInWays returns the ways to sign in beside a password.
+func (f *Front) SignInWays(ctx context.Context) ([]access.SignInWay, error) {
+	a, err := f.once(ctx, request{Do: "signInWays"})
+	return a.Ways, err
+}
+
+// BeginSignIn begins a sign-in by the provider of logins, for a browser at source.
+func (f *Front) BeginSignIn(ctx context.Context, source string) (access.Redirect, error) {
+	a, err := f.once(ctx, request{Do: "beginSignIn", Source: source})
+	if err != nil {
+		return access.Redirect{}, err
+	}
+	return *a.Redirect, nil
+}
+
 // Visitors returns the sources of recent logins.
 func (f *Front) Visitors(ctx context.Context) ([]string, error) {
 	a, err := f.once(ctx, request{Do: "visitors"})

@@ -259,6 +259,11 @@ func (m *Monitor) answer(ctx context.Context, q request) (reply, error) {
 	switch q.Do {
 	case "banner":
 		return reply{Text: m.logins.Banner()}, nil
+	case "signInWays":
+		return reply{Ways: m.logins.SignInWays()}, nil
+	case "beginSignIn":
+		to, err := m.logins.BeginSignIn(ctx, q.Source)
+		return reply{Redirect: &to}, err
 	case "visitors":
 		return reply{Sources: m.logins.Visitors()}, nil
 	case "knocked":

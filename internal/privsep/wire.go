@@ -17,8 +17,8 @@ import (
 )
 
 // A request is what the front asks for. Do is banner, hostKeys, visitors, keyKnown, knocked,
-// client, files, spawn, certificate, tlsSign or attach, and then what follows these on their
-// connection.
+// client, files, spawn, certificate, tlsSign, attach, signInWays or beginSignIn, and then what follows
+// these on their connection.
 type request struct {
 	Number      uint64              `json:"number"`
 	Do          string              `json:"do"`
@@ -44,21 +44,23 @@ type request struct {
 
 // A reply answers a request.
 type reply struct {
-	Number    uint64        `json:"number"`
-	Error     *menu.Error   `json:"error,omitempty"`
-	Text      string        `json:"text,omitempty"`
-	Keys      [][]byte      `json:"keys,omitempty"` // in SSH wire format
-	Sources   []string      `json:"sources,omitempty"`
-	Known     bool          `json:"known,omitempty"`
-	Cookie    []byte        `json:"cookie,omitempty"`    // for the first SSH_MSG_KEXINIT
-	Signature []byte        `json:"signature,omitempty"` // in SSH wire format, or that of TLS
-	Chain     [][]byte      `json:"chain,omitempty"`     // certificates in DER, the leaf first
-	FromCA    bool          `json:"fromCA,omitempty"`
-	Login     *access.Login `json:"login,omitempty"`
-	Listing   uint64        `json:"listing,omitempty"` // for the request for the next files; 0: there are none
-	Files     []access.File `json:"files,omitempty"`
-	File      *access.File  `json:"file,omitempty"`
-	Ended     *access.Ended `json:"ended,omitempty"`
+	Number    uint64             `json:"number"`
+	Error     *menu.Error        `json:"error,omitempty"`
+	Text      string             `json:"text,omitempty"`
+	Keys      [][]byte           `json:"keys,omitempty"` // in SSH wire format
+	Sources   []string           `json:"sources,omitempty"`
+	Ways      []access.SignInWay `json:"ways,omitempty"`
+	Redirect  *access.Redirect   `json:"redirect,omitempty"`
+	Known     bool               `json:"known,omitempty"`
+	Cookie    []byte             `json:"cookie,omitempty"`    // for the first SSH_MSG_KEXINIT
+	Signature []byte             `json:"signature,omitempty"` // in SSH wire format, or that of TLS
+	Chain     [][]byte           `json:"chain,omitempty"`     // certificates in DER, the leaf first
+	FromCA    bool               `json:"fromCA,omitempty"`
+	Login     *access.Login      `json:"login,omitempty"`
+	Listing   uint64             `json:"listing,omitempty"` // for the request for the next files; 0: there are none
+	Files     []access.File      `json:"files,omitempty"`
+	File      *access.File       `json:"file,omitempty"`
+	Ended     *access.Ended      `json:"ended,omitempty"`
 }
 
 // Bounds of a frame in bytes. The first request of a connection holds a public key or a signature,
@@ -226,6 +228,8 @@ func (a reply) fits(q request, files []*os.File) bool {
 		return len(a.Cookie) == 16
 	case "certificate":
 		return a.Known && len(q.Known) > 0 || len(a.Chain) > 0
+	case "beginSignIn":
+		return a.Redirect != nil
 	case "sign", "tlsSign":
 		return len(a.Signature) > 0
 	case "login":

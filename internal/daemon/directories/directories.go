@@ -159,7 +159,7 @@ func (d *Directories) SignInWays() []access.SignInWay {
 	if d.provider == nil || d.provider.c.Off != "" {
 		return nil
 	}
-	return []access.SignInWay{{Kind: access.OIDC, Label: d.provider.c.Label, URL: "/v1/login/oidc"}}
+	return []access.SignInWay{{Kind: access.OIDC, Name: d.provider.c.Label, Address: "/v1/login/oidc"}}
 }
 
 // SignInMethods returns what is configured, in the order in which it is asked.

@@ -21,6 +21,12 @@ type Appliance interface {
 	// is the number of the algorithm (RFC 8446 section 4.2.3).
 	SignHandshake(ctx context.Context, scheme uint16, message []byte) ([]byte, error)
 
+	// SignInWays returns the ways to sign in beside a password.
+	SignInWays(ctx context.Context) ([]access.SignInWay, error)
+
+	// BeginSignIn begins a sign-in by the provider of logins, for a browser at source.
+	BeginSignIn(ctx context.Context, source string) (access.Redirect, error)
+
 	// Client begins what one login needs, until ctx is done. The caller closes it.
 	Client(ctx context.Context) (Client, error)
 

@@ -140,7 +140,7 @@ func TestLogin(t *testing.T) {
 	if !slices.Equal(r.appliance.kinds, []string{"web", "web"}) {
 		t.Errorf("the sessions are %q", r.appliance.kinds)
 	}
-	if a := r.ask(r.client(), "GET", "/v1/login/methods", ""); a.body != `{"banner":"authorised\\x1b[2J people\n","methods":[{"kind":"password"}]}`+"\n" {
+	if a := r.ask(r.client(), "GET", "/v1/login/methods", ""); a.body != `{"banner":"authorised\\x1b[2J people\n","methods":[{"kind":"password"}],"others":[{"kind":"oidc","name":"Staff","address":"/v1/login/oidc"}]}`+"\n" {
 		t.Errorf("the methods: %s", a.body)
 	}
 	for method, path := range map[string]string{"PUT": "/v1/login", "POST": "/v1/login/methods"} {

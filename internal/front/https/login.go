@@ -48,13 +48,18 @@ func (s *Server) methods(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		s.log.Warn("https: no banner", "error", err)
 	}
+	others, err := s.appliance.SignInWays(r.Context())
+	if err != nil {
+		s.log.Warn("https: no other ways to sign in", "error", err)
+	}
 	type method struct {
 		Kind string `json:"kind"`
 	}
 	writeJSON(w, struct {
-		Banner  string   `json:"banner"`
-		Methods []method `json:"methods"`
-	}{menu.CleanLines(banner), []method{{"password"}}})
+		Banner  string             `json:"banner"`
+		Methods []method           `json:"methods"`
+		Others  []access.SignInWay `json:"others"`
+	}{menu.CleanLines(banner), []method{{"password"}}, append([]access.SignInWay{}, others...)})
 }
 
 // whoAmI answers who is logged in.

@@ -56,21 +56,35 @@ func newCertificate(t testing.TB, name string) ([][]byte, *ecdsa.PrivateKey) {
 type fakeAppliance struct {
 	boundary http.Handler
 
-	mu      sync.Mutex
-	chain   [][]byte
-	key     *ecdsa.PrivateKey
-	fromCA  bool
-	asked   int // for certificates with their chain
-	logins  []access.Credentials
-	kinds   []string
-	open    map[string]net.Conn // the appliance's ends of sessions, by login
-	closed  chan string         // logins that ended
-	waiting chan struct{}       // a login of the user "slow" waits
-	gaveUp  chan struct{}       // and does not any more
+	mu       sync.Mutex
+	chain    [][]byte
+	key      *ecdsa.PrivateKey
+	fromCA   bool
+	provider string // of logins; empty: it does not answer
+	asked    int    // for certificates with their chain
+	logins   []access.Credentials
+	kinds    []string
+	open     map[string]net.Conn // the appliance's ends of sessions, by login
+	closed   chan string         // logins that ended
+	waiting  chan struct{}       // a login of the user "slow" waits
+	gaveUp   chan struct{}       // and does not any more
 }
 
 func (a *fakeAppliance) Banner(context.Context) (string, error) {
 	return "authorised\x1b[2J people\n", nil
+}
+
+func (a *fakeAppliance) SignInWays(context.Context) ([]access.SignInWay, error) {
+	return []access.SignInWay{{Kind: access.OIDC, Name: "Staff", Address: "/v1/login/oidc"}}, nil
+}
+
+func (a *fakeAppliance) BeginSignIn(_ context.Context, source string) (access.Redirect, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.provider == "" {
+		return access.Redirect{}, menu.Errorf(menu.State, "The provider of logins does not answer")
+	}
+	return access.Redirect{URL: a.provider + "?for=" + source, Binding: "bound"}, nil
 }
 
 func (a *fakeAppliance) Certificate(_ context.Context, known []byte) ([][]byte, bool, error) {
@@ -130,6 +144,11 @@ func (c *fakeClient) Login(o access.Credentials) (access.Login, error) {
 		return access.Login{}, menu.Errorf(menu.State, "Too many failed").WithHint("Try again later")
 	case strings.HasPrefix(string(o.Token), "good"):
 		user = "program"
+	case o.Callback != nil:
+		var err error
+		if user, err = c.callback(*o.Callback); err != nil {
+			return access.Login{}, err
+		}
 	case o.Password != "right":
 		return access.Login{}, menu.Errorf(menu.Denied, "User name or password is wrong")
 	}

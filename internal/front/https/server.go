@@ -102,7 +102,9 @@ func (s *Server) handler() http.Handler {
 	mux.HandleFunc("GET /v1/login", s.whoAmI)
 	mux.HandleFunc("DELETE /v1/login", s.logOut)
 	mux.HandleFunc("GET /v1/login/methods", s.methods)
-	for _, path := range []string{"/v1/login", "/v1/login/methods"} {
+	mux.HandleFunc("GET /v1/login/oidc", s.beginOIDC)
+	mux.HandleFunc("GET /v1/login/oidc/callback", s.endOIDC)
+	for _, path := range []string{"/v1/login", "/v1/login/methods", "/v1/login/oidc", "/v1/login/oidc/callback"} {
 		mux.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) {
 			allow := "GET, HEAD"
 			if path == "/v1/login" {
