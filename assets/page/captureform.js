@@ -25,7 +25,7 @@ export function Settings() {
 function Prepared(props) {
   const allowed = useAllowed();
   const may = allowed(props.command);
-  const present = useLoad((signal) => (may ? run('packetcapture setup', {}, { signal, background: true }) : null), [may]);
+  const present = useLoad((signal) => (may ? run('packetcapture settings', {}, { signal, background: true }) : null), [may]);
   const head = html`<p class="crumbs"><a href="#/captures">Captures</a></p><h1 tabindex="-1">${props.title}</h1>`;
   if (!may) return html`${head}<p>Your role may not do this.</p>`;
   if (present.failure) return html`${head}<${Problem} failure=${present.failure} />`;

@@ -1,7 +1,7 @@
 // The stored files: choose some, download or delete them.
 
 import { useState } from './vendor/preact.js';
-import { download, remove } from './api.js';
+import { download, remove, request } from './api.js';
 import { bytes, count, counted, span, useMoment } from './format.js';
 import { address } from './router.js';
 import { useAllowed, usePayload } from './state.js';
@@ -26,13 +26,19 @@ const archiveAddress = (names) => `/v1/archive?${names.map((n) => `name=${encode
 /** Downloads is the menu of the forms in which files are downloaded. */
 export function Downloads({ files }) {
   const names = files.map((f) => f.name);
-  const each = (format) => names.forEach((name, n) => setTimeout(() => download(fileAddress(name, format)), n * 300));
+  // What cannot be had, such as a file in a format that has no place for it, is said here; the browser would save the refusal.
+  const get = async (addresses) => {
+    for (const one of addresses) {
+      try { await request('HEAD', one); download(one); } catch (err) { notifyFailure(err); return; }
+    }
+  };
+  const each = (format) => get(names.map((name) => fileAddress(name, format)));
   const captures = files.every((f) => isCapture(f.name));
   return html`<${MenuButton} label="Download File">
     <li><button type="button" onClick=${() => each('')}>As stored</button></li>
     ${captures && html`<li><button type="button" onClick=${() => each('pcap')}>As pcap</button></li>
       <li><button type="button" onClick=${() => each('pcapng')}>As pcapng, with notes</button></li>`}
-    <li><button type="button" onClick=${() => download(archiveAddress(names))}>As one zip, with a list of contents</button></li>
+    <li><button type="button" onClick=${() => get([archiveAddress(names)])}>As one zip, with a list of contents</button></li>
   <//>`;
 }
 
@@ -81,7 +87,7 @@ export function Files({ files, captures }) {
     ${files.value && html`<${Table} caption="Stored files" hideCaption rows=${rows} rowKey=${(f) => f.name} empty="There are no files. A capture's file is here when it has ended."
       rowClass=${(f) => (chosen.has(f.name) ? 'chosen' : undefined)} columns=${[
     operator && { name: 'choose', title: allBox, className: 'narrowest', cell: (f) => html`<input type="checkbox" aria-label=${`Choose ${f.name}`} checked=${chosen.has(f.name)} onChange=${(e) => choose(f.name, e.currentTarget.checked)} />` },
-    { name: 'name', title: 'File', header: true, cell: (f) => html`${isCapture(f.name) && readable(f) ? html`<a href=${address(['captures', f.name, 'packets'])}>${f.name}</a>` : f.name}${f.payload ? '' : html` <span class="badge">headers only</span>`}` },
+    { name: 'name', title: 'File', header: true, cell: (f) => html`${isCapture(f.name) && operator ? html`<a href=${address(['captures', f.name, 'packets'])}>${f.name}</a>` : f.name}${f.payload ? '' : html` <span class="badge">headers only</span>`}` },
     { name: 'capture', title: 'Capture', cell: (f) => f.capture && html`<a href=${address(['captures', f.capture.name])}>${f.capture.name}</a>` },
     { name: 'time', title: 'Written', className: 'nowrap', cell: (f) => moment(f.modifiedTime) },
     { name: 'bytes', title: 'Size', number: true, cell: (f) => bytes(f.bytes) },

@@ -1,0 +1,191 @@
+package browser_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp/kb"
+	"github.com/google/gopacket"
+	"github.com/google/gopacket/layers"
+	"github.com/google/gopacket/pcapgo"
+
+	"diagsh/internal/test/appliance"
+	"diagsh/internal/test/browser"
+)
+
+// A tape writes packets of one conversation into a capture file of the appliance.
+type tape struct {
+	t    *testing.T
+	file *pcapgo.Writer
+	at   time.Time
+	sent [2]uint32 // bytes of TCP that each end has sent
+}
+
+// newTape makes a file in the diagnostic directory.
+func newTape(t *testing.T, a *appliance.Appliance, name string) *tape {
+	t.Helper()
+	f, err := os.Create(filepath.Join(a.Data, "diagnostic", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	w := pcapgo.NewWriterNanos(f)
+	if err := w.WriteFileHeader(1<<16, layers.LinkTypeEthernet); err != nil {
+		t.Fatal(err)
+	}
+	return &tape{t: t, file: w, at: time.Date(2026, 3, 1, 10, 15, 0, 123456789, time.UTC)}
+}
+
+// write adds a packet of the client, or of the server if from is 1, one millisecond after the one
+// before.
+func (c *tape) write(from int, l ...gopacket.SerializableLayer) {
+	c.t.Helper()
+	b := gopacket.NewSerializeBuffer()
+	ip := &layers.IPv4{Version: 4, TTL: 64, SrcIP: []byte{192, 0, 2, 1}, DstIP: []byte{198, 51, 100, 2}, Protocol: layers.IPProtocolTCP}
+	if from == 1 {
+		ip.SrcIP, ip.DstIP = ip.DstIP, ip.SrcIP
+	}
+	switch h := l[0].(type) {
+	case *layers.UDP:
+		ip.Protocol = layers.IPProtocolUDP
+		h.SetNetworkLayerForChecksum(ip)
+	case *layers.TCP:
+		h.SetNetworkLayerForChecksum(ip)
+	}
+	all := append([]gopacket.SerializableLayer{
+		&layers.Ethernet{SrcMAC: []byte{2, 0, 0, 0, 0, 1}, DstMAC: []byte{2, 0, 0, 0, 0, 2}, EthernetType: layers.EthernetTypeIPv4}, ip}, l...)
+	if err := gopacket.SerializeLayers(b, gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true}, all...); err != nil {
+		c.t.Fatal(err)
+	}
+	c.at = c.at.Add(time.Millisecond)
+	info := gopacket.CaptureInfo{Timestamp: c.at, CaptureLength: len(b.Bytes()), Length: len(b.Bytes())}
+	if err := c.file.WritePacket(info, b.Bytes()); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// say adds a segment of TCP, from the client or the server.
+func (c *tape) say(from int, text string) { c.segment(from, layers.TCP{PSH: true, ACK: true}, text) }
+
+func (c *tape) segment(from int, h layers.TCP, text string) {
+	h.SrcPort, h.DstPort = 40000, 80
+	if from == 1 {
+		h.SrcPort, h.DstPort = h.DstPort, h.SrcPort
+	}
+	h.Seq, h.Ack, h.Window = c.sent[from], c.sent[1-from], 1000
+	c.sent[from] += uint32(len(text))
+	if h.SYN || h.FIN {
+		c.sent[from]++
+	}
+	c.write(from, &h, gopacket.Payload(text))
+}
+
+// open adds the handshake of TCP.
+func (c *tape) open() {
+	c.segment(0, layers.TCP{SYN: true}, "")
+	c.segment(1, layers.TCP{SYN: true, ACK: true}, "")
+	c.segment(0, layers.TCP{ACK: true}, "")
+}
+
+// The list, one packet, and its bytes, by keyboard: a field marks its bytes and becomes the filter,
+// and the address of what is seen leads there again.
+func TestPacketsByKeyboard(t *testing.T) {
+	t.Parallel()
+	a, b := bench(t)
+	c := newTape(t, a, "talk.pcap")
+	c.open()
+	for n := range 300 {
+		c.say(n%2, fmt.Sprintf("line %d\r\n", n))
+	}
+	p := b.SignedIn(a, "op", browser.Look{})
+	p.WaitText("main th", "talk.pcap")
+	p.Choose("th a[href*='talk.pcap']")
+	p.WaitText(".counts", "303 packets")
+	p.TabTo("[role=grid]")
+	p.Press(kb.ArrowDown, kb.ArrowDown, kb.PageDown, kb.End)
+	p.WaitText(".packet-detail h2", "Packet 303")
+	p.Wait("the selected row", "document.getElementById(document.querySelector('[role=grid]').getAttribute('aria-activedescendant'))?.getAttribute('aria-rowindex') === '304'")
+	p.Press(kb.Home)
+	p.WaitText(".packet-detail h2", "Packet 1")
+	p.Press(kb.ArrowDown, kb.ArrowDown, kb.ArrowDown)
+	p.WaitText(".packet-detail h2", "Packet 4")
+	p.WaitText(".hex", "line 0")
+	if got := browser.Eval[string](p, "location.hash"); got != "#/captures/talk.pcap/packets/4" {
+		t.Errorf("the address is %s", got)
+	}
+
+	// From the list into the tree, and there to the source's address.
+	p.Press(kb.Enter)
+	p.Wait("the focus in the tree", "document.activeElement.matches('[role=treeitem]')")
+	for !browser.Eval[bool](p, "document.activeElement.innerText.includes('192.0.2.1') && document.activeElement.matches('.level-2')") {
+		p.Press(kb.ArrowDown)
+	}
+	p.Wait("the bytes of the address", "[...document.querySelectorAll('.hex-digits mark')].map((m) => m.innerText).join(' ') === 'c0 00 02 01'")
+	p.Choose("section.packet-detail button.small") // after the tree, as its place in the page is
+	p.WaitText(".counts", "of 303 packets")
+	if got := browser.Eval[string](p, "location.hash"); !strings.Contains(got, "filter=") || !strings.Contains(got, "192.0.2.1") {
+		t.Errorf("the address is %s", got)
+	}
+	shown := browser.Eval[string](p, "location.hash")
+
+	// The same address in another window.
+	q := b.SignedIn(a, "op", browser.Look{})
+	q.Go(shown)
+	q.WaitText(".packet-detail h2", "Packet 4")
+	q.WaitText(".counts", "of 303 packets")
+	q.Wait("the row", "document.querySelector('.grid-row.selected')?.innerText.startsWith('4')")
+}
+
+// What strangers send is text wherever it is shown.
+func TestHostilePackets(t *testing.T) {
+	t.Parallel()
+	const script = `<script>window.pwned=1</script><img src=x onerror="window.pwned=2">`
+	a, b := bench(t)
+	c := newTape(t, a, "hostile.pcap")
+	c.write(0, &layers.UDP{SrcPort: 40000, DstPort: 53}, &layers.DNS{ID: 1, RD: true, QDCount: 1,
+		Questions: []layers.DNSQuestion{{Name: []byte("<script>window.pwned=3</script>.example"), Type: layers.DNSTypeA, Class: layers.DNSClassIN}}})
+	c.open()
+	c.say(0, "GET /"+script+" HTTP/1.1\r\nHost: "+script+"\r\n\r\n")
+	c.say(1, "HTTP/1.1 200 \x1b[31m\x00\u202e"+script+"\r\n\r\n"+script)
+	p := b.SignedIn(a, "op", browser.Look{})
+	for position := range 6 {
+		p.Go(fmt.Sprintf("#/captures/hostile.pcap/packets/%d", position+1))
+		p.WaitText(".packet-detail h2", fmt.Sprint("Packet ", position+1))
+		browser.Eval[int](p, "[...document.querySelectorAll('.twist.shut')].map((e) => e.click()).length")
+		if n := browser.Eval[int](p, "document.querySelectorAll('main script, main img').length"); n > 0 {
+			t.Errorf("packet %d made %d elements", position+1, n)
+		}
+	}
+	p.WaitText("[role=grid]", "<script>")
+	p.Go("#/captures/hostile.pcap/talkers")
+	if browser.Eval[bool](p, "'pwned' in window") {
+		t.Error("a packet was run")
+	}
+}
+
+// Who may see headers only sees the list and the fields of headers, and no bytes or download.
+func TestHeadersOnly(t *testing.T) {
+	t.Parallel()
+	a, b := bench(t)
+	c := newTape(t, a, "secret.pcap")
+	c.open()
+	c.say(0, "GET /private HTTP/1.1\r\nCookie: hidden=1\r\n\r\n")
+	p := b.SignedIn(a, "sup", browser.Look{})
+	p.WaitText("main th", "secret.pcap")
+	if n := browser.Eval[int](p, "document.querySelectorAll('a[download]').length"); n > 0 {
+		t.Error("a download is offered")
+	}
+	p.Go("#/captures/secret.pcap/packets/4")
+	p.WaitText(".packet-detail h2", "Packet 4")
+	p.WaitText(".fields", "Transmission Control Protocol")
+	if browser.Eval[bool](p, "Boolean(document.querySelector('.hex'))") {
+		t.Error("there is a pane of bytes")
+	}
+	if text := p.Text(); strings.Contains(text, "private") || strings.Contains(text, "hidden") {
+		t.Errorf("contents are shown: %s", text)
+	}
+}
