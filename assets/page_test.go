@@ -106,6 +106,46 @@ func TestPageIsStrict(t *testing.T) {
 	})
 }
 
+// The start page names all modules that it begins with, so that the browser asks for them at once and
+// not one after the other as it reads them.
+func TestPagePreloads(t *testing.T) {
+	t.Parallel()
+	imports := regexp.MustCompile(`(?m)^(?:import|export)\b[^;]*?\bfrom '\./([^']+)'`)
+	needed := map[string]bool{}
+	var follow func(name string)
+	follow = func(name string) {
+		if needed[name] {
+			return
+		}
+		needed[name] = true
+		text, err := fs.ReadFile(Page(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasPrefix(name, "vendor/") {
+			return // is one file
+		}
+		for _, m := range imports.FindAllStringSubmatch(string(text), -1) {
+			follow(m[1])
+		}
+	}
+	follow("app.js")
+	follow("captures.js")
+	index, err := fs.ReadFile(Page(), "index.html")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range regexp.MustCompile(`(?:modulepreload" href|script type="module" src)="([^"]+)"`).FindAllStringSubmatch(string(index), -1) {
+		if !needed[m[1]] {
+			t.Errorf("index.html loads %s, which the start page does not need", m[1])
+		}
+		delete(needed, m[1])
+	}
+	for name := range needed {
+		t.Errorf("index.html does not preload %s", name)
+	}
+}
+
 // All files together are small enough for a slow link.
 func TestPageIsSmall(t *testing.T) {
 	t.Parallel()

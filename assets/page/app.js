@@ -4,7 +4,7 @@ import { html, render, Component, useEffect, useRef, useState } from './vendor/p
 import { get, onSignedOut, remove } from './api.js';
 import { connection, hush } from './events.js';
 import { zone } from './format.js';
-import { useRoute } from './router.js';
+import { route, useRoute } from './router.js';
 import { forget, readTree, session, useAllowed, useStore } from './state.js';
 import { Loading, MenuButton, Notices, notify, notifyFailure, Problem, Questions } from './ui.js';
 import { BoxButton } from './boxkey.js';
@@ -29,6 +29,15 @@ class Boundary extends Component {
 
 const loaded = new Map();
 
+/** loadView loads the module of a view once. */
+async function loadView(view) {
+  if (!loaded.has(view.name)) loaded.set(view.name, (await view.load()).default);
+}
+
+// The view of the address is loaded while the appliance is asked who is signed in.
+const opened = views.find((v) => v.name === (route.value.parts[0] || home));
+if (opened) loadView(opened).catch(() => {});
+
 /** View loads and draws the view of the present address. */
 function View() {
   const { parts, query } = useRoute();
@@ -39,8 +48,7 @@ function View() {
   useEffect(() => {
     setFailed(null);
     if (!view || loaded.has(name)) return;
-    view.load().then((module) => { loaded.set(name, module.default); setTick((n) => n + 1); })
-      .catch(() => setFailed(name));
+    loadView(view).then(() => setTick((n) => n + 1)).catch(() => setFailed(name));
   }, [name]);
   useEffect(() => {
     const who = session.value ? session.value.hostname : 'diagsh';
@@ -122,7 +130,6 @@ function Signed({ who }) {
 
 async function learnWho() {
   try {
-    await get('/v1/login');
     session.set(await get('/v1/session'));
   } catch (err) {
     if (err.status === 401) { session.set(false); return; }

@@ -5,14 +5,18 @@ import { ended, reason, useCaptures, useFiles } from './capturedata.js';
 import { CaptureDetails } from './capture.js';
 import { Files } from './files.js';
 import { bytes, count, duration, useMoment } from './format.js';
-import { Packets } from './packets.js';
-import { Talkers } from './packettalkers.js';
 import { address } from './router.js';
 import { useAllowed } from './state.js';
-import { html, Loading, Problem, Table, useNow } from './ui.js';
+import { html, lazy, Loading, Problem, Table, useNow } from './ui.js';
 
-/** The views of a capture's packets. */
-const below = { packets: Packets, talkers: Talkers };
+/** The views of a capture's packets, each loaded when it is first opened. */
+const below = {
+  packets: lazy(() => import('./packets.js'), 'Packets'),
+  flows: lazy(() => import('./packetflows.js'), 'Flows'),
+  follow: lazy(() => import('./packetfollow.js'), 'Follow'),
+  talkers: lazy(() => import('./packettalkers.js'), 'Talkers'),
+  graph: lazy(() => import('./packetgraph.js'), 'Rates'),
+};
 
 /** Captures is the view #/captures, and all below it. */
 export default function Captures({ parts, query }) {

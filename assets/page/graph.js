@@ -24,9 +24,14 @@ function axis(values, more) {
   return { stroke: color('quiet'), values, grid: { stroke: color('grid'), width: 1 }, ticks: { stroke: color('grid'), width: 1 }, font: '12px system-ui, sans-serif', ...more };
 }
 
-function optionsOf({ series, format, formatX, time, height, kind }, width) {
+function optionsOf({ series, format, formatX, time, height, kind, onRange }, width) {
+  const chosen = (plot) => {
+    if (plot.select.width > 4) onRange(plot.posToVal(plot.select.left, 'x'), plot.posToVal(plot.select.left + plot.select.width, 'x'));
+    plot.setSelect({ left: 0, width: 0, top: 0, height: 0 }, false);
+  };
   return {
-    width, height, legend: { show: false }, cursor: { show: false }, padding: [8, 8, 0, 0],
+    width, height, legend: { show: false }, cursor: onRange ? { drag: { x: true, y: false, setScale: false }, y: false, points: { show: false } } : { show: false },
+    hooks: onRange ? { setSelect: [chosen] } : {}, padding: [8, 8, 0, 0],
     tzDate: (at) => (zone.value === 'utc' ? uPlot.tzDate(new Date(at * 1000), 'Etc/UTC') : new Date(at * 1000)),
     scales: { x: { time: Boolean(time) }, y: { range: (_, low, high) => [Math.min(0, low ?? 0), high > 0 ? high * 1.1 : 1] } },
     axes: [axis(formatX && ((_, ticks) => ticks.map(formatX)), { size: 28, space: 60 }), axis((_, ticks) => ticks.map(format), { size: 86, space: 28 })],
@@ -40,8 +45,8 @@ function optionsOf({ series, format, formatX, time, height, kind }, width) {
  * Graph draws series over xs. A value of null is a gap.
  *
  * label describes the picture for people who do not see it; format writes the values of the axis, formatX those of xs. time says that xs are seconds
- * since 1970. kind "points" marks each value.
- * @param {{label: string, xs: number[], series: {label: string, values: (number|null)[]}[], format: (n: number) => string, formatX?: (n: number) => string, time?: boolean, height?: number, kind?: string}} props
+ * since 1970. kind "points" marks each value. onRange, if given, is told the range of xs that a person drags over.
+ * @param {{label: string, xs: number[], series: {label: string, values: (number|null)[]}[], format: (n: number) => string, formatX?: (n: number) => string, time?: boolean, height?: number, kind?: string, onRange?: (from: number, to: number) => void}} props
  */
 export function Graph(props) {
   const { label, xs, series, height = 140 } = props;

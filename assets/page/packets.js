@@ -9,7 +9,7 @@ import { Grid } from './grid.js';
 import { usePackets } from './packetlist.js';
 import { packet as fetchPacket } from './packetsapi.js';
 import { PacketHead } from './packethead.js';
-import { go } from './router.js';
+import { address, go } from './router.js';
 import { usePayload, useRemembered, useStore } from './state.js';
 import { asFailure } from './api.js';
 import { html, Loading, MenuButton, Problem } from './ui.js';
@@ -143,6 +143,7 @@ function Detail({ name, position, filter, onFilter }) {
   return html`<section class="packet-detail" aria-label=${`Packet ${packet.position}`}>
     <div class="detail-bar row"><h2>Packet ${packet.position}</h2>
       <span class="quiet">${count(packet.length)} bytes${packet.captured < packet.length ? `, ${count(packet.captured)} captured` : ''}</span>
+      ${payload && !packet.headersOnly && (packet.layers || []).some((l) => l.name === 'TCP' || l.name === 'UDP') && html`<a class="button small" href=${address(['captures', name, 'follow', position])}>Follow stream</a>`}
       ${item && item.filter && html`<span class="row" role="group" aria-label="Use the field as filter"><button type="button" class="small" onClick=${() => use('only')}>Use as filter</button>
         <button type="button" class="small" onClick=${() => use('and')}>And</button><button type="button" class="small" onClick=${() => use('and not')}>And not</button><code>${item.filter}</code></span>`}
     </div>

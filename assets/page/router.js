@@ -16,13 +16,13 @@ export const route = new Store(read());
 addEventListener('hashchange', () => route.set(read()));
 
 /**
- * address returns the fragment for parts and a query; empty values of the query are left out.
+ * address returns the fragment for parts and a query; empty values of the query are left out, and a list is one of each.
  * @param {(string|number)[]} parts
  * @param {Record<string, any>} [query]
  */
 export function address(parts, query = {}) {
-  const given = Object.entries(query).filter(([, v]) => v !== undefined && v !== null && v !== '');
-  const text = new URLSearchParams(given.map(([k, v]) => [k, String(v)])).toString();
+  const given = Object.entries(query).flatMap(([k, v]) => (Array.isArray(v) ? v.map((one) => [k, one]) : v !== undefined && v !== null && v !== '' ? [[k, String(v)]] : []));
+  const text = new URLSearchParams(given).toString();
   return `#/${parts.map((p) => encodeURIComponent(p)).join('/')}${text ? `?${text}` : ''}`;
 }
 

@@ -183,6 +183,20 @@ export function Tabs({ label, items }) {
 /** Loading is shown while something is fetched; it says what. */
 export const Loading = ({ what }) => html`<p class="loading" role="status">Loading ${what}…</p>`;
 
+/** lazy returns a component whose module is loaded when it is first drawn. */
+export function lazy(load, name) {
+  let component = null;
+  return function Lazy(props) {
+    const [, setReady] = useState(false);
+    const [failure, setFailure] = useState(null);
+    useEffect(() => {
+      if (!component) load().then((module) => { component = module[name]; setReady(true); }).catch(setFailure);
+    }, []);
+    if (failure) return html`<h1 tabindex="-1">Not loaded</h1><p>This part of the page cannot be loaded. <button type="button" onClick=${() => location.reload()}>Reload</button></p>`;
+    return component ? h(component, props) : html`<${Loading} what="the page" />`;
+  };
+}
+
 // Hooks
 
 /**

@@ -20,6 +20,7 @@ import (
 	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/log"
 	cdppage "github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/performance"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
@@ -84,6 +85,9 @@ func (b *Browser) Page(a *appliance.Appliance, look Look) *Page {
 	p.ctx = ctx
 	p.do(chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
 		if _, err := cdp.Call(ctx, t, log.Enable, cdp.Empty{}); err != nil {
+			return err
+		}
+		if _, err := cdp.Call(ctx, t, performance.Enable, performance.EnableParams{TimeDomain: performance.EnableTimeDomainThreadTicks}); err != nil {
 			return err
 		}
 		_, err := cdp.Call(ctx, t, cdppage.AddScriptToEvaluateOnNewDocument, cdppage.AddScriptToEvaluateOnNewDocumentParams{Source: reportPolicy})
@@ -348,7 +352,49 @@ func (p *Page) Picture() []byte {
 	return picture
 }
 
-// Since returns how long ago in the page's own time its address was opened.
+// Load loads the page anew at a fragment, and returns when an element is drawn that a selector means.
+// window.seenAt is when that was, in milliseconds since the load began.
+func (p *Page) Load(fragment, selector string) {
+	p.t.Helper()
+	script := "(() => { const look = () => { if (document.querySelector(" + quote(selector) +
+		")) requestAnimationFrame(() => { window.seenAt = performance.now(); }); else requestAnimationFrame(look); }; look(); })();"
+	ctx, cancel := context.WithTimeout(p.ctx, await.Patience)
+	defer cancel()
+	added, err := chromedp.Run(ctx, func(ctx context.Context, t *chromedp.Target) (cdppage.AddScriptToEvaluateOnNewDocumentResult, error) {
+		return cdp.Call(ctx, t, cdppage.AddScriptToEvaluateOnNewDocument, cdppage.AddScriptToEvaluateOnNewDocumentParams{Source: script})
+	})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.do(chromedp.Navigate("about:blank"), chromedp.Navigate(p.url+"/"+fragment))
+	p.Wait(selector, "window.seenAt")
+	p.do(chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := cdp.Call(ctx, t, cdppage.RemoveScriptToEvaluateOnNewDocument,
+			cdppage.RemoveScriptToEvaluateOnNewDocumentParams{Identifier: added.Identifier})
+		return err
+	}))
+}
+
+// Busy returns the processor time of the page's main thread since the last load began, which other
+// processes do not lengthen.
+func (p *Page) Busy() time.Duration {
+	p.t.Helper()
+	m, err := chromedp.Run(p.ctx, func(ctx context.Context, t *chromedp.Target) (performance.GetMetricsResult, error) {
+		return cdp.Call(ctx, t, performance.GetMetrics, cdp.Empty{})
+	})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	for _, metric := range m.Metrics {
+		if metric.Name == "TaskDuration" {
+			return time.Duration(metric.Value * float64(time.Second))
+		}
+	}
+	p.t.Fatal("the browser does not say how busy it was")
+	return 0
+}
+
+// Since returns an expression of JavaScript, which is in milliseconds, as a duration.
 func (p *Page) Since(expression string) time.Duration {
 	p.t.Helper()
 	return time.Duration(Eval[float64](p, expression) * float64(time.Millisecond))
