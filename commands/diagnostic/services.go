@@ -76,7 +76,6 @@ func serviceStatus(s catalogueService) *menu.Command {
 					return err
 				}
 				chosen = services.Catalogue{*one}
-				out.Object()
 			}
 			for _, state := range serviceStates(ctx, chosen) {
 				if a.Service == "" && !a.All && state.Unit == "" && len(state.PIDs) == 0 {

@@ -9,7 +9,7 @@ import (
 )
 
 type statusArgs struct {
-	Name   string `arg:"name,positional:1" help:"Name of a capture; without it, those that run, else the last one."`
+	Name   string `arg:"name,positional:1,one" help:"Name of a capture; without it, those that run, else the last one."`
 	Detail bool   `arg:"detail" default:"no" help:"Say yes to see the filter in full, with the addresses found for host names and what leaves management sessions out."`
 }
 
@@ -31,7 +31,6 @@ func statusCommand(s captureService) *menu.Command {
 				if err != nil {
 					return err
 				}
-				out.Object()
 				return a.show(out, []capture.Status{status})
 			}
 			return a.show(out, captures.Current(s.Captures()))

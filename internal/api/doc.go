@@ -9,6 +9,7 @@
 //	GET    hostname            the present hostname, for a prompt
 //	GET    leaving             what the caller should know before leaving the menus
 //	GET    tree                every menu and command with its parameters
+//	GET    openapi.json        the document of OpenAPI 3.1
 //	GET    menu/PATH           a menu as it is now: its status lines and the items that can be used
 //	GET    help/PATH           the help text
 //	POST   parse               a typed line: returns its commands with their arguments

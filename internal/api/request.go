@@ -67,19 +67,6 @@ func instanceOf(w http.ResponseWriter) string {
 	return ""
 }
 
-// problem explains a type of problem.
-func (s *Server) problem(w http.ResponseWriter, r *http.Request, _ menu.Caller) error {
-	of, known := problem.Types[problem.Type(r.PathValue("type"))]
-	if !known {
-		return menu.Errorf(menu.NotFound, "There is no problem of this type")
-	}
-	return writeJSON(w, struct {
-		problem.Kind
-		Code string `json:"kind"`
-		Exit int    `json:"exit"`
-	}{of, of.Code.String(), int(of.Code)})
-}
-
 // acceptable returns the refusal of a body that is not announced as JSON. A page of another site can
 // have a browser send a form or a text, but no JSON. On the appliance's own socket the kernel says
 // who calls, so curl -d will do there.

@@ -51,6 +51,8 @@ type Server struct {
 	http    *http.Server
 	handoff *handoff // takes connections that are bound to a session
 
+	document func() ([]byte, error) // of OpenAPI
+
 	mu      sync.Mutex
 	runs    map[string]*run // commands that run now, by identifier
 	streams map[string]int  // of events, by session
@@ -73,11 +75,13 @@ func NewServer(appliance Appliance, tree *menu.Menu, log *slog.Logger) *Server {
 		longRun:   longRun,
 		quietTime: sse.Quiet,
 	}
+	s.document = sync.OnceValues(func() ([]byte, error) { return OpenAPI(tree) })
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/session", s.with(s.session))
 	mux.HandleFunc("GET /v1/hostname", s.with(s.hostname))
 	mux.HandleFunc("GET /v1/leaving", s.with(s.leaving))
 	mux.HandleFunc("GET /v1/tree", s.with(s.describe))
+	mux.HandleFunc("GET /v1/openapi.json", s.with(s.openAPI))
 	mux.HandleFunc("GET /v1/menu/{path...}", s.with(s.menu))
 	mux.HandleFunc("GET /v1/help/{path...}", s.with(s.help))
 	mux.HandleFunc("POST /v1/parse", s.with(s.parse))

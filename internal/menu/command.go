@@ -212,10 +212,6 @@ func (o *Out[R]) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Object says that the one record to come is the whole document, as when a table was asked for a
-// single row by its name. Call it before Record.
-func (o *Out[R]) Object() { o.shape = Object }
-
 // Printf writes words that are only in the text form: a hint, a summary. Texts among its arguments
 // become one line, except a Text.
 func (o *Out[R]) Printf(format string, args ...any) error {
@@ -365,10 +361,15 @@ func (c *Command) Run(ctx context.Context, caller Caller, given Arguments,
 
 // ShapeOf returns the shape of the output with these arguments.
 func (c *Command) ShapeOf(given Arguments) Shape {
-	for name := range given {
-		if p := c.param(name); p != nil && p.Stream {
+	shape := c.Shape
+	for name, text := range given {
+		switch p := c.param(name); {
+		case p == nil:
+		case p.Stream:
 			return Stream
+		case p.One && text != "":
+			shape = Object
 		}
 	}
-	return c.Shape
+	return shape
 }

@@ -16,7 +16,7 @@ const (
 // inForms sets how forms show the argument, where its declaration does not say.
 func (p *Param) inForms() {
 	if p.Label == "" {
-		p.Label = InWords(p.spelt())
+		p.Label = InWords(p.Spelt())
 	}
 	switch p.Group {
 	case GroupFirst, GroupMore, GroupExpert:
@@ -30,8 +30,8 @@ func (p *Param) inForms() {
 	}
 }
 
-// spelt returns the name of the argument as records have it.
-func (p *Param) spelt() string {
+// Spelt returns the name of the argument as records have it, which requests may use too.
+func (p *Param) Spelt() string {
 	if p.Member != "" {
 		return p.Member
 	}

@@ -42,7 +42,7 @@ import (
 // The option unlimited lets a number, size or duration also be the word unlimited. The option after
 // lets a time.Time also be a duration from now, within the bounds in seconds; its zero value is
 // unlimited. The option stream says that the command, given this argument, yields a Stream whatever
-// its Shape is otherwise. The option alone says that an interactive command, given this argument,
+// its Shape is otherwise; the option one, that a Table yields its one record as an Object. The option alone says that an interactive command, given this argument,
 // takes no lines while it runs.
 //
 // The option headers is for Packets of which the command shows a caller who may see headers only
@@ -85,6 +85,7 @@ type Param struct {
 	After    bool     `json:"after,omitempty"`     // a time that may also be a duration from now
 	Assisted bool     `json:"assisted,omitempty"`  // has a language of its own: Decl.CompleteValue completes it
 	Stream   bool     `json:"stream,omitempty"`    // if given, the output is a stream
+	One      bool     `json:"one,omitempty"`       // if given, the output is one record
 	Alone    bool     `json:"alone,omitempty"`     // if given, no lines are taken while it runs
 	Headers  bool     `json:"headers,omitempty"`   // of these packets, the command can show the headers alone
 
@@ -180,7 +181,7 @@ func paramOf(f reflect.StructField, group string) Param {
 		Flags: strings.Fields(f.Tag.Get("flag")), Aliases: aliases(f.Tag.Get("alias")), field: f.Index, typ: f.Type,
 		Object: group, Label: f.Tag.Get("label"), Group: f.Tag.Get("group"),
 	}
-	if member := memberName(f); member != "" && member != name {
+	if member := memberName(f); member != name && strings.EqualFold(member, name) {
 		p.Member = member
 	}
 	if f.Type.Kind() == reflect.Pointer {
@@ -210,7 +211,7 @@ func (p *Param) option(o string) {
 		"positional:0?": &p.Before, "positional:1": &p.Main,
 		"positional:2": &p.Next, "positional:3": &p.Next, "positional:4": &p.Next,
 		"stdin": &p.Input, "required": &p.Required, "zero": &p.Zero, "unlimited": &p.Limit, "after": &p.After,
-		"assisted": &p.Assisted, "stream": &p.Stream, "alone": &p.Alone, "headers": &p.Headers,
+		"assisted": &p.Assisted, "stream": &p.Stream, "one": &p.One, "alone": &p.Alone, "headers": &p.Headers,
 	}[o]
 	switch {
 	case known:
@@ -234,6 +235,14 @@ func bound(f reflect.StructField, key string) *int64 {
 		panic(fmt.Sprintf("menu: field %s: %s is not a number", f.Name, key))
 	}
 	return &n
+}
+
+// Elements returns the type of the value in JSON, that of its elements for a list.
+func (p *Param) Elements() reflect.Type {
+	if p.typ.Kind() == reflect.Slice {
+		return p.typ.Elem()
+	}
+	return p.typ
 }
 
 // set parses text into the parameter's field of the argument struct, and records that the argument

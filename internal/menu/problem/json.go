@@ -3,6 +3,7 @@ package problem
 import (
 	"encoding/json"
 	"net/http"
+	"reflect"
 	"strconv"
 	"strings"
 	"time"
@@ -29,6 +30,9 @@ type document struct {
 	Hint     string  `json:"hint,omitempty"`
 	Errors   []fault `json:"errors,omitempty"`
 }
+
+// Document is the type of an Error in JSON.
+var Document = reflect.TypeFor[document]()
 
 // A fault is one of several faults of a request.
 type fault struct {

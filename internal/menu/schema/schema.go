@@ -104,7 +104,12 @@ func (c *Components) Of(t reflect.Type) *Schema {
 	case reflect.Map:
 		return nullable(&Schema{Type: "object", AdditionalProperties: c.Of(t.Elem())})
 	case reflect.Struct:
-		return &Schema{Ref: refPrefix + c.component(t)}
+		if t.Name() == "" {
+			object := &Schema{Type: "object"}
+			c.members(t, object)
+			return object
+		}
+		return &Schema{Ref: refPrefix + c.component(t, "")}
 	}
 	return &Schema{} // an interface: anything
 }
@@ -161,15 +166,20 @@ func nullable(s *Schema) *Schema {
 	return s
 }
 
+// Named gives the component of a struct a name of its own.
+func (c *Components) Named(t reflect.Type, name string) *Schema {
+	return &Schema{Ref: refPrefix + c.component(t, name)}
+}
+
 // component returns the name of a struct's component, which it adds if it is new.
-func (c *Components) component(t reflect.Type) string {
+func (c *Components) component(t reflect.Type, want string) string {
 	if name, known := c.names[t]; known {
 		return name
 	}
 	if c.names == nil {
 		c.names, c.taken = map[reflect.Type]string{}, map[string]bool{}
 	}
-	name := c.nameFor(t)
+	name := c.nameFor(t, want)
 	c.names[t], c.taken[strings.ToLower(name)] = name, true
 	c.Result = append(c.Result, Property{Name: name, Schema: &Schema{}})
 	at := len(c.Result) - 1
@@ -180,12 +190,12 @@ func (c *Components) component(t reflect.Type) string {
 }
 
 // nameFor returns a name for a struct that no other component and no language has.
-func (c *Components) nameFor(t reflect.Type) string {
-	name := t.Name()
+func (c *Components) nameFor(t reflect.Type, want string) string {
+	name := cmp.Or(want, t.Name())
 	if i := strings.IndexByte(name, '['); i >= 0 {
 		name = name[:i]
 	}
-	name = upperFirst(cmp.Or(name, "Anonymous"))
+	name = upperFirst(name)
 	folder := t.PkgPath()[strings.LastIndexByte(t.PkgPath(), '/')+1:]
 	if slices.Contains(global, strings.ToLower(name)) || c.taken[strings.ToLower(name)] {
 		name = upperFirst(folder) + name
