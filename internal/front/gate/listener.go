@@ -87,7 +87,7 @@ func (c *Conn) Check(ctx context.Context, f func()) error { return c.slot.Check(
 
 // maxRefused is how many requests on a connection are answered with a refusal for their number. A client
 // that does not hear is hung up on then.
-const maxRefused = 500
+const maxRefused = 100
 
 // Refused notes that a request on the connection was refused for the number of requests.
 func (c *Conn) Refused() {

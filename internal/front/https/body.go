@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"os"
 	"time"
+
+	"diagsh/internal/menu"
 )
 
 // Bounds of a request's body: its size in bytes, and the time until it is there. They are those of the
@@ -20,7 +22,7 @@ const (
 //
 // The body is here before anything is passed on. So a client that is slow to send keeps nothing of the
 // appliance busy, and the deadline ends with the body.
-func takeBody(w http.ResponseWriter, r *http.Request, most int64) ([]byte, *refusal) {
+func takeBody(w http.ResponseWriter, r *http.Request, most int64) ([]byte, *menu.Error) {
 	if r.Body == nil || r.Body == http.NoBody {
 		return nil, nil
 	}

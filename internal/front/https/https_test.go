@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"diagsh/internal/menu/problem"
 	"diagsh/internal/test/await"
 )
 
@@ -114,7 +115,7 @@ func TestLogin(t *testing.T) {
 		`{"user":"op","password":"` + strings.Repeat("x", maxLogin) + `"}`:         413,
 	} {
 		a := r.ask(r.client(), "POST", "/v1/login", body)
-		if a.status != want || a.header.Get("Set-Cookie") != "" || a.header.Get("Content-Type") != problemType {
+		if a.status != want || a.header.Get("Set-Cookie") != "" || a.header.Get("Content-Type") != problem.MediaType {
 			t.Errorf("%.60s: %+v", body, a)
 		}
 	}
@@ -274,7 +275,7 @@ func TestCrossOrigin(t *testing.T) {
 		{"Sec-Fetch-Site", "cross-site", "Origin", "https://" + r.address},
 	} {
 		for _, method := range []string{"POST", "DELETE", "PUT"} {
-			if a := r.ask(c, method, "/v1/run/x", "{}", header...); a.status != 403 || !strings.Contains(a.body, "crossOrigin") {
+			if a := r.ask(c, method, "/v1/run/x", "{}", header...); a.status != 403 || !strings.Contains(a.body, "another site") {
 				t.Errorf("%s with %v: %d", method, header, a.status)
 			}
 		}
@@ -373,7 +374,7 @@ func TestRatesOfRequests(t *testing.T) {
 		return answer{}
 	}
 	a := limited("POST", "/v1/run/diagnostic/network/smtpping", probeBurst+20)
-	if a.header.Get("Retry-After") != "1" || !strings.Contains(a.body, `"kind":"rate"`) || a.header.Get("Content-Type") != problemType {
+	if a.header.Get("Retry-After") != "1" || !strings.Contains(a.body, `/v1/problems/rate"`) || a.header.Get("Content-Type") != problem.MediaType {
 		t.Errorf("%+v", a)
 	}
 	if a := r.ask(c, "POST", "/v1/run/PING/", "{}"); a.status != 429 {

@@ -1,7 +1,6 @@
 package https
 
 import (
-	"math"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -62,7 +61,7 @@ func connOf(r *http.Request) *gate.Conn { return r.Context().Value(connKey{}).(*
 func (s *Server) limited(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if refused := tooOften(r, s.limits.sources, connOf(r).Source); refused != nil {
-			refused.send(w)
+			send(w, refused)
 			return
 		}
 		h.ServeHTTP(w, r)
@@ -70,7 +69,7 @@ func (s *Server) limited(h http.Handler) http.Handler {
 }
 
 // ofAccount returns the refusal of a request of a user who sends too many, or nil.
-func (l *limits) ofAccount(r *http.Request, user string) *refusal {
+func (l *limits) ofAccount(r *http.Request, user string) *menu.Error {
 	refused := tooOften(r, l.accounts, user)
 	if refused == nil && l.isProbe(r) {
 		refused = tooOften(r, l.probes, user)
@@ -84,16 +83,13 @@ func (l *limits) isProbe(r *http.Request) bool {
 }
 
 // tooOften returns the refusal of a request of a name that sends too many, or nil.
-func tooOften[Name comparable](r *http.Request, rates *gate.Rates[Name], name Name) *refusal {
+func tooOften[Name comparable](r *http.Request, rates *gate.Rates[Name], name Name) *menu.Error {
 	wait := rates.Take(name, time.Now())
 	if wait == 0 {
 		return nil
 	}
 	connOf(r).Refused()
-	seconds := int(math.Ceil(wait.Seconds()))
-	return &refusal{http.StatusTooManyRequests, "rate",
-		menu.Errorf(menu.State, "Too many requests came in a short time").
-			WithHint("Try again in %s", menu.FormatDuration(time.Duration(seconds)*time.Second)), seconds}
+	return tooMany(wait, "Too many requests came in a short time")
 }
 
 // largeBody is the size in bytes from which on a body is large.
@@ -101,7 +97,7 @@ const largeBody = 32 << 10
 
 // takeBody is takeBody for a body that may be large: only so many are here at a time. The caller calls
 // done when the body is not needed any more.
-func (l *limits) takeBody(w http.ResponseWriter, r *http.Request) (body []byte, done func(), refused *refusal) {
+func (l *limits) takeBody(w http.ResponseWriter, r *http.Request) (body []byte, done func(), refused *menu.Error) {
 	done = func() {}
 	if n := r.ContentLength; n > largeBody && n <= maxBody || n < 0 {
 		select {

@@ -66,7 +66,7 @@ func (s *Server) methods(w http.ResponseWriter, r *http.Request) {
 func (s *Server) whoAmI(w http.ResponseWriter, r *http.Request) {
 	one, done, refused := s.who(r)
 	if refused != nil {
-		refused.send(w)
+		send(w, refused)
 		return
 	}
 	defer done()
@@ -76,7 +76,7 @@ func (s *Server) whoAmI(w http.ResponseWriter, r *http.Request) {
 // tell answers who a session is, as of now.
 func (s *Server) tell(w http.ResponseWriter, r *http.Request, one *session) {
 	if !one.take() {
-		errManyRequests.send(w)
+		send(w, errManyRequests)
 		return
 	}
 	defer one.free()
@@ -84,10 +84,10 @@ func (s *Server) tell(w http.ResponseWriter, r *http.Request, one *session) {
 	switch {
 	case err != nil && one.over():
 		s.forget(w)
-		errNotLoggedIn.send(w)
+		send(w, errNotLoggedIn)
 		return
 	case err != nil:
-		errNoAnswer.send(w)
+		send(w, errNoAnswer)
 		return
 	}
 	writeJSON(w, signedIn{User: g.Caller.User, Role: g.Caller.Role, Payload: g.Caller.Payload, Source: g.Caller.Source,
@@ -98,17 +98,17 @@ func (s *Server) tell(w http.ResponseWriter, r *http.Request, one *session) {
 // logIn begins a session by a password. A session that the browser had before ends.
 func (s *Server) logIn(w http.ResponseWriter, r *http.Request) {
 	if refused := tooOften(r, s.limits.logins, connOf(r).Source); refused != nil {
-		refused.send(w)
+		send(w, refused)
 		return
 	}
 	body, refused := takeBody(w, r, maxLogin)
 	if refused != nil {
-		refused.send(w)
+		send(w, refused)
 		return
 	}
 	c, refused := credentialsOf(r, body)
 	if refused != nil {
-		refused.send(w)
+		send(w, refused)
 		return
 	}
 	one, err := s.begin(r.Context(), connOf(r), "web", c)
@@ -125,7 +125,7 @@ func (s *Server) logIn(w http.ResponseWriter, r *http.Request) {
 }
 
 // credentialsOf reads the user name and the password of a request.
-func credentialsOf(r *http.Request, body []byte) (access.Credentials, *refusal) {
+func credentialsOf(r *http.Request, body []byte) (access.Credentials, *menu.Error) {
 	if !declaredJSON(r) {
 		return access.Credentials{}, errNotJSON
 	}
@@ -147,14 +147,14 @@ func (s *Server) loginFailed(w http.ResponseWriter, r *http.Request, err error) 
 	if _, ok := errors.AsType[*menu.Error](err); !ok {
 		s.log.Error("https: login failed for a fault of the appliance", "error", err)
 	}
-	refusalOf(err).send(w)
+	send(w, notLoggedIn(err))
 }
 
 // logOut ends the session of a browser, and has it forget what it keeps of this host.
 func (s *Server) logOut(w http.ResponseWriter, r *http.Request) {
 	one := s.sessionOf(r)
 	if one == nil {
-		errNotLoggedIn.send(w)
+		send(w, errNotLoggedIn)
 		return
 	}
 	one.end()
@@ -178,7 +178,7 @@ func (s *Server) forget(w http.ResponseWriter) {
 
 // who returns the session of a request: of its token, or of its cookie. The caller calls done after the
 // request.
-func (s *Server) who(r *http.Request) (one *session, done func(), refused *refusal) {
+func (s *Server) who(r *http.Request) (one *session, done func(), refused *menu.Error) {
 	if r.Header.Get("Authorization") != "" {
 		if one, done, refused = s.byToken(r); refused != nil {
 			return nil, nil, refused

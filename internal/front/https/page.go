@@ -82,7 +82,7 @@ func pack(content []byte) []byte {
 func (p *page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
-		errMethod.send(w)
+		send(w, errMethod)
 		return
 	}
 	name := r.URL.Path
@@ -91,7 +91,7 @@ func (p *page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	f := p.files[name]
 	if f == nil {
-		errNoPage.send(w)
+		send(w, errNoPage)
 		return
 	}
 	header := w.Header()

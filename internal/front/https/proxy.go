@@ -14,16 +14,16 @@ import (
 func (s *Server) pass(w http.ResponseWriter, r *http.Request) {
 	one, done, refused := s.who(r)
 	if refused != nil {
-		refused.send(w)
+		send(w, refused)
 		return
 	}
 	defer done()
 	if refused := s.limits.ofAccount(r, one.login.Caller.User); refused != nil {
-		refused.send(w)
+		send(w, refused)
 		return
 	}
 	if !one.take() {
-		errManyRequests.send(w)
+		send(w, errManyRequests)
 		return
 	}
 	defer one.free()
@@ -33,7 +33,7 @@ func (s *Server) pass(w http.ResponseWriter, r *http.Request) {
 		refused = errNotJSON // a plain form of another site would carry the cookie
 	}
 	if refused != nil {
-		refused.send(w)
+		send(w, refused)
 		return
 	}
 	r.Body, r.ContentLength = http.NoBody, int64(len(body))
@@ -86,10 +86,10 @@ func (s *Server) notPassedOn(w http.ResponseWriter, r *http.Request, one *sessio
 		panic(http.ErrAbortHandler) // the client has gone
 	case one.over():
 		s.forget(w)
-		errNotLoggedIn.send(w)
+		send(w, errNotLoggedIn)
 	default:
 		s.log.Warn("https: a request was not answered", "error", err)
-		errNoAnswer.send(w)
+		send(w, errNoAnswer)
 	}
 }
 

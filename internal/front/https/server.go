@@ -111,14 +111,14 @@ func (s *Server) handler() http.Handler {
 				allow = "DELETE, GET, HEAD, POST"
 			}
 			w.Header().Set("Allow", allow)
-			errMethod.send(w)
+			send(w, errMethod)
 		})
 	}
 	mux.HandleFunc("/v1/", s.pass)
 	mux.Handle("/", s.page)
 	// A cookie is not enough: requests that change something must come from the appliance's page.
 	protection := http.NewCrossOriginProtection()
-	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { errCrossOrigin.send(w) }))
+	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { send(w, errCrossOrigin) }))
 	return s.withHeaders(s.limited(patient(protection.Handler(mux))))
 }
 

@@ -13,6 +13,7 @@ import (
 	"diagsh/internal/access"
 	"diagsh/internal/front/gate"
 	"diagsh/internal/menu"
+	"diagsh/internal/menu/problem"
 )
 
 // Bounds of the sessions of tokens.
@@ -40,7 +41,7 @@ type tokenKey struct {
 type tokenSession struct {
 	ready   chan struct{} // closed when session or refused is set
 	session *session
-	refused *refusal
+	refused *menu.Error
 
 	// Under the table's mu:
 	uses int // requests
@@ -149,7 +150,7 @@ func wait(ctx context.Context, pause time.Duration) {
 
 // byToken returns the session of the token that a request carries. The caller calls done after the
 // request.
-func (s *Server) byToken(r *http.Request) (one *session, done func(), refused *refusal) {
+func (s *Server) byToken(r *http.Request) (one *session, done func(), refused *menu.Error) {
 	scheme, text, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if !strings.EqualFold(scheme, "Bearer") || text == "" || len(text) > maxToken {
 		return nil, nil, errNoToken
@@ -200,8 +201,8 @@ func (s *Server) logInByToken(from *gate.Conn, key tokenKey, held *tokenSession,
 			return
 		}
 		s.tokens.drop(key, held) // another try may come meanwhile
-		held.refused = refusalOf(err)
-		if held.refused.status == http.StatusUnauthorized {
+		held.refused = notLoggedIn(err)
+		if held.refused.Type == problem.Login {
 			wait(ctx, wrongTokenTime)
 		} else if _, told := errors.AsType[*menu.Error](err); !told {
 			s.log.Error("https: a login by token failed for a fault of the appliance", "error", err)
